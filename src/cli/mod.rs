@@ -1,0 +1,87 @@
+//! Arguments, plans, commands: the only floor that prints and decides exit codes. One file per command.
+//!
+//! Exit codes: 0 done; 1 done, but requests failed and `--fail-on-errors`; 2 usage or bad plan; 3 the environment
+//! refused; 99 a threshold failed; 130/143 after a signal.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is the one floor that prints")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod explain;
+mod load;
+mod ports;
+mod rehearse;
+mod sandbox;
+mod server;
+mod study;
+
+/// Usage or plan error.
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// The environment refused.
+pub(crate) const EXIT_ENVIRONMENT: u8 = 3;
+
+/// Why a command ends with something else than 0: one line, a hint where the user can act, a code.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Exit {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: EXIT_USAGE, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn environment(message: impl Into<String>) -> Self {
+        Self { code: EXIT_ENVIRONMENT, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Load-test a server and learn why it failed: ephemeral ports, TIME_WAIT, limits, and remedies that were proven.
+#[derive(Debug, Parser)]
+#[command(name = "sockbench", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Server(server::Args),
+    Load(load::Args),
+    Study(study::Args),
+    Ports(ports::Args),
+    Explain(explain::Args),
+    Sandbox(sandbox::Args),
+    Rehearse(rehearse::Args),
+}
+
+/// Runs the programme on the process's arguments.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Server(args) => server::run(args),
+        Command::Load(args) => load::run(args),
+        Command::Study(args) => study::run(args),
+        Command::Ports(args) => ports::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Sandbox(args) => sandbox::run(args),
+        Command::Rehearse(args) => rehearse::run(args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(exit) => {
+            eprintln!("sockbench: {}", exit.message);
+            if let Some(hint) = exit.hint {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(exit.code)
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Facts in, findings out: the P/T law, the rules, the wording. Pure.

@@ -1,0 +1,1 @@
+//! HTTP/1.1 messages, incremental, as RFC 9112 frames them. Pure.

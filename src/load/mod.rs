@@ -1,0 +1,1 @@
+//! The client: a thin mio loop around pure virtual users.

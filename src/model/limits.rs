@@ -1,0 +1,81 @@
+//! Every limit of the programme with its default, in one place: `--help`, the plan and the docs print these.
+
+use std::time::Duration;
+
+/// Connections one server accepts at once; further ones wait in the kernel's backlog.
+pub const MAX_CONNS: usize = 10_000;
+/// listen(2) backlog of the server (the kernel clamps it to net.core.somaxconn).
+pub const LISTEN_BACKLOG: i32 = 4096;
+/// Longest request or response head, bytes, start line included (431).
+pub const HEAD_BYTES: usize = 32 * 1024;
+/// Most header fields in one head (431).
+pub const HEAD_FIELDS: usize = 100;
+/// Longest request target, bytes (414).
+pub const TARGET_BYTES: usize = 8 * 1024;
+/// Longest request body the server skips, bytes (413).
+pub const BODY_BYTES: u64 = 16 * 1024 * 1024;
+/// Longest response body the client reads, bytes.
+pub const RESPONSE_BODY_BYTES: u64 = 1 << 30;
+/// Longest chunk extension, bytes (400).
+pub const CHUNK_EXT_BYTES: usize = 1024;
+/// Empty lines tolerated before a request line (RFC 9112 section 2.2).
+pub const LEADING_BLANK_LINES: usize = 2;
+/// Bytes of answers that may wait in one connection before reading from it stops.
+pub const WRITE_HIGH_WATER: usize = 64 * 1024;
+/// Bytes read from one connection in one loop turn.
+pub const READ_BUDGET: usize = 64 * 1024;
+/// Connections accepted in one loop turn.
+pub const ACCEPT_BUDGET: usize = 128;
+/// Jobs that may wait in each pool (503 beyond).
+pub const QUEUE: usize = 1024;
+/// Threads of the blocking pool.
+pub const IO_WORKERS: usize = 128;
+/// Sleep of one `/io` job.
+pub const IO_SLEEP: Duration = Duration::from_millis(200);
+/// Longest sleep that `/io?ms=` may ask for.
+pub const IO_SLEEP_MAX: Duration = Duration::from_secs(10);
+/// CPU time that one `/cpu` job is calibrated to.
+pub const CPU_WORK: Duration = Duration::from_millis(30);
+/// Whole request head, from its first byte (408).
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Idle keep-alive connection.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Between two reads of a request body (408).
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two writes that make progress.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// From the first signal to the end.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Reading to EOF after shutdown(WR), time and bytes.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// See [`LINGER_TIMEOUT`].
+pub const LINGER_BYTES: usize = 256 * 1024;
+/// Pause of accept(2) after EMFILE/ENFILE.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Virtual users of one load run.
+pub const USERS_MAX: u32 = 100_000;
+/// Users when none are asked for.
+pub const USERS: u32 = 10;
+/// Length of a load run when neither a duration nor a count is asked for.
+pub const DURATION: Duration = Duration::from_secs(10);
+/// One request, from its start to its last byte.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests in flight at the end are waited for this long, then cut.
+pub const END_GRACE: Duration = Duration::from_millis(0);
+/// First pause of a user after a failure of our own machine, when it has no think time.
+pub const LOCAL_PAUSE: Duration = Duration::from_millis(100);
+/// Longest such pause; it doubles up to this.
+pub const LOCAL_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Ports of the ring tried in a row before a bind failure is counted as one.
+pub const RING_TRIES: u32 = 16;
+/// Default port range of the ring before it is clipped outside ip_local_port_range.
+pub const RING_RANGE: (u16, u16) = (10_000, 32_000);
+/// Highest latency the histograms hold, microseconds (one hour); higher ones are recorded as this.
+pub const LATENCY_MAX_US: u64 = 3_600_000_000;
+/// Significant decimal digits of latency histograms.
+pub const LATENCY_DIGITS: u8 = 3;
+/// Significant decimal digits of phase and Server-Timing histograms.
+pub const PHASE_DIGITS: u8 = 2;
+/// Distinct rows of the error table; further kinds are counted in one row "other".
+pub const ERROR_ROWS: usize = 256;

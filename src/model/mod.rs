@@ -1,0 +1,13 @@
+//! Plain data: what was asked ([`plan`]), what happened to one request ([`outcome`]), what was seen
+//! ([`facts`]), what a run came to ([`result`]) and what it means ([`finding`]).
+//!
+//! Not here: anything that computes over time, reads a clock or talks to the OS. Derived figures that two
+//! renderers need are methods on these types, so that no two renderers compute the same figure twice.
+
+pub mod facts;
+pub mod finding;
+pub mod limits;
+pub mod outcome;
+pub mod plan;
+pub mod result;
+pub mod time;

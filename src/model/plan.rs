@@ -1,0 +1,340 @@
+//! What is asked, fully resolved: defaults filled in, conflicts decided, names resolved. `cli` makes these from
+//! arguments and TOML; everything below only reads them. Serialised as `plan{}` of a run result.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::limits;
+
+/// Serialises a [`Duration`] as seconds (fractional); the key carries the suffix `_s`.
+pub mod secs {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// See the module.
+    pub fn serialize<S: Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_f64(d.as_secs_f64())
+    }
+
+    /// See the module. Errors: negative or not finite.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(d)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Who chooses the local port of an outgoing connection, and when (`--port-mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortMode {
+    /// no bind: the kernel picks at connect(2)
+    #[default]
+    Auto,
+    /// bind(ip, 0): the kernel picks at bind(2)
+    Bind,
+    /// bind(ip, 0) with IP_BIND_ADDRESS_NO_PORT: the kernel picks at connect(2)
+    NoPort,
+    /// bind(ip, port) from an own ring over the port range
+    Ring,
+    /// IP_LOCAL_PORT_RANGE on the socket: the kernel picks at connect(2) within it
+    Range,
+}
+
+/// `errors[].port_choice`: who chose the port, as needed to tell bind 98 from bind 98.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortChoice {
+    /// the kernel, in connect(2)
+    KernelAtConnect,
+    /// the kernel, in bind(2) to port 0
+    KernelAtBind,
+    /// this programme
+    Explicit,
+}
+
+impl PortMode {
+    /// Who chooses under this mode.
+    pub const fn choice(self) -> PortChoice {
+        match self {
+            Self::Auto | Self::NoPort | Self::Range => PortChoice::KernelAtConnect,
+            Self::Bind => PortChoice::KernelAtBind,
+            Self::Ring => PortChoice::Explicit,
+        }
+    }
+}
+
+/// Who ends a connection that is not kept (`--closer`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Closer {
+    /// the client closes as soon as it has the last byte: it keeps the TIME_WAIT
+    #[default]
+    Client,
+    /// the client reads to EOF and closes second: the server keeps the TIME_WAIT
+    Server,
+    /// SO_LINGER{1,0}: an RST and no TIME_WAIT at all
+    Reset,
+}
+
+/// An inclusive range of ports, `lo <= hi`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PortRange {
+    /// first port
+    pub lo: u16,
+    /// last port, included
+    pub hi: u16,
+}
+
+impl PortRange {
+    /// Number of ports.
+    pub const fn len(self) -> u32 {
+        self.hi as u32 - self.lo as u32 + 1
+    }
+
+    /// Never true: `lo <= hi` holds by construction.
+    pub const fn is_empty(self) -> bool {
+        false
+    }
+
+    /// Whether `port` lies inside.
+    pub const fn contains(self, port: u16) -> bool {
+        self.lo <= port && port <= self.hi
+    }
+
+    /// Whether the two share a port.
+    pub const fn overlaps(self, other: Self) -> bool {
+        self.lo <= other.hi && other.lo <= self.hi
+    }
+}
+
+/// Uniform wait between an answer and the user's next request.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Think {
+    /// shortest
+    #[serde(rename = "min_s", with = "secs")]
+    pub min: Duration,
+    /// longest
+    #[serde(rename = "max_s", with = "secs")]
+    pub max: Duration,
+}
+
+impl Think {
+    /// Mean wait.
+    pub fn mean(self) -> Duration {
+        (self.min + self.max) / 2
+    }
+}
+
+/// One entry of the mix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MixEntry {
+    /// request target: path and query, joined to the target URL's authority
+    pub path: String,
+    /// weight, not necessarily adding up to 100
+    pub weight: u32,
+}
+
+/// Where the load goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// as given, or made for the own child server
+    pub url: String,
+    /// host of the URL (name or literal, IPv6 without brackets), for the Host field
+    pub host: String,
+    /// the address used
+    pub addr: SocketAddr,
+    /// all addresses the name resolved to
+    pub resolved: Vec<SocketAddr>,
+    /// value of the Host field
+    pub authority: String,
+    /// sockbench started this server itself
+    pub own_server: bool,
+}
+
+/// One load run, resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadPlan {
+    /// where to
+    pub target: Target,
+    /// request method
+    pub method: String,
+    /// further header fields, in order
+    pub headers: Vec<(String, String)>,
+    /// request body
+    pub body: String,
+    /// what is asked for, with weights
+    pub mix: Vec<MixEntry>,
+    /// virtual users: one connection each
+    pub users: u32,
+    /// users started per second; 0 starts all at once
+    pub spawn_rate: f64,
+    /// end after this long; 0 when only a count bounds the run
+    #[serde(rename = "duration_s", with = "secs")]
+    pub duration: Duration,
+    /// end after this many attempts; 0 when only time bounds the run
+    pub requests: u64,
+    /// wait between requests; none for an endless hurry
+    pub think: Think,
+    /// total requests per second in an open loop; 0 for a closed loop
+    pub rate: f64,
+    /// worker threads
+    pub threads: u32,
+    /// seed of every random choice
+    pub seed: u64,
+    /// first part that `totals.steady` leaves out
+    #[serde(rename = "warmup_s", with = "secs")]
+    pub warmup: Duration,
+    /// ask the target to keep connections
+    pub keepalive: bool,
+    /// who ends a connection that is not kept
+    pub closer: Closer,
+    /// who picks the local port
+    pub port_mode: PortMode,
+    /// the range for ring and range modes, as resolved
+    pub port_range: Option<PortRange>,
+    /// SO_REUSEADDR on every socket, from the first
+    pub reuse_addr: bool,
+    /// source addresses used in turn; empty: the kernel's choice
+    pub sources: Vec<IpAddr>,
+    /// one request, start to last byte
+    #[serde(rename = "timeout_s", with = "secs")]
+    pub timeout: Duration,
+    /// targets that are not this host's are allowed
+    pub allow_remote: bool,
+    /// the observer of ports and processes runs beside the load
+    pub observe: bool,
+    /// limits in force
+    pub limits: LoadLimits,
+}
+
+impl LoadPlan {
+    /// Requests are due by the clock, not by answers.
+    pub fn is_open_loop(&self) -> bool {
+        self.rate > 0.0
+    }
+
+    /// When the last user has started, at the asked spawn rate.
+    pub fn ramp(&self) -> Duration {
+        if self.spawn_rate > 0.0 {
+            Duration::from_secs_f64(f64::from(self.users.saturating_sub(1)) / self.spawn_rate)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Every request makes a connection of its own.
+    pub fn is_short_lived(&self) -> bool {
+        !self.keepalive
+    }
+}
+
+/// Limits of the client, with [`limits`] as defaults; printed in the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadLimits {
+    /// users
+    pub users_max: u32,
+    /// response head, bytes
+    pub head_bytes: usize,
+    /// response fields
+    pub head_fields: usize,
+    /// response body, bytes
+    pub body_bytes: u64,
+    /// highest recordable latency, microseconds
+    pub latency_max_us: u64,
+    /// bind retries of the ring
+    pub ring_tries: u32,
+    /// rows of the error table
+    pub error_rows: usize,
+}
+
+impl Default for LoadLimits {
+    fn default() -> Self {
+        Self {
+            users_max: limits::USERS_MAX,
+            head_bytes: limits::HEAD_BYTES,
+            head_fields: limits::HEAD_FIELDS,
+            body_bytes: limits::RESPONSE_BODY_BYTES,
+            latency_max_us: limits::LATENCY_MAX_US,
+            ring_tries: limits::RING_TRIES,
+            error_rows: limits::ERROR_ROWS,
+        }
+    }
+}
+
+/// Who ends a connection when the server does not keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerCloser {
+    /// the server sends its FIN after the answer
+    #[default]
+    Server,
+    /// the server waits for the client's FIN, bounded in time, as the Flask development server's clients see it
+    Client,
+}
+
+/// The work of one `/cpu` job.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CpuWork {
+    /// calibrate at start to this much CPU time on one core
+    CalibrateS(#[serde(with = "secs")] Duration),
+    /// do exactly this many iterations
+    Iterations(u64),
+}
+
+/// The server, resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerPlan {
+    /// listen addresses, port 0 for a free one
+    pub listen: Vec<SocketAddr>,
+    /// admin listen address
+    pub admin: Option<SocketAddr>,
+    /// reactor threads; above one the listeners share the port by SO_REUSEPORT
+    pub reactors: usize,
+    /// threads of the blocking pool
+    pub io_workers: usize,
+    /// threads of the CPU pool
+    pub cpu_workers: usize,
+    /// pin each CPU worker to a core
+    pub cpu_pin: bool,
+    /// sleep of one `/io` job
+    #[serde(rename = "io_sleep_s", with = "secs")]
+    pub io_sleep: Duration,
+    /// work of one `/cpu` job
+    pub cpu_work: CpuWork,
+    /// jobs waiting per pool
+    pub queue: usize,
+    /// connections at once
+    pub max_conns: usize,
+    /// listen(2) backlog
+    pub backlog: i32,
+    /// keep connections
+    pub keepalive: bool,
+    /// who ends a connection that is not kept
+    pub closer: ServerCloser,
+    /// whole head, from its first byte
+    #[serde(rename = "header_timeout_s", with = "secs")]
+    pub header_timeout: Duration,
+    /// idle keep-alive connection
+    #[serde(rename = "idle_timeout_s", with = "secs")]
+    pub idle_timeout: Duration,
+    /// between two reads of a body
+    #[serde(rename = "body_timeout_s", with = "secs")]
+    pub body_timeout: Duration,
+    /// between two writes that make progress
+    #[serde(rename = "write_timeout_s", with = "secs")]
+    pub write_timeout: Duration,
+    /// from the first signal to the end
+    #[serde(rename = "drain_timeout_s", with = "secs")]
+    pub drain_timeout: Duration,
+    /// request head, bytes
+    pub head_bytes: usize,
+    /// request fields
+    pub head_fields: usize,
+    /// request target, bytes
+    pub target_bytes: usize,
+    /// request body, bytes
+    pub body_bytes: u64,
+}

@@ -1,0 +1,473 @@
+//! The result of one run: schema `sockbench/1` (design section 5), the durable form that all else is rendered
+//! from. Keys carry their unit as suffix. Every `null` has a row in `unavailable`.
+//!
+//! Keys beyond the agreed contract are additive and marked "additive" here; they hold facts that the diagnosis
+//! needs, so that a stored run can be diagnosed again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::KernelCounters;
+use super::finding::Finding;
+use super::outcome::Call;
+use super::plan::{LoadPlan, PortChoice};
+
+/// The schema of [`RunResult`].
+pub const SCHEMA: &str = "sockbench/1";
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the keys are the contract of design section 5, documented in docs/JSON.md")]
+pub struct RunResult {
+    pub schema: String,
+    pub tool: Tool,
+    pub command: String,
+    /// RFC 3339, UTC
+    pub started_at: String,
+    pub duration_s: f64,
+    pub host: Host,
+    pub plan: LoadPlan,
+    pub validity: Validity,
+    pub unavailable: Vec<Unavailable>,
+    pub totals: Totals,
+    pub endpoints: Vec<Endpoint>,
+    pub errors: Vec<ErrorRow>,
+    pub closes: Closes,
+    /// null when ports were not observed
+    pub ports: Option<Ports>,
+    /// additive: kernel counters added during the run, this network namespace
+    pub kernel: Option<KernelCounters>,
+    pub resources: Resources,
+    pub series: Vec<SeriesPoint>,
+    pub findings: Vec<Finding>,
+}
+
+/// This programme.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// semantic version
+    pub version: String,
+}
+
+/// The machine that ran the client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Host {
+    pub kernel: String,
+    pub cpus: u32,
+    pub memory_bytes: Option<u64>,
+    /// soft RLIMIT_NOFILE
+    pub nofile: Option<u64>,
+    pub sysctls: Sysctls,
+}
+
+/// TCP settings in force in this network namespace (net.ipv4.* unless said).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "sysctl names")]
+pub struct Sysctls {
+    pub ip_local_port_range: Option<[u16; 2]>,
+    /// number of reserved ports that lie inside ip_local_port_range
+    pub ip_local_reserved_ports: Option<u32>,
+    pub tcp_tw_reuse: Option<u32>,
+    pub tcp_tw_reuse_delay_ms: Option<u32>,
+    pub tcp_timestamps: Option<u32>,
+    pub tcp_fin_timeout_s: Option<u32>,
+    pub tcp_max_tw_buckets: Option<u64>,
+    pub tcp_max_syn_backlog: Option<u64>,
+    /// net.core.somaxconn
+    pub somaxconn: Option<u64>,
+}
+
+/// Whether the figures are what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stamp {
+    /// local ports ran out
+    PortBound,
+    /// the client was the limit
+    ClientBound,
+    /// stopped early, or fell short of what was asked
+    Incomplete,
+    /// none of these
+    Valid,
+}
+
+/// The stamp and all reasons; the stamp is the first that applies in the order of [`Stamp`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Validity {
+    pub stamp: Stamp,
+    pub reasons: Vec<String>,
+}
+
+/// Why a key of the document is null. Array elements share a row: `series[].target_cpu_percent`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Unavailable {
+    pub key: String,
+    pub reason: String,
+}
+
+/// Percentiles of a latency, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct LatencyMs {
+    pub min: f64,
+    pub mean: f64,
+    pub p50: f64,
+    pub p66: f64,
+    pub p75: f64,
+    pub p80: f64,
+    pub p90: f64,
+    pub p95: f64,
+    pub p98: f64,
+    pub p99: f64,
+    pub p99_9: f64,
+    pub p99_99: f64,
+    pub max: f64,
+}
+
+/// Sums over the run. `attempts = requests + local_failures + cut`; `failures` is part of `requests`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Totals {
+    pub attempts: u64,
+    pub requests: u64,
+    pub failures: u64,
+    pub local_failures: u64,
+    pub cut: u64,
+    /// additive: due by the schedule but never started (constant rate)
+    pub never_started: u64,
+    pub rps: f64,
+    pub failures_per_s: f64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub connections_opened: u64,
+    pub connects_failed: u64,
+    /// null when no connection was opened
+    pub requests_per_connection: Option<f64>,
+    pub users_asked: u32,
+    pub users_reached: u32,
+    /// answered requests; null when there was none
+    pub latency_ms: Option<LatencyMs>,
+    /// requests that failed at the target; null when there was none
+    pub failed_latency_ms: Option<LatencyMs>,
+    /// additive: answered requests counted from the real start, not the intended one; null in a closed loop
+    pub service_latency_ms: Option<LatencyMs>,
+    /// null when the run was shorter than its warm-up
+    pub steady: Option<Steady>,
+    /// additive: connection set-up as one distribution; null when no connection was tried
+    pub connects: Option<Connects>,
+    /// additive: ports of the ring found busy and skipped
+    pub ring_busy_skips: u64,
+}
+
+/// The part after the warm-up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Steady {
+    pub from_s: f64,
+    pub rps: f64,
+    /// null when nothing was answered in it
+    pub latency_ms: Option<LatencyMs>,
+}
+
+/// connect(2) and the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "additive keys; unit in the suffix")]
+pub struct Connects {
+    /// duration of the connect(2) call itself: the kernel's port search is inside it
+    pub call_mean_us: f64,
+    pub call_p50_us: f64,
+    pub call_p95_us: f64,
+    pub call_p99_us: f64,
+    /// from connect(2) to the established connection
+    pub setup_p50_ms: f64,
+    pub setup_p99_ms: f64,
+    pub setup_max_ms: f64,
+    /// set-ups of 0.95-1.2 s (first SYN retry) and of 2.9-3.4 s (second)
+    pub setup_near_1s: u64,
+    pub setup_near_3s: u64,
+}
+
+/// One entry of the mix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Endpoint {
+    pub method: String,
+    pub name: String,
+    pub requests: u64,
+    pub failures: u64,
+    pub local_failures: u64,
+    /// additive
+    pub cut: u64,
+    pub rps: f64,
+    /// mean over answered requests and failed ones that had a body; null when nothing was answered
+    pub content_size_mean: Option<f64>,
+    pub latency_ms: Option<LatencyMs>,
+    /// additive: all requests, failed ones included, as Locust counts (CSV and table)
+    pub all_latency_ms: Option<LatencyMs>,
+    pub status: BTreeMap<String, u64>,
+    pub phases_ms: PhasesMs,
+    pub server_timing_ms: Option<ServerTimingMs>,
+}
+
+/// Where the time of answered requests went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct PhasesMs {
+    pub blocked: Option<PhaseMs>,
+    pub connecting: Option<PhaseMs>,
+    pub sending: Option<PhaseMs>,
+    pub waiting: Option<PhaseMs>,
+    pub receiving: Option<PhaseMs>,
+}
+
+/// Two percentiles, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct PhaseMs {
+    pub p50: f64,
+    pub p99: f64,
+}
+
+/// What the target says of its own time (`Server-Timing`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct ServerTimingMs {
+    pub queue: PhaseMs,
+    pub work: PhaseMs,
+}
+
+/// One kind of failure at one endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct ErrorRow {
+    pub call: Call,
+    /// null when no system call gave one
+    pub errno: Option<i32>,
+    pub name: String,
+    pub port_choice: PortChoice,
+    pub port_bound: bool,
+    pub reused: bool,
+    /// null when Windows has no counterpart
+    pub windows_code: Option<i32>,
+    pub message: String,
+    pub method: String,
+    pub endpoint: String,
+    /// additive: our own machine's failure
+    pub local: bool,
+    pub count: u64,
+    pub first_s: f64,
+    pub last_s: f64,
+}
+
+/// Who ended the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Closes {
+    pub client: u64,
+    pub server: u64,
+    pub reset: u64,
+    /// additive: answers that announced `Connection: close` (or were HTTP/1.0 without keep-alive)
+    pub announced_by_target: u64,
+}
+
+/// Ports towards the target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Ports {
+    pub source: String,
+    pub destination: String,
+    /// source ports this run can use towards the destination, all sources together
+    pub pool: Option<u32>,
+    /// seconds one port stays held here: 60, or tcp_tw_reuse_delay where reuse applies
+    pub hold_s: Option<f64>,
+    pub ceiling_cps: Option<f64>,
+    /// near (P/2)/T_eff, where the port search becomes dear; null where the search does not apply
+    pub search_cps: Option<f64>,
+    pub peak_used: Option<u32>,
+    pub peak_share: Option<f64>,
+    pub peak_time_wait: Option<u32>,
+    /// connections opened per second, mean over the run
+    pub rate_cps: f64,
+    /// after the run, until the last held port is free
+    pub free_again_in_s: Option<f64>,
+    pub states: PortStates,
+    /// null when the rate does not exhaust the pool
+    pub forecast: Option<PortForecast>,
+    /// additive: ports held towards the destination before the first request
+    pub leftover_before: Option<u32>,
+}
+
+/// Sockets towards the target at the peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct PortStates {
+    pub time_wait: Option<u32>,
+    pub established: Option<u32>,
+    pub fin_wait2: Option<u32>,
+    pub close_wait: Option<u32>,
+    pub bound_only: Option<u32>,
+}
+
+/// When the pool is used up at the run's rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct PortForecast {
+    pub exhausted_at_s: f64,
+    pub dead_s: f64,
+    pub echo_s: Vec<f64>,
+}
+
+/// CPU and memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Resources {
+    pub client: ClientResources,
+    /// null when the target is not a process of this host, or was not found
+    pub target: Option<TargetResources>,
+    pub host: HostResources,
+}
+
+/// This process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct ClientResources {
+    pub cpu_percent_mean: Option<f64>,
+    pub cpu_percent_max: Option<f64>,
+    pub rss_bytes_max: Option<u64>,
+    pub threads: Vec<ThreadRow>,
+    /// additive: seconds in which a worker used 95 % of its core (run-queue wait included) while the target's
+    /// busiest thread had 10 % idle or could not be read
+    pub saturated_seconds: Option<u32>,
+    /// additive: seconds that were measured for it
+    pub measured_seconds: u32,
+    /// additive: how late a due request was written although a connection was free, 99th percentile; null in a
+    /// closed loop
+    pub lateness_p99_ms: Option<f64>,
+}
+
+/// One thread of this process over the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct ThreadRow {
+    pub name: String,
+    pub cpu_s: f64,
+    /// additive: runnable, but waiting for a core
+    pub wait_s: f64,
+}
+
+/// The process that listens at the target, its children included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct TargetResources {
+    pub pid: u32,
+    pub name: String,
+    pub cpu_percent_mean: Option<f64>,
+    pub cpu_percent_max: Option<f64>,
+    pub rss_bytes_max: Option<u64>,
+    /// additive: threads at the end of the run, children included
+    pub threads: Option<u32>,
+    /// additive: mean share of one core of its busiest thread, 0..100; null when not readable
+    pub busiest_thread_percent: Option<f64>,
+}
+
+/// The whole machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct HostResources {
+    pub cpu_percent_mean: Option<f64>,
+    pub memory_percent_max: Option<f64>,
+}
+
+/// One second of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct SeriesPoint {
+    /// end of the second, from the run's start
+    pub t_s: f64,
+    pub users_asked: u32,
+    pub users: u32,
+    /// requests that ended in it, per second
+    pub rps: f64,
+    pub attempts_per_s: f64,
+    pub failures_per_s: f64,
+    pub local_failures_per_s: f64,
+    /// null when nothing was answered in it
+    pub p50_ms: Option<f64>,
+    pub p95_ms: Option<f64>,
+    /// duration of connect(2); null when none was called
+    pub connect_p50_us: Option<f64>,
+    pub connect_p95_us: Option<f64>,
+    /// additive
+    pub connect_mean_us: Option<f64>,
+    /// additive: connections opened in it
+    pub connects: u64,
+    pub ports_used: Option<u32>,
+    pub time_wait: Option<u32>,
+    pub time_wait_target_side: Option<u32>,
+    pub client_cpu_percent: Option<f64>,
+    pub target_cpu_percent: Option<f64>,
+    pub host_cpu_percent: Option<f64>,
+    pub host_memory_percent: Option<f64>,
+    pub client_rss_bytes: Option<u64>,
+    pub target_rss_bytes: Option<u64>,
+}
+
+impl RunResult {
+    /// Keys that are null in the document and have no row in `unavailable`; empty for a sound document.
+    ///
+    /// Array elements share a key: `series[].p50_ms`.
+    pub fn unexplained_nulls(&self) -> Vec<String> {
+        let Ok(doc) = serde_json::to_value(self) else { return vec!["(not serialisable)".into()] };
+        let mut keys = Vec::new();
+        collect_nulls(&doc, "", &mut keys);
+        keys.sort();
+        keys.dedup();
+        keys.retain(|k| !self.unavailable.iter().any(|u| u.key == *k));
+        keys
+    }
+
+    /// Adds a row to `unavailable`; the first reason for a key stands.
+    pub fn explain_null(&mut self, key: &str, reason: impl Into<String>) {
+        if !self.unavailable.iter().any(|u| u.key == key) {
+            self.unavailable.push(Unavailable { key: key.into(), reason: reason.into() });
+        }
+    }
+
+    /// Requests as Locust counts them: those that ended at the target plus our own machine's failures.
+    pub fn locust_requests(&self) -> u64 {
+        self.totals.requests + self.totals.local_failures
+    }
+
+    /// Failures as Locust counts them.
+    pub fn locust_failures(&self) -> u64 {
+        self.totals.failures + self.totals.local_failures
+    }
+
+    /// Failures of `endpoint`s and calls that satisfy `wanted`, summed over the error table.
+    pub fn count_errors(&self, wanted: impl Fn(&ErrorRow) -> bool) -> u64 {
+        self.errors.iter().filter(|e| wanted(e)).map(|e| e.count).sum()
+    }
+}
+
+/// Paths of all nulls in a JSON document, array elements written as `[]`.
+pub fn collect_nulls(value: &serde_json::Value, at: &str, into: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Null => into.push(at.to_owned()),
+        serde_json::Value::Array(items) => {
+            for item in items {
+                collect_nulls(item, &format!("{at}[]"), into);
+            }
+        }
+        serde_json::Value::Object(map) => {
+            for (key, item) in map {
+                let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                collect_nulls(item, &path, into);
+            }
+        }
+        _ => {}
+    }
+}

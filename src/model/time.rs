@@ -1,0 +1,57 @@
+//! Points in time as pure code sees them: offsets from the run's start, handed in as arguments.
+
+use std::time::Duration;
+
+/// Nanoseconds since the run's epoch (the moment its clock was made). Monotonic; never wall time.
+///
+/// ```
+/// use sockbench::model::time::Stamp;
+/// let a = Stamp::from_millis(5);
+/// assert_eq!(a.since(Stamp::ZERO).as_millis(), 5);
+/// assert_eq!(Stamp::ZERO.since(a).as_millis(), 0, "saturates: a stamp is never negative");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Stamp(pub u64);
+
+impl Stamp {
+    /// The epoch itself.
+    pub const ZERO: Self = Self(0);
+    /// Later than any run can last: "no deadline".
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// A stamp `ms` milliseconds after the epoch.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(ms * 1_000_000)
+    }
+
+    /// A stamp that lies `d` after the epoch.
+    pub const fn from_duration(d: Duration) -> Self {
+        Self(d.as_nanos() as u64)
+    }
+
+    /// Time passed from `earlier` to `self`; zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whole microseconds from `earlier` to `self`; zero when `earlier` is later.
+    pub const fn micros_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
+
+    /// `self` moved `d` into the future, saturating at [`Stamp::NEVER`].
+    #[must_use]
+    pub const fn plus(self, d: Duration) -> Self {
+        Self(self.0.saturating_add(d.as_nanos() as u64))
+    }
+
+    /// Seconds since the epoch.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+
+    /// The whole second this stamp lies in, counted from the epoch.
+    pub const fn second(self) -> u64 {
+        self.0 / 1_000_000_000
+    }
+}

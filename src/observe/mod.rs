@@ -1,0 +1,1 @@
+//! The observer: facts on a tick, each known or unavailable with its reason.

@@ -1,0 +1,1 @@
+//! Renderers: a run result in, bytes out. Pure.

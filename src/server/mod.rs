@@ -1,0 +1,1 @@
+//! The server: a thin mio loop around pure connection machines.

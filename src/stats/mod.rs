@@ -1,0 +1,1 @@
+//! Counting and percentiles: recorder, per-second series, merge. Pure.

@@ -1,0 +1,1 @@
+//! Steps of users, cool-down, analysis, rehearsal.
