@@ -7,6 +7,7 @@
 pub mod facts;
 pub mod finding;
 pub mod limits;
+pub mod observed;
 pub mod outcome;
 pub mod plan;
 pub mod result;

@@ -194,7 +194,7 @@ const LEGEND: Font = Font { size: 12.5, color: "#202124", weight: 400 };
 const GRID: Stroke = Stroke { color: "#e8eaed", width: 1.0, dash: "" };
 const AXIS: Stroke = Stroke { color: "#9aa0a6", width: 1.0, dash: "" };
 const EDGE: Stroke = Stroke { color: "#bdc1c6", width: 1.0, dash: "3 3" };
-const LIMIT: Stroke = Stroke { color: "#5f6368", width: 1.2, dash: "6 4" };
+const LIMIT: Stroke = Stroke { color: "#5f6368", width: 1.1, dash: "1.5 3.5" };
 
 /// The three scales of a chart being drawn.
 struct Scales {
@@ -325,6 +325,9 @@ impl Chart {
         }
         for (value, label) in scales.x.ticks() {
             let Some(x) = scales.x.px(value) else { continue };
+            if self.x.scale != ScaleKind::Time {
+                svg.line((x, TOP), (x, BOTTOM), GRID);
+            }
             svg.line((x, BOTTOM), (x, BOTTOM + 5.0), AXIS);
             svg.text((x, BOTTOM + 19.0), Anchor::Middle, TICK, &label);
         }
