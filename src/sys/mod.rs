@@ -2,3 +2,6 @@
 //! processes. Thin and typed: errno and call survive, nothing is decided here.
 
 pub mod clock;
+mod raw;
+pub mod socket;
+pub mod sysctl;
