@@ -17,7 +17,7 @@ pub struct Bin {
 /// Sorted non-empty bins with the exact sum, minimum and maximum beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bins {
-    bins: Vec<Bin>,
+    list: Vec<Bin>,
     count: u64,
     sum_us: u64,
     min_us: u32,
@@ -29,12 +29,12 @@ impl Bins {
     pub fn from_sorted(bins: Vec<Bin>, sum_us: u64, min_us: u32, max_us: u32) -> Self {
         debug_assert!(bins.windows(2).all(|w| w[0].us < w[1].us), "bins rise");
         let count = bins.iter().map(|b| u64::from(b.count)).sum();
-        Self { bins, count, sum_us, min_us, max_us }
+        Self { list: bins, count, sum_us, min_us, max_us }
     }
 
     /// The non-empty bins, rising.
     pub fn bins(&self) -> &[Bin] {
-        &self.bins
+        &self.list
     }
 
     /// Values recorded.
@@ -73,7 +73,7 @@ impl Bins {
     pub fn quantile_us(&self, q: f64) -> Option<u32> {
         let rank = ((q * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
         let mut seen = 0;
-        let found = self.bins.iter().find(|b| {
+        let found = self.list.iter().find(|b| {
             seen += u64::from(b.count);
             seen >= rank
         })?;
@@ -96,7 +96,7 @@ impl Bins {
             self.clone_from(other);
             return;
         }
-        self.bins = merged(&self.bins, &other.bins);
+        self.list = merged(&self.list, &other.list);
         self.count += other.count;
         self.sum_us += other.sum_us;
         self.min_us = self.min_us.min(other.min_us);

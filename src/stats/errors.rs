@@ -99,7 +99,9 @@ impl ErrorTable {
         rows.sort_by_key(|r| (std::cmp::Reverse(r.hits.count), r.failure, r.endpoint));
         let mut merged = Self::default();
         tables.iter().flat_map(|t| &t.other).for_each(|o| merged.add_other(*o));
-        rows.into_iter().for_each(|r| merged.add_row(r));
+        for row in rows {
+            merged.add_row(row);
+        }
         merged.other.sort_by_key(|o| o.side);
         merged
     }
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn the_table_is_bounded_and_still_counts_everything() {
         let mut t = ErrorTable::default();
-        let kinds = ERROR_ROWS as i32 + 10;
+        let kinds = i32::try_from(ERROR_ROWS).unwrap() + 10;
         for n in 0..kinds {
             t.record(kind(n), EndpointId(0), Stamp::from_millis(n as u64));
         }

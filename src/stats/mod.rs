@@ -19,9 +19,15 @@
 //! assert_eq!(seconds, [(0, 1), (1, 0)], "completed seconds only, quiet ones included");
 //! ```
 
+pub mod aggregate;
 pub mod bins;
 pub mod errors;
+mod fill;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod interval;
 pub mod recorder;
 pub mod tally;
+#[cfg(test)]
+mod tests;
 pub mod totals;
