@@ -33,23 +33,24 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
         Some(text) => sources(text).map_err(|e| Exit::usage(format!("--source {e}")))?,
         None => Vec::new(),
     };
+    let given = !sources.is_empty();
     if let Some(other) = sources.iter().find(|s| s.is_ipv4() != target.is_ipv4()) {
         return Err(Exit::usage(format!("--source {other}: not of the same family as the target {target}")));
     }
-    let mode = match (conn.port_mode, conn.port_range, sources.is_empty()) {
+    let mode = match (conn.port_mode, conn.port_range, given) {
         (Some(mode), ..) => mode.into(),
         (None, Some(_), _) => PortMode::Ring,
-        (None, None, false) => PortMode::NoPort,
-        (None, None, true) => PortMode::Auto,
+        (None, None, true) => PortMode::NoPort,
+        (None, None, false) => PortMode::Auto,
     };
     if conn.port_range.is_some() && !matches!(mode, PortMode::Ring | PortMode::Range) {
         return Err(Exit::usage("--port-range: only --port-mode ring or range takes one"));
     }
-    let kernel = sysctl::read().ip_local_port_range.map(|[lo, hi]| PortRange { lo, hi });
+    let kernel = sysctl::read_local_port_range().ok();
     let range = match mode {
         PortMode::Ring => Some(ring_range(conn.port_range, kernel)?),
         PortMode::Range => {
-            socket::check_local_port_range().map_err(|e| {
+            socket::probe_local_port_range().map_err(|e| {
                 Exit::environment(format!("--port-mode range: IP_LOCAL_PORT_RANGE: {e}")).hint("Linux 6.3 or later, or --port-mode ring")
             })?;
             let all = PortRange { lo: limits::RING_RANGE.0, hi: limits::RING_RANGE.1 };
@@ -65,6 +66,11 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
             ring.lo, ring.hi, kernel.lo, kernel.hi
         ));
     }
+    // A port bound to the wildcard address would be taken for every destination and source.
+    let sources = match mode {
+        PortMode::Bind | PortMode::Ring | PortMode::NoPort if !given => socket::source_towards(target).map(|ip| vec![ip]).unwrap_or_default(),
+        _ => sources,
+    };
     Ok(PortPlan { mode, range, sources })
 }
 

@@ -4,5 +4,7 @@
 //! worker loop and the run around it are the only parts that touch sockets and threads.
 
 pub mod pacer;
+pub mod run;
 pub mod source;
 pub mod user;
+mod worker;

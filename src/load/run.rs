@@ -13,7 +13,8 @@ use super::worker::{Report, Shared, Worker};
 use crate::http::request_bytes;
 use crate::model::outcome::Failure;
 use crate::model::plan::LoadPlan;
-use crate::stats::aggregate::{Aggregate, UsersAt};
+use crate::model::time::Stamp;
+use crate::stats::aggregate::Aggregate;
 use crate::stats::recorder::Interval;
 use crate::sys::clock::Clock;
 
@@ -33,11 +34,14 @@ pub enum Ended {
 
 /// What a run says while it goes on.
 pub trait Watch {
-    /// A whole second of one worker is over.
+    /// A whole second of all workers is over.
     fn on_interval(&mut self, interval: &Interval);
     /// About four times a second. Returns true to end the run.
     fn on_turn(&mut self, now: Duration, users: UsersNow, so_far: &Aggregate) -> bool;
 }
+
+/// Users at the end of one second: the second, users asked for by then, users active.
+pub type UsersAt = (u64, u32, u32);
 
 /// Users at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +88,7 @@ pub fn run(plan: &LoadPlan, clock: Clock, watch: &mut dyn Watch) -> io::Result<L
         ended: Ended::Planned,
         refusals: Vec::new(),
         opened: false,
+        last_end: Stamp::ZERO,
         done: 0,
     };
     thread::scope(|scope| -> io::Result<()> {
@@ -109,6 +114,7 @@ struct Gathering<'a> {
     ended: Ended,
     refusals: Vec<Failure>,
     opened: bool,
+    last_end: Stamp,
     done: u32,
 }
 
@@ -121,7 +127,7 @@ impl Gathering<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let now = self.clock.now().since(crate::model::time::Stamp::ZERO);
+            let now = self.clock.now().since(Stamp::ZERO);
             let users = self.users_now(now);
             self.note_users(now, users);
             if watch.on_turn(now, users, &self.aggregate) && self.ended == Ended::Planned {
@@ -137,8 +143,10 @@ impl Gathering<'_> {
     fn on_report(&mut self, report: Report, watch: &mut dyn Watch) {
         match report {
             Report::Second(interval) => {
-                watch.on_interval(&interval);
                 self.aggregate.add_interval(*interval);
+                for merged in self.aggregate.take_complete() {
+                    watch.on_interval(&merged);
+                }
             }
             Report::Refused(failure) => {
                 self.refusals.push(failure);
@@ -147,11 +155,15 @@ impl Gathering<'_> {
                     self.shared.stop.store(true, Ordering::Relaxed);
                 }
             }
-            Report::Done { totals, alike, opened } => {
+            Report::Done { totals, ended, alike, opened } => {
+                self.last_end = self.last_end.max(ended);
                 self.done += 1;
                 self.opened |= opened;
                 self.refusals.extend(alike);
                 self.aggregate.add_worker(*totals);
+                for merged in self.aggregate.take_complete() {
+                    watch.on_interval(&merged);
+                }
             }
         }
     }
@@ -161,29 +173,25 @@ impl Gathering<'_> {
             let connected = self.shared.connected.load(Ordering::Relaxed);
             return UsersNow { asked: self.plan.users, active: connected };
         }
-        let asked = pacer::users_due(crate::model::time::Stamp::from_duration(now), self.plan.users, self.plan.spawn_rate);
+        let asked = pacer::users_due(Stamp::from_duration(now), self.plan.users, self.plan.spawn_rate);
         let started = self.shared.started.load(Ordering::Relaxed);
         UsersNow { asked, active: started.saturating_sub(self.shared.paused.load(Ordering::Relaxed)) }
     }
 
     /// The last look at each second stands for it.
     fn note_users(&mut self, now: Duration, users: UsersNow) {
-        let at = UsersAt { second: now.as_secs(), asked: users.asked, active: users.active };
+        let at = (now.as_secs(), users.asked, users.active);
         match self.users.last_mut() {
-            Some(last) if last.second == at.second => *last = at,
+            Some(last) if last.0 == at.0 => *last = at,
             _ => self.users.push(at),
         }
     }
 
     fn finish(self) -> LoadRun {
+        // A run that reached its planned end lasted that long: workers notice the end within a turn.
+        let ran = self.last_end.since(Stamp::ZERO);
         let planned = self.plan.duration;
-        let ran = self.clock.now().since(crate::model::time::Stamp::ZERO);
-        // Workers stop on the planned end to the turn; joining them takes a moment that is not part of the run.
-        let duration = if planned.is_zero() || self.ended != Ended::Planned || self.plan.requests > 0 {
-            self.aggregate.last_end().unwrap_or(ran).min(ran)
-        } else {
-            planned
-        };
+        let duration = if !planned.is_zero() && ran > planned { planned } else { ran };
         let mut ended = self.ended;
         if let (false, [first, rest @ ..]) = (self.opened, &self.refusals[..])
             && rest.iter().all(|f| f == first)

@@ -20,11 +20,12 @@ use super::pacer::{self, ConstantRate};
 use super::source::{Local, Sources};
 use super::user::{After, Begin, Rules, User};
 use crate::model::outcome::{Call, Cause, ClosedBy, EADDRINUSE, ECONNREFUSED, ETIMEDOUT, EndpointId, Failure, Outcome};
-use crate::model::plan::{LoadPlan, PortMode};
+use crate::model::plan::{Closer, LoadPlan, PortMode};
 use crate::model::time::Stamp;
 use crate::stats::recorder::{Interval, Recorder, WorkerTotals};
 use crate::sys::clock::Clock;
 use crate::sys::socket::{self, ConnectSpec, SocketError};
+use crate::sys::sysctl;
 use crate::sys::timer::LoopTimer;
 
 /// Bytes of the one read buffer that a worker's users share.
@@ -76,7 +77,7 @@ pub(super) enum Report {
     /// a second passed in which no connection had ever stood and all attempts had failed alike
     Refused(Failure),
     /// the worker is done
-    Done { totals: Box<WorkerTotals>, alike: Option<Failure>, opened: bool },
+    Done { totals: Box<WorkerTotals>, ended: Stamp, alike: Option<Failure>, opened: bool },
 }
 
 struct Slot {
@@ -138,6 +139,12 @@ pub(super) struct Worker<'a> {
 
 const TIMER: Token = Token(usize::MAX);
 
+/// The kernel, or the ring, may give a connection the target's own port as its local one.
+fn self_connect_possible(plan: &LoadPlan) -> bool {
+    let ports = plan.port_range.or_else(|| sysctl::read_local_port_range().ok());
+    socket::can_self_connect(plan.target.addr, ports)
+}
+
 fn token(slot: u32, generation: u32) -> Token {
     Token(((generation as usize) << 32) | slot as usize)
 }
@@ -190,13 +197,13 @@ impl<'a> Worker<'a> {
             spec: ConnectSpec {
                 port_mode: plan.port_mode,
                 reuse_addr: plan.reuse_addr,
-                linger_reset: plan.closer == crate::model::plan::Closer::Reset,
+                linger_reset: plan.closer == Closer::Reset,
                 nodelay: plan.keepalive || longest > ONE_SEGMENT,
                 port_range: plan.port_range,
                 local: None,
                 port: None,
             },
-            self_connect_possible: socket::self_connect_possible(plan.target.addr),
+            self_connect_possible: self_connect_possible(plan),
             sleepers: BinaryHeap::new(),
             deadlines: BinaryHeap::new(),
             ready: Vec::new(),
@@ -373,20 +380,23 @@ impl<'a> Worker<'a> {
             self.spec.port = local.port;
             match socket::connect(&self.spec, self.plan.target.addr, &self.clock) {
                 Ok(made) => {
-                    self.recorder.record_connect_call(made.returned, made.returned.micros_since(made.called));
-                    self.on_connecting(slot, TcpStream::from_std(made.stream), local, made.returned);
+                    self.recorder.record_connect_call(made.returned, made.call_us());
+                    self.on_connecting(slot, made.stream, local, made.returned);
                     return;
                 }
                 Err(error) => {
                     self.sources.release(local);
+                    let now = self.clock.now();
+                    if let Some(us) = error.call_us {
+                        self.recorder.record_connect_call(now, us);
+                    }
                     tries -= 1;
                     if tries > 0 && error.call == Call::Bind && error.errno == EADDRINUSE {
                         self.recorder.add_ring_skips(1);
                         continue;
                     }
-                    let SocketError { call, errno, port_bound } = error;
+                    let SocketError { call, errno, port_bound, .. } = error;
                     let failure = Failure { port_bound, ..Failure::new(call, Cause::Errno(errno)) };
-                    let now = self.clock.now();
                     self.open_failed(slot, failure, now);
                     return;
                 }
@@ -414,7 +424,7 @@ impl<'a> Worker<'a> {
             self.fail(slot, Call::Socket, &error);
             return;
         }
-        if self.self_connect_possible && self.is_self_connected(slot) {
+        if self.is_self_connected(slot) {
             let after = self.slots[slot as usize].user.on_self_connect(returned, &self.rules);
             self.carry_out(slot, after, returned, false);
             return;
@@ -423,8 +433,7 @@ impl<'a> Worker<'a> {
     }
 
     fn is_self_connected(&self, slot: u32) -> bool {
-        let stream = self.slots[slot as usize].stream.as_ref();
-        stream.and_then(|s| s.local_addr().ok()) == Some(self.plan.target.addr)
+        self.self_connect_possible && self.slots[slot as usize].stream.as_ref().is_some_and(socket::is_self_connected)
     }
 
     fn write_first(&mut self, slot: u32, stood_at: Stamp) {
@@ -514,11 +523,10 @@ impl<'a> Worker<'a> {
         if !(event.is_writable() || event.is_error() || event.is_read_closed()) {
             return;
         }
-        let stream = self.slots[slot as usize].stream.as_ref();
-        match stream.and_then(|s| s.take_error().transpose()) {
-            Some(Ok(error) | Err(error)) => self.fail(slot, Call::Connect, &error),
+        match self.slots[slot as usize].stream.as_ref().and_then(socket::take_error) {
+            Some(errno) => self.fail(slot, Call::Connect, &io::Error::from_raw_os_error(errno)),
             None => {
-                if self.self_connect_possible && self.is_self_connected(slot) {
+                if self.is_self_connected(slot) {
                     let now = self.clock.now();
                     let after = self.slots[slot as usize].user.on_self_connect(now, &self.rules);
                     self.carry_out(slot, after, now, false);
@@ -728,10 +736,7 @@ impl<'a> Worker<'a> {
         };
         let opened = self.opened;
         let reports = self.reports.clone();
-        for interval in self.recorder.drain_intervals() {
-            let _ = reports.send(Report::Second(Box::new(interval)));
-        }
         let totals = Box::new(self.recorder.finish(now));
-        let _ = reports.send(Report::Done { totals, alike, opened });
+        let _ = reports.send(Report::Done { totals, ended: now, alike, opened });
     }
 }

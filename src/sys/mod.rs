@@ -5,3 +5,4 @@ pub mod clock;
 mod raw;
 pub mod socket;
 pub mod sysctl;
+pub mod timer;
