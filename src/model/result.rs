@@ -153,6 +153,8 @@ pub struct Totals {
     pub latency_ms: Option<LatencyMs>,
     /// requests that failed at the target; null when there was none
     pub failed_latency_ms: Option<LatencyMs>,
+    /// additive: all requests that ended at the target, failed ones included, as Locust counts (CSV and table)
+    pub all_latency_ms: Option<LatencyMs>,
     /// additive: answered requests counted from the real start, not the intended one; null in a closed loop
     pub service_latency_ms: Option<LatencyMs>,
     /// null when the run was shorter than its warm-up

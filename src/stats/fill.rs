@@ -47,6 +47,9 @@ fn totals(c: &Filling<'_>) -> Totals {
             all
         })
     };
+    let (answered, failed) = (merged(|e| &e.answered), merged(|e| &e.failed));
+    let mut all = answered.clone();
+    all.add(&failed);
     let (requests, failures) = (sum(|e| e.requests), sum(|e| e.failures));
     let (local_failures, cut) = (sum(|e| e.local_failures), sum(|e| e.cut));
     let opened = c.totals.connects.setup.count();
@@ -67,8 +70,9 @@ fn totals(c: &Filling<'_>) -> Totals {
         requests_per_connection: (opened > 0).then(|| carried as f64 / opened as f64),
         users_asked: c.plan.users,
         users_reached: c.users.iter().map(|u| u.2).max().unwrap_or(0),
-        latency_ms: merged(|e| &e.answered).latency_ms(),
-        failed_latency_ms: merged(|e| &e.failed).latency_ms(),
+        latency_ms: answered.latency_ms(),
+        failed_latency_ms: failed.latency_ms(),
+        all_latency_ms: all.latency_ms(),
         service_latency_ms: c.totals.service.latency_ms(),
         steady: steady(c),
         connects: connects(&c.totals.connects),
@@ -249,6 +253,7 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
     note(t.requests_per_connection.is_none(), "totals.requests_per_connection", "no connection was opened");
     note(t.latency_ms.is_none(), "totals.latency_ms", NOT_ANSWERED);
     note(t.failed_latency_ms.is_none(), "totals.failed_latency_ms", "no request failed at the target");
+    note(t.all_latency_ms.is_none(), "totals.all_latency_ms", "no request reached the target");
     let closed = !c.plan.is_open_loop();
     let service = if closed { "closed loop: the intended start is the real one" } else { NOT_ANSWERED };
     note(t.service_latency_ms.is_none(), "totals.service_latency_ms", service);

@@ -92,6 +92,7 @@ pub(crate) fn blank(plan: &LoadPlan) -> RunResult {
             users_reached: 0,
             latency_ms: None,
             failed_latency_ms: None,
+            all_latency_ms: None,
             service_latency_ms: None,
             steady: None,
             connects: None,

@@ -28,6 +28,8 @@ pub struct EndpointSecond {
     pub local_failures: u64,
     /// in flight at the run's end
     pub cut: u64,
+    /// bytes of the answers' bodies
+    pub body_bytes: u64,
     /// latency of answered requests, microseconds, 3 digits
     pub answered: Bins,
     /// latency of requests that failed at the target, microseconds, 3 digits
@@ -54,6 +56,7 @@ impl Interval {
             mine.failures += theirs.failures;
             mine.local_failures += theirs.local_failures;
             mine.cut += theirs.cut;
+            mine.body_bytes += theirs.body_bytes;
             mine.answered.add(&theirs.answered);
             mine.failed.add(&theirs.failed);
         }

@@ -43,6 +43,7 @@ struct EndpointNow {
     failures: u64,
     local_failures: u64,
     cut: u64,
+    body_bytes: u64,
     answered: Tally,
     failed: Tally,
 }
@@ -56,6 +57,7 @@ impl Recorder {
             failures: 0,
             local_failures: 0,
             cut: 0,
+            body_bytes: 0,
             answered: Tally::new(LATENCY_DIGITS),
             failed: Tally::new(LATENCY_DIGITS),
         };
@@ -89,8 +91,9 @@ impl Recorder {
             Outcome::Answered { status } => {
                 let latency = s.latency_us();
                 now.requests += 1;
+                now.body_bytes += s.body_bytes;
                 now.answered.record(latency);
-                all.count_answer(status, s.body_bytes);
+                all.count_answer(status);
                 all.phases.record(s);
                 if let Some((queue, work)) = s.server_timing_us {
                     all.server_queue.record(queue);
@@ -109,7 +112,8 @@ impl Recorder {
                 now.failures += 1;
                 now.failed.record(s.latency_us());
                 if let Cause::Status(status) = failure.cause {
-                    all.count_answer(status, s.body_bytes);
+                    now.body_bytes += s.body_bytes;
+                    all.count_answer(status);
                 }
                 all.never_connected += u64::from(failed_to_connect(failure));
                 if s.ended >= self.warmup {
@@ -204,6 +208,7 @@ impl Recorder {
                 failures: std::mem::take(&mut now.failures),
                 local_failures: std::mem::take(&mut now.local_failures),
                 cut: std::mem::take(&mut now.cut),
+                body_bytes: std::mem::take(&mut now.body_bytes),
                 answered: now.answered.take_bins(),
                 failed: now.failed.take_bins(),
             };
@@ -211,6 +216,7 @@ impl Recorder {
             all.failures += second.failures;
             all.local_failures += second.local_failures;
             all.cut += second.cut;
+            all.body_bytes += second.body_bytes;
             all.answered.add_bins(&second.answered);
             all.failed.add_bins(&second.failed);
             endpoints.push(second);

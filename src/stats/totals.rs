@@ -106,9 +106,8 @@ impl EndpointTotals {
         }
     }
 
-    pub(super) fn count_answer(&mut self, status: u16, body_bytes: u64) {
+    pub(super) fn count_answer(&mut self, status: u16) {
         self.answers += 1;
-        self.body_bytes += body_bytes;
         self.count_status(status, 1);
     }
 
