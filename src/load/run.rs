@@ -15,7 +15,7 @@ use crate::model::outcome::Failure;
 use crate::model::plan::LoadPlan;
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
-use crate::stats::recorder::Interval;
+use crate::stats::interval::Interval;
 use crate::sys::clock::Clock;
 
 /// How long after the planned end a worker may take to report.
