@@ -3,6 +3,10 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use crate::load::run::UsersNow;
+use crate::model::plan::LoadPlan;
+use crate::observe::Gauge;
+use crate::stats::aggregate::SecondSummary;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Seconds between plain lines of a long run.
@@ -65,4 +69,28 @@ impl Status {
             bar.finish_and_clear();
         }
     }
+}
+
+/// The line of one second: time, users, rate, latency, failures, ports.
+pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gauge: Option<&Gauge>) -> String {
+    let at = second.second + 1;
+    let end = if plan.duration.is_zero() { String::new() } else { format!("/{:.0}", plan.duration.as_secs_f64()) };
+    let mut line = format!("{at:>4}{end} s  users {:>3}", users.active);
+    if users.active != users.asked {
+        line += &format!(" of {}", users.asked);
+    }
+    line += &format!("  {:>8.1} req/s", second.requests as f64);
+    if let (Some(p50), Some(p95)) = (second.p50_ms, second.p95_ms) {
+        line += &format!("  p50 {p50:.1} ms  p95 {p95:.1} ms");
+    }
+    if second.failures + second.local_failures > 0 {
+        line += &format!("  failed {}", second.failures);
+        if second.local_failures > 0 {
+            line += &format!(", own machine {}", second.local_failures);
+        }
+    }
+    if let Some(gauge) = gauge {
+        line += &gauge.in_words().map_or_else(String::new, |w| format!("  {w}"));
+    }
+    line
 }

@@ -1,9 +1,10 @@
 //! A `sockbench server` of our own as a child process on a free loopback port, ended when its owner is done.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::sys::child::{Child, ChildError};
+use crate::sys::child::{Child, ChildError, Stderr};
 
 /// How long the child may take to print its address: it calibrates its CPU work first.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -22,14 +23,14 @@ impl OwnServer {
     ///
     /// Errors: the programme cannot be started, or ended before it listened (its last words are in the error).
     pub fn start(flags: &[String]) -> Result<Self, ChildError> {
-        let mut args: Vec<String> = ["server", "--listen", "127.0.0.1:0", "--parent-death"].map(Into::into).to_vec();
+        let mut args: Vec<String> = ["server", "--listen", "127.0.0.1:0"].map(Into::into).to_vec();
         args.extend_from_slice(flags);
-        let mut child = Child::start(&args)?;
+        let mut child = Child::start_own(&args, Stderr::Keep)?;
         let line = child.read_line(START_TIMEOUT)?;
         let addr = line
             .strip_prefix("listening on http://")
             .and_then(|a| a.trim().parse().ok())
-            .ok_or_else(|| ChildError::Unexpected(line.clone()))?;
+            .ok_or_else(|| io::Error::other(format!("expected its address, got {line:?}")))?;
         Ok(Self { child, addr })
     }
 
@@ -43,8 +44,9 @@ impl OwnServer {
         self.child.pid()
     }
 
-    /// Drains and ends it; what it printed on standard error meanwhile.
-    pub fn stop(self) -> Result<String, ChildError> {
-        self.child.stop(STOP_TIMEOUT)
+    /// Drains and ends it. Errors: it did not end well.
+    pub fn stop(mut self) -> Result<(), ChildError> {
+        let status = self.child.stop(STOP_TIMEOUT)?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("ended with {status}")).into()) }
     }
 }
