@@ -5,6 +5,7 @@ pub mod child;
 pub mod clock;
 pub mod host;
 mod netlink;
+pub mod netns;
 pub mod owner;
 pub mod proc_net;
 pub mod process;
