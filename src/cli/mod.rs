@@ -101,6 +101,10 @@ enum Command {
 
 /// Runs the programme on the process's arguments.
 pub fn main() -> ExitCode {
+    // First of all: a child of ours whose parent is gone already must not start anything.
+    if !crate::sys::child::die_with_parent() {
+        return ExitCode::from(EXIT_ENVIRONMENT);
+    }
     let result = match Cli::parse().command {
         Command::Server(args) => server::run(args),
         Command::Load(args) => load::run(args),
