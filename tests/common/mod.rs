@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sockbench::load::run::{LoadRun, UsersNow, Watch};
+use sockbench::load::run::{Ended, UsersNow, Watch};
 use sockbench::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target, Think};
+use sockbench::model::result::{Host, RunResult, Sysctls};
 use sockbench::stats::aggregate::Aggregate;
 use sockbench::stats::interval::Interval;
 use sockbench::sys::clock::Clock;
@@ -60,9 +61,16 @@ impl Watch for Silent {
     }
 }
 
-/// Runs the plan without watching.
-pub fn run(plan: &LoadPlan) -> LoadRun {
-    sockbench::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start")
+/// Runs the plan without watching ports or processes.
+pub fn run(plan: &LoadPlan) -> (RunResult, Ended) {
+    let load = sockbench::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
+    let host = Host { kernel: String::new(), cpus: 1, memory_bytes: Some(1), nofile: Some(1), sysctls: Sysctls::default() };
+    let mut result = RunResult::new(plan.clone(), "test".into(), String::new(), host);
+    result.totals.users_reached = load.users_reached;
+    load.aggregate.fill(&mut result, load.duration, &load.users);
+    let t = &result.totals;
+    assert_eq!(t.attempts, t.requests + t.local_failures + t.cut, "every sample ends exactly once");
+    (result, load.ended)
 }
 
 /// What a scripted server does with one connection.
