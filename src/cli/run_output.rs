@@ -43,7 +43,8 @@ impl<'a> RunWatch<'a> {
                 Some((writer, path.to_owned()))
             }
         };
-        Ok(Self { status: Status::new(quiet, plan.duration), stop, plan: plan.clone(), history: History::new(), hlog, failed: None })
+        Ok(Self {
+            status: Status::new(quiet, plan.duration), stop, plan: plan.clone(), history: History::new(), hlog, failed: None })
     }
 
     /// Ends the log; the CSV history that was gathered.
@@ -137,7 +138,7 @@ pub(crate) fn write_run(stem: &Path, result: &RunResult, history: &History) -> R
     write_csv(stem, result, history)
 }
 
-fn write_csv(prefix: &Path, result: &RunResult, history: &History) -> Result<(), Exit> {
+pub(crate) fn write_csv(prefix: &Path, result: &RunResult, history: &History) -> Result<(), Exit> {
     let bad = |e: csv::Error| Exit::environment(format!("write CSV: {e}"));
     files::write(&files::with_suffix(prefix, "_stats.csv"), &locust_csv::stats(result).map_err(bad)?)?;
     files::write(&files::with_suffix(prefix, "_stats_history.csv"), &locust_csv::history(result, history).map_err(bad)?)?;

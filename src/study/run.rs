@@ -19,12 +19,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What a study asks of the outside.
 pub trait StudyWatch {
+    /// What watches one step.
+    type Watch: Watch;
     /// The watch of step `index` (from 0).
-    fn step(&mut self, index: usize, plan: &LoadPlan) -> io::Result<Box<dyn Watch + '_>>;
+    fn step(&mut self, index: usize, plan: &LoadPlan) -> io::Result<Self::Watch>;
     /// A step is over.
-    fn on_step_done(&mut self, index: usize, measured: &Measured) -> io::Result<()>;
+    fn on_step_done(&mut self, index: usize, measured: &Measured, watch: Self::Watch) -> io::Result<()>;
     /// The cool-down goes on: this many are still held, this many may be.
-    fn on_cooldown(&mut self, held: &Fact<u32>, threshold: Option<u32>);
+    fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>);
     /// True ends the study.
     fn is_stopped(&mut self) -> bool;
 }
@@ -43,7 +45,7 @@ pub struct StudyRun {
 /// Runs the steps in order; ends early when stopped, or when a step was refused.
 ///
 /// Errors: a client could not be started, or a file of a step could not be written.
-pub fn run(plan: &StudyPlan, target_pid: Option<u32>, command: &str, watch: &mut dyn StudyWatch) -> io::Result<StudyRun> {
+pub fn run(plan: &StudyPlan, target_pid: Option<u32>, command: &str, watch: &mut impl StudyWatch) -> io::Result<StudyRun> {
     let clock = Clock::start();
     let mut steps = Vec::new();
     let mut cooldowns = Vec::new();
@@ -54,12 +56,10 @@ pub fn run(plan: &StudyPlan, target_pid: Option<u32>, command: &str, watch: &mut
         if watch.is_stopped() {
             break;
         }
-        let measured = {
-            let mut step_watch = watch.step(index, step)?;
-            measured::measure(step, target_pid, command, step_watch.as_mut())?
-        };
+        let mut step_watch = watch.step(index, step)?;
+        let measured = measured::measure(step, target_pid, command, &mut step_watch)?;
         let go_on = measured.ended == Ended::Planned;
-        watch.on_step_done(index, &measured)?;
+        watch.on_step_done(index, &measured, step_watch)?;
         steps.push(measured);
         if !go_on {
             break;
@@ -70,7 +70,7 @@ pub fn run(plan: &StudyPlan, target_pid: Option<u32>, command: &str, watch: &mut
 }
 
 /// Waits until what the last step left in TIME_WAIT is under 1 % of the pool, or says why it did not.
-fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut dyn StudyWatch) -> Cooldown {
+fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl StudyWatch) -> Cooldown {
     let clock = Clock::start();
     let pool = census::pool(step).known().copied();
     let threshold = pool.map(|p| (f64::from(p) * LEFTOVER_SHARE) as u32);
@@ -78,7 +78,7 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut dyn S
     let mut now = before.clone();
     let ended = loop {
         let waited = clock.now().since(crate::model::time::Stamp::ZERO);
-        watch.on_cooldown(&now, threshold);
+        watch.on_cooldown(waited, &now, threshold);
         match (&now, threshold) {
             (Fact::Known(held), Some(limit)) if *held <= limit => break "leftover TIME_WAIT is under 1 % of the pool".to_owned(),
             (Fact::Unavailable(reason), _) => break format!("leftovers cannot be seen: {reason}"),
