@@ -10,4 +10,5 @@ pub mod limits;
 pub mod outcome;
 pub mod plan;
 pub mod result;
+pub mod study;
 pub mod time;

@@ -129,7 +129,7 @@ pub struct LatencyMs {
 }
 
 /// Sums over the run. `attempts = requests + local_failures + cut`; `failures` is part of `requests`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct Totals {
     pub attempts: u64,
@@ -153,6 +153,8 @@ pub struct Totals {
     pub latency_ms: Option<LatencyMs>,
     /// requests that failed at the target; null when there was none
     pub failed_latency_ms: Option<LatencyMs>,
+    /// additive: all requests that ended at the target, failed ones included, as Locust counts (CSV and table)
+    pub all_latency_ms: Option<LatencyMs>,
     /// additive: answered requests counted from the real start, not the intended one; null in a closed loop
     pub service_latency_ms: Option<LatencyMs>,
     /// null when the run was shorter than its warm-up
@@ -322,7 +324,7 @@ pub struct PortForecast {
 }
 
 /// CPU and memory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct Resources {
     pub client: ClientResources,
@@ -332,7 +334,7 @@ pub struct Resources {
 }
 
 /// This process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct ClientResources {
     pub cpu_percent_mean: Option<f64>,
@@ -375,7 +377,7 @@ pub struct TargetResources {
 }
 
 /// The whole machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct HostResources {
     pub cpu_percent_mean: Option<f64>,
@@ -417,6 +419,31 @@ pub struct SeriesPoint {
 }
 
 impl RunResult {
+    /// A result in which nothing was counted or observed yet.
+    pub fn new(plan: LoadPlan, command: String, started_at: String, host: Host) -> Self {
+        let users_asked = plan.users;
+        Self {
+            schema: SCHEMA.into(),
+            tool: Tool { version: env!("CARGO_PKG_VERSION").into() },
+            command,
+            started_at,
+            duration_s: 0.0,
+            host,
+            plan,
+            validity: Validity { stamp: Stamp::Incomplete, reasons: Vec::new() },
+            unavailable: Vec::new(),
+            totals: Totals { users_asked, ..Totals::default() },
+            endpoints: Vec::new(),
+            errors: Vec::new(),
+            closes: Closes::default(),
+            ports: None,
+            kernel: None,
+            resources: Resources::default(),
+            series: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
     /// Keys that are null in the document and have no row in `unavailable`; empty for a sound document.
     ///
     /// Array elements share a key: `series[].p50_ms`.
