@@ -1,5 +1,10 @@
 //! Running things in a private network namespace, from tests. The code is the programme's own: `sockbench sandbox`.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "each test file uses its part; tests unwrap and say what they skip"
+)]
 
 use std::process::{Command, Output};
 
