@@ -249,6 +249,7 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
             missing.push((key, reason.to_owned()));
         }
     };
+    note(c.plan.port_range.is_none(), "plan.port_range", "the port mode uses no range of its own");
     let t = &result.totals;
     note(t.requests_per_connection.is_none(), "totals.requests_per_connection", "no connection was opened");
     note(t.latency_ms.is_none(), "totals.latency_ms", NOT_ANSWERED);
