@@ -115,13 +115,14 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         unavailable: Vec::new(),
     };
     study.explain_nulls();
+    let document = run_output::document(json::render_study(&study))?;
     if let Some(dir) = &args.output.dir {
-        files::write(&dir.join("study.json"), json::render_study(&study).as_bytes())?;
-        for (name, svg) in charts::study_charts(&study.steps) {
-            files::write(&dir.join(name), svg.as_bytes())?;
-        }
+        files::write(&dir.join("study.json"), document.as_bytes())?;
+        let labels: Vec<String> = study.steps.iter().map(|s| format!("{} users", s.plan.users)).collect();
+        let steps: Vec<_> = study.steps.iter().zip(&labels).map(|(run, label)| charts::Step { label, run }).collect();
+        run_output::write_charts(dir, &charts::study_charts(&steps))?;
     }
-    files.write_json(&json::render_study(&study))?;
+    files.write_json(&document)?;
     if !files.is_stdout_json() {
         files::to_stdout(study_text::render_study(&study, super::style(args.output.no_color)).as_bytes())?;
         if let Some(dir) = &args.output.dir {

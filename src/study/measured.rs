@@ -37,7 +37,11 @@ pub struct Measured {
 ///
 /// Errors: a poll or a thread could not be made.
 pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
-    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::rfc3339(clock::wall()), host::describe());
+    let (host, unreadable) = host::read_host();
+    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::rfc3339(clock::wall()), host);
+    for (key, reason) in unreadable {
+        result.explain_null(&key, reason);
+    }
     let clock = Clock::start();
     let observer = plan.observe.then(|| Observer::start(ObservePlan::of(plan, target_pid), clock));
     let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
