@@ -41,7 +41,7 @@ impl<'a> RunWatch<'a> {
                 let part = files::with_suffix(path, ".part");
                 let fail = |e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
                 let file = File::create(&part).map_err(|e| fail(&e))?;
-                let now = clock::rfc3339(clock::wall());
+                let now = clock::wall_rfc3339();
                 let writer = HlogWriter::begin(BufWriter::new(file), &now, plan).map_err(|e| fail(&e))?;
                 Some((writer, path.to_owned()))
             }
@@ -143,7 +143,7 @@ pub(crate) fn write_run(stem: &Path, result: &RunResult, history: &History) -> R
 /// `NAME.svg` for each chart.
 pub(crate) fn write_charts(dir: &Path, charts: &[(&str, Chart)]) -> Result<(), Exit> {
     for (name, chart) in charts {
-        files::write(&dir.join(format!("{name}.svg")), chart.render().as_bytes())?;
+        files::write(&dir.join(format!("{name}.svg")), chart.to_svg().as_bytes())?;
     }
     Ok(())
 }

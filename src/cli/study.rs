@@ -88,7 +88,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
         eprintln!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len());
     }
-    let started_at = clock::rfc3339(clock::wall());
+    let started_at = clock::wall_rfc3339();
     let mut watch = Steps { output: &args.output, files: &files, stop: &stop, failed: None, cooling: None };
     let ran = run::run(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch);
     let failed = watch.failed.take();

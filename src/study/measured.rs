@@ -38,7 +38,7 @@ pub struct Measured {
 /// Errors: a poll or a thread could not be made.
 pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
     let (host, unreadable) = host::read_host();
-    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::rfc3339(clock::wall()), host);
+    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::wall_rfc3339(), host);
     for (key, reason) in unreadable {
         result.explain_null(&key, reason);
     }

@@ -11,6 +11,7 @@ pub mod proc_net;
 pub mod process;
 mod raw;
 pub mod sock_diag;
+pub mod signals;
 pub mod socket;
 pub mod sysctl;
 pub mod timer;
