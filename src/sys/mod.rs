@@ -6,6 +6,7 @@ pub mod clock;
 pub mod host;
 mod netlink;
 pub mod netns;
+pub mod nofile;
 pub mod owner;
 pub mod proc_net;
 pub mod process;
