@@ -11,4 +11,5 @@ pub mod observed;
 pub mod outcome;
 pub mod plan;
 pub mod result;
+pub mod study;
 pub mod time;

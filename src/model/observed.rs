@@ -51,7 +51,7 @@ pub struct PortForecast {
 }
 
 /// CPU and memory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct Resources {
     pub client: ClientResources,
@@ -61,7 +61,7 @@ pub struct Resources {
 }
 
 /// This process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct ClientResources {
     pub cpu_percent_mean: Option<f64>,
@@ -104,7 +104,7 @@ pub struct TargetResources {
 }
 
 /// The whole machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct HostResources {
     pub cpu_percent_mean: Option<f64>,

@@ -243,6 +243,7 @@ pub fn errno_text(n: i32) -> Cow<'static, str> {
 
 const ERRNOS: &[(i32, &str, &str)] = &[
     (1, "EPERM", "operation not permitted"),
+    (2, "ENOENT", "no such file or directory"),
     (4, "EINTR", "interrupted system call"),
     (9, "EBADF", "bad file descriptor"),
     (11, "EAGAIN", "resource temporarily unavailable"),
@@ -251,8 +252,12 @@ const ERRNOS: &[(i32, &str, &str)] = &[
     (22, "EINVAL", "invalid argument"),
     (ENFILE, "ENFILE", "too many open files in system"),
     (EMFILE, "EMFILE", "too many open files"),
+    (28, "ENOSPC", "no space left on device"),
     (EPIPE, "EPIPE", "broken pipe"),
+    (34, "ERANGE", "numerical result out of range"),
+    (38, "ENOSYS", "function not implemented"),
     (71, "EPROTO", "protocol error"),
+    (87, "EUSERS", "too many users"),
     (92, "ENOPROTOOPT", "protocol not available"),
     (97, "EAFNOSUPPORT", "address family not supported by protocol"),
     (EADDRINUSE, "EADDRINUSE", "address already in use"),

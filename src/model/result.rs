@@ -133,7 +133,7 @@ pub struct LatencyMs {
 }
 
 /// Sums over the run. `attempts = requests + local_failures + cut`; `failures` is part of `requests`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct Totals {
     pub attempts: u64,
@@ -315,6 +315,31 @@ pub struct SeriesPoint {
 }
 
 impl RunResult {
+    /// A result in which nothing was counted or observed yet.
+    pub fn new(plan: LoadPlan, command: String, started_at: String, host: Host) -> Self {
+        let users_asked = plan.users;
+        Self {
+            schema: SCHEMA.into(),
+            tool: Tool { version: env!("CARGO_PKG_VERSION").into() },
+            command,
+            started_at,
+            duration_s: 0.0,
+            host,
+            plan,
+            validity: Validity { stamp: Stamp::Incomplete, reasons: Vec::new() },
+            unavailable: Vec::new(),
+            totals: Totals { users_asked, ..Totals::default() },
+            endpoints: Vec::new(),
+            errors: Vec::new(),
+            closes: Closes::default(),
+            ports: None,
+            kernel: None,
+            resources: Resources::default(),
+            series: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
     /// Keys that are null in the document and have no row in `unavailable`; empty for a sound document.
     ///
     /// Array elements share a key: `series[].p50_ms`.

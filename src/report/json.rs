@@ -1,6 +1,7 @@
 //! The durable form: pretty JSON, keys in the order of the contract (the order of the structs).
 
 use crate::model::result::RunResult;
+use crate::model::study::StudyResult;
 
 /// The document of a run, with a newline at its end.
 ///
@@ -12,6 +13,15 @@ use crate::model::result::RunResult;
 pub fn render(run: &RunResult) -> Result<String, serde_json::Error> {
     debug_assert!(run.unexplained_nulls().is_empty(), "nulls without a reason: {:?}", run.unexplained_nulls());
     let mut text = serde_json::to_string_pretty(run)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// The document of a study, `sockbench-study/1`, pretty-printed.
+///
+/// Errors: a figure that JSON cannot hold.
+pub fn render_study(study: &StudyResult) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(study)?;
     text.push('\n');
     Ok(text)
 }

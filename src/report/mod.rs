@@ -16,6 +16,8 @@ pub mod json;
 pub mod locust;
 pub mod locust_csv;
 mod scale;
+pub mod plan_text;
+pub mod study_text;
 pub mod style;
 mod svg;
 pub mod table;

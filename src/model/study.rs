@@ -1,0 +1,177 @@
+//! A study: steps of load against one target, and what they come to. Schema `sockbench-study/1`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::finding::Finding;
+use super::plan::{LoadPlan, secs};
+use super::result::{RunResult, Tool, Unavailable, collect_nulls};
+
+/// The schema of [`StudyResult`].
+pub const STUDY_SCHEMA: &str = "sockbench-study/1";
+
+/// A study, resolved: one load plan a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyPlan {
+    /// its name
+    pub name: String,
+    /// the steps in order
+    pub steps: Vec<LoadPlan>,
+    /// longest wait between two steps for leftover TIME_WAIT to go
+    #[serde(rename = "cooldown_max_s", with = "secs")]
+    pub cooldown_max: Duration,
+}
+
+/// What a study came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
+pub struct StudyResult {
+    pub schema: String,
+    pub tool: Tool,
+    pub command: String,
+    pub name: String,
+    /// RFC 3339, UTC
+    pub started_at: String,
+    pub duration_s: f64,
+    /// one run a step
+    pub steps: Vec<RunResult>,
+    /// the wait before each step but the first
+    pub cooldowns: Vec<Cooldown>,
+    pub analysis: Analysis,
+    /// of the study as a whole; each step has its own
+    pub findings: Vec<Finding>,
+    pub unavailable: Vec<Unavailable>,
+}
+
+impl StudyResult {
+    /// Gives every null of the document a row in `unavailable`: those of a step keep the step's own reason.
+    pub fn explain_nulls(&mut self) {
+        let Ok(doc) = serde_json::to_value(&*self) else { return };
+        let mut keys = Vec::new();
+        collect_nulls(&doc, "", &mut keys);
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            let reason = key.strip_prefix("steps[].").map_or("not measured in this step: the step's own rows say why", |k| {
+                self.steps.iter().flat_map(|s| &s.unavailable).find(|u| u.key == k).map_or("see the step", |u| u.reason.as_str())
+            });
+            let reason = reason.to_owned();
+            self.unavailable.push(Unavailable { key, reason });
+        }
+    }
+}
+
+/// The wait between two steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "unit in the suffix")]
+pub struct Cooldown {
+    /// the step that waited, from 2
+    pub before_step: u32,
+    pub waited_s: f64,
+    /// TIME_WAIT towards the target, or held by it, when the wait began and ended; null when not readable
+    pub time_wait_before: Option<u32>,
+    pub time_wait_after: Option<u32>,
+    /// below this many the next step may start: 1 % of the pool
+    pub threshold: Option<u32>,
+    /// why it ended
+    pub ended: String,
+}
+
+/// Figures and sentences over all steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "documented on the row")]
+pub struct Analysis {
+    pub rows: Vec<StepRow>,
+    pub sentences: Vec<String>,
+}
+
+/// One step in a line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRow {
+    /// users asked for
+    pub users: u32,
+    /// length of the step
+    pub duration_s: f64,
+    /// requests that ended at the target
+    pub requests: u64,
+    /// failures there
+    pub failures: u64,
+    /// failures of our own machine
+    pub local_failures: u64,
+    /// requests per second over the whole step, ramp included
+    pub rps: f64,
+    /// requests per second after the last user had started; null when the step ended before
+    pub steady_rps: Option<f64>,
+    /// mean think time of the plan
+    pub think_mean_s: f64,
+    /// mean measured response after the last user had started; null when nothing was answered then
+    pub response_mean_s: Option<f64>,
+    /// users / (think + response): what a closed loop of these users comes to; null in an open loop
+    pub predicted_rps: Option<f64>,
+    /// measured steady rate against the predicted one, percent
+    pub deviation_percent: Option<f64>,
+    /// percentiles of answered requests, whole step
+    pub p50_ms: Option<f64>,
+    /// see `p50_ms`
+    pub p95_ms: Option<f64>,
+    /// see `p50_ms`
+    pub p99_ms: Option<f64>,
+    /// CPU of the target's processes, percent of one core
+    pub target_cpu_percent: Option<f64>,
+    /// most memory of the target's processes
+    pub target_rss_bytes: Option<u64>,
+    /// CPU of this process, percent of one core
+    pub client_cpu_percent: Option<f64>,
+    /// most memory of this process
+    pub client_rss_bytes: Option<u64>,
+    /// CPU of the host, percent of all cores
+    pub host_cpu_percent: Option<f64>,
+    /// most memory in use on the host, percent
+    pub host_memory_percent: Option<f64>,
+    /// the most local ports held towards the target, of `pool`
+    pub peak_ports: Option<u32>,
+    /// source ports towards the target
+    pub pool: Option<u32>,
+}
+
+impl StepRow {
+    /// The row of one run.
+    pub fn of(run: &RunResult) -> Self {
+        let plan = &run.plan;
+        let think = plan.think.mean().as_secs_f64();
+        let steady = run.totals.steady.as_ref();
+        let response = steady.and_then(|s| s.latency_ms).map(|l| l.mean / 1000.0);
+        let closed = !plan.is_open_loop();
+        let predicted = response.filter(|r| closed && think + r > 0.0).map(|r| f64::from(plan.users) / (think + r));
+        let steady_rps = steady.map(|s| s.rps);
+        let deviation = steady_rps.zip(predicted).map(|(m, p)| (m / p - 1.0) * 100.0);
+        let target = run.resources.target.as_ref();
+        let (client, host) = (&run.resources.client, &run.resources.host);
+        let latency = run.totals.latency_ms;
+        Self {
+            users: plan.users,
+            duration_s: run.duration_s,
+            requests: run.totals.requests,
+            failures: run.totals.failures,
+            local_failures: run.totals.local_failures,
+            rps: run.totals.rps,
+            steady_rps,
+            think_mean_s: think,
+            response_mean_s: response,
+            predicted_rps: predicted,
+            deviation_percent: deviation,
+            p50_ms: latency.map(|l| l.p50),
+            p95_ms: latency.map(|l| l.p95),
+            p99_ms: latency.map(|l| l.p99),
+            target_cpu_percent: target.and_then(|t| t.cpu_percent_mean),
+            target_rss_bytes: target.and_then(|t| t.rss_bytes_max),
+            client_cpu_percent: client.cpu_percent_mean,
+            client_rss_bytes: client.rss_bytes_max,
+            host_cpu_percent: host.cpu_percent_mean,
+            host_memory_percent: host.memory_percent_max,
+            peak_ports: run.ports.as_ref().and_then(|p| p.peak_used),
+            pool: run.ports.as_ref().and_then(|p| p.pool),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Child processes of our own programme: started, listened to, ended, and never left behind.
+//!
+//! A child that must not outlive its parent is told so by [`PARENT_VAR`] and asks the kernel to be killed with it
+//! (PR_SET_PDEATHSIG), as its first act: [`die_with_parent`]. The kernel means the parent's THREAD that started
+//! the child: start children from a thread that lives as long as they should.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead as _, BufReader};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getppid};
+
+use super::clock::{Clock, sleep};
+use crate::model::time::Stamp;
+
+/// Environment variable that names the parent's pid to a child that must die with it.
+pub const PARENT_VAR: &str = "SOCKBENCH_PARENT";
+/// Lines of stderr that are kept for an error message.
+const KEPT_LINES: usize = 20;
+const POLL: Duration = Duration::from_millis(5);
+
+/// First act of a process that may be a child of ours: where [`PARENT_VAR`] is set, asks to be killed when the
+/// parent ends, then checks that it has not ended already. True: go on. False: the parent is gone, leave.
+///
+/// To be called again after a change of credentials, which clears the request (prctl(2)).
+pub fn die_with_parent() -> bool {
+    let Some(parent) = std::env::var(PARENT_VAR).ok().and_then(|v| v.parse::<i32>().ok()) else { return true };
+    if prctl::set_pdeathsig(Signal::SIGKILL).is_err() {
+        return false;
+    }
+    getppid() == Pid::from_raw(parent)
+}
+
+/// What to do with a child's stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// goes where ours goes
+    Inherit,
+    /// the last lines are kept for [`Child::complaint`]
+    Keep,
+}
+
+/// A running child of our own programme. Dropping it kills and reaps it.
+#[derive(Debug)]
+pub struct Child {
+    process: std::process::Child,
+    lines: Receiver<String>,
+    complaints: Arc<Mutex<VecDeque<String>>>,
+    status: Option<ExitStatus>,
+}
+
+/// Why a child did not give what was waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum ChildError {
+    /// it could not be started, signalled or waited for
+    #[error("child process: {0}")]
+    Io(#[from] io::Error),
+    /// it ended (or closed its stdout) first
+    #[error("child process ended before its first lines: {status}{complaint}")]
+    Ended {
+        /// how it ended, in words
+        status: String,
+        /// what it said on stderr, led by `: `; may be empty
+        complaint: String,
+    },
+    /// the deadline passed
+    #[error("child process said nothing for {0:?}")]
+    Silent(Duration),
+}
+
+impl Child {
+    /// Starts our own executable with `args`, stdout read line by line, to die with this thread.
+    ///
+    /// Errors: fork or exec failed.
+    pub fn start_own<A: AsRef<OsStr>>(args: &[A], stderr: Stderr) -> io::Result<Self> {
+        let mut command = Command::new(own_executable()?);
+        command.args(args);
+        Self::start(command, stderr)
+    }
+
+    /// Starts `command`, which runs our own executable in the end, in the same way.
+    ///
+    /// Errors: fork or exec failed.
+    pub fn start(mut command: Command, stderr: Stderr) -> io::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).env(PARENT_VAR, std::process::id().to_string());
+        command.stderr(if stderr == Stderr::Keep { Stdio::piped() } else { Stdio::inherit() });
+        let mut process = command.spawn()?;
+        let (to_us, lines) = channel();
+        if let Some(out) = process.stdout.take() {
+            // Reads on after the receiver is gone, so that the child never meets a full or broken pipe.
+            read_lines(out, "sockbench-out", move |line| drop(to_us.send(line)))?;
+        }
+        let complaints = Arc::new(Mutex::new(VecDeque::new()));
+        if let Some(err) = process.stderr.take() {
+            let kept = Arc::clone(&complaints);
+            read_lines(err, "sockbench-err", move |line| {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.len() == KEPT_LINES {
+                    kept.pop_front();
+                }
+                kept.push_back(line);
+            })?;
+        }
+        Ok(Self { process, lines, complaints, status: None })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The next line of its stdout, without the line end.
+    ///
+    /// Errors: it ended first, or nothing came within `patience`.
+    pub fn read_line(&mut self, patience: Duration) -> Result<String, ChildError> {
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => Ok(line),
+            Err(RecvTimeoutError::Timeout) => Err(ChildError::Silent(patience)),
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.wait(Duration::from_secs(1))?.map_or_else(|| "stdout closed".into(), |s| s.to_string());
+                Err(ChildError::Ended { status, complaint: self.complaint().map(|c| format!(": {c}")).unwrap_or_default() })
+            }
+        }
+    }
+
+    /// Lines of stdout that came since the last read; does not wait.
+    pub fn take_lines(&mut self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
+    /// The last line that it wrote to stderr, if that was kept.
+    pub fn complaint(&self) -> Option<String> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).back().cloned()
+    }
+
+    /// How it ended; none when it still runs after `patience`.
+    ///
+    /// Errors: waitpid(2).
+    pub fn wait(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
+        let clock = Clock::start();
+        let deadline = Stamp::ZERO.plus(patience);
+        loop {
+            if self.status.is_none() {
+                self.status = self.process.try_wait()?;
+            }
+            if self.status.is_some() || clock.now() >= deadline {
+                return Ok(self.status);
+            }
+            sleep(POLL);
+        }
+    }
+
+    /// Sends a signal, unless it has ended.
+    ///
+    /// Errors: kill(2).
+    pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        if self.status.is_none() {
+            self.status = self.process.try_wait()?;
+        }
+        match self.status {
+            Some(_) => Ok(()),
+            None => kill(Pid::from_raw(self.pid().cast_signed()), signal).map_err(io::Error::from),
+        }
+    }
+
+    /// SIGTERM, then `patience` to end by itself, then SIGKILL. How it ended.
+    ///
+    /// Errors: kill(2), waitpid(2).
+    pub fn stop(&mut self, patience: Duration) -> io::Result<ExitStatus> {
+        self.signal(Signal::SIGTERM)?;
+        if let Some(status) = self.wait(patience)? {
+            return Ok(status);
+        }
+        self.process.kill()?;
+        let status = self.process.wait()?;
+        self.status = Some(status);
+        Ok(status)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+}
+
+/// The path of our own executable. (Not /proc/self/exe itself: the child's name would be `exe`.)
+///
+/// Errors: /proc is not mounted.
+pub fn own_executable() -> io::Result<OsString> {
+    std::env::current_exe().map(OsString::from)
+}
+
+fn read_lines(from: impl io::Read + Send + 'static, name: &str, mut each: impl FnMut(String) + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.into()).spawn(move || {
+        for line in BufReader::new(from).lines() {
+            match line {
+                Ok(line) => each(line),
+                Err(_) => return,
+            }
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, stderr: Stderr) -> Child {
+        let mut c = Command::new("sh");
+        c.args(["-c", script]);
+        Child::start(c, stderr).unwrap()
+    }
+
+    #[test]
+    fn first_lines_come_and_sigterm_ends_it() {
+        let mut child = shell("echo one; echo two; exec sleep 30", Stderr::Inherit);
+        assert_eq!(child.read_line(Duration::from_secs(5)).unwrap(), "one");
+        assert_eq!(child.read_line(Duration::from_secs(5)).unwrap(), "two");
+        assert!(matches!(child.read_line(Duration::from_millis(20)), Err(ChildError::Silent(_))));
+        let status = child.stop(Duration::from_secs(5)).unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+    }
+
+    #[test]
+    fn one_that_ignores_sigterm_is_killed() {
+        let mut child = shell("trap '' TERM; echo ready; while :; do sleep 0.05; done", Stderr::Inherit);
+        child.read_line(Duration::from_secs(5)).unwrap();
+        let status = child.stop(Duration::from_millis(100)).unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    }
+
+    #[test]
+    fn one_that_ends_early_says_why() {
+        let mut child = shell("echo cannot bind >&2; exit 3", Stderr::Keep);
+        let mut said = String::new();
+        for _ in 0..100 {
+            match child.read_line(Duration::from_secs(5)) {
+                Err(e @ ChildError::Ended { .. }) => said = e.to_string(),
+                other => panic!("{other:?}"),
+            }
+            if said.contains("cannot bind") {
+                break;
+            }
+            sleep(POLL);
+        }
+        assert!(said.contains("exit status: 3") && said.contains("cannot bind"), "{said}");
+    }
+
+    #[test]
+    fn a_dropped_child_is_gone() {
+        let child = shell("exec sleep 30", Stderr::Inherit);
+        let pid = Pid::from_raw(child.pid().cast_signed());
+        drop(child);
+        assert!(kill(pid, None).is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! Which process listens on an address: the socket's inode from sock_diag, its holder from /proc/*/fd.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::process::{read_name, read_parents};
+use super::sock_diag::{Scope, SockDiag, States};
+use crate::model::facts::TcpState;
+
+/// The processes that hold a listening socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// processes whose parent does not hold it too: one, or several that share the port by SO_REUSEPORT; by pid
+    pub roots: Vec<u32>,
+    /// comm of the first
+    pub name: String,
+}
+
+/// Why no owner was found.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnerError {
+    /// nothing listens there in this network namespace
+    #[error("nothing listens on {0} in this network namespace")]
+    NotListening(SocketAddr),
+    /// a listener exists, but its process is not ours to look at, or lives in another pid namespace
+    #[error("a process listens on {addr}, but which one cannot be seen: /proc/PID/fd of {unreadable} processes is not readable")]
+    Hidden {
+        /// the address
+        addr: SocketAddr,
+        /// processes whose descriptors could not be listed
+        unreadable: usize,
+    },
+    /// sock_diag or /proc failed
+    #[error("owner of the listener on {0}: {1}")]
+    Io(SocketAddr, io::Error),
+}
+
+/// Finds who listens on `addr`, wildcard listeners included. About 20 us a process of this host: not for a loop.
+///
+/// Errors: see [`OwnerError`].
+pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
+    let io_error = |e| OwnerError::Io(addr, e);
+    let sockets =
+        SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port()))).map_err(io_error)?;
+    let inodes: Vec<u64> = sockets
+        .iter()
+        .filter(|s| s.state == TcpState::Listen && listens_for(s.local.0, addr.ip()))
+        .map(|s| u64::from(s.inode))
+        .collect();
+    if inodes.is_empty() {
+        return Err(OwnerError::NotListening(addr));
+    }
+    let (holders, unreadable) = find_holders(&inodes).map_err(io_error)?;
+    if holders.is_empty() {
+        return Err(OwnerError::Hidden { addr, unreadable });
+    }
+    let parents = read_parents().map_err(io_error)?;
+    let parent_of = |pid: u32| parents.iter().find(|(p, _)| *p == pid).map(|(_, parent)| *parent);
+    let mut roots: Vec<u32> =
+        holders.iter().copied().filter(|p| parent_of(*p).is_none_or(|parent| !holders.contains(&parent))).collect();
+    roots.sort_unstable();
+    let first = roots.first().copied().unwrap_or(holders[0]);
+    Ok(Owner { name: read_name(first).map_err(io_error)?, roots })
+}
+
+/// Whether a socket that listens on `listener` gets connections to `dest`. A `[::]` listener is taken as
+/// dual-stack, which is the default.
+fn listens_for(listener: IpAddr, dest: IpAddr) -> bool {
+    if dest.is_unspecified() {
+        return true;
+    }
+    listener == dest || listener.is_unspecified() && (listener.is_ipv6() || dest.is_ipv4())
+}
+
+/// Processes that hold one of the sockets, and how many could not be looked into.
+fn find_holders(inodes: &[u64]) -> io::Result<(Vec<u32>, usize)> {
+    let names: Vec<String> = inodes.iter().map(|i| format!("socket:[{i}]")).collect();
+    let (mut holders, mut unreadable) = (Vec::new(), 0);
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let fds = match std::fs::read_dir(entry.path().join("fd")) {
+            Ok(fds) => fds,
+            Err(e) => {
+                unreadable += usize::from(e.kind() == io::ErrorKind::PermissionDenied);
+                continue;
+            }
+        };
+        let holds = |fd: std::fs::DirEntry| {
+            std::fs::read_link(fd.path()).is_ok_and(|t| t.to_str().is_some_and(|t| names.iter().any(|n| n == t)))
+        };
+        if fds.flatten().any(holds) {
+            holders.push(pid);
+        }
+    }
+    Ok((holders, unreadable))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn the_listener_of_this_process_is_ours() {
+        let l = TcpListener::bind("127.0.0.1:0").unwrap();
+        let owner = find_owner(l.local_addr().unwrap()).unwrap();
+        // A child that another test forks may hold it for a moment, but never as a root.
+        assert_eq!(owner.roots, vec![std::process::id()]);
+        let wild = TcpListener::bind("0.0.0.0:0").unwrap();
+        let to = SocketAddr::new("127.0.0.1".parse().unwrap(), wild.local_addr().unwrap().port());
+        assert_eq!(find_owner(to).unwrap().roots, vec![std::process::id()]);
+    }
+
+    #[test]
+    fn nothing_listening_says_so() {
+        // Bound, but not listening: nobody else can take the port meanwhile.
+        let held = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        held.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        let addr = held.local_addr().unwrap().as_socket().unwrap();
+        assert!(matches!(find_owner(addr), Err(OwnerError::NotListening(a)) if a == addr));
+    }
+
+    #[test]
+    fn which_listener_takes_which_destination() {
+        let ip = |s: &str| s.parse::<IpAddr>().unwrap();
+        assert!(listens_for(ip("0.0.0.0"), ip("127.0.0.1")));
+        assert!(listens_for(ip("::"), ip("127.0.0.1")));
+        assert!(!listens_for(ip("0.0.0.0"), ip("::1")));
+        assert!(!listens_for(ip("127.0.0.2"), ip("127.0.0.1")));
+    }
+}

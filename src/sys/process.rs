@@ -1,0 +1,188 @@
+//! CPU and memory of processes and their threads, as /proc and the kernel's process clocks tell them.
+//!
+//! Not here: who listens where ([`super::owner`]), and percentages over time (`observe`).
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, Read as _};
+
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
+
+use crate::model::facts::{ProcessUsage, ThreadUsage};
+
+/// This process's id.
+pub fn own_pid() -> u32 {
+    std::process::id()
+}
+
+/// CPU (all threads, those that ended included) and resident memory of one process, without its children.
+///
+/// Sources: the process's CPU clock (clock_getcpuclockid(3), nanoseconds; /proc/PID/stat has only 10 ms) and
+/// /proc/PID/statm. Errors: ESRCH or ENOENT when it is gone.
+pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
+    let clock = if pid == own_pid() {
+        ClockId::CLOCK_PROCESS_CPUTIME_ID
+    } else {
+        clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).map_err(io::Error::from)?
+    };
+    let cpu = clock.now().map_err(io::Error::from)?;
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages: u64 = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|w| w.parse().ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/statm: not the expected line")))?;
+    let cpu_s = cpu.tv_sec() as f64 + cpu.tv_nsec() as f64 / 1e9;
+    Ok(ProcessUsage { cpu_s, rss_bytes: pages * procfs::page_size() })
+}
+
+/// The short name (comm, at most 15 bytes).
+///
+/// Errors: the process is gone.
+pub fn read_name(pid: u32) -> io::Result<String> {
+    Ok(std::fs::read_to_string(format!("/proc/{pid}/comm"))?.trim_end().to_owned())
+}
+
+/// `roots` and all their descendants that live now, each once, roots first. One pass over /proc.
+///
+/// Errors: /proc cannot be listed.
+pub fn read_tree(roots: &[u32]) -> io::Result<Vec<u32>> {
+    let parents = read_parents()?;
+    let mut tree: Vec<u32> = roots.to_vec();
+    let mut at = 0;
+    while at < tree.len() {
+        for (pid, parent) in &parents {
+            if *parent == tree[at] && !tree.contains(pid) {
+                tree.push(*pid);
+            }
+        }
+        at += 1;
+    }
+    Ok(tree)
+}
+
+/// Parent of every process, as (pid, parent). A process that ends meanwhile is left out.
+pub(super) fn read_parents() -> io::Result<Vec<(u32, u32)>> {
+    let all = procfs::process::all_processes().map_err(io::Error::other)?;
+    Ok(all.filter_map(|p| p.and_then(|p| p.stat()).ok()).map(|s| (s.pid.cast_unsigned(), s.ppid.cast_unsigned())).collect())
+}
+
+/// Reads threads again and again; keeps their names, which do not change in what is measured here.
+#[derive(Debug, Default)]
+pub struct ThreadReader {
+    names: HashMap<i32, String>,
+    path: String,
+    text: String,
+}
+
+impl ThreadReader {
+    /// CPU and run-queue wait of every thread of `pid` (/proc/PID/task/TID/schedstat: nanoseconds on a CPU,
+    /// nanoseconds runnable but waiting). A thread that ends meanwhile is left out.
+    ///
+    /// Errors: the process is gone, or the kernel has no schedstat (CONFIG_SCHED_INFO).
+    pub fn read(&mut self, pid: u32) -> io::Result<Vec<ThreadUsage>> {
+        let mut threads = Vec::new();
+        let mut failure = None;
+        for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let Some(tid) = entry?.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+            match self.read_one(pid, tid) {
+                Ok(thread) => threads.push(thread),
+                Err(e) => failure = Some(e),
+            }
+        }
+        match failure {
+            Some(e) if threads.is_empty() => Err(e),
+            _ => Ok(threads),
+        }
+    }
+
+    fn read_one(&mut self, pid: u32, tid: i32) -> io::Result<ThreadUsage> {
+        self.path.clear();
+        let _ = write!(self.path, "/proc/{pid}/task/{tid}/schedstat");
+        self.text.clear();
+        std::fs::File::open(&self.path)?.read_to_string(&mut self.text)?;
+        let (cpu_s, wait_s) = parse_schedstat(&self.text)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "schedstat: not the expected line"))?;
+        let name = if let Some(name) = self.names.get(&tid) {
+            name.clone()
+        } else {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm"))?.trim_end().to_owned();
+            self.names.insert(tid, name.clone());
+            name
+        };
+        Ok(ThreadUsage { tid, name, cpu_s, wait_s })
+    }
+}
+
+/// `ON_CPU_NS WAIT_NS SLICES` (Documentation/scheduler/sched-stats.rst).
+fn parse_schedstat(text: &str) -> Option<(f64, f64)> {
+    let mut words = text.split_whitespace().map(str::parse::<u64>);
+    let (cpu, wait) = (words.next()?.ok()?, words.next()?.ok()?);
+    Some((cpu as f64 / 1e9, wait as f64 / 1e9))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock::Clock;
+
+    fn burn(ms: u64) {
+        let clock = Clock::start();
+        while clock.now() < crate::model::time::Stamp::from_millis(ms) {
+            std::hint::black_box(0u64);
+        }
+    }
+
+    #[test]
+    fn own_usage_grows_with_work_and_memory_is_resident() {
+        let before = read_usage(own_pid()).unwrap();
+        burn(50);
+        let after = read_usage(own_pid()).unwrap();
+        assert!(after.cpu_s > before.cpu_s, "{before:?} {after:?}");
+        assert!(after.rss_bytes > 100_000);
+    }
+
+    #[test]
+    fn a_named_thread_is_found_with_its_own_time() {
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let (ready, is_ready) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("burner".into())
+            .spawn(move || {
+                burn(30);
+                ready.send(()).unwrap();
+                let _ = stopped.recv();
+            })
+            .unwrap();
+        is_ready.recv().unwrap();
+        let threads = ThreadReader::default().read(own_pid()).unwrap();
+        let burner = threads.iter().find(|t| t.name == "burner").unwrap();
+        assert!(burner.cpu_s > 0.0 && burner.cpu_s + burner.wait_s >= 0.02, "{burner:?}");
+        drop(stop);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_an_error_and_schedstat_is_read_whole() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(read_usage(pid).is_err());
+        assert!(ThreadReader::default().read(pid).is_err());
+        assert_eq!(parse_schedstat("2000000000 500000000 7\n"), Some((2.0, 0.5)));
+        assert_eq!(parse_schedstat("7\n"), None);
+    }
+
+    #[test]
+    fn a_child_is_in_the_tree_of_its_parent() {
+        let mut child = std::process::Command::new("sleep").arg("5").spawn().unwrap();
+        let tree = read_tree(&[own_pid()]).unwrap();
+        assert_eq!(tree[0], own_pid());
+        assert!(tree.contains(&child.id()));
+        let usage = read_usage(child.id()).unwrap();
+        assert!(usage.cpu_s < 1.0 && usage.rss_bytes > 0, "another process's clock is readable: {usage:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
