@@ -10,6 +10,7 @@ pub mod limits;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod rehearsal;
 pub mod result;
 pub mod study;
 pub mod time;
