@@ -103,7 +103,14 @@ pub fn solve_hold_s(pool: u32, rate: f64, failures: f64, fail_rate: f64) -> Opti
 
 /// Why a hold time does not fit what was counted over `duration`, or none when its failures are within `within` (a
 /// share) of the `failures` that were counted.
-pub fn hold_rejected(budget: Budget, rate: f64, fail_rate: f64, duration: Duration, failures: f64, within: f64) -> Option<String> {
+pub fn hold_rejected(
+    budget: Budget,
+    rate: f64,
+    fail_rate: f64,
+    duration: Duration,
+    failures: f64,
+    within: f64,
+) -> Option<String> {
     let f = budget.forecast(rate, duration, Some(fail_rate), None);
     let hold = f.hold_s;
     if f.failures == 0 {
