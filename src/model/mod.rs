@@ -6,6 +6,7 @@
 
 pub mod facts;
 pub mod finding;
+pub mod forecast;
 pub mod limits;
 pub mod observed;
 pub mod outcome;
