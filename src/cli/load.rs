@@ -2,7 +2,7 @@
 
 use super::load_args::{ConnectionArgs, OutputArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch};
-use super::{Exit, files, load_args, target};
+use super::{Exit, files, load_args, proofs, target};
 use crate::load::run::Ended;
 use crate::model::plan::{LoadPlan, Target};
 use crate::model::result::RunResult;
@@ -55,8 +55,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let plan = load_args::plan(&args.run, &args.conn, target, &path)?;
     announce(&plan, &args.output);
     let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, files.hlog_path().as_deref())?;
-    let measured = measured::measure(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
+    let mut measured = measured::measure(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
+    proofs::attach(&mut measured.result);
     let history = watch.finish()?;
     if let Some(own) = own {
         stop_own_server(own);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::model::finding::Finding;
 use crate::model::rehearsal::Rehearsal;
+use crate::model::result::RunResult;
 use crate::sys::host;
 
 /// Keeps `rehearsal` as the latest. Errors: no home directory, or it cannot be written.
@@ -24,14 +25,21 @@ pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<()> {
 }
 
 /// Fills `proven` of the remedies that the latest rehearsal on this kernel measured.
-pub(crate) fn attach(findings: &mut [Finding]) {
-    let (Some(latest), Ok(kernel)) = (latest(), host::read_kernel_release()) else { return };
-    if latest.kernel != kernel {
-        return;
+pub(crate) fn attach(result: &mut RunResult) {
+    if let (Some(latest), Ok(kernel)) = (latest(), host::read_kernel_release())
+        && latest.kernel == kernel
+    {
+        prove(&mut result.findings, &latest);
     }
+    if result.findings.iter().flat_map(|f| &f.remedies).any(|r| r.proven.is_none()) {
+        result.explain_null("findings[].remedies[].proven", "not rehearsed on this host and kernel: sockbench rehearse");
+    }
+}
+
+fn prove(findings: &mut [Finding], latest: &Rehearsal) {
     for remedy in findings.iter_mut().flat_map(|f| &mut f.remedies) {
         let row = latest.rows.iter().find(|r| Some(&r.remedy) == remedy.name.as_ref());
-        if let Some(proof) = row.and_then(|r| r.proof(&kernel, &latest.started_at)) {
+        if let Some(proof) = row.and_then(|r| r.proof(&latest.kernel, &latest.started_at)) {
             remedy.proven = Some(proof);
         }
     }

@@ -54,15 +54,6 @@ impl Status {
         }
     }
 
-    /// A line that stays, above the live one.
-    pub(crate) fn note(&self, line: &str) {
-        match self {
-            Self::Live(bar) => bar.suspend(|| eprintln!("{line}")),
-            Self::Plain { .. } => eprintln!("{line}"),
-            Self::Off => {}
-        }
-    }
-
     /// Takes the live line away.
     pub(crate) fn clear(&self) {
         if let Self::Live(bar) = self {

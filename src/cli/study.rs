@@ -8,7 +8,7 @@ use super::load_args::{ConnectionArgs, OutputArgs};
 use super::run_output::{self, RunFiles, RunWatch};
 use super::status::Status;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, target};
+use super::{Exit, files, load, load_args, proofs, target};
 use crate::diagnose;
 use crate::model::facts::Fact;
 use crate::model::plan::{LoadPlan, Target};
@@ -89,7 +89,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         eprintln!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len());
     }
     let started_at = clock::wall_rfc3339();
-    let mut watch = Steps { output: &args.output, files: &files, stop: &stop, failed: None, cooling: None };
+    let mut watch = Steps { output: &args.output, stop: &stop, failed: None, cooling: None };
     let ran = run::run(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch);
     let failed = watch.failed.take();
     if let Some(own) = own {
@@ -146,7 +146,6 @@ fn resolve(file: &PlanFile, each: Option<Duration>, conn: &ConnectionArgs, targe
 /// Watches the steps: status, files of each, cool-downs.
 struct Steps<'a> {
     output: &'a OutputArgs,
-    files: &'a RunFiles,
     stop: &'a StopFlag,
     failed: Option<Exit>,
     cooling: Option<Status>,
@@ -178,7 +177,8 @@ impl<'s> StudyWatch for Steps<'s> {
         RunWatch::new(plan, self.output.quiet, self.stop, hlog.as_deref()).map_err(|e| self.fail(e))
     }
 
-    fn on_step_done(&mut self, index: usize, measured: &Measured, watch: RunWatch<'s>) -> io::Result<()> {
+    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) -> io::Result<()> {
+        proofs::attach(&mut measured.result);
         let plan = &measured.result.plan;
         let history: History = watch.finish().map_err(|e| self.fail(e))?;
         if let Some(stem) = self.stem(index, plan) {

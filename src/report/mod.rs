@@ -17,6 +17,7 @@ pub mod locust;
 pub mod locust_csv;
 mod scale;
 pub mod plan_text;
+pub mod rehearsal_text;
 pub mod study_text;
 pub mod style;
 mod svg;
