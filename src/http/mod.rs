@@ -3,3 +3,8 @@
 pub mod chunked;
 pub mod request_bytes;
 pub mod response;
+
+/// A character of a token (RFC 9110 section 5.6.2).
+pub(crate) fn is_token_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
