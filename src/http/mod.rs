@@ -1,6 +1,7 @@
 //! HTTP/1.1 messages, incremental, as RFC 9112 frames them. Pure.
 
 pub mod chunked;
+pub mod encode;
 pub mod fault;
 pub mod field;
 pub mod request;

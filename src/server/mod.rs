@@ -1,1 +1,3 @@
-//! The server: a thin mio loop around pure connection machines.
+//! The server: mio reactors around a pure connection machine, two fixed pools, counters and an admin port.
+
+pub mod route;
