@@ -4,7 +4,7 @@ use super::load_args::{ConnectionArgs, OutputArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch};
 use super::{Exit, files, load_args, target};
 use crate::load::run::Ended;
-use crate::model::plan::LoadPlan;
+use crate::model::plan::{LoadPlan, Target};
 use crate::model::result::RunResult;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
@@ -45,9 +45,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         }
         None => {
             // The plan is checked before the child is started: a bad flag starts nothing.
-            load_args::plan(&args.run, &args.conn, target::own_server(([127, 0, 0, 1], 1).into()), "/")?;
+            load_args::plan(&args.run, &args.conn, Target::own(([127, 0, 0, 1], 1).into()), "/")?;
             let own = start_own_server(&server_flags(&args.server))?;
-            let target = target::own_server(own.addr());
+            let target = Target::own(own.addr());
             (Some(own), target, "/".to_owned())
         }
     };

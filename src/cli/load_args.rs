@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use super::{Exit, ports_args, units};
 use crate::model::limits;
-use crate::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
+use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
 
 /// Who loads what, how, and for how long. Shared by `load` and `study`.
 #[derive(Debug, clap::Args, Clone)]
@@ -204,16 +204,14 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         (None, false) => vec![MixEntry { path: path.into(), weight: 1 }],
     };
     Ok(LoadPlan {
-        target,
         method: run.method.clone(),
         headers: run.headers.clone(),
         body: run.body.clone(),
-        mix,
         users,
         spawn_rate: run.spawn_rate.unwrap_or(0.0),
         duration,
         requests,
-        think: run.think.unwrap_or(Think { min: Duration::ZERO, max: Duration::ZERO }),
+        think: run.think.unwrap_or_default(),
         rate: run.rate.unwrap_or(0.0),
         threads: conn.threads,
         seed: conn.seed,
@@ -227,7 +225,7 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         timeout: conn.timeout,
         allow_remote: conn.allow_remote,
         observe: !conn.no_observe,
-        limits: LoadLimits::default(),
+        ..LoadPlan::new(target, mix)
     })
 }
 

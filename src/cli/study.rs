@@ -17,7 +17,7 @@ use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
 use crate::report::locust_csv::History;
 use crate::report::{charts, json, study_text};
 use crate::study::analysis;
-use crate::study::measured::{Measured, Watch};
+use crate::study::measured::Measured;
 use crate::study::own_server::OwnServer;
 use crate::study::run::{self, StudyWatch};
 use crate::sys::clock;
@@ -63,7 +63,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let file = study_plan::read(args.plan.as_deref())?;
     let each = if args.quick { Some(QUICK_STEP) } else { args.duration };
     // Everything a person can get wrong is found before anything is started.
-    resolve(&file, each, &args.conn, &target::own_server(([127, 0, 0, 1], 1).into()), "/")?;
+    resolve(&file, each, &args.conn, &Target::own(([127, 0, 0, 1], 1).into()), "/")?;
     let files = RunFiles::prepare(&args.output, "study.json")?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
@@ -79,7 +79,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
             let mut flags = file.server_flags();
             flags.extend(load::server_flags(&args.server));
             let own = load::start_own_server(&flags)?;
-            let target = target::own_server(own.addr());
+            let target = Target::own(own.addr());
             (Some(own), target, "/".to_owned())
         }
     };

@@ -36,18 +36,6 @@ pub(crate) fn resolve(url: &str, allow_remote: bool) -> Result<Resolved, Exit> {
     Ok(Resolved { target: Target { url: url.into(), host, addr, resolved: found, authority, own_server: false }, path, note })
 }
 
-/// The target that our own child server is.
-pub(crate) fn own_server(addr: SocketAddr) -> Target {
-    Target {
-        url: format!("http://{addr}"),
-        host: addr.ip().to_string(),
-        addr,
-        resolved: vec![addr],
-        authority: addr.to_string(),
-        own_server: true,
-    }
-}
-
 fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     let bad = |why: &str| Exit::usage(format!("url {url:?}: {why}"));
     if url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://")) {
