@@ -2,8 +2,6 @@
 //!
 //! `cargo bench --bench recorder`
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -41,14 +39,24 @@ fn recorder(c: &mut Criterion) {
     let samples = second();
     let warm = || {
         let mut r = Recorder::new(3, Duration::ZERO, false);
-        samples.iter().for_each(|s| r.record(s));
+        for s in &samples {
+            r.record(s);
+        }
         r
     };
     let mut group = c.benchmark_group("recorder");
     group.sample_size(20);
     group.throughput(Throughput::Elements(samples.len() as u64));
     group.bench_function("record a second of 50,000 samples", |b| {
-        b.iter_batched_ref(warm, |r| samples.iter().for_each(|s| r.record(black_box(s))), BatchSize::LargeInput);
+        b.iter_batched_ref(
+            warm,
+            |r| {
+                for s in &samples {
+                    r.record(black_box(s));
+                }
+            },
+            BatchSize::LargeInput,
+        );
     });
     group.throughput(Throughput::Elements(1));
     group.bench_function("end a second of 50,000 samples", |b| {

@@ -2,6 +2,7 @@
 
 use super::errors::ErrorTable;
 use super::interval::Interval;
+use super::spans::Spans;
 use super::tally::Tally;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::Sample;
@@ -189,6 +190,8 @@ pub struct WorkerTotals {
     pub endpoints: Vec<EndpointTotals>,
     /// failures by kind
     pub errors: ErrorTable,
+    /// when failures of our own machine came and went
+    pub local_spans: Spans,
     /// after the warm-up
     pub steady: SteadyTotals,
     /// answered requests from their real start (constant rate only), microseconds, 3 digits
@@ -220,6 +223,7 @@ impl WorkerTotals {
         Self {
             endpoints: vec![EndpointTotals::new(); endpoints],
             errors: ErrorTable::default(),
+            local_spans: Spans::default(),
             steady: SteadyTotals { requests: 0, answered: Tally::new(LATENCY_DIGITS) },
             service: Tally::new(LATENCY_DIGITS),
             lateness: Tally::new(LATENCY_DIGITS),
@@ -235,7 +239,7 @@ impl WorkerTotals {
         }
     }
 
-    /// Adds another worker, its error table and intervals excepted: those are merged over all workers at once.
+    /// Adds another worker, its error table, stretches and intervals excepted: those are merged over all workers at once.
     pub(super) fn add(&mut self, other: &Self) {
         debug_assert_eq!(self.endpoints.len(), other.endpoints.len(), "all workers have the plan's mix");
         for (mine, theirs) in self.endpoints.iter_mut().zip(&other.endpoints) {
