@@ -9,6 +9,7 @@ use crate::model::result::RunResult;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::OwnServer;
+use crate::study::preflight;
 use crate::sys::nofile;
 use crate::sys::signals::StopFlag;
 
@@ -100,7 +101,7 @@ pub(crate) fn announce(plan: &LoadPlan, output: &OutputArgs) {
     if !output.quiet {
         eprint!("{}", plan_text::render_plan(plan, &run_output::length(plan)));
     }
-    if let Some(line) = crate::study::preflight::preflight(plan) {
+    for line in preflight::lines(plan) {
         eprintln!("{line}");
     }
 }

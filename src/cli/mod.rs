@@ -17,6 +17,7 @@ mod load;
 mod load_args;
 mod ports;
 mod ports_args;
+mod proofs;
 mod rehearse;
 mod run_output;
 mod sandbox;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::errors::ErrorTable;
 use super::fill::{Filling, fill};
 use super::interval::Interval;
-use super::spans::Spans;
 use super::totals::WorkerTotals;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
@@ -78,7 +77,6 @@ pub struct Aggregate {
     tail: VecDeque<Interval>,
     totals: WorkerTotals,
     error_tables: Vec<ErrorTable>,
-    local_spans: Vec<Spans>,
     finished_in: Vec<u64>,
 }
 
@@ -99,7 +97,6 @@ impl Aggregate {
             tail: VecDeque::new(),
             totals: WorkerTotals::new(plan.mix.len()),
             error_tables: Vec::new(),
-            local_spans: Vec::new(),
             finished_in: Vec::new(),
         }
     }
@@ -125,7 +122,6 @@ impl Aggregate {
             self.add_interval(interval);
         }
         self.error_tables.push(std::mem::take(&mut worker.errors));
-        self.local_spans.push(std::mem::take(&mut worker.local_spans));
         self.finished_in.push(worker.last_second);
         self.totals.add(&worker);
     }
@@ -184,7 +180,6 @@ impl Aggregate {
             plan: &self.plan,
             totals: &self.totals,
             errors: &ErrorTable::merged(&self.error_tables),
-            local_spans: &Spans::merged(&self.local_spans),
             seconds: &self.taken,
             tail: self.tail.make_contiguous(),
             duration_s: duration.as_secs_f64(),

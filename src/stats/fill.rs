@@ -5,22 +5,18 @@ use std::collections::BTreeMap;
 use super::aggregate::SecondSummary;
 use super::errors::{ErrorTable, Hits};
 use super::interval::Interval;
-use super::spans::{Span, Spans};
 use super::tally::Tally;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::limits::{ERROR_ROWS, LATENCY_DIGITS};
 use crate::model::outcome::Side;
 use crate::model::plan::LoadPlan;
-use crate::model::result::{
-    Connects, Endpoint, ErrorRow, FailureSpan, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Totals,
-};
+use crate::model::result::{Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Totals};
 
 /// Everything that was counted, merged over the workers.
 pub(super) struct Filling<'a> {
     pub(super) plan: &'a LoadPlan,
     pub(super) totals: &'a WorkerTotals,
     pub(super) errors: &'a ErrorTable,
-    pub(super) local_spans: &'a Spans,
     pub(super) seconds: &'a BTreeMap<u64, SecondSummary>,
     pub(super) tail: &'a [Interval],
     pub(super) duration_s: f64,
@@ -81,13 +77,8 @@ fn totals(c: &Filling<'_>) -> Totals {
         steady: steady(c),
         connects: connects(&c.totals.connects),
         ring_busy_skips: c.totals.ring_skips,
-        local_failure_spans: failure_spans(c.local_spans),
+        local_failure_spans: c.totals.local_spans.to_rows(),
     }
-}
-
-fn failure_spans(spans: &Spans) -> Vec<FailureSpan> {
-    let told = |s: &Span| FailureSpan { from_s: s.from.as_secs_f64(), to_s: s.to.as_secs_f64(), count: s.count };
-    spans.list().iter().map(told).collect()
 }
 
 fn steady(c: &Filling<'_>) -> Option<Steady> {

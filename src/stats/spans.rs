@@ -1,71 +1,74 @@
-//! When failures of our own machine came and went: stretches in which they follow each other closely.
+//! Stretches of failures of our own machine: when they began, when they ended, how many. The echo of an exhaustion
+//! shows here to the millisecond, where a series by the second is too coarse.
 
+use std::time::Duration;
+
+use crate::model::result::FailureSpan;
 use crate::model::time::Stamp;
 
-/// Half a second without one ends a stretch.
-const QUIET_NS: u64 = 500_000_000;
-/// Stretches kept; later failures lengthen the last one.
-const SPANS_MAX: usize = 1024;
+/// Failures further apart than this belong to different stretches.
+pub const GAP: Duration = Duration::from_millis(500);
+/// Stretches kept; later ones are added to the last.
+const SPANS: usize = 256;
 
-/// One stretch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span {
-    /// its first failure
-    pub from: Stamp,
-    /// its last
-    pub to: Stamp,
-    /// how many
-    pub count: u64,
-}
-
-impl Span {
-    fn touches(&self, other: &Self) -> bool {
-        let gap = |a: Stamp, b: Stamp| a.0.saturating_sub(b.0);
-        gap(other.from, self.to).max(gap(self.from, other.to)) < QUIET_NS
-    }
-
-    fn join(&mut self, other: &Self) {
-        self.from = self.from.min(other.from);
-        self.to = self.to.max(other.to);
-        self.count += other.count;
-    }
-}
-
-/// Stretches in the order in which they began, bounded.
+/// Stretches in the order of time.
+///
+/// ```
+/// use sockbench::model::time::Stamp;
+/// use sockbench::stats::spans::Spans;
+/// let mut spans = Spans::default();
+/// for ms in [1000, 1100, 1500, 4000] {
+///     spans.record(Stamp::from_millis(ms));
+/// }
+/// let all: Vec<_> = spans.to_rows().iter().map(|s| (s.from_s, s.to_s, s.count)).collect();
+/// assert_eq!(all, [(1.0, 1.5, 3), (4.0, 4.0, 1)]);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Spans {
-    list: Vec<Span>,
+    spans: Vec<Span>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    from: Stamp,
+    to: Stamp,
+    count: u64,
 }
 
 impl Spans {
-    /// Counts one failure. Costs a comparison within a stretch.
+    /// One failure; stamps come in order.
     pub fn record(&mut self, at: Stamp) {
-        self.add(Span { from: at, to: at, count: 1 });
-    }
-
-    fn add(&mut self, span: Span) {
-        let full = self.list.len() >= SPANS_MAX;
-        match self.list.last_mut() {
-            Some(last) if full || last.touches(&span) => last.join(&span),
-            _ => self.list.push(span),
+        let full = self.spans.len() >= SPANS;
+        match self.spans.last_mut() {
+            Some(last) if full || at.since(last.to) <= GAP => {
+                last.to = last.to.max(at);
+                last.count += 1;
+            }
+            _ => self.spans.push(Span { from: at, to: at, count: 1 }),
         }
     }
 
-    /// The stretches of several workers together. Joining stretches that are less than half a second apart gives
-    /// the same as recording all failures in one place, in any order of `workers`.
-    pub fn merged(workers: &[Self]) -> Self {
-        let mut all: Vec<Span> = workers.iter().flat_map(|w| w.list.iter().copied()).collect();
-        all.sort_unstable();
-        let mut merged = Self::default();
+    /// Adds another worker's stretches; those closer than [`GAP`] become one. Order-free.
+    pub fn add(&mut self, other: &Self) {
+        let mut all: Vec<Span> = self.spans.iter().chain(&other.spans).copied().collect();
+        all.sort_by_key(|s| s.from);
+        let mut merged: Vec<Span> = Vec::with_capacity(all.len());
         for span in all {
-            merged.add(span);
+            match merged.last_mut() {
+                Some(last) if span.from <= last.to.plus(GAP) => {
+                    last.to = last.to.max(span.to);
+                    last.count += span.count;
+                }
+                _ => merged.push(span),
+            }
         }
-        merged
+        self.spans = merged;
     }
 
-    /// The stretches.
-    pub fn list(&self) -> &[Span] {
-        &self.list
+    /// As they stand in a result.
+    pub fn to_rows(&self) -> Vec<FailureSpan> {
+        let row = |s: &Span| FailureSpan { from_s: s.from.as_secs_f64(), to_s: s.to.as_secs_f64(), count: s.count };
+        self.spans.iter().map(row).collect()
     }
 }
 
@@ -73,34 +76,20 @@ impl Spans {
 mod tests {
     use super::*;
 
-    fn spans(at_ms: &[u64]) -> Spans {
-        let mut s = Spans::default();
-        for ms in at_ms {
-            s.record(Stamp::from_millis(*ms));
-        }
-        s
-    }
-
-    fn told(s: &Spans) -> Vec<(u64, u64, u64)> {
-        s.list().iter().map(|s| (s.from.0 / 1_000_000, s.to.0 / 1_000_000, s.count)).collect()
-    }
-
     #[test]
-    fn half_a_second_without_a_failure_ends_a_stretch() {
-        assert_eq!(told(&spans(&[1000, 1499, 1998, 2498, 4000])), [(1000, 1998, 3), (2498, 2498, 1), (4000, 4000, 1)]);
-    }
-
-    #[test]
-    fn workers_together_tell_what_one_would() {
-        let (a, b) = (spans(&[1000, 1900, 5000]), spans(&[1400, 2300, 9000]));
-        let one = spans(&[1000, 1400, 1900, 2300, 5000, 9000]);
-        assert_eq!(told(&Spans::merged(&[a.clone(), b.clone()])), told(&one));
-        assert_eq!(told(&Spans::merged(&[b, a])), told(&one));
-    }
-
-    #[test]
-    fn the_list_is_bounded_and_counts_on() {
-        let s = spans(&(0..2000).map(|n| n * 1000).collect::<Vec<_>>());
-        assert_eq!((s.list().len(), s.list().iter().map(|s| s.count).sum::<u64>()), (SPANS_MAX, 2000));
+    fn workers_add_up_in_any_order() {
+        let spans = |ms: &[u64]| {
+            let mut s = Spans::default();
+            for m in ms {
+                s.record(Stamp::from_millis(*m));
+            }
+            s
+        };
+        let (a, b) = (spans(&[100, 300, 5000]), spans(&[600, 900, 9000]));
+        let (mut ab, mut ba) = (a.clone(), b.clone());
+        ab.add(&b);
+        ba.add(&a);
+        assert_eq!(ab.to_rows(), ba.to_rows());
+        assert_eq!(ab.to_rows().iter().map(|s| s.count).collect::<Vec<_>>(), [4, 1, 1]);
     }
 }

@@ -190,8 +190,6 @@ pub struct WorkerTotals {
     pub endpoints: Vec<EndpointTotals>,
     /// failures by kind
     pub errors: ErrorTable,
-    /// when failures of our own machine came and went
-    pub local_spans: Spans,
     /// after the warm-up
     pub steady: SteadyTotals,
     /// answered requests from their real start (constant rate only), microseconds, 3 digits
@@ -208,6 +206,8 @@ pub struct WorkerTotals {
     pub never_started: u64,
     /// ports of the ring found busy and skipped
     pub ring_skips: u64,
+    /// stretches of own-machine failures
+    pub local_spans: Spans,
     /// bytes of answers, heads included
     pub bytes_in: u64,
     /// request bytes handed to the kernel
@@ -223,7 +223,6 @@ impl WorkerTotals {
         Self {
             endpoints: vec![EndpointTotals::new(); endpoints],
             errors: ErrorTable::default(),
-            local_spans: Spans::default(),
             steady: SteadyTotals { requests: 0, answered: Tally::new(LATENCY_DIGITS) },
             service: Tally::new(LATENCY_DIGITS),
             lateness: Tally::new(LATENCY_DIGITS),
@@ -232,6 +231,7 @@ impl WorkerTotals {
             attempts_started: 0,
             never_started: 0,
             ring_skips: 0,
+            local_spans: Spans::default(),
             bytes_in: 0,
             bytes_out: 0,
             intervals: Vec::new(),
@@ -239,7 +239,7 @@ impl WorkerTotals {
         }
     }
 
-    /// Adds another worker, its error table, stretches and intervals excepted: those are merged over all workers at once.
+    /// Adds another worker, its error table and intervals excepted: those are merged over all workers at once.
     pub(super) fn add(&mut self, other: &Self) {
         debug_assert_eq!(self.endpoints.len(), other.endpoints.len(), "all workers have the plan's mix");
         for (mine, theirs) in self.endpoints.iter_mut().zip(&other.endpoints) {
@@ -257,6 +257,7 @@ impl WorkerTotals {
         self.attempts_started += other.attempts_started;
         self.never_started += other.never_started;
         self.ring_skips += other.ring_skips;
+        self.local_spans.add(&other.local_spans);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.last_second = self.last_second.max(other.last_second);
