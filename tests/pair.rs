@@ -119,9 +119,23 @@ impl World {
             self.obey(after);
             return;
         }
-        let cx = Ctx { now: self.now, rules: &self.conn_rules, answers: &self.answers, counters: &self.counters, spare: &mut self.spare };
+        let cx = Ctx {
+            now: self.now,
+            rules: &self.conn_rules,
+            answers: &self.answers,
+            counters: &self.counters,
+            spare: &mut self.spare,
+        };
         let conn = Conn::new(&cx);
-        self.wire = Some(Wire { conn, up: VecDeque::new(), down: VecDeque::new(), up_fin: false, up_fin_seen: false, down_fin: false, job: None });
+        self.wire = Some(Wire {
+            conn,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            up_fin: false,
+            up_fin_seen: false,
+            down_fin: false,
+            job: None,
+        });
         self.user.on_connecting();
         self.user.on_connected(self.now);
     }
@@ -209,7 +223,9 @@ impl World {
                 next = next.max(near);
             }
         }
-        if self.user.is_idle() && let Some(at) = self.free_at {
+        if self.user.is_idle()
+            && let Some(at) = self.free_at
+        {
             next = next.max(at.min(self.now.plus(Duration::from_secs(1))));
         }
         self.now = next;

@@ -73,10 +73,16 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let rehearsal = rehearse::run(&choice, &|row| {
         if !quiet {
             let made = row.made.map_or_else(|| "not run".into(), |m| format!("{m} of {}", row.asked));
-            eprintln!("  {:<18} {made}{}", row.remedy, if row.verdict == Verdict::NotRun { format!(": {}", row.reason) } else { String::new() });
+            eprintln!(
+                "  {:<18} {made}{}",
+                row.remedy,
+                if row.verdict == Verdict::NotRun { format!(": {}", row.reason) } else { String::new() }
+            );
         }
     })
-    .map_err(|e| Exit::environment(format!("rehearse: {e}")).hint("sockbench sandbox -- true says what forbids a private namespace"))?;
+    .map_err(|e| {
+        Exit::environment(format!("rehearse: {e}")).hint("sockbench sandbox -- true says what forbids a private namespace")
+    })?;
     let document = super::run_output::document(serde_json::to_string_pretty(&rehearsal))? + "\n";
     if let Some(dir) = &output.dir {
         files::write(&dir.join("rehearsal.json"), document.as_bytes())?;
@@ -108,7 +114,13 @@ fn setting(args: &Args) -> Result<Setting, Exit> {
     let by_reuse_delay = std::path::Path::new("/proc/sys/net/ipv4/tcp_tw_reuse_delay").exists();
     let hold = if by_reuse_delay { default.hold } else { Duration::from_secs(60) };
     let duration = if by_reuse_delay || args.duration.is_some() { duration } else { Duration::from_secs(75) };
-    Ok(Setting { ports: args.ports.unwrap_or(default.ports), rate: args.rate.unwrap_or(default.rate), duration, hold, by_reuse_delay })
+    Ok(Setting {
+        ports: args.ports.unwrap_or(default.ports),
+        rate: args.rate.unwrap_or(default.rate),
+        duration,
+        hold,
+        by_reuse_delay,
+    })
 }
 
 fn run_inside(name: &str, size: rows::Size, setting: &Setting) -> Result<u8, Exit> {

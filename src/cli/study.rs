@@ -133,7 +133,13 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 }
 
 /// The steps as load plans against `target`.
-fn resolve(file: &PlanFile, each: Option<Duration>, conn: &ConnectionArgs, target: &Target, path: &str) -> Result<StudyPlan, Exit> {
+fn resolve(
+    file: &PlanFile,
+    each: Option<Duration>,
+    conn: &ConnectionArgs,
+    target: &Target,
+    path: &str,
+) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
     for step in file.steps(each)? {
         let mut conn = conn.clone();
@@ -193,7 +199,10 @@ impl<'s> StudyWatch for Steps<'s> {
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {
         let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet, Duration::from_secs(60)));
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
-            status.show(waited.as_secs(), &format!("cool-down {:>3} s: {held} in TIME_WAIT, going on at {limit}", waited.as_secs()));
+            status.show(
+                waited.as_secs(),
+                &format!("cool-down {:>3} s: {held} in TIME_WAIT, going on at {limit}", waited.as_secs()),
+            );
         }
     }
 

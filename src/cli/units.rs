@@ -46,7 +46,10 @@ mod tests {
     #[test]
     fn durations_as_people_write_them() {
         let ms = |t: &str| duration(t).map(|d| d.as_millis());
-        assert_eq!([ms("300ms"), ms("3m"), ms("1h30m"), ms("2"), ms("1.5s"), ms("0.2")], [300, 180_000, 5_400_000, 2000, 1500, 200].map(Ok));
+        assert_eq!(
+            [ms("300ms"), ms("3m"), ms("1h30m"), ms("2"), ms("1.5s"), ms("0.2")],
+            [300, 180_000, 5_400_000, 2000, 1500, 200].map(Ok)
+        );
         for bad in ["", "abc", "-1", "1x", "nan", "inf"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

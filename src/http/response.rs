@@ -149,7 +149,11 @@ impl ResponseReader {
                 }
                 State::UntilEof => {
                     self.answer.body_bytes += rest.len() as u64;
-                    return if self.answer.body_bytes > self.body_bytes { Err(ProtocolFault::BodyTooLarge) } else { Ok(Progress::More) };
+                    return if self.answer.body_bytes > self.body_bytes {
+                        Err(ProtocolFault::BodyTooLarge)
+                    } else {
+                        Ok(Progress::More)
+                    };
                 }
                 State::Done => return Ok(Progress::Done { surplus: rest.len() }),
             }
@@ -386,7 +390,10 @@ mod tests {
     fn faults_by_name() {
         assert_eq!(read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n").0, Err(ProtocolFault::Framing));
         assert_eq!(read(b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n").0, Err(ProtocolFault::Framing));
-        assert_eq!(read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n").0, Err(ProtocolFault::Framing));
+        assert_eq!(
+            read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n").0,
+            Err(ProtocolFault::Framing)
+        );
         assert_eq!(read(b"SSH-2.0-OpenSSH\r\n\r\n").0, Err(ProtocolFault::Head));
         assert_eq!(read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").0, Err(ProtocolFault::Chunk));
         let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(2000));

@@ -80,7 +80,9 @@ mod tests {
     fn workers_add_up_in_any_order() {
         let spans = |ms: &[u64]| {
             let mut s = Spans::default();
-            ms.iter().for_each(|m| s.record(Stamp::from_millis(*m)));
+            for m in ms {
+                s.record(Stamp::from_millis(*m));
+            }
             s
         };
         let (a, b) = (spans(&[100, 300, 5000]), spans(&[600, 900, 9000]));

@@ -52,9 +52,19 @@ impl Setting {
     /// Arguments of the child that runs it inside.
     pub fn arguments(&self) -> Vec<String> {
         let seconds = self.duration.as_secs_f64().to_string();
-        ["rehearse", "--inside", "accident", "--ports", &self.ports.to_string(), "--rate", &self.rate.to_string(), "--duration", &seconds]
-            .map(String::from)
-            .to_vec()
+        [
+            "rehearse",
+            "--inside",
+            "accident",
+            "--ports",
+            &self.ports.to_string(),
+            "--rate",
+            &self.rate.to_string(),
+            "--duration",
+            &seconds,
+        ]
+        .map(String::from)
+        .to_vec()
     }
 
     /// What the law says, before anything is run.
@@ -123,6 +133,10 @@ pub fn course(run: &RunResult) -> Course {
 
 fn seconds(run: &RunResult) -> Vec<AccidentSecond> {
     let count = |per_s: f64| per_s.round() as u64;
-    let one = |p: &crate::model::result::SeriesPoint| AccidentSecond { t_s: p.t_s, made: count(p.rps - p.failures_per_s), failed: count(p.local_failures_per_s) };
+    let one = |p: &crate::model::result::SeriesPoint| AccidentSecond {
+        t_s: p.t_s,
+        made: count(p.rps - p.failures_per_s),
+        failed: count(p.local_failures_per_s),
+    };
     run.series.iter().map(one).collect()
 }

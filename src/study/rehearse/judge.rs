@@ -75,7 +75,8 @@ fn verdict(spec: &Spec, share: f64, baseline_share: f64, runs: &[&RunResult]) ->
 fn errors(runs: &[&RunResult]) -> Vec<RowError> {
     let mut all: BTreeMap<(&'static str, &str), RowError> = BTreeMap::new();
     for e in runs.iter().flat_map(|r| &r.errors) {
-        let entry = all.entry((e.call.word(), &e.name)).or_insert_with(|| RowError { call: e.call, name: e.name.clone(), count: 0 });
+        let entry =
+            all.entry((e.call.word(), &e.name)).or_insert_with(|| RowError { call: e.call, name: e.name.clone(), count: 0 });
         entry.count += e.count;
     }
     all.into_values().collect()

@@ -78,7 +78,8 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
         row
     };
     let (mut table, course) = std::thread::scope(|scope| {
-        let accident = choice.accident.map(|a| scope.spawn(move || accident::run(a, |s| child_with(s.sysctls(), &s.arguments()))));
+        let accident =
+            choice.accident.map(|a| scope.spawn(move || accident::run(a, |s| child_with(s.sysctls(), &s.arguments()))));
         let slow: Vec<_> = waiting
             .chunks(waiting.len().div_ceil(WAITING_AT_ONCE).max(1))
             .map(|some| scope.spawn(move || some.iter().map(one).collect::<Vec<Row>>()))
