@@ -62,9 +62,14 @@ impl Fault {
     /// The status it is answered with.
     pub const fn status(self) -> Status {
         match self {
-            Self::RequestLine | Self::BareLf | Self::BlankLines | Self::Target | Self::Field | Self::Host | Self::Framing | Self::Chunk => {
-                Status::BadRequest
-            }
+            Self::RequestLine
+            | Self::BareLf
+            | Self::BlankLines
+            | Self::Target
+            | Self::Field
+            | Self::Host
+            | Self::Framing
+            | Self::Chunk => Status::BadRequest,
             Self::Timeout => Status::RequestTimeout,
             Self::BodyTooLarge => Status::ContentTooLarge,
             Self::TargetTooLong => Status::UriTooLong,

@@ -25,7 +25,9 @@ pub fn is_host(value: &[u8]) -> bool {
         let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
         (value[..end].iter().all(|b| is_name_byte(*b)), &value[end..])
     };
-    name_is_sound && port.strip_prefix(b":").unwrap_or(port).iter().all(u8::is_ascii_digit) && (port.is_empty() || port[0] == b':')
+    name_is_sound
+        && port.strip_prefix(b":").unwrap_or(port).iter().all(u8::is_ascii_digit)
+        && (port.is_empty() || port[0] == b':')
 }
 
 #[cfg(test)]
