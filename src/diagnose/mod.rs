@@ -1,1 +1,3 @@
 //! Facts in, findings out: the P/T law, the rules, the wording. Pure.
+
+pub mod budget;

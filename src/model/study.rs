@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
 use super::plan::{LoadPlan, secs};
-use super::result::{RunResult, Tool, Unavailable};
+use super::result::{RunResult, Tool, Unavailable, collect_nulls};
 
 /// The schema of [`StudyResult`].
 pub const STUDY_SCHEMA: &str = "sockbench-study/1";
@@ -42,6 +42,24 @@ pub struct StudyResult {
     /// of the study as a whole; each step has its own
     pub findings: Vec<Finding>,
     pub unavailable: Vec<Unavailable>,
+}
+
+impl StudyResult {
+    /// Gives every null of the document a row in `unavailable`: those of a step keep the step's own reason.
+    pub fn explain_nulls(&mut self) {
+        let Ok(doc) = serde_json::to_value(&*self) else { return };
+        let mut keys = Vec::new();
+        collect_nulls(&doc, "", &mut keys);
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            let reason = key.strip_prefix("steps[].").map_or("not measured in this step: the step's own rows say why", |k| {
+                self.steps.iter().flat_map(|s| &s.unavailable).find(|u| u.key == k).map_or("see the step", |u| u.reason.as_str())
+            });
+            let reason = reason.to_owned();
+            self.unavailable.push(Unavailable { key, reason });
+        }
+    }
 }
 
 /// The wait between two steps.
