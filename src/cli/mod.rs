@@ -4,17 +4,29 @@
 //! refused; 99 a threshold failed; 130/143 after a signal.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line is the one floor that prints")]
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::report::style::Style;
+
 mod explain;
+mod files;
 mod load;
+mod load_args;
 mod ports;
+mod ports_args;
+mod proofs;
 mod rehearse;
+mod run_output;
 mod sandbox;
 mod server;
+mod status;
 mod study;
+mod study_plan;
+mod target;
+mod units;
 
 /// Usage or plan error.
 pub(crate) const EXIT_USAGE: u8 = 2;
@@ -42,6 +54,31 @@ impl Exit {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// One warning on stderr; the run goes on.
+pub(crate) fn warn(text: &str) {
+    eprintln!("warning: {text}");
+}
+
+/// This process's command line, as a reader would type it, for the result document.
+pub(crate) fn command_line() -> String {
+    let words = std::env::args_os().enumerate().map(|(i, a)| {
+        let a = a.to_string_lossy().into_owned();
+        if i == 0 {
+            return "sockbench".to_owned();
+        }
+        let plain = !a.is_empty() && a.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=/.:,@%+".contains(&b));
+        if plain { a } else { format!("'{}'", a.replace('\'', "'\\''")) }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether stdout may carry colours.
+pub(crate) fn style(no_color: bool) -> Style {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    let plain = no_color || set("NO_COLOR") || set("CI") || !std::io::stdout().is_terminal();
+    if plain { Style::Plain } else { Style::Ansi }
 }
 
 /// Load-test a server and learn why it failed: ephemeral ports, TIME_WAIT, limits, and remedies that were proven.

@@ -1,1 +1,6 @@
-//! The server: a thin mio loop around pure connection machines.
+//! The server: mio reactors around a pure connection machine, two fixed pools, counters and an admin port.
+
+mod buffers;
+pub mod conn;
+pub mod counters;
+pub mod route;

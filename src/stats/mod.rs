@@ -1,1 +1,34 @@
-//! Counting and percentiles: recorder, per-second series, merge. Pure.
+//! Counting and percentiles: one [`recorder::Recorder`] per worker thread, one [`aggregate::Aggregate`] per run.
+//!
+//! A recorder takes samples without locks and without allocating, and once a second turns what it saw into an
+//! [`interval::Interval`]: counts and sparse histograms, small enough to send over a channel. The aggregate adds
+//! intervals and, at the end, [`totals::WorkerTotals`] of all workers in any order, and fills the counted part of a
+//! run result. Merging is exact and order-free, because histograms with equal precision share their bins.
+//!
+//! Not here: a clock, a thread, a lock. Time comes in with each sample.
+//!
+//! ```
+//! use std::time::Duration;
+//! use sockbench::model::time::Stamp;
+//! use sockbench::stats::recorder::Recorder;
+//!
+//! let mut recorder = Recorder::new(1, Duration::ZERO, false);
+//! recorder.record_attempt(Stamp::from_millis(10));
+//! recorder.roll_to(Stamp::from_millis(2_500));
+//! let seconds: Vec<_> = recorder.drain_intervals().map(|i| (i.second, i.attempts)).collect();
+//! assert_eq!(seconds, [(0, 1), (1, 0)], "completed seconds only, quiet ones included");
+//! ```
+
+pub mod aggregate;
+pub mod bins;
+pub mod errors;
+mod fill;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod interval;
+pub mod recorder;
+pub mod spans;
+pub mod tally;
+#[cfg(test)]
+mod tests;
+pub mod totals;

@@ -1,0 +1,70 @@
+//! Result files: checked to be writable before the run, written whole or not at all.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Exit;
+
+/// Makes the output directory and checks that it can be written and holds no earlier results.
+///
+/// Errors: exit 3 when it cannot be made or written, exit 2 when `guard` is already in it and `overwrite` is not set.
+pub(crate) fn prepare_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<(), Exit> {
+    let refuse = |e: io::Error| {
+        Exit::environment(format!("{}: {e}", dir.display())).hint("-o DIR takes a directory that you may write to")
+    };
+    if dir.join(guard).exists() && !overwrite {
+        return Err(
+            Exit::usage(format!("{}: holds {guard} of an earlier run", dir.display())).hint("another directory, or --overwrite")
+        );
+    }
+    fs::create_dir_all(dir).map_err(refuse)?;
+    probe(&dir.join(".sockbench-probe")).map_err(refuse)
+}
+
+/// Checks that `file` could be written, without touching what is there.
+pub(crate) fn check_writable(file: &Path) -> Result<(), Exit> {
+    let dir = parent(file);
+    probe(&dir.join(".sockbench-probe")).map_err(|e| {
+        Exit::environment(format!("{}: {e}", file.display()))
+            .hint("name a file in a directory that exists and that you may write to")
+    })
+}
+
+/// Writes `bytes` to a neighbour of `file`, then renames: nobody sees half of it.
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Exit> {
+    let fail = |e: io::Error| Exit::environment(format!("write {}: {e}", file.display()));
+    let mut name = file.file_name().map(ToOwned::to_owned).unwrap_or_default();
+    name.push(".part");
+    let part = parent(file).join(name);
+    fs::write(&part, bytes).map_err(fail)?;
+    fs::rename(&part, file).map_err(fail)
+}
+
+/// Bytes to stdout; a reader that has gone away is no error.
+pub(crate) fn to_stdout(bytes: &[u8]) -> Result<(), Exit> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::environment(format!("write stdout: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+/// `PREFIX` + `_stats.csv` and so on.
+pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
+    let mut name = prefix.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn parent(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn probe(file: &Path) -> io::Result<()> {
+    fs::write(file, b"")?;
+    fs::remove_file(file)
+}

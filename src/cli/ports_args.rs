@@ -1,0 +1,120 @@
+//! Port modes as asked for on the command line, resolved against this kernel: conflicts, defaults, overlaps.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Exit;
+use super::load_args::{ConnectionArgs, sources};
+use crate::model::limits;
+use crate::model::plan::{PortMode, PortRange};
+use crate::sys::{socket, sysctl};
+
+/// The resolved port mode.
+#[derive(Debug, PartialEq)]
+pub(crate) struct PortPlan {
+    pub(crate) mode: PortMode,
+    pub(crate) range: Option<PortRange>,
+    pub(crate) sources: Vec<IpAddr>,
+}
+
+/// `A-B`.
+pub(crate) fn range(text: &str) -> Result<PortRange, String> {
+    let (a, b) = text.split_once('-').ok_or_else(|| format!("{text:?}: not A-B"))?;
+    let port =
+        |t: &str| t.trim().parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| format!("{t:?}: not a port between 1 and 65535"));
+    let (lo, hi) = (port(a)?, port(b)?);
+    if lo > hi {
+        return Err(format!("{text}: the first port is above the last"));
+    }
+    Ok(PortRange { lo, hi })
+}
+
+/// Decides mode, range and sources; warns on stderr when the ring overlaps the kernel's range.
+pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortPlan, Exit> {
+    let sources = match &conn.source {
+        Some(text) => sources(text).map_err(|e| Exit::usage(format!("--source {e}")))?,
+        None => Vec::new(),
+    };
+    let given = !sources.is_empty();
+    if let Some(other) = sources.iter().find(|s| s.is_ipv4() != target.is_ipv4()) {
+        return Err(Exit::usage(format!("--source {other}: not of the same family as the target {target}")));
+    }
+    let mode = match (conn.port_mode, conn.port_range, given) {
+        (Some(mode), ..) => mode.into(),
+        (None, Some(_), _) => PortMode::Ring,
+        (None, None, true) => PortMode::NoPort,
+        (None, None, false) => PortMode::Auto,
+    };
+    if conn.port_range.is_some() && !matches!(mode, PortMode::Ring | PortMode::Range) {
+        return Err(Exit::usage("--port-range: only --port-mode ring or range takes one"));
+    }
+    let kernel = sysctl::read_local_port_range().ok();
+    let range = match mode {
+        PortMode::Ring => Some(ring_range(conn.port_range, kernel)?),
+        PortMode::Range => {
+            socket::probe_local_port_range().map_err(|e| {
+                Exit::environment(format!("--port-mode range: IP_LOCAL_PORT_RANGE: {e}"))
+                    .hint("Linux 6.3 or later, or --port-mode ring")
+            })?;
+            let all = PortRange { lo: limits::RING_RANGE.0, hi: limits::RING_RANGE.1 };
+            Some(conn.port_range.or(kernel).unwrap_or(all))
+        }
+        _ => None,
+    };
+    if let (PortMode::Ring, Some(ring), Some(kernel)) = (mode, range, kernel)
+        && ring.overlaps(kernel)
+    {
+        super::warn(&format!(
+            "the ring {}-{} overlaps ip_local_port_range {}-{}: ports it leaves in TIME_WAIT are lost to every other programme for 60 s",
+            ring.lo, ring.hi, kernel.lo, kernel.hi
+        ));
+    }
+    // A port bound to the wildcard address would be taken for every destination and source.
+    let sources = match mode {
+        PortMode::Bind | PortMode::Ring | PortMode::NoPort if !given => {
+            socket::source_towards(target).map(|ip| vec![ip]).unwrap_or_default()
+        }
+        _ => sources,
+    };
+    Ok(PortPlan { mode, range, sources })
+}
+
+fn ring_range(asked: Option<PortRange>, kernel: Option<PortRange>) -> Result<PortRange, Exit> {
+    if let Some(range) = asked {
+        return Ok(range);
+    }
+    let default = PortRange { lo: limits::RING_RANGE.0, hi: limits::RING_RANGE.1 };
+    clip(default, kernel).ok_or_else(|| {
+        Exit::usage(format!("--port-mode ring: ip_local_port_range covers all of {}-{}", default.lo, default.hi))
+            .hint("--port-range A-B outside ip_local_port_range")
+    })
+}
+
+/// The larger part of `range` that lies outside `other`.
+fn clip(range: PortRange, other: Option<PortRange>) -> Option<PortRange> {
+    let Some(other) = other.filter(|o| o.overlaps(range)) else { return Some(range) };
+    let below = (other.lo > range.lo).then(|| PortRange { lo: range.lo, hi: other.lo - 1 });
+    let above = (other.hi < range.hi).then(|| PortRange { lo: other.hi + 1, hi: range.hi });
+    [below, above].into_iter().flatten().max_by_key(|r| r.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_stays_outside_the_kernels_range() {
+        let r = |lo, hi| PortRange { lo, hi };
+        assert_eq!(clip(r(10_000, 32_000), Some(r(32_768, 60_999))), Some(r(10_000, 32_000)));
+        assert_eq!(clip(r(10_000, 32_000), Some(r(20_000, 60_999))), Some(r(10_000, 19_999)));
+        assert_eq!(clip(r(10_000, 32_000), Some(r(12_000, 20_000))), Some(r(20_001, 32_000)));
+        assert_eq!(clip(r(10_000, 32_000), Some(r(1_024, 65_000))), None);
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        assert_eq!(range("1000-2000"), Ok(PortRange { lo: 1000, hi: 2000 }));
+        for bad in ["5", "0-5", "9-3", "a-b", "1-70000"] {
+            assert!(range(bad).is_err(), "{bad}");
+        }
+    }
+}

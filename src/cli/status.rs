@@ -1,0 +1,87 @@
+//! The status line: one line a second on a terminal, plain lines elsewhere, nothing with `--quiet`.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use crate::load::run::UsersNow;
+use crate::model::plan::LoadPlan;
+use crate::observe::Gauge;
+use crate::stats::aggregate::SecondSummary;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Seconds between plain lines of a long run.
+const PLAIN_EVERY_S: u64 = 5;
+/// Runs up to this long get a plain line each second.
+const PLAIN_SHORT_S: u64 = 10;
+
+/// Where status goes.
+#[derive(Debug)]
+pub(crate) enum Status {
+    /// a live line on the terminal
+    Live(ProgressBar),
+    /// plain lines on stderr
+    Plain { every: u64 },
+    /// nothing
+    Off,
+}
+
+impl Status {
+    /// A status for a run of `planned` length (zero: not known).
+    pub(crate) fn new(quiet: bool, planned: Duration) -> Self {
+        if quiet {
+            return Self::Off;
+        }
+        let live = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
+        if !live {
+            return Self::Plain { every: if planned.as_secs() > PLAIN_SHORT_S { PLAIN_EVERY_S } else { 1 } };
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        Self::Live(bar)
+    }
+
+    /// Shows the line of second `second`.
+    pub(crate) fn show(&self, second: u64, line: &str) {
+        match self {
+            Self::Live(bar) => {
+                bar.set_message(line.to_owned());
+                bar.tick();
+            }
+            Self::Plain { every } if second.is_multiple_of(*every) => eprintln!("{line}"),
+            Self::Plain { .. } | Self::Off => {}
+        }
+    }
+
+    /// Takes the live line away.
+    pub(crate) fn clear(&self) {
+        if let Self::Live(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The line of one second: time, users, rate, latency, failures, ports.
+pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gauge: Option<&Gauge>) -> String {
+    let at = second.second + 1;
+    let end = if plan.duration.is_zero() { String::new() } else { format!("/{:.0}", plan.duration.as_secs_f64()) };
+    let mut line = format!("{at:>4}{end} s  users {:>3}", users.active);
+    if users.active != users.asked {
+        line += &format!(" of {}", users.asked);
+    }
+    line += &format!("  {:>8.1} req/s", second.requests as f64);
+    if let (Some(p50), Some(p95)) = (second.p50_ms, second.p95_ms) {
+        line += &format!("  p50 {p50:.1} ms  p95 {p95:.1} ms");
+    }
+    if second.failures + second.local_failures > 0 {
+        line += &format!("  failed {}", second.failures);
+        if second.local_failures > 0 {
+            line += &format!(", own machine {}", second.local_failures);
+        }
+    }
+    if let Some(gauge) = gauge {
+        line += &gauge.in_words().map_or_else(String::new, |w| format!("  {w}"));
+    }
+    line
+}

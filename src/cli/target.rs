@@ -1,0 +1,103 @@
+//! A URL argument to a [`Target`]: parsed, resolved, and checked to be this host unless told otherwise.
+
+use std::net::SocketAddr;
+
+use super::Exit;
+use crate::model::plan::Target;
+use crate::sys::socket;
+
+/// A target and the path that its URL names (`/` when it names none).
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) target: Target,
+    pub(crate) path: String,
+    /// something the user should know: which of several addresses is used
+    pub(crate) note: Option<String>,
+}
+
+/// Parses and resolves `url`. Errors: exit 2 for what can be seen without the network, 3 for a name that does not
+/// resolve.
+pub(crate) fn resolve(url: &str, allow_remote: bool) -> Result<Resolved, Exit> {
+    let (host, port, path) = parse(url)?;
+    let found = socket::resolve(&host, port).map_err(|e| {
+        Exit::environment(format!("resolve {host}: {e}")).hint("check the name, or give an address such as 127.0.0.1")
+    })?;
+    let [addr, ..] = found[..] else {
+        return Err(
+            Exit::environment(format!("resolve {host}: no address")).hint("check the name, or give an address such as 127.0.0.1")
+        );
+    };
+    if !allow_remote && !socket::is_own_address(addr.ip()) {
+        return Err(Exit::usage(format!(
+            "{url}: {addr} is not an address of this host: a load test can take a stranger's server down"
+        ))
+        .hint("--allow-remote, if you may load that server"));
+    }
+    let note = (found.len() > 1).then(|| {
+        let others: Vec<String> = found[1..].iter().map(ToString::to_string).collect();
+        format!("{host} resolves to {} addresses: {addr} is used, {} not", found.len(), others.join(", "))
+    });
+    let authority = authority(&host, port, addr);
+    Ok(Resolved { target: Target { url: url.into(), host, addr, resolved: found, authority, own_server: false }, path, note })
+}
+
+fn parse(url: &str) -> Result<(String, u16, String), Exit> {
+    let bad = |why: &str| Exit::usage(format!("url {url:?}: {why}"));
+    if url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://")) {
+        return Err(bad("https is not supported: TLS would be measured instead of sockets")
+            .hint("load the plain http:// port behind the TLS terminator"));
+    }
+    if !url.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("http://")) {
+        return Err(bad("not an http:// URL").hint(format!("http://{}", url.split("://").last().unwrap_or(url))));
+    }
+    let uri: ::http::Uri = url.parse().map_err(|e| bad(&format!("{e}")))?;
+    let authority = uri.authority().ok_or_else(|| bad("no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(bad("a user name in a URL is not sent").hint("-H 'Authorization: Basic ...'"));
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    if host.is_empty() {
+        return Err(bad("no host"));
+    }
+    let port = match authority.port() {
+        Some(p) => p.as_u16(),
+        None if authority.as_str().ends_with(':') || authority.as_str().rsplit(']').next().is_some_and(|t| t.contains(':')) => {
+            return Err(bad("the port is not a number between 1 and 65535"));
+        }
+        None => 80,
+    };
+    if port == 0 {
+        return Err(bad("port 0 cannot be connected to"));
+    }
+    let path = uri.path_and_query().map_or("/", |p| p.as_str());
+    Ok((host, port, if path.is_empty() { "/".into() } else { path.into() }))
+}
+
+/// The Host field: as the URL named it, brackets round an IPv6 literal, no port when it is 80 (RFC 9110 section 7.2).
+fn authority(host: &str, port: u16, addr: SocketAddr) -> String {
+    let host = if host.contains(':') && addr.is_ipv6() { format!("[{host}]") } else { host.to_owned() };
+    if port == 80 { host } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_work() {
+        assert_eq!(parse("http://127.0.0.1:8080/a?b=c").expect("ok"), ("127.0.0.1".into(), 8080, "/a?b=c".into()));
+        assert_eq!(parse("http://localhost").expect("ok"), ("localhost".into(), 80, "/".into()));
+        assert_eq!(parse("HTTP://[::1]:81/").expect("ok"), ("::1".into(), 81, "/".into()));
+    }
+
+    #[test]
+    fn urls_that_do_not() {
+        for url in
+            ["https://x/", "localhost:80", "ftp://x", "http://", "http://u:p@h/", "http://h:0/", "http://h:99999/", "http://h:x/"]
+        {
+            let e = parse(url).expect_err(url);
+            assert_eq!(e.code, 2, "{url}");
+            assert!(!e.message.contains('\n'), "{url}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Durations and counts as people write them.
+
+use std::time::Duration;
+
+/// `300ms`, `3m`, `1h30m`, `1.5s`; a bare number is seconds. Errors: one line that says what is understood.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text}: not a length of time"));
+    }
+    // humantime knows no fractions: 1.5s is taken apart here.
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    if let (Ok(number), Some(unit)) = (text[..unit_at].parse::<f64>(), unit_seconds(&text[unit_at..])) {
+        return Duration::try_from_secs_f64(number * unit).map_err(|_| format!("{text}: not a length of time"));
+    }
+    humantime::parse_duration(text).map_err(|_| format!("{text:?}: not a length of time such as 300ms, 3m or 1h30m"))
+}
+
+fn unit_seconds(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    })
+}
+
+/// `500`, `10k`, `1.5M`. Errors: one line that says what is understood.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    let bad = || format!("{text:?}: not a whole number such as 500, 10k or 1M");
+    let (digits, factor) = match text.trim().char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text.trim()[..at], 1e3),
+        Some((at, 'm' | 'M')) => (&text.trim()[..at], 1e6),
+        _ => return text.trim().parse().map_err(|_| bad()),
+    };
+    let value = digits.parse::<f64>().map_err(|_| bad())? * factor;
+    if value >= 0.0 && value < 1e15 && value.fract().abs() < 1e-6 { Ok(value as u64) } else { Err(bad()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_people_write_them() {
+        let ms = |t: &str| duration(t).map(|d| d.as_millis());
+        assert_eq!(
+            [ms("300ms"), ms("3m"), ms("1h30m"), ms("2"), ms("1.5s"), ms("0.2")],
+            [300, 180_000, 5_400_000, 2000, 1500, 200].map(Ok)
+        );
+        for bad in ["", "abc", "-1", "1x", "nan", "inf"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn counts_as_people_write_them() {
+        assert_eq!([count("500"), count("10k"), count("1.5M")], [500, 10_000, 1_500_000].map(Ok));
+        for bad in ["", "k", "-1", "1.5", "1e3", "0.0001k"] {
+            assert!(count(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One load run: starts the workers, gathers their seconds, ends them, and merges what they counted.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::pacer;
+use super::worker::{Report, Shared, Worker};
+use crate::http::request_bytes;
+use crate::model::outcome::Failure;
+use crate::model::plan::LoadPlan;
+use crate::model::time::Stamp;
+use crate::stats::aggregate::Aggregate;
+use crate::stats::interval::Interval;
+use crate::sys::clock::Clock;
+
+/// How long after the planned end a worker may take to report.
+const JOIN_GRACE: Duration = Duration::from_secs(5);
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// the plan's duration or count was reached
+    Planned,
+    /// somebody asked for it
+    Stopped,
+    /// no connection ever stood, and every attempt failed like this
+    Refused(Failure),
+}
+
+/// What a run says while it goes on.
+pub trait Watch {
+    /// A whole second of all workers is over.
+    fn on_interval(&mut self, interval: &Interval);
+    /// About four times a second. Returns true to end the run.
+    fn on_turn(&mut self, now: Duration, users: UsersNow, so_far: &Aggregate) -> bool;
+}
+
+/// Users at the end of one second: the second, users asked for by then, users active.
+pub type UsersAt = (u64, u32, u32);
+
+/// Users at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsersNow {
+    /// the plan wants this many by now
+    pub asked: u32,
+    /// started, and not paused by a failure of our own machine
+    pub active: u32,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct LoadRun {
+    /// what was counted
+    pub aggregate: Aggregate,
+    /// users at the end of each second
+    pub users: Vec<UsersAt>,
+    /// the most users that held a connection at once
+    pub users_reached: u32,
+    /// measured length
+    pub duration: Duration,
+    /// why it ended
+    pub ended: Ended,
+}
+
+/// Runs the plan on `clock`, whose epoch is the run's start.
+///
+/// Errors: a worker's poll or thread could not be made.
+pub fn run(plan: &LoadPlan, clock: Clock, watch: &mut dyn Watch) -> io::Result<LoadRun> {
+    let requests = request_bytes::requests(plan);
+    let shared = Arc::new(Shared::new(plan.requests));
+    let (send, receive) = crossbeam_channel::unbounded();
+    let mut workers = Vec::new();
+    for index in 0..plan.threads {
+        workers.push(Worker::new(plan, index, &requests, clock, Arc::clone(&shared), send.clone())?);
+    }
+    drop(send);
+    let mut gathering = Gathering {
+        plan,
+        clock,
+        shared: &shared,
+        aggregate: Aggregate::new(plan),
+        users: Vec::new(),
+        ended: Ended::Planned,
+        refusals: Vec::new(),
+        opened: false,
+        last_end: Stamp::ZERO,
+        done: 0,
+    };
+    thread::scope(|scope| -> io::Result<()> {
+        for worker in workers {
+            let name = format!("sockbench-load-{}", worker.index());
+            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, move || worker.run()) {
+                shared.stop.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+        gathering.gather(&receive, watch);
+        Ok(())
+    })?;
+    Ok(gathering.finish())
+}
+
+struct Gathering<'a> {
+    plan: &'a LoadPlan,
+    clock: Clock,
+    shared: &'a Shared,
+    aggregate: Aggregate,
+    users: Vec<UsersAt>,
+    ended: Ended,
+    refusals: Vec<Failure>,
+    opened: bool,
+    last_end: Stamp,
+    done: u32,
+}
+
+impl Gathering<'_> {
+    fn gather(&mut self, receive: &Receiver<Report>, watch: &mut dyn Watch) {
+        let planned = if self.plan.duration.is_zero() { None } else { Some(self.plan.duration) };
+        while self.done < self.plan.threads {
+            match receive.recv_timeout(Duration::from_millis(250)) {
+                Ok(report) => self.on_report(report, watch),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now = self.clock.now().since(Stamp::ZERO);
+            let users = self.users_now(now);
+            self.note_users(now, users);
+            if watch.on_turn(now, users, &self.aggregate) && self.ended == Ended::Planned {
+                self.ended = Ended::Stopped;
+                self.shared.stop.store(true, Ordering::Relaxed);
+            }
+            if planned.is_some_and(|p| now > p + JOIN_GRACE) {
+                self.shared.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn on_report(&mut self, report: Report, watch: &mut dyn Watch) {
+        match report {
+            Report::Second(interval) => {
+                self.aggregate.add_interval(*interval);
+                for merged in self.aggregate.take_complete() {
+                    watch.on_interval(&merged);
+                }
+            }
+            Report::Refused(failure) => {
+                self.refusals.push(failure);
+                if self.refusals.len() as u32 == self.plan.threads && self.refusals.iter().all(|f| *f == failure) {
+                    self.ended = Ended::Refused(failure);
+                    self.shared.stop.store(true, Ordering::Relaxed);
+                }
+            }
+            Report::Done { totals, ended, alike, opened } => {
+                self.last_end = self.last_end.max(ended);
+                self.done += 1;
+                self.opened |= opened;
+                self.refusals.extend(alike);
+                self.aggregate.add_worker(*totals);
+                for merged in self.aggregate.take_complete() {
+                    watch.on_interval(&merged);
+                }
+            }
+        }
+    }
+
+    fn users_now(&self, now: Duration) -> UsersNow {
+        if self.plan.is_open_loop() {
+            let connected = self.shared.connected.load(Ordering::Relaxed);
+            return UsersNow { asked: self.plan.users, active: connected };
+        }
+        let asked = pacer::users_due(Stamp::from_duration(now), self.plan.users, self.plan.spawn_rate);
+        let started = self.shared.started.load(Ordering::Relaxed);
+        UsersNow { asked, active: started.saturating_sub(self.shared.paused.load(Ordering::Relaxed)) }
+    }
+
+    /// The last look at each second stands for it.
+    fn note_users(&mut self, now: Duration, users: UsersNow) {
+        let at = (now.as_secs(), users.asked, users.active);
+        match self.users.last_mut() {
+            Some(last) if last.0 == at.0 => *last = at,
+            _ => self.users.push(at),
+        }
+    }
+
+    fn finish(self) -> LoadRun {
+        // A run that reached its planned end lasted that long: workers notice the end within a turn.
+        let ran = self.last_end.since(Stamp::ZERO);
+        let planned = self.plan.duration;
+        let duration = if !planned.is_zero() && ran > planned { planned } else { ran };
+        let mut ended = self.ended;
+        if let (false, [first, rest @ ..]) = (self.opened, &self.refusals[..])
+            && rest.iter().all(|f| f == first)
+        {
+            ended = Ended::Refused(*first);
+        }
+        LoadRun {
+            aggregate: self.aggregate,
+            users: self.users,
+            users_reached: self.shared.connected_peak.load(Ordering::Relaxed),
+            duration,
+            ended,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Which local address and port the next connection leaves from: source addresses in turn, and the own ring of
+//! explicit ports. Pure; the sockets are made elsewhere.
+
+use std::net::IpAddr;
+
+use crate::model::plan::PortRange;
+
+/// A local end to bind to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Local {
+    /// source address; none leaves it to the kernel
+    pub addr: Option<IpAddr>,
+    /// explicit port, ring mode only
+    pub port: Option<u16>,
+    /// which source address it came from, for [`Sources::release`]
+    slot: usize,
+}
+
+/// One worker's source addresses and, in ring mode, its share of the ports.
+#[derive(Debug)]
+pub struct Sources {
+    addrs: Vec<IpAddr>,
+    turn: usize,
+    rings: Vec<Ring>,
+}
+
+impl Sources {
+    /// Addresses used in turn (none: the kernel's choice); with `ring`, worker `worker` of `workers` takes every
+    /// `workers`-th port, so that no two workers try the same one.
+    pub fn new(addrs: &[IpAddr], ring: Option<PortRange>, worker: u32, workers: u32) -> Self {
+        let slots = addrs.len().max(1);
+        let rings = ring.map_or_else(Vec::new, |range| (0..slots).map(|_| Ring::new(range, worker, workers)).collect());
+        Self { addrs: addrs.to_vec(), turn: worker as usize % slots, rings }
+    }
+
+    /// The next local end; none when this worker holds every port of its ring live.
+    pub fn next(&mut self) -> Option<Local> {
+        let slots = self.addrs.len().max(1);
+        for _ in 0..slots {
+            let slot = self.turn;
+            self.turn = (self.turn + 1) % slots;
+            let addr = self.addrs.get(slot).copied();
+            match self.rings.get_mut(slot) {
+                None => return Some(Local { addr, port: None, slot }),
+                Some(ring) => {
+                    if let Some(port) = ring.next() {
+                        return Some(Local { addr, port: Some(port), slot });
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The connection from `local` has ended, or was never made.
+    pub fn release(&mut self, local: Local) {
+        if let (Some(ring), Some(port)) = (self.rings.get_mut(local.slot), local.port) {
+            ring.release(port);
+        }
+    }
+}
+
+/// Ports of a range in turn, those held live passed over. The least recently used port comes first, so each rests
+/// as long as possible.
+#[derive(Debug)]
+struct Ring {
+    lo: u32,
+    step: u32,
+    live: Vec<bool>,
+    cursor: usize,
+    held: usize,
+}
+
+impl Ring {
+    fn new(range: PortRange, worker: u32, workers: u32) -> Self {
+        let lo = u32::from(range.lo) + worker;
+        let hi = u32::from(range.hi);
+        let count = if lo > hi { 0 } else { ((hi - lo) / workers + 1) as usize };
+        Self { lo, step: workers, live: vec![false; count], cursor: 0, held: 0 }
+    }
+
+    fn next(&mut self) -> Option<u16> {
+        if self.held == self.live.len() {
+            return None;
+        }
+        while self.live[self.cursor] {
+            self.cursor = (self.cursor + 1) % self.live.len();
+        }
+        let at = self.cursor;
+        self.live[at] = true;
+        self.held += 1;
+        self.cursor = (at + 1) % self.live.len();
+        Some((self.lo + at as u32 * self.step) as u16)
+    }
+
+    fn release(&mut self, port: u16) {
+        let at = ((u32::from(port) - self.lo) / self.step) as usize;
+        if std::mem::replace(&mut self.live[at], false) {
+            self.held -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIVE: PortRange = PortRange { lo: 10, hi: 14 };
+
+    #[test]
+    fn the_ring_goes_round_and_passes_over_live_ports() {
+        let mut s = Sources::new(&[], Some(FIVE), 0, 1);
+        let first = s.next().expect("free");
+        assert_eq!(first.port, Some(10));
+        let ports: Vec<_> = (0..4).map(|_| s.next().and_then(|l| l.port)).collect();
+        assert_eq!(ports, [Some(11), Some(12), Some(13), Some(14)]);
+        assert_eq!(s.next(), None, "all held");
+        s.release(first);
+        assert_eq!(s.next().and_then(|l| l.port), Some(10));
+    }
+
+    #[test]
+    fn workers_never_share_a_port() {
+        let take = |w| {
+            let mut s = Sources::new(&[], Some(FIVE), w, 2);
+            std::iter::from_fn(move || s.next().and_then(|l| l.port)).collect::<Vec<_>>()
+        };
+        assert_eq!(take(0), [10, 12, 14]);
+        assert_eq!(take(1), [11, 13]);
+    }
+
+    #[test]
+    fn addresses_take_turns_with_a_ring_each() {
+        let a: Vec<IpAddr> = ["127.0.0.2", "127.0.0.3"].iter().map(|s| s.parse().expect("literal")).collect();
+        let mut s = Sources::new(&a, Some(PortRange { lo: 10, hi: 11 }), 0, 1);
+        let got: Vec<_> = std::iter::from_fn(|| s.next()).map(|l| (l.addr, l.port)).collect();
+        assert_eq!(got.len(), 4);
+        assert_eq!((got[0], got[1]), ((Some(a[0]), Some(10)), (Some(a[1]), Some(10))));
+        let mut free = Sources::new(&a, None, 0, 1);
+        assert_eq!(free.next().and_then(|l| l.port), None);
+    }
+}

@@ -1,0 +1,436 @@
+//! One virtual user: a machine that makes one request after another over at most one connection. Pure: the loop
+//! hands in what the sockets said and when, and does what comes back.
+//!
+//! ```text
+//!              begin            on_connecting            on_connected           on_written (all)
+//!   Idle ──────────────► Opening ───────────► Connecting ───────────► Sending ───────────────► Waiting
+//!    ▲  │ begin, connection kept                                         ▲                        │ on_bytes
+//!    │  └────────────────────────────────────────────────────────────────┘                        ▼
+//!    │◄───────────────────── whole answer, kept or closed here ───────────────────────────── Receiving
+//!    │                                                                                            │
+//!    └──────────── on_eof, on_deadline ◄──────────── Lingering ◄──────── whole answer, closer = server
+//! ```
+//!
+//! Every [`User::begin`] is followed by exactly one [`Sample`], from whichever input ends it; [`User::on_end`]
+//! ends one that is still in flight as cut. Nothing is retried in silence.
+//!
+//! ```
+//! use sockbench::load::user::{Begin, Rules, User};
+//! use sockbench::model::{outcome::{EndpointId, Outcome}, time::Stamp};
+//! let rules = Rules::keep_alive();
+//! let mut user = User::new(1, &rules);
+//! let at = Stamp::from_millis;
+//! assert_eq!(user.begin(EndpointId(0), None, at(0), &rules), Begin::Connect);
+//! user.on_connecting();
+//! user.on_connected(at(1));
+//! user.on_written(18, true, at(1));
+//! let after = user.on_bytes(b"HTTP/1.1 204 No Content\r\n\r\n", at(3), &rules);
+//! assert_eq!(after.sample.map(|s| (s.outcome, s.latency_us())), Some((Outcome::Answered { status: 204 }, 3000)));
+//! assert_eq!(user.begin(EndpointId(0), None, at(3), &rules), Begin::Write, "the connection was kept");
+//! ```
+
+use std::time::Duration;
+
+use crate::http::response::{AtEof, Progress, ResponseReader};
+use crate::model::limits;
+use crate::model::outcome::{Call, Cause, ClosedBy, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample};
+use crate::model::plan::{Closer, LoadPlan, Think};
+use crate::model::time::Stamp;
+
+/// What all users of a run share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// ask for and use kept connections
+    pub keepalive: bool,
+    /// who ends a connection that is not kept
+    pub closer: Closer,
+    /// wait between an answer and the next request
+    pub think: Think,
+    /// start to last byte
+    pub timeout: Duration,
+    /// the request is HEAD: no body follows
+    pub head_only: bool,
+    /// longest response head, bytes
+    pub head_bytes: usize,
+    /// longest response body, bytes
+    pub body_bytes: u64,
+}
+
+impl Rules {
+    /// The rules that a plan asks for.
+    pub fn of(plan: &LoadPlan) -> Self {
+        Self {
+            keepalive: plan.keepalive,
+            closer: plan.closer,
+            think: plan.think,
+            timeout: plan.timeout,
+            head_only: plan.method == "HEAD",
+            head_bytes: plan.limits.head_bytes,
+            body_bytes: plan.limits.body_bytes,
+        }
+    }
+
+    /// Kept connections, no think time, default limits.
+    pub fn keep_alive() -> Self {
+        Self {
+            keepalive: true,
+            closer: Closer::Client,
+            think: Think { min: Duration::ZERO, max: Duration::ZERO },
+            timeout: limits::REQUEST_TIMEOUT,
+            head_only: false,
+            head_bytes: limits::HEAD_BYTES,
+            body_bytes: limits::RESPONSE_BODY_BYTES,
+        }
+    }
+}
+
+/// How a request begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// no connection: open one, then write
+    Connect,
+    /// write on the kept connection
+    Write,
+}
+
+/// What the loop does after an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct After {
+    /// the sample that this input ended
+    pub sample: Option<Sample>,
+    /// close the socket, and count who ended the connection
+    pub close: Option<ClosedBy>,
+    /// the user is free for its next request, not before this
+    pub free_at: Option<Stamp>,
+    /// the answer announced that the connection ends, although it was asked to be kept
+    pub announced_close: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// no request in flight
+    Idle,
+    /// a request began; no socket yet
+    Opening,
+    /// connect(2) was called; not known to stand
+    Connecting,
+    /// the request is being written
+    Sending,
+    /// the request is out
+    Waiting,
+    /// the answer has begun
+    Receiving,
+    /// the answer is whole; the target is to close
+    Lingering,
+}
+
+/// One virtual user.
+#[derive(Debug)]
+pub struct User {
+    state: State,
+    connected: bool,
+    /// answers on the current connection
+    answers: u64,
+    sample: Sample,
+    reader: ResponseReader,
+    rng: fastrand::Rng,
+    pause: Duration,
+    deadline: Stamp,
+    free_at: Stamp,
+}
+
+impl User {
+    /// A user without a connection; `seed` decides all its random choices.
+    pub fn new(seed: u64, rules: &Rules) -> Self {
+        Self {
+            state: State::Idle,
+            connected: false,
+            answers: 0,
+            sample: blank(EndpointId(0), None, Stamp::ZERO),
+            reader: ResponseReader::new(rules.head_bytes, rules.body_bytes),
+            rng: fastrand::Rng::with_seed(seed),
+            pause: limits::LOCAL_PAUSE,
+            deadline: Stamp::NEVER,
+            free_at: Stamp::ZERO,
+        }
+    }
+
+    /// The user's own randomness, for its choice of endpoint.
+    pub fn rng(&mut self) -> &mut fastrand::Rng {
+        &mut self.rng
+    }
+
+    /// Whether a connection stands, as far as is known.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// When the request in flight began.
+    pub fn began_at(&self) -> Stamp {
+        self.sample.started
+    }
+
+    /// Whether a request may begin.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
+    /// Whether connect(2) was called and its outcome is not known yet.
+    pub fn is_connecting(&self) -> bool {
+        self.state == State::Connecting
+    }
+
+    /// Whether request bytes are still to be written.
+    pub fn is_sending(&self) -> bool {
+        matches!(self.state, State::Sending | State::Connecting)
+    }
+
+    /// When [`User::on_deadline`] is due; [`Stamp::NEVER`] when nothing is awaited.
+    pub fn deadline(&self) -> Stamp {
+        self.deadline
+    }
+
+    /// Starts a request. The user must be idle.
+    pub fn begin(&mut self, endpoint: EndpointId, intended: Option<Stamp>, now: Stamp, rules: &Rules) -> Begin {
+        debug_assert_eq!(self.state, State::Idle, "one request at a time");
+        self.sample = blank(endpoint, intended, now);
+        self.reader.begin(rules.head_only);
+        self.deadline = now.plus(rules.timeout);
+        if self.connected {
+            self.state = State::Sending;
+            Begin::Write
+        } else {
+            self.state = State::Opening;
+            self.answers = 0;
+            Begin::Connect
+        }
+    }
+
+    /// socket(2), bind(2) or connect(2) failed at once.
+    pub fn on_open_failed(&mut self, failure: Failure, now: Stamp, rules: &Rules) -> After {
+        self.fail(failure, now, rules, None)
+    }
+
+    /// connect(2) was called and goes on by itself.
+    pub fn on_connecting(&mut self) {
+        self.state = State::Connecting;
+    }
+
+    /// The connection stands since `at`.
+    pub fn on_connected(&mut self, at: Stamp) {
+        self.connected = true;
+        self.sample.connected = Some(at);
+        self.state = State::Sending;
+    }
+
+    /// `n` request bytes went to the kernel; `all` of them are out now.
+    pub fn on_written(&mut self, n: usize, all: bool, now: Stamp) {
+        self.sample.bytes_out += n as u64;
+        if all {
+            self.sample.sent = Some(now);
+            self.state = State::Waiting;
+        }
+    }
+
+    /// Bytes came.
+    pub fn on_bytes(&mut self, bytes: &[u8], now: Stamp, rules: &Rules) -> After {
+        match self.state {
+            State::Sending | State::Waiting | State::Receiving => {}
+            // Bytes that nobody asked for: the connection can carry no further request.
+            State::Idle if self.connected => return self.lose(ClosedBy::Client),
+            _ => return After::default(),
+        }
+        if !self.reader.has_begun() {
+            self.sample.first_byte = Some(now);
+        }
+        self.sample.bytes_in += bytes.len() as u64;
+        match self.reader.on_bytes(bytes) {
+            Ok(Progress::More) => {
+                if self.state == State::Waiting {
+                    self.state = State::Receiving;
+                }
+                After::default()
+            }
+            Ok(Progress::Done { surplus: 0 }) => self.answered(now, rules, false),
+            Ok(Progress::Done { .. }) => self.malformed(ProtocolFault::Surplus, now, rules, ClosedBy::Client),
+            Err(fault) => self.malformed(fault, now, rules, ClosedBy::Client),
+        }
+    }
+
+    /// The target's FIN came.
+    pub fn on_eof(&mut self, now: Stamp, rules: &Rules) -> After {
+        match self.state {
+            State::Idle => self.lose(ClosedBy::Server),
+            State::Lingering => self.linger_over(ClosedBy::Server, now),
+            State::Opening => After::default(),
+            State::Connecting | State::Sending | State::Waiting | State::Receiving => match self.reader.on_eof() {
+                AtEof::Complete => self.answered(now, rules, true),
+                AtEof::NothingCame => {
+                    let failure = Failure { reused: self.answers > 0, ..Failure::new(Call::Read, Cause::Eof) };
+                    self.fail(Failure { port_bound: true, ..failure }, now, rules, Some(ClosedBy::Server))
+                }
+                AtEof::Truncated => self.malformed(ProtocolFault::Truncated, now, rules, ClosedBy::Server),
+            },
+        }
+    }
+
+    /// A system call on the socket failed with `errno`, or SO_ERROR held it.
+    pub fn on_error(&mut self, call: Call, errno: i32, port_bound: bool, now: Stamp, rules: &Rules) -> After {
+        match self.state {
+            State::Idle => self.lose(ClosedBy::Reset),
+            State::Lingering => self.linger_over(ClosedBy::Reset, now),
+            _ => {
+                let failure = Failure { call, cause: Cause::Errno(errno), port_bound, reused: self.answers > 0 };
+                // A connection that never stood was not ended by anybody.
+                let ended = self.connected.then_some(ClosedBy::Reset);
+                self.fail(failure, now, rules, ended)
+            }
+        }
+    }
+
+    /// The socket turned out to be connected to itself (ports.md section 3).
+    pub fn on_self_connect(&mut self, now: Stamp, rules: &Rules) -> After {
+        self.connected = false;
+        self.fail(Failure { port_bound: true, ..Failure::new(Call::Connect, Cause::SelfConnect) }, now, rules, None)
+    }
+
+    /// [`User::deadline`] has passed.
+    pub fn on_deadline(&mut self, now: Stamp, rules: &Rules) -> After {
+        let phase = match self.state {
+            State::Idle => {
+                self.deadline = Stamp::NEVER;
+                return After::default();
+            }
+            State::Lingering => return self.linger_over(ClosedBy::Client, now),
+            State::Opening | State::Connecting => Phase::Connecting,
+            State::Sending => Phase::Sending,
+            State::Waiting => Phase::Waiting,
+            State::Receiving => Phase::Receiving,
+        };
+        let failure = Failure { call: Call::Timeout, cause: Cause::TimedOut(phase), port_bound: true, reused: self.answers > 0 };
+        let ended = self.connected.then_some(ClosedBy::Client);
+        self.fail(failure, now, rules, ended)
+    }
+
+    /// The run ends: a request in flight becomes a cut sample; a standing connection is to be closed.
+    pub fn on_end(&mut self, now: Stamp) -> After {
+        let sample = match self.state {
+            State::Idle | State::Lingering => None,
+            _ => Some(Sample { ended: now, outcome: Outcome::Cut, ..self.sample }),
+        };
+        let close = self.connected.then_some(ClosedBy::Client);
+        self.state = State::Idle;
+        self.connected = false;
+        self.deadline = Stamp::NEVER;
+        After { sample, close, ..After::default() }
+    }
+
+    /// The whole answer is here.
+    fn answered(&mut self, now: Stamp, rules: &Rules, at_eof: bool) -> After {
+        let answer = self.reader.answer();
+        self.answers += 1;
+        self.pause = limits::LOCAL_PAUSE;
+        self.deadline = Stamp::NEVER;
+        let outcome = if answer.status >= 400 {
+            let failure =
+                Failure { reused: self.answers > 1, port_bound: true, ..Failure::new(Call::Http, Cause::Status(answer.status)) };
+            Outcome::Failed(failure)
+        } else {
+            Outcome::Answered { status: answer.status }
+        };
+        let sample = Sample {
+            ended: now,
+            outcome,
+            body_bytes: answer.body_bytes,
+            server_timing_us: answer.server_timing_us,
+            ..self.sample
+        };
+        let mut after = After { sample: Some(sample), announced_close: rules.keepalive && !answer.keep, ..After::default() };
+        self.free_at = self.after_think(now, rules);
+        if at_eof {
+            self.connected = false;
+            self.state = State::Idle;
+            after.close = Some(ClosedBy::Server);
+        } else if rules.keepalive && answer.keep {
+            self.state = State::Idle;
+        } else if rules.closer == Closer::Server {
+            self.state = State::Lingering;
+            self.deadline = now.plus(rules.timeout.min(limits::LINGER_TIMEOUT));
+            return after;
+        } else {
+            self.connected = false;
+            self.state = State::Idle;
+            after.close = Some(if rules.closer == Closer::Reset { ClosedBy::Reset } else { ClosedBy::Client });
+        }
+        after.free_at = Some(self.free_at);
+        after
+    }
+
+    fn malformed(&mut self, fault: ProtocolFault, now: Stamp, rules: &Rules, by: ClosedBy) -> After {
+        let failure =
+            Failure { reused: self.answers > 0, port_bound: true, ..Failure::new(Call::Protocol, Cause::Malformed(fault)) };
+        self.fail(failure, now, rules, Some(by))
+    }
+
+    /// Ends the sample as a failure, drops the connection, and says when the user may go on.
+    fn fail(&mut self, failure: Failure, now: Stamp, rules: &Rules, by: Option<ClosedBy>) -> After {
+        let outcome = Outcome::of(failure);
+        let sample = Sample { ended: now, outcome, body_bytes: self.reader.answer().body_bytes, ..self.sample };
+        self.state = State::Idle;
+        self.connected = false;
+        self.deadline = Stamp::NEVER;
+        let local = matches!(outcome, Outcome::Local(_));
+        let free_at = if local && rules.think.max.is_zero() {
+            let pause = self.pause;
+            self.pause = (pause * 2).min(limits::LOCAL_PAUSE_MAX);
+            now.plus(pause)
+        } else {
+            self.after_think(now, rules)
+        };
+        After { sample: Some(sample), close: by, free_at: Some(free_at), announced_close: false }
+    }
+
+    /// The connection went while no request was in flight: nothing failed, the next request opens another.
+    fn lose(&mut self, by: ClosedBy) -> After {
+        let had = std::mem::replace(&mut self.connected, false);
+        After { close: had.then_some(by), ..After::default() }
+    }
+
+    fn linger_over(&mut self, by: ClosedBy, now: Stamp) -> After {
+        self.state = State::Idle;
+        self.connected = false;
+        self.deadline = Stamp::NEVER;
+        After { close: Some(by), free_at: Some(self.free_at.max(now)), ..After::default() }
+    }
+
+    fn after_think(&mut self, now: Stamp, rules: &Rules) -> Stamp {
+        let (min, max) = (rules.think.min, rules.think.max);
+        if max.is_zero() {
+            return now;
+        }
+        let span = max.saturating_sub(min).as_nanos() as u64;
+        let extra = if span == 0 { 0 } else { self.rng.u64(0..=span) };
+        now.plus(min).plus(Duration::from_nanos(extra))
+    }
+}
+
+fn blank(endpoint: EndpointId, intended: Option<Stamp>, now: Stamp) -> Sample {
+    Sample {
+        endpoint,
+        intended,
+        started: now,
+        connected: None,
+        sent: None,
+        first_byte: None,
+        ended: now,
+        outcome: Outcome::Cut,
+        bytes_in: 0,
+        body_bytes: 0,
+        bytes_out: 0,
+        server_timing_us: None,
+    }
+}
+
+#[cfg(test)]
+#[path = "user_tests.rs"]
+mod tests;

@@ -1,0 +1,70 @@
+//! A plan before it runs: what will be done to whom, with the limits in force.
+
+use super::figures::{bytes, counted};
+use crate::model::plan::{Closer, LoadPlan, PortMode};
+
+/// A few lines; `length` says how long the run will take, in words.
+pub fn render_plan(plan: &LoadPlan, length: &str) -> String {
+    let target = &plan.target;
+    let whose = if target.own_server { ", our own child server" } else { "" };
+    let mut out = format!("target   {} ({}{whose})\n", target.url, target.addr);
+    let mix: Vec<String> = plan.mix.iter().map(|m| format!("{}={}", m.path, m.weight)).collect();
+    out += &format!("requests {} {}\n", plan.method, mix.join(" "));
+    out += &format!("load     {}\n", load(plan, length));
+    out += &format!("sockets  {}\n", sockets(plan));
+    let l = &plan.limits;
+    out += &format!(
+        "limits   timeout {}, users {}, head {} and {} fields, body {}, latency {} s, {}, seed {}\n",
+        humantime::format_duration(plan.timeout),
+        l.users_max,
+        bytes(l.head_bytes as u64),
+        l.head_fields,
+        bytes(l.body_bytes),
+        l.latency_max_us / 1_000_000,
+        counted(u64::from(plan.threads), "thread"),
+        plan.seed
+    );
+    out
+}
+
+fn load(plan: &LoadPlan, length: &str) -> String {
+    let mut text = if plan.is_open_loop() {
+        format!("{}/s constant rate over at most {} for {length}", plan.rate, counted(u64::from(plan.users), "connection"))
+    } else {
+        let spawn = if plan.spawn_rate > 0.0 { format!(" at {}/s", plan.spawn_rate) } else { String::new() };
+        let think = if plan.think.max.is_zero() {
+            "no think time".to_owned()
+        } else {
+            format!("think {}..{}", humantime::format_duration(plan.think.min), humantime::format_duration(plan.think.max))
+        };
+        format!("{}{spawn}, {think}, for {length}", counted(u64::from(plan.users), "user"))
+    };
+    if !plan.warmup.is_zero() {
+        text += &format!("; steady figures leave out the first {:.1} s", plan.warmup.as_secs_f64());
+    }
+    text
+}
+
+fn sockets(plan: &LoadPlan) -> String {
+    let kept = match (plan.keepalive, plan.closer) {
+        (true, _) => "kept connections".to_owned(),
+        (false, Closer::Client) => "a connection per request, closed by the client (TIME_WAIT stays here)".to_owned(),
+        (false, Closer::Server) => "a connection per request, closed by the target (TIME_WAIT stays there)".to_owned(),
+        (false, Closer::Reset) => "a connection per request, reset by the client (no TIME_WAIT)".to_owned(),
+    };
+    let range = plan.port_range.map_or_else(String::new, |r| format!(" {}-{}", r.lo, r.hi));
+    let mode = match plan.port_mode {
+        PortMode::Auto => "ports picked by the kernel at connect".to_owned(),
+        PortMode::Bind => "ports picked by the kernel at bind".to_owned(),
+        PortMode::NoPort => "source bound, ports picked by the kernel at connect".to_owned(),
+        PortMode::Ring => format!("ports from an own ring{range}"),
+        PortMode::Range => format!("ports picked by the kernel within{range}"),
+    };
+    let reuse = if plan.reuse_addr { ", SO_REUSEADDR" } else { "" };
+    let from = match &plan.sources[..] {
+        [] => String::new(),
+        [one] => format!(", from {one}"),
+        [first, .., last] => format!(", from {} addresses {first}..{last}", plan.sources.len()),
+    };
+    format!("{kept}, {mode}{reuse}{from}")
+}

@@ -1,0 +1,149 @@
+//! A study on the terminal: one table over the steps, the endpoints of every step, the analysis in sentences.
+
+use super::figures::{bytes, ms, percent, rate};
+use super::style::{Style, Tone, wrapped};
+use super::table::{Align, Cell, Table};
+use super::text::render_findings;
+use crate::model::result::Stamp;
+use crate::model::study::{StepRow, StudyResult};
+
+/// Width that sentences are wrapped to.
+const WIDTH: usize = 112;
+
+/// The whole study.
+pub fn render_study(study: &StudyResult, style: Style) -> String {
+    let heading = |text: &str| format!("\n{}\n", style.paint(Tone::Heading, text));
+    let mut out = heading(&format!("study {}: {} steps in {:.0} s", study.name, study.steps.len(), study.duration_s));
+    out += &steps(study).render(style);
+    out += &heading("endpoints by step");
+    out += &endpoints(study).render(style);
+    if !study.cooldowns.is_empty() {
+        out += &heading("between the steps");
+        for c in &study.cooldowns {
+            out += &format!("  before step {}: waited {:.1} s: {}\n", c.before_step, c.waited_s, c.ended);
+        }
+    }
+    out += &heading("analysis");
+    for sentence in &study.analysis.sentences {
+        let text = wrapped(sentence, 2, WIDTH);
+        out += &format!("- {}", text.trim_start());
+    }
+    for (i, step) in study.steps.iter().enumerate() {
+        if step.validity.stamp != Stamp::Valid || !step.findings.is_empty() {
+            out += &heading(&format!("step {}, {} users: {}", i + 1, step.plan.users, stamp(step.validity.stamp)));
+            for reason in &step.validity.reasons {
+                out += &format!("  {reason}\n");
+            }
+            out += &render_findings(&step.findings, style);
+        }
+    }
+    if !study.findings.is_empty() {
+        out += &heading("over all steps");
+        out += &render_findings(&study.findings, style);
+    }
+    out
+}
+
+fn stamp(stamp: Stamp) -> &'static str {
+    match stamp {
+        Stamp::PortBound => "port-bound",
+        Stamp::ClientBound => "client-bound",
+        Stamp::Incomplete => "incomplete",
+        Stamp::Valid => "valid",
+    }
+}
+
+fn steps(study: &StudyResult) -> Table {
+    let right = Align::Right;
+    let mut t = Table::new([
+        ("users", right),
+        ("requests", right),
+        ("fails", right),
+        ("req/s", right),
+        ("steady", right),
+        ("closed loop", right),
+        ("off", right),
+        ("p50", right),
+        ("p95", right),
+        ("p99", right),
+        ("server CPU", right),
+        ("client CPU", right),
+        ("server mem", right),
+        ("host CPU", right),
+        ("host mem", right),
+    ])
+    .indented(2);
+    for r in &study.analysis.rows {
+        t.row(step_cells(r));
+    }
+    t.note("steady: after the last user had started; closed loop: users / (think + response); CPU: % of one core, host % of all; times in ms");
+    t
+}
+
+fn step_cells(r: &StepRow) -> [Cell; 15] {
+    let failed = r.failures + r.local_failures;
+    let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
+    [
+        r.users.to_string().into(),
+        r.requests.to_string().into(),
+        if failed > 0 { Cell::toned(Tone::Bad, failed.to_string()) } else { "0".into() },
+        rate(r.rps).into(),
+        opt(r.steady_rps, &rate),
+        opt(r.predicted_rps, &rate),
+        opt(r.deviation_percent, &|d| format!("{d:+.1} %")),
+        opt(r.p50_ms, &ms),
+        opt(r.p95_ms, &ms),
+        opt(r.p99_ms, &ms),
+        opt(r.target_cpu_percent, &percent),
+        opt(r.client_cpu_percent, &percent),
+        r.target_rss_bytes.map_or_else(|| "-".into(), bytes).into(),
+        opt(r.host_cpu_percent, &percent),
+        opt(r.host_memory_percent, &percent),
+    ]
+}
+
+fn endpoints(study: &StudyResult) -> Table {
+    let (left, right) = (Align::Left, Align::Right);
+    let mut t = Table::new([
+        ("users", right),
+        ("name", left),
+        ("requests", right),
+        ("fails", right),
+        ("median", right),
+        ("p95", right),
+        ("p99", right),
+        ("mean", right),
+        ("min", right),
+        ("max", right),
+        ("size", right),
+        ("req/s", right),
+    ])
+    .indented(2);
+    for (i, step) in study.steps.iter().enumerate() {
+        if i > 0 {
+            t.rule();
+        }
+        let (rows, all) = super::locust::rows(step);
+        for row in rows.iter().chain([&all]) {
+            let time = |f: fn(&crate::model::result::LatencyMs) -> f64| {
+                Cell::from(row.times_ms.as_ref().map_or_else(|| "-".into(), |l| ms(f(l))))
+            };
+            t.row([
+                step.plan.users.to_string().into(),
+                row.name.clone().into(),
+                row.requests.to_string().into(),
+                if row.failures > 0 { Cell::toned(Tone::Bad, row.failures.to_string()) } else { "0".into() },
+                time(|l| l.p50),
+                time(|l| l.p95),
+                time(|l| l.p99),
+                time(|l| l.mean),
+                time(|l| l.min),
+                time(|l| l.max),
+                format!("{:.1}", row.content_size_mean).into(),
+                rate(row.rps).into(),
+            ]);
+        }
+    }
+    t.note("times in ms over requests that ended at the target; size in bytes");
+    t
+}

@@ -1,0 +1,190 @@
+//! All workers of a run: intervals and totals in, in any order; seconds and the counted part of a result out.
+//!
+//! A second is complete once every worker has delivered it or has finished before it. Complete seconds are taken
+//! with [`Aggregate::take_complete`] (for the interval log and the CSV history); what stays of them here is a
+//! summary of fixed size, so that memory does not grow with the length of a run.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::errors::ErrorTable;
+use super::fill::{Filling, fill};
+use super::interval::Interval;
+use super::totals::WorkerTotals;
+use crate::model::plan::LoadPlan;
+use crate::model::result::RunResult;
+
+/// Taken seconds whose bins are kept, so that a short last second can still join the one before.
+const TAIL_SECONDS: usize = 3;
+
+/// One second over all workers and endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SecondSummary {
+    /// the second, counted from the run's epoch
+    pub second: u64,
+    /// samples started in it
+    pub attempts: u64,
+    /// ended at the target
+    pub requests: u64,
+    /// failed at the target; part of `requests`
+    pub failures: u64,
+    /// ended on our own machine
+    pub local_failures: u64,
+    /// connections that stood up
+    pub connects: u64,
+    /// of answered requests; none when nothing was answered
+    pub p50_ms: Option<f64>,
+    /// of answered requests
+    pub p95_ms: Option<f64>,
+    /// duration of connect(2); none when none was called
+    pub connect_mean_us: Option<f64>,
+    /// duration of connect(2)
+    pub connect_p50_us: Option<f64>,
+    /// duration of connect(2)
+    pub connect_p95_us: Option<f64>,
+}
+
+impl SecondSummary {
+    /// The figures of a second.
+    pub fn of(interval: &Interval) -> Self {
+        let sum = |count: fn(&super::interval::EndpointSecond) -> u64| interval.endpoints.iter().map(count).sum();
+        let answered = interval.answered();
+        let ms = |q| answered.quantile_us(q).map(|us| f64::from(us) / 1000.0);
+        let call_us = |q| interval.connect_call.quantile_us(q).map(f64::from);
+        Self {
+            second: interval.second,
+            attempts: interval.attempts,
+            requests: sum(|e| e.requests),
+            failures: sum(|e| e.failures),
+            local_failures: sum(|e| e.local_failures),
+            connects: interval.connects,
+            p50_ms: ms(0.50),
+            p95_ms: ms(0.95),
+            connect_mean_us: interval.connect_call.mean_us(),
+            connect_p50_us: call_us(0.50),
+            connect_p95_us: call_us(0.95),
+        }
+    }
+}
+
+/// Adds up the workers of one run. See the module.
+#[derive(Debug)]
+pub struct Aggregate {
+    plan: LoadPlan,
+    workers: usize,
+    open: BTreeMap<u64, OpenSecond>,
+    taken: BTreeMap<u64, SecondSummary>,
+    tail: VecDeque<Interval>,
+    totals: WorkerTotals,
+    error_tables: Vec<ErrorTable>,
+    finished_in: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct OpenSecond {
+    delivered: usize,
+    sum: Interval,
+}
+
+impl Aggregate {
+    /// For `plan.threads` workers, each of which delivers every second once.
+    pub fn new(plan: &LoadPlan) -> Self {
+        Self {
+            plan: plan.clone(),
+            workers: plan.threads.max(1) as usize,
+            open: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            tail: VecDeque::new(),
+            totals: WorkerTotals::new(plan.mix.len()),
+            error_tables: Vec::new(),
+            finished_in: Vec::new(),
+        }
+    }
+
+    /// Adds a second of one worker.
+    pub fn add_interval(&mut self, interval: Interval) {
+        debug_assert!(!self.taken.contains_key(&interval.second), "second {} was complete already", interval.second);
+        match self.open.entry(interval.second) {
+            std::collections::btree_map::Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.delivered += 1;
+                known.sum.add(&interval);
+            }
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(OpenSecond { delivered: 1, sum: interval });
+            }
+        }
+    }
+
+    /// Adds a worker that has ended, with the seconds that it had not delivered yet.
+    pub fn add_worker(&mut self, mut worker: WorkerTotals) {
+        for interval in std::mem::take(&mut worker.intervals) {
+            self.add_interval(interval);
+        }
+        self.error_tables.push(std::mem::take(&mut worker.errors));
+        self.finished_in.push(worker.last_second);
+        self.totals.add(&worker);
+    }
+
+    /// The figures of second `n`, once it is complete.
+    pub fn second(&self, n: u64) -> Option<SecondSummary> {
+        if let Some(taken) = self.taken.get(&n) {
+            return Some(*taken);
+        }
+        self.open.get(&n).filter(|s| self.is_complete(n, s)).map(|s| SecondSummary::of(&s.sum))
+    }
+
+    fn is_complete(&self, n: u64, second: &OpenSecond) -> bool {
+        second.delivered + self.finished_in.iter().filter(|last| **last < n).count() >= self.workers
+    }
+
+    /// Takes the seconds that have become complete since the last call, oldest first, all workers merged.
+    pub fn take_complete(&mut self) -> Vec<Interval> {
+        let mut out = Vec::new();
+        while let Some((&n, second)) = self.open.first_key_value() {
+            if !self.is_complete(n, second) {
+                break;
+            }
+            let Some((_, second)) = self.open.pop_first() else { break };
+            self.take(&second.sum);
+            out.push(second.sum);
+        }
+        out
+    }
+
+    fn take(&mut self, interval: &Interval) {
+        self.taken.insert(interval.second, SecondSummary::of(interval));
+        if self.tail.len() == TAIL_SECONDS {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(interval.clone());
+    }
+
+    /// Samples started, as counted when they started; equals `totals.attempts` when every sample also ended.
+    pub fn attempts_started(&self) -> u64 {
+        self.totals.attempts_started
+    }
+
+    /// Fills what was counted into `result`: totals, endpoints, errors, closes, the load columns of the series, the
+    /// lateness of the client, and a row of `unavailable` for each null that these leave. Observed columns of the
+    /// series are left as they are; the series gets one point a second, and a last second shorter than half a
+    /// second joins the one before.
+    ///
+    /// `users` is (second, users asked for, users with a connection), in order; a second without an entry repeats
+    /// the one before.
+    pub fn fill(mut self, result: &mut RunResult, duration: Duration, users: &[(u64, u32, u32)]) {
+        while let Some((_, second)) = self.open.pop_first() {
+            self.take(&second.sum);
+        }
+        let counted = Filling {
+            plan: &self.plan,
+            totals: &self.totals,
+            errors: &ErrorTable::merged(&self.error_tables),
+            seconds: &self.taken,
+            tail: self.tail.make_contiguous(),
+            duration_s: duration.as_secs_f64(),
+            users,
+        };
+        fill(&counted, result);
+    }
+}

@@ -1,0 +1,70 @@
+//! A plan and an empty result for tests of this floor and those above.
+
+use std::time::Duration;
+
+use crate::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target, Think};
+use crate::model::result::{Host, RunResult, Stamp, Sysctls};
+
+/// The experiment's mix, 10 users, two workers, closed loop.
+pub(crate) fn plan() -> LoadPlan {
+    let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
+    let entry = |path: &str, weight| MixEntry { path: path.into(), weight };
+    LoadPlan {
+        target: Target {
+            url: "http://127.0.0.1:8080".into(),
+            host: "127.0.0.1".into(),
+            addr,
+            resolved: vec![addr],
+            authority: "127.0.0.1:8080".into(),
+            own_server: true,
+        },
+        method: "GET".into(),
+        headers: Vec::new(),
+        body: String::new(),
+        mix: vec![entry("/health", 50), entry("/io", 30), entry("/cpu", 20)],
+        users: 10,
+        spawn_rate: 2.0,
+        duration: Duration::from_secs(20),
+        requests: 0,
+        think: Think { min: Duration::from_millis(100), max: Duration::from_millis(500) },
+        rate: 0.0,
+        threads: 2,
+        seed: 7,
+        warmup: Duration::ZERO,
+        keepalive: true,
+        closer: Closer::Client,
+        port_mode: PortMode::Auto,
+        port_range: None,
+        reuse_addr: false,
+        sources: Vec::new(),
+        timeout: Duration::from_secs(10),
+        allow_remote: false,
+        observe: true,
+        limits: LoadLimits::default(),
+    }
+}
+
+/// A run of [`plan`] in which nothing was counted or observed yet.
+pub(crate) fn blank(plan: &LoadPlan) -> RunResult {
+    let host = Host {
+        kernel: "6.18.5".into(),
+        cpus: 2,
+        memory_bytes: Some(25_000_000_000),
+        nofile: Some(1024),
+        sysctls: Sysctls {
+            ip_local_port_range: Some([32768, 60999]),
+            ip_local_reserved_ports: Some(0),
+            tcp_tw_reuse: Some(2),
+            tcp_tw_reuse_delay_ms: Some(1000),
+            tcp_timestamps: Some(1),
+            tcp_fin_timeout_s: Some(60),
+            tcp_max_tw_buckets: Some(131_072),
+            tcp_max_syn_backlog: Some(4096),
+            somaxconn: Some(4096),
+        },
+    };
+    let mut run = RunResult::new(plan.clone(), "sockbench load".into(), "2026-11-24T10:00:00Z".into(), host);
+    run.tool.version = "0.1.0".into();
+    run.validity.stamp = Stamp::Valid;
+    run
+}

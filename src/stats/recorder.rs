@@ -1,0 +1,336 @@
+//! The recorder of one worker thread: samples in, whole seconds and totals out.
+//!
+//! No locks, and no allocation per sample: histograms and error rows allocate when first used. What is recorded in
+//! a second goes into dense histograms that are emptied into sparse bins when the second ends.
+
+use std::time::Duration;
+
+use super::interval::{EndpointSecond, Interval};
+use super::tally::Tally;
+use super::totals::WorkerTotals;
+use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
+use crate::model::outcome::{Call, Cause, ClosedBy, Failure, Outcome, Phase, Sample};
+use crate::model::time::Stamp;
+
+/// Quiet seconds made up at once when time jumps; a longer jump is a broken clock.
+const GAP_SECONDS_MAX: u64 = 86_400;
+
+/// Counts what one worker thread sees. See the module.
+#[derive(Debug)]
+pub struct Recorder {
+    warmup: Stamp,
+    open_loop: bool,
+    /// the running second, and the stamp at which it ends
+    second: u64,
+    second_end: Stamp,
+    now: Second,
+    done: Vec<Interval>,
+    totals: WorkerTotals,
+}
+
+/// The running second.
+#[derive(Debug)]
+struct Second {
+    attempts: u64,
+    connects: u64,
+    connect_call: Tally,
+    endpoints: Vec<EndpointNow>,
+}
+
+#[derive(Debug, Clone)]
+struct EndpointNow {
+    requests: u64,
+    failures: u64,
+    local_failures: u64,
+    cut: u64,
+    body_bytes: u64,
+    answered: Tally,
+    failed: Tally,
+}
+
+impl Recorder {
+    /// A recorder for a mix of `endpoints` entries. Samples that end before `warmup` are left out of the steady
+    /// part; `open_loop` keeps the second clock (service latency from the real start).
+    pub fn new(endpoints: usize, warmup: Duration, open_loop: bool) -> Self {
+        let endpoint = EndpointNow {
+            requests: 0,
+            failures: 0,
+            local_failures: 0,
+            cut: 0,
+            body_bytes: 0,
+            answered: Tally::new(LATENCY_DIGITS),
+            failed: Tally::new(LATENCY_DIGITS),
+        };
+        Self {
+            warmup: Stamp::from_duration(warmup),
+            open_loop,
+            second: 0,
+            second_end: end_of(0),
+            now: Second {
+                attempts: 0,
+                connects: 0,
+                connect_call: Tally::new(PHASE_DIGITS),
+                endpoints: vec![endpoint; endpoints],
+            },
+            done: Vec::new(),
+            totals: WorkerTotals::new(endpoints),
+        }
+    }
+
+    /// Counts one ended sample in the second of its end. One that ended before the running second (its stamp was
+    /// taken before the last [`Self::roll_to`]) is counted in the running one: no sample is lost.
+    ///
+    /// Panics when the sample names an endpoint that the mix does not have.
+    pub fn record(&mut self, s: &Sample) {
+        self.roll_to(s.ended);
+        let index = usize::from(s.endpoint.0);
+        let (now, all) = (&mut self.now.endpoints[index], &mut self.totals.endpoints[index]);
+        self.totals.bytes_in += s.bytes_in;
+        self.totals.bytes_out += s.bytes_out;
+        match s.outcome {
+            Outcome::Answered { status } => {
+                let latency = s.latency_us();
+                now.requests += 1;
+                now.body_bytes += s.body_bytes;
+                now.answered.record(latency);
+                all.count_answer(status);
+                all.phases.record(s);
+                if let Some((queue, work)) = s.server_timing_us {
+                    all.server_queue.record(queue);
+                    all.server_work.record(work);
+                }
+                if self.open_loop {
+                    self.totals.service.record(s.ended.micros_since(s.started));
+                }
+                if s.ended >= self.warmup {
+                    self.totals.steady.requests += 1;
+                    self.totals.steady.answered.record(latency);
+                }
+            }
+            Outcome::Failed(failure) => {
+                now.requests += 1;
+                now.failures += 1;
+                now.failed.record(s.latency_us());
+                if let Cause::Status(status) = failure.cause {
+                    now.body_bytes += s.body_bytes;
+                    all.count_answer(status);
+                }
+                all.never_connected += u64::from(failed_to_connect(failure));
+                if s.ended >= self.warmup {
+                    self.totals.steady.requests += 1;
+                }
+                self.totals.errors.record(failure, s.endpoint, s.ended);
+            }
+            Outcome::Local(failure) => {
+                now.local_failures += 1;
+                self.totals.local_spans.record(s.ended);
+                self.totals.errors.record(failure, s.endpoint, s.ended);
+            }
+            Outcome::Cut => now.cut += 1,
+        }
+    }
+
+    /// A sample started.
+    pub fn record_attempt(&mut self, at: Stamp) {
+        self.roll_to(at);
+        self.now.attempts += 1;
+        self.totals.attempts_started += 1;
+    }
+
+    /// connect(2) returned, whatever it said, after `call_us` microseconds.
+    pub fn record_connect_call(&mut self, at: Stamp, call_us: u64) {
+        self.roll_to(at);
+        self.now.connect_call.record(call_us);
+    }
+
+    /// A connection stands, `setup_us` microseconds after connect(2) was called.
+    pub fn record_setup(&mut self, setup_us: u64) {
+        self.now.connects += 1;
+        self.totals.connects.record_setup(setup_us);
+    }
+
+    /// A connection did not come to stand, for whatever reason.
+    pub fn record_connect_failed(&mut self) {
+        self.totals.connects.failed += 1;
+    }
+
+    /// A connection that stood has ended.
+    pub fn record_close(&mut self, by: ClosedBy) {
+        let closes = &mut self.totals.closes;
+        match by {
+            ClosedBy::Client => closes.client += 1,
+            ClosedBy::Server => closes.server += 1,
+            ClosedBy::Reset => closes.reset += 1,
+        }
+    }
+
+    /// An answer announced that the target will end the connection.
+    pub fn record_announced_close(&mut self) {
+        self.totals.closes.announced_by_target += 1;
+    }
+
+    /// A due request was written `us` microseconds late although a connection was free.
+    pub fn record_lateness(&mut self, us: u64) {
+        self.totals.lateness.record(us);
+    }
+
+    /// `n` requests were due and never started.
+    pub fn add_never_started(&mut self, n: u64) {
+        self.totals.never_started += n;
+    }
+
+    /// `n` ports of the ring were found busy and skipped.
+    pub fn add_ring_skips(&mut self, n: u64) {
+        self.totals.ring_skips += n;
+    }
+
+    /// Completes all seconds that ended before `now`, quiet ones included. Costs a comparison within a second.
+    pub fn roll_to(&mut self, now: Stamp) {
+        if now >= self.second_end {
+            self.roll(now.second());
+        }
+    }
+
+    #[cold]
+    fn roll(&mut self, to: u64) {
+        self.close_second();
+        debug_assert!(to - self.second <= GAP_SECONDS_MAX, "the clock jumped by {} s", to - self.second);
+        let quiet_from = (self.second + 1).max(to.saturating_sub(GAP_SECONDS_MAX));
+        self.done.extend((quiet_from..to).map(|second| Interval::empty(second, self.now.endpoints.len())));
+        self.second = to;
+        self.second_end = end_of(to);
+    }
+
+    fn close_second(&mut self) {
+        let mut endpoints = Vec::with_capacity(self.now.endpoints.len());
+        for (now, all) in self.now.endpoints.iter_mut().zip(&mut self.totals.endpoints) {
+            let second = EndpointSecond {
+                requests: std::mem::take(&mut now.requests),
+                failures: std::mem::take(&mut now.failures),
+                local_failures: std::mem::take(&mut now.local_failures),
+                cut: std::mem::take(&mut now.cut),
+                body_bytes: std::mem::take(&mut now.body_bytes),
+                answered: now.answered.take_bins(),
+                failed: now.failed.take_bins(),
+            };
+            all.requests += second.requests;
+            all.failures += second.failures;
+            all.local_failures += second.local_failures;
+            all.cut += second.cut;
+            all.body_bytes += second.body_bytes;
+            all.answered.add_bins(&second.answered);
+            all.failed.add_bins(&second.failed);
+            endpoints.push(second);
+        }
+        let connect_call = self.now.connect_call.take_bins();
+        self.totals.connects.call.add_bins(&connect_call);
+        self.done.push(Interval {
+            second: self.second,
+            attempts: std::mem::take(&mut self.now.attempts),
+            connects: std::mem::take(&mut self.now.connects),
+            connect_call,
+            endpoints,
+        });
+    }
+
+    /// The seconds completed since the last call, in order, none left out.
+    pub fn drain_intervals(&mut self) -> impl Iterator<Item = Interval> + '_ {
+        self.done.drain(..)
+    }
+
+    /// Ends the recording; the running second and all undrained ones come with the totals.
+    pub fn finish(mut self, now: Stamp) -> WorkerTotals {
+        self.roll_to(now);
+        self.close_second();
+        WorkerTotals { intervals: self.done, last_second: self.second, ..self.totals }
+    }
+}
+
+const fn end_of(second: u64) -> Stamp {
+    Stamp(second.saturating_add(1).saturating_mul(1_000_000_000))
+}
+
+fn failed_to_connect(failure: Failure) -> bool {
+    matches!((failure.call, failure.cause), (Call::Connect, _) | (Call::Timeout, Cause::TimedOut(Phase::Connecting)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::{EADDRNOTAVAIL, ECONNREFUSED, EndpointId};
+
+    fn sample(started_ms: u64, ended_ms: u64, outcome: Outcome) -> Sample {
+        Sample {
+            endpoint: EndpointId(0),
+            intended: None,
+            started: Stamp::from_millis(started_ms),
+            connected: None,
+            sent: Some(Stamp::from_millis(started_ms)),
+            first_byte: Some(Stamp::from_millis(ended_ms)),
+            ended: Stamp::from_millis(ended_ms),
+            outcome,
+            bytes_in: 100,
+            body_bytes: 21,
+            bytes_out: 50,
+            server_timing_us: None,
+        }
+    }
+
+    const OK: Outcome = Outcome::Answered { status: 200 };
+
+    #[test]
+    fn samples_land_in_the_second_of_their_end_and_quiet_seconds_are_told() {
+        let mut r = Recorder::new(1, Duration::ZERO, false);
+        r.record(&sample(900, 1100, OK));
+        r.record(&sample(3000, 3200, OK));
+        let seen: Vec<_> = r.drain_intervals().map(|i| (i.second, i.endpoints[0].requests)).collect();
+        assert_eq!(seen, [(0, 0), (1, 1), (2, 0)]);
+        let totals = r.finish(Stamp::from_millis(3300));
+        assert_eq!(totals.intervals.len(), 1);
+        assert_eq!((totals.intervals[0].second, totals.intervals[0].endpoints[0].answered.count()), (3, 1));
+        assert_eq!(totals.endpoints[0].requests, 2);
+        assert_eq!(totals.endpoints[0].answered.max_us(), Some(200_000));
+    }
+
+    #[test]
+    fn a_late_stamp_is_counted_in_the_running_second() {
+        let mut r = Recorder::new(1, Duration::ZERO, false);
+        r.roll_to(Stamp::from_millis(2001));
+        r.record(&sample(1500, 1999, OK));
+        let totals = r.finish(Stamp::from_millis(2100));
+        assert_eq!(totals.intervals.iter().map(|i| i.endpoints[0].requests).collect::<Vec<_>>(), [0, 0, 1]);
+    }
+
+    #[test]
+    fn local_failures_and_cut_samples_enter_no_latency() {
+        let mut r = Recorder::new(1, Duration::ZERO, false);
+        let local = Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL));
+        let refused = Failure::new(Call::Connect, Cause::Errno(ECONNREFUSED));
+        r.record(&sample(0, 5, Outcome::of(local)));
+        r.record(&sample(0, 7, Outcome::of(refused)));
+        r.record(&sample(0, 9, Outcome::Cut));
+        let e = &r.finish(Stamp::from_millis(10)).endpoints[0];
+        assert_eq!((e.requests, e.failures, e.local_failures, e.cut, e.never_connected), (1, 1, 1, 1, 1));
+        assert!(e.answered.is_empty());
+        assert_eq!((e.failed.count(), e.failed.max_us()), (1, Some(7000)));
+    }
+
+    #[test]
+    fn an_open_loop_keeps_both_clocks() {
+        let mut r = Recorder::new(1, Duration::ZERO, true);
+        r.record(&Sample { intended: Some(Stamp::ZERO), ..sample(100, 150, OK) });
+        let t = r.finish(Stamp::from_millis(200));
+        assert_eq!(t.endpoints[0].answered.max_us(), Some(150_000));
+        assert_eq!(t.service.max_us(), Some(50_000));
+        assert_eq!(t.endpoints[0].phases.blocked.max_us(), Some(100_000));
+    }
+
+    #[test]
+    fn the_warm_up_is_left_out_of_the_steady_part_only() {
+        let mut r = Recorder::new(1, Duration::from_millis(500), false);
+        r.record(&sample(0, 499, OK));
+        r.record(&sample(0, 500, OK));
+        let t = r.finish(Stamp::from_millis(600));
+        assert_eq!((t.steady.requests, t.steady.answered.count(), t.endpoints[0].requests), (1, 1, 2));
+    }
+}

@@ -1,0 +1,202 @@
+//! Properties of the whole floor: sums add up, merging is order-free, nothing panics on an empty run.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::aggregate::Aggregate;
+use super::fixture;
+use super::interval::Interval;
+use super::recorder::Recorder;
+use super::totals::WorkerTotals;
+use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EndpointId, Failure, Outcome, Sample};
+use crate::model::result::RunResult;
+use crate::model::time::Stamp;
+
+fn sample() -> impl Strategy<Value = Sample> {
+    let outcome = prop_oneof![
+        4 => Just(Outcome::Answered { status: 200 }),
+        1 => Just(Outcome::of(Failure::new(Call::Http, Cause::Status(503)))),
+        1 => Just(Outcome::of(Failure::new(Call::Connect, Cause::Errno(ECONNREFUSED)))),
+        1 => Just(Outcome::of(Failure::new(Call::Read, Cause::Errno(ECONNRESET)))),
+        1 => Just(Outcome::of(Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL)))),
+        1 => Just(Outcome::Cut),
+    ];
+    (0_u16..3, 0_u64..5_000_000, 0_u64..3_000_000, outcome, 0_u64..200).prop_map(
+        |(endpoint, start_us, took_us, outcome, body)| {
+            let (started, ended) = (Stamp(start_us * 1000), Stamp((start_us + took_us) * 1000));
+            Sample {
+                endpoint: EndpointId(endpoint),
+                intended: None,
+                started,
+                connected: None,
+                sent: Some(started),
+                first_byte: Some(ended),
+                ended,
+                outcome,
+                bytes_in: body + 100,
+                body_bytes: body,
+                bytes_out: 50,
+                server_timing_us: None,
+            }
+        },
+    )
+}
+
+/// What a worker that saw these samples delivers.
+fn worker(samples: &[Sample]) -> (Vec<Interval>, WorkerTotals) {
+    let mut samples = samples.to_vec();
+    samples.sort_by_key(|s| s.ended);
+    let mut r = Recorder::new(3, Duration::from_secs(1), false);
+    for s in &samples {
+        r.record(s);
+        r.record_attempt(s.ended);
+    }
+    let early = r.drain_intervals().collect();
+    (early, r.finish(Stamp::from_millis(8_000)))
+}
+
+fn filled(seconds: Vec<Interval>, workers: Vec<WorkerTotals>, taking: Taking) -> RunResult {
+    let mut plan = fixture::plan();
+    plan.threads = workers.len() as u32;
+    plan.warmup = Duration::from_secs(1);
+    let mut result = fixture::blank(&plan);
+    let mut all = Aggregate::new(&plan);
+    for second in seconds {
+        all.add_interval(second);
+        if taking == Taking::AsTheyComplete {
+            all.take_complete();
+        }
+    }
+    for w in workers {
+        all.add_worker(w);
+    }
+    all.fill(&mut result, Duration::from_secs(8), &[(0, 10, 4), (3, 10, 10)]);
+    result
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Taking {
+    AsTheyComplete,
+    AtTheEnd,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn merging_is_order_free_and_independent_of_who_saw_a_sample(
+        samples in prop::collection::vec(sample(), 0..80),
+        split in 0_usize..80,
+        seed in any::<u64>(),
+    ) {
+        let (left, right) = samples.split_at(split.min(samples.len()));
+        let ((mut seconds, a), (more, b)) = (worker(left), worker(right));
+        seconds.extend(more);
+        let forward = filled(seconds.clone(), vec![a.clone(), b.clone()], Taking::AsTheyComplete);
+        fastrand::Rng::with_seed(seed).shuffle(&mut seconds);
+        let shuffled = filled(seconds, vec![b, a], Taking::AtTheEnd);
+        prop_assert_eq!(&forward, &shuffled);
+
+        let (whole, one) = worker(&samples);
+        let mut single = filled(whole, vec![one], Taking::AtTheEnd);
+        single.plan.threads = 2;
+        prop_assert_eq!(&forward.totals, &single.totals);
+        prop_assert_eq!(&forward.endpoints, &single.endpoints);
+        prop_assert_eq!(&forward.errors, &single.errors);
+        prop_assert_eq!(&forward.series, &single.series);
+    }
+
+    #[test]
+    fn sums_add_up_everywhere(samples in prop::collection::vec(sample(), 0..120)) {
+        let (seconds, totals) = worker(&samples);
+        let run = filled(seconds, vec![totals], Taking::AtTheEnd);
+        let t = &run.totals;
+        prop_assert_eq!(t.attempts, samples.len() as u64);
+        prop_assert_eq!(t.attempts, t.requests + t.local_failures + t.cut);
+        prop_assert_eq!(t.requests, run.endpoints.iter().map(|e| e.requests).sum::<u64>());
+        prop_assert_eq!(t.failures, run.count_errors(|e| !e.local));
+        prop_assert_eq!(t.local_failures, run.count_errors(|e| e.local));
+        prop_assert_eq!(t.local_failures, t.local_failure_spans.iter().map(|s| s.count).sum::<u64>());
+        for e in &run.endpoints {
+            let good: u64 = e.status.iter().filter(|s| s.0 == "200").map(|s| s.1).sum();
+            prop_assert_eq!(good, e.requests - e.failures);
+        }
+        let mut from = 0.0;
+        let in_series: f64 = run.series.iter().map(|p| {
+            let n = p.rps * (p.t_s - from);
+            from = p.t_s;
+            n
+        }).sum();
+        prop_assert!((in_series - t.requests as f64).abs() < 1e-6);
+        let mine = run.unexplained_nulls().into_iter().filter(|k| OWN_KEYS.iter().any(|own| k.starts_with(own))).collect::<Vec<_>>();
+        prop_assert!(mine.is_empty(), "nulls without a reason: {mine:?}");
+    }
+}
+
+/// Keys that the aggregate fills, nulls included.
+const OWN_KEYS: [&str; 7] = ["totals", "endpoints", "errors", "closes", "series[].p50", "series[].p95", "series[].connect"];
+
+#[test]
+fn an_empty_run_has_zeros_and_reasons() {
+    let plan = fixture::plan();
+    let mut run = fixture::blank(&plan);
+    Aggregate::new(&plan).fill(&mut run, Duration::ZERO, &[]);
+    assert_eq!((run.totals.attempts, run.totals.rps, run.series.len()), (0, 0.0, 1));
+    let keys: Vec<_> = run.unavailable.iter().map(|u| u.key.as_str()).collect();
+    assert!(keys.contains(&"totals.latency_ms") && keys.contains(&"totals.steady"), "{keys:?}");
+}
+
+#[test]
+fn a_second_is_told_once_every_worker_has_delivered_it() {
+    let plan = fixture::plan();
+    let mut all = Aggregate::new(&plan);
+    let (mut a, mut b) = (Recorder::new(3, Duration::ZERO, false), Recorder::new(3, Duration::ZERO, false));
+    a.record_attempt(Stamp::from_millis(100));
+    a.roll_to(Stamp::from_millis(1000));
+    a.drain_intervals().for_each(|i| all.add_interval(i));
+    assert_eq!(all.second(0), None, "the other worker may still add to it");
+    b.record_attempt(Stamp::from_millis(200));
+    all.add_worker(b.finish(Stamp::from_millis(700)));
+    assert_eq!(all.second(0).map(|s| s.attempts), Some(2));
+    assert_eq!(all.take_complete().len(), 1);
+    assert_eq!(all.second(0).map(|s| s.attempts), Some(2), "still known after it was taken");
+    a.roll_to(Stamp::from_millis(2000));
+    a.drain_intervals().for_each(|i| all.add_interval(i));
+    assert!(all.second(1).is_some(), "the worker that finished before is not waited for");
+}
+
+#[test]
+fn a_short_rest_joins_the_last_point() {
+    let mut plan = fixture::plan();
+    plan.threads = 1;
+    let mut run = fixture::blank(&plan);
+    let mut r = Recorder::new(3, Duration::ZERO, false);
+    for at_ms in [100, 1100, 1200, 2010] {
+        r.record(&Sample { ended: Stamp::from_millis(at_ms), ..answered() });
+    }
+    let mut all = Aggregate::new(&plan);
+    all.add_worker(r.finish(Stamp::from_millis(2050)));
+    all.take_complete();
+    all.fill(&mut run, Duration::from_millis(2050), &[]);
+    assert_eq!(run.series.iter().map(|p| p.t_s).collect::<Vec<_>>(), [1.0, 2.05]);
+    assert!((run.series[1].rps - 3.0 / 1.05).abs() < 1e-9);
+    assert_eq!(run.series[1].p95_ms, Some(2010.0), "percentiles of the joined point are of all its samples");
+}
+
+fn answered() -> Sample {
+    Sample {
+        endpoint: EndpointId(0),
+        intended: None,
+        started: Stamp::ZERO,
+        connected: None,
+        sent: None,
+        first_byte: None,
+        ended: Stamp::ZERO,
+        outcome: Outcome::Answered { status: 200 },
+        bytes_in: 0,
+        body_bytes: 0,
+        bytes_out: 0,
+        server_timing_us: None,
+    }
+}

@@ -1,0 +1,265 @@
+//! What one worker counted over its whole run, and how workers add up.
+
+use super::errors::ErrorTable;
+use super::interval::Interval;
+use super::spans::Spans;
+use super::tally::Tally;
+use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
+use crate::model::outcome::Sample;
+use crate::model::result::Closes;
+
+/// One endpoint over the whole run of a worker.
+#[derive(Debug, Clone)]
+pub struct EndpointTotals {
+    /// ended at the target
+    pub requests: u64,
+    /// failed at the target; part of `requests`
+    pub failures: u64,
+    /// ended on our own machine
+    pub local_failures: u64,
+    /// in flight at the run's end
+    pub cut: u64,
+    /// requests that ended before a connection stood; part of `failures`
+    pub never_connected: u64,
+    /// answers of any status
+    pub answers: u64,
+    /// their bodies, bytes
+    pub body_bytes: u64,
+    /// answers by status, in order of first sight
+    pub statuses: Vec<(u16, u64)>,
+    /// latency of answered requests
+    pub answered: Tally,
+    /// latency of requests that failed at the target
+    pub failed: Tally,
+    /// where the time of answered requests went
+    pub phases: Phases,
+    /// `Server-Timing: queue`
+    pub server_queue: Tally,
+    /// `Server-Timing: work`
+    pub server_work: Tally,
+}
+
+/// The phases of answered requests, microseconds, 2 digits.
+#[derive(Debug, Clone)]
+pub struct Phases {
+    /// intended start to real start (constant rate only)
+    pub blocked: Tally,
+    /// socket(2) to the established connection, where the sample made one
+    pub connecting: Tally,
+    /// to the last request byte handed over
+    pub sending: Tally,
+    /// to the first byte of the answer
+    pub waiting: Tally,
+    /// to the last byte of the answer
+    pub receiving: Tally,
+}
+
+impl Phases {
+    const fn new() -> Self {
+        const EMPTY: Tally = Tally::new(PHASE_DIGITS);
+        Self { blocked: EMPTY, connecting: EMPTY, sending: EMPTY, waiting: EMPTY, receiving: EMPTY }
+    }
+
+    /// Records the steps of one answered request; a step that did not happen is not recorded.
+    pub(super) fn record(&mut self, s: &Sample) {
+        if s.intended.is_some() {
+            self.blocked.record(s.blocked_us());
+        }
+        if let Some(connected) = s.connected {
+            self.connecting.record(connected.micros_since(s.started));
+        }
+        if let Some(sent) = s.sent {
+            self.sending.record(sent.micros_since(s.connected.unwrap_or(s.started)));
+            if let Some(first) = s.first_byte {
+                self.waiting.record(first.micros_since(sent));
+            }
+        }
+        if let Some(first) = s.first_byte {
+            self.receiving.record(s.ended.micros_since(first));
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.blocked.add(&other.blocked);
+        self.connecting.add(&other.connecting);
+        self.sending.add(&other.sending);
+        self.waiting.add(&other.waiting);
+        self.receiving.add(&other.receiving);
+    }
+}
+
+impl EndpointTotals {
+    pub(super) const fn new() -> Self {
+        Self {
+            requests: 0,
+            failures: 0,
+            local_failures: 0,
+            cut: 0,
+            never_connected: 0,
+            answers: 0,
+            body_bytes: 0,
+            statuses: Vec::new(),
+            answered: Tally::new(LATENCY_DIGITS),
+            failed: Tally::new(LATENCY_DIGITS),
+            phases: Phases::new(),
+            server_queue: Tally::new(PHASE_DIGITS),
+            server_work: Tally::new(PHASE_DIGITS),
+        }
+    }
+
+    pub(super) fn count_answer(&mut self, status: u16) {
+        self.answers += 1;
+        self.count_status(status, 1);
+    }
+
+    fn count_status(&mut self, status: u16, n: u64) {
+        match self.statuses.iter_mut().find(|s| s.0 == status) {
+            Some(known) => known.1 += n,
+            None => self.statuses.push((status, n)),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failures += other.failures;
+        self.local_failures += other.local_failures;
+        self.cut += other.cut;
+        self.never_connected += other.never_connected;
+        self.answers += other.answers;
+        self.body_bytes += other.body_bytes;
+        other.statuses.iter().for_each(|&(status, n)| self.count_status(status, n));
+        self.answered.add(&other.answered);
+        self.failed.add(&other.failed);
+        self.phases.add(&other.phases);
+        self.server_queue.add(&other.server_queue);
+        self.server_work.add(&other.server_work);
+    }
+}
+
+/// Connection set-up over the whole run of a worker.
+#[derive(Debug, Clone)]
+pub struct ConnectTotals {
+    /// duration of connect(2) itself, microseconds, 2 digits
+    pub call: Tally,
+    /// connect(2) to the established connection, microseconds, 3 digits
+    pub setup: Tally,
+    /// set-ups of 0.95-1.2 s: the first SYN was sent again
+    pub setup_near_1s: u64,
+    /// set-ups of 2.9-3.4 s: the second as well
+    pub setup_near_3s: u64,
+    /// connections that did not stand up
+    pub failed: u64,
+}
+
+impl ConnectTotals {
+    pub(super) const fn new() -> Self {
+        Self { call: Tally::new(PHASE_DIGITS), setup: Tally::new(LATENCY_DIGITS), setup_near_1s: 0, setup_near_3s: 0, failed: 0 }
+    }
+
+    pub(super) fn record_setup(&mut self, us: u64) {
+        self.setup.record(us);
+        match us {
+            950_000..=1_200_000 => self.setup_near_1s += 1,
+            2_900_000..=3_400_000 => self.setup_near_3s += 1,
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.call.add(&other.call);
+        self.setup.add(&other.setup);
+        self.setup_near_1s += other.setup_near_1s;
+        self.setup_near_3s += other.setup_near_3s;
+        self.failed += other.failed;
+    }
+}
+
+/// The part after the warm-up.
+#[derive(Debug, Clone)]
+pub struct SteadyTotals {
+    /// requests that ended in it
+    pub requests: u64,
+    /// latency of the answered ones, microseconds, 3 digits
+    pub answered: Tally,
+}
+
+/// Everything one worker counted. Send it to the aggregate when the worker ends.
+#[derive(Debug, Clone)]
+pub struct WorkerTotals {
+    /// by endpoint, in the order of the plan's mix
+    pub endpoints: Vec<EndpointTotals>,
+    /// failures by kind
+    pub errors: ErrorTable,
+    /// after the warm-up
+    pub steady: SteadyTotals,
+    /// answered requests from their real start (constant rate only), microseconds, 3 digits
+    pub service: Tally,
+    /// how late due requests were written although a connection was free, microseconds, 3 digits
+    pub lateness: Tally,
+    /// connection set-up
+    pub connects: ConnectTotals,
+    /// who ended the connections
+    pub closes: Closes,
+    /// samples started, as counted when they started
+    pub attempts_started: u64,
+    /// due by the schedule but never started
+    pub never_started: u64,
+    /// ports of the ring found busy and skipped
+    pub ring_skips: u64,
+    /// stretches of own-machine failures
+    pub local_spans: Spans,
+    /// bytes of answers, heads included
+    pub bytes_in: u64,
+    /// request bytes handed to the kernel
+    pub bytes_out: u64,
+    /// seconds that were not drained before, the last one included
+    pub intervals: Vec<Interval>,
+    /// the second in which the worker finished
+    pub last_second: u64,
+}
+
+impl WorkerTotals {
+    pub(super) fn new(endpoints: usize) -> Self {
+        Self {
+            endpoints: vec![EndpointTotals::new(); endpoints],
+            errors: ErrorTable::default(),
+            steady: SteadyTotals { requests: 0, answered: Tally::new(LATENCY_DIGITS) },
+            service: Tally::new(LATENCY_DIGITS),
+            lateness: Tally::new(LATENCY_DIGITS),
+            connects: ConnectTotals::new(),
+            closes: Closes::default(),
+            attempts_started: 0,
+            never_started: 0,
+            ring_skips: 0,
+            local_spans: Spans::default(),
+            bytes_in: 0,
+            bytes_out: 0,
+            intervals: Vec::new(),
+            last_second: 0,
+        }
+    }
+
+    /// Adds another worker, its error table and intervals excepted: those are merged over all workers at once.
+    pub(super) fn add(&mut self, other: &Self) {
+        debug_assert_eq!(self.endpoints.len(), other.endpoints.len(), "all workers have the plan's mix");
+        for (mine, theirs) in self.endpoints.iter_mut().zip(&other.endpoints) {
+            mine.add(theirs);
+        }
+        self.steady.requests += other.steady.requests;
+        self.steady.answered.add(&other.steady.answered);
+        self.service.add(&other.service);
+        self.lateness.add(&other.lateness);
+        self.connects.add(&other.connects);
+        self.closes.client += other.closes.client;
+        self.closes.server += other.closes.server;
+        self.closes.reset += other.closes.reset;
+        self.closes.announced_by_target += other.closes.announced_by_target;
+        self.attempts_started += other.attempts_started;
+        self.never_started += other.never_started;
+        self.ring_skips += other.ring_skips;
+        self.local_spans.add(&other.local_spans);
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.last_second = self.last_second.max(other.last_second);
+    }
+}

@@ -1,0 +1,83 @@
+//! One measured run: the load, the observer beside it, and the diagnosis afterwards. What `load` does once and
+//! `study` does once a step.
+
+use std::io;
+use std::time::Duration;
+
+use crate::diagnose;
+use crate::load::run::{self, Ended, UsersNow};
+use crate::model::plan::LoadPlan;
+use crate::model::result::RunResult;
+use crate::observe::{Gauge, ObservePlan, Observer};
+use crate::stats::aggregate::{Aggregate, SecondSummary};
+use crate::stats::interval::Interval;
+use crate::sys::clock::{self, Clock};
+use crate::sys::host;
+
+/// What is asked of the outside while a run goes on.
+pub trait Watch {
+    /// A whole second is over, all workers merged.
+    fn on_interval(&mut self, interval: &Interval);
+    /// The latest whole second in figures, about once a second.
+    fn on_second(&mut self, second: &SecondSummary, users: UsersNow, gauge: Option<&Gauge>);
+    /// Asked several times a second: true ends the run.
+    fn is_stopped(&mut self) -> bool;
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Measured {
+    /// the whole result, findings included
+    pub result: RunResult,
+    /// why it ended
+    pub ended: Ended,
+}
+
+/// Runs `plan` and watches it. `target_pid` names the target's process where it is known to be ours.
+///
+/// Errors: a poll or a thread could not be made.
+pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
+    let (host, unreadable) = host::read_host();
+    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::wall_rfc3339(), host);
+    for (key, reason) in unreadable {
+        result.explain_null(&key, reason);
+    }
+    let clock = Clock::start();
+    let observer = plan.observe.then(|| Observer::start(ObservePlan::of(plan, target_pid), clock));
+    let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
+    let load = run::run(plan, clock, &mut relay)?;
+    load.aggregate.fill(&mut result, load.duration, &load.users);
+    result.totals.users_reached = load.users_reached;
+    match observer {
+        Some(observer) => observer.stop().apply(&mut result),
+        None => crate::observe::apply_unobserved(&mut result, "not watched: --no-observe"),
+    }
+    result.validity = diagnose::validity::stamp(&result);
+    if load.ended == Ended::Stopped {
+        result.validity.reasons.push("stopped before its planned end".into());
+    }
+    result.findings = diagnose::diagnose(&result);
+    Ok(Measured { result, ended: load.ended })
+}
+
+struct Relay<'a> {
+    watch: &'a mut dyn Watch,
+    observer: Option<&'a Observer>,
+    shown: Option<u64>,
+}
+
+impl run::Watch for Relay<'_> {
+    fn on_interval(&mut self, interval: &Interval) {
+        self.watch.on_interval(interval);
+    }
+
+    fn on_turn(&mut self, now: Duration, users: UsersNow, so_far: &Aggregate) -> bool {
+        let last = now.as_secs().checked_sub(1);
+        if let Some(second) = last.filter(|s| Some(*s) != self.shown).and_then(|s| so_far.second(s)) {
+            self.shown = last;
+            let gauge = self.observer.map(Observer::gauge);
+            self.watch.on_second(&second, users, gauge.as_ref());
+        }
+        self.watch.is_stopped()
+    }
+}

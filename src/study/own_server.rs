@@ -1,0 +1,58 @@
+//! A `sockbench server` of our own as a child process on a free loopback port, ended when its owner is done.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::sys::child::{Child, ChildError, Stderr};
+
+/// How long the child may take to print its address: it calibrates its CPU work first.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long it may take to drain.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A running child server.
+#[derive(Debug)]
+pub struct OwnServer {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl OwnServer {
+    /// Starts `sockbench server --listen 127.0.0.1:0` with `flags` added, and waits for its address.
+    ///
+    /// Errors: the programme cannot be started, or ended before it listened (its last words are in the error).
+    pub fn start(flags: &[String]) -> Result<Self, ChildError> {
+        Self::start_at(&[SocketAddr::from(([127, 0, 0, 1], 0))], flags)
+    }
+
+    /// The same at addresses of the caller's choice; [`Self::addr`] is the first.
+    pub fn start_at(listen: &[SocketAddr], flags: &[String]) -> Result<Self, ChildError> {
+        let mut args = vec!["server".to_owned()];
+        args.extend(listen.iter().flat_map(|a| ["--listen".to_owned(), a.to_string()]));
+        args.extend_from_slice(flags);
+        let mut child = Child::start_own(&args, Stderr::Keep)?;
+        let line = child.read_line(START_TIMEOUT)?;
+        let addr = line
+            .strip_prefix("listening on http://")
+            .and_then(|a| a.trim().parse().ok())
+            .ok_or_else(|| io::Error::other(format!("expected its address, got {line:?}")))?;
+        Ok(Self { child, addr })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// Drains and ends it. Errors: it did not end well.
+    pub fn stop(mut self) -> Result<(), ChildError> {
+        let status = self.child.stop(STOP_TIMEOUT)?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("ended with {status}")).into()) }
+    }
+}

@@ -1,0 +1,107 @@
+//! A study: its steps one after another, with a cool-down between them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::measured::{self, Measured, Watch};
+use crate::load::run::Ended;
+use crate::model::facts::Fact;
+use crate::model::plan::LoadPlan;
+use crate::model::study::{Cooldown, StudyPlan};
+use crate::observe::census;
+use crate::sys::clock::{self, Clock};
+
+/// Share of the pool that may still be held when the next step starts.
+const LEFTOVER_SHARE: f64 = 0.01;
+/// Between two looks at the leftovers.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What a study asks of the outside.
+pub trait StudyWatch {
+    /// What watches one step.
+    type Watch: Watch;
+    /// The watch of step `index` (from 0).
+    fn step(&mut self, index: usize, plan: &LoadPlan) -> io::Result<Self::Watch>;
+    /// A step is over.
+    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: Self::Watch) -> io::Result<()>;
+    /// The cool-down goes on: this many are still held, this many may be.
+    fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>);
+    /// True ends the study.
+    fn is_stopped(&mut self) -> bool;
+}
+
+/// Steps and cool-downs of a study that is over.
+#[derive(Debug)]
+pub struct StudyRun {
+    /// the steps that ran
+    pub steps: Vec<Measured>,
+    /// the wait before each but the first
+    pub cooldowns: Vec<Cooldown>,
+    /// its length
+    pub duration: Duration,
+}
+
+/// Runs the steps in order; ends early when stopped, or when a step was refused.
+///
+/// Errors: a client could not be started, or a file of a step could not be written.
+pub fn run(plan: &StudyPlan, target_pid: Option<u32>, command: &str, watch: &mut impl StudyWatch) -> io::Result<StudyRun> {
+    let clock = Clock::start();
+    let mut steps = Vec::new();
+    let mut cooldowns = Vec::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if index > 0 {
+            cooldowns.push(cool_down(index, step, plan.cooldown_max, watch));
+        }
+        if watch.is_stopped() {
+            break;
+        }
+        let mut step_watch = watch.step(index, step)?;
+        let mut measured = measured::measure(step, target_pid, command, &mut step_watch)?;
+        let go_on = measured.ended == Ended::Planned;
+        watch.on_step_done(index, &mut measured, step_watch)?;
+        steps.push(measured);
+        if !go_on {
+            break;
+        }
+    }
+    let duration = clock.now().since(crate::model::time::Stamp::ZERO);
+    Ok(StudyRun { steps, cooldowns, duration })
+}
+
+/// Waits until what the last step left in TIME_WAIT is under 1 % of the pool, or says why it did not.
+fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl StudyWatch) -> Cooldown {
+    let clock = Clock::start();
+    let pool = census::pool(step).known().copied();
+    let threshold = pool.map(|p| (f64::from(p) * LEFTOVER_SHARE) as u32);
+    let before = held(step.target.addr);
+    let mut now = before.clone();
+    let ended = loop {
+        let waited = clock.now().since(crate::model::time::Stamp::ZERO);
+        watch.on_cooldown(waited, &now, threshold);
+        match (&now, threshold) {
+            (Fact::Known(held), Some(limit)) if *held <= limit => break "leftover TIME_WAIT is under 1 % of the pool".to_owned(),
+            (Fact::Unavailable(reason), _) => break format!("leftovers cannot be seen: {reason}"),
+            (_, None) => break "the pool cannot be read, so 1 % of it is not known".to_owned(),
+            (Fact::Known(held), _) if waited >= longest => {
+                break format!("{held} still in TIME_WAIT after {:.0} s, the longest wait of the plan", longest.as_secs_f64());
+            }
+            _ if watch.is_stopped() => break "stopped".to_owned(),
+            _ => clock::sleep(LOOK_EVERY),
+        }
+        now = held(step.target.addr);
+    };
+    Cooldown {
+        before_step: index as u32 + 1,
+        waited_s: clock.now().as_secs_f64(),
+        time_wait_before: before.known().copied(),
+        time_wait_after: now.known().copied(),
+        threshold,
+        ended,
+    }
+}
+
+/// TIME_WAIT towards the target, or held by it.
+fn held(target: SocketAddr) -> Fact<u32> {
+    census::towards(target).map(|c| c.time_wait + c.time_wait_target_side)
+}
