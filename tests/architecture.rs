@@ -253,6 +253,13 @@ fn pure_files_of_impure_places_are_held_too() {
     }
     assert_eq!(faults("load/user.rs", "use super::worker::Worker;"), ["is pure, but uses crate::load::worker::Worker"]);
     assert_eq!(faults("load/user.rs", "use super::pacer::Pacer;"), [""; 0], "a pure neighbour is fine");
+    assert_eq!(
+        faults("load/user.rs", "mod tests {\n    use super::*;\n    fn f() { super::user(); }\n}"),
+        [""; 0],
+        "its own tests"
+    );
+    let outside = "mod tests { fn f() {} use super::super::worker::Worker; }";
+    assert_eq!(faults("load/user.rs", outside), ["is pure, but uses crate::load::worker::Worker"]);
 }
 
 #[test]

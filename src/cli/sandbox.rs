@@ -1,7 +1,7 @@
 //! `sockbench sandbox`: any command in a private user and network namespace. Also the way that other commands and
-//! the tests get one: [`enter`] for this process, [`reexec`] for a child.
+//! the tests get one: [`enter`] for this process, [`crate::sys::child::sandboxed`] for a child.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt as _;
@@ -68,25 +68,6 @@ pub(crate) fn enter(setup: &Setup) -> Result<(), Exit> {
         eprintln!("sandbox: {key} = {value}");
     }
     Ok(())
-}
-
-/// Our own programme with `arguments` in a private namespace, as a command to start with
-/// [`child::Child::start`]: it dies with the thread that starts it, and the namespace with it.
-///
-/// Errors: our own executable is not known.
-#[expect(dead_code, reason = "for rehearse, which is not built yet")]
-pub(crate) fn reexec<A: AsRef<OsStr>>(setup: &Setup, arguments: &[A]) -> io::Result<Command> {
-    let own = child::own_executable()?;
-    let mut command = Command::new(&own);
-    command.arg("sandbox");
-    for (key, value) in &setup.sysctls {
-        command.arg("--sysctl").arg(format!("{key}={value}"));
-    }
-    for (ip, prefix) in &setup.addresses {
-        command.arg("--address").arg(format!("{ip}/{prefix}"));
-    }
-    command.arg("--").arg(&own).args(arguments);
-    Ok(command)
 }
 
 fn exit(e: &netns::NetnsError) -> Exit {

@@ -8,7 +8,7 @@ use super::load_args::{ConnectionArgs, OutputArgs};
 use super::run_output::{self, RunFiles, RunWatch};
 use super::status::Status;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, target};
+use super::{Exit, files, load, load_args, proofs};
 use crate::diagnose;
 use crate::model::facts::Fact;
 use crate::model::plan::{LoadPlan, Target};
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
-pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if args.print_plan {
         files::to_stdout(study_plan::EXPERIMENT.as_bytes())?;
         return Ok(0);
@@ -67,29 +67,16 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let files = RunFiles::prepare(&args.output, "study.json")?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
-    let (own, target, path) = match &args.url {
-        Some(url) => {
-            let found = target::resolve(url, args.conn.allow_remote)?;
-            if let Some(note) = &found.note {
-                eprintln!("{note}");
-            }
-            (None, found.target, found.path)
-        }
-        None => {
-            let mut flags = file.server_flags();
-            flags.extend(load::server_flags(&args.server));
-            let own = load::start_own_server(&flags)?;
-            let target = Target::own(own.addr());
-            (Some(own), target, "/".to_owned())
-        }
-    };
+    let mut flags = file.server_flags();
+    flags.extend(load::server_flags(&args.server));
+    let (own, target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote, &flags)?;
     let plan = resolve(&file, each, &args.conn, &target, &path)?;
     if !args.output.quiet {
         let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
         eprintln!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len());
     }
     let started_at = clock::wall_rfc3339();
-    let mut watch = Steps { output: &args.output, files: &files, stop: &stop, failed: None, cooling: None };
+    let mut watch = Steps { output: &args.output, stop: &stop, failed: None, cooling: None };
     let ran = run::run(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch);
     let failed = watch.failed.take();
     if let Some(own) = own {
@@ -133,7 +120,13 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 }
 
 /// The steps as load plans against `target`.
-fn resolve(file: &PlanFile, each: Option<Duration>, conn: &ConnectionArgs, target: &Target, path: &str) -> Result<StudyPlan, Exit> {
+fn resolve(
+    file: &PlanFile,
+    each: Option<Duration>,
+    conn: &ConnectionArgs,
+    target: &Target,
+    path: &str,
+) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
     for step in file.steps(each)? {
         let mut conn = conn.clone();
@@ -146,7 +139,6 @@ fn resolve(file: &PlanFile, each: Option<Duration>, conn: &ConnectionArgs, targe
 /// Watches the steps: status, files of each, cool-downs.
 struct Steps<'a> {
     output: &'a OutputArgs,
-    files: &'a RunFiles,
     stop: &'a StopFlag,
     failed: Option<Exit>,
     cooling: Option<Status>,
@@ -178,7 +170,8 @@ impl<'s> StudyWatch for Steps<'s> {
         RunWatch::new(plan, self.output.quiet, self.stop, hlog.as_deref()).map_err(|e| self.fail(e))
     }
 
-    fn on_step_done(&mut self, index: usize, measured: &Measured, watch: RunWatch<'s>) -> io::Result<()> {
+    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) -> io::Result<()> {
+        proofs::attach(&mut measured.result);
         let plan = &measured.result.plan;
         let history: History = watch.finish().map_err(|e| self.fail(e))?;
         if let Some(stem) = self.stem(index, plan) {
@@ -193,7 +186,10 @@ impl<'s> StudyWatch for Steps<'s> {
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {
         let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet, Duration::from_secs(60)));
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
-            status.show(waited.as_secs(), &format!("cool-down {:>3} s: {held} in TIME_WAIT, going on at {limit}", waited.as_secs()));
+            status.show(
+                waited.as_secs(),
+                &format!("cool-down {:>3} s: {held} in TIME_WAIT, going on at {limit}", waited.as_secs()),
+            );
         }
     }
 

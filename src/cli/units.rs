@@ -36,7 +36,7 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
         _ => return text.trim().parse().map_err(|_| bad()),
     };
     let value = digits.parse::<f64>().map_err(|_| bad())? * factor;
-    if value >= 0.0 && value < 1e15 && value.fract().abs() < 1e-6 { Ok(value as u64) } else { Err(bad()) }
+    if (0.0..1e15).contains(&value) && value.fract().abs() < 1e-6 { Ok(value as u64) } else { Err(bad()) }
 }
 
 #[cfg(test)]
@@ -46,7 +46,10 @@ mod tests {
     #[test]
     fn durations_as_people_write_them() {
         let ms = |t: &str| duration(t).map(|d| d.as_millis());
-        assert_eq!([ms("300ms"), ms("3m"), ms("1h30m"), ms("2"), ms("1.5s"), ms("0.2")], [300, 180_000, 5_400_000, 2000, 1500, 200].map(Ok));
+        assert_eq!(
+            [ms("300ms"), ms("3m"), ms("1h30m"), ms("2"), ms("1.5s"), ms("0.2")],
+            [300, 180_000, 5_400_000, 2000, 1500, 200].map(Ok)
+        );
         for bad in ["", "abc", "-1", "1x", "nan", "inf"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

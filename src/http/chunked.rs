@@ -1,5 +1,248 @@
-//! temporary
-#[derive(Debug)]
-pub struct Chunked;
-pub struct Step { pub consumed: usize, pub body: usize, pub done: bool }
-impl Chunked { pub fn new() -> Self { Self } pub fn on_bytes(&mut self, b: &[u8]) -> Result<Step, ()> { Ok(Step{consumed:b.len(),body:0,done:false}) } }
+//! The chunked transfer coding (RFC 9112 section 7.1) as a push decoder: it counts, it does not keep.
+//!
+//! Stricter than many: sizes are 1 to 16 hex digits and at most 2^62, every line ends with exactly CRLF, blanks
+//! before a size or around `;` are refused, extensions and trailers are capped. A lenient reader behind or before a
+//! strict one is how requests are smuggled.
+//!
+//! ```
+//! use sockbench::http::chunked::Chunked;
+//! let mut c = Chunked::new();
+//! let step = c.on_bytes(b"3\r\nabc\r\n0\r\n\r\nGET").unwrap();
+//! assert_eq!((step.consumed, step.body, step.done), (13, 3, true));
+//! ```
+
+use crate::model::limits;
+
+/// Largest size of one chunk.
+const SIZE_MAX: u64 = 1 << 62;
+
+/// How a chunked body breaks the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkFault {
+    /// a chunk size that is not 1 to 16 hex digits, or is too large
+    #[error("bad chunk size")]
+    Size,
+    /// a chunk extension with a control character, or too long
+    #[error("bad chunk extension")]
+    Extension,
+    /// something else where CRLF must be
+    #[error("CRLF expected")]
+    LineEnd,
+    /// a trailer field that is none, or too many bytes of trailers
+    #[error("bad trailer")]
+    Trailer,
+}
+
+/// What one piece of input gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// bytes used up; less than the input only when the body is done
+    pub consumed: usize,
+    /// payload bytes among them
+    pub body: usize,
+    /// the last chunk and its trailers are read
+    pub done: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Size,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    EndLf,
+    Done,
+}
+
+/// The decoder of one body.
+#[derive(Debug, Clone, Copy)]
+pub struct Chunked {
+    at: At,
+    /// of the present chunk: its size while that is read, then what is left of it
+    left: u64,
+    digits: u8,
+    /// bytes of the present extension, later of all trailers
+    aside: usize,
+}
+
+impl Default for Chunked {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Chunked {
+    /// Before the first chunk.
+    pub const fn new() -> Self {
+        Self { at: At::Size, left: 0, digits: 0, aside: 0 }
+    }
+
+    /// Payload bytes that the present chunk still announces: what a body limit has to be checked with.
+    pub fn announced(&self) -> u64 {
+        if self.at == At::Data { self.left } else { 0 }
+    }
+
+    /// Takes the next bytes; stops after the end of the body.
+    ///
+    /// Errors: the body is malformed; the decoder must not be used again.
+    pub fn on_bytes(&mut self, bytes: &[u8]) -> Result<Step, ChunkFault> {
+        let mut i = 0;
+        let mut body = 0;
+        while self.at != At::Done && i < bytes.len() {
+            if self.at == At::Data {
+                let n = self.left.min((bytes.len() - i) as u64);
+                self.left -= n;
+                i += n as usize;
+                body += n as usize;
+                if self.left == 0 {
+                    self.at = At::DataCr;
+                }
+                continue;
+            }
+            self.at = self.next(bytes[i])?;
+            i += 1;
+        }
+        Ok(Step { consumed: i, body, done: self.at == At::Done })
+    }
+
+    fn next(&mut self, b: u8) -> Result<At, ChunkFault> {
+        Ok(match self.at {
+            At::Size => match (char::from(b).to_digit(16), b) {
+                (Some(d), _) => {
+                    self.digits += 1;
+                    if self.digits > 16 || self.left >= SIZE_MAX / 16 {
+                        return Err(ChunkFault::Size);
+                    }
+                    self.left = self.left * 16 + u64::from(d);
+                    At::Size
+                }
+                (None, b'\r' | b';') if self.digits > 0 => {
+                    self.aside = 0;
+                    if b == b';' { At::Extension } else { At::SizeLf }
+                }
+                _ => return Err(ChunkFault::Size),
+            },
+            At::Extension => {
+                self.aside += 1;
+                match b {
+                    b'\r' => At::SizeLf,
+                    _ if is_text(b) && self.aside <= limits::CHUNK_EXT_BYTES => At::Extension,
+                    _ => return Err(ChunkFault::Extension),
+                }
+            }
+            At::SizeLf if b == b'\n' => {
+                self.digits = 0;
+                self.aside = 0;
+                if self.left > 0 { At::Data } else { At::TrailerStart }
+            }
+            At::DataCr if b == b'\r' => At::DataLf,
+            At::DataLf if b == b'\n' => At::Size,
+            At::EndLf if b == b'\n' => At::Done,
+            At::TrailerLf if b == b'\n' => At::TrailerStart,
+            At::TrailerStart if b == b'\r' => At::EndLf,
+            At::TrailerStart | At::TrailerName | At::TrailerValue => return self.next_of_trailer(b),
+            _ => return Err(ChunkFault::LineEnd),
+        })
+    }
+
+    fn next_of_trailer(&mut self, b: u8) -> Result<At, ChunkFault> {
+        self.aside += 1;
+        if self.aside > limits::TRAILER_BYTES {
+            return Err(ChunkFault::Trailer);
+        }
+        match (self.at, b) {
+            (At::TrailerName, b':') => Ok(At::TrailerValue),
+            (At::TrailerStart | At::TrailerName, b) if super::is_token_byte(b) => Ok(At::TrailerName),
+            (At::TrailerValue, b'\r') => Ok(At::TrailerLf),
+            (At::TrailerValue, b) if is_text(b) => Ok(At::TrailerValue),
+            _ => Err(ChunkFault::Trailer),
+        }
+    }
+}
+
+/// Neither a control character (tab excepted) nor DEL.
+fn is_text(b: u8) -> bool {
+    b == b'\t' || (b >= b' ' && b != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn whole(bytes: &[u8]) -> Result<Step, ChunkFault> {
+        Chunked::new().on_bytes(bytes)
+    }
+
+    #[test]
+    fn chunks_extensions_trailers_and_what_follows() {
+        let text = b"A;name=\"v\"\r\n0123456789\r\n01\r\nx\r\n000\r\nT: v\r\nU:\r\n\r\nnext";
+        assert_eq!(whole(text), Ok(Step { consumed: text.len() - 4, body: 11, done: true }));
+        assert_eq!(whole(b"5\r\nab"), Ok(Step { consumed: 5, body: 2, done: false }));
+    }
+
+    #[test]
+    fn what_is_announced_is_known_before_it_comes() {
+        let mut c = Chunked::new();
+        c.on_bytes(b"ff\r\nab").unwrap();
+        assert_eq!(c.announced(), 253);
+    }
+
+    #[test]
+    fn what_others_let_through_is_refused() {
+        use ChunkFault::{Extension, LineEnd, Size, Trailer};
+        for (text, fault) in [
+            (&b"\r\n\r\n"[..], Size),
+            (b" 3\r\n", Size),
+            (b"3 \r\n", Size),
+            (b"0x3\r\n", Size),
+            (b"-1\r\n", Size),
+            (b"ffffffffffffffff\r\n", Size),
+            (b"00000000000000003\r\n", Size),
+            (b"3\nabc", Size),
+            (b"3\rabc", LineEnd),
+            (b"3\r\nabcd", LineEnd),
+            (b"3\r\nabc\n", LineEnd),
+            (b"3;a\nabc", Extension),
+            (b"3;a\0", Extension),
+            (b"0\r\n : v\r\n", Trailer),
+            (b"0\r\nT : v\r\n", Trailer),
+            (b"0\r\nT: v\n\r\n", Trailer),
+            (b"0\r\nT\r\n", Trailer),
+            (b"0\r\nT: v\r\r\n", LineEnd),
+            (b"0\r\n\rX", LineEnd),
+        ] {
+            assert_eq!(whole(text), Err(fault), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn endless_things_end() {
+        assert_eq!(whole(&[&b"1;"[..], &[b'a'; 2000]].concat()), Err(ChunkFault::Extension));
+        assert_eq!(whole(&[&b"0\r\nT:"[..], &[b'a'; 10_000]].concat()), Err(ChunkFault::Trailer));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same(cut in 0usize..60) {
+            let text = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nT: v\r\n\r\n";
+            let cut = cut.min(text.len());
+            let mut c = Chunked::new();
+            let a = c.on_bytes(&text[..cut]).unwrap();
+            let b = c.on_bytes(&text[cut..]).unwrap();
+            prop_assert_eq!((a.consumed + b.consumed, a.body + b.body, b.done), (text.len(), 6, true));
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = whole(&bytes);
+        }
+    }
+}

@@ -18,6 +18,8 @@ pub const BODY_BYTES: u64 = 16 * 1024 * 1024;
 pub const RESPONSE_BODY_BYTES: u64 = 1 << 30;
 /// Longest chunk extension, bytes (400).
 pub const CHUNK_EXT_BYTES: usize = 1024;
+/// Most bytes of trailers after a chunked body (400).
+pub const TRAILER_BYTES: usize = 8 * 1024;
 /// Empty lines tolerated before a request line (RFC 9112 section 2.2).
 pub const LEADING_BLANK_LINES: usize = 2;
 /// Bytes of answers that may wait in one connection before reading from it stops.

@@ -167,6 +167,17 @@ pub struct Totals {
     pub connects: Option<Connects>,
     /// additive: ports of the ring found busy and skipped
     pub ring_busy_skips: u64,
+    /// additive: stretches of own-machine failures, half a second without one apart
+    pub local_failure_spans: Vec<FailureSpan>,
+}
+
+/// A stretch of failures of our own machine.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "additive keys; unit in the suffix")]
+pub struct FailureSpan {
+    pub from_s: f64,
+    pub to_s: f64,
+    pub count: u64,
 }
 
 /// The part after the warm-up.

@@ -133,3 +133,40 @@ proptest! {
         prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", svg);
     }
 }
+
+/// Every key of the document, array elements as `[]`; the figures of a latency and of a phase are told once.
+fn keys_of(value: &serde_json::Value, at: &str, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys_of(item, &format!("{at}[]"), into)),
+        // Names chosen by the run, not by the schema.
+        serde_json::Value::Object(_) if at.ends_with(".status") || at.ends_with(".evidence") => {}
+        serde_json::Value::Object(map) => {
+            let at = match (map.contains_key("p99_99"), map.len() == 2 && map.contains_key("p99")) {
+                (true, _) => "latency",
+                (_, true) => "phase",
+                _ => at,
+            };
+            for (key, item) in map {
+                let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                into.insert(path.clone());
+                keys_of(item, &path, into);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_documentation_of_the_schema_has_exactly_its_keys() {
+    let mut keys = std::collections::BTreeSet::new();
+    for f in [fixture::healthy(), fixture::broken()] {
+        keys_of(&serde_json::to_value(&f.run).unwrap(), "", &mut keys);
+    }
+    let documented: std::collections::BTreeSet<String> = include_str!("../../docs/JSON.md")
+        .lines()
+        .filter_map(|l| l.strip_prefix("| `")?.split_once("` |").map(|(key, _)| key.to_owned()))
+        .collect();
+    let missing: Vec<_> = keys.difference(&documented).collect();
+    let stale: Vec<_> = documented.difference(&keys).collect();
+    assert!(missing.is_empty() && stale.is_empty(), "docs/JSON.md lacks {missing:?} and has too many {stale:?}");
+}

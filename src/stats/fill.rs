@@ -77,6 +77,7 @@ fn totals(c: &Filling<'_>) -> Totals {
         steady: steady(c),
         connects: connects(&c.totals.connects),
         ring_busy_skips: c.totals.ring_skips,
+        local_failure_spans: c.totals.local_spans.to_rows(),
     }
 }
 

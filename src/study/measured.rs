@@ -46,8 +46,8 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
     let observer = plan.observe.then(|| Observer::start(ObservePlan::of(plan, target_pid), clock));
     let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
     let load = run::run(plan, clock, &mut relay)?;
-    result.totals.users_reached = load.users_reached;
     load.aggregate.fill(&mut result, load.duration, &load.users);
+    result.totals.users_reached = load.users_reached;
     match observer {
         Some(observer) => observer.stop().apply(&mut result),
         None => crate::observe::apply_unobserved(&mut result, "not watched: --no-observe"),

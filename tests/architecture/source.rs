@@ -86,30 +86,58 @@ fn raw_string_at(chars: &[char], i: usize) -> Option<usize> {
 }
 
 /// Every path in the code: unfolded `use` trees and paths written in place. `super` and `self` are resolved against
-/// the file's place; names brought in by `use` are resolved one level deep.
+/// the module that the path stands in; names brought in by `use` are resolved one level deep.
 pub(crate) fn paths_used(code: &str, file: &str) -> Vec<String> {
     let module = module_of(file);
+    let depths = inline_depths(code);
     let mut paths = Vec::new();
-    let mut rest = String::new();
+    let mut rest = code.to_owned();
     let mut at = 0;
     while let Some(found) = find_use(&code[at..]) {
         let start = at + found;
         let end = code[start..].find(';').map_or(code.len(), |n| start + n);
-        rest.push_str(&code[at..start]);
-        unfold(&code[start + 4..end], "", &mut paths);
+        let mut unfolded = Vec::new();
+        unfold(&code[start + 4..end], "", &mut unfolded);
+        paths.extend(unfolded.iter().map(|p| resolved(p, &module, depths[start])));
+        rest.replace_range(start..end, &" ".repeat(end - start));
         at = end;
     }
-    rest.push_str(&code[at..]);
     let imported: Vec<(String, String)> =
         paths.iter().filter_map(|p| p.rsplit("::").next().map(|last| (last.to_owned(), p.clone()))).collect();
-    for path in written_paths(&rest) {
+    for (at, path) in written_paths(&rest) {
         let (first, tail) = path.split_once("::").unwrap_or((&path, ""));
         match imported.iter().find(|(name, _)| name == first) {
             Some((_, full)) => paths.push(format!("{full}::{tail}")),
-            None => paths.push(path),
+            None => paths.push(resolved(&path, &module, depths[at])),
         }
     }
-    paths.into_iter().map(|p| resolved(&p, &module)).collect()
+    paths
+}
+
+/// For each byte, how many inline modules (`mod tests {`) it lies in.
+fn inline_depths(code: &str) -> Vec<usize> {
+    let mut depths = Vec::with_capacity(code.len() + 1);
+    let mut blocks: Vec<bool> = Vec::new();
+    let mut depth = 0;
+    for (at, c) in code.char_indices() {
+        match c {
+            '{' => {
+                let opens_module = head_before(&code[..at]).split_whitespace().rev().nth(1) == Some("mod");
+                depth += usize::from(opens_module);
+                blocks.push(opens_module);
+            }
+            '}' => depth -= usize::from(blocks.pop() == Some(true)),
+            _ => {}
+        }
+        depths.extend(std::iter::repeat_n(depth, c.len_utf8()));
+    }
+    depths.push(depth);
+    depths
+}
+
+/// What stands between the last block or statement and a brace.
+fn head_before(code: &str) -> &str {
+    code.rfind(['{', '}', ';']).map_or(code, |at| &code[at + 1..])
 }
 
 /// `load/user.rs` is `crate::load::user`; `load/mod.rs` is `crate::load`.
@@ -118,26 +146,19 @@ fn module_of(file: &str) -> Vec<String> {
     std::iter::once("crate").chain(path.split('/')).map(str::to_owned).collect()
 }
 
-fn resolved(path: &str, module: &[String]) -> String {
-    let mut base = module.to_vec();
+/// A path with `self` and `super` replaced, as seen `inline` modules deep inside a file's module.
+fn resolved(path: &str, module: &[String], inline: usize) -> String {
     let mut parts = path.split("::").peekable();
-    match parts.peek() {
-        Some(&"self") => {
-            parts.next();
-        }
-        Some(&"super") => {
-            while parts.peek() == Some(&"super") {
-                parts.next();
-                base.pop();
-            }
-        }
-        _ => return path.to_owned(),
+    if !matches!(parts.peek(), Some(&("self" | "super"))) {
+        return path.to_owned();
     }
-    // A test module inside the file reaches one further up than the file itself; never above the crate.
-    if base.is_empty() {
-        base.push("crate".to_owned());
+    let mut base: Vec<&str> = module.iter().map(String::as_str).chain(std::iter::repeat_n("(inline)", inline)).collect();
+    while let Some(step) = parts.next_if(|p| matches!(*p, "self" | "super")) {
+        if step == "super" {
+            base.pop();
+        }
     }
-    base.into_iter().chain(parts.map(str::to_owned)).collect::<Vec<_>>().join("::")
+    base.into_iter().chain(parts).collect::<Vec<_>>().join("::")
 }
 
 fn find_use(code: &str) -> Option<usize> {
@@ -182,17 +203,17 @@ fn unfold(tree: &str, prefix: &str, into: &mut Vec<String>) {
     unfold(&inner[from..], &prefix, into);
 }
 
-/// `a::b::c` wherever written; a single name is no path.
-fn written_paths(code: &str) -> Vec<String> {
+/// `a::b::c` wherever written, with its place; a single name is no path.
+fn written_paths(code: &str) -> Vec<(usize, String)> {
     let mut paths = Vec::new();
     let mut current = String::new();
-    for c in code.chars().chain([' ']) {
+    for (at, c) in code.char_indices().chain([(code.len(), ' ')]) {
         if c.is_alphanumeric() || c == '_' || c == ':' {
             current.push(c);
         } else {
             let path = current.trim_matches(':');
             if path.contains("::") {
-                paths.push(path.to_owned());
+                paths.push((at - current.len(), path.to_owned()));
             }
             current.clear();
         }

@@ -36,8 +36,8 @@ pub fn run(plan: &LoadPlan) -> (RunResult, Ended) {
     let load = sockbench::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
     let host = Host { kernel: String::new(), cpus: 1, memory_bytes: Some(1), nofile: Some(1), sysctls: Sysctls::default() };
     let mut result = RunResult::new(plan.clone(), "test".into(), String::new(), host);
-    result.totals.users_reached = load.users_reached;
     load.aggregate.fill(&mut result, load.duration, &load.users);
+    result.totals.users_reached = load.users_reached;
     let t = &result.totals;
     assert_eq!(t.attempts, t.requests + t.local_failures + t.cut, "every sample ends exactly once");
     (result, load.ended)

@@ -1,0 +1,560 @@
+//! One connection as a pure machine: bytes, time and job results go in; answers, one job at a time, a wish to shut
+//! down the sending side and a close reason come out. It knows no socket; `reactor` is its hands.
+//!
+//! ```text
+//!            head with a body            body read            /io, /cpu
+//!   Reading ------------------> Body -----------+----> Job ----------------+
+//!    ^  |  head without a body                  |                          | on_job_done
+//!    |  +---------------------------------------+--> answer appended <-----+
+//!    |                                                   |
+//!    |  the connection stays                             |  it ends: agreed, refused, draining
+//!    +---------------------------------------------------+------> Ending: what is left is written
+//!                                                                   |              |
+//!                                           --closer client         |              | else
+//!                                                     AwaitFin <----+              v
+//!                                                        | its time is up    Linger: shutdown(WR), read to
+//!                                                        +-----------------> EOF, 256 KiB or 1 s -> closed
+//! ```
+//! Pipelined requests are answered in order: while a job is pending, or 64 KiB of answers wait, parsing stops, what
+//! was read is kept, and [`Conn::wants_read`] is false. A client that half-closes still gets all answers.
+//!
+//! ```
+//! use sockbench::http::encode::Answers;
+//! use sockbench::model::time::Stamp;
+//! use sockbench::server::conn::{Conn, Ctx, Rules, Spare};
+//! use sockbench::server::counters::Counters;
+//! let (rules, answers, counters) = (Rules::default(), Answers::new(), Counters::default());
+//! let mut spare = Spare::default();
+//! let mut cx = Ctx { now: Stamp::ZERO, rules: &rules, answers: &answers, counters: &counters, spare: &mut spare };
+//! let mut conn = Conn::new(&cx);
+//! conn.on_bytes(&mut cx, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+//! assert!(conn.output().starts_with(b"HTTP/1.1 200 OK\r\n"));
+//! conn.on_written(&mut cx, conn.output().len());
+//! assert!(conn.wants_read() && conn.output().is_empty() && conn.closed().is_none());
+//! ```
+
+use std::time::Duration;
+
+use super::buffers::Buffers;
+pub use super::buffers::Spare;
+use super::counters::{Answered, CloseReason, Counters};
+use super::route::{Handler, Route, route};
+use crate::http::chunked::Chunked;
+use crate::http::encode::{Answers, CONTINUE, JobBody, Link, Timing};
+use crate::http::fault::Fault;
+use crate::http::request::{Body, Found, Head, HeadLimits, HeadReader, Method};
+use crate::http::status::Status;
+use crate::model::limits;
+use crate::model::plan::{ServerCloser, ServerPlan};
+use crate::model::time::Stamp;
+
+/// What the plan says about connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// limits of heads and bodies
+    pub head: HeadLimits,
+    /// connections are kept
+    pub keepalive: bool,
+    /// who ends those that are not
+    pub closer: ServerCloser,
+    /// see [`ServerPlan`]
+    pub header_timeout: Duration,
+    /// see [`ServerPlan`]
+    pub idle_timeout: Duration,
+    /// see [`ServerPlan`]
+    pub body_timeout: Duration,
+    /// see [`ServerPlan`]
+    pub write_timeout: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            head: HeadLimits::default(),
+            keepalive: true,
+            closer: ServerCloser::Server,
+            header_timeout: limits::HEADER_TIMEOUT,
+            idle_timeout: limits::IDLE_TIMEOUT,
+            body_timeout: limits::BODY_TIMEOUT,
+            write_timeout: limits::WRITE_TIMEOUT,
+        }
+    }
+}
+
+impl From<&ServerPlan> for Rules {
+    fn from(p: &ServerPlan) -> Self {
+        Self {
+            head: HeadLimits { bytes: p.head_bytes, fields: p.head_fields, target: p.target_bytes, body: p.body_bytes },
+            keepalive: p.keepalive,
+            closer: p.closer,
+            header_timeout: p.header_timeout,
+            idle_timeout: p.idle_timeout,
+            body_timeout: p.body_timeout,
+            write_timeout: p.write_timeout,
+        }
+    }
+}
+
+/// What every connection of a reactor shares, and the time.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// the present
+    pub now: Stamp,
+    /// limits and timeouts
+    pub rules: &'a Rules,
+    /// ready answers
+    pub answers: &'a Answers,
+    /// what is counted
+    pub counters: &'a Counters,
+    /// free buffers
+    pub spare: &'a mut Spare,
+}
+
+/// Work for a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// sleep; none: the plan's time
+    Io(Option<Duration>),
+    /// the loop
+    Cpu,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobResult {
+    /// with its answer
+    Done(JobBody, Timing),
+    /// it panicked: 500
+    Panicked,
+    /// the queue was full: 503
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Reading,
+    Fixed(u64),
+    Chunks(Chunked, u64),
+    Job,
+    Ending,
+    AwaitFin,
+    Linger,
+}
+
+/// The request that is being read or worked on.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    route: Route,
+    method: Method,
+    keep: bool,
+    is_1_1: bool,
+    since: Stamp,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Conn {
+    state: State,
+    request: Request,
+    head: HeadReader,
+    buffers: Option<Box<Buffers>>,
+    job: Option<Job>,
+    read_deadline: Stamp,
+    write_deadline: Stamp,
+    /// bytes that may still be thrown away while the connection ends
+    discard_left: u32,
+    reason: CloseReason,
+    closed: bool,
+    served: bool,
+    in_head: bool,
+    paused: bool,
+    eof: bool,
+    draining: bool,
+    shutdown: bool,
+}
+
+impl Conn {
+    /// A connection just accepted.
+    pub fn new(cx: &Ctx<'_>) -> Self {
+        let route = Route::Fault(Handler::None, Status::BadRequest);
+        Self {
+            state: State::Reading,
+            request: Request { route, method: Method::Other, keep: false, is_1_1: true, since: Stamp::ZERO },
+            head: HeadReader::default(),
+            buffers: None,
+            job: None,
+            read_deadline: cx.now.plus(cx.rules.idle_timeout),
+            write_deadline: Stamp::NEVER,
+            discard_left: limits::LINGER_BYTES as u32,
+            reason: CloseReason::ClientFin,
+            closed: false,
+            served: false,
+            in_head: false,
+            paused: false,
+            eof: false,
+            draining: false,
+            shutdown: false,
+        }
+    }
+
+    /// Bytes to be sent now.
+    pub fn output(&self) -> &[u8] {
+        self.buffers.as_ref().map_or(&[], |b| b.unsent())
+    }
+
+    /// A job to hand to a pool; its result must come back by [`Conn::on_job_done`].
+    pub fn take_job(&mut self) -> Option<Job> {
+        self.job.take()
+    }
+
+    /// Whether shutdown(WR) is due now.
+    pub fn take_shutdown(&mut self) -> bool {
+        std::mem::take(&mut self.shutdown)
+    }
+
+    /// Why the connection is over; its socket is then to be closed.
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.closed.then_some(self.reason)
+    }
+
+    /// Whether bytes are welcome.
+    pub fn wants_read(&self) -> bool {
+        !self.closed
+            && !self.eof
+            && match self.state {
+                State::Reading => !self.paused,
+                State::Fixed(_) | State::Chunks(..) | State::AwaitFin | State::Linger => true,
+                State::Job | State::Ending => false,
+            }
+    }
+
+    /// When [`Conn::on_deadline`] is due; moves with every event.
+    pub fn deadline(&self) -> Stamp {
+        self.read_deadline.min(self.write_deadline)
+    }
+
+    /// Bytes were read from the socket.
+    pub fn on_bytes(&mut self, cx: &mut Ctx<'_>, bytes: &[u8]) {
+        if self.buffers.as_ref().is_some_and(|b| b.has_input()) {
+            self.buffers(cx).keep_input(bytes);
+            self.resume(cx);
+        } else {
+            let used = self.parse(cx, bytes);
+            if used < bytes.len() {
+                self.buffers(cx).keep_input(&bytes[used..]);
+            }
+        }
+        self.settle(cx);
+    }
+
+    /// `n` bytes of [`Conn::output`] were taken by the kernel; 0 when it takes none now.
+    pub fn on_written(&mut self, cx: &mut Ctx<'_>, n: usize) {
+        let Some(b) = self.buffers.as_mut() else { return };
+        b.on_sent(n, |a| cx.counters.answered(a, cx.now));
+        if b.unsent().is_empty() {
+            self.write_deadline = Stamp::NEVER;
+        } else if n > 0 || self.write_deadline == Stamp::NEVER {
+            self.write_deadline = cx.now.plus(cx.rules.write_timeout);
+        }
+        if self.paused && self.waiting() < limits::WRITE_HIGH_WATER {
+            self.resume(cx);
+        }
+        self.settle(cx);
+    }
+
+    /// The pending job ended.
+    pub fn on_job_done(&mut self, cx: &mut Ctx<'_>, result: JobResult) {
+        if self.closed || !matches!(self.state, State::Job) {
+            return;
+        }
+        match result {
+            JobResult::Done(body, timing) => {
+                let (link, head_only) = (self.link(cx), self.request.method == Method::Head);
+                cx.answers.job(self.out(cx), body, timing, link, head_only);
+                self.answered(cx, Status::Ok, link);
+            }
+            JobResult::Panicked => self.answer_error(cx, Status::InternalError),
+            JobResult::Refused => self.answer_error(cx, Status::Unavailable),
+        }
+        self.resume(cx);
+        self.settle(cx);
+    }
+
+    /// The client sent its FIN. What it asked before is still answered.
+    pub fn on_eof(&mut self, cx: &mut Ctx<'_>) {
+        self.eof = true;
+        self.settle(cx);
+    }
+
+    /// The connection broke: a read or write failed.
+    pub fn on_reset(&mut self, cx: &mut Ctx<'_>) {
+        let ending = matches!(self.state, State::AwaitFin | State::Linger);
+        self.close(cx, if ending { self.reason } else { CloseReason::ClientReset });
+    }
+
+    /// [`Conn::deadline`] has passed.
+    pub fn on_deadline(&mut self, cx: &mut Ctx<'_>) {
+        if self.closed || self.deadline() > cx.now {
+            return;
+        }
+        if self.write_deadline <= cx.now {
+            self.close(cx, CloseReason::WriteTimeout);
+            return;
+        }
+        match self.state {
+            State::Reading if self.in_head => self.refuse(cx, Fault::Timeout, CloseReason::HeaderTimeout),
+            State::Reading if self.draining => self.begin_linger(cx, CloseReason::Drain),
+            State::Reading => self.close(cx, CloseReason::IdleTimeout),
+            State::Fixed(_) | State::Chunks(..) => self.refuse(cx, Fault::Timeout, CloseReason::BodyTimeout),
+            State::AwaitFin => self.begin_linger(cx, self.reason),
+            State::Linger => self.close(cx, self.reason),
+            State::Job | State::Ending => self.read_deadline = Stamp::NEVER,
+        }
+        self.settle(cx);
+    }
+
+    /// The server drains: an idle connection ends now, a busy one after the answer to its present request. One that
+    /// never asked anything gets a second: its first request may be under way.
+    pub fn on_drain(&mut self, cx: &mut Ctx<'_>) {
+        self.draining = true;
+        if matches!(self.state, State::Reading) && !self.served && !self.in_head {
+            self.read_deadline = self.read_deadline.min(cx.now.plus(limits::LINGER_TIMEOUT));
+        }
+        self.settle(cx);
+    }
+
+    /// The drain's time is up.
+    pub fn on_cut(&mut self, cx: &mut Ctx<'_>) {
+        let ending = matches!(self.state, State::AwaitFin | State::Linger);
+        self.close(cx, if ending { self.reason } else { CloseReason::DrainCut });
+    }
+
+    fn buffers(&mut self, cx: &mut Ctx<'_>) -> &mut Buffers {
+        self.buffers.get_or_insert_with(|| cx.spare.take())
+    }
+
+    fn out(&mut self, cx: &mut Ctx<'_>) -> &mut Vec<u8> {
+        &mut self.buffers(cx).output
+    }
+
+    fn waiting(&self) -> usize {
+        self.output().len()
+    }
+
+    /// Parses on in what was kept.
+    fn resume(&mut self, cx: &mut Ctx<'_>) {
+        self.paused = false;
+        let Some(b) = self.buffers.as_mut().filter(|b| b.has_input()) else {
+            self.parse(cx, &[]);
+            return;
+        };
+        let (input, at) = b.take_input();
+        let used = self.parse(cx, &input[at..]);
+        self.buffers(cx).put_input(input, at + used);
+    }
+
+    /// Parses and answers what can be; how many bytes are used up.
+    fn parse(&mut self, cx: &mut Ctx<'_>, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while !self.closed {
+            let rest = &bytes[at..];
+            let full = self.waiting() >= limits::WRITE_HIGH_WATER;
+            match &mut self.state {
+                State::Reading if full => {
+                    self.paused = true;
+                    self.read_deadline = Stamp::NEVER;
+                    break;
+                }
+                State::Reading => match self.head.read(rest, &cx.rules.head) {
+                    Ok(Found::Head { head, consumed }) => {
+                        at += consumed;
+                        self.begin(cx, &head);
+                    }
+                    Ok(Found::More) => {
+                        self.await_head(cx, !rest.is_empty());
+                        break;
+                    }
+                    Err(fault) => self.refuse(cx, fault, CloseReason::Refused),
+                },
+                _ if rest.is_empty() => break,
+                State::Fixed(left) => {
+                    let n = (*left).min(rest.len() as u64);
+                    *left -= n;
+                    at += n as usize;
+                    let done = *left == 0;
+                    self.body_went_on(cx, done);
+                }
+                State::Chunks(chunks, total) => match chunks.on_bytes(rest) {
+                    Ok(step) => {
+                        at += step.consumed;
+                        *total += step.body as u64;
+                        if *total + chunks.announced() > cx.rules.head.body {
+                            self.refuse(cx, Fault::BodyTooLarge, CloseReason::Refused);
+                        } else {
+                            self.body_went_on(cx, step.done);
+                        }
+                    }
+                    Err(_) => self.refuse(cx, Fault::Chunk, CloseReason::Refused),
+                },
+                State::Job => break,
+                State::Ending | State::AwaitFin | State::Linger => {
+                    self.discard_left = self.discard_left.saturating_sub(rest.len() as u32);
+                    at = bytes.len();
+                    if self.discard_left == 0 && !matches!(self.state, State::Ending) {
+                        self.close(cx, self.reason);
+                    }
+                }
+            }
+        }
+        at
+    }
+
+    /// No whole head is there. `begun`: a part of one.
+    fn await_head(&mut self, cx: &Ctx<'_>, begun: bool) {
+        if begun && !self.in_head {
+            self.read_deadline = cx.now.plus(cx.rules.header_timeout);
+        } else if !begun && (self.served || self.in_head) {
+            self.read_deadline = cx.now.plus(cx.rules.idle_timeout);
+        }
+        self.in_head = begun;
+    }
+
+    fn begin(&mut self, cx: &mut Ctx<'_>, head: &Head<'_>) {
+        self.in_head = false;
+        self.request = Request {
+            route: route(head.method, head.path, head.query),
+            method: head.method,
+            keep: head.keep,
+            is_1_1: head.is_1_1,
+            since: cx.now,
+        };
+        if head.expects_continue {
+            self.out(cx).extend_from_slice(CONTINUE);
+        }
+        self.state = match head.body {
+            Body::None => return self.act(cx),
+            Body::Fixed(n) => State::Fixed(n),
+            Body::Chunked => State::Chunks(Chunked::new(), 0),
+        };
+        self.read_deadline = cx.now.plus(cx.rules.body_timeout);
+    }
+
+    fn body_went_on(&mut self, cx: &mut Ctx<'_>, done: bool) {
+        if done {
+            self.act(cx);
+        } else {
+            self.read_deadline = cx.now.plus(cx.rules.body_timeout);
+        }
+    }
+
+    fn act(&mut self, cx: &mut Ctx<'_>) {
+        match self.request.route {
+            Route::Health => {
+                let (link, head_only) = (self.link(cx), self.request.method == Method::Head);
+                cx.answers.health(self.out(cx), link, head_only);
+                self.answered(cx, Status::Ok, link);
+            }
+            Route::Fault(_, status) => self.answer_error(cx, status),
+            Route::Io(time) => self.start_job(Job::Io(time)),
+            Route::Cpu => self.start_job(Job::Cpu),
+        }
+    }
+
+    fn start_job(&mut self, job: Job) {
+        self.state = State::Job;
+        self.job = Some(job);
+        self.read_deadline = Stamp::NEVER;
+    }
+
+    fn link(&self, cx: &Ctx<'_>) -> Link {
+        if !self.request.keep || !cx.rules.keepalive || self.draining {
+            Link::Close
+        } else if self.request.is_1_1 {
+            Link::Keep
+        } else {
+            Link::KeepOld
+        }
+    }
+
+    fn answer_error(&mut self, cx: &mut Ctx<'_>, status: Status) {
+        let (link, head_only) = (self.link(cx), self.request.method == Method::Head);
+        cx.answers.error(self.out(cx), status, link, head_only);
+        self.answered(cx, status, link);
+    }
+
+    /// The answer is appended: marks where it ends, and goes on as `link` says.
+    fn answered(&mut self, cx: &mut Ctx<'_>, status: Status, link: Link) {
+        let Request { route, method, since, .. } = self.request;
+        self.buffers(cx).mark(Answered { handler: route.handler(), method, status, since });
+        self.served = true;
+        if link == Link::Close {
+            self.end(if self.draining { CloseReason::Drain } else { CloseReason::Announced });
+        } else {
+            self.state = State::Reading;
+        }
+    }
+
+    /// Answers a request that cannot be taken, and ends the connection.
+    fn refuse(&mut self, cx: &mut Ctx<'_>, fault: Fault, reason: CloseReason) {
+        let status = fault.status();
+        cx.answers.error(self.out(cx), status, Link::Close, false);
+        self.buffers(cx).mark(Answered { handler: Handler::None, method: Method::Other, status, since: cx.now });
+        self.end(reason);
+    }
+
+    fn end(&mut self, reason: CloseReason) {
+        self.state = State::Ending;
+        self.reason = reason;
+        self.in_head = false;
+        self.read_deadline = Stamp::NEVER;
+    }
+
+    fn begin_linger(&mut self, cx: &Ctx<'_>, reason: CloseReason) {
+        self.state = State::Linger;
+        self.reason = reason;
+        self.shutdown = true;
+        self.read_deadline = cx.now.plus(limits::LINGER_TIMEOUT);
+    }
+
+    /// What follows from all answers being sent, from the client's FIN and from the drain.
+    fn settle(&mut self, cx: &mut Ctx<'_>) {
+        if self.closed || !self.output().is_empty() {
+            return;
+        }
+        match self.state {
+            State::Reading if self.eof => {
+                let reason = if self.in_head { CloseReason::ClientTruncated } else { CloseReason::ClientFin };
+                self.close(cx, reason);
+            }
+            State::Reading if self.draining && self.served && !self.in_head => self.begin_linger(cx, CloseReason::Drain),
+            State::Fixed(_) | State::Chunks(..) if self.eof => self.close(cx, CloseReason::ClientTruncated),
+            State::Ending | State::AwaitFin | State::Linger if self.eof => self.close(cx, self.reason),
+            State::Ending if cx.rules.closer == ServerCloser::Client && self.reason == CloseReason::Announced => {
+                self.state = State::AwaitFin;
+                self.read_deadline = cx.now.plus(limits::LINGER_TIMEOUT);
+            }
+            State::Ending => self.begin_linger(cx, self.reason),
+            _ => {}
+        }
+        if self.buffers.as_ref().is_some_and(|b| b.is_empty()) {
+            cx.spare.give(self.buffers.take());
+        }
+    }
+
+    fn close(&mut self, cx: &mut Ctx<'_>, reason: CloseReason) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.reason = reason;
+        cx.counters.closed(reason);
+        if let Some(b) = &mut self.buffers {
+            cx.counters.unsent.add(b.clear() as u64);
+        }
+        cx.spare.give(self.buffers.take());
+    }
+}
+
+#[cfg(test)]
+#[path = "conn_tests.rs"]
+mod tests;
