@@ -8,7 +8,7 @@ use super::load_args::{ConnectionArgs, OutputArgs};
 use super::run_output::{self, RunFiles, RunWatch};
 use super::status::Status;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, proofs, target};
+use super::{Exit, files, load, load_args, proofs};
 use crate::diagnose;
 use crate::model::facts::Fact;
 use crate::model::plan::{LoadPlan, Target};
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
-pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if args.print_plan {
         files::to_stdout(study_plan::EXPERIMENT.as_bytes())?;
         return Ok(0);
@@ -67,22 +67,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let files = RunFiles::prepare(&args.output, "study.json")?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
-    let (own, target, path) = match &args.url {
-        Some(url) => {
-            let found = target::resolve(url, args.conn.allow_remote)?;
-            if let Some(note) = &found.note {
-                eprintln!("{note}");
-            }
-            (None, found.target, found.path)
-        }
-        None => {
-            let mut flags = file.server_flags();
-            flags.extend(load::server_flags(&args.server));
-            let own = load::start_own_server(&flags)?;
-            let target = Target::own(own.addr());
-            (Some(own), target, "/".to_owned())
-        }
-    };
+    let mut flags = file.server_flags();
+    flags.extend(load::server_flags(&args.server));
+    let (own, target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote, &flags)?;
     let plan = resolve(&file, each, &args.conn, &target, &path)?;
     if !args.output.quiet {
         let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();

@@ -4,7 +4,9 @@ use super::*;
 use crate::model::outcome::{EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const at: fn(u64) -> Stamp = Stamp::from_millis;
+fn at(ms: u64) -> Stamp {
+    Stamp::from_millis(ms)
+}
 
 fn rules(keepalive: bool, closer: Closer) -> Rules {
     Rules { keepalive, closer, ..Rules::keep_alive() }

@@ -25,7 +25,10 @@ pub fn render_rehearsal(r: &Rehearsal, style: Style) -> String {
         out += &format!("  measured:  {}\n", course(&a.measured));
         out += &seconds_of(a, style);
     }
-    out += &format!("\n{}\n", style.paint(Tone::Heading, &format!("remedies, each in a private network namespace; Linux {}", r.kernel)));
+    out += &format!(
+        "\n{}\n",
+        style.paint(Tone::Heading, &format!("remedies, each in a private network namespace; Linux {}", r.kernel))
+    );
     out += &table(r).render(style);
     out += &format!("\n{}\n", style.paint(Tone::Heading, "how to apply them"));
     for row in r.rows.iter().filter(|r| matches!(r.verdict, Verdict::Helps | Verdict::AtAPrice | Verdict::NotRun)) {

@@ -67,12 +67,15 @@ fn growth(rows: &[StepRow]) -> Option<String> {
     if last.users <= first.users || rate(first) <= 0.0 {
         return None;
     }
+    let response = |r: &StepRow| r.response_mean_s.map_or_else(|| "unavailable".to_owned(), |s| format!("{:.0} ms", s * 1000.0));
     Some(format!(
-        "Throughput grew with the users up to the last step: {:.1} times the users made {:.1} times the rate ({:.1}/s to {:.1}/s), so no step reached the server's limit.",
+        "Throughput grew up to the last step: {:.1} times the users made {:.1} times the rate ({:.1}/s to {:.1}/s), while the mean response went from {} to {}.",
         f64::from(last.users) / f64::from(first.users),
         rate(last) / rate(first),
         rate(first),
-        rate(last)
+        rate(last),
+        response(first),
+        response(last)
     ))
 }
 

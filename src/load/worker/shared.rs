@@ -28,7 +28,7 @@ impl Shared {
     pub(in crate::load) fn new(requests: u64) -> Self {
         Self {
             stop: AtomicBool::new(false),
-            tickets: AtomicI64::new(requests.min(i64::MAX as u64) as i64),
+            tickets: AtomicI64::new(i64::try_from(requests).unwrap_or(i64::MAX)),
             connected: AtomicU32::new(0),
             connected_peak: AtomicU32::new(0),
             started: AtomicU32::new(0),

@@ -1,6 +1,7 @@
 //! The worker's hands: connect, write, read. What a result means is the user's to say.
 
 use std::io::{self, Read, Write};
+use std::sync::atomic::Ordering;
 
 use mio::Interest;
 use mio::event::Event;
@@ -17,7 +18,7 @@ impl Worker<'_> {
     pub(super) fn connect(&mut self, slot: u32, now: Stamp) {
         let mut tries = if self.plan.port_mode == PortMode::Ring { self.plan.limits.ring_tries.max(1) } else { 1 };
         loop {
-            let Some(local) = self.sources.next() else {
+            let Some(local) = self.sources.take() else {
                 // Every port of the ring is held by a live connection of ours.
                 let failure = Failure::new(Call::Bind, Cause::Errno(EADDRINUSE));
                 self.open_failed(slot, failure, now);
@@ -72,11 +73,15 @@ impl Worker<'_> {
             return;
         }
         if self.is_self_connected(slot) {
-            let after = self.slots[slot as usize].user.on_self_connect(returned, &self.rules);
-            self.carry_out(slot, after, returned, false);
+            self.self_connected(slot, returned);
             return;
         }
         self.write_first(slot, returned);
+    }
+
+    fn self_connected(&mut self, slot: u32, now: Stamp) {
+        let after = self.slots[slot as usize].user.on_self_connect(now, &self.rules);
+        self.carry_out(slot, after, now, false);
     }
 
     pub(super) fn is_self_connected(&self, slot: u32) -> bool {
@@ -171,20 +176,17 @@ impl Worker<'_> {
         if !(event.is_writable() || event.is_error() || event.is_read_closed()) {
             return;
         }
-        match self.slots[slot as usize].stream.as_ref().and_then(socket::take_error) {
-            Some(errno) => self.fail(slot, Call::Connect, &io::Error::from_raw_os_error(errno)),
-            None => {
-                if self.is_self_connected(slot) {
-                    let now = self.clock.now();
-                    let after = self.slots[slot as usize].user.on_self_connect(now, &self.rules);
-                    self.carry_out(slot, after, now, false);
-                    return;
-                }
-                let now = self.clock.now();
-                self.connected(slot, now);
-                self.write(slot);
-            }
+        if let Some(errno) = self.slots[slot as usize].stream.as_ref().and_then(socket::take_error) {
+            self.fail(slot, Call::Connect, &io::Error::from_raw_os_error(errno));
+            return;
         }
+        let now = self.clock.now();
+        if self.is_self_connected(slot) {
+            self.self_connected(slot, now);
+            return;
+        }
+        self.connected(slot, now);
+        self.write(slot);
     }
 
     /// Reads until a short read (a stream may stop there), on to end of file when the peer's FIN is already known:

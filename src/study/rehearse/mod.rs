@@ -79,7 +79,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
     };
     let (mut table, course) = std::thread::scope(|scope| {
         let accident =
-            choice.accident.map(|a| scope.spawn(move || accident::run(a, |s| child_with(s.sysctls(), &s.arguments()))));
+            choice.accident.map(|a| scope.spawn(move || accident::run(a, |s| child_with(&s.sysctls(), &s.arguments()))));
         let slow: Vec<_> = waiting
             .chunks(waiting.len().div_ceil(WAITING_AT_ONCE).max(1))
             .map(|some| scope.spawn(move || some.iter().map(one).collect::<Vec<Row>>()))
@@ -97,7 +97,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
             table.push(judge::not_run(name, what, 0, 0, commands, format!("Windows only; by the model: {what}")));
         }
     }
-    table.sort_by(|a, b| (a.verdict, std::cmp::Reverse(a.made)).cmp(&(b.verdict, std::cmp::Reverse(b.made))));
+    table.sort_by_key(|row| (row.verdict, std::cmp::Reverse(row.made)));
     let mut rehearsal = Rehearsal {
         schema: REHEARSAL_SCHEMA.into(),
         kernel,
@@ -128,13 +128,13 @@ fn rehearse(spec: &Spec, size: Size, baseline_share: f64) -> Row {
 /// Runs a row in a namespace of its own: `sockbench sandbox ... -- sockbench rehearse --inside NAME`.
 fn child(spec: &Spec, size: Size) -> io::Result<Inside> {
     let arguments = ["rehearse", "--inside", spec.name, "--ports", &size.ports.to_string(), "--asked", &size.asked.to_string()];
-    let text = child_with(sysctls(spec, size), &arguments.map(String::from))?;
+    let text = child_with(&sysctls(spec, size), &arguments.map(String::from))?;
     serde_json::from_str(&text).map_err(|e| io::Error::other(format!("row {}: {e}", spec.name)))
 }
 
 /// Starts our own programme in a fresh namespace and returns what it printed.
-fn child_with(sysctls: Vec<(String, String)>, arguments: &[String]) -> io::Result<String> {
-    let command: Command = child::sandboxed(&sysctls, &[], arguments)?;
+fn child_with(sysctls: &[(String, String)], arguments: &[String]) -> io::Result<String> {
+    let command: Command = child::sandboxed(sysctls, &[], arguments)?;
     let mut child = Child::start(command, Stderr::Keep)?;
     match child.read_line(CHILD_TIMEOUT) {
         Ok(line) => {
