@@ -36,7 +36,7 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
         _ => return text.trim().parse().map_err(|_| bad()),
     };
     let value = digits.parse::<f64>().map_err(|_| bad())? * factor;
-    if value >= 0.0 && value < 1e15 && value.fract().abs() < 1e-6 { Ok(value as u64) } else { Err(bad()) }
+    if (0.0..1e15).contains(&value) && value.fract().abs() < 1e-6 { Ok(value as u64) } else { Err(bad()) }
 }
 
 #[cfg(test)]
