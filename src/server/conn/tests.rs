@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::encode::{Answers, JobBody, Timing};
+use crate::server::counters::Counters;
 use crate::server::counters::Summary;
 
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
