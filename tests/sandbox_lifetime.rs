@@ -1,4 +1,5 @@
 //! `sockbench sandbox`: who may use it, and that nothing outlives its parent.
+#![allow(clippy::unwrap_used, reason = "a test may unwrap")]
 
 mod support;
 

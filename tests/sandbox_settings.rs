@@ -1,4 +1,5 @@
 //! `sockbench sandbox`: settings inside, the host untouched, refusals with their reason and exit code.
+#![allow(clippy::unwrap_used, reason = "a test may unwrap")]
 
 mod support;
 

@@ -10,9 +10,13 @@ use super::Exit;
 ///
 /// Errors: exit 3 when it cannot be made or written, exit 2 when `guard` is already in it and `overwrite` is not set.
 pub(crate) fn prepare_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<(), Exit> {
-    let refuse = |e: io::Error| Exit::environment(format!("{}: {e}", dir.display())).hint("-o DIR takes a directory that you may write to");
+    let refuse = |e: io::Error| {
+        Exit::environment(format!("{}: {e}", dir.display())).hint("-o DIR takes a directory that you may write to")
+    };
     if dir.join(guard).exists() && !overwrite {
-        return Err(Exit::usage(format!("{}: holds {guard} of an earlier run", dir.display())).hint("another directory, or --overwrite"));
+        return Err(
+            Exit::usage(format!("{}: holds {guard} of an earlier run", dir.display())).hint("another directory, or --overwrite")
+        );
     }
     fs::create_dir_all(dir).map_err(refuse)?;
     probe(&dir.join(".sockbench-probe")).map_err(refuse)
@@ -21,8 +25,10 @@ pub(crate) fn prepare_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<()
 /// Checks that `file` could be written, without touching what is there.
 pub(crate) fn check_writable(file: &Path) -> Result<(), Exit> {
     let dir = parent(file);
-    probe(&dir.join(".sockbench-probe"))
-        .map_err(|e| Exit::environment(format!("{}: {e}", file.display())).hint("name a file in a directory that exists and that you may write to"))
+    probe(&dir.join(".sockbench-probe")).map_err(|e| {
+        Exit::environment(format!("{}: {e}", file.display()))
+            .hint("name a file in a directory that exists and that you may write to")
+    })
 }
 
 /// Writes `bytes` to a neighbour of `file`, then renames: nobody sees half of it.

@@ -2,13 +2,14 @@
 
 use super::load_args::{ConnectionArgs, OutputArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch};
-use super::{Exit, files, load_args, target};
+use super::{Exit, files, load_args, proofs, target};
 use crate::load::run::Ended;
-use crate::model::plan::LoadPlan;
+use crate::model::plan::{LoadPlan, Target};
 use crate::model::result::RunResult;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::OwnServer;
+use crate::study::preflight;
 use crate::sys::nofile;
 use crate::sys::signals::StopFlag;
 
@@ -31,31 +32,21 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
-pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     raise_nofile(args.run.conns.unwrap_or(0));
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     let files = RunFiles::prepare(&args.output, "run.json")?;
-    let (own, target, path) = match &args.url {
-        Some(url) => {
-            let found = target::resolve(url, args.conn.allow_remote)?;
-            if let Some(note) = &found.note {
-                eprintln!("{note}");
-            }
-            (None, found.target, found.path)
-        }
-        None => {
-            // The plan is checked before the child is started: a bad flag starts nothing.
-            load_args::plan(&args.run, &args.conn, target::own_server(([127, 0, 0, 1], 1).into()), "/")?;
-            let own = start_own_server(&server_flags(&args.server))?;
-            let target = target::own_server(own.addr());
-            (Some(own), target, "/".to_owned())
-        }
-    };
+    if args.url.is_none() {
+        // The plan is checked before the child is started: a bad flag starts nothing.
+        load_args::plan(&args.run, &args.conn, Target::own(([127, 0, 0, 1], 1).into()), "/")?;
+    }
+    let (own, target, path) = aim(args.url.as_deref(), args.conn.allow_remote, &server_flags(&args.server))?;
     let plan = load_args::plan(&args.run, &args.conn, target, &path)?;
     announce(&plan, &args.output);
     let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, files.hlog_path().as_deref())?;
-    let measured = measured::measure(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
+    let mut measured = measured::measure(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
+    proofs::attach(&mut measured.result);
     let history = watch.finish()?;
     if let Some(own) = own {
         stop_own_server(own);
@@ -76,6 +67,20 @@ pub(crate) fn raise_nofile(users: u64) {
     }
 }
 
+/// The target: what `url` names, or a server of our own started with `flags`; and the path to ask for.
+pub(crate) fn aim(url: Option<&str>, allow_remote: bool, flags: &[String]) -> Result<(Option<OwnServer>, Target, String), Exit> {
+    let Some(url) = url else {
+        let own = start_own_server(flags)?;
+        let target = Target::own(own.addr());
+        return Ok((Some(own), target, "/".to_owned()));
+    };
+    let found = target::resolve(url, allow_remote)?;
+    if let Some(note) = &found.note {
+        eprintln!("{note}");
+    }
+    Ok((None, found.target, found.path))
+}
+
 /// `cpu-workers=1` to `--cpu-workers 1`.
 pub(crate) fn server_flags(given: &[String]) -> Vec<String> {
     let word = |flag: &String| match flag.split_once('=') {
@@ -85,7 +90,7 @@ pub(crate) fn server_flags(given: &[String]) -> Vec<String> {
     given.iter().flat_map(word).collect()
 }
 
-pub(crate) fn start_own_server(flags: &[String]) -> Result<OwnServer, Exit> {
+fn start_own_server(flags: &[String]) -> Result<OwnServer, Exit> {
     OwnServer::start(flags).map_err(|e| Exit::environment(format!("own server: {e}")).hint("sockbench server starts it by hand"))
 }
 
@@ -100,7 +105,7 @@ pub(crate) fn announce(plan: &LoadPlan, output: &OutputArgs) {
     if !output.quiet {
         eprint!("{}", plan_text::render_plan(plan, &run_output::length(plan)));
     }
-    if let Some(line) = crate::study::preflight::preflight(plan) {
+    for line in preflight::lines(plan) {
         eprintln!("{line}");
     }
 }

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use super::{Exit, ports_args, units};
 use crate::model::limits;
-use crate::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
+use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
 
 /// Who loads what, how, and for how long. Shared by `load` and `study`.
 #[derive(Debug, clap::Args, Clone)]
@@ -204,16 +204,14 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         (None, false) => vec![MixEntry { path: path.into(), weight: 1 }],
     };
     Ok(LoadPlan {
-        target,
         method: run.method.clone(),
         headers: run.headers.clone(),
         body: run.body.clone(),
-        mix,
         users,
         spawn_rate: run.spawn_rate.unwrap_or(0.0),
         duration,
         requests,
-        think: run.think.unwrap_or(Think { min: Duration::ZERO, max: Duration::ZERO }),
+        think: run.think.unwrap_or_default(),
         rate: run.rate.unwrap_or(0.0),
         threads: conn.threads,
         seed: conn.seed,
@@ -227,7 +225,7 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         timeout: conn.timeout,
         allow_remote: conn.allow_remote,
         observe: !conn.no_observe,
-        limits: LoadLimits::default(),
+        ..LoadPlan::new(target, mix)
     })
 }
 
@@ -261,8 +259,12 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
     for part in text.split(',').map(str::trim) {
         let (path, weight) = match part.rsplit_once('=') {
             // The '=' of a query string is not a weight.
-            Some((path, weight)) if !weight.is_empty() && weight.bytes().all(|b| b.is_ascii_digit()) && !path.contains('?') => (path, weight),
-            Some((path, weight)) if !path.contains('?') => return Err(format!("{path}: weight {weight:?} is not a whole number")),
+            Some((path, weight)) if !weight.is_empty() && weight.bytes().all(|b| b.is_ascii_digit()) && !path.contains('?') => {
+                (path, weight)
+            }
+            Some((path, weight)) if !path.contains('?') => {
+                return Err(format!("{path}: weight {weight:?} is not a whole number"));
+            }
             _ => (part, "1"),
         };
         let weight: u32 = weight.parse().map_err(|_| format!("{path}: weight {weight} is too large"))?;
@@ -309,7 +311,11 @@ pub(crate) fn sources(text: &str) -> Result<Vec<IpAddr>, String> {
     for part in text.split(',').map(str::trim) {
         if let Some((base, bits)) = part.split_once('/') {
             let base: std::net::Ipv4Addr = base.parse().map_err(|_| format!("{part}: not an IPv4 CIDR block"))?;
-            let bits: u32 = bits.parse().ok().filter(|b| (8..=32).contains(b)).ok_or_else(|| format!("{part}: prefix not between 8 and 32"))?;
+            let bits: u32 = bits
+                .parse()
+                .ok()
+                .filter(|b| (8..=32).contains(b))
+                .ok_or_else(|| format!("{part}: prefix not between 8 and 32"))?;
             let size = 1u64 << (32 - bits);
             let first = u64::from(u32::from(base)) & !(size - 1);
             // Network and broadcast address are left out where the block has others.
@@ -330,7 +336,10 @@ mod tests {
     #[test]
     fn mixes() {
         let m = mix("/health=50,/io=30,/cpu?a=b").expect("ok").0;
-        assert_eq!(m.iter().map(|e| (e.path.as_str(), e.weight)).collect::<Vec<_>>(), [("/health", 50), ("/io", 30), ("/cpu?a=b", 1)]);
+        assert_eq!(
+            m.iter().map(|e| (e.path.as_str(), e.weight)).collect::<Vec<_>>(),
+            [("/health", 50), ("/io", 30), ("/cpu?a=b", 1)]
+        );
         for bad in ["", "health=1", "/a=0", "/a=x", "/a=1,/a=2", "/a b=1", "/a=99999999999"] {
             assert!(mix(bad).is_err(), "{bad}");
         }
@@ -339,7 +348,10 @@ mod tests {
     #[test]
     fn think_times() {
         let t = think("100ms..500ms").expect("ok");
-        assert_eq!((t.min, t.max, t.mean()), (Duration::from_millis(100), Duration::from_millis(500), Duration::from_millis(300)));
+        assert_eq!(
+            (t.min, t.max, t.mean()),
+            (Duration::from_millis(100), Duration::from_millis(500), Duration::from_millis(300))
+        );
         assert!(think("5s..1s").is_err() && think("x").is_err());
     }
 

@@ -17,6 +17,7 @@ mod load;
 mod load_args;
 mod ports;
 mod ports_args;
+mod proofs;
 mod rehearse;
 mod run_output;
 mod sandbox;
@@ -107,8 +108,8 @@ pub fn main() -> ExitCode {
     }
     let result = match Cli::parse().command {
         Command::Server(args) => server::run(args),
-        Command::Load(args) => load::run(args),
-        Command::Study(args) => study::run(args),
+        Command::Load(args) => load::run(&args),
+        Command::Study(args) => study::run(&args),
         Command::Ports(args) => ports::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Sandbox(args) => sandbox::run(args),

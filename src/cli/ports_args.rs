@@ -19,7 +19,8 @@ pub(crate) struct PortPlan {
 /// `A-B`.
 pub(crate) fn range(text: &str) -> Result<PortRange, String> {
     let (a, b) = text.split_once('-').ok_or_else(|| format!("{text:?}: not A-B"))?;
-    let port = |t: &str| t.trim().parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| format!("{t:?}: not a port between 1 and 65535"));
+    let port =
+        |t: &str| t.trim().parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| format!("{t:?}: not a port between 1 and 65535"));
     let (lo, hi) = (port(a)?, port(b)?);
     if lo > hi {
         return Err(format!("{text}: the first port is above the last"));
@@ -51,7 +52,8 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
         PortMode::Ring => Some(ring_range(conn.port_range, kernel)?),
         PortMode::Range => {
             socket::probe_local_port_range().map_err(|e| {
-                Exit::environment(format!("--port-mode range: IP_LOCAL_PORT_RANGE: {e}")).hint("Linux 6.3 or later, or --port-mode ring")
+                Exit::environment(format!("--port-mode range: IP_LOCAL_PORT_RANGE: {e}"))
+                    .hint("Linux 6.3 or later, or --port-mode ring")
             })?;
             let all = PortRange { lo: limits::RING_RANGE.0, hi: limits::RING_RANGE.1 };
             Some(conn.port_range.or(kernel).unwrap_or(all))
@@ -68,7 +70,9 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
     }
     // A port bound to the wildcard address would be taken for every destination and source.
     let sources = match mode {
-        PortMode::Bind | PortMode::Ring | PortMode::NoPort if !given => socket::source_towards(target).map(|ip| vec![ip]).unwrap_or_default(),
+        PortMode::Bind | PortMode::Ring | PortMode::NoPort if !given => {
+            socket::source_towards(target).map(|ip| vec![ip]).unwrap_or_default()
+        }
         _ => sources,
     };
     Ok(PortPlan { mode, range, sources })

@@ -1,11 +1,138 @@
-//! `sockbench rehearse`.
+//! `sockbench rehearse`: the accident and every remedy in private namespaces; and, hidden, one row inside its own.
 
-use super::Exit;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// Rehearse the accident and every remedy in private namespaces.
+use super::load_args::OutputArgs;
+use super::{Exit, files, proofs, units};
+use crate::model::rehearsal::{Rehearsal, Verdict};
+use crate::report::rehearsal_text;
+use crate::study::rehearse::accident::{self, Setting};
+use crate::study::rehearse::{self, Choice, inside, rows};
+
+/// Rehearse the accident and every remedy in private namespaces: no root, nothing outside is touched.
+///
+/// First a constant rate over P/T with T = 3 s (tcp_tw_reuse_delay), predicted and measured; then each remedy, the
+/// folklore ones too, against the same burst. What is proven here is shown with later findings on this host.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Only this remedy
+    #[arg(long, value_name = "NAME")]
+    remedy: Option<String>,
+    /// Ports of the pool [default: 50, 100 for the accident]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=4000))]
+    ports: Option<u32>,
+    /// Connections per second of the accident [default: 100]
+    #[arg(short = 'R', long, value_name = "N")]
+    rate: Option<f64>,
+    /// Length of the accident [default: 10.5s]
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration)]
+    duration: Option<Duration>,
+    /// Write the document sockbench-rehearsal/1; - is stdout (and then nothing else is)
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+    /// Keep rehearsal.json in this directory
+    #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
+    dir: Option<PathBuf>,
+    /// Replace a rehearsal that is already there
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+    /// No lines while it goes on
+    #[arg(short = 'q', long, help_heading = "Output")]
+    quiet: bool,
+    /// No colours
+    #[arg(long, help_heading = "Output")]
+    no_color: bool,
+    /// One row, inside its namespace
+    #[arg(long, hide = true, value_name = "ROW")]
+    inside: Option<String>,
+    /// Connections of a burst
+    #[arg(long, hide = true, value_name = "N")]
+    asked: Option<u32>,
+}
 
-pub(crate) fn run(_args: Args) -> Result<u8, Exit> {
-    Err(Exit::usage("rehearse: not built yet"))
+pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+    let default = rows::Size::default();
+    let ports = args.ports.unwrap_or(default.ports);
+    let size = rows::Size { ports, asked: args.asked.unwrap_or(ports * default.asked / default.ports) };
+    let setting = setting(&args)?;
+    if let Some(name) = &args.inside {
+        return run_inside(name, size, &setting);
+    }
+    let names = rehearse::names();
+    if let Some(name) = args.remedy.as_deref().filter(|n| !names.contains(n)) {
+        return Err(Exit::usage(format!("--remedy {name}: not a remedy")).hint(names.join(", ")));
+    }
+    let output = OutputArgs { dir: args.dir, json: args.json, overwrite: args.overwrite, ..OutputArgs::default() };
+    let files = super::run_output::RunFiles::prepare(&output, "rehearsal.json")?;
+    let choice = Choice { size, accident: args.remedy.is_none().then_some(setting), remedy: args.remedy };
+    let quiet = args.quiet;
+    if !files.is_stdout_json() && choice.accident.is_some() {
+        files::to_stdout(rehearsal_text::render_prediction(&setting.predict()).as_bytes())?;
+    }
+    let rehearsal = rehearse::run(&choice, &|row| {
+        if !quiet {
+            let made = row.made.map_or_else(|| "not run".into(), |m| format!("{m} of {}", row.asked));
+            eprintln!(
+                "  {:<18} {made}{}",
+                row.remedy,
+                if row.verdict == Verdict::NotRun { format!(": {}", row.reason) } else { String::new() }
+            );
+        }
+    })
+    .map_err(|e| {
+        Exit::environment(format!("rehearse: {e}")).hint("sockbench sandbox -- true says what forbids a private namespace")
+    })?;
+    let document = super::run_output::document(serde_json::to_string_pretty(&rehearsal))? + "\n";
+    if let Some(dir) = &output.dir {
+        files::write(&dir.join("rehearsal.json"), document.as_bytes())?;
+    }
+    files.write_json(&document)?;
+    remember(&rehearsal);
+    if !files.is_stdout_json() {
+        files::to_stdout(rehearsal_text::render_rehearsal(&rehearsal, super::style(args.no_color)).as_bytes())?;
+    }
+    Ok(0)
+}
+
+/// The latest rehearsal of this host is kept where findings look for proofs.
+fn remember(rehearsal: &Rehearsal) {
+    if let Err(e) = proofs::keep(rehearsal) {
+        super::warn(&format!("the rehearsal is not remembered for later findings: {e}"));
+    }
+}
+
+fn setting(args: &Args) -> Result<Setting, Exit> {
+    let default = Setting::default();
+    if args.rate.is_some_and(|r| !r.is_finite() || !(1.0..=20_000.0).contains(&r)) {
+        return Err(Exit::usage(format!("--rate {}: not between 1 and 20000 per second", args.rate.unwrap_or(0.0))));
+    }
+    let duration = args.duration.unwrap_or(default.duration);
+    if duration < Duration::from_secs(1) || duration > Duration::from_secs(300) {
+        return Err(Exit::usage("--duration: not between 1s and 5m"));
+    }
+    let by_reuse_delay = std::path::Path::new("/proc/sys/net/ipv4/tcp_tw_reuse_delay").exists();
+    let hold = if by_reuse_delay { default.hold } else { Duration::from_secs(60) };
+    let duration = if by_reuse_delay || args.duration.is_some() { duration } else { Duration::from_secs(75) };
+    Ok(Setting {
+        ports: args.ports.unwrap_or(default.ports),
+        rate: args.rate.unwrap_or(default.rate),
+        duration,
+        hold,
+        by_reuse_delay,
+    })
+}
+
+fn run_inside(name: &str, size: rows::Size, setting: &Setting) -> Result<u8, Exit> {
+    let came = if name == "accident" {
+        accident::inside(setting)
+    } else {
+        let all = rows::rows(size);
+        let spec = all.into_iter().chain([rows::baseline(size)]).find(|s| s.name == name);
+        inside::run(&spec.ok_or_else(|| Exit::usage(format!("--inside {name}: no such row")))?, size)
+    };
+    let came = came.map_err(|e| Exit::environment(format!("rehearse: {e}")))?;
+    let text = serde_json::to_string(&came).map_err(|e| Exit::environment(format!("rehearse: {e}")))?;
+    files::to_stdout((text + "\n").as_bytes())?;
+    Ok(0)
 }

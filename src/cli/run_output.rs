@@ -1,7 +1,7 @@
 //! What a run writes and shows besides its text: status lines, the HdrHistogram log while it runs, files at its end.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::load::run::UsersNow;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::observe::Gauge;
-use crate::report::hlog::HlogWriter;
+use crate::report::chart::Chart;
+use crate::report::hlog::{HlogError, HlogWriter};
 use crate::report::locust_csv::{self, History};
 use crate::report::{charts, json};
 use crate::stats::aggregate::SecondSummary;
@@ -28,7 +29,7 @@ pub(crate) struct RunWatch<'a> {
     plan: LoadPlan,
     history: History,
     hlog: Option<(HlogWriter<BufWriter<File>>, PathBuf)>,
-    failed: Option<io::Error>,
+    failed: Option<HlogError>,
 }
 
 impl<'a> RunWatch<'a> {
@@ -38,24 +39,27 @@ impl<'a> RunWatch<'a> {
             None => None,
             Some(path) => {
                 let part = files::with_suffix(path, ".part");
-                let open = File::create(&part).and_then(|f| HlogWriter::new(BufWriter::new(f), clock::wall(), plan));
-                let writer = open.map_err(|e| Exit::environment(format!("write {}: {e}", path.display())))?;
+                let fail = |e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
+                let file = File::create(&part).map_err(|e| fail(&e))?;
+                let now = clock::wall_rfc3339();
+                let writer = HlogWriter::begin(BufWriter::new(file), &now, plan).map_err(|e| fail(&e))?;
                 Some((writer, path.to_owned()))
             }
         };
-        Ok(Self {
-            status: Status::new(quiet, plan.duration), stop, plan: plan.clone(), history: History::new(), hlog, failed: None })
+        let status = Status::new(quiet, plan.duration);
+        Ok(Self { status, stop, plan: plan.clone(), history: History::default(), hlog, failed: None })
     }
 
     /// Ends the log; the CSV history that was gathered.
     pub(crate) fn finish(self) -> Result<History, Exit> {
         self.status.clear();
         if let Some((writer, path)) = self.hlog {
-            let done = match self.failed {
-                Some(e) => Err(e),
-                None => writer.finish().and_then(|mut w| w.flush()).and_then(|()| std::fs::rename(files::with_suffix(&path, ".part"), &path)),
-            };
-            done.map_err(|e| Exit::environment(format!("write {}: {e}", path.display())))?;
+            let fail = |e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
+            if let Some(e) = self.failed {
+                return Err(fail(&e));
+            }
+            writer.finish().map_err(|e| fail(&e))?;
+            std::fs::rename(files::with_suffix(&path, ".part"), &path).map_err(|e| fail(&e))?;
         }
         Ok(self.history)
     }
@@ -63,7 +67,7 @@ impl<'a> RunWatch<'a> {
 
 impl Watch for RunWatch<'_> {
     fn on_interval(&mut self, interval: &Interval) {
-        self.history.add(interval);
+        self.history.push(interval);
         if let Some((writer, _)) = &mut self.hlog
             && let Err(e) = writer.write(interval)
         {
@@ -107,14 +111,12 @@ impl RunFiles {
     pub(crate) fn write(&self, result: &RunResult, history: &History) -> Result<(), Exit> {
         if let Some(dir) = &self.output.dir {
             write_run(&dir.join("run"), result, history)?;
-            for (name, svg) in charts::run_charts(result) {
-                files::write(&dir.join(name), svg.as_bytes())?;
-            }
+            write_charts(dir, &charts::run_charts(result))?;
         }
         if let Some(prefix) = &self.output.csv {
             write_csv(prefix, result, history)?;
         }
-        self.write_json(&json::render(result))
+        self.write_json(&document(json::render(result))?)
     }
 
     /// `--json`.
@@ -134,15 +136,33 @@ impl RunFiles {
 
 /// `STEM.json` and the three CSV files of one run.
 pub(crate) fn write_run(stem: &Path, result: &RunResult, history: &History) -> Result<(), Exit> {
-    files::write(&files::with_suffix(stem, ".json"), json::render(result).as_bytes())?;
+    files::write(&files::with_suffix(stem, ".json"), document(json::render(result))?.as_bytes())?;
     write_csv(stem, result, history)
 }
 
+/// `NAME.svg` for each chart.
+pub(crate) fn write_charts(dir: &Path, charts: &[(&str, Chart)]) -> Result<(), Exit> {
+    for (name, chart) in charts {
+        files::write(&dir.join(format!("{name}.svg")), chart.to_svg().as_bytes())?;
+    }
+    Ok(())
+}
+
+/// A document that was rendered, or one line about why not.
+pub(crate) fn document<E: std::fmt::Display>(rendered: Result<String, E>) -> Result<String, Exit> {
+    rendered.map_err(|e| Exit::environment(format!("render the result: {e}")))
+}
+
+/// Locust's three CSV files.
 pub(crate) fn write_csv(prefix: &Path, result: &RunResult, history: &History) -> Result<(), Exit> {
-    let bad = |e: csv::Error| Exit::environment(format!("write CSV: {e}"));
-    files::write(&files::with_suffix(prefix, "_stats.csv"), &locust_csv::stats(result).map_err(bad)?)?;
-    files::write(&files::with_suffix(prefix, "_stats_history.csv"), &locust_csv::history(result, history).map_err(bad)?)?;
-    files::write(&files::with_suffix(prefix, "_failures.csv"), &locust_csv::failures(result).map_err(bad)?)
+    for (suffix, text) in [
+        ("_stats.csv", locust_csv::stats_csv(result)),
+        ("_stats_history.csv", history.render(result)),
+        ("_failures.csv", locust_csv::failures_csv(result)),
+    ] {
+        files::write(&files::with_suffix(prefix, suffix), document(text)?.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// How long a run is expected to take, in words: for the line before it.

@@ -1,7 +1,7 @@
 //! `sockbench sandbox`: any command in a private user and network namespace. Also the way that other commands and
-//! the tests get one: [`enter`] for this process, [`reexec`] for a child.
+//! the tests get one: [`enter`] for this process, [`crate::sys::child::sandboxed`] for a child.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt as _;
@@ -40,11 +40,13 @@ pub(crate) struct Setup {
 }
 
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
-    enter(&args.setup)?;
-    let (program, rest) = args.command.split_first().ok_or_else(|| Exit::usage("sandbox: no command"))?;
+    let Args { setup, command } = args;
+    enter(&setup)?;
+    let mut words = command.into_iter();
+    let program = words.next().ok_or_else(|| Exit::usage("sandbox: no command"))?;
     // exec: no process of ours stays between, so signals, job control and the exit code are the command's own, and
     // a SIGKILL ends it. The request to die with a parent (set again in `enter`) survives exec.
-    let error = Command::new(program).args(rest).env_remove(child::PARENT_VAR).exec();
+    let error = Command::new(&program).args(words).env_remove(child::PARENT_VAR).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
     Err(Exit { code, message: format!("sandbox: {}: {error}", program.to_string_lossy()), hint: None })
 }
@@ -54,9 +56,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 ///
 /// Errors: exit 3 with the setting that forbids it; exit 2 for a key outside `net.`.
 pub(crate) fn enter(setup: &Setup) -> Result<(), Exit> {
-    let held = netns::enter(&setup.sysctls).map_err(exit)?;
+    let held = netns::enter(&setup.sysctls).map_err(|e| exit(&e))?;
     for (ip, prefix) in &setup.addresses {
-        netns::add_address(*ip, *prefix).map_err(exit)?;
+        netns::add_address(*ip, *prefix).map_err(|e| exit(&e))?;
     }
     // The change of credentials clears the request of `cli::main` (prctl(2)).
     if !child::die_with_parent() {
@@ -68,26 +70,7 @@ pub(crate) fn enter(setup: &Setup) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Our own programme with `arguments` in a private namespace, as a command to start with
-/// [`child::Child::start`]: it dies with the thread that starts it, and the namespace with it.
-///
-/// Errors: our own executable is not known.
-#[expect(dead_code, reason = "for rehearse, which is not built yet")]
-pub(crate) fn reexec<A: AsRef<OsStr>>(setup: &Setup, arguments: &[A]) -> io::Result<Command> {
-    let own = child::own_executable()?;
-    let mut command = Command::new(&own);
-    command.arg("sandbox");
-    for (key, value) in &setup.sysctls {
-        command.arg("--sysctl").arg(format!("{key}={value}"));
-    }
-    for (ip, prefix) in &setup.addresses {
-        command.arg("--address").arg(format!("{ip}/{prefix}"));
-    }
-    command.arg("--").arg(&own).args(arguments);
-    Ok(command)
-}
-
-fn exit(e: netns::NetnsError) -> Exit {
+fn exit(e: &netns::NetnsError) -> Exit {
     let hint = e.hint();
     let message = format!("sandbox: {e}");
     let exit = if matches!(e, netns::NetnsError::Key(_)) { Exit::usage(message) } else { Exit::environment(message) };

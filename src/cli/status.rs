@@ -1,5 +1,6 @@
 //! The status line: one line a second on a terminal, plain lines elsewhere, nothing with `--quiet`.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ const PLAIN_SHORT_S: u64 = 10;
 pub(crate) enum Status {
     /// a live line on the terminal
     Live(ProgressBar),
-    /// plain lines on stderr
-    Plain { every: u64 },
+    /// plain lines on stderr, one for every so many seconds
+    Plain { every: u64, shown: Cell<Option<u64>> },
     /// nothing
     Off,
 }
@@ -33,7 +34,8 @@ impl Status {
         }
         let live = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
         if !live {
-            return Self::Plain { every: if planned.as_secs() > PLAIN_SHORT_S { PLAIN_EVERY_S } else { 1 } };
+            let every = if planned.as_secs() > PLAIN_SHORT_S { PLAIN_EVERY_S } else { 1 };
+            return Self::Plain { every, shown: Cell::new(None) };
         }
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
@@ -49,17 +51,10 @@ impl Status {
                 bar.set_message(line.to_owned());
                 bar.tick();
             }
-            Self::Plain { every } if second.is_multiple_of(*every) => eprintln!("{line}"),
+            Self::Plain { every, shown } if second.is_multiple_of(*every) && shown.replace(Some(second)) != Some(second) => {
+                eprintln!("{line}");
+            }
             Self::Plain { .. } | Self::Off => {}
-        }
-    }
-
-    /// A line that stays, above the live one.
-    pub(crate) fn note(&self, line: &str) {
-        match self {
-            Self::Live(bar) => bar.suspend(|| eprintln!("{line}")),
-            Self::Plain { .. } => eprintln!("{line}"),
-            Self::Off => {}
         }
     }
 

@@ -8,7 +8,7 @@ use super::load_args::{ConnectionArgs, OutputArgs};
 use super::run_output::{self, RunFiles, RunWatch};
 use super::status::Status;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, target};
+use super::{Exit, files, load, load_args, proofs};
 use crate::diagnose;
 use crate::model::facts::Fact;
 use crate::model::plan::{LoadPlan, Target};
@@ -17,7 +17,7 @@ use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
 use crate::report::locust_csv::History;
 use crate::report::{charts, json, study_text};
 use crate::study::analysis;
-use crate::study::measured::{Measured, Watch};
+use crate::study::measured::Measured;
 use crate::study::own_server::OwnServer;
 use crate::study::run::{self, StudyWatch};
 use crate::sys::clock;
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
-pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if args.print_plan {
         files::to_stdout(study_plan::EXPERIMENT.as_bytes())?;
         return Ok(0);
@@ -63,33 +63,20 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let file = study_plan::read(args.plan.as_deref())?;
     let each = if args.quick { Some(QUICK_STEP) } else { args.duration };
     // Everything a person can get wrong is found before anything is started.
-    resolve(&file, each, &args.conn, &target::own_server(([127, 0, 0, 1], 1).into()), "/")?;
+    resolve(&file, each, &args.conn, &Target::own(([127, 0, 0, 1], 1).into()), "/")?;
     let files = RunFiles::prepare(&args.output, "study.json")?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
-    let (own, target, path) = match &args.url {
-        Some(url) => {
-            let found = target::resolve(url, args.conn.allow_remote)?;
-            if let Some(note) = &found.note {
-                eprintln!("{note}");
-            }
-            (None, found.target, found.path)
-        }
-        None => {
-            let mut flags = file.server_flags();
-            flags.extend(load::server_flags(&args.server));
-            let own = load::start_own_server(&flags)?;
-            let target = target::own_server(own.addr());
-            (Some(own), target, "/".to_owned())
-        }
-    };
+    let mut flags = file.server_flags();
+    flags.extend(load::server_flags(&args.server));
+    let (own, target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote, &flags)?;
     let plan = resolve(&file, each, &args.conn, &target, &path)?;
     if !args.output.quiet {
         let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
         eprintln!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len());
     }
-    let started_at = clock::rfc3339(clock::wall());
-    let mut watch = Steps { output: &args.output, files: &files, stop: &stop, failed: None, cooling: None };
+    let started_at = clock::wall_rfc3339();
+    let mut watch = Steps { output: &args.output, stop: &stop, failed: None, cooling: None };
     let ran = run::run(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch);
     let failed = watch.failed.take();
     if let Some(own) = own {
@@ -115,13 +102,14 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         unavailable: Vec::new(),
     };
     study.explain_nulls();
+    let document = run_output::document(json::render_study(&study))?;
     if let Some(dir) = &args.output.dir {
-        files::write(&dir.join("study.json"), json::render_study(&study).as_bytes())?;
-        for (name, svg) in charts::study_charts(&study.steps) {
-            files::write(&dir.join(name), svg.as_bytes())?;
-        }
+        files::write(&dir.join("study.json"), document.as_bytes())?;
+        let labels: Vec<String> = study.steps.iter().map(|s| format!("{} users", s.plan.users)).collect();
+        let steps: Vec<_> = study.steps.iter().zip(&labels).map(|(run, label)| charts::Step { label, run }).collect();
+        run_output::write_charts(dir, &charts::study_charts(&steps))?;
     }
-    files.write_json(&json::render_study(&study))?;
+    files.write_json(&document)?;
     if !files.is_stdout_json() {
         files::to_stdout(study_text::render_study(&study, super::style(args.output.no_color)).as_bytes())?;
         if let Some(dir) = &args.output.dir {
@@ -132,7 +120,13 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 }
 
 /// The steps as load plans against `target`.
-fn resolve(file: &PlanFile, each: Option<Duration>, conn: &ConnectionArgs, target: &Target, path: &str) -> Result<StudyPlan, Exit> {
+fn resolve(
+    file: &PlanFile,
+    each: Option<Duration>,
+    conn: &ConnectionArgs,
+    target: &Target,
+    path: &str,
+) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
     for step in file.steps(each)? {
         let mut conn = conn.clone();
@@ -145,7 +139,6 @@ fn resolve(file: &PlanFile, each: Option<Duration>, conn: &ConnectionArgs, targe
 /// Watches the steps: status, files of each, cool-downs.
 struct Steps<'a> {
     output: &'a OutputArgs,
-    files: &'a RunFiles,
     stop: &'a StopFlag,
     failed: Option<Exit>,
     cooling: Option<Status>,
@@ -177,7 +170,8 @@ impl<'s> StudyWatch for Steps<'s> {
         RunWatch::new(plan, self.output.quiet, self.stop, hlog.as_deref()).map_err(|e| self.fail(e))
     }
 
-    fn on_step_done(&mut self, index: usize, measured: &Measured, watch: RunWatch<'s>) -> io::Result<()> {
+    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) -> io::Result<()> {
+        proofs::attach(&mut measured.result);
         let plan = &measured.result.plan;
         let history: History = watch.finish().map_err(|e| self.fail(e))?;
         if let Some(stem) = self.stem(index, plan) {
@@ -192,7 +186,10 @@ impl<'s> StudyWatch for Steps<'s> {
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {
         let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet, Duration::from_secs(60)));
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
-            status.show(waited.as_secs(), &format!("cool-down {:>3} s: {held} in TIME_WAIT, going on at {limit}", waited.as_secs()));
+            status.show(
+                waited.as_secs(),
+                &format!("cool-down {:>3} s: {held} in TIME_WAIT, going on at {limit}", waited.as_secs()),
+            );
         }
     }
 

@@ -81,7 +81,8 @@ pub(crate) fn read(name: Option<&str>) -> Result<PlanFile, Exit> {
         None | Some("experiment") => (EXPERIMENT.to_owned(), "experiment"),
         Some(file) => {
             let text = std::fs::read_to_string(Path::new(file)).map_err(|e| {
-                Exit::usage(format!("plan {file}: {e}")).hint("a TOML file, or experiment; sockbench study --print-plan prints the built-in one")
+                Exit::usage(format!("plan {file}: {e}"))
+                    .hint("a TOML file, or experiment; sockbench study --print-plan prints the built-in one")
             })?;
             (text, file)
         }
@@ -94,7 +95,8 @@ pub(crate) fn parse(text: &str, from: &str) -> Result<PlanFile, Exit> {
     let plan: PlanFile = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);
         let what = e.message().replace('\n', ", ");
-        Exit::usage(format!("plan {from}: line {line}: {what}")).hint("sockbench study --print-plan prints the built-in plan as an example")
+        Exit::usage(format!("plan {from}: line {line}: {what}"))
+            .hint("sockbench study --print-plan prints the built-in plan as an example")
     })?;
     if plan.step.is_empty() {
         return Err(Exit::usage(format!("plan {from}: no [[step]]")));
@@ -134,7 +136,8 @@ impl PlanFile {
             Some(d) => d,
             None => field("duration", units::duration(&s.duration))?,
         };
-        let ramp = s.spawn_rate.map_or(Duration::ZERO, |r| Duration::from_secs_f64(f64::from(s.users.saturating_sub(1)) / r.max(0.001)));
+        let ramp =
+            s.spawn_rate.map_or(Duration::ZERO, |r| Duration::from_secs_f64(f64::from(s.users.saturating_sub(1)) / r.max(0.001)));
         let warmup = s.warmup.as_deref().map_or(Ok(ramp), |t| field("warmup", units::duration(t)))?;
         Ok(Step {
             keepalive: s.keepalive,

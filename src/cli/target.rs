@@ -19,14 +19,19 @@ pub(crate) struct Resolved {
 /// resolve.
 pub(crate) fn resolve(url: &str, allow_remote: bool) -> Result<Resolved, Exit> {
     let (host, port, path) = parse(url)?;
-    let found = socket::resolve(&host, port)
-        .map_err(|e| Exit::environment(format!("resolve {host}: {e}")).hint("check the name, or give an address such as 127.0.0.1"))?;
+    let found = socket::resolve(&host, port).map_err(|e| {
+        Exit::environment(format!("resolve {host}: {e}")).hint("check the name, or give an address such as 127.0.0.1")
+    })?;
     let [addr, ..] = found[..] else {
-        return Err(Exit::environment(format!("resolve {host}: no address")).hint("check the name, or give an address such as 127.0.0.1"));
+        return Err(
+            Exit::environment(format!("resolve {host}: no address")).hint("check the name, or give an address such as 127.0.0.1")
+        );
     };
     if !allow_remote && !socket::is_own_address(addr.ip()) {
-        return Err(Exit::usage(format!("{url}: {addr} is not an address of this host: a load test can take a stranger's server down"))
-            .hint("--allow-remote, if you may load that server"));
+        return Err(Exit::usage(format!(
+            "{url}: {addr} is not an address of this host: a load test can take a stranger's server down"
+        ))
+        .hint("--allow-remote, if you may load that server"));
     }
     let note = (found.len() > 1).then(|| {
         let others: Vec<String> = found[1..].iter().map(ToString::to_string).collect();
@@ -34,18 +39,6 @@ pub(crate) fn resolve(url: &str, allow_remote: bool) -> Result<Resolved, Exit> {
     });
     let authority = authority(&host, port, addr);
     Ok(Resolved { target: Target { url: url.into(), host, addr, resolved: found, authority, own_server: false }, path, note })
-}
-
-/// The target that our own child server is.
-pub(crate) fn own_server(addr: SocketAddr) -> Target {
-    Target {
-        url: format!("http://{addr}"),
-        host: addr.ip().to_string(),
-        addr,
-        resolved: vec![addr],
-        authority: addr.to_string(),
-        own_server: true,
-    }
 }
 
 fn parse(url: &str) -> Result<(String, u16, String), Exit> {
@@ -99,7 +92,9 @@ mod tests {
 
     #[test]
     fn urls_that_do_not() {
-        for url in ["https://x/", "localhost:80", "ftp://x", "http://", "http://u:p@h/", "http://h:0/", "http://h:99999/", "http://h:x/"] {
+        for url in
+            ["https://x/", "localhost:80", "ftp://x", "http://", "http://u:p@h/", "http://h:0/", "http://h:99999/", "http://h:x/"]
+        {
             let e = parse(url).expect_err(url);
             assert_eq!(e.code, 2, "{url}");
             assert!(!e.message.contains('\n'), "{url}");

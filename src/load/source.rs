@@ -34,7 +34,7 @@ impl Sources {
     }
 
     /// The next local end; none when this worker holds every port of its ring live.
-    pub fn next(&mut self) -> Option<Local> {
+    pub fn take(&mut self) -> Option<Local> {
         let slots = self.addrs.len().max(1);
         for _ in 0..slots {
             let slot = self.turn;
@@ -43,7 +43,7 @@ impl Sources {
             match self.rings.get_mut(slot) {
                 None => return Some(Local { addr, port: None, slot }),
                 Some(ring) => {
-                    if let Some(port) = ring.next() {
+                    if let Some(port) = ring.take() {
                         return Some(Local { addr, port: Some(port), slot });
                     }
                 }
@@ -79,7 +79,7 @@ impl Ring {
         Self { lo, step: workers, live: vec![false; count], cursor: 0, held: 0 }
     }
 
-    fn next(&mut self) -> Option<u16> {
+    fn take(&mut self) -> Option<u16> {
         if self.held == self.live.len() {
             return None;
         }
@@ -110,20 +110,20 @@ mod tests {
     #[test]
     fn the_ring_goes_round_and_passes_over_live_ports() {
         let mut s = Sources::new(&[], Some(FIVE), 0, 1);
-        let first = s.next().expect("free");
+        let first = s.take().expect("free");
         assert_eq!(first.port, Some(10));
-        let ports: Vec<_> = (0..4).map(|_| s.next().and_then(|l| l.port)).collect();
+        let ports: Vec<_> = (0..4).map(|_| s.take().and_then(|l| l.port)).collect();
         assert_eq!(ports, [Some(11), Some(12), Some(13), Some(14)]);
-        assert_eq!(s.next(), None, "all held");
+        assert_eq!(s.take(), None, "all held");
         s.release(first);
-        assert_eq!(s.next().and_then(|l| l.port), Some(10));
+        assert_eq!(s.take().and_then(|l| l.port), Some(10));
     }
 
     #[test]
     fn workers_never_share_a_port() {
         let take = |w| {
             let mut s = Sources::new(&[], Some(FIVE), w, 2);
-            std::iter::from_fn(move || s.next().and_then(|l| l.port)).collect::<Vec<_>>()
+            std::iter::from_fn(move || s.take().and_then(|l| l.port)).collect::<Vec<_>>()
         };
         assert_eq!(take(0), [10, 12, 14]);
         assert_eq!(take(1), [11, 13]);
@@ -133,10 +133,10 @@ mod tests {
     fn addresses_take_turns_with_a_ring_each() {
         let a: Vec<IpAddr> = ["127.0.0.2", "127.0.0.3"].iter().map(|s| s.parse().expect("literal")).collect();
         let mut s = Sources::new(&a, Some(PortRange { lo: 10, hi: 11 }), 0, 1);
-        let got: Vec<_> = std::iter::from_fn(|| s.next()).map(|l| (l.addr, l.port)).collect();
+        let got: Vec<_> = std::iter::from_fn(|| s.take()).map(|l| (l.addr, l.port)).collect();
         assert_eq!(got.len(), 4);
         assert_eq!((got[0], got[1]), ((Some(a[0]), Some(10)), (Some(a[1]), Some(10))));
         let mut free = Sources::new(&a, None, 0, 1);
-        assert_eq!(free.next().and_then(|l| l.port), None);
+        assert_eq!(free.take().and_then(|l| l.port), None);
     }
 }

@@ -6,9 +6,12 @@
 
 pub mod facts;
 pub mod finding;
+pub mod forecast;
 pub mod limits;
+pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod rehearsal;
 pub mod result;
 pub mod study;
 pub mod time;

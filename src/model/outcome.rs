@@ -144,12 +144,15 @@ impl Failure {
 
     /// Our machine's or the target's (design section 5: socket, bind, connect 99, EMFILE are local).
     pub const fn side(self) -> Side {
-        match (self.call, self.cause) {
-            (Call::Socket | Call::Bind, _) => Side::Local,
-            // ENOMEM 12, EAGAIN 11 and ENOBUFS 105 at connect() are our kernel's shortage as well.
-            (Call::Connect, Cause::Errno(EADDRNOTAVAIL | EADDRINUSE | EMFILE | ENFILE | 11 | 12 | 105)) => Side::Local,
-            _ => Side::Target,
-        }
+        // ENOMEM 12, EAGAIN 11 and ENOBUFS 105 at connect() are our kernel's shortage as well.
+        let own = match self.call {
+            Call::Socket | Call::Bind => true,
+            Call::Connect => {
+                matches!(self.cause, Cause::Errno(EADDRNOTAVAIL | EADDRINUSE | EMFILE | ENFILE | 11 | 12 | 105))
+            }
+            _ => false,
+        };
+        if own { Side::Local } else { Side::Target }
     }
 
     /// The errno, where a system call gave one.

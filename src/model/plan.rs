@@ -110,7 +110,7 @@ impl PortRange {
 }
 
 /// Uniform wait between an answer and the user's next request.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct Think {
     /// shortest
     #[serde(rename = "min_s", with = "secs")]
@@ -151,6 +151,25 @@ pub struct Target {
     pub authority: String,
     /// sockbench started this server itself
     pub own_server: bool,
+}
+
+impl Target {
+    /// A target at a literal address.
+    pub fn at(addr: SocketAddr) -> Self {
+        Self {
+            url: format!("http://{addr}"),
+            host: addr.ip().to_string(),
+            addr,
+            resolved: vec![addr],
+            authority: addr.to_string(),
+            own_server: false,
+        }
+    }
+
+    /// Our own child server's.
+    pub fn own(addr: SocketAddr) -> Self {
+        Self { own_server: true, ..Self::at(addr) }
+    }
 }
 
 /// One load run, resolved.
@@ -210,6 +229,36 @@ pub struct LoadPlan {
 }
 
 impl LoadPlan {
+    /// Kept connections in a closed loop without think time, every limit at its default: what plans start from.
+    pub fn new(target: Target, mix: Vec<MixEntry>) -> Self {
+        Self {
+            target,
+            method: "GET".into(),
+            headers: Vec::new(),
+            body: String::new(),
+            mix,
+            users: limits::USERS,
+            spawn_rate: 0.0,
+            duration: limits::DURATION,
+            requests: 0,
+            think: Think::default(),
+            rate: 0.0,
+            threads: 1,
+            seed: 1,
+            warmup: Duration::ZERO,
+            keepalive: true,
+            closer: Closer::Client,
+            port_mode: PortMode::Auto,
+            port_range: None,
+            reuse_addr: false,
+            sources: Vec::new(),
+            timeout: limits::REQUEST_TIMEOUT,
+            allow_remote: false,
+            observe: true,
+            limits: LoadLimits::default(),
+        }
+    }
+
     /// Requests are due by the clock, not by answers.
     pub fn is_open_loop(&self) -> bool {
         self.rate > 0.0

@@ -1,1 +1,27 @@
-//! Renderers: a run result in, bytes out. Pure.
+//! Renderers: a run result in, bytes out. Pure: no file is opened here and no clock read.
+//!
+//! [`text`] is the terminal, [`json`] the durable form, [`locust_csv`] the files that tools made for Locust read,
+//! [`hlog`] the raw histograms second by second, [`charts`] the pictures. No renderer computes a figure that another
+//! one computes too: what several need is a key of the result or a method on it, or, for figures as Locust counts
+//! them, in [`locust`].
+
+pub mod chart;
+pub mod charts;
+pub mod csv_chart;
+pub mod figures;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod hlog;
+pub mod json;
+pub mod locust;
+pub mod locust_csv;
+pub mod plan_text;
+pub mod rehearsal_text;
+mod scale;
+pub mod study_text;
+pub mod style;
+mod svg;
+pub mod table;
+#[cfg(test)]
+mod tests;
+pub mod text;

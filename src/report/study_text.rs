@@ -125,7 +125,9 @@ fn endpoints(study: &StudyResult) -> Table {
         }
         let (rows, all) = super::locust::rows(step);
         for row in rows.iter().chain([&all]) {
-            let time = |f: fn(&crate::model::result::LatencyMs) -> f64| Cell::from(row.times_ms.as_ref().map_or_else(|| "-".into(), |l| ms(f(l))));
+            let time = |f: fn(&crate::model::result::LatencyMs) -> f64| {
+                Cell::from(row.times_ms.as_ref().map_or_else(|| "-".into(), |l| ms(f(l))))
+            };
             t.row([
                 step.plan.users.to_string().into(),
                 row.name.clone().into(),

@@ -77,6 +77,7 @@ fn totals(c: &Filling<'_>) -> Totals {
         steady: steady(c),
         connects: connects(&c.totals.connects),
         ring_busy_skips: c.totals.ring_skips,
+        local_failure_spans: c.totals.local_spans.to_rows(),
     }
 }
 
@@ -249,6 +250,7 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
             missing.push((key, reason.to_owned()));
         }
     };
+    note(c.plan.port_range.is_none(), "plan.port_range", "the port mode uses no range of its own");
     let t = &result.totals;
     note(t.requests_per_connection.is_none(), "totals.requests_per_connection", "no connection was opened");
     note(t.latency_ms.is_none(), "totals.latency_ms", NOT_ANSWERED);

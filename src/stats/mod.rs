@@ -27,6 +27,7 @@ mod fill;
 pub(crate) mod fixture;
 pub mod interval;
 pub mod recorder;
+pub mod spans;
 pub mod tally;
 #[cfg(test)]
 mod tests;

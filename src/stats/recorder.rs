@@ -123,6 +123,7 @@ impl Recorder {
             }
             Outcome::Local(failure) => {
                 now.local_failures += 1;
+                self.totals.local_spans.record(s.ended);
                 self.totals.errors.record(failure, s.endpoint, s.ended);
             }
             Outcome::Cut => now.cut += 1,

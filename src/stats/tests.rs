@@ -117,6 +117,7 @@ proptest! {
         prop_assert_eq!(t.requests, run.endpoints.iter().map(|e| e.requests).sum::<u64>());
         prop_assert_eq!(t.failures, run.count_errors(|e| !e.local));
         prop_assert_eq!(t.local_failures, run.count_errors(|e| e.local));
+        prop_assert_eq!(t.local_failures, t.local_failure_spans.iter().map(|s| s.count).sum::<u64>());
         for e in &run.endpoints {
             let good: u64 = e.status.iter().filter(|s| s.0 == "200").map(|s| s.1).sum();
             prop_assert_eq!(good, e.requests - e.failures);

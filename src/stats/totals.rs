@@ -2,6 +2,7 @@
 
 use super::errors::ErrorTable;
 use super::interval::Interval;
+use super::spans::Spans;
 use super::tally::Tally;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::Sample;
@@ -205,6 +206,8 @@ pub struct WorkerTotals {
     pub never_started: u64,
     /// ports of the ring found busy and skipped
     pub ring_skips: u64,
+    /// stretches of own-machine failures
+    pub local_spans: Spans,
     /// bytes of answers, heads included
     pub bytes_in: u64,
     /// request bytes handed to the kernel
@@ -228,6 +231,7 @@ impl WorkerTotals {
             attempts_started: 0,
             never_started: 0,
             ring_skips: 0,
+            local_spans: Spans::default(),
             bytes_in: 0,
             bytes_out: 0,
             intervals: Vec::new(),
@@ -253,6 +257,7 @@ impl WorkerTotals {
         self.attempts_started += other.attempts_started;
         self.never_started += other.never_started;
         self.ring_skips += other.ring_skips;
+        self.local_spans.add(&other.local_spans);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.last_second = self.last_second.max(other.last_second);

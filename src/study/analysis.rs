@@ -52,7 +52,14 @@ fn growth(rows: &[StepRow]) -> Option<String> {
         if throughput < users * GROWTH_SHARE {
             return Some(format!(
                 "Throughput stopped growing after {} users: {} users are {:.0} % more, the rate grew by {:.0} % ({:.1}/s to {:.1}/s), and the median went from {} to {}.",
-                a.users, b.users, users * 100.0, throughput * 100.0, rate(a), rate(b), ms(a.p50_ms), ms(b.p50_ms)
+                a.users,
+                b.users,
+                users * 100.0,
+                throughput * 100.0,
+                rate(a),
+                rate(b),
+                ms(a.p50_ms),
+                ms(b.p50_ms)
             ));
         }
     }
@@ -60,9 +67,15 @@ fn growth(rows: &[StepRow]) -> Option<String> {
     if last.users <= first.users || rate(first) <= 0.0 {
         return None;
     }
+    let response = |r: &StepRow| r.response_mean_s.map_or_else(|| "unavailable".to_owned(), |s| format!("{:.0} ms", s * 1000.0));
     Some(format!(
-        "Throughput grew with the users up to the last step: {:.1} times the users made {:.1} times the rate ({:.1}/s to {:.1}/s), so no step reached the server's limit.",
-        f64::from(last.users) / f64::from(first.users), rate(last) / rate(first), rate(first), rate(last)
+        "Throughput grew up to the last step: {:.1} times the users made {:.1} times the rate ({:.1}/s to {:.1}/s), while the mean response went from {} to {}.",
+        f64::from(last.users) / f64::from(first.users),
+        rate(last) / rate(first),
+        rate(first),
+        rate(last),
+        response(first),
+        response(last)
     ))
 }
 
@@ -75,7 +88,12 @@ fn tail(steps: &[RunResult]) -> Option<String> {
     let share = worst.requests as f64 / last.totals.requests.max(1) as f64 * 100.0;
     Some(format!(
         "{} makes the tail at {} users: its p99 is {:.0} ms and its median {:.0} ms, while all requests together have p50 {:.0} ms and p95 {:.0} ms; it is {share:.0} % of the requests.",
-        worst.name, last.plan.users, p99(worst), worst.latency_ms.map_or(0.0, |l| l.p50), all.p50, all.p95
+        worst.name,
+        last.plan.users,
+        p99(worst),
+        worst.latency_ms.map_or(0.0, |l| l.p50),
+        all.p50,
+        all.p95
     ))
 }
 

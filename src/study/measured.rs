@@ -37,13 +37,17 @@ pub struct Measured {
 ///
 /// Errors: a poll or a thread could not be made.
 pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
-    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::rfc3339(clock::wall()), host::describe());
+    let (host, unreadable) = host::read_host();
+    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::wall_rfc3339(), host);
+    for (key, reason) in unreadable {
+        result.explain_null(&key, reason);
+    }
     let clock = Clock::start();
     let observer = plan.observe.then(|| Observer::start(ObservePlan::of(plan, target_pid), clock));
     let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
     let load = run::run(plan, clock, &mut relay)?;
-    result.totals.users_reached = load.users_reached;
     load.aggregate.fill(&mut result, load.duration, &load.users);
+    result.totals.users_reached = load.users_reached;
     match observer {
         Some(observer) => observer.stop().apply(&mut result),
         None => crate::observe::apply_unobserved(&mut result, "not watched: --no-observe"),

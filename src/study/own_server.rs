@@ -23,7 +23,13 @@ impl OwnServer {
     ///
     /// Errors: the programme cannot be started, or ended before it listened (its last words are in the error).
     pub fn start(flags: &[String]) -> Result<Self, ChildError> {
-        let mut args: Vec<String> = ["server", "--listen", "127.0.0.1:0"].map(Into::into).to_vec();
+        Self::start_at(&[SocketAddr::from(([127, 0, 0, 1], 0))], flags)
+    }
+
+    /// The same at addresses of the caller's choice; [`Self::addr`] is the first.
+    pub fn start_at(listen: &[SocketAddr], flags: &[String]) -> Result<Self, ChildError> {
+        let mut args = vec!["server".to_owned()];
+        args.extend(listen.iter().flat_map(|a| ["--listen".to_owned(), a.to_string()]));
         args.extend_from_slice(flags);
         let mut child = Child::start_own(&args, Stderr::Keep)?;
         let line = child.read_line(START_TIMEOUT)?;

@@ -24,7 +24,7 @@ pub trait StudyWatch {
     /// The watch of step `index` (from 0).
     fn step(&mut self, index: usize, plan: &LoadPlan) -> io::Result<Self::Watch>;
     /// A step is over.
-    fn on_step_done(&mut self, index: usize, measured: &Measured, watch: Self::Watch) -> io::Result<()>;
+    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: Self::Watch) -> io::Result<()>;
     /// The cool-down goes on: this many are still held, this many may be.
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>);
     /// True ends the study.
@@ -57,9 +57,9 @@ pub fn run(plan: &StudyPlan, target_pid: Option<u32>, command: &str, watch: &mut
             break;
         }
         let mut step_watch = watch.step(index, step)?;
-        let measured = measured::measure(step, target_pid, command, &mut step_watch)?;
+        let mut measured = measured::measure(step, target_pid, command, &mut step_watch)?;
         let go_on = measured.ended == Ended::Planned;
-        watch.on_step_done(index, &measured, step_watch)?;
+        watch.on_step_done(index, &mut measured, step_watch)?;
         steps.push(measured);
         if !go_on {
             break;

@@ -193,6 +193,25 @@ impl Drop for Child {
     }
 }
 
+/// Our own programme with `arguments` in a private namespace, as a command to start with [`Child::start`]: it dies
+/// with the thread that starts it, and the namespace with it. `sysctls` are written inside; `addresses` are added
+/// to its loopback interface (`IP/LEN`).
+///
+/// Errors: our own executable is not known.
+pub fn sandboxed(sysctls: &[(String, String)], addresses: &[String], arguments: &[String]) -> io::Result<Command> {
+    let own = own_executable()?;
+    let mut command = Command::new(&own);
+    command.arg("sandbox");
+    for (key, value) in sysctls {
+        command.arg("--sysctl").arg(format!("{key}={value}"));
+    }
+    for address in addresses {
+        command.arg("--address").arg(address);
+    }
+    command.arg("--").arg(&own).args(arguments);
+    Ok(command)
+}
+
 /// The path of our own executable. (Not /proc/self/exe itself: the child's name would be `exe`.)
 ///
 /// Errors: /proc is not mounted.

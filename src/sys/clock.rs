@@ -33,3 +33,8 @@ pub fn wall() -> SystemTime {
 pub fn sleep(d: Duration) {
     std::thread::sleep(d);
 }
+
+/// Wall time as reports write it: RFC 3339, UTC, milliseconds.
+pub fn wall_rfc3339() -> String {
+    humantime::format_rfc3339_millis(wall()).to_string()
+}

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sockbench::load::run::{Ended, UsersNow, Watch};
-use sockbench::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target, Think};
+use sockbench::model::plan::{LoadPlan, MixEntry, Target};
 use sockbench::model::result::{Host, RunResult, Sysctls};
 use sockbench::stats::aggregate::Aggregate;
 use sockbench::stats::interval::Interval;
@@ -17,39 +17,9 @@ use sockbench::sys::clock::Clock;
 
 /// A keep-alive plan of 4 users for 100 requests of `/`.
 pub fn plan(addr: SocketAddr) -> LoadPlan {
-    LoadPlan {
-        target: Target {
-            url: format!("http://{addr}/"),
-            host: addr.ip().to_string(),
-            addr,
-            resolved: vec![addr],
-            authority: addr.to_string(),
-            own_server: false,
-        },
-        method: "GET".into(),
-        headers: Vec::new(),
-        body: String::new(),
-        mix: vec![MixEntry { path: "/".into(), weight: 1 }],
-        users: 4,
-        spawn_rate: 0.0,
-        duration: Duration::from_secs(20),
-        requests: 100,
-        think: Think { min: Duration::ZERO, max: Duration::ZERO },
-        rate: 0.0,
-        threads: 1,
-        seed: 1,
-        warmup: Duration::ZERO,
-        keepalive: true,
-        closer: Closer::Client,
-        port_mode: PortMode::Auto,
-        port_range: None,
-        reuse_addr: false,
-        sources: Vec::new(),
-        timeout: Duration::from_secs(5),
-        allow_remote: false,
-        observe: false,
-        limits: LoadLimits::default(),
-    }
+    let mix = vec![MixEntry { path: "/".into(), weight: 1 }];
+    let (duration, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
+    LoadPlan { users: 4, duration, requests: 100, timeout, observe: false, ..LoadPlan::new(Target::at(addr), mix) }
 }
 
 struct Silent;
@@ -66,8 +36,8 @@ pub fn run(plan: &LoadPlan) -> (RunResult, Ended) {
     let load = sockbench::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
     let host = Host { kernel: String::new(), cpus: 1, memory_bytes: Some(1), nofile: Some(1), sysctls: Sysctls::default() };
     let mut result = RunResult::new(plan.clone(), "test".into(), String::new(), host);
-    result.totals.users_reached = load.users_reached;
     load.aggregate.fill(&mut result, load.duration, &load.users);
+    result.totals.users_reached = load.users_reached;
     let t = &result.totals;
     assert_eq!(t.attempts, t.requests + t.local_failures + t.cut, "every sample ends exactly once");
     (result, load.ended)

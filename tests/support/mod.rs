@@ -1,5 +1,10 @@
 //! Running things in a private network namespace, from tests. The code is the programme's own: `sockbench sandbox`.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "each test file uses its part; tests unwrap and say what they skip"
+)]
 
 use std::process::{Command, Output};
 
@@ -51,4 +56,87 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// One line for an assertion message.
 pub(crate) fn describe(out: &Output) -> String {
     format!("{}\nstdout: {}\nstderr: {}", out.status, text(&out.stdout), text(&out.stderr))
+}
+
+/// Leaves `ports` with a TIME_WAIT each towards `listener`, which must be blocking: connected, accepted, closed by
+/// the client first.
+pub(crate) fn leave_time_wait(listener: &std::net::TcpListener, ports: std::ops::RangeInclusive<u16>) {
+    use sockbench::model::plan::PortMode;
+    use sockbench::sys::{clock::Clock, socket};
+    let dest = listener.local_addr().unwrap();
+    let clock = Clock::start();
+    for port in ports {
+        let spec = socket::ConnectSpec {
+            port_mode: PortMode::Ring,
+            port: Some(port),
+            local: Some(dest.ip()),
+            reuse_addr: true,
+            ..Default::default()
+        };
+        let client = socket::connect(&spec, dest, &clock).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        drop(client);
+        drop(server);
+    }
+}
+
+/// A plan of short connections towards `addr`, the client closing first.
+pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::model::plan::LoadPlan {
+    use std::time::Duration;
+
+    use sockbench::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target};
+    LoadPlan {
+        target: Target {
+            url: format!("http://{addr}/"),
+            host: addr.ip().to_string(),
+            addr,
+            resolved: vec![addr],
+            authority: addr.to_string(),
+            own_server: false,
+        },
+        method: "GET".into(),
+        headers: vec![],
+        body: String::new(),
+        mix: vec![MixEntry { path: "/".into(), weight: 1 }],
+        users: 1,
+        spawn_rate: 0.0,
+        duration: Duration::from_secs(3),
+        requests: 0,
+        think: sockbench::model::plan::Think { min: Duration::ZERO, max: Duration::ZERO },
+        rate: 0.0,
+        threads: 1,
+        seed: 1,
+        warmup: Duration::ZERO,
+        keepalive: false,
+        closer: Closer::Client,
+        port_mode: PortMode::Auto,
+        port_range: None,
+        reuse_addr: false,
+        sources: vec![],
+        timeout: Duration::from_secs(10),
+        allow_remote: false,
+        observe: true,
+        limits: LoadLimits::default(),
+    }
+}
+
+/// A result of `plan` with `seconds` points, as the counting part leaves it.
+pub(crate) fn counted(plan: &sockbench::model::plan::LoadPlan, seconds: u32, opened: u64) -> sockbench::model::result::RunResult {
+    use sockbench::model::result::{RunResult, SeriesPoint};
+    let mut result = RunResult::new(plan.clone(), "load".into(), "2026-01-01T00:00:00Z".into(), sockbench::sys::host::describe());
+    result.duration_s = f64::from(seconds);
+    result.totals.connections_opened = opened;
+    result.series = (1..=seconds).map(|s| SeriesPoint { t_s: f64::from(s), ..SeriesPoint::default() }).collect();
+    result
+}
+
+/// Keys that the observation must fill or explain, and did not.
+pub(crate) fn observed_nulls(result: &sockbench::model::result::RunResult) -> Vec<String> {
+    let counted = |k: &String| {
+        ["totals.", "series[].p50", "series[].p95", "series[].connect", "resources.client.lateness"]
+            .iter()
+            .any(|c| k.starts_with(c))
+            || k.starts_with("plan.")
+    };
+    result.unexplained_nulls().into_iter().filter(|k| !counted(k)).collect()
 }

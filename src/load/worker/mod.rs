@@ -1,34 +1,37 @@
 //! One worker thread: a mio loop over its share of the users. The loop is mechanism only; what a user does next is
-//! decided by [`super::user`], when by [`super::pacer`], and from which local end by [`super::source`].
+//! decided by [`crate::load::user`], when by [`crate::load::pacer`], and from which local end by [`crate::load::source`].
 //!
 //! A turn, in this order: read the clock; hand over whole seconds; stop if it is time; start what is due (users of
 //! the ramp, users that waited, arrivals of the schedule); expire timeouts; poll; do what the sockets say.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
-use super::pacer::{self, ConstantRate};
-use super::source::{Local, Sources};
-use super::user::{After, Begin, Rules, User};
-use crate::model::outcome::{Call, Cause, ClosedBy, EADDRINUSE, ECONNREFUSED, ETIMEDOUT, EndpointId, Failure, Outcome};
+use crate::load::pacer::{self, ConstantRate};
+use crate::load::source::{Local, Sources};
+use crate::load::user::{Begin, Rules, User};
+use crate::model::outcome::{ClosedBy, EndpointId, Failure};
 use crate::model::plan::{Closer, LoadPlan, PortMode};
 use crate::model::time::Stamp;
-use crate::stats::interval::Interval;
 use crate::stats::recorder::Recorder;
-use crate::stats::totals::WorkerTotals;
 use crate::sys::clock::Clock;
-use crate::sys::socket::{self, ConnectSpec, SocketError};
+use crate::sys::socket::{self, ConnectSpec};
 use crate::sys::sysctl;
 use crate::sys::timer::LoopTimer;
+
+mod after;
+mod shared;
+mod sockets;
+
+pub(in crate::load) use shared::{Report, Shared};
 
 /// Bytes of the one read buffer that a worker's users share.
 const READ_BUFFER: usize = 64 * 1024;
@@ -40,47 +43,6 @@ const EVENTS: usize = 1024;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// A request longer than this may need two segments: Nagle's algorithm would hold the second one back.
 const ONE_SEGMENT: usize = 1000;
-
-/// What the workers of a run share: a few counters, no locks.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// end now
-    pub(super) stop: AtomicBool,
-    /// attempts left of `--requests`; meaningless without it
-    pub(super) tickets: AtomicI64,
-    /// users that hold a connection
-    pub(super) connected: AtomicU32,
-    /// the most there were at once
-    pub(super) connected_peak: AtomicU32,
-    /// users that were started
-    pub(super) started: AtomicU32,
-    /// users that wait after a failure of our own machine
-    pub(super) paused: AtomicU32,
-}
-
-impl Shared {
-    pub(super) fn new(requests: u64) -> Self {
-        Self {
-            stop: AtomicBool::new(false),
-            tickets: AtomicI64::new(requests.min(i64::MAX as u64) as i64),
-            connected: AtomicU32::new(0),
-            connected_peak: AtomicU32::new(0),
-            started: AtomicU32::new(0),
-            paused: AtomicU32::new(0),
-        }
-    }
-}
-
-/// What a worker tells the run.
-#[derive(Debug)]
-pub(super) enum Report {
-    /// a whole second is over
-    Second(Box<Interval>),
-    /// a second passed in which no connection had ever stood and all attempts had failed alike
-    Refused(Failure),
-    /// the worker is done
-    Done { totals: Box<WorkerTotals>, ended: Stamp, alike: Option<Failure>, opened: bool },
-}
 
 struct Slot {
     user: User,
@@ -104,7 +66,7 @@ enum Alike {
     Mixed,
 }
 
-pub(super) struct Worker<'a> {
+pub(in crate::load) struct Worker<'a> {
     plan: &'a LoadPlan,
     index: u32,
     rules: Rules,
@@ -153,7 +115,7 @@ fn token(slot: u32, generation: u32) -> Token {
 
 impl<'a> Worker<'a> {
     /// Errors: no poll or timer could be made (EMFILE).
-    pub(super) fn new(
+    pub(in crate::load) fn new(
         plan: &'a LoadPlan,
         index: u32,
         requests: &'a [Vec<u8>],
@@ -224,12 +186,12 @@ impl<'a> Worker<'a> {
     }
 
     /// Its number among the run's workers, from 0.
-    pub(super) fn index(&self) -> u32 {
+    pub(in crate::load) fn index(&self) -> u32 {
         self.index
     }
 
     /// Runs until the plan's end or a stop request, then reports its totals.
-    pub(super) fn run(mut self) {
+    pub(in crate::load) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         loop {
             let now = self.clock.now();
@@ -367,292 +329,6 @@ impl<'a> Worker<'a> {
             at -= w;
         }
         EndpointId(0)
-    }
-
-    fn connect(&mut self, slot: u32, now: Stamp) {
-        let mut tries = if self.plan.port_mode == PortMode::Ring { self.plan.limits.ring_tries.max(1) } else { 1 };
-        loop {
-            let Some(local) = self.sources.next() else {
-                // Every port of the ring is held by a live connection of ours.
-                let failure = Failure::new(Call::Bind, Cause::Errno(EADDRINUSE));
-                self.open_failed(slot, failure, now);
-                return;
-            };
-            self.spec.local = local.addr;
-            self.spec.port = local.port;
-            match socket::connect(&self.spec, self.plan.target.addr, &self.clock) {
-                Ok(made) => {
-                    self.recorder.record_connect_call(made.returned, made.call_us());
-                    self.on_connecting(slot, made.stream, local, made.returned);
-                    return;
-                }
-                Err(error) => {
-                    self.sources.release(local);
-                    let now = self.clock.now();
-                    if let Some(us) = error.call_us {
-                        self.recorder.record_connect_call(now, us);
-                    }
-                    tries -= 1;
-                    if tries > 0 && error.call == Call::Bind && error.errno == EADDRINUSE {
-                        self.recorder.add_ring_skips(1);
-                        continue;
-                    }
-                    let SocketError { call, errno, port_bound, .. } = error;
-                    let failure = Failure { port_bound, ..Failure::new(call, Cause::Errno(errno)) };
-                    self.open_failed(slot, failure, now);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn open_failed(&mut self, slot: u32, failure: Failure, now: Stamp) {
-        self.recorder.record_connect_failed();
-        let after = self.slots[slot as usize].user.on_open_failed(failure, now, &self.rules);
-        self.carry_out(slot, after, now, false);
-    }
-
-    /// connect(2) goes on by itself. On loopback the connection already stands and the first write passes, so
-    /// nothing waits for writability; elsewhere the write would block, and the event comes later.
-    fn on_connecting(&mut self, slot: u32, mut stream: TcpStream, local: Local, returned: Stamp) {
-        let s = &mut self.slots[slot as usize];
-        s.generation = s.generation.wrapping_add(1);
-        s.local = local;
-        let registered =
-            self.poll.registry().register(&mut stream, token(slot, s.generation), Interest::READABLE | Interest::WRITABLE);
-        s.user.on_connecting();
-        s.stream = Some(stream);
-        if let Err(error) = registered {
-            self.fail(slot, Call::Socket, &error);
-            return;
-        }
-        if self.is_self_connected(slot) {
-            let after = self.slots[slot as usize].user.on_self_connect(returned, &self.rules);
-            self.carry_out(slot, after, returned, false);
-            return;
-        }
-        self.write_first(slot, returned);
-    }
-
-    fn is_self_connected(&self, slot: u32) -> bool {
-        self.self_connect_possible && self.slots[slot as usize].stream.as_ref().is_some_and(socket::is_self_connected)
-    }
-
-    fn write_first(&mut self, slot: u32, stood_at: Stamp) {
-        let s = &mut self.slots[slot as usize];
-        let Some(stream) = s.stream.as_mut() else { return };
-        let request = &self.requests[s.endpoint.0 as usize];
-        match stream.write(request) {
-            Ok(n) => {
-                self.connected(slot, stood_at);
-                self.wrote(slot, n);
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => {
-                let refused = matches!(e.raw_os_error(), Some(ECONNREFUSED | ETIMEDOUT | 101 | 113));
-                if !refused {
-                    self.connected(slot, stood_at);
-                }
-                self.fail(slot, if refused { Call::Connect } else { Call::Write }, &e);
-            }
-        }
-    }
-
-    fn connected(&mut self, slot: u32, at: Stamp) {
-        let s = &mut self.slots[slot as usize];
-        s.user.on_connected(at);
-        s.counted = true;
-        self.opened = true;
-        let began = s.user.began_at();
-        self.recorder.record_setup(at.micros_since(began));
-        let now = self.shared.connected.fetch_add(1, Ordering::Relaxed) + 1;
-        self.shared.connected_peak.fetch_max(now, Ordering::Relaxed);
-    }
-
-    fn write(&mut self, slot: u32) {
-        let s = &mut self.slots[slot as usize];
-        let Some(stream) = s.stream.as_mut() else { return };
-        let request = &self.requests[s.endpoint.0 as usize];
-        match stream.write(&request[s.written..]) {
-            Ok(n) => self.wrote(slot, n),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => self.fail(slot, Call::Write, &e),
-        }
-    }
-
-    fn wrote(&mut self, slot: u32, n: usize) {
-        let s = &mut self.slots[slot as usize];
-        s.written += n;
-        let all = s.written == self.requests[s.endpoint.0 as usize].len();
-        s.user.on_written(n, all, self.clock.now());
-        if !all && n > 0 {
-            self.write(slot);
-        }
-    }
-
-    /// A system call on the user's socket failed.
-    fn fail(&mut self, slot: u32, call: Call, error: &io::Error) {
-        let now = self.clock.now();
-        let errno = error.raw_os_error().unwrap_or(0);
-        let s = &mut self.slots[slot as usize];
-        let bound = s.stream.as_ref().and_then(|st| st.local_addr().ok()).is_some_and(|a| a.port() != 0);
-        let after = s.user.on_error(call, errno, bound, now, &self.rules);
-        self.carry_out(slot, after, now, false);
-    }
-
-    fn on_event(&mut self, event: &Event) {
-        if event.token() == TIMER {
-            return;
-        }
-        let slot = (event.token().0 & 0xFFFF_FFFF) as u32;
-        let generation = (event.token().0 >> 32) as u32;
-        let s = &mut self.slots[slot as usize];
-        if s.generation != generation || s.stream.is_none() {
-            return;
-        }
-        if s.user.is_connecting() {
-            self.on_connect_event(slot, event);
-        } else if event.is_writable() && s.user.is_sending() {
-            self.write(slot);
-        }
-        let s = &self.slots[slot as usize];
-        if s.generation == generation && s.stream.is_some() && (event.is_readable() || event.is_read_closed() || event.is_error()) {
-            self.read(slot, event.is_read_closed());
-        }
-    }
-
-    fn on_connect_event(&mut self, slot: u32, event: &Event) {
-        if !(event.is_writable() || event.is_error() || event.is_read_closed()) {
-            return;
-        }
-        match self.slots[slot as usize].stream.as_ref().and_then(socket::take_error) {
-            Some(errno) => self.fail(slot, Call::Connect, &io::Error::from_raw_os_error(errno)),
-            None => {
-                if self.is_self_connected(slot) {
-                    let now = self.clock.now();
-                    let after = self.slots[slot as usize].user.on_self_connect(now, &self.rules);
-                    self.carry_out(slot, after, now, false);
-                    return;
-                }
-                let now = self.clock.now();
-                self.connected(slot, now);
-                self.write(slot);
-            }
-        }
-    }
-
-    /// Reads until a short read (a stream may stop there), on to end of file when the peer's FIN is already known:
-    /// data and FIN can share one edge.
-    fn read(&mut self, slot: u32, read_closed: bool) {
-        let generation = self.slots[slot as usize].generation;
-        for _ in 0..READS_PER_TURN {
-            let s = &mut self.slots[slot as usize];
-            let Some(stream) = s.stream.as_mut() else { return };
-            match stream.read(&mut self.buffer) {
-                Ok(0) => {
-                    let now = self.clock.now();
-                    let after = s.user.on_eof(now, &self.rules);
-                    self.carry_out(slot, after, now, false);
-                    return;
-                }
-                Ok(n) => {
-                    let now = self.clock.now();
-                    let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules);
-                    // With a FIN already in the socket the next request must not go out on this connection.
-                    self.carry_out(slot, after, now, !read_closed);
-                    let s = &self.slots[slot as usize];
-                    if s.generation != generation || s.stream.is_none() || (n < self.buffer.len() && !read_closed) {
-                        return;
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    self.fail(slot, Call::Read, &e);
-                    return;
-                }
-            }
-        }
-        self.unread.push((slot, generation));
-    }
-
-    /// The edge will not come again for bytes that the budget left behind.
-    fn read_on(&mut self) {
-        for (slot, generation) in std::mem::take(&mut self.unread) {
-            if self.slots[slot as usize].generation == generation {
-                self.read(slot, false);
-            }
-        }
-    }
-
-    /// Does what the machine said: records the sample, closes, and lets the user go on, `at_once` if it may begin
-    /// on the connection that is being read.
-    fn carry_out(&mut self, slot: u32, after: After, now: Stamp, at_once: bool) {
-        if after.announced_close {
-            self.recorder.record_announced_close();
-        }
-        let mut local_failure = false;
-        if let Some(sample) = &after.sample {
-            self.in_flight -= 1;
-            self.recorder.record(sample);
-            local_failure = matches!(sample.outcome, Outcome::Local(_));
-            self.remember(&sample.outcome);
-        }
-        let unconnected = !self.slots[slot as usize].user.is_connected() && !self.slots[slot as usize].user.is_connecting();
-        if let Some(by) = after.close {
-            self.recorder.record_close(by);
-            self.drop_socket(slot);
-        } else if unconnected && after.sample.is_some() {
-            self.drop_socket(slot);
-        }
-        let Some(free_at) = after.free_at else { return };
-        if local_failure {
-            self.slots[slot as usize].paused = true;
-            self.shared.paused.fetch_add(1, Ordering::Relaxed);
-        }
-        if free_at > now {
-            self.sleepers.push(Reverse((free_at, slot)));
-        } else if self.pacer.is_some() {
-            self.set_free(slot, now);
-        } else if at_once && now < self.end {
-            self.begin(slot, None);
-        } else {
-            self.ready.push(slot);
-        }
-    }
-
-    fn remember(&mut self, outcome: &Outcome) {
-        if self.opened {
-            return;
-        }
-        let (Outcome::Failed(failure) | Outcome::Local(failure)) = *outcome else { return };
-        self.alike = match self.alike {
-            Alike::Nothing => Alike::All(failure),
-            Alike::All(f) if f == failure => Alike::All(f),
-            _ => Alike::Mixed,
-        };
-    }
-
-    fn drop_socket(&mut self, slot: u32) {
-        let s = &mut self.slots[slot as usize];
-        if s.stream.take().is_none() {
-            return;
-        }
-        // Dropping the socket closes it, which takes it out of the poll; a late event is told by its generation.
-        s.generation = s.generation.wrapping_add(1);
-        let local = std::mem::take(&mut s.local);
-        if std::mem::replace(&mut s.counted, false) {
-            self.shared.connected.fetch_sub(1, Ordering::Relaxed);
-        } else {
-            self.recorder.record_connect_failed();
-        }
-        self.sources.release(local);
-    }
-
-    fn unpause(&mut self, slot: u32) {
-        if std::mem::replace(&mut self.slots[slot as usize].paused, false) {
-            self.shared.paused.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 
     /// Keeps one heap entry a user at most: an entry that fires early looks up the user's real deadline.

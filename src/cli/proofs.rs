@@ -1,0 +1,56 @@
+//! The latest rehearsal of this host, kept for later findings: `$XDG_STATE_HOME/sockbench/rehearsal.json`, by
+//! default below `~/.local/state`. A run outside finds there what a remedy was measured to do on this kernel.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::model::finding::Finding;
+use crate::model::rehearsal::Rehearsal;
+use crate::model::result::RunResult;
+use crate::sys::host;
+
+/// Keeps `rehearsal` as the latest. Errors: no home directory, or it cannot be written.
+pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<()> {
+    let file = place().ok_or_else(|| io::Error::other("neither XDG_STATE_HOME nor HOME is set"))?;
+    if let Some(dir) = file.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    // A rehearsal of one remedy adds to what was proven before; it does not replace the rest.
+    let mut all = rehearsal.clone();
+    if let Some(before) = latest().filter(|b| b.kernel == all.kernel) {
+        let known: Vec<String> = all.rows.iter().map(|r| r.remedy.clone()).collect();
+        all.rows.extend(before.rows.into_iter().filter(|r| !known.contains(&r.remedy)));
+    }
+    std::fs::write(file, serde_json::to_vec(&all)?)
+}
+
+/// Fills `proven` of the remedies that the latest rehearsal on this kernel measured.
+pub(crate) fn attach(result: &mut RunResult) {
+    if let (Some(latest), Ok(kernel)) = (latest(), host::read_kernel_release())
+        && latest.kernel == kernel
+    {
+        prove(&mut result.findings, &latest);
+    }
+    if result.findings.iter().flat_map(|f| &f.remedies).any(|r| r.proven.is_none()) {
+        result.explain_null("findings[].remedies[].proven", "not rehearsed on this host and kernel: sockbench rehearse");
+    }
+}
+
+fn prove(findings: &mut [Finding], latest: &Rehearsal) {
+    for remedy in findings.iter_mut().flat_map(|f| &mut f.remedies) {
+        let row = latest.rows.iter().find(|r| Some(&r.remedy) == remedy.name.as_ref());
+        if let Some(proof) = row.and_then(|r| r.proof(&latest.kernel, &latest.started_at)) {
+            remedy.proven = Some(proof);
+        }
+    }
+}
+
+fn latest() -> Option<Rehearsal> {
+    serde_json::from_slice(&std::fs::read(place()?).ok()?).ok()
+}
+
+fn place() -> Option<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let home = || std::env::var_os("HOME").filter(|v| !v.is_empty()).map(|h| PathBuf::from(h).join(".local/state"));
+    Some(state.or_else(home)?.join("sockbench/rehearsal.json"))
+}

@@ -1,0 +1,274 @@
+//! The P/T law: how many connections a second a pool of source ports can carry, when it runs out and when the
+//! failures come back. Arithmetic only; the hold time T for a destination comes from the measured truth table.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::model::forecast::{Assumed, FORECAST_SCHEMA, Forecast};
+use crate::model::plan::{Closer, PortMode};
+
+/// Linux keeps a closed connection's port this long (TCP_TIMEWAIT_LEN; no setting changes it).
+pub const LINUX_HOLD_S: f64 = 60.0;
+/// tcp_tw_reuse_delay's default, and the fixed value of kernels before 6.14.
+pub const REUSE_DELAY_DEFAULT_MS: u32 = 1000;
+/// Pieces of constant rate that a playback follows one by one; a real one takes a handful per hold time. Beyond them
+/// the counts go on at their mean.
+const PIECES_MAX: usize = 4096;
+/// Rates beyond it are taken for it: no machine opens that many connections a second.
+const RATE_MAX: f64 = 1e12;
+/// Echoes named in a forecast.
+const ECHOES_MAX: usize = 100;
+
+/// Source ports towards one destination, and how long each stays held after its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// P: source ports
+    pub pool: u32,
+    /// T: zero when a port is free at once
+    pub hold: Duration,
+}
+
+impl Budget {
+    /// A budget; `hold_s` below zero or not finite counts as zero.
+    pub fn new(pool: u32, hold_s: f64) -> Self {
+        Self { pool, hold: Duration::try_from_secs_f64(hold_s).unwrap_or(Duration::ZERO) }
+    }
+
+    /// P/T, connections a second that can be sustained; infinite when nothing is held.
+    pub fn ceiling_cps(&self) -> f64 {
+        let hold = self.hold.as_secs_f64();
+        if hold > 0.0 { f64::from(self.pool) / hold } else { f64::INFINITY }
+    }
+
+    /// (P/2)/T: above it more than half of the pool is held, and the kernel's port search becomes dear.
+    pub fn search_cps(&self) -> f64 {
+        self.ceiling_cps() / 2.0
+    }
+
+    /// Ports that stand held at a steady `rate`: r T, not capped by the pool.
+    pub fn held_at(&self, rate: f64) -> f64 {
+        rate * self.hold.as_secs_f64()
+    }
+
+    /// P/r seconds from an empty pool, where the rate exceeds the ceiling.
+    pub fn exhausted_at(&self, rate: f64) -> Option<f64> {
+        (rate.is_finite() && rate > self.ceiling_cps()).then(|| f64::from(self.pool) / rate)
+    }
+
+    /// T - P/r seconds in which nothing succeeds, where the rate exceeds the ceiling.
+    pub fn dead_for(&self, rate: f64) -> Option<f64> {
+        self.exhausted_at(rate).map(|t| self.hold.as_secs_f64() - t)
+    }
+
+    /// What `rate` comes to over `duration`, played back exactly from an empty pool: each connection holds its port
+    /// for T, a call without a free port fails. While nothing succeeds calls fail at `fail_rate`; after the first
+    /// recovery `recovered_rate` is asked for. Either is the asked rate when not given.
+    pub fn forecast(&self, rate: f64, duration: Duration, fail_rate: Option<f64>, recovered_rate: Option<f64>) -> Forecast {
+        let sane = |r: f64| if r > 0.0 { r.min(RATE_MAX) } else { 0.0 };
+        let rate = sane(rate);
+        let assumed =
+            Assumed { fail_rate_cps: fail_rate.map_or(rate, sane), recovered_rate_cps: recovered_rate.map_or(rate, sane) };
+        let (hold_s, duration_s) = (self.hold.as_secs_f64(), duration.as_secs_f64());
+        let counted = Playback::run(self, rate, assumed, duration_s);
+        let horizon = duration_s.max(hold_s) + hold_s;
+        let again = Playback::run(self, rate, Assumed { recovered_rate_cps: rate, ..assumed }, horizon);
+        let recovered = Playback::run(self, rate, assumed, horizon);
+        let echoes = |p: &Playback| p.began.iter().skip(1).copied().take(ECHOES_MAX).collect();
+        let exhausted_at_s = self.exhausted_at(rate);
+        let finite = |cps: f64| cps.is_finite().then_some(cps);
+        Forecast {
+            schema: FORECAST_SCHEMA.into(),
+            rate_cps: rate,
+            pool: self.pool,
+            hold_s,
+            duration_s,
+            ceiling_cps: finite(self.ceiling_cps()),
+            search_cps: finite(self.search_cps()),
+            peak_share: if self.pool == 0 { 1.0 } else { self.held_at(rate) / f64::from(self.pool) },
+            exhausted_at_s,
+            dead_s: self.dead_for(rate),
+            echo_s: echoes(&again),
+            echo_recovered_s: echoes(&recovered),
+            failures: counted.failures.round() as u64,
+            successes: counted.successes.round() as u64,
+            assumed,
+        }
+    }
+}
+
+/// T solved backwards: the pool ran out after P/r, and the dead time is the failures over their rate.
+pub fn solve_hold_s(pool: u32, rate: f64, failures: f64, fail_rate: f64) -> Option<f64> {
+    (rate > 0.0 && fail_rate > 0.0).then(|| f64::from(pool) / rate + failures / fail_rate)
+}
+
+/// Why a hold time does not fit what was counted over `duration`, or none when its failures are within `within` (a
+/// share) of the `failures` that were counted.
+pub fn hold_rejected(
+    budget: Budget,
+    rate: f64,
+    fail_rate: f64,
+    duration: Duration,
+    failures: f64,
+    within: f64,
+) -> Option<String> {
+    let f = budget.forecast(rate, duration, Some(fail_rate), None);
+    let hold = f.hold_s;
+    if f.failures == 0 {
+        return Some(match f.ceiling_cps {
+            Some(ceiling) if ceiling >= rate => format!("T = {hold:.0} s sustains {ceiling:.1}/s: {rate:.1}/s would never fail"),
+            _ => format!("T = {hold:.0} s: nothing would fail within {:.0} s", f.duration_s),
+        });
+    }
+    let off = (f.failures as f64 - failures).abs();
+    (off > within * failures).then(|| format!("T = {hold:.0} s would make {} failures, not {failures:.0}", f.failures))
+}
+
+/// Seconds until the pool is used up, with `used` ports held now and nothing given back before; none when the rate
+/// stays below the ceiling.
+pub fn seconds_to_exhaustion(pool: u32, used: u32, rate_cps: f64, hold: Duration) -> Option<f64> {
+    Budget { pool, hold }.exhausted_at(rate_cps)?;
+    Some(f64::from(pool.saturating_sub(used)) / rate_cps)
+}
+
+/// One piece of the playback in which everything flows at a constant rate.
+struct Piece {
+    end: f64,
+    success_rate: f64,
+}
+
+/// The pool as a fluid: exact, because demand and releases are constant in pieces.
+#[derive(Default)]
+struct Playback {
+    successes: f64,
+    failures: f64,
+    /// when a time with failures began
+    began: Vec<f64>,
+}
+
+impl Playback {
+    fn run(budget: &Budget, rate: f64, assumed: Assumed, until: f64) -> Self {
+        let (pool, hold) = (f64::from(budget.pool), budget.hold.as_secs_f64());
+        let mut out = Self::default();
+        if budget.exhausted_at(rate).is_none() {
+            out.successes = rate * until;
+            return out;
+        }
+        let mut pieces: Vec<Piece> = Vec::new();
+        let (mut now, mut held, mut released, mut failing) = (0.0_f64, 0.0_f64, 0_usize, false);
+        while now < until && pieces.len() < PIECES_MAX {
+            let demand = if now < hold { rate } else { assumed.recovered_rate_cps };
+            // Releases now are the successes of one hold ago.
+            while released < pieces.len() && pieces[released].end + hold <= now {
+                released += 1;
+            }
+            let release = if now < hold { 0.0 } else { pieces.get(released).map_or(0.0, |p| p.success_rate) };
+            let full = held >= pool;
+            let success = if full { demand.min(release) } else { demand };
+            let mut next = until;
+            if now < hold {
+                next = next.min(hold);
+            } else if let Some(p) = pieces.get(released) {
+                next = next.min(p.end + hold);
+            }
+            let net = success - release;
+            let mut fills = false;
+            if !full && net > 0.0 {
+                let at = now + (pool - held) / net;
+                if at <= next {
+                    (next, fills) = (at, true);
+                }
+            }
+            let fails = full && success < demand;
+            if fails && !failing {
+                out.began.push(now);
+            }
+            failing = fails;
+            let span = next - now;
+            out.successes += success * span;
+            if fails {
+                out.failures += assumed.fail_rate_cps * (demand - success) / demand * span;
+            }
+            held = if fills { pool } else { (held + net * span).clamp(0.0, pool) };
+            // A piece shorter than the clock's own resolution would never end.
+            now = if next > now { next } else { now + hold * 1e-12 };
+            pieces.push(Piece { end: now, success_rate: success });
+        }
+        if now > 0.0 && now < until {
+            out.successes *= until / now;
+            out.failures *= until / now;
+        }
+        out
+    }
+}
+
+/// What decides how long a port stays held towards one destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldFacts {
+    /// where to
+    pub destination: IpAddr,
+    /// net.ipv4.tcp_tw_reuse; none when not readable
+    pub tcp_tw_reuse: Option<u32>,
+    /// net.ipv4.tcp_tw_reuse_delay; none before 6.14: 1 s
+    pub tcp_tw_reuse_delay_ms: Option<u32>,
+    /// net.ipv4.tcp_timestamps; none when not readable
+    pub tcp_timestamps: Option<u32>,
+    /// who picks the port
+    pub port_mode: PortMode,
+    /// SO_REUSEADDR on every socket from the first
+    pub reuse_addr: bool,
+    /// who ends the connection
+    pub closer: Closer,
+}
+
+/// How long, and by which rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hold {
+    /// zero: the port is free at once
+    pub seconds: f64,
+    /// the rule, for the reader
+    pub why: String,
+}
+
+/// T for this destination and these sockets; none when a setting that decides it could not be read.
+pub fn hold_for(facts: &HoldFacts) -> Option<Hold> {
+    let hold = |seconds: f64, why: &str| Some(Hold { seconds, why: why.to_owned() });
+    match facts.closer {
+        Closer::Server => return hold(0.0, "the target closes first and keeps the TIME_WAIT"),
+        Closer::Reset => return hold(0.0, "connections are reset: no TIME_WAIT at all"),
+        Closer::Client => {}
+    }
+    match facts.port_mode {
+        PortMode::Bind => hold(LINUX_HOLD_S, "bind(ip,0) never takes a port in TIME_WAIT: tcp_tw_reuse does not help it"),
+        PortMode::Ring if !facts.reuse_addr => {
+            hold(LINUX_HOLD_S, "an explicit bind without SO_REUSEADDR waits for TIME_WAIT to end")
+        }
+        PortMode::Ring => match facts.tcp_timestamps? {
+            0 => hold(LINUX_HOLD_S, "SO_REUSEADDR passes bind(), but without tcp_timestamps connect() refuses the old pair"),
+            _ => hold(0.0, "own port ring with SO_REUSEADDR: a port in TIME_WAIT is taken again at once"),
+        },
+        PortMode::Auto | PortMode::NoPort | PortMode::Range => at_connect(facts),
+    }
+}
+
+/// The kernel picks the port in connect(): the only case in which tcp_tw_reuse counts.
+fn at_connect(facts: &HoldFacts) -> Option<Hold> {
+    let full = |why: String| Some(Hold { seconds: LINUX_HOLD_S, why });
+    let reuse = facts.tcp_tw_reuse?;
+    let loopback = facts.destination.to_canonical().is_loopback();
+    match reuse {
+        0 => return full("tcp_tw_reuse=0: TIME_WAIT lasts its full 60 s".into()),
+        2 if !loopback => return full("tcp_tw_reuse=2 helps 127.0.0.0/8 and ::1 only: TIME_WAIT lasts 60 s here".into()),
+        _ => {}
+    }
+    if facts.tcp_timestamps? == 0 {
+        return full(format!("tcp_tw_reuse={reuse} needs tcp_timestamps=1, which is off: TIME_WAIT lasts its full 60 s"));
+    }
+    let delay = facts.tcp_tw_reuse_delay_ms.unwrap_or(REUSE_DELAY_DEFAULT_MS);
+    let seconds = f64::from(delay) / 1000.0;
+    let here = if reuse == 2 { ", loopback" } else { "" };
+    Some(Hold { seconds, why: format!("tcp_tw_reuse={reuse}{here}: a port in TIME_WAIT is taken again after {seconds} s") })
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// The experiment's pool and hold time.
+fn windows() -> Budget {
+    Budget::new(16384, 120.0)
+}
+
+fn close(a: f64, b: f64, within: f64) {
+    assert!((a - b).abs() <= within, "{a} is not {b} within {within}");
+}
+
+#[test]
+fn the_experiment_is_reproduced() {
+    let b = windows();
+    close(b.ceiling_cps(), 136.5, 0.05);
+    let f = b.forecast(170.0, Duration::from_mins(3), Some(300.0), Some(120.0));
+    close(f.exhausted_at_s.unwrap(), 96.4, 0.05);
+    close(f.dead_s.unwrap(), 23.6, 0.05);
+    assert_eq!(f.failures, 7087);
+    assert_eq!(f.successes, 23584);
+    close(f.echo_s[0], 216.4, 0.05);
+    assert_eq!(f.echo_recovered_s, Vec::<f64>::new(), "120/s stays inside the pool");
+    let plain = b.forecast(170.0, Duration::from_mins(3), None, None);
+    assert_eq!(plain.successes, 26584);
+    assert_eq!(plain.echo_s, plain.echo_recovered_s);
+}
+
+#[test]
+fn fifty_users_stood_at_ninety_percent() {
+    let b = windows();
+    assert_eq!(b.held_at(122.6).round() as u32, 14712);
+    let f = b.forecast(122.6, Duration::from_mins(3), None, None);
+    close(f.peak_share, 0.90, 0.005);
+    assert!(!f.exceeds_ceiling() && f.echo_s.is_empty());
+    assert_eq!((f.failures, f.successes), (0, 22068));
+}
+
+#[test]
+fn no_other_hold_time_fits_the_experiment() {
+    let (measured, three_minutes) = (7046.0, Duration::from_mins(3));
+    let off = |hold: f64| {
+        let f = Budget::new(16384, hold).forecast(170.0, three_minutes, Some(300.0), Some(120.0));
+        (f.failures as f64 - measured).abs() / measured
+    };
+    assert!(off(120.0) < 0.01);
+    for hold in [30.0, 60.0, 240.0] {
+        assert!(off(hold) > 0.5, "T = {hold} must not fit");
+    }
+    for hold in [30.0, 60.0, 240.0] {
+        assert!(hold_rejected(Budget::new(16384, hold), 170.0, 300.0, three_minutes, measured, 0.05).is_some());
+    }
+    assert_eq!(hold_rejected(windows(), 170.0, 300.0, three_minutes, measured, 0.05), None);
+    let solved = solve_hold_s(16384, 170.0, measured, 300.0).unwrap();
+    assert!((119.8..=120.0).contains(&solved), "{solved}");
+    assert_eq!(format!("{solved:.1}"), "119.9");
+}
+
+#[test]
+fn a_playback_longer_than_its_pieces_still_counts_to_the_end() {
+    let f = Budget::new(1000, 0.1).forecast(20_000.0, Duration::from_hours(1), None, None);
+    close(f.successes as f64, 36e6, 36e4);
+    close(f.failures as f64, 36e6, 36e4);
+}
+
+#[test]
+fn seconds_until_the_pool_is_used_up() {
+    let minute = Duration::from_mins(1);
+    assert_eq!(seconds_to_exhaustion(28232, 0, 470.0, minute), None, "below the ceiling");
+    close(seconds_to_exhaustion(28232, 14116, 1000.0, minute).unwrap(), 14.1, 0.05);
+    assert_eq!(seconds_to_exhaustion(100, 200, 50.0, minute), Some(0.0));
+    assert_eq!(seconds_to_exhaustion(100, 0, 50.0, Duration::ZERO), None, "nothing is held");
+}
+
+fn facts() -> HoldFacts {
+    HoldFacts {
+        destination: [10, 0, 0, 1].into(),
+        tcp_tw_reuse: Some(2),
+        tcp_tw_reuse_delay_ms: Some(1000),
+        tcp_timestamps: Some(1),
+        port_mode: PortMode::Auto,
+        reuse_addr: false,
+        closer: Closer::Client,
+    }
+}
+
+fn seconds(f: HoldFacts) -> Option<f64> {
+    hold_for(&f).map(|h| h.seconds)
+}
+
+/// ports.md section 2, row by row.
+#[test]
+fn the_truth_table_gives_the_hold_time() {
+    let local = [127, 0, 0, 9].into();
+    let far = facts().destination;
+    let kernel_picks = [PortMode::Auto, PortMode::NoPort, PortMode::Range];
+    for reuse in 0..=2 {
+        for (closer, hold) in [(Closer::Server, 0.0), (Closer::Reset, 0.0)] {
+            assert_eq!(seconds(HoldFacts { closer, tcp_tw_reuse: Some(reuse), ..facts() }), Some(hold));
+        }
+        for destination in [local, far] {
+            let base = HoldFacts { destination, tcp_tw_reuse: Some(reuse), ..facts() };
+            for reuse_addr in [false, true] {
+                assert_eq!(seconds(HoldFacts { port_mode: PortMode::Bind, reuse_addr, ..base }), Some(60.0));
+            }
+            assert_eq!(seconds(HoldFacts { port_mode: PortMode::Ring, ..base }), Some(60.0));
+            assert_eq!(seconds(HoldFacts { port_mode: PortMode::Ring, reuse_addr: true, ..base }), Some(0.0));
+            let helped = reuse == 1 || (reuse == 2 && destination == local);
+            for port_mode in kernel_picks {
+                assert_eq!(
+                    seconds(HoldFacts { port_mode, ..base }),
+                    Some(if helped { 1.0 } else { 60.0 }),
+                    "{port_mode:?} {base:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_settings_beside_the_table_count() {
+    let v6 = HoldFacts { destination: "::1".parse().unwrap(), ..facts() };
+    assert_eq!(seconds(v6), Some(1.0));
+    assert_eq!(seconds(HoldFacts { destination: "::ffff:127.0.0.1".parse().unwrap(), ..facts() }), Some(1.0));
+    assert_eq!(seconds(HoldFacts { tcp_tw_reuse_delay_ms: Some(250), ..v6 }), Some(0.25));
+    assert_eq!(seconds(HoldFacts { tcp_tw_reuse_delay_ms: None, ..v6 }), Some(1.0), "fixed before 6.14");
+    assert_eq!(seconds(HoldFacts { tcp_timestamps: Some(0), ..v6 }), Some(60.0));
+    assert_eq!(seconds(HoldFacts { tcp_timestamps: None, ..v6 }), None);
+    assert_eq!(seconds(HoldFacts { tcp_tw_reuse: None, ..v6 }), None);
+    let ring = HoldFacts { port_mode: PortMode::Ring, reuse_addr: true, tcp_timestamps: Some(0), ..facts() };
+    assert_eq!(seconds(ring), Some(60.0), "bind passes, connect gives 99");
+}
+
+proptest! {
+    /// Plain playback against the law itself: per period of T exactly P successes, at P/r + kT failures begin.
+    #[test]
+    fn playback_keeps_the_law(pool in 1_u32..60_000, hold in 0.5_f64..240.0, over in 1.05_f64..20.0, periods in 1_u32..6) {
+        let b = Budget::new(pool, hold);
+        let (hold, rate) = (b.hold.as_secs_f64(), b.ceiling_cps() * over);
+        let f = b.forecast(rate, b.hold * periods, None, None);
+        let held = f64::from(pool) * f64::from(periods);
+        prop_assert!((f.successes as f64 - held).abs() <= 1.0 + held * 1e-6, "{} of {held}", f.successes);
+        prop_assert!((f.failures as f64 - (rate * hold * f64::from(periods) - held)).abs() <= 2.0 + held * 1e-5);
+        for (k, at) in f.echo_s.iter().enumerate() {
+            let want = f64::from(pool) / rate + hold * (k + 1) as f64;
+            prop_assert!((at - want).abs() < 1e-3 * hold, "echo {k}: {at}, not {want}");
+        }
+        prop_assert!(!f.echo_s.is_empty());
+    }
+
+    #[test]
+    fn no_input_panics_and_nothing_succeeds_beyond_the_pool(
+        pool in any::<u32>(), hold in any::<f64>(), rate in any::<f64>(), d in 0.0_f64..1e5, fail in any::<f64>(), rec in any::<f64>()
+    ) {
+        let f = Budget::new(pool, hold).forecast(rate, Duration::from_secs_f64(d), Some(fail), Some(rec));
+        prop_assert!(f.echo_s.len() <= ECHOES_MAX);
+        prop_assert!(f.exhausted_at_s.is_none_or(|t| t <= f.hold_s));
+    }
+}

@@ -1,0 +1,202 @@
+//! Transcripts of one user, state by state.
+
+use super::*;
+use crate::model::outcome::{EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+fn at(ms: u64) -> Stamp {
+    Stamp::from_millis(ms)
+}
+
+fn rules(keepalive: bool, closer: Closer) -> Rules {
+    Rules { keepalive, closer, ..Rules::keep_alive() }
+}
+
+/// A user whose first request is out, on a fresh connection.
+fn waiting(rules: &Rules) -> User {
+    let mut u = User::new(7, rules);
+    assert_eq!(u.begin(EndpointId(0), None, at(0), rules), Begin::Connect);
+    u.on_connecting();
+    u.on_connected(at(1));
+    u.on_written(30, true, at(1));
+    u
+}
+
+fn outcome(after: &After) -> Outcome {
+    after.sample.expect("a sample ended").outcome
+}
+
+fn failure(after: &After) -> Failure {
+    match outcome(after) {
+        Outcome::Failed(f) | Outcome::Local(f) => f,
+        o => panic!("not a failure: {o:?}"),
+    }
+}
+
+#[test]
+fn kept_connection_serves_the_next_request() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    let after = u.on_bytes(OK, at(5), &r);
+    assert_eq!(outcome(&after), Outcome::Answered { status: 200 });
+    assert_eq!((after.close, after.free_at), (None, Some(at(5))));
+    assert_eq!(u.begin(EndpointId(1), None, at(6), &r), Begin::Write);
+}
+
+#[test]
+fn the_client_closes_as_soon_as_it_has_the_last_byte() {
+    let r = rules(false, Closer::Client);
+    let mut u = waiting(&r);
+    assert_eq!(u.on_bytes(OK, at(5), &r).close, Some(ClosedBy::Client));
+    assert_eq!(u.begin(EndpointId(0), None, at(6), &r), Begin::Connect);
+}
+
+#[test]
+fn closer_server_ends_the_sample_at_the_last_byte_and_frees_the_user_at_eof() {
+    let r = rules(false, Closer::Server);
+    let mut u = waiting(&r);
+    let after = u.on_bytes(OK, at(5), &r);
+    assert_eq!(after.sample.map(|s| s.ended), Some(at(5)));
+    assert_eq!((after.close, after.free_at), (None, None));
+    let after = u.on_eof(at(9), &r);
+    assert_eq!((after.sample, after.close, after.free_at), (None, Some(ClosedBy::Server), Some(at(9))));
+}
+
+#[test]
+fn closer_server_does_not_wait_for_ever() {
+    let r = rules(false, Closer::Server);
+    let mut u = waiting(&r);
+    u.on_bytes(OK, at(5), &r);
+    assert_eq!(u.deadline(), at(5).plus(limits::LINGER_TIMEOUT));
+    let after = u.on_deadline(u.deadline(), &r);
+    assert_eq!((after.sample, after.close), (None, Some(ClosedBy::Client)));
+}
+
+#[test]
+fn an_announced_close_is_told_and_obeyed() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    let after = u.on_bytes(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", at(2), &r);
+    assert!(after.announced_close);
+    assert_eq!(after.close, Some(ClosedBy::Client));
+}
+
+#[test]
+fn eof_before_the_answer_is_a_read_failure_and_tells_fresh_from_reused() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    let f = failure(&u.on_eof(at(2), &r));
+    assert_eq!((f.call, f.cause, f.reused), (Call::Read, Cause::Eof, false));
+    let mut u = waiting(&r);
+    u.on_bytes(OK, at(2), &r);
+    u.begin(EndpointId(0), None, at(3), &r);
+    u.on_written(30, true, at(3));
+    let f = failure(&u.on_eof(at(4), &r));
+    assert_eq!((f.cause, f.reused), (Cause::Eof, true));
+}
+
+#[test]
+fn reset_inside_and_outside_a_request() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    let after = u.on_error(Call::Read, ECONNRESET, true, at(2), &r);
+    assert_eq!(failure(&after).errno(), Some(ECONNRESET));
+    assert_eq!(after.close, Some(ClosedBy::Reset));
+    let mut u = waiting(&r);
+    u.on_bytes(OK, at(2), &r);
+    let after = u.on_error(Call::Read, ECONNRESET, true, at(3), &r);
+    assert_eq!((after.sample, after.close), (None, Some(ClosedBy::Reset)), "an idle connection is lost, nothing failed");
+    assert_eq!(u.begin(EndpointId(0), None, at(4), &r), Begin::Connect);
+}
+
+#[test]
+fn eof_inside_an_answer_is_malformed() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    u.on_bytes(&OK[..OK.len() - 1], at(2), &r);
+    assert_eq!(failure(&u.on_eof(at(3), &r)).cause, Cause::Malformed(ProtocolFault::Truncated));
+}
+
+#[test]
+fn timeouts_name_their_phase() {
+    let r = rules(true, Closer::Client);
+    let mut u = User::new(1, &r);
+    u.begin(EndpointId(0), None, at(0), &r);
+    u.on_connecting();
+    assert_eq!(failure(&u.on_deadline(u.deadline(), &r)).cause, Cause::TimedOut(Phase::Connecting));
+    let mut u = waiting(&r);
+    assert_eq!(failure(&u.on_deadline(u.deadline(), &r)).cause, Cause::TimedOut(Phase::Waiting));
+    let mut u = waiting(&r);
+    u.on_bytes(b"HTTP", at(1), &r);
+    assert_eq!(failure(&u.on_deadline(u.deadline(), &r)).cause, Cause::TimedOut(Phase::Receiving));
+}
+
+#[test]
+fn own_failures_pause_and_double_up_to_a_second() {
+    let r = rules(false, Closer::Client);
+    let mut u = User::new(1, &r);
+    let mut now = at(0);
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        u.begin(EndpointId(0), None, now, &r);
+        let after = u.on_open_failed(Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL)), now, &r);
+        assert!(matches!(outcome(&after), Outcome::Local(_)));
+        let free = after.free_at.expect("it goes on");
+        pauses.push(free.since(now).as_millis());
+        now = free;
+    }
+    assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
+}
+
+#[test]
+fn with_think_time_a_failing_user_takes_it_and_no_more() {
+    let think = Think { min: Duration::from_millis(100), max: Duration::from_millis(500) };
+    let r = Rules { think, ..rules(false, Closer::Client) };
+    let mut u = User::new(1, &r);
+    for _ in 0..50 {
+        u.begin(EndpointId(0), None, at(0), &r);
+        let free = u.on_open_failed(Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL)), at(0), &r).free_at;
+        assert!((at(100)..=at(500)).contains(&free.expect("goes on")));
+    }
+}
+
+#[test]
+fn refused_is_the_targets() {
+    let r = rules(true, Closer::Client);
+    let mut u = User::new(1, &r);
+    u.begin(EndpointId(0), None, at(0), &r);
+    u.on_connecting();
+    let after = u.on_error(Call::Connect, ECONNREFUSED, true, at(1), &r);
+    assert!(matches!(outcome(&after), Outcome::Failed(_)));
+    assert_eq!(after.close, None, "a connection that never stood was not closed by anybody");
+}
+
+#[test]
+fn the_end_cuts_what_is_in_flight() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    let after = u.on_end(at(9));
+    assert_eq!((outcome(&after), after.close), (Outcome::Cut, Some(ClosedBy::Client)));
+    assert_eq!(u.on_end(at(9)), After::default());
+}
+
+#[test]
+fn latency_counts_from_the_intended_start() {
+    let r = rules(true, Closer::Client);
+    let mut u = User::new(1, &r);
+    u.begin(EndpointId(0), Some(at(0)), at(40), &r);
+    u.on_connecting();
+    u.on_connected(at(41));
+    u.on_written(1, true, at(41));
+    let s = u.on_bytes(OK, at(50), &r).sample.expect("answered");
+    assert_eq!((s.latency_us(), s.blocked_us()), (50_000, 40_000));
+}
+
+#[test]
+fn surplus_bytes_are_a_fault() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    let mut bytes = OK.to_vec();
+    bytes.push(b'!');
+    assert_eq!(failure(&u.on_bytes(&bytes, at(2), &r)).cause, Cause::Malformed(ProtocolFault::Surplus));
+}

@@ -1,0 +1,81 @@
+//! What follows from an input to a user: its sample recorded, its socket closed, its next request planned.
+
+use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
+
+use super::{Alike, Worker};
+use crate::load::user::After;
+use crate::model::outcome::Outcome;
+use crate::model::time::Stamp;
+
+impl Worker<'_> {
+    /// Does what the machine said: records the sample, closes, and lets the user go on, `at_once` if it may begin
+    /// on the connection that is being read.
+    pub(super) fn carry_out(&mut self, slot: u32, after: After, now: Stamp, at_once: bool) {
+        if after.announced_close {
+            self.recorder.record_announced_close();
+        }
+        let mut local_failure = false;
+        if let Some(sample) = &after.sample {
+            self.in_flight -= 1;
+            self.recorder.record(sample);
+            local_failure = matches!(sample.outcome, Outcome::Local(_));
+            self.remember(&sample.outcome);
+        }
+        let unconnected = !self.slots[slot as usize].user.is_connected() && !self.slots[slot as usize].user.is_connecting();
+        if let Some(by) = after.close {
+            self.recorder.record_close(by);
+            self.drop_socket(slot);
+        } else if unconnected && after.sample.is_some() {
+            self.drop_socket(slot);
+        }
+        let Some(free_at) = after.free_at else { return };
+        if local_failure {
+            self.slots[slot as usize].paused = true;
+            self.shared.paused.fetch_add(1, Ordering::Relaxed);
+        }
+        if free_at > now {
+            self.sleepers.push(Reverse((free_at, slot)));
+        } else if self.pacer.is_some() {
+            self.set_free(slot, now);
+        } else if at_once && now < self.end {
+            self.begin(slot, None);
+        } else {
+            self.ready.push(slot);
+        }
+    }
+
+    pub(super) fn remember(&mut self, outcome: &Outcome) {
+        if self.opened {
+            return;
+        }
+        let (Outcome::Failed(failure) | Outcome::Local(failure)) = *outcome else { return };
+        self.alike = match self.alike {
+            Alike::Nothing => Alike::All(failure),
+            Alike::All(f) if f == failure => Alike::All(f),
+            _ => Alike::Mixed,
+        };
+    }
+
+    pub(super) fn drop_socket(&mut self, slot: u32) {
+        let s = &mut self.slots[slot as usize];
+        if s.stream.take().is_none() {
+            return;
+        }
+        // Dropping the socket closes it, which takes it out of the poll; a late event is told by its generation.
+        s.generation = s.generation.wrapping_add(1);
+        let local = std::mem::take(&mut s.local);
+        if std::mem::replace(&mut s.counted, false) {
+            self.shared.connected.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.recorder.record_connect_failed();
+        }
+        self.sources.release(local);
+    }
+
+    pub(super) fn unpause(&mut self, slot: u32) {
+        if std::mem::replace(&mut self.slots[slot as usize].paused, false) {
+            self.shared.paused.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What the workers of a run share, and what they tell it.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+
+use crate::model::outcome::Failure;
+use crate::model::time::Stamp;
+use crate::stats::interval::Interval;
+use crate::stats::totals::WorkerTotals;
+
+/// What the workers of a run share: a few counters, no locks.
+#[derive(Debug)]
+pub(in crate::load) struct Shared {
+    /// end now
+    pub(in crate::load) stop: AtomicBool,
+    /// attempts left of `--requests`; meaningless without it
+    pub(in crate::load) tickets: AtomicI64,
+    /// users that hold a connection
+    pub(in crate::load) connected: AtomicU32,
+    /// the most there were at once
+    pub(in crate::load) connected_peak: AtomicU32,
+    /// users that were started
+    pub(in crate::load) started: AtomicU32,
+    /// users that wait after a failure of our own machine
+    pub(in crate::load) paused: AtomicU32,
+}
+
+impl Shared {
+    pub(in crate::load) fn new(requests: u64) -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            tickets: AtomicI64::new(i64::try_from(requests).unwrap_or(i64::MAX)),
+            connected: AtomicU32::new(0),
+            connected_peak: AtomicU32::new(0),
+            started: AtomicU32::new(0),
+            paused: AtomicU32::new(0),
+        }
+    }
+}
+
+/// What a worker tells the run.
+#[derive(Debug)]
+pub(in crate::load) enum Report {
+    /// a whole second is over
+    Second(Box<Interval>),
+    /// a second passed in which no connection had ever stood and all attempts had failed alike
+    Refused(Failure),
+    /// the worker is done
+    Done { totals: Box<WorkerTotals>, ended: Stamp, alike: Option<Failure>, opened: bool },
+}

@@ -1,0 +1,235 @@
+//! The worker's hands: connect, write, read. What a result means is the user's to say.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::Ordering;
+
+use mio::Interest;
+use mio::event::Event;
+use mio::net::TcpStream;
+
+use super::{READS_PER_TURN, TIMER, Worker, token};
+use crate::load::source::Local;
+use crate::model::outcome::{Call, Cause, EADDRINUSE, ECONNREFUSED, ETIMEDOUT, Failure};
+use crate::model::plan::PortMode;
+use crate::model::time::Stamp;
+use crate::sys::socket::{self, SocketError};
+
+impl Worker<'_> {
+    pub(super) fn connect(&mut self, slot: u32, now: Stamp) {
+        let mut tries = if self.plan.port_mode == PortMode::Ring { self.plan.limits.ring_tries.max(1) } else { 1 };
+        loop {
+            let Some(local) = self.sources.take() else {
+                // Every port of the ring is held by a live connection of ours.
+                let failure = Failure::new(Call::Bind, Cause::Errno(EADDRINUSE));
+                self.open_failed(slot, failure, now);
+                return;
+            };
+            self.spec.local = local.addr;
+            self.spec.port = local.port;
+            match socket::connect(&self.spec, self.plan.target.addr, &self.clock) {
+                Ok(made) => {
+                    self.recorder.record_connect_call(made.returned, made.call_us());
+                    self.on_connecting(slot, made.stream, local, made.returned);
+                    return;
+                }
+                Err(error) => {
+                    self.sources.release(local);
+                    let now = self.clock.now();
+                    if let Some(us) = error.call_us {
+                        self.recorder.record_connect_call(now, us);
+                    }
+                    tries -= 1;
+                    if tries > 0 && error.call == Call::Bind && error.errno == EADDRINUSE {
+                        self.recorder.add_ring_skips(1);
+                        continue;
+                    }
+                    let SocketError { call, errno, port_bound, .. } = error;
+                    let failure = Failure { port_bound, ..Failure::new(call, Cause::Errno(errno)) };
+                    self.open_failed(slot, failure, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn open_failed(&mut self, slot: u32, failure: Failure, now: Stamp) {
+        self.recorder.record_connect_failed();
+        let after = self.slots[slot as usize].user.on_open_failed(failure, now, &self.rules);
+        self.carry_out(slot, after, now, false);
+    }
+
+    /// connect(2) goes on by itself. On loopback the connection already stands and the first write passes, so
+    /// nothing waits for writability; elsewhere the write would block, and the event comes later.
+    pub(super) fn on_connecting(&mut self, slot: u32, mut stream: TcpStream, local: Local, returned: Stamp) {
+        let s = &mut self.slots[slot as usize];
+        s.generation = s.generation.wrapping_add(1);
+        s.local = local;
+        let registered =
+            self.poll.registry().register(&mut stream, token(slot, s.generation), Interest::READABLE | Interest::WRITABLE);
+        s.user.on_connecting();
+        s.stream = Some(stream);
+        if let Err(error) = registered {
+            self.fail(slot, Call::Socket, &error);
+            return;
+        }
+        if self.is_self_connected(slot) {
+            self.self_connected(slot, returned);
+            return;
+        }
+        self.write_first(slot, returned);
+    }
+
+    fn self_connected(&mut self, slot: u32, now: Stamp) {
+        let after = self.slots[slot as usize].user.on_self_connect(now, &self.rules);
+        self.carry_out(slot, after, now, false);
+    }
+
+    pub(super) fn is_self_connected(&self, slot: u32) -> bool {
+        self.self_connect_possible && self.slots[slot as usize].stream.as_ref().is_some_and(socket::is_self_connected)
+    }
+
+    pub(super) fn write_first(&mut self, slot: u32, stood_at: Stamp) {
+        let s = &mut self.slots[slot as usize];
+        let Some(stream) = s.stream.as_mut() else { return };
+        let request = &self.requests[s.endpoint.0 as usize];
+        match stream.write(request) {
+            Ok(n) => {
+                self.connected(slot, stood_at);
+                self.wrote(slot, n);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => {
+                let refused = matches!(e.raw_os_error(), Some(ECONNREFUSED | ETIMEDOUT | 101 | 113));
+                if !refused {
+                    self.connected(slot, stood_at);
+                }
+                self.fail(slot, if refused { Call::Connect } else { Call::Write }, &e);
+            }
+        }
+    }
+
+    pub(super) fn connected(&mut self, slot: u32, at: Stamp) {
+        let s = &mut self.slots[slot as usize];
+        s.user.on_connected(at);
+        s.counted = true;
+        self.opened = true;
+        let began = s.user.began_at();
+        self.recorder.record_setup(at.micros_since(began));
+        let now = self.shared.connected.fetch_add(1, Ordering::Relaxed) + 1;
+        self.shared.connected_peak.fetch_max(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn write(&mut self, slot: u32) {
+        let s = &mut self.slots[slot as usize];
+        let Some(stream) = s.stream.as_mut() else { return };
+        let request = &self.requests[s.endpoint.0 as usize];
+        match stream.write(&request[s.written..]) {
+            Ok(n) => self.wrote(slot, n),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => self.fail(slot, Call::Write, &e),
+        }
+    }
+
+    pub(super) fn wrote(&mut self, slot: u32, n: usize) {
+        let s = &mut self.slots[slot as usize];
+        s.written += n;
+        let all = s.written == self.requests[s.endpoint.0 as usize].len();
+        s.user.on_written(n, all, self.clock.now());
+        if !all && n > 0 {
+            self.write(slot);
+        }
+    }
+
+    /// A system call on the user's socket failed.
+    pub(super) fn fail(&mut self, slot: u32, call: Call, error: &io::Error) {
+        let now = self.clock.now();
+        let errno = error.raw_os_error().unwrap_or(0);
+        let s = &mut self.slots[slot as usize];
+        let bound = s.stream.as_ref().and_then(|st| st.local_addr().ok()).is_some_and(|a| a.port() != 0);
+        let after = s.user.on_error(call, errno, bound, now, &self.rules);
+        self.carry_out(slot, after, now, false);
+    }
+
+    pub(super) fn on_event(&mut self, event: &Event) {
+        if event.token() == TIMER {
+            return;
+        }
+        let slot = (event.token().0 & 0xFFFF_FFFF) as u32;
+        let generation = (event.token().0 >> 32) as u32;
+        let s = &mut self.slots[slot as usize];
+        if s.generation != generation || s.stream.is_none() {
+            return;
+        }
+        if s.user.is_connecting() {
+            self.on_connect_event(slot, event);
+        } else if event.is_writable() && s.user.is_sending() {
+            self.write(slot);
+        }
+        let s = &self.slots[slot as usize];
+        if s.generation == generation && s.stream.is_some() && (event.is_readable() || event.is_read_closed() || event.is_error())
+        {
+            self.read(slot, event.is_read_closed());
+        }
+    }
+
+    pub(super) fn on_connect_event(&mut self, slot: u32, event: &Event) {
+        if !(event.is_writable() || event.is_error() || event.is_read_closed()) {
+            return;
+        }
+        if let Some(errno) = self.slots[slot as usize].stream.as_ref().and_then(socket::take_error) {
+            self.fail(slot, Call::Connect, &io::Error::from_raw_os_error(errno));
+            return;
+        }
+        let now = self.clock.now();
+        if self.is_self_connected(slot) {
+            self.self_connected(slot, now);
+            return;
+        }
+        self.connected(slot, now);
+        self.write(slot);
+    }
+
+    /// Reads until a short read (a stream may stop there), on to end of file when the peer's FIN is already known:
+    /// data and FIN can share one edge.
+    pub(super) fn read(&mut self, slot: u32, read_closed: bool) {
+        let generation = self.slots[slot as usize].generation;
+        for _ in 0..READS_PER_TURN {
+            let s = &mut self.slots[slot as usize];
+            let Some(stream) = s.stream.as_mut() else { return };
+            match stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    let now = self.clock.now();
+                    let after = s.user.on_eof(now, &self.rules);
+                    self.carry_out(slot, after, now, false);
+                    return;
+                }
+                Ok(n) => {
+                    let now = self.clock.now();
+                    let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules);
+                    // With a FIN already in the socket the next request must not go out on this connection.
+                    self.carry_out(slot, after, now, !read_closed);
+                    let s = &self.slots[slot as usize];
+                    if s.generation != generation || s.stream.is_none() || (n < self.buffer.len() && !read_closed) {
+                        return;
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.fail(slot, Call::Read, &e);
+                    return;
+                }
+            }
+        }
+        self.unread.push((slot, generation));
+    }
+
+    /// The edge will not come again for bytes that the budget left behind.
+    pub(super) fn read_on(&mut self) {
+        for (slot, generation) in std::mem::take(&mut self.unread) {
+            if self.slots[slot as usize].generation == generation {
+                self.read(slot, false);
+            }
+        }
+    }
+}

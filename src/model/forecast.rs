@@ -1,0 +1,63 @@
+//! What the P/T law says of a rate, a pool and a hold time: schema `sockbench-forecast/1` (design section 5).
+
+use serde::{Deserialize, Serialize};
+
+/// The schema of [`Forecast`].
+pub const FORECAST_SCHEMA: &str = "sockbench-forecast/1";
+
+/// A prediction over `duration_s`. Times in seconds from the first connection on an empty pool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// [`FORECAST_SCHEMA`]
+    pub schema: String,
+    /// connections asked for per second
+    pub rate_cps: f64,
+    /// source ports
+    pub pool: u32,
+    /// how long one port stays held
+    pub hold_s: f64,
+    /// what the counts cover
+    pub duration_s: f64,
+    /// P/T: the most that can be sustained; null when no port is held
+    pub ceiling_cps: Option<f64>,
+    /// additive: (P/2)/T: from here on the kernel's port search is dear
+    pub search_cps: Option<f64>,
+    /// rate / ceiling: the share of the pool that stands held at this rate; above 1 it runs out
+    pub peak_share: f64,
+    /// P/r: when the first connection fails; null when the rate stays below the ceiling
+    pub exhausted_at_s: Option<f64>,
+    /// T - P/r: how long nothing succeeds; null when the rate stays below the ceiling
+    pub dead_s: Option<f64>,
+    /// when failures begin again if the asked rate goes on, over the duration and one hold beyond
+    pub echo_s: Vec<f64>,
+    /// additive: the same at the recovered rate, which the counts use; empty when that rate stays inside the pool
+    pub echo_recovered_s: Vec<f64>,
+    /// connections that fail within the duration
+    pub failures: u64,
+    /// connections that succeed within the duration
+    pub successes: u64,
+    /// what was taken for granted
+    pub assumed: Assumed,
+}
+
+impl Forecast {
+    /// The rate runs the pool out, if it lasts long enough.
+    pub fn exceeds_ceiling(&self) -> bool {
+        self.exhausted_at_s.is_some()
+    }
+
+    /// The pool runs out within the duration.
+    pub fn fails_within(&self) -> bool {
+        self.exhausted_at_s.is_some_and(|t| t < self.duration_s)
+    }
+}
+
+/// Rates that the law itself does not give.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Assumed {
+    /// calls per second that fail while no port is free (failures return at once, so a closed loop calls faster);
+    /// the asked rate when not given
+    pub fail_rate_cps: f64,
+    /// connections per second that succeed after the first recovery; the asked rate when not given
+    pub recovered_rate_cps: f64,
+}

@@ -1,0 +1,112 @@
+//! The observed parts of a run result: ports towards the target, CPU and memory. Re-exported by
+//! [`result`](super::result), whose document they are part of.
+
+use serde::{Deserialize, Serialize};
+
+/// Ports towards the target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Ports {
+    pub source: String,
+    pub destination: String,
+    /// source ports this run can use towards the destination, all sources together
+    pub pool: Option<u32>,
+    /// seconds one port stays held here: 60, or tcp_tw_reuse_delay where reuse applies
+    pub hold_s: Option<f64>,
+    pub ceiling_cps: Option<f64>,
+    /// near (P/2)/T_eff, where the port search becomes dear; null where the search does not apply
+    pub search_cps: Option<f64>,
+    pub peak_used: Option<u32>,
+    pub peak_share: Option<f64>,
+    pub peak_time_wait: Option<u32>,
+    /// connections opened per second, mean over the run
+    pub rate_cps: f64,
+    /// after the run, until the last held port is free
+    pub free_again_in_s: Option<f64>,
+    pub states: PortStates,
+    /// null when the rate does not exhaust the pool
+    pub forecast: Option<PortForecast>,
+    /// additive: ports held towards the destination before the first request
+    pub leftover_before: Option<u32>,
+}
+
+/// Sockets towards the target at the peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct PortStates {
+    pub time_wait: Option<u32>,
+    pub established: Option<u32>,
+    pub fin_wait2: Option<u32>,
+    pub close_wait: Option<u32>,
+    pub bound_only: Option<u32>,
+}
+
+/// When the pool is used up at the run's rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct PortForecast {
+    pub exhausted_at_s: f64,
+    pub dead_s: f64,
+    pub echo_s: Vec<f64>,
+}
+
+/// CPU and memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct Resources {
+    pub client: ClientResources,
+    /// null when the target is not a process of this host, or was not found
+    pub target: Option<TargetResources>,
+    pub host: HostResources,
+}
+
+/// This process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct ClientResources {
+    pub cpu_percent_mean: Option<f64>,
+    pub cpu_percent_max: Option<f64>,
+    pub rss_bytes_max: Option<u64>,
+    pub threads: Vec<ThreadRow>,
+    /// additive: seconds in which a worker used 95 % of its core (run-queue wait included) while the target's
+    /// busiest thread had 10 % idle or could not be read
+    pub saturated_seconds: Option<u32>,
+    /// additive: seconds that were measured for it
+    pub measured_seconds: u32,
+    /// additive: how late a due request was written although a connection was free, 99th percentile; null in a
+    /// closed loop
+    pub lateness_p99_ms: Option<f64>,
+}
+
+/// One thread of this process over the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct ThreadRow {
+    pub name: String,
+    pub cpu_s: f64,
+    /// additive: runnable, but waiting for a core
+    pub wait_s: f64,
+}
+
+/// The process that listens at the target, its children included.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct TargetResources {
+    pub pid: u32,
+    pub name: String,
+    pub cpu_percent_mean: Option<f64>,
+    pub cpu_percent_max: Option<f64>,
+    pub rss_bytes_max: Option<u64>,
+    /// additive: threads at the end of the run, children included
+    pub threads: Option<u32>,
+    /// additive: mean share of one core of its busiest thread, 0..100; null when not readable
+    pub busiest_thread_percent: Option<f64>,
+}
+
+/// The whole machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct HostResources {
+    pub cpu_percent_mean: Option<f64>,
+    pub memory_percent_max: Option<f64>,
+}

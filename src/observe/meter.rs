@@ -1,0 +1,368 @@
+//! CPU and memory between two looks: this process with its threads, and the target's processes with theirs.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::model::facts::{Fact, ThreadUsage};
+use crate::model::result::ThreadRow;
+use crate::model::time::Stamp;
+use crate::sys::owner::{OwnerError, find_owner};
+use crate::sys::process::{self, ThreadReader};
+
+/// Looks at /proc for new children of the target this often: it costs about 20 us a process of the host.
+const TREE_EVERY: Duration = Duration::from_secs(5);
+/// Linux cuts thread names after 15 bytes.
+const COMM_BYTES: usize = 15;
+/// Names of our own threads that are longer than that.
+const LONG_NAMES: [&str; 1] = [super::THREAD_NAME];
+
+/// One process (or tree) over one interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Usage {
+    /// 100 is one core
+    pub(super) cpu_percent: f64,
+    pub(super) rss_bytes: u64,
+    /// share of one core that the busiest thread took or waited for, 0..1; none when not readable
+    pub(super) busiest: Option<f64>,
+}
+
+/// Mean, highest and memory of a sequence of [`Usage`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Summary {
+    cpu_s: f64,
+    span_s: f64,
+    pub(super) cpu_percent_max: Option<f64>,
+    pub(super) rss_bytes_max: Option<u64>,
+}
+
+impl Summary {
+    pub(super) fn add(&mut self, usage: &Usage, span: Duration) {
+        let span_s = span.as_secs_f64();
+        self.cpu_s += usage.cpu_percent / 100.0 * span_s;
+        self.span_s += span_s;
+        self.cpu_percent_max = Some(self.cpu_percent_max.unwrap_or(0.0).max(usage.cpu_percent));
+        self.rss_bytes_max = Some(self.rss_bytes_max.unwrap_or(0).max(usage.rss_bytes));
+    }
+
+    pub(super) fn cpu_percent_mean(&self) -> Option<f64> {
+        (self.span_s > 0.0).then(|| self.cpu_s / self.span_s * 100.0)
+    }
+}
+
+/// Threads of one or more processes: their time since the start, and within the last interval.
+#[derive(Debug, Default)]
+struct Threads {
+    reader: ThreadReader,
+    known: HashMap<i32, Track>,
+    primed: bool,
+}
+
+#[derive(Debug)]
+struct Track {
+    name: String,
+    /// at the start of the observation; zero for a thread that was born later
+    first: (f64, f64),
+    /// at the last interval's end
+    mark: (f64, f64),
+    last: (f64, f64),
+    alive: bool,
+}
+
+impl Threads {
+    /// Reads all threads of `pids`. The first reading is the baseline.
+    fn read(&mut self, pids: &[u32]) -> Result<(), String> {
+        let mut failure = None;
+        let mut seen: Vec<ThreadUsage> = Vec::new();
+        for pid in pids {
+            match self.reader.read(*pid) {
+                Ok(threads) => seen.extend(threads),
+                Err(e) => failure = Some(format!("/proc/{pid}/task/*/schedstat: {e}")),
+            }
+        }
+        if let (true, Some(e)) = (seen.is_empty(), failure) {
+            return Err(e);
+        }
+        for track in self.known.values_mut() {
+            track.alive = false;
+        }
+        for t in seen {
+            let now = (t.cpu_s, t.wait_s);
+            let born = if self.primed { (0.0, 0.0) } else { now };
+            let track = self.known.entry(t.tid).or_insert_with(|| Track {
+                name: t.name,
+                first: born,
+                mark: born,
+                last: now,
+                alive: true,
+            });
+            track.last = now;
+            track.alive = true;
+        }
+        self.primed = true;
+        Ok(())
+    }
+
+    /// Share of one core, waiting included, that the busiest thread for which `wanted` holds took since the last
+    /// mark.
+    fn busiest(&self, span: Duration, wanted: impl Fn(&str) -> bool) -> Option<f64> {
+        let share = |t: &Track| (t.last.0 - t.mark.0 + t.last.1 - t.mark.1) / span.as_secs_f64();
+        self.known.values().filter(|t| t.alive && wanted(&t.name)).map(share).reduce(f64::max)
+    }
+
+    fn mark(&mut self) {
+        for track in self.known.values_mut() {
+            track.mark = track.last;
+        }
+    }
+
+    /// CPU seconds since the start of the thread that used most.
+    fn busiest_cpu_s(&self) -> Option<f64> {
+        self.known.values().map(|t| t.last.0 - t.first.0).reduce(f64::max)
+    }
+
+    fn rows(&self) -> Vec<ThreadRow> {
+        let mut tids: Vec<_> = self.known.iter().collect();
+        tids.sort_unstable_by_key(|(tid, _)| **tid);
+        tids.into_iter()
+            .map(|(_, t)| ThreadRow { name: full_name(&t.name), cpu_s: t.last.0 - t.first.0, wait_s: t.last.1 - t.first.1 })
+            .collect()
+    }
+}
+
+fn full_name(comm: &str) -> String {
+    let whole = LONG_NAMES.iter().find(|n| n.len() > COMM_BYTES && comm == &n[..COMM_BYTES]);
+    whole.map_or_else(|| comm.to_owned(), |n| (*n).to_owned())
+}
+
+/// This process.
+#[derive(Debug)]
+pub(super) struct ClientMeter {
+    threads: Threads,
+    threads_error: Option<String>,
+    cpu_s: Option<f64>,
+    at: Stamp,
+    pub(super) summary: Summary,
+}
+
+impl ClientMeter {
+    pub(super) fn start(now: Stamp) -> Self {
+        let cpu_s = process::read_usage(process::own_pid()).ok().map(|u| u.cpu_s);
+        let mut meter = Self { threads: Threads::default(), threads_error: None, cpu_s, at: now, summary: Summary::default() };
+        meter.watch_threads();
+        meter
+    }
+
+    /// Notes where the threads stand, so that one which ends soon is not lost. Cheap: a few files.
+    pub(super) fn watch_threads(&mut self) {
+        self.threads_error = self.threads.read(&[process::own_pid()]).err();
+    }
+
+    /// Usage since the last call; `busiest` is that of the load workers.
+    pub(super) fn read(&mut self, now: Stamp) -> Fact<Usage> {
+        self.watch_threads();
+        let span = now.since(self.at);
+        let usage = match process::read_usage(process::own_pid()) {
+            Ok(usage) => usage,
+            Err(e) => return Fact::missing(format!("own process: {e}")),
+        };
+        let Some(before) = self.cpu_s.replace(usage.cpu_s) else {
+            self.at = now;
+            return Fact::missing("own process: no reading at the start");
+        };
+        let busiest = match self.threads_error {
+            None => self.threads.busiest(span, |name| name.starts_with(super::WORKER_PREFIX)),
+            Some(_) => None,
+        };
+        self.threads.mark();
+        self.at = now;
+        let cpu_percent = (usage.cpu_s - before) / span.as_secs_f64() * 100.0;
+        let usage = Usage { cpu_percent, rss_bytes: usage.rss_bytes, busiest };
+        self.summary.add(&usage, span);
+        Fact::Known(usage)
+    }
+
+    pub(super) fn rows(&self) -> Vec<ThreadRow> {
+        self.threads.rows()
+    }
+
+    /// Why thread times could not be read.
+    pub(super) fn threads_error(&self) -> Option<&str> {
+        self.threads_error.as_deref()
+    }
+}
+
+/// Why there is no process to measure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoTarget {
+    /// nothing listens there; look again
+    NotYet(String),
+    /// looking again would give the same
+    Never(String),
+}
+
+impl NoTarget {
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::NotYet(why) | Self::Never(why) => why,
+        }
+    }
+}
+
+/// The target's processes.
+#[derive(Debug)]
+pub(super) struct TargetMeter {
+    pub(super) pid: u32,
+    pub(super) name: String,
+    roots: Vec<u32>,
+    tree: Vec<u32>,
+    tree_at: Stamp,
+    cpu_s: HashMap<u32, f64>,
+    threads: Threads,
+    started: Stamp,
+    at: Stamp,
+    pub(super) summary: Summary,
+}
+
+impl TargetMeter {
+    /// The process that listens on `addr` and its children, or `pid` where it is known.
+    ///
+    /// Errors: why there is nothing to measure.
+    pub(super) fn find(addr: SocketAddr, pid: Option<u32>, now: Stamp) -> Result<Self, NoTarget> {
+        let (roots, name) = if let Some(pid) = pid {
+            (vec![pid], process::read_name(pid).map_err(|e| NoTarget::Never(format!("target process {pid}: {e}")))?)
+        } else {
+            let owner = find_owner(addr).map_err(|e| match e {
+                OwnerError::NotListening(_) => NoTarget::NotYet(e.to_string()),
+                _ => NoTarget::Never(e.to_string()),
+            })?;
+            (owner.roots, owner.name)
+        };
+        let Some(first) = roots.first().copied() else { return Err(NoTarget::Never("the listener has no owner".into())) };
+        if roots.contains(&process::own_pid()) {
+            return Err(NoTarget::Never("the target is in this very process".into()));
+        }
+        let mut meter = Self {
+            pid: first,
+            name,
+            tree: roots.clone(),
+            roots,
+            tree_at: now,
+            cpu_s: HashMap::new(),
+            threads: Threads::default(),
+            started: now,
+            at: now,
+            summary: Summary::default(),
+        };
+        meter.refresh_tree(now);
+        for pid in &meter.tree {
+            if let Ok(usage) = process::read_usage(*pid) {
+                meter.cpu_s.insert(*pid, usage.cpu_s);
+            }
+        }
+        // Not readable is no failure: the process figures remain, the busiest thread is unknown.
+        let _ = meter.threads.read(&meter.tree);
+        Ok(meter)
+    }
+
+    fn refresh_tree(&mut self, now: Stamp) {
+        self.tree_at = now;
+        if let Ok(tree) = process::read_tree(&self.roots) {
+            self.tree = tree;
+        }
+    }
+
+    /// Usage since the last call, all processes together.
+    pub(super) fn read(&mut self, now: Stamp) -> Fact<Usage> {
+        if now.since(self.tree_at) >= TREE_EVERY {
+            self.refresh_tree(now);
+        }
+        let span = now.since(self.at);
+        let (mut cpu_s, mut rss_bytes, mut alive) = (0.0, 0, 0);
+        for pid in &self.tree {
+            // One that ended but was not waited for yet has no memory left.
+            let Some(usage) = process::read_usage(*pid).ok().filter(|u| u.rss_bytes > 0) else { continue };
+            // A child that was born since the last look has used all of its time since then.
+            cpu_s += usage.cpu_s - self.cpu_s.insert(*pid, usage.cpu_s).unwrap_or(0.0);
+            rss_bytes += usage.rss_bytes;
+            alive += 1;
+        }
+        self.at = now;
+        if alive == 0 {
+            return Fact::missing(format!("the target process {} ended", self.pid));
+        }
+        let busiest = self.threads.read(&self.tree).ok().and_then(|()| self.threads.busiest(span, |_| true));
+        self.threads.mark();
+        let usage = Usage { cpu_percent: cpu_s / span.as_secs_f64() * 100.0, rss_bytes, busiest };
+        self.summary.add(&usage, span);
+        Fact::Known(usage)
+    }
+
+    /// Threads alive at the last look; none when unreadable.
+    pub(super) fn thread_count(&self) -> Option<u32> {
+        Some(self.threads.known.values().filter(|t| t.alive).count() as u32).filter(|n| *n > 0)
+    }
+
+    /// Mean share of one core of the busiest thread over the whole observation, percent.
+    pub(super) fn busiest_percent(&self) -> Option<f64> {
+        let span_s = self.at.since(self.started).as_secs_f64();
+        (span_s > 0.0).then_some(())?;
+        self.threads.busiest_cpu_s().map(|cpu_s| cpu_s / span_s * 100.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock::{Clock, sleep};
+
+    #[test]
+    fn our_long_thread_name_is_whole_again() {
+        assert_eq!(full_name("sockbench-obser"), "sockbench-observer");
+        assert_eq!(full_name("sockbench-load-"), "sockbench-load-");
+    }
+
+    #[test]
+    fn a_busy_worker_thread_is_seen_as_busy() {
+        let clock = Clock::start();
+        let mut meter = ClientMeter::start(clock.now());
+        std::thread::Builder::new()
+            .name("sockbench-load-0".into())
+            .spawn(move || while clock.now() < Stamp::from_millis(400) {})
+            .unwrap();
+        sleep(Duration::from_millis(300));
+        let now = clock.now();
+        let usage = *meter.read(now).known().unwrap();
+        assert!(usage.cpu_percent > 0.0, "{usage:?}");
+        assert!(usage.busiest.unwrap() > 0.9, "on a core or waiting for one all the time: {usage:?}");
+        let rows = meter.rows();
+        assert!(rows.iter().any(|r| r.name == "sockbench-load-" && r.cpu_s + r.wait_s > 0.25), "{rows:?}");
+    }
+
+    #[test]
+    fn a_target_is_measured_with_its_children() {
+        let clock = Clock::start();
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "sh -c 'while :; do :; done' & trap 'kill $!' TERM; wait"])
+            .spawn()
+            .unwrap();
+        sleep(Duration::from_millis(100));
+        let mut meter = TargetMeter::find("127.0.0.1:1".parse().unwrap(), Some(shell.id()), clock.now()).unwrap();
+        sleep(Duration::from_millis(300));
+        let usage = *meter.read(clock.now()).known().unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(shell.id().cast_signed()), nix::sys::signal::Signal::SIGTERM).unwrap();
+        shell.wait().unwrap();
+        // A loaded machine gives it little CPU, but then it waits for it.
+        assert!(usage.busiest.unwrap() > 0.8 && usage.cpu_percent > 0.0 && usage.rss_bytes > 0, "{usage:?}");
+        assert!(meter.busiest_percent().unwrap() > 0.0);
+        assert_eq!(meter.thread_count(), Some(2));
+        assert!(meter.read(clock.now()).known().is_none(), "gone");
+    }
+
+    #[test]
+    fn this_process_is_never_its_own_target() {
+        let l = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let e = TargetMeter::find(l.local_addr().unwrap(), None, Stamp::ZERO).unwrap_err();
+        assert_eq!(e, NoTarget::Never("the target is in this very process".into()));
+    }
+}

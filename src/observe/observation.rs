@@ -1,0 +1,63 @@
+//! All that was seen of one run, before it is written into the result.
+
+use super::meter::{Summary, Usage};
+use super::survey::Survey;
+use crate::model::facts::{Fact, HostUsage, KernelCounters, PortCensus};
+use crate::model::result::{TargetResources, ThreadRow};
+
+/// One second of the run.
+#[derive(Debug, Clone)]
+pub(super) struct Second {
+    /// which, counted from the run's start
+    pub(super) index: u64,
+    pub(super) census: Fact<PortCensus>,
+    pub(super) client: Fact<Usage>,
+    pub(super) target: Fact<Usage>,
+    pub(super) host: Fact<HostUsage>,
+}
+
+/// What the observer saw, each fact known or unavailable with its reason.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    pub(super) survey: Survey,
+    pub(super) seconds: Vec<Second>,
+    /// the census with the most ports held
+    pub(super) peak: Option<PortCensus>,
+    pub(super) peak_time_wait: Option<u32>,
+    /// the census after the last request
+    pub(super) end: Fact<PortCensus>,
+    pub(super) bound_only: Fact<u32>,
+    /// counters added during the run
+    pub(super) counters: Fact<KernelCounters>,
+    pub(super) client: Summary,
+    pub(super) threads: Vec<ThreadRow>,
+    pub(super) threads_error: Option<String>,
+    pub(super) saturated_seconds: u32,
+    pub(super) measured_seconds: u32,
+    pub(super) target: Fact<TargetResources>,
+    pub(super) host: Summary,
+    pub(super) memory_percent_max: Option<f64>,
+}
+
+impl Observation {
+    /// Nothing but the survey, all else for `reason`.
+    pub(super) fn nothing(survey: &Survey, reason: &str) -> Self {
+        Self {
+            peak: survey.leftover.known().copied(),
+            peak_time_wait: survey.leftover.known().map(|c| c.time_wait),
+            bound_only: survey.bound_only.clone(),
+            survey: survey.clone(),
+            seconds: Vec::new(),
+            end: Fact::missing(reason),
+            counters: Fact::missing(reason),
+            client: Summary::default(),
+            threads: Vec::new(),
+            threads_error: Some(reason.to_owned()),
+            saturated_seconds: 0,
+            measured_seconds: 0,
+            target: Fact::missing(reason),
+            host: Summary::default(),
+            memory_percent_max: None,
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The observer's thread: a look at every whole second of the run's clock, cheap counters in between, a sock_diag
+//! dump when its cost allows. It never runs on a load thread, and it measures what it costs itself.
+
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::census::{self, CensusTaker};
+use super::gauge::Gauge;
+use super::meter::{ClientMeter, NoTarget, Summary, TargetMeter, Usage};
+use super::observation::{Observation, Second};
+use super::survey::Survey;
+use super::{THREAD_NAME, survey};
+use crate::model::facts::{Fact, KernelCounters, PortCensus};
+use crate::model::plan::LoadPlan;
+use crate::model::result::TargetResources;
+use crate::model::time::Stamp;
+use crate::sys::clock::Clock;
+use crate::sys::host::HostMeter;
+use crate::sys::sock_diag::Family;
+use crate::sys::{proc_net, process, socket};
+
+/// Between two cheap looks.
+const CHEAP_EVERY: Duration = Duration::from_millis(250);
+/// Share of one core that dumps may take when connections are short.
+const DUMP_SHARE: f64 = 0.003;
+/// The same when connections are kept: nothing much changes then.
+const DUMP_SHARE_KEPT: f64 = 0.0003;
+/// A rest shorter than this joins the second before, as in the series (`stats`).
+const LAST_LOOK_MIN: Duration = Duration::from_millis(500);
+/// A target that does not listen yet is looked for this often, in seconds.
+const FIND_TRIES: u32 = 5;
+/// Share of a core, waiting included, at which a worker counts as saturated.
+const WORKER_BUSY: f64 = 0.95;
+/// The target's busiest thread has room below this share.
+const TARGET_ROOM_BELOW: f64 = 0.90;
+
+/// What to observe.
+#[derive(Debug, Clone)]
+pub struct ObservePlan {
+    /// the look before the run
+    pub survey: Survey,
+    /// the target's process, where it is known
+    pub target_pid: Option<u32>,
+    /// the target is on this host
+    pub target_is_local: bool,
+}
+
+impl ObservePlan {
+    /// From a load plan; takes the survey, so call it before the run's clock starts.
+    pub fn of(plan: &LoadPlan, target_pid: Option<u32>) -> Self {
+        let survey = Survey::of(plan);
+        Self { target_pid, target_is_local: socket::is_own_address(survey.dest.ip()), survey }
+    }
+}
+
+/// A running observer. Dropping it ends the thread; [`Observer::stop`] gives what it saw.
+#[derive(Debug)]
+pub struct Observer {
+    gauge: Arc<Mutex<Gauge>>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<Observation>>,
+    plan: ObservePlan,
+}
+
+impl Observer {
+    /// Starts observing; `clock` is the run's. Where no thread can be made, the observation says so.
+    pub fn start(plan: ObservePlan, clock: Clock) -> Self {
+        let gauge = Arc::new(Mutex::new(Gauge {
+            short_lived: plan.survey.short_lived,
+            pool: plan.survey.pool.known().map(|p| p.ports),
+            hold_s: plan.survey.hold.known().map(|h| h.seconds),
+            ports_used: plan.survey.leftover.known().map(|c| c.used),
+            ..Gauge::default()
+        }));
+        let (stop, stopped) = channel();
+        let (ours, given) = (Arc::clone(&gauge), plan.clone());
+        let thread = std::thread::Builder::new()
+            .name(THREAD_NAME.into())
+            .spawn(move || Watcher::start(given, clock, ours).watch(&stopped))
+            .ok();
+        Self { gauge, stop: Some(stop), thread, plan }
+    }
+
+    /// The latest port figures. A short lock, never held over a system call.
+    pub fn gauge(&self) -> Gauge {
+        *self.gauge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a last look and gives all that was seen.
+    pub fn stop(mut self) -> Observation {
+        self.stop = None;
+        let observed = self.thread.take().and_then(|t| t.join().ok());
+        observed.unwrap_or_else(|| Observation::nothing(&self.plan.survey, "the observer's thread could not run"))
+    }
+}
+
+struct Watcher {
+    plan: ObservePlan,
+    clock: Clock,
+    gauge: Arc<Mutex<Gauge>>,
+    client: ClientMeter,
+    target: Result<TargetMeter, NoTarget>,
+    tries: u32,
+    host: HostMeter,
+    host_sum: Summary,
+    memory_max: Option<f64>,
+    taker: io::Result<CensusTaker>,
+    families: &'static [Family],
+    last_dump: Stamp,
+    dump_cost_s: f64,
+    last_counters: Option<(Stamp, KernelCounters)>,
+    last_look: Stamp,
+    seen: Observation,
+}
+
+impl Watcher {
+    fn start(plan: ObservePlan, clock: Clock, gauge: Arc<Mutex<Gauge>>) -> Self {
+        let now = clock.now();
+        let taker = CensusTaker::new(plan.survey.scope());
+        let seen = Observation::nothing(&plan.survey, "not observed yet");
+        let mut watcher = Self {
+            client: ClientMeter::start(now),
+            target: Err(NoTarget::NotYet("not looked for yet".into())),
+            tries: 0,
+            host: HostMeter::start(now),
+            host_sum: Summary::default(),
+            memory_max: None,
+            taker,
+            families: census::families_of(plan.survey.dest),
+            last_dump: Stamp::ZERO,
+            dump_cost_s: 0.0,
+            last_counters: plan.survey.counters.known().map(|c| (now, *c)),
+            last_look: now,
+            seen,
+            plan,
+            clock,
+            gauge,
+        };
+        watcher.find_target(now);
+        watcher
+    }
+
+    fn watch(mut self, stopped: &Receiver<()>) -> Observation {
+        let mut next_second = self.last_look.second() + 1;
+        let mut next_cheap = self.last_look.plus(CHEAP_EVERY);
+        loop {
+            let whole = Stamp(next_second * 1_000_000_000);
+            match stopped.recv_timeout(next_cheap.min(whole).since(self.clock.now())) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return self.finish(),
+            }
+            let now = self.clock.now();
+            if now >= whole {
+                // A look that comes a whole second late stands for the second it ends.
+                let census = self.take_census_if_cheap(now);
+                self.look(now, now.second().saturating_sub(1), census);
+                next_second = now.second() + 1;
+                next_cheap = now.plus(CHEAP_EVERY);
+            } else if now >= next_cheap {
+                self.look_cheaply();
+                next_cheap = now.plus(CHEAP_EVERY);
+            }
+        }
+    }
+
+    fn look_cheaply(&mut self) {
+        self.client.watch_threads();
+        let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
+        self.gauge.lock().unwrap_or_else(PoisonError::into_inner).namespace_time_wait = tw;
+    }
+
+    /// Everything, standing for second `second` of the run.
+    fn look(&mut self, now: Stamp, second: u64, census: Fact<PortCensus>) {
+        let span = now.since(self.last_look);
+        self.last_look = now;
+        if matches!(self.target, Err(NoTarget::NotYet(_))) && self.tries < FIND_TRIES {
+            self.find_target(now);
+        }
+        let client = self.client.read(now);
+        let target = match &mut self.target {
+            Ok(meter) => meter.read(now),
+            Err(why) => Fact::missing(why.reason()),
+        };
+        let host = self.host.read(now);
+        if let Fact::Known(h) = &host {
+            self.host_sum.add(&Usage { cpu_percent: h.cpu_percent, rss_bytes: 0, busiest: None }, span);
+            self.memory_max = Some(self.memory_max.unwrap_or(0.0).max(h.memory_percent));
+        }
+        self.update_gauge(now);
+        if let Some(busy) = client.known().and_then(|u| u.busiest) {
+            self.seen.measured_seconds += 1;
+            let room = target.known().and_then(|u| u.busiest).is_none_or(|b| b <= TARGET_ROOM_BELOW);
+            self.seen.saturated_seconds += u32::from(busy >= WORKER_BUSY && room);
+        }
+        self.seen.seconds.push(Second { index: second, census, client, target, host });
+    }
+
+    fn find_target(&mut self, now: Stamp) {
+        self.tries += 1;
+        self.target = if self.plan.target_is_local || self.plan.target_pid.is_some() {
+            TargetMeter::find(self.plan.survey.dest, self.plan.target_pid, now)
+        } else {
+            Err(NoTarget::Never(format!("{} is not an address of this host", self.plan.survey.dest.ip())))
+        };
+    }
+
+    fn take_census_if_cheap(&mut self, now: Stamp) -> Fact<PortCensus> {
+        let share = if self.plan.survey.short_lived { DUMP_SHARE } else { DUMP_SHARE_KEPT };
+        let pause = Duration::from_secs_f64(self.dump_cost_s / share);
+        // Half a second of grace: looks are aligned on seconds, not on the last dump.
+        if now.since(self.last_dump) + Duration::from_millis(500) < pause {
+            return Fact::missing(format!(
+                "sock_diag is asked at most every {:.0} s here: one dump takes {:.1} ms of CPU",
+                pause.as_secs_f64().ceil(),
+                self.dump_cost_s * 1000.0
+            ));
+        }
+        self.take_census(now)
+    }
+
+    fn take_census(&mut self, now: Stamp) -> Fact<PortCensus> {
+        let taker = match &mut self.taker {
+            Ok(taker) => taker,
+            Err(e) => return Fact::missing(format!("sock_diag: {e}")),
+        };
+        let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
+        let census = match taker.take(self.families) {
+            Ok(census) => census,
+            Err(e) => return Fact::missing(format!("sock_diag: {e}")),
+        };
+        self.dump_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
+        self.last_dump = now;
+        self.gauge.lock().unwrap_or_else(PoisonError::into_inner).on_census(&census);
+        if self.seen.peak.is_none_or(|p| census.used >= p.used) {
+            self.seen.peak = Some(census);
+        }
+        self.seen.peak_time_wait = self.seen.peak_time_wait.max(Some(census.time_wait));
+        Fact::Known(census)
+    }
+
+    fn update_gauge(&mut self, now: Stamp) {
+        let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
+        let counters = proc_net::read_counters().ok();
+        let rate = match (counters, self.last_counters) {
+            (Some(c), Some((at, before))) if now > at => Some(c.since(&before).active_opens as f64 / now.since(at).as_secs_f64()),
+            _ => None,
+        };
+        self.last_counters = counters.map(|c| (now, c));
+        let mut gauge = self.gauge.lock().unwrap_or_else(PoisonError::into_inner);
+        gauge.namespace_time_wait = tw;
+        gauge.rate_cps = rate;
+    }
+
+    fn finish(mut self) -> Observation {
+        let now = self.clock.now();
+        let end = self.take_census(now);
+        if self.seen.seconds.is_empty() || now.since(self.last_look) >= LAST_LOOK_MIN {
+            self.look(now, now.second(), end.clone());
+        } else {
+            self.client.watch_threads();
+        }
+        let facts = survey::read_pool_facts();
+        let bound_after = survey::bound_inside(&facts, &self.plan.survey.pool);
+        let mut seen = self.seen;
+        seen.end = end;
+        seen.bound_only = match (seen.bound_only, bound_after) {
+            (Fact::Known(a), Fact::Known(b)) => Fact::Known(a.max(b)),
+            (known @ Fact::Known(_), _) | (_, known) => known,
+        };
+        seen.counters = match (&self.plan.survey.counters, proc_net::read_counters()) {
+            (Fact::Known(before), Ok(after)) => Fact::Known(after.since(before)),
+            (Fact::Unavailable(why), _) => Fact::missing(why.clone()),
+            (_, Err(e)) => Fact::missing(e.to_string()),
+        };
+        seen.threads = self.client.rows();
+        seen.threads_error = self.client.threads_error().map(str::to_owned);
+        seen.client = self.client.summary;
+        seen.host = self.host_sum;
+        seen.memory_percent_max = self.memory_max;
+        seen.target = match self.target {
+            Ok(meter) => Fact::Known(TargetResources {
+                pid: meter.pid,
+                cpu_percent_mean: meter.summary.cpu_percent_mean(),
+                cpu_percent_max: meter.summary.cpu_percent_max,
+                rss_bytes_max: meter.summary.rss_bytes_max,
+                threads: meter.thread_count(),
+                busiest_thread_percent: meter.busiest_percent(),
+                name: meter.name,
+            }),
+            Err(why) => Fact::missing(why.reason()),
+        };
+        seen
+    }
+}

@@ -1,0 +1,244 @@
+//! Two runs for the tests of renderers: one healthy, one in which the ports ran out. Made by the recorder itself
+//! from a fixed list of samples, so that all figures agree with each other; what an observer would add is written
+//! out here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::model::facts::KernelCounters;
+use crate::model::finding::{Finding, FindingId, Proven, Remedy};
+use crate::model::outcome::{
+    Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample,
+};
+use crate::model::result::{PortForecast, PortStates, Ports, RunResult, Stamp as Validity, TargetResources, ThreadRow};
+use crate::model::time::Stamp;
+use crate::stats::aggregate::Aggregate;
+use crate::stats::fixture::{blank, plan};
+use crate::stats::interval::Interval;
+use crate::stats::recorder::Recorder;
+
+/// A run and its seconds.
+pub(crate) struct Fixture {
+    pub(crate) run: RunResult,
+    pub(crate) seconds: Vec<Interval>,
+}
+
+/// 20 s, 10 users, nothing failed, all observed.
+pub(crate) fn healthy() -> Fixture {
+    let mut f = recorded(20_000, |_| Outcome::Answered { status: 200 });
+    observe(&mut f.run);
+    f
+}
+
+/// 20 s in which the ports ran out from second 12 to 16, after a few failures of other kinds.
+pub(crate) fn broken() -> Fixture {
+    let mut f = recorded(20_000, |n| match n {
+        600..=799 if n % 8 != 0 => Outcome::of(Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL))),
+        17 | 217 => Outcome::of(Failure { reused: true, port_bound: true, ..Failure::new(Call::Read, Cause::Errno(ECONNRESET)) }),
+        118 => Outcome::of(Failure { port_bound: true, ..Failure::new(Call::Http, Cause::Status(503)) }),
+        119 => Outcome::of(Failure { port_bound: true, ..Failure::new(Call::Timeout, Cause::TimedOut(Phase::Waiting)) }),
+        120 => {
+            Outcome::of(Failure { port_bound: true, ..Failure::new(Call::Protocol, Cause::Malformed(ProtocolFault::Truncated)) })
+        }
+        998.. => Outcome::Cut,
+        _ => Outcome::Answered { status: 200 },
+    });
+    observe(&mut f.run);
+    let run = &mut f.run;
+    run.validity.stamp = Validity::PortBound;
+    run.validity.reasons = vec!["175 connects failed for want of a local port".into(), "users asked 10, reached 9".into()];
+    run.ports = Some(exhausted_ports());
+    run.resources.target = None;
+    run.explain_null("resources.target", "the target's owner is another user's process: permission denied");
+    for (second, point) in run.series.iter_mut().enumerate() {
+        point.target_cpu_percent = None;
+        point.target_rss_bytes = None;
+        point.ports_used = Some((second as u32 * 84).min(1000));
+    }
+    run.explain_null("series[].target_cpu_percent", "the target's owner is another user's process: permission denied");
+    run.explain_null("series[].target_rss_bytes", "the target's owner is another user's process: permission denied");
+    run.findings = vec![exhausted(), returning()];
+    run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
+    f
+}
+
+/// 50 samples a second over the mix, each 4 ms apart in latency classes; sample `n` ends as `outcome(n)`.
+fn recorded(millis: u64, outcome: fn(u64) -> Outcome) -> Fixture {
+    let mut plan = plan();
+    plan.threads = 1;
+    plan.keepalive = false;
+    plan.warmup = Duration::from_secs(5);
+    let mut r = Recorder::new(plan.mix.len(), plan.warmup, false);
+    for n in 0..millis / 20 {
+        let (endpoint, base_us, body) = [(0, 900, 21), (1, 200_300, 24), (0, 1100, 21), (2, 31_000, 33)][(n % 4) as usize];
+        let took_us = base_us + n * 7919 % 5000;
+        let ended = Stamp::from_millis(n * 20 + 10);
+        let started = Stamp(ended.0.saturating_sub(took_us * 1000));
+        let at = |us: u64| Stamp(started.0 + us * 1000);
+        let outcome = outcome(n);
+        let is_answer = matches!(outcome, Outcome::Answered { .. });
+        let is_local = matches!(outcome, Outcome::Local(_));
+        r.record_attempt(started);
+        r.record_connect_call(started, 12 + n % 5);
+        if is_local {
+            r.record_connect_failed();
+        } else {
+            r.record_setup(40 + n % 9);
+            r.record_close(if matches!(outcome, Outcome::Failed(_)) { ClosedBy::Reset } else { ClosedBy::Client });
+        }
+        r.record(&Sample {
+            endpoint: EndpointId(endpoint),
+            intended: None,
+            started,
+            connected: (!is_local).then(|| at(60)),
+            sent: (!is_local).then(|| at(75)),
+            first_byte: is_answer.then(|| at(took_us - 20)),
+            ended,
+            outcome,
+            bytes_in: if is_answer { 120 + body } else { 0 },
+            body_bytes: if is_answer { body } else { 0 },
+            bytes_out: if is_local { 0 } else { 60 },
+            server_timing_us: (is_answer && endpoint > 0).then_some((n % 90, took_us - 200)),
+        });
+    }
+    let mut run = blank(&plan);
+    let mut all = Aggregate::new(&plan);
+    all.add_worker(r.finish(Stamp::from_millis(millis)));
+    let seconds = all.take_complete();
+    let users: Vec<(u64, u32, u32)> =
+        (0..millis / 1000).map(|s| (s, (s as u32 * 2 + 2).min(10), (s as u32 * 2 + 1).min(9))).collect();
+    all.fill(&mut run, Duration::from_millis(millis), &users);
+    Fixture { run, seconds: seconds.into_iter().filter(|s| s.second < millis / 1000).collect() }
+}
+
+fn observe(run: &mut RunResult) {
+    run.kernel = Some(KernelCounters { active_opens: 825, ..KernelCounters::default() });
+    run.ports = Some(Ports {
+        source: "127.0.0.1".into(),
+        destination: "127.0.0.1:8080".into(),
+        pool: Some(28_231),
+        hold_s: Some(1.0),
+        ceiling_cps: Some(28_231.0),
+        search_cps: Some(14_115.5),
+        peak_used: Some(58),
+        peak_share: Some(58.0 / 28_231.0),
+        peak_time_wait: Some(51),
+        rate_cps: 50.0,
+        free_again_in_s: Some(0.0),
+        states: PortStates {
+            time_wait: Some(51),
+            established: Some(7),
+            fin_wait2: Some(0),
+            close_wait: Some(0),
+            bound_only: Some(0),
+        },
+        forecast: None,
+        leftover_before: Some(0),
+    });
+    run.explain_null("ports.forecast", "the rate does not exhaust the pool");
+    let client = &mut run.resources.client;
+    (client.cpu_percent_mean, client.cpu_percent_max) = (Some(3.1), Some(4.4));
+    client.rss_bytes_max = Some(9_100_000);
+    client.threads = vec![ThreadRow { name: "load-0".into(), cpu_s: 0.52, wait_s: 0.01 }];
+    (client.saturated_seconds, client.measured_seconds) = (Some(0), 20);
+    run.resources.target = Some(TargetResources {
+        pid: 4711,
+        name: "sockbench".into(),
+        cpu_percent_mean: Some(41.0),
+        cpu_percent_max: Some(52.5),
+        rss_bytes_max: Some(7_300_000),
+        threads: Some(133),
+        busiest_thread_percent: Some(22.0),
+    });
+    run.resources.host.cpu_percent_mean = Some(23.4);
+    run.resources.host.memory_percent_max = Some(8.3);
+    for (second, point) in run.series.iter_mut().enumerate() {
+        let drift = second as f64 / 10.0;
+        (point.ports_used, point.time_wait, point.time_wait_target_side) = (Some(58), Some(51), Some(0));
+        (point.client_cpu_percent, point.target_cpu_percent) = (Some(3.0 + drift), Some(41.0 + drift));
+        (point.host_cpu_percent, point.host_memory_percent) = (Some(23.0 + drift), Some(8.3));
+        (point.client_rss_bytes, point.target_rss_bytes) = (Some(9_100_000), Some(7_300_000));
+    }
+}
+
+fn exhausted_ports() -> Ports {
+    Ports {
+        source: "10.77.0.1".into(),
+        destination: "10.77.0.2:8080".into(),
+        pool: Some(1000),
+        hold_s: Some(60.0),
+        ceiling_cps: Some(16.67),
+        search_cps: Some(8.33),
+        peak_used: Some(1000),
+        peak_share: Some(1.0),
+        peak_time_wait: Some(996),
+        rate_cps: 41.25,
+        free_again_in_s: Some(56.2),
+        states: PortStates {
+            time_wait: Some(996),
+            established: Some(4),
+            fin_wait2: Some(0),
+            close_wait: Some(0),
+            bound_only: Some(0),
+        },
+        forecast: Some(PortForecast { exhausted_at_s: 12.0, dead_s: 48.0, echo_s: vec![72.0, 132.0] }),
+        leftover_before: Some(0),
+    }
+}
+
+fn exhausted() -> Finding {
+    let id = FindingId::LocalPortsExhausted;
+    Finding {
+        id,
+        severity: id.severity(),
+        caused_by: Vec::new(),
+        title: "175 connections could not be made: all 1000 local ports to 10.77.0.2:8080 were held".into(),
+        evidence: BTreeMap::from([
+            ("failures".to_owned(), json!(175)),
+            ("hold_s".to_owned(), json!(60.0)),
+            ("pool".to_owned(), json!(1000)),
+            ("rate_cps".to_owned(), json!(41.25)),
+        ]),
+        explanation: "Each request opened a connection and closed it first, so its local port stayed in TIME_WAIT for 60 s. At \
+                      41.25 connections/s the pool of 1000 ports lasts 24 s; 16.67/s is what it sustains."
+            .into(),
+        remedies: vec![
+            Remedy {
+                name: Some("keep-alive".into()),
+                action: "keep connections: one per user is enough".into(),
+                command: "sockbench load http://10.77.0.2:8080 --conns 10".into(),
+                windows_command: None,
+                expected: "10 connections instead of 41.25/s".into(),
+                proven: Some(Proven {
+                    verdict: "helps".into(),
+                    measured: "0 of 20000 failed, 10 ports used".into(),
+                    kernel: "6.18.5".into(),
+                    rehearsal: "2026-11-24T09:00:00Z".into(),
+                }),
+            },
+            Remedy {
+                name: Some("wider-range".into()),
+                action: "widen the range of local ports".into(),
+                command: "sysctl -w net.ipv4.ip_local_port_range='1024 65535'".into(),
+                windows_command: Some("netsh int ipv4 set dynamicport tcp start=1025 num=64510".into()),
+                expected: "ceiling 1075/s".into(),
+                proven: None,
+            },
+        ],
+    }
+}
+
+fn returning() -> Finding {
+    let id = FindingId::FailuresWillReturn;
+    Finding {
+        id,
+        severity: id.severity(),
+        caused_by: vec![FindingId::LocalPortsExhausted],
+        title: "Because local ports ran out, the failures will return about 60 s after they began".into(),
+        evidence: BTreeMap::from([("next_s".to_owned(), json!(72.0))]),
+        explanation: "Ports come back in the order in which they were used.".into(),
+        remedies: Vec::new(),
+    }
+}

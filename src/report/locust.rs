@@ -1,0 +1,66 @@
+//! A run as Locust counts it, for the terminal table and the CSV files alike.
+//!
+//! Request Count = requests + local failures, Failure Count = failures + local failures; times are over the requests
+//! that ended at the target, answered or failed there (a failure of our own machine has no latency).
+
+use crate::model::result::{Endpoint, LatencyMs, RunResult};
+
+/// One row: an endpoint, or all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocustRow {
+    /// the method; empty in the last row
+    pub method: String,
+    /// the endpoint, or `Aggregated`
+    pub name: String,
+    /// requests and local failures
+    pub requests: u64,
+    /// failures and local failures
+    pub failures: u64,
+    /// over requests that ended at the target; none when there was none
+    pub times_ms: Option<LatencyMs>,
+    /// mean body size over all counted requests: one without an answer counts as empty
+    pub content_size_mean: f64,
+    /// counted requests per second
+    pub rps: f64,
+    /// counted failures per second
+    pub failures_per_s: f64,
+}
+
+impl LocustRow {
+    /// Share of counted requests that failed, per cent.
+    pub fn failures_percent(&self) -> f64 {
+        if self.requests == 0 { 0.0 } else { 100.0 * self.failures as f64 / self.requests as f64 }
+    }
+}
+
+/// One row per endpoint, by name, and the aggregated one.
+pub fn rows(run: &RunResult) -> (Vec<LocustRow>, LocustRow) {
+    let mut endpoints: Vec<&Endpoint> = run.endpoints.iter().collect();
+    endpoints.sort_by(|a, b| (&a.name, &a.method).cmp(&(&b.name, &b.method)));
+    let counted = |method: &str, name: &str, requests: u64, failures: u64, times_ms, body_bytes: f64| LocustRow {
+        method: method.into(),
+        name: name.into(),
+        requests,
+        failures,
+        times_ms,
+        content_size_mean: if requests == 0 { 0.0 } else { body_bytes / requests as f64 },
+        rps: per_second(requests, run.duration_s),
+        failures_per_s: per_second(failures, run.duration_s),
+    };
+    let rows = endpoints.iter().map(|e| {
+        let (requests, failures) = (e.requests + e.local_failures, e.failures + e.local_failures);
+        counted(&e.method, &e.name, requests, failures, e.all_latency_ms, body_bytes(e))
+    });
+    let all_bytes = endpoints.iter().map(|e| body_bytes(e)).sum();
+    let all = counted("", "Aggregated", run.locust_requests(), run.locust_failures(), run.totals.all_latency_ms, all_bytes);
+    (rows.collect(), all)
+}
+
+/// Bytes of all bodies of an endpoint: the mean is over answers of any status, and those are counted.
+fn body_bytes(e: &Endpoint) -> f64 {
+    e.content_size_mean.unwrap_or(0.0) * e.status.values().sum::<u64>() as f64
+}
+
+fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}

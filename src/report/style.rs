@@ -1,0 +1,97 @@
+//! Colour or none, and wrapping: what differs between a terminal and a file.
+
+/// Whether text may carry ANSI colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Style {
+    /// plain text, for files, pipes, `NO_COLOR` and `--no-color`
+    #[default]
+    Plain,
+    /// ANSI colours (SGR), for terminals
+    Ansi,
+}
+
+/// What a piece of text means; the colour follows from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tone {
+    /// as it is
+    #[default]
+    Normal,
+    /// a heading
+    Heading,
+    /// a label, a rule, a side remark
+    Faint,
+    /// healthy
+    Good,
+    /// needs care
+    Warn,
+    /// failed
+    Bad,
+    /// something to type
+    Command,
+}
+
+impl Style {
+    /// `text`, coloured for its tone where colours are allowed.
+    ///
+    /// ```
+    /// use sockbench::report::style::{Style, Tone};
+    /// assert_eq!(Style::Plain.paint(Tone::Bad, "7 failed"), "7 failed");
+    /// assert_eq!(Style::Ansi.paint(Tone::Bad, "7 failed"), "\u{1b}[31m7 failed\u{1b}[0m");
+    /// ```
+    pub fn paint(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Normal => return text.to_owned(),
+            Tone::Heading => "1",
+            Tone::Faint => "2",
+            Tone::Good => "32",
+            Tone::Warn => "33",
+            Tone::Bad => "31",
+            Tone::Command => "36",
+        };
+        match self {
+            Self::Ansi if !text.trim().is_empty() => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// `text` in lines of at most `width` characters, each after `indent` spaces; a longer word stands alone.
+pub fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let room = width.saturating_sub(indent).max(20);
+    let mut out = String::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+                push_line(&mut out, indent, &line);
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        push_line(&mut out, indent, &line);
+    }
+    out
+}
+
+fn push_line(out: &mut String, indent: usize, line: &str) {
+    if !line.is_empty() {
+        out.extend(std::iter::repeat_n(' ', indent));
+        out.push_str(line);
+    }
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapping_keeps_words_whole_and_indents_every_line() {
+        let text = wrapped("one two three four five six seven", 2, 22);
+        assert_eq!(text, "  one two three four\n  five six seven\n");
+        assert_eq!(wrapped("a\n\nb", 1, 80), " a\n\n b\n");
+    }
+}

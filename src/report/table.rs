@@ -1,0 +1,146 @@
+//! Aligned columns for terminals and Markdown-like files.
+
+use super::style::{Style, Tone};
+
+/// Which edge a column's cells share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// names
+    Left,
+    /// numbers
+    Right,
+}
+
+/// A cell and what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell that stands out by its tone.
+    pub fn toned(tone: Tone, text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), tone: Tone::Normal }
+    }
+}
+
+enum Row {
+    Cells(Vec<Cell>),
+    Rule,
+    Note(String),
+}
+
+/// Rows under headings; columns are as wide as their widest cell.
+pub struct Table {
+    columns: Vec<(String, Align)>,
+    rows: Vec<Row>,
+    indent: usize,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new<const N: usize>(columns: [(&str, Align); N]) -> Self {
+        let columns = columns.map(|(head, align)| (head.to_owned(), align)).into();
+        Self { columns, rows: Vec::new(), indent: 0 }
+    }
+
+    /// The whole table starts after `spaces`.
+    #[must_use]
+    pub fn indented(mut self, spaces: usize) -> Self {
+        self.indent = spaces;
+        self
+    }
+
+    /// Adds a row; it has a cell for each column.
+    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        debug_assert_eq!(N, self.columns.len(), "a cell for each column");
+        self.rows.push(Row::Cells(cells.into()));
+    }
+
+    /// Adds a rule across.
+    pub fn rule(&mut self) {
+        self.rows.push(Row::Rule);
+    }
+
+    /// Adds a line of text below the last row, outside the columns.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.rows.push(Row::Note(text.into()));
+    }
+
+    /// The table as text, each line ended.
+    pub fn render(&self, style: Style) -> String {
+        let widths: Vec<usize> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, (head, _))| {
+                let cells = self.rows.iter().filter_map(|r| match r {
+                    Row::Cells(cells) => cells.get(i).map(|c| c.text.chars().count()),
+                    Row::Rule | Row::Note(_) => None,
+                });
+                cells.max().unwrap_or(0).max(head.chars().count())
+            })
+            .collect();
+        let rule: Vec<Cell> = widths.iter().map(|w| Cell::toned(Tone::Faint, "-".repeat(*w))).collect();
+        let head: Vec<Cell> = self.columns.iter().map(|(h, _)| Cell::toned(Tone::Heading, h.clone())).collect();
+        let mut out = self.line(&head, &widths, style) + &self.line(&rule, &widths, style);
+        for row in &self.rows {
+            match row {
+                Row::Cells(cells) => out += &self.line(cells, &widths, style),
+                Row::Rule => out += &self.line(&rule, &widths, style),
+                Row::Note(text) => {
+                    out.extend(std::iter::repeat_n(' ', self.indent));
+                    out += &style.paint(Tone::Faint, text);
+                    out.push('\n');
+                }
+            }
+        }
+        out
+    }
+
+    fn line(&self, cells: &[Cell], widths: &[usize], style: Style) -> String {
+        let mut line = " ".repeat(self.indent);
+        for (i, ((cell, width), (_, align))) in cells.iter().zip(widths).zip(&self.columns).enumerate() {
+            let pad = " ".repeat(width - cell.text.chars().count());
+            let text = style.paint(cell.tone, &cell.text);
+            let gap = if i == 0 { "" } else { "  " };
+            match align {
+                Align::Left => line += &format!("{gap}{text}{pad}"),
+                Align::Right => line += &format!("{gap}{pad}{text}"),
+            }
+        }
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut t = Table::new([("Name", Align::Left), ("ms", Align::Right)]).indented(1);
+        t.row(["/health".into(), "5".into()]);
+        t.row(["/io".into(), "1210".into()]);
+        t.note("a note");
+        assert_eq!(t.render(Style::Plain), " Name       ms\n -------  ----\n /health     5\n /io      1210\n a note\n");
+    }
+
+    #[test]
+    fn colour_does_not_move_a_column() {
+        let mut t = Table::new([("a", Align::Right), ("b", Align::Left)]);
+        t.row([Cell::toned(Tone::Bad, "12"), "x".into()]);
+        let bare = t.render(Style::Ansi).replace("\u{1b}[0m", "");
+        let bare = ["\u{1b}[31m", "\u{1b}[1m", "\u{1b}[2m"].iter().fold(bare, |s, code| s.replace(code, ""));
+        assert_eq!(bare, t.render(Style::Plain));
+    }
+}

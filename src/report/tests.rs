@@ -1,0 +1,172 @@
+//! Whole renderings of two runs, as snapshots.
+
+use proptest::prelude::*;
+
+use super::chart::{Axis, Chart, Color, Series};
+use super::charts::{Step, run_charts, study_charts};
+use super::fixture;
+use super::hlog::HlogWriter;
+use super::locust_csv::{History, failures_csv, stats_csv};
+use super::style::Style;
+use super::text::render_run;
+use super::{json, locust};
+use crate::stats::aggregate::Aggregate;
+
+#[test]
+fn a_healthy_run_as_text() {
+    insta::assert_snapshot!(render_run(&fixture::healthy().run, Style::Plain));
+}
+
+#[test]
+fn a_broken_run_as_text() {
+    insta::assert_snapshot!(render_run(&fixture::broken().run, Style::Plain));
+}
+
+#[test]
+fn text_keeps_within_the_width_of_a_terminal() {
+    for f in [fixture::healthy(), fixture::broken()] {
+        let text = render_run(&f.run, Style::Plain);
+        let longest = text.lines().filter(|l| !l.trim_start().starts_with(['$', 'W'])).map(|l| l.chars().count()).max();
+        assert!(longest <= Some(120), "{longest:?}");
+    }
+}
+
+#[test]
+fn colour_changes_nothing_but_colour() {
+    let run = fixture::broken().run;
+    let coloured = render_run(&run, Style::Ansi);
+    let bare: String =
+        coloured.split('\u{1b}').enumerate().map(|(i, s)| if i == 0 { s } else { s.split_once('m').unwrap().1 }).collect();
+    assert_ne!(bare, coloured);
+    assert_eq!(bare, render_run(&run, Style::Plain));
+}
+
+#[test]
+fn the_csv_files_of_a_broken_run() {
+    let f = fixture::broken();
+    insta::assert_snapshot!("stats_csv", stats_csv(&f.run).unwrap().replace('\r', "\\r"));
+    insta::assert_snapshot!("failures_csv", failures_csv(&f.run).unwrap().replace('\r', "\\r"));
+    insta::assert_snapshot!("history_csv", History::of(&f.seconds).render(&f.run).unwrap().replace('\r', "\\r"));
+}
+
+#[test]
+fn the_last_row_of_the_history_agrees_with_the_stats() {
+    let f = fixture::broken();
+    let history = History::of(&f.seconds).render(&f.run).unwrap();
+    let last: Vec<&str> = history.lines().last().unwrap().split(',').collect();
+    let (_, all) = locust::rows(&f.run);
+    let times = all.times_ms.unwrap();
+    assert_eq!(last[17..19], [all.requests.to_string(), all.failures.to_string()]);
+    assert_eq!(last[20..23], [format!("{:?}", times.mean), format!("{:?}", times.min), format!("{:?}", times.max)]);
+    assert_eq!(last[23], format!("{:?}", all.content_size_mean));
+}
+
+#[test]
+fn the_aggregated_row_is_the_sum_of_the_others() {
+    let (rows, all) = locust::rows(&fixture::broken().run);
+    assert_eq!(rows.iter().map(|r| r.requests).sum::<u64>(), all.requests);
+    assert_eq!(rows.iter().map(|r| r.failures).sum::<u64>(), all.failures);
+    assert!(rows.windows(2).all(|w| w[0].name < w[1].name), "rows by name");
+}
+
+#[test]
+fn fixtures_are_sound_documents() {
+    for f in [fixture::healthy(), fixture::broken()] {
+        assert_eq!(f.run.unexplained_nulls(), Vec::<String>::new());
+        let t = &f.run.totals;
+        assert_eq!(t.attempts, t.requests + t.local_failures + t.cut);
+    }
+}
+
+#[test]
+fn an_empty_run_renders_in_every_format() {
+    let plan = crate::stats::fixture::plan();
+    let mut run = crate::stats::fixture::blank(&plan);
+    Aggregate::new(&plan).fill(&mut run, std::time::Duration::ZERO, &[]);
+    for key in run.unexplained_nulls() {
+        run.explain_null(&key, "not observed in this test");
+    }
+    insta::assert_snapshot!("empty_run_text", render_run(&run, Style::Plain));
+    assert!(json::render(&run).unwrap().ends_with("}\n"));
+    assert!(stats_csv(&run).unwrap().contains(",Aggregated,0,0,0,0.0,0,0,0.0,0.0,0.0,N/A,N/A"));
+    assert_eq!(failures_csv(&run).unwrap().lines().count(), 1);
+    assert_eq!(History::default().render(&run).unwrap().lines().count(), 1);
+    assert!(HlogWriter::begin(Vec::new(), &run.started_at, &plan).is_ok());
+    for (_, chart) in run_charts(&run) {
+        assert!(!chart.to_svg().contains("NaN"));
+    }
+}
+
+#[test]
+fn charts_of_a_study_mark_their_steps_and_leave_gaps() {
+    let (a, b) = (fixture::healthy(), fixture::broken());
+    let charts = study_charts(&[Step { label: "10 users", run: &a.run }, Step { label: "50 users", run: &b.run }]);
+    assert_eq!(charts.each_ref().map(|c| c.0), ["rps", "response-times", "users"]);
+    for (_, chart) in &charts {
+        let svg = chart.to_svg();
+        assert!(svg.contains(">10 users<") && svg.contains(">50 users<") && svg.ends_with("</svg>\n"), "{svg}");
+    }
+    let gap = charts[0].1.series[0].points.iter().find(|p| p.1.is_none());
+    assert_eq!(gap.map(|p| p.0), Some(20.0), "no line runs from one step into the next");
+}
+
+#[test]
+fn a_title_cannot_break_the_document() {
+    let mut chart = Chart::over_time("<a> & \"b\"", Axis::linear("x"));
+    chart.series.push(Series::line("1 < 2", Color::Blue, vec![(0.0, Some(1.0))]));
+    let svg = chart.to_svg();
+    assert!(svg.contains("&lt;a&gt; &amp; &quot;b&quot;") && svg.contains("1 &lt; 2"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_chart_panics_or_draws_nonsense(
+        values in prop::collection::vec((any::<f64>(), prop::option::of(any::<f64>())), 0..20),
+        log in any::<bool>(),
+    ) {
+        let axis = if log { Axis::log("y") } else { Axis::linear("y") };
+        let mut chart = Chart::over_time("t", axis);
+        chart.series.push(Series::line("s", Color::Blue, values));
+        let svg = chart.to_svg();
+        prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", svg);
+    }
+}
+
+/// Every key of the document, array elements as `[]`; the figures of a latency and of a phase are told once.
+fn keys_of(value: &serde_json::Value, at: &str, into: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys_of(item, &format!("{at}[]"), into)),
+        // Names chosen by the run, not by the schema.
+        serde_json::Value::Object(_) if at.ends_with(".status") || at.ends_with(".evidence") => {}
+        serde_json::Value::Object(map) => {
+            let at = match (map.contains_key("p99_99"), map.len() == 2 && map.contains_key("p99")) {
+                (true, _) => "latency",
+                (_, true) => "phase",
+                _ => at,
+            };
+            for (key, item) in map {
+                let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                into.insert(path.clone());
+                keys_of(item, &path, into);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_documentation_of_the_schema_has_exactly_its_keys() {
+    let mut keys = std::collections::BTreeSet::new();
+    for f in [fixture::healthy(), fixture::broken()] {
+        keys_of(&serde_json::to_value(&f.run).unwrap(), "", &mut keys);
+    }
+    let documented: std::collections::BTreeSet<String> = include_str!("../../docs/JSON.md")
+        .lines()
+        .filter_map(|l| l.strip_prefix("| `")?.split_once("` |").map(|(key, _)| key.to_owned()))
+        .collect();
+    let missing: Vec<_> = keys.difference(&documented).collect();
+    let stale: Vec<_> = documented.difference(&keys).collect();
+    assert!(missing.is_empty() && stale.is_empty(), "docs/JSON.md lacks {missing:?} and has too many {stale:?}");
+}

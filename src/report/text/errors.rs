@@ -1,0 +1,89 @@
+//! The error report: every kind with its whole cause.
+
+use super::section;
+use crate::model::plan::PortChoice;
+use crate::model::result::{ErrorRow, RunResult};
+use crate::report::figures::{seconds, shortened};
+use crate::report::style::{Style, Tone, wrapped};
+use crate::report::table::{Align, Cell, Table};
+
+/// Kinds shown; `run.json` has all.
+const ROWS_SHOWN: usize = 20;
+
+/// Nothing when nothing failed.
+pub fn render_errors(run: &RunResult, style: Style) -> String {
+    if run.errors.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new([
+        ("Count", Align::Right),
+        ("Where", Align::Left),
+        ("Call", Align::Left),
+        ("Error", Align::Left),
+        ("Local port", Align::Left),
+        ("Windows", Align::Left),
+        ("Endpoint", Align::Left),
+        ("First", Align::Right),
+        ("Last", Align::Right),
+    ])
+    .indented(2);
+    for row in run.errors.iter().take(ROWS_SHOWN) {
+        table.row(cells(row));
+    }
+    let mut out = section("Errors", style) + &table.render(style);
+    out += &messages(&run.errors[..run.errors.len().min(ROWS_SHOWN)], style);
+    if run.errors.len() > ROWS_SHOWN {
+        let rest: u64 = run.errors[ROWS_SHOWN..].iter().map(|e| e.count).sum();
+        let kinds = run.errors.len() - ROWS_SHOWN;
+        out += &style.paint(Tone::Faint, &format!("  and {rest} failures of {kinds} further kinds: see errors[] in the JSON"));
+        out.push('\n');
+    }
+    out
+}
+
+fn cells(row: &ErrorRow) -> [Cell; 9] {
+    let place = if row.local { Cell::toned(Tone::Warn, "this machine") } else { Cell::toned(Tone::Bad, "target") };
+    [
+        row.count.to_string().into(),
+        place,
+        row.call.word().into(),
+        Cell::toned(Tone::Heading, error_name(row)),
+        local_port(row).into(),
+        row.windows_code.map_or_else(|| "-".to_owned(), |code| code.to_string()).into(),
+        shortened(&format!("{} {}", row.method, row.endpoint), 24).into(),
+        seconds(row.first_s).into(),
+        seconds(row.last_s).into(),
+    ]
+}
+
+/// `EADDRNOTAVAIL (99)`, or the name alone where no system call failed.
+fn error_name(row: &ErrorRow) -> String {
+    row.errno.map_or_else(|| row.name.clone(), |n| format!("{} ({n})", row.name))
+}
+
+/// Who chose the local port and whether there was one when the call failed.
+fn local_port(row: &ErrorRow) -> String {
+    let choice = match row.port_choice {
+        PortChoice::KernelAtConnect => "kernel at connect",
+        PortChoice::KernelAtBind => "kernel at bind",
+        PortChoice::Explicit => "explicit",
+    };
+    if row.port_bound { format!("{choice}, bound") } else { format!("{choice}, none") }
+}
+
+/// What each kind means, once per kind.
+fn messages(rows: &[ErrorRow], style: Style) -> String {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut out = String::new();
+    for row in rows {
+        let key = (row.name.as_str(), row.message.as_str());
+        if seen.contains(&key) {
+            continue;
+        }
+        seen.push(key);
+        let line = wrapped(&format!("{} {}: {}", row.call.word(), row.name, row.message), 2, super::PROSE_WIDTH);
+        out += &style.paint(Tone::Faint, line.trim_end());
+        out.push('\n');
+    }
+    out
+}

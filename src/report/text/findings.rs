@@ -1,0 +1,78 @@
+//! Findings: what the run shows, why, on which numbers, and what to do.
+
+use super::{PROSE_WIDTH, section};
+use crate::model::finding::{Finding, Proven, Remedy, Severity};
+use crate::report::style::{Style, Tone, wrapped};
+
+/// All findings in their order; nothing when there are none.
+pub fn render_findings(findings: &[Finding], style: Style) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
+    let parts: Vec<String> = findings.iter().map(|f| render_finding(f, style)).collect();
+    section("Findings", style) + &parts.join("\n")
+}
+
+fn render_finding(f: &Finding, style: Style) -> String {
+    let (word, tone) = match f.severity {
+        Severity::Error => ("error", Tone::Bad),
+        Severity::Warning => ("warning", Tone::Warn),
+        Severity::Info => ("info", Tone::Faint),
+    };
+    let id = style.paint(Tone::Faint, f.id.word());
+    let mut out = format!("  {} {id}\n", style.paint(tone, &format!("{word}:")));
+    let title = wrapped(&f.title, 4, PROSE_WIDTH);
+    out += &format!("    {}\n", style.paint(Tone::Heading, title.trim()));
+    if !f.explanation.is_empty() {
+        out += &wrapped(&f.explanation, 4, PROSE_WIDTH);
+    }
+    if !f.evidence.is_empty() {
+        let numbers: Vec<String> = f.evidence.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
+        let text = wrapped(&format!("evidence: {}", numbers.join(", ")), 4, PROSE_WIDTH);
+        out += &style.paint(Tone::Faint, text.trim_end());
+        out.push('\n');
+    }
+    for (i, remedy) in f.remedies.iter().enumerate() {
+        out += &render_remedy(i + 1, remedy, style);
+    }
+    out
+}
+
+fn render_remedy(number: usize, r: &Remedy, style: Style) -> String {
+    let mut text = format!("{number}. {}", r.action);
+    if !r.expected.is_empty() {
+        text += &format!(" (expected: {})", r.expected);
+    }
+    let mut out = wrapped(&text, 4, PROSE_WIDTH);
+    // Commands are never wrapped: they are there to be copied.
+    for (prompt, command) in [("$", Some(&r.command)), ("Windows>", r.windows_command.as_ref())] {
+        if let Some(command) = command.filter(|c| !c.is_empty()) {
+            out += &format!("       {prompt} {}\n", style.paint(Tone::Command, command));
+        }
+    }
+    if let Some(proven) = &r.proven {
+        let line = wrapped(&said(proven), 7, PROSE_WIDTH);
+        let tone = if proven.verdict == "helps" { Tone::Good } else { Tone::Warn };
+        out += &format!("       {}\n", style.paint(tone, line.trim()));
+    }
+    out
+}
+
+fn said(p: &Proven) -> String {
+    format!("rehearsed here: {}: {} (Linux {}, {})", p.verdict, p.measured, p.kernel, p.rehearsal)
+}
+
+/// A JSON value as people write it: no quotes around text, no needless decimals.
+fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(s) => s.clone(),
+        serde_json::Value::Number(n) => match n.as_f64() {
+            Some(f) if !n.is_u64() && !n.is_i64() => {
+                let text = format!("{f:.2}");
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+            _ => n.to_string(),
+        },
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,229 @@
+//! The summary: is the run valid, how much of what, on how many connections, through which ports, at what cost.
+
+use super::{PROSE_WIDTH, section};
+use crate::model::result::{LatencyMs, Ports, RunResult, Stamp};
+use crate::report::figures::{bytes, counted, ms, percent, rate, seconds};
+use crate::report::style::{Style, Tone, wrapped};
+
+/// Column in which the values start.
+const VALUE_COLUMN: usize = 15;
+
+/// One labelled line for each side of the run.
+pub fn render_summary(run: &RunResult, style: Style) -> String {
+    let mut lines = vec![stamp(run), ("requests", Tone::Normal, requests(run)), ("rate", Tone::Normal, rates(run))];
+    if let Some(latency) = &run.totals.latency_ms {
+        lines.push(("latency", Tone::Normal, format!("{}{}", percentiles(latency), clock(run))));
+    }
+    if let Some(service) = &run.totals.service_latency_ms {
+        lines.push(("service", Tone::Normal, format!("{}; from the real start", percentiles(service))));
+    }
+    if let Some(failed) = &run.totals.failed_latency_ms {
+        lines.push(("failed", Tone::Normal, percentiles(failed)));
+    }
+    lines.push((
+        "users",
+        Tone::Normal,
+        format!("{} asked for, {} held a connection at once", run.totals.users_asked, run.totals.users_reached),
+    ));
+    lines.push(("connections", Tone::Normal, connections(run)));
+    lines.extend(set_up(run).map(|text| ("set-up", Tone::Normal, text)));
+    lines.extend(run.ports.as_ref().map(|p| ("ports", Tone::Normal, ports(p))));
+    lines.push(("client", Tone::Normal, client(run)));
+    lines.extend(target(run).map(|text| ("target", Tone::Normal, text)));
+    lines.extend(host(run).map(|text| ("host", Tone::Normal, text)));
+
+    let mut out = section("Summary", style);
+    for (label, tone, value) in lines {
+        let text = wrapped(&value, VALUE_COLUMN, PROSE_WIDTH);
+        let text = style.paint(tone, text.trim());
+        let label = style.paint(Tone::Faint, &format!("  {label:<width$}", width = VALUE_COLUMN - 2));
+        out += &format!("{label}{text}\n");
+    }
+    out
+}
+
+/// Facts that could not be read, with the reason: silence never reads as healthy. Figures that are missing only
+/// because nothing happened (no failure, a quiet second) are left to the JSON.
+pub fn render_unavailable(run: &RunResult, style: Style) -> String {
+    const OBSERVED: [&str; 5] = ["host.", "ports", "kernel", "resources.", "series[]."];
+    const NOT_MISSING: [&str; 7] = [
+        "resources.client.lateness_p99_ms",
+        "ports.forecast",
+        "series[].p50_ms",
+        "series[].p95_ms",
+        "series[].connect_p50_us",
+        "series[].connect_p95_us",
+        "series[].connect_mean_us",
+    ];
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for row in &run.unavailable {
+        let key = row.key.as_str();
+        if !OBSERVED.iter().any(|place| key.starts_with(place)) || NOT_MISSING.contains(&key) {
+            continue;
+        }
+        match by_reason.iter_mut().find(|(reason, _)| *reason == row.reason) {
+            Some((_, keys)) => keys.push(key),
+            None => by_reason.push((&row.reason, vec![key])),
+        }
+    }
+    if by_reason.is_empty() {
+        return String::new();
+    }
+    let mut out = section("Not measured", style);
+    for (reason, keys) in by_reason {
+        out += &wrapped(&format!("{}: {reason}", keys.join(", ")), 2, PROSE_WIDTH);
+    }
+    out
+}
+
+fn stamp(run: &RunResult) -> (&'static str, Tone, String) {
+    let (word, tone) = match run.validity.stamp {
+        Stamp::Valid => ("valid", Tone::Good),
+        Stamp::PortBound => ("port-bound", Tone::Bad),
+        Stamp::ClientBound => ("client-bound", Tone::Warn),
+        Stamp::Incomplete => ("incomplete", Tone::Warn),
+    };
+    let reasons = run.validity.reasons.join("; ");
+    ("stamp", tone, if reasons.is_empty() { word.into() } else { format!("{word}: {reasons}") })
+}
+
+fn requests(run: &RunResult) -> String {
+    let t = &run.totals;
+    let mut text = format!("{} attempted: {} ended at the target", t.attempts, t.requests);
+    if t.failures > 0 {
+        text += &format!(" ({} failed there)", t.failures);
+    }
+    if t.local_failures > 0 {
+        text += &format!(", {} failed on this machine", t.local_failures);
+    }
+    text += &format!(", {} cut at the end", t.cut);
+    if t.never_started > 0 {
+        text += &format!("; {} were due and never started", t.never_started);
+    }
+    text
+}
+
+fn rates(run: &RunResult) -> String {
+    let t = &run.totals;
+    let mut text = format!("{} req/s", rate(t.rps));
+    if run.plan.is_open_loop() {
+        text += &format!(" of {} asked for", rate(run.plan.rate));
+    }
+    if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0) {
+        text += &format!("; {} req/s after the first {}", rate(steady.rps), seconds(steady.from_s));
+    }
+    text += &format!("; {} in, {} out", bytes(t.bytes_in), bytes(t.bytes_out));
+    text
+}
+
+fn percentiles(l: &LatencyMs) -> String {
+    format!(
+        "p50 {}, p90 {}, p95 {}, p99 {}, p99.9 {}, max {} ms",
+        ms(l.p50),
+        ms(l.p90),
+        ms(l.p95),
+        ms(l.p99),
+        ms(l.p99_9),
+        ms(l.max)
+    )
+}
+
+fn clock(run: &RunResult) -> &'static str {
+    if run.plan.is_open_loop() { "; from the intended start" } else { "" }
+}
+
+fn connections(run: &RunResult) -> String {
+    let t = &run.totals;
+    let mut text = format!("{} opened", t.connections_opened);
+    if t.connects_failed > 0 {
+        text += &format!(", {} failed to open", t.connects_failed);
+    }
+    if let Some(each) = t.requests_per_connection {
+        text += &format!(", {each:.1} requests on each");
+    }
+    let c = &run.closes;
+    text += &format!("; ended by the client {}, the target {}, a reset {}", c.client, c.server, c.reset);
+    if c.announced_by_target > 0 {
+        text += &format!("; the target announced it {}", counted(c.announced_by_target, "time"));
+    }
+    if t.ring_busy_skips > 0 {
+        text += &format!("; {} skipped as busy", counted(t.ring_busy_skips, "port"));
+    }
+    text
+}
+
+fn set_up(run: &RunResult) -> Option<String> {
+    let c = run.totals.connects?;
+    let mut text = format!(
+        "connect() mean {:.0}, p50 {:.0}, p95 {:.0}, p99 {:.0} us; handshake p50 {}, p99 {}, max {} ms",
+        c.call_mean_us,
+        c.call_p50_us,
+        c.call_p95_us,
+        c.call_p99_us,
+        ms(c.setup_p50_ms),
+        ms(c.setup_p99_ms),
+        ms(c.setup_max_ms)
+    );
+    if c.setup_near_1s + c.setup_near_3s > 0 {
+        text += &format!("; {} near 1 s and {} near 3 s: SYNs were sent again", c.setup_near_1s, c.setup_near_3s);
+    }
+    Some(text)
+}
+
+fn ports(p: &Ports) -> String {
+    let known = |v: Option<u32>| v.map_or_else(|| "?".to_owned(), |n| n.to_string());
+    let share = p.peak_share.map_or_else(String::new, |s| format!(" ({})", percent(s * 100.0)));
+    let mut text = format!("{} to {}: peak {} of {} ports{share}", p.source, p.destination, known(p.peak_used), known(p.pool));
+    text += &format!(", {} of them in TIME_WAIT; {} new connections/s", known(p.peak_time_wait), rate(p.rate_cps));
+    if let (Some(ceiling), Some(hold)) = (p.ceiling_cps, p.hold_s) {
+        text += &format!(", {}/s can be sustained (each port is held {})", rate(ceiling), seconds(hold));
+    }
+    if let Some(forecast) = &p.forecast {
+        text += &format!(
+            "; at this rate used up after {}, then dead for {}",
+            seconds(forecast.exhausted_at_s),
+            seconds(forecast.dead_s)
+        );
+    }
+    if let Some(free) = p.free_again_in_s.filter(|s| *s > 0.0) {
+        text += &format!("; all free again {} after the run", seconds(free));
+    }
+    text
+}
+
+fn client(run: &RunResult) -> String {
+    let c = &run.resources.client;
+    let mut text = usage(c.cpu_percent_mean, c.cpu_percent_max, c.rss_bytes_max);
+    if let Some(late) = c.lateness_p99_ms {
+        text += &format!("; due requests written late by {} ms at the 99th percentile", ms(late));
+    }
+    if let Some(saturated) = c.saturated_seconds.filter(|s| *s > 0) {
+        text += &format!("; saturated in {saturated} of {} measured seconds", c.measured_seconds);
+    }
+    text
+}
+
+fn target(run: &RunResult) -> Option<String> {
+    let t = run.resources.target.as_ref()?;
+    let mut text = format!("{} (pid {}): {}", t.name, t.pid, usage(t.cpu_percent_mean, t.cpu_percent_max, t.rss_bytes_max));
+    if let Some(busiest) = t.busiest_thread_percent {
+        text += &format!("; busiest thread {}", percent(busiest));
+    }
+    Some(text)
+}
+
+fn usage(cpu_mean: Option<f64>, cpu_max: Option<f64>, rss_max: Option<u64>) -> String {
+    let cpu = match (cpu_mean, cpu_max) {
+        (Some(mean), Some(max)) => format!("CPU {} of a core, at most {}", percent(mean), percent(max)),
+        (Some(mean), None) => format!("CPU {} of a core", percent(mean)),
+        _ => "CPU unavailable".into(),
+    };
+    let memory = rss_max.map_or_else(|| "memory unavailable".to_owned(), |b| format!("memory at most {}", bytes(b)));
+    format!("{cpu}; {memory}")
+}
+
+fn host(run: &RunResult) -> Option<String> {
+    let h = &run.resources.host;
+    let (cpu, memory) = (h.cpu_percent_mean?, h.memory_percent_max?);
+    Some(format!("CPU {} of all cores, memory at most {}", percent(cpu), percent(memory)))
+}

@@ -1,0 +1,142 @@
+//! The accident in small: a constant rate over P/T with a short T, so that exhaustion, dead time, recovery and two
+//! echoes fit into seconds. Predicted by the P/T law first, then measured in a private namespace.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::from_str;
+
+use super::inside::{Inside, Silent, short};
+use super::rows;
+use crate::diagnose::budget::Budget;
+use crate::model::plan::{LoadPlan, Think};
+use crate::model::rehearsal::{Accident, AccidentSecond, Course, Sides};
+use crate::model::result::{FailureSpan, RunResult};
+use crate::study::measured;
+use crate::study::own_server::OwnServer;
+
+/// What is set up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Setting {
+    /// ports of the pool
+    pub ports: u32,
+    /// connections per second
+    pub rate: f64,
+    /// length
+    pub duration: Duration,
+    /// T
+    pub hold: Duration,
+    /// T by tcp_tw_reuse_delay (Linux 6.14); otherwise it is the kernel's 60 s
+    pub by_reuse_delay: bool,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { ports: 100, rate: 100.0, duration: Duration::from_millis(10_500), hold: rows::SHORT_HOLD, by_reuse_delay: true }
+    }
+}
+
+impl Setting {
+    /// Settings of its namespace.
+    pub fn sysctls(&self) -> Vec<(String, String)> {
+        let mut all = vec![("net.ipv4.ip_local_port_range".to_owned(), rows::range(self.ports))];
+        if self.by_reuse_delay {
+            all.push(("net.ipv4.tcp_tw_reuse".into(), "1".into()));
+            all.push(("net.ipv4.tcp_tw_reuse_delay".into(), self.hold.as_millis().to_string()));
+        } else {
+            all.push(("net.ipv4.tcp_tw_reuse".into(), "0".into()));
+        }
+        all
+    }
+
+    /// Arguments of the child that runs it inside.
+    pub fn arguments(&self) -> Vec<String> {
+        let seconds = self.duration.as_secs_f64().to_string();
+        [
+            "rehearse",
+            "--inside",
+            "accident",
+            "--ports",
+            &self.ports.to_string(),
+            "--rate",
+            &self.rate.to_string(),
+            "--duration",
+            &seconds,
+        ]
+        .map(String::from)
+        .to_vec()
+    }
+
+    /// What the law says, before anything is run.
+    pub fn predict(&self) -> Accident {
+        let budget = Budget { pool: self.ports, hold: self.hold };
+        let forecast = budget.forecast(self.rate, self.duration, None, None);
+        let end = self.duration.as_secs_f64();
+        let first = forecast.exhausted_at_s.filter(|t| *t < end);
+        let predicted = Course {
+            first_failure_s: first,
+            recovered_s: first.zip(forecast.dead_s).map(|(t, dead)| t + dead).filter(|t| *t < end),
+            echo_s: forecast.echo_s.iter().copied().filter(|t| *t < end).collect(),
+            failures: forecast.failures,
+            successes: forecast.successes,
+        };
+        Accident {
+            pool: self.ports,
+            hold_s: self.hold.as_secs_f64(),
+            rate_cps: self.rate,
+            duration_s: end,
+            measured: predicted.clone(),
+            predicted,
+            seconds: Vec::new(),
+        }
+    }
+}
+
+/// Predicts, then lets `child` run it in a namespace of its own.
+///
+/// Errors: no namespace, no child, or one that printed something else.
+pub fn run(setting: Setting, child: impl Fn(&Setting) -> io::Result<String>) -> io::Result<Accident> {
+    let inside: Inside = from_str(&child(&setting)?).map_err(io::Error::other)?;
+    let run = inside.runs.first().ok_or_else(|| io::Error::other("the accident came back without a run"))?;
+    Ok(Accident { measured: course(run), seconds: seconds(run), ..setting.predict() })
+}
+
+/// Inside the namespace: a constant rate of short connections, enough users that a pause keeps none waiting.
+pub fn inside(setting: &Setting) -> io::Result<Inside> {
+    let flags = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"].map(String::from);
+    let server = OwnServer::start_at(&[([127, 0, 0, 1], 8080).into()], &flags).map_err(io::Error::other)?;
+    let plan = LoadPlan {
+        users: (setting.rate * 2.0).ceil() as u32 + 10,
+        duration: setting.duration,
+        think: Think::default(),
+        rate: setting.rate,
+        ..short(server.addr())
+    };
+    let run = measured::measure(&plan, Some(server.pid()), "rehearse", &mut Silent)?.result;
+    let _ = server.stop();
+    Ok(Inside { runs: vec![run], time_wait: Sides::default() })
+}
+
+/// When failures came and went, from the stretches of own-machine failures.
+pub fn course(run: &RunResult) -> Course {
+    let spans: &[FailureSpan] = &run.totals.local_failure_spans;
+    let first = spans.first();
+    let ended = |s: &FailureSpan| (s.to_s < run.duration_s - 0.3).then_some(s.to_s);
+    Course {
+        first_failure_s: first.map(|s| s.from_s),
+        recovered_s: first.and_then(ended),
+        echo_s: spans.iter().skip(1).map(|s| s.from_s).collect(),
+        failures: run.totals.local_failures,
+        successes: run.totals.requests - run.totals.failures,
+    }
+}
+
+fn seconds(run: &RunResult) -> Vec<AccidentSecond> {
+    let count = |per_s: f64| per_s.round() as u64;
+    let one = |p: &crate::model::result::SeriesPoint| AccidentSecond {
+        t_s: p.t_s,
+        made: count(p.rps - p.failures_per_s),
+        failed: count(p.local_failures_per_s),
+    };
+    run.series.iter().map(one).collect()
+}

@@ -1,0 +1,122 @@
+//! One row of a rehearsal, inside its private namespace: a server of our own, the row's connections, and a look at
+//! who holds the TIME_WAIT afterwards.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::{self, Shape, Size, Spec};
+use crate::load::run::UsersNow;
+use crate::model::plan::{LoadPlan, MixEntry, Target, Think};
+use crate::model::rehearsal::Sides;
+use crate::model::result::RunResult;
+use crate::observe::{Gauge, census};
+use crate::stats::aggregate::SecondSummary;
+use crate::stats::interval::Interval;
+use crate::study::measured::{self, Watch};
+use crate::study::own_server::OwnServer;
+use crate::sys::clock;
+
+/// The server's port; outside every pool of a rehearsal.
+const PORT: u16 = 8080;
+/// Users of a burst.
+const USERS: u32 = 10;
+/// Wait of a burst's user between two requests: a refused one tries again this soon.
+const HURRY: Duration = Duration::from_millis(2);
+/// Beyond the hold time, before ports are taken to be free.
+const SLACK: Duration = Duration::from_millis(150);
+
+/// What came of a row inside.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Inside {
+    /// its runs, in order
+    pub runs: Vec<RunResult>,
+    /// who holds TIME_WAIT after them
+    pub time_wait: Sides,
+}
+
+/// Runs `spec` in this process's namespace. Errors: no server, no client.
+pub fn run(spec: &Spec, size: Size) -> io::Result<Inside> {
+    let destinations = if let Shape::Destinations(n) = spec.shape { n } else { 1 };
+    let listen: Vec<SocketAddr> = rows::addresses(destinations).into_iter().map(|ip| (ip, PORT).into()).collect();
+    let flags = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"].map(String::from);
+    let server = OwnServer::start_at(&listen, &flags).map_err(io::Error::other)?;
+    let mut runs = Vec::new();
+    for (i, step) in steps(spec, size, &listen).into_iter().enumerate() {
+        if i > 0
+            && let Shape::BurstsWithWaits(_) = spec.shape
+        {
+            clock::sleep(rows::SHORT_HOLD + SLACK);
+        }
+        runs.push(measured::measure(&step, Some(server.pid()), "rehearse", &mut Silent)?.result);
+    }
+    let mut time_wait = Sides { client: Some(0), server: Some(0) };
+    for dest in &listen {
+        let seen = census::towards(*dest);
+        let seen = seen.known();
+        time_wait.client = time_wait.client.zip(seen).map(|(n, c)| n + c.time_wait);
+        time_wait.server = time_wait.server.zip(seen).map(|(n, c)| n + c.time_wait_target_side);
+    }
+    // The server has nothing to report that the row needs; the namespace ends with this process.
+    let _ = server.stop();
+    Ok(Inside { runs, time_wait })
+}
+
+/// The load plans of a row.
+fn steps(spec: &Spec, size: Size, listen: &[SocketAddr]) -> Vec<LoadPlan> {
+    let pool = size.ports.min(size.asked);
+    let burst = |addr: SocketAddr, requests: u64| {
+        let mut plan = short(addr);
+        plan.requests = requests;
+        (spec.client)(&mut plan, size);
+        plan
+    };
+    let first = listen[0];
+    match spec.shape {
+        Shape::Burst => vec![burst(first, spec.asked)],
+        Shape::Paced(rate) => {
+            let mut plan = burst(first, 0);
+            plan.think = Think::default();
+            plan.rate = f64::from(rate);
+            plan.duration = Duration::from_secs_f64(spec.asked as f64 / plan.rate);
+            vec![plan]
+        }
+        Shape::BurstsWithWaits(n) => (0..n).map(|_| burst(first, u64::from(pool))).collect(),
+        Shape::Namespaces(_) => vec![burst(first, u64::from(pool))],
+        Shape::Destinations(n) => {
+            let share = |i: u64| spec.asked * (i + 1) / u64::from(n) - spec.asked * i / u64::from(n);
+            listen.iter().zip(0..).map(|(addr, i)| burst(*addr, share(i))).collect()
+        }
+        Shape::LateReuseAddr => {
+            let early = burst(first, u64::from(pool));
+            let mut late = burst(first, spec.asked - u64::from(pool));
+            late.reuse_addr = true;
+            vec![early, late]
+        }
+    }
+}
+
+/// Short connections to `/health` that the client closes first, by a few users in a hurry.
+pub fn short(addr: SocketAddr) -> LoadPlan {
+    LoadPlan {
+        users: USERS,
+        duration: Duration::from_secs(30),
+        think: Think { min: HURRY, max: HURRY },
+        keepalive: false,
+        ..LoadPlan::new(Target::own(addr), vec![MixEntry { path: "/health".into(), weight: 1 }])
+    }
+}
+
+/// A watch that watches nothing.
+#[derive(Debug)]
+pub struct Silent;
+
+impl Watch for Silent {
+    fn on_interval(&mut self, _: &Interval) {}
+    fn on_second(&mut self, _: &SecondSummary, _: UsersNow, _: Option<&Gauge>) {}
+    fn is_stopped(&mut self) -> bool {
+        false
+    }
+}

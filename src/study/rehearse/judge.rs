@@ -1,0 +1,100 @@
+//! What a row came to: its measurement held against the baseline and the model. Pure.
+
+use std::collections::BTreeMap;
+
+use super::inside::Inside;
+use super::rows::Spec;
+use crate::model::rehearsal::{Commands, ConnectUs, Row, RowError, Sides, Verdict};
+use crate::model::result::RunResult;
+
+/// A remedy helps when it makes at least this share of what was asked.
+const HELPS_SHARE: f64 = 0.95;
+/// It has no effect when it makes at most this much more than the baseline.
+const NO_EFFECT_SHARE: f64 = 1.1;
+
+/// The row of `spec` from what its namespaces came to; `baseline_share` is the share of asked connections that are
+/// made without a remedy (1 for the baseline itself).
+pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
+    let runs: Vec<&RunResult> = inside.iter().flat_map(|i| &i.runs).collect();
+    let sum = |f: fn(&RunResult) -> u64| runs.iter().map(|r| f(r)).sum::<u64>();
+    let made = sum(|r| r.totals.requests - r.totals.failures);
+    let asked = spec.asked;
+    let share = made as f64 / asked.max(1) as f64;
+    let (verdict, reason) = verdict(spec, share, baseline_share, &runs);
+    let resets = sum(|r| r.closes.reset);
+    let price = if resets > 0 { format!("{resets} resets; {}", spec.price) } else { spec.price.to_owned() };
+    Row {
+        remedy: spec.name.into(),
+        what: spec.what.into(),
+        asked,
+        made: Some(made),
+        errors: errors(&runs),
+        rate_cps: rate(&runs),
+        connections: Some(sum(|r| r.totals.connections_opened)),
+        connect_us: connect_us(&runs),
+        time_wait: sides(inside),
+        predicted: spec.predicted,
+        measured: Some(made),
+        verdict,
+        price,
+        reason,
+        commands: Commands { linux: spec.linux.into(), windows: spec.windows.into() },
+    }
+}
+
+/// A row that was not run, and why.
+pub fn not_run(name: &str, what: &str, asked: u64, predicted: u64, commands: Commands, reason: String) -> Row {
+    Row {
+        remedy: name.into(),
+        what: what.into(),
+        asked,
+        made: None,
+        errors: Vec::new(),
+        rate_cps: None,
+        connections: None,
+        connect_us: None,
+        time_wait: Sides::default(),
+        predicted,
+        measured: None,
+        verdict: Verdict::NotRun,
+        price: String::new(),
+        reason,
+        commands,
+    }
+}
+
+fn verdict(spec: &Spec, share: f64, baseline_share: f64, runs: &[&RunResult]) -> (Verdict, String) {
+    let made = format!("{:.0} % of what was asked, against {:.0} % without it", share * 100.0, baseline_share * 100.0);
+    if share <= baseline_share * NO_EFFECT_SHARE {
+        return (Verdict::NoEffect, made);
+    }
+    let price = !spec.price.is_empty() || runs.iter().any(|r| r.closes.reset > 0);
+    if share < HELPS_SHARE || price { (Verdict::AtAPrice, made) } else { (Verdict::Helps, made) }
+}
+
+fn errors(runs: &[&RunResult]) -> Vec<RowError> {
+    let mut all: BTreeMap<(&'static str, &str), RowError> = BTreeMap::new();
+    for e in runs.iter().flat_map(|r| &r.errors) {
+        let entry =
+            all.entry((e.call.word(), &e.name)).or_insert_with(|| RowError { call: e.call, name: e.name.clone(), count: 0 });
+        entry.count += e.count;
+    }
+    all.into_values().collect()
+}
+
+fn rate(runs: &[&RunResult]) -> Option<f64> {
+    let seconds: f64 = runs.iter().map(|r| r.duration_s).sum();
+    let opened: u64 = runs.iter().map(|r| r.totals.connections_opened).sum();
+    (seconds > 0.0).then(|| opened as f64 / seconds)
+}
+
+/// Percentiles do not add up: the run with the most connections stands for the row.
+fn connect_us(runs: &[&RunResult]) -> Option<ConnectUs> {
+    let most = runs.iter().max_by_key(|r| r.totals.connections_opened)?;
+    most.totals.connects.map(|c| ConnectUs { p50: c.call_p50_us, p99: c.call_p99_us })
+}
+
+fn sides(inside: &[Inside]) -> Sides {
+    let add = |f: fn(&Sides) -> Option<u32>| inside.iter().map(|i| f(&i.time_wait)).sum::<Option<u32>>();
+    Sides { client: add(|s| s.client), server: add(|s| s.server) }
+}
