@@ -6,13 +6,13 @@ use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use sockbench::model::facts::TcpState;
 use sockbench::model::plan::PortMode;
 use sockbench::sys::clock::{Clock, sleep};
 use sockbench::sys::sock_diag::{Scope, SockDiag, States};
 use sockbench::sys::socket::{self, ConnectSpec, SocketError};
 use sockbench::sys::sysctl;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// No step of these tests takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,6 +93,13 @@ impl Near {
             }
         }
         (n, None)
+    }
+
+    /// Ends a client whose server has closed, then [`Self::settle`].
+    pub(crate) fn settle_after(&self, mut client: TcpStream) {
+        assert_eq!(client.read(&mut [0]).expect("the server's FIN"), 0);
+        drop(client);
+        self.settle();
     }
 
     /// Waits until nothing but TIME_WAIT is left of the connections to this listener.
