@@ -16,12 +16,17 @@ fn thread_cpu_ms() -> f64 {
     t.tv_sec() as f64 * 1e3 + t.tv_nsec() as f64 / 1e6
 }
 
-fn cost_ms(rounds: u32, mut f: impl FnMut()) -> f64 {
-    let before = thread_cpu_ms();
-    for _ in 0..rounds {
-        f();
-    }
-    (thread_cpu_ms() - before) / f64::from(rounds)
+/// Median CPU time of `rounds` calls: what it costs when nothing else is in the way.
+fn cost_ms(rounds: usize, mut f: impl FnMut()) -> f64 {
+    let mut costs: Vec<f64> = (0..rounds)
+        .map(|_| {
+            let before = thread_cpu_ms();
+            f();
+            thread_cpu_ms() - before
+        })
+        .collect();
+    costs.sort_by(f64::total_cmp);
+    costs[rounds / 2]
 }
 
 #[test]

@@ -1,11 +1,260 @@
 //! `sockbench server`.
 
-use super::Exit;
+use std::fmt;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-/// Serve the three endpoints of the experiment.
+use super::{EXIT_ENVIRONMENT, Exit, units, warn};
+use crate::http::request::FIELDS_ROOM;
+use crate::model::limits;
+use crate::model::plan::{CpuWork, ServerCloser, ServerPlan};
+use crate::server::pools::Pin;
+use crate::server::{BindError, Server, Summary};
+use crate::sys::signals::StopFlag;
+use crate::sys::{nofile, thread};
+
+/// Serve the three endpoints of the experiment: /health, /io (a sleep) and /cpu (a loop).
+///
+/// The first lines on stdout are `listening on http://ADDR`, one per --listen, then `admin on http://ADDR`. SIGINT or
+/// SIGTERM drains; a second one leaves at once.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Address to listen on, port 0 for a free one; may be repeated
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: Vec<SocketAddr>,
+    /// Address of the admin port, which serves /metrics; off by default
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Event loops; above one they share the port by SO_REUSEPORT
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    reactors: usize,
+    /// Backlog of listen(2); the kernel clamps it to net.core.somaxconn
+    #[arg(long, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = clap::value_parser!(i32).range(1..))]
+    backlog: i32,
 
-pub(crate) fn run(_args: Args) -> Result<u8, Exit> {
-    Err(Exit::usage("server: not built yet"))
+    /// Threads of the blocking pool
+    #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = at_least_one, help_heading = "Work")]
+    io_workers: usize,
+    /// Sleep of one /io request; `/io?ms=` asks for another
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IO_SLEEP), value_parser = span, help_heading = "Work")]
+    io_sleep: Span,
+    /// Threads of the CPU pool [default: one per core]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Work")]
+    cpu_workers: Option<usize>,
+    /// Pin each CPU worker to a core
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Work")]
+    cpu_pin: bool,
+    /// CPU time of one /cpu request: the iterations are calibrated once at start
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::CPU_WORK), value_parser = span, help_heading = "Work")]
+    cpu_work: Span,
+    /// Iterations of one /cpu request, instead of calibrating
+    #[arg(long, value_name = "N", value_parser = units::count, conflicts_with = "cpu_work", help_heading = "Work")]
+    cpu_iterations: Option<u64>,
+    /// Jobs that may wait in each pool; 503 beyond
+    #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = at_least_one, help_heading = "Work")]
+    queue: usize,
+
+    /// Keep connections: on, or off to answer `Connection: close`
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_off, action = clap::ArgAction::Set, help_heading = "Connections")]
+    keepalive: bool,
+    /// Who sends the first FIN on a connection that is not kept
+    #[arg(long, value_name = "server|client", default_value = "server", value_parser = closer, help_heading = "Connections")]
+    closer: ServerCloser,
+    /// Connections at once; further ones wait in the backlog
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = at_least_one, help_heading = "Connections")]
+    max_conns: usize,
+    /// For a whole request head, from its first byte (408)
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::HEADER_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    header_timeout: Span,
+    /// For the next request on a kept connection
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IDLE_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    idle_timeout: Span,
+    /// Between two reads of a request body (408)
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::BODY_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    body_timeout: Span,
+    /// Between two writes that make progress
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::WRITE_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    write_timeout: Span,
+    /// From the first signal to the end
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::DRAIN_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    drain_timeout: Span,
+
+    /// Longest request head (431)
+    #[arg(long, value_name = "BYTES", default_value_t = limits::HEAD_BYTES, value_parser = head_bytes, help_heading = "Limits")]
+    head_bytes: usize,
+    /// Most fields in a head (431)
+    #[arg(long, value_name = "N", default_value_t = limits::HEAD_FIELDS, value_parser = fields, help_heading = "Limits")]
+    head_fields: usize,
+    /// Longest request target (414)
+    #[arg(long, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = at_least_one, help_heading = "Limits")]
+    target_bytes: usize,
+    /// Longest request body (413)
+    #[arg(long, value_name = "BYTES", default_value_t = limits::BODY_BYTES, value_parser = units::count, help_heading = "Limits")]
+    body_bytes: u64,
+}
+
+impl Args {
+    fn plan(self) -> ServerPlan {
+        ServerPlan {
+            cpu_workers: self.cpu_workers.unwrap_or_else(|| thread::cores().len().max(1)),
+            cpu_work: self.cpu_iterations.map_or(CpuWork::CalibrateS(self.cpu_work.0), CpuWork::Iterations),
+            listen: self.listen,
+            admin: self.admin,
+            reactors: self.reactors,
+            io_workers: self.io_workers,
+            cpu_pin: self.cpu_pin,
+            io_sleep: self.io_sleep.0,
+            queue: self.queue,
+            max_conns: self.max_conns,
+            backlog: self.backlog,
+            keepalive: self.keepalive,
+            closer: self.closer,
+            header_timeout: self.header_timeout.0,
+            idle_timeout: self.idle_timeout.0,
+            body_timeout: self.body_timeout.0,
+            write_timeout: self.write_timeout.0,
+            drain_timeout: self.drain_timeout.0,
+            head_bytes: self.head_bytes,
+            head_fields: self.head_fields,
+            target_bytes: self.target_bytes,
+            body_bytes: self.body_bytes,
+        }
+    }
+}
+
+/// Serves until a signal; exit 0 after the drain, 3 when an address cannot be had.
+pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+    let plan = args.plan();
+    check_descriptors(&plan);
+    let server = Server::bind(&plan).map_err(refused)?;
+    let handle = server.handle();
+    StopFlag::install_with(move || handle.stop()).map_err(|e| Exit::environment(format!("install signal handlers: {e}")))?;
+    tell_work(&plan, &server);
+    announce(&server).map_err(|e| Exit::environment(format!("write to stdout: {e}")))?;
+    let summary = server.run().map_err(|e| Exit { code: EXIT_ENVIRONMENT, message: format!("serve: {e}"), hint: None })?;
+    table(&summary);
+    Ok(0)
+}
+
+/// The lines that a parent process waits for.
+fn announce(server: &Server) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for addr in server.addrs() {
+        writeln!(out, "listening on http://{addr}")?;
+    }
+    if let Some(addr) = server.admin_addr() {
+        writeln!(out, "admin on http://{addr}")?;
+    }
+    out.flush()
+}
+
+fn tell_work(plan: &ServerPlan, server: &Server) {
+    let iterations = server.cpu_iterations();
+    match plan.cpu_work {
+        CpuWork::CalibrateS(goal) => eprintln!("/cpu: {iterations} iterations, calibrated to {goal:?} of CPU time"),
+        CpuWork::Iterations(_) => eprintln!("/cpu: {iterations} iterations, as asked"),
+    }
+    for Pin { worker, core, granted } in server.pins() {
+        if *granted {
+            eprintln!("cpu worker {worker}: pinned to core {core}");
+        } else {
+            warn(&format!("cpu worker {worker}: the machine refused core {core}; it runs wherever the kernel puts it"));
+        }
+    }
+    if plan.cpu_pin && server.pins().is_empty() {
+        warn("the machine does not say which cores are ours: CPU workers are not pinned");
+    }
+}
+
+/// Each connection is a descriptor: too few are better told now than met under load.
+fn check_descriptors(plan: &ServerPlan) {
+    // Threads need none; polls, wakers, listeners and stdio a few.
+    let needed = plan.max_conns as u64 + 64;
+    match nofile::raise() {
+        Ok(limit) if limit < needed => {
+            warn(&format!("{limit} descriptors allowed, --max-conns {} may need {needed}: raise `ulimit -n`", plan.max_conns));
+        }
+        Ok(_) => {}
+        Err(e) => warn(&format!("the limit of descriptors cannot be read: {e}")),
+    }
+}
+
+fn refused(e: BindError) -> Exit {
+    let exit = Exit::environment(e.to_string());
+    match e {
+        BindError::Listen { addr, source } => match source.kind() {
+            io::ErrorKind::AddrInUse => exit.hint(format!(
+                "another process has port {0}: `ss -ltnp 'sport = :{0}'` shows it; --listen {1}:0 takes a free one",
+                addr.port(),
+                addr.ip()
+            )),
+            io::ErrorKind::PermissionDenied => exit.hint("ports below 1024 need a privilege: choose a higher one"),
+            io::ErrorKind::AddrNotAvailable => exit.hint("that address is not this host's; 127.0.0.1 always is"),
+            _ => exit,
+        },
+        BindError::Setup(_) => exit,
+    }
+}
+
+fn table(s: &Summary) {
+    eprintln!("{:<10} {:<6} {:>4} {:>12}", "endpoint", "method", "code", "answers");
+    for (handler, method, code, n) in &s.answers {
+        eprintln!("{handler:<10} {method:<6} {code:>4} {n:>12}");
+    }
+    eprintln!("{:<10} {:<6} {:>4} {:>12}", "total", "", "", s.answered());
+    let closes: Vec<String> = s.closes.iter().filter(|c| c.1 > 0).map(|(reason, n)| format!("{reason} {n}")).collect();
+    let closes = if closes.is_empty() { "none".into() } else { closes.join(", ") };
+    eprintln!("connections: {} accepted; closed: {closes}", s.accepted);
+    if s.unsent > 0 {
+        eprintln!("answers that the end of their connection left unsent: {}", s.unsent);
+    }
+    if s.accept_pauses > 0 {
+        eprintln!("pauses of accept(2) for want of descriptors or memory: {}", s.accept_pauses);
+    }
+}
+
+/// A length of time that --help shows as people write it.
+#[derive(Debug, Clone, Copy)]
+struct Span(Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    units::duration(text).map(Span)
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match units::count(text)? {
+        0 => Err("at least 1".into()),
+        n => usize::try_from(n).map_err(|_| "too large".into()),
+    }
+}
+
+fn head_bytes(text: &str) -> Result<usize, String> {
+    at_least_one(text).and_then(|n| if n <= 1 << 20 { Ok(n) } else { Err("at most 1 MiB".into()) })
+}
+
+fn fields(text: &str) -> Result<usize, String> {
+    at_least_one(text).and_then(|n| if n <= FIELDS_ROOM { Ok(n) } else { Err(format!("at most {FIELDS_ROOM}")) })
+}
+
+fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".into()),
+    }
+}
+
+fn closer(text: &str) -> Result<ServerCloser, String> {
+    match text {
+        "server" => Ok(ServerCloser::Server),
+        "client" => Ok(ServerCloser::Client),
+        _ => Err("server or client".into()),
+    }
 }

@@ -11,7 +11,8 @@ use crate::model::plan::{Closer, PortMode};
 pub const LINUX_HOLD_S: f64 = 60.0;
 /// tcp_tw_reuse_delay's default, and the fixed value of kernels before 6.14.
 pub const REUSE_DELAY_DEFAULT_MS: u32 = 1000;
-/// Pieces of constant rate that a playback may take before it stops; a real one takes a handful per hold time.
+/// Pieces of constant rate that a playback follows one by one; a real one takes a handful per hold time. Beyond them
+/// the counts go on at their mean.
 const PIECES_MAX: usize = 4096;
 /// Rates beyond it are taken for it: no machine opens that many connections a second.
 const RATE_MAX: f64 = 1e12;
@@ -100,6 +101,28 @@ pub fn solve_hold_s(pool: u32, rate: f64, failures: f64, fail_rate: f64) -> Opti
     (rate > 0.0 && fail_rate > 0.0).then(|| f64::from(pool) / rate + failures / fail_rate)
 }
 
+/// Why a hold time does not fit what was counted over `duration`, or none when its failures are within `within` (a
+/// share) of the `failures` that were counted.
+pub fn hold_rejected(
+    budget: Budget,
+    rate: f64,
+    fail_rate: f64,
+    duration: Duration,
+    failures: f64,
+    within: f64,
+) -> Option<String> {
+    let f = budget.forecast(rate, duration, Some(fail_rate), None);
+    let hold = f.hold_s;
+    if f.failures == 0 {
+        return Some(match f.ceiling_cps {
+            Some(ceiling) if ceiling >= rate => format!("T = {hold:.0} s sustains {ceiling:.1}/s: {rate:.1}/s would never fail"),
+            _ => format!("T = {hold:.0} s: nothing would fail within {:.0} s", f.duration_s),
+        });
+    }
+    let off = (f.failures as f64 - failures).abs();
+    (off > within * failures).then(|| format!("T = {hold:.0} s would make {} failures, not {failures:.0}", f.failures))
+}
+
 /// Seconds until the pool is used up, with `used` ports held now and nothing given back before; none when the rate
 /// stays below the ceiling.
 pub fn seconds_to_exhaustion(pool: u32, used: u32, rate_cps: f64, hold: Duration) -> Option<f64> {
@@ -169,6 +192,10 @@ impl Playback {
             // A piece shorter than the clock's own resolution would never end.
             now = if next > now { next } else { now + hold * 1e-12 };
             pieces.push(Piece { end: now, success_rate: success });
+        }
+        if now > 0.0 && now < until {
+            out.successes *= until / now;
+            out.failures *= until / now;
         }
         out
     }

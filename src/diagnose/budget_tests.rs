@@ -48,9 +48,20 @@ fn no_other_hold_time_fits_the_experiment() {
     for hold in [30.0, 60.0, 240.0] {
         assert!(off(hold) > 0.5, "T = {hold} must not fit");
     }
+    for hold in [30.0, 60.0, 240.0] {
+        assert!(hold_rejected(Budget::new(16384, hold), 170.0, 300.0, three_minutes, measured, 0.05).is_some());
+    }
+    assert_eq!(hold_rejected(windows(), 170.0, 300.0, three_minutes, measured, 0.05), None);
     let solved = solve_hold_s(16384, 170.0, measured, 300.0).unwrap();
     assert!((119.8..=120.0).contains(&solved), "{solved}");
     assert_eq!(format!("{solved:.1}"), "119.9");
+}
+
+#[test]
+fn a_playback_longer_than_its_pieces_still_counts_to_the_end() {
+    let f = Budget::new(1000, 0.1).forecast(20_000.0, Duration::from_hours(1), None, None);
+    close(f.successes as f64, 36e6, 36e4);
+    close(f.failures as f64, 36e6, 36e4);
 }
 
 #[test]

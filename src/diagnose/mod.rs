@@ -1,3 +1,31 @@
 //! Facts in, findings out: the P/T law, the rules, the wording. Pure.
+//!
+//! [`budget`] is arithmetic about ports. [`rule`] says what a rule is and joins the findings of the [`table`];
+//! [`validity`] stamps a run; [`preflight`] says before a run what it can reach. [`explain`] goes the other way:
+//! from an error text or another tool's file to the same causes.
+//!
+//! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
 
 pub mod budget;
+mod command;
+mod findings_doc;
+pub mod preflight;
+pub mod proofs;
+mod reading;
+mod remedies;
+pub mod rule;
+mod rules_client;
+mod rules_info;
+mod rules_local;
+mod rules_ports;
+mod rules_study;
+mod rules_target;
+pub mod table;
+pub mod thresholds;
+pub mod validity;
+
+pub use findings_doc::findings_markdown;
+pub use preflight::{preflight, seconds_to_exhaustion};
+pub use proofs::attach_proofs;
+pub use rule::{diagnose, diagnose_study, undecided};
+pub use validity::{settle, stamp};

@@ -1,7 +1,10 @@
 //! An observation written into a run result: figures where there are some, a reason for each null.
 
+use std::time::Duration;
+
 use super::observation::{Observation, Second};
-use super::pool::{self, TIME_WAIT_S};
+use super::pool;
+use crate::diagnose::budget::LINUX_HOLD_S;
 use crate::model::facts::{Fact, PortCensus};
 use crate::model::outcome::{Call, EADDRINUSE, EADDRNOTAVAIL};
 use crate::model::plan::PortMode;
@@ -31,15 +34,15 @@ impl Observation {
         let rate_cps = rate_per_s(result, result.totals.connections_opened);
         let mut null = Nulls(result);
         let pool = null.take("ports.pool", &s.pool).copied();
-        let hold = null.take("ports.hold_s", &s.hold).copied();
+        let hold_s = null.take("ports.hold_s", &s.hold).map(|h| h.seconds);
         let ports = pool.map(|p| p.ports);
         let why_no_ceiling = match (&s.pool, &s.hold) {
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => why.clone(),
             (_, Fact::Known(h)) => format!("no port stays held: {}", h.why),
         };
-        let ceiling_cps = ports.zip(hold).and_then(|(p, h)| pool::ceiling_cps(p, h));
+        let ceiling_cps = ports.zip(hold_s).and_then(|(p, h)| pool::ceiling_cps(p, h));
         null.explain(ceiling_cps.is_none(), "ports.ceiling_cps", &why_no_ceiling);
-        let search_cps = ports.zip(hold).and_then(|(p, h)| pool::search_cps(p, h, s.usage.mode));
+        let search_cps = ports.zip(hold_s).and_then(|(p, h)| pool::search_cps(p, h, s.usage.mode));
         let why_no_search = match s.usage.mode {
             PortMode::Ring => "explicit ports: the kernel does not search",
             PortMode::Range => "IP_LOCAL_PORT_RANGE: the kernel does not search by parity",
@@ -60,11 +63,11 @@ impl Observation {
         null.explain(peak_share.is_none(), "ports.peak_share", &no_share);
         let leftover_before = null.take("ports.leftover_before", &s.leftover).map(|c| c.used);
         let bound_only = null.take("ports.states.bound_only", &self.bound_only).copied();
-        let free_again_in_s = self.end.known().map(|c| free_again_s(c, hold.map_or(TIME_WAIT_S, |h| h.seconds)));
+        let free_again_in_s = self.end.known().map(|c| free_again_s(c, hold_s.unwrap_or(LINUX_HOLD_S)));
         null.explain(free_again_in_s.is_none(), "ports.free_again_in_s", &no_census);
-        let free = ports.map(|p| p.saturating_sub(leftover_before.unwrap_or(0)));
-        let demand_cps = demand_cps(null.0);
-        let forecast = free.zip(hold).and_then(|(free, h)| pool::forecast(free, h, demand_cps));
+        let (demand_cps, duration) = (demand_cps(null.0), Duration::try_from_secs_f64(null.0.duration_s).unwrap_or_default());
+        let leftover = leftover_before.unwrap_or(0);
+        let forecast = ports.zip(hold_s).and_then(|(p, h)| pool::forecast(p, leftover, h, demand_cps, duration));
         let no_forecast = match (&s.pool, &s.hold) {
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => why.as_str(),
             _ => "the rate does not exhaust the pool",
@@ -79,7 +82,7 @@ impl Observation {
             source,
             destination: s.dest.to_string(),
             pool: ports,
-            hold_s: hold.map(|h| h.seconds),
+            hold_s,
             ceiling_cps,
             search_cps,
             peak_used,
@@ -214,7 +217,7 @@ pub fn apply_unobserved(result: &mut RunResult, reason: &str) {
 /// Until the last port is free: TIME_WAIT's own timer, or the reuse age where that comes first.
 fn free_again_s(end: &PortCensus, hold_s: f64) -> f64 {
     let timer_s = f64::from(end.last_free_ms.unwrap_or(0)) / 1000.0;
-    (timer_s - (TIME_WAIT_S - hold_s)).max(0.0)
+    (timer_s - (LINUX_HOLD_S - hold_s)).max(0.0)
 }
 
 fn rate_per_s(result: &RunResult, count: u64) -> f64 {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::census::CensusTaker;
+use super::census::{self, CensusTaker};
 use super::gauge::Gauge;
-use super::meter::{ClientMeter, Summary, TargetMeter, Usage};
+use super::meter::{ClientMeter, NoTarget, Summary, TargetMeter, Usage};
 use super::observation::{Observation, Second};
 use super::survey::Survey;
 use super::{THREAD_NAME, survey};
@@ -25,9 +25,9 @@ use crate::sys::{proc_net, process, socket};
 /// Between two cheap looks.
 const CHEAP_EVERY: Duration = Duration::from_millis(250);
 /// Share of one core that dumps may take when connections are short.
-const DUMP_SHARE: f64 = 0.005;
+const DUMP_SHARE: f64 = 0.003;
 /// The same when connections are kept: nothing much changes then.
-const DUMP_SHARE_KEPT: f64 = 0.0005;
+const DUMP_SHARE_KEPT: f64 = 0.0003;
 /// A rest shorter than this joins the second before, as in the series (`stats`).
 const LAST_LOOK_MIN: Duration = Duration::from_millis(500);
 /// A target that does not listen yet is looked for this often, in seconds.
@@ -71,7 +71,7 @@ impl Observer {
         let gauge = Arc::new(Mutex::new(Gauge {
             short_lived: plan.survey.short_lived,
             pool: plan.survey.pool.known().map(|p| p.ports),
-            ceiling_cps: plan.survey.ceiling_cps(),
+            hold_s: plan.survey.hold.known().map(|h| h.seconds),
             ports_used: plan.survey.leftover.known().map(|c| c.used),
             ..Gauge::default()
         }));
@@ -102,16 +102,15 @@ struct Watcher {
     clock: Clock,
     gauge: Arc<Mutex<Gauge>>,
     client: ClientMeter,
-    target: Result<TargetMeter, String>,
+    target: Result<TargetMeter, NoTarget>,
     tries: u32,
     host: HostMeter,
     host_sum: Summary,
     memory_max: Option<f64>,
     taker: io::Result<CensusTaker>,
-    families: Vec<Family>,
+    families: &'static [Family],
     last_dump: Stamp,
     dump_cost_s: f64,
-    counters: Result<KernelCounters, String>,
     last_counters: Option<(Stamp, KernelCounters)>,
     last_look: Stamp,
     seen: Observation,
@@ -121,22 +120,19 @@ impl Watcher {
     fn start(plan: ObservePlan, clock: Clock, gauge: Arc<Mutex<Gauge>>) -> Self {
         let now = clock.now();
         let taker = CensusTaker::new(plan.survey.scope());
-        let families = taker.as_ref().map(|t| t.families().to_vec()).unwrap_or_default();
-        let counters = proc_net::read_counters().map_err(|e| e.to_string());
         let seen = Observation::nothing(&plan.survey, "not observed yet");
         let mut watcher = Self {
             client: ClientMeter::start(now),
-            target: Err("not looked for yet".into()),
+            target: Err(NoTarget::NotYet("not looked for yet".into())),
             tries: 0,
             host: HostMeter::start(now),
             host_sum: Summary::default(),
             memory_max: None,
             taker,
-            families,
+            families: census::families_of(plan.survey.dest),
             last_dump: Stamp::ZERO,
             dump_cost_s: 0.0,
-            last_counters: counters.as_ref().ok().map(|c| (now, *c)),
-            counters,
+            last_counters: plan.survey.counters.known().map(|c| (now, *c)),
             last_look: now,
             seen,
             plan,
@@ -180,13 +176,13 @@ impl Watcher {
     fn look(&mut self, now: Stamp, second: u64, census: Fact<PortCensus>) {
         let span = now.since(self.last_look);
         self.last_look = now;
-        if self.target.is_err() && self.tries < FIND_TRIES {
+        if matches!(self.target, Err(NoTarget::NotYet(_))) && self.tries < FIND_TRIES {
             self.find_target(now);
         }
         let client = self.client.read(now);
         let target = match &mut self.target {
             Ok(meter) => meter.read(now),
-            Err(why) => Fact::Unavailable(why.clone()),
+            Err(why) => Fact::missing(why.reason()),
         };
         let host = self.host.read(now);
         if let Fact::Known(h) = &host {
@@ -207,7 +203,7 @@ impl Watcher {
         self.target = if self.plan.target_is_local || self.plan.target_pid.is_some() {
             TargetMeter::find(self.plan.survey.dest, self.plan.target_pid, now)
         } else {
-            Err(format!("{} is not an address of this host", self.plan.survey.dest.ip()))
+            Err(NoTarget::Never(format!("{} is not an address of this host", self.plan.survey.dest.ip())))
         };
     }
 
@@ -231,14 +227,13 @@ impl Watcher {
             Err(e) => return Fact::missing(format!("sock_diag: {e}")),
         };
         let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
-        let census = match taker.take(&self.families) {
+        let census = match taker.take(self.families) {
             Ok(census) => census,
             Err(e) => return Fact::missing(format!("sock_diag: {e}")),
         };
         self.dump_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
-        let pause = now.since(self.last_dump);
         self.last_dump = now;
-        self.gauge.lock().unwrap_or_else(PoisonError::into_inner).on_census(&census, pause.as_secs_f64());
+        self.gauge.lock().unwrap_or_else(PoisonError::into_inner).on_census(&census);
         if self.seen.peak.is_none_or(|p| census.used >= p.used) {
             self.seen.peak = Some(census);
         }
@@ -275,9 +270,9 @@ impl Watcher {
             (Fact::Known(a), Fact::Known(b)) => Fact::Known(a.max(b)),
             (known @ Fact::Known(_), _) | (_, known) => known,
         };
-        seen.counters = match (&self.counters, proc_net::read_counters()) {
-            (Ok(before), Ok(after)) => Fact::Known(after.since(before)),
-            (Err(e), _) => Fact::missing(e.clone()),
+        seen.counters = match (&self.plan.survey.counters, proc_net::read_counters()) {
+            (Fact::Known(before), Ok(after)) => Fact::Known(after.since(before)),
+            (Fact::Unavailable(why), _) => Fact::missing(why.clone()),
             (_, Err(e)) => Fact::missing(e.to_string()),
         };
         seen.threads = self.client.rows();
@@ -295,7 +290,7 @@ impl Watcher {
                 busiest_thread_percent: meter.busiest_percent(),
                 name: meter.name,
             }),
-            Err(why) => Fact::Unavailable(why),
+            Err(why) => Fact::missing(why.reason()),
         };
         seen
     }

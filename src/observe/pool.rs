@@ -1,18 +1,15 @@
-//! How many source ports there are, and how long each stays held: pure decisions over facts. Each line of the
-//! decision was measured (ports.md sections 2 to 4).
+//! How many source ports a plan can use: pure decisions over facts, measured (ports.md sections 2 to 4).
 //!
-//! Not here: reading the facts ([`super::survey`]) and forecasting from them (`diagnose`).
+//! Not here: reading the facts ([`super::survey`]), and the law of what the pool can carry
+//! ([`crate::diagnose::budget`]), which this only asks.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use crate::diagnose::budget::{self, Budget, Hold, HoldFacts};
 use crate::model::facts::Fact;
 use crate::model::plan::{Closer, PortMode, PortRange};
 use crate::model::result::{PortForecast, Sysctls};
-
-/// TCP_TIMEWAIT_LEN (include/net/tcp.h): not a setting; tcp_fin_timeout does not change it.
-pub const TIME_WAIT_S: f64 = 60.0;
-/// Reuse age before tcp_tw_reuse_delay existed (Linux 6.14).
-const REUSE_DELAY_DEFAULT_S: f64 = 1.0;
 
 /// What the kernel says about local ports, this network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,82 +103,46 @@ fn effective_range(facts: &PoolFacts, usage: &PortUse) -> PortRange {
     }
 }
 
-/// How long one port stays held after its connection, and why.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hold {
-    /// seconds; 0 when a port can be used again at once
-    pub seconds: f64,
-    /// the rule, in words
-    pub why: &'static str,
-}
-
-/// The T of `P/T` for connections from `source` to `dest`.
-///
-/// Unavailable when a setting that decides could not be read.
-pub fn hold(sysctls: &Sysctls, dest: IpAddr, source: Option<IpAddr>, usage: &PortUse) -> Fact<Hold> {
-    let full = |why| Fact::Known(Hold { seconds: TIME_WAIT_S, why });
-    let none = |why| Fact::Known(Hold { seconds: 0.0, why });
-    match usage.closer {
-        Closer::Reset => return none("SO_LINGER 0: a reset connection leaves no TIME_WAIT"),
-        Closer::Server => return none("the server closes first and keeps the TIME_WAIT"),
-        Closer::Client => {}
-    }
-    let Some(timestamps) = sysctls.tcp_timestamps else {
-        return Fact::missing("net.ipv4.tcp_timestamps could not be read");
+/// How long one port stays held after a connection to `dest` (`diagnose::budget`, the truth table); unavailable
+/// when a setting that decides could not be read.
+pub fn hold(sysctls: &Sysctls, dest: IpAddr, usage: &PortUse) -> Fact<Hold> {
+    let facts = HoldFacts {
+        destination: dest,
+        tcp_tw_reuse: sysctls.tcp_tw_reuse,
+        tcp_tw_reuse_delay_ms: sysctls.tcp_tw_reuse_delay_ms,
+        tcp_timestamps: sysctls.tcp_timestamps,
+        port_mode: usage.mode,
+        reuse_addr: usage.reuse_addr,
+        closer: usage.closer,
     };
-    match usage.mode {
-        PortMode::Ring if usage.reuse_addr && timestamps != 0 => {
-            none("explicit ports with SO_REUSEADDR on every socket are reused at once")
-        }
-        PortMode::Ring if usage.reuse_addr => full("SO_REUSEADDR does not help without TCP timestamps"),
-        PortMode::Ring => full("explicit ports without SO_REUSEADDR"),
-        PortMode::Bind => full("tcp_tw_reuse never helps bind(2)"),
-        PortMode::Auto | PortMode::NoPort | PortMode::Range => {
-            let Some(reuse) = sysctls.tcp_tw_reuse else { return Fact::missing("net.ipv4.tcp_tw_reuse could not be read") };
-            let loopback = dest.is_loopback() || source.is_some_and(|s| s.is_loopback());
-            let delay = sysctls.tcp_tw_reuse_delay_ms.map_or(REUSE_DELAY_DEFAULT_S, |ms| f64::from(ms) / 1000.0);
-            let reused = |why| Fact::Known(Hold { seconds: delay, why });
-            match (reuse, timestamps != 0) {
-                (0, _) => full("tcp_tw_reuse=0"),
-                (_, false) => full("tcp_tw_reuse does not work without TCP timestamps"),
-                (1, _) => reused("tcp_tw_reuse=1: a port can be taken again after tcp_tw_reuse_delay"),
-                (_, _) if loopback => {
-                    reused("tcp_tw_reuse=2 and a loopback address: a port can be taken again after tcp_tw_reuse_delay")
-                }
-                _ => full("tcp_tw_reuse=2 does nothing outside 127/8 and ::1"),
-            }
-        }
+    match budget::hold_for(&facts) {
+        Some(hold) => Fact::Known(hold),
+        None => Fact::missing("net.ipv4.tcp_tw_reuse or tcp_timestamps could not be read"),
     }
 }
 
 /// P/T, connections per second; none when a port is not held at all.
-pub fn ceiling_cps(ports: u32, hold: Hold) -> Option<f64> {
-    (hold.seconds > 0.0).then(|| f64::from(ports) / hold.seconds)
+pub fn ceiling_cps(ports: u32, hold_s: f64) -> Option<f64> {
+    Some(Budget::new(ports, hold_s).ceiling_cps()).filter(|c| c.is_finite())
 }
 
-/// (P/2)/T, where more than half of the ports of a parity are held and connect(2) searches long; none where the
-/// kernel does not search (ring), or not by parity (IP_LOCAL_PORT_RANGE).
-pub fn search_cps(ports: u32, hold: Hold, mode: PortMode) -> Option<f64> {
+/// (P/2)/T, above which connect(2) searches long; none where the kernel does not search (ring), or not by parity
+/// (IP_LOCAL_PORT_RANGE).
+pub fn search_cps(ports: u32, hold_s: f64, mode: PortMode) -> Option<f64> {
     match mode {
         PortMode::Ring | PortMode::Range => None,
-        PortMode::Auto | PortMode::NoPort | PortMode::Bind => ceiling_cps(ports, hold).map(|c| c / 2.0),
+        PortMode::Auto | PortMode::NoPort | PortMode::Bind => {
+            Some(Budget::new(ports, hold_s).search_cps()).filter(|c| c.is_finite())
+        }
     }
 }
 
-/// When `free` ports are used up at `rate_cps`, how long nothing succeeds then, and when the failures come back
-/// (the next three times); none when the rate stays under the ceiling. The law of ports.md section 1: exhausted
-/// after `free/rate`, dead until the first port is free after T, then the connections of T ago are played back.
-pub fn forecast(free: u32, hold: Hold, rate_cps: f64) -> Option<PortForecast> {
-    const ECHOES: u32 = 3;
-    if rate_cps <= 0.0 || hold.seconds <= 0.0 {
-        return None;
-    }
-    let exhausted_at_s = f64::from(free) / rate_cps;
-    (exhausted_at_s < hold.seconds).then(|| PortForecast {
-        exhausted_at_s,
-        dead_s: hold.seconds - exhausted_at_s,
-        echo_s: (1..=ECHOES).map(|k| exhausted_at_s + f64::from(k) * hold.seconds).collect(),
-    })
+/// When the pool is used up at `rate_cps`, with `leftover` ports of it held already; none when the rate stays under
+/// the ceiling of the whole pool.
+pub fn forecast(ports: u32, leftover: u32, hold_s: f64, rate_cps: f64, duration: Duration) -> Option<PortForecast> {
+    Budget::new(ports, hold_s).exhausted_at(rate_cps)?;
+    let forecast = Budget::new(ports.saturating_sub(leftover), hold_s).forecast(rate_cps, duration, None, None);
+    Some(PortForecast { exhausted_at_s: forecast.exhausted_at_s?, dead_s: forecast.dead_s?, echo_s: forecast.echo_s })
 }
 
 #[cfg(test)]
@@ -238,66 +199,27 @@ mod tests {
         assert_eq!(pool(&facts(), &none).range, RANGE);
     }
 
-    /// The truth table of ports.md section 2, client closing first.
     #[test]
-    fn the_hold_time_follows_the_truth_table() {
+    fn the_law_is_asked_with_the_plans_own_sockets() {
+        let sysctls = Sysctls { tcp_tw_reuse: Some(2), tcp_timestamps: Some(1), ..Sysctls::default() };
         let loopback: IpAddr = "127.0.0.1".parse().unwrap();
-        let other: IpAddr = "10.0.0.1".parse().unwrap();
-        let s = |reuse| Sysctls {
-            tcp_tw_reuse: Some(reuse),
-            tcp_timestamps: Some(1),
-            tcp_tw_reuse_delay_ms: Some(1000),
-            ..Sysctls::default()
-        };
-        let t = |sysctls: &Sysctls, dest, usage: &PortUse| hold(sysctls, dest, None, usage).known().unwrap().seconds;
-        for mode in [PortMode::Auto, PortMode::NoPort, PortMode::Range] {
-            for (reuse, dest, seconds) in
-                [(0, loopback, 60.0), (1, loopback, 1.0), (1, other, 1.0), (2, loopback, 1.0), (2, other, 60.0)]
-            {
-                for reuse_addr in [false, true] {
-                    assert_eq!(t(&s(reuse), dest, &PortUse { reuse_addr, ..using(mode) }), seconds, "{mode:?} {reuse} {dest}");
-                }
-            }
-        }
-        for reuse in 0..=2 {
-            assert_eq!(t(&s(reuse), loopback, &using(PortMode::Bind)), 60.0);
-            assert_eq!(t(&s(reuse), loopback, &using(PortMode::Ring)), 60.0);
-            assert_eq!(t(&s(reuse), other, &PortUse { reuse_addr: true, ..using(PortMode::Ring) }), 0.0);
-            for closer in [Closer::Server, Closer::Reset] {
-                assert_eq!(t(&s(reuse), other, &PortUse { closer, ..using(PortMode::Auto) }), 0.0);
-            }
-        }
+        let seconds = |usage: &PortUse| hold(&sysctls, loopback, usage).known().unwrap().seconds;
+        assert_eq!(seconds(&using(PortMode::Auto)), 1.0);
+        assert_eq!(seconds(&using(PortMode::Bind)), 60.0);
+        assert_eq!(seconds(&PortUse { reuse_addr: true, ..using(PortMode::Ring) }), 0.0);
+        assert_eq!(seconds(&PortUse { closer: Closer::Server, ..using(PortMode::Auto) }), 0.0);
+        assert!(hold(&Sysctls::default(), loopback, &using(PortMode::Auto)).reason().is_some());
     }
 
     #[test]
-    fn without_timestamps_nothing_is_reused_and_the_delay_is_the_kernels() {
-        let dest: IpAddr = "127.0.0.1".parse().unwrap();
-        let off = Sysctls { tcp_tw_reuse: Some(1), tcp_timestamps: Some(0), ..Sysctls::default() };
-        assert_eq!(hold(&off, dest, None, &using(PortMode::Auto)).known().unwrap().seconds, 60.0);
-        let ring = PortUse { reuse_addr: true, ..using(PortMode::Ring) };
-        assert_eq!(hold(&off, dest, None, &ring).known().unwrap().seconds, 60.0);
-        let slow =
-            Sysctls { tcp_tw_reuse: Some(1), tcp_timestamps: Some(1), tcp_tw_reuse_delay_ms: Some(3000), ..Sysctls::default() };
-        assert_eq!(hold(&slow, dest, None, &using(PortMode::Auto)).known().unwrap().seconds, 3.0);
-        let old = Sysctls { tcp_tw_reuse_delay_ms: None, ..slow };
-        assert_eq!(hold(&old, dest, None, &using(PortMode::Auto)).known().unwrap().seconds, 1.0);
-        assert!(hold(&Sysctls::default(), dest, None, &using(PortMode::Auto)).reason().is_some());
-    }
-
-    #[test]
-    fn the_experiments_forecast() {
-        let f = forecast(16384, Hold { seconds: 120.0, why: "" }, 170.0).unwrap();
-        assert!((f.exhausted_at_s - 96.4).abs() < 0.1 && (f.dead_s - 23.6).abs() < 0.1, "{f:?}");
-        assert!((f.echo_s[0] - 216.4).abs() < 0.1);
-        assert_eq!(forecast(16384, Hold { seconds: 120.0, why: "" }, 136.0), None);
-    }
-
-    #[test]
-    fn both_ceilings() {
-        let h = Hold { seconds: 60.0, why: "" };
-        assert!((ceiling_cps(28232, h).unwrap() - 470.53).abs() < 0.01);
-        assert!((search_cps(28232, h, PortMode::Auto).unwrap() - 235.27).abs() < 0.01);
-        assert_eq!(search_cps(28232, h, PortMode::Ring), None);
-        assert_eq!(ceiling_cps(28232, Hold { seconds: 0.0, why: "" }), None);
+    fn both_ceilings_and_a_forecast() {
+        assert!((ceiling_cps(28232, 60.0).unwrap() - 470.53).abs() < 0.01);
+        assert!((search_cps(28232, 60.0, PortMode::Auto).unwrap() - 235.27).abs() < 0.01);
+        assert_eq!(search_cps(28232, 60.0, PortMode::Ring), None);
+        assert_eq!(ceiling_cps(28232, 0.0), None);
+        let at = |leftover, rate| forecast(16384, leftover, 120.0, rate, Duration::from_mins(3)).map(|f| f.exhausted_at_s);
+        assert!((at(0, 170.0).unwrap() - 96.4).abs() < 0.1);
+        assert!((at(1000, 170.0).unwrap() - 90.5).abs() < 0.1);
+        assert_eq!(at(1000, 136.0), None, "leftovers run off: the ceiling is the whole pool's");
     }
 }

@@ -5,11 +5,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::census::{CensusScope, CensusTaker, concrete, shares_all_destinations};
-use super::pool::{self, Hold, Pool, PoolFacts, PortUse};
-use crate::model::facts::{Fact, PortCensus, TcpState};
+use super::pool::{self, Pool, PoolFacts, PortUse};
+use crate::diagnose::budget::Hold;
+use crate::model::facts::{Fact, KernelCounters, PortCensus, TcpState};
 use crate::model::plan::LoadPlan;
-use crate::sys::sock_diag::{Scope, SockDiag, States, bound_only_missing};
-use crate::sys::{host, socket, sysctl};
+use crate::sys::sock_diag::{Family, Scope, SockDiag, States, bound_only_missing};
+use crate::sys::{host, proc_net, socket, sysctl};
 
 /// What was found before the first request.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Survey {
     pub bound_only: Fact<u32>,
     /// every request makes a connection
     pub short_lived: bool,
+    /// counters of this namespace, to be compared with those at the end
+    pub counters: Fact<KernelCounters>,
     /// keys of `host{}` that could not be read, with the reason
     pub host_missing: Vec<(String, String)>,
 }
@@ -44,7 +47,6 @@ impl Survey {
             Fact::Known(plan.sources.clone())
         };
         let usage = port_use(plan);
-        let source = sources.known().and_then(|s| s.first().copied());
         let facts = read_pool_facts();
         let pool = facts.clone().map(|f| pool::pool(&f, &usage));
         let (host, host_missing) = host::read_host();
@@ -52,18 +54,15 @@ impl Survey {
             dest,
             sources,
             usage,
-            hold: pool::hold(&host.sysctls, dest.ip(), source, &usage),
+            hold: pool::hold(&host.sysctls, dest.ip(), &usage),
             bound_only: bound_inside(&facts, &pool),
             pool,
             leftover: Fact::missing("not looked yet"),
             short_lived: plan.is_short_lived(),
+            counters: Fact::from(proc_net::read_counters()),
             host_missing,
         };
-        let take = || -> io::Result<PortCensus> {
-            let mut taker = CensusTaker::new(survey.scope())?;
-            let families = taker.families();
-            taker.take(families)
-        };
+        let take = || -> io::Result<PortCensus> { CensusTaker::new(survey.scope())?.take(&Family::BOTH) };
         survey.leftover = Fact::from(take().map_err(|e| format!("sock_diag: {e}")));
         survey
     }
@@ -80,7 +79,7 @@ impl Survey {
 
     /// P/T, connections per second; none when unknown or when no port stays held.
     pub fn ceiling_cps(&self) -> Option<f64> {
-        pool::ceiling_cps(self.pool.known()?.ports, *self.hold.known()?)
+        pool::ceiling_cps(self.pool.known()?.ports, self.hold.known()?.seconds)
     }
 
     /// The budget in one line, for plans that can use it up (short connections); none for others.
@@ -89,7 +88,7 @@ impl Survey {
             return None;
         }
         let pool = match (&self.pool, &self.hold) {
-            (Fact::Known(pool), Fact::Known(hold)) => match pool::ceiling_cps(pool.ports, *hold) {
+            (Fact::Known(pool), Fact::Known(hold)) => match pool::ceiling_cps(pool.ports, hold.seconds) {
                 Some(ceiling) => {
                     format!("{} ports, each held {} s, so at most {ceiling:.0} connections/s", pool.ports, hold.seconds)
                 }

@@ -1,6 +1,227 @@
 //! The server: mio reactors around a pure connection machine, two fixed pools, counters and an admin port.
+//!
+//! `buffers`, `conn`, `counters`, `route` and `timers` are pure; `reactor`, `pools`, `work` and `admin` are their
+//! hands. [`Server::bind`] makes everything that can fail, [`Server::run`] serves until [`Handle::stop`] and a drain.
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::{Poll, Waker};
+
+mod admin;
 mod buffers;
 pub mod conn;
 pub mod counters;
+mod exposition;
+pub mod pools;
+mod reactor;
 pub mod route;
+pub mod timers;
+pub mod work;
+
+use self::admin::Admin;
+use self::conn::{Job, Rules};
+use self::counters::Counters;
+pub use self::counters::Summary;
+use self::pools::{Gauge, Mailbox, Pin, Pool, PoolSpec};
+use self::reactor::{Parts, Reactor};
+use crate::http::encode::JobBody;
+use crate::model::plan::ServerPlan;
+use crate::sys::clock::{self, Clock};
+use crate::sys::listen::{ListenSpec, listen};
+
+/// What all threads of a server see.
+#[derive(Debug)]
+struct Shared {
+    stopping: AtomicBool,
+    mailboxes: Arc<[Mailbox]>,
+    counters: Vec<Counters>,
+    gauges: [Arc<Gauge>; 2],
+}
+
+impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// an address cannot be listened on
+    #[error("listen on {addr}: {source}")]
+    Listen {
+        /// the address
+        addr: SocketAddr,
+        /// bind(2)'s or listen(2)'s error
+        source: io::Error,
+    },
+    /// a poll, a thread or a clock
+    #[error("start the server: {0}")]
+    Setup(#[from] io::Error),
+}
+
+/// Stops a server from anywhere: the first call begins the drain.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Begins the drain; further calls change nothing.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.mailboxes.iter().for_each(Mailbox::wake);
+    }
+
+    /// What was counted so far.
+    pub fn summary(&self) -> Summary {
+        Summary::of(self.shared.counters.iter())
+    }
+}
+
+/// A server that listens already.
+#[derive(Debug)]
+pub struct Server {
+    addrs: Vec<SocketAddr>,
+    admin: Option<Admin>,
+    iterations: u64,
+    pins: Vec<Pin>,
+    shared: Arc<Shared>,
+    reactors: Vec<Reactor>,
+}
+
+impl Server {
+    /// Calibrates `/cpu`, starts the pools and binds. From here on the kernel accepts for us; [`Server::run`] answers.
+    ///
+    /// Errors: an address is in use or not ours; no descriptor or no thread is to be had.
+    pub fn bind(plan: &ServerPlan) -> Result<Self, BindError> {
+        let clock = Clock::start();
+        let iterations = work::iterations(plan.cpu_work)?;
+        let count = plan.reactors.max(1);
+        let (addrs, mut sockets) = bind_all(plan, count)?;
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        // All that can be under way at once, so that no worker ever waits to put a result down.
+        let in_flight = 2 * plan.queue + plan.io_workers + plan.cpu_workers;
+        for _ in 0..count {
+            let poll = Poll::new()?;
+            let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), reactor::WAKER)?, in_flight);
+            mailboxes.push(mailbox);
+            polls.push((poll, results));
+        }
+        let mailboxes: Arc<[Mailbox]> = mailboxes.into();
+        let default_sleep = plan.io_sleep;
+        let io = PoolSpec {
+            name: "io",
+            workers: plan.io_workers,
+            queue: plan.queue,
+            pin: false,
+            work: Arc::new(move |task| {
+                let asked = if let Job::Io(Some(asked)) = task.job { asked } else { default_sleep };
+                clock::sleep(asked);
+                JobBody::Io
+            }),
+        };
+        let cpu = PoolSpec {
+            name: "cpu",
+            workers: plan.cpu_workers,
+            queue: plan.queue,
+            pin: plan.cpu_pin,
+            work: Arc::new(move |task| JobBody::Cpu(work::cpu_loop(iterations, task.token.0 as u64))),
+        };
+        let (io, _) = Pool::start(&io, clock, &mailboxes)?;
+        let (cpu, pins) = Pool::start(&cpu, clock, &mailboxes)?;
+        let shared = Arc::new(Shared {
+            stopping: AtomicBool::new(false),
+            mailboxes,
+            counters: (0..count).map(|_| Counters::default()).collect(),
+            gauges: [Arc::clone(&io.gauge), Arc::clone(&cpu.gauge)],
+        });
+        let mut reactors = Vec::new();
+        for (number, (poll, results)) in polls.into_iter().enumerate() {
+            reactors.push(Reactor::new(Parts {
+                number,
+                clock,
+                poll,
+                shared: Arc::clone(&shared),
+                rules: Rules::from(plan),
+                io: io.clone(),
+                cpu: cpu.clone(),
+                results,
+                listeners: sockets.remove(0),
+                max_conns: plan.max_conns.div_ceil(count),
+                drain_timeout: plan.drain_timeout,
+            })?);
+        }
+        let admin = plan.admin.map(|addr| Admin::bind(addr, &shared)).transpose()?;
+        Ok(Self { addrs, admin, iterations, pins, shared, reactors })
+    }
+
+    /// The addresses bound, in the plan's order.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// The admin address bound.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::addr)
+    }
+
+    /// Iterations of one `/cpu` job.
+    pub fn cpu_iterations(&self) -> u64 {
+        self.iterations
+    }
+
+    /// Which cores the CPU workers got; empty when they are not pinned.
+    pub fn pins(&self) -> &[Pin] {
+        &self.pins
+    }
+
+    /// To stop it with, from any thread.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Serves until it is stopped and drained. What was counted.
+    ///
+    /// Errors: a thread could not be started, or epoll_wait(2) failed.
+    pub fn run(self) -> io::Result<Summary> {
+        let handle = self.handle();
+        let admin = self.admin.map(Admin::start).transpose()?;
+        let mut threads = Vec::new();
+        for (i, reactor) in self.reactors.into_iter().enumerate() {
+            threads.push(std::thread::Builder::new().name(format!("reactor-{i}")).spawn(move || reactor.run())?);
+        }
+        let mut result = Ok(());
+        for thread in threads {
+            result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a reactor panicked"))));
+        }
+        drop(admin);
+        result.map(|()| handle.summary())
+    }
+}
+
+/// One set of listeners per reactor, and the addresses bound.
+fn bind_all(plan: &ServerPlan, reactors: usize) -> Result<(Vec<SocketAddr>, Vec<Vec<mio::net::TcpListener>>), BindError> {
+    let mut addrs = Vec::new();
+    let mut sets: Vec<Vec<_>> = (0..reactors).map(|_| Vec::new()).collect();
+    for &asked in &plan.listen {
+        let fail = |source| BindError::Listen { addr: asked, source };
+        let spec = ListenSpec { addr: asked, backlog: plan.backlog, reuse_port: reactors > 1 };
+        if spec.reuse_port {
+            // Shared ports would be shared with a stranger's server of the same user, too: it must be free first.
+            drop(listen(ListenSpec { reuse_port: false, ..spec }).map_err(fail)?);
+        }
+        let mut addr = asked;
+        for set in &mut sets {
+            let socket = listen(ListenSpec { addr, ..spec }).map_err(fail)?;
+            addr = socket.local_addr()?;
+            set.push(socket);
+        }
+        addrs.push(addr);
+    }
+    Ok((addrs, sets))
+}

@@ -4,9 +4,11 @@
 pub mod child;
 pub mod clock;
 pub mod host;
+pub mod listen;
 mod netlink;
 pub mod netns;
 pub mod nofile;
+pub mod own_process;
 pub mod owner;
 pub mod proc_net;
 pub mod process;
@@ -15,4 +17,5 @@ pub mod signals;
 pub mod sock_diag;
 pub mod socket;
 pub mod sysctl;
+pub mod thread;
 pub mod timer;

@@ -1,0 +1,316 @@
+//! Remedies about ports, ranked for the plan in force: cheapest and strongest first, never one that is already on,
+//! each with the command that applies it and the new ceiling that it is expected to give.
+
+use super::command::{cps, load, load_with, number, percent, s};
+use super::reading::{budget, hold, pool, wearing_cps};
+use super::thresholds::PACE_SHARE;
+use crate::model::finding::Remedy;
+use crate::model::plan::{Closer, PortMode, PortRange};
+use crate::model::result::RunResult;
+
+/// Dynamic ports of a Windows machine after `netsh ... start=10000 num=55535`.
+const WINDOWS_WIDE: f64 = 55_535.0;
+/// Seconds a Windows port stays held, by default and at its lowest setting.
+const WINDOWS_HOLD_S: (f64, f64) = (120.0, 30.0);
+/// Dynamic ports of a Windows machine by default.
+const WINDOWS_POOL: f64 = 16_384.0;
+/// The widest range that leaves the well-known ports alone.
+const WIDEST: PortRange = PortRange { lo: 1024, hi: 65535 };
+
+/// A remedy without a name in rehearsals.
+pub(super) fn advice(action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
+    Remedy {
+        name: None,
+        action: action.into(),
+        command: command.into(),
+        windows_command: None,
+        expected: expected.into(),
+        proven: None,
+    }
+}
+
+/// A remedy that a rehearsal can prove under `name`.
+pub(super) fn named(name: &str, action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
+    Remedy { name: Some(name.to_owned()), ..advice(action, command, expected) }
+}
+
+fn on_windows(mut remedy: Remedy, command: &str) -> Remedy {
+    remedy.windows_command = Some(command.to_owned());
+    remedy
+}
+
+/// What helps when ports run out, or are about to, towards this run's destination.
+pub(super) fn for_ports(run: &RunResult) -> Vec<Remedy> {
+    let all = [
+        keep_alive(run),
+        server_closes(run),
+        ring(run),
+        reuse(run),
+        reuse_delay(run),
+        wider_range(run),
+        source_ips(run),
+        pace(run),
+        fresh_namespace(run),
+        wait(run),
+        destinations(run),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// What makes the port search cheap again.
+pub(super) fn for_search(run: &RunResult) -> Vec<Remedy> {
+    let all = [keep_alive(run), ring(run), reuse(run), reuse_delay(run), server_closes(run), source_ips(run), search_pace(run)];
+    all.into_iter().flatten().collect()
+}
+
+fn keep_alive(run: &RunResult) -> Option<Remedy> {
+    let users = run.plan.users;
+    let of_pool = pool(run).map_or_else(String::new, |p| format!(" of {p}"));
+    let expected = format!("{users} connections in all, {users} ports{of_pool}; no limit from ports on the rate");
+    if !run.plan.keepalive {
+        let command = load_with(&run.plan, |p| p.keepalive = true);
+        return Some(named("keep-alive", "keep connections open: one per user, reused for every request", command, expected));
+    }
+    let answers = run.totals.requests.max(1) as f64;
+    let ended = run.closes.announced_by_target.max(run.closes.server) as f64;
+    (ended / answers > super::thresholds::FORBIDS_SHARE).then(|| {
+        let action = "let the target keep connections (it ends each after one answer): HTTP/1.1 without Connection: close";
+        named("keep-alive", action, "sockbench server --keepalive on", expected)
+    })
+}
+
+fn server_closes(run: &RunResult) -> Option<Remedy> {
+    (run.plan.closer == Closer::Client && !run.plan.keepalive).then(|| {
+        named(
+            "server-closes",
+            "let the target close first: the client reads to the end of the stream, TIME_WAIT stays at the target",
+            load_with(&run.plan, |p| p.closer = Closer::Server),
+            "no source port stays held after a connection: the ceiling P/T falls away; the target must really close",
+        )
+    })
+}
+
+fn ring(run: &RunResult) -> Option<Remedy> {
+    if run.plan.port_mode == PortMode::Ring && run.plan.reuse_addr {
+        return None;
+    }
+    let command = load_with(&run.plan, |p| {
+        p.port_mode = PortMode::Ring;
+        p.reuse_addr = true;
+    });
+    let (command, also) = if run.host.sysctls.tcp_timestamps == Some(0) {
+        (format!("sysctl -w net.ipv4.tcp_timestamps=1 && {command}"), "; needs tcp_timestamps=1, off now")
+    } else {
+        (command, "")
+    };
+    let action = if run.plan.port_mode == PortMode::Ring {
+        "set SO_REUSEADDR on every socket of the ring, from the first one on"
+    } else {
+        "take source ports from an own ring with SO_REUSEADDR on every socket (a port in TIME_WAIT is taken again at once)"
+    };
+    Some(named(
+        "ring",
+        action,
+        command,
+        format!("T = 0: no ceiling from P/T, connect() near 13 us at full wear{also} (not on Windows)"),
+    ))
+}
+
+fn delay_s(run: &RunResult) -> f64 {
+    f64::from(run.host.sysctls.tcp_tw_reuse_delay_ms.unwrap_or(super::budget::REUSE_DELAY_DEFAULT_MS)) / 1000.0
+}
+
+/// Reuse already decides T here.
+fn is_reusing(run: &RunResult) -> bool {
+    hold(run).is_some_and(|h| h.seconds > 0.0 && h.seconds < super::budget::LINUX_HOLD_S)
+}
+
+fn reuse(run: &RunResult) -> Option<Remedy> {
+    if is_reusing(run) || run.plan.port_mode == PortMode::Ring || hold(run).is_some_and(|h| h.seconds <= 0.0) {
+        return None;
+    }
+    let to = delay_s(run);
+    let ceiling = pool(run).map_or_else(
+        || format!("T = {} instead of 60 s: {} times the ceiling", s(to), number((60.0 / to.max(0.001)).round())),
+        |p| format!("T = {}: ceiling {}/s instead of {}/s", s(to), cps(f64::from(p) / to.max(0.001)), cps(f64::from(p) / 60.0)),
+    );
+    let mut settings = Vec::new();
+    if run.host.sysctls.tcp_timestamps == Some(0) {
+        settings.push("net.ipv4.tcp_timestamps=1".to_owned());
+    }
+    if run.host.sysctls.tcp_tw_reuse != Some(1) {
+        settings.push("net.ipv4.tcp_tw_reuse=1".to_owned());
+    }
+    let mut command = if settings.is_empty() { String::new() } else { format!("sysctl -w {}", settings.join(" ")) };
+    let mut action = "let connect() take ports in TIME_WAIT again (tcp_tw_reuse=1, needs timestamps)".to_owned();
+    if run.plan.port_mode == PortMode::Bind {
+        // tw_reuse never helps bind(ip,0): the port must be chosen at connect.
+        let no_port = load_with(&run.plan, |p| p.port_mode = PortMode::NoPort);
+        command = if command.is_empty() { no_port } else { format!("{command} && {no_port}") };
+        action =
+            "choose the port at connect() (IP_BIND_ADDRESS_NO_PORT) with tcp_tw_reuse=1: reuse never helps bind(ip,0)".into();
+    }
+    if command.is_empty() {
+        return None;
+    }
+    let windows = format!("; Windows, TcpTimedWaitDelay=30: {}/s", cps(WINDOWS_POOL / WINDOWS_HOLD_S.1));
+    Some(on_windows(
+        named("tw-reuse", action, command, ceiling + &windows),
+        r"reg add HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters /v TcpTimedWaitDelay /t REG_DWORD /d 30 /f",
+    ))
+}
+
+fn reuse_delay(run: &RunResult) -> Option<Remedy> {
+    // The setting exists from 6.14 on; 100 ms is far above the peer's timestamp tick.
+    const TO_MS: u32 = 100;
+    let now = run.host.sysctls.tcp_tw_reuse_delay_ms?;
+    (is_reusing(run) && now > TO_MS).then(|| {
+        let expected = pool(run).map_or_else(
+            || format!("T = 0.1 s: {} times the ceiling", number(f64::from(now) / f64::from(TO_MS))),
+            |p| {
+                format!(
+                    "T = 0.1 s: ceiling {}/s instead of {}/s",
+                    cps(f64::from(p) * 10.0),
+                    cps(f64::from(p) * 1000.0 / f64::from(now))
+                )
+            },
+        );
+        let command = format!("sysctl -w net.ipv4.tcp_tw_reuse_delay={TO_MS}");
+        named("tw-reuse-delay", "let ports in TIME_WAIT be taken again sooner (Linux 6.14 and later)", command, expected)
+    })
+}
+
+fn wider_range(run: &RunResult) -> Option<Remedy> {
+    let own = matches!(run.plan.port_mode, PortMode::Ring | PortMode::Range);
+    let [lo, hi] = run.host.sysctls.ip_local_port_range?;
+    let now = if own { run.plan.port_range? } else { PortRange { lo: lo.min(hi), hi: hi.max(lo) } };
+    let seconds = hold(run)?.seconds;
+    if now.len() >= WIDEST.len() || seconds <= 0.0 {
+        return None;
+    }
+    let sources = run.plan.sources.len().max(1) as f64;
+    let (from, to) = (f64::from(now.len()) * sources / seconds, f64::from(WIDEST.len()) * sources / seconds);
+    let command = if own {
+        load_with(&run.plan, |p| p.port_range = Some(WIDEST))
+    } else {
+        format!("sysctl -w net.ipv4.ip_local_port_range='{} {}'", WIDEST.lo, WIDEST.hi)
+    };
+    let expected = format!(
+        "{} ports: ceiling {}/s instead of {}/s; reserve the ports of listeners inside (ip_local_reserved_ports); Windows {}/s",
+        WIDEST.len(),
+        cps(to),
+        cps(from),
+        cps(WINDOWS_WIDE / WINDOWS_HOLD_S.0)
+    );
+    Some(on_windows(
+        named("wider-range", "widen the range of source ports", command, expected),
+        "netsh int ipv4 set dynamicport tcp start=10000 num=55535",
+    ))
+}
+
+fn source_ips(run: &RunResult) -> Option<Remedy> {
+    let b = budget(run)?;
+    if b.hold.is_zero() || b.pool == 0 {
+        return None;
+    }
+    let have = run.plan.sources.len().max(1) as f64;
+    let per_source = b.ceiling_cps() / have;
+    let need = (wanted_cps(run) / (PACE_SHARE * per_source)).ceil().clamp(have + 1.0, 64.0);
+    let loopback = run.plan.target.addr.ip().is_loopback();
+    let source = if loopback && run.plan.target.addr.is_ipv4() {
+        (0..need as u8).map(|i| format!("127.0.0.{}", i + 1)).collect::<Vec<_>>().join(",")
+    } else {
+        "IP1,IP2,...".to_owned()
+    };
+    let command = load_with(&run.plan, |p| {
+        p.sources = Vec::new();
+        p.port_mode = if p.port_mode == PortMode::Auto || p.port_mode == PortMode::Bind { PortMode::NoPort } else { p.port_mode };
+    });
+    let expected = format!(
+        "{} times {}/s = {}/s; without no-port the addresses share one pool",
+        need,
+        cps(per_source),
+        cps(need * per_source)
+    );
+    Some(named("source-ips", format!("use {need} source addresses in turn"), format!("{command} --source {source}"), expected))
+}
+
+/// The rate that the plan wants: asked in an open loop, else as it wore ports before they ran out.
+fn wanted_cps(run: &RunResult) -> f64 {
+    if run.plan.is_open_loop() { run.plan.rate } else { wearing_cps(run) }
+}
+
+fn pace(run: &RunResult) -> Option<Remedy> {
+    let b = budget(run)?;
+    let ceiling = b.ceiling_cps();
+    let rate = (PACE_SHARE * ceiling).floor();
+    if !ceiling.is_finite() || rate < 1.0 || (run.plan.is_open_loop() && run.plan.rate <= rate) {
+        return None;
+    }
+    let command = load_with(&run.plan, |p| p.rate = rate);
+    let expected = format!(
+        "{} of the ceiling of {}/s: {} of {} ports held, none missing",
+        percent(PACE_SHARE),
+        cps(ceiling),
+        b.held_at(rate).round(),
+        b.pool
+    );
+    Some(named("pace", format!("stay below the ceiling: {}/s", number(rate)), command, expected))
+}
+
+fn search_pace(run: &RunResult) -> Option<Remedy> {
+    let search = budget(run)?.search_cps();
+    let rate = (PACE_SHARE * search).floor();
+    if !search.is_finite() || rate < 1.0 || (run.plan.is_open_loop() && run.plan.rate <= rate) {
+        return None;
+    }
+    let expected = format!("less than half of the pool held: connect() stays near 12 us (search ceiling {}/s)", cps(search));
+    Some(named(
+        "pace",
+        format!("stay below half of the ceiling: {}/s", number(rate)),
+        load_with(&run.plan, |p| p.rate = rate),
+        expected,
+    ))
+}
+
+fn fresh_namespace(run: &RunResult) -> Option<Remedy> {
+    run.plan.target.own_server.then(|| {
+        let expected = pool(run).map_or_else(
+            || "an empty pool at the start".to_owned(),
+            |p| format!("starts with 0 of {p} ports held; the ceiling stays the same"),
+        );
+        named(
+            "fresh-namespace",
+            "run in a private network namespace: nothing left over from earlier runs",
+            format!("sockbench sandbox -- {}", load(&run.plan)),
+            expected,
+        )
+    })
+}
+
+fn wait(run: &RunResult) -> Option<Remedy> {
+    let seconds = hold(run)?.seconds;
+    (seconds > 0.0).then(|| {
+        let expected = format!(
+            "after {} all {} ports are free; the ceiling stays the same",
+            s(seconds),
+            pool(run).map_or_else(|| "held".into(), |p| p.to_string())
+        );
+        named("wait", format!("wait {} between runs", s(seconds)), format!("sleep {}", seconds.ceil()), expected)
+    })
+}
+
+fn destinations(run: &RunResult) -> Option<Remedy> {
+    let b = budget(run)?;
+    let own_pool = matches!(run.plan.port_mode, PortMode::Auto | PortMode::NoPort | PortMode::Range);
+    (own_pool && !b.hold.is_zero() && b.pool > 0).then(|| {
+        let expected =
+            format!("each destination has a pool of its own: 2 x {}/s = {}/s", cps(b.ceiling_cps()), cps(2.0 * b.ceiling_cps()));
+        named(
+            "destinations",
+            "spread the load over a second address or port of the target",
+            "sockbench server --listen 127.0.0.1:8080 --listen 127.0.0.1:8081",
+            expected,
+        )
+    })
+}

@@ -1,0 +1,225 @@
+//! Rules about the client as the limit: a saturated generator, users or a rate that were not reached.
+
+use super::command::{load_with, number, percent, s};
+use super::reading::{duration_s, rate_shortfall};
+use super::remedies::advice;
+use super::rule::{Found, Verdict};
+use super::thresholds::{
+    ATTEMPTS_PER_USER, FALL_SHORT_REQUESTS, FALL_SHORT_SHARE, LATENESS_MS, SATURATED_SECONDS, SATURATED_SHARE,
+    SHORT_AT_ONCE_SHARE,
+};
+use crate::model::result::RunResult;
+
+/// generator-saturated.
+pub(super) fn generator_saturated(run: &RunResult) -> Verdict {
+    let c = &run.resources.client;
+    let late = c.lateness_p99_ms.filter(|l| run.plan.is_open_loop() && *l > LATENESS_MS);
+    let Some(seconds) = c.saturated_seconds else {
+        return match late {
+            Some(_) => saturated(run, 0, late),
+            None => Verdict::Unknown("the CPU of the client's threads was not measured".into()),
+        };
+    };
+    if c.measured_seconds < SATURATED_SECONDS && late.is_none() {
+        return Verdict::Unknown(format!("only {} s were measured", c.measured_seconds));
+    }
+    let busy = c.measured_seconds >= SATURATED_SECONDS && f64::from(seconds) > SATURATED_SHARE * f64::from(c.measured_seconds);
+    if busy || late.is_some() { saturated(run, seconds, late) } else { Verdict::Clear }
+}
+
+fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
+    let c = &run.resources.client;
+    let busiest = c.threads.iter().max_by(|a, b| (a.cpu_s + a.wait_s).total_cmp(&(b.cpu_s + b.wait_s)));
+    let target = run.resources.target.as_ref().and_then(|t| t.busiest_thread_percent);
+    let measured = c.measured_seconds;
+    let mut text = String::new();
+    if seconds > 0 {
+        text += &format!(
+            "A worker of the client had its core full (95 % and more, waiting for a core included) in {seconds} of {measured} measured seconds"
+        );
+        text += &match target {
+            Some(t) => format!(", while the target's busiest thread used {t:.0} % of a core. "),
+            None => ", and the target's threads could not be read. ".to_owned(),
+        };
+    }
+    if let Some(ms) = late {
+        text += &format!(
+            "Due requests were written up to {} ms late (99th percentile) although a connection was free: the client could not keep its own schedule. ",
+            number(ms.round())
+        );
+    }
+    text += "The figures then describe the client: throughput is what it can make, and its own waiting is in the latencies. The target may be able to do more. The same happens to every load generator, on Windows too.";
+    let (threads, cpus) = (run.plan.threads, run.host.cpus);
+    let mut remedies = Vec::new();
+    if threads < cpus {
+        let more = load_with(&run.plan, |p| p.threads = cpus);
+        remedies.push(advice(
+            "use more worker threads",
+            more,
+            format!(
+                "{cpus} workers instead of {threads}: up to {} times the rate, while cores are free",
+                number(f64::from(cpus) / f64::from(threads.max(1)))
+            ),
+        ));
+    }
+    let rps = run.totals.rps;
+    let rate = (0.7 * if run.plan.is_open_loop() { rps.min(run.plan.rate) } else { rps }).floor().max(1.0);
+    remedies.push(advice(
+        "ask for a rate below the client's limit",
+        load_with(&run.plan, |p| p.rate = rate),
+        format!(
+            "{} of the {} requests/s reached now: latencies without the client's own queue",
+            percent(0.7),
+            number(rps.round())
+        ),
+    ));
+    if !run.plan.keepalive {
+        remedies.push(advice(
+            "keep connections: a handshake costs the client more than a request",
+            load_with(&run.plan, |p| p.keepalive = true),
+            "30 to 70 us of CPU less per request",
+        ));
+    }
+    remedies.push(advice(
+        "put the client on cores, or on a machine, of its own",
+        "taskset -c 1 sockbench load URL   # and the target: taskset -c 0",
+        "no core shared with the target",
+    ));
+    let title = match late {
+        Some(ms) if seconds == 0 => {
+            format!("the client wrote due requests {} ms late (p99): it is the limit", number(ms.round()))
+        }
+        _ => format!("the client was the limit in {seconds} of {measured} measured seconds"),
+    };
+    Found::new(title, text)
+        .with("saturated_seconds", seconds)
+        .with("measured_seconds", measured)
+        .with("lateness_p99_ms", c.lateness_p99_ms)
+        .with("client_cpu_percent", c.cpu_percent_mean)
+        .with("busiest_thread", busiest.map(|t| t.name.as_str()))
+        .with("busiest_thread_cpu_s", busiest.map(|t| t.cpu_s))
+        .with("busiest_thread_wait_s", busiest.map(|t| t.wait_s))
+        .with("target_busiest_thread_percent", target)
+        .with("threads", threads)
+        .with("cpus", cpus)
+        .remedies(remedies)
+        .verdict()
+}
+
+/// How many of the asked users can be expected to hold a connection at the same time; none when it cannot be said.
+fn expected_at_once(run: &RunResult) -> Option<f64> {
+    let (plan, asked) = (&run.plan, f64::from(run.totals.users_asked.max(run.plan.users)));
+    if plan.is_open_loop() || (plan.requests > 0 && run.totals.attempts < ATTEMPTS_PER_USER * u64::from(plan.users)) {
+        return None;
+    }
+    if plan.requests == 0 && plan.ramp().as_secs_f64() + 1.0 > duration_s(run) {
+        return None;
+    }
+    // A connection per answer is only held while the answer is under way; with think time hardly ever by all at once.
+    let kept = plan.keepalive
+        && run.totals.requests_per_connection.is_none_or(|n| n > 1.5 || run.totals.requests < u64::from(plan.users) * 2);
+    match (kept, plan.think.max.is_zero()) {
+        (true, _) => Some(asked * (1.0 - FALL_SHORT_SHARE)),
+        (false, true) => Some(asked * SHORT_AT_ONCE_SHARE),
+        (false, false) => None,
+    }
+}
+
+/// users-not-reached.
+pub(super) fn users_not_reached(run: &RunResult) -> Verdict {
+    let (t, plan) = (&run.totals, &run.plan);
+    if t.attempts == 0 {
+        return Verdict::Unknown("no request was started".into());
+    }
+    let asked = t.users_asked.max(plan.users);
+    let missing_rate =
+        rate_shortfall(run).filter(|(missing, asked)| *missing > FALL_SHORT_SHARE * asked && *missing >= FALL_SHORT_REQUESTS);
+    let ramp = plan.ramp().as_secs_f64();
+    let started = run.series.iter().map(|p| p.users_asked).max().filter(|n| *n > 0);
+    // The ramp was longer than the run: fewer users were ever started, whatever they held.
+    let unstarted = !plan.is_open_loop() && plan.requests == 0 && ramp > duration_s(run) + 1.0;
+    let too_few = expected_at_once(run).is_some_and(|e| f64::from(t.users_reached) < e && t.users_reached < asked);
+    if missing_rate.is_none() && !too_few && !unstarted {
+        return Verdict::Clear;
+    }
+    let duration = duration_s(run);
+    let mut remedies = Vec::new();
+    let (title, text) = if let Some((missing, all)) = missing_rate {
+        let achieved = t.attempts as f64 / duration;
+        let more = load_with(plan, |p| p.users = p.users.saturating_mul(2));
+        remedies.push(advice(
+            "give the schedule more connections, so that slow answers do not hold it up",
+            more,
+            format!(
+                "{} connections carry {}/s when an answer takes up to {}",
+                asked.saturating_mul(2),
+                number(plan.rate),
+                s(f64::from(asked) * 2.0 / plan.rate.max(1e-9))
+            ),
+        ));
+        let lower = load_with(plan, |p| p.rate = (achieved * 0.9).floor().max(1.0));
+        remedies.push(advice("ask for a rate that can be reached", lower, format!("{}/s was reached", number(achieved.round()))));
+        (
+            format!(
+                "{}/s were asked and {}/s made: {} requests were never started",
+                number(plan.rate),
+                number((achieved * 10.0).round() / 10.0),
+                missing.round()
+            ),
+            format!(
+                "Of {} requests that the schedule wanted, {missing:.0} ({}) were not started, because all {asked} connections were busy or could not be made when they were \
+                 due. The latencies of those that were started count from their due time; those of the others are in no figure. \
+                 Read this run as {}/s, not as {}/s.",
+                all.round(),
+                percent(missing / all.max(1.0)),
+                number(achieved.round()),
+                number(plan.rate)
+            ),
+        )
+    } else if unstarted {
+        let n = started.unwrap_or(t.users_reached);
+        let longer = load_with(plan, |p| p.duration = std::time::Duration::from_secs((ramp * 2.0).ceil() as u64));
+        remedies.push(advice("let the run outlast its ramp", longer, format!("all {asked} users after {}", s(ramp))));
+        let faster = load_with(plan, |p| p.spawn_rate = (f64::from(plan.users) / (duration / 3.0)).ceil());
+        remedies.push(advice("start the users faster", faster, format!("all {asked} users after {}", s(duration / 3.0))));
+        (
+            format!("{n} of {asked} users were started: the ramp takes {}, the run {}", s(ramp), s(duration)),
+            format!(
+                "Users start at {}/s, so the last of {asked} would have started after {}, but the run ended after {}. Read its figures as those of {n} users at most.",
+                number(plan.spawn_rate),
+                s(ramp),
+                s(duration)
+            ),
+        )
+    } else {
+        let fewer = load_with(plan, |p| p.users = t.users_reached.max(1));
+        remedies.push(advice(
+            "ask for what was reached",
+            fewer,
+            format!("{} users, all of them connected", t.users_reached.max(1)),
+        ));
+        remedies.push(advice(
+            "see what holds the others",
+            format!("ss -tn dst {} | awk '{{print $1}}' | sort | uniq -c", plan.target.addr.ip()),
+            "SYN-SENT: the target does not accept; few ESTAB: it closes or refuses",
+        ));
+        (
+            format!("{} of {asked} users held a connection at the same time", t.users_reached),
+            format!(
+                "The plan asked for {asked} users, and at most {} held a connection at the same time: connections were refused, ended early, or took too long to make. \
+                 The concurrency of this run is what was reached; throughput and latency belong to it, not to {asked} users.",
+                t.users_reached
+            ),
+        )
+    };
+    Found::new(title, text)
+        .with("users_asked", asked)
+        .with("users_reached", t.users_reached)
+        .with("users_started", started)
+        .with("rate_asked", plan.is_open_loop().then_some(plan.rate))
+        .with("rate_achieved", plan.is_open_loop().then_some(t.attempts as f64 / duration))
+        .with("never_started", t.never_started)
+        .with("connects_failed", t.connects_failed)
+        .remedies(remedies)
+        .verdict()
+}

@@ -1,0 +1,359 @@
+//! Rules about failures of our own machine: no port, that port, no descriptor.
+
+use super::command::{cps, load_with, percent, s};
+use super::reading::{Rows, budget, closed_by_client, cps_before, duration_s, exhaustion, hold, is_busy, pool, unnamed};
+use super::remedies::{advice, for_ports, named};
+use super::rule::{Found, Verdict};
+use super::thresholds::POOL_NOT_FULL_SHARE;
+use crate::model::outcome::{Call, EMFILE, ENFILE};
+use crate::model::plan::{Closer, PortMode};
+use crate::model::result::RunResult;
+
+/// The gap between the totals and the error table hides this kind of failure.
+fn hidden(run: &RunResult) -> Verdict {
+    match unnamed(run, true) {
+        0 => Verdict::Clear,
+        n => Verdict::Unknown(format!("{n} failures of our own machine have no row in the error table")),
+    }
+}
+
+/// local-ports-exhausted.
+pub(super) fn ports_exhausted(run: &RunResult) -> Verdict {
+    let rows = exhaustion(run);
+    let Some(row) = rows.largest() else { return hidden(run) };
+    let (count, to) = (rows.count(), destination(run));
+    let (call, errno) = (row.call.word(), row.errno.unwrap_or(0));
+    let held = run.ports.as_ref().and_then(|p| p.peak_used);
+    let found = |title: String, text: String| {
+        let states = run.ports.as_ref().map(|p| p.states).unwrap_or_default();
+        let forecast = run.ports.as_ref().and_then(|p| p.forecast.as_ref());
+        Found::new(title, text)
+            .with("failures", count)
+            .with("call", call)
+            .with("errno", errno)
+            .with("windows_code", row.windows_code)
+            .with("pool", pool(run))
+            .with("hold_s", hold(run).map(|h| h.seconds))
+            .with("ceiling_cps", budget(run).map(|b| b.ceiling_cps()))
+            .with("peak_used", held)
+            .with("time_wait", states.time_wait)
+            .with("established", states.established)
+            .with("fin_wait2", states.fin_wait2)
+            .with("bound_only", states.bound_only)
+            .with("first_s", rows.first_s())
+            .with("last_s", rows.last_s())
+            .with("predicted_first_s", forecast.map(|f| f.exhausted_at_s))
+            .with("rate_cps", cps_before(run, rows.first_s()))
+            .with("free_again_in_s", run.ports.as_ref().and_then(|p| p.free_again_in_s))
+            .with("closed_first_by_client_share", closed_by_client(run))
+    };
+    if let Some((used, p)) = held.zip(pool(run))
+        && f64::from(used) < POOL_NOT_FULL_SHARE * f64::from(p)
+        && run.totals.connections_opened == 0
+    {
+        return no_address(run, &found, used, p);
+    }
+    let all = pool(run).map_or_else(|| "every source port".to_owned(), |p| format!("all {p} source ports"));
+    let title =
+        format!("{count} connections could not be made: {all} to {to} were held when {call}() asked for one ({})", row.name);
+    found(title, story(run, &rows, call, errno)).remedies(for_ports(run)).verdict()
+}
+
+/// connect 99 although the range is nearly free: there is no local address for the destination.
+fn no_address(run: &RunResult, found: &dyn Fn(String, String) -> Found, used: u32, p: u32) -> Verdict {
+    let to = destination(run);
+    let text = format!(
+        "The kernel refused a local address for {to} although only {used} of {p} ports were held, and no connection succeeded at all. \
+         So the range is not what ran out: this machine has no address that can reach the destination (for ::1 and other IPv6 \
+         addresses: IPv6 is off; otherwise: no address on that interface). Linux uses the same EADDRNOTAVAIL 99 for both; Windows \
+         keeps them apart: 10049 for this one, 10048 for ports."
+    );
+    let remedies = vec![
+        advice(
+            "ask which source address the route gives",
+            format!("ip route get {}", run.plan.target.addr.ip()),
+            "an error here is the cause",
+        ),
+        advice(
+            "use the IPv4 address of the target",
+            load_with(&run.plan, |p| p.target.url = "http://127.0.0.1:PORT".into()),
+            "connects, where only IPv6 is off",
+        ),
+    ];
+    found(format!("no local address reaches {to}: {used} of {p} ports were held, so the range did not run out"), text)
+        .remedies(remedies)
+        .verdict()
+}
+
+fn story(run: &RunResult, rows: &Rows<'_>, call: &str, errno: i32) -> String {
+    let first = rows.first_s();
+    let mut text = format!("Our own machine had no source port left from {} to {}: ", s(first), s(rows.last_s()));
+    text += &held_by(run);
+    if let Some(b) = budget(run).filter(|b| !b.hold.is_zero() && b.pool > 0) {
+        let ceiling = b.ceiling_cps();
+        text +=
+            &format!("{} ports / {} sustain {} connections/s to one destination", b.pool, s(b.hold.as_secs_f64()), cps(ceiling));
+        match cps_before(run, first) {
+            Some(rate) if rate > ceiling => {
+                text += &format!("; the run made {}/s, which uses them up after {}", cps(rate), s(f64::from(b.pool) / rate));
+            }
+            _ => {}
+        }
+        text += ". ";
+        text += &format!("The first ports were free again {} after they were used", s(b.hold.as_secs_f64()));
+        if let Some(free) = run.ports.as_ref().and_then(|p| p.free_again_in_s).filter(|f| *f > 0.0) {
+            text += &format!("; after the run it takes {} until all are", s(free));
+        }
+        text += ". ";
+    }
+    if let Some(left) = run.ports.as_ref().and_then(|p| p.leftover_before).filter(|n| *n > 0) {
+        text += &format!("{left} of them were held already before the first request. ");
+    }
+    let windows = match run.plan.port_mode {
+        PortMode::Bind => "WSAENOBUFS 10055 at bind(), event 4231",
+        _ => "WSAEADDRINUSE 10048 (\"Only one usage of each socket address\") at connect(), event 4227",
+    };
+    text += &format!(
+        "It is not the target and not the CPU: {call}() failed here with errno {errno} before a packet was sent. A Windows client shows {windows}; its 16384 ports held for 120 s sustain 136.5/s."
+    );
+    text
+}
+
+/// By what the pool was held.
+fn held_by(run: &RunResult) -> String {
+    let Some(ports) = run.ports.as_ref() else {
+        return "what held them was not observed. ".into();
+    };
+    let st = ports.states;
+    let tw = ports.peak_time_wait.or(st.time_wait);
+    let mut parts: Vec<(u32, &str)> = [
+        (tw, "in TIME_WAIT"),
+        (st.established, "by open connections"),
+        (st.fin_wait2, "in FIN_WAIT2 (the target has not closed its side)"),
+        (st.close_wait, "in CLOSE_WAIT (this client has not closed)"),
+        (st.bound_only, "by sockets that are bound but not connected"),
+    ]
+    .into_iter()
+    .filter_map(|(n, what)| n.filter(|n| *n > 0).map(|n| (n, what)))
+    .collect();
+    parts.sort_by_key(|p| std::cmp::Reverse(p.0));
+    let Some((most, what)) = parts.first().copied() else { return "what held them is unknown. ".into() };
+    let list = parts.iter().map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
+    let why = if tw == Some(most) && what.contains("TIME_WAIT") {
+        let share = closed_by_client(run);
+        let hold = hold(run).map_or_else(String::new, |h| format!(" for {}", s(h.seconds)));
+        format!(
+            "; the side that closes first keeps the port{hold}, and the client closed first in {} of the connections",
+            percent(share)
+        )
+    } else {
+        String::new()
+    };
+    format!("at the peak they were held {list}{why}. ")
+}
+
+fn destination(run: &RunResult) -> String {
+    run.ports.as_ref().map_or_else(|| run.plan.target.addr.to_string(), |p| p.destination.clone())
+}
+
+/// local-port-busy.
+pub(super) fn port_busy(run: &RunResult) -> Verdict {
+    let rows = Rows::of(run, is_busy);
+    let Some(row) = rows.largest() else { return hidden(run) };
+    let after_bind = row.call == Call::Connect;
+    let timestamps_off = run.host.sysctls.tcp_timestamps == Some(0);
+    let ring = run.plan.port_mode == PortMode::Ring;
+    let (why, who) = match (after_bind, run.plan.reuse_addr) {
+        (true, true) if timestamps_off => (
+            "bind() passes with SO_REUSEADDR, but tcp_timestamps is 0, and without timestamps connect() must not take over a pair that is in TIME_WAIT",
+            "a pair in TIME_WAIT: tcp_timestamps is off",
+        ),
+        (true, _) => (
+            "bind() passed and connect() found the same four numbers (both addresses, both ports) in use: a live twin of the connection, here or left by another process",
+            "a live twin",
+        ),
+        (false, false) => (
+            "the port is held by a socket without SO_REUSEADDR: one of ours in TIME_WAIT for 60 s, or another programme's. An explicit bind() waits for the end of TIME_WAIT unless the old and the new socket both have SO_REUSEADDR; tcp_tw_reuse does not help it",
+            "a socket without SO_REUSEADDR",
+        ),
+        (false, true) => (
+            "our sockets have SO_REUSEADDR, so the holder does not: a listener, another programme's socket, or a connection left from a run without --reuse-addr",
+            "a socket without SO_REUSEADDR that is not this run's",
+        ),
+    };
+    let skips = run.totals.ring_busy_skips;
+    let ports = run.plan.port_range.map(|r| r.len() * run.plan.sources.len().max(1) as u32);
+    let mut text = format!("One particular source port was asked for and was taken: {why}. ");
+    if let Some(n) = ports.filter(|_| ring && !run.plan.reuse_addr) {
+        text += &format!("The ring of {n} ports without SO_REUSEADDR sustains {n} / 60 s = {}/s. ", cps(f64::from(n) / 60.0));
+    }
+    if skips > 0 {
+        text += &format!("The ring skipped {skips} more busy ports without a failure. ");
+    }
+    text += "It is not the target: the failure is local. Windows shows WSAEADDRINUSE 10048 here too; there SO_REUSEADDR would take a port from a live socket, so do not use it.";
+    let title = format!(
+        "{} connections failed because their source port was held by {who} ({} at {}())",
+        rows.count(),
+        row.name,
+        row.call.word()
+    );
+    let mut remedies = Vec::new();
+    if !run.plan.reuse_addr {
+        let command = load_with(&run.plan, |p| p.reuse_addr = true);
+        remedies.push(named(
+            "ring",
+            "set SO_REUSEADDR on every socket, from the first one on",
+            command,
+            "a port in TIME_WAIT is taken again at once: T = 0",
+        ));
+    }
+    if timestamps_off {
+        remedies.push(advice(
+            "switch timestamps on",
+            "sysctl -w net.ipv4.tcp_timestamps=1",
+            "connect() may take over pairs in TIME_WAIT: T = 0 with --reuse-addr",
+        ));
+    }
+    remedies.push(advice(
+        "see who holds ports of the range",
+        "ss -tanp | sort -k4",
+        "names the holder, or shows TIME-WAIT with its remaining time",
+    ));
+    if ring {
+        let command = load_with(&run.plan, |p| p.port_range = None);
+        remedies.push(advice(
+            "move the ring away from other programmes' ports and from ip_local_port_range",
+            format!("{command} --port-range 10000-32000"),
+            "22001 ports outside the default range 32768-60999",
+        ));
+    }
+    let leave = load_with(&run.plan, |p| {
+        p.port_mode = PortMode::Auto;
+        p.port_range = None;
+    });
+    remedies.push(advice(
+        "leave the choice of the port to connect()",
+        leave,
+        "busy ports are passed over; the ceiling is that of ip_local_port_range",
+    ));
+    Found::new(title, text)
+        .with("failures", rows.count())
+        .with("call", row.call.word())
+        .with("errno", row.errno)
+        .with("windows_code", row.windows_code)
+        .with("port_bound", u32::from(row.port_bound))
+        .with("reuse_addr", u32::from(run.plan.reuse_addr))
+        .with("tcp_timestamps", run.host.sysctls.tcp_timestamps)
+        .with("ring_ports", ports)
+        .with("ring_busy_skips", skips)
+        .with("first_s", rows.first_s())
+        .with("last_s", rows.last_s())
+        .remedies(remedies)
+        .verdict()
+}
+
+/// local-fd-limit.
+pub(super) fn fd_limit(run: &RunResult) -> Verdict {
+    let rows = Rows::of(run, |e| e.local && matches!(e.errno, Some(EMFILE | ENFILE)));
+    let Some(row) = rows.largest() else { return hidden(run) };
+    let (users, reached) = (run.plan.users, run.totals.users_reached);
+    let whole_system = row.errno == Some(ENFILE);
+    let limit = run.host.nofile;
+    let limit_text = limit.map_or_else(|| "its limit (not readable)".to_owned(), |n| format!("its limit of {n}"));
+    let who = if whole_system {
+        "the whole machine has as many open files as fs.file-max allows"
+    } else {
+        &format!("this process has as many descriptors open as {limit_text} allows")
+    };
+    let text = format!(
+        "Every connection needs a descriptor, and {who}: socket() failed before there was anything to connect. {reached} of {users} users held a \
+         connection at the same time. It is not the target and not the ports; on Windows the same shows as WSAEMFILE 10024."
+    );
+    let want = u64::from(users) + 64;
+    let mut remedies = Vec::new();
+    if whole_system {
+        remedies.push(advice("raise the machine's limit", "sysctl -w fs.file-max=1000000", "room for 1000000 open files"));
+    } else {
+        remedies.push(advice(
+            "raise the limit for this shell",
+            format!("ulimit -n {want}"),
+            format!("room for {users} connections and 64 files more"),
+        ));
+        remedies.push(advice(
+            "raise it for a service",
+            format!("systemd-run --property=LimitNOFILE={want} --pty -- sockbench load"),
+            format!("the same, {want} descriptors, under systemd"),
+        ));
+    }
+    let fit = limit
+        .map_or_else(|| u64::from(reached.max(1)), |n| n.saturating_sub(64).max(1))
+        .min(u64::from(users.saturating_sub(1).max(1)));
+    let fewer = load_with(&run.plan, |p| p.users = fit as u32);
+    remedies.push(advice("use fewer connections at once", fewer, format!("{fit} connections fit")));
+    Found::new(format!("{} sockets could not be made: {} ({limit_text})", rows.count(), row.name), text)
+        .with("failures", rows.count())
+        .with("call", row.call.word())
+        .with("errno", row.errno)
+        .with("windows_code", row.windows_code)
+        .with("nofile", limit)
+        .with("users_asked", users)
+        .with("users_reached", reached)
+        .with("first_s", rows.first_s())
+        .with("last_s", rows.last_s())
+        .remedies(remedies)
+        .verdict()
+}
+
+/// failures-will-return.
+pub(super) fn failures_return(run: &RunResult) -> Verdict {
+    let rows = exhaustion(run);
+    if rows.is_empty() {
+        return hidden(run);
+    }
+    let Some(hold) = hold(run) else {
+        return Verdict::Unknown("how long a port stays held here: tcp_tw_reuse and tcp_timestamps could not be read".into());
+    };
+    let ports = run.ports.as_ref();
+    let (time_wait, established) = (ports.and_then(|p| p.peak_time_wait), ports.and_then(|p| p.states.established));
+    let by_time_wait = time_wait.is_none_or(|tw| tw > 0 && tw >= established.unwrap_or(0));
+    let no_address = run.totals.connections_opened == 0 && ports.and_then(|p| p.leftover_before).unwrap_or(0) == 0;
+    if hold.seconds <= 0.0 || !by_time_wait || no_address || run.plan.closer != Closer::Client {
+        return Verdict::Clear;
+    }
+    let (t, end, first) = (hold.seconds, duration_s(run), rows.first_s());
+    // The first echo after the run's end; those inside it were measured, not predicted.
+    let periods = ((end - first) / t).floor() + 1.0;
+    let next = first + periods * t;
+    let inside: Vec<f64> = (1..).map(|k| first + f64::from(k) * t).take_while(|at| *at < end).take(100).collect();
+    let seen = if inside.is_empty() {
+        String::new()
+    } else {
+        format!(" This run was long enough to meet {} of these echoes, from {} on.", inside.len(), s(inside[0]))
+    };
+    let dead = ports.and_then(|p| p.forecast.as_ref()).map(|f| f.dead_s);
+    let length = dead.map_or_else(String::new, |d| format!(" Each time up to {} long.", s(d)));
+    let text = format!(
+        "Ports come back in the order in which they were used: the connection rate of {} ago is played back, and where no connection could be made then, \
+         none is given back now. At the same rate the failures return every {}, next at {} after the start of the run ({} after its end).{length}{seen} \
+         A rate below P/T ends it; a pause of {} clears it. On Windows it is the same with T = 120 s.",
+        s(t),
+        s(t),
+        s(next),
+        s(next - end),
+        s(t)
+    );
+    let keep = for_ports(run);
+    let name = |n: &str| keep.iter().find(|r| r.name.as_deref() == Some(n)).cloned();
+    let mut remedies: Vec<_> = ["keep-alive", "server-closes", "ring", "pace", "wait"].iter().filter_map(|n| name(n)).collect();
+    if remedies.len() < 2 {
+        remedies = keep;
+    }
+    Found::new(format!("if the load goes on, the failures return every {}, next {} after the start", s(t), s(next)), text)
+        .with("every_s", t)
+        .with("first_s", first)
+        .with("next_s", next)
+        .with("dead_s", dead)
+        .with("echoes_in_run", inside.len() as u64)
+        .remedies(remedies)
+        .verdict()
+}

@@ -1,0 +1,139 @@
+//! The admin port: `/metrics`, one client at a time, on a thread of its own, so that a scrape never waits for the
+//! reactors and they never for it.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::counters::Summary;
+use super::exposition::{PoolState, ProcessState, render};
+use super::{BindError, Shared};
+use crate::http::request::{Found, HeadLimits, HeadReader, Method};
+use crate::sys::own_process;
+
+/// A scraper that neither sends nor reads for this long is left.
+const PATIENCE: Duration = Duration::from_secs(2);
+const HEAD_BYTES: usize = 8 * 1024;
+
+/// A bound admin port.
+#[derive(Debug)]
+pub(super) struct Admin {
+    listener: TcpListener,
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// A running admin port; ends when dropped.
+#[derive(Debug)]
+pub(super) struct Running {
+    addr: SocketAddr,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Admin {
+    pub(super) fn bind(addr: SocketAddr, shared: &Arc<Shared>) -> Result<Self, BindError> {
+        let bound = TcpListener::bind(addr).and_then(|l| l.local_addr().map(|a| (l, a)));
+        let (listener, bound) = bound.map_err(|source| BindError::Listen { addr, source })?;
+        Ok(Self { listener, addr: bound, shared: Arc::clone(shared) })
+    }
+
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    pub(super) fn start(self) -> io::Result<Running> {
+        let ended = Arc::new(AtomicBool::new(false));
+        let (addr, flag) = (self.addr, Arc::clone(&ended));
+        let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
+            for stream in self.listener.incoming() {
+                if flag.load(Ordering::SeqCst) {
+                    return;
+                }
+                match stream {
+                    // A client that goes away is its own affair.
+                    Ok(stream) => drop(answer(stream, &self.shared)),
+                    Err(_) => crate::sys::clock::sleep(crate::model::limits::ACCEPT_PAUSE),
+                }
+            }
+        })?;
+        Ok(Running { addr, ended, thread: Some(thread) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // Wakes the accept(2). If that fails, the thread is left to the end of the process.
+        if TcpStream::connect_timeout(&self.addr, PATIENCE).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut bytes = Vec::new();
+    let mut piece = [0; 2048];
+    let mut reader = HeadReader::default();
+    let limits = HeadLimits { bytes: HEAD_BYTES, ..HeadLimits::default() };
+    let (status, body, head_only) = loop {
+        match stream.read(&mut piece)? {
+            0 => return Ok(()),
+            n => bytes.extend_from_slice(&piece[..n]),
+        }
+        match reader.read(&bytes, &limits) {
+            Ok(Found::More) => {}
+            Ok(Found::Head { head, .. }) => {
+                break match (head.path, head.method) {
+                    ("/metrics", Method::Other) => ("405 Method Not Allowed\r\nAllow: GET, HEAD", String::new(), false),
+                    ("/metrics", method) => ("200 OK", page(shared), method == Method::Head),
+                    _ => ("404 Not Found", "only /metrics is here\n".into(), false),
+                };
+            }
+            Err(fault) => break (fault.status().text(), format!("{fault}\n"), false),
+        }
+    };
+    let length = body.len();
+    let mut text = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    if !head_only {
+        text.push_str(&body);
+    }
+    stream.write_all(text.as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    // To the client's FIN, so that no reset overtakes the answer; bounded.
+    for _ in 0..64 {
+        if stream.read(&mut piece)? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn page(shared: &Shared) -> String {
+    let pools = shared.gauges.each_ref().map(|g| PoolState {
+        name: g.name,
+        workers: g.workers,
+        capacity: g.capacity,
+        waiting: g.waiting(),
+        busy: g.busy(),
+    });
+    let own = own_process::read();
+    let state = ProcessState {
+        cpu_s: own.cpu_s,
+        resident_bytes: own.resident_bytes,
+        virtual_bytes: own.virtual_bytes,
+        open_fds: own.open_fds,
+        max_fds: own.max_fds,
+        start_s: own.start_s,
+    };
+    render(&Summary::of(shared.counters.iter()), &pools, &state)
+}

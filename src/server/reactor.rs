@@ -1,0 +1,381 @@
+//! One event loop: its own poll, listeners, connections and buffers. It moves bytes and time into [`Conn`] and does
+//! what that asks for.
+//!
+//! mio is edge-triggered, and every socket is registered once for both directions: what an edge said is remembered
+//! in the slot (`readable`, `writable`) until a call says otherwise. A read may stop at a short one, which saves the
+//! call that ends in EAGAIN, but not when the edge said that the peer has finished: data and FIN share one edge.
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crossbeam_channel::Receiver;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use super::Shared;
+use super::conn::{Conn, Ctx, Job, JobResult, Rules, Spare};
+use super::pools::{Completion, Pool, Task};
+use super::timers::Timers;
+use crate::http::encode::Answers;
+use crate::model::limits;
+use crate::model::time::Stamp;
+use crate::sys::clock::{Clock, wall};
+
+/// Events taken from one poll.
+const EVENTS: usize = 1024;
+/// Token of the waker; listeners count down from the next.
+pub(super) const WAKER: Token = Token(usize::MAX);
+/// Tokens of connections are below this: index in the low half, generation in the high.
+const CONNECTIONS: usize = 1 << 63;
+const GENERATIONS: usize = 1 << 31;
+
+#[derive(Debug)]
+struct Slot {
+    stream: TcpStream,
+    conn: Conn,
+    generation: usize,
+    readable: bool,
+    writable: bool,
+    read_closed: bool,
+    queued: bool,
+}
+
+#[derive(Debug)]
+struct Listening {
+    socket: TcpListener,
+    ready: bool,
+}
+
+/// One reactor.
+#[derive(Debug)]
+pub(super) struct Reactor {
+    number: usize,
+    clock: Clock,
+    poll: Poll,
+    shared: Arc<Shared>,
+    rules: Rules,
+    io: Pool,
+    cpu: Pool,
+    results: Receiver<Completion>,
+    listeners: Vec<Listening>,
+    slots: Slab<Slot>,
+    timers: Timers,
+    again: VecDeque<Token>,
+    answers: Answers,
+    spare: Spare,
+    scratch: Box<[u8]>,
+    generation: usize,
+    max_conns: usize,
+    accept_at: Stamp,
+    drain_timeout: Duration,
+    /// when the drain cuts; none while it has not begun
+    cut_at: Option<Stamp>,
+}
+
+/// What a reactor is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) number: usize,
+    pub(super) clock: Clock,
+    pub(super) poll: Poll,
+    pub(super) shared: Arc<Shared>,
+    pub(super) rules: Rules,
+    pub(super) io: Pool,
+    pub(super) cpu: Pool,
+    pub(super) results: Receiver<Completion>,
+    pub(super) listeners: Vec<TcpListener>,
+    pub(super) max_conns: usize,
+    pub(super) drain_timeout: Duration,
+}
+
+impl Reactor {
+    /// Registers the listeners. Errors: epoll_ctl(2).
+    pub(super) fn new(p: Parts) -> io::Result<Self> {
+        let mut listeners = Vec::new();
+        for (i, mut socket) in p.listeners.into_iter().enumerate() {
+            p.poll.registry().register(&mut socket, Token(WAKER.0 - 1 - i), Interest::READABLE)?;
+            listeners.push(Listening { socket, ready: false });
+        }
+        Ok(Self {
+            number: p.number,
+            clock: p.clock,
+            poll: p.poll,
+            shared: p.shared,
+            rules: p.rules,
+            io: p.io,
+            cpu: p.cpu,
+            results: p.results,
+            listeners,
+            slots: Slab::new(),
+            timers: Timers::default(),
+            again: VecDeque::new(),
+            answers: Answers::new(),
+            spare: Spare::default(),
+            scratch: vec![0; limits::READ_BUDGET].into_boxed_slice(),
+            generation: 0,
+            max_conns: p.max_conns,
+            accept_at: Stamp::ZERO,
+            drain_timeout: p.drain_timeout,
+            cut_at: None,
+        })
+    }
+
+    /// Serves until a drain has ended. Errors: epoll_wait(2) or the clock of the host failed.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut date_due = Stamp::ZERO;
+        loop {
+            let timeout = self.timeout(self.clock.now());
+            match self.poll.poll(&mut events, timeout) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => events.clear(),
+                other => other?,
+            }
+            let now = self.clock.now();
+            if now >= date_due {
+                date_due = self.set_date(now);
+            }
+            for event in &events {
+                match event.token() {
+                    WAKER => {
+                        self.shared.mailboxes[self.number].woken();
+                        self.take_results(now);
+                    }
+                    Token(t) if t >= CONNECTIONS => self.listeners[WAKER.0 - 1 - t].ready = true,
+                    token => {
+                        let Some(slot) = self.slot(token) else { continue };
+                        slot.readable |= event.is_readable();
+                        slot.writable |= event.is_writable();
+                        slot.read_closed |= event.is_read_closed();
+                        self.drive(token, now);
+                    }
+                }
+            }
+            if self.cut_at.is_none() && self.shared.is_stopping() {
+                self.begin_drain(now);
+            }
+            self.accept(now, limits::ACCEPT_BUDGET);
+            for _ in 0..self.again.len() {
+                let Some(token) = self.again.pop_front() else { break };
+                if let Some(slot) = self.slot(token) {
+                    slot.queued = false;
+                    self.drive(token, now);
+                }
+            }
+            while let Some(index) = self.timers.pop(now) {
+                let Some(slot) = self.slots.get(index) else { continue };
+                let token = token_of(index, slot.generation);
+                self.tell(token, now, Conn::on_deadline);
+            }
+            if let Some(cut_at) = self.cut_at {
+                if now >= cut_at {
+                    self.for_all(now, |r, token| r.tell(token, now, Conn::on_cut));
+                }
+                if self.slots.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Sets the Date of answers; when to do it again: at the next whole second of the wall clock.
+    fn set_date(&mut self, now: Stamp) -> Stamp {
+        // Before 1970 the clock of the host is wrong, and Date with it.
+        let wall = wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.answers.set_date(wall.as_secs());
+        now.plus(Duration::from_nanos(1_000_000_000 - u64::from(wall.subsec_nanos())))
+    }
+
+    fn timeout(&self, now: Stamp) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let mut at = self.timers.next();
+        if self.has_room() && self.listeners.iter().any(|l| l.ready) {
+            at = at.min(self.accept_at);
+        }
+        at = at.min(self.cut_at.unwrap_or(Stamp::NEVER));
+        (at != Stamp::NEVER).then(|| at.since(now))
+    }
+
+    fn has_room(&self) -> bool {
+        self.slots.len() < self.max_conns
+    }
+
+    fn slot(&mut self, token: Token) -> Option<&mut Slot> {
+        let (index, generation) = (token.0 & 0xffff_ffff, token.0 >> 32);
+        self.slots.get_mut(index).filter(|s| s.generation == generation)
+    }
+
+    fn accept(&mut self, now: Stamp, budget: usize) {
+        for i in 0..self.listeners.len() {
+            let mut left = budget;
+            while self.listeners[i].ready && left > 0 && self.has_room() && now >= self.accept_at {
+                left -= 1;
+                match self.listeners[i].socket.accept() {
+                    Ok((stream, _)) => self.admit(stream, now),
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.listeners[i].ready = false,
+                    Err(e) if is_shortage(&e) => {
+                        // No second edge comes for the connections that wait: try again by the clock.
+                        self.shared.counters[self.number].accept_pauses.add(1);
+                        self.accept_at = now.plus(limits::ACCEPT_PAUSE);
+                    }
+                    // ECONNABORTED and what accept(2) passes on of the new socket's own errors: the next, please.
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, mut stream: TcpStream, now: Stamp) {
+        self.generation = (self.generation + 1) % GENERATIONS;
+        let generation = self.generation;
+        let entry = self.slots.vacant_entry();
+        let token = token_of(entry.key(), generation);
+        if self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).is_err() {
+            return; // ENOMEM or max_user_watches: the connection closes
+        }
+        self.shared.counters[self.number].accepted.add(1);
+        let counters = &self.shared.counters[self.number];
+        let cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
+        let conn = Conn::new(&cx);
+        // The request is usually there already.
+        entry.insert(Slot { stream, conn, generation, readable: true, writable: true, read_closed: false, queued: false });
+        if self.cut_at.is_some() {
+            self.tell(token, now, Conn::on_drain);
+        } else {
+            self.drive(token, now);
+        }
+    }
+
+    fn take_results(&mut self, now: Stamp) {
+        while let Ok(Completion { token, result }) = self.results.try_recv() {
+            self.tell(token, now, |conn, cx| conn.on_job_done(cx, result));
+        }
+    }
+
+    fn begin_drain(&mut self, now: Stamp) {
+        self.cut_at = Some(now.plus(self.drain_timeout));
+        // What the kernel has accepted for us is ours: the queue is emptied before the listeners close.
+        self.listeners.iter_mut().for_each(|l| l.ready = true);
+        self.accept_at = Stamp::ZERO;
+        self.accept(now, usize::MAX);
+        self.listeners.clear();
+        self.for_all(now, |r, token| {
+            // A request may have come since the last poll: it is answered.
+            if let Some(slot) = r.slot(token) {
+                slot.readable = true;
+            }
+            r.drive(token, now);
+            r.tell(token, now, Conn::on_drain);
+        });
+    }
+
+    fn for_all(&mut self, _now: Stamp, mut each: impl FnMut(&mut Self, Token)) {
+        let tokens: Vec<Token> = self.slots.iter().map(|(i, s)| token_of(i, s.generation)).collect();
+        for token in tokens {
+            each(self, token);
+        }
+    }
+
+    /// Gives a connection an event, then does what it asks for.
+    fn tell(&mut self, token: Token, now: Stamp, event: impl FnOnce(&mut Conn, &mut Ctx<'_>)) {
+        let index = token.0 & 0xffff_ffff;
+        let Some(slot) = self.slots.get_mut(index).filter(|s| s.generation == token.0 >> 32) else { return };
+        let counters = &self.shared.counters[self.number];
+        let mut cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
+        event(&mut slot.conn, &mut cx);
+        self.drive(token, now);
+    }
+
+    /// Does what a connection asks for, until it has to wait for an event.
+    fn drive(&mut self, token: Token, now: Stamp) {
+        let index = token.0 & 0xffff_ffff;
+        let Some(slot) = self.slots.get_mut(index).filter(|s| s.generation == token.0 >> 32) else { return };
+        let counters = &self.shared.counters[self.number];
+        let mut cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
+        let mut budget = limits::READ_BUDGET;
+        loop {
+            if slot.writable && !slot.conn.output().is_empty() {
+                write(slot, &mut cx, self.clock);
+                continue;
+            }
+            if let Some(job) = slot.conn.take_job() {
+                let pool = if job == Job::Cpu { &self.cpu } else { &self.io };
+                if !pool.submit(Task { job, token, reactor: self.number, queued: self.clock.now() }) {
+                    slot.conn.on_job_done(&mut cx, JobResult::Refused);
+                }
+                continue;
+            }
+            if slot.conn.take_shutdown() {
+                // ENOTCONN: it is gone already, and the next read says so.
+                let _ = slot.stream.shutdown(Shutdown::Write);
+            }
+            if slot.conn.closed().is_some() {
+                self.slots.remove(index);
+                return;
+            }
+            if !(slot.readable && slot.conn.wants_read()) {
+                break;
+            }
+            if budget == 0 {
+                // The edge will not come again: our own list remembers.
+                if !slot.queued {
+                    slot.queued = true;
+                    self.again.push_back(token);
+                }
+                break;
+            }
+            read(slot, &mut cx, &mut self.scratch, &mut budget);
+        }
+        self.timers.set(index, slot.conn.deadline());
+    }
+}
+
+fn write(slot: &mut Slot, cx: &mut Ctx<'_>, clock: Clock) {
+    match slot.stream.write(slot.conn.output()) {
+        Ok(n) => {
+            slot.writable = n == slot.conn.output().len();
+            // Measured where the kernel has it: the turn's time would hide what the turn itself took.
+            let turn = std::mem::replace(&mut cx.now, clock.now());
+            slot.conn.on_written(cx, n);
+            cx.now = turn;
+        }
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+            slot.writable = false;
+            slot.conn.on_written(cx, 0);
+        }
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+        Err(_) => slot.conn.on_reset(cx),
+    }
+}
+
+fn read(slot: &mut Slot, cx: &mut Ctx<'_>, scratch: &mut [u8], budget: &mut usize) {
+    match slot.stream.read(scratch) {
+        Ok(0) => {
+            slot.readable = false;
+            slot.conn.on_eof(cx);
+        }
+        Ok(n) => {
+            slot.readable = n == scratch.len() || slot.read_closed;
+            *budget = budget.saturating_sub(n);
+            slot.conn.on_bytes(cx, &scratch[..n]);
+        }
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => slot.readable = false,
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+        Err(_) => slot.conn.on_reset(cx),
+    }
+}
+
+const fn token_of(index: usize, generation: usize) -> Token {
+    Token(generation << 32 | index)
+}
+
+/// No descriptor or no memory for another connection (accept(2)).
+fn is_shortage(e: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}

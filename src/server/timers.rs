@@ -1,0 +1,69 @@
+//! Deadlines of a reactor's connections: a lazy heap with one live entry per slot. Pure.
+//!
+//! Deadlines move with every request, nearly always further away; so an entry is left alone until it is due, and
+//! then put where the slot's deadline has gone. It belongs to the slot, not to the connection: one that is reused
+//! a thousand times a second has one entry still.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::model::time::Stamp;
+
+/// The heap.
+#[derive(Debug, Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(Stamp, usize)>>,
+    /// when each slot's earliest entry is due
+    entry: Vec<Stamp>,
+}
+
+impl Timers {
+    /// The deadline of `slot` is now `at`.
+    pub fn set(&mut self, slot: usize, at: Stamp) {
+        if slot >= self.entry.len() {
+            self.entry.resize(slot + 1, Stamp::NEVER);
+        }
+        if at < self.entry[slot] {
+            self.entry[slot] = at;
+            self.heap.push(Reverse((at, slot)));
+        }
+    }
+
+    /// When to look again; [`Stamp::NEVER`] when nothing is set.
+    pub fn next(&self) -> Stamp {
+        self.heap.peek().map_or(Stamp::NEVER, |Reverse((at, _))| *at)
+    }
+
+    /// A slot whose entry was due at `now`. The caller looks at its deadline, and sets it again if it has one.
+    pub fn pop(&mut self, now: Stamp) -> Option<usize> {
+        while let Some(&Reverse((at, slot))) = self.heap.peek().filter(|Reverse((at, _))| *at <= now) {
+            self.heap.pop();
+            // Otherwise a newer, earlier entry has taken its place, and has been dealt with.
+            if self.entry[slot] == at {
+                self.entry[slot] = Stamp::NEVER;
+                return Some(slot);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_is_lazy_and_earlier_is_at_once() {
+        let ms = Stamp::from_millis;
+        let mut t = Timers::default();
+        t.set(3, ms(10));
+        for later in 11..1000 {
+            t.set(3, ms(later));
+        }
+        assert_eq!((t.heap.len(), t.next()), (1, ms(10)));
+        t.set(3, ms(5));
+        assert_eq!((t.pop(ms(4)), t.pop(ms(5))), (None, Some(3)));
+        t.set(3, ms(999));
+        assert_eq!((t.pop(ms(998)), t.pop(ms(999)), t.next()), (None, Some(3), Stamp::NEVER));
+    }
+}
