@@ -42,8 +42,10 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
     for (key, reason) in unreadable {
         result.explain_null(&key, reason);
     }
+    // The survey takes milliseconds, more with many ports held: before the clock, or the first arrivals come late.
+    let survey = plan.observe.then(|| ObservePlan::of(plan, target_pid));
     let clock = Clock::start();
-    let observer = plan.observe.then(|| Observer::start(ObservePlan::of(plan, target_pid), clock));
+    let observer = survey.map(|plan| Observer::start(plan, clock));
     let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
     let load = run::run(plan, clock, &mut relay)?;
     load.aggregate.fill(&mut result, load.duration, &load.users);
@@ -52,11 +54,10 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
         Some(observer) => observer.stop().apply(&mut result),
         None => crate::observe::apply_unobserved(&mut result, "not watched: --no-observe"),
     }
-    result.validity = diagnose::validity::stamp(&result);
+    diagnose::settle(&mut result);
     if load.ended == Ended::Stopped {
         result.validity.reasons.push("stopped before its planned end".into());
     }
-    result.findings = diagnose::diagnose(&result);
     Ok(Measured { result, ended: load.ended })
 }
 

@@ -116,7 +116,10 @@ impl ThreadReader {
             name.clone()
         } else {
             let name = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm"))?.trim_end().to_owned();
-            self.names.insert(tid, name.clone());
+            // A thread names itself after its start: until then it bears its parent's name, which is not kept.
+            if tid == pid.cast_signed() || self.names.get(&pid.cast_signed()).is_some_and(|parent| *parent != name) {
+                self.names.insert(tid, name.clone());
+            }
             name
         };
         Ok(ThreadUsage { tid, name, cpu_s, wait_s })
