@@ -1,7 +1,7 @@
 //! `sockbench explain`: an error text, Locust's CSV files or a stored run -> cause, arithmetic, remedies.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ const INPUT_BYTES: u64 = 256 * 1024 * 1024;
 /// Explain an error text of any tool, Locust's failures CSV, or a stored run: which call, which limit, what to do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A file, or the error text itself; - reads standard input
-    #[arg(value_name = "FILE|TEXT|-", required = true, num_args = 1.., allow_hyphen_values = false)]
+    /// A file, a result directory, or the error text itself; - reads standard input
+    #[arg(value_name = "FILE|TEXT|-")]
     input: Vec<String>,
     /// Source ports to one destination [default: of the system]
     #[arg(long, value_name = "PORTS", value_parser = clap::value_parser!(u32).range(1..=65_535 * 256), help_heading = "Arithmetic")]
@@ -44,8 +44,8 @@ pub(crate) struct Args {
     /// The system that the text comes from [default: told by the text]
     #[arg(long, value_enum)]
     os: Option<OsArg>,
-    /// Write the answer as JSON (sockbench-explain/1); - is standard output
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", require_equals = true)]
+    /// The answer as JSON (sockbench-explain/1), to a file or, with - or alone, to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<String>,
     /// No colours
     #[arg(long)]
@@ -73,12 +73,30 @@ fn rate(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|r: &f64| r.is_finite() && *r > 0.0).ok_or_else(|| format!("{text:?}: not a rate above 0"))
 }
 
-pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
+    if args.input.is_empty()
+        && let Some(text) = args.json.replace("-".into())
+    {
+        // `explain --json TEXT`: the text was taken for the file to write. `-` is standard input then.
+        args.input.push(text);
+    }
+    if args.input.is_empty() {
+        if std::io::stdin().is_terminal() {
+            return Err(Exit::usage("nothing to explain")
+                .hint("sockbench explain 'OSError(10048, ...)', a file, or - for standard input"));
+        }
+        args.input.push("-".into());
+    }
     let known = Known {
         pool: args.pool,
         hold_s: args.hold.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0),
         os: args.os.map(Os::from),
-        rates: Rates { rate_cps: args.rate, fail_rate_cps: args.fail_rate, recovered_rate_cps: args.recovered_rate, duration: args.duration },
+        rates: Rates {
+            rate_cps: args.rate,
+            fail_rate_cps: args.fail_rate,
+            recovered_rate_cps: args.recovered_rate,
+            duration: args.duration,
+        },
     };
     let input = args.input.join(" ");
     let explanation = match input.as_str() {
@@ -105,7 +123,8 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 /// A missing file must not be explained as if its name were an error text.
 fn looks_like_a_file(text: &str) -> bool {
     let extension = Path::new(text).extension().and_then(|e| e.to_str()).unwrap_or_default();
-    !text.contains(char::is_whitespace) && (["csv", "json", "log", "txt"].contains(&extension) || text.starts_with("./") || text.starts_with('/'))
+    !text.contains(char::is_whitespace)
+        && (["csv", "json", "log", "txt"].contains(&extension) || text.starts_with("./") || text.starts_with('/'))
 }
 
 fn read_stdin() -> Result<String, Exit> {
@@ -139,7 +158,8 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
                 explain::explain_study(&study.steps, known).ok_or_else(|| bad("a study without steps".into()))
             }
             // Another tool's JSON may still carry an error text.
-            _ => explain::explain_text(text, known).ok_or_else(|| bad(format!("schema {schema:?}: not {SCHEMA} or {STUDY_SCHEMA}"))),
+            _ => explain::explain_text(text, known)
+                .ok_or_else(|| bad(format!("schema {schema:?}: not {SCHEMA} or {STUDY_SCHEMA}"))),
         };
     }
     if locust::is_failures_csv(text) {
@@ -148,7 +168,9 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
     }
     if locust::is_history_csv(text) {
         let failures = path.and_then(|p| beside(p, "_stats_history.csv", "_failures.csv")).filter(|p| p.is_file());
-        let failures = failures.ok_or_else(|| bad("a history without its failures".into()).hint("give PREFIX_failures.csv; the history beside it is found"))?;
+        let failures = failures.ok_or_else(|| {
+            bad("a history without its failures".into()).hint("give PREFIX_failures.csv; the history beside it is found")
+        })?;
         return locust::explain_locust(&read(&failures)?, Some(text), known).map_err(|e| bad(e.to_string()));
     }
     explain::explain_text(text, known).ok_or_else(unknown)
@@ -173,7 +195,8 @@ fn beside(path: &Path, from: &str, to: &str) -> Option<std::path::PathBuf> {
 }
 
 fn unknown() -> Exit {
-    Exit::usage("nothing in this text is known as a failed connection").hint(format!("known are:\n  {}", KNOWN_TEXTS.join("\n  ")))
+    Exit::usage("nothing in this text is known as a failed connection")
+        .hint(format!("known are:\n  {}", KNOWN_TEXTS.join("\n  ")))
 }
 
 fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {
@@ -184,7 +207,7 @@ fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {
             print!("{text}");
             return Ok(());
         }
-        fs::write(to, text).map_err(|e| Exit::environment(format!("{to}: {e}")))?;
+        files::write(Path::new(to), text.as_bytes())?;
     }
     print!("{}", explain_text::render(e, style(args.no_color)));
     Ok(())

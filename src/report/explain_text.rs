@@ -46,11 +46,20 @@ fn reading(r: &Reading, style: Style) -> String {
     };
     let os = r.os.map_or_else(String::new, |os| format!(", {}", os.word()));
     let call = if r.call.word() == "unnamed" { "names no call".to_owned() } else { format!("{}()", r.call.word()) };
-    out += &format!("  {} {call} -> {}  [{code}{os}; {}]\n", style.paint(Tone::Heading, "limit:"), style.paint(Tone::Bad, r.limit.word()), r.certainty.word());
+    out += &format!(
+        "  {} {call} -> {}  [{code}{os}; {}]\n",
+        style.paint(Tone::Heading, "limit:"),
+        style.paint(Tone::Bad, r.limit.word()),
+        r.certainty.word()
+    );
     out += &wrapped(&r.says, 2, WIDTH);
     out += &wrapped(&format!("It is {}.", r.is_not), 2, WIDTH);
     if !r.alternatives.is_empty() {
-        out += if r.certainty == Certainty::Ambiguous { "  It could be one of these; tell them apart:\n" } else { "  To make sure:\n" };
+        out += if r.certainty == Certainty::Ambiguous {
+            "  It could be one of these; tell them apart:\n"
+        } else {
+            "  To make sure:\n"
+        };
         for a in &r.alternatives {
             let call = if a.call.word() == "unnamed" { String::new() } else { format!(" at {}()", a.call.word()) };
             let text = wrapped(&format!("- {}{call}: {}", a.limit.word(), a.tell), 4, WIDTH);
@@ -62,7 +71,10 @@ fn reading(r: &Reading, style: Style) -> String {
 
 fn arithmetic(a: &Arithmetic, style: Style) -> String {
     let mut out = style.paint(Tone::Heading, "Arithmetic") + "\n";
-    let law = format!("{} ports / {:.0} s = {:.1} new connections/s to one destination from one source address, at most.", a.pool, a.hold_s, a.ceiling_cps);
+    let law = format!(
+        "{} ports / {:.0} s = {:.1} new connections/s to one destination from one source address, at most.",
+        a.pool, a.hold_s, a.ceiling_cps
+    );
     out += &wrapped(&law, 2, WIDTH);
     if let Some(m) = &a.measured {
         out += &wrapped(&told(m), 2, WIDTH);
@@ -80,7 +92,8 @@ fn arithmetic(a: &Arithmetic, style: Style) -> String {
         out.push('\n');
         out += &forecast_text::render(f, style);
     } else {
-        out += &wrapped("With --rate it can say when the ports run out, for how long, and when the failures come back.", 2, WIDTH);
+        out +=
+            &wrapped("With --rate it can say when the ports run out, for how long, and when the failures come back.", 2, WIDTH);
     }
     out
 }

@@ -15,7 +15,11 @@ pub fn render(f: &Forecast, style: Style) -> String {
     };
     line("asked", format!("{} connections/s for {} s to one destination", rate(f.rate_cps), seconds(f.duration_s)));
     line("pool", format!("{} source ports, each held {} s after its connection", f.pool, seconds(f.hold_s)));
-    line("sustained", f.ceiling_cps.map_or_else(|| "no limit from ports: none stays held".into(), |c| format!("{}/s (pool / hold time)", rate(c))));
+    line(
+        "sustained",
+        f.ceiling_cps
+            .map_or_else(|| "no limit from ports: none stays held".into(), |c| format!("{}/s (pool / hold time)", rate(c))),
+    );
     if let Some(search) = f.search_cps {
         line("port search", format!("dear above {}/s on Linux, where half of the pool is held", rate(search)));
     }
@@ -31,18 +35,33 @@ pub fn render(f: &Forecast, style: Style) -> String {
     }
     line("failures", format!("{} within {} s", f.failures, seconds(f.duration_s)));
     line("successes", f.successes.to_string());
-    line("assumed", format!("calls fail at {}/s while nothing succeeds; {}/s are asked after recovery", rate(f.assumed.fail_rate_cps), rate(f.assumed.recovered_rate_cps)));
+    line(
+        "assumed",
+        format!(
+            "calls fail at {}/s while nothing succeeds; {}/s are asked after recovery",
+            rate(f.assumed.fail_rate_cps),
+            rate(f.assumed.recovered_rate_cps)
+        ),
+    );
     out
 }
 
 fn share(f: &Forecast) -> String {
     let percent = f.peak_share * 100.0;
-    if f.peak_share > 1.0 { format!("{percent:.0} % wanted: more than there is") } else { format!("{percent:.0} % of the pool ({:.0} ports)", f.peak_share * f64::from(f.pool)) }
+    if f.peak_share > 1.0 {
+        format!("{percent:.0} % wanted: more than there is")
+    } else {
+        format!("{percent:.0} % of the pool ({:.0} ports)", f.peak_share * f64::from(f.pool))
+    }
 }
 
 fn echoes(f: &Forecast) -> String {
     let named: Vec<String> = f.echo_s.iter().take(ECHOES).map(|t| format!("{t:.1} s")).collect();
-    let list = if named.is_empty() { format!("every {} s", seconds(f.hold_s)) } else { format!("every {} s: at {}", seconds(f.hold_s), named.join(", ")) };
+    let list = if named.is_empty() {
+        format!("every {} s", seconds(f.hold_s))
+    } else {
+        format!("every {} s: at {}", seconds(f.hold_s), named.join(", "))
+    };
     if f.echo_recovered_s.is_empty() && (f.assumed.recovered_rate_cps - f.rate_cps).abs() > 1e-9 {
         format!("{list}, if {}/s are asked again; not at {}/s", rate(f.rate_cps), rate(f.assumed.recovered_rate_cps))
     } else {

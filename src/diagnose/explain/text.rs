@@ -58,7 +58,7 @@ struct Seen {
 
 /// Lower case, plain quotes, single spaces.
 fn normal(line: &str) -> String {
-    let plain = line.replace(['\u{2019}', '\u{2018}', '`'], "'").replace(['\u{201c}', '\u{201d}'], "\"");
+    let plain = line.replace("\\'", "'").replace(['\u{2019}', '\u{2018}', '`'], "'").replace(['\u{201c}', '\u{201d}'], "\"");
     plain.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
