@@ -38,7 +38,7 @@ pub(super) fn judge(condition: Condition, call: Call, context: &Context<'_>) -> 
         Condition::NoReason => no_reason(call),
     };
     out.says = says(&out, context);
-    out.is_not = is_not(out.limit).to_owned();
+    is_not(out.limit).clone_into(&mut out.is_not);
     out
 }
 
