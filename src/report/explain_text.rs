@@ -53,7 +53,8 @@ fn reading(r: &Reading, style: Style) -> String {
         r.certainty.word()
     );
     out += &wrapped(&r.says, 2, WIDTH);
-    out += &wrapped(&format!("It is {}.", r.is_not), 2, WIDTH);
+    let lead = if r.certainty == Certainty::Ambiguous { "In that case it is" } else { "It is" };
+    out += &wrapped(&format!("{lead} {}.", r.is_not), 2, WIDTH);
     if !r.alternatives.is_empty() {
         out += if r.certainty == Certainty::Ambiguous {
             "  It could be one of these; tell them apart:\n"
