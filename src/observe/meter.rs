@@ -90,12 +90,13 @@ impl Threads {
             let now = (t.cpu_s, t.wait_s);
             let born = if self.primed { (0.0, 0.0) } else { now };
             let track = self.known.entry(t.tid).or_insert_with(|| Track {
-                name: t.name,
+                name: String::new(),
                 first: born,
                 mark: born,
                 last: now,
                 alive: true,
             });
+            track.name = t.name;
             track.last = now;
             track.alive = true;
         }
