@@ -96,11 +96,11 @@ impl World {
             self.outcomes.push(sample.outcome);
             self.to_write = b"";
         }
-        if after.close.is_some() || !self.user.is_connected() {
-            if let Some(mut wire) = self.wire.take() {
-                wire.up_fin = true;
-                self.left.push(wire);
-            }
+        if (after.close.is_some() || !self.user.is_connected())
+            && let Some(mut wire) = self.wire.take()
+        {
+            wire.up_fin = true;
+            self.left.push(wire);
         }
         if let Some(at) = after.free_at {
             self.free_at = Some(at);
@@ -301,7 +301,7 @@ proptest! {
         prop_assert_eq!(w.started, 20);
         prop_assert_eq!(w.outcomes.len(), 20);
         prop_assert!(w.outcomes.iter().all(|o| *o == Outcome::Answered { status: 200 }), "{:?}", w.outcomes);
-        prop_assert_eq!(Summary::of([&w.counters].into_iter()).answered(), 20, "the server counted what the client got");
+        prop_assert_eq!(Summary::of(std::slice::from_ref(&w.counters)).answered(), 20, "the server counted what the client got");
         prop_assert!(w.left.is_empty(), "every connection ends");
     }
 

@@ -1,11 +1,230 @@
-//! `sockbench ports`.
+//! `sockbench ports`: the port budget now, or at a rate.
 
-use super::Exit;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// Show the port budget.
+use super::{Exit, units};
+use crate::diagnose::budget::{Budget, LINUX_HOLD_S};
+use crate::model::ports_report::PortsReport;
+use crate::observe::pool::{self, PortUse};
+use crate::observe::{inventory, survey};
+use crate::report::ports_text::{render_forecast, render_ports};
+use crate::report::style::Style;
+use crate::sys::signals::StopFlag;
+use crate::sys::{clock, socket, sysctl};
+
+/// Destinations listed unless --all.
+const ROWS: usize = 20;
+/// Length of a prediction when none is asked for.
+const PREDICT_DURATION: Duration = Duration::from_mins(3);
+/// How often a waiting --watch looks whether it shall end.
+const STOP_POLL: Duration = Duration::from_millis(50);
+
+/// Show the port budget: how many local ports there are, what holds them, and when they are free again.
+///
+/// Without --to, every destination that holds ports, most first. With --predict, what a rate of new connections
+/// comes to: ceiling, time to exhaustion, dead time, and when the failures return. No root needed.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Only this destination: IP:PORT, NAME:PORT or an http:// URL
+    #[arg(long, value_name = "ADDR")]
+    to: Option<String>,
+    /// Look again each time this has passed, until Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = units::duration, num_args = 0..=1, default_missing_value = "1s", conflicts_with = "predict")]
+    watch: Option<Duration>,
+    /// List all destinations, however many
+    #[arg(long)]
+    all: bool,
+    /// Write the document to FILE ('-' or none: stdout); one line a look with --watch
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+    /// No colours
+    #[arg(long)]
+    no_color: bool,
+    /// Predict what this many new connections a second come to
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Prediction")]
+    predict: Option<f64>,
+    /// Source ports (default: this host's pool; Windows: 16384)
+    #[arg(long, value_name = "PORTS", value_parser = clap::value_parser!(u32).range(1..), requires = "predict", help_heading = "Prediction")]
+    pool: Option<u32>,
+    /// How long one port stays held (default: this host's time towards --to; Windows: 120s)
+    #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "predict", help_heading = "Prediction")]
+    hold: Option<Duration>,
+    /// Length of the run (default 3m)
+    #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "predict", help_heading = "Prediction")]
+    duration: Option<Duration>,
+    /// Calls per second while nothing succeeds (default: the rate)
+    #[arg(long, value_name = "RATE", value_parser = rate, requires = "predict", help_heading = "Prediction")]
+    fail_rate: Option<f64>,
+    /// Calls per second after the first recovery (default: the rate)
+    #[arg(long, value_name = "RATE", value_parser = rate, requires = "predict", help_heading = "Prediction")]
+    recovered_rate: Option<f64>,
+}
 
-pub(crate) fn run(_args: Args) -> Result<u8, Exit> {
-    Err(Exit::usage("ports: not built yet"))
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments alike")]
+pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+    let to = args.to.as_deref().map(destination).transpose()?;
+    let style = super::style(args.no_color);
+    if let Some(rate) = args.predict {
+        return predict(&args, rate, to, style);
+    }
+    let rows = if args.all { usize::MAX } else { ROWS };
+    let look = || inventory::look(to, rows).map_err(|e| Exit::environment(format!("ports: sock_diag: {e}")));
+    match args.watch {
+        None => show(&look()?, args.json.as_deref(), style).map(|()| 0),
+        Some(every) => watch(every, args.json.as_deref(), style, look),
+    }
+}
+
+fn show(report: &PortsReport, json: Option<&Path>, style: Style) -> Result<(), Exit> {
+    match json {
+        Some(file) => write(file, &(pretty(report)? + "\n")),
+        None => print(&render_ports(report, style)),
+    }
+}
+
+fn watch(every: Duration, json: Option<&Path>, style: Style, look: impl Fn() -> Result<PortsReport, Exit>) -> Result<u8, Exit> {
+    if json.is_some_and(|f| f != Path::new("-")) {
+        return Err(Exit::usage("ports: --watch writes JSON to stdout only").hint("--watch --json - > FILE"));
+    }
+    let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
+    let on_screen = std::io::stdout().is_terminal();
+    let every = every.max(Duration::from_millis(100));
+    while !stop.is_set() {
+        let report = look()?;
+        let text = match json {
+            Some(_) => serde_json::to_string(&report).map_err(|e| Exit::environment(format!("ports: {e}")))? + "\n",
+            // Home, text, clear what is left below: no flicker.
+            None if on_screen => format!("\u{1b}[H{}\u{1b}[J", render_ports(&report, style).replace('\n', "\u{1b}[K\n")),
+            None => render_ports(&report, style) + "\n",
+        };
+        print(&text)?;
+        let clock = clock::Clock::start();
+        while !stop.is_set() && clock.now().as_secs_f64() < every.as_secs_f64() {
+            clock::sleep(STOP_POLL.min(every));
+        }
+    }
+    Ok(stop.signal().map_or(0, |signal| 128 + signal as u8))
+}
+
+fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Result<u8, Exit> {
+    let mut assumed =
+        vec!["nothing is held at the start, the client closes first, connections come at a constant rate".to_owned()];
+    let usage = PortUse::default();
+    let ports = if let Some(ports) = args.pool {
+        ports
+    } else {
+        let facts = survey::read_pool_facts();
+        let pool = facts.map(|f| pool::pool(&f, &usage));
+        let pool = pool.known().ok_or_else(|| {
+            Exit::environment(format!("ports: {}", pool.reason().unwrap_or_default())).hint("--pool PORTS gives it by hand")
+        })?;
+        assumed.push(format!("the pool of this host: {} ports of {}-{}", pool.ports, pool.range.lo, pool.range.hi));
+        pool.ports
+    };
+    let hold_s = match (args.hold, to) {
+        (Some(hold), _) => hold.as_secs_f64(),
+        (None, Some(to)) => {
+            let hold = pool::hold(&sysctl::read_sysctls().0, to.ip(), &usage);
+            let hold = hold.known().ok_or_else(|| {
+                Exit::environment(format!("ports: {}", hold.reason().unwrap_or_default())).hint("--hold TIME gives it by hand")
+            })?;
+            assumed.push(format!("T towards {to} on this host: {}", hold.why));
+            hold.seconds
+        }
+        (None, None) => {
+            assumed.push("T = 60 s, Linux without reuse; --to ADDR asks this host, --hold 120s is Windows".into());
+            LINUX_HOLD_S
+        }
+    };
+    let duration = args.duration.unwrap_or_else(|| {
+        assumed.push(format!("a run of {} s", PREDICT_DURATION.as_secs()));
+        PREDICT_DURATION
+    });
+    let forecast = Budget::new(ports, hold_s).forecast(rate, duration, args.fail_rate, args.recovered_rate);
+    if forecast.fails_within() {
+        if args.fail_rate.is_none() {
+            assumed.push(format!("while nothing succeeds, calls fail at the asked rate of {rate}/s (failures return at once: a closed loop calls faster)"));
+        }
+        if args.recovered_rate.is_none() {
+            assumed.push(format!("after the recovery the asked rate of {rate}/s goes on"));
+        }
+    }
+    match &args.json {
+        Some(file) => write(file, &(pretty(&forecast)? + "\n"))?,
+        None => print(&render_forecast(&forecast, &assumed, style))?,
+    }
+    Ok(0)
+}
+
+/// `127.0.0.1:80`, `[::1]:80`, `localhost:80`, `http://host/` (port 80).
+fn destination(text: &str) -> Result<SocketAddr, Exit> {
+    let bad = || Exit::usage(format!("--to {text}: not an address with a port")).hint("--to 127.0.0.1:8080");
+    let authority = text.strip_prefix("http://").map_or(text, |rest| rest.split(['/', '?']).next().unwrap_or(rest));
+    if let Ok(addr) = authority.parse() {
+        return Ok(addr);
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse::<u16>().map_err(|_| bad())?),
+        _ if text.starts_with("http://") => (authority, 80),
+        _ => return Err(bad()),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        return Err(bad());
+    }
+    let found = socket::resolve(host, port).map_err(|e| Exit::environment(format!("--to {text}: {e}")))?;
+    found.first().copied().ok_or_else(bad)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches("/s").parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => units::count(text).ok().filter(|n| *n > 0).map(|n| n as f64).ok_or_else(|| format!("{text:?}: not a rate above 0")),
+    }
+}
+
+fn pretty<T: serde::Serialize>(document: &T) -> Result<String, Exit> {
+    serde_json::to_string_pretty(document).map_err(|e| Exit::environment(format!("ports: {e}")))
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Exit> {
+    if file == Path::new("-") {
+        return print(text);
+    }
+    std::fs::write(file, text).map_err(|e| Exit::environment(format!("write {}: {e}", file.display())))
+}
+
+/// To stdout at once; a reader that went away (`| head`) is no failure.
+fn print(text: &str) -> Result<(), Exit> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Exit::environment(format!("write to stdout: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_as_people_write_them() {
+        let to = |t: &str| destination(t).map(|a| a.to_string()).map_err(|e| e.code);
+        assert_eq!(to("127.0.0.1:8080"), Ok("127.0.0.1:8080".into()));
+        assert_eq!(to("[::1]:8080"), Ok("[::1]:8080".into()));
+        assert_eq!(to("http://127.0.0.1:81/x?y"), Ok("127.0.0.1:81".into()));
+        assert_eq!(to("http://127.0.0.1"), Ok("127.0.0.1:80".into()));
+        for bad in ["127.0.0.1", ":80", "127.0.0.1:http", "[::1]"] {
+            assert_eq!(to(bad), Err(2), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_as_people_write_them() {
+        assert_eq!([rate("170"), rate("122.6/s"), rate("1k")], [170.0, 122.6, 1000.0].map(Ok));
+        assert!(rate("0").is_err() && rate("-1").is_err() && rate("fast").is_err());
+    }
 }

@@ -96,7 +96,7 @@ pub(super) fn refused(run: &RunResult) -> Verdict {
         advice(
             "start the target, or correct the address",
             format!("ss -ltn 'sport = :{}'", to.port()),
-            "a line means that something listens",
+            format!("a line means that something listens: {} failures fewer", rows.count()),
         ),
         advice(
             "look why it stopped listening",
@@ -340,7 +340,7 @@ pub(super) fn malformed(run: &RunResult) -> Verdict {
         advice(
             "try with one user, to tell a broken answer from a broken-off one",
             load_with(&run.plan, |p| p.users = 1),
-            "malformed answers that stay are the target's own, not the load's",
+            format!("the same faults with 1 user instead of {}: the target's own, not the load's", run.plan.users),
         ),
     ];
     evidence(Found::new(format!("{} answers were malformed: {}", rows.count(), rows.in_words()), text), &rows)

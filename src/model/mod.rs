@@ -11,6 +11,7 @@ pub mod limits;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod ports_report;
 pub mod rehearsal;
 pub mod result;
 pub mod study;

@@ -13,6 +13,7 @@
 mod apply;
 pub mod census;
 mod gauge;
+pub mod inventory;
 mod meter;
 mod observation;
 mod observer;

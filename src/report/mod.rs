@@ -16,6 +16,7 @@ pub mod json;
 pub mod locust;
 pub mod locust_csv;
 pub mod plan_text;
+pub mod ports_text;
 pub mod rehearsal_text;
 mod scale;
 pub mod study_text;

@@ -135,5 +135,5 @@ fn page(shared: &Shared) -> String {
         max_fds: own.max_fds,
         start_s: own.start_s,
     };
-    render(&Summary::of(shared.counters.iter()), &pools, &state)
+    render(&Summary::of(&shared.counters), &pools, &state)
 }

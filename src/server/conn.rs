@@ -33,102 +33,22 @@
 //! assert!(conn.wants_read() && conn.output().is_empty() && conn.closed().is_none());
 //! ```
 
-use std::time::Duration;
+mod answer;
+mod around;
 
+pub use self::around::{Ctx, Job, JobResult, Rules};
 use super::buffers::Buffers;
 pub use super::buffers::Spare;
-use super::counters::{Answered, CloseReason, Counters};
+use super::counters::CloseReason;
 use super::route::{Handler, Route, route};
 use crate::http::chunked::Chunked;
-use crate::http::encode::{Answers, CONTINUE, JobBody, Link, Timing};
+use crate::http::encode::CONTINUE;
 use crate::http::fault::Fault;
-use crate::http::request::{Body, Found, Head, HeadLimits, HeadReader, Method};
+use crate::http::request::{Body, Found, Head, HeadReader, Method};
 use crate::http::status::Status;
 use crate::model::limits;
-use crate::model::plan::{ServerCloser, ServerPlan};
+use crate::model::plan::ServerCloser;
 use crate::model::time::Stamp;
-
-/// What the plan says about connections.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// limits of heads and bodies
-    pub head: HeadLimits,
-    /// connections are kept
-    pub keepalive: bool,
-    /// who ends those that are not
-    pub closer: ServerCloser,
-    /// see [`ServerPlan`]
-    pub header_timeout: Duration,
-    /// see [`ServerPlan`]
-    pub idle_timeout: Duration,
-    /// see [`ServerPlan`]
-    pub body_timeout: Duration,
-    /// see [`ServerPlan`]
-    pub write_timeout: Duration,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            head: HeadLimits::default(),
-            keepalive: true,
-            closer: ServerCloser::Server,
-            header_timeout: limits::HEADER_TIMEOUT,
-            idle_timeout: limits::IDLE_TIMEOUT,
-            body_timeout: limits::BODY_TIMEOUT,
-            write_timeout: limits::WRITE_TIMEOUT,
-        }
-    }
-}
-
-impl From<&ServerPlan> for Rules {
-    fn from(p: &ServerPlan) -> Self {
-        Self {
-            head: HeadLimits { bytes: p.head_bytes, fields: p.head_fields, target: p.target_bytes, body: p.body_bytes },
-            keepalive: p.keepalive,
-            closer: p.closer,
-            header_timeout: p.header_timeout,
-            idle_timeout: p.idle_timeout,
-            body_timeout: p.body_timeout,
-            write_timeout: p.write_timeout,
-        }
-    }
-}
-
-/// What every connection of a reactor shares, and the time.
-#[derive(Debug)]
-pub struct Ctx<'a> {
-    /// the present
-    pub now: Stamp,
-    /// limits and timeouts
-    pub rules: &'a Rules,
-    /// ready answers
-    pub answers: &'a Answers,
-    /// what is counted
-    pub counters: &'a Counters,
-    /// free buffers
-    pub spare: &'a mut Spare,
-}
-
-/// Work for a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Job {
-    /// sleep; none: the plan's time
-    Io(Option<Duration>),
-    /// the loop
-    Cpu,
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobResult {
-    /// with its answer
-    Done(JobBody, Timing),
-    /// it panicked: 500
-    Panicked,
-    /// the queue was full: 503
-    Refused,
-}
 
 #[derive(Debug, Clone, Copy)]
 enum State {
@@ -447,75 +367,6 @@ impl Conn {
         }
     }
 
-    fn act(&mut self, cx: &mut Ctx<'_>) {
-        match self.request.route {
-            Route::Health => {
-                let (link, head_only) = (self.link(cx), self.request.method == Method::Head);
-                cx.answers.health(self.out(cx), link, head_only);
-                self.answered(cx, Status::Ok, link);
-            }
-            Route::Fault(_, status) => self.answer_error(cx, status),
-            Route::Io(time) => self.start_job(Job::Io(time)),
-            Route::Cpu => self.start_job(Job::Cpu),
-        }
-    }
-
-    fn start_job(&mut self, job: Job) {
-        self.state = State::Job;
-        self.job = Some(job);
-        self.read_deadline = Stamp::NEVER;
-    }
-
-    fn link(&self, cx: &Ctx<'_>) -> Link {
-        if !self.request.keep || !cx.rules.keepalive || self.draining {
-            Link::Close
-        } else if self.request.is_1_1 {
-            Link::Keep
-        } else {
-            Link::KeepOld
-        }
-    }
-
-    fn answer_error(&mut self, cx: &mut Ctx<'_>, status: Status) {
-        let (link, head_only) = (self.link(cx), self.request.method == Method::Head);
-        cx.answers.error(self.out(cx), status, link, head_only);
-        self.answered(cx, status, link);
-    }
-
-    /// The answer is appended: marks where it ends, and goes on as `link` says.
-    fn answered(&mut self, cx: &mut Ctx<'_>, status: Status, link: Link) {
-        let Request { route, method, since, .. } = self.request;
-        self.buffers(cx).mark(Answered { handler: route.handler(), method, status, since });
-        self.served = true;
-        if link == Link::Close {
-            self.end(if self.draining { CloseReason::Drain } else { CloseReason::Announced });
-        } else {
-            self.state = State::Reading;
-        }
-    }
-
-    /// Answers a request that cannot be taken, and ends the connection.
-    fn refuse(&mut self, cx: &mut Ctx<'_>, fault: Fault, reason: CloseReason) {
-        let status = fault.status();
-        cx.answers.error(self.out(cx), status, Link::Close, false);
-        self.buffers(cx).mark(Answered { handler: Handler::None, method: Method::Other, status, since: cx.now });
-        self.end(reason);
-    }
-
-    fn end(&mut self, reason: CloseReason) {
-        self.state = State::Ending;
-        self.reason = reason;
-        self.in_head = false;
-        self.read_deadline = Stamp::NEVER;
-    }
-
-    fn begin_linger(&mut self, cx: &Ctx<'_>, reason: CloseReason) {
-        self.state = State::Linger;
-        self.reason = reason;
-        self.shutdown = true;
-        self.read_deadline = cx.now.plus(limits::LINGER_TIMEOUT);
-    }
-
     /// What follows from all answers being sent, from the client's FIN and from the drain.
     fn settle(&mut self, cx: &mut Ctx<'_>) {
         if self.closed || !self.output().is_empty() {
@@ -556,5 +407,4 @@ impl Conn {
 }
 
 #[cfg(test)]
-#[path = "conn_tests.rs"]
 mod tests;

@@ -173,27 +173,27 @@ pub struct Summary {
 
 impl Summary {
     /// Adds up.
-    pub fn of<'a>(reactors: impl Iterator<Item = &'a Counters> + Clone) -> Self {
-        let sum = |pick: &dyn Fn(&'a Counters) -> &'a Count| reactors.clone().map(|c| pick(c).get()).sum::<u64>();
+    pub fn of(reactors: &[Counters]) -> Self {
+        let sum = |pick: &dyn Fn(&Counters) -> u64| reactors.iter().map(pick).sum::<u64>();
         let mut s = Self {
-            accepted: sum(&|c| &c.accepted),
-            unsent: sum(&|c| &c.unsent),
-            accept_pauses: sum(&|c| &c.accept_pauses),
+            accepted: sum(&|c| c.accepted.get()),
+            unsent: sum(&|c| c.unsent.get()),
+            accept_pauses: sum(&|c| c.accept_pauses.get()),
             ..Self::default()
         };
         for (h, handler) in Handler::ALL.iter().enumerate() {
             for (m, method) in METHODS.iter().enumerate() {
                 for (k, status) in Status::ALL.iter().enumerate() {
-                    let n = sum(&|c| &c.answers[h][m][k]);
+                    let n = sum(&|c| c.answers[h][m][k].get());
                     if n > 0 {
                         s.answers.push((handler.name(), method, status.code(), n));
                     }
                 }
             }
-            let buckets = std::array::from_fn(|b| sum(&|c| &c.buckets[h][b]));
-            s.durations.push((handler.name(), buckets, sum(&|c| &c.sum_us[h])));
+            let buckets = std::array::from_fn(|b| sum(&|c| c.buckets[h][b].get()));
+            s.durations.push((handler.name(), buckets, sum(&|c| c.sum_us[h].get())));
         }
-        s.closes = CloseReason::ALL.iter().map(|r| (r.name(), sum(&|c| &c.closes[*r as usize]))).collect();
+        s.closes = CloseReason::ALL.iter().map(|r| (r.name(), sum(&|c| c.closes[*r as usize].get()))).collect();
         s
     }
 
@@ -219,7 +219,7 @@ mod tests {
         a.answered(&one, Stamp::from_millis(200));
         b.answered(&one, Stamp::from_millis(1));
         b.closed(CloseReason::Drain);
-        let s = Summary::of([&a, &b].into_iter());
+        let s = Summary::of(&[a, b]);
         assert_eq!(s.answers, [("/io", "HEAD", "200", 2)]);
         let (_, buckets, sum) = s.durations[Handler::Io as usize];
         assert_eq!((sum, buckets[3], buckets[10], buckets.iter().sum::<u64>()), (201_000, 1, 1, 2));

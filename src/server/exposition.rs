@@ -25,6 +25,9 @@ pub(super) struct ProcessState {
     pub(super) start_s: Option<f64>,
 }
 
+/// One figure of a pool.
+type PoolValue = fn(&PoolState) -> u64;
+
 /// The whole page.
 pub(super) fn render(s: &Summary, pools: &[PoolState], process: &ProcessState) -> String {
     let mut o = String::with_capacity(8 * 1024);
@@ -63,11 +66,11 @@ fn write_all(o: &mut String, s: &Summary, pools: &[PoolState], process: &Process
     writeln!(o, "sockbench_answers_unsent_total {}", s.unsent)?;
     head(o, "sockbench_accept_pauses_total", "counter", "Pauses of accept(2) for want of descriptors or memory.")?;
     writeln!(o, "sockbench_accept_pauses_total {}", s.accept_pauses)?;
-    let gauges: [(&str, &str, &dyn Fn(&PoolState) -> u64); 4] = [
-        ("sockbench_pool_queue_depth", "Jobs that wait.", &|p| p.waiting as u64),
-        ("sockbench_pool_queue_capacity", "Jobs that may wait.", &|p| p.capacity as u64),
-        ("sockbench_pool_busy", "Threads at work.", &|p| p.busy),
-        ("sockbench_pool_workers", "Threads.", &|p| p.workers as u64),
+    let gauges: [(&str, &str, PoolValue); 4] = [
+        ("sockbench_pool_queue_depth", "Jobs that wait.", |p| p.waiting as u64),
+        ("sockbench_pool_queue_capacity", "Jobs that may wait.", |p| p.capacity as u64),
+        ("sockbench_pool_busy", "Threads at work.", |p| p.busy),
+        ("sockbench_pool_workers", "Threads.", |p| p.workers as u64),
     ];
     for (name, help, value) in gauges {
         head(o, name, "gauge", help)?;
@@ -111,7 +114,7 @@ mod tests {
         let one = Answered { handler: Handler::Io, method: Method::Get, status: Status::Ok, since: Stamp::ZERO };
         c.answered(&one, Stamp::from_millis(200));
         let pool = PoolState { name: "io", workers: 2, capacity: 9, waiting: 1, busy: 2 };
-        let text = render(&Summary::of([&c].into_iter()), &[pool], &ProcessState { max_fds: Some(7), ..Default::default() });
+        let text = render(&Summary::of(&[c]), &[pool], &ProcessState { max_fds: Some(7), ..Default::default() });
         for line in [
             "http_requests_total{handler=\"/io\",method=\"GET\",code=\"200\"} 1",
             "http_request_duration_seconds_bucket{handler=\"/io\",le=\"0.1\"} 0",

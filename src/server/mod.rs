@@ -78,7 +78,7 @@ impl Handle {
 
     /// What was counted so far.
     pub fn summary(&self) -> Summary {
-        Summary::of(self.shared.counters.iter())
+        Summary::of(&self.shared.counters)
     }
 }
 

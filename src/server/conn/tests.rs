@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::encode::{Answers, JobBody, Timing};
+use crate::server::counters::Counters;
+use crate::server::counters::Summary;
 
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
 const IO: &[u8] = b"GET /io HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -57,7 +60,7 @@ impl Bench {
 
     fn at(&mut self, ms: u64) -> &mut Self {
         self.now = Stamp::from_millis(ms);
-        self.with(|c, cx| c.on_deadline(cx))
+        self.with(Conn::on_deadline)
     }
 
     fn job(&mut self, result: JobResult) -> &mut Self {
@@ -71,12 +74,8 @@ impl Bench {
     /// Status codes sent, in order, with `!` where the answer closes; and forgets them.
     fn statuses(&mut self) -> String {
         let text = String::from_utf8(std::mem::take(&mut self.sent)).unwrap();
-        text.split("HTTP/1.1 ")
-            .skip(1)
-            .map(|a| format!("{}{} ", &a[..3], if a.contains("Connection: close") { "!" } else { "" }))
-            .collect::<String>()
-            .trim_end()
-            .to_owned()
+        let one = |a: &str| format!("{}{}", &a[..3], if a.contains("Connection: close") { "!" } else { "" });
+        text.split("HTTP/1.1 ").skip(1).map(one).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -92,7 +91,7 @@ fn keep_alive_pipelining_and_no_buffers_when_idle() {
     b.bytes(b"lth HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(b.statuses(), "200");
     assert!(b.conn().buffers.is_none());
-    assert_eq!(Summary::of([&b.counters].into_iter()).answered(), 4);
+    assert_eq!(Summary::of(&[b.counters]).answered(), 4);
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn answers_leave_in_order_around_a_job() {
 #[test]
 fn a_half_closed_client_gets_every_answer() {
     let mut b = Bench::new(Rules::default());
-    b.bytes(&[IO, HEALTH].concat()).with(|c, cx| c.on_eof(cx));
+    b.bytes(&[IO, HEALTH].concat()).with(Conn::on_eof);
     assert!(b.conn().closed().is_none());
     b.job(io_done());
     assert_eq!(b.statuses(), "200 200");
@@ -134,7 +133,7 @@ fn eof_inside_a_request_is_told_apart() {
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab", CloseReason::ClientTruncated),
     ] {
         let mut b = Bench::new(Rules::default());
-        b.bytes(bytes).with(|c, cx| c.on_eof(cx));
+        b.bytes(bytes).with(Conn::on_eof);
         assert_eq!(b.conn().closed(), Some(reason));
     }
 }
@@ -164,9 +163,9 @@ fn refusals_reach_the_client_then_the_rest_is_thrown_away() {
     let mut b = Bench::new(Rules::default());
     b.bytes(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n");
     assert_eq!((b.statuses().as_str(), b.shutdowns), ("400!", 1));
-    b.bytes(&[b'x'; 200_000]);
+    b.bytes(&vec![b'x'; 200_000]);
     assert!(b.conn().closed().is_none() && b.conn().wants_read());
-    b.bytes(&[b'x'; 70_000]);
+    b.bytes(&vec![b'x'; 70_000]);
     assert_eq!(b.conn().closed(), Some(CloseReason::Refused));
 
     let mut b = Bench::new(Rules::default());
@@ -183,7 +182,7 @@ fn who_closes_first() {
     let mut b = Bench::new(Rules { keepalive: false, ..Rules::default() });
     b.bytes(HEALTH);
     assert_eq!((b.statuses().as_str(), b.shutdowns), ("200!", 1));
-    b.with(|c, cx| c.on_eof(cx));
+    b.with(Conn::on_eof);
     assert_eq!(b.conn().closed(), Some(CloseReason::Announced));
 
     let mut b = Bench::new(Rules { keepalive: false, closer: ServerCloser::Client, ..Rules::default() });
@@ -252,7 +251,7 @@ fn reading_stops_while_64_kib_of_answers_wait() {
     assert!(!b.conn().wants_read());
     let waiting = b.conn().output().len();
     assert!((64 * 1024..66 * 1024).contains(&waiting), "{waiting}");
-    b.with(|c, cx| c.on_eof(cx));
+    b.with(Conn::on_eof);
     b.flows = true;
     b.with(|_, _| {});
     assert_eq!(b.statuses().matches("200").count(), n);
@@ -264,7 +263,7 @@ fn a_drain_lets_go_the_idle_and_finishes_the_busy() {
     let mut idle = Bench::new(Rules::default());
     idle.bytes(HEALTH).with(Conn::on_drain);
     assert_eq!(idle.shutdowns, 1);
-    idle.with(|c, cx| c.on_eof(cx));
+    idle.with(Conn::on_eof);
     assert_eq!(idle.conn().closed(), Some(CloseReason::Drain));
 
     let mut busy = Bench::new(Rules::default());
@@ -291,8 +290,6 @@ fn a_late_job_result_and_a_cut_do_no_harm() {
     assert_eq!((b.statuses().as_str(), b.conn().closed()), ("", Some(CloseReason::DrainCut)));
 }
 
-use super::super::counters::Summary;
-
 proptest! {
     /// However the input is cut and the output dammed, the answers are the same and in order.
     #[test]
@@ -312,7 +309,7 @@ proptest! {
             i += 1;
         }
         b.flows = true;
-        b.with(|c, cx| c.on_eof(cx));
+        b.with(Conn::on_eof);
         prop_assert_eq!(b.statuses(), "200 200 200 200 200");
         prop_assert_eq!(b.conn().closed(), Some(CloseReason::ClientTruncated));
     }

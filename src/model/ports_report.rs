@@ -1,0 +1,96 @@
+//! The port budget now, of this network namespace: schema `sockbench-ports/1`.
+
+use serde::{Deserialize, Serialize};
+
+use super::result::Unavailable;
+
+/// The schema of [`PortsReport`].
+pub const PORTS_SCHEMA: &str = "sockbench-ports/1";
+
+/// One look at the local ports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PortsReport {
+    /// [`PORTS_SCHEMA`]
+    pub schema: String,
+    /// kernel release
+    pub kernel: String,
+    /// net.ipv4.ip_local_port_range; null when unreadable
+    pub range: Option<[u16; 2]>,
+    /// reserved ports inside it
+    pub reserved: Option<u32>,
+    /// ports inside it on which something listens
+    pub listeners: Option<u32>,
+    /// ports inside it that are bound without connecting or listening; null before Linux 6.8
+    pub bound_only: Option<u32>,
+    /// what is left for a kernel that picks: from one source address to one destination
+    pub pool: Option<u32>,
+    /// destinations with held ports, most first; with `--to` the asked one, held or not
+    pub destinations: Vec<DestinationPorts>,
+    /// destinations beyond the longest list
+    pub more_destinations: u32,
+    /// ports they hold together
+    pub more_used: u32,
+    /// every null in this document has its row here
+    pub unavailable: Vec<Unavailable>,
+}
+
+/// Ports from one source address to one destination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DestinationPorts {
+    /// local address
+    pub source: String,
+    /// peer address and port
+    pub destination: String,
+    /// ports held inside the range, all states together
+    pub used: u32,
+    /// ports held that lie outside the range: bound explicitly
+    pub used_outside: u32,
+    /// used / pool
+    pub share: Option<f64>,
+    /// by what; `bound_only` has no destination and is told once for the namespace
+    pub states: DestinationStates,
+    /// connections in TIME_WAIT at the destination's end, where that is on this host: the server closed first
+    pub time_wait_target_side: u32,
+    /// T for a connection whose port the kernel picks and whose client closes first, seconds
+    pub hold_s: Option<f64>,
+    /// the rule that gives it
+    pub hold_why: String,
+    /// P/T, connections per second; null when unknown
+    pub ceiling_cps: Option<f64>,
+    /// (P/2)/T, from which on the port search is dear
+    pub search_cps: Option<f64>,
+    /// seconds until the first held port is free again; null when none is in TIME_WAIT
+    pub first_free_in_s: Option<f64>,
+    /// seconds until the last one is
+    pub last_free_in_s: Option<f64>,
+}
+
+/// Sockets by state, the range and beyond together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "names of TCP states; the opening and closing ones are counted with their neighbours")]
+pub struct DestinationStates {
+    pub time_wait: u32,
+    pub established: u32,
+    pub fin_wait2: u32,
+    pub close_wait: u32,
+}
+
+impl PortsReport {
+    /// Adds a row to `unavailable`; the first reason for a key stands.
+    pub fn explain_null(&mut self, key: &str, reason: impl Into<String>) {
+        if !self.unavailable.iter().any(|u| u.key == key) {
+            self.unavailable.push(Unavailable { key: key.into(), reason: reason.into() });
+        }
+    }
+
+    /// Keys that are null and have no row in `unavailable`; empty for a sound document.
+    pub fn unexplained_nulls(&self) -> Vec<String> {
+        let Ok(doc) = serde_json::to_value(self) else { return vec!["(not serialisable)".into()] };
+        let mut keys = Vec::new();
+        super::result::collect_nulls(&doc, "", &mut keys);
+        keys.sort();
+        keys.dedup();
+        keys.retain(|k| !self.unavailable.iter().any(|u| u.key == *k));
+        keys
+    }
+}

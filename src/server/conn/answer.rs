@@ -1,0 +1,82 @@
+//! How a connection answers, and how it ends.
+
+use super::{Conn, Ctx, Job, Request, State};
+use crate::http::encode::Link;
+use crate::http::fault::Fault;
+use crate::http::request::Method;
+use crate::http::status::Status;
+use crate::model::limits;
+use crate::model::time::Stamp;
+use crate::server::counters::{Answered, CloseReason};
+use crate::server::route::{Handler, Route};
+
+impl Conn {
+    pub(super) fn act(&mut self, cx: &mut Ctx<'_>) {
+        match self.request.route {
+            Route::Health => {
+                let (link, head_only) = (self.link(cx), self.request.method == Method::Head);
+                cx.answers.health(self.out(cx), link, head_only);
+                self.answered(cx, Status::Ok, link);
+            }
+            Route::Fault(_, status) => self.answer_error(cx, status),
+            Route::Io(time) => self.start_job(Job::Io(time)),
+            Route::Cpu => self.start_job(Job::Cpu),
+        }
+    }
+
+    fn start_job(&mut self, job: Job) {
+        self.state = State::Job;
+        self.job = Some(job);
+        self.read_deadline = Stamp::NEVER;
+    }
+
+    pub(super) fn link(&self, cx: &Ctx<'_>) -> Link {
+        if !self.request.keep || !cx.rules.keepalive || self.draining {
+            Link::Close
+        } else if self.request.is_1_1 {
+            Link::Keep
+        } else {
+            Link::KeepOld
+        }
+    }
+
+    pub(super) fn answer_error(&mut self, cx: &mut Ctx<'_>, status: Status) {
+        let (link, head_only) = (self.link(cx), self.request.method == Method::Head);
+        cx.answers.error(self.out(cx), status, link, head_only);
+        self.answered(cx, status, link);
+    }
+
+    /// The answer is appended: marks where it ends, and goes on as `link` says.
+    pub(super) fn answered(&mut self, cx: &mut Ctx<'_>, status: Status, link: Link) {
+        let Request { route, method, since, .. } = self.request;
+        self.buffers(cx).mark(Answered { handler: route.handler(), method, status, since });
+        self.served = true;
+        if link == Link::Close {
+            self.end(if self.draining { CloseReason::Drain } else { CloseReason::Announced });
+        } else {
+            self.state = State::Reading;
+        }
+    }
+
+    /// Answers a request that cannot be taken, and ends the connection.
+    pub(super) fn refuse(&mut self, cx: &mut Ctx<'_>, fault: Fault, reason: CloseReason) {
+        let status = fault.status();
+        cx.answers.error(self.out(cx), status, Link::Close, false);
+        self.buffers(cx).mark(Answered { handler: Handler::None, method: Method::Other, status, since: cx.now });
+        self.end(reason);
+    }
+
+    fn end(&mut self, reason: CloseReason) {
+        self.state = State::Ending;
+        self.reason = reason;
+        self.in_head = false;
+        self.read_deadline = Stamp::NEVER;
+    }
+
+    pub(super) fn begin_linger(&mut self, cx: &Ctx<'_>, reason: CloseReason) {
+        self.state = State::Linger;
+        self.reason = reason;
+        self.shutdown = true;
+        self.read_deadline = cx.now.plus(limits::LINGER_TIMEOUT);
+    }
+}

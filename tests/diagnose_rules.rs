@@ -1,0 +1,563 @@
+//! Every rule with facts on which it fires, facts on which it is clear, and facts that do not let it tell.
+#![expect(clippy::unwrap_used, reason = "a missing fact in a fixture is a failed test")]
+
+#[path = "diagnose/facts.rs"]
+mod facts;
+
+use facts::{endpoint, errno, exhausted, fail, healthy, late, latency, second, short, status, truncated};
+use sockbench::diagnose::diagnose;
+use sockbench::diagnose::rule::{Found, Verdict};
+use sockbench::diagnose::table::{RULES, STUDY_RULES};
+use sockbench::model::finding::{Finding, FindingId as Id, Severity};
+use sockbench::model::outcome::{Call, Cause, Failure, Phase};
+use sockbench::model::plan::{Closer, PortMode, PortRange};
+use sockbench::model::result::RunResult;
+
+fn check(id: Id, run: &RunResult) -> Verdict {
+    (RULES.iter().find(|r| r.id == id).unwrap().check)(run)
+}
+
+fn fires(id: Id, run: &RunResult) -> Found {
+    match check(id, run) {
+        Verdict::Finding(f) => *f,
+        other => panic!("{}: {other:?}", id.word()),
+    }
+}
+
+fn clear(id: Id, run: &RunResult) {
+    assert_eq!(check(id, run), Verdict::Clear, "{}", id.word());
+}
+
+fn unknown(id: Id, run: &RunResult) -> String {
+    match check(id, run) {
+        Verdict::Unknown(missing) => missing,
+        other => panic!("{}: {other:?}", id.word()),
+    }
+}
+
+fn ids(found: &[Finding]) -> Vec<Id> {
+    found.iter().map(|f| f.id).collect()
+}
+
+/// Failures that no row names.
+fn unnamed(local: bool) -> RunResult {
+    let mut run = healthy();
+    if local {
+        run.totals.local_failures = 7;
+    } else {
+        run.totals.failures = 7;
+    }
+    run
+}
+
+/// One run for each id on which its finding is expected among the others.
+fn firing() -> Vec<(Id, RunResult)> {
+    let with = |base: RunResult, f: &dyn Fn(&mut RunResult)| {
+        let mut run = base;
+        f(&mut run);
+        run
+    };
+    vec![
+        (Id::LocalPortsExhausted, exhausted()),
+        (
+            Id::LocalPortBusy,
+            with(short(100.0), &|r| {
+                r.plan.port_mode = PortMode::Ring;
+                r.plan.port_range = Some(PortRange { lo: 10_000, hi: 14_999 });
+                fail(r, errno(Call::Bind, 98), 40, 50.1, 59.0);
+            }),
+        ),
+        (
+            Id::LocalFdLimit,
+            with(healthy(), &|r| {
+                r.plan.users = 2000;
+                fail(r, errno(Call::Socket, 24), 900, 0.1, 59.0);
+            }),
+        ),
+        (Id::TargetRefused, with(healthy(), &|r| fail(r, errno(Call::Connect, 111), 30, 0.0, 1.0))),
+        (
+            Id::TargetBacklogOverflow,
+            with(healthy(), &|r| {
+                r.kernel.as_mut().unwrap().listen_overflows = 44;
+                r.totals.connects.as_mut().unwrap().setup_near_1s = 20;
+            }),
+        ),
+        (Id::TargetResets, with(healthy(), &|r| fail(r, Failure { reused: true, ..errno(Call::Read, 104) }, 5, 3.0, 40.0))),
+        (Id::TargetTimeouts, with(healthy(), &|r| fail(r, late(Phase::Waiting), 9, 10.0, 50.0))),
+        (Id::TargetMalformed, with(healthy(), &|r| fail(r, truncated(), 3, 10.0, 50.0))),
+        (Id::TargetErrors, with(healthy(), &|r| fail(r, status(503), 90, 10.0, 50.0))),
+        (
+            Id::TargetForbidsKeepalive,
+            with(healthy(), &|r| {
+                r.closes.announced_by_target = 9000;
+                r.totals.connections_opened = 9000;
+                r.totals.requests_per_connection = Some(1.0);
+                r.closes.client = 9000;
+            }),
+        ),
+        (Id::FailuresWillReturn, exhausted()),
+        (Id::PortBudgetHigh, short(400.0)),
+        (
+            Id::PortSearchSlow,
+            with(short(400.0), &|r| {
+                for p in r.series.iter_mut().filter(|p| p.ports_used.unwrap() > 14_116) {
+                    (p.connect_mean_us, p.connect_p95_us) = (Some(1950.0), Some(2400.0));
+                }
+            }),
+        ),
+        (Id::GeneratorSaturated, with(healthy(), &|r| r.resources.client.saturated_seconds = Some(50))),
+        (Id::UsersNotReached, with(healthy(), &|r| r.totals.users_reached = 31)),
+        (
+            Id::TargetQueueing,
+            with(healthy(), &|r| {
+                r.endpoints[0].server_timing_ms.as_mut().unwrap().queue.p50 = 80.0;
+            }),
+        ),
+        (
+            Id::TargetCpuSaturated,
+            with(healthy(), &|r| {
+                r.plan.think = sockbench::model::plan::Think::default();
+                r.resources.target.as_mut().unwrap().busiest_thread_percent = Some(97.0);
+            }),
+        ),
+        (Id::ClosedLoopLimited, healthy()),
+        (Id::TailEndpoint, with(healthy(), &|r| r.endpoints[1] = endpoint("/io", 4500, 210.0))),
+    ]
+}
+
+#[test]
+fn every_single_run_id_has_facts_on_which_it_fires() {
+    let all = firing();
+    for id in Id::ALL.into_iter().filter(|id| *id != Id::ThroughputPlateau) {
+        let (_, run) = all.iter().find(|(i, _)| *i == id).unwrap();
+        let found = diagnose(run);
+        assert!(ids(&found).contains(&id), "{}: {:?}", id.word(), ids(&found));
+        if id.severity() != Severity::Info && id != Id::FailuresWillReturn && id != Id::PortSearchSlow {
+            assert_eq!(found[0].id, id, "{:?}", ids(&found));
+        }
+    }
+}
+
+#[test]
+fn a_finding_names_its_number_two_remedies_their_commands_and_effects() {
+    for (id, run) in firing() {
+        for f in diagnose(&run) {
+            let word = f.id.word();
+            assert!(f.title.chars().any(|c| c.is_ascii_digit()), "{word}: {}", f.title);
+            assert!(f.remedies.len() >= 2, "{word}: {:?}", f.remedies);
+            assert!(!f.evidence.is_empty() && f.evidence.values().all(|v| !v.is_null()), "{word}: {:?}", f.evidence);
+            assert!(f.explanation.matches(['.', '?']).count() >= 2, "{word}: {}", f.explanation);
+            assert_eq!(f.severity, f.id.severity());
+            for r in &f.remedies {
+                assert!(!r.command.is_empty() && !r.action.is_empty(), "{word} ({}): {r:?}", id.word());
+                assert!(r.expected.len() > 10 && r.proven.is_none(), "{word}: {r:?}");
+            }
+            let numbers = f.remedies.iter().filter(|r| r.expected.chars().any(|c| c.is_ascii_digit())).count();
+            assert!(numbers >= 1, "{word}: no remedy says its effect in numbers: {:?}", f.remedies);
+            for cause in &f.caused_by {
+                assert!(f.explanation.split(". ").next().unwrap().contains(cause.word()), "{word}: {}", f.explanation);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_healthy_run_is_clear_of_errors_and_warnings() {
+    let mut rate = healthy();
+    rate.plan.think = sockbench::model::plan::Think::default();
+    rate.plan.rate = 150.0;
+    rate.resources.client.lateness_p99_ms = Some(1.2);
+    let mut server_closes = short(3000.0);
+    server_closes.plan.closer = Closer::Server;
+    let n = server_closes.totals.connections_opened;
+    server_closes.closes = sockbench::model::result::Closes { server: n, ..Default::default() };
+    let ports = server_closes.ports.as_mut().unwrap();
+    (ports.hold_s, ports.peak_used, ports.peak_share) = (Some(0.0), Some(20), Some(0.001));
+    let mut ring = short(5000.0);
+    ring.plan.port_mode = PortMode::Ring;
+    ring.plan.reuse_addr = true;
+    ring.plan.port_range = Some(PortRange { lo: 10_000, hi: 13_999 });
+    let ports = ring.ports.as_mut().unwrap();
+    (ports.pool, ports.hold_s, ports.peak_used, ports.peak_share) = (Some(4000), Some(0.0), Some(4000), Some(1.0));
+    // A default Linux box on 127.0.0.1: all ports wear TIME_WAIT, and are taken again after 1 s.
+    let mut loopback = short(1000.0);
+    loopback.plan.target = sockbench::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    let ports = loopback.ports.as_mut().unwrap();
+    (ports.hold_s, ports.ceiling_cps, ports.search_cps) = (Some(1.0), Some(28_232.0), Some(14_116.0));
+    let mut short_well_below = short(200.0);
+    short_well_below.plan.rate = 200.0;
+    short_well_below.resources.client.lateness_p99_ms = Some(0.4);
+    let runs = [
+        ("keep-alive", healthy()),
+        ("rate", rate),
+        ("server closes", server_closes),
+        ("ring", ring),
+        ("loopback", loopback),
+        ("short", short_well_below),
+    ];
+    for (name, run) in runs {
+        let bad: Vec<Finding> = diagnose(&run).into_iter().filter(|f| f.severity != Severity::Info).collect();
+        assert!(bad.is_empty(), "{name}: {bad:#?}");
+    }
+}
+
+#[test]
+fn findings_come_in_the_order_of_the_contract() {
+    assert_eq!(RULES.iter().map(|r| r.id).collect::<Vec<_>>(), Id::ALL);
+    let mut run = exhausted();
+    fail(&mut run, status(500), 9, 1.0, 2.0);
+    fail(&mut run, errno(Call::Connect, 111), 9, 1.0, 2.0);
+    let found = ids(&diagnose(&run));
+    let mut sorted = found.clone();
+    sorted.sort();
+    assert_eq!(found, sorted);
+    assert!(found.starts_with(&[Id::LocalPortsExhausted, Id::TargetRefused, Id::TargetErrors]), "{found:?}");
+}
+
+#[test]
+fn ports_exhausted_by_call_and_choice() {
+    let f = fires(Id::LocalPortsExhausted, &exhausted());
+    assert!(f.title.starts_with("12350 connections could not be made: all 28232 source ports to 10.0.0.1:80"), "{}", f.title);
+    assert!(f.explanation.contains("470.5") && f.explanation.contains("10048"), "{}", f.explanation);
+    assert!((f.evidence["rate_cps"].as_f64().unwrap() - 800.0).abs() < 1.0);
+    let mut bind = short(800.0);
+    bind.plan.port_mode = PortMode::Bind;
+    fail(&mut bind, errno(Call::Bind, 98), 10, 35.0, 60.0);
+    assert!(fires(Id::LocalPortsExhausted, &bind).explanation.contains("10055"));
+    clear(Id::LocalPortBusy, &bind);
+    clear(Id::LocalPortsExhausted, &healthy());
+    assert!(unknown(Id::LocalPortsExhausted, &unnamed(true)).contains("7 failures"));
+}
+
+#[test]
+fn remedies_fit_the_plan_in_force() {
+    let names = |run: &RunResult| -> Vec<String> {
+        fires(Id::LocalPortsExhausted, run).remedies.into_iter().filter_map(|r| r.name).collect()
+    };
+    let mut run = exhausted();
+    let all = names(&run);
+    assert_eq!(&all[..4], ["keep-alive", "server-closes", "ring", "tw-reuse"], "{all:?}");
+    for folklore in ["fin-timeout", "reuse-addr-alone", "linger-reset", "max-tw-buckets"] {
+        assert!(!all.contains(&folklore.to_owned()));
+    }
+    let f = fires(Id::LocalPortsExhausted, &run);
+    let by = |name: &str| f.remedies.iter().find(|r| r.name.as_deref() == Some(name)).unwrap();
+    assert!(by("tw-reuse").expected.contains("28232/s instead of 470.5/s"), "{}", by("tw-reuse").expected);
+    assert!(by("wider-range").expected.contains("1075/s"), "{}", by("wider-range").expected);
+    assert!(by("wider-range").windows_command.as_deref().unwrap().contains("netsh"));
+    assert!(by("pace").command.contains("--rate 376"), "{}", by("pace").command);
+    assert!(by("ring").command.contains("--port-mode ring --reuse-addr"));
+    assert!(!by("keep-alive").command.contains("--no-keepalive"));
+    run.host.sysctls.ip_local_port_range = Some([1024, 65535]);
+    assert!(!names(&run).contains(&"wider-range".to_owned()), "never advise what is already on");
+    run.host.sysctls.tcp_tw_reuse = Some(1);
+    run.ports.as_mut().unwrap().hold_s = Some(1.0);
+    let reusing = names(&run);
+    assert!(!reusing.contains(&"tw-reuse".to_owned()) && reusing.contains(&"tw-reuse-delay".to_owned()), "{reusing:?}");
+}
+
+#[test]
+fn no_local_address_is_not_told_as_used_up_ports() {
+    let mut run = healthy();
+    (run.totals.connections_opened, run.totals.requests, run.totals.attempts) = (0, 0, 0);
+    run.totals.latency_ms = None;
+    fail(&mut run, errno(Call::Connect, 99), 500, 0.0, 1.0);
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert!(f.title.contains("did not run out") && f.explanation.contains("IPv6"), "{}", f.title);
+    clear(Id::FailuresWillReturn, &run);
+}
+
+#[test]
+fn port_busy_by_holder() {
+    let ring = |reuse: bool, failure: Failure| {
+        let mut run = short(100.0);
+        run.plan.port_mode = PortMode::Ring;
+        run.plan.reuse_addr = reuse;
+        run.plan.port_range = Some(PortRange { lo: 10_000, hi: 14_999 });
+        fail(&mut run, failure, 40, 50.1, 59.0);
+        run
+    };
+    let f = fires(Id::LocalPortBusy, &ring(false, errno(Call::Bind, 98)));
+    assert!(f.title.contains("without SO_REUSEADDR") && f.explanation.contains("83.3/s"), "{}", f.explanation);
+    assert!(f.remedies[0].command.contains("--reuse-addr"));
+    let twin = Failure { port_bound: true, ..errno(Call::Connect, 99) };
+    assert!(fires(Id::LocalPortBusy, &ring(true, twin)).title.contains("live twin"));
+    let mut off = ring(true, twin);
+    off.host.sysctls.tcp_timestamps = Some(0);
+    let f = fires(Id::LocalPortBusy, &off);
+    assert!(f.title.contains("timestamps") && f.remedies.iter().all(|r| !r.action.contains("SO_REUSEADDR on every")), "{f:?}");
+    clear(Id::LocalPortBusy, &exhausted());
+    unknown(Id::LocalPortBusy, &unnamed(true));
+}
+
+#[test]
+fn fd_limit() {
+    let mut run = healthy();
+    run.plan.users = 2000;
+    fail(&mut run, errno(Call::Socket, 24), 900, 0.1, 59.0);
+    run.totals.users_reached = 1010;
+    run.totals.users_asked = 2000;
+    let f = fires(Id::LocalFdLimit, &run);
+    assert!(f.remedies[0].command == "ulimit -n 2064" && f.explanation.contains("10024"), "{f:?}");
+    let found = diagnose(&run);
+    assert!(!ids(&found).contains(&Id::UsersNotReached), "swallowed: {:?}", ids(&found));
+    clear(Id::LocalFdLimit, &healthy());
+    unknown(Id::LocalFdLimit, &unnamed(true));
+}
+
+#[test]
+fn refused_and_self_connects() {
+    let mut run = healthy();
+    fail(&mut run, Failure::new(Call::Connect, Cause::SelfConnect), 4, 0.0, 1.0);
+    assert!(fires(Id::TargetRefused, &run).title.contains("connected to themselves"));
+    fail(&mut run, errno(Call::Connect, 111), 30, 0.0, 1.0);
+    assert!(fires(Id::TargetRefused, &run).explanation.contains("10061"));
+    clear(Id::TargetRefused, &healthy());
+    unknown(Id::TargetRefused, &unnamed(false));
+}
+
+#[test]
+fn backlog_by_counter_or_by_cluster() {
+    let mut run = healthy();
+    run.kernel.as_mut().unwrap().listen_overflows = 1;
+    fires(Id::TargetBacklogOverflow, &run);
+    // Of a target elsewhere this namespace's counters say nothing; the cluster does.
+    run.resources.target = None;
+    clear(Id::TargetBacklogOverflow, &run);
+    run.totals.connects.as_mut().unwrap().setup_near_3s = 3;
+    fires(Id::TargetBacklogOverflow, &run);
+    clear(Id::TargetBacklogOverflow, &healthy());
+    let mut blind = healthy();
+    (blind.kernel, blind.totals.connects) = (None, None);
+    unknown(Id::TargetBacklogOverflow, &blind);
+}
+
+#[test]
+fn timeouts_at_connect_belong_to_the_backlog() {
+    let mut run = healthy();
+    fail(&mut run, late(Phase::Connecting), 12, 10.0, 20.0);
+    let f = fires(Id::TargetTimeouts, &run);
+    assert_eq!(f.evidence["while_connecting"], 12);
+    run.kernel.as_mut().unwrap().listen_drops = 40;
+    assert_eq!(ids(&diagnose(&run))[..1], [Id::TargetBacklogOverflow]);
+    clear(Id::TargetTimeouts, &run);
+    fail(&mut run, late(Phase::Waiting), 3, 10.0, 20.0);
+    let found = diagnose(&run);
+    assert_eq!(found[1].id, Id::TargetTimeouts);
+    assert_eq!(found[1].evidence["failures"], 3);
+    assert_eq!(found[1].caused_by, [Id::TargetBacklogOverflow]);
+    assert!(found[1].explanation.starts_with("Because the target's backlog overflowed (target-backlog-overflow), the target"));
+    clear(Id::TargetTimeouts, &healthy());
+    unknown(Id::TargetTimeouts, &unnamed(false));
+}
+
+#[test]
+fn resets_malformed_and_errors_are_told_apart() {
+    let mut run = healthy();
+    fail(&mut run, Failure::new(Call::Read, Cause::Eof), 4, 1.0, 2.0);
+    fail(&mut run, Failure { reused: true, ..errno(Call::Read, 104) }, 6, 1.0, 2.0);
+    let f = fires(Id::TargetResets, &run);
+    assert_eq!((f.evidence["on_reused_connections"].as_u64(), f.evidence["on_fresh_connections"].as_u64()), (Some(6), Some(4)));
+    clear(Id::TargetErrors, &run);
+    clear(Id::TargetMalformed, &run);
+    let mut other = healthy();
+    fail(&mut other, errno(Call::Connect, 113), 6, 1.0, 2.0);
+    assert!(fires(Id::TargetErrors, &other).title.contains("EHOSTUNREACH at connect()"));
+    for id in [Id::TargetResets, Id::TargetMalformed, Id::TargetErrors] {
+        clear(id, &healthy());
+        unknown(id, &unnamed(false));
+    }
+}
+
+#[test]
+fn forbidden_keepalive_is_the_cause_of_used_up_ports() {
+    let mut run = exhausted();
+    run.plan.keepalive = true;
+    run.closes.announced_by_target = 28_232;
+    let found = diagnose(&run);
+    assert_eq!(ids(&found)[..2], [Id::LocalPortsExhausted, Id::TargetForbidsKeepalive]);
+    assert_eq!(found[0].caused_by, [Id::TargetForbidsKeepalive]);
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert_eq!(f.remedies[0].command, "sockbench server --keepalive on", "the client asks for it already");
+    // A limit of a hundred requests per connection is not a ban.
+    let mut hundred = healthy();
+    hundred.closes.announced_by_target = 90;
+    clear(Id::TargetForbidsKeepalive, &hundred);
+    let mut none = healthy();
+    none.totals.requests = 2;
+    unknown(Id::TargetForbidsKeepalive, &none);
+}
+
+#[test]
+fn failures_return_every_hold_time() {
+    let f = fires(Id::FailuresWillReturn, &exhausted());
+    assert_eq!(f.evidence["next_s"].as_f64(), Some(95.3));
+    let mut kept = exhausted();
+    let ports = kept.ports.as_mut().unwrap();
+    (ports.peak_time_wait, ports.states.established) = (Some(0), Some(28_232));
+    clear(Id::FailuresWillReturn, &kept);
+    let mut blind = exhausted();
+    blind.ports = None;
+    blind.host.sysctls.tcp_tw_reuse = None;
+    assert!(unknown(Id::FailuresWillReturn, &blind).contains("tcp_tw_reuse"));
+}
+
+#[test]
+fn budget_high_by_peak_or_by_rate() {
+    let f = fires(Id::PortBudgetHigh, &short(400.0));
+    assert!(f.title.contains("85 % of the 28232"), "{}", f.title);
+    // Over P/T, but only 10 s long: 6000 of 28232.
+    let mut brief = short(600.0);
+    brief.duration_s = 10.0;
+    brief.series.truncate(10);
+    let t = &mut brief.totals;
+    (t.connections_opened, t.requests, t.attempts) = (6000, 6000, 6000);
+    let ports = brief.ports.as_mut().unwrap();
+    (ports.peak_used, ports.peak_share) = (Some(6000), Some(0.2125));
+    let f = fires(Id::PortBudgetHigh, &brief);
+    assert!(f.title.contains("a longer run fails after 47.1 s"), "{}", f.title);
+    // More than P connections made, and the pool never filled: the model is proven wrong, so no warning.
+    let mut proven = brief.clone();
+    proven.totals.connections_opened = 30_000;
+    clear(Id::PortBudgetHigh, &proven);
+    assert!(!ids(&diagnose(&exhausted())).contains(&Id::PortBudgetHigh));
+    clear(Id::PortBudgetHigh, &short(200.0));
+    let mut blind = short(400.0);
+    blind.ports = None;
+    unknown(Id::PortBudgetHigh, &blind);
+}
+
+#[test]
+fn search_slow_by_mean_and_p95() {
+    let slow = |mean: f64, p95: f64| {
+        let mut run = short(400.0);
+        for p in run.series.iter_mut().filter(|p| p.ports_used.unwrap() > 14_116) {
+            (p.connect_mean_us, p.connect_p95_us) = (Some(mean), Some(p95));
+        }
+        run
+    };
+    let f = fires(Id::PortSearchSlow, &slow(1950.0, 2400.0));
+    assert!(f.title.contains("150 times dearer"), "{}", f.title);
+    clear(Id::PortSearchSlow, &slow(40.0, 60.0));
+    clear(Id::PortSearchSlow, &short(400.0));
+    let mut blind = slow(1950.0, 2400.0);
+    for p in &mut blind.series {
+        p.ports_used = None;
+    }
+    unknown(Id::PortSearchSlow, &blind);
+}
+
+#[test]
+fn generator_saturated_by_cpu_or_by_lateness() {
+    let mut run = healthy();
+    run.plan.rate = 5000.0;
+    run.resources.client.lateness_p99_ms = Some(25.0);
+    assert!(fires(Id::GeneratorSaturated, &run).title.contains("25 ms late"));
+    clear(Id::GeneratorSaturated, &healthy());
+    let mut blind = healthy();
+    blind.resources.client.saturated_seconds = None;
+    unknown(Id::GeneratorSaturated, &blind);
+}
+
+#[test]
+fn users_not_reached_by_users_rate_or_ramp() {
+    let mut rate = healthy();
+    rate.plan.rate = 1000.0;
+    rate.totals.never_started = 51_000;
+    assert!(fires(Id::UsersNotReached, &rate).title.contains("1000/s were asked and 150/s made"));
+    let mut ramp = healthy();
+    (ramp.plan.spawn_rate, ramp.totals.users_reached) = (0.5, 30);
+    assert!(fires(Id::UsersNotReached, &ramp).title.contains("the ramp takes 98 s"));
+    // Short connections with think time never stand all at once.
+    clear(Id::UsersNotReached, &short(200.0));
+    clear(Id::UsersNotReached, &healthy());
+    let mut none = healthy();
+    (none.totals.attempts, none.totals.requests) = (0, 0);
+    unknown(Id::UsersNotReached, &none);
+}
+
+#[test]
+fn queueing_by_timing_or_by_growth() {
+    let mut grown = healthy();
+    for e in &mut grown.endpoints {
+        e.server_timing_ms = None;
+    }
+    grown.series = (0..60).map(|i| if i < 10 { second(i, 25, 150.0, 60.0) } else { second(i, 50, 152.0, 200.0) }).collect();
+    assert!(fires(Id::TargetQueueing, &grown).title.contains("3.3 times"));
+    clear(Id::TargetQueueing, &healthy());
+    let mut blind = grown.clone();
+    blind.series.truncate(10);
+    unknown(Id::TargetQueueing, &blind);
+}
+
+#[test]
+fn target_cpu_only_when_pushed() {
+    let mut run = healthy();
+    run.resources.target.as_mut().unwrap().busiest_thread_percent = Some(97.0);
+    clear(Id::TargetCpuSaturated, &run);
+    run.totals.latency_ms = Some(latency(900.0));
+    run.totals.steady.as_mut().unwrap().latency_ms = Some(latency(900.0));
+    fires(Id::TargetCpuSaturated, &run);
+    // An interpreter lock: many threads, one core in all.
+    let t = run.resources.target.as_mut().unwrap();
+    (t.busiest_thread_percent, t.cpu_percent_mean, t.cpu_percent_max) = (Some(30.0), Some(95.0), Some(101.0));
+    assert!(fires(Id::TargetCpuSaturated, &run).explanation.contains("interpreter lock"));
+    run.resources.target = None;
+    unknown(Id::TargetCpuSaturated, &run);
+}
+
+#[test]
+fn closed_loop_is_the_experiments_arithmetic() {
+    let mut run = healthy();
+    run.totals.latency_ms = Some(latency(102.73));
+    run.totals.steady.as_mut().unwrap().latency_ms = Some(latency(102.73));
+    run.totals.steady.as_mut().unwrap().rps = 122.6;
+    let f = fires(Id::ClosedLoopLimited, &run);
+    assert!(f.explanation.contains("= 124.2/s; measured were 122.6/s"), "{}", f.explanation);
+    run.plan.think = sockbench::model::plan::Think::default();
+    clear(Id::ClosedLoopLimited, &run);
+    let mut none = healthy();
+    (none.totals.latency_ms, none.totals.steady) = (None, None);
+    unknown(Id::ClosedLoopLimited, &none);
+}
+
+#[test]
+fn tail_needs_two_endpoints() {
+    clear(Id::TailEndpoint, &healthy());
+    let mut one = healthy();
+    one.endpoints.truncate(1);
+    unknown(Id::TailEndpoint, &one);
+    one.plan.mix.truncate(1);
+    clear(Id::TailEndpoint, &one);
+}
+
+/// 10, 50 and 100 users of the experiment.
+fn study() -> Vec<RunResult> {
+    let step = |users: u32, rps: f64, mean: f64| {
+        let mut run = short(rps);
+        run.plan.users = users;
+        run.totals.users_asked = users;
+        run.totals.latency_ms = Some(latency(mean));
+        let steady = run.totals.steady.as_mut().unwrap();
+        (steady.rps, steady.latency_ms) = (rps, Some(latency(mean)));
+        let ports = run.ports.as_mut().unwrap();
+        (ports.pool, ports.hold_s) = (Some(16_384), Some(120.0));
+        run
+    };
+    vec![step(10, 25.9, 74.66), step(50, 122.6, 102.73), step(100, 122.0, 256.23)]
+}
+
+#[test]
+fn plateau_names_the_two_limits_of_the_experiment() {
+    let rule = STUDY_RULES.iter().find(|r| r.id == Id::ThroughputPlateau).unwrap();
+    let found = sockbench::diagnose::diagnose_study(&study());
+    assert_eq!(ids(&found), [Id::ThroughputPlateau]);
+    let f = &found[0];
+    assert!(f.title.starts_with("throughput stops growing after 50 users: 122.6/s, and 122/s with 100"), "{}", f.title);
+    assert!(f.explanation.contains("124.2/s by the closed loop") && f.explanation.contains("136.5/s"), "{}", f.explanation);
+    assert!((f.evidence["limit_ports_rps"].as_f64().unwrap() - 136.5).abs() < 0.1);
+    let mut growing = study();
+    growing[2].totals.steady.as_mut().unwrap().rps = 200.0;
+    assert_eq!((rule.check)(&growing), Verdict::Clear);
+    assert!(matches!((rule.check)(&study()[..1]), Verdict::Unknown(_)));
+}
