@@ -19,6 +19,7 @@ use wire::{First, Near, by_kernel, ring, said, set_range};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const FROM: u16 = 30_000;
+const DELAY: &str = "net.ipv4.tcp_tw_reuse_delay";
 const NEVER_REUSED: [&str; 2] = ["--sysctl", "net.ipv4.tcp_tw_reuse=0"];
 /// Beyond tcp_tw_reuse_delay's default of 1 s.
 const LATER: Duration = Duration::from_millis(1150);
