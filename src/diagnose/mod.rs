@@ -1,7 +1,7 @@
 //! Facts in, findings out: the P/T law, the rules, the wording. Pure.
 //!
 //! [`budget`] is arithmetic about ports. [`rule`] says what a rule is and joins the findings of the [`table`];
-//! [`validity`] stamps a run; [`preflight`] says before a run what it can reach. [`explain`] goes the other way:
+//! [`validity`] stamps a run; [`mod@preflight`] says before a run what it can reach. [`explain`] goes the other way:
 //! from an error text or another tool's file to the same causes.
 //!
 //! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
