@@ -1,7 +1,7 @@
 //! Facts in, findings out: the P/T law, the rules, the wording. Pure.
 //!
 //! [`budget`] is arithmetic about ports. [`rule`] says what a rule is and joins the findings of the [`table`];
-//! [`validity`] stamps a run; [`preflight`] says before a run what it can reach. [`explain`] goes the other way:
+//! [`validity`] stamps a run; [`mod@preflight`] says before a run what it can reach. [`explain`] goes the other way:
 //! from an error text or another tool's file to the same causes.
 //!
 //! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
@@ -29,4 +29,4 @@ pub use findings_doc::findings_markdown;
 pub use preflight::{preflight, seconds_to_exhaustion};
 pub use proofs::attach_proofs;
 pub use rule::{diagnose, diagnose_study, undecided};
-pub use validity::stamp;
+pub use validity::{settle, stamp};
