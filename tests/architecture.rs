@@ -35,7 +35,18 @@ const FLOORS: &[(&str, u8, Purity)] = &[
 ];
 
 /// Pure files inside impure places, by the start of their path.
-const PURE_FILES: &[&str] = &["server/conn", "server/route", "load/user", "load/pacer", "load/source", "study/analysis"];
+const PURE_FILES: &[&str] = &[
+    "server/buffers",
+    "server/conn",
+    "server/counters",
+    "server/exposition",
+    "server/route",
+    "server/timers",
+    "load/user",
+    "load/pacer",
+    "load/source",
+    "study/analysis",
+];
 
 /// What pure code must not touch. Address types of `std::net` are plain data and fine.
 const IMPURE: &[&str] = &[

@@ -96,11 +96,11 @@ impl World {
             self.outcomes.push(sample.outcome);
             self.to_write = b"";
         }
-        if after.close.is_some() || !self.user.is_connected() {
-            if let Some(mut wire) = self.wire.take() {
-                wire.up_fin = true;
-                self.left.push(wire);
-            }
+        if (after.close.is_some() || !self.user.is_connected())
+            && let Some(mut wire) = self.wire.take()
+        {
+            wire.up_fin = true;
+            self.left.push(wire);
         }
         if let Some(at) = after.free_at {
             self.free_at = Some(at);

@@ -1,4 +1,5 @@
 //! The server over real sockets, on free loopback ports.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy takes for ordinary functions")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -1,11 +1,214 @@
-//! `sockbench explain`.
+//! `sockbench explain`: an error text, Locust's CSV files or a stored run -> cause, arithmetic, remedies.
 
-use super::Exit;
+use std::fs;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::Path;
+use std::time::Duration;
 
-/// Explain an error text or a failed run.
+use clap::ValueEnum;
+
+use super::{Exit, files, style, units};
+use crate::diagnose::explain::{self, KNOWN_TEXTS, Known, Rates, locust};
+use crate::model::explanation::{Explanation, Os};
+use crate::model::result::{RunResult, SCHEMA};
+use crate::model::study::{STUDY_SCHEMA, StudyResult};
+use crate::report::explain_text;
+
+/// Longest input that is read, bytes: a run.json of a day is far smaller.
+const INPUT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Explain an error text of any tool, Locust's failures CSV, or a stored run: which call, which limit, what to do.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// A file, a result directory, or the error text itself; - reads standard input
+    #[arg(value_name = "FILE|TEXT|-")]
+    input: Vec<String>,
+    /// Source ports to one destination [default: of the system]
+    #[arg(long, value_name = "PORTS", value_parser = clap::value_parser!(u32).range(1..=65_535 * 256), help_heading = "Arithmetic")]
+    pool: Option<u32>,
+    /// How long a port stays held after its connection [default: of the system]
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Arithmetic")]
+    hold: Option<Duration>,
+    /// New connections per second before the failures
+    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Arithmetic")]
+    rate: Option<f64>,
+    /// Failing calls per second while nothing succeeds [default: the rate]
+    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Arithmetic")]
+    fail_rate: Option<f64>,
+    /// New connections per second after recovery [default: the rate]
+    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Arithmetic")]
+    recovered_rate: Option<f64>,
+    /// Length of the run [default: two hold times]
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Arithmetic")]
+    duration: Option<Duration>,
+    /// The system that the text comes from [default: told by the text]
+    #[arg(long, value_enum)]
+    os: Option<OsArg>,
+    /// The answer as JSON (sockbench-explain/1), to a file or, with - or alone, to standard output
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<String>,
+    /// No colours
+    #[arg(long)]
+    no_color: bool,
+}
 
-pub(crate) fn run(_args: Args) -> Result<u8, Exit> {
-    Err(Exit::usage("explain: not built yet"))
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OsArg {
+    Windows,
+    Linux,
+    Macos,
+}
+
+impl From<OsArg> for Os {
+    fn from(os: OsArg) -> Self {
+        match os {
+            OsArg::Windows => Self::Windows,
+            OsArg::Linux => Self::Linux,
+            OsArg::Macos => Self::Macos,
+        }
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|r: &f64| r.is_finite() && *r > 0.0).ok_or_else(|| format!("{text:?}: not a rate above 0"))
+}
+
+pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
+    if args.input.is_empty()
+        && let Some(text) = args.json.replace("-".into())
+    {
+        // `explain --json TEXT`: the text was taken for the file to write. `-` is standard input then.
+        args.input.push(text);
+    }
+    if args.input.is_empty() {
+        if std::io::stdin().is_terminal() {
+            return Err(Exit::usage("nothing to explain")
+                .hint("sockbench explain 'OSError(10048, ...)', a file, or - for standard input"));
+        }
+        args.input.push("-".into());
+    }
+    let known = Known {
+        pool: args.pool,
+        hold_s: args.hold.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0),
+        os: args.os.map(Os::from),
+        rates: Rates {
+            rate_cps: args.rate,
+            fail_rate_cps: args.fail_rate,
+            recovered_rate_cps: args.recovered_rate,
+            duration: args.duration,
+        },
+    };
+    let input = args.input.join(" ");
+    let explanation = match input.as_str() {
+        "-" => explain_content(&read_stdin()?, None, &known)?,
+        text => {
+            let path = Path::new(text);
+            if path.is_dir() {
+                let run = [path.join("run.json"), path.join("study.json")].into_iter().find(|p| p.is_file());
+                let run = run.ok_or_else(|| Exit::usage(format!("{text}: neither run.json nor study.json in it")))?;
+                explain_content(&read(&run)?, Some(&run), &known)?
+            } else if path.is_file() {
+                explain_content(&read(path)?, Some(path), &known)?
+            } else if looks_like_a_file(text) {
+                return Err(Exit::usage(format!("{text}: no such file")));
+            } else {
+                explain::explain_text(text, &known).ok_or_else(unknown)?
+            }
+        }
+    };
+    write(&explanation, &args)?;
+    Ok(0)
+}
+
+/// A missing file must not be explained as if its name were an error text.
+fn looks_like_a_file(text: &str) -> bool {
+    let extension = Path::new(text).extension().and_then(|e| e.to_str()).unwrap_or_default();
+    !text.contains(char::is_whitespace)
+        && (["csv", "json", "log", "txt"].contains(&extension) || text.starts_with("./") || text.starts_with('/'))
+}
+
+fn read_stdin() -> Result<String, Exit> {
+    let mut bytes = Vec::new();
+    std::io::stdin().take(INPUT_BYTES).read_to_end(&mut bytes).map_err(|e| Exit::usage(format!("standard input: {e}")))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn read(path: &Path) -> Result<String, Exit> {
+    let size = fs::metadata(path).map_err(|e| Exit::usage(format!("{}: {e}", path.display())))?.len();
+    if size > INPUT_BYTES {
+        return Err(Exit::usage(format!("{}: {size} bytes: more than {INPUT_BYTES}", path.display())));
+    }
+    let bytes = fs::read(path).map_err(|e| Exit::usage(format!("{}: {e}", path.display())))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// By what the content is, not by how its file is called.
+fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Explanation, Exit> {
+    let name = path.map_or_else(|| "standard input".to_owned(), |p| p.display().to_string());
+    let bad = |why: String| Exit::usage(format!("{name}: {why}"));
+    if text.trim_start().starts_with('{') {
+        let schema = serde_json::from_str::<Schema>(text).ok().and_then(|s| s.schema).unwrap_or_default();
+        return match schema.as_str() {
+            SCHEMA => {
+                let run: RunResult = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+                Ok(explain::explain_run(&run, known))
+            }
+            STUDY_SCHEMA => {
+                let study: StudyResult = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+                explain::explain_study(&study.steps, known).ok_or_else(|| bad("a study without steps".into()))
+            }
+            // Another tool's JSON may still carry an error text.
+            _ => explain::explain_text(text, known)
+                .ok_or_else(|| bad(format!("schema {schema:?}: not {SCHEMA} or {STUDY_SCHEMA}"))),
+        };
+    }
+    if locust::is_failures_csv(text) {
+        let history = path.map(history_beside).transpose()?.flatten();
+        return locust::explain_locust(text, history.as_deref(), known).map_err(|e| bad(e.to_string()));
+    }
+    if locust::is_history_csv(text) {
+        let failures = path.and_then(|p| beside(p, "_stats_history.csv", "_failures.csv")).filter(|p| p.is_file());
+        let failures = failures.ok_or_else(|| {
+            bad("a history without its failures".into()).hint("give PREFIX_failures.csv; the history beside it is found")
+        })?;
+        return locust::explain_locust(&read(&failures)?, Some(text), known).map_err(|e| bad(e.to_string()));
+    }
+    explain::explain_text(text, known).ok_or_else(unknown)
+}
+
+#[derive(serde::Deserialize)]
+struct Schema {
+    schema: Option<String>,
+}
+
+/// The history that Locust writes beside a failures file; none when it is not there.
+fn history_beside(failures: &Path) -> Result<Option<String>, Exit> {
+    match beside(failures, "_failures.csv", "_stats_history.csv").filter(|p| p.is_file()) {
+        Some(history) => read(&history).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn beside(path: &Path, from: &str, to: &str) -> Option<std::path::PathBuf> {
+    let name = path.file_name()?.to_str()?.strip_suffix(from)?;
+    Some(path.with_file_name(format!("{name}{to}")))
+}
+
+fn unknown() -> Exit {
+    Exit::usage("nothing in this text is known as a failed connection")
+        .hint(format!("known are:\n  {}", KNOWN_TEXTS.join("\n  ")))
+}
+
+fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {
+    if let Some(to) = &args.json {
+        let mut text = serde_json::to_string_pretty(e).map_err(|e| Exit::environment(format!("JSON: {e}")))?;
+        text.push('\n');
+        if to == "-" {
+            files::to_stdout(text.as_bytes())?;
+            return Ok(());
+        }
+        files::write(Path::new(to), text.as_bytes())?;
+    }
+    files::to_stdout(explain_text::render(e, style(args.no_color)).as_bytes())?;
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::model::plan::{Closer, LoadPlan, PortMode};
 
 /// The plan as a `sockbench load` command; fields are changed before it is typed.
-pub(super) fn load(plan: &LoadPlan) -> String {
+pub(in crate::diagnose) fn load(plan: &LoadPlan) -> String {
     let mut words = vec!["sockbench load".to_owned()];
     if !plan.target.own_server {
         words.push(plan.target.url.clone());
@@ -56,14 +56,14 @@ pub(super) fn load(plan: &LoadPlan) -> String {
 }
 
 /// The plan with one change, as a command.
-pub(super) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> String {
+pub(in crate::diagnose) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> String {
     let mut changed = plan.clone();
     change(&mut changed);
     load(&changed)
 }
 
 /// `--port-mode`'s word.
-pub(super) const fn mode(mode: PortMode) -> &'static str {
+pub(in crate::diagnose) const fn mode(mode: PortMode) -> &'static str {
     match mode {
         PortMode::Auto => "auto",
         PortMode::Bind => "bind",
@@ -74,7 +74,7 @@ pub(super) const fn mode(mode: PortMode) -> &'static str {
 }
 
 /// A number without needless decimals.
-pub(super) fn number(v: f64) -> String {
+pub(in crate::diagnose) fn number(v: f64) -> String {
     if v.fract() == 0.0 { format!("{v:.0}") } else { format!("{v:.2}").trim_end_matches('0').trim_end_matches('.').to_owned() }
 }
 
@@ -83,7 +83,7 @@ fn seconds(s: f64) -> String {
 }
 
 /// Rates of a sentence: three significant digits or so.
-pub(super) fn cps(v: f64) -> String {
+pub(in crate::diagnose) fn cps(v: f64) -> String {
     if !v.is_finite() {
         "any number".into()
     } else if v >= 1000.0 {
@@ -94,7 +94,7 @@ pub(super) fn cps(v: f64) -> String {
 }
 
 /// Seconds of a sentence: one digit behind the point, none when it says nothing.
-pub(super) fn s(v: f64) -> String {
+pub(in crate::diagnose) fn s(v: f64) -> String {
     if v < 0.1 && v > 0.0 {
         format!("{} ms", number((v * 1e5).round() / 100.0))
     } else {
@@ -103,6 +103,6 @@ pub(super) fn s(v: f64) -> String {
 }
 
 /// A share of one as percent.
-pub(super) fn percent(v: f64) -> String {
+pub(in crate::diagnose) fn percent(v: f64) -> String {
     format!("{:.0} %", v * 100.0)
 }

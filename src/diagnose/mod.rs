@@ -8,6 +8,7 @@
 
 pub mod budget;
 mod command;
+pub mod explain;
 mod findings_doc;
 pub mod preflight;
 pub mod proofs;

@@ -2,7 +2,7 @@
 //! each with the command that applies it and the new ceiling that it is expected to give.
 
 use super::command::{cps, load, load_with, number, percent, s};
-use super::reading::{budget, hold, pool, wearing_cps};
+use super::reading::{budget, hold, pool, wearing_within};
 use super::thresholds::PACE_SHARE;
 use crate::model::finding::Remedy;
 use crate::model::plan::{Closer, PortMode, PortRange};
@@ -18,7 +18,7 @@ const WINDOWS_POOL: f64 = 16_384.0;
 const WIDEST: PortRange = PortRange { lo: 1024, hi: 65535 };
 
 /// A remedy without a name in rehearsals.
-pub(super) fn advice(action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
+pub(in crate::diagnose) fn advice(action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
     Remedy {
         name: None,
         action: action.into(),
@@ -30,7 +30,12 @@ pub(super) fn advice(action: impl Into<String>, command: impl Into<String>, expe
 }
 
 /// A remedy that a rehearsal can prove under `name`.
-pub(super) fn named(name: &str, action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
+pub(in crate::diagnose) fn named(
+    name: &str,
+    action: impl Into<String>,
+    command: impl Into<String>,
+    expected: impl Into<String>,
+) -> Remedy {
     Remedy { name: Some(name.to_owned()), ..advice(action, command, expected) }
 }
 
@@ -237,7 +242,7 @@ fn source_ips(run: &RunResult) -> Option<Remedy> {
 
 /// The rate that the plan wants: asked in an open loop, else as it wore ports before they ran out.
 fn wanted_cps(run: &RunResult) -> f64 {
-    if run.plan.is_open_loop() { run.plan.rate } else { wearing_cps(run) }
+    if run.plan.is_open_loop() { run.plan.rate } else { wearing_within(run, 1.0) }
 }
 
 fn pace(run: &RunResult) -> Option<Remedy> {

@@ -127,11 +127,11 @@ fn held_by(run: &RunResult) -> String {
     let st = ports.states;
     let tw = ports.peak_time_wait.or(st.time_wait);
     let mut parts: Vec<(u32, &str)> = [
-        (tw, "in TIME_WAIT"),
-        (st.established, "by open connections"),
-        (st.fin_wait2, "in FIN_WAIT2 (the target has not closed its side)"),
-        (st.close_wait, "in CLOSE_WAIT (this client has not closed)"),
-        (st.bound_only, "by sockets that are bound but not connected"),
+        (tw, "were in TIME_WAIT"),
+        (st.established, "had open connections"),
+        (st.fin_wait2, "were in FIN_WAIT2 (the target has not closed its side)"),
+        (st.close_wait, "were in CLOSE_WAIT (this client has not closed)"),
+        (st.bound_only, "were bound but not connected"),
     ]
     .into_iter()
     .filter_map(|(n, what)| n.filter(|n| *n > 0).map(|n| (n, what)))
@@ -149,7 +149,7 @@ fn held_by(run: &RunResult) -> String {
     } else {
         String::new()
     };
-    format!("at the peak they were held {list}{why}. ")
+    format!("at the peak {list}{why}. ")
 }
 
 fn destination(run: &RunResult) -> String {
@@ -333,10 +333,9 @@ pub(super) fn failures_return(run: &RunResult) -> Verdict {
     let dead = ports.and_then(|p| p.forecast.as_ref()).map(|f| f.dead_s);
     let length = dead.map_or_else(String::new, |d| format!(" Each time up to {} long.", s(d)));
     let text = format!(
-        "Ports come back in the order in which they were used: the connection rate of {} ago is played back, and where no connection could be made then, \
-         none is given back now. At the same rate the failures return every {}, next at {} after the start of the run ({} after its end).{length}{seen} \
+        "The failures come back every {}: ports return in the order in which they were used, and where no connection could be made then, \
+         none is given back now. The next time is {} after the start of the run ({} after its end).{length}{seen} \
          A rate below P/T ends it; a pause of {} clears it. On Windows it is the same with T = 120 s.",
-        s(t),
         s(t),
         s(next),
         s(next - end),

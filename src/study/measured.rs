@@ -42,10 +42,10 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
     for (key, reason) in unreadable {
         result.explain_null(&key, reason);
     }
-    // The survey first: it takes milliseconds, and must not see this run's own connections as leftovers.
-    let watched = plan.observe.then(|| ObservePlan::of(plan, target_pid));
+    // The survey takes milliseconds, more with many ports held: before the clock, or the first arrivals come late.
+    let survey = plan.observe.then(|| ObservePlan::of(plan, target_pid));
     let clock = Clock::start();
-    let observer = watched.map(|watched| Observer::start(watched, clock));
+    let observer = survey.map(|plan| Observer::start(plan, clock));
     let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
     let load = run::run(plan, clock, &mut relay)?;
     load.aggregate.fill(&mut result, load.duration, &load.users);

@@ -16,7 +16,7 @@ use sockbench::stats::interval::Interval;
 use sockbench::sys::clock::Clock;
 
 /// A keep-alive plan of 4 users for 100 requests of `/`.
-pub fn plan(addr: SocketAddr) -> LoadPlan {
+pub(crate) fn plan(addr: SocketAddr) -> LoadPlan {
     let mix = vec![MixEntry { path: "/".into(), weight: 1 }];
     let (duration, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
     LoadPlan { users: 4, duration, requests: 100, timeout, observe: false, ..LoadPlan::new(Target::at(addr), mix) }
@@ -32,7 +32,7 @@ impl Watch for Silent {
 }
 
 /// Runs the plan without watching ports or processes.
-pub fn run(plan: &LoadPlan) -> (RunResult, Ended) {
+pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
     let load = sockbench::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
     let host = Host { kernel: String::new(), cpus: 1, memory_bytes: Some(1), nofile: Some(1), sysctls: Sysctls::default() };
     let mut result = RunResult::new(plan.clone(), "test".into(), String::new(), host);
@@ -44,19 +44,19 @@ pub fn run(plan: &LoadPlan) -> (RunResult, Ended) {
 }
 
 /// What a scripted server does with one connection.
-pub type Script = fn(TcpStream, &AtomicU64);
+pub(crate) type Script = fn(TcpStream, &AtomicU64);
 
 /// A blocking server with a thread a connection; ends when dropped.
-pub struct Scripted {
-    pub addr: SocketAddr,
+pub(crate) struct Scripted {
+    pub(crate) addr: SocketAddr,
     /// answers that the script counted
-    pub answers: Arc<AtomicU64>,
+    pub(crate) answers: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Scripted {
-    pub fn start(script: Script) -> Self {
+    pub(crate) fn start(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let addr = listener.local_addr().expect("bound");
         let (answers, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -89,7 +89,7 @@ impl Drop for Scripted {
 }
 
 /// Reads one request head; false at end of file.
-pub fn read_head(stream: &mut TcpStream) -> bool {
+pub(crate) fn read_head(stream: &mut TcpStream) -> bool {
     let mut seen = Vec::new();
     let mut byte = [0u8; 1];
     while !seen.ends_with(b"\r\n\r\n") {
@@ -102,7 +102,7 @@ pub fn read_head(stream: &mut TcpStream) -> bool {
 }
 
 /// Answers every request with 200 and keeps the connection.
-pub fn keep_answering(mut stream: TcpStream, answers: &AtomicU64) {
+pub(crate) fn keep_answering(mut stream: TcpStream, answers: &AtomicU64) {
     while read_head(&mut stream) {
         answers.fetch_add(1, Ordering::SeqCst);
         if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {

@@ -118,6 +118,7 @@ impl Near {
 }
 
 /// `ok`, or the call and errno.
+#[expect(clippy::needless_pass_by_value, reason = "a result is said once, where it was made")]
 pub(crate) fn said<T>(result: Result<T, SocketError>) -> String {
     match result {
         Ok(_) => "ok".into(),

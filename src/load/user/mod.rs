@@ -432,5 +432,4 @@ fn blank(endpoint: EndpointId, intended: Option<Stamp>, now: Stamp) -> Sample {
 }
 
 #[cfg(test)]
-#[path = "user_tests.rs"]
 mod tests;

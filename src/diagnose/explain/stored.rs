@@ -1,0 +1,63 @@
+//! Our own documents: diagnosed again from their facts, with the rules of today.
+
+use super::{Known, arithmetic};
+use crate::diagnose::rule::{diagnose, diagnose_study};
+use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
+use crate::model::finding::{Finding, FindingId};
+use crate::model::result::RunResult;
+
+/// A stored run (`sockbench/1`).
+pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
+    let findings = with_old_proofs(diagnose(run), &run.findings);
+    explanation("run", findings, run, known)
+}
+
+/// The steps of a stored study (`sockbench-study/1`): the study's own findings first, then each step's, each id once.
+pub fn explain_study(steps: &[RunResult], known: &Known) -> Option<Explanation> {
+    let last = steps.last()?;
+    let mut findings = diagnose_study(steps);
+    for (n, step) in steps.iter().enumerate() {
+        for mut f in with_old_proofs(diagnose(step), &step.findings) {
+            if !findings.iter().any(|known| known.id == f.id) {
+                f.title = format!("step {}, {} users: {}", n + 1, step.plan.users, f.title);
+                findings.push(f);
+            }
+        }
+    }
+    findings.sort_by_key(|f| f.id);
+    Some(explanation("study", findings, last, known))
+}
+
+fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Known) -> Explanation {
+    let ports = run.ports.as_ref();
+    let is_ports =
+        |f: &Finding| matches!(f.id, FindingId::LocalPortsExhausted | FindingId::FailuresWillReturn | FindingId::PortBudgetHigh);
+    let facts = Known {
+        pool: known.pool.or(ports.and_then(|p| p.pool)),
+        hold_s: known.hold_s.or(ports.and_then(|p| p.hold_s)),
+        rates: arithmetic::Rates { rate_cps: known.rates.rate_cps.or(ports.map(|p| p.rate_cps)), ..known.rates },
+        ..*known
+    };
+    let arithmetic = findings.iter().any(is_ports).then(|| arithmetic::of(&facts, known.os.unwrap_or(Os::Linux), None));
+    Explanation {
+        schema: EXPLAIN_SCHEMA.into(),
+        source: source.into(),
+        readings: Vec::new(),
+        other_lines: 0,
+        arithmetic,
+        remedies: Vec::new(),
+        findings,
+    }
+}
+
+/// What a rehearsal had proven when the run was stored still holds of the same remedy.
+fn with_old_proofs(mut findings: Vec<Finding>, stored: &[Finding]) -> Vec<Finding> {
+    let proofs: Vec<_> =
+        stored.iter().flat_map(|f| &f.remedies).filter_map(|r| Some((r.name.clone()?, r.proven.clone()?))).collect();
+    for remedy in findings.iter_mut().flat_map(|f| &mut f.remedies) {
+        if let Some((_, proof)) = proofs.iter().find(|(name, _)| Some(name) == remedy.name.as_ref()) {
+            remedy.proven = Some(proof.clone());
+        }
+    }
+    findings
+}

@@ -1,0 +1,254 @@
+//! What `explain` makes of an error text, of another tool's files, or of a stored run: schema `sockbench-explain/1`.
+//! Absent keys mean that there is nothing to say; there are no nulls.
+
+use serde::{Deserialize, Serialize};
+
+use super::finding::{Finding, Remedy};
+use super::forecast::Forecast;
+
+/// The schema of [`Explanation`].
+pub const EXPLAIN_SCHEMA: &str = "sockbench-explain/1";
+
+/// The call that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailedCall {
+    /// socket(2)
+    Socket,
+    /// bind(2), a port or an address of one's own
+    Bind,
+    /// connect(2)
+    Connect,
+    /// accept(2)
+    Accept,
+    /// read(2)/recv(2)
+    Read,
+    /// write(2)/send(2)
+    Write,
+    /// the text names none
+    Unnamed,
+}
+
+impl FailedCall {
+    /// The word of reports and JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Bind => "bind",
+            Self::Connect => "connect",
+            Self::Accept => "accept",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Unnamed => "unnamed",
+        }
+    }
+}
+
+/// The limit that was hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// source ports to one destination are used up
+    LocalPorts,
+    /// one particular port is held by another socket
+    PortBusy,
+    /// the address is not one of this machine's, or has no way to the destination
+    NotLocal,
+    /// descriptors of a process or of the machine
+    Descriptors,
+    /// the queue of connections waiting for accept()
+    Backlog,
+    /// connection tracking of a firewall or NAT
+    Conntrack,
+    /// nothing listens at the target
+    Refused,
+    /// the target ended the connection
+    Reset,
+    /// no answer in time
+    TimedOut,
+    /// no route
+    Unreachable,
+    /// the tool hides why
+    Hidden,
+}
+
+impl Limit {
+    /// The word of reports and JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::LocalPorts => "local-ports",
+            Self::PortBusy => "port-busy",
+            Self::NotLocal => "not-local",
+            Self::Descriptors => "descriptors",
+            Self::Backlog => "backlog",
+            Self::Conntrack => "conntrack",
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::TimedOut => "timed-out",
+            Self::Unreachable => "unreachable",
+            Self::Hidden => "hidden",
+        }
+    }
+}
+
+/// How sure the reading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// call and code are named: there is one reading
+    Certain,
+    /// one reading fits the context better; the other is told too
+    Likely,
+    /// several readings fit: how to tell them apart is told
+    Ambiguous,
+}
+
+impl Certainty {
+    /// The word of reports and JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Certain => "certain",
+            Self::Likely => "likely",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+}
+
+/// The system that the text comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Os {
+    /// errno numbers below 200, 28232 ports held 60 s by default
+    Linux,
+    /// Winsock numbers from 10000, 16384 ports held 120 s by default
+    Windows,
+    /// BSD errno numbers, 16384 ports held 30 s by default
+    Macos,
+}
+
+impl Os {
+    /// The word of reports and JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Linux => "linux",
+            Self::Windows => "windows",
+            Self::Macos => "macos",
+        }
+    }
+}
+
+/// Another reading of the same text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// if this call failed
+    pub call: FailedCall,
+    /// then this limit was hit
+    pub limit: Limit,
+    /// how to see that it is this one
+    pub tell: String,
+}
+
+/// One reading of one kind of line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// the line, as given
+    pub text: String,
+    /// lines like it, or occurrences by the file's own count
+    pub count: u64,
+    /// the tool or language, where the text shows it
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tool: Option<String>,
+    /// the system, where the text shows it
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub os: Option<Os>,
+    /// symbolic name of the error, where there is one
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<String>,
+    /// its number on that system
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<i32>,
+    /// the call that failed
+    pub call: FailedCall,
+    /// the limit that was hit
+    pub limit: Limit,
+    /// how sure that is
+    pub certainty: Certainty,
+    /// what happened, in sentences
+    pub says: String,
+    /// what it is not
+    pub is_not: String,
+    /// other readings, and how to tell them apart; empty when certain
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub alternatives: Vec<Alternative>,
+}
+
+/// What was measured in another tool's history of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// seconds from the first request to the first failure
+    pub onset_s: f64,
+    /// seconds from there until failures stopped; absent when they did not stop
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dead_s: Option<f64>,
+    /// successes before the first failure: each took a port
+    pub successes_before: u64,
+    /// successes per second before the first failure
+    pub rate_before_cps: f64,
+    /// failures per second while failing
+    pub fail_rate_cps: f64,
+    /// successes per second afterwards; absent when nothing came after
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recovered_rate_cps: Option<f64>,
+    /// failures in all
+    pub failures: u64,
+    /// successes in all
+    pub successes: u64,
+    /// length of the history
+    pub duration_s: f64,
+}
+
+/// The P/T law against what is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Arithmetic {
+    /// P
+    pub pool: u32,
+    /// T
+    pub hold_s: f64,
+    /// P/T
+    pub ceiling_cps: f64,
+    /// what was taken for granted, in words
+    pub assumed: Vec<String>,
+    /// what the law says of the rate; absent when no rate is known
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub forecast: Option<Forecast>,
+    /// what the history shows; absent without one
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub measured: Option<Measured>,
+    /// T solved backwards from what was measured
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub solved_hold_s: Option<f64>,
+    /// other hold times, and why they do not fit
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rejected: Vec<String>,
+}
+
+/// The whole answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// [`EXPLAIN_SCHEMA`]
+    pub schema: String,
+    /// `text`, `locust`, `run` or `study`
+    pub source: String,
+    /// what each kind of line says, the most frequent first
+    pub readings: Vec<Reading>,
+    /// lines that say nothing about connections
+    pub other_lines: u64,
+    /// the law, where ports are the limit
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub arithmetic: Option<Arithmetic>,
+    /// what to do, best first
+    pub remedies: Vec<Remedy>,
+    /// of a stored run: its findings, made anew from its facts
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub findings: Vec<Finding>,
+}

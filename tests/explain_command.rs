@@ -1,0 +1,160 @@
+//! `sockbench explain` as a command: the experiment's figures, Locust's files, stored runs, refusals.
+#![expect(clippy::unwrap_used, reason = "a command that cannot be started is a failed test")]
+
+#[path = "diagnose/facts.rs"]
+#[expect(dead_code, reason = "shared with the tests of rules")]
+mod facts;
+
+use std::fmt::Write as _;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn explain(args: &[&str]) -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_sockbench"));
+    c.arg("explain").args(args).env("NO_COLOR", "1");
+    c
+}
+
+fn json(args: &[&str]) -> Value {
+    let out = explain(args).args(["--json", "-"]).assert().success().get_output().stdout.clone();
+    serde_json::from_slice(&out).unwrap()
+}
+
+const WINERROR: &str = "OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')";
+
+#[test]
+fn the_experiments_text_and_rates_come_to_its_figures() {
+    let args = [
+        WINERROR,
+        "--pool",
+        "16384",
+        "--hold",
+        "120",
+        "--rate",
+        "170",
+        "--fail-rate",
+        "300",
+        "--recovered-rate",
+        "120",
+        "--duration",
+        "180",
+    ];
+    let e = json(&args);
+    assert_eq!(e["schema"], "sockbench-explain/1");
+    let a = &e["arithmetic"];
+    let near =
+        |v: &Value, wanted: f64, within: f64| assert!((v.as_f64().unwrap() - wanted).abs() <= within, "{v} is not {wanted}");
+    near(&a["ceiling_cps"], 136.5, 0.05);
+    near(&a["forecast"]["exhausted_at_s"], 96.4, 0.05);
+    near(&a["forecast"]["dead_s"], 23.6, 0.05);
+    near(&a["forecast"]["echo_s"][0], 216.4, 0.05);
+    assert_eq!(a["forecast"]["failures"], 7087);
+    assert_eq!(a["forecast"]["successes"], 23584);
+    let text = String::from_utf8(explain(&args).assert().success().get_output().stdout.clone()).unwrap();
+    for part in ["local-ports", "connect()", "not the server", "not the CPU", "136.5", "96.4 s", "23.6 s", "7087", "netsh"] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+}
+
+#[test]
+fn windows_defaults_are_known() {
+    let a = &json(&[WINERROR])["arithmetic"];
+    assert_eq!((a["pool"].as_u64(), a["hold_s"].as_f64()), (Some(16384), Some(120.0)));
+    let linux = &json(&["connect: cannot assign requested address"])["arithmetic"];
+    assert_eq!((linux["pool"].as_u64(), linux["hold_s"].as_f64()), (Some(28232), Some(60.0)));
+}
+
+#[test]
+fn unknown_texts_are_refused_with_what_is_known() {
+    for text in ["10048 requests done", "all is well"] {
+        let out = explain(&[text]).assert().code(2).get_output().stderr.clone();
+        let err = String::from_utf8(out).unwrap();
+        assert!(err.contains("nothing in this text is known") && err.contains("hint: ") && err.contains("Locust"), "{err}");
+    }
+    explain(&["no_such_failures.csv"]).assert().code(2);
+    explain(&["-"]).write_stdin("").assert().code(2);
+}
+
+#[test]
+fn standard_input_and_json_in_any_place() {
+    let out = explain(&["-"])
+        .write_stdin("noise\nError: connect EADDRNOTAVAIL 127.0.0.1:8080 - Local (0.0.0.0:0)\n")
+        .assert()
+        .success();
+    assert!(String::from_utf8_lossy(&out.get_output().stdout).contains("limit: connect() -> local-ports"));
+    let out = explain(&["--json", "10049"]).assert().success().get_output().stdout.clone();
+    assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["readings"][0]["limit"], "not-local");
+}
+
+const FAILURES: &str = "Method,Name,Error,Occurrences,First Seen,Last Seen\r\n\
+    GET,/cpu,\"OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')\",1435,1,2\r\n\
+    GET,/health,\"OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')\",3533,1,2\r\n\
+    GET,/io,\"OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')\",2119,1,2\r\n";
+
+/// 170/s until P/r, 300 failing/s until T, 120/s until 180 s, written every quarter of a second.
+fn history() -> String {
+    let mut out = "Timestamp,User Count,Type,Name,Requests/s,Failures/s,Total Request Count,Total Failure Count\r\n".to_owned();
+    let (exhausted, back) = (16384.0 / 170.0, 120.0);
+    for i in 0..=720 {
+        let t = f64::from(i) / 4.0;
+        let good = 170.0 * t.min(exhausted) + 120.0 * (t - back).max(0.0);
+        let bad = 300.0 * (t.min(back) - exhausted).max(0.0);
+        let (good, bad) = (good.round() as u64, bad.round() as u64);
+        write!(out, "{},100,,Aggregated,0,0,{},{}\r\n", 1_700_000_000.0 + t, good + bad, bad).unwrap();
+    }
+    out
+}
+
+#[test]
+fn locusts_files_are_solved_backwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let failures = dir.path().join("hundred_failures.csv");
+    std::fs::write(&failures, FAILURES).unwrap();
+    std::fs::write(dir.path().join("hundred_stats_history.csv"), history()).unwrap();
+    let file = failures.to_str().unwrap();
+    let e = json(&[file, "--pool", "16384", "--hold", "120"]);
+    assert_eq!(e["source"], "locust");
+    assert_eq!((e["readings"][0]["count"].as_u64(), e["readings"][0]["certainty"].as_str()), (Some(7087), Some("certain")));
+    let a = &e["arithmetic"];
+    let near =
+        |v: &Value, wanted: f64, within: f64| assert!((v.as_f64().unwrap() - wanted).abs() <= within, "{v} is not {wanted}");
+    near(&a["measured"]["onset_s"], 96.4, 0.3);
+    near(&a["measured"]["dead_s"], 23.6, 0.5);
+    near(&a["measured"]["rate_before_cps"], 170.0, 1.0);
+    near(&a["measured"]["recovered_rate_cps"], 120.0, 0.5);
+    near(&a["solved_hold_s"], 120.0, 0.5);
+    near(&a["forecast"]["exhausted_at_s"], 96.4, 0.5);
+    near(&a["forecast"]["failures"], 7087.0, 150.0);
+    let rejected: Vec<&str> = a["rejected"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
+    for guess in ["T = 30 s", "T = 60 s", "T = 240 s"] {
+        assert!(rejected.iter().any(|r| r.starts_with(guess)), "{guess}: {rejected:?}");
+    }
+    // The same by the history's name; alone, the failures still say what and why.
+    let by_history = dir.path().join("hundred_stats_history.csv");
+    explain(&[by_history.to_str().unwrap()]).assert().success();
+    let lone = dir.path().join("lone_failures.csv");
+    std::fs::write(&lone, FAILURES).unwrap();
+    explain(&[lone.to_str().unwrap()]).assert().success();
+    std::fs::write(&lone, "Method,Name,Error,Occurrences\r\nGET,/,\"x\",many\r\n").unwrap();
+    explain(&[lone.to_str().unwrap()]).assert().code(2);
+}
+
+#[test]
+fn the_studys_own_count_solves_to_119_9() {
+    let solved = sockbench::diagnose::budget::solve_hold_s(16384, 170.0, 7046.0, 300.0).unwrap();
+    assert_eq!(format!("{solved:.1}"), "119.9");
+}
+
+#[test]
+fn a_stored_run_is_diagnosed_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("run.json");
+    std::fs::write(&file, serde_json::to_vec(&facts::exhausted()).unwrap()).unwrap();
+    let e = json(&[file.to_str().unwrap()]);
+    assert_eq!((e["source"].as_str(), e["findings"][0]["id"].as_str()), (Some("run"), Some("local-ports-exhausted")));
+    let by_dir = explain(&[dir.path().to_str().unwrap()]).assert().success();
+    assert!(String::from_utf8_lossy(&by_dir.get_output().stdout).contains("12350 connections could not be made"));
+    std::fs::write(&file, "{\"schema\":\"sockbench/9\"}").unwrap();
+    explain(&[file.to_str().unwrap()]).assert().code(2);
+}

@@ -1,0 +1,59 @@
+//! The programme's own commands as children of a test: a server, and load runs against it. None outlives the test.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; tests unwrap")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use sockbench::model::result::RunResult;
+use sockbench::sys::child::{Child, ChildError, Stderr};
+use sockbench::sys::clock::Clock;
+
+const SOCKBENCH: &str = env!("CARGO_BIN_EXE_sockbench");
+/// How long a child may take to say its first word.
+const START: Duration = Duration::from_secs(20);
+
+/// `sockbench ARGS`, started. It dies with the calling thread.
+pub(crate) fn start(args: &[&str]) -> Child {
+    let mut command = Command::new(SOCKBENCH);
+    command.args(args);
+    Child::start(command, Stderr::Keep).unwrap()
+}
+
+/// `sockbench server --listen LISTEN FLAGS`, listening; and its URL.
+pub(crate) fn server(listen: &str, flags: &[&str]) -> (Child, String) {
+    let small = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"];
+    let mut child = start(&[&["server", "--listen", listen], &small[..], flags].concat());
+    let line = child.read_line(START).unwrap_or_else(|e| panic!("server {flags:?}: {e}"));
+    let url = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("its address, not {line:?}"));
+    (child, url.trim().to_owned())
+}
+
+/// `sockbench load ARGS --json -`, started: [`result`] waits for it.
+pub(crate) fn start_load(args: &[&str]) -> Child {
+    start(&[&["load", "--quiet", "--json", "-"], args].concat())
+}
+
+/// The document that a load prints at its end.
+///
+/// # Panics
+/// When it takes longer than `patience`, or ends badly.
+pub(crate) fn result(mut load: Child, patience: Duration) -> RunResult {
+    let clock = Clock::start();
+    let mut text = String::new();
+    loop {
+        let left = patience.saturating_sub(Duration::from_nanos(clock.now().0));
+        match load.read_line(left) {
+            Ok(line) => text += &line,
+            Err(ChildError::Ended { .. }) => break,
+            Err(e) => panic!("load: {e} after {patience:?}"),
+        }
+    }
+    let status = load.wait(Duration::from_secs(1)).unwrap();
+    assert!(status.is_some_and(|s| s.success()), "load: {status:?}: {:?}", load.complaint());
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("its document: {e}: {text}"))
+}
+
+/// A whole load run. See [`result`].
+pub(crate) fn load(args: &[&str], patience: Duration) -> RunResult {
+    result(start_load(args), patience)
+}
