@@ -204,11 +204,9 @@ fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {
         let mut text = serde_json::to_string_pretty(e).map_err(|e| Exit::environment(format!("JSON: {e}")))?;
         text.push('\n');
         if to == "-" {
-            files::to_stdout(text.as_bytes())?;
-            return Ok(());
+            return files::to_stdout(text.as_bytes());
         }
         files::write(Path::new(to), text.as_bytes())?;
     }
-    files::to_stdout(explain_text::render(e, style(args.no_color)).as_bytes())?;
-    Ok(())
+    files::to_stdout(explain_text::render(e, style(args.no_color)).as_bytes())
 }

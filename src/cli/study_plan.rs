@@ -121,8 +121,8 @@ pub(crate) struct Step {
     pub(crate) keepalive: Option<bool>,
 }
 
-/// Reads the built-in plan `experiment`, or a TOML file.
-pub(crate) fn read(name: Option<&str>) -> Result<PlanFile, Exit> {
+/// Reads a built-in plan or a TOML file; its text too.
+pub(crate) fn read(name: Option<&str>) -> Result<(PlanFile, String), Exit> {
     let (text, from) = match name {
         None | Some("experiment") => (EXPERIMENT.to_owned(), "experiment"),
         Some("windows-ports") => (WINDOWS_PORTS.to_owned(), "windows-ports"),
@@ -134,7 +134,7 @@ pub(crate) fn read(name: Option<&str>) -> Result<PlanFile, Exit> {
             (text, file)
         }
     };
-    parse(&text, from)
+    Ok((parse(&text, from)?, text))
 }
 
 /// Parses a plan; `from` names it in errors.

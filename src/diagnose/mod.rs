@@ -29,4 +29,4 @@ pub use findings_doc::findings_markdown;
 pub use preflight::{preflight, seconds_to_exhaustion};
 pub use proofs::attach_proofs;
 pub use rule::{diagnose, diagnose_study, undecided};
-pub use validity::{settle, stamp};
+pub use validity::stamp;

@@ -2,7 +2,7 @@
 
 use super::command::s;
 use super::reading::{Rows, duration_s, is_busy, is_exhaustion, unnamed};
-use super::rule::{Verdict, diagnose};
+use super::rule::Verdict;
 use super::rules_client;
 use super::thresholds::EARLY_END_S;
 use crate::model::outcome::{EMFILE, ENFILE};
@@ -79,16 +79,5 @@ fn completeness_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
     }
     if let Verdict::Finding(f) = rules_client::users_not_reached(run) {
         into.push((Stamp::Incomplete, f.title));
-    }
-}
-
-/// Diagnoses a run in place: stamp, findings, and the rows that explain the nulls of the findings.
-///
-/// Reasons that only the caller knows (a signal) are added by it afterwards.
-pub fn settle(run: &mut RunResult) {
-    run.validity = stamp(run);
-    run.findings = diagnose(run);
-    if run.findings.iter().any(|f| f.remedies.iter().any(|r| r.proven.is_none())) {
-        run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
     }
 }

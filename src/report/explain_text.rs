@@ -1,6 +1,6 @@
 //! An explanation for the terminal: each kind of line with its call and limit, the arithmetic, what to do.
 
-use super::forecast_text;
+use super::ports_text::render_forecast;
 use super::style::{Style, Tone, wrapped};
 use super::text::render_findings;
 use crate::model::explanation::{Arithmetic, Certainty, Explanation, Measured, Reading};
@@ -53,7 +53,8 @@ fn reading(r: &Reading, style: Style) -> String {
         r.certainty.word()
     );
     out += &wrapped(&r.says, 2, WIDTH);
-    out += &wrapped(&format!("It is {}.", r.is_not), 2, WIDTH);
+    let lead = if r.certainty == Certainty::Ambiguous { "In that case it is" } else { "It is" };
+    out += &wrapped(&format!("{lead} {}.", r.is_not), 2, WIDTH);
     if !r.alternatives.is_empty() {
         out += if r.certainty == Certainty::Ambiguous {
             "  It could be one of these; tell them apart:\n"
@@ -85,15 +86,14 @@ fn arithmetic(a: &Arithmetic, style: Style) -> String {
     for why in &a.rejected {
         out += &wrapped(&format!("Not {why}."), 2, WIDTH);
     }
-    for what in &a.assumed {
-        out += &wrapped(&format!("Assumed: {what}."), 2, WIDTH);
-    }
     if let Some(f) = &a.forecast {
         out.push('\n');
-        out += &forecast_text::render(f, style);
+        out += &render_forecast(f, &a.assumed, style);
     } else {
-        out +=
-            &wrapped("With --rate it can say when the ports run out, for how long, and when the failures come back.", 2, WIDTH);
+        for what in &a.assumed {
+            out += &wrapped(&format!("Assumed: {what}."), 2, WIDTH);
+        }
+        out += &wrapped("With --rate it says when the ports run out, for how long, and when the failures come back.", 2, WIDTH);
     }
     out
 }

@@ -10,7 +10,6 @@ pub mod charts;
 pub mod csv_chart;
 pub mod explain_text;
 pub mod figures;
-pub mod forecast_text;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hlog;

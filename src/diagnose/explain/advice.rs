@@ -3,15 +3,18 @@
 use crate::diagnose::command::{cps, number, s};
 use crate::diagnose::remedies::{advice, named};
 use crate::diagnose::thresholds::PACE_SHARE;
-use crate::model::explanation::{Arithmetic, Limit, Os, Reading};
+use crate::model::explanation::{Arithmetic, Certainty, Limit, Os, Reading};
 use crate::model::finding::Remedy;
 
-/// Remedies for the limits of these readings, those of the most frequent first; each once.
+/// Remedies for the limits of these readings, those of the most frequent first; each once. Other readings of a text
+/// count only where it is open between them.
 pub(super) fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
     let mut out: Vec<Remedy> = Vec::new();
     let mut limits: Vec<Limit> = Vec::new();
     for reading in readings {
-        for limit in std::iter::once(reading.limit).chain(reading.alternatives.iter().map(|a| a.limit)) {
+        let open = reading.certainty == Certainty::Ambiguous;
+        let others = reading.alternatives.iter().filter(|_| open).map(|a| a.limit);
+        for limit in std::iter::once(reading.limit).chain(others) {
             if !limits.contains(&limit) {
                 limits.push(limit);
                 out.extend(for_limit(limit, arithmetic, os));

@@ -220,6 +220,14 @@ fn says(j: &Judged, c: &Context<'_>) -> String {
         (Limit::Hidden, Call::Connect) => "connections failed, and the tool does not say why: the errno is lost.".into(),
         (Limit::Hidden, _) => "the kernel had no memory or no queue space for the socket.".into(),
     };
+    if j.certainty == Certainty::Ambiguous && j.limit == Limit::LocalPorts {
+        return format!(
+            "{who}the text does not say which call failed, or for which of two reasons. From an outgoing connection under load: {text}"
+        );
+    }
+    if j.certainty == Certainty::Ambiguous && j.limit == Limit::PortBusy {
+        return format!("{who}the text does not say which call failed. From a server that starts: {text}");
+    }
     who + &text
 }
 
