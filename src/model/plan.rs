@@ -267,7 +267,7 @@ impl LoadPlan {
     /// When the last user has started, at the asked spawn rate.
     pub fn ramp(&self) -> Duration {
         if self.spawn_rate > 0.0 {
-            Duration::from_secs_f64(f64::from(self.users.saturating_sub(1)) / self.spawn_rate)
+            Duration::try_from_secs_f64(f64::from(self.users.saturating_sub(1)) / self.spawn_rate).unwrap_or(Duration::MAX)
         } else {
             Duration::ZERO
         }
