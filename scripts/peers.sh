@@ -156,7 +156,7 @@ LF
   theirs=$(awk '/ Aggregated / {print $2; exit}' "$tmp/locust.log")
   say "locust" "$theirs requests counted by locust's console, $ours by us"
   "$bench" load "$url" -c 5 -n 200 --mix '/health=50,/io=30,/cpu=20' --quiet --csv "$tmp/ours" >/dev/null
-  python scripts/check_locust_csv.py "$tmp/ours" "$tmp/locust" || failed=1
+  python scripts/check_locust_csv.py "$tmp/ours" --reference "$tmp/locust" || failed=1
 else missing+=("locust (see flask)"); fi
 if has_module hdrh; then
   "$bench" load "$url" -c 5 -n 2000 --quiet -o "$tmp/run" >/dev/null
