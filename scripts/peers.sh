@@ -159,7 +159,7 @@ LF
   python scripts/check_locust_csv.py "$tmp/ours" --reference "$tmp/locust" || failed=1
 else missing+=("locust (see flask)"); fi
 if has_module hdrh; then
-  "$bench" load "$url" -c 5 -n 2000 --quiet -o "$tmp/run" >/dev/null
+  "$bench" load "$url/health" -c 5 -n 2000 --quiet -o "$tmp/run" >/dev/null
   python scripts/check_hlog.py "$tmp/run" || failed=1
 else missing+=("hdrhistogram (see flask)"); fi
 kill -TERM "$server"; wait "$server"; say "our server's exit code" "$?"

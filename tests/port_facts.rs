@@ -204,8 +204,6 @@ fn reserved_ports_and_listeners_shrink_the_pool() {
     assert_eq!(near().burst(&auto(), 30).0, 20 - 3 - 1);
 }
 
-const DELAY: &str = "net.ipv4.tcp_tw_reuse_delay";
-
 #[test]
 fn a_short_reuse_delay_is_the_hold_time_of_auto_connect() {
     if !inside("a_short_reuse_delay_is_the_hold_time_of_auto_connect", &["--sysctl", "net.ipv4.tcp_tw_reuse=1"]) {
