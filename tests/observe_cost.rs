@@ -1,4 +1,5 @@
-//! What observing costs with a full table of TIME_WAIT, in a private namespace.
+//! What observing costs with a full table of TIME_WAIT, in a private namespace. The costs are printed, not asserted
+//! (docs/MEASURING.md has them): run with --nocapture. Asserted is that nothing is missed.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may unwrap, and prints what it measured")]
 
 mod support;
@@ -31,9 +32,9 @@ fn cost_ms(rounds: usize, mut f: impl FnMut()) -> f64 {
 static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
-fn a_dump_with_28000_time_wait_is_under_10_ms_of_cpu() {
+fn a_dump_with_28000_time_wait_gives_every_row() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if !support::inside("a_dump_with_28000_time_wait_is_under_10_ms_of_cpu", &["--sysctl", "net.ipv4.tcp_tw_reuse=0"]) {
+    if !support::inside("a_dump_with_28000_time_wait_gives_every_row", &["--sysctl", "net.ipv4.tcp_tw_reuse=0"]) {
         return;
     }
     // Outside the ports that will be held.
@@ -59,10 +60,11 @@ fn a_dump_with_28000_time_wait_is_under_10_ms_of_cpu() {
 
     support::leave_time_wait(&listener, 10_000..=37_999);
     let mut rows = 0;
-    let ms = cost_ms(20, || {
+    let mut dump = || {
         rows = 0;
         diag.dump(Family::V4, States::CONNECTED, Scope::Either(dest), |_| rows += 1).unwrap();
-    });
+    };
+    let ms = cost_ms(20, &mut dump);
     println!("connected, {rows} there: {ms:.2} ms");
     assert!(rows >= 28_000, "{rows}");
     let other =
