@@ -20,7 +20,7 @@ done
 cd "$(dirname "$0")/.." || exit 2
 cargo build --release --quiet || exit 2
 bench=target/release/sockbench
-venv=${PEERS_VENV:-}
+py=${PEERS_VENV:+$PEERS_VENV/bin/}python3
 tmp=$(mktemp -d) || exit 2
 pids=()
 cleanup() {
@@ -37,9 +37,8 @@ check() { # NAME OURS THEIRS
   if [ "$2" = "$3" ]; then say "$1" "agree: $2"; else say "$1" "DIFFER: ours $2, theirs $3"; failed=1; fi
 }
 have() { command -v "$1" >/dev/null 2>&1; }
-python() { if [ -n "$venv" ]; then "$venv/bin/python" "$@"; else python3 "$@"; fi; }
-has_module() { python -c "import $1" 2>/dev/null; }
-json() { python -c 'import json,sys; d=json.load(open(sys.argv[1])); print(eval(sys.argv[2], {}, {"d": d}))' "$1" "$2"; }
+has_module() { "$py" -c "import $1" 2>/dev/null; }
+json() { "$py" -c 'import json,sys; d=json.load(open(sys.argv[1])); print(eval(sys.argv[2], {}, {"d": d}))' "$1" "$2"; }
 free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
 wait_for() { for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0; sleep 0.1; done; return 1; }
 load() { # NAME URL ARGS...: one run; everything is answered, so both sides can agree to the unit
@@ -102,7 +101,7 @@ def cpu(): return jsonify(result=sum(i * i for i in range(200_000)))
 def counter(): return str(count["n"])
 app.run("127.0.0.1", int(sys.argv[1]), threaded=True)
 APP
-  python "$tmp/app.py" "$port" >/dev/null 2>&1 & pids+=($!)
+  "$py" "$tmp/app.py" "$port" >/dev/null 2>&1 & pids+=($!)
   if wait_for "$port"; then
     load flask "http://127.0.0.1:$port/" -c 10 -n 300 --think 50ms..150ms --mix '/health=50,/io=30,/cpu=20' && say "flask development server" "$(summary flask)"
     check "flask, requests" "$(json "$tmp/flask.json" 'd["totals"]["requests"]')" "$(curl -s "http://127.0.0.1:$port/count")"
@@ -150,17 +149,17 @@ class User(HttpUser):
     def cpu(self): self.client.get("/cpu")
 LF
   before=$(answered)
-  python -m locust -f "$tmp/locustfile.py" --headless -u 20 -r 20 -t "${seconds}s" -H "$url" --csv "$tmp/locust" --only-summary >"$tmp/locust.log" 2>&1
+  "$py" -m locust -f "$tmp/locustfile.py" --headless -u 20 -r 20 -t "${seconds}s" -H "$url" --csv "$tmp/locust" --only-summary >"$tmp/locust.log" 2>&1
   sleep 0.5
   ours=$(($(answered) - before))
   theirs=$(awk '/ Aggregated / {print $2; exit}' "$tmp/locust.log")
   say "locust" "$theirs requests counted by locust's console, $ours by us"
   "$bench" load "$url" -c 5 -n 200 --mix '/health=50,/io=30,/cpu=20' --quiet --csv "$tmp/ours" >/dev/null
-  python scripts/check_locust_csv.py "$tmp/ours" "$tmp/locust" || failed=1
+  "$py" scripts/check_locust_csv.py "$tmp/ours" --reference "$tmp/locust" || failed=1
 else missing+=("locust (see flask)"); fi
 if has_module hdrh; then
-  "$bench" load "$url" -c 5 -n 2000 --quiet -o "$tmp/run" >/dev/null
-  python scripts/check_hlog.py "$tmp/run" || failed=1
+  "$bench" load "$url/health" -c 5 -n 2000 --quiet -o "$tmp/run" >/dev/null
+  "$py" scripts/check_hlog.py "$tmp/run" || failed=1
 else missing+=("hdrhistogram (see flask)"); fi
 kill -TERM "$server"; wait "$server"; say "our server's exit code" "$?"
 

@@ -89,6 +89,19 @@ fn check(run: &RunResult) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A spawn rate near zero makes a ramp that no `Duration` can hold.
+#[test]
+fn nor_on_a_ramp_without_end() {
+    let run = disturbed(&base(2), 8_228_094_628_427_776_241, 2);
+    if let Some(run) = run {
+        check(&run).unwrap();
+    }
+    let mut run = facts::healthy();
+    run.plan.spawn_rate = 1e-300;
+    assert_eq!(run.plan.ramp(), std::time::Duration::MAX);
+    check(&run).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 

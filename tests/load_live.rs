@@ -72,6 +72,26 @@ fn a_closed_port_is_refused_and_stops_the_run() {
 }
 
 #[test]
+fn users_go_on_when_the_target_dies_in_the_middle() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let addr = listener.local_addr().expect("bound");
+    let server = std::thread::spawn(move || {
+        for _ in 0..10 {
+            let (mut s, _) = listener.accept().expect("a client");
+            read_head(&mut s);
+            let _ = s.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let mut p = plan(addr);
+    (p.requests, p.keepalive, p.closer) = (200, false, Closer::Server);
+    let (r, ended) = run(&p);
+    server.join().expect("it answers ten");
+    // On loopback connections are refused within the call: the user must come round again all the same.
+    assert_eq!((r.totals.requests, r.totals.failures, ended), (200, 190, Ended::Planned), "{:?}", r.errors);
+    assert!(r.duration_s < 10.0, "it does not wait for its longest time: {}", r.duration_s);
+}
+
+#[test]
 fn eof_before_the_answer_on_a_fresh_connection() {
     let server = Scripted::start(|mut s, _| {
         read_head(&mut s);

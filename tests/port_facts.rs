@@ -19,6 +19,7 @@ use wire::{First, Near, by_kernel, ring, said, set_range};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const FROM: u16 = 30_000;
+const DELAY: &str = "net.ipv4.tcp_tw_reuse_delay";
 const NEVER_REUSED: [&str; 2] = ["--sysctl", "net.ipv4.tcp_tw_reuse=0"];
 /// Beyond tcp_tw_reuse_delay's default of 1 s.
 const LATER: Duration = Duration::from_millis(1150);
@@ -208,7 +209,6 @@ fn a_short_reuse_delay_is_the_hold_time_of_auto_connect() {
     if !inside("a_short_reuse_delay_is_the_hold_time_of_auto_connect", &["--sysctl", "net.ipv4.tcp_tw_reuse=1"]) {
         return;
     }
-    const DELAY: &str = "net.ipv4.tcp_tw_reuse_delay";
     if let Err(e) = sysctl::write(DELAY, "300") {
         println!("SKIPPED: {DELAY} (Linux 6.14): {e}");
         return;

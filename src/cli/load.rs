@@ -2,6 +2,8 @@
 
 use super::load_args::{ConnectionArgs, OutputArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch};
+use super::sandbox::SandboxArgs;
+use super::study::OWN_PORT;
 use super::{Exit, files, load_args, proofs, target};
 use crate::load::run::Ended;
 use crate::model::plan::{LoadPlan, Target};
@@ -26,6 +28,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     conn: ConnectionArgs,
     #[command(flatten)]
+    sandbox: SandboxArgs,
+    #[command(flatten)]
     output: OutputArgs,
     /// Flag for the own child server, without dashes: 'cpu-workers=1', 'keepalive=off'; may be repeated
     #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "Own server")]
@@ -33,6 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    args.sandbox.enter_if_asked(args.url.as_deref())?;
     raise_nofile(args.run.conns.unwrap_or(0));
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     let files = RunFiles::prepare(&args.output, "run.json")?;
@@ -40,7 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         // The plan is checked before the child is started: a bad flag starts nothing.
         load_args::plan(&args.run, &args.conn, Target::own(([127, 0, 0, 1], 1).into()), "/")?;
     }
-    let (own, target, path) = aim(args.url.as_deref(), args.conn.allow_remote, &server_flags(&args.server))?;
+    let port = if args.sandbox.sandbox { OWN_PORT } else { 0 };
+    let (own, target, path) = aim(args.url.as_deref(), args.conn.allow_remote, port, &server_flags(&args.server))?;
     let plan = load_args::plan(&args.run, &args.conn, target, &path)?;
     announce(&plan, &args.output);
     let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, files.hlog_path().as_deref())?;
@@ -68,9 +74,16 @@ pub(crate) fn raise_nofile(users: u64) {
 }
 
 /// The target: what `url` names, or a server of our own started with `flags`; and the path to ask for.
-pub(crate) fn aim(url: Option<&str>, allow_remote: bool, flags: &[String]) -> Result<(Option<OwnServer>, Target, String), Exit> {
+///
+/// `port` is the own server's; 0 takes a free one.
+pub(crate) fn aim(
+    url: Option<&str>,
+    allow_remote: bool,
+    port: u16,
+    flags: &[String],
+) -> Result<(Option<OwnServer>, Target, String), Exit> {
     let Some(url) = url else {
-        let own = start_own_server(flags)?;
+        let own = start_own_server(port, flags)?;
         let target = Target::own(own.addr());
         return Ok((Some(own), target, "/".to_owned()));
     };
@@ -90,8 +103,10 @@ pub(crate) fn server_flags(given: &[String]) -> Vec<String> {
     given.iter().flat_map(word).collect()
 }
 
-fn start_own_server(flags: &[String]) -> Result<OwnServer, Exit> {
-    OwnServer::start(flags).map_err(|e| Exit::environment(format!("own server: {e}")).hint("sockbench server starts it by hand"))
+fn start_own_server(port: u16, flags: &[String]) -> Result<OwnServer, Exit> {
+    let listen = [([127, 0, 0, 1], port).into()];
+    OwnServer::start_at(&listen, flags)
+        .map_err(|e| Exit::environment(format!("own server: {e}")).hint("sockbench server starts it by hand"))
 }
 
 pub(crate) fn stop_own_server(own: OwnServer) {

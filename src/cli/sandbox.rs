@@ -39,6 +39,42 @@ pub(crate) struct Setup {
     pub(crate) addresses: Vec<(IpAddr, u8)>,
 }
 
+/// `--sandbox` of other commands: short for `sockbench sandbox`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct SandboxArgs {
+    /// Run in a private network namespace (short for sockbench sandbox)
+    #[arg(long, help_heading = "Sandbox")]
+    pub(crate) sandbox: bool,
+    #[command(flatten)]
+    pub(crate) setup: Setup,
+}
+
+impl SandboxArgs {
+    /// Enters the namespace when asked to; `url` is then an error, because the target would be outside.
+    pub(crate) fn enter_if_asked(&self, url: Option<&str>) -> Result<(), Exit> {
+        match (self.sandbox, url) {
+            (false, _) => self.refuse_settings(),
+            (true, Some(_)) => Err(no_way_out()),
+            (true, None) => enter(&self.setup),
+        }
+    }
+
+    /// Settings without a sandbox would be the host's.
+    pub(crate) fn refuse_settings(&self) -> Result<(), Exit> {
+        if self.setup.sysctls.is_empty() && self.setup.addresses.is_empty() {
+            return Ok(());
+        }
+        Err(Exit::usage("--sysctl and --address: only with --sandbox: this host's settings are not touched")
+            .hint("add --sandbox"))
+    }
+}
+
+/// A URL and a sandbox exclude each other.
+pub(crate) fn no_way_out() -> Exit {
+    Exit::usage("--sandbox: a private namespace has no way to a server outside")
+        .hint("leave the URL out: an own server is started inside; or: sockbench sandbox -- sh -c 'SERVER & sockbench load URL'")
+}
+
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let Args { setup, command } = args;
     enter(&setup)?;

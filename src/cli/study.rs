@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::load_args::{ConnectionArgs, OutputArgs};
 use super::run_output::{self, RunFiles, RunWatch};
+use super::sandbox::{self, SandboxArgs};
 use super::status::Status;
 use super::study_plan::{self, PlanFile};
 use super::{Exit, files, load, load_args, proofs};
@@ -20,9 +22,12 @@ use crate::study::analysis;
 use crate::study::measured::Measured;
 use crate::study::own_server::OwnServer;
 use crate::study::run::{self, StudyWatch};
+use crate::study::windows_ports;
 use crate::sys::clock;
 use crate::sys::signals::StopFlag;
 
+/// First port of own servers in a private namespace; outside every usual range.
+pub(crate) const OWN_PORT: u16 = 8080;
 /// Length of a step with `--quick`.
 const QUICK_STEP: Duration = Duration::from_secs(20);
 
@@ -32,7 +37,7 @@ const QUICK_STEP: Duration = Duration::from_secs(20);
 /// 30 % /io, 20 % /cpu, think time 100..500 ms, against an own child server or a URL.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `experiment`, or a TOML plan file
+    /// `experiment`, `windows-ports` (its third step as it failed, in a private namespace), or a TOML plan file
     plan: Option<String>,
     /// Load this http:// server instead of an own one
     #[arg(long, value_name = "URL")]
@@ -43,9 +48,11 @@ pub(crate) struct Args {
     /// Length of every step instead of the plan's own
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = super::units::duration)]
     duration: Option<Duration>,
-    /// Print the built-in plan as TOML and end
+    /// Print the plan as TOML and end
     #[arg(long)]
     print_plan: bool,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
     #[command(flatten)]
     conn: ConnectionArgs,
     #[command(flatten)]
@@ -56,32 +63,32 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    let (file, text) = study_plan::read(args.plan.as_deref())?;
     if args.print_plan {
-        files::to_stdout(study_plan::EXPERIMENT.as_bytes())?;
+        files::to_stdout(text.as_bytes())?;
         return Ok(0);
     }
-    let file = study_plan::read(args.plan.as_deref())?;
     let each = if args.quick { Some(QUICK_STEP) } else { args.duration };
     // Everything a person can get wrong is found before anything is started.
-    resolve(&file, each, &args.conn, &Target::own(([127, 0, 0, 1], 1).into()), "/")?;
+    let nowhere = vec![Target::own(([127, 0, 0, 1], 1).into()); file.step.len()];
+    resolve(&file, each, &args.conn, &nowhere, "/")?;
+    enter_sandbox(args, &file)?;
     let files = RunFiles::prepare(&args.output, "study.json")?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
-    let mut flags = file.server_flags();
-    flags.extend(load::server_flags(&args.server));
-    let (own, target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote, &flags)?;
-    let plan = resolve(&file, each, &args.conn, &target, &path)?;
+    let aims = aims(args, &file)?;
+    let targets: Vec<Target> = aims.iter().map(|a| a.target.clone()).collect();
+    let pids: Vec<Option<u32>> = aims.iter().map(|a| a.own.as_ref().map(|o| o.pid())).collect();
+    let plan = resolve(&file, each, &args.conn, &targets, &aims[0].path)?;
     if !args.output.quiet {
         let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
         eprintln!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len());
     }
     let started_at = clock::wall_rfc3339();
     let mut watch = Steps { output: &args.output, stop: &stop, failed: None, cooling: None };
-    let ran = run::run(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch);
+    let ran = run::run(&plan, &pids, &super::command_line(), &mut watch);
     let failed = watch.failed.take();
-    if let Some(own) = own {
-        load::stop_own_server(own);
-    }
+    stop_servers(aims);
     if let Some(exit) = failed {
         return Err(exit);
     }
@@ -96,6 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         started_at,
         duration_s: ran.duration.as_secs_f64(),
         analysis: analysis::analyse(&steps),
+        comparison: if is_windows_ports(args) { windows_ports::compare(&steps[0], steps.get(1)) } else { Vec::new() },
         findings: diagnose::diagnose_study(&steps),
         cooldowns: ran.cooldowns,
         steps,
@@ -108,6 +116,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         let labels: Vec<String> = study.steps.iter().map(|s| format!("{} users", s.plan.users)).collect();
         let steps: Vec<_> = study.steps.iter().zip(&labels).map(|(run, label)| charts::Step { label, run }).collect();
         run_output::write_charts(dir, &charts::study_charts(&steps))?;
+        if is_windows_ports(args) {
+            run_output::write_charts(dir, &[("windows-ports", charts::ports_chart(steps[0].run))])?;
+        }
     }
     files.write_json(&document)?;
     if !files.is_stdout_json() {
@@ -119,16 +130,72 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     Ok(code)
 }
 
+fn is_windows_ports(args: &Args) -> bool {
+    args.plan.as_deref() == Some("windows-ports")
+}
+
+/// `--sandbox`, or a plan that asks for one: first act after the plan is read, while this process has one thread.
+fn enter_sandbox(args: &Args, file: &PlanFile) -> Result<(), Exit> {
+    let wanted = args.sandbox.sandbox || file.sandbox;
+    if wanted && args.url.is_some() {
+        return Err(sandbox::no_way_out());
+    }
+    if !wanted {
+        return args.sandbox.refuse_settings();
+    }
+    let mut setup = args.sandbox.setup.clone();
+    for (key, value) in &file.sysctl {
+        if !setup.sysctls.iter().any(|(k, _)| k == key) {
+            setup.sysctls.push((key.clone(), value.clone()));
+        }
+    }
+    sandbox::enter(&setup)
+}
+
+/// Where a step goes.
+struct Aim {
+    own: Option<Rc<OwnServer>>,
+    target: Target,
+    path: String,
+}
+
+/// The target of every step: the URL, or own servers, one for each set of flags.
+fn aims(args: &Args, file: &PlanFile) -> Result<Vec<Aim>, Exit> {
+    let mut aims: Vec<Aim> = Vec::new();
+    let all_flags = file.server_flags();
+    for (i, flags) in all_flags.iter().enumerate() {
+        if let Some(same) = all_flags[..i].iter().position(|f| f == flags).or_else(|| args.url.as_ref().and((i > 0).then_some(0)))
+        {
+            let Aim { own, target, path } = &aims[same];
+            aims.push(Aim { own: own.clone(), target: target.clone(), path: path.clone() });
+            continue;
+        }
+        let mut flags = flags.clone();
+        flags.extend(load::server_flags(&args.server));
+        // In a namespace of our own any port is free; one outside the range leaves the pool whole.
+        let port = if file.sandbox || args.sandbox.sandbox { OWN_PORT + i as u16 } else { 0 };
+        let (own, target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote, port, &flags)?;
+        aims.push(Aim { own: own.map(Rc::new), target, path });
+    }
+    Ok(aims)
+}
+
+fn stop_servers(aims: Vec<Aim>) {
+    for own in aims.into_iter().filter_map(|a| a.own).filter_map(Rc::into_inner) {
+        load::stop_own_server(own);
+    }
+}
+
 /// The steps as load plans against `target`.
 fn resolve(
     file: &PlanFile,
     each: Option<Duration>,
     conn: &ConnectionArgs,
-    target: &Target,
+    targets: &[Target],
     path: &str,
 ) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
-    for step in file.steps(each)? {
+    for (step, target) in file.steps(each)?.into_iter().zip(targets) {
         let mut conn = conn.clone();
         conn.no_keepalive |= step.keepalive == Some(false);
         steps.push(load_args::plan(&step.run, &conn, target.clone(), path)?);

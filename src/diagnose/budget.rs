@@ -130,6 +130,26 @@ pub fn seconds_to_exhaustion(pool: u32, used: u32, rate_cps: f64, hold: Duration
     Some(f64::from(pool.saturating_sub(used)) / rate_cps)
 }
 
+/// New connections a second up to `until_s`, from those made in each second. `most`: so many at the most were made
+/// until then, where that is known (the free ports, when none was given back yet); it makes a time inside a second
+/// exact, because what the second has beyond it was made later.
+pub fn rate_until(connects: impl IntoIterator<Item = u64>, until_s: f64, most: Option<u64>) -> Option<f64> {
+    if !until_s.is_finite() || until_s <= 0.0 {
+        return None;
+    }
+    let whole = until_s.floor();
+    let (mut before, mut in_it) = (0_u64, 0_u64);
+    for (i, n) in connects.into_iter().enumerate().take_while(|(i, _)| *i as f64 <= whole) {
+        if (i as f64) < whole { before = before.saturating_add(n) } else { in_it = n }
+    }
+    let (made, over) = match most {
+        Some(most) => (before.saturating_add(in_it).min(most), until_s),
+        None if whole >= 1.0 => (before, whole),
+        None => (in_it, 1.0),
+    };
+    (made > 0).then(|| made as f64 / over)
+}
+
 /// One piece of the playback in which everything flows at a constant rate.
 struct Piece {
     end: f64,

@@ -158,3 +158,16 @@ proptest! {
         prop_assert!(f.exhausted_at_s.is_none_or(|t| t <= f.hold_s));
     }
 }
+
+#[test]
+fn the_rate_that_used_the_pool_up_is_that_before_the_first_refusal() {
+    // 50 ports gone after 0.2 s, five made again later in the same second, pauses after it.
+    assert_eq!(rate_until([55, 0, 0], 0.2, Some(50)), Some(250.0));
+    assert_eq!(rate_until([100, 40, 0], 1.4, Some(140)), Some(100.0));
+    assert_eq!(rate_until([100, 90, 0], 1.4, None), Some(100.0), "whole seconds, where ports came back");
+    assert_eq!(rate_until([30, 0], 0.5, None), Some(30.0));
+    for nothing in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(rate_until([5], nothing, Some(5)), None);
+    }
+    assert_eq!(rate_until([], 3.0, None), None);
+}

@@ -1,7 +1,7 @@
 //! What the rules read off a run: figures that several rules need, each derived in one place. A figure that cannot
 //! be had is none, never a guess.
 
-use super::budget::{Budget, Hold, HoldFacts, hold_for};
+use super::budget::{Budget, Hold, HoldFacts, hold_for, rate_until};
 use crate::model::outcome::{Call, EADDRINUSE, EADDRNOTAVAIL};
 use crate::model::plan::{Closer, PortChoice, PortMode};
 use crate::model::result::{ErrorRow, RunResult, SeriesPoint};
@@ -167,14 +167,11 @@ pub(super) fn wearing_within(run: &RunResult, window_s: f64) -> f64 {
     most.max(by_mean)
 }
 
-/// Connections a second made before `until_s`: the rate that used the pool up.
+/// Connections a second made before `until_s`, the first refusal: the rate that used the pool up.
 pub(super) fn cps_before(run: &RunResult, until_s: f64) -> Option<f64> {
-    let (mut made, mut to) = (0_u64, 0.0_f64);
-    for p in run.series.iter().take_while(|p| p.t_s <= until_s) {
-        made = made.saturating_add(p.connects);
-        to = p.t_s;
-    }
-    (to > 0.0 && made > 0).then(|| made as f64 / to)
+    let leftover = run.ports.as_ref().and_then(|p| p.leftover_before).unwrap_or(0);
+    let free = budget(run).filter(|b| until_s <= b.hold.as_secs_f64()).map(|b| b.pool.saturating_sub(leftover));
+    rate_until(run.series.iter().map(|p| p.connects), until_s, free.map(u64::from))
 }
 
 /// Ports held in each second of the series: as observed, the last observation before it where the observer did not

@@ -53,7 +53,11 @@ impl ConstantRate {
 
 /// When user `index` (counted over all workers) starts; `spawn_rate` in users per second, 0 for all at once.
 pub fn user_start(index: u32, spawn_rate: f64) -> Stamp {
-    if spawn_rate > 0.0 { Stamp::from_duration(Duration::from_secs_f64(f64::from(index) / spawn_rate)) } else { Stamp::ZERO }
+    if spawn_rate <= 0.0 {
+        return Stamp::ZERO;
+    }
+    // A spawn rate near zero: the second user never starts.
+    Duration::try_from_secs_f64(f64::from(index) / spawn_rate).map_or(Stamp::NEVER, Stamp::from_duration)
 }
 
 /// Users that should have started by `now`, of `users`.
@@ -95,6 +99,8 @@ mod tests {
     fn users_come_at_the_spawn_rate() {
         assert_eq!(user_start(20, 10.0), Stamp::from_millis(2000));
         assert_eq!(user_start(20, 0.0), Stamp::ZERO);
+        assert_eq!((user_start(0, 1e-300), user_start(1, 1e-300)), (Stamp::ZERO, Stamp::NEVER));
+        assert_eq!(user_start(1, 1e-12), Stamp::NEVER);
         assert_eq!(users_due(Stamp::from_millis(950), 100, 10.0), 10);
         assert_eq!(users_due(Stamp::from_millis(99_000), 100, 10.0), 100);
     }

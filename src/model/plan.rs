@@ -123,7 +123,7 @@ pub struct Think {
 impl Think {
     /// Mean wait.
     pub fn mean(self) -> Duration {
-        self.min.saturating_add(self.max) / 2
+        (self.min + self.max) / 2
     }
 }
 
@@ -267,7 +267,6 @@ impl LoadPlan {
     /// When the last user has started, at the asked spawn rate.
     pub fn ramp(&self) -> Duration {
         if self.spawn_rate > 0.0 {
-            // A rate of next to nothing takes longer than a duration can hold.
             Duration::try_from_secs_f64(f64::from(self.users.saturating_sub(1)) / self.spawn_rate).unwrap_or(Duration::MAX)
         } else {
             Duration::ZERO

@@ -39,9 +39,20 @@ pub struct StudyResult {
     /// the wait before each step but the first
     pub cooldowns: Vec<Cooldown>,
     pub analysis: Analysis,
+    /// the experiment's observations beside ours; empty but for `windows-ports`
+    pub comparison: Vec<Comparison>,
     /// of the study as a whole; each step has its own
     pub findings: Vec<Finding>,
     pub unavailable: Vec<Unavailable>,
+}
+
+/// One observation of the experiment beside ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "three columns of text")]
+pub struct Comparison {
+    pub what: String,
+    pub experiment: String,
+    pub here: String,
 }
 
 impl StudyResult {

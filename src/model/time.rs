@@ -24,9 +24,9 @@ impl Stamp {
         Self(ms * 1_000_000)
     }
 
-    /// A stamp that lies `d` after the epoch.
+    /// A stamp that lies `d` after the epoch, at most [`Stamp::NEVER`].
     pub const fn from_duration(d: Duration) -> Self {
-        Self(d.as_nanos() as u64)
+        Self::ZERO.plus(d)
     }
 
     /// Time passed from `earlier` to `self`; zero when `earlier` is later.
@@ -42,7 +42,8 @@ impl Stamp {
     /// `self` moved `d` into the future, saturating at [`Stamp::NEVER`].
     #[must_use]
     pub const fn plus(self, d: Duration) -> Self {
-        Self(self.0.saturating_add(d.as_nanos() as u64))
+        let nanos = d.as_nanos();
+        Self(if nanos > u64::MAX as u128 { u64::MAX } else { self.0.saturating_add(nanos as u64) })
     }
 
     /// Seconds since the epoch.

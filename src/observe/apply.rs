@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::observation::{Observation, Second};
 use super::pool;
-use crate::diagnose::budget::LINUX_HOLD_S;
+use crate::diagnose::budget::{LINUX_HOLD_S, rate_until};
 use crate::model::facts::{Fact, PortCensus};
 use crate::model::outcome::{Call, EADDRINUSE, EADDRNOTAVAIL};
 use crate::model::plan::PortMode;
@@ -31,7 +31,6 @@ impl Observation {
 
     fn apply_ports(&self, result: &mut RunResult) {
         let s = &self.survey;
-        let rate_cps = rate_per_s(result, result.totals.connections_opened);
         let mut null = Nulls(result);
         let pool = null.take("ports.pool", &s.pool).copied();
         let hold_s = null.take("ports.hold_s", &s.hold).map(|h| h.seconds);
@@ -65,8 +64,13 @@ impl Observation {
         let bound_only = null.take("ports.states.bound_only", &self.bound_only).copied();
         let free_again_in_s = self.end.known().map(|c| free_again_s(c, hold_s.unwrap_or(LINUX_HOLD_S)));
         null.explain(free_again_in_s.is_none(), "ports.free_again_in_s", &no_census);
-        let (demand_cps, duration) = (demand_cps(null.0), Duration::try_from_secs_f64(null.0.duration_s).unwrap_or_default());
         let leftover = leftover_before.unwrap_or(0);
+        let free = ports.map(|p| p.saturating_sub(leftover));
+        let until_exhausted = rate_until_exhausted(null.0, free, hold_s);
+        let demand_cps = until_exhausted
+            .unwrap_or_else(|| rate_per_s(null.0, null.0.totals.connections_opened + null.0.totals.connects_failed));
+        let rate_cps = until_exhausted.unwrap_or_else(|| rate_per_s(null.0, null.0.totals.connections_opened));
+        let duration = Duration::try_from_secs_f64(null.0.duration_s).unwrap_or_default();
         let forecast = ports.zip(hold_s).and_then(|(p, h)| pool::forecast(p, leftover, h, demand_cps, duration));
         let no_forecast = match (&s.pool, &s.hold) {
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => why.as_str(),
@@ -224,19 +228,14 @@ fn rate_per_s(result: &RunResult, count: u64) -> f64 {
     if result.duration_s > 0.0 { count as f64 / result.duration_s } else { 0.0 }
 }
 
-/// Connections per second that the run asked for: up to the first refused port, because the pauses after it are
-/// not the demand; the mean where there was none.
-fn demand_cps(result: &RunResult) -> f64 {
+/// Connections per second up to the first refused port: the pauses after it are not the demand, and a mean over
+/// them would put the exhaustion later than it was seen. None where no port was refused.
+fn rate_until_exhausted(result: &RunResult, free: Option<u32>, hold_s: Option<f64>) -> Option<f64> {
     let is_port = |call, errno| matches!((call, errno), (Call::Connect, Some(EADDRNOTAVAIL)) | (Call::Bind, Some(EADDRINUSE)));
-    let first_s = result.errors.iter().filter(|e| is_port(e.call, e.errno)).map(|e| e.first_s).reduce(f64::min);
-    match first_s.filter(|s| *s >= 1.0) {
-        Some(first_s) => {
-            let whole = first_s as usize;
-            let opened: u64 = result.series.iter().take(whole).map(|p| p.connects).sum();
-            opened as f64 / whole as f64
-        }
-        None => rate_per_s(result, result.totals.connections_opened + result.totals.connects_failed),
-    }
+    let first_s = result.errors.iter().filter(|e| is_port(e.call, e.errno)).map(|e| e.first_s).reduce(f64::min)?;
+    // Before T nothing was given back.
+    let most = free.filter(|_| hold_s.is_some_and(|hold| first_s <= hold));
+    rate_until(result.series.iter().map(|p| p.connects), first_s, most.map(u64::from))
 }
 
 /// Explains nulls while they are made.

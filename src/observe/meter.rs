@@ -56,6 +56,10 @@ struct Threads {
     reader: ThreadReader,
     known: HashMap<i32, Track>,
     primed: bool,
+    /// when the last interval ended
+    marked: Stamp,
+    /// most CPU seconds of a thread that was forgotten
+    retired_cpu_s: f64,
 }
 
 #[derive(Debug)]
@@ -66,12 +70,16 @@ struct Track {
     /// at the last interval's end
     mark: (f64, f64),
     last: (f64, f64),
+    last_at: Stamp,
     alive: bool,
 }
 
+/// A thread that ended this soon after the last interval says nothing about the present one.
+const SHARE_SPAN_MIN: Duration = Duration::from_millis(200);
+
 impl Threads {
     /// Reads all threads of `pids`. The first reading is the baseline.
-    fn read(&mut self, pids: &[u32]) -> Result<(), String> {
+    fn read(&mut self, pids: &[u32], at: Stamp) -> Result<(), String> {
         let mut failure = None;
         let mut seen: Vec<ThreadUsage> = Vec::new();
         for pid in pids {
@@ -94,32 +102,50 @@ impl Threads {
                 first: born,
                 mark: born,
                 last: now,
+                last_at: at,
                 alive: true,
             });
             track.name = t.name;
-            track.last = now;
+            (track.last, track.last_at) = (now, at);
             track.alive = true;
         }
-        self.primed = true;
+        if !self.primed {
+            (self.primed, self.marked) = (true, at);
+        }
         Ok(())
     }
 
     /// Share of one core, waiting included, that the busiest thread for which `wanted` holds took since the last
-    /// mark.
-    fn busiest(&self, span: Duration, wanted: impl Fn(&str) -> bool) -> Option<f64> {
-        let share = |t: &Track| (t.last.0 - t.mark.0 + t.last.1 - t.mark.1) / span.as_secs_f64();
-        self.known.values().filter(|t| t.alive && wanted(&t.name)).map(share).reduce(f64::max)
+    /// mark. One that ended meanwhile is judged by the part in which it was seen: workers end with the run's last
+    /// second.
+    fn busiest(&self, wanted: impl Fn(&str) -> bool) -> Option<f64> {
+        let share = |t: &Track| {
+            let span = t.last_at.since(self.marked);
+            let busy_s = t.last.0 - t.mark.0 + t.last.1 - t.mark.1;
+            (span >= SHARE_SPAN_MIN).then(|| busy_s / span.as_secs_f64())
+        };
+        self.known.values().filter(|t| wanted(&t.name)).filter_map(share).reduce(f64::max)
     }
 
-    fn mark(&mut self) {
+    fn mark(&mut self, at: Stamp) {
+        self.marked = at;
         for track in self.known.values_mut() {
             track.mark = track.last;
         }
     }
 
+    /// Forgets threads that ended: a target may start one for each request.
+    fn retire_dead(&mut self) {
+        let dead = self.known.values().filter(|t| !t.alive).map(|t| t.last.0 - t.first.0);
+        self.retired_cpu_s = dead.fold(self.retired_cpu_s, f64::max);
+        self.known.retain(|_, t| t.alive);
+        self.reader.forget_but(|tid| self.known.contains_key(&tid));
+    }
+
     /// CPU seconds since the start of the thread that used most.
     fn busiest_cpu_s(&self) -> Option<f64> {
-        self.known.values().map(|t| t.last.0 - t.first.0).reduce(f64::max)
+        let alive = self.known.values().map(|t| t.last.0 - t.first.0).reduce(f64::max);
+        alive.or((self.retired_cpu_s > 0.0).then_some(0.0)).map(|cpu_s| cpu_s.max(self.retired_cpu_s))
     }
 
     fn rows(&self) -> Vec<ThreadRow> {
@@ -150,18 +176,18 @@ impl ClientMeter {
     pub(super) fn start(now: Stamp) -> Self {
         let cpu_s = process::read_usage(process::own_pid()).ok().map(|u| u.cpu_s);
         let mut meter = Self { threads: Threads::default(), threads_error: None, cpu_s, at: now, summary: Summary::default() };
-        meter.watch_threads();
+        meter.watch_threads(now);
         meter
     }
 
     /// Notes where the threads stand, so that one which ends soon is not lost. Cheap: a few files.
-    pub(super) fn watch_threads(&mut self) {
-        self.threads_error = self.threads.read(&[process::own_pid()]).err();
+    pub(super) fn watch_threads(&mut self, now: Stamp) {
+        self.threads_error = self.threads.read(&[process::own_pid()], now).err();
     }
 
     /// Usage since the last call; `busiest` is that of the load workers.
     pub(super) fn read(&mut self, now: Stamp) -> Fact<Usage> {
-        self.watch_threads();
+        self.watch_threads(now);
         let span = now.since(self.at);
         let usage = match process::read_usage(process::own_pid()) {
             Ok(usage) => usage,
@@ -172,10 +198,10 @@ impl ClientMeter {
             return Fact::missing("own process: no reading at the start");
         };
         let busiest = match self.threads_error {
-            None => self.threads.busiest(span, |name| name.starts_with(super::WORKER_PREFIX)),
+            None => self.threads.busiest(|name| name.starts_with(super::WORKER_PREFIX)),
             Some(_) => None,
         };
-        self.threads.mark();
+        self.threads.mark(now);
         self.at = now;
         let cpu_percent = (usage.cpu_s - before) / span.as_secs_f64() * 100.0;
         let usage = Usage { cpu_percent, rss_bytes: usage.rss_bytes, busiest };
@@ -262,7 +288,7 @@ impl TargetMeter {
             }
         }
         // Not readable is no failure: the process figures remain, the busiest thread is unknown.
-        let _ = meter.threads.read(&meter.tree);
+        let _ = meter.threads.read(&meter.tree, now);
         Ok(meter)
     }
 
@@ -292,8 +318,9 @@ impl TargetMeter {
         if alive == 0 {
             return Fact::missing(format!("the target process {} ended", self.pid));
         }
-        let busiest = self.threads.read(&self.tree).ok().and_then(|()| self.threads.busiest(span, |_| true));
-        self.threads.mark();
+        let busiest = self.threads.read(&self.tree, now).ok().and_then(|()| self.threads.busiest(|_| true));
+        self.threads.mark(now);
+        self.threads.retire_dead();
         let usage = Usage { cpu_percent: cpu_s / span.as_secs_f64() * 100.0, rss_bytes, busiest };
         self.summary.add(&usage, span);
         Fact::Known(usage)

@@ -160,14 +160,14 @@ impl Watcher {
                 next_second = now.second() + 1;
                 next_cheap = now.plus(CHEAP_EVERY);
             } else if now >= next_cheap {
-                self.look_cheaply();
+                self.look_cheaply(now);
                 next_cheap = now.plus(CHEAP_EVERY);
             }
         }
     }
 
-    fn look_cheaply(&mut self) {
-        self.client.watch_threads();
+    fn look_cheaply(&mut self, now: Stamp) {
+        self.client.watch_threads(now);
         let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
         self.gauge.lock().unwrap_or_else(PoisonError::into_inner).namespace_time_wait = tw;
     }
@@ -260,7 +260,7 @@ impl Watcher {
         if self.seen.seconds.is_empty() || now.since(self.last_look) >= LAST_LOOK_MIN {
             self.look(now, now.second(), end.clone());
         } else {
-            self.client.watch_threads();
+            self.client.watch_threads(now);
         }
         let facts = survey::read_pool_facts();
         let bound_after = survey::bound_inside(&facts, &self.plan.survey.pool);

@@ -1,6 +1,6 @@
 //! The three charts of a run or of all steps of a study: requests per second, response times, users; over time.
 
-use super::chart::{Axis, Chart, Color, Series, Shape, Span};
+use super::chart::{Axis, Chart, Color, Marker, Reference, Series, Shape, Side, Span};
 use super::figures::counted;
 use crate::model::result::{RunResult, SeriesPoint};
 
@@ -21,6 +21,31 @@ pub fn run_charts(run: &RunResult) -> [(&'static str, Chart); 3] {
 /// The same over all steps, one after another on one time axis; the cool-downs between them are left out.
 pub fn study_charts(steps: &[Step<'_>]) -> [(&'static str, Chart); 3] {
     [("rps", rps_chart(steps)), ("response-times", latency_chart(steps)), ("users", users_chart(steps))]
+}
+
+/// Attempts/s, failures/s and the ports used of the pool on one time axis: an exhaustion, as it comes and goes.
+pub fn ports_chart(run: &RunResult) -> Chart {
+    let steps = [Step { label: "", run }];
+    let mut chart = empty(&steps, "Ports run out", "per second");
+    chart.spans.clear();
+    chart.right = Some(Axis::linear("ports used"));
+    let used = |p: &SeriesPoint| p.ports_used.map(f64::from);
+    chart.series.push(Series::line("ports used", Color::Grey, points(&steps, used)).on_right().shaped(Shape::Area));
+    chart.series.push(Series::line("attempts/s", Color::Blue, points(&steps, |p| Some(p.attempts_per_s))));
+    let failed = |p: &SeriesPoint| Some(p.failures_per_s + p.local_failures_per_s);
+    chart.series.push(Series::line("failures/s", Color::Vermillion, points(&steps, failed)));
+    if let Some(ports) = &run.ports {
+        if let Some(pool) = ports.pool {
+            chart.references.push(Reference { value: f64::from(pool), side: Side::Right, label: format!("pool: {pool} ports") });
+        }
+        if let Some(hold) = ports.hold_s.filter(|h| *h < run.duration_s) {
+            chart.markers.push(Marker { x: hold, label: format!("T = {hold:.0} s") });
+        }
+    }
+    if let Some(first) = run.totals.local_failure_spans.first() {
+        chart.markers.push(Marker { x: first.from_s, label: format!("first failure, {:.1} s", first.from_s) });
+    }
+    chart
 }
 
 fn rps_chart(steps: &[Step<'_>]) -> Chart {
@@ -47,7 +72,7 @@ fn users_chart(steps: &[Step<'_>]) -> Chart {
     if differ {
         chart.series.push(Series::line("asked for", Color::Grey, points(steps, asked)).shaped(Shape::Dashed));
     }
-    let users = if differ { "with a connection" } else { "users" };
+    let users = if differ { "active: started and not paused" } else { "users" };
     chart.series.push(Series::line(users, Color::Green, points(steps, |p| Some(f64::from(p.users)))));
     chart
 }

@@ -23,6 +23,15 @@ pub fn render_study(study: &StudyResult, style: Style) -> String {
             out += &format!("  before step {}: waited {:.1} s: {}\n", c.before_step, c.waited_s, c.ended);
         }
     }
+    if !study.comparison.is_empty() {
+        out += &heading("the experiment's observations beside ours; T is the time a port stays held");
+        let mut t = Table::new([("", Align::Left), ("experiment (Flask, Locust, Windows)", Align::Left), ("here", Align::Left)])
+            .indented(2);
+        for c in &study.comparison {
+            t.row([c.what.clone().into(), c.experiment.clone().into(), c.here.clone().into()]);
+        }
+        out += &t.render(style);
+    }
     out += &heading("analysis");
     for sentence in &study.analysis.sentences {
         let text = wrapped(sentence, 2, WIDTH);

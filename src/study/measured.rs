@@ -54,7 +54,8 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
         Some(observer) => observer.stop().apply(&mut result),
         None => crate::observe::apply_unobserved(&mut result, "not watched: --no-observe"),
     }
-    diagnose::settle(&mut result);
+    result.validity = diagnose::stamp(&result);
+    result.findings = diagnose::diagnose(&result);
     if load.ended == Ended::Stopped {
         result.validity.reasons.push("stopped before its planned end".into());
     }

@@ -2,7 +2,8 @@
 //!
 //! [`measured`] is one run with its observer and its diagnosis; [`run`] makes a study of several; [`analysis`] (pure)
 //! says what they come to; [`own_server`] is the child server that they load when no URL is given;
-//! [`preflight`] is the port budget before the first request; [`rehearse`] shows the accident and its remedies.
+//! [`windows_ports`] (pure) puts the experiment's accident
+//! beside ours. [`preflight`] is the port budget before the first request; [`rehearse`] shows the accident and its remedies.
 
 pub mod analysis;
 pub mod measured;
@@ -10,3 +11,4 @@ pub mod own_server;
 pub mod preflight;
 pub mod rehearse;
 pub mod run;
+pub mod windows_ports;

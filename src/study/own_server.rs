@@ -19,14 +19,10 @@ pub struct OwnServer {
 }
 
 impl OwnServer {
-    /// Starts `sockbench server --listen 127.0.0.1:0` with `flags` added, and waits for its address.
+    /// Starts `sockbench server` at `listen` (port 0 for a free one) with `flags` added, and waits for its address;
+    /// [`Self::addr`] is the first.
     ///
     /// Errors: the programme cannot be started, or ended before it listened (its last words are in the error).
-    pub fn start(flags: &[String]) -> Result<Self, ChildError> {
-        Self::start_at(&[SocketAddr::from(([127, 0, 0, 1], 0))], flags)
-    }
-
-    /// The same at addresses of the caller's choice; [`Self::addr`] is the first.
     pub fn start_at(listen: &[SocketAddr], flags: &[String]) -> Result<Self, ChildError> {
         let mut args = vec!["server".to_owned()];
         args.extend(listen.iter().flat_map(|a| ["--listen".to_owned(), a.to_string()]));

@@ -42,10 +42,10 @@ pub struct StudyRun {
     pub duration: Duration,
 }
 
-/// Runs the steps in order; ends early when stopped, or when a step was refused.
+/// Runs the steps in order, `target_pids` naming the target's process of each where it is ours; ends early when stopped, or when a step was refused.
 ///
 /// Errors: a client could not be started, or a file of a step could not be written.
-pub fn run(plan: &StudyPlan, target_pid: Option<u32>, command: &str, watch: &mut impl StudyWatch) -> io::Result<StudyRun> {
+pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: &mut impl StudyWatch) -> io::Result<StudyRun> {
     let clock = Clock::start();
     let mut steps = Vec::new();
     let mut cooldowns = Vec::new();
@@ -57,7 +57,7 @@ pub fn run(plan: &StudyPlan, target_pid: Option<u32>, command: &str, watch: &mut
             break;
         }
         let mut step_watch = watch.step(index, step)?;
-        let mut measured = measured::measure(step, target_pid, command, &mut step_watch)?;
+        let mut measured = measured::measure(step, target_pids.get(index).copied().flatten(), command, &mut step_watch)?;
         let go_on = measured.ended == Ended::Planned;
         watch.on_step_done(index, &mut measured, step_watch)?;
         steps.push(measured);

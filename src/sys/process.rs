@@ -105,6 +105,11 @@ impl ThreadReader {
         }
     }
 
+    /// Forgets the names of all threads but those that `alive` holds for.
+    pub fn forget_but(&mut self, alive: impl Fn(i32) -> bool) {
+        self.names.retain(|tid, _| alive(*tid));
+    }
+
     fn read_one(&mut self, pid: u32, tid: i32) -> io::Result<ThreadUsage> {
         self.path.clear();
         let _ = write!(self.path, "/proc/{pid}/task/{tid}/schedstat");

@@ -19,13 +19,29 @@ pub(crate) fn start(args: &[&str]) -> Child {
     Child::start(command, Stderr::Keep).unwrap()
 }
 
-/// `sockbench server --listen LISTEN FLAGS`, listening; and its URL.
+/// `sockbench server --listen LISTEN FLAGS`, listening; and its URL. Its stderr is among the lines of its stdout.
 pub(crate) fn server(listen: &str, flags: &[&str]) -> (Child, String) {
-    let small = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"];
-    let mut child = start(&[&["server", "--listen", listen], &small[..], flags].concat());
-    let line = child.read_line(START).unwrap_or_else(|e| panic!("server {flags:?}: {e}"));
-    let url = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("its address, not {line:?}"));
-    (child, url.trim().to_owned())
+    let small = ["--io-workers", "4", "--cpu-workers", "1", "--cpu-iterations", "1"];
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" server \"$@\" 2>&1", SOCKBENCH, "--listen", listen]).args(small).args(flags);
+    let mut child = Child::start(command, Stderr::Keep).unwrap();
+    loop {
+        let line = child.read_line(START).unwrap_or_else(|e| panic!("server {flags:?}: {e}"));
+        if let Some(url) = line.strip_prefix("listening on ") {
+            return (child, url.trim().to_owned());
+        }
+    }
+}
+
+/// The lines that it printed from now to its end.
+pub(crate) fn last_lines(mut child: Child, patience: Duration) -> Vec<String> {
+    let status = child.wait(patience).unwrap();
+    assert!(status.is_some_and(|s| s.success()), "it ends well: {status:?}");
+    let mut lines = Vec::new();
+    while let Ok(line) = child.read_line(Duration::from_secs(5)) {
+        lines.push(line);
+    }
+    lines
 }
 
 /// `sockbench load ARGS --json -`, started: [`result`] waits for it.

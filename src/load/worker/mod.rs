@@ -255,11 +255,12 @@ impl<'a> Worker<'a> {
             self.sleepers.pop();
             self.ready.push(slot);
         }
-        // Beginning can fail at once and put the user to sleep, never back into this list.
         let mut ready = std::mem::take(&mut self.ready);
         for slot in ready.drain(..) {
             self.begin(slot, None);
         }
+        // On loopback a target refuses at once: a user without think time is back in the list, for the next turn.
+        ready.append(&mut self.ready);
         self.ready = ready;
     }
 
