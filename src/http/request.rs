@@ -290,7 +290,8 @@ impl Fields {
         let mut codings = field::tokens(value);
         let count_chunked = field::tokens(value).filter(|t| t.eq_ignore_ascii_case(b"chunked")).count();
         let well_formed = codings.all(|t| !t.is_empty() && t.iter().all(|b| super::is_token_byte(*b) || b";=\" ".contains(b)));
-        Err(if well_formed && count_chunked <= 1 { Fault::Coding } else { Fault::Framing })
+        let misplaced = count_chunked == 1 && !field::tokens(value).last().is_some_and(|t| t.eq_ignore_ascii_case(b"chunked"));
+        Err(if well_formed && count_chunked <= 1 && !misplaced { Fault::Coding } else { Fault::Framing })
     }
 }
 
@@ -320,16 +321,27 @@ fn split_target(target: &str) -> Option<(&str, &str)> {
 fn of_httparse(e: httparse::Error, head: &[u8]) -> Fault {
     match e {
         httparse::Error::TooManyHeaders => Fault::TooManyFields,
-        httparse::Error::Version if names_a_version(head) => Fault::Version,
+        httparse::Error::Version | httparse::Error::Token | httparse::Error::NewLine if names_a_version(head) => Fault::Version,
         httparse::Error::HeaderName | httparse::Error::HeaderValue => Fault::Field,
         _ => Fault::RequestLine,
     }
 }
 
-/// Whether the first line ends with ` HTTP/digit.digit`: then it is a version, but not one of ours.
+/// Whether the first line is `METHOD target HTTP/digit.digit` with a version that is not one of ours, or `METHOD
+/// target` alone: HTTP/0.9.
 fn names_a_version(head: &[u8]) -> bool {
     let line = &head[..memchr(b'\r', head).unwrap_or(head.len())];
-    matches!(line, [.., b' ', b'H', b'T', b'T', b'P', b'/', a, b'.', b] if a.is_ascii_digit() && b.is_ascii_digit())
+    let mut words = line.split(|b| *b == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let spoken = method.is_some_and(|m| !m.is_empty() && m.iter().all(|b| super::is_token_byte(*b)))
+        && target.is_some_and(|t| matches!(t, [b'/', ..]) || t == b"*");
+    match version {
+        None => spoken && head.len() == line.len() + 4,
+        Some([b'H', b'T', b'T', b'P', b'/', a, b'.', b]) => {
+            spoken && a.is_ascii_digit() && b.is_ascii_digit() && !matches!((a, b), (b'1', b'0' | b'1')) && words.next().is_none()
+        }
+        Some(_) => false,
+    }
 }
 
 #[cfg(test)]
