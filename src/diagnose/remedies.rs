@@ -59,13 +59,31 @@ pub(super) fn for_ports(run: &RunResult) -> Vec<Remedy> {
         wait(run),
         destinations(run),
     ];
-    all.into_iter().flatten().collect()
+    with_a_look(all.into_iter().flatten().collect(), run)
 }
 
 /// What makes the port search cheap again.
 pub(super) fn for_search(run: &RunResult) -> Vec<Remedy> {
     let all = [keep_alive(run), ring(run), reuse(run), reuse_delay(run), server_closes(run), source_ips(run), search_pace(run)];
-    all.into_iter().flatten().collect()
+    with_a_look(all.into_iter().flatten().collect(), run)
+}
+
+/// Where little is left to change, others hold the ports: then look who.
+fn with_a_look(mut remedies: Vec<Remedy>, run: &RunResult) -> Vec<Remedy> {
+    if remedies.len() < 2 {
+        let held = pool(run).map_or_else(String::new, |p| format!(" of {p}"));
+        let (command, expected) = (
+            format!("sockbench ports --to {}", run.plan.target.addr),
+            format!("ports held{held}, by state, and when the first is free again"),
+        );
+        remedies.push(advice("see what holds the ports to this destination", command, expected));
+        remedies.push(advice(
+            "see which programmes hold ports of the range",
+            "ss -tanp",
+            "open and bound sockets with their processes; TIME-WAIT lines have none",
+        ));
+    }
+    remedies
 }
 
 fn keep_alive(run: &RunResult) -> Option<Remedy> {

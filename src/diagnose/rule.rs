@@ -82,7 +82,8 @@ impl From<i32> for Evidence {
 impl From<f64> for Evidence {
     fn from(v: f64) -> Self {
         // Evidence is read by people: four digits behind the point are below any measurement here.
-        Self(v.is_finite().then(|| json!((v * 1e4).round() / 1e4)))
+        let rounded = if v.abs() < 1e9 { (v * 1e4).round() / 1e4 } else { v };
+        Self(v.is_finite().then(|| json!(rounded)))
     }
 }
 

@@ -123,7 +123,7 @@ pub struct Think {
 impl Think {
     /// Mean wait.
     pub fn mean(self) -> Duration {
-        (self.min + self.max) / 2
+        self.min.saturating_add(self.max) / 2
     }
 }
 

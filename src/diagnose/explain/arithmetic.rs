@@ -65,7 +65,7 @@ pub(super) fn of(known: &Known, os: Os, measured: Option<Measured>) -> Arithmeti
             assumed.push("a run of two hold times (--duration)".into());
         }
     }
-    let duration = duration.unwrap_or(budget.hold * 2);
+    let duration = duration.unwrap_or(budget.hold.saturating_mul(2));
     let forecast = rate.map(|rate| budget.forecast(rate, duration, fail_rate, recovered));
     let (solved_hold_s, rejected) = match (m, rate, fail_rate) {
         (Some(m), Some(rate), Some(fail_rate)) if m.failures > 0 && m.dead_s.is_some() => {
