@@ -75,10 +75,7 @@ fn a_dump_with_28000_time_wait_gives_every_row() {
 #[test]
 fn the_observer_with_28000_time_wait_counts_them_all() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if !support::inside(
-        "the_observer_with_28000_time_wait_counts_them_all",
-        &["--sysctl", "net.ipv4.tcp_tw_reuse=0"],
-    ) {
+    if !support::inside("the_observer_with_28000_time_wait_counts_them_all", &["--sysctl", "net.ipv4.tcp_tw_reuse=0"]) {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
