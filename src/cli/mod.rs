@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::report::style::Style;
 
+mod chart;
 mod explain;
 mod files;
 mod load;
@@ -98,6 +99,7 @@ enum Command {
     Explain(explain::Args),
     Sandbox(sandbox::Args),
     Rehearse(rehearse::Args),
+    Chart(chart::Args),
 }
 
 /// Runs the programme on the process's arguments.
@@ -114,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Rehearse(args) => rehearse::run(args),
+        Command::Chart(args) => chart::run(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),
