@@ -8,8 +8,8 @@ use super::reading::{
 use super::remedies::{advice, for_ports, for_search, named};
 use super::rule::{Found, Verdict};
 use super::thresholds::{
-    BUDGET_HIGH_SHARE, FORBIDS_ANSWERS, FORBIDS_SHARE, SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_PORT_US, SEARCH_SHARE,
-    SEARCH_TIMES,
+    BUDGET_HIGH_SHARE, FORBIDS_ANSWERS, FORBIDS_SHARE, SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_PORT_US,
+    SEARCH_SHARE, SEARCH_TIMES,
 };
 use crate::model::outcome::Call;
 use crate::model::plan::Closer;

@@ -85,7 +85,8 @@ impl<'a> Check<'a> {
             check.say(format!("its evidence: {}", serde_json::to_string(&f.evidence).unwrap()));
         }
         if !check.wrong.is_empty() {
-            let rows: Vec<String> = run.errors.iter().map(|e| format!("{} x {} {} {}", e.count, e.call.word(), e.name, e.endpoint)).collect();
+            let rows: Vec<String> =
+                run.errors.iter().map(|e| format!("{} x {} {} {}", e.count, e.call.word(), e.name, e.endpoint)).collect();
             check.say(format!("{rows:?} {t:?}"));
         }
         (found, check.wrong)

@@ -1,6 +1,8 @@
 //! Failures of our own machine: ports, a port, descriptors.
 
-use sockbench::model::finding::FindingId::{FailuresWillReturn, LocalFdLimit, LocalPortBusy, LocalPortsExhausted, UsersNotReached};
+use sockbench::model::finding::FindingId::{
+    FailuresWillReturn, LocalFdLimit, LocalPortBusy, LocalPortsExhausted, UsersNotReached,
+};
 use sockbench::model::plan::PortChoice;
 
 use crate::check::{Case, Check, ROW};
@@ -105,7 +107,10 @@ pub(crate) const CASES: &[Case] = &[
         sysctls: &[NO_REUSE],
         run: || {
             let _server = server(&[]);
-            load("/health", &["--no-keepalive", "--port-mode", "ring", "--port-range", "10000-10049", "--conns", "4", "--duration", "2s"])
+            load(
+                "/health",
+                &["--no-keepalive", "--port-mode", "ring", "--port-range", "10000-10049", "--conns", "4", "--duration", "2s"],
+            )
         },
         check: |c| {
             busy(c, "bind", 98);

@@ -43,11 +43,7 @@ pub(crate) const CASES: &[Case] = &[
         name: "search through 4000 ports at 1.25 x (P/2)/T",
         expected: Some(PortSearchSlow),
         also: &[GeneratorSaturated, UsersNotReached],
-        sysctls: &[
-            "net.ipv4.ip_local_port_range=33000 36999",
-            "net.ipv4.tcp_tw_reuse=1",
-            "net.ipv4.tcp_tw_reuse_delay=2000",
-        ],
+        sysctls: &["net.ipv4.ip_local_port_range=33000 36999", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_tw_reuse_delay=2000"],
         alone: true,
         run: || {
             let _server = server(&[]);

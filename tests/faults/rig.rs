@@ -31,7 +31,9 @@ pub(crate) fn outcome(case: &Case) -> Outcome {
             let (found, wrong) = Check::all(case, &run);
             let told = !wrong.is_empty() && found.contains(&GeneratorSaturated) && case.expected != Some(GeneratorSaturated);
             if told && late_ms >= DISTURBED_MS {
-                println!("DISTURBED {name}: this machine woke a mere sleeper {late_ms:.1} ms late, and the client says so of itself");
+                println!(
+                    "DISTURBED {name}: this machine woke a mere sleeper {late_ms:.1} ms late, and the client says so of itself"
+                );
                 return Outcome::Disturbed { found, late_ms };
             }
             Outcome::Ran { found, wrong }
