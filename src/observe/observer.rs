@@ -113,6 +113,8 @@ struct Watcher {
     dump_cost_s: f64,
     last_counters: Option<(Stamp, KernelCounters)>,
     last_look: Stamp,
+    /// the load is over: kept connections were closed by the end, not by the load
+    ending: bool,
     seen: Observation,
 }
 
@@ -134,6 +136,7 @@ impl Watcher {
             dump_cost_s: 0.0,
             last_counters: plan.survey.counters.known().map(|c| (now, *c)),
             last_look: now,
+            ending: false,
             seen,
             plan,
             clock,
@@ -234,10 +237,14 @@ impl Watcher {
         self.dump_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
         self.last_dump = now;
         self.gauge.lock().unwrap_or_else(PoisonError::into_inner).on_census(&census);
-        if self.seen.peak.is_none_or(|p| census.used >= p.used) {
+        // The first of equals: the run's own closing at its end makes TIME_WAIT of what held the ports.
+        let is_peak = self.seen.peak.is_none_or(|p| census.used > p.used);
+        if is_peak {
             self.seen.peak = Some(census);
         }
-        self.seen.peak_time_wait = self.seen.peak_time_wait.max(Some(census.time_wait));
+        if is_peak || self.plan.survey.short_lived || !self.ending {
+            self.seen.peak_time_wait = self.seen.peak_time_wait.max(Some(census.time_wait));
+        }
         Fact::Known(census)
     }
 
@@ -256,6 +263,7 @@ impl Watcher {
 
     fn finish(mut self) -> Observation {
         let now = self.clock.now();
+        self.ending = true;
         let end = self.take_census(now);
         if self.seen.seconds.is_empty() || now.since(self.last_look) >= LAST_LOOK_MIN {
             self.look(now, now.second(), end.clone());
