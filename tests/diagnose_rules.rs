@@ -453,6 +453,10 @@ fn generator_saturated_by_cpu_or_by_lateness() {
     run.plan.rate = 5000.0;
     run.resources.client.lateness_p99_ms = Some(25.0);
     assert!(fires(Id::GeneratorSaturated, &run).title.contains("25 ms late"));
+    (run.totals.attempts, run.resources.client.late_requests) = (80, 1);
+    clear(Id::GeneratorSaturated, &run);
+    run.resources.client.late_requests = 5;
+    fires(Id::GeneratorSaturated, &run);
     clear(Id::GeneratorSaturated, &healthy());
     let mut blind = healthy();
     blind.resources.client.saturated_seconds = None;

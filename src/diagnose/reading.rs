@@ -187,6 +187,21 @@ pub(super) fn held_by_second(run: &RunResult) -> Vec<(&SeriesPoint, Option<u32>)
         .collect()
 }
 
+/// As [`held_by_second`], but a second without an observation is known only where those before and after it lie on
+/// the same side of `border`: the ports may have been taken in either.
+pub(super) fn held_against(run: &RunResult, border: f64) -> Vec<(&SeriesPoint, Option<u32>)> {
+    let mut rows = held_by_second(run);
+    let mut next = None;
+    for (point, held) in rows.iter_mut().rev() {
+        next = point.ports_used.or(next);
+        let crosses = |(a, b): (u32, u32)| (f64::from(a) > border) != (f64::from(b) > border);
+        if point.ports_used.is_none() && held.zip(next).is_some_and(crosses) {
+            *held = None;
+        }
+    }
+    rows
+}
+
 /// Mean wait of the plan plus nothing else, seconds.
 pub(super) fn think_s(run: &RunResult) -> f64 {
     run.plan.think.mean().as_secs_f64()

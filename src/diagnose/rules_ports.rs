@@ -2,13 +2,16 @@
 
 use super::command::{cps, number, percent, s};
 use super::reading::{
-    budget, closed_by_client, duration_s, exhaustion, held_by_second, hold, kernel_searches, pool, wearing_cps, wearing_within,
+    Rows, budget, closed_by_client, duration_s, exhaustion, held_against, hold, is_busy, kernel_searches, pool, wearing_cps,
+    wearing_within,
 };
 use super::remedies::{advice, for_ports, for_search, named};
 use super::rule::{Found, Verdict};
 use super::thresholds::{
-    BUDGET_HIGH_SHARE, FORBIDS_ANSWERS, FORBIDS_SHARE, SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_SHARE, SEARCH_TIMES,
+    BUDGET_HIGH_SHARE, FORBIDS_ANSWERS, FORBIDS_SHARE, SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_PORT_US,
+    SEARCH_SHARE, SEARCH_TIMES,
 };
+use crate::model::outcome::Call;
 use crate::model::plan::Closer;
 use crate::model::result::RunResult;
 
@@ -18,13 +21,15 @@ pub(super) fn forbids_keepalive(run: &RunResult) -> Verdict {
         return Verdict::Clear;
     }
     let (t, closes) = (&run.totals, run.closes);
-    let answers = t.requests.saturating_sub(run.count_errors(|e| !e.local && !matches!(e.call.word(), "http" | "protocol")));
+    // A broken answer ends its connection for another reason, and so does an end without an answer.
+    let answers = t.requests.saturating_sub(run.count_errors(|e| !e.local && e.call != Call::Http));
+    let broken_off = run.count_errors(|e| !e.local && matches!(e.name.as_str(), "EOF" | "TRUNCATED"));
     if answers < FORBIDS_ANSWERS {
         return Verdict::Unknown(format!("only {answers} answers came: too few to tell"));
     }
     let announced = closes.announced_by_target.min(answers);
     // Unannounced ends count as well; each connection can only be ended once.
-    let ended = announced.max(closes.server.min(t.connections_opened));
+    let ended = announced.max(closes.server.saturating_sub(broken_off).min(t.connections_opened));
     let share = ended as f64 / answers as f64;
     if share < FORBIDS_SHARE {
         return Verdict::Clear;
@@ -87,8 +92,8 @@ pub(super) fn forbids_keepalive(run: &RunResult) -> Verdict {
 
 /// port-budget-high.
 pub(super) fn budget_high(run: &RunResult) -> Verdict {
-    if !exhaustion(run).is_empty() {
-        // Said by local-ports-exhausted; kept here so that the rule alone tells the truth as well.
+    if !exhaustion(run).is_empty() || !Rows::of(run, is_busy).is_empty() {
+        // Said by local-ports-exhausted or local-port-busy: "nothing failed yet" would not be true.
         return Verdict::Clear;
     }
     if run.plan.closer != Closer::Client && run.plan.is_short_lived() {
@@ -243,7 +248,7 @@ pub(super) fn search_slow(run: &RunResult) -> Verdict {
     let half = SEARCH_SHARE * f64::from(p);
     let (mut below, mut above, mut blind) = (Cost::default(), Cost::default(), 0_u32);
     let mut rate_above = 0.0;
-    for (point, held) in held_by_second(run) {
+    for (point, held) in held_against(run, half) {
         let (Some(mean), Some(p95)) = (point.connect_mean_us.or(point.connect_p50_us), point.connect_p95_us) else { continue };
         // A refused connect() has searched the whole range: that belongs to the exhaustion.
         if point.local_failures_per_s > 0.0 {
@@ -269,11 +274,13 @@ pub(super) fn search_slow(run: &RunResult) -> Verdict {
     }
     let alone = below.seconds == 0;
     let (mean, p95) = (above.mean(), above.p95());
+    // On a machine without a free core one connect() can take 100 ms, and 100 ports cannot be the reason.
+    let most = f64::from(p) * SEARCH_PORT_US;
     let dear = if alone {
-        mean >= SEARCH_ALONE_US
+        mean >= SEARCH_ALONE_US && most >= SEARCH_ALONE_US
     } else {
         let (m, q) = (below.mean(), below.p95());
-        mean >= SEARCH_TIMES * m && mean - m >= SEARCH_ADDED_US && p95 >= SEARCH_TIMES * q
+        mean >= SEARCH_TIMES * m && mean - m >= SEARCH_ADDED_US && most >= SEARCH_ADDED_US && p95 >= SEARCH_TIMES * q
     };
     if !dear {
         return Verdict::Clear;

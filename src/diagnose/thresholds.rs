@@ -12,6 +12,9 @@ pub const SEARCH_TIMES: f64 = 4.0;
 pub const SEARCH_ADDED_US: f64 = 40.0;
 /// port-search-slow: without a second below half of the pool, a mean of this many microseconds counts as dear.
 pub const SEARCH_ALONE_US: f64 = 200.0;
+/// port-search-slow: a port costs no search more than this many microseconds (measured: 0.14), so a pool too small
+/// to make the difference with it is not what made connect(2) dear.
+pub const SEARCH_PORT_US: f64 = 0.5;
 /// port-search-slow: the share of the pool from which the search is dear (ports.md section 4).
 pub const SEARCH_SHARE: f64 = 0.5;
 /// port-search-slow: the rate is "near" (P/2)/T_eff within this share of it.
@@ -27,7 +30,9 @@ pub const SATURATED_SHARE: f64 = 0.5;
 /// generator-saturated: seconds that must have been measured.
 pub const SATURATED_SECONDS: u32 = 2;
 /// generator-saturated: how late a due request may be written, 99th percentile, milliseconds.
-pub const LATENESS_MS: f64 = 10.0;
+pub const LATENESS_MS: f64 = crate::model::limits::LATE_MS as f64;
+/// generator-saturated: late requests that make a percentile of them more than a hiccup.
+pub const LATE_REQUESTS: u64 = 5;
 /// users-not-reached: share of the asked users or rate that may be missing.
 pub const FALL_SHORT_SHARE: f64 = 0.05;
 /// users-not-reached: requests that must be missing before a rate counts as not reached.
@@ -76,6 +81,7 @@ pub const TABLE: &[(&str, &str, f64, &str)] = &[
     ("port-search-slow", "SEARCH_TIMES", SEARCH_TIMES, "times"),
     ("port-search-slow", "SEARCH_ADDED_US", SEARCH_ADDED_US, "us"),
     ("port-search-slow", "SEARCH_ALONE_US", SEARCH_ALONE_US, "us"),
+    ("port-search-slow", "SEARCH_PORT_US", SEARCH_PORT_US, "us a port"),
     ("port-search-slow", "SEARCH_NEAR", SEARCH_NEAR, "share"),
     ("target-backlog-overflow", "SYN_RETRIES", SYN_RETRIES as f64, "set-ups near 1 s and 3 s"),
     ("target-forbids-keepalive", "FORBIDS_SHARE", FORBIDS_SHARE, "share of answers"),
@@ -83,6 +89,7 @@ pub const TABLE: &[(&str, &str, f64, &str)] = &[
     ("generator-saturated", "SATURATED_SHARE", SATURATED_SHARE, "share of measured seconds"),
     ("generator-saturated", "SATURATED_SECONDS", SATURATED_SECONDS as f64, "s"),
     ("generator-saturated", "LATENESS_MS", LATENESS_MS, "ms"),
+    ("generator-saturated", "LATE_REQUESTS", LATE_REQUESTS as f64, "requests"),
     ("users-not-reached", "FALL_SHORT_SHARE", FALL_SHORT_SHARE, "share"),
     ("users-not-reached", "FALL_SHORT_REQUESTS", FALL_SHORT_REQUESTS, "requests"),
     ("users-not-reached", "SHORT_AT_ONCE_SHARE", SHORT_AT_ONCE_SHARE, "share of users"),

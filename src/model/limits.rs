@@ -81,3 +81,5 @@ pub const LATENCY_DIGITS: u8 = 3;
 pub const PHASE_DIGITS: u8 = 2;
 /// Distinct rows of the error table; further kinds are counted in one row "other".
 pub const ERROR_ROWS: usize = 256;
+/// A due request written later than this is late, milliseconds.
+pub const LATE_MS: u64 = 10;

@@ -76,6 +76,9 @@ pub struct ClientResources {
     /// additive: how late a due request was written although a connection was free, 99th percentile; null in a
     /// closed loop
     pub lateness_p99_ms: Option<f64>,
+    /// additive: due requests that were written more than 10 ms late although a connection was free
+    #[serde(default)]
+    pub late_requests: u64,
 }
 
 /// One thread of this process over the run.

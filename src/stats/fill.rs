@@ -7,7 +7,7 @@ use super::errors::{ErrorTable, Hits};
 use super::interval::Interval;
 use super::tally::Tally;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
-use crate::model::limits::{ERROR_ROWS, LATENCY_DIGITS};
+use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
 use crate::model::outcome::Side;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Totals};
@@ -31,6 +31,7 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
         counted.plan.mix.iter().zip(&counted.totals.endpoints).map(|(entry, e)| endpoint(counted, &entry.path, e)).collect();
     result.errors = errors(counted);
     result.resources.client.lateness_p99_ms = counted.totals.lateness.quantile_us(0.99).map(|us| us as f64 / 1000.0);
+    result.resources.client.late_requests = counted.totals.lateness.count_above_us(LATE_MS * 1000);
     fill_series(counted, &mut result.series);
     explain(counted, result);
 }

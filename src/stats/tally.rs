@@ -65,6 +65,11 @@ impl Tally {
         (!self.is_empty()).then_some(self.max_us)
     }
 
+    /// Values above `us`, to the histogram's precision.
+    pub fn count_above_us(&self, us: u64) -> u64 {
+        self.hist.as_ref().map_or(0, |h| h.count_between(us.saturating_add(1), LATENCY_MAX_US))
+    }
+
     /// The value at or below which a share `q` of all values lies; none when empty.
     pub fn quantile_us(&self, q: f64) -> Option<u64> {
         let hist = self.hist.as_ref().filter(|h| !h.is_empty())?;
