@@ -1,0 +1,124 @@
+//! Runs below saturation: neither error nor warning.
+
+use crate::check::{Case, Check, ROW};
+use crate::peers::peer;
+use crate::rig::{load, server};
+use crate::slow::slow;
+
+const NO_REUSE: &str = "net.ipv4.tcp_tw_reuse=0";
+const POOL_4000: &str = "net.ipv4.ip_local_port_range=33000 36999";
+const POOL_100: &str = "net.ipv4.ip_local_port_range=33000 33099";
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "healthy: kept connections, think time",
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--conns", "10", "--think", "50ms..150ms", "--duration", "4s"])
+        },
+        check: |c| {
+            fine(c);
+            c.same("connections", c.run.totals.connections_opened, 10);
+        },
+        ..ROW
+    },
+    Case {
+        name: "healthy: short connections at a third of P/T",
+        sysctls: &[POOL_4000, NO_REUSE],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--no-keepalive", "--rate", "20", "--conns", "10", "--duration", "4s"])
+        },
+        check: |c| {
+            fine(c);
+            let held = c.run.ports.as_ref().and_then(|p| p.peak_used);
+            c.that(&format!("{held:?} ports held"), held.is_some_and(|n| u64::from(n) + 10 > c.run.totals.connections_opened));
+        },
+        ..ROW
+    },
+    Case {
+        name: "healthy: short connections, P worn many times at half of P/T",
+        sysctls: &[POOL_100, "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_tw_reuse_delay=500"],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--no-keepalive", "--rate", "100", "--conns", "20", "--duration", "5s"])
+        },
+        check: |c| {
+            fine(c);
+            c.that("P was worn", c.run.totals.connections_opened > 300);
+        },
+        ..ROW
+    },
+    Case {
+        name: "healthy: --rate below saturation",
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--rate", "100", "--conns", "10", "--duration", "4s"])
+        },
+        check: fine,
+        ..ROW
+    },
+    Case {
+        name: "healthy: the server closes first, three times the pool",
+        sysctls: &[POOL_100, NO_REUSE],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--no-keepalive", "--closer", "server", "--rate", "80", "--conns", "10", "--duration", "4s"])
+        },
+        check: |c| {
+            fine(c);
+            c.that("more connections than ports", c.run.totals.connections_opened > 250);
+            c.same("closed by the server", c.run.closes.server, c.run.totals.connections_opened);
+        },
+        ..ROW
+    },
+    Case {
+        name: "healthy: ring of 50 at full wear",
+        sysctls: &[NO_REUSE],
+        run: || {
+            let _server = server(&[]);
+            let ring = ["--port-mode", "ring", "--port-range", "10000-10049", "--reuse-addr"];
+            load("/health", &[&["--no-keepalive", "--rate", "100", "--conns", "10", "--duration", "4s"], &ring[..]].concat())
+        },
+        check: |c| {
+            fine(c);
+            c.that("each port many times", c.run.totals.connections_opened > 300);
+        },
+        ..ROW
+    },
+    Case {
+        name: "healthy: a constant slow target",
+        run: || {
+            peer(slow);
+            load("/", &["--conns", "10", "--duration", "4s"])
+        },
+        check: fine,
+        ..ROW
+    },
+    Case {
+        name: "healthy: a constant slow target, a ramp",
+        run: || {
+            peer(slow);
+            load("/", &["--conns", "20", "--spawn-rate", "4", "--duration", "9s"])
+        },
+        check: fine,
+        ..ROW
+    },
+    Case {
+        name: "healthy: a rate that its connections can just carry",
+        run: || {
+            peer(slow);
+            load("/", &["--conns", "20", "--rate", "50", "--duration", "4s"])
+        },
+        check: fine,
+        ..ROW
+    },
+];
+
+/// Something was answered, and nothing failed.
+fn fine(c: &mut Check<'_>) {
+    let t = &c.run.totals;
+    c.same("failures", (t.failures, t.local_failures), (0, 0));
+    c.that("answers", t.requests > 0);
+    c.that("valid", c.run.validity.stamp == sockbench::model::result::Stamp::Valid);
+}

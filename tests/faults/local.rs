@@ -1,0 +1,211 @@
+//! Failures of our own machine: ports, a port, descriptors.
+
+use sockbench::model::finding::FindingId::{
+    FailuresWillReturn, LocalFdLimit, LocalPortBusy, LocalPortsExhausted, UsersNotReached,
+};
+use sockbench::model::plan::PortChoice;
+
+use crate::check::{Case, Check, ROW};
+use crate::rig::{load, load_by, server};
+
+/// A pool of 100 ports.
+const POOL_100: &str = "net.ipv4.ip_local_port_range=33000 33099";
+const POOL_40: &str = "net.ipv4.ip_local_port_range=33000 33039";
+const NO_REUSE: &str = "net.ipv4.tcp_tw_reuse=0";
+const REUSE: &str = "net.ipv4.tcp_tw_reuse=1";
+const HOLD_1S: &str = "net.ipv4.tcp_tw_reuse_delay=1000";
+
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "pool of 100 used up at 50/s",
+        expected: Some(LocalPortsExhausted),
+        also: &[FailuresWillReturn],
+        sysctls: &[POOL_100, NO_REUSE],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--no-keepalive", "--rate", "50", "--conns", "60", "--duration", "4s"])
+        },
+        check: |c| {
+            exhausted(c, 100.0, 60.0);
+            // The schedule's 100th connection is due after 1.98 s, the first refusal 20 ms later.
+            c.between("rate_cps", 40.0, 50.5);
+            c.between("first_s", 1.98, 2.5);
+            c.between("time_wait", 95.0, 100.0);
+            c.is("closed_first_by_client_share", 1.0);
+        },
+        ..ROW
+    },
+    Case {
+        name: "pool of 40 used up within its first second",
+        expected: Some(LocalPortsExhausted),
+        also: &[FailuresWillReturn],
+        sysctls: &[POOL_40, NO_REUSE],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--no-keepalive", "--conns", "4", "--duration", "2s"])
+        },
+        check: |c| exhausted(c, 40.0, 60.0),
+        ..ROW
+    },
+    Case {
+        name: "pool of 40 used up at bind(ip,0)",
+        expected: Some(LocalPortsExhausted),
+        also: &[FailuresWillReturn],
+        sysctls: &[POOL_40, REUSE],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--no-keepalive", "--port-mode", "bind", "--conns", "4", "--duration", "2s"])
+        },
+        // tcp_tw_reuse does not help bind().
+        check: |c| used_up(c, ("bind", 98, 10055), 40.0, 60.0),
+        ..ROW
+    },
+    Case {
+        name: "pool of 40 used up by open connections",
+        expected: Some(LocalPortsExhausted),
+        also: &[],
+        sysctls: &[POOL_40, NO_REUSE],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--conns", "60", "--think", "100ms", "--duration", "2s"])
+        },
+        check: |c| {
+            c.failure("connect", Some(99), Some(10048));
+            c.is("pool", 40.0);
+            c.is("peak_used", 40.0);
+            c.between("established", 38.0, 40.0);
+            c.counts("failures", c.run.totals.local_failures);
+        },
+        ..ROW
+    },
+    Case {
+        name: "exhaustion that echoes every 1 s",
+        expected: Some(FailuresWillReturn),
+        also: &[LocalPortsExhausted],
+        sysctls: &[POOL_40, REUSE, HOLD_1S],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--no-keepalive", "--rate", "80", "--conns", "160", "--duration", "3500ms"])
+        },
+        check: |c| {
+            c.is("every_s", 1.0);
+            let first = c.run.totals.local_failure_spans.first().map_or(f64::NAN, |s| s.from_s);
+            c.between("first_s", first - 1e-4, first + 1e-4);
+            // From 0.5 s on: echoes at 1.5, 2.5 and perhaps 3.5 s, the next one after the end.
+            c.between("echoes_in_run", 2.0, 3.0);
+            let end = c.run.duration_s;
+            c.between("next_s", end, end + 1.0);
+            let next = c.number("next_s") - first;
+            c.that("next_s is a whole number of T after the first", (next - next.round()).abs() < 1e-3);
+            c.between("dead_s", 0.3, 0.6);
+        },
+        ..ROW
+    },
+    Case {
+        name: "ring of 50 without SO_REUSEADDR",
+        expected: Some(LocalPortBusy),
+        sysctls: &[NO_REUSE],
+        run: || {
+            let _server = server(&[]);
+            load(
+                "/health",
+                &["--no-keepalive", "--port-mode", "ring", "--port-range", "10000-10049", "--conns", "4", "--duration", "2s"],
+            )
+        },
+        check: |c| {
+            busy(c, "bind", 98);
+            c.is("ring_ports", 50.0);
+            c.is("reuse_addr", 0.0);
+            c.counts("ring_busy_skips", c.run.totals.ring_busy_skips);
+            c.same("connections", c.run.totals.connections_opened, 50);
+        },
+        ..ROW
+    },
+    Case {
+        name: "ring of 50 with SO_REUSEADDR, tcp_timestamps off",
+        expected: Some(LocalPortBusy),
+        sysctls: &[NO_REUSE, "net.ipv4.tcp_timestamps=0"],
+        run: || {
+            let _server = server(&[]);
+            let ring = ["--port-mode", "ring", "--port-range", "10000-10049", "--reuse-addr"];
+            load("/health", &[&["--no-keepalive", "--conns", "4", "--duration", "2s"], &ring[..]].concat())
+        },
+        check: |c| {
+            busy(c, "connect", 99);
+            c.is("tcp_timestamps", 0.0);
+            c.is("reuse_addr", 1.0);
+            c.same("connections", c.run.totals.connections_opened, 50);
+        },
+        ..ROW
+    },
+    Case {
+        name: "ring inside another programme's listeners",
+        expected: Some(LocalPortBusy),
+        also: &[UsersNotReached],
+        run: || {
+            let _server = server(&[]);
+            // The whole ring is taken by listeners without SO_REUSEADDR.
+            let _held: Vec<_> = (10_000..10_020)
+                .map(|port| {
+                    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+                    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+                    socket.listen(1).unwrap();
+                    socket
+                })
+                .collect();
+            let ring = ["--port-mode", "ring", "--port-range", "10000-10019", "--reuse-addr"];
+            load("/health", &[&["--no-keepalive", "--conns", "2", "--duration", "2s"], &ring[..]].concat())
+        },
+        check: |c| {
+            busy(c, "bind", 98);
+            c.is("reuse_addr", 1.0);
+            c.is("ring_ports", 20.0);
+            c.same("connections", c.run.totals.connections_opened, 0);
+        },
+        ..ROW
+    },
+    Case {
+        name: "RLIMIT_NOFILE of 48 for 64 users",
+        expected: Some(LocalFdLimit),
+        run: || {
+            let _server = server(&[]);
+            load_by(&["prlimit", "--nofile=48:48"], "/health", &["--conns", "64", "--think", "100ms", "--duration", "3s"])
+        },
+        check: |c| {
+            c.failure("socket", Some(24), Some(10024));
+            c.counts("failures", c.run.totals.local_failures);
+            c.is("nofile", 48.0);
+            c.is("users_asked", 64.0);
+            c.counts("users_reached", u64::from(c.run.totals.users_reached));
+            c.between("users_reached", 20.0, 48.0);
+        },
+        ..ROW
+    },
+];
+
+/// The pool was used up at connect().
+fn exhausted(c: &mut Check<'_>, pool: f64, hold_s: f64) {
+    used_up(c, ("connect", 99, 10048), pool, hold_s);
+}
+
+fn used_up(c: &mut Check<'_>, (call, errno, windows): (&str, i32, i32), pool: f64, hold_s: f64) {
+    c.failure(call, Some(errno), Some(windows));
+    c.counts("failures", c.run.totals.local_failures);
+    c.is("pool", pool);
+    c.is("hold_s", hold_s);
+    c.between("ceiling_cps", pool / hold_s * 0.999, pool / hold_s * 1.001);
+    c.is("peak_used", pool);
+    c.same("connections", c.run.totals.connections_opened as f64, pool);
+    // The pool is the rate times the time to the first refusal, and the forecast says that time.
+    let (rate, first) = (c.number("rate_cps"), c.number("first_s"));
+    c.that(&format!("rate {rate} x first {first} is the pool"), (rate * first / pool - 1.0).abs() < 0.01);
+    c.between("predicted_first_s", first * 0.99, first * 1.01);
+    let said = c.run.ports.as_ref().map_or(f64::NAN, |p| p.rate_cps);
+    c.that(&format!("ports.rate_cps {said} is {rate}"), (said / rate - 1.0).abs() < 0.001);
+}
+
+fn busy(c: &mut Check<'_>, call: &str, errno: i32) {
+    c.failure(call, Some(errno), Some(10048));
+    c.counts("failures", c.run.totals.local_failures);
+    c.that("the port was chosen", c.run.errors.iter().all(|e| e.port_choice == PortChoice::Explicit));
+}
