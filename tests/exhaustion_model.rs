@@ -21,6 +21,8 @@ const HOLD: Duration = Duration::from_secs(3);
 /// Ends inside a time without ports at every rate, far from its edges.
 const LENGTH: Duration = Duration::from_millis(8500);
 const RATES: [u32; 3] = [30, 50, 75];
+/// Lateness (99th percentile) beyond which arrivals were not the asked rate: less than the time between two of them.
+const LATE_MS: f64 = 10.0;
 /// Refusals in a row that are no echo yet, but a port that came late.
 const STRAY: u64 = 5;
 /// Tells the run inside its rate.
@@ -36,12 +38,32 @@ fn the_law_holds_at_three_rates() {
         each.into_iter().map(|one| one.join().unwrap()).collect()
     });
     let mut wrong = Vec::new();
-    for (rate, result) in RATES.iter().zip(&results) {
+    for (rate, result) in RATES.iter().zip(results) {
+        let Some(result) = undisturbed(*rate, result, &setting) else { continue };
         let budget = Budget { pool: PORTS.into(), hold: HOLD };
         let forecast = budget.forecast(f64::from(*rate), LENGTH, None, None);
-        wrong.extend(compare(&forecast, result).into_iter().map(|w| format!("{rate}/s: {w}")));
+        wrong.extend(compare(&forecast, &result).into_iter().map(|w| format!("{rate}/s: {w}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A run whose schedule this machine kept. The run is its own witness: when requests were written late although a
+/// connection was free, its arrivals were not the constant rate that the law is about, and it is made again alone,
+/// twice at most. None, and said so, when the machine never let it be.
+fn undisturbed(rate: u32, first: RunResult, setting: &[String]) -> Option<RunResult> {
+    let mut result = first;
+    for left in (0..3).rev() {
+        let late_ms = result.resources.client.lateness_p99_ms.unwrap_or(0.0);
+        if late_ms <= LATE_MS {
+            return Some(result);
+        }
+        println!("{rate}/s: disturbed: due requests were written {late_ms:.0} ms late (p99)");
+        if left > 0 {
+            result = inside(rate, setting);
+        }
+    }
+    println!("SKIPPED: {rate}/s: this machine did not keep the schedule in three runs");
+    None
 }
 
 /// The namespace's settings; none, and said so, where this kernel or system cannot do it.

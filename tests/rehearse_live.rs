@@ -45,11 +45,8 @@ fn every_remedy_comes_to_its_prediction_and_the_host_is_left_alone() {
         return;
     }
     let before = settings();
-    let out = unprivileged(dir.path())
-        .args(["rehearse", "--json", "-"])
-        .env("XDG_STATE_HOME", &state)
-        .output()
-        .expect("it starts");
+    let out =
+        unprivileged(dir.path()).args(["rehearse", "--json", "-"]).env("XDG_STATE_HOME", &state).output().expect("it starts");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert_eq!(settings(), before, "the host's settings are what they were");
     let rehearsal: Rehearsal = serde_json::from_slice(&out.stdout).expect("the document is whole");
