@@ -93,7 +93,9 @@ fn check(run: &RunResult) -> Result<(), TestCaseError> {
 #[test]
 fn nor_on_a_ramp_without_end() {
     let run = disturbed(&base(2), 8_228_094_628_427_776_241, 2);
-    run.into_iter().for_each(|run| check(&run).unwrap());
+    if let Some(run) = run {
+        check(&run).unwrap();
+    }
     let mut run = facts::healthy();
     run.plan.spawn_rate = 1e-300;
     assert_eq!(run.plan.ramp(), std::time::Duration::MAX);
