@@ -102,7 +102,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    pub(crate) fn same<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, is: T, should: T) {
+    pub(crate) fn same<T: PartialEq + std::fmt::Debug + Copy>(&mut self, what: &str, is: T, should: T) {
         if is != should {
             self.say(format!("{what}: {is:?}, not {should:?}"));
         }

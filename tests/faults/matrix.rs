@@ -15,7 +15,9 @@ pub(crate) fn markdown(rows: &[(&Case, Outcome)]) -> String {
     }
     text += ", `- none`. X: first finding, as it should be; !: first finding, wrong; +: further findings; ~: disturbed, see below.\n\n| injected fault |";
     let columns: Vec<String> = (0..ids.len()).map(|n| letter(n).to_string()).chain(["-".into()]).collect();
-    text += &columns.iter().map(|c| format!(" {c} |")).collect::<String>();
+    for column in &columns {
+        text += &format!(" {column} |");
+    }
     text += "\n|---|";
     text += &"---|".repeat(columns.len());
     text += "\n";

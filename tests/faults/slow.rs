@@ -1,7 +1,7 @@
 //! Nothing fails, but something is short: the client's CPU, users, the asked rate, the target's workers.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sockbench::model::finding::FindingId::{GeneratorSaturated, TargetQueueing, UsersNotReached};
 
@@ -142,14 +142,18 @@ pub(crate) fn slow(mut s: std::net::TcpStream) {
     }
 }
 
-/// 20 ms for every answer, and one at a time.
+/// One worker that takes 20 ms for every answer, by the clock: late wake-ups of a busy machine do not add up.
 fn one_at_a_time(mut s: std::net::TcpStream) {
-    static WORKER: Mutex<()> = Mutex::new(());
+    static FREE_AT: Mutex<Option<Instant>> = Mutex::new(None);
     while read_head(&mut s) {
-        {
-            let _worker = WORKER.lock().unwrap();
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let done = {
+            let mut free_at = FREE_AT.lock().unwrap();
+            let now = Instant::now();
+            let done = free_at.map_or(now, |t| t.max(now)) + Duration::from_millis(20);
+            *free_at = Some(done);
+            done
+        };
+        std::thread::sleep(done.saturating_duration_since(Instant::now()));
         if !answer(&mut s, OK) {
             return;
         }
