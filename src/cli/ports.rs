@@ -40,6 +40,8 @@ pub(crate) struct Args {
     /// Write the document to FILE ('-' or none: stdout); one line a look with --watch
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    sandbox: super::sandbox::SandboxArgs,
     /// No colours
     #[arg(long)]
     no_color: bool,
@@ -65,6 +67,7 @@ pub(crate) struct Args {
 
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments alike")]
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+    args.sandbox.enter_if_asked(args.to.as_deref())?;
     let to = args.to.as_deref().map(destination).transpose()?;
     let style = super::style(args.no_color);
     if let Some(rate) = args.predict {

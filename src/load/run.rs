@@ -93,7 +93,7 @@ pub fn run(plan: &LoadPlan, clock: Clock, watch: &mut dyn Watch) -> io::Result<L
     };
     thread::scope(|scope| -> io::Result<()> {
         for worker in workers {
-            let name = format!("sockbench-load-{}", worker.index());
+            let name = format!("load-{}", worker.index());
             if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, move || worker.run()) {
                 shared.stop.store(true, Ordering::Relaxed);
                 return Err(error);

@@ -66,13 +66,14 @@ type Key = (IpAddr, SocketAddr);
 
 /// Outgoing sockets by source and destination, most held first.
 fn group(sockets: &[DiagSocket], facts: &Fact<PoolFacts>, to: Option<SocketAddr>) -> Vec<(Key, Held)> {
+    let degrees = degrees(sockets);
     let mut groups: HashMap<Key, Held> = HashMap::new();
     let mut target_side: HashMap<Key, u32> = HashMap::new();
     for s in sockets {
         let (local, peer) = (SocketAddr::from(s.local), SocketAddr::from(s.peer));
         let outgoing = match to {
             Some(dest) => peer == dest,
-            None => is_outgoing(s, facts.known()),
+            None => is_outgoing(s, facts.known(), &degrees),
         };
         if !outgoing {
             if s.state == TcpState::TimeWait {
@@ -107,17 +108,33 @@ fn group(sockets: &[DiagSocket], facts: &Fact<PoolFacts>, to: Option<SocketAddr>
     groups
 }
 
+type End = (IpAddr, u16);
+
+/// How many sockets name each end: a server's end is named by many, a client's by one or two.
+fn degrees(sockets: &[DiagSocket]) -> HashMap<End, u32> {
+    let mut degrees = HashMap::new();
+    for end in sockets.iter().flat_map(|s| [s.local, s.peer]) {
+        *degrees.entry(end).or_default() += 1;
+    }
+    degrees
+}
+
 /// Which end of a connection on this host made it, as far as ports tell: the end at a listener's port did not; else
-/// the end whose port lies in the range did; else the higher port.
-fn is_outgoing(s: &DiagSocket, facts: Option<&PoolFacts>) -> bool {
+/// the end whose port lies in the range did; else the end that fewer sockets name (a server that has gone leaves
+/// many with its own), else the higher port.
+fn is_outgoing(s: &DiagSocket, facts: Option<&PoolFacts>, degrees: &HashMap<End, u32>) -> bool {
     let (local, peer) = (s.local.1, s.peer.1);
-    let Some(facts) = facts else { return local > peer };
+    let fewer = match degrees.get(&s.peer).cmp(&degrees.get(&s.local)) {
+        std::cmp::Ordering::Equal => local > peer,
+        more => more.is_gt(),
+    };
+    let Some(facts) = facts else { return fewer };
     let listens = |port: u16| facts.listeners.binary_search(&port).is_ok();
     match (listens(local), facts.range.contains(local), facts.range.contains(peer)) {
         (true, ..) => false,
         (false, true, false) => true,
         (false, false, true) => listens(peer),
-        (false, _, _) => listens(peer) || local > peer,
+        (false, _, _) => listens(peer) || fewer,
     }
 }
 
@@ -203,6 +220,17 @@ mod tests {
             listeners: vec![80, 50_000],
             bound: vec![],
         })
+    }
+
+    #[test]
+    fn sockets_of_a_server_that_has_gone_are_not_destinations() {
+        let rows: Vec<_> = (0..5)
+            .map(|i| row(TcpState::TimeWait, "127.0.0.1:45000", &format!("127.0.0.1:{}", 40_000 + i), 1))
+            .chain((0..3).map(|i| row(TcpState::TimeWait, &format!("127.0.0.1:{}", 41_000 + i), "127.0.0.1:46000", 1)))
+            .collect();
+        let groups = group(&rows, &facts(), None);
+        let named: Vec<_> = groups.iter().map(|((_, dest), held)| (dest.port(), held.used)).collect();
+        assert_eq!(named, [(46_000, 3)]);
     }
 
     #[test]

@@ -29,4 +29,4 @@ pub use survey::Survey;
 /// Name of the observer's thread.
 pub const THREAD_NAME: &str = "sockbench-observer";
 /// How the names of load workers begin.
-pub const WORKER_PREFIX: &str = "sockbench-load";
+pub const WORKER_PREFIX: &str = "load-";

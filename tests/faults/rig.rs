@@ -30,7 +30,15 @@ pub(crate) fn outcome(case: &Case) -> Outcome {
         Ok(Ok((run, late_ms))) => {
             let (found, wrong) = Check::all(case, &run);
             let told = !wrong.is_empty() && found.contains(&GeneratorSaturated) && case.expected != Some(GeneratorSaturated);
-            if told && late_ms >= DISTURBED_MS {
+            // What the kernel says of the client itself: runnable without a core, as long as it was late.
+            let client = &run.resources.client;
+            let waited_ms = client.threads.iter().map(|t| t.wait_s * 1000.0).fold(0.0, f64::max);
+            let starved = waited_ms >= DISTURBED_MS * client.late_requests.max(1) as f64;
+            if told && (late_ms >= DISTURBED_MS || starved) {
+                println!(
+                    "{name}: the kernel let the client wait {waited_ms:.0} ms for a core, {} were late",
+                    client.late_requests
+                );
                 println!(
                     "DISTURBED {name}: this machine woke a mere sleeper {late_ms:.1} ms late, and the client says so of itself"
                 );
