@@ -12,6 +12,8 @@ use sockbench::load::run::Ended;
 use sockbench::model::outcome::Call;
 use sockbench::model::plan::{Closer, MixEntry, PortMode, PortRange, Think};
 use sockbench::model::result::{ErrorRow, RunResult};
+use sockbench::sys::clock::Clock;
+use sockbench::sys::socket::{self, ConnectSpec};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -244,6 +246,23 @@ fn the_ring_binds_the_ports_it_names() {
     (p.requests, p.users) = (400, 4);
     let (r, _) = run(&p);
     assert_eq!((r.totals.attempts, r.totals.requests, r.totals.local_failures), (400, 400, 0), "{:?}", r.errors);
+}
+
+#[test]
+fn the_ring_passes_over_a_port_with_a_live_twin() {
+    let server = Scripted::start(keep_answering);
+    let mut p = plan(server.addr);
+    p.sources = vec![server.addr.ip()];
+    (p.port_mode, p.reuse_addr, p.keepalive) = (PortMode::Ring, true, false);
+    (p.port_range, p.users, p.requests) = (Some(PortRange { lo: 21_200, hi: 21_219 }), 1, 100);
+    let (local, port, reuse_addr) = (Some(server.addr.ip()), Some(21_205), true);
+    let twin = ConnectSpec { port_mode: PortMode::Ring, local, port, reuse_addr, ..ConnectSpec::default() };
+    let held = socket::connect(&twin, server.addr, &Clock::start()).expect("the port is free");
+    let (r, _) = run(&p);
+    // bind(2) passes by SO_REUSEADDR, connect(2) is EADDRNOTAVAIL: once a round, five rounds.
+    assert_eq!((r.totals.requests, r.totals.failures, r.totals.local_failures), (100, 0, 0), "{:?}", r.errors);
+    assert!(r.totals.ring_busy_skips >= 5, "passed over, and counted: {}", r.totals.ring_busy_skips);
+    drop(held);
 }
 
 #[test]

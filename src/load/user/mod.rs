@@ -180,6 +180,11 @@ impl User {
         self.state == State::Connecting
     }
 
+    /// Whether the answer is whole and the target is yet to close.
+    pub fn is_lingering(&self) -> bool {
+        self.state == State::Lingering
+    }
+
     /// Whether request bytes are still to be written.
     pub fn is_sending(&self) -> bool {
         matches!(self.state, State::Sending | State::Connecting)

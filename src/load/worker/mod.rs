@@ -229,9 +229,11 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// `--requests` are used up and answered.
+    /// `--requests` are used up and answered, and targets that are to close first have done so: closing on them would
+    /// leave the TIME_WAIT here.
     fn is_finished(&self) -> bool {
-        self.plan.requests > 0 && self.in_flight == 0 && self.shared.tickets.load(Ordering::Relaxed) <= 0
+        let used_up = self.plan.requests > 0 && self.in_flight == 0 && self.shared.tickets.load(Ordering::Relaxed) <= 0;
+        used_up && !self.slots.iter().any(|s| s.user.is_lingering())
     }
 
     fn start_due(&mut self, now: Stamp) {

@@ -9,10 +9,16 @@ use mio::net::TcpStream;
 
 use super::{READS_PER_TURN, TIMER, Worker, token};
 use crate::load::source::Local;
-use crate::model::outcome::{Call, Cause, EADDRINUSE, ECONNREFUSED, ETIMEDOUT, Failure};
+use crate::model::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, ETIMEDOUT, Failure};
 use crate::model::plan::PortMode;
 use crate::model::time::Stamp;
 use crate::sys::socket::{self, SocketError};
+
+/// The explicit port is taken: bind(2) met a socket without SO_REUSEADDR, or connect(2) a live twin. On a loaded machine
+/// the twin is our own last connection: until its FIN is acknowledged (FIN_WAIT1, up to 40 ms) it counts as live.
+fn is_busy(error: &SocketError) -> bool {
+    matches!((error.call, error.errno), (Call::Bind, EADDRINUSE) | (Call::Connect, EADDRNOTAVAIL))
+}
 
 impl Worker<'_> {
     pub(super) fn connect(&mut self, slot: u32, now: Stamp) {
@@ -39,7 +45,7 @@ impl Worker<'_> {
                         self.recorder.record_connect_call(now, us);
                     }
                     tries -= 1;
-                    if tries > 0 && error.call == Call::Bind && error.errno == EADDRINUSE {
+                    if tries > 0 && is_busy(&error) {
                         self.recorder.add_ring_skips(1);
                         continue;
                     }
