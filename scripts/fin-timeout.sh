@@ -67,7 +67,7 @@ last=${ages##* }
 said="None was given back within $last s, three times the shortest setting."
 [ "$short" = 1 ] || said="None was given back within 57 s, with a setting of 1 s as with one of 120 s, and all of them at 62 s."
 say "## tcp_fin_timeout: no effect, the counterproof"
-say "The remedy most often given is none. \`tcp_fin_timeout\` bounds FIN_WAIT2 of orphaned sockets; TIME_WAIT is a constant of 60 s in the kernel. With settings of $(IFS=,; echo "${settings[*]}" | sed 's/,/, /g') s, each read back in its namespace, a burst of 150 over 50 ports made 50 and failed 100 times with errno 99. $said"
+say "The remedy most often given is none. \`tcp_fin_timeout\` bounds FIN_WAIT2 of orphaned sockets; TIME_WAIT is a constant of 60 s in the kernel. With settings of ${settings[*]} s, each read back in its namespace, a burst of 150 over 50 ports made 50 and failed 100 times with errno 99. $said"
 picture fin-timeout.svg "Connections made against the time since the pool was used up, for each setting: the lines lie on each other"
 table
 finish

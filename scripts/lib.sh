@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Shared by the tuning experiments in this directory: arguments, the binary, private namespaces, fields of run.json,
 # CSV, charts, checks. Sourced, never run. No root: everything that is tuned is tuned in a namespace of its own.
 set -u -o pipefail
@@ -90,11 +90,13 @@ stop() {
   wait "$server"
 }
 
-# load RESULT ARGS...: one load, its result document in RESULT.json.
+# load RESULT ARGS...: one load, its result document in RESULT.json. A load in which nothing succeeded ends with an exit
+# code of its own; here it is a measurement like any other.
 load() {
   local result=$1
   shift
   "$bench" load "$@" --quiet --json "$result.json" >/dev/null
+  [ -s "$result.json" ]
 }
 
 # burst RESULT URL ASKED ARGS...: ASKED connections, one request on each, 400 started a second whatever becomes of them.
