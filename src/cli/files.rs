@@ -19,13 +19,19 @@ pub(crate) fn prepare_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<()
         );
     }
     fs::create_dir_all(dir).map_err(refuse)?;
-    probe(&dir.join(".sockbench-probe")).map_err(refuse)
+    probe(&dir.join(format!(".sockbench-probe-{}", std::process::id()))).map_err(refuse)
 }
 
 /// Checks that `file` could be written, without touching what is there.
 pub(crate) fn check_writable(file: &Path) -> Result<(), Exit> {
+    if file.is_dir() {
+        return Err(Exit::usage(format!("{}: is a directory", file.display())).hint("name a file in it"));
+    }
+    if is_special(file) {
+        return Ok(());
+    }
     let dir = parent(file);
-    probe(&dir.join(".sockbench-probe")).map_err(|e| {
+    probe(&dir.join(format!(".sockbench-probe-{}", std::process::id()))).map_err(|e| {
         Exit::environment(format!("{}: {e}", file.display()))
             .hint("name a file in a directory that exists and that you may write to")
     })
@@ -34,6 +40,9 @@ pub(crate) fn check_writable(file: &Path) -> Result<(), Exit> {
 /// Writes `bytes` to a neighbour of `file`, then renames: nobody sees half of it.
 pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Exit> {
     let fail = |e: io::Error| Exit::environment(format!("write {}: {e}", file.display()));
+    if is_special(file) {
+        return fs::write(file, bytes).map_err(fail);
+    }
     let mut name = file.file_name().map(ToOwned::to_owned).unwrap_or_default();
     name.push(".part");
     let part = parent(file).join(name);
@@ -62,6 +71,11 @@ fn parent(file: &Path) -> PathBuf {
         Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
         _ => PathBuf::from("."),
     }
+}
+
+/// A device, a pipe: not to be replaced by a file.
+fn is_special(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }
 
 fn probe(file: &Path) -> io::Result<()> {

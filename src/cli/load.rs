@@ -67,9 +67,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
 /// Each connection is a descriptor: the limit is raised as far as it goes, and a plan beyond it is told so.
 pub(crate) fn raise_nofile(users: u64) {
     if let Ok(limit) = nofile::raise()
-        && users + 32 > limit
+        && users.saturating_add(32) > limit
     {
-        super::warn(&format!("{users} connections, but at most {limit} descriptors (RLIMIT_NOFILE): ulimit -n {}", users + 64));
+        super::warn(&format!(
+            "{users} connections, but at most {limit} descriptors (RLIMIT_NOFILE): ulimit -n {}",
+            users.saturating_add(64)
+        ));
     }
 }
 

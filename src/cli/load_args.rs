@@ -197,6 +197,9 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
     if conn.threads > users {
         return Err(Exit::usage(format!("--threads {}: more threads than --conns {users}", conn.threads)));
     }
+    if conn.timeout.is_zero() {
+        return Err(Exit::usage("--timeout 0: no answer could come in time"));
+    }
     let ports = ports_args::resolve(conn, target.addr)?;
     let mix = match (&run.mix, target.own_server) {
         (Some(mix), _) => mix.0.clone(),

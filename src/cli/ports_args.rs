@@ -55,6 +55,15 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
                 Exit::environment(format!("--port-mode range: IP_LOCAL_PORT_RANGE: {e}"))
                     .hint("Linux 6.3 or later, or --port-mode ring")
             })?;
+            if let (Some(asked), Some(kernel)) = (conn.port_range, kernel)
+                && !(kernel.contains(asked.lo) && kernel.contains(asked.hi))
+            {
+                return Err(Exit::usage(format!(
+                    "--port-range {}-{}: not within ip_local_port_range {}-{}, and the kernel ignores the rest in silence",
+                    asked.lo, asked.hi, kernel.lo, kernel.hi
+                ))
+                .hint("--port-mode ring takes ports outside it"));
+            }
             let all = PortRange { lo: limits::RING_RANGE.0, hi: limits::RING_RANGE.1 };
             Some(conn.port_range.or(kernel).unwrap_or(all))
         }

@@ -103,7 +103,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         started_at,
         duration_s: ran.duration.as_secs_f64(),
         analysis: analysis::analyse(&steps),
-        comparison: if is_windows_ports(args) { windows_ports::compare(&steps[0], steps.get(1)) } else { Vec::new() },
+        comparison: match steps.first() {
+            Some(first) if is_windows_ports(args) => windows_ports::compare(first, steps.get(1)),
+            _ => Vec::new(),
+        },
         findings: diagnose::diagnose_study(&steps),
         cooldowns: ran.cooldowns,
         steps,
@@ -116,8 +119,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         let labels: Vec<String> = study.steps.iter().map(|s| format!("{} users", s.plan.users)).collect();
         let steps: Vec<_> = study.steps.iter().zip(&labels).map(|(run, label)| charts::Step { label, run }).collect();
         run_output::write_charts(dir, &charts::study_charts(&steps))?;
-        if is_windows_ports(args) {
-            run_output::write_charts(dir, &[("windows-ports", charts::ports_chart(steps[0].run))])?;
+        if let (true, Some(first)) = (is_windows_ports(args), steps.first()) {
+            run_output::write_charts(dir, &[("windows-ports", charts::ports_chart(first.run))])?;
         }
     }
     files.write_json(&document)?;

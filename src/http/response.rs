@@ -247,7 +247,8 @@ impl ResponseReader {
                     }
                 }
             } else if name.eq_ignore_ascii_case("server-timing") {
-                self.answer.server_timing_us = parse_server_timing(field.value);
+                // A proxy may add a field of its own, which tells neither.
+                self.answer.server_timing_us = parse_server_timing(field.value).or(self.answer.server_timing_us);
             }
         }
         // 1xx other than 101 is an interim answer: the final one follows (RFC 9110 section 15.2).

@@ -24,7 +24,7 @@ pub fn compare(failing: &RunResult, kept: Option<&RunResult>) -> Vec<Comparison>
     let row = |what: &str, there: String, here: String| Comparison { what: what.into(), experiment: there, here };
     let in_t = |s: f64, t: f64| format!("{:.2} T ({s:.1} s)", s / t);
     let mut rows = vec![
-        row("ports, hold time, ceiling", ceiling(16_384.0, experiment::T_S), ceiling(f64::from(pool(failing)), hold)),
+        row("ports, hold time, ceiling", ceiling(16_384.0, experiment::T_S), pool(failing, hold)),
         row(
             "attempts/s before the failures",
             "about 170".into(),
@@ -64,8 +64,9 @@ fn none() -> String {
     "no failure".into()
 }
 
-fn pool(run: &RunResult) -> u32 {
-    run.ports.as_ref().and_then(|p| p.pool).unwrap_or(0)
+fn pool(run: &RunResult, hold: f64) -> String {
+    let pool = run.ports.as_ref().and_then(|p| p.pool);
+    pool.map_or_else(|| "unavailable: ports were not observed".into(), |p| ceiling(f64::from(p), hold))
 }
 
 fn ceiling(ports: f64, hold: f64) -> String {
@@ -90,7 +91,11 @@ fn again(run: &RunResult, hold: f64, in_t: &impl Fn(f64, f64) -> String) -> Stri
     let Some(first) = run.totals.local_failure_spans.first() else { return none() };
     let dry = run.series.iter().position(|p| p.t_s > first.from_s && p.connects == 0);
     let back = dry.and_then(|i| run.series[i..].iter().find(|p| p.connects > 0));
-    back.map_or_else(|| "not within this step".into(), |p| in_t(p.t_s - 1.0, hold))
+    match (dry, back) {
+        (None, _) => "connections never stopped for a whole second".into(),
+        (_, None) => "not within this step".into(),
+        (_, Some(p)) => in_t(p.t_s - 1.0, hold),
+    }
 }
 
 /// A later stretch in which nothing succeeds.
@@ -113,6 +118,12 @@ fn error(run: &RunResult) -> String {
 }
 
 fn windows(run: &RunResult) -> String {
-    let code = run.errors.iter().filter(|e| e.call == Call::Connect).find_map(|e| e.windows_code);
-    code.map_or_else(none, |c| format!("{c} (WSAEADDRINUSE)"))
+    let own = run.errors.iter().filter(|e| matches!(e.call, Call::Connect | Call::Bind)).max_by_key(|e| e.count);
+    match own.and_then(|e| e.windows_code) {
+        Some(10048) => "10048 (WSAEADDRINUSE)".into(),
+        Some(10055) => "10055 (WSAENOBUFS)".into(),
+        Some(10061) => "10061 (WSAECONNREFUSED)".into(),
+        Some(code) => code.to_string(),
+        None => none(),
+    }
 }

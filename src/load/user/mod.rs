@@ -356,7 +356,7 @@ impl User {
             self.connected = false;
             self.state = State::Idle;
             after.close = Some(ClosedBy::Server);
-        } else if rules.keepalive && answer.keep {
+        } else if rules.keepalive && answer.keep && self.sample.sent.is_some() {
             self.state = State::Idle;
         } else if rules.closer == Closer::Server {
             self.state = State::Lingering;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Alike, Worker};
 use crate::load::user::After;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{ClosedBy, Outcome};
 use crate::model::time::Stamp;
 
 impl Worker<'_> {
@@ -18,18 +18,25 @@ impl Worker<'_> {
         let mut local_failure = false;
         if let Some(sample) = &after.sample {
             self.in_flight -= 1;
+            self.last_sample = self.last_sample.max(sample.ended);
             self.recorder.record(sample);
             local_failure = matches!(sample.outcome, Outcome::Local(_));
             self.remember(&sample.outcome);
         }
         let unconnected = !self.slots[slot as usize].user.is_connected() && !self.slots[slot as usize].user.is_connecting();
         if let Some(by) = after.close {
-            self.recorder.record_close(by);
+            // With SO_LINGER 0 our close is an RST, whatever it was for.
+            let reset = by == ClosedBy::Client && self.spec.linger_reset;
+            self.recorder.record_close(if reset { ClosedBy::Reset } else { by });
             self.drop_socket(slot);
         } else if unconnected && after.sample.is_some() {
             self.drop_socket(slot);
         }
-        let Some(free_at) = after.free_at else { return };
+        let Some(free_at) = after.free_at else {
+            // Lingering for the target's FIN has a nearer deadline than the request had.
+            self.watch_deadline(slot);
+            return;
+        };
         if local_failure {
             self.slots[slot as usize].paused = true;
             self.shared.paused.fetch_add(1, Ordering::Relaxed);

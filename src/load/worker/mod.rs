@@ -89,11 +89,13 @@ pub(in crate::load) struct Worker<'a> {
     /// users to begin in this turn
     ready: Vec<u32>,
     /// connections whose read budget ended before their bytes did
-    unread: Vec<(u32, u32)>,
+    unread: Vec<(u32, u32, bool)>,
     /// open loop: users without a request
     free: Vec<u32>,
     next_spawn: u32,
     in_flight: u32,
+    /// when the latest sample ended
+    last_sample: Stamp,
     end: Stamp,
     buffer: Vec<u8>,
     opened: bool,
@@ -175,6 +177,7 @@ impl<'a> Worker<'a> {
             free,
             next_spawn: 0,
             in_flight: 0,
+            last_sample: Stamp::ZERO,
             end: if plan.duration.is_zero() { Stamp::NEVER } else { Stamp::from_duration(plan.duration) },
             buffer: vec![0; READ_BUFFER],
             opened: false,
@@ -298,10 +301,10 @@ impl<'a> Worker<'a> {
     }
 
     fn begin(&mut self, slot: u32, intended: Option<Stamp>) {
+        self.unpause(slot);
         if !self.take_ticket() {
             return;
         }
-        self.unpause(slot);
         let now = self.clock.now();
         let endpoint = self.pick_endpoint(slot);
         let s = &mut self.slots[slot as usize];
@@ -394,6 +397,9 @@ impl<'a> Worker<'a> {
     /// Ends what is in flight and reports.
     fn finish(mut self) {
         let now = self.clock.now();
+        // A count that was used up ended with its last answer, not when the loop noticed.
+        let counted_out = self.is_finished();
+        let ended = if counted_out { self.last_sample } else { now };
         for slot in 0..self.slots.len() as u32 {
             let after = self.slots[slot as usize].user.on_end(now);
             if let Some(sample) = &after.sample {
@@ -407,7 +413,7 @@ impl<'a> Worker<'a> {
             s.counted = true;
             s.stream = None;
         }
-        if let Some(pacer) = &self.pacer {
+        if let (Some(pacer), false) = (&self.pacer, counted_out) {
             let end = self.end.min(now);
             self.recorder.add_never_started(pacer.left_before(end));
         }
@@ -418,6 +424,6 @@ impl<'a> Worker<'a> {
         let opened = self.opened;
         let reports = self.reports.clone();
         let totals = Box::new(self.recorder.finish(now));
-        let _ = reports.send(Report::Done { totals, ended: now, alike, opened });
+        let _ = reports.send(Report::Done { totals, ended, alike, opened });
     }
 }

@@ -227,14 +227,14 @@ impl Worker<'_> {
                 }
             }
         }
-        self.unread.push((slot, generation));
+        self.unread.push((slot, generation, read_closed));
     }
 
     /// The edge will not come again for bytes that the budget left behind.
     pub(super) fn read_on(&mut self) {
-        for (slot, generation) in std::mem::take(&mut self.unread) {
+        for (slot, generation, read_closed) in std::mem::take(&mut self.unread) {
             if self.slots[slot as usize].generation == generation {
-                self.read(slot, false);
+                self.read(slot, read_closed);
             }
         }
     }

@@ -132,11 +132,10 @@ pub fn course(run: &RunResult) -> Course {
 }
 
 fn seconds(run: &RunResult) -> Vec<AccidentSecond> {
-    let count = |per_s: f64| per_s.round() as u64;
-    let one = |p: &crate::model::result::SeriesPoint| AccidentSecond {
-        t_s: p.t_s,
-        made: count(p.rps - p.failures_per_s),
-        failed: count(p.local_failures_per_s),
+    // The last point may stand for part of a second.
+    let one = |(i, p): (usize, &crate::model::result::SeriesPoint)| {
+        let count = |per_s: f64| (per_s * (p.t_s - i as f64)).round() as u64;
+        AccidentSecond { t_s: p.t_s, made: count(p.rps - p.failures_per_s), failed: count(p.local_failures_per_s) }
     };
-    run.series.iter().map(one).collect()
+    run.series.iter().enumerate().map(one).collect()
 }

@@ -78,8 +78,9 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
         row
     };
     let (mut table, course) = std::thread::scope(|scope| {
-        let accident =
-            choice.accident.map(|a| scope.spawn(move || accident::run(a, |s| child_with(&s.sysctls(), &s.arguments()))));
+        let accident = choice.accident.map(|a| {
+            scope.spawn(move || accident::run(a, |s| child_with(&s.sysctls(), &s.arguments(), s.duration + CHILD_TIMEOUT)))
+        });
         let slow: Vec<_> = waiting
             .chunks(waiting.len().div_ceil(WAITING_AT_ONCE).max(1))
             .map(|some| scope.spawn(move || some.iter().map(one).collect::<Vec<Row>>()))
@@ -128,15 +129,15 @@ fn rehearse(spec: &Spec, size: Size, baseline_share: f64) -> Row {
 /// Runs a row in a namespace of its own: `sockbench sandbox ... -- sockbench rehearse --inside NAME`.
 fn child(spec: &Spec, size: Size) -> io::Result<Inside> {
     let arguments = ["rehearse", "--inside", spec.name, "--ports", &size.ports.to_string(), "--asked", &size.asked.to_string()];
-    let text = child_with(&sysctls(spec, size), &arguments.map(String::from))?;
+    let text = child_with(&sysctls(spec, size), &arguments.map(String::from), CHILD_TIMEOUT)?;
     serde_json::from_str(&text).map_err(|e| io::Error::other(format!("row {}: {e}", spec.name)))
 }
 
 /// Starts our own programme in a fresh namespace and returns what it printed.
-fn child_with(sysctls: &[(String, String)], arguments: &[String]) -> io::Result<String> {
+fn child_with(sysctls: &[(String, String)], arguments: &[String], patience: Duration) -> io::Result<String> {
     let command: Command = child::sandboxed(sysctls, &[], arguments)?;
     let mut child = Child::start(command, Stderr::Keep)?;
-    match child.read_line(CHILD_TIMEOUT) {
+    match child.read_line(patience) {
         Ok(line) => {
             child.wait(Duration::from_secs(5))?;
             Ok(line)
