@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn columns_get_their_names_and_lines_their_labels() {
-        let extra = ["--x", "pool=ports", "--y", "rate=measured,law", "--dots", "rate", "--reference", "470=P/T", "--mark", "2=half"];
+        let extra =
+            ["--x", "pool=ports", "--y", "rate=measured,law", "--dots", "rate", "--reference", "470=P/T", "--mark", "2=half"];
         let svg = draw("pool,rate,law\n1,2,3\n2,4,5\n", &args(&extra)).unwrap();
         for text in [">Ceiling<", ">ports<", ">measured<", ">law<", ">P/T<", ">half<"] {
             assert!(svg.contains(text), "{text} is missing");
