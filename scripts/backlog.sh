@@ -26,7 +26,7 @@ for backlog in "${backlogs[@]}"; do
   inside "$work/$backlog" -- cell "$backlog"
 done
 
-head_row backlog listen_overflows dropped_at_once setups_near_1s setups_near_3s setup_p50_ms setup_p99_ms setup_max_ms failed
+head_row backlog listen_overflows did_not_fit setups_near_1s setups_near_3s setup_p50_ms setup_p99_ms setup_max_ms failed
 monotone=True previous=1000000
 for backlog in "${backlogs[@]}"; do
   file=$work/$backlog/burst.json
@@ -49,13 +49,13 @@ done
 shape "ListenOverflows falls with the backlog" "$monotone"
 chart backlog.svg --title "A backlog that is too short costs a second, not an error" \
   --subtitle "$clients connections at once while the server is stopped for 0.6 s; set-up from connect() to the established connection" \
-  --x "backlog=backlog of listen(2)" --log-x --y-label "ms" --right-label "SYNs" \
+  --x "backlog=backlog of listen(2)" --log-x --y-label "ms" --right-label "ListenOverflows" \
   --y "setup_p50_ms=set-up p50,setup_p99_ms=set-up p99" --right "listen_overflows=ListenOverflows" --dashed listen_overflows \
   --mark "$clients=$clients clients"
 first=$work/${backlogs[0]}/burst.json
 last=$work/${backlogs[-1]}/burst.json
 say "## Listen backlog: latency, never an errno"
-say "A server that does not accept for a moment keeps backlog + 1 connections for later; the kernel drops every further SYN and counts it as ListenOverflows. The client sees no error: it sends the SYN again after 1 s, then after 2 s more. With a backlog of ${backlogs[0]} and $clients clients at once the kernel dropped $(field "$first" 'd["kernel"]["listen_overflows"]') SYNs and $(field "$first" 't["connects"]["setup_near_1s"] + t["connects"]["setup_near_3s"]') set-ups took 1 s or 3 s (p99 $(field "$first" 't["connects"]["setup_p99_ms"]') ms); with ${backlogs[-1]} it dropped $(field "$last" 'd["kernel"]["listen_overflows"]') and the slowest took $(field "$last" 't["connects"]["setup_max_ms"]') ms. Set-up times near 1000 or 3000 ms are the sign, and \`net.core.somaxconn\` caps what the server asked for."
+say "A server that does not accept for a moment keeps backlog + 1 connections for later; the kernel drops every further SYN and counts it as ListenOverflows. The client sees no error: it sends the SYN again after 1 s, then after 2 s more. With a backlog of ${backlogs[0]} and $clients clients at once the kernel counted $(field "$first" 'd["kernel"]["listen_overflows"]') overflows (a SYN or a last ACK that found the queue full, repetitions too) and $(field "$first" 't["connects"]["setup_near_1s"] + t["connects"]["setup_near_3s"]') set-ups took 1 s or 3 s (p99 $(field "$first" 't["connects"]["setup_p99_ms"]') ms); with ${backlogs[-1]} it counted $(field "$last" 'd["kernel"]["listen_overflows"]') and the slowest took $(field "$last" 't["connects"]["setup_max_ms"]') ms. Set-up times near 1000 or 3000 ms are the sign, and \`net.core.somaxconn\` caps what the server asked for."
 picture backlog.svg "Set-up time and ListenOverflows against the backlog"
 table
 finish

@@ -56,12 +56,14 @@ for age in $ages; do
   row "$age" "${cells[@]}"
 done
 
+# The shortest, the middle one and the longest: all lines lie on each other.
 names=
-for setting in "${settings[@]}"; do names+=${names:+,}fin_timeout_$setting="tcp_fin_timeout = $setting s"; done
-dashed=$(IFS=,; echo "${columns[*]:1}")
+for setting in "${settings[0]}" "${settings[$((${#settings[@]} / 2))]}" "${settings[-1]}"; do names+=${names:+,}fin_timeout_$setting="tcp_fin_timeout = $setting s"; done
+marks=()
+[ "$short" = 1 ] || marks=(--mark "60=60 s: TIME_WAIT ends")
 chart fin-timeout.svg --title "tcp_fin_timeout does not give a port back" \
   --subtitle "connections made of 50, tried again some time after the pool of 50 ports was used up; the lines lie on each other" \
-  --x "age_s=seconds since the pool was used up" --y "$names" --y-label "connections made of 50" --dashed "$dashed" \
+  "${marks[@]}" --x "age_s=seconds since the pool was used up" --y "$names" --y-label "connections made of 50" --dots "${columns[-1]}" \
   --reference "50=all of them"
 last=${ages##* }
 said="None was given back within $last s, three times the shortest setting."

@@ -60,8 +60,8 @@ done
 chart reuse-addr.svg --title "SO_REUSEADDR helps a ring of own ports, and nothing else" \
   --subtitle "connections made over 50 ports in one burst; client closing first, tcp_tw_reuse=0" \
   --x "asked=connections asked for" --y-label "connections made" \
-  --y "ring_reuse=own ring + SO_REUSEADDR,ring=own ring,bind_reuse=bind(ip 0) + SO_REUSEADDR,auto_reuse=connect + SO_REUSEADDR,auto=connect" \
-  --dashed bind_reuse,auto_reuse,ring --reference "50=the ports"
+  --y "ring_reuse=own ring + SO_REUSEADDR,ring=own ring without,auto_reuse=the kernel's choice + SO_REUSEADDR" \
+  --dots auto_reuse --reference "50=50 ports"
 
 matrix=$out/both-sides.csv
 main_csv=$csv
