@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The short forms of the nine tuning experiments: what continuous integration runs after scripts/check.sh. Claims
+# The short forms of the nine tuning experiments, to be run beside scripts/check.sh. Claims
 # about counts and errnos must hold; claims about time are only told. Under three minutes. Needs python3.
 #
 # usage: scripts/check-scripts.sh [-h|--help]
