@@ -102,13 +102,28 @@ enum Command {
     Chart(chart::Args),
 }
 
+/// The arguments; what is wrong with them is one line and a hint, as every other error.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|e| {
+        if !e.use_stderr() || e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            e.exit();
+        }
+        let text = e.to_string();
+        let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+        let message = lines.next().unwrap_or("bad arguments").trim_start_matches("error: ").to_owned();
+        let tip = lines.find_map(|l| l.strip_prefix("tip: ")).unwrap_or("sockbench COMMAND --help").to_owned();
+        eprintln!("sockbench: {message}\nhint: {tip}");
+        std::process::exit(i32::from(EXIT_USAGE));
+    })
+}
+
 /// Runs the programme on the process's arguments.
 pub fn main() -> ExitCode {
     // First of all: a child of ours whose parent is gone already must not start anything.
     if !crate::sys::child::die_with_parent() {
         return ExitCode::from(EXIT_ENVIRONMENT);
     }
-    let result = match Cli::parse().command {
+    let result = match parse().command {
         Command::Server(args) => server::run(args),
         Command::Load(args) => load::run(&args),
         Command::Study(args) => study::run(&args),

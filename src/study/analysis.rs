@@ -44,7 +44,8 @@ fn growth(rows: &[StepRow]) -> Option<String> {
     }
     for pair in rows.windows(2) {
         let (a, b) = (&pair[0], &pair[1]);
-        if b.users <= a.users || rate(a) <= 0.0 {
+        // A step that ended inside its ramp has no rate of all its users to compare.
+        if b.users <= a.users || rate(a) <= 0.0 || a.steady_rps.is_none() || b.steady_rps.is_none() {
             continue;
         }
         let users = f64::from(b.users) / f64::from(a.users) - 1.0;
@@ -64,7 +65,7 @@ fn growth(rows: &[StepRow]) -> Option<String> {
         }
     }
     let (first, last) = (&rows[0], &rows[rows.len() - 1]);
-    if last.users <= first.users || rate(first) <= 0.0 {
+    if last.users <= first.users || rate(first) <= 0.0 || rows.iter().any(|r| r.steady_rps.is_none()) {
         return None;
     }
     let response = |r: &StepRow| r.response_mean_s.map_or_else(|| "unavailable".to_owned(), |s| format!("{:.0} ms", s * 1000.0));

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,6 +91,8 @@ impl Child {
     pub fn start(mut command: Command, stderr: Stderr) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).env(PARENT_VAR, std::process::id().to_string());
         command.stderr(if stderr == Stderr::Keep { Stdio::piped() } else { Stdio::inherit() });
+        // Ctrl-C at a terminal goes to the whole process group: the child is ended by its owner, in its own time.
+        command.process_group(0);
         let mut process = command.spawn()?;
         let (to_us, lines) = channel();
         if let Some(out) = process.stdout.take() {
