@@ -91,6 +91,7 @@ fn what_is_only_unknown_leaves_the_connection_usable() {
         ("GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", 404),
         ("POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", 405),
         ("OPTIONS /io HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 405),
         ("GET /io?ms=nonsense HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("GET /io?ms=99999999 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("GET http://host:1/health?a=b HTTP/1.1\r\nHost: a\r\n\r\n", 200),

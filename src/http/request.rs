@@ -193,14 +193,16 @@ fn parse<'a>(bytes: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, Fault> {
     if target.len() > limits.target {
         return Err(Fault::TargetTooLong);
     }
-    let (path, query) = split_target(target).ok_or(Fault::Target)?;
+    // The method first: the target of CONNECT has a form of its own, and 501 says more than 400.
+    let asterisk_allowed = method == "OPTIONS";
     let method = match method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
         "POST" | "PUT" | "DELETE" | "OPTIONS" | "TRACE" | "PATCH" => Method::Other,
         _ => return Err(Fault::Method),
     };
-    if path == "*" && method != Method::Other {
+    let (path, query) = split_target(target).ok_or(Fault::Target)?;
+    if path == "*" && !asterisk_allowed {
         return Err(Fault::Target);
     }
     let is_1_1 = version == 1;

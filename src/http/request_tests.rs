@@ -91,6 +91,8 @@ fn refused_by_name() {
         ("GET /\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::RequestLine),
         ("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Method),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", Fault::Method),
+        ("POST * HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Target),
         ("get / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Method),
         ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Fault::Field),
         ("GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", Fault::Field),

@@ -66,6 +66,8 @@ pub fn route(method: Method, path: &str, query: &str) -> Route {
         "/health" => Handler::Health,
         "/io" => Handler::Io,
         "/cpu" => Handler::Cpu,
+        // OPTIONS for the server as a whole (RFC 9110 section 9.3.7): Allow says what there is.
+        "*" => return Route::Fault(Handler::None, Status::MethodNotAllowed),
         _ => return Route::Fault(Handler::None, Status::NotFound),
     };
     if method == Method::Other {
@@ -109,6 +111,7 @@ mod tests {
             (Method::Get, "/cpu", "", Route::Cpu),
             (Method::Other, "/cpu", "", Route::Fault(Handler::Cpu, MethodNotAllowed)),
             (Method::Other, "/x", "", Route::Fault(Handler::None, NotFound)),
+            (Method::Other, "*", "", Route::Fault(Handler::None, MethodNotAllowed)),
             (Method::Get, "/health/", "", Route::Fault(Handler::None, NotFound)),
         ] {
             assert_eq!(route(method, path, query), expected, "{path}?{query}");
