@@ -62,7 +62,7 @@ fn undisturbed(rate: u32, first: RunResult, setting: &[String]) -> Option<RunRes
             result = inside(rate, setting);
         }
     }
-    println!("SKIPPED: {rate}/s: this machine did not keep the schedule in three runs");
+    support::loud::skipped(format!("{rate}/s: this machine did not keep the schedule in three runs"));
     None
 }
 
@@ -81,8 +81,8 @@ fn setting() -> Option<Vec<String>> {
     .collect();
     let options: Vec<&str> = all.iter().map(String::as_str).collect();
     let out = support::sandbox(&options, &["true"]).output().unwrap();
-    if !out.status.success() {
-        println!("SKIPPED: {}", text(&out.stderr).trim());
+    if let Some(why) = support::refusal(&out) {
+        support::loud::skipped(why);
         return None;
     }
     Some(all)

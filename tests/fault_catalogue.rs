@@ -1,6 +1,6 @@
 //! A fault catalogue: each error and warning is provoked by a real fault, in a private namespace of its own, and
 //! the run's first finding must name it with the right numbers. Healthy runs must have neither error nor warning.
-//! Prints the confusion matrix, and writes it to target/confusion.md.
+//! Prints the confusion matrix, and writes it to target/tmp/confusion.md.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -58,10 +58,15 @@ fn every_error_and_warning_is_provoked_and_named() {
         rows = done;
         rows.extend(in_lanes(&again, at_once));
     }
+    for (case, outcome) in &rows {
+        if matches!(outcome, Outcome::Disturbed { .. }) {
+            support::loud::skipped(format!("{}: in three runs this machine had no core to spare", case.name));
+        }
+    }
     rows.sort_by_key(|(case, _)| cases.iter().position(|c| c.name == case.name));
     let text = matrix::markdown(&rows);
     println!("{text}");
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/confusion.md");
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("confusion.md");
     if let Err(e) = std::fs::write(&path, &text) {
         println!("{}: {e}", path.display());
     }

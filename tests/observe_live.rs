@@ -161,7 +161,7 @@ fn a_target_process_is_found_by_its_listener() {
         return;
     }
     if std::process::Command::new("python3").arg("-V").output().is_err() {
-        println!("SKIPPED: python3 is not installed");
+        support::loud::skipped("python3 is not installed");
         return;
     }
     // A parent that listens and a child that burns: both are the target.

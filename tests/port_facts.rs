@@ -182,7 +182,7 @@ fn an_odd_range_loses_a_port_and_the_socket_option_does_not() {
     set_range(FROM, 3);
     assert_eq!(near.burst(&auto(), 5).0, 2, "3 ports, 2 usable");
     if let Err(e) = socket::probe_local_port_range() {
-        println!("SKIPPED: IP_LOCAL_PORT_RANGE: {e}");
+        support::loud::skipped(format!("IP_LOCAL_PORT_RANGE: {e}"));
         return;
     }
     set_range(FROM + 10, 50);
@@ -210,7 +210,7 @@ fn a_short_reuse_delay_is_the_hold_time_of_auto_connect() {
         return;
     }
     if let Err(e) = sysctl::write(DELAY, "300") {
-        println!("SKIPPED: {DELAY} (Linux 6.14): {e}");
+        support::loud::skipped(format!("{DELAY} (Linux 6.14): {e}"));
         return;
     }
     let refused = sysctl::write(DELAY, "0").unwrap_err();

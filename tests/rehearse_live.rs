@@ -1,6 +1,7 @@
 //! The whole rehearsal as an unprivileged user: it ends by itself, every row comes to its prediction within 10 %, and
 //! the host's settings and sockets are what they were before.
-#![allow(clippy::print_stdout, reason = "a skip is loud")]
+
+mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -29,7 +30,7 @@ fn unprivileged(dir: &Path) -> Command {
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy);
         return command;
     }
-    println!("not root, or no setpriv: run as the present user");
+    support::loud::pass_on("the rehearsal runs as the present user: not root, or no setpriv");
     Command::new(copy)
 }
 
@@ -40,8 +41,8 @@ fn every_remedy_comes_to_its_prediction_and_the_host_is_left_alone() {
     fs::create_dir(&state).expect("it is ours");
     fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).expect("it is ours");
     let forbidden = unprivileged(dir.path()).args(["sandbox", "--", "true"]).output().expect("it starts");
-    if !forbidden.status.success() {
-        println!("SKIPPED: {}", String::from_utf8_lossy(&forbidden.stderr).trim());
+    if let Some(why) = support::refusal(&forbidden) {
+        support::loud::skipped(why);
         return;
     }
     let before = settings();

@@ -63,11 +63,11 @@ fn any_user_may() {
         return;
     }
     if text(&Command::new("id").arg("-u").output().unwrap().stdout).trim() != "0" {
-        println!("SKIPPED: this test runs without root, so all the others showed it");
+        support::loud::skipped("this test runs without root, so all the others showed it");
         return;
     }
     if Command::new("setpriv").arg("--version").output().is_err() {
-        println!("SKIPPED: setpriv (util-linux) is not installed");
+        support::loud::skipped("setpriv (util-linux) is not installed");
         return;
     }
     // nobody may not be able to reach the build directory.

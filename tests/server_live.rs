@@ -45,19 +45,19 @@ struct Running {
     addr: SocketAddr,
     admin: Option<SocketAddr>,
     handle: Handle,
-    thread: JoinHandle<Summary>,
+    thread: Option<JoinHandle<Summary>>,
 }
 
 fn start(plan: &ServerPlan) -> Running {
     let server = Server::bind(plan).unwrap();
     let (addr, admin, handle) = (server.addrs()[0], server.admin_addr(), server.handle());
-    Running { addr, admin, handle, thread: std::thread::spawn(|| server.run().unwrap()) }
+    Running { addr, admin, handle, thread: Some(std::thread::spawn(|| server.run().unwrap())) }
 }
 
 impl Running {
-    fn stop(self) -> Summary {
+    fn stop(mut self) -> Summary {
         self.handle.stop();
-        self.thread.join().unwrap()
+        self.thread.take().unwrap().join().unwrap()
     }
 
     fn connect(&self) -> TcpStream {
@@ -71,6 +71,16 @@ impl Running {
         let mut s = self.connect();
         s.write_all(text.as_bytes()).unwrap();
         read_all(&mut s)
+    }
+}
+
+/// A test that ends without looking at the counters leaves no server behind.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `sockbench server` as a process: who closes, drains and signals, exit codes, descriptors, memory, counters. Only
 //! its command line and sockets are used.
 
+mod loud;
 mod served;
 
 use std::net::{SocketAddr, TcpStream};
@@ -54,6 +55,45 @@ fn a_drain_answers_what_has_begun_and_what_waits_in_the_backlog() {
     drop((idle, busy, half, waiting));
     assert_eq!(served.ended().code(), Some(0));
     assert!(start.now().since(Stamp::ZERO) < Duration::from_secs(5), "not by a timeout");
+}
+
+#[test]
+fn a_drain_answers_the_backlog_also_when_all_connections_are_taken() {
+    let mut served = Served::start(&["--max-conns", "5"]);
+    let mut kept: Vec<Peer> = (0..5).map(|_| served.connect()).collect();
+    for peer in &mut kept {
+        assert_eq!(peer.get("/health").answer().status, 200);
+    }
+    let mut waiting: Vec<Peer> = (0..3).map(|_| served.connect()).collect();
+    for peer in &mut waiting {
+        peer.get("/health");
+    }
+    served.signal("TERM");
+    for mut peer in kept {
+        assert!(peer.is_at_end(), "idle ones end, which makes room");
+    }
+    for mut peer in waiting {
+        let answer = peer.answer();
+        assert!(answer.status == 200 && peer.is_at_end(), "{answer:?}");
+    }
+    assert_eq!(served.ended().code(), Some(0));
+}
+
+#[test]
+fn a_slow_scraper_does_not_hold_a_drain() {
+    let mut served = Served::start(&["--admin", "127.0.0.1:0", "--drain-timeout", "100ms"]);
+    let admin: SocketAddr = served.lines[1].strip_prefix("admin on http://").expect("its address").parse().expect("an address");
+    let mut scraper = TcpStream::connect(admin).expect("it accepts");
+    // A byte now and then, each well within the patience for one read; until the server is gone.
+    let dripping = std::thread::spawn(move || {
+        while scraper.write_all(b"G").is_ok() {
+            sleep(Duration::from_millis(500));
+        }
+    });
+    sleep(Duration::from_millis(100));
+    served.signal("TERM");
+    assert_eq!(served.ended().code(), Some(0));
+    dripping.join().expect("it ends with the server");
 }
 
 #[test]
@@ -171,7 +211,7 @@ fn five_thousand_idle_connections_cost_under_8_mb() {
     const CONNS: usize = 5000;
     let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).expect("getrlimit").1;
     if limit < CONNS as u64 + 200 {
-        println!("skipped: this needs {} descriptors, the hard limit is {limit}", CONNS + 200);
+        loud::skipped(format!("this needs {} descriptors, the hard limit is {limit}", CONNS + 200));
         return;
     }
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, limit, limit).expect("setrlimit");

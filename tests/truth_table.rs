@@ -100,7 +100,7 @@ fn addresses() -> Vec<IpAddr> {
     let v6: SocketAddr = "[::1]:0".parse().unwrap();
     match std::net::TcpListener::bind(v6) {
         Ok(_) => all.push(v6.ip()),
-        Err(e) => println!("SKIPPED: the rows of ::1: {e}"),
+        Err(e) => support::loud::skipped(format!("the rows of ::1: {e}")),
     }
     all
 }

@@ -1,12 +1,13 @@
 //! The chunked transfer coding (RFC 9112 section 7.1) as a push decoder: it counts, it does not keep.
 //!
-//! Stricter than many: sizes are 1 to 16 hex digits and at most 2^62, every line ends with exactly CRLF, blanks
-//! before a size or around `;` are refused, extensions and trailers are capped. A lenient reader behind or before a
-//! strict one is how requests are smuggled.
+//! Stricter than many: sizes are 1 to 16 hex digits and at most 2^62, every line ends with exactly CRLF, extensions and
+//! trailers are capped. Blanks after a size are refused in requests: a lenient reader behind or before a strict one is
+//! how requests are smuggled. In answers they are let pass, as RFC 9112 section 7.1.1 asks of a recipient (BWS around
+//! `;`; some servers pad the size itself): a client has no reader behind it.
 //!
 //! ```
-//! use sockbench::http::chunked::Chunked;
-//! let mut c = Chunked::new();
+//! use sockbench::http::chunked::{Blanks, Chunked};
+//! let mut c = Chunked::new(Blanks::Refused);
 //! let step = c.on_bytes(b"3\r\nabc\r\n0\r\n\r\nGET").unwrap();
 //! assert_eq!((step.consumed, step.body, step.done), (13, 3, true));
 //! ```
@@ -44,9 +45,19 @@ pub struct Step {
     pub done: bool,
 }
 
+/// What becomes of blanks between a chunk's size and its `;` or line end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blanks {
+    /// requests
+    Refused,
+    /// answers
+    Skipped,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Size,
+    AfterSize,
     Extension,
     SizeLf,
     Data,
@@ -64,6 +75,7 @@ enum At {
 #[derive(Debug, Clone, Copy)]
 pub struct Chunked {
     at: At,
+    blanks: Blanks,
     /// of the present chunk: its size while that is read, then what is left of it
     left: u64,
     digits: u8,
@@ -71,16 +83,10 @@ pub struct Chunked {
     aside: usize,
 }
 
-impl Default for Chunked {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Chunked {
     /// Before the first chunk.
-    pub const fn new() -> Self {
-        Self { at: At::Size, left: 0, digits: 0, aside: 0 }
+    pub const fn new(blanks: Blanks) -> Self {
+        Self { at: At::Size, blanks, left: 0, digits: 0, aside: 0 }
     }
 
     /// Payload bytes that the present chunk still announces: what a body limit has to be checked with.
@@ -122,12 +128,13 @@ impl Chunked {
                     self.left = self.left * 16 + u64::from(d);
                     At::Size
                 }
-                (None, b'\r' | b';') if self.digits > 0 => {
+                (None, b'\r' | b';' | b' ' | b'\t') if self.digits > 0 => {
                     self.aside = 0;
-                    if b == b';' { At::Extension } else { At::SizeLf }
+                    self.after_size(b)?
                 }
                 _ => return Err(ChunkFault::Size),
             },
+            At::AfterSize => self.after_size(b)?,
             At::Extension => {
                 self.aside += 1;
                 match b {
@@ -149,6 +156,18 @@ impl Chunked {
             At::TrailerStart | At::TrailerName | At::TrailerValue => return self.next_of_trailer(b),
             _ => return Err(ChunkFault::LineEnd),
         })
+    }
+
+    fn after_size(&mut self, b: u8) -> Result<At, ChunkFault> {
+        match b {
+            b'\r' => Ok(At::SizeLf),
+            b';' => Ok(At::Extension),
+            b' ' | b'\t' if self.blanks == Blanks::Skipped && self.aside < limits::CHUNK_EXT_BYTES => {
+                self.aside += 1;
+                Ok(At::AfterSize)
+            }
+            _ => Err(ChunkFault::Size),
+        }
     }
 
     fn next_of_trailer(&mut self, b: u8) -> Result<At, ChunkFault> {
@@ -178,7 +197,19 @@ mod tests {
     use super::*;
 
     fn whole(bytes: &[u8]) -> Result<Step, ChunkFault> {
-        Chunked::new().on_bytes(bytes)
+        Chunked::new(Blanks::Refused).on_bytes(bytes)
+    }
+
+    #[test]
+    fn blanks_after_a_size_pass_in_answers_only() {
+        for text in [&b"2   \r\nab\r\n0\r\n\r\n"[..], b"2 ;a=b\r\nab\r\n0\r\n\r\n", b"2\t; a = b\r\nab\r\n0 \r\n\r\n"] {
+            let step = Chunked::new(Blanks::Skipped).on_bytes(text);
+            assert_eq!(step, Ok(Step { consumed: text.len(), body: 2, done: true }), "{}", text.escape_ascii());
+            assert_eq!(whole(text), Err(ChunkFault::Size), "{}", text.escape_ascii());
+        }
+        for bad in [&b" 2\r\n"[..], b"2 2\r\n", b"2 \n", &[&b"2"[..], &[b' '; 2000]].concat()] {
+            assert_eq!(Chunked::new(Blanks::Skipped).on_bytes(bad), Err(ChunkFault::Size), "{}", bad.escape_ascii());
+        }
     }
 
     #[test]
@@ -190,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_is_announced_is_known_before_it_comes() {
-        let mut c = Chunked::new();
+        let mut c = Chunked::new(Blanks::Refused);
         c.on_bytes(b"ff\r\nab").unwrap();
         assert_eq!(c.announced(), 253);
     }
@@ -234,7 +265,7 @@ mod tests {
         fn any_split_gives_the_same(cut in 0usize..60) {
             let text = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nT: v\r\n\r\n";
             let cut = cut.min(text.len());
-            let mut c = Chunked::new();
+            let mut c = Chunked::new(Blanks::Refused);
             let a = c.on_bytes(&text[..cut]).unwrap();
             let b = c.on_bytes(&text[cut..]).unwrap();
             prop_assert_eq!((a.consumed + b.consumed, a.body + b.body, b.done), (text.len(), 6, true));

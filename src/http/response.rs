@@ -16,7 +16,8 @@ use std::mem::MaybeUninit;
 
 use memchr::memmem;
 
-use super::chunked::{Chunked, Step};
+use super::chunked::{Blanks, Chunked, Step};
+use super::field;
 use crate::model::limits;
 use crate::model::outcome::ProtocolFault;
 
@@ -197,6 +198,9 @@ impl ResponseReader {
             return if self.partial.len() > self.head_bytes { Err(ProtocolFault::HeadTooLarge) } else { Ok(None) };
         };
         let end = from + at + 4;
+        if end > self.head_bytes {
+            return Err(ProtocolFault::HeadTooLarge);
+        }
         let head = std::mem::take(&mut self.partial);
         let parsed = self.parse_head(&head[..end]);
         self.partial = head;
@@ -227,19 +231,19 @@ impl ResponseReader {
         let mut chunked = false;
         let mut coded = false;
         let mut keep = response.version == Some(1);
-        for field in response.headers.iter() {
-            let name = field.name;
+        for header in response.headers.iter() {
+            let name = header.name;
             if name.eq_ignore_ascii_case("content-length") {
-                let n = parse_length(field.value).ok_or(ProtocolFault::Framing)?;
+                let n = parse_length(header.value).ok_or(ProtocolFault::Framing)?;
                 if length.is_some_and(|l| l != n) {
                     return Err(ProtocolFault::Framing);
                 }
                 length = Some(n);
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 coded = true;
-                chunked = last_token_is(field.value, "chunked");
+                chunked = last_token_is(header.value, "chunked");
             } else if name.eq_ignore_ascii_case("connection") {
-                for token in tokens(field.value) {
+                for token in field::tokens(header.value) {
                     if token.eq_ignore_ascii_case(b"close") {
                         keep = false;
                     } else if token.eq_ignore_ascii_case(b"keep-alive") && response.version == Some(0) {
@@ -248,7 +252,7 @@ impl ResponseReader {
                 }
             } else if name.eq_ignore_ascii_case("server-timing") {
                 // A proxy may add a field of its own, which tells neither.
-                self.answer.server_timing_us = parse_server_timing(field.value).or(self.answer.server_timing_us);
+                self.answer.server_timing_us = parse_server_timing(header.value).or(self.answer.server_timing_us);
             }
         }
         // 1xx other than 101 is an interim answer: the final one follows (RFC 9110 section 15.2).
@@ -263,7 +267,7 @@ impl ResponseReader {
         self.state = if self.head_only || status == 204 || status == 304 || status == 101 {
             State::Fixed(0)
         } else if chunked {
-            State::Chunks(Chunked::new())
+            State::Chunks(Chunked::new(Blanks::Skipped))
         } else if let (false, Some(n)) = (coded, length) {
             if n > self.body_bytes {
                 return Err(ProtocolFault::BodyTooLarge);
@@ -278,30 +282,15 @@ impl ResponseReader {
     }
 }
 
-/// Content-Length as RFC 9110 section 8.6 writes it: digits only, at most 18 of them; a list of equal values is
-/// one value.
+/// Content-Length as RFC 9110 section 8.6 lets a recipient read it: a list of equal values is one value.
 fn parse_length(value: &[u8]) -> Option<u64> {
-    let mut found = None;
-    for part in value.split(|b| *b == b',') {
-        let part = part.trim_ascii();
-        if part.is_empty() || part.len() > 18 || !part.iter().all(u8::is_ascii_digit) {
-            return None;
-        }
-        let n = part.iter().fold(0u64, |n, b| n * 10 + u64::from(b - b'0'));
-        if found.is_some_and(|f| f != n) {
-            return None;
-        }
-        found = Some(n);
-    }
-    found
-}
-
-fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
+    let mut all = field::tokens(value).map(field::length);
+    let first = all.next()??;
+    all.all(|n| n == Some(first)).then_some(first)
 }
 
 fn last_token_is(value: &[u8], wanted: &str) -> bool {
-    tokens(value).last().is_some_and(|t| t.eq_ignore_ascii_case(wanted.as_bytes()))
+    field::tokens(value).last().is_some_and(|t| t.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// `queue;dur=1.5, work;dur=30` to microseconds; both must be there. Server-Timing, W3C section 3: dur is in

@@ -30,6 +30,12 @@ pub const READ_BUDGET: usize = 64 * 1024;
 pub const ACCEPT_BUDGET: usize = 128;
 /// Jobs that may wait in each pool (503 beyond).
 pub const QUEUE: usize = 1024;
+/// Most that `--queue` takes: the queues are made whole at the start.
+pub const QUEUE_MAX: usize = 1 << 20;
+/// Most that `--io-workers`, `--cpu-workers` take.
+pub const WORKERS_MAX: usize = 8192;
+/// Most that `--max-conns` takes: the kernel's own ceiling of descriptors (fs.nr_open).
+pub const MAX_CONNS_MAX: usize = 1 << 20;
 /// Threads of the blocking pool.
 pub const IO_WORKERS: usize = 128;
 /// Sleep of one `/io` job.
@@ -63,8 +69,6 @@ pub const USERS: u32 = 10;
 pub const DURATION: Duration = Duration::from_secs(10);
 /// One request, from its start to its last byte.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests in flight at the end are waited for this long, then cut.
-pub const END_GRACE: Duration = Duration::from_millis(0);
 /// First pause of a user after a failure of our own machine, when it has no think time.
 pub const LOCAL_PAUSE: Duration = Duration::from_millis(100);
 /// Longest such pause; it doubles up to this.

@@ -12,9 +12,11 @@ use super::counters::Summary;
 use super::exposition::{PoolState, ProcessState, render};
 use super::{BindError, Shared};
 use crate::http::request::{Found, HeadLimits, HeadReader, Method};
+use crate::model::time::Stamp;
+use crate::sys::clock::Clock;
 use crate::sys::own_process;
 
-/// A scraper that neither sends nor reads for this long is left.
+/// One scrape, from its accept to the client's FIN: a scraper that takes longer is left.
 const PATIENCE: Duration = Duration::from_secs(2);
 const HEAD_BYTES: usize = 8 * 1024;
 
@@ -76,15 +78,25 @@ impl Drop for Running {
     }
 }
 
+/// Reads with what is left of the scrape's time.
+fn read_some(stream: &mut TcpStream, piece: &mut [u8], clock: Clock) -> io::Result<usize> {
+    let left = PATIENCE.saturating_sub(clock.now().since(Stamp::ZERO));
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    stream.set_read_timeout(Some(left))?;
+    stream.read(piece)
+}
+
 fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let clock = Clock::start();
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut bytes = Vec::new();
     let mut piece = [0; 2048];
     let mut reader = HeadReader::default();
     let limits = HeadLimits { bytes: HEAD_BYTES, ..HeadLimits::default() };
     let (status, body, head_only) = loop {
-        match stream.read(&mut piece)? {
+        match read_some(&mut stream, &mut piece, clock)? {
             0 => return Ok(()),
             n => bytes.extend_from_slice(&piece[..n]),
         }
@@ -109,12 +121,8 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     }
     stream.write_all(text.as_bytes())?;
     stream.shutdown(Shutdown::Write)?;
-    // To the client's FIN, so that no reset overtakes the answer; bounded.
-    for _ in 0..64 {
-        if stream.read(&mut piece)? == 0 {
-            break;
-        }
-    }
+    // To the client's FIN, so that no reset overtakes the answer.
+    while read_some(&mut stream, &mut piece, clock)? > 0 {}
     Ok(())
 }
 

@@ -47,6 +47,7 @@ struct Slot {
 #[derive(Debug)]
 struct Listening {
     socket: TcpListener,
+    token: Token,
     ready: bool,
 }
 
@@ -97,8 +98,9 @@ impl Reactor {
     pub(super) fn new(p: Parts) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for (i, mut socket) in p.listeners.into_iter().enumerate() {
-            p.poll.registry().register(&mut socket, Token(WAKER.0 - 1 - i), Interest::READABLE)?;
-            listeners.push(Listening { socket, ready: false });
+            let token = Token(WAKER.0 - 1 - i);
+            p.poll.registry().register(&mut socket, token, Interest::READABLE)?;
+            listeners.push(Listening { socket, token, ready: false });
         }
         Ok(Self {
             number: p.number,
@@ -146,7 +148,9 @@ impl Reactor {
                         self.shared.mailboxes[self.number].woken();
                         self.take_results(now);
                     }
-                    Token(t) if t >= CONNECTIONS => self.listeners[WAKER.0 - 1 - t].ready = true,
+                    token @ Token(CONNECTIONS..) => {
+                        self.listeners.iter_mut().filter(|l| l.token == token).for_each(|l| l.ready = true);
+                    }
                     token => {
                         let Some(slot) = self.slot(token) else { continue };
                         slot.readable |= event.is_readable();
@@ -160,6 +164,9 @@ impl Reactor {
                 self.begin_drain(now);
             }
             self.accept(now, limits::ACCEPT_BUDGET);
+            if self.cut_at.is_some() {
+                self.close_emptied_listeners();
+            }
             for _ in 0..self.again.len() {
                 let Some(token) = self.again.pop_front() else { break };
                 if let Some(slot) = self.slot(token) {
@@ -174,9 +181,10 @@ impl Reactor {
             }
             if let Some(cut_at) = self.cut_at {
                 if now >= cut_at {
+                    self.listeners.clear();
                     self.for_all(|r, token| r.tell(token, now, Conn::on_cut));
                 }
-                if self.slots.is_empty() {
+                if self.slots.is_empty() && self.listeners.is_empty() {
                     return Ok(());
                 }
             }
@@ -238,7 +246,10 @@ impl Reactor {
         let entry = self.slots.vacant_entry();
         let token = token_of(entry.key(), generation);
         if self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).is_err() {
-            return; // ENOMEM or max_user_watches: the connection closes
+            // ENOMEM or max_user_watches: this connection closes, the next ones wait.
+            self.shared.counters[self.number].accept_pauses.add(1);
+            self.accept_at = now.plus(limits::ACCEPT_PAUSE);
+            return;
         }
         self.shared.counters[self.number].accepted.add(1);
         let counters = &self.shared.counters[self.number];
@@ -261,11 +272,12 @@ impl Reactor {
 
     fn begin_drain(&mut self, now: Stamp) {
         self.cut_at = Some(now.plus(self.drain_timeout));
-        // What the kernel has accepted for us is ours: the queue is emptied before the listeners close.
+        // What the kernel has accepted for us is ours: a listener closes when its queue is empty. With all connections
+        // or descriptors in use that takes until some end.
         self.listeners.iter_mut().for_each(|l| l.ready = true);
         self.accept_at = Stamp::ZERO;
-        self.accept(now, usize::MAX);
-        self.listeners.clear();
+        self.accept(now, limits::LISTEN_BACKLOG as usize + 1);
+        self.close_emptied_listeners();
         self.for_all(|r, token| {
             // A request may have come since the last poll: it is answered.
             if let Some(slot) = r.slot(token) {
@@ -274,6 +286,11 @@ impl Reactor {
             r.drive(token, now);
             r.tell(token, now, Conn::on_drain);
         });
+    }
+
+    /// While draining: accept(2) has said that nothing waits there.
+    fn close_emptied_listeners(&mut self) {
+        self.listeners.retain(|l| l.ready);
     }
 
     fn for_all(&mut self, mut each: impl FnMut(&mut Self, Token)) {

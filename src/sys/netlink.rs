@@ -42,7 +42,8 @@ impl Netlink {
 
     /// Sends one request and hands the payload of every answer to `each`, until the kernel says that it is done.
     ///
-    /// Errors: the errno of the kernel's NLMSG_ERROR, or of send and recv; InvalidData for a cut message.
+    /// Errors: the errno of the kernel's NLMSG_ERROR or of its NLMSG_DONE (where a dump that failed puts it), or of
+    /// send and recv; InvalidData for a cut message.
     pub(super) fn talk(&mut self, kind: u16, ask: Ask, payload: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
         self.sequence += 1;
         let flags = match ask {
@@ -83,10 +84,14 @@ fn read_answers(mut rest: &[u8], sequence: u32, each: &mut impl FnMut(&[u8])) ->
         if seq == sequence {
             match kind {
                 NLMSG_NOOP => {}
-                NLMSG_DONE => return Ok(true),
-                NLMSG_ERROR => {
-                    let code = u32_at(payload, 0).ok_or_else(cut)?.cast_signed();
-                    return if code == 0 { Ok(true) } else { Err(io::Error::from_raw_os_error(-code)) };
+                NLMSG_DONE | NLMSG_ERROR => {
+                    // An acknowledgement has its code; DONE has one since Linux 2.6.27 and was empty before.
+                    let code = u32_at(payload, 0).map(u32::cast_signed);
+                    return match code {
+                        None if kind == NLMSG_ERROR => Err(cut()),
+                        Some(code) if code < 0 => Err(io::Error::from_raw_os_error(-code)),
+                        _ => Ok(true),
+                    };
                 }
                 _ => each(payload),
             }
@@ -135,6 +140,9 @@ mod tests {
         let refused = message(NLMSG_ERROR, 1, &(-13i32).to_ne_bytes());
         assert_eq!(read_answers(&refused, 1, &mut |_| ()).unwrap_err().raw_os_error(), Some(13));
         assert!(read_answers(&message(NLMSG_ERROR, 1, &0i32.to_ne_bytes()), 1, &mut |_| ()).unwrap());
+        // A kernel without tcp_diag ends the dump like this, before any row: it is no empty table.
+        let no_handler = message(NLMSG_DONE, 1, &(-2i32).to_ne_bytes());
+        assert_eq!(read_answers(&no_handler, 1, &mut |_| ()).unwrap_err().raw_os_error(), Some(libc::ENOENT));
         let whole = message(20, 1, b"abcdefgh");
         assert!(read_answers(&whole[..20], 1, &mut |_| ()).is_err());
         assert!(read_answers(&whole[..7], 1, &mut |_| ()).is_err());

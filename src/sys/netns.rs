@@ -253,7 +253,7 @@ mod tests {
         // A test runs on a second thread, so unshare(CLONE_NEWUSER) is EINVAL whatever the host allows.
         match enter(&[]).unwrap_err() {
             NetnsError::Forbidden { errno: libc::EINVAL, why, .. } => assert!(why.contains("threads"), "{why}"),
-            NetnsError::Forbidden { why, .. } => println!("SKIPPED: {why}"),
+            NetnsError::Forbidden { why, .. } => crate::sys::skipped(&why),
             other => panic!("{other}"),
         }
     }

@@ -18,6 +18,8 @@ const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const BC_JMP: u8 = 1;
 const BC_S_COND: u8 = 7;
 const BC_D_COND: u8 = 8;
+/// struct inet_diag_msg, bytes.
+const MESSAGE: usize = 72;
 /// struct inet_diag_bc_op, bytes.
 const OP: usize = 4;
 /// TCP_BOUND_INACTIVE, Linux 6.8 and later: bound, neither connected nor listening.
@@ -85,14 +87,18 @@ impl SockDiag {
 
     /// Hands every TCP socket of `family` in `states` and `scope` to `each`. A v4-mapped address comes as IPv4.
     ///
-    /// Errors: the kernel's errno (ENOENT: no inet_diag module).
+    /// Errors: the kernel's errno (ENOENT: no tcp_diag module); InvalidData for a row that is shorter than the kernel's
+    /// fixed part.
     pub fn dump(&mut self, family: Family, states: States, scope: Scope, mut each: impl FnMut(DiagSocket)) -> io::Result<()> {
         let request = encode_request(family, states, scope);
+        let mut short = false;
         self.netlink.talk(SOCK_DIAG_BY_FAMILY, Ask::Dump, &request, |payload| {
+            short |= payload.len() < MESSAGE;
             if let Some(socket) = parse_message(payload) {
                 each(socket);
             }
-        })
+        })?;
+        if short { Err(io::Error::new(io::ErrorKind::InvalidData, "sock_diag: a row is too short")) } else { Ok(()) }
     }
 
     /// As [`Self::dump`], for both families, collected.
@@ -180,7 +186,7 @@ fn set_no(op: &mut [u8], beyond: usize) {
 
 /// struct inet_diag_msg: family 0, state 1, sport 4, dport 6, src 8, dst 24, expires 52, uid 64, inode 68; 72 bytes.
 fn parse_message(m: &[u8]) -> Option<DiagSocket> {
-    if m.len() < 72 {
+    if m.len() < MESSAGE {
         return None;
     }
     let port = |at: usize| u16::from_be_bytes([m[at], m[at + 1]]);
@@ -256,7 +262,7 @@ mod tests {
     #[test]
     fn an_ipv6_destination_and_a_dual_stack_listener_are_seen() {
         let Ok(listener) = TcpListener::bind("[::1]:0") else {
-            println!("SKIPPED: no IPv6 on this host");
+            crate::sys::skipped("an_ipv6_destination_and_a_dual_stack_listener_are_seen: no IPv6 on this host");
             return;
         };
         let dest = listener.local_addr().unwrap();
@@ -275,7 +281,7 @@ mod tests {
     fn bound_only_sockets_are_seen_where_the_kernel_can() {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
         if let Some(why) = bound_only_missing(release.trim()) {
-            println!("SKIPPED: {why}");
+            crate::sys::skipped(&format!("bound_only_sockets_are_seen_where_the_kernel_can: {why}"));
             return;
         }
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -47,7 +47,7 @@ pub(crate) fn outcome(case: &Case) -> Outcome {
             Outcome::Ran { found, wrong }
         }
         Ok(Err(why)) => {
-            println!("SKIPPED {name}: {why}");
+            support::loud::skipped(format!("{name}: {why}"));
             Outcome::Skipped(why)
         }
         Err(_) => Outcome::Ran { found: vec![], wrong: vec!["the run failed: see its panic above".into()] },
@@ -58,8 +58,8 @@ pub(crate) fn outcome(case: &Case) -> Outcome {
 fn inside(case: &Case) -> Result<(RunResult, f64), String> {
     let options: Vec<&str> = case.sysctls.iter().flat_map(|s| ["--sysctl", s]).collect();
     let probe = support::sandbox(&options, &["true"]).output().unwrap();
-    if !probe.status.success() {
-        return Err(support::text(&probe.stderr).trim().to_owned());
+    if let Some(why) = support::refusal(&probe) {
+        return Err(why);
     }
     let own = std::env::current_exe().unwrap();
     let test = [own.to_str().unwrap(), "--exact", "one_fault", "--ignored", "--nocapture", "--test-threads=1"];
