@@ -164,9 +164,9 @@ fn a_target_process_is_found_by_its_listener() {
         support::loud::skipped("python3 is not installed");
         return;
     }
-    // A parent that listens and a child that burns: both are the target.
-    let script = "import os,socket,time\ns=socket.create_server(('127.0.0.1',9000))\nif os.fork()==0:\n  \
-                  while True: pass\nprint('up',flush=True)\ntime.sleep(60)";
+    // A parent that listens and a child that burns: both are the target, also a child that is born meanwhile.
+    let script = "import os,socket,time\ns=socket.create_server(('127.0.0.1',9000))\nprint('up',flush=True)\n\
+                  time.sleep(0.3)\nif os.fork()==0:\n  while True: pass\ntime.sleep(60)";
     let mut python = std::process::Command::new("python3");
     python.args(["-c", script]);
     let mut python = sockbench::sys::child::Child::start(python, sockbench::sys::child::Stderr::Inherit).unwrap();
@@ -185,7 +185,9 @@ fn a_target_process_is_found_by_its_listener() {
     assert!(target.name.starts_with("python"), "{target:?}");
     assert_eq!(target.threads, Some(2));
     assert!(target.cpu_percent_mean.unwrap() > 2.0 && target.busiest_thread_percent.unwrap() > 2.0, "{target:?}");
-    assert!(result.series.iter().all(|p| p.target_cpu_percent.is_some()), "{:?}", result.series);
+    // No second holds more than the machine has: time is charged to the second in which it was taken.
+    let most = 100.0 * result.host.cpus as f64 * 1.1;
+    assert!(result.series.iter().all(|p| p.target_cpu_percent.is_some_and(|c| c <= most)), "{most}: {:?}", result.series);
     assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
 }
 

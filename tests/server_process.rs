@@ -4,6 +4,7 @@
 mod loud;
 mod served;
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Barrier;
@@ -84,6 +85,8 @@ fn a_slow_scraper_does_not_hold_a_drain() {
     let mut served = Served::start(&["--admin", "127.0.0.1:0", "--drain-timeout", "100ms"]);
     let admin: SocketAddr = served.lines[1].strip_prefix("admin on http://").expect("its address").parse().expect("an address");
     let mut scraper = TcpStream::connect(admin).expect("it accepts");
+    let silent = TcpStream::connect(admin).expect("it accepts");
+    assert_eq!(Peer::connect(admin).get("/metrics").answer().status, 200, "another scrape does not wait for them");
     // A byte now and then, each well within the patience for one read; until the server is gone.
     let dripping = std::thread::spawn(move || {
         while scraper.write_all(b"G").is_ok() {
@@ -94,6 +97,7 @@ fn a_slow_scraper_does_not_hold_a_drain() {
     served.signal("TERM");
     assert_eq!(served.ended().code(), Some(0));
     dripping.join().expect("it ends with the server");
+    drop(silent);
 }
 
 #[test]

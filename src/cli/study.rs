@@ -103,6 +103,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         started_at,
         duration_s: ran.duration.as_secs_f64(),
         analysis: analysis::analyse(&steps),
+        steps_planned: plan.steps.len() as u32,
+        ended: ran.ended,
         comparison: match steps.first() {
             Some(first) if is_windows_ports(args) => windows_ports::compare(first, steps.get(1)),
             _ => Vec::new(),
@@ -116,7 +118,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let document = run_output::document(json::render_study(&study))?;
     if let Some(dir) = &args.output.dir {
         files::write(&dir.join("study.json"), document.as_bytes())?;
-        let labels: Vec<String> = study.steps.iter().map(|s| format!("{} users", s.plan.users)).collect();
+        let labels = step_labels(&study.steps);
         let steps: Vec<_> = study.steps.iter().zip(&labels).map(|(run, label)| charts::Step { label, run }).collect();
         run_output::write_charts(dir, &charts::study_charts(&steps))?;
         if let (true, Some(first)) = (is_windows_ports(args), steps.first()) {
@@ -131,6 +133,17 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         }
     }
     Ok(code)
+}
+
+/// What the charts call the steps: their users, and how they connect where that differs.
+fn step_labels(steps: &[RunResult]) -> Vec<String> {
+    let differ = steps.windows(2).any(|w| w[0].plan.keepalive != w[1].plan.keepalive);
+    let how = |s: &RunResult| match (differ, s.plan.keepalive) {
+        (false, _) => "",
+        (true, true) => ", kept",
+        (true, false) => ", short",
+    };
+    steps.iter().map(|s| format!("{} users{}", s.plan.users, how(s))).collect()
 }
 
 fn is_windows_ports(args: &Args) -> bool {

@@ -41,7 +41,7 @@ pub struct Accident {
 }
 
 /// When failures came and went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "unit in the suffix")]
 pub struct Course {
     /// null when nothing failed

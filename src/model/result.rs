@@ -351,6 +351,15 @@ impl RunResult {
         }
     }
 
+    /// CPU of the host that neither the client nor the target took, percent of all cores: other programmes and what the
+    /// kernel does in nobody's name (interrupts). None where one of the three is not known.
+    pub fn others_cpu_percent(&self) -> Option<f64> {
+        let host = self.resources.host.cpu_percent_mean?;
+        let target = self.resources.target.as_ref()?.cpu_percent_mean?;
+        let own = self.resources.client.cpu_percent_mean? + target;
+        Some((host - own / f64::from(self.host.cpus.max(1))).max(0.0))
+    }
+
     /// Keys that are null in the document and have no row in `unavailable`; empty for a sound document.
     ///
     /// Array elements share a key: `series[].p50_ms`.

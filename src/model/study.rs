@@ -34,7 +34,11 @@ pub struct StudyResult {
     /// RFC 3339, UTC
     pub started_at: String,
     pub duration_s: f64,
-    /// one run a step
+    /// steps of the plan
+    pub steps_planned: u32,
+    /// why the study ended where it did
+    pub ended: String,
+    /// one run for each step that ran
     pub steps: Vec<RunResult>,
     /// the wait before each step but the first
     pub cooldowns: Vec<Cooldown>,
@@ -110,6 +114,8 @@ pub struct StepRow {
     pub failures: u64,
     /// failures of our own machine
     pub local_failures: u64,
+    /// in flight at the end of the step: neither answered nor failed
+    pub cut: u64,
     /// requests per second over the whole step, ramp included
     pub rps: f64,
     /// requests per second after the last user had started; null when the step ended before
@@ -138,6 +144,8 @@ pub struct StepRow {
     pub client_rss_bytes: Option<u64>,
     /// CPU of the host, percent of all cores
     pub host_cpu_percent: Option<f64>,
+    /// of that what neither client nor target took
+    pub others_cpu_percent: Option<f64>,
     /// most memory in use on the host, percent
     pub host_memory_percent: Option<f64>,
     /// the most local ports held towards the target, of `pool`
@@ -166,6 +174,7 @@ impl StepRow {
             requests: run.totals.requests,
             failures: run.totals.failures,
             local_failures: run.totals.local_failures,
+            cut: run.totals.cut,
             rps: run.totals.rps,
             steady_rps,
             think_mean_s: think,
@@ -180,6 +189,7 @@ impl StepRow {
             client_cpu_percent: client.cpu_percent_mean,
             client_rss_bytes: client.rss_bytes_max,
             host_cpu_percent: host.cpu_percent_mean,
+            others_cpu_percent: run.others_cpu_percent(),
             host_memory_percent: host.memory_percent_max,
             peak_ports: run.ports.as_ref().and_then(|p| p.peak_used),
             pool: run.ports.as_ref().and_then(|p| p.pool),

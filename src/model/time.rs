@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// Events per second; 0 where no time passed.
+pub fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
+
 /// Nanoseconds since the run's epoch (the moment its clock was made). Monotonic; never wall time.
 ///
 /// ```

@@ -10,8 +10,8 @@ use crate::model::time::Stamp;
 use crate::sys::owner::{OwnerError, find_owner};
 use crate::sys::process::{self, ThreadReader};
 
-/// Looks at /proc for new children of the target this often: it costs about 20 us a process of the host.
-const TREE_EVERY: Duration = Duration::from_secs(5);
+/// Share of a core that the search for new children of the target may take: it costs about 20 us a process of the host.
+const TREE_SHARE: f64 = 0.002;
 /// Linux cuts thread names after 15 bytes.
 const COMM_BYTES: usize = 15;
 /// Names of our own threads that are longer than that.
@@ -77,9 +77,24 @@ struct Track {
 /// A thread that ended this soon after the last interval says nothing about the present one.
 const SHARE_SPAN_MIN: Duration = Duration::from_millis(200);
 
+/// What a process or thread that is seen for the first time had used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Newcomer {
+    /// nothing: it was born since the last look
+    Born,
+    /// what it has by now: it may have lived unseen for longer
+    Unseen,
+}
+
+impl Newcomer {
+    fn baseline<T: Default>(self, now: T) -> T {
+        if self == Self::Born { T::default() } else { now }
+    }
+}
+
 impl Threads {
     /// Reads all threads of `pids`. The first reading is the baseline.
-    fn read(&mut self, pids: &[u32], at: Stamp) -> Result<(), String> {
+    fn read(&mut self, pids: &[u32], at: Stamp, newcomer: Newcomer) -> Result<(), String> {
         let mut failure = None;
         let mut seen: Vec<ThreadUsage> = Vec::new();
         for pid in pids {
@@ -96,7 +111,7 @@ impl Threads {
         }
         for t in seen {
             let now = (t.cpu_s, t.wait_s);
-            let born = if self.primed { (0.0, 0.0) } else { now };
+            let born = if self.primed { newcomer.baseline(now) } else { now };
             let track = self.known.entry(t.tid).or_insert_with(|| Track {
                 name: String::new(),
                 first: born,
@@ -182,7 +197,7 @@ impl ClientMeter {
 
     /// Notes where the threads stand, so that one which ends soon is not lost. Cheap: a few files.
     pub(super) fn watch_threads(&mut self, now: Stamp) {
-        self.threads_error = self.threads.read(&[process::own_pid()], now).err();
+        self.threads_error = self.threads.read(&[process::own_pid()], now, Newcomer::Born).err();
     }
 
     /// Usage since the last call; `busiest` is that of the load workers.
@@ -244,6 +259,7 @@ pub(super) struct TargetMeter {
     roots: Vec<u32>,
     tree: Vec<u32>,
     tree_at: Stamp,
+    tree_cost_s: f64,
     cpu_s: HashMap<u32, f64>,
     threads: Threads,
     started: Stamp,
@@ -275,6 +291,7 @@ impl TargetMeter {
             tree: roots.clone(),
             roots,
             tree_at: now,
+            tree_cost_s: 0.0,
             cpu_s: HashMap::new(),
             threads: Threads::default(),
             started: now,
@@ -288,12 +305,13 @@ impl TargetMeter {
             }
         }
         // Not readable is no failure: the process figures remain, the busiest thread is unknown.
-        let _ = meter.threads.read(&meter.tree, now);
+        let _ = meter.threads.read(&meter.tree, now, Newcomer::Unseen);
         Ok(meter)
     }
 
     fn refresh_tree(&mut self, now: Stamp) {
         self.tree_at = now;
+        let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
         if let Ok(mut tree) = process::read_tree(&self.roots) {
             // A target that started this client is not the client: its CPU is not the target's.
             if tree.contains(&process::own_pid()) {
@@ -302,11 +320,14 @@ impl TargetMeter {
             }
             self.tree = tree;
         }
+        self.tree_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
     }
 
     /// Usage since the last call, all processes together.
     pub(super) fn read(&mut self, now: Stamp) -> Fact<Usage> {
-        if now.since(self.tree_at) >= TREE_EVERY {
+        // With the tree of the last look in hand, whoever is new was born since; with an older one nobody can tell.
+        let newcomer = if self.tree_at == self.at { Newcomer::Born } else { Newcomer::Unseen };
+        if now.since(self.tree_at) >= Duration::from_secs_f64(self.tree_cost_s / TREE_SHARE) {
             self.refresh_tree(now);
         }
         let span = now.since(self.at);
@@ -314,8 +335,7 @@ impl TargetMeter {
         for pid in &self.tree {
             // One that ended but was not waited for yet has no memory left.
             let Some(usage) = process::read_usage(*pid).ok().filter(|u| u.rss_bytes > 0) else { continue };
-            // A child that was born since the last look has used all of its time since then.
-            cpu_s += usage.cpu_s - self.cpu_s.insert(*pid, usage.cpu_s).unwrap_or(0.0);
+            cpu_s += usage.cpu_s - self.cpu_s.insert(*pid, usage.cpu_s).unwrap_or_else(|| newcomer.baseline(usage.cpu_s));
             rss_bytes += usage.rss_bytes;
             alive += 1;
         }
@@ -323,7 +343,7 @@ impl TargetMeter {
         if alive == 0 {
             return Fact::missing(format!("the target process {} ended", self.pid));
         }
-        let busiest = self.threads.read(&self.tree, now).ok().and_then(|()| self.threads.busiest(|_| true));
+        let busiest = self.threads.read(&self.tree, now, newcomer).ok().and_then(|()| self.threads.busiest(|_| true));
         self.threads.mark(now);
         self.threads.retire_dead();
         let usage = Usage { cpu_percent: cpu_s / span.as_secs_f64() * 100.0, rss_bytes, busiest };
@@ -358,15 +378,33 @@ mod tests {
     #[test]
     fn a_busy_worker_thread_is_seen_as_busy() {
         let clock = Clock::start();
-        let mut meter = ClientMeter::start(clock.now());
-        std::thread::Builder::new().name("load-0".into()).spawn(move || while clock.now() < Stamp::from_millis(400) {}).unwrap();
-        sleep(Duration::from_millis(300));
+        let started = clock.now();
+        let mut meter = ClientMeter::start(started);
+        let (done, is_done) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        // It takes 250 ms of CPU, however long this machine makes it wait for them.
+        let burn = move || {
+            while process::read_own_thread_cpu_s().unwrap() < 0.25 {}
+            done.send(()).unwrap();
+            let _ = ended.recv();
+        };
+        let thread = std::thread::Builder::new().name("load-0".into()).spawn(burn).unwrap();
+        is_done.recv().unwrap();
         let now = clock.now();
         let usage = *meter.read(now).known().unwrap();
-        assert!(usage.cpu_percent > 0.0, "{usage:?}");
-        assert!(usage.busiest.unwrap() > 0.5, "on a core or waiting for one all the time: {usage:?}");
+        let span_s = now.since(started).as_secs_f64();
+        assert!(usage.cpu_percent / 100.0 * span_s > 0.24, "{usage:?} in {span_s} s");
+        assert!(usage.busiest.unwrap() * span_s > 0.24, "{usage:?} in {span_s} s");
         let rows = meter.rows();
-        assert!(rows.iter().any(|r| r.name == "load-0" && r.cpu_s + r.wait_s > 0.25), "{rows:?}");
+        assert!(rows.iter().any(|r| r.name == "load-0" && r.cpu_s > 0.24), "{rows:?}");
+        drop(end);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn what_a_newcomer_had_used_unseen_is_not_charged_to_the_second_that_finds_it() {
+        assert_eq!(Newcomer::Born.baseline(5.0), 0.0);
+        assert_eq!(Newcomer::Unseen.baseline(5.0), 5.0);
     }
 
     #[test]

@@ -266,7 +266,7 @@ impl Watcher {
         self.ending = true;
         let end = self.take_census(now);
         if self.seen.seconds.is_empty() || now.since(self.last_look) >= LAST_LOOK_MIN {
-            self.look(now, now.second(), end.clone());
+            self.look(now, last_second(now), end.clone());
         } else {
             self.client.watch_threads(now);
         }
@@ -301,5 +301,24 @@ impl Watcher {
             Err(why) => Fact::missing(why.reason()),
         };
         seen
+    }
+}
+
+/// The second of the series that a look at the run's end belongs to: a short rest joins the second before.
+fn last_second(end: Stamp) -> u64 {
+    let rest = end.since(Stamp(end.second() * 1_000_000_000));
+    if rest < LAST_LOOK_MIN { end.second().saturating_sub(1) } else { end.second() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_look_stands_for_the_last_second_of_the_series() {
+        // A run of two seconds whose tick at 2 s was still pending when it ended: the look is that of second 1.
+        for (ms, second) in [(300, 0), (900, 0), (1980, 1), (2010, 1), (2300, 1), (2600, 2), (3010, 2)] {
+            assert_eq!(last_second(Stamp::from_millis(ms)), second, "{ms} ms");
+        }
     }
 }

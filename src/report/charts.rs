@@ -99,7 +99,12 @@ fn subtitle(steps: &[Step<'_>]) -> String {
         (min, max) if min == max => format!("think time {min} ms"),
         _ => format!("think time {min} to {max} ms"),
     };
-    let kept = if plan.keepalive { "connections kept" } else { "a connection per request" };
+    let differ = steps.iter().any(|s| s.run.plan.keepalive != plan.keepalive);
+    let kept = match (differ, plan.keepalive) {
+        (true, _) => "a connection per request or kept, by step",
+        (false, true) => "connections kept",
+        (false, false) => "a connection per request",
+    };
     format!("{}, {load}, {think}, {kept}, {}", plan.target.url, first.run.started_at)
 }
 

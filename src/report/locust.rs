@@ -4,6 +4,7 @@
 //! that ended at the target, answered or failed there (a failure of our own machine has no latency).
 
 use crate::model::result::{Endpoint, LatencyMs, RunResult};
+use crate::model::time::per_second;
 
 /// One row: an endpoint, or all of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,8 +60,4 @@ pub fn rows(run: &RunResult) -> (Vec<LocustRow>, LocustRow) {
 /// Bytes of all bodies of an endpoint: the mean is over answers of any status, and those are counted.
 fn body_bytes(e: &Endpoint) -> f64 {
     e.content_size_mean.unwrap_or(0.0) * e.status.values().sum::<u64>() as f64
-}
-
-fn per_second(count: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }

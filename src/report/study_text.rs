@@ -13,7 +13,14 @@ const WIDTH: usize = 112;
 /// The whole study.
 pub fn render_study(study: &StudyResult, style: Style) -> String {
     let heading = |text: &str| format!("\n{}\n", style.paint(Tone::Heading, text));
-    let mut out = heading(&format!("study {}: {} steps in {:.0} s", study.name, study.steps.len(), study.duration_s));
+    let mut out = heading(&format!(
+        "study {}: {} of {} steps in {:.0} s: {}",
+        study.name,
+        study.steps.len(),
+        study.steps_planned,
+        study.duration_s,
+        study.ended
+    ));
     out += &steps(study).render(style);
     out += &heading("endpoints by step");
     out += &endpoints(study).render(style);
@@ -68,6 +75,7 @@ fn steps(study: &StudyResult) -> Table {
         ("users", right),
         ("requests", right),
         ("fails", right),
+        ("cut", right),
         ("req/s", right),
         ("steady", right),
         ("closed loop", right),
@@ -85,17 +93,18 @@ fn steps(study: &StudyResult) -> Table {
     for r in &study.analysis.rows {
         t.row(step_cells(r));
     }
-    t.note("steady: after the last user had started; closed loop: users / (think + response); CPU: % of one core, host % of all; times in ms");
+    t.note("cut: in flight at the end; steady: req/s after the last user had started; closed loop: users / (think + response), off: steady against it; CPU: % of one core, host % of all; times in ms");
     t
 }
 
-fn step_cells(r: &StepRow) -> [Cell; 15] {
+fn step_cells(r: &StepRow) -> [Cell; 16] {
     let failed = r.failures + r.local_failures;
     let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
     [
         r.users.to_string().into(),
         r.requests.to_string().into(),
         if failed > 0 { Cell::toned(Tone::Bad, failed.to_string()) } else { "0".into() },
+        r.cut.to_string().into(),
         rate(r.rps).into(),
         opt(r.steady_rps, &rate),
         opt(r.predicted_rps, &rate),

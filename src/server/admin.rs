@@ -1,10 +1,10 @@
-//! The admin port: `/metrics`, one client at a time, on a thread of its own, so that a scrape never waits for the
-//! reactors and they never for it.
+//! The admin port: `/metrics`, on threads of its own, so that a scrape never waits for the reactors and they never for
+//! it, nor for a scraper that is silent.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::sys::own_process;
 
 /// One scrape, from its accept to the client's FIN: a scraper that takes longer is left.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Scrapes at once; a further one is closed.
+const SCRAPES: usize = 8;
 const HEAD_BYTES: usize = 8 * 1024;
 
 /// A bound admin port.
@@ -51,13 +53,13 @@ impl Admin {
         let ended = Arc::new(AtomicBool::new(false));
         let (addr, flag) = (self.addr, Arc::clone(&ended));
         let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
+            let scrapes = Arc::new(AtomicUsize::new(0));
             for stream in self.listener.incoming() {
                 if flag.load(Ordering::SeqCst) {
                     return;
                 }
                 match stream {
-                    // A client that goes away is its own affair.
-                    Ok(stream) => drop(answer(stream, &self.shared)),
+                    Ok(stream) => scrape(stream, &self.shared, &scrapes),
                     Err(_) => crate::sys::clock::sleep(crate::model::limits::ACCEPT_PAUSE),
                 }
             }
@@ -75,6 +77,23 @@ impl Drop for Running {
         {
             let _ = thread.join();
         }
+    }
+}
+
+/// Answers one client on a thread of its own, which ends with its patience; nobody waits for it.
+fn scrape(stream: TcpStream, shared: &Arc<Shared>, scrapes: &Arc<AtomicUsize>) {
+    if scrapes.load(Ordering::SeqCst) >= SCRAPES {
+        return;
+    }
+    scrapes.fetch_add(1, Ordering::SeqCst);
+    let (shared, running) = (Arc::clone(shared), Arc::clone(scrapes));
+    let thread = std::thread::Builder::new().name("admin-scrape".into()).spawn(move || {
+        // A client that goes away is its own affair.
+        let _ = answer(stream, &shared);
+        running.fetch_sub(1, Ordering::SeqCst);
+    });
+    if thread.is_err() {
+        scrapes.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
 use crate::model::outcome::Side;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Totals};
+use crate::model::time::per_second;
 
 /// Everything that was counted, merged over the workers.
 pub(super) struct Filling<'a> {
@@ -34,10 +35,6 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
     result.resources.client.late_requests = counted.totals.lateness.count_above_us(LATE_MS * 1000);
     fill_series(counted, &mut result.series);
     explain(counted, result);
-}
-
-fn per_second(count: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
 fn totals(c: &Filling<'_>) -> Totals {

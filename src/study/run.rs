@@ -38,6 +38,8 @@ pub struct StudyRun {
     pub steps: Vec<Measured>,
     /// the wait before each but the first
     pub cooldowns: Vec<Cooldown>,
+    /// why it ended where it did
+    pub ended: String,
     /// its length
     pub duration: Duration,
 }
@@ -49,24 +51,38 @@ pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: 
     let clock = Clock::start();
     let mut steps = Vec::new();
     let mut cooldowns = Vec::new();
+    let mut ended = "all steps ran".to_owned();
     for (index, step) in plan.steps.iter().enumerate() {
         if index > 0 {
             cooldowns.push(cool_down(index, step, plan.cooldown_max, watch));
         }
         if watch.is_stopped() {
+            ended = format!("stopped before step {}", index + 1);
             break;
         }
         let mut step_watch = watch.step(index, step)?;
         let mut measured = measured::measure(step, target_pids.get(index).copied().flatten(), command, &mut step_watch)?;
-        let go_on = measured.ended == Ended::Planned;
+        let why = why_no_further(measured.ended);
         watch.on_step_done(index, &mut measured, step_watch)?;
         steps.push(measured);
-        if !go_on {
+        if let Some(why) = why {
+            ended = format!("step {}: {why}", index + 1);
             break;
         }
     }
     let duration = clock.now().since(crate::model::time::Stamp::ZERO);
-    Ok(StudyRun { steps, cooldowns, duration })
+    Ok(StudyRun { steps, cooldowns, ended, duration })
+}
+
+/// Why no further step makes sense after one that ended like this.
+fn why_no_further(ended: Ended) -> Option<String> {
+    match ended {
+        Ended::Planned => None,
+        Ended::Stopped => Some("stopped".into()),
+        Ended::Refused(failure) => {
+            Some(format!("no connection was made, every attempt ended alike ({} {})", failure.call.word(), failure.name()))
+        }
+    }
 }
 
 /// Waits until what the last step left in TIME_WAIT is under 1 % of the pool, or says why it did not.
@@ -80,7 +96,9 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
         let waited = clock.now().since(crate::model::time::Stamp::ZERO);
         watch.on_cooldown(waited, &now, threshold);
         match (&now, threshold) {
-            (Fact::Known(held), Some(limit)) if *held <= limit => break "leftover TIME_WAIT is under 1 % of the pool".to_owned(),
+            (Fact::Known(held), Some(limit)) if *held <= limit => {
+                break format!("{held} in TIME_WAIT towards {} or held by it, under 1 % of the pool", step.target.addr);
+            }
             (Fact::Unavailable(reason), _) => break format!("leftovers cannot be seen: {reason}"),
             (_, None) => break "the pool cannot be read, so 1 % of it is not known".to_owned(),
             (Fact::Known(held), _) if waited >= longest => {

@@ -16,15 +16,23 @@ mod experiment {
 
 /// Rows of the comparison: `failing` is the step with a connection per request, `kept` the same with kept ones.
 pub fn compare(failing: &RunResult, kept: Option<&RunResult>) -> Vec<Comparison> {
-    let hold = failing.ports.as_ref().and_then(|p| p.hold_s).unwrap_or(60.0);
     let spans = &failing.totals.local_failure_spans;
     let first = spans.first();
     let end = failing.duration_s;
     let ramp = failing.plan.ramp().as_secs_f64();
     let row = |what: &str, there: String, here: String| Comparison { what: what.into(), experiment: there, here };
+    let Some(hold) = failing.ports.as_ref().and_then(|p| p.hold_s).filter(|t| *t > 0.0) else {
+        let here = "unavailable: how long this destination holds a port is not known";
+        return vec![row("ports, hold time, ceiling", ceiling(16_384.0, experiment::T_S), here.into())];
+    };
     let in_t = |s: f64, t: f64| format!("{:.2} T ({s:.1} s)", s / t);
-    let mut rows = vec![
-        row("ports, hold time, ceiling", ceiling(16_384.0, experiment::T_S), pool(failing, hold)),
+    let mut rows = vec![row("ports, hold time, ceiling", ceiling(16_384.0, experiment::T_S), pool(failing, hold))];
+    if first.is_none() {
+        // Nothing to hold against the experiment but why it did not come.
+        rows.push(row("the ports run out", in_t(experiment::BEGAN_S, experiment::T_S), why_not(failing, hold)));
+        return rows;
+    }
+    rows.extend([
         row(
             "attempts/s before the failures",
             "about 170".into(),
@@ -45,7 +53,7 @@ pub fn compare(failing: &RunResult, kept: Option<&RunResult>) -> Vec<Comparison>
         row("the echo", "1.80 T (216.4 s) by the law; the step ended at 1.50 T".into(), echo(spans, failing, hold)),
         row("what the client printed", experiment::ERROR.into(), error(failing)),
         row("what a client on Windows prints", "10048 (WSAEADDRINUSE)".into(), windows(failing)),
-    ];
+    ]);
     if let Some(kept) = kept {
         let t = &kept.totals;
         let here = format!(
@@ -58,6 +66,27 @@ pub fn compare(failing: &RunResult, kept: Option<&RunResult>) -> Vec<Comparison>
         rows.push(row("the same step with kept connections", "not tried".into(), here));
     }
     rows
+}
+
+/// Why the pool lasted: the rate that this machine reached, or the length of the step.
+fn why_not(run: &RunResult, hold: f64) -> String {
+    let ports = run.ports.as_ref();
+    let (Some(pool), Some(peak)) = (ports.and_then(|p| p.pool), ports.and_then(|p| p.peak_used)) else {
+        return "no; how many ports were held was not observed".into();
+    };
+    let (rate, ceiling) = (run.totals.connections_opened as f64 / run.duration_s.max(1e-9), f64::from(pool) / hold);
+    let why = if rate <= ceiling {
+        let host = run.resources.host.cpu_percent_mean;
+        let host = host.map_or_else(String::new, |h| format!("; the host's CPU was in use to {h:.0} %"));
+        format!("{rate:.1} connections/s are not above P/T = {ceiling:.1}/s{host}: the accident needs the rate")
+    } else {
+        format!(
+            "{rate:.1} connections/s use them up after {:.1} s, the step took {:.1} s",
+            f64::from(pool) / rate,
+            run.duration_s
+        )
+    };
+    format!("no, at most {peak} of {pool} were held: {why}")
 }
 
 fn none() -> String {

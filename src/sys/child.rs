@@ -93,15 +93,16 @@ impl Child {
         command.stderr(if stderr == Stderr::Keep { Stdio::piped() } else { Stdio::inherit() });
         // Ctrl-C at a terminal goes to the whole process group: the child is ended by its owner, in its own time.
         command.process_group(0);
-        let mut process = command.spawn()?;
+        let process = command.spawn()?;
         let (to_us, lines) = channel();
-        if let Some(out) = process.stdout.take() {
+        // Whole before anything else can fail: dropped, it ends the process.
+        let mut child = Self { process, lines, complaints: Arc::default(), status: None };
+        if let Some(out) = child.process.stdout.take() {
             // Reads on after the receiver is gone, so that the child never meets a full or broken pipe.
             read_lines(out, "sockbench-out", move |line| drop(to_us.send(line)))?;
         }
-        let complaints = Arc::new(Mutex::new(VecDeque::new()));
-        if let Some(err) = process.stderr.take() {
-            let kept = Arc::clone(&complaints);
+        if let Some(err) = child.process.stderr.take() {
+            let kept = Arc::clone(&child.complaints);
             read_lines(err, "sockbench-err", move |line| {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() == KEPT_LINES {
@@ -110,7 +111,7 @@ impl Child {
                 kept.push_back(line);
             })?;
         }
-        Ok(Self { process, lines, complaints, status: None })
+        Ok(child)
     }
 
     /// Its process id.
@@ -224,11 +225,9 @@ pub fn own_executable() -> io::Result<OsString> {
 
 fn read_lines(from: impl io::Read + Send + 'static, name: &str, mut each: impl FnMut(String) + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(move || {
-        for line in BufReader::new(from).lines() {
-            match line {
-                Ok(line) => each(line),
-                Err(_) => return,
-            }
+        // Split by bytes: a line that is no UTF-8 must not end the reading, or the child would meet a broken pipe.
+        for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+            each(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
         }
     })?;
     Ok(())

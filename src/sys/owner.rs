@@ -42,17 +42,20 @@ pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
     let io_error = |e| OwnerError::Io(addr, e);
     let sockets =
         SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port()))).map_err(io_error)?;
-    let inodes: Vec<u64> = sockets
-        .iter()
-        .filter(|s| s.state == TcpState::Listen && listens_for(s.local.0, addr.ip()))
-        .map(|s| u64::from(s.inode))
-        .collect();
+    let listening: Vec<_> = sockets.iter().filter(|s| s.state == TcpState::Listen).collect();
+    let all: Vec<IpAddr> = listening.iter().map(|s| s.local.0).collect();
+    let inodes: Vec<u64> =
+        listening.iter().filter(|s| listens_for(s.local.0, addr.ip(), &all)).map(|s| u64::from(s.inode)).collect();
     if inodes.is_empty() {
         return Err(OwnerError::NotListening(addr));
     }
-    let (holders, unreadable) = find_holders(&inodes).map_err(io_error)?;
+    let (mut holders, unreadable) = find_holders(&inodes).map_err(io_error)?;
     if holders.is_empty() {
         return Err(OwnerError::Hidden { addr, unreadable });
+    }
+    if holders.len() > 1 {
+        // Socket activation: init holds what it made for the service, and is the parent of everything.
+        holders.retain(|pid| *pid != 1);
     }
     let parents = read_parents().map_err(io_error)?;
     let parent_of = |pid: u32| parents.iter().find(|(p, _)| *p == pid).map(|(_, parent)| *parent);
@@ -63,13 +66,15 @@ pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
     Ok(Owner { name: read_name(first).map_err(io_error)?, roots })
 }
 
-/// Whether a socket that listens on `listener` gets connections to `dest`. A `[::]` listener is taken as
-/// dual-stack, which is the default.
-fn listens_for(listener: IpAddr, dest: IpAddr) -> bool {
-    if dest.is_unspecified() {
+/// Whether a socket that listens on `listener` gets connections to `dest`; `all` listen on that port. A `[::]` listener
+/// is taken as dual-stack, which is the default, unless an IPv4 socket listens there as well: the kernel lets no
+/// dual-stack one beside it (bind(2): EADDRINUSE).
+fn listens_for(listener: IpAddr, dest: IpAddr, all: &[IpAddr]) -> bool {
+    if dest.is_unspecified() || listener == dest {
         return true;
     }
-    listener == dest || listener.is_unspecified() && (listener.is_ipv6() || dest.is_ipv4())
+    let v4_beside = || all.iter().any(|a| a.is_ipv4() && (a.is_unspecified() || *a == dest));
+    listener.is_unspecified() && (listener.is_ipv6() == dest.is_ipv6() || listener.is_ipv6() && !v4_beside())
 }
 
 /// Processes that hold one of the sockets, and how many could not be looked into.
@@ -125,9 +130,11 @@ mod tests {
     #[test]
     fn which_listener_takes_which_destination() {
         let ip = |s: &str| s.parse::<IpAddr>().unwrap();
-        assert!(listens_for(ip("0.0.0.0"), ip("127.0.0.1")));
-        assert!(listens_for(ip("::"), ip("127.0.0.1")));
-        assert!(!listens_for(ip("0.0.0.0"), ip("::1")));
-        assert!(!listens_for(ip("127.0.0.2"), ip("127.0.0.1")));
+        assert!(listens_for(ip("0.0.0.0"), ip("127.0.0.1"), &[]));
+        assert!(listens_for(ip("::"), ip("127.0.0.1"), &[ip("::"), ip("127.0.0.2")]));
+        assert!(!listens_for(ip("::"), ip("127.0.0.1"), &[ip("::"), ip("0.0.0.0")]), "IPV6_V6ONLY");
+        assert!(listens_for(ip("::"), ip("::1"), &[ip("::"), ip("0.0.0.0")]));
+        assert!(!listens_for(ip("0.0.0.0"), ip("::1"), &[]));
+        assert!(!listens_for(ip("127.0.0.2"), ip("127.0.0.1"), &[]));
     }
 }

@@ -5,6 +5,8 @@ use crate::model::result::{LatencyMs, Ports, RunResult, Stamp};
 use crate::report::figures::{bytes, counted, ms, percent, rate, seconds};
 use crate::report::style::{Style, Tone, wrapped};
 
+/// CPU of others, percent of all cores, from which they are named.
+const OTHERS_SHOWN_PERCENT: f64 = 15.0;
 /// Column in which the values start.
 const VALUE_COLUMN: usize = 15;
 
@@ -225,5 +227,8 @@ fn usage(cpu_mean: Option<f64>, cpu_max: Option<f64>, rss_max: Option<u64>) -> S
 fn host(run: &RunResult) -> Option<String> {
     let h = &run.resources.host;
     let (cpu, memory) = (h.cpu_percent_mean?, h.memory_percent_max?);
-    Some(format!("CPU {} of all cores, memory at most {}", percent(cpu), percent(memory)))
+    let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_SHOWN_PERCENT).map_or_else(String::new, |o| {
+        format!(", {} by neither client nor target: other programmes had part of this machine", percent(o))
+    });
+    Some(format!("CPU {} of all cores{others}; memory at most {}", percent(cpu), percent(memory)))
 }

@@ -67,7 +67,7 @@ impl Setting {
         .to_vec()
     }
 
-    /// What the law says, before anything is run.
+    /// What the law says, before anything is run: nothing is measured yet.
     pub fn predict(&self) -> Accident {
         let budget = Budget { pool: self.ports, hold: self.hold };
         let forecast = budget.forecast(self.rate, self.duration, None, None);
@@ -85,7 +85,7 @@ impl Setting {
             hold_s: self.hold.as_secs_f64(),
             rate_cps: self.rate,
             duration_s: end,
-            measured: predicted.clone(),
+            measured: Course::default(),
             predicted,
             seconds: Vec::new(),
         }

@@ -13,8 +13,7 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::model::facts::Fact;
-use crate::model::rehearsal::{Commands, REHEARSAL_SCHEMA, Rehearsal, Row, Verdict};
+use crate::model::rehearsal::{Commands, REHEARSAL_SCHEMA, Rehearsal, Row};
 use crate::model::result::{Unavailable, collect_nulls};
 use crate::sys::child::{self, Child, Stderr};
 use crate::sys::clock::{self, Clock};
@@ -168,14 +167,4 @@ impl Spec {
     fn waits(&self) -> bool {
         matches!(self.shape, Shape::Paced(_) | Shape::BurstsWithWaits(_))
     }
-}
-
-/// Whether a fact of a rehearsal stands for this kernel still.
-pub fn is_current(kernel: &str) -> Fact<bool> {
-    Fact::from(host::read_kernel_release().map(|now| now == kernel))
-}
-
-/// Rows that helped, with or without a price, in table order.
-pub fn helpful(r: &Rehearsal) -> impl Iterator<Item = &Row> {
-    r.rows.iter().filter(|row| matches!(row.verdict, Verdict::Helps | Verdict::AtAPrice))
 }
