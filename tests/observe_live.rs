@@ -186,7 +186,7 @@ fn a_target_process_is_found_by_its_listener() {
     assert_eq!(target.threads, Some(2));
     assert!(target.cpu_percent_mean.unwrap() > 2.0 && target.busiest_thread_percent.unwrap() > 2.0, "{target:?}");
     // No second holds more than the machine has: time is charged to the second in which it was taken.
-    let most = 100.0 * result.host.cpus as f64 * 1.1;
+    let most = 100.0 * f64::from(result.host.cpus) * 1.1;
     assert!(result.series.iter().all(|p| p.target_cpu_percent.is_some_and(|c| c <= most)), "{most}: {:?}", result.series);
     assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
 }

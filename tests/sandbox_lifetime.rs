@@ -51,6 +51,35 @@ fn sigkill_of_the_parent_ends_the_namespace() {
 }
 
 #[test]
+fn what_a_command_leaves_behind_ends_with_it() {
+    if !namespaces_work() {
+        return;
+    }
+    for kill in [true, false] {
+        // Two sleeps in the background; the command waits for them, or ends at once.
+        let last = if kill { "wait" } else { "true" };
+        let script = format!("sleep 61 & a=$!; sleep 62 & echo $$ $a $!; {last}");
+        let mut child = Command::new(SOCKBENCH)
+            .args(["sandbox", "--", "sh", "-c", &script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let pids: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(pids.len(), 3, "{line}");
+        assert_eq!(pids[0], child.id().to_string(), "the command is the process that was started");
+        if kill {
+            assert!(pids.iter().all(|pid| lives(pid)));
+            child.kill().unwrap();
+        }
+        child.wait().unwrap();
+        assert!(within_five_seconds(|| !pids.iter().any(|pid| lives(pid))), "{line} outlived the command (killed: {kill})");
+    }
+}
+
+#[test]
 fn a_child_whose_parent_is_gone_does_nothing() {
     let out = Command::new(SOCKBENCH).args(["sandbox", "--", "echo", "ran"]).env("SOCKBENCH_PARENT", "1").output().unwrap();
     assert_eq!(out.status.code(), Some(3), "{}", describe(&out));

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use super::Exit;
-use crate::sys::{child, netns};
+use crate::sys::{child, keeper, netns};
 
 /// The command was found, but could not be executed (as env(1) has it).
 const EXIT_NOT_EXECUTABLE: u8 = 126;
@@ -18,14 +18,18 @@ const EXIT_NOT_FOUND: u8 = 127;
 /// Run any command in a private network namespace, as any user, without risk to the host.
 ///
 /// The command gets its own loopback (up), its own ports and its own TCP settings, and is uid 0 inside. Its exit
-/// code is returned; 3 when the namespace or a setting was refused, 126 or 127 when the command cannot be run.
+/// code is returned; 3 when the namespace or a setting was refused, 126 or 127 when the command cannot be run. When it
+/// ends, also by SIGKILL, processes that it left behind in the namespace are ended too.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) setup: Setup,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "keep", value_name = "COMMAND")]
     command: Vec<OsString>,
+    /// Be the keeper of the namespace of this process
+    #[arg(long, value_name = "PID", hide = true)]
+    keep: Option<u32>,
 }
 
 /// What the private namespace is like.
@@ -76,12 +80,18 @@ pub(crate) fn no_way_out() -> Exit {
 }
 
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
-    let Args { setup, command } = args;
+    let Args { setup, command, keep } = args;
+    if let Some(pid) = keep {
+        return keeper::keep(pid).map(|()| 0).map_err(|e| Exit::environment(format!("sandbox: keeper: {e}")));
+    }
+    let outside = keeper::namespace();
     enter(&setup)?;
+    if let Err(e) = outside.and_then(|outside| keeper::start(&outside, &["sandbox", "--keep"])) {
+        super::warn(&format!("processes that the command leaves behind will live on: {e}"));
+    }
     let mut words = command.into_iter();
     let program = words.next().ok_or_else(|| Exit::usage("sandbox: no command"))?;
-    // exec: no process of ours stays between, so signals, job control and the exit code are the command's own, and
-    // a SIGKILL ends it. The request to die with a parent (set again in `enter`) survives exec.
+    // exec: no process of ours stays between, so signals, job control and the exit code are the command's own. The request to die with a parent (set again in `enter`) survives exec.
     let error = Command::new(&program).args(words).env_remove(child::PARENT_VAR).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
     Err(Exit { code, message: format!("sandbox: {}: {error}", program.to_string_lossy()), hint: None })

@@ -4,6 +4,7 @@
 pub mod child;
 pub mod clock;
 pub mod host;
+pub mod keeper;
 pub mod listen;
 mod netlink;
 pub mod netns;

@@ -1,0 +1,90 @@
+//! Ends what is left in a private namespace when its command has ended, also by SIGKILL.
+//!
+//! `sandbox` becomes its command by exec, so nothing of ours is left to clean up after it, and children that the command
+//! put into the background would hold the namespace for as long as they live. A keeper process inside does it: it
+//! watches the command's pid, then ends every process that lives in the same network namespace.
+//!
+//! Not ended: processes in a further namespace made inside this one; those have a keeper of their own, which watches
+//! their own command.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::child::{PARENT_VAR, own_executable};
+use super::clock::{Clock, sleep};
+
+/// How often the keeper looks whether the command lives. One look is one small file of /proc.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// What is left has this long to end by itself after SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
+/// Processes that do not end after SIGKILL for this long are left (uninterruptible sleep).
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The network namespace of this process.
+///
+/// Errors: /proc is not mounted.
+pub fn namespace() -> io::Result<PathBuf> {
+    std::fs::read_link("/proc/self/ns/net")
+}
+
+/// Starts a keeper for this process, which has left the namespace `outside` for one of its own. Returns when the keeper
+/// is no child of this process any more: the command is not to find one that it did not start.
+///
+/// Errors: no process can be started, or this process is still outside, where everything would be ended.
+pub fn start(outside: &Path, hidden_arguments: &[&str]) -> io::Result<()> {
+    if namespace()? == outside {
+        return Err(io::Error::other("the namespace is not private"));
+    }
+    let mut command = Command::new(own_executable()?);
+    command.args(hidden_arguments).arg(std::process::id().to_string());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = command.env_remove(PARENT_VAR).process_group(0).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("the namespace's keeper ended at once: {status}"))) }
+}
+
+/// The keeper itself: goes into the background, waits for the end of `command` and ends what it left behind.
+///
+/// Errors: fork(2), or /proc cannot be read.
+pub fn keep(command: u32) -> io::Result<()> {
+    nix::unistd::daemon(false, false)?;
+    while lives(command) {
+        sleep(LOOK_EVERY);
+    }
+    let namespace = namespace()?;
+    let clock = Clock::start();
+    let mut signal = Signal::SIGTERM;
+    while signal_all(&namespace, signal)? > 0 && clock.now().as_secs_f64() < PATIENCE.as_secs_f64() {
+        sleep(LOOK_EVERY);
+        if clock.now().as_secs_f64() >= GRACE.as_secs_f64() {
+            signal = Signal::SIGKILL;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it exists and is no zombie.
+fn lives(pid: u32) -> bool {
+    let state = |stat: &str| stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !matches!(state(&s), Some('Z' | 'X')))
+}
+
+/// Signals every other living process in `namespace`; how many there were.
+fn signal_all(namespace: &Path, signal: Signal) -> io::Result<usize> {
+    let own = std::process::id();
+    let mut found = 0;
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        // One that ended meanwhile, or is another user's: not ours to end.
+        let here = std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|ns| ns == namespace);
+        if here && pid != own && lives(pid) && kill(Pid::from_raw(pid.cast_signed()), signal).is_ok() {
+            found += 1;
+        }
+    }
+    Ok(found)
+}
