@@ -298,7 +298,11 @@ fn fd_limit() {
     run.totals.users_reached = 1010;
     run.totals.users_asked = 2000;
     let f = fires(Id::LocalFdLimit, &run);
-    assert!(f.remedies[0].command == "ulimit -n 2064" && f.explanation.contains("10024"), "{f:?}");
+    assert!(
+        f.remedies[0].command.starts_with("ulimit -n 2064 && sockbench load http://10.0.0.1:80 --conns 2000 ")
+            && f.explanation.contains("10024"),
+        "{f:?}"
+    );
     let found = diagnose(&run);
     assert!(!ids(&found).contains(&Id::UsersNotReached), "swallowed: {:?}", ids(&found));
     clear(Id::LocalFdLimit, &healthy());
@@ -320,6 +324,12 @@ fn refused_and_self_connects() {
 fn backlog_by_counter_or_by_cluster() {
     let mut run = healthy();
     run.kernel.as_mut().unwrap().listen_overflows = 1;
+    // None of our set-ups was held up: another listener of the namespace overflowed.
+    clear(Id::TargetBacklogOverflow, &run);
+    run.totals.users_reached = 40;
+    fires(Id::TargetBacklogOverflow, &run);
+    run.totals.users_reached = 50;
+    run.totals.connects.as_mut().unwrap().setup_max_ms = 1021.0;
     fires(Id::TargetBacklogOverflow, &run);
     // Of a target elsewhere this namespace's counters say nothing; the cluster does.
     run.resources.target = None;
@@ -378,7 +388,10 @@ fn forbidden_keepalive_is_the_cause_of_used_up_ports() {
     assert_eq!(ids(&found)[..2], [Id::LocalPortsExhausted, Id::TargetForbidsKeepalive]);
     assert_eq!(found[0].caused_by, [Id::TargetForbidsKeepalive]);
     let f = fires(Id::LocalPortsExhausted, &run);
-    assert_eq!(f.remedies[0].command, "sockbench server --keepalive on", "the client asks for it already");
+    assert!(f.remedies[0].command.contains("--keep-alive 75"), "the client asks for it already: {:?}", f.remedies[0]);
+    run.resources.target.as_mut().unwrap().name = "sockbench".into();
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert_eq!(f.remedies[0].command, "sockbench server --listen 10.0.0.1:80 --keepalive on");
     // A limit of a hundred requests per connection is not a ban.
     let mut hundred = healthy();
     hundred.closes.announced_by_target = 90;
@@ -469,6 +482,9 @@ fn users_not_reached_by_users_rate_or_ramp() {
     rate.plan.rate = 1000.0;
     rate.totals.never_started = 51_000;
     assert!(fires(Id::UsersNotReached, &rate).title.contains("1000/s were asked and 150/s made"));
+    rate.totals.service_latency_ms = Some(latency(300.0));
+    let more = &fires(Id::UsersNotReached, &rate).remedies[0];
+    assert!(more.command.contains("--conns 360 "), "1000/s at 300 ms, and a fifth to spare: {more:?}");
     let mut ramp = healthy();
     (ramp.plan.spawn_rate, ramp.totals.users_reached) = (0.5, 30);
     assert!(fires(Id::UsersNotReached, &ramp).title.contains("the ramp takes 98 s"));
@@ -508,6 +524,154 @@ fn target_cpu_only_when_pushed() {
     assert!(fires(Id::TargetCpuSaturated, &run).explanation.contains("interpreter lock"));
     run.resources.target = None;
     unknown(Id::TargetCpuSaturated, &run);
+}
+
+/// An own server loaded with /cpu by users in a hurry: `queue_ms` before 30 ms of work, the target at `cpu` %.
+fn own_cpu(users: u32, queue_ms: f64, cpu: f64, flags: &[&str]) -> RunResult {
+    let mut run = healthy();
+    run.plan.target = sockbench::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    run.plan.think = sockbench::model::plan::Think::default();
+    run.plan.users = users;
+    run.plan.mix.truncate(1);
+    run.plan.mix[0].path = "/cpu".into();
+    run.plan.surroundings.server = flags.iter().map(|f| (*f).to_owned()).collect();
+    let rps = f64::from(users) * 1000.0 / (queue_ms + 30.0);
+    run.endpoints = vec![endpoint("/cpu", (rps * 60.0) as u64, queue_ms + 30.0)];
+    let timing = run.endpoints[0].server_timing_ms.as_mut().unwrap();
+    (timing.queue.p50, timing.work.p50) = (queue_ms, 30.0);
+    let steady = run.totals.steady.as_mut().unwrap();
+    (steady.rps, steady.latency_ms) = (rps, Some(latency(queue_ms + 30.0)));
+    let t = run.resources.target.as_mut().unwrap();
+    (t.name, t.threads) = ("sockbench".into(), Some(132));
+    (t.cpu_percent_mean, t.cpu_percent_max) = (Some(cpu), Some(cpu + 2.0));
+    t.busiest_thread_percent = Some(cpu.min(98.0));
+    run
+}
+
+#[test]
+fn target_cpu_is_the_limit_of_what_can_work() {
+    // One user keeps one core busy; the other worker is idle, and more users would raise the rate.
+    clear(Id::TargetCpuSaturated, &own_cpu(1, 0.1, 97.0, &[]));
+    // Two users, two of four workers: full threads, but half of the pool is idle.
+    let mut half = own_cpu(2, 0.1, 195.0, &[]);
+    half.host.cpus = 4;
+    clear(Id::TargetCpuSaturated, &half);
+    let pool = own_cpu(20, 570.0, 97.0, &["cpu-workers=1"]);
+    let f = fires(Id::TargetCpuSaturated, &pool);
+    assert!(f.explanation.contains("its 1 worker for /cpu"), "{}", f.explanation);
+    assert!(f.remedies[0].command.ends_with("--mix /cpu=1 --server cpu-workers=2"), "{:?}", f.remedies[0]);
+    // All cores: what is on is not advised.
+    let all = own_cpu(20, 270.0, 190.0, &["io-workers=256"]);
+    let f = fires(Id::TargetCpuSaturated, &all);
+    assert!(f.explanation.contains("all 2 cores"), "{}", f.explanation);
+    for f in [f, fires(Id::TargetQueueing, &all)] {
+        assert!(
+            f.remedies.iter().all(|r| !r.command.contains("cpu-workers") && !r.command.contains("reactors")),
+            "{:?}",
+            f.remedies
+        );
+        assert!(
+            f.remedies.iter().any(|r| r.command.contains("--server io-workers=256 --server cpu-work=15ms")),
+            "{:?}",
+            f.remedies
+        );
+    }
+    // A pause that is longer than the answers: more users would come to more.
+    let mut paced = own_cpu(20, 570.0, 97.0, &["cpu-workers=1"]);
+    paced.plan.think.min = std::time::Duration::from_secs(5);
+    paced.plan.think.max = std::time::Duration::from_secs(5);
+    clear(Id::TargetCpuSaturated, &paced);
+}
+
+#[test]
+fn queueing_advice_follows_the_pool_that_queues() {
+    let first = |run: &RunResult| fires(Id::TargetQueueing, run).remedies[0].clone();
+    let cpu = first(&own_cpu(20, 570.0, 97.0, &["cpu-workers=1"]));
+    assert!(cpu.action.contains("has 1 of 2") && cpu.command.contains("cpu-workers=2"), "{cpu:?}");
+    let mut io = own_cpu(20, 1800.0, 5.0, &["io-workers=2"]);
+    io.endpoints[0].name = "/io".into();
+    let timing = io.endpoints[0].server_timing_ms.as_mut().unwrap();
+    timing.work.p50 = 200.0;
+    let io = first(&io);
+    assert!(io.command.contains("io-workers=") && !io.command.contains("cpu-workers"), "{io:?}");
+    // Idle workers: jobs wait for a core.
+    let mut starved = own_cpu(20, 570.0, 30.0, &[]);
+    starved.endpoints[0].rps = 3.0;
+    assert!(first(&starved).command.starts_with("top "), "{:?}", first(&starved));
+    // Another's server: nothing of ours is advised.
+    let mut other = healthy();
+    other.endpoints[0].server_timing_ms.as_mut().unwrap().queue.p50 = 80.0;
+    let f = fires(Id::TargetQueueing, &other);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("sockbench server")), "{:?}", f.remedies);
+}
+
+#[test]
+fn nobody_reached_is_not_answered_with_fewer_users() {
+    let mut run = healthy();
+    fail(&mut run, errno(Call::Connect, 111), 30, 0.0, 1.0);
+    run.totals.users_reached = 0;
+    let f = fires(Id::UsersNotReached, &run);
+    assert!(f.title.starts_with("0 of 50 users"), "{}", f.title);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("--conns")), "{:?}", f.remedies);
+    run.totals.users_reached = 1;
+    let f = fires(Id::UsersNotReached, &run);
+    let said = format!("{f:?}");
+    assert!(said.contains("1 user,") && !said.contains("1 users"), "{said}");
+}
+
+/// A count of one is followed by the singular, in every text of every finding.
+#[test]
+fn one_is_singular() {
+    let plural = |text: &str| {
+        let words: Vec<&str> = text.split([' ', ',', ';', ':', '(', ')']).collect();
+        let nouns =
+            ["users", "connections", "requests", "ports", "answers", "sockets", "set-ups", "workers", "failures", "cores"];
+        words.windows(2).any(|w| w[0] == "1" && nouns.contains(&w[1]))
+    };
+    for (_, mut run) in firing() {
+        run.plan.users = 1;
+        run.totals.users_asked = 1;
+        run.host.cpus = 1;
+        run.errors.iter_mut().for_each(|e| e.count = 1);
+        (run.totals.users_reached, run.totals.connections_opened) =
+            (run.totals.users_reached.min(1), run.totals.connections_opened);
+        for f in diagnose(&run) {
+            let texts = [&f.title, &f.explanation].into_iter().chain(f.remedies.iter().flat_map(|r| [&r.action, &r.expected]));
+            for text in texts {
+                assert!(!plural(text), "{}: {text}", f.id.word());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_idle_timeout_is_not_a_ban_on_keepalive() {
+    let mut run = own_cpu(4, 0.1, 5.0, &["idle-timeout=400ms"]);
+    run.plan.think.max = std::time::Duration::from_millis(900);
+    run.closes = sockbench::model::result::Closes { server: 8000, client: 4, ..Default::default() };
+    run.totals.connections_opened = 8004;
+    let f = fires(Id::TargetForbidsKeepalive, &run);
+    assert!(f.explanation.contains("idle timeout"), "{}", f.explanation);
+    assert!(f.remedies[0].command.ends_with("--server idle-timeout=75s"), "{:?}", f.remedies[0]);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("keepalive=on")), "on already: {:?}", f.remedies);
+}
+
+/// In a private namespace the settings are part of the command; the host's are left alone.
+#[test]
+fn a_sandbox_stays_a_sandbox() {
+    let mut run = exhausted();
+    run.plan.target = sockbench::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    run.plan.surroundings.sandbox = true;
+    run.plan.surroundings.set_sysctl("net.ipv4.tcp_tw_reuse", "0");
+    run.plan.surroundings.server = vec!["closer=client".into()];
+    let f = fires(Id::LocalPortsExhausted, &run);
+    for r in &f.remedies {
+        assert!(r.command.starts_with("sockbench load --sandbox "), "{r:?}");
+    }
+    let by = |name: &str| &f.remedies.iter().find(|r| r.name.as_deref() == Some(name)).unwrap().command;
+    assert!(by("tw-reuse").contains("--sysctl net.ipv4.tcp_tw_reuse=1 ") && !by("tw-reuse").contains("tcp_tw_reuse=0"));
+    assert!(by("server-closes").ends_with("--server closer=server"), "{}", by("server-closes"));
+    assert!(f.remedies.iter().all(|r| !matches!(r.name.as_deref(), Some("wait" | "fresh-namespace"))), "it is fresh each time");
 }
 
 #[test]

@@ -158,3 +158,55 @@ fn a_stored_run_is_diagnosed_anew() {
     std::fs::write(&file, "{\"schema\":\"sockbench/9\"}").unwrap();
     explain(&[file.to_str().unwrap()]).assert().code(2);
 }
+
+/// Darwin's numbers, names and settings; none of Linux's.
+#[test]
+fn macos_is_told_its_own_facts() {
+    for text in [
+        "OSError: [Errno 49] Can't assign requested address",
+        "OSError: [Errno 48] Address already in use",
+        "dial tcp 127.0.0.1:8080: connect: can't assign requested address",
+        "ConnectionRefusedError: [Errno 61] Connection refused",
+        "java.net.ConnectException: Operation timed out",
+        "apr_socket_connect(): Operation timed out (60)",
+        "ConnectionResetError: [Errno 54] Connection reset by peer",
+    ] {
+        let out = explain(&[text]).assert().success().get_output().stdout.clone();
+        let said = String::from_utf8(out).unwrap();
+        assert!(said.contains("macos"), "{said}");
+        for linux in ["ss -", "net.ipv4", "ip_local_port_range", "nstat", "journalctl", "ip addr", "60 s", "ring"] {
+            assert!(!said.contains(linux), "{linux}: {said}");
+        }
+    }
+    let e = json(&["connect: can't assign requested address"]);
+    let a = &e["arithmetic"];
+    assert_eq!((a["pool"].as_u64(), a["hold_s"].as_f64()), (Some(16384), Some(30.0)));
+    assert!(a["assumed"][0].as_str().unwrap().contains("documentation"), "{a}");
+    let commands = e["remedies"].to_string();
+    assert!(commands.contains("net.inet.tcp.msl=1000") && commands.contains("net.inet.ip.portrange.first=10000"), "{commands}");
+    let forced = json(&["--os", "macos", "bind: address already in use"]);
+    assert!(forced["remedies"].to_string().contains("lsof"), "{forced}");
+}
+
+/// P/T is told where ports are, or may be, the limit, and nowhere else.
+#[test]
+fn no_port_arithmetic_where_ports_are_not_the_limit() {
+    for text in [
+        "connect: connection refused",
+        "socket: too many open files",
+        "TCP: request_sock_TCP: Possible SYN flooding on port 80. Sending cookies.",
+        "connect: connection timed out",
+        "read: connection reset by peer",
+        "bind() to 0.0.0.0:80 failed (98: Address already in use)",
+    ] {
+        assert!(json(&[text]).get("arithmetic").is_none(), "{text}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let refused = dir.path().join("r_failures.csv");
+    let row = "ConnectionRefusedError(111, 'Connection refused')";
+    std::fs::write(&refused, format!("Method,Name,Error,Occurrences\r\nGET,/,\"{row}\",70\r\n")).unwrap();
+    std::fs::write(dir.path().join("r_stats_history.csv"), history()).unwrap();
+    assert!(json(&[refused.to_str().unwrap()]).get("arithmetic").is_none(), "a history does not make it ports");
+    let open = explain(&["curl: (7) Couldn't connect to server"]).assert().success().get_output().stdout.clone();
+    assert!(String::from_utf8_lossy(&open).contains("Arithmetic, where ports are the limit"));
+}

@@ -8,6 +8,7 @@ use super::{Exit, files, load_args, proofs, target};
 use crate::load::run::Ended;
 use crate::model::plan::{LoadPlan, Target};
 use crate::model::result::RunResult;
+use crate::model::surroundings::Surroundings;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::OwnServer;
@@ -36,6 +37,12 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
+impl Args {
+    fn surroundings(&self) -> Surroundings {
+        Surroundings { server: Surroundings::server_from_words(&server_flags(&self.server)), ..self.sandbox.surroundings() }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     args.sandbox.enter_if_asked(args.url.as_deref())?;
     raise_nofile(args.run.conns.unwrap_or(0));
@@ -47,7 +54,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     }
     let port = if args.sandbox.sandbox { OWN_PORT } else { 0 };
     let (own, target, path) = aim(args.url.as_deref(), args.conn.allow_remote, port, &server_flags(&args.server))?;
-    let plan = load_args::plan(&args.run, &args.conn, target, &path)?;
+    let mut plan = load_args::plan(&args.run, &args.conn, target, &path)?;
+    plan.surroundings = args.surroundings();
     announce(&plan, &args.output);
     let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, files.hlog_path().as_deref())?;
     let mut measured = measured::measure(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
@@ -139,3 +147,6 @@ pub(crate) fn exit_code(runs: &[&Measured], signal: Option<i32>, fail_on_errors:
     let failed = |r: &RunResult| r.totals.failures + r.totals.local_failures > 0;
     u8::from(fail_on_errors && runs.iter().any(|r| failed(&r.result)))
 }
+
+#[cfg(test)]
+mod remedy_commands;

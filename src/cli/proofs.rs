@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::finding::Finding;
+use crate::diagnose;
 use crate::model::rehearsal::Rehearsal;
 use crate::model::result::RunResult;
 use crate::sys::host;
@@ -16,11 +16,10 @@ pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<()> {
         std::fs::create_dir_all(dir)?;
     }
     // A rehearsal of one remedy adds to what was proven before; it does not replace the rest.
-    let mut all = rehearsal.clone();
-    if let Some(before) = latest().filter(|b| b.kernel == all.kernel) {
-        let known: Vec<String> = all.rows.iter().map(|r| r.remedy.clone()).collect();
-        all.rows.extend(before.rows.into_iter().filter(|r| !known.contains(&r.remedy)));
-    }
+    let all = match latest().filter(|before| before.kernel == rehearsal.kernel) {
+        Some(before) => rehearsal.clone().merged_over(before),
+        None => rehearsal.clone(),
+    };
     std::fs::write(file, serde_json::to_vec(&all)?)
 }
 
@@ -29,19 +28,10 @@ pub(crate) fn attach(result: &mut RunResult) {
     if let (Some(latest), Ok(kernel)) = (latest(), host::read_kernel_release())
         && latest.kernel == kernel
     {
-        prove(&mut result.findings, &latest);
+        diagnose::attach_proofs(&mut result.findings, &latest);
     }
     if result.findings.iter().flat_map(|f| &f.remedies).any(|r| r.proven.is_none()) {
         result.explain_null("findings[].remedies[].proven", "not rehearsed on this host and kernel: sockbench rehearse");
-    }
-}
-
-fn prove(findings: &mut [Finding], latest: &Rehearsal) {
-    for remedy in findings.iter_mut().flat_map(|f| &mut f.remedies) {
-        let row = latest.rows.iter().find(|r| Some(&r.remedy) == remedy.name.as_ref());
-        if let Some(proof) = row.and_then(|r| r.proof(&latest.kernel, &latest.started_at)) {
-            remedy.proven = Some(proof);
-        }
     }
 }
 

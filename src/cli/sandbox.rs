@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use super::Exit;
+use crate::model::surroundings::Surroundings;
 use crate::sys::{child, keeper, netns};
 
 /// The command was found, but could not be executed (as env(1) has it).
@@ -60,6 +61,19 @@ impl SandboxArgs {
             (false, _) => self.refuse_settings(),
             (true, Some(_)) => Err(no_way_out()),
             (true, None) => enter(&self.setup),
+        }
+    }
+
+    /// As the plan records it.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        if !self.sandbox {
+            return Surroundings::default();
+        }
+        Surroundings {
+            sandbox: true,
+            sysctls: self.setup.sysctls.clone(),
+            addresses: self.setup.addresses.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect(),
+            server: Vec::new(),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::model::facts::Fact;
 use crate::model::plan::{LoadPlan, Target};
 use crate::model::result::{RunResult, Tool};
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
+use crate::model::surroundings::Surroundings;
 use crate::report::locust_csv::History;
 use crate::report::{charts, json, study_text};
 use crate::study::analysis;
@@ -79,7 +80,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let aims = aims(args, &file)?;
     let targets: Vec<Target> = aims.iter().map(|a| a.target.clone()).collect();
     let pids: Vec<Option<u32>> = aims.iter().map(|a| a.own.as_ref().map(|o| o.pid())).collect();
-    let plan = resolve(&file, each, &args.conn, &targets, &aims[0].path)?;
+    let mut plan = resolve(&file, each, &args.conn, &targets, &aims[0].path)?;
+    for (step, aim) in plan.steps.iter_mut().zip(&aims) {
+        step.surroundings = aim.surroundings.clone();
+    }
     if !args.output.quiet {
         let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
         eprintln!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len());
@@ -159,13 +163,18 @@ fn enter_sandbox(args: &Args, file: &PlanFile) -> Result<(), Exit> {
     if !wanted {
         return args.sandbox.refuse_settings();
     }
+    sandbox::enter(&setup(args, file))
+}
+
+/// The namespace's settings: those of the command line before those of the plan file.
+fn setup(args: &Args, file: &PlanFile) -> sandbox::Setup {
     let mut setup = args.sandbox.setup.clone();
     for (key, value) in &file.sysctl {
         if !setup.sysctls.iter().any(|(k, _)| k == key) {
             setup.sysctls.push((key.clone(), value.clone()));
         }
     }
-    sandbox::enter(&setup)
+    setup
 }
 
 /// Where a step goes.
@@ -173,6 +182,7 @@ struct Aim {
     own: Option<Rc<OwnServer>>,
     target: Target,
     path: String,
+    surroundings: Surroundings,
 }
 
 /// The target of every step: the URL, or own servers, one for each set of flags.
@@ -182,8 +192,9 @@ fn aims(args: &Args, file: &PlanFile) -> Result<Vec<Aim>, Exit> {
     for (i, flags) in all_flags.iter().enumerate() {
         if let Some(same) = all_flags[..i].iter().position(|f| f == flags).or_else(|| args.url.as_ref().and((i > 0).then_some(0)))
         {
-            let Aim { own, target, path } = &aims[same];
-            aims.push(Aim { own: own.clone(), target: target.clone(), path: path.clone() });
+            let Aim { own, target, path, surroundings } = &aims[same];
+            let (own, target, path) = (own.clone(), target.clone(), path.clone());
+            aims.push(Aim { own, target, path, surroundings: surroundings.clone() });
             continue;
         }
         let mut flags = flags.clone();
@@ -191,7 +202,10 @@ fn aims(args: &Args, file: &PlanFile) -> Result<Vec<Aim>, Exit> {
         // In a namespace of our own any port is free; one outside the range leaves the pool whole.
         let port = if file.sandbox || args.sandbox.sandbox { OWN_PORT + i as u16 } else { 0 };
         let (own, target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote, port, &flags)?;
-        aims.push(Aim { own: own.map(Rc::new), target, path });
+        let sandbox = SandboxArgs { sandbox: args.sandbox.sandbox || file.sandbox, setup: setup(args, file) };
+        let server = if own.is_some() { Surroundings::server_from_words(&flags) } else { Vec::new() };
+        let surroundings = Surroundings { server, ..sandbox.surroundings() };
+        aims.push(Aim { own: own.map(Rc::new), target, path, surroundings });
     }
     Ok(aims)
 }

@@ -1,34 +1,109 @@
-//! Real commands for remedies: the plan in force, typed out again with one thing changed.
+//! Real commands for remedies: the plan in force, typed out again with one thing changed. Every flag that decides
+//! about the run is there, so a command can be pasted; where results go (`-o`, `--json`, `--csv`) is left out, because
+//! a second run must not replace the first one's files.
 
-use crate::model::plan::{Closer, LoadPlan, PortMode};
+use std::net::IpAddr;
 
-/// The plan as a `sockbench load` command; fields are changed before it is typed.
-pub(in crate::diagnose) fn load(plan: &LoadPlan) -> String {
+use crate::model::limits;
+use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode};
+
+/// Mix of `sockbench load` without a URL.
+const OWN_MIX: [(&str, u32); 3] = [("/health", 50), ("/io", 30), ("/cpu", 20)];
+/// Longer lists of source addresses are typed as a block, where they are one.
+const SOURCES_TYPED: usize = 4;
+
+/// The plan as a `sockbench load` command.
+pub fn load(plan: &LoadPlan) -> String {
     let mut words = vec!["sockbench load".to_owned()];
     if !plan.target.own_server {
-        words.push(plan.target.url.clone());
+        words.push(quoted(&plan.target.url));
     }
+    namespace(plan, &mut words);
+    load_shape(plan, &mut words);
+    connections(plan, &mut words);
+    request(plan, &mut words);
+    if plan.target.own_server {
+        words.extend(plan.surroundings.server.iter().map(|f| format!("--server {}", quoted(f))));
+    }
+    words.join(" ")
+}
+
+/// The plan with one change, as a command.
+pub(in crate::diagnose) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> String {
+    let mut changed = plan.clone();
+    change(&mut changed);
+    load(&consistent(changed))
+}
+
+/// What the command line would refuse beside a change is changed with it: a worker without a user, pauses and a ramp
+/// in an open loop.
+fn consistent(mut plan: LoadPlan) -> LoadPlan {
+    plan.threads = plan.threads.min(plan.users);
+    plan
+}
+
+/// The plan after settings of the kernel: in its own namespace where it has one, else of the host.
+pub(in crate::diagnose) fn load_after_sysctl(
+    plan: &LoadPlan,
+    settings: &[(&str, &str)],
+    change: impl FnOnce(&mut LoadPlan),
+) -> String {
+    if plan.surroundings.sandbox {
+        return load_with(plan, |p| {
+            for (key, value) in settings {
+                p.surroundings.set_sysctl(key, value);
+            }
+            change(p);
+        });
+    }
+    let load = load_with(plan, change);
+    if settings.is_empty() {
+        return load;
+    }
+    let words: Vec<String> = settings.iter().map(|(key, value)| quoted(&format!("{key}={value}"))).collect();
+    format!("sysctl -w {} && {load}", words.join(" "))
+}
+
+fn namespace(plan: &LoadPlan, words: &mut Vec<String>) {
+    let around = &plan.surroundings;
+    if !around.sandbox {
+        return;
+    }
+    words.push("--sandbox".into());
+    words.extend(around.sysctls.iter().map(|(key, value)| format!("--sysctl {}", quoted(&format!("{key}={value}")))));
+    words.extend(around.addresses.iter().map(|a| format!("--address {}", quoted(a))));
+}
+
+fn load_shape(plan: &LoadPlan, words: &mut Vec<String>) {
     words.push(format!("--conns {}", plan.users));
     if plan.requests > 0 {
         words.push(format!("--requests {}", plan.requests));
     }
     if !plan.duration.is_zero() {
-        words.push(format!("--duration {}", seconds(plan.duration.as_secs_f64())));
+        words.push(format!("--duration {}", span(plan.duration)));
     }
     if plan.is_open_loop() {
-        words.push(format!("--rate {}", number(plan.rate)));
+        words.push(format!("--rate {}", plan.rate));
     } else {
         if plan.spawn_rate > 0.0 {
-            words.push(format!("--spawn-rate {}", number(plan.spawn_rate)));
+            words.push(format!("--spawn-rate {}", plan.spawn_rate));
         }
         if !plan.think.max.is_zero() {
-            let (min, max) = (plan.think.min.as_millis(), plan.think.max.as_millis());
-            words.push(format!("--think {min}ms..{max}ms"));
+            words.push(format!("--think {}..{}", span(plan.think.min), span(plan.think.max)));
         }
+    }
+    if !plan.warmup.is_zero() {
+        words.push(format!("--warmup {}", span(plan.warmup)));
     }
     if plan.threads > 1 {
         words.push(format!("--threads {}", plan.threads));
     }
+    if plan.seed != 1 {
+        words.push(format!("--seed {}", plan.seed));
+    }
+}
+
+fn connections(plan: &LoadPlan, words: &mut Vec<String>) {
     if !plan.keepalive {
         words.push("--no-keepalive".into());
     }
@@ -47,23 +122,93 @@ pub(in crate::diagnose) fn load(plan: &LoadPlan) -> String {
         words.push("--reuse-addr".into());
     }
     if !plan.sources.is_empty() {
-        words.push(format!("--source {}", plan.sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")));
+        if plan.port_mode == PortMode::Auto {
+            // Sources alone would imply no-port.
+            words.push("--port-mode auto".into());
+        }
+        words.push(format!("--source {}", sources(&plan.sources)));
+    }
+    if plan.timeout != limits::REQUEST_TIMEOUT {
+        words.push(format!("--timeout {}", span(plan.timeout)));
     }
     if plan.allow_remote {
         words.push("--allow-remote".into());
     }
-    words.join(" ")
+    if !plan.observe {
+        words.push("--no-observe".into());
+    }
 }
 
-/// The plan with one change, as a command.
-pub(in crate::diagnose) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> String {
-    let mut changed = plan.clone();
-    change(&mut changed);
-    load(&changed)
+fn request(plan: &LoadPlan, words: &mut Vec<String>) {
+    if !has_default_mix(plan) {
+        words.push(format!("--mix {}", quoted(&mix(&plan.mix))));
+    }
+    if plan.method != "GET" {
+        words.push(format!("--method {}", quoted(&plan.method)));
+    }
+    words.extend(plan.headers.iter().map(|(name, value)| flag("--header", &format!("{name}: {value}"))));
+    if !plan.body.is_empty() {
+        words.push(flag("--body", &plan.body));
+    }
+}
+
+/// The mix that the command line takes without `--mix`: the experiment's, or the URL's own path.
+fn has_default_mix(plan: &LoadPlan) -> bool {
+    if plan.target.own_server {
+        return plan.mix.len() == OWN_MIX.len()
+            && plan.mix.iter().zip(OWN_MIX).all(|(m, (path, weight))| m.path == path && m.weight == weight);
+    }
+    let [only] = plan.mix.as_slice() else { return plan.mix.is_empty() };
+    only.path.trim_start_matches('/') == path_of(&plan.target.url).trim_start_matches('/')
+}
+
+/// Path and query of a URL, `/` where it names none.
+fn path_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split('#').next().unwrap_or_default();
+    match rest.find(['/', '?']).map(|at| &rest[at..]) {
+        Some(path) if path.starts_with('/') => path.to_owned(),
+        Some(query) => format!("/{query}"),
+        None => "/".into(),
+    }
+}
+
+/// `/a=50,/b=30`; a path with a query carries no weight, because its `=` would be taken for one.
+fn mix(entries: &[MixEntry]) -> String {
+    let one = |m: &MixEntry| if m.path.contains('?') { m.path.clone() } else { format!("{}={}", m.path, m.weight) };
+    entries.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+/// A list, or the CIDR block that it is.
+fn sources(all: &[IpAddr]) -> String {
+    block(all)
+        .filter(|_| all.len() > SOURCES_TYPED)
+        .unwrap_or_else(|| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+}
+
+fn block(all: &[IpAddr]) -> Option<String> {
+    let IpAddr::V4(first) = *all.first()? else { return None };
+    let first = u32::from(first);
+    let size = u32::try_from(all.len()).ok()?.checked_add(2)?;
+    let base = first.checked_sub(1)?;
+    let in_order = all.iter().zip(first..).all(|(ip, at)| *ip == IpAddr::from(std::net::Ipv4Addr::from(at)));
+    (size.is_power_of_two() && base.is_multiple_of(size) && in_order)
+        .then(|| format!("{}/{}", std::net::Ipv4Addr::from(base), 32 - size.trailing_zeros()))
+}
+
+/// A flag with its value; one that begins with a dash would be taken for a flag itself.
+fn flag(name: &str, value: &str) -> String {
+    format!("{name}{}{}", if value.starts_with('-') { "=" } else { " " }, quoted(value))
+}
+
+/// A word as a shell takes it back.
+pub(in crate::diagnose) fn quoted(word: &str) -> String {
+    let plain = !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=/.:,@%+".contains(&b));
+    if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// `--port-mode`'s word.
-pub(in crate::diagnose) const fn mode(mode: PortMode) -> &'static str {
+const fn mode(mode: PortMode) -> &'static str {
     match mode {
         PortMode::Auto => "auto",
         PortMode::Bind => "bind",
@@ -73,13 +218,26 @@ pub(in crate::diagnose) const fn mode(mode: PortMode) -> &'static str {
     }
 }
 
+/// A length of time without loss: `90s`, `1500ms`, `0.0000015s`.
+fn span(d: std::time::Duration) -> String {
+    if d.subsec_nanos() == 0 {
+        format!("{}s", d.as_secs())
+    } else if d.subsec_nanos().is_multiple_of(1_000_000) {
+        format!("{}ms", d.as_millis())
+    } else {
+        format!("{}.{:09}s", d.as_secs(), d.subsec_nanos())
+    }
+}
+
+/// `1 user`, `2 users`: a count with its noun.
+pub(in crate::diagnose) fn count(n: impl Into<u64>, noun: &str) -> String {
+    let n = n.into();
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
 /// A number without needless decimals.
 pub(in crate::diagnose) fn number(v: f64) -> String {
     if v.fract() == 0.0 { format!("{v:.0}") } else { format!("{v:.2}").trim_end_matches('0').trim_end_matches('.').to_owned() }
-}
-
-fn seconds(s: f64) -> String {
-    if s.fract() == 0.0 { format!("{s:.0}s") } else { format!("{:.0}ms", s * 1000.0) }
 }
 
 /// Rates of a sentence: three significant digits or so.

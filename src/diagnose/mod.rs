@@ -7,7 +7,7 @@
 //! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
 
 pub mod budget;
-mod command;
+pub mod command;
 pub mod explain;
 mod findings_doc;
 pub mod preflight;
@@ -15,13 +15,16 @@ pub mod proofs;
 mod reading;
 mod remedies;
 pub mod rule;
+mod rules_backlog;
 mod rules_client;
 mod rules_info;
 mod rules_local;
 mod rules_ports;
 mod rules_study;
 mod rules_target;
+mod rules_work;
 pub mod table;
+mod target;
 pub mod thresholds;
 pub mod validity;
 

@@ -1,8 +1,9 @@
 //! Remedies about ports, ranked for the plan in force: cheapest and strongest first, never one that is already on,
 //! each with the command that applies it and the new ceiling that it is expected to give.
 
-use super::command::{cps, load, load_with, number, percent, s};
+use super::command::{count, cps, load_after_sysctl, load_with, number, percent, s};
 use super::reading::{budget, hold, pool, wearing_within};
+use super::target::{Kind, serve_with};
 use super::thresholds::PACE_SHARE;
 use crate::model::finding::Remedy;
 use crate::model::plan::{Closer, PortMode, PortRange};
@@ -86,28 +87,79 @@ fn with_a_look(mut remedies: Vec<Remedy>, run: &RunResult) -> Vec<Remedy> {
     remedies
 }
 
-fn keep_alive(run: &RunResult) -> Option<Remedy> {
+/// Keep-alive, where the plan or the target does without it.
+pub(super) fn keep_alive(run: &RunResult) -> Option<Remedy> {
     let users = run.plan.users;
     let of_pool = pool(run).map_or_else(String::new, |p| format!(" of {p}"));
-    let expected = format!("{users} connections in all, {users} ports{of_pool}; no limit from ports on the rate");
+    let expected =
+        format!("{} in all, {}{of_pool}; no limit from ports on the rate", count(users, "connection"), count(users, "port"));
+    let own_refuses = run.plan.surroundings.server_flag("keepalive") == Some("off");
     if !run.plan.keepalive {
-        let command = load_with(&run.plan, |p| p.keepalive = true);
+        let command = load_with(&run.plan, |p| {
+            p.keepalive = true;
+            if own_refuses {
+                p.surroundings.set_server_flag("keepalive", "on");
+            }
+        });
         return Some(named("keep-alive", "keep connections open: one per user, reused for every request", command, expected));
     }
     let answers = run.totals.requests.max(1) as f64;
     let ended = run.closes.announced_by_target.max(run.closes.server) as f64;
-    (ended / answers > super::thresholds::FORBIDS_SHARE).then(|| {
-        let action = "let the target keep connections (it ends each after one answer): HTTP/1.1 without Connection: close";
-        named("keep-alive", action, "sockbench server --keepalive on", expected)
-    })
+    (ended / answers > super::thresholds::FORBIDS_SHARE).then(|| target_keeps(run, expected))
+}
+
+/// The target ends connections between requests without announcing it, and the users pause there.
+pub(super) fn closes_idle(run: &RunResult) -> bool {
+    let c = run.closes;
+    !run.plan.think.max.is_zero() && c.announced_by_target.saturating_mul(2) < c.server
+}
+
+/// Longer than the users' pauses, for a target that closes idle connections.
+pub(super) fn longer_idle(run: &RunResult, expected: String) -> Remedy {
+    let action = "let the target keep idle connections longer than the users pause";
+    match Kind::of(run) {
+        Kind::Foreign => advice(
+            format!("{action} (nginx: keepalive_timeout; Node.js: keepAliveTimeout; gunicorn as here)"),
+            "gunicorn --keep-alive 75 app:app",
+            expected,
+        ),
+        Kind::Own | Kind::Sockbench => {
+            let pause = run.plan.think.max.as_secs().saturating_mul(2).max(75);
+            advice(action, serve_with(run, &[("idle-timeout", format!("{pause}s"))]), expected)
+        }
+    }
+}
+
+/// For a target that ends each connection although asked to keep it.
+pub(super) fn target_keeps(run: &RunResult, expected: String) -> Remedy {
+    if closes_idle(run) {
+        return Remedy { name: Some("keep-alive".into()), ..longer_idle(run, expected) };
+    }
+    let (action, command) = match Kind::of(run) {
+        Kind::Foreign => (
+            "let the target keep connections (it ends each after one answer): HTTP/1.1 without Connection: close, under a server that does so",
+            "gunicorn --worker-class gthread --keep-alive 75 app:app".to_owned(),
+        ),
+        Kind::Own | Kind::Sockbench => {
+            ("let the target keep connections (it ends each after one answer)", serve_with(run, &[("keepalive", "on".into())]))
+        }
+    };
+    named("keep-alive", action, command, expected)
 }
 
 fn server_closes(run: &RunResult) -> Option<Remedy> {
+    let waits = run.plan.surroundings.server_flag("closer") == Some("client");
     (run.plan.closer == Closer::Client && !run.plan.keepalive).then(|| {
+        let command = load_with(&run.plan, |p| {
+            p.closer = Closer::Server;
+            if waits {
+                p.surroundings.set_server_flag("closer", "server");
+            }
+        });
         named(
             "server-closes",
             "let the target close first: the client reads to the end of the stream, TIME_WAIT stays at the target",
-            load_with(&run.plan, |p| p.closer = Closer::Server),
+            command,
             "no source port stays held after a connection: the ceiling P/T falls away; the target must really close",
         )
     })
@@ -117,15 +169,13 @@ fn ring(run: &RunResult) -> Option<Remedy> {
     if run.plan.port_mode == PortMode::Ring && run.plan.reuse_addr {
         return None;
     }
-    let command = load_with(&run.plan, |p| {
+    let off = run.host.sysctls.tcp_timestamps == Some(0);
+    let settings: &[(&str, &str)] = if off { &[("net.ipv4.tcp_timestamps", "1")] } else { &[] };
+    let command = load_after_sysctl(&run.plan, settings, |p| {
         p.port_mode = PortMode::Ring;
         p.reuse_addr = true;
     });
-    let (command, also) = if run.host.sysctls.tcp_timestamps == Some(0) {
-        (format!("sysctl -w net.ipv4.tcp_timestamps=1 && {command}"), "; needs tcp_timestamps=1, off now")
-    } else {
-        (command, "")
-    };
+    let also = if off { "; needs tcp_timestamps=1, off now" } else { "" };
     let action = if run.plan.port_mode == PortMode::Ring {
         "set SO_REUSEADDR on every socket of the ring, from the first one on"
     } else {
@@ -159,23 +209,26 @@ fn reuse(run: &RunResult) -> Option<Remedy> {
     );
     let mut settings = Vec::new();
     if run.host.sysctls.tcp_timestamps == Some(0) {
-        settings.push("net.ipv4.tcp_timestamps=1".to_owned());
+        settings.push(("net.ipv4.tcp_timestamps", "1"));
     }
     if run.host.sysctls.tcp_tw_reuse != Some(1) {
-        settings.push("net.ipv4.tcp_tw_reuse=1".to_owned());
+        settings.push(("net.ipv4.tcp_tw_reuse", "1"));
     }
-    let mut command = if settings.is_empty() { String::new() } else { format!("sysctl -w {}", settings.join(" ")) };
-    let mut action = "let connect() take ports in TIME_WAIT again (tcp_tw_reuse=1, needs timestamps)".to_owned();
-    if run.plan.port_mode == PortMode::Bind {
-        // tw_reuse never helps bind(ip,0): the port must be chosen at connect.
-        let no_port = load_with(&run.plan, |p| p.port_mode = PortMode::NoPort);
-        command = if command.is_empty() { no_port } else { format!("{command} && {no_port}") };
-        action =
-            "choose the port at connect() (IP_BIND_ADDRESS_NO_PORT) with tcp_tw_reuse=1: reuse never helps bind(ip,0)".into();
-    }
-    if command.is_empty() {
+    let binds = run.plan.port_mode == PortMode::Bind;
+    if settings.is_empty() && !binds {
         return None;
     }
+    // tw_reuse never helps bind(ip,0): the port must be chosen at connect.
+    let command = load_after_sysctl(&run.plan, &settings, |p| {
+        if binds {
+            p.port_mode = PortMode::NoPort;
+        }
+    });
+    let action = if binds {
+        "choose the port at connect() (IP_BIND_ADDRESS_NO_PORT) with tcp_tw_reuse=1: reuse never helps bind(ip,0)"
+    } else {
+        "let connect() take ports in TIME_WAIT again (tcp_tw_reuse=1, needs timestamps)"
+    };
     let windows = format!("; Windows, TcpTimedWaitDelay=30: {}/s", cps(WINDOWS_POOL / WINDOWS_HOLD_S.1));
     Some(on_windows(
         named("tw-reuse", action, command, ceiling + &windows),
@@ -198,7 +251,7 @@ fn reuse_delay(run: &RunResult) -> Option<Remedy> {
                 )
             },
         );
-        let command = format!("sysctl -w net.ipv4.tcp_tw_reuse_delay={TO_MS}");
+        let command = load_after_sysctl(&run.plan, &[("net.ipv4.tcp_tw_reuse_delay", &TO_MS.to_string())], |_| ());
         named("tw-reuse-delay", "let ports in TIME_WAIT be taken again sooner (Linux 6.14 and later)", command, expected)
     })
 }
@@ -216,7 +269,8 @@ fn wider_range(run: &RunResult) -> Option<Remedy> {
     let command = if own {
         load_with(&run.plan, |p| p.port_range = Some(WIDEST))
     } else {
-        format!("sysctl -w net.ipv4.ip_local_port_range='{} {}'", WIDEST.lo, WIDEST.hi)
+        let range = format!("{} {}", WIDEST.lo, WIDEST.hi);
+        load_after_sysctl(&run.plan, &[("net.ipv4.ip_local_port_range", &range)], |_| ())
     };
     let expected = format!(
         "{} ports: ceiling {}/s instead of {}/s; reserve the ports of listeners inside (ip_local_reserved_ports); Windows {}/s",
@@ -238,24 +292,24 @@ fn source_ips(run: &RunResult) -> Option<Remedy> {
     }
     let have = run.plan.sources.len().max(1) as f64;
     let per_source = b.ceiling_cps() / have;
-    let need = (wanted_cps(run) / (PACE_SHARE * per_source)).ceil().clamp(have + 1.0, 64.0);
-    let loopback = run.plan.target.addr.ip().is_loopback();
-    let source = if loopback && run.plan.target.addr.is_ipv4() {
-        (0..need as u8).map(|i| format!("127.0.0.{}", i + 1)).collect::<Vec<_>>().join(",")
-    } else {
-        "IP1,IP2,...".to_owned()
-    };
+    let need = (wanted_cps(run) / (PACE_SHARE * per_source)).ceil().clamp(have + 1.0, 62.0) as u32;
+    let loopback = run.plan.target.addr.ip().is_loopback() && run.plan.target.addr.is_ipv4();
+    // Long lists are typed as a block: a power of two less network and broadcast address.
+    let need = if need <= 4 { need } else { (need + 2).next_power_of_two() - 2 };
+    if loopback && need <= run.plan.sources.len() as u32 {
+        return None;
+    }
     let command = load_with(&run.plan, |p| {
-        p.sources = Vec::new();
+        p.sources = if loopback { (1..=need).map(|n| [127, 0, 0, n as u8].into()).collect() } else { Vec::new() };
         p.port_mode = if p.port_mode == PortMode::Auto || p.port_mode == PortMode::Bind { PortMode::NoPort } else { p.port_mode };
     });
+    let command = if loopback { command } else { format!("{command} --source IP1,IP2,...") };
     let expected = format!(
-        "{} times {}/s = {}/s; without no-port the addresses share one pool",
-        need,
+        "{need} times {}/s = {}/s; without no-port the addresses share one pool",
         cps(per_source),
-        cps(need * per_source)
+        cps(f64::from(need) * per_source)
     );
-    Some(named("source-ips", format!("use {need} source addresses in turn"), format!("{command} --source {source}"), expected))
+    Some(named("source-ips", format!("use {need} source addresses in turn"), command, expected))
 }
 
 /// The rate that the plan wants: asked in an open loop, else as it wore ports before they ran out.
@@ -297,42 +351,46 @@ fn search_pace(run: &RunResult) -> Option<Remedy> {
 }
 
 fn fresh_namespace(run: &RunResult) -> Option<Remedy> {
-    run.plan.target.own_server.then(|| {
+    (run.plan.target.own_server && !run.plan.surroundings.sandbox).then(|| {
         let expected = pool(run).map_or_else(
             || "an empty pool at the start".to_owned(),
             |p| format!("starts with 0 of {p} ports held; the ceiling stays the same"),
         );
-        named(
-            "fresh-namespace",
-            "run in a private network namespace: nothing left over from earlier runs",
-            format!("sockbench sandbox -- {}", load(&run.plan)),
-            expected,
-        )
+        let command = load_with(&run.plan, |p| p.surroundings.sandbox = true);
+        named("fresh-namespace", "run in a private network namespace: nothing left over from earlier runs", command, expected)
     })
 }
 
 fn wait(run: &RunResult) -> Option<Remedy> {
     let seconds = hold(run)?.seconds;
-    (seconds > 0.0).then(|| {
+    // A private namespace starts empty every time.
+    (seconds > 0.0 && !run.plan.surroundings.sandbox).then(|| {
         let expected = format!(
             "after {} all {} ports are free; the ceiling stays the same",
             s(seconds),
             pool(run).map_or_else(|| "held".into(), |p| p.to_string())
         );
-        named("wait", format!("wait {} between runs", s(seconds)), format!("sleep {}", seconds.ceil()), expected)
+        let command = format!("sleep {} && {}", seconds.ceil(), load_with(&run.plan, |_| ()));
+        named("wait", format!("wait {} between runs", s(seconds)), command, expected)
     })
 }
 
 fn destinations(run: &RunResult) -> Option<Remedy> {
     let b = budget(run)?;
     let own_pool = matches!(run.plan.port_mode, PortMode::Auto | PortMode::NoPort | PortMode::Range);
-    (own_pool && !b.hold.is_zero() && b.pool > 0).then(|| {
+    // The own child server has one address.
+    let to = run.plan.target.addr;
+    (own_pool && !run.plan.target.own_server && !b.hold.is_zero() && b.pool > 0).then(|| {
         let expected =
             format!("each destination has a pool of its own: 2 x {}/s = {}/s", cps(b.ceiling_cps()), cps(2.0 * b.ceiling_cps()));
         named(
             "destinations",
             "spread the load over a second address or port of the target",
-            "sockbench server --listen 127.0.0.1:8080 --listen 127.0.0.1:8081",
+            if Kind::of(run) == Kind::Sockbench {
+                serve_with(run, &[("listen", std::net::SocketAddr::new(to.ip(), to.port().saturating_add(1)).to_string())])
+            } else {
+                load_with(&run.plan, |p| p.target.url = format!("http://SECOND-ADDRESS:{}", to.port()))
+            },
             expected,
         )
     })

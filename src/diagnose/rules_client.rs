@@ -1,13 +1,15 @@
 //! Rules about the client as the limit: a saturated generator, users or a rate that were not reached.
 
-use super::command::{load_with, number, percent, s};
+use super::command::{count, load_with, number, percent, quoted, s};
 use super::reading::{duration_s, rate_shortfall};
-use super::remedies::advice;
+use super::remedies::{advice, keep_alive};
 use super::rule::{Found, Verdict};
+use super::target::Kind;
 use super::thresholds::{
     ATTEMPTS_PER_USER, FALL_SHORT_REQUESTS, FALL_SHORT_SHARE, LATE_REQUESTS, LATENESS_MS, SATURATED_SECONDS, SATURATED_SHARE,
     SHORT_AT_ONCE_SHARE,
 };
+use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
 
 /// generator-saturated.
@@ -53,13 +55,28 @@ fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
     text += "The figures then describe the client: throughput is what it can make, and its own waiting is in the latencies. The target may be able to do more. The same happens to every load generator, on Windows too.";
     let (threads, cpus) = (run.plan.threads, run.host.cpus);
     let mut remedies = Vec::new();
-    if threads < cpus {
+    // Where the worker waited longer for a core than it had one, others took it: more workers would wait too.
+    let waits = busiest.is_some_and(|t| t.wait_s > t.cpu_s);
+    if let Some(t) = busiest.filter(|_| waits) {
+        text += &format!(
+            " The busiest worker waited {} for a core and had one for {}: other processes took the cores, the target perhaps among them.",
+            s(t.wait_s),
+            s(t.cpu_s)
+        );
+        remedies.push(advice(
+            "see what takes the cores, and stop it for the run",
+            "top -b -n 1 -o %CPU | head -n 15",
+            format!("what stands above sockbench, in % of one of {cpus} cores"),
+        ));
+    } else if threads < cpus && run.plan.users > threads {
+        let cpus = cpus.min(run.plan.users);
         let more = load_with(&run.plan, |p| p.threads = cpus);
         remedies.push(advice(
             "use more worker threads",
             more,
             format!(
-                "{cpus} workers instead of {threads}: up to {} times the rate, while cores are free",
+                "{} instead of {threads}: up to {} times the rate, while cores are free",
+                count(cpus, "worker"),
                 number(f64::from(cpus) / f64::from(threads.max(1)))
             ),
         ));
@@ -75,18 +92,11 @@ fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
             number(rps.round())
         ),
     ));
-    if !run.plan.keepalive {
-        remedies.push(advice(
-            "keep connections: a handshake costs the client more than a request",
-            load_with(&run.plan, |p| p.keepalive = true),
-            "30 to 70 us of CPU less per request",
-        ));
+    if let Some(keep) = keep_alive(run).filter(|_| !run.plan.keepalive) {
+        let action = "keep connections: a handshake costs the client more than a request";
+        remedies.push(advice(action, keep.command, "30 to 70 us of CPU less per request"));
     }
-    remedies.push(advice(
-        "put the client on cores, or on a machine, of its own",
-        "taskset -c 1 sockbench load URL   # and the target: taskset -c 0",
-        "no core shared with the target",
-    ));
+    remedies.push(apart(run));
     let title = match late {
         Some(ms) if seconds == 0 => {
             format!("the client wrote due requests {} ms late (p99): it is the limit", number(ms.round()))
@@ -109,6 +119,37 @@ fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
         .verdict()
 }
 
+/// Client and target on cores of their own, as far as there are any.
+fn apart(run: &RunResult) -> Remedy {
+    let cpus = run.host.cpus;
+    let (action, effect) = ("give the client a core that the target does not use", "no core shared with the target");
+    if cpus < 2 {
+        let command = load_with(&run.plan, |p| {
+            p.target.own_server = false;
+            p.target.url = format!("http://TARGET-HOST:{}", p.target.addr.port());
+            p.allow_remote = true;
+        });
+        return advice("run the client on another machine: this one has 1 core", command, effect);
+    }
+    let last = cpus - 1;
+    if Kind::of(run) == Kind::Own && !run.plan.surroundings.sandbox {
+        let mut serve = vec!["sockbench server".to_owned()];
+        serve.extend(run.plan.surroundings.server.iter().map(|f| match f.split_once('=') {
+            Some((name, value)) => format!("--{name} {}", quoted(value)),
+            None => format!("--{f}"),
+        }));
+        let serve = serve.join(" ");
+        let load = load_with(&run.plan, |p| {
+            p.target.own_server = false;
+            p.target.url = "http://127.0.0.1:8080".into();
+        });
+        let others = if last == 1 { "0".to_owned() } else { format!("0-{}", last - 1) };
+        let command = format!("taskset -c {others} {serve} & sleep 1; taskset -c {last} {load}; kill %1");
+        return advice(action, command, effect);
+    }
+    advice(action, format!("taskset -c {last} {}", load_with(&run.plan, |_| ())), format!("{effect}, once that has the others"))
+}
+
 /// How many of the asked users can be expected to hold a connection at the same time; none when it cannot be said.
 fn expected_at_once(run: &RunResult) -> Option<f64> {
     let (plan, asked) = (&run.plan, f64::from(run.totals.users_asked.max(run.plan.users)));
@@ -126,6 +167,25 @@ fn expected_at_once(run: &RunResult) -> Option<f64> {
         (false, true) => Some(asked * SHORT_AT_ONCE_SHARE),
         (false, false) => None,
     }
+}
+
+/// As many connections as the rate needs at the time that an answer takes (Little's law), with a fifth to spare.
+fn more_connections(run: &RunResult, have: u32) -> Remedy {
+    let plan = &run.plan;
+    let took = run.totals.service_latency_ms.map(|l| l.mean / 1000.0).filter(|s| s.is_finite() && *s > 0.0);
+    let want = took.map_or(f64::from(have) * 2.0, |s| (plan.rate * s * 1.2).ceil());
+    let want = (want.min(f64::from(plan.limits.users_max)) as u32).max(have.saturating_add(1));
+    let per = took.unwrap_or(f64::from(want) / plan.rate.max(1e-9));
+    advice(
+        "give the schedule more connections, so that slow answers do not hold it up",
+        load_with(plan, |p| p.users = want),
+        format!(
+            "{} carry {}/s when an answer takes {} as here, while it does not take longer",
+            count(want, "connection"),
+            number(plan.rate),
+            s(per)
+        ),
+    )
 }
 
 /// users-not-reached.
@@ -149,32 +209,33 @@ pub(super) fn users_not_reached(run: &RunResult) -> Verdict {
     let mut remedies = Vec::new();
     let (title, text) = if let Some((missing, all)) = missing_rate {
         let achieved = t.attempts as f64 / duration;
-        let more = load_with(plan, |p| p.users = p.users.saturating_mul(2));
-        remedies.push(advice(
-            "give the schedule more connections, so that slow answers do not hold it up",
-            more,
-            format!(
-                "{} connections carry {}/s when an answer takes up to {}",
-                asked.saturating_mul(2),
-                number(plan.rate),
-                s(f64::from(asked) * 2.0 / plan.rate.max(1e-9))
-            ),
-        ));
-        let lower = load_with(plan, |p| p.rate = (achieved * 0.9).floor().max(1.0));
-        remedies.push(advice("ask for a rate that can be reached", lower, format!("{}/s was reached", number(achieved.round()))));
+        let connections = more_connections(run, asked);
+        // Ten digits of a percent are no rate that anybody would type.
+        let rate = if achieved >= 10.0 { (achieved * 0.9).floor() } else { (achieved * 9.0).floor() / 10.0 };
+        let lower = load_with(plan, |p| p.rate = rate.max(0.1));
+        let lower = advice(
+            "ask for a rate that can be reached",
+            lower,
+            format!("{}/s was reached", number((achieved * 10.0).round() / 10.0)),
+        );
+        // A full target answers no faster over more connections.
+        let full = [super::rules_work::target_cpu(run), super::rules_work::queueing(run)];
+        let is_full = full.iter().any(|v| matches!(v, Verdict::Finding(_)));
+        remedies.extend(if is_full { [lower, connections] } else { [connections, lower] });
         (
             format!(
-                "{}/s were asked and {}/s made: {} requests were never started",
+                "{}/s were asked and {}/s made: {} never started",
                 number(plan.rate),
                 number((achieved * 10.0).round() / 10.0),
-                missing.round()
+                count(missing.round() as u64, "request")
             ),
             format!(
-                "Of {} requests that the schedule wanted, {missing:.0} ({}) were not started, because all {asked} connections were busy or could not be made when they were \
+                "Of {} that the schedule wanted, {missing:.0} ({}) were not started, because {} busy or could not be made when they were \
                  due. The latencies of those that were started count from their due time; those of the others are in no figure. \
                  Read this run as {}/s, not as {}/s.",
-                all.round(),
+                count(all.round() as u64, "request"),
                 percent(missing / all.max(1.0)),
+                if asked == 1 { "the only connection was".to_owned() } else { format!("all {asked} connections were") },
                 number(achieved.round()),
                 number(plan.rate)
             ),
@@ -182,36 +243,56 @@ pub(super) fn users_not_reached(run: &RunResult) -> Verdict {
     } else if unstarted {
         let n = started.unwrap_or(t.users_reached);
         let longer = load_with(plan, |p| p.duration = std::time::Duration::from_secs((ramp * 2.0).ceil() as u64));
-        remedies.push(advice("let the run outlast its ramp", longer, format!("all {asked} users after {}", s(ramp))));
+        let all = if asked == 1 { "the user".to_owned() } else { format!("all {asked} users") };
+        remedies.push(advice("let the run outlast its ramp", longer, format!("{all} after {}", s(ramp))));
         let faster = load_with(plan, |p| p.spawn_rate = (f64::from(plan.users) / (duration / 3.0)).ceil());
-        remedies.push(advice("start the users faster", faster, format!("all {asked} users after {}", s(duration / 3.0))));
+        remedies.push(advice("start the users faster", faster, format!("{all} after {}", s(duration / 3.0))));
         (
-            format!("{n} of {asked} users were started: the ramp takes {}, the run {}", s(ramp), s(duration)),
+            format!("{n} of {} started: the ramp takes {}, the run {}", count(asked, "user"), s(ramp), s(duration)),
             format!(
-                "Users start at {}/s, so the last of {asked} would have started after {}, but the run ended after {}. Read its figures as those of {n} users at most.",
+                "Users start at {}/s, so the last of {asked} would have started after {}, but the run ended after {}. Read its figures as those of {} at most.",
                 number(plan.spawn_rate),
                 s(ramp),
-                s(duration)
+                s(duration),
+                count(n, "user")
             ),
         )
     } else {
-        let fewer = load_with(plan, |p| p.users = t.users_reached.max(1));
-        remedies.push(advice(
-            "ask for what was reached",
-            fewer,
-            format!("{} users, all of them connected", t.users_reached.max(1)),
-        ));
-        remedies.push(advice(
-            "see what holds the others",
-            format!("ss -tn dst {} | awk '{{print $1}}' | sort | uniq -c", plan.target.addr.ip()),
+        let look = advice(
+            "see what holds them while it runs",
+            format!("ss -tan dst {} | awk '{{print $1}}' | sort | uniq -c", plan.target.addr.ip()),
             "SYN-SENT: the target does not accept; few ESTAB: it closes or refuses",
-        ));
+        );
+        let (all, reached) = (count(asked, "user"), t.users_reached);
+        if reached == 0 {
+            // There is no smaller load that works: nothing did.
+            let url = format!("http://{}{}", plan.target.authority, plan.mix.first().map_or("/", |m| m.path.as_str()));
+            let hand = format!("curl -v {}", quoted(&url));
+            remedies.push(advice(
+                "make one connection by hand",
+                hand,
+                "an answer, or the reason why there is none: 1 instead of 0",
+            ));
+            remedies.push(look);
+        } else {
+            let fewer = load_with(plan, |p| p.users = reached);
+            remedies.push(look);
+            remedies.push(advice(
+                "ask for what was reached",
+                fewer,
+                format!("{}, each with a connection", count(reached, "user")),
+            ));
+        }
         (
-            format!("{} of {asked} users held a connection at the same time", t.users_reached),
+            format!("{reached} of {all} held a connection at the same time"),
             format!(
-                "The plan asked for {asked} users, and at most {} held a connection at the same time: connections were refused, ended early, or took too long to make. \
-                 The concurrency of this run is what was reached; throughput and latency belong to it, not to {asked} users.",
-                t.users_reached
+                "The plan asked for {all}, and {} held a connection at the same time: connections were refused, ended early, or took too long to make. {}",
+                if reached == 0 { "none".to_owned() } else { format!("at most {reached}") },
+                if reached == 0 {
+                    "Nothing was measured of the target under load: read no rate or latency here as its own.".to_owned()
+                } else {
+                    format!("The concurrency of this run is what was reached; throughput and latency belong to it, not to {all}.")
+                }
             ),
         )
     };

@@ -1,12 +1,12 @@
 //! Rules about failures of our own machine: no port, that port, no descriptor.
 
-use super::command::{cps, load_with, percent, s};
+use super::command::{count as counted, cps, load_after_sysctl, load_with, percent, s};
 use super::reading::{Rows, budget, closed_by_client, cps_before, duration_s, exhaustion, hold, is_busy, pool, unnamed};
 use super::remedies::{advice, for_ports, named};
 use super::rule::{Found, Verdict};
 use super::thresholds::POOL_NOT_FULL_SHARE;
 use crate::model::outcome::{Call, EMFILE, ENFILE};
-use crate::model::plan::{Closer, PortMode};
+use crate::model::plan::{Closer, PortMode, PortRange};
 use crate::model::result::RunResult;
 
 /// The gap between the totals and the error table hides this kind of failure.
@@ -54,8 +54,11 @@ pub(super) fn ports_exhausted(run: &RunResult) -> Verdict {
         return no_address(run, &found, used, p);
     }
     let all = pool(run).map_or_else(|| "every source port".to_owned(), |p| format!("all {p} source ports"));
-    let title =
-        format!("{count} connections could not be made: {all} to {to} were held when {call}() asked for one ({})", row.name);
+    let title = format!(
+        "{} could not be made: {all} to {to} were held when {call}() asked for one ({})",
+        counted(count, "connection"),
+        row.name
+    );
     found(title, story(run, &rows, call, errno)).remedies(for_ports(run)).verdict()
 }
 
@@ -76,7 +79,10 @@ fn no_address(run: &RunResult, found: &dyn Fn(String, String) -> Found, used: u3
         ),
         advice(
             "use the IPv4 address of the target",
-            load_with(&run.plan, |p| p.target.url = "http://127.0.0.1:PORT".into()),
+            load_with(&run.plan, |p| {
+                p.target.own_server = false;
+                p.target.url = format!("http://127.0.0.1:{}", p.target.addr.port());
+            }),
             "connects, where only IPv6 is off",
         ),
     ];
@@ -192,8 +198,8 @@ pub(super) fn port_busy(run: &RunResult) -> Verdict {
     }
     text += "It is not the target: the failure is local. Windows shows WSAEADDRINUSE 10048 here too; there SO_REUSEADDR would take a port from a live socket, so do not use it.";
     let title = format!(
-        "{} connections failed because their source port was held by {who} ({} at {}())",
-        rows.count(),
+        "{} failed because their source port was held by {who} ({} at {}())",
+        counted(rows.count(), "connection"),
         row.name,
         row.call.word()
     );
@@ -210,7 +216,7 @@ pub(super) fn port_busy(run: &RunResult) -> Verdict {
     if timestamps_off {
         remedies.push(advice(
             "switch timestamps on",
-            "sysctl -w net.ipv4.tcp_timestamps=1",
+            load_after_sysctl(&run.plan, &[("net.ipv4.tcp_timestamps", "1")], |_| ()),
             "connect() may take over pairs in TIME_WAIT: T = 0 with --reuse-addr",
         ));
     }
@@ -219,12 +225,15 @@ pub(super) fn port_busy(run: &RunResult) -> Verdict {
         "ss -tanp | sort -k4",
         "names the holder, or shows TIME-WAIT with its remaining time",
     ));
-    if ring {
-        let command = load_with(&run.plan, |p| p.port_range = None);
+    let (lo, hi) = crate::model::limits::RING_RANGE;
+    let outside = PortRange { lo, hi };
+    let free = run.host.sysctls.ip_local_port_range.is_none_or(|[lo, hi]| !outside.overlaps(PortRange { lo, hi }));
+    if ring && free && run.plan.port_range != Some(outside) {
+        let command = load_with(&run.plan, |p| p.port_range = Some(outside));
         remedies.push(advice(
             "move the ring away from other programmes' ports and from ip_local_port_range",
-            format!("{command} --port-range 10000-32000"),
-            "22001 ports outside the default range 32768-60999",
+            command,
+            format!("{} ports outside ip_local_port_range", outside.len()),
         ));
     }
     let leave = load_with(&run.plan, |p| {
@@ -266,22 +275,26 @@ pub(super) fn fd_limit(run: &RunResult) -> Verdict {
         &format!("this process has as many descriptors open as {limit_text} allows")
     };
     let text = format!(
-        "Every connection needs a descriptor, and {who}: socket() failed before there was anything to connect. {reached} of {users} users held a \
-         connection at the same time. It is not the target and not the ports; on Windows the same shows as WSAEMFILE 10024."
+        "Every connection needs a descriptor, and {who}: socket() failed before there was anything to connect. {reached} of {} held a \
+         connection at the same time. It is not the target and not the ports; on Windows the same shows as WSAEMFILE 10024.",
+        counted(users, "user")
     );
     let want = u64::from(users) + 64;
     let mut remedies = Vec::new();
     if whole_system {
-        remedies.push(advice("raise the machine's limit", "sysctl -w fs.file-max=1000000", "room for 1000000 open files"));
+        let again = load_with(&run.plan, |_| ());
+        let command = format!("sysctl -w fs.file-max=1000000 && {again}");
+        remedies.push(advice("raise the machine's limit", command, "room for 1000000 open files"));
     } else {
+        let again = load_with(&run.plan, |_| ());
         remedies.push(advice(
             "raise the limit for this shell",
-            format!("ulimit -n {want}"),
-            format!("room for {users} connections and 64 files more"),
+            format!("ulimit -n {want} && {again}"),
+            format!("room for {} and 64 files more", counted(users, "connection")),
         ));
         remedies.push(advice(
             "raise it for a service",
-            format!("systemd-run --property=LimitNOFILE={want} --pty -- sockbench load"),
+            format!("systemd-run --property=LimitNOFILE={want} --pty -- {again}"),
             format!("the same, {want} descriptors, under systemd"),
         ));
     }
@@ -289,8 +302,8 @@ pub(super) fn fd_limit(run: &RunResult) -> Verdict {
         .map_or_else(|| u64::from(reached.max(1)), |n| n.saturating_sub(64).max(1))
         .min(u64::from(users.saturating_sub(1).max(1)));
     let fewer = load_with(&run.plan, |p| p.users = fit as u32);
-    remedies.push(advice("use fewer connections at once", fewer, format!("{fit} connections fit")));
-    Found::new(format!("{} sockets could not be made: {} ({limit_text})", rows.count(), row.name), text)
+    remedies.push(advice("use fewer connections at once", fewer, format!("{} fit into the limit", counted(fit, "connection"))));
+    Found::new(format!("{} could not be made: {} ({limit_text})", counted(rows.count(), "socket"), row.name), text)
         .with("failures", rows.count())
         .with("call", row.call.word())
         .with("errno", row.errno)

@@ -1,11 +1,11 @@
 //! Rules about the port budget while nothing failed yet: connections that are not kept, a high peak, a dear search.
 
-use super::command::{cps, number, percent, s};
+use super::command::{count, cps, load_with, number, percent, s};
 use super::reading::{
     Rows, budget, closed_by_client, duration_s, exhaustion, held_against, hold, is_busy, kernel_searches, pool, wearing_cps,
     wearing_within,
 };
-use super::remedies::{advice, for_ports, for_search, named};
+use super::remedies::{advice, closes_idle, for_ports, for_search, target_keeps};
 use super::rule::{Found, Verdict};
 use super::thresholds::{
     BUDGET_HIGH_SHARE, FORBIDS_ANSWERS, FORBIDS_SHARE, SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_PORT_US,
@@ -36,6 +36,8 @@ pub(super) fn forbids_keepalive(run: &RunResult) -> Verdict {
     }
     let how = if announced * 2 >= ended {
         "announced it in the answer (Connection: close, or HTTP/1.0)"
+    } else if closes_idle(run) {
+        "closed it without saying so, as an idle timeout shorter than the users' pauses does"
     } else {
         "closed it without saying so"
     };
@@ -47,11 +49,11 @@ pub(super) fn forbids_keepalive(run: &RunResult) -> Verdict {
         "The target closes first, so the TIME_WAIT stays there and this side loses no port"
     };
     let mut text = format!(
-        "The target was asked to keep connections and ended them after {} of the answers: it {how}. So {} requests took {} connections, {}/s, and each \
+        "The target was asked to keep connections and ended them after {} of the answers: it {how}. So {} took {}, {}/s, and each \
          answer pays for a new handshake. {side}.",
         percent(share),
-        t.requests,
-        t.connections_opened,
+        count(t.requests, "request"),
+        count(t.connections_opened, "connection"),
         cps(rate)
     );
     if let Some(b) = budget(run).filter(|b| !b.hold.is_zero() && closed_by_client(run) > 0.5) {
@@ -63,21 +65,22 @@ pub(super) fn forbids_keepalive(run: &RunResult) -> Verdict {
             s(b.hold.as_secs_f64())
         );
     }
-    text += " Flask's development server and other HTTP/1.0 servers do this to Windows clients as well: there 16384 ports held 120 s sustain 136.5/s.";
-    let mut remedies = vec![
-        named(
-            "keep-alive",
-            "let the target keep connections: HTTP/1.1 without Connection: close",
-            "sockbench server --keepalive on",
-            format!("{} connections instead of {}", run.plan.users, t.connections_opened),
-        ),
-        advice(
-            "run the application under a server that keeps connections",
-            "gunicorn --worker-class gthread --keep-alive 75 app:app",
-            format!("{} connections instead of {}; not the development server", run.plan.users, t.connections_opened),
-        ),
-    ];
-    remedies.extend(for_ports(run).into_iter().filter(|r| r.name.as_deref() == Some("ring")));
+    if !closes_idle(run) {
+        text += " Flask's development server and other HTTP/1.0 servers do this to Windows clients as well: there 16384 ports held 120 s sustain 136.5/s.";
+    }
+    let opened = count(t.connections_opened, "connection");
+    let kept = format!("{} instead of {}", count(run.plan.users, "connection"), t.connections_opened);
+    let mut remedies = vec![target_keeps(run, kept)];
+    let short = load_with(&run.plan, |p| p.keepalive = false);
+    // Ports are worth a word where this wears them out.
+    if budget(run).is_some_and(|b| wearing_cps(run) > BUDGET_HIGH_SHARE * b.ceiling_cps()) {
+        remedies.extend(for_ports(run).into_iter().filter(|r| r.name.as_deref() == Some("ring")));
+    }
+    remedies.push(advice(
+        "ask for a connection per request, so that the plan says what happens anyway",
+        short,
+        format!("{opened} again, and the port budget told before the run"),
+    ));
     Found::new(format!("the target ends the connection after {} of its answers although asked to keep it", percent(share)), text)
         .with("answers", answers)
         .with("announced_by_target", closes.announced_by_target)

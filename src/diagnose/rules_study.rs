@@ -1,10 +1,11 @@
 //! The rule over the steps of a study: where throughput stopped growing, and the limits that could explain it.
 
-use super::command::{cps, load_with, number, percent, s};
+use super::command::{count, cps, load_with, number, percent, s};
 use super::reading::{budget, closed_by_client, failed_share, steady_rps};
-use super::remedies::advice;
+use super::remedies::{advice, keep_alive};
 use super::rule::{Found, Verdict};
 use super::rules_info::{closed_loop_rps, peak_held, s3};
+use super::target::{Kind, cpu_workers, serve_with};
 use super::thresholds::{CPU_LIMIT_PERCENT, FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
 use crate::model::result::RunResult;
 
@@ -39,10 +40,10 @@ pub(super) fn plateau(steps: &[RunResult]) -> Verdict {
     limits.sort_by(|x, y| distance(x).total_cmp(&distance(y)));
     limits.truncate(2);
     let mut text = format!(
-        "Throughput grew up to {} users ({}/s); with {} users it was {}/s, {} of that. ",
-        before.plan.users,
+        "Throughput grew up to {} ({}/s); with {} it was {}/s, {} of that. ",
+        count(before.plan.users, "user"),
         cps(a),
-        after.plan.users,
+        count(after.plan.users, "user"),
         cps(b),
         percent(b / a)
     );
@@ -62,29 +63,52 @@ pub(super) fn plateau(steps: &[RunResult]) -> Verdict {
     }
     text +=
         "The arithmetic is the same on Windows, with 16384 ports held 120 s (136.5/s) as the port limit of short connections.";
-    let third = load_with(&after.plan, |p| p.users = u32::midpoint(before.plan.users, after.plan.users));
-    let mut remedies = vec![advice(
-        "add a step between the two",
-        third,
-        format!("shows whether the knee lies nearer to {} or to {} users", before.plan.users, after.plan.users),
-    )];
-    if !after.plan.keepalive || closed_by_client(after) > 0.5 && peak_held(after).is_some() {
-        let keep = load_with(&after.plan, |p| p.keepalive = true);
+    let middle = u32::midpoint(before.plan.users, after.plan.users);
+    let mut remedies = Vec::new();
+    if middle > before.plan.users {
         remedies.push(advice(
-            "repeat the later step with kept connections: that takes the ports away as a limit",
-            keep,
-            format!("more than {}/s if ports were the limit, the same if not", cps(b)),
+            "add a step between the two",
+            load_with(&after.plan, |p| p.users = middle),
+            format!("shows whether the knee lies nearer to {} or to {} users", before.plan.users, after.plan.users),
+        ));
+    } else {
+        remedies.push(advice(
+            "add a step beyond the two",
+            load_with(&after.plan, |p| p.users = p.users.saturating_mul(2)),
+            format!("shows whether throughput stays at {}/s with twice the users", cps(b)),
         ));
     }
-    remedies.push(advice(
-        "repeat it with a server that can do more",
-        format!("sockbench server --cpu-workers {}", after.host.cpus),
-        format!("more than {}/s if the target was the limit, the same if not", cps(b)),
-    ));
+    // Kept connections, as asked and as they came out, leave nothing to take away.
+    let kept = after.plan.keepalive && after.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
+    if !kept && closed_by_client(after) > 0.5 && peak_held(after).is_some() {
+        let expected = format!("more than {}/s if ports were the limit, the same if not", cps(b));
+        if let Some(keep) = keep_alive(after) {
+            let action = "repeat the later step with kept connections: that takes the ports away as a limit";
+            remedies.push(advice(action, keep.command, expected));
+        }
+    }
+    let expected = format!("more than {}/s if the target was the limit, the same if not", cps(b));
+    let cpus = after.host.cpus;
+    let lone = load_with(&after.plan, |p| p.mix.truncate(1));
+    remedies.push(match (Kind::of(after), cpu_workers(after)) {
+        (Kind::Own, Some(have)) if have < cpus => {
+            let more = serve_with(after, &[("cpu-workers", cpus.to_string())]);
+            advice(format!("repeat it with a CPU worker on every core of the server ({have} of {cpus} now)"), more, expected)
+        }
+        (Kind::Sockbench, _) => {
+            let more = serve_with(after, &[("cpu-workers", cpus.to_string())]);
+            advice("repeat it with a CPU worker on every core of the server", more, expected)
+        }
+        _ if after.plan.mix.len() > 1 => {
+            let name = &after.plan.mix[0].path;
+            advice(format!("repeat it with {name} alone: that takes the other endpoints' work away"), lone, expected)
+        }
+        _ => advice("repeat it with a server that can do more", load_with(&after.plan, |_| ()), expected),
+    });
     let mut found = Found::new(
         format!(
-            "throughput stops growing after {} users: {}/s, and {}/s with {}",
-            before.plan.users,
+            "throughput stops growing after {}: {}/s, and {}/s with {}",
+            count(before.plan.users, "user"),
             cps(a),
             cps(b),
             after.plan.users
@@ -108,7 +132,7 @@ fn limits(before: &RunResult, after: &RunResult) -> Vec<Limit> {
         all.push(Limit {
             name: "closed_loop",
             rps,
-            words: format!("{} users / ({} think + {} response) = {}/s by the closed loop, so the earlier step was its users' own pace and not a full target", before.plan.users, s3(think), s3(response), cps(rps)),
+            words: format!("{} / ({} think + {} response) = {}/s by the closed loop, so the earlier step was its users' own pace and not a full target", count(before.plan.users, "user"), s3(think), s3(response), cps(rps)),
         });
     }
     let share = closed_by_client(after);

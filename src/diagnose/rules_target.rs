@@ -1,10 +1,16 @@
 //! Rules about failures at the target: refused, dropped, reset, late, malformed, answered with an error.
 
-use super::command::{load_with, number, percent, s};
+use std::time::Duration;
+
+use super::command::{count, load_after_sysctl, load_with, number, percent, quoted, s};
 use super::reading::{Rows, unnamed};
-use super::remedies::advice;
+use super::remedies::{advice, longer_idle};
 use super::rule::{Found, Verdict};
-use super::thresholds::SYN_RETRIES;
+use super::rules_backlog::backlog_overflow;
+use super::rules_work::more_workers;
+use super::target::{Pool, own_flag, serve_with};
+use crate::model::finding::Remedy;
+use crate::model::limits;
 use crate::model::outcome::{Call, ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT};
 use crate::model::result::{ErrorRow, RunResult};
 
@@ -30,7 +36,7 @@ fn is_timeout(e: &ErrorRow) -> bool {
     !e.local && (e.call == Call::Timeout || e.errno == Some(ETIMEDOUT))
 }
 
-fn is_connect_timeout(e: &ErrorRow) -> bool {
+pub(super) fn is_connect_timeout(e: &ErrorRow) -> bool {
     is_timeout(e) && (e.call == Call::Connect || e.message.contains(WHILE_CONNECTING))
 }
 
@@ -86,7 +92,8 @@ pub(super) fn refused(run: &RunResult) -> Verdict {
     if own > 0 {
         let lead = if real == 0 { "" } else { "Besides, " };
         text += &format!(
-            "{lead}{own} sockets connected to themselves: the target's port lies inside the range of source ports, and the kernel picked the very same one. "
+            "{lead}{} connected to itself: the target's port lies inside the range of source ports, and the kernel picked the very same one. ",
+            count(own, "socket")
         );
     } else if inside {
         text += "Its port lies inside the range of source ports, where a dead port can even connect to itself. ";
@@ -96,7 +103,7 @@ pub(super) fn refused(run: &RunResult) -> Verdict {
         advice(
             "start the target, or correct the address",
             format!("ss -ltn 'sport = :{}'", to.port()),
-            format!("a line means that something listens: {} failures fewer", rows.count()),
+            format!("a line means that something listens: {} less", count(rows.count(), "failure")),
         ),
         advice(
             "look why it stopped listening",
@@ -107,102 +114,19 @@ pub(super) fn refused(run: &RunResult) -> Verdict {
     if inside {
         remedies.push(advice(
             "keep the kernel from giving the target's port to clients",
-            format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", to.port()),
+            load_after_sysctl(&run.plan, &[("net.ipv4.ip_local_reserved_ports", &to.port().to_string())], |_| ()),
             "no self-connects: one port less in the pool",
         ));
     }
     let title = match (real, own) {
+        (0, 1) => format!("1 connection to {to} connected to itself: nothing listens there"),
         (0, own) => format!("{own} connections to {to} connected to themselves: nothing listens there"),
-        (real, 0) => format!("{real} connections to {to} were refused (ECONNREFUSED)"),
-        (real, own) => format!("{real} connections to {to} were refused and {own} connected to themselves"),
+        (real, 0) => format!("{} to {to} refused (ECONNREFUSED)", count(real, "connection")),
+        (real, own) => format!("{} to {to} refused, and {own} connected to themselves", count(real, "connection")),
     };
     evidence(Found::new(title, text), &rows)
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
-        .remedies(remedies)
-        .verdict()
-}
-
-/// target-backlog-overflow.
-pub(super) fn backlog_overflow(run: &RunResult) -> Verdict {
-    let local = run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback();
-    // The counters are this namespace's: they tell of the target only when it lives here.
-    let counters = run.kernel.filter(|_| local);
-    let dropped = counters.map(|k| k.listen_overflows.max(k.listen_drops));
-    let (near_1s, near_3s) = run.totals.connects.map_or((0, 0), |c| (c.setup_near_1s, c.setup_near_3s));
-    let cluster = near_1s.saturating_add(near_3s);
-    let late = Rows::of(run, is_connect_timeout).count();
-    let clustered = cluster >= SYN_RETRIES;
-    if dropped.unwrap_or(0) == 0 && !clustered {
-        return match (dropped, run.totals.connects) {
-            (None, _) if late > 0 => {
-                Verdict::Unknown("connects timed out, and the target's ListenOverflows cannot be read from here".into())
-            }
-            (None, None) if run.totals.attempts > 0 => {
-                Verdict::Unknown("neither ListenOverflows nor the durations of connection set-ups are known".into())
-            }
-            _ => Verdict::Clear,
-        };
-    }
-    let to = run.plan.target.addr;
-    let somaxconn = run.host.sysctls.somaxconn;
-    let mut text = String::new();
-    match dropped {
-        Some(n) if n > 0 => {
-            text += &format!(
-                "The queue of connections that wait for accept() was full at the target's side: the kernel dropped connection attempts {n} times (ListenOverflows/ListenDrops of this network namespace). "
-            );
-        }
-        _ => {
-            text += "The target, or something before it, dropped SYNs: set-ups that took a retry are there, those in between are not. ";
-        }
-    }
-    text +=
-        &format!("A dropped SYN is sent again after 1 s and later, so {near_1s} set-ups took about 1 s and {near_3s} about 3 s");
-    if late > 0 {
-        text += &format!(", and {late} were given up");
-    }
-    text += ". The client sees latency and timeouts, never \"refused\" and never a port error";
-    if let Some(n) = somaxconn {
-        text += &format!("; the backlog is the smaller of listen()'s argument and somaxconn = {n}");
-    }
-    text += ". Windows refuses instead (WSAECONNREFUSED 10061) when its backlog is full.";
-    let ramp = f64::from(run.plan.users) / 10.0;
-    let slower = load_with(&run.plan, |p| p.spawn_rate = ramp.max(1.0));
-    let mut remedies = vec![advice(
-        "give the target a longer backlog and faster accepts",
-        "sysctl -w net.core.somaxconn=4096   # and listen(fd, 4096) in the target",
-        "room for 4096 waiting connections; set-ups stay below 1 s",
-    )];
-    if !run.plan.is_open_loop() && (run.plan.spawn_rate <= 0.0 || run.plan.spawn_rate > ramp.max(1.0)) {
-        remedies.push(advice(
-            "start the users one after the other",
-            slower,
-            format!("{} new connections/s instead of {} at once", number(ramp.max(1.0)), run.plan.users),
-        ));
-    }
-    if !run.plan.keepalive {
-        let keep = load_with(&run.plan, |p| p.keepalive = true);
-        remedies.push(advice("keep connections", keep, format!("{} set-ups in all instead of one a request", run.plan.users)));
-    }
-    remedies.push(advice(
-        "watch the queue",
-        format!("ss -ltn 'sport = :{}'   # Recv-Q against Send-Q; nstat -az TcpExtListenOverflows", to.port()),
-        "Recv-Q at Send-Q + 1 is a full queue",
-    ));
-    let title = match dropped.filter(|n| *n > 0) {
-        Some(n) => format!("the target's backlog overflowed: {n} connection attempts dropped, {cluster} set-ups took 1 s or 3 s"),
-        None => format!("{cluster} connection set-ups took 1 s or 3 s: SYNs were dropped at the target"),
-    };
-    Found::new(title, text)
-        .with("listen_overflows", counters.map(|k| k.listen_overflows))
-        .with("listen_drops", counters.map(|k| k.listen_drops))
-        .with("setups_near_1s", near_1s)
-        .with("setups_near_3s", near_3s)
-        .with("setup_max_ms", run.totals.connects.map(|c| c.setup_max_ms))
-        .with("connect_timeouts", late)
-        .with("somaxconn", somaxconn)
-        .with("retransmitted_segments", run.kernel.map(|k| k.retrans_segs))
         .remedies(remedies)
         .verdict()
 }
@@ -218,7 +142,7 @@ pub(super) fn resets(run: &RunResult) -> Verdict {
     let mut text = format!("The target ended connections before it had answered: {}. ", rows.in_words());
     if reused > 0 {
         text += &format!(
-            "Of these {reused} were on connections that had carried an answer before: the target closed an idle connection while the next request was on its way (its idle timeout is shorter than the users' pauses, or it limits requests per connection). "
+            "Of these {reused} came on a connection that had carried an answer before: the target closed an idle connection while the next request was on its way (its idle timeout is shorter than the users' pauses, or it limits requests per connection). "
         );
     }
     if fresh > 0 {
@@ -229,11 +153,8 @@ pub(super) fn resets(run: &RunResult) -> Verdict {
     text += "These are failures of the target, counted and never retried in silence. Windows shows WSAECONNRESET 10054.";
     let mut remedies = Vec::new();
     if reused > 0 {
-        remedies.push(advice(
-            "let the target keep idle connections longer than the users pause",
-            "sockbench server --idle-timeout 75s",
-            format!("no resets on reused connections: {reused} failures fewer"),
-        ));
+        let expected = format!("no resets on reused connections: {} less", count(reused, "failure"));
+        remedies.push(longer_idle(run, expected));
         if run.plan.keepalive {
             let short = load_with(&run.plan, |p| p.keepalive = false);
             remedies.push(advice(
@@ -247,12 +168,11 @@ pub(super) fn resets(run: &RunResult) -> Verdict {
         remedies.push(advice(
             "read the target's log at the times of the resets",
             "journalctl --since -10min | grep -iE 'reset|worker|killed|limit'",
-            format!("{fresh} hang-ups between {} and {} of the run", s(rows.first_s()), s(rows.last_s())),
+            format!("{} between {} and {} of the run", count(fresh, "hang-up"), s(rows.first_s()), s(rows.last_s())),
         ));
     }
-    let fewer = load_with(&run.plan, |p| p.users = (p.users / 2).max(1));
-    remedies.push(advice("try with half of the users", fewer, "no resets below a connection limit of the target"));
-    let title = format!("{} requests ended with the connection: {}", rows.count(), rows.in_words());
+    remedies.push(less_load(run, "no resets below a connection limit of the target".into()));
+    let title = format!("{} ended with the connection: {}", count(rows.count(), "request"), rows.in_words());
     evidence(Found::new(title, text), &rows)
         .with("on_reused_connections", reused)
         .with("on_fresh_connections", fresh)
@@ -274,7 +194,7 @@ pub(super) fn timeouts(run: &RunResult) -> Verdict {
     let mut text = format!("The target did not answer within {}: {}. ", s(limit), rows.in_words());
     if connecting > 0 {
         text += &format!(
-            "In {connecting} of them no connection came to stand: SYNs or their answers were lost (a firewall that drops, a dead address, a full backlog elsewhere). "
+            "For {connecting} of them no connection came to stand: SYNs or their answers were lost (a firewall that drops, a dead address, a full backlog elsewhere). "
         );
     }
     if waiting > 0 {
@@ -284,13 +204,9 @@ pub(super) fn timeouts(run: &RunResult) -> Verdict {
     }
     text += "Windows shows WSAETIMEDOUT 10060.";
     let p99 = run.totals.latency_ms.map(|l| l.p99);
-    let longer = load_with(&run.plan, |_| ()) + &format!(" --timeout {}s", number((limit * 3.0).ceil()));
-    let fewer = load_with(&run.plan, |p| {
-        p.users = (p.users / 2).max(1);
-        p.rate /= 2.0;
-    });
+    let longer = load_with(&run.plan, |p| p.timeout = Duration::try_from_secs_f64((limit * 3.0).ceil()).unwrap_or(p.timeout));
     let mut remedies = vec![
-        advice("halve the load, to see whether the target is slow or stuck", fewer, "no timeouts when it was the load"),
+        less_load(run, "no timeouts when it was the load, and not a target that is stuck".into()),
         advice(
             "wait longer, to see the whole distribution",
             longer,
@@ -305,12 +221,13 @@ pub(super) fn timeouts(run: &RunResult) -> Verdict {
             0,
             advice(
                 "see whether SYNs are answered at all",
-                format!("ss -tn state syn-sent dst {}", run.plan.target.addr.ip()),
+                format!("ss -tn state syn-sent dst {}   # while it runs", run.plan.target.addr.ip()),
                 "lines that stay are SYNs without an answer",
             ),
         );
     }
-    evidence(Found::new(format!("{} requests timed out after {}: {}", rows.count(), s(limit), rows.in_words()), text), &rows)
+    let title = format!("{} timed out after {}: {}", count(rows.count(), "request"), s(limit), rows.in_words());
+    evidence(Found::new(title, text), &rows)
         .with("timeout_s", limit)
         .with("while_connecting", connecting)
         .with("after_connecting", waiting)
@@ -334,16 +251,12 @@ pub(super) fn malformed(run: &RunResult) -> Verdict {
     let remedies = vec![
         advice(
             "look at one raw answer",
-            format!("curl -v --raw '{base}{}'", row.endpoint),
+            format!("curl -v --raw {}", quoted(&format!("{base}{}", row.endpoint))),
             "shows the head and the length that it announces",
         ),
-        advice(
-            "try with one user, to tell a broken answer from a broken-off one",
-            load_with(&run.plan, |p| p.users = 1),
-            format!("the same faults with 1 user instead of {}: the target's own, not the load's", run.plan.users),
-        ),
+        alone(run, "the same faults with 1 request at a time: the target's own, not the load's".into()),
     ];
-    evidence(Found::new(format!("{} answers were malformed: {}", rows.count(), rows.in_words()), text), &rows)
+    evidence(Found::new(format!("{} malformed: {}", count(rows.count(), "answer"), rows.in_words()), text), &rows)
         .with("fault", row.name.as_str())
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
@@ -361,13 +274,21 @@ pub(super) fn errors(run: &RunResult) -> Verdict {
     match row.name.as_str() {
         "503" | "429" => {
             text += "The connection worked and the target said that it will not take more: a queue or a rate limit is full. ";
-            remedies.push(advice(
-                "give the target a longer queue or more workers",
-                "sockbench server --queue 4096 --io-workers 256 --cpu-workers 2",
-                "503 only when 4096 jobs wait (1024 by default)",
-            ));
-            let fewer = load_with(&run.plan, |p| p.users = (p.users / 2).max(1));
-            remedies.push(advice("offer less", fewer, "half the requests in flight"));
+            if Pool::of(run, &row.endpoint).is_some() {
+                let queue = own_flag(run, "queue", limits::QUEUE as u32).unwrap_or(limits::QUEUE as u32);
+                let longer = queue.max(run.plan.users / 2).saturating_mul(2);
+                let longer_queue = advice(
+                    "give its pools a longer queue: waits instead of 503",
+                    serve_with(run, &[("queue", longer.to_string())]),
+                    format!("503 only when {longer} jobs wait in a pool"),
+                );
+                // A queue shorter than the users refuses some of them however fast the workers are.
+                let is_short = queue < run.plan.users;
+                remedies.extend(is_short.then(|| longer_queue.clone()));
+                remedies.extend(more_workers(run, &row.endpoint));
+                remedies.extend((!is_short).then_some(longer_queue));
+            }
+            remedies.push(less_load(run, "no refusals below the target's limit".into()));
         }
         name if is_status && name.starts_with('4') => {
             text +=
@@ -380,19 +301,36 @@ pub(super) fn errors(run: &RunResult) -> Verdict {
     let base = format!("http://{}", run.plan.target.authority);
     remedies.push(advice(
         "ask for one by hand",
-        format!("curl -i '{base}{}'", row.endpoint),
+        format!("curl -i {}", quoted(&format!("{base}{}", row.endpoint))),
         format!("the same {} without load means it is not the load", row.name),
     ));
-    let one = load_with(&run.plan, |p| p.users = 1);
-    remedies.push(advice(
-        "try with one user",
-        one,
-        format!("{} of the requests failed with {} users", percent(share), run.plan.users),
-    ));
-    evidence(Found::new(format!("{} requests failed at the target: {}", rows.count(), rows.in_words()), text), &rows)
+    let with = count(run.plan.users, "user");
+    remedies.push(alone(run, format!("{} of the requests failed with {with}", percent(share))));
+    evidence(Found::new(format!("{} failed at the target: {}", count(rows.count(), "request"), rows.in_words()), text), &rows)
         .with("share", share)
         .with("name", row.name.as_str())
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
         .verdict()
+}
+
+/// Half of the load: users in a closed loop, rate in an open one; a pause where there is one user only.
+fn less_load(run: &RunResult, expected: String) -> Remedy {
+    if run.plan.is_open_loop() {
+        return advice("try with half of the rate", load_with(&run.plan, |p| p.rate /= 2.0), expected);
+    }
+    if run.plan.users > 1 {
+        return advice("try with half of the users", load_with(&run.plan, |p| p.users /= 2), expected);
+    }
+    let pause = run.plan.think.max.saturating_mul(2).max(Duration::from_millis(500));
+    advice("let the user pause longer between requests", load_with(&run.plan, |p| p.think.max = pause), expected)
+}
+
+/// One user, or one request where there is one user already.
+fn alone(run: &RunResult, expected: String) -> Remedy {
+    if run.plan.users > 1 {
+        return advice("try with one user", load_with(&run.plan, |p| p.users = 1), expected);
+    }
+    let once = load_with(&run.plan, |p| (p.requests, p.duration) = (1, Duration::ZERO));
+    advice("try one request", once, expected)
 }

@@ -1,7 +1,7 @@
 //! All rules in the order of the contract (design section 6).
 
 use super::rule::{Rule, StudyRule};
-use super::{rules_client, rules_info, rules_local, rules_ports, rules_study, rules_target};
+use super::{rules_backlog, rules_client, rules_info, rules_local, rules_ports, rules_study, rules_target, rules_work};
 use crate::model::finding::FindingId as Id;
 
 const ERRORS_OWN: &str = "the error table accounts for every failure of our own machine";
@@ -52,12 +52,12 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: Id::TargetBacklogOverflow,
         says: "the target's queue of connections waiting for accept() overflowed: SYNs are dropped, set-ups take 1 s or 3 s",
-        fires: "ListenOverflows or ListenDrops rose in this namespace while the target lives here, or SYN_RETRIES set-ups took about 1 s or 3 s",
+        fires: "ListenOverflows or ListenDrops rose in this namespace while the target lives here and a set-up took HELD_UP_MS (or the run ended before one could), or SYN_RETRIES set-ups took about 1 s or 3 s",
         needs: "the kernel counters with a target of this host, or the durations of connection set-ups",
         as_cause: "the target's backlog overflowed",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_target::backlog_overflow,
+        check: rules_backlog::backlog_overflow,
     },
     Rule {
         id: Id::TargetResets,
@@ -175,17 +175,17 @@ pub const RULES: &[Rule] = &[
         as_cause: "requests queue at the target",
         caused_by: &[Id::TargetCpuSaturated],
         swallowed_by: &[],
-        check: rules_info::queueing,
+        check: rules_work::queueing,
     },
     Rule {
         id: Id::TargetCpuSaturated,
         says: "the local target's CPU is at its limit while throughput no longer grows",
-        fires: "its busiest thread, or a target on one core, or all cores, at CPU_LIMIT_PERCENT, and the load pushes: no think time, answers longer than it, or the asked rate missed",
+        fires: "at CPU_LIMIT_PERCENT: all cores (with the client beside it), the only thread, the /cpu workers of a sockbench server while jobs queue, its event loop, or one core of another server (a full thread, or never over ONE_CORE_PERCENT in all); and the asked rate was missed, the rate stayed flat while users came, or IN_FLIGHT_TIMES as many requests as it can work on are there",
         needs: "CPU of the target's processes",
         as_cause: "the target is at its CPU limit",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_info::target_cpu,
+        check: rules_work::target_cpu,
     },
     Rule {
         id: Id::ClosedLoopLimited,

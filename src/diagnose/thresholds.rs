@@ -21,6 +21,10 @@ pub const SEARCH_SHARE: f64 = 0.5;
 pub const SEARCH_NEAR: f64 = 0.25;
 /// target-backlog-overflow: connection set-ups near 1 s and 3 s (SYN retries) that make a cluster.
 pub const SYN_RETRIES: u64 = 3;
+/// target-backlog-overflow: a set-up that took this long met a dropped SYN, whose first retry comes after 1 s, milliseconds.
+pub const HELD_UP_MS: f64 = 900.0;
+/// target-backlog-overflow: a run shorter than this ends before a dropped SYN shows, seconds.
+pub const FIRST_RETRY_S: f64 = 1.5;
 /// target-forbids-keepalive: share of answers after which the target ended the connection.
 pub const FORBIDS_SHARE: f64 = 0.5;
 /// target-forbids-keepalive: answers needed to say so.
@@ -45,6 +49,8 @@ pub const ATTEMPTS_PER_USER: u64 = 10;
 pub const QUEUE_MS: f64 = 5.0;
 /// target-queueing: requests an endpoint needs to be judged.
 pub const QUEUE_REQUESTS: u64 = 20;
+/// target-queueing: with fewer of a pool's workers at work than this share, jobs wait for a core and not for a worker.
+pub const BUSY_POOL_SHARE: f64 = 0.7;
 /// target-queueing: median latency grew at least this many times with the users...
 pub const GROWN_LATENCY: f64 = 1.5;
 /// ... while throughput grew less than this many times, and users at least [`GROWN_USERS`] times.
@@ -55,6 +61,9 @@ pub const GROWN_USERS: f64 = 1.5;
 pub const GROWTH_SECONDS: usize = 3;
 /// target-cpu-saturated: CPU of the limit (a core, or all of them), percent.
 pub const CPU_LIMIT_PERCENT: f64 = 90.0;
+/// target-cpu-saturated: requests at the target, in times of those that its full CPU works on, from which more of them
+/// only wait (where users did not grow during the run).
+pub const IN_FLIGHT_TIMES: f64 = 1.5;
 /// target-cpu-saturated: a target that never used more than this used one core only, percent.
 pub const ONE_CORE_PERCENT: f64 = 110.0;
 /// closed-loop-limited: measured rate against users / (think + response), share it may differ by.
@@ -84,6 +93,8 @@ pub const TABLE: &[(&str, &str, f64, &str)] = &[
     ("port-search-slow", "SEARCH_PORT_US", SEARCH_PORT_US, "us a port"),
     ("port-search-slow", "SEARCH_NEAR", SEARCH_NEAR, "share"),
     ("target-backlog-overflow", "SYN_RETRIES", SYN_RETRIES as f64, "set-ups near 1 s and 3 s"),
+    ("target-backlog-overflow", "HELD_UP_MS", HELD_UP_MS, "ms"),
+    ("target-backlog-overflow", "FIRST_RETRY_S", FIRST_RETRY_S, "s"),
     ("target-forbids-keepalive", "FORBIDS_SHARE", FORBIDS_SHARE, "share of answers"),
     ("target-forbids-keepalive", "FORBIDS_ANSWERS", FORBIDS_ANSWERS as f64, "answers"),
     ("generator-saturated", "SATURATED_SHARE", SATURATED_SHARE, "share of measured seconds"),
@@ -96,12 +107,14 @@ pub const TABLE: &[(&str, &str, f64, &str)] = &[
     ("users-not-reached", "ATTEMPTS_PER_USER", ATTEMPTS_PER_USER as f64, "attempts"),
     ("target-queueing", "QUEUE_MS", QUEUE_MS, "ms"),
     ("target-queueing", "QUEUE_REQUESTS", QUEUE_REQUESTS as f64, "requests"),
+    ("target-queueing", "BUSY_POOL_SHARE", BUSY_POOL_SHARE, "share of the workers"),
     ("target-queueing", "GROWN_USERS", GROWN_USERS, "times"),
     ("target-queueing", "GROWN_LATENCY", GROWN_LATENCY, "times"),
     ("target-queueing", "FLAT_THROUGHPUT", FLAT_THROUGHPUT, "times"),
     ("target-queueing", "GROWTH_SECONDS", GROWTH_SECONDS as f64, "s"),
     ("target-cpu-saturated", "CPU_LIMIT_PERCENT", CPU_LIMIT_PERCENT, "%"),
     ("target-cpu-saturated", "ONE_CORE_PERCENT", ONE_CORE_PERCENT, "%"),
+    ("target-cpu-saturated", "IN_FLIGHT_TIMES", IN_FLIGHT_TIMES, "times"),
     ("closed-loop-limited", "CLOSED_LOOP_NEAR", CLOSED_LOOP_NEAR, "share"),
     ("closed-loop-limited", "FEW_FAILURES", FEW_FAILURES, "share of attempts"),
     ("throughput-plateau", "PLATEAU_TIMES", PLATEAU_TIMES, "times"),

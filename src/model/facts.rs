@@ -88,6 +88,12 @@ pub struct KernelCounters {
 }
 
 impl KernelCounters {
+    /// Connections that came to stand and so can leave a TIME_WAIT: SYNs sent without those that failed (refused, or
+    /// given up; SYNs received that failed are among these, so it is the least it can be).
+    pub fn opened_actively(&self) -> u64 {
+        self.active_opens.saturating_sub(self.attempt_fails)
+    }
+
     /// What was added since `earlier`, counter by counter.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

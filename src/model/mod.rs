@@ -16,4 +16,5 @@ pub mod ports_report;
 pub mod rehearsal;
 pub mod result;
 pub mod study;
+pub mod surroundings;
 pub mod time;

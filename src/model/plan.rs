@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
+use super::surroundings::Surroundings;
 
 /// Serialises a [`Duration`] as seconds (fractional); the key carries the suffix `_s`.
 pub mod secs {
@@ -226,6 +227,9 @@ pub struct LoadPlan {
     pub observe: bool,
     /// limits in force
     pub limits: LoadLimits,
+    /// namespace and own server
+    #[serde(default)]
+    pub surroundings: Surroundings,
 }
 
 impl LoadPlan {
@@ -256,6 +260,7 @@ impl LoadPlan {
             allow_remote: false,
             observe: true,
             limits: LoadLimits::default(),
+            surroundings: Surroundings::default(),
         }
     }
 

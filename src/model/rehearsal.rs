@@ -115,6 +115,9 @@ pub struct Row {
     /// why the verdict, or why it was not run
     pub reason: String,
     pub commands: Commands,
+    /// additive: when it was rehearsed, where it came from an earlier rehearsal than the document's own
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rehearsed_at: Option<String>,
 }
 
 /// One kind of failure of a row.
@@ -151,14 +154,85 @@ pub struct Commands {
 }
 
 impl Row {
-    /// What a finding's remedy of the same name shows as `proven`; none for a row that was not run.
+    /// What a finding's remedy of the same name shows as `proven`; none for a row that was not run. `when` is the
+    /// document's own time, for a row that has none.
     pub fn proof(&self, kernel: &str, when: &str) -> Option<Proven> {
         let made = self.made?;
         Some(Proven {
             verdict: self.verdict.word().into(),
             measured: format!("{made} of {} connections made", self.asked),
             kernel: kernel.into(),
-            rehearsal: when.into(),
+            rehearsal: self.rehearsed_at.as_deref().unwrap_or(when).into(),
         })
+    }
+}
+
+impl Rehearsal {
+    /// This rehearsal with what an earlier one showed of remedies that this one did not run; each of those rows keeps
+    /// the time of the rehearsal that it came from.
+    #[must_use]
+    pub fn merged_over(mut self, earlier: Self) -> Self {
+        let when = earlier.started_at;
+        for mut row in earlier.rows {
+            row.rehearsed_at.get_or_insert_with(|| when.clone());
+            match self.rows.iter_mut().find(|r| r.remedy == row.remedy) {
+                None => self.rows.push(row),
+                Some(newer) if newer.made.is_none() && row.made.is_some() => *newer = row,
+                Some(_) => {}
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(remedy: &str, made: Option<u64>) -> Row {
+        Row {
+            remedy: remedy.into(),
+            what: String::new(),
+            asked: 300,
+            made,
+            errors: Vec::new(),
+            rate_cps: None,
+            connections: None,
+            connect_us: None,
+            time_wait: Sides::default(),
+            predicted: 300,
+            measured: made,
+            verdict: if made.is_some() { Verdict::Helps } else { Verdict::NotRun },
+            price: String::new(),
+            reason: String::new(),
+            commands: Commands::default(),
+            rehearsed_at: None,
+        }
+    }
+
+    fn rehearsal(started_at: &str, rows: Vec<Row>) -> Rehearsal {
+        Rehearsal {
+            schema: REHEARSAL_SCHEMA.into(),
+            kernel: "6.18".into(),
+            started_at: started_at.into(),
+            duration_s: 1.0,
+            accident: None,
+            baseline: row("baseline", Some(50)),
+            rows,
+            unavailable: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_rehearsal_of_one_remedy_does_not_date_the_others() {
+        let first = rehearsal("monday", vec![row("ring", Some(300)), row("keep-alive", Some(300)), row("pace", Some(300))]);
+        let second = rehearsal("tuesday", vec![row("ring", Some(300))]).merged_over(first);
+        let third = rehearsal("friday", vec![row("keep-alive", Some(299)), row("pace", None)]).merged_over(second);
+        let when = |name: &str| {
+            let row = third.rows.iter().find(|r| r.remedy == name).expect("kept");
+            row.proof(&third.kernel, &third.started_at).expect("was run").rehearsal
+        };
+        assert_eq!([when("ring"), when("keep-alive"), when("pace")], ["tuesday", "friday", "monday"]);
+        assert_eq!(third.rows.len(), 3);
     }
 }

@@ -66,12 +66,12 @@ impl Observation {
         null.explain(free_again_in_s.is_none(), "ports.free_again_in_s", &no_census);
         let leftover = leftover_before.unwrap_or(0);
         let free = ports.map(|p| p.saturating_sub(leftover));
-        let until_exhausted = rate_until_exhausted(null.0, free, hold_s);
-        let demand_cps = until_exhausted
-            .unwrap_or_else(|| rate_per_s(null.0, null.0.totals.connections_opened + null.0.totals.connects_failed));
-        let rate_cps = until_exhausted.unwrap_or_else(|| rate_per_s(null.0, null.0.totals.connections_opened));
+        // A refused connect() leaves no TIME_WAIT and one that times out none either: only those that came to stand
+        // wear the pool.
+        let rate_cps =
+            rate_until_exhausted(null.0, free, hold_s).unwrap_or_else(|| rate_per_s(null.0, null.0.totals.connections_opened));
         let duration = Duration::try_from_secs_f64(null.0.duration_s).unwrap_or_default();
-        let forecast = ports.zip(hold_s).and_then(|(p, h)| pool::forecast(p, leftover, h, demand_cps, duration));
+        let forecast = ports.zip(hold_s).and_then(|(p, h)| pool::forecast(p, leftover, h, rate_cps, duration));
         let no_forecast = match (&s.pool, &s.hold) {
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => why.as_str(),
             _ => "the rate does not exhaust the pool",

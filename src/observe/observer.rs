@@ -252,7 +252,9 @@ impl Watcher {
         let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
         let counters = proc_net::read_counters().ok();
         let rate = match (counters, self.last_counters) {
-            (Some(c), Some((at, before))) if now > at => Some(c.since(&before).active_opens as f64 / now.since(at).as_secs_f64()),
+            (Some(c), Some((at, before))) if now > at => {
+                Some(c.since(&before).opened_actively() as f64 / now.since(at).as_secs_f64())
+            }
             _ => None,
         };
         self.last_counters = counters.map(|c| (now, c));

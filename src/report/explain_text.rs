@@ -3,7 +3,7 @@
 use super::ports_text::render_forecast;
 use super::style::{Style, Tone, wrapped};
 use super::text::render_findings;
-use crate::model::explanation::{Arithmetic, Certainty, Explanation, Measured, Reading};
+use crate::model::explanation::{Arithmetic, Certainty, Explanation, Limit, Measured, Reading};
 use crate::model::finding::Remedy;
 
 /// Lines of prose end before this column.
@@ -20,7 +20,7 @@ pub fn render(e: &Explanation, style: Style) -> String {
         parts.push("nothing to explain: the facts of this document show no finding\n".into());
     }
     if let Some(a) = &e.arithmetic {
-        parts.push(arithmetic(a, style));
+        parts.push(arithmetic(a, is_open(e), style));
     }
     if !e.remedies.is_empty() {
         let list: String = e.remedies.iter().enumerate().map(|(i, r)| remedy(i + 1, r, style)).collect();
@@ -70,8 +70,15 @@ fn reading(r: &Reading, style: Style) -> String {
     out
 }
 
-fn arithmetic(a: &Arithmetic, style: Style) -> String {
-    let mut out = style.paint(Tone::Heading, "Arithmetic") + "\n";
+/// No reading is sure that ports are the limit.
+fn is_open(e: &Explanation) -> bool {
+    let sure = |r: &Reading| r.limit == Limit::LocalPorts && r.certainty != Certainty::Ambiguous;
+    !e.readings.is_empty() && !e.readings.iter().any(sure)
+}
+
+fn arithmetic(a: &Arithmetic, open: bool, style: Style) -> String {
+    let heading = if open { "Arithmetic, where ports are the limit" } else { "Arithmetic" };
+    let mut out = style.paint(Tone::Heading, heading) + "\n";
     let law = format!(
         "{} ports / {:.0} s = {:.1} new connections/s to one destination from one source address, at most.",
         a.pool, a.hold_s, a.ceiling_cps

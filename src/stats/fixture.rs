@@ -41,6 +41,7 @@ pub(crate) fn plan() -> LoadPlan {
         allow_remote: false,
         observe: true,
         limits: LoadLimits::default(),
+        surroundings: crate::model::surroundings::Surroundings::default(),
     }
 }
 

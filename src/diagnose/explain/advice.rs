@@ -1,5 +1,6 @@
 //! What to do about a reading, with numbers from P and T where ports are the limit.
 
+use super::advice_macos;
 use crate::diagnose::command::{cps, number, s};
 use crate::diagnose::remedies::{advice, named};
 use crate::diagnose::thresholds::PACE_SHARE;
@@ -25,6 +26,11 @@ pub(super) fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>
 }
 
 fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
+    if os == Os::Macos
+        && let Some(remedies) = advice_macos::for_limit(limit, arithmetic)
+    {
+        return remedies;
+    }
     match limit {
         Limit::LocalPorts => arithmetic.map_or_else(Vec::new, |a| for_ports(a, os)),
         Limit::PortBusy => vec![
@@ -42,13 +48,17 @@ fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remed
             windows(advice("list this machine's addresses", "ip addr", "the address must be among them"), "ipconfig"),
             advice("name the target by its IPv4 address", "curl -4 http://HOST:PORT/", "connects, where only IPv6 is off"),
         ],
+        // Windows has no such limit to raise: what ran out is a table of the programme (FD_SETSIZE) or of Winsock.
+        Limit::Descriptors if os == Os::Windows => vec![
+            windows(
+                advice("count the sockets of the process", "", "thousands: it opens more than it closes"),
+                "netstat -ano | find /c \"PID\"",
+            ),
+            fewer_at_once(),
+        ],
         Limit::Descriptors => vec![
             advice("raise the limit before starting the process", "ulimit -n 65536", "room for 65536 descriptors"),
-            advice(
-                "use fewer connections at once",
-                "sockbench load URL --conns 500",
-                "500 connections fit into the usual limit of 1024",
-            ),
+            fewer_at_once(),
         ],
         Limit::Backlog => vec![
             advice(
@@ -112,11 +122,14 @@ fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remed
     }
 }
 
-fn for_ports(a: &Arithmetic, os: Os) -> Vec<Remedy> {
-    let (pool, hold) = (f64::from(a.pool), a.hold_s.max(1e-9));
+fn fewer_at_once() -> Remedy {
+    advice("use fewer connections at once", "sockbench load URL --conns 500", "500 connections fit into the usual limit of 1024")
+}
+
+/// Keep-alive and the other closer: the same on every system.
+pub(super) fn without_ports(a: &Arithmetic) -> Vec<Remedy> {
     let now = cps(a.ceiling_cps);
-    let pace = (PACE_SHARE * a.ceiling_cps).floor().max(1.0);
-    let mut out = vec![
+    vec![
         named(
             "keep-alive",
             "keep connections open and reuse them (Locust: one session per user; the server must not send Connection: close)",
@@ -129,7 +142,13 @@ fn for_ports(a: &Arithmetic, os: Os) -> Vec<Remedy> {
             "sockbench load URL --no-keepalive --closer server",
             format!("TIME_WAIT stays at the server: no source port is held, the {now}/s limit falls away"),
         ),
-    ];
+    ]
+}
+
+fn for_ports(a: &Arithmetic, os: Os) -> Vec<Remedy> {
+    let (pool, hold) = (f64::from(a.pool), a.hold_s.max(1e-9));
+    let now = cps(a.ceiling_cps);
+    let mut out = without_ports(a);
     if os == Os::Windows {
         out.push(windows(
             named(
@@ -175,19 +194,27 @@ fn for_ports(a: &Arithmetic, os: Os) -> Vec<Remedy> {
         "sockbench load URL --no-keepalive --port-mode no-port --source IP1,IP2",
         format!("2 addresses: {}/s instead of {now}/s", cps(2.0 * a.ceiling_cps)),
     ));
-    out.push(named(
+    out.extend(less(a));
+    out
+}
+
+/// Less load, or a pause: the same on every system.
+pub(super) fn less(a: &Arithmetic) -> Vec<Remedy> {
+    let hold = a.hold_s.max(1e-9);
+    let pace = (PACE_SHARE * a.ceiling_cps).floor().max(1.0);
+    let pace = named(
         "pace",
         "stay below the ceiling",
         format!("sockbench load URL --no-keepalive --rate {}", number(pace)),
         format!("{}/s holds {} of {} ports", number(pace), (pace * hold).round(), a.pool),
-    ));
-    out.push(named(
+    );
+    let wait = named(
         "wait",
         format!("wait {} between runs", s(hold)),
         format!("sleep {}", hold.ceil()),
-        format!("all {} ports are free again; the ceiling stays {now}/s", a.pool),
-    ));
-    out
+        format!("all {} ports are free again; the ceiling stays {}/s", a.pool, cps(a.ceiling_cps)),
+    );
+    vec![pace, wait]
 }
 
 fn windows(mut remedy: Remedy, command: &str) -> Remedy {

@@ -28,8 +28,8 @@ const FITS_WITHIN: f64 = 0.10;
 const fn defaults(os: Os) -> (u32, f64, &'static str) {
     match os {
         Os::Linux => (28_232, LINUX_HOLD_S, "Linux: ip_local_port_range 32768-60999, TIME_WAIT 60 s"),
-        Os::Windows => (16_384, 120.0, "Windows: dynamic ports 49152-65535, TIME_WAIT about 120 s"),
-        Os::Macos => (16_384, 30.0, "macOS: ports 49152-65535, TIME_WAIT 2 x 15 s"),
+        Os::Windows => (16_384, 120.0, "Windows: dynamic ports 49152-65535, TIME_WAIT about 120 s; documentation, not measured"),
+        Os::Macos => (16_384, 30.0, "macOS: ports 49152-65535, TIME_WAIT 2 x MSL of 15 s; documentation, not measured"),
     }
 }
 

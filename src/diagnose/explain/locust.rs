@@ -1,6 +1,6 @@
 //! Locust's CSV files: `PREFIX_failures.csv` for what failed, `PREFIX_stats_history.csv` for when.
 
-use super::{Known, advice, arithmetic, read_lines};
+use super::{Known, advice, arithmetic, may_be_ports, read_lines};
 use crate::model::explanation::{Arithmetic, Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Measured, Os};
 
 /// Seconds without a failure after which a stretch of failures is over.
@@ -51,10 +51,8 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
     }
     let os = known.os.or_else(|| readings.iter().find_map(|r| r.os)).unwrap_or(Os::Linux);
     let measured = history.map(read_history).transpose()?;
-    let is_ports =
-        readings.iter().any(|r| r.limit == Limit::LocalPorts || r.alternatives.iter().any(|a| a.limit == Limit::LocalPorts));
-    let arithmetic: Option<Arithmetic> =
-        (is_ports || measured.is_some()).then(|| arithmetic::of(known, os, measured.filter(|m| m.failures > 0)));
+    let is_ports = readings.iter().any(may_be_ports);
+    let arithmetic: Option<Arithmetic> = is_ports.then(|| arithmetic::of(known, os, measured.filter(|m| m.failures > 0)));
     let remedies = advice::for_readings(&readings, arithmetic.as_ref(), os);
     Ok(Explanation {
         schema: EXPLAIN_SCHEMA.into(),

@@ -4,6 +4,7 @@
 //! [`explain_study`] our own documents, diagnosed anew. Pure: files are read by `cli`.
 
 mod advice;
+mod advice_macos;
 mod arithmetic;
 pub mod locust;
 mod patterns;
@@ -72,8 +73,7 @@ fn read_lines<'a>(lines: impl Iterator<Item = (&'a str, u64)>, os: Option<Os>) -
 
 fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Known) -> Explanation {
     let os = known.os.or_else(|| readings.iter().find_map(|r| r.os)).unwrap_or(Os::Linux);
-    let is_ports = |r: &Reading| r.limit == Limit::LocalPorts || r.alternatives.iter().any(|a| a.limit == Limit::LocalPorts);
-    let arithmetic = readings.iter().any(is_ports).then(|| arithmetic::of(known, os, None));
+    let arithmetic = readings.iter().any(may_be_ports).then(|| arithmetic::of(known, os, None));
     let remedies = advice::for_readings(&readings, arithmetic.as_ref(), os);
     Explanation {
         schema: EXPLAIN_SCHEMA.into(),
@@ -94,6 +94,12 @@ pub const KNOWN_TEXTS: &[&str] = &[
     "messages of Python, Go, Java, Node.js, .NET, Rust, Perl, PHP",
     "a Locust PREFIX_failures.csv (with PREFIX_stats_history.csv beside it), a sockbench run.json or study.json",
 ];
+
+/// Whether P/T has to do with it: ports are the limit, or may be where the text leaves it open.
+fn may_be_ports(r: &Reading) -> bool {
+    let open = r.certainty == Certainty::Ambiguous;
+    r.limit == Limit::LocalPorts || open && r.alternatives.iter().any(|a| a.limit == Limit::LocalPorts)
+}
 
 /// Whether a reading leaves something to tell apart.
 pub fn is_open(reading: &Reading) -> bool {

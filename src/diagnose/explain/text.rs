@@ -173,6 +173,8 @@ fn in_context(before: &str, after: &str, n: i32, asked: Option<Os>) -> Option<(&
             && before.ends_with('(')
             && after.starts_with(')')
             && before.contains("connect"));
+    let ab = before.ends_with('(') && after.starts_with(')') && before.contains("apr_socket");
+    let bracketed = bracketed || ab;
     let socket = before.ends_with("socketexception (");
     (ends(ERRNO_BEFORE) || bracketed || socket).then(|| by_number(n, asked)).flatten()
 }

@@ -42,24 +42,43 @@ pub(super) fn judge(condition: Condition, call: Call, context: &Context<'_>) -> 
     out
 }
 
-fn ports(tell: &str) -> Alternative {
-    Alternative { call: Call::Connect, limit: Limit::LocalPorts, tell: tell.to_owned() }
+fn ports(tell: impl Into<String>) -> Alternative {
+    Alternative { call: Call::Connect, limit: Limit::LocalPorts, tell: tell.into() }
 }
 
-fn busy(tell: &str) -> Alternative {
-    Alternative { call: Call::Bind, limit: Limit::PortBusy, tell: tell.to_owned() }
+fn busy(tell: impl Into<String>) -> Alternative {
+    Alternative { call: Call::Bind, limit: Limit::PortBusy, tell: tell.into() }
 }
 
-fn not_local(call: Call, tell: &str) -> Alternative {
-    Alternative { call, limit: Limit::NotLocal, tell: tell.to_owned() }
+fn not_local(call: Call, tell: impl Into<String>) -> Alternative {
+    Alternative { call, limit: Limit::NotLocal, tell: tell.into() }
 }
 
-const UNDER_LOAD: &str = "it comes under load, from outgoing connections, after some seconds or minutes, and goes away by itself: \
-                          source ports are used up (netstat or ss shows thousands of TIME_WAIT to one address)";
-const AT_START: &str =
-    "it comes at once when a server starts, and stays: another process listens on that port (ss -ltnp, netstat -ano)";
-const AT_FIRST: &str =
-    "it comes with the very first connection and always: the address is not this machine's, or IPv6 is off (ip addr)";
+fn under_load(os: Option<Os>) -> String {
+    let look = match os {
+        Some(Os::Macos | Os::Windows) => "netstat -an",
+        _ => "netstat -tan or ss -tan",
+    };
+    format!(
+        "it comes under load, from outgoing connections, after some seconds or minutes, and goes away by itself: \
+         source ports are used up ({look} shows thousands of TIME_WAIT to one address)"
+    )
+}
+
+fn at_start(os: Option<Os>) -> String {
+    let look = match os {
+        Some(Os::Macos) => "lsof -nP -iTCP -sTCP:LISTEN",
+        Some(Os::Windows) => "netstat -ano",
+        Some(Os::Linux) => "ss -ltnp",
+        None => "ss -ltnp; Windows: netstat -ano; macOS: lsof -nP -iTCP -sTCP:LISTEN",
+    };
+    format!("it comes at once when a server starts, and stays: another process listens on that port ({look})")
+}
+
+fn at_first(os: Option<Os>) -> String {
+    let look = if os == Some(Os::Macos) { "ifconfig" } else { "ip addr" };
+    format!("it comes with the very first connection and always: the address is not this machine's, or IPv6 is off ({look})")
+}
 
 /// The text shows a server that wants its port.
 fn is_listening(text: &str) -> bool {
@@ -70,7 +89,7 @@ fn is_listening(text: &str) -> bool {
 }
 
 fn in_use(call: Call, c: &Context<'_>) -> Judged {
-    let both = || vec![ports(UNDER_LOAD), busy(AT_START)];
+    let both = || vec![ports(under_load(c.os)), busy(at_start(c.os))];
     match call {
         Call::Connect => judged(call, Limit::LocalPorts, Certainty::Certain, Vec::new()),
         // The kernel was to choose, and had nothing to choose from.
@@ -91,7 +110,7 @@ fn in_use(call: Call, c: &Context<'_>) -> Judged {
         ),
         _ if c.only_connects => judged(Call::Connect, Limit::LocalPorts, Certainty::Likely, both()),
         _ if c.os == Some(Os::Windows) => judged(Call::Unnamed, Limit::LocalPorts, Certainty::Ambiguous, both()),
-        _ => judged(Call::Unnamed, Limit::PortBusy, Certainty::Ambiguous, vec![busy(AT_START), ports(UNDER_LOAD)]),
+        _ => judged(Call::Unnamed, Limit::PortBusy, Certainty::Ambiguous, vec![busy(at_start(c.os)), ports(under_load(c.os))]),
     }
 }
 
@@ -100,15 +119,15 @@ fn not_available(call: Call, c: &Context<'_>) -> Judged {
         // 10049 is not exhaustion: that is 10048 or 10055 there.
         return judged(call, Limit::NotLocal, Certainty::Certain, Vec::new());
     }
-    let both = || vec![ports(UNDER_LOAD), not_local(Call::Bind, AT_FIRST)];
+    let both = || vec![ports(under_load(c.os)), not_local(Call::Bind, at_first(c.os))];
     let v6 = c.text.contains("[::") || c.text.contains("::1") || (c.text.contains('[') && c.text.contains("::"));
     match call {
         Call::Bind => judged(call, Limit::NotLocal, Certainty::Certain, Vec::new()),
         Call::Connect if v6 => {
-            judged(call, Limit::LocalPorts, Certainty::Ambiguous, vec![ports(UNDER_LOAD), not_local(call, AT_FIRST)])
+            judged(call, Limit::LocalPorts, Certainty::Ambiguous, vec![ports(under_load(c.os)), not_local(call, at_first(c.os))])
         }
         Call::Connect if c.text.contains("localhost") => {
-            judged(call, Limit::LocalPorts, Certainty::Likely, vec![ports(UNDER_LOAD), not_local(call, AT_FIRST)])
+            judged(call, Limit::LocalPorts, Certainty::Likely, vec![ports(under_load(c.os)), not_local(call, at_first(c.os))])
         }
         Call::Connect => judged(call, Limit::LocalPorts, Certainty::Certain, Vec::new()),
         _ if c.only_connects => judged(Call::Connect, Limit::LocalPorts, Certainty::Likely, both()),
@@ -173,12 +192,12 @@ fn no_reason(call: Call) -> Judged {
             Certainty::Ambiguous,
             vec![
                 ports(
-                    "the first connections succeeded and later ones failed at once: ss -tan state time-wait | wc -l shows about as many as the range has ports",
+                    "the first connections succeeded and later ones failed at once: netstat -an | grep -c TIME_WAIT shows about as many as the range has ports",
                 ),
                 Alternative {
                     call,
                     limit: Limit::Refused,
-                    tell: "none ever succeeded: nothing listens (ss -ltn on the target)".into(),
+                    tell: "none ever succeeded: nothing listens (ss -ltn on the target, netstat -an where there is no ss)".into(),
                 },
                 Alternative {
                     call: Call::Socket,
@@ -193,12 +212,14 @@ fn no_reason(call: Call) -> Judged {
 
 fn says(j: &Judged, c: &Context<'_>) -> String {
     let who = c.tool.map_or_else(String::new, |t| format!("{t}: "));
-    let windows = c.os == Some(Os::Windows);
+    let (windows, macos) = (c.os == Some(Os::Windows), c.os == Some(Os::Macos));
     let text = match (j.limit, j.call) {
         (Limit::LocalPorts, call) => {
             let call = if call == Call::Bind { "bind() to port 0" } else { "connect()" };
             let how = if windows {
                 "the dynamic ports (49152-65535, 16384 of them) to this destination are all held, most of them in TIME_WAIT for about 120 s"
+            } else if macos {
+                "the ephemeral ports (net.inet.ip.portrange.first to last: 49152-65535, 16384 of them) to this destination are all held, most of them in TIME_WAIT for 30 s (twice net.inet.tcp.msl; by documentation)"
             } else {
                 "the source ports of ip_local_port_range to this destination are all held, most of them in TIME_WAIT for 60 s"
             };
@@ -215,7 +236,8 @@ fn says(j: &Judged, c: &Context<'_>) -> String {
         (Limit::Refused, _) => "nothing listened at the target's address when connect() asked: its machine answered with RST.".into(),
         (Limit::Reset, _) => "the target ended the connection before its answer was complete: it closed an idle one just then, hung up, or died.".into(),
         (Limit::TimedOut, Call::Connect) => "no connection came to stand in time: SYNs or their answers are lost, or the target's backlog is full.".into(),
-        (Limit::TimedOut, _) => "no answer came in time.".into(),
+        (Limit::TimedOut, Call::Unnamed) => "no connection or no answer came in time: the text does not say which.".into(),
+        (Limit::TimedOut, _) => "the connection stood, and no answer came in time: the target is slow or stuck.".into(),
         (Limit::Unreachable, _) => "there is no route to that network, often an IPv6 address on a machine without IPv6.".into(),
         (Limit::Hidden, Call::Connect) => "connections failed, and the tool does not say why: the errno is lost.".into(),
         (Limit::Hidden, _) => "the kernel had no memory or no queue space for the socket.".into(),

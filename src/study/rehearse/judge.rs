@@ -38,6 +38,7 @@ pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
         verdict,
         price,
         reason,
+        rehearsed_at: None,
         commands: Commands { linux: spec.linux.into(), windows: spec.windows.into() },
     }
 }
@@ -60,6 +61,7 @@ pub fn not_run(name: &str, what: &str, asked: u64, predicted: u64, commands: Com
         price: String::new(),
         reason,
         commands,
+        rehearsed_at: None,
     }
 }
 
