@@ -147,6 +147,7 @@ impl Recorder {
     pub fn record_setup(&mut self, setup_us: u64) {
         self.now.connects += 1;
         self.totals.connects.record_setup(setup_us);
+        self.totals.local_spans.on_connected();
     }
 
     /// A connection did not come to stand, for whatever reason.

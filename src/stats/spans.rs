@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::model::result::FailureSpan;
 use crate::model::time::Stamp;
 
-/// Failures further apart than this belong to different stretches.
+/// A stretch ends when a connection was made after its last failure and the next failure is further away than this.
+/// Time alone ends none: at a low rate, or with pausing users, failures of one outage lie seconds apart.
 pub const GAP: Duration = Duration::from_millis(500);
 /// Stretches kept; later ones are added to the last.
 const SPANS: usize = 256;
@@ -17,15 +18,19 @@ const SPANS: usize = 256;
 /// use sockbench::model::time::Stamp;
 /// use sockbench::stats::spans::Spans;
 /// let mut spans = Spans::default();
-/// for ms in [1000, 1100, 1500, 4000] {
+/// for ms in [1000, 1100, 1500] {
 ///     spans.record(Stamp::from_millis(ms));
 /// }
+/// spans.on_connected();
+/// spans.record(Stamp::from_millis(4000));
 /// let all: Vec<_> = spans.to_rows().iter().map(|s| (s.from_s, s.to_s, s.count)).collect();
 /// assert_eq!(all, [(1.0, 1.5, 3), (4.0, 4.0, 1)]);
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Spans {
     spans: Vec<Span>,
+    /// a connection was made since the last failure
+    connected: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,13 +44,19 @@ impl Spans {
     /// One failure; stamps come in order.
     pub fn record(&mut self, at: Stamp) {
         let full = self.spans.len() >= SPANS;
+        let connected = std::mem::take(&mut self.connected);
         match self.spans.last_mut() {
-            Some(last) if full || at.since(last.to) <= GAP => {
+            Some(last) if full || !connected || at.since(last.to) <= GAP => {
                 last.to = last.to.max(at);
                 last.count += 1;
             }
             _ => self.spans.push(Span { from: at, to: at, count: 1 }),
         }
+    }
+
+    /// A connection was made.
+    pub fn on_connected(&mut self) {
+        self.connected = true;
     }
 
     /// Adds another worker's stretches; those closer than [`GAP`] become one. Order-free.
@@ -81,6 +92,7 @@ mod tests {
         let spans = |ms: &[u64]| {
             let mut s = Spans::default();
             for m in ms {
+                s.on_connected();
                 s.record(Stamp::from_millis(*m));
             }
             s
@@ -91,5 +103,17 @@ mod tests {
         ba.add(&a);
         assert_eq!(ab.to_rows(), ba.to_rows());
         assert_eq!(ab.to_rows().iter().map(|s| s.count).collect::<Vec<_>>(), [4, 1, 1]);
+    }
+
+    #[test]
+    fn one_outage_at_a_low_rate_is_one_stretch() {
+        let mut s = Spans::default();
+        (1..=5).for_each(|second| s.record(Stamp::from_millis(second * 1000)));
+        s.on_connected();
+        s.record(Stamp::from_millis(5400));
+        s.on_connected();
+        s.record(Stamp::from_millis(9000));
+        let rows: Vec<_> = s.to_rows().iter().map(|s| (s.from_s, s.to_s, s.count)).collect();
+        assert_eq!(rows, [(1.0, 5.4, 6), (9.0, 9.0, 1)]);
     }
 }

@@ -20,7 +20,7 @@ pub(in crate::load) struct Shared {
     pub(in crate::load) connected_peak: AtomicU32,
     /// users that were started
     pub(in crate::load) started: AtomicU32,
-    /// users that wait after a failure of our own machine
+    /// users that pause because they could not make a connection
     pub(in crate::load) paused: AtomicU32,
 }
 
