@@ -146,7 +146,8 @@ pub(crate) fn parse(text: &str, from: &str) -> Result<PlanFile, Exit> {
             .hint("sockbench study --print-plan prints the built-in plan as an example")
     })?;
     if plan.step.is_empty() {
-        return Err(Exit::usage(format!("plan {from}: no [[step]]")));
+        return Err(Exit::usage(format!("plan {from}: no [[step]]"))
+            .hint("sockbench study --print-plan prints the built-in plan as an example"));
     }
     Ok(plan)
 }
@@ -164,7 +165,8 @@ impl PlanFile {
 
     /// The steps, each as the arguments of a load run; `each` replaces their durations.
     pub(crate) fn steps(&self, each: Option<Duration>) -> Result<Vec<Step>, Exit> {
-        self.step.iter().map(|s| self.step(s, each)).collect()
+        let named = |number: usize, e: Exit| Exit { message: format!("plan {}: step {number}: {}", self.name, e.message), ..e };
+        self.step.iter().zip(1..).map(|(s, number)| self.step(s, each).map_err(|e| named(number, e))).collect()
     }
 
     fn step(&self, s: &StepFile, each: Option<Duration>) -> Result<Step, Exit> {
@@ -174,20 +176,22 @@ impl PlanFile {
             Some(d) => d,
             None => field("duration", units::duration(&s.duration))?,
         };
+        // A ramp that outlasts the step leaves nothing to call steady; the step is warned of.
         let ramp =
-            s.spawn_rate.map_or(Duration::ZERO, |r| Duration::from_secs_f64(f64::from(s.users.saturating_sub(1)) / r.max(0.001)));
+            s.spawn_rate.filter(|r| *r > 0.0).and_then(|r| Duration::try_from_secs_f64(f64::from(s.users.max(1) - 1) / r).ok());
+        let ramp = ramp.filter(|r| *r < duration).unwrap_or_default();
         let warmup = s.warmup.as_deref().map_or(Ok(ramp), |t| field("warmup", units::duration(t)))?;
         Ok(Step {
             keepalive: s.keepalive,
             run: load_args::RunArgs {
-                conns: Some(u64::from(s.users)),
+                conns: u64::from(s.users),
                 duration: Some(duration),
                 run_time: None,
                 requests: None,
                 spawn_rate: s.spawn_rate.filter(|_| s.rate.is_none()),
                 rate: s.rate,
-                think: think.filter(|_| s.rate.is_none()),
-                warmup: Some(warmup),
+                think: think.filter(|_| s.rate.is_none()).unwrap_or_default(),
+                warmup,
                 mix,
                 headers: Vec::new(),
                 method: "GET".into(),
@@ -211,7 +215,9 @@ fn words<'a>(table: impl Iterator<Item = (&'a String, &'a toml::Value)>) -> Vec<
 }
 
 fn field<T>(name: &str, value: Result<T, String>) -> Result<T, Exit> {
-    value.map_err(|e| Exit::usage(format!("plan: {name}: {e}")))
+    value.map_err(|e| {
+        Exit::usage(format!("{name}: {e}")).hint("sockbench study --print-plan prints the built-in plan as an example")
+    })
 }
 
 #[cfg(test)]
@@ -224,8 +230,10 @@ mod tests {
         let steps = plan.steps(None).expect("sound");
         let users: Vec<_> = steps.iter().map(|s| (s.run.conns, s.run.spawn_rate, s.run.duration)).collect();
         let three = Some(Duration::from_secs(180));
-        assert_eq!(users, [(Some(10), Some(2.0), three), (Some(50), Some(5.0), three), (Some(100), Some(10.0), three)]);
-        assert_eq!(steps[2].run.warmup, Some(Duration::from_secs_f64(9.9)));
+        assert_eq!(users, [(10, Some(2.0), three), (50, Some(5.0), three), (100, Some(10.0), three)]);
+        assert_eq!(steps[2].run.warmup, Duration::from_secs_f64(9.9));
+        let short = plan.steps(Some(Duration::from_secs(5))).expect("the ramp may outlast a step");
+        assert_eq!(short[2].run.warmup, Duration::ZERO);
     }
 
     #[test]
@@ -238,6 +246,6 @@ mod tests {
     #[test]
     fn bad_values_name_their_key() {
         let plan = parse("name='x'\nthink='5s..1s'\n[[step]]\nusers=1\nduration='1s'\n", "f").expect("shape is sound");
-        assert!(plan.steps(None).expect_err("think").message.contains("think"));
+        assert!(plan.steps(None).expect_err("think").message.contains("step 1: think"));
     }
 }

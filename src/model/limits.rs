@@ -63,8 +63,6 @@ pub const USERS: u32 = 10;
 pub const DURATION: Duration = Duration::from_secs(10);
 /// One request, from its start to its last byte.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests in flight at the end are waited for this long, then cut.
-pub const END_GRACE: Duration = Duration::from_millis(0);
 /// Longest run.
 pub const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// Worker threads of one load run.

@@ -124,7 +124,7 @@ impl Worker<'_> {
         s.counted = true;
         self.opened = true;
         // Ports of the ring that were busy before are the request's connecting phase, not this connection's set-up.
-        self.recorder.record_setup(at.micros_since(s.connect_called));
+        self.recorder.record_setup(at, at.micros_since(s.connect_called));
         let now = self.shared.connected.fetch_add(1, Ordering::Relaxed) + 1;
         self.shared.connected_peak.fetch_max(now, Ordering::Relaxed);
     }
