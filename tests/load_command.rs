@@ -67,6 +67,7 @@ fn mistakes_are_one_line_and_a_hint_and_leave_nothing_behind() {
             "plan mine: server of step 1: invalid value '0' for '--queue",
             "sockbench server --help",
         ),
+        (&["study", "--source", "192.0.2.7"], 3, "plan experiment: step 1: --source 192.0.2.7", "--sandbox --address"),
         (&["study", "--url", "ftp://127.0.0.1/"], 2, "not an http:// URL", "http://127.0.0.1/"),
     ];
     for (args, code, says, hint) in cases {

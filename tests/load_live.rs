@@ -91,6 +91,17 @@ fn a_closed_port_is_not_hammered() {
 }
 
 #[test]
+fn a_worker_whose_users_start_late_still_notices_the_refusal() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback");
+    let mut p = plan(free);
+    // The second thread's only user starts after 1.25 s, when the first has long been refused.
+    (p.requests, p.users, p.threads, p.spawn_rate) = (0, 2, 2, 0.8);
+    let (r, ended) = run(&p);
+    assert!(matches!(ended, Ended::Refused(_)));
+    assert!(r.duration_s < 15.0, "it does not go on for 20 s: {}", r.duration_s);
+}
+
+#[test]
 fn a_turn_of_many_connects_ends_with_the_run() {
     // 500 connects cost more than the 3 ms that the run lasts; all are due in its first turn.
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");

@@ -226,6 +226,8 @@ mod tests {
     fn flags_of_an_own_server_are_checked_before_it_is_started() {
         let flags = |text: &str| vec![format!("--{text}")];
         assert_eq!(server_plan(&flags("cpu-workers=1")).expect("sound").cpu_workers, 1);
+        let twice = [flags("queue=1"), flags("queue=2")].concat();
+        assert_eq!(server_plan(&twice).expect("the last wins").queue, 2);
         let exit = server_plan(&flags("cpu-workers=zero")).expect_err("not a number");
         assert!(exit.code == EXIT_USAGE && exit.message.contains("zero"), "{exit:?}");
     }

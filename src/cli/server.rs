@@ -19,7 +19,8 @@ use crate::sys::{nofile, thread};
 /// The first lines on stdout are `listening on http://ADDR`, one per --listen, then `admin on http://ADDR`. SIGINT or
 /// SIGTERM drains; a second one leaves at once.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]
+// The last of two wins: a study's own flags are followed by those of its command line.
+#[command(args_override_self = true, after_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]
 pub(crate) struct Args {
     /// Address to listen on, port 0 for a free one; may be repeated
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]

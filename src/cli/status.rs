@@ -70,8 +70,10 @@ impl Status {
 pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gauge: Option<&Gauge>) -> String {
     let at = second.second + 1;
     let end = if plan.duration.is_zero() { String::new() } else { format!("/{:.0}", plan.duration.as_secs_f64()) };
-    let mut line = format!("{at:>4}{end} s  users {:>3}", users.active);
-    if users.active != users.asked {
+    // In an open loop connections are opened as needed: fewer than allowed is no shortfall.
+    let what = if plan.is_open_loop() { "conns" } else { "users" };
+    let mut line = format!("{at:>4}{end} s  {what} {:>3}", users.active);
+    if !plan.is_open_loop() && users.active != users.asked {
         line += &format!(" of {}", users.asked);
     }
     line += &format!("  {:>8.1} req/s", second.requests as f64);

@@ -214,10 +214,15 @@ fn resolve(
     path: &str,
 ) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
-    for (step, target) in file.steps(each)?.into_iter().zip(targets) {
+    for ((step, target), number) in file.steps(each)?.into_iter().zip(targets).zip(1..) {
         let mut conn = conn.clone();
         conn.no_keepalive |= step.keepalive == Some(false);
-        steps.push(load_args::plan(&step.run, &conn, target.clone(), path)?);
+        let mut plan = load_args::plan(&step.run, &conn, target.clone(), path)
+            .map_err(|e| Exit { message: format!("plan {}: step {number}: {}", file.name, e.message), ..e })?;
+        if step.warmup_is_ramp {
+            plan.warmup = plan.ramp();
+        }
+        steps.push(plan);
     }
     Ok(StudyPlan { name: file.name.clone(), steps, cooldown_max: file.cooldown()? })
 }

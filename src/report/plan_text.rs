@@ -27,7 +27,7 @@ pub fn render_plan(plan: &LoadPlan, length: &str) -> String {
 pub fn load_limits(l: &LoadLimits) -> String {
     format!(
         "users {}, head {} and {} fields, body {}, latency {} s with {} digits, {} ring tries, {} error rows, pause after a \
-         failed connect {} to {}",
+         failed connect {} to {}, {} of new requests per loop turn",
         l.users_max,
         bytes(l.head_bytes as u64),
         l.head_fields,
@@ -38,6 +38,7 @@ pub fn load_limits(l: &LoadLimits) -> String {
         l.error_rows,
         humantime::format_duration(limits::LOCAL_PAUSE),
         humantime::format_duration(limits::LOCAL_PAUSE_MAX),
+        humantime::format_duration(limits::TURN),
     )
 }
 

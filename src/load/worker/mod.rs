@@ -238,12 +238,18 @@ impl<'a> Worker<'a> {
             // The run has gone only when it was told to stop: nobody is left to report to.
             let _ = self.reports.send(Report::Second(Box::new(interval)));
         }
-        if !self.refusal_reported && now.second() >= 1 {
-            self.refusal_reported = true;
-            if let (false, Alike::All(failure)) = (self.opened, self.alike) {
+        if self.refusal_reported || now.second() < 1 {
+            return;
+        }
+        match (self.opened, self.alike) {
+            // A slow ramp or schedule: its first attempt is yet to come.
+            (false, Alike::Nothing) => return,
+            (false, Alike::All(failure)) => {
                 let _ = self.reports.send(Report::Refused(failure));
             }
+            (true, _) | (false, Alike::Mixed) => {}
         }
+        self.refusal_reported = true;
     }
 
     /// `--requests` are used up and answered, and targets that are to close first have done so: closing on them would
