@@ -59,7 +59,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         own = Some(started);
     }
     let plan = load_args::plan(&args.run, &args.conn, target, &path)?;
-    ports_args::doubts(&plan).iter().for_each(|d| super::warn(d));
+    for doubt in ports_args::doubts(&plan) {
+        super::warn(&doubt);
+    }
     announce(&plan, &args.output);
     let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, files.hlog_path().as_deref())?;
     let mut measured = measured::measure(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)

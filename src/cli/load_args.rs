@@ -178,12 +178,9 @@ pub(crate) struct Mix(pub(crate) Vec<MixEntry>);
 
 /// Makes the plan of one run against `target`, whose URL named `path`.
 pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &str) -> Result<LoadPlan, Exit> {
-    let users = match u32::try_from(run.conns) {
-        Ok(users @ 1..=limits::USERS_MAX) => users,
-        _ => {
-            return Err(Exit::usage(format!("--conns {}: not between 1 and {}", run.conns, limits::USERS_MAX))
-                .hint("one user is one connection; --rate N asks for more requests, not more users"));
-        }
+    let Ok(users @ 1..=limits::USERS_MAX) = u32::try_from(run.conns) else {
+        return Err(Exit::usage(format!("--conns {}: not between 1 and {}", run.conns, limits::USERS_MAX))
+            .hint("one user is one connection; --rate N asks for more requests, not more users"));
     };
     let requests = run.requests.unwrap_or(0);
     if run.requests == Some(0) {

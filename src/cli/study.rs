@@ -86,7 +86,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let plan = resolve(&file, each, &args.conn, &targets, &path)?;
     let mut doubts: Vec<String> = plan.steps.iter().flat_map(ports_args::doubts).collect();
     doubts.dedup();
-    doubts.iter().for_each(|d| super::warn(d));
+    for doubt in doubts {
+        super::warn(&doubt);
+    }
     if !args.output.quiet {
         let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
         tell(&format!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len()));
