@@ -74,6 +74,45 @@ fn a_closed_port_is_refused_and_stops_the_run() {
 }
 
 #[test]
+fn a_closed_port_is_not_hammered() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback");
+    let mut p = plan(free);
+    (p.requests, p.users) = (0, 2);
+    let (r, ended) = run(&p);
+    assert!(matches!(ended, Ended::Refused(_)));
+    // After 0, 100, 300, 700 ms and so on, until the run is stopped: many thousands without a pause.
+    assert!(r.totals.attempts < 100, "two users, {} attempts in {} s", r.totals.attempts, r.duration_s);
+    let mut p = plan(free);
+    (p.requests, p.users, p.rate, p.duration) = (0, 2, 1000.0, Duration::from_millis(500));
+    let (r, _) = run(&p);
+    let t = &r.totals;
+    assert_eq!(t.attempts + t.never_started, 500, "what was due and found every user waiting is counted");
+    assert!(t.attempts < 100, "{}", t.attempts);
+}
+
+#[test]
+fn a_worker_whose_users_start_late_still_notices_the_refusal() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback");
+    let mut p = plan(free);
+    // The second thread's only user starts after 1.25 s, when the first has long been refused.
+    (p.requests, p.users, p.threads, p.spawn_rate) = (0, 2, 2, 0.8);
+    let (r, ended) = run(&p);
+    assert!(matches!(ended, Ended::Refused(_)));
+    assert!(r.duration_s < 15.0, "it does not go on for 20 s: {}", r.duration_s);
+}
+
+#[test]
+fn a_turn_of_many_connects_ends_with_the_run() {
+    // 500 connects cost more than the 3 ms that the run lasts; all are due in its first turn.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let mut p = plan(listener.local_addr().expect("bound"));
+    (p.requests, p.users, p.duration) = (0, 500, Duration::from_millis(3));
+    let (r, _) = run(&p);
+    assert!(r.totals.attempts < 500, "{}", r.totals.attempts);
+    assert_eq!(r.totals.attempts, r.totals.cut, "{:?}", r.errors);
+}
+
+#[test]
 fn users_go_on_when_the_target_dies_in_the_middle() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let addr = listener.local_addr().expect("bound");
@@ -85,11 +124,11 @@ fn users_go_on_when_the_target_dies_in_the_middle() {
         }
     });
     let mut p = plan(addr);
-    (p.requests, p.keepalive, p.closer) = (200, false, Closer::Server);
+    (p.requests, p.keepalive, p.closer) = (26, false, Closer::Server);
     let (r, ended) = run(&p);
     server.join().expect("it answers ten");
     // On loopback connections are refused within the call: the user must come round again all the same.
-    assert_eq!((r.totals.requests, r.totals.failures, ended), (200, 190, Ended::Planned), "{:?}", r.errors);
+    assert_eq!((r.totals.requests, r.totals.failures, ended), (26, 16, Ended::Planned), "{:?}", r.errors);
     assert!(r.duration_s < 10.0, "it does not wait for its longest time: {}", r.duration_s);
 }
 

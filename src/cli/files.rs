@@ -46,8 +46,10 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Exit> {
     let mut name = file.file_name().map(ToOwned::to_owned).unwrap_or_default();
     name.push(".part");
     let part = parent(file).join(name);
-    fs::write(&part, bytes).map_err(fail)?;
-    fs::rename(&part, file).map_err(fail)
+    fs::write(&part, bytes).and_then(|()| fs::rename(&part, file)).map_err(|e| {
+        let _ = fs::remove_file(&part);
+        fail(e)
+    })
 }
 
 /// Bytes to stdout; a reader that has gone away is no error.

@@ -1,12 +1,13 @@
 //! `sockbench load`: one run.
 
 use super::load_args::{ConnectionArgs, OutputArgs, RunArgs};
-use super::run_output::{self, RunFiles, RunWatch};
+use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::SandboxArgs;
 use super::study::OWN_PORT;
-use super::{Exit, files, load_args, proofs, target};
+use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
-use crate::model::plan::{LoadPlan, Target};
+use crate::model::outcome::ECONNREFUSED;
+use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
 use crate::model::surroundings::Surroundings;
 use crate::report::{plan_text, text};
@@ -21,6 +22,7 @@ use crate::sys::signals::StopFlag;
 /// Without a URL it starts its own server as a child process on a free loopback port and loads the mix of the
 /// experiment: /health=50, /io=30, /cpu=20.
 #[derive(Debug, clap::Args)]
+#[command(after_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
     /// http:// URL of the target; its path is what is asked for, unless --mix says otherwise
     url: Option<String>,
@@ -33,6 +35,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: OutputArgs,
     /// Flag for the own child server, without dashes: 'cpu-workers=1', 'keepalive=off'; may be repeated
+    /// [default: those of sockbench server --help]
     #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "Own server")]
     server: Vec<String>,
 }
@@ -45,31 +48,45 @@ impl Args {
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     args.sandbox.enter_if_asked(args.url.as_deref())?;
-    raise_nofile(args.run.conns.unwrap_or(0));
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
-    let files = RunFiles::prepare(&args.output, "run.json")?;
-    if args.url.is_none() {
-        // The plan is checked before the child is started: a bad flag starts nothing.
-        load_args::plan(&args.run, &args.conn, Target::own(([127, 0, 0, 1], 1).into()), "/")?;
+    // Everything a person can get wrong is found before anything is made or started.
+    let flags = server_flags(&args.server);
+    let (mut target, path) = aim(args.url.as_deref(), args.conn.allow_remote)?;
+    if target.own_server {
+        check_server_flags("--server", &flags)?;
     }
-    let port = if args.sandbox.sandbox { OWN_PORT } else { 0 };
-    let (own, target, path) = aim(args.url.as_deref(), args.conn.allow_remote, port, &server_flags(&args.server))?;
+    load_args::plan(&args.run, &args.conn, target.clone(), &path)?;
+    raise_nofile(args.run.conns);
+    let files = RunFiles::prepare(&args.output, "run.json")?;
+    let mut own = None;
+    if target.own_server {
+        let port = if args.sandbox.sandbox { OWN_PORT } else { 0 };
+        let started = start_own_server(port, &flags, args.output.quiet)?;
+        target = Target::own(started.addr());
+        own = Some(started);
+    }
     let mut plan = load_args::plan(&args.run, &args.conn, target, &path)?;
     plan.surroundings = args.surroundings();
+    for doubt in ports_args::doubts(&plan) {
+        super::warn(&doubt);
+    }
     announce(&plan, &args.output);
     let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, files.hlog_path().as_deref())?;
     let mut measured = measured::measure(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
     proofs::attach(&mut measured.result);
-    let history = watch.finish()?;
+    let mut unwritten = Unwritten::default();
+    let history = watch.finish(&mut unwritten);
     if let Some(own) = own {
         stop_own_server(own);
     }
-    files.write(&measured.result, &history)?;
+    files.write(&measured.result, &history, &mut unwritten);
     if !files.is_stdout_json() {
-        files::to_stdout(text::render_run(&measured.result, super::style(args.output.no_color)).as_bytes())?;
+        let text = text::render_run(&measured.result, super::style(args.output.no_color));
+        unwritten.note(files::to_stdout(text.as_bytes()));
     }
-    Ok(exit_code(&[&measured], stop.signal(), args.output.fail_on_errors))
+    unwritten.into_result()?;
+    conclude(&[&measured], stop.signal(), args.output.fail_on_errors)
 }
 
 /// Each connection is a descriptor: the limit is raised as far as it goes, and a plan beyond it is told so.
@@ -84,25 +101,22 @@ pub(crate) fn raise_nofile(users: u64) {
     }
 }
 
-/// The target: what `url` names, or a server of our own started with `flags`; and the path to ask for.
-///
-/// `port` is the own server's; 0 takes a free one.
-pub(crate) fn aim(
-    url: Option<&str>,
-    allow_remote: bool,
-    port: u16,
-    flags: &[String],
-) -> Result<(Option<OwnServer>, Target, String), Exit> {
+/// The target: what `url` names, or a server of our own that is yet to be started; and the path to ask for.
+pub(crate) fn aim(url: Option<&str>, allow_remote: bool) -> Result<(Target, String), Exit> {
     let Some(url) = url else {
-        let own = start_own_server(port, flags)?;
-        let target = Target::own(own.addr());
-        return Ok((Some(own), target, "/".to_owned()));
+        return Ok((Target::own(([127, 0, 0, 1], 1).into()), "/".to_owned()));
     };
     let found = target::resolve(url, allow_remote)?;
     if let Some(note) = &found.note {
-        eprintln!("{note}");
+        tell(note);
     }
-    Ok((None, found.target, found.path))
+    Ok((found.target, found.path))
+}
+
+/// Errors: exit 2 in the words of `sockbench server`; `from` says where the flags come from.
+pub(crate) fn check_server_flags(from: &str, flags: &[String]) -> Result<(), Exit> {
+    let named = |exit: Exit| Exit { message: format!("{from}: {}", exit.message), ..exit };
+    super::server_plan(flags).map(drop).map_err(named)
 }
 
 /// `cpu-workers=1` to `--cpu-workers 1`.
@@ -114,10 +128,18 @@ pub(crate) fn server_flags(given: &[String]) -> Vec<String> {
     given.iter().flat_map(word).collect()
 }
 
-fn start_own_server(port: u16, flags: &[String]) -> Result<OwnServer, Exit> {
+/// Starts `sockbench server` on a loopback port (0 for a free one) and says with which limits.
+pub(crate) fn start_own_server(port: u16, flags: &[String], quiet: bool) -> Result<OwnServer, Exit> {
+    let plan = super::server_plan(flags)?;
     let listen = [([127, 0, 0, 1], port).into()];
-    OwnServer::start_at(&listen, flags)
-        .map_err(|e| Exit::environment(format!("own server: {e}")).hint("sockbench server starts it by hand"))
+    let own = OwnServer::start_at(&listen, flags).map_err(|e| {
+        let words: Vec<&str> = flags.iter().map(String::as_str).collect();
+        Exit::environment(format!("own server: {e}")).hint(format!("sockbench server {} starts it by hand", words.join(" ")))
+    })?;
+    if !quiet {
+        tell(plan_text::render_server_plan(&plan).trim_end());
+    }
+    Ok(own)
 }
 
 pub(crate) fn stop_own_server(own: OwnServer) {
@@ -129,23 +151,38 @@ pub(crate) fn stop_own_server(own: OwnServer) {
 /// What will be done, before it is done.
 pub(crate) fn announce(plan: &LoadPlan, output: &OutputArgs) {
     if !output.quiet {
-        eprint!("{}", plan_text::render_plan(plan, &run_output::length(plan)));
+        tell(plan_text::render_plan(plan, &run_output::length(plan)).trim_end());
     }
     for line in preflight::lines(plan) {
-        eprintln!("{line}");
+        tell(&line);
     }
 }
 
-/// Signal, refusal, failures: the first that applies decides.
-pub(crate) fn exit_code(runs: &[&Measured], signal: Option<i32>, fail_on_errors: bool) -> u8 {
+/// Signal, refusal, failures: the first that applies decides. Errors: exit 3, no connection succeeded.
+pub(crate) fn conclude(runs: &[&Measured], signal: Option<i32>, fail_on_errors: bool) -> Result<u8, Exit> {
     if let Some(signal) = signal {
-        return 128 + signal as u8;
+        return Ok(128 + signal as u8);
     }
-    if runs.iter().any(|r| matches!(r.ended, Ended::Refused(_))) {
-        return super::EXIT_ENVIRONMENT;
+    for run in runs {
+        if let Ended::Refused(failure) = run.ended {
+            let target = &run.result.plan.target;
+            let all = run.result.totals.attempts;
+            let exit = Exit::environment(format!(
+                "{} {}: {} ({}): no connection succeeded in {all} attempts",
+                failure.call.word(),
+                target.addr,
+                failure.message(),
+                failure.name()
+            ));
+            return Err(exit.hint(if failure.errno() == Some(ECONNREFUSED) {
+                "nothing listens there: `ss -ltn` shows who listens; without a URL an own server is started"
+            } else {
+                "the findings of the report say more"
+            }));
+        }
     }
     let failed = |r: &RunResult| r.totals.failures + r.totals.local_failures > 0;
-    u8::from(fail_on_errors && runs.iter().any(|r| failed(&r.result)))
+    Ok(u8::from(fail_on_errors && runs.iter().any(|r| failed(&r.result))))
 }
 
 #[cfg(test)]

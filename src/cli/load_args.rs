@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Exit, ports_args, units};
+use super::units::{self, Span, span};
+use super::{Exit, ports_args};
 use crate::model::limits;
 use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
 
 /// Who loads what, how, and for how long. Shared by `load` and `study`.
 #[derive(Debug, clap::Args, Clone)]
 pub(crate) struct ConnectionArgs {
-    /// Make a new connection for every request
+    /// Make a new connection for every request [default: connections are kept]
     #[arg(long, help_heading = "Connections")]
     pub(crate) no_keepalive: bool,
     /// Who ends a connection that is not kept: the one who closes first keeps the TIME_WAIT
@@ -23,28 +24,30 @@ pub(crate) struct ConnectionArgs {
     /// Who picks the local port [default: auto; ring with --port-range, no-port with --source]
     #[arg(long, value_enum, help_heading = "Connections")]
     pub(crate) port_mode: Option<PortModeArg>,
-    /// Local ports for --port-mode ring or range [ring's default: 10000-32000 outside ip_local_port_range]
+    #[arg(help = format!("Local ports for --port-mode ring or range [default: {}-{} outside ip_local_port_range for ring, all of it for range]",
+          limits::RING_RANGE.0, limits::RING_RANGE.1))]
     #[arg(long, value_name = "A-B", value_parser = ports_args::range, help_heading = "Connections")]
     pub(crate) port_range: Option<PortRange>,
-    /// SO_REUSEADDR on every socket, from the first on (never implied)
+    /// SO_REUSEADDR on every socket, from the first on [default: off, never implied]
     #[arg(long, help_heading = "Connections")]
     pub(crate) reuse_addr: bool,
-    /// Source addresses used in turn: IP[,IP...] or CIDR
+    /// Addresses of this host used in turn as source: IP[,IP...] or CIDR [default: the kernel's choice]
     #[arg(long, value_name = "IP[,IP]|CIDR", help_heading = "Connections")]
     pub(crate) source: Option<String>,
     /// One request, from its start to its last byte
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration, help_heading = "Connections")]
-    pub(crate) timeout: Duration,
-    /// Load a server that is not this host's
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::REQUEST_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    pub(crate) timeout: Span,
+    /// Load a server that is not this host's [default: refused]
     #[arg(long, help_heading = "Connections")]
     pub(crate) allow_remote: bool,
-    /// Do not watch ports, processes and the host during the run (what is not watched is reported as unavailable)
+    /// Do not watch ports, processes and the host during the run; what is not watched is reported as unavailable
+    /// [default: watched]
     #[arg(long, help_heading = "Connections")]
     pub(crate) no_observe: bool,
-    /// Worker threads of the client
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256), help_heading = "Load")]
+    #[arg(help = format!("Worker threads of the client, at most {} and one per user", limits::THREADS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::THREADS_MAX)), help_heading = "Load")]
     pub(crate) threads: u32,
-    /// Seed of every random choice [default: 1]
+    /// Seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Load")]
     pub(crate) seed: u64,
 }
@@ -100,35 +103,36 @@ impl From<PortModeArg> for PortMode {
 /// The load of one run.
 #[derive(Debug, clap::Args, Clone)]
 pub(crate) struct RunArgs {
-    /// Virtual users, one connection each; with --rate the most connections at once
+    #[arg(help = format!("Virtual users, one connection each, at most {}; with --rate the most connections at once", limits::USERS_MAX))]
     #[arg(short = 'c', long = "conns", visible_alias = "users", visible_short_alias = 'u', value_name = "N",
-          value_parser = units::count, help_heading = "Load")]
-    pub(crate) conns: Option<u64>,
-    /// End after this long [default: 10s, unless --requests]
+          default_value_t = u64::from(limits::USERS), value_parser = units::count, help_heading = "Load")]
+    pub(crate) conns: u64,
+    #[arg(help = format!("End after this long, at most {} [default: {}, unless --requests]", Span(limits::DURATION_MAX), Span(limits::DURATION)))]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration, help_heading = "Load")]
     pub(crate) duration: Option<Duration>,
-    /// The same, as Locust names it (with a unit)
+    /// The same, as Locust names it, with a unit [default: as --duration]
     #[arg(short = 't', long, value_name = "DURATION", value_parser = run_time, conflicts_with = "duration", help_heading = "Load")]
     pub(crate) run_time: Option<Duration>,
-    /// End after this many attempts
+    /// End after this many attempts [default: --duration alone ends the run]
     #[arg(short = 'n', long, value_name = "N", value_parser = units::count, help_heading = "Load")]
     pub(crate) requests: Option<u64>,
     /// Users started per second [default: all at once]
     #[arg(short = 'r', long, value_name = "N", conflicts_with = "rate", help_heading = "Load")]
     pub(crate) spawn_rate: Option<f64>,
-    /// Constant rate: total requests per second, whatever the answers do (open loop)
+    /// Constant rate: total requests per second, whatever the answers do (open loop) [default: none: a user's next
+    /// request waits for its answer]
     #[arg(short = 'R', long, value_name = "N", help_heading = "Load")]
     pub(crate) rate: Option<f64>,
     /// Wait between an answer and the user's next request: 200ms, or 100ms..500ms (uniform)
-    #[arg(long, value_name = "A..B", value_parser = think, conflicts_with = "rate", help_heading = "Load")]
-    pub(crate) think: Option<Think>,
+    #[arg(long, value_name = "A..B", default_value = "0s", value_parser = think, conflicts_with = "rate", help_heading = "Load")]
+    pub(crate) think: Think,
     /// Leave the first part out of the steady figures
-    #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Load")]
-    pub(crate) warmup: Option<Duration>,
-    /// What to ask for, with weights: '/health=50,/io=30,/cpu=20'
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::duration, help_heading = "Load")]
+    pub(crate) warmup: Duration,
+    /// What to ask for, with weights [default: the URL's path; of an own server /health=50,/io=30,/cpu=20]
     #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = mix, help_heading = "Request")]
     pub(crate) mix: Option<Mix>,
-    /// Further header field, 'Name: value'; may be repeated
+    /// Further header field, 'Name: value'; may be repeated [default: none but Host, User-Agent and Accept]
     #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = header, help_heading = "Request")]
     pub(crate) headers: Vec<(String, String)>,
     /// Request method
@@ -142,28 +146,31 @@ pub(crate) struct RunArgs {
 /// Where results go. Shared by `load` and `study`.
 #[derive(Debug, clap::Args, Clone, Default)]
 pub(crate) struct OutputArgs {
-    /// Keep everything in this directory: JSON, HdrHistogram log, CSV, charts
+    /// Keep everything in this directory: JSON, HdrHistogram log, CSV, charts [default: nothing is kept]
     #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
     pub(crate) dir: Option<PathBuf>,
-    /// Write the result document; - is stdout (and then nothing else is)
+    /// Write the result document; - is stdout, and then nothing else is [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
-    /// Write Locust's PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv
+    /// Write Locust's PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv [default: none]
     #[arg(long, value_name = "PREFIX", help_heading = "Output")]
     pub(crate) csv: Option<PathBuf>,
-    /// Replace results that are already in the output directory
+    /// Replace results that are already in the output directory [default: refused]
     #[arg(long, help_heading = "Output")]
     pub(crate) overwrite: bool,
-    /// No status lines
+    /// No status lines [default: one a second]
     #[arg(short = 'q', long, help_heading = "Output")]
     pub(crate) quiet: bool,
-    /// No colours (also: NO_COLOR, CI, not a terminal)
+    /// No colours [default: colours on a terminal without NO_COLOR and CI]
     #[arg(long, help_heading = "Output")]
     pub(crate) no_color: bool,
-    /// Exit with 1 when a request failed
+    /// Exit with 1 when a request failed [default: 0]
     #[arg(long, help_heading = "Output")]
     pub(crate) fail_on_errors: bool,
 }
+
+/// Highest `--rate` and `--spawn-rate`, per second.
+const RATE_MAX: f64 = 1e7;
 
 /// A parsed `--mix`.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,34 +178,27 @@ pub(crate) struct Mix(pub(crate) Vec<MixEntry>);
 
 /// Makes the plan of one run against `target`, whose URL named `path`.
 pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &str) -> Result<LoadPlan, Exit> {
-    let users = run.conns.unwrap_or(u64::from(limits::USERS));
-    if users == 0 || users > u64::from(limits::USERS_MAX) {
-        return Err(Exit::usage(format!("--conns {users}: not between 1 and {}", limits::USERS_MAX)));
-    }
-    let users = users as u32;
+    let Ok(users @ 1..=limits::USERS_MAX) = u32::try_from(run.conns) else {
+        return Err(Exit::usage(format!("--conns {}: not between 1 and {}", run.conns, limits::USERS_MAX))
+            .hint("one user is one connection; --rate N asks for more requests, not more users"));
+    };
     let requests = run.requests.unwrap_or(0);
     if run.requests == Some(0) {
-        return Err(Exit::usage("--requests 0: nothing to do"));
+        return Err(Exit::usage("--requests 0: nothing to do").hint("leave it out: --duration alone ends the run"));
     }
-    let asked = run.duration.or(run.run_time);
-    if asked.is_some_and(|d| d.is_zero()) {
-        return Err(Exit::usage("--duration 0: nothing to do"));
-    }
-    let duration = match (asked, requests) {
-        (Some(d), _) => d,
-        (None, 0) => limits::DURATION,
-        (None, _) => Duration::ZERO,
-    };
+    let duration = length(run, requests)?;
     for (name, value) in [("--rate", run.rate), ("--spawn-rate", run.spawn_rate)] {
-        if value.is_some_and(|v| !v.is_finite() || v <= 0.0 || v > 1e7) {
-            return Err(Exit::usage(format!("{name} {}: not a rate above 0 per second", value.unwrap_or(0.0))));
+        if let Some(value) = value.filter(|v| !v.is_finite() || *v <= 0.0 || *v > RATE_MAX) {
+            return Err(Exit::usage(format!("{name} {value}: not a rate above 0 and up to {RATE_MAX} per second"))
+                .hint("leave it out for no limit but the target's answers"));
         }
     }
     if conn.threads > users {
-        return Err(Exit::usage(format!("--threads {}: more threads than --conns {users}", conn.threads)));
+        return Err(Exit::usage(format!("--threads {}: more threads than --conns {users}", conn.threads))
+            .hint("a thread without a connection has nothing to do: raise --conns, or lower --threads"));
     }
-    if conn.timeout.is_zero() {
-        return Err(Exit::usage("--timeout 0: no answer could come in time"));
+    if conn.timeout.0.is_zero() {
+        return Err(Exit::usage("--timeout 0: no answer could come in time").hint("such as --timeout 10s"));
     }
     let ports = ports_args::resolve(conn, target.addr)?;
     let mix = match (&run.mix, target.own_server) {
@@ -214,22 +214,44 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         spawn_rate: run.spawn_rate.unwrap_or(0.0),
         duration,
         requests,
-        think: run.think.unwrap_or_default(),
+        think: run.think,
         rate: run.rate.unwrap_or(0.0),
         threads: conn.threads,
         seed: conn.seed,
-        warmup: run.warmup.unwrap_or(Duration::ZERO),
+        warmup: run.warmup,
         keepalive: !conn.no_keepalive,
         closer: conn.closer.into(),
         port_mode: ports.mode,
         port_range: ports.range,
         reuse_addr: conn.reuse_addr,
         sources: ports.sources,
-        timeout: conn.timeout,
+        timeout: conn.timeout.0,
         allow_remote: conn.allow_remote,
         observe: !conn.no_observe,
         ..LoadPlan::new(target, mix)
     })
+}
+
+/// How long the run lasts, zero where a count alone bounds it; the warm-up must leave some of it.
+fn length(run: &RunArgs, requests: u64) -> Result<Duration, Exit> {
+    let asked = run.duration.or(run.run_time);
+    if asked.is_some_and(|d| d.is_zero()) {
+        return Err(Exit::usage("--duration 0: nothing to do").hint("such as --duration 10s"));
+    }
+    if let Some(long) = asked.filter(|d| *d > limits::DURATION_MAX) {
+        return Err(Exit::usage(format!("--duration {}: longer than {}", Span(long), Span(limits::DURATION_MAX)))
+            .hint("a run in several parts"));
+    }
+    let duration = match (asked, requests) {
+        (Some(d), _) => d,
+        (None, 0) => limits::DURATION,
+        (None, _) => Duration::ZERO,
+    };
+    if !duration.is_zero() && run.warmup >= duration {
+        return Err(Exit::usage(format!("--warmup {}: nothing is left of a run of {}", Span(run.warmup), Span(duration)))
+            .hint("a shorter warm-up or a longer --duration"));
+    }
+    Ok(duration)
 }
 
 /// The mix of the experiment: 50 % `/health`, 30 % `/io`, 20 % `/cpu`.
@@ -239,7 +261,7 @@ pub(crate) fn experiment_mix() -> Vec<MixEntry> {
 
 fn run_time(text: &str) -> Result<Duration, String> {
     if text.trim().parse::<f64>().is_ok() {
-        return Err("a number without a unit (hint: wrk's -t is --threads; a time is 30s or 3m)".into());
+        return Err("a number without a unit\nhint: wrk's -t is --threads; a time is 30s or 3m".into());
     }
     units::duration(text)
 }
@@ -282,8 +304,8 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
         }
         entries.push(MixEntry { path: path.into(), weight });
     }
-    if entries.len() > 256 || entries.iter().map(|e| u64::from(e.weight)).sum::<u64>() > u64::from(u32::MAX) {
-        return Err("too many entries or weight".into());
+    if entries.len() > limits::MIX_ENTRIES || entries.iter().map(|e| u64::from(e.weight)).sum::<u64>() > u64::from(u32::MAX) {
+        return Err(format!("more than {} entries, or weights beyond {}", limits::MIX_ENTRIES, u32::MAX));
     }
     Ok(Mix(entries))
 }
@@ -308,7 +330,7 @@ fn method(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
-/// Source addresses of `--source`: a list, or every host address of a CIDR block (at most 65,536).
+/// Source addresses of `--source`: a list, or every host address of a CIDR block; at most [`limits::SOURCES`].
 pub(crate) fn sources(text: &str) -> Result<Vec<IpAddr>, String> {
     let mut all = Vec::new();
     for part in text.split(',').map(str::trim) {
@@ -317,17 +339,19 @@ pub(crate) fn sources(text: &str) -> Result<Vec<IpAddr>, String> {
             let bits: u32 = bits
                 .parse()
                 .ok()
-                .filter(|b| (8..=32).contains(b))
-                .ok_or_else(|| format!("{part}: prefix not between 8 and 32"))?;
+                .filter(|b| (16..=32).contains(b))
+                .ok_or_else(|| format!("{part}: prefix not between 16 and 32"))?;
             let size = 1u64 << (32 - bits);
             let first = u64::from(u32::from(base)) & !(size - 1);
             // Network and broadcast address are left out where the block has others.
             let (from, to) = if size > 2 { (1, size - 1) } else { (0, size) };
-            let many = (to - from).min(1 << 16);
-            all.extend((from..from + many).map(|i| IpAddr::from(std::net::Ipv4Addr::from((first + i) as u32))));
+            all.extend((from..to).map(|i| IpAddr::from(std::net::Ipv4Addr::from((first + i) as u32))));
         } else {
             all.push(part.parse().map_err(|_| format!("{part:?}: not an IP address"))?);
         }
+    }
+    if all.len() as u64 > limits::SOURCES {
+        return Err(format!("more than {} addresses", limits::SOURCES));
     }
     Ok(all)
 }
@@ -370,5 +394,7 @@ mod tests {
         let block = sources("127.0.0.0/29").expect("ok");
         assert_eq!((block.len(), block[0].to_string(), block[5].to_string()), (6, "127.0.0.1".into(), "127.0.0.6".into()));
         assert!(sources("127.0.0.1/99").is_err() && sources("x").is_err());
+        assert_eq!(sources("127.1.0.0/16").expect("ok").len(), 65_534);
+        assert!(sources("127.0.0.0/8").is_err(), "not cut short in silence");
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Exit codes: 0 done; 1 done, but requests failed and `--fail-on-errors`; 2 usage or bad plan; 3 the environment
 //! refused; 99 a threshold failed; 130/143 after a signal.
-#![expect(clippy::print_stderr, reason = "the command line is the one floor that prints")]
 
-use std::io::IsTerminal;
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::model::plan::ServerPlan;
 use crate::report::style::Style;
 
 mod chart;
@@ -57,9 +59,14 @@ impl Exit {
     }
 }
 
+/// Lines on stderr. A stderr that takes nothing (a full disk, a reader that left) ends no run.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// One warning on stderr; the run goes on.
 pub(crate) fn warn(text: &str) {
-    eprintln!("warning: {text}");
+    tell(&format!("warning: {text}"));
 }
 
 /// This process's command line, as a reader would type it, for the result document.
@@ -103,18 +110,47 @@ enum Command {
 }
 
 /// The arguments; what is wrong with them is one line and a hint, as every other error.
-fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|e| {
-        if !e.use_stderr() || e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+fn parse() -> Result<Cli, Exit> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    Cli::try_parse_from(&words).map_err(|e| {
+        if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             e.exit();
         }
-        let text = e.to_string();
-        let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-        let message = lines.next().unwrap_or("bad arguments").trim_start_matches("error: ").to_owned();
-        let tip = lines.find_map(|l| l.strip_prefix("tip: ")).unwrap_or("sockbench COMMAND --help").to_owned();
-        eprintln!("sockbench: {message}\nhint: {tip}");
-        std::process::exit(i32::from(EXIT_USAGE));
+        bad_arguments(&e, &words)
     })
+}
+
+/// What is wrong with `words`, in one line and a hint. A value parser's error may bring its own hint, on a line of its
+/// own that begins with `hint: `.
+fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
+    let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+    let is_command = |w: &&String| Cli::command().get_subcommands().any(|c| c.get_name() == w.as_str());
+    let command = words.iter().find(is_command).map_or("COMMAND", String::as_str);
+    let help = format!("sockbench {command} --help");
+    // clap takes `-5s` for a flag -5.
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) = (e.kind(), e.get(ContextKind::InvalidArg))
+        && flag.strip_prefix('-').is_some_and(|f| f.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+    {
+        let given = words.iter().find(|w| w.starts_with(flag.as_str())).unwrap_or(flag);
+        return Exit::usage(format!("{given}: a negative value: counts, rates and times are not below zero")).hint(help);
+    }
+    let text = e.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let message = lines.next().unwrap_or("bad arguments").trim_start_matches("error: ").to_owned();
+    let tip = |l: &str| l.strip_prefix("hint: ").or_else(|| l.strip_prefix("tip: ")).map(str::to_owned);
+    // clap offers to pass an unknown flag as a value; no command takes one.
+    Exit::usage(message).hint(lines.find_map(tip).filter(|t| !t.contains("as a value")).unwrap_or(help))
+}
+
+/// What `sockbench server FLAGS` would serve. Errors: what is wrong with the flags, exit 2.
+pub(crate) fn server_plan(flags: &[String]) -> Result<ServerPlan, Exit> {
+    let words: Vec<OsString> =
+        ["sockbench", "server"].into_iter().chain(flags.iter().map(String::as_str)).map(Into::into).collect();
+    match Cli::try_parse_from(&words) {
+        Ok(Cli { command: Command::Server(args) }) => Ok(args.plan()),
+        Ok(_) => Err(Exit::usage("not the flags of a server").hint("sockbench server --help")),
+        Err(e) => Err(bad_arguments(&e, &words)),
+    }
 }
 
 /// Runs the programme on the process's arguments.
@@ -123,7 +159,7 @@ pub fn main() -> ExitCode {
     if !crate::sys::child::die_with_parent() {
         return ExitCode::from(EXIT_ENVIRONMENT);
     }
-    let result = match parse().command {
+    let result = parse().and_then(|cli| match cli.command {
         Command::Server(args) => server::run(args),
         Command::Load(args) => load::run(&args),
         Command::Study(args) => study::run(&args),
@@ -132,15 +168,67 @@ pub fn main() -> ExitCode {
         Command::Sandbox(args) => sandbox::run(args),
         Command::Rehearse(args) => rehearse::run(args),
         Command::Chart(args) => chart::run(&args),
-    };
+    });
     match result {
         Ok(code) => ExitCode::from(code),
         Err(exit) => {
-            eprintln!("sockbench: {}", exit.message);
+            tell(&format!("sockbench: {}", exit.message));
             if let Some(hint) = exit.hint {
-                eprintln!("hint: {hint}");
+                tell(&format!("hint: {hint}"));
             }
             ExitCode::from(exit.code)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> Exit {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        bad_arguments(&Cli::try_parse_from(&words).expect_err(line), &words)
+    }
+
+    #[test]
+    fn bad_arguments_are_one_line_and_a_hint_that_helps() {
+        for (line, says, hint) in [
+            ("sockbench load -c -3", "-3: a negative value", "sockbench load --help"),
+            ("sockbench load -d -5s", "-5s: a negative value", "sockbench load --help"),
+            ("sockbench load -t 4", "a number without a unit", "wrk's -t is --threads"),
+            ("sockbench load --bogus", "--bogus", "sockbench load --help"),
+            ("sockbench load -d 10000000h", "longer than a year", "sockbench load --help"),
+            ("sockbench study --theads 4", "--theads", "--threads"),
+            ("sockbench server --queue 0", "at least 1", "sockbench server --help"),
+        ] {
+            let exit = refused(line);
+            assert_eq!(exit.code, EXIT_USAGE, "{line}");
+            assert!(exit.message.contains(says) && !exit.message.contains('\n'), "{line}: {}", exit.message);
+            assert!(exit.hint.as_deref().is_some_and(|h| h.contains(hint)), "{line}: {:?}", exit.hint);
+        }
+    }
+
+    #[test]
+    fn every_flag_of_load_study_and_server_says_its_default() {
+        let cli = Cli::command();
+        for name in ["load", "study", "server"] {
+            let command = cli.find_subcommand(name).expect("it is one");
+            for arg in command.get_arguments().filter(|a| !a.is_positional() && a.get_id() != "help") {
+                let text = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
+                let shown = text.contains("default") || !arg.get_default_values().is_empty();
+                assert!(shown, "{name} --{}: {text}", arg.get_id());
+                assert!(arg.get_help_heading().is_some() || name == "server", "{name} --{}: under no heading", arg.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn flags_of_an_own_server_are_checked_before_it_is_started() {
+        let flags = |text: &str| vec![format!("--{text}")];
+        assert_eq!(server_plan(&flags("cpu-workers=1")).expect("sound").cpu_workers, 1);
+        let twice = [flags("queue=1"), flags("queue=2")].concat();
+        assert_eq!(server_plan(&twice).expect("the last wins").queue, 2);
+        let exit = server_plan(&flags("cpu-workers=zero")).expect_err("not a number");
+        assert!(exit.code == EXIT_USAGE && exit.message.contains("zero"), "{exit:?}");
     }
 }

@@ -4,8 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Exit;
 use super::load_args::{ConnectionArgs, sources};
+use crate::load::pacer;
 use crate::model::limits;
-use crate::model::plan::{PortMode, PortRange};
+use crate::model::plan::{LoadPlan, PortMode, PortRange};
+use crate::model::time::Stamp;
 use crate::sys::{socket, sysctl};
 
 /// The resolved port mode.
@@ -28,15 +30,27 @@ pub(crate) fn range(text: &str) -> Result<PortRange, String> {
     Ok(PortRange { lo, hi })
 }
 
-/// Decides mode, range and sources; warns on stderr when the ring overlaps the kernel's range.
+/// Decides mode, range and sources.
+///
+/// Errors: exit 2 for what contradicts itself, 3 for what this host has not.
 pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortPlan, Exit> {
     let sources = match &conn.source {
-        Some(text) => sources(text).map_err(|e| Exit::usage(format!("--source {e}")))?,
+        Some(text) => sources(text).map_err(|e| {
+            Exit::usage(format!("--source {e}")).hint("an address, several with commas, or an IPv4 block such as 127.1.0.0/24")
+        })?,
         None => Vec::new(),
     };
     let given = !sources.is_empty();
     if let Some(other) = sources.iter().find(|s| s.is_ipv4() != target.is_ipv4()) {
-        return Err(Exit::usage(format!("--source {other}: not of the same family as the target {target}")));
+        let ip = target.ip();
+        let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+        return Err(Exit::usage(format!("--source {other}: not of the same family as the target {ip}"))
+            .hint(format!("an {family} address of this host, or a target of the source's family")));
+    }
+    if let Some(foreign) = sources.iter().find(|s| s.is_unspecified() || !socket::is_own_address(**s)) {
+        return Err(Exit::environment(format!("--source {foreign}: not an address of this host")).hint(format!(
+            "`ip -brief address` lists them; all of 127.0.0.0/8 are; --sandbox --address {foreign} has it in a namespace"
+        )));
     }
     let mode = match (conn.port_mode, conn.port_range, given) {
         (Some(mode), ..) => mode.into(),
@@ -45,7 +59,8 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
         (None, None, false) => PortMode::Auto,
     };
     if conn.port_range.is_some() && !matches!(mode, PortMode::Ring | PortMode::Range) {
-        return Err(Exit::usage("--port-range: only --port-mode ring or range takes one"));
+        return Err(Exit::usage("--port-range: only --port-mode ring or range takes one")
+            .hint("--port-mode ring, or leave the mode out: a range implies it"));
     }
     let kernel = sysctl::read_local_port_range().ok();
     let range = match mode {
@@ -69,14 +84,6 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
         }
         _ => None,
     };
-    if let (PortMode::Ring, Some(ring), Some(kernel)) = (mode, range, kernel)
-        && ring.overlaps(kernel)
-    {
-        super::warn(&format!(
-            "the ring {}-{} overlaps ip_local_port_range {}-{}: ports it leaves in TIME_WAIT are lost to every other programme for 60 s",
-            ring.lo, ring.hi, kernel.lo, kernel.hi
-        ));
-    }
     // A port bound to the wildcard address would be taken for every destination and source.
     let sources = match mode {
         PortMode::Bind | PortMode::Ring | PortMode::NoPort if !given => {
@@ -85,6 +92,31 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
         _ => sources,
     };
     Ok(PortPlan { mode, range, sources })
+}
+
+/// What a plan may ask for, but hardly means: one warning each.
+pub(crate) fn doubts(plan: &LoadPlan) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if let (PortMode::Ring, Some(ring), Ok(kernel)) = (plan.port_mode, plan.port_range, sysctl::read_local_port_range())
+        && ring.overlaps(kernel)
+    {
+        doubts.push(format!(
+            "the ring {}-{} overlaps ip_local_port_range {}-{}: ports it leaves in TIME_WAIT are lost to every other programme for 60 s",
+            ring.lo, ring.hi, kernel.lo, kernel.hi
+        ));
+    }
+    let ramp = plan.ramp();
+    if !plan.duration.is_zero() && ramp >= plan.duration {
+        doubts.push(format!(
+            "{} users at {}/s start over {:.1} s, the run ends after {:.1} s: {} of them start",
+            plan.users,
+            plan.spawn_rate,
+            ramp.as_secs_f64(),
+            plan.duration.as_secs_f64(),
+            pacer::users_due(Stamp::from_duration(plan.duration), plan.users, plan.spawn_rate)
+        ));
+    }
+    doubts
 }
 
 fn ring_range(asked: Option<PortRange>, kernel: Option<PortRange>) -> Result<PortRange, Exit> {
@@ -117,6 +149,16 @@ mod tests {
         assert_eq!(clip(r(10_000, 32_000), Some(r(20_000, 60_999))), Some(r(10_000, 19_999)));
         assert_eq!(clip(r(10_000, 32_000), Some(r(12_000, 20_000))), Some(r(20_001, 32_000)));
         assert_eq!(clip(r(10_000, 32_000), Some(r(1_024, 65_000))), None);
+    }
+
+    #[test]
+    fn a_ramp_that_does_not_end_is_told() {
+        let target = crate::model::plan::Target::at(([127, 0, 0, 1], 80).into());
+        let mut plan = LoadPlan::new(target, Vec::new());
+        (plan.users, plan.spawn_rate, plan.duration) = (100, 1.0, std::time::Duration::from_secs(10));
+        assert!(doubts(&plan)[0].ends_with("11 of them start"), "{:?}", doubts(&plan));
+        plan.spawn_rate = 10.0;
+        assert_eq!(doubts(&plan), Vec::<String>::new());
     }
 
     #[test]

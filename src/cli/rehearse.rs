@@ -73,11 +73,8 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let rehearsal = rehearse::run(&choice, &|row| {
         if !quiet {
             let made = row.made.map_or_else(|| "not run".into(), |m| format!("{m} of {}", row.asked));
-            eprintln!(
-                "  {:<18} {made}{}",
-                row.remedy,
-                if row.verdict == Verdict::NotRun { format!(": {}", row.reason) } else { String::new() }
-            );
+            let why = if row.verdict == Verdict::NotRun { format!(": {}", row.reason) } else { String::new() };
+            super::tell(&format!("  {:<18} {made}{why}", row.remedy));
         }
     })
     .map_err(|e| {

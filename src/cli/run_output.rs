@@ -22,56 +22,113 @@ use crate::study::measured::Watch;
 use crate::sys::clock;
 use crate::sys::signals::StopFlag;
 
+/// Results that could not be written. One that fails keeps none of the others back.
+#[derive(Debug, Default)]
+pub(crate) struct Unwritten {
+    failed: Vec<String>,
+}
+
+impl Unwritten {
+    /// Remembers a failure.
+    pub(crate) fn note(&mut self, result: Result<(), Exit>) {
+        self.failed.extend(result.err().map(|exit| exit.message));
+    }
+
+    /// Errors: exit 3, all that failed in one line.
+    pub(crate) fn into_result(self) -> Result<(), Exit> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        Err(Exit::environment(self.failed.join("; ")).hint("all else was written; --overwrite takes the same place again"))
+    }
+}
+
 /// Watches one run for the terminal and the files.
 pub(crate) struct RunWatch<'a> {
     status: Status,
     stop: &'a StopFlag,
     plan: LoadPlan,
     history: History,
-    hlog: Option<(HlogWriter<BufWriter<File>>, PathBuf)>,
+    log: Option<Log>,
+}
+
+/// The interval log while it grows. Dropped before its end, it leaves no half of it behind.
+struct Log {
+    path: PathBuf,
+    writer: Option<HlogWriter<BufWriter<File>>>,
     failed: Option<HlogError>,
+}
+
+impl Log {
+    fn begin(path: &Path, plan: &LoadPlan) -> Result<Self, Exit> {
+        let fail = |e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
+        let mut log = Self { path: path.to_owned(), writer: None, failed: None };
+        let file = File::create(log.part()).map_err(|e| fail(&e))?;
+        let writer = HlogWriter::begin(BufWriter::new(file), &clock::wall_rfc3339(), plan).map_err(|e| fail(&e))?;
+        log.writer = Some(writer);
+        Ok(log)
+    }
+
+    fn part(&self) -> PathBuf {
+        files::with_suffix(&self.path, ".part")
+    }
+
+    fn write(&mut self, interval: &Interval) {
+        if let Some(Err(e)) = self.writer.as_mut().map(|w| w.write(interval)) {
+            self.failed.get_or_insert(e);
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Exit> {
+        let fail = |path: &Path, e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
+        if let Some(e) = self.failed.take() {
+            return Err(fail(&self.path, &e));
+        }
+        if let Some(writer) = self.writer.take() {
+            writer.finish().map_err(|e| fail(&self.path, &e))?;
+            std::fs::rename(self.part(), &self.path).map_err(|e| fail(&self.path, &e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // Nothing is there after a log that was finished.
+        let _ = std::fs::remove_file(self.part());
+    }
 }
 
 impl<'a> RunWatch<'a> {
     /// `hlog` is where the interval log goes, if anywhere.
+    ///
+    /// Errors: it cannot be begun.
     pub(crate) fn new(plan: &LoadPlan, quiet: bool, stop: &'a StopFlag, hlog: Option<&Path>) -> Result<Self, Exit> {
-        let hlog = match hlog {
-            None => None,
-            Some(path) => {
-                let part = files::with_suffix(path, ".part");
-                let fail = |e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
-                let file = File::create(&part).map_err(|e| fail(&e))?;
-                let now = clock::wall_rfc3339();
-                let writer = HlogWriter::begin(BufWriter::new(file), &now, plan).map_err(|e| fail(&e))?;
-                Some((writer, path.to_owned()))
-            }
-        };
+        let log = hlog.map(|path| Log::begin(path, plan)).transpose()?;
+        Ok(Self { log, ..Self::without_log(plan, quiet, stop) })
+    }
+
+    /// One that keeps no interval log.
+    pub(crate) fn without_log(plan: &LoadPlan, quiet: bool, stop: &'a StopFlag) -> Self {
         let status = Status::new(quiet, plan.duration);
-        Ok(Self { status, stop, plan: plan.clone(), history: History::default(), hlog, failed: None })
+        Self { status, stop, plan: plan.clone(), history: History::default(), log: None }
     }
 
     /// Ends the log; the CSV history that was gathered.
-    pub(crate) fn finish(self) -> Result<History, Exit> {
+    pub(crate) fn finish(self, unwritten: &mut Unwritten) -> History {
         self.status.clear();
-        if let Some((writer, path)) = self.hlog {
-            let fail = |e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
-            if let Some(e) = self.failed {
-                return Err(fail(&e));
-            }
-            writer.finish().map_err(|e| fail(&e))?;
-            std::fs::rename(files::with_suffix(&path, ".part"), &path).map_err(|e| fail(&e))?;
+        if let Some(log) = self.log {
+            unwritten.note(log.finish());
         }
-        Ok(self.history)
+        self.history
     }
 }
 
 impl Watch for RunWatch<'_> {
     fn on_interval(&mut self, interval: &Interval) {
         self.history.push(interval);
-        if let Some((writer, _)) = &mut self.hlog
-            && let Err(e) = writer.write(interval)
-        {
-            self.failed.get_or_insert(e);
+        if let Some(log) = &mut self.log {
+            log.write(interval);
         }
     }
 
@@ -108,15 +165,15 @@ impl RunFiles {
     }
 
     /// Writes what one run asked for.
-    pub(crate) fn write(&self, result: &RunResult, history: &History) -> Result<(), Exit> {
+    pub(crate) fn write(&self, result: &RunResult, history: &History, unwritten: &mut Unwritten) {
         if let Some(dir) = &self.output.dir {
-            write_run(&dir.join("run"), result, history)?;
-            write_charts(dir, &charts::run_charts(result))?;
+            write_run(&dir.join("run"), result, history, unwritten);
+            write_charts(dir, &charts::run_charts(result), unwritten);
         }
         if let Some(prefix) = &self.output.csv {
-            write_csv(prefix, result, history)?;
+            write_csv(prefix, result, history, unwritten);
         }
-        self.write_json(&document(json::render(result))?)
+        unwritten.note(document(json::render(result)).and_then(|d| self.write_json(&d)));
     }
 
     /// `--json`.
@@ -135,17 +192,17 @@ impl RunFiles {
 }
 
 /// `STEM.json` and the three CSV files of one run.
-pub(crate) fn write_run(stem: &Path, result: &RunResult, history: &History) -> Result<(), Exit> {
-    files::write(&files::with_suffix(stem, ".json"), document(json::render(result))?.as_bytes())?;
-    write_csv(stem, result, history)
+pub(crate) fn write_run(stem: &Path, result: &RunResult, history: &History, unwritten: &mut Unwritten) {
+    let file = files::with_suffix(stem, ".json");
+    unwritten.note(document(json::render(result)).and_then(|d| files::write(&file, d.as_bytes())));
+    write_csv(stem, result, history, unwritten);
 }
 
 /// `NAME.svg` for each chart.
-pub(crate) fn write_charts(dir: &Path, charts: &[(&str, Chart)]) -> Result<(), Exit> {
+pub(crate) fn write_charts(dir: &Path, charts: &[(&str, Chart)], unwritten: &mut Unwritten) {
     for (name, chart) in charts {
-        files::write(&dir.join(format!("{name}.svg")), chart.to_svg().as_bytes())?;
+        unwritten.note(files::write(&dir.join(format!("{name}.svg")), chart.to_svg().as_bytes()));
     }
-    Ok(())
 }
 
 /// A document that was rendered, or one line about why not.
@@ -154,15 +211,15 @@ pub(crate) fn document<E: std::fmt::Display>(rendered: Result<String, E>) -> Res
 }
 
 /// Locust's three CSV files.
-pub(crate) fn write_csv(prefix: &Path, result: &RunResult, history: &History) -> Result<(), Exit> {
+pub(crate) fn write_csv(prefix: &Path, result: &RunResult, history: &History, unwritten: &mut Unwritten) {
     for (suffix, text) in [
         ("_stats.csv", locust_csv::stats_csv(result)),
         ("_stats_history.csv", history.render(result)),
         ("_failures.csv", locust_csv::failures_csv(result)),
     ] {
-        files::write(&files::with_suffix(prefix, suffix), document(text)?.as_bytes())?;
+        let file = files::with_suffix(prefix, suffix);
+        unwritten.note(document(text).and_then(|t| files::write(&file, t.as_bytes())));
     }
-    Ok(())
 }
 
 /// How long a run is expected to take, in words: for the line before it.

@@ -36,18 +36,18 @@ pub(crate) struct Args {
 /// What the private namespace is like.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Setup {
-    /// Setting to write inside, and read back; may be repeated
-    #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting)]
+    /// Setting to write inside, and read back; may be repeated [default: the kernel's for a new namespace]
+    #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Sandbox")]
     pub(crate) sysctls: Vec<(String, String)>,
-    /// Further address on the loopback interface; may be repeated
-    #[arg(long = "address", value_name = "IP[/LEN]", value_parser = parse_address)]
+    /// Further address on the loopback interface; may be repeated [default: none]
+    #[arg(long = "address", value_name = "IP[/LEN]", value_parser = parse_address, help_heading = "Sandbox")]
     pub(crate) addresses: Vec<(IpAddr, u8)>,
 }
 
 /// `--sandbox` of other commands: short for `sockbench sandbox`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SandboxArgs {
-    /// Run in a private network namespace (short for sockbench sandbox)
+    /// Run in a private network namespace, short for sockbench sandbox [default: in this one]
     #[arg(long, help_heading = "Sandbox")]
     pub(crate) sandbox: bool,
     #[command(flatten)]
@@ -125,7 +125,7 @@ pub(crate) fn enter(setup: &Setup) -> Result<(), Exit> {
         return Err(Exit::environment("sandbox: the parent process ended"));
     }
     for (key, value) in held {
-        eprintln!("sandbox: {key} = {value}");
+        super::tell(&format!("sandbox: {key} = {value}"));
     }
     Ok(())
 }

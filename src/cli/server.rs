@@ -1,14 +1,14 @@
 //! `sockbench server`.
 
-use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use super::{EXIT_ENVIRONMENT, Exit, units, warn};
+use super::units::{self, Span, span};
+use super::{Exit, tell, warn};
 use crate::http::request::FIELDS_ROOM;
 use crate::model::limits;
 use crate::model::plan::{CpuWork, ServerCloser, ServerPlan};
+use crate::report::plan_text;
 use crate::server::pools::Pin;
 use crate::server::{BindError, Server, Summary};
 use crate::sys::signals::StopFlag;
@@ -19,11 +19,13 @@ use crate::sys::{nofile, thread};
 /// The first lines on stdout are `listening on http://ADDR`, one per --listen, then `admin on http://ADDR`. SIGINT or
 /// SIGTERM drains; a second one leaves at once.
 #[derive(Debug, clap::Args)]
+// The last of two wins: a study's own flags are followed by those of its command line.
+#[command(args_override_self = true, after_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]
 pub(crate) struct Args {
     /// Address to listen on, port 0 for a free one; may be repeated
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: Vec<SocketAddr>,
-    /// Address of the admin port, which serves /metrics; off by default
+    /// Address of the admin port, which serves /metrics [default: none]
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// Event loops; above one they share the port by SO_REUSEPORT
@@ -36,7 +38,7 @@ pub(crate) struct Args {
     /// Threads of the blocking pool
     #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = at_least_one, help_heading = "Work")]
     io_workers: usize,
-    /// Sleep of one /io request; `/io?ms=` asks for another
+    /// Sleep of one /io request; `/io?ms=` asks for another, up to 10s
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IO_SLEEP), value_parser = span, help_heading = "Work")]
     io_sleep: Span,
     /// Threads of the CPU pool [default: one per core]
@@ -48,7 +50,7 @@ pub(crate) struct Args {
     /// CPU time of one /cpu request: the iterations are calibrated once at start
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::CPU_WORK), value_parser = span, help_heading = "Work")]
     cpu_work: Span,
-    /// Iterations of one /cpu request, instead of calibrating
+    /// Iterations of one /cpu request [default: calibrated to --cpu-work]
     #[arg(long, value_name = "N", value_parser = units::count, conflicts_with = "cpu_work", help_heading = "Work")]
     cpu_iterations: Option<u64>,
     /// Jobs that may wait in each pool; 503 beyond
@@ -95,7 +97,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn plan(self) -> ServerPlan {
+    /// As asked, with the defaults filled in.
+    pub(crate) fn plan(self) -> ServerPlan {
         ServerPlan {
             cpu_workers: self.cpu_workers.unwrap_or_else(|| thread::cores().len().max(1)),
             cpu_work: self.cpu_iterations.map_or(CpuWork::CalibrateS(self.cpu_work.0), CpuWork::Iterations),
@@ -130,9 +133,10 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let server = Server::bind(&plan).map_err(refused)?;
     let handle = server.handle();
     StopFlag::install_with(move || handle.stop()).map_err(|e| Exit::environment(format!("install signal handlers: {e}")))?;
+    tell(plan_text::render_server_plan(&plan).trim_end());
     tell_work(&plan, &server);
     announce(&server).map_err(|e| Exit::environment(format!("write to stdout: {e}")))?;
-    let summary = server.run().map_err(|e| Exit { code: EXIT_ENVIRONMENT, message: format!("serve: {e}"), hint: None })?;
+    let summary = server.run().map_err(|e| Exit::environment(format!("serve: {e}")))?;
     table(&summary);
     Ok(0)
 }
@@ -152,12 +156,12 @@ fn announce(server: &Server) -> io::Result<()> {
 fn tell_work(plan: &ServerPlan, server: &Server) {
     let iterations = server.cpu_iterations();
     match plan.cpu_work {
-        CpuWork::CalibrateS(goal) => eprintln!("/cpu: {iterations} iterations, calibrated to {goal:?} of CPU time"),
-        CpuWork::Iterations(_) => eprintln!("/cpu: {iterations} iterations, as asked"),
+        CpuWork::CalibrateS(goal) => tell(&format!("/cpu: {iterations} iterations, calibrated to {goal:?} of CPU time")),
+        CpuWork::Iterations(_) => tell(&format!("/cpu: {iterations} iterations, as asked")),
     }
     for Pin { worker, core, granted } in server.pins() {
         if *granted {
-            eprintln!("cpu worker {worker}: pinned to core {core}");
+            tell(&format!("cpu worker {worker}: pinned to core {core}"));
         } else {
             warn(&format!("cpu worker {worker}: the machine refused core {core}; it runs wherever the kernel puts it"));
         }
@@ -198,34 +202,20 @@ fn refused(e: BindError) -> Exit {
 }
 
 fn table(s: &Summary) {
-    eprintln!("{:<10} {:<6} {:>4} {:>12}", "endpoint", "method", "code", "answers");
+    tell(&format!("{:<10} {:<6} {:>4} {:>12}", "endpoint", "method", "code", "answers"));
     for (handler, method, code, n) in &s.answers {
-        eprintln!("{handler:<10} {method:<6} {code:>4} {n:>12}");
+        tell(&format!("{handler:<10} {method:<6} {code:>4} {n:>12}"));
     }
-    eprintln!("{:<10} {:<6} {:>4} {:>12}", "total", "", "", s.answered());
+    tell(&format!("{:<10} {:<6} {:>4} {:>12}", "total", "", "", s.answered()));
     let closes: Vec<String> = s.closes.iter().filter(|c| c.1 > 0).map(|(reason, n)| format!("{reason} {n}")).collect();
     let closes = if closes.is_empty() { "none".into() } else { closes.join(", ") };
-    eprintln!("connections: {} accepted; closed: {closes}", s.accepted);
+    tell(&format!("connections: {} accepted; closed: {closes}", s.accepted));
     if s.unsent > 0 {
-        eprintln!("answers that the end of their connection left unsent: {}", s.unsent);
+        tell(&format!("answers that the end of their connection left unsent: {}", s.unsent));
     }
     if s.accept_pauses > 0 {
-        eprintln!("pauses of accept(2) for want of descriptors or memory: {}", s.accept_pauses);
+        tell(&format!("pauses of accept(2) for want of descriptors or memory: {}", s.accept_pauses));
     }
-}
-
-/// A length of time that --help shows as people write it.
-#[derive(Debug, Clone, Copy)]
-struct Span(Duration);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
-    }
-}
-
-fn span(text: &str) -> Result<Span, String> {
-    units::duration(text).map(Span)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -52,7 +52,7 @@ impl Status {
                 bar.tick();
             }
             Self::Plain { every, shown } if second.is_multiple_of(*every) && shown.replace(Some(second)) != Some(second) => {
-                eprintln!("{line}");
+                super::tell(line);
             }
             Self::Plain { .. } | Self::Off => {}
         }
@@ -70,8 +70,10 @@ impl Status {
 pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gauge: Option<&Gauge>) -> String {
     let at = second.second + 1;
     let end = if plan.duration.is_zero() { String::new() } else { format!("/{:.0}", plan.duration.as_secs_f64()) };
-    let mut line = format!("{at:>4}{end} s  users {:>3}", users.active);
-    if users.active != users.asked {
+    // In an open loop connections are opened as needed: fewer than allowed is no shortfall.
+    let what = if plan.is_open_loop() { "conns" } else { "users" };
+    let mut line = format!("{at:>4}{end} s  {what} {:>3}", users.active);
+    if !plan.is_open_loop() && users.active != users.asked {
         line += &format!(" of {}", users.asked);
     }
     line += &format!("  {:>8.1} req/s", second.requests as f64);
@@ -84,8 +86,25 @@ pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gau
             line += &format!(", own machine {}", second.local_failures);
         }
     }
-    if let Some(gauge) = gauge {
+    // Until the first census the gauge holds what was left over before the run: silence is better than 0 %.
+    if let Some(gauge) = gauge.filter(|g| g.time_wait.is_some()) {
         line += &gauge.in_words().map_or_else(String::new, |w| format!("  {w}"));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::plan::Target;
+
+    #[test]
+    fn ports_are_shown_once_they_were_counted() {
+        let plan = LoadPlan::new(Target::at(([127, 0, 0, 1], 80).into()), Vec::new());
+        let before = Gauge { short_lived: true, pool: Some(28_232), ports_used: Some(0), hold_s: Some(60.0), ..Gauge::default() };
+        let shown = |gauge| line(&plan, &SecondSummary::default(), UsersNow::default(), Some(gauge));
+        assert!(!shown(&before).contains("ports"), "{}", shown(&before));
+        let counted = Gauge { ports_used: Some(14_116), time_wait: Some(14_000), ..before };
+        assert!(shown(&counted).contains("ports 14116/28232 (50 %)"), "{}", shown(&counted));
+    }
 }

@@ -1,24 +1,22 @@
 //! `sockbench study`: steps of users, charts and analysis over all of them.
 
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::load_args::{ConnectionArgs, OutputArgs};
-use super::run_output::{self, RunFiles, RunWatch};
+use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::{self, SandboxArgs};
 use super::status::Status;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, proofs};
+use super::{Exit, files, load, load_args, ports_args, proofs, tell};
 use crate::diagnose;
 use crate::model::facts::Fact;
-use crate::model::plan::{LoadPlan, Target};
+use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::{RunResult, Tool};
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
 use crate::model::surroundings::Surroundings;
-use crate::report::locust_csv::History;
-use crate::report::{charts, json, study_text};
+use crate::report::{charts, json, plan_text, study_text};
 use crate::study::analysis;
 use crate::study::measured::Measured;
 use crate::study::own_server::OwnServer;
@@ -37,20 +35,21 @@ const QUICK_STEP: Duration = Duration::from_secs(20);
 /// The built-in plan `experiment`: 10, 50 and 100 users at 2, 5 and 10 per second, 3 minutes each, 50 % /health,
 /// 30 % /io, 20 % /cpu, think time 100..500 ms, against an own child server or a URL.
 #[derive(Debug, clap::Args)]
+#[command(after_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
     /// `experiment`, `windows-ports` (its third step as it failed, in a private namespace), or a TOML plan file
     plan: Option<String>,
-    /// Load this http:// server instead of an own one
-    #[arg(long, value_name = "URL")]
+    /// Load this http:// server [default: an own one on a free loopback port]
+    #[arg(long, value_name = "URL", help_heading = "Study")]
     url: Option<String>,
-    /// 20 s a step instead of the plan's own length
-    #[arg(long, conflicts_with = "duration")]
+    /// 20 s a step [default: the plan's own length]
+    #[arg(long, conflicts_with = "duration", help_heading = "Study")]
     quick: bool,
-    /// Length of every step instead of the plan's own
-    #[arg(short = 'd', long, value_name = "DURATION", value_parser = super::units::duration)]
+    /// Length of every step [default: the plan's own]
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = super::units::duration, help_heading = "Study")]
     duration: Option<Duration>,
-    /// Print the plan as TOML and end
-    #[arg(long)]
+    /// Print the plan as TOML and end [default: run it]
+    #[arg(long, help_heading = "Study")]
     print_plan: bool,
     #[command(flatten)]
     sandbox: SandboxArgs,
@@ -59,6 +58,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: OutputArgs,
     /// Flag for the own child server, without dashes: 'cpu-workers=1'; may be repeated
+    /// [default: the plan's, then those of sockbench server --help]
     #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "Own server")]
     server: Vec<String>,
 }
@@ -71,33 +71,45 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     }
     let each = if args.quick { Some(QUICK_STEP) } else { args.duration };
     // Everything a person can get wrong is found before anything is started.
-    let nowhere = vec![Target::own(([127, 0, 0, 1], 1).into()); file.step.len()];
-    resolve(&file, each, &args.conn, &nowhere, "/")?;
+    file.steps(each)?;
+    let all_flags = server_flags(args, &file)?;
+    // Addresses and port ranges are those of the namespace: the rest is checked inside.
     enter_sandbox(args, &file)?;
+    let (target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote)?;
+    resolve(&file, each, &args.conn, &vec![target.clone(); file.step.len()], &path)?;
     let files = RunFiles::prepare(&args.output, "study.json")?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
-    let aims = aims(args, &file)?;
-    let targets: Vec<Target> = aims.iter().map(|a| a.target.clone()).collect();
-    let pids: Vec<Option<u32>> = aims.iter().map(|a| a.own.as_ref().map(|o| o.pid())).collect();
-    let mut plan = resolve(&file, each, &args.conn, &targets, &aims[0].path)?;
-    for (step, aim) in plan.steps.iter_mut().zip(&aims) {
-        step.surroundings = aim.surroundings.clone();
+    let owns = if target.own_server { own_servers(args, &file, &all_flags)? } else { Vec::new() };
+    let targets =
+        if target.own_server { owns.iter().map(|own| Target::own(own.addr())).collect() } else { vec![target; file.step.len()] };
+    let pids: Vec<Option<u32>> = owns.iter().map(|own| Some(own.pid())).collect();
+    let mut plan = resolve(&file, each, &args.conn, &targets, &path)?;
+    let sandbox = SandboxArgs { sandbox: args.sandbox.sandbox || file.sandbox, setup: setup(args, &file) };
+    for (i, step) in plan.steps.iter_mut().enumerate() {
+        let server = if owns.is_empty() { Vec::new() } else { Surroundings::server_from_words(&all_flags[i]) };
+        step.surroundings = Surroundings { server, ..sandbox.surroundings() };
+    }
+    let mut doubts: Vec<String> = plan.steps.iter().flat_map(ports_args::doubts).collect();
+    doubts.dedup();
+    for doubt in doubts {
+        super::warn(&doubt);
     }
     if !args.output.quiet {
         let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
-        eprintln!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len());
+        tell(&format!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len()));
     }
     let started_at = clock::wall_rfc3339();
-    let mut watch = Steps { output: &args.output, stop: &stop, failed: None, cooling: None };
+    let mut watch = Steps { output: &args.output, stop: &stop, unwritten: Unwritten::default(), cooling: None };
     let ran = run::run(&plan, &pids, &super::command_line(), &mut watch);
-    let failed = watch.failed.take();
-    stop_servers(aims);
-    if let Some(exit) = failed {
-        return Err(exit);
+    let mut unwritten = watch.unwritten;
+    stop_servers(owns);
+    let started = ran.failed.map_or(Ok(()), |e| Err(Exit::environment(format!("start the client: {e}"))));
+    if ran.steps.is_empty() {
+        started?;
+        return Ok(stop.signal().map_or(0, |s| 128 + s as u8));
     }
-    let ran = ran.map_err(|e| Exit::environment(format!("study: {e}")))?;
-    let code = load::exit_code(&ran.steps.iter().collect::<Vec<_>>(), stop.signal(), args.output.fail_on_errors);
+    let code = load::conclude(&ran.steps.iter().collect::<Vec<_>>(), stop.signal(), args.output.fail_on_errors);
     let steps: Vec<RunResult> = ran.steps.into_iter().map(|m| m.result).collect();
     let mut study = StudyResult {
         schema: STUDY_SCHEMA.into(),
@@ -119,24 +131,31 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         unavailable: Vec::new(),
     };
     study.explain_nulls();
-    let document = run_output::document(json::render_study(&study))?;
+    let document = run_output::document(json::render_study(&study));
     if let Some(dir) = &args.output.dir {
-        files::write(&dir.join("study.json"), document.as_bytes())?;
-        let labels = step_labels(&study.steps);
-        let steps: Vec<_> = study.steps.iter().zip(&labels).map(|(run, label)| charts::Step { label, run }).collect();
-        run_output::write_charts(dir, &charts::study_charts(&steps))?;
-        if let (true, Some(first)) = (is_windows_ports(args), steps.first()) {
-            run_output::write_charts(dir, &[("windows-ports", charts::ports_chart(first.run))])?;
-        }
+        write_study(args, dir, &study, &mut unwritten);
     }
-    files.write_json(&document)?;
+    unwritten.note(document.and_then(|d| files.write_json(&d)));
     if !files.is_stdout_json() {
-        files::to_stdout(study_text::render_study(&study, super::style(args.output.no_color)).as_bytes())?;
+        let text = study_text::render_study(&study, super::style(args.output.no_color));
+        unwritten.note(files::to_stdout(text.as_bytes()));
         if let Some(dir) = &args.output.dir {
-            eprintln!("kept in {}", dir.display());
+            tell(&format!("kept in {}", dir.display()));
         }
     }
-    Ok(code)
+    unwritten.into_result().and(started).and(code)
+}
+
+/// `study.json` and the charts over all steps.
+fn write_study(args: &Args, dir: &Path, study: &StudyResult, unwritten: &mut Unwritten) {
+    let document = run_output::document(json::render_study(study));
+    unwritten.note(document.and_then(|d| files::write(&dir.join("study.json"), d.as_bytes())));
+    let labels = step_labels(&study.steps);
+    let steps: Vec<_> = study.steps.iter().zip(&labels).map(|(run, label)| charts::Step { label, run }).collect();
+    run_output::write_charts(dir, &charts::study_charts(&steps), unwritten);
+    if let (true, Some(first)) = (is_windows_ports(args), steps.first()) {
+        run_output::write_charts(dir, &[("windows-ports", charts::ports_chart(first.run))], unwritten);
+    }
 }
 
 /// What the charts call the steps: their users, and how they connect where that differs.
@@ -177,41 +196,37 @@ fn setup(args: &Args, file: &PlanFile) -> sandbox::Setup {
     setup
 }
 
-/// Where a step goes.
-struct Aim {
-    own: Option<Rc<OwnServer>>,
-    target: Target,
-    path: String,
-    surroundings: Surroundings,
+/// The flags of each step's own server, checked. Errors: exit 2.
+fn server_flags(args: &Args, file: &PlanFile) -> Result<Vec<Vec<String>>, Exit> {
+    let more = load::server_flags(&args.server);
+    load::check_server_flags("--server", &more)?;
+    let mut all = Vec::new();
+    for (flags, step) in file.server_flags().into_iter().zip(1..) {
+        load::check_server_flags(&format!("plan {}: server of step {step}", file.name), &flags)?;
+        let flags = [flags, more.clone()].concat();
+        load::check_server_flags(&format!("--server with the plan {}", file.name), &flags)?;
+        all.push(flags);
+    }
+    Ok(all)
 }
 
-/// The target of every step: the URL, or own servers, one for each set of flags.
-fn aims(args: &Args, file: &PlanFile) -> Result<Vec<Aim>, Exit> {
-    let mut aims: Vec<Aim> = Vec::new();
-    let all_flags = file.server_flags();
+/// The own server of every step: one for each set of flags.
+fn own_servers(args: &Args, file: &PlanFile, all_flags: &[Vec<String>]) -> Result<Vec<Rc<OwnServer>>, Exit> {
+    let mut owns: Vec<Rc<OwnServer>> = Vec::new();
     for (i, flags) in all_flags.iter().enumerate() {
-        if let Some(same) = all_flags[..i].iter().position(|f| f == flags).or_else(|| args.url.as_ref().and((i > 0).then_some(0)))
-        {
-            let Aim { own, target, path, surroundings } = &aims[same];
-            let (own, target, path) = (own.clone(), target.clone(), path.clone());
-            aims.push(Aim { own, target, path, surroundings: surroundings.clone() });
+        if let Some(same) = all_flags[..i].iter().position(|f| f == flags) {
+            owns.push(Rc::clone(&owns[same]));
             continue;
         }
-        let mut flags = flags.clone();
-        flags.extend(load::server_flags(&args.server));
         // In a namespace of our own any port is free; one outside the range leaves the pool whole.
         let port = if file.sandbox || args.sandbox.sandbox { OWN_PORT + i as u16 } else { 0 };
-        let (own, target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote, port, &flags)?;
-        let sandbox = SandboxArgs { sandbox: args.sandbox.sandbox || file.sandbox, setup: setup(args, file) };
-        let server = if own.is_some() { Surroundings::server_from_words(&flags) } else { Vec::new() };
-        let surroundings = Surroundings { server, ..sandbox.surroundings() };
-        aims.push(Aim { own: own.map(Rc::new), target, path, surroundings });
+        owns.push(Rc::new(load::start_own_server(port, flags, args.output.quiet)?));
     }
-    Ok(aims)
+    Ok(owns)
 }
 
-fn stop_servers(aims: Vec<Aim>) {
-    for own in aims.into_iter().filter_map(|a| a.own).filter_map(Rc::into_inner) {
+fn stop_servers(owns: Vec<Rc<OwnServer>>) {
+    for own in owns.into_iter().filter_map(Rc::into_inner) {
         load::stop_own_server(own);
     }
 }
@@ -225,10 +240,15 @@ fn resolve(
     path: &str,
 ) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
-    for (step, target) in file.steps(each)?.into_iter().zip(targets) {
+    for ((step, target), number) in file.steps(each)?.into_iter().zip(targets).zip(1..) {
         let mut conn = conn.clone();
         conn.no_keepalive |= step.keepalive == Some(false);
-        steps.push(load_args::plan(&step.run, &conn, target.clone(), path)?);
+        let mut plan = load_args::plan(&step.run, &conn, target.clone(), path)
+            .map_err(|e| Exit { message: format!("plan {}: step {number}: {}", file.name, e.message), ..e })?;
+        if step.warmup_is_ramp {
+            plan.warmup = plan.ramp();
+        }
+        steps.push(plan);
     }
     Ok(StudyPlan { name: file.name.clone(), steps, cooldown_max: file.cooldown()? })
 }
@@ -237,7 +257,7 @@ fn resolve(
 struct Steps<'a> {
     output: &'a OutputArgs,
     stop: &'a StopFlag,
-    failed: Option<Exit>,
+    unwritten: Unwritten,
     cooling: Option<Status>,
 }
 
@@ -255,29 +275,31 @@ impl Steps<'_> {
 impl<'s> StudyWatch for Steps<'s> {
     type Watch = RunWatch<'s>;
 
-    fn step(&mut self, index: usize, plan: &LoadPlan) -> io::Result<RunWatch<'s>> {
+    fn step(&mut self, index: usize, plan: &LoadPlan) -> RunWatch<'s> {
         if let Some(status) = self.cooling.take() {
             status.clear();
         }
         if !self.output.quiet {
-            eprintln!("\nstep {}", index + 1);
+            tell(&format!("\nstep {}", index + 1));
         }
         load::announce(plan, self.output);
         let hlog = self.stem(index, plan).map(|s| files::with_suffix(&s, ".hlog"));
-        RunWatch::new(plan, self.output.quiet, self.stop, hlog.as_deref()).map_err(|e| self.fail(e))
+        RunWatch::new(plan, self.output.quiet, self.stop, hlog.as_deref()).unwrap_or_else(|e| {
+            self.unwritten.note(Err(e));
+            RunWatch::without_log(plan, self.output.quiet, self.stop)
+        })
     }
 
-    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) -> io::Result<()> {
+    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) {
         proofs::attach(&mut measured.result);
-        let plan = &measured.result.plan;
-        let history: History = watch.finish().map_err(|e| self.fail(e))?;
-        if let Some(stem) = self.stem(index, plan) {
-            run_output::write_run(&stem, &measured.result, &history).map_err(|e| self.fail(e))?;
+        let history = watch.finish(&mut self.unwritten);
+        let result = &measured.result;
+        if let Some(stem) = self.stem(index, &result.plan) {
+            run_output::write_run(&stem, result, &history, &mut self.unwritten);
         }
-        if let Some(prefix) = self.csv_prefix(index, plan) {
-            run_output::write_csv(&prefix, &measured.result, &history).map_err(|e| self.fail(e))?;
+        if let Some(prefix) = self.csv_prefix(index, &result.plan) {
+            run_output::write_csv(&prefix, result, &history, &mut self.unwritten);
         }
-        Ok(())
     }
 
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {
@@ -292,14 +314,5 @@ impl<'s> StudyWatch for Steps<'s> {
 
     fn is_stopped(&mut self) -> bool {
         self.stop.is_set()
-    }
-}
-
-impl Steps<'_> {
-    /// Keeps the exit for the end, and ends the study.
-    fn fail(&mut self, exit: Exit) -> io::Error {
-        let error = io::Error::other(exit.message.clone());
-        self.failed.get_or_insert(exit);
-        error
     }
 }

@@ -118,6 +118,8 @@ pub(crate) struct StepFile {
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) run: load_args::RunArgs,
+    /// the steady part begins when the last user has started; a ramp that outlasts the step leaves none
+    pub(crate) warmup_is_ramp: bool,
     pub(crate) keepalive: Option<bool>,
 }
 
@@ -146,7 +148,8 @@ pub(crate) fn parse(text: &str, from: &str) -> Result<PlanFile, Exit> {
             .hint("sockbench study --print-plan prints the built-in plan as an example")
     })?;
     if plan.step.is_empty() {
-        return Err(Exit::usage(format!("plan {from}: no [[step]]")));
+        return Err(Exit::usage(format!("plan {from}: no [[step]]"))
+            .hint("sockbench study --print-plan prints the built-in plan as an example"));
     }
     Ok(plan)
 }
@@ -164,7 +167,8 @@ impl PlanFile {
 
     /// The steps, each as the arguments of a load run; `each` replaces their durations.
     pub(crate) fn steps(&self, each: Option<Duration>) -> Result<Vec<Step>, Exit> {
-        self.step.iter().map(|s| self.step(s, each)).collect()
+        let named = |number: usize, e: Exit| Exit { message: format!("plan {}: step {number}: {}", self.name, e.message), ..e };
+        self.step.iter().zip(1..).map(|(s, number)| self.step(s, each).map_err(|e| named(number, e))).collect()
     }
 
     fn step(&self, s: &StepFile, each: Option<Duration>) -> Result<Step, Exit> {
@@ -174,20 +178,19 @@ impl PlanFile {
             Some(d) => d,
             None => field("duration", units::duration(&s.duration))?,
         };
-        let ramp =
-            s.spawn_rate.map_or(Duration::ZERO, |r| Duration::from_secs_f64(f64::from(s.users.saturating_sub(1)) / r.max(0.001)));
-        let warmup = s.warmup.as_deref().map_or(Ok(ramp), |t| field("warmup", units::duration(t)))?;
+        let warmup = s.warmup.as_deref().map(|t| field("warmup", units::duration(t))).transpose()?;
         Ok(Step {
             keepalive: s.keepalive,
+            warmup_is_ramp: warmup.is_none(),
             run: load_args::RunArgs {
-                conns: Some(u64::from(s.users)),
+                conns: u64::from(s.users),
                 duration: Some(duration),
                 run_time: None,
                 requests: None,
                 spawn_rate: s.spawn_rate.filter(|_| s.rate.is_none()),
                 rate: s.rate,
-                think: think.filter(|_| s.rate.is_none()),
-                warmup: Some(warmup),
+                think: think.filter(|_| s.rate.is_none()).unwrap_or_default(),
+                warmup: warmup.unwrap_or_default(),
                 mix,
                 headers: Vec::new(),
                 method: "GET".into(),
@@ -211,7 +214,9 @@ fn words<'a>(table: impl Iterator<Item = (&'a String, &'a toml::Value)>) -> Vec<
 }
 
 fn field<T>(name: &str, value: Result<T, String>) -> Result<T, Exit> {
-    value.map_err(|e| Exit::usage(format!("plan: {name}: {e}")))
+    value.map_err(|e| {
+        Exit::usage(format!("{name}: {e}")).hint("sockbench study --print-plan prints the built-in plan as an example")
+    })
 }
 
 #[cfg(test)]
@@ -224,8 +229,8 @@ mod tests {
         let steps = plan.steps(None).expect("sound");
         let users: Vec<_> = steps.iter().map(|s| (s.run.conns, s.run.spawn_rate, s.run.duration)).collect();
         let three = Some(Duration::from_secs(180));
-        assert_eq!(users, [(Some(10), Some(2.0), three), (Some(50), Some(5.0), three), (Some(100), Some(10.0), three)]);
-        assert_eq!(steps[2].run.warmup, Some(Duration::from_secs_f64(9.9)));
+        assert_eq!(users, [(10, Some(2.0), three), (50, Some(5.0), three), (100, Some(10.0), three)]);
+        assert!(steps.iter().all(|s| s.warmup_is_ramp));
     }
 
     #[test]
@@ -238,6 +243,6 @@ mod tests {
     #[test]
     fn bad_values_name_their_key() {
         let plan = parse("name='x'\nthink='5s..1s'\n[[step]]\nusers=1\nduration='1s'\n", "f").expect("shape is sound");
-        assert!(plan.steps(None).expect_err("think").message.contains("think"));
+        assert!(plan.steps(None).expect_err("think").message.contains("step 1: think"));
     }
 }

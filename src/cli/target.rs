@@ -50,24 +50,25 @@ fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     if !url.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("http://")) {
         return Err(bad("not an http:// URL").hint(format!("http://{}", url.split("://").last().unwrap_or(url))));
     }
-    let uri: ::http::Uri = url.parse().map_err(|e| bad(&format!("{e}")))?;
-    let authority = uri.authority().ok_or_else(|| bad("no host"))?;
+    let uri: ::http::Uri =
+        url.parse().map_err(|e| bad(&format!("{e}")).hint("such as http://127.0.0.1:8080/path; a blank is %20"))?;
+    let authority = uri.authority().ok_or_else(|| bad("no host").hint("such as http://127.0.0.1:8080/"))?;
     if authority.as_str().contains('@') {
         return Err(bad("a user name in a URL is not sent").hint("-H 'Authorization: Basic ...'"));
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     if host.is_empty() {
-        return Err(bad("no host"));
+        return Err(bad("no host").hint("such as http://127.0.0.1:8080/"));
     }
     let port = match authority.port() {
         Some(p) => p.as_u16(),
         None if authority.as_str().ends_with(':') || authority.as_str().rsplit(']').next().is_some_and(|t| t.contains(':')) => {
-            return Err(bad("the port is not a number between 1 and 65535"));
+            return Err(bad("the port is not a number between 1 and 65535").hint("such as http://127.0.0.1:8080/"));
         }
         None => 80,
     };
     if port == 0 {
-        return Err(bad("port 0 cannot be connected to"));
+        return Err(bad("port 0 cannot be connected to").hint("the port that the server printed when it began to listen"));
     }
     let path = uri.path_and_query().map_or("/", |p| p.as_str());
     Ok((host, port, if path.is_empty() { "/".into() } else { path.into() }))
@@ -97,7 +98,7 @@ mod tests {
         {
             let e = parse(url).expect_err(url);
             assert_eq!(e.code, 2, "{url}");
-            assert!(!e.message.contains('\n'), "{url}");
+            assert!(!e.message.contains('\n') && e.hint.is_some(), "{url}");
         }
     }
 }

@@ -1,10 +1,34 @@
 //! Durations and counts as people write them.
 
+use std::fmt;
 use std::time::Duration;
+
+/// Longer lengths of time are taken for mistakes.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// A length of time that --help shows as people write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without blanks, as it can be typed.
+        f.write_str(&humantime::format_duration(self.0).to_string().replace(' ', ""))
+    }
+}
+
+/// [`duration`] for an argument with a default.
+pub(crate) fn span(text: &str) -> Result<Span, String> {
+    duration(text).map(Span)
+}
 
 /// `300ms`, `3m`, `1h30m`, `1.5s`; a bare number is seconds. Errors: one line that says what is understood.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
+    let length = any_duration(text.trim())?;
+    if length > LONGEST { Err(format!("{}: longer than a year", text.trim())) } else { Ok(length) }
+}
+
+fn any_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text}: not a length of time"));
     }
@@ -50,9 +74,15 @@ mod tests {
             [ms("300ms"), ms("3m"), ms("1h30m"), ms("2"), ms("1.5s"), ms("0.2")],
             [300, 180_000, 5_400_000, 2000, 1500, 200].map(Ok)
         );
-        for bad in ["", "abc", "-1", "1x", "nan", "inf"] {
+        for bad in ["", "abc", "-1", "1x", "nan", "inf", "10000000h", "99999999999999999999", "1e300"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_span_is_shown_as_it_is_typed() {
+        let shown = Span(Duration::from_secs(75)).to_string();
+        assert_eq!((shown.as_str(), span(&shown)), ("1m15s", Ok(Span(Duration::from_secs(75)))));
     }
 
     #[test]

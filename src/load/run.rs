@@ -48,7 +48,7 @@ pub type UsersAt = (u64, u32, u32);
 pub struct UsersNow {
     /// the plan wants this many by now
     pub asked: u32,
-    /// started, and not paused by a failure of our own machine
+    /// closed loop: started, and not paused because no connection could be made; open loop: holding a connection
     pub active: u32,
 }
 

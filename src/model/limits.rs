@@ -69,7 +69,19 @@ pub const USERS: u32 = 10;
 pub const DURATION: Duration = Duration::from_secs(10);
 /// One request, from its start to its last byte.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// First pause of a user after a failure of our own machine, when it has no think time.
+/// Longest run.
+pub const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// Worker threads of one load run.
+pub const THREADS_MAX: u32 = 256;
+/// Entries of a mix.
+pub const MIX_ENTRIES: usize = 256;
+/// Source addresses of one run.
+pub const SOURCES: u64 = 1 << 16;
+/// New requests of one loop turn begin within this time; the rest waits for the next turn. A connect(2) that searches a
+/// nearly full port range takes milliseconds, and a turn of thousands would miss events and the end of the run.
+pub const TURN: Duration = Duration::from_millis(20);
+/// First pause of a user that could not make a connection (no port or descriptor here, refused there), when it has no
+/// think time.
 pub const LOCAL_PAUSE: Duration = Duration::from_millis(100);
 /// Longest such pause; it doubles up to this.
 pub const LOCAL_PAUSE_MAX: Duration = Duration::from_secs(1);

@@ -85,7 +85,7 @@ fn recorded(millis: u64, outcome: fn(u64) -> Outcome) -> Fixture {
         if is_local {
             r.record_connect_failed();
         } else {
-            r.record_setup(40 + n % 9);
+            r.record_setup(at(60), 40 + n % 9);
             r.record_close(if matches!(outcome, Outcome::Failed(_)) { ClosedBy::Reset } else { ClosedBy::Client });
         }
         r.record(&Sample {

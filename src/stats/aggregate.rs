@@ -170,7 +170,7 @@ impl Aggregate {
     /// series are left as they are; the series gets one point a second, and a last second shorter than half a
     /// second joins the one before.
     ///
-    /// `users` is (second, users asked for, users with a connection), in order; a second without an entry repeats
+    /// `users` is (second, users asked for, users at work), in order; a second without an entry repeats
     /// the one before.
     pub fn fill(mut self, result: &mut RunResult, duration: Duration, users: &[(u64, u32, u32)]) {
         while let Some((_, second)) = self.open.pop_first() {

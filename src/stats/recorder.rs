@@ -143,10 +143,11 @@ impl Recorder {
         self.now.connect_call.record(call_us);
     }
 
-    /// A connection stands, `setup_us` microseconds after connect(2) was called.
-    pub fn record_setup(&mut self, setup_us: u64) {
+    /// A connection stands since `at`, `setup_us` microseconds after connect(2) was called.
+    pub fn record_setup(&mut self, at: Stamp, setup_us: u64) {
         self.now.connects += 1;
         self.totals.connects.record_setup(setup_us);
+        self.totals.local_spans.record_connected(at);
     }
 
     /// A connection did not come to stand, for whatever reason.

@@ -44,7 +44,7 @@ pub struct EndpointTotals {
 pub struct Phases {
     /// intended start to real start (constant rate only)
     pub blocked: Tally,
-    /// socket(2) to the established connection, where the sample made one
+    /// real start to the established connection, where the sample made one: failed tries of the ring included
     pub connecting: Tally,
     /// to the last request byte handed over
     pub sending: Tally,
@@ -141,7 +141,7 @@ impl EndpointTotals {
 pub struct ConnectTotals {
     /// duration of connect(2) itself, microseconds, 2 digits
     pub call: Tally,
-    /// connect(2) to the established connection, microseconds, 3 digits
+    /// connect(2) to the established connection, failed tries of the ring left out, microseconds, 3 digits
     pub setup: Tally,
     /// set-ups of 0.95-1.2 s: the first SYN was sent again
     pub setup_near_1s: u64,

@@ -22,9 +22,9 @@ pub trait StudyWatch {
     /// What watches one step.
     type Watch: Watch;
     /// The watch of step `index` (from 0).
-    fn step(&mut self, index: usize, plan: &LoadPlan) -> io::Result<Self::Watch>;
+    fn step(&mut self, index: usize, plan: &LoadPlan) -> Self::Watch;
     /// A step is over.
-    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: Self::Watch) -> io::Result<()>;
+    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: Self::Watch);
     /// The cool-down goes on: this many are still held, this many may be.
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>);
     /// True ends the study.
@@ -42,16 +42,18 @@ pub struct StudyRun {
     pub ended: String,
     /// its length
     pub duration: Duration,
+    /// why a step could not be started; those before it are whole
+    pub failed: Option<io::Error>,
 }
 
-/// Runs the steps in order, `target_pids` naming the target's process of each where it is ours; ends early when stopped, or when a step was refused.
-///
-/// Errors: a client could not be started, or a file of a step could not be written.
-pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: &mut impl StudyWatch) -> io::Result<StudyRun> {
+/// Runs the steps in order, `target_pids` naming the target's process of each where it is ours; ends early when stopped,
+/// when a step was refused, or when a client could not be started.
+pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: &mut impl StudyWatch) -> StudyRun {
     let clock = Clock::start();
     let mut steps = Vec::new();
     let mut cooldowns = Vec::new();
     let mut ended = "all steps ran".to_owned();
+    let mut failed = None;
     for (index, step) in plan.steps.iter().enumerate() {
         if index > 0 {
             cooldowns.push(cool_down(index, step, plan.cooldown_max, watch));
@@ -60,10 +62,18 @@ pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: 
             ended = format!("stopped before step {}", index + 1);
             break;
         }
-        let mut step_watch = watch.step(index, step)?;
-        let mut measured = measured::measure(step, target_pids.get(index).copied().flatten(), command, &mut step_watch)?;
+        let mut step_watch = watch.step(index, step);
+        let target_pid = target_pids.get(index).copied().flatten();
+        let mut measured = match measured::measure(step, target_pid, command, &mut step_watch) {
+            Ok(measured) => measured,
+            Err(e) => {
+                ended = format!("step {}: the client could not be started: {e}", index + 1);
+                failed = Some(e);
+                break;
+            }
+        };
         let why = why_no_further(measured.ended);
-        watch.on_step_done(index, &mut measured, step_watch)?;
+        watch.on_step_done(index, &mut measured, step_watch);
         steps.push(measured);
         if let Some(why) = why {
             ended = format!("step {}: {why}", index + 1);
@@ -71,7 +81,7 @@ pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: 
         }
     }
     let duration = clock.now().since(crate::model::time::Stamp::ZERO);
-    Ok(StudyRun { steps, cooldowns, ended, duration })
+    StudyRun { steps, cooldowns, ended, duration, failed }
 }
 
 /// Why no further step makes sense after one that ended like this.

@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::prctl;
@@ -25,6 +26,8 @@ pub const PARENT_VAR: &str = "SOCKBENCH_PARENT";
 /// Lines of stderr that are kept for an error message.
 const KEPT_LINES: usize = 20;
 const POLL: Duration = Duration::from_millis(5);
+/// How long an ended child is waited for, and listened to.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// First act of a process that may be a child of ours: where [`PARENT_VAR`] is set, asks to be killed when the
 /// parent ends, then checks that it has not ended already. True: go on. False: the parent is gone, leave.
@@ -53,6 +56,8 @@ pub struct Child {
     process: std::process::Child,
     lines: Receiver<String>,
     complaints: Arc<Mutex<VecDeque<String>>>,
+    /// reads its stderr to the end
+    listener: Option<JoinHandle<()>>,
     status: Option<ExitStatus>,
 }
 
@@ -96,20 +101,21 @@ impl Child {
         let process = command.spawn()?;
         let (to_us, lines) = channel();
         // Whole before anything else can fail: dropped, it ends the process.
-        let mut child = Self { process, lines, complaints: Arc::default(), status: None };
+        let mut child = Self { process, lines, complaints: Arc::default(), listener: None, status: None };
         if let Some(out) = child.process.stdout.take() {
             // Reads on after the receiver is gone, so that the child never meets a full or broken pipe.
             read_lines(out, "sockbench-out", move |line| drop(to_us.send(line)))?;
         }
         if let Some(err) = child.process.stderr.take() {
             let kept = Arc::clone(&child.complaints);
-            read_lines(err, "sockbench-err", move |line| {
+            let reader = read_lines(err, "sockbench-err", move |line| {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.len() == KEPT_LINES {
                     kept.pop_front();
                 }
                 kept.push_back(line);
             })?;
+            child.listener = Some(reader);
         }
         Ok(child)
     }
@@ -127,7 +133,8 @@ impl Child {
             Ok(line) => Ok(line),
             Err(RecvTimeoutError::Timeout) => Err(ChildError::Silent(patience)),
             Err(RecvTimeoutError::Disconnected) => {
-                let status = self.wait(Duration::from_secs(1))?.map_or_else(|| "stdout closed".into(), |s| s.to_string());
+                let status = self.wait(LAST_WORDS)?.map_or_else(|| "stdout closed".into(), |s| s.to_string());
+                self.hear_out();
                 Err(ChildError::Ended { status, complaint: self.complaint().map(|c| format!(": {c}")).unwrap_or_default() })
             }
         }
@@ -138,9 +145,20 @@ impl Child {
         self.lines.try_iter().collect()
     }
 
-    /// The last line that it wrote to stderr, if that was kept.
+    /// Its last line on stderr, if that was kept: the message, where a hint follows it.
     pub fn complaint(&self) -> Option<String> {
-        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).back().cloned()
+        let kept = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = kept.iter().rfind(|l| !l.starts_with("hint: ")).or(kept.back())?;
+        Some(last.strip_prefix("sockbench: ").unwrap_or(last).to_owned())
+    }
+
+    /// Waits until all of its stderr was read, at most [`LAST_WORDS`]: a process of its own may still hold the pipe.
+    fn hear_out(&self) {
+        let clock = Clock::start();
+        let deadline = Stamp::ZERO.plus(LAST_WORDS);
+        while self.listener.as_ref().is_some_and(|l| !l.is_finished()) && clock.now() < deadline {
+            sleep(POLL);
+        }
     }
 
     /// How it ended; none when it still runs after `patience`.
@@ -223,14 +241,17 @@ pub fn own_executable() -> io::Result<OsString> {
     std::env::current_exe().map(OsString::from)
 }
 
-fn read_lines(from: impl io::Read + Send + 'static, name: &str, mut each: impl FnMut(String) + Send + 'static) -> io::Result<()> {
+fn read_lines(
+    from: impl io::Read + Send + 'static,
+    name: &str,
+    mut each: impl FnMut(String) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.into()).spawn(move || {
         // Split by bytes: a line that is no UTF-8 must not end the reading, or the child would meet a broken pipe.
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
             each(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
         }
-    })?;
-    Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -263,19 +284,12 @@ mod tests {
 
     #[test]
     fn one_that_ends_early_says_why() {
-        let mut child = shell("echo cannot bind >&2; exit 3", Stderr::Keep);
-        let mut said = String::new();
-        for _ in 0..100 {
-            match child.read_line(Duration::from_secs(5)) {
-                Err(e @ ChildError::Ended { .. }) => said = e.to_string(),
-                other => panic!("{other:?}"),
-            }
-            if said.contains("cannot bind") {
-                break;
-            }
-            sleep(POLL);
-        }
-        assert!(said.contains("exit status: 3") && said.contains("cannot bind"), "{said}");
+        let mut child = shell("exec >&-; echo sockbench: cannot bind >&2; echo hint: another port >&2; exit 3", Stderr::Keep);
+        let said = match child.read_line(Duration::from_secs(5)) {
+            Err(e @ ChildError::Ended { .. }) => e.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(said.ends_with("exit status: 3: cannot bind"), "the message, not the hint, and not half of it: {said}");
     }
 
     #[test]

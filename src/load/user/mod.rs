@@ -102,6 +102,8 @@ pub struct After {
     pub close: Option<ClosedBy>,
     /// the user is free for its next request, not before this
     pub free_at: Option<Stamp>,
+    /// until then it pauses, because no connection could be made
+    pub paused: bool,
     /// the answer announced that the connection ends, although it was asked to be kept
     pub announced_close: bool,
 }
@@ -163,11 +165,6 @@ impl User {
     /// Whether a connection stands, as far as is known.
     pub fn is_connected(&self) -> bool {
         self.connected
-    }
-
-    /// When the request in flight began.
-    pub fn began_at(&self) -> Stamp {
-        self.sample.started
     }
 
     /// Whether a request may begin.
@@ -384,15 +381,16 @@ impl User {
         self.state = State::Idle;
         self.connected = false;
         self.deadline = Stamp::NEVER;
-        let local = matches!(outcome, Outcome::Local(_));
-        let free_at = if local && rules.think.max.is_zero() {
+        // No port or descriptor here, or nobody there: asked again at once, the answer would be the same.
+        let paused = matches!(outcome, Outcome::Local(_)) || failure.call == Call::Connect;
+        let free_at = if paused && rules.think.max.is_zero() {
             let pause = self.pause;
             self.pause = (pause * 2).min(limits::LOCAL_PAUSE_MAX);
             now.plus(pause)
         } else {
             self.after_think(now, rules)
         };
-        After { sample: Some(sample), close: by, free_at: Some(free_at), announced_close: false }
+        After { sample: Some(sample), close: by, free_at: Some(free_at), paused, announced_close: false }
     }
 
     /// The connection went while no request was in flight: nothing failed, the next request opens another.

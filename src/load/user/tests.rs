@@ -149,6 +149,27 @@ fn own_failures_pause_and_double_up_to_a_second() {
 }
 
 #[test]
+fn refused_connects_pause_like_own_failures_and_an_answer_ends_the_doubling() {
+    let r = rules(false, Closer::Client);
+    let mut u = User::new(1, &r);
+    let refused = |u: &mut User, now| {
+        u.begin(EndpointId(0), None, now, &r);
+        u.on_connecting();
+        let after = u.on_error(Call::Connect, ECONNREFUSED, true, now, &r);
+        assert!(after.paused && matches!(outcome(&after), Outcome::Failed(_)), "the target's failure: {after:?}");
+        after.free_at.expect("it goes on").since(now).as_millis()
+    };
+    assert_eq!([refused(&mut u, at(0)), refused(&mut u, at(100)), refused(&mut u, at(300))], [100, 200, 400]);
+    u.begin(EndpointId(0), None, at(700), &r);
+    u.on_connecting();
+    u.on_connected(at(701));
+    u.on_written(30, true, at(701));
+    let after = u.on_bytes(OK, at(702), &r);
+    assert_eq!((after.free_at, after.paused), (Some(at(702)), false));
+    assert_eq!(refused(&mut u, at(703)), 100);
+}
+
+#[test]
 fn with_think_time_a_failing_user_takes_it_and_no_more() {
     let think = Think { min: Duration::from_millis(100), max: Duration::from_millis(500) };
     let r = Rules { think, ..rules(false, Closer::Client) };

@@ -15,12 +15,10 @@ impl Worker<'_> {
         if after.announced_close {
             self.recorder.record_announced_close();
         }
-        let mut local_failure = false;
         if let Some(sample) = &after.sample {
             self.in_flight -= 1;
             self.last_sample = self.last_sample.max(sample.ended);
             self.recorder.record(sample);
-            local_failure = matches!(sample.outcome, Outcome::Local(_));
             self.remember(&sample.outcome);
         }
         let unconnected = !self.slots[slot as usize].user.is_connected() && !self.slots[slot as usize].user.is_connecting();
@@ -37,7 +35,7 @@ impl Worker<'_> {
             self.watch_deadline(slot);
             return;
         };
-        if local_failure {
+        if after.paused {
             self.slots[slot as usize].paused = true;
             self.shared.paused.fetch_add(1, Ordering::Relaxed);
         }
@@ -45,7 +43,7 @@ impl Worker<'_> {
             self.sleepers.push(Reverse((free_at, slot)));
         } else if self.pacer.is_some() {
             self.set_free(slot, now);
-        } else if at_once && now < self.end {
+        } else if at_once && self.may_begin(now) {
             self.begin(slot, None);
         } else {
             self.ready.push(slot);

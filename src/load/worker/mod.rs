@@ -15,9 +15,9 @@ use crossbeam_channel::Sender;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
-use crate::load::pacer::{self, ConstantRate};
+use crate::load::pacer::ConstantRate;
 use crate::load::source::{Local, Sources};
-use crate::load::user::{Begin, Rules, User};
+use crate::load::user::{Rules, User};
 use crate::model::outcome::{ClosedBy, EndpointId, Failure};
 use crate::model::plan::{Closer, LoadPlan, PortMode};
 use crate::model::time::Stamp;
@@ -28,6 +28,7 @@ use crate::sys::sysctl;
 use crate::sys::timer::LoopTimer;
 
 mod after;
+mod schedule;
 mod shared;
 mod sockets;
 
@@ -51,6 +52,8 @@ struct Slot {
     local: Local,
     endpoint: EndpointId,
     written: usize,
+    /// right before the connect(2) that made or is making the connection
+    connect_called: Stamp,
     /// the earliest entry of this user in the deadline heap
     timer_at: Stamp,
     free_since: Stamp,
@@ -75,8 +78,11 @@ pub(in crate::load) struct Worker<'a> {
     reports: Sender<Report>,
     poll: Poll,
     timer: Option<LoopTimer>,
+    /// what the timer is set to
+    timer_at: Stamp,
     requests: &'a [Vec<u8>],
     weights: Vec<u32>,
+    weight_total: u32,
     recorder: Recorder,
     slots: Vec<Slot>,
     sources: Sources,
@@ -93,6 +99,8 @@ pub(in crate::load) struct Worker<'a> {
     /// open loop: users without a request
     free: Vec<u32>,
     next_spawn: u32,
+    /// when this turn began to start requests; NEVER: it has not yet
+    turn_began: Stamp,
     in_flight: u32,
     /// when the latest sample ended
     last_sample: Stamp,
@@ -138,6 +146,7 @@ impl<'a> Worker<'a> {
                 local: Local::default(),
                 endpoint: EndpointId(0),
                 written: 0,
+                connect_called: Stamp::ZERO,
                 timer_at: Stamp::NEVER,
                 free_since: Stamp::ZERO,
                 counted: false,
@@ -155,8 +164,10 @@ impl<'a> Worker<'a> {
             reports,
             poll,
             timer,
+            timer_at: Stamp::NEVER,
             requests,
             weights: plan.mix.iter().map(|m| m.weight).collect(),
+            weight_total: plan.mix.iter().map(|m| m.weight).sum(),
             recorder: Recorder::new(plan.mix.len(), plan.warmup, plan.is_open_loop()),
             sources: Sources::new(&plan.sources, ring, index, plan.threads),
             pacer,
@@ -176,6 +187,7 @@ impl<'a> Worker<'a> {
             unread: Vec::new(),
             free,
             next_spawn: 0,
+            turn_began: Stamp::NEVER,
             in_flight: 0,
             last_sample: Stamp::ZERO,
             end: if plan.duration.is_zero() { Stamp::NEVER } else { Stamp::from_duration(plan.duration) },
@@ -202,6 +214,7 @@ impl<'a> Worker<'a> {
             if now >= self.end || self.shared.stop.load(Ordering::Relaxed) || self.is_finished() {
                 break;
             }
+            self.turn_began = now;
             self.start_due(now);
             self.expire(now);
             let wait = self.next_wait(now);
@@ -209,6 +222,7 @@ impl<'a> Worker<'a> {
                 // EINTR: signals are handled by another thread; the next turn goes on.
                 continue;
             }
+            self.turn_began = Stamp::NEVER;
             for event in &events {
                 self.on_event(event);
             }
@@ -224,12 +238,18 @@ impl<'a> Worker<'a> {
             // The run has gone only when it was told to stop: nobody is left to report to.
             let _ = self.reports.send(Report::Second(Box::new(interval)));
         }
-        if !self.refusal_reported && now.second() >= 1 {
-            self.refusal_reported = true;
-            if let (false, Alike::All(failure)) = (self.opened, self.alike) {
+        if self.refusal_reported || now.second() < 1 {
+            return;
+        }
+        match (self.opened, self.alike) {
+            // A slow ramp or schedule: its first attempt is yet to come.
+            (false, Alike::Nothing) => return,
+            (false, Alike::All(failure)) => {
                 let _ = self.reports.send(Report::Refused(failure));
             }
+            (true, _) | (false, Alike::Mixed) => {}
         }
+        self.refusal_reported = true;
     }
 
     /// `--requests` are used up and answered, and targets that are to close first have done so: closing on them would
@@ -237,161 +257,6 @@ impl<'a> Worker<'a> {
     fn is_finished(&self) -> bool {
         let used_up = self.plan.requests > 0 && self.in_flight == 0 && self.shared.tickets.load(Ordering::Relaxed) <= 0;
         used_up && !self.slots.iter().any(|s| s.user.is_lingering())
-    }
-
-    fn start_due(&mut self, now: Stamp) {
-        if self.pacer.is_some() {
-            self.start_arrivals(now);
-            return;
-        }
-        while (self.next_spawn as usize) < self.slots.len() {
-            let number = self.index + self.next_spawn * self.plan.threads;
-            if pacer::user_start(number, self.plan.spawn_rate) > now {
-                break;
-            }
-            self.shared.started.fetch_add(1, Ordering::Relaxed);
-            self.ready.push(self.next_spawn);
-            self.next_spawn += 1;
-        }
-        while let Some(Reverse((at, slot))) = self.sleepers.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.sleepers.pop();
-            self.ready.push(slot);
-        }
-        let mut ready = std::mem::take(&mut self.ready);
-        for slot in ready.drain(..) {
-            self.begin(slot, None);
-        }
-        // On loopback a target refuses at once: a user without think time is back in the list, for the next turn.
-        ready.append(&mut self.ready);
-        self.ready = ready;
-    }
-
-    /// Open loop: every arrival that is due and finds a free user begins, with its intended start kept.
-    fn start_arrivals(&mut self, now: Stamp) {
-        while let Some(pacer) = &mut self.pacer {
-            let due = pacer.next();
-            if due > now || due >= self.end {
-                break;
-            }
-            let Some(slot) = self.free.pop() else { break };
-            pacer.advance();
-            self.begin(slot, Some(due));
-        }
-        while let Some(Reverse((at, slot))) = self.sleepers.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.sleepers.pop();
-            self.set_free(slot, now);
-        }
-    }
-
-    fn set_free(&mut self, slot: u32, now: Stamp) {
-        self.unpause(slot);
-        self.slots[slot as usize].free_since = now;
-        self.free.push(slot);
-    }
-
-    /// Takes one attempt of `--requests`; false when there is none left.
-    fn take_ticket(&self) -> bool {
-        self.plan.requests == 0 || self.shared.tickets.fetch_sub(1, Ordering::Relaxed) > 0
-    }
-
-    fn begin(&mut self, slot: u32, intended: Option<Stamp>) {
-        self.unpause(slot);
-        if !self.take_ticket() {
-            return;
-        }
-        let now = self.clock.now();
-        let endpoint = self.pick_endpoint(slot);
-        let s = &mut self.slots[slot as usize];
-        s.endpoint = endpoint;
-        s.written = 0;
-        if let Some(intended) = intended {
-            self.recorder.record_lateness(now.micros_since(intended.max(s.free_since)));
-        }
-        self.recorder.record_attempt(now);
-        self.in_flight += 1;
-        match s.user.begin(endpoint, intended, now, &self.rules) {
-            Begin::Write => self.write(slot),
-            Begin::Connect => self.connect(slot, now),
-        }
-        self.watch_deadline(slot);
-    }
-
-    fn pick_endpoint(&mut self, slot: u32) -> EndpointId {
-        if let [_] = self.weights[..] {
-            return EndpointId(0);
-        }
-        let total: u32 = self.weights.iter().sum();
-        let mut at = self.slots[slot as usize].user.rng().u32(0..total.max(1));
-        for (i, w) in self.weights.iter().enumerate() {
-            if at < *w {
-                return EndpointId(i as u16);
-            }
-            at -= w;
-        }
-        EndpointId(0)
-    }
-
-    /// Keeps one heap entry a user at most: an entry that fires early looks up the user's real deadline.
-    fn watch_deadline(&mut self, slot: u32) {
-        let s = &mut self.slots[slot as usize];
-        let deadline = s.user.deadline();
-        if deadline < s.timer_at {
-            s.timer_at = deadline;
-            self.deadlines.push(Reverse((deadline, slot)));
-        }
-    }
-
-    fn expire(&mut self, now: Stamp) {
-        while let Some(Reverse((at, slot))) = self.deadlines.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.deadlines.pop();
-            let s = &mut self.slots[slot as usize];
-            if s.timer_at != at {
-                continue;
-            }
-            s.timer_at = Stamp::NEVER;
-            if s.user.deadline() <= now {
-                let after = s.user.on_deadline(now, &self.rules);
-                self.carry_out(slot, after, now, false);
-            }
-            self.watch_deadline(slot);
-        }
-    }
-
-    /// Until the nearest thing that is due. Arrivals of a schedule go by the timer, which is finer than poll.
-    fn next_wait(&self, now: Stamp) -> Duration {
-        if !self.ready.is_empty() || !self.unread.is_empty() {
-            return Duration::ZERO;
-        }
-        let mut next = now.plus(LONGEST_WAIT).min(self.end);
-        if let Some(Reverse((at, _))) = self.sleepers.peek() {
-            next = next.min(*at);
-        }
-        if let Some(Reverse((at, _))) = self.deadlines.peek() {
-            next = next.min(*at);
-        }
-        if self.pacer.is_none() && (self.next_spawn as usize) < self.slots.len() {
-            let number = self.index + self.next_spawn * self.plan.threads;
-            next = next.min(pacer::user_start(number, self.plan.spawn_rate));
-        }
-        if let (Some(pacer), Some(timer), false) = (&self.pacer, &self.timer, self.free.is_empty()) {
-            let due = pacer.next();
-            if due <= now {
-                return Duration::ZERO;
-            }
-            if due < next && timer.set(due.since(now)).is_err() {
-                next = due;
-            }
-        }
-        next.since(now)
     }
 
     /// Ends what is in flight and reports.

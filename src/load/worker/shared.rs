@@ -20,7 +20,7 @@ pub(in crate::load) struct Shared {
     pub(in crate::load) connected_peak: AtomicU32,
     /// users that were started
     pub(in crate::load) started: AtomicU32,
-    /// users that wait after a failure of our own machine
+    /// users that pause because they could not make a connection
     pub(in crate::load) paused: AtomicU32,
 }
 
@@ -42,7 +42,7 @@ impl Shared {
 pub(in crate::load) enum Report {
     /// a whole second is over
     Second(Box<Interval>),
-    /// a second passed in which no connection had ever stood and all attempts had failed alike
+    /// after the first second no connection has ever stood, and all attempts failed alike
     Refused(Failure),
     /// the worker is done
     Done { totals: Box<WorkerTotals>, ended: Stamp, alike: Option<Failure>, opened: bool },

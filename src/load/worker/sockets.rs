@@ -14,6 +14,9 @@ use crate::model::plan::PortMode;
 use crate::model::time::Stamp;
 use crate::sys::socket::{self, SocketError};
 
+const ENETUNREACH: i32 = 101;
+const EHOSTUNREACH: i32 = 113;
+
 /// The explicit port is taken: bind(2) met a socket without SO_REUSEADDR, or connect(2) a live twin. On a loaded machine
 /// the twin is our own last connection: until its FIN is acknowledged (FIN_WAIT1, up to 40 ms) it counts as live.
 fn is_busy(error: &SocketError) -> bool {
@@ -35,6 +38,7 @@ impl Worker<'_> {
             match socket::connect(&self.spec, self.plan.target.addr, &self.clock) {
                 Ok(made) => {
                     self.recorder.record_connect_call(made.returned, made.call_us());
+                    self.slots[slot as usize].connect_called = made.called;
                     self.on_connecting(slot, made.stream, local, made.returned);
                     return;
                 }
@@ -105,7 +109,7 @@ impl Worker<'_> {
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => {
-                let refused = matches!(e.raw_os_error(), Some(ECONNREFUSED | ETIMEDOUT | 101 | 113));
+                let refused = matches!(e.raw_os_error(), Some(ECONNREFUSED | ETIMEDOUT | ENETUNREACH | EHOSTUNREACH));
                 if !refused {
                     self.connected(slot, stood_at);
                 }
@@ -119,8 +123,8 @@ impl Worker<'_> {
         s.user.on_connected(at);
         s.counted = true;
         self.opened = true;
-        let began = s.user.began_at();
-        self.recorder.record_setup(at.micros_since(began));
+        // Ports of the ring that were busy before are the request's connecting phase, not this connection's set-up.
+        self.recorder.record_setup(at, at.micros_since(s.connect_called));
         let now = self.shared.connected.fetch_add(1, Ordering::Relaxed) + 1;
         self.shared.connected_peak.fetch_max(now, Ordering::Relaxed);
     }
@@ -232,10 +236,14 @@ impl Worker<'_> {
 
     /// The edge will not come again for bytes that the budget left behind.
     pub(super) fn read_on(&mut self) {
-        for (slot, generation, read_closed) in std::mem::take(&mut self.unread) {
+        let mut unread = std::mem::take(&mut self.unread);
+        for (slot, generation, read_closed) in unread.drain(..) {
             if self.slots[slot as usize].generation == generation {
                 self.read(slot, read_closed);
             }
         }
+        // Those whose budget ended again; the list keeps its memory.
+        unread.append(&mut self.unread);
+        self.unread = unread;
     }
 }

@@ -1,0 +1,189 @@
+//! When the worker's users begin and how long the loop may sleep: the ramp, users that waited, arrivals of a schedule,
+//! timeouts.
+
+use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{LONGEST_WAIT, Worker};
+use crate::load::pacer;
+use crate::load::user::Begin;
+use crate::model::limits;
+use crate::model::outcome::EndpointId;
+use crate::model::time::Stamp;
+
+impl Worker<'_> {
+    pub(super) fn start_due(&mut self, now: Stamp) {
+        if self.pacer.is_some() {
+            self.start_arrivals(now);
+            return;
+        }
+        while (self.next_spawn as usize) < self.slots.len() {
+            let number = self.index + self.next_spawn * self.plan.threads;
+            if pacer::user_start(number, self.plan.spawn_rate) > now {
+                break;
+            }
+            self.shared.started.fetch_add(1, Ordering::Relaxed);
+            self.ready.push(self.next_spawn);
+            self.next_spawn += 1;
+        }
+        while let Some(Reverse((at, slot))) = self.sleepers.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.sleepers.pop();
+            self.ready.push(slot);
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        let (mut begun, mut at) = (0, now);
+        while begun < ready.len() && self.may_begin(at) {
+            at = self.begin(ready[begun], None);
+            begun += 1;
+        }
+        ready.drain(..begun);
+        // A user that failed on loopback at once may be back in the list, for the next turn.
+        ready.append(&mut self.ready);
+        self.ready = ready;
+    }
+
+    /// Whether one more request may begin in this turn at `at`, a stamp taken in it: a turn of dear connects must not
+    /// keep the loop from its events, a stop request, or the end of the run.
+    pub(super) fn may_begin(&mut self, at: Stamp) -> bool {
+        if self.turn_began == Stamp::NEVER {
+            self.turn_began = at;
+        }
+        at < self.end && at.since(self.turn_began) < limits::TURN
+    }
+
+    /// Open loop: every arrival that is due and finds a free user begins, with its intended start kept.
+    fn start_arrivals(&mut self, now: Stamp) {
+        while let Some(Reverse((at, slot))) = self.sleepers.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.sleepers.pop();
+            self.set_free(slot, now);
+        }
+        let mut at = now;
+        while self.may_begin(at) {
+            let Some(pacer) = &mut self.pacer else { break };
+            let due = pacer.next();
+            if due > now || due >= self.end {
+                break;
+            }
+            let Some(slot) = self.free.pop() else { break };
+            pacer.advance();
+            at = self.begin(slot, Some(due));
+        }
+    }
+
+    pub(super) fn set_free(&mut self, slot: u32, now: Stamp) {
+        self.unpause(slot);
+        self.slots[slot as usize].free_since = now;
+        self.free.push(slot);
+    }
+
+    /// Takes one attempt of `--requests`; false when there is none left.
+    pub(super) fn take_ticket(&self) -> bool {
+        self.plan.requests == 0 || self.shared.tickets.fetch_sub(1, Ordering::Relaxed) > 0
+    }
+
+    /// Begins a request, unless `--requests` are used up. When that was: the caller's clock, without another reading.
+    pub(super) fn begin(&mut self, slot: u32, intended: Option<Stamp>) -> Stamp {
+        let now = self.clock.now();
+        self.unpause(slot);
+        if !self.take_ticket() {
+            return now;
+        }
+        let endpoint = self.pick_endpoint(slot);
+        let s = &mut self.slots[slot as usize];
+        s.endpoint = endpoint;
+        s.written = 0;
+        if let Some(intended) = intended {
+            self.recorder.record_lateness(now.micros_since(intended.max(s.free_since)));
+        }
+        self.recorder.record_attempt(now);
+        self.in_flight += 1;
+        match s.user.begin(endpoint, intended, now, &self.rules) {
+            Begin::Write => self.write(slot),
+            Begin::Connect => self.connect(slot, now),
+        }
+        self.watch_deadline(slot);
+        now
+    }
+
+    fn pick_endpoint(&mut self, slot: u32) -> EndpointId {
+        if let [_] = self.weights[..] {
+            return EndpointId(0);
+        }
+        let mut at = self.slots[slot as usize].user.rng().u32(0..self.weight_total.max(1));
+        for (i, w) in self.weights.iter().enumerate() {
+            if at < *w {
+                return EndpointId(i as u16);
+            }
+            at -= w;
+        }
+        EndpointId(0)
+    }
+
+    /// Keeps one heap entry a user at most: an entry that fires early looks up the user's real deadline.
+    pub(super) fn watch_deadline(&mut self, slot: u32) {
+        let s = &mut self.slots[slot as usize];
+        let deadline = s.user.deadline();
+        if deadline < s.timer_at {
+            s.timer_at = deadline;
+            self.deadlines.push(Reverse((deadline, slot)));
+        }
+    }
+
+    pub(super) fn expire(&mut self, now: Stamp) {
+        while let Some(Reverse((at, slot))) = self.deadlines.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.deadlines.pop();
+            let s = &mut self.slots[slot as usize];
+            if s.timer_at != at {
+                continue;
+            }
+            s.timer_at = Stamp::NEVER;
+            if s.user.deadline() <= now {
+                let after = s.user.on_deadline(now, &self.rules);
+                self.carry_out(slot, after, now, false);
+            }
+            self.watch_deadline(slot);
+        }
+    }
+
+    /// Until the nearest thing that is due. Arrivals of a schedule go by the timer, which is finer than poll.
+    pub(super) fn next_wait(&mut self, now: Stamp) -> Duration {
+        if !self.ready.is_empty() || !self.unread.is_empty() {
+            return Duration::ZERO;
+        }
+        let mut next = now.plus(LONGEST_WAIT).min(self.end);
+        if let Some(Reverse((at, _))) = self.sleepers.peek() {
+            next = next.min(*at);
+        }
+        if let Some(Reverse((at, _))) = self.deadlines.peek() {
+            next = next.min(*at);
+        }
+        if self.pacer.is_none() && (self.next_spawn as usize) < self.slots.len() {
+            let number = self.index + self.next_spawn * self.plan.threads;
+            next = next.min(pacer::user_start(number, self.plan.spawn_rate));
+        }
+        if let (Some(pacer), Some(timer), false) = (&self.pacer, &self.timer, self.free.is_empty()) {
+            let due = pacer.next();
+            if due <= now {
+                return Duration::ZERO;
+            }
+            if due < next && due != self.timer_at {
+                // From a fresh reading: what began in this turn took its time.
+                match timer.set(due.since(self.clock.now())) {
+                    Ok(()) => self.timer_at = due,
+                    Err(_) => next = due,
+                }
+            }
+        }
+        next.since(now)
+    }
+}
