@@ -2,7 +2,8 @@
 # The backlog of listen(2) decides what a burst of connections costs while the server is busy: what fits is set up at
 # once, every other SYN is dropped, counted (ListenOverflows) and sent again after one second.
 #
-# The server is stopped (SIGSTOP) in a private namespace, 300 clients connect at once, 0.6 s later it goes on.
+# The server is stopped (SIGSTOP) in a private namespace, 300 clients connect at once, and when the last of them has sent
+# its SYN the server goes on.
 #
 # usage: scripts/backlog.sh [--short] [-o DIR] [-h|--help]      default folder: results/backlog
 # Exit: 0 all claims hold; 1 one does not; 2 usage; 3 no private namespace here.
@@ -13,11 +14,22 @@ backlogs=(16 32 64 128 200 256 299 512 1024)
 [ "$short" = 1 ] && backlogs=(32 128 512)
 export clients
 
+# The sockets that have port 9000 (2328 in hexadecimal) as their destination and ask for a connection or have one.
+connecting() { awk '$3 ~ /:2328$/ && ($4 == "01" || $4 == "02")' /proc/net/tcp | wc -l; }
+export -f connecting
+
 cell() { # BACKLOG
   serve --listen 127.0.0.1:9000 --backlog "$1" || return
   kill -STOP "$server"
-  (sleep 0.6 && kill -CONT "$server") &
-  load burst http://127.0.0.1:9000/health --conns "$clients" --requests "$clients" --no-keepalive --closer server --timeout 20s
+  until grep -q '^State:[[:space:]]*T' "/proc/$server/status"; do sleep 0.02; done
+  load burst http://127.0.0.1:9000/health --conns "$clients" --requests "$clients" --no-keepalive --closer server --timeout 40s &
+  # Waits for the clients and not for a time, which a busy machine would spend on starting them.
+  for _ in $(seq 300); do
+    sleep 0.1
+    [ "$(connecting)" = "$clients" ] && break
+  done
+  sleep 0.1
+  kill -CONT "$server"
   wait $!
   stop
 }
@@ -48,7 +60,7 @@ for backlog in "${backlogs[@]}"; do
 done
 shape "ListenOverflows falls with the backlog" "$monotone"
 chart backlog.svg --title "A backlog that is too short costs a second, not an error" \
-  --subtitle "$clients connections at once while the server is stopped for 0.6 s; set-up from connect() to the established connection" \
+  --subtitle "$clients connections at once while the server is stopped; set-up from connect() to the established connection" \
   --x "backlog=backlog of listen(2)" --log-x --y-label "ms" --right-label "ListenOverflows" \
   --y "setup_p50_ms=set-up p50,setup_p99_ms=set-up p99" --right "listen_overflows=ListenOverflows" --dashed listen_overflows \
   --mark "$clients=$clients clients"
