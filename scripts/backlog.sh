@@ -10,7 +10,7 @@
 . "$(dirname "$0")/lib.sh"
 start backlog "$@"
 clients=300
-backlogs=(16 32 64 128 200 256 299 512 1024)
+backlogs=(16 32 64 128 200 256 299 350 512)
 [ "$short" = 1 ] && backlogs=(32 128 512)
 export clients
 

@@ -8,7 +8,7 @@
 # Exit: 0 done; 2 usage; 3 no private namespace here. Times are told, not judged.
 . "$(dirname "$0")/lib.sh"
 start pools "$@"
-io_workers=(1 2 4 8 16 32 64 128)
+io_workers=(1 2 4 8 16 32 48 64)
 cpu_workers=(1 2 3 4 6 8)
 duration=4s
 [ "$short" = 1 ] && io_workers=(1 8 32 64) cpu_workers=(1 2 4) duration=1.5s

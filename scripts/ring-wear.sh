@@ -70,7 +70,8 @@ print(f"\nCPU per connection, full wear / fresh: {statistics.median(ratios):.2f}
 PY
 chart ring-wear.svg --title "A worn ring costs what a fresh one does" \
   --subtitle "CPU of the client per connection over an own ring of 4,000 ports with SO_REUSEADDR, tcp_tw_reuse=0, client closing first" \
-  --x "round=round" --y "fresh_us=first 2000 on a fresh ring,wearing_us=next $wearing,worn_us=last 2000 at full wear" --y-label "us"
+  --x "round=round" --y "fresh_us=first 2000 on a fresh ring,wearing_us=next $wearing,worn_us=last 2000 at full wear" --y-label "us" \
+  --dots fresh_us,wearing_us,worn_us
 say "## The own ring at full wear"
 { cat "$work/result"; echo; } | tee -a "$md"
 picture ring-wear.svg "CPU per connection on a fresh and on a worn ring, round by round"
