@@ -19,6 +19,7 @@ fi
 options=()
 [ "$short" = 1 ] && options=(--short)
 
+read -r load _ </proc/loadavg
 false_claims=()
 for experiment in "${experiments[@]}"; do
   echo "== $experiment"
@@ -52,7 +53,7 @@ Nine experiments, each a short script over \`sockbench\` in \`scripts/\`, withou
 network namespace. Everything below is from one run of \`scripts/all.sh\`; run it again to get your own page.
 
 **Machine:** ${model:-unknown CPU}, $cpus cores, $memory GiB; **Linux $kernel**; sockbench $version; $(date -u +%Y-%m-%d).
-The machine was shared: counts and errnos are exact and were checked by the run, times are what they were.
+Load average when it began: $load. Counts and errnos are exact and were checked by the run; times are what they were.
 
 TEXT
   for experiment in "${experiments[@]}"; do

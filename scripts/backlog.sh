@@ -22,7 +22,7 @@ cell() { # BACKLOG
   serve --listen 127.0.0.1:9000 --backlog "$1" || return
   kill -STOP "$server"
   until grep -q '^State:[[:space:]]*T' "/proc/$server/status"; do sleep 0.02; done
-  load burst http://127.0.0.1:9000/health --conns "$clients" --requests "$clients" --no-keepalive --closer server --timeout 40s &
+  load burst http://127.0.0.1:9000/health --conns "$clients" --requests "$clients" --no-keepalive --closer server --timeout 20s &
   # Waits for the clients and not for a time, which a busy machine would spend on starting them.
   for _ in $(seq 300); do
     sleep 0.1
@@ -66,8 +66,11 @@ chart backlog.svg --title "A backlog that is too short costs a second, not an er
   --mark "$clients=$clients clients"
 first=$work/${backlogs[0]}/burst.json
 last=$work/${backlogs[-1]}/burst.json
+unanswered=$(field "$first" 't["failures"]')
+lost=
+[ "$unanswered" = 0 ] || lost=" A second effect shows where the queue is much too short: whoever's last ACK found it full has a connection that the server does not have; the requests of all these are sent again at the same moments, only backlog + 1 of them get in each time, and $unanswered had no answer after 20 s."
 say "## Listen backlog: latency, never an errno"
-say "A server that does not accept for a moment keeps backlog + 1 connections for later; the kernel drops every further SYN and counts it as ListenOverflows. The client sees no error: it sends the SYN again after 1 s, then after 2 s more. With a backlog of ${backlogs[0]} and $clients clients at once the kernel counted $(field "$first" 'd["kernel"]["listen_overflows"]') overflows (a SYN or a last ACK that found the queue full, repetitions too) and $(field "$first" 't["connects"]["setup_near_1s"] + t["connects"]["setup_near_3s"]') set-ups took 1 s or 3 s (p99 $(field "$first" 't["connects"]["setup_p99_ms"]') ms); with ${backlogs[-1]} it counted $(field "$last" 'd["kernel"]["listen_overflows"]') and the slowest took $(field "$last" 't["connects"]["setup_max_ms"]') ms. Set-up times near 1000 or 3000 ms are the sign, and \`net.core.somaxconn\` caps what the server asked for."
+say "A server that does not accept for a moment keeps backlog + 1 connections for later; the kernel drops every further SYN and counts it as ListenOverflows. \`connect()\` sees no error: the client sends the SYN again after 1 s, then after 2 s more. With a backlog of ${backlogs[0]} and $clients clients at once the kernel counted $(field "$first" 'd["kernel"]["listen_overflows"]') overflows (a SYN or a last ACK that found the queue full, repetitions too) and $(field "$first" 't["connects"]["setup_near_1s"] + t["connects"]["setup_near_3s"]') set-ups took 1 s or 3 s (p99 $(field "$first" 't["connects"]["setup_p99_ms"]') ms); with ${backlogs[-1]} it counted $(field "$last" 'd["kernel"]["listen_overflows"]') and the slowest took $(field "$last" 't["connects"]["setup_max_ms"]') ms. Set-up times near 1000 or 3000 ms are the sign, and \`net.core.somaxconn\` caps what the server asked for.$lost"
 picture backlog.svg "Set-up time and ListenOverflows against the backlog"
 table
 finish
