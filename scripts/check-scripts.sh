@@ -12,7 +12,6 @@ case "${1:-}" in
   *) die_usage "$1: unknown argument" ;;
 esac
 cd "$(dirname "$0")/.." || exit 2
-name=check-scripts
 
 if command -v shellcheck >/dev/null; then
   shellcheck scripts/*.sh || exit 1
