@@ -95,7 +95,8 @@ for name, values in ("off", off), ("on", on), ("difference, on - off", differenc
 print(f"\nMean difference {m:+.2f} us ({percent(m)}), 95 % interval {m - half:+.2f} to {m + half:+.2f} us "
       f"({percent(m - half)} to {percent(m + half)}).")
 share = [r["observer_percent"] for r in rows]
-print(f"The observer's thread took {median(share):.2f} % of a core, its start included ({min(share):.2f} to {max(share):.2f}). "
+print(f"The observer's thread took {median(share):.2f} % of a core, its start included ({min(share):.2f} to {max(share):.2f}). It goes by time, "
+      f"so what it adds to a connection depends on their rate, here {median(r['on_requests'] for r in rows) / float(seconds):.0f}/s in the median. "
       f"Start and end of a run, left out above: {rows[0]['off_start_ms']:.0f} ms of CPU without it, {rows[0]['on_start_ms']:.0f} ms with it.")
 PY
 chart observer-cost.svg --title "What the observer costs" \
