@@ -48,12 +48,15 @@ start() {
 }
 
 # on_end COMMAND: what a script does whenever it ends, by itself or by a signal: it ends what it started, and COMMAND.
+# It dies of the signal, so that who waits for it sees which it was.
 on_end() {
+  local signal
   # shellcheck disable=SC2064 # the command, not its result
   trap "end_all; $1" EXIT
-  trap 'exit 129' HUP
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
+  for signal in HUP INT TERM; do
+    # shellcheck disable=SC2064
+    trap "trap - EXIT $signal; end_all; $1; kill -$signal \$\$" "$signal"
+  done
 }
 
 # The comment at the head of the script is its help.
@@ -135,10 +138,12 @@ run_script() {
 
 end_all() {
   local pid
-  # The leaders first: one that has just begun is no group yet.
-  for pid in "${!groups[@]}"; do kill -TERM "$pid" 2>/dev/null; done
-  for pid in "${!scripts[@]}"; do kill -TERM "$pid" 2>/dev/null; done
-  for pid in "${!groups[@]}"; do end_group "$pid"; done
+  # Twice: a child that has just been forked can lose a signal.
+  for _ in 1 2; do
+    for pid in $(jobs -pr); do kill -TERM "$pid" 2>/dev/null; done
+    for pid in "${!groups[@]}"; do end_group "$pid"; done
+    sleep 0.1
+  done
   for pid in "${!scripts[@]}"; do wait "$pid"; done
 }
 

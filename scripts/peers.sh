@@ -27,16 +27,23 @@ command -v python3 >/dev/null || { echo "peers.sh: python3: not found" >&2; exit
 py=${PEERS_VENV:+$PEERS_VENV/bin/}python3
 "$py" -c '' || { echo "peers.sh: PEERS_VENV: $py: cannot be run" >&2; exit 2; }
 tmp=$(mktemp -d) || exit 2
-pids=() now=
 cleanup() {
-  for pid in "${pids[@]:-}" $now; do [ -n "$pid" ] && kill "$pid" 2>/dev/null; done
+  local pid
+  # Again and again: a child that has just been forked can lose a signal.
+  for _ in $(seq 50); do
+    [ -n "$(jobs -pr)" ] || break
+    for pid in $(jobs -pr); do kill "$pid" 2>/dev/null; done
+    sleep 0.1
+  done
+  for pid in $(jobs -pr); do kill -KILL "$pid" 2>/dev/null; done
   wait 2>/dev/null
   rm -rf "$tmp"
 }
 trap cleanup EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+for signal in HUP INT TERM; do
+  # shellcheck disable=SC2064 # this signal
+  trap "trap - EXIT $signal; cleanup; kill -$signal \$\$" "$signal"
+done
 
 failed=0
 missing=()
@@ -46,12 +53,8 @@ check() { # NAME OURS THEIRS
 }
 # run COMMAND...: in the background, because bash acts upon a signal while it waits, not while a command runs.
 run() {
-  local code=0
   "$@" &
-  now=$!
-  wait "$now" || code=$?
-  now=
-  return "$code"
+  wait $!
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 has_module() { "$py" -c "import $1" 2>/dev/null; }
@@ -79,7 +82,7 @@ http { client_body_temp_path $tmp/n1; proxy_temp_path $tmp/n2; fastcgi_temp_path
   access_log $tmp/access.log; keepalive_requests 100000000; default_type text/plain;
   server { listen 127.0.0.1:$port; location / { return 200 "hello"; } } }
 CONF
-  nginx -p "$tmp" -c "$tmp/nginx.conf" >"$tmp/nginx.out" 2>&1 & pids+=($!)
+  nginx -p "$tmp" -c "$tmp/nginx.conf" >"$tmp/nginx.out" 2>&1 &
   nginx=$!
   if wait_for "$port"; then
     load nginx-keep "http://127.0.0.1:$port/" -c 50 -n 20000 && say "nginx, kept connections" "$(summary nginx-keep)"
@@ -92,7 +95,7 @@ else missing+=("nginx (apt-get install nginx)"); fi
 if have python3; then
   port=$(free_port)
   mkdir "$tmp/www" && echo hello >"$tmp/www/index.html"
-  python3 -m http.server "$port" --bind 127.0.0.1 --directory "$tmp/www" >/dev/null 2>"$tmp/http.log" & pids+=($!)
+  python3 -m http.server "$port" --bind 127.0.0.1 --directory "$tmp/www" >/dev/null 2>"$tmp/http.log" &
   if wait_for "$port"; then
     load python "http://127.0.0.1:$port/index.html" -c 10 -n 2000 && say "python http.server" "$(summary python)"
     sleep 0.3
@@ -123,7 +126,7 @@ def cpu(): return jsonify(result=sum(i * i for i in range(200_000)))
 def counter(): return str(count["n"])
 app.run("127.0.0.1", int(sys.argv[1]), threaded=True)
 APP
-  "$py" "$tmp/app.py" "$port" >"$tmp/flask.log" 2>&1 & pids+=($!)
+  "$py" "$tmp/app.py" "$port" >"$tmp/flask.log" 2>&1 &
   if wait_for "$port"; then
     load flask "http://127.0.0.1:$port/" -c 10 -n 300 --think 50ms..150ms --mix '/health=50,/io=30,/cpu=20' && say "flask development server" "$(summary flask)"
     check "flask, requests" "$(json "$tmp/flask.json" 'd["totals"]["requests"]')" "$(fetch "http://127.0.0.1:$port/count")"
@@ -131,7 +134,7 @@ APP
 else missing+=("flask (python3 -m venv V && V/bin/pip install flask locust hdrhistogram; PEERS_VENV=V)"); fi
 
 echo "== clients of others against our server"
-"$bench" server --listen 127.0.0.1:0 --admin 127.0.0.1:0 >"$tmp/server.out" 2>"$tmp/server.err" & pids+=($!)
+"$bench" server --listen 127.0.0.1:0 --admin 127.0.0.1:0 >"$tmp/server.out" 2>"$tmp/server.err" &
 server=$!
 for _ in $(seq 100); do grep -q admin "$tmp/server.out" && break; sleep 0.1; done
 url=$(sed -n 's/^listening on //p' "$tmp/server.out")
