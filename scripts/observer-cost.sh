@@ -101,8 +101,7 @@ print(f"The observer's thread took {median(share):.2f} % of a core, its start in
 PY
 chart observer-cost.svg --title "What the observer costs" \
   --subtitle "CPU of the client per short connection, $seconds s a run, 28,000 sockets in TIME_WAIT; pairs in alternating order" \
-  --x "pair=pair" --y "off_us=--no-observe,on_us=observed" --y-label "us" --right "observer_percent=observer thread" \
-  --right-label "% of a core" --dots off_us,on_us,observer_percent
+  --x "pair=pair" --y "off_us=--no-observe,on_us=observed" --y-label "us" --dots off_us,on_us
 say "## What the observer costs"
 { cat "$work/result"; echo; } | tee -a "$md"
 picture observer-cost.svg "CPU per connection with and without the observer, pair by pair"
