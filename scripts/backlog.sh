@@ -2,22 +2,34 @@
 # The backlog of listen(2) decides what a burst of connections costs while the server is busy: what fits is set up at
 # once, every other SYN is dropped, counted (ListenOverflows) and sent again after one second.
 #
-# The server is stopped (SIGSTOP) in a private namespace, 300 clients connect at once, 0.6 s later it goes on.
+# The server is stopped (SIGSTOP) in a private namespace, 300 clients connect at once, and when the last of them has sent
+# its SYN the server goes on.
 #
 # usage: scripts/backlog.sh [--short] [-o DIR] [-h|--help]      default folder: results/backlog
 # Exit: 0 all claims hold; 1 one does not; 2 usage; 3 no private namespace here.
 . "$(dirname "$0")/lib.sh"
 start backlog "$@"
 clients=300
-backlogs=(16 32 64 128 200 256 299 512 1024)
+backlogs=(16 32 64 128 200 256 299 350 512)
 [ "$short" = 1 ] && backlogs=(32 128 512)
 export clients
+
+# The sockets that have port 9000 (2328 in hexadecimal) as their destination and ask for a connection or have one.
+connecting() { awk '$3 ~ /:2328$/ && ($4 == "01" || $4 == "02")' /proc/net/tcp | wc -l; }
+export -f connecting
 
 cell() { # BACKLOG
   serve --listen 127.0.0.1:9000 --backlog "$1" || return
   kill -STOP "$server"
-  (sleep 0.6 && kill -CONT "$server") &
-  load burst http://127.0.0.1:9000/health --conns "$clients" --requests "$clients" --no-keepalive --closer server --timeout 20s
+  until grep -q '^State:[[:space:]]*T' "/proc/$server/status"; do sleep 0.02; done
+  load burst http://127.0.0.1:9000/health --conns "$clients" --requests "$clients" --no-keepalive --closer server --timeout 20s &
+  # Waits for the clients and not for a time, which a busy machine would spend on starting them.
+  for _ in $(seq 300); do
+    sleep 0.1
+    [ "$(connecting)" = "$clients" ] && break
+  done
+  sleep 0.1
+  kill -CONT "$server"
   wait $!
   stop
 }
@@ -48,14 +60,17 @@ for backlog in "${backlogs[@]}"; do
 done
 shape "ListenOverflows falls with the backlog" "$monotone"
 chart backlog.svg --title "A backlog that is too short costs a second, not an error" \
-  --subtitle "$clients connections at once while the server is stopped for 0.6 s; set-up from connect() to the established connection" \
+  --subtitle "$clients connections at once while the server is stopped; set-up from connect() to the established connection" \
   --x "backlog=backlog of listen(2)" --log-x --y-label "ms" --right-label "ListenOverflows" \
   --y "setup_p50_ms=set-up p50,setup_p99_ms=set-up p99" --right "listen_overflows=ListenOverflows" --dashed listen_overflows \
   --mark "$clients=$clients clients"
 first=$work/${backlogs[0]}/burst.json
 last=$work/${backlogs[-1]}/burst.json
+unanswered=$(field "$first" 't["failures"]')
+lost=
+[ "$unanswered" = 0 ] || lost=" A second effect shows where the queue is much too short: whoever's last ACK found it full has a connection that the server does not have; the requests of all these are sent again at the same moments, only backlog + 1 of them get in each time, and $unanswered had no answer after 20 s."
 say "## Listen backlog: latency, never an errno"
-say "A server that does not accept for a moment keeps backlog + 1 connections for later; the kernel drops every further SYN and counts it as ListenOverflows. The client sees no error: it sends the SYN again after 1 s, then after 2 s more. With a backlog of ${backlogs[0]} and $clients clients at once the kernel counted $(field "$first" 'd["kernel"]["listen_overflows"]') overflows (a SYN or a last ACK that found the queue full, repetitions too) and $(field "$first" 't["connects"]["setup_near_1s"] + t["connects"]["setup_near_3s"]') set-ups took 1 s or 3 s (p99 $(field "$first" 't["connects"]["setup_p99_ms"]') ms); with ${backlogs[-1]} it counted $(field "$last" 'd["kernel"]["listen_overflows"]') and the slowest took $(field "$last" 't["connects"]["setup_max_ms"]') ms. Set-up times near 1000 or 3000 ms are the sign, and \`net.core.somaxconn\` caps what the server asked for."
+say "A server that does not accept for a moment keeps backlog + 1 connections for later; the kernel drops every further SYN and counts it as ListenOverflows. \`connect()\` sees no error: the client sends the SYN again after 1 s, then after 2 s more. With a backlog of ${backlogs[0]} and $clients clients at once the kernel counted $(field "$first" 'd["kernel"]["listen_overflows"]') overflows (a SYN or a last ACK that found the queue full, repetitions too) and $(field "$first" 't["connects"]["setup_near_1s"] + t["connects"]["setup_near_3s"]') set-ups took 1 s or 3 s (p99 $(field "$first" 't["connects"]["setup_p99_ms"]') ms); with ${backlogs[-1]} it counted $(field "$last" 'd["kernel"]["listen_overflows"]') and the slowest took $(field "$last" 't["connects"]["setup_max_ms"]') ms. Set-up times near 1000 or 3000 ms are the sign, and \`net.core.somaxconn\` caps what the server asked for.$lost"
 picture backlog.svg "Set-up time and ListenOverflows against the backlog"
 table
 finish

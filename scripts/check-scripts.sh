@@ -1,28 +1,35 @@
 #!/usr/bin/env bash
-# The short forms of the nine tuning experiments, to be run beside scripts/check.sh. Claims
-# about counts and errnos must hold; claims about time are only told. Under three minutes. Needs python3.
+# The short forms of the nine tuning experiments, with the binary of this tree. Claims about counts and errnos must hold;
+# claims about time are only told. About a minute, three at most on a busy machine. Leaves nothing behind.
 #
-# usage: scripts/check-scripts.sh [-h|--help]
-# Exit: 0 all claims hold; 1 one does not. Where the kernel forbids private namespaces it says so and ends with 0.
-set -u -o pipefail
+# usage: scripts/check-scripts.sh [-h|--help]      needs: cargo, or SOCKBENCH=BINARY; python3
+# Exit: 0 no claim is false; 1 one is. Where the kernel forbids private namespaces, or python3 is not there, it says so
+# and ends with 0.
+. "$(dirname "$0")/lib.sh"
 case "${1:-}" in
   '') ;;
-  -h | --help) awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "$0"; exit 0 ;;
-  *) echo "check-scripts.sh: $1: unknown argument" >&2; exit 2 ;;
+  -h | --help) usage; exit 0 ;;
+  *) die_usage "$1: unknown argument" ;;
 esac
 cd "$(dirname "$0")/.." || exit 2
 
 if command -v shellcheck >/dev/null; then
   shellcheck scripts/*.sh || exit 1
 else
-  echo "shellcheck: not installed: skipped"
+  echo "check-scripts: shellcheck is not installed: the scripts are run, not linted"
 fi
+if ! command -v python3 >/dev/null; then
+  echo "SKIPPED: python3 is not installed: the tuning experiments did not run"
+  exit 0
+fi
+# One that lies there may be of an older tree; nothing is done if it is not.
+[ -n "${SOCKBENCH:-}" ] || cargo build --release --quiet || exit 1
 results=$(mktemp -d) || exit 2
-trap 'rm -rf "$results"' EXIT
-scripts/all.sh --short -o "$results"
-code=$?
+on_end "rm -rf '$results'"
+code=0
+run_script scripts/all.sh --short -o "$results" || code=$?
 if [ "$code" = 3 ]; then
-  echo "SKIPPED: no private network namespace here: the experiments did not run"
+  echo "SKIPPED: no private network namespace here (the reason is above): the tuning experiments did not run"
   exit 0
 fi
 exit "$code"

@@ -11,6 +11,9 @@ import json
 import pathlib
 import sys
 
+if sys.argv[1:] in (["-h"], ["--help"]):
+    print(__doc__.strip())
+    sys.exit(0)
 try:
     from hdrh.histogram import HdrHistogram
     from hdrh.log import HistogramLogReader

@@ -10,27 +10,31 @@
 start fin-timeout "$@"
 url=http://127.0.0.1:9000/health
 settings=(1 5 15 60 120)
-ages="2 6 10 16 20 30 40 50 57 62"
+# The kernel's timers give the ports back up to 2 s late, 4 s with 1000 ticks a second.
+ages="2 6 10 16 20 30 40 50 58 66"
 [ "$short" = 1 ] && settings=(1 5 60) ages="2 3"
 export url ages
 
 cell() {
-  local age began
+  local age began now wait
   serve --listen 127.0.0.1:9000 || return
+  began=$(now_ms)
   burst first "$url" 150 || return
-  began=$EPOCHREALTIME
   for age in $ages; do
-    sleep "$(python3 -c "import sys; a, b, c = map(float, sys.argv[1:]); print(max(0, a + b - c))" "$age" "$began" "$EPOCHREALTIME")"
+    now=$(now_ms)
+    [ "$now" -ge $((began + age * 1000)) ] || sleep "$(printf '%d.%03d' $((wait = began + age * 1000 - now, wait / 1000)) $((wait % 1000)))"
     burst "after-$age" "$url" 50 || return
+    # From the first connection on.
+    [ "$age" -gt 60 ] || [ $(($(now_ms) - began)) -lt 60000 ] || : >"late-$age"
   done
   stop
 }
 
 for setting in "${settings[@]}"; do
-  inside "$work/$setting" --sysctl "net.ipv4.ip_local_port_range=20000 20049" --sysctl net.ipv4.tcp_tw_reuse=0 \
-    --sysctl "net.ipv4.tcp_fin_timeout=$setting" -- cell &
+  aside "$work/$setting" --sysctl "net.ipv4.ip_local_port_range=20000 20049" --sysctl net.ipv4.tcp_tw_reuse=0 \
+    --sysctl "net.ipv4.tcp_fin_timeout=$setting" -- cell
 done
-wait
+together
 
 for setting in "${settings[@]}"; do
   file=$work/$setting/first.json
@@ -50,12 +54,22 @@ for age in $ages; do
   [ "$age" -gt 60 ] && want=50
   for setting in "${settings[@]}"; do
     made=$(field "$work/$setting/after-$age.json" 't["connections_opened"]')
-    check "tcp_fin_timeout=$setting: made of 50 after $age s" "$made" "$want"
+    if [ -e "$work/$setting/late-$age" ]; then
+      unmeasured "tcp_fin_timeout=$setting after $age s" "the attempts came later than 60 s"
+    else
+      check "tcp_fin_timeout=$setting: made of 50 after $age s" "$made" "$want"
+    fi
     cells+=("$made")
   done
   row "$age" "${cells[@]}"
 done
 
+# No line from the last failure to the first success: when it came between them was not tried.
+main_csv=$csv
+csv=$out/fin-timeout-chart.csv
+cells=()
+for setting in "${settings[@]}"; do cells+=(-); done
+awk -F, -v gap="$(IFS=,; echo "60,${cells[*]}")" 'NR > 1 && $1 > 60 { print gap } { print }' "$main_csv" >"$csv"
 # The shortest, the middle one and the longest: all lines lie on each other.
 names=
 for setting in "${settings[0]}" "${settings[$((${#settings[@]} / 2))]}" "${settings[-1]}"; do names+=${names:+,}fin_timeout_$setting="tcp_fin_timeout = $setting s"; done
@@ -65,9 +79,10 @@ chart fin-timeout.svg --title "tcp_fin_timeout does not give a port back" \
   --subtitle "connections made of 50, tried again some time after the pool of 50 ports was used up; the lines lie on each other" \
   "${marks[@]}" --x "age_s=seconds since the pool was used up" --y "$names" --y-label "connections made of 50" --dots "${columns[-1]}" \
   --reference "50=all of them"
+csv=$main_csv
 last=${ages##* }
 said="None was given back within $last s, three times the shortest setting."
-[ "$short" = 1 ] || said="None was given back within 57 s, with a setting of 1 s as with one of 120 s, and all of them at 62 s."
+[ "$short" = 1 ] || said="None was given back within 58 s, with a setting of 1 s as with one of 120 s, and all of them at 66 s."
 say "## tcp_fin_timeout: no effect, the counterproof"
 say "The remedy most often given is none. \`tcp_fin_timeout\` bounds FIN_WAIT2 of orphaned sockets; TIME_WAIT is a constant of 60 s in the kernel. With settings of ${settings[*]} s, each read back in its namespace, a burst of 150 over 50 ports made 50 and failed 100 times with errno 99. $said"
 picture fin-timeout.svg "Connections made against the time since the pool was used up, for each setting: the lines lie on each other"

@@ -2,7 +2,7 @@
 # SO_REUSEADDR on a client: without effect where the kernel picks the port, a full remedy for an own ring of ports,
 # and only when the socket that left the TIME_WAIT had it too.
 #
-# 50 ports, tcp_tw_reuse=0, short connections, client closing first, in bursts of 25 to 200.
+# 50 ports, tcp_tw_reuse=0, short connections, client closing first, in bursts of 25 to 200, ten at a time.
 #
 # usage: scripts/reuse-addr.sh [--short] [-o DIR] [-h|--help]      default folder: results/reuse-addr
 # Exit: 0 all claims hold; 1 one does not; 2 usage; 3 no private namespace here.
@@ -27,19 +27,19 @@ two() { # FIRST SECOND: 50 connections with, then 50 without or the other way; `
 }
 
 for asked in "${bursts[@]}"; do
-  inside "$work/auto-off-$asked" "${auto[@]}" -- one "$asked" &
-  inside "$work/auto-on-$asked" "${auto[@]}" -- one "$asked" --reuse-addr &
-  inside "$work/bind-on-$asked" "${auto[@]}" -- one "$asked" --port-mode bind --reuse-addr &
-  inside "$work/ring-off-$asked" "${auto[@]}" -- one "$asked" "${ring[@]}" &
-  inside "$work/ring-on-$asked" "${auto[@]}" -- one "$asked" "${ring[@]}" --reuse-addr &
-  wait
+  aside "$work/auto-off-$asked" "${auto[@]}" -- one "$asked"
+  aside "$work/auto-on-$asked" "${auto[@]}" -- one "$asked" --reuse-addr
+  aside "$work/bind-on-$asked" "${auto[@]}" -- one "$asked" --port-mode bind --reuse-addr
+  aside "$work/ring-off-$asked" "${auto[@]}" -- one "$asked" "${ring[@]}"
+  aside "$work/ring-on-$asked" "${auto[@]}" -- one "$asked" "${ring[@]}" --reuse-addr
+  together
 done
 for pair in "off off" "on off" "off on" "on on"; do
   read -r before now <<<"$pair"
-  inside "$work/two-$before-$now" "${auto[@]}" -- two "$before" "$now" &
+  aside "$work/two-$before-$now" "${auto[@]}" -- two "$before" "$now"
 done
-inside "$work/no-timestamps" "${auto[@]}" --sysctl net.ipv4.tcp_timestamps=0 -- one 150 "${ring[@]}" --reuse-addr &
-wait
+aside "$work/no-timestamps" "${auto[@]}" --sysctl net.ipv4.tcp_timestamps=0 -- one 150 "${ring[@]}" --reuse-addr
+together
 
 head_row asked auto auto_reuse bind_reuse ring ring_reuse
 for asked in "${bursts[@]}"; do

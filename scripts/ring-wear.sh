@@ -3,35 +3,25 @@
 # first ones on a fresh ring. In private namespaces, tcp_tw_reuse=0, a ring of 4,000 ports, the client closing first.
 #
 # Each round, in a namespace of its own: 2,000 connections on the fresh ring, 96,000 to wear it out, 2,000 again.
-# CPU is the client process's own (user + system), less that of a run with one request. Prints a table in Markdown:
-# scripts/ring-wear.sh > FILE. Needs no root; nothing outside the namespaces is touched.
+# CPU is the client process's own (user + system), less that of a run with one request. 5 rounds; --short: 2, of 16,000.
 #
-# usage: scripts/ring-wear.sh [ROUNDS] [-h|--help]      needs: cargo, python3; default 5 rounds
-set -eu -o pipefail
+# usage: scripts/ring-wear.sh [--short] [-o DIR] [-h|--help]      default folder: results/ring-wear
+# Exit: 0 done; 1 it could not be measured; 2 usage; 3 no private namespace here.
+. "$(dirname "$0")/lib.sh"
+start ring-wear "$@"
+rounds=5 wearing=96000
+[ "$short" = 1 ] && rounds=2 wearing=16000
+export work wearing
 
-case "${1:-5}" in
-  -h | --help) sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
-  *[!0-9]* | 0) echo "ring-wear.sh: $1: not a number of rounds" >&2; exit 2 ;;
-esac
-rounds=${1:-5}
-cd "$(dirname "$0")/.."
-cargo build --release --quiet
-bench=${CARGO_TARGET_DIR:-target}/release/sockbench
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+cat >"$work/round.py" <<'PY'
+import json, os, subprocess, sys
 
-cat >"$tmp/round.py" <<'EOF'
-import json, os, signal, subprocess, sys
-
-bench = sys.argv[1]
-server = subprocess.Popen([bench, "server", "--listen", "127.0.0.1:8080", "--cpu-iterations", "1"],
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-server.stdout.readline()
+bench, wearing = sys.argv[1], int(sys.argv[2])
 RING = ["--port-mode", "ring", "--port-range", "10000-13999", "--reuse-addr"]
 
 def run(n, *more):
     """CPU seconds of a client, and its result."""
-    child = subprocess.Popen([bench, "load", "http://127.0.0.1:8080/health", "--requests", str(n), "--conns", "8",
+    child = subprocess.Popen([bench, "load", "http://127.0.0.1:9000/health", "--requests", str(n), "--conns", "8",
                               "--no-keepalive", "--no-observe", "--quiet", "--json", "-", *more],
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     text = child.stdout.read()
@@ -42,35 +32,47 @@ def run(n, *more):
         sys.exit(f"a run of {n} did not succeed: {result['errors']}")
     return used.ru_utime + used.ru_stime, totals["connects"]
 
-try:
-    base = min(run(1)[0] for _ in range(5))
-    row = {}
-    for name, n in [("fresh", 2000), ("wearing", 96000), ("worn", 2000)]:
-        cpu, connects = run(n, *RING)
-        row[name] = {"cpu_us": (cpu - base) / n * 1e6, "p50": connects["call_p50_us"], "p99": connects["call_p99_us"]}
-    print(json.dumps(row))
-finally:
-    server.send_signal(signal.SIGTERM)
-    server.wait(15)
-EOF
+base = min(run(1)[0] for _ in range(5))
+cells = []
+for n in (2000, wearing, 2000):
+    cpu, connects = run(n, *RING)
+    cells += [f"{(cpu - base) / n * 1e6:.2f}", str(connects["call_p50_us"]), str(connects["call_p99_us"])]
+print(",".join(cells))
+PY
+cell() {
+  serve --listen 127.0.0.1:9000 --cpu-iterations 1 && python3 "$work/round.py" "$bench" "$wearing" >row && stop
+}
 
-for _ in $(seq "$rounds"); do
-  "$bench" sandbox --sysctl net.ipv4.tcp_tw_reuse=0 --sysctl 'net.ipv4.ip_local_port_range=33000 36999' -- \
-    python3 "$tmp/round.py" "$bench" 2>>"$tmp/stderr" >>"$tmp/rows" || { cat "$tmp/stderr" >&2; exit 3; }
+head_row round fresh_us fresh_connect_p50_us fresh_connect_p99_us wearing_us wearing_connect_p50_us wearing_connect_p99_us \
+  worn_us worn_connect_p50_us worn_connect_p99_us
+for round in $(seq "$rounds"); do
+  inside "$work/$round" --sysctl net.ipv4.tcp_tw_reuse=0 --sysctl 'net.ipv4.ip_local_port_range=33000 36999' -- cell &&
+    row "$round" "$(cat "$work/$round/row")" && continue
+  unmeasured "round $round" "a run did not succeed"
+  failed=1
 done
+[ "$(wc -l <"$csv")" -gt 1 ] || finish
+python3 - "$csv" "$(uname -r)" "$wearing" >"$work/result" <<'PY'
+import csv, statistics, sys
 
-python3 - "$tmp/rows" "$(uname -r)" <<'EOF'
-import json, statistics, sys
-
-rows = [json.loads(line) for line in open(sys.argv[1])]
+rows = [{k: float(v) for k, v in r.items()} for r in csv.DictReader(open(sys.argv[1]))]
+wearing = int(sys.argv[3])
 print(f"Ring of 4,000 ports, tcp_tw_reuse=0, Linux {sys.argv[2]}, median (lowest..highest) of {len(rows)} rounds.\n")
 print("| connections | CPU per connection, us | connect() p50, us | connect() p99, us |\n|---|---|---|---|")
-for name, what in [("fresh", "first 2,000, fresh ring"), ("wearing", "next 96,000"), ("worn", "last 2,000, full wear")]:
+for name, what in [("fresh", "first 2,000, fresh ring"), ("wearing", f"next {wearing:,}"), ("worn", "last 2,000, full wear")]:
     cells = []
-    for key in ("cpu_us", "p50", "p99"):
-        values = [r[name][key] for r in rows]
+    for key in ("us", "connect_p50_us", "connect_p99_us"):
+        values = [r[f"{name}_{key}"] for r in rows]
         cells.append(f"{statistics.median(values):.1f} ({min(values):.1f}..{max(values):.1f})")
     print(f"| {what} | {' | '.join(cells)} |")
-ratios = [r["worn"]["cpu_us"] / r["fresh"]["cpu_us"] for r in rows]
+ratios = [r["worn_us"] / r["fresh_us"] for r in rows]
 print(f"\nCPU per connection, full wear / fresh: {statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})")
-EOF
+PY
+chart ring-wear.svg --title "A worn ring costs what a fresh one does" \
+  --subtitle "CPU of the client per connection over an own ring of 4,000 ports with SO_REUSEADDR, tcp_tw_reuse=0, client closing first" \
+  --x "round=round" --y "fresh_us=first 2000 on a fresh ring,wearing_us=next $wearing,worn_us=last 2000 at full wear" --y-label "us" \
+  --dots fresh_us,wearing_us,worn_us
+say "## The own ring at full wear"
+{ cat "$work/result"; echo; } | tee -a "$md"
+picture ring-wear.svg "CPU per connection on a fresh and on a worn ring, round by round"
+finish

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # tcp_tw_reuse 0, 1 and 2, on loopback and on another address, at three reuse delays: when a held port is given again.
 #
-# 50 ports. A burst of 100 connections (400/s, client closing first), then, 1.2 s after its end, one of 50. Where
+# 50 ports. A burst of 100 connections (client closing first), then, 1.2 s after its end, one of 50. Where
 # tcp_tw_reuse applies (1: any address; 2: 127.0.0.0/8 and ::1), a port is given again after tcp_tw_reuse_delay.
+# The bursts are over well inside the longer delays; where a machine that stands still made one longer than its delay,
+# the cell is run again. For the shortest delay the burst is one connection after another, 2 ms apart at least: then no
+# port is asked for again before it is 100 ms old.
 #
 # usage: scripts/tw-reuse.sh [--short] [-o DIR] [-h|--help]      default folder: results/tw-reuse
 # Exit: 0 all claims hold; 1 one does not; 2 usage; 3 no private namespace here.
 . "$(dirname "$0")/lib.sh"
 start tw-reuse "$@"
-delays=(60 1000 3000)
+delays=(60 1000 10000)
 [ "$short" = 1 ] && delays=(60 1000)
 has_delay=1
 if [ ! -e /proc/sys/net/ipv4/tcp_tw_reuse_delay ]; then
@@ -17,20 +20,40 @@ if [ ! -e /proc/sys/net/ipv4/tcp_tw_reuse_delay ]; then
 fi
 addresses=(127.0.0.1 10.99.0.1)
 
-cell() { # ADDRESS
-  serve --listen "$1:9000" && burst first "http://$1:9000/health" 100 && sleep 1.2 &&
-    burst second "http://$1:9000/health" 50 && stop
+cell() { # ADDRESS DELAY
+  local conns=10 began
+  began=$(now_ms)
+  [ "$2" = 60 ] && conns=1
+  serve --listen "$1:9000" && burst first "http://$1:9000/health" 100 --conns "$conns" && sleep 1.2 &&
+    burst second "http://$1:9000/health" 50 --conns "$conns" && stop
+  echo $(($(now_ms) - began)) >took_ms
 }
 
-for address in "${addresses[@]}"; do
-  for reuse in 0 1 2; do
-    for delay in "${delays[@]}"; do
-      options=(--sysctl "net.ipv4.ip_local_port_range=20000 20049" --sysctl "net.ipv4.tcp_tw_reuse=$reuse" --address 10.99.0.1/24)
-      [ "$has_delay" = 1 ] && options+=(--sysctl "net.ipv4.tcp_tw_reuse_delay=$delay")
-      inside "$work/$address-$reuse-$delay" "${options[@]}" -- cell "$address" &
+# in_time DELAY DIRECTORY: whether its bursts ended inside a delay that they must not outlast.
+in_time() {
+  case "$1" in
+    60) true ;;
+    1000) is "$(field "$2/first.json" 'd["duration_s"]') < 1" ;;
+    *) [ "$(cat "$2/took_ms")" -lt "$1" ] ;;
+  esac
+}
+
+for _ in 1 2 3 4; do
+  again=0
+  for address in "${addresses[@]}"; do
+    for reuse in 0 1 2; do
+      for delay in "${delays[@]}"; do
+        cell=$work/$address-$reuse-$delay
+        if [ -e "$cell/took_ms" ]; then in_time "$delay" "$cell" && continue; fi
+        options=(--sysctl "net.ipv4.ip_local_port_range=20000 20049" --sysctl "net.ipv4.tcp_tw_reuse=$reuse" --address 10.99.0.1/24)
+        [ "$has_delay" = 1 ] && options+=(--sysctl "net.ipv4.tcp_tw_reuse_delay=$delay")
+        aside "$cell" "${options[@]}" -- cell "$address" "$delay"
+        again=1
+      done
     done
-    wait
   done
+  [ "$again" = 1 ] || break
+  together
 done
 
 head_row address tcp_tw_reuse reuse_delay_ms applies burst_of_100 error after_1.2_s_of_50 error_then
@@ -50,10 +73,14 @@ for address in "${addresses[@]}"; do
         [ "$delay" -lt 125 ] && want=100
         [ "$delay" -le 1000 ] && want_then=50
       fi
-      check "$what: of 100 at once" "$first" "$want"
-      check "$what: error" "$errors" "$([ "$want" = 100 ] && echo none || echo "connect 99")"
-      check "$what: of 50 after 1.2 s" "$second" "$want_then"
-      check "$what: error then" "$errors_then" "$([ "$want_then" = 50 ] && echo none || echo "connect 99")"
+      if in_time "$delay" "$cell"; then
+        check "$what: of 100 at once" "$first" "$want"
+        check "$what: error" "$errors" "$([ "$want" = 100 ] && echo none || echo "connect 99")"
+        check "$what: of 50 after 1.2 s" "$second" "$want_then"
+        check "$what: error then" "$errors_then" "$([ "$want_then" = 50 ] && echo none || echo "connect 99")"
+      else
+        unmeasured "$what" "its bursts outlasted the delay"
+      fi
       row "$address" "$reuse" "$delay" "$applies" "$first" "$errors" "$second" "$errors_then"
     done
   done
