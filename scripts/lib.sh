@@ -48,14 +48,14 @@ start() {
 }
 
 # on_end COMMAND: what a script does whenever it ends, by itself or by a signal: it ends what it started, and COMMAND.
-# It dies of the signal, so that who waits for it sees which it was.
+# A second signal does not break off the clearing up. It dies of the signal, so that who waits sees which it was.
 on_end() {
   local signal
   # shellcheck disable=SC2064 # the command, not its result
   trap "end_all; $1" EXIT
   for signal in HUP INT TERM; do
     # shellcheck disable=SC2064
-    trap "trap - EXIT $signal; end_all; $1; kill -$signal \$\$" "$signal"
+    trap "trap - EXIT; trap '' HUP INT TERM; end_all; $1; trap - $signal; kill -$signal \$\$" "$signal"
   done
 }
 

@@ -42,7 +42,7 @@ cleanup() {
 trap cleanup EXIT
 for signal in HUP INT TERM; do
   # shellcheck disable=SC2064 # this signal
-  trap "trap - EXIT $signal; cleanup; kill -$signal \$\$" "$signal"
+  trap "trap - EXIT; trap '' HUP INT TERM; cleanup; trap - $signal; kill -$signal \$\$" "$signal"
 done
 
 failed=0
