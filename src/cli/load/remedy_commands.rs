@@ -169,6 +169,10 @@ fn plans() -> impl Strategy<Value = LoadPlan> {
         let (users, threads, requests, ms, rate, open, seed) = shape;
         (plan.users, plan.threads, plan.requests, plan.seed) = (users, threads.min(users), requests, seed);
         plan.duration = Duration::from_millis(if requests == 0 { ms + 1 } else { ms });
+        if !plan.duration.is_zero() {
+            // A warm-up as long as the run is refused.
+            plan.warmup = plan.warmup.min(plan.duration / 2);
+        }
         if open {
             (plan.rate, plan.spawn_rate, plan.think) = (rate + 0.001, 0.0, Think::default());
         } else {

@@ -230,5 +230,5 @@ fn host(run: &RunResult) -> Option<String> {
     let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_SHOWN_PERCENT).map_or_else(String::new, |o| {
         format!(", {} by neither client nor target: other programmes had part of this machine", percent(o))
     });
-    Some(format!("CPU {} of all cores{others}; memory at most {}", percent(cpu), percent(memory)))
+    Some(format!("CPU {} of all cores{others}, memory at most {}", percent(cpu), percent(memory)))
 }
