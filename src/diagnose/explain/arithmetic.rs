@@ -85,7 +85,7 @@ pub(super) fn of(known: &Known, os: Os, history: Option<&History>) -> Arithmetic
                 f.rate_cps,
                 budget.ceiling_cps()
             ));
-        } else if !is_constant {
+        } else if !is_constant && !is_other_pool {
             assumed.push(format!(
                 "a constant {:.1}/s from the start; the history's rate was not constant, so it counts {} failures instead of {}",
                 f.rate_cps, m.port_failures, f.failures
