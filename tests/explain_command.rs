@@ -210,3 +210,85 @@ fn no_port_arithmetic_where_ports_are_not_the_limit() {
     let open = explain(&["curl: (7) Couldn't connect to server"]).assert().success().get_output().stdout.clone();
     assert!(String::from_utf8_lossy(&open).contains("Arithmetic, where ports are the limit"));
 }
+
+#[test]
+fn a_file_without_failures_says_so_and_a_binary_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = dir.path().join("n_failures.csv");
+    std::fs::write(&none, "Method,Name,Error,Occurrences,First Seen,Last Seen\r\n").unwrap();
+    let said = explain(&[none.to_str().unwrap()]).assert().success().get_output().stdout.clone();
+    assert!(String::from_utf8_lossy(&said).contains("no failures in this file"));
+    let binary = dir.path().join("core");
+    std::fs::write(&binary, b"\x7fELF\x02\x01\x01\0\0connect: connection refused\0\x1b[31m").unwrap();
+    let out = explain(&[binary.to_str().unwrap()]).assert().code(2).get_output().clone();
+    assert!(out.stdout.is_empty() && String::from_utf8_lossy(&out.stderr).contains("not a text"));
+    explain(&["-"]).write_stdin(b"connect: connection refused\0".as_slice()).assert().code(2);
+}
+
+#[test]
+fn no_control_character_reaches_the_terminal() {
+    let coloured = "\u{1b}[31mERRO\u{1b}[0m dial tcp 10.0.0.1:80: connect: connection refused\u{7}\n";
+    for args in [vec!["-"], vec!["-", "--json", "-"]] {
+        let out = explain(&args).write_stdin(coloured).assert().success().get_output().stdout.clone();
+        assert!(out.iter().all(|b| !b.is_ascii_control() || *b == b'\n'), "{}", String::from_utf8_lossy(&out));
+    }
+    // PowerShell's > writes UTF-16.
+    let utf16: Vec<u8> = "\u{feff}connect: connection refused\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    explain(&["-"]).write_stdin(utf16).assert().success();
+}
+
+/// 100 users on a pool of 8192 held for 60 s: the rate rises for ten seconds, then timeouts of the target follow.
+fn small_pool() -> (String, String) {
+    let mut history = "Timestamp,User Count,Type,Name,Total Request Count,Total Failure Count\r\n".to_owned();
+    let start = 1_700_000_000_u64;
+    let (mut got, mut requests, mut ports, mut late) = (vec![0_u64], 0_u64, 0_u64, 0_u64);
+    for t in 1..=110_u64 {
+        let wanted = if t <= 10 { 15 * t } else { 150 };
+        let made: u64 = got[got.len() - 1];
+        let back = got.get((t as usize).saturating_sub(60)).copied().unwrap_or(0);
+        let held = made - if t > 60 { back } else { 0 };
+        let given = wanted.min(8192 - held.min(8192));
+        let refused = if given < wanted { 300 } else { 0 };
+        late += if t > 90 { 5 } else { 0 };
+        got.push(made + given);
+        (requests, ports) = (requests + given + refused, ports + refused);
+        write!(history, "{},100,,Aggregated,{requests},{}\r\n", start + t, ports + late).unwrap();
+    }
+    let failures = format!(
+        "Method,Name,Error,Occurrences,First Seen,Last Seen\r\n\
+         GET,/,connect EADDRNOTAVAIL (99): cannot assign requested address,{ports},2023-11-14T22:14:19Z,2023-11-14T22:14:28Z\r\n\
+         GET,/cpu,\"timeout TIMEOUT: no progress before the timeout, while waiting for the first byte\",{late},2023-11-14T22:14:51Z,2023-11-14T22:15:10Z\r\n"
+    );
+    (failures, history)
+}
+
+/// An assumed pool that the counts contradict is not used, and timeouts of the target are no port failures.
+#[test]
+fn a_pool_that_does_not_fit_is_told_and_solved() {
+    let dir = tempfile::tempdir().unwrap();
+    let failures = dir.path().join("small_failures.csv");
+    let (rows, history) = small_pool();
+    std::fs::write(&failures, rows).unwrap();
+    std::fs::write(dir.path().join("small_stats_history.csv"), history).unwrap();
+    let file = failures.to_str().unwrap();
+    let e = json(&[file]);
+    let a = &e["arithmetic"];
+    let number = |v: &Value| v.as_f64().unwrap();
+    assert!((number(&a["pool"]) - 8192.0).abs() < 200.0 && number(&a["hold_s"]) == 60.0, "{a}");
+    assert!((number(&a["solved_hold_s"]) - 60.0).abs() < 4.0, "{}", a["solved_hold_s"]);
+    let doubts = a["doubts"].to_string();
+    assert!(
+        doubts.contains("28232 ports do not fit") && doubts.contains("--pool 8") && doubts.contains("--hold 60s"),
+        "{doubts}"
+    );
+    let m = &a["measured"];
+    assert_eq!(number(&m["failures"]) - number(&m["port_failures"]), 100.0, "{m}");
+    assert!(number(&a["forecast"]["failures"]) > 0.0, "no forecast without failures beside a history with them: {a}");
+    // A wrong pool by flag is kept, said to be wrong, and gives no forecast.
+    let wrong = json(&[file, "--pool", "28232", "--hold", "60"]);
+    assert!(wrong["arithmetic"].get("forecast").is_none(), "{wrong}");
+    assert!(wrong["arithmetic"]["doubts"].to_string().contains("do not fit"));
+    // The right one raises no doubt.
+    let right = json(&[file, "--pool", "8192", "--hold", "60"]);
+    assert!(right["arithmetic"].get("doubts").is_none(), "{}", right["arithmetic"]);
+}

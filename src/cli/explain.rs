@@ -17,6 +17,9 @@ use crate::report::explain_text;
 /// Longest input that is read, bytes: a run.json of a day is far smaller.
 const INPUT_BYTES: u64 = 256 * 1024 * 1024;
 
+/// One in so many bytes may be none of a text: a bell, letters of another encoding.
+const ODD_SHARE: usize = 20;
+
 /// Explain an error text of any tool, Locust's failures CSV, or a stored run: which call, which limit, what to do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -130,7 +133,34 @@ fn looks_like_a_file(text: &str) -> bool {
 fn read_stdin() -> Result<String, Exit> {
     let mut bytes = Vec::new();
     std::io::stdin().take(INPUT_BYTES).read_to_end(&mut bytes).map_err(|e| Exit::usage(format!("standard input: {e}")))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    as_text(bytes, "standard input")
+}
+
+/// Text, also in another encoding than UTF-8; programmes, archives and images are refused.
+fn as_text(bytes: Vec<u8>, name: &str) -> Result<String, Exit> {
+    if let Some(text) = utf16(&bytes) {
+        return Ok(text);
+    }
+    let odd = bytes.iter().filter(|b| b.is_ascii_control() && !b"\t\n\r\x1b\x0c\x08".contains(b)).count();
+    let nul = bytes.contains(&0);
+    let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+    let undecoded = text.matches(char::REPLACEMENT_CHARACTER).count();
+    if nul || (odd + undecoded).saturating_mul(ODD_SHARE) > text.len() {
+        return Err(Exit::usage(format!("{name}: not a text"))
+            .hint("give an error text, a log, Locust's PREFIX_failures.csv, or a run.json"));
+    }
+    Ok(text)
+}
+
+/// What PowerShell's `>` writes: UTF-16 with its mark.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let unit: fn([u8; 2]) -> u16 = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units = bytes[2..].chunks_exact(2).map(|b| unit([b[0], b[1]]));
+    char::decode_utf16(units).collect::<Result<String, _>>().ok()
 }
 
 fn read(path: &Path) -> Result<String, Exit> {
@@ -139,7 +169,7 @@ fn read(path: &Path) -> Result<String, Exit> {
         return Err(Exit::usage(format!("{}: {size} bytes: more than {INPUT_BYTES}", path.display())));
     }
     let bytes = fs::read(path).map_err(|e| Exit::usage(format!("{}: {e}", path.display())))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    as_text(bytes, &path.display().to_string())
 }
 
 /// By what the content is, not by how its file is called.

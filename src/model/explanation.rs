@@ -25,6 +25,8 @@ pub enum FailedCall {
     Read,
     /// write(2)/send(2)
     Write,
+    /// getaddrinfo(3), before any socket
+    Getaddrinfo,
     /// the text names none
     Unnamed,
 }
@@ -39,6 +41,7 @@ impl FailedCall {
             Self::Accept => "accept",
             Self::Read => "read",
             Self::Write => "write",
+            Self::Getaddrinfo => "getaddrinfo",
             Self::Unnamed => "unnamed",
         }
     }
@@ -68,6 +71,8 @@ pub enum Limit {
     TimedOut,
     /// no route
     Unreachable,
+    /// the host name gave no address
+    NameResolution,
     /// the tool hides why
     Hidden,
 }
@@ -86,6 +91,7 @@ impl Limit {
             Self::Reset => "reset",
             Self::TimedOut => "timed-out",
             Self::Unreachable => "unreachable",
+            Self::NameResolution => "name-resolution",
             Self::Hidden => "hidden",
         }
     }
@@ -137,6 +143,16 @@ impl Os {
     }
 }
 
+/// Whose socket failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// an outgoing connection
+    Client,
+    /// a listener
+    Server,
+}
+
 /// Another reading of the same text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alternative {
@@ -171,6 +187,9 @@ pub struct Reading {
     pub call: FailedCall,
     /// the limit that was hit
     pub limit: Limit,
+    /// whose socket, where the text shows it
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub side: Option<Side>,
     /// how sure that is
     pub certainty: Certainty,
     /// what happened, in sentences
@@ -185,22 +204,24 @@ pub struct Reading {
 /// What was measured in another tool's history of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// seconds from the first request to the first failure
+    /// seconds from the first request to the first failure that ports may be the limit of
     pub onset_s: f64,
     /// seconds from there until failures stopped; absent when they did not stop
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dead_s: Option<f64>,
-    /// successes before the first failure: each took a port
+    /// calls that got a port before the first that did not
     pub successes_before: u64,
-    /// successes per second before the first failure
+    /// such calls per second before the first failure
     pub rate_before_cps: f64,
-    /// failures per second while failing
+    /// failures for want of a port per second while failing
     pub fail_rate_cps: f64,
     /// successes per second afterwards; absent when nothing came after
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub recovered_rate_cps: Option<f64>,
     /// failures in all
     pub failures: u64,
+    /// of these, those of a kind that ports may be the limit of
+    pub port_failures: u64,
     /// successes in all
     pub successes: u64,
     /// length of the history
@@ -224,6 +245,12 @@ pub struct Arithmetic {
     /// what the history shows; absent without one
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub measured: Option<Measured>,
+    /// P solved backwards: ports that stood held when the first call failed
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub solved_pool: Option<u64>,
+    /// where P or T do not fit what was measured, and what to give
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub doubts: Vec<String>,
     /// T solved backwards from what was measured
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub solved_hold_s: Option<f64>,

@@ -16,6 +16,11 @@ pub fn render(e: &Explanation, style: Style) -> String {
     let mut parts: Vec<String> = e.readings.iter().map(|r| reading(r, style)).collect();
     if !e.findings.is_empty() {
         parts.push(render_findings(&e.findings, style));
+    } else if e.source == "locust" && e.readings.is_empty() && e.other_lines == 0 {
+        parts.push("nothing to explain: no failures in this file\n".into());
+    } else if e.source == "locust" && e.readings.is_empty() {
+        let text = format!("{} failures, none of which says anything about connections\n", e.other_lines);
+        parts.push(text);
     } else if matches!(e.source.as_str(), "run" | "study") {
         parts.push("nothing to explain: the facts of this document show no finding\n".into());
     }
@@ -27,7 +32,9 @@ pub fn render(e: &Explanation, style: Style) -> String {
         parts.push(style.paint(Tone::Heading, "What to do") + "\n" + &list);
     }
     if e.other_lines > 0 && !e.readings.is_empty() {
-        parts.push(style.paint(Tone::Faint, &format!("{} further lines say nothing about connections", e.other_lines)) + "\n");
+        let what = if e.source == "locust" { "failures" } else { "lines" };
+        let text = format!("{} further {what} say nothing about connections", e.other_lines);
+        parts.push(style.paint(Tone::Faint, &text) + "\n");
     }
     parts.join("\n")
 }
@@ -88,10 +95,13 @@ fn arithmetic(a: &Arithmetic, open: bool, style: Style) -> String {
         out += &wrapped(&told(m), 2, WIDTH);
     }
     if let Some(t) = a.solved_hold_s {
-        out += &wrapped(&format!("Solved backwards from the rates and the failures, a port stays held {t:.1} s."), 2, WIDTH);
+        out += &wrapped(&format!("Solved backwards, a port stays held about {t:.1} s."), 2, WIDTH);
     }
     for why in &a.rejected {
-        out += &wrapped(&format!("Not {why}."), 2, WIDTH);
+        out += &wrapped(&format!("Ruled out: {why}."), 2, WIDTH);
+    }
+    for why in &a.doubts {
+        out += &wrapped(&format!("{why}."), 2, WIDTH);
     }
     if let Some(f) = &a.forecast {
         out.push('\n');
@@ -100,6 +110,9 @@ fn arithmetic(a: &Arithmetic, open: bool, style: Style) -> String {
         for what in &a.assumed {
             out += &wrapped(&format!("Assumed: {what}."), 2, WIDTH);
         }
+        if a.measured.is_some() {
+            return out;
+        }
         out += &wrapped("With --rate it says when the ports run out, for how long, and when the failures come back.", 2, WIDTH);
     }
     out
@@ -107,17 +120,21 @@ fn arithmetic(a: &Arithmetic, open: bool, style: Style) -> String {
 
 fn told(m: &Measured) -> String {
     let mut text = format!(
-        "The history: {} successes in {:.1} s before the first failure ({:.1}/s), then {:.1} failures/s",
+        "The history: {} calls got a port in {:.1} s before the first that did not ({:.1}/s), then {:.1} failures/s",
         m.successes_before, m.onset_s, m.rate_before_cps, m.fail_rate_cps
     );
     match m.dead_s {
         Some(dead) => text += &format!(" for {dead:.1} s"),
-        None => text += " until its end",
+        None => text += " until the end",
     }
     if let Some(r) = m.recovered_rate_cps {
-        text += &format!(", then {r:.1} successes/s");
+        text += &format!(", then {r:.1}/s got one");
     }
-    text + &format!("; {} failures and {} successes in all.", m.failures, m.successes)
+    let others = match m.failures.saturating_sub(m.port_failures) {
+        0 => String::new(),
+        n => format!(", {n} of them not for want of a port"),
+    };
+    text + &format!("; {} failures{others} and {} successes in all.", m.failures, m.successes)
 }
 
 fn remedy(number: usize, r: &Remedy, style: Style) -> String {

@@ -12,6 +12,11 @@ pub enum ScaleKind {
     Time,
 }
 
+/// Bounds of a log axis.
+const LOG_MIN: f64 = 1e-300;
+/// See [`LOG_MIN`].
+const LOG_MAX: f64 = 1e300;
+
 /// A range of values laid over a range of pixels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
@@ -26,8 +31,9 @@ impl Scale {
     /// A scale over `lo..=hi`, widened where it is empty. `round` ends it at a tick.
     pub(super) fn new(kind: ScaleKind, lo: f64, hi: f64, px: (f64, f64), round: bool) -> Self {
         let (mut lo, mut hi) = if kind == ScaleKind::Log {
-            let hi = if hi > 0.0 { hi } else { 1.0 };
-            (if lo > 0.0 { lo } else { hi / 1000.0 }, hi)
+            // Rounded out to a power of ten, a bound must still be a number: the next decade after 1e308 is none.
+            let hi = if hi > 0.0 { hi.clamp(LOG_MIN, LOG_MAX) } else { 1.0 };
+            (if lo > 0.0 { lo.clamp(LOG_MIN, hi) } else { hi / 1000.0 }, hi)
         } else {
             (lo, hi)
         };
@@ -166,5 +172,13 @@ mod tests {
         let s = Scale::new(ScaleKind::Linear, 0.0, 0.0, (100.0, 0.0), true);
         assert_eq!(s.px(0.0), Some(100.0));
         assert_eq!(Scale::new(ScaleKind::Log, 0.0, 0.0, (0.0, 1.0), true).px(0.0), None, "zero has no place on a log axis");
+    }
+
+    #[test]
+    fn a_log_axis_over_extreme_values_has_as_many_ticks_as_decades_at_most() {
+        for (lo, hi) in [(1.0, f64::MAX), (f64::MIN_POSITIVE, f64::MAX), (5e-324, 1.0), (f64::MAX, f64::MAX)] {
+            let ticks = Scale::new(ScaleKind::Log, lo, hi, (0.0, 100.0), true).ticks();
+            assert!(ticks.len() < 1900 && ticks.iter().all(|t| t.0.is_finite()), "{lo} {hi}: {}", ticks.len());
+        }
     }
 }

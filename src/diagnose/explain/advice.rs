@@ -1,38 +1,62 @@
-//! What to do about a reading, with numbers from P and T where ports are the limit.
+//! What to do about a reading.
 
 use super::advice_macos;
-use crate::diagnose::command::{cps, number, s};
-use crate::diagnose::remedies::{advice, named};
-use crate::diagnose::thresholds::PACE_SHARE;
-use crate::model::explanation::{Arithmetic, Certainty, Limit, Os, Reading};
+use super::advice_ports::{for_bound_ports, for_ports, windows};
+use crate::diagnose::remedies::advice;
+use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Os, Reading, Side};
 use crate::model::finding::Remedy;
+
+/// A limit as hit: at which call, by whose socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) limit: Limit,
+    pub(super) call: FailedCall,
+    pub(super) side: Option<Side>,
+}
 
 /// Remedies for the limits of these readings, those of the most frequent first; each once. Other readings of a text
 /// count only where it is open between them.
 pub(super) fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
     let mut out: Vec<Remedy> = Vec::new();
-    let mut limits: Vec<Limit> = Vec::new();
     for reading in readings {
         let open = reading.certainty == Certainty::Ambiguous;
-        let others = reading.alternatives.iter().filter(|_| open).map(|a| a.limit);
-        for limit in std::iter::once(reading.limit).chain(others) {
-            if !limits.contains(&limit) {
-                limits.push(limit);
-                out.extend(for_limit(limit, arithmetic, os));
+        let first = Hit { limit: reading.limit, call: reading.call, side: reading.side };
+        let others = reading.alternatives.iter().filter(|_| open);
+        let others = others.map(|a| Hit { limit: a.limit, call: a.call, side: reading.side }).filter(|h| h.limit != first.limit);
+        for remedy in std::iter::once(first).chain(others).flat_map(|hit| for_hit(hit, arithmetic, os)) {
+            if !out.iter().any(|r| r.action == remedy.action) {
+                out.push(remedy);
             }
         }
     }
     out
 }
 
-fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
+fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
     if os == Os::Macos
-        && let Some(remedies) = advice_macos::for_limit(limit, arithmetic)
+        && let Some(remedies) = advice_macos::for_hit(hit, arithmetic)
     {
         return remedies;
     }
-    match limit {
+    match hit.limit {
+        Limit::LocalPorts if hit.call == FailedCall::Bind && os == Os::Linux => arithmetic.map_or_else(Vec::new, for_bound_ports),
         Limit::LocalPorts => arithmetic.map_or_else(Vec::new, |a| for_ports(a, os)),
+        Limit::PortBusy if hit.side == Some(Side::Client) => vec![
+            advice(
+                "let the kernel choose the source port: name none, or 0",
+                "sockbench load URL --no-keepalive",
+                "any free port of the range serves",
+            ),
+            windows(
+                advice("see who holds the port", "ss -tan 'sport = :PORT'", "one line shows its state and its other end"),
+                "netstat -ano | findstr :PORT",
+            ),
+            advice(
+                "where the port must be named: SO_REUSEADDR on every socket, from the first connection on",
+                "sockbench load URL --no-keepalive --port-mode ring --reuse-addr",
+                "a port in TIME_WAIT is free at once; one of a live connection is not",
+            ),
+        ],
         Limit::PortBusy => vec![
             windows(
                 advice("see who holds the port", "ss -ltnp 'sport = :PORT'", "one line names the process"),
@@ -99,6 +123,18 @@ fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remed
                 "a crash, a kill, or a connection limit",
             ),
         ],
+        Limit::TimedOut if hit.call == FailedCall::Read => answer_late(),
+        Limit::NameResolution => vec![
+            windows(
+                advice("ask for the name by hand", "getent hosts NAME", "no line: the name is wrong, or no resolver answers"),
+                "nslookup NAME",
+            ),
+            advice(
+                "give the target's address instead of its name",
+                "curl http://ADDRESS:PORT/",
+                "no resolver is needed; send the name in the Host header where the target looks at it",
+            ),
+        ],
         Limit::TimedOut => vec![
             advice("see whether SYNs are answered", "ss -tn state syn-sent", "lines that stay: they are not"),
             advice(
@@ -122,102 +158,22 @@ fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remed
     }
 }
 
-fn fewer_at_once() -> Remedy {
-    advice("use fewer connections at once", "sockbench load URL --conns 500", "500 connections fit into the usual limit of 1024")
-}
-
-/// Keep-alive and the other closer: the same on every system.
-pub(super) fn without_ports(a: &Arithmetic) -> Vec<Remedy> {
-    let now = cps(a.ceiling_cps);
+/// The connection stood: what the target does, not what lies between.
+pub(super) fn answer_late() -> Vec<Remedy> {
     vec![
-        named(
-            "keep-alive",
-            "keep connections open and reuse them (Locust: one session per user; the server must not send Connection: close)",
-            "sockbench server --keepalive on",
-            format!("one port per user instead of one per request: the {now}/s limit falls away"),
+        advice(
+            "see whether the target answers one user in time",
+            "sockbench load URL --conns 1 --duration 10s",
+            "its time without load: near the timeout, the timeout is too short",
         ),
-        named(
-            "server-closes",
-            "let the server close first, the client reading to the end",
-            "sockbench load URL --no-keepalive --closer server",
-            format!("TIME_WAIT stays at the server: no source port is held, the {now}/s limit falls away"),
+        advice(
+            "find the load from which answers come too late",
+            "sockbench study --url URL",
+            "the step at which p95 rises: fewer users, or a faster target",
         ),
     ]
 }
 
-fn for_ports(a: &Arithmetic, os: Os) -> Vec<Remedy> {
-    let (pool, hold) = (f64::from(a.pool), a.hold_s.max(1e-9));
-    let now = cps(a.ceiling_cps);
-    let mut out = without_ports(a);
-    if os == Os::Windows {
-        out.push(windows(
-            named(
-                "wider-range",
-                "widen the range of dynamic ports",
-                "",
-                format!("55535 ports: {}/s instead of {now}/s", cps(55_535.0 / hold)),
-            ),
-            "netsh int ipv4 set dynamicport tcp start=10000 num=55535",
-        ));
-        out.push(windows(
-            named(
-                "tw-reuse",
-                "shorten TIME_WAIT (TcpTimedWaitDelay, 30 s at least; reboot)",
-                "",
-                format!("T = 30 s: {}/s instead of {now}/s; with the wider range {}/s", cps(pool / 30.0), cps(55_535.0 / 30.0)),
-            ),
-            r"reg add HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters /v TcpTimedWaitDelay /t REG_DWORD /d 30 /f",
-        ));
-    } else {
-        out.push(named(
-            "tw-reuse",
-            "let connect() take ports in TIME_WAIT again (needs timestamps; no help to bind())",
-            "sysctl -w net.ipv4.tcp_tw_reuse=1",
-            format!("T = 1 s: {}/s instead of {now}/s", cps(pool)),
-        ));
-        out.push(named(
-            "wider-range",
-            "widen the range of source ports",
-            "sysctl -w net.ipv4.ip_local_port_range='1024 65535'",
-            format!("64512 ports: {}/s instead of {now}/s", cps(64_512.0 / hold)),
-        ));
-        out.push(named(
-            "ring",
-            "explicit ports from a ring with SO_REUSEADDR on every socket",
-            "sockbench load URL --no-keepalive --port-mode ring --reuse-addr",
-            format!("a port is free at once: T = 0 instead of {}", s(hold)),
-        ));
-    }
-    out.push(named(
-        "source-ips",
-        "spread over several source addresses",
-        "sockbench load URL --no-keepalive --port-mode no-port --source IP1,IP2",
-        format!("2 addresses: {}/s instead of {now}/s", cps(2.0 * a.ceiling_cps)),
-    ));
-    out.extend(less(a));
-    out
-}
-
-/// Less load, or a pause: the same on every system.
-pub(super) fn less(a: &Arithmetic) -> Vec<Remedy> {
-    let hold = a.hold_s.max(1e-9);
-    let pace = (PACE_SHARE * a.ceiling_cps).floor().max(1.0);
-    let pace = named(
-        "pace",
-        "stay below the ceiling",
-        format!("sockbench load URL --no-keepalive --rate {}", number(pace)),
-        format!("{}/s holds {} of {} ports", number(pace), (pace * hold).round(), a.pool),
-    );
-    let wait = named(
-        "wait",
-        format!("wait {} between runs", s(hold)),
-        format!("sleep {}", hold.ceil()),
-        format!("all {} ports are free again; the ceiling stays {}/s", a.pool, cps(a.ceiling_cps)),
-    );
-    vec![pace, wait]
-}
-
-fn windows(mut remedy: Remedy, command: &str) -> Remedy {
-    remedy.windows_command = Some(command.to_owned());
-    remedy
+fn fewer_at_once() -> Remedy {
+    advice("use fewer connections at once", "sockbench load URL --conns 500", "500 connections fit into the usual limit of 1024")
 }

@@ -1,9 +1,10 @@
 //! What to do on macOS, where names and defaults are Darwin's. By documentation (tcp(4), ip(4), sysctl(8)), not measured.
 
-use super::advice::{less, without_ports};
+use super::advice::{Hit, answer_late};
+use super::advice_ports::{less, without_ports};
 use crate::diagnose::command::cps;
 use crate::diagnose::remedies::{advice, named};
-use crate::model::explanation::{Arithmetic, Limit};
+use crate::model::explanation::{Arithmetic, FailedCall, Limit, Side};
 use crate::model::finding::Remedy;
 
 /// T with net.inet.tcp.msl=1000, seconds.
@@ -12,9 +13,13 @@ const SHORT_HOLD_S: f64 = 2.0;
 const WIDE: f64 = 55_536.0;
 
 /// None where nothing of the advice depends on the system.
-pub(super) fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>) -> Option<Vec<Remedy>> {
-    Some(match limit {
+pub(super) fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>) -> Option<Vec<Remedy>> {
+    Some(match hit.limit {
         Limit::LocalPorts => arithmetic.map_or_else(Vec::new, for_ports),
+        Limit::PortBusy if hit.side == Some(Side::Client) => vec![
+            advice("let the kernel choose the source port: name none, or 0", "", "any free port of the range serves"),
+            advice("see who holds the port", "netstat -an -p tcp | grep PORT", "one line shows its state and its other end"),
+        ],
         Limit::PortBusy => vec![
             advice("see who holds the port", "lsof -nP -iTCP:PORT -sTCP:LISTEN", "one line names the process"),
             advice(
@@ -63,6 +68,7 @@ pub(super) fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>) -> Option
             ),
             advice("look into the server's log at that time", "log show --last 10m", "a crash, a kill, or a connection limit"),
         ],
+        Limit::TimedOut if hit.call == FailedCall::Read => answer_late(),
         Limit::TimedOut => vec![
             advice("see whether SYNs are answered", "netstat -an -p tcp | grep SYN_SENT", "lines that stay: they are not"),
             advice(
@@ -75,7 +81,7 @@ pub(super) fn for_limit(limit: Limit, arithmetic: Option<&Arithmetic>) -> Option
             advice("ask for the route", "route -n get ADDRESS", "not in table: there is none"),
             advice("name the target by its IPv4 address", "curl -4 http://HOST:PORT/", "connects, where only IPv6 is off"),
         ],
-        Limit::Conntrack | Limit::Hidden => return None,
+        Limit::Conntrack | Limit::Hidden | Limit::NameResolution => return None,
     })
 }
 

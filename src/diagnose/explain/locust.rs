@@ -1,10 +1,9 @@
 //! Locust's CSV files: `PREFIX_failures.csv` for what failed, `PREFIX_stats_history.csv` for when.
 
+use super::history::{History, Share};
+use super::text::{Around, read_kinds};
 use super::{Known, advice, arithmetic, may_be_ports, read_lines};
-use crate::model::explanation::{Arithmetic, Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Measured, Os};
-
-/// Seconds without a failure after which a stretch of failures is over.
-const QUIET_S: f64 = 3.0;
+use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Measured, Os, Side};
 
 /// Why a file is not what its name says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,19 +39,21 @@ pub fn is_history_csv(text: &str) -> bool {
 /// Failures, with the history beside them where there is one. Errors: either file is not as Locust writes it.
 pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> Result<Explanation, LocustError> {
     let rows = failure_rows(failures)?;
-    let (mut readings, other_lines) = read_lines(rows.iter().map(|(e, n)| (e.as_str(), *n)), known.os);
+    // Every row of this file is a request of a user: an outgoing connection.
+    let around = Around { os: known.os, side: Some(Side::Client) };
+    let (mut readings, other_lines) = read_lines(rows.iter().map(|r| (r.error.as_str(), r.count)), around);
     for r in &mut readings {
-        r.tool = Some("Locust".into());
-        // Every row of this file is a request of a user: an outgoing connection.
-        if r.limit == Limit::LocalPorts && r.certainty != Certainty::Certain {
-            (r.call, r.certainty) = (FailedCall::Connect, Certainty::Certain);
+        r.tool.get_or_insert_with(|| "Locust".into());
+        if r.limit == Limit::LocalPorts && r.certainty == Certainty::Likely && r.call == FailedCall::Connect {
+            r.certainty = Certainty::Certain;
             r.alternatives.clear();
         }
     }
     let os = known.os.or_else(|| readings.iter().find_map(|r| r.os)).unwrap_or(Os::Linux);
-    let measured = history.map(read_history).transpose()?;
+    let history = history.map(|h| History::read(h, share(&rows, around))).transpose()?;
     let is_ports = readings.iter().any(may_be_ports);
-    let arithmetic: Option<Arithmetic> = is_ports.then(|| arithmetic::of(known, os, measured.filter(|m| m.failures > 0)));
+    let history = history.as_ref().filter(|h| h.measured.port_failures > 0);
+    let arithmetic = is_ports.then(|| arithmetic::of(known, os, history));
     let remedies = advice::for_readings(&readings, arithmetic.as_ref(), os);
     Ok(Explanation {
         schema: EXPLAIN_SCHEMA.into(),
@@ -65,115 +66,60 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
     })
 }
 
-fn reader(text: &str) -> csv::Reader<&[u8]> {
+pub(super) fn reader(text: &str) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().flexible(true).from_reader(text.trim_start_matches('\u{feff}').as_bytes())
 }
 
-fn column(head: &csv::StringRecord, name: &'static str) -> Result<usize, LocustError> {
+pub(super) fn column(head: &csv::StringRecord, name: &'static str) -> Result<usize, LocustError> {
     head.iter().position(|c| c.trim() == name).ok_or(LocustError::NoColumn(name))
 }
 
-fn at(row: usize, why: impl std::fmt::Display) -> LocustError {
+pub(super) fn at(row: usize, why: impl std::fmt::Display) -> LocustError {
     LocustError::Row { row, why: why.to_string() }
 }
 
-/// Error texts with their occurrences.
-fn failure_rows(text: &str) -> Result<Vec<(String, u64)>, LocustError> {
+/// One row of a failures file.
+struct Row {
+    error: String,
+    count: u64,
+    /// first and last time, seconds of the Unix epoch, where told
+    seen: Option<(f64, f64)>,
+}
+
+/// Which failures ports may be the limit of: what the target did is none of them.
+fn share(rows: &[Row], around: Around) -> Share {
+    let is_ports = |r: &&Row| read_kinds(&r.error, around).iter().any(may_be_ports);
+    let of_ports: Vec<&Row> = rows.iter().filter(is_ports).collect();
+    let seen: Option<Vec<(f64, f64)>> = of_ports.iter().map(|r| r.seen).collect();
+    let between = seen.and_then(|s| s.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))));
+    // Without others the history's own count is the better one: it may be of another moment than the failures file.
+    let all = of_ports.len() == rows.len();
+    Share { count: (!all).then(|| of_ports.iter().map(|r| r.count).sum()), between: between.filter(|_| !all) }
+}
+
+fn failure_rows(text: &str) -> Result<Vec<Row>, LocustError> {
     let mut csv = reader(text);
     let head = csv.headers().map_err(|e| at(1, e))?.clone();
     let (error, count) = (column(&head, "Error")?, column(&head, "Occurrences")?);
+    let (first, last) = (column(&head, "First Seen").ok(), column(&head, "Last Seen").ok());
     let mut rows = Vec::new();
     for (i, record) in csv.records().enumerate() {
         let record = record.map_err(|e| at(i + 2, e))?;
         let field = |n: usize| record.get(n).unwrap_or_default().trim();
         let n = field(count).parse::<u64>().map_err(|_| at(i + 2, format!("occurrences {:?}: not a count", field(count))))?;
-        rows.push((field(error).to_owned(), n));
+        let seen = first.and_then(|n| epoch_s(field(n))).zip(last.and_then(|n| epoch_s(field(n))));
+        rows.push(Row { error: field(error).to_owned(), count: n, seen });
     }
     Ok(rows)
 }
 
-/// One second of the aggregated history: time, requests and failures so far.
-struct Second {
-    t: f64,
-    requests: u64,
-    failures: u64,
+/// `2026-11-26T01:08:17Z`, or seconds of the epoch.
+fn epoch_s(text: &str) -> Option<f64> {
+    let told = || Some(humantime::parse_rfc3339_weak(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs_f64());
+    text.parse().ok().or_else(told)
 }
 
 /// When failures began and ended, and at which rates. Errors: not a history, or too short.
 pub fn read_history(text: &str) -> Result<Measured, LocustError> {
-    let seconds = seconds(text)?;
-    let (Some(first), Some(last)) = (seconds.first(), seconds.last()) else { return Err(LocustError::Short) };
-    // Locust's first row may come some seconds before the first request.
-    let start = seconds.iter().rev().find(|s| s.requests == 0).unwrap_or(first).t;
-    let duration_s = last.t - start;
-    if duration_s <= 0.0 || seconds.len() < 2 {
-        return Err(LocustError::Short);
-    }
-    let successes = |s: &Second| s.requests.saturating_sub(s.failures);
-    let Some(onset_at) = seconds.windows(2).position(|w| w[1].failures > w[0].failures) else {
-        let rate = successes(last) as f64 / duration_s;
-        return Ok(Measured {
-            onset_s: duration_s,
-            dead_s: None,
-            successes_before: successes(last),
-            rate_before_cps: rate,
-            fail_rate_cps: 0.0,
-            recovered_rate_cps: None,
-            failures: 0,
-            successes: successes(last),
-            duration_s,
-        });
-    };
-    let onset = &seconds[onset_at];
-    // The stretch ends at the last growth of failures before QUIET_S without any.
-    let mut end_at = onset_at + 1;
-    for (i, w) in seconds.windows(2).enumerate().skip(onset_at) {
-        if w[1].failures > w[0].failures {
-            end_at = i + 1;
-        } else if w[1].t - seconds[end_at].t >= QUIET_S {
-            break;
-        }
-    }
-    let end = &seconds[end_at];
-    let stopped = last.t - end.t >= QUIET_S;
-    let span = (end.t - onset.t).max(1e-9);
-    let before = (onset.t - start).max(1e-9);
-    let after = last.t - end.t;
-    Ok(Measured {
-        onset_s: onset.t - start,
-        dead_s: stopped.then_some(span),
-        successes_before: successes(onset),
-        rate_before_cps: successes(onset) as f64 / before,
-        fail_rate_cps: (end.failures - onset.failures) as f64 / span,
-        recovered_rate_cps: stopped.then(|| successes(last).saturating_sub(successes(end)) as f64 / after),
-        failures: last.failures,
-        successes: successes(last),
-        duration_s,
-    })
-}
-
-fn seconds(text: &str) -> Result<Vec<Second>, LocustError> {
-    let mut csv = reader(text);
-    let head = csv.headers().map_err(|e| at(1, e))?.clone();
-    let (time, name) = (column(&head, "Timestamp")?, column(&head, "Name")?);
-    let (requests, failures) = (column(&head, "Total Request Count")?, column(&head, "Total Failure Count")?);
-    let mut out = Vec::new();
-    for (i, record) in csv.records().enumerate() {
-        let record = record.map_err(|e| at(i + 2, e))?;
-        let field = |n: usize| record.get(n).unwrap_or_default().trim();
-        if field(name) != "Aggregated" {
-            continue;
-        }
-        let t = field(time)
-            .parse::<f64>()
-            .ok()
-            .filter(|t| t.is_finite())
-            .ok_or_else(|| at(i + 2, format!("timestamp {:?}", field(time))))?;
-        let count = |n: usize| field(n).parse::<u64>().map_err(|_| at(i + 2, format!("count {:?}", field(n))));
-        out.push(Second { t, requests: count(requests)?, failures: count(failures)? });
-    }
-    if out.len() < 2 || out.windows(2).any(|w| w[1].failures < w[0].failures || w[1].requests < w[0].requests) {
-        return Err(LocustError::Short);
-    }
-    Ok(out)
+    History::read(text, Share::default()).map(|h| h.measured)
 }

@@ -1,13 +1,25 @@
 //! One line of any tool: which system error it names, which call failed, and so which limit was hit.
 //!
-//! Refused on purpose: a number without the context of an error (`10048 requests done`), and failures that have
-//! nothing to do with connections.
+//! Refused on purpose: a number without the context of an error (`10048 requests done`), words of a sentence, and
+//! failures that have nothing to do with connections.
 
-use super::patterns::{CALLS, CODES, Code, Condition, PHRASES, TOOLS};
-use super::wording;
-use crate::model::explanation::{Certainty, FailedCall, Os, Reading};
+use super::judge::{Judged, judge};
+use super::number::{Number, numbered};
+use super::patterns::{CALLS, CODES, Code, Condition, TOOLS};
+use super::phrases::{PHRASES, is_said};
+use super::{summary, wording};
+use crate::model::explanation::{Certainty, FailedCall, Os, Reading, Side};
 
-/// The reading of one line; none when it says nothing about connections.
+/// What is known of a line beside its text.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Around {
+    /// the system, where it is known
+    pub(super) os: Option<Os>,
+    /// whose socket, where the file tells
+    pub(super) side: Option<Side>,
+}
+
+/// The reading of one line, of several the most frequent; none when it says nothing about connections.
 ///
 /// ```
 /// use sockbench::diagnose::explain::read_line;
@@ -17,54 +29,102 @@ use crate::model::explanation::{Certainty, FailedCall, Os, Reading};
 /// assert!(read_line("10048 requests done", None).is_none());
 /// ```
 pub fn read_line(line: &str, os: Option<Os>) -> Option<Reading> {
+    read_kinds(line, Around { os, side: None }).into_iter().max_by_key(|r| r.count)
+}
+
+/// Every kind of failure that one line tells, with its count: one, but for a tool's summary.
+pub(super) fn read_kinds(line: &str, around: Around) -> Vec<Reading> {
     let text = normal(line);
-    if says_zero(&text) {
-        return None;
+    let tool = TOOLS.iter().find(|t| text.contains(t.0));
+    let context = |os| Context {
+        text: &text,
+        only_connects: tool.is_some_and(|t| t.2),
+        os,
+        tool: tool.map(|t| t.1),
+        side: around.side,
+        bare: false,
+    };
+    if let Some(kinds) = summary::counts(&text) {
+        let read = |(kind, n): (summary::Kind, u64)| {
+            let judged = summary::judged_kind(kind);
+            Reading { count: n, ..reading(line, None, judged, &context(around.os)) }
+        };
+        return kinds.into_iter().map(read).collect();
     }
-    let seen = system_error(&text, os)?;
-    let (tool, only_connects) = TOOLS.iter().find(|t| text.contains(t.0)).map_or((None, false), |t| (Some(t.1), t.2));
+    let Some(seen) = system_error(&text, around.os) else { return Vec::new() };
     let call = named_call(&text, seen.condition);
-    let context = Context { text: &text, only_connects, os: seen.os, tool };
-    let judged = wording::judge(seen.condition, call, &context);
-    Some(Reading {
-        text: line.trim().to_owned(),
+    let context = Context { bare: seen.bare, ..context(seen.os) };
+    let judged = judge(seen.condition, call, &context);
+    vec![reading(line, seen.code, judged, &context)]
+}
+
+fn reading(line: &str, code: Option<&'static Code>, mut judged: Judged, context: &Context<'_>) -> Reading {
+    if judged.certainty == Certainty::Certain {
+        judged.alternatives.clear();
+    }
+    let windows = context.os == Some(Os::Windows);
+    Reading {
+        text: printable(line.trim()),
         count: 1,
-        tool: tool.map(str::to_owned),
-        os: seen.os,
-        name: seen.code.map(|c| if seen.os == Some(Os::Windows) { format!("WSA{}", c.name) } else { c.name.to_owned() }),
-        code: seen.code.and_then(|c| number_on(c, seen.os)),
+        tool: context.tool.map(str::to_owned),
+        os: context.os,
+        name: code.map(|c| if windows { format!("WSA{}", c.name) } else { c.name.to_owned() }),
+        code: code.and_then(|c| number_on(c, context.os)),
         call: judged.call,
         limit: judged.limit,
+        side: judged.side,
         certainty: judged.certainty,
-        says: judged.says,
-        is_not: judged.is_not,
-        alternatives: if judged.certainty == Certainty::Certain { Vec::new() } else { judged.alternatives },
-    })
+        says: wording::says(&judged, context),
+        is_not: wording::is_not(&judged).to_owned(),
+        alternatives: judged.alternatives,
+    }
 }
 
 /// What the judgement may look at beside condition and call.
+#[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) text: &'a str,
     pub(super) only_connects: bool,
     pub(super) os: Option<Os>,
     pub(super) tool: Option<&'static str>,
+    pub(super) side: Option<Side>,
+    /// the text is a number and nothing else
+    pub(super) bare: bool,
 }
 
 struct Seen {
     condition: Condition,
     os: Option<Os>,
     code: Option<&'static Code>,
+    bare: bool,
 }
 
-/// Lower case, plain quotes, single spaces.
+/// Without colours of a terminal and other control characters: they must not reach another terminal.
+fn printable(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' && chars.peek() == Some(&'[') {
+            chars.next();
+            while chars.next().is_some_and(|c| !c.is_ascii_alphabetic()) {}
+        } else if !c.is_control() {
+            out.push(c);
+        } else if c == '\t' {
+            out.push(' ');
+        }
+    }
+    out
+}
+
+/// Printable, lower case, plain quotes, single spaces.
 fn normal(line: &str) -> String {
-    let plain = line.replace("\\'", "'").replace(['\u{2019}', '\u{2018}', '`'], "'").replace(['\u{201c}', '\u{201d}'], "\"");
+    let line = printable(line);
+    let plain = line
+        .replace("\\'", "'")
+        .replace("\\\"", "\"")
+        .replace(['\u{2019}', '\u{2018}', '`'], "'")
+        .replace(['\u{201c}', '\u{201d}'], "\"");
     plain.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
-}
-
-/// wrk's summary names the kinds of errors whether there were any or not.
-fn says_zero(text: &str) -> bool {
-    text.contains("socket errors: connect 0, read 0, write 0, timeout 0")
 }
 
 const fn number_on(code: &Code, os: Option<Os>) -> Option<i32> {
@@ -77,26 +137,36 @@ const fn number_on(code: &Code, os: Option<Os>) -> Option<i32> {
 }
 
 fn system_error(text: &str, asked: Option<Os>) -> Option<Seen> {
-    let by_number = numbered(text, asked);
+    let number = numbered(text, asked);
     let by_name = CODES.iter().find(|c| has_name(text, c.name));
-    let by_phrase = PHRASES.iter().find(|p| text.contains(p.0));
-    // Node.js numbers errors of Windows from -4096 on.
-    let libuv = (text.contains("-4091") || text.contains("-4090")).then_some(Os::Windows);
-    let named = by_name.or(by_number.map(|n| n.0));
-    let (condition, phrase_os) = match by_phrase {
-        Some((_, Condition::NoReason, _)) | None => (named.map(|c| c.condition).or(by_phrase.map(|p| p.1))?, None),
-        Some((_, condition, os)) => (*condition, *os),
+    let phrase = PHRASES.iter().find(|p| is_said(text, p.words));
+    let code_of = |n: &Option<Number>| n.as_ref().map(|n| n.code);
+    let named = by_name.or(code_of(&number));
+    let resolver = ["enotfound", "eai_again", "eai_noname"].iter().any(|w| has_name(text, w));
+    let (condition, said) = match phrase {
+        _ if resolver => (Condition::NoName, None),
+        Some(p) if p.condition != Condition::NoReason => (p.condition, Some(p)),
+        _ => (named.map(|c| c.condition).or(phrase.map(|p| p.condition))?, None),
     };
     let fits = |c: &&'static Code| c.condition == condition;
-    let code = by_number.map(|n| n.0).filter(fits).or(by_name.filter(fits)).or_else(|| CODES.iter().find(fits));
+    let by_words = said.and_then(|p| CODES.iter().find(|c| c.name == p.errno));
+    let code = code_of(&number).filter(fits).or(by_name.filter(fits)).or(by_words);
+    // Node.js numbers errors of Windows from -4096 on.
+    let libuv = (text.contains("-4091") || text.contains("-4090")).then_some(Os::Windows);
     let wsa = text.contains("wsaeaddr") || text.contains("wsaen") || text.contains("wsaecon") || text.contains("wsaet");
-    let os = phrase_os
-        .or_else(|| by_number.map(|n| n.1))
+    let os = said
+        .and_then(|p| p.os)
+        .or_else(|| number.as_ref().map(|n| n.os))
         .or(libuv)
         .or(wsa.then_some(Os::Windows))
         .or(asked)
         .or_else(|| java_on_windows(text));
-    Some(Seen { condition, os, code })
+    Some(Seen { condition, os, code, bare: number.is_some_and(|n| n.bare) })
+}
+
+/// Node.js prints the number of an error on a line of its own; those of Windows are libuv's, from -4096 on.
+pub(super) fn shows_windows(line: &str) -> bool {
+    line.trim_start().starts_with("errno: -40")
 }
 
 /// Java names the call behind the message on Windows only.
@@ -105,6 +175,8 @@ fn java_on_windows(text: &str) -> Option<Os> {
     let named = text.contains("in use: connect")
         || text.contains("in use: bind")
         || text.contains("address: connect")
+        || text.contains("timed out: connect")
+        || text.contains("refused: connect")
         || text.contains("in use: jvm_bind");
     (java && named).then_some(Os::Windows)
 }
@@ -119,110 +191,24 @@ fn has_name(text: &str, name: &str) -> bool {
     })
 }
 
-/// A number in the context of an error, or alone.
-fn numbered(text: &str, asked: Option<Os>) -> Option<(&'static Code, Os)> {
-    if let Ok(alone) = text.trim_start_matches('-').parse::<i32>() {
-        return by_number(alone, asked);
-    }
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if !bytes[at].is_ascii_digit() {
-            at += 1;
-            continue;
-        }
-        let end = bytes[at..].iter().position(|b| !b.is_ascii_digit()).map_or(bytes.len(), |n| at + n);
-        let found = text[at..end].parse::<i32>().ok().and_then(|n| in_context(&text[..at], &text[end..], n, asked));
-        if found.is_some() {
-            return found;
-        }
-        at = end;
-    }
-    None
-}
-
-/// Words before a number that make it an errno, whatever the number.
-const ERRNO_BEFORE: &[&str] =
-    &["errno ", "errno: ", "errno:", "errno=", "errno = ", "errno -", "errno: -", "winerror ", "os error ", "oserror(", "error("];
-/// Words before a Winsock number that make it one; too common for small numbers.
-const WINSOCK_BEFORE: &[&str] = &[
-    "error ",
-    "error: ",
-    "error code ",
-    "error code: ",
-    "error #",
-    "code ",
-    "code: ",
-    "code=",
-    "winsock ",
-    "wsa",
-    "wsagetlasterror ",
-    "socketexception (",
-];
-
-fn in_context(before: &str, after: &str, n: i32, asked: Option<Os>) -> Option<(&'static Code, Os)> {
-    let ends = |words: &[&str]| words.iter().any(|w| before.ends_with(w));
-    if n >= 10_000 {
-        // "error 10048 requests": a count, not a code.
-        let counted = after.trim_start().split(|c: char| !c.is_alphabetic()).next().is_some_and(|w| COUNTED.contains(&w));
-        return ((ends(ERRNO_BEFORE) || ends(WINSOCK_BEFORE)) && !counted).then(|| by_number(n, asked)).flatten();
-    }
-    // nginx and ab put it beside the message; MySQL after the host.
-    let bracketed = (before.ends_with("failed (") && after.starts_with(": "))
-        || (before.trim_end_matches('(').ends_with("' ")
-            && before.ends_with('(')
-            && after.starts_with(')')
-            && before.contains("connect"));
-    let ab = before.ends_with('(') && after.starts_with(')') && before.contains("apr_socket");
-    let bracketed = bracketed || ab;
-    let socket = before.ends_with("socketexception (");
-    (ends(ERRNO_BEFORE) || bracketed || socket).then(|| by_number(n, asked)).flatten()
-}
-
-const COUNTED: &[&str] =
-    &["requests", "reqs", "ms", "us", "s", "sec", "seconds", "bytes", "kb", "mb", "users", "connections", "lines", "times"];
-
-/// Small numbers are Linux's unless macOS is asked for: the two overlap (48, 49, 61 are other errors on Linux).
-fn by_number(n: i32, asked: Option<Os>) -> Option<(&'static Code, Os)> {
-    if n >= 10_000 {
-        return CODES.iter().find(|c| c.windows == n).map(|c| (c, Os::Windows));
-    }
-    if asked == Some(Os::Macos) {
-        return CODES.iter().find(|c| c.macos == n).map(|c| (c, Os::Macos));
-    }
-    let linux = CODES.iter().find(|c| c.linux == n).map(|c| (c, Os::Linux));
-    linux.or_else(|| CODES.iter().find(|c| c.macos == n && (48..=65).contains(&n)).map(|c| (c, Os::Macos)))
-}
-
 fn named_call(text: &str, condition: Condition) -> FailedCall {
-    if let Some(call) = wrk_call(text) {
-        return call;
-    }
     let call = CALLS.iter().find(|c| text.contains(c.0)).map_or(FailedCall::Unnamed, |c| c.1);
     match condition {
         // Refused is an answer to a SYN, also where a tool learns of it by reading; so it is for an unreachable host.
         Condition::Refused | Condition::Unreachable | Condition::PortsUsedUp => FailedCall::Connect,
+        Condition::NoName => FailedCall::Getaddrinfo,
         Condition::BacklogFull | Condition::ConntrackFull => FailedCall::Unnamed,
         _ => call,
     }
 }
 
-/// `Socket errors: connect 0, read 12, write 0, timeout 3`: the largest count names the call.
-fn wrk_call(text: &str) -> Option<FailedCall> {
-    let rest = text.split_once("socket errors: ")?.1;
-    let mut most = (0_u64, FailedCall::Unnamed);
-    for part in rest.split(", ") {
-        let (kind, n) = part.split_once(' ')?;
-        let n: u64 = n.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-        let call = match kind {
-            "connect" => FailedCall::Connect,
-            "read" => FailedCall::Read,
-            "write" => FailedCall::Write,
-            _ => FailedCall::Unnamed,
-        };
-        if n > most.0 {
-            most = (n, call);
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_never_come_through() {
+        assert_eq!(printable("\u{1b}[31mERROR\u{1b}[0m\tx\u{7}\u{0}y"), "ERROR xy");
+        assert_eq!(printable("\u{1b}["), "");
     }
-    Some(most.1)
 }

@@ -1,0 +1,189 @@
+//! When the failures of a history began and ended, at which rates; and P and T solved backwards from it.
+//!
+//! While calls fail for want of a port, every port that comes back is taken at once: calls made up to t, less those
+//! made up to t - T, are the P ports that stand held.
+
+use super::locust::{LocustError, at, column, reader};
+use crate::model::explanation::Measured;
+
+/// Seconds without a failure after which a stretch of failures is over.
+const QUIET_S: f64 = 3.0;
+/// Seconds by which a failure's own time and its row may differ: rows are written once a second.
+const ROW_S: f64 = 1.5;
+
+/// Which of a history's failures ports may be the limit of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Share {
+    /// how many there are; all of the history's when not known
+    pub(super) count: Option<u64>,
+    /// seconds of the Unix epoch between which they came, where the file tells
+    pub(super) between: Option<(f64, f64)>,
+}
+
+/// One second of the aggregated history: time, requests and failures so far.
+struct Second {
+    t: f64,
+    requests: u64,
+    failures: u64,
+    /// calls that got a port, so far
+    connected: u64,
+}
+
+/// A history as a curve of the calls that got a port.
+pub(super) struct History {
+    seconds: Vec<Second>,
+    start: f64,
+    /// rows before the first failure for want of a port, and of the last one of that stretch
+    stretch: Option<(usize, usize)>,
+    pub(super) measured: Measured,
+}
+
+impl History {
+    /// Errors: not a history, or too short.
+    pub(super) fn read(text: &str, share: Share) -> Result<Self, LocustError> {
+        let mut seconds = seconds(text)?;
+        let (Some(first), Some(last)) = (seconds.first(), seconds.last()) else { return Err(LocustError::Short) };
+        // Locust's first row may come some seconds before the first request.
+        let start = seconds.iter().rev().find(|s| s.requests == 0).unwrap_or(first).t;
+        if last.t <= start {
+            return Err(LocustError::Short);
+        }
+        let port_failures = count_connected(&mut seconds, share);
+        let stretch = stretch(&seconds);
+        let measured = measured(&seconds, start, stretch, port_failures);
+        Ok(Self { seconds, start, stretch, measured })
+    }
+
+    /// Ports that stood held when the first call failed, if each is held for `hold_s`; none without a failure.
+    pub(super) fn pool_for(&self, hold_s: f64) -> Option<u64> {
+        let onset = &self.seconds[self.stretch?.0];
+        let returned = self.connected_until(onset.t - hold_s).floor() as u64;
+        Some(onset.connected.saturating_sub(returned))
+    }
+
+    /// T, seconds: how long before the end of the failures the ports were taken that came back then; none where they
+    /// did not stop.
+    pub(super) fn hold_for(&self, pool: u64) -> Option<f64> {
+        self.measured.dead_s?;
+        let end = &self.seconds[self.stretch?.1];
+        let returned = end.connected.saturating_sub(pool) as f64;
+        Some(end.t - self.time_of(returned))
+    }
+
+    fn connected_until(&self, t: f64) -> f64 {
+        let mut before = (self.start, 0.0);
+        for s in self.seconds.iter().skip_while(|s| s.t <= self.start) {
+            let here = (s.t, s.connected as f64);
+            if t < here.0 {
+                return between((before.0, before.1), here, t).clamp(0.0, here.1);
+            }
+            before = here;
+        }
+        before.1
+    }
+
+    /// The last time at which no more than `connected` calls had a port.
+    fn time_of(&self, connected: f64) -> f64 {
+        let mut before = (0.0, self.start);
+        for s in self.seconds.iter().skip_while(|s| s.t <= self.start) {
+            let here = (s.connected as f64, s.t);
+            if connected < here.0 {
+                return between(before, here, connected);
+            }
+            before = here;
+        }
+        before.1
+    }
+}
+
+/// On the line from `a` to `b`, at `x`.
+fn between(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
+    if b.0 > a.0 { a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0) } else { a.1 }
+}
+
+/// Fills in the calls that got a port; returns the failures that did not.
+fn count_connected(seconds: &mut [Second], share: Share) -> u64 {
+    let within = share.between.filter(|(from, to)| seconds.iter().any(|s| s.t >= *from && s.t <= to + ROW_S));
+    let (mut before, mut without) = (0_u64, 0_u64);
+    for s in seconds.iter_mut() {
+        let grown = s.failures.saturating_sub(before);
+        before = s.failures;
+        if within.is_none_or(|(from, to)| s.t >= from - ROW_S && s.t <= to + ROW_S) {
+            without = without.saturating_add(grown).min(share.count.unwrap_or(u64::MAX));
+        }
+        s.connected = s.requests.saturating_sub(without);
+    }
+    without
+}
+
+/// Calls that did not get a port, so far.
+const fn refused(s: &Second) -> u64 {
+    s.requests.saturating_sub(s.connected)
+}
+
+fn stretch(seconds: &[Second]) -> Option<(usize, usize)> {
+    let onset = seconds.windows(2).position(|w| refused(&w[1]) > refused(&w[0]))?;
+    // The stretch ends at the last growth before QUIET_S without any.
+    let mut end = onset + 1;
+    for (i, w) in seconds.windows(2).enumerate().skip(onset) {
+        if refused(&w[1]) > refused(&w[0]) {
+            end = i + 1;
+        } else if w[1].t - seconds[end].t >= QUIET_S {
+            break;
+        }
+    }
+    Some((onset, end))
+}
+
+fn measured(seconds: &[Second], start: f64, stretch: Option<(usize, usize)>, port_failures: u64) -> Measured {
+    let last = &seconds[seconds.len() - 1];
+    let duration_s = last.t - start;
+    let mut out = Measured {
+        onset_s: duration_s,
+        dead_s: None,
+        successes_before: last.connected,
+        rate_before_cps: last.connected as f64 / duration_s,
+        fail_rate_cps: 0.0,
+        recovered_rate_cps: None,
+        failures: last.failures,
+        port_failures,
+        successes: last.requests.saturating_sub(last.failures),
+        duration_s,
+    };
+    let Some((onset, end)) = stretch.map(|(a, b)| (&seconds[a], &seconds[b])) else { return out };
+    let stopped = last.t - end.t >= QUIET_S;
+    let span = (end.t - onset.t).max(1e-9);
+    out.onset_s = onset.t - start;
+    out.dead_s = stopped.then_some(span);
+    out.successes_before = onset.connected;
+    out.rate_before_cps = onset.connected as f64 / (onset.t - start).max(1e-9);
+    out.fail_rate_cps = (refused(end) - refused(onset)) as f64 / span;
+    out.recovered_rate_cps = stopped.then(|| last.connected.saturating_sub(end.connected) as f64 / (last.t - end.t));
+    out
+}
+
+fn seconds(text: &str) -> Result<Vec<Second>, LocustError> {
+    let mut csv = reader(text);
+    let head = csv.headers().map_err(|e| at(1, e))?.clone();
+    let (time, name) = (column(&head, "Timestamp")?, column(&head, "Name")?);
+    let (requests, failures) = (column(&head, "Total Request Count")?, column(&head, "Total Failure Count")?);
+    let mut out: Vec<Second> = Vec::new();
+    for (i, record) in csv.records().enumerate() {
+        let record = record.map_err(|e| at(i + 2, e))?;
+        let field = |n: usize| record.get(n).unwrap_or_default().trim();
+        if field(name) != "Aggregated" {
+            continue;
+        }
+        let t = field(time)
+            .parse::<f64>()
+            .ok()
+            .filter(|t| t.is_finite())
+            .ok_or_else(|| at(i + 2, format!("timestamp {:?}", field(time))))?;
+        let count = |n: usize| field(n).parse::<u64>().map_err(|_| at(i + 2, format!("count {:?}", field(n))));
+        out.push(Second { t, requests: count(requests)?, failures: count(failures)?, connected: 0 });
+    }
+    if out.len() < 2 || out.windows(2).any(|w| w[1].failures < w[0].failures || w[1].requests < w[0].requests) {
+        return Err(LocustError::Short);
+    }
+    Ok(out)
+}
