@@ -56,8 +56,9 @@ fn every_remedy_comes_to_its_prediction_and_the_host_is_left_alone() {
     assert!(ran.len() >= 17, "{:?}", rehearsal.rows.iter().map(|r| (&r.remedy, &r.reason)).collect::<Vec<_>>());
     for row in ran {
         let made = row.made.expect("a row that ran") as f64;
-        let off = (made / row.predicted as f64 - 1.0).abs();
-        assert!(off <= 0.1, "{}: {made} made, {} predicted, {:?}", row.remedy, row.predicted, row.errors);
+        let predicted = row.predicted.expect("a row that ran has a model") as f64;
+        let off = (made / predicted - 1.0).abs();
+        assert!(off <= 0.1, "{}: {made} made, {predicted} predicted, {:?}", row.remedy, row.errors);
     }
     for folklore in ["fin-timeout", "reuse-addr-alone", "reuse-addr-late", "tw-reuse-burst"] {
         let row = rehearsal.rows.iter().find(|r| r.remedy == folklore).expect("a row of the table");
@@ -68,4 +69,17 @@ fn every_remedy_comes_to_its_prediction_and_the_host_is_left_alone() {
     assert!((measured.failures as f64 / predicted.failures as f64 - 1.0).abs() <= 0.1, "{measured:?}");
     assert!(measured.echo_s.len() >= 2, "two echoes: {measured:?}");
     assert!(state.join("sockbench/rehearsal.json").exists(), "kept for later findings");
+}
+
+#[test]
+fn where_namespaces_are_forbidden_the_setting_is_named_and_nothing_predicted() {
+    if !support::inside("where_namespaces_are_forbidden_the_setting_is_named_and_nothing_predicted", &[]) {
+        return;
+    }
+    // A limit of this namespace and those below it; the host keeps its own.
+    fs::write("/proc/sys/user/max_user_namespaces", "0").expect("we are root in here");
+    let out = Command::new(env!("CARGO_BIN_EXE_sockbench")).arg("rehearse").output().expect("it starts");
+    assert_eq!(out.status.code(), Some(3), "{}", support::describe(&out));
+    assert_eq!(support::text(&out.stdout), "", "no prediction that is not measured");
+    assert!(support::text(&out.stderr).contains("user.max_user_namespaces is 0"), "{}", support::describe(&out));
 }
