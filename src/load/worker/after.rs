@@ -61,10 +61,9 @@ impl Worker<'_> {
         let Some(stream) = self.slots[slot as usize].stream.as_ref().filter(|_| seen == ClosedBy::Client) else { return seen };
         match stream.peek(&mut [0]) {
             Ok(0) => ClosedBy::Server,
-            // Closed with bytes unread, the kernel sends an RST (RFC 2525 section 2.17).
-            Ok(_) => ClosedBy::Reset,
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => ClosedBy::Client,
-            Err(_) => ClosedBy::Reset,
+            // Closed with bytes unread, the kernel sends an RST (RFC 2525 section 2.17); or one has come.
+            Ok(_) | Err(_) => ClosedBy::Reset,
         }
     }
 
