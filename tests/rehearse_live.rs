@@ -20,7 +20,10 @@ fn settings() -> Vec<Option<String>> {
 /// Our programme as nobody where this test is root (the binary copied where nobody can read it), as ourselves else.
 fn unprivileged(dir: &Path) -> Command {
     let copy = dir.join("sockbench");
-    fs::copy(env!("CARGO_BIN_EXE_sockbench"), &copy).expect("the binary can be copied");
+    // Once: what the copy ran as may still be ending (the keeper of a namespace), and a running file takes no writing.
+    if !copy.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_sockbench"), &copy).expect("the binary can be copied");
+    }
     for path in [dir, &copy] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
     }
@@ -69,17 +72,4 @@ fn every_remedy_comes_to_its_prediction_and_the_host_is_left_alone() {
     assert!((measured.failures as f64 / predicted.failures as f64 - 1.0).abs() <= 0.1, "{measured:?}");
     assert!(measured.echo_s.len() >= 2, "two echoes: {measured:?}");
     assert!(state.join("sockbench/rehearsal.json").exists(), "kept for later findings");
-}
-
-#[test]
-fn where_namespaces_are_forbidden_the_setting_is_named_and_nothing_predicted() {
-    if !support::inside("where_namespaces_are_forbidden_the_setting_is_named_and_nothing_predicted", &[]) {
-        return;
-    }
-    // A limit of this namespace and those below it; the host keeps its own.
-    fs::write("/proc/sys/user/max_user_namespaces", "0").expect("we are root in here");
-    let out = Command::new(env!("CARGO_BIN_EXE_sockbench")).arg("rehearse").output().expect("it starts");
-    assert_eq!(out.status.code(), Some(3), "{}", support::describe(&out));
-    assert_eq!(support::text(&out.stdout), "", "no prediction that is not measured");
-    assert!(support::text(&out.stderr).contains("user.max_user_namespaces is 0"), "{}", support::describe(&out));
 }
