@@ -64,7 +64,7 @@ fn mistakes_are_one_line_and_a_hint_and_leave_nothing_behind() {
         (
             &["study", plan.to_str().unwrap()],
             2,
-            "plan mine: server of step 1: invalid value '0' for '--queue",
+            "plan.toml: server of step 1: invalid value '0' for '--queue",
             "sockbench server --help",
         ),
         (&["study", "--source", "192.0.2.7"], 3, "plan experiment: step 1: --source 192.0.2.7", "--sandbox --address"),
@@ -135,4 +135,20 @@ fn a_stderr_that_takes_nothing_ends_no_run() {
     let out = sockbench(SHORT).stderr(full).output().unwrap();
     assert_eq!(out.status.code(), Some(0));
     assert!(text(&out.stdout).contains("/health"), "{}", text(&out.stdout));
+}
+
+#[test]
+fn the_page_of_stdout_is_kept_beside_the_documents() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], name: &str| {
+        let to = dir.path().join(name);
+        let out = sockbench(args).args(["-q", "-o", to.to_str().unwrap()]).env("NO_COLOR", "1").output().unwrap();
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        assert_eq!(fs::read_to_string(to.join("report.txt")).unwrap(), text(&out.stdout), "{name}");
+    };
+    run(SHORT, "load");
+    let plan = dir.path().join("plan.toml");
+    fs::write(&plan, "name = 'one'\nmix = '/health'\n[server]\ncpu-iterations = 1\n[[step]]\nusers = 1\nduration = '300ms'\n")
+        .unwrap();
+    run(&["study", plan.to_str().unwrap()], "study");
 }

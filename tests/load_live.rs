@@ -229,6 +229,50 @@ fn the_closer_decides_who_closes_first() {
 }
 
 #[test]
+fn whoever_sent_its_fin_first_closed_first() {
+    const ENDS: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
+    let announcing = |script| {
+        let server = Scripted::start(script);
+        let (r, _) = run(&plan(server.addr));
+        assert_eq!((r.closes.announced_by_target, r.totals.failures), (100, 0), "{:?}", r.errors);
+        (r.closes.client, r.closes.server, r.closes.reset)
+    };
+    // Answer and FIN leave in one segment, so the FIN is there when the answer is.
+    let first = announcing(|mut s, _| {
+        read_head(&mut s);
+        let tcp = socket2::SockRef::from(&s);
+        tcp.set_tcp_cork(true).expect("a TCP socket");
+        let _ = s.write_all(ENDS);
+        let _ = s.shutdown(Shutdown::Write);
+        let _ = s.read(&mut [0]);
+    });
+    assert_eq!(first, (0, 100, 0), "the target");
+    let second = announcing(|mut s, _| {
+        read_head(&mut s);
+        let _ = s.write_all(ENDS);
+        // Ends at the client's FIN.
+        let _ = s.read(&mut [0]);
+    });
+    assert_eq!(second, (100, 0, 0), "the client");
+}
+
+#[test]
+fn a_second_run_passes_the_ports_that_the_first_left_held() {
+    let server = Scripted::start(keep_answering);
+    let mut p = plan(server.addr);
+    p.sources = vec![server.addr.ip()];
+    (p.port_mode, p.keepalive) = (PortMode::Ring, false);
+    // Without SO_REUSEADDR each port rests for T after its one connection.
+    (p.port_range, p.requests) = (Some(PortRange { lo: 22_000, hi: 31_999 }), 200);
+    let (first, _) = run(&p);
+    let (second, _) = run(&p);
+    for r in [&first, &second] {
+        assert_eq!((r.totals.requests, r.totals.local_failures), (200, 0), "{:?}", r.errors);
+    }
+    assert!(second.totals.ring_busy_skips > 0, "every busy port is counted");
+}
+
+#[test]
 fn an_announced_close_is_counted() {
     let server = Scripted::start(|mut s, _| {
         read_head(&mut s);

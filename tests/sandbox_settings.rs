@@ -98,3 +98,16 @@ fn where_namespaces_are_forbidden_the_setting_is_named() {
     assert!(text(&out.stderr).contains("user.max_user_namespaces is 0"), "{}", describe(&out));
     assert!(text(&out.stderr).contains("hint: "));
 }
+
+#[test]
+fn where_namespaces_are_forbidden_the_setting_is_named_and_nothing_predicted() {
+    if !support::inside("where_namespaces_are_forbidden_the_setting_is_named_and_nothing_predicted", &[]) {
+        return;
+    }
+    // A limit of this namespace and those below it; the host keeps its own.
+    std::fs::write("/proc/sys/user/max_user_namespaces", "0").expect("we are root in here");
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_sockbench")).arg("rehearse").output().expect("it starts");
+    assert_eq!(out.status.code(), Some(3), "{}", support::describe(&out));
+    assert_eq!(support::text(&out.stdout), "", "no prediction that is not measured");
+    assert!(support::text(&out.stderr).contains("user.max_user_namespaces is 0"), "{}", support::describe(&out));
+}

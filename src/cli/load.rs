@@ -10,6 +10,7 @@ use crate::model::outcome::ECONNREFUSED;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
 use crate::model::surroundings::Surroundings;
+use crate::report::style::Style;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::OwnServer;
@@ -81,6 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         stop_own_server(own);
     }
     files.write(&measured.result, &history, &mut unwritten);
+    unwritten.note(files.write_report(&text::render_run(&measured.result, Style::Plain)));
     if !files.is_stdout_json() {
         let text = text::render_run(&measured.result, super::style(args.output.no_color));
         unwritten.note(files::to_stdout(text.as_bytes()));

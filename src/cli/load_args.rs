@@ -18,7 +18,8 @@ pub(crate) struct ConnectionArgs {
     /// Make a new connection for every request [default: connections are kept]
     #[arg(long, help_heading = "Connections")]
     pub(crate) no_keepalive: bool,
-    /// Who ends a connection that is not kept: the one who closes first keeps the TIME_WAIT
+    /// Who ends a connection that is not kept, by --no-keepalive or by the target's wish: the one who closes first
+    /// keeps the TIME_WAIT
     #[arg(long, value_enum, default_value_t = CloserArg::Client, help_heading = "Connections")]
     pub(crate) closer: CloserArg,
     /// Who picks the local port [default: auto; ring with --port-range, no-port with --source]
@@ -146,13 +147,15 @@ pub(crate) struct RunArgs {
 /// Where results go. Shared by `load` and `study`.
 #[derive(Debug, clap::Args, Clone, Default)]
 pub(crate) struct OutputArgs {
-    /// Keep everything in this directory: JSON, HdrHistogram log, CSV, charts [default: nothing is kept]
+    /// Keep everything in this directory: the report as plain text, JSON, HdrHistogram log, CSV, charts
+    /// [default: nothing is kept]
     #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
     pub(crate) dir: Option<PathBuf>,
-    /// Write the result document; - is stdout, and then nothing else is [default: none]
+    /// Write the result document, over one that is there; - is stdout, and then nothing else is [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
-    /// Write Locust's PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv [default: none]
+    /// Write Locust's PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv, over those that are there
+    /// [default: none]
     #[arg(long, value_name = "PREFIX", help_heading = "Output")]
     pub(crate) csv: Option<PathBuf>,
     /// Replace results that are already in the output directory [default: refused]
@@ -315,6 +318,12 @@ fn header(text: &str) -> Result<(String, String), String> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(token) {
         return Err(format!("{name:?}: not a field name (RFC 9110 section 5.1)"));
+    }
+    // Two lengths of one message are how requests are smuggled (RFC 9112 section 6.3).
+    if ["content-length", "transfer-encoding"].iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
+        return Err(format!(
+            "{name}: sent by the client itself, as the body needs\nhint: --body TEXT sends a body with its length"
+        ));
     }
     let value = value.trim();
     if value.bytes().any(|b| b == b'\r' || b == b'\n' || b == 0) {

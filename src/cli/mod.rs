@@ -125,8 +125,7 @@ fn parse() -> Result<Cli, Exit> {
 fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
     let is_command = |w: &&String| Cli::command().get_subcommands().any(|c| c.get_name() == w.as_str());
-    let command = words.iter().find(is_command).map_or("COMMAND", String::as_str);
-    let help = format!("sockbench {command} --help");
+    let help = words.iter().find(is_command).map_or("sockbench --help".into(), |c| format!("sockbench {c} --help"));
     // clap takes `-5s` for a flag -5.
     if let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) = (e.kind(), e.get(ContextKind::InvalidArg))
         && flag.strip_prefix('-').is_some_and(|f| f.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
@@ -134,12 +133,30 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
         let given = words.iter().find(|w| w.starts_with(flag.as_str())).unwrap_or(flag);
         return Exit::usage(format!("{given}: a negative value: counts, rates and times are not below zero")).hint(help);
     }
-    let text = e.to_string();
+    let mut text = e.to_string();
+    if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue)
+        && given.contains(char::is_control)
+    {
+        // Shown as it would be typed, or the message ended at its first line break.
+        text = text.replace(given.as_str(), &given.escape_debug().to_string());
+    }
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let message = lines.next().unwrap_or("bad arguments").trim_start_matches("error: ").to_owned();
+    let message = message + &rest_of(e);
     let tip = |l: &str| l.strip_prefix("hint: ").or_else(|| l.strip_prefix("tip: ")).map(str::to_owned);
     // clap offers to pass an unknown flag as a value; no command takes one.
     Exit::usage(message).hint(lines.find_map(tip).filter(|t| !t.contains("as a value")).unwrap_or(help))
+}
+
+/// What clap puts on further lines: the arguments that are missing, the values that there are.
+fn rest_of(e: &clap::Error) -> String {
+    match (e.kind(), e.get(ContextKind::InvalidArg), e.get(ContextKind::ValidValue)) {
+        (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(names)), _) => format!(" {}", names.join(", ")),
+        (ErrorKind::InvalidValue, _, Some(ContextValue::Strings(all))) if !all.is_empty() => {
+            format!(": one of {}", all.join(", "))
+        }
+        _ => String::new(),
+    }
 }
 
 /// What `sockbench server FLAGS` would serve. Errors: what is wrong with the flags, exit 2.
@@ -200,6 +217,18 @@ mod tests {
             ("sockbench load -d 10000000h", "longer than a year", "sockbench load --help"),
             ("sockbench study --theads 4", "--theads", "--threads"),
             ("sockbench server --queue 0", "at least 1", "sockbench server --help"),
+            ("sockbench server --queue 10000000000", "at most 1048576", "sockbench server --help"),
+            ("sockbench server --io-workers 8193", "at most 8192", "sockbench server --help"),
+            ("sockbench server --cpu-workers 1M", "at most 8192", "sockbench server --help"),
+            ("sockbench server --max-conns 2M", "at most 1048576", "sockbench server --help"),
+            ("sockbench load --closer bogus", "one of client, server, reset", "sockbench load --help"),
+            ("sockbench load --port-mode foo", "one of auto, bind, no-port, ring, range", "sockbench load --help"),
+            ("sockbench load -H X:a\r\nY:b", "a line break in the value", "sockbench load --help"),
+            ("sockbench load -H Content-Length:3", "sent by the client itself", "--body TEXT"),
+            ("sockbench load -H transfer-encoding:chunked", "sent by the client itself", "--body TEXT"),
+            ("sockbench sandbox", "not provided: <COMMAND>...", "sockbench sandbox --help"),
+            ("sockbench ports --fail-rate 3", "not provided: --predict <RATE>", "sockbench ports --help"),
+            ("sockbench bogus", "bogus", "sockbench --help"),
         ] {
             let exit = refused(line);
             assert_eq!(exit.code, EXIT_USAGE, "{line}");

@@ -6,7 +6,7 @@ use super::Exit;
 use super::load_args::{ConnectionArgs, sources};
 use crate::load::pacer;
 use crate::model::limits;
-use crate::model::plan::{LoadPlan, PortMode, PortRange};
+use crate::model::plan::{Closer, LoadPlan, PortMode, PortRange};
 use crate::model::time::Stamp;
 use crate::sys::{socket, sysctl};
 
@@ -105,6 +105,12 @@ pub(crate) fn doubts(plan: &LoadPlan) -> Vec<String> {
             ring.lo, ring.hi, kernel.lo, kernel.hi
         ));
     }
+    if plan.keepalive && plan.closer != Closer::Client {
+        doubts.push(
+            "--closer decides only about connections that are not kept: here those that the target ends; --no-keepalive ends all"
+                .into(),
+        );
+    }
     let ramp = plan.ramp();
     if !plan.duration.is_zero() && ramp >= plan.duration {
         doubts.push(format!(
@@ -158,6 +164,15 @@ mod tests {
         (plan.users, plan.spawn_rate, plan.duration) = (100, 1.0, std::time::Duration::from_secs(10));
         assert!(doubts(&plan)[0].ends_with("11 of them start"), "{:?}", doubts(&plan));
         plan.spawn_rate = 10.0;
+        assert_eq!(doubts(&plan), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_closer_without_connections_to_close_is_told() {
+        let target = crate::model::plan::Target::at(([127, 0, 0, 1], 80).into());
+        let mut plan = LoadPlan { closer: Closer::Server, ..LoadPlan::new(target, Vec::new()) };
+        assert!(doubts(&plan)[0].contains("--no-keepalive"), "{:?}", doubts(&plan));
+        plan.keepalive = false;
         assert_eq!(doubts(&plan), Vec::<String>::new());
     }
 

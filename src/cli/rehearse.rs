@@ -7,6 +7,7 @@ use super::load_args::OutputArgs;
 use super::{Exit, files, proofs, units};
 use crate::model::rehearsal::{Rehearsal, Verdict};
 use crate::report::rehearsal_text;
+use crate::report::style::Style;
 use crate::study::rehearse::accident::{self, Setting};
 use crate::study::rehearse::{self, Choice, inside, rows};
 
@@ -28,10 +29,10 @@ pub(crate) struct Args {
     /// Length of the accident [default: 10.5s]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration)]
     duration: Option<Duration>,
-    /// Write the document sockbench-rehearsal/1; - is stdout (and then nothing else is)
+    /// Write the document sockbench-rehearsal/1, over one that is there; - is stdout (and then nothing else is)
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     json: Option<PathBuf>,
-    /// Keep rehearsal.json in this directory
+    /// Keep rehearsal.json and report.txt, the report as plain text, in this directory
     #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
     dir: Option<PathBuf>,
     /// Replace a rehearsal that is already there
@@ -65,10 +66,16 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     }
     let output = OutputArgs { dir: args.dir, json: args.json, overwrite: args.overwrite, ..OutputArgs::default() };
     let files = super::run_output::RunFiles::prepare(&output, "rehearsal.json")?;
+    // A prediction that will not be measured helps nobody.
+    rehearse::check_namespace().map_err(|e| {
+        Exit::environment(format!("rehearse: {e}"))
+            .hint("an administrator can allow it, or run this in a container or virtual machine that does")
+    })?;
     let choice = Choice { size, accident: args.remedy.is_none().then_some(setting), remedy: args.remedy };
     let quiet = args.quiet;
-    if !files.is_stdout_json() && choice.accident.is_some() {
-        files::to_stdout(rehearsal_text::render_prediction(&setting.predict()).as_bytes())?;
+    let prediction = choice.accident.map_or_else(String::new, |setting| rehearsal_text::render_prediction(&setting.predict()));
+    if !files.is_stdout_json() {
+        files::to_stdout(prediction.as_bytes())?;
     }
     let rehearsal = rehearse::run(&choice, &|row| {
         if !quiet {
@@ -78,11 +85,13 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         }
     })
     .map_err(|e| {
-        Exit::environment(format!("rehearse: {e}")).hint("sockbench sandbox -- true says what forbids a private namespace")
+        Exit::environment(format!("rehearse: {e}"))
+            .hint("sockbench sandbox -- true tells whether a private namespace is to be had")
     })?;
     let document = super::run_output::document(serde_json::to_string_pretty(&rehearsal))? + "\n";
     if let Some(dir) = &output.dir {
         files::write(&dir.join("rehearsal.json"), document.as_bytes())?;
+        files.write_report(&(prediction + &rehearsal_text::render_rehearsal(&rehearsal, Style::Plain)))?;
     }
     files.write_json(&document)?;
     remember(&rehearsal);

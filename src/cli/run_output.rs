@@ -185,6 +185,11 @@ impl RunFiles {
         }
     }
 
+    /// `report.txt`: what stdout shows, in plain text.
+    pub(crate) fn write_report(&self, text: &str) -> Result<(), Exit> {
+        self.output.dir.as_ref().map_or(Ok(()), |dir| files::write(&dir.join("report.txt"), text.as_bytes()))
+    }
+
     /// Whether stdout belongs to the JSON document.
     pub(crate) fn is_stdout_json(&self) -> bool {
         self.output.json.as_ref().is_some_and(|f| f.as_os_str() == "-")

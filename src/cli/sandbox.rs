@@ -21,6 +21,9 @@ const EXIT_NOT_FOUND: u8 = 127;
 /// The command gets its own loopback (up), its own ports and its own TCP settings, and is uid 0 inside. Its exit
 /// code is returned; 3 when the namespace or a setting was refused, 126 or 127 when the command cannot be run. When it
 /// ends, also by SIGKILL, processes that it left behind in the namespace are ended too.
+///
+/// uid 0 is the only user inside: a server that changes to another (nginx: chown, initgroups) must be told to stay
+/// (nginx: `user root;`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -35,14 +35,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = clap::value_parser!(i32).range(1..))]
     backlog: i32,
 
-    /// Threads of the blocking pool
-    #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = at_least_one, help_heading = "Work")]
+    #[arg(help = format!("Threads of the blocking pool, at most {}", limits::WORKERS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = workers, help_heading = "Work")]
     io_workers: usize,
     /// Sleep of one /io request; `/io?ms=` asks for another, up to 10s
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IO_SLEEP), value_parser = span, help_heading = "Work")]
     io_sleep: Span,
-    /// Threads of the CPU pool [default: one per core]
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Work")]
+    #[arg(help = format!("Threads of the CPU pool, at most {} [default: one per core]", limits::WORKERS_MAX))]
+    #[arg(long, value_name = "N", value_parser = workers, help_heading = "Work")]
     cpu_workers: Option<usize>,
     /// Pin each CPU worker to a core
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Work")]
@@ -53,8 +53,8 @@ pub(crate) struct Args {
     /// Iterations of one /cpu request [default: calibrated to --cpu-work]
     #[arg(long, value_name = "N", value_parser = units::count, conflicts_with = "cpu_work", help_heading = "Work")]
     cpu_iterations: Option<u64>,
-    /// Jobs that may wait in each pool; 503 beyond
-    #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = at_least_one, help_heading = "Work")]
+    #[arg(help = format!("Jobs that may wait in each pool, at most {}; 503 beyond", limits::QUEUE_MAX))]
+    #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = queue, help_heading = "Work")]
     queue: usize,
 
     /// Keep connections: on, or off to answer `Connection: close`
@@ -63,8 +63,8 @@ pub(crate) struct Args {
     /// Who sends the first FIN on a connection that is not kept
     #[arg(long, value_name = "server|client", default_value = "server", value_parser = closer, help_heading = "Connections")]
     closer: ServerCloser,
-    /// Connections at once; further ones wait in the backlog
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = at_least_one, help_heading = "Connections")]
+    #[arg(help = format!("Connections at once, at most {}; further ones wait in the backlog", limits::MAX_CONNS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = max_conns, help_heading = "Connections")]
     max_conns: usize,
     /// For a whole request head, from its first byte (408)
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::HEADER_TIMEOUT), value_parser = span, help_heading = "Connections")]
@@ -225,12 +225,28 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+fn at_most(most: usize, text: &str) -> Result<usize, String> {
+    at_least_one(text).and_then(|n| if n <= most { Ok(n) } else { Err(format!("at most {most}")) })
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    at_most(limits::WORKERS_MAX, text)
+}
+
+fn queue(text: &str) -> Result<usize, String> {
+    at_most(limits::QUEUE_MAX, text)
+}
+
+fn max_conns(text: &str) -> Result<usize, String> {
+    at_most(limits::MAX_CONNS_MAX, text)
+}
+
 fn head_bytes(text: &str) -> Result<usize, String> {
     at_least_one(text).and_then(|n| if n <= 1 << 20 { Ok(n) } else { Err("at most 1 MiB".into()) })
 }
 
 fn fields(text: &str) -> Result<usize, String> {
-    at_least_one(text).and_then(|n| if n <= FIELDS_ROOM { Ok(n) } else { Err(format!("at most {FIELDS_ROOM}")) })
+    at_most(FIELDS_ROOM, text)
 }
 
 fn on_off(text: &str) -> Result<bool, String> {

@@ -16,6 +16,7 @@ use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::{RunResult, Tool};
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
 use crate::model::surroundings::Surroundings;
+use crate::report::style::Style;
 use crate::report::{charts, json, plan_text, study_text};
 use crate::study::analysis;
 use crate::study::measured::Measured;
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     /// Length of every step [default: the plan's own]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = super::units::duration, help_heading = "Study")]
     duration: Option<Duration>,
-    /// Print the plan as TOML and end [default: run it]
+    /// Print the plan as TOML, with the lengths that --quick or --duration give it, and end [default: run it]
     #[arg(long, help_heading = "Study")]
     print_plan: bool,
     #[command(flatten)]
@@ -65,13 +66,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let (file, text) = study_plan::read(args.plan.as_deref())?;
+    let each = if args.quick { Some(QUICK_STEP) } else { args.duration };
     if args.print_plan {
+        let text = each.map_or_else(|| text.clone(), |each| file.text_with(&text, each));
         files::to_stdout(text.as_bytes())?;
         return Ok(0);
     }
-    let each = if args.quick { Some(QUICK_STEP) } else { args.duration };
     // Everything a person can get wrong is found before anything is started.
-    file.steps(each)?;
     let all_flags = server_flags(args, &file)?;
     // Addresses and port ranges are those of the namespace: the rest is checked inside.
     enter_sandbox(args, &file)?;
@@ -132,6 +133,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     };
     study.explain_nulls();
     let document = run_output::document(json::render_study(&study));
+    unwritten.note(files.write_report(&study_text::render_study(&study, Style::Plain)));
     if let Some(dir) = &args.output.dir {
         write_study(args, dir, &study, &mut unwritten);
     }
@@ -202,9 +204,9 @@ fn server_flags(args: &Args, file: &PlanFile) -> Result<Vec<Vec<String>>, Exit> 
     load::check_server_flags("--server", &more)?;
     let mut all = Vec::new();
     for (flags, step) in file.server_flags().into_iter().zip(1..) {
-        load::check_server_flags(&format!("plan {}: server of step {step}", file.name), &flags)?;
+        load::check_server_flags(&format!("plan {}: server of step {step}", file.from), &flags)?;
         let flags = [flags, more.clone()].concat();
-        load::check_server_flags(&format!("--server with the plan {}", file.name), &flags)?;
+        load::check_server_flags(&format!("--server with the plan {}", file.from), &flags)?;
         all.push(flags);
     }
     Ok(all)
@@ -240,17 +242,18 @@ fn resolve(
     path: &str,
 ) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
-    for ((step, target), number) in file.steps(each)?.into_iter().zip(targets).zip(1..) {
+    for ((step, target), number) in file.steps(each).into_iter().zip(targets).zip(1..) {
         let mut conn = conn.clone();
         conn.no_keepalive |= step.keepalive == Some(false);
         let mut plan = load_args::plan(&step.run, &conn, target.clone(), path)
-            .map_err(|e| Exit { message: format!("plan {}: step {number}: {}", file.name, e.message), ..e })?;
+            .map_err(|e| Exit { message: format!("plan {}: step {number}: {}", file.from, e.message), ..e })?;
         if step.warmup_is_ramp {
-            plan.warmup = plan.ramp();
+            // A step that ends inside its ramp has no steady part at all.
+            plan.warmup = plan.ramp().min(plan.duration);
         }
         steps.push(plan);
     }
-    Ok(StudyPlan { name: file.name.clone(), steps, cooldown_max: file.cooldown()? })
+    Ok(StudyPlan { name: file.name.clone(), steps, cooldown_max: file.cooldown_max })
 }
 
 /// Watches the steps: status, files of each, cool-downs.

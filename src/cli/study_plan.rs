@@ -3,9 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use toml::Spanned;
 
+use super::load_args::Mix;
+use super::units::Span;
 use super::{Exit, load_args, units};
+use crate::model::plan::Think;
 
 /// The experiment: 10/50/100 users, as the built-in plan of `study`.
 pub(crate) const EXPERIMENT: &str = r#"# The experiment: CPU-bound against I/O-bound work under rising load.
@@ -71,19 +76,26 @@ duration = "90s"
 /// Flags of a server, by name without dashes.
 type ServerTable = std::collections::BTreeMap<String, toml::Value>;
 
-/// A plan as written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A plan as written, its texts parsed: what is wrong with one is told with its line.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanFile {
     pub(crate) name: String,
+    /// the file, or the name of a built-in plan: for messages
+    #[serde(skip)]
+    pub(crate) from: String,
     /// as `--mix`; without it the URL's own path is asked for
-    pub(crate) mix: Option<String>,
+    #[serde(default, deserialize_with = "mix")]
+    mix: Option<Mix>,
     /// as `--think`
-    pub(crate) think: Option<String>,
-    pub(crate) cooldown_max: Option<String>,
+    #[serde(default, deserialize_with = "think")]
+    think: Option<Think>,
+    /// longest cool-down
+    #[serde(default = "cooldown_default", deserialize_with = "cooldown")]
+    pub(crate) cooldown_max: Duration,
     /// flags of the own server, by name without dashes
     #[serde(default)]
-    pub(crate) server: ServerTable,
+    server: ServerTable,
     /// run in a private network namespace
     #[serde(default)]
     pub(crate) sandbox: bool,
@@ -94,27 +106,67 @@ pub(crate) struct PlanFile {
 }
 
 /// One step as written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StepFile {
     pub(crate) users: u32,
-    pub(crate) spawn_rate: Option<f64>,
-    pub(crate) duration: String,
+    spawn_rate: Option<f64>,
+    /// where it stands in the text is kept: `--print-plan` puts another in its place
+    duration: Spanned<Length>,
     /// constant rate instead of a closed loop
-    pub(crate) rate: Option<f64>,
+    rate: Option<f64>,
     /// left out of the steady figures; the ramp by default
-    pub(crate) warmup: Option<String>,
+    #[serde(default, deserialize_with = "warmup")]
+    warmup: Option<Duration>,
     /// this step's own mix and think time
-    pub(crate) mix: Option<String>,
-    pub(crate) think: Option<String>,
+    #[serde(default, deserialize_with = "mix")]
+    mix: Option<Mix>,
+    #[serde(default, deserialize_with = "think")]
+    think: Option<Think>,
     /// this step's own way with connections; the command line's otherwise
-    pub(crate) keepalive: Option<bool>,
+    keepalive: Option<bool>,
     /// further flags of this step's own server; a step with any has a server to itself
     #[serde(default)]
-    pub(crate) server: ServerTable,
+    server: ServerTable,
 }
 
-/// One step with its texts parsed.
+/// The length of a step.
+#[derive(Debug, Clone, Copy)]
+struct Length(Duration);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, "duration", units::duration).map(Self)
+    }
+}
+
+/// A text of the file by the parser of the flag of the same name.
+fn parsed<'de, D: Deserializer<'de>, T>(from: D, key: &str, parse: fn(&str) -> Result<T, String>) -> Result<T, D::Error> {
+    let text = String::deserialize(from)?;
+    parse(&text).map_err(|e| D::Error::custom(format!("{key}: {e}")))
+}
+
+fn mix<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mix>, D::Error> {
+    parsed(from, "mix", load_args::mix).map(Some)
+}
+
+fn think<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Think>, D::Error> {
+    parsed(from, "think", load_args::think).map(Some)
+}
+
+fn warmup<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    parsed(from, "warmup", units::duration).map(Some)
+}
+
+fn cooldown<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    parsed(from, "cooldown_max", units::duration)
+}
+
+const fn cooldown_default() -> Duration {
+    Duration::from_secs(90)
+}
+
+/// One step as the arguments of a load run.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) run: load_args::RunArgs,
@@ -128,6 +180,9 @@ pub(crate) fn read(name: Option<&str>) -> Result<(PlanFile, String), Exit> {
     let (text, from) = match name {
         None | Some("experiment") => (EXPERIMENT.to_owned(), "experiment"),
         Some("windows-ports") => (WINDOWS_PORTS.to_owned(), "windows-ports"),
+        Some(url) if url.contains("://") => {
+            return Err(Exit::usage(format!("plan {url}: a URL is no plan")).hint(format!("sockbench study --url {url}")));
+        }
         Some(file) => {
             let text = std::fs::read_to_string(Path::new(file)).map_err(|e| {
                 Exit::usage(format!("plan {file}: {e}"))
@@ -141,12 +196,13 @@ pub(crate) fn read(name: Option<&str>) -> Result<(PlanFile, String), Exit> {
 
 /// Parses a plan; `from` names it in errors.
 pub(crate) fn parse(text: &str, from: &str) -> Result<PlanFile, Exit> {
-    let plan: PlanFile = toml::from_str(text).map_err(|e| {
+    let mut plan: PlanFile = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);
         let what = e.message().replace('\n', ", ");
         Exit::usage(format!("plan {from}: line {line}: {what}"))
             .hint("sockbench study --print-plan prints the built-in plan as an example")
     })?;
+    from.clone_into(&mut plan.from);
     if plan.step.is_empty() {
         return Err(Exit::usage(format!("plan {from}: no [[step]]"))
             .hint("sockbench study --print-plan prints the built-in plan as an example"));
@@ -160,43 +216,41 @@ impl PlanFile {
         self.step.iter().map(|s| words(self.server.iter().chain(&s.server))).collect()
     }
 
-    /// Longest cool-down.
-    pub(crate) fn cooldown(&self) -> Result<Duration, Exit> {
-        self.cooldown_max.as_deref().map_or(Ok(Duration::from_secs(90)), |t| field("cooldown_max", units::duration(t)))
-    }
-
     /// The steps, each as the arguments of a load run; `each` replaces their durations.
-    pub(crate) fn steps(&self, each: Option<Duration>) -> Result<Vec<Step>, Exit> {
-        let named = |number: usize, e: Exit| Exit { message: format!("plan {}: step {number}: {}", self.name, e.message), ..e };
-        self.step.iter().zip(1..).map(|(s, number)| self.step(s, each).map_err(|e| named(number, e))).collect()
+    pub(crate) fn steps(&self, each: Option<Duration>) -> Vec<Step> {
+        self.step.iter().map(|s| self.step(s, each)).collect()
     }
 
-    fn step(&self, s: &StepFile, each: Option<Duration>) -> Result<Step, Exit> {
-        let mix = s.mix.as_ref().or(self.mix.as_ref()).map(|m| field("mix", load_args::mix(m))).transpose()?;
-        let think = s.think.as_ref().or(self.think.as_ref()).map(|t| field("think", load_args::think(t))).transpose()?;
-        let duration = match each {
-            Some(d) => d,
-            None => field("duration", units::duration(&s.duration))?,
-        };
-        let warmup = s.warmup.as_deref().map(|t| field("warmup", units::duration(t))).transpose()?;
-        Ok(Step {
+    /// `text`, which this plan was read from, with `each` in place of its steps' durations.
+    pub(crate) fn text_with(&self, text: &str, each: Duration) -> String {
+        let mut text = text.to_owned();
+        // From the end, so that the places before stay where they are.
+        for step in self.step.iter().rev() {
+            text.replace_range(step.duration.span(), &format!("\"{}\"", Span(each)));
+        }
+        text
+    }
+
+    fn step(&self, s: &StepFile, each: Option<Duration>) -> Step {
+        let think = s.think.or(self.think);
+        Step {
             keepalive: s.keepalive,
-            warmup_is_ramp: warmup.is_none(),
+            warmup_is_ramp: s.warmup.is_none(),
             run: load_args::RunArgs {
                 conns: u64::from(s.users),
-                duration: Some(duration),
+                duration: Some(each.unwrap_or(s.duration.get_ref().0)),
                 run_time: None,
                 requests: None,
                 spawn_rate: s.spawn_rate.filter(|_| s.rate.is_none()),
                 rate: s.rate,
                 think: think.filter(|_| s.rate.is_none()).unwrap_or_default(),
-                warmup: warmup.unwrap_or_default(),
-                mix,
+                warmup: s.warmup.unwrap_or_default(),
+                mix: s.mix.as_ref().or(self.mix.as_ref()).cloned(),
                 headers: Vec::new(),
                 method: "GET".into(),
                 body: String::new(),
             },
-        })
+        }
     }
 }
 
@@ -213,12 +267,6 @@ fn words<'a>(table: impl Iterator<Item = (&'a String, &'a toml::Value)>) -> Vec<
     flags
 }
 
-fn field<T>(name: &str, value: Result<T, String>) -> Result<T, Exit> {
-    value.map_err(|e| {
-        Exit::usage(format!("{name}: {e}")).hint("sockbench study --print-plan prints the built-in plan as an example")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,7 +274,7 @@ mod tests {
     #[test]
     fn the_built_in_plan_is_the_experiment() {
         let plan = parse(EXPERIMENT, "experiment").expect("sound");
-        let steps = plan.steps(None).expect("sound");
+        let steps = plan.steps(None);
         let users: Vec<_> = steps.iter().map(|s| (s.run.conns, s.run.spawn_rate, s.run.duration)).collect();
         let three = Some(Duration::from_secs(180));
         assert_eq!(users, [(10, Some(2.0), three), (50, Some(5.0), three), (100, Some(10.0), three)]);
@@ -241,8 +289,33 @@ mod tests {
     }
 
     #[test]
-    fn bad_values_name_their_key() {
-        let plan = parse("name='x'\nthink='5s..1s'\n[[step]]\nusers=1\nduration='1s'\n", "f").expect("shape is sound");
-        assert!(plan.steps(None).expect_err("think").message.contains("step 1: think"));
+    fn bad_values_name_their_file_line_and_key() {
+        let plan = |line: &str| format!("name='x'\n\n[[step]]\nusers=1\nduration='1s'\n{line}\n");
+        for (text, says) in [
+            (plan("think='5s..1s'"), "line 6: think: 5s..1s"),
+            (plan("mix='x'"), "line 6: mix: "),
+            (plan("warmup='soon'"), "line 6: warmup: "),
+            (plan("").replace("1s", "1x"), "line 5: duration: "),
+            (plan("").replace("\n\n", "\ncooldown_max='-3s'\n"), "line 2: cooldown_max: "),
+        ] {
+            let e = parse(&text, "file.toml").expect_err(&text);
+            assert!(e.message.starts_with(&format!("plan file.toml: {says}")) && e.code == 2, "{says}: {}", e.message);
+        }
+    }
+
+    #[test]
+    fn a_plan_is_printed_with_the_lengths_it_would_run() {
+        let text = "name='x'\nstep=[{users=1,duration='3m'},{users=2,duration='4m'}] # both\n";
+        let plan = parse(text, "f").expect("sound");
+        let printed = plan.text_with(text, Duration::from_secs(90));
+        assert_eq!(printed, "name='x'\nstep=[{users=1,duration=\"1m30s\"},{users=2,duration=\"1m30s\"}] # both\n");
+        let quick = parse(EXPERIMENT, "e").expect("sound").text_with(EXPERIMENT, Duration::from_secs(20));
+        assert!(!quick.contains("3m") && quick.matches("duration = \"20s\"").count() == 3, "{quick}");
+    }
+
+    #[test]
+    fn a_url_is_no_plan() {
+        let e = read(Some("http://127.0.0.1:5000/")).expect_err("a URL");
+        assert_eq!(e.hint.as_deref(), Some("sockbench study --url http://127.0.0.1:5000/"));
     }
 }

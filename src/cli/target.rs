@@ -71,7 +71,9 @@ fn parse(url: &str) -> Result<(String, u16, String), Exit> {
         return Err(bad("port 0 cannot be connected to").hint("the port that the server printed when it began to listen"));
     }
     let path = uri.path_and_query().map_or("/", |p| p.as_str());
-    Ok((host, port, if path.is_empty() { "/".into() } else { path.into() }))
+    // A query without a path asks for the root (RFC 9112 section 3.2.1).
+    let root = if path.starts_with('/') { "" } else { "/" };
+    Ok((host, port, format!("{root}{path}")))
 }
 
 /// The Host field: as the URL named it, brackets round an IPv6 literal, no port when it is 80 (RFC 9110 section 7.2).
@@ -88,6 +90,7 @@ mod tests {
     fn urls_that_work() {
         assert_eq!(parse("http://127.0.0.1:8080/a?b=c").expect("ok"), ("127.0.0.1".into(), 8080, "/a?b=c".into()));
         assert_eq!(parse("http://localhost").expect("ok"), ("localhost".into(), 80, "/".into()));
+        assert_eq!(parse("http://h?q=1").expect("ok"), ("h".into(), 80, "/?q=1".into()));
         assert_eq!(parse("HTTP://[::1]:81/").expect("ok"), ("::1".into(), 81, "/".into()));
     }
 

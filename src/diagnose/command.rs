@@ -92,7 +92,8 @@ fn load_shape(plan: &LoadPlan, words: &mut Vec<String>) {
             words.push(format!("--think {}..{}", span(plan.think.min), span(plan.think.max)));
         }
     }
-    if !plan.warmup.is_zero() {
+    // One that left nothing of the run has no figures to leave out, and is refused.
+    if !plan.warmup.is_zero() && (plan.duration.is_zero() || plan.warmup < plan.duration) {
         words.push(format!("--warmup {}", span(plan.warmup)));
     }
     if plan.threads > 1 {

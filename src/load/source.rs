@@ -52,6 +52,21 @@ impl Sources {
         None
     }
 
+    /// A connection from `local` was made, or is being made.
+    pub fn hold(&mut self, local: Local) {
+        if let (Some(ring), Some(_)) = (self.rings.get_mut(local.slot), local.port) {
+            ring.busy = 0;
+        }
+    }
+
+    /// The port of `local` is held by something else: the next one tried lies farther on, the more were busy in a row.
+    pub fn pass_over(&mut self, local: Local) {
+        self.release(local);
+        if let (Some(ring), Some(_)) = (self.rings.get_mut(local.slot), local.port) {
+            ring.leap();
+        }
+    }
+
     /// The connection from `local` has ended, or was never made.
     pub fn release(&mut self, local: Local) {
         if let (Some(ring), Some(port)) = (self.rings.get_mut(local.slot), local.port) {
@@ -60,8 +75,14 @@ impl Sources {
     }
 }
 
+/// A leap over busy ports goes no farther than this share of the ring, so that a free stretch as long is not missed.
+const LEAP_SHARE: usize = 8;
+
 /// Ports of a range in turn, those held live passed over. The least recently used port comes first, so each rests
 /// as long as possible.
+///
+/// Where ports are found busy one after another, a whole stretch is held, by an earlier run perhaps: the steps between
+/// the ports tried grow (1, 1, 2, 4, 8, ...), so that a bounded number of tries passes it.
 #[derive(Debug)]
 struct Ring {
     lo: u32,
@@ -69,6 +90,8 @@ struct Ring {
     live: Vec<bool>,
     cursor: usize,
     held: usize,
+    /// ports found busy in a row
+    busy: u32,
 }
 
 impl Ring {
@@ -76,7 +99,7 @@ impl Ring {
         let lo = u32::from(range.lo) + worker;
         let hi = u32::from(range.hi);
         let count = if lo > hi { 0 } else { ((hi - lo) / workers + 1) as usize };
-        Self { lo, step: workers, live: vec![false; count], cursor: 0, held: 0 }
+        Self { lo, step: workers, live: vec![false; count], cursor: 0, held: 0, busy: 0 }
     }
 
     fn take(&mut self) -> Option<u16> {
@@ -91,6 +114,14 @@ impl Ring {
         self.held += 1;
         self.cursor = (at + 1) % self.live.len();
         Some((self.lo + at as u32 * self.step) as u16)
+    }
+
+    /// From the port after the busy one to where the next try is.
+    fn leap(&mut self) {
+        let doubled = 1_usize.checked_shl(self.busy.saturating_sub(1)).unwrap_or(usize::MAX);
+        let step = doubled.min(self.live.len() / LEAP_SHARE).max(1);
+        self.cursor = (self.cursor + step - 1) % self.live.len();
+        self.busy = self.busy.saturating_add(1);
     }
 
     fn release(&mut self, port: u16) {
@@ -117,6 +148,37 @@ mod tests {
         assert_eq!(s.take(), None, "all held");
         s.release(first);
         assert_eq!(s.take().and_then(|l| l.port), Some(10));
+    }
+
+    /// The ports tried in a row while all are busy.
+    fn tries(s: &mut Sources, n: usize) -> Vec<u16> {
+        let mut tried = Vec::new();
+        for _ in 0..n {
+            let local = s.take().expect("none is live");
+            tried.extend(local.port);
+            s.pass_over(local);
+        }
+        tried
+    }
+
+    #[test]
+    fn a_stretch_that_is_held_is_passed_by_growing_leaps() {
+        let mut s = Sources::new(&[], Some(PortRange { lo: 10_000, hi: 31_999 }), 0, 1);
+        assert_eq!(tries(&mut s, 7), [10_000, 10_001, 10_002, 10_004, 10_008, 10_016, 10_032]);
+        assert_eq!(tries(&mut s, 5), [10_064, 10_128, 10_256, 10_512, 11_024], "775 held ports cost twelve tries");
+        let free = s.take().expect("free");
+        assert_eq!(free.port, Some(12_048));
+        s.hold(free);
+        assert_eq!(tries(&mut s, 3), [12_049, 12_050, 12_051], "one that is free ends the stretch");
+    }
+
+    #[test]
+    fn leaps_are_bounded_by_a_share_of_the_ring() {
+        let mut s = Sources::new(&[], Some(PortRange { lo: 100, hi: 139 }), 0, 1);
+        assert_eq!(tries(&mut s, 9), [100, 101, 102, 104, 108, 113, 118, 123, 128], "five of 40 at most");
+        let mut small = Sources::new(&[], Some(FIVE), 0, 1);
+        assert_eq!(tries(&mut small, 7), [10, 11, 12, 13, 14, 10, 11], "a small ring is tried port by port");
+        assert_eq!(tries(&mut small, 100).len(), 100, "for ever, if asked");
     }
 
     #[test]

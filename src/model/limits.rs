@@ -85,7 +85,7 @@ pub const TURN: Duration = Duration::from_millis(20);
 pub const LOCAL_PAUSE: Duration = Duration::from_millis(100);
 /// Longest such pause; it doubles up to this.
 pub const LOCAL_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Ports of the ring tried in a row before a bind failure is counted as one.
+/// Ports of the ring tried, in growing leaps, before a bind failure is counted as one.
 pub const RING_TRIES: u32 = 16;
 /// Default port range of the ring before it is clipped outside ip_local_port_range.
 pub const RING_RANGE: (u16, u16) = (10_000, 32_000);

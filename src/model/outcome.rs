@@ -302,14 +302,14 @@ impl Outcome {
     }
 }
 
-/// Who ended a connection, as the client saw it (`closes{}`).
+/// Who ended a connection, as the client saw it (`closes{}`): the side whose FIN was first keeps the TIME_WAIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClosedBy {
     /// our FIN went out first
     Client,
-    /// the target's FIN came first
+    /// the target's FIN was in our socket before ours went out
     Server,
-    /// an RST in either direction
+    /// an RST in either direction: nobody keeps a TIME_WAIT
     Reset,
 }
 

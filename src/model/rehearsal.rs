@@ -75,6 +75,8 @@ pub enum Verdict {
     NoEffect,
     /// not run here
     NotRun,
+    /// additive: no remedy at all, what the others are held against
+    Baseline,
 }
 
 impl Verdict {
@@ -85,6 +87,7 @@ impl Verdict {
             Self::AtAPrice => "at-a-price",
             Self::NoEffect => "no-effect",
             Self::NotRun => "not-run",
+            Self::Baseline => "baseline",
         }
     }
 }
@@ -105,8 +108,8 @@ pub struct Row {
     pub connections: Option<u64>,
     pub connect_us: Option<ConnectUs>,
     pub time_wait: Sides,
-    /// of `asked`, by the model
-    pub predicted: u64,
+    /// of `asked`, by the model; null where the model is about another system
+    pub predicted: Option<u64>,
     /// `made`, kept under the contract's name
     pub measured: Option<u64>,
     pub verdict: Verdict,
@@ -200,7 +203,7 @@ mod tests {
             connections: None,
             connect_us: None,
             time_wait: Sides::default(),
-            predicted: 300,
+            predicted: Some(300),
             measured: made,
             verdict: if made.is_some() { Verdict::Helps } else { Verdict::NotRun },
             price: String::new(),

@@ -8,65 +8,11 @@
 //! assert!(chart.to_svg().starts_with("<svg"));
 //! ```
 
+use super::labels::{self, Ground};
 use super::scale::Scale;
 pub use super::scale::ScaleKind;
+pub use super::series::{Color, Gaps, Series, Shape, Side};
 use super::svg::{Anchor, Font, Stroke, Svg, text_width};
-
-/// The palette of Okabe and Ito (2008), told apart with all common kinds of colour blindness, and a grey.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "colours by name")]
-pub enum Color {
-    Blue,
-    Vermillion,
-    Green,
-    Orange,
-    Sky,
-    Purple,
-    Grey,
-}
-
-impl Color {
-    /// For series that name no colour of their own, in this order.
-    pub const CYCLE: [Self; 6] = [Self::Blue, Self::Vermillion, Self::Green, Self::Orange, Self::Sky, Self::Purple];
-
-    const fn hex(self) -> &'static str {
-        match self {
-            Self::Blue => "#0072b2",
-            Self::Vermillion => "#d55e00",
-            Self::Green => "#009e73",
-            Self::Orange => "#e69f00",
-            Self::Sky => "#56b4e9",
-            Self::Purple => "#b8609a",
-            Self::Grey => "#80868b",
-        }
-    }
-}
-
-/// Which vertical axis a series or reference line belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Side {
-    /// the left one
-    #[default]
-    Left,
-    /// the right one
-    Right,
-}
-
-/// How a series is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shape {
-    /// a line from point to point
-    #[default]
-    Line,
-    /// a line over a faint filling
-    Area,
-    /// a dashed line
-    Dashed,
-    /// level until the next point
-    Step,
-    /// points alone
-    Dots,
-}
 
 /// One axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,42 +34,6 @@ impl Axis {
     /// In equal factors.
     pub fn log(label: impl Into<String>) -> Self {
         Self { label: label.into(), scale: ScaleKind::Log, max: None }
-    }
-}
-
-/// One series. A point without a value leaves a gap.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// name in the legend
-    pub name: String,
-    /// its colour
-    pub color: Color,
-    /// its axis
-    pub side: Side,
-    /// how it is drawn
-    pub shape: Shape,
-    /// in rising order of x
-    pub points: Vec<(f64, Option<f64>)>,
-}
-
-impl Series {
-    /// A line on the left axis.
-    pub fn line(name: impl Into<String>, color: Color, points: Vec<(f64, Option<f64>)>) -> Self {
-        Self { name: name.into(), color, side: Side::Left, shape: Shape::Line, points }
-    }
-
-    /// The same on the right axis.
-    #[must_use]
-    pub fn on_right(mut self) -> Self {
-        self.side = Side::Right;
-        self
-    }
-
-    /// The same in another shape.
-    #[must_use]
-    pub fn shaped(mut self, shape: Shape) -> Self {
-        self.shape = shape;
-        self
     }
 }
 
@@ -247,8 +157,7 @@ impl Chart {
         for series in &self.series {
             draw_series(&mut svg, series, &scales);
         }
-        self.draw_references(&mut svg, &scales);
-        self.draw_markers(&mut svg, &scales);
+        self.draw_limits(&mut svg, &scales);
         svg.finish()
     }
 
@@ -339,6 +248,34 @@ impl Chart {
         svg.text((f64::midpoint(LEFT, scales.plot_right), BOTTOM + 37.0), Anchor::Middle, LABEL, &self.x_label(scales));
     }
 
+    /// Reference lines and markers, then their labels, where they cover as little as may be.
+    fn draw_limits(&self, svg: &mut Svg, scales: &Scales) {
+        let mut ground = Ground::default();
+        for series in &self.series {
+            for run in runs(series, &scales.x, scales.of(series.side)) {
+                ground.cover(&run);
+            }
+        }
+        let at = |r: &Reference| scales.of(r.side).px(r.value);
+        let levels: Vec<(f64, &str)> = self.references.iter().filter_map(|r| Some((at(r)?, r.label.as_str()))).collect();
+        let marks: Vec<(f64, &str)> = self.markers.iter().filter_map(|m| Some((scales.x.px(m.x)?, m.label.as_str()))).collect();
+        for (y, _) in &levels {
+            svg.line((LEFT, *y), (scales.plot_right, *y), LIMIT);
+            ground.cover(&[(LEFT, *y), (scales.plot_right, *y)]);
+        }
+        for (x, _) in &marks {
+            svg.line((*x, TOP), (*x, BOTTOM), LIMIT);
+            ground.cover(&[(*x, TOP), (*x, BOTTOM)]);
+        }
+        let plot = labels::Frame { left: LEFT, right: scales.plot_right, top: TOP, bottom: BOTTOM };
+        for (y, text) in levels {
+            svg.label(ground.place(labels::along(&plot, y, text_width(text, LABEL.size))), Anchor::Start, LABEL, text);
+        }
+        for (x, text) in marks {
+            svg.label(ground.place(labels::beside(&plot, x, text_width(text, LABEL.size))), Anchor::Start, LABEL, text);
+        }
+    }
+
     /// The label with the unit that the ticks are in.
     fn x_label(&self, scales: &Scales) -> String {
         if self.x.scale != ScaleKind::Time {
@@ -350,26 +287,6 @@ impl Chart {
             _ => "h:min:s",
         };
         format!("{} ({unit})", self.x.label)
-    }
-
-    fn draw_references(&self, svg: &mut Svg, scales: &Scales) {
-        for reference in &self.references {
-            let Some(y) = scales.of(reference.side).px(reference.value) else { continue };
-            svg.line((LEFT, y), (scales.plot_right, y), LIMIT);
-            svg.label((scales.plot_right - 6.0, y - 6.0), Anchor::End, LABEL, &reference.label);
-        }
-    }
-
-    fn draw_markers(&self, svg: &mut Svg, scales: &Scales) {
-        for (i, marker) in self.markers.iter().enumerate() {
-            let Some(x) = scales.x.px(marker.x) else { continue };
-            svg.line((x, TOP), (x, BOTTOM), LIMIT);
-            // Neighbours take turns in height, so that close labels do not lie on each other.
-            let y = TOP + 14.0 + (i % 3) as f64 * 16.0;
-            let right_half = x > f64::midpoint(LEFT, scales.plot_right);
-            let (at, anchor) = if right_half { (x - 6.0, Anchor::End) } else { (x + 6.0, Anchor::Start) };
-            svg.label((at, y), anchor, LABEL, &marker.label);
-        }
     }
 }
 
@@ -386,6 +303,10 @@ fn draw_series(svg: &mut Svg, series: &Series, scales: &Scales) {
         }
         Shape::Area => svg.area(&runs, BOTTOM, color, 0.10),
         Shape::Line | Shape::Dashed | Shape::Step => {}
+    }
+    if series.gaps == Gaps::Joined {
+        let ends = runs.windows(2).filter_map(|w| Some(vec![*w[0].last()?, *w[1].first()?]));
+        svg.lines(&ends.collect::<Vec<_>>(), Stroke { color, width: 1.3, dash: "2 4" });
     }
     svg.lines(&runs, stroke_of(series));
     // A point between two gaps would be invisible as a line.

@@ -30,7 +30,9 @@ pub fn ports_chart(run: &RunResult) -> Chart {
     chart.spans.clear();
     chart.right = Some(Axis::linear("ports used"));
     let used = |p: &SeriesPoint| p.ports_used.map(f64::from);
-    chart.series.push(Series::line("ports used", Color::Grey, points(&steps, used)).on_right().shaped(Shape::Area));
+    let name =
+        if run.series.iter().any(|p| p.ports_used.is_none()) { "ports used, dashed where not counted" } else { "ports used" };
+    chart.series.push(Series::line(name, Color::Grey, points(&steps, used)).on_right().shaped(Shape::Area).joined());
     chart.series.push(Series::line("attempts/s", Color::Blue, points(&steps, |p| Some(p.attempts_per_s))));
     let failed = |p: &SeriesPoint| Some(p.failures_per_s + p.local_failures_per_s);
     chart.series.push(Series::line("failures/s", Color::Vermillion, points(&steps, failed)));

@@ -107,7 +107,9 @@ fn load(plan: &LoadPlan, length: &str) -> String {
         };
         format!("{}{spawn}, {think}, for {length}", counted(u64::from(plan.users), "user"))
     };
-    if !plan.warmup.is_zero() {
+    if !plan.duration.is_zero() && plan.warmup >= plan.duration {
+        text += "; it ends inside its ramp: no steady figures";
+    } else if !plan.warmup.is_zero() {
         text += &format!("; steady figures leave out the first {:.1} s", plan.warmup.as_secs_f64());
     }
     text

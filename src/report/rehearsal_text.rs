@@ -30,8 +30,11 @@ pub fn render_rehearsal(r: &Rehearsal, style: Style) -> String {
         style.paint(Tone::Heading, &format!("remedies, each in a private network namespace; Linux {}", r.kernel))
     );
     out += &table(r).render(style);
-    out += &format!("\n{}\n", style.paint(Tone::Heading, "how to apply them"));
-    for row in r.rows.iter().filter(|r| matches!(r.verdict, Verdict::Helps | Verdict::AtAPrice | Verdict::NotRun)) {
+    let applied = |r: &&Row| matches!(r.verdict, Verdict::Helps | Verdict::AtAPrice | Verdict::NotRun);
+    if r.rows.iter().any(|row| applied(&row)) {
+        out += &format!("\n{}\n", style.paint(Tone::Heading, "how to apply them"));
+    }
+    for row in r.rows.iter().filter(applied) {
         out += &format!("  {}: {}\n", row.remedy, row.what);
         if !row.commands.linux.is_empty() {
             out += &format!("    Linux    {}\n", style.paint(Tone::Command, &row.commands.linux));
@@ -89,10 +92,10 @@ fn table(r: &Rehearsal) -> Table {
         ("failures", left),
     ])
     .indented(2);
-    t.row(cells(&r.baseline, "without"));
+    t.row(cells(&r.baseline));
     t.rule();
     for row in &r.rows {
-        t.row(cells(row, verdict(row.verdict)));
+        t.row(cells(row));
     }
     t
 }
@@ -103,14 +106,15 @@ fn verdict(v: Verdict) -> &'static str {
         Verdict::AtAPrice => "at a price",
         Verdict::NoEffect => "no effect",
         Verdict::NotRun => "not run",
+        Verdict::Baseline => "without",
     }
 }
 
-fn cells(row: &Row, word: &str) -> [Cell; 12] {
+fn cells(row: &Row) -> [Cell; 12] {
     let tone = match row.verdict {
         Verdict::Helps => Tone::Good,
         Verdict::AtAPrice => Tone::Warn,
-        Verdict::NoEffect => Tone::Bad,
+        Verdict::NoEffect | Verdict::Baseline => Tone::Bad,
         Verdict::NotRun => Tone::Faint,
     };
     let count = |n: Option<u64>| Cell::from(n.map_or_else(|| "-".into(), |n| n.to_string()));
@@ -122,10 +126,11 @@ fn cells(row: &Row, word: &str) -> [Cell; 12] {
     let failures = if row.verdict == Verdict::NotRun { row.reason.clone() } else { failures.join(", ") };
     [
         row.remedy.clone().into(),
-        Cell::toned(tone, word),
-        row.predicted.to_string().into(),
+        Cell::toned(tone, verdict(row.verdict)),
+        count(row.predicted),
         count(row.made),
-        row.asked.to_string().into(),
+        // Nothing is asked for where nothing could be run.
+        count(Some(row.asked).filter(|n| *n > 0)),
         count(row.connections),
         row.rate_cps.map_or_else(|| "-".into(), |r| format!("{r:.0}")).into(),
         us(|c| c.p50),
@@ -134,4 +139,57 @@ fn cells(row: &Row, word: &str) -> [Cell; 12] {
         side(row.time_wait.server),
         failures.into(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rehearsal::{Commands, REHEARSAL_SCHEMA, Sides};
+
+    fn row(remedy: &str, verdict: Verdict, asked: u64) -> Row {
+        let ran = verdict != Verdict::NotRun;
+        Row {
+            remedy: remedy.into(),
+            what: "words".into(),
+            asked,
+            made: ran.then_some(50),
+            errors: Vec::new(),
+            rate_cps: None,
+            connections: None,
+            connect_us: None,
+            time_wait: Sides::default(),
+            predicted: ran.then_some(50),
+            measured: ran.then_some(50),
+            verdict,
+            price: String::new(),
+            reason: "a reason".into(),
+            commands: Commands::default(),
+            rehearsed_at: None,
+        }
+    }
+
+    fn rendered(rows: Vec<Row>) -> String {
+        let baseline = row("baseline", Verdict::Baseline, 300);
+        let (schema, kernel, started_at) = (REHEARSAL_SCHEMA.into(), "6.18".into(), String::new());
+        let unavailable = Vec::new();
+        let all = Rehearsal { schema, kernel, started_at, duration_s: 1.0, accident: None, baseline, rows, unavailable };
+        render_rehearsal(&all, Style::Plain)
+    }
+
+    #[test]
+    fn folklore_alone_has_nothing_to_apply() {
+        let text = rendered(vec![row("fin-timeout", Verdict::NoEffect, 300)]);
+        assert!(text.contains("fin-timeout") && !text.contains("how to apply"), "{text}");
+        assert!(rendered(vec![row("ring", Verdict::Helps, 300)]).contains("how to apply them\n  ring: words"));
+    }
+
+    #[test]
+    fn what_was_neither_asked_nor_predicted_is_no_zero() {
+        let text = rendered(vec![row("windows-dynamic-port", Verdict::NotRun, 0)]);
+        let line = text.lines().find(|l| l.contains("windows-dynamic-port")).unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[1..6], ["not", "run", "-", "-", "-"], "{text}");
+        let without = text.lines().find(|l| l.contains("baseline")).unwrap();
+        assert!(without.contains("without"), "{text}");
+    }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::chart::{Axis, Chart, Color, Series};
-use super::charts::{Step, run_charts, study_charts};
+use super::charts::{Step, ports_chart, run_charts, study_charts};
 use super::fixture;
 use super::hlog::HlogWriter;
 use super::locust_csv::{History, failures_csv, stats_csv};
@@ -169,4 +169,14 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
     let missing: Vec<_> = keys.difference(&documented).collect();
     let stale: Vec<_> = documented.difference(&keys).collect();
     assert!(missing.is_empty() && stale.is_empty(), "docs/JSON.md lacks {missing:?} and has too many {stale:?}");
+}
+
+#[test]
+fn seconds_in_which_ports_were_not_counted_are_joined_by_a_dashed_line_and_named() {
+    let mut run = fixture::broken().run;
+    let whole = ports_chart(&run).to_svg();
+    assert!(!whole.contains("stroke-dasharray=\"2 4\"") && !whole.contains("dashed where"));
+    run.series[5].ports_used = None;
+    let gap = ports_chart(&run).to_svg();
+    assert!(gap.contains("stroke-dasharray=\"2 4\"") && gap.contains("ports used, dashed where not counted"), "{gap}");
 }

@@ -105,7 +105,7 @@ impl Server {
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
         // All that can be under way at once, so that no worker ever waits to put a result down.
-        let in_flight = 2 * plan.queue + plan.io_workers + plan.cpu_workers;
+        let in_flight = [plan.queue, plan.queue, plan.io_workers, plan.cpu_workers].into_iter().fold(0, usize::saturating_add);
         for _ in 0..count {
             let poll = Poll::new()?;
             let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), reactor::WAKER)?, in_flight);

@@ -19,6 +19,7 @@ pub fn analyse(steps: &[RunResult]) -> Analysis {
     let mut sentences = Vec::new();
     let quickest = rows.iter().filter_map(|r| r.response_mean_s).reduce(f64::min);
     sentences.extend(rows.iter().filter_map(|r| closed_loop(r, quickest)));
+    sentences.extend(inside_ramp(steps));
     sentences.extend(growth(&rows));
     sentences.extend(tail(steps));
     sentences.extend(cpu_against_io(steps));
@@ -51,6 +52,20 @@ fn closed_loop(row: &StepRow, quickest_s: Option<f64>) -> Option<String> {
         "{} users: a closed loop comes to users / (think + response) = {} / ({:.3} s + {:.3} s) = {predicted:.1}/s; measured {steady:.1}/s after the last user had started ({off:+.1} %): {verdict}.",
         row.users, row.users, row.think_mean_s, response
     ))
+}
+
+/// Steps that ended before their last user had started: no figure of theirs is of all users.
+fn inside_ramp(steps: &[RunResult]) -> Option<String> {
+    let short = steps.iter().filter(|s| !s.plan.duration.is_zero() && s.plan.ramp() >= s.plan.duration);
+    let each: Vec<String> = short
+        .map(|s| {
+            let (ramp, ran) = (s.plan.ramp().as_secs_f64(), s.plan.duration.as_secs_f64());
+            format!("{} users start over {ramp:.1} s, their step took {ran:.1} s", s.plan.users)
+        })
+        .collect();
+    (!each.is_empty()).then(|| {
+        format!("Ended inside the ramp, and so without steady figures: {}. A longer step would show all users.", each.join("; "))
+    })
 }
 
 /// Where throughput stopped growing with the users, or grew less than they.
@@ -137,13 +152,13 @@ fn tail(steps: &[RunResult]) -> Option<String> {
     let worst = last.endpoints.iter().filter(|e| e.latency_ms.is_some()).max_by(|a, b| p99(a).total_cmp(&p99(b)))?;
     let share = worst.requests as f64 / last.totals.requests.max(1) as f64 * 100.0;
     Some(format!(
-        "{} makes the tail at {} users: its p99 is {:.0} ms and its median {:.0} ms, while all requests together have p50 {:.0} ms and p95 {:.0} ms; it is {share:.0} % of the requests.",
+        "{} makes the tail at {} users: its p99 is {:.0} ms and its median {:.0} ms, while all requests together have p50 {} ms and p95 {} ms; it is {share:.0} % of the requests.",
         worst.name,
         last.plan.users,
         p99(worst),
         worst.latency_ms.map_or(0.0, |l| l.p50),
-        all.p50,
-        all.p95
+        fine(all.p50),
+        fine(all.p95)
     ))
 }
 
@@ -254,6 +269,17 @@ mod tests {
     fn said(queue: (f64, f64), work: (f64, f64), host: Option<f64>) -> String {
         let pair = |(p50, p99)| PhaseMs { p50, p99 };
         kind(&ServerTimingMs { queue: pair(queue), work: pair(work) }, queue.0 + work.0, host)
+    }
+
+    #[test]
+    fn a_step_that_ends_inside_its_ramp_is_told() {
+        let mut run = crate::report::fixture::healthy().run;
+        (run.plan.users, run.plan.spawn_rate) = (50, 5.0);
+        run.plan.duration = std::time::Duration::from_secs(3);
+        let said = inside_ramp(&[run.clone()]).expect("9.8 s of ramp");
+        assert!(said.contains("50 users start over 9.8 s, their step took 3.0 s"), "{said}");
+        run.plan.duration = std::time::Duration::from_secs(30);
+        assert_eq!(inside_ramp(&[run]), None);
     }
 
     #[test]

@@ -65,7 +65,10 @@ impl NetnsError {
             Self::Sysctl { errno: libc::EACCES | libc::EPERM, key, .. } => {
                 Some(format!("it belongs to the whole host: as root, sysctl -w {key}=... outside the sandbox"))
             }
-            Self::Sysctl { key, .. } => Some(format!("now: sysctl {key}")),
+            Self::Sysctl { key, .. } => Some(match sysctl::read(key) {
+                Ok(held) => format!("it holds '{held}': the same form is taken, as --sysctl '{key}={held}'"),
+                Err(_) => format!("sysctl {key} shows the form"),
+            }),
             Self::Key(_) => Some("e.g. --sysctl net.ipv4.tcp_tw_reuse=1".into()),
             Self::Address(..) => None,
         }

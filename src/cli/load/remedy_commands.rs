@@ -105,6 +105,16 @@ fn a_plan_with_every_flag_is_typed_and_read_back() {
     }
 }
 
+/// A study's step may end inside its ramp, which is its warm-up; `load` would refuse that.
+#[test]
+fn a_step_that_ended_inside_its_ramp_can_be_repeated() {
+    let mut plan = rich();
+    (plan.duration, plan.warmup) = (Duration::from_secs(3), Duration::from_secs(3));
+    let again = parsed(&command::load(&plan), &plan);
+    plan.warmup = Duration::ZERO;
+    assert_eq!(again.as_ref(), Ok(&plan));
+}
+
 /// No flag of the help text is forgotten: each is typed, or belongs to the place of results.
 #[test]
 fn every_flag_of_the_help_is_typed_or_about_results() {

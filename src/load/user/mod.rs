@@ -98,7 +98,7 @@ pub enum Begin {
 pub struct After {
     /// the sample that this input ended
     pub sample: Option<Sample>,
-    /// close the socket, and count who ended the connection
+    /// close the socket; who ended the connection, as far as the user's inputs tell
     pub close: Option<ClosedBy>,
     /// the user is free for its next request, not before this
     pub free_at: Option<Stamp>,

@@ -18,7 +18,7 @@ use mio::{Events, Poll, Token};
 use crate::load::pacer::ConstantRate;
 use crate::load::source::{Local, Sources};
 use crate::load::user::{Rules, User};
-use crate::model::outcome::{ClosedBy, EndpointId, Failure};
+use crate::model::outcome::{EndpointId, Failure};
 use crate::model::plan::{Closer, LoadPlan, PortMode};
 use crate::model::time::Stamp;
 use crate::stats::recorder::Recorder;
@@ -271,7 +271,7 @@ impl<'a> Worker<'a> {
                 self.recorder.record(sample);
             }
             if let Some(by) = after.close {
-                self.recorder.record_close(if self.spec.linger_reset { ClosedBy::Reset } else { by });
+                self.recorder.record_close(self.ended_by(slot, by));
             }
             let s = &mut self.slots[slot as usize];
             // A connection that was still being made when the run ended did not fail.

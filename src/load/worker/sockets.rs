@@ -37,13 +37,18 @@ impl Worker<'_> {
             self.spec.port = local.port;
             match socket::connect(&self.spec, self.plan.target.addr, &self.clock) {
                 Ok(made) => {
+                    self.sources.hold(local);
                     self.recorder.record_connect_call(made.returned, made.call_us());
                     self.slots[slot as usize].connect_called = made.called;
                     self.on_connecting(slot, made.stream, local, made.returned);
                     return;
                 }
                 Err(error) => {
-                    self.sources.release(local);
+                    if is_busy(&error) {
+                        self.sources.pass_over(local);
+                    } else {
+                        self.sources.release(local);
+                    }
                     let now = self.clock.now();
                     if let Some(us) = error.call_us {
                         self.recorder.record_connect_call(now, us);

@@ -61,8 +61,12 @@ fn error_name(row: &ErrorRow) -> String {
     row.errno.map_or_else(|| row.name.clone(), |n| format!("{} ({n})", row.name))
 }
 
-/// Who chose the local port and whether there was one when the call failed.
+/// Who chose the local port and whether there was one when the call failed. On a connection that had carried an answer
+/// before, the port was no question any more.
 fn local_port(row: &ErrorRow) -> String {
+    if row.reused {
+        return "reused connection".into();
+    }
     let choice = match row.port_choice {
         PortChoice::KernelAtConnect => "kernel at connect",
         PortChoice::KernelAtBind => "kernel at bind",
@@ -86,4 +90,22 @@ fn messages(rows: &[ErrorRow], style: Style) -> String {
         out.push('\n');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_failure_on_a_reused_connection_has_a_row_that_tells_it() {
+        let mut run = fixture::broken().run;
+        run.errors.retain(|e| e.name == "503");
+        let reused = ErrorRow { reused: true, count: 13, ..run.errors[0].clone() };
+        run.errors.push(reused);
+        let text = render_errors(&run, Style::Plain);
+        let rows: Vec<&str> = text.lines().filter(|l| l.contains("target") && l.contains(" 503 ")).collect();
+        assert_eq!(rows.len(), 2, "{text}");
+        assert!(rows[0].contains("kernel at connect, bound") && rows[1].contains("reused connection"), "{text}");
+    }
 }

@@ -12,8 +12,16 @@ const HELPS_SHARE: f64 = 0.95;
 /// It has no effect when it makes at most this much more than the baseline.
 const NO_EFFECT_SHARE: f64 = 1.1;
 
+/// The baseline from what its namespace came to: a measure for the others, judged by nothing.
+pub fn baseline(spec: &Spec, inside: &Inside) -> Row {
+    let row = row(spec, std::slice::from_ref(inside), 1.0);
+    let share = row.made.unwrap_or(0) as f64 / row.asked.max(1) as f64;
+    let reason = format!("{:.0} % of what was asked, without any remedy", share * 100.0);
+    Row { verdict: Verdict::Baseline, reason, ..row }
+}
+
 /// The row of `spec` from what its namespaces came to; `baseline_share` is the share of asked connections that are
-/// made without a remedy (1 for the baseline itself).
+/// made without a remedy.
 pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
     let runs: Vec<&RunResult> = inside.iter().flat_map(|i| &i.runs).collect();
     let sum = |f: fn(&RunResult) -> u64| runs.iter().map(|r| f(r)).sum::<u64>();
@@ -33,7 +41,7 @@ pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
         connections: Some(sum(|r| r.totals.connections_opened)),
         connect_us: connect_us(&runs),
         time_wait: sides(inside),
-        predicted: spec.predicted,
+        predicted: Some(spec.predicted),
         measured: Some(made),
         verdict,
         price,
@@ -44,7 +52,7 @@ pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
 }
 
 /// A row that was not run, and why.
-pub fn not_run(name: &str, what: &str, asked: u64, predicted: u64, commands: Commands, reason: String) -> Row {
+pub fn not_run(name: &str, what: &str, asked: u64, predicted: Option<u64>, commands: Commands, reason: String) -> Row {
     Row {
         remedy: name.into(),
         what: what.into(),

@@ -57,6 +57,16 @@ pub fn sysctls(spec: &Spec, size: Size) -> Vec<(String, String)> {
     all
 }
 
+/// Whether a private namespace is to be had here at all.
+///
+/// Errors: it is not, in the words of `sockbench sandbox`, which name the setting.
+pub fn check_namespace() -> io::Result<()> {
+    let command = child::sandboxed(&[], &[], &["--version".to_owned()])?;
+    let mut child = Child::start(command, Stderr::Keep)?;
+    let said = child.read_line(Duration::from_secs(10)).map(drop);
+    said.map_err(|e| io::Error::other(child.complaint().unwrap_or_else(|| e.to_string())))
+}
+
 /// Runs everything; `each` hears of every row as it ends.
 ///
 /// Errors: the baseline could not be run: no namespace, no child.
@@ -66,7 +76,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
     let kernel = host::read_kernel_release()?;
     let size = choice.size;
     let baseline_spec = rows::baseline(size);
-    let baseline = judge::row(&baseline_spec, &[child(&baseline_spec, size)?], 1.0);
+    let baseline = judge::baseline(&baseline_spec, &child(&baseline_spec, size)?);
     each(&baseline);
     let share = baseline.made.unwrap_or(0) as f64 / baseline.asked.max(1) as f64;
     let wanted = |s: &Spec| choice.remedy.as_deref().is_none_or(|r| r == s.name);
@@ -94,7 +104,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
     if choice.remedy.is_none() {
         for (name, what, windows) in rows::windows_rows() {
             let commands = Commands { linux: String::new(), windows: windows.into() };
-            table.push(judge::not_run(name, what, 0, 0, commands, format!("Windows only; by the model: {what}")));
+            table.push(judge::not_run(name, what, 0, None, commands, format!("Windows only; by the model: {what}")));
         }
     }
     table.sort_by_key(|row| (row.verdict, std::cmp::Reverse(row.made)));
@@ -120,7 +130,7 @@ fn rehearse(spec: &Spec, size: Size, baseline_share: f64) -> Row {
         Ok(runs) => judge::row(spec, &runs, baseline_share),
         Err(e) => {
             let commands = Commands { linux: spec.linux.into(), windows: spec.windows.into() };
-            judge::not_run(spec.name, spec.what, spec.asked, spec.predicted, commands, e.to_string())
+            judge::not_run(spec.name, spec.what, spec.asked, Some(spec.predicted), commands, e.to_string())
         }
     }
 }
@@ -156,6 +166,9 @@ fn explain_nulls(r: &mut Rehearsal) {
             "accident" => "left out: only one remedy was asked for",
             "accident.measured.recovered_s" | "accident.predicted.recovered_s" => "the run ended first",
             k if k.contains("first_failure_s") => "nothing failed",
+            k if k.ends_with(".predicted") => {
+                "Windows only: nothing is asked for here, `what` says what the model comes to there"
+            }
             _ => "the row was not run, or its namespace did not let it be read: its reason says why",
         };
         r.unavailable.push(Unavailable { key, reason: reason.into() });

@@ -1,0 +1,112 @@
+//! What a chart draws: one column of values, with its colour, axis and shape.
+
+/// The palette of Okabe and Ito (2008), told apart with all common kinds of colour blindness, and a grey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "colours by name")]
+pub enum Color {
+    Blue,
+    Vermillion,
+    Green,
+    Orange,
+    Sky,
+    Purple,
+    Grey,
+}
+
+impl Color {
+    /// For series that name no colour of their own, in this order.
+    pub const CYCLE: [Self; 6] = [Self::Blue, Self::Vermillion, Self::Green, Self::Orange, Self::Sky, Self::Purple];
+
+    pub(super) const fn hex(self) -> &'static str {
+        match self {
+            Self::Blue => "#0072b2",
+            Self::Vermillion => "#d55e00",
+            Self::Green => "#009e73",
+            Self::Orange => "#e69f00",
+            Self::Sky => "#56b4e9",
+            Self::Purple => "#b8609a",
+            Self::Grey => "#80868b",
+        }
+    }
+}
+
+/// Which vertical axis a series or reference line belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Side {
+    /// the left one
+    #[default]
+    Left,
+    /// the right one
+    Right,
+}
+
+/// How a series is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// a line from point to point
+    #[default]
+    Line,
+    /// a line over a faint filling
+    Area,
+    /// a dashed line
+    Dashed,
+    /// level until the next point
+    Step,
+    /// points alone
+    Dots,
+}
+
+/// What lies between the two sides of a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gaps {
+    /// nothing: there was no value
+    #[default]
+    Open,
+    /// a value that nobody read: a faint dashed line joins the sides
+    Joined,
+}
+
+/// One series. A point without a value leaves a gap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// name in the legend
+    pub name: String,
+    /// its colour
+    pub color: Color,
+    /// its axis
+    pub side: Side,
+    /// how it is drawn
+    pub shape: Shape,
+    /// in rising order of x
+    pub points: Vec<(f64, Option<f64>)>,
+    /// what a point without a value means
+    pub gaps: Gaps,
+}
+
+impl Series {
+    /// A line on the left axis.
+    pub fn line(name: impl Into<String>, color: Color, points: Vec<(f64, Option<f64>)>) -> Self {
+        Self { name: name.into(), color, side: Side::Left, shape: Shape::Line, points, gaps: Gaps::Open }
+    }
+
+    /// The same with its gaps joined by a dashed line.
+    #[must_use]
+    pub fn joined(mut self) -> Self {
+        self.gaps = Gaps::Joined;
+        self
+    }
+
+    /// The same on the right axis.
+    #[must_use]
+    pub fn on_right(mut self) -> Self {
+        self.side = Side::Right;
+        self
+    }
+
+    /// The same in another shape.
+    #[must_use]
+    pub fn shaped(mut self, shape: Shape) -> Self {
+        self.shape = shape;
+        self
+    }
+}
