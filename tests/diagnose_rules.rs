@@ -219,7 +219,7 @@ fn ports_exhausted_by_call_and_choice() {
     let f = fires(Id::LocalPortsExhausted, &exhausted());
     assert!(f.title.starts_with("12350 connections could not be made: all 28232 source ports to 10.0.0.1:80"), "{}", f.title);
     assert!(f.explanation.contains("470.5") && f.explanation.contains("10048"), "{}", f.explanation);
-    assert!((f.evidence["rate_cps"].as_f64().unwrap() - 800.0).abs() < 1.0);
+    assert!((f.evidence["rate_until_first_cps"].as_f64().unwrap() - 800.0).abs() < 1.0);
     let mut bind = short(800.0);
     bind.plan.port_mode = PortMode::Bind;
     fail(&mut bind, errno(Call::Bind, 98), 10, 35.0, 60.0);
@@ -734,7 +734,7 @@ fn plateau_names_the_two_limits_of_the_experiment() {
 fn held_by(change: impl FnOnce(&mut sockbench::model::result::Ports)) -> RunResult {
     let mut run = exhausted();
     let ports = run.ports.as_mut().unwrap();
-    (ports.states, ports.peak_time_wait) = (Default::default(), Some(0));
+    (ports.states, ports.peak_time_wait) = (sockbench::model::result::PortStates::default(), Some(0));
     change(ports);
     run
 }

@@ -33,7 +33,7 @@ pub(super) fn cause(run: &RunResult) -> Option<Cause> {
     {
         return ports.unseen().map(Cause::Unseen);
     }
-    ports.states.holder().map(Cause::Held)
+    ports.holder().map(Cause::Held)
 }
 
 /// The law of P/T decides: connections that have ended hold the ports, for T.

@@ -138,7 +138,7 @@ pub(super) fn budget_high(run: &RunResult) -> Verdict {
     let at = b.exhausted_at(rate);
     let to = ports.map_or_else(|| run.plan.target.addr.to_string(), |p| p.destination.clone());
     let open_most = established > 0.5 * share * p;
-    let stuck = ports.is_some_and(|p| p.states.holder() == Some(Holder::FinWait2));
+    let stuck = ports.is_some_and(|p| p.holder() == Some(Holder::FinWait2));
     let mut text = if stuck {
         format!(
             "Connections that the client closed and the target did not (FIN_WAIT2, tcp_fin_timeout) hold {} of the {} source ports to \

@@ -68,6 +68,13 @@ impl PortStates {
 }
 
 impl Ports {
+    /// What held most of the ports that were seen at the peak; none when nothing was.
+    pub fn holder(&self) -> Option<Holder> {
+        // No moment had more in TIME_WAIT than their peak.
+        let time_wait = self.states.time_wait.map(|n| self.peak_time_wait.map_or(n, |most| n.min(most)));
+        PortStates { time_wait, ..self.states }.holder()
+    }
+
     /// New connections per second that the plan demanded: what the forecast is for, else the mean of the run.
     pub fn demand_cps(&self) -> f64 {
         self.forecast.as_ref().map(|f| f.rate_cps).filter(|r| *r > 0.0).unwrap_or(self.rate_cps)

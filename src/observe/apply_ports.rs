@@ -148,3 +148,81 @@ fn demand_cps(run: &RunResult, states: &PortStates, held: Option<(u32, u32)>) ->
 fn rate_per_s(run: &RunResult, count: u64) -> f64 {
     if run.duration_s > 0.0 { count as f64 / run.duration_s } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::{Call, EADDRINUSE, EADDRNOTAVAIL};
+    use crate::model::plan::{LoadPlan, Target};
+    use crate::model::result::{Closes, ErrorRow, Host, SeriesPoint, Sysctls};
+
+    fn run(change: impl FnOnce(&mut LoadPlan)) -> RunResult {
+        let mut plan = LoadPlan::new(Target::at(([127, 0, 0, 1], 80).into()), Vec::new());
+        plan.keepalive = false;
+        change(&mut plan);
+        let sysctls = Sysctls { tcp_fin_timeout_s: Some(60), ..Sysctls::default() };
+        let host = Host { kernel: String::new(), cpus: 1, memory_bytes: None, nofile: None, sysctls };
+        let mut run = RunResult::new(plan, String::new(), String::new(), host);
+        run.duration_s = 4.0;
+        run.totals.connections_opened = 100;
+        run.closes = Closes { client: 100, ..Closes::default() };
+        run.series = [40, 40, 20, 0].map(|connects| SeriesPoint { connects, ..SeriesPoint::default() }).to_vec();
+        run
+    }
+
+    fn refused(run: &mut RunResult, call: Call, errno: i32, first_s: f64) {
+        run.errors.push(ErrorRow {
+            call,
+            errno: Some(errno),
+            name: String::new(),
+            port_choice: run.plan.port_mode.choice(),
+            port_bound: false,
+            reused: false,
+            windows_code: None,
+            message: String::new(),
+            method: String::new(),
+            endpoint: String::new(),
+            local: true,
+            count: 9,
+            first_s,
+            last_s: 4.0,
+        });
+    }
+
+    const FULL: Option<(u32, u32)> = Some((100, 100));
+
+    fn time_wait(n: u32) -> PortStates {
+        PortStates { time_wait: Some(n), ..PortStates::default() }
+    }
+
+    #[test]
+    fn the_demand_is_never_worked_out_from_the_failure_that_it_is_to_predict() {
+        assert_eq!(demand_cps(&run(|_| ()), &time_wait(100), FULL), Ok(25.0), "the mean, when nothing failed");
+        for first_s in [2.1, 2.5, 2.9] {
+            let mut closed = run(|_| ());
+            refused(&mut closed, Call::Connect, EADDRNOTAVAIL, first_s);
+            assert_eq!(demand_cps(&closed, &time_wait(100), FULL), Ok(40.0), "two whole seconds");
+            let mut open = run(|p| p.rate = 50.0);
+            refused(&mut open, Call::Connect, EADDRNOTAVAIL, first_s);
+            assert_eq!(demand_cps(&open, &time_wait(100), FULL), Ok(50.0), "as asked");
+        }
+        let mut soon = run(|_| ());
+        refused(&mut soon, Call::Connect, EADDRNOTAVAIL, 0.4);
+        assert!(demand_cps(&soon, &time_wait(100), FULL).is_err());
+    }
+
+    #[test]
+    fn what_is_no_exhaustion_by_the_law_gives_no_demand() {
+        let mut ring = run(|p| p.port_mode = PortMode::Ring);
+        refused(&mut ring, Call::Bind, EADDRINUSE, 0.05);
+        assert!(demand_cps(&ring, &time_wait(50), Some((50, 50))).is_err(), "busy");
+        let mut full = run(|p| p.rate = 50.0);
+        refused(&mut full, Call::Connect, EADDRNOTAVAIL, 2.5);
+        let open = PortStates { established: Some(100), ..PortStates::default() };
+        assert!(demand_cps(&full, &open, FULL).is_err());
+        assert!(demand_cps(&full, &time_wait(20), Some((20, 100))).is_err(), "80 were held by something else");
+        let mut by_target = run(|_| ());
+        by_target.closes = Closes { server: 100, ..Closes::default() };
+        assert_eq!(demand_cps(&by_target, &time_wait(1), FULL), Ok(0.0), "no port is worn");
+    }
+}
