@@ -219,7 +219,7 @@ fn ports_exhausted_by_call_and_choice() {
     let f = fires(Id::LocalPortsExhausted, &exhausted());
     assert!(f.title.starts_with("12350 connections could not be made: all 28232 source ports to 10.0.0.1:80"), "{}", f.title);
     assert!(f.explanation.contains("470.5") && f.explanation.contains("10048"), "{}", f.explanation);
-    assert!((f.evidence["rate_cps"].as_f64().unwrap() - 800.0).abs() < 1.0);
+    assert!((f.evidence["rate_until_first_cps"].as_f64().unwrap() - 800.0).abs() < 1.0);
     let mut bind = short(800.0);
     bind.plan.port_mode = PortMode::Bind;
     fail(&mut bind, errno(Call::Bind, 98), 10, 35.0, 60.0);
@@ -728,4 +728,86 @@ fn plateau_names_the_two_limits_of_the_experiment() {
     growing[2].totals.steady.as_mut().unwrap().rps = 200.0;
     assert_eq!((rule.check)(&growing), Verdict::Clear);
     assert!(matches!((rule.check)(&study()[..1]), Verdict::Unknown(_)));
+}
+
+/// The exhausted run with the ports held by something else at the peak.
+fn held_by(change: impl FnOnce(&mut sockbench::model::result::Ports)) -> RunResult {
+    let mut run = exhausted();
+    let ports = run.ports.as_mut().unwrap();
+    (ports.states, ports.peak_time_wait) = (sockbench::model::result::PortStates::default(), Some(0));
+    change(ports);
+    run
+}
+
+#[test]
+fn fin_wait2_is_the_targets_doing_and_not_a_matter_of_reuse() {
+    let mut run = held_by(|p| p.states.fin_wait2 = Some(28_232));
+    run.host.sysctls.tcp_fin_timeout_s = Some(60);
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert!(
+        f.explanation.contains("28232 were in FIN_WAIT2") && f.explanation.contains("tcp_fin_timeout (60 s)"),
+        "{}",
+        f.explanation
+    );
+    assert!(
+        f.explanation.contains("The target is the cause") && !f.explanation.contains("It is not the target"),
+        "{}",
+        f.explanation
+    );
+    let commands: Vec<_> = f.remedies.iter().map(|r| r.command.as_str()).collect();
+    assert!(commands.iter().any(|c| c.contains("tcp_fin_timeout=2")), "{commands:?}");
+    assert!(!commands.iter().any(|c| c.contains("tcp_tw_reuse") || c.contains("--closer server")), "{commands:?}");
+    fires(Id::FailuresWillReturn, &run);
+}
+
+#[test]
+fn open_connections_do_not_obey_the_law() {
+    let run = held_by(|p| p.states.established = Some(28_232));
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert!(
+        f.explanation.contains("28232 had open connections; each port is free again when its connection ends"),
+        "{}",
+        f.explanation
+    );
+    assert!(!f.explanation.contains("sustain"), "P/T does not decide: {}", f.explanation);
+    assert!(!f.remedies.iter().any(|r| matches!(r.name.as_deref(), Some("tw-reuse" | "wait" | "pace"))), "{:?}", f.remedies);
+    clear(Id::FailuresWillReturn, &run);
+}
+
+#[test]
+fn ports_that_others_bound_are_said_to_be_unseen() {
+    use sockbench::model::result::Elsewhere;
+    let run = held_by(|p| {
+        (p.pool, p.peak_used, p.states.time_wait) = (Some(100), Some(20), Some(20));
+        p.elsewhere = vec![Elsewhere { destination: "10.0.0.9:5432".into(), ports: 80 }];
+    });
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert!(f.title.contains("although only 20 of the 100 source ports") && !f.title.contains("all 100"), "{}", f.title);
+    assert!(f.explanation.contains("about 80 are held by sockets that chose their port by bind()"), "{}", f.explanation);
+    assert!(f.explanation.contains("80 to 10.0.0.9:5432): the likely holders"), "{}", f.explanation);
+    assert_eq!(f.evidence["ports_elsewhere"], 80);
+    clear(Id::FailuresWillReturn, &run);
+}
+
+#[test]
+fn the_time_without_ports_is_told_by_its_stretches() {
+    use sockbench::model::result::FailureSpan;
+    let mut run = exhausted();
+    assert!(fires(Id::LocalPortsExhausted, &run).explanation.contains("had no source port left from 35.3 s to 59.9 s: "));
+    let span = |from_s, to_s| FailureSpan { from_s, to_s, count: 6175 };
+    run.totals.local_failure_spans = vec![span(35.3, 40.0), span(55.0, 59.9)];
+    let text = fires(Id::LocalPortsExhausted, &run).explanation;
+    assert!(text.contains("left in 2 stretches (35.3 s to 40 s, 55 s to 59.9 s): "), "{text}");
+    run.totals.local_failure_spans.clear();
+    run.series[45].connects = 30;
+    let text = fires(Id::LocalPortsExhausted, &run).explanation;
+    assert!(text.contains("left for some of the connections between 35.3 s and 59.9 s: "), "{text}");
+}
+
+#[test]
+fn an_echo_at_the_very_end_is_not_counted_in_microseconds() {
+    let mut run = exhausted();
+    run.duration_s = 95.299_82;
+    let text = fires(Id::FailuresWillReturn, &run).explanation;
+    assert!(text.contains("(just as it ended)"), "{text}");
 }

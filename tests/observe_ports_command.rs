@@ -47,7 +47,7 @@ fn held_ports_are_listed_by_destination() {
 
     let one = report(&["--json", "--to", "10.0.0.1:9000"]);
     assert_eq!(one.destinations.len(), 1);
-    assert_eq!((one.destinations[0].source.as_str(), one.destinations[0].states.time_wait), ("10.0.0.1", 12));
+    assert_eq!((one.destinations[0].source.as_str(), one.destinations[0].states.time_wait), ("10.0.0.1", 10), "two lie outside");
     let none = report(&["--json", "--to", "http://127.0.0.1:1/"]);
     assert_eq!((none.destinations.len(), none.destinations[0].used, none.destinations[0].hold_s), (1, 0, Some(1.0)));
 
@@ -114,6 +114,8 @@ fn mistakes_are_one_line_with_a_hint_and_2() {
         &["--pool", "5"],
         &["--predict", "5", "--pool", "0"],
         &["--watch", "soon"],
+        &["--watch", "0"],
+        &["--watch", "99ms"],
     ] {
         let out = ports(args);
         assert_eq!(out.status.code(), Some(2), "{args:?}: {}", describe(&out));

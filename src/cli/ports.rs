@@ -19,6 +19,8 @@ use crate::sys::{clock, socket, sysctl};
 const ROWS: usize = 20;
 /// Length of a prediction when none is asked for.
 const PREDICT_DURATION: Duration = Duration::from_mins(3);
+/// Between two looks of --watch: one costs up to 10 ms.
+const WATCH_MIN: Duration = Duration::from_millis(100);
 /// How often a waiting --watch looks whether it shall end.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
@@ -31,8 +33,8 @@ pub(crate) struct Args {
     /// Only this destination: IP:PORT, NAME:PORT or an http:// URL
     #[arg(long, value_name = "ADDR")]
     to: Option<String>,
-    /// Look again each time this has passed, until Ctrl-C
-    #[arg(long, value_name = "TIME", value_parser = units::duration, num_args = 0..=1, default_missing_value = "1s", conflicts_with = "predict")]
+    /// Look again each time this has passed (100ms or more), until Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = watch_every, num_args = 0..=1, default_missing_value = "1s", conflicts_with = "predict")]
     watch: Option<Duration>,
     /// List all destinations, however many
     #[arg(long)]
@@ -94,7 +96,6 @@ fn watch(every: Duration, json: Option<&Path>, style: Style, look: impl Fn() -> 
     }
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     let on_screen = std::io::stdout().is_terminal();
-    let every = every.max(Duration::from_millis(100));
     while !stop.is_set() {
         let report = look()?;
         let text = match json {
@@ -180,6 +181,11 @@ fn destination(text: &str) -> Result<SocketAddr, Exit> {
     }
     let found = socket::resolve(host, port).map_err(|e| Exit::environment(format!("--to {text}: {e}")))?;
     found.first().copied().ok_or_else(bad)
+}
+
+fn watch_every(text: &str) -> Result<Duration, String> {
+    let every = units::duration(text)?;
+    if every < WATCH_MIN { Err(format!("{text}: less than 100ms between two looks")) } else { Ok(every) }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

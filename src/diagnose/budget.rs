@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::playback::Playback;
+use crate::model::facts::PortCensus;
 use crate::model::forecast::{Assumed, FORECAST_SCHEMA, Forecast};
 use crate::model::plan::{Closer, PortMode};
 
@@ -11,9 +13,6 @@ use crate::model::plan::{Closer, PortMode};
 pub const LINUX_HOLD_S: f64 = 60.0;
 /// tcp_tw_reuse_delay's default, and the fixed value of kernels before 6.14.
 pub const REUSE_DELAY_DEFAULT_MS: u32 = 1000;
-/// Pieces of constant rate that a playback follows one by one; a real one takes a handful per hold time. Beyond them
-/// the counts go on at their mean.
-const PIECES_MAX: usize = 4096;
 /// Rates beyond it are taken for it: no machine opens that many connections a second.
 const RATE_MAX: f64 = 1e12;
 /// Echoes named in a forecast.
@@ -26,6 +25,38 @@ pub struct Budget {
     pub pool: u32,
     /// T: zero when a port is free at once
     pub hold: Duration,
+}
+
+/// Ports of the pool that are held already when the first connection is made.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Held {
+    /// until nobody knows when: open connections
+    pub open: u32,
+    /// until a time that is known: TIME_WAIT
+    pub timed: u32,
+    /// seconds until the first of the timed ones is free
+    pub first_free_s: f64,
+    /// seconds until the last one is; between the two they are taken to come free evenly
+    pub last_free_s: f64,
+}
+
+impl Held {
+    /// What a census found.
+    pub fn of(census: &PortCensus) -> Self {
+        let seconds = |ms: Option<u32>| f64::from(ms.unwrap_or(0)) / 1000.0;
+        let timed = census.timed.min(census.held);
+        Self {
+            open: census.held - timed,
+            timed,
+            first_free_s: seconds(census.first_free_ms),
+            last_free_s: seconds(census.last_free_ms),
+        }
+    }
+
+    /// All of them.
+    pub fn ports(&self) -> u32 {
+        self.open.saturating_add(self.timed)
+    }
 }
 
 impl Budget {
@@ -60,21 +91,48 @@ impl Budget {
         self.exhausted_at(rate).map(|t| self.hold.as_secs_f64() - t)
     }
 
+    /// Seconds until `rate` finds no port, with `held` of the pool held now; none where it always finds one.
+    pub fn exhausted_from(&self, rate: f64, held: Held) -> Option<f64> {
+        self.forecast_from(held, rate, Duration::ZERO, None, None).exhausted_at_s
+    }
+
     /// What `rate` comes to over `duration`, played back exactly from an empty pool: each connection holds its port
     /// for T, a call without a free port fails. While nothing succeeds calls fail at `fail_rate`; after the first
     /// recovery `recovered_rate` is asked for. Either is the asked rate when not given.
     pub fn forecast(&self, rate: f64, duration: Duration, fail_rate: Option<f64>, recovered_rate: Option<f64>) -> Forecast {
+        self.forecast_from(Held::default(), rate, duration, fail_rate, recovered_rate)
+    }
+
+    /// As [`Self::forecast`], with `held` of the pool held at the start: open connections are no part of the pool, the
+    /// others come back in their time.
+    pub fn forecast_from(
+        &self,
+        held: Held,
+        rate: f64,
+        duration: Duration,
+        fail_rate: Option<f64>,
+        recovered_rate: Option<f64>,
+    ) -> Forecast {
+        let budget = Self { pool: self.pool.saturating_sub(held.open), ..*self };
+        budget.play(held, rate, duration, fail_rate, recovered_rate)
+    }
+
+    fn play(&self, held: Held, rate: f64, duration: Duration, fail_rate: Option<f64>, recovered_rate: Option<f64>) -> Forecast {
         let sane = |r: f64| if r > 0.0 { r.min(RATE_MAX) } else { 0.0 };
         let rate = sane(rate);
         let assumed =
             Assumed { fail_rate_cps: fail_rate.map_or(rate, sane), recovered_rate_cps: recovered_rate.map_or(rate, sane) };
         let (hold_s, duration_s) = (self.hold.as_secs_f64(), duration.as_secs_f64());
-        let counted = Playback::run(self, rate, assumed, duration_s);
-        let horizon = duration_s.max(hold_s) + hold_s;
-        let again = Playback::run(self, rate, Assumed { recovered_rate_cps: rate, ..assumed }, horizon);
-        let recovered = Playback::run(self, rate, assumed, horizon);
+        let counted = Playback::run(self, held, rate, assumed, duration_s);
+        let horizon = duration_s.max(hold_s).max(held.last_free_s) + hold_s;
+        let again = Playback::run(self, held, rate, Assumed { recovered_rate_cps: rate, ..assumed }, horizon);
+        let recovered = Playback::run(self, held, rate, assumed, horizon);
         let echoes = |p: &Playback| p.began.iter().skip(1).copied().take(ECHOES_MAX).collect();
-        let exhausted_at_s = self.exhausted_at(rate);
+        let (exhausted_at_s, dead_s) = if held.timed == 0 {
+            (self.exhausted_at(rate), self.dead_for(rate))
+        } else {
+            (again.began.first().copied(), again.dead_s)
+        };
         let finite = |cps: f64| cps.is_finite().then_some(cps);
         Forecast {
             schema: FORECAST_SCHEMA.into(),
@@ -86,7 +144,7 @@ impl Budget {
             search_cps: finite(self.search_cps()),
             peak_share: if self.pool == 0 { 1.0 } else { self.held_at(rate) / f64::from(self.pool) },
             exhausted_at_s,
-            dead_s: self.dead_for(rate),
+            dead_s,
             echo_s: echoes(&again),
             echo_recovered_s: echoes(&recovered),
             failures: counted.failures.round() as u64,
@@ -123,13 +181,6 @@ pub fn hold_rejected(
     (off > within * failures).then(|| format!("T = {hold:.0} s would make {} failures, not {failures:.0}", f.failures))
 }
 
-/// Seconds until the pool is used up, with `used` ports held now and nothing given back before; none when the rate
-/// stays below the ceiling.
-pub fn seconds_to_exhaustion(pool: u32, used: u32, rate_cps: f64, hold: Duration) -> Option<f64> {
-    Budget { pool, hold }.exhausted_at(rate_cps)?;
-    Some(f64::from(pool.saturating_sub(used)) / rate_cps)
-}
-
 /// New connections a second up to `until_s`, from those made in each second. `most`: so many at the most were made
 /// until then, where that is known (the free ports, when none was given back yet); it makes a time inside a second
 /// exact, because what the second has beyond it was made later.
@@ -148,77 +199,6 @@ pub fn rate_until(connects: impl IntoIterator<Item = u64>, until_s: f64, most: O
         None => (in_it, 1.0),
     };
     (made > 0).then(|| made as f64 / over)
-}
-
-/// One piece of the playback in which everything flows at a constant rate.
-struct Piece {
-    end: f64,
-    success_rate: f64,
-}
-
-/// The pool as a fluid: exact, because demand and releases are constant in pieces.
-#[derive(Default)]
-struct Playback {
-    successes: f64,
-    failures: f64,
-    /// when a time with failures began
-    began: Vec<f64>,
-}
-
-impl Playback {
-    fn run(budget: &Budget, rate: f64, assumed: Assumed, until: f64) -> Self {
-        let (pool, hold) = (f64::from(budget.pool), budget.hold.as_secs_f64());
-        let mut out = Self::default();
-        if budget.exhausted_at(rate).is_none() {
-            out.successes = rate * until;
-            return out;
-        }
-        let mut pieces: Vec<Piece> = Vec::new();
-        let (mut now, mut held, mut released, mut failing) = (0.0_f64, 0.0_f64, 0_usize, false);
-        while now < until && pieces.len() < PIECES_MAX {
-            let demand = if now < hold { rate } else { assumed.recovered_rate_cps };
-            // Releases now are the successes of one hold ago.
-            while released < pieces.len() && pieces[released].end + hold <= now {
-                released += 1;
-            }
-            let release = if now < hold { 0.0 } else { pieces.get(released).map_or(0.0, |p| p.success_rate) };
-            let full = held >= pool;
-            let success = if full { demand.min(release) } else { demand };
-            let mut next = until;
-            if now < hold {
-                next = next.min(hold);
-            } else if let Some(p) = pieces.get(released) {
-                next = next.min(p.end + hold);
-            }
-            let net = success - release;
-            let mut fills = false;
-            if !full && net > 0.0 {
-                let at = now + (pool - held) / net;
-                if at <= next {
-                    (next, fills) = (at, true);
-                }
-            }
-            let fails = full && success < demand;
-            if fails && !failing {
-                out.began.push(now);
-            }
-            failing = fails;
-            let span = next - now;
-            out.successes += success * span;
-            if fails {
-                out.failures += assumed.fail_rate_cps * (demand - success) / demand * span;
-            }
-            held = if fills { pool } else { (held + net * span).clamp(0.0, pool) };
-            // A piece shorter than the clock's own resolution would never end.
-            now = if next > now { next } else { now + hold * 1e-12 };
-            pieces.push(Piece { end: now, success_rate: success });
-        }
-        if now > 0.0 && now < until {
-            out.successes *= until / now;
-            out.failures *= until / now;
-        }
-        out
-    }
 }
 
 /// What decides how long a port stays held towards one destination.

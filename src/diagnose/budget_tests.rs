@@ -66,11 +66,13 @@ fn a_playback_longer_than_its_pieces_still_counts_to_the_end() {
 
 #[test]
 fn seconds_until_the_pool_is_used_up() {
-    let minute = Duration::from_mins(1);
-    assert_eq!(seconds_to_exhaustion(28232, 0, 470.0, minute), None, "below the ceiling");
-    close(seconds_to_exhaustion(28232, 14116, 1000.0, minute).unwrap(), 14.1, 0.05);
-    assert_eq!(seconds_to_exhaustion(100, 200, 50.0, minute), Some(0.0));
-    assert_eq!(seconds_to_exhaustion(100, 0, 50.0, Duration::ZERO), None, "nothing is held");
+    let from = |pool, timed, rate, hold_s| {
+        Budget::new(pool, hold_s).exhausted_from(rate, Held { timed, first_free_s: 30.0, last_free_s: 50.0, open: 0 })
+    };
+    assert_eq!(from(28232, 0, 470.0, 60.0), None, "below the ceiling");
+    close(from(28232, 14116, 1000.0, 60.0).unwrap(), 14.1, 0.05);
+    assert_eq!(from(100, 200, 50.0, 60.0), Some(0.0));
+    assert_eq!(from(100, 0, 50.0, 0.0), None, "nothing is held");
 }
 
 fn facts() -> HoldFacts {
@@ -170,4 +172,30 @@ fn the_rate_that_used_the_pool_up_is_that_before_the_first_refusal() {
         assert_eq!(rate_until([5], nothing, Some(5)), None);
     }
     assert_eq!(rate_until([], 3.0, None), None);
+}
+
+#[test]
+fn ports_that_are_held_already_bring_the_first_failure_forward_and_come_back() {
+    let left = Held { timed: 600, first_free_s: 55.0, last_free_s: 58.0, open: 0 };
+    let b = Budget::new(1000, 60.0);
+    let f = b.forecast_from(left, 150.0, Duration::from_secs(5), None, None);
+    close(f.exhausted_at_s.unwrap(), 400.0 / 150.0, 1e-6);
+    close(f.dead_s.unwrap(), 55.0 - 400.0 / 150.0, 1e-6);
+    assert_eq!((f.successes, f.failures), (400, 350));
+    // At 10/s 400 free ports last 40 s: 15 s before the first of the others is free. At 7/s they last 57 s.
+    close(b.exhausted_from(10.0, left).unwrap(), 40.0, 1e-6);
+    assert_eq!(b.exhausted_from(7.0, left), None, "below P/T, and the others are back in time");
+    let all = Held { timed: 50, first_free_s: 57.0, last_free_s: 59.0, open: 0 };
+    let f = Budget::new(50, 60.0).forecast_from(all, 30.0, Duration::from_secs(5), None, None);
+    assert_eq!((f.exhausted_at_s, f.successes), (Some(0.0), 0));
+    close(f.dead_s.unwrap(), 57.0, 1e-6);
+}
+
+#[test]
+fn open_connections_of_others_are_no_part_of_the_pool() {
+    let open = Held { open: 400, ..Held::default() };
+    let f = Budget::new(1000, 60.0).forecast_from(open, 150.0, Duration::from_secs(5), None, None);
+    close(f.exhausted_at_s.unwrap(), 4.0, 1e-9);
+    close(f.dead_s.unwrap(), 56.0, 1e-9);
+    assert_eq!(Budget::new(1000, 60.0).exhausted_from(11.0, open).map(f64::round), Some(55.0), "600/60 s sustain 10/s");
 }

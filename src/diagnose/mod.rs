@@ -8,8 +8,10 @@
 
 pub mod budget;
 pub mod command;
+mod exhaustion;
 pub mod explain;
 mod findings_doc;
+mod playback;
 pub mod preflight;
 pub mod proofs;
 mod reading;
@@ -29,7 +31,7 @@ pub mod thresholds;
 pub mod validity;
 
 pub use findings_doc::findings_markdown;
-pub use preflight::{preflight, seconds_to_exhaustion};
+pub use preflight::preflight;
 pub use proofs::attach_proofs;
 pub use rule::{diagnose, diagnose_study, undecided};
 pub use validity::{settle, stamp};

@@ -1,26 +1,26 @@
 //! Before the first request: what the port budget sustains, what the plan asks for, and when the one exceeds the other.
 
-use super::budget::Budget;
+use super::budget::{Budget, Held};
 use super::command::{cps, s};
 use super::thresholds::HURRY_CPS;
+use crate::model::facts::PortCensus;
 use crate::model::plan::LoadPlan;
 
-pub use super::budget::seconds_to_exhaustion;
-
-/// One line when a plan of short connections can reach the budget; none when it cannot, or keeps its connections.
+/// One line when a plan of short connections can reach the budget, `held` of which is held already; none when it cannot,
+/// or keeps its connections.
 ///
 /// ```
-/// use sockbench::diagnose::{budget::Budget, preflight};
+/// use sockbench::diagnose::{budget::{Budget, Held}, preflight};
 /// use sockbench::model::plan::{LoadPlan, Target};
 /// let mut plan = LoadPlan::new(Target::at(([10, 0, 0, 1], 80).into()), Vec::new());
 /// (plan.keepalive, plan.rate, plan.duration) = (false, 800.0, std::time::Duration::from_secs(180));
 /// assert_eq!(
-///     preflight(&plan, &Budget::new(28232, 60.0)).as_deref(),
+///     preflight(&plan, &Budget::new(28232, 60.0), Held::default()).as_deref(),
 ///     Some("ports: 28232 to 10.0.0.1:80 from one source, held 60 s after each connection: sustains 470.5 connections/s; \
 ///           asked 800/s: exhausted after 35.3 s, dead 24.7 s, echoes every 60 s"),
 /// );
 /// ```
-pub fn preflight(plan: &LoadPlan, budget: &Budget) -> Option<String> {
+pub fn preflight(plan: &LoadPlan, budget: &Budget, held: Held) -> Option<String> {
     if !plan.is_short_lived() || budget.hold.is_zero() {
         return None;
     }
@@ -29,8 +29,12 @@ pub fn preflight(plan: &LoadPlan, budget: &Budget) -> Option<String> {
         0 | 1 => "one source".to_owned(),
         n => format!("{n} sources"),
     };
+    let now = match held.ports() {
+        0 => String::new(),
+        n => format!(", {} of them free now", budget.pool.saturating_sub(n)),
+    };
     let lead = format!(
-        "ports: {} to {} from {from}, held {} after each connection: sustains {} connections/s",
+        "ports: {} to {} from {from}{now}, held {} after each connection: sustains {} connections/s",
         budget.pool,
         plan.target.addr,
         s(hold),
@@ -43,36 +47,109 @@ pub fn preflight(plan: &LoadPlan, budget: &Budget) -> Option<String> {
         let most = f64::from(plan.users) / think;
         (most, format!("{} users ask for {}/s at most", plan.users, cps(most)))
     } else {
-        return hurry(plan, budget, &lead);
+        return hurry(plan, budget, held, &lead);
     };
-    let at = budget.exhausted_at(rate)?;
-    let reaches = reaches(plan, budget, at);
-    let when = format!("exhausted after {}, dead {}, echoes every {}", s(at), s(hold - at), s(hold));
-    Some(if reaches {
+    let forecast = budget.forecast_from(held, rate, plan.duration, None, None);
+    let (at, dead) = (forecast.exhausted_at_s?, forecast.dead_s.unwrap_or(0.0));
+    let echoes = if rate > ceiling { format!(", echoes every {}", s(hold)) } else { String::new() };
+    let when = match (at > 0.0, dead > 0.0) {
+        (true, true) => format!("exhausted after {}, dead {}{echoes}", s(at), s(dead)),
+        (true, false) => format!("exhausted after {}, from then on some connections fail{echoes}", s(at)),
+        (false, _) => format!("no port is free: nothing succeeds for {}{echoes}", s(dead)),
+    };
+    Some(if reaches(plan, budget, held, at) {
         format!("{lead}; {asked}: {when}")
     } else {
         format!("{lead}; {asked}: this run ends before they are used up; a longer one: {when}")
     })
 }
 
-/// The plan lasts long enough, in time and in requests, to use the pool up.
-fn reaches(plan: &LoadPlan, budget: &Budget, at_s: f64) -> bool {
-    (plan.duration.is_zero() || plan.duration.as_secs_f64() > at_s)
-        && (plan.requests == 0 || plan.requests > u64::from(budget.pool))
+/// The plan lasts long enough, in time and in requests, to use up what is free.
+fn reaches(plan: &LoadPlan, budget: &Budget, held: Held, at_s: f64) -> bool {
+    (plan.duration.is_zero() || plan.duration.as_secs_f64() > at_s) && has_requests(plan, budget, held)
+}
+
+fn has_requests(plan: &LoadPlan, budget: &Budget, held: Held) -> bool {
+    plan.requests == 0 || plan.requests > u64::from(budget.pool.saturating_sub(held.ports()))
 }
 
 /// No pause and no rate: how fast it will be is not known, so only the ceilings are told.
-fn hurry(plan: &LoadPlan, budget: &Budget, lead: &str) -> Option<String> {
-    let ceiling = budget.ceiling_cps();
-    let enough = plan.requests == 0 || plan.requests > u64::from(budget.pool);
-    (ceiling < HURRY_CPS && enough).then(|| {
-        format!("{lead}; no rate and no think time are set: faster than that, {} connections are made, then they fail until {} after the first", budget.pool, s(budget.hold.as_secs_f64()))
+fn hurry(plan: &LoadPlan, budget: &Budget, held: Held, lead: &str) -> Option<String> {
+    (budget.ceiling_cps() < HURRY_CPS && has_requests(plan, budget, held)).then(|| {
+        let hold = s(budget.hold.as_secs_f64());
+        let free = budget.pool.saturating_sub(held.ports());
+        let until = if held.timed == 0 {
+            format!("until {hold} after the first")
+        } else {
+            format!("until the first held port is free in {}", s(held.first_free_s))
+        };
+        format!(
+            "{lead}; no rate and no think time are set: faster than that, {free} connections are made, then they fail {until}"
+        )
     })
 }
 
-/// The line about ports that an earlier run left held; none when there are none.
-pub fn leftovers(used: u32, pool: u32, last_free_s: f64, destination: &str) -> Option<String> {
-    (used > 0).then(|| {
-        format!("ports: {used} of {pool} to {destination} are still held by an earlier run, the last for {}", s(last_free_s))
-    })
+/// The line about ports that are held before the run; none when there are none.
+pub fn leftovers(census: &PortCensus, pool: u32, destination: &str) -> Option<String> {
+    let held = Held::of(census);
+    let mut parts = Vec::new();
+    if held.timed > 0 {
+        parts.push(format!(
+            "{} by connections that have ended ({} in TIME_WAIT), the last for {}",
+            held.timed,
+            census.held_time_wait,
+            s(held.last_free_s)
+        ));
+    }
+    if held.open > 0 {
+        parts.push(format!("{} by open connections of other programmes, as long as these live", held.open));
+    }
+    (!parts.is_empty())
+        .then(|| format!("ports: {} of {pool} to {destination} are held before the run: {}", held.ports(), parts.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::plan::Target;
+
+    fn asked(rate: f64, seconds: u64) -> LoadPlan {
+        let plan = LoadPlan::new(Target::at(([10, 0, 0, 1], 80).into()), Vec::new());
+        LoadPlan { keepalive: false, rate, duration: Duration::from_secs(seconds), ..plan }
+    }
+
+    #[test]
+    fn what_is_held_already_is_not_there_for_this_run() {
+        let left = |timed| Held { timed, first_free_s: 50.0, last_free_s: 55.0, open: 0 };
+        let said = |pool, timed, rate| preflight(&asked(rate, 5), &Budget::new(pool, 60.0), left(timed)).unwrap_or_default();
+        let empty = said(1000, 0, 150.0);
+        assert!(empty.contains("this run ends before they are used up; a longer one: exhausted after 6.7 s"), "{empty}");
+        let half = said(1000, 600, 150.0);
+        assert!(half.contains(", 400 of them free now, ") && half.contains(": exhausted after 2.7 s, dead 47.3 s"), "{half}");
+        assert!(!half.contains("ends before"), "{half}");
+        let none = said(50, 50, 30.0);
+        assert!(none.contains("no port is free: nothing succeeds for 50 s"), "{none}");
+        let slow = preflight(&asked(10.0, 60), &Budget::new(1000, 60.0), left(600)).unwrap();
+        assert!(slow.ends_with("exhausted after 40 s, dead 10 s"), "below P/T nothing echoes: {slow}");
+    }
+
+    #[test]
+    fn open_connections_of_others_are_not_said_to_come_free() {
+        let open = PortCensus { used: 30, held: 30, established: 30, ..PortCensus::default() };
+        assert_eq!(
+            leftovers(&open, 50, "10.0.0.1:80").unwrap(),
+            "ports: 30 of 50 to 10.0.0.1:80 are held before the run: 30 by open connections of other programmes, as long as these live"
+        );
+        let timed =
+            PortCensus { used: 9, held: 9, timed: 9, held_time_wait: 9, last_free_ms: Some(57_900), ..PortCensus::default() };
+        let said = leftovers(&timed, 50, "10.0.0.1:80").unwrap();
+        assert!(said.ends_with("9 by connections that have ended (9 in TIME_WAIT), the last for 57.9 s"), "{said}");
+        assert_eq!(
+            leftovers(&PortCensus { used: 9, time_wait: 9, ..PortCensus::default() }, 50, "x"),
+            None,
+            "free to be taken again"
+        );
+    }
 }

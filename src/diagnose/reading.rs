@@ -2,9 +2,9 @@
 //! be had is none, never a guess.
 
 use super::budget::{Budget, Hold, HoldFacts, hold_for, rate_until};
-use crate::model::outcome::{Call, EADDRINUSE, EADDRNOTAVAIL};
-use crate::model::plan::{Closer, PortChoice, PortMode};
-use crate::model::result::{ErrorRow, RunResult, SeriesPoint};
+use crate::model::outcome::Call;
+use crate::model::plan::{Closer, PortMode};
+use crate::model::result::{ErrorRow, NoPort, RunResult, SeriesPoint};
 
 /// Rows of the error table that one rule is about.
 #[derive(Debug, Clone)]
@@ -79,23 +79,14 @@ pub(super) fn unnamed(run: &RunResult, local: bool) -> u64 {
     all.saturating_sub(named)
 }
 
-/// The pool to the destination was used up: connect 99 where the kernel picks at connect, bind 98 where it picks at
-/// bind (design section 5).
+/// The pool to the destination was used up.
 pub(super) fn is_exhaustion(row: &ErrorRow) -> bool {
-    matches!(
-        (row.call, row.errno, row.port_choice),
-        (Call::Connect, Some(EADDRNOTAVAIL), PortChoice::KernelAtConnect)
-            | (Call::Bind, Some(EADDRINUSE), PortChoice::KernelAtBind)
-    )
+    row.no_port() == Some(NoPort::Exhausted)
 }
 
-/// One particular port is held: bind 98 or connect 99 after an explicit choice, connect 99 after bind(ip,0).
+/// One particular port is held.
 pub(super) fn is_busy(row: &ErrorRow) -> bool {
-    matches!(
-        (row.call, row.errno, row.port_choice),
-        (Call::Bind, Some(EADDRINUSE), PortChoice::Explicit)
-            | (Call::Connect, Some(EADDRNOTAVAIL), PortChoice::Explicit | PortChoice::KernelAtBind)
-    )
+    row.no_port() == Some(NoPort::Busy)
 }
 
 /// Failed connections that ran out of ports.

@@ -1,12 +1,13 @@
 //! Rules about failures of our own machine: no port, that port, no descriptor.
 
-use super::command::{count as counted, cps, load_after_sysctl, load_with, percent, s};
+use super::command::{count as counted, cps, load_after_sysctl, load_with, s};
+use super::exhaustion::{self, story};
 use super::reading::{Rows, budget, closed_by_client, cps_before, duration_s, exhaustion, hold, is_busy, pool, unnamed};
-use super::remedies::{advice, for_ports, named};
+use super::remedies::{advice, named};
 use super::rule::{Found, Verdict};
-use super::thresholds::POOL_NOT_FULL_SHARE;
+use super::thresholds::{ECHO_SOON_S, POOL_NOT_FULL_SHARE};
 use crate::model::outcome::{Call, EMFILE, ENFILE};
-use crate::model::plan::{Closer, PortMode, PortRange};
+use crate::model::plan::{PortMode, PortRange};
 use crate::model::result::RunResult;
 
 /// The gap between the totals and the error table hides this kind of failure.
@@ -43,23 +44,22 @@ pub(super) fn ports_exhausted(run: &RunResult) -> Verdict {
             .with("first_s", rows.first_s())
             .with("last_s", rows.last_s())
             .with("predicted_first_s", forecast.map(|f| f.exhausted_at_s))
-            .with("rate_cps", cps_before(run, rows.first_s()))
+            .with("rate_until_first_cps", cps_before(run, rows.first_s()))
+            .with("ports_elsewhere", Some(exhaustion::elsewhere(run)).filter(|n| *n > 0))
             .with("free_again_in_s", run.ports.as_ref().and_then(|p| p.free_again_in_s))
             .with("closed_first_by_client_share", closed_by_client(run))
     };
     if let Some((used, p)) = held.zip(pool(run))
         && f64::from(used) < POOL_NOT_FULL_SHARE * f64::from(p)
         && run.totals.connections_opened == 0
+        // Ports that others bound are a reason as well.
+        && exhaustion::elsewhere(run) < p.saturating_sub(used) / 2
     {
         return no_address(run, &found, used, p);
     }
-    let all = pool(run).map_or_else(|| "every source port".to_owned(), |p| format!("all {p} source ports"));
-    let title = format!(
-        "{} could not be made: {all} to {to} were held when {call}() asked for one ({})",
-        counted(count, "connection"),
-        row.name
-    );
-    found(title, story(run, &rows, call, errno)).remedies(for_ports(run)).verdict()
+    let held = exhaustion::held_in_words(run, &to, call);
+    let title = format!("{} could not be made: {held} ({})", counted(count, "connection"), row.name);
+    found(title, story(run, &rows, call, errno)).remedies(exhaustion::remedies(run)).verdict()
 }
 
 /// connect 99 although the range is nearly free: there is no local address for the destination.
@@ -89,73 +89,6 @@ fn no_address(run: &RunResult, found: &dyn Fn(String, String) -> Found, used: u3
     found(format!("no local address reaches {to}: {used} of {p} ports were held, so the range did not run out"), text)
         .remedies(remedies)
         .verdict()
-}
-
-fn story(run: &RunResult, rows: &Rows<'_>, call: &str, errno: i32) -> String {
-    let first = rows.first_s();
-    let mut text = format!("Our own machine had no source port left from {} to {}: ", s(first), s(rows.last_s()));
-    text += &held_by(run);
-    if let Some(b) = budget(run).filter(|b| !b.hold.is_zero() && b.pool > 0) {
-        let ceiling = b.ceiling_cps();
-        text +=
-            &format!("{} ports / {} sustain {} connections/s to one destination", b.pool, s(b.hold.as_secs_f64()), cps(ceiling));
-        match cps_before(run, first) {
-            Some(rate) if rate > ceiling => {
-                text += &format!("; the run made {}/s, which uses them up after {}", cps(rate), s(f64::from(b.pool) / rate));
-            }
-            _ => {}
-        }
-        text += ". ";
-        text += &format!("The first ports were free again {} after they were used", s(b.hold.as_secs_f64()));
-        if let Some(free) = run.ports.as_ref().and_then(|p| p.free_again_in_s).filter(|f| *f > 0.0) {
-            text += &format!("; after the run it takes {} until all are", s(free));
-        }
-        text += ". ";
-    }
-    if let Some(left) = run.ports.as_ref().and_then(|p| p.leftover_before).filter(|n| *n > 0) {
-        text += &format!("{left} of them were held already before the first request. ");
-    }
-    let windows = match run.plan.port_mode {
-        PortMode::Bind => "WSAENOBUFS 10055 at bind(), event 4231",
-        _ => "WSAEADDRINUSE 10048 (\"Only one usage of each socket address\") at connect(), event 4227",
-    };
-    text += &format!(
-        "It is not the target and not the CPU: {call}() failed here with errno {errno} before a packet was sent. A Windows client shows {windows}; its 16384 ports held for 120 s sustain 136.5/s."
-    );
-    text
-}
-
-/// By what the pool was held.
-fn held_by(run: &RunResult) -> String {
-    let Some(ports) = run.ports.as_ref() else {
-        return "what held them was not observed. ".into();
-    };
-    let st = ports.states;
-    let tw = ports.peak_time_wait.or(st.time_wait);
-    let mut parts: Vec<(u32, &str)> = [
-        (tw, "were in TIME_WAIT"),
-        (st.established, "had open connections"),
-        (st.fin_wait2, "were in FIN_WAIT2 (the target has not closed its side)"),
-        (st.close_wait, "were in CLOSE_WAIT (this client has not closed)"),
-        (st.bound_only, "were bound but not connected"),
-    ]
-    .into_iter()
-    .filter_map(|(n, what)| n.filter(|n| *n > 0).map(|n| (n, what)))
-    .collect();
-    parts.sort_by_key(|p| std::cmp::Reverse(p.0));
-    let Some((most, what)) = parts.first().copied() else { return "what held them is unknown. ".into() };
-    let list = parts.iter().map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
-    let why = if tw == Some(most) && what.contains("TIME_WAIT") {
-        let share = closed_by_client(run);
-        let hold = hold(run).map_or_else(String::new, |h| format!(" for {}", s(h.seconds)));
-        format!(
-            "; the side that closes first keeps the port{hold}, and the client closed first in {} of the connections",
-            percent(share)
-        )
-    } else {
-        String::new()
-    };
-    format!("at the peak {list}{why}. ")
 }
 
 fn destination(run: &RunResult) -> String {
@@ -327,10 +260,8 @@ pub(super) fn failures_return(run: &RunResult) -> Verdict {
         return Verdict::Unknown("how long a port stays held here: tcp_tw_reuse and tcp_timestamps could not be read".into());
     };
     let ports = run.ports.as_ref();
-    let (time_wait, established) = (ports.and_then(|p| p.peak_time_wait), ports.and_then(|p| p.states.established));
-    let by_time_wait = time_wait.is_none_or(|tw| tw > 0 && tw >= established.unwrap_or(0));
     let no_address = run.totals.connections_opened == 0 && ports.and_then(|p| p.leftover_before).unwrap_or(0) == 0;
-    if hold.seconds <= 0.0 || !by_time_wait || no_address || run.plan.closer != Closer::Client {
+    if hold.seconds <= 0.0 || !exhaustion::is_by_law(run) || no_address || closed_by_client(run) <= 0.5 {
         return Verdict::Clear;
     }
     let (t, end, first) = (hold.seconds, duration_s(run), rows.first_s());
@@ -343,18 +274,22 @@ pub(super) fn failures_return(run: &RunResult) -> Verdict {
     } else {
         format!(" This run was long enough to meet {} of these echoes, from {} on.", inside.len(), s(inside[0]))
     };
-    let dead = ports.and_then(|p| p.forecast.as_ref()).map(|f| f.dead_s);
+    let from_empty = ports.and_then(|p| p.leftover_before).unwrap_or(0) == 0;
+    let dead = ports.and_then(|p| p.forecast.as_ref()).map(|f| f.dead_s).or((from_empty && first < t).then_some(t - first));
+    let until_next = match next - end {
+        soon if soon < ECHO_SOON_S => "just as it ended".to_owned(),
+        later => format!("{} after its end", s(later)),
+    };
     let length = dead.map_or_else(String::new, |d| format!(" Each time up to {} long.", s(d)));
     let text = format!(
         "The failures come back every {}: ports return in the order in which they were used, and where no connection could be made then, \
-         none is given back now. The next time is {} after the start of the run ({} after its end).{length}{seen} \
+         none is given back now. The next time is {} after the start of the run ({until_next}).{length}{seen} \
          A rate below P/T ends it; a pause of {} clears it. On Windows it is the same with T = 120 s.",
         s(t),
         s(next),
-        s(next - end),
         s(t)
     );
-    let keep = for_ports(run);
+    let keep = exhaustion::remedies(run);
     let name = |n: &str| keep.iter().find(|r| r.name.as_deref() == Some(n)).cloned();
     let mut remedies: Vec<_> = ["keep-alive", "server-closes", "ring", "pace", "wait"].iter().filter_map(|n| name(n)).collect();
     if remedies.len() < 2 {

@@ -1,6 +1,7 @@
 //! Rules about the port budget while nothing failed yet: connections that are not kept, a high peak, a dear search.
 
 use super::command::{count, cps, load_with, number, percent, s};
+use super::exhaustion::{self, Cause};
 use super::reading::{
     Rows, budget, closed_by_client, duration_s, exhaustion, held_against, hold, is_busy, kernel_searches, pool, wearing_cps,
     wearing_within,
@@ -12,8 +13,7 @@ use super::thresholds::{
     SEARCH_SHARE, SEARCH_TIMES,
 };
 use crate::model::outcome::Call;
-use crate::model::plan::Closer;
-use crate::model::result::RunResult;
+use crate::model::result::{Holder, RunResult};
 
 /// target-forbids-keepalive.
 pub(super) fn forbids_keepalive(run: &RunResult) -> Verdict {
@@ -99,7 +99,7 @@ pub(super) fn budget_high(run: &RunResult) -> Verdict {
         // Said by local-ports-exhausted or local-port-busy: "nothing failed yet" would not be true.
         return Verdict::Clear;
     }
-    if run.plan.closer != Closer::Client && run.plan.is_short_lived() {
+    if closed_by_client(run) <= 0.5 && run.plan.is_short_lived() {
         return Verdict::Clear;
     }
     let Some(b) = budget(run) else {
@@ -138,7 +138,15 @@ pub(super) fn budget_high(run: &RunResult) -> Verdict {
     let at = b.exhausted_at(rate);
     let to = ports.map_or_else(|| run.plan.target.addr.to_string(), |p| p.destination.clone());
     let open_most = established > 0.5 * share * p;
-    let mut text = if open_most {
+    let stuck = ports.is_some_and(|p| p.holder() == Some(Holder::FinWait2));
+    let mut text = if stuck {
+        format!(
+            "Connections that the client closed and the target did not (FIN_WAIT2, tcp_fin_timeout) hold {} of the {} source ports to \
+             {to} at the peak; nothing failed yet. ",
+            (share.min(1.0) * p).round(),
+            b.pool
+        )
+    } else if open_most {
         format!("Open connections hold {} of the {} source ports to {to}; nothing failed yet. ", established, b.pool)
     } else {
         format!(
@@ -182,7 +190,8 @@ pub(super) fn budget_high(run: &RunResult) -> Verdict {
     } else {
         format!("the peak held {} of the {} source ports to {to}", percent(share.min(1.0)), b.pool)
     };
-    let mut remedies = for_ports(run);
+    let mut remedies =
+        if stuck { exhaustion::remedies_against(run, Some(Cause::Held(Holder::FinWait2))) } else { for_ports(run) };
     if remedies.len() < 2 {
         remedies.push(advice(
             "watch the budget while it runs",

@@ -6,6 +6,10 @@ pub const BUDGET_HIGH_SHARE: f64 = 0.70;
 pub const PACE_SHARE: f64 = 0.8;
 /// local-ports-exhausted: below this share of the pool, the range is not what ran out.
 pub const POOL_NOT_FULL_SHARE: f64 = 0.5;
+/// local-ports-exhausted: below this share of the pool, ports were held by what was not seen towards the destination.
+pub const POOL_SEEN_SHARE: f64 = 0.9;
+/// failures-will-return: an echo this soon after the run's end coincides with it, seconds.
+pub const ECHO_SOON_S: f64 = 0.1;
 /// port-search-slow: connect(2)'s mean, over half of the pool held against below, at least this many times.
 pub const SEARCH_TIMES: f64 = 4.0;
 /// port-search-slow: and at least this many microseconds dearer.
@@ -84,6 +88,8 @@ pub const EARLY_END_S: f64 = 0.5;
 /// Rule, name, value and unit, for docs/FINDINGS.md.
 pub const TABLE: &[(&str, &str, f64, &str)] = &[
     ("local-ports-exhausted", "POOL_NOT_FULL_SHARE", POOL_NOT_FULL_SHARE, "share of the pool"),
+    ("local-ports-exhausted", "POOL_SEEN_SHARE", POOL_SEEN_SHARE, "share of the pool"),
+    ("failures-will-return", "ECHO_SOON_S", ECHO_SOON_S, "s"),
     ("port-budget-high", "BUDGET_HIGH_SHARE", BUDGET_HIGH_SHARE, "share of the pool"),
     ("port remedies", "PACE_SHARE", PACE_SHARE, "share of P/T"),
     ("port-search-slow", "SEARCH_SHARE", SEARCH_SHARE, "share of the pool"),

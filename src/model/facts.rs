@@ -162,6 +162,10 @@ pub struct DiagSocket {
 pub struct PortCensus {
     /// distinct local ports, all states together, inside the pool's range
     pub used: u32,
+    /// of these, the ones that the run cannot take: all but TIME_WAIT that may be taken again
+    pub held: u32,
+    /// of the held ones, those in TIME_WAIT
+    pub held_time_wait: u32,
     /// true TIME_WAIT, FIN_WAIT2 not counted
     pub time_wait: u32,
     /// ESTABLISHED and the opening states
@@ -172,9 +176,11 @@ pub struct PortCensus {
     pub close_wait: u32,
     /// sockets in TIME_WAIT with the destination as LOCAL end: the target holds them
     pub time_wait_target_side: u32,
-    /// until the first held port is free again, ms; none when nothing is in TIME_WAIT
+    /// ports held until a time that is known: TIME_WAIT, and FIN_WAIT2 without a process
+    pub timed: u32,
+    /// until the first of these can be taken again, ms; none when there is none
     pub first_free_ms: Option<u32>,
-    /// until the last one is free, ms
+    /// until the last one can, ms
     pub last_free_ms: Option<u32>,
 }
 

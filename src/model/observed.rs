@@ -11,7 +11,8 @@ pub struct Ports {
     pub destination: String,
     /// source ports this run can use towards the destination, all sources together
     pub pool: Option<u32>,
-    /// seconds one port stays held here: 60, or tcp_tw_reuse_delay where reuse applies
+    /// seconds one port stays held here: 60, tcp_tw_reuse_delay where reuse applies, tcp_fin_timeout where the ports are
+    /// held by FIN_WAIT2
     pub hold_s: Option<f64>,
     pub ceiling_cps: Option<f64>,
     /// near (P/2)/T_eff, where the port search becomes dear; null where the search does not apply
@@ -19,15 +20,70 @@ pub struct Ports {
     pub peak_used: Option<u32>,
     pub peak_share: Option<f64>,
     pub peak_time_wait: Option<u32>,
-    /// connections opened per second, mean over the run
+    /// connections opened per second, mean over the whole run
     pub rate_cps: f64,
     /// after the run, until the last held port is free
     pub free_again_in_s: Option<f64>,
     pub states: PortStates,
     /// null when the rate does not exhaust the pool
     pub forecast: Option<PortForecast>,
-    /// additive: ports held towards the destination before the first request
+    /// additive: ports held towards the destination before the first request, as this run's port mode counts them
     pub leftover_before: Option<u32>,
+    /// additive: ports of the range with sockets towards other destinations at the end, none towards this one: held for
+    /// this run too where they were bound
+    #[serde(default)]
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// Sockets inside the range towards another destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "additive keys")]
+pub struct Elsewhere {
+    pub destination: String,
+    pub ports: u32,
+}
+
+/// What mostly held the ports at the peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// connections that this side closed first: the P/T law
+    TimeWait,
+    /// connections whose other side has not closed: tcp_fin_timeout
+    FinWait2,
+    /// connections that are open, or that this side has not closed: as long as they live
+    Open,
+}
+
+impl PortStates {
+    /// What held most of the ports that were seen; none when nothing was.
+    pub fn holder(&self) -> Option<Holder> {
+        let n = |v: Option<u32>| v.unwrap_or(0);
+        let by = [
+            (n(self.time_wait), Holder::TimeWait),
+            (n(self.fin_wait2), Holder::FinWait2),
+            (n(self.established).saturating_add(n(self.close_wait)), Holder::Open),
+        ];
+        by.into_iter().filter(|(ports, _)| *ports > 0).reduce(|a, b| if b.0 > a.0 { b } else { a }).map(|(_, holder)| holder)
+    }
+}
+
+impl Ports {
+    /// What held most of the ports that were seen at the peak; none when nothing was.
+    pub fn holder(&self) -> Option<Holder> {
+        // No moment had more in TIME_WAIT than their peak.
+        let time_wait = self.states.time_wait.map(|n| self.peak_time_wait.map_or(n, |most| n.min(most)));
+        PortStates { time_wait, ..self.states }.holder()
+    }
+
+    /// New connections per second that the plan demanded: what the forecast is for, else the mean of the run.
+    pub fn demand_cps(&self) -> f64 {
+        self.forecast.as_ref().map(|f| f.rate_cps).filter(|r| *r > 0.0).unwrap_or(self.rate_cps)
+    }
+
+    /// Ports of the pool that nothing was seen to hold towards this destination at the peak.
+    pub fn unseen(&self) -> Option<u32> {
+        Some(self.pool?.saturating_sub(self.peak_used?))
+    }
 }
 
 /// Sockets towards the target at the peak.
@@ -45,6 +101,9 @@ pub struct PortStates {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct PortForecast {
+    /// additive: the rate it is for: the plan's, or what the whole seconds before the first refusal made
+    #[serde(default)]
+    pub rate_cps: f64,
     pub exhausted_at_s: f64,
     pub dead_s: f64,
     pub echo_s: Vec<f64>,

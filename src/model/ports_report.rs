@@ -30,6 +30,10 @@ pub struct PortsReport {
     pub more_destinations: u32,
     /// ports they hold together
     pub more_used: u32,
+    /// sockets in TIME_WAIT at a server's end of connections to this host's listeners that no row above counts: no source
+    /// port is held by them
+    #[serde(default)]
+    pub time_wait_at_servers: u32,
     /// every null in this document has its row here
     pub unavailable: Vec<Unavailable>,
 }
@@ -41,13 +45,16 @@ pub struct DestinationPorts {
     pub source: String,
     /// peer address and port
     pub destination: String,
-    /// ports held inside the range, all states together
+    /// ports with a socket inside the range, all states together
     pub used: u32,
-    /// ports held that lie outside the range: bound explicitly
+    /// of these, the ones that connect() cannot take: all but TIME_WAIT older than T
+    #[serde(default)]
+    pub held: u32,
+    /// ports in use that lie outside the range: bound explicitly
     pub used_outside: u32,
-    /// used / pool
+    /// held / pool
     pub share: Option<f64>,
-    /// by what; `bound_only` has no destination and is told once for the namespace
+    /// by what, inside the range; `bound_only` has no destination and is told once for the namespace
     pub states: DestinationStates,
     /// connections in TIME_WAIT at the destination's end, where that is on this host: the server closed first
     pub time_wait_target_side: u32,
@@ -59,13 +66,14 @@ pub struct DestinationPorts {
     pub ceiling_cps: Option<f64>,
     /// (P/2)/T, from which on the port search is dear
     pub search_cps: Option<f64>,
-    /// seconds until the first held port is free again; null when none is in TIME_WAIT
+    /// seconds until the first held port is free again, 0 when those in TIME_WAIT can all be taken now; null when none is in
+    /// TIME_WAIT
     pub first_free_in_s: Option<f64>,
     /// seconds until the last one is
     pub last_free_in_s: Option<f64>,
 }
 
-/// Sockets by state, the range and beyond together.
+/// Sockets by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "names of TCP states; the opening and closing ones are counted with their neighbours")]
 pub struct DestinationStates {

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::KernelCounters;
 use super::finding::Finding;
-use super::outcome::Call;
+use super::outcome::{Call, EADDRINUSE, EADDRNOTAVAIL};
 use super::plan::{LoadPlan, PortChoice};
 
 pub use super::observed::{
-    ClientResources, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
+    ClientResources, Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
 
 /// The schema of [`RunResult`].
@@ -278,6 +278,30 @@ pub struct ErrorRow {
     pub count: u64,
     pub first_s: f64,
     pub last_s: f64,
+}
+
+/// A failure for want of a local port (design section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPort {
+    /// the pool towards the destination was used up: connect 99 where the kernel picks at connect, bind 98 where it
+    /// picks at bind
+    Exhausted,
+    /// one particular port was held: bind 98 or connect 99 after an explicit choice, connect 99 after bind(ip,0)
+    Busy,
+}
+
+impl ErrorRow {
+    /// Which want of a port this is; none where it is none. The errno alone does not tell: bind 98 looks alike in both.
+    pub fn no_port(&self) -> Option<NoPort> {
+        match (self.call, self.errno?, self.port_choice) {
+            (Call::Connect, EADDRNOTAVAIL, PortChoice::KernelAtConnect) | (Call::Bind, EADDRINUSE, PortChoice::KernelAtBind) => {
+                Some(NoPort::Exhausted)
+            }
+            (Call::Bind, EADDRINUSE, PortChoice::Explicit)
+            | (Call::Connect, EADDRNOTAVAIL, PortChoice::Explicit | PortChoice::KernelAtBind) => Some(NoPort::Busy),
+            _ => None,
+        }
+    }
 }
 
 /// Who ended the connections.

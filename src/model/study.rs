@@ -84,7 +84,8 @@ pub struct Cooldown {
     /// the step that waited, from 2
     pub before_step: u32,
     pub waited_s: f64,
-    /// TIME_WAIT towards the target, or held by it, when the wait began and ended; null when not readable
+    /// ports towards the target that a connection that has ended held for this step, when the wait began and ended; null when
+    /// not readable
     pub time_wait_before: Option<u32>,
     pub time_wait_after: Option<u32>,
     /// below this many the next step may start: 1 % of the pool

@@ -1,14 +1,19 @@
 //! Counting ports towards one destination from a sock_diag dump.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use super::pool;
 use super::survey;
 use crate::model::facts::{DiagSocket, Fact, PortCensus, TcpState};
 use crate::model::plan::{LoadPlan, PortMode, PortRange};
+use crate::model::result::Elsewhere;
 use crate::sys::sock_diag::{Family, Scope, SockDiag, States};
+
+/// Other destinations that are named.
+const ELSEWHERE_MAX: usize = 8;
 
 /// Which sockets count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +26,14 @@ pub struct CensusScope {
     pub range: Option<PortRange>,
     /// bind mode: a port held towards any destination is held
     pub any_destination: bool,
+    /// a port in TIME_WAIT with less than this left can be taken again: zero where its whole time counts
+    pub taken_again: Duration,
 }
 
 impl CensusScope {
     /// Everything towards `dest`.
     pub fn towards(dest: SocketAddr) -> Self {
-        Self { dest: concrete(dest), sources: Vec::new(), range: None, any_destination: false }
+        Self { dest: concrete(dest), sources: Vec::new(), range: None, any_destination: false, taken_again: Duration::ZERO }
     }
 }
 
@@ -109,18 +116,61 @@ fn count(scope: &CensusScope, seen: &mut Seen, s: &DiagSocket, census: &mut Port
     if !(ours && inside && (scope.any_destination || s.peer == dest)) {
         return;
     }
-    census.used += u32::from(seen.insert(s.local.0, s.local.1));
+    let fresh = seen.insert(s.local.0, s.local.1);
+    census.used += u32::from(fresh);
+    let left_ms = held_ms(s, scope.taken_again);
+    if left_ms != Some(0) {
+        census.held += u32::from(fresh);
+        census.held_time_wait += u32::from(s.state == TcpState::TimeWait);
+    }
+    if let Some(ms) = left_ms.filter(|ms| *ms > 0) {
+        census.timed += u32::from(fresh);
+        census.first_free_ms = Some(census.first_free_ms.map_or(ms, |first| first.min(ms)));
+        census.last_free_ms = Some(census.last_free_ms.map_or(ms, |last| last.max(ms)));
+    }
     match s.state {
-        TcpState::TimeWait => {
-            census.time_wait += 1;
-            census.first_free_ms = Some(census.first_free_ms.map_or(s.expires_ms, |ms| ms.min(s.expires_ms)));
-            census.last_free_ms = Some(census.last_free_ms.map_or(s.expires_ms, |ms| ms.max(s.expires_ms)));
-        }
+        TcpState::TimeWait => census.time_wait += 1,
         TcpState::Established | TcpState::SynSent | TcpState::SynRecv => census.established += 1,
         TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing => census.fin_wait2 += 1,
         TcpState::CloseWait | TcpState::LastAck => census.close_wait += 1,
         TcpState::BoundOnly | TcpState::Listen => {}
     }
+}
+
+/// How long the socket still holds its port, where that is known: zero for a TIME_WAIT that can be taken again. What has
+/// no process left (no inode) ends by its timer; the timer of a socket that has one means other things.
+pub(super) fn held_ms(s: &DiagSocket, taken_again: Duration) -> Option<u32> {
+    match s.state {
+        TcpState::TimeWait => Some(s.expires_ms.saturating_sub(u32::try_from(taken_again.as_millis()).unwrap_or(u32::MAX))),
+        TcpState::FinWait2 if s.inode == 0 && s.expires_ms > 0 => Some(s.expires_ms),
+        _ => None,
+    }
+}
+
+/// Inside `range`: local ports with sockets towards other destinations than `dest` and none towards it, most first.
+/// Those that `listeners` own are no clients'.
+///
+/// Errors: the kernel's.
+pub(super) fn elsewhere(dest: SocketAddr, range: PortRange, listeners: &[u16]) -> io::Result<Vec<Elsewhere>> {
+    let sockets = SockDiag::open()?.collect(States::CONNECTED, Scope::All)?;
+    Ok(group_elsewhere(&sockets, dest, range, listeners))
+}
+
+fn group_elsewhere(sockets: &[DiagSocket], dest: SocketAddr, range: PortRange, listeners: &[u16]) -> Vec<Elsewhere> {
+    let dest = (dest.ip(), dest.port());
+    let client = |s: &&DiagSocket| range.contains(s.local.1) && s.local != dest && listeners.binary_search(&s.local.1).is_err();
+    let here: HashSet<u16> = sockets.iter().filter(client).filter(|s| s.peer == dest).map(|s| s.local.1).collect();
+    let mut counted = HashSet::new();
+    let mut by: HashMap<SocketAddr, u32> = HashMap::new();
+    for s in sockets.iter().filter(client).filter(|s| !here.contains(&s.local.1)) {
+        if counted.insert(s.local.1) {
+            *by.entry(SocketAddr::from(s.peer)).or_default() += 1;
+        }
+    }
+    let mut rows: Vec<_> = by.into_iter().collect();
+    rows.sort_unstable_by_key(|(to, ports)| (std::cmp::Reverse(*ports), *to));
+    rows.truncate(ELSEWHERE_MAX);
+    rows.into_iter().map(|(to, ports)| Elsewhere { destination: to.to_string(), ports }).collect()
 }
 
 /// Ports seen, one bit each, by local address. Rows of one address mostly come in a row, so the last is kept.
@@ -203,7 +253,7 @@ mod tests {
         assert_eq!(c.used, 6, "40003 twice from 127.0.0.1, once from 127.0.0.2");
         assert_eq!((c.time_wait, c.fin_wait2, c.close_wait, c.established), (2, 1, 1, 3));
         assert_eq!(c.time_wait_target_side, 1);
-        assert_eq!((c.first_free_ms, c.last_free_ms), (Some(5_000), Some(59_000)));
+        assert_eq!((c.first_free_ms, c.last_free_ms), (Some(100), Some(59_000)), "FIN_WAIT2 without a process has a timer too");
 
         let mine = CensusScope { sources: vec![HERE.parse().unwrap()], ..CensusScope::towards(dest) };
         assert_eq!(take(&mine, &rows).used, 5);
@@ -216,6 +266,46 @@ mod tests {
         let rows = [row(TcpState::TimeWait, (HERE, 40000), (HERE, 80), 1), row(TcpState::TimeWait, (HERE, 40001), (HERE, 81), 1)];
         let scope = CensusScope { any_destination: true, ..CensusScope::towards("127.0.0.1:80".parse().unwrap()) };
         assert_eq!(take(&scope, &rows).used, 2);
+    }
+
+    #[test]
+    fn a_port_that_can_be_taken_again_is_used_but_not_held() {
+        use TcpState::{Established, FinWait2, TimeWait};
+        let rows = [
+            row(TimeWait, (HERE, 40000), (HERE, 80), 59_400),
+            row(TimeWait, (HERE, 40001), (HERE, 80), 58_900),
+            row(FinWait2, (HERE, 40002), (HERE, 80), 2_000),
+            row(Established, (HERE, 40003), (HERE, 80), 0),
+        ];
+        let dest = "127.0.0.1:80".parse().unwrap();
+        let full = take(&CensusScope::towards(dest), &rows);
+        assert_eq!((full.held, full.held_time_wait, full.timed), (4, 2, 3));
+        // T = 1 s: 59 of the 60 s need not be waited for.
+        let reuse = CensusScope { taken_again: Duration::from_secs(59), ..CensusScope::towards(dest) };
+        let c = take(&reuse, &rows);
+        assert_eq!((c.used, c.time_wait, c.held, c.held_time_wait, c.timed), (4, 2, 3, 1, 2));
+        assert_eq!((c.first_free_ms, c.last_free_ms), (Some(400), Some(2_000)), "FIN_WAIT2 is never taken again");
+        let old = take(&reuse, &rows[1..2]);
+        assert_eq!((old.held, old.last_free_ms), (0, None));
+    }
+
+    #[test]
+    fn clients_inside_the_range_that_go_elsewhere_are_counted_by_destination() {
+        use TcpState::{Established, TimeWait};
+        let rows = [
+            row(Established, (HERE, 40000), (HERE, 80), 0),
+            row(Established, (HERE, 40000), (HERE, 81), 0),
+            row(Established, (HERE, 40001), (HERE, 81), 0),
+            row(TimeWait, (HERE, 40002), (HERE, 82), 9),
+            row(TimeWait, (HERE, 40003), (HERE, 82), 9),
+            row(Established, (HERE, 81), (HERE, 40001), 0),
+            row(Established, (HERE, 40009), (HERE, 50001), 0),
+            row(Established, (HERE, 20000), (HERE, 82), 0),
+        ];
+        let range = PortRange { lo: 40000, hi: 40099 };
+        let found = group_elsewhere(&rows, "127.0.0.1:80".parse().unwrap(), range, &[40009]);
+        let named: Vec<_> = found.iter().map(|e| (e.destination.as_str(), e.ports)).collect();
+        assert_eq!(named, [("127.0.0.1:82", 2), ("127.0.0.1:81", 1)], "40000 is held towards 80 anyway, 40009 listens");
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use super::census::concrete;
+use super::census::{concrete, held_ms};
 use super::pool::{self, Pool, PoolFacts, PortUse};
 use super::survey::{bound_inside, read_pool_facts};
-use crate::diagnose::budget::{Hold, LINUX_HOLD_S};
+use crate::diagnose::budget::Hold;
 use crate::model::facts::{DiagSocket, Fact, TcpState};
 use crate::model::plan::PortMode;
 use crate::model::ports_report::{DestinationPorts, DestinationStates, PORTS_SCHEMA, PortsReport};
@@ -27,12 +28,15 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
     let usage = PortUse::default();
     let pool = facts.clone().map(|f| pool::pool(&f, &usage));
     let (sysctls, _) = sysctl::read_sysctls();
-    let mut groups = group(&sockets, &facts, to);
+    // How long each port stays held is a matter of its destination alone.
+    let taken_again =
+        |dest: IpAddr| pool::hold(&sysctls, dest, &usage).known().map_or(Duration::ZERO, |h| pool::taken_again(h.seconds));
+    let (mut groups, at_servers) = group(&sockets, &facts, to, taken_again);
     if let Some(dest) = to
         && groups.is_empty()
     {
         let source = socket::source_towards(dest).map_or(dest.ip(), |ip| ip);
-        groups.push(((source, dest), Held::default()));
+        groups.push(((source, dest), Towards::default()));
     }
     let mut report = PortsReport {
         schema: PORTS_SCHEMA.into(),
@@ -44,7 +48,8 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
         pool: pool.known().map(|p| p.ports),
         destinations: groups.iter().take(rows).map(|(key, held)| destination(key, held, &pool, &sysctls, &usage)).collect(),
         more_destinations: groups.len().saturating_sub(rows) as u32,
-        more_used: groups.iter().skip(rows).map(|(_, held)| held.used).sum(),
+        more_used: groups.iter().skip(rows).map(|(_, held)| held.held).sum(),
+        time_wait_at_servers: at_servers,
         unavailable: Vec::new(),
     };
     explain(&mut report, &pool, bound_inside(&facts, &pool));
@@ -53,8 +58,9 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
 
 /// What one source holds towards one destination. Each socket has a port of its own there: the four-tuple is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Held {
+struct Towards {
     used: u32,
+    held: u32,
     used_outside: u32,
     states: DestinationStates,
     time_wait_target_side: u32,
@@ -64,10 +70,16 @@ struct Held {
 
 type Key = (IpAddr, SocketAddr);
 
-/// Outgoing sockets by source and destination, most held first.
-fn group(sockets: &[DiagSocket], facts: &Fact<PoolFacts>, to: Option<SocketAddr>) -> Vec<(Key, Held)> {
+/// Outgoing sockets by source and destination, most held first; and sockets in TIME_WAIT at a server's end that belong to
+/// none of these.
+fn group(
+    sockets: &[DiagSocket],
+    facts: &Fact<PoolFacts>,
+    to: Option<SocketAddr>,
+    taken_again: impl Fn(IpAddr) -> Duration,
+) -> (Vec<(Key, Towards)>, u32) {
     let degrees = degrees(sockets);
-    let mut groups: HashMap<Key, Held> = HashMap::new();
+    let mut groups: HashMap<Key, Towards> = HashMap::new();
     let mut target_side: HashMap<Key, u32> = HashMap::new();
     for s in sockets {
         let (local, peer) = (SocketAddr::from(s.local), SocketAddr::from(s.peer));
@@ -83,14 +95,23 @@ fn group(sockets: &[DiagSocket], facts: &Fact<PoolFacts>, to: Option<SocketAddr>
         }
         let held = groups.entry((local.ip(), peer)).or_default();
         let inside = facts.known().is_none_or(|f| f.range.contains(local.port()));
-        held.used += u32::from(inside);
-        held.used_outside += u32::from(!inside);
-        match s.state {
-            TcpState::TimeWait => {
-                held.states.time_wait += 1;
-                held.first_free_ms = Some(held.first_free_ms.map_or(s.expires_ms, |ms| ms.min(s.expires_ms)));
-                held.last_free_ms = Some(held.last_free_ms.map_or(s.expires_ms, |ms| ms.max(s.expires_ms)));
+        if !inside {
+            held.used_outside += 1;
+            continue;
+        }
+        held.used += 1;
+        let left_ms = held_ms(s, taken_again(peer.ip()));
+        held.held += u32::from(left_ms != Some(0));
+        if let Some(ms) = left_ms {
+            if ms > 0 {
+                let first = held.first_free_ms.filter(|first| *first > 0);
+                held.first_free_ms = Some(first.map_or(ms, |first| first.min(ms)));
             }
+            held.first_free_ms.get_or_insert(0);
+            held.last_free_ms = Some(held.last_free_ms.map_or(ms, |last| last.max(ms)));
+        }
+        match s.state {
+            TcpState::TimeWait => held.states.time_wait += 1,
             TcpState::Established | TcpState::SynSent | TcpState::SynRecv => held.states.established += 1,
             TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing => held.states.fin_wait2 += 1,
             TcpState::CloseWait | TcpState::LastAck => held.states.close_wait += 1,
@@ -98,14 +119,17 @@ fn group(sockets: &[DiagSocket], facts: &Fact<PoolFacts>, to: Option<SocketAddr>
         }
     }
     // Where a destination on this host holds the TIME_WAIT itself, no port of the source is lost: told beside.
+    let mut at_servers = 0;
     for (key, n) in target_side {
         if to.is_none_or(|dest| key.1 == dest) && (groups.contains_key(&key) || to.is_some()) {
             groups.entry(key).or_default().time_wait_target_side += n;
+        } else {
+            at_servers += n;
         }
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_unstable_by_key(|((source, dest), held)| (std::cmp::Reverse(held.used + held.used_outside), *dest, *source));
-    groups
+    (groups, at_servers)
 }
 
 type End = (IpAddr, u16);
@@ -138,21 +162,20 @@ fn is_outgoing(s: &DiagSocket, facts: Option<&PoolFacts>, degrees: &HashMap<End,
     }
 }
 
-fn destination(key: &Key, held: &Held, pool: &Fact<Pool>, sysctls: &Sysctls, usage: &PortUse) -> DestinationPorts {
+fn destination(key: &Key, held: &Towards, pool: &Fact<Pool>, sysctls: &Sysctls, usage: &PortUse) -> DestinationPorts {
     let (source, dest) = key;
     let hold: Fact<Hold> = pool::hold(sysctls, dest.ip(), usage);
     let ports = pool.known().map(|p| p.ports);
     let hold_s = hold.known().map(|h| h.seconds);
     let both = ports.zip(hold_s);
-    // Where reuse applies, a port can be taken again before its timer ends.
-    let early_s = LINUX_HOLD_S - hold_s.unwrap_or(LINUX_HOLD_S);
-    let free_in = |ms: Option<u32>| ms.map(|ms| (f64::from(ms) / 1000.0 - early_s).max(0.0));
+    let free_in = |ms: Option<u32>| ms.map(|ms| f64::from(ms) / 1000.0);
     DestinationPorts {
         source: source.to_string(),
         destination: dest.to_string(),
         used: held.used,
+        held: held.held,
         used_outside: held.used_outside,
-        share: ports.filter(|p| *p > 0).map(|p| f64::from(held.used) / f64::from(p)),
+        share: ports.filter(|p| *p > 0).map(|p| f64::from(held.held) / f64::from(p)),
         states: held.states,
         time_wait_target_side: held.time_wait_target_side,
         hold_s,
@@ -228,7 +251,8 @@ mod tests {
             .map(|i| row(TcpState::TimeWait, "127.0.0.1:45000", &format!("127.0.0.1:{}", 40_000 + i), 1))
             .chain((0..3).map(|i| row(TcpState::TimeWait, &format!("127.0.0.1:{}", 41_000 + i), "127.0.0.1:46000", 1)))
             .collect();
-        let groups = group(&rows, &facts(), None);
+        let (groups, at_servers) = group(&rows, &facts(), None, |_| Duration::ZERO);
+        assert_eq!(at_servers, 5);
         let named: Vec<_> = groups.iter().map(|((_, dest), held)| (dest.port(), held.used)).collect();
         assert_eq!(named, [(46_000, 3)]);
     }
@@ -245,15 +269,27 @@ mod tests {
             row(Established, "10.0.0.1:40000", "10.0.0.2:443", 0),
             row(Established, "127.0.0.1:40005", "127.0.0.1:50000", 0),
         ];
-        let groups = group(&rows, &facts(), None);
+        let (groups, at_servers) = group(&rows, &facts(), None, |_| Duration::ZERO);
+        assert_eq!(at_servers, 0, "told in the row");
         let at = |i: usize| (groups[i].0.1.to_string(), groups[i].1);
         assert_eq!(groups.len(), 3, "{groups:?}");
         let (dest, held) = at(0);
         assert_eq!(dest, "127.0.0.1:80");
         assert_eq!((held.used, held.used_outside, held.time_wait_target_side), (2, 1, 1));
-        assert_eq!((held.states.time_wait, held.states.fin_wait2), (2, 1));
+        assert_eq!((held.states.time_wait, held.states.fin_wait2), (2, 0), "20000 lies outside the range");
         assert_eq!((held.first_free_ms, held.last_free_ms), (Some(10_000), Some(50_000)));
         assert_eq!((at(1).0.as_str(), at(2).0.as_str()), ("10.0.0.2:443", "127.0.0.1:50000"));
+    }
+
+    #[test]
+    fn where_reuse_applies_a_port_in_time_wait_is_held_for_t_alone() {
+        let at = |port: u16, ms| row(TcpState::TimeWait, &format!("127.0.0.1:{port}"), "127.0.0.1:80", ms);
+        let rows = [at(40000, 59_400), at(40001, 59_800), at(40002, 30_000)];
+        let held = |rows: &[DiagSocket]| group(rows, &facts(), None, |_| Duration::from_secs(59)).0[0].1;
+        let h = held(&rows);
+        assert_eq!((h.used, h.held, h.first_free_ms, h.last_free_ms), (3, 2, Some(400), Some(800)));
+        let old = held(&rows[2..]);
+        assert_eq!((old.used, old.held, old.first_free_ms, old.last_free_ms), (1, 0, Some(0), Some(0)));
     }
 
     #[test]
@@ -262,7 +298,7 @@ mod tests {
             row(TcpState::Established, "127.0.0.1:40000", "127.0.0.1:41000", 0),
             row(TcpState::Established, "127.0.0.1:41000", "127.0.0.1:40000", 0),
         ];
-        let groups = group(&rows, &facts(), Some("127.0.0.1:41000".parse().unwrap()));
+        let (groups, _) = group(&rows, &facts(), Some("127.0.0.1:41000".parse().unwrap()), |_| Duration::ZERO);
         assert_eq!(groups.len(), 1);
         assert_eq!(groups[0].1.used, 1);
     }

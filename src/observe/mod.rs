@@ -11,6 +11,7 @@
 //! Not here: what the facts mean (`diagnose`), and counting requests (`stats`).
 
 mod apply;
+mod apply_ports;
 pub mod census;
 mod gauge;
 pub mod inventory;

@@ -3,7 +3,7 @@
 use super::meter::{Summary, Usage};
 use super::survey::Survey;
 use crate::model::facts::{Fact, HostUsage, KernelCounters, PortCensus};
-use crate::model::result::{TargetResources, ThreadRow};
+use crate::model::result::{Elsewhere, TargetResources, ThreadRow};
 
 /// One second of the run.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Observation {
     /// the census after the last request
     pub(super) end: Fact<PortCensus>,
     pub(super) bound_only: Fact<u32>,
+    /// clients of other destinations inside the range, at the end
+    pub(super) elsewhere: Vec<Elsewhere>,
     /// counters added during the run
     pub(super) counters: Fact<KernelCounters>,
     pub(super) client: Summary,
@@ -46,6 +48,7 @@ impl Observation {
             peak: survey.leftover.known().copied(),
             peak_time_wait: survey.leftover.known().map(|c| c.time_wait),
             bound_only: survey.bound_only.clone(),
+            elsewhere: Vec::new(),
             survey: survey.clone(),
             seconds: Vec::new(),
             end: Fact::missing(reason),

@@ -72,7 +72,6 @@ impl Observer {
             short_lived: plan.survey.short_lived,
             pool: plan.survey.pool.known().map(|p| p.ports),
             hold_s: plan.survey.hold.known().map(|h| h.seconds),
-            ports_used: plan.survey.leftover.known().map(|c| c.used),
             ..Gauge::default()
         }));
         let (stop, stopped) = channel();
@@ -192,7 +191,7 @@ impl Watcher {
             self.host_sum.add(&Usage { cpu_percent: h.cpu_percent, rss_bytes: 0, busiest: None }, span);
             self.memory_max = Some(self.memory_max.unwrap_or(0.0).max(h.memory_percent));
         }
-        self.update_gauge(now);
+        self.update_gauge(now, second);
         if let Some(busy) = client.known().and_then(|u| u.busiest) {
             self.seen.measured_seconds += 1;
             let room = target.known().and_then(|u| u.busiest).is_none_or(|b| b <= TARGET_ROOM_BELOW);
@@ -248,7 +247,7 @@ impl Watcher {
         Fact::Known(census)
     }
 
-    fn update_gauge(&mut self, now: Stamp) {
+    fn update_gauge(&mut self, now: Stamp, second: u64) {
         let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
         let counters = proc_net::read_counters().ok();
         let rate = match (counters, self.last_counters) {
@@ -261,6 +260,8 @@ impl Watcher {
         let mut gauge = self.gauge.lock().unwrap_or_else(PoisonError::into_inner);
         gauge.namespace_time_wait = tw;
         gauge.rate_cps = rate;
+        gauge.age_s = now.since(self.last_dump).as_secs_f64();
+        gauge.looked = Some(second);
     }
 
     fn finish(mut self) -> Observation {
@@ -276,6 +277,10 @@ impl Watcher {
         let bound_after = survey::bound_inside(&facts, &self.plan.survey.pool);
         let mut seen = self.seen;
         seen.end = end;
+        // Who else has sockets inside the range matters only where the pool can run out; what cannot be read is not named.
+        if let (true, Fact::Known(facts), Fact::Known(pool)) = (seen.survey.short_lived, &facts, &seen.survey.pool) {
+            seen.elsewhere = census::elsewhere(seen.survey.dest, pool.range, &facts.listeners).unwrap_or_default();
+        }
         seen.bound_only = match (seen.bound_only, bound_after) {
             (Fact::Known(a), Fact::Known(b)) => Fact::Known(a.max(b)),
             (known @ Fact::Known(_), _) | (_, known) => known,

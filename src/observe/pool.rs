@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::diagnose::budget::{self, Budget, Hold, HoldFacts};
+use crate::diagnose::budget::{self, Budget, Held, Hold, HoldFacts, LINUX_HOLD_S};
 use crate::model::facts::Fact;
 use crate::model::plan::{Closer, PortMode, PortRange};
 use crate::model::result::{PortForecast, Sysctls};
@@ -121,6 +121,11 @@ pub fn hold(sysctls: &Sysctls, dest: IpAddr, usage: &PortUse) -> Fact<Hold> {
     }
 }
 
+/// What of TIME_WAIT's time need not be waited for where each port stays held `hold_s`.
+pub fn taken_again(hold_s: f64) -> Duration {
+    Duration::try_from_secs_f64(LINUX_HOLD_S - hold_s).unwrap_or(Duration::ZERO)
+}
+
 /// P/T, connections per second; none when a port is not held at all.
 pub fn ceiling_cps(ports: u32, hold_s: f64) -> Option<f64> {
     Some(Budget::new(ports, hold_s).ceiling_cps()).filter(|c| c.is_finite())
@@ -137,12 +142,10 @@ pub fn search_cps(ports: u32, hold_s: f64, mode: PortMode) -> Option<f64> {
     }
 }
 
-/// When the pool is used up at `rate_cps`, with `leftover` ports of it held already; none when the rate stays under
-/// the ceiling of the whole pool.
-pub fn forecast(ports: u32, leftover: u32, hold_s: f64, rate_cps: f64, duration: Duration) -> Option<PortForecast> {
-    Budget::new(ports, hold_s).exhausted_at(rate_cps)?;
-    let forecast = Budget::new(ports.saturating_sub(leftover), hold_s).forecast(rate_cps, duration, None, None);
-    Some(PortForecast { exhausted_at_s: forecast.exhausted_at_s?, dead_s: forecast.dead_s?, echo_s: forecast.echo_s })
+/// When the pool is used up at `rate_cps`, with `left` of it held already; none when the rate always finds a port.
+pub fn forecast(ports: u32, left: Held, hold_s: f64, rate_cps: f64, duration: Duration) -> Option<PortForecast> {
+    let forecast = Budget::new(ports, hold_s).forecast_from(left, rate_cps, duration, None, None);
+    Some(PortForecast { rate_cps, exhausted_at_s: forecast.exhausted_at_s?, dead_s: forecast.dead_s?, echo_s: forecast.echo_s })
 }
 
 #[cfg(test)]
@@ -217,7 +220,8 @@ mod tests {
         assert!((search_cps(28232, 60.0, PortMode::Auto).unwrap() - 235.27).abs() < 0.01);
         assert_eq!(search_cps(28232, 60.0, PortMode::Ring), None);
         assert_eq!(ceiling_cps(28232, 0.0), None);
-        let at = |leftover, rate| forecast(16384, leftover, 120.0, rate, Duration::from_mins(3)).map(|f| f.exhausted_at_s);
+        let left = |timed| Held { timed, first_free_s: 100.0, last_free_s: 110.0, open: 0 };
+        let at = |leftover, rate| forecast(16384, left(leftover), 120.0, rate, Duration::from_mins(3)).map(|f| f.exhausted_at_s);
         assert!((at(0, 170.0).unwrap() - 96.4).abs() < 0.1);
         assert!((at(1000, 170.0).unwrap() - 90.5).abs() < 0.1);
         assert_eq!(at(1000, 136.0), None, "leftovers run off: the ceiling is the whole pool's");

@@ -3,12 +3,13 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::census::{CensusScope, CensusTaker, concrete, shares_all_destinations};
 use super::pool::{self, Pool, PoolFacts, PortUse};
 use crate::diagnose::budget::Hold;
 use crate::model::facts::{Fact, KernelCounters, PortCensus, TcpState};
-use crate::model::plan::LoadPlan;
+use crate::model::plan::{Closer, LoadPlan};
 use crate::sys::sock_diag::{Family, Scope, SockDiag, States, bound_only_missing};
 use crate::sys::{host, proc_net, socket, sysctl};
 
@@ -25,6 +26,9 @@ pub struct Survey {
     pub pool: Fact<Pool>,
     /// how long each stays held
     pub hold: Fact<Hold>,
+    /// how long each would if the client closed first: what counts for ports that an earlier run left, and where the target
+    /// does not close as asked
+    pub law: Fact<Hold>,
     /// held already
     pub leftover: Fact<PortCensus>,
     /// sockets that are bound, but neither connected nor listening, inside the range
@@ -55,6 +59,7 @@ impl Survey {
             sources,
             usage,
             hold: pool::hold(&host.sysctls, dest.ip(), &usage),
+            law: pool::hold(&host.sysctls, dest.ip(), &PortUse { closer: Closer::Client, ..usage }),
             bound_only: bound_inside(&facts, &pool),
             pool,
             leftover: Fact::missing("not looked yet"),
@@ -74,6 +79,7 @@ impl Survey {
             sources: self.sources.known().cloned().unwrap_or_default(),
             range: self.pool.known().map(|p| p.range),
             any_destination: shares_all_destinations(self.usage.mode),
+            taken_again: self.law.known().map_or(Duration::ZERO, |law| pool::taken_again(law.seconds)),
         }
     }
 
@@ -97,10 +103,10 @@ impl Survey {
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => format!("unknown: {why}"),
         };
         let left = match &self.leftover {
-            Fact::Known(c) if c.used > 0 => {
+            Fact::Known(c) if c.held > 0 => {
                 let until =
                     c.last_free_ms.map(|ms| format!(", the last free in {:.0} s", f64::from(ms) / 1000.0)).unwrap_or_default();
-                format!("; {} held already ({} in TIME_WAIT{until})", c.used, c.time_wait)
+                format!("; {} held already ({} in TIME_WAIT{until})", c.held, c.held_time_wait)
             }
             Fact::Known(_) => String::new(),
             Fact::Unavailable(why) => format!("; leftovers unknown: {why}"),

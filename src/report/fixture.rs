@@ -12,7 +12,9 @@ use crate::model::finding::{Finding, FindingId, Proven, Remedy};
 use crate::model::outcome::{
     Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample,
 };
-use crate::model::result::{PortForecast, PortStates, Ports, RunResult, Stamp as Validity, TargetResources, ThreadRow};
+use crate::model::result::{
+    Elsewhere, PortForecast, PortStates, Ports, RunResult, Stamp as Validity, TargetResources, ThreadRow,
+};
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
 use crate::stats::fixture::{blank, plan};
@@ -136,6 +138,7 @@ fn observe(run: &mut RunResult) {
         },
         forecast: None,
         leftover_before: Some(0),
+        elsewhere: vec![],
     });
     run.explain_null("ports.forecast", "the rate does not exhaust the pool");
     let client = &mut run.resources.client;
@@ -183,8 +186,9 @@ fn exhausted_ports() -> Ports {
             close_wait: Some(0),
             bound_only: Some(0),
         },
-        forecast: Some(PortForecast { exhausted_at_s: 12.0, dead_s: 48.0, echo_s: vec![72.0, 132.0] }),
+        forecast: Some(PortForecast { rate_cps: 1000.0 / 12.0, exhausted_at_s: 12.0, dead_s: 48.0, echo_s: vec![72.0, 132.0] }),
         leftover_before: Some(0),
+        elsewhere: vec![Elsewhere { destination: "10.77.0.3:5432".into(), ports: 2 }],
     }
 }
 

@@ -28,6 +28,12 @@ pub fn render_ports(r: &PortsReport, style: Style) -> String {
     for line in rules(&r.destinations) {
         out += &format!("{line}\n");
     }
+    if r.time_wait_at_servers > 0 {
+        out += &format!(
+            "{} in TIME_WAIT at the server side, which closed first: no source port is held by them\n",
+            r.time_wait_at_servers
+        );
+    }
     for u in r.unavailable.iter().filter(|u| !u.reason.starts_with("nothing is in TIME_WAIT")) {
         out += &format!("{}\n", style.paint(Tone::Faint, &format!("unavailable: {}: {}", u.key, u.reason)));
     }
@@ -76,7 +82,7 @@ fn table(r: &PortsReport) -> Table {
         table.row([
             d.source.clone().into(),
             d.destination.clone().into(),
-            Cell::toned(tone, d.used.to_string()),
+            Cell::toned(tone, d.held.to_string()),
             Cell::toned(tone, or_dash(d.share.map(|s| s * 100.0), percent)),
             d.states.time_wait.to_string().into(),
             d.states.established.to_string().into(),
@@ -85,8 +91,8 @@ fn table(r: &PortsReport) -> Table {
             or_dash(d.hold_s, seconds).into(),
             or_dash(d.ceiling_cps, rate).into(),
             or_dash(d.search_cps, rate).into(),
-            or_dash(d.first_free_in_s, seconds).into(),
-            or_dash(d.last_free_in_s, seconds).into(),
+            or_dash(d.first_free_in_s.filter(|s| *s > 0.0), seconds).into(),
+            or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds).into(),
         ]);
     }
     table
@@ -103,6 +109,14 @@ fn rules(rows: &[DestinationPorts]) -> Vec<String> {
     for d in rows {
         if let Some(hold_s) = d.hold_s {
             add(format!("T {} (client closes first, the kernel picks the port): {}", seconds(hold_s), d.hold_why));
+        }
+        let again = d.used.saturating_sub(d.held);
+        if again > 0 {
+            add(format!(
+                "{} to {}: {again} of those in TIME_WAIT are older than T and not held: connect() takes them again; bind() does not, \
+                 nor does connect() those that were bound explicitly before, which do not differ here",
+                d.source, d.destination
+            ));
         }
         if d.used_outside > 0 {
             let ports = counted(d.used_outside.into(), "port");
@@ -140,7 +154,13 @@ pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String
         let what = if f.fails_within() { "exhausted" } else { "would be exhausted" };
         out += &format!("  {}    after {}\n", style.paint(Tone::Bad, what), seconds(at));
         out += &format!("  dead time    {} in which nothing succeeds\n", seconds(dead));
-        let times = |echoes: &[f64]| echoes.iter().take(ECHOES_SHOWN).map(|s| seconds(*s)).collect::<Vec<_>>().join(", ");
+        let times = |echoes: &[f64]| {
+            let shown = echoes.iter().take(ECHOES_SHOWN).map(|s| seconds(*s)).collect::<Vec<_>>().join(", ");
+            match echoes.len().saturating_sub(ECHOES_SHOWN) {
+                0 => shown,
+                more => format!("{shown} and {more} times more"),
+            }
+        };
         if !f.echo_s.is_empty() {
             out += &format!("  failures return after {}, if {}/s goes on\n", times(&f.echo_s), rate(f.rate_cps));
         }
@@ -188,6 +208,7 @@ mod tests {
                 source: "127.0.0.1".into(),
                 destination: "127.0.0.1:8080".into(),
                 used: 27000,
+                held: 27000,
                 used_outside: 3,
                 share: Some(27000.0 / 28230.0),
                 states: DestinationStates { time_wait: 26990, established: 10, fin_wait2: 0, close_wait: 0 },
@@ -201,6 +222,7 @@ mod tests {
             }],
             more_destinations: 2,
             more_used: 7,
+            time_wait_at_servers: 0,
             unavailable: vec![],
         }
     }
@@ -208,6 +230,27 @@ mod tests {
     #[test]
     fn the_budget_reads_like_this() {
         insta::assert_snapshot!(render_ports(&report(), Style::Plain));
+    }
+
+    #[test]
+    fn what_is_free_to_be_taken_and_what_servers_keep_is_told_apart() {
+        let mut r = report();
+        let d = &mut r.destinations[0];
+        (d.held, d.share, d.first_free_in_s, d.last_free_in_s) = (10, Some(10.0 / 28230.0), Some(0.0), Some(0.0));
+        r.time_wait_at_servers = 12;
+        let shown = render_ports(&r, Style::Plain);
+        let row = shown.lines().find(|l| l.contains("127.0.0.1:8080  ")).unwrap_or_default();
+        assert!(row.contains("    10  ") && row.trim_end().ends_with('-'), "{shown}");
+        assert!(shown.contains("26990 of those in TIME_WAIT are older than T and not held"), "{shown}");
+        assert!(shown.contains("12 in TIME_WAIT at the server side"), "{shown}");
+    }
+
+    #[test]
+    fn echoes_that_are_not_listed_are_counted() {
+        let f = Budget::new(28232, 60.0).forecast(10_000.0, Duration::from_mins(10), None, None);
+        let shown = render_forecast(&f, &[], Style::Plain);
+        assert_eq!(f.echo_s.len(), 10);
+        assert!(shown.contains(" and 5 times more, if"), "{shown}");
     }
 
     #[test]

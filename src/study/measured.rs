@@ -14,6 +14,11 @@ use crate::stats::interval::Interval;
 use crate::sys::clock::{self, Clock};
 use crate::sys::host;
 
+/// How often, and at which distance, the gauge of a second that has just ended is asked for.
+const GAUGE_TRIES: u32 = 20;
+/// See [`GAUGE_TRIES`].
+const GAUGE_EVERY: Duration = Duration::from_millis(5);
+
 /// What is asked of the outside while a run goes on.
 pub trait Watch {
     /// A whole second is over, all workers merged.
@@ -62,6 +67,19 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
     Ok(Measured { result, ended: load.ended })
 }
 
+/// The gauge as of the end of `second`. The observer looks at the same moment: it is given a little time, so that the line
+/// does not show the ports of a second ago. The load threads do not wait for this.
+fn gauge_of(observer: &Observer, second: u64) -> Gauge {
+    for _ in 0..GAUGE_TRIES {
+        let gauge = observer.gauge();
+        if gauge.looked.is_some_and(|looked| looked >= second) {
+            return gauge;
+        }
+        clock::sleep(GAUGE_EVERY);
+    }
+    observer.gauge()
+}
+
 struct Relay<'a> {
     watch: &'a mut dyn Watch,
     observer: Option<&'a Observer>,
@@ -77,7 +95,7 @@ impl run::Watch for Relay<'_> {
         let last = now.as_secs().checked_sub(1);
         if let Some(second) = last.filter(|s| Some(*s) != self.shown).and_then(|s| so_far.second(s)) {
             self.shown = last;
-            let gauge = self.observer.map(Observer::gauge);
+            let gauge = self.observer.map(|observer| gauge_of(observer, second.second));
             self.watch.on_second(&second, users, gauge.as_ref());
         }
         self.watch.is_stopped()

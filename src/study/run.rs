@@ -1,7 +1,6 @@
 //! A study: its steps one after another, with a cool-down between them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::measured::{self, Measured, Watch};
@@ -9,7 +8,7 @@ use crate::load::run::Ended;
 use crate::model::facts::Fact;
 use crate::model::plan::LoadPlan;
 use crate::model::study::{Cooldown, StudyPlan};
-use crate::observe::census;
+use crate::observe::{Survey, census};
 use crate::sys::clock::{self, Clock};
 
 /// Share of the pool that may still be held when the next step starts.
@@ -95,29 +94,33 @@ fn why_no_further(ended: Ended) -> Option<String> {
     }
 }
 
-/// Waits until what the last step left in TIME_WAIT is under 1 % of the pool, or says why it did not.
+/// Waits until what the last step left held for this one is under 1 % of the pool, or says why it did not.
 fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl StudyWatch) -> Cooldown {
     let clock = Clock::start();
     let pool = census::pool(step).known().copied();
     let threshold = pool.map(|p| (f64::from(p) * LEFTOVER_SHARE) as u32);
-    let before = held(step.target.addr);
+    let to = step.target.addr;
+    let before = held(step);
     let mut now = before.clone();
     let ended = loop {
         let waited = clock.now().since(crate::model::time::Stamp::ZERO);
         watch.on_cooldown(waited, &now, threshold);
         match (&now, threshold) {
             (Fact::Known(held), Some(limit)) if *held <= limit => {
-                break format!("{held} in TIME_WAIT towards {} or held by it, under 1 % of the pool", step.target.addr);
+                break format!("{held} ports still held towards {to}, at most 1 % of the pool");
             }
             (Fact::Unavailable(reason), _) => break format!("leftovers cannot be seen: {reason}"),
             (_, None) => break "the pool cannot be read, so 1 % of it is not known".to_owned(),
             (Fact::Known(held), _) if waited >= longest => {
-                break format!("{held} still in TIME_WAIT after {:.0} s, the longest wait of the plan", longest.as_secs_f64());
+                break format!(
+                    "{held} ports still held towards {to} after {:.0} s, the longest wait of the plan",
+                    longest.as_secs_f64()
+                );
             }
             _ if watch.is_stopped() => break "stopped".to_owned(),
             _ => clock::sleep(LOOK_EVERY),
         }
-        now = held(step.target.addr);
+        now = held(step);
     };
     Cooldown {
         before_step: index as u32 + 1,
@@ -129,7 +132,8 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
     }
 }
 
-/// TIME_WAIT towards the target, or held by it.
-fn held(target: SocketAddr) -> Fact<u32> {
-    census::towards(target).map(|c| c.time_wait + c.time_wait_target_side)
+/// Ports towards the target that `step` cannot take yet and that come free in time: where TIME_WAIT may be taken again,
+/// only what is younger than that; what the target holds costs no port at all.
+fn held(step: &LoadPlan) -> Fact<u32> {
+    Survey::of(step).leftover.map(|c| c.timed)
 }

@@ -118,6 +118,7 @@ pub(crate) fn healthy() -> RunResult {
         },
         forecast: None,
         leftover_before: Some(0),
+        elsewhere: vec![],
     });
     run.kernel = Some(KernelCounters::default());
     let c = &mut run.resources.client;
@@ -241,7 +242,11 @@ pub(crate) fn exhausted() -> RunResult {
     (t.attempts, t.requests, t.connections_opened) = (28_232, 28_232, 28_232);
     run.closes.client = 28_232;
     fail(&mut run, errno(Call::Connect, 99), 12_350, 35.3, 59.9);
-    run.ports.as_mut().unwrap().forecast =
-        Some(sockbench::model::result::PortForecast { exhausted_at_s: 35.3, dead_s: 24.7, echo_s: vec![95.3, 155.3] });
+    run.ports.as_mut().unwrap().forecast = Some(sockbench::model::result::PortForecast {
+        rate_cps: 800.0,
+        exhausted_at_s: 35.3,
+        dead_s: 24.7,
+        echo_s: vec![95.3, 155.3],
+    });
     run
 }

@@ -4,7 +4,7 @@ use super::{Known, arithmetic};
 use crate::diagnose::rule::{diagnose, diagnose_study};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::finding::{Finding, FindingId};
-use crate::model::result::RunResult;
+use crate::model::result::{Ports, RunResult};
 
 /// A stored run (`sockbench/1`).
 pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
@@ -35,7 +35,7 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
     let facts = Known {
         pool: known.pool.or(ports.and_then(|p| p.pool)),
         hold_s: known.hold_s.or(ports.and_then(|p| p.hold_s)),
-        rates: arithmetic::Rates { rate_cps: known.rates.rate_cps.or(ports.map(|p| p.rate_cps)), ..known.rates },
+        rates: arithmetic::Rates { rate_cps: known.rates.rate_cps.or(ports.map(Ports::demand_cps)), ..known.rates },
         ..*known
     };
     let arithmetic = findings.iter().any(is_ports).then(|| arithmetic::of(&facts, known.os.unwrap_or(Os::Linux), None));

@@ -1,6 +1,7 @@
 //! The summary: is the run valid, how much of what, on how many connections, through which ports, at what cost.
 
 use super::{PROSE_WIDTH, section};
+use crate::diagnose::budget::LINUX_HOLD_S;
 use crate::model::result::{LatencyMs, Ports, RunResult, Stamp};
 use crate::report::figures::{bytes, counted, ms, percent, rate, seconds};
 use crate::report::style::{Style, Tone, wrapped};
@@ -176,16 +177,15 @@ fn ports(p: &Ports) -> String {
     let known = |v: Option<u32>| v.map_or_else(|| "?".to_owned(), |n| n.to_string());
     let share = p.peak_share.map_or_else(String::new, |s| format!(" ({})", percent(s * 100.0)));
     let mut text = format!("{} to {}: peak {} of {} ports{share}", p.source, p.destination, known(p.peak_used), known(p.pool));
-    text += &format!(", {} of them in TIME_WAIT; {} new connections/s", known(p.peak_time_wait), rate(p.rate_cps));
+    // The peak is of ports in use; where TIME_WAIT can be taken again, that is more than are held.
+    let again = if p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", those older than T included" } else { "" };
+    text += &format!(", {} of them in TIME_WAIT{again}; {} new connections/s", known(p.peak_time_wait), rate(p.rate_cps));
     if let (Some(ceiling), Some(hold)) = (p.ceiling_cps, p.hold_s) {
         text += &format!(", {}/s can be sustained (each port is held {})", rate(ceiling), seconds(hold));
     }
     if let Some(forecast) = &p.forecast {
-        text += &format!(
-            "; at this rate used up after {}, then dead for {}",
-            seconds(forecast.exhausted_at_s),
-            seconds(forecast.dead_s)
-        );
+        let at = if forecast.rate_cps > 0.0 { format!("at {}/s", rate(forecast.rate_cps)) } else { "at this rate".to_owned() };
+        text += &format!("; {at} used up after {}, then dead for {}", seconds(forecast.exhausted_at_s), seconds(forecast.dead_s));
     }
     if let Some(free) = p.free_again_in_s.filter(|s| *s > 0.0) {
         text += &format!("; all free again {} after the run", seconds(free));

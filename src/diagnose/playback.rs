@@ -1,0 +1,115 @@
+//! The pool of source ports as a fluid: exact, because demand and releases are constant in pieces. The law in closed
+//! form is in [`super::budget`].
+
+use super::budget::{Budget, Held};
+use crate::model::forecast::Assumed;
+
+/// Pieces of constant rate that are followed one by one; a real playback takes a handful per hold time. Beyond them the
+/// counts go on at their mean.
+const PIECES_MAX: usize = 4096;
+
+/// One piece in which everything flows at a constant rate.
+struct Piece {
+    end: f64,
+    success_rate: f64,
+}
+
+/// What a constant demand comes to.
+#[derive(Default)]
+pub(super) struct Playback {
+    pub(super) successes: f64,
+    pub(super) failures: f64,
+    /// when a time with failures began
+    pub(super) began: Vec<f64>,
+    /// how long nothing succeeded after the first of them
+    pub(super) dead_s: Option<f64>,
+}
+
+impl Playback {
+    /// Plays `rate` from 0 to `until`, the timed ones of `held` in the pool at the start (open ones are no part of it).
+    pub(super) fn run(budget: &Budget, held: Held, rate: f64, assumed: Assumed, until: f64) -> Self {
+        let (pool, hold) = (f64::from(budget.pool), budget.hold.as_secs_f64());
+        let mut out = Self::default();
+        let left = Left::of(held);
+        if hold <= 0.0 || (left.ports <= 0.0 && budget.exhausted_at(rate).is_none()) {
+            out.successes = rate * until;
+            return out;
+        }
+        let mut pieces: Vec<Piece> = Vec::new();
+        let (mut now, mut used, mut released, mut failing) = (0.0_f64, left.ports.min(pool), 0_usize, false);
+        while now < until && pieces.len() < PIECES_MAX {
+            let demand = if now < hold { rate } else { assumed.recovered_rate_cps };
+            // Releases now are the successes of one hold ago.
+            while released < pieces.len() && pieces[released].end + hold <= now {
+                released += 1;
+            }
+            let own = if now < hold { 0.0 } else { pieces.get(released).map_or(0.0, |p| p.success_rate) };
+            let release = own + left.rate_at(now);
+            let full = used >= pool;
+            let success = if full { demand.min(release) } else { demand };
+            let mut next = left.next_after(now).map_or(until, |at| at.min(until));
+            if now < hold {
+                next = next.min(hold);
+            } else if let Some(p) = pieces.get(released) {
+                next = next.min(p.end + hold);
+            }
+            let net = success - release;
+            let mut fills = false;
+            if !full && net > 0.0 {
+                let at = now + (pool - used) / net;
+                if at <= next {
+                    (next, fills) = (at, true);
+                }
+            }
+            let fails = full && success < demand;
+            if fails && !failing {
+                out.began.push(now);
+            }
+            if out.dead_s.is_none() && !out.began.is_empty() && success > 0.0 {
+                out.dead_s = Some(now - out.began[0]);
+            }
+            failing = fails;
+            let span = next - now;
+            out.successes += success * span;
+            if fails {
+                out.failures += assumed.fail_rate_cps * (demand - success) / demand * span;
+            }
+            used = if fills { pool } else { (used + net * span).clamp(0.0, pool) };
+            // A piece shorter than the clock's own resolution would never end.
+            now = if next > now { next } else { now + hold * 1e-12 };
+            pieces.push(Piece { end: now, success_rate: success });
+        }
+        if out.dead_s.is_none() {
+            out.dead_s = out.began.first().map(|at| now - at);
+        }
+        if now > 0.0 && now < until {
+            out.successes *= until / now;
+            out.failures *= until / now;
+        }
+        out
+    }
+}
+
+/// Ports held at the start, coming free evenly between two times.
+struct Left {
+    ports: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Left {
+    /// Ports that are all free at one moment are given a millisecond: a rate must be finite.
+    fn of(held: Held) -> Self {
+        let from = if held.first_free_s > 0.0 { held.first_free_s } else { 0.0 };
+        Self { ports: f64::from(held.timed), from, to: held.last_free_s.max(from + 1e-3) }
+    }
+
+    fn rate_at(&self, now: f64) -> f64 {
+        if self.ports > 0.0 && now >= self.from && now < self.to { self.ports / (self.to - self.from) } else { 0.0 }
+    }
+
+    /// When the rate changes next.
+    fn next_after(&self, now: f64) -> Option<f64> {
+        [self.from, self.to].into_iter().find(|at| self.ports > 0.0 && *at > now)
+    }
+}
