@@ -98,6 +98,11 @@ pub(super) fn is_busy(row: &ErrorRow) -> bool {
     )
 }
 
+/// bind(2) of an explicit source address that this host has not: no port was chosen yet.
+pub(super) fn is_foreign_source(row: &ErrorRow) -> bool {
+    row.local && row.call == Call::Bind && row.errno == Some(EADDRNOTAVAIL)
+}
+
 /// Failed connections that ran out of ports.
 pub(super) fn exhaustion(run: &RunResult) -> Rows<'_> {
     Rows::of(run, is_exhaustion)
