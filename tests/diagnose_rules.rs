@@ -765,6 +765,13 @@ fn busy_connections_are_not_a_late_generator() {
     let valid = stamp(&run);
     assert_eq!(valid.stamp, Stamp::Incomplete);
     assert!(valid.reasons[0].contains("1100 requests never started"), "{:?}", valid.reasons);
+    // A full target answers no faster over more connections, and no faster than it answers now.
+    let mut full = run.clone();
+    (full.totals.rps, full.plan.users) = (9.0, 10);
+    full.endpoints.iter_mut().for_each(|e| e.server_timing_ms.as_mut().unwrap().queue.p50 = 900.0);
+    let f = fires(Id::UsersNotReached, &full);
+    assert!(f.remedies[0].command.contains("--rate 8.1 ") && f.remedies[0].expected.starts_with("9/s"), "{:?}", f.remedies);
+    assert!(f.remedies.iter().all(|r| !r.action.contains("more connections")), "{:?}", f.remedies);
     // The same with a worker that had no time, or late all along: then it is the client.
     let mut hurried = run.clone();
     hurried.resources.client.threads[0].wait_s = 3.0;

@@ -88,7 +88,7 @@ pub(super) fn port_busy(run: &RunResult) -> Verdict {
             &format!("A ring of {n} ports without SO_REUSEADDR sustains {n} / 60 s = {}/s. ", cps(f64::from(n) / LINUX_HOLD_S));
     }
     if skips > 0 {
-        text += &format!("The ring met {} more and went on to the next port. ", counted(skips, "busy port"));
+        text += &format!("The ring met {skips} more busy and went on to the next port. ");
     }
     text += "It is not the target: the failure is local. Windows shows WSAEADDRINUSE 10048 here too; there SO_REUSEADDR would take a port from a live socket, so do not use it.";
     let title = format!(

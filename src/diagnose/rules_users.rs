@@ -206,23 +206,28 @@ pub(super) fn users_not_reached(run: &RunResult) -> Verdict {
     let (title, text) = if let Some((missing, all)) = missing_rate {
         let achieved = t.attempts as f64 / duration;
         let connections = more_connections(run, asked);
+        // What is still under way at the end was started, but a full target does not keep up with it.
+        let kept_up = achieved.min(t.rps).max(0.1);
         // Ten digits of a percent are no rate that anybody would type.
-        let rate = if achieved >= 10.0 { (achieved * 0.9).floor() } else { (achieved * 9.0).floor() / 10.0 };
+        let rate = if kept_up >= 10.0 { (kept_up * 0.9).floor() } else { (kept_up * 9.0).floor() / 10.0 };
         let lower = load_with(plan, |p| p.rate = rate.max(0.1));
         let lower = advice(
             "ask for a rate that can be reached",
             lower,
-            format!("{}/s was reached", number((achieved * 10.0).round() / 10.0)),
+            format!("{}/s was answered", number((kept_up * 10.0).round() / 10.0)),
         );
         causes = Some(causes_of_missing(run));
         // A full target answers no faster over more connections.
         let full = [rules_work::target_cpu(run), rules_work::queueing(run)];
-        let is_full = full.iter().any(|v| matches!(v, Verdict::Finding(_)));
+        let widen = full.into_iter().find_map(|v| match v {
+            Verdict::Finding(f) => f.remedies.into_iter().next(),
+            Verdict::Clear | Verdict::Unknown(_) => None,
+        });
         let failing = cause.is_some();
-        remedies.extend(match cause {
-            Some(of_the_cause) => of_the_cause,
-            None if is_full => vec![lower, connections],
-            None => vec![connections, lower],
+        remedies.extend(match (cause, widen) {
+            (Some(of_the_cause), _) => of_the_cause,
+            (None, Some(widen)) => vec![lower, widen],
+            (None, None) => vec![connections, lower],
         });
         let only = asked == 1;
         let because = match (failing, only) {
