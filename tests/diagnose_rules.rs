@@ -5,13 +5,13 @@
 mod facts;
 
 use facts::{endpoint, errno, exhausted, fail, healthy, late, latency, second, short, status, truncated};
-use sockbench::diagnose::diagnose;
 use sockbench::diagnose::rule::{Found, Verdict};
 use sockbench::diagnose::table::{RULES, STUDY_RULES};
+use sockbench::diagnose::{diagnose, stamp};
 use sockbench::model::finding::{Finding, FindingId as Id, Severity};
 use sockbench::model::outcome::{Call, Cause, Failure, Phase};
 use sockbench::model::plan::{Closer, PortMode, PortRange};
-use sockbench::model::result::RunResult;
+use sockbench::model::result::{RunResult, Stamp, ThreadRow};
 
 fn check(id: Id, run: &RunResult) -> Verdict {
     (RULES.iter().find(|r| r.id == id).unwrap().check)(run)
@@ -246,7 +246,7 @@ fn remedies_fit_the_plan_in_force() {
     assert!(by("wider-range").expected.contains("1075/s"), "{}", by("wider-range").expected);
     assert!(by("wider-range").windows_command.as_deref().unwrap().contains("netsh"));
     assert!(by("pace").command.contains("--rate 376"), "{}", by("pace").command);
-    assert!(by("ring").command.contains("--port-mode ring --reuse-addr"));
+    assert!(by("ring").command.contains("--port-mode ring --port-range 10000-32000 --reuse-addr"));
     assert!(!by("keep-alive").command.contains("--no-keepalive"));
     run.host.sysctls.ip_local_port_range = Some([1024, 65535]);
     assert!(!names(&run).contains(&"wider-range".to_owned()), "never advise what is already on");
@@ -463,12 +463,22 @@ fn search_slow_by_mean_and_p95() {
 #[test]
 fn generator_saturated_by_cpu_or_by_lateness() {
     let mut run = healthy();
-    run.plan.rate = 5000.0;
+    run.plan.rate = 150.0;
     run.resources.client.lateness_p99_ms = Some(25.0);
     assert!(fires(Id::GeneratorSaturated, &run).title.contains("25 ms late"));
-    (run.totals.attempts, run.resources.client.late_requests) = (80, 1);
+    run.plan.rate = 2.0;
+    (run.totals.attempts, run.resources.client.late_requests) = (120, 1);
     clear(Id::GeneratorSaturated, &run);
     run.resources.client.late_requests = 5;
+    fires(Id::GeneratorSaturated, &run);
+    // The 99th percentile of 60 requests is the latest of them.
+    (run.plan.rate, run.totals.attempts) = (1.0, 60);
+    clear(Id::GeneratorSaturated, &run);
+    // One stall of 40 ms in 3 s makes 1 % late, however many there are.
+    (run.plan.rate, run.totals.attempts, run.duration_s) = (1000.0, 3000, 3.0);
+    run.resources.client.late_requests = 40;
+    clear(Id::GeneratorSaturated, &run);
+    run.resources.client.late_requests = 400;
     fires(Id::GeneratorSaturated, &run);
     clear(Id::GeneratorSaturated, &healthy());
     let mut blind = healthy();
@@ -810,4 +820,249 @@ fn an_echo_at_the_very_end_is_not_counted_in_microseconds() {
     run.duration_s = 95.299_82;
     let text = fires(Id::FailuresWillReturn, &run).explanation;
     assert!(text.contains("(just as it ended)"), "{text}");
+}
+
+/// 5 connections at 200 ms carry 25/s of 300/s; a turn of the loop that took up five answers late is not the cause.
+fn connections_busy() -> RunResult {
+    let mut run = healthy();
+    (run.plan.users, run.plan.rate, run.plan.think) = (5, 300.0, sockbench::model::plan::Think::default());
+    (run.duration_s, run.plan.duration) = (4.0, std::time::Duration::from_secs(4));
+    let t = &mut run.totals;
+    (t.users_asked, t.users_reached, t.attempts, t.requests, t.never_started) = (5, 5, 100, 100, 1100);
+    t.service_latency_ms = Some(latency(200.0));
+    let c = &mut run.resources.client;
+    (c.lateness_p99_ms, c.late_requests, c.measured_seconds) = (Some(87.0), 5, 4);
+    c.threads = vec![ThreadRow { name: "load-0".into(), cpu_s: 0.02, wait_s: 0.09 }];
+    run
+}
+
+#[test]
+fn busy_connections_are_not_a_late_generator() {
+    let run = connections_busy();
+    clear(Id::GeneratorSaturated, &run);
+    let found = diagnose(&run);
+    assert!(ids(&found).contains(&Id::UsersNotReached), "not swallowed: {:?}", ids(&found));
+    let more = &found.iter().find(|f| f.id == Id::UsersNotReached).unwrap().remedies[0];
+    assert!(more.command.contains("--conns 72 "), "300/s at 200 ms and a fifth: {more:?}");
+    let valid = stamp(&run);
+    assert_eq!(valid.stamp, Stamp::Incomplete);
+    assert!(valid.reasons[0].contains("1100 requests never started"), "{:?}", valid.reasons);
+    // A full target answers no faster over more connections, and no faster than it answers now.
+    let mut full = run.clone();
+    (full.totals.rps, full.plan.users) = (9.0, 10);
+    full.endpoints.iter_mut().for_each(|e| e.server_timing_ms.as_mut().unwrap().queue.p50 = 900.0);
+    let f = fires(Id::UsersNotReached, &full);
+    assert!(f.remedies[0].command.contains("--rate 8.1 ") && f.remedies[0].expected.starts_with("9/s"), "{:?}", f.remedies);
+    assert!(f.remedies.iter().all(|r| !r.action.contains("more connections")), "{:?}", f.remedies);
+    // The same with a worker that had no time, or late all along: then it is the client.
+    let mut hurried = run.clone();
+    hurried.resources.client.threads[0].wait_s = 3.0;
+    assert!(fires(Id::GeneratorSaturated, &hurried).remedies[0].action.contains("takes the cores"));
+    let mut stopped = run;
+    stopped.resources.client.late_requests = 90;
+    let f = fires(Id::GeneratorSaturated, &stopped);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("--threads")), "it had its core: {:?}", f.remedies);
+}
+
+#[test]
+fn a_ramp_that_just_misses_the_end_is_said_in_the_stamp() {
+    let mut run = healthy();
+    (run.plan.users, run.plan.spawn_rate, run.duration_s) = (10, 2.0, 4.0);
+    run.plan.duration = std::time::Duration::from_secs(4);
+    (run.totals.users_asked, run.totals.users_reached, run.totals.attempts, run.totals.requests) = (10, 8, 307, 307);
+    run.series.truncate(4);
+    for (p, n) in run.series.iter_mut().zip([2, 4, 6, 9]) {
+        p.users_asked = n;
+    }
+    assert!(fires(Id::UsersNotReached, &run).title.starts_with("9 of 10 users started"), "ramp 4.5 s");
+    assert_eq!(stamp(&run).stamp, Stamp::Incomplete);
+    // All were started, the last a moment before the end: no fault, but not what was asked for.
+    (run.plan.spawn_rate, run.series[3].users_asked) = (2.5, 10);
+    clear(Id::UsersNotReached, &run);
+    assert_eq!(stamp(&run).reasons, ["10 users asked for, 8 held a connection at the same time"]);
+    run.totals.users_reached = 10;
+    assert_eq!(stamp(&run).stamp, Stamp::Valid);
+}
+
+#[test]
+fn a_target_that_leaves_the_first_fin_to_the_client_is_said_in_the_stamp() {
+    let mut run = short(200.0);
+    run.plan.closer = Closer::Server;
+    let reason = &stamp(&run).reasons[0];
+    assert!(reason.contains("it did on 0 of 12000 connections") && reason.contains("after a wait of 1 s"), "{reason}");
+    run.closes = sockbench::model::result::Closes { server: 11_990, client: 10, ..Default::default() };
+    run.totals.cut = 10;
+    assert_eq!(stamp(&run).stamp, Stamp::Valid, "those that the end cut off: {:?}", stamp(&run).reasons);
+}
+
+/// A ring of 100 ports without reuse at `cps` for 3 s, own 100 ports used up after one.
+fn ring_of_100() -> RunResult {
+    let mut run = connections_busy();
+    run.plan.target = sockbench::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    (run.plan.rate, run.plan.keepalive, run.plan.port_mode) = (100.0, false, PortMode::Ring);
+    run.plan.port_range = Some(PortRange { lo: 20_000, hi: 20_099 });
+    run.plan.sources = vec![[127, 0, 0, 1].into()];
+    (run.duration_s, run.totals.never_started, run.totals.connections_opened) = (3.0, 175, 100);
+    run.resources.client.late_requests = 0;
+    let ports = run.ports.as_mut().unwrap();
+    (ports.pool, ports.hold_s) = (Some(100), Some(60.0));
+    run.series.truncate(3);
+    for (p, n) in run.series.iter_mut().zip([99, 1, 0]) {
+        p.connects = n;
+    }
+    fail(&mut run, errno(Call::Bind, 98), 25, 1.0, 3.0);
+    run
+}
+
+#[test]
+fn what_a_busy_port_kept_away_is_advised_as_a_busy_port() {
+    let found = diagnose(&ring_of_100());
+    assert_eq!(ids(&found)[..2], [Id::LocalPortBusy, Id::UsersNotReached]);
+    let f = &found[1];
+    assert_eq!(f.caused_by, [Id::LocalPortBusy]);
+    assert!(f.remedies[0].command.contains("--reuse-addr"), "{:?}", f.remedies);
+    assert!(f.remedies.iter().any(|r| r.command.contains("--rate 1.3 ")), "0.8 of 1.7/s: {:?}", f.remedies);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("--rate 37") && !r.action.contains("more connections")));
+    for r in found.iter().flat_map(|f| &f.remedies) {
+        assert!(!r.command.contains("--source"), "nobody gave one: {r:?}");
+    }
+    // Two busy ports among many requests do not explain what a slow target left out.
+    let mut few = connections_busy();
+    few.plan.port_mode = PortMode::Ring;
+    fail(&mut few, errno(Call::Bind, 98), 2, 1.0, 3.0);
+    let found = diagnose(&few);
+    assert!(found[1].caused_by.is_empty() && found[1].remedies[0].action.contains("more connections"), "{:?}", found[1]);
+}
+
+#[test]
+fn ports_of_an_earlier_run_are_told_from_those_of_this_one() {
+    let own = fires(Id::LocalPortBusy, &ring_of_100());
+    assert!(own.remedies[0].command.starts_with("sleep 60 && "), "its own lack it for 60 s: {:?}", own.remedies[0]);
+    let mut run = ring_of_100();
+    // The first failure comes before the ring was round once.
+    for p in &mut run.series {
+        p.connects = 0;
+    }
+    let f = fires(Id::LocalPortBusy, &run);
+    assert!(f.title.ends_with("that is not this run's (EADDRINUSE at bind())"), "{}", f.title);
+    assert!(f.explanation.contains("at least 95 of them were held from before"), "{}", f.explanation);
+    assert!(f.remedies[0].action.contains("wait until"), "{:?}", f.remedies[0]);
+    let moved = &f.remedies[1].command;
+    assert!(moved.contains("--port-range 20100-32000 "), "past the held ones: {moved}");
+    assert!(f.remedies.iter().all(|r| !r.expected.contains("taken again at once")), "{:?}", f.remedies);
+}
+
+#[test]
+fn a_source_address_of_another_host_is_named() {
+    let mut run = healthy();
+    run.plan.sources = vec![[10, 99, 99, 1].into()];
+    (run.totals.requests, run.totals.attempts, run.totals.users_reached, run.totals.latency_ms) = (0, 0, 0, None);
+    fail(&mut run, errno(Call::Bind, 99), 500, 0.0, 1.0);
+    clear(Id::LocalPortBusy, &run);
+    let found = diagnose(&run);
+    assert_eq!(ids(&found)[0], Id::UsersNotReached);
+    assert!(found[0].title.contains("the source address 10.99.99.1 is not this host's"), "{}", found[0].title);
+    assert!(found[0].remedies.iter().all(|r| !r.expected.contains("SYN-SENT")), "{:?}", found[0].remedies);
+    assert!(stamp(&run).reasons[0].contains("10.99.99.1"), "{:?}", stamp(&run).reasons);
+}
+
+#[test]
+fn a_refused_ramp_is_not_blamed_on_the_ramp() {
+    let mut run = healthy();
+    (run.plan.users, run.plan.spawn_rate, run.duration_s, run.totals.users_asked) = (10, 2.0, 1.0, 10);
+    (run.totals.users_reached, run.totals.connections_opened) = (0, 0);
+    run.series.truncate(1);
+    run.series[0].users_asked = 2;
+    (run.totals.requests, run.totals.attempts, run.totals.latency_ms) = (0, 0, None);
+    fail(&mut run, errno(Call::Connect, 111), 30, 0.0, 1.0);
+    let found = diagnose(&run);
+    assert_eq!(ids(&found), [Id::TargetRefused, Id::UsersNotReached]);
+    let text = &found[1].explanation;
+    assert!(
+        text.starts_with("Because the target refused connections (target-refused), the run ended after 1 s, when 2 of"),
+        "{text}"
+    );
+    assert!(found[0].remedies.iter().all(|r| !r.command.contains("sockbench server")), "{:?}", found[0].remedies);
+    // A run to its end: its ramp is as long as it is, whatever failed beside it.
+    run.plan.duration = std::time::Duration::from_secs(1);
+    let f = &diagnose(&run)[1];
+    assert!(f.caused_by.is_empty() && f.explanation.starts_with("Users start at 2/s"), "{f:?}");
+}
+
+#[test]
+fn a_full_target_is_not_the_closed_loops_own_pace() {
+    let mut run = healthy();
+    run.totals.latency_ms = Some(latency(102.73));
+    run.totals.steady.as_mut().unwrap().latency_ms = Some(latency(102.73));
+    run.totals.steady.as_mut().unwrap().rps = 122.6;
+    fires(Id::ClosedLoopLimited, &run);
+    let queue = |run: &mut RunResult, p50: f64| {
+        run.endpoints.iter_mut().for_each(|e| e.server_timing_ms.as_mut().unwrap().queue.p50 = p50);
+    };
+    queue(&mut run, 90.0);
+    clear(Id::ClosedLoopLimited, &run);
+    // Without Server-Timing: far above the quickest answer is a queue or other work, near it is neither.
+    run.endpoints.iter_mut().for_each(|e| e.server_timing_ms = None);
+    fires(Id::ClosedLoopLimited, &run);
+    run.endpoints.iter_mut().for_each(|e| e.latency_ms.as_mut().unwrap().p50 = 200.0);
+    unknown(Id::ClosedLoopLimited, &run);
+}
+
+#[test]
+fn a_run_of_moments_says_nothing_of_the_targets_cpu() {
+    let mut run = own_cpu(50, 40.0, 190.0, &[]);
+    fires(Id::TargetCpuSaturated, &run);
+    run.duration_s = 0.036;
+    assert!(unknown(Id::TargetCpuSaturated, &run).contains("36 ms"));
+}
+
+#[test]
+fn nobody_held_up_means_no_overflow_of_this_target() {
+    let mut run = healthy();
+    run.kernel.as_mut().unwrap().listen_overflows = 9;
+    (run.resources.target.as_mut().unwrap().pid, run.duration_s) = (1, 1.0);
+    clear(Id::TargetBacklogOverflow, &run);
+    // A ramp that was cut short held nobody up either.
+    (run.totals.users_asked, run.totals.users_reached) = (50, 20);
+    run.series.iter_mut().for_each(|p| p.users_asked = 20);
+    clear(Id::TargetBacklogOverflow, &run);
+    run.series.iter_mut().for_each(|p| p.users_asked = 50);
+    fires(Id::TargetBacklogOverflow, &run);
+    let mut brief = short(200.0);
+    (brief.duration_s, brief.kernel) = (1.0, run.kernel);
+    clear(Id::TargetBacklogOverflow, &brief);
+    brief.totals.attempts += 1;
+    fires(Id::TargetBacklogOverflow, &brief);
+}
+
+#[test]
+fn port_remedies_work_beside_each_other() {
+    let by = |run: &RunResult, name: &str| {
+        let f = fires(Id::LocalPortsExhausted, run);
+        f.remedies.into_iter().find(|r| r.name.as_deref() == Some(name)).unwrap()
+    };
+    // After the range was widened the ring's ports are set aside first.
+    let mut wide = exhausted();
+    wide.host.sysctls.ip_local_port_range = Some([1024, 65535]);
+    let ring = by(&wide, "ring").command;
+    assert!(ring.starts_with("sysctl -w net.ipv4.ip_local_reserved_ports=10000-32000 && "), "{ring}");
+    assert!(by(&exhausted(), "ring").command.starts_with("sockbench load "), "nothing to set aside");
+    // A small pool is compared with itself, not with its range; the target's own listener is not gained.
+    let mut small = exhausted();
+    small.plan.target = sockbench::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    small.host.sysctls.ip_local_port_range = Some([33000, 33099]);
+    small.ports.as_mut().unwrap().pool = Some(40);
+    let expected = by(&small, "wider-range").expected;
+    assert!(expected.starts_with("64451 ports: ceiling 1074/s instead of 0.7/s"), "{expected}");
+    let fresh = by(&small, "fresh-namespace").command;
+    assert!(fresh.contains("--sandbox --sysctl 'net.ipv4.ip_local_port_range=33000 33099'"), "the same ceiling there: {fresh}");
+    let sources = by(&small, "source-ips");
+    assert!(!sources.expected.contains("share one pool"), "{}", sources.expected);
+    // A second server beside the first, and half of the load to each.
+    let mut second = exhausted();
+    second.plan.target = sockbench::model::plan::Target::at(([127, 0, 0, 1], 8080).into());
+    second.resources.target.as_mut().unwrap().name = "sockbench".into();
+    let command = by(&second, "destinations").command;
+    assert!(command.starts_with("sockbench server --listen 127.0.0.1:8081 & "), "{command}");
+    assert!(command.matches("--conns 25 ").count() == 2 && command.contains("load http://127.0.0.1:8081 "), "{command}");
 }

@@ -32,6 +32,10 @@ pub fn load(plan: &LoadPlan) -> String {
 pub(in crate::diagnose) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> String {
     let mut changed = plan.clone();
     change(&mut changed);
+    // An address that a mode of ports took by itself goes with the mode.
+    if changed.port_mode == PortMode::Auto && plan.port_mode != PortMode::Auto && has_default_source(plan) {
+        changed.sources.clear();
+    }
     load(&consistent(changed))
 }
 
@@ -40,6 +44,14 @@ pub(in crate::diagnose) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut L
 fn consistent(mut plan: LoadPlan) -> LoadPlan {
     plan.threads = plan.threads.min(plan.users);
     plan
+}
+
+/// The one source address that modes with a bind() take where none is given: the kernel's own choice towards a target
+/// of this host.
+fn has_default_source(plan: &LoadPlan) -> bool {
+    let to = plan.target.addr.ip();
+    let own = if to.is_loopback() && to.is_ipv4() { IpAddr::from([127, 0, 0, 1]) } else { to };
+    matches!(plan.port_mode, PortMode::Bind | PortMode::Ring | PortMode::NoPort) && plan.sources == [own]
 }
 
 /// The plan after settings of the kernel: in its own namespace where it has one, else of the host.
@@ -122,7 +134,7 @@ fn connections(plan: &LoadPlan, words: &mut Vec<String>) {
     if plan.reuse_addr {
         words.push("--reuse-addr".into());
     }
-    if !plan.sources.is_empty() {
+    if !plan.sources.is_empty() && !has_default_source(plan) {
         if plan.port_mode == PortMode::Auto {
             // Sources alone would imply no-port.
             words.push("--port-mode auto".into());

@@ -2,7 +2,7 @@
 //! be had is none, never a guess.
 
 use super::budget::{Budget, Hold, HoldFacts, hold_for, rate_until};
-use crate::model::outcome::Call;
+use crate::model::outcome::{Call, EADDRNOTAVAIL};
 use crate::model::plan::{Closer, PortMode};
 use crate::model::result::{ErrorRow, NoPort, RunResult, SeriesPoint};
 
@@ -87,6 +87,11 @@ pub(super) fn is_exhaustion(row: &ErrorRow) -> bool {
 /// One particular port is held.
 pub(super) fn is_busy(row: &ErrorRow) -> bool {
     row.no_port() == Some(NoPort::Busy)
+}
+
+/// bind(2) of an explicit source address that this host has not: no port was chosen yet.
+pub(super) fn is_foreign_source(row: &ErrorRow) -> bool {
+    row.local && row.call == Call::Bind && row.errno == Some(EADDRNOTAVAIL)
 }
 
 /// Failed connections that ran out of ports.

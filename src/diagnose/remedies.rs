@@ -3,20 +3,17 @@
 
 use super::command::{count, cps, load_after_sysctl, load_with, number, percent, s};
 use super::reading::{budget, hold, pool, wearing_within};
+use super::remedies_range::{destinations, ring, wider_range};
 use super::target::{Kind, serve_with};
 use super::thresholds::PACE_SHARE;
 use crate::model::finding::Remedy;
-use crate::model::plan::{Closer, PortMode, PortRange};
+use crate::model::plan::{Closer, PortMode};
 use crate::model::result::RunResult;
 
-/// Dynamic ports of a Windows machine after `netsh ... start=10000 num=55535`.
-const WINDOWS_WIDE: f64 = 55_535.0;
 /// Seconds a Windows port stays held, by default and at its lowest setting.
-const WINDOWS_HOLD_S: (f64, f64) = (120.0, 30.0);
+pub(super) const WINDOWS_HOLD_S: (f64, f64) = (120.0, 30.0);
 /// Dynamic ports of a Windows machine by default.
 const WINDOWS_POOL: f64 = 16_384.0;
-/// The widest range that leaves the well-known ports alone.
-const WIDEST: PortRange = PortRange { lo: 1024, hi: 65535 };
 
 /// A remedy without a name in rehearsals.
 pub(in crate::diagnose) fn advice(action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
@@ -40,7 +37,7 @@ pub(in crate::diagnose) fn named(
     Remedy { name: Some(name.to_owned()), ..advice(action, command, expected) }
 }
 
-fn on_windows(mut remedy: Remedy, command: &str) -> Remedy {
+pub(super) fn on_windows(mut remedy: Remedy, command: &str) -> Remedy {
     remedy.windows_command = Some(command.to_owned());
     remedy
 }
@@ -165,30 +162,6 @@ fn server_closes(run: &RunResult) -> Option<Remedy> {
     })
 }
 
-fn ring(run: &RunResult) -> Option<Remedy> {
-    if run.plan.port_mode == PortMode::Ring && run.plan.reuse_addr {
-        return None;
-    }
-    let off = run.host.sysctls.tcp_timestamps == Some(0);
-    let settings: &[(&str, &str)] = if off { &[("net.ipv4.tcp_timestamps", "1")] } else { &[] };
-    let command = load_after_sysctl(&run.plan, settings, |p| {
-        p.port_mode = PortMode::Ring;
-        p.reuse_addr = true;
-    });
-    let also = if off { "; needs tcp_timestamps=1, off now" } else { "" };
-    let action = if run.plan.port_mode == PortMode::Ring {
-        "set SO_REUSEADDR on every socket of the ring, from the first one on"
-    } else {
-        "take source ports from an own ring with SO_REUSEADDR on every socket (a port in TIME_WAIT is taken again at once)"
-    };
-    Some(named(
-        "ring",
-        action,
-        command,
-        format!("T = 0: no ceiling from P/T, connect() near 13 us at full wear{also} (not on Windows)"),
-    ))
-}
-
 fn delay_s(run: &RunResult) -> f64 {
     f64::from(run.host.sysctls.tcp_tw_reuse_delay_ms.unwrap_or(super::budget::REUSE_DELAY_DEFAULT_MS)) / 1000.0
 }
@@ -256,41 +229,13 @@ fn reuse_delay(run: &RunResult) -> Option<Remedy> {
     })
 }
 
-fn wider_range(run: &RunResult) -> Option<Remedy> {
-    let own = matches!(run.plan.port_mode, PortMode::Ring | PortMode::Range);
-    let [lo, hi] = run.host.sysctls.ip_local_port_range?;
-    let now = if own { run.plan.port_range? } else { PortRange { lo: lo.min(hi), hi: hi.max(lo) } };
-    let seconds = hold(run)?.seconds;
-    if now.len() >= WIDEST.len() || seconds <= 0.0 {
-        return None;
-    }
-    let sources = run.plan.sources.len().max(1) as f64;
-    let (from, to) = (f64::from(now.len()) * sources / seconds, f64::from(WIDEST.len()) * sources / seconds);
-    let command = if own {
-        load_with(&run.plan, |p| p.port_range = Some(WIDEST))
-    } else {
-        let range = format!("{} {}", WIDEST.lo, WIDEST.hi);
-        load_after_sysctl(&run.plan, &[("net.ipv4.ip_local_port_range", &range)], |_| ())
-    };
-    let expected = format!(
-        "{} ports: ceiling {}/s instead of {}/s; reserve the ports of listeners inside (ip_local_reserved_ports); Windows {}/s",
-        WIDEST.len(),
-        cps(to),
-        cps(from),
-        cps(WINDOWS_WIDE / WINDOWS_HOLD_S.0)
-    );
-    Some(on_windows(
-        named("wider-range", "widen the range of source ports", command, expected),
-        "netsh int ipv4 set dynamicport tcp start=10000 num=55535",
-    ))
-}
-
 fn source_ips(run: &RunResult) -> Option<Remedy> {
     let b = budget(run)?;
     if b.hold.is_zero() || b.pool == 0 {
         return None;
     }
     let have = run.plan.sources.len().max(1) as f64;
+    let binds = run.plan.port_mode == PortMode::Bind;
     let per_source = b.ceiling_cps() / have;
     let need = (wanted_cps(run) / (PACE_SHARE * per_source)).ceil().clamp(have + 1.0, 62.0) as u32;
     let loopback = run.plan.target.addr.ip().is_loopback() && run.plan.target.addr.is_ipv4();
@@ -301,11 +246,12 @@ fn source_ips(run: &RunResult) -> Option<Remedy> {
     }
     let command = load_with(&run.plan, |p| {
         p.sources = if loopback { (1..=need).map(|n| [127, 0, 0, n as u8].into()).collect() } else { Vec::new() };
-        p.port_mode = if p.port_mode == PortMode::Auto || p.port_mode == PortMode::Bind { PortMode::NoPort } else { p.port_mode };
+        p.port_mode = if p.port_mode == PortMode::Auto { PortMode::NoPort } else { p.port_mode };
     });
     let command = if loopback { command } else { format!("{command} --source IP1,IP2,...") };
     let expected = format!(
-        "{need} times {}/s = {}/s; without no-port the addresses share one pool",
+        "each address has a pool of its own{}: {need} x {}/s = {}/s",
+        if binds { " (with bind(ip,0) one for all destinations together)" } else { "" },
         cps(per_source),
         cps(f64::from(need) * per_source)
     );
@@ -351,14 +297,35 @@ fn search_pace(run: &RunResult) -> Option<Remedy> {
 }
 
 fn fresh_namespace(run: &RunResult) -> Option<Remedy> {
-    (run.plan.target.own_server && !run.plan.surroundings.sandbox).then(|| {
-        let expected = pool(run).map_or_else(
-            || "an empty pool at the start".to_owned(),
-            |p| format!("starts with 0 of {p} ports held; the ceiling stays the same"),
-        );
-        let command = load_with(&run.plan, |p| p.surroundings.sandbox = true);
-        named("fresh-namespace", "run in a private network namespace: nothing left over from earlier runs", command, expected)
-    })
+    let left = run.ports.as_ref().and_then(|p| p.leftover_before).unwrap_or(0);
+    // A namespace has one address 127.0.0.1 and the own server, and starts with the kernel's own settings.
+    (run.plan.target.own_server && run.plan.sources.iter().all(std::net::IpAddr::is_loopback) && !run.plan.surroundings.sandbox)
+        .then(|| {
+            let expected = pool(run).map_or_else(
+                || "an empty pool at the start".to_owned(),
+                |p| format!("starts with 0 of {p} ports held ({left} here); with the same settings the ceiling is the same"),
+            );
+            let command = load_with(&run.plan, |p| {
+                p.surroundings.sandbox = true;
+                for (key, value) in own_settings(run) {
+                    p.surroundings.set_sysctl(key, &value);
+                }
+            });
+            named("fresh-namespace", "run in a private network namespace: nothing left over from earlier runs", command, expected)
+        })
+}
+
+/// Settings of this host that decide about ports and differ from those that a new namespace starts with.
+fn own_settings(run: &RunResult) -> Vec<(&'static str, String)> {
+    let s = &run.host.sysctls;
+    let mut own = Vec::new();
+    let mut differs = |key, now: Option<u32>, fresh: u32| own.extend(now.filter(|n| *n != fresh).map(|n| (key, n.to_string())));
+    differs("net.ipv4.tcp_tw_reuse", s.tcp_tw_reuse, 2);
+    differs("net.ipv4.tcp_tw_reuse_delay", s.tcp_tw_reuse_delay_ms, super::budget::REUSE_DELAY_DEFAULT_MS);
+    differs("net.ipv4.tcp_timestamps", s.tcp_timestamps, 1);
+    let range = s.ip_local_port_range.filter(|r| *r != [32_768, 60_999]);
+    own.extend(range.map(|[lo, hi]| ("net.ipv4.ip_local_port_range", format!("{lo} {hi}"))));
+    own
 }
 
 fn wait(run: &RunResult) -> Option<Remedy> {
@@ -372,26 +339,5 @@ fn wait(run: &RunResult) -> Option<Remedy> {
         );
         let command = format!("sleep {} && {}", seconds.ceil(), load_with(&run.plan, |_| ()));
         named("wait", format!("wait {} between runs", s(seconds)), command, expected)
-    })
-}
-
-fn destinations(run: &RunResult) -> Option<Remedy> {
-    let b = budget(run)?;
-    let own_pool = matches!(run.plan.port_mode, PortMode::Auto | PortMode::NoPort | PortMode::Range);
-    // The own child server has one address.
-    let to = run.plan.target.addr;
-    (own_pool && !run.plan.target.own_server && !b.hold.is_zero() && b.pool > 0).then(|| {
-        let expected =
-            format!("each destination has a pool of its own: 2 x {}/s = {}/s", cps(b.ceiling_cps()), cps(2.0 * b.ceiling_cps()));
-        named(
-            "destinations",
-            "spread the load over a second address or port of the target",
-            if Kind::of(run) == Kind::Sockbench {
-                serve_with(run, &[("listen", std::net::SocketAddr::new(to.ip(), to.port().saturating_add(1)).to_string())])
-            } else {
-                load_with(&run.plan, |p| p.target.url = format!("http://SECOND-ADDRESS:{}", to.port()))
-            },
-            expected,
-        )
     })
 }

@@ -31,6 +31,8 @@ pub struct Found {
     pub explanation: String,
     /// what to do, best first
     pub remedies: Vec<Remedy>,
+    /// the only ones of its rule's causes that explain it in this run; none: all of them do
+    pub causes: Option<Vec<FindingId>>,
 }
 
 impl Found {
@@ -50,6 +52,12 @@ impl Found {
     /// Sets what to do.
     pub(super) fn remedies(mut self, remedies: Vec<Remedy>) -> Self {
         self.remedies = remedies;
+        self
+    }
+
+    /// Only these of its rule's causes explain it.
+    pub(super) fn caused_only_by(mut self, causes: Vec<FindingId>) -> Self {
+        self.causes = Some(causes);
         self
     }
 
@@ -178,7 +186,8 @@ fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
     found
         .into_iter()
         .map(|(rule, f)| {
-            let causes: Vec<FindingId> = rule.caused_by.iter().copied().filter(|c| left.contains(c)).collect();
+            let explains = |c: &FindingId| f.causes.as_ref().is_none_or(|only| only.contains(c));
+            let causes: Vec<FindingId> = rule.caused_by.iter().copied().filter(|c| left.contains(c)).filter(explains).collect();
             Finding {
                 id: rule.id,
                 severity: rule.id.severity(),

@@ -2,12 +2,12 @@
 //! a retry.
 
 use super::command::{count, load_after_sysctl, load_with, number, s};
-use super::reading::{Rows, duration_s};
+use super::reading::Rows;
 use super::remedies::{advice, keep_alive};
 use super::rule::{Found, Verdict};
 use super::rules_target::is_connect_timeout;
 use super::target::{Kind, own_flag, serve_with};
-use super::thresholds::{FIRST_RETRY_S, HELD_UP_MS, SYN_RETRIES};
+use super::thresholds::{HELD_UP_MS, SYN_RETRIES};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::result::RunResult;
@@ -24,9 +24,13 @@ pub(super) fn backlog_overflow(run: &RunResult) -> Verdict {
     let clustered = cluster >= SYN_RETRIES;
     // The counters are of all listeners of the namespace: where none of our set-ups was held up, another's overflowed.
     let t = &run.totals;
-    let stuck = t.users_reached < t.users_asked && (run.plan.keepalive || t.requests < u64::from(t.users_asked));
+    // A set-up can still be under way at the end: a started user without its connection or, without keep-alive, an
+    // attempt whose connection neither came to stand nor failed.
+    let started = run.series.iter().map(|p| p.users_asked).max().filter(|n| *n > 0).unwrap_or(t.users_asked);
+    let ended = t.local_failures.saturating_add(t.connections_opened).saturating_add(t.connects_failed);
+    let stuck = if run.plan.keepalive { t.users_reached < started } else { t.attempts > ended };
     let held_up = t.connects.is_none_or(|c| c.setup_max_ms >= HELD_UP_MS) || cluster > 0 || late > 0 || stuck;
-    let dropped = if held_up || duration_s(run) < FIRST_RETRY_S { dropped } else { dropped.map(|_| 0) };
+    let dropped = if held_up { dropped } else { dropped.map(|_| 0) };
     if dropped.unwrap_or(0) == 0 && !clustered {
         return match (dropped, run.totals.connects) {
             (None, _) if late > 0 => {

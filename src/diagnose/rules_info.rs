@@ -4,6 +4,7 @@ use super::command::{count, load_with, number, percent, s};
 use super::reading::{duration_s, failed_share, held_by_second, response_s, steady_rps, think_s};
 use super::remedies::advice;
 use super::rule::{Found, Verdict};
+use super::rules_work;
 use super::thresholds::{CLOSED_LOOP_NEAR, FEW_FAILURES, TAIL_REQUESTS, TAIL_TIMES};
 use crate::model::plan::MixEntry;
 use crate::model::result::{Endpoint, RunResult};
@@ -29,6 +30,20 @@ pub(super) fn closed_loop(run: &RunResult) -> Verdict {
     let near = (rps - predicted).abs() <= CLOSED_LOOP_NEAR * predicted;
     if !near || response > think || failed_share(run) > FEW_FAILURES {
         return Verdict::Clear;
+    }
+    // users / (think + response) holds for a full target too, whose queue is in the response: then it is the limit.
+    let full = [rules_work::queueing(run), rules_work::target_cpu(run)];
+    if full.iter().any(|v| matches!(v, Verdict::Finding(_))) {
+        return Verdict::Clear;
+    }
+    match waited_s(run) {
+        Some(waited) if waited <= CLOSED_LOOP_NEAR * (think + response) => {}
+        _ if told_queue_s(run).is_some() => return Verdict::Clear,
+        _ => {
+            return Verdict::Unknown(
+                "answers vary, and without Server-Timing a queue at the target cannot be told from work that varies".into(),
+            );
+        }
     }
     let users = run.plan.users;
     let at_most = f64::from(users) / think;
@@ -70,6 +85,28 @@ pub(super) fn closed_loop(run: &RunResult) -> Verdict {
     .with("rps", rps)
     .remedies(remedies)
     .verdict()
+}
+
+/// Seconds of a mean answer that a target without a queue would not have taken: as it says itself, else what the
+/// median of each endpoint is above its quickest answer.
+fn waited_s(run: &RunResult) -> Option<f64> {
+    told_queue_s(run).or_else(|| {
+        let answered = run.endpoints.iter().filter_map(|e| e.latency_ms.map(|l| (e.requests as f64, l.p50 - l.min)));
+        weighted(answered)
+    })
+}
+
+/// Mean of the endpoints' median queues by their Server-Timing, where each of them tells.
+fn told_queue_s(run: &RunResult) -> Option<f64> {
+    let told = || run.endpoints.iter().filter(|e| e.latency_ms.is_some());
+    told().all(|e| e.server_timing_ms.is_some()).then_some(())?;
+    weighted(told().filter_map(|e| e.server_timing_ms.as_ref().map(|t| (e.requests as f64, t.queue.p50))))
+}
+
+/// Weighted mean of milliseconds, in seconds.
+fn weighted(all: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let (weight, sum) = all.fold((0.0, 0.0), |(w, s), (weight, ms)| (w + weight, s + weight * ms.max(0.0)));
+    (weight > 0.0).then(|| sum / weight / 1000.0)
 }
 
 /// Milliseconds where tenths of a second would hide them.

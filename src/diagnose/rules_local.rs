@@ -1,17 +1,16 @@
-//! Rules about failures of our own machine: no port, that port, no descriptor.
+//! Rules about failures of our own machine: no port, no descriptor.
 
-use super::command::{count as counted, cps, load_after_sysctl, load_with, s};
+use super::command::{count as counted, load_with, s};
 use super::exhaustion::{self, story};
-use super::reading::{Rows, budget, closed_by_client, cps_before, duration_s, exhaustion, hold, is_busy, pool, unnamed};
-use super::remedies::{advice, named};
+use super::reading::{Rows, budget, closed_by_client, cps_before, duration_s, exhaustion, hold, pool, unnamed};
+use super::remedies::advice;
 use super::rule::{Found, Verdict};
 use super::thresholds::{ECHO_SOON_S, POOL_NOT_FULL_SHARE};
-use crate::model::outcome::{Call, EMFILE, ENFILE};
-use crate::model::plan::{PortMode, PortRange};
+use crate::model::outcome::{EMFILE, ENFILE};
 use crate::model::result::RunResult;
 
 /// The gap between the totals and the error table hides this kind of failure.
-fn hidden(run: &RunResult) -> Verdict {
+pub(super) fn hidden(run: &RunResult) -> Verdict {
     match unnamed(run, true) {
         0 => Verdict::Clear,
         n => Verdict::Unknown(format!("{n} failures of our own machine have no row in the error table")),
@@ -93,105 +92,6 @@ fn no_address(run: &RunResult, found: &dyn Fn(String, String) -> Found, used: u3
 
 fn destination(run: &RunResult) -> String {
     run.ports.as_ref().map_or_else(|| run.plan.target.addr.to_string(), |p| p.destination.clone())
-}
-
-/// local-port-busy.
-pub(super) fn port_busy(run: &RunResult) -> Verdict {
-    let rows = Rows::of(run, is_busy);
-    let Some(row) = rows.largest() else { return hidden(run) };
-    let after_bind = row.call == Call::Connect;
-    let timestamps_off = run.host.sysctls.tcp_timestamps == Some(0);
-    let ring = run.plan.port_mode == PortMode::Ring;
-    let (why, who) = match (after_bind, run.plan.reuse_addr) {
-        (true, true) if timestamps_off => (
-            "bind() passes with SO_REUSEADDR, but tcp_timestamps is 0, and without timestamps connect() must not take over a pair that is in TIME_WAIT",
-            "a pair in TIME_WAIT: tcp_timestamps is off",
-        ),
-        (true, _) => (
-            "bind() passed and connect() found the same four numbers (both addresses, both ports) in use: a live twin of the connection, here or left by another process",
-            "a live twin",
-        ),
-        (false, false) => (
-            "the port is held by a socket without SO_REUSEADDR: one of ours in TIME_WAIT for 60 s, or another programme's. An explicit bind() waits for the end of TIME_WAIT unless the old and the new socket both have SO_REUSEADDR; tcp_tw_reuse does not help it",
-            "a socket without SO_REUSEADDR",
-        ),
-        (false, true) => (
-            "our sockets have SO_REUSEADDR, so the holder does not: a listener, another programme's socket, or a connection left from a run without --reuse-addr",
-            "a socket without SO_REUSEADDR that is not this run's",
-        ),
-    };
-    let skips = run.totals.ring_busy_skips;
-    let ports = run.plan.port_range.map(|r| r.len() * run.plan.sources.len().max(1) as u32);
-    let mut text = format!("One particular source port was asked for and was taken: {why}. ");
-    if let Some(n) = ports.filter(|_| ring && !run.plan.reuse_addr) {
-        text += &format!("The ring of {n} ports without SO_REUSEADDR sustains {n} / 60 s = {}/s. ", cps(f64::from(n) / 60.0));
-    }
-    if skips > 0 {
-        text += &format!("The ring skipped {skips} more busy ports without a failure. ");
-    }
-    text += "It is not the target: the failure is local. Windows shows WSAEADDRINUSE 10048 here too; there SO_REUSEADDR would take a port from a live socket, so do not use it.";
-    let title = format!(
-        "{} failed because their source port was held by {who} ({} at {}())",
-        counted(rows.count(), "connection"),
-        row.name,
-        row.call.word()
-    );
-    let mut remedies = Vec::new();
-    if !run.plan.reuse_addr {
-        let command = load_with(&run.plan, |p| p.reuse_addr = true);
-        remedies.push(named(
-            "ring",
-            "set SO_REUSEADDR on every socket, from the first one on",
-            command,
-            "a port in TIME_WAIT is taken again at once: T = 0",
-        ));
-    }
-    if timestamps_off {
-        remedies.push(advice(
-            "switch timestamps on",
-            load_after_sysctl(&run.plan, &[("net.ipv4.tcp_timestamps", "1")], |_| ()),
-            "connect() may take over pairs in TIME_WAIT: T = 0 with --reuse-addr",
-        ));
-    }
-    remedies.push(advice(
-        "see who holds ports of the range",
-        "ss -tanp | sort -k4",
-        "names the holder, or shows TIME-WAIT with its remaining time",
-    ));
-    let (lo, hi) = crate::model::limits::RING_RANGE;
-    let outside = PortRange { lo, hi };
-    let free = run.host.sysctls.ip_local_port_range.is_none_or(|[lo, hi]| !outside.overlaps(PortRange { lo, hi }));
-    if ring && free && run.plan.port_range != Some(outside) {
-        let command = load_with(&run.plan, |p| p.port_range = Some(outside));
-        remedies.push(advice(
-            "move the ring away from other programmes' ports and from ip_local_port_range",
-            command,
-            format!("{} ports outside ip_local_port_range", outside.len()),
-        ));
-    }
-    let leave = load_with(&run.plan, |p| {
-        p.port_mode = PortMode::Auto;
-        p.port_range = None;
-    });
-    remedies.push(advice(
-        "leave the choice of the port to connect()",
-        leave,
-        "busy ports are passed over; the ceiling is that of ip_local_port_range",
-    ));
-    Found::new(title, text)
-        .with("failures", rows.count())
-        .with("call", row.call.word())
-        .with("errno", row.errno)
-        .with("windows_code", row.windows_code)
-        .with("port_bound", u32::from(row.port_bound))
-        .with("reuse_addr", u32::from(run.plan.reuse_addr))
-        .with("tcp_timestamps", run.host.sysctls.tcp_timestamps)
-        .with("ring_ports", ports)
-        .with("ring_busy_skips", skips)
-        .with("first_s", rows.first_s())
-        .with("last_s", rows.last_s())
-        .remedies(remedies)
-        .verdict()
 }
 
 /// local-fd-limit.

@@ -12,6 +12,7 @@ use super::target::{Pool, own_flag, serve_with};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::outcome::{Call, ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT};
+use crate::model::plan::MixEntry;
 use crate::model::result::{ErrorRow, RunResult};
 
 /// ECONNABORTED, Linux.
@@ -28,11 +29,11 @@ fn hidden(run: &RunResult) -> Verdict {
     }
 }
 
-fn is_refused(e: &ErrorRow) -> bool {
+pub(super) fn is_refused(e: &ErrorRow) -> bool {
     !e.local && e.call == Call::Connect && (e.errno == Some(ECONNREFUSED) || e.name == SELF_CONNECT)
 }
 
-fn is_timeout(e: &ErrorRow) -> bool {
+pub(super) fn is_timeout(e: &ErrorRow) -> bool {
     !e.local && (e.call == Call::Timeout || e.errno == Some(ETIMEDOUT))
 }
 
@@ -40,7 +41,7 @@ pub(super) fn is_connect_timeout(e: &ErrorRow) -> bool {
     is_timeout(e) && (e.call == Call::Connect || e.message.contains(WHILE_CONNECTING))
 }
 
-fn is_reset(e: &ErrorRow) -> bool {
+pub(super) fn is_reset(e: &ErrorRow) -> bool {
     let by_errno = matches!(e.errno, Some(ECONNRESET | EPIPE | ECONNABORTED));
     !e.local && matches!(e.call, Call::Read | Call::Write | Call::Connect) && (by_errno || e.name == "EOF")
 }
@@ -99,18 +100,34 @@ pub(super) fn refused(run: &RunResult) -> Verdict {
         text += "Its port lies inside the range of source ports, where a dead port can even connect to itself. ";
     }
     text += "The network works and the client had a port; a full backlog would not refuse but drop (target-backlog-overflow). Windows shows WSAECONNREFUSED 10061.";
+    let own_server = load_with(&run.plan, |p| {
+        p.target.own_server = true;
+        p.mix = vec![MixEntry { path: "/health".into(), weight: 1 }];
+        (p.method, p.body) = ("GET".into(), String::new());
+        p.allow_remote = false;
+    });
     let mut remedies = vec![
         advice(
-            "start the target, or correct the address",
-            format!("ss -ltn 'sport = :{}'", to.port()),
-            format!("a line means that something listens: {} less", count(rows.count(), "failure")),
+            "see whether anything listens there; if not, start the target, if so, correct the address",
+            format!("ss -ltnp 'sport = :{}'", to.port()),
+            format!("a line with the process that listens: {} less", count(rows.count(), "failure")),
         ),
         advice(
-            "look why it stopped listening",
-            format!("sockbench server --listen {to}"),
-            "sockbench's own server at the same address answers every request",
+            "take the same load to a server that sockbench starts itself, to tell the target from this machine",
+            own_server,
+            format!("0 of {} refused", count(rows.count(), "connection")),
         ),
     ];
+    if answered {
+        remedies.insert(
+            1,
+            advice(
+                "look why it stopped listening",
+                "journalctl --since -10min | grep -iE 'exit|killed|oom|restart|listen'",
+                format!("its end or restart between {} and {} of the run", s(rows.first_s()), s(rows.last_s())),
+            ),
+        );
+    }
     if inside {
         remedies.push(advice(
             "keep the kernel from giving the target's port to clients",

@@ -1,14 +1,14 @@
 //! Rules about the target's queue and CPU: where the time goes while nothing fails, and which limit of the target
 //! it is. What is advised follows the pool that queues, and never names what the target has already.
 
-use super::command::{count, load_with, number};
-use super::reading::{failed_share, growth, rate_shortfall, response_s, steady_rps, think_s};
+use super::command::{count, load_with, number, s};
+use super::reading::{duration_s, failed_share, growth, rate_shortfall, response_s, steady_rps, think_s};
 use super::remedies::advice;
 use super::rule::{Found, Verdict};
 use super::target::{Kind, Pool, cpu_workers, io_workers, own_flag, serve_with, waiting, working};
 use super::thresholds::{
-    BUSY_POOL_SHARE, CPU_LIMIT_PERCENT, FALL_SHORT_SHARE, FLAT_THROUGHPUT, GROWN_LATENCY, IN_FLIGHT_TIMES, ONE_CORE_PERCENT,
-    PACE_SHARE, QUEUE_MS, QUEUE_REQUESTS,
+    BUSY_POOL_SHARE, CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, GROWN_LATENCY, IN_FLIGHT_TIMES,
+    ONE_CORE_PERCENT, PACE_SHARE, QUEUE_MS, QUEUE_REQUESTS,
 };
 use crate::model::finding::Remedy;
 use crate::model::limits;
@@ -94,7 +94,7 @@ fn by_its_own_timing(run: &RunResult, e: &Endpoint, queue: f64, work: f64) -> Ve
     } else {
         remedies.extend(more_workers(run, &e.name));
     }
-    remedies.push(fewer(run, users, format!("median near {} ms, no queue", number(work.round()))));
+    remedies.push(fewer(run, users, format!("{}: median near {} ms, its work without a queue", e.name, number(work.round()))));
     Found::new(
         format!(
             "{} waits {} ms in the target's queue for {} ms of work (medians)",
@@ -344,6 +344,9 @@ pub(super) fn target_cpu(run: &RunResult) -> Verdict {
     };
     if t.cpu_percent_mean.is_none() {
         return Verdict::Unknown("the target's CPU could not be read".into());
+    }
+    if duration_s(run) < CPU_RUN_S {
+        return Verdict::Unknown(format!("the run lasted {}: too short for a mean of the target's CPU", s(duration_s(run))));
     }
     let Some(limit) = cpu_limit(run, t).filter(|l| is_flat(run, l)) else { return Verdict::Clear };
     let (at, rps) = (limit.percent, steady_rps(run));

@@ -1,7 +1,10 @@
 //! All rules in the order of the contract (design section 6).
 
 use super::rule::{Rule, StudyRule};
-use super::{rules_backlog, rules_client, rules_info, rules_local, rules_ports, rules_study, rules_target, rules_work};
+use super::{
+    rules_backlog, rules_busy, rules_client, rules_info, rules_local, rules_ports, rules_study, rules_target, rules_users,
+    rules_work,
+};
 use crate::model::finding::FindingId as Id;
 
 const ERRORS_OWN: &str = "the error table accounts for every failure of our own machine";
@@ -27,7 +30,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the chosen source ports were busy",
         caused_by: &[Id::TargetForbidsKeepalive],
         swallowed_by: &[],
-        check: rules_local::port_busy,
+        check: rules_busy::port_busy,
     },
     Rule {
         id: Id::LocalFdLimit,
@@ -52,7 +55,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: Id::TargetBacklogOverflow,
         says: "the target's queue of connections waiting for accept() overflowed: SYNs are dropped, set-ups take 1 s or 3 s",
-        fires: "ListenOverflows or ListenDrops rose in this namespace while the target lives here and a set-up took HELD_UP_MS (or the run ended before one could), or SYN_RETRIES set-ups took about 1 s or 3 s",
+        fires: "ListenOverflows or ListenDrops rose in this namespace while the target lives here and a set-up took HELD_UP_MS (or the run ended before one could, with set-ups under way), or SYN_RETRIES set-ups took about 1 s or 3 s",
         needs: "the kernel counters with a target of this host, or the durations of connection set-ups",
         as_cause: "the target's backlog overflowed",
         caused_by: &[],
@@ -142,7 +145,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: Id::GeneratorSaturated,
         says: "the client was the limit: a worker's core was full while the target had room, or the schedule could not be kept",
-        fires: "a worker used 95 % of its core (run-queue wait included) in over SATURATED_SHARE of at least SATURATED_SECONDS measured seconds, with 10 % idle at the target's busiest thread or unreadable; or p99 lateness over LATENESS_MS, and LATE_REQUESTS that late, in an open loop",
+        fires: "a worker used 95 % of its core (run-queue wait included) in over SATURATED_SHARE of at least SATURATED_SECONDS measured seconds, with 10 % idle at the target's busiest thread or unreadable; or in an open loop p99 lateness over LATENESS_MS with a free connection, of LATE_SAMPLE requests, with LATE_REQUESTS that late and LATE_STALL_S of stalls; but not where requests were never started by workers busy for less than BUSY_WORKER_SHARE: then the connections were busy",
         needs: "CPU of the client's threads over SATURATED_SECONDS",
         as_cause: "the client was saturated",
         caused_by: &[Id::LocalPortsExhausted, Id::PortSearchSlow],
@@ -152,7 +155,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: Id::UsersNotReached,
         says: "asked and achieved concurrency or rate differ",
-        fires: "FALL_SHORT_SHARE and at least FALL_SHORT_REQUESTS of an asked rate are missing, or that share of kept connections, or the run ended before its ramp",
+        fires: "FALL_SHORT_SHARE and at least FALL_SHORT_REQUESTS of an asked rate are missing, or that share of kept connections, or the run ended before its ramp or with it",
         needs: "a started request",
         as_cause: "fewer users than asked were reached",
         caused_by: &[
@@ -165,7 +168,7 @@ pub const RULES: &[Rule] = &[
             Id::TargetQueueing,
         ],
         swallowed_by: &[Id::LocalPortsExhausted, Id::LocalFdLimit, Id::GeneratorSaturated],
-        check: rules_client::users_not_reached,
+        check: rules_users::users_not_reached,
     },
     Rule {
         id: Id::TargetQueueing,
@@ -180,7 +183,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: Id::TargetCpuSaturated,
         says: "the local target's CPU is at its limit while throughput no longer grows",
-        fires: "at CPU_LIMIT_PERCENT: all cores (with the client beside it), the only thread, the /cpu workers of a sockbench server while jobs queue, its event loop, or one core of another server (a full thread, or never over ONE_CORE_PERCENT in all); and the asked rate was missed, the rate stayed flat while users came, or IN_FLIGHT_TIMES as many requests as it can work on are there",
+        fires: "at CPU_LIMIT_PERCENT: all cores (with the client beside it), the only thread, the /cpu workers of a sockbench server while jobs queue, its event loop, or one core of another server (a full thread, or never over ONE_CORE_PERCENT in all), over CPU_RUN_S; and the asked rate was missed, the rate stayed flat while users came, or IN_FLIGHT_TIMES as many requests as it can work on are there",
         needs: "CPU of the target's processes",
         as_cause: "the target is at its CPU limit",
         caused_by: &[],
@@ -190,8 +193,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         id: Id::ClosedLoopLimited,
         says: "throughput is users / (think + response): more users, not a faster server, would raise it",
-        fires: "closed loop with think time that is longer than the response, and the measured rate within CLOSED_LOOP_NEAR of the arithmetic",
-        needs: "answers after the last user has started",
+        fires: "closed loop with think time that is longer than the response, the measured rate within CLOSED_LOOP_NEAR of the arithmetic, and the target's queue below that share of a user's cycle (Server-Timing; without it answers near the quickest one of their endpoint), no other finding of a full target",
+        needs: "answers after the last user has started; without Server-Timing, answers that do not vary",
         as_cause: "the users' own pace sets the rate",
         caused_by: &[],
         swallowed_by: &[],

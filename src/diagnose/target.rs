@@ -35,7 +35,7 @@ pub(super) fn serve_with(run: &RunResult, flags: &[(&str, String)]) -> String {
             }
         });
     }
-    let mut words = vec![format!("sockbench server --listen {}", run.plan.target.addr)];
+    let mut words = vec![format!("sockbench server --listen {}", quoted(&run.plan.target.addr.to_string()))];
     words.extend(flags.iter().map(|(name, value)| format!("--{name} {}", quoted(value))));
     words.join(" ")
 }

@@ -27,8 +27,6 @@ pub const SEARCH_NEAR: f64 = 0.25;
 pub const SYN_RETRIES: u64 = 3;
 /// target-backlog-overflow: a set-up that took this long met a dropped SYN, whose first retry comes after 1 s, milliseconds.
 pub const HELD_UP_MS: f64 = 900.0;
-/// target-backlog-overflow: a run shorter than this ends before a dropped SYN shows, seconds.
-pub const FIRST_RETRY_S: f64 = 1.5;
 /// target-forbids-keepalive: share of answers after which the target ended the connection.
 pub const FORBIDS_SHARE: f64 = 0.5;
 /// target-forbids-keepalive: answers needed to say so.
@@ -41,6 +39,12 @@ pub const SATURATED_SECONDS: u32 = 2;
 pub const LATENESS_MS: f64 = crate::model::limits::LATE_MS as f64;
 /// generator-saturated: late requests that make a percentile of them more than a hiccup.
 pub const LATE_REQUESTS: u64 = 5;
+/// generator-saturated: requests from which their 99th percentile is more than the latest of them.
+pub const LATE_SAMPLE: u64 = 100;
+/// generator-saturated: seconds in which what was due came late, from which it is more than one hiccup of the machine.
+pub const LATE_STALL_S: f64 = 0.1;
+/// generator-saturated: a worker that had or wanted a core for less than this share of the run had time for its schedule.
+pub const BUSY_WORKER_SHARE: f64 = 0.5;
 /// users-not-reached: share of the asked users or rate that may be missing.
 pub const FALL_SHORT_SHARE: f64 = 0.05;
 /// users-not-reached: requests that must be missing before a rate counts as not reached.
@@ -65,6 +69,8 @@ pub const GROWN_USERS: f64 = 1.5;
 pub const GROWTH_SECONDS: usize = 3;
 /// target-cpu-saturated: CPU of the limit (a core, or all of them), percent.
 pub const CPU_LIMIT_PERCENT: f64 = 90.0;
+/// target-cpu-saturated: a shorter run says nothing of a mean CPU, seconds.
+pub const CPU_RUN_S: f64 = 1.0;
 /// target-cpu-saturated: requests at the target, in times of those that its full CPU works on, from which more of them
 /// only wait (where users did not grow during the run).
 pub const IN_FLIGHT_TIMES: f64 = 1.5;
@@ -100,13 +106,15 @@ pub const TABLE: &[(&str, &str, f64, &str)] = &[
     ("port-search-slow", "SEARCH_NEAR", SEARCH_NEAR, "share"),
     ("target-backlog-overflow", "SYN_RETRIES", SYN_RETRIES as f64, "set-ups near 1 s and 3 s"),
     ("target-backlog-overflow", "HELD_UP_MS", HELD_UP_MS, "ms"),
-    ("target-backlog-overflow", "FIRST_RETRY_S", FIRST_RETRY_S, "s"),
     ("target-forbids-keepalive", "FORBIDS_SHARE", FORBIDS_SHARE, "share of answers"),
     ("target-forbids-keepalive", "FORBIDS_ANSWERS", FORBIDS_ANSWERS as f64, "answers"),
     ("generator-saturated", "SATURATED_SHARE", SATURATED_SHARE, "share of measured seconds"),
     ("generator-saturated", "SATURATED_SECONDS", SATURATED_SECONDS as f64, "s"),
     ("generator-saturated", "LATENESS_MS", LATENESS_MS, "ms"),
     ("generator-saturated", "LATE_REQUESTS", LATE_REQUESTS as f64, "requests"),
+    ("generator-saturated", "LATE_SAMPLE", LATE_SAMPLE as f64, "requests"),
+    ("generator-saturated", "LATE_STALL_S", LATE_STALL_S, "s"),
+    ("generator-saturated", "BUSY_WORKER_SHARE", BUSY_WORKER_SHARE, "share of the run"),
     ("users-not-reached", "FALL_SHORT_SHARE", FALL_SHORT_SHARE, "share"),
     ("users-not-reached", "FALL_SHORT_REQUESTS", FALL_SHORT_REQUESTS, "requests"),
     ("users-not-reached", "SHORT_AT_ONCE_SHARE", SHORT_AT_ONCE_SHARE, "share of users"),
@@ -120,6 +128,7 @@ pub const TABLE: &[(&str, &str, f64, &str)] = &[
     ("target-queueing", "GROWTH_SECONDS", GROWTH_SECONDS as f64, "s"),
     ("target-cpu-saturated", "CPU_LIMIT_PERCENT", CPU_LIMIT_PERCENT, "%"),
     ("target-cpu-saturated", "ONE_CORE_PERCENT", ONE_CORE_PERCENT, "%"),
+    ("target-cpu-saturated", "CPU_RUN_S", CPU_RUN_S, "s"),
     ("target-cpu-saturated", "IN_FLIGHT_TIMES", IN_FLIGHT_TIMES, "times"),
     ("closed-loop-limited", "CLOSED_LOOP_NEAR", CLOSED_LOOP_NEAR, "share"),
     ("closed-loop-limited", "FEW_FAILURES", FEW_FAILURES, "share of attempts"),

@@ -1,11 +1,13 @@
 //! The stamp of a run: whether its figures are what was asked for.
 
-use super::command::s;
-use super::reading::{Rows, duration_s, is_busy, is_exhaustion, unnamed};
+use super::command::{count, s};
+use super::reading::{Rows, duration_s, is_busy, is_exhaustion, is_foreign_source, unnamed};
 use super::rule::{Verdict, diagnose};
-use super::rules_client;
-use super::thresholds::EARLY_END_S;
+use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
+use super::{rules_client, rules_users};
+use crate::model::limits::LINGER_TIMEOUT;
 use crate::model::outcome::{EMFILE, ENFILE};
+use crate::model::plan::Closer;
 use crate::model::result::{RunResult, Stamp, Validity};
 
 /// The first stamp that applies, in the order of [`Stamp`], and every reason, the decisive ones first.
@@ -53,7 +55,13 @@ fn client_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
     if let Verdict::Finding(f) = rules_client::generator_saturated(run) {
         into.push((Stamp::ClientBound, f.title));
     }
-    let other = Rows::of(run, |e| e.local && !is_exhaustion(e) && !is_busy(e) && !matches!(e.errno, Some(EMFILE | ENFILE)));
+    if let Some((failed, which)) = rules_users::foreign_source(run) {
+        into.push((Stamp::ClientBound, format!("{failed} attempts could not begin: {which}")));
+    }
+    let other = Rows::of(run, |e| {
+        let named = is_exhaustion(e) || is_busy(e) || is_foreign_source(e) || matches!(e.errno, Some(EMFILE | ENFILE));
+        e.local && !named
+    });
     if !other.is_empty() {
         into.push((Stamp::ClientBound, format!("failures of this machine: {}", other.in_words())));
     }
@@ -77,9 +85,33 @@ fn completeness_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
     } else if t.latency_ms.is_none() {
         into.push((Stamp::Incomplete, "no request was answered".into()));
     }
-    if let Verdict::Finding(f) = rules_client::users_not_reached(run) {
+    if let Verdict::Finding(f) = rules_users::users_not_reached(run) {
         into.push((Stamp::Incomplete, f.title));
+    } else if let Some((asked, reached)) = rules_users::fewer_held(run) {
+        into.push((
+            Stamp::Incomplete,
+            format!("{} asked for, {reached} held a connection at the same time", count(asked, "user")),
+        ));
     }
+    if let Some(reason) = not_closed_by_target(run) {
+        into.push((Stamp::Incomplete, reason));
+    }
+}
+
+/// The plan leaves the first FIN to the target, and the client had to end connections itself, beyond those that the end
+/// of the run cut off.
+fn not_closed_by_target(run: &RunResult) -> Option<String> {
+    let (c, t) = (run.closes, &run.totals);
+    let all = c.client.saturating_add(c.server).saturating_add(c.reset);
+    let by_client = c.client.saturating_sub(t.cut);
+    (run.plan.closer == Closer::Server && !run.plan.keepalive && by_client as f64 > FALL_SHORT_SHARE * all as f64).then(|| {
+        format!(
+            "asked for the target to close first: it did on {} of {}, the others were closed by the client after a wait of {} each",
+            c.server,
+            count(all, "connection"),
+            s(LINGER_TIMEOUT.as_secs_f64())
+        )
+    })
 }
 
 /// Diagnoses a run in place: stamp, findings, and the rows that explain the nulls of the findings.
