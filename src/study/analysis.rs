@@ -17,8 +17,7 @@ const OTHERS_PERCENT: f64 = 15.0;
 pub fn analyse(steps: &[RunResult]) -> Analysis {
     let rows: Vec<StepRow> = steps.iter().map(StepRow::of).collect();
     let mut sentences = Vec::new();
-    let quickest = rows.iter().filter_map(|r| r.response_mean_s).reduce(f64::min);
-    sentences.extend(rows.iter().filter_map(|r| closed_loop(r, quickest)));
+    sentences.extend(rows.iter().filter_map(|r| closed_loop(r, &rows)));
     sentences.extend(inside_ramp(steps));
     sentences.extend(growth(&rows));
     sentences.extend(tail(steps));
@@ -32,21 +31,28 @@ pub fn analyse(steps: &[RunResult]) -> Analysis {
 
 /// What the loop comes to, and what sets its pace. That users / (think + measured response) is the measured rate is no
 /// more than bookkeeping; whether the server holds the rate down shows in how much the response grew.
-fn closed_loop(row: &StepRow, quickest_s: Option<f64>) -> Option<String> {
+fn closed_loop(row: &StepRow, all: &[StepRow]) -> Option<String> {
     let (steady, predicted, response, off) = (row.steady_rps?, row.predicted_rps?, row.response_mean_s?, row.deviation_percent?);
-    let unloaded = f64::from(row.users) / (row.think_mean_s + quickest_s?).max(1e-9);
+    let whole = |r: &&StepRow| r.failures + r.local_failures == 0;
+    let lighter = all.iter().filter(|r| r.users < row.users).filter(whole).filter_map(|r| r.response_mean_s).reduce(f64::min);
     let verdict = if row.failures + row.local_failures > 0 && off.abs() > CLOSED_LOOP_PERCENT {
         "failed requests change the loop: they return sooner or wait longer than an answer".to_owned()
     } else if off.abs() > CLOSED_LOOP_PERCENT {
         "the loop was disturbed: look at the findings of this step".to_owned()
-    } else if steady >= OWN_PACE_SHARE * unloaded {
-        "the users' own pace sets the rate, not the server".to_owned()
+    } else if let Some(quick) = lighter {
+        let unloaded = f64::from(row.users) / (row.think_mean_s + quick).max(1e-9);
+        if steady >= OWN_PACE_SHARE * unloaded {
+            "the users' own pace sets the rate, not the server".to_owned()
+        } else {
+            format!(
+                "with the response of a lighter step, {quick:.3} s, it would be {unloaded:.1}/s: the responses grew {:.1} times, and they hold the rate down",
+                response / quick.max(1e-9)
+            )
+        }
+    } else if all.iter().any(|r| r.users > row.users) {
+        "the heavier steps are held against this response".to_owned()
     } else {
-        format!(
-            "with the quickest step's response of {:.3} s it would be {unloaded:.1}/s: the responses grew {:.1} times, and they hold the rate down",
-            quickest_s?,
-            response / quickest_s?.max(1e-9)
-        )
+        "whether the users or the server set this rate, a step of fewer users would tell".to_owned()
     };
     Some(format!(
         "{} users: a closed loop comes to users / (think + response) = {} / ({:.3} s + {:.3} s) = {predicted:.1}/s; measured {steady:.1}/s after the last user had started ({off:+.1} %): {verdict}.",
