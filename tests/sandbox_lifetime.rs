@@ -80,6 +80,22 @@ fn what_a_command_leaves_behind_ends_with_it() {
 }
 
 #[test]
+fn what_is_left_behind_is_asked_once_before_it_is_killed() {
+    if !namespaces_work() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let said = dir.path().join("said");
+    let stubborn = format!("trap 'echo asked >> {0}' TERM; echo up > {0}; while :; do sleep 0.05; done", said.display());
+    let script = format!("sh -c \"{stubborn}\" >/dev/null & while [ ! -s {} ]; do sleep 0.01; done; echo $!", said.display());
+    let out = Command::new(SOCKBENCH).args(["sandbox", "--", "sh", "-c", &script]).output().unwrap();
+    assert!(out.status.success(), "{}", describe(&out));
+    let pid = text(&out.stdout).trim().to_owned();
+    assert!(within_five_seconds(|| !lives(&pid)), "{pid} outlived the grace");
+    assert_eq!(std::fs::read_to_string(said).unwrap(), "up\nasked\n");
+}
+
+#[test]
 fn a_child_whose_parent_is_gone_does_nothing() {
     let out = Command::new(SOCKBENCH).args(["sandbox", "--", "echo", "ran"]).env("SOCKBENCH_PARENT", "1").output().unwrap();
     assert_eq!(out.status.code(), Some(3), "{}", describe(&out));

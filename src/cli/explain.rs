@@ -187,6 +187,9 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
                 let study: StudyResult = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
                 explain::explain_study(&study.steps, known).ok_or_else(|| bad("a study without steps".into()))
             }
+            // A rehearsal's or a forecast's failures are meant to be there.
+            ours if ours.starts_with("sockbench") => Err(bad(format!("schema {ours}: no run and no study: nothing to explain"))
+                .hint("give run.json or study.json; docs/JSON.md has the other documents")),
             // Another tool's JSON may still carry an error text.
             _ => explain::explain_text(text, known)
                 .ok_or_else(|| bad(format!("schema {schema:?}: not {SCHEMA} or {STUDY_SCHEMA}"))),

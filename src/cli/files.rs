@@ -6,17 +6,20 @@ use std::path::{Path, PathBuf};
 
 use super::Exit;
 
+/// The document that each command keeps with `-o`.
+const RESULTS: [&str; 3] = ["run.json", "study.json", "rehearsal.json"];
+
 /// Makes the output directory and checks that it can be written and holds no earlier results.
 ///
-/// Errors: exit 3 when it cannot be made or written, exit 2 when `guard` is already in it and `overwrite` is not set.
+/// Errors: exit 3 when it cannot be made or written, exit 2 when it holds results already: `guard`, unless `overwrite` is set, or those of another command.
 pub(crate) fn prepare_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<(), Exit> {
     let refuse = |e: io::Error| {
         Exit::environment(format!("{}: {e}", dir.display())).hint("-o DIR takes a directory that you may write to")
     };
-    if dir.join(guard).exists() && !overwrite {
-        return Err(
-            Exit::usage(format!("{}: holds {guard} of an earlier run", dir.display())).hint("another directory, or --overwrite")
-        );
+    // Some files of a run, a study and a rehearsal have the same name: each needs a directory of its own.
+    if let Some(found) = RESULTS.iter().find(|name| dir.join(name).exists() && !(overwrite && **name == guard)) {
+        let hint = if *found == guard { "another directory, or --overwrite" } else { "another directory" };
+        return Err(Exit::usage(format!("{}: holds {found} of an earlier run", dir.display())).hint(hint));
     }
     fs::create_dir_all(dir).map_err(refuse)?;
     probe(&dir.join(format!(".sockbench-probe-{}", std::process::id()))).map_err(refuse)

@@ -310,7 +310,7 @@ impl<'s> StudyWatch for Steps<'s> {
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
             status.show(
                 waited.as_secs(),
-                &format!("cool-down {:>3} s: {held} in TIME_WAIT, going on at {limit}", waited.as_secs()),
+                &format!("cool-down {:>3} s: {held} ports still held, going on at {limit}", waited.as_secs()),
             );
         }
     }

@@ -31,14 +31,29 @@ pub(super) fn cause(run: &RunResult) -> Option<Cause> {
     if let (Some(used), Some(p)) = (ports.peak_used, ports.pool)
         && f64::from(used) < POOL_SEEN_SHARE * f64::from(p)
     {
-        return ports.unseen().map(Cause::Unseen);
+        if f64::from(run.totals.users_reached) >= POOL_SEEN_SHARE * f64::from(p) {
+            // As many connections of this run stood at once, between two looks.
+            return Some(Cause::Held(Holder::Open));
+        }
+        return was_looked_at(run).then(|| ports.unseen().map(Cause::Unseen)).flatten();
     }
     ports.holder().map(Cause::Held)
 }
 
+/// Whether the ports were counted in a second in which connections found none.
+fn was_looked_at(run: &RunResult) -> bool {
+    let spans = &run.totals.local_failure_spans;
+    let failing = |t_s: f64| spans.is_empty() || spans.iter().any(|p| (p.from_s..=p.to_s).contains(&t_s));
+    run.series.iter().any(|p| p.ports_used.is_some() && p.local_failures_per_s > 0.0 && failing(p.t_s))
+}
+
 /// The law of P/T decides: connections that have ended hold the ports, for T.
 pub(super) fn is_by_law(run: &RunResult) -> bool {
-    matches!(cause(run), None | Some(Cause::Held(Holder::TimeWait | Holder::FinWait2)))
+    match cause(run) {
+        Some(cause) => matches!(cause, Cause::Held(Holder::TimeWait | Holder::FinWait2)),
+        // Not observed: connections that the client ends after an answer or two leave TIME_WAIT, others do not.
+        None => closed_by_client(run) > 0.5 && run.totals.requests_per_connection.is_none_or(|n| n < 2.0),
+    }
 }
 
 /// Ports of the range that are seen with other destinations.
@@ -116,7 +131,11 @@ fn held_by(run: &RunResult, cause: Option<Cause>) -> String {
     .filter_map(|(n, what)| n.filter(|n| *n > 0).map(|n| (n, what)))
     .collect();
     parts.sort_by_key(|p| std::cmp::Reverse(p.0));
-    let list = parts.iter().map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
+    let mut list = parts.iter().map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
+    let seen: u32 = parts.iter().map(|(n, _)| *n).fold(0, u32::saturating_add);
+    if cause == Some(Cause::Held(Holder::Open)) && seen < run.totals.users_reached {
+        list = format!("{} connections of this run were open at the same time", run.totals.users_reached);
+    }
     let Some(cause) = cause else {
         return if list.is_empty() { "what held them is unknown. ".into() } else { format!("at the peak {list}. ") };
     };
@@ -124,10 +143,14 @@ fn held_by(run: &RunResult, cause: Option<Cause>) -> String {
         Cause::Unseen(n) => return unseen(run, n, &list),
         Cause::Held(Holder::TimeWait) => {
             let hold = hold(run).map_or_else(String::new, |h| format!(" for {}", s(h.seconds)));
-            format!(
-                "; the side that closes first keeps the port{hold}, and the client closed first in {} of the connections",
-                percent(closed_by_client(run))
-            )
+            if run.totals.connections_opened == 0 {
+                format!("; the side that closes first keeps the port{hold}: they are from before, this run opened no connection")
+            } else {
+                format!(
+                    "; the side that closes first keeps the port{hold}, and the client closed first in {} of the connections",
+                    percent(closed_by_client(run))
+                )
+            }
         }
         Cause::Held(Holder::FinWait2) => {
             let timeout = run.host.sysctls.tcp_fin_timeout_s.map_or_else(String::new, |t| format!(" ({t} s)"));
@@ -176,9 +199,12 @@ fn law(run: &RunResult, first: f64) -> String {
     if let Some(rate) = cps_before(run, first).filter(|rate| *rate > ceiling) {
         text += &format!("; until then the run made {}/s", cps(rate));
     }
-    text += &format!(". The first ports were free again {} after they were used", s(b.hold.as_secs_f64()));
+    text += &format!(". A port is free again {} after it was used", s(b.hold.as_secs_f64()));
     if let Some(free) = run.ports.as_ref().and_then(|p| p.free_again_in_s).filter(|f| *f > 0.0) {
         text += &format!("; after the run it takes {} until all are", s(free));
+        if !run.plan.surroundings.sandbox {
+            text += ", and a remedy tried on this host before that finds them held";
+        }
     }
     text + ". "
 }

@@ -31,7 +31,10 @@ pub(super) fn backlog_overflow(run: &RunResult) -> Verdict {
     let stuck = if run.plan.keepalive { t.users_reached < started } else { t.attempts > ended };
     let held_up = t.connects.is_none_or(|c| c.setup_max_ms >= HELD_UP_MS) || cluster > 0 || late > 0 || stuck;
     let dropped = if held_up { dropped } else { dropped.map(|_| 0) };
-    if dropped.unwrap_or(0) == 0 && !clustered {
+    // Where the counters are the target's and say that nothing was dropped, a retry had another cause: a pair of ports
+    // that the target had not let go of yet, say.
+    let none_dropped = counters.is_some_and(|k| k.listen_overflows.max(k.listen_drops) == 0);
+    if dropped.unwrap_or(0) == 0 && (!clustered || none_dropped) {
         return match (dropped, run.totals.connects) {
             (None, _) if late > 0 => {
                 Verdict::Unknown("connects timed out, and the target's ListenOverflows cannot be read from here".into())

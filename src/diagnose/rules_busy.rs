@@ -12,6 +12,9 @@ use crate::model::outcome::Call;
 use crate::model::plan::PortMode;
 use crate::model::result::RunResult;
 
+/// A ring with this share of its ports connected at once was held by the run itself.
+const CROWDED_SHARE: f64 = 0.9;
+
 /// Who holds the port, as far as the failure tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holder {
@@ -19,6 +22,8 @@ enum Holder {
     NoTimestamps,
     /// a connection with the same four numbers
     LiveTwin,
+    /// open connections of this run: it has more users than the ring has ports
+    OwnLive,
     /// this run's own connections, in TIME_WAIT and without SO_REUSEADDR
     ThisRun,
     /// others from before: an earlier run's TIME_WAIT, a listener, another programme
@@ -26,8 +31,11 @@ enum Holder {
 }
 
 impl Holder {
-    fn of(run: &RunResult, call: Call, most_before: bool) -> Self {
+    fn of(run: &RunResult, call: Call, ports: Option<u32>, most_before: bool) -> Self {
+        let t = &run.totals;
+        let crowded = ports.is_some_and(|n| t.users_asked > n && f64::from(t.users_reached) >= CROWDED_SHARE * f64::from(n));
         match (call == Call::Connect, run.plan.reuse_addr) {
+            (false, true) if crowded => Self::OwnLive,
             (true, true) if run.host.sysctls.tcp_timestamps == Some(0) => Self::NoTimestamps,
             (true, _) => Self::LiveTwin,
             (false, true) => Self::Earlier,
@@ -40,6 +48,7 @@ impl Holder {
         match self {
             Self::NoTimestamps => "a pair in TIME_WAIT: tcp_timestamps is off",
             Self::LiveTwin => "a live twin",
+            Self::OwnLive => "an open connection of this run",
             Self::ThisRun => "a socket without SO_REUSEADDR",
             Self::Earlier => "a socket without SO_REUSEADDR that is not this run's",
         }
@@ -52,6 +61,9 @@ impl Holder {
             }
             Self::LiveTwin => {
                 "bind() passed and connect() found the same four numbers (both addresses, both ports) in use: a live twin of the connection, here or left by another process"
+            }
+            Self::OwnLive => {
+                "the run has more users than its ring has ports, and every port was held by an open connection of its own"
             }
             Self::ThisRun => {
                 "the port is held by a socket without SO_REUSEADDR: one of ours in TIME_WAIT for 60 s, or another programme's. An explicit bind() waits for the end of TIME_WAIT unless the old and the new socket both have SO_REUSEADDR; tcp_tw_reuse does not help it"
@@ -75,11 +87,11 @@ pub(super) fn port_busy(run: &RunResult) -> Verdict {
     let ports = run.plan.port_range.filter(|_| ring).map(|r| r.len() * run.plan.sources.len().max(1) as u32);
     let before = held_before(run, ports, rows.first_s());
     let most_before = ports.zip(before).is_some_and(|(n, held)| held.saturating_mul(2) > n);
-    let holder = Holder::of(run, row.call, most_before);
+    let holder = Holder::of(run, row.call, ports, most_before);
     let mut text = format!("One particular source port was asked for and was taken: {}. ", holder.why(run));
     if let Some((n, held)) = ports.zip(before.filter(|n| *n > 0)) {
         text += &format!(
-            "When the first one failed, after {}, this run had made fewer connections than its {n} ports: at least {held} of them were held from before. ",
+            "When the first one failed, after {}, this run had made fewer connections than its {n} ports: about {held} of them were held from before, or leapt over. ",
             s(rows.first_s())
         );
     }
@@ -115,8 +127,9 @@ pub(super) fn port_busy(run: &RunResult) -> Verdict {
         .verdict()
 }
 
-/// Ports of the ring that were held before this run took any: it goes round in order, so a ring without reuse fails
-/// for its own TIME_WAIT only once all its ports were used. None where that cannot be told.
+/// Ports of the ring that were held before this run took any: it goes round from port to port and leaps only over busy
+/// ones, so a ring without reuse fails for its own TIME_WAIT only once nearly all its ports were used. None where that
+/// cannot be told.
 fn held_before(run: &RunResult, ports: Option<u32>, first_s: f64) -> Option<u32> {
     let ports = ports.filter(|_| !run.plan.reuse_addr && first_s < LINUX_HOLD_S)?;
     // Whole seconds up to and with the one of the first failure: not fewer than were made by then.
@@ -143,6 +156,17 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
         )
     };
     match holder {
+        Holder::OwnLive => {
+            let n = run.plan.port_range.map_or(1, |r| r.len() * run.plan.sources.len().max(1) as u32);
+            remedies.push(advice(
+                "as many users as the ring has ports",
+                load_with(&run.plan, |p| {
+                    p.users = n;
+                    p.threads = p.threads.min(n);
+                }),
+                format!("{} at once, a port for each", counted(n, "connection")),
+            ));
+        }
         Holder::ThisRun => remedies.push(set_reuse(after)),
         Holder::LiveTwin if !run.plan.reuse_addr => remedies.push(set_reuse("")),
         Holder::Earlier if !sandbox => remedies.push(advice(

@@ -25,8 +25,14 @@ pub(super) fn generator_saturated(run: &RunResult) -> Verdict {
     if c.measured_seconds < SATURATED_SECONDS && late.is_none() {
         return Verdict::Unknown(format!("only {} s were measured", c.measured_seconds));
     }
-    let busy = c.measured_seconds >= SATURATED_SECONDS && f64::from(seconds) > SATURATED_SHARE * f64::from(c.measured_seconds);
-    if busy || late.is_some() { saturated(run, seconds, late) } else { Verdict::Clear }
+    if busy_for_long(run) || late.is_some() { saturated(run, seconds, late) } else { Verdict::Clear }
+}
+
+/// A worker was saturated in more than the share of the measured seconds that counts.
+fn busy_for_long(run: &RunResult) -> bool {
+    let c = &run.resources.client;
+    c.measured_seconds >= SATURATED_SECONDS
+        && f64::from(c.saturated_seconds.unwrap_or(0)) > SATURATED_SHARE * f64::from(c.measured_seconds)
 }
 
 /// How late the client was by its own fault, 99th percentile in milliseconds; none where it kept its schedule, where
@@ -126,7 +132,7 @@ fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
     }
     remedies.push(apart(run));
     let title = match late {
-        Some(ms) if seconds == 0 => {
+        Some(ms) if !busy_for_long(run) => {
             format!("the client wrote due requests {} ms late (p99): it is the limit", number(ms.round()))
         }
         _ => format!("the client was the limit in {seconds} of {measured} measured seconds"),

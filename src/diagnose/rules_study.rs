@@ -4,7 +4,7 @@ use super::command::{count, cps, load_with, number, percent, s};
 use super::reading::{budget, closed_by_client, failed_share, steady_rps};
 use super::remedies::{advice, keep_alive};
 use super::rule::{Found, Verdict};
-use super::rules_info::{closed_loop_rps, peak_held, s3};
+use super::rules_info::{closed_loop, closed_loop_rps, peak_held, s3};
 use super::target::{Kind, cpu_workers, serve_with};
 use super::thresholds::{CPU_LIMIT_PERCENT, FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
 use crate::model::result::RunResult;
@@ -125,6 +125,11 @@ pub(super) fn plateau(steps: &[RunResult]) -> Verdict {
     found.remedies(remedies).verdict()
 }
 
+/// The users' pace and nothing else set the rate of this step.
+fn own_pace(run: &RunResult) -> bool {
+    matches!(closed_loop(run), Verdict::Finding(_))
+}
+
 fn limits(before: &RunResult, after: &RunResult) -> Vec<Limit> {
     let mut all = Vec::new();
     if let (Some(rps), Some(response)) = (closed_loop_rps(before), super::reading::response_s(before)) {
@@ -132,7 +137,14 @@ fn limits(before: &RunResult, after: &RunResult) -> Vec<Limit> {
         all.push(Limit {
             name: "closed_loop",
             rps,
-            words: format!("{} / ({} think + {} response) = {}/s by the closed loop, so the earlier step was its users' own pace and not a full target", count(before.plan.users, "user"), s3(think), s3(response), cps(rps)),
+            words: format!(
+                "{} / ({} think + {} response) = {}/s by the closed loop{}",
+                count(before.plan.users, "user"),
+                s3(think),
+                s3(response),
+                cps(rps),
+                if own_pace(before) { ", so the earlier step was its users' own pace and not a full target" } else { "" }
+            ),
         });
     }
     let share = closed_by_client(after);

@@ -16,7 +16,7 @@ fn started_of_ramp(run: &RunResult, asked: u32) -> Option<u32> {
         return None;
     }
     let seen = run.series.iter().map(|p| p.users_asked).max().filter(|n| *n > 0);
-    let due = ((duration_s(run) * plan.spawn_rate).floor() + 1.0).clamp(1.0, f64::from(asked)) as u32;
+    let due = ((duration_s(run) * plan.spawn_rate).floor() + 1.0).min(f64::from(asked)).max(1.0) as u32;
     (due < asked).then_some(seen.map_or(due, |n| n.min(due)))
 }
 
@@ -127,7 +127,7 @@ pub(super) fn foreign_source(run: &RunResult) -> Option<(u64, String)> {
 fn no_such_source(run: &RunResult, asked: u32, failed: u64, which: &str) -> Found {
     let reached = run.totals.users_reached;
     let text = format!(
-        "bind() of the given source address failed {failed} times before a port was chosen or a packet was sent: {which}. So {reached} of {} held          a connection at the same time. It is neither the target nor the ports. Windows shows WSAEADDRNOTAVAIL 10049.",
+        "bind() of the given source address failed {failed} times before a port was chosen or a packet was sent: {which}. So {reached} of {} held a connection at the same time. It is neither the target nor the ports. Windows shows WSAEADDRNOTAVAIL 10049.",
         count(asked, "user")
     );
     let leave = load_with(&run.plan, |p| p.sources = Vec::new());

@@ -184,6 +184,18 @@ pub struct PortCensus {
     pub last_free_ms: Option<u32>,
 }
 
+impl PortCensus {
+    /// The same ports as they were before a run closed its kept connections: of those that are closing or in TIME_WAIT
+    /// now, all but `earlier`, which were in TIME_WAIT when it began.
+    #[must_use]
+    pub fn before_closing(mut self, earlier: u32) -> Self {
+        let own = self.time_wait.saturating_sub(earlier);
+        self.time_wait -= own;
+        self.established = self.established.saturating_add(own).saturating_add(std::mem::take(&mut self.fin_wait2));
+        self
+    }
+}
+
 /// CPU and memory of one process (its children included where said).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ProcessUsage {
@@ -213,4 +225,17 @@ pub struct HostUsage {
     pub cpu_percent: f64,
     /// used memory, 0..100
     pub memory_percent: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_closed_at_its_end_had_been_open() {
+        let end = PortCensus { used: 60, time_wait: 30, fin_wait2: 20, established: 10, ..PortCensus::default() };
+        let before = end.before_closing(8);
+        assert_eq!((before.used, before.time_wait, before.fin_wait2, before.established), (60, 8, 0, 52));
+        assert_eq!(end.before_closing(99).time_wait, 30, "no more than there is");
+    }
 }

@@ -4,18 +4,15 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::model::facts::{Fact, ThreadUsage};
+use super::threads::{Newcomer, Threads};
+use crate::model::facts::Fact;
 use crate::model::result::ThreadRow;
 use crate::model::time::Stamp;
 use crate::sys::owner::{OwnerError, find_owner};
-use crate::sys::process::{self, ThreadReader};
+use crate::sys::process;
 
 /// Share of a core that the search for new children of the target may take: it costs about 20 us a process of the host.
 const TREE_SHARE: f64 = 0.002;
-/// Linux cuts thread names after 15 bytes.
-const COMM_BYTES: usize = 15;
-/// Names of our own threads that are longer than that.
-const LONG_NAMES: [&str; 1] = [super::THREAD_NAME];
 
 /// One process (or tree) over one interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,133 +45,6 @@ impl Summary {
     pub(super) fn cpu_percent_mean(&self) -> Option<f64> {
         (self.span_s > 0.0).then(|| self.cpu_s / self.span_s * 100.0)
     }
-}
-
-/// Threads of one or more processes: their time since the start, and within the last interval.
-#[derive(Debug, Default)]
-struct Threads {
-    reader: ThreadReader,
-    known: HashMap<i32, Track>,
-    primed: bool,
-    /// when the last interval ended
-    marked: Stamp,
-    /// most CPU seconds of a thread that was forgotten
-    retired_cpu_s: f64,
-}
-
-#[derive(Debug)]
-struct Track {
-    name: String,
-    /// at the start of the observation; zero for a thread that was born later
-    first: (f64, f64),
-    /// at the last interval's end
-    mark: (f64, f64),
-    last: (f64, f64),
-    last_at: Stamp,
-    alive: bool,
-}
-
-/// A thread that ended this soon after the last interval says nothing about the present one.
-const SHARE_SPAN_MIN: Duration = Duration::from_millis(200);
-
-/// What a process or thread that is seen for the first time had used before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Newcomer {
-    /// nothing: it was born since the last look
-    Born,
-    /// what it has by now: it may have lived unseen for longer
-    Unseen,
-}
-
-impl Newcomer {
-    fn baseline<T: Default>(self, now: T) -> T {
-        if self == Self::Born { T::default() } else { now }
-    }
-}
-
-impl Threads {
-    /// Reads all threads of `pids`. The first reading is the baseline.
-    fn read(&mut self, pids: &[u32], at: Stamp, newcomer: Newcomer) -> Result<(), String> {
-        let mut failure = None;
-        let mut seen: Vec<ThreadUsage> = Vec::new();
-        for pid in pids {
-            match self.reader.read(*pid) {
-                Ok(threads) => seen.extend(threads),
-                Err(e) => failure = Some(format!("/proc/{pid}/task/*/schedstat: {e}")),
-            }
-        }
-        if let (true, Some(e)) = (seen.is_empty(), failure) {
-            return Err(e);
-        }
-        for track in self.known.values_mut() {
-            track.alive = false;
-        }
-        for t in seen {
-            let now = (t.cpu_s, t.wait_s);
-            let born = if self.primed { newcomer.baseline(now) } else { now };
-            let track = self.known.entry(t.tid).or_insert_with(|| Track {
-                name: String::new(),
-                first: born,
-                mark: born,
-                last: now,
-                last_at: at,
-                alive: true,
-            });
-            track.name = t.name;
-            (track.last, track.last_at) = (now, at);
-            track.alive = true;
-        }
-        if !self.primed {
-            (self.primed, self.marked) = (true, at);
-        }
-        Ok(())
-    }
-
-    /// Share of one core, waiting included, that the busiest thread for which `wanted` holds took since the last
-    /// mark. One that ended meanwhile is judged by the part in which it was seen: workers end with the run's last
-    /// second.
-    fn busiest(&self, wanted: impl Fn(&str) -> bool) -> Option<f64> {
-        let share = |t: &Track| {
-            let span = t.last_at.since(self.marked);
-            let busy_s = t.last.0 - t.mark.0 + t.last.1 - t.mark.1;
-            (span >= SHARE_SPAN_MIN).then(|| busy_s / span.as_secs_f64())
-        };
-        self.known.values().filter(|t| wanted(&t.name)).filter_map(share).reduce(f64::max)
-    }
-
-    fn mark(&mut self, at: Stamp) {
-        self.marked = at;
-        for track in self.known.values_mut() {
-            track.mark = track.last;
-        }
-    }
-
-    /// Forgets threads that ended: a target may start one for each request.
-    fn retire_dead(&mut self) {
-        let dead = self.known.values().filter(|t| !t.alive).map(|t| t.last.0 - t.first.0);
-        self.retired_cpu_s = dead.fold(self.retired_cpu_s, f64::max);
-        self.known.retain(|_, t| t.alive);
-        self.reader.forget_but(|tid| self.known.contains_key(&tid));
-    }
-
-    /// CPU seconds since the start of the thread that used most.
-    fn busiest_cpu_s(&self) -> Option<f64> {
-        let alive = self.known.values().map(|t| t.last.0 - t.first.0).reduce(f64::max);
-        alive.or((self.retired_cpu_s > 0.0).then_some(0.0)).map(|cpu_s| cpu_s.max(self.retired_cpu_s))
-    }
-
-    fn rows(&self) -> Vec<ThreadRow> {
-        let mut tids: Vec<_> = self.known.iter().collect();
-        tids.sort_unstable_by_key(|(tid, _)| **tid);
-        tids.into_iter()
-            .map(|(_, t)| ThreadRow { name: full_name(&t.name), cpu_s: t.last.0 - t.first.0, wait_s: t.last.1 - t.first.1 })
-            .collect()
-    }
-}
-
-fn full_name(comm: &str) -> String {
-    let whole = LONG_NAMES.iter().find(|n| n.len() > COMM_BYTES && comm == &n[..COMM_BYTES]);
-    whole.map_or_else(|| comm.to_owned(), |n| (*n).to_owned())
 }
 
 /// This process.
@@ -332,14 +202,26 @@ impl TargetMeter {
         }
         let span = now.since(self.at);
         let (mut cpu_s, mut rss_bytes, mut alive) = (0.0, 0, 0);
+        let mut refused = None;
         for pid in &self.tree {
-            // One that ended but was not waited for yet has no memory left.
-            let Some(usage) = process::read_usage(*pid).ok().filter(|u| u.rss_bytes > 0) else { continue };
+            let usage = match process::read_usage(*pid) {
+                // One that ended but was not waited for yet has no memory left.
+                Ok(usage) if usage.rss_bytes > 0 => usage,
+                Ok(_) => continue,
+                Err(e) => {
+                    // Gone is one thing, not readable (no descriptor left, not ours) another.
+                    refused = refused.or((!process::is_gone(&e)).then_some(e));
+                    continue;
+                }
+            };
             cpu_s += usage.cpu_s - self.cpu_s.insert(*pid, usage.cpu_s).unwrap_or_else(|| newcomer.baseline(usage.cpu_s));
             rss_bytes += usage.rss_bytes;
             alive += 1;
         }
         self.at = now;
+        if let (0, Some(e)) = (alive, refused) {
+            return Fact::missing(format!("the target process {}: {e}", self.pid));
+        }
         if alive == 0 {
             return Fact::missing(format!("the target process {} ended", self.pid));
         }
@@ -353,7 +235,7 @@ impl TargetMeter {
 
     /// Threads alive at the last look; none when unreadable.
     pub(super) fn thread_count(&self) -> Option<u32> {
-        Some(self.threads.known.values().filter(|t| t.alive).count() as u32).filter(|n| *n > 0)
+        Some(self.threads.alive()).filter(|n| *n > 0)
     }
 
     /// Mean share of one core of the busiest thread over the whole observation, percent.
@@ -368,12 +250,6 @@ impl TargetMeter {
 mod tests {
     use super::*;
     use crate::sys::clock::{Clock, sleep};
-
-    #[test]
-    fn our_long_thread_name_is_whole_again() {
-        assert_eq!(full_name("sockbench-obser"), "sockbench-observer");
-        assert_eq!(full_name("load-255"), "load-255");
-    }
 
     #[test]
     fn a_busy_worker_thread_is_seen_as_busy() {
@@ -399,12 +275,6 @@ mod tests {
         assert!(rows.iter().any(|r| r.name == "load-0" && r.cpu_s > 0.24), "{rows:?}");
         drop(end);
         thread.join().unwrap();
-    }
-
-    #[test]
-    fn what_a_newcomer_had_used_unseen_is_not_charged_to_the_second_that_finds_it() {
-        assert_eq!(Newcomer::Born.baseline(5.0), 0.0);
-        assert_eq!(Newcomer::Unseen.baseline(5.0), 5.0);
     }
 
     #[test]

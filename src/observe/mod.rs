@@ -20,6 +20,7 @@ mod observation;
 mod observer;
 pub mod pool;
 pub mod survey;
+mod threads;
 
 pub use apply::apply_unobserved;
 pub use gauge::Gauge;

@@ -236,14 +236,20 @@ impl Watcher {
         self.dump_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
         self.last_dump = now;
         self.gauge.lock().unwrap_or_else(PoisonError::into_inner).on_census(&census);
-        // The first of equals: the run's own closing at its end makes TIME_WAIT of what held the ports.
+        // At the end the run has closed its kept connections itself: until then they were open, and that is what held
+        // their ports.
+        let census = if self.ending && !self.plan.survey.short_lived {
+            let before = self.plan.survey.leftover.known().map_or(0, |l| l.time_wait);
+            census.before_closing(before)
+        } else {
+            census
+        };
+        // The first of equals.
         let is_peak = self.seen.peak.is_none_or(|p| census.used > p.used);
         if is_peak {
             self.seen.peak = Some(census);
         }
-        if is_peak || self.plan.survey.short_lived || !self.ending {
-            self.seen.peak_time_wait = self.seen.peak_time_wait.max(Some(census.time_wait));
-        }
+        self.seen.peak_time_wait = self.seen.peak_time_wait.max(Some(census.time_wait));
         Fact::Known(census)
     }
 

@@ -1,13 +1,11 @@
 //! What the steps of a study say together: figures in rows, conclusions in sentences with their numbers. Pure.
 
-use crate::diagnose::thresholds::PLATEAU_TIMES;
+use crate::diagnose::thresholds::{CLOSED_LOOP_NEAR, PLATEAU_TIMES};
 use crate::model::result::{Endpoint, RunResult, ServerTimingMs};
 use crate::model::study::{Analysis, StepRow};
 
 /// Throughput that grew by less than this share of the users' growth grew less than the users.
 const GROWTH_SHARE: f64 = 0.5;
-/// A measured rate within this many percent of the closed loop's prediction is the closed loop.
-const CLOSED_LOOP_PERCENT: f64 = 3.0;
 /// While the rate is at least this share of what the quickest step's response would allow, the users set the pace.
 const OWN_PACE_SHARE: f64 = 0.9;
 /// From this share of all cores taken by others, percent, times are partly theirs.
@@ -35,9 +33,9 @@ fn closed_loop(row: &StepRow, all: &[StepRow]) -> Option<String> {
     let (steady, predicted, response, off) = (row.steady_rps?, row.predicted_rps?, row.response_mean_s?, row.deviation_percent?);
     let whole = |r: &&StepRow| r.failures + r.local_failures == 0;
     let lighter = all.iter().filter(|r| r.users < row.users).filter(whole).filter_map(|r| r.response_mean_s).reduce(f64::min);
-    let verdict = if row.failures + row.local_failures > 0 && off.abs() > CLOSED_LOOP_PERCENT {
+    let verdict = if row.failures + row.local_failures > 0 && off.abs() > CLOSED_LOOP_NEAR * 100.0 {
         "failed requests change the loop: they return sooner or wait longer than an answer".to_owned()
-    } else if off.abs() > CLOSED_LOOP_PERCENT {
+    } else if off.abs() > CLOSED_LOOP_NEAR * 100.0 {
         "the loop was disturbed: look at the findings of this step".to_owned()
     } else if let Some(quick) = lighter {
         let unloaded = f64::from(row.users) / (row.think_mean_s + quick).max(1e-9);

@@ -7,6 +7,7 @@
 //! Not ended: processes in a further namespace made inside this one; those have a keeper of their own, which watches
 //! their own command.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,11 @@ use nix::unistd::Pid;
 
 use super::child::{PARENT_VAR, own_executable};
 use super::clock::{Clock, sleep};
+use crate::model::time::Stamp;
 
 /// How often the keeper looks whether the command lives. One look is one small file of /proc.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// What is left has this long to end by itself after SIGTERM.
+/// What is left has this long to end by itself after its one SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 /// Processes that do not end after SIGKILL for this long are left (uninterruptible sleep).
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,14 +60,24 @@ pub fn keep(command: u32) -> io::Result<()> {
     }
     let namespace = namespace()?;
     let clock = Clock::start();
-    let mut signal = Signal::SIGTERM;
-    while signal_all(&namespace, signal)? > 0 && clock.now().as_secs_f64() < PATIENCE.as_secs_f64() {
-        sleep(LOOK_EVERY);
-        if clock.now().as_secs_f64() >= GRACE.as_secs_f64() {
-            signal = Signal::SIGKILL;
+    // Asked once each: to many programmes, our own among them, a second SIGTERM means "at once".
+    let mut asked = HashSet::new();
+    loop {
+        let living = living_in(&namespace)?;
+        let waited = clock.now().since(Stamp::ZERO);
+        if living.is_empty() || waited >= PATIENCE {
+            return Ok(());
         }
+        for pid in living {
+            // One that ended meanwhile is gone, as it should be.
+            if waited >= GRACE {
+                let _ = kill(pid, Signal::SIGKILL);
+            } else if asked.insert(pid) {
+                let _ = kill(pid, Signal::SIGTERM);
+            }
+        }
+        sleep(LOOK_EVERY);
     }
-    Ok(())
 }
 
 /// Whether it exists and is no zombie.
@@ -74,16 +86,16 @@ fn lives(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !matches!(state(&s), Some('Z' | 'X')))
 }
 
-/// Signals every other living process in `namespace`; how many there were.
-fn signal_all(namespace: &Path, signal: Signal) -> io::Result<usize> {
+/// Every other living process in `namespace`.
+fn living_in(namespace: &Path) -> io::Result<Vec<Pid>> {
     let own = std::process::id();
-    let mut found = 0;
+    let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
         // One that ended meanwhile, or is another user's: not ours to end.
         let here = std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|ns| ns == namespace);
-        if here && pid != own && lives(pid) && kill(Pid::from_raw(pid.cast_signed()), signal).is_ok() {
-            found += 1;
+        if here && pid != own && lives(pid) {
+            found.push(Pid::from_raw(pid.cast_signed()));
         }
     }
     Ok(found)

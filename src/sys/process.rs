@@ -37,6 +37,12 @@ pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
     Ok(ProcessUsage { cpu_s, rss_bytes: pages * procfs::page_size() })
 }
 
+/// Whether an error of [`read_usage`] says that the process has ended.
+pub fn is_gone(e: &io::Error) -> bool {
+    use nix::libc::{ENOENT, ESRCH};
+    matches!(e.raw_os_error(), Some(ENOENT | ESRCH))
+}
+
 /// CPU seconds of the calling thread so far (CLOCK_THREAD_CPUTIME_ID, nanoseconds).
 ///
 /// Errors: the kernel has no such clock.

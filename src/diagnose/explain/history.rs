@@ -43,10 +43,16 @@ impl History {
     pub(super) fn read(text: &str, share: Share) -> Result<Self, LocustError> {
         let mut seconds = seconds(text)?;
         let (Some(first), Some(last)) = (seconds.first(), seconds.last()) else { return Err(LocustError::Short) };
-        // Locust's first row may come some seconds before the first request.
-        let start = seconds.iter().rev().find(|s| s.requests == 0).unwrap_or(first).t;
+        // Locust's first row may come some seconds before the first request. A history whose first row holds requests
+        // began a row's length before it, with none.
+        let start = seconds.iter().rev().find(|s| s.requests == 0).map(|s| s.t);
+        let row_s = seconds.get(1).map_or(1.0, |second| second.t - first.t).max(1e-3);
+        let start = start.unwrap_or(first.t - row_s);
         if last.t <= start {
             return Err(LocustError::Short);
+        }
+        if first.requests > 0 {
+            seconds.insert(0, Second { t: start, requests: 0, failures: 0, connected: 0 });
         }
         let port_failures = count_connected(&mut seconds, share);
         let stretch = stretch(&seconds);
@@ -56,9 +62,9 @@ impl History {
 
     /// Ports that stood held when the first call failed, if each is held for `hold_s`; none without a failure.
     pub(super) fn pool_for(&self, hold_s: f64) -> Option<u64> {
-        let onset = &self.seconds[self.stretch?.0];
-        let returned = self.connected_until(onset.t - hold_s).floor() as u64;
-        Some(onset.connected.saturating_sub(returned))
+        let (t, connected) = onset(&self.seconds, self.start, self.stretch?.0);
+        let returned = self.connected_until(t - hold_s).floor() as u64;
+        Some(connected.saturating_sub(returned))
     }
 
     /// T, seconds: how long before the end of the failures the ports were taken that came back then; none where they
@@ -135,6 +141,16 @@ fn stretch(seconds: &[Second]) -> Option<(usize, usize)> {
     Some((onset, end))
 }
 
+/// When calls began to get no port, and how many had one by then. Rows are a second apart: in the one with the first
+/// failure calls got a port at the rate before, until there was none.
+fn onset(seconds: &[Second], start: f64, before: usize) -> (f64, u64) {
+    let (a, b) = (&seconds[before], &seconds[before + 1]);
+    let rate = if a.t > start { a.connected as f64 / (a.t - start) } else { 0.0 };
+    let more = b.connected.saturating_sub(a.connected);
+    let lasted = if rate > 0.0 { (more as f64 / rate).min(b.t - a.t) } else { 0.0 };
+    (a.t + lasted, b.connected)
+}
+
 fn measured(seconds: &[Second], start: f64, stretch: Option<(usize, usize)>, port_failures: u64) -> Measured {
     let last = &seconds[seconds.len() - 1];
     let duration_s = last.t - start;
@@ -150,14 +166,15 @@ fn measured(seconds: &[Second], start: f64, stretch: Option<(usize, usize)>, por
         successes: last.requests.saturating_sub(last.failures),
         duration_s,
     };
-    let Some((onset, end)) = stretch.map(|(a, b)| (&seconds[a], &seconds[b])) else { return out };
+    let Some((before, end)) = stretch.map(|(a, b)| (a, &seconds[b])) else { return out };
+    let (onset_t, made) = onset(seconds, start, before);
     let stopped = last.t - end.t >= QUIET_S;
-    let span = (end.t - onset.t).max(1e-9);
-    out.onset_s = onset.t - start;
+    let span = (end.t - onset_t).max(1e-9);
+    out.onset_s = onset_t - start;
     out.dead_s = stopped.then_some(span);
-    out.successes_before = onset.connected;
-    out.rate_before_cps = onset.connected as f64 / (onset.t - start).max(1e-9);
-    out.fail_rate_cps = (refused(end) - refused(onset)) as f64 / span;
+    out.successes_before = made;
+    out.rate_before_cps = if onset_t > start { made as f64 / (onset_t - start) } else { 0.0 };
+    out.fail_rate_cps = (refused(end) - refused(&seconds[before])) as f64 / span;
     out.recovered_rate_cps = stopped.then(|| last.connected.saturating_sub(end.connected) as f64 / (last.t - end.t));
     out
 }
@@ -180,6 +197,9 @@ fn seconds(text: &str) -> Result<Vec<Second>, LocustError> {
             .filter(|t| t.is_finite())
             .ok_or_else(|| at(i + 2, format!("timestamp {:?}", field(time))))?;
         let count = |n: usize| field(n).parse::<u64>().map_err(|_| at(i + 2, format!("count {:?}", field(n))));
+        if out.last().is_some_and(|before| t < before.t) {
+            return Err(at(i + 2, format!("timestamp {t} after a later one: the clock was set back")));
+        }
         out.push(Second { t, requests: count(requests)?, failures: count(failures)?, connected: 0 });
     }
     if out.len() < 2 || out.windows(2).any(|w| w[1].failures < w[0].failures || w[1].requests < w[0].requests) {

@@ -54,14 +54,17 @@ impl Worker<'_> {
     /// close when it has its answer, but the target's FIN may be in the socket already: one more look tells. Only
     /// connections that end pay for it. A FIN that crosses ours within this instant still counts as ours.
     pub(super) fn ended_by(&self, slot: u32, seen: ClosedBy) -> ClosedBy {
-        // With SO_LINGER 0 our close is an RST, whatever it was for.
-        if self.spec.linger_reset {
-            return ClosedBy::Reset;
-        }
         let Some(stream) = self.slots[slot as usize].stream.as_ref().filter(|_| seen == ClosedBy::Client) else { return seen };
         match stream.peek(&mut [0]) {
             Ok(0) => ClosedBy::Server,
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => ClosedBy::Client,
+            // With SO_LINGER 0 our close is an RST.
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                if self.spec.linger_reset {
+                    ClosedBy::Reset
+                } else {
+                    ClosedBy::Client
+                }
+            }
             // Closed with bytes unread, the kernel sends an RST (RFC 2525 section 2.17); or one has come.
             Ok(_) | Err(_) => ClosedBy::Reset,
         }

@@ -178,7 +178,8 @@ fn ports(p: &Ports) -> String {
     let share = p.peak_share.map_or_else(String::new, |s| format!(" ({})", percent(s * 100.0)));
     let mut text = format!("{} to {}: peak {} of {} ports{share}", p.source, p.destination, known(p.peak_used), known(p.pool));
     // The peak is of ports in use; where TIME_WAIT can be taken again, that is more than are held.
-    let again = if p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", those older than T included" } else { "" };
+    let some = p.peak_time_wait.is_some_and(|n| n > 0);
+    let again = if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", those older than T included" } else { "" };
     text += &format!(", {} of them in TIME_WAIT{again}; {} new connections/s", known(p.peak_time_wait), rate(p.rate_cps));
     if let (Some(ceiling), Some(hold)) = (p.ceiling_cps, p.hold_s) {
         text += &format!(", {}/s can be sustained (each port is held {})", rate(ceiling), seconds(hold));
