@@ -1,13 +1,14 @@
 //! sockbench: a load-testing daemon and client that knows why a load test failed.
 //!
 //! The floors, lowest first: [`model`] (plain data), [`sys`] (the only floor that talks to the OS),
-//! [`http`], [`stats`], [`diagnose`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
+//! [`http1`], [`stats`], [`diagnose`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
 //! [`study`], and `cli` on top. A file imports only from lower floors and from its own folder;
 //! `tests/architecture.rs` holds that. `docs/ARCHITECTURE.md` says why.
 
 pub mod cli;
 pub mod diagnose;
-pub mod http;
+pub mod explain;
+pub mod http1;
 pub mod load;
 pub mod model;
 pub mod observe;

@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use sockbench::diagnose::budget::Budget;
+use sockbench::diagnose::ports::budget::Budget;
 use sockbench::model::forecast::Forecast;
 use sockbench::model::outcome::{Call, EADDRNOTAVAIL};
 use sockbench::model::result::{FailureSpan, RunResult};

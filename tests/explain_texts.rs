@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "an unreadable table is a failed test")]
 
 use serde::Deserialize;
-use sockbench::diagnose::explain::{Known, explain_text, read_line};
+use sockbench::explain::{Known, explain_text, read_line};
 use sockbench::model::explanation::{Certainty, Explanation, Os, Reading, Side};
 
 #[derive(Deserialize)]
@@ -159,7 +159,7 @@ fn a_stack_trace_is_one_error() {
 
 mod any {
     use proptest::prelude::*;
-    use sockbench::diagnose::explain::{Known, explain_text, locust, read_line};
+    use sockbench::explain::{Known, explain_text, locust, read_line};
 
     proptest! {
         #[test]

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use sockbench::model::plan::{Closer, PortMode, PortRange};
-use sockbench::observe::{ObservePlan, Observer, apply_unobserved, census};
+use sockbench::observe::{ObservePlan, Observer, apply_unobserved, socket_count};
 use sockbench::sys::clock::{Clock, sleep};
 
 const NO_REUSE: [&str; 2] = ["--sysctl", "net.ipv4.tcp_tw_reuse=0"];
@@ -107,7 +107,7 @@ fn a_small_pool_is_counted_down_and_forecast() {
     let pool = observe.survey.pool.known().unwrap().ports;
     assert_eq!(pool, if kernel_sees_bound { 98 } else { 99 });
     assert_eq!(observe.survey.hold.known().unwrap().seconds, 1.0, "tcp_tw_reuse=1");
-    assert_eq!(census::pool(&plan).known(), Some(&pool));
+    assert_eq!(socket_count::pool(&plan).known(), Some(&pool));
     let observer = Observer::start(observe, Clock::start());
     for _ in 0..50 {
         client_closes_first(&listener);
@@ -121,7 +121,7 @@ fn a_small_pool_is_counted_down_and_forecast() {
     assert!((forecast.exhausted_at_s - f64::from(pool) / 200.0).abs() < 1e-9, "at 200/s: {forecast:?}");
     assert!(ports.free_again_in_s.unwrap() <= 1.0, "reuse comes before the timer");
     assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
-    assert_eq!(census::towards(listener.local_addr().unwrap()).known().unwrap().time_wait, 50);
+    assert_eq!(socket_count::towards(listener.local_addr().unwrap()).known().unwrap().time_wait, 50);
 }
 
 #[test]

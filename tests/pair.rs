@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sockbench::http::encode::{Answers, JobBody, Timing};
+use sockbench::http1::encode::{Answers, JobBody, Timing};
 use sockbench::load::user::{After, Begin, Rules as UserRules, User};
 use sockbench::model::outcome::{Call, Cause, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome};
 use sockbench::model::plan::{Closer, ServerCloser};

@@ -6,10 +6,10 @@ use super::sandbox::SandboxArgs;
 use super::study::OWN_PORT;
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
+use crate::model::environment::Environment;
 use crate::model::outcome::ECONNREFUSED;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
-use crate::model::surroundings::Surroundings;
 use crate::report::style::Style;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
@@ -42,8 +42,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn surroundings(&self) -> Surroundings {
-        Surroundings { server: Surroundings::server_from_words(&server_flags(&self.server)), ..self.sandbox.surroundings() }
+    fn surroundings(&self) -> Environment {
+        Environment { server: Environment::server_from_words(&server_flags(&self.server)), ..self.sandbox.surroundings() }
     }
 }
 

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Exit, units};
-use crate::diagnose::budget::{Budget, LINUX_HOLD_S};
+use crate::diagnose::ports::budget::{Budget, LINUX_HOLD_S};
 use crate::model::ports_report::PortsReport;
 use crate::observe::pool::{self, PortUse};
-use crate::observe::{inventory, survey};
+use crate::observe::{baseline, listing};
 use crate::report::ports_text::{render_forecast, render_ports};
 use crate::report::style::Style;
 use crate::sys::signals::StopFlag;
@@ -76,7 +76,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         return predict(&args, rate, to, style);
     }
     let rows = if args.all { usize::MAX } else { ROWS };
-    let look = || inventory::look(to, rows).map_err(|e| Exit::environment(format!("ports: sock_diag: {e}")));
+    let look = || listing::look(to, rows).map_err(|e| Exit::environment(format!("ports: sock_diag: {e}")));
     match args.watch {
         None => show(&look()?, args.json.as_deref(), style).map(|()| 0),
         Some(every) => watch(every, args.json.as_deref(), style, look),
@@ -120,7 +120,7 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Resu
     let ports = if let Some(ports) = args.pool {
         ports
     } else {
-        let facts = survey::read_pool_facts();
+        let facts = baseline::read_pool_facts();
         let pool = facts.map(|f| pool::pool(&f, &usage));
         let pool = pool.known().ok_or_else(|| {
             Exit::environment(format!("ports: {}", pool.reason().unwrap_or_default())).hint("--pool PORTS gives it by hand")

@@ -8,8 +8,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use super::Exit;
-use crate::model::surroundings::Surroundings;
-use crate::sys::{child, keeper, netns};
+use crate::model::environment::Environment;
+use crate::sys::{child, netns, reaper};
 
 /// The command was found, but could not be executed (as env(1) has it).
 const EXIT_NOT_EXECUTABLE: u8 = 126;
@@ -68,11 +68,11 @@ impl SandboxArgs {
     }
 
     /// As the plan records it.
-    pub(crate) fn surroundings(&self) -> Surroundings {
+    pub(crate) fn surroundings(&self) -> Environment {
         if !self.sandbox {
-            return Surroundings::default();
+            return Environment::default();
         }
-        Surroundings {
+        Environment {
             sandbox: true,
             sysctls: self.setup.sysctls.clone(),
             addresses: self.setup.addresses.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect(),
@@ -99,11 +99,11 @@ pub(crate) fn no_way_out() -> Exit {
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let Args { setup, command, keep } = args;
     if let Some(pid) = keep {
-        return keeper::keep(pid).map(|()| 0).map_err(|e| Exit::environment(format!("sandbox: keeper: {e}")));
+        return reaper::keep(pid).map(|()| 0).map_err(|e| Exit::environment(format!("sandbox: keeper: {e}")));
     }
-    let outside = keeper::namespace();
+    let outside = reaper::namespace();
     enter(&setup)?;
-    if let Err(e) = outside.and_then(|outside| keeper::start(&outside, &["sandbox", "--keep"])) {
+    if let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--keep"])) {
         super::warn(&format!("processes that the command leaves behind will live on: {e}"));
     }
     let mut words = command.into_iter();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::units::{self, Span, span};
 use super::{Exit, tell, warn};
-use crate::http::request::FIELDS_ROOM;
+use crate::http1::request::FIELDS_ROOM;
 use crate::model::limits;
 use crate::model::plan::{CpuWork, ServerCloser, ServerPlan};
 use crate::report::plan_text;

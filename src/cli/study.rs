@@ -11,11 +11,11 @@ use super::status::Status;
 use super::study_plan::{self, PlanFile};
 use super::{Exit, files, load, load_args, ports_args, proofs, tell};
 use crate::diagnose;
+use crate::model::environment::Environment;
 use crate::model::facts::Fact;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::{RunResult, Tool};
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
-use crate::model::surroundings::Surroundings;
 use crate::report::style::Style;
 use crate::report::{charts, json, plan_text, study_text};
 use crate::study::analysis;
@@ -88,8 +88,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let mut plan = resolve(&file, each, &args.conn, &targets, &path)?;
     let sandbox = SandboxArgs { sandbox: args.sandbox.sandbox || file.sandbox, setup: setup(args, &file) };
     for (i, step) in plan.steps.iter_mut().enumerate() {
-        let server = if owns.is_empty() { Vec::new() } else { Surroundings::server_from_words(&all_flags[i]) };
-        step.surroundings = Surroundings { server, ..sandbox.surroundings() };
+        let server = if owns.is_empty() { Vec::new() } else { Environment::server_from_words(&all_flags[i]) };
+        step.surroundings = Environment { server, ..sandbox.surroundings() };
     }
     let mut doubts: Vec<String> = plan.steps.iter().flat_map(ports_args::doubts).collect();
     doubts.dedup();

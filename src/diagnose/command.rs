@@ -29,7 +29,7 @@ pub fn load(plan: &LoadPlan) -> String {
 }
 
 /// The plan with one change, as a command.
-pub(in crate::diagnose) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> String {
+pub(crate) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> String {
     let mut changed = plan.clone();
     change(&mut changed);
     // An address that a mode of ports took by itself goes with the mode.
@@ -55,11 +55,7 @@ fn has_default_source(plan: &LoadPlan) -> bool {
 }
 
 /// The plan after settings of the kernel: in its own namespace where it has one, else of the host.
-pub(in crate::diagnose) fn load_after_sysctl(
-    plan: &LoadPlan,
-    settings: &[(&str, &str)],
-    change: impl FnOnce(&mut LoadPlan),
-) -> String {
+pub(crate) fn load_after_sysctl(plan: &LoadPlan, settings: &[(&str, &str)], change: impl FnOnce(&mut LoadPlan)) -> String {
     if plan.surroundings.sandbox {
         return load_with(plan, |p| {
             for (key, value) in settings {
@@ -215,7 +211,7 @@ fn flag(name: &str, value: &str) -> String {
 }
 
 /// A word as a shell takes it back.
-pub(in crate::diagnose) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=/.:,@%+".contains(&b));
     if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
@@ -243,18 +239,18 @@ fn span(d: std::time::Duration) -> String {
 }
 
 /// `1 user`, `2 users`: a count with its noun.
-pub(in crate::diagnose) fn count(n: impl Into<u64>, noun: &str) -> String {
+pub(crate) fn count(n: impl Into<u64>, noun: &str) -> String {
     let n = n.into();
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 /// A number without needless decimals.
-pub(in crate::diagnose) fn number(v: f64) -> String {
+pub(crate) fn number(v: f64) -> String {
     if v.fract() == 0.0 { format!("{v:.0}") } else { format!("{v:.2}").trim_end_matches('0').trim_end_matches('.').to_owned() }
 }
 
 /// Rates of a sentence: three significant digits or so.
-pub(in crate::diagnose) fn cps(v: f64) -> String {
+pub(crate) fn cps(v: f64) -> String {
     if !v.is_finite() {
         "any number".into()
     } else if v >= 1000.0 {
@@ -265,7 +261,7 @@ pub(in crate::diagnose) fn cps(v: f64) -> String {
 }
 
 /// Seconds of a sentence: one digit behind the point, none when it says nothing.
-pub(in crate::diagnose) fn s(v: f64) -> String {
+pub(crate) fn s(v: f64) -> String {
     if v < 0.1 && v > 0.0 {
         format!("{} ms", number((v * 1e5).round() / 100.0))
     } else {
@@ -274,6 +270,6 @@ pub(in crate::diagnose) fn s(v: f64) -> String {
 }
 
 /// A share of one as percent.
-pub(in crate::diagnose) fn percent(v: f64) -> String {
+pub(crate) fn percent(v: f64) -> String {
     format!("{:.0} %", v * 100.0)
 }

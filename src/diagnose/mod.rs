@@ -1,33 +1,20 @@
 //! Facts in, findings out: the P/T law, the rules, the wording. Pure.
 //!
-//! [`budget`] is arithmetic about ports. [`rule`] says what a rule is and joins the findings of the [`table`];
-//! [`validity`] stamps a run; [`mod@preflight`] says before a run what it can reach. [`explain`] goes the other way:
-//! from an error text or another tool's file to the same causes.
+//! [`ports`] is arithmetic about ports. [`rule`] says what a rule is and joins the findings of the [`table`];
+//! [`validity`] stamps a run; [`mod@preflight`] says before a run what it can reach.
 //!
 //! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
 
-pub mod budget;
 pub mod command;
-mod exhaustion;
-pub mod explain;
 mod findings_doc;
-mod playback;
+mod indicators;
+pub mod ports;
 pub mod preflight;
 pub mod proofs;
-mod reading;
-mod remedies;
+pub(crate) mod remedies;
 mod remedies_range;
 pub mod rule;
-mod rules_backlog;
-mod rules_busy;
-mod rules_client;
-mod rules_info;
-mod rules_local;
-mod rules_ports;
-mod rules_study;
-mod rules_target;
-mod rules_users;
-mod rules_work;
+mod rules;
 pub mod table;
 mod target;
 pub mod thresholds;

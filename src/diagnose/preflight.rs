@@ -1,7 +1,7 @@
 //! Before the first request: what the port budget sustains, what the plan asks for, and when the one exceeds the other.
 
-use super::budget::{Budget, Held};
 use super::command::{cps, s};
+use super::ports::budget::{Budget, Held};
 use super::thresholds::HURRY_CPS;
 use crate::model::facts::PortCensus;
 use crate::model::plan::LoadPlan;
@@ -10,7 +10,7 @@ use crate::model::plan::LoadPlan;
 /// or keeps its connections.
 ///
 /// ```
-/// use sockbench::diagnose::{budget::{Budget, Held}, preflight};
+/// use sockbench::diagnose::{ports::budget::{Budget, Held}, preflight};
 /// use sockbench::model::plan::{LoadPlan, Target};
 /// let mut plan = LoadPlan::new(Target::at(([10, 0, 0, 1], 80).into()), Vec::new());
 /// (plan.keepalive, plan.rate, plan.duration) = (false, 800.0, std::time::Duration::from_secs(180));

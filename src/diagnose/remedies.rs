@@ -2,7 +2,7 @@
 //! each with the command that applies it and the new ceiling that it is expected to give.
 
 use super::command::{count, cps, load_after_sysctl, load_with, number, percent, s};
-use super::reading::{budget, hold, pool, wearing_within};
+use super::indicators::{budget, hold, pool, wearing_within};
 use super::remedies_range::{destinations, ring, wider_range};
 use super::target::{Kind, serve_with};
 use super::thresholds::PACE_SHARE;
@@ -11,12 +11,12 @@ use crate::model::plan::{Closer, PortMode};
 use crate::model::result::RunResult;
 
 /// Seconds a Windows port stays held, by default and at its lowest setting.
-pub(super) const WINDOWS_HOLD_S: (f64, f64) = (120.0, 30.0);
+pub(crate) const WINDOWS_HOLD_S: (f64, f64) = (120.0, 30.0);
 /// Dynamic ports of a Windows machine by default.
 const WINDOWS_POOL: f64 = 16_384.0;
 
 /// A remedy without a name in rehearsals.
-pub(in crate::diagnose) fn advice(action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
+pub(crate) fn advice(action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
     Remedy {
         name: None,
         action: action.into(),
@@ -28,22 +28,17 @@ pub(in crate::diagnose) fn advice(action: impl Into<String>, command: impl Into<
 }
 
 /// A remedy that a rehearsal can prove under `name`.
-pub(in crate::diagnose) fn named(
-    name: &str,
-    action: impl Into<String>,
-    command: impl Into<String>,
-    expected: impl Into<String>,
-) -> Remedy {
+pub(crate) fn named(name: &str, action: impl Into<String>, command: impl Into<String>, expected: impl Into<String>) -> Remedy {
     Remedy { name: Some(name.to_owned()), ..advice(action, command, expected) }
 }
 
-pub(super) fn on_windows(mut remedy: Remedy, command: &str) -> Remedy {
+pub(crate) fn on_windows(mut remedy: Remedy, command: &str) -> Remedy {
     remedy.windows_command = Some(command.to_owned());
     remedy
 }
 
 /// What helps when ports run out, or are about to, towards this run's destination.
-pub(super) fn for_ports(run: &RunResult) -> Vec<Remedy> {
+pub(crate) fn for_ports(run: &RunResult) -> Vec<Remedy> {
     let all = [
         keep_alive(run),
         server_closes(run),
@@ -61,7 +56,7 @@ pub(super) fn for_ports(run: &RunResult) -> Vec<Remedy> {
 }
 
 /// What makes the port search cheap again.
-pub(super) fn for_search(run: &RunResult) -> Vec<Remedy> {
+pub(crate) fn for_search(run: &RunResult) -> Vec<Remedy> {
     let all = [keep_alive(run), ring(run), reuse(run), reuse_delay(run), server_closes(run), source_ips(run), search_pace(run)];
     with_a_look(all.into_iter().flatten().collect(), run)
 }
@@ -85,7 +80,7 @@ fn with_a_look(mut remedies: Vec<Remedy>, run: &RunResult) -> Vec<Remedy> {
 }
 
 /// Keep-alive, where the plan or the target does without it.
-pub(super) fn keep_alive(run: &RunResult) -> Option<Remedy> {
+pub(crate) fn keep_alive(run: &RunResult) -> Option<Remedy> {
     let users = run.plan.users;
     let of_pool = pool(run).map_or_else(String::new, |p| format!(" of {p}"));
     let expected =
@@ -106,13 +101,13 @@ pub(super) fn keep_alive(run: &RunResult) -> Option<Remedy> {
 }
 
 /// The target ends connections between requests without announcing it, and the users pause there.
-pub(super) fn closes_idle(run: &RunResult) -> bool {
+pub(crate) fn closes_idle(run: &RunResult) -> bool {
     let c = run.closes;
     !run.plan.think.max.is_zero() && c.announced_by_target.saturating_mul(2) < c.server
 }
 
 /// Longer than the users' pauses, for a target that closes idle connections.
-pub(super) fn longer_idle(run: &RunResult, expected: String) -> Remedy {
+pub(crate) fn longer_idle(run: &RunResult, expected: String) -> Remedy {
     let action = "let the target keep idle connections longer than the users pause";
     match Kind::of(run) {
         Kind::Foreign => advice(
@@ -128,7 +123,7 @@ pub(super) fn longer_idle(run: &RunResult, expected: String) -> Remedy {
 }
 
 /// For a target that ends each connection although asked to keep it.
-pub(super) fn target_keeps(run: &RunResult, expected: String) -> Remedy {
+pub(crate) fn target_keeps(run: &RunResult, expected: String) -> Remedy {
     if closes_idle(run) {
         return Remedy { name: Some("keep-alive".into()), ..longer_idle(run, expected) };
     }
@@ -163,12 +158,12 @@ fn server_closes(run: &RunResult) -> Option<Remedy> {
 }
 
 fn delay_s(run: &RunResult) -> f64 {
-    f64::from(run.host.sysctls.tcp_tw_reuse_delay_ms.unwrap_or(super::budget::REUSE_DELAY_DEFAULT_MS)) / 1000.0
+    f64::from(run.host.sysctls.tcp_tw_reuse_delay_ms.unwrap_or(super::ports::budget::REUSE_DELAY_DEFAULT_MS)) / 1000.0
 }
 
 /// Reuse already decides T here.
 fn is_reusing(run: &RunResult) -> bool {
-    hold(run).is_some_and(|h| h.seconds > 0.0 && h.seconds < super::budget::LINUX_HOLD_S)
+    hold(run).is_some_and(|h| h.seconds > 0.0 && h.seconds < super::ports::budget::LINUX_HOLD_S)
 }
 
 fn reuse(run: &RunResult) -> Option<Remedy> {
@@ -321,7 +316,7 @@ fn own_settings(run: &RunResult) -> Vec<(&'static str, String)> {
     let mut own = Vec::new();
     let mut differs = |key, now: Option<u32>, fresh: u32| own.extend(now.filter(|n| *n != fresh).map(|n| (key, n.to_string())));
     differs("net.ipv4.tcp_tw_reuse", s.tcp_tw_reuse, 2);
-    differs("net.ipv4.tcp_tw_reuse_delay", s.tcp_tw_reuse_delay_ms, super::budget::REUSE_DELAY_DEFAULT_MS);
+    differs("net.ipv4.tcp_tw_reuse_delay", s.tcp_tw_reuse_delay_ms, super::ports::budget::REUSE_DELAY_DEFAULT_MS);
     differs("net.ipv4.tcp_timestamps", s.tcp_timestamps, 1);
     let range = s.ip_local_port_range.filter(|r| *r != [32_768, 60_999]);
     own.extend(range.map(|[lo, hi]| ("net.ipv4.ip_local_port_range", format!("{lo} {hi}"))));

@@ -2,7 +2,7 @@
 //! works where the run was made, also when another of them was followed before.
 
 use super::command::{cps, load_after_sysctl, load_with};
-use super::reading::{budget, hold};
+use super::indicators::{budget, hold};
 use super::remedies::{WINDOWS_HOLD_S, named, on_windows};
 use super::target::Kind;
 use crate::model::finding::Remedy;

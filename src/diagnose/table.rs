@@ -1,10 +1,7 @@
 //! All rules in the order of the contract (design section 6).
 
 use super::rule::{Rule, StudyRule};
-use super::{
-    rules_backlog, rules_busy, rules_client, rules_info, rules_local, rules_ports, rules_study, rules_target, rules_users,
-    rules_work,
-};
+use super::rules;
 use crate::model::finding::FindingId as Id;
 
 const ERRORS_OWN: &str = "the error table accounts for every failure of our own machine";
@@ -20,7 +17,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the source ports ran out",
         caused_by: &[Id::TargetForbidsKeepalive],
         swallowed_by: &[],
-        check: rules_local::ports_exhausted,
+        check: rules::local::ports_exhausted,
     },
     Rule {
         id: Id::LocalPortBusy,
@@ -30,7 +27,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the chosen source ports were busy",
         caused_by: &[Id::TargetForbidsKeepalive],
         swallowed_by: &[],
-        check: rules_busy::port_busy,
+        check: rules::busy::port_busy,
     },
     Rule {
         id: Id::LocalFdLimit,
@@ -40,7 +37,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "no descriptors were left",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_local::fd_limit,
+        check: rules::local::fd_limit,
     },
     Rule {
         id: Id::TargetRefused,
@@ -50,7 +47,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the target refused connections",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_target::refused,
+        check: rules::target::refused,
     },
     Rule {
         id: Id::TargetBacklogOverflow,
@@ -60,7 +57,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the target's backlog overflowed",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_backlog::backlog_overflow,
+        check: rules::backlog::backlog_overflow,
     },
     Rule {
         id: Id::TargetResets,
@@ -70,7 +67,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the target reset connections",
         caused_by: &[Id::TargetBacklogOverflow],
         swallowed_by: &[],
-        check: rules_target::resets,
+        check: rules::target::resets,
     },
     Rule {
         id: Id::TargetTimeouts,
@@ -80,7 +77,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the target did not answer in time",
         caused_by: &[Id::TargetBacklogOverflow, Id::TargetQueueing],
         swallowed_by: &[],
-        check: rules_target::timeouts,
+        check: rules::target::timeouts,
     },
     Rule {
         id: Id::TargetMalformed,
@@ -90,7 +87,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "answers were malformed",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_target::malformed,
+        check: rules::target::malformed,
     },
     Rule {
         id: Id::TargetErrors,
@@ -100,7 +97,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the target answered with errors",
         caused_by: &[Id::TargetQueueing],
         swallowed_by: &[],
-        check: rules_target::errors,
+        check: rules::target::errors,
     },
     Rule {
         id: Id::TargetForbidsKeepalive,
@@ -110,7 +107,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the target ends each connection after one answer",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_ports::forbids_keepalive,
+        check: rules::ports::forbids_keepalive,
     },
     Rule {
         id: Id::FailuresWillReturn,
@@ -120,7 +117,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the failures come back every T",
         caused_by: &[Id::LocalPortsExhausted],
         swallowed_by: &[],
-        check: rules_local::failures_return,
+        check: rules::local::failures_return,
     },
     Rule {
         id: Id::PortBudgetHigh,
@@ -130,7 +127,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "most of the port budget is used",
         caused_by: &[Id::TargetForbidsKeepalive],
         swallowed_by: &[Id::LocalPortsExhausted, Id::LocalPortBusy],
-        check: rules_ports::budget_high,
+        check: rules::ports::budget_high,
     },
     Rule {
         id: Id::PortSearchSlow,
@@ -140,7 +137,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the kernel's search for a port became slow",
         caused_by: &[Id::TargetForbidsKeepalive],
         swallowed_by: &[],
-        check: rules_ports::search_slow,
+        check: rules::ports::search_slow,
     },
     Rule {
         id: Id::GeneratorSaturated,
@@ -150,7 +147,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the client was saturated",
         caused_by: &[Id::LocalPortsExhausted, Id::PortSearchSlow],
         swallowed_by: &[],
-        check: rules_client::generator_saturated,
+        check: rules::client::generator_saturated,
     },
     Rule {
         id: Id::UsersNotReached,
@@ -168,7 +165,7 @@ pub const RULES: &[Rule] = &[
             Id::TargetQueueing,
         ],
         swallowed_by: &[Id::LocalPortsExhausted, Id::LocalFdLimit, Id::GeneratorSaturated],
-        check: rules_users::users_not_reached,
+        check: rules::users::users_not_reached,
     },
     Rule {
         id: Id::TargetQueueing,
@@ -178,7 +175,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "requests queue at the target",
         caused_by: &[Id::TargetCpuSaturated],
         swallowed_by: &[],
-        check: rules_work::queueing,
+        check: rules::work::queueing,
     },
     Rule {
         id: Id::TargetCpuSaturated,
@@ -188,7 +185,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the target is at its CPU limit",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_work::target_cpu,
+        check: rules::work::target_cpu,
     },
     Rule {
         id: Id::ClosedLoopLimited,
@@ -198,7 +195,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "the users' own pace sets the rate",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_info::closed_loop,
+        check: rules::info::closed_loop,
     },
     Rule {
         id: Id::ThroughputPlateau,
@@ -208,7 +205,7 @@ pub const RULES: &[Rule] = &[
         as_cause: "throughput no longer grows",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_study::single,
+        check: rules::study::single,
     },
     Rule {
         id: Id::TailEndpoint,
@@ -218,9 +215,9 @@ pub const RULES: &[Rule] = &[
         as_cause: "one endpoint makes the tail",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules_info::tail,
+        check: rules::info::tail,
     },
 ];
 
 /// Rules that look at the steps of a study together.
-pub const STUDY_RULES: &[StudyRule] = &[StudyRule { id: Id::ThroughputPlateau, check: rules_study::plateau }];
+pub const STUDY_RULES: &[StudyRule] = &[StudyRule { id: Id::ThroughputPlateau, check: rules::study::plateau }];

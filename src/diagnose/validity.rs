@@ -1,10 +1,10 @@
 //! The stamp of a run: whether its figures are what was asked for.
 
 use super::command::{count, s};
-use super::reading::{Rows, duration_s, is_busy, is_exhaustion, is_foreign_source, unnamed};
+use super::indicators::{Rows, duration_s, is_busy, is_exhaustion, is_foreign_source, unnamed};
 use super::rule::{Verdict, diagnose};
+use super::rules::{client, users};
 use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
-use super::{rules_client, rules_users};
 use crate::model::limits::LINGER_TIMEOUT;
 use crate::model::outcome::{EMFILE, ENFILE};
 use crate::model::plan::Closer;
@@ -52,10 +52,10 @@ fn client_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
     if let Some(row) = fds.largest() {
         into.push((Stamp::ClientBound, format!("{} sockets could not be made ({})", fds.count(), row.name)));
     }
-    if let Verdict::Finding(f) = rules_client::generator_saturated(run) {
+    if let Verdict::Finding(f) = client::generator_saturated(run) {
         into.push((Stamp::ClientBound, f.title));
     }
-    if let Some((failed, which)) = rules_users::foreign_source(run) {
+    if let Some((failed, which)) = users::foreign_source(run) {
         into.push((Stamp::ClientBound, format!("{failed} attempts could not begin: {which}")));
     }
     let other = Rows::of(run, |e| {
@@ -85,9 +85,9 @@ fn completeness_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
     } else if t.latency_ms.is_none() {
         into.push((Stamp::Incomplete, "no request was answered".into()));
     }
-    if let Verdict::Finding(f) = rules_users::users_not_reached(run) {
+    if let Verdict::Finding(f) = users::users_not_reached(run) {
         into.push((Stamp::Incomplete, f.title));
-    } else if let Some((asked, reached)) = rules_users::fewer_held(run) {
+    } else if let Some((asked, reached)) = users::fewer_held(run) {
         into.push((
             Stamp::Incomplete,
             format!("{} asked for, {reached} held a connection at the same time", count(asked, "user")),

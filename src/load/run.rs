@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::pacer;
 use super::worker::{Report, Shared, Worker};
-use crate::http::request_bytes;
+use crate::http1::request_bytes;
 use crate::model::outcome::Failure;
 use crate::model::plan::LoadPlan;
 use crate::model::time::Stamp;

@@ -4,6 +4,7 @@
 //! Not here: anything that computes over time, reads a clock or talks to the OS. Derived figures that two
 //! renderers need are methods on these types, so that no two renderers compute the same figure twice.
 
+pub mod environment;
 pub mod explanation;
 pub mod facts;
 pub mod finding;
@@ -16,5 +17,4 @@ pub mod ports_report;
 pub mod rehearsal;
 pub mod result;
 pub mod study;
-pub mod surroundings;
 pub mod time;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::environment::Environment;
 use super::limits;
-use super::surroundings::Surroundings;
 
 /// Serialises a [`Duration`] as seconds (fractional); the key carries the suffix `_s`.
 pub mod secs {
@@ -229,7 +229,7 @@ pub struct LoadPlan {
     pub limits: LoadLimits,
     /// namespace and own server
     #[serde(default)]
-    pub surroundings: Surroundings,
+    pub surroundings: Environment,
 }
 
 impl LoadPlan {
@@ -260,7 +260,7 @@ impl LoadPlan {
             allow_remote: false,
             observe: true,
             limits: LoadLimits::default(),
-            surroundings: Surroundings::default(),
+            surroundings: Environment::default(),
         }
     }
 

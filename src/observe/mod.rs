@@ -10,23 +10,23 @@
 //!
 //! Not here: what the facts mean (`diagnose`), and counting requests (`stats`).
 
-mod apply;
-mod apply_ports;
-pub mod census;
-mod gauge;
-pub mod inventory;
-mod meter;
+pub mod baseline;
+pub mod listing;
+mod live;
+mod meters;
 mod observation;
 mod observer;
 pub mod pool;
-pub mod survey;
+pub mod socket_count;
 mod threads;
+mod write_ports;
+mod write_result;
 
-pub use apply::apply_unobserved;
-pub use gauge::Gauge;
+pub use baseline::Survey;
+pub use live::Gauge;
 pub use observation::Observation;
 pub use observer::{ObservePlan, Observer};
-pub use survey::Survey;
+pub use write_result::apply_unobserved;
 
 /// Name of the observer's thread.
 pub const THREAD_NAME: &str = "sockbench-observer";

@@ -1,7 +1,7 @@
 //! All that was seen of one run, before it is written into the result.
 
-use super::meter::{Summary, Usage};
-use super::survey::Survey;
+use super::baseline::Survey;
+use super::meters::{Summary, Usage};
 use crate::model::facts::{Fact, HostUsage, KernelCounters, PortCensus};
 use crate::model::result::{Elsewhere, TargetResources, ThreadRow};
 

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::census::{self, CensusTaker};
-use super::gauge::Gauge;
-use super::meter::{ClientMeter, NoTarget, Summary, TargetMeter, Usage};
+use super::baseline::Survey;
+use super::live::Gauge;
+use super::meters::{ClientMeter, NoTarget, Summary, TargetMeter, Usage};
 use super::observation::{Observation, Second};
-use super::survey::Survey;
-use super::{THREAD_NAME, survey};
+use super::socket_count::{self, CensusTaker};
+use super::{THREAD_NAME, baseline};
 use crate::model::facts::{Fact, KernelCounters, PortCensus};
 use crate::model::plan::LoadPlan;
 use crate::model::result::TargetResources;
@@ -130,7 +130,7 @@ impl Watcher {
             host_sum: Summary::default(),
             memory_max: None,
             taker,
-            families: census::families_of(plan.survey.dest),
+            families: socket_count::families_of(plan.survey.dest),
             last_dump: Stamp::ZERO,
             dump_cost_s: 0.0,
             last_counters: plan.survey.counters.known().map(|c| (now, *c)),
@@ -279,13 +279,13 @@ impl Watcher {
         } else {
             self.client.watch_threads(now);
         }
-        let facts = survey::read_pool_facts();
-        let bound_after = survey::bound_inside(&facts, &self.plan.survey.pool);
+        let facts = baseline::read_pool_facts();
+        let bound_after = baseline::bound_inside(&facts, &self.plan.survey.pool);
         let mut seen = self.seen;
         seen.end = end;
         // Who else has sockets inside the range matters only where the pool can run out; what cannot be read is not named.
         if let (true, Fact::Known(facts), Fact::Known(pool)) = (seen.survey.short_lived, &facts, &seen.survey.pool) {
-            seen.elsewhere = census::elsewhere(seen.survey.dest, pool.range, &facts.listeners).unwrap_or_default();
+            seen.elsewhere = socket_count::elsewhere(seen.survey.dest, pool.range, &facts.listeners).unwrap_or_default();
         }
         seen.bound_only = match (seen.bound_only, bound_after) {
             (Fact::Known(a), Fact::Known(b)) => Fact::Known(a.max(b)),

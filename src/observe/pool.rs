@@ -1,12 +1,12 @@
 //! How many source ports a plan can use: pure decisions over facts, measured (ports.md sections 2 to 4).
 //!
-//! Not here: reading the facts ([`super::survey`]), and the law of what the pool can carry
-//! ([`crate::diagnose::budget`]), which this only asks.
+//! Not here: reading the facts ([`super::baseline`]), and the law of what the pool can carry
+//! ([`crate::diagnose::ports::budget`]), which this only asks.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::diagnose::budget::{self, Budget, Held, Hold, HoldFacts, LINUX_HOLD_S};
+use crate::diagnose::ports::budget::{self, Budget, Held, Hold, HoldFacts, LINUX_HOLD_S};
 use crate::model::facts::Fact;
 use crate::model::plan::{Closer, PortMode, PortRange};
 use crate::model::result::{PortForecast, Sysctls};

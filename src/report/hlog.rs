@@ -17,8 +17,8 @@ use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 use crate::model::limits::{LATENCY_DIGITS, LATENCY_MAX_US};
 use crate::model::plan::{LoadPlan, MixEntry};
 use crate::model::result::RunResult;
-use crate::stats::bins::{Bin, Bins};
 use crate::stats::interval::Interval;
+use crate::stats::sparse::{Bin, Bins};
 
 /// Tag prefix of requests that failed at the target.
 const FAILED: &str = "failed:";

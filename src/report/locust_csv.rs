@@ -12,9 +12,9 @@ use super::hlog::{HlogError, rfc3339_of, seconds_of};
 use super::locust::{LocustRow, rows};
 use crate::model::limits::LATENCY_DIGITS;
 use crate::model::result::{ErrorRow, LatencyMs, RunResult};
-use crate::stats::bins::Bins;
+use crate::stats::histogram::Tally;
 use crate::stats::interval::{EndpointSecond, Interval};
-use crate::stats::tally::Tally;
+use crate::stats::sparse::Bins;
 
 /// Seconds that "current" figures of the history look back.
 const WINDOW_S: usize = 10;

@@ -192,7 +192,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::diagnose::budget::Budget;
+    use crate::diagnose::ports::budget::Budget;
     use crate::model::ports_report::{DestinationStates, PORTS_SCHEMA};
 
     fn report() -> PortsReport {

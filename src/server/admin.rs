@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::counters::Summary;
 use super::exposition::{PoolState, ProcessState, render};
 use super::{BindError, Shared};
-use crate::http::request::{Found, HeadLimits, HeadReader, Method};
+use crate::http1::request::{Found, HeadLimits, HeadReader, Method};
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::own_process;

@@ -19,7 +19,7 @@
 //! was read is kept, and [`Conn::wants_read`] is false. A client that half-closes still gets all answers.
 //!
 //! ```
-//! use sockbench::http::encode::Answers;
+//! use sockbench::http1::encode::Answers;
 //! use sockbench::model::time::Stamp;
 //! use sockbench::server::conn::{Conn, Ctx, Rules, Spare};
 //! use sockbench::server::counters::Counters;
@@ -41,11 +41,11 @@ use super::buffers::Buffers;
 pub use super::buffers::Spare;
 use super::counters::CloseReason;
 use super::route::{Handler, Route, route};
-use crate::http::chunked::{Blanks, Chunked};
-use crate::http::encode::CONTINUE;
-use crate::http::fault::Fault;
-use crate::http::request::{Body, Found, Head, HeadReader, Method};
-use crate::http::status::Status;
+use crate::http1::chunked::{Blanks, Chunked};
+use crate::http1::encode::CONTINUE;
+use crate::http1::fault::Fault;
+use crate::http1::request::{Body, Found, Head, HeadReader, Method};
+use crate::http1::status::Status;
 use crate::model::limits;
 use crate::model::plan::ServerCloser;
 use crate::model::time::Stamp;

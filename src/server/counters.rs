@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::route::Handler;
-use crate::http::request::Method;
-use crate::http::status::Status;
+use crate::http1::request::Method;
+use crate::http1::status::Status;
 use crate::model::time::Stamp;
 
 /// Upper bounds of `http_request_duration_seconds`, microseconds.

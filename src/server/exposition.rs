@@ -102,8 +102,8 @@ fn head(o: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::request::Method;
-    use crate::http::status::Status;
+    use crate::http1::request::Method;
+    use crate::http1::status::Status;
     use crate::model::time::Stamp;
     use crate::server::counters::{Answered, Counters};
     use crate::server::route::Handler;

@@ -27,7 +27,7 @@ use self::counters::Counters;
 pub use self::counters::Summary;
 use self::pools::{Gauge, Mailbox, Pin, Pool, PoolSpec};
 use self::reactor::{Parts, Reactor};
-use crate::http::encode::JobBody;
+use crate::http1::encode::JobBody;
 use crate::model::plan::ServerPlan;
 use crate::sys::clock::{self, Clock};
 use crate::sys::listen::{ListenSpec, listen};

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::{Token, Waker};
 
 use super::conn::{Job, JobResult};
-use crate::http::encode::{JobBody, Timing};
+use crate::http1::encode::{JobBody, Timing};
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::thread;

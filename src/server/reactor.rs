@@ -20,7 +20,7 @@ use super::Shared;
 use super::conn::{Conn, Ctx, Job, JobResult, Rules, Spare};
 use super::pools::{Completion, Pool, Task};
 use super::timers::Timers;
-use crate::http::encode::Answers;
+use crate::http1::encode::Answers;
 use crate::model::limits;
 use crate::model::time::Stamp;
 use crate::sys::clock::{Clock, wall};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::http::request::Method;
-use crate::http::status::Status;
+use crate::http1::request::Method;
+use crate::http1::status::Status;
 use crate::model::limits;
 
 /// What a request asks for.

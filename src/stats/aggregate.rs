@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::errors::ErrorTable;
-use super::fill::{Filling, fill};
 use super::interval::Interval;
+use super::summarise::{Filling, fill};
 use super::totals::WorkerTotals;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;

@@ -1,6 +1,6 @@
 //! One second of one worker, or of all workers merged.
 
-use super::bins::Bins;
+use super::sparse::Bins;
 
 /// What happened in one whole second. Adding is exact and order-free.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -20,15 +20,15 @@
 //! ```
 
 pub mod aggregate;
-pub mod bins;
 pub mod errors;
-mod fill;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod histogram;
 pub mod interval;
+pub mod outages;
 pub mod recorder;
-pub mod spans;
-pub mod tally;
+pub mod sparse;
+mod summarise;
 #[cfg(test)]
 mod tests;
 pub mod totals;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
+use super::histogram::Tally;
 use super::interval::{EndpointSecond, Interval};
-use super::tally::Tally;
 use super::totals::WorkerTotals;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::{Call, Cause, ClosedBy, Failure, Outcome, Phase, Sample};

@@ -1,9 +1,9 @@
 //! What one worker counted over its whole run, and how workers add up.
 
 use super::errors::ErrorTable;
+use super::histogram::Tally;
 use super::interval::Interval;
-use super::spans::Spans;
-use super::tally::Tally;
+use super::outages::Spans;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::Sample;
 use crate::model::result::Closes;

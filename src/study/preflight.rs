@@ -1,10 +1,10 @@
 //! The port budget before the first request: what there is, what is held already, when the plan would use it up.
 
-use crate::diagnose::budget::{Budget, Held};
+use crate::diagnose::ports::budget::{Budget, Held};
 use crate::diagnose::preflight;
 use crate::model::facts::Fact;
 use crate::model::plan::LoadPlan;
-use crate::observe::survey::Survey;
+use crate::observe::baseline::Survey;
 
 /// Lines to print before the run; none for plans that keep their connections.
 pub fn lines(plan: &LoadPlan) -> Vec<String> {

@@ -8,7 +8,7 @@ use crate::load::run::Ended;
 use crate::model::facts::Fact;
 use crate::model::plan::LoadPlan;
 use crate::model::study::{Cooldown, StudyPlan};
-use crate::observe::{Survey, census};
+use crate::observe::{Survey, socket_count};
 use crate::sys::clock::{self, Clock};
 
 /// Share of the pool that may still be held when the next step starts.
@@ -97,7 +97,7 @@ fn why_no_further(ended: Ended) -> Option<String> {
 /// Waits until what the last step left held for this one is under 1 % of the pool, or says why it did not.
 fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl StudyWatch) -> Cooldown {
     let clock = Clock::start();
-    let pool = census::pool(step).known().copied();
+    let pool = socket_count::pool(step).known().copied();
     let threshold = pool.map(|p| (f64::from(p) * LEFTOVER_SHARE) as u32);
     let to = step.target.addr;
     let before = held(step);

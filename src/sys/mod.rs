@@ -4,7 +4,6 @@
 pub mod child;
 pub mod clock;
 pub mod host;
-pub mod keeper;
 pub mod listen;
 mod netlink;
 pub mod netns;
@@ -14,6 +13,7 @@ pub mod owner;
 pub mod proc_net;
 pub mod process;
 mod raw;
+pub mod reaper;
 pub mod signals;
 pub mod sock_diag;
 pub mod socket;

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use super::{Args, load_args};
 use crate::diagnose::{command, diagnose};
+use crate::model::environment::Environment;
 use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
-use crate::model::surroundings::Surroundings;
 use crate::report::fixture;
 
 #[derive(Debug, Parser)]
@@ -70,7 +70,7 @@ fn rich() -> LoadPlan {
     (plan.port_mode, plan.reuse_addr) = (PortMode::Ring, true);
     plan.port_range = Some(PortRange { lo: 10_000, hi: 10_999 });
     plan.sources = (1..=6).map(|n| IpAddr::from([127, 0, 0, n])).collect();
-    plan.surroundings = Surroundings {
+    plan.surroundings = Environment {
         sandbox: true,
         sysctls: vec![
             ("net.ipv4.ip_local_port_range".into(), "20000 20999".into()),
@@ -96,7 +96,7 @@ fn a_plan_with_every_flag_is_typed_and_read_back() {
     ] {
         let mut plan = rich();
         plan.target = crate::cli::target::resolve(url, false).expect("this host").target;
-        (plan.mix, plan.surroundings) = (mix, Surroundings::default());
+        (plan.mix, plan.surroundings) = (mix, Environment::default());
         plan.sources.retain(|s| s.is_ipv4() == plan.target.addr.is_ipv4());
         if plan.sources.is_empty() {
             (plan.port_mode, plan.port_range) = (PortMode::Auto, None);
@@ -206,7 +206,7 @@ fn plans() -> impl Strategy<Value = LoadPlan> {
             }
         }
         if !sandbox {
-            plan.surroundings = Surroundings { server: plan.surroundings.server, ..Surroundings::default() };
+            plan.surroundings = Environment { server: plan.surroundings.server, ..Environment::default() };
         }
         plan
     })

@@ -31,7 +31,7 @@
 
 use std::time::Duration;
 
-use crate::http::response::{AtEof, Progress, ResponseReader};
+use crate::http1::response::{AtEof, Progress, ResponseReader};
 use crate::model::limits;
 use crate::model::outcome::{Call, Cause, ClosedBy, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample};
 use crate::model::plan::{Closer, LoadPlan, Think};

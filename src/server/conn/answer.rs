@@ -1,10 +1,10 @@
 //! How a connection answers, and how it ends.
 
 use super::{Conn, Ctx, Job, Request, State};
-use crate::http::encode::Link;
-use crate::http::fault::Fault;
-use crate::http::request::Method;
-use crate::http::status::Status;
+use crate::http1::encode::Link;
+use crate::http1::fault::Fault;
+use crate::http1::request::Method;
+use crate::http1::status::Status;
 use crate::model::limits;
 use crate::model::time::Stamp;
 use crate::server::counters::{Answered, CloseReason};

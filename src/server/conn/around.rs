@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::http::encode::{Answers, JobBody, Timing};
-use crate::http::request::HeadLimits;
+use crate::http1::encode::{Answers, JobBody, Timing};
+use crate::http1::request::HeadLimits;
 use crate::model::limits;
 use crate::model::plan::{ServerCloser, ServerPlan};
 use crate::model::time::Stamp;

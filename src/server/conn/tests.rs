@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::http::encode::{Answers, JobBody, Timing};
+use crate::http1::encode::{Answers, JobBody, Timing};
 use crate::server::counters::Counters;
 use crate::server::counters::Summary;
 

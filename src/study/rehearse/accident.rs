@@ -8,7 +8,7 @@ use serde_json::from_str;
 
 use super::inside::{Inside, Silent, short};
 use super::rows;
-use crate::diagnose::budget::Budget;
+use crate::diagnose::ports::budget::Budget;
 use crate::model::plan::{LoadPlan, Think};
 use crate::model::rehearsal::{Accident, AccidentSecond, Course, Sides};
 use crate::model::result::{FailureSpan, RunResult};

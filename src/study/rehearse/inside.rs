@@ -12,7 +12,7 @@ use crate::load::run::UsersNow;
 use crate::model::plan::{LoadPlan, MixEntry, Target, Think};
 use crate::model::rehearsal::Sides;
 use crate::model::result::RunResult;
-use crate::observe::{Gauge, census};
+use crate::observe::{Gauge, socket_count};
 use crate::stats::aggregate::SecondSummary;
 use crate::stats::interval::Interval;
 use crate::study::measured::{self, Watch};
@@ -54,7 +54,7 @@ pub fn run(spec: &Spec, size: Size) -> io::Result<Inside> {
     }
     let mut time_wait = Sides { client: Some(0), server: Some(0) };
     for dest in &listen {
-        let seen = census::towards(*dest);
+        let seen = socket_count::towards(*dest);
         let seen = seen.known();
         time_wait.client = time_wait.client.zip(seen).map(|(n, c)| n + c.time_wait);
         time_wait.server = time_wait.server.zip(seen).map(|(n, c)| n + c.time_wait_target_side);

@@ -1,0 +1,217 @@
+//! The rule about one particular source port that is held: by whom, until when, and where free ports are.
+
+use super::local::hidden;
+use crate::diagnose::command::{count as counted, cps, load_after_sysctl, load_with, s};
+use crate::diagnose::indicators::{Rows, is_busy};
+use crate::diagnose::ports::budget::LINUX_HOLD_S;
+use crate::diagnose::remedies::{advice, named};
+use crate::diagnose::remedies_range::free_of;
+use crate::diagnose::rule::{Found, Verdict};
+use crate::model::finding::Remedy;
+use crate::model::outcome::Call;
+use crate::model::plan::PortMode;
+use crate::model::result::RunResult;
+
+/// A ring with this share of its ports connected at once was held by the run itself.
+const CROWDED_SHARE: f64 = 0.9;
+
+/// Who holds the port, as far as the failure tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// passed bind(), and connect() met the pair in TIME_WAIT without timestamps
+    NoTimestamps,
+    /// a connection with the same four numbers
+    LiveTwin,
+    /// open connections of this run: it has more users than the ring has ports
+    OwnLive,
+    /// this run's own connections, in TIME_WAIT and without SO_REUSEADDR
+    ThisRun,
+    /// others from before: an earlier run's TIME_WAIT, a listener, another programme
+    Earlier,
+}
+
+impl Holder {
+    fn of(run: &RunResult, call: Call, ports: Option<u32>, most_before: bool) -> Self {
+        let t = &run.totals;
+        let crowded = ports.is_some_and(|n| t.users_asked > n && f64::from(t.users_reached) >= CROWDED_SHARE * f64::from(n));
+        match (call == Call::Connect, run.plan.reuse_addr) {
+            (false, true) if crowded => Self::OwnLive,
+            (true, true) if run.host.sysctls.tcp_timestamps == Some(0) => Self::NoTimestamps,
+            (true, _) => Self::LiveTwin,
+            (false, true) => Self::Earlier,
+            (false, false) if most_before => Self::Earlier,
+            (false, false) => Self::ThisRun,
+        }
+    }
+
+    const fn who(self) -> &'static str {
+        match self {
+            Self::NoTimestamps => "a pair in TIME_WAIT: tcp_timestamps is off",
+            Self::LiveTwin => "a live twin",
+            Self::OwnLive => "an open connection of this run",
+            Self::ThisRun => "a socket without SO_REUSEADDR",
+            Self::Earlier => "a socket without SO_REUSEADDR that is not this run's",
+        }
+    }
+
+    fn why(self, run: &RunResult) -> &'static str {
+        match self {
+            Self::NoTimestamps => {
+                "bind() passes with SO_REUSEADDR, but tcp_timestamps is 0, and without timestamps connect() must not take over a pair that is in TIME_WAIT"
+            }
+            Self::LiveTwin => {
+                "bind() passed and connect() found the same four numbers (both addresses, both ports) in use: a live twin of the connection, here or left by another process"
+            }
+            Self::OwnLive => {
+                "the run has more users than its ring has ports, and every port was held by an open connection of its own"
+            }
+            Self::ThisRun => {
+                "the port is held by a socket without SO_REUSEADDR: one of ours in TIME_WAIT for 60 s, or another programme's. An explicit bind() waits for the end of TIME_WAIT unless the old and the new socket both have SO_REUSEADDR; tcp_tw_reuse does not help it"
+            }
+            Self::Earlier if run.plan.reuse_addr => {
+                "our sockets have SO_REUSEADDR, so the holder does not: the TIME_WAIT of an earlier run without --reuse-addr, which ends 60 s after it, a listener, or another programme's socket"
+            }
+            Self::Earlier => {
+                "the holder is not of this run: the TIME_WAIT of an earlier one, which ends 60 s after it, a listener, or another programme's socket. SO_REUSEADDR on the new sockets alone would not help, because the old ones lack it"
+            }
+        }
+    }
+}
+
+/// local-port-busy.
+pub(in crate::diagnose) fn port_busy(run: &RunResult) -> Verdict {
+    let rows = Rows::of(run, is_busy);
+    let Some(row) = rows.largest() else { return hidden(run) };
+    let ring = run.plan.port_mode == PortMode::Ring;
+    let skips = run.totals.ring_busy_skips;
+    let ports = run.plan.port_range.filter(|_| ring).map(|r| r.len() * run.plan.sources.len().max(1) as u32);
+    let before = held_before(run, ports, rows.first_s());
+    let most_before = ports.zip(before).is_some_and(|(n, held)| held.saturating_mul(2) > n);
+    let holder = Holder::of(run, row.call, ports, most_before);
+    let mut text = format!("One particular source port was asked for and was taken: {}. ", holder.why(run));
+    if let Some((n, held)) = ports.zip(before.filter(|n| *n > 0)) {
+        text += &format!(
+            "When the first one failed, after {}, this run had made fewer connections than its {n} ports: about {held} of them were held from before, or leapt over. ",
+            s(rows.first_s())
+        );
+    }
+    if let Some(n) = ports.filter(|_| !run.plan.reuse_addr) {
+        text +=
+            &format!("A ring of {n} ports without SO_REUSEADDR sustains {n} / 60 s = {}/s. ", cps(f64::from(n) / LINUX_HOLD_S));
+    }
+    if skips > 0 {
+        text += &format!("The ring met {skips} more busy and went on to the next port. ");
+    }
+    text += "It is not the target: the failure is local. Windows shows WSAEADDRINUSE 10048 here too; there SO_REUSEADDR would take a port from a live socket, so do not use it.";
+    let title = format!(
+        "{} failed because their source port was held by {} ({} at {}())",
+        counted(rows.count(), "connection"),
+        holder.who(),
+        row.name,
+        row.call.word()
+    );
+    Found::new(title, text)
+        .with("failures", rows.count())
+        .with("call", row.call.word())
+        .with("errno", row.errno)
+        .with("windows_code", row.windows_code)
+        .with("port_bound", u32::from(row.port_bound))
+        .with("reuse_addr", u32::from(run.plan.reuse_addr))
+        .with("tcp_timestamps", run.host.sysctls.tcp_timestamps)
+        .with("ring_ports", ports)
+        .with("ring_held_before", before)
+        .with("ring_busy_skips", skips)
+        .with("first_s", rows.first_s())
+        .with("last_s", rows.last_s())
+        .remedies(remedies(run, holder))
+        .verdict()
+}
+
+/// Ports of the ring that were held before this run took any: it goes round from port to port and leaps only over busy
+/// ones, so a ring without reuse fails for its own TIME_WAIT only once nearly all its ports were used. None where that
+/// cannot be told.
+fn held_before(run: &RunResult, ports: Option<u32>, first_s: f64) -> Option<u32> {
+    let ports = ports.filter(|_| !run.plan.reuse_addr && first_s < LINUX_HOLD_S)?;
+    // Whole seconds up to and with the one of the first failure: not fewer than were made by then.
+    let by_series: u64 = run.series.iter().filter(|p| p.t_s - 1.0 <= first_s).map(|p| p.connects).sum();
+    let made = if run.series.is_empty() { run.totals.connections_opened } else { by_series };
+    // A connection that is set up at the end of a second counts in the next; an order of one for each user.
+    // Each worker has a part of the ring, and one may be through with its own before the others.
+    let made = made.saturating_add(u64::from(run.plan.users)).saturating_mul(u64::from(run.plan.threads.max(1)));
+    Some(u64::from(ports).saturating_sub(made) as u32)
+}
+
+fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
+    let sandbox = run.plan.surroundings.sandbox;
+    // In a private namespace every run starts with free ports; elsewhere those of this one stay held.
+    let after = if sandbox { "" } else { "sleep 60 && " };
+    let mut remedies = Vec::new();
+    let reusing = load_with(&run.plan, |p| p.reuse_addr = true);
+    let set_reuse = |pause: &str| {
+        named(
+            "ring",
+            "set SO_REUSEADDR on every socket, from the first one on, once the ports of sockets without it are free",
+            format!("{pause}{reusing}"),
+            "T = 0: a port that a socket with it left in TIME_WAIT is taken again at once",
+        )
+    };
+    match holder {
+        Holder::OwnLive => {
+            let n = run.plan.port_range.map_or(1, |r| r.len() * run.plan.sources.len().max(1) as u32);
+            remedies.push(advice(
+                "as many users as the ring has ports",
+                load_with(&run.plan, |p| {
+                    p.users = n;
+                    p.threads = p.threads.min(n);
+                }),
+                format!("{} at once, a port for each", counted(n, "connection")),
+            ));
+        }
+        Holder::ThisRun => remedies.push(set_reuse(after)),
+        Holder::LiveTwin if !run.plan.reuse_addr => remedies.push(set_reuse("")),
+        Holder::Earlier if !sandbox => remedies.push(advice(
+            "wait until the TIME_WAIT of earlier runs is over",
+            format!("sleep 60 && {reusing}"),
+            "60 s after the last of them every port is free but those of listeners and open connections",
+        )),
+        _ => {}
+    }
+    if holder == Holder::NoTimestamps {
+        remedies.push(advice(
+            "switch timestamps on",
+            load_after_sysctl(&run.plan, &[("net.ipv4.tcp_timestamps", "1")], |_| ()),
+            "connect() may take over pairs in TIME_WAIT: T = 0 with --reuse-addr",
+        ));
+    }
+    let ring = run.plan.port_range.filter(|_| run.plan.port_mode == PortMode::Ring);
+    if let Some((ring, free)) = ring.and_then(|r| Some((r, free_of(run, Some(r))?))) {
+        let command = load_with(&run.plan, |p| {
+            p.port_range = Some(free);
+            p.reuse_addr = true;
+        });
+        remedies.push(advice(
+            "move the ring to other ports, outside this one and ip_local_port_range, with SO_REUSEADDR from the first socket on",
+            command,
+            format!("{} of which this ring held none ({}-{} now)", counted(free.len(), "port"), ring.lo, ring.hi),
+        ));
+    }
+    let (look, at) = run.plan.port_range.map_or_else(
+        || ("ss -tan".to_owned(), String::new()),
+        |r| (format!("ss -tanp '( sport >= :{} and sport <= :{} )'", r.lo, r.hi), format!(" of {}-{}", r.lo, r.hi)),
+    );
+    remedies.push(advice(
+        format!("see who holds ports{at}"),
+        format!("{look}   # while it runs"),
+        "the process of each open socket; TIME-WAIT lines have none and are gone after 60 s",
+    ));
+    let leave = load_with(&run.plan, |p| {
+        p.port_mode = PortMode::Auto;
+        p.port_range = None;
+    });
+    remedies.push(advice(
+        "leave the choice of the port to connect()",
+        leave,
+        "busy ports are passed over; the ceiling is that of ip_local_port_range",
+    ));
+    remedies
+}

@@ -1,0 +1,15 @@
+//! One rule per finding: facts of a run in, a finding, "clear" or "undecided" out.
+//!
+//! Not here: which rules there are and in which order ([`super::table`]), and the limits they use ([`super::thresholds`]).
+
+pub(in crate::diagnose) mod backlog;
+pub(in crate::diagnose) mod busy;
+pub(in crate::diagnose) mod client;
+pub(in crate::diagnose) mod exhaustion;
+pub(in crate::diagnose) mod info;
+pub(in crate::diagnose) mod local;
+pub(in crate::diagnose) mod ports;
+pub(in crate::diagnose) mod study;
+pub(in crate::diagnose) mod target;
+pub(in crate::diagnose) mod users;
+pub(in crate::diagnose) mod work;

@@ -1,0 +1,195 @@
+//! The rule over the steps of a study: where throughput stopped growing, and the limits that could explain it.
+
+use super::info::{closed_loop, closed_loop_rps, peak_held, s3};
+use crate::diagnose::command::{count, cps, load_with, number, percent, s};
+use crate::diagnose::indicators::{budget, closed_by_client, failed_share, steady_rps};
+use crate::diagnose::remedies::{advice, keep_alive};
+use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::target::{Kind, cpu_workers, serve_with};
+use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
+use crate::model::result::RunResult;
+
+/// One run alone cannot show it.
+pub(in crate::diagnose) fn single(_: &RunResult) -> Verdict {
+    Verdict::Clear
+}
+
+/// A limit with the rate it allows and how it comes about.
+struct Limit {
+    name: &'static str,
+    rps: f64,
+    words: String,
+}
+
+/// throughput-plateau.
+pub(in crate::diagnose) fn plateau(steps: &[RunResult]) -> Verdict {
+    let mut known: Vec<&RunResult> = steps.iter().filter(|r| !r.plan.is_open_loop() && r.totals.requests > 0).collect();
+    known.sort_by_key(|r| r.plan.users);
+    if known.len() < 2 {
+        return Verdict::Unknown("fewer than two steps of users were answered".into());
+    }
+    let pair = known.windows(2).find(|w| {
+        let (a, b) = (steady_rps(w[0]), steady_rps(w[1]));
+        f64::from(w[1].plan.users) >= GROWN_USERS * f64::from(w[0].plan.users) && a > 0.0 && b < PLATEAU_TIMES * a
+    });
+    let Some(&[before, after]) = pair else { return Verdict::Clear };
+    let (a, b) = (steady_rps(before), steady_rps(after));
+    let mut limits = limits(before, after);
+    // The two that lie closest to what was measured could explain it; the others are far from it.
+    let distance = |l: &Limit| (l.rps / b.max(1e-9)).ln().abs();
+    limits.sort_by(|x, y| distance(x).total_cmp(&distance(y)));
+    limits.truncate(2);
+    let mut text = format!(
+        "Throughput grew up to {} ({}/s); with {} it was {}/s, {} of that. ",
+        count(before.plan.users, "user"),
+        cps(a),
+        count(after.plan.users, "user"),
+        cps(b),
+        percent(b / a)
+    );
+    match limits.as_slice() {
+        [] => {
+            text +=
+                "Neither the ports nor the CPU of the target nor the client were measured, so what limits it cannot be said. ";
+        }
+        [one] => text += &format!("One limit could explain it: {}. ", one.words),
+        [one, two, ..] => text += &format!("Two limits could explain it: {}; or {}. ", one.words, two.words),
+    }
+    if failed_share(after) > FEW_FAILURES {
+        text += &format!(
+            "In the later step {} of the attempts failed, and failed requests return early: its rate is not that of its users alone. ",
+            percent(failed_share(after))
+        );
+    }
+    text +=
+        "The arithmetic is the same on Windows, with 16384 ports held 120 s (136.5/s) as the port limit of short connections.";
+    let middle = u32::midpoint(before.plan.users, after.plan.users);
+    let mut remedies = Vec::new();
+    if middle > before.plan.users {
+        remedies.push(advice(
+            "add a step between the two",
+            load_with(&after.plan, |p| p.users = middle),
+            format!("shows whether the knee lies nearer to {} or to {} users", before.plan.users, after.plan.users),
+        ));
+    } else {
+        remedies.push(advice(
+            "add a step beyond the two",
+            load_with(&after.plan, |p| p.users = p.users.saturating_mul(2)),
+            format!("shows whether throughput stays at {}/s with twice the users", cps(b)),
+        ));
+    }
+    // Kept connections, as asked and as they came out, leave nothing to take away.
+    let kept = after.plan.keepalive && after.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
+    if !kept && closed_by_client(after) > 0.5 && peak_held(after).is_some() {
+        let expected = format!("more than {}/s if ports were the limit, the same if not", cps(b));
+        if let Some(keep) = keep_alive(after) {
+            let action = "repeat the later step with kept connections: that takes the ports away as a limit";
+            remedies.push(advice(action, keep.command, expected));
+        }
+    }
+    let expected = format!("more than {}/s if the target was the limit, the same if not", cps(b));
+    let cpus = after.host.cpus;
+    let lone = load_with(&after.plan, |p| p.mix.truncate(1));
+    remedies.push(match (Kind::of(after), cpu_workers(after)) {
+        (Kind::Own, Some(have)) if have < cpus => {
+            let more = serve_with(after, &[("cpu-workers", cpus.to_string())]);
+            advice(format!("repeat it with a CPU worker on every core of the server ({have} of {cpus} now)"), more, expected)
+        }
+        (Kind::Sockbench, _) => {
+            let more = serve_with(after, &[("cpu-workers", cpus.to_string())]);
+            advice("repeat it with a CPU worker on every core of the server", more, expected)
+        }
+        _ if after.plan.mix.len() > 1 => {
+            let name = &after.plan.mix[0].path;
+            advice(format!("repeat it with {name} alone: that takes the other endpoints' work away"), lone, expected)
+        }
+        _ => advice("repeat it with a server that can do more", load_with(&after.plan, |_| ()), expected),
+    });
+    let mut found = Found::new(
+        format!(
+            "throughput stops growing after {}: {}/s, and {}/s with {}",
+            count(before.plan.users, "user"),
+            cps(a),
+            cps(b),
+            after.plan.users
+        ),
+        text,
+    )
+    .with("users_before", before.plan.users)
+    .with("users_after", after.plan.users)
+    .with("rps_before", a)
+    .with("rps_after", b);
+    for l in &limits {
+        found = found.with(&format!("limit_{}_rps", l.name), l.rps);
+    }
+    found.remedies(remedies).verdict()
+}
+
+/// The users' pace and nothing else set the rate of this step.
+fn own_pace(run: &RunResult) -> bool {
+    matches!(closed_loop(run), Verdict::Finding(_))
+}
+
+fn limits(before: &RunResult, after: &RunResult) -> Vec<Limit> {
+    let mut all = Vec::new();
+    if let (Some(rps), Some(response)) = (closed_loop_rps(before), crate::diagnose::indicators::response_s(before)) {
+        let think = crate::diagnose::indicators::think_s(before);
+        all.push(Limit {
+            name: "closed_loop",
+            rps,
+            words: format!(
+                "{} / ({} think + {} response) = {}/s by the closed loop{}",
+                count(before.plan.users, "user"),
+                s3(think),
+                s3(response),
+                cps(rps),
+                if own_pace(before) { ", so the earlier step was its users' own pace and not a full target" } else { "" }
+            ),
+        });
+    }
+    let share = closed_by_client(after);
+    let per = after.totals.requests_per_connection.unwrap_or(1.0).max(1.0);
+    if let Some(b) = budget(after).filter(|b| !b.hold.is_zero() && share > 0.0 && per < 2.0) {
+        let rps = b.ceiling_cps() * per / share;
+        all.push(Limit {
+            name: "ports",
+            rps,
+            words: format!(
+                "{} ports held {} allow {}/s at most when every request takes a connection",
+                b.pool,
+                s(b.hold.as_secs_f64()),
+                cps(rps)
+            ),
+        });
+    }
+    if let Some(t) = after.resources.target.as_ref() {
+        let one_core = t.busiest_thread_percent.filter(|p| *p > 0.0);
+        let whole = t.cpu_percent_mean.filter(|p| *p > 0.0).map(|p| p / f64::from(after.host.cpus.max(1)));
+        if let Some(used) = one_core.into_iter().chain(whole).reduce(f64::max).filter(|u| *u > CPU_LIMIT_PERCENT / 3.0) {
+            let rps = steady_rps(after) * 100.0 / used;
+            all.push(Limit {
+                name: "target_cpu",
+                rps,
+                words: format!(
+                    "the target's CPU, {} % of its core at {}/s, would be full at {}/s",
+                    number(used.round()),
+                    cps(steady_rps(after)),
+                    cps(rps)
+                ),
+            });
+        }
+    }
+    let client = &after.resources.client;
+    if let (Some(busy), true) = (client.saturated_seconds, client.measured_seconds > 0) {
+        let used = f64::from(busy) / f64::from(client.measured_seconds);
+        if used > 0.5 {
+            all.push(Limit {
+                name: "client",
+                rps: steady_rps(after),
+                words: format!("the client's own CPU, full in {} of the seconds", percent(used)),
+            });
+        }
+    }
+    all.retain(|l| l.rps.is_finite() && l.rps > 0.0);
+    all
+}

@@ -1,0 +1,438 @@
+//! Rules about the target's queue and CPU: where the time goes while nothing fails, and which limit of the target
+//! it is. What is advised follows the pool that queues, and never names what the target has already.
+
+use crate::diagnose::command::{count, load_with, number, s};
+use crate::diagnose::indicators::{duration_s, failed_share, growth, rate_shortfall, response_s, steady_rps, think_s};
+use crate::diagnose::remedies::advice;
+use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::target::{Kind, Pool, cpu_workers, io_workers, own_flag, serve_with, waiting, working};
+use crate::diagnose::thresholds::{
+    BUSY_POOL_SHARE, CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, GROWN_LATENCY, IN_FLIGHT_TIMES,
+    ONE_CORE_PERCENT, PACE_SHARE, QUEUE_MS, QUEUE_REQUESTS,
+};
+use crate::model::finding::Remedy;
+use crate::model::limits;
+use crate::model::result::{Endpoint, RunResult, TargetResources};
+
+/// target-queueing.
+pub(in crate::diagnose) fn queueing(run: &RunResult) -> Verdict {
+    let told: Vec<(&Endpoint, f64, f64)> = run
+        .endpoints
+        .iter()
+        .filter(|e| e.requests >= QUEUE_REQUESTS)
+        .filter_map(|e| e.server_timing_ms.as_ref().map(|t| (e, t.queue.p50, t.work.p50)))
+        .collect();
+    let worst = told.iter().filter(|(_, queue, work)| *queue >= QUEUE_MS && queue > work).max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some((e, queue, work)) = worst {
+        return by_its_own_timing(run, e, *queue, *work);
+    }
+    let Some(g) = growth(run) else {
+        return if told.is_empty() {
+            Verdict::Unknown("the target sends no Server-Timing, and the users never grew enough to compare".into())
+        } else {
+            Verdict::Clear
+        };
+    };
+    let slower = g.p50_ms.1 >= GROWN_LATENCY * g.p50_ms.0 && g.p50_ms.1 - g.p50_ms.0 >= QUEUE_MS;
+    // A saturated client queues too, and told timings that show no queue have the last word.
+    if !slower || g.rps.1 >= FLAT_THROUGHPUT * g.rps.0 || client_saturated(run) || !told.is_empty() {
+        return Verdict::Clear;
+    }
+    let text = format!(
+        "From {} to {} users throughput went from {}/s to {}/s and the median from {} ms to {} ms: the users more only wait longer, in a queue before the target's \
+         limit. Its Server-Timing would say which queue; it sends none. The client is not the limit, nor are its ports. A Windows client sees the same.",
+        number(g.users.0.round()),
+        number(g.users.1.round()),
+        number(g.rps.0.round()),
+        number(g.rps.1.round()),
+        number(g.p50_ms.0.round()),
+        number(g.p50_ms.1.round())
+    );
+    let remedies = vec![
+        other_target(run, "give the target more workers or cores, or less work a request"),
+        fewer(run, g.users.0, format!("median near {} ms, no queue", number(g.p50_ms.0.round()))),
+    ];
+    Found::new(
+        format!(
+            "latency grew {} times with the users at flat throughput ({}/s)",
+            number((g.p50_ms.1 / g.p50_ms.0 * 10.0).round() / 10.0),
+            number(g.rps.1.round())
+        ),
+        text,
+    )
+    .with("users_before", g.users.0)
+    .with("users_after", g.users.1)
+    .with("rps_before", g.rps.0)
+    .with("rps_after", g.rps.1)
+    .with("p50_ms_before", g.p50_ms.0)
+    .with("p50_ms_after", g.p50_ms.1)
+    .remedies(remedies)
+    .verdict()
+}
+
+fn by_its_own_timing(run: &RunResult, e: &Endpoint, queue: f64, work: f64) -> Verdict {
+    let p99 = e.server_timing_ms.as_ref().map(|t| t.queue.p99);
+    let mut text = format!(
+        "The target tells how long each request waited for a worker and how long it was worked on (Server-Timing): at {} half of the requests waited {} ms or more for {} ms \
+         of work. That time is in the latencies here, but it is the target's queue, not the network, not the client and not its ports.",
+        e.name,
+        number(queue.round()),
+        number((work * 10.0).round() / 10.0)
+    );
+    let idle = idle_workers(run, e);
+    if let Some((pool, busy)) = idle {
+        text += &format!(
+            " Yet only {} of its {pool} workers were at work at a time: jobs waited for a core, which others took, not for a worker.",
+            number((busy * 10.0).round() / 10.0)
+        );
+    }
+    let latency = e.latency_ms.map(|l| l.p50);
+    let users = f64::from(run.plan.users) - waiting(e).unwrap_or(0.0);
+    let mut remedies = Vec::new();
+    if idle.is_some() {
+        remedies.push(who_takes_the_cores());
+    } else {
+        remedies.extend(more_workers(run, &e.name));
+    }
+    remedies.push(fewer(run, users, format!("{}: median near {} ms, its work without a queue", e.name, number(work.round()))));
+    Found::new(
+        format!(
+            "{} waits {} ms in the target's queue for {} ms of work (medians)",
+            e.name,
+            number(queue.round()),
+            number((work * 10.0).round() / 10.0)
+        ),
+        text,
+    )
+    .with("endpoint", e.name.as_str())
+    .with("queue_p50_ms", queue)
+    .with("queue_p99_ms", p99)
+    .with("work_p50_ms", work)
+    .with("latency_p50_ms", latency)
+    .with("requests", e.requests)
+    .with("workers", workers(run, &e.name))
+    .remedies(remedies)
+    .verdict()
+}
+
+fn workers(run: &RunResult, endpoint: &str) -> Option<u32> {
+    match Pool::of(run, endpoint)? {
+        Pool::Cpu => cpu_workers(run),
+        Pool::Io => io_workers(run),
+    }
+}
+
+/// Workers of the endpoint's pool and how many of them worked at a time, where that is well below all of them: then
+/// jobs do not wait for a worker.
+fn idle_workers(run: &RunResult, e: &Endpoint) -> Option<(u32, f64)> {
+    let (all, busy) = (workers(run, &e.name)?, working(e)?);
+    (busy < BUSY_POOL_SHARE * f64::from(all)).then_some((all, busy))
+}
+
+fn who_takes_the_cores() -> Remedy {
+    advice(
+        "see what else takes the cores",
+        "top -b -n 1 -o %CPU | head -n 15",
+        "what stands above the target and the client, in % of a core",
+    )
+}
+
+/// What makes the pool behind an endpoint of the target faster; what the target has already is not among it.
+pub(in crate::diagnose) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<Remedy> {
+    let cpus = run.host.cpus;
+    match (Pool::of(run, endpoint), Kind::of(run)) {
+        (Some(Pool::Cpu), Kind::Own) => match cpu_workers(run) {
+            Some(have) if have < cpus => vec![advice(
+                format!("give /cpu a worker on every core: it has {have} of {cpus}"),
+                serve_with(run, &[("cpu-workers", cpus.to_string())]),
+                format!("up to {} times the /cpu requests/s, while the cores are free", times(cpus, have)),
+            )],
+            _ => vec![less_work(run, &format!("its workers have {} already", all_cores(cpus)))],
+        },
+        (Some(Pool::Cpu), _) => vec![advice(
+            "give /cpu a worker on every core, unless it has them; beyond that only less work or more cores help",
+            serve_with(run, &[("cpu-workers", cpus.to_string())]),
+            format!("{} of CPU work at a time", count(cpus, "job")),
+        )],
+        (Some(Pool::Io), Kind::Own) => {
+            let have = io_workers(run).unwrap_or(limits::IO_WORKERS as u32);
+            let there = run.endpoints.iter().filter(|e| Pool::of(run, &e.name) == Some(Pool::Io));
+            let there: f64 = there.filter_map(|e| Some(working(e)? + waiting(e)?)).sum();
+            let want = (there.ceil() as u32).clamp(have.saturating_add(1), have.max(run.plan.users).saturating_mul(2).max(2));
+            vec![advice(
+                format!("give /io more workers than {have}: they only wait"),
+                serve_with(run, &[("io-workers", want.to_string())]),
+                format!("{} in /io at a time instead of {have}", count(want, "request")),
+            )]
+        }
+        (Some(Pool::Io), _) => {
+            let want = run.plan.users.max(limits::IO_WORKERS as u32 * 2);
+            vec![advice(
+                "give /io a worker for every request at a time: they only wait",
+                serve_with(run, &[("io-workers", want.to_string())]),
+                format!("{} in /io at a time", count(want, "request")),
+            )]
+        }
+        (None, _) => {
+            vec![other_target(run, &format!("give the target more workers or cores for {endpoint}, or less work a request"))]
+        }
+    }
+}
+
+fn times(all: u32, have: u32) -> String {
+    number((f64::from(all) / f64::from(have.max(1)) * 10.0).round() / 10.0)
+}
+
+fn all_cores(cpus: u32) -> String {
+    if cpus == 1 { "the only core".to_owned() } else { format!("all {cpus} cores") }
+}
+
+/// Half of the work of one `/cpu` request, for an own server whose cores are all in use.
+fn less_work(run: &RunResult, because: &str) -> Remedy {
+    let around = &run.plan.surroundings;
+    let flag = if let Some(n) = around.server_flag("cpu-iterations").and_then(|v| v.parse::<u64>().ok()) {
+        ("cpu-iterations", (n / 2).max(1).to_string())
+    } else {
+        let seconds = |w: &str| w.parse().ok().and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
+        let given = around.server_flag("cpu-work").and_then(|w| humantime::parse_duration(w).ok().or_else(|| seconds(w)));
+        let half = given.unwrap_or(limits::CPU_WORK) / 2;
+        ("cpu-work", humantime::format_duration(half).to_string().replace(' ', ""))
+    };
+    advice(
+        format!("make a /cpu request cheaper, or take a machine with more cores: {because}"),
+        serve_with(run, &[flag]),
+        "half the work a request: up to 2 times the /cpu requests/s",
+    )
+}
+
+/// For a server that is not ours: what can be looked at.
+fn other_target(run: &RunResult, action: &str) -> Remedy {
+    let port = run.plan.target.addr.port();
+    match run.resources.target.as_ref() {
+        Some(t) => advice(
+            action,
+            format!("ps -L -o pid,tid,pcpu,stat,comm -p {}", t.pid),
+            "its threads: one near 100 % is a core that is full, many in state S wait for something else",
+        ),
+        None => advice(
+            action,
+            format!("ss -ltnp 'sport = :{port}'   # on the target's machine: its process"),
+            format!("Recv-Q above 0 at port {port}: it does not keep up with accepting either"),
+        ),
+    }
+}
+
+/// The load that leaves no queue: fewer users in a closed loop, a lower rate in an open one.
+fn fewer(run: &RunResult, users: f64, expected: String) -> Remedy {
+    if run.plan.is_open_loop() {
+        let made = steady_rps(run).min(run.plan.rate);
+        let rate = ((PACE_SHARE * made * 10.0).floor() / 10.0).max(0.1);
+        return advice("ask for a rate that it can take", load_with(&run.plan, |p| p.rate = rate), expected);
+    }
+    let most = run.plan.users.saturating_sub(1).max(1);
+    let users = (users.ceil().max(1.0) as u32).min(most);
+    if run.plan.users <= 1 {
+        let command = load_with(&run.plan, |p| p.think.max = std::time::Duration::from_millis(500));
+        return advice("let the user pause between requests", command, expected);
+    }
+    advice(format!("offer what it can take: {}", count(users, "user")), load_with(&run.plan, |p| p.users = users), expected)
+}
+
+fn client_saturated(run: &RunResult) -> bool {
+    matches!(super::client::generator_saturated(run), Verdict::Finding(_))
+}
+
+/// Which part of the target's CPU is used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Full {
+    /// every core of the machine, by the target, or by it and the client
+    Machine,
+    /// the `/cpu` pool of a sockbench server, which has this many workers
+    CpuPool(u32),
+    /// the event loop of a sockbench server
+    Reactor,
+    /// the only thread of the target
+    OneThread,
+    /// one thread of several
+    BusiestThread,
+    /// many threads that together never pass one core
+    OneCoreInAll,
+}
+
+/// A limit, the percent of a core that it stands at, and the requests that it can work on at the same time.
+struct CpuLimit {
+    full: Full,
+    percent: f64,
+    slots: f64,
+}
+
+fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
+    let mean = t.cpu_percent_mean?;
+    let cpus = f64::from(run.host.cpus);
+    let limit = |full, percent, slots| Some(CpuLimit { full, percent, slots });
+    // The client beside it leaves it less; but then the target must be what fills the machine.
+    let client = run.resources.client.cpu_percent_mean.unwrap_or(0.0);
+    let together = mean + client >= CPU_LIMIT_PERCENT * cpus && mean >= 2.0 * client;
+    if cpus > 0.0 && (mean >= CPU_LIMIT_PERCENT * cpus || together) {
+        return limit(Full::Machine, mean, cpus);
+    }
+    if t.threads == Some(1) {
+        return (mean >= CPU_LIMIT_PERCENT).then_some(CpuLimit { full: Full::OneThread, percent: mean, slots: 1.0 });
+    }
+    let one_thread = t.busiest_thread_percent.filter(|b| *b >= CPU_LIMIT_PERCENT);
+    if Kind::of(run) != Kind::Foreign {
+        let jobs = || run.endpoints.iter().filter(|e| Pool::of(run, &e.name) == Some(Pool::Cpu));
+        let queues = jobs().any(|e| e.server_timing_ms.as_ref().is_some_and(|t| t.queue.p50 >= QUEUE_MS));
+        let by_jobs = jobs().filter_map(working).sum::<f64>() * 100.0;
+        let workers = cpu_workers(run).unwrap_or(((mean + 100.0 - CPU_LIMIT_PERCENT) / 100.0) as u32);
+        if queues && workers > 0 && mean >= CPU_LIMIT_PERCENT * f64::from(workers) {
+            return limit(Full::CpuPool(workers), mean, f64::from(workers));
+        }
+        // What is left of the whole without the jobs is the event loop's.
+        let loops = own_flag(run, "reactors", 1).unwrap_or(1);
+        return one_thread
+            .filter(|_| loops == 1 && mean - by_jobs >= CPU_LIMIT_PERCENT)
+            .and_then(|percent| limit(Full::Reactor, percent, 1.0));
+    }
+    if let Some(percent) = one_thread {
+        return limit(Full::BusiestThread, percent, 1.0);
+    }
+    let never_more = t.cpu_percent_max.is_some_and(|m| m <= ONE_CORE_PERCENT);
+    if never_more && mean >= CPU_LIMIT_PERCENT { limit(Full::OneCoreInAll, mean, 1.0) } else { None }
+}
+
+/// Throughput does not grow with the load: the asked rate was missed, or stayed flat while users came, or there are
+/// more requests at the target than the limit can work on.
+fn is_flat(run: &RunResult, limit: &CpuLimit) -> bool {
+    if let Some((missing, asked)) = rate_shortfall(run) {
+        return missing > FALL_SHORT_SHARE * asked;
+    }
+    if let Some(g) = growth(run) {
+        return g.rps.1 < FLAT_THROUGHPUT * g.rps.0;
+    }
+    // Users who mostly pause ask for more, the more of them there are.
+    let hurried = run.plan.think.max.is_zero() || response_s(run).is_some_and(|r| r > think_s(run));
+    hurried && in_flight(run).is_some_and(|n| n >= IN_FLIGHT_TIMES * limit.slots)
+}
+
+/// Requests at the target at the same time, by Little's law.
+fn in_flight(run: &RunResult) -> Option<f64> {
+    response_s(run).map(|r| steady_rps(run) * r)
+}
+
+fn words(run: &RunResult, limit: &CpuLimit) -> String {
+    let cpus = run.host.cpus;
+    match limit.full {
+        Full::Machine => {
+            match run.resources.client.cpu_percent_mean.filter(|_| limit.percent < CPU_LIMIT_PERCENT * f64::from(cpus)) {
+                Some(client) => format!("with the client's {client:.0} % {}", all_cores(cpus)),
+                None => all_cores(cpus),
+            }
+        }
+        Full::CpuPool(workers) => format!("all that its {} for /cpu can use", count(workers, "worker")),
+        Full::Reactor => "one core, by its event loop".to_owned(),
+        Full::OneThread => "one core, all that its single thread can use".to_owned(),
+        Full::BusiestThread => "one core, by one of its threads".to_owned(),
+        Full::OneCoreInAll => "one core in all, as an interpreter lock does".to_owned(),
+    }
+}
+
+/// target-cpu-saturated.
+pub(in crate::diagnose) fn target_cpu(run: &RunResult) -> Verdict {
+    let Some(t) = run.resources.target.as_ref() else {
+        return Verdict::Unknown("the target's process is not of this host, or was not found".into());
+    };
+    if t.cpu_percent_mean.is_none() {
+        return Verdict::Unknown("the target's CPU could not be read".into());
+    }
+    if duration_s(run) < CPU_RUN_S {
+        return Verdict::Unknown(format!("the run lasted {}: too short for a mean of the target's CPU", s(duration_s(run))));
+    }
+    let Some(limit) = cpu_limit(run, t).filter(|l| is_flat(run, l)) else { return Verdict::Clear };
+    let (at, rps) = (limit.percent, steady_rps(run));
+    let per = t.cpu_percent_mean.filter(|_| rps > 0.0).map(|c| c * 10.0 / rps);
+    let mut text = format!(
+        "The target's process {} ({}) used {at:.0} % of a core: {}, its children included. Throughput stands at {}/s and more load does not raise it",
+        t.name,
+        t.pid,
+        words(run, &limit),
+        number(rps.round())
+    );
+    if let Some(ms) = per {
+        text += &format!("; a request costs it {} ms of CPU", number((ms * 100.0).round() / 100.0));
+    }
+    text += ". This is the target's own limit, neither ports nor the client; Task Manager shows it on Windows as full cores.";
+    let mut remedies = vec![less_or_more(run, t, &limit)];
+    if Kind::of(run) == Kind::Own {
+        remedies.push(advice(
+            "see where it spends the time",
+            format!("perf record -g -- {}", load_with(&run.plan, |_| ())),
+            "perf report then names the functions that take the core",
+        ));
+    } else {
+        remedies.push(advice(
+            "see where it spends the time",
+            format!("perf top -p {}", t.pid),
+            "the functions that take the core",
+        ));
+    }
+    if run.plan.users > 1 || run.plan.is_open_loop() {
+        let knee = rps * think_s(run) + IN_FLIGHT_TIMES * limit.slots;
+        let expected = if run.plan.is_open_loop() {
+            format!("below the {}/s that it can do: answers without a queue", number(rps.round()))
+        } else {
+            format!("about the same {}/s, with shorter answers", number(rps.round()))
+        };
+        remedies.push(fewer(run, knee, expected));
+    }
+    Found::new(format!("the target is at its CPU limit: {at:.0} % of a core at {}/s", number(rps.round())), text)
+        .with("target_pid", t.pid)
+        .with("target_cpu_percent", t.cpu_percent_mean)
+        .with("target_busiest_thread_percent", t.busiest_thread_percent)
+        .with("target_threads", t.threads)
+        .with("client_cpu_percent", run.resources.client.cpu_percent_mean)
+        .with("cpus", run.host.cpus)
+        .with("in_flight", in_flight(run))
+        .with("rps", rps)
+        .with("cpu_ms_per_request", per)
+        .with("failed_share", Some(failed_share(run)).filter(|f| *f > 0.0))
+        .remedies(remedies)
+        .verdict()
+}
+
+/// The way past this limit.
+fn less_or_more(run: &RunResult, t: &TargetResources, limit: &CpuLimit) -> Remedy {
+    let cpus = run.host.cpus;
+    match (limit.full, Kind::of(run)) {
+        (Full::CpuPool(have), _) if have < cpus => advice(
+            format!("give /cpu a worker on every core: {have} of {cpus} work for it"),
+            serve_with(run, &[("cpu-workers", cpus.to_string())]),
+            format!("up to {} times the /cpu requests/s, while the cores are free", times(cpus, have)),
+        ),
+        (Full::Reactor, _) if cpus > 1 => advice(
+            "give the server an event loop on every core",
+            serve_with(run, &[("reactors", cpus.to_string())]),
+            format!("{cpus} event loops instead of 1: up to {cpus} times the rate, while the cores are free"),
+        ),
+        (Full::Machine | Full::CpuPool(_) | Full::Reactor, Kind::Own)
+            if run.endpoints.iter().any(|e| Pool::of(run, &e.name) == Some(Pool::Cpu)) =>
+        {
+            less_work(run, &format!("it uses {} already", all_cores(cpus)))
+        }
+        (Full::OneThread | Full::BusiestThread | Full::OneCoreInAll, _) if cpus > 1 => advice(
+            "let the target use more cores: more processes of it behind one port, where it can have them (Python, Node.js: one for each core)",
+            format!("ps -L -o pid,tid,pcpu,stat,comm -p {}", t.pid),
+            format!("up to {cpus} cores instead of {at:.0} % of one", at = limit.percent),
+        ),
+        (_, Kind::Own) => advice(
+            "take the client to another machine: it shares the cores with the target",
+            "sockbench server --listen 0.0.0.0:8080   # and there: sockbench load http://THIS-HOST:8080 --allow-remote",
+            format!("{} for the target alone", all_cores(cpus)),
+        ),
+        _ => advice(
+            "do less for each request, or take a machine with more cores",
+            format!("pidstat -t -p {} 1 5", t.pid),
+            format!("which of its threads use {}", all_cores(cpus)),
+        ),
+    }
+}

@@ -1,0 +1,177 @@
+//! The P/T law for what a text or a history tells: from flags, from measured rates, and the system's defaults.
+
+use std::time::Duration;
+
+use super::Known;
+use super::history::History;
+use crate::diagnose::ports::budget::{Budget, LINUX_HOLD_S, hold_rejected};
+use crate::model::explanation::{Arithmetic, Os};
+
+/// Rates of the run that failed, as far as they are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rates {
+    /// new connections per second before the failures
+    pub rate_cps: Option<f64>,
+    /// failing calls per second
+    pub fail_rate_cps: Option<f64>,
+    /// new connections per second after recovery
+    pub recovered_rate_cps: Option<f64>,
+    /// length of the run
+    pub duration: Option<Duration>,
+}
+
+/// Hold times that people guess; those that do not fit are told.
+const GUESSES_S: [f64; 4] = [30.0, 60.0, 120.0, 240.0];
+/// Share by which the failures of a fitting hold time may differ from those counted.
+const FITS_WITHIN: f64 = 0.10;
+/// Share by which a hold time may differ from the one that a history solves to: its rows are a second apart, and
+/// failures end one by one.
+const SOLVED_WITHIN: f64 = 0.15;
+/// Source ports from one address to one destination, at the most.
+const PORTS_MAX: u32 = 65_535;
+
+/// P and T by default: (ports, seconds, where they come from).
+const fn defaults(os: Os) -> (u32, f64, &'static str) {
+    match os {
+        Os::Linux => (28_232, LINUX_HOLD_S, "Linux: ip_local_port_range 32768-60999, TIME_WAIT 60 s"),
+        Os::Windows => (16_384, 120.0, "Windows: dynamic ports 49152-65535, TIME_WAIT about 120 s; documentation, not measured"),
+        Os::Macos => (16_384, 30.0, "macOS: ports 49152-65535, TIME_WAIT 2 x MSL of 15 s; documentation, not measured"),
+    }
+}
+
+/// What P and T are taken for, and why.
+struct Taken {
+    pool: u32,
+    hold_s: f64,
+    assumed: Vec<String>,
+    doubts: Vec<String>,
+    solved_pool: Option<u64>,
+    solved_hold_s: Option<f64>,
+    /// the pool is not that of the history, which gives none either
+    is_other_pool: bool,
+}
+
+/// The law for `known`, with what a history shows where there is one: flags first, then what fits the history, then
+/// the system's defaults.
+pub(super) fn of(known: &Known, os: Os, history: Option<&History>) -> Arithmetic {
+    let Taken { pool, hold_s, mut assumed, mut doubts, solved_pool, solved_hold_s, is_other_pool } = take(known, os, history);
+    let budget = Budget::new(pool, hold_s);
+    let m = history.map(|h| &h.measured);
+    let rate = known.rates.rate_cps.or(m.map(|m| m.rate_before_cps));
+    let fail_rate = known.rates.fail_rate_cps.or(m.map(|m| m.fail_rate_cps));
+    let recovered = known.rates.recovered_rate_cps.or(m.and_then(|m| m.recovered_rate_cps));
+    let duration = known.rates.duration.or(m.and_then(|m| Duration::try_from_secs_f64(m.duration_s).ok()));
+    if rate.is_some() {
+        if fail_rate.is_none() {
+            assumed.push("calls fail at the asked rate (--fail-rate)".into());
+        }
+        if recovered.is_none() {
+            assumed.push("the asked rate again after recovery (--recovered-rate)".into());
+        }
+        if duration.is_none() {
+            assumed.push("a run of two hold times (--duration)".into());
+        }
+    }
+    let duration = duration.unwrap_or(budget.hold.saturating_mul(2));
+    let mut forecast = rate.map(|rate| budget.forecast(rate, duration, fail_rate, recovered));
+    let mut is_constant = true;
+    if let (Some(m), Some(f)) = (m, forecast.as_ref()) {
+        let counted = m.port_failures as f64;
+        is_constant = (f.failures as f64 - counted).abs() <= FITS_WITHIN * counted;
+        if f.failures == 0 && !is_other_pool {
+            // A forecast without failures beside a history that has them says nothing of this run.
+            doubts.push(format!(
+                "{:.1}/s on the mean before the first failure lies below {:.1}/s: the rate rose late, or P or T is another",
+                f.rate_cps,
+                budget.ceiling_cps()
+            ));
+        } else if !is_constant && !is_other_pool {
+            assumed.push(format!(
+                "a constant {:.1}/s from the start; the history's rate was not constant, so it counts {} failures instead of {}",
+                f.rate_cps, m.port_failures, f.failures
+            ));
+        }
+        if f.failures == 0 || is_other_pool {
+            forecast = None;
+        }
+    }
+    let rejected = match (solved_hold_s, rate, fail_rate, m) {
+        (Some(solved), Some(rate), Some(fail_rate), Some(m)) => {
+            let failures = m.port_failures as f64;
+            let apart = |g: &&f64| (**g - solved).abs() > SOLVED_WITHIN * solved;
+            let by_count = |g: f64| hold_rejected(Budget::new(pool, g), rate, fail_rate, duration, failures, FITS_WITHIN);
+            // Counts of a constant rate say nothing where it was not constant; when the ports came back still does.
+            let by_time = |g: f64| format!("T = {g:.0} s: the ports came back about {solved:.0} s after they were taken");
+            let why = |g: &f64| by_count(*g).filter(|_| is_constant).unwrap_or_else(|| by_time(*g));
+            GUESSES_S.iter().filter(apart).map(why).collect()
+        }
+        _ => Vec::new(),
+    };
+    let ceiling_cps = budget.ceiling_cps();
+    Arithmetic {
+        pool,
+        hold_s,
+        ceiling_cps: if ceiling_cps.is_finite() { ceiling_cps } else { f64::MAX },
+        assumed,
+        forecast,
+        measured: m.cloned(),
+        solved_pool,
+        doubts,
+        solved_hold_s,
+        rejected,
+    }
+}
+
+/// P and T: as given; of the system where that fits what was measured; else as solved from it.
+fn take(known: &Known, os: Os, history: Option<&History>) -> Taken {
+    let (default_pool, default_hold_s, from) = defaults(os);
+    let (pool, hold_s) = (known.pool.unwrap_or(default_pool), known.hold_s.unwrap_or(default_hold_s));
+    let solved_pool = history.and_then(|h| h.pool_for(hold_s)).filter(|p| *p > 0);
+    let fits_pool = solved_pool.is_none_or(|p| p.abs_diff(pool.into()) as f64 <= FITS_WITHIN * f64::from(pool));
+    let solved_hold_s = history.zip(solved_pool).and_then(|(h, p)| h.hold_for(if fits_pool { pool.into() } else { p }));
+    let fits_hold = solved_hold_s.is_none_or(|t| (t - hold_s).abs() <= SOLVED_WITHIN * t);
+    let (mut by_default, mut solved): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    // More than there are ports: connections were reused, or did not share one pool.
+    let one_pool = solved_pool.and_then(|p| u32::try_from(p).ok()).filter(|p| *p <= PORTS_MAX);
+    let is_other_pool = !fits_pool && (known.pool.is_some() || one_pool.is_none());
+    let mut out = Taken { pool, hold_s, assumed: Vec::new(), doubts: Vec::new(), solved_pool, solved_hold_s, is_other_pool };
+    match (known.pool, one_pool.filter(|_| !fits_pool)) {
+        (None, Some(p)) => {
+            out.pool = p;
+            solved.push("pool");
+        }
+        (None, None) => by_default.push("pool"),
+        _ => {}
+    }
+    match (known.hold_s, solved_hold_s.filter(|_| !fits_hold)) {
+        (None, Some(t)) => {
+            out.hold_s = t.round();
+            solved.push("hold time");
+        }
+        (None, None) => by_default.push("hold time"),
+        _ => {}
+    }
+    if !by_default.is_empty() {
+        out.assumed.push(format!("{} by default of {from}", by_default.join(" and ")));
+    }
+    if !solved.is_empty() {
+        out.assumed.push(format!("{} solved backwards from the history", solved.join(" and ")));
+    }
+    if let (false, Some(p), Some(m)) = (fits_pool, solved_pool, history.map(|h| &h.measured)) {
+        let counted = format!(
+            "{pool} ports do not fit: {p} calls got a port within {:.0} s before the first failure",
+            m.onset_s.min(hold_s)
+        );
+        out.doubts.push(match one_pool {
+            Some(p) => {
+                let hold = if fits_hold { hold_s } else { solved_hold_s.unwrap_or(hold_s) };
+                format!("{counted}; give --pool and --hold of the machine that made the calls, or --pool {p} --hold {hold:.0}s")
+            }
+            None => format!("{counted}: connections were reused, or went to several destinations or from several addresses"),
+        });
+    }
+    if let (false, Some(t)) = (fits_hold, solved_hold_s) {
+        out.doubts.push(format!("a hold time of {hold_s:.0} s does not fit: the ports came back {t:.1} s after they were taken"));
+    }
+    out
+}

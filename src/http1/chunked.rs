@@ -1,0 +1,279 @@
+//! The chunked transfer coding (RFC 9112 section 7.1) as a push decoder: it counts, it does not keep.
+//!
+//! Stricter than many: sizes are 1 to 16 hex digits and at most 2^62, every line ends with exactly CRLF, extensions and
+//! trailers are capped. Blanks after a size are refused in requests: a lenient reader behind or before a strict one is
+//! how requests are smuggled. In answers they are let pass, as RFC 9112 section 7.1.1 asks of a recipient (BWS around
+//! `;`; some servers pad the size itself): a client has no reader behind it.
+//!
+//! ```
+//! use sockbench::http1::chunked::{Blanks, Chunked};
+//! let mut c = Chunked::new(Blanks::Refused);
+//! let step = c.on_bytes(b"3\r\nabc\r\n0\r\n\r\nGET").unwrap();
+//! assert_eq!((step.consumed, step.body, step.done), (13, 3, true));
+//! ```
+
+use crate::model::limits;
+
+/// Largest size of one chunk.
+const SIZE_MAX: u64 = 1 << 62;
+
+/// How a chunked body breaks the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkFault {
+    /// a chunk size that is not 1 to 16 hex digits, or is too large
+    #[error("bad chunk size")]
+    Size,
+    /// a chunk extension with a control character, or too long
+    #[error("bad chunk extension")]
+    Extension,
+    /// something else where CRLF must be
+    #[error("CRLF expected")]
+    LineEnd,
+    /// a trailer field that is none, or too many bytes of trailers
+    #[error("bad trailer")]
+    Trailer,
+}
+
+/// What one piece of input gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// bytes used up; less than the input only when the body is done
+    pub consumed: usize,
+    /// payload bytes among them
+    pub body: usize,
+    /// the last chunk and its trailers are read
+    pub done: bool,
+}
+
+/// What becomes of blanks between a chunk's size and its `;` or line end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blanks {
+    /// requests
+    Refused,
+    /// answers
+    Skipped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Size,
+    AfterSize,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    EndLf,
+    Done,
+}
+
+/// The decoder of one body.
+#[derive(Debug, Clone, Copy)]
+pub struct Chunked {
+    at: At,
+    blanks: Blanks,
+    /// of the present chunk: its size while that is read, then what is left of it
+    left: u64,
+    digits: u8,
+    /// bytes of the present extension, later of all trailers
+    aside: usize,
+}
+
+impl Chunked {
+    /// Before the first chunk.
+    pub const fn new(blanks: Blanks) -> Self {
+        Self { at: At::Size, blanks, left: 0, digits: 0, aside: 0 }
+    }
+
+    /// Payload bytes that the present chunk still announces: what a body limit has to be checked with.
+    pub fn announced(&self) -> u64 {
+        if self.at == At::Data { self.left } else { 0 }
+    }
+
+    /// Takes the next bytes; stops after the end of the body.
+    ///
+    /// Errors: the body is malformed; the decoder must not be used again.
+    pub fn on_bytes(&mut self, bytes: &[u8]) -> Result<Step, ChunkFault> {
+        let mut i = 0;
+        let mut body = 0;
+        while self.at != At::Done && i < bytes.len() {
+            if self.at == At::Data {
+                let n = self.left.min((bytes.len() - i) as u64);
+                self.left -= n;
+                i += n as usize;
+                body += n as usize;
+                if self.left == 0 {
+                    self.at = At::DataCr;
+                }
+                continue;
+            }
+            self.at = self.next(bytes[i])?;
+            i += 1;
+        }
+        Ok(Step { consumed: i, body, done: self.at == At::Done })
+    }
+
+    fn next(&mut self, b: u8) -> Result<At, ChunkFault> {
+        Ok(match self.at {
+            At::Size => match (char::from(b).to_digit(16), b) {
+                (Some(d), _) => {
+                    self.digits += 1;
+                    if self.digits > 16 || self.left >= SIZE_MAX / 16 {
+                        return Err(ChunkFault::Size);
+                    }
+                    self.left = self.left * 16 + u64::from(d);
+                    At::Size
+                }
+                (None, b'\r' | b';' | b' ' | b'\t') if self.digits > 0 => {
+                    self.aside = 0;
+                    self.after_size(b)?
+                }
+                _ => return Err(ChunkFault::Size),
+            },
+            At::AfterSize => self.after_size(b)?,
+            At::Extension => {
+                self.aside += 1;
+                match b {
+                    b'\r' => At::SizeLf,
+                    _ if is_text(b) && self.aside <= limits::CHUNK_EXT_BYTES => At::Extension,
+                    _ => return Err(ChunkFault::Extension),
+                }
+            }
+            At::SizeLf if b == b'\n' => {
+                self.digits = 0;
+                self.aside = 0;
+                if self.left > 0 { At::Data } else { At::TrailerStart }
+            }
+            At::DataCr if b == b'\r' => At::DataLf,
+            At::DataLf if b == b'\n' => At::Size,
+            At::EndLf if b == b'\n' => At::Done,
+            At::TrailerLf if b == b'\n' => At::TrailerStart,
+            At::TrailerStart if b == b'\r' => At::EndLf,
+            At::TrailerStart | At::TrailerName | At::TrailerValue => return self.next_of_trailer(b),
+            _ => return Err(ChunkFault::LineEnd),
+        })
+    }
+
+    fn after_size(&mut self, b: u8) -> Result<At, ChunkFault> {
+        match b {
+            b'\r' => Ok(At::SizeLf),
+            b';' => Ok(At::Extension),
+            b' ' | b'\t' if self.blanks == Blanks::Skipped && self.aside < limits::CHUNK_EXT_BYTES => {
+                self.aside += 1;
+                Ok(At::AfterSize)
+            }
+            _ => Err(ChunkFault::Size),
+        }
+    }
+
+    fn next_of_trailer(&mut self, b: u8) -> Result<At, ChunkFault> {
+        self.aside += 1;
+        if self.aside > limits::TRAILER_BYTES {
+            return Err(ChunkFault::Trailer);
+        }
+        match (self.at, b) {
+            (At::TrailerName, b':') => Ok(At::TrailerValue),
+            (At::TrailerStart | At::TrailerName, b) if super::is_token_byte(b) => Ok(At::TrailerName),
+            (At::TrailerValue, b'\r') => Ok(At::TrailerLf),
+            (At::TrailerValue, b) if is_text(b) => Ok(At::TrailerValue),
+            _ => Err(ChunkFault::Trailer),
+        }
+    }
+}
+
+/// Neither a control character (tab excepted) nor DEL.
+fn is_text(b: u8) -> bool {
+    b == b'\t' || (b >= b' ' && b != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn whole(bytes: &[u8]) -> Result<Step, ChunkFault> {
+        Chunked::new(Blanks::Refused).on_bytes(bytes)
+    }
+
+    #[test]
+    fn blanks_after_a_size_pass_in_answers_only() {
+        for text in [&b"2   \r\nab\r\n0\r\n\r\n"[..], b"2 ;a=b\r\nab\r\n0\r\n\r\n", b"2\t; a = b\r\nab\r\n0 \r\n\r\n"] {
+            let step = Chunked::new(Blanks::Skipped).on_bytes(text);
+            assert_eq!(step, Ok(Step { consumed: text.len(), body: 2, done: true }), "{}", text.escape_ascii());
+            assert_eq!(whole(text), Err(ChunkFault::Size), "{}", text.escape_ascii());
+        }
+        for bad in [&b" 2\r\n"[..], b"2 2\r\n", b"2 \n", &[&b"2"[..], &[b' '; 2000]].concat()] {
+            assert_eq!(Chunked::new(Blanks::Skipped).on_bytes(bad), Err(ChunkFault::Size), "{}", bad.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn chunks_extensions_trailers_and_what_follows() {
+        let text = b"A;name=\"v\"\r\n0123456789\r\n01\r\nx\r\n000\r\nT: v\r\nU:\r\n\r\nnext";
+        assert_eq!(whole(text), Ok(Step { consumed: text.len() - 4, body: 11, done: true }));
+        assert_eq!(whole(b"5\r\nab"), Ok(Step { consumed: 5, body: 2, done: false }));
+    }
+
+    #[test]
+    fn what_is_announced_is_known_before_it_comes() {
+        let mut c = Chunked::new(Blanks::Refused);
+        c.on_bytes(b"ff\r\nab").unwrap();
+        assert_eq!(c.announced(), 253);
+    }
+
+    #[test]
+    fn what_others_let_through_is_refused() {
+        use ChunkFault::{Extension, LineEnd, Size, Trailer};
+        for (text, fault) in [
+            (&b"\r\n\r\n"[..], Size),
+            (b" 3\r\n", Size),
+            (b"3 \r\n", Size),
+            (b"0x3\r\n", Size),
+            (b"-1\r\n", Size),
+            (b"ffffffffffffffff\r\n", Size),
+            (b"00000000000000003\r\n", Size),
+            (b"3\nabc", Size),
+            (b"3\rabc", LineEnd),
+            (b"3\r\nabcd", LineEnd),
+            (b"3\r\nabc\n", LineEnd),
+            (b"3;a\nabc", Extension),
+            (b"3;a\0", Extension),
+            (b"0\r\n : v\r\n", Trailer),
+            (b"0\r\nT : v\r\n", Trailer),
+            (b"0\r\nT: v\n\r\n", Trailer),
+            (b"0\r\nT\r\n", Trailer),
+            (b"0\r\nT: v\r\r\n", LineEnd),
+            (b"0\r\n\rX", LineEnd),
+        ] {
+            assert_eq!(whole(text), Err(fault), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn endless_things_end() {
+        assert_eq!(whole(&[&b"1;"[..], &[b'a'; 2000]].concat()), Err(ChunkFault::Extension));
+        assert_eq!(whole(&[&b"0\r\nT:"[..], &[b'a'; 10_000]].concat()), Err(ChunkFault::Trailer));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same(cut in 0usize..60) {
+            let text = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nT: v\r\n\r\n";
+            let cut = cut.min(text.len());
+            let mut c = Chunked::new(Blanks::Refused);
+            let a = c.on_bytes(&text[..cut]).unwrap();
+            let b = c.on_bytes(&text[cut..]).unwrap();
+            prop_assert_eq!((a.consumed + b.consumed, a.body + b.body, b.done), (text.len(), 6, true));
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = whole(&bytes);
+        }
+    }
+}

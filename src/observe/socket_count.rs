@@ -1,0 +1,317 @@
+//! Counting ports towards one destination from a sock_diag dump.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use super::baseline;
+use super::pool;
+use crate::model::facts::{DiagSocket, Fact, PortCensus, TcpState};
+use crate::model::plan::{LoadPlan, PortMode, PortRange};
+use crate::model::result::Elsewhere;
+use crate::sys::sock_diag::{Family, Scope, SockDiag, States};
+
+/// Other destinations that are named.
+const ELSEWHERE_MAX: usize = 8;
+
+/// Which sockets count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CensusScope {
+    /// the destination
+    pub dest: SocketAddr,
+    /// our source addresses; empty: any
+    pub sources: Vec<IpAddr>,
+    /// local ports outside do not count; none: all count
+    pub range: Option<PortRange>,
+    /// bind mode: a port held towards any destination is held
+    pub any_destination: bool,
+    /// a port in TIME_WAIT with less than this left can be taken again: zero where its whole time counts
+    pub taken_again: Duration,
+}
+
+impl CensusScope {
+    /// Everything towards `dest`.
+    pub fn towards(dest: SocketAddr) -> Self {
+        Self { dest: concrete(dest), sources: Vec::new(), range: None, any_destination: false, taken_again: Duration::ZERO }
+    }
+}
+
+/// `dest` as the kernel will show it: the wildcard address means loopback.
+pub fn concrete(dest: SocketAddr) -> SocketAddr {
+    let ip = match dest.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip.to_canonical(),
+    };
+    SocketAddr::new(ip, dest.port())
+}
+
+/// Ports held towards `dest` now, by either end. One dump of its own: for a look now and then.
+pub fn towards(dest: SocketAddr) -> Fact<PortCensus> {
+    let take = || -> io::Result<PortCensus> { CensusTaker::new(CensusScope::towards(dest))?.take(&Family::BOTH) };
+    match take() {
+        Ok(census) => Fact::Known(census),
+        Err(e) => Fact::missing(format!("sock_diag: {e}")),
+    }
+}
+
+/// Source ports that `plan` can use, as they stand now.
+pub fn pool(plan: &LoadPlan) -> Fact<u32> {
+    baseline::read_pool_facts().map(|facts| pool::pool(&facts, &baseline::port_use(plan)).ports)
+}
+
+/// Families that can hold sockets towards `dest`, for a run's own looks: IPv6 sockets meet a v4 destination only
+/// where its listener is dual-stack (its end of each connection is then an IPv6 socket). Another pass over the
+/// table costs about a quarter of a dump.
+pub fn families_of(dest: SocketAddr) -> &'static [Family] {
+    if dest.is_ipv6() {
+        return &[Family::V6];
+    }
+    let mut dual_stack = false;
+    let listening = SockDiag::open()
+        .and_then(|mut d| d.dump(Family::V6, States::LISTEN, Scope::LocalPort(dest.port()), |_| dual_stack = true));
+    if listening.is_err() || dual_stack { &Family::BOTH } else { &[Family::V4] }
+}
+
+/// Takes the same census again and again.
+#[derive(Debug)]
+pub struct CensusTaker {
+    diag: SockDiag,
+    scope: CensusScope,
+    seen: Seen,
+}
+
+impl CensusTaker {
+    /// Opens a sock_diag conversation.
+    ///
+    /// Errors: no sock_diag here.
+    pub fn new(scope: CensusScope) -> io::Result<Self> {
+        Ok(Self { diag: SockDiag::open()?, scope, seen: Seen::default() })
+    }
+
+    /// Counts now. About 0.15 ms when nothing matches, 6.6 ms of CPU with 28,000 in TIME_WAIT.
+    ///
+    /// Errors: the kernel's.
+    pub fn take(&mut self, families: &[Family]) -> io::Result<PortCensus> {
+        self.seen.clear();
+        let mut census = PortCensus::default();
+        let scope = if self.scope.any_destination { Scope::All } else { Scope::Either(self.scope.dest) };
+        for family in families {
+            let (what, seen) = (&self.scope, &mut self.seen);
+            self.diag.dump(*family, States::CONNECTED, scope, |socket| count(what, seen, &socket, &mut census))?;
+        }
+        Ok(census)
+    }
+}
+
+fn count(scope: &CensusScope, seen: &mut Seen, s: &DiagSocket, census: &mut PortCensus) {
+    let dest = (scope.dest.ip(), scope.dest.port());
+    if s.local == dest && s.peer != dest {
+        census.time_wait_target_side += u32::from(s.state == TcpState::TimeWait);
+        return;
+    }
+    let ours = scope.sources.is_empty() || scope.sources.contains(&s.local.0);
+    let inside = scope.range.is_none_or(|r| r.contains(s.local.1));
+    if !(ours && inside && (scope.any_destination || s.peer == dest)) {
+        return;
+    }
+    let fresh = seen.insert(s.local.0, s.local.1);
+    census.used += u32::from(fresh);
+    let left_ms = held_ms(s, scope.taken_again);
+    if left_ms != Some(0) {
+        census.held += u32::from(fresh);
+        census.held_time_wait += u32::from(s.state == TcpState::TimeWait);
+    }
+    if let Some(ms) = left_ms.filter(|ms| *ms > 0) {
+        census.timed += u32::from(fresh);
+        census.first_free_ms = Some(census.first_free_ms.map_or(ms, |first| first.min(ms)));
+        census.last_free_ms = Some(census.last_free_ms.map_or(ms, |last| last.max(ms)));
+    }
+    match s.state {
+        TcpState::TimeWait => census.time_wait += 1,
+        TcpState::Established | TcpState::SynSent | TcpState::SynRecv => census.established += 1,
+        TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing => census.fin_wait2 += 1,
+        TcpState::CloseWait | TcpState::LastAck => census.close_wait += 1,
+        TcpState::BoundOnly | TcpState::Listen => {}
+    }
+}
+
+/// How long the socket still holds its port, where that is known: zero for a TIME_WAIT that can be taken again. What has
+/// no process left (no inode) ends by its timer; the timer of a socket that has one means other things.
+pub(super) fn held_ms(s: &DiagSocket, taken_again: Duration) -> Option<u32> {
+    match s.state {
+        TcpState::TimeWait => Some(s.expires_ms.saturating_sub(u32::try_from(taken_again.as_millis()).unwrap_or(u32::MAX))),
+        TcpState::FinWait2 if s.inode == 0 && s.expires_ms > 0 => Some(s.expires_ms),
+        _ => None,
+    }
+}
+
+/// Inside `range`: local ports with sockets towards other destinations than `dest` and none towards it, most first.
+/// Those that `listeners` own are no clients'.
+///
+/// Errors: the kernel's.
+pub(super) fn elsewhere(dest: SocketAddr, range: PortRange, listeners: &[u16]) -> io::Result<Vec<Elsewhere>> {
+    let sockets = SockDiag::open()?.collect(States::CONNECTED, Scope::All)?;
+    Ok(group_elsewhere(&sockets, dest, range, listeners))
+}
+
+fn group_elsewhere(sockets: &[DiagSocket], dest: SocketAddr, range: PortRange, listeners: &[u16]) -> Vec<Elsewhere> {
+    let dest = (dest.ip(), dest.port());
+    let client = |s: &&DiagSocket| range.contains(s.local.1) && s.local != dest && listeners.binary_search(&s.local.1).is_err();
+    let here: HashSet<u16> = sockets.iter().filter(client).filter(|s| s.peer == dest).map(|s| s.local.1).collect();
+    let mut counted = HashSet::new();
+    let mut by: HashMap<SocketAddr, u32> = HashMap::new();
+    for s in sockets.iter().filter(client).filter(|s| !here.contains(&s.local.1)) {
+        if counted.insert(s.local.1) {
+            *by.entry(SocketAddr::from(s.peer)).or_default() += 1;
+        }
+    }
+    let mut rows: Vec<_> = by.into_iter().collect();
+    rows.sort_unstable_by_key(|(to, ports)| (std::cmp::Reverse(*ports), *to));
+    rows.truncate(ELSEWHERE_MAX);
+    rows.into_iter().map(|(to, ports)| Elsewhere { destination: to.to_string(), ports }).collect()
+}
+
+/// Ports seen, one bit each, by local address. Rows of one address mostly come in a row, so the last is kept.
+#[derive(Debug, Default)]
+struct Seen {
+    index: HashMap<IpAddr, usize>,
+    bits: Vec<Box<[u64; 1024]>>,
+    last: Option<(IpAddr, usize)>,
+}
+
+impl Seen {
+    fn clear(&mut self) {
+        for bits in &mut self.bits {
+            bits.fill(0);
+        }
+    }
+
+    /// True when it was not there yet.
+    fn insert(&mut self, ip: IpAddr, port: u16) -> bool {
+        let at = match self.last {
+            Some((last, at)) if last == ip => at,
+            _ => self.set_of(ip),
+        };
+        let (word, bit) = (usize::from(port >> 6), 1u64 << (port & 63));
+        let fresh = self.bits[at][word] & bit == 0;
+        self.bits[at][word] |= bit;
+        fresh
+    }
+
+    fn set_of(&mut self, ip: IpAddr) -> usize {
+        let at = *self.index.entry(ip).or_insert(self.bits.len());
+        if at == self.bits.len() {
+            self.bits.push(Box::new([0; 1024]));
+        }
+        self.last = Some((ip, at));
+        at
+    }
+}
+
+/// The port mode whose pool all destinations share.
+pub(super) fn shares_all_destinations(mode: PortMode) -> bool {
+    matches!(mode, PortMode::Bind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(state: TcpState, local: (&str, u16), peer: (&str, u16), expires_ms: u32) -> DiagSocket {
+        let at = |a: (&str, u16)| (a.0.parse().unwrap(), a.1);
+        DiagSocket { state, local: at(local), peer: at(peer), expires_ms, inode: 0, uid: 0 }
+    }
+
+    fn take(scope: &CensusScope, rows: &[DiagSocket]) -> PortCensus {
+        let (mut seen, mut census) = (Seen::default(), PortCensus::default());
+        for r in rows {
+            count(scope, &mut seen, r, &mut census);
+        }
+        census
+    }
+
+    const HERE: &str = "127.0.0.1";
+
+    #[test]
+    fn states_are_split_and_ports_counted_once() {
+        use TcpState::{CloseWait, Established, FinWait2, TimeWait};
+        let rows = [
+            row(TimeWait, (HERE, 40000), (HERE, 80), 5_000),
+            row(TimeWait, (HERE, 40001), (HERE, 80), 59_000),
+            row(FinWait2, (HERE, 40002), (HERE, 80), 100),
+            row(Established, (HERE, 40003), (HERE, 80), 0),
+            row(CloseWait, (HERE, 40004), (HERE, 80), 0),
+            row(Established, (HERE, 80), (HERE, 40003), 0),
+            row(TimeWait, (HERE, 80), (HERE, 50000), 1),
+            row(Established, ("127.0.0.2", 40003), (HERE, 80), 0),
+            row(Established, (HERE, 40003), (HERE, 80), 0),
+        ];
+        let dest = "127.0.0.1:80".parse().unwrap();
+        let c = take(&CensusScope::towards(dest), &rows);
+        assert_eq!(c.used, 6, "40003 twice from 127.0.0.1, once from 127.0.0.2");
+        assert_eq!((c.time_wait, c.fin_wait2, c.close_wait, c.established), (2, 1, 1, 3));
+        assert_eq!(c.time_wait_target_side, 1);
+        assert_eq!((c.first_free_ms, c.last_free_ms), (Some(100), Some(59_000)), "FIN_WAIT2 without a process has a timer too");
+
+        let mine = CensusScope { sources: vec![HERE.parse().unwrap()], ..CensusScope::towards(dest) };
+        assert_eq!(take(&mine, &rows).used, 5);
+        let range = CensusScope { range: Some(PortRange { lo: 40000, hi: 40001 }), ..CensusScope::towards(dest) };
+        assert_eq!(take(&range, &rows).used, 2);
+    }
+
+    #[test]
+    fn in_bind_mode_other_destinations_count() {
+        let rows = [row(TcpState::TimeWait, (HERE, 40000), (HERE, 80), 1), row(TcpState::TimeWait, (HERE, 40001), (HERE, 81), 1)];
+        let scope = CensusScope { any_destination: true, ..CensusScope::towards("127.0.0.1:80".parse().unwrap()) };
+        assert_eq!(take(&scope, &rows).used, 2);
+    }
+
+    #[test]
+    fn a_port_that_can_be_taken_again_is_used_but_not_held() {
+        use TcpState::{Established, FinWait2, TimeWait};
+        let rows = [
+            row(TimeWait, (HERE, 40000), (HERE, 80), 59_400),
+            row(TimeWait, (HERE, 40001), (HERE, 80), 58_900),
+            row(FinWait2, (HERE, 40002), (HERE, 80), 2_000),
+            row(Established, (HERE, 40003), (HERE, 80), 0),
+        ];
+        let dest = "127.0.0.1:80".parse().unwrap();
+        let full = take(&CensusScope::towards(dest), &rows);
+        assert_eq!((full.held, full.held_time_wait, full.timed), (4, 2, 3));
+        // T = 1 s: 59 of the 60 s need not be waited for.
+        let reuse = CensusScope { taken_again: Duration::from_secs(59), ..CensusScope::towards(dest) };
+        let c = take(&reuse, &rows);
+        assert_eq!((c.used, c.time_wait, c.held, c.held_time_wait, c.timed), (4, 2, 3, 1, 2));
+        assert_eq!((c.first_free_ms, c.last_free_ms), (Some(400), Some(2_000)), "FIN_WAIT2 is never taken again");
+        let old = take(&reuse, &rows[1..2]);
+        assert_eq!((old.held, old.last_free_ms), (0, None));
+    }
+
+    #[test]
+    fn clients_inside_the_range_that_go_elsewhere_are_counted_by_destination() {
+        use TcpState::{Established, TimeWait};
+        let rows = [
+            row(Established, (HERE, 40000), (HERE, 80), 0),
+            row(Established, (HERE, 40000), (HERE, 81), 0),
+            row(Established, (HERE, 40001), (HERE, 81), 0),
+            row(TimeWait, (HERE, 40002), (HERE, 82), 9),
+            row(TimeWait, (HERE, 40003), (HERE, 82), 9),
+            row(Established, (HERE, 81), (HERE, 40001), 0),
+            row(Established, (HERE, 40009), (HERE, 50001), 0),
+            row(Established, (HERE, 20000), (HERE, 82), 0),
+        ];
+        let range = PortRange { lo: 40000, hi: 40099 };
+        let found = group_elsewhere(&rows, "127.0.0.1:80".parse().unwrap(), range, &[40009]);
+        let named: Vec<_> = found.iter().map(|e| (e.destination.as_str(), e.ports)).collect();
+        assert_eq!(named, [("127.0.0.1:82", 2), ("127.0.0.1:81", 1)], "40000 is held towards 80 anyway, 40009 listens");
+    }
+
+    #[test]
+    fn a_wildcard_destination_is_loopback() {
+        assert_eq!(concrete("0.0.0.0:80".parse().unwrap()), "127.0.0.1:80".parse().unwrap());
+        assert_eq!(concrete("[::]:80".parse().unwrap()), "[::1]:80".parse().unwrap());
+        assert_eq!(concrete("[::ffff:127.0.0.1]:80".parse().unwrap()), "127.0.0.1:80".parse().unwrap());
+    }
+}

@@ -1,0 +1,146 @@
+//! Stretches of failures of our own machine: when they began, when they ended, how many. The echo of an exhaustion
+//! shows here to the millisecond, where a series by the second is too coarse.
+
+use std::time::Duration;
+
+use crate::model::result::FailureSpan;
+use crate::model::time::Stamp;
+
+/// Failures further apart than this belong to different stretches, if a connection was made between them. Time alone
+/// ends none: at a low rate, or with pausing users, failures of one outage lie seconds apart.
+pub const GAP: Duration = Duration::from_millis(500);
+/// Stretches kept of one worker; later failures are added to the last.
+const SPANS: usize = 256;
+
+/// Stretches in the order of time.
+///
+/// ```
+/// use sockbench::model::time::Stamp;
+/// use sockbench::stats::outages::Spans;
+/// let mut spans = Spans::default();
+/// for ms in [1000, 1100, 1500] {
+///     spans.record(Stamp::from_millis(ms));
+/// }
+/// spans.record_connected(Stamp::from_millis(2500));
+/// spans.record(Stamp::from_millis(4000));
+/// let all: Vec<_> = spans.to_rows().iter().map(|s| (s.from_s, s.to_s, s.count)).collect();
+/// assert_eq!(all, [(1.0, 1.5, 3), (4.0, 4.0, 1)]);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Spans {
+    /// each worker's in the order of time
+    spans: Vec<Span>,
+}
+
+/// Failures at most [`GAP`] apart.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    from: Stamp,
+    to: Stamp,
+    count: u64,
+    /// the first and last connection that this worker made after `to` and before its next failure
+    connected: Option<(Stamp, Stamp)>,
+}
+
+impl Spans {
+    /// One failure; stamps come in order.
+    pub fn record(&mut self, at: Stamp) {
+        let full = self.spans.len() >= SPANS;
+        match self.spans.last_mut() {
+            Some(last) if full || at.since(last.to) <= GAP => {
+                last.to = last.to.max(at);
+                last.count += 1;
+                last.connected = None;
+            }
+            _ => self.spans.push(Span { from: at, to: at, count: 1, connected: None }),
+        }
+    }
+
+    /// A connection was made. Costs nothing before the first failure.
+    pub fn record_connected(&mut self, at: Stamp) {
+        if let Some(last) = self.spans.last_mut() {
+            last.connected = Some((last.connected.map_or(at, |(first, _)| first), at));
+        }
+    }
+
+    /// Adds another worker's stretches. Order-free.
+    pub fn add(&mut self, other: &Self) {
+        self.spans.extend_from_slice(&other.spans);
+    }
+
+    /// As they stand in a result: over all workers, those with nothing between them joined.
+    pub fn to_rows(&self) -> Vec<FailureSpan> {
+        let mut spans = self.spans.clone();
+        spans.sort_unstable_by_key(|s| (s.from, s.to, s.count));
+        let mut connected: Vec<(Stamp, Stamp)> = spans.iter().filter_map(|s| s.connected).collect();
+        connected.sort_unstable();
+        let mut connected = connected.into_iter().peekable();
+        // The latest connection among the stretches of connections that began before the span at hand.
+        let mut latest = Stamp::ZERO;
+        let mut joined: Vec<Span> = Vec::new();
+        for span in spans {
+            while let Some((_, last)) = connected.next_if(|(first, _)| *first < span.from) {
+                latest = latest.max(last);
+            }
+            match joined.last_mut() {
+                Some(before) if span.from <= before.to.plus(GAP) || latest <= before.to => {
+                    before.to = before.to.max(span.to);
+                    before.count += span.count;
+                }
+                _ => joined.push(span),
+            }
+        }
+        let row = |s: &Span| FailureSpan { from_s: s.from.as_secs_f64(), to_s: s.to.as_secs_f64(), count: s.count };
+        joined.iter().map(row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_add_up_in_any_order() {
+        let spans = |ms: &[u64]| {
+            let mut s = Spans::default();
+            for m in ms {
+                s.record(Stamp::from_millis(*m));
+                s.record_connected(Stamp::from_millis(*m + 10));
+            }
+            s
+        };
+        let (a, b) = (spans(&[100, 300, 5000]), spans(&[600, 900, 9000]));
+        let (mut ab, mut ba) = (a.clone(), b.clone());
+        ab.add(&b);
+        ba.add(&a);
+        assert_eq!(ab.to_rows(), ba.to_rows());
+        assert_eq!(ab.to_rows().iter().map(|s| s.count).collect::<Vec<_>>(), [4, 1, 1]);
+    }
+
+    #[test]
+    fn one_outage_at_a_low_rate_is_one_stretch() {
+        let mut s = Spans::default();
+        (1..=5).for_each(|second| s.record(Stamp::from_millis(second * 1000)));
+        s.record_connected(Stamp::from_millis(5200));
+        s.record(Stamp::from_millis(5400));
+        s.record_connected(Stamp::from_millis(6000));
+        s.record(Stamp::from_millis(9000));
+        let rows: Vec<_> = s.to_rows().iter().map(|s| (s.from_s, s.to_s, s.count)).collect();
+        assert_eq!(rows, [(1.0, 5.4, 6), (9.0, 9.0, 1)]);
+    }
+
+    #[test]
+    fn a_connection_of_any_worker_parts_the_failures_of_all() {
+        let mut failing = Spans::default();
+        failing.record(Stamp::from_millis(1000));
+        let mut other = Spans::default();
+        other.record(Stamp::from_millis(2000));
+        let both = |mut a: Spans, b: &Spans| {
+            a.add(b);
+            a.to_rows().len()
+        };
+        assert_eq!(both(failing.clone(), &other), 1);
+        failing.record_connected(Stamp::from_millis(1500));
+        assert_eq!((both(failing.clone(), &other), both(other, &failing)), (2, 2));
+    }
+}

@@ -1,0 +1,317 @@
+//! From counts to the keys of a run result, with a reason for each null (design section 5).
+
+use std::collections::BTreeMap;
+
+use super::aggregate::SecondSummary;
+use super::errors::{ErrorTable, Hits};
+use super::histogram::Tally;
+use super::interval::Interval;
+use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
+use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
+use crate::model::outcome::Side;
+use crate::model::plan::LoadPlan;
+use crate::model::result::{Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Totals};
+use crate::model::time::per_second;
+
+/// Everything that was counted, merged over the workers.
+pub(super) struct Filling<'a> {
+    pub(super) plan: &'a LoadPlan,
+    pub(super) totals: &'a WorkerTotals,
+    pub(super) errors: &'a ErrorTable,
+    pub(super) seconds: &'a BTreeMap<u64, SecondSummary>,
+    pub(super) tail: &'a [Interval],
+    pub(super) duration_s: f64,
+    pub(super) users: &'a [(u64, u32, u32)],
+}
+
+pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
+    result.duration_s = counted.duration_s;
+    result.closes = counted.totals.closes;
+    result.totals = totals(counted);
+    result.endpoints =
+        counted.plan.mix.iter().zip(&counted.totals.endpoints).map(|(entry, e)| endpoint(counted, &entry.path, e)).collect();
+    result.errors = errors(counted);
+    result.resources.client.lateness_p99_ms = counted.totals.lateness.quantile_us(0.99).map(|us| us as f64 / 1000.0);
+    result.resources.client.late_requests = counted.totals.lateness.count_above_us(LATE_MS * 1000);
+    fill_series(counted, &mut result.series);
+    explain(counted, result);
+}
+
+fn totals(c: &Filling<'_>) -> Totals {
+    let sum = |count: fn(&EndpointTotals) -> u64| -> u64 { c.totals.endpoints.iter().map(count).sum() };
+    let merged = |tally: fn(&EndpointTotals) -> &Tally| {
+        c.totals.endpoints.iter().fold(Tally::new(LATENCY_DIGITS), |mut all, e| {
+            all.add(tally(e));
+            all
+        })
+    };
+    let (answered, failed) = (merged(|e| &e.answered), merged(|e| &e.failed));
+    let mut all = answered.clone();
+    all.add(&failed);
+    let (requests, failures) = (sum(|e| e.requests), sum(|e| e.failures));
+    let (local_failures, cut) = (sum(|e| e.local_failures), sum(|e| e.cut));
+    let opened = c.totals.connects.setup.count();
+    let carried = requests - sum(|e| e.never_connected);
+    Totals {
+        attempts: requests + local_failures + cut,
+        requests,
+        failures,
+        local_failures,
+        cut,
+        never_started: c.totals.never_started,
+        rps: per_second(requests, c.duration_s),
+        failures_per_s: per_second(failures, c.duration_s),
+        bytes_in: c.totals.bytes_in,
+        bytes_out: c.totals.bytes_out,
+        connections_opened: opened,
+        connects_failed: c.totals.connects.failed,
+        requests_per_connection: (opened > 0).then(|| carried as f64 / opened as f64),
+        users_asked: c.plan.users,
+        users_reached: c.users.iter().map(|u| u.2).max().unwrap_or(0),
+        latency_ms: answered.latency_ms(),
+        failed_latency_ms: failed.latency_ms(),
+        all_latency_ms: all.latency_ms(),
+        service_latency_ms: c.totals.service.latency_ms(),
+        steady: steady(c),
+        connects: connects(&c.totals.connects),
+        ring_busy_skips: c.totals.ring_skips,
+        local_failure_spans: c.totals.local_spans.to_rows(),
+    }
+}
+
+fn steady(c: &Filling<'_>) -> Option<Steady> {
+    let from_s = c.plan.warmup.as_secs_f64();
+    (c.duration_s > from_s).then(|| Steady {
+        from_s,
+        rps: per_second(c.totals.steady.requests, c.duration_s - from_s),
+        latency_ms: c.totals.steady.answered.latency_ms(),
+    })
+}
+
+/// None when no connection came to stand: the set-up figures would have nothing to rest on.
+fn connects(c: &ConnectTotals) -> Option<Connects> {
+    let call_us = |q| c.call.quantile_us(q).map(|us| us as f64);
+    let setup_ms = |q| c.setup.quantile_us(q).map(|us| us as f64 / 1000.0);
+    Some(Connects {
+        call_mean_us: c.call.mean_us()?,
+        call_p50_us: call_us(0.50)?,
+        call_p95_us: call_us(0.95)?,
+        call_p99_us: call_us(0.99)?,
+        setup_p50_ms: setup_ms(0.50)?,
+        setup_p99_ms: setup_ms(0.99)?,
+        setup_max_ms: setup_ms(1.0)?,
+        setup_near_1s: c.setup_near_1s,
+        setup_near_3s: c.setup_near_3s,
+    })
+}
+
+fn endpoint(c: &Filling<'_>, name: &str, e: &EndpointTotals) -> Endpoint {
+    let mut all = e.answered.clone();
+    all.add(&e.failed);
+    let mut statuses = BTreeMap::new();
+    for (status, n) in &e.statuses {
+        statuses.insert(status.to_string(), *n);
+    }
+    Endpoint {
+        method: c.plan.method.clone(),
+        name: name.to_owned(),
+        requests: e.requests,
+        failures: e.failures,
+        local_failures: e.local_failures,
+        cut: e.cut,
+        rps: per_second(e.requests, c.duration_s),
+        content_size_mean: (e.answers > 0).then(|| e.body_bytes as f64 / e.answers as f64),
+        latency_ms: e.answered.latency_ms(),
+        all_latency_ms: all.latency_ms(),
+        status: statuses,
+        phases_ms: PhasesMs {
+            blocked: e.phases.blocked.phase_ms(),
+            connecting: e.phases.connecting.phase_ms(),
+            sending: e.phases.sending.phase_ms(),
+            waiting: e.phases.waiting.phase_ms(),
+            receiving: e.phases.receiving.phase_ms(),
+        },
+        server_timing_ms: server_timing(e),
+    }
+}
+
+fn server_timing(e: &EndpointTotals) -> Option<ServerTimingMs> {
+    Some(ServerTimingMs { queue: e.server_queue.phase_ms()?, work: e.server_work.phase_ms()? })
+}
+
+fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
+    let choice = c.plan.port_mode.choice();
+    let kinds = c.errors.rows().iter().map(|row| ErrorRow {
+        call: row.failure.call,
+        errno: row.failure.errno(),
+        name: row.failure.name().into_owned(),
+        port_choice: choice,
+        port_bound: row.failure.port_bound,
+        reused: row.failure.reused,
+        windows_code: row.failure.windows_code(choice),
+        message: row.failure.message(),
+        method: c.plan.method.clone(),
+        endpoint: c.plan.mix.get(usize::from(row.endpoint.0)).map_or_else(String::new, |m| m.path.clone()),
+        local: row.failure.side() == Side::Local,
+        count: row.hits.count,
+        first_s: first_s(row.hits),
+        last_s: last_s(row.hits),
+    });
+    let rest = c.errors.other().iter().map(|other| ErrorRow {
+        call: other.call,
+        errno: None,
+        name: "OTHER".into(),
+        port_choice: choice,
+        port_bound: false,
+        reused: false,
+        windows_code: None,
+        message: format!("further kinds of failures, beyond the {ERROR_ROWS} rows of the table"),
+        method: c.plan.method.clone(),
+        endpoint: "(several)".into(),
+        local: other.side == Side::Local,
+        count: other.hits.count,
+        first_s: first_s(other.hits),
+        last_s: last_s(other.hits),
+    });
+    kinds.chain(rest).collect()
+}
+
+fn first_s(hits: Hits) -> f64 {
+    hits.first.as_secs_f64()
+}
+
+fn last_s(hits: Hits) -> f64 {
+    hits.last.as_secs_f64()
+}
+
+/// One point a second. A rest shorter than half a second joins the last point, so that no rate is made of a handful
+/// of milliseconds.
+fn fill_series(c: &Filling<'_>, series: &mut Vec<SeriesPoint>) {
+    let points = (c.duration_s.round() as usize).max(1);
+    series.resize(points, SeriesPoint::default());
+    let last = points - 1;
+    let mut users = (0, 0);
+    for (i, point) in series.iter_mut().enumerate() {
+        point.t_s = if i == last && c.duration_s > 0.0 { c.duration_s } else { (i + 1) as f64 };
+        let seconds = i as u64..if i == last { u64::MAX } else { i as u64 + 1 };
+        let width_s = point.t_s - i as f64;
+        fill_point(point, &point_summary(c, seconds.clone()), width_s);
+        users = c.users.iter().rfind(|u| seconds.contains(&u.0)).map_or(users, |u| (u.1, u.2));
+        (point.users_asked, point.users) = users;
+    }
+}
+
+/// The summary of a range of seconds that become one point: normally one, the last with what follows it.
+fn point_summary(c: &Filling<'_>, seconds: std::ops::Range<u64>) -> SecondSummary {
+    let mut parts = c.seconds.range(seconds.clone()).map(|(_, s)| *s);
+    let Some(first) = parts.next() else { return SecondSummary { second: seconds.start, ..SecondSummary::default() } };
+    if parts.next().is_none() {
+        return first;
+    }
+    let mut joined = Interval::empty(first.second, c.plan.mix.len());
+    for part in c.tail.iter().filter(|t| seconds.contains(&t.second)) {
+        joined.add(&Interval { second: first.second, ..part.clone() });
+    }
+    // Counts come from the summaries, which are never dropped; the joined bins give the percentiles.
+    let sum = |count: fn(&SecondSummary) -> u64| c.seconds.range(seconds.clone()).map(|(_, s)| count(s)).sum();
+    SecondSummary {
+        attempts: sum(|s| s.attempts),
+        requests: sum(|s| s.requests),
+        failures: sum(|s| s.failures),
+        local_failures: sum(|s| s.local_failures),
+        connects: sum(|s| s.connects),
+        ..SecondSummary::of(&joined)
+    }
+}
+
+fn fill_point(point: &mut SeriesPoint, s: &SecondSummary, width_s: f64) {
+    point.rps = per_second(s.requests, width_s);
+    point.attempts_per_s = per_second(s.attempts, width_s);
+    point.failures_per_s = per_second(s.failures, width_s);
+    point.local_failures_per_s = per_second(s.local_failures, width_s);
+    point.connects = s.connects;
+    point.p50_ms = s.p50_ms;
+    point.p95_ms = s.p95_ms;
+    point.connect_mean_us = s.connect_mean_us;
+    point.connect_p50_us = s.connect_p50_us;
+    point.connect_p95_us = s.connect_p95_us;
+}
+
+fn explain(c: &Filling<'_>, result: &mut RunResult) {
+    const NOT_ANSWERED: &str = "no request was answered";
+    const NOT_HERE: &str = "no request of this endpoint was answered";
+    const QUIET: &str = "nothing was answered in this second";
+    const NO_CONNECT: &str = "connect(2) was not called in this second";
+    let mut missing: Vec<(&str, String)> = Vec::new();
+    let mut note = |is_null: bool, key: &'static str, reason: &str| {
+        if is_null {
+            missing.push((key, reason.to_owned()));
+        }
+    };
+    note(c.plan.port_range.is_none(), "plan.port_range", "the port mode uses no range of its own");
+    let t = &result.totals;
+    note(t.requests_per_connection.is_none(), "totals.requests_per_connection", "no connection was opened");
+    note(t.latency_ms.is_none(), "totals.latency_ms", NOT_ANSWERED);
+    note(t.failed_latency_ms.is_none(), "totals.failed_latency_ms", "no request failed at the target");
+    note(t.all_latency_ms.is_none(), "totals.all_latency_ms", "no request reached the target");
+    let closed = !c.plan.is_open_loop();
+    let service = if closed { "closed loop: the intended start is the real one" } else { NOT_ANSWERED };
+    note(t.service_latency_ms.is_none(), "totals.service_latency_ms", service);
+    let short = format!("the run ({:.1} s) was not longer than its warm-up ({:.1} s)", c.duration_s, c.plan.warmup.as_secs_f64());
+    note(t.steady.is_none(), "totals.steady", &short);
+    note(
+        t.steady.as_ref().is_some_and(|s| s.latency_ms.is_none()),
+        "totals.steady.latency_ms",
+        "no request was answered after the warm-up",
+    );
+    note(
+        t.connects.is_none(),
+        "totals.connects",
+        if t.connects_failed > 0 { "no connection came to stand" } else { "no connection was tried" },
+    );
+    let lateness = if closed { "closed loop: no request is due by the clock" } else { "no due request met a free connection" };
+    note(result.resources.client.lateness_p99_ms.is_none(), "resources.client.lateness_p99_ms", lateness);
+
+    let any_endpoint = |is_null: fn(&Endpoint) -> bool| result.endpoints.iter().any(is_null);
+    note(any_endpoint(|e| e.content_size_mean.is_none()), "endpoints[].content_size_mean", "this endpoint gave no answer");
+    note(any_endpoint(|e| e.latency_ms.is_none()), "endpoints[].latency_ms", NOT_HERE);
+    note(
+        any_endpoint(|e| e.all_latency_ms.is_none()),
+        "endpoints[].all_latency_ms",
+        "no request of this endpoint reached the target",
+    );
+    let blocked = if closed { "closed loop: a request has no intended start to wait from" } else { NOT_HERE };
+    note(any_endpoint(|e| e.phases_ms.blocked.is_none()), "endpoints[].phases_ms.blocked", blocked);
+    note(
+        any_endpoint(|e| e.phases_ms.connecting.is_none()),
+        "endpoints[].phases_ms.connecting",
+        "no answered request of this endpoint made a connection of its own",
+    );
+    note(any_endpoint(|e| e.phases_ms.sending.is_none()), "endpoints[].phases_ms.sending", NOT_HERE);
+    note(any_endpoint(|e| e.phases_ms.waiting.is_none()), "endpoints[].phases_ms.waiting", NOT_HERE);
+    note(any_endpoint(|e| e.phases_ms.receiving.is_none()), "endpoints[].phases_ms.receiving", NOT_HERE);
+    note(
+        any_endpoint(|e| e.server_timing_ms.is_none()),
+        "endpoints[].server_timing_ms",
+        "the answers of this endpoint carry no Server-Timing with queue and work",
+    );
+
+    let any_error = |is_null: fn(&ErrorRow) -> bool| result.errors.iter().any(is_null);
+    note(
+        any_error(|e| e.errno.is_none()),
+        "errors[].errno",
+        "no system call failed: the failure is a status, a timeout, an end of file or a protocol fault",
+    );
+    note(any_error(|e| e.windows_code.is_none()), "errors[].windows_code", "Windows has no code of its own for this situation");
+
+    let any_point = |is_null: fn(&SeriesPoint) -> bool| result.series.iter().any(is_null);
+    note(any_point(|p| p.p50_ms.is_none()), "series[].p50_ms", QUIET);
+    note(any_point(|p| p.p95_ms.is_none()), "series[].p95_ms", QUIET);
+    note(any_point(|p| p.connect_p50_us.is_none()), "series[].connect_p50_us", NO_CONNECT);
+    note(any_point(|p| p.connect_p95_us.is_none()), "series[].connect_p95_us", NO_CONNECT);
+    note(any_point(|p| p.connect_mean_us.is_none()), "series[].connect_mean_us", NO_CONNECT);
+
+    for (key, reason) in missing {
+        result.explain_null(key, reason);
+    }
+}
