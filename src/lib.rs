@@ -3,7 +3,7 @@
 //! The floors, lowest first: [`model`] (plain data), [`sys`] (the only floor that talks to the OS),
 //! [`http1`], [`stats`], [`diagnose`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
 //! [`study`], and `cli` on top. A file imports only from lower floors and from its own folder;
-//! `tests/architecture.rs` holds that. `docs/ARCHITECTURE.md` says why.
+//! `tests/architecture` holds that. `docs/ARCHITECTURE.md` says why.
 
 pub mod cli;
 pub mod diagnose;

@@ -6,7 +6,7 @@ use super::table::RULES;
 use super::thresholds::TABLE;
 use crate::model::finding::{FindingId, Severity};
 
-/// The whole page. `tests/diagnose_docs.rs` holds the file to it.
+/// The whole page. `tests/pure/diagnose_docs.rs` holds the file to it.
 pub fn findings_markdown() -> String {
     let mut out = String::from(HEAD);
     for rule in RULES {
@@ -43,7 +43,7 @@ pub fn findings_markdown() -> String {
 const HEAD: &str = "# Findings
 
 Written by `sockbench::diagnose::findings_markdown()` from the table of rules; change the rules, then
-`UPDATE_DOCS=1 cargo test --test diagnose_docs`.
+`UPDATE_DOCS=1 cargo test --test pure`.
 
 A run is diagnosed by one rule per finding. A rule reads the run result only, so a stored `run.json` is diagnosed again by
 `sockbench explain run.json`. It says *clear*, *finding*, or *unknown* with what is missing; unknown is never healthy. Findings come

@@ -1,6 +1,8 @@
 //! Running things in a private network namespace, from tests. The code is the programme's own: `sockbench sandbox`.
 #![allow(
     dead_code,
+    unused_macros,
+    unused_imports,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "each test file uses its part; tests unwrap and say what they skip"
@@ -8,8 +10,22 @@
 
 use std::process::{Command, Output};
 
-#[path = "../loud/mod.rs"]
-pub(crate) mod loud;
+use crate::loud;
+
+/// The path of the calling test within its binary, as `--exact` takes it.
+macro_rules! here {
+    () => {{
+        fn here() {}
+        crate::support::path_of_test(std::any::type_name_of_val(&here))
+    }};
+}
+pub(crate) use here;
+
+/// `live::module::test` of `live::module::test::here`, without the binary's name.
+pub(crate) fn path_of_test(inner: &'static str) -> &'static str {
+    let path = inner.strip_suffix("::here").unwrap_or(inner);
+    path.split_once("::").map_or(path, |(_, rest)| rest)
+}
 
 /// The programme under test.
 pub(crate) const SOCKBENCH: &str = env!("CARGO_BIN_EXE_sockbench");
@@ -55,7 +71,7 @@ pub(crate) fn refusal(out: &Output) -> Option<String> {
 }
 
 /// Runs the calling test again, alone, in a private namespace with `options` (`--sysctl`, `--address`); `name` is
-/// the test's own name. True: this is the run inside, do the test. False: it was run (and passed) or skipped.
+/// [`here!`]. True: this is the run inside, do the test. False: it was run (and passed) or skipped.
 ///
 /// # Panics
 /// When the run inside failed.

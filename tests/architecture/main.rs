@@ -1,0 +1,297 @@
+//! Holds the floors of `docs/ARCHITECTURE.md`: who may import whom, which places are pure, how long a file may be.
+//!
+//! The sources are read as text. Comments, strings and character literals are blanked first, so that prose may name
+//! what code must not; `use` trees are unfolded, so that `use crate::{load::user, sys}` counts as two imports.
+
+#![expect(clippy::unwrap_used, reason = "an unreadable source tree is a failed test")]
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+mod source;
+
+use source::{blanked, paths_used};
+
+/// Lines of one source file.
+const FILE_LINES: usize = 450;
+
+/// A place and the floor it lies on. A file imports only from lower floors and from its own place.
+const FLOORS: &[(&str, u8, Purity)] = &[
+    ("model", 0, Purity::Pure),
+    ("sys", 1, Purity::Any),
+    ("http1", 2, Purity::Pure),
+    ("stats", 2, Purity::Pure),
+    ("evloop", 2, Purity::Pure),
+    ("remedy", 2, Purity::Pure),
+    ("diagnose", 3, Purity::Pure),
+    ("report", 4, Purity::Pure),
+    ("explain", 4, Purity::Pure),
+    ("server", 5, Purity::Any),
+    ("load", 5, Purity::Any),
+    ("observe", 5, Purity::Any),
+    ("study", 6, Purity::Any),
+    ("cli", 7, Purity::Any),
+    ("main", 7, Purity::Any),
+    ("lib", 7, Purity::Any),
+];
+
+/// Pure files inside impure places, by the start of their path.
+const PURE_FILES: &[&str] = &[
+    "server/buffers",
+    "server/conn",
+    "server/counters",
+    "server/exposition",
+    "server/route",
+    "server/timers",
+    "load/user",
+    "load/pacer",
+    "load/source",
+    "study/analysis",
+];
+
+/// What pure code must not touch. Address types of `std::net` are plain data and fine.
+const IMPURE: &[&str] = &[
+    "mio",
+    "socket2",
+    "nix",
+    "libc",
+    "netlink_sys",
+    "procfs",
+    "sysinfo",
+    "signal_hook",
+    "core_affinity",
+    "std::net::TcpStream",
+    "std::net::TcpListener",
+    "std::net::UdpSocket",
+    "std::net::ToSocketAddrs",
+    "std::os",
+    "std::thread",
+    "std::process",
+    "std::fs",
+    "std::env",
+    "std::time::Instant::now",
+    "std::time::SystemTime::now",
+    "Instant::now",
+    "SystemTime::now",
+    "thread::spawn",
+    "thread::sleep",
+];
+
+/// Leftovers; split so that this file does not contain them.
+const MARKERS: &[&str] = &[concat!("FIX", "ME"), concat!("XX", "X"), concat!("TO", "DO")];
+const MACROS: &[&str] = &[concat!("todo", "!"), concat!("unimple", "mented!"), concat!("dbg", "!")];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purity {
+    Pure,
+    Any,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fault {
+    UnknownPlace,
+    Upward { to: String },
+    Sideways { to: String },
+    Impure { what: String },
+    TooLong { lines: usize },
+    Leftover { what: String },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPlace => write!(f, "lies in no place of the floor table"),
+            Self::Upward { to } => write!(f, "imports crate::{to}, which lies on a higher floor"),
+            Self::Sideways { to } => write!(f, "imports crate::{to}, a neighbour on the same floor"),
+            Self::Impure { what } => write!(f, "is pure, but uses {what}"),
+            Self::TooLong { lines } => write!(f, "has {lines} lines, more than {FILE_LINES}"),
+            Self::Leftover { what } => write!(f, "still contains {what}"),
+        }
+    }
+}
+
+#[test]
+fn the_sources_keep_to_the_floors() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut faults = Vec::new();
+    let mut files = 0;
+    walk(&src, &mut |path| {
+        let name = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        files += 1;
+        faults.extend(faults_of(&name, &fs::read_to_string(path).unwrap()).into_iter().map(|f| format!("src/{name} {f}")));
+    });
+    assert!(files > 10, "found only {files} sources below {}", src.display());
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+fn walk(dir: &Path, found: &mut impl FnMut(&Path)) {
+    let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found(&path);
+        }
+    }
+}
+
+/// Everything wrong with one source, `name` being its path below `src/`.
+fn faults_of(name: &str, source: &str) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let lines = source.lines().count();
+    if lines > FILE_LINES {
+        faults.push(Fault::TooLong { lines });
+    }
+    faults.extend(MARKERS.iter().filter(|m| has_word(source, m)).map(|m| Fault::Leftover { what: (*m).to_owned() }));
+    let code = blanked(source);
+    faults.extend(MACROS.iter().filter(|m| code.contains(*m)).map(|m| Fault::Leftover { what: (*m).to_owned() }));
+
+    let place = name.split('/').next().unwrap_or(name).trim_end_matches(".rs");
+    let Some((_, floor, purity)) = FLOORS.iter().find(|(p, ..)| *p == place) else {
+        faults.push(Fault::UnknownPlace);
+        return faults;
+    };
+    let uses = paths_used(&code, name);
+    for path in &uses {
+        let Some(to) = path.strip_prefix("crate::").and_then(|p| p.split("::").next()) else { continue };
+        let Some((to, to_floor, _)) = FLOORS.iter().find(|(p, ..)| *p == to) else { continue };
+        if *to == place {
+            continue;
+        }
+        match to_floor.cmp(floor) {
+            std::cmp::Ordering::Greater => faults.push(Fault::Upward { to: (*to).to_owned() }),
+            std::cmp::Ordering::Equal if place != "main" => faults.push(Fault::Sideways { to: (*to).to_owned() }),
+            _ => {}
+        }
+    }
+    if *purity == Purity::Pure || PURE_FILES.iter().any(|p| name.starts_with(p)) {
+        faults.extend(impurities(&uses));
+    }
+    faults.dedup();
+    faults
+}
+
+fn impurities(uses: &[String]) -> Vec<Fault> {
+    let mut found: Vec<Fault> = Vec::new();
+    let impure_places: Vec<String> =
+        FLOORS.iter().filter(|(_, _, p)| *p == Purity::Any).map(|(place, ..)| format!("crate::{place}")).collect();
+    for path in uses {
+        let is_pure_file = |p: &str| PURE_FILES.iter().any(|f| p.starts_with(&format!("crate::{}", f.replace('/', "::"))));
+        let by_place = impure_places.iter().any(|p| starts_with_path(path, p)) && !is_pure_file(path);
+        let by_crate = IMPURE.iter().any(|i| starts_with_path(path, i));
+        let glob = path == "std::net::*";
+        let fault = Fault::Impure { what: path.clone() };
+        if (by_place || by_crate || glob) && !found.contains(&fault) {
+            found.push(fault);
+        }
+    }
+    found
+}
+
+fn starts_with_path(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let part_of_a_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        !part_of_a_word(text[..at].chars().next_back()) && !part_of_a_word(text[at + word.len()..].chars().next())
+    })
+}
+
+// The test of the test: each violation in a literal source, and what must not be mistaken for one.
+
+fn faults(name: &str, source: &str) -> Vec<String> {
+    faults_of(name, source).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn an_upward_import_is_caught_in_every_spelling() {
+    let expected = ["imports crate::report, which lies on a higher floor"];
+    for source in [
+        "use crate::report::text;",
+        "use crate::{model::time, report::text::render_run};",
+        "use crate::{\n    model,\n    report::{self, json},\n};",
+        "pub use crate::report as r;",
+        "fn f() { crate::report::text::render_run(); }",
+        "use super::super::report::text;",
+        "mod tests { use crate::report; }",
+    ] {
+        assert_eq!(faults("stats/sparse.rs", source), expected, "{source}");
+    }
+    assert_eq!(faults("load/mod.rs", "use super::cli;"), ["imports crate::cli, which lies on a higher floor"]);
+}
+
+#[test]
+fn a_sideways_import_is_caught() {
+    assert_eq!(faults("stats/sparse.rs", "use crate::http1::Request;"), ["imports crate::http1, a neighbour on the same floor"]);
+    assert_eq!(faults("load/worker.rs", "use crate::observe::ports;"), ["imports crate::observe, a neighbour on the same floor"]);
+}
+
+#[test]
+fn own_place_and_lower_floors_are_fine() {
+    let source = "use super::sparse::Bins;\nuse crate::stats::histogram;\nuse crate::model::time::Stamp;\nuse std::net::{IpAddr, SocketAddr};";
+    assert_eq!(faults("stats/deep/inner.rs", source), [""; 0]);
+    assert_eq!(faults("report/text.rs", "use crate::stats::sparse::Bins;"), [""; 0]);
+    assert_eq!(faults("main.rs", "fn main() { crate::cli::main(); }"), [""; 0]);
+    assert_eq!(faults("load/worker.rs", "use mio::Poll;\nuse crate::sys::clock;\nuse super::user::User;"), [""; 0]);
+}
+
+#[test]
+fn impure_imports_of_pure_places_are_caught() {
+    for (source, what) in [
+        ("use mio::Poll;", "mio::Poll"),
+        ("use socket2::{Domain, Socket};", "socket2::Domain"),
+        ("use std::net::TcpStream;", "std::net::TcpStream"),
+        ("use std::net::{IpAddr, UdpSocket};", "std::net::UdpSocket"),
+        ("use std::net::*;", "std::net::*"),
+        ("use std::net;\nfn f() { net::TcpListener::bind(0); }", "std::net::TcpListener::bind"),
+        ("use std::time::Instant;\nfn f() { Instant::now(); }", "std::time::Instant::now"),
+        ("fn f() { std::time::SystemTime::now(); }", "std::time::SystemTime::now"),
+        ("use std::thread;", "std::thread"),
+        ("use crate::sys::clock::Clock;", "crate::sys::clock::Clock"),
+    ] {
+        let found = faults("report/text.rs", source);
+        assert_eq!(found.first().map(String::as_str), Some(format!("is pure, but uses {what}").as_str()), "{source}");
+    }
+}
+
+#[test]
+fn pure_files_of_impure_places_are_held_too() {
+    for file in ["server/conn.rs", "server/conn_tests.rs", "load/user/mod.rs", "load/pacer.rs", "study/analysis.rs"] {
+        assert_eq!(faults(file, "use crate::sys::clock;"), ["is pure, but uses crate::sys::clock"], "{file}");
+    }
+    assert_eq!(faults("load/user.rs", "use super::worker::Worker;"), ["is pure, but uses crate::load::worker::Worker"]);
+    assert_eq!(faults("load/user.rs", "use super::pacer::Pacer;"), [""; 0], "a pure neighbour is fine");
+    assert_eq!(
+        faults("load/user.rs", "mod tests {\n    use super::*;\n    fn f() { super::user(); }\n}"),
+        [""; 0],
+        "its own tests"
+    );
+    let outside = "mod tests { fn f() {} use super::super::worker::Worker; }";
+    assert_eq!(faults("load/user.rs", outside), ["is pure, but uses crate::load::worker::Worker"]);
+}
+
+#[test]
+fn long_files_and_leftovers_are_caught() {
+    assert_eq!(faults("model/plan.rs", &"\n".repeat(FILE_LINES + 1)), ["has 451 lines, more than 450"]);
+    assert_eq!(faults("model/plan.rs", concat!("// FIX", "ME later")), [concat!("still contains FIX", "ME")]);
+    assert_eq!(faults("model/plan.rs", concat!("fn f() { todo", "!() }")), [concat!("still contains todo", "!")]);
+    assert_eq!(faults("nowhere/x.rs", ""), ["lies in no place of the floor table"]);
+}
+
+#[test]
+fn prose_and_literals_are_not_code() {
+    let source = r##"
+//! Not `use crate::cli;` here, nor mio::Poll.
+/* use crate::cli; /* nested */ mio::Poll */
+fn f<'a>(s: &'a str) -> char {
+    let _ = ("use crate::cli;", r#"mio::Poll "quoted" "#, b"std::thread", "esc \" mio::Poll");
+    let reuse = 1; // a word that ends in use
+    '"'
+}
+"##;
+    assert_eq!(faults("model/x.rs", source), [""; 0]);
+}

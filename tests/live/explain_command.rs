@@ -1,0 +1,290 @@
+//! `sockbench explain` as a command: the experiment's figures, Locust's files, stored runs, refusals.
+
+use std::fmt::Write as _;
+
+use crate::facts;
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn explain(args: &[&str]) -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_sockbench"));
+    c.arg("explain").args(args).env("NO_COLOR", "1");
+    c
+}
+
+fn json(args: &[&str]) -> Value {
+    let out = explain(args).args(["--json", "-"]).assert().success().get_output().stdout.clone();
+    serde_json::from_slice(&out).unwrap()
+}
+
+const WINERROR: &str = "OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')";
+
+#[test]
+fn the_experiments_text_and_rates_come_to_its_figures() {
+    let args = [
+        WINERROR,
+        "--pool",
+        "16384",
+        "--hold",
+        "120",
+        "--rate",
+        "170",
+        "--fail-rate",
+        "300",
+        "--recovered-rate",
+        "120",
+        "--duration",
+        "180",
+    ];
+    let e = json(&args);
+    assert_eq!(e["schema"], "sockbench-explain/1");
+    let a = &e["arithmetic"];
+    let near =
+        |v: &Value, wanted: f64, within: f64| assert!((v.as_f64().unwrap() - wanted).abs() <= within, "{v} is not {wanted}");
+    near(&a["ceiling_cps"], 136.5, 0.05);
+    near(&a["forecast"]["exhausted_at_s"], 96.4, 0.05);
+    near(&a["forecast"]["dead_s"], 23.6, 0.05);
+    near(&a["forecast"]["echo_s"][0], 216.4, 0.05);
+    assert_eq!(a["forecast"]["failures"], 7087);
+    assert_eq!(a["forecast"]["successes"], 23584);
+    let text = String::from_utf8(explain(&args).assert().success().get_output().stdout.clone()).unwrap();
+    for part in ["local-ports", "connect()", "not the server", "not the CPU", "136.5", "96.4 s", "23.6 s", "7087", "netsh"] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+}
+
+#[test]
+fn windows_defaults_are_known() {
+    let a = &json(&[WINERROR])["arithmetic"];
+    assert_eq!((a["pool"].as_u64(), a["hold_s"].as_f64()), (Some(16384), Some(120.0)));
+    let linux = &json(&["connect: cannot assign requested address"])["arithmetic"];
+    assert_eq!((linux["pool"].as_u64(), linux["hold_s"].as_f64()), (Some(28232), Some(60.0)));
+}
+
+#[test]
+fn unknown_texts_are_refused_with_what_is_known() {
+    for text in ["10048 requests done", "all is well"] {
+        let out = explain(&[text]).assert().code(2).get_output().stderr.clone();
+        let err = String::from_utf8(out).unwrap();
+        assert!(err.contains("nothing in this text is known") && err.contains("hint: ") && err.contains("Locust"), "{err}");
+    }
+    explain(&["no_such_failures.csv"]).assert().code(2);
+    explain(&["-"]).write_stdin("").assert().code(2);
+}
+
+#[test]
+fn standard_input_and_json_in_any_place() {
+    let out = explain(&["-"])
+        .write_stdin("noise\nError: connect EADDRNOTAVAIL 127.0.0.1:8080 - Local (0.0.0.0:0)\n")
+        .assert()
+        .success();
+    assert!(String::from_utf8_lossy(&out.get_output().stdout).contains("limit: connect() -> local-ports"));
+    let out = explain(&["--json", "10049"]).assert().success().get_output().stdout.clone();
+    assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["readings"][0]["limit"], "not-local");
+}
+
+const FAILURES: &str = "Method,Name,Error,Occurrences,First Seen,Last Seen\r\n\
+    GET,/cpu,\"OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')\",1435,1,2\r\n\
+    GET,/health,\"OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')\",3533,1,2\r\n\
+    GET,/io,\"OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')\",2119,1,2\r\n";
+
+/// 170/s until P/r, 300 failing/s until T, 120/s until 180 s, written every quarter of a second.
+fn history() -> String {
+    let mut out = "Timestamp,User Count,Type,Name,Requests/s,Failures/s,Total Request Count,Total Failure Count\r\n".to_owned();
+    let (exhausted, back) = (16384.0 / 170.0, 120.0);
+    for i in 0..=720 {
+        let t = f64::from(i) / 4.0;
+        let good = 170.0 * t.min(exhausted) + 120.0 * (t - back).max(0.0);
+        let bad = 300.0 * (t.min(back) - exhausted).max(0.0);
+        let (good, bad) = (good.round() as u64, bad.round() as u64);
+        write!(out, "{},100,,Aggregated,0,0,{},{}\r\n", 1_700_000_000.0 + t, good + bad, bad).unwrap();
+    }
+    out
+}
+
+#[test]
+fn locusts_files_are_solved_backwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let failures = dir.path().join("hundred_failures.csv");
+    std::fs::write(&failures, FAILURES).unwrap();
+    std::fs::write(dir.path().join("hundred_stats_history.csv"), history()).unwrap();
+    let file = failures.to_str().unwrap();
+    let e = json(&[file, "--pool", "16384", "--hold", "120"]);
+    assert_eq!(e["source"], "locust");
+    assert_eq!((e["readings"][0]["count"].as_u64(), e["readings"][0]["certainty"].as_str()), (Some(7087), Some("certain")));
+    let a = &e["arithmetic"];
+    let near =
+        |v: &Value, wanted: f64, within: f64| assert!((v.as_f64().unwrap() - wanted).abs() <= within, "{v} is not {wanted}");
+    near(&a["measured"]["onset_s"], 96.4, 0.3);
+    near(&a["measured"]["dead_s"], 23.6, 0.5);
+    near(&a["measured"]["rate_before_cps"], 170.0, 1.0);
+    near(&a["measured"]["recovered_rate_cps"], 120.0, 0.5);
+    near(&a["solved_hold_s"], 120.0, 0.5);
+    near(&a["forecast"]["exhausted_at_s"], 96.4, 0.5);
+    near(&a["forecast"]["failures"], 7087.0, 150.0);
+    let rejected: Vec<&str> = a["rejected"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
+    for guess in ["T = 30 s", "T = 60 s", "T = 240 s"] {
+        assert!(rejected.iter().any(|r| r.starts_with(guess)), "{guess}: {rejected:?}");
+    }
+    // The same by the history's name; alone, the failures still say what and why.
+    let by_history = dir.path().join("hundred_stats_history.csv");
+    explain(&[by_history.to_str().unwrap()]).assert().success();
+    let lone = dir.path().join("lone_failures.csv");
+    std::fs::write(&lone, FAILURES).unwrap();
+    explain(&[lone.to_str().unwrap()]).assert().success();
+    std::fs::write(&lone, "Method,Name,Error,Occurrences\r\nGET,/,\"x\",many\r\n").unwrap();
+    explain(&[lone.to_str().unwrap()]).assert().code(2);
+}
+
+#[test]
+fn the_studys_own_count_solves_to_119_9() {
+    let solved = sockbench::diagnose::ports::budget::solve_hold_s(16384, 170.0, 7046.0, 300.0).unwrap();
+    assert_eq!(format!("{solved:.1}"), "119.9");
+}
+
+#[test]
+fn a_stored_run_is_diagnosed_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("run.json");
+    std::fs::write(&file, serde_json::to_vec(&facts::exhausted()).unwrap()).unwrap();
+    let e = json(&[file.to_str().unwrap()]);
+    assert_eq!((e["source"].as_str(), e["findings"][0]["id"].as_str()), (Some("run"), Some("local-ports-exhausted")));
+    let by_dir = explain(&[dir.path().to_str().unwrap()]).assert().success();
+    assert!(String::from_utf8_lossy(&by_dir.get_output().stdout).contains("12350 connections could not be made"));
+    std::fs::write(&file, "{\"schema\":\"sockbench/9\"}").unwrap();
+    explain(&[file.to_str().unwrap()]).assert().code(2);
+}
+
+/// Darwin's numbers, names and settings; none of Linux's.
+#[test]
+fn macos_is_told_its_own_facts() {
+    for text in [
+        "OSError: [Errno 49] Can't assign requested address",
+        "OSError: [Errno 48] Address already in use",
+        "dial tcp 127.0.0.1:8080: connect: can't assign requested address",
+        "ConnectionRefusedError: [Errno 61] Connection refused",
+        "java.net.ConnectException: Operation timed out",
+        "apr_socket_connect(): Operation timed out (60)",
+        "ConnectionResetError: [Errno 54] Connection reset by peer",
+    ] {
+        let out = explain(&[text]).assert().success().get_output().stdout.clone();
+        let said = String::from_utf8(out).unwrap();
+        assert!(said.contains("macos"), "{said}");
+        for linux in ["ss -", "net.ipv4", "ip_local_port_range", "nstat", "journalctl", "ip addr", "60 s", "ring"] {
+            assert!(!said.contains(linux), "{linux}: {said}");
+        }
+    }
+    let e = json(&["connect: can't assign requested address"]);
+    let a = &e["arithmetic"];
+    assert_eq!((a["pool"].as_u64(), a["hold_s"].as_f64()), (Some(16384), Some(30.0)));
+    assert!(a["assumed"][0].as_str().unwrap().contains("documentation"), "{a}");
+    let commands = e["remedies"].to_string();
+    assert!(commands.contains("net.inet.tcp.msl=1000") && commands.contains("net.inet.ip.portrange.first=10000"), "{commands}");
+    let forced = json(&["--os", "macos", "bind: address already in use"]);
+    assert!(forced["remedies"].to_string().contains("lsof"), "{forced}");
+}
+
+/// P/T is told where ports are, or may be, the limit, and nowhere else.
+#[test]
+fn no_port_arithmetic_where_ports_are_not_the_limit() {
+    for text in [
+        "connect: connection refused",
+        "socket: too many open files",
+        "TCP: request_sock_TCP: Possible SYN flooding on port 80. Sending cookies.",
+        "connect: connection timed out",
+        "read: connection reset by peer",
+        "bind() to 0.0.0.0:80 failed (98: Address already in use)",
+    ] {
+        assert!(json(&[text]).get("arithmetic").is_none(), "{text}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let refused = dir.path().join("r_failures.csv");
+    let row = "ConnectionRefusedError(111, 'Connection refused')";
+    std::fs::write(&refused, format!("Method,Name,Error,Occurrences\r\nGET,/,\"{row}\",70\r\n")).unwrap();
+    std::fs::write(dir.path().join("r_stats_history.csv"), history()).unwrap();
+    assert!(json(&[refused.to_str().unwrap()]).get("arithmetic").is_none(), "a history does not make it ports");
+    let open = explain(&["curl: (7) Couldn't connect to server"]).assert().success().get_output().stdout.clone();
+    assert!(String::from_utf8_lossy(&open).contains("Arithmetic, where ports are the limit"));
+}
+
+#[test]
+fn a_file_without_failures_says_so_and_a_binary_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = dir.path().join("n_failures.csv");
+    std::fs::write(&none, "Method,Name,Error,Occurrences,First Seen,Last Seen\r\n").unwrap();
+    let said = explain(&[none.to_str().unwrap()]).assert().success().get_output().stdout.clone();
+    assert!(String::from_utf8_lossy(&said).contains("no failures in this file"));
+    let binary = dir.path().join("core");
+    std::fs::write(&binary, b"\x7fELF\x02\x01\x01\0\0connect: connection refused\0\x1b[31m").unwrap();
+    let out = explain(&[binary.to_str().unwrap()]).assert().code(2).get_output().clone();
+    assert!(out.stdout.is_empty() && String::from_utf8_lossy(&out.stderr).contains("not a text"));
+    explain(&["-"]).write_stdin(b"connect: connection refused\0".as_slice()).assert().code(2);
+}
+
+#[test]
+fn no_control_character_reaches_the_terminal() {
+    let coloured = "\u{1b}[31mERRO\u{1b}[0m dial tcp 10.0.0.1:80: connect: connection refused\u{7}\n";
+    for args in [vec!["-"], vec!["-", "--json", "-"]] {
+        let out = explain(&args).write_stdin(coloured).assert().success().get_output().stdout.clone();
+        assert!(out.iter().all(|b| !b.is_ascii_control() || *b == b'\n'), "{}", String::from_utf8_lossy(&out));
+    }
+    // PowerShell's > writes UTF-16.
+    let utf16: Vec<u8> = "\u{feff}connect: connection refused\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    explain(&["-"]).write_stdin(utf16).assert().success();
+}
+
+/// 100 users on a pool of 8192 held for 60 s: the rate rises for ten seconds, then timeouts of the target follow.
+fn small_pool() -> (String, String) {
+    let mut history = "Timestamp,User Count,Type,Name,Total Request Count,Total Failure Count\r\n".to_owned();
+    let start = 1_700_000_000_u64;
+    let (mut got, mut requests, mut ports, mut late) = (vec![0_u64], 0_u64, 0_u64, 0_u64);
+    for t in 1..=110_u64 {
+        let wanted = if t <= 10 { 15 * t } else { 150 };
+        let made: u64 = got[got.len() - 1];
+        let back = got.get((t as usize).saturating_sub(60)).copied().unwrap_or(0);
+        let held = made - if t > 60 { back } else { 0 };
+        let given = wanted.min(8192 - held.min(8192));
+        let refused = if given < wanted { 300 } else { 0 };
+        late += if t > 90 { 5 } else { 0 };
+        got.push(made + given);
+        (requests, ports) = (requests + given + refused, ports + refused);
+        write!(history, "{},100,,Aggregated,{requests},{}\r\n", start + t, ports + late).unwrap();
+    }
+    let failures = format!(
+        "Method,Name,Error,Occurrences,First Seen,Last Seen\r\n\
+         GET,/,connect EADDRNOTAVAIL (99): cannot assign requested address,{ports},2023-11-14T22:14:19Z,2023-11-14T22:14:28Z\r\n\
+         GET,/cpu,\"timeout TIMEOUT: no progress before the timeout, while waiting for the first byte\",{late},2023-11-14T22:14:51Z,2023-11-14T22:15:10Z\r\n"
+    );
+    (failures, history)
+}
+
+/// An assumed pool that the counts contradict is not used, and timeouts of the target are no port failures.
+#[test]
+fn a_pool_that_does_not_fit_is_told_and_solved() {
+    let dir = tempfile::tempdir().unwrap();
+    let failures = dir.path().join("small_failures.csv");
+    let (rows, history) = small_pool();
+    std::fs::write(&failures, rows).unwrap();
+    std::fs::write(dir.path().join("small_stats_history.csv"), history).unwrap();
+    let file = failures.to_str().unwrap();
+    let e = json(&[file]);
+    let a = &e["arithmetic"];
+    let number = |v: &Value| v.as_f64().unwrap();
+    assert!((number(&a["pool"]) - 8192.0).abs() < 200.0 && number(&a["hold_s"]) == 60.0, "{a}");
+    assert!((number(&a["solved_hold_s"]) - 60.0).abs() < 4.0, "{}", a["solved_hold_s"]);
+    let doubts = a["doubts"].to_string();
+    assert!(
+        doubts.contains("28232 ports do not fit") && doubts.contains("--pool 8") && doubts.contains("--hold 60s"),
+        "{doubts}"
+    );
+    let m = &a["measured"];
+    assert_eq!(number(&m["failures"]) - number(&m["port_failures"]), 100.0, "{m}");
+    assert!(number(&a["forecast"]["failures"]) > 0.0, "no forecast without failures beside a history with them: {a}");
+    // A wrong pool by flag is kept, said to be wrong, and gives no forecast.
+    let wrong = json(&[file, "--pool", "28232", "--hold", "60"]);
+    assert!(wrong["arithmetic"].get("forecast").is_none(), "{wrong}");
+    assert!(wrong["arithmetic"]["doubts"].to_string().contains("do not fit"));
+    // The right one raises no doubt.
+    let right = json(&[file, "--pool", "8192", "--hold", "60"]);
+    assert!(right["arithmetic"].get("doubts").is_none(), "{}", right["arithmetic"]);
+}

@@ -1,0 +1,153 @@
+//! `sockbench load` and `study` as commands: what a person gets wrong is one line and a hint before anything is made or
+//! started, and a file that cannot be written takes nothing else with it.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A short run against an own server that is ready at once.
+const SHORT: &[&str] =
+    &["load", "-n", "20", "-c", "2", "--mix", "/health", "--server", "cpu-iterations=1", "--server", "io-workers=2"];
+
+fn sockbench(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockbench"));
+    command.args(args);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn last_lines(out: &Output) -> (String, String) {
+    let err = text(&out.stderr);
+    let mut lines = err.lines().rev().map(str::to_owned);
+    let hint = lines.next().unwrap_or_default();
+    (lines.next().unwrap_or_default(), hint)
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn mistakes_are_one_line_and_a_hint_and_leave_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    fs::write(&plan, "name = 'mine'\n[server]\nqueue = 0\n[[step]]\nusers = 1\nduration = '1s'\n").unwrap();
+    let made = dir.path().join("made");
+    let url = "http://127.0.0.1:1/";
+    let cases: &[(&[&str], i32, &str, &str)] = &[
+        (&["load", "https://127.0.0.1/"], 2, "https is not supported", "plain http://"),
+        (&["load", "http://127.0.0.1:1/a b"], 2, "invalid uri character", "%20"),
+        (&["load", "http://192.0.2.1/"], 2, "not an address of this host", "--allow-remote"),
+        (&["load", url, "-c", "0"], 2, "--conns 0", "one user is one connection"),
+        (&["load", url, "-n", "0"], 2, "--requests 0", "--duration"),
+        (&["load", url, "--rate", "0"], 2, "--rate 0", "leave it out"),
+        (&["load", url, "--threads", "20"], 2, "more threads than --conns 10", "--conns"),
+        (&["load", url, "-d", "1s", "--warmup", "1s"], 2, "--warmup 1s", "shorter warm-up"),
+        (&["load", url, "-d", "8000h"], 2, "longer than 7days", "several parts"),
+        (&["load", url, "--source", "::1"], 2, "--source ::1: not of the same family", "IPv4"),
+        (&["load", url, "--source", "192.0.2.7"], 3, "--source 192.0.2.7: not an address of this host", "ip -brief address"),
+        (&["load", url, "--source", "127.0.0.0/8"], 2, "prefix not between", "IPv4 block"),
+        (&["load", url, "--port-mode", "auto", "--port-range", "1-2"], 2, "--port-range", "--port-mode ring"),
+        (
+            &["load", "--server", "cpu-workers=zero"],
+            2,
+            "--server: invalid value 'zero' for '--cpu-workers",
+            "sockbench server --help",
+        ),
+        (&["load", "--server", "bogus=1"], 2, "--server: unexpected argument '--bogus'", "sockbench server --help"),
+        (
+            &["study", plan.to_str().unwrap()],
+            2,
+            "plan.toml: server of step 1: invalid value '0' for '--queue",
+            "sockbench server --help",
+        ),
+        (&["study", "--source", "192.0.2.7"], 3, "plan experiment: step 1: --source 192.0.2.7", "--sandbox --address"),
+        (&["study", "--url", "ftp://127.0.0.1/"], 2, "not an http:// URL", "http://127.0.0.1/"),
+    ];
+    for (args, code, says, hint) in cases {
+        let out = sockbench(args).arg("-o").arg(&made).output().unwrap();
+        let (message, hinted) = last_lines(&out);
+        assert_eq!(out.status.code(), Some(*code), "{args:?}: {}", text(&out.stderr));
+        assert!(message.starts_with("sockbench: ") && message.contains(says), "{args:?}: {message}");
+        assert!(hinted.starts_with("hint: ") && hinted.contains(hint), "{args:?}: {hinted}");
+        assert!(text(&out.stderr).lines().count() == 2 && out.stdout.is_empty(), "{args:?}: {}", text(&out.stderr));
+        assert!(!made.exists(), "{args:?}: a directory was made");
+    }
+}
+
+#[test]
+fn a_target_that_refuses_is_named_after_the_report() {
+    let out = sockbench(&["load", "http://127.0.0.1:1/", "-n", "2", "-c", "1", "-q"]).output().unwrap();
+    let (message, hint) = last_lines(&out);
+    assert_eq!(out.status.code(), Some(3));
+    assert!(message.contains("connect 127.0.0.1:1: connection refused (ECONNREFUSED)"), "{message}");
+    assert!(hint.starts_with("hint: ") && text(&out.stdout).contains("target-refused"), "{hint}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_keeps_no_other_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept");
+    fs::create_dir_all(kept.join("run_stats.csv")).unwrap();
+    let out = sockbench(SHORT).args(["--json", "/dev/full", "-o"]).arg(&kept).output().unwrap();
+    let (message, _) = last_lines(&out);
+    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
+    assert!(message.contains("run_stats.csv") && message.contains("/dev/full"), "both are named: {message}");
+    assert!(text(&out.stdout).contains("/health"), "the report is printed: {}", text(&out.stdout));
+    let names = names(&kept);
+    for name in ["run.json", "run.hlog", "run_failures.csv", "run_stats_history.csv"] {
+        assert!(names.iter().any(|n| n == name), "{name}: {names:?}");
+    }
+    let has = |end: &str| names.iter().any(|n| n.rsplit_once('.').is_some_and(|(_, e)| e == end));
+    assert!(has("svg") && !has("part"), "{names:?}");
+}
+
+#[test]
+fn a_study_goes_on_past_a_file_that_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = dir.path().join("plan.toml");
+    let step = "[[step]]\nusers = 1\nduration = '200ms'\nthink = '20ms'\n";
+    fs::write(&plan, format!("name = 'mine'\nmix = '/health'\n[server]\ncpu-iterations = 1\n{step}{step}")).unwrap();
+    let kept = dir.path().join("kept");
+    fs::create_dir_all(kept.join("step-1-1-users.json")).unwrap();
+    // A directory in the place of the first interval log's beginning.
+    fs::create_dir_all(kept.join("step-1-1-users.hlog.part")).unwrap();
+    let out = sockbench(&["study", plan.to_str().unwrap(), "--no-observe", "-o"]).arg(&kept).output().unwrap();
+    let (message, _) = last_lines(&out);
+    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
+    assert!(message.contains("step-1-1-users.json") && message.contains("step-1-1-users.hlog"), "{message}");
+    assert!(!out.stdout.is_empty());
+    let names = names(&kept);
+    for name in ["study.json", "step-1-1-users_stats.csv", "step-2-1-users.json", "step-2-1-users.hlog"] {
+        assert!(names.iter().any(|n| n == name), "{name}: {names:?}");
+    }
+}
+
+#[test]
+fn a_stderr_that_takes_nothing_ends_no_run() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let out = sockbench(SHORT).stderr(full).output().unwrap();
+    assert_eq!(out.status.code(), Some(0));
+    assert!(text(&out.stdout).contains("/health"), "{}", text(&out.stdout));
+}
+
+#[test]
+fn the_page_of_stdout_is_kept_beside_the_documents() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], name: &str| {
+        let to = dir.path().join(name);
+        let out = sockbench(args).args(["-q", "-o", to.to_str().unwrap()]).env("NO_COLOR", "1").output().unwrap();
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        assert_eq!(fs::read_to_string(to.join("report.txt")).unwrap(), text(&out.stdout), "{name}");
+    };
+    run(SHORT, "load");
+    let plan = dir.path().join("plan.toml");
+    fs::write(&plan, "name = 'one'\nmix = '/health'\n[server]\ncpu-iterations = 1\n[[step]]\nusers = 1\nduration = '300ms'\n")
+        .unwrap();
+    run(&["study", plan.to_str().unwrap()], "study");
+}

@@ -1,0 +1,31 @@
+//! The program as processes, and the kernel in private network namespaces.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may unwrap and prints what it measured")]
+
+mod counting;
+mod exhaustion_model;
+mod explain_command;
+#[path = "../support/facts.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod facts;
+mod load_command;
+#[path = "../support/loud.rs"]
+mod loud;
+#[path = "../support/near.rs"]
+mod near;
+mod observe_cost;
+mod observe_live;
+mod observe_ports_command;
+mod port_facts;
+mod refused_live;
+mod rehearse_live;
+mod ring_wear;
+#[path = "../support/runs.rs"]
+mod runs;
+mod sandbox_lifetime;
+mod sandbox_settings;
+#[path = "../support/served.rs"]
+mod served;
+mod server_process;
+#[path = "../support/mod.rs"]
+mod support;
+mod truth_table;

@@ -1,0 +1,205 @@
+//! The observer beside real connections, in private namespaces.
+
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::support::{self, here};
+use sockbench::model::plan::{Closer, PortMode, PortRange};
+use sockbench::observe::{ObservePlan, Observer, apply_unobserved, socket_count};
+use sockbench::sys::clock::{Clock, sleep};
+
+const NO_REUSE: [&str; 2] = ["--sysctl", "net.ipv4.tcp_tw_reuse=0"];
+
+/// One connection that ends with the client's FIN first.
+fn client_closes_first(listener: &TcpListener) {
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    drop(client);
+    assert_eq!(server.read(&mut [0]).unwrap(), 0);
+}
+
+/// One connection that ends with the server's FIN first.
+fn server_closes_first(listener: &TcpListener) {
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    drop(listener.accept().unwrap());
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn ports_held_are_seen_second_by_second() {
+    if !support::inside(here!(), &NO_REUSE) {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
+    for _ in 0..7 {
+        client_closes_first(&listener);
+    }
+    let plan = support::short_plan(listener.local_addr().unwrap());
+    let observe = ObservePlan::of(&plan, None);
+    assert_eq!(
+        observe.survey.in_words().unwrap().split(", the last free").next().unwrap(),
+        "port budget to 127.0.0.1:9000: 28232 ports, each held 60 s, so at most 471 connections/s; 7 held already (7 in TIME_WAIT"
+    );
+    let clock = Clock::start();
+    let observer = Observer::start(observe, clock);
+    for held in [17, 27, 37] {
+        for _ in 0..10 {
+            client_closes_first(&listener);
+        }
+        server_closes_first(&listener);
+        // The next batch comes after the look at this one.
+        while observer.gauge().ports_used != Some(held) {
+            assert!(clock.now().as_secs_f64() < 20.0, "{:?}", observer.gauge());
+            sleep(Duration::from_millis(5));
+        }
+    }
+    // The rate is written right after the census.
+    sleep(Duration::from_millis(50));
+    let gauge = observer.gauge();
+    assert_eq!((gauge.ports_used, gauge.time_wait, gauge.pool), (Some(37), Some(37), Some(28232)));
+    assert!(gauge.rate_cps.unwrap() > 1.0 && gauge.namespace_time_wait == Some(40), "{gauge:?}");
+    assert!(gauge.in_words().unwrap().starts_with("ports 37/28232 (0 %), "), "{:?}", gauge.in_words());
+    let live = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut result = support::counted(&plan, 3, 33);
+    observer.stop().apply(&mut result);
+    drop(live);
+    println!("{:?}", result.series);
+    assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
+    let used: Vec<_> = result.series.iter().map(|p| (p.ports_used, p.time_wait, p.time_wait_target_side)).collect();
+    assert_eq!(used, [17, 27, 37].iter().zip(1..).map(|(n, k)| (Some(*n), Some(*n), Some(k))).collect::<Vec<_>>());
+    let ports = result.ports.unwrap();
+    assert_eq!((ports.pool, ports.hold_s, ports.leftover_before), (Some(28232), Some(60.0), Some(7)));
+    assert_eq!((ports.peak_used, ports.peak_time_wait), (Some(38), Some(37)));
+    assert_eq!(
+        (ports.states.time_wait, ports.states.established, ports.states.bound_only.map(|b| b > 0)),
+        (Some(37), Some(1), Some(false))
+    );
+    assert_eq!((ports.source.as_str(), ports.destination.as_str()), ("127.0.0.1", "127.0.0.1:9000"));
+    assert!((55.0..=60.1).contains(&ports.free_again_in_s.unwrap()));
+    assert!((ports.ceiling_cps.unwrap() - 470.5).abs() < 0.1 && (ports.search_cps.unwrap() - 235.3).abs() < 0.1);
+    assert!((ports.rate_cps - 11.0).abs() < 0.01 && ports.forecast.is_none());
+    assert!(result.kernel.unwrap().active_opens >= 33);
+    let client = &result.resources.client;
+    assert!(client.threads.iter().any(|t| t.name == "sockbench-observer"), "{client:?}");
+    assert!(client.cpu_percent_mean.is_some() && result.resources.host.memory_percent_max.is_some());
+    assert!(result.resources.target.is_none(), "the target is this very process");
+}
+
+#[test]
+fn a_small_pool_is_counted_down_and_forecast() {
+    if !support::inside(here!(), &["--sysctl", "net.ipv4.ip_local_port_range=10000 10099", "--sysctl", "net.ipv4.tcp_tw_reuse=1"])
+    {
+        return;
+    }
+    // A listener and a bound socket inside the range cost a port each.
+    let _inside = TcpListener::bind("127.0.0.1:10050").unwrap();
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    bound.bind(&"127.0.0.1:10060".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
+    let plan = support::short_plan(listener.local_addr().unwrap());
+    let observe = ObservePlan::of(&plan, None);
+    let kernel_sees_bound = observe.survey.bound_only.known().is_some();
+    let pool = observe.survey.pool.known().unwrap().ports;
+    assert_eq!(pool, if kernel_sees_bound { 98 } else { 99 });
+    assert_eq!(observe.survey.hold.known().unwrap().seconds, 1.0, "tcp_tw_reuse=1");
+    assert_eq!(socket_count::pool(&plan).known(), Some(&pool));
+    let observer = Observer::start(observe, Clock::start());
+    for _ in 0..50 {
+        client_closes_first(&listener);
+    }
+    sleep(Duration::from_millis(1100));
+    let mut result = support::counted(&plan, 1, 200);
+    observer.stop().apply(&mut result);
+    let ports = result.ports.as_ref().unwrap();
+    assert_eq!(ports.peak_used, Some(50));
+    let forecast = ports.forecast.as_ref().unwrap();
+    assert!((forecast.exhausted_at_s - f64::from(pool) / 200.0).abs() < 1e-9, "at 200/s: {forecast:?}");
+    assert!(ports.free_again_in_s.unwrap() <= 1.0, "reuse comes before the timer");
+    assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
+    assert_eq!(socket_count::towards(listener.local_addr().unwrap()).known().unwrap().time_wait, 50);
+}
+
+#[test]
+fn each_port_mode_has_its_own_pool() {
+    if !support::inside(here!(), &NO_REUSE) {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
+    let plan = support::short_plan(listener.local_addr().unwrap());
+    let ring = Some(PortRange { lo: 10_000, hi: 10_099 });
+    let survey = |change: &dyn Fn(&mut sockbench::model::plan::LoadPlan)| {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        let s = sockbench::observe::Survey::of(&plan);
+        (s.pool.known().unwrap().ports, s.hold.known().unwrap().seconds)
+    };
+    assert_eq!(survey(&|p| (p.port_mode, p.port_range) = (PortMode::Ring, ring)), (100, 60.0));
+    assert_eq!(survey(&|p| (p.port_mode, p.port_range, p.reuse_addr) = (PortMode::Ring, ring, true)), (100, 0.0));
+    let own = Some(PortRange { lo: 40_000, hi: 40_099 });
+    assert_eq!(survey(&|p| (p.port_mode, p.port_range) = (PortMode::Range, own)), (100, 60.0));
+    assert_eq!(survey(&|p| p.closer = Closer::Reset), (28_232, 0.0));
+    let two = vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()];
+    assert_eq!(survey(&|p| p.sources.clone_from(&two)), (56_464, 60.0));
+
+    // In bind mode a port held towards another destination is held.
+    let other = TcpListener::bind("127.0.0.1:9001").unwrap();
+    client_closes_first(&other);
+    let mut bind = plan.clone();
+    bind.port_mode = PortMode::Bind;
+    let used = |p: &sockbench::model::plan::LoadPlan| sockbench::observe::Survey::of(p).leftover.known().unwrap().used;
+    assert_eq!((used(&plan), used(&bind)), (0, 1));
+}
+
+#[test]
+fn a_target_process_is_found_by_its_listener() {
+    if !support::inside(here!(), &[]) {
+        return;
+    }
+    if std::process::Command::new("python3").arg("-V").output().is_err() {
+        crate::loud::skipped("python3 is not installed");
+        return;
+    }
+    // A parent that listens and a child that burns: both are the target, also a child that is born meanwhile.
+    let script = "import os,socket,time\ns=socket.create_server(('127.0.0.1',9000))\nprint('up',flush=True)\n\
+                  time.sleep(0.3)\nif os.fork()==0:\n  while True: pass\ntime.sleep(60)";
+    let mut python = std::process::Command::new("python3");
+    python.args(["-c", script]);
+    let mut python = sockbench::sys::child::Child::start(python, sockbench::sys::child::Stderr::Inherit).unwrap();
+    assert_eq!(python.read_line(Duration::from_secs(10)).unwrap(), "up");
+    let plan = support::short_plan("127.0.0.1:9000".parse().unwrap());
+    let observer = Observer::start(ObservePlan::of(&plan, None), Clock::start());
+    sleep(Duration::from_millis(1600));
+    let mut result = support::counted(&plan, 2, 0);
+    observer.stop().apply(&mut result);
+    let tree = sockbench::sys::process::read_tree(&[python.pid()]).unwrap();
+    for pid in &tree {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::Signal::SIGKILL);
+    }
+    let target = result.resources.target.as_ref().unwrap();
+    assert_eq!(target.pid, python.pid());
+    assert!(target.name.starts_with("python"), "{target:?}");
+    assert_eq!(target.threads, Some(2));
+    assert!(target.cpu_percent_mean.unwrap() > 2.0 && target.busiest_thread_percent.unwrap() > 2.0, "{target:?}");
+    // No second holds more than the machine has: time is charged to the second in which it was taken.
+    let most = 100.0 * f64::from(result.host.cpus) * 1.1;
+    assert!(result.series.iter().all(|p| p.target_cpu_percent.is_some_and(|c| c <= most)), "{most}: {:?}", result.series);
+    assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_that_is_not_observed_says_so_in_every_key() {
+    let plan = support::short_plan("127.0.0.1:1".parse().unwrap());
+    let mut result = support::counted(&plan, 2, 0);
+    apply_unobserved(&mut result, "not watched: --no-observe");
+    assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
+}
+
+#[test]
+fn a_very_short_run_has_a_reason_for_every_null() {
+    let plan = support::short_plan("127.0.0.1:1".parse().unwrap());
+    let observer = Observer::start(ObservePlan::of(&plan, None), Clock::start());
+    let mut result = support::counted(&plan, 1, 0);
+    observer.stop().apply(&mut result);
+    assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
+}

@@ -1,0 +1,135 @@
+//! `sockbench ports` beside real sockets, in a private namespace.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::support::{self, SOCKBENCH, describe, here, text};
+use sockbench::model::forecast::Forecast;
+use sockbench::model::ports_report::PortsReport;
+
+fn ports(args: &[&str]) -> Output {
+    Command::new(SOCKBENCH).arg("ports").args(args).output().unwrap()
+}
+
+fn report(args: &[&str]) -> PortsReport {
+    let out = ports(args);
+    assert!(out.status.success(), "{}", describe(&out));
+    let report: PortsReport = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(report.unexplained_nulls(), Vec::<String>::new(), "{}", text(&out.stdout));
+    report
+}
+
+#[test]
+fn held_ports_are_listed_by_destination() {
+    let options =
+        ["--sysctl", "net.ipv4.tcp_tw_reuse=2", "--sysctl", "net.ipv4.ip_local_port_range=10000 10999", "--address", "10.0.0.1"];
+    if !support::inside(here!(), &options) {
+        return;
+    }
+    assert!(report(&["--json"]).destinations.is_empty());
+    let loopback = TcpListener::bind("127.0.0.1:9000").unwrap();
+    let other = TcpListener::bind("10.0.0.1:9000").unwrap();
+    let _inside = TcpListener::bind("127.0.0.1:10999").unwrap();
+    support::leave_time_wait(&loopback, 10_000..=10_099);
+    support::leave_time_wait(&other, 10_000..=10_009);
+    support::leave_time_wait(&other, 20_000..=20_001);
+    let all = report(&["--json", "-"]);
+    assert_eq!((all.range, all.listeners, all.pool), (Some([10_000, 10_999]), Some(1), Some(999)));
+    let rows: Vec<_> = all.destinations.iter().map(|d| (d.destination.as_str(), d.used, d.used_outside, d.hold_s)).collect();
+    assert_eq!(rows, [("127.0.0.1:9000", 100, 0, Some(1.0)), ("10.0.0.1:9000", 10, 2, Some(60.0))], "T is per destination");
+    assert!((all.destinations[1].ceiling_cps.unwrap() - 999.0 / 60.0).abs() < 1e-9);
+    assert!((50.0..=60.1).contains(&all.destinations[1].first_free_in_s.unwrap()));
+    assert!(all.destinations[0].last_free_in_s.unwrap() <= 1.0, "reuse comes before the timer");
+
+    let one = report(&["--json", "--to", "10.0.0.1:9000"]);
+    assert_eq!(one.destinations.len(), 1);
+    assert_eq!((one.destinations[0].source.as_str(), one.destinations[0].states.time_wait), ("10.0.0.1", 10), "two lie outside");
+    let none = report(&["--json", "--to", "http://127.0.0.1:1/"]);
+    assert_eq!((none.destinations.len(), none.destinations[0].used, none.destinations[0].hold_s), (1, 0, Some(1.0)));
+
+    let out = ports(&[]);
+    let shown = text(&out.stdout);
+    println!("{shown}");
+    assert!(shown.starts_with("999 ports from one source to one destination (10000-10999)"), "{}", describe(&out));
+    assert!(shown.contains("127.0.0.1    127.0.0.1:9000") || shown.contains("127.0.0.1:9000"), "{shown}");
+    assert_eq!(text(&out.stderr), "");
+}
+
+#[test]
+fn the_longest_list_is_cut_and_the_rest_counted() {
+    if !support::inside(here!(), &["--sysctl", "net.ipv4.tcp_tw_reuse=0"]) {
+        return;
+    }
+    let listeners: Vec<_> = (9000..9025u16).map(|p| TcpListener::bind(("127.0.0.1", p)).unwrap()).collect();
+    for listener in &listeners {
+        let dest = listener.local_addr().unwrap();
+        drop(std::net::TcpStream::connect(dest).unwrap());
+        drop(listener.accept().unwrap());
+    }
+    let some = report(&["--json"]);
+    assert_eq!((some.destinations.len(), some.more_destinations, some.more_used), (20, 5, 5));
+    assert_eq!(report(&["--json", "--all"]).destinations.len(), 25);
+    assert!(text(&ports(&[]).stdout).contains("and 5 destinations more, which hold 5 ports"), "{}", text(&ports(&[]).stdout));
+}
+
+#[test]
+fn the_experiment_is_predicted() {
+    let out = ports(&[
+        "--predict",
+        "170",
+        "--pool",
+        "16384",
+        "--hold",
+        "120s",
+        "--duration",
+        "180s",
+        "--fail-rate",
+        "300",
+        "--recovered-rate",
+        "120",
+        "--json",
+    ]);
+    let f: Forecast = serde_json::from_slice(&out.stdout).unwrap();
+    assert!((f.ceiling_cps.unwrap() - 136.5).abs() < 0.05);
+    assert!((f.exhausted_at_s.unwrap() - 96.4).abs() < 0.05 && (f.dead_s.unwrap() - 23.6).abs() < 0.05);
+    assert!((7080..=7095).contains(&f.failures), "{}", f.failures);
+    assert_eq!((f.assumed.fail_rate_cps, f.assumed.recovered_rate_cps), (300.0, 120.0));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("forecast.json");
+    assert!(ports(&["--predict", "170", "--json", file.to_str().unwrap()]).status.success());
+    assert!(serde_json::from_slice::<Forecast>(&std::fs::read(&file).unwrap()).is_ok());
+    let words = text(&ports(&["--predict", "1k"]).stdout);
+    assert!(words.contains("assumed: the pool of this host") && words.contains("assumed: T = 60 s"), "{words}");
+}
+
+#[test]
+fn mistakes_are_one_line_with_a_hint_and_2() {
+    for args in [
+        &["--to", "nowhere"][..],
+        &["--predict", "fast"],
+        &["--pool", "5"],
+        &["--predict", "5", "--pool", "0"],
+        &["--watch", "soon"],
+        &["--watch", "0"],
+        &["--watch", "99ms"],
+    ] {
+        let out = ports(args);
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {}", describe(&out));
+        assert_eq!(text(&out.stdout), "");
+    }
+    let out = ports(&["--predict", "5", "--json", "/no/such/dir/f"]);
+    assert_eq!(out.status.code(), Some(3), "{}", describe(&out));
+}
+
+#[test]
+fn watch_looks_again_until_a_signal() {
+    let mut c = Command::new(SOCKBENCH);
+    c.args(["ports", "--to", "127.0.0.1:1", "--watch", "100ms", "--json"]);
+    let mut child = sockbench::sys::child::Child::start(c, sockbench::sys::child::Stderr::Inherit).unwrap();
+    for _ in 0..3 {
+        let line = child.read_line(Duration::from_secs(10)).unwrap();
+        assert!(serde_json::from_str::<PortsReport>(&line).is_ok(), "{line}");
+    }
+    assert_eq!(child.stop(Duration::from_secs(10)).unwrap().code(), Some(143));
+}

@@ -1,0 +1,189 @@
+//! Real error lines of other tools, each with the expected call, limit and certainty; and lines to be refused.
+
+use serde::Deserialize;
+use sockbench::explain::{Known, explain_text, read_line};
+use sockbench::model::explanation::{Certainty, Explanation, Os, Reading, Side};
+
+#[derive(Deserialize)]
+struct Table {
+    line: Vec<Line>,
+    refused: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    text: String,
+    from: String,
+    call: String,
+    limit: String,
+    certainty: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    text: String,
+    why: String,
+}
+
+fn table() -> Table {
+    toml::from_str(include_str!("../data/error_texts.toml")).unwrap()
+}
+
+#[test]
+fn every_line_is_read_as_expected() {
+    let table = table();
+    assert!(table.line.len() >= 40, "{} lines", table.line.len());
+    let mut wrong = Vec::new();
+    for l in &table.line {
+        let got = read_line(&l.text, None)
+            .map_or_else(|| "nothing".to_owned(), |r| format!("{} {} {}", r.call.word(), r.limit.word(), r.certainty.word()));
+        let wanted = format!("{} {} {}", l.call, l.limit, l.certainty);
+        if got != wanted {
+            wrong.push(format!("{}\n  {}\n  wanted {wanted}, got {got}", l.from, l.text));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} wrong:\n{}", wrong.len(), table.line.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_is_no_error_is_refused() {
+    let table = table();
+    assert!(table.refused.len() >= 15, "{} lines", table.refused.len());
+    let taken: Vec<String> = table
+        .refused
+        .iter()
+        .filter_map(|r| {
+            read_line(&r.text, None).map(|got| format!("{} ({}): {} {}", r.text, r.why, got.call.word(), got.limit.word()))
+        })
+        .collect();
+    assert!(taken.is_empty(), "{}", taken.join("\n"));
+}
+
+#[test]
+fn an_open_reading_tells_how_to_tell_the_readings_apart() {
+    for l in table().line {
+        let r = read_line(&l.text, None).unwrap();
+        assert_eq!(r.certainty == Certainty::Certain, r.alternatives.is_empty(), "{}", l.text);
+        assert!(r.says.len() > 30 && r.is_not.starts_with("not "), "{}: {} / {}", l.text, r.says, r.is_not);
+        if r.certainty == Certainty::Ambiguous && r.limit.word() != "hidden" {
+            assert!(r.alternatives.len() >= 2, "{}", l.text);
+        }
+    }
+}
+
+#[test]
+fn the_code_follows_the_system() {
+    let code = |text: &str| read_line(text, None).and_then(|r| r.code);
+    assert_eq!(code("dial tcp 127.0.0.1:1: connectex: Only one usage of each socket address"), Some(10048));
+    assert_eq!(code("dial tcp 127.0.0.1:1: connect: cannot assign requested address"), Some(99));
+    assert_eq!(code("connect: Can't assign requested address"), Some(49));
+    assert_eq!(code("accept4: too many open files in system (ENFILE)"), Some(23));
+}
+
+fn words(r: &Reading) -> String {
+    format!("{} {} {}", r.call.word(), r.limit.word(), r.count)
+}
+
+fn explained(text: &str) -> Explanation {
+    explain_text(text, &Known::default()).unwrap()
+}
+
+#[test]
+fn every_kind_of_a_summary_is_told_with_its_count() {
+    let e = explained("  10048 requests in 10.02s\n  Socket errors: connect 12, read 34, write 0, timeout 5\n");
+    let told: Vec<String> = e.readings.iter().map(words).collect();
+    assert_eq!(told, ["read reset 34", "connect hidden 12", "read timed-out 5"]);
+    let e = explained("requests: 9 total, 9 started, 9 done, 2 succeeded, 7 failed, 6 errored, 2 timeout");
+    let told: Vec<String> = e.readings.iter().map(words).collect();
+    assert_eq!(told, ["unnamed hidden 4", "read timed-out 2"], "the seventh was answered");
+}
+
+/// On Linux 98 comes from bind() alone, and an outgoing bind() is no listener's.
+#[test]
+fn in_use_on_linux_is_told_as_bind_and_never_mended_by_tw_reuse() {
+    for text in [
+        "Failed to establish a new connection: [Errno 98] Address already in use",
+        "tcp connect error: Address already in use (os error 98)",
+        "Error 98 connecting to 127.0.0.1:6379. Address already in use.",
+    ] {
+        let e = explained(text);
+        let r = &e.readings[0];
+        let limits: Vec<&str> = r.alternatives.iter().map(|a| a.limit.word()).collect();
+        assert_eq!((r.call.word(), limits), ("bind", vec!["local-ports", "port-busy"]), "{text}");
+        assert!(
+            r.says.contains("on Linux 98 comes from bind()") && r.says.contains("tcp_tw_reuse never helps bind()"),
+            "{}",
+            r.says
+        );
+        let names: Vec<_> = e.remedies.iter().filter_map(|r| r.name.as_deref()).collect();
+        assert!(names.contains(&"no-port") && !names.contains(&"tw-reuse"), "{names:?}");
+    }
+    for text in
+        ["dial tcp 10.0.0.1:80: bind: address already in use", "curl: (45) bind failed with errno 98: Address already in use"]
+    {
+        let r = &explained(text).readings[0];
+        assert_eq!(r.side, Some(Side::Client), "{text}");
+        assert!(!r.is_not.contains("no outgoing") && r.says.contains("before connecting"), "{} {}", r.says, r.is_not);
+    }
+}
+
+#[test]
+fn the_code_is_that_of_the_words() {
+    let code = |text: &str| read_line(text, None).map(|r| (r.name, r.code));
+    let of = |name: &str, n| Some((Some(name.to_owned()), Some(n)));
+    assert_eq!(code("write: broken pipe"), of("EPIPE", 32));
+    assert_eq!(code("dial tcp 10.0.0.1:80: connect: no route to host"), of("EHOSTUNREACH", 113));
+    assert_eq!(code("connect: network is unreachable"), of("ENETUNREACH", 101));
+    // An end of file and a tool's own clock have no errno.
+    assert_eq!(code("Server disconnected"), Some((None, None)));
+    assert_eq!(code("curl: (28) Operation timed out after 5001 milliseconds"), Some((None, None)));
+    let net = read_line("System.Net.Sockets.SocketException (99): Cannot assign requested address", None).unwrap();
+    assert_eq!(net.tool.as_deref(), Some(".NET"));
+    let java = read_line("java.net.ConnectException: Connection refused", None).unwrap();
+    assert_eq!(java.tool.as_deref(), Some("Java"), "ConnectException is not ConnectEx");
+}
+
+/// The lines of a stack trace tell one error; lines of one text come from one system.
+#[test]
+fn a_stack_trace_is_one_error() {
+    let e = explained(
+        "OSError: [Errno 99] Cannot assign requested address\n\nNewConnectionError: <x>: Failed to establish a new connection: [Errno 99] Cannot assign requested address\n",
+    );
+    assert_eq!(e.readings.iter().map(words).collect::<Vec<_>>(), ["connect local-ports 2"]);
+    let e =
+        explained("Error: connect EADDRINUSE 127.0.0.1:52620\n  errno: -4091,\n  code: 'EADDRINUSE',\n  syscall: 'connect'\n");
+    let r = &e.readings[0];
+    assert_eq!((e.readings.len(), r.os, r.certainty), (1, Some(Os::Windows), Certainty::Certain));
+}
+
+mod any {
+    use proptest::prelude::*;
+    use sockbench::explain::{Known, explain_text, locust, read_line};
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,200}") {
+            let _ = read_line(&text, None);
+            let _ = explain_text(&text, &Known::default());
+        }
+
+        #[test]
+        fn nor_words_of_errors_in_any_order(words in prop::collection::vec(prop::sample::select(vec![
+            "error", "errno", "10048", "99", "(", ")", ":", "connect", "bind", "socket errors: connect ", "OSError(", "'", ",", "-", "os error ", "\u{2019}", "\u{130}",
+        ]), 0..12)) {
+            let _ = read_line(&words.concat(), None);
+            let _ = read_line(&words.join(" "), None);
+        }
+
+        #[test]
+        fn nor_any_history(rows in prop::collection::vec((0_u32..400, 0_u64..50, 0_u64..50), 0..40)) {
+            let mut csv = "Timestamp,User Count,Type,Name,Total Request Count,Total Failure Count\n".to_owned();
+            for (t, r, f) in rows {
+                csv += &format!("{t},1,,Aggregated,{r},{f}\n");
+            }
+            if let Ok(m) = locust::read_history(&csv) {
+                prop_assert!(m.rate_before_cps.is_finite() && m.fail_rate_cps.is_finite());
+            }
+        }
+    }
+}

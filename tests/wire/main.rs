@@ -1,0 +1,9 @@
+//! Client and server over loopback sockets, each against a scripted peer.
+#![allow(clippy::unwrap_used, reason = "a test may unwrap")]
+
+mod load_live;
+mod scripted;
+#[path = "../support/served.rs"]
+mod served;
+mod server_live;
+mod server_wire;
