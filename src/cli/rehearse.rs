@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::load_args::OutputArgs;
 use super::{Exit, files, proofs, units};
-use crate::model::rehearsal::{Rehearsal, Verdict};
+use crate::model::rehearsal::{Effect, Rehearsal};
 use crate::report::rehearsal_text;
 use crate::report::style::Style;
 use crate::study::rehearse::accident::{self, Setting};
@@ -80,7 +80,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let rehearsal = rehearse::run(&choice, &|row| {
         if !quiet {
             let made = row.made.map_or_else(|| "not run".into(), |m| format!("{m} of {}", row.asked));
-            let why = if row.verdict == Verdict::NotRun { format!(": {}", row.reason) } else { String::new() };
+            let why = if row.verdict == Effect::NotRun { format!(": {}", row.reason) } else { String::new() };
             super::tell(&format!("  {:<18} {made}{why}", row.remedy));
         }
     })

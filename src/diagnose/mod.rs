@@ -19,6 +19,7 @@ pub mod table;
 mod target;
 pub mod thresholds;
 pub mod validity;
+mod verdict;
 
 pub use findings_doc::findings_markdown;
 pub use preflight::preflight;

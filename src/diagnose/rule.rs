@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::table::{RULES, STUDY_RULES};
-use crate::model::finding::{Finding, FindingId, Remedy};
+use crate::model::finding::{Finding, FindingId, Remedy, Undecided};
 use crate::model::result::RunResult;
 
 /// What a rule says of a run.
@@ -156,11 +156,11 @@ pub fn diagnose(run: &RunResult) -> Vec<Finding> {
 }
 
 /// What could not be told, and what was missing for it, rule by rule.
-pub fn undecided(run: &RunResult) -> Vec<(FindingId, String)> {
+pub fn undecided(run: &RunResult) -> Vec<Undecided> {
     RULES
         .iter()
         .filter_map(|rule| match (rule.check)(run) {
-            Verdict::Unknown(missing) => Some((rule.id, missing)),
+            Verdict::Unknown(missing) => Some(Undecided { id: rule.id, missing }),
             Verdict::Clear | Verdict::Finding(_) => None,
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use super::command::{count, s};
 use super::indicators::{Rows, duration_s, is_busy, is_exhaustion, is_foreign_source, unnamed};
-use super::rule::{Verdict, diagnose};
+use super::rule::{Verdict, diagnose, undecided};
 use super::rules::{client, users};
 use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
 use crate::model::limits::LINGER_TIMEOUT;
@@ -121,6 +121,8 @@ fn not_closed_by_target(run: &RunResult) -> Option<String> {
 pub fn settle(run: &mut RunResult) {
     run.validity = stamp(run);
     run.findings = diagnose(run);
+    run.undecided = undecided(run);
+    run.verdict = super::verdict::verdict(run);
     if run.findings.iter().any(|f| f.remedies.iter().any(|r| r.proven.is_none())) {
         run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
     }

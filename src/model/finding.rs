@@ -137,6 +137,15 @@ pub struct Finding {
     pub remedies: Vec<Remedy>,
 }
 
+/// A finding that could not be decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// which
+    pub id: FindingId,
+    /// what would have to be known
+    pub missing: String,
+}
+
 /// One thing to do about a finding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Remedy {
@@ -159,8 +168,8 @@ pub struct Remedy {
 /// The outcome of a remedy in the latest rehearsal on this host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proven {
-    /// `helps`, `no-effect`, `at-a-price`, `not-run`
-    pub verdict: String,
+    /// what it did, held against the run without it
+    pub verdict: super::rehearsal::Effect,
     /// what was measured, in words with numbers
     pub measured: String,
     /// kernel release it ran on

@@ -5,6 +5,8 @@
 //! renderers need are methods on these types, so that no two renderers compute the same figure twice.
 
 pub mod environment;
+pub mod errno;
+mod error_row;
 pub mod explanation;
 pub mod facts;
 pub mod finding;
@@ -18,3 +20,4 @@ pub mod rehearsal;
 pub mod result;
 pub mod study;
 pub mod time;
+pub mod verdict;

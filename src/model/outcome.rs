@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::errno::*;
 use super::plan::PortChoice;
 use super::time::Stamp;
 
@@ -48,8 +49,9 @@ impl Call {
     }
 }
 
-/// The part of an exchange in which a timeout struck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The part of an exchange in which something failed. Serialised in lower case (`errors[].phase`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// before the connection stood
     Connecting,
@@ -61,8 +63,9 @@ pub enum Phase {
     Receiving,
 }
 
-/// How an answer broke the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// How an answer broke the protocol. Serialised in kebab case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ProtocolFault {
     /// the status line or a field could not be parsed
     Head,
@@ -81,7 +84,10 @@ pub enum ProtocolFault {
 }
 
 /// What exactly failed; small and `Copy`, so that a row of the error table is found without allocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Serialised in kebab case (`errors[].cause`): `{"errno": 99}`, `"eof"`, `{"timed-out": "waiting"}`, `{"status": 503}`,
+/// `{"malformed": "truncated"}`, `"self-connect"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cause {
     /// the errno of the system call
     Errno(i32),
@@ -97,6 +103,28 @@ pub enum Cause {
     SelfConnect,
 }
 
+/// Who is responsible for a failure, as far as the call and the errno say (`errors[].party`). Exactly one, or
+/// undecided where they cannot say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Party {
+    /// this machine's sockets: no free port, a port in use
+    Sockets,
+    /// this machine's limits or policy: descriptors, memory, firewall, no route
+    Limits,
+    /// the network between the two machines
+    Path,
+    /// the target's machine: it answered that nothing listens there
+    TargetMachine,
+    /// the target's program: resets, malformed answers, statuses, no answer
+    TargetProgram,
+    /// a limit of sockbench's own
+    Sockbench,
+    /// the errno fits several (ETIMEDOUT at connect: path, machine or backlog)
+    #[default]
+    Undecided,
+}
+
 /// Whose fault: our own machine's or the target's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
@@ -105,23 +133,6 @@ pub enum Side {
     /// the target or the way to it
     Target,
 }
-
-/// EADDRINUSE, Linux.
-pub const EADDRINUSE: i32 = 98;
-/// EADDRNOTAVAIL, Linux.
-pub const EADDRNOTAVAIL: i32 = 99;
-/// ECONNRESET, Linux.
-pub const ECONNRESET: i32 = 104;
-/// ETIMEDOUT, Linux.
-pub const ETIMEDOUT: i32 = 110;
-/// ECONNREFUSED, Linux.
-pub const ECONNREFUSED: i32 = 111;
-/// EMFILE, Linux.
-pub const EMFILE: i32 = 24;
-/// ENFILE, Linux.
-pub const ENFILE: i32 = 23;
-/// EPIPE, Linux.
-pub const EPIPE: i32 = 32;
 
 /// One failure with its whole cause. The key of a row of the error table (with the endpoint).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -153,6 +164,31 @@ impl Failure {
             _ => false,
         };
         if own { Side::Local } else { Side::Target }
+    }
+
+    /// Who is responsible, as far as the call and the errno say (design section 5).
+    pub const fn party(self) -> Party {
+        match (self.call, self.cause) {
+            (_, Cause::Errno(EMFILE | ENFILE | EPERM | EACCES | EAGAIN | ENOMEM | ENOBUFS)) => Party::Limits,
+            (Call::Connect, Cause::Errno(ETIMEDOUT)) | (Call::Timeout, Cause::TimedOut(Phase::Connecting)) => Party::Undecided,
+            (Call::Connect, Cause::Errno(ECONNREFUSED)) | (_, Cause::SelfConnect) => Party::TargetMachine,
+            (Call::Connect, Cause::Errno(ENETUNREACH | EHOSTUNREACH)) => Party::Path,
+            (Call::Socket | Call::Bind, _) | (Call::Connect, Cause::Errno(EADDRNOTAVAIL | EADDRINUSE)) => Party::Sockets,
+            (_, Cause::Malformed(ProtocolFault::HeadTooLarge | ProtocolFault::BodyTooLarge)) => Party::Sockbench,
+            _ => Party::TargetProgram,
+        }
+    }
+
+    /// The phase, where the cause or the call says it.
+    pub const fn phase(self) -> Option<Phase> {
+        match (self.call, self.cause) {
+            (_, Cause::TimedOut(phase)) => Some(phase),
+            (Call::Socket | Call::Bind | Call::Connect, _) => Some(Phase::Connecting),
+            (Call::Write, _) => Some(Phase::Sending),
+            (Call::Read, Cause::Eof) => Some(Phase::Waiting),
+            (Call::Http | Call::Protocol, _) => Some(Phase::Receiving),
+            (Call::Read | Call::Timeout, _) => None,
+        }
     }
 
     /// The errno, where a system call gave one.
@@ -233,48 +269,6 @@ impl Failure {
         }
     }
 }
-
-/// Symbolic name of a Linux errno (asm-generic/errno.h); `ERRNO-n` for one that is not in the table.
-pub fn errno_name(n: i32) -> Cow<'static, str> {
-    ERRNOS.iter().find(|e| e.0 == n).map_or_else(|| Cow::Owned(format!("ERRNO-{n}")), |e| Cow::Borrowed(e.1))
-}
-
-/// What strerror(3) says of a Linux errno, in lower case.
-pub fn errno_text(n: i32) -> Cow<'static, str> {
-    ERRNOS.iter().find(|e| e.0 == n).map_or_else(|| Cow::Owned(format!("errno {n}")), |e| Cow::Borrowed(e.2))
-}
-
-const ERRNOS: &[(i32, &str, &str)] = &[
-    (1, "EPERM", "operation not permitted"),
-    (2, "ENOENT", "no such file or directory"),
-    (4, "EINTR", "interrupted system call"),
-    (9, "EBADF", "bad file descriptor"),
-    (11, "EAGAIN", "resource temporarily unavailable"),
-    (12, "ENOMEM", "cannot allocate memory"),
-    (13, "EACCES", "permission denied"),
-    (22, "EINVAL", "invalid argument"),
-    (ENFILE, "ENFILE", "too many open files in system"),
-    (EMFILE, "EMFILE", "too many open files"),
-    (28, "ENOSPC", "no space left on device"),
-    (EPIPE, "EPIPE", "broken pipe"),
-    (34, "ERANGE", "numerical result out of range"),
-    (38, "ENOSYS", "function not implemented"),
-    (71, "EPROTO", "protocol error"),
-    (87, "EUSERS", "too many users"),
-    (92, "ENOPROTOOPT", "protocol not available"),
-    (97, "EAFNOSUPPORT", "address family not supported by protocol"),
-    (EADDRINUSE, "EADDRINUSE", "address already in use"),
-    (EADDRNOTAVAIL, "EADDRNOTAVAIL", "cannot assign requested address"),
-    (100, "ENETDOWN", "network is down"),
-    (101, "ENETUNREACH", "network is unreachable"),
-    (103, "ECONNABORTED", "software caused connection abort"),
-    (ECONNRESET, "ECONNRESET", "connection reset by peer"),
-    (105, "ENOBUFS", "no buffer space available"),
-    (107, "ENOTCONN", "transport endpoint is not connected"),
-    (ETIMEDOUT, "ETIMEDOUT", "connection timed out"),
-    (ECONNREFUSED, "ECONNREFUSED", "connection refused"),
-    (113, "EHOSTUNREACH", "no route to host"),
-];
 
 /// How a started sample ended. Every sample ends as exactly one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

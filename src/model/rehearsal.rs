@@ -66,7 +66,7 @@ pub struct AccidentSecond {
 /// What a remedy does, held against the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum Effect {
     /// all, or nearly all, connections were made, at no cost that was seen
     Helps,
     /// they were made, but something else was given up
@@ -79,7 +79,7 @@ pub enum Verdict {
     Baseline,
 }
 
-impl Verdict {
+impl Effect {
     /// The word of reports and JSON.
     pub const fn word(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ pub struct Row {
     pub predicted: Option<u64>,
     /// `made`, kept under the contract's name
     pub measured: Option<u64>,
-    pub verdict: Verdict,
+    pub verdict: Effect,
     /// what is given up, where something is
     pub price: String,
     /// why the verdict, or why it was not run
@@ -162,7 +162,7 @@ impl Row {
     pub fn proof(&self, kernel: &str, when: &str) -> Option<Proven> {
         let made = self.made?;
         Some(Proven {
-            verdict: self.verdict.word().into(),
+            verdict: self.verdict,
             measured: format!("{made} of {} connections made", self.asked),
             kernel: kernel.into(),
             rehearsal: self.rehearsed_at.as_deref().unwrap_or(when).into(),
@@ -205,7 +205,7 @@ mod tests {
             time_wait: Sides::default(),
             predicted: Some(300),
             measured: made,
-            verdict: if made.is_some() { Verdict::Helps } else { Verdict::NotRun },
+            verdict: if made.is_some() { Effect::Helps } else { Effect::NotRun },
             price: String::new(),
             reason: String::new(),
             commands: Commands::default(),

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::facts::KernelCounters;
-use super::finding::Finding;
-use super::outcome::{Call, EADDRINUSE, EADDRNOTAVAIL};
-use super::plan::{LoadPlan, PortChoice};
+use super::finding::{Finding, Undecided};
+use super::plan::LoadPlan;
 
+pub use super::error_row::{ErrorRow, NoPort};
 pub use super::observed::{
     ClientResources, Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
+pub use super::verdict::{Verdict, VerdictId};
 
 /// The schema of [`RunResult`].
 pub const SCHEMA: &str = "sockbench/1";
@@ -33,6 +34,9 @@ pub struct RunResult {
     pub host: Host,
     pub plan: LoadPlan,
     pub validity: Validity,
+    /// additive: the answer in one sentence
+    #[serde(default)]
+    pub verdict: Verdict,
     pub unavailable: Vec<Unavailable>,
     pub totals: Totals,
     pub endpoints: Vec<Endpoint>,
@@ -45,9 +49,12 @@ pub struct RunResult {
     pub resources: Resources,
     pub series: Vec<SeriesPoint>,
     pub findings: Vec<Finding>,
+    /// additive: findings that could not be decided, and what was missing
+    #[serde(default)]
+    pub undecided: Vec<Undecided>,
 }
 
-/// This programme.
+/// This program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// semantic version
@@ -257,53 +264,6 @@ pub struct ServerTimingMs {
     pub work: PhaseMs,
 }
 
-/// One kind of failure at one endpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
-pub struct ErrorRow {
-    pub call: Call,
-    /// null when no system call gave one
-    pub errno: Option<i32>,
-    pub name: String,
-    pub port_choice: PortChoice,
-    pub port_bound: bool,
-    pub reused: bool,
-    /// null when Windows has no counterpart
-    pub windows_code: Option<i32>,
-    pub message: String,
-    pub method: String,
-    pub endpoint: String,
-    /// additive: our own machine's failure
-    pub local: bool,
-    pub count: u64,
-    pub first_s: f64,
-    pub last_s: f64,
-}
-
-/// A failure for want of a local port (design section 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoPort {
-    /// the pool towards the destination was used up: connect 99 where the kernel picks at connect, bind 98 where it
-    /// picks at bind
-    Exhausted,
-    /// one particular port was held: bind 98 or connect 99 after an explicit choice, connect 99 after bind(ip,0)
-    Busy,
-}
-
-impl ErrorRow {
-    /// Which want of a port this is; none where it is none. The errno alone does not tell: bind 98 looks alike in both.
-    pub fn no_port(&self) -> Option<NoPort> {
-        match (self.call, self.errno?, self.port_choice) {
-            (Call::Connect, EADDRNOTAVAIL, PortChoice::KernelAtConnect) | (Call::Bind, EADDRINUSE, PortChoice::KernelAtBind) => {
-                Some(NoPort::Exhausted)
-            }
-            (Call::Bind, EADDRINUSE, PortChoice::Explicit)
-            | (Call::Connect, EADDRNOTAVAIL, PortChoice::Explicit | PortChoice::KernelAtBind) => Some(NoPort::Busy),
-            _ => None,
-        }
-    }
-}
-
 /// Who ended the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]
@@ -362,6 +322,7 @@ impl RunResult {
             host,
             plan,
             validity: Validity { stamp: Stamp::Incomplete, reasons: Vec::new() },
+            verdict: Verdict::default(),
             unavailable: Vec::new(),
             totals: Totals { users_asked, ..Totals::default() },
             endpoints: Vec::new(),
@@ -372,6 +333,7 @@ impl RunResult {
             resources: Resources::default(),
             series: Vec::new(),
             findings: Vec::new(),
+            undecided: Vec::new(),
         }
     }
 

@@ -152,7 +152,7 @@ fn rate_per_s(run: &RunResult, count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::{Call, EADDRINUSE, EADDRNOTAVAIL};
+    use crate::model::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, Party};
     use crate::model::plan::{LoadPlan, Target};
     use crate::model::result::{Closes, ErrorRow, Host, SeriesPoint, Sysctls};
 
@@ -183,6 +183,10 @@ mod tests {
             method: String::new(),
             endpoint: String::new(),
             local: true,
+            cause: Some(Cause::Errno(errno)),
+            phase: None,
+            party: Party::Sockets,
+            first_bytes: None,
             count: 9,
             first_s,
             last_s: 4.0,

@@ -216,7 +216,7 @@ fn exhausted() -> Finding {
                 windows_command: None,
                 expected: "10 connections instead of 41.25/s".into(),
                 proven: Some(Proven {
-                    verdict: "helps".into(),
+                    verdict: crate::model::rehearsal::Effect::Helps,
                     measured: "0 of 20000 failed, 10 ports used".into(),
                     kernel: "6.18.5".into(),
                     rehearsal: "2026-11-24T09:00:00Z".into(),

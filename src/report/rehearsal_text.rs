@@ -3,7 +3,7 @@
 use super::figures::seconds;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
-use crate::model::rehearsal::{Accident, Course, Rehearsal, Row, Verdict};
+use crate::model::rehearsal::{Accident, Course, Effect, Rehearsal, Row};
 
 /// What will be done, before it is done: the prediction comes first.
 pub fn render_prediction(accident: &Accident) -> String {
@@ -30,7 +30,7 @@ pub fn render_rehearsal(r: &Rehearsal, style: Style) -> String {
         style.paint(Tone::Heading, &format!("remedies, each in a private network namespace; Linux {}", r.kernel))
     );
     out += &table(r).render(style);
-    let applied = |r: &&Row| matches!(r.verdict, Verdict::Helps | Verdict::AtAPrice | Verdict::NotRun);
+    let applied = |r: &&Row| matches!(r.verdict, Effect::Helps | Effect::AtAPrice | Effect::NotRun);
     if r.rows.iter().any(|row| applied(&row)) {
         out += &format!("\n{}\n", style.paint(Tone::Heading, "how to apply them"));
     }
@@ -100,22 +100,22 @@ fn table(r: &Rehearsal) -> Table {
     t
 }
 
-fn verdict(v: Verdict) -> &'static str {
+fn verdict(v: Effect) -> &'static str {
     match v {
-        Verdict::Helps => "helps",
-        Verdict::AtAPrice => "at a price",
-        Verdict::NoEffect => "no effect",
-        Verdict::NotRun => "not run",
-        Verdict::Baseline => "without",
+        Effect::Helps => "helps",
+        Effect::AtAPrice => "at a price",
+        Effect::NoEffect => "no effect",
+        Effect::NotRun => "not run",
+        Effect::Baseline => "without",
     }
 }
 
 fn cells(row: &Row) -> [Cell; 12] {
     let tone = match row.verdict {
-        Verdict::Helps => Tone::Good,
-        Verdict::AtAPrice => Tone::Warn,
-        Verdict::NoEffect | Verdict::Baseline => Tone::Bad,
-        Verdict::NotRun => Tone::Faint,
+        Effect::Helps => Tone::Good,
+        Effect::AtAPrice => Tone::Warn,
+        Effect::NoEffect | Effect::Baseline => Tone::Bad,
+        Effect::NotRun => Tone::Faint,
     };
     let count = |n: Option<u64>| Cell::from(n.map_or_else(|| "-".into(), |n| n.to_string()));
     let side = |n: Option<u32>| count(n.map(u64::from));
@@ -123,7 +123,7 @@ fn cells(row: &Row) -> [Cell; 12] {
         Cell::from(row.connect_us.as_ref().map_or_else(|| "-".into(), |c| format!("{:.0}", f(c))))
     };
     let failures: Vec<String> = row.errors.iter().map(|e| format!("{} {} {}", e.count, e.call.word(), e.name)).collect();
-    let failures = if row.verdict == Verdict::NotRun { row.reason.clone() } else { failures.join(", ") };
+    let failures = if row.verdict == Effect::NotRun { row.reason.clone() } else { failures.join(", ") };
     [
         row.remedy.clone().into(),
         Cell::toned(tone, verdict(row.verdict)),
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use crate::model::rehearsal::{Commands, REHEARSAL_SCHEMA, Sides};
 
-    fn row(remedy: &str, verdict: Verdict, asked: u64) -> Row {
-        let ran = verdict != Verdict::NotRun;
+    fn row(remedy: &str, verdict: Effect, asked: u64) -> Row {
+        let ran = verdict != Effect::NotRun;
         Row {
             remedy: remedy.into(),
             what: "words".into(),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn rendered(rows: Vec<Row>) -> String {
-        let baseline = row("baseline", Verdict::Baseline, 300);
+        let baseline = row("baseline", Effect::Baseline, 300);
         let (schema, kernel, started_at) = (REHEARSAL_SCHEMA.into(), "6.18".into(), String::new());
         let unavailable = Vec::new();
         let all = Rehearsal { schema, kernel, started_at, duration_s: 1.0, accident: None, baseline, rows, unavailable };
@@ -178,14 +178,14 @@ mod tests {
 
     #[test]
     fn folklore_alone_has_nothing_to_apply() {
-        let text = rendered(vec![row("fin-timeout", Verdict::NoEffect, 300)]);
+        let text = rendered(vec![row("fin-timeout", Effect::NoEffect, 300)]);
         assert!(text.contains("fin-timeout") && !text.contains("how to apply"), "{text}");
-        assert!(rendered(vec![row("ring", Verdict::Helps, 300)]).contains("how to apply them\n  ring: words"));
+        assert!(rendered(vec![row("ring", Effect::Helps, 300)]).contains("how to apply them\n  ring: words"));
     }
 
     #[test]
     fn what_was_neither_asked_nor_predicted_is_no_zero() {
-        let text = rendered(vec![row("windows-dynamic-port", Verdict::NotRun, 0)]);
+        let text = rendered(vec![row("windows-dynamic-port", Effect::NotRun, 0)]);
         let line = text.lines().find(|l| l.contains("windows-dynamic-port")).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words[1..6], ["not", "run", "-", "-", "-"], "{text}");

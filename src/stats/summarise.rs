@@ -8,7 +8,7 @@ use super::histogram::Tally;
 use super::interval::Interval;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
-use crate::model::outcome::Side;
+use crate::model::outcome::{Party, Side};
 use crate::model::plan::LoadPlan;
 use crate::model::result::{Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Totals};
 use crate::model::time::per_second;
@@ -153,6 +153,10 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         method: c.plan.method.clone(),
         endpoint: c.plan.mix.get(usize::from(row.endpoint.0)).map_or_else(String::new, |m| m.path.clone()),
         local: row.failure.side() == Side::Local,
+        cause: Some(row.failure.cause),
+        phase: row.failure.phase(),
+        party: row.failure.party(),
+        first_bytes: None,
         count: row.hits.count,
         first_s: first_s(row.hits),
         last_s: last_s(row.hits),
@@ -169,6 +173,10 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         method: c.plan.method.clone(),
         endpoint: "(several)".into(),
         local: other.side == Side::Local,
+        cause: None,
+        phase: None,
+        party: Party::Undecided,
+        first_bytes: None,
         count: other.hits.count,
         first_s: first_s(other.hits),
         last_s: last_s(other.hits),

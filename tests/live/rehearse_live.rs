@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support;
-use sockbench::model::rehearsal::{Rehearsal, Verdict};
+use sockbench::model::rehearsal::{Effect, Rehearsal};
 
 const SETTINGS: [&str; 5] =
     ["ip_local_port_range", "tcp_tw_reuse", "tcp_max_tw_buckets", "tcp_fin_timeout", "ip_local_reserved_ports"];
@@ -54,7 +54,7 @@ fn every_remedy_comes_to_its_prediction_and_the_host_is_left_alone() {
     assert_eq!(settings(), before, "the host's settings are what they were");
     let rehearsal: Rehearsal = serde_json::from_slice(&out.stdout).expect("the document is whole");
     assert!(rehearsal.duration_s < 120.0);
-    let ran: Vec<_> = rehearsal.rows.iter().chain([&rehearsal.baseline]).filter(|r| r.verdict != Verdict::NotRun).collect();
+    let ran: Vec<_> = rehearsal.rows.iter().chain([&rehearsal.baseline]).filter(|r| r.verdict != Effect::NotRun).collect();
     assert!(ran.len() >= 17, "{:?}", rehearsal.rows.iter().map(|r| (&r.remedy, &r.reason)).collect::<Vec<_>>());
     for row in ran {
         let made = row.made.expect("a row that ran") as f64;
@@ -64,7 +64,7 @@ fn every_remedy_comes_to_its_prediction_and_the_host_is_left_alone() {
     }
     for folklore in ["fin-timeout", "reuse-addr-alone", "reuse-addr-late", "tw-reuse-burst"] {
         let row = rehearsal.rows.iter().find(|r| r.remedy == folklore).expect("a row of the table");
-        assert_eq!(row.verdict, Verdict::NoEffect, "{folklore}");
+        assert_eq!(row.verdict, Effect::NoEffect, "{folklore}");
     }
     let accident = rehearsal.accident.expect("it was run");
     let (predicted, measured) = (&accident.predicted, &accident.measured);

@@ -2,6 +2,7 @@
 
 use super::{PROSE_WIDTH, section};
 use crate::model::finding::{Finding, Proven, Remedy, Severity};
+use crate::model::rehearsal::Effect;
 use crate::report::style::{Style, Tone, wrapped};
 
 /// All findings in their order; nothing when there are none.
@@ -52,14 +53,14 @@ fn render_remedy(number: usize, r: &Remedy, style: Style) -> String {
     }
     if let Some(proven) = &r.proven {
         let line = wrapped(&said(proven), 7, PROSE_WIDTH);
-        let tone = if proven.verdict == "helps" { Tone::Good } else { Tone::Warn };
+        let tone = if proven.verdict == Effect::Helps { Tone::Good } else { Tone::Warn };
         out += &format!("       {}\n", style.paint(tone, line.trim()));
     }
     out
 }
 
 fn said(p: &Proven) -> String {
-    format!("rehearsed here: {}: {} (Linux {}, {})", p.verdict, p.measured, p.kernel, p.rehearsal)
+    format!("rehearsed here: {}: {} (Linux {}, {})", p.verdict.word(), p.measured, p.kernel, p.rehearsal)
 }
 
 /// A JSON value as people write it: no quotes around text, no needless decimals.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::inside::Inside;
 use super::rows::Spec;
-use crate::model::rehearsal::{Commands, ConnectUs, Row, RowError, Sides, Verdict};
+use crate::model::rehearsal::{Commands, ConnectUs, Effect, Row, RowError, Sides};
 use crate::model::result::RunResult;
 
 /// A remedy helps when it makes at least this share of what was asked.
@@ -17,7 +17,7 @@ pub fn baseline(spec: &Spec, inside: &Inside) -> Row {
     let row = row(spec, std::slice::from_ref(inside), 1.0);
     let share = row.made.unwrap_or(0) as f64 / row.asked.max(1) as f64;
     let reason = format!("{:.0} % of what was asked, without any remedy", share * 100.0);
-    Row { verdict: Verdict::Baseline, reason, ..row }
+    Row { verdict: Effect::Baseline, reason, ..row }
 }
 
 /// The row of `spec` from what its namespaces came to; `baseline_share` is the share of asked connections that are
@@ -65,7 +65,7 @@ pub fn not_run(name: &str, what: &str, asked: u64, predicted: Option<u64>, comma
         time_wait: Sides::default(),
         predicted,
         measured: None,
-        verdict: Verdict::NotRun,
+        verdict: Effect::NotRun,
         price: String::new(),
         reason,
         commands,
@@ -73,13 +73,13 @@ pub fn not_run(name: &str, what: &str, asked: u64, predicted: Option<u64>, comma
     }
 }
 
-fn verdict(spec: &Spec, share: f64, baseline_share: f64, runs: &[&RunResult]) -> (Verdict, String) {
+fn verdict(spec: &Spec, share: f64, baseline_share: f64, runs: &[&RunResult]) -> (Effect, String) {
     let made = format!("{:.0} % of what was asked, against {:.0} % without it", share * 100.0, baseline_share * 100.0);
     if share <= baseline_share * NO_EFFECT_SHARE {
-        return (Verdict::NoEffect, made);
+        return (Effect::NoEffect, made);
     }
     let price = !spec.price.is_empty() || runs.iter().any(|r| r.closes.reset > 0);
-    if share < HELPS_SHARE || price { (Verdict::AtAPrice, made) } else { (Verdict::Helps, made) }
+    if share < HELPS_SHARE || price { (Effect::AtAPrice, made) } else { (Effect::Helps, made) }
 }
 
 fn errors(runs: &[&RunResult]) -> Vec<RowError> {

@@ -1,0 +1,66 @@
+//! A row of the error table of a run result: one kind of failure at one endpoint, with its typed cause. Re-exported by
+//! [`result`](super::result), whose document it is part of.
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, Party, Phase};
+use super::plan::PortChoice;
+
+/// One kind of failure at one endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct ErrorRow {
+    pub call: Call,
+    /// null when no system call gave one
+    pub errno: Option<i32>,
+    pub name: String,
+    pub port_choice: PortChoice,
+    pub port_bound: bool,
+    pub reused: bool,
+    /// null when Windows has no counterpart
+    pub windows_code: Option<i32>,
+    pub message: String,
+    pub method: String,
+    pub endpoint: String,
+    /// additive: our own machine's failure
+    pub local: bool,
+    /// additive: the typed cause; null for the row that sums further kinds
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// additive: where in the exchange it failed, where that is known
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// additive: who is responsible, as far as call and errno say
+    #[serde(default)]
+    pub party: Party,
+    /// additive: what was received, escaped, at most 80 characters; absent where nothing was
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bytes: Option<String>,
+    pub count: u64,
+    pub first_s: f64,
+    pub last_s: f64,
+}
+
+/// A failure for want of a local port (design section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPort {
+    /// the pool towards the destination was used up: connect 99 where the kernel picks at connect, bind 98 where it
+    /// picks at bind
+    Exhausted,
+    /// one particular port was held: bind 98 or connect 99 after an explicit choice, connect 99 after bind(ip,0)
+    Busy,
+}
+
+impl ErrorRow {
+    /// Which want of a port this is; none where it is none. The errno alone does not tell: bind 98 looks alike in both.
+    pub fn no_port(&self) -> Option<NoPort> {
+        match (self.call, self.errno?, self.port_choice) {
+            (Call::Connect, EADDRNOTAVAIL, PortChoice::KernelAtConnect) | (Call::Bind, EADDRINUSE, PortChoice::KernelAtBind) => {
+                Some(NoPort::Exhausted)
+            }
+            (Call::Bind, EADDRINUSE, PortChoice::Explicit)
+            | (Call::Connect, EADDRNOTAVAIL, PortChoice::Explicit | PortChoice::KernelAtBind) => Some(NoPort::Busy),
+            _ => None,
+        }
+    }
+}
