@@ -1,0 +1,129 @@
+//! A target at its limit: queues before workers, cores that are full.
+
+use std::time::Duration;
+
+use sockbench::model::finding::FindingId as Id;
+use sockbench::model::plan::{Target, Think};
+use sockbench::model::result::RunResult;
+
+use super::{clear, fires, reads, unknown};
+use crate::facts::{endpoint, healthy, latency, second};
+
+/// An own server loaded with /cpu by users in a hurry: `queue_ms` before 30 ms of work, the target at `cpu` %.
+pub(super) fn own_cpu(users: u32, queue_ms: f64, cpu: f64, flags: &[&str]) -> RunResult {
+    let mut run = healthy();
+    run.plan.target = Target::own(([127, 0, 0, 1], 8080).into());
+    run.plan.think = Think::default();
+    run.plan.users = users;
+    run.plan.mix.truncate(1);
+    run.plan.mix[0].path = "/cpu".into();
+    run.plan.surroundings.server = flags.iter().map(|f| (*f).to_owned()).collect();
+    let rps = f64::from(users) * 1000.0 / (queue_ms + 30.0);
+    run.endpoints = vec![endpoint("/cpu", (rps * 60.0) as u64, queue_ms + 30.0)];
+    let timing = run.endpoints[0].server_timing_ms.as_mut().unwrap();
+    (timing.queue.p50, timing.work.p50) = (queue_ms, 30.0);
+    let steady = run.totals.steady.as_mut().unwrap();
+    (steady.rps, steady.latency_ms) = (rps, Some(latency(queue_ms + 30.0)));
+    let t = run.resources.target.as_mut().unwrap();
+    (t.name, t.threads) = ("sockbench".into(), Some(132));
+    (t.cpu_percent_mean, t.cpu_percent_max) = (Some(cpu), Some(cpu + 2.0));
+    t.busiest_thread_percent = Some(cpu.min(98.0));
+    run
+}
+
+#[test]
+fn queueing_by_timing_or_by_growth() {
+    let mut grown = healthy();
+    for e in &mut grown.endpoints {
+        e.server_timing_ms = None;
+    }
+    grown.series = (0..60).map(|i| if i < 10 { second(i, 25, 150.0, 60.0) } else { second(i, 50, 152.0, 200.0) }).collect();
+    let f = fires(Id::TargetQueueing, &grown);
+    assert_eq!((f.evidence["p50_ms_before"].as_f64(), f.evidence["p50_ms_after"].as_f64()), (Some(60.0), Some(200.0)));
+    reads("target-queueing, by growth", &f);
+    clear(Id::TargetQueueing, &healthy());
+    let mut blind = grown.clone();
+    blind.series.truncate(10);
+    unknown(Id::TargetQueueing, &blind);
+}
+
+#[test]
+fn queueing_advice_follows_the_pool_that_queues() {
+    let first = |run: &RunResult| fires(Id::TargetQueueing, run).remedies[0].clone();
+    let pool = own_cpu(20, 570.0, 97.0, &["cpu-workers=1"]);
+    assert!(first(&pool).command.contains("cpu-workers=2"), "{:?}", first(&pool));
+    reads("target-queueing, before one worker", &fires(Id::TargetQueueing, &pool));
+    let mut io = own_cpu(20, 1800.0, 5.0, &["io-workers=2"]);
+    io.endpoints[0].name = "/io".into();
+    let timing = io.endpoints[0].server_timing_ms.as_mut().unwrap();
+    timing.work.p50 = 200.0;
+    let io = first(&io);
+    assert!(io.command.contains("io-workers=") && !io.command.contains("cpu-workers"), "{io:?}");
+    // Idle workers: jobs wait for a core.
+    let mut starved = own_cpu(20, 570.0, 30.0, &[]);
+    starved.endpoints[0].rps = 3.0;
+    assert!(first(&starved).command.starts_with("top "), "{:?}", first(&starved));
+    // Another's server: nothing of ours is advised.
+    let mut other = healthy();
+    other.endpoints[0].server_timing_ms.as_mut().unwrap().queue.p50 = 80.0;
+    let f = fires(Id::TargetQueueing, &other);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("sockbench server")), "{:?}", f.remedies);
+}
+
+#[test]
+fn target_cpu_only_when_pushed() {
+    let mut run = healthy();
+    run.resources.target.as_mut().unwrap().busiest_thread_percent = Some(97.0);
+    clear(Id::TargetCpuSaturated, &run);
+    run.totals.latency_ms = Some(latency(900.0));
+    run.totals.steady.as_mut().unwrap().latency_ms = Some(latency(900.0));
+    fires(Id::TargetCpuSaturated, &run);
+    // An interpreter lock: many threads, one core in all.
+    let t = run.resources.target.as_mut().unwrap();
+    (t.busiest_thread_percent, t.cpu_percent_mean, t.cpu_percent_max) = (Some(30.0), Some(95.0), Some(101.0));
+    reads("target-cpu-saturated, by an interpreter lock", &fires(Id::TargetCpuSaturated, &run));
+    run.resources.target = None;
+    unknown(Id::TargetCpuSaturated, &run);
+}
+
+#[test]
+fn target_cpu_is_the_limit_of_what_can_work() {
+    // One user keeps one core busy; the other worker is idle, and more users would raise the rate.
+    clear(Id::TargetCpuSaturated, &own_cpu(1, 0.1, 97.0, &[]));
+    // Two users, two of four workers: full threads, but half of the pool is idle.
+    let mut half = own_cpu(2, 0.1, 195.0, &[]);
+    half.host.cpus = 4;
+    clear(Id::TargetCpuSaturated, &half);
+    let pool = own_cpu(20, 570.0, 97.0, &["cpu-workers=1"]);
+    let f = fires(Id::TargetCpuSaturated, &pool);
+    reads("target-cpu-saturated, by its pool", &f);
+    assert!(f.remedies[0].command.ends_with("--mix /cpu=1 --server cpu-workers=2"), "{:?}", f.remedies[0]);
+    // All cores: what is on is not advised.
+    let all = own_cpu(20, 270.0, 190.0, &["io-workers=256"]);
+    let f = fires(Id::TargetCpuSaturated, &all);
+    reads("target-cpu-saturated, by all cores", &f);
+    for f in [f, fires(Id::TargetQueueing, &all)] {
+        assert!(
+            f.remedies.iter().all(|r| !r.command.contains("cpu-workers") && !r.command.contains("reactors")),
+            "{:?}",
+            f.remedies
+        );
+        assert!(
+            f.remedies.iter().any(|r| r.command.contains("--server io-workers=256 --server cpu-work=15ms")),
+            "{:?}",
+            f.remedies
+        );
+    }
+    // A pause that is longer than the answers: more users would come to more.
+    let mut paced = own_cpu(20, 570.0, 97.0, &["cpu-workers=1"]);
+    (paced.plan.think.min, paced.plan.think.max) = (Duration::from_secs(5), Duration::from_secs(5));
+    clear(Id::TargetCpuSaturated, &paced);
+}
+
+#[test]
+fn a_run_of_moments_says_nothing_of_the_targets_cpu() {
+    let mut run = own_cpu(50, 40.0, 190.0, &[]);
+    fires(Id::TargetCpuSaturated, &run);
+    run.duration_s = 0.036;
+    unknown(Id::TargetCpuSaturated, &run);
+}

@@ -1,0 +1,99 @@
+//! A client at its own limit: descriptors, cores, connections that are all busy.
+
+use std::time::Duration;
+
+use sockbench::diagnose::{diagnose, stamp};
+use sockbench::model::finding::FindingId as Id;
+use sockbench::model::outcome::Call;
+use sockbench::model::plan::Think;
+use sockbench::model::result::{RunResult, Stamp, ThreadRow};
+
+use super::{clear, fires, ids, reads, unknown, unnamed};
+use crate::facts::{errno, fail, healthy, latency};
+
+#[test]
+fn fd_limit() {
+    let mut run = healthy();
+    run.plan.users = 2000;
+    fail(&mut run, errno(Call::Socket, 24), 900, 0.1, 59.0);
+    run.totals.users_reached = 1010;
+    run.totals.users_asked = 2000;
+    let f = fires(Id::LocalFdLimit, &run);
+    assert!(f.remedies[0].command.starts_with("ulimit -n 2064 && sockbench load http://10.0.0.1:80 --conns 2000 "), "{f:?}");
+    assert_eq!((&f.evidence["windows_code"], &f.evidence["nofile"]), (&10_024.into(), &1024.into()));
+    let found = diagnose(&run);
+    assert!(!ids(&found).contains(&Id::UsersNotReached), "swallowed: {:?}", ids(&found));
+    clear(Id::LocalFdLimit, &healthy());
+    unknown(Id::LocalFdLimit, &unnamed(true));
+}
+
+#[test]
+fn generator_saturated_by_cpu_or_by_lateness() {
+    let mut run = healthy();
+    run.plan.rate = 150.0;
+    run.resources.client.lateness_p99_ms = Some(25.0);
+    let f = fires(Id::GeneratorSaturated, &run);
+    assert_eq!(f.evidence["lateness_p99_ms"].as_f64(), Some(25.0));
+    reads("generator-saturated, by lateness", &f);
+    run.plan.rate = 2.0;
+    (run.totals.attempts, run.resources.client.late_requests) = (120, 1);
+    clear(Id::GeneratorSaturated, &run);
+    run.resources.client.late_requests = 5;
+    fires(Id::GeneratorSaturated, &run);
+    // The 99th percentile of 60 requests is the latest of them.
+    (run.plan.rate, run.totals.attempts) = (1.0, 60);
+    clear(Id::GeneratorSaturated, &run);
+    // One stall of 40 ms in 3 s makes 1 % late, however many there are.
+    (run.plan.rate, run.totals.attempts, run.duration_s) = (1000.0, 3000, 3.0);
+    run.resources.client.late_requests = 40;
+    clear(Id::GeneratorSaturated, &run);
+    run.resources.client.late_requests = 400;
+    fires(Id::GeneratorSaturated, &run);
+    clear(Id::GeneratorSaturated, &healthy());
+    let mut blind = healthy();
+    blind.resources.client.saturated_seconds = None;
+    unknown(Id::GeneratorSaturated, &blind);
+}
+
+/// 5 connections at 200 ms carry 25/s of 300/s; a turn of the loop that took up five answers late is not the cause.
+pub(super) fn connections_busy() -> RunResult {
+    let mut run = healthy();
+    (run.plan.users, run.plan.rate, run.plan.think) = (5, 300.0, Think::default());
+    (run.duration_s, run.plan.duration) = (4.0, Duration::from_secs(4));
+    let t = &mut run.totals;
+    (t.users_asked, t.users_reached, t.attempts, t.requests, t.never_started) = (5, 5, 100, 100, 1100);
+    t.service_latency_ms = Some(latency(200.0));
+    let c = &mut run.resources.client;
+    (c.lateness_p99_ms, c.late_requests, c.measured_seconds) = (Some(87.0), 5, 4);
+    c.threads = vec![ThreadRow { name: "load-0".into(), cpu_s: 0.02, wait_s: 0.09 }];
+    run
+}
+
+#[test]
+fn busy_connections_are_not_a_late_generator() {
+    let run = connections_busy();
+    clear(Id::GeneratorSaturated, &run);
+    let found = diagnose(&run);
+    assert!(ids(&found).contains(&Id::UsersNotReached), "not swallowed: {:?}", ids(&found));
+    let more = &found.iter().find(|f| f.id == Id::UsersNotReached).unwrap().remedies[0];
+    assert!(more.command.contains("--conns 72 "), "300/s at 200 ms and a fifth: {more:?}");
+    let valid = stamp(&run);
+    assert_eq!(valid.stamp, Stamp::Incomplete);
+    assert!(valid.reasons[0].contains("1100"), "{:?}", valid.reasons);
+    // A full target answers no faster over more connections, and no faster than it answers now.
+    let mut full = run.clone();
+    (full.totals.rps, full.plan.users) = (9.0, 10);
+    full.endpoints.iter_mut().for_each(|e| e.server_timing_ms.as_mut().unwrap().queue.p50 = 900.0);
+    let f = fires(Id::UsersNotReached, &full);
+    assert!(f.remedies[0].command.contains("--rate 8.1 "), "{:?}", f.remedies);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("--conns ") || r.command.contains("--conns 10 ")), "{:?}", f.remedies);
+    reads("users-not-reached, a full target", &f);
+    // The same with a worker that had no time, or late all along: then it is the client.
+    let mut hurried = run.clone();
+    hurried.resources.client.threads[0].wait_s = 3.0;
+    reads("generator-saturated, by others on its cores", &fires(Id::GeneratorSaturated, &hurried));
+    let mut stopped = run;
+    stopped.resources.client.late_requests = 90;
+    let f = fires(Id::GeneratorSaturated, &stopped);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("--threads")), "it had its core: {:?}", f.remedies);
+}

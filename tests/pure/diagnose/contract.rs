@@ -1,0 +1,109 @@
+//! What holds for all findings: their shape, their order, and that a healthy run has none.
+
+use sockbench::diagnose::diagnose;
+use sockbench::diagnose::table::RULES;
+use sockbench::model::finding::{Finding, FindingId as Id, Severity};
+use sockbench::model::outcome::Call;
+use sockbench::model::plan::{Closer, PortMode, PortRange};
+
+use super::firing::firing;
+use super::ids;
+use crate::facts::{errno, exhausted, fail, healthy, short, status};
+
+#[test]
+fn a_finding_names_its_number_two_remedies_their_commands_and_effects() {
+    for (id, run) in firing() {
+        for f in diagnose(&run) {
+            let word = f.id.word();
+            assert!(f.title.chars().any(|c| c.is_ascii_digit()), "{word}: {}", f.title);
+            assert!(f.remedies.len() >= 2, "{word}: {:?}", f.remedies);
+            assert!(!f.evidence.is_empty() && f.evidence.values().all(|v| !v.is_null()), "{word}: {:?}", f.evidence);
+            assert!(!f.explanation.is_empty(), "{word}");
+            assert_eq!(f.severity, f.id.severity());
+            for r in &f.remedies {
+                assert!(!r.command.is_empty() && !r.action.is_empty(), "{word} ({}): {r:?}", id.word());
+                assert!(!r.expected.is_empty() && r.proven.is_none(), "{word}: {r:?}");
+            }
+            let numbers = f.remedies.iter().filter(|r| r.expected.chars().any(|c| c.is_ascii_digit())).count();
+            assert!(numbers >= 1, "{word}: no remedy says its effect in numbers: {:?}", f.remedies);
+        }
+    }
+}
+
+#[test]
+fn a_healthy_run_is_clear_of_errors_and_warnings() {
+    let mut rate = healthy();
+    rate.plan.think = sockbench::model::plan::Think::default();
+    rate.plan.rate = 150.0;
+    rate.resources.client.lateness_p99_ms = Some(1.2);
+    let mut server_closes = short(3000.0);
+    server_closes.plan.closer = Closer::Server;
+    let n = server_closes.totals.connections_opened;
+    server_closes.closes = sockbench::model::result::Closes { server: n, ..Default::default() };
+    let ports = server_closes.ports.as_mut().unwrap();
+    (ports.hold_s, ports.peak_used, ports.peak_share) = (Some(0.0), Some(20), Some(0.001));
+    let mut ring = short(5000.0);
+    ring.plan.port_mode = PortMode::Ring;
+    ring.plan.reuse_addr = true;
+    ring.plan.port_range = Some(PortRange { lo: 10_000, hi: 13_999 });
+    let ports = ring.ports.as_mut().unwrap();
+    (ports.pool, ports.hold_s, ports.peak_used, ports.peak_share) = (Some(4000), Some(0.0), Some(4000), Some(1.0));
+    // A default Linux box on 127.0.0.1: all ports wear TIME_WAIT, and are taken again after 1 s.
+    let mut loopback = short(1000.0);
+    loopback.plan.target = sockbench::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    let ports = loopback.ports.as_mut().unwrap();
+    (ports.hold_s, ports.ceiling_cps, ports.search_cps) = (Some(1.0), Some(28_232.0), Some(14_116.0));
+    let mut short_well_below = short(200.0);
+    short_well_below.plan.rate = 200.0;
+    short_well_below.resources.client.lateness_p99_ms = Some(0.4);
+    let runs = [
+        ("keep-alive", healthy()),
+        ("rate", rate),
+        ("server closes", server_closes),
+        ("ring", ring),
+        ("loopback", loopback),
+        ("short", short_well_below),
+    ];
+    for (name, run) in runs {
+        let bad: Vec<Finding> = diagnose(&run).into_iter().filter(|f| f.severity != Severity::Info).collect();
+        assert!(bad.is_empty(), "{name}: {bad:#?}");
+    }
+}
+
+#[test]
+fn findings_come_in_the_order_of_the_contract() {
+    assert_eq!(RULES.iter().map(|r| r.id).collect::<Vec<_>>(), Id::ALL);
+    let mut run = exhausted();
+    fail(&mut run, status(500), 9, 1.0, 2.0);
+    fail(&mut run, errno(Call::Connect, 111), 9, 1.0, 2.0);
+    let found = ids(&diagnose(&run));
+    let mut sorted = found.clone();
+    sorted.sort();
+    assert_eq!(found, sorted);
+    assert!(found.starts_with(&[Id::LocalPortsExhausted, Id::TargetRefused, Id::TargetErrors]), "{found:?}");
+}
+
+/// A count of one is followed by the singular, in every text of every finding.
+#[test]
+fn one_is_singular() {
+    let plural = |text: &str| {
+        let words: Vec<&str> = text.split([' ', ',', ';', ':', '(', ')']).collect();
+        let nouns =
+            ["users", "connections", "requests", "ports", "answers", "sockets", "set-ups", "workers", "failures", "cores"];
+        words.windows(2).any(|w| w[0] == "1" && nouns.contains(&w[1]))
+    };
+    for (_, mut run) in firing() {
+        run.plan.users = 1;
+        run.totals.users_asked = 1;
+        run.host.cpus = 1;
+        run.errors.iter_mut().for_each(|e| e.count = 1);
+        (run.totals.users_reached, run.totals.connections_opened) =
+            (run.totals.users_reached.min(1), run.totals.connections_opened);
+        for f in diagnose(&run) {
+            let texts = [&f.title, &f.explanation].into_iter().chain(f.remedies.iter().flat_map(|r| [&r.action, &r.expected]));
+            for text in texts {
+                assert!(!plural(text), "{}: {text}", f.id.word());
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Every rule with facts on which it fires, facts on which it is clear, and facts that do not let it decide.
+//!
+//! Ids, evidence, causes and commands are asserted. What a person reads is in `snapshots/`: [`reads`] compares it.
+
+mod busy_port;
+mod capacity;
+mod client;
+mod contract;
+mod firing;
+mod port_remedies;
+mod ports;
+mod study;
+mod target;
+mod users;
+
+use sockbench::diagnose::rule::{Found, Verdict};
+use sockbench::diagnose::table::RULES;
+use sockbench::model::finding::{Finding, FindingId as Id, Remedy};
+use sockbench::model::result::RunResult;
+
+use crate::facts::healthy;
+use crate::snapshot;
+
+fn check(id: Id, run: &RunResult) -> Verdict {
+    (RULES.iter().find(|r| r.id == id).unwrap().check)(run)
+}
+
+fn fires(id: Id, run: &RunResult) -> Found {
+    match check(id, run) {
+        Verdict::Finding(f) => *f,
+        other => panic!("{}: {other:?}", id.word()),
+    }
+}
+
+fn clear(id: Id, run: &RunResult) {
+    assert_eq!(check(id, run), Verdict::Clear, "{}", id.word());
+}
+
+fn unknown(id: Id, run: &RunResult) -> String {
+    match check(id, run) {
+        Verdict::Unknown(missing) => missing,
+        other => panic!("{}: {other:?}", id.word()),
+    }
+}
+
+fn ids(found: &[Finding]) -> Vec<Id> {
+    found.iter().map(|f| f.id).collect()
+}
+
+/// Failures that no row names.
+fn unnamed(local: bool) -> RunResult {
+    let mut run = healthy();
+    if local {
+        run.totals.local_failures = 7;
+    } else {
+        run.totals.failures = 7;
+    }
+    run
+}
+
+/// Compares what a person reads of `found` with the snapshot `name`.
+fn reads(name: &str, found: &Found) {
+    snapshot::matches("findings", name, &page(&found.title, &found.explanation, &found.remedies));
+}
+
+/// Title, explanation and remedies, a sentence a line, so that a change of one word is a change of one line.
+fn page(title: &str, explanation: &str, remedies: &[Remedy]) -> String {
+    let mut page = format!("{title}\n\n{}\n", explanation.replace(". ", ".\n"));
+    for r in remedies {
+        let name = r.name.as_deref().unwrap_or("-");
+        page += &format!("\n[{name}] {}\n    {}\n", r.action, r.command);
+        page.extend(r.windows_command.iter().map(|windows| format!("    Windows: {windows}\n")));
+        page += &format!("    {}\n", r.expected);
+    }
+    page
+}
+
+/// The remedy called `name`.
+fn remedy<'a>(found: &'a Found, name: &str) -> &'a Remedy {
+    let named = found.remedies.iter().find(|r| r.name.as_deref() == Some(name));
+    named.unwrap_or_else(|| panic!("no {name} in {:?}", found.remedies))
+}
+
+/// The names of the remedies, in order.
+fn names(found: &Found) -> Vec<&str> {
+    found.remedies.iter().filter_map(|r| r.name.as_deref()).collect()
+}

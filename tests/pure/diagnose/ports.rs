@@ -1,0 +1,165 @@
+//! Source ports that run out, and what announces it.
+
+use sockbench::diagnose::diagnose;
+use sockbench::model::finding::FindingId as Id;
+use sockbench::model::outcome::Call;
+use sockbench::model::plan::PortMode;
+use sockbench::model::result::RunResult;
+
+use super::{clear, fires, ids, names, reads, unknown, unnamed};
+use crate::facts::{errno, exhausted, fail, healthy, short};
+
+#[test]
+fn ports_exhausted_by_call_and_choice() {
+    let f = fires(Id::LocalPortsExhausted, &exhausted());
+    assert_eq!(
+        (&f.evidence["failures"], &f.evidence["pool"], &f.evidence["windows_code"]),
+        (&12_350.into(), &28_232.into(), &10_048.into())
+    );
+    assert!((f.evidence["ceiling_cps"].as_f64().unwrap() - 470.5).abs() < 0.1);
+    assert!((f.evidence["rate_until_first_cps"].as_f64().unwrap() - 800.0).abs() < 1.0);
+    let mut bind = short(800.0);
+    bind.plan.port_mode = PortMode::Bind;
+    fail(&mut bind, errno(Call::Bind, 98), 10, 35.0, 60.0);
+    let f = fires(Id::LocalPortsExhausted, &bind);
+    assert_eq!(f.evidence["windows_code"], 10_055);
+    reads("local-ports-exhausted, by bind", &f);
+    clear(Id::LocalPortBusy, &bind);
+    clear(Id::LocalPortsExhausted, &healthy());
+    unknown(Id::LocalPortsExhausted, &unnamed(true));
+}
+
+#[test]
+fn no_local_address_is_not_told_as_used_up_ports() {
+    let mut run = healthy();
+    (run.totals.connections_opened, run.totals.requests, run.totals.attempts) = (0, 0, 0);
+    run.totals.latency_ms = None;
+    fail(&mut run, errno(Call::Connect, 99), 500, 0.0, 1.0);
+    let f = fires(Id::LocalPortsExhausted, &run);
+    reads("local-ports-exhausted, no address to connect from", &f);
+    clear(Id::FailuresWillReturn, &run);
+}
+
+#[test]
+fn failures_return_every_hold_time() {
+    let f = fires(Id::FailuresWillReturn, &exhausted());
+    assert_eq!(f.evidence["next_s"].as_f64(), Some(95.3));
+    let mut kept = exhausted();
+    let ports = kept.ports.as_mut().unwrap();
+    (ports.peak_time_wait, ports.states.established) = (Some(0), Some(28_232));
+    clear(Id::FailuresWillReturn, &kept);
+    let mut blind = exhausted();
+    blind.ports = None;
+    blind.host.sysctls.tcp_tw_reuse = None;
+    unknown(Id::FailuresWillReturn, &blind);
+}
+
+#[test]
+fn a_recurrence_at_the_very_end_is_not_counted_in_microseconds() {
+    let mut run = exhausted();
+    run.duration_s = 95.299_82;
+    reads("failures-will-return, just as it ended", &fires(Id::FailuresWillReturn, &run));
+}
+
+#[test]
+fn budget_high_by_peak_or_by_rate() {
+    let f = fires(Id::PortBudgetHigh, &short(400.0));
+    assert!((f.evidence["peak_share"].as_f64().unwrap() - 0.85).abs() < 0.005, "{:?}", f.evidence);
+    // Over P/T, but only 10 s long: 6000 of 28232.
+    let mut brief = short(600.0);
+    brief.duration_s = 10.0;
+    brief.series.truncate(10);
+    let t = &mut brief.totals;
+    (t.connections_opened, t.requests, t.attempts) = (6000, 6000, 6000);
+    let ports = brief.ports.as_mut().unwrap();
+    (ports.peak_used, ports.peak_share) = (Some(6000), Some(0.2125));
+    let f = fires(Id::PortBudgetHigh, &brief);
+    assert!((f.evidence["exhausted_at_s"].as_f64().unwrap() - 47.05).abs() < 0.1, "{:?}", f.evidence);
+    reads("port-budget-high, a longer run fails", &f);
+    // More than P connections made, and the pool never filled: the model is proven wrong, so no warning.
+    let mut proven = brief.clone();
+    proven.totals.connections_opened = 30_000;
+    clear(Id::PortBudgetHigh, &proven);
+    assert!(!ids(&diagnose(&exhausted())).contains(&Id::PortBudgetHigh));
+    clear(Id::PortBudgetHigh, &short(200.0));
+    let mut blind = short(400.0);
+    blind.ports = None;
+    unknown(Id::PortBudgetHigh, &blind);
+}
+
+#[test]
+fn search_slow_by_mean_and_p95() {
+    let slow = |mean: f64, p95: f64| {
+        let mut run = short(400.0);
+        for p in run.series.iter_mut().filter(|p| p.ports_used.unwrap() > 14_116) {
+            (p.connect_mean_us, p.connect_p95_us) = (Some(mean), Some(p95));
+        }
+        run
+    };
+    let f = fires(Id::PortSearchSlow, &slow(1950.0, 2400.0));
+    assert_eq!((f.evidence["mean_us"].as_f64(), f.evidence["mean_us_below_half"].as_f64()), (Some(1950.0), Some(13.0)));
+    clear(Id::PortSearchSlow, &slow(40.0, 60.0));
+    clear(Id::PortSearchSlow, &short(400.0));
+    let mut blind = slow(1950.0, 2400.0);
+    for p in &mut blind.series {
+        p.ports_used = None;
+    }
+    unknown(Id::PortSearchSlow, &blind);
+}
+
+/// The exhausted run with the ports held by something else at the peak.
+fn held_by(change: impl FnOnce(&mut sockbench::model::result::Ports)) -> RunResult {
+    let mut run = exhausted();
+    let ports = run.ports.as_mut().unwrap();
+    (ports.states, ports.peak_time_wait) = (sockbench::model::result::PortStates::default(), Some(0));
+    change(ports);
+    run
+}
+
+#[test]
+fn fin_wait2_is_the_targets_doing_and_not_a_matter_of_reuse() {
+    let mut run = held_by(|p| p.states.fin_wait2 = Some(28_232));
+    run.host.sysctls.tcp_fin_timeout_s = Some(60);
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert_eq!(f.evidence["fin_wait2"], 28_232);
+    reads("local-ports-exhausted, in FIN_WAIT2", &f);
+    let commands: Vec<_> = f.remedies.iter().map(|r| r.command.as_str()).collect();
+    assert!(commands.iter().any(|c| c.contains("tcp_fin_timeout=2")), "{commands:?}");
+    assert!(!commands.iter().any(|c| c.contains("tcp_tw_reuse") || c.contains("--closer server")), "{commands:?}");
+    fires(Id::FailuresWillReturn, &run);
+}
+
+#[test]
+fn open_connections_do_not_obey_the_law() {
+    let run = held_by(|p| p.states.established = Some(28_232));
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert_eq!(f.evidence["established"], 28_232);
+    assert!(!names(&f).iter().any(|name| ["tw-reuse", "wait", "pace"].contains(name)), "P/T does not decide: {:?}", names(&f));
+    reads("local-ports-exhausted, by open connections", &f);
+    clear(Id::FailuresWillReturn, &run);
+}
+
+#[test]
+fn ports_that_others_bound_are_said_to_be_unseen() {
+    use sockbench::model::result::Elsewhere;
+    let run = held_by(|p| {
+        (p.pool, p.peak_used, p.states.time_wait) = (Some(100), Some(20), Some(20));
+        p.elsewhere = vec![Elsewhere { destination: "10.0.0.9:5432".into(), ports: 80 }];
+    });
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert_eq!((&f.evidence["ports_elsewhere"], &f.evidence["peak_used"]), (&80.into(), &20.into()));
+    reads("local-ports-exhausted, ports of others", &f);
+    clear(Id::FailuresWillReturn, &run);
+}
+
+#[test]
+fn the_time_without_ports_is_told_by_its_stretches() {
+    use sockbench::model::result::FailureSpan;
+    let mut run = exhausted();
+    let span = |from_s, to_s| FailureSpan { from_s, to_s, count: 6175 };
+    run.totals.local_failure_spans = vec![span(35.3, 40.0), span(55.0, 59.9)];
+    reads("local-ports-exhausted, in two stretches", &fires(Id::LocalPortsExhausted, &run));
+    run.totals.local_failure_spans.clear();
+    run.series[45].connects = 30;
+    reads("local-ports-exhausted, for some of the connections", &fires(Id::LocalPortsExhausted, &run));
+}

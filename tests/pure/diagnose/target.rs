@@ -1,0 +1,139 @@
+//! Failures at the target: refused, overflowed, reset, late, malformed, forbidding.
+
+use sockbench::diagnose::diagnose;
+use sockbench::model::finding::FindingId as Id;
+use sockbench::model::outcome::{Call, Cause, Failure, Phase};
+use sockbench::model::result::Closes;
+
+use super::capacity::own_cpu;
+use super::{clear, fires, ids, reads, unknown, unnamed};
+use crate::facts::{errno, exhausted, fail, healthy, late, short};
+
+#[test]
+fn refused_and_self_connects() {
+    let mut run = healthy();
+    fail(&mut run, Failure::new(Call::Connect, Cause::SelfConnect), 4, 0.0, 1.0);
+    let f = fires(Id::TargetRefused, &run);
+    assert_eq!(f.evidence["self_connects"], 4);
+    reads("target-refused, connected to itself", &f);
+    fail(&mut run, errno(Call::Connect, 111), 30, 0.0, 1.0);
+    let f = fires(Id::TargetRefused, &run);
+    assert_eq!((&f.evidence["failures"], &f.evidence["windows_code"]), (&34.into(), &10_061.into()));
+    reads("target-refused, of both kinds", &f);
+    clear(Id::TargetRefused, &healthy());
+    unknown(Id::TargetRefused, &unnamed(false));
+}
+
+#[test]
+fn backlog_by_counter_or_by_cluster() {
+    let mut run = healthy();
+    run.kernel.as_mut().unwrap().listen_overflows = 1;
+    // None of our set-ups was held up: another listener of the namespace overflowed.
+    clear(Id::TargetBacklogOverflow, &run);
+    run.totals.users_reached = 40;
+    fires(Id::TargetBacklogOverflow, &run);
+    run.totals.users_reached = 50;
+    run.totals.connects.as_mut().unwrap().setup_max_ms = 1021.0;
+    fires(Id::TargetBacklogOverflow, &run);
+    // Of a target elsewhere this namespace's counters say nothing; the cluster does.
+    run.resources.target = None;
+    clear(Id::TargetBacklogOverflow, &run);
+    run.totals.connects.as_mut().unwrap().setup_near_3s = 3;
+    fires(Id::TargetBacklogOverflow, &run);
+    clear(Id::TargetBacklogOverflow, &healthy());
+    let mut blind = healthy();
+    (blind.kernel, blind.totals.connects) = (None, None);
+    unknown(Id::TargetBacklogOverflow, &blind);
+}
+
+#[test]
+fn nobody_held_up_means_no_overflow_of_this_target() {
+    let mut run = healthy();
+    run.kernel.as_mut().unwrap().listen_overflows = 9;
+    (run.resources.target.as_mut().unwrap().pid, run.duration_s) = (1, 1.0);
+    clear(Id::TargetBacklogOverflow, &run);
+    // A ramp that was cut short held nobody up either.
+    (run.totals.users_asked, run.totals.users_reached) = (50, 20);
+    run.series.iter_mut().for_each(|p| p.users_asked = 20);
+    clear(Id::TargetBacklogOverflow, &run);
+    run.series.iter_mut().for_each(|p| p.users_asked = 50);
+    fires(Id::TargetBacklogOverflow, &run);
+    let mut brief = short(200.0);
+    (brief.duration_s, brief.kernel) = (1.0, run.kernel);
+    clear(Id::TargetBacklogOverflow, &brief);
+    brief.totals.attempts += 1;
+    fires(Id::TargetBacklogOverflow, &brief);
+}
+
+#[test]
+fn timeouts_at_connect_belong_to_the_backlog() {
+    let mut run = healthy();
+    fail(&mut run, late(Phase::Connecting), 12, 10.0, 20.0);
+    let f = fires(Id::TargetTimeouts, &run);
+    assert_eq!(f.evidence["while_connecting"], 12);
+    run.kernel.as_mut().unwrap().listen_drops = 40;
+    assert_eq!(ids(&diagnose(&run))[..1], [Id::TargetBacklogOverflow]);
+    clear(Id::TargetTimeouts, &run);
+    fail(&mut run, late(Phase::Waiting), 3, 10.0, 20.0);
+    let found = diagnose(&run);
+    assert_eq!(found[1].id, Id::TargetTimeouts);
+    assert_eq!(found[1].evidence["failures"], 3);
+    assert_eq!(found[1].caused_by, [Id::TargetBacklogOverflow]);
+    reads("target-timeouts, beside a full backlog", &fires(Id::TargetTimeouts, &run));
+    clear(Id::TargetTimeouts, &healthy());
+    unknown(Id::TargetTimeouts, &unnamed(false));
+}
+
+#[test]
+fn resets_malformed_and_errors_are_told_apart() {
+    let mut run = healthy();
+    fail(&mut run, Failure::new(Call::Read, Cause::Eof), 4, 1.0, 2.0);
+    fail(&mut run, Failure { reused: true, ..errno(Call::Read, 104) }, 6, 1.0, 2.0);
+    let f = fires(Id::TargetResets, &run);
+    assert_eq!((f.evidence["on_reused_connections"].as_u64(), f.evidence["on_fresh_connections"].as_u64()), (Some(6), Some(4)));
+    clear(Id::TargetErrors, &run);
+    clear(Id::TargetMalformed, &run);
+    let mut other = healthy();
+    fail(&mut other, errno(Call::Connect, 113), 6, 1.0, 2.0);
+    let f = fires(Id::TargetErrors, &other);
+    assert_eq!((&f.evidence["name"], &f.evidence["call"]), (&"EHOSTUNREACH".into(), &"connect".into()));
+    reads("target-errors, no route", &f);
+    for id in [Id::TargetResets, Id::TargetMalformed, Id::TargetErrors] {
+        clear(id, &healthy());
+        unknown(id, &unnamed(false));
+    }
+}
+
+#[test]
+fn forbidden_keepalive_is_the_cause_of_used_up_ports() {
+    let mut run = exhausted();
+    run.plan.keepalive = true;
+    run.closes.announced_by_target = 28_232;
+    let found = diagnose(&run);
+    assert_eq!(ids(&found)[..2], [Id::LocalPortsExhausted, Id::TargetForbidsKeepalive]);
+    assert_eq!(found[0].caused_by, [Id::TargetForbidsKeepalive]);
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert!(f.remedies[0].command.contains("--keep-alive 75"), "the client asks for it already: {:?}", f.remedies[0]);
+    run.resources.target.as_mut().unwrap().name = "sockbench".into();
+    let f = fires(Id::LocalPortsExhausted, &run);
+    assert_eq!(f.remedies[0].command, "sockbench server --listen 10.0.0.1:80 --keepalive on");
+    // A limit of a hundred requests per connection is not a ban.
+    let mut hundred = healthy();
+    hundred.closes.announced_by_target = 90;
+    clear(Id::TargetForbidsKeepalive, &hundred);
+    let mut none = healthy();
+    none.totals.requests = 2;
+    unknown(Id::TargetForbidsKeepalive, &none);
+}
+
+#[test]
+fn an_idle_timeout_is_not_a_ban_on_keepalive() {
+    let mut run = own_cpu(4, 0.1, 5.0, &["idle-timeout=400ms"]);
+    run.plan.think.max = std::time::Duration::from_millis(900);
+    run.closes = Closes { server: 8000, client: 4, ..Default::default() };
+    run.totals.connections_opened = 8004;
+    let f = fires(Id::TargetForbidsKeepalive, &run);
+    reads("target-forbids-keepalive, by an idle timeout", &f);
+    assert!(f.remedies[0].command.ends_with("--server idle-timeout=75s"), "{:?}", f.remedies[0]);
+    assert!(f.remedies.iter().all(|r| !r.command.contains("keepalive=on")), "on already: {:?}", f.remedies);
+}
