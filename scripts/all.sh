@@ -24,7 +24,7 @@ false_claims=()
 for experiment in "${experiments[@]}"; do
   echo "== $experiment"
   code=0
-  SOCKBENCH=$bench run_script "$here/$experiment.sh" "${options[@]}" -o "$results/$experiment" || code=$?
+  SOCKBENCH=$bench SOCKBENCH_CHART=$charts run_script "$here/$experiment.sh" "${options[@]}" -o "$results/$experiment" || code=$?
   [ "$code" = 3 ] && exit 3
   [ "$code" = 0 ] || false_claims+=("$experiment")
 done

@@ -3,7 +3,7 @@
 # CSV, charts, checks. Sourced, never run. No root: everything that is tuned is tuned in a namespace of its own.
 set -u -o pipefail
 
-# start NAME "$@": arguments, the binary, an empty results folder. Sets $name $out $work $short $bench.
+# start NAME "$@": arguments, the binary, an empty results folder. Sets $name $out $work $short $bench $charts.
 start() {
   name=$1
   shift
@@ -26,6 +26,11 @@ start() {
     (cd "$root" && cargo build --release --quiet) || exit 2
   fi
   bench=$(realpath "$bench") || exit 2
+  # Charts are drawn by an example of this tree, whichever binary is measured. The profile is the tests', so that both
+  # share one build of the library.
+  charts=${SOCKBENCH_CHART:-${CARGO_TARGET_DIR:-$root/target}/quick/examples/chart}
+  [ -n "${SOCKBENCH_CHART:-}" ] || (cd "$root" && cargo build --profile quick --example chart --quiet) || exit 2
+  charts=$(realpath "$charts") || exit 2
   command -v python3 >/dev/null || die_usage "python3: not found"
   out=${out:-$root/results/$name}
   mkdir -p "$out" || exit 2
@@ -258,7 +263,7 @@ head_row() {
 chart() {
   local svg=$1
   shift
-  "$bench" chart "$csv" -o "$out/$svg" "$@" || failed=1
+  "$charts" "$csv" -o "$out/$svg" "$@" || failed=1
 }
 
 # say TEXT...: a paragraph of the result.

@@ -13,7 +13,6 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::model::plan::ServerPlan;
 use crate::report::style::Style;
 
-mod chart;
 mod explain;
 mod files;
 mod load;
@@ -106,7 +105,6 @@ enum Command {
     Explain(explain::Args),
     Sandbox(sandbox::Args),
     Rehearse(rehearse::Args),
-    Chart(chart::Args),
 }
 
 /// The arguments; what is wrong with them is one line and a hint, as every other error.
@@ -184,7 +182,6 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Rehearse(args) => rehearse::run(args),
-        Command::Chart(args) => chart::run(&args),
     });
     match result {
         Ok(code) => ExitCode::from(code),

@@ -50,7 +50,7 @@ fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     if !url.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("http://")) {
         return Err(bad("not an http:// URL").hint(format!("http://{}", url.split("://").last().unwrap_or(url))));
     }
-    let uri: ::http::Uri =
+    let uri: http::Uri =
         url.parse().map_err(|e| bad(&format!("{e}")).hint("such as http://127.0.0.1:8080/path; a blank is %20"))?;
     let authority = uri.authority().ok_or_else(|| bad("no host").hint("such as http://127.0.0.1:8080/"))?;
     if authority.as_str().contains('@') {

@@ -7,7 +7,6 @@
 
 pub mod chart;
 pub mod charts;
-pub mod csv_chart;
 pub mod explain_text;
 pub mod figures;
 #[cfg(test)]
