@@ -1,11 +1,13 @@
 //! Facts in, findings out: the P/T law, the rules, the wording. Pure.
 //!
-//! [`ports`] is arithmetic about ports. [`rule`] says what a rule is and joins the findings of the [`table`];
-//! [`validity`] stamps a run; [`mod@preflight`] says before a run what it can reach.
+//! [`ports`] is arithmetic about ports. `indicators` reads a run once; each [`rule`] of the [`table`] reads the indicators
+//! and makes a ruling; the [`engine`] makes findings, verdict and stamp of these. [`mod@preflight`] says before a run what
+//! it can reach.
 //!
 //! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
 
 pub mod command;
+pub mod engine;
 mod findings_doc;
 mod indicators;
 pub mod ports;
@@ -18,11 +20,10 @@ mod rules;
 pub mod table;
 mod target;
 pub mod thresholds;
-pub mod validity;
+mod validity;
 mod verdict;
 
+pub use engine::{Diagnosis, diagnose, diagnose_study, ruling, settle, study_ruling};
 pub use findings_doc::findings_markdown;
 pub use preflight::preflight;
 pub use proofs::attach_proofs;
-pub use rule::{diagnose, diagnose_study, undecided};
-pub use validity::{settle, stamp};

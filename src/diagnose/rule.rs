@@ -1,23 +1,33 @@
-//! What a rule is, and how the findings of all rules become the list of a report: sorted, joined to their causes,
-//! swallowed by stronger ones.
+//! What a rule is: facts and indicators in, a ruling out.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::table::{RULES, STUDY_RULES};
-use crate::model::finding::{Finding, FindingId, Remedy, Undecided};
+use super::indicators::{Indicators, Seen};
+use crate::model::finding::{FindingId, Remedy};
 use crate::model::result::RunResult;
 
 /// What a rule says of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
+pub enum Ruling {
     /// looked, and it is not so
     Clear,
     /// it is so
     Finding(Box<Found>),
-    /// cannot be told: what is missing
-    Unknown(String),
+    /// cannot be decided: what is missing
+    Undecided(String),
+}
+
+impl Ruling {
+    /// The ruling about what an indicator looked for: `found` words it where it is there.
+    pub(super) fn about<T>(seen: &Seen<T>, found: impl FnOnce(&T) -> Self) -> Self {
+        match seen {
+            Seen::Yes(what) => found(what),
+            Seen::No => Self::Clear,
+            Seen::Unknown(missing) => Self::Undecided(missing.clone()),
+        }
+    }
 }
 
 /// The parts of a finding that its rule makes.
@@ -61,8 +71,8 @@ impl Found {
         self
     }
 
-    pub(super) fn verdict(self) -> Verdict {
-        Verdict::Finding(Box::new(self))
+    pub(super) fn ruling(self) -> Ruling {
+        Ruling::Finding(Box::new(self))
     }
 }
 
@@ -130,8 +140,8 @@ pub struct Rule {
     pub caused_by: &'static [FindingId],
     /// findings that say the same with more weight: with one of them it is left out
     pub swallowed_by: &'static [FindingId],
-    /// facts in, verdict out
-    pub check: fn(&RunResult) -> Verdict,
+    /// facts in, ruling out
+    pub check: fn(&RunResult, &Indicators) -> Ruling,
 }
 
 /// The same over the steps of a study.
@@ -139,79 +149,15 @@ pub struct Rule {
 pub struct StudyRule {
     /// which finding
     pub id: FindingId,
-    /// facts of all steps in, verdict out
-    pub check: fn(&[RunResult]) -> Verdict,
+    /// facts of all steps in, ruling out
+    pub check: fn(&[Step<'_>]) -> Ruling,
 }
 
-/// Everything that a run shows, in the order of the contract.
-pub fn diagnose(run: &RunResult) -> Vec<Finding> {
-    let found: Vec<(&Rule, Found)> = RULES
-        .iter()
-        .filter_map(|rule| match (rule.check)(run) {
-            Verdict::Finding(found) => Some((rule, *found)),
-            Verdict::Clear | Verdict::Unknown(_) => None,
-        })
-        .collect();
-    joined(found)
-}
-
-/// What could not be told, and what was missing for it, rule by rule.
-pub fn undecided(run: &RunResult) -> Vec<Undecided> {
-    RULES
-        .iter()
-        .filter_map(|rule| match (rule.check)(run) {
-            Verdict::Unknown(missing) => Some(Undecided { id: rule.id, missing }),
-            Verdict::Clear | Verdict::Finding(_) => None,
-        })
-        .collect()
-}
-
-/// What the steps of a study show together; each step has its own findings beside these.
-pub fn diagnose_study(steps: &[RunResult]) -> Vec<Finding> {
-    let found = STUDY_RULES.iter().filter_map(|study| {
-        let rule = RULES.iter().find(|r| r.id == study.id)?;
-        match (study.check)(steps) {
-            Verdict::Finding(found) => Some((rule, *found)),
-            Verdict::Clear | Verdict::Unknown(_) => None,
-        }
-    });
-    joined(found.collect())
-}
-
-fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
-    let all: Vec<FindingId> = found.iter().map(|(rule, _)| rule.id).collect();
-    found.retain(|(rule, _)| !rule.swallowed_by.iter().any(|by| all.contains(by)));
-    found.sort_by_key(|(rule, _)| rule.id);
-    let left: Vec<FindingId> = found.iter().map(|(rule, _)| rule.id).collect();
-    found
-        .into_iter()
-        .map(|(rule, f)| {
-            let explains = |c: &FindingId| f.causes.as_ref().is_none_or(|only| only.contains(c));
-            let causes: Vec<FindingId> = rule.caused_by.iter().copied().filter(|c| left.contains(c)).filter(explains).collect();
-            Finding {
-                id: rule.id,
-                severity: rule.id.severity(),
-                explanation: after_causes(&causes, f.explanation),
-                caused_by: causes,
-                title: f.title,
-                evidence: f.evidence,
-                remedies: f.remedies,
-            }
-        })
-        .collect()
-}
-
-/// The first sentence joins both: "Because the source ports ran out (local-ports-exhausted), ...".
-fn after_causes(causes: &[FindingId], explanation: String) -> String {
-    let phrases: Vec<String> = causes
-        .iter()
-        .filter_map(|c| RULES.iter().find(|r| r.id == *c))
-        .map(|r| format!("{} ({})", r.as_cause, r.id.word()))
-        .collect();
-    if phrases.is_empty() {
-        return explanation;
-    }
-    let mut chars = explanation.chars();
-    let first = chars.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
-    format!("Because {}, {first}{}", phrases.join(" and "), chars.as_str())
+/// One step of a study.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// its result
+    pub run: &'a RunResult,
+    /// what was read off it
+    pub seen: Indicators,
 }

@@ -1,24 +1,30 @@
-//! The stamp of a run: whether its figures are what was asked for.
+//! The stamp of a run: whether its figures are what was asked for. It follows from the findings by the table of
+//! [`super::verdict`], and from what a plan asked for and a run did not do.
 
 use super::command::{count, s};
-use super::indicators::{Rows, duration_s, is_busy, is_exhaustion, is_foreign_source, unnamed};
-use super::rule::{Verdict, diagnose, undecided};
-use super::rules::{client, users};
+use super::indicators::{Indicators, Kind, Rows, unnamed};
+use super::rules::{refusal, users};
 use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
+use super::verdict::TABLE;
+use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::limits::LINGER_TIMEOUT;
-use crate::model::outcome::{EMFILE, ENFILE};
+use crate::model::outcome::Side;
 use crate::model::plan::Closer;
 use crate::model::result::{RunResult, Stamp, Validity};
 
 /// The first stamp that applies, in the order of [`Stamp`], and every reason, the decisive ones first.
-pub fn stamp(run: &RunResult) -> Validity {
-    let mut reasons: Vec<(Stamp, String)> = Vec::new();
-    port_reasons(run, &mut reasons);
-    client_reasons(run, &mut reasons);
-    completeness_reasons(run, &mut reasons);
+pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Validity {
+    let mut reasons: Vec<(Stamp, String)> = findings.iter().filter_map(by_table).collect();
+    own_failures(run, seen, &mut reasons);
+    completeness(run, seen, findings, &mut reasons);
     reasons.sort_by_key(|(stamp, _)| order(*stamp));
     let stamp = reasons.first().map_or(Stamp::Valid, |r| r.0);
     Validity { stamp, reasons: reasons.into_iter().map(|r| r.1).collect() }
+}
+
+fn by_table(finding: &Finding) -> Option<(Stamp, String)> {
+    let (.., stamp) = TABLE.iter().find(|(id, ..)| *id == finding.id)?;
+    (*stamp != Stamp::Valid).then(|| (*stamp, finding.title.clone()))
 }
 
 const fn order(stamp: Stamp) -> u8 {
@@ -30,49 +36,23 @@ const fn order(stamp: Stamp) -> u8 {
     }
 }
 
-fn port_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
-    let exhausted = Rows::of(run, is_exhaustion);
-    if let Some(row) = exhausted.largest() {
-        into.push((
-            Stamp::PortBound,
-            format!("{} attempts found no free source port ({} at {}())", exhausted.count(), row.name, row.call.word()),
-        ));
+/// Failures of this machine that no finding of the table is about.
+fn own_failures(run: &RunResult, seen: &Indicators, into: &mut Vec<(Stamp, String)>) {
+    if let Some(refusal) = refusal::of(run, seen) {
+        into.push((Stamp::ClientBound, format!("{} could not begin: {}", count(refusal.failed, "attempt"), refusal.what)));
     }
-    let busy = Rows::of(run, is_busy);
-    if let Some(row) = busy.largest() {
-        into.push((
-            Stamp::PortBound,
-            format!("{} attempts found their source port held ({} at {}())", busy.count(), row.name, row.call.word()),
-        ));
+    let over = Rows::kind(run, Kind::OwnLimit);
+    if !over.is_empty() {
+        into.push((Stamp::ClientBound, format!("answers over this program's own limits: {}", over.in_words())));
     }
-}
-
-fn client_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
-    let fds = Rows::of(run, |e| e.local && matches!(e.errno, Some(EMFILE | ENFILE)));
-    if let Some(row) = fds.largest() {
-        into.push((Stamp::ClientBound, format!("{} sockets could not be made ({})", fds.count(), row.name)));
-    }
-    if let Verdict::Finding(f) = client::generator_saturated(run) {
-        into.push((Stamp::ClientBound, f.title));
-    }
-    if let Some((failed, which)) = users::foreign_source(run) {
-        into.push((Stamp::ClientBound, format!("{failed} attempts could not begin: {which}")));
-    }
-    let other = Rows::of(run, |e| {
-        let named = is_exhaustion(e) || is_busy(e) || is_foreign_source(e) || matches!(e.errno, Some(EMFILE | ENFILE));
-        e.local && !named
-    });
-    if !other.is_empty() {
-        into.push((Stamp::ClientBound, format!("failures of this machine: {}", other.in_words())));
-    }
-    let unnamed = unnamed(run, true);
-    if unnamed > 0 && run.errors.iter().all(|e| e.name != "OTHER") {
+    let unnamed = unnamed(run, Side::Local);
+    if unnamed > 0 {
         into.push((Stamp::ClientBound, format!("{unnamed} failures of this machine without a row in the error table")));
     }
 }
 
-fn completeness_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
-    let (plan, t, duration) = (&run.plan, &run.totals, duration_s(run));
+fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: &mut Vec<(Stamp, String)>) {
+    let (plan, t, duration) = (&run.plan, &run.totals, seen.duration_s);
     let asked_s = plan.duration.as_secs_f64();
     let counted = plan.requests > 0 && t.attempts >= plan.requests;
     if asked_s > 0.0 && !counted && duration < asked_s - EARLY_END_S {
@@ -85,8 +65,8 @@ fn completeness_reasons(run: &RunResult, into: &mut Vec<(Stamp, String)>) {
     } else if t.latency_ms.is_none() {
         into.push((Stamp::Incomplete, "no request was answered".into()));
     }
-    if let Verdict::Finding(f) = users::users_not_reached(run) {
-        into.push((Stamp::Incomplete, f.title));
+    if let Some(f) = findings.iter().find(|f| f.id == Id::UsersNotReached) {
+        into.push((Stamp::Incomplete, f.title.clone()));
     } else if let Some((asked, reached)) = users::fewer_held(run) {
         into.push((
             Stamp::Incomplete,
@@ -113,17 +93,4 @@ fn not_closed_by_target(run: &RunResult) -> Option<String> {
             s(LINGER_TIMEOUT.as_secs_f64())
         )
     })
-}
-
-/// Diagnoses a run in place: stamp, findings, and the rows that explain the nulls of the findings.
-///
-/// Reasons that only the caller knows (a signal) are added by it afterwards.
-pub fn settle(run: &mut RunResult) {
-    run.validity = stamp(run);
-    run.findings = diagnose(run);
-    run.undecided = undecided(run);
-    run.verdict = super::verdict::verdict(run);
-    if run.findings.iter().any(|f| f.remedies.iter().any(|r| r.proven.is_none())) {
-        run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
-    }
 }

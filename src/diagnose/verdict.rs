@@ -1,51 +1,187 @@
-//! The verdict of a run: one table from findings to a verdict id and its headline.
+//! The verdict of a run: one table from findings to a verdict and its stamp, and one headline per verdict.
 //!
-//! The first finding, in the order of reports, that has a row decides. The stamp of a run agrees with it by
-//! [`super::validity`].
+//! The first finding, in the order of reports, that has a row decides the verdict. The stamp follows from the same
+//! rows, in [`super::validity`]; nothing else decides either.
 
-use crate::model::finding::{Finding, FindingId as Id};
-use crate::model::result::{RunResult, Verdict, VerdictId};
+use super::command::{count, number, percent, s};
+use super::indicators::{Full, Holding, Indicators, Kind, Queue, Rows, Saturated, name_of};
+use super::rules::refusal;
+use crate::model::finding::{Finding, FindingId as Id, Severity};
+use crate::model::result::{Holder, RunResult, Stamp, Verdict, VerdictId};
 
-/// Which findings decide which verdict.
-const TABLE: &[(VerdictId, &[Id])] = &[
-    (VerdictId::PortBound, &[Id::LocalPortsExhausted, Id::LocalPortBusy]),
-    (VerdictId::FdBound, &[Id::LocalFdLimit]),
-    (VerdictId::TargetGone, &[Id::TargetRefused]),
-    (
-        VerdictId::TargetFailing,
-        &[Id::TargetBacklogOverflow, Id::TargetResets, Id::TargetTimeouts, Id::TargetMalformed, Id::TargetErrors],
-    ),
-    (VerdictId::ClientBound, &[Id::GeneratorSaturated]),
-    (VerdictId::TargetBound, &[Id::TargetQueueing, Id::TargetCpuSaturated]),
+/// Finding, the verdict that it decides, and what it makes of the stamp. Findings without a row decide neither.
+pub(super) const TABLE: &[(Id, VerdictId, Stamp)] = &[
+    (Id::LocalPortsExhausted, VerdictId::PortBound, Stamp::PortBound),
+    (Id::LocalPortBusy, VerdictId::PortBound, Stamp::PortBound),
+    (Id::LocalFdLimit, VerdictId::FdBound, Stamp::ClientBound),
+    (Id::TargetRefused, VerdictId::TargetGone, Stamp::Valid),
+    (Id::TargetBacklogOverflow, VerdictId::TargetFailing, Stamp::Valid),
+    (Id::TargetResets, VerdictId::TargetFailing, Stamp::Valid),
+    (Id::TargetTimeouts, VerdictId::TargetFailing, Stamp::Valid),
+    (Id::TargetMalformed, VerdictId::TargetFailing, Stamp::Valid),
+    (Id::TargetErrors, VerdictId::TargetFailing, Stamp::Valid),
+    (Id::GeneratorSaturated, VerdictId::ClientBound, Stamp::ClientBound),
+    (Id::TargetQueueing, VerdictId::TargetBound, Stamp::Valid),
+    (Id::TargetCpuSaturated, VerdictId::TargetBound, Stamp::Valid),
 ];
 
-/// The verdict of a run whose findings are known.
-pub(super) fn verdict(run: &RunResult) -> Verdict {
-    let decisive = run.findings.iter().find_map(|f| Some((of(f.id)?, f)));
-    match decisive {
-        Some((id, finding)) => Verdict { id, sentence: headline(id, finding), since_s: None },
-        None if run.totals.latency_ms.is_some() => {
-            Verdict { id: VerdictId::Healthy, sentence: "OK: no limit was reached".into(), since_s: None }
-        }
-        None => Verdict { id: VerdictId::Undecided, sentence: "undecided: nothing was answered".into(), since_s: None },
+/// The verdict of a run with these findings.
+pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Verdict {
+    if let Some((id, finding)) = findings.iter().find_map(|f| Some((decided_by(f.id)?, f))) {
+        let (sentence, since_s) = headline(id, run, seen, finding);
+        return Verdict { id, sentence, since_s };
+    }
+    if let Some(refusal) = refusal::of(run, seen) {
+        let sentence = format!("the client could not connect: {}", refusal.what);
+        return Verdict { id: VerdictId::ClientBound, sentence, since_s: None };
+    }
+    let limit = Rows::kind(run, Kind::OwnLimit);
+    if let Some(row) = limit.largest() {
+        let sentence = format!(
+            "the client did not take {} of {}: over its own limit ({})",
+            limit.count(),
+            count(run.totals.requests, "answer"),
+            name_of(row)
+        );
+        return Verdict { id: VerdictId::ClientBound, sentence, since_s: Some(limit.first_s()) };
+    }
+    let answered = run.totals.latency_ms.is_some();
+    let (id, sentence) =
+        if answered { (VerdictId::Healthy, healthy(run, findings)) } else { (VerdictId::Undecided, undecided(run)) };
+    Verdict { id, sentence, since_s: None }
+}
+
+fn decided_by(finding: Id) -> Option<VerdictId> {
+    TABLE.iter().find(|(id, ..)| *id == finding).map(|(_, verdict, _)| *verdict)
+}
+
+fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
+    match id {
+        VerdictId::PortBound => ports(run, seen),
+        VerdictId::FdBound => descriptors(run),
+        VerdictId::ClientBound => (client(run, seen, finding), None),
+        VerdictId::TargetGone => gone(run),
+        VerdictId::TargetBound => (saturated(run, seen), None),
+        VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, finding)),
+        VerdictId::HostBound => (format!("other programs took this machine's CPU: {}", finding.title), None),
+        VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),
     }
 }
 
-fn of(finding: Id) -> Option<VerdictId> {
-    TABLE.iter().find(|(_, ids)| ids.contains(&finding)).map(|(id, _)| *id)
+fn ports(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
+    if seen.ports.exhausted == 0 {
+        let rows = Rows::kind(run, Kind::PortBusy);
+        let sentence = format!(
+            "source ports were in use on this machine: {} of {} found theirs taken",
+            rows.count(),
+            count(run.totals.attempts, "connection")
+        );
+        return (sentence, Some(rows.first_s()));
+    }
+    let since = Rows::kind(run, Kind::NoPort).first_s();
+    let failing_too = run.totals.failures > 0 || run.totals.latency_ms.is_none();
+    let rest = match seen.ports.holding {
+        Some(Holding::By(Holder::FinWait2)) => ": the target does not close its side of the connections",
+        _ if failing_too => "",
+        _ => "; the target is fine",
+    };
+    (format!("source ports ran out on this machine at {}{rest}", s(since)), Some(since))
 }
 
-fn headline(id: VerdictId, finding: &Finding) -> String {
-    let what = match id {
-        VerdictId::Healthy => "OK",
-        VerdictId::PortBound => "source ports ran out on this machine",
-        VerdictId::FdBound => "file descriptors ran out on this machine",
-        VerdictId::ClientBound => "the client was the limit",
-        VerdictId::HostBound => "other programs took the CPU",
-        VerdictId::TargetBound => "the target is saturated",
-        VerdictId::TargetFailing => "the target is failing",
-        VerdictId::TargetGone => "the target is gone",
-        VerdictId::Undecided => "undecided",
+fn descriptors(run: &RunResult) -> (String, Option<f64>) {
+    let rows = Rows::kind(run, Kind::NoDescriptor);
+    let limit = run.host.nofile.map_or_else(|| "its limit".to_owned(), |n| format!("the limit of {n}"));
+    let sentence = format!(
+        "file descriptors ran out on this machine at {}: {} of {} could not be made at {limit}",
+        s(rows.first_s()),
+        rows.count(),
+        count(run.totals.attempts, "connection")
+    );
+    (sentence, Some(rows.first_s()))
+}
+
+fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> String {
+    match seen.saturated.yes() {
+        Some(Saturated { for_long: true, seconds, .. }) => format!(
+            "the client was the limit in {seconds} of {} s: {} req/s are its own maximum, not the target's",
+            run.resources.client.measured_seconds,
+            number(seen.steady_rps.round())
+        ),
+        Some(Saturated { late_ms: Some(late), .. }) => {
+            format!("the client was the limit: it sent requests up to {} ms late (p99)", number(late.round()))
+        }
+        _ => finding.title.clone(),
+    }
+}
+
+fn gone(run: &RunResult) -> (String, Option<f64>) {
+    let rows = Rows::are(run, Kind::is_refused);
+    let to = run.plan.target.addr;
+    if run.totals.latency_ms.is_none() {
+        return (format!("the target refused every connection: nothing listens at {to}"), None);
+    }
+    let sentence = format!(
+        "the target refused {} of {}, from {} to {}",
+        rows.count(),
+        count(run.totals.requests, "request"),
+        s(rows.first_s()),
+        s(rows.last_s())
+    );
+    (sentence, Some(rows.first_s()))
+}
+
+fn saturated(run: &RunResult, seen: &Indicators) -> String {
+    let rps = number(seen.steady_rps.round());
+    let rate = if run.plan.is_open_loop() && seen.steady_rps < run.plan.rate * 0.95 {
+        format!("target saturated: {rps} of {} req/s answered", number(run.plan.rate))
+    } else {
+        format!("target saturated: {rps} req/s with {}", count(run.plan.users, "user"))
     };
-    format!("{what}: {}", finding.title)
+    let why = match (seen.queue.yes(), seen.cpu.yes()) {
+        (Some(Queue::Told { queue_ms, work_ms, .. }), _) => {
+            format!(", {} ms of queue for {} ms of work", number(queue_ms.round()), number((work_ms * 10.0).round() / 10.0))
+        }
+        (_, Some(limit)) if limit.full == Full::Machine => ", every core is busy".to_owned(),
+        (_, Some(limit)) => format!(", its CPU is at {} % of a core", number(limit.percent.round())),
+        (Some(Queue::Grown(g)), None) => format!(
+            ", and its median grew from {} to {} ms with the users",
+            number(g.p50_ms.0.round()),
+            number(g.p50_ms.1.round())
+        ),
+        (None, None) => String::new(),
+    };
+    rate + &why
+}
+
+fn failing_since(run: &RunResult, finding: &Finding) -> Option<f64> {
+    let of_kind = |kind: Kind| match finding.id {
+        Id::TargetResets => kind == Kind::Reset,
+        Id::TargetTimeouts => kind.is_timeout(),
+        Id::TargetMalformed => kind == Kind::Malformed,
+        Id::TargetErrors => matches!(kind, Kind::Status | Kind::OtherAtTarget),
+        _ => false,
+    };
+    Some(Rows::are(run, of_kind).first_s()).filter(|at| at.is_finite())
+}
+
+fn healthy(run: &RunResult, findings: &[Finding]) -> String {
+    let t = &run.totals;
+    let figures = format!("{} req/s, {} failed of {}", number(t.rps.round()), t.failures, count(t.requests, "request"));
+    let warning = findings.iter().find(|f| f.severity != Severity::Info);
+    match warning {
+        Some(w) => format!("OK, but {} ({figures})", w.title),
+        None => format!("OK: {figures}"),
+    }
+}
+
+fn undecided(run: &RunResult) -> String {
+    let t = &run.totals;
+    match (t.attempts, t.local_failures.saturating_add(t.failures)) {
+        (0, _) => "undecided: no request was started".to_owned(),
+        (attempts, 0) => format!("undecided: none of {} was answered before the run ended", count(attempts, "request")),
+        (attempts, failed) => format!(
+            "undecided: no request was answered, {} of them failed, and the error table does not say why",
+            percent(failed as f64 / attempts as f64)
+        ),
+    }
 }

@@ -1,7 +1,7 @@
 //! Our own documents: diagnosed again from their facts, with the rules of today.
 
 use super::{Known, arithmetic};
-use crate::diagnose::rule::{diagnose, diagnose_study};
+use crate::diagnose::{diagnose, diagnose_study};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::finding::{Finding, FindingId};
 use crate::model::result::{Ports, RunResult};

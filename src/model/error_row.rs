@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, Party, Phase};
+use super::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, Failure, Party, Phase};
 use super::plan::PortChoice;
 
 /// One kind of failure at one endpoint.
@@ -52,6 +52,13 @@ pub enum NoPort {
 }
 
 impl ErrorRow {
+    /// The failure that this row counts; none for the row that sums further kinds. A document from before `cause` was
+    /// stored has it where the errno says it.
+    pub fn failure(&self) -> Option<Failure> {
+        let cause = self.cause.or(self.errno.map(Cause::Errno))?;
+        Some(Failure { call: self.call, cause, port_bound: self.port_bound, reused: self.reused })
+    }
+
     /// Which want of a port this is; none where it is none. The errno alone does not tell: bind 98 looks alike in both.
     pub fn no_port(&self) -> Option<NoPort> {
         match (self.call, self.errno?, self.port_choice) {

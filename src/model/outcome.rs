@@ -63,6 +63,18 @@ pub enum Phase {
     Receiving,
 }
 
+impl Phase {
+    /// What was going on, after "while".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Sending => "sending the request",
+            Self::Waiting => "waiting for the first byte",
+            Self::Receiving => "receiving the answer",
+        }
+    }
+}
+
 /// How an answer broke the protocol. Serialised in kebab case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -199,6 +211,14 @@ impl Failure {
         }
     }
 
+    /// The status, where an answer had one.
+    pub const fn status(self) -> Option<u16> {
+        match self.cause {
+            Cause::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
     /// Short name for reports: `EADDRNOTAVAIL`, `EOF`, `TIMEOUT`, `503`, `TRUNCATED`, `SELFCONNECT`.
     pub fn name(self) -> Cow<'static, str> {
         match self.cause {
@@ -226,15 +246,7 @@ impl Failure {
             Cause::Errno(n) => format!("{}{on}", errno_text(n)),
             Cause::Eof if self.reused => "connection closed by the target before the answer, on a reused connection".into(),
             Cause::Eof => "connection closed by the target before the first byte of an answer".into(),
-            Cause::TimedOut(p) => format!(
-                "no progress before the timeout, while {}{on}",
-                match p {
-                    Phase::Connecting => "connecting",
-                    Phase::Sending => "sending the request",
-                    Phase::Waiting => "waiting for the first byte",
-                    Phase::Receiving => "receiving the answer",
-                }
-            ),
+            Cause::TimedOut(p) => format!("no progress before the timeout, while {}{on}", p.words()),
             Cause::Status(s) => format!("answered with status {s}"),
             Cause::Malformed(f) => match f {
                 ProtocolFault::Head => "the answer's head could not be parsed",

@@ -59,8 +59,7 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
         Some(observer) => observer.stop().apply(&mut result),
         None => crate::observe::apply_unobserved(&mut result, "not watched: --no-observe"),
     }
-    result.validity = diagnose::stamp(&result);
-    result.findings = diagnose::diagnose(&result);
+    diagnose::settle(&mut result);
     if load.ended == Ended::Stopped {
         result.validity.reasons.push("stopped before its planned end".into());
     }

@@ -1,61 +1,34 @@
 //! The rule about the target's backlog: SYNs that are dropped, seen by the kernel's counters or by set-ups that took
 //! a retry.
 
-use super::target::is_connect_timeout;
 use crate::diagnose::command::{count, load_after_sysctl, load_with, number, s};
-use crate::diagnose::indicators::Rows;
+use crate::diagnose::indicators::{Indicators, Overflow};
 use crate::diagnose::remedies::{advice, keep_alive};
-use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::target::{Kind, own_flag, serve_with};
-use crate::diagnose::thresholds::{HELD_UP_MS, SYN_RETRIES};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::result::RunResult;
 
 /// target-backlog-overflow.
-pub(in crate::diagnose) fn backlog_overflow(run: &RunResult) -> Verdict {
-    let local = run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback();
-    // The counters are this namespace's: they tell of the target only when it lives here.
-    let counters = run.kernel.filter(|_| local);
-    let dropped = counters.map(|k| k.listen_overflows.max(k.listen_drops));
-    let (near_1s, near_3s) = run.totals.connects.map_or((0, 0), |c| (c.setup_near_1s, c.setup_near_3s));
+pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.overflow, |overflow| overflowed(run, *overflow))
+}
+
+fn overflowed(run: &RunResult, overflow: Overflow) -> Ruling {
+    let Overflow { dropped, near_1s, near_3s, given_up } = overflow;
     let cluster = near_1s.saturating_add(near_3s);
-    let late = Rows::of(run, is_connect_timeout).count();
-    let clustered = cluster >= SYN_RETRIES;
-    // The counters are of all listeners of the namespace: where none of our set-ups was held up, another's overflowed.
-    let t = &run.totals;
-    // A set-up can still be under way at the end: a started user without its connection or, without keep-alive, an
-    // attempt whose connection neither came to stand nor failed.
-    let started = run.series.iter().map(|p| p.users_asked).max().filter(|n| *n > 0).unwrap_or(t.users_asked);
-    let ended = t.local_failures.saturating_add(t.connections_opened).saturating_add(t.connects_failed);
-    let stuck = if run.plan.keepalive { t.users_reached < started } else { t.attempts > ended };
-    let held_up = t.connects.is_none_or(|c| c.setup_max_ms >= HELD_UP_MS) || cluster > 0 || late > 0 || stuck;
-    let dropped = if held_up { dropped } else { dropped.map(|_| 0) };
-    // Where the counters are the target's and say that nothing was dropped, a retry had another cause: a pair of ports
-    // that the target had not let go of yet, say.
-    let none_dropped = counters.is_some_and(|k| k.listen_overflows.max(k.listen_drops) == 0);
-    if dropped.unwrap_or(0) == 0 && (!clustered || none_dropped) {
-        return match (dropped, run.totals.connects) {
-            (None, _) if late > 0 => {
-                Verdict::Unknown("connects timed out, and the target's ListenOverflows cannot be read from here".into())
-            }
-            (None, None) if run.totals.attempts > 0 => {
-                Verdict::Unknown("neither ListenOverflows nor the durations of connection set-ups are known".into())
-            }
-            _ => Verdict::Clear,
-        };
-    }
     let to = run.plan.target.addr;
     let somaxconn = run.host.sysctls.somaxconn;
     let mut text = String::new();
     match dropped {
-        Some(n) if n > 0 => {
+        Some(n) => {
             text += &format!(
                 "The queue of connections that wait for accept() was full at the target's side: the kernel dropped {} (ListenOverflows/ListenDrops of this network namespace). ",
                 count(n, "connection attempt")
             );
         }
-        _ => {
+        None => {
             text += "The target, or something before it, dropped SYNs: set-ups that took a retry are there, those in between are not. ";
         }
     }
@@ -63,8 +36,8 @@ pub(in crate::diagnose) fn backlog_overflow(run: &RunResult) -> Verdict {
         "A dropped SYN is sent again after 1 s and later, so {} took about 1 s and {near_3s} about 3 s",
         count(near_1s, "set-up")
     );
-    if late > 0 {
-        text += &format!(", and {late} were given up");
+    if given_up > 0 {
+        text += &format!(", and {given_up} were given up");
     }
     text += ". The client sees latency and timeouts, never \"refused\" and never a port error";
     if let Some(n) = somaxconn {
@@ -105,7 +78,7 @@ pub(in crate::diagnose) fn backlog_overflow(run: &RunResult) -> Verdict {
         format!("nstat -az TcpExtListenOverflows ; ss -ltn 'sport = :{}'", to.port()),
         "a number that rises; Recv-Q at Send-Q + 1 is a full queue",
     ));
-    let title = match dropped.filter(|n| *n > 0) {
+    let title = match dropped {
         Some(n) => format!(
             "the target's backlog overflowed: {} dropped, {} took 1 s or 3 s",
             count(n, "connection attempt"),
@@ -114,16 +87,16 @@ pub(in crate::diagnose) fn backlog_overflow(run: &RunResult) -> Verdict {
         None => format!("{} took 1 s or 3 s: SYNs were dropped at the target", count(cluster, "connection set-up")),
     };
     Found::new(title, text)
-        .with("listen_overflows", counters.map(|k| k.listen_overflows))
-        .with("listen_drops", counters.map(|k| k.listen_drops))
+        .with("listen_overflows", run.kernel.map(|k| k.listen_overflows).filter(|_| dropped.is_some()))
+        .with("listen_drops", run.kernel.map(|k| k.listen_drops).filter(|_| dropped.is_some()))
         .with("setups_near_1s", near_1s)
         .with("setups_near_3s", near_3s)
         .with("setup_max_ms", run.totals.connects.map(|c| c.setup_max_ms))
-        .with("connect_timeouts", late)
+        .with("connect_timeouts", given_up)
         .with("somaxconn", somaxconn)
         .with("retransmitted_segments", run.kernel.map(|k| k.retrans_segs))
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// What lengthens the target's backlog or empties it faster, as far as it is not so already.

@@ -2,11 +2,11 @@
 
 use super::local::hidden;
 use crate::diagnose::command::{count as counted, cps, load_after_sysctl, load_with, s};
-use crate::diagnose::indicators::{Rows, is_busy};
+use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
 use crate::diagnose::ports::budget::LINUX_HOLD_S;
 use crate::diagnose::remedies::{advice, named};
 use crate::diagnose::remedies_range::free_of;
-use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::rule::{Found, Ruling};
 use crate::model::finding::Remedy;
 use crate::model::outcome::Call;
 use crate::model::plan::PortMode;
@@ -79,8 +79,8 @@ impl Holder {
 }
 
 /// local-port-busy.
-pub(in crate::diagnose) fn port_busy(run: &RunResult) -> Verdict {
-    let rows = Rows::of(run, is_busy);
+pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling {
+    let rows = Rows::kind(run, Kind::PortBusy);
     let Some(row) = rows.largest() else { return hidden(run) };
     let ring = run.plan.port_mode == PortMode::Ring;
     let skips = run.totals.ring_busy_skips;
@@ -107,7 +107,7 @@ pub(in crate::diagnose) fn port_busy(run: &RunResult) -> Verdict {
         "{} failed because their source port was held by {} ({} at {}())",
         counted(rows.count(), "connection"),
         holder.who(),
-        row.name,
+        name_of(row),
         row.call.word()
     );
     Found::new(title, text)
@@ -124,7 +124,7 @@ pub(in crate::diagnose) fn port_busy(run: &RunResult) -> Verdict {
         .with("first_s", rows.first_s())
         .with("last_s", rows.last_s())
         .remedies(remedies(run, holder))
-        .verdict()
+        .ruling()
 }
 
 /// Ports of the ring that were held before this run took any: it goes round from port to port and leaps only over busy

@@ -1,64 +1,20 @@
 //! The rule about the client as the limit: a worker without a core to spare, a schedule that it could not keep.
 
 use crate::diagnose::command::{count, load_with, number, percent, quoted, s};
-use crate::diagnose::indicators::{duration_s, rate_shortfall};
+use crate::diagnose::indicators::{Indicators, Saturated};
 use crate::diagnose::remedies::{advice, keep_alive};
-use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::target::Kind;
-use crate::diagnose::thresholds::{
-    BUSY_WORKER_SHARE, FALL_SHORT_SHARE, LATE_REQUESTS, LATE_SAMPLE, LATE_STALL_S, LATENESS_MS, SATURATED_SECONDS,
-    SATURATED_SHARE,
-};
 use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
 
 /// generator-saturated.
-pub(in crate::diagnose) fn generator_saturated(run: &RunResult) -> Verdict {
-    let c = &run.resources.client;
-    let late = lateness(run);
-    let Some(seconds) = c.saturated_seconds else {
-        return match late {
-            Some(_) => saturated(run, 0, late),
-            None => Verdict::Unknown("the CPU of the client's threads was not measured".into()),
-        };
-    };
-    if c.measured_seconds < SATURATED_SECONDS && late.is_none() {
-        return Verdict::Unknown(format!("only {} s were measured", c.measured_seconds));
-    }
-    if busy_for_long(run) || late.is_some() { saturated(run, seconds, late) } else { Verdict::Clear }
+pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.saturated, |how| saturated(run, *how))
 }
 
-/// A worker was saturated in more than the share of the measured seconds that counts.
-fn busy_for_long(run: &RunResult) -> bool {
-    let c = &run.resources.client;
-    c.measured_seconds >= SATURATED_SECONDS
-        && f64::from(c.saturated_seconds.unwrap_or(0)) > SATURATED_SHARE * f64::from(c.measured_seconds)
-}
-
-/// How late the client was by its own fault, 99th percentile in milliseconds; none where it kept its schedule, where
-/// the requests are too few for a percentile, or where its connections were busy and it was not.
-fn lateness(run: &RunResult) -> Option<f64> {
-    let (c, attempts) = (&run.resources.client, run.totals.attempts);
-    let ms = c.lateness_p99_ms.filter(|l| run.plan.is_open_loop() && *l > LATENESS_MS)?;
-    // p99 is that late, so 1 % are at least.
-    let times = c.late_requests.max(attempts / 100);
-    // One stall of the machine makes all late that were due in it: this is how long the stalls were together.
-    let stalled_s = times as f64 / attempts.max(1) as f64 * duration_s(run);
-    let enough = attempts >= LATE_SAMPLE && times >= LATE_REQUESTS && stalled_s >= LATE_STALL_S;
-    // A loop that has time and leaves due requests out has no free connection for them: it waits for answers, and the
-    // few that come late are those that it takes up at once when an answer frees a connection.
-    let left_out = rate_shortfall(run).is_some_and(|(missing, asked)| missing > FALL_SHORT_SHARE * asked);
-    let waits_for_answers = left_out && times.saturating_mul(2) < attempts && !is_hurried(run);
-    (enough && !waits_for_answers).then_some(ms)
-}
-
-/// A worker that had or wanted a core for most of the run.
-fn is_hurried(run: &RunResult) -> bool {
-    let most = run.resources.client.threads.iter().map(|t| t.cpu_s + t.wait_s).fold(0.0, f64::max);
-    most >= BUSY_WORKER_SHARE * duration_s(run)
-}
-
-fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
+fn saturated(run: &RunResult, how: Saturated) -> Ruling {
+    let Saturated { seconds, for_long, late_ms: late, hurried } = how;
     let c = &run.resources.client;
     let busiest = c.threads.iter().max_by(|a, b| (a.cpu_s + a.wait_s).total_cmp(&(b.cpu_s + b.wait_s)));
     let target = run.resources.target.as_ref().and_then(|t| t.busiest_thread_percent);
@@ -96,7 +52,7 @@ fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
             "top -b -n 1 -o %CPU | head -n 15",
             format!("what stands above sockbench, in % of one of {cpus} cores"),
         ));
-    } else if threads < cpus && run.plan.users > threads && (seconds > 0 || is_hurried(run)) {
+    } else if threads < cpus && run.plan.users > threads && (seconds > 0 || hurried) {
         let cpus = cpus.min(run.plan.users);
         let more = load_with(&run.plan, |p| p.threads = cpus);
         remedies.push(advice(
@@ -132,7 +88,7 @@ fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
     }
     remedies.push(apart(run));
     let title = match late {
-        Some(ms) if !busy_for_long(run) => {
+        Some(ms) if !for_long => {
             format!("the client wrote due requests {} ms late (p99): it is the limit", number(ms.round()))
         }
         _ => format!("the client was the limit in {seconds} of {measured} measured seconds"),
@@ -150,7 +106,7 @@ fn saturated(run: &RunResult, seconds: u32, late: Option<f64>) -> Verdict {
         .with("threads", threads)
         .with("cpus", cpus)
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// Client and target on cores of their own, as far as there are any.

@@ -4,9 +4,8 @@
 //! Not here: whether it happened ([`super::local`]), and the law itself ([`crate::diagnose::ports::budget`]).
 
 use crate::diagnose::command::{cps, load_after_sysctl, load_with, percent, s};
-use crate::diagnose::indicators::{Rows, budget, closed_by_client, cps_before, hold, pool};
+use crate::diagnose::indicators::{Holding, Indicators, Rows, cps_before, elsewhere, pool};
 use crate::diagnose::remedies::{advice, for_ports};
-use crate::diagnose::thresholds::POOL_SEEN_SHARE;
 use crate::model::finding::Remedy;
 use crate::model::plan::PortMode;
 use crate::model::result::{Holder, RunResult};
@@ -16,55 +15,10 @@ const STRETCHES: usize = 3;
 /// A FIN_WAIT2 timeout that gives ports back soon, seconds.
 const FIN_TIMEOUT_SHORT_S: u32 = 2;
 
-/// What held the ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::diagnose) enum Cause {
-    /// seen towards the destination, mostly so
-    Held(Holder),
-    /// connect() found none, and this many of the pool were not seen held towards the destination
-    Unseen(u32),
-}
-
-/// What held the ports when none was left; none when it was not observed.
-pub(in crate::diagnose) fn cause(run: &RunResult) -> Option<Cause> {
-    let ports = run.ports.as_ref()?;
-    if let (Some(used), Some(p)) = (ports.peak_used, ports.pool)
-        && f64::from(used) < POOL_SEEN_SHARE * f64::from(p)
-    {
-        if f64::from(run.totals.users_reached) >= POOL_SEEN_SHARE * f64::from(p) {
-            // As many connections of this run stood at once, between two looks.
-            return Some(Cause::Held(Holder::Open));
-        }
-        return was_looked_at(run).then(|| ports.unseen().map(Cause::Unseen)).flatten();
-    }
-    ports.holder().map(Cause::Held)
-}
-
-/// Whether the ports were counted in a second in which connections found none.
-fn was_looked_at(run: &RunResult) -> bool {
-    let spans = &run.totals.local_failure_spans;
-    let failing = |t_s: f64| spans.is_empty() || spans.iter().any(|p| (p.from_s..=p.to_s).contains(&t_s));
-    run.series.iter().any(|p| p.ports_used.is_some() && p.local_failures_per_s > 0.0 && failing(p.t_s))
-}
-
-/// The law of P/T decides: connections that have ended hold the ports, for T.
-pub(in crate::diagnose) fn is_by_law(run: &RunResult) -> bool {
-    match cause(run) {
-        Some(cause) => matches!(cause, Cause::Held(Holder::TimeWait | Holder::FinWait2)),
-        // Not observed: connections that the client ends after an answer or two leave TIME_WAIT, others do not.
-        None => closed_by_client(run) > 0.5 && run.totals.requests_per_connection.is_none_or(|n| n < 2.0),
-    }
-}
-
-/// Ports of the range that are seen with other destinations.
-pub(in crate::diagnose) fn elsewhere(run: &RunResult) -> u32 {
-    run.ports.as_ref().map_or(0, |p| p.elsewhere.iter().fold(0, |sum: u32, e| sum.saturating_add(e.ports)))
-}
-
 /// The title's part about what was held.
-pub(in crate::diagnose) fn held_in_words(run: &RunResult, to: &str, call: &str) -> String {
-    match (cause(run), run.ports.as_ref().and_then(|p| Some((p.peak_used?, p.pool?)))) {
-        (Some(Cause::Unseen(_)), Some((used, p))) => {
+pub(in crate::diagnose) fn held_in_words(run: &RunResult, seen: &Indicators, to: &str, call: &str) -> String {
+    match (seen.ports.holding, run.ports.as_ref().and_then(|p| Some((p.peak_used?, p.pool?)))) {
+        (Some(Holding::Unseen(_)), Some((used, p))) => {
             format!("{call}() found no free port although only {used} of the {p} source ports to {to} were seen held")
         }
         (_, Some((_, p))) => format!("all {p} source ports to {to} were held when {call}() asked for one"),
@@ -73,11 +27,11 @@ pub(in crate::diagnose) fn held_in_words(run: &RunResult, to: &str, call: &str) 
 }
 
 /// The explanation.
-pub(in crate::diagnose) fn story(run: &RunResult, rows: &Rows<'_>, call: &str, errno: i32) -> String {
-    let cause = cause(run);
-    let mut text = format!("Our own machine had no source port left {}: {}", when(run, rows), held_by(run, cause));
-    if is_by_law(run) {
-        text += &law(run, rows.first_s());
+pub(in crate::diagnose) fn story(run: &RunResult, seen: &Indicators, rows: &Rows<'_>, call: &str, errno: i32) -> String {
+    let cause = seen.ports.holding;
+    let mut text = format!("Our own machine had no source port left {}: {}", when(run, rows), held_by(run, seen));
+    if seen.ports.by_law {
+        text += &law(run, seen, rows.first_s());
     }
     if let Some(left) = run.ports.as_ref().and_then(|p| p.leftover_before).filter(|n| *n > 0) {
         text += &format!("{left} of them were held already before the first request. ");
@@ -86,13 +40,13 @@ pub(in crate::diagnose) fn story(run: &RunResult, rows: &Rows<'_>, call: &str, e
         PortMode::Bind => "WSAENOBUFS 10055 at bind(), event 4231",
         _ => "WSAEADDRINUSE 10048 (\"Only one usage of each socket address\") at connect(), event 4227",
     };
-    let who = if cause == Some(Cause::Held(Holder::FinWait2)) {
+    let who = if cause == Some(Holding::By(Holder::FinWait2)) {
         "The target is the cause, not the CPU: it answers and does not close its side"
     } else {
         "It is not the target and not the CPU"
     };
     text += &format!("{who}: {call}() failed here with errno {errno} before a packet was sent. A Windows client shows {windows}");
-    if is_by_law(run) {
+    if seen.ports.by_law {
         text += "; its 16384 ports held for 120 s sustain 136.5/s";
     }
     text + "."
@@ -117,7 +71,8 @@ fn when(run: &RunResult, rows: &Rows<'_>) -> String {
 }
 
 /// By what the pool was held.
-fn held_by(run: &RunResult, cause: Option<Cause>) -> String {
+fn held_by(run: &RunResult, seen: &Indicators) -> String {
+    let cause = seen.ports.holding;
     let Some(ports) = run.ports.as_ref() else { return "what held them was not observed. ".into() };
     let st = ports.states;
     let mut parts: Vec<(u32, &str)> = [
@@ -132,34 +87,34 @@ fn held_by(run: &RunResult, cause: Option<Cause>) -> String {
     .collect();
     parts.sort_by_key(|p| std::cmp::Reverse(p.0));
     let mut list = parts.iter().map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
-    let seen: u32 = parts.iter().map(|(n, _)| *n).fold(0, u32::saturating_add);
-    if cause == Some(Cause::Held(Holder::Open)) && seen < run.totals.users_reached {
+    let counted: u32 = parts.iter().map(|(n, _)| *n).fold(0, u32::saturating_add);
+    if cause == Some(Holding::By(Holder::Open)) && counted < run.totals.users_reached {
         list = format!("{} connections of this run were open at the same time", run.totals.users_reached);
     }
     let Some(cause) = cause else {
         return if list.is_empty() { "what held them is unknown. ".into() } else { format!("at the peak {list}. ") };
     };
     let why = match cause {
-        Cause::Unseen(n) => return unseen(run, n, &list),
-        Cause::Held(Holder::TimeWait) => {
-            let hold = hold(run).map_or_else(String::new, |h| format!(" for {}", s(h.seconds)));
+        Holding::Unseen(n) => return unseen(run, n, &list),
+        Holding::By(Holder::TimeWait) => {
+            let hold = seen.ports.hold.as_ref().map_or_else(String::new, |h| format!(" for {}", s(h.seconds)));
             if run.totals.connections_opened == 0 {
                 format!("; the side that closes first keeps the port{hold}: they are from before, this run opened no connection")
             } else {
                 format!(
                     "; the side that closes first keeps the port{hold}, and the client closed first in {} of the connections",
-                    percent(closed_by_client(run))
+                    percent(seen.ports.closed_by_client)
                 )
             }
         }
-        Cause::Held(Holder::FinWait2) => {
+        Holding::By(Holder::FinWait2) => {
             let timeout = run.host.sysctls.tcp_fin_timeout_s.map_or_else(String::new, |t| format!(" ({t} s)"));
             format!(
                 "; the client closed first and the target never closed, so each port stays held for tcp_fin_timeout{timeout}; \
                  tcp_tw_reuse does not apply to FIN_WAIT2"
             )
         }
-        Cause::Held(Holder::Open) => {
+        Holding::By(Holder::Open) => {
             "; each port is free again when its connection ends, and how long TIME_WAIT lasts is not what counts here".to_owned()
         }
     };
@@ -191,8 +146,8 @@ fn unseen(run: &RunResult, unseen: u32, list: &str) -> String {
 }
 
 /// P/T, and what the run made of it.
-fn law(run: &RunResult, first: f64) -> String {
-    let Some(b) = budget(run).filter(|b| !b.hold.is_zero() && b.pool > 0) else { return String::new() };
+fn law(run: &RunResult, seen: &Indicators, first: f64) -> String {
+    let Some(b) = seen.ports.budget.filter(|b| !b.hold.is_zero() && b.pool > 0) else { return String::new() };
     let ceiling = b.ceiling_cps();
     let mut text =
         format!("{} ports / {} sustain {} connections/s to one destination", b.pool, s(b.hold.as_secs_f64()), cps(ceiling));
@@ -210,17 +165,17 @@ fn law(run: &RunResult, first: f64) -> String {
 }
 
 /// What helps against the cause of this run's exhaustion.
-pub(in crate::diagnose) fn remedies(run: &RunResult) -> Vec<Remedy> {
-    remedies_against(run, cause(run))
+pub(in crate::diagnose) fn remedies(run: &RunResult, seen: &Indicators) -> Vec<Remedy> {
+    remedies_against(run, seen.ports.holding)
 }
 
 /// What helps against this cause.
-pub(in crate::diagnose) fn remedies_against(run: &RunResult, cause: Option<Cause>) -> Vec<Remedy> {
+pub(in crate::diagnose) fn remedies_against(run: &RunResult, cause: Option<Holding>) -> Vec<Remedy> {
     let of = |names: &[&str]| -> Vec<Remedy> {
         for_ports(run).into_iter().filter(|r| r.name.as_deref().is_some_and(|n| names.contains(&n))).collect()
     };
     match cause {
-        Some(Cause::Held(Holder::FinWait2)) => {
+        Some(Holding::By(Holder::FinWait2)) => {
             let to = run.plan.target.addr;
             let mut list = vec![advice(
                 "let the target close its side, after the answer or when it reads the end of the stream",
@@ -242,7 +197,7 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, cause: Option<Cause
             list.extend(of(&["wider-range", "source-ips", "pace", "wait", "destinations"]));
             list
         }
-        Some(Cause::Held(Holder::Open)) => {
+        Some(Holding::By(Holder::Open)) => {
             let mut list = of(&["keep-alive"]);
             if let Some(p) = pool(run).filter(|p| *p > 0 && run.plan.users > *p) {
                 let command = load_with(&run.plan, |plan| plan.users = p);
@@ -252,13 +207,13 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, cause: Option<Cause
             list.push(look("which sockets are open, and whose"));
             list
         }
-        Some(Cause::Unseen(_)) => {
+        Some(Holding::Unseen(_)) => {
             let mut list =
                 vec![look("the programmes whose sockets are inside the range: let them bind outside it, or not at all")];
             list.extend(of(&["keep-alive", "ring", "wider-range", "fresh-namespace"]));
             list
         }
-        Some(Cause::Held(Holder::TimeWait)) | None => for_ports(run),
+        Some(Holding::By(Holder::TimeWait)) | None => for_ports(run),
     }
 }
 

@@ -1,50 +1,21 @@
 //! Rules about the closed loop and the tail: how to read figures while nothing fails.
 
-use super::work;
 use crate::diagnose::command::{count, load_with, number, percent, s};
-use crate::diagnose::indicators::{duration_s, failed_share, held_by_second, response_s, steady_rps, think_s};
+use crate::diagnose::indicators::{Indicators, OwnPace};
 use crate::diagnose::remedies::advice;
-use crate::diagnose::rule::{Found, Verdict};
-use crate::diagnose::thresholds::{CLOSED_LOOP_NEAR, FEW_FAILURES, TAIL_REQUESTS, TAIL_TIMES};
+use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::thresholds::{TAIL_REQUESTS, TAIL_TIMES};
 use crate::model::plan::MixEntry;
 use crate::model::result::{Endpoint, RunResult};
 
-/// Users / (think + response), where the plan is a closed loop and something was answered.
-pub(in crate::diagnose) fn closed_loop_rps(run: &RunResult) -> Option<f64> {
-    let cycle = think_s(run) + response_s(run)?;
-    (!run.plan.is_open_loop() && cycle > 0.0).then(|| f64::from(run.plan.users) / cycle)
+/// closed-loop-limited.
+pub(in crate::diagnose) fn closed_loop(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.own_pace, |pace| paced(run, seen, *pace))
 }
 
-/// closed-loop-limited.
-pub(in crate::diagnose) fn closed_loop(run: &RunResult) -> Verdict {
-    if run.plan.is_open_loop() || run.plan.think.max.is_zero() {
-        return Verdict::Clear;
-    }
-    let (Some(response), Some(predicted)) = (response_s(run), closed_loop_rps(run)) else {
-        return Verdict::Unknown("nothing was answered".into());
-    };
-    if run.totals.steady.is_none() && run.plan.ramp().as_secs_f64() > 0.1 * duration_s(run) {
-        return Verdict::Unknown("the run ended before all users had been started for long".into());
-    }
-    let (think, rps) = (think_s(run), steady_rps(run));
-    let near = (rps - predicted).abs() <= CLOSED_LOOP_NEAR * predicted;
-    if !near || response > think || failed_share(run) > FEW_FAILURES {
-        return Verdict::Clear;
-    }
-    // users / (think + response) holds for a full target too, whose queue is in the response: then it is the limit.
-    let full = [work::queueing(run), work::target_cpu(run)];
-    if full.iter().any(|v| matches!(v, Verdict::Finding(_))) {
-        return Verdict::Clear;
-    }
-    match waited_s(run) {
-        Some(waited) if waited <= CLOSED_LOOP_NEAR * (think + response) => {}
-        _ if told_queue_s(run).is_some() => return Verdict::Clear,
-        _ => {
-            return Verdict::Unknown(
-                "answers vary, and without Server-Timing a queue at the target cannot be told from work that varies".into(),
-            );
-        }
-    }
+fn paced(run: &RunResult, seen: &Indicators, pace: OwnPace) -> Ruling {
+    let (think, rps) = (seen.think_s, seen.steady_rps);
+    let OwnPace { response_s: response, predicted_rps: predicted } = pace;
     let users = run.plan.users;
     let at_most = f64::from(users) / think;
     let each = if users == 1 { "The one user".to_owned() } else { format!("Each of the {users} users") };
@@ -84,29 +55,7 @@ pub(in crate::diagnose) fn closed_loop(run: &RunResult) -> Verdict {
     .with("predicted_rps", predicted)
     .with("rps", rps)
     .remedies(remedies)
-    .verdict()
-}
-
-/// Seconds of a mean answer that a target without a queue would not have taken: as it says itself, else what the
-/// median of each endpoint is above its quickest answer.
-fn waited_s(run: &RunResult) -> Option<f64> {
-    told_queue_s(run).or_else(|| {
-        let answered = run.endpoints.iter().filter_map(|e| e.latency_ms.map(|l| (e.requests as f64, l.p50 - l.min)));
-        weighted(answered)
-    })
-}
-
-/// Mean of the endpoints' median queues by their Server-Timing, where each of them tells.
-fn told_queue_s(run: &RunResult) -> Option<f64> {
-    let told = || run.endpoints.iter().filter(|e| e.latency_ms.is_some());
-    told().all(|e| e.server_timing_ms.is_some()).then_some(())?;
-    weighted(told().filter_map(|e| e.server_timing_ms.as_ref().map(|t| (e.requests as f64, t.queue.p50))))
-}
-
-/// Weighted mean of milliseconds, in seconds.
-fn weighted(all: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
-    let (weight, sum) = all.fold((0.0, 0.0), |(w, s), (weight, ms)| (w + weight, s + weight * ms.max(0.0)));
-    (weight > 0.0).then(|| sum / weight / 1000.0)
+    .ruling()
 }
 
 /// Milliseconds where tenths of a second would hide them.
@@ -115,20 +64,20 @@ pub(in crate::diagnose) fn s3(v: f64) -> String {
 }
 
 /// tail-endpoint.
-pub(in crate::diagnose) fn tail(run: &RunResult) -> Verdict {
+pub(in crate::diagnose) fn tail(run: &RunResult, _: &Indicators) -> Ruling {
     let mut known: Vec<(&Endpoint, f64)> =
         run.endpoints.iter().filter(|e| e.requests >= TAIL_REQUESTS).filter_map(|e| e.latency_ms.map(|l| (e, l.p95))).collect();
     if known.len() < 2 {
         return if run.endpoints.len() < 2 && run.plan.mix.len() < 2 {
-            Verdict::Clear
+            Ruling::Clear
         } else {
-            Verdict::Unknown(format!("fewer than two endpoints gave {TAIL_REQUESTS} answers"))
+            Ruling::Undecided(format!("fewer than two endpoints gave {TAIL_REQUESTS} answers"))
         };
     }
     known.sort_by(|a, b| b.1.total_cmp(&a.1));
     let ((top, p95), (next, next_p95)) = (known[0], known[1]);
     if p95 < TAIL_TIMES * next_p95 {
-        return Verdict::Clear;
+        return Ruling::Clear;
     }
     let share = top.requests as f64 / run.totals.requests.max(1) as f64;
     let all = run.totals.latency_ms;
@@ -165,11 +114,5 @@ pub(in crate::diagnose) fn tail(run: &RunResult) -> Verdict {
         .with("share_of_requests", share)
         .with("all_p95_ms", all.map(|l| l.p95))
         .remedies(remedies)
-        .verdict()
-}
-
-/// The most ports held in any second, where the observer looked.
-pub(in crate::diagnose) fn peak_held(run: &RunResult) -> Option<u32> {
-    let by_series = held_by_second(run).into_iter().filter_map(|(_, held)| held).max();
-    run.ports.as_ref().and_then(|p| p.peak_used).or(by_series)
+        .ruling()
 }

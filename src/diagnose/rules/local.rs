@@ -2,25 +2,28 @@
 
 use super::exhaustion::{self, story};
 use crate::diagnose::command::{count as counted, load_with, s};
-use crate::diagnose::indicators::{Rows, budget, closed_by_client, cps_before, duration_s, exhaustion, hold, pool, unnamed};
+use crate::diagnose::indicators::{Indicators, Kind, Rows, cps_before, elsewhere, name_of, unnamed};
 use crate::diagnose::remedies::advice;
-use crate::diagnose::rule::{Found, Verdict};
-use crate::diagnose::thresholds::{ECHO_SOON_S, POOL_NOT_FULL_SHARE};
-use crate::model::outcome::{EMFILE, ENFILE};
+use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::thresholds::ECHO_SOON_S;
+use crate::model::outcome::{ENFILE, Side};
 use crate::model::result::RunResult;
 
 /// The gap between the totals and the error table hides this kind of failure.
-pub(in crate::diagnose) fn hidden(run: &RunResult) -> Verdict {
-    match unnamed(run, true) {
-        0 => Verdict::Clear,
-        n => Verdict::Unknown(format!("{n} failures of our own machine have no row in the error table")),
+pub(super) fn hidden(run: &RunResult) -> Ruling {
+    match unnamed(run, Side::Local) {
+        0 => Ruling::Clear,
+        n => Ruling::Undecided(format!("{n} failures of this machine have no row in the error table")),
     }
 }
 
 /// local-ports-exhausted.
-pub(in crate::diagnose) fn ports_exhausted(run: &RunResult) -> Verdict {
-    let rows = exhaustion(run);
+pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -> Ruling {
+    let rows = Rows::kind(run, Kind::NoPort);
     let Some(row) = rows.largest() else { return hidden(run) };
+    if seen.ports.exhausted == 0 {
+        return Ruling::Clear;
+    }
     let (count, to) = (rows.count(), destination(run));
     let (call, errno) = (row.call.word(), row.errno.unwrap_or(0));
     let held = run.ports.as_ref().and_then(|p| p.peak_used);
@@ -32,9 +35,9 @@ pub(in crate::diagnose) fn ports_exhausted(run: &RunResult) -> Verdict {
             .with("call", call)
             .with("errno", errno)
             .with("windows_code", row.windows_code)
-            .with("pool", pool(run))
-            .with("hold_s", hold(run).map(|h| h.seconds))
-            .with("ceiling_cps", budget(run).map(|b| b.ceiling_cps()))
+            .with("pool", seen.ports.pool)
+            .with("hold_s", seen.ports.hold.as_ref().map(|h| h.seconds))
+            .with("ceiling_cps", seen.ports.budget.map(|b| b.ceiling_cps()))
             .with("peak_used", held)
             .with("time_wait", states.time_wait)
             .with("established", states.established)
@@ -44,50 +47,13 @@ pub(in crate::diagnose) fn ports_exhausted(run: &RunResult) -> Verdict {
             .with("last_s", rows.last_s())
             .with("predicted_first_s", forecast.map(|f| f.exhausted_at_s))
             .with("rate_until_first_cps", cps_before(run, rows.first_s()))
-            .with("ports_elsewhere", Some(exhaustion::elsewhere(run)).filter(|n| *n > 0))
+            .with("ports_elsewhere", Some(elsewhere(run)).filter(|n| *n > 0))
             .with("free_again_in_s", run.ports.as_ref().and_then(|p| p.free_again_in_s))
-            .with("closed_first_by_client_share", closed_by_client(run))
+            .with("closed_first_by_client_share", seen.ports.closed_by_client)
     };
-    if let Some((used, p)) = held.zip(pool(run))
-        && f64::from(used) < POOL_NOT_FULL_SHARE * f64::from(p)
-        && run.totals.connections_opened == 0
-        // Ports that others bound are a reason as well.
-        && exhaustion::elsewhere(run) < p.saturating_sub(used) / 2
-    {
-        return no_address(run, &found, used, p);
-    }
-    let held = exhaustion::held_in_words(run, &to, call);
-    let title = format!("{} could not be made: {held} ({})", counted(count, "connection"), row.name);
-    found(title, story(run, &rows, call, errno)).remedies(exhaustion::remedies(run)).verdict()
-}
-
-/// connect 99 although the range is nearly free: there is no local address for the destination.
-fn no_address(run: &RunResult, found: &dyn Fn(String, String) -> Found, used: u32, p: u32) -> Verdict {
-    let to = destination(run);
-    let text = format!(
-        "The kernel refused a local address for {to} although only {used} of {p} ports were held, and no connection succeeded at all. \
-         So the range is not what ran out: this machine has no address that can reach the destination (for ::1 and other IPv6 \
-         addresses: IPv6 is off; otherwise: no address on that interface). Linux uses the same EADDRNOTAVAIL 99 for both; Windows \
-         keeps them apart: 10049 for this one, 10048 for ports."
-    );
-    let remedies = vec![
-        advice(
-            "ask which source address the route gives",
-            format!("ip route get {}", run.plan.target.addr.ip()),
-            "an error here is the cause",
-        ),
-        advice(
-            "use the IPv4 address of the target",
-            load_with(&run.plan, |p| {
-                p.target.own_server = false;
-                p.target.url = format!("http://127.0.0.1:{}", p.target.addr.port());
-            }),
-            "connects, where only IPv6 is off",
-        ),
-    ];
-    found(format!("no local address reaches {to}: {used} of {p} ports were held, so the range did not run out"), text)
-        .remedies(remedies)
-        .verdict()
+    let held = exhaustion::held_in_words(run, seen, &to, call);
+    let title = format!("{} could not be made: {held} ({})", counted(count, "connection"), name_of(row));
+    found(title, story(run, seen, &rows, call, errno)).remedies(exhaustion::remedies(run, seen)).ruling()
 }
 
 fn destination(run: &RunResult) -> String {
@@ -95,8 +61,8 @@ fn destination(run: &RunResult) -> String {
 }
 
 /// local-fd-limit.
-pub(in crate::diagnose) fn fd_limit(run: &RunResult) -> Verdict {
-    let rows = Rows::of(run, |e| e.local && matches!(e.errno, Some(EMFILE | ENFILE)));
+pub(in crate::diagnose) fn fd_limit(run: &RunResult, _: &Indicators) -> Ruling {
+    let rows = Rows::kind(run, Kind::NoDescriptor);
     let Some(row) = rows.largest() else { return hidden(run) };
     let (users, reached) = (run.plan.users, run.totals.users_reached);
     let whole_system = row.errno == Some(ENFILE);
@@ -136,7 +102,7 @@ pub(in crate::diagnose) fn fd_limit(run: &RunResult) -> Verdict {
         .min(u64::from(users.saturating_sub(1).max(1)));
     let fewer = load_with(&run.plan, |p| p.users = fit as u32);
     remedies.push(advice("use fewer connections at once", fewer, format!("{} fit into the limit", counted(fit, "connection"))));
-    Found::new(format!("{} could not be made: {} ({limit_text})", counted(rows.count(), "socket"), row.name), text)
+    Found::new(format!("{} could not be made: {} ({limit_text})", counted(rows.count(), "socket"), name_of(row)), text)
         .with("failures", rows.count())
         .with("call", row.call.word())
         .with("errno", row.errno)
@@ -147,24 +113,27 @@ pub(in crate::diagnose) fn fd_limit(run: &RunResult) -> Verdict {
         .with("first_s", rows.first_s())
         .with("last_s", rows.last_s())
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// failures-will-return.
-pub(in crate::diagnose) fn failures_return(run: &RunResult) -> Verdict {
-    let rows = exhaustion(run);
+pub(in crate::diagnose) fn failures_return(run: &RunResult, seen: &Indicators) -> Ruling {
+    let rows = Rows::kind(run, Kind::NoPort);
     if rows.is_empty() {
         return hidden(run);
     }
-    let Some(hold) = hold(run) else {
-        return Verdict::Unknown("how long a port stays held here: tcp_tw_reuse and tcp_timestamps could not be read".into());
+    if seen.ports.exhausted == 0 {
+        return Ruling::Clear;
+    }
+    let Some(hold) = seen.ports.hold.as_ref() else {
+        return Ruling::Undecided("how long a port stays held here: tcp_tw_reuse and tcp_timestamps could not be read".into());
     };
     let ports = run.ports.as_ref();
-    let no_address = run.totals.connections_opened == 0 && ports.and_then(|p| p.leftover_before).unwrap_or(0) == 0;
-    if hold.seconds <= 0.0 || !exhaustion::is_by_law(run) || no_address || closed_by_client(run) <= 0.5 {
-        return Verdict::Clear;
+    let nothing_opened = run.totals.connections_opened == 0 && ports.and_then(|p| p.leftover_before).unwrap_or(0) == 0;
+    if hold.seconds <= 0.0 || !seen.ports.by_law || nothing_opened || seen.ports.closed_by_client <= 0.5 {
+        return Ruling::Clear;
     }
-    let (t, end, first) = (hold.seconds, duration_s(run), rows.first_s());
+    let (t, end, first) = (hold.seconds, seen.duration_s, rows.first_s());
     // The first echo after the run's end; those inside it were measured, not predicted.
     let periods = ((end - first) / t).floor() + 1.0;
     let next = first + periods * t;
@@ -189,18 +158,11 @@ pub(in crate::diagnose) fn failures_return(run: &RunResult) -> Verdict {
         s(next),
         s(t)
     );
-    let keep = exhaustion::remedies(run);
-    let name = |n: &str| keep.iter().find(|r| r.name.as_deref() == Some(n)).cloned();
-    let mut remedies: Vec<_> = ["keep-alive", "server-closes", "ring", "pace", "wait"].iter().filter_map(|n| name(n)).collect();
-    if remedies.len() < 2 {
-        remedies = keep;
-    }
     Found::new(format!("if the load goes on, the failures return every {}, next {} after the start", s(t), s(next)), text)
         .with("every_s", t)
         .with("first_s", first)
         .with("next_s", next)
         .with("dead_s", dead)
         .with("echoes_in_run", inside.len() as u64)
-        .remedies(remedies)
-        .verdict()
+        .ruling()
 }

@@ -9,6 +9,7 @@ pub(in crate::diagnose) mod exhaustion;
 pub(in crate::diagnose) mod info;
 pub(in crate::diagnose) mod local;
 pub(in crate::diagnose) mod ports;
+pub(in crate::diagnose) mod refusal;
 pub(in crate::diagnose) mod study;
 pub(in crate::diagnose) mod target;
 pub(in crate::diagnose) mod users;

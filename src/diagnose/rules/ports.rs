@@ -1,38 +1,35 @@
 //! Rules about the port budget while nothing failed yet: connections that are not kept, a high peak, a dear search.
 
-use super::exhaustion::{self, Cause};
+use super::exhaustion;
 use crate::diagnose::command::{count, cps, load_with, number, percent, s};
-use crate::diagnose::indicators::{
-    Rows, budget, closed_by_client, duration_s, exhaustion, held_against, hold, is_busy, kernel_searches, pool, wearing_cps,
-    wearing_within,
-};
+use crate::diagnose::indicators::{Holding, Indicators, Rows, held_against, kernel_searches, wearing_within};
 use crate::diagnose::remedies::{advice, closes_idle, for_ports, for_search, target_keeps};
-use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{
     BUDGET_HIGH_SHARE, FORBIDS_ANSWERS, FORBIDS_SHARE, SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_PORT_US,
     SEARCH_SHARE, SEARCH_TIMES,
 };
-use crate::model::outcome::Call;
-use crate::model::result::{Holder, RunResult};
+use crate::model::outcome::{Call, Cause, Failure, ProtocolFault};
+use crate::model::result::{ErrorRow, Holder, RunResult};
 
 /// target-forbids-keepalive.
-pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult) -> Verdict {
+pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators) -> Ruling {
     if !run.plan.keepalive {
-        return Verdict::Clear;
+        return Ruling::Clear;
     }
     let (t, closes) = (&run.totals, run.closes);
     // A broken answer ends its connection for another reason, and so does an end without an answer.
     let answers = t.requests.saturating_sub(run.count_errors(|e| !e.local && e.call != Call::Http));
-    let broken_off = run.count_errors(|e| !e.local && matches!(e.name.as_str(), "EOF" | "TRUNCATED"));
+    let broken_off = Rows::of(run, is_broken_off).count();
     if answers < FORBIDS_ANSWERS {
-        return Verdict::Unknown(format!("only {answers} answers came: too few to tell"));
+        return Ruling::Undecided(format!("only {answers} answers came: too few to tell"));
     }
     let announced = closes.announced_by_target.min(answers);
     // Unannounced ends count as well; each connection can only be ended once.
     let ended = announced.max(closes.server.saturating_sub(broken_off).min(t.connections_opened));
     let share = ended as f64 / answers as f64;
     if share < FORBIDS_SHARE {
-        return Verdict::Clear;
+        return Ruling::Clear;
     }
     let how = if announced * 2 >= ended {
         "announced it in the answer (Connection: close, or HTTP/1.0)"
@@ -42,8 +39,8 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult) -> Verdict {
         "closed it without saying so"
     };
     let per = t.requests_per_connection.unwrap_or(1.0);
-    let rate = t.connections_opened as f64 / duration_s(run);
-    let side = if closed_by_client(run) > 0.5 {
+    let rate = t.connections_opened as f64 / seen.duration_s;
+    let side = if seen.ports.closed_by_client > 0.5 {
         "The client reads the last byte and closes first, so the client keeps the TIME_WAIT and loses a source port each time"
     } else {
         "The target closes first, so the TIME_WAIT stays there and this side loses no port"
@@ -56,10 +53,10 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult) -> Verdict {
         count(t.connections_opened, "connection"),
         cps(rate)
     );
-    if let Some(b) = budget(run).filter(|b| !b.hold.is_zero() && closed_by_client(run) > 0.5) {
+    if let Some(b) = seen.ports.budget.filter(|b| !b.hold.is_zero() && seen.ports.closed_by_client > 0.5) {
         text += &format!(
             " That is {} of the {}/s that {} ports held {} sustain.",
-            percent(wearing_cps(run) / b.ceiling_cps().max(1e-9)),
+            percent(seen.ports.wearing_cps / b.ceiling_cps().max(1e-9)),
             cps(b.ceiling_cps()),
             b.pool,
             s(b.hold.as_secs_f64())
@@ -73,7 +70,7 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult) -> Verdict {
     let mut remedies = vec![target_keeps(run, kept)];
     let short = load_with(&run.plan, |p| p.keepalive = false);
     // Ports are worth a word where this wears them out.
-    if budget(run).is_some_and(|b| wearing_cps(run) > BUDGET_HIGH_SHARE * b.ceiling_cps()) {
+    if seen.ports.budget.is_some_and(|b| seen.ports.wearing_cps > BUDGET_HIGH_SHARE * b.ceiling_cps()) {
         remedies.extend(for_ports(run).into_iter().filter(|r| r.name.as_deref() == Some("ring")));
     }
     remedies.push(advice(
@@ -90,27 +87,34 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult) -> Verdict {
         .with("connections_opened", t.connections_opened)
         .with("rate_cps", rate)
         .remedies(remedies)
-        .verdict()
+        .ruling()
+}
+
+/// An end of the connection inside an exchange.
+fn is_broken_off(row: &ErrorRow) -> bool {
+    let ended = |f: Failure| matches!(f.cause, Cause::Eof | Cause::Malformed(ProtocolFault::Truncated));
+    !row.local && row.failure().is_some_and(ended)
 }
 
 /// port-budget-high.
-pub(in crate::diagnose) fn budget_high(run: &RunResult) -> Verdict {
-    if !exhaustion(run).is_empty() || !Rows::of(run, is_busy).is_empty() {
+pub(in crate::diagnose) fn budget_high(run: &RunResult, seen: &Indicators) -> Ruling {
+    let figures = &seen.ports;
+    if figures.exhausted > 0 || figures.busy > 0 {
         // Said by local-ports-exhausted or local-port-busy: "nothing failed yet" would not be true.
-        return Verdict::Clear;
+        return Ruling::Clear;
     }
-    if closed_by_client(run) <= 0.5 && run.plan.is_short_lived() {
-        return Verdict::Clear;
+    if seen.ports.closed_by_client <= 0.5 && run.plan.is_short_lived() {
+        return Ruling::Clear;
     }
-    let Some(b) = budget(run) else {
-        return match (run.totals.connections_opened, pool(run), hold(run)) {
-            (0, ..) => Verdict::Clear,
-            (_, None, _) => Verdict::Unknown("the pool towards the destination was not observed".into()),
-            (_, _, _) => Verdict::Unknown("how long a port stays held here could not be read".into()),
+    let Some(b) = figures.budget else {
+        return match (run.totals.connections_opened, figures.pool, &figures.hold) {
+            (0, ..) => Ruling::Clear,
+            (_, None, _) => Ruling::Undecided("the pool towards the destination was not observed".into()),
+            (_, _, _) => Ruling::Undecided("how long a port stays held here could not be read".into()),
         };
     };
     if b.hold.is_zero() || b.pool == 0 {
-        return Verdict::Clear;
+        return Ruling::Clear;
     }
     let (p, t) = (f64::from(b.pool), b.hold.as_secs_f64());
     let ports = run.ports.as_ref();
@@ -124,16 +128,18 @@ pub(in crate::diagnose) fn budget_high(run: &RunResult) -> Verdict {
         match ports.and_then(|p| p.peak_share.or_else(|| p.peak_used.map(|u| f64::from(u) / f64::from(b.pool)))) {
             Some(share) => share,
             None => {
-                (established + b.held_at(wearing_cps(run)).min(run.totals.connections_opened as f64 * closed_by_client(run))) / p
+                (established
+                    + b.held_at(seen.ports.wearing_cps).min(run.totals.connections_opened as f64 * seen.ports.closed_by_client))
+                    / p
             }
         }
     };
-    let rate = wearing_cps(run);
+    let rate = seen.ports.wearing_cps;
     let ceiling = b.ceiling_cps();
     let opened = run.totals.connections_opened;
     let too_short = rate > ceiling && opened <= u64::from(b.pool);
     if share <= BUDGET_HIGH_SHARE && !too_short {
-        return Verdict::Clear;
+        return Ruling::Clear;
     }
     let at = b.exhausted_at(rate);
     let to = ports.map_or_else(|| run.plan.target.addr.to_string(), |p| p.destination.clone());
@@ -166,7 +172,7 @@ pub(in crate::diagnose) fn budget_high(run: &RunResult) -> Verdict {
         Some(at) if too_short => {
             text += &format!(
                 " and ended after {}. At that rate the pool is used up after {}, nothing succeeds for {}, and the failures come back every {}.",
-                s(duration_s(run)),
+                s(seen.duration_s),
                 s(at),
                 s(t - at),
                 s(t)
@@ -191,7 +197,7 @@ pub(in crate::diagnose) fn budget_high(run: &RunResult) -> Verdict {
         format!("the peak held {} of the {} source ports to {to}", percent(share.min(1.0)), b.pool)
     };
     let mut remedies =
-        if stuck { exhaustion::remedies_against(run, Some(Cause::Held(Holder::FinWait2))) } else { for_ports(run) };
+        if stuck { exhaustion::remedies_against(run, Some(Holding::By(Holder::FinWait2))) } else { for_ports(run) };
     if remedies.len() < 2 {
         remedies.push(advice(
             "watch the budget while it runs",
@@ -214,7 +220,7 @@ pub(in crate::diagnose) fn budget_high(run: &RunResult) -> Verdict {
         .with("exhausted_at_s", at)
         .with("connections_opened", opened)
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// connect(2) over some seconds, weighted by how often it was called.
@@ -250,12 +256,12 @@ impl Cost {
 }
 
 /// port-search-slow.
-pub(in crate::diagnose) fn search_slow(run: &RunResult) -> Verdict {
-    if !kernel_searches(run) || wearing_cps(run) <= 0.0 {
-        return Verdict::Clear;
+pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ruling {
+    if !kernel_searches(run) || seen.ports.wearing_cps <= 0.0 {
+        return Ruling::Clear;
     }
-    let Some(p) = pool(run).filter(|p| *p > 0) else {
-        return Verdict::Unknown("the pool towards the destination was not observed".into());
+    let Some(p) = seen.ports.pool.filter(|p| *p > 0) else {
+        return Ruling::Undecided("the pool towards the destination was not observed".into());
     };
     let half = SEARCH_SHARE * f64::from(p);
     let (mut below, mut above, mut blind) = (Cost::default(), Cost::default(), 0_u32);
@@ -279,9 +285,9 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult) -> Verdict {
     if above.seconds == 0 {
         let reached_half = run.ports.as_ref().and_then(|p| p.peak_used).is_none_or(|used| f64::from(used) > half);
         return if blind > 0 && reached_half {
-            Verdict::Unknown(format!("ports held were not observed in {blind} of the seconds with connections"))
+            Ruling::Undecided(format!("ports held were not observed in {blind} of the seconds with connections"))
         } else {
-            Verdict::Clear
+            Ruling::Clear
         };
     }
     let alone = below.seconds == 0;
@@ -295,10 +301,10 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult) -> Verdict {
         mean >= SEARCH_TIMES * m && mean - m >= SEARCH_ADDED_US && most >= SEARCH_ADDED_US && p95 >= SEARCH_TIMES * q
     };
     if !dear {
-        return Verdict::Clear;
+        return Ruling::Clear;
     }
     let rate = rate_above / f64::from(above.seconds);
-    let search = budget(run).map(|b| b.search_cps()).filter(|c| c.is_finite());
+    let search = seen.ports.budget.map(|b| b.search_cps()).filter(|c| c.is_finite());
     let before = if alone { String::new() } else { format!(", {} before", us(below.mean())) };
     let mut text = format!(
         "With more than half of the {p} ports held, connect() took {} in the mean{before} (p95 {}, p50 {}): the kernel first tries all ports of one parity, \
@@ -347,7 +353,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult) -> Verdict {
         .with("rate_cps", rate)
         .with("search_cps", search)
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 fn us(v: f64) -> String {

@@ -1,17 +1,17 @@
 //! The rule over the steps of a study: where throughput stopped growing, and the limits that could explain it.
 
-use super::info::{closed_loop, closed_loop_rps, peak_held, s3};
+use super::info::s3;
 use crate::diagnose::command::{count, cps, load_with, number, percent, s};
-use crate::diagnose::indicators::{budget, closed_by_client, failed_share, steady_rps};
+use crate::diagnose::indicators::Indicators;
 use crate::diagnose::remedies::{advice, keep_alive};
-use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::rule::{Found, Ruling, Step};
 use crate::diagnose::target::{Kind, cpu_workers, serve_with};
 use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
 use crate::model::result::RunResult;
 
 /// One run alone cannot show it.
-pub(in crate::diagnose) fn single(_: &RunResult) -> Verdict {
-    Verdict::Clear
+pub(in crate::diagnose) fn single(_: &RunResult, _: &Indicators) -> Ruling {
+    Ruling::Clear
 }
 
 /// A limit with the rate it allows and how it comes about.
@@ -22,19 +22,21 @@ struct Limit {
 }
 
 /// throughput-plateau.
-pub(in crate::diagnose) fn plateau(steps: &[RunResult]) -> Verdict {
-    let mut known: Vec<&RunResult> = steps.iter().filter(|r| !r.plan.is_open_loop() && r.totals.requests > 0).collect();
-    known.sort_by_key(|r| r.plan.users);
+pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
+    let answered = |s: &&Step<'_>| !s.run.plan.is_open_loop() && s.run.totals.requests > 0;
+    let mut known: Vec<&Step<'_>> = steps.iter().filter(answered).collect();
+    known.sort_by_key(|s| s.run.plan.users);
     if known.len() < 2 {
-        return Verdict::Unknown("fewer than two steps of users were answered".into());
+        return Ruling::Undecided("fewer than two steps of users were answered".into());
     }
     let pair = known.windows(2).find(|w| {
-        let (a, b) = (steady_rps(w[0]), steady_rps(w[1]));
-        f64::from(w[1].plan.users) >= GROWN_USERS * f64::from(w[0].plan.users) && a > 0.0 && b < PLATEAU_TIMES * a
+        let (a, b) = (w[0].seen.steady_rps, w[1].seen.steady_rps);
+        f64::from(w[1].run.plan.users) >= GROWN_USERS * f64::from(w[0].run.plan.users) && a > 0.0 && b < PLATEAU_TIMES * a
     });
-    let Some(&[before, after]) = pair else { return Verdict::Clear };
-    let (a, b) = (steady_rps(before), steady_rps(after));
-    let mut limits = limits(before, after);
+    let Some(&[first, second]) = pair else { return Ruling::Clear };
+    let (a, b) = (first.seen.steady_rps, second.seen.steady_rps);
+    let mut limits = limits(first, second);
+    let (before, after) = (first.run, second.run);
     // The two that lie closest to what was measured could explain it; the others are far from it.
     let distance = |l: &Limit| (l.rps / b.max(1e-9)).ln().abs();
     limits.sort_by(|x, y| distance(x).total_cmp(&distance(y)));
@@ -55,10 +57,10 @@ pub(in crate::diagnose) fn plateau(steps: &[RunResult]) -> Verdict {
         [one] => text += &format!("One limit could explain it: {}. ", one.words),
         [one, two, ..] => text += &format!("Two limits could explain it: {}; or {}. ", one.words, two.words),
     }
-    if failed_share(after) > FEW_FAILURES {
+    if second.seen.failed_share > FEW_FAILURES {
         text += &format!(
             "In the later step {} of the attempts failed, and failed requests return early: its rate is not that of its users alone. ",
-            percent(failed_share(after))
+            percent(second.seen.failed_share)
         );
     }
     text +=
@@ -80,7 +82,7 @@ pub(in crate::diagnose) fn plateau(steps: &[RunResult]) -> Verdict {
     }
     // Kept connections, as asked and as they came out, leave nothing to take away.
     let kept = after.plan.keepalive && after.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
-    if !kept && closed_by_client(after) > 0.5 && peak_held(after).is_some() {
+    if !kept && second.seen.ports.closed_by_client > 0.5 && ports_were_seen(after) {
         let expected = format!("more than {}/s if ports were the limit, the same if not", cps(b));
         if let Some(keep) = keep_alive(after) {
             let action = "repeat the later step with kept connections: that takes the ports away as a limit";
@@ -122,18 +124,19 @@ pub(in crate::diagnose) fn plateau(steps: &[RunResult]) -> Verdict {
     for l in &limits {
         found = found.with(&format!("limit_{}_rps", l.name), l.rps);
     }
-    found.remedies(remedies).verdict()
+    found.remedies(remedies).ruling()
 }
 
-/// The users' pace and nothing else set the rate of this step.
-fn own_pace(run: &RunResult) -> bool {
-    matches!(closed_loop(run), Verdict::Finding(_))
+fn ports_were_seen(run: &RunResult) -> bool {
+    let peak = run.ports.as_ref().and_then(|p| p.peak_used);
+    peak.is_some() || run.series.iter().any(|p| p.ports_used.is_some())
 }
 
-fn limits(before: &RunResult, after: &RunResult) -> Vec<Limit> {
+fn limits(first: &Step<'_>, second: &Step<'_>) -> Vec<Limit> {
+    let (before, after) = (first.run, second.run);
     let mut all = Vec::new();
-    if let (Some(rps), Some(response)) = (closed_loop_rps(before), crate::diagnose::indicators::response_s(before)) {
-        let think = crate::diagnose::indicators::think_s(before);
+    if let (Some(rps), Some(response)) = (first.seen.closed_loop_rps(before), first.seen.response_s) {
+        let think = first.seen.think_s;
         all.push(Limit {
             name: "closed_loop",
             rps,
@@ -143,13 +146,17 @@ fn limits(before: &RunResult, after: &RunResult) -> Vec<Limit> {
                 s3(think),
                 s3(response),
                 cps(rps),
-                if own_pace(before) { ", so the earlier step was its users' own pace and not a full target" } else { "" }
+                if first.seen.own_pace.is_yes() {
+                    ", so the earlier step was its users' own pace and not a full target"
+                } else {
+                    ""
+                }
             ),
         });
     }
-    let share = closed_by_client(after);
+    let share = second.seen.ports.closed_by_client;
     let per = after.totals.requests_per_connection.unwrap_or(1.0).max(1.0);
-    if let Some(b) = budget(after).filter(|b| !b.hold.is_zero() && share > 0.0 && per < 2.0) {
+    if let Some(b) = second.seen.ports.budget.filter(|b| !b.hold.is_zero() && share > 0.0 && per < 2.0) {
         let rps = b.ceiling_cps() * per / share;
         all.push(Limit {
             name: "ports",
@@ -166,14 +173,14 @@ fn limits(before: &RunResult, after: &RunResult) -> Vec<Limit> {
         let one_core = t.busiest_thread_percent.filter(|p| *p > 0.0);
         let whole = t.cpu_percent_mean.filter(|p| *p > 0.0).map(|p| p / f64::from(after.host.cpus.max(1)));
         if let Some(used) = one_core.into_iter().chain(whole).reduce(f64::max).filter(|u| *u > CPU_LIMIT_PERCENT / 3.0) {
-            let rps = steady_rps(after) * 100.0 / used;
+            let rps = second.seen.steady_rps * 100.0 / used;
             all.push(Limit {
                 name: "target_cpu",
                 rps,
                 words: format!(
                     "the target's CPU, {} % of its core at {}/s, would be full at {}/s",
                     number(used.round()),
-                    cps(steady_rps(after)),
+                    cps(second.seen.steady_rps),
                     cps(rps)
                 ),
             });
@@ -185,7 +192,7 @@ fn limits(before: &RunResult, after: &RunResult) -> Vec<Limit> {
         if used > 0.5 {
             all.push(Limit {
                 name: "client",
-                rps: steady_rps(after),
+                rps: second.seen.steady_rps,
                 words: format!("the client's own CPU, full in {} of the seconds", percent(used)),
             });
         }

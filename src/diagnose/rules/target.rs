@@ -2,57 +2,24 @@
 
 use std::time::Duration;
 
-use super::backlog::backlog_overflow;
 use super::work::more_workers;
 use crate::diagnose::command::{count, load_after_sysctl, load_with, number, percent, quoted, s};
-use crate::diagnose::indicators::{Rows, unnamed};
+use crate::diagnose::indicators::{Indicators, Kind, Rows, message_of, name_of, unnamed};
 use crate::diagnose::remedies::{advice, longer_idle};
-use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::target::{Pool, own_flag, serve_with};
 use crate::model::finding::Remedy;
 use crate::model::limits;
-use crate::model::outcome::{Call, ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT};
+use crate::model::outcome::{Failure, Side};
 use crate::model::plan::MixEntry;
-use crate::model::result::{ErrorRow, RunResult};
+use crate::model::result::RunResult;
 
-/// ECONNABORTED, Linux.
-const ECONNABORTED: i32 = 103;
-/// The name of a self-connect in the error table.
-const SELF_CONNECT: &str = "SELFCONNECT";
-/// How the message of a timeout names its phase (`model::outcome`).
-const WHILE_CONNECTING: &str = "while connecting";
-
-fn hidden(run: &RunResult) -> Verdict {
-    match unnamed(run, false) {
-        0 => Verdict::Clear,
-        n => Verdict::Unknown(format!("{n} failures at the target have no row in the error table")),
+/// The gap between the totals and the error table hides this kind of failure.
+fn hidden(run: &RunResult) -> Ruling {
+    match unnamed(run, Side::Target) {
+        0 => Ruling::Clear,
+        n => Ruling::Undecided(format!("{n} failures at the target have no row in the error table")),
     }
-}
-
-pub(in crate::diagnose) fn is_refused(e: &ErrorRow) -> bool {
-    !e.local && e.call == Call::Connect && (e.errno == Some(ECONNREFUSED) || e.name == SELF_CONNECT)
-}
-
-pub(in crate::diagnose) fn is_timeout(e: &ErrorRow) -> bool {
-    !e.local && (e.call == Call::Timeout || e.errno == Some(ETIMEDOUT))
-}
-
-pub(in crate::diagnose) fn is_connect_timeout(e: &ErrorRow) -> bool {
-    is_timeout(e) && (e.call == Call::Connect || e.message.contains(WHILE_CONNECTING))
-}
-
-pub(in crate::diagnose) fn is_reset(e: &ErrorRow) -> bool {
-    let by_errno = matches!(e.errno, Some(ECONNRESET | EPIPE | ECONNABORTED));
-    !e.local && matches!(e.call, Call::Read | Call::Write | Call::Connect) && (by_errno || e.name == "EOF")
-}
-
-fn is_malformed(e: &ErrorRow) -> bool {
-    !e.local && e.call == Call::Protocol
-}
-
-/// Statuses, and whatever no other rule of this file is about: nothing at the target goes unnamed.
-fn is_other(e: &ErrorRow) -> bool {
-    !e.local && e.name != "OTHER" && !is_refused(e) && !is_timeout(e) && !is_reset(e) && !is_malformed(e)
 }
 
 /// The common evidence of rows.
@@ -68,13 +35,13 @@ fn evidence(found: Found, rows: &Rows<'_>) -> Found {
 }
 
 /// target-refused.
-pub(in crate::diagnose) fn refused(run: &RunResult) -> Verdict {
-    let rows = Rows::of(run, is_refused);
+pub(in crate::diagnose) fn refused(run: &RunResult, _: &Indicators) -> Ruling {
+    let rows = Rows::are(run, Kind::is_refused);
     if rows.is_empty() {
         return hidden(run);
     }
     let to = run.plan.target.addr;
-    let own = Rows::of(run, |e| is_refused(e) && e.name == SELF_CONNECT).count();
+    let own = Rows::kind(run, Kind::SelfConnect).count();
     let real = rows.count() - own;
     let range = run.host.sysctls.ip_local_port_range;
     let inside = range.is_some_and(|[lo, hi]| (lo..=hi).contains(&to.port()));
@@ -145,16 +112,16 @@ pub(in crate::diagnose) fn refused(run: &RunResult) -> Verdict {
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// target-resets.
-pub(in crate::diagnose) fn resets(run: &RunResult) -> Verdict {
-    let rows = Rows::of(run, is_reset);
+pub(in crate::diagnose) fn resets(run: &RunResult, _: &Indicators) -> Ruling {
+    let rows = Rows::kind(run, Kind::Reset);
     if rows.is_empty() {
         return hidden(run);
     }
-    let reused = Rows::of(run, |e| is_reset(e) && e.reused).count();
+    let reused = Rows::of(run, |e| Kind::of(e) == Kind::Reset && e.reused).count();
     let fresh = rows.count() - reused;
     let mut text = format!("The target ended connections before it had answered: {}. ", rows.in_words());
     if reused > 0 {
@@ -195,17 +162,17 @@ pub(in crate::diagnose) fn resets(run: &RunResult) -> Verdict {
         .with("on_fresh_connections", fresh)
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// target-timeouts. Those at connect belong to the backlog where it overflowed.
-pub(in crate::diagnose) fn timeouts(run: &RunResult) -> Verdict {
-    let overflow = matches!(backlog_overflow(run), Verdict::Finding(_));
-    let rows = Rows::of(run, |e| is_timeout(e) && !(overflow && is_connect_timeout(e)));
+pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Ruling {
+    let overflow = seen.overflow.is_yes();
+    let rows = Rows::are(run, |kind| kind.is_timeout() && !(overflow && kind == Kind::ConnectTimeout));
     if rows.is_empty() {
         return hidden(run);
     }
-    let connecting = Rows::of(run, |e| is_connect_timeout(e) && !overflow).count();
+    let connecting = if overflow { 0 } else { Rows::kind(run, Kind::ConnectTimeout).count() };
     let waiting = rows.count() - connecting;
     let limit = run.plan.timeout.as_secs_f64();
     let mut text = format!("The target did not answer within {}: {}. ", s(limit), rows.in_words());
@@ -250,18 +217,18 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult) -> Verdict {
         .with("after_connecting", waiting)
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// target-malformed.
-pub(in crate::diagnose) fn malformed(run: &RunResult) -> Verdict {
-    let rows = Rows::of(run, is_malformed);
+pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling {
+    let rows = Rows::kind(run, Kind::Malformed);
     let Some(row) = rows.largest() else { return hidden(run) };
     let text = format!(
         "Answers broke HTTP/1.1 (RFC 9112): {}. The commonest: {} at {}. The connection is closed after such an answer, because where the next one \
          begins is unknown. Neither ports nor load explain this by themselves; a target that is killed or overloaded in the middle of an answer does.",
         rows.in_words(),
-        row.message,
+        message_of(row),
         row.endpoint
     );
     let base = format!("http://{}", run.plan.target.authority);
@@ -274,22 +241,22 @@ pub(in crate::diagnose) fn malformed(run: &RunResult) -> Verdict {
         alone(run, "the same faults with 1 request at a time: the target's own, not the load's".into()),
     ];
     evidence(Found::new(format!("{} malformed: {}", count(rows.count(), "answer"), rows.in_words()), text), &rows)
-        .with("fault", row.name.as_str())
+        .with("fault", name_of(row).into_owned())
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// target-errors.
-pub(in crate::diagnose) fn errors(run: &RunResult) -> Verdict {
-    let rows = Rows::of(run, is_other);
+pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
+    let rows = Rows::are(run, |kind| matches!(kind, Kind::Status | Kind::OtherAtTarget));
     let Some(row) = rows.largest() else { return hidden(run) };
     let share = rows.count() as f64 / run.totals.requests.max(1) as f64;
-    let is_status = row.call == Call::Http;
+    let status = row.failure().and_then(Failure::status);
     let mut text = format!("The target failed {} of the requests: {} at {}. ", percent(share), rows.in_words(), rows.endpoints());
     let mut remedies = Vec::new();
-    match row.name.as_str() {
-        "503" | "429" => {
+    match status {
+        Some(503 | 429) => {
             text += "The connection worked and the target said that it will not take more: a queue or a rate limit is full. ";
             if Pool::of(run, &row.endpoint).is_some() {
                 let queue = own_flag(run, "queue", limits::QUEUE as u32).unwrap_or(limits::QUEUE as u32);
@@ -307,28 +274,28 @@ pub(in crate::diagnose) fn errors(run: &RunResult) -> Verdict {
             }
             remedies.push(less_load(run, "no refusals below the target's limit".into()));
         }
-        name if is_status && name.starts_with('4') => {
+        Some(400..500) => {
             text +=
                 "The connection worked; statuses of 400 and above mean that the target does not accept the request as it is. ";
         }
-        _ if is_status => text += "The connection worked; the target reports a failure of its own. ",
-        _ => text += "No answer came: the way to the target failed, named here by call and errno. ",
+        Some(_) => text += "The connection worked; the target reports a failure of its own. ",
+        None => text += "No answer came: the way to the target failed, named here by call and errno. ",
     }
     text += "Ports and TIME_WAIT have no part in it; on Windows the failure reads the same.";
     let base = format!("http://{}", run.plan.target.authority);
     remedies.push(advice(
         "ask for one by hand",
         format!("curl -i {}", quoted(&format!("{base}{}", row.endpoint))),
-        format!("the same {} without load means it is not the load", row.name),
+        format!("the same {} without load means it is not the load", name_of(row)),
     ));
     let with = count(run.plan.users, "user");
     remedies.push(alone(run, format!("{} of the requests failed with {with}", percent(share))));
     evidence(Found::new(format!("{} failed at the target: {}", count(rows.count(), "request"), rows.in_words()), text), &rows)
         .with("share", share)
-        .with("name", row.name.as_str())
+        .with("name", name_of(row).into_owned())
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// Half of the load: users in a closed loop, rate in an open one; a pause where there is one user only.

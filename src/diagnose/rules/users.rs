@@ -1,15 +1,15 @@
 //! The rule about asked users or an asked rate that were not reached, with the advice of what kept them away.
 
-use super::{backlog, busy, target, work};
+use super::refusal;
 use crate::diagnose::command::{count, load_with, number, percent, quoted, s};
-use crate::diagnose::indicators::{Rows, budget, duration_s, is_busy, is_foreign_source, rate_shortfall};
+use crate::diagnose::indicators::{Indicators, Kind, Rows, Shortfall, duration_s};
 use crate::diagnose::remedies::advice;
-use crate::diagnose::rule::{Found, Verdict};
+use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{
     ATTEMPTS_PER_USER, EARLY_END_S, FALL_SHORT_REQUESTS, FALL_SHORT_SHARE, PACE_SHARE, SHORT_AT_ONCE_SHARE,
 };
 use crate::model::finding::{FindingId as Id, Remedy};
-use crate::model::result::{ErrorRow, RunResult};
+use crate::model::result::RunResult;
 
 /// Users whose time to start came before the run's end, where the ramp did not end before it.
 fn started_of_ramp(run: &RunResult, asked: u32) -> Option<u32> {
@@ -65,93 +65,42 @@ fn is_many(run: &RunResult, failed: u64) -> bool {
     failed as f64 > FALL_SHORT_SHARE * run.totals.attempts as f64
 }
 
-/// What the failures say to do that kept users or requests away, where there is such a cause: more connections or a
-/// lower rate would only meet the same failures.
-fn advice_of_the_cause(run: &RunResult) -> Option<Vec<Remedy>> {
-    let busy = is_many(run, Rows::of(run, is_busy).count());
-    let at_target = |e: &ErrorRow| target::is_refused(e) || target::is_connect_timeout(e);
-    let cause = if busy {
-        busy::port_busy(run)
-    } else if is_many(run, Rows::of(run, at_target).count()) {
-        match backlog::backlog_overflow(run) {
-            Verdict::Finding(f) => Verdict::Finding(f),
-            _ => target::refused(run),
-        }
-    } else {
-        return None;
-    };
-    let Verdict::Finding(f) = cause else { return None };
-    let mut remedies: Vec<Remedy> = f.remedies.into_iter().take(2).collect();
-    let ceiling = budget(run).map(|b| b.ceiling_cps()).filter(|c| busy && c.is_finite() && *c > 0.0 && *c < run.plan.rate);
-    if let Some(ceiling) = ceiling {
-        let rate = ((PACE_SHARE * ceiling * 10.0).floor() / 10.0).max(0.1);
-        remedies.push(advice(
+/// Connections could not be made when users or requests were due: more of them would meet the same failures.
+fn is_kept_away(run: &RunResult, seen: &Indicators) -> bool {
+    let not_connected = |kind: Kind| kind.is_refused() || kind == Kind::ConnectTimeout;
+    is_many(run, seen.ports.busy) || is_many(run, Rows::are(run, not_connected).count())
+}
+
+/// A rate that the ports sustain, where busy ports kept a higher one away.
+fn sustained_rate(run: &RunResult, seen: &Indicators) -> Option<Remedy> {
+    let busy = is_many(run, seen.ports.busy);
+    let ceiling = seen.ports.budget.map(|b| b.ceiling_cps()).filter(|c| c.is_finite() && *c > 0.0 && *c < run.plan.rate)?;
+    let rate = ((PACE_SHARE * ceiling * 10.0).floor() / 10.0).max(0.1);
+    busy.then(|| {
+        advice(
             "ask for a rate that the ports sustain, once those of this run are free",
             format!("sleep 60 && {}", load_with(&run.plan, |p| p.rate = rate)),
             format!("{} of the {}/s that the ports sustain", percent(PACE_SHARE), number((ceiling * 10.0).round() / 10.0)),
-        ));
-    }
-    Some(remedies)
+        )
+    })
 }
 
 /// The causes of the table that explain a missing rate here: failures only where they are many enough.
 fn causes_of_missing(run: &RunResult) -> Vec<Id> {
-    let many = |wanted: fn(&ErrorRow) -> bool| is_many(run, Rows::of(run, wanted).count());
+    let many = |wanted: fn(Kind) -> bool| is_many(run, Rows::are(run, wanted).count());
     [
-        (Id::LocalPortBusy, many(is_busy)),
-        (Id::TargetRefused, many(target::is_refused)),
-        (Id::TargetResets, many(target::is_reset)),
-        (Id::TargetTimeouts, many(target::is_timeout)),
+        (Id::LocalPortBusy, many(|kind| kind == Kind::PortBusy)),
+        (Id::TargetRefused, many(Kind::is_refused)),
+        (Id::TargetResets, many(|kind| kind == Kind::Reset)),
+        (Id::TargetTimeouts, many(Kind::is_timeout)),
         (Id::TargetBacklogOverflow, true),
         (Id::PortSearchSlow, true),
         (Id::TargetQueueing, true),
+        (Id::TargetCpuSaturated, true),
     ]
     .into_iter()
     .filter_map(|(id, explains)| explains.then_some(id))
     .collect()
-}
-
-/// The words for a source address that is not this host's.
-pub(in crate::diagnose) fn foreign_source(run: &RunResult) -> Option<(u64, String)> {
-    let rows = Rows::of(run, is_foreign_source);
-    let row = rows.largest()?;
-    let all = run.plan.sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let which = match run.plan.sources.as_slice() {
-        [_] => format!("the source address {all} is not this host's"),
-        [] => "the source address is not this host's".to_owned(),
-        [_, _, _, _, _, ..] => format!("one of the {} source addresses is not this host's", run.plan.sources.len()),
-        _ => format!("a source address ({all}) is not this host's"),
-    };
-    Some((rows.count(), format!("{which} ({} at {}())", row.name, row.call.word())))
-}
-
-/// users-not-reached where the source address is not there: no port and no target had a part in it.
-fn no_such_source(run: &RunResult, asked: u32, failed: u64, which: &str) -> Found {
-    let reached = run.totals.users_reached;
-    let text = format!(
-        "bind() of the given source address failed {failed} times before a port was chosen or a packet was sent: {which}. So {reached} of {} held a connection at the same time. It is neither the target nor the ports. Windows shows WSAEADDRNOTAVAIL 10049.",
-        count(asked, "user")
-    );
-    let leave = load_with(&run.plan, |p| p.sources = Vec::new());
-    let mut remedies = vec![
-        advice(
-            "see which addresses this host has",
-            "ip -brief address",
-            "one of these, or any of 127.0.0.0/8 for a loopback target",
-        ),
-        advice("leave the source address to the kernel", leave, format!("{asked} of {} can connect", count(asked, "user"))),
-    ];
-    if let ([ip], true) = (run.plan.sources.as_slice(), run.plan.target.own_server && !run.plan.surroundings.sandbox) {
-        let inside = load_with(&run.plan, |p| {
-            p.surroundings.sandbox = true;
-            p.surroundings.addresses.push(format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 }));
-        });
-        remedies.push(advice("have the address in a private network namespace", inside, format!("{ip} is an address there")));
-    }
-    Found::new(format!("{reached} of {} held a connection at the same time: {which}", count(asked, "user")), text)
-        .with("bind_failures", failed)
-        .remedies(remedies)
-        .caused_only_by(Vec::new())
 }
 
 /// As many connections as the rate needs at the time that an answer takes (Little's law), with a fifth to spare.
@@ -174,21 +123,21 @@ fn more_connections(run: &RunResult, have: u32) -> Remedy {
 }
 
 /// users-not-reached.
-pub(in crate::diagnose) fn users_not_reached(run: &RunResult) -> Verdict {
+pub(in crate::diagnose) fn users_not_reached(run: &RunResult, seen: &Indicators) -> Ruling {
     let (t, plan) = (&run.totals, &run.plan);
     if t.attempts == 0 {
-        return Verdict::Unknown("no request was started".into());
+        return Ruling::Undecided("no request was started".into());
     }
     let asked = t.users_asked.max(plan.users);
-    let missing_rate =
-        rate_shortfall(run).filter(|(missing, asked)| *missing > FALL_SHORT_SHARE * asked && *missing >= FALL_SHORT_REQUESTS);
+    let missing_rate = seen.shortfall.filter(|s| s.missing > FALL_SHORT_SHARE * s.asked && s.missing >= FALL_SHORT_REQUESTS);
     // The ramp was longer than the run: fewer users were ever started, whatever they held.
     let started = started_of_ramp(run, asked);
     let too_few = expected_at_once(run).is_some_and(|e| f64::from(t.users_reached) < e && t.users_reached < asked);
-    if missing_rate.is_none() && !too_few && started.is_none() {
-        return Verdict::Clear;
+    let refused_here = refusal::of(run, seen).filter(|r| is_many(run, r.failed));
+    if missing_rate.is_none() && !too_few && started.is_none() && refused_here.is_none() {
+        return Ruling::Clear;
     }
-    let duration = duration_s(run);
+    let duration = seen.duration_s;
     let evidence = |found: Found| {
         found
             .with("users_asked", asked)
@@ -198,14 +147,14 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult) -> Verdict {
             .with("rate_achieved", plan.is_open_loop().then_some(t.attempts as f64 / duration))
             .with("never_started", t.never_started)
             .with("connects_failed", t.connects_failed)
-            .verdict()
+            .ruling()
     };
-    if let Some((failed, which)) = foreign_source(run).filter(|(failed, _)| is_many(run, *failed)) {
-        return evidence(no_such_source(run, asked, failed, &which));
+    if let Some(refusal) = refused_here {
+        return evidence(refusal.found(run, asked));
     }
-    let cause = advice_of_the_cause(run);
+    let kept_away = is_kept_away(run, seen);
     let (mut remedies, mut causes) = (Vec::new(), None);
-    let (title, text) = if let Some((missing, all)) = missing_rate {
+    let (title, text) = if let Some(Shortfall { missing, asked: all }) = missing_rate {
         let achieved = t.attempts as f64 / duration;
         let connections = more_connections(run, asked);
         // What is still under way at the end was started, but a full target does not keep up with it.
@@ -220,19 +169,14 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult) -> Verdict {
         );
         causes = Some(causes_of_missing(run));
         // A full target answers no faster over more connections.
-        let full = [work::target_cpu(run), work::queueing(run)];
-        let widen = full.into_iter().find_map(|v| match v {
-            Verdict::Finding(f) => f.remedies.into_iter().next(),
-            Verdict::Clear | Verdict::Unknown(_) => None,
-        });
-        let failing = cause.is_some();
-        remedies.extend(match (cause, widen) {
-            (Some(of_the_cause), _) => of_the_cause,
-            (None, Some(widen)) => vec![lower, widen],
-            (None, None) => vec![connections, lower],
+        let full = seen.cpu.is_yes() || seen.queue.is_yes();
+        remedies.extend(match (kept_away, full) {
+            (true, _) => sustained_rate(run, seen).into_iter().collect(),
+            (false, true) => vec![lower],
+            (false, false) => vec![connections, lower],
         });
         let only = asked == 1;
-        let because = match (failing, only) {
+        let because = match (kept_away, only) {
             (true, true) => "the only connection could not be made when they were due (its user pauses after a failure)",
             (true, false) => "connections could not be made when they were due, and a user pauses after such a failure",
             (false, true) => "the only connection was busy when they were due",
@@ -255,12 +199,11 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult) -> Verdict {
             ),
         )
     } else if let Some(n) = started {
-        let stopped = was_stopped(run);
-        if !stopped {
+        if !was_stopped(run) {
             // What failed beside it did not make the ramp longer.
             causes = Some(Vec::new());
         }
-        unstarted(run, asked, n, stopped, cause, &mut remedies)
+        unstarted(run, seen, asked, n, &mut remedies)
     } else {
         let look = advice(
             "see what holds them while it runs",
@@ -280,7 +223,6 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult) -> Verdict {
             remedies.push(look);
         } else {
             let fewer = load_with(plan, |p| p.users = reached);
-            remedies.extend(cause.unwrap_or_default());
             remedies.push(look);
             remedies.push(advice(
                 "ask for what was reached",
@@ -309,18 +251,10 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult) -> Verdict {
 }
 
 /// The run was over before all users had started.
-fn unstarted(
-    run: &RunResult,
-    asked: u32,
-    n: u32,
-    stopped: bool,
-    cause: Option<Vec<Remedy>>,
-    remedies: &mut Vec<Remedy>,
-) -> (String, String) {
-    let (plan, ramp, duration) = (&run.plan, run.plan.ramp().as_secs_f64(), duration_s(run));
+fn unstarted(run: &RunResult, seen: &Indicators, asked: u32, n: u32, remedies: &mut Vec<Remedy>) -> (String, String) {
+    let (plan, ramp, duration) = (&run.plan, run.plan.ramp().as_secs_f64(), seen.duration_s);
     let all = format!("all {asked} users");
-    if stopped {
-        remedies.extend(cause.unwrap_or_default());
+    if was_stopped(run) {
         let again = if plan.duration.is_zero() { "let it run to its end" } else { "let it run for the time asked" };
         remedies.push(advice(again, load_with(plan, |_| ()), format!("{all} have started after {}", s(ramp))));
         let title =

@@ -1,43 +1,28 @@
 //! Rules about the target's queue and CPU: where the time goes while nothing fails, and which limit of the target
 //! it is. What is advised follows the pool that queues, and never names what the target has already.
 
-use crate::diagnose::command::{count, load_with, number, s};
-use crate::diagnose::indicators::{duration_s, failed_share, growth, rate_shortfall, response_s, steady_rps, think_s};
+use crate::diagnose::command::{count, load_with, number};
+use crate::diagnose::indicators::{CpuLimit, Full, Growth, Indicators, Queue};
 use crate::diagnose::remedies::advice;
-use crate::diagnose::rule::{Found, Verdict};
-use crate::diagnose::target::{Kind, Pool, cpu_workers, io_workers, own_flag, serve_with, waiting, working};
-use crate::diagnose::thresholds::{
-    BUSY_POOL_SHARE, CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, GROWN_LATENCY, IN_FLIGHT_TIMES,
-    ONE_CORE_PERCENT, PACE_SHARE, QUEUE_MS, QUEUE_REQUESTS,
-};
+use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
+use crate::diagnose::thresholds::{BUSY_POOL_SHARE, CPU_LIMIT_PERCENT, IN_FLIGHT_TIMES, PACE_SHARE};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::result::{Endpoint, RunResult, TargetResources};
 
 /// target-queueing.
-pub(in crate::diagnose) fn queueing(run: &RunResult) -> Verdict {
-    let told: Vec<(&Endpoint, f64, f64)> = run
-        .endpoints
-        .iter()
-        .filter(|e| e.requests >= QUEUE_REQUESTS)
-        .filter_map(|e| e.server_timing_ms.as_ref().map(|t| (e, t.queue.p50, t.work.p50)))
-        .collect();
-    let worst = told.iter().filter(|(_, queue, work)| *queue >= QUEUE_MS && queue > work).max_by(|a, b| a.1.total_cmp(&b.1));
-    if let Some((e, queue, work)) = worst {
-        return by_its_own_timing(run, e, *queue, *work);
-    }
-    let Some(g) = growth(run) else {
-        return if told.is_empty() {
-            Verdict::Unknown("the target sends no Server-Timing, and the users never grew enough to compare".into())
-        } else {
-            Verdict::Clear
-        };
-    };
-    let slower = g.p50_ms.1 >= GROWN_LATENCY * g.p50_ms.0 && g.p50_ms.1 - g.p50_ms.0 >= QUEUE_MS;
-    // A saturated client queues too, and told timings that show no queue have the last word.
-    if !slower || g.rps.1 >= FLAT_THROUGHPUT * g.rps.0 || client_saturated(run) || !told.is_empty() {
-        return Verdict::Clear;
-    }
+pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.queue, |queue| match *queue {
+        Queue::Told { endpoint, queue_ms, work_ms } => match run.endpoints.get(endpoint) {
+            Some(e) => by_its_own_timing(run, seen, e, queue_ms, work_ms),
+            None => Ruling::Clear,
+        },
+        Queue::Grown(growth) => by_growth(run, seen, growth),
+    })
+}
+
+fn by_growth(run: &RunResult, seen: &Indicators, g: Growth) -> Ruling {
     let text = format!(
         "From {} to {} users throughput went from {}/s to {}/s and the median from {} ms to {} ms: the users more only wait longer, in a queue before the target's \
          limit. Its Server-Timing would say which queue; it sends none. The client is not the limit, nor are its ports. A Windows client sees the same.",
@@ -50,7 +35,7 @@ pub(in crate::diagnose) fn queueing(run: &RunResult) -> Verdict {
     );
     let remedies = vec![
         other_target(run, "give the target more workers or cores, or less work a request"),
-        fewer(run, g.users.0, format!("median near {} ms, no queue", number(g.p50_ms.0.round()))),
+        fewer(run, seen, g.users.0, format!("median near {} ms, no queue", number(g.p50_ms.0.round()))),
     ];
     Found::new(
         format!(
@@ -67,10 +52,10 @@ pub(in crate::diagnose) fn queueing(run: &RunResult) -> Verdict {
     .with("p50_ms_before", g.p50_ms.0)
     .with("p50_ms_after", g.p50_ms.1)
     .remedies(remedies)
-    .verdict()
+    .ruling()
 }
 
-fn by_its_own_timing(run: &RunResult, e: &Endpoint, queue: f64, work: f64) -> Verdict {
+fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f64, work: f64) -> Ruling {
     let p99 = e.server_timing_ms.as_ref().map(|t| t.queue.p99);
     let mut text = format!(
         "The target tells how long each request waited for a worker and how long it was worked on (Server-Timing): at {} half of the requests waited {} ms or more for {} ms \
@@ -94,7 +79,12 @@ fn by_its_own_timing(run: &RunResult, e: &Endpoint, queue: f64, work: f64) -> Ve
     } else {
         remedies.extend(more_workers(run, &e.name));
     }
-    remedies.push(fewer(run, users, format!("{}: median near {} ms, its work without a queue", e.name, number(work.round()))));
+    remedies.push(fewer(
+        run,
+        seen,
+        users,
+        format!("{}: median near {} ms, its work without a queue", e.name, number(work.round())),
+    ));
     Found::new(
         format!(
             "{} waits {} ms in the target's queue for {} ms of work (medians)",
@@ -112,7 +102,7 @@ fn by_its_own_timing(run: &RunResult, e: &Endpoint, queue: f64, work: f64) -> Ve
     .with("requests", e.requests)
     .with("workers", workers(run, &e.name))
     .remedies(remedies)
-    .verdict()
+    .ruling()
 }
 
 fn workers(run: &RunResult, endpoint: &str) -> Option<u32> {
@@ -223,9 +213,9 @@ fn other_target(run: &RunResult, action: &str) -> Remedy {
 }
 
 /// The load that leaves no queue: fewer users in a closed loop, a lower rate in an open one.
-fn fewer(run: &RunResult, users: f64, expected: String) -> Remedy {
+fn fewer(run: &RunResult, seen: &Indicators, users: f64, expected: String) -> Remedy {
     if run.plan.is_open_loop() {
-        let made = steady_rps(run).min(run.plan.rate);
+        let made = seen.steady_rps.min(run.plan.rate);
         let rate = ((PACE_SHARE * made * 10.0).floor() / 10.0).max(0.1);
         return advice("ask for a rate that it can take", load_with(&run.plan, |p| p.rate = rate), expected);
     }
@@ -236,88 +226,6 @@ fn fewer(run: &RunResult, users: f64, expected: String) -> Remedy {
         return advice("let the user pause between requests", command, expected);
     }
     advice(format!("offer what it can take: {}", count(users, "user")), load_with(&run.plan, |p| p.users = users), expected)
-}
-
-fn client_saturated(run: &RunResult) -> bool {
-    matches!(super::client::generator_saturated(run), Verdict::Finding(_))
-}
-
-/// Which part of the target's CPU is used up.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Full {
-    /// every core of the machine, by the target, or by it and the client
-    Machine,
-    /// the `/cpu` pool of a sockbench server, which has this many workers
-    CpuPool(u32),
-    /// the event loop of a sockbench server
-    Reactor,
-    /// the only thread of the target
-    OneThread,
-    /// one thread of several
-    BusiestThread,
-    /// many threads that together never pass one core
-    OneCoreInAll,
-}
-
-/// A limit, the percent of a core that it stands at, and the requests that it can work on at the same time.
-struct CpuLimit {
-    full: Full,
-    percent: f64,
-    slots: f64,
-}
-
-fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
-    let mean = t.cpu_percent_mean?;
-    let cpus = f64::from(run.host.cpus);
-    let limit = |full, percent, slots| Some(CpuLimit { full, percent, slots });
-    // The client beside it leaves it less; but then the target must be what fills the machine.
-    let client = run.resources.client.cpu_percent_mean.unwrap_or(0.0);
-    let together = mean + client >= CPU_LIMIT_PERCENT * cpus && mean >= 2.0 * client;
-    if cpus > 0.0 && (mean >= CPU_LIMIT_PERCENT * cpus || together) {
-        return limit(Full::Machine, mean, cpus);
-    }
-    if t.threads == Some(1) {
-        return (mean >= CPU_LIMIT_PERCENT).then_some(CpuLimit { full: Full::OneThread, percent: mean, slots: 1.0 });
-    }
-    let one_thread = t.busiest_thread_percent.filter(|b| *b >= CPU_LIMIT_PERCENT);
-    if Kind::of(run) != Kind::Foreign {
-        let jobs = || run.endpoints.iter().filter(|e| Pool::of(run, &e.name) == Some(Pool::Cpu));
-        let queues = jobs().any(|e| e.server_timing_ms.as_ref().is_some_and(|t| t.queue.p50 >= QUEUE_MS));
-        let by_jobs = jobs().filter_map(working).sum::<f64>() * 100.0;
-        let workers = cpu_workers(run).unwrap_or(((mean + 100.0 - CPU_LIMIT_PERCENT) / 100.0) as u32);
-        if queues && workers > 0 && mean >= CPU_LIMIT_PERCENT * f64::from(workers) {
-            return limit(Full::CpuPool(workers), mean, f64::from(workers));
-        }
-        // What is left of the whole without the jobs is the event loop's.
-        let loops = own_flag(run, "reactors", 1).unwrap_or(1);
-        return one_thread
-            .filter(|_| loops == 1 && mean - by_jobs >= CPU_LIMIT_PERCENT)
-            .and_then(|percent| limit(Full::Reactor, percent, 1.0));
-    }
-    if let Some(percent) = one_thread {
-        return limit(Full::BusiestThread, percent, 1.0);
-    }
-    let never_more = t.cpu_percent_max.is_some_and(|m| m <= ONE_CORE_PERCENT);
-    if never_more && mean >= CPU_LIMIT_PERCENT { limit(Full::OneCoreInAll, mean, 1.0) } else { None }
-}
-
-/// Throughput does not grow with the load: the asked rate was missed, or stayed flat while users came, or there are
-/// more requests at the target than the limit can work on.
-fn is_flat(run: &RunResult, limit: &CpuLimit) -> bool {
-    if let Some((missing, asked)) = rate_shortfall(run) {
-        return missing > FALL_SHORT_SHARE * asked;
-    }
-    if let Some(g) = growth(run) {
-        return g.rps.1 < FLAT_THROUGHPUT * g.rps.0;
-    }
-    // Users who mostly pause ask for more, the more of them there are.
-    let hurried = run.plan.think.max.is_zero() || response_s(run).is_some_and(|r| r > think_s(run));
-    hurried && in_flight(run).is_some_and(|n| n >= IN_FLIGHT_TIMES * limit.slots)
-}
-
-/// Requests at the target at the same time, by Little's law.
-fn in_flight(run: &RunResult) -> Option<f64> {
-    response_s(run).map(|r| steady_rps(run) * r)
 }
 
 fn words(run: &RunResult, limit: &CpuLimit) -> String {
@@ -338,18 +246,12 @@ fn words(run: &RunResult, limit: &CpuLimit) -> String {
 }
 
 /// target-cpu-saturated.
-pub(in crate::diagnose) fn target_cpu(run: &RunResult) -> Verdict {
-    let Some(t) = run.resources.target.as_ref() else {
-        return Verdict::Unknown("the target's process is not of this host, or was not found".into());
-    };
-    if t.cpu_percent_mean.is_none() {
-        return Verdict::Unknown("the target's CPU could not be read".into());
-    }
-    if duration_s(run) < CPU_RUN_S {
-        return Verdict::Unknown(format!("the run lasted {}: too short for a mean of the target's CPU", s(duration_s(run))));
-    }
-    let Some(limit) = cpu_limit(run, t).filter(|l| is_flat(run, l)) else { return Verdict::Clear };
-    let (at, rps) = (limit.percent, steady_rps(run));
+pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.cpu, |limit| run.resources.target.as_ref().map_or(Ruling::Clear, |t| full(run, seen, t, *limit)))
+}
+
+fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit) -> Ruling {
+    let (at, rps) = (limit.percent, seen.steady_rps);
     let per = t.cpu_percent_mean.filter(|_| rps > 0.0).map(|c| c * 10.0 / rps);
     let mut text = format!(
         "The target's process {} ({}) used {at:.0} % of a core: {}, its children included. Throughput stands at {}/s and more load does not raise it",
@@ -377,13 +279,13 @@ pub(in crate::diagnose) fn target_cpu(run: &RunResult) -> Verdict {
         ));
     }
     if run.plan.users > 1 || run.plan.is_open_loop() {
-        let knee = rps * think_s(run) + IN_FLIGHT_TIMES * limit.slots;
+        let knee = rps * seen.think_s + IN_FLIGHT_TIMES * limit.slots;
         let expected = if run.plan.is_open_loop() {
             format!("below the {}/s that it can do: answers without a queue", number(rps.round()))
         } else {
             format!("about the same {}/s, with shorter answers", number(rps.round()))
         };
-        remedies.push(fewer(run, knee, expected));
+        remedies.push(fewer(run, seen, knee, expected));
     }
     Found::new(format!("the target is at its CPU limit: {at:.0} % of a core at {}/s", number(rps.round())), text)
         .with("target_pid", t.pid)
@@ -392,12 +294,12 @@ pub(in crate::diagnose) fn target_cpu(run: &RunResult) -> Verdict {
         .with("target_threads", t.threads)
         .with("client_cpu_percent", run.resources.client.cpu_percent_mean)
         .with("cpus", run.host.cpus)
-        .with("in_flight", in_flight(run))
+        .with("in_flight", seen.in_flight())
         .with("rps", rps)
         .with("cpu_ms_per_request", per)
-        .with("failed_share", Some(failed_share(run)).filter(|f| *f > 0.0))
+        .with("failed_share", Some(seen.failed_share).filter(|f| *f > 0.0))
         .remedies(remedies)
-        .verdict()
+        .ruling()
 }
 
 /// The way past this limit.

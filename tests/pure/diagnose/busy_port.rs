@@ -1,13 +1,13 @@
 //! A chosen source port that is busy, or an address that is not this host's.
 
-use sockbench::diagnose::{diagnose, stamp};
+use sockbench::diagnose::diagnose;
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::outcome::{Call, Failure};
 use sockbench::model::plan::{PortMode, PortRange};
 use sockbench::model::result::RunResult;
 
 use super::client::connections_busy;
-use super::{clear, fires, ids, reads, unknown, unnamed};
+use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
 use crate::facts::{errno, exhausted, fail, healthy, short};
 
 #[test]
@@ -62,7 +62,7 @@ fn what_a_busy_port_kept_away_is_advised_as_a_busy_port() {
     assert_eq!(ids(&found)[..2], [Id::LocalPortBusy, Id::UsersNotReached]);
     let f = &found[1];
     assert_eq!(f.caused_by, [Id::LocalPortBusy]);
-    assert!(f.remedies[0].command.contains("--reuse-addr"), "{:?}", f.remedies);
+    assert!(found[0].remedies[0].command.contains("--reuse-addr"), "{:?}", found[0].remedies);
     assert!(f.remedies.iter().any(|r| r.command.contains("--rate 1.3 ")), "0.8 of 1.7/s: {:?}", f.remedies);
     assert!(f.remedies.iter().all(|r| !r.command.contains("--rate 37") && !r.command.contains("--conns 72")), "{:?}", f.remedies);
     for r in found.iter().flat_map(|f| &f.remedies) {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sockbench::diagnose::{diagnose, stamp};
+use sockbench::diagnose::diagnose;
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::outcome::Call;
 use sockbench::model::plan::Think;
 use sockbench::model::result::{RunResult, Stamp, ThreadRow};
 
-use super::{clear, fires, ids, reads, unknown, unnamed};
+use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
 use crate::facts::{errno, fail, healthy, latency};
 
 #[test]

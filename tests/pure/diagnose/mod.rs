@@ -12,35 +12,36 @@ mod ports;
 mod study;
 mod target;
 mod users;
+mod verdict;
 
-use sockbench::diagnose::rule::{Found, Verdict};
-use sockbench::diagnose::table::RULES;
+use sockbench::diagnose::rule::{Found, Ruling};
+use sockbench::diagnose::{Diagnosis, ruling};
 use sockbench::model::finding::{Finding, FindingId as Id, Remedy};
-use sockbench::model::result::RunResult;
+use sockbench::model::result::{RunResult, Validity};
 
 use crate::facts::healthy;
 use crate::snapshot;
 
-fn check(id: Id, run: &RunResult) -> Verdict {
-    (RULES.iter().find(|r| r.id == id).unwrap().check)(run)
-}
-
 fn fires(id: Id, run: &RunResult) -> Found {
-    match check(id, run) {
-        Verdict::Finding(f) => *f,
+    match ruling(id, run) {
+        Ruling::Finding(f) => *f,
         other => panic!("{}: {other:?}", id.word()),
     }
 }
 
 fn clear(id: Id, run: &RunResult) {
-    assert_eq!(check(id, run), Verdict::Clear, "{}", id.word());
+    assert_eq!(ruling(id, run), Ruling::Clear, "{}", id.word());
 }
 
 fn unknown(id: Id, run: &RunResult) -> String {
-    match check(id, run) {
-        Verdict::Unknown(missing) => missing,
+    match ruling(id, run) {
+        Ruling::Undecided(missing) => missing,
         other => panic!("{}: {other:?}", id.word()),
     }
+}
+
+fn stamp(run: &RunResult) -> Validity {
+    Diagnosis::of(run).validity
 }
 
 fn ids(found: &[Finding]) -> Vec<Id> {

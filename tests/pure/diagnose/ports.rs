@@ -1,10 +1,10 @@
 //! Source ports that run out, and what announces it.
 
-use sockbench::diagnose::diagnose;
+use sockbench::diagnose::{diagnose, settle};
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::outcome::Call;
 use sockbench::model::plan::PortMode;
-use sockbench::model::result::RunResult;
+use sockbench::model::result::{RunResult, Stamp, VerdictId};
 
 use super::{clear, fires, ids, names, reads, unknown, unnamed};
 use crate::facts::{errno, exhausted, fail, healthy, short};
@@ -35,9 +35,14 @@ fn no_local_address_is_not_told_as_used_up_ports() {
     (run.totals.connections_opened, run.totals.requests, run.totals.attempts) = (0, 0, 0);
     run.totals.latency_ms = None;
     fail(&mut run, errno(Call::Connect, 99), 500, 0.0, 1.0);
-    let f = fires(Id::LocalPortsExhausted, &run);
-    reads("local-ports-exhausted, no address to connect from", &f);
+    clear(Id::LocalPortsExhausted, &run);
     clear(Id::FailuresWillReturn, &run);
+    let f = fires(Id::UsersNotReached, &run);
+    assert_eq!((&f.evidence["errno"], &f.evidence["windows_code"]), (&99.into(), &10049.into()));
+    reads("users-not-reached, no address to connect from", &f);
+    settle(&mut run);
+    assert_eq!((run.validity.stamp, run.verdict.id), (Stamp::ClientBound, VerdictId::ClientBound));
+    assert_eq!(run.errors[0].windows_code, Some(10049), "Windows keeps the two apart");
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Several steps together, the closed loop's arithmetic, and the tail of a mix.
 
-use sockbench::diagnose::diagnose_study;
-use sockbench::diagnose::rule::Verdict;
-use sockbench::diagnose::table::STUDY_RULES;
+use sockbench::diagnose::rule::Ruling;
+use sockbench::diagnose::{diagnose_study, study_ruling};
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::plan::Think;
 use sockbench::model::result::RunResult;
@@ -73,7 +72,6 @@ pub(super) fn steps() -> Vec<RunResult> {
 
 #[test]
 fn plateau_names_the_two_limits_of_the_experiment() {
-    let rule = STUDY_RULES.iter().find(|r| r.id == Id::ThroughputPlateau).unwrap();
     let found = diagnose_study(&steps());
     assert_eq!(ids(&found), [Id::ThroughputPlateau]);
     let f = &found[0];
@@ -82,6 +80,6 @@ fn plateau_names_the_two_limits_of_the_experiment() {
     assert!((f.evidence["limit_ports_rps"].as_f64().unwrap() - 136.5).abs() < 0.1);
     let mut growing = steps();
     growing[2].totals.steady.as_mut().unwrap().rps = 200.0;
-    assert_eq!((rule.check)(&growing), Verdict::Clear);
-    assert!(matches!((rule.check)(&steps()[..1]), Verdict::Unknown(_)));
+    assert_eq!(study_ruling(Id::ThroughputPlateau, &growing), Ruling::Clear);
+    assert!(matches!(study_ruling(Id::ThroughputPlateau, &steps()[..1]), Ruling::Undecided(_)));
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sockbench::diagnose::{diagnose, stamp};
+use sockbench::diagnose::diagnose;
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::outcome::Call;
 use sockbench::model::plan::Closer;
 use sockbench::model::result::{Closes, Stamp};
 
-use super::{clear, fires, ids, reads, unknown};
+use super::{clear, fires, ids, reads, stamp, unknown};
 use crate::facts::{errno, fail, healthy, latency, short};
 
 #[test]

@@ -1,0 +1,131 @@
+//! How the rulings of all rules become the diagnosis of a run: findings sorted, joined to their causes, swallowed by
+//! stronger ones; the verdict and the stamp from these.
+
+use super::indicators::Indicators;
+use super::rule::{Found, Rule, Ruling, Step};
+use super::table::{RULES, STUDY_RULES};
+use super::{validity, verdict};
+use crate::model::finding::{Finding, FindingId, Undecided};
+use crate::model::result::{NoPort, RunResult, Validity, Verdict};
+
+/// Everything that a run shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diagnosis {
+    /// in the order of the contract
+    pub findings: Vec<Finding>,
+    /// what could not be decided, and what was missing for it
+    pub undecided: Vec<Undecided>,
+    /// the answer in one sentence
+    pub verdict: Verdict,
+    /// whether the figures are what was asked for
+    pub validity: Validity,
+}
+
+impl Diagnosis {
+    /// Diagnoses a run by its facts; what an earlier diagnosis left in it is not read.
+    pub fn of(run: &RunResult) -> Self {
+        let seen = Indicators::of(run);
+        let mut found = Vec::new();
+        let mut undecided = Vec::new();
+        for rule in RULES {
+            match (rule.check)(run, &seen) {
+                Ruling::Finding(f) => found.push((rule, *f)),
+                Ruling::Undecided(missing) => undecided.push(Undecided { id: rule.id, missing }),
+                Ruling::Clear => {}
+            }
+        }
+        let findings = joined(found);
+        let verdict = verdict::of(run, &seen, &findings);
+        let validity = validity::of(run, &seen, &findings);
+        Self { findings, undecided, verdict, validity }
+    }
+}
+
+/// What one rule says of a run.
+pub fn ruling(id: FindingId, run: &RunResult) -> Ruling {
+    let rule = RULES.iter().find(|r| r.id == id);
+    rule.map_or(Ruling::Clear, |rule| (rule.check)(run, &Indicators::of(run)))
+}
+
+/// What one rule says of the steps of a study.
+pub fn study_ruling(id: FindingId, steps: &[RunResult]) -> Ruling {
+    let rule = STUDY_RULES.iter().find(|r| r.id == id);
+    rule.map_or(Ruling::Clear, |rule| (rule.check)(&stepped(steps)))
+}
+
+fn stepped(steps: &[RunResult]) -> Vec<Step<'_>> {
+    steps.iter().map(|run| Step { run, seen: Indicators::of(run) }).collect()
+}
+
+/// The findings of a run, in the order of the contract.
+pub fn diagnose(run: &RunResult) -> Vec<Finding> {
+    Diagnosis::of(run).findings
+}
+
+/// Diagnoses a run in place: findings, verdict, stamp, and the rows that explain the nulls of the findings.
+///
+/// Reasons that only the caller knows (a signal) are added by it afterwards.
+pub fn settle(run: &mut RunResult) {
+    let diagnosis = Diagnosis::of(run);
+    if Indicators::of(run).ports.no_address > 0 {
+        // Linux has one errno for both; Windows has 10048 for ports and 10049 for a missing address.
+        let no_port = run.errors.iter_mut().filter(|row| row.no_port() == Some(NoPort::Exhausted));
+        no_port.for_each(|row| row.windows_code = Some(10049));
+    }
+    (run.findings, run.undecided) = (diagnosis.findings, diagnosis.undecided);
+    (run.verdict, run.validity) = (diagnosis.verdict, diagnosis.validity);
+    if run.findings.iter().any(|f| f.remedies.iter().any(|r| r.proven.is_none())) {
+        run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
+    }
+}
+
+/// What the steps of a study show together; each step has its own findings beside these.
+pub fn diagnose_study(steps: &[RunResult]) -> Vec<Finding> {
+    let steps = stepped(steps);
+    let found = STUDY_RULES.iter().filter_map(|study| {
+        let rule = RULES.iter().find(|r| r.id == study.id)?;
+        match (study.check)(&steps) {
+            Ruling::Finding(found) => Some((rule, *found)),
+            Ruling::Clear | Ruling::Undecided(_) => None,
+        }
+    });
+    joined(found.collect())
+}
+
+fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
+    let all: Vec<FindingId> = found.iter().map(|(rule, _)| rule.id).collect();
+    found.retain(|(rule, _)| !rule.swallowed_by.iter().any(|by| all.contains(by)));
+    found.sort_by_key(|(rule, _)| rule.id);
+    let left: Vec<FindingId> = found.iter().map(|(rule, _)| rule.id).collect();
+    found
+        .into_iter()
+        .map(|(rule, f)| {
+            let explains = |c: &FindingId| f.causes.as_ref().is_none_or(|only| only.contains(c));
+            let causes: Vec<FindingId> = rule.caused_by.iter().copied().filter(|c| left.contains(c)).filter(explains).collect();
+            Finding {
+                id: rule.id,
+                severity: rule.id.severity(),
+                explanation: after_causes(&causes, f.explanation),
+                caused_by: causes,
+                title: f.title,
+                evidence: f.evidence,
+                remedies: f.remedies,
+            }
+        })
+        .collect()
+}
+
+/// The first sentence joins both: "Because the source ports ran out (local-ports-exhausted), ...".
+fn after_causes(causes: &[FindingId], explanation: String) -> String {
+    let phrases: Vec<String> = causes
+        .iter()
+        .filter_map(|c| RULES.iter().find(|r| r.id == *c))
+        .map(|r| format!("{} ({})", r.as_cause, r.id.word()))
+        .collect();
+    if phrases.is_empty() {
+        return explanation;
+    }
+    let mut chars = explanation.chars();
+    let first = chars.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
+    format!("Because {}, {first}{}", phrases.join(" and "), chars.as_str())
+}

@@ -1,0 +1,57 @@
+//! The target's queue of connections that wait for accept(): whether SYNs were dropped.
+
+use super::Seen;
+use super::rows::{Kind, Rows};
+use crate::diagnose::thresholds::{HELD_UP_MS, SYN_RETRIES};
+use crate::model::result::RunResult;
+
+/// An overflow, by what shows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct Overflow {
+    /// SYNs that the kernel of this namespace dropped, where the target lives here
+    pub(in crate::diagnose) dropped: Option<u64>,
+    /// set-ups that took about 1 s
+    pub(in crate::diagnose) near_1s: u64,
+    /// set-ups that took about 3 s
+    pub(in crate::diagnose) near_3s: u64,
+    /// connects that were given up
+    pub(in crate::diagnose) given_up: u64,
+}
+
+pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
+    let local = run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback();
+    // The counters are this namespace's: they are the target's only when it lives here.
+    let counters = run.kernel.filter(|_| local);
+    let counted = counters.map(|k| k.listen_overflows.max(k.listen_drops));
+    let (near_1s, near_3s) = run.totals.connects.map_or((0, 0), |c| (c.setup_near_1s, c.setup_near_3s));
+    let cluster = near_1s.saturating_add(near_3s);
+    let given_up = Rows::kind(run, Kind::ConnectTimeout).count();
+    // The counters are of all listeners of the namespace: where none of our set-ups was held up, another's overflowed.
+    let held_up =
+        run.totals.connects.is_none_or(|c| c.setup_max_ms >= HELD_UP_MS) || cluster > 0 || given_up > 0 || is_stuck(run);
+    let dropped = if held_up { counted } else { counted.map(|_| 0) };
+    // Where the counters are the target's and say that nothing was dropped, a retry had another cause: a pair of ports
+    // that the target had not let go of yet, say.
+    let clustered = cluster >= SYN_RETRIES && counted != Some(0);
+    if dropped.unwrap_or(0) > 0 || clustered {
+        return Seen::Yes(Overflow { dropped: dropped.filter(|n| *n > 0), near_1s, near_3s, given_up });
+    }
+    match (dropped, run.totals.connects) {
+        (None, _) if given_up > 0 => {
+            Seen::Unknown("connects timed out, and the target's ListenOverflows cannot be read from here".into())
+        }
+        (None, None) if run.totals.attempts > 0 => {
+            Seen::Unknown("neither ListenOverflows nor the durations of connection set-ups are known".into())
+        }
+        _ => Seen::No,
+    }
+}
+
+/// A set-up can still be under way at the end: a started user without its connection or, without keep-alive, an
+/// attempt whose connection was neither established nor failed.
+fn is_stuck(run: &RunResult) -> bool {
+    let t = &run.totals;
+    let started = run.series.iter().map(|p| p.users_asked).max().filter(|n| *n > 0).unwrap_or(t.users_asked);
+    let ended = t.local_failures.saturating_add(t.connections_opened).saturating_add(t.connects_failed);
+    if run.plan.keepalive { t.users_reached < started } else { t.attempts > ended }
+}

@@ -1,0 +1,63 @@
+//! The client as the limit: a worker without CPU to spare, or a schedule that it could not keep.
+
+use super::{Indicators, Seen};
+use crate::diagnose::thresholds::{
+    BUSY_WORKER_SHARE, FALL_SHORT_SHARE, LATE_REQUESTS, LATE_SAMPLE, LATE_STALL_S, LATENESS_MS, SATURATED_SECONDS,
+    SATURATED_SHARE,
+};
+use crate::model::result::RunResult;
+
+/// How the client was the limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct Saturated {
+    /// seconds in which a worker was saturated
+    pub(in crate::diagnose) seconds: u32,
+    /// and these were more than the share of the measured ones that counts
+    pub(in crate::diagnose) for_long: bool,
+    /// p99 lateness by its own fault, milliseconds
+    pub(in crate::diagnose) late_ms: Option<f64>,
+    /// a worker had or wanted a core for most of the run
+    pub(in crate::diagnose) hurried: bool,
+}
+
+pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
+    let c = &run.resources.client;
+    let hurried = is_hurried(run, seen);
+    let late_ms = lateness(run, seen, hurried);
+    let of = |seconds, for_long| Seen::Yes(Saturated { seconds, for_long, late_ms, hurried });
+    let Some(seconds) = c.saturated_seconds else {
+        return match late_ms {
+            Some(_) => of(0, false),
+            None => Seen::Unknown("the CPU of the client's threads was not measured".into()),
+        };
+    };
+    let enough = c.measured_seconds >= SATURATED_SECONDS;
+    let for_long = enough && f64::from(seconds) > SATURATED_SHARE * f64::from(c.measured_seconds);
+    match (for_long || late_ms.is_some(), enough) {
+        (true, _) => of(seconds, for_long),
+        (false, true) => Seen::No,
+        (false, false) => Seen::Unknown(format!("only {} s were measured", c.measured_seconds)),
+    }
+}
+
+/// How late the client was by its own fault, 99th percentile in milliseconds; none where it kept its schedule, where
+/// the requests are too few for a percentile, or where its connections were busy and it was not.
+fn lateness(run: &RunResult, seen: &Indicators, hurried: bool) -> Option<f64> {
+    let (c, attempts) = (&run.resources.client, run.totals.attempts);
+    let ms = c.lateness_p99_ms.filter(|l| run.plan.is_open_loop() && *l > LATENESS_MS)?;
+    // p99 is that late, so 1 % are at least.
+    let times = c.late_requests.max(attempts / 100);
+    // One stall of the machine makes all late that were due in it: this is how long the stalls were together.
+    let stalled_s = times as f64 / attempts.max(1) as f64 * seen.duration_s;
+    let enough = attempts >= LATE_SAMPLE && times >= LATE_REQUESTS && stalled_s >= LATE_STALL_S;
+    // A loop that has time and leaves due requests out has no free connection for them: it waits for answers, and the
+    // few that come late are those that it takes up at once when an answer frees a connection.
+    let left_out = seen.shortfall.is_some_and(|s| s.missing > FALL_SHORT_SHARE * s.asked);
+    let waits_for_answers = left_out && times.saturating_mul(2) < attempts && !hurried;
+    (enough && !waits_for_answers).then_some(ms)
+}
+
+fn is_hurried(run: &RunResult, seen: &Indicators) -> bool {
+    let most = run.resources.client.threads.iter().map(|t| t.cpu_s + t.wait_s).fold(0.0, f64::max);
+    most >= BUSY_WORKER_SHARE * seen.duration_s
+}

@@ -1,0 +1,116 @@
+//! What the rules read off a run, computed once: figures that several rules need, and conditions that one rule reports
+//! and another one must know of. A rule reads these; it never calls another rule. A figure that cannot be had is none,
+//! never a guess.
+
+mod backlog;
+mod client;
+mod load;
+mod pace;
+mod ports;
+mod rows;
+mod target;
+
+pub(super) use backlog::Overflow;
+pub(super) use client::Saturated;
+pub(super) use load::{Growth, Shortfall, duration_s};
+pub(super) use pace::OwnPace;
+pub(super) use ports::{
+    Holding, PortFigures, budget, cps_before, elsewhere, held_against, hold, kernel_searches, pool, wearing_within,
+};
+pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
+pub(super) use target::{CpuLimit, Full, Queue};
+
+use crate::model::result::RunResult;
+
+/// Whether something was found in a run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Seen<T> {
+    /// it is there
+    Yes(T),
+    /// looked, and it is not there
+    No,
+    /// cannot be decided: what is missing
+    Unknown(String),
+}
+
+impl<T> Seen<T> {
+    pub(super) const fn yes(&self) -> Option<&T> {
+        match self {
+            Self::Yes(what) => Some(what),
+            Self::No | Self::Unknown(_) => None,
+        }
+    }
+
+    pub(super) const fn is_yes(&self) -> bool {
+        self.yes().is_some()
+    }
+}
+
+/// What was read off one run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Indicators {
+    /// seconds the run lasted; at least a thousandth, so that rates stay finite
+    pub(super) duration_s: f64,
+    /// mean pause of the plan, seconds
+    pub(super) think_s: f64,
+    /// mean answered response of the steady part, else of the whole run, seconds
+    pub(super) response_s: Option<f64>,
+    /// requests per second of the steady part, else of the whole run
+    pub(super) steady_rps: f64,
+    /// share of the attempts that failed, on either side
+    pub(super) failed_share: f64,
+    /// requests that the schedule asked for and that were not made; none in a closed loop
+    pub(super) shortfall: Option<Shortfall>,
+    /// the earlier and the later seconds of a run whose users grew
+    pub(super) growth: Option<Growth>,
+    /// source ports towards the destination
+    pub(super) ports: PortFigures,
+    /// the target's queue of connections overflowed
+    pub(super) overflow: Seen<Overflow>,
+    /// the client was the limit
+    pub(super) saturated: Seen<Saturated>,
+    /// requests queue at the target
+    pub(super) queue: Seen<Queue>,
+    /// the target's CPU is at its limit
+    pub(super) cpu: Seen<CpuLimit>,
+    /// the users' own pace sets the rate
+    pub(super) own_pace: Seen<OwnPace>,
+}
+
+impl Indicators {
+    /// Reads a run.
+    pub fn of(run: &RunResult) -> Self {
+        let mut seen = Self {
+            duration_s: load::duration_s(run),
+            think_s: run.plan.think.mean().as_secs_f64(),
+            response_s: load::response_s(run),
+            steady_rps: run.totals.steady.as_ref().map_or(run.totals.rps, |s| s.rps),
+            failed_share: load::failed_share(run),
+            shortfall: load::shortfall(run),
+            growth: load::growth(run),
+            ports: PortFigures::of(run),
+            overflow: backlog::overflow(run),
+            saturated: Seen::No,
+            queue: Seen::No,
+            cpu: Seen::No,
+            own_pace: Seen::No,
+        };
+        // Each of these looks at those before it.
+        seen.saturated = client::saturated(run, &seen);
+        seen.queue = target::queue(run, &seen);
+        seen.cpu = target::cpu(run, &seen);
+        seen.own_pace = pace::own_pace(run, &seen);
+        seen
+    }
+
+    /// Requests at the target at the same time, by Little's law.
+    pub(super) fn in_flight(&self) -> Option<f64> {
+        self.response_s.map(|response| self.steady_rps * response)
+    }
+
+    /// Users / (think + response), where the plan is a closed loop and something was answered.
+    pub(super) fn closed_loop_rps(&self, run: &RunResult) -> Option<f64> {
+        let cycle = self.think_s + self.response_s?;
+        (!run.plan.is_open_loop() && cycle > 0.0).then(|| f64::from(run.plan.users) / cycle)
+    }
+}

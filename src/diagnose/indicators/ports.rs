@@ -1,0 +1,199 @@
+//! Source ports towards the destination: P, T, what wears them, what held them when none was left.
+
+use super::load::duration_s;
+use super::rows::{Kind, Rows};
+use crate::diagnose::ports::budget::{Budget, Hold, HoldFacts, hold_for, rate_until};
+use crate::diagnose::thresholds::{POOL_NOT_FULL_SHARE, POOL_SEEN_SHARE};
+use crate::model::plan::{Closer, PortMode};
+use crate::model::result::{Holder, RunResult, SeriesPoint};
+
+/// What held the ports when none was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::diagnose) enum Holding {
+    /// seen towards the destination, mostly so
+    By(Holder),
+    /// connect() found none, and this many of the pool were not seen in use towards the destination
+    Unseen(u32),
+}
+
+/// Source ports of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::diagnose) struct PortFigures {
+    /// P towards the destination
+    pub(in crate::diagnose) pool: Option<u32>,
+    /// T with its reason
+    pub(in crate::diagnose) hold: Option<Hold>,
+    /// P and T
+    pub(in crate::diagnose) budget: Option<Budget>,
+    /// share of the connections that the client ended first and by FIN: only these leave it a TIME_WAIT
+    pub(in crate::diagnose) closed_by_client: f64,
+    /// new connections a second that leave a port in TIME_WAIT
+    pub(in crate::diagnose) wearing_cps: f64,
+    /// connections that found no free port
+    pub(in crate::diagnose) exhausted: u64,
+    /// connections that found no local address at all: the same errno, though hardly a port was in use
+    pub(in crate::diagnose) no_address: u64,
+    /// connections whose own port was in use
+    pub(in crate::diagnose) busy: u64,
+    /// what held the ports when none was left; none when it was not observed
+    pub(in crate::diagnose) holding: Option<Holding>,
+    /// P/T decides: connections that have ended hold the ports, for T
+    pub(in crate::diagnose) by_law: bool,
+}
+
+impl PortFigures {
+    pub(super) fn of(run: &RunResult) -> Self {
+        let (closed_by_client, holding) = (closed_by_client(run), holding(run));
+        let (no_port, without_address) = (Rows::kind(run, Kind::NoPort).count(), has_no_address(run));
+        Self {
+            pool: pool(run),
+            hold: hold(run),
+            budget: budget(run),
+            closed_by_client,
+            wearing_cps: wearing_cps(run),
+            exhausted: if without_address { 0 } else { no_port },
+            no_address: if without_address { no_port } else { 0 },
+            busy: Rows::kind(run, Kind::PortBusy).count(),
+            holding,
+            by_law: match holding {
+                Some(by) => matches!(by, Holding::By(Holder::TimeWait | Holder::FinWait2)),
+                // Not observed: connections that the client ends after an answer or two leave TIME_WAIT, others do not.
+                None => closed_by_client > 0.5 && run.totals.requests_per_connection.is_none_or(|n| n < 2.0),
+            },
+        }
+    }
+}
+
+/// connect() gives EADDRNOTAVAIL 99 for two reasons. Where nothing ever connected and the range is nearly free, there is
+/// no local address for the destination (IPv6 is off, say).
+fn has_no_address(run: &RunResult) -> bool {
+    let Some((used, p)) = run.ports.as_ref().and_then(|p| p.peak_used.zip(p.pool)) else { return false };
+    let nearly_free = f64::from(used) < POOL_NOT_FULL_SHARE * f64::from(p);
+    // Ports that others bound are a reason as well.
+    nearly_free && run.totals.connections_opened == 0 && elsewhere(run) < p.saturating_sub(used) / 2
+}
+
+fn holding(run: &RunResult) -> Option<Holding> {
+    let ports = run.ports.as_ref()?;
+    if let (Some(used), Some(p)) = (ports.peak_used, ports.pool)
+        && f64::from(used) < POOL_SEEN_SHARE * f64::from(p)
+    {
+        if f64::from(run.totals.users_reached) >= POOL_SEEN_SHARE * f64::from(p) {
+            // As many connections of this run were open at once, between two looks.
+            return Some(Holding::By(Holder::Open));
+        }
+        return was_looked_at(run).then(|| ports.unseen().map(Holding::Unseen)).flatten();
+    }
+    ports.holder().map(Holding::By)
+}
+
+/// Whether the ports were counted in a second in which connections found none.
+fn was_looked_at(run: &RunResult) -> bool {
+    let spans = &run.totals.local_failure_spans;
+    let failing = |t_s: f64| spans.is_empty() || spans.iter().any(|p| (p.from_s..=p.to_s).contains(&t_s));
+    run.series.iter().any(|p| p.ports_used.is_some() && p.local_failures_per_s > 0.0 && failing(p.t_s))
+}
+
+/// Ports of the range that are seen with other destinations.
+pub(in crate::diagnose) fn elsewhere(run: &RunResult) -> u32 {
+    run.ports.as_ref().map_or(0, |p| p.elsewhere.iter().fold(0, |sum: u32, e| sum.saturating_add(e.ports)))
+}
+
+/// T for the run's destination: as observed, else by the truth table; none when a setting is unknown.
+pub(in crate::diagnose) fn hold(run: &RunResult) -> Option<Hold> {
+    let s = &run.host.sysctls;
+    let by_table = hold_for(&HoldFacts {
+        destination: run.plan.target.addr.ip(),
+        tcp_tw_reuse: s.tcp_tw_reuse,
+        tcp_tw_reuse_delay_ms: s.tcp_tw_reuse_delay_ms,
+        tcp_timestamps: s.tcp_timestamps,
+        port_mode: run.plan.port_mode,
+        reuse_addr: run.plan.reuse_addr,
+        closer: run.plan.closer,
+    });
+    match run.ports.as_ref().and_then(|p| p.hold_s).filter(|s| s.is_finite() && *s >= 0.0) {
+        Some(seconds) => {
+            let why = by_table.filter(|h| (h.seconds - seconds).abs() < 1e-6).map_or_else(String::new, |h| h.why);
+            Some(Hold { seconds, why })
+        }
+        None => by_table,
+    }
+}
+
+/// P towards the destination.
+pub(in crate::diagnose) fn pool(run: &RunResult) -> Option<u32> {
+    run.ports.as_ref().and_then(|p| p.pool)
+}
+
+/// P and T.
+pub(in crate::diagnose) fn budget(run: &RunResult) -> Option<Budget> {
+    Some(Budget::new(pool(run)?, hold(run)?.seconds))
+}
+
+/// The share of ended connections that the client ended first and by FIN: only these leave it a TIME_WAIT.
+pub(in crate::diagnose) fn closed_by_client(run: &RunResult) -> f64 {
+    let c = run.closes;
+    let all = c.client as f64 + c.server as f64 + c.reset as f64;
+    if all > 0.0 { c.client as f64 / all } else { f64::from(u8::from(run.plan.closer == Closer::Client)) }
+}
+
+/// New connections a second that leave a port held: the first connection of each user, which stands until the run
+/// ends when connections are kept, does not count.
+pub(in crate::diagnose) fn wearing_cps(run: &RunResult) -> f64 {
+    let t = &run.totals;
+    let first = if run.plan.keepalive { u64::from(t.users_reached.max(t.users_asked)) } else { 0 };
+    t.connections_opened.saturating_sub(first) as f64 / duration_s(run) * closed_by_client(run)
+}
+
+/// The most wearing connections within any `window_s` of the run: from the series, else by the mean rate.
+pub(in crate::diagnose) fn wearing_within(run: &RunResult, window_s: f64) -> f64 {
+    let by_mean = wearing_cps(run) * window_s;
+    let whole = run.series.len().saturating_sub(1);
+    if run.plan.keepalive || whole == 0 || !window_s.is_finite() {
+        return by_mean;
+    }
+    let wide = (window_s.ceil().max(1.0) as usize).min(whole);
+    let sums = run.series[..whole].windows(wide).map(|w| w.iter().map(|p| p.connects as f64).sum::<f64>());
+    let most = sums.fold(0.0, f64::max) * closed_by_client(run) * (window_s / wide as f64).min(1.0);
+    most.max(by_mean)
+}
+
+/// Connections a second made before `until_s`, the first refusal: the rate that used the pool up.
+pub(in crate::diagnose) fn cps_before(run: &RunResult, until_s: f64) -> Option<f64> {
+    let leftover = run.ports.as_ref().and_then(|p| p.leftover_before).unwrap_or(0);
+    let free = budget(run).filter(|b| until_s <= b.hold.as_secs_f64()).map(|b| b.pool.saturating_sub(leftover));
+    rate_until(run.series.iter().map(|p| p.connects), until_s, free.map(u64::from))
+}
+
+/// Ports held in each second of the series: as observed, the last observation before it where the observer did not
+/// look in that second.
+pub(in crate::diagnose) fn held_by_second(run: &RunResult) -> Vec<(&SeriesPoint, Option<u32>)> {
+    let mut last = None;
+    run.series
+        .iter()
+        .map(|p| {
+            last = p.ports_used.or(last);
+            (p, last)
+        })
+        .collect()
+}
+
+/// As [`held_by_second`], but a second without an observation is known only where those before and after it lie on
+/// the same side of `border`: the ports may have been taken in either.
+pub(in crate::diagnose) fn held_against(run: &RunResult, border: f64) -> Vec<(&SeriesPoint, Option<u32>)> {
+    let mut rows = held_by_second(run);
+    let mut next = None;
+    for (point, held) in rows.iter_mut().rev() {
+        next = point.ports_used.or(next);
+        let crosses = |(a, b): (u32, u32)| (f64::from(a) > border) != (f64::from(b) > border);
+        if point.ports_used.is_none() && held.zip(next).is_some_and(crosses) {
+            *held = None;
+        }
+    }
+    rows
+}
+
+/// The kernel looks for a port in connect(2).
+pub(in crate::diagnose) fn kernel_searches(run: &RunResult) -> bool {
+    matches!(run.plan.port_mode, PortMode::Auto | PortMode::NoPort)
+}

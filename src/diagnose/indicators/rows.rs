@@ -1,0 +1,204 @@
+//! Rows of the error table by what they are to the rules: one kind each, decided by call, cause, phase and port choice.
+//! No text of a row decides anything.
+
+use std::borrow::Cow;
+
+use crate::model::outcome::{
+    Call, Cause, EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, Phase, ProtocolFault, Side,
+};
+use crate::model::result::{ErrorRow, NoPort, RunResult};
+
+/// ECONNABORTED, Linux.
+const ECONNABORTED: i32 = 103;
+/// Kinds named in a sentence.
+const KINDS_NAMED: usize = 4;
+/// Endpoints named in a sentence.
+const ENDPOINTS_NAMED: usize = 3;
+
+/// What a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::diagnose) enum Kind {
+    /// no free source port
+    NoPort,
+    /// one particular source port was in use
+    PortBusy,
+    /// the source address is not this host's
+    ForeignSource,
+    /// no descriptor
+    NoDescriptor,
+    /// another refusal of this machine: no route, policy, no memory
+    OwnMachine,
+    /// nothing listens at the target
+    Refused,
+    /// the socket connected to itself: nothing listens at the target either
+    SelfConnect,
+    /// the target ended the connection before it answered
+    Reset,
+    /// no connection within the timeout
+    ConnectTimeout,
+    /// no answer within the timeout
+    AnswerTimeout,
+    /// the answer broke the protocol
+    Malformed,
+    /// the answer was over a limit of sockbench's own
+    OwnLimit,
+    /// a status of 400 or above
+    Status,
+    /// another failure at the target
+    OtherAtTarget,
+    /// further kinds in one row: which is not known
+    Unnamed,
+}
+
+impl Kind {
+    pub(in crate::diagnose) fn of(row: &ErrorRow) -> Self {
+        let Some(failure) = row.failure() else { return Self::Unnamed };
+        match row.no_port() {
+            Some(NoPort::Exhausted) => return Self::NoPort,
+            Some(NoPort::Busy) => return Self::PortBusy,
+            None => {}
+        }
+        if row.local { Self::on_this_machine(failure) } else { Self::at_target(failure, row.phase) }
+    }
+
+    const fn on_this_machine(failure: Failure) -> Self {
+        match (failure.call, failure.cause) {
+            (_, Cause::Errno(EMFILE | ENFILE)) => Self::NoDescriptor,
+            (Call::Bind, Cause::Errno(EADDRNOTAVAIL)) => Self::ForeignSource,
+            _ => Self::OwnMachine,
+        }
+    }
+
+    fn at_target(failure: Failure, phase: Option<Phase>) -> Self {
+        match (failure.call, failure.cause) {
+            (_, Cause::SelfConnect) => Self::SelfConnect,
+            (Call::Connect, Cause::Errno(ECONNREFUSED)) => Self::Refused,
+            (Call::Timeout, _) | (_, Cause::Errno(ETIMEDOUT) | Cause::TimedOut(_)) => {
+                let connecting = failure.call == Call::Connect || phase == Some(Phase::Connecting);
+                if connecting || failure.cause == Cause::TimedOut(Phase::Connecting) {
+                    Self::ConnectTimeout
+                } else {
+                    Self::AnswerTimeout
+                }
+            }
+            (_, Cause::Eof) | (Call::Read | Call::Write | Call::Connect, Cause::Errno(ECONNRESET | EPIPE | ECONNABORTED)) => {
+                Self::Reset
+            }
+            (_, Cause::Malformed(ProtocolFault::HeadTooLarge | ProtocolFault::BodyTooLarge)) => Self::OwnLimit,
+            (_, Cause::Malformed(_)) => Self::Malformed,
+            (_, Cause::Status(_)) => Self::Status,
+            (_, Cause::Errno(_)) => Self::OtherAtTarget,
+        }
+    }
+
+    /// Nothing was ready to take the connection.
+    pub(in crate::diagnose) const fn is_refused(self) -> bool {
+        matches!(self, Self::Refused | Self::SelfConnect)
+    }
+
+    pub(in crate::diagnose) const fn is_timeout(self) -> bool {
+        matches!(self, Self::ConnectTimeout | Self::AnswerTimeout)
+    }
+}
+
+/// Rows of the error table that one rule is about.
+#[derive(Debug, Clone)]
+pub(in crate::diagnose) struct Rows<'a>(pub(in crate::diagnose) Vec<&'a ErrorRow>);
+
+impl<'a> Rows<'a> {
+    /// The rows for which `wanted` holds.
+    pub(in crate::diagnose) fn of(run: &'a RunResult, wanted: impl Fn(&ErrorRow) -> bool) -> Self {
+        Self(run.errors.iter().filter(|e| e.count > 0 && wanted(e)).collect())
+    }
+
+    /// The rows of these kinds.
+    pub(in crate::diagnose) fn are(run: &'a RunResult, wanted: impl Fn(Kind) -> bool) -> Self {
+        Self::of(run, |row| wanted(Kind::of(row)))
+    }
+
+    /// The rows of one kind.
+    pub(in crate::diagnose) fn kind(run: &'a RunResult, kind: Kind) -> Self {
+        Self::are(run, |k| k == kind)
+    }
+
+    pub(in crate::diagnose) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::diagnose) fn count(&self) -> u64 {
+        self.0.iter().fold(0, |sum, r| sum.saturating_add(r.count))
+    }
+
+    /// The most frequent row; of equals the first.
+    pub(in crate::diagnose) fn largest(&self) -> Option<&'a ErrorRow> {
+        self.0.iter().copied().reduce(|a, b| if b.count > a.count { b } else { a })
+    }
+
+    pub(in crate::diagnose) fn first_s(&self) -> f64 {
+        self.0.iter().map(|r| r.first_s).fold(f64::INFINITY, f64::min)
+    }
+
+    pub(in crate::diagnose) fn last_s(&self) -> f64 {
+        self.0.iter().map(|r| r.last_s).fold(0.0, f64::max)
+    }
+
+    /// `12 x ECONNRESET at read(), 3 x EOF at read()`, the most frequent first, equal kinds of all endpoints summed.
+    pub(in crate::diagnose) fn in_words(&self) -> String {
+        let mut kinds: Vec<(String, u64)> = Vec::new();
+        for row in &self.0 {
+            let kind = words(row);
+            match kinds.iter_mut().find(|k| k.0 == kind) {
+                Some(known) => known.1 = known.1.saturating_add(row.count),
+                None => kinds.push((kind, row.count)),
+            }
+        }
+        kinds.sort_by_key(|k| std::cmp::Reverse(k.1));
+        kinds.truncate(KINDS_NAMED);
+        kinds.iter().map(|(kind, n)| format!("{n} x {kind}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The endpoints hit, the first few by name.
+    pub(in crate::diagnose) fn endpoints(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for row in &self.0 {
+            if !names.contains(&row.endpoint.as_str()) {
+                names.push(&row.endpoint);
+            }
+        }
+        let rest = names.len().saturating_sub(ENDPOINTS_NAMED);
+        names.truncate(ENDPOINTS_NAMED);
+        if rest > 0 { format!("{} and {rest} more", names.join(", ")) } else { names.join(", ") }
+    }
+}
+
+/// A row's kind of failure, made from its typed cause.
+fn words(row: &ErrorRow) -> String {
+    let Some(failure) = row.failure() else { return "further kinds".to_owned() };
+    match failure.cause {
+        Cause::Status(status) => format!("status {status}"),
+        Cause::Malformed(_) => failure.name().into_owned(),
+        Cause::TimedOut(phase) => format!("while {}", phase.words()),
+        Cause::Errno(_) | Cause::Eof | Cause::SelfConnect => format!("{} at {}()", failure.name(), row.call.word()),
+    }
+}
+
+/// The short name of a row's failure, made from its typed cause.
+pub(in crate::diagnose) fn name_of(row: &ErrorRow) -> Cow<'static, str> {
+    row.failure().map_or(Cow::Borrowed("further kinds"), Failure::name)
+}
+
+/// What happened, in words made from its typed cause.
+pub(in crate::diagnose) fn message_of(row: &ErrorRow) -> String {
+    row.failure().map_or_else(|| "further kinds of failure".to_owned(), Failure::message)
+}
+
+/// Failures of the totals that no row of the error table names, on this machine or at the target.
+pub(in crate::diagnose) fn unnamed(run: &RunResult, side: Side) -> u64 {
+    let here = |e: &&ErrorRow| e.local == (side == Side::Local) && e.failure().is_some();
+    let named = run.errors.iter().filter(here).fold(0_u64, |sum, e| sum.saturating_add(e.count));
+    let all = match side {
+        Side::Local => run.totals.local_failures,
+        Side::Target => run.totals.failures,
+    };
+    all.saturating_sub(named)
+}

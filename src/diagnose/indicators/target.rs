@@ -1,0 +1,135 @@
+//! The target while nothing fails: whether requests queue there, and whether its CPU is the limit.
+
+use super::{Growth, Indicators, Seen};
+use crate::diagnose::command::s;
+use crate::diagnose::target::{Kind as Server, Pool, cpu_workers, own_flag, working};
+use crate::diagnose::thresholds::{
+    CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, GROWN_LATENCY, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS,
+    QUEUE_REQUESTS,
+};
+use crate::model::result::{RunResult, TargetResources};
+
+/// Requests that queue at the target, by what shows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) enum Queue {
+    /// Server-Timing of the endpoint with this index: medians in milliseconds
+    Told { endpoint: usize, queue_ms: f64, work_ms: f64 },
+    /// latency grew with the users at flat throughput
+    Grown(Growth),
+}
+
+pub(super) fn queue(run: &RunResult, seen: &Indicators) -> Seen<Queue> {
+    let told: Vec<(usize, f64, f64)> = run
+        .endpoints
+        .iter()
+        .enumerate()
+        .filter(|(_, e)| e.requests >= QUEUE_REQUESTS)
+        .filter_map(|(i, e)| e.server_timing_ms.as_ref().map(|t| (i, t.queue.p50, t.work.p50)))
+        .collect();
+    let worst = told.iter().filter(|(_, queue, work)| *queue >= QUEUE_MS && queue > work).max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some(&(endpoint, queue_ms, work_ms)) = worst {
+        return Seen::Yes(Queue::Told { endpoint, queue_ms, work_ms });
+    }
+    let Some(g) = seen.growth else {
+        return if told.is_empty() {
+            Seen::Unknown("the target sends no Server-Timing, and the users never grew enough to compare".into())
+        } else {
+            Seen::No
+        };
+    };
+    let slower = g.p50_ms.1 >= GROWN_LATENCY * g.p50_ms.0 && g.p50_ms.1 - g.p50_ms.0 >= QUEUE_MS;
+    // A saturated client queues too, and timings that show no queue have the last word.
+    if !slower || g.rps.1 >= FLAT_THROUGHPUT * g.rps.0 || seen.saturated.is_yes() || !told.is_empty() {
+        return Seen::No;
+    }
+    Seen::Yes(Queue::Grown(g))
+}
+
+/// Which part of the target's CPU is used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) enum Full {
+    /// every core of the machine, by the target, or by it and the client
+    Machine,
+    /// the `/cpu` pool of a sockbench server, which has this many workers
+    CpuPool(u32),
+    /// the event loop of a sockbench server
+    Reactor,
+    /// the only thread of the target
+    OneThread,
+    /// one thread of several
+    BusiestThread,
+    /// many threads that together never pass one core
+    OneCoreInAll,
+}
+
+/// A limit of the target's CPU.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct CpuLimit {
+    pub(in crate::diagnose) full: Full,
+    /// percent of a core that it stands at
+    pub(in crate::diagnose) percent: f64,
+    /// requests that it can work on at the same time
+    pub(in crate::diagnose) slots: f64,
+}
+
+pub(super) fn cpu(run: &RunResult, seen: &Indicators) -> Seen<CpuLimit> {
+    let Some(t) = run.resources.target.as_ref() else {
+        return Seen::Unknown("the target's process is not of this host, or was not found".into());
+    };
+    if t.cpu_percent_mean.is_none() {
+        return Seen::Unknown("the target's CPU could not be read".into());
+    }
+    if seen.duration_s < CPU_RUN_S {
+        return Seen::Unknown(format!("the run lasted {}: too short for a mean of the target's CPU", s(seen.duration_s)));
+    }
+    cpu_limit(run, t).filter(|limit| is_flat(run, seen, limit)).map_or(Seen::No, Seen::Yes)
+}
+
+fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
+    let mean = t.cpu_percent_mean?;
+    let cpus = f64::from(run.host.cpus);
+    let limit = |full, percent, slots| Some(CpuLimit { full, percent, slots });
+    // The client beside it leaves it less; but then the target must be what fills the machine.
+    let client = run.resources.client.cpu_percent_mean.unwrap_or(0.0);
+    let together = mean + client >= CPU_LIMIT_PERCENT * cpus && mean >= 2.0 * client;
+    if cpus > 0.0 && (mean >= CPU_LIMIT_PERCENT * cpus || together) {
+        return limit(Full::Machine, mean, cpus);
+    }
+    if t.threads == Some(1) {
+        return (mean >= CPU_LIMIT_PERCENT).then_some(CpuLimit { full: Full::OneThread, percent: mean, slots: 1.0 });
+    }
+    let one_thread = t.busiest_thread_percent.filter(|b| *b >= CPU_LIMIT_PERCENT);
+    if Server::of(run) != Server::Foreign {
+        let jobs = || run.endpoints.iter().filter(|e| Pool::of(run, &e.name) == Some(Pool::Cpu));
+        let queues = jobs().any(|e| e.server_timing_ms.as_ref().is_some_and(|t| t.queue.p50 >= QUEUE_MS));
+        let by_jobs = jobs().filter_map(working).sum::<f64>() * 100.0;
+        let workers = cpu_workers(run).unwrap_or(((mean + 100.0 - CPU_LIMIT_PERCENT) / 100.0) as u32);
+        if queues && workers > 0 && mean >= CPU_LIMIT_PERCENT * f64::from(workers) {
+            return limit(Full::CpuPool(workers), mean, f64::from(workers));
+        }
+        // What is left of the whole without the jobs is the event loop's.
+        let loops = own_flag(run, "reactors", 1).unwrap_or(1);
+        return one_thread
+            .filter(|_| loops == 1 && mean - by_jobs >= CPU_LIMIT_PERCENT)
+            .and_then(|percent| limit(Full::Reactor, percent, 1.0));
+    }
+    if let Some(percent) = one_thread {
+        return limit(Full::BusiestThread, percent, 1.0);
+    }
+    let never_more = t.cpu_percent_max.is_some_and(|m| m <= ONE_CORE_PERCENT);
+    if never_more && mean >= CPU_LIMIT_PERCENT { limit(Full::OneCoreInAll, mean, 1.0) } else { None }
+}
+
+/// Throughput does not grow with the load: the asked rate was missed, or stayed flat while users came, or there are
+/// more requests at the target than the limit can work on.
+fn is_flat(run: &RunResult, seen: &Indicators, limit: &CpuLimit) -> bool {
+    if let Some(s) = seen.shortfall {
+        return s.missing > FALL_SHORT_SHARE * s.asked;
+    }
+    if let Some(g) = seen.growth {
+        return g.rps.1 < FLAT_THROUGHPUT * g.rps.0;
+    }
+    // Users who mostly pause ask for more, the more of them there are.
+    let hurried = run.plan.think.max.is_zero() || seen.response_s.is_some_and(|r| r > seen.think_s);
+    hurried && seen.in_flight().is_some_and(|n| n >= IN_FLIGHT_TIMES * limit.slots)
+}
