@@ -4,6 +4,7 @@ use std::panic::catch_unwind;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use sockbench::model::finding::FindingId::GeneratorSaturated;
 use sockbench::model::result::RunResult;
 use sockbench::sys::child::{Child, ChildError, Stderr};
@@ -11,10 +12,6 @@ use sockbench::sys::child::{Child, ChildError, Stderr};
 use crate::check::{Case, Check, Outcome};
 use crate::{loud, runs, support};
 
-/// Names the row to the run inside.
-pub(crate) const FAULT: &str = "SOCKBENCH_TEST_FAULT";
-/// Leads the line with its result.
-pub(crate) const MARK: &str = "RESULT ";
 /// For any load of the catalogue.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Where peers and servers listen: each namespace has this port for itself.
@@ -23,10 +20,17 @@ pub(crate) const LISTEN: &str = "127.0.0.1:8080";
 /// From here on the canary says that a client had no chance to keep a schedule: half of what the rule calls late.
 const DISTURBED_MS: f64 = sockbench::diagnose::thresholds::LATENESS_MS / 2.0;
 
-/// Runs the row in a namespace of its own.
-pub(crate) fn outcome(case: &Case) -> Outcome {
+/// What a row came to, as the run inside its namespace hands it over.
+#[derive(Debug, Serialize, Deserialize)]
+enum Inside {
+    Ran { run: Box<RunResult>, late_ms: f64 },
+    Cannot { why: String },
+}
+
+/// Runs the row in a namespace of its own; `here` is the calling test.
+pub(crate) fn outcome(here: &str, case: &Case) -> Outcome {
     let name = case.name;
-    match catch_unwind(|| inside(case)) {
+    match catch_unwind(|| inside(here, case)) {
         Ok(Ok((run, late_ms))) => {
             let (found, wrong) = Check::all(case, &run);
             let told = !wrong.is_empty() && found.contains(&GeneratorSaturated) && case.expected != Some(GeneratorSaturated);
@@ -54,41 +58,44 @@ pub(crate) fn outcome(case: &Case) -> Outcome {
     }
 }
 
-/// The row's result, or why it cannot be had here.
-fn inside(case: &Case) -> Result<(RunResult, f64), String> {
+/// The row's result and how late the canary was, or why it cannot be had here.
+fn inside(here: &str, case: &Case) -> Result<(Box<RunResult>, f64), String> {
     let options: Vec<&str> = case.sysctls.iter().flat_map(|s| ["--sysctl", s]).collect();
-    let probe = support::sandbox(&options, &["true"]).output().unwrap();
-    if let Some(why) = support::refusal(&probe) {
-        return Err(why);
+    let out = support::again(here, &options, case.name)?;
+    match support::handed_over(&out) {
+        Inside::Ran { run, late_ms } => {
+            // For a look at a row that is wrong.
+            let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.json", case.name.replace('/', "-")));
+            std::fs::write(kept, serde_json::to_string(&run).unwrap()).unwrap();
+            Ok((run, late_ms))
+        }
+        Inside::Cannot { why } => Err(why),
     }
-    let own = std::env::current_exe().unwrap();
-    let test = [own.to_str().unwrap(), "--exact", "one_fault", "--ignored", "--nocapture", "--test-threads=1"];
-    let out = support::sandbox(&options, &test).env(FAULT, case.name).output().unwrap();
-    assert!(out.status.success(), "{}: {}", case.name, support::describe(&out));
-    let said = support::text(&out.stdout);
-    if let Some((_, why)) = said.split_once(CANNOT) {
-        return Err(why.lines().next().unwrap_or_default().to_owned());
-    }
-    let document = said.split_once(MARK).and_then(|(_, rest)| rest.lines().next()).unwrap_or_else(|| panic!("{said}"));
-    // For a look at a row that is wrong.
-    let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.json", case.name.replace('/', "-")));
-    std::fs::write(kept, document).unwrap();
-    let late = said.split_once(CANARY).and_then(|(_, rest)| rest.lines().next()).and_then(|ms| ms.parse().ok());
-    Ok((serde_json::from_str(document).unwrap(), late.unwrap()))
 }
 
-/// Leads the line with what the canary saw.
-pub(crate) const CANARY: &str = "CANARY ";
+/// Runs the row here, which is inside its namespace, and hands its result over.
+pub(crate) fn run_inside(case: &Case) {
+    // A client that is to be saturated needs a target, which may be in this process, with room.
+    let canary = (case.expected != Some(GeneratorSaturated)).then(Canary::start);
+    let run = Box::new((case.run)());
+    support::hand_over(&Inside::Ran { run, late_ms: canary.map_or(0.0, Canary::late_p99_ms) });
+}
+
+/// Says, inside, why this machine cannot do the row, and ends the process.
+pub(crate) fn cannot(why: &str) -> ! {
+    support::hand_over(&Inside::Cannot { why: why.to_owned() });
+    std::process::exit(0)
+}
 
 /// A thread beside the run that only wants to wake up every millisecond. Where it is late, the machine had no core
 /// to spare, and a client that is late too says the truth.
-pub(crate) struct Canary {
+struct Canary {
     stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
     thread: std::thread::JoinHandle<Vec<Duration>>,
 }
 
 impl Canary {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         use std::sync::atomic::Ordering;
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let ended = std::sync::Arc::clone(&stop);
@@ -105,20 +112,12 @@ impl Canary {
     }
 
     /// How late it woke up, 99th percentile, milliseconds.
-    pub(crate) fn late_p99_ms(self) -> f64 {
+    fn late_p99_ms(self) -> f64 {
         self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
         let mut late = self.thread.join().unwrap();
         late.sort_unstable();
         late.get(late.len() * 99 / 100).map_or(0.0, |d| d.as_secs_f64() * 1000.0)
     }
-}
-
-const CANNOT: &str = "CANNOT ";
-
-/// Says, inside, why this machine cannot do the row, and ends the process.
-pub(crate) fn cannot(why: &str) -> ! {
-    println!("{CANNOT}{why}");
-    std::process::exit(0)
 }
 
 /// A load against `path` of [`LISTEN`].

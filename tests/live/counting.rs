@@ -6,11 +6,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::runs;
+use crate::until::until;
 use nix::sys::signal::Signal;
 use sockbench::model::outcome::Call;
 use sockbench::model::result::RunResult;
 use sockbench::sys::child::Child;
-use sockbench::sys::clock::{Clock, sleep};
 
 const REQUESTS: u64 = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,15 +63,12 @@ impl Counted {
 
     /// Scrapes until every connection has ended.
     fn at_rest(&self) -> Counts {
-        let clock = Clock::start();
-        loop {
-            let counts = self.scrape().unwrap();
-            if counts.accepted == counts.closed {
-                return counts;
-            }
-            assert!(clock.now().as_secs_f64() < 10.0, "connections that do not end: {counts:?}");
-            sleep(Duration::from_millis(5));
-        }
+        let mut counts = self.scrape().unwrap();
+        until("every connection has ended", || {
+            counts = self.scrape().unwrap();
+            counts.accepted == counts.closed
+        });
+        counts
     }
 }
 
@@ -124,11 +121,7 @@ fn drain_in_the_middle(more: &[&str]) {
     let mut server = Counted::start();
     // More than can be done: the server's end comes first, then the run's time is over.
     let load = runs::start_load(&[&[server.url.as_str(), "--duration", "3s", "--conns", "8"], more].concat());
-    let clock = Clock::start();
-    while server.scrape().unwrap().answered < 1000 {
-        assert!(clock.now().as_secs_f64() < 20.0, "the load begins");
-        sleep(Duration::from_millis(5));
-    }
+    until("the load is in its middle", || server.scrape().unwrap().answered >= 1000);
     server.child.signal(Signal::SIGTERM).unwrap();
     let said = runs::last_lines(server.child, Duration::from_secs(15));
     let result = runs::result(load, PATIENCE);

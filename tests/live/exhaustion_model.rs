@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use crate::runs;
-use crate::support::{self, describe, text};
+use crate::support::{self, here};
+use crate::{loud, runs};
 use sockbench::diagnose::ports::budget::Budget;
 use sockbench::model::forecast::Forecast;
 use sockbench::model::outcome::{Call, EADDRNOTAVAIL};
@@ -22,21 +22,26 @@ const RATES: [u32; 3] = [30, 50, 75];
 const LATE_MS: f64 = 10.0;
 /// Refusals in a row that are no echo yet, but a port that came late.
 const STRAY: u64 = 5;
-/// Tells the run inside its rate.
-const RATE: &str = "SOCKBENCH_TEST_RATE";
-const MARK: &str = "RESULT ";
-
 #[test]
 fn the_law_holds_at_three_rates() {
-    let Some(setting) = setting() else { return };
+    let name = here!();
+    if let Some(rate) = support::part(name) {
+        return support::hand_over(&one_rate(rate.parse().unwrap()));
+    }
+    let setting = setting();
+    let options: Vec<&str> = setting.iter().map(String::as_str).collect();
+    if let Some(why) = support::refused(&options) {
+        return loud::skipped(why);
+    }
+    let run = |rate: u32| -> RunResult { support::handed_over(&support::again(name, &options, &rate.to_string()).unwrap()) };
     let results: Vec<RunResult> = std::thread::scope(|scope| {
         // Each starts and waits for its child: a child dies with the thread that started it.
-        let each: Vec<_> = RATES.iter().map(|rate| scope.spawn(|| inside(*rate, &setting))).collect();
+        let each: Vec<_> = RATES.iter().map(|rate| scope.spawn(|| run(*rate))).collect();
         each.into_iter().map(|one| one.join().unwrap()).collect()
     });
     let mut wrong = Vec::new();
     for (rate, result) in RATES.iter().zip(results) {
-        let Some(result) = undisturbed(*rate, result, &setting) else { continue };
+        let Some(result) = undisturbed(*rate, result, &run) else { continue };
         let budget = Budget { pool: PORTS.into(), hold: HOLD };
         let forecast = budget.forecast(f64::from(*rate), LENGTH, None, None);
         wrong.extend(compare(&forecast, &result).into_iter().map(|w| format!("{rate}/s: {w}")));
@@ -47,7 +52,7 @@ fn the_law_holds_at_three_rates() {
 /// A run whose schedule this machine kept. The run is its own witness: when requests were written late although a
 /// connection was free, its arrivals were not the constant rate that the law is about, and it is made again alone,
 /// twice at most. None, and said so, when the machine never let it be.
-fn undisturbed(rate: u32, first: RunResult, setting: &[String]) -> Option<RunResult> {
+fn undisturbed(rate: u32, first: RunResult, run: &impl Fn(u32) -> RunResult) -> Option<RunResult> {
     let mut result = first;
     for left in (0..3).rev() {
         let late_ms = result.resources.client.lateness_p99_ms.unwrap_or(0.0);
@@ -56,52 +61,27 @@ fn undisturbed(rate: u32, first: RunResult, setting: &[String]) -> Option<RunRes
         }
         println!("{rate}/s: disturbed: due requests were written {late_ms:.0} ms late (p99)");
         if left > 0 {
-            result = inside(rate, setting);
+            result = run(rate);
         }
     }
-    crate::loud::skipped(format!("{rate}/s: this machine did not keep the schedule in three runs"));
+    loud::pass_on(&format!("DISTURBED {rate}/s: this machine did not keep the schedule in three runs"));
     None
 }
 
-/// The namespace's settings; none, and said so, where this kernel or system cannot do it.
-fn setting() -> Option<Vec<String>> {
-    if !support::namespaces_work() {
-        return None;
-    }
-    let all: Vec<String> = [
+/// The namespace's settings.
+fn setting() -> Vec<String> {
+    [
         format!("net.ipv4.ip_local_port_range={} {}", 33_000, 33_000 + PORTS - 1),
         "net.ipv4.tcp_tw_reuse=1".into(),
         format!("net.ipv4.tcp_tw_reuse_delay={}", HOLD.as_millis()),
     ]
     .into_iter()
     .flat_map(|s| ["--sysctl".into(), s])
-    .collect();
-    let options: Vec<&str> = all.iter().map(String::as_str).collect();
-    let out = support::sandbox(&options, &["true"]).output().unwrap();
-    if let Some(why) = support::refusal(&out) {
-        crate::loud::skipped(why);
-        return None;
-    }
-    Some(all)
+    .collect()
 }
 
-/// Runs [`one_rate`] in a namespace of its own.
-fn inside(rate: u32, setting: &[String]) -> RunResult {
-    let own = std::env::current_exe().unwrap();
-    let options: Vec<&str> = setting.iter().map(String::as_str).collect();
-    let command =
-        [own.to_str().unwrap(), "--exact", "exhaustion_model::one_rate", "--ignored", "--nocapture", "--test-threads=1"];
-    let out = support::sandbox(&options, &command).env(RATE, rate.to_string()).output().unwrap();
-    assert!(out.status.success(), "{rate}/s: {}", describe(&out));
-    let said = text(&out.stdout);
-    let document = said.split_once(MARK).and_then(|(_, rest)| rest.lines().next()).unwrap_or_else(|| panic!("{said}"));
-    serde_json::from_str(document).unwrap()
-}
-
-#[test]
-#[ignore = "the part of the_law_holds_at_three_rates that runs inside its namespace"]
-fn one_rate() {
-    let Some(rate) = std::env::var(RATE).ok().and_then(|r| r.parse::<u32>().ok()) else { return };
+/// The run inside its namespace.
+fn one_rate(rate: u32) -> RunResult {
     let (mut server, url) = runs::server("127.0.0.1:8080", &[]);
     // A refused user pauses up to a second: more users than arrivals in that time, or arrivals would wait.
     let (users, rate) = ((rate * 2).to_string(), rate.to_string());
@@ -112,7 +92,7 @@ fn one_rate() {
         LENGTH + Duration::from_secs(20),
     );
     server.stop(Duration::from_secs(5)).unwrap();
-    println!("{MARK}{}", serde_json::to_string(&result).unwrap());
+    result
 }
 
 /// Compares; gives what misses. Within 5 % for the first failure, 10 % for the rest.

@@ -12,7 +12,6 @@ mod load_command;
 mod loud;
 #[path = "../support/near.rs"]
 mod near;
-mod observe_cost;
 mod observe_live;
 mod observe_ports_command;
 mod port_facts;
@@ -29,3 +28,5 @@ mod server_process;
 #[path = "../support/mod.rs"]
 mod support;
 mod truth_table;
+#[path = "../support/until.rs"]
+mod until;

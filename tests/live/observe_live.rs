@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::support::{self, here};
+use crate::until::until;
 use sockbench::model::plan::{Closer, PortMode, PortRange};
 use sockbench::observe::{ObservePlan, Observer, apply_unobserved, socket_count};
 use sockbench::sys::clock::{Clock, sleep};
@@ -49,13 +50,10 @@ fn ports_held_are_seen_second_by_second() {
         }
         server_closes_first(&listener);
         // The next batch comes after the look at this one.
-        while observer.gauge().ports_used != Some(held) {
-            assert!(clock.now().as_secs_f64() < 20.0, "{:?}", observer.gauge());
-            sleep(Duration::from_millis(5));
-        }
+        until("the look at this batch", || observer.gauge().ports_used == Some(held));
     }
-    // The rate is written right after the census.
-    sleep(Duration::from_millis(50));
+    // The rate is written right after the ports.
+    until("the look at the rate", || observer.gauge().rate_cps.is_some_and(|rate| rate > 1.0));
     let gauge = observer.gauge();
     assert_eq!((gauge.ports_used, gauge.time_wait, gauge.pool), (Some(37), Some(37), Some(28232)));
     assert!(gauge.rate_cps.unwrap() > 1.0 && gauge.namespace_time_wait == Some(40), "{gauge:?}");
@@ -108,7 +106,7 @@ fn a_small_pool_is_counted_down_and_forecast() {
     for _ in 0..50 {
         client_closes_first(&listener);
     }
-    sleep(Duration::from_millis(1100));
+    until("the look at the first second", || observer.gauge().ports_used.is_some());
     let mut result = support::counted(&plan, 1, 200);
     observer.stop().apply(&mut result);
     let ports = result.ports.as_ref().unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::near::{First, Near, by_kernel, ring, said, set_range};
 use crate::support::{here, inside};
+use crate::until::until;
 use sockbench::model::outcome::{Call, EADDRNOTAVAIL};
 use sockbench::model::plan::{PortMode, PortRange};
 use sockbench::sys::clock::{Clock, sleep};
@@ -100,11 +101,7 @@ fn a_dead_port_inside_the_range_answers_with_ourselves() {
     set_range(FROM, 2);
     let dest = SocketAddr::from((LOOPBACK, FROM));
     let made = socket::connect(&auto(), dest, &Clock::start()).unwrap();
-    let deadline = Clock::start();
-    while !socket::is_self_connected(&made.stream) {
-        assert!(deadline.now().as_secs_f64() < 5.0, "connected to itself");
-        sleep(Duration::from_millis(1));
-    }
+    until("connected to itself", || socket::is_self_connected(&made.stream));
     assert!(socket::can_self_connect(dest, Some(PortRange { lo: FROM, hi: FROM + 1 })));
 }
 

@@ -2,22 +2,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::support::{SOCKBENCH, describe, namespaces_work, text};
-use sockbench::sys::clock::{Clock, sleep};
-
-/// Waits until `gone` holds; false after five seconds.
-fn within_five_seconds(gone: impl Fn() -> bool) -> bool {
-    let clock = Clock::start();
-    while clock.now().as_secs_f64() < 5.0 {
-        if gone() {
-            return true;
-        }
-        sleep(Duration::from_millis(10));
-    }
-    gone()
-}
+use crate::until::until;
 
 fn lives(pid: &str) -> bool {
     // A zombie (its reaper is busy) is dead for our purpose.
@@ -44,7 +31,7 @@ fn sigkill_of_the_parent_ends_the_namespace() {
     assert_ne!(namespace(&outer), namespace(&inner));
     parent.kill().unwrap();
     parent.wait().unwrap();
-    assert!(within_five_seconds(|| !lives(&outer) && !lives(&inner)), "outer {outer}, inner {inner} outlived their parent");
+    until(&format!("outer {outer} and inner {inner} end with their parent"), || !lives(&outer) && !lives(&inner));
 }
 
 #[test]
@@ -72,7 +59,7 @@ fn what_a_command_leaves_behind_ends_with_it() {
             child.kill().unwrap();
         }
         child.wait().unwrap();
-        assert!(within_five_seconds(|| !pids.iter().any(|pid| lives(pid))), "{line} outlived the command (killed: {kill})");
+        until(&format!("{line} end with the command (killed: {kill})"), || !pids.iter().any(|pid| lives(pid)));
     }
 }
 
@@ -88,7 +75,7 @@ fn what_is_left_behind_is_asked_once_before_it_is_killed() {
     let out = Command::new(SOCKBENCH).args(["sandbox", "--", "sh", "-c", &script]).output().unwrap();
     assert!(out.status.success(), "{}", describe(&out));
     let pid = text(&out.stdout).trim().to_owned();
-    assert!(within_five_seconds(|| !lives(&pid)), "{pid} outlived the grace");
+    until(&format!("{pid} ends with the grace"), || !lives(&pid));
     assert_eq!(std::fs::read_to_string(said).unwrap(), "up\nasked\n");
 }
 

@@ -2,7 +2,7 @@
 //! its command line and sockets are used.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Barrier;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use sockbench::sys::clock::{Clock, sleep};
 
 use crate::loud;
 use crate::served::{Peer, Served};
+use crate::until::{read_by_peer, until};
 
 #[test]
 fn who_closes_first() {
@@ -35,13 +36,13 @@ fn a_drain_answers_what_has_begun_and_what_waits_in_the_backlog() {
     busy.get("/io?ms=600");
     let mut half = served.connect();
     half.send("GET /health HTTP/1.1\r\n");
-    sleep(Duration::from_millis(100));
+    busy.is_read();
+    half.is_read();
     served.signal("STOP");
     let mut waiting = served.connect();
     waiting.get("/health");
     served.signal("TERM");
     served.signal("CONT");
-    let start = Clock::start();
     assert!(idle.is_at_end());
     let answer = waiting.answer();
     // It may be accepted just before the drain is seen: then the answer keeps the connection, and the drain ends it.
@@ -53,7 +54,7 @@ fn a_drain_answers_what_has_begun_and_what_waits_in_the_backlog() {
     assert!(answer.status == 200 && answer.closes() && busy.is_at_end(), "{answer:?}");
     drop((idle, busy, half, waiting));
     assert_eq!(served.ended().code(), Some(0));
-    assert!(start.now().since(Stamp::ZERO) < Duration::from_secs(5), "not by a timeout");
+    assert!(!served.last_words().contains("drain-cut"), "not by a timeout");
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn a_drain_answers_the_backlog_also_when_all_connections_are_taken() {
 #[test]
 fn a_slow_scraper_does_not_hold_a_drain() {
     let mut served = Served::start(&["--admin", "127.0.0.1:0", "--drain-timeout", "100ms"]);
-    let admin: SocketAddr = served.lines[1].strip_prefix("admin on http://").expect("its address").parse().expect("an address");
+    let admin = served.admin();
     let mut scraper = TcpStream::connect(admin).expect("it accepts");
     let silent = TcpStream::connect(admin).expect("it accepts");
     assert_eq!(Peer::connect(admin).get("/metrics").answer().status, 200, "another scrape does not wait for them");
@@ -91,7 +92,7 @@ fn a_slow_scraper_does_not_hold_a_drain() {
             sleep(Duration::from_millis(500));
         }
     });
-    sleep(Duration::from_millis(100));
+    read_by_peer(&silent);
     served.signal("TERM");
     assert_eq!(served.ended().code(), Some(0));
     dripping.join().expect("it ends with the server");
@@ -102,19 +103,18 @@ fn a_slow_scraper_does_not_hold_a_drain() {
 fn a_drain_ends_at_its_timeout_and_a_second_signal_at_once() {
     let mut served = Served::start(&["--drain-timeout", "300ms"]);
     let mut busy = served.connect();
-    busy.get("/io?ms=9000");
-    sleep(Duration::from_millis(100));
+    busy.get("/io?ms=9000").is_read();
     let start = Clock::start();
     served.signal("TERM");
     assert_eq!(served.ended().code(), Some(0));
-    assert!((250..3000).contains(&start.now().since(Stamp::ZERO).as_millis()), "{:?}", start.now().since(Stamp::ZERO));
+    assert!(start.now().since(Stamp::ZERO) >= Duration::from_millis(300), "it waits as long as it is told");
+    assert!(served.last_words().contains("drain-cut 1"), "and no longer: the job was not done");
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let mut served = Served::start(&[]);
         let mut busy = served.connect();
-        busy.get("/io?ms=9000");
-        sleep(Duration::from_millis(100));
+        busy.get("/io?ms=9000").is_read();
         served.signal(signal);
-        sleep(Duration::from_millis(200));
+        until("the drain has begun", || TcpStream::connect(served.addr).is_err());
         served.signal(signal);
         assert_eq!(served.ended().code(), Some(code));
     }
@@ -129,10 +129,12 @@ fn out_of_descriptors_it_waits_without_spinning_and_goes_on() {
         peer.get("/health");
     }
     assert_eq!(peers[0].answer().status, 200);
-    sleep(Duration::from_millis(300));
-    let before = served.cpu_ticks();
-    sleep(Duration::from_secs(1));
-    assert!(served.cpu_ticks() - before < 20, "{} ticks in a second of waiting", served.cpu_ticks() - before);
+    // Once it has settled, a second of waiting costs it next to nothing.
+    until("a second without spinning", || {
+        let before = served.cpu_ticks();
+        sleep(Duration::from_secs(1));
+        served.cpu_ticks() - before < 20
+    });
     for mut peer in peers.drain(..).skip(1) {
         assert_eq!(peer.answer().status, 200);
     }
@@ -153,7 +155,7 @@ fn counts_agree_to_the_unit() {
     const THREADS: u64 = 4;
     const EACH: u64 = 2500;
     let served = Served::start(&["--admin", "127.0.0.1:0", "--reactors", "2"]);
-    let admin: SocketAddr = served.lines[1].strip_prefix("admin on http://").expect("its address").parse().expect("an address");
+    let admin = served.admin();
     let (start, addr) = (Barrier::new(THREADS as usize), served.addr);
     std::thread::scope(|s| {
         for _ in 0..THREADS {
@@ -164,14 +166,16 @@ fn counts_agree_to_the_unit() {
                     assert_eq!(peer.get("/health").answer().status, 200);
                 }
                 // Left before the answer: no client has counted it, and neither does the server.
-                peer.get("/io?ms=300");
-                sleep(Duration::from_millis(50));
+                peer.get("/io?ms=1000").is_read();
                 peer.reset();
             });
         }
     });
     served.connect().send("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n").answer_to("HEAD");
-    sleep(Duration::from_millis(400));
+    until("the jobs of those that left are done", || {
+        let left = served.counter("sockbench_connections_closed_total{reason=\"client-reset\"}");
+        left == THREADS && served.counter("sockbench_pool_busy{pool=\"io\"}") == 0
+    });
     let page = Peer::connect(admin).get("/metrics").answer();
     let count = |line: &str| {
         page.body.lines().find_map(|l| l.strip_prefix(line)).map_or(0, |n| n.trim().parse::<u64>().expect("a number"))

@@ -1,16 +1,26 @@
-//! Running things in a private network namespace, from tests. The code is the programme's own: `sockbench sandbox`.
+//! Running things in a private network namespace, from tests. The code is the program's own: `sockbench sandbox`.
 #![allow(
     dead_code,
     unused_macros,
     unused_imports,
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "each test file uses its part; tests unwrap and say what they skip"
+    reason = "each test binary uses its part; tests unwrap and print what they measured"
 )]
 
 use std::process::{Command, Output};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::loud;
+
+/// The program under test.
+pub(crate) const SOCKBENCH: &str = env!("CARGO_BIN_EXE_sockbench");
+/// Names the test that runs again, and the part of it that it is to do.
+const INSIDE: &str = "SOCKBENCH_TEST_INSIDE";
+/// Precedes a document on the standard output of such a run.
+const RESULT: &str = "RESULT ";
 
 /// The path of the calling test within its binary, as `--exact` takes it.
 macro_rules! here {
@@ -21,15 +31,67 @@ macro_rules! here {
 }
 pub(crate) use here;
 
-/// `live::module::test` of `live::module::test::here`, without the binary's name.
+/// `module::test` of `live::module::test::here`.
 pub(crate) fn path_of_test(inner: &'static str) -> &'static str {
     let path = inner.strip_suffix("::here").unwrap_or(inner);
     path.split_once("::").map_or(path, |(_, rest)| rest)
 }
 
-/// The programme under test.
-pub(crate) const SOCKBENCH: &str = env!("CARGO_BIN_EXE_sockbench");
-const INSIDE: &str = "SOCKBENCH_TEST_INSIDE";
+/// Runs the calling test again, alone, in a private namespace with `options` (`--sysctl`, `--address`); `name` is
+/// [`here!`]. True: this is the run inside, do the test. False: it was run (and passed) or skipped.
+///
+/// # Panics
+/// When the run inside failed.
+pub(crate) fn inside(name: &str, options: &[&str]) -> bool {
+    if part(name).is_some() {
+        return true;
+    }
+    match again(name, options, "") {
+        Ok(out) => println!("{}{}", text(&out.stdout), text(&out.stderr)),
+        Err(why) => loud::skipped(why),
+    }
+    false
+}
+
+/// What the calling test is to do where [`again`] started it; none in the run that `cargo test` started.
+pub(crate) fn part(name: &str) -> Option<String> {
+    let inside = std::env::var(INSIDE).ok()?;
+    inside.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
+}
+
+/// Runs the test `name` again, alone, in a private namespace with `options`, where [`part`] gives it `part`.
+///
+/// Errors: why this kernel or system cannot make such a namespace.
+///
+/// # Panics
+/// When the run inside failed.
+pub(crate) fn again(name: &str, options: &[&str], part: &str) -> Result<Output, String> {
+    if let Some(why) = refused(options) {
+        return Err(why);
+    }
+    let this = std::env::current_exe().unwrap();
+    let mut command = sandbox(options, &[this.to_str().unwrap(), "--exact", name, "--nocapture", "--test-threads=1"]);
+    let out = command.env(INSIDE, format!("{name}={part}")).output().unwrap();
+    let shown = text(&out.stdout);
+    // Without a result and a count the run did something else: a name that no test has passes too.
+    let ran = shown.contains("1 passed") || shown.contains(RESULT);
+    assert!(out.status.success() && ran, "{name} {part} inside the namespace: {}", describe(&out));
+    text(&out.stderr).lines().filter(|l| l.starts_with(loud::SKIPPED)).for_each(loud::pass_on);
+    Ok(out)
+}
+
+/// Gives `document` to the run that started this one by [`again`].
+pub(crate) fn hand_over(document: &impl Serialize) {
+    println!("{RESULT}{}", serde_json::to_string(document).unwrap());
+}
+
+/// What the run inside gave by [`hand_over`].
+pub(crate) fn handed_over<T: DeserializeOwned>(out: &Output) -> T {
+    let shown = text(&out.stdout);
+    let line = shown.split_once(RESULT).and_then(|(_, rest)| rest.lines().next());
+    let line = line.unwrap_or_else(|| panic!("no result: {}", describe(out)));
+    serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+}
 
 /// `sockbench sandbox OPTIONS -- COMMAND`.
 pub(crate) fn sandbox(options: &[&str], command: &[&str]) -> Command {
@@ -43,13 +105,17 @@ pub(crate) fn sandbox(options: &[&str], command: &[&str]) -> Command {
 /// # Panics
 /// When `sockbench sandbox` fails in another way than by the kernel's refusal: that is a defect, not a reason to skip.
 pub(crate) fn namespaces_work() -> bool {
-    match refusal(&sandbox(&[], &["true"]).output().unwrap()) {
-        None => true,
-        Some(why) => {
-            loud::skipped(why);
-            false
-        }
-    }
+    let why = refused(&[]);
+    why.iter().for_each(loud::skipped);
+    why.is_none()
+}
+
+/// Why this kernel or system cannot make a namespace with `options`.
+///
+/// # Panics
+/// See [`namespaces_work`].
+pub(crate) fn refused(options: &[&str]) -> Option<String> {
+    refusal(&sandbox(options, &["true"]).output().unwrap())
 }
 
 /// Why this kernel or system cannot make the namespace that `out` is the trial of (`sockbench sandbox ... -- true`).
@@ -64,32 +130,10 @@ pub(crate) fn refusal(out: &Output) -> Option<String> {
     let forbidden = why.contains("private namespaces are forbidden here");
     let by_kernel = forbidden || why.contains("this kernel has no such setting");
     assert!(out.status.code() == Some(3) && by_kernel, "sockbench sandbox is broken: {}", describe(out));
-    // A witness that is not ours, where util-linux is installed.
+    // An independent witness, where util-linux is installed.
     let witness = Command::new("unshare").args(["--user", "--map-root-user", "--net", "true"]).output();
-    assert!(!(forbidden && witness.is_ok_and(|o| o.status.success())), "unshare(1) can, we cannot: {why}");
+    assert!(!(forbidden && witness.is_ok_and(|o| o.status.success())), "unshare(1) can, sockbench cannot: {why}");
     Some(why)
-}
-
-/// Runs the calling test again, alone, in a private namespace with `options` (`--sysctl`, `--address`); `name` is
-/// [`here!`]. True: this is the run inside, do the test. False: it was run (and passed) or skipped.
-///
-/// # Panics
-/// When the run inside failed.
-pub(crate) fn inside(name: &str, options: &[&str]) -> bool {
-    if std::env::var(INSIDE).is_ok_and(|v| v == name) {
-        return true;
-    }
-    if !namespaces_work() {
-        return false;
-    }
-    let own = std::env::current_exe().unwrap();
-    let mut c = sandbox(options, &[own.to_str().unwrap(), "--exact", name, "--nocapture", "--test-threads=1"]);
-    let out = c.env(INSIDE, name).output().unwrap();
-    let said = text(&out.stderr);
-    println!("{}{said}", text(&out.stdout));
-    said.lines().filter(|l| l.starts_with("SKIPPED ")).for_each(loud::pass_on);
-    assert!(out.status.success() && text(&out.stdout).contains("1 passed"), "inside the namespace: {}", out.status);
-    false
 }
 
 /// Bytes as text.

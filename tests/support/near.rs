@@ -4,18 +4,15 @@
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Duration;
 
+use crate::until::{PATIENCE, until};
 use sockbench::model::facts::TcpState;
 use sockbench::model::plan::PortMode;
-use sockbench::sys::clock::{Clock, sleep};
+use sockbench::sys::clock::Clock;
 use sockbench::sys::sock_diag::{Scope, SockDiag, States};
 use sockbench::sys::socket::{self, ConnectSpec, SocketError};
 use sockbench::sys::sysctl;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-
-/// No step of these tests takes longer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who closes first and so keeps the TIME_WAIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,15 +102,10 @@ impl Near {
     /// Waits until nothing but TIME_WAIT is left of the connections to this listener.
     pub(crate) fn settle(&self) {
         let mut diag = SockDiag::open().unwrap();
-        let deadline = self.clock.now().plus(PATIENCE);
-        loop {
+        until("nothing but TIME_WAIT is left", || {
             let all = diag.collect(States::CONNECTED, Scope::Either(self.dest)).unwrap();
-            if all.iter().all(|s| s.state == TcpState::TimeWait) {
-                return;
-            }
-            assert!(self.clock.now() < deadline, "connections that do not end: {all:?}");
-            sleep(Duration::from_millis(1));
-        }
+            all.iter().all(|s| s.state == TcpState::TimeWait)
+        });
     }
 }
 

@@ -7,11 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use sockbench::model::time::Stamp;
-use sockbench::sys::clock::{Clock, sleep};
-
-/// No wait of a test is longer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+use crate::until::{PATIENCE, read_by_peer, until};
 
 pub struct Served {
     child: Child,
@@ -59,20 +55,30 @@ impl Served {
         Peer::connect(self.addr)
     }
 
+    /// Where its counters are (`--admin`).
+    pub fn admin(&self) -> SocketAddr {
+        self.lines[1].strip_prefix("admin on http://").expect("its second line").parse().expect("an address")
+    }
+
+    /// One of its counters, by name and labels.
+    pub fn counter(&self, name: &str) -> u64 {
+        let page = Peer::connect(self.admin()).get("/metrics").answer().body;
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {page}")).trim().parse().expect("a number")
+    }
+
     pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().expect("kill").success());
     }
 
     /// Waits for its end.
     pub fn ended(&mut self) -> ExitStatus {
-        let start = Clock::start();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("waitpid") {
-                return status;
-            }
-            assert!(start.now().since(Stamp::ZERO) < PATIENCE, "it does not end");
-            sleep(Duration::from_millis(5));
-        }
+        let mut status = None;
+        until("it ends", || {
+            status = self.child.try_wait().expect("waitpid");
+            status.is_some()
+        });
+        status.expect("it has ended")
     }
 
     /// Waits until stderr has said `words`.
@@ -140,6 +146,12 @@ impl Peer {
 
     pub fn get(&mut self, target: &str) -> &mut Self {
         self.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"))
+    }
+
+    /// Waits until the server has read all that was sent.
+    pub fn is_read(&mut self) -> &mut Self {
+        read_by_peer(&self.stream);
+        self
     }
 
     pub fn half_close(&mut self) -> &mut Self {

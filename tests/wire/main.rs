@@ -7,3 +7,5 @@ mod scripted;
 mod served;
 mod server_live;
 mod server_wire;
+#[path = "../support/until.rs"]
+mod until;

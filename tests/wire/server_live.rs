@@ -5,10 +5,11 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::until::{read_by_peer, until};
 use sockbench::model::limits;
 use sockbench::model::plan::{CpuWork, ServerCloser, ServerPlan};
 use sockbench::server::{Handle, Server, Summary};
-use sockbench::sys::clock::{Clock, sleep};
+use sockbench::sys::clock::Clock;
 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
 const IO: &str = "GET /io HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -63,6 +64,13 @@ impl Running {
         let s = TcpStream::connect(self.addr).unwrap();
         s.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         s
+    }
+
+    /// The page of its counters.
+    fn metrics(&self) -> String {
+        let mut s = TcpStream::connect(self.admin.unwrap()).unwrap();
+        s.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        read_all(&mut s)
     }
 
     /// Sends and reads to EOF.
@@ -182,11 +190,12 @@ fn slow_heads_bodies_and_idle_connections_have_their_time() {
 
 #[test]
 fn a_full_pool_answers_503_at_once_and_the_rest_is_unaffected() {
-    let server = start(&ServerPlan { io_workers: 1, queue: 1, io_sleep: Duration::from_secs(1), ..plan() });
+    let admin = Some("127.0.0.1:0".parse().unwrap());
+    let server = start(&ServerPlan { io_workers: 1, queue: 1, io_sleep: Duration::from_secs(1), admin, ..plan() });
     let mut clients: Vec<_> = (0..6).map(|_| server.connect()).collect();
     clients[0].write_all(IO.as_bytes()).unwrap();
     // The worker takes the first; then one may wait.
-    sleep(Duration::from_millis(200));
+    until("the worker has taken it", || server.metrics().contains("sockbench_pool_busy{pool=\"io\"} 1\n"));
     clients[1..].iter_mut().for_each(|s| s.write_all(IO.as_bytes()).unwrap());
     assert!(server.ask(&HEALTH.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).starts_with("HTTP/1.1 200"));
     let answers: Vec<_> = clients.iter_mut().map(|s| read_answers(s, 1)).collect();
@@ -218,7 +227,7 @@ fn a_drain_finishes_what_is_in_flight() {
     idle.write_all(HEALTH.as_bytes()).unwrap();
     read_answers(&mut idle, 1);
     busy.write_all(IO.as_bytes()).unwrap();
-    sleep(Duration::from_millis(100));
+    read_by_peer(&busy);
     server.handle.stop();
     assert_eq!(read_all(&mut idle), "");
     let answer = read_all(&mut busy);
@@ -234,7 +243,7 @@ fn a_drain_that_takes_too_long_is_cut() {
     let server = start(&ServerPlan { io_sleep: Duration::from_secs(3), drain_timeout: Duration::from_millis(200), ..plan() });
     let mut s = server.connect();
     s.write_all(IO.as_bytes()).unwrap();
-    sleep(Duration::from_millis(100));
+    read_by_peer(&s);
     assert_eq!(closes(&server.stop(), "drain-cut"), 1);
 }
 
@@ -271,7 +280,7 @@ fn every_answer_is_counted_once_also_with_a_drain_in_the_middle() {
             })
         })
         .collect();
-    sleep(Duration::from_millis(500));
+    until("it is in the middle", || server.handle.summary().answered() > 2000);
     let summary = server.stop();
     let got: u64 = clients.into_iter().map(|c| c.join().unwrap()).sum();
     assert!(got > 1000, "{got}");
@@ -283,9 +292,7 @@ fn every_answer_is_counted_once_also_with_a_drain_in_the_middle() {
 fn metrics_are_served_on_their_own_port() {
     let server = start(&ServerPlan { admin: Some("127.0.0.1:0".parse().unwrap()), ..plan() });
     server.ask(&HEALTH.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
-    let mut s = TcpStream::connect(server.admin.unwrap()).unwrap();
-    s.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    let text = read_all(&mut s);
+    let text = server.metrics();
     for part in ["http_requests_total{handler=\"/health\",method=\"GET\",code=\"200\"} 1\n", "process_open_fds ", "# TYPE "] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -1,41 +1,44 @@
-//! What observing costs with a full table of TIME_WAIT, in a private namespace. The costs are printed, not asserted
-//! (docs/MEASURING.md has them): run with --nocapture. Asserted is that nothing is missed.
+//! What observing costs with a full table of TIME_WAIT, in private namespaces: one look, and the observer for 6 s.
+//! docs/MEASURING.md has the figures.
+//!
+//! `cargo bench --profile quick --bench observe_cost`
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may unwrap, and prints what it measured")]
+
+#[path = "../tests/support/loud.rs"]
+mod loud;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::net::TcpListener;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::support::{self, here};
 use nix::time::{ClockId, clock_gettime};
+use sockbench::model::plan::{LoadPlan, PortMode, PortRange};
 use sockbench::observe::{ObservePlan, Observer};
 use sockbench::sys::clock::{Clock, sleep};
 use sockbench::sys::sock_diag::{Family, Scope, SockDiag, States};
 
-fn thread_cpu_ms() -> f64 {
-    let t = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
-    t.tv_sec() as f64 * 1e3 + t.tv_nsec() as f64 / 1e6
-}
+/// Names the part to the run inside its namespace.
+const PART: &str = "SOCKBENCH_BENCH_PART";
 
-/// Lowest CPU time of `rounds` calls: what it costs when nothing else is in the way.
-fn cost_ms(rounds: usize, mut f: impl FnMut()) -> f64 {
-    let once = |()| {
-        let before = thread_cpu_ms();
-        f();
-        thread_cpu_ms() - before
-    };
-    std::iter::repeat_n((), rounds).map(once).fold(f64::INFINITY, f64::min)
-}
-
-/// Namespaces share the kernel's table of connections: another test's 28,000 would be walked as well.
-static ALONE: Mutex<()> = Mutex::new(());
-
-#[test]
-fn a_dump_with_28000_time_wait_gives_every_row() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if !support::inside(here!(), &["--sysctl", "net.ipv4.tcp_tw_reuse=0"]) {
-        return;
+fn main() {
+    match std::env::var(PART).as_deref() {
+        Ok("look") => one_look(),
+        Ok(_) => whole_observer(),
+        // One after the other: namespaces share the kernel's table of connections, and both would walk it.
+        Err(_) => ["look", "observer"].into_iter().for_each(inside),
     }
-    // Outside the ports that will be held.
+}
+
+fn inside(part: &str) {
+    let this = std::env::current_exe().unwrap();
+    let mut command = support::sandbox(&["--sysctl", "net.ipv4.tcp_tw_reuse=0"], &[this.to_str().unwrap()]);
+    assert!(command.env(PART, part).status().unwrap().success(), "{part}");
+}
+
+/// The system calls of one look, with nothing there and with 28,000 sockets in TIME_WAIT.
+fn one_look() {
+    // Outside the ports that will be in use.
     let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
     let dest = listener.local_addr().unwrap();
     let mut diag = SockDiag::open().unwrap();
@@ -70,17 +73,13 @@ fn a_dump_with_28000_time_wait_gives_every_row() {
     println!("connected, all to another destination: {other:.2} ms");
 }
 
-#[test]
-fn the_observer_with_28000_time_wait_counts_them_all() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    if !support::inside(here!(), &["--sysctl", "net.ipv4.tcp_tw_reuse=0"]) {
-        return;
-    }
+/// The observer's own thread, for 6 s beside 28,000 sockets in TIME_WAIT.
+fn whole_observer() {
     let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
     support::leave_time_wait(&listener, 10_000..=37_999);
-    let plan = sockbench::model::plan::LoadPlan {
-        port_mode: sockbench::model::plan::PortMode::Ring,
-        port_range: Some(sockbench::model::plan::PortRange { lo: 10_000, hi: 37_999 }),
+    let plan = LoadPlan {
+        port_mode: PortMode::Ring,
+        port_range: Some(PortRange { lo: 10_000, hi: 37_999 }),
         ..support::short_plan(listener.local_addr().unwrap())
     };
     let observe = ObservePlan::of(&plan, None);
@@ -94,4 +93,19 @@ fn the_observer_with_28000_time_wait_counts_them_all() {
     println!("observer: {:.1} ms of CPU in 6 s = {percent:.2} %, {seen} seconds with a dump", own.cpu_s * 1e3);
     assert_eq!(result.ports.as_ref().unwrap().peak_used, Some(28_000));
     assert!(seen >= 1, "{seen}");
+}
+
+fn thread_cpu_ms() -> f64 {
+    let t = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
+    t.tv_sec() as f64 * 1e3 + t.tv_nsec() as f64 / 1e6
+}
+
+/// Lowest CPU time of `rounds` calls: what it costs when nothing else is in the way.
+fn cost_ms(rounds: usize, mut f: impl FnMut()) -> f64 {
+    let once = |()| {
+        let before = thread_cpu_ms();
+        f();
+        thread_cpu_ms() - before
+    };
+    std::iter::repeat_n((), rounds).map(once).fold(f64::INFINITY, f64::min)
 }
