@@ -1,6 +1,7 @@
 //! The only floor that talks to the operating system: clock, sockets, /proc, sock_diag, affinity, namespaces,
 //! processes. Thin and typed: errno and call survive, nothing is decided here.
 
+pub mod cgroup;
 pub mod child;
 pub mod clock;
 pub mod host;
