@@ -1,6 +1,6 @@
 //! The server: mio reactors around a pure connection machine, two fixed pools, counters and an admin port.
 //!
-//! `buffers`, `conn`, `counters`, `route` and `timers` are pure; `reactor`, `pools`, `work` and `admin` are their
+//! `buffers`, `conn`, `counters` and `route` are pure; `reactor`, `pools`, `work` and `admin` are their
 //! hands. [`Server::bind`] makes everything that can fail, [`Server::run`] serves until [`Handle::stop`] and a drain.
 
 use std::io;
@@ -18,7 +18,6 @@ mod exposition;
 pub mod pools;
 mod reactor;
 pub mod route;
-pub mod timers;
 pub mod work;
 
 use self::admin::Admin;
@@ -130,7 +129,7 @@ impl Server {
             workers: plan.cpu_workers,
             queue: plan.queue,
             pin: plan.cpu_pin,
-            work: Arc::new(move |task| JobBody::Cpu(work::cpu_loop(iterations, task.token.0 as u64))),
+            work: Arc::new(move |task| JobBody::Cpu(work::cpu_loop(iterations, task.token.bits() as u64))),
         };
         let (io, _) = Pool::start(&io, clock, &mailboxes)?;
         let (cpu, pins) = Pool::start(&cpu, clock, &mailboxes)?;

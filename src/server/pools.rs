@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use mio::{Token, Waker};
+use mio::Waker;
 
 use super::conn::{Job, JobResult};
+use crate::evloop::SlotToken;
 use crate::http1::encode::{JobBody, Timing};
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
@@ -20,7 +21,7 @@ use crate::sys::thread;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Task {
     pub(crate) job: Job,
-    pub(crate) token: Token,
+    pub(crate) token: SlotToken,
     pub(crate) reactor: usize,
     pub(crate) queued: Stamp,
 }
@@ -28,7 +29,7 @@ pub(crate) struct Task {
 /// A job's result on its way back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Completion {
-    pub(crate) token: Token,
+    pub(crate) token: SlotToken,
     pub(crate) result: JobResult,
 }
 
@@ -191,24 +192,28 @@ mod tests {
 
     fn bench(workers: usize, queue: usize, pin: bool, work: impl Fn(&Task) -> JobBody + Send + Sync + 'static) -> Bench {
         let poll = mio::Poll::new().unwrap();
-        let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), Token(0)).unwrap(), 16);
+        let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), mio::Token(0)).unwrap(), 16);
         let spec = PoolSpec { name: "test", workers, queue, pin, work: Arc::new(work) };
         let (pool, pins) = Pool::start(&spec, Clock::start(), &Arc::from([mailbox])).unwrap();
         Bench { pool, results, _poll: poll, pins }
     }
 
-    fn task(n: usize) -> Task {
-        Task { job: Job::Cpu, token: Token(n), reactor: 0, queued: Stamp::ZERO }
+    fn token(slot: u32) -> SlotToken {
+        SlotToken { slot, generation: crate::evloop::Generation::default() }
+    }
+
+    fn task(n: u32) -> Task {
+        Task { job: Job::Cpu, token: token(n), reactor: 0, queued: Stamp::ZERO }
     }
 
     #[test]
     fn a_panic_is_reported_and_the_pool_keeps_its_size() {
-        let b = bench(1, 8, false, |t| if t.token.0 == 0 { panic!("as asked") } else { JobBody::Cpu(7) });
+        let b = bench(1, 8, false, |t| if t.token.slot == 0 { panic!("as asked") } else { JobBody::Cpu(7) });
         assert!(b.pool.submit(task(0)) && b.pool.submit(task(1)));
         let next = || b.results.recv_timeout(Duration::from_secs(5)).unwrap();
         assert_eq!(next().result, JobResult::Panicked);
         let second = next();
-        assert_eq!(second.token, Token(1));
+        assert_eq!(second.token, token(1));
         assert!(matches!(second.result, JobResult::Done(JobBody::Cpu(7), _)));
     }
 
@@ -227,7 +232,7 @@ mod tests {
         assert_eq!(b.pool.gauge.waiting(), 2);
         assert!(!b.pool.submit(task(3)));
         drop(hold);
-        assert_eq!(b.results.iter().take(3).map(|c| c.token.0).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(b.results.iter().take(3).map(|c| c.token.slot).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]

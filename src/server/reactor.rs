@@ -19,7 +19,7 @@ use slab::Slab;
 use super::Shared;
 use super::conn::{Conn, Ctx, Job, JobResult, Rules, Spare};
 use super::pools::{Completion, Pool, Task};
-use super::timers::Timers;
+use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::encode::Answers;
 use crate::model::limits;
 use crate::model::time::Stamp;
@@ -29,15 +29,12 @@ use crate::sys::clock::{Clock, wall};
 const EVENTS: usize = 1024;
 /// Token of the waker; listeners count down from the next.
 pub(super) const WAKER: Token = Token(usize::MAX);
-/// Tokens of connections are below this: index in the low half, generation in the high.
-const CONNECTIONS: usize = 1 << 63;
-const GENERATIONS: usize = 1 << 31;
 
 #[derive(Debug)]
 struct Slot {
     stream: TcpStream,
     conn: Conn,
-    generation: usize,
+    generation: Generation,
     readable: bool,
     writable: bool,
     read_closed: bool,
@@ -64,12 +61,12 @@ pub(super) struct Reactor {
     results: Receiver<Completion>,
     listeners: Vec<Listening>,
     slots: Slab<Slot>,
-    timers: Timers,
-    again: VecDeque<Token>,
+    deadlines: Deadlines,
+    again: VecDeque<SlotToken>,
     answers: Answers,
     spare: Spare,
     scratch: Box<[u8]>,
-    generation: usize,
+    generation: Generation,
     max_conns: usize,
     accept_at: Stamp,
     drain_timeout: Duration,
@@ -113,12 +110,12 @@ impl Reactor {
             results: p.results,
             listeners,
             slots: Slab::new(),
-            timers: Timers::default(),
+            deadlines: Deadlines::default(),
             again: VecDeque::new(),
             answers: Answers::new(),
             spare: Spare::default(),
             scratch: vec![0; limits::READ_BUDGET].into_boxed_slice(),
-            generation: 0,
+            generation: Generation::default(),
             max_conns: p.max_conns,
             accept_at: Stamp::ZERO,
             drain_timeout: p.drain_timeout,
@@ -143,15 +140,15 @@ impl Reactor {
                 date_due = self.set_date(now);
             }
             for event in &events {
-                match event.token() {
-                    WAKER => {
+                match SlotToken::of_bits(event.token().0) {
+                    None if event.token() == WAKER => {
                         self.shared.mailboxes[self.number].woken();
                         self.take_results(now);
                     }
-                    token @ Token(CONNECTIONS..) => {
-                        self.listeners.iter_mut().filter(|l| l.token == token).for_each(|l| l.ready = true);
+                    None => {
+                        self.listeners.iter_mut().filter(|l| l.token == event.token()).for_each(|l| l.ready = true);
                     }
-                    token => {
+                    Some(token) => {
                         let Some(slot) = self.slot(token) else { continue };
                         slot.readable |= event.is_readable();
                         slot.writable |= event.is_writable();
@@ -174,9 +171,9 @@ impl Reactor {
                     self.drive(token, now);
                 }
             }
-            while let Some(index) = self.timers.pop(now) {
-                let Some(slot) = self.slots.get(index) else { continue };
-                let token = token_of(index, slot.generation);
+            while let Some(slot) = self.deadlines.pop(now) {
+                let Some(Slot { generation, .. }) = self.slots.get(slot as usize) else { continue };
+                let token = SlotToken { slot, generation: *generation };
                 self.tell(token, now, Conn::on_deadline);
             }
             if let Some(cut_at) = self.cut_at {
@@ -203,7 +200,7 @@ impl Reactor {
         if !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
-        let mut at = self.timers.next();
+        let mut at = self.deadlines.next();
         if self.has_room() && self.listeners.iter().any(|l| l.ready) {
             at = at.min(self.accept_at);
         }
@@ -215,9 +212,8 @@ impl Reactor {
         self.slots.len() < self.max_conns
     }
 
-    fn slot(&mut self, token: Token) -> Option<&mut Slot> {
-        let (index, generation) = (token.0 & 0xffff_ffff, token.0 >> 32);
-        self.slots.get_mut(index).filter(|s| s.generation == generation)
+    fn slot(&mut self, token: SlotToken) -> Option<&mut Slot> {
+        slot_of(&mut self.slots, token)
     }
 
     fn accept(&mut self, now: Stamp, budget: usize) {
@@ -241,11 +237,11 @@ impl Reactor {
     }
 
     fn admit(&mut self, mut stream: TcpStream, now: Stamp) {
-        self.generation = (self.generation + 1) % GENERATIONS;
+        self.generation = self.generation.next();
         let generation = self.generation;
         let entry = self.slots.vacant_entry();
-        let token = token_of(entry.key(), generation);
-        if self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE).is_err() {
+        let token = SlotToken { slot: entry.key() as u32, generation };
+        if self.poll.registry().register(&mut stream, Token(token.bits()), Interest::READABLE | Interest::WRITABLE).is_err() {
             // ENOMEM or max_user_watches: this connection closes, the next ones wait.
             self.shared.counters[self.number].accept_pauses.add(1);
             self.accept_at = now.plus(limits::ACCEPT_PAUSE);
@@ -293,17 +289,17 @@ impl Reactor {
         self.listeners.retain(|l| l.ready);
     }
 
-    fn for_all(&mut self, mut each: impl FnMut(&mut Self, Token)) {
-        let tokens: Vec<Token> = self.slots.iter().map(|(i, s)| token_of(i, s.generation)).collect();
+    fn for_all(&mut self, mut each: impl FnMut(&mut Self, SlotToken)) {
+        let token_of = |(i, s): (usize, &Slot)| SlotToken { slot: i as u32, generation: s.generation };
+        let tokens: Vec<SlotToken> = self.slots.iter().map(token_of).collect();
         for token in tokens {
             each(self, token);
         }
     }
 
     /// Gives a connection an event, then does what it asks for.
-    fn tell(&mut self, token: Token, now: Stamp, event: impl FnOnce(&mut Conn, &mut Ctx<'_>)) {
-        let index = token.0 & 0xffff_ffff;
-        let Some(slot) = self.slots.get_mut(index).filter(|s| s.generation == token.0 >> 32) else { return };
+    fn tell(&mut self, token: SlotToken, now: Stamp, event: impl FnOnce(&mut Conn, &mut Ctx<'_>)) {
+        let Some(slot) = slot_of(&mut self.slots, token) else { return };
         let counters = &self.shared.counters[self.number];
         let mut cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
         event(&mut slot.conn, &mut cx);
@@ -311,9 +307,8 @@ impl Reactor {
     }
 
     /// Does what a connection asks for, until it has to wait for an event.
-    fn drive(&mut self, token: Token, now: Stamp) {
-        let index = token.0 & 0xffff_ffff;
-        let Some(slot) = self.slots.get_mut(index).filter(|s| s.generation == token.0 >> 32) else { return };
+    fn drive(&mut self, token: SlotToken, now: Stamp) {
+        let Some(slot) = slot_of(&mut self.slots, token) else { return };
         let counters = &self.shared.counters[self.number];
         let mut cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
         let mut budget = limits::READ_BUDGET;
@@ -334,7 +329,7 @@ impl Reactor {
                 let _ = slot.stream.shutdown(Shutdown::Write);
             }
             if slot.conn.closed().is_some() {
-                self.slots.remove(index);
+                self.slots.remove(token.slot as usize);
                 return;
             }
             if !(slot.readable && slot.conn.wants_read()) {
@@ -350,7 +345,7 @@ impl Reactor {
             }
             read(slot, &mut cx, &mut self.scratch, &mut budget);
         }
-        self.timers.set(index, slot.conn.deadline());
+        self.deadlines.set(token.slot, slot.conn.deadline());
     }
 }
 
@@ -389,8 +384,9 @@ fn read(slot: &mut Slot, cx: &mut Ctx<'_>, scratch: &mut [u8], budget: &mut usiz
     }
 }
 
-const fn token_of(index: usize, generation: usize) -> Token {
-    Token(generation << 32 | index)
+/// The connection that `token` means, unless it has ended.
+fn slot_of(slots: &mut Slab<Slot>, token: SlotToken) -> Option<&mut Slot> {
+    slots.get_mut(token.slot as usize).filter(|s| s.generation == token.generation)
 }
 
 /// No descriptor or no memory for another connection (accept(2)).

@@ -43,7 +43,6 @@ const PURE_FILES: &[&str] = &[
     "server/counters",
     "server/exposition",
     "server/route",
-    "server/timers",
     "load/user",
     "load/pacer",
     "load/source",

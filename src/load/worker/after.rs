@@ -1,6 +1,5 @@
 //! What follows from an input to a user: its sample recorded, its socket closed, its next request planned.
 
-use std::cmp::Reverse;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 
@@ -40,7 +39,7 @@ impl Worker<'_> {
             self.shared.paused.fetch_add(1, Ordering::Relaxed);
         }
         if free_at > now {
-            self.sleepers.push(Reverse((free_at, slot)));
+            self.sleepers.set(slot, free_at);
         } else if self.pacer.is_some() {
             self.set_free(slot, now);
         } else if at_once && self.may_begin(now) {
@@ -88,7 +87,7 @@ impl Worker<'_> {
             return;
         }
         // Dropping the socket closes it, which takes it out of the poll; a late event is told by its generation.
-        s.generation = s.generation.wrapping_add(1);
+        s.generation = s.generation.next();
         let local = std::mem::take(&mut s.local);
         if std::mem::replace(&mut s.counted, false) {
             self.shared.connected.fetch_sub(1, Ordering::Relaxed);

@@ -4,8 +4,6 @@
 //! A turn, in this order: read the clock; hand over whole seconds; stop if it is time; start what is due (users of
 //! the ramp, users that waited, arrivals of the schedule); expire timeouts; poll; do what the sockets say.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +13,7 @@ use crossbeam_channel::Sender;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
+use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::load::pacer::ConstantRate;
 use crate::load::source::{Local, Sources};
 use crate::load::user::{Rules, User};
@@ -48,14 +47,12 @@ const ONE_SEGMENT: usize = 1000;
 struct Slot {
     user: User,
     stream: Option<TcpStream>,
-    generation: u32,
+    generation: Generation,
     local: Local,
     endpoint: EndpointId,
     written: usize,
     /// right before the connect(2) that made or is making the connection
     connect_called: Stamp,
-    /// the earliest entry of this user in the deadline heap
-    timer_at: Stamp,
     free_since: Stamp,
     counted: bool,
     paused: bool,
@@ -90,12 +87,13 @@ pub(in crate::load) struct Worker<'a> {
     spec: ConnectSpec,
     self_connect_possible: bool,
     /// users waiting for their next request
-    sleepers: BinaryHeap<Reverse<(Stamp, u32)>>,
-    deadlines: BinaryHeap<Reverse<(Stamp, u32)>>,
+    sleepers: Deadlines,
+    /// when users give up what they wait for
+    deadlines: Deadlines,
     /// users to begin in this turn
     ready: Vec<u32>,
     /// connections whose read budget ended before their bytes did
-    unread: Vec<(u32, u32, bool)>,
+    unread: Vec<(SlotToken, bool)>,
     /// open loop: users without a request
     free: Vec<u32>,
     next_spawn: u32,
@@ -119,10 +117,6 @@ fn self_connect_possible(plan: &LoadPlan) -> bool {
     socket::can_self_connect(plan.target.addr, ports)
 }
 
-fn token(slot: u32, generation: u32) -> Token {
-    Token(((generation as usize) << 32) | slot as usize)
-}
-
 impl<'a> Worker<'a> {
     /// Errors: no poll or timer could be made (EMFILE).
     pub(in crate::load) fn new(
@@ -142,12 +136,11 @@ impl<'a> Worker<'a> {
             .map(|n| Slot {
                 user: User::new(plan.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(n)), &rules),
                 stream: None,
-                generation: 0,
+                generation: Generation::default(),
                 local: Local::default(),
                 endpoint: EndpointId(0),
                 written: 0,
                 connect_called: Stamp::ZERO,
-                timer_at: Stamp::NEVER,
                 free_since: Stamp::ZERO,
                 counted: false,
                 paused: false,
@@ -181,8 +174,8 @@ impl<'a> Worker<'a> {
                 port: None,
             },
             self_connect_possible: self_connect_possible(plan),
-            sleepers: BinaryHeap::new(),
-            deadlines: BinaryHeap::new(),
+            sleepers: Deadlines::default(),
+            deadlines: Deadlines::default(),
             ready: Vec::new(),
             unread: Vec::new(),
             free,

@@ -1,7 +1,6 @@
 //! When the worker's users begin and how long the loop may sleep: the ramp, users that waited, arrivals of a schedule,
 //! timeouts.
 
-use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -27,11 +26,7 @@ impl Worker<'_> {
             self.ready.push(self.next_spawn);
             self.next_spawn += 1;
         }
-        while let Some(Reverse((at, slot))) = self.sleepers.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.sleepers.pop();
+        while let Some(slot) = self.sleepers.pop(now) {
             self.ready.push(slot);
         }
         let mut ready = std::mem::take(&mut self.ready);
@@ -57,11 +52,7 @@ impl Worker<'_> {
 
     /// Open loop: every arrival that is due and finds a free user begins, with its intended start kept.
     fn start_arrivals(&mut self, now: Stamp) {
-        while let Some(Reverse((at, slot))) = self.sleepers.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.sleepers.pop();
+        while let Some(slot) = self.sleepers.pop(now) {
             self.set_free(slot, now);
         }
         let mut at = now;
@@ -126,29 +117,16 @@ impl Worker<'_> {
         EndpointId(0)
     }
 
-    /// Keeps one heap entry a user at most: an entry that fires early looks up the user's real deadline.
+    /// The user's deadline may have come nearer.
     pub(super) fn watch_deadline(&mut self, slot: u32) {
-        let s = &mut self.slots[slot as usize];
-        let deadline = s.user.deadline();
-        if deadline < s.timer_at {
-            s.timer_at = deadline;
-            self.deadlines.push(Reverse((deadline, slot)));
-        }
+        self.deadlines.set(slot, self.slots[slot as usize].user.deadline());
     }
 
     pub(super) fn expire(&mut self, now: Stamp) {
-        while let Some(Reverse((at, slot))) = self.deadlines.peek().copied() {
-            if at > now {
-                break;
-            }
-            self.deadlines.pop();
-            let s = &mut self.slots[slot as usize];
-            if s.timer_at != at {
-                continue;
-            }
-            s.timer_at = Stamp::NEVER;
-            if s.user.deadline() <= now {
-                let after = s.user.on_deadline(now, &self.rules);
+        while let Some(slot) = self.deadlines.pop(now) {
+            let user = &mut self.slots[slot as usize].user;
+            if user.deadline() <= now {
+                let after = user.on_deadline(now, &self.rules);
                 self.carry_out(slot, after, now, false);
             }
             self.watch_deadline(slot);
@@ -160,13 +138,7 @@ impl Worker<'_> {
         if !self.ready.is_empty() || !self.unread.is_empty() {
             return Duration::ZERO;
         }
-        let mut next = now.plus(LONGEST_WAIT).min(self.end);
-        if let Some(Reverse((at, _))) = self.sleepers.peek() {
-            next = next.min(*at);
-        }
-        if let Some(Reverse((at, _))) = self.deadlines.peek() {
-            next = next.min(*at);
-        }
+        let mut next = now.plus(LONGEST_WAIT).min(self.end).min(self.sleepers.next()).min(self.deadlines.next());
         if self.pacer.is_none() && (self.next_spawn as usize) < self.slots.len() {
             let number = self.index + self.next_spawn * self.plan.threads;
             next = next.min(pacer::user_start(number, self.plan.spawn_rate));

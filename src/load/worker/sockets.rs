@@ -3,11 +3,12 @@
 use std::io::{self, Read, Write};
 use std::sync::atomic::Ordering;
 
-use mio::Interest;
 use mio::event::Event;
 use mio::net::TcpStream;
+use mio::{Interest, Token};
 
-use super::{READS_PER_TURN, TIMER, Worker, token};
+use super::{READS_PER_TURN, Worker};
+use crate::evloop::SlotToken;
 use crate::load::source::Local;
 use crate::model::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, ETIMEDOUT, Failure};
 use crate::model::plan::PortMode;
@@ -77,10 +78,10 @@ impl Worker<'_> {
     /// nothing waits for writability; elsewhere the write would block, and the event comes later.
     pub(super) fn on_connecting(&mut self, slot: u32, mut stream: TcpStream, local: Local, returned: Stamp) {
         let s = &mut self.slots[slot as usize];
-        s.generation = s.generation.wrapping_add(1);
+        s.generation = s.generation.next();
         s.local = local;
-        let registered =
-            self.poll.registry().register(&mut stream, token(slot, s.generation), Interest::READABLE | Interest::WRITABLE);
+        let token = Token(SlotToken { slot, generation: s.generation }.bits());
+        let registered = self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE);
         s.user.on_connecting();
         s.stream = Some(stream);
         if let Err(error) = registered {
@@ -166,11 +167,8 @@ impl Worker<'_> {
     }
 
     pub(super) fn on_event(&mut self, event: &Event) {
-        if event.token() == TIMER {
-            return;
-        }
-        let slot = (event.token().0 & 0xFFFF_FFFF) as u32;
-        let generation = (event.token().0 >> 32) as u32;
+        // The timer has done what it is for: the loop has woken up.
+        let Some(SlotToken { slot, generation }) = SlotToken::of_bits(event.token().0) else { return };
         let s = &mut self.slots[slot as usize];
         if s.generation != generation || s.stream.is_none() {
             return;
@@ -236,13 +234,13 @@ impl Worker<'_> {
                 }
             }
         }
-        self.unread.push((slot, generation, read_closed));
+        self.unread.push((SlotToken { slot, generation }, read_closed));
     }
 
     /// The edge will not come again for bytes that the budget left behind.
     pub(super) fn read_on(&mut self) {
         let mut unread = std::mem::take(&mut self.unread);
-        for (slot, generation, read_closed) in unread.drain(..) {
+        for (SlotToken { slot, generation }, read_closed) in unread.drain(..) {
             if self.slots[slot as usize].generation == generation {
                 self.read(slot, read_closed);
             }

@@ -1,4 +1,4 @@
-//! Deadlines of a reactor's connections: a lazy heap with one live entry per slot. Pure.
+//! Deadlines of the slots of a loop: a lazy heap with one live entry per slot.
 //!
 //! Deadlines move with every request, nearly always further away; so an entry is left alone until it is due, and
 //! then put where the slot's deadline has gone. It belongs to the slot, not to the connection: one that is reused
@@ -11,20 +11,21 @@ use crate::model::time::Stamp;
 
 /// The heap.
 #[derive(Debug, Default)]
-pub struct Timers {
-    heap: BinaryHeap<Reverse<(Stamp, usize)>>,
+pub struct Deadlines {
+    heap: BinaryHeap<Reverse<(Stamp, u32)>>,
     /// when each slot's earliest entry is due
     entry: Vec<Stamp>,
 }
 
-impl Timers {
+impl Deadlines {
     /// The deadline of `slot` is now `at`.
-    pub fn set(&mut self, slot: usize, at: Stamp) {
-        if slot >= self.entry.len() {
-            self.entry.resize(slot + 1, Stamp::NEVER);
+    pub fn set(&mut self, slot: u32, at: Stamp) {
+        let index = slot as usize;
+        if index >= self.entry.len() {
+            self.entry.resize(index + 1, Stamp::NEVER);
         }
-        if at < self.entry[slot] {
-            self.entry[slot] = at;
+        if at < self.entry[index] {
+            self.entry[index] = at;
             self.heap.push(Reverse((at, slot)));
         }
     }
@@ -35,12 +36,13 @@ impl Timers {
     }
 
     /// A slot whose entry was due at `now`. The caller looks at its deadline, and sets it again if it has one.
-    pub fn pop(&mut self, now: Stamp) -> Option<usize> {
+    pub fn pop(&mut self, now: Stamp) -> Option<u32> {
         while let Some(&Reverse((at, slot))) = self.heap.peek().filter(|Reverse((at, _))| *at <= now) {
             self.heap.pop();
             // Otherwise a newer, earlier entry has taken its place, and has been dealt with.
-            if self.entry[slot] == at {
-                self.entry[slot] = Stamp::NEVER;
+            let entry = &mut self.entry[slot as usize];
+            if *entry == at {
+                *entry = Stamp::NEVER;
                 return Some(slot);
             }
         }
@@ -55,7 +57,7 @@ mod tests {
     #[test]
     fn later_is_lazy_and_earlier_is_at_once() {
         let ms = Stamp::from_millis;
-        let mut t = Timers::default();
+        let mut t = Deadlines::default();
         t.set(3, ms(10));
         for later in 11..1000 {
             t.set(3, ms(later));
