@@ -253,6 +253,7 @@ pub struct Throttling {
 
 impl Throttling {
     /// What was added since `before`.
+    #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
             periods: self.periods.saturating_sub(before.periods),

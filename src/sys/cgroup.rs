@@ -30,7 +30,7 @@ impl CpuGroups {
     pub fn read_of(pid: u32) -> io::Result<Self> {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
         let mounts = fs::read_to_string("/proc/self/mounts")?;
-        let found = parse_groups(&groups, &mounts).into_iter().find(|g| g.is_readable());
+        let found = parse_groups(&groups, &mounts).into_iter().find(CpuGroups::is_readable);
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no CPU controller is mounted below /sys/fs/cgroup"))
     }
 
