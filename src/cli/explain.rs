@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Exit, files, style, units};
+use super::{Exit, files, style};
 use crate::explain::{self, KNOWN_TEXTS, Known, Rates, locust};
 use crate::model::explanation::{Explanation, Os};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
+use crate::model::units;
 use crate::report::explain_text;
 
 /// Longest input that is read, bytes: a run.json of a day is far smaller.

@@ -10,6 +10,7 @@ use crate::model::environment::Environment;
 use crate::model::outcome::ECONNREFUSED;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
+use crate::model::server_flags::ServerFlags;
 use crate::report::style::Style;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
@@ -41,21 +42,12 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
-impl Args {
-    fn surroundings(&self) -> Environment {
-        Environment { server: Environment::server_from_words(&server_flags(&self.server)), ..self.sandbox.surroundings() }
-    }
-}
-
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     args.sandbox.enter_if_asked(args.url.as_deref())?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     // Everything a person can get wrong is found before anything is made or started.
-    let flags = server_flags(&args.server);
     let (mut target, path) = aim(args.url.as_deref(), args.conn.allow_remote)?;
-    if target.own_server {
-        check_server_flags("--server", &flags)?;
-    }
+    let flags = server_flags("--server", &server_words(&args.server))?;
     load_args::plan(&args.run, &args.conn, target.clone(), &path)?;
     raise_nofile(args.run.conns);
     let files = RunFiles::prepare(&args.output, "run.json")?;
@@ -67,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         own = Some(started);
     }
     let mut plan = load_args::plan(&args.run, &args.conn, target, &path)?;
-    plan.surroundings = args.surroundings();
+    plan.environment = Environment { server: flags, ..args.sandbox.environment() };
     for doubt in ports_args::doubts(&plan) {
         super::warn(&doubt);
     }
@@ -115,14 +107,22 @@ pub(crate) fn aim(url: Option<&str>, allow_remote: bool) -> Result<(Target, Stri
     Ok((found.target, found.path))
 }
 
-/// Errors: exit 2 in the words of `sockbench server`; `from` says where the flags come from.
-pub(crate) fn check_server_flags(from: &str, flags: &[String]) -> Result<(), Exit> {
+/// Arguments of `sockbench server` as typed flags. Errors: exit 2 in the words of that command; `from` says where the
+/// flags come from.
+pub(crate) fn server_flags(from: &str, words: &[String]) -> Result<ServerFlags, Exit> {
     let named = |exit: Exit| Exit { message: format!("{from}: {}", exit.message), ..exit };
-    super::server_plan(flags).map(drop).map_err(named)
+    super::server_plan(words).map_err(named)?;
+    let mut flags = ServerFlags::default();
+    for pair in words.chunks(2) {
+        let [name, value] = pair else { return Err(Exit::usage(format!("{from}: {}: no value", pair.concat()))) };
+        let name = name.trim_start_matches('-');
+        flags.set(name, value).map_err(|why| Exit::usage(format!("{from}: {name} {value}: {why}")))?;
+    }
+    Ok(flags)
 }
 
 /// `cpu-workers=1` to `--cpu-workers 1`.
-pub(crate) fn server_flags(given: &[String]) -> Vec<String> {
+pub(crate) fn server_words(given: &[String]) -> Vec<String> {
     let word = |flag: &String| match flag.split_once('=') {
         Some((name, value)) => vec![format!("--{}", name.trim_start_matches('-')), value.to_owned()],
         None => vec![format!("--{}", flag.trim_start_matches('-'))],
@@ -131,11 +131,11 @@ pub(crate) fn server_flags(given: &[String]) -> Vec<String> {
 }
 
 /// Starts `sockbench server` on a loopback port (0 for a free one) and says with which limits.
-pub(crate) fn start_own_server(port: u16, flags: &[String], quiet: bool) -> Result<OwnServer, Exit> {
-    let plan = super::server_plan(flags)?;
+pub(crate) fn start_own_server(port: u16, flags: &ServerFlags, quiet: bool) -> Result<OwnServer, Exit> {
+    let words = flags.arguments();
+    let plan = super::server_plan(&words)?;
     let listen = [([127, 0, 0, 1], port).into()];
-    let own = OwnServer::start_at(&listen, flags).map_err(|e| {
-        let words: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let own = OwnServer::start_at(&listen, &words).map_err(|e| {
         Exit::environment(format!("own server: {e}")).hint(format!("sockbench server {} starts it by hand", words.join(" ")))
     })?;
     if !quiet {

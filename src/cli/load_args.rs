@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::units::{self, Span, span};
 use super::{Exit, ports_args};
 use crate::model::limits;
 use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
+use crate::model::units::{self, Span, span};
 
 /// Who loads what, how, and for how long. Shared by `load` and `study`.
 #[derive(Debug, clap::Args, Clone)]

@@ -28,7 +28,6 @@ mod status;
 mod study;
 mod study_plan;
 mod target;
-mod units;
 
 /// Usage or plan error.
 pub(crate) const EXIT_USAGE: u8 = 2;

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Exit, units};
+use super::Exit;
 use crate::diagnose::ports::budget::{Budget, LINUX_HOLD_S};
 use crate::model::ports_report::PortsReport;
+use crate::model::units;
 use crate::observe::pool::{self, PortUse};
 use crate::observe::{baseline, listing};
 use crate::report::ports_text::{render_forecast, render_ports};

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::load_args::OutputArgs;
-use super::{Exit, files, proofs, units};
+use super::{Exit, files, proofs};
 use crate::model::rehearsal::{Effect, Rehearsal};
+use crate::model::units;
 use crate::report::rehearsal_text;
 use crate::report::style::Style;
 use crate::study::rehearse::accident::{self, Setting};

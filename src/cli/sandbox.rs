@@ -68,7 +68,7 @@ impl SandboxArgs {
     }
 
     /// As the plan records it.
-    pub(crate) fn surroundings(&self) -> Environment {
+    pub(crate) fn environment(&self) -> Environment {
         if !self.sandbox {
             return Environment::default();
         }
@@ -76,7 +76,7 @@ impl SandboxArgs {
             sandbox: true,
             sysctls: self.setup.sysctls.clone(),
             addresses: self.setup.addresses.iter().map(|(ip, prefix)| format!("{ip}/{prefix}")).collect(),
-            server: Vec::new(),
+            ..Environment::default()
         }
     }
 

@@ -3,11 +3,11 @@
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
-use super::units::{self, Span, span};
 use super::{Exit, tell, warn};
-use crate::http1::request::FIELDS_ROOM;
 use crate::model::limits;
 use crate::model::plan::{CpuWork, ServerCloser, ServerPlan};
+use crate::model::server_flags as flag;
+use crate::model::units::{self, Span, span};
 use crate::report::plan_text;
 use crate::server::pools::Pin;
 use crate::server::{BindError, Server, Summary};
@@ -29,20 +29,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// Event loops; above one they share the port by SO_REUSEPORT
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = flag::at_least_one)]
     reactors: usize,
     /// Backlog of listen(2); the kernel clamps it to net.core.somaxconn
-    #[arg(long, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = flag::backlog)]
     backlog: i32,
 
     #[arg(help = format!("Threads of the blocking pool, at most {}", limits::WORKERS_MAX))]
-    #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = workers, help_heading = "Work")]
+    #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = flag::workers, help_heading = "Work")]
     io_workers: usize,
     /// Sleep of one /io request; `/io?ms=` asks for another, up to 10s
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IO_SLEEP), value_parser = span, help_heading = "Work")]
     io_sleep: Span,
     #[arg(help = format!("Threads of the CPU pool, at most {} [default: one per core]", limits::WORKERS_MAX))]
-    #[arg(long, value_name = "N", value_parser = workers, help_heading = "Work")]
+    #[arg(long, value_name = "N", value_parser = flag::workers, help_heading = "Work")]
     cpu_workers: Option<usize>,
     /// Pin each CPU worker to a core
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Work")]
@@ -54,17 +54,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = units::count, conflicts_with = "cpu_work", help_heading = "Work")]
     cpu_iterations: Option<u64>,
     #[arg(help = format!("Jobs that may wait in each pool, at most {}; 503 beyond", limits::QUEUE_MAX))]
-    #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = queue, help_heading = "Work")]
+    #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = flag::queue, help_heading = "Work")]
     queue: usize,
 
     /// Keep connections: on, or off to answer `Connection: close`
-    #[arg(long, value_name = "on|off", default_value = "on", value_parser = on_off, action = clap::ArgAction::Set, help_heading = "Connections")]
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = flag::on_off, action = clap::ArgAction::Set, help_heading = "Connections")]
     keepalive: bool,
     /// Who sends the first FIN on a connection that is not kept
-    #[arg(long, value_name = "server|client", default_value = "server", value_parser = closer, help_heading = "Connections")]
+    #[arg(long, value_name = "server|client", default_value = "server", value_parser = flag::closer, help_heading = "Connections")]
     closer: ServerCloser,
     #[arg(help = format!("Connections at once, at most {}; further ones wait in the backlog", limits::MAX_CONNS_MAX))]
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = max_conns, help_heading = "Connections")]
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = flag::max_conns, help_heading = "Connections")]
     max_conns: usize,
     /// For a whole request head, from its first byte (408)
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::HEADER_TIMEOUT), value_parser = span, help_heading = "Connections")]
@@ -83,13 +83,13 @@ pub(crate) struct Args {
     drain_timeout: Span,
 
     /// Longest request head (431)
-    #[arg(long, value_name = "BYTES", default_value_t = limits::HEAD_BYTES, value_parser = head_bytes, help_heading = "Limits")]
+    #[arg(long, value_name = "BYTES", default_value_t = limits::HEAD_BYTES, value_parser = flag::head_bytes, help_heading = "Limits")]
     head_bytes: usize,
     /// Most fields in a head (431)
-    #[arg(long, value_name = "N", default_value_t = limits::HEAD_FIELDS, value_parser = fields, help_heading = "Limits")]
+    #[arg(long, value_name = "N", default_value_t = limits::HEAD_FIELDS, value_parser = flag::head_fields, help_heading = "Limits")]
     head_fields: usize,
     /// Longest request target (414)
-    #[arg(long, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = at_least_one, help_heading = "Limits")]
+    #[arg(long, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = flag::at_least_one, help_heading = "Limits")]
     target_bytes: usize,
     /// Longest request body (413)
     #[arg(long, value_name = "BYTES", default_value_t = limits::BODY_BYTES, value_parser = units::count, help_heading = "Limits")]
@@ -218,49 +218,50 @@ fn table(s: &Summary) {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match units::count(text)? {
-        0 => Err("at least 1".into()),
-        n => usize::try_from(n).map_err(|_| "too large".into()),
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command};
+    use proptest::prelude::*;
+
+    use super::Args;
+    use crate::cli::load::server_flags;
+    use crate::cli::server_plan;
+    use crate::model::server_flags::ServerFlags;
+
+    fn names() -> Vec<String> {
+        let command = Args::augment_args(Command::new("server"));
+        command.get_arguments().filter_map(|a| a.get_long().map(str::to_owned)).collect()
     }
-}
 
-fn at_most(most: usize, text: &str) -> Result<usize, String> {
-    at_least_one(text).and_then(|n| if n <= most { Ok(n) } else { Err(format!("at most {most}")) })
-}
-
-fn workers(text: &str) -> Result<usize, String> {
-    at_most(limits::WORKERS_MAX, text)
-}
-
-fn queue(text: &str) -> Result<usize, String> {
-    at_most(limits::QUEUE_MAX, text)
-}
-
-fn max_conns(text: &str) -> Result<usize, String> {
-    at_most(limits::MAX_CONNS_MAX, text)
-}
-
-fn head_bytes(text: &str) -> Result<usize, String> {
-    at_least_one(text).and_then(|n| if n <= 1 << 20 { Ok(n) } else { Err("at most 1 MiB".into()) })
-}
-
-fn fields(text: &str) -> Result<usize, String> {
-    at_most(FIELDS_ROOM, text)
-}
-
-fn on_off(text: &str) -> Result<bool, String> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("on or off".into()),
+    #[test]
+    fn typed_flags_know_every_flag_of_the_command() {
+        let unknown = |name: &String| ServerFlags::default().set(name, "?") == Err("no flag of sockbench server".into());
+        let missing: Vec<String> = names().into_iter().filter(unknown).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
-}
 
-fn closer(text: &str) -> Result<ServerCloser, String> {
-    match text {
-        "server" => Ok(ServerCloser::Server),
-        "client" => Ok(ServerCloser::Client),
-        _ => Err("server or client".into()),
+    fn flag() -> impl Strategy<Value = [String; 2]> {
+        let durations = ["1.5s", "0", "20ms", "1h30m", "2us"];
+        let words = ["on", "off", "true", "false", "server", "client", "127.0.0.1:0", "[::1]:80", "soon", "-1", ""];
+        let counts = ["1", "10k", "1.5M", "300", "9000", "2000000", "3000000000"];
+        let value = prop::sample::select([&durations[..], &words, &counts].concat());
+        (prop::sample::select(names()), value).prop_map(|(name, value)| [format!("--{name}"), value.to_owned()])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// One reading of a flag: what the command takes the typed flags take, and typing them again is the same server.
+        #[test]
+        fn typed_flags_are_the_command_s_own(words in prop::collection::vec(flag(), 1..4)) {
+            let words = words.concat();
+            if let Ok(plan) = server_plan(&words) {
+                let flags = server_flags("--server", &words).map_err(|e| TestCaseError::fail(e.message))?;
+                let again = server_plan(&flags.arguments()).map_err(|e| TestCaseError::fail(e.message))?;
+                prop_assert_eq!(again, plan);
+                let stored = serde_json::to_string(&flags).map_err(|e| TestCaseError::fail(e.to_string()))?;
+                prop_assert_eq!(serde_json::from_str::<ServerFlags>(&stored).ok(), Some(flags), "{}", stored);
+            }
+        }
     }
 }

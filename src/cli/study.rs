@@ -15,6 +15,7 @@ use crate::model::environment::Environment;
 use crate::model::facts::Fact;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::{RunResult, Tool};
+use crate::model::server_flags::ServerFlags;
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
 use crate::report::style::Style;
 use crate::report::{charts, json, plan_text, study_text};
@@ -47,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "duration", help_heading = "Study")]
     quick: bool,
     /// Length of every step [default: the plan's own]
-    #[arg(short = 'd', long, value_name = "DURATION", value_parser = super::units::duration, help_heading = "Study")]
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = crate::model::units::duration, help_heading = "Study")]
     duration: Option<Duration>,
     /// Print the plan as TOML, with the lengths that --quick or --duration give it, and end [default: run it]
     #[arg(long, help_heading = "Study")]
@@ -88,8 +89,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let mut plan = resolve(&file, each, &args.conn, &targets, &path)?;
     let sandbox = SandboxArgs { sandbox: args.sandbox.sandbox || file.sandbox, setup: setup(args, &file) };
     for (i, step) in plan.steps.iter_mut().enumerate() {
-        let server = if owns.is_empty() { Vec::new() } else { Environment::server_from_words(&all_flags[i]) };
-        step.surroundings = Environment { server, ..sandbox.surroundings() };
+        let server = if owns.is_empty() { ServerFlags::default() } else { all_flags[i].clone() };
+        step.environment = Environment { server, ..sandbox.environment() };
     }
     let mut doubts: Vec<String> = plan.steps.iter().flat_map(ports_args::doubts).collect();
     doubts.dedup();
@@ -199,21 +200,20 @@ fn setup(args: &Args, file: &PlanFile) -> sandbox::Setup {
 }
 
 /// The flags of each step's own server, checked. Errors: exit 2.
-fn server_flags(args: &Args, file: &PlanFile) -> Result<Vec<Vec<String>>, Exit> {
-    let more = load::server_flags(&args.server);
-    load::check_server_flags("--server", &more)?;
+fn server_flags(args: &Args, file: &PlanFile) -> Result<Vec<ServerFlags>, Exit> {
+    let more = load::server_words(&args.server);
+    load::server_flags("--server", &more)?;
     let mut all = Vec::new();
-    for (flags, step) in file.server_flags().into_iter().zip(1..) {
-        load::check_server_flags(&format!("plan {}: server of step {step}", file.from), &flags)?;
-        let flags = [flags, more.clone()].concat();
-        load::check_server_flags(&format!("--server with the plan {}", file.from), &flags)?;
-        all.push(flags);
+    for (words, step) in file.server_words().into_iter().zip(1..) {
+        load::server_flags(&format!("plan {}: server of step {step}", file.from), &words)?;
+        let words = [words, more.clone()].concat();
+        all.push(load::server_flags(&format!("--server with the plan {}", file.from), &words)?);
     }
     Ok(all)
 }
 
 /// The own server of every step: one for each set of flags.
-fn own_servers(args: &Args, file: &PlanFile, all_flags: &[Vec<String>]) -> Result<Vec<Rc<OwnServer>>, Exit> {
+fn own_servers(args: &Args, file: &PlanFile, all_flags: &[ServerFlags]) -> Result<Vec<Rc<OwnServer>>, Exit> {
     let mut owns: Vec<Rc<OwnServer>> = Vec::new();
     for (i, flags) in all_flags.iter().enumerate() {
         if let Some(same) = all_flags[..i].iter().position(|f| f == flags) {

@@ -8,9 +8,9 @@ use serde::de::{Deserializer, Error as _};
 use toml::Spanned;
 
 use super::load_args::Mix;
-use super::units::Span;
-use super::{Exit, load_args, units};
+use super::{Exit, load_args};
 use crate::model::plan::Think;
+use crate::model::units::{self, Span};
 
 /// The experiment: 10/50/100 users, as the built-in plan of `study`.
 pub(crate) const EXPERIMENT: &str = r#"# The experiment: CPU-bound against I/O-bound work under rising load.
@@ -212,7 +212,7 @@ pub(crate) fn parse(text: &str, from: &str) -> Result<PlanFile, Exit> {
 
 impl PlanFile {
     /// The flags of each step's own server, as command-line words.
-    pub(crate) fn server_flags(&self) -> Vec<Vec<String>> {
+    pub(crate) fn server_words(&self) -> Vec<Vec<String>> {
         self.step.iter().map(|s| words(self.server.iter().chain(&s.server))).collect()
     }
 
@@ -260,7 +260,6 @@ fn words<'a>(table: impl Iterator<Item = (&'a String, &'a toml::Value)>) -> Vec<
         flags.push(format!("--{}", name.replace('_', "-")));
         match value {
             toml::Value::String(s) => flags.push(s.clone()),
-            toml::Value::Boolean(true) => {}
             other => flags.push(other.to_string()),
         }
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::model::limits;
 use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode};
+use crate::model::units::exact;
 
 /// Mix of `sockbench load` without a URL.
 const OWN_MIX: [(&str, u32); 3] = [("/health", 50), ("/io", 30), ("/cpu", 20)];
@@ -23,7 +24,13 @@ pub fn load(plan: &LoadPlan) -> String {
     connections(plan, &mut words);
     request(plan, &mut words);
     if plan.target.own_server {
-        words.extend(plan.surroundings.server.iter().map(|f| format!("--server {}", quoted(f))));
+        words.extend(
+            plan.environment
+                .server
+                .given()
+                .iter()
+                .map(|(name, value)| format!("--server {}", quoted(&format!("{name}={value}")))),
+        );
     }
     words.join(" ")
 }
@@ -56,10 +63,10 @@ fn has_default_source(plan: &LoadPlan) -> bool {
 
 /// The plan after settings of the kernel: in its own namespace where it has one, else of the host.
 pub(crate) fn load_after_sysctl(plan: &LoadPlan, settings: &[(&str, &str)], change: impl FnOnce(&mut LoadPlan)) -> String {
-    if plan.surroundings.sandbox {
+    if plan.environment.sandbox {
         return load_with(plan, |p| {
             for (key, value) in settings {
-                p.surroundings.set_sysctl(key, value);
+                p.environment.set_sysctl(key, value);
             }
             change(p);
         });
@@ -73,7 +80,7 @@ pub(crate) fn load_after_sysctl(plan: &LoadPlan, settings: &[(&str, &str)], chan
 }
 
 fn namespace(plan: &LoadPlan, words: &mut Vec<String>) {
-    let around = &plan.surroundings;
+    let around = &plan.environment;
     if !around.sandbox {
         return;
     }
@@ -88,7 +95,7 @@ fn load_shape(plan: &LoadPlan, words: &mut Vec<String>) {
         words.push(format!("--requests {}", plan.requests));
     }
     if !plan.duration.is_zero() {
-        words.push(format!("--duration {}", span(plan.duration)));
+        words.push(format!("--duration {}", exact(plan.duration)));
     }
     if plan.is_open_loop() {
         words.push(format!("--rate {}", plan.rate));
@@ -97,12 +104,12 @@ fn load_shape(plan: &LoadPlan, words: &mut Vec<String>) {
             words.push(format!("--spawn-rate {}", plan.spawn_rate));
         }
         if !plan.think.max.is_zero() {
-            words.push(format!("--think {}..{}", span(plan.think.min), span(plan.think.max)));
+            words.push(format!("--think {}..{}", exact(plan.think.min), exact(plan.think.max)));
         }
     }
     // One that left nothing of the run has no figures to leave out, and is refused.
     if !plan.warmup.is_zero() && (plan.duration.is_zero() || plan.warmup < plan.duration) {
-        words.push(format!("--warmup {}", span(plan.warmup)));
+        words.push(format!("--warmup {}", exact(plan.warmup)));
     }
     if plan.threads > 1 {
         words.push(format!("--threads {}", plan.threads));
@@ -138,7 +145,7 @@ fn connections(plan: &LoadPlan, words: &mut Vec<String>) {
         words.push(format!("--source {}", sources(&plan.sources)));
     }
     if plan.timeout != limits::REQUEST_TIMEOUT {
-        words.push(format!("--timeout {}", span(plan.timeout)));
+        words.push(format!("--timeout {}", exact(plan.timeout)));
     }
     if plan.allow_remote {
         words.push("--allow-remote".into());
@@ -224,17 +231,6 @@ const fn mode(mode: PortMode) -> &'static str {
         PortMode::NoPort => "no-port",
         PortMode::Ring => "ring",
         PortMode::Range => "range",
-    }
-}
-
-/// A length of time without loss: `90s`, `1500ms`, `0.0000015s`.
-fn span(d: std::time::Duration) -> String {
-    if d.subsec_nanos() == 0 {
-        format!("{}s", d.as_secs())
-    } else if d.subsec_nanos().is_multiple_of(1_000_000) {
-        format!("{}ms", d.as_millis())
-    } else {
-        format!("{}.{:09}s", d.as_secs(), d.subsec_nanos())
     }
 }
 

@@ -1,13 +1,15 @@
 //! Remedies about ports, ranked for the plan in force: cheapest and strongest first, never one that is already on,
 //! each with the command that applies it and the new ceiling that it is expected to give.
 
+use std::time::Duration;
+
 use super::command::{count, cps, load_after_sysctl, load_with, number, percent, s};
 use super::indicators::{budget, hold, pool, wearing_within};
 use super::remedies_range::{destinations, ring, wider_range};
 use super::target::{Kind, serve_with};
 use super::thresholds::PACE_SHARE;
 use crate::model::finding::Remedy;
-use crate::model::plan::{Closer, PortMode};
+use crate::model::plan::{Closer, PortMode, ServerCloser};
 use crate::model::result::RunResult;
 
 /// Seconds a Windows port stays held, by default and at its lowest setting.
@@ -85,12 +87,12 @@ pub(crate) fn keep_alive(run: &RunResult) -> Option<Remedy> {
     let of_pool = pool(run).map_or_else(String::new, |p| format!(" of {p}"));
     let expected =
         format!("{} in all, {}{of_pool}; no limit from ports on the rate", count(users, "connection"), count(users, "port"));
-    let own_refuses = run.plan.surroundings.server_flag("keepalive") == Some("off");
+    let own_refuses = run.plan.environment.server.keepalive == Some(false);
     if !run.plan.keepalive {
         let command = load_with(&run.plan, |p| {
             p.keepalive = true;
             if own_refuses {
-                p.surroundings.set_server_flag("keepalive", "on");
+                p.environment.server.keepalive = Some(true);
             }
         });
         return Some(named("keep-alive", "keep connections open: one per user, reused for every request", command, expected));
@@ -117,7 +119,7 @@ pub(crate) fn longer_idle(run: &RunResult, expected: String) -> Remedy {
         ),
         Kind::Own | Kind::Sockbench => {
             let pause = run.plan.think.max.as_secs().saturating_mul(2).max(75);
-            advice(action, serve_with(run, &[("idle-timeout", format!("{pause}s"))]), expected)
+            advice(action, serve_with(run, |f| f.idle_timeout = Some(Duration::from_secs(pause))), expected)
         }
     }
 }
@@ -133,19 +135,19 @@ pub(crate) fn target_keeps(run: &RunResult, expected: String) -> Remedy {
             "gunicorn --worker-class gthread --keep-alive 75 app:app".to_owned(),
         ),
         Kind::Own | Kind::Sockbench => {
-            ("let the target keep connections (it ends each after one answer)", serve_with(run, &[("keepalive", "on".into())]))
+            ("let the target keep connections (it ends each after one answer)", serve_with(run, |f| f.keepalive = Some(true)))
         }
     };
     named("keep-alive", action, command, expected)
 }
 
 fn server_closes(run: &RunResult) -> Option<Remedy> {
-    let waits = run.plan.surroundings.server_flag("closer") == Some("client");
+    let waits = run.plan.environment.server.closer == Some(ServerCloser::Client);
     (run.plan.closer == Closer::Client && !run.plan.keepalive).then(|| {
         let command = load_with(&run.plan, |p| {
             p.closer = Closer::Server;
             if waits {
-                p.surroundings.set_server_flag("closer", "server");
+                p.environment.server.closer = Some(ServerCloser::Server);
             }
         });
         named(
@@ -294,16 +296,16 @@ fn search_pace(run: &RunResult) -> Option<Remedy> {
 fn fresh_namespace(run: &RunResult) -> Option<Remedy> {
     let left = run.ports.as_ref().and_then(|p| p.leftover_before).unwrap_or(0);
     // A namespace has one address 127.0.0.1 and the own server, and starts with the kernel's own settings.
-    (run.plan.target.own_server && run.plan.sources.iter().all(std::net::IpAddr::is_loopback) && !run.plan.surroundings.sandbox)
+    (run.plan.target.own_server && run.plan.sources.iter().all(std::net::IpAddr::is_loopback) && !run.plan.environment.sandbox)
         .then(|| {
             let expected = pool(run).map_or_else(
                 || "an empty pool at the start".to_owned(),
                 |p| format!("starts with 0 of {p} ports held ({left} here); with the same settings the ceiling is the same"),
             );
             let command = load_with(&run.plan, |p| {
-                p.surroundings.sandbox = true;
+                p.environment.sandbox = true;
                 for (key, value) in own_settings(run) {
-                    p.surroundings.set_sysctl(key, &value);
+                    p.environment.set_sysctl(key, &value);
                 }
             });
             named("fresh-namespace", "run in a private network namespace: nothing left over from earlier runs", command, expected)
@@ -326,7 +328,7 @@ fn own_settings(run: &RunResult) -> Vec<(&'static str, String)> {
 fn wait(run: &RunResult) -> Option<Remedy> {
     let seconds = hold(run)?.seconds;
     // A private namespace starts empty every time.
-    (seconds > 0.0 && !run.plan.surroundings.sandbox).then(|| {
+    (seconds > 0.0 && !run.plan.environment.sandbox).then(|| {
         let expected = format!(
             "after {} all {} ports are free; the ceiling stays the same",
             s(seconds),

@@ -4,6 +4,7 @@
 use super::command::{load_with, quoted};
 use crate::model::limits;
 use crate::model::result::{Endpoint, RunResult};
+use crate::model::server_flags::ServerFlags;
 
 /// Whose server the target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,36 +27,30 @@ impl Kind {
     }
 }
 
-/// The command with these flags of the server: the run again, or the server started by hand at its address.
-pub(super) fn serve_with(run: &RunResult, flags: &[(&str, String)]) -> String {
+/// The command with other flags of the server: the run again, or the server started by hand at its address.
+pub(super) fn serve_with(run: &RunResult, change: impl FnOnce(&mut ServerFlags)) -> String {
     if Kind::of(run) == Kind::Own {
-        return load_with(&run.plan, |p| {
-            for (name, value) in flags {
-                p.surroundings.set_server_flag(name, value);
-            }
-        });
+        return load_with(&run.plan, |p| change(&mut p.environment.server));
     }
-    let mut words = vec![format!("sockbench server --listen {}", quoted(&run.plan.target.addr.to_string()))];
-    words.extend(flags.iter().map(|(name, value)| format!("--{name} {}", quoted(value))));
-    words.join(" ")
+    let mut flags = ServerFlags { listen: vec![run.plan.target.addr], ..ServerFlags::default() };
+    change(&mut flags);
+    let words: Vec<String> = flags.arguments().iter().map(|w| quoted(w)).collect();
+    format!("sockbench server {}", words.join(" "))
 }
 
-/// A number among the own server's flags, its default where it was not given; none for other targets.
-pub(super) fn own_flag(run: &RunResult, name: &str, default: u32) -> Option<u32> {
-    if Kind::of(run) != Kind::Own {
-        return None;
-    }
-    run.plan.surroundings.server_flag(name).map_or(Some(default), |v| v.parse().ok())
+/// The flags of the run's own child server; none for other targets.
+pub(super) fn own_flags(run: &RunResult) -> Option<&ServerFlags> {
+    (Kind::of(run) == Kind::Own).then_some(&run.plan.environment.server)
 }
 
 /// Threads of the own server's CPU pool: one per core unless told.
 pub(super) fn cpu_workers(run: &RunResult) -> Option<u32> {
-    own_flag(run, "cpu-workers", run.host.cpus)
+    own_flags(run).map(|f| f.cpu_workers.map_or(run.host.cpus, |n| n as u32))
 }
 
 /// Threads of the own server's blocking pool.
 pub(super) fn io_workers(run: &RunResult) -> Option<u32> {
-    own_flag(run, "io-workers", limits::IO_WORKERS as u32)
+    own_flags(run).map(|f| f.io_workers.unwrap_or(limits::IO_WORKERS) as u32)
 }
 
 /// Which pool of a sockbench server works for an endpoint.

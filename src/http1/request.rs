@@ -22,7 +22,7 @@ use super::field;
 use crate::model::limits;
 
 /// Room for fields on the stack; the limit in force is [`HeadLimits::fields`].
-pub const FIELDS_ROOM: usize = 256;
+pub const FIELDS_ROOM: usize = limits::HEAD_FIELDS_MAX;
 
 /// How long a head may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,10 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 pub const HEAD_BYTES: usize = 32 * 1024;
 /// Most header fields in one head (431).
 pub const HEAD_FIELDS: usize = 100;
+/// Most that `--head-bytes` takes.
+pub const HEAD_BYTES_MAX: usize = 1 << 20;
+/// Most that `--head-fields` takes: they are parsed into room on the stack.
+pub const HEAD_FIELDS_MAX: usize = 256;
 /// Longest request target, bytes (414).
 pub const TARGET_BYTES: usize = 8 * 1024;
 /// Longest request body the server skips, bytes (413).

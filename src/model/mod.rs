@@ -18,6 +18,8 @@ pub mod plan;
 pub mod ports_report;
 pub mod rehearsal;
 pub mod result;
+pub mod server_flags;
 pub mod study;
 pub mod time;
+pub mod units;
 pub mod verdict;

@@ -228,8 +228,8 @@ pub struct LoadPlan {
     /// limits in force
     pub limits: LoadLimits,
     /// namespace and own server
-    #[serde(default)]
-    pub surroundings: Environment,
+    #[serde(rename = "surroundings", alias = "environment", default)]
+    pub environment: Environment,
 }
 
 impl LoadPlan {
@@ -260,7 +260,7 @@ impl LoadPlan {
             allow_remote: false,
             observe: true,
             limits: LoadLimits::default(),
-            surroundings: Environment::default(),
+            environment: Environment::default(),
         }
     }
 
@@ -328,8 +328,18 @@ pub enum ServerCloser {
     Client,
 }
 
+impl ServerCloser {
+    /// The word of `--closer`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
 /// The work of one `/cpu` job.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CpuWork {
     /// calibrate at start to this much CPU time on one core

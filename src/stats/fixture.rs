@@ -41,7 +41,7 @@ pub(crate) fn plan() -> LoadPlan {
         allow_remote: false,
         observe: true,
         limits: LoadLimits::default(),
-        surroundings: crate::model::environment::Environment::default(),
+        environment: crate::model::environment::Environment::default(),
     }
 }
 

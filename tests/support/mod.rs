@@ -205,7 +205,7 @@ pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::model::plan::
         allow_remote: false,
         observe: true,
         limits: LoadLimits::default(),
-        surroundings: sockbench::model::environment::Environment::default(),
+        environment: sockbench::model::environment::Environment::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Args, load_args};
 use crate::diagnose::{command, diagnose};
 use crate::model::environment::Environment;
 use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
+use crate::model::server_flags::ServerFlags;
 use crate::report::fixture;
 
 #[derive(Debug, Parser)]
@@ -48,8 +49,13 @@ fn parsed(command: &str, like: &LoadPlan) -> Result<LoadPlan, String> {
     };
     args.sandbox.sandbox.then_some(()).map_or_else(|| args.sandbox.refuse_settings(), Ok).map_err(|e| e.message)?;
     let mut plan = load_args::plan(&args.run, &args.conn, target, &path).map_err(|e| format!("{command}\n{}", e.message))?;
-    plan.surroundings = args.surroundings();
+    let server = super::server_flags("--server", &super::server_words(&args.server)).map_err(|e| e.message)?;
+    plan.environment = Environment { server, ..args.sandbox.environment() };
     Ok(plan)
+}
+
+fn flags(given: &[&str]) -> ServerFlags {
+    ServerFlags::try_from(given.iter().map(|f| (*f).to_owned()).collect::<Vec<_>>()).expect("sound flags")
 }
 
 fn entry(path: &str, weight: u32) -> MixEntry {
@@ -70,14 +76,14 @@ fn rich() -> LoadPlan {
     (plan.port_mode, plan.reuse_addr) = (PortMode::Ring, true);
     plan.port_range = Some(PortRange { lo: 10_000, hi: 10_999 });
     plan.sources = (1..=6).map(|n| IpAddr::from([127, 0, 0, n])).collect();
-    plan.surroundings = Environment {
+    plan.environment = Environment {
         sandbox: true,
         sysctls: vec![
             ("net.ipv4.ip_local_port_range".into(), "20000 20999".into()),
             ("net.ipv4.tcp_tw_reuse".into(), "0".into()),
         ],
         addresses: vec!["10.9.9.1/32".into()],
-        server: vec!["cpu-workers=1".into(), "keepalive=off".into(), "io-sleep=20ms".into()],
+        server: flags(&["cpu-workers=1", "keepalive=off", "io-sleep=20ms"]),
     };
     plan
 }
@@ -96,7 +102,7 @@ fn a_plan_with_every_flag_is_typed_and_read_back() {
     ] {
         let mut plan = rich();
         plan.target = crate::cli::target::resolve(url, false).expect("this host").target;
-        (plan.mix, plan.surroundings) = (mix, Environment::default());
+        (plan.mix, plan.environment) = (mix, Environment::default());
         plan.sources.retain(|s| s.is_ipv4() == plan.target.addr.is_ipv4());
         if plan.sources.is_empty() {
             (plan.port_mode, plan.port_range) = (PortMode::Auto, None);
@@ -156,11 +162,11 @@ fn check_remedies(plan: &LoadPlan) -> Result<(), TestCaseError> {
                         p.seed,
                         p.warmup,
                         p.observe,
-                        p.surroundings.addresses.clone(),
+                        p.environment.addresses.clone(),
                     )
                 };
                 prop_assert_eq!(kept(&again), kept(plan), "{}", remedy.command);
-                prop_assert!(!plan.surroundings.sandbox || again.surroundings.sandbox, "{}", remedy.command);
+                prop_assert!(!plan.environment.sandbox || again.environment.sandbox, "{}", remedy.command);
                 let is = |what: &str| remedy.action.contains(what);
                 prop_assert!(again.mix == plan.mix || is("measure"), "{}", remedy.command);
                 prop_assert!(again.timeout == plan.timeout || is("wait longer"), "{}", remedy.command);
@@ -206,7 +212,7 @@ fn plans() -> impl Strategy<Value = LoadPlan> {
             }
         }
         if !sandbox {
-            plan.surroundings = Environment { server: plan.surroundings.server, ..Environment::default() };
+            plan.environment = Environment { server: plan.environment.server, ..Environment::default() };
         }
         plan
     })

@@ -2,7 +2,7 @@
 
 use super::{Growth, Indicators, Seen};
 use crate::diagnose::command::s;
-use crate::diagnose::target::{Kind as Server, Pool, cpu_workers, own_flag, working};
+use crate::diagnose::target::{Kind as Server, Pool, cpu_workers, own_flags, working};
 use crate::diagnose::thresholds::{
     CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, GROWN_LATENCY, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS,
     QUEUE_REQUESTS,
@@ -108,7 +108,7 @@ fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
             return limit(Full::CpuPool(workers), mean, f64::from(workers));
         }
         // What is left of the whole without the jobs is the event loop's.
-        let loops = own_flag(run, "reactors", 1).unwrap_or(1);
+        let loops = own_flags(run).map_or(1, |f| f.reactors.unwrap_or(1));
         return one_thread
             .filter(|_| loops == 1 && mean - by_jobs >= CPU_LIMIT_PERCENT)
             .and_then(|percent| limit(Full::Reactor, percent, 1.0));

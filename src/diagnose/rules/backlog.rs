@@ -5,7 +5,7 @@ use crate::diagnose::command::{count, load_after_sysctl, load_with, number, s};
 use crate::diagnose::indicators::{Indicators, Overflow};
 use crate::diagnose::remedies::{advice, keep_alive};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::target::{Kind, own_flag, serve_with};
+use crate::diagnose::target::{Kind, own_flags, serve_with};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::result::RunResult;
@@ -103,24 +103,24 @@ fn overflowed(run: &RunResult, overflow: Overflow) -> Ruling {
 fn longer_queue(run: &RunResult) -> Vec<Remedy> {
     const LONG: u32 = 4096;
     let mut remedies = Vec::new();
-    let most = own_flag(run, "max-conns", limits::MAX_CONNS as u32).filter(|most| *most < run.plan.users);
+    let most = own_flags(run).map(|f| f.max_conns.unwrap_or(limits::MAX_CONNS) as u32).filter(|most| *most < run.plan.users);
     if let Some(most) = most {
         remedies.push(advice(
             format!("let the server hold more connections than {most}: further ones wait in the backlog"),
-            serve_with(run, &[("max-conns", (run.plan.users + 64).to_string())]),
+            serve_with(run, |f| f.max_conns = Some((run.plan.users + 64) as usize)),
             format!("{} of {} users no longer wait for a place", run.plan.users - most, run.plan.users),
         ));
     }
     let short = run.host.sysctls.somaxconn.is_none_or(|n| n < u64::from(LONG));
     let settings: &[(&str, &str)] = if short { &[("net.core.somaxconn", "4096")] } else { &[] };
-    let own = own_flag(run, "backlog", limits::LISTEN_BACKLOG as u32);
+    let own = own_flags(run).map(|f| f.backlog.unwrap_or(limits::LISTEN_BACKLOG) as u32);
     let asks_little = own.is_some_and(|n| n < LONG);
     let expected = "room for 4096 waiting connections; set-ups stay below 1 s";
     if Kind::of(run) == Kind::Own {
         if short || asks_little {
             let command = load_after_sysctl(&run.plan, settings, |p| {
                 if asks_little {
-                    p.surroundings.set_server_flag("backlog", LONG);
+                    p.environment.server.backlog = Some(LONG.cast_signed());
                 }
             });
             remedies.push(advice("give the server a longer backlog", command, expected));

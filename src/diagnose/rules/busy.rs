@@ -142,7 +142,7 @@ fn held_before(run: &RunResult, ports: Option<u32>, first_s: f64) -> Option<u32>
 }
 
 fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
-    let sandbox = run.plan.surroundings.sandbox;
+    let sandbox = run.plan.environment.sandbox;
     // In a private namespace every run starts with free ports; elsewhere those of this one stay held.
     let after = if sandbox { "" } else { "sleep 60 && " };
     let mut remedies = Vec::new();

@@ -122,12 +122,9 @@ fn apart(run: &RunResult) -> Remedy {
         return advice("run the client on another machine: this one has 1 core", command, effect);
     }
     let last = cpus - 1;
-    if Kind::of(run) == Kind::Own && !run.plan.surroundings.sandbox {
+    if Kind::of(run) == Kind::Own && !run.plan.environment.sandbox {
         let mut serve = vec!["sockbench server".to_owned()];
-        serve.extend(run.plan.surroundings.server.iter().map(|f| match f.split_once('=') {
-            Some((name, value)) => format!("--{name} {}", quoted(value)),
-            None => format!("--{f}"),
-        }));
+        serve.extend(run.plan.environment.server.arguments().iter().map(|word| quoted(word)));
         let serve = serve.join(" ");
         let load = load_with(&run.plan, |p| {
             p.target.own_server = false;

@@ -157,7 +157,7 @@ fn law(run: &RunResult, seen: &Indicators, first: f64) -> String {
     text += &format!(". A port is free again {} after it was used", s(b.hold.as_secs_f64()));
     if let Some(free) = run.ports.as_ref().and_then(|p| p.free_again_in_s).filter(|f| *f > 0.0) {
         text += &format!("; after the run it takes {} until all are", s(free));
-        if !run.plan.surroundings.sandbox {
+        if !run.plan.environment.sandbox {
             text += ", and a remedy tried on this host before that finds them held";
         }
     }

@@ -159,10 +159,10 @@ impl Refusal {
             ),
             advice("leave the source address to the kernel", leave, format!("{asked} of {} can connect", count(asked, "user"))),
         ];
-        if let ([ip], true) = (run.plan.sources.as_slice(), run.plan.target.own_server && !run.plan.surroundings.sandbox) {
+        if let ([ip], true) = (run.plan.sources.as_slice(), run.plan.target.own_server && !run.plan.environment.sandbox) {
             let inside = load_with(&run.plan, |p| {
-                p.surroundings.sandbox = true;
-                p.surroundings.addresses.push(format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 }));
+                p.environment.sandbox = true;
+                p.environment.addresses.push(format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 }));
             });
             remedies.push(advice("have the address in a private network namespace", inside, format!("{ip} is an address there")));
         }

@@ -94,11 +94,11 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     let lone = load_with(&after.plan, |p| p.mix.truncate(1));
     remedies.push(match (Kind::of(after), cpu_workers(after)) {
         (Kind::Own, Some(have)) if have < cpus => {
-            let more = serve_with(after, &[("cpu-workers", cpus.to_string())]);
+            let more = serve_with(after, |f| f.cpu_workers = Some(cpus as usize));
             advice(format!("repeat it with a CPU worker on every core of the server ({have} of {cpus} now)"), more, expected)
         }
         (Kind::Sockbench, _) => {
-            let more = serve_with(after, &[("cpu-workers", cpus.to_string())]);
+            let more = serve_with(after, |f| f.cpu_workers = Some(cpus as usize));
             advice("repeat it with a CPU worker on every core of the server", more, expected)
         }
         _ if after.plan.mix.len() > 1 => {

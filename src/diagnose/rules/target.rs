@@ -7,7 +7,7 @@ use crate::diagnose::command::{count, load_after_sysctl, load_with, number, perc
 use crate::diagnose::indicators::{Indicators, Kind, Rows, message_of, name_of, unnamed};
 use crate::diagnose::remedies::{advice, longer_idle};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::target::{Pool, own_flag, serve_with};
+use crate::diagnose::target::{Pool, own_flags, serve_with};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::outcome::{Failure, Side};
@@ -259,11 +259,11 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         Some(503 | 429) => {
             text += "The connection worked and the target said that it will not take more: a queue or a rate limit is full. ";
             if Pool::of(run, &row.endpoint).is_some() {
-                let queue = own_flag(run, "queue", limits::QUEUE as u32).unwrap_or(limits::QUEUE as u32);
+                let queue = own_flags(run).and_then(|f| f.queue).unwrap_or(limits::QUEUE) as u32;
                 let longer = queue.max(run.plan.users / 2).saturating_mul(2);
                 let longer_queue = advice(
                     "give its pools a longer queue: waits instead of 503",
-                    serve_with(run, &[("queue", longer.to_string())]),
+                    serve_with(run, |f| f.queue = Some(longer as usize)),
                     format!("503 only when {longer} jobs wait in a pool"),
                 );
                 // A queue shorter than the users refuses some of them however fast the workers are.

@@ -9,6 +9,7 @@ use crate::diagnose::target::{Kind, Pool, cpu_workers, io_workers, serve_with, w
 use crate::diagnose::thresholds::{BUSY_POOL_SHARE, CPU_LIMIT_PERCENT, IN_FLIGHT_TIMES, PACE_SHARE};
 use crate::model::finding::Remedy;
 use crate::model::limits;
+use crate::model::plan::CpuWork;
 use crate::model::result::{Endpoint, RunResult, TargetResources};
 
 /// target-queueing.
@@ -134,14 +135,14 @@ pub(in crate::diagnose) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<
         (Some(Pool::Cpu), Kind::Own) => match cpu_workers(run) {
             Some(have) if have < cpus => vec![advice(
                 format!("give /cpu a worker on every core: it has {have} of {cpus}"),
-                serve_with(run, &[("cpu-workers", cpus.to_string())]),
+                serve_with(run, |f| f.cpu_workers = Some(cpus as usize)),
                 format!("up to {} times the /cpu requests/s, while the cores are free", times(cpus, have)),
             )],
             _ => vec![less_work(run, &format!("its workers have {} already", all_cores(cpus)))],
         },
         (Some(Pool::Cpu), _) => vec![advice(
             "give /cpu a worker on every core, unless it has them; beyond that only less work or more cores help",
-            serve_with(run, &[("cpu-workers", cpus.to_string())]),
+            serve_with(run, |f| f.cpu_workers = Some(cpus as usize)),
             format!("{} of CPU work at a time", count(cpus, "job")),
         )],
         (Some(Pool::Io), Kind::Own) => {
@@ -151,7 +152,7 @@ pub(in crate::diagnose) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<
             let want = (there.ceil() as u32).clamp(have.saturating_add(1), have.max(run.plan.users).saturating_mul(2).max(2));
             vec![advice(
                 format!("give /io more workers than {have}: they only wait"),
-                serve_with(run, &[("io-workers", want.to_string())]),
+                serve_with(run, |f| f.io_workers = Some(want as usize)),
                 format!("{} in /io at a time instead of {have}", count(want, "request")),
             )]
         }
@@ -159,7 +160,7 @@ pub(in crate::diagnose) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<
             let want = run.plan.users.max(limits::IO_WORKERS as u32 * 2);
             vec![advice(
                 "give /io a worker for every request at a time: they only wait",
-                serve_with(run, &[("io-workers", want.to_string())]),
+                serve_with(run, |f| f.io_workers = Some(want as usize)),
                 format!("{} in /io at a time", count(want, "request")),
             )]
         }
@@ -179,18 +180,13 @@ fn all_cores(cpus: u32) -> String {
 
 /// Half of the work of one `/cpu` request, for an own server whose cores are all in use.
 fn less_work(run: &RunResult, because: &str) -> Remedy {
-    let around = &run.plan.surroundings;
-    let flag = if let Some(n) = around.server_flag("cpu-iterations").and_then(|v| v.parse::<u64>().ok()) {
-        ("cpu-iterations", (n / 2).max(1).to_string())
-    } else {
-        let seconds = |w: &str| w.parse().ok().and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
-        let given = around.server_flag("cpu-work").and_then(|w| humantime::parse_duration(w).ok().or_else(|| seconds(w)));
-        let half = given.unwrap_or(limits::CPU_WORK) / 2;
-        ("cpu-work", humantime::format_duration(half).to_string().replace(' ', ""))
+    let half = match run.plan.environment.server.cpu_work.unwrap_or(CpuWork::CalibrateS(limits::CPU_WORK)) {
+        CpuWork::CalibrateS(work) => CpuWork::CalibrateS(work / 2),
+        CpuWork::Iterations(n) => CpuWork::Iterations((n / 2).max(1)),
     };
     advice(
         format!("make a /cpu request cheaper, or take a machine with more cores: {because}"),
-        serve_with(run, &[flag]),
+        serve_with(run, |f| f.cpu_work = Some(half)),
         "half the work a request: up to 2 times the /cpu requests/s",
     )
 }
@@ -308,12 +304,12 @@ fn less_or_more(run: &RunResult, t: &TargetResources, limit: &CpuLimit) -> Remed
     match (limit.full, Kind::of(run)) {
         (Full::CpuPool(have), _) if have < cpus => advice(
             format!("give /cpu a worker on every core: {have} of {cpus} work for it"),
-            serve_with(run, &[("cpu-workers", cpus.to_string())]),
+            serve_with(run, |f| f.cpu_workers = Some(cpus as usize)),
             format!("up to {} times the /cpu requests/s, while the cores are free", times(cpus, have)),
         ),
         (Full::Reactor, _) if cpus > 1 => advice(
             "give the server an event loop on every core",
-            serve_with(run, &[("reactors", cpus.to_string())]),
+            serve_with(run, |f| f.reactors = Some(cpus as usize)),
             format!("{cpus} event loops instead of 1: up to {cpus} times the rate, while the cores are free"),
         ),
         (Full::Machine | Full::CpuPool(_) | Full::Reactor, Kind::Own)

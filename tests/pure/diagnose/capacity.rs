@@ -17,7 +17,7 @@ pub(super) fn own_cpu(users: u32, queue_ms: f64, cpu: f64, flags: &[&str]) -> Ru
     run.plan.users = users;
     run.plan.mix.truncate(1);
     run.plan.mix[0].path = "/cpu".into();
-    run.plan.surroundings.server = flags.iter().map(|f| (*f).to_owned()).collect();
+    run.plan.environment.server = flags.iter().map(|f| (*f).to_owned()).collect::<Vec<_>>().try_into().unwrap();
     let rps = f64::from(users) * 1000.0 / (queue_ms + 30.0);
     run.endpoints = vec![endpoint("/cpu", (rps * 60.0) as u64, queue_ms + 30.0)];
     let timing = run.endpoints[0].server_timing_ms.as_mut().unwrap();

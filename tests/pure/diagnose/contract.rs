@@ -58,7 +58,7 @@ fn a_healthy_run_is_clear_of_errors_and_warnings() {
     let mut short_well_below = short(200.0);
     short_well_below.plan.rate = 200.0;
     short_well_below.resources.client.lateness_p99_ms = Some(0.4);
-    let runs = [
+    let runs = vec![
         ("keep-alive", healthy()),
         ("rate", rate),
         ("server closes", server_closes),

@@ -61,9 +61,9 @@ fn port_remedies_work_beside_each_other() {
 fn a_sandbox_stays_a_sandbox() {
     let mut run = exhausted();
     run.plan.target = sockbench::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
-    run.plan.surroundings.sandbox = true;
-    run.plan.surroundings.set_sysctl("net.ipv4.tcp_tw_reuse", "0");
-    run.plan.surroundings.server = vec!["closer=client".into()];
+    run.plan.environment.sandbox = true;
+    run.plan.environment.set_sysctl("net.ipv4.tcp_tw_reuse", "0");
+    run.plan.environment.server = vec!["closer=client".to_owned()].try_into().unwrap();
     let f = fires(Id::LocalPortsExhausted, &run);
     for r in &f.remedies {
         assert!(r.command.starts_with("sockbench load --sandbox "), "{r:?}");

@@ -8,7 +8,7 @@ const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// A length of time that --help shows as people write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Duration);
+pub struct Span(pub Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,12 +18,12 @@ impl fmt::Display for Span {
 }
 
 /// [`duration`] for an argument with a default.
-pub(crate) fn span(text: &str) -> Result<Span, String> {
+pub fn span(text: &str) -> Result<Span, String> {
     duration(text).map(Span)
 }
 
 /// `300ms`, `3m`, `1h30m`, `1.5s`; a bare number is seconds. Errors: one line that says what is understood.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let length = any_duration(text.trim())?;
     if length > LONGEST { Err(format!("{}: longer than a year", text.trim())) } else { Ok(length) }
 }
@@ -51,8 +51,19 @@ fn unit_seconds(unit: &str) -> Option<f64> {
     })
 }
 
+/// A length of time as [`duration`] reads it back without loss: `90s`, `1500ms`, `0.0000015s`.
+pub fn exact(d: Duration) -> String {
+    if d.subsec_nanos() == 0 {
+        format!("{}s", d.as_secs())
+    } else if d.subsec_nanos().is_multiple_of(1_000_000) {
+        format!("{}ms", d.as_millis())
+    } else {
+        format!("{}.{:09}s", d.as_secs(), d.subsec_nanos())
+    }
+}
+
 /// `500`, `10k`, `1.5M`. Errors: one line that says what is understood.
-pub(crate) fn count(text: &str) -> Result<u64, String> {
+pub fn count(text: &str) -> Result<u64, String> {
     let bad = || format!("{text:?}: not a whole number such as 500, 10k or 1M");
     let (digits, factor) = match text.trim().char_indices().last() {
         Some((at, 'k' | 'K')) => (&text.trim()[..at], 1e3),

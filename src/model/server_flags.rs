@@ -1,0 +1,251 @@
+//! The flags of `sockbench server` that a run gives its own child server, as typed fields. The command line and stored
+//! plans are read by the same functions, and what was read is typed again without loss.
+//!
+//! Not here: defaults ([`limits`]) and the resolved plan ([`super::plan::ServerPlan`]).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::limits;
+use super::plan::{CpuWork, ServerCloser};
+use super::units;
+
+/// The flags that were given, in the order of `sockbench server --help`; none of a field is its default.
+///
+/// In JSON a list of `name=value`.
+///
+/// ```
+/// use sockbench::model::server_flags::ServerFlags;
+/// let given = ["cpu-workers=2", "cpu-iterations=10k"].map(String::from);
+/// let flags = ServerFlags::try_from(given.to_vec()).expect("as sockbench server takes them");
+/// assert_eq!(flags.cpu_workers, Some(2));
+/// assert_eq!(Vec::from(flags), ["cpu-workers=2", "cpu-iterations=10000"]);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+#[expect(missing_docs, reason = "each is the field of the same name in ServerPlan")]
+pub struct ServerFlags {
+    pub listen: Vec<SocketAddr>,
+    pub admin: Option<SocketAddr>,
+    pub reactors: Option<usize>,
+    pub backlog: Option<i32>,
+    pub io_workers: Option<usize>,
+    pub io_sleep: Option<Duration>,
+    pub cpu_workers: Option<usize>,
+    pub cpu_pin: Option<bool>,
+    /// `--cpu-work` or `--cpu-iterations`: the command line refuses both together
+    pub cpu_work: Option<CpuWork>,
+    pub queue: Option<usize>,
+    pub keepalive: Option<bool>,
+    pub closer: Option<ServerCloser>,
+    pub max_conns: Option<usize>,
+    pub header_timeout: Option<Duration>,
+    pub idle_timeout: Option<Duration>,
+    pub body_timeout: Option<Duration>,
+    pub write_timeout: Option<Duration>,
+    pub drain_timeout: Option<Duration>,
+    pub head_bytes: Option<usize>,
+    pub head_fields: Option<usize>,
+    pub target_bytes: Option<usize>,
+    pub body_bytes: Option<u64>,
+}
+
+impl ServerFlags {
+    /// Reads one flag, without dashes; of two of the same name the last counts.
+    ///
+    /// Errors: no such flag, or not such a value, in the words of `sockbench server`.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "listen" => self.listen.push(address(value)?),
+            "admin" => self.admin = Some(address(value)?),
+            "reactors" => self.reactors = Some(at_least_one(value)?),
+            "backlog" => self.backlog = Some(backlog(value)?),
+            "io-workers" => self.io_workers = Some(workers(value)?),
+            "io-sleep" => self.io_sleep = Some(units::duration(value)?),
+            "cpu-workers" => self.cpu_workers = Some(workers(value)?),
+            "cpu-pin" => self.cpu_pin = Some(true_false(value)?),
+            "cpu-work" => self.set_cpu_work(CpuWork::CalibrateS(units::duration(value)?))?,
+            "cpu-iterations" => self.set_cpu_work(CpuWork::Iterations(units::count(value)?))?,
+            "queue" => self.queue = Some(queue(value)?),
+            "keepalive" => self.keepalive = Some(on_off(value)?),
+            "closer" => self.closer = Some(closer(value)?),
+            "max-conns" => self.max_conns = Some(max_conns(value)?),
+            "header-timeout" => self.header_timeout = Some(units::duration(value)?),
+            "idle-timeout" => self.idle_timeout = Some(units::duration(value)?),
+            "body-timeout" => self.body_timeout = Some(units::duration(value)?),
+            "write-timeout" => self.write_timeout = Some(units::duration(value)?),
+            "drain-timeout" => self.drain_timeout = Some(units::duration(value)?),
+            "head-bytes" => self.head_bytes = Some(head_bytes(value)?),
+            "head-fields" => self.head_fields = Some(head_fields(value)?),
+            "target-bytes" => self.target_bytes = Some(at_least_one(value)?),
+            "body-bytes" => self.body_bytes = Some(units::count(value)?),
+            _ => return Err("no flag of sockbench server".into()),
+        }
+        Ok(())
+    }
+
+    fn set_cpu_work(&mut self, work: CpuWork) -> Result<(), String> {
+        let other = self.cpu_work.is_some_and(|now| std::mem::discriminant(&now) != std::mem::discriminant(&work));
+        if other {
+            return Err("cpu-work and cpu-iterations exclude each other".into());
+        }
+        self.cpu_work = Some(work);
+        Ok(())
+    }
+
+    /// Names and values of the flags that were given, as [`Self::set`] reads them.
+    pub fn given(&self) -> Vec<(&'static str, String)> {
+        let mut all: Vec<(&'static str, String)> = self.listen.iter().map(|a| ("listen", a.to_string())).collect();
+        let mut flag = |name: &'static str, value: Option<String>| all.extend(value.map(|value| (name, value)));
+        let on_off = |on: bool| if on { "on" } else { "off" }.to_owned();
+        flag("admin", self.admin.map(|a| a.to_string()));
+        flag("reactors", self.reactors.map(|n| n.to_string()));
+        flag("backlog", self.backlog.map(|n| n.to_string()));
+        flag("io-workers", self.io_workers.map(|n| n.to_string()));
+        flag("io-sleep", self.io_sleep.map(units::exact));
+        flag("cpu-workers", self.cpu_workers.map(|n| n.to_string()));
+        flag("cpu-pin", self.cpu_pin.map(|on| on.to_string()));
+        match self.cpu_work {
+            Some(CpuWork::CalibrateS(work)) => flag("cpu-work", Some(units::exact(work))),
+            Some(CpuWork::Iterations(n)) => flag("cpu-iterations", Some(n.to_string())),
+            None => {}
+        }
+        flag("queue", self.queue.map(|n| n.to_string()));
+        flag("keepalive", self.keepalive.map(on_off));
+        flag("closer", self.closer.map(|c| c.word().to_owned()));
+        flag("max-conns", self.max_conns.map(|n| n.to_string()));
+        flag("header-timeout", self.header_timeout.map(units::exact));
+        flag("idle-timeout", self.idle_timeout.map(units::exact));
+        flag("body-timeout", self.body_timeout.map(units::exact));
+        flag("write-timeout", self.write_timeout.map(units::exact));
+        flag("drain-timeout", self.drain_timeout.map(units::exact));
+        flag("head-bytes", self.head_bytes.map(|n| n.to_string()));
+        flag("head-fields", self.head_fields.map(|n| n.to_string()));
+        flag("target-bytes", self.target_bytes.map(|n| n.to_string()));
+        flag("body-bytes", self.body_bytes.map(|n| n.to_string()));
+        all
+    }
+
+    /// As arguments of `sockbench server`: `--cpu-workers`, `2`, ...
+    pub fn arguments(&self) -> Vec<String> {
+        self.given().into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect()
+    }
+}
+
+impl From<ServerFlags> for Vec<String> {
+    fn from(flags: ServerFlags) -> Self {
+        flags.given().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+}
+
+impl TryFrom<Vec<String>> for ServerFlags {
+    type Error = String;
+
+    fn try_from(given: Vec<String>) -> Result<Self, String> {
+        let mut flags = Self::default();
+        for flag in given {
+            let (name, value) = flag.split_once('=').ok_or_else(|| format!("{flag}: not NAME=VALUE"))?;
+            flags.set(name, value).map_err(|why| format!("{flag}: {why}"))?;
+        }
+        Ok(flags)
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?}: not an address such as 127.0.0.1:8080"))
+}
+
+/// Errors: not a count, or 0.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match units::count(text)? {
+        0 => Err("at least 1".into()),
+        n => usize::try_from(n).map_err(|_| "too large".into()),
+    }
+}
+
+fn at_most(most: usize, text: &str) -> Result<usize, String> {
+    at_least_one(text).and_then(|n| if n <= most { Ok(n) } else { Err(format!("at most {most}")) })
+}
+
+/// Errors: not the backlog of a listen(2) that sockbench makes.
+pub fn backlog(text: &str) -> Result<i32, String> {
+    at_least_one(text).and_then(|n| i32::try_from(n).map_err(|_| format!("at most {}", i32::MAX)))
+}
+
+/// Errors: not a size of a pool.
+pub fn workers(text: &str) -> Result<usize, String> {
+    at_most(limits::WORKERS_MAX, text)
+}
+
+/// Errors: not a length of a queue.
+pub fn queue(text: &str) -> Result<usize, String> {
+    at_most(limits::QUEUE_MAX, text)
+}
+
+/// Errors: not a number of connections.
+pub fn max_conns(text: &str) -> Result<usize, String> {
+    at_most(limits::MAX_CONNS_MAX, text)
+}
+
+/// Errors: not a length of a request head.
+pub fn head_bytes(text: &str) -> Result<usize, String> {
+    at_least_one(text).and_then(|n| if n <= limits::HEAD_BYTES_MAX { Ok(n) } else { Err("at most 1 MiB".into()) })
+}
+
+/// Errors: not a number of fields in a head.
+pub fn head_fields(text: &str) -> Result<usize, String> {
+    at_most(limits::HEAD_FIELDS_MAX, text)
+}
+
+/// Errors: neither `on` nor `off`.
+pub fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".into()),
+    }
+}
+
+fn true_false(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "true or false".into())
+}
+
+/// Errors: neither `server` nor `client`.
+pub fn closer(text: &str) -> Result<ServerCloser, String> {
+    match text {
+        "server" => Ok(ServerCloser::Server),
+        "client" => Ok(ServerCloser::Client),
+        _ => Err("server or client".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(given: &[&str]) -> Result<ServerFlags, String> {
+        ServerFlags::try_from(given.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn flags_are_read_as_the_command_line_reads_them_and_typed_again() {
+        let flags = read(&["cpu-work=1.5s", "keepalive=off", "queue=1k", "io-sleep=20ms"]).expect("sound");
+        assert_eq!(flags.cpu_work, Some(CpuWork::CalibrateS(Duration::from_millis(1500))));
+        assert_eq!((flags.keepalive, flags.queue), (Some(false), Some(1000)));
+        assert_eq!(flags.arguments()[..4], ["--io-sleep", "20ms", "--cpu-work", "1500ms"]);
+        let again: ServerFlags = serde_json::from_value(serde_json::to_value(&flags).expect("list")).expect("the same list");
+        assert_eq!(again, flags);
+    }
+
+    #[test]
+    fn unreadable_flags_are_refused_and_never_a_default() {
+        for bad in
+            [&["cpu-work=soon"][..], &["cpu-workers=0"], &["cpu-workers"], &["speed=1"], &["cpu-iterations=10k", "cpu-work=15ms"]]
+        {
+            let why = read(bad).expect_err("refused");
+            assert!(why.starts_with(bad[bad.len() - 1]), "{why}");
+        }
+    }
+}
