@@ -76,14 +76,14 @@ pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gau
     if !plan.is_open_loop() && users.active != users.asked {
         line += &format!(" of {}", users.asked);
     }
-    line += &format!("  {:>8.1} req/s", second.requests as f64);
+    line += &format!("  {:>8.1} req/s", second.counts.requests as f64);
     if let (Some(p50), Some(p95)) = (second.p50_ms, second.p95_ms) {
         line += &format!("  p50 {p50:.1} ms  p95 {p95:.1} ms");
     }
-    if second.failures + second.local_failures > 0 {
-        line += &format!("  failed {}", second.failures);
-        if second.local_failures > 0 {
-            line += &format!(", own machine {}", second.local_failures);
+    if second.counts.failures + second.counts.local_failures > 0 {
+        line += &format!("  failed {}", second.counts.failures);
+        if second.counts.local_failures > 0 {
+            line += &format!(", own machine {}", second.counts.local_failures);
         }
     }
     // Until the first census the gauge holds what was left over before the run: silence is better than 0 %.

@@ -28,7 +28,7 @@ pub enum Ended {
     Planned,
     /// somebody asked for it
     Stopped,
-    /// no connection ever stood, and every attempt failed like this
+    /// no connection was established, and every attempt failed like this
     Refused(Failure),
 }
 

@@ -275,6 +275,15 @@ pub struct Closes {
     pub announced_by_target: u64,
 }
 
+impl std::ops::AddAssign for Closes {
+    fn add_assign(&mut self, other: Self) {
+        self.client += other.client;
+        self.server += other.server;
+        self.reset += other.reset;
+        self.announced_by_target += other.announced_by_target;
+    }
+}
+
 /// One second of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[expect(missing_docs, reason = "contract keys")]

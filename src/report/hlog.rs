@@ -18,7 +18,7 @@ use crate::model::limits::{LATENCY_DIGITS, LATENCY_MAX_US};
 use crate::model::plan::{LoadPlan, MixEntry};
 use crate::model::result::RunResult;
 use crate::stats::interval::Interval;
-use crate::stats::sparse::{Bin, Bins};
+use crate::stats::sparse::{Bin, Sparse};
 
 /// Tag prefix of requests that failed at the target.
 const FAILED: &str = "failed:";
@@ -76,7 +76,7 @@ impl<W: Write> HlogWriter<W> {
         Ok(())
     }
 
-    fn write_line(&mut self, second: u64, tag: &str, bins: &Bins) -> Result<(), HlogError> {
+    fn write_line(&mut self, second: u64, tag: &str, bins: &Sparse) -> Result<(), HlogError> {
         self.line.clear();
         let histogram = dense(bins);
         IntervalLogWriterBuilder::new()
@@ -109,7 +109,7 @@ fn tag(entry: &MixEntry) -> String {
     entry.path.replace(',', "%2C").replace(' ', "%20").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-fn dense(bins: &Bins) -> Histogram<u64> {
+fn dense(bins: &Sparse) -> Histogram<u64> {
     let high = u64::from(bins.max_us().unwrap_or(2)).max(2);
     let mut histogram =
         Histogram::new_with_bounds(1, high, LATENCY_DIGITS).expect("the bounds are in order, the digits in 1..=5");
@@ -141,9 +141,9 @@ pub fn read(log: &[u8], run: &RunResult) -> Result<Vec<Interval>, HlogError> {
         let second = second_at(&mut seconds, interval.start_timestamp().as_secs(), tags.len());
         let slot = &mut second.endpoints[endpoint];
         let bins = sparse(&histogram);
-        slot.requests += bins.count();
+        slot.counts.requests += bins.count();
         if failed {
-            slot.failures += bins.count();
+            slot.counts.failures += bins.count();
             slot.failed.add(&bins);
         } else {
             slot.answered.add(&bins);
@@ -162,7 +162,7 @@ fn second_at(seconds: &mut Vec<Interval>, second: u64, endpoints: usize) -> &mut
     &mut seconds[at]
 }
 
-fn sparse(histogram: &Histogram<u64>) -> Bins {
+fn sparse(histogram: &Histogram<u64>) -> Sparse {
     let mut sum_us = 0;
     let bins = histogram.iter_recorded().map(|v| {
         let us = v.value_iterated_to().min(LATENCY_MAX_US);
@@ -171,7 +171,7 @@ fn sparse(histogram: &Histogram<u64>) -> Bins {
     });
     let bins: Vec<Bin> = bins.collect();
     let (min, max) = (bins.first().map_or(0, |b| b.us), bins.last().map_or(0, |b| b.us));
-    Bins::from_sorted(bins, sum_us, min, max)
+    Sparse::from_sorted(bins, sum_us, min, max)
 }
 
 /// Adds what only the result knows.
@@ -181,12 +181,12 @@ fn complete(seconds: &mut [Interval], run: &RunResult) {
         let local = (point.local_failures_per_s * (point.t_s - from)).round() as u64;
         from = point.t_s;
         if let Some(first) = seconds.iter_mut().find(|s| s.second == i as u64).and_then(|s| s.endpoints.first_mut()) {
-            first.local_failures = local;
+            first.counts.local_failures = local;
         }
     }
     for second in seconds {
         for (slot, endpoint) in second.endpoints.iter_mut().zip(&run.endpoints) {
-            slot.body_bytes = (endpoint.content_size_mean.unwrap_or(0.0) * slot.answered.count() as f64).round() as u64;
+            slot.counts.body_bytes = (endpoint.content_size_mean.unwrap_or(0.0) * slot.answered.count() as f64).round() as u64;
         }
     }
 }
@@ -234,10 +234,10 @@ mod tests {
         for (ours, theirs) in back.iter().zip(&f.seconds) {
             assert_eq!(ours.second, theirs.second);
             for (a, b) in ours.endpoints.iter().zip(&theirs.endpoints) {
-                assert_eq!((a.requests, a.failures), (b.requests, b.failures));
+                assert_eq!((a.counts.requests, a.counts.failures), (b.counts.requests, b.counts.failures));
                 assert_eq!((a.answered.bins(), a.failed.bins()), (b.answered.bins(), b.failed.bins()));
             }
-            let local = |i: &Interval| i.endpoints.iter().map(|e| e.local_failures).sum::<u64>();
+            let local = |i: &Interval| i.counts().local_failures;
             assert_eq!(local(ours), local(theirs));
         }
     }

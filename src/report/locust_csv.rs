@@ -12,9 +12,9 @@ use super::hlog::{HlogError, rfc3339_of, seconds_of};
 use super::locust::{LocustRow, rows};
 use crate::model::limits::LATENCY_DIGITS;
 use crate::model::result::{ErrorRow, LatencyMs, RunResult};
-use crate::stats::histogram::Tally;
-use crate::stats::interval::{EndpointSecond, Interval};
-use crate::stats::sparse::Bins;
+use crate::stats::histogram::Dense;
+use crate::stats::interval::Interval;
+use crate::stats::sparse::Sparse;
 
 /// Seconds that "current" figures of the history look back.
 const WINDOW_S: usize = 10;
@@ -103,7 +103,7 @@ pub fn failures_csv(run: &RunResult) -> Result<String, CsvError> {
 /// Keeps a row of fixed size for each second.
 pub struct History {
     window: VecDeque<Recent>,
-    all: Tally,
+    all: Dense,
     sums: Sums,
     rows: Vec<HistoryRow>,
 }
@@ -111,7 +111,7 @@ pub struct History {
 struct Recent {
     requests: u64,
     failures: u64,
-    times: Bins,
+    times: Sparse,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -132,7 +132,7 @@ struct HistoryRow {
 
 impl Default for History {
     fn default() -> Self {
-        Self { window: VecDeque::new(), all: Tally::new(LATENCY_DIGITS), sums: Sums::default(), rows: Vec::new() }
+        Self { window: VecDeque::new(), all: Dense::new(LATENCY_DIGITS), sums: Sums::default(), rows: Vec::new() }
     }
 }
 
@@ -148,22 +148,22 @@ impl History {
 
     /// Adds the next second, all workers merged.
     pub fn push(&mut self, second: &Interval) {
-        let sum = |count: fn(&EndpointSecond) -> u64| -> u64 { second.endpoints.iter().map(count).sum() };
+        let counts = second.counts();
         let recent = Recent {
-            requests: sum(|e| e.requests + e.local_failures),
-            failures: sum(|e| e.failures + e.local_failures),
+            requests: counts.requests + counts.local_failures,
+            failures: counts.failures + counts.local_failures,
             times: second.answered_and_failed(),
         };
-        self.all.add_bins(&recent.times);
+        self.all.add_sparse(&recent.times);
         self.sums.requests += recent.requests;
         self.sums.failures += recent.failures;
-        self.sums.body_bytes += sum(|e| e.body_bytes);
+        self.sums.body_bytes += counts.body_bytes;
         if self.window.len() == WINDOW_S {
             self.window.pop_front();
         }
         self.window.push_back(recent);
 
-        let mut current = Bins::default();
+        let mut current = Sparse::default();
         for recent in &self.window {
             current.add(&recent.times);
         }

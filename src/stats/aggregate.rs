@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::counts::Counts;
 use super::errors::ErrorTable;
 use super::interval::Interval;
 use super::summarise::{Filling, fill};
@@ -24,13 +25,9 @@ pub struct SecondSummary {
     pub second: u64,
     /// samples started in it
     pub attempts: u64,
-    /// ended at the target
-    pub requests: u64,
-    /// failed at the target; part of `requests`
-    pub failures: u64,
-    /// ended on our own machine
-    pub local_failures: u64,
-    /// connections that stood up
+    /// samples that ended in it
+    pub counts: Counts,
+    /// connections established in it
     pub connects: u64,
     /// of answered requests; none when nothing was answered
     pub p50_ms: Option<f64>,
@@ -47,16 +44,13 @@ pub struct SecondSummary {
 impl SecondSummary {
     /// The figures of a second.
     pub fn of(interval: &Interval) -> Self {
-        let sum = |count: fn(&super::interval::EndpointSecond) -> u64| interval.endpoints.iter().map(count).sum();
         let answered = interval.answered();
         let ms = |q| answered.quantile_us(q).map(|us| f64::from(us) / 1000.0);
         let call_us = |q| interval.connect_call.quantile_us(q).map(f64::from);
         Self {
             second: interval.second,
             attempts: interval.attempts,
-            requests: sum(|e| e.requests),
-            failures: sum(|e| e.failures),
-            local_failures: sum(|e| e.local_failures),
+            counts: interval.counts(),
             connects: interval.connects,
             p50_ms: ms(0.50),
             p95_ms: ms(0.95),

@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::sparse::{Bin, Bins, QUANTILES, latency_from_us};
+use super::sparse::{Bin, QUANTILES, Sparse, latency_from_us};
 use crate::model::limits::LATENCY_MAX_US;
 use crate::model::result::{LatencyMs, PhaseMs};
 
@@ -12,7 +12,7 @@ const FIRST_RANGE_US: u64 = 1_000_000;
 
 /// One distribution in microseconds. Allocates when first used: an unused one costs a few words.
 #[derive(Debug, Clone)]
-pub struct Tally {
+pub struct Dense {
     hist: Option<Histogram<u32>>,
     digits: u8,
     sum_us: u64,
@@ -20,7 +20,7 @@ pub struct Tally {
     max_us: u64,
 }
 
-impl Tally {
+impl Dense {
     /// An empty one that will hold `digits` significant decimal digits (1..=5).
     pub const fn new(digits: u8) -> Self {
         Self { hist: None, digits, sum_us: 0, min_us: u64::MAX, max_us: 0 }
@@ -102,7 +102,7 @@ impl Tally {
     }
 
     /// Adds sparse bins of the same precision.
-    pub fn add_bins(&mut self, other: &Bins) {
+    pub fn add_sparse(&mut self, other: &Sparse) {
         let (Some(min), Some(max)) = (other.min_us(), other.max_us()) else { return };
         for bin in other.bins() {
             self.count_n(u64::from(bin.us), bin.count);
@@ -113,15 +113,15 @@ impl Tally {
     }
 
     /// What was recorded, as sparse bins; the tally is empty afterwards and keeps its memory.
-    pub fn take_bins(&mut self) -> Bins {
-        let Some(hist) = self.hist.as_mut().filter(|h| !h.is_empty()) else { return Bins::default() };
+    pub fn take_sparse(&mut self) -> Sparse {
+        let Some(hist) = self.hist.as_mut().filter(|h| !h.is_empty()) else { return Sparse::default() };
         let bins = hist
             .iter_recorded()
             .map(|v| Bin { us: u32::try_from(v.value_iterated_to()).unwrap_or(u32::MAX), count: v.count_at_value() })
             .collect();
         hist.clear();
         let narrow = |us: u64| u32::try_from(us).unwrap_or(u32::MAX);
-        let taken = Bins::from_sorted(bins, self.sum_us, narrow(self.min_us), narrow(self.max_us));
+        let taken = Sparse::from_sorted(bins, self.sum_us, narrow(self.min_us), narrow(self.max_us));
         (self.sum_us, self.min_us, self.max_us) = (0, u64::MAX, 0);
         taken
     }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn figures_are_exact_at_the_ends_and_within_a_thousandth_between() {
-        let mut t = Tally::new(LATENCY_DIGITS);
+        let mut t = Dense::new(LATENCY_DIGITS);
         (1..=100_000).for_each(|us| t.record(us));
         let ms = t.latency_ms().unwrap();
         assert_eq!((ms.min, ms.max, ms.mean), (0.001, 100.0, 50.0005));
@@ -149,15 +149,15 @@ mod tests {
 
     #[test]
     fn taking_bins_and_adding_them_back_loses_nothing() {
-        let mut second = Tally::new(LATENCY_DIGITS);
-        let mut direct = Tally::new(LATENCY_DIGITS);
-        let mut by_bins = Tally::new(LATENCY_DIGITS);
+        let mut second = Dense::new(LATENCY_DIGITS);
+        let mut direct = Dense::new(LATENCY_DIGITS);
+        let mut by_bins = Dense::new(LATENCY_DIGITS);
         for us in [0, 1, 1023, 2047, 2048, 2049, 999_999, 5_000_000, LATENCY_MAX_US, u64::MAX] {
             second.record(us);
             direct.record(us);
-            by_bins.add_bins(&second.take_bins());
+            by_bins.add_sparse(&second.take_sparse());
         }
-        assert!(second.is_empty() && second.take_bins().is_empty());
+        assert!(second.is_empty() && second.take_sparse().is_empty());
         assert_eq!(direct.latency_ms(), by_bins.latency_ms());
         assert_eq!(direct.count(), by_bins.count());
         assert_eq!(by_bins.max_us(), Some(LATENCY_MAX_US));
@@ -165,9 +165,9 @@ mod tests {
 
     #[test]
     fn sparse_and_dense_agree_on_every_quantile() {
-        let mut dense = Tally::new(LATENCY_DIGITS);
+        let mut dense = Dense::new(LATENCY_DIGITS);
         (0..5000_u64).for_each(|i| dense.record(i * i % 700_001));
-        let sparse = dense.clone().take_bins();
+        let sparse = dense.clone().take_sparse();
         assert_eq!(dense.latency_ms(), sparse.latency_ms());
     }
 }

@@ -1,6 +1,7 @@
 //! One second of one worker, or of all workers merged.
 
-use super::sparse::Bins;
+use super::counts::Counts;
+use super::sparse::Sparse;
 
 /// What happened in one whole second. Adding is exact and order-free.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -9,10 +10,10 @@ pub struct Interval {
     pub second: u64,
     /// samples started in it
     pub attempts: u64,
-    /// connections that stood up in it
+    /// connections established in it
     pub connects: u64,
     /// duration of connect(2) itself, microseconds, 2 digits
-    pub connect_call: Bins,
+    pub connect_call: Sparse,
     /// by endpoint, in the order of the plan's mix
     pub endpoints: Vec<EndpointSecond>,
 }
@@ -20,20 +21,12 @@ pub struct Interval {
 /// One endpoint in one second: samples that ended in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EndpointSecond {
-    /// ended at the target, answered or failed there
-    pub requests: u64,
-    /// failed at the target; part of `requests`
-    pub failures: u64,
-    /// ended on our own machine
-    pub local_failures: u64,
-    /// in flight at the run's end
-    pub cut: u64,
-    /// bytes of the answers' bodies
-    pub body_bytes: u64,
+    /// how they ended
+    pub counts: Counts,
     /// latency of answered requests, microseconds, 3 digits
-    pub answered: Bins,
+    pub answered: Sparse,
     /// latency of requests that failed at the target, microseconds, 3 digits
-    pub failed: Bins,
+    pub failed: Sparse,
 }
 
 impl Interval {
@@ -52,26 +45,27 @@ impl Interval {
             self.endpoints.resize(other.endpoints.len(), EndpointSecond::default());
         }
         for (mine, theirs) in self.endpoints.iter_mut().zip(&other.endpoints) {
-            mine.requests += theirs.requests;
-            mine.failures += theirs.failures;
-            mine.local_failures += theirs.local_failures;
-            mine.cut += theirs.cut;
-            mine.body_bytes += theirs.body_bytes;
+            mine.counts += theirs.counts;
             mine.answered.add(&theirs.answered);
             mine.failed.add(&theirs.failed);
         }
     }
 
+    /// Samples over all endpoints.
+    pub fn counts(&self) -> Counts {
+        self.endpoints.iter().map(|e| e.counts).sum()
+    }
+
     /// Latency of answered requests over all endpoints.
-    pub fn answered(&self) -> Bins {
-        self.endpoints.iter().fold(Bins::default(), |mut all, e| {
+    pub fn answered(&self) -> Sparse {
+        self.endpoints.iter().fold(Sparse::default(), |mut all, e| {
             all.add(&e.answered);
             all
         })
     }
 
     /// Latency of all requests that ended at the target, over all endpoints (Locust's times).
-    pub fn answered_and_failed(&self) -> Bins {
+    pub fn answered_and_failed(&self) -> Sparse {
         self.endpoints.iter().fold(self.answered(), |mut all, e| {
             all.add(&e.failed);
             all

@@ -20,6 +20,7 @@
 //! ```
 
 pub mod aggregate;
+pub mod counts;
 pub mod errors;
 #[cfg(test)]
 pub(crate) mod fixture;

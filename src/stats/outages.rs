@@ -10,31 +10,31 @@ use crate::model::time::Stamp;
 /// ends none: at a low rate, or with pausing users, failures of one outage lie seconds apart.
 pub const GAP: Duration = Duration::from_millis(500);
 /// Stretches kept of one worker; later failures are added to the last.
-const SPANS: usize = 256;
+const OUTAGES: usize = 256;
 
 /// Stretches in the order of time.
 ///
 /// ```
 /// use sockbench::model::time::Stamp;
-/// use sockbench::stats::outages::Spans;
-/// let mut spans = Spans::default();
+/// use sockbench::stats::outages::Outages;
+/// let mut outages = Outages::default();
 /// for ms in [1000, 1100, 1500] {
-///     spans.record(Stamp::from_millis(ms));
+///     outages.record(Stamp::from_millis(ms));
 /// }
-/// spans.record_connected(Stamp::from_millis(2500));
-/// spans.record(Stamp::from_millis(4000));
-/// let all: Vec<_> = spans.to_rows().iter().map(|s| (s.from_s, s.to_s, s.count)).collect();
+/// outages.record_connected(Stamp::from_millis(2500));
+/// outages.record(Stamp::from_millis(4000));
+/// let all: Vec<_> = outages.to_rows().iter().map(|s| (s.from_s, s.to_s, s.count)).collect();
 /// assert_eq!(all, [(1.0, 1.5, 3), (4.0, 4.0, 1)]);
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Spans {
+pub struct Outages {
     /// each worker's in the order of time
-    spans: Vec<Span>,
+    outages: Vec<Outage>,
 }
 
 /// Failures at most [`GAP`] apart.
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct Outage {
     from: Stamp,
     to: Stamp,
     count: u64,
@@ -42,55 +42,55 @@ struct Span {
     connected: Option<(Stamp, Stamp)>,
 }
 
-impl Spans {
+impl Outages {
     /// One failure; stamps come in order.
     pub fn record(&mut self, at: Stamp) {
-        let full = self.spans.len() >= SPANS;
-        match self.spans.last_mut() {
+        let full = self.outages.len() >= OUTAGES;
+        match self.outages.last_mut() {
             Some(last) if full || at.since(last.to) <= GAP => {
                 last.to = last.to.max(at);
                 last.count += 1;
                 last.connected = None;
             }
-            _ => self.spans.push(Span { from: at, to: at, count: 1, connected: None }),
+            _ => self.outages.push(Outage { from: at, to: at, count: 1, connected: None }),
         }
     }
 
     /// A connection was made. Costs nothing before the first failure.
     pub fn record_connected(&mut self, at: Stamp) {
-        if let Some(last) = self.spans.last_mut() {
+        if let Some(last) = self.outages.last_mut() {
             last.connected = Some((last.connected.map_or(at, |(first, _)| first), at));
         }
     }
 
     /// Adds another worker's stretches. Order-free.
     pub fn add(&mut self, other: &Self) {
-        self.spans.extend_from_slice(&other.spans);
+        self.outages.extend_from_slice(&other.outages);
     }
 
     /// As they stand in a result: over all workers, those with nothing between them joined.
     pub fn to_rows(&self) -> Vec<FailureSpan> {
-        let mut spans = self.spans.clone();
-        spans.sort_unstable_by_key(|s| (s.from, s.to, s.count));
-        let mut connected: Vec<(Stamp, Stamp)> = spans.iter().filter_map(|s| s.connected).collect();
+        let mut outages = self.outages.clone();
+        outages.sort_unstable_by_key(|s| (s.from, s.to, s.count));
+        let mut connected: Vec<(Stamp, Stamp)> = outages.iter().filter_map(|s| s.connected).collect();
         connected.sort_unstable();
         let mut connected = connected.into_iter().peekable();
-        // The latest connection among the stretches of connections that began before the span at hand.
+        // The latest connection among the stretches of connections that began before the outage at hand.
         let mut latest = Stamp::ZERO;
-        let mut joined: Vec<Span> = Vec::new();
-        for span in spans {
-            while let Some((_, last)) = connected.next_if(|(first, _)| *first < span.from) {
+        let mut joined: Vec<Outage> = Vec::new();
+        for outage in outages {
+            while let Some((_, last)) = connected.next_if(|(first, _)| *first < outage.from) {
                 latest = latest.max(last);
             }
             match joined.last_mut() {
-                Some(before) if span.from <= before.to.plus(GAP) || latest <= before.to => {
-                    before.to = before.to.max(span.to);
-                    before.count += span.count;
+                Some(before) if outage.from <= before.to.plus(GAP) || latest <= before.to => {
+                    before.to = before.to.max(outage.to);
+                    before.count += outage.count;
                 }
-                _ => joined.push(span),
+                _ => joined.push(outage),
             }
         }
-        let row = |s: &Span| FailureSpan { from_s: s.from.as_secs_f64(), to_s: s.to.as_secs_f64(), count: s.count };
+        let row = |s: &Outage| FailureSpan { from_s: s.from.as_secs_f64(), to_s: s.to.as_secs_f64(), count: s.count };
         joined.iter().map(row).collect()
     }
 }
@@ -101,15 +101,15 @@ mod tests {
 
     #[test]
     fn workers_add_up_in_any_order() {
-        let spans = |ms: &[u64]| {
-            let mut s = Spans::default();
+        let outages = |ms: &[u64]| {
+            let mut s = Outages::default();
             for m in ms {
                 s.record(Stamp::from_millis(*m));
                 s.record_connected(Stamp::from_millis(*m + 10));
             }
             s
         };
-        let (a, b) = (spans(&[100, 300, 5000]), spans(&[600, 900, 9000]));
+        let (a, b) = (outages(&[100, 300, 5000]), outages(&[600, 900, 9000]));
         let (mut ab, mut ba) = (a.clone(), b.clone());
         ab.add(&b);
         ba.add(&a);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn one_outage_at_a_low_rate_is_one_stretch() {
-        let mut s = Spans::default();
+        let mut s = Outages::default();
         (1..=5).for_each(|second| s.record(Stamp::from_millis(second * 1000)));
         s.record_connected(Stamp::from_millis(5200));
         s.record(Stamp::from_millis(5400));
@@ -131,11 +131,11 @@ mod tests {
 
     #[test]
     fn a_connection_of_any_worker_parts_the_failures_of_all() {
-        let mut failing = Spans::default();
+        let mut failing = Outages::default();
         failing.record(Stamp::from_millis(1000));
-        let mut other = Spans::default();
+        let mut other = Outages::default();
         other.record(Stamp::from_millis(2000));
-        let both = |mut a: Spans, b: &Spans| {
+        let both = |mut a: Outages, b: &Outages| {
             a.add(b);
             a.to_rows().len()
         };

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::histogram::Tally;
+use super::counts::Counts;
+use super::histogram::Dense;
 use super::interval::{EndpointSecond, Interval};
 use super::totals::WorkerTotals;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
@@ -23,53 +24,45 @@ pub struct Recorder {
     /// the running second, and the stamp at which it ends
     second: u64,
     second_end: Stamp,
-    now: Second,
+    now: Running,
     done: Vec<Interval>,
     totals: WorkerTotals,
 }
 
 /// The running second.
 #[derive(Debug)]
-struct Second {
+struct Running {
     attempts: u64,
     connects: u64,
-    connect_call: Tally,
-    endpoints: Vec<EndpointNow>,
+    connect_call: Dense,
+    endpoints: Vec<RunningEndpoint>,
 }
 
 #[derive(Debug, Clone)]
-struct EndpointNow {
-    requests: u64,
-    failures: u64,
-    local_failures: u64,
-    cut: u64,
-    body_bytes: u64,
-    answered: Tally,
-    failed: Tally,
+struct RunningEndpoint {
+    counts: Counts,
+    answered: Dense,
+    failed: Dense,
 }
 
 impl Recorder {
     /// A recorder for a mix of `endpoints` entries. Samples that end before `warmup` are left out of the steady
     /// part; `open_loop` keeps the second clock (service latency from the real start).
     pub fn new(endpoints: usize, warmup: Duration, open_loop: bool) -> Self {
-        let endpoint = EndpointNow {
-            requests: 0,
-            failures: 0,
-            local_failures: 0,
-            cut: 0,
-            body_bytes: 0,
-            answered: Tally::new(LATENCY_DIGITS),
-            failed: Tally::new(LATENCY_DIGITS),
+        let endpoint = RunningEndpoint {
+            counts: Counts::default(),
+            answered: Dense::new(LATENCY_DIGITS),
+            failed: Dense::new(LATENCY_DIGITS),
         };
         Self {
             warmup: Stamp::from_duration(warmup),
             open_loop,
             second: 0,
             second_end: end_of(0),
-            now: Second {
+            now: Running {
                 attempts: 0,
                 connects: 0,
-                connect_call: Tally::new(PHASE_DIGITS),
+                connect_call: Dense::new(PHASE_DIGITS),
                 endpoints: vec![endpoint; endpoints],
             },
             done: Vec::new(),
@@ -90,8 +83,8 @@ impl Recorder {
         match s.outcome {
             Outcome::Answered { status } => {
                 let latency = s.latency_us();
-                now.requests += 1;
-                now.body_bytes += s.body_bytes;
+                now.counts.requests += 1;
+                now.counts.body_bytes += s.body_bytes;
                 now.answered.record(latency);
                 all.count_answer(status);
                 all.phases.record(s);
@@ -108,11 +101,11 @@ impl Recorder {
                 }
             }
             Outcome::Failed(failure) => {
-                now.requests += 1;
-                now.failures += 1;
+                now.counts.requests += 1;
+                now.counts.failures += 1;
                 now.failed.record(s.latency_us());
                 if let Cause::Status(status) = failure.cause {
-                    now.body_bytes += s.body_bytes;
+                    now.counts.body_bytes += s.body_bytes;
                     all.count_answer(status);
                 }
                 all.never_connected += u64::from(failed_to_connect(failure));
@@ -122,11 +115,11 @@ impl Recorder {
                 self.totals.errors.record(failure, s.endpoint, s.ended);
             }
             Outcome::Local(failure) => {
-                now.local_failures += 1;
-                self.totals.local_spans.record(s.ended);
+                now.counts.local_failures += 1;
+                self.totals.local_outages.record(s.ended);
                 self.totals.errors.record(failure, s.endpoint, s.ended);
             }
-            Outcome::Cut => now.cut += 1,
+            Outcome::Cut => now.counts.cut += 1,
         }
     }
 
@@ -143,19 +136,19 @@ impl Recorder {
         self.now.connect_call.record(call_us);
     }
 
-    /// A connection stands since `at`, `setup_us` microseconds after connect(2) was called.
+    /// A connection was established at `at`, `setup_us` microseconds after connect(2) was called.
     pub fn record_setup(&mut self, at: Stamp, setup_us: u64) {
         self.now.connects += 1;
         self.totals.connects.record_setup(setup_us);
-        self.totals.local_spans.record_connected(at);
+        self.totals.local_outages.record_connected(at);
     }
 
-    /// A connection did not come to stand, for whatever reason.
+    /// No connection was established, for whatever reason.
     pub fn record_connect_failed(&mut self) {
         self.totals.connects.failed += 1;
     }
 
-    /// A connection that stood has ended.
+    /// An established connection has ended.
     pub fn record_close(&mut self, by: ClosedBy) {
         let closes = &mut self.totals.closes;
         match by {
@@ -206,25 +199,17 @@ impl Recorder {
         let mut endpoints = Vec::with_capacity(self.now.endpoints.len());
         for (now, all) in self.now.endpoints.iter_mut().zip(&mut self.totals.endpoints) {
             let second = EndpointSecond {
-                requests: std::mem::take(&mut now.requests),
-                failures: std::mem::take(&mut now.failures),
-                local_failures: std::mem::take(&mut now.local_failures),
-                cut: std::mem::take(&mut now.cut),
-                body_bytes: std::mem::take(&mut now.body_bytes),
-                answered: now.answered.take_bins(),
-                failed: now.failed.take_bins(),
+                counts: std::mem::take(&mut now.counts),
+                answered: now.answered.take_sparse(),
+                failed: now.failed.take_sparse(),
             };
-            all.requests += second.requests;
-            all.failures += second.failures;
-            all.local_failures += second.local_failures;
-            all.cut += second.cut;
-            all.body_bytes += second.body_bytes;
-            all.answered.add_bins(&second.answered);
-            all.failed.add_bins(&second.failed);
+            all.counts += second.counts;
+            all.answered.add_sparse(&second.answered);
+            all.failed.add_sparse(&second.failed);
             endpoints.push(second);
         }
-        let connect_call = self.now.connect_call.take_bins();
-        self.totals.connects.call.add_bins(&connect_call);
+        let connect_call = self.now.connect_call.take_sparse();
+        self.totals.connects.call.add_sparse(&connect_call);
         self.done.push(Interval {
             second: self.second,
             attempts: std::mem::take(&mut self.now.attempts),
@@ -280,16 +265,16 @@ mod tests {
     const OK: Outcome = Outcome::Answered { status: 200 };
 
     #[test]
-    fn samples_land_in_the_second_of_their_end_and_quiet_seconds_are_told() {
+    fn samples_land_in_the_second_of_their_end_and_quiet_seconds_are_reported() {
         let mut r = Recorder::new(1, Duration::ZERO, false);
         r.record(&sample(900, 1100, OK));
         r.record(&sample(3000, 3200, OK));
-        let seen: Vec<_> = r.drain_intervals().map(|i| (i.second, i.endpoints[0].requests)).collect();
+        let seen: Vec<_> = r.drain_intervals().map(|i| (i.second, i.endpoints[0].counts.requests)).collect();
         assert_eq!(seen, [(0, 0), (1, 1), (2, 0)]);
         let totals = r.finish(Stamp::from_millis(3300));
         assert_eq!(totals.intervals.len(), 1);
         assert_eq!((totals.intervals[0].second, totals.intervals[0].endpoints[0].answered.count()), (3, 1));
-        assert_eq!(totals.endpoints[0].requests, 2);
+        assert_eq!(totals.endpoints[0].counts.requests, 2);
         assert_eq!(totals.endpoints[0].answered.max_us(), Some(200_000));
     }
 
@@ -299,7 +284,7 @@ mod tests {
         r.roll_to(Stamp::from_millis(2001));
         r.record(&sample(1500, 1999, OK));
         let totals = r.finish(Stamp::from_millis(2100));
-        assert_eq!(totals.intervals.iter().map(|i| i.endpoints[0].requests).collect::<Vec<_>>(), [0, 0, 1]);
+        assert_eq!(totals.intervals.iter().map(|i| i.endpoints[0].counts.requests).collect::<Vec<_>>(), [0, 0, 1]);
     }
 
     #[test]
@@ -311,7 +296,10 @@ mod tests {
         r.record(&sample(0, 7, Outcome::of(refused)));
         r.record(&sample(0, 9, Outcome::Cut));
         let e = &r.finish(Stamp::from_millis(10)).endpoints[0];
-        assert_eq!((e.requests, e.failures, e.local_failures, e.cut, e.never_connected), (1, 1, 1, 1, 1));
+        assert_eq!(
+            (e.counts, e.never_connected),
+            (Counts { requests: 1, failures: 1, local_failures: 1, cut: 1, body_bytes: 0 }, 1)
+        );
         assert!(e.answered.is_empty());
         assert_eq!((e.failed.count(), e.failed.max_us()), (1, Some(7000)));
     }
@@ -332,6 +320,6 @@ mod tests {
         r.record(&sample(0, 499, OK));
         r.record(&sample(0, 500, OK));
         let t = r.finish(Stamp::from_millis(600));
-        assert_eq!((t.steady.requests, t.steady.answered.count(), t.endpoints[0].requests), (1, 1, 2));
+        assert_eq!((t.steady.requests, t.steady.answered.count(), t.endpoints[0].counts.requests), (1, 1, 2));
     }
 }

@@ -16,7 +16,7 @@ pub struct Bin {
 
 /// Sorted non-empty bins with the exact sum, minimum and maximum beside them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Bins {
+pub struct Sparse {
     list: Vec<Bin>,
     count: u64,
     sum_us: u64,
@@ -24,7 +24,7 @@ pub struct Bins {
     max_us: u32,
 }
 
-impl Bins {
+impl Sparse {
     /// From bins in rising order of `us`, with the exact extremes and sum of the values behind them.
     pub fn from_sorted(bins: Vec<Bin>, sum_us: u64, min_us: u32, max_us: u32) -> Self {
         debug_assert!(bins.windows(2).all(|w| w[0].us < w[1].us), "bins rise");
@@ -147,10 +147,10 @@ pub(crate) fn latency_from_us(min: f64, mean: f64, at: [f64; 10], max: f64) -> L
 mod tests {
     use super::*;
 
-    fn bins(values: &[u32]) -> Bins {
-        let mut all = Bins::default();
+    fn bins(values: &[u32]) -> Sparse {
+        let mut all = Sparse::default();
         for &us in values {
-            all.add(&Bins::from_sorted(vec![Bin { us, count: 1 }], u64::from(us), us, us));
+            all.add(&Sparse::from_sorted(vec![Bin { us, count: 1 }], u64::from(us), us, us));
         }
         all
     }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn an_empty_distribution_has_no_figures() {
-        let b = Bins::default();
+        let b = Sparse::default();
         assert_eq!((b.quantile_us(0.5), b.mean_us(), b.min_us(), b.max_us()), (None, None, None, None));
         assert!(b.latency_ms().is_none());
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::aggregate::SecondSummary;
+use super::counts::Counts;
 use super::errors::{ErrorTable, Hits};
-use super::histogram::Tally;
+use super::histogram::Dense;
 use super::interval::Interval;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
@@ -38,9 +39,8 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
 }
 
 fn totals(c: &Filling<'_>) -> Totals {
-    let sum = |count: fn(&EndpointTotals) -> u64| -> u64 { c.totals.endpoints.iter().map(count).sum() };
-    let merged = |tally: fn(&EndpointTotals) -> &Tally| {
-        c.totals.endpoints.iter().fold(Tally::new(LATENCY_DIGITS), |mut all, e| {
+    let merged = |tally: fn(&EndpointTotals) -> &Dense| {
+        c.totals.endpoints.iter().fold(Dense::new(LATENCY_DIGITS), |mut all, e| {
             all.add(tally(e));
             all
         })
@@ -48,19 +48,18 @@ fn totals(c: &Filling<'_>) -> Totals {
     let (answered, failed) = (merged(|e| &e.answered), merged(|e| &e.failed));
     let mut all = answered.clone();
     all.add(&failed);
-    let (requests, failures) = (sum(|e| e.requests), sum(|e| e.failures));
-    let (local_failures, cut) = (sum(|e| e.local_failures), sum(|e| e.cut));
+    let counts: Counts = c.totals.endpoints.iter().map(|e| e.counts).sum();
     let opened = c.totals.connects.setup.count();
-    let carried = requests - sum(|e| e.never_connected);
+    let carried = counts.requests - c.totals.endpoints.iter().map(|e| e.never_connected).sum::<u64>();
     Totals {
-        attempts: requests + local_failures + cut,
-        requests,
-        failures,
-        local_failures,
-        cut,
+        attempts: counts.samples(),
+        requests: counts.requests,
+        failures: counts.failures,
+        local_failures: counts.local_failures,
+        cut: counts.cut,
         never_started: c.totals.never_started,
-        rps: per_second(requests, c.duration_s),
-        failures_per_s: per_second(failures, c.duration_s),
+        rps: per_second(counts.requests, c.duration_s),
+        failures_per_s: per_second(counts.failures, c.duration_s),
         bytes_in: c.totals.bytes_in,
         bytes_out: c.totals.bytes_out,
         connections_opened: opened,
@@ -75,7 +74,7 @@ fn totals(c: &Filling<'_>) -> Totals {
         steady: steady(c),
         connects: connects(&c.totals.connects),
         ring_busy_skips: c.totals.ring_skips,
-        local_failure_spans: c.totals.local_spans.to_rows(),
+        local_failure_spans: c.totals.local_outages.to_rows(),
     }
 }
 
@@ -88,7 +87,7 @@ fn steady(c: &Filling<'_>) -> Option<Steady> {
     })
 }
 
-/// None when no connection came to stand: the set-up figures would have nothing to rest on.
+/// None when no connection was established: the set-up figures would have nothing to rest on.
 fn connects(c: &ConnectTotals) -> Option<Connects> {
     let call_us = |q| c.call.quantile_us(q).map(|us| us as f64);
     let setup_ms = |q| c.setup.quantile_us(q).map(|us| us as f64 / 1000.0);
@@ -115,12 +114,12 @@ fn endpoint(c: &Filling<'_>, name: &str, e: &EndpointTotals) -> Endpoint {
     Endpoint {
         method: c.plan.method.clone(),
         name: name.to_owned(),
-        requests: e.requests,
-        failures: e.failures,
-        local_failures: e.local_failures,
-        cut: e.cut,
-        rps: per_second(e.requests, c.duration_s),
-        content_size_mean: (e.answers > 0).then(|| e.body_bytes as f64 / e.answers as f64),
+        requests: e.counts.requests,
+        failures: e.counts.failures,
+        local_failures: e.counts.local_failures,
+        cut: e.counts.cut,
+        rps: per_second(e.counts.requests, c.duration_s),
+        content_size_mean: (e.answers > 0).then(|| e.counts.body_bytes as f64 / e.answers as f64),
         latency_ms: e.answered.latency_ms(),
         all_latency_ms: all.latency_ms(),
         status: statuses,
@@ -221,22 +220,20 @@ fn point_summary(c: &Filling<'_>, seconds: std::ops::Range<u64>) -> SecondSummar
         joined.add(&Interval { second: first.second, ..part.clone() });
     }
     // Counts come from the summaries, which are never dropped; the joined bins give the percentiles.
-    let sum = |count: fn(&SecondSummary) -> u64| c.seconds.range(seconds.clone()).map(|(_, s)| count(s)).sum();
+    let all = || c.seconds.range(seconds.clone()).map(|(_, s)| s);
     SecondSummary {
-        attempts: sum(|s| s.attempts),
-        requests: sum(|s| s.requests),
-        failures: sum(|s| s.failures),
-        local_failures: sum(|s| s.local_failures),
-        connects: sum(|s| s.connects),
+        attempts: all().map(|s| s.attempts).sum(),
+        connects: all().map(|s| s.connects).sum(),
+        counts: all().map(|s| s.counts).sum(),
         ..SecondSummary::of(&joined)
     }
 }
 
 fn fill_point(point: &mut SeriesPoint, s: &SecondSummary, width_s: f64) {
-    point.rps = per_second(s.requests, width_s);
+    point.rps = per_second(s.counts.requests, width_s);
     point.attempts_per_s = per_second(s.attempts, width_s);
-    point.failures_per_s = per_second(s.failures, width_s);
-    point.local_failures_per_s = per_second(s.local_failures, width_s);
+    point.failures_per_s = per_second(s.counts.failures, width_s);
+    point.local_failures_per_s = per_second(s.counts.local_failures, width_s);
     point.connects = s.connects;
     point.p50_ms = s.p50_ms;
     point.p95_ms = s.p95_ms;
@@ -275,7 +272,7 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
     note(
         t.connects.is_none(),
         "totals.connects",
-        if t.connects_failed > 0 { "no connection came to stand" } else { "no connection was tried" },
+        if t.connects_failed > 0 { "no connection was established" } else { "no connection was tried" },
     );
     let lateness = if closed { "closed loop: no request is due by the clock" } else { "no due request met a free connection" };
     note(result.resources.client.lateness_p99_ms.is_none(), "resources.client.lateness_p99_ms", lateness);

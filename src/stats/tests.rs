@@ -148,7 +148,7 @@ fn an_empty_run_has_zeros_and_reasons() {
 }
 
 #[test]
-fn a_second_is_told_once_every_worker_has_delivered_it() {
+fn a_second_is_reported_once_every_worker_has_delivered_it() {
     let plan = fixture::plan();
     let mut all = Aggregate::new(&plan);
     let (mut a, mut b) = (Recorder::new(3, Duration::ZERO, false), Recorder::new(3, Duration::ZERO, false));

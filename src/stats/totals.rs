@@ -1,9 +1,10 @@
 //! What one worker counted over its whole run, and how workers add up.
 
+use super::counts::Counts;
 use super::errors::ErrorTable;
-use super::histogram::Tally;
+use super::histogram::Dense;
 use super::interval::Interval;
-use super::outages::Spans;
+use super::outages::Outages;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::Sample;
 use crate::model::result::Closes;
@@ -11,52 +12,44 @@ use crate::model::result::Closes;
 /// One endpoint over the whole run of a worker.
 #[derive(Debug, Clone)]
 pub struct EndpointTotals {
-    /// ended at the target
-    pub requests: u64,
-    /// failed at the target; part of `requests`
-    pub failures: u64,
-    /// ended on our own machine
-    pub local_failures: u64,
-    /// in flight at the run's end
-    pub cut: u64,
-    /// requests that ended before a connection stood; part of `failures`
+    /// how its samples ended
+    pub counts: Counts,
+    /// requests that ended before a connection was established; part of `failures`
     pub never_connected: u64,
     /// answers of any status
     pub answers: u64,
-    /// their bodies, bytes
-    pub body_bytes: u64,
     /// answers by status, in order of first sight
     pub statuses: Vec<(u16, u64)>,
     /// latency of answered requests
-    pub answered: Tally,
+    pub answered: Dense,
     /// latency of requests that failed at the target
-    pub failed: Tally,
+    pub failed: Dense,
     /// where the time of answered requests went
     pub phases: Phases,
     /// `Server-Timing: queue`
-    pub server_queue: Tally,
+    pub server_queue: Dense,
     /// `Server-Timing: work`
-    pub server_work: Tally,
+    pub server_work: Dense,
 }
 
 /// The phases of answered requests, microseconds, 2 digits.
 #[derive(Debug, Clone)]
 pub struct Phases {
     /// intended start to real start (constant rate only)
-    pub blocked: Tally,
+    pub blocked: Dense,
     /// real start to the established connection, where the sample made one: failed tries of the ring included
-    pub connecting: Tally,
+    pub connecting: Dense,
     /// to the last request byte handed over
-    pub sending: Tally,
+    pub sending: Dense,
     /// to the first byte of the answer
-    pub waiting: Tally,
+    pub waiting: Dense,
     /// to the last byte of the answer
-    pub receiving: Tally,
+    pub receiving: Dense,
 }
 
 impl Phases {
     const fn new() -> Self {
-        const EMPTY: Tally = Tally::new(PHASE_DIGITS);
+        const EMPTY: Dense = Dense::new(PHASE_DIGITS);
         Self { blocked: EMPTY, connecting: EMPTY, sending: EMPTY, waiting: EMPTY, receiving: EMPTY }
     }
 
@@ -91,19 +84,15 @@ impl Phases {
 impl EndpointTotals {
     pub(super) const fn new() -> Self {
         Self {
-            requests: 0,
-            failures: 0,
-            local_failures: 0,
-            cut: 0,
+            counts: Counts { requests: 0, failures: 0, local_failures: 0, cut: 0, body_bytes: 0 },
             never_connected: 0,
             answers: 0,
-            body_bytes: 0,
             statuses: Vec::new(),
-            answered: Tally::new(LATENCY_DIGITS),
-            failed: Tally::new(LATENCY_DIGITS),
+            answered: Dense::new(LATENCY_DIGITS),
+            failed: Dense::new(LATENCY_DIGITS),
             phases: Phases::new(),
-            server_queue: Tally::new(PHASE_DIGITS),
-            server_work: Tally::new(PHASE_DIGITS),
+            server_queue: Dense::new(PHASE_DIGITS),
+            server_work: Dense::new(PHASE_DIGITS),
         }
     }
 
@@ -120,13 +109,9 @@ impl EndpointTotals {
     }
 
     fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.failures += other.failures;
-        self.local_failures += other.local_failures;
-        self.cut += other.cut;
+        self.counts += other.counts;
         self.never_connected += other.never_connected;
         self.answers += other.answers;
-        self.body_bytes += other.body_bytes;
         other.statuses.iter().for_each(|&(status, n)| self.count_status(status, n));
         self.answered.add(&other.answered);
         self.failed.add(&other.failed);
@@ -140,20 +125,20 @@ impl EndpointTotals {
 #[derive(Debug, Clone)]
 pub struct ConnectTotals {
     /// duration of connect(2) itself, microseconds, 2 digits
-    pub call: Tally,
+    pub call: Dense,
     /// connect(2) to the established connection, failed tries of the ring left out, microseconds, 3 digits
-    pub setup: Tally,
+    pub setup: Dense,
     /// set-ups of 0.95-1.2 s: the first SYN was sent again
     pub setup_near_1s: u64,
     /// set-ups of 2.9-3.4 s: the second as well
     pub setup_near_3s: u64,
-    /// connections that did not stand up
+    /// connections that were not established
     pub failed: u64,
 }
 
 impl ConnectTotals {
     pub(super) const fn new() -> Self {
-        Self { call: Tally::new(PHASE_DIGITS), setup: Tally::new(LATENCY_DIGITS), setup_near_1s: 0, setup_near_3s: 0, failed: 0 }
+        Self { call: Dense::new(PHASE_DIGITS), setup: Dense::new(LATENCY_DIGITS), setup_near_1s: 0, setup_near_3s: 0, failed: 0 }
     }
 
     pub(super) fn record_setup(&mut self, us: u64) {
@@ -180,7 +165,7 @@ pub struct SteadyTotals {
     /// requests that ended in it
     pub requests: u64,
     /// latency of the answered ones, microseconds, 3 digits
-    pub answered: Tally,
+    pub answered: Dense,
 }
 
 /// Everything one worker counted. Send it to the aggregate when the worker ends.
@@ -193,9 +178,9 @@ pub struct WorkerTotals {
     /// after the warm-up
     pub steady: SteadyTotals,
     /// answered requests from their real start (constant rate only), microseconds, 3 digits
-    pub service: Tally,
+    pub service: Dense,
     /// how late due requests were written although a connection was free, microseconds, 3 digits
-    pub lateness: Tally,
+    pub lateness: Dense,
     /// connection set-up
     pub connects: ConnectTotals,
     /// who ended the connections
@@ -207,7 +192,7 @@ pub struct WorkerTotals {
     /// ports of the ring found busy and skipped
     pub ring_skips: u64,
     /// stretches of own-machine failures
-    pub local_spans: Spans,
+    pub local_outages: Outages,
     /// bytes of answers, heads included
     pub bytes_in: u64,
     /// request bytes handed to the kernel
@@ -223,15 +208,15 @@ impl WorkerTotals {
         Self {
             endpoints: vec![EndpointTotals::new(); endpoints],
             errors: ErrorTable::default(),
-            steady: SteadyTotals { requests: 0, answered: Tally::new(LATENCY_DIGITS) },
-            service: Tally::new(LATENCY_DIGITS),
-            lateness: Tally::new(LATENCY_DIGITS),
+            steady: SteadyTotals { requests: 0, answered: Dense::new(LATENCY_DIGITS) },
+            service: Dense::new(LATENCY_DIGITS),
+            lateness: Dense::new(LATENCY_DIGITS),
             connects: ConnectTotals::new(),
             closes: Closes::default(),
             attempts_started: 0,
             never_started: 0,
             ring_skips: 0,
-            local_spans: Spans::default(),
+            local_outages: Outages::default(),
             bytes_in: 0,
             bytes_out: 0,
             intervals: Vec::new(),
@@ -250,14 +235,11 @@ impl WorkerTotals {
         self.service.add(&other.service);
         self.lateness.add(&other.lateness);
         self.connects.add(&other.connects);
-        self.closes.client += other.closes.client;
-        self.closes.server += other.closes.server;
-        self.closes.reset += other.closes.reset;
-        self.closes.announced_by_target += other.closes.announced_by_target;
+        self.closes += other.closes;
         self.attempts_started += other.attempts_started;
         self.never_started += other.never_started;
         self.ring_skips += other.ring_skips;
-        self.local_spans.add(&other.local_spans);
+        self.local_outages.add(&other.local_outages);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.last_second = self.last_second.max(other.last_second);

@@ -49,7 +49,7 @@ pub struct Connecting {
     pub called: Stamp,
     /// right after connect(2): the difference holds the kernel's port search
     pub returned: Stamp,
-    /// connect(2) gave 0, not EINPROGRESS: the connection stands already
+    /// connect(2) gave 0, not EINPROGRESS: the connection is established already
     pub established: bool,
 }
 
@@ -148,7 +148,7 @@ fn is_port_bound(socket: &Socket) -> bool {
     socket.local_addr().ok().and_then(|a| a.as_socket()).is_some_and(|a| a.port() != 0)
 }
 
-/// SO_ERROR, read and cleared: the errno with which a non-blocking connect ended; none when it stands.
+/// SO_ERROR, read and cleared: the errno with which a non-blocking connect ended; none when it is established.
 pub fn take_error(stream: &TcpStream) -> Option<i32> {
     match stream.take_error() {
         Ok(None) => None,

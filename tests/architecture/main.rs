@@ -231,9 +231,9 @@ fn a_sideways_import_is_caught() {
 
 #[test]
 fn own_place_and_lower_floors_are_fine() {
-    let source = "use super::sparse::Bins;\nuse crate::stats::histogram;\nuse crate::model::time::Stamp;\nuse std::net::{IpAddr, SocketAddr};";
+    let source = "use super::sparse::Sparse;\nuse crate::stats::histogram;\nuse crate::model::time::Stamp;\nuse std::net::{IpAddr, SocketAddr};";
     assert_eq!(faults("stats/deep/inner.rs", source), [""; 0]);
-    assert_eq!(faults("report/text.rs", "use crate::stats::sparse::Bins;"), [""; 0]);
+    assert_eq!(faults("report/text.rs", "use crate::stats::sparse::Sparse;"), [""; 0]);
     assert_eq!(faults("main.rs", "fn main() { crate::cli::main(); }"), [""; 0]);
     assert_eq!(faults("load/worker.rs", "use mio::Poll;\nuse crate::sys::clock;\nuse super::user::User;"), [""; 0]);
 }

@@ -162,7 +162,7 @@ impl User {
         &mut self.rng
     }
 
-    /// Whether a connection stands, as far as is known.
+    /// Whether there is a connection, as far as is known.
     pub fn is_connected(&self) -> bool {
         self.connected
     }
@@ -218,7 +218,7 @@ impl User {
         self.state = State::Connecting;
     }
 
-    /// The connection stands since `at`.
+    /// The connection was established at `at`.
     pub fn on_connected(&mut self, at: Stamp) {
         self.connected = true;
         self.sample.connected = Some(at);

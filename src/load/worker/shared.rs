@@ -42,7 +42,7 @@ impl Shared {
 pub(in crate::load) enum Report {
     /// a whole second is over
     Second(Box<Interval>),
-    /// after the first second no connection has ever stood, and all attempts failed alike
+    /// after the first second no connection was ever established, and all attempts failed alike
     Refused(Failure),
     /// the worker is done
     Done { totals: Box<WorkerTotals>, ended: Stamp, alike: Option<Failure>, opened: bool },

@@ -74,7 +74,7 @@ impl Worker<'_> {
         self.carry_out(slot, after, now, false);
     }
 
-    /// connect(2) goes on by itself. On loopback the connection already stands and the first write passes, so
+    /// connect(2) goes on by itself. On loopback the connection is already established and the first write passes, so
     /// nothing waits for writability; elsewhere the write would block, and the event comes later.
     pub(super) fn on_connecting(&mut self, slot: u32, mut stream: TcpStream, local: Local, returned: Stamp) {
         let s = &mut self.slots[slot as usize];
