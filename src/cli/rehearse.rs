@@ -9,7 +9,7 @@ use crate::model::rehearsal::{Effect, Rehearsal};
 use crate::model::units;
 use crate::report::rehearsal_text;
 use crate::report::style::Style;
-use crate::study::rehearse::accident::{self, Setting};
+use crate::study::rehearse::accident::Setting;
 use crate::study::rehearse::{self, Choice, inside, rows};
 
 /// Rehearse the accident and every remedy in private namespaces: no root, nothing outside is touched.
@@ -87,7 +87,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     })
     .map_err(|e| {
         Exit::environment(format!("rehearse: {e}"))
-            .hint("sockbench sandbox -- true tells whether a private namespace is to be had")
+            .hint("sockbench sandbox -- true shows whether a private namespace is allowed here")
     })?;
     let document = super::run_output::document(serde_json::to_string_pretty(&rehearsal))? + "\n";
     if let Some(dir) = &output.dir {
@@ -105,7 +105,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 /// The latest rehearsal of this host is kept where findings look for proofs.
 fn remember(rehearsal: &Rehearsal) {
     if let Err(e) = proofs::keep(rehearsal) {
-        super::warn(&format!("the rehearsal is not remembered for later findings: {e}"));
+        super::warn(&format!("the rehearsal could not be kept for later findings: {e}"));
     }
 }
 
@@ -132,7 +132,7 @@ fn setting(args: &Args) -> Result<Setting, Exit> {
 
 fn run_inside(name: &str, size: rows::Size, setting: &Setting) -> Result<u8, Exit> {
     let came = if name == "accident" {
-        accident::inside(setting)
+        inside::accident(setting)
     } else {
         let all = rows::rows(size);
         let spec = all.into_iter().chain([rows::baseline(size)]).find(|s| s.name == name);

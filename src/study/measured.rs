@@ -14,7 +14,7 @@ use crate::stats::interval::Interval;
 use crate::sys::clock::{self, Clock};
 use crate::sys::host;
 
-/// How often, and at which distance, the gauge of a second that has just ended is asked for.
+/// How often the gauge of a second that has just ended is read, and how far apart.
 const GAUGE_TRIES: u32 = 20;
 /// See [`GAUGE_TRIES`].
 const GAUGE_EVERY: Duration = Duration::from_millis(5);
@@ -38,7 +38,7 @@ pub struct Measured {
     pub ended: Ended,
 }
 
-/// Runs `plan` and watches it. `target_pid` names the target's process where it is known to be ours.
+/// Runs `plan` and watches it. `target_pid` names the target's process where it is sockbench's own server.
 ///
 /// Errors: a poll or a thread could not be made.
 pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
@@ -47,7 +47,7 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
     for (key, reason) in unreadable {
         result.explain_null(&key, reason);
     }
-    // The survey takes milliseconds, more with many ports held: before the clock, or the first arrivals come late.
+    // The survey takes milliseconds, more with many ports in use: before the clock, or the first arrivals come late.
     let survey = plan.observe.then(|| ObservePlan::of(plan, target_pid));
     let clock = Clock::start();
     let observer = survey.map(|plan| Observer::start(plan, clock));

@@ -1,19 +1,12 @@
-//! The accident in small: a constant rate over P/T with a short T, so that exhaustion, dead time, recovery and two
-//! echoes fit into seconds. Predicted by the P/T law first, then measured in a private namespace.
+//! The accident, scaled down: a constant rate over P/T with a short T, so that exhaustion, dead time, recovery and two
+//! recurrences fit into seconds. What it is, what the P/T law predicts, and how a run of it reads. Pure.
 
-use std::io;
 use std::time::Duration;
 
-use serde_json::from_str;
-
-use super::inside::{Inside, Silent, short};
 use super::rows;
 use crate::diagnose::ports::budget::Budget;
-use crate::model::plan::{LoadPlan, Think};
-use crate::model::rehearsal::{Accident, AccidentSecond, Course, Sides};
-use crate::model::result::{FailureSpan, RunResult};
-use crate::study::measured;
-use crate::study::own_server::OwnServer;
+use crate::model::rehearsal::{Accident, AccidentSecond, Course};
+use crate::model::result::{FailureSpan, RunResult, SeriesPoint};
 
 /// What is set up.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +60,7 @@ impl Setting {
         .to_vec()
     }
 
-    /// What the law says, before anything is run: nothing is measured yet.
+    /// What the law predicts; nothing is measured yet.
     pub fn predict(&self) -> Accident {
         let budget = Budget { pool: self.ports, hold: self.hold };
         let forecast = budget.forecast(self.rate, self.duration, None, None);
@@ -92,33 +85,13 @@ impl Setting {
     }
 }
 
-/// Predicts, then lets `child` run it in a namespace of its own.
-///
-/// Errors: no namespace, no child, or one that printed something else.
-pub fn run(setting: Setting, child: impl Fn(&Setting) -> io::Result<String>) -> io::Result<Accident> {
-    let inside: Inside = from_str(&child(&setting)?).map_err(io::Error::other)?;
-    let run = inside.runs.first().ok_or_else(|| io::Error::other("the accident came back without a run"))?;
-    Ok(Accident { measured: course(run), seconds: seconds(run), ..setting.predict() })
+/// The accident as `run` came out, beside its prediction.
+pub fn of(setting: &Setting, run: &RunResult) -> Accident {
+    Accident { measured: course(run), seconds: seconds(run), ..setting.predict() }
 }
 
-/// Inside the namespace: a constant rate of short connections, enough users that a pause keeps none waiting.
-pub fn inside(setting: &Setting) -> io::Result<Inside> {
-    let flags = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"].map(String::from);
-    let server = OwnServer::start_at(&[([127, 0, 0, 1], 8080).into()], &flags).map_err(io::Error::other)?;
-    let plan = LoadPlan {
-        users: (setting.rate * 2.0).ceil() as u32 + 10,
-        duration: setting.duration,
-        think: Think::default(),
-        rate: setting.rate,
-        ..short(server.addr())
-    };
-    let run = measured::measure(&plan, Some(server.pid()), "rehearse", &mut Silent)?.result;
-    let _ = server.stop();
-    Ok(Inside { runs: vec![run], time_wait: Sides::default() })
-}
-
-/// When failures came and went, from the stretches of own-machine failures.
-pub fn course(run: &RunResult) -> Course {
+/// When failures came and went, from the stretches of failures of this machine.
+fn course(run: &RunResult) -> Course {
     let spans: &[FailureSpan] = &run.totals.local_failure_spans;
     let first = spans.first();
     let ended = |s: &FailureSpan| (s.to_s < run.duration_s - 0.3).then_some(s.to_s);
@@ -132,8 +105,8 @@ pub fn course(run: &RunResult) -> Course {
 }
 
 fn seconds(run: &RunResult) -> Vec<AccidentSecond> {
-    // The last point may stand for part of a second.
-    let one = |(i, p): (usize, &crate::model::result::SeriesPoint)| {
+    // The last point may cover only part of a second.
+    let one = |(i, p): (usize, &SeriesPoint)| {
         let count = |per_s: f64| (per_s * (p.t_s - i as f64)).round() as u64;
         AccidentSecond { t_s: p.t_s, made: count(p.rps - p.failures_per_s), failed: count(p.local_failures_per_s) }
     };

@@ -1,17 +1,16 @@
-//! One row of a rehearsal, inside its private namespace: a server of our own, the row's connections, and a look at
-//! who holds the TIME_WAIT afterwards.
+//! One row of a rehearsal, inside its private namespace: a sockbench server, the row's connections, and a count of the
+//! TIME_WAIT on either side afterwards.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::accident::Setting;
+use super::judge::Inside;
 use super::rows::{self, Shape, Size, Spec};
 use crate::load::run::UsersNow;
 use crate::model::plan::{LoadPlan, MixEntry, Target, Think};
 use crate::model::rehearsal::Sides;
-use crate::model::result::RunResult;
 use crate::observe::{Gauge, socket_count};
 use crate::stats::aggregate::SecondSummary;
 use crate::stats::interval::Interval;
@@ -27,15 +26,6 @@ const USERS: u32 = 10;
 const HURRY: Duration = Duration::from_millis(2);
 /// Beyond the hold time, before ports are taken to be free.
 const SLACK: Duration = Duration::from_millis(150);
-
-/// What came of a row inside.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Inside {
-    /// its runs, in order
-    pub runs: Vec<RunResult>,
-    /// who holds TIME_WAIT after them
-    pub time_wait: Sides,
-}
 
 /// Runs `spec` in this process's namespace. Errors: no server, no client.
 pub fn run(spec: &Spec, size: Size) -> io::Result<Inside> {
@@ -59,9 +49,27 @@ pub fn run(spec: &Spec, size: Size) -> io::Result<Inside> {
         time_wait.client = time_wait.client.zip(seen).map(|(n, c)| n + c.time_wait);
         time_wait.server = time_wait.server.zip(seen).map(|(n, c)| n + c.time_wait_target_side);
     }
-    // The server has nothing to report that the row needs; the namespace ends with this process.
+    // The row needs nothing more from the server; the namespace ends with this process.
     let _ = server.stop();
     Ok(Inside { runs, time_wait })
+}
+
+/// The accident: a constant rate of short connections, with enough users that a pause delays nobody.
+///
+/// Errors: no server, no client.
+pub fn accident(setting: &Setting) -> io::Result<Inside> {
+    let flags = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"].map(String::from);
+    let server = OwnServer::start_at(&[([127, 0, 0, 1], PORT).into()], &flags).map_err(io::Error::other)?;
+    let plan = LoadPlan {
+        users: (setting.rate * 2.0).ceil() as u32 + 10,
+        duration: setting.duration,
+        think: Think::default(),
+        rate: setting.rate,
+        ..short(server.addr())
+    };
+    let run = measured::measure(&plan, Some(server.pid()), "rehearse", &mut Silent)?.result;
+    let _ = server.stop();
+    Ok(Inside { runs: vec![run], time_wait: Sides::default() })
 }
 
 /// The load plans of a row.
@@ -99,7 +107,7 @@ fn steps(spec: &Spec, size: Size, listen: &[SocketAddr]) -> Vec<LoadPlan> {
 }
 
 /// Short connections to `/health` that the client closes first, by a few users in a hurry.
-pub fn short(addr: SocketAddr) -> LoadPlan {
+fn short(addr: SocketAddr) -> LoadPlan {
     LoadPlan {
         users: USERS,
         duration: Duration::from_secs(30),
@@ -111,7 +119,7 @@ pub fn short(addr: SocketAddr) -> LoadPlan {
 
 /// A watch that watches nothing.
 #[derive(Debug)]
-pub struct Silent;
+struct Silent;
 
 impl Watch for Silent {
     fn on_interval(&mut self, _: &Interval) {}

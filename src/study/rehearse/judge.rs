@@ -1,8 +1,9 @@
-//! What a row came to: its measurement held against the baseline and the model. Pure.
+//! The verdict on a row: its measurement compared with the baseline and the model. Pure.
 
 use std::collections::BTreeMap;
 
-use super::inside::Inside;
+use serde::{Deserialize, Serialize};
+
 use super::rows::Spec;
 use crate::model::rehearsal::{Commands, ConnectUs, Effect, Row, RowError, Sides};
 use crate::model::result::RunResult;
@@ -12,7 +13,16 @@ const HELPS_SHARE: f64 = 0.95;
 /// It has no effect when it makes at most this much more than the baseline.
 const NO_EFFECT_SHARE: f64 = 1.1;
 
-/// The baseline from what its namespace came to: a measure for the others, judged by nothing.
+/// What a row measured inside its namespace.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Inside {
+    /// its runs, in order
+    pub runs: Vec<RunResult>,
+    /// sockets in TIME_WAIT after them, by side
+    pub time_wait: Sides,
+}
+
+/// The baseline, which the others are compared with.
 pub fn baseline(spec: &Spec, inside: &Inside) -> Row {
     let row = row(spec, std::slice::from_ref(inside), 1.0);
     let share = row.made.unwrap_or(0) as f64 / row.asked.max(1) as f64;
@@ -20,7 +30,7 @@ pub fn baseline(spec: &Spec, inside: &Inside) -> Row {
     Row { verdict: Effect::Baseline, reason, ..row }
 }
 
-/// The row of `spec` from what its namespaces came to; `baseline_share` is the share of asked connections that are
+/// The row of `spec` from what its namespaces measured; `baseline_share` is the share of asked connections that are
 /// made without a remedy.
 pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
     let runs: Vec<&RunResult> = inside.iter().flat_map(|i| &i.runs).collect();

@@ -1,8 +1,8 @@
 //! The rehearsal: the accident and every remedy, each in a private network namespace of its own.
 //!
 //! [`rows`] (pure) is the table of remedies; [`inside`] runs one of them within its namespace, in a child process;
-//! [`judge`] (pure) holds what came of it against the model; [`accident`] is the short T that shows exhaustion, dead
-//! time and echoes in seconds. This file starts the children and puts the table together.
+//! [`judge`] (pure) compares its result with the model; [`accident`] (pure) is the short T that shows exhaustion, dead
+//! time and recurrence in seconds. This file starts the children and puts the table together.
 
 pub mod accident;
 pub mod inside;
@@ -13,12 +13,12 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::model::rehearsal::{Commands, REHEARSAL_SCHEMA, Rehearsal, Row};
+use crate::model::rehearsal::{Accident, Commands, REHEARSAL_SCHEMA, Rehearsal, Row};
 use crate::model::result::{Unavailable, collect_nulls};
 use crate::sys::child::{self, Child, Stderr};
 use crate::sys::clock::{self, Clock};
 use crate::sys::host;
-use inside::Inside;
+use judge::Inside;
 use rows::{Shape, Size, Spec};
 
 /// Longest time that one child may take.
@@ -57,9 +57,9 @@ pub fn sysctls(spec: &Spec, size: Size) -> Vec<(String, String)> {
     all
 }
 
-/// Whether a private namespace is to be had here at all.
+/// Whether this machine allows a private namespace at all.
 ///
-/// Errors: it is not, in the words of `sockbench sandbox`, which name the setting.
+/// Errors: it is not; the message is that of `sockbench sandbox`, which names the setting.
 pub fn check_namespace() -> io::Result<()> {
     let command = child::sandboxed(&[], &[], &["--version".to_owned()])?;
     let mut child = Child::start(command, Stderr::Keep)?;
@@ -67,7 +67,7 @@ pub fn check_namespace() -> io::Result<()> {
     said.map_err(|e| io::Error::other(child.complaint().unwrap_or_else(|| e.to_string())))
 }
 
-/// Runs everything; `each` hears of every row as it ends.
+/// Runs everything; `each` is called with every row as it ends.
 ///
 /// Errors: the baseline could not be run: no namespace, no child.
 pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsal> {
@@ -87,9 +87,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
         row
     };
     let (mut table, course) = std::thread::scope(|scope| {
-        let accident = choice.accident.map(|a| {
-            scope.spawn(move || accident::run(a, |s| child_with(&s.sysctls(), &s.arguments(), s.duration + CHILD_TIMEOUT)))
-        });
+        let accident = choice.accident.map(|a| scope.spawn(move || run_accident(&a)));
         let slow: Vec<_> = waiting
             .chunks(waiting.len().div_ceil(WAITING_AT_ONCE).max(1))
             .map(|some| scope.spawn(move || some.iter().map(one).collect::<Vec<Row>>()))
@@ -122,7 +120,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
     Ok(rehearsal)
 }
 
-/// One remedy; what keeps it from running is its reason.
+/// One remedy; where it cannot run, the reason why.
 fn rehearse(spec: &Spec, size: Size, baseline_share: f64) -> Row {
     let times = if let Shape::Namespaces(n) = spec.shape { n } else { 1 };
     let runs: io::Result<Vec<Inside>> = (0..times).map(|_| child(spec, size)).collect();
@@ -142,7 +140,15 @@ fn child(spec: &Spec, size: Size) -> io::Result<Inside> {
     serde_json::from_str(&text).map_err(|e| io::Error::other(format!("row {}: {e}", spec.name)))
 }
 
-/// Starts our own programme in a fresh namespace and returns what it printed.
+/// Runs the accident in a namespace of its own.
+fn run_accident(setting: &accident::Setting) -> io::Result<Accident> {
+    let text = child_with(&setting.sysctls(), &setting.arguments(), setting.duration + CHILD_TIMEOUT)?;
+    let inside: Inside = serde_json::from_str(&text).map_err(io::Error::other)?;
+    let run = inside.runs.first().ok_or_else(|| io::Error::other("the accident came back without a run"))?;
+    Ok(accident::of(setting, run))
+}
+
+/// Starts this program in a fresh namespace and returns what it printed.
 fn child_with(sysctls: &[(String, String)], arguments: &[String], patience: Duration) -> io::Result<String> {
     let command: Command = child::sandboxed(sysctls, &[], arguments)?;
     let mut child = Child::start(command, Stderr::Keep)?;
