@@ -3,7 +3,6 @@
 use super::load_args::{ConnectionArgs, OutputArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::SandboxArgs;
-use super::study::OWN_PORT;
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
@@ -14,7 +13,7 @@ use crate::model::server_flags::ServerFlags;
 use crate::report::style::Style;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
-use crate::study::own_server::OwnServer;
+use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::preflight;
 use crate::sys::nofile;
 use crate::sys::signals::StopFlag;
@@ -53,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let files = RunFiles::prepare(&args.output, "run.json")?;
     let mut own = None;
     if target.own_server {
-        let port = if args.sandbox.sandbox { OWN_PORT } else { 0 };
+        let port = if args.sandbox.sandbox { SANDBOX_PORT } else { 0 };
         let started = start_own_server(port, &flags, args.output.quiet)?;
         target = Target::own(started.addr());
         own = Some(started);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::load_args::{ConnectionArgs, OutputArgs};
+use super::load_args::{ConnectionArgs, Mix, OutputArgs};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::{self, SandboxArgs};
 use super::status::Status;
@@ -13,46 +13,59 @@ use super::{Exit, files, load, load_args, ports_args, proofs, tell};
 use crate::diagnose;
 use crate::model::environment::Environment;
 use crate::model::facts::Fact;
-use crate::model::plan::{LoadLimits, LoadPlan, Target};
-use crate::model::result::{RunResult, Tool};
+use crate::model::plan::{LoadLimits, LoadPlan, Target, Think};
+use crate::model::result::{RunResult, Tool, Verdict};
 use crate::model::server_flags::ServerFlags;
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
+use crate::report::figures::{counted, seconds};
 use crate::report::style::Style;
-use crate::report::{charts, json, plan_text, study_text};
+use crate::report::text::{self, Detail};
+use crate::report::{charts, json, plan_text};
 use crate::study::analysis;
 use crate::study::measured::Measured;
-use crate::study::own_server::OwnServer;
+use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::run::{self, StudyWatch};
 use crate::study::windows_ports;
 use crate::sys::clock;
 use crate::sys::signals::StopFlag;
 
-/// First port of own servers in a private namespace; outside every usual range.
-pub(crate) const OWN_PORT: u16 = 8080;
-/// Length of a step with `--quick`.
-const QUICK_STEP: Duration = Duration::from_secs(20);
-
-/// Run the experiment, or the steps of a plan file: users, charts, analysis.
+/// Run steps of users, the experiment or your own, and say where the target saturates and why.
 ///
-/// The built-in plan `experiment`: 10, 50 and 100 users at 2, 5 and 10 per second, 3 minutes each, 50 % /health,
-/// 30 % /io, 20 % /cpu, think time 100..500 ms, against an own child server or a URL.
+/// Three ways to name the steps: a built-in plan (`experiment`, the default: 10, 50 and 100 users for 3 minutes each;
+/// `windows-ports`: its third step as it failed, 2 min 30 s), --users 10,50,100, or a TOML plan file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
-    /// `experiment`, `windows-ports` (its third step as it failed, in a private namespace), or a TOML plan file
+    /// `experiment`, `windows-ports`, or a TOML plan file
     plan: Option<String>,
-    /// Load this http:// server [default: an own one on a free loopback port]
+    /// One step for each of these numbers of users, instead of a plan [default: those of the plan]
+    #[arg(short = 'u', long, value_name = "N,N,...", value_delimiter = ',', value_parser = study_plan::users,
+          conflicts_with = "plan", help_heading = "Study")]
+    users: Vec<u32>,
+    /// Users started per second, with --users [default: all within a tenth of the step]
+    #[arg(short = 'r', long, value_name = "N", requires = "users", help_heading = "Study")]
+    spawn_rate: Option<f64>,
+    /// Wait between an answer and the user's next request, with --users [default: none]
+    #[arg(long, value_name = "A..B", value_parser = load_args::think, requires = "users", help_heading = "Study")]
+    think: Option<Think>,
+    /// What to ask for, with weights, with --users [default: the URL's path; own server: /health=50,/io=30,/cpu=20]
+    #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = load_args::mix, requires = "users", help_heading = "Study")]
+    mix: Option<Mix>,
+    /// Load this http:// server [default: sockbench's own, on a free loopback port]
     #[arg(long, value_name = "URL", help_heading = "Study")]
     url: Option<String>,
     /// 20 s a step [default: the plan's own length]
     #[arg(long, conflicts_with = "duration", help_heading = "Study")]
     quick: bool,
-    /// Length of every step [default: the plan's own]
+    /// Length of every step [default: the plan's own; 20s with --users]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = crate::model::units::duration, help_heading = "Study")]
     duration: Option<Duration>,
-    /// Print the plan as TOML, with the lengths that --quick or --duration give it, and end [default: run it]
+    /// Print the plan as TOML, as it would run, and end [default: run it]
     #[arg(long, help_heading = "Study")]
     print_plan: bool,
+    /// Show every figure, endpoint and finding [default: one screen]
+    #[arg(short = 'v', long, help_heading = "Output")]
+    verbose: bool,
     #[command(flatten)]
     sandbox: SandboxArgs,
     #[command(flatten)]
@@ -66,8 +79,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
-    let (file, text) = study_plan::read(args.plan.as_deref())?;
-    let each = if args.quick { Some(QUICK_STEP) } else { args.duration };
+    let each = if args.quick { Some(study_plan::STEP) } else { args.duration };
+    let (file, text) = read_plan(args, each)?;
     if args.print_plan {
         let text = each.map_or_else(|| text.clone(), |each| file.text_with(&text, each));
         files::to_stdout(text.as_bytes())?;
@@ -98,8 +111,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         super::warn(&doubt);
     }
     if !args.output.quiet {
-        let total: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
-        tell(&format!("study {}: {} steps, {total:.0} s and the cool-downs between them", plan.name, plan.steps.len()));
+        tell(&length(&plan));
     }
     let started_at = clock::wall_rfc3339();
     let mut watch = Steps { output: &args.output, stop: &stop, unwritten: Unwritten::default(), cooling: None };
@@ -120,7 +132,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         name: plan.name.clone(),
         started_at,
         duration_s: ran.duration.as_secs_f64(),
-        analysis: analysis::analyse(&steps),
+        verdict: Verdict::default(),
+        analysis: analysis::analyse(&steps, &plan.labels),
         steps_planned: plan.steps.len() as u32,
         ended: ran.ended,
         comparison: match steps.first() {
@@ -132,15 +145,20 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         steps,
         unavailable: Vec::new(),
     };
+    study.verdict = match steps_of(&study) {
+        (Some(first), second) if is_windows_ports(args) => windows_ports::verdict(first, second),
+        _ => analysis::verdict(&study.steps, &study.analysis),
+    };
     study.explain_nulls();
     let document = run_output::document(json::render_study(&study));
-    unwritten.note(files.write_report(&study_text::render_study(&study, Style::Plain)));
+    unwritten.note(files.write_report(&text::render_study(&study, Detail::Full, Style::Plain)));
     if let Some(dir) = &args.output.dir {
         write_study(args, dir, &study, &mut unwritten);
     }
     unwritten.note(document.and_then(|d| files.write_json(&d)));
     if !files.is_stdout_json() {
-        let text = study_text::render_study(&study, super::style(args.output.no_color));
+        let detail = if args.verbose { Detail::Full } else { Detail::Brief };
+        let text = text::render_study(&study, detail, super::style(args.output.no_color));
         unwritten.note(files::to_stdout(text.as_bytes()));
         if let Some(dir) = &args.output.dir {
             tell(&format!("kept in {}", dir.display()));
@@ -149,27 +167,45 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     unwritten.into_result().and(started).and(code)
 }
 
+/// The plan that the arguments name, and its text. Errors: exit 2.
+fn read_plan(args: &Args, each: Option<Duration>) -> Result<(PlanFile, String), Exit> {
+    if args.users.is_empty() {
+        return study_plan::read(args.plan.as_deref());
+    }
+    let think = args.think;
+    let steps =
+        study_plan::Users { each_step: &args.users, spawn_rate: args.spawn_rate, duration: each, think, mix: args.mix.as_ref() };
+    study_plan::of_users(&steps)
+}
+
+/// How long it takes, before it begins: `study windows-ports: short 90 s, kept 60 s; 2 min 30 s in all`.
+fn length(plan: &StudyPlan) -> String {
+    let steps = plan.steps.iter().zip(&plan.labels);
+    let each: Vec<String> = steps.map(|(s, label)| format!("{label} {}", seconds(s.duration.as_secs_f64()))).collect();
+    let all: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
+    let wait = if plan.steps.len() > 1 {
+        format!(", and at most {} between two steps", seconds(plan.cooldown_max.as_secs_f64()))
+    } else {
+        String::new()
+    };
+    format!("study {}: {}; {} in all{wait}", plan.name, each.join(", "), seconds(all))
+}
+
+/// The first two steps that ran.
+fn steps_of(study: &StudyResult) -> (Option<&RunResult>, Option<&RunResult>) {
+    (study.steps.first(), study.steps.get(1))
+}
+
 /// `study.json` and the charts over all steps.
 fn write_study(args: &Args, dir: &Path, study: &StudyResult, unwritten: &mut Unwritten) {
     let document = run_output::document(json::render_study(study));
     unwritten.note(document.and_then(|d| files::write(&dir.join("study.json"), d.as_bytes())));
-    let labels = step_labels(&study.steps);
-    let steps: Vec<_> = study.steps.iter().zip(&labels).map(|(run, label)| charts::Step { label, run }).collect();
+    let labels = study.analysis.rows.iter().map(|r| r.label.as_str());
+    let steps: Vec<_> = study.steps.iter().zip(labels).map(|(run, label)| charts::Step { label, run }).collect();
     run_output::write_charts(dir, &charts::study_charts(&steps), unwritten);
     if let (true, Some(first)) = (is_windows_ports(args), steps.first()) {
         run_output::write_charts(dir, &[("windows-ports", charts::ports_chart(first.run))], unwritten);
     }
-}
-
-/// What the charts call the steps: their users, and how they connect where that differs.
-fn step_labels(steps: &[RunResult]) -> Vec<String> {
-    let differ = steps.windows(2).any(|w| w[0].plan.keepalive != w[1].plan.keepalive);
-    let how = |s: &RunResult| match (differ, s.plan.keepalive) {
-        (false, _) => "",
-        (true, true) => ", kept",
-        (true, false) => ", short",
-    };
-    steps.iter().map(|s| format!("{} users{}", s.plan.users, how(s))).collect()
 }
 
 fn is_windows_ports(args: &Args) -> bool {
@@ -220,8 +256,8 @@ fn own_servers(args: &Args, file: &PlanFile, all_flags: &[ServerFlags]) -> Resul
             owns.push(Rc::clone(&owns[same]));
             continue;
         }
-        // In a namespace of our own any port is free; one outside the range leaves the pool whole.
-        let port = if file.sandbox || args.sandbox.sandbox { OWN_PORT + i as u16 } else { 0 };
+        // In a private namespace any port is free; one outside the range leaves the pool whole.
+        let port = if file.sandbox || args.sandbox.sandbox { SANDBOX_PORT + i as u16 } else { 0 };
         owns.push(Rc::new(load::start_own_server(port, flags, args.output.quiet)?));
     }
     Ok(owns)
@@ -242,6 +278,7 @@ fn resolve(
     path: &str,
 ) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
+    let mut names = Vec::new();
     for ((step, target), number) in file.steps(each).into_iter().zip(targets).zip(1..) {
         let mut conn = conn.clone();
         conn.no_keepalive |= step.keepalive == Some(false);
@@ -251,9 +288,23 @@ fn resolve(
             // A step that ends inside its ramp has no steady part at all.
             plan.warmup = plan.ramp().min(plan.duration);
         }
+        names.push(step.name.clone());
         steps.push(plan);
     }
-    Ok(StudyPlan { name: file.name.clone(), steps, cooldown_max: file.cooldown_max })
+    let labels = labels(&steps, &names);
+    Ok(StudyPlan { name: file.name.clone(), steps, labels, cooldown_max: file.cooldown_max })
+}
+
+/// What the steps are called: by their name in the plan, else by their load, and how they connect where that differs.
+fn labels(steps: &[LoadPlan], names: &[Option<String>]) -> Vec<String> {
+    let differ = steps.windows(2).any(|w| w[0].keepalive != w[1].keepalive);
+    let how = |s: &LoadPlan| match (differ, s.keepalive) {
+        (false, _) => "",
+        (true, true) => ", kept",
+        (true, false) => ", short",
+    };
+    let load = |s: &LoadPlan| if s.is_open_loop() { format!("{}/s", s.rate) } else { counted(u64::from(s.users), "user") };
+    steps.iter().zip(names).map(|(s, name)| name.clone().unwrap_or_else(|| format!("{}{}", load(s), how(s)))).collect()
 }
 
 /// Watches the steps: status, files of each, cool-downs.
@@ -310,7 +361,7 @@ impl<'s> StudyWatch for Steps<'s> {
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
             status.show(
                 waited.as_secs(),
-                &format!("cool-down {:>3} s: {held} ports still held, going on at {limit}", waited.as_secs()),
+                &format!("cool-down {:>3} s: {held} ports still in TIME_WAIT, the next step starts at {limit}", waited.as_secs()),
             );
         }
     }

@@ -9,86 +9,37 @@ use toml::Spanned;
 
 use super::load_args::Mix;
 use super::{Exit, load_args};
-use crate::model::plan::Think;
+use crate::model::limits;
+use crate::model::plan::{MixEntry, Think};
 use crate::model::units::{self, Span};
 
-/// The experiment: 10/50/100 users, as the built-in plan of `study`.
-pub(crate) const EXPERIMENT: &str = r#"# The experiment: CPU-bound against I/O-bound work under rising load.
-name = "experiment"
-mix = "/health=50,/io=30,/cpu=20"
-think = "100ms..500ms"
-# longest wait between two steps for leftover TIME_WAIT to go
-cooldown_max = "90s"
-
-# flags of the server that a study without a URL starts
-[server]
-
-[[step]]
-users = 10
-spawn_rate = 2
-duration = "3m"
-
-[[step]]
-users = 50
-spawn_rate = 5
-duration = "3m"
-
-[[step]]
-users = 100
-spawn_rate = 10
-duration = "3m"
-"#;
-
+/// The experiment: 10, 50 and 100 users, the built-in plan of `study`.
+const EXPERIMENT: &str = include_str!("plans/experiment.toml");
 /// The experiment's third step as it failed, in a private namespace: half the ports for half the hold time.
-pub(crate) const WINDOWS_PORTS: &str = r#"# The experiment's third step as it failed. Windows has 16384 dynamic ports and holds each for 120 s: 136.5/s.
-# Here 8192 ports are held for 60 s: the same 136.5/s in half the time. One CPU worker stands for Flask's
-# interpreter lock; the server answers Connection: close, and the client closes first, as with Flask and Locust.
-name = "windows-ports"
-mix = "/health=50,/io=30,/cpu=20"
-think = "100ms..500ms"
-sandbox = true
-
-[sysctl]
-"net.ipv4.tcp_tw_reuse" = "0"
-"net.ipv4.ip_local_port_range" = "20000 28191"
-
-[server]
-cpu-workers = 1
-cpu-work = "30ms"
-
-[[step]]
-users = 100
-spawn_rate = 10
-duration = "90s"
-keepalive = false
-
-[step.server]
-keepalive = "off"
-closer = "client"
-
-# the same again with kept connections
-[[step]]
-users = 100
-spawn_rate = 10
-duration = "90s"
-"#;
+const WINDOWS_PORTS: &str = include_str!("plans/windows-ports.toml");
+/// Length of a step where neither a plan nor --duration says it.
+pub(crate) const STEP: Duration = Duration::from_secs(20);
+/// Without --spawn-rate the users of a step start within this part of it.
+const RAMP_PART: f64 = 10.0;
 
 /// Flags of a server, by name without dashes.
 type ServerTable = std::collections::BTreeMap<String, toml::Value>;
 
-/// A plan as written, its texts parsed: what is wrong with one is told with its line.
+/// A plan as written, its texts parsed: an error names the line.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanFile {
+    /// the name of its file where it has none
+    #[serde(default)]
     pub(crate) name: String,
     /// the file, or the name of a built-in plan: for messages
     #[serde(skip)]
     pub(crate) from: String,
     /// as `--mix`; without it the URL's own path is asked for
-    #[serde(default, deserialize_with = "mix")]
+    #[serde(default, deserialize_with = "mix_text")]
     mix: Option<Mix>,
     /// as `--think`
-    #[serde(default, deserialize_with = "think")]
+    #[serde(default, deserialize_with = "think_time")]
     think: Option<Think>,
     /// longest cool-down
     #[serde(default = "cooldown_default", deserialize_with = "cooldown")]
@@ -109,9 +60,11 @@ pub(crate) struct PlanFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StepFile {
+    /// what the report calls it; "N users" otherwise
+    name: Option<String>,
     pub(crate) users: u32,
     spawn_rate: Option<f64>,
-    /// where it stands in the text is kept: `--print-plan` puts another in its place
+    /// with its place in the text: `--print-plan` puts another length there
     duration: Spanned<Length>,
     /// constant rate instead of a closed loop
     rate: Option<f64>,
@@ -119,9 +72,9 @@ pub(crate) struct StepFile {
     #[serde(default, deserialize_with = "warmup")]
     warmup: Option<Duration>,
     /// this step's own mix and think time
-    #[serde(default, deserialize_with = "mix")]
+    #[serde(default, deserialize_with = "mix_text")]
     mix: Option<Mix>,
-    #[serde(default, deserialize_with = "think")]
+    #[serde(default, deserialize_with = "think_time")]
     think: Option<Think>,
     /// this step's own way with connections; the command line's otherwise
     keepalive: Option<bool>,
@@ -146,11 +99,11 @@ fn parsed<'de, D: Deserializer<'de>, T>(from: D, key: &str, parse: fn(&str) -> R
     parse(&text).map_err(|e| D::Error::custom(format!("{key}: {e}")))
 }
 
-fn mix<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mix>, D::Error> {
+fn mix_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mix>, D::Error> {
     parsed(from, "mix", load_args::mix).map(Some)
 }
 
-fn think<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Think>, D::Error> {
+fn think_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Think>, D::Error> {
     parsed(from, "think", load_args::think).map(Some)
 }
 
@@ -169,10 +122,60 @@ const fn cooldown_default() -> Duration {
 /// One step as the arguments of a load run.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
+    pub(crate) name: Option<String>,
     pub(crate) run: load_args::RunArgs,
     /// the steady part begins when the last user has started; a ramp that outlasts the step leaves none
     pub(crate) warmup_is_ramp: bool,
     pub(crate) keepalive: Option<bool>,
+}
+
+/// Steps of users by flags alone: `--users 10,50,100` and what goes with it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Users<'a> {
+    pub(crate) each_step: &'a [u32],
+    pub(crate) spawn_rate: Option<f64>,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) think: Option<Think>,
+    pub(crate) mix: Option<&'a Mix>,
+}
+
+impl Users<'_> {
+    /// The same as the text of a plan: one way in for flags and files, and `--print-plan` shows it.
+    fn text(&self) -> String {
+        let string = |s: String| toml::Value::String(s).to_string();
+        let each: Vec<String> = self.each_step.iter().map(u32::to_string).collect();
+        let mut text = format!("name = {}\n", string(format!("{} users", each.join(", "))));
+        if let Some(mix) = self.mix {
+            // A path with a query takes no weight: it has weight 1, as one without a number.
+            let entry = |e: &MixEntry| if e.weight == 1 { e.path.clone() } else { format!("{}={}", e.path, e.weight) };
+            let entries: Vec<String> = mix.0.iter().map(entry).collect();
+            text += &format!("mix = {}\n", string(entries.join(",")));
+        }
+        if let Some(Think { min, max }) = self.think {
+            text += &format!("think = {}\n", string(format!("{}..{}", Span(min), Span(max))));
+        }
+        let duration = self.duration.unwrap_or(STEP);
+        for users in self.each_step {
+            let ramp = f64::from(*users) * RAMP_PART / duration.as_secs_f64().max(1e-3);
+            let spawn_rate = toml::Value::Float(self.spawn_rate.unwrap_or(ramp));
+            let duration = string(Span(duration).to_string());
+            text += &format!("\n[[step]]\nusers = {users}\nspawn_rate = {spawn_rate}\nduration = {duration}\n");
+        }
+        text
+    }
+}
+
+/// One number of `--users`.
+pub(crate) fn users(text: &str) -> Result<u32, String> {
+    let count = units::count(text)?;
+    let in_range = u32::try_from(count).ok().filter(|n| (1..=limits::USERS_MAX).contains(n));
+    in_range.ok_or_else(|| format!("not between 1 and {}", limits::USERS_MAX))
+}
+
+/// The plan of `--users`, and its text. Errors: exit 2.
+pub(crate) fn of_users(steps: &Users<'_>) -> Result<(PlanFile, String), Exit> {
+    let text = steps.text();
+    Ok((parse(&text, "--users")?, text))
 }
 
 /// Reads a built-in plan or a TOML file; its text too.
@@ -181,12 +184,18 @@ pub(crate) fn read(name: Option<&str>) -> Result<(PlanFile, String), Exit> {
         None | Some("experiment") => (EXPERIMENT.to_owned(), "experiment"),
         Some("windows-ports") => (WINDOWS_PORTS.to_owned(), "windows-ports"),
         Some(url) if url.contains("://") => {
-            return Err(Exit::usage(format!("plan {url}: a URL is no plan")).hint(format!("sockbench study --url {url}")));
+            return Err(Exit::usage(format!("plan {url}: a URL is not a plan")).hint(format!("sockbench study --url {url}")));
+        }
+        Some(list) if list.split(',').all(|n| n.parse::<u32>().is_ok()) => {
+            return Err(
+                Exit::usage(format!("plan {list}: numbers are not a plan")).hint(format!("sockbench study --users {list}"))
+            );
         }
         Some(file) => {
             let text = std::fs::read_to_string(Path::new(file)).map_err(|e| {
-                Exit::usage(format!("plan {file}: {e}"))
-                    .hint("a TOML file, experiment or windows-ports; sockbench study --print-plan prints the built-in one")
+                Exit::usage(format!("plan {file}: {e}")).hint(
+                    "experiment, windows-ports or a TOML file (--print-plan shows one); steps without a file: --users 10,50,100",
+                )
             })?;
             (text, file)
         }
@@ -203,6 +212,9 @@ pub(crate) fn parse(text: &str, from: &str) -> Result<PlanFile, Exit> {
             .hint("sockbench study --print-plan prints the built-in plan as an example")
     })?;
     from.clone_into(&mut plan.from);
+    if plan.name.is_empty() {
+        plan.name = Path::new(from).file_stem().map_or(from.into(), |stem| stem.to_string_lossy().into_owned());
+    }
     if plan.step.is_empty() {
         return Err(Exit::usage(format!("plan {from}: no [[step]]"))
             .hint("sockbench study --print-plan prints the built-in plan as an example"));
@@ -234,6 +246,7 @@ impl PlanFile {
     fn step(&self, s: &StepFile, each: Option<Duration>) -> Step {
         let think = s.think.or(self.think);
         Step {
+            name: s.name.clone(),
             keepalive: s.keepalive,
             warmup_is_ramp: s.warmup.is_none(),
             run: load_args::RunArgs {
@@ -269,11 +282,13 @@ fn words<'a>(table: impl Iterator<Item = (&'a String, &'a toml::Value)>) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::load_args::{mix, think};
 
     #[test]
     fn the_built_in_plan_is_the_experiment() {
         let plan = parse(EXPERIMENT, "experiment").expect("sound");
         let steps = plan.steps(None);
+        assert_eq!(plan.name, "experiment");
         let users: Vec<_> = steps.iter().map(|s| (s.run.conns, s.run.spawn_rate, s.run.duration)).collect();
         let three = Some(Duration::from_secs(180));
         assert_eq!(users, [(10, Some(2.0), three), (50, Some(5.0), three), (100, Some(10.0), three)]);
@@ -313,8 +328,41 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_no_plan() {
-        let e = read(Some("http://127.0.0.1:5000/")).expect_err("a URL");
-        assert_eq!(e.hint.as_deref(), Some("sockbench study --url http://127.0.0.1:5000/"));
+    fn a_url_and_a_list_of_users_are_not_plans_but_flags() {
+        let hint = |plan: &str| read(Some(plan)).expect_err(plan).hint;
+        assert_eq!(hint("http://127.0.0.1:5000/").as_deref(), Some("sockbench study --url http://127.0.0.1:5000/"));
+        assert_eq!(hint("10,50").as_deref(), Some("sockbench study --users 10,50"));
+    }
+
+    #[test]
+    fn a_minimal_plan_is_called_as_its_file() {
+        let plan = parse("[[step]]\nusers = 3\nduration = '5s'\n", "plans/knee.toml").expect("sound");
+        assert_eq!((plan.name.as_str(), plan.steps(None).len()), ("knee", 1));
+    }
+
+    #[test]
+    fn users_by_flags_are_a_plan_like_any_other() {
+        let given = mix("/a?b=c,/d=2").expect("a mix");
+        let think = Some(think("5ms..7ms").expect("a think time"));
+        let users = Users { each_step: &[1, 20], think, mix: Some(&given), ..Users::default() };
+        let (plan, text) = of_users(&users).expect("sound");
+        let steps = plan.steps(None);
+        assert_eq!((plan.name.as_str(), steps[1].run.mix.as_ref()), ("1, 20 users", Some(&given)), "{text}");
+        assert_eq!((steps[0].run.conns, steps[1].run.conns, Some(steps[1].run.think)), (1, 20, think));
+        assert_eq!((steps[1].run.duration, steps[1].run.spawn_rate), (Some(STEP), Some(10.0)), "a tenth of 20 s");
+        let faster = Users { each_step: &[8], spawn_rate: Some(4.0), duration: Some(Duration::from_secs(3)), ..Users::default() };
+        let run = &of_users(&faster).expect("sound").0.steps(None)[0].run;
+        assert_eq!((run.spawn_rate, run.duration, run.mix.clone()), (Some(4.0), Some(Duration::from_secs(3)), None));
+    }
+
+    #[test]
+    fn windows_ports_reaches_its_end_whatever_the_machine_does() {
+        let plan = parse(WINDOWS_PORTS, "windows-ports").expect("sound");
+        let steps = plan.steps(None);
+        let names: Vec<_> = steps.iter().map(|s| s.name.as_deref()).collect();
+        assert_eq!(names, [Some("short"), Some("kept")]);
+        // An open loop: 170/s use up 8192 ports within 48.2 s of 90.
+        assert!(steps.iter().all(|s| s.run.rate == Some(170.0)));
+        assert!(steps[0].run.duration.is_some_and(|d| d.as_secs_f64() > 8192.0 / 170.0));
     }
 }

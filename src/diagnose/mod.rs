@@ -6,6 +6,7 @@
 //!
 //! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
 
+pub(crate) mod ceiling;
 pub mod command;
 pub mod engine;
 mod findings_doc;

@@ -1,4 +1,4 @@
-//! A study: steps of load against one target, and what they come to. Schema `sockbench-study/1`.
+//! A study: steps of load against one target, and its result. Schema `sockbench-study/1`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
 use super::plan::{LoadPlan, secs};
-use super::result::{RunResult, Tool, Unavailable, collect_nulls};
+use super::result::{RunResult, Tool, Unavailable, Verdict, collect_nulls};
 
 /// The schema of [`StudyResult`].
 pub const STUDY_SCHEMA: &str = "sockbench-study/1";
@@ -18,12 +18,14 @@ pub struct StudyPlan {
     pub name: String,
     /// the steps in order
     pub steps: Vec<LoadPlan>,
+    /// what each step is called: `10 users`, or its name in the plan file
+    pub labels: Vec<String>,
     /// longest wait between two steps for leftover TIME_WAIT to go
     #[serde(rename = "cooldown_max_s", with = "secs")]
     pub cooldown_max: Duration,
 }
 
-/// What a study came to.
+/// The result of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
 pub struct StudyResult {
@@ -34,6 +36,9 @@ pub struct StudyResult {
     /// RFC 3339, UTC
     pub started_at: String,
     pub duration_s: f64,
+    /// additive: the answer in one sentence
+    #[serde(default)]
+    pub verdict: Verdict,
     /// steps of the plan
     pub steps_planned: u32,
     /// why the study ended where it did
@@ -43,14 +48,14 @@ pub struct StudyResult {
     /// the wait before each step but the first
     pub cooldowns: Vec<Cooldown>,
     pub analysis: Analysis,
-    /// the experiment's observations beside ours; empty but for `windows-ports`
+    /// the experiment's observations and this run's; `windows-ports` only
     pub comparison: Vec<Comparison>,
     /// of the study as a whole; each step has its own
     pub findings: Vec<Finding>,
     pub unavailable: Vec<Unavailable>,
 }
 
-/// One observation of the experiment beside ours.
+/// One observation, in the experiment and here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "three columns of text")]
 pub struct Comparison {
@@ -84,7 +89,7 @@ pub struct Cooldown {
     /// the step that waited, from 2
     pub before_step: u32,
     pub waited_s: f64,
-    /// ports towards the target that a connection that has ended held for this step, when the wait began and ended; null when
+    /// ports towards the target that ended connections still keep from this step, when the wait began and ended; null when
     /// not readable
     pub time_wait_before: Option<u32>,
     pub time_wait_after: Option<u32>,
@@ -95,16 +100,108 @@ pub struct Cooldown {
 }
 
 /// Figures and sentences over all steps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "documented on the row")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Analysis {
+    /// a row for each step
     pub rows: Vec<StepRow>,
+    /// additive: the questions of a study, answered
+    #[serde(default)]
+    pub answers: Vec<Answer>,
+    /// additive: each endpoint at the lightest and at the heaviest step; empty where the load did not rise
+    #[serde(default)]
+    pub endpoints: Vec<EndpointLoad>,
+    /// additive: the lowest rate that a known limit allows at the heaviest step; absent where none is known
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Ceiling>,
+    /// all conclusions with their numbers, the answers first
     pub sentences: Vec<String>,
+}
+
+/// A question that a study asks, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// which
+    pub question: Question,
+    /// one or two sentences with their numbers
+    pub text: String,
+}
+
+/// What a study asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// how each endpoint takes rising load: does CPU-bound differ from I/O-bound
+    UnderLoad,
+    /// where it saturates
+    Saturation,
+    /// what limits it
+    Why,
+    /// what to do
+    Next,
+}
+
+/// An endpoint under rising load. Milliseconds; medians unless said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "unit in the suffix")]
+pub struct EndpointLoad {
+    pub name: String,
+    /// users of the lightest and of the heaviest step
+    pub users: [u32; 2],
+    pub p50_ms: [f64; 2],
+    pub p95_ms: [f64; 2],
+    /// what the target says of its own time (`Server-Timing`); absent where it says nothing
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_p50_ms: Option<[f64; 2]>,
+    /// see `queue_p50_ms`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_p50_ms: Option<[f64; 2]>,
+}
+
+impl EndpointLoad {
+    /// The heaviest median as a multiple of the lightest.
+    pub fn times(&self) -> f64 {
+        self.p50_ms[1] / self.p50_ms[0].max(1e-3)
+    }
+}
+
+/// What a limit allows: `slots` working at a time, each `busy_ms` for a request, `share` of the requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ceiling {
+    /// which limit
+    pub kind: CeilingKind,
+    /// the endpoint whose work it is; absent where it is every request's
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// cores, workers or ports
+    pub slots: f64,
+    /// how long one request takes one of them, milliseconds
+    pub busy_ms: f64,
+    /// the part of all requests that take one, 0 to 1
+    pub share: f64,
+    /// requests per second: slots / busy / share
+    pub rps: f64,
+    /// requests per second that were made at the heaviest step
+    pub reached_rps: f64,
+}
+
+/// What sets a [`Ceiling`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CeilingKind {
+    /// cores that the target can use
+    Cpu,
+    /// threads of the target that wait
+    Workers,
+    /// source ports, each in TIME_WAIT for T
+    Ports,
 }
 
 /// One step in a line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRow {
+    /// additive: what the step is called: `10 users`, or its name in the plan file
+    #[serde(default)]
+    pub label: String,
     /// users asked for
     pub users: u32,
     /// length of the step
@@ -113,7 +210,7 @@ pub struct StepRow {
     pub requests: u64,
     /// failures there
     pub failures: u64,
-    /// failures of our own machine
+    /// failures of this machine
     pub local_failures: u64,
     /// in flight at the end of the step: neither answered nor failed
     pub cut: u64,
@@ -125,8 +222,12 @@ pub struct StepRow {
     pub think_mean_s: f64,
     /// mean measured response after the last user had started; null when nothing was answered then
     pub response_mean_s: Option<f64>,
-    /// users / (think + response): what a closed loop of these users comes to; null in an open loop
+    /// users / (think + response): the rate of a closed loop of these users; null in an open loop
     pub predicted_rps: Option<f64>,
+    /// additive: the rate if answers stayed as quick as at the quickest step without failures; the asked rate in an open
+    /// loop; null where neither is known
+    #[serde(default)]
+    pub expected_rps: Option<f64>,
     /// measured steady rate against the predicted one, percent
     pub deviation_percent: Option<f64>,
     /// percentiles of answered requests, whole step
@@ -149,15 +250,15 @@ pub struct StepRow {
     pub others_cpu_percent: Option<f64>,
     /// most memory in use on the host, percent
     pub host_memory_percent: Option<f64>,
-    /// the most local ports held towards the target, of `pool`
+    /// the most source ports in use towards the target, of `pool`
     pub peak_ports: Option<u32>,
     /// source ports towards the target
     pub pool: Option<u32>,
 }
 
 impl StepRow {
-    /// The row of one run.
-    pub fn of(run: &RunResult) -> Self {
+    /// The row of one run, called `label`.
+    pub fn of(run: &RunResult, label: &str) -> Self {
         let plan = &run.plan;
         let think = plan.think.mean().as_secs_f64();
         let steady = run.totals.steady.as_ref();
@@ -170,6 +271,7 @@ impl StepRow {
         let (client, host) = (&run.resources.client, &run.resources.host);
         let latency = run.totals.latency_ms;
         Self {
+            label: label.to_owned(),
             users: plan.users,
             duration_s: run.duration_s,
             requests: run.totals.requests,
@@ -181,6 +283,7 @@ impl StepRow {
             think_mean_s: think,
             response_mean_s: response,
             predicted_rps: predicted,
+            expected_rps: None,
             deviation_percent: deviation,
             p50_ms: latency.map(|l| l.p50),
             p95_ms: latency.map(|l| l.p95),

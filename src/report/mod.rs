@@ -21,7 +21,6 @@ pub mod ports_text;
 pub mod rehearsal_text;
 mod scale;
 mod series;
-pub mod study_text;
 pub mod style;
 mod svg;
 pub mod table;

@@ -47,7 +47,11 @@ pub struct Table {
 impl Table {
     /// An empty table.
     pub fn new<const N: usize>(columns: [(&str, Align); N]) -> Self {
-        let columns = columns.map(|(head, align)| (head.to_owned(), align)).into();
+        Self::with_columns(columns.map(|(head, align)| (head.to_owned(), align)).into())
+    }
+
+    /// An empty table whose columns depend on what is shown.
+    pub fn with_columns(columns: Vec<(String, Align)>) -> Self {
         Self { columns, rows: Vec::new(), indent: 0 }
     }
 
@@ -60,8 +64,13 @@ impl Table {
 
     /// Adds a row; it has a cell for each column.
     pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        debug_assert_eq!(N, self.columns.len(), "a cell for each column");
-        self.rows.push(Row::Cells(cells.into()));
+        self.row_of(cells.into());
+    }
+
+    /// The same with as many cells as the columns turned out to be.
+    pub fn row_of(&mut self, cells: Vec<Cell>) {
+        debug_assert_eq!(cells.len(), self.columns.len(), "a cell for each column");
+        self.rows.push(Row::Cells(cells));
     }
 
     /// Adds a rule across.

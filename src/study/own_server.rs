@@ -1,4 +1,4 @@
-//! A `sockbench server` of our own as a child process on a free loopback port, ended when its owner is done.
+//! A `sockbench server` as a child process on a free loopback port, ended when its owner is done.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::sys::child::{Child, ChildError, Stderr};
 
+/// Its port in a private namespace, where any is free: outside every usual range of ephemeral ports.
+pub const SANDBOX_PORT: u16 = 8080;
 /// How long the child may take to print its address: it calibrates its CPU work first.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to drain.
@@ -22,7 +24,7 @@ impl OwnServer {
     /// Starts `sockbench server` at `listen` (port 0 for a free one) with `flags` added, and waits for its address;
     /// [`Self::addr`] is the first.
     ///
-    /// Errors: the programme cannot be started, or ended before it listened (its last words are in the error).
+    /// Errors: the program cannot be started, or it ended before it listened (the error has its last lines).
     pub fn start_at(listen: &[SocketAddr], flags: &[String]) -> Result<Self, ChildError> {
         let mut args = vec!["server".to_owned()];
         args.extend(listen.iter().flat_map(|a| ["--listen".to_owned(), a.to_string()]));

@@ -11,7 +11,7 @@ use crate::model::study::{Cooldown, StudyPlan};
 use crate::observe::{Survey, socket_count};
 use crate::sys::clock::{self, Clock};
 
-/// Share of the pool that may still be held when the next step starts.
+/// Share of the pool that may still be in TIME_WAIT when the next step starts.
 const LEFTOVER_SHARE: f64 = 0.01;
 /// Between two looks at the leftovers.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -24,8 +24,8 @@ pub trait StudyWatch {
     fn step(&mut self, index: usize, plan: &LoadPlan) -> Self::Watch;
     /// A step is over.
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: Self::Watch);
-    /// The cool-down goes on: this many are still held, this many may be.
-    fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>);
+    /// The cool-down goes on: this many ports are still kept by ended connections, this many may be.
+    fn on_cooldown(&mut self, waited: Duration, kept: &Fact<u32>, threshold: Option<u32>);
     /// True ends the study.
     fn is_stopped(&mut self) -> bool;
 }
@@ -45,8 +45,8 @@ pub struct StudyRun {
     pub failed: Option<io::Error>,
 }
 
-/// Runs the steps in order, `target_pids` naming the target's process of each where it is ours; ends early when stopped,
-/// when a step was refused, or when a client could not be started.
+/// Runs the steps in order; `target_pids` names the target's process of each where it is sockbench's own server. Ends
+/// early when stopped, when a step was refused, or when a client could not be started.
 pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: &mut impl StudyWatch) -> StudyRun {
     let clock = Clock::start();
     let mut steps = Vec::new();
@@ -88,13 +88,15 @@ fn why_no_further(ended: Ended) -> Option<String> {
     match ended {
         Ended::Planned => None,
         Ended::Stopped => Some("stopped".into()),
-        Ended::Refused(failure) => {
-            Some(format!("no connection was made, every attempt ended alike ({} {})", failure.call.word(), failure.name()))
-        }
+        Ended::Refused(failure) => Some(format!(
+            "no connection was made; every attempt failed in the same way ({} {})",
+            failure.call.word(),
+            failure.name()
+        )),
     }
 }
 
-/// Waits until what the last step left held for this one is under 1 % of the pool, or says why it did not.
+/// Waits until the ports that the last step keeps from this one are under 1 % of the pool, or says why it did not.
 fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl StudyWatch) -> Cooldown {
     let clock = Clock::start();
     let pool = socket_count::pool(step).known().copied();
@@ -107,13 +109,13 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
         watch.on_cooldown(waited, &now, threshold);
         match (&now, threshold) {
             (Fact::Known(held), Some(limit)) if *held <= limit => {
-                break format!("{held} ports still held towards {to}, at most 1 % of the pool");
+                break format!("{held} ports towards {to} still in TIME_WAIT, at most 1 % of the pool");
             }
-            (Fact::Unavailable(reason), _) => break format!("leftovers cannot be seen: {reason}"),
+            (Fact::Unavailable(reason), _) => break format!("ports in TIME_WAIT cannot be counted: {reason}"),
             (_, None) => break "the pool cannot be read, so 1 % of it is not known".to_owned(),
             (Fact::Known(held), _) if waited >= longest => {
                 break format!(
-                    "{held} ports still held towards {to} after {:.0} s, the longest wait of the plan",
+                    "{held} ports towards {to} still in TIME_WAIT after {:.0} s, the longest wait of the plan",
                     longest.as_secs_f64()
                 );
             }
@@ -132,8 +134,8 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
     }
 }
 
-/// Ports towards the target that `step` cannot take yet and that come free in time: where TIME_WAIT may be taken again,
-/// only what is younger than that; what the target holds costs no port at all.
+/// Ports towards the target that `step` cannot take yet and that come free in time. Where TIME_WAIT may be reused, only
+/// those that are too young for it; what the target's side keeps costs no port at all.
 fn held(step: &LoadPlan) -> Fact<u32> {
     Survey::of(step).leftover.map(|c| c.timed)
 }

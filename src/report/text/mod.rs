@@ -4,11 +4,14 @@
 mod errors;
 mod findings;
 mod requests;
+mod study;
+mod study_detail;
 mod summary;
 
 pub use errors::render_errors;
 pub use findings::render_findings;
 pub use requests::render_requests;
+pub use study::{Detail, render_study};
 pub use summary::{render_summary, render_unavailable};
 
 use super::figures::seconds;

@@ -1,26 +1,21 @@
-//! A study on the terminal: one table over the steps, the endpoints of every step, the analysis in sentences.
+//! The rest of a study's report, for `-v` and `report.txt`: every endpoint of every step, resources, the waits between
+//! the steps, the analysis in sentences, the findings with their remedies.
 
-use super::figures::{bytes, ms, percent, rate};
-use super::style::{Style, Tone, wrapped};
-use super::table::{Align, Cell, Table};
-use super::text::render_findings;
-use crate::model::result::Stamp;
+use super::render_findings;
+use crate::model::result::{LatencyMs, Stamp};
 use crate::model::study::{StepRow, StudyResult};
+use crate::report::figures::{bytes, ms, percent, rate};
+use crate::report::locust;
+use crate::report::style::{Style, Tone, wrapped};
+use crate::report::table::{Align, Cell, Table};
 
 /// Width that sentences are wrapped to.
-const WIDTH: usize = 112;
+const WIDTH: usize = 100;
 
-/// The whole study.
-pub fn render_study(study: &StudyResult, style: Style) -> String {
+/// Everything but the first screen.
+pub(super) fn render(study: &StudyResult, style: Style) -> String {
     let heading = |text: &str| format!("\n{}\n", style.paint(Tone::Heading, text));
-    let mut out = heading(&format!(
-        "study {}: {} of {} steps in {:.0} s: {}",
-        study.name,
-        study.steps.len(),
-        study.steps_planned,
-        study.duration_s,
-        study.ended
-    ));
+    let mut out = heading("steps");
     out += &steps(study).render(style);
     out += &heading("endpoints by step");
     out += &endpoints(study).render(style);
@@ -30,25 +25,16 @@ pub fn render_study(study: &StudyResult, style: Style) -> String {
             out += &format!("  before step {}: waited {:.1} s: {}\n", c.before_step, c.waited_s, c.ended);
         }
     }
-    if !study.comparison.is_empty() {
-        out += &heading("the experiment's observations beside ours; T is the time a port stays held");
-        let mut t = Table::new([("", Align::Left), ("experiment (Flask, Locust, Windows)", Align::Left), ("here", Align::Left)])
-            .indented(2);
-        for c in &study.comparison {
-            t.row([c.what.clone().into(), c.experiment.clone().into(), c.here.clone().into()]);
-        }
-        out += &t.render(style);
-    }
     out += &heading("analysis");
-    for sentence in &study.analysis.sentences {
+    for sentence in study.analysis.sentences.iter().skip(study.analysis.answers.len()) {
         let text = wrapped(sentence, 2, WIDTH);
         out += &format!("- {}", text.trim_start());
     }
-    for (i, step) in study.steps.iter().enumerate() {
+    for (row, step) in study.analysis.rows.iter().zip(&study.steps) {
         if step.validity.stamp != Stamp::Valid || !step.findings.is_empty() {
-            out += &heading(&format!("step {}, {} users: {}", i + 1, step.plan.users, stamp(step.validity.stamp)));
+            out += &heading(&format!("{}: {}", row.label, stamp(step.validity.stamp)));
             for reason in &step.validity.reasons {
-                out += &format!("  {reason}\n");
+                out += &wrapped(reason, 2, WIDTH);
             }
             out += &render_findings(&step.findings, style);
         }
@@ -72,9 +58,9 @@ fn stamp(stamp: Stamp) -> &'static str {
 fn steps(study: &StudyResult) -> Table {
     let right = Align::Right;
     let mut t = Table::new([
-        ("users", right),
+        ("step", Align::Left),
         ("requests", right),
-        ("fails", right),
+        ("failed", right),
         ("cut", right),
         ("req/s", right),
         ("steady", right),
@@ -83,9 +69,9 @@ fn steps(study: &StudyResult) -> Table {
         ("p50", right),
         ("p95", right),
         ("p99", right),
-        ("server CPU", right),
+        ("target CPU", right),
         ("client CPU", right),
-        ("server mem", right),
+        ("target mem", right),
         ("host CPU", right),
         ("host mem", right),
     ])
@@ -93,7 +79,7 @@ fn steps(study: &StudyResult) -> Table {
     for r in &study.analysis.rows {
         t.row(step_cells(r));
     }
-    t.note("cut: in flight at the end; steady: req/s after the last user had started; closed loop: users / (think + response), off: steady against it; CPU: % of one core, host % of all; times in ms");
+    t.note("cut: in flight at the end; steady: req/s after the last user had started; closed loop: users / (think + response); off: steady against it; times in ms; CPU in % of a core, of the host in % of all");
     t
 }
 
@@ -101,7 +87,7 @@ fn step_cells(r: &StepRow) -> [Cell; 16] {
     let failed = r.failures + r.local_failures;
     let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
     [
-        r.users.to_string().into(),
+        r.label.clone().into(),
         r.requests.to_string().into(),
         if failed > 0 { Cell::toned(Tone::Bad, failed.to_string()) } else { "0".into() },
         r.cut.to_string().into(),
@@ -123,10 +109,10 @@ fn step_cells(r: &StepRow) -> [Cell; 16] {
 fn endpoints(study: &StudyResult) -> Table {
     let (left, right) = (Align::Left, Align::Right);
     let mut t = Table::new([
-        ("users", right),
+        ("step", left),
         ("name", left),
         ("requests", right),
-        ("fails", right),
+        ("failed", right),
         ("median", right),
         ("p95", right),
         ("p99", right),
@@ -137,17 +123,15 @@ fn endpoints(study: &StudyResult) -> Table {
         ("req/s", right),
     ])
     .indented(2);
-    for (i, step) in study.steps.iter().enumerate() {
+    for (i, (step, of)) in study.steps.iter().zip(&study.analysis.rows).enumerate() {
         if i > 0 {
             t.rule();
         }
-        let (rows, all) = super::locust::rows(step);
+        let (rows, all) = locust::rows(step);
         for row in rows.iter().chain([&all]) {
-            let time = |f: fn(&crate::model::result::LatencyMs) -> f64| {
-                Cell::from(row.times_ms.as_ref().map_or_else(|| "-".into(), |l| ms(f(l))))
-            };
+            let time = |f: fn(&LatencyMs) -> f64| Cell::from(row.times_ms.as_ref().map_or_else(|| "-".into(), |l| ms(f(l))));
             t.row([
-                step.plan.users.to_string().into(),
+                of.label.clone().into(),
                 row.name.clone().into(),
                 row.requests.to_string().into(),
                 if row.failures > 0 { Cell::toned(Tone::Bad, row.failures.to_string()) } else { "0".into() },

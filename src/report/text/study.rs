@@ -1,0 +1,211 @@
+//! A study on one screen: the verdict, the answers to what it asks, and one table over its steps.
+
+use super::study_detail;
+use crate::model::finding::Severity;
+use crate::model::result::{RunResult, Stamp, VerdictId};
+use crate::model::study::{Question, StepRow, StudyResult};
+use crate::report::figures::{ms, seconds, shortened};
+use crate::report::style::{Style, Tone, wrapped};
+use crate::report::table::{Align, Cell, Table};
+
+/// Columns of a page.
+const WIDTH: usize = 80;
+/// Column in which the answers start.
+const ANSWER_COLUMN: usize = 15;
+/// Endpoints with a column of their own.
+const ENDPOINTS: usize = 3;
+/// Longer names lose their middle.
+const NAME_WIDTH: usize = 12;
+/// From this share of the pool in use the ports have a column.
+const PORTS_SHARE: f64 = 0.5;
+/// From this share of all cores taken by others, percent, they are named.
+const OTHERS_PERCENT: f64 = 15.0;
+/// From this share of a step's requests in flight at its end, the slowest answers are missing.
+const CUT_SHARE: f64 = 0.05;
+/// Further findings that are named.
+const FINDINGS: usize = 3;
+
+/// How much of a study is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// one screen
+    Brief,
+    /// every figure, endpoint and finding
+    Full,
+}
+
+/// The report of a study.
+pub fn render_study(study: &StudyResult, detail: Detail, style: Style) -> String {
+    let mut out = headline(study, style);
+    out += &answers(study, style);
+    if !study.comparison.is_empty() {
+        out.push('\n');
+        out += &comparison(study).render(style);
+    }
+    out.push('\n');
+    out += &steps(study).render(style);
+    let careful = careful(study);
+    if !careful.is_empty() {
+        out.push('\n');
+        out.extend(careful.iter().map(|text| labelled("careful", text, style)));
+    }
+    out += &match detail {
+        Detail::Brief => labelled("more", "-v every figure and finding; -o DIR keeps them, with charts", style),
+        Detail::Full => study_detail::render(study, style),
+    };
+    out
+}
+
+fn headline(study: &StudyResult, style: Style) -> String {
+    let tone = match study.verdict.id {
+        VerdictId::Healthy => Tone::Good,
+        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Tone::Bad,
+        _ => Tone::Warn,
+    };
+    let ran = study.steps.len();
+    let cut = if ran < study.steps_planned as usize {
+        format!(", {ran} of {} steps: {}", study.steps_planned, study.ended)
+    } else {
+        String::new()
+    };
+    let target = study.steps.first().map_or("", |s| s.plan.target.url.as_str());
+    let second = format!("study {} of {target}, {}{cut}", study.name, seconds(study.duration_s));
+    format!("{}\n{}", style.paint(tone, &study.verdict.sentence), wrapped(&second, 5, WIDTH))
+}
+
+fn answers(study: &StudyResult, style: Style) -> String {
+    let label = |q| match q {
+        Question::UnderLoad => "under load",
+        Question::Saturation => "saturation",
+        Question::Why => "why",
+        Question::Next => "next",
+    };
+    study.analysis.answers.iter().map(|a| labelled(label(a.question), &a.text, style)).collect()
+}
+
+fn labelled(label: &str, text: &str, style: Style) -> String {
+    let text = wrapped(text, ANSWER_COLUMN, WIDTH);
+    let label = style.paint(Tone::Faint, &format!("  {label:<width$}", width = ANSWER_COLUMN - 2));
+    format!("{label}{}", text.trim_start())
+}
+
+fn comparison(study: &StudyResult) -> Table {
+    let left = Align::Left;
+    let mut t = Table::new([("", left), ("experiment", left), ("here", left)]).indented(2);
+    for c in &study.comparison {
+        t.row([c.what.clone().into(), c.experiment.clone().into(), c.here.clone().into()]);
+    }
+    t.note("T: how long a closed connection keeps its port (TIME_WAIT)");
+    t
+}
+
+/// The endpoints with a column: the slowest of the last step, in the order of the mix.
+fn shown(study: &StudyResult) -> Vec<String> {
+    let Some(last) = study.steps.last() else { return Vec::new() };
+    let p95 = |i: &usize| last.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
+    let mut order: Vec<usize> = (0..last.endpoints.len()).collect();
+    order.sort_by(|a, b| p95(b).total_cmp(&p95(a)));
+    order.truncate(ENDPOINTS);
+    order.sort_unstable();
+    order.into_iter().map(|i| last.endpoints[i].name.clone()).collect()
+}
+
+fn steps(study: &StudyResult) -> Table {
+    let rows = &study.analysis.rows;
+    let endpoints = shown(study);
+    let open = study.steps.iter().any(|s| s.plan.is_open_loop());
+    let with_ports = rows.iter().any(|r| used_share(r).is_some_and(|s| s >= PORTS_SHARE));
+    let by_name = rows.iter().any(|r| !r.label.starts_with(|c: char| c.is_ascii_digit()));
+    let right = Align::Right;
+    let mut columns = vec![
+        if by_name { ("step".to_owned(), Align::Left) } else { ("users".to_owned(), right) },
+        ("req/s".into(), right),
+        (if open { "asked" } else { "loop" }.into(), right),
+        ("failed".into(), right),
+    ];
+    columns.extend(endpoints.iter().map(|name| (shortened(name, NAME_WIDTH), right)));
+    columns.push(("CPU t/c/h".into(), right));
+    columns.extend(with_ports.then(|| ("ports".to_owned(), right)));
+    let mut t = Table::with_columns(columns).indented(2);
+    for (row, run) in rows.iter().zip(&study.steps) {
+        t.row_of(cells(row, run, &endpoints, by_name, with_ports));
+    }
+    let mut note = String::from("endpoints: p50/p95 ms; CPU: target and client in % of a core, host in % of all");
+    if !open {
+        note += "\nloop: users / (think + response), if answers were as quick as at their best step";
+    }
+    let hidden = study.steps.last().map_or(0, |s| s.endpoints.len() - endpoints.len());
+    if hidden > 0 {
+        note += &format!("\n{hidden} quicker endpoints are left out");
+    }
+    for line in note.lines() {
+        for line in wrapped(line, 0, WIDTH - 2).lines() {
+            t.note(line);
+        }
+    }
+    t
+}
+
+fn cells(r: &StepRow, run: &RunResult, endpoints: &[String], by_name: bool, with_ports: bool) -> Vec<Cell> {
+    let failed = r.failures + r.local_failures;
+    let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
+    let percent = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{v:.0}"));
+    let pair = |name: &String| {
+        let latency = run.endpoints.iter().find(|e| e.name == *name).and_then(|e| e.latency_ms);
+        Cell::from(latency.map_or_else(|| "-".into(), |l| format!("{}/{}", ms(l.p50), ms(l.p95))))
+    };
+    let mut cells: Vec<Cell> = vec![
+        if by_name { r.label.clone().into() } else { r.label.trim_end_matches(" users").trim_end_matches(" user").into() },
+        ms(r.steady_rps.unwrap_or(r.rps)).into(),
+        opt(r.expected_rps, &ms),
+        if failed > 0 { Cell::toned(Tone::Bad, failed.to_string()) } else { "0".into() },
+    ];
+    cells.extend(endpoints.iter().map(pair));
+    cells.push([r.target_cpu_percent, r.client_cpu_percent, r.host_cpu_percent].map(percent).join("/").into());
+    if with_ports {
+        cells.push(opt(used_share(r), &|s| format!("{:.0} %", s * 100.0)));
+    }
+    cells
+}
+
+fn used_share(r: &StepRow) -> Option<f64> {
+    r.peak_ports.zip(r.pool).filter(|(_, pool)| *pool > 0).map(|(peak, pool)| f64::from(peak) / f64::from(pool))
+}
+
+/// What makes figures doubtful, and the findings that the answers do not name.
+fn careful(study: &StudyResult) -> Vec<String> {
+    let rows = &study.analysis.rows;
+    let mut all = Vec::new();
+    let others = || rows.iter().filter_map(|r| r.others_cpu_percent).filter(|o| *o >= OTHERS_PERCENT);
+    if let (Some(least), Some(most)) = (others().reduce(f64::min), others().reduce(f64::max)) {
+        let (least, most) = (format!("{least:.0}"), format!("{most:.0}"));
+        let range = if least == most { most } else { format!("{least} to {most}") };
+        all.push(format!("other programs took {range} % of all cores: part of the times is theirs"));
+    }
+    let cut = |r: &&StepRow| r.cut as f64 > CUT_SHARE * (r.requests + r.local_failures + r.cut).max(1) as f64;
+    if let Some(r) = rows.iter().filter(cut).max_by_key(|r| r.cut) {
+        all.push(format!("{} requests were in flight at the end of {}: the slowest answers are missing", r.cut, r.label));
+    }
+    for (row, step) in rows.iter().zip(&study.steps) {
+        if step.validity.stamp == Stamp::Incomplete
+            && let Some(reason) = step.validity.reasons.first()
+        {
+            all.push(format!("{} is incomplete: {reason}", row.label));
+        }
+    }
+    let named: Vec<&str> = study.analysis.answers.iter().map(|a| a.text.as_str()).collect();
+    let mut seen = Vec::new();
+    let grave = rows.iter().zip(&study.steps).flat_map(|(row, s)| s.findings.iter().map(move |f| (row, f)));
+    let further = grave
+        .filter(|(_, f)| {
+            f.severity != Severity::Info && f.caused_by.is_empty() && !named.iter().any(|text| text.contains(&f.title))
+        })
+        .filter(|(_, f)| {
+            let is_new = !seen.contains(&f.id);
+            seen.push(f.id);
+            is_new
+        })
+        .map(|(row, f)| format!("{}: {}", row.label, f.title));
+    all.extend(further.take(FINDINGS));
+    all
+}

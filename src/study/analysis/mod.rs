@@ -1,0 +1,104 @@
+//! What the steps of a study show together: figures in rows, and the four questions that a study asks, answered in
+//! sentences with their numbers. Pure.
+//!
+//! [`verdict`] is the first line of the report; `answers` the first paragraph; `details` everything else.
+
+mod answers;
+mod details;
+mod verdict;
+
+pub use verdict::verdict;
+
+use crate::diagnose::ceiling::ceilings;
+use crate::model::result::RunResult;
+use crate::model::study::{Analysis, EndpointLoad, StepRow};
+
+/// Analyses the steps, in their order; `labels` is what each is called.
+pub fn analyse(runs: &[RunResult], labels: &[String]) -> Analysis {
+    let mut rows: Vec<StepRow> = runs.iter().zip(labels).map(|(run, label)| StepRow::of(run, label)).collect();
+    let quick = rows.iter().filter(|r| r.failures + r.local_failures == 0).filter_map(|r| r.response_mean_s).reduce(f64::min);
+    for (row, run) in rows.iter_mut().zip(runs) {
+        row.expected_rps = if run.plan.is_open_loop() {
+            Some(run.plan.rate)
+        } else {
+            quick.map(|q| f64::from(row.users) / (row.think_mean_s + q).max(1e-9))
+        };
+    }
+    let steps = Steps { runs, rows: &rows };
+    let endpoints = steps.endpoints();
+    let ceiling = steps.focus().and_then(|i| ceilings(&runs[i], runs).into_iter().next());
+    let answers = answers::answers(&steps, &endpoints, ceiling.as_ref());
+    let sentences = answers.iter().map(|a| a.text.clone()).chain(details::sentences(&steps)).collect();
+    Analysis { rows, answers, endpoints, ceiling, sentences }
+}
+
+/// The steps and their rows.
+#[derive(Debug, Clone, Copy)]
+struct Steps<'a> {
+    runs: &'a [RunResult],
+    rows: &'a [StepRow],
+}
+
+impl<'a> Steps<'a> {
+    /// Users, or requests per second in an open loop: what a step offers.
+    fn offered(run: &RunResult) -> f64 {
+        if run.plan.is_open_loop() { run.plan.rate } else { f64::from(run.plan.users) }
+    }
+
+    /// The steps with the least and with the most load; none where the load did not rise, or the steps differ in more.
+    fn rising(&self) -> Option<(usize, usize)> {
+        let alike =
+            |w: &[RunResult]| w[0].plan.is_open_loop() == w[1].plan.is_open_loop() && w[0].plan.keepalive == w[1].plan.keepalive;
+        if !self.runs.windows(2).all(alike) {
+            return None;
+        }
+        let by_load = |a: &usize, b: &usize| Self::offered(&self.runs[*a]).total_cmp(&Self::offered(&self.runs[*b]));
+        let (light, heavy) = ((0..self.runs.len()).min_by(by_load)?, (0..self.runs.len()).max_by(by_load)?);
+        (Self::offered(&self.runs[light]) < Self::offered(&self.runs[heavy])).then_some((light, heavy))
+    }
+
+    /// The step with the most load; the last of equals.
+    fn heaviest(&self) -> Option<usize> {
+        (0..self.runs.len()).max_by(|a, b| Self::offered(&self.runs[*a]).total_cmp(&Self::offered(&self.runs[*b])))
+    }
+
+    /// The step that the answers are about: with rising load the heaviest, else the one with the gravest finding.
+    fn focus(&self) -> Option<usize> {
+        let gravest = || answers::decisive(self).map(|(index, _)| index);
+        self.rising().map(|(_, heavy)| heavy).or_else(gravest).or_else(|| self.heaviest())
+    }
+
+    /// `at 100 users`, `in step short`.
+    fn at(&self, index: usize) -> String {
+        place(&self.rows[index])
+    }
+
+    /// Each endpoint that was answered at both ends of rising load.
+    fn endpoints(&self) -> Vec<EndpointLoad> {
+        let Some((light, heavy)) = self.rising() else { return Vec::new() };
+        let (first, last) = (&self.runs[light], &self.runs[heavy]);
+        let both = |end: &'a crate::model::result::Endpoint| {
+            let start = first.endpoints.iter().find(|e| e.name == end.name && e.method == end.method)?;
+            let (a, b) = (start.latency_ms?, end.latency_ms?);
+            let timing = start.server_timing_ms.as_ref().zip(end.server_timing_ms.as_ref());
+            Some(EndpointLoad {
+                name: end.name.clone(),
+                users: [first.plan.users, last.plan.users],
+                p50_ms: [a.p50, b.p50],
+                p95_ms: [a.p95, b.p95],
+                queue_p50_ms: timing.map(|(s, e)| [s.queue.p50, e.queue.p50]),
+                work_p50_ms: timing.map(|(s, e)| [s.work.p50, e.work.p50]),
+            })
+        };
+        last.endpoints.iter().filter_map(both).collect()
+    }
+}
+
+/// `at 100 users`, `in step short`.
+fn place(row: &StepRow) -> String {
+    let by_load = row.label.starts_with(|c: char| c.is_ascii_digit());
+    if by_load { format!("at {}", row.label) } else { format!("in step {}", row.label) }
+}
+
+#[cfg(test)]
+mod tests;

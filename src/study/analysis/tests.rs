@@ -1,0 +1,186 @@
+use std::time::Duration;
+
+use super::*;
+use crate::diagnose;
+use crate::model::finding::FindingId;
+use crate::model::result::VerdictId::{self, Healthy, HostBound, PortBound, TargetBound};
+use crate::model::result::{PhaseMs, ServerTimingMs, Steady};
+use crate::model::study::{CeilingKind, Question, STUDY_SCHEMA, StudyResult};
+use crate::report::fixture;
+use crate::report::style::Style;
+use crate::report::text::{Detail, render_study};
+
+/// A step of the experiment: `users`, the rate they came to, and what `/cpu` queued and worked, medians in ms.
+fn step(users: u32, rps: f64, queue_ms: f64, work_ms: f64) -> RunResult {
+    let mut run = fixture::healthy().run;
+    run.plan.users = users;
+    run.plan.keepalive = true;
+    run.plan.duration = Duration::from_secs(20);
+    (run.totals.rps, run.totals.users_reached, run.totals.users_asked) = (rps, users, users);
+    run.totals.requests_per_connection = Some(40.0);
+    let response_ms = f64::from(users) / rps * 1000.0 - 300.0;
+    let mean = run.totals.latency_ms.map(|mut l| {
+        l.mean = response_ms;
+        l
+    });
+    run.totals.steady = Some(Steady { from_s: 5.0, rps, latency_ms: mean });
+    let pair = |p50: f64| PhaseMs { p50, p99: p50 * 3.0 };
+    for e in &mut run.endpoints {
+        let (queue, work) = match e.name.as_str() {
+            "/cpu" => (queue_ms, work_ms),
+            "/io" => (0.0, 200.0),
+            _ => (0.0, 0.0),
+        };
+        e.server_timing_ms = (e.name != "/health").then(|| ServerTimingMs { queue: pair(queue), work: pair(work) });
+        let p50 = if e.name == "/health" { 0.2 } else { queue + work };
+        e.latency_ms = e.latency_ms.map(|mut l| {
+            (l.p50, l.p95, l.p99) = (p50, p50 * 2.0, p50 * 3.0);
+            l
+        });
+    }
+    diagnose::settle(&mut run);
+    run
+}
+
+fn labels(steps: &[RunResult]) -> Vec<String> {
+    steps.iter().map(|s| format!("{} users", s.plan.users)).collect()
+}
+
+fn experiment() -> Vec<RunResult> {
+    vec![step(10, 27.2, 0.1, 30.0), step(50, 132.0, 4.0, 33.0), step(100, 250.0, 80.0, 34.0)]
+}
+
+fn study(steps: Vec<RunResult>) -> StudyResult {
+    let analysis = analyse(&steps, &labels(&steps));
+    StudyResult {
+        schema: STUDY_SCHEMA.into(),
+        tool: steps[0].tool.clone(),
+        command: "sockbench study".into(),
+        name: "experiment".into(),
+        started_at: "2026-11-24T10:00:00Z".into(),
+        duration_s: 60.0,
+        verdict: verdict(&steps, &analysis),
+        steps_planned: steps.len() as u32,
+        ended: "all steps ran".into(),
+        cooldowns: Vec::new(),
+        analysis,
+        comparison: Vec::new(),
+        findings: diagnose::diagnose_study(&steps),
+        steps,
+        unavailable: Vec::new(),
+    }
+}
+
+fn answer(analysis: &Analysis, question: Question) -> &str {
+    analysis.answers.iter().find(|a| a.question == question).map_or("", |a| a.text.as_str())
+}
+
+#[test]
+fn the_experiment_on_one_screen() {
+    let text = render_study(&study(experiment()), Detail::Brief, Style::Plain);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() <= 40, "{} lines", lines.len());
+    assert!(lines.iter().all(|l| l.chars().count() <= 80), "{text}");
+    let last_answer = lines.iter().position(|l| l.trim_start().starts_with("next")).unwrap_or(usize::MAX);
+    assert!(last_answer < 10, "the answers are the first paragraph:\n{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_full_report_has_what_the_screen_leaves_out() {
+    let study = study(experiment());
+    let (brief, full) = (render_study(&study, Detail::Brief, Style::Plain), render_study(&study, Detail::Full, Style::Plain));
+    let rest = |text: &str| text.lines().filter(|l| !l.starts_with("  more")).count();
+    assert!(brief.lines().filter(|l| !l.starts_with("  more")).all(|l| full.contains(l)) && rest(&full) > rest(&brief));
+    let findings = study.steps.iter().flat_map(|s| &s.findings);
+    assert!(findings.into_iter().all(|f| full.contains(f.id.word())), "{full}");
+    assert!(full.contains("MiB"), "memory of client and target");
+}
+
+#[test]
+fn the_ceiling_is_cores_by_work_by_share() {
+    let steps = experiment();
+    let analysis = analyse(&steps, &labels(&steps));
+    let c = analysis.ceiling.expect("the own server says what its work takes");
+    assert_eq!((c.kind, c.slots, c.busy_ms, c.share), (CeilingKind::Cpu, 2.0, 30.0, 0.2));
+    assert!((c.rps - 333.3).abs() < 0.1 && (c.reached_rps - 250.0).abs() < 0.1, "{c:?}");
+}
+
+#[test]
+fn a_pool_smaller_than_the_cores_is_the_ceiling_and_not_the_cores() {
+    let mut steps = experiment();
+    for s in &mut steps {
+        s.plan.surroundings.set_server_flag("cpu-workers", 1);
+    }
+    let c = analyse(&steps, &labels(&steps)).ceiling.expect("known");
+    assert_eq!((c.kind, c.slots, c.rps.round()), (CeilingKind::Workers, 1.0, 167.0));
+}
+
+#[test]
+fn what_stays_and_what_rises_is_told_apart_and_where_the_time_goes() {
+    let steps = experiment();
+    let analysis = analyse(&steps, &labels(&steps));
+    let io = analysis.endpoints.iter().find(|e| e.name == "/io").expect("answered");
+    let cpu = analysis.endpoints.iter().find(|e| e.name == "/cpu").expect("answered");
+    assert_eq!((io.p50_ms, io.users), ([200.0, 200.0], [10, 100]));
+    assert_eq!((cpu.queue_p50_ms, cpu.work_p50_ms), (Some([0.1, 80.0]), Some([30.0, 34.0])));
+    let text = answer(&analysis, Question::UnderLoad);
+    assert!(text.contains("/io at 200 ms") && text.contains("/cpu rises 3.8 times"), "{text}");
+    let flat = [steps[0].clone(), steps[0].clone()];
+    assert!(analyse(&flat, &labels(&flat)).endpoints.is_empty(), "the load did not rise");
+}
+
+#[test]
+fn the_analysis_says_what_the_findings_say() {
+    // Every step's set-up of workers and cores: the answers are the deciding finding's own words and its own advice.
+    for (queue, work) in [(80.0, 34.0), (400.0, 31.0), (0.1, 30.0), (2.0, 90.0)] {
+        for workers in [1, 2, 8] {
+            let mut steps = vec![step(10, 27.2, 0.1, 30.0), step(100, 250.0, queue, work)];
+            for s in &mut steps {
+                s.plan.surroundings.set_server_flag("cpu-workers", workers);
+                diagnose::settle(s);
+            }
+            let analysis = analyse(&steps, &labels(&steps));
+            let (why, next) = (answer(&analysis, Question::Why), answer(&analysis, Question::Next));
+            let said = steps.iter().flat_map(|s| &s.findings).any(|f| {
+                let knee = f.id == FindingId::ClosedLoopLimited && next.starts_with("more users");
+                why.contains(&f.title) && (knee || f.remedies.first().is_some_and(|r| r.action == next))
+            });
+            assert!(said, "queue {queue}, work {work}, {workers} workers: {why} / {next}");
+        }
+    }
+}
+
+#[test]
+fn the_verdict_is_the_gravest_of_the_steps_and_names_them() {
+    let of = |ids: &[VerdictId]| {
+        let mut steps: Vec<RunResult> = ids.iter().zip([10, 50, 100]).map(|(_, u)| step(u, 27.0, 0.1, 30.0)).collect();
+        steps.iter_mut().zip(ids).for_each(|(s, id)| s.verdict.id = *id);
+        let analysis = analyse(&steps, &labels(&steps));
+        verdict(&steps, &analysis)
+    };
+    for (ids, id, says) in [
+        ([Healthy, Healthy, Healthy], Healthy, "up to 100 users"),
+        ([Healthy, Healthy, TargetBound], TargetBound, "at 100 users; the others are fine"),
+        ([Healthy, TargetBound, TargetBound], TargetBound, "from 50 users on; 10 users are fine"),
+        ([HostBound, TargetBound, PortBound], PortBound, "at 100 users"),
+        ([TargetBound, TargetBound, TargetBound], TargetBound, "in every step"),
+    ] {
+        let found = of(&ids);
+        assert!(found.id == id && found.sentence.contains(says), "{ids:?}: {found:?}");
+    }
+}
+
+#[test]
+fn a_step_that_ends_inside_its_ramp_is_named() {
+    let mut run = fixture::healthy().run;
+    (run.plan.users, run.plan.spawn_rate) = (50, 5.0);
+    run.plan.duration = Duration::from_secs(3);
+    let found = |run: &RunResult| {
+        let runs = [run.clone()];
+        analyse(&runs, &labels(&runs)).sentences.iter().any(|s| s.contains("50 users start over 9.8 s, their step took 3.0 s"))
+    };
+    assert!(found(&run));
+    run.plan.duration = Duration::from_secs(30);
+    assert!(!found(&run));
+}
