@@ -149,5 +149,6 @@ fn the_page_of_stdout_is_kept_beside_the_documents() {
     let plan = dir.path().join("plan.toml");
     fs::write(&plan, "name = 'one'\nmix = '/health'\n[server]\ncpu-iterations = 1\n[[step]]\nusers = 1\nduration = '300ms'\n")
         .unwrap();
-    run(&["study", plan.to_str().unwrap()], "study");
+    // The page of a study is short; the whole of it is kept.
+    run(&["study", "--verbose", plan.to_str().unwrap()], "study");
 }

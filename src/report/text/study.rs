@@ -132,7 +132,7 @@ fn steps(study: &StudyResult) -> Table {
     }
     let mut note = String::from("endpoints: p50/p95 ms; CPU: target and client in % of a core, host in % of all");
     if !open {
-        note += "\nloop: users / (think + response), if answers were as quick as at their best step";
+        note += "\nloop: users / (think + response), with the response of the quickest step";
     }
     let hidden = study.steps.last().map_or(0, |s| s.endpoints.len() - endpoints.len());
     if hidden > 0 {
@@ -193,7 +193,8 @@ fn careful(study: &StudyResult) -> Vec<String> {
             all.push(format!("{} is incomplete: {reason}", row.label));
         }
     }
-    let named: Vec<&str> = study.analysis.answers.iter().map(|a| a.text.as_str()).collect();
+    let answers = study.analysis.answers.iter().map(|a| a.text.clone());
+    let named: Vec<String> = answers.chain(all.iter().cloned()).collect();
     let mut seen = Vec::new();
     let grave = rows.iter().zip(&study.steps).flat_map(|(row, s)| s.findings.iter().map(move |f| (row, f)));
     let further = grave

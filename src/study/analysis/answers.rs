@@ -155,7 +155,7 @@ fn growth(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
 
 /// The title of the finding that decides.
 fn why(steps: &Steps<'_>) -> Option<String> {
-    let (index, finding) = decisive(steps)?;
+    let Some((index, finding)) = decisive(steps) else { return Some("no limit was reached".into()) };
     let mut text = finding.title.clone();
     if steps.focus() != Some(index) || steps.rising().is_none() && steps.rows.len() > 1 {
         text = format!("{}: {text}", steps.at(index));
@@ -171,7 +171,7 @@ fn why(steps: &Steps<'_>) -> Option<String> {
 
 /// What helps: the first remedy of the finding that decides; where users alone limit, the users that reach the ceiling.
 fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
-    let (index, finding) = decisive(steps)?;
+    let Some((index, finding)) = decisive(steps) else { return knee(steps, steps.focus()?, ceiling) };
     if finding.id == FindingId::ClosedLoopLimited
         && let Some(text) = knee(steps, index, ceiling)
     {

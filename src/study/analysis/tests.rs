@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::diagnose;
-use crate::model::finding::FindingId;
+use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::result::VerdictId::{self, Healthy, HostBound, PortBound, TargetBound};
 use crate::model::result::{PhaseMs, ServerTimingMs, Steady};
 use crate::model::study::{CeilingKind, Question, STUDY_SCHEMA, StudyResult};
@@ -16,6 +16,7 @@ fn step(users: u32, rps: f64, queue_ms: f64, work_ms: f64) -> RunResult {
     run.plan.users = users;
     run.plan.keepalive = true;
     run.plan.duration = Duration::from_secs(20);
+    run.plan.spawn_rate = f64::from(users) / 2.0;
     (run.totals.rps, run.totals.users_reached, run.totals.users_asked) = (rps, users, users);
     run.totals.requests_per_connection = Some(40.0);
     let response_ms = f64::from(users) / rps * 1000.0 - 300.0;
@@ -110,7 +111,7 @@ fn the_ceiling_is_cores_by_work_by_share() {
 fn a_pool_smaller_than_the_cores_is_the_ceiling_and_not_the_cores() {
     let mut steps = experiment();
     for s in &mut steps {
-        s.plan.surroundings.set_server_flag("cpu-workers", 1);
+        s.plan.environment.server.cpu_workers = Some(1);
     }
     let c = analyse(&steps, &labels(&steps)).ceiling.expect("known");
     assert_eq!((c.kind, c.slots, c.rps.round()), (CeilingKind::Workers, 1.0, 167.0));
@@ -137,11 +138,17 @@ fn the_analysis_says_what_the_findings_say() {
         for workers in [1, 2, 8] {
             let mut steps = vec![step(10, 27.2, 0.1, 30.0), step(100, 250.0, queue, work)];
             for s in &mut steps {
-                s.plan.surroundings.set_server_flag("cpu-workers", workers);
+                s.plan.environment.server.cpu_workers = Some(workers);
                 diagnose::settle(s);
             }
             let analysis = analyse(&steps, &labels(&steps));
             let (why, next) = (answer(&analysis, Question::Why), answer(&analysis, Question::Next));
+            let limits = [FindingId::ClosedLoopLimited, FindingId::TargetCpuSaturated];
+            let grave = |f: &Finding| f.severity != Severity::Info || limits.contains(&f.id);
+            if !steps.iter().flat_map(|s| &s.findings).any(grave) {
+                assert_eq!(why, "no limit was reached");
+                continue;
+            }
             let said = steps.iter().flat_map(|s| &s.findings).any(|f| {
                 let knee = f.id == FindingId::ClosedLoopLimited && next.starts_with("more users");
                 why.contains(&f.title) && (knee || f.remedies.first().is_some_and(|r| r.action == next))
