@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+pub(crate) use crate::model::figures::{counted as count, number, rate as cps, seconds as s, share as percent};
 use crate::model::limits;
 use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode};
 use crate::model::units::exact;
@@ -232,40 +233,4 @@ const fn mode(mode: PortMode) -> &'static str {
         PortMode::Ring => "ring",
         PortMode::Range => "range",
     }
-}
-
-/// `1 user`, `2 users`: a count with its noun.
-pub(crate) fn count(n: impl Into<u64>, noun: &str) -> String {
-    let n = n.into();
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
-/// A number without needless decimals.
-pub(crate) fn number(v: f64) -> String {
-    if v.fract() == 0.0 { format!("{v:.0}") } else { format!("{v:.2}").trim_end_matches('0').trim_end_matches('.').to_owned() }
-}
-
-/// Rates of a sentence: three significant digits or so.
-pub(crate) fn cps(v: f64) -> String {
-    if !v.is_finite() {
-        "any number".into()
-    } else if v >= 1000.0 {
-        format!("{v:.0}")
-    } else {
-        number((v * 10.0).round() / 10.0)
-    }
-}
-
-/// Seconds of a sentence: one digit behind the point, none when it says nothing.
-pub(crate) fn s(v: f64) -> String {
-    if v < 0.1 && v > 0.0 {
-        format!("{} ms", number((v * 1e5).round() / 100.0))
-    } else {
-        format!("{} s", number((v * 10.0).round() / 10.0))
-    }
-}
-
-/// A share of one as percent.
-pub(crate) fn percent(v: f64) -> String {
-    format!("{:.0} %", v * 100.0)
 }

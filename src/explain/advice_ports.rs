@@ -102,7 +102,7 @@ pub(super) fn less(a: &Arithmetic) -> Vec<Remedy> {
     let pace = named(
         "pace",
         "stay below the ceiling",
-        format!("sockbench load URL --no-keepalive --rate {}", number(pace)),
+        format!("sockbench load URL --no-keepalive --rate {pace}"),
         format!("{}/s holds {} of {} ports", number(pace), (pace * hold).round(), a.pool),
     );
     let wait = named(

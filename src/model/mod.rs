@@ -9,6 +9,7 @@ pub mod errno;
 mod error_row;
 pub mod explanation;
 pub mod facts;
+pub mod figures;
 pub mod finding;
 pub mod forecast;
 pub mod limits;

@@ -8,7 +8,6 @@
 pub mod chart;
 pub mod charts;
 pub mod explain_text;
-pub mod figures;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hlog;
@@ -27,3 +26,5 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod text;
+
+use crate::model::figures;

@@ -1,6 +1,6 @@
 //! A plan before it runs: what will be done to whom, with the limits in force.
 
-use super::figures::{bytes, counted};
+use crate::model::figures::{bytes, counted};
 use crate::model::limits;
 use crate::model::plan::{Closer, CpuWork, LoadLimits, LoadPlan, PortMode, ServerCloser, ServerPlan};
 

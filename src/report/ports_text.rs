@@ -1,8 +1,8 @@
 //! The port budget and its forecast on the terminal.
 
-use super::figures::{counted, percent, rate, seconds};
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
+use crate::model::figures::{counted, percent, rate, seconds};
 use crate::model::forecast::Forecast;
 use crate::model::ports_report::{DestinationPorts, PortsReport};
 
@@ -22,8 +22,8 @@ pub fn render_ports(r: &PortsReport, style: Style) -> String {
         out += &table(r).render(style);
     }
     if r.more_destinations > 0 {
-        let ports = counted(r.more_used.into(), "port");
-        out += &format!("and {} more, which hold {ports}\n", counted(r.more_destinations.into(), "destination"));
+        let ports = counted(r.more_used, "port");
+        out += &format!("and {} more, which hold {ports}\n", counted(r.more_destinations, "destination"));
     }
     for line in rules(&r.destinations) {
         out += &format!("{line}\n");
@@ -119,7 +119,7 @@ fn rules(rows: &[DestinationPorts]) -> Vec<String> {
             ));
         }
         if d.used_outside > 0 {
-            let ports = counted(d.used_outside.into(), "port");
+            let ports = counted(d.used_outside, "port");
             add(format!("{} to {}: {ports} more outside the range, bound explicitly", d.source, d.destination));
         }
         if d.time_wait_target_side > 0 {
@@ -134,12 +134,8 @@ fn rules(rows: &[DestinationPorts]) -> Vec<String> {
 
 /// A forecast; `assumed` names each figure that was not asked for, with where it comes from.
 pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String {
-    let mut out = format!(
-        "{} connections/s against {}, each held {}\n",
-        rate(f.rate_cps),
-        counted(f.pool.into(), "port"),
-        seconds(f.hold_s)
-    );
+    let mut out =
+        format!("{} connections/s against {}, each held {}\n", rate(f.rate_cps), counted(f.pool, "port"), seconds(f.hold_s));
     let Some(ceiling) = f.ceiling_cps else {
         out += "no port stays held: no ceiling\n";
         return with_assumptions(out, assumed);

@@ -1,8 +1,8 @@
 //! A rehearsal on the terminal: the accident with its prediction, then one table of remedies, best first.
 
-use super::figures::seconds;
 use super::style::{Style, Tone};
 use super::table::{Align, Cell, Table};
+use crate::model::figures::seconds;
 use crate::model::rehearsal::{Accident, Course, Effect, Rehearsal, Row};
 
 /// What will be done, before it is done: the prediction comes first.

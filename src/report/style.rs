@@ -76,6 +76,20 @@ pub fn wrapped(text: &str, indent: usize, width: usize) -> String {
     out
 }
 
+/// A name that takes at most `width` characters: the middle gives way, because both ends tell names apart.
+pub fn shortened(name: &str, width: usize) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    if chars.len() <= width {
+        return name.to_owned();
+    }
+    let keep = width.saturating_sub(2);
+    let head = keep.div_ceil(2);
+    let tail = keep - head;
+    let first: String = chars[..head].iter().collect();
+    let last: String = chars[chars.len() - tail..].iter().collect();
+    format!("{first}..{last}")
+}
+
 fn push_line(out: &mut String, indent: usize, line: &str) {
     if !line.is_empty() {
         out.extend(std::iter::repeat_n(' ', indent));
@@ -87,6 +101,12 @@ fn push_line(out: &mut String, indent: usize, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_keeps_both_ends() {
+        assert_eq!(shortened("/a/very/long/path?q=1", 11), "/a/ve..?q=1");
+        assert_eq!(shortened("/short", 11), "/short");
+    }
 
     #[test]
     fn wrapping_keeps_words_whole_and_indents_every_line() {

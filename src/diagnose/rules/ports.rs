@@ -206,7 +206,7 @@ pub(in crate::diagnose) fn budget_high(run: &RunResult, seen: &Indicators) -> Ru
         ));
         remedies.push(advice(
             "predict a rate before you run it",
-            format!("sockbench ports --predict {} --pool {} --hold {}s", number(rate.ceil()), b.pool, number(t)),
+            format!("sockbench ports --predict {} --pool {} --hold {t}s", rate.ceil(), b.pool),
             "ceiling, first failure, dead time, echoes",
         ));
     }
@@ -327,7 +327,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
     if remedies.len() < 2 {
         remedies.push(advice(
             "predict the ceilings",
-            format!("sockbench ports --predict {}", number(rate.ceil())),
+            format!("sockbench ports --predict {}", rate.ceil()),
             "the hard one, P/T, and the search's, half of it",
         ));
     }

@@ -1,10 +1,10 @@
 //! The error report: every kind with its whole cause.
 
 use super::section;
+use crate::model::figures::seconds;
 use crate::model::plan::PortChoice;
 use crate::model::result::{ErrorRow, RunResult};
-use crate::report::figures::{seconds, shortened};
-use crate::report::style::{Style, Tone, wrapped};
+use crate::report::style::{Style, Tone, shortened, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
 /// Kinds shown; `run.json` has all.

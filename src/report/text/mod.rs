@@ -14,8 +14,8 @@ pub use requests::render_requests;
 pub use study::{Detail, render_study};
 pub use summary::{render_summary, render_unavailable};
 
-use super::figures::seconds;
 use super::style::{Style, Tone};
+use crate::model::figures::{counted, rate, seconds};
 use crate::model::result::RunResult;
 
 /// Lines of prose end before this column.
@@ -37,9 +37,9 @@ pub fn render_run(run: &RunResult, style: Style) -> String {
 fn headline(run: &RunResult, style: Style) -> String {
     let plan = &run.plan;
     let load = if plan.is_open_loop() {
-        format!("{} req/s asked for, up to {} connections", super::figures::rate(plan.rate), plan.users)
+        format!("{} req/s asked for, up to {} connections", rate(plan.rate), plan.users)
     } else {
-        super::figures::counted(u64::from(plan.users), "user")
+        counted(plan.users, "user")
     };
     let kept = if plan.keepalive { "connections kept" } else { "a new connection for each request" };
     let what = style.paint(Tone::Heading, &format!("{} to {}", run.command, plan.target.url));
@@ -49,7 +49,7 @@ fn headline(run: &RunResult, style: Style) -> String {
         run.started_at,
         run.tool.version,
         run.host.kernel,
-        super::figures::counted(u64::from(run.host.cpus), "cpu")
+        counted(run.host.cpus, "cpu")
     );
     format!("{what}\n{}\n", style.paint(Tone::Faint, &side))
 }

@@ -1,9 +1,9 @@
 //! The table of requests, in Locust's columns.
 
+use crate::model::figures::{ms, rate};
 use crate::model::result::RunResult;
-use crate::report::figures::{ms, rate, shortened};
 use crate::report::locust::{LocustRow, rows};
-use crate::report::style::{Style, Tone};
+use crate::report::style::{Style, Tone, shortened};
 use crate::report::table::{Align, Cell, Table};
 
 /// Longer names lose their middle.

@@ -2,8 +2,8 @@
 
 use super::{PROSE_WIDTH, section};
 use crate::diagnose::ports::budget::LINUX_HOLD_S;
+use crate::model::figures::{bytes, counted, ms, percent, rate, seconds};
 use crate::model::result::{LatencyMs, Ports, RunResult, Stamp};
-use crate::report::figures::{bytes, counted, ms, percent, rate, seconds};
 use crate::report::style::{Style, Tone, wrapped};
 
 /// CPU of others, percent of all cores, from which they are named.

@@ -79,7 +79,7 @@ fn busy_connections_are_not_a_late_generator() {
     assert!(more.command.contains("--conns 72 "), "300/s at 200 ms and a fifth: {more:?}");
     let valid = stamp(&run);
     assert_eq!(valid.stamp, Stamp::Incomplete);
-    assert!(valid.reasons[0].contains("1100"), "{:?}", valid.reasons);
+    assert!(valid.reasons[0].contains("1,100"), "{:?}", valid.reasons);
     // A full target answers no faster over more connections, and no faster than it answers now.
     let mut full = run.clone();
     (full.totals.rps, full.plan.users) = (9.0, 10);

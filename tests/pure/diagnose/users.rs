@@ -96,7 +96,7 @@ fn a_target_that_leaves_the_first_fin_to_the_client_is_said_in_the_stamp() {
     let mut run = short(200.0);
     run.plan.closer = Closer::Server;
     let reason = &stamp(&run).reasons[0];
-    assert!(reason.contains("0 of 12000") && reason.contains("1 s"), "{reason}");
+    assert!(reason.contains("0 of 12,000") && reason.contains("1 s"), "{reason}");
     run.closes = Closes { server: 11_990, client: 10, ..Default::default() };
     run.totals.cut = 10;
     assert_eq!(stamp(&run).stamp, Stamp::Valid, "those that the end cut off: {:?}", stamp(&run).reasons);

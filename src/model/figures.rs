@@ -1,0 +1,194 @@
+//! The one formatter of numbers: each kind of figure has one form, the same on every page that people read. Commands,
+//! JSON, CSV and the interval log write numbers for programs and do not pass here.
+//!
+//! Most figures carry three significant digits and at most two decimals: more says nothing in a load test, less hides
+//! a difference. Whole thousands are separated: `3,845`.
+//!
+//! ```
+//! use sockbench::model::figures;
+//! assert_eq!([0.2, 3.61, 57.34, 1163.2].map(figures::ms), ["0.20", "3.61", "57.3", "1,163"]);
+//! assert_eq!([8.0, 8.333, 16.67, 136.53, 3845.4].map(figures::rate), ["8", "8.33", "16.7", "137", "3,845"]);
+//! assert_eq!([0.0, 0.12, 4.0, 77.2, 99.97].map(figures::percent), ["0 %", "0.1 %", "4 %", "77 %", ">99.9 %"]);
+//! assert_eq!([0.042, 1.44, 60.0, 185.0].map(figures::seconds), ["42 ms", "1.4 s", "60 s", "3 min 05 s"]);
+//! ```
+
+use std::time::Duration;
+
+/// A count with its thousands separated: `19,225`.
+pub fn count(n: impl Into<u64>) -> String {
+    separated(n.into())
+}
+
+/// A count and its noun: `1 request`, `2,000 requests`.
+pub fn counted(n: impl Into<u64>, noun: &str) -> String {
+    let n = n.into();
+    if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", separated(n)) }
+}
+
+/// Milliseconds without the unit; zeros are kept, so that columns show their precision: `0.42`, `31.1`, `256`, `1,163`.
+pub fn ms(value: f64) -> String {
+    significant(value)
+}
+
+/// A rate per second without the unit: `8.33`, `48`, `3,845`. One without bound is `any number`.
+pub fn rate(per_s: f64) -> String {
+    number(per_s)
+}
+
+/// A number without needless decimals: `7`, `3.7`, `1,163`.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return "any number".into();
+    }
+    let text = significant(value);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// How many times as much: `3.7`, `14`. Its noun is `times`.
+pub fn times(ratio: f64) -> String {
+    if ratio < 9.95 { number((ratio * 10.0).round() / 10.0) } else { number(ratio.round()) }
+}
+
+/// A length or point of time as measured: `42 ms`, `1.4 s`, `60 s`, `3 min 05 s`, `2 h 05 min`.
+pub fn seconds(s: f64) -> String {
+    if s > 0.0 && s < 0.095 {
+        return format!("{} ms", number(s * 1000.0));
+    }
+    if s < 119.95 {
+        return format!("{} s", number((s * 10.0).round() / 10.0).replace(',', ""));
+    }
+    minutes(s.round() as u64)
+}
+
+/// A point of time of a short experiment, with hundredths: `3.00 s`.
+pub fn instant(s: f64) -> String {
+    format!("{s:.2} s")
+}
+
+/// A length of time as it was asked for: `5 ms`, `1.5 s`, `90 s`, `3 min`.
+pub fn span(d: Duration) -> String {
+    let s = d.as_secs_f64();
+    if d.is_zero() {
+        "0 s".into()
+    } else if d < Duration::from_secs(1) {
+        format!("{} ms", exact(s * 1000.0))
+    } else if d < Duration::from_secs(120) || d.subsec_nanos() > 0 {
+        format!("{} s", exact(s))
+    } else {
+        minutes(d.as_secs())
+    }
+}
+
+/// Microseconds without the unit: `4.2`, `13`, `1,020`.
+pub fn us(value: f64) -> String {
+    if value < 9.95 { number((value * 10.0).round() / 10.0) } else { separated(value.round() as u64) }
+}
+
+/// Bytes in the largest binary unit that leaves at least one whole: `24 B`, `31.4 MiB`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{} {}", number((value * 10.0).round() / 10.0), UNITS[unit]) }
+}
+
+/// A share given in hundredths: `0.1 %`, `4 %`, `77 %`. Only nothing is `0 %`, and only all is `100 %`.
+pub fn percent(of_hundred: f64) -> String {
+    let p = of_hundred;
+    if p > 0.0 && p < 0.05 {
+        "<0.1 %".into()
+    } else if p > 99.95 && p < 100.0 {
+        ">99.9 %".into()
+    } else if p < 9.95 || (p > 99.0 && p < 100.0) {
+        format!("{} %", number((p * 10.0).round() / 10.0))
+    } else {
+        format!("{} %", separated(p.round() as u64))
+    }
+}
+
+/// A share of one, as per cent.
+pub fn share(of_one: f64) -> String {
+    // 0.7 * 100 is a little more than 70.
+    percent((of_one * 1e6).round() / 1e4)
+}
+
+/// Three significant digits, at most two decimals, thousands separated.
+fn significant(value: f64) -> String {
+    let (sign, v) = if value < 0.0 { ("-", -value) } else { ("", value) };
+    if v < 9.995 {
+        format!("{sign}{v:.2}")
+    } else if v < 99.95 {
+        format!("{sign}{v:.1}")
+    } else {
+        format!("{sign}{}", separated(v.round() as u64))
+    }
+}
+
+/// As many decimals as were given, up to microseconds of a millisecond.
+fn exact(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn minutes(whole_s: u64) -> String {
+    let (h, min, s) = (whole_s / 3600, whole_s / 60 % 60, whole_s % 60);
+    match (h, min, s) {
+        (0, min, 0) => format!("{min} min"),
+        (0, min, s) => format!("{min} min {s:02} s"),
+        (h, 0, 0) => format!("{h} h"),
+        (h, min, _) => format!("{h} h {min:02} min"),
+    }
+}
+
+fn separated(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!([0_u64, 999, 1000, 12_345, 1_234_567].map(count), ["0", "999", "1,000", "12,345", "1,234,567"]);
+        assert_eq!([counted(1_u32, "port"), counted(28_232_u32, "port")], ["1 port", "28,232 ports"]);
+    }
+
+    #[test]
+    fn digits_follow_the_size() {
+        assert_eq!([0.4217, 9.999, 31.06, 256.4, 99.96, 999.6].map(ms), ["0.42", "10.0", "31.1", "256", "100", "1,000"]);
+        assert_eq!([0.5, 9.5, 33.0, 1234.56, 123_456.7].map(rate), ["0.5", "9.5", "33", "1,235", "123,457"]);
+        assert_eq!([rate(f64::INFINITY), number(-1.5)], ["any number", "-1.5"]);
+        assert_eq!([1.0, 3.74, 14.4].map(times), ["1", "3.7", "14"]);
+        assert_eq!([0.3, 4.25, 13.4, 1020.0].map(us), ["0.3", "4.3", "13", "1,020"]);
+    }
+
+    #[test]
+    fn units_follow_the_size() {
+        assert_eq!([0, 1023, 1024, 33_554_432].map(bytes), ["0 B", "1023 B", "1 KiB", "32 MiB"]);
+        assert_eq!([0.0, 0.094, 0.4, 59.96, 100.04].map(seconds), ["0 s", "94 ms", "0.4 s", "60 s", "100 s"]);
+        assert_eq!([180.0, 3600.2, 7502.0].map(seconds), ["3 min", "1 h", "2 h 05 min"]);
+        assert_eq!(instant(3.0), "3.00 s");
+        let asked = [0, 5, 1500, 90_000, 180_000, 5_400_000].map(|n| span(Duration::from_millis(n)));
+        assert_eq!(asked, ["0 s", "5 ms", "1.5 s", "90 s", "3 min", "1 h 30 min"]);
+    }
+
+    #[test]
+    fn a_share_is_nothing_or_all_only_where_it_is() {
+        assert_eq!([0.0, 0.04, 0.9, 9.94, 9.96].map(percent), ["0 %", "<0.1 %", "0.9 %", "9.9 %", "10 %"]);
+        assert_eq!([99.0, 99.6, 99.96, 100.0, 180.0].map(percent), ["99 %", "99.6 %", ">99.9 %", "100 %", "180 %"]);
+        assert_eq!([0.7, 0.0035, 1.0].map(share), ["70 %", "0.4 %", "100 %"]);
+    }
+}
