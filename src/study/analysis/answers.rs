@@ -25,7 +25,7 @@ pub(super) fn answers(steps: &Steps<'_>, endpoints: &[EndpointLoad], ceiling: Op
     [
         answer(Question::UnderLoad, under_load(endpoints)),
         answer(Question::Saturation, saturation(steps, ceiling)),
-        answer(Question::Why, why(steps)),
+        answer(Question::Why, (!steps.runs.is_empty()).then(|| why(steps))),
         answer(Question::Next, next(steps, ceiling)),
     ]
     .into_iter()
@@ -154,8 +154,8 @@ fn growth(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
 }
 
 /// The title of the finding that decides.
-fn why(steps: &Steps<'_>) -> Option<String> {
-    let Some((index, finding)) = decisive(steps) else { return Some("no limit was reached".into()) };
+fn why(steps: &Steps<'_>) -> String {
+    let Some((index, finding)) = decisive(steps) else { return "no limit was reached".into() };
     let mut text = finding.title.clone();
     if steps.focus() != Some(index) || steps.rising().is_none() && steps.rows.len() > 1 {
         text = format!("{}: {text}", steps.at(index));
@@ -166,7 +166,7 @@ fn why(steps: &Steps<'_>) -> Option<String> {
         let others = others.map_or_else(String::new, |o| format!(", {o:.0} % by other programs"));
         text += &format!("; cores {host:.0} % in use{others}");
     }
-    Some(text)
+    text
 }
 
 /// What helps: the first remedy of the finding that decides; where users alone limit, the users that reach the ceiling.
