@@ -1,7 +1,7 @@
 //! The three charts of a run or of all steps of a study: requests per second, response times, users; over time.
 
 use super::chart::{Axis, Chart, Color, Marker, Reference, Series, Shape, Side, Span};
-use super::figures::counted;
+use crate::model::figures::counted;
 use crate::model::result::{RunResult, SeriesPoint};
 
 /// One run of a study, in its place.

@@ -26,5 +26,3 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod text;
-
-use crate::model::figures;

@@ -1,11 +1,11 @@
 //! A study on one screen: the verdict, the answers to what it asks, and one table over its steps.
 
 use super::study_detail;
+use crate::model::figures::{ms, seconds};
 use crate::model::finding::Severity;
 use crate::model::result::{RunResult, Stamp, VerdictId};
 use crate::model::study::{Question, StepRow, StudyResult};
-use crate::report::figures::{ms, seconds, shortened};
-use crate::report::style::{Style, Tone, wrapped};
+use crate::report::style::{Style, Tone, shortened, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
 /// Columns of a page.

@@ -2,9 +2,9 @@
 //! the steps, the analysis in sentences, the findings with their remedies.
 
 use super::render_findings;
+use crate::model::figures::{bytes, ms, percent, rate};
 use crate::model::result::{LatencyMs, Stamp};
 use crate::model::study::{StepRow, StudyResult};
-use crate::report::figures::{bytes, ms, percent, rate};
 use crate::report::locust;
 use crate::report::style::{Style, Tone, wrapped};
 use crate::report::table::{Align, Cell, Table};

@@ -4,9 +4,9 @@
 
 use super::Steps;
 use crate::diagnose::thresholds::{GROWN_USERS, PLATEAU_TIMES};
+use crate::model::figures::{counted, ms};
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::study::{Answer, Ceiling, CeilingKind, EndpointLoad, Question};
-use crate::report::figures::{counted, ms};
 
 /// A median that grew less than this many times, or by less than [`STAYS_MS`], stays.
 const STAYS_TIMES: f64 = 1.25;

@@ -3,9 +3,9 @@
 use super::Steps;
 use super::answers::OTHERS_PERCENT;
 use crate::diagnose::thresholds::CLOSED_LOOP_NEAR;
+use crate::model::figures::{bytes, ms};
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::StepRow;
-use crate::report::figures::{bytes, ms};
 
 /// While the rate is at least this share of what the quickest step's response would allow, the users set the pace.
 const OWN_PACE_SHARE: f64 = 0.9;

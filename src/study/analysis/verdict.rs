@@ -1,9 +1,9 @@
 //! The verdict of a study: the gravest verdict of its steps, and from which step on.
 
 use super::{Steps, place};
+use crate::model::figures::ms;
 use crate::model::result::{RunResult, Verdict, VerdictId};
 use crate::model::study::Analysis;
-use crate::report::figures::ms;
 
 /// The verdict over all steps. The first of the gravest verdicts decides; the sentence names the steps it is about.
 pub fn verdict(runs: &[RunResult], analysis: &Analysis) -> Verdict {
