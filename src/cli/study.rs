@@ -13,7 +13,7 @@ use super::{Exit, files, load, load_args, ports_args, proofs, tell};
 use crate::diagnose;
 use crate::model::environment::Environment;
 use crate::model::facts::Fact;
-use crate::model::figures::{counted, seconds};
+use crate::model::figures::{counted, seconds, span};
 use crate::model::plan::{LoadLimits, LoadPlan, Target, Think};
 use crate::model::result::{RunResult, Tool, Verdict};
 use crate::model::server_flags::ServerFlags;
@@ -181,13 +181,10 @@ fn read_plan(args: &Args, each: Option<Duration>) -> Result<(PlanFile, String), 
 /// How long it takes, before it begins: `study windows-ports: short 90 s, kept 60 s; 2 min 30 s in all`.
 fn length(plan: &StudyPlan) -> String {
     let steps = plan.steps.iter().zip(&plan.labels);
-    let each: Vec<String> = steps.map(|(s, label)| format!("{label} {}", seconds(s.duration.as_secs_f64()))).collect();
+    let each: Vec<String> = steps.map(|(s, label)| format!("{label} {}", span(s.duration))).collect();
     let all: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
-    let wait = if plan.steps.len() > 1 {
-        format!(", and at most {} between two steps", seconds(plan.cooldown_max.as_secs_f64()))
-    } else {
-        String::new()
-    };
+    let wait =
+        if plan.steps.len() > 1 { format!(", and at most {} between two steps", span(plan.cooldown_max)) } else { String::new() };
     format!("study {}: {}; {} in all{wait}", plan.name, each.join(", "), seconds(all))
 }
 
@@ -303,7 +300,7 @@ fn labels(steps: &[LoadPlan], names: &[Option<String>]) -> Vec<String> {
         (true, true) => ", kept",
         (true, false) => ", short",
     };
-    let load = |s: &LoadPlan| if s.is_open_loop() { format!("{}/s", s.rate) } else { counted(u64::from(s.users), "user") };
+    let load = |s: &LoadPlan| if s.is_open_loop() { format!("{}/s", s.rate) } else { counted(s.users, "user") };
     steps.iter().zip(names).map(|(s, name)| name.clone().unwrap_or_else(|| format!("{}{}", load(s), how(s)))).collect()
 }
 

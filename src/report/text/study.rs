@@ -1,7 +1,7 @@
 //! A study on one screen: the verdict, the answers to what it asks, and one table over its steps.
 
 use super::study_detail;
-use crate::model::figures::{ms, seconds};
+use crate::model::figures::{count, ms, number, rate, seconds, share};
 use crate::model::finding::Severity;
 use crate::model::result::{RunResult, Stamp, VerdictId};
 use crate::model::study::{Question, StepRow, StudyResult};
@@ -149,21 +149,21 @@ fn steps(study: &StudyResult) -> Table {
 fn cells(r: &StepRow, run: &RunResult, endpoints: &[String], by_name: bool, with_ports: bool) -> Vec<Cell> {
     let failed = r.failures + r.local_failures;
     let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
-    let percent = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{v:.0}"));
+    let percent = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| number(v.round()));
     let pair = |name: &String| {
         let latency = run.endpoints.iter().find(|e| e.name == *name).and_then(|e| e.latency_ms);
         Cell::from(latency.map_or_else(|| "-".into(), |l| format!("{}/{}", ms(l.p50), ms(l.p95))))
     };
     let mut cells: Vec<Cell> = vec![
         if by_name { r.label.clone().into() } else { r.label.trim_end_matches(" users").trim_end_matches(" user").into() },
-        ms(r.steady_rps.unwrap_or(r.rps)).into(),
-        opt(r.expected_rps, &ms),
-        if failed > 0 { Cell::toned(Tone::Bad, failed.to_string()) } else { "0".into() },
+        rate(r.steady_rps.unwrap_or(r.rps)).into(),
+        opt(r.expected_rps, &rate),
+        if failed > 0 { Cell::toned(Tone::Bad, count(failed)) } else { "0".into() },
     ];
     cells.extend(endpoints.iter().map(pair));
     cells.push([r.target_cpu_percent, r.client_cpu_percent, r.host_cpu_percent].map(percent).join("/").into());
     if with_ports {
-        cells.push(opt(used_share(r), &|s| format!("{:.0} %", s * 100.0)));
+        cells.push(opt(used_share(r), &share));
     }
     cells
 }
@@ -184,7 +184,7 @@ fn careful(study: &StudyResult) -> Vec<String> {
     }
     let cut = |r: &&StepRow| r.cut as f64 > CUT_SHARE * (r.requests + r.local_failures + r.cut).max(1) as f64;
     if let Some(r) = rows.iter().filter(cut).max_by_key(|r| r.cut) {
-        all.push(format!("{} requests were in flight at the end of {}: the slowest answers are missing", r.cut, r.label));
+        all.push(format!("{} requests were in flight at the end of {}: the slowest answers are missing", count(r.cut), r.label));
     }
     for (row, step) in rows.iter().zip(&study.steps) {
         if step.validity.stamp == Stamp::Incomplete

@@ -2,7 +2,7 @@
 //! the steps, the analysis in sentences, the findings with their remedies.
 
 use super::render_findings;
-use crate::model::figures::{bytes, ms, percent, rate};
+use crate::model::figures::{bytes, ms, percent, rate, seconds};
 use crate::model::result::{LatencyMs, Stamp};
 use crate::model::study::{StepRow, StudyResult};
 use crate::report::locust;
@@ -22,7 +22,7 @@ pub(super) fn render(study: &StudyResult, style: Style) -> String {
     if !study.cooldowns.is_empty() {
         out += &heading("between the steps");
         for c in &study.cooldowns {
-            out += &format!("  before step {}: waited {:.1} s: {}\n", c.before_step, c.waited_s, c.ended);
+            out += &format!("  before step {}: waited {}: {}\n", c.before_step, seconds(c.waited_s), c.ended);
         }
     }
     out += &heading("analysis");

@@ -4,7 +4,7 @@
 
 use super::Steps;
 use crate::diagnose::thresholds::{GROWN_USERS, PLATEAU_TIMES};
-use crate::model::figures::{counted, ms};
+use crate::model::figures::{count, counted, ms, percent, rate, seconds, share, times};
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::study::{Answer, Ceiling, CeilingKind, EndpointLoad, Question};
 
@@ -71,7 +71,7 @@ fn moved(e: &EndpointLoad) -> String {
     if b < a {
         return format!("{} falls from {} to {} ms", e.name, ms(a), ms(b));
     }
-    format!("{} rises {:.1} times, from {} to {} ms{}", e.name, e.times(), ms(a), ms(b), spent(e))
+    format!("{} rises {} times, from {} to {} ms{}", e.name, times(e.times()), ms(a), ms(b), spent(e))
 }
 
 /// Where the added time goes, as the target's Server-Timing says.
@@ -94,15 +94,14 @@ fn spent(e: &EndpointLoad) -> String {
 fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     let focus = steps.focus()?;
     let reached = ceiling.map(|c| {
-        let share = c.reached_rps / c.rps * 100.0;
         let plan = &steps.runs[focus].plan;
         let beside = if c.kind == CeilingKind::Ports && plan.is_open_loop() {
             // The pool itself adds to the rate of a short step: what was asked is what compares.
-            format!("{} were asked for", ms(plan.rate))
+            format!("{} were asked for", rate(plan.rate))
         } else {
-            format!("{}, {share:.0} % of it", ms(c.reached_rps))
+            format!("{}, {} of it", rate(c.reached_rps), share(c.reached_rps / c.rps))
         };
-        format!("{} = {} req/s; {} {beside}", formula(c), ms(c.rps), steps.at(focus))
+        format!("{} = {} req/s; {} {beside}", formula(c), rate(c.rps), steps.at(focus))
     });
     let parts: Vec<String> = reached.into_iter().chain(growth(steps, ceiling)).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
@@ -112,16 +111,16 @@ fn formula(c: &Ceiling) -> String {
     let slots = c.slots.round() as u64;
     let busy = ms(c.busy_ms);
     match (c.kind, &c.endpoint) {
-        (CeilingKind::Ports, _) => format!("ceiling by ports: {slots} ports / {:.0} s", c.busy_ms / 1000.0),
+        (CeilingKind::Ports, _) => format!("ceiling by ports: {} ports / {}", count(slots), seconds(c.busy_ms / 1000.0)),
         (CeilingKind::Cpu, Some(_)) => {
-            format!("ceiling by CPU: {} / {busy} ms / {:.0} %", counted(slots, "core"), c.share * 100.0)
+            format!("ceiling by CPU: {} / {busy} ms / {}", counted(slots, "core"), share(c.share))
         }
         (CeilingKind::Cpu, None) => format!("ceiling by CPU: {} / {busy} ms a request", counted(slots, "core")),
         (CeilingKind::Workers, name) => format!(
-            "ceiling by workers for {}: {} / {busy} ms / {:.0} %",
+            "ceiling by workers for {}: {} / {busy} ms / {}",
             name.as_deref().unwrap_or("all"),
             counted(slots, "worker"),
-            c.share * 100.0
+            share(c.share)
         ),
     }
 }
@@ -132,25 +131,25 @@ fn growth(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     let (light, heavy) = steps.rising()?;
     let mut order: Vec<usize> = (0..steps.runs.len()).collect();
     order.sort_by(|a, b| Steps::offered(&steps.runs[*a]).total_cmp(&Steps::offered(&steps.runs[*b])));
-    let rate = |i: usize| steps.rows[i].steady_rps;
+    let steady = |i: usize| steps.rows[i].steady_rps;
     for pair in order.windows(2) {
-        let (Some(a), Some(b)) = (rate(pair[0]), rate(pair[1])) else { continue };
+        let (Some(a), Some(b)) = (steady(pair[0]), steady(pair[1])) else { continue };
         let more = Steps::offered(&steps.runs[pair[1]]) / Steps::offered(&steps.runs[pair[0]]);
         if more >= GROWN_USERS && a > 0.0 && b < PLATEAU_TIMES * a {
             return Some(format!(
                 "the rate stopped growing after {}: {} req/s, then {}",
                 steps.rows[pair[0]].label,
-                ms(a),
-                ms(b)
+                rate(a),
+                rate(b)
             ));
         }
     }
-    let (a, b) = (rate(light)?, rate(heavy)?);
+    let (a, b) = (steady(light)?, steady(heavy)?);
     if ceiling.is_some() {
         return None;
     }
     let offered = Steps::offered(&steps.runs[heavy]) / Steps::offered(&steps.runs[light]);
-    Some(format!("{offered:.1} times the load gave {:.1} times the rate", b / a.max(1e-9)))
+    Some(format!("{} times the load gave {} times the rate", times(offered), times(b / a.max(1e-9))))
 }
 
 /// The title of the finding that decides.
@@ -163,8 +162,8 @@ fn why(steps: &Steps<'_>) -> String {
     let row = &steps.rows[index];
     if let (Some(host), FindingId::TargetQueueing | FindingId::TargetCpuSaturated) = (row.host_cpu_percent, finding.id) {
         let others = row.others_cpu_percent.filter(|o| *o >= OTHERS_PERCENT);
-        let others = others.map_or_else(String::new, |o| format!(", {o:.0} % by other programs"));
-        text += &format!("; cores {host:.0} % in use{others}");
+        let others = others.map_or_else(String::new, |o| format!(", {} by other programs", percent(o)));
+        text += &format!("; cores {} in use{others}", percent(host));
     }
     text
 }

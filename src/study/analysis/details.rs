@@ -3,7 +3,7 @@
 use super::Steps;
 use super::answers::OTHERS_PERCENT;
 use crate::diagnose::thresholds::CLOSED_LOOP_NEAR;
-use crate::model::figures::{bytes, ms};
+use crate::model::figures::{bytes, count, ms, percent, rate, seconds};
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::StepRow;
 
@@ -37,7 +37,7 @@ fn closed_loop(row: &StepRow, all: &[StepRow]) -> Option<String> {
         if steady >= OWN_PACE_SHARE * expected {
             "the users set this rate, not the server".to_owned()
         } else {
-            format!("with answers as quick as at the lightest step it would be {}", ms(expected))
+            format!("with answers as quick as at the lightest step it would be {}", rate(expected))
         }
     } else if all.iter().any(|r| r.users > row.users) {
         "heavier steps are compared with this response".to_owned()
@@ -50,8 +50,8 @@ fn closed_loop(row: &StepRow, all: &[StepRow]) -> Option<String> {
         row.users,
         ms(row.think_mean_s * 1000.0),
         ms(response * 1000.0),
-        ms(predicted),
-        ms(steady)
+        rate(predicted),
+        rate(steady)
     ))
 }
 
@@ -61,7 +61,7 @@ fn inside_ramp(runs: &[RunResult]) -> Option<String> {
     let each: Vec<String> = short
         .map(|s| {
             let (ramp, ran) = (s.plan.ramp().as_secs_f64(), s.plan.duration.as_secs_f64());
-            format!("{} users start over {ramp:.1} s, their step took {ran:.1} s", s.plan.users)
+            format!("{} users start over {}, their step took {}", s.plan.users, seconds(ramp), seconds(ran))
         })
         .collect();
     (!each.is_empty()).then(|| {
@@ -84,13 +84,14 @@ fn tail(steps: &Steps<'_>) -> Option<String> {
     }
     let share = worst.requests as f64 / run.totals.requests.max(1) as f64 * 100.0;
     Some(format!(
-        "{} makes the tail {}: p50 {} and p99 {} ms, while all requests together have p50 {} and p95 {} ms; it is {share:.0} % of the requests.",
+        "{} makes the tail {}: p50 {} and p99 {} ms, while all requests together have p50 {} and p95 {} ms; it is {} of the requests.",
         worst.name,
         steps.at(heavy),
         ms(worst.latency_ms.map_or(0.0, |l| l.p50)),
         ms(p99(worst)),
         ms(all.p50),
-        ms(all.p95)
+        ms(all.p95),
+        percent(share)
     ))
 }
 
@@ -102,13 +103,12 @@ fn resources(rows: &[StepRow]) -> Vec<String> {
     };
     let unknown = || "unavailable".to_owned();
     let steps = rows.iter().map(|r| r.label.as_str()).collect::<Vec<_>>().join(", ");
-    let percent = |v: Option<f64>| v.map(|c| format!("{c:.0} %"));
-    if let Some(target) = series(&|r| percent(r.target_cpu_percent)) {
-        let client = series(&|r| percent(r.client_cpu_percent)).unwrap_or_else(unknown);
+    if let Some(target) = series(&|r| r.target_cpu_percent.map(percent)) {
+        let client = series(&|r| r.client_cpu_percent.map(percent)).unwrap_or_else(unknown);
         out.push(format!("CPU, % of one core, at {steps}: target {target}; client {client}."));
     }
-    if let Some(host) = series(&|r| percent(r.host_cpu_percent)) {
-        let memory = series(&|r| r.host_memory_percent.map(|m| format!("{m:.1} %"))).unwrap_or_else(unknown);
+    if let Some(host) = series(&|r| r.host_cpu_percent.map(percent)) {
+        let memory = series(&|r| r.host_memory_percent.map(percent)).unwrap_or_else(unknown);
         out.push(format!("This machine at {steps}: CPU {host} of all cores; memory in use {memory}."));
     }
     if let Some(rss) = series(&|r| r.target_rss_bytes.map(bytes)) {
@@ -124,7 +124,8 @@ fn others(rows: &[StepRow]) -> Option<String> {
         .iter()
         .filter_map(|r| {
             let (others, host) = (r.others_cpu_percent?, r.host_cpu_percent?);
-            (others >= OTHERS_PERCENT).then(|| format!("{} {others:.0} % of all cores, of {host:.0} % in use", r.label))
+            (others >= OTHERS_PERCENT)
+                .then(|| format!("{} {} of all cores, of {} in use", r.label, percent(others), percent(host)))
         })
         .collect();
     (!disturbed.is_empty()).then(|| {
@@ -152,8 +153,10 @@ fn ports(rows: &[StepRow]) -> Option<String> {
     let worst = rows.iter().filter(|r| r.pool.is_some()).max_by_key(|r| r.peak_ports)?;
     let (peak, pool) = (worst.peak_ports?, worst.pool?);
     Some(format!(
-        "Source ports towards the target: at most {peak} of {pool} in use ({:.1} %), {}.",
-        f64::from(peak) / f64::from(pool.max(1)) * 100.0,
+        "Source ports towards the target: at most {} of {} in use ({}), {}.",
+        count(peak),
+        count(pool),
+        percent(f64::from(peak) / f64::from(pool.max(1)) * 100.0),
         worst.label
     ))
 }

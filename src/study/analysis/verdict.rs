@@ -1,7 +1,7 @@
 //! The verdict of a study: the gravest verdict of its steps, and from which step on.
 
 use super::{Steps, place};
-use crate::model::figures::ms;
+use crate::model::figures::rate;
 use crate::model::result::{RunResult, Verdict, VerdictId};
 use crate::model::study::Analysis;
 
@@ -51,7 +51,7 @@ const fn words(id: VerdictId) -> &'static str {
 fn healthy(steps: &Steps<'_>) -> String {
     let Some(heavy) = steps.heaviest() else { return "OK".into() };
     let row = &steps.rows[heavy];
-    format!("OK   no limit reached up to {}: {} req/s", row.label, ms(row.steady_rps.unwrap_or(row.rps)))
+    format!("OK   no limit reached up to {}: {} req/s", row.label, rate(row.steady_rps.unwrap_or(row.rps)))
 }
 
 /// `at 100 users; the other steps are fine`.
