@@ -6,6 +6,7 @@ use super::sandbox::SandboxArgs;
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
+use crate::model::finding::FindingId;
 use crate::model::outcome::ECONNREFUSED;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
@@ -159,7 +160,8 @@ pub(crate) fn announce(plan: &LoadPlan, output: &OutputArgs) {
     }
 }
 
-/// Signal, refusal, failures: the first that applies decides. Errors: exit 3, no connection succeeded.
+/// Signal, refusal, a target that went away, failures: the first that applies decides. Errors: exit 3, no connection
+/// succeeded, or the target was gone at the end.
 pub(crate) fn conclude(runs: &[&Measured], signal: Option<i32>, fail_on_errors: bool) -> Result<u8, Exit> {
     if let Some(signal) = signal {
         return Ok(128 + signal as u8);
@@ -181,6 +183,9 @@ pub(crate) fn conclude(runs: &[&Measured], signal: Option<i32>, fail_on_errors: 
                 "the findings of the report say more"
             }));
         }
+    }
+    if let Some(gone) = runs.iter().find(|r| r.result.findings.iter().any(|f| f.id == FindingId::TargetGone)) {
+        return Err(Exit::environment(format!("load {}: {}", gone.result.plan.target.addr, gone.result.verdict.sentence)));
     }
     let failed = |r: &RunResult| r.totals.failures + r.totals.local_failures > 0;
     Ok(u8::from(fail_on_errors && runs.iter().any(|r| failed(&r.result))))

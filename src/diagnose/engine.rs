@@ -3,7 +3,7 @@
 
 use super::indicators::Indicators;
 use super::rule::{Found, Rule, Ruling, Step};
-use super::table::{RULES, STUDY_RULES};
+use super::table::{STUDY_RULES, rule_of, rules};
 use super::{validity, verdict};
 use crate::model::finding::{Finding, FindingId, Undecided};
 use crate::model::result::{NoPort, RunResult, Validity, Verdict};
@@ -27,7 +27,7 @@ impl Diagnosis {
         let seen = Indicators::of(run);
         let mut found = Vec::new();
         let mut undecided = Vec::new();
-        for rule in RULES {
+        for rule in rules() {
             match (rule.check)(run, &seen) {
                 Ruling::Finding(f) => found.push((rule, *f)),
                 Ruling::Undecided(missing) => undecided.push(Undecided { id: rule.id, missing }),
@@ -43,8 +43,7 @@ impl Diagnosis {
 
 /// What one rule says of a run.
 pub fn ruling(id: FindingId, run: &RunResult) -> Ruling {
-    let rule = RULES.iter().find(|r| r.id == id);
-    rule.map_or(Ruling::Clear, |rule| (rule.check)(run, &Indicators::of(run)))
+    rule_of(id).map_or(Ruling::Clear, |rule| (rule.check)(run, &Indicators::of(run)))
 }
 
 /// What one rule says of the steps of a study.
@@ -83,7 +82,7 @@ pub fn settle(run: &mut RunResult) {
 pub fn diagnose_study(steps: &[RunResult]) -> Vec<Finding> {
     let steps = stepped(steps);
     let found = STUDY_RULES.iter().filter_map(|study| {
-        let rule = RULES.iter().find(|r| r.id == study.id)?;
+        let rule = rule_of(study.id)?;
         match (study.check)(&steps) {
             Ruling::Finding(found) => Some((rule, *found)),
             Ruling::Clear | Ruling::Undecided(_) => None,
@@ -117,11 +116,8 @@ fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
 
 /// The first sentence joins both: "Because the source ports ran out (local-ports-exhausted), ...".
 fn after_causes(causes: &[FindingId], explanation: String) -> String {
-    let phrases: Vec<String> = causes
-        .iter()
-        .filter_map(|c| RULES.iter().find(|r| r.id == *c))
-        .map(|r| format!("{} ({})", r.as_cause, r.id.word()))
-        .collect();
+    let phrases: Vec<String> =
+        causes.iter().filter_map(|c| rule_of(*c)).map(|r| format!("{} ({})", r.as_cause, r.id.word())).collect();
     if phrases.is_empty() {
         return explanation;
     }

@@ -130,10 +130,12 @@ pub struct Rule {
     pub id: FindingId,
     /// what it says, one line
     pub says: &'static str,
-    /// when it fires, with the names of its thresholds
+    /// when it fires; names of thresholds in braces
     pub fires: &'static str,
-    /// what must be known to tell
+    /// when it cannot decide; empty where it always can
     pub needs: &'static str,
+    /// what its remedies are about; empty where it leaves them to its cause
+    pub advises: &'static str,
     /// how it reads as a cause: "Because ..., "
     pub as_cause: &'static str,
     /// findings that can be its cause

@@ -1,140 +1,191 @@
-//! Every threshold of the rules, in one place; docs/FINDINGS.md prints [`TABLE`].
+//! Every threshold of the rules, in one table. docs/FINDINGS.md prints their values in the sentences of the rules.
 
-/// port-budget-high: share of the pool from which the budget counts as high.
-pub const BUDGET_HIGH_SHARE: f64 = 0.70;
-/// pace remedies aim at this share of P/T.
-pub const PACE_SHARE: f64 = 0.8;
-/// local-ports-exhausted: below this share of the pool, the range is not what ran out.
-pub const POOL_NOT_FULL_SHARE: f64 = 0.5;
-/// local-ports-exhausted: below this share of the pool, ports were held by what was not seen towards the destination.
-pub const POOL_SEEN_SHARE: f64 = 0.9;
-/// failures-will-return: an echo this soon after the run's end coincides with it, seconds.
-pub const ECHO_SOON_S: f64 = 0.1;
-/// port-search-slow: connect(2)'s mean, over half of the pool held against below, at least this many times.
-pub const SEARCH_TIMES: f64 = 4.0;
-/// port-search-slow: and at least this many microseconds dearer.
-pub const SEARCH_ADDED_US: f64 = 40.0;
-/// port-search-slow: without a second below half of the pool, a mean of this many microseconds counts as dear.
-pub const SEARCH_ALONE_US: f64 = 200.0;
-/// port-search-slow: a port costs no search more than this many microseconds (measured: 0.14), so a pool too small
-/// to make the difference with it is not what made connect(2) dear.
-pub const SEARCH_PORT_US: f64 = 0.5;
-/// port-search-slow: the share of the pool from which the search is dear (ports.md section 4).
-pub const SEARCH_SHARE: f64 = 0.5;
-/// port-search-slow: the rate is "near" (P/2)/T_eff within this share of it.
-pub const SEARCH_NEAR: f64 = 0.25;
-/// target-backlog-overflow: connection set-ups near 1 s and 3 s (SYN retries) that make a cluster.
-pub const SYN_RETRIES: u64 = 3;
-/// target-backlog-overflow: a set-up that took this long met a dropped SYN, whose first retry comes after 1 s, milliseconds.
-pub const HELD_UP_MS: f64 = 900.0;
-/// target-forbids-keepalive: share of answers after which the target ended the connection.
-pub const FORBIDS_SHARE: f64 = 0.5;
-/// target-forbids-keepalive: answers needed to say so.
-pub const FORBIDS_ANSWERS: u64 = 4;
-/// generator-saturated: share of the measured seconds with a saturated worker.
-pub const SATURATED_SHARE: f64 = 0.5;
-/// generator-saturated: seconds that must have been measured.
-pub const SATURATED_SECONDS: u32 = 2;
-/// generator-saturated: how late a due request may be written, 99th percentile, milliseconds.
-pub const LATENESS_MS: f64 = crate::model::limits::LATE_MS as f64;
-/// generator-saturated: late requests that make a percentile of them more than a hiccup.
-pub const LATE_REQUESTS: u64 = 5;
-/// generator-saturated: requests from which their 99th percentile is more than the latest of them.
-pub const LATE_SAMPLE: u64 = 100;
-/// generator-saturated: seconds in which what was due came late, from which it is more than one hiccup of the machine.
-pub const LATE_STALL_S: f64 = 0.1;
-/// generator-saturated: a worker that had or wanted a core for less than this share of the run had time for its schedule.
-pub const BUSY_WORKER_SHARE: f64 = 0.5;
-/// users-not-reached: share of the asked users or rate that may be missing.
-pub const FALL_SHORT_SHARE: f64 = 0.05;
-/// users-not-reached: requests that must be missing before a rate counts as not reached.
-pub const FALL_SHORT_REQUESTS: f64 = 5.0;
-/// users-not-reached: without think time, this share of users on short connections holds one at the same time.
-pub const SHORT_AT_ONCE_SHARE: f64 = 0.5;
-/// users-not-reached: attempts per user of a run bounded by a count, from which all users had work.
-pub const ATTEMPTS_PER_USER: u64 = 10;
-/// target-queueing: median time in the target's queue from which it counts, milliseconds.
-pub const QUEUE_MS: f64 = 5.0;
-/// target-queueing: requests an endpoint needs to be judged.
-pub const QUEUE_REQUESTS: u64 = 20;
-/// target-queueing: with fewer of a pool's workers at work than this share, jobs wait for a core and not for a worker.
-pub const BUSY_POOL_SHARE: f64 = 0.7;
-/// target-queueing: median latency grew at least this many times with the users...
-pub const GROWN_LATENCY: f64 = 1.5;
-/// ... while throughput grew less than this many times, and users at least [`GROWN_USERS`] times.
-pub const FLAT_THROUGHPUT: f64 = 1.10;
-/// See [`FLAT_THROUGHPUT`]; also the step from which throughput-plateau compares.
-pub const GROWN_USERS: f64 = 1.5;
-/// target-queueing: seconds needed on either side of that comparison.
-pub const GROWTH_SECONDS: usize = 3;
-/// target-cpu-saturated: CPU of the limit (a core, or all of them), percent.
-pub const CPU_LIMIT_PERCENT: f64 = 90.0;
-/// target-cpu-saturated: a shorter run says nothing of a mean CPU, seconds.
-pub const CPU_RUN_S: f64 = 1.0;
-/// target-cpu-saturated: requests at the target, in times of those that its full CPU works on, from which more of them
-/// only wait (where users did not grow during the run).
-pub const IN_FLIGHT_TIMES: f64 = 1.5;
-/// target-cpu-saturated: a target that never used more than this used one core only, percent.
-pub const ONE_CORE_PERCENT: f64 = 110.0;
-/// closed-loop-limited: measured rate against users / (think + response), share it may differ by.
-pub const CLOSED_LOOP_NEAR: f64 = 0.10;
-/// closed-loop-limited and throughput-plateau: share of failed attempts above which the loop is not the users' own.
-pub const FEW_FAILURES: f64 = 0.02;
-/// throughput-plateau: rate grew less than this many times.
-pub const PLATEAU_TIMES: f64 = 1.10;
-/// tail-endpoint: its p95 against the next endpoint's, at least this many times.
-pub const TAIL_TIMES: f64 = 1.5;
-/// tail-endpoint: requests an endpoint needs to be compared.
-pub const TAIL_REQUESTS: u64 = 20;
-/// preflight: connections/s that an endless hurry may reach; a ceiling above it is not announced.
-pub const HURRY_CPS: f64 = 50_000.0;
-/// validity: seconds by which a run may end before its planned end.
-pub const EARLY_END_S: f64 = 0.5;
+use crate::diagnose::command::number;
 
-/// Rule, name, value and unit, for docs/FINDINGS.md.
-pub const TABLE: &[(&str, &str, f64, &str)] = &[
-    ("local-ports-exhausted", "POOL_NOT_FULL_SHARE", POOL_NOT_FULL_SHARE, "share of the pool"),
-    ("local-ports-exhausted", "POOL_SEEN_SHARE", POOL_SEEN_SHARE, "share of the pool"),
-    ("failures-will-return", "ECHO_SOON_S", ECHO_SOON_S, "s"),
-    ("port-budget-high", "BUDGET_HIGH_SHARE", BUDGET_HIGH_SHARE, "share of the pool"),
-    ("port remedies", "PACE_SHARE", PACE_SHARE, "share of P/T"),
-    ("port-search-slow", "SEARCH_SHARE", SEARCH_SHARE, "share of the pool"),
-    ("port-search-slow", "SEARCH_TIMES", SEARCH_TIMES, "times"),
-    ("port-search-slow", "SEARCH_ADDED_US", SEARCH_ADDED_US, "us"),
-    ("port-search-slow", "SEARCH_ALONE_US", SEARCH_ALONE_US, "us"),
-    ("port-search-slow", "SEARCH_PORT_US", SEARCH_PORT_US, "us a port"),
-    ("port-search-slow", "SEARCH_NEAR", SEARCH_NEAR, "share"),
-    ("target-backlog-overflow", "SYN_RETRIES", SYN_RETRIES as f64, "set-ups near 1 s and 3 s"),
-    ("target-backlog-overflow", "HELD_UP_MS", HELD_UP_MS, "ms"),
-    ("target-forbids-keepalive", "FORBIDS_SHARE", FORBIDS_SHARE, "share of answers"),
-    ("target-forbids-keepalive", "FORBIDS_ANSWERS", FORBIDS_ANSWERS as f64, "answers"),
-    ("generator-saturated", "SATURATED_SHARE", SATURATED_SHARE, "share of measured seconds"),
-    ("generator-saturated", "SATURATED_SECONDS", SATURATED_SECONDS as f64, "s"),
-    ("generator-saturated", "LATENESS_MS", LATENESS_MS, "ms"),
-    ("generator-saturated", "LATE_REQUESTS", LATE_REQUESTS as f64, "requests"),
-    ("generator-saturated", "LATE_SAMPLE", LATE_SAMPLE as f64, "requests"),
-    ("generator-saturated", "LATE_STALL_S", LATE_STALL_S, "s"),
-    ("generator-saturated", "BUSY_WORKER_SHARE", BUSY_WORKER_SHARE, "share of the run"),
-    ("users-not-reached", "FALL_SHORT_SHARE", FALL_SHORT_SHARE, "share"),
-    ("users-not-reached", "FALL_SHORT_REQUESTS", FALL_SHORT_REQUESTS, "requests"),
-    ("users-not-reached", "SHORT_AT_ONCE_SHARE", SHORT_AT_ONCE_SHARE, "share of users"),
-    ("users-not-reached", "ATTEMPTS_PER_USER", ATTEMPTS_PER_USER as f64, "attempts"),
-    ("target-queueing", "QUEUE_MS", QUEUE_MS, "ms"),
-    ("target-queueing", "QUEUE_REQUESTS", QUEUE_REQUESTS as f64, "requests"),
-    ("target-queueing", "BUSY_POOL_SHARE", BUSY_POOL_SHARE, "share of the workers"),
-    ("target-queueing", "GROWN_USERS", GROWN_USERS, "times"),
-    ("target-queueing", "GROWN_LATENCY", GROWN_LATENCY, "times"),
-    ("target-queueing", "FLAT_THROUGHPUT", FLAT_THROUGHPUT, "times"),
-    ("target-queueing", "GROWTH_SECONDS", GROWTH_SECONDS as f64, "s"),
-    ("target-cpu-saturated", "CPU_LIMIT_PERCENT", CPU_LIMIT_PERCENT, "%"),
-    ("target-cpu-saturated", "ONE_CORE_PERCENT", ONE_CORE_PERCENT, "%"),
-    ("target-cpu-saturated", "CPU_RUN_S", CPU_RUN_S, "s"),
-    ("target-cpu-saturated", "IN_FLIGHT_TIMES", IN_FLIGHT_TIMES, "times"),
-    ("closed-loop-limited", "CLOSED_LOOP_NEAR", CLOSED_LOOP_NEAR, "share"),
-    ("closed-loop-limited", "FEW_FAILURES", FEW_FAILURES, "share of attempts"),
-    ("throughput-plateau", "PLATEAU_TIMES", PLATEAU_TIMES, "times"),
-    ("tail-endpoint", "TAIL_TIMES", TAIL_TIMES, "times"),
-    ("tail-endpoint", "TAIL_REQUESTS", TAIL_REQUESTS as f64, "requests"),
-    ("preflight", "HURRY_CPS", HURRY_CPS, "connections/s"),
-    ("stamp", "EARLY_END_S", EARLY_END_S, "s"),
-];
+/// How the value of a threshold is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// a share of one, written as percent
+    Share,
+    /// percent
+    Percent,
+    /// times another figure
+    Times,
+    /// how many
+    Count,
+    /// seconds
+    Seconds,
+    /// milliseconds
+    Ms,
+    /// microseconds
+    Us,
+}
+
+/// A threshold as documentation has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Threshold {
+    /// its name in this file
+    pub name: &'static str,
+    /// its value
+    pub value: f64,
+    /// how it is written
+    pub unit: Unit,
+    /// what it is, one line
+    pub about: &'static str,
+}
+
+impl Threshold {
+    /// The value with its unit: `70 %`, `0.5 s`, `4`.
+    pub fn words(&self) -> String {
+        let value = number(self.value);
+        match self.unit {
+            Unit::Share => format!("{} %", number((self.value * 1000.0).round() / 10.0)),
+            Unit::Percent => format!("{value} %"),
+            Unit::Times | Unit::Count => value,
+            Unit::Seconds => format!("{value} s"),
+            Unit::Ms => format!("{value} ms"),
+            Unit::Us => format!("{value} us"),
+        }
+    }
+}
+
+macro_rules! thresholds {
+    ($(#[doc = $about:literal] $name:ident: $type:ty = $value:expr, $unit:ident;)+) => {
+        $(#[doc = $about] pub const $name: $type = $value;)+
+
+        /// All of them, in the order of this file.
+        pub const TABLE: &[Threshold] =
+            &[$(Threshold { name: stringify!($name), value: $name as f64, unit: Unit::$unit, about: $about }),+];
+    };
+}
+
+thresholds! {
+    /// port-budget-high: share of the pool from which the budget counts as high.
+    BUDGET_HIGH_SHARE: f64 = 0.70, Share;
+    /// Remedies that pace a run aim at this share of P/T.
+    PACE_SHARE: f64 = 0.8, Share;
+    /// Below this share of the pool in use, the range is not what ran out.
+    POOL_NOT_FULL_SHARE: f64 = 0.5, Share;
+    /// local-ports-exhausted: below this share of the pool seen in use, something else holds the rest.
+    POOL_SEEN_SHARE: f64 = 0.9, Share;
+    /// failures-will-return: a recurrence this soon after the run's end coincides with it.
+    ECHO_SOON_S: f64 = 0.1, Seconds;
+    /// port-search-slow: the share of the pool from which the search takes long (half of it is of one parity).
+    SEARCH_SHARE: f64 = 0.5, Share;
+    /// port-search-slow: mean and p95 of connect(2) above that share, against below it, at least this many times.
+    SEARCH_TIMES: f64 = 4.0, Times;
+    /// port-search-slow: and the mean at least this much longer.
+    SEARCH_ADDED_US: f64 = 40.0, Us;
+    /// port-search-slow: without a second below that share, a mean of this much counts as slow.
+    SEARCH_ALONE_US: f64 = 200.0, Us;
+    /// port-search-slow: one port costs the search no more than this (measured: 0.14), so a small pool is not the reason.
+    SEARCH_PORT_US: f64 = 0.5, Us;
+    /// port-search-slow: the rate is near (P/2)/T within this share of it.
+    SEARCH_NEAR: f64 = 0.25, Share;
+    /// target-gone: a refusal this long before the end still shows that the target was away: users pause after one.
+    STILL_GONE_S: f64 = 2.0, Seconds;
+    /// target-backlog-overflow: connection set-ups near 1 s and 3 s (SYN retries) that make a cluster.
+    SYN_RETRIES: u64 = 3, Count;
+    /// target-backlog-overflow: a set-up that took this long met a dropped SYN, whose first retry comes after 1 s.
+    HELD_UP_MS: f64 = 900.0, Ms;
+    /// target-hangs: a request that got nothing must have waited this long.
+    HANG_MS: f64 = 1000.0, Ms;
+    /// target-hangs: and this many times as long as the slowest answered one took.
+    HANG_TIMES: f64 = 2.0, Times;
+    /// Failures that began after this share of the run began in mid-run.
+    MID_RUN_SHARE: f64 = 0.25, Share;
+    /// client-stalled: the client stood still for this long at once.
+    CLIENT_STALL_S: f64 = 0.5, Seconds;
+    /// target-stalled: nothing was answered for this long at once.
+    STALL_S: f64 = 0.5, Seconds;
+    /// target-stalled: and for this many times the 75th percentile of the latency: a slow but steady target is no stall.
+    STALL_TIMES: f64 = 4.0, Times;
+    /// target-stalled: with this share of it inside a stall of the client, the client stood still and not the target.
+    STALL_SHARED: f64 = 0.5, Share;
+    /// target-stalled: a process that used less than this of a core did nothing.
+    STALL_IDLE_PERCENT: f64 = 5.0, Percent;
+    /// host-contended: a thread waited for a core for more than this share of a second.
+    WAIT_PERCENT: f64 = 10.0, Percent;
+    /// host-contended: in more than this share of the measured seconds.
+    WAIT_SECONDS_SHARE: f64 = 0.25, Share;
+    /// host-contended: seconds that must have been measured.
+    WAIT_SECONDS: usize = 3, Seconds;
+    /// host-contended: CPU of a core that other programs took in these seconds, from which they are the reason.
+    OTHERS_PERCENT: f64 = 20.0, Percent;
+    /// host-contended: share of the periods in which a CPU quota stopped the process.
+    THROTTLED_SHARE: f64 = 0.1, Share;
+    /// target-forbids-keepalive: share of answers after which the target ended the connection.
+    FORBIDS_SHARE: f64 = 0.5, Share;
+    /// target-forbids-keepalive: answers that are needed.
+    FORBIDS_ANSWERS: u64 = 4, Count;
+    /// target-forbids-keepalive: seconds at the end of the run from which a change in mid-run is seen.
+    FORBIDS_SECONDS: usize = 3, Seconds;
+    /// generator-saturated: a load thread itself ran for this share of a second, waiting for a core excluded.
+    RAN_PERCENT: f64 = 90.0, Percent;
+    /// generator-saturated: with this much of a core idle at the target's busiest thread, the target had room.
+    ROOM_PERCENT: f64 = 10.0, Percent;
+    /// generator-saturated: share of the measured seconds with a saturated thread.
+    SATURATED_SHARE: f64 = 0.5, Share;
+    /// generator-saturated: seconds that must have been measured.
+    SATURATED_SECONDS: u32 = 2, Seconds;
+    /// generator-saturated: how late a due request may be sent, 99th percentile.
+    LATENESS_MS: f64 = crate::model::limits::LATE_MS as f64, Ms;
+    /// generator-saturated: late requests that make a percentile of them more than a hiccup.
+    LATE_REQUESTS: u64 = 5, Count;
+    /// generator-saturated: requests from which their 99th percentile is more than the latest of them.
+    LATE_SAMPLE: u64 = 100, Count;
+    /// generator-saturated: time in which what was due came late, from which it is more than one hiccup of the machine.
+    LATE_STALL_S: f64 = 0.1, Seconds;
+    /// generator-saturated: a thread that ran or waited for a core for less than this share of the run had time for its schedule.
+    BUSY_WORKER_SHARE: f64 = 0.5, Share;
+    /// users-not-reached: share of the asked users or rate that may be missing.
+    FALL_SHORT_SHARE: f64 = 0.05, Share;
+    /// users-not-reached: requests that must be missing before a rate counts as not reached.
+    FALL_SHORT_REQUESTS: f64 = 5.0, Count;
+    /// users-not-reached: without think time, this share of users on short connections holds one at the same time.
+    SHORT_AT_ONCE_SHARE: f64 = 0.5, Share;
+    /// users-not-reached: attempts per user of a run bounded by a count, from which all users had work.
+    ATTEMPTS_PER_USER: u64 = 10, Count;
+    /// target-queueing: median time in the target's queue from which it counts.
+    QUEUE_MS: f64 = 5.0, Ms;
+    /// target-queueing: requests that an endpoint needs.
+    QUEUE_REQUESTS: u64 = 20, Count;
+    /// target-queueing: with fewer of a pool's workers at work than this share, jobs wait for a core and not for a worker.
+    BUSY_POOL_SHARE: f64 = 0.7, Share;
+    /// target-queueing: median latency grew at least this many times with the users.
+    GROWN_LATENCY: f64 = 1.5, Times;
+    /// target-queueing: while throughput grew less than this many times.
+    FLAT_THROUGHPUT: f64 = 1.10, Times;
+    /// target-queueing, throughput-plateau: and users at least this many times.
+    GROWN_USERS: f64 = 1.5, Times;
+    /// target-queueing: seconds needed on either side of that comparison.
+    GROWTH_SECONDS: usize = 2, Seconds;
+    /// target-queueing: at a constant load, the median of the last third against that of the first, at least this many times.
+    LEAK_TIMES: f64 = 2.0, Times;
+    /// target-queueing: seconds that each third must have for it.
+    LEAK_SECONDS: usize = 3, Seconds;
+    /// Remedies that lower the load of a full target aim at this share of its capacity.
+    CAPACITY_SHARE: f64 = 0.7, Share;
+    /// target-cpu-saturated: CPU of the limit (a core, or all of them).
+    CPU_LIMIT_PERCENT: f64 = 90.0, Percent;
+    /// target-cpu-saturated: a shorter run says nothing of a mean CPU.
+    CPU_RUN_S: f64 = 1.0, Seconds;
+    /// target-cpu-saturated: requests at the target, in times of those that its full CPU works on, from which more of them only wait.
+    IN_FLIGHT_TIMES: f64 = 1.5, Times;
+    /// target-cpu-saturated: a target that never used more than this of a core used one core only.
+    ONE_CORE_PERCENT: f64 = 110.0, Percent;
+    /// closed-loop-limited: measured rate against users / (think + response), share that it may differ by.
+    CLOSED_LOOP_NEAR: f64 = 0.10, Share;
+    /// closed-loop-limited, throughput-plateau: share of failed attempts above which the loop is not the users' own.
+    FEW_FAILURES: f64 = 0.02, Share;
+    /// throughput-plateau: rate grew less than this many times.
+    PLATEAU_TIMES: f64 = 1.10, Times;
+    /// tail-endpoint: its p95 against the next endpoint's, at least this many times.
+    TAIL_TIMES: f64 = 1.5, Times;
+    /// tail-endpoint: requests that an endpoint needs.
+    TAIL_REQUESTS: u64 = 20, Count;
+    /// Before a run: connections per second that users without a pause may reach; a ceiling above it is not announced.
+    HURRY_CPS: f64 = 50_000.0, Count;
+    /// Stamp: a run may end this long before its planned end.
+    EARLY_END_S: f64 = 0.5, Seconds;
+}

@@ -14,13 +14,18 @@ pub(super) const TABLE: &[(Id, VerdictId, Stamp)] = &[
     (Id::LocalPortsExhausted, VerdictId::PortBound, Stamp::PortBound),
     (Id::LocalPortBusy, VerdictId::PortBound, Stamp::PortBound),
     (Id::LocalFdLimit, VerdictId::FdBound, Stamp::ClientBound),
+    (Id::TargetGone, VerdictId::TargetGone, Stamp::Incomplete),
     (Id::TargetRefused, VerdictId::TargetGone, Stamp::Valid),
     (Id::TargetBacklogOverflow, VerdictId::TargetFailing, Stamp::Valid),
     (Id::TargetResets, VerdictId::TargetFailing, Stamp::Valid),
     (Id::TargetTimeouts, VerdictId::TargetFailing, Stamp::Valid),
+    (Id::TargetHangs, VerdictId::TargetFailing, Stamp::Incomplete),
     (Id::TargetMalformed, VerdictId::TargetFailing, Stamp::Valid),
     (Id::TargetErrors, VerdictId::TargetFailing, Stamp::Valid),
+    (Id::ClientStalled, VerdictId::ClientBound, Stamp::ClientBound),
+    (Id::HostContended, VerdictId::HostBound, Stamp::ClientBound),
     (Id::GeneratorSaturated, VerdictId::ClientBound, Stamp::ClientBound),
+    (Id::TargetStalled, VerdictId::TargetFailing, Stamp::Valid),
     (Id::TargetQueueing, VerdictId::TargetBound, Stamp::Valid),
     (Id::TargetCpuSaturated, VerdictId::TargetBound, Stamp::Valid),
 ];
@@ -59,10 +64,10 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
     match id {
         VerdictId::PortBound => ports(run, seen),
         VerdictId::FdBound => descriptors(run),
-        VerdictId::ClientBound => (client(run, seen, finding), None),
-        VerdictId::TargetGone => gone(run),
+        VerdictId::ClientBound => client(run, seen, finding),
+        VerdictId::TargetGone => gone(run, seen),
         VerdictId::TargetBound => (saturated(run, seen), None),
-        VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, finding)),
+        VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
         VerdictId::HostBound => (format!("other programs took this machine's CPU: {}", finding.title), None),
         VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),
     }
@@ -100,8 +105,15 @@ fn descriptors(run: &RunResult) -> (String, Option<f64>) {
     (sentence, Some(rows.first_s()))
 }
 
-fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> String {
-    match seen.saturated.yes() {
+fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
+    if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.yes()) {
+        let (from, to) = (s(stalls.longest.from_s), s(stalls.longest.to_s));
+        return (
+            format!("the client itself stood still from {from} to {to}: read no latency of that time"),
+            Some(stalls.first_s),
+        );
+    }
+    let sentence = match seen.saturated.yes() {
         Some(Saturated { for_long: true, seconds, .. }) => format!(
             "the client was the limit in {seconds} of {} s: {} req/s are its own maximum, not the target's",
             run.resources.client.measured_seconds,
@@ -111,10 +123,19 @@ fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> String {
             format!("the client was the limit: it sent requests up to {} ms late (p99)", number(late.round()))
         }
         _ => finding.title.clone(),
-    }
+    };
+    (sentence, None)
 }
 
-fn gone(run: &RunResult) -> (String, Option<f64>) {
+fn gone(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
+    if let Some(gone) = seen.gone {
+        let sentence = format!(
+            "the target is gone since {}: {} req/s until then, none answered after",
+            s(gone.since_s),
+            number(gone.rps_before.round())
+        );
+        return (sentence, Some(gone.since_s));
+    }
     let rows = Rows::are(run, Kind::is_refused);
     let to = run.plan.target.addr;
     if run.totals.latency_ms.is_none() {
@@ -153,7 +174,12 @@ fn saturated(run: &RunResult, seen: &Indicators) -> String {
     rate + &why
 }
 
-fn failing_since(run: &RunResult, finding: &Finding) -> Option<f64> {
+fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Option<f64> {
+    match finding.id {
+        Id::TargetHangs => return seen.hang.yes().and_then(|h| h.since_s),
+        Id::TargetStalled => return seen.target_stall.yes().map(|t| t.stalls.first_s),
+        _ => {}
+    }
     let of_kind = |kind: Kind| match finding.id {
         Id::TargetResets => kind == Kind::Reset,
         Id::TargetTimeouts => kind.is_timeout(),

@@ -24,19 +24,25 @@ pub enum FindingId {
     LocalPortsExhausted,
     LocalPortBusy,
     LocalFdLimit,
+    TargetGone,
     TargetRefused,
     TargetBacklogOverflow,
     TargetResets,
     TargetTimeouts,
+    TargetHangs,
     TargetMalformed,
     TargetErrors,
+    ClientStalled,
+    HostContended,
     TargetForbidsKeepalive,
     FailuresWillReturn,
     PortBudgetHigh,
     PortSearchSlow,
     GeneratorSaturated,
     UsersNotReached,
+    TargetStalled,
     TargetQueueing,
+    SysctlChanged,
     TargetCpuSaturated,
     ClosedLoopLimited,
     ThroughputPlateau,
@@ -45,23 +51,29 @@ pub enum FindingId {
 
 impl FindingId {
     /// All ids, in the order of reports.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 26] = [
         Self::LocalPortsExhausted,
         Self::LocalPortBusy,
         Self::LocalFdLimit,
+        Self::TargetGone,
         Self::TargetRefused,
         Self::TargetBacklogOverflow,
         Self::TargetResets,
         Self::TargetTimeouts,
+        Self::TargetHangs,
         Self::TargetMalformed,
         Self::TargetErrors,
+        Self::ClientStalled,
+        Self::HostContended,
         Self::TargetForbidsKeepalive,
         Self::FailuresWillReturn,
         Self::PortBudgetHigh,
         Self::PortSearchSlow,
         Self::GeneratorSaturated,
         Self::UsersNotReached,
+        Self::TargetStalled,
         Self::TargetQueueing,
+        Self::SysctlChanged,
         Self::TargetCpuSaturated,
         Self::ClosedLoopLimited,
         Self::ThroughputPlateau,
@@ -74,19 +86,25 @@ impl FindingId {
             Self::LocalPortsExhausted => "local-ports-exhausted",
             Self::LocalPortBusy => "local-port-busy",
             Self::LocalFdLimit => "local-fd-limit",
+            Self::TargetGone => "target-gone",
             Self::TargetRefused => "target-refused",
             Self::TargetBacklogOverflow => "target-backlog-overflow",
             Self::TargetResets => "target-resets",
             Self::TargetTimeouts => "target-timeouts",
+            Self::TargetHangs => "target-hangs",
             Self::TargetMalformed => "target-malformed",
             Self::TargetErrors => "target-errors",
+            Self::ClientStalled => "client-stalled",
+            Self::HostContended => "host-contended",
             Self::TargetForbidsKeepalive => "target-forbids-keepalive",
             Self::FailuresWillReturn => "failures-will-return",
             Self::PortBudgetHigh => "port-budget-high",
             Self::PortSearchSlow => "port-search-slow",
             Self::GeneratorSaturated => "generator-saturated",
             Self::UsersNotReached => "users-not-reached",
+            Self::TargetStalled => "target-stalled",
             Self::TargetQueueing => "target-queueing",
+            Self::SysctlChanged => "sysctl-changed",
             Self::TargetCpuSaturated => "target-cpu-saturated",
             Self::ClosedLoopLimited => "closed-loop-limited",
             Self::ThroughputPlateau => "throughput-plateau",
@@ -100,19 +118,25 @@ impl FindingId {
             Self::LocalPortsExhausted
             | Self::LocalPortBusy
             | Self::LocalFdLimit
+            | Self::TargetGone
             | Self::TargetRefused
             | Self::TargetBacklogOverflow
             | Self::TargetResets
             | Self::TargetTimeouts
+            | Self::TargetHangs
             | Self::TargetMalformed
             | Self::TargetErrors => Severity::Error,
-            Self::TargetForbidsKeepalive
+            Self::ClientStalled
+            | Self::HostContended
+            | Self::TargetForbidsKeepalive
             | Self::FailuresWillReturn
             | Self::PortBudgetHigh
             | Self::PortSearchSlow
             | Self::GeneratorSaturated
             | Self::UsersNotReached
-            | Self::TargetQueueing => Severity::Warning,
+            | Self::TargetStalled
+            | Self::TargetQueueing
+            | Self::SysctlChanged => Severity::Warning,
             Self::TargetCpuSaturated | Self::ClosedLoopLimited | Self::ThroughputPlateau | Self::TailEndpoint => Severity::Info,
         }
     }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::stalls::{Stretch, Throttling};
+
 /// Ports towards the target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "contract keys")]
@@ -138,6 +140,13 @@ pub struct ClientResources {
     /// additive: due requests that were written more than 10 ms late although a connection was free
     #[serde(default)]
     pub late_requests: u64,
+    /// additive: stretches in which every thread of this program stood still (stopped, no CPU at all, swapped out), 0.2 s
+    /// and more each; absent where they were not recorded
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalls: Option<Vec<Stretch>>,
+    /// additive: what a CPU quota did to this program; absent where none is in force or it cannot be read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttling: Option<Throttling>,
 }
 
 /// One thread of this process over the run.
@@ -163,6 +172,12 @@ pub struct TargetResources {
     pub threads: Option<u32>,
     /// additive: mean share of one core of its busiest thread, 0..100; null when not readable
     pub busiest_thread_percent: Option<f64>,
+    /// additive: stretches in which its process was stopped (state T or t), as the observer saw it; absent where not read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Vec<Stretch>>,
+    /// additive: what a CPU quota did to it; absent where none is in force or it cannot be read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttling: Option<Throttling>,
 }
 
 /// The whole machine.

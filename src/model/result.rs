@@ -16,6 +16,8 @@ pub use super::error_row::{ErrorRow, NoPort};
 pub use super::observed::{
     ClientResources, Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
+pub use super::series::SeriesPoint;
+pub use super::stalls::{InFlight, Silence, Stretch, Throttling};
 pub use super::verdict::{Verdict, VerdictId};
 
 /// The schema of [`RunResult`].
@@ -44,6 +46,10 @@ pub struct RunResult {
     pub closes: Closes,
     /// null when ports were not observed
     pub ports: Option<Ports>,
+    /// additive: one row for each source address and destination that has a pool of its own, `ports` being the tightest of
+    /// them or their sum; absent where there is only one
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports_all: Vec<Ports>,
     /// additive: kernel counters added during the run, this network namespace
     pub kernel: Option<KernelCounters>,
     pub resources: Resources,
@@ -71,6 +77,9 @@ pub struct Host {
     /// soft RLIMIT_NOFILE
     pub nofile: Option<u64>,
     pub sysctls: Sysctls,
+    /// additive: the same settings when the run ended; absent where they were not read again
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sysctls_at_end: Option<Sysctls>,
 }
 
 /// TCP settings in force in this network namespace (net.ipv4.* unless said).
@@ -176,6 +185,13 @@ pub struct Totals {
     pub ring_busy_skips: u64,
     /// additive: stretches of own-machine failures, half a second without one apart
     pub local_failure_spans: Vec<FailureSpan>,
+    /// additive: requests in flight when the run ended; absent where it was not recorded
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<InFlight>,
+    /// additive: stretches of 0.2 s and more without any answer while requests were in flight, the longest hundred in the
+    /// order of time; absent where they were not recorded
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silences: Option<Vec<Silence>>,
 }
 
 /// A stretch of failures of our own machine.
@@ -284,40 +300,6 @@ impl std::ops::AddAssign for Closes {
     }
 }
 
-/// One second of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "contract keys")]
-pub struct SeriesPoint {
-    /// end of the second, from the run's start
-    pub t_s: f64,
-    pub users_asked: u32,
-    pub users: u32,
-    /// requests that ended in it, per second
-    pub rps: f64,
-    pub attempts_per_s: f64,
-    pub failures_per_s: f64,
-    pub local_failures_per_s: f64,
-    /// null when nothing was answered in it
-    pub p50_ms: Option<f64>,
-    pub p95_ms: Option<f64>,
-    /// duration of connect(2); null when none was called
-    pub connect_p50_us: Option<f64>,
-    pub connect_p95_us: Option<f64>,
-    /// additive
-    pub connect_mean_us: Option<f64>,
-    /// additive: connections opened in it
-    pub connects: u64,
-    pub ports_used: Option<u32>,
-    pub time_wait: Option<u32>,
-    pub time_wait_target_side: Option<u32>,
-    pub client_cpu_percent: Option<f64>,
-    pub target_cpu_percent: Option<f64>,
-    pub host_cpu_percent: Option<f64>,
-    pub host_memory_percent: Option<f64>,
-    pub client_rss_bytes: Option<u64>,
-    pub target_rss_bytes: Option<u64>,
-}
-
 impl RunResult {
     /// A result in which nothing was counted or observed yet.
     pub fn new(plan: LoadPlan, command: String, started_at: String, host: Host) -> Self {
@@ -338,6 +320,7 @@ impl RunResult {
             errors: Vec::new(),
             closes: Closes::default(),
             ports: None,
+            ports_all: Vec::new(),
             kernel: None,
             resources: Resources::default(),
             series: Vec::new(),

@@ -309,6 +309,8 @@ impl Watcher {
                 rss_bytes_max: meter.summary.rss_bytes_max,
                 threads: meter.thread_count(),
                 busiest_thread_percent: meter.busiest_percent(),
+                stopped: None,
+                throttling: None,
                 name: meter.name,
             }),
             Err(why) => Fact::missing(why.reason()),

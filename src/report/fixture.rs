@@ -13,7 +13,8 @@ use crate::model::outcome::{
     Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample,
 };
 use crate::model::result::{
-    Elsewhere, PortForecast, PortStates, Ports, RunResult, Stamp as Validity, TargetResources, ThreadRow,
+    Elsewhere, InFlight, PortForecast, PortStates, Ports, RunResult, Silence, Stamp as Validity, Stretch, TargetResources,
+    ThreadRow, Throttling,
 };
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
@@ -32,6 +33,27 @@ pub(crate) fn healthy() -> Fixture {
     let mut f = recorded(20_000, |_| Outcome::Answered { status: 200 });
     observe(&mut f.run);
     f
+}
+
+/// What is only there in runs in which something stood still.
+fn stand_still(run: &mut RunResult) {
+    let stretch = Stretch { from_s: 3.1, to_s: 3.6 };
+    let throttling = Throttling { quota_cores: 0.5, periods: 200, throttled_periods: 20, throttled_s: 0.9 };
+    run.totals.in_flight = Some(InFlight {
+        count: 2,
+        waiting: 2,
+        overdue: 1,
+        waited_max_ms: 900.0,
+        oldest_sent_s: Some(19.1),
+        ..InFlight::default()
+    });
+    run.totals.silences = Some(vec![Silence { stretch, in_flight: 9 }]);
+    run.resources.client.stalls = Some(vec![stretch]);
+    run.resources.client.throttling = Some(throttling);
+    run.host.sysctls_at_end = Some(run.host.sysctls.clone());
+    for point in &mut run.series {
+        (point.client_busiest_percent, point.client_wait_percent) = (Some(3.0), Some(0.4));
+    }
 }
 
 /// 20 s in which the ports ran out from second 12 to 16, after a few failures of other kinds.
@@ -61,6 +83,7 @@ pub(crate) fn broken() -> Fixture {
     }
     run.explain_null("series[].target_cpu_percent", "the target's owner is another user's process: permission denied");
     run.explain_null("series[].target_rss_bytes", "the target's owner is another user's process: permission denied");
+    stand_still(run);
     run.findings = vec![exhausted(), returning()];
     run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
     f
@@ -154,6 +177,8 @@ fn observe(run: &mut RunResult) {
         rss_bytes_max: Some(7_300_000),
         threads: Some(133),
         busiest_thread_percent: Some(22.0),
+        stopped: None,
+        throttling: None,
     });
     run.resources.host.cpu_percent_mean = Some(23.4);
     run.resources.host.memory_percent_max = Some(8.3);

@@ -63,6 +63,7 @@ pub(crate) fn blank(plan: &LoadPlan) -> RunResult {
             tcp_max_syn_backlog: Some(4096),
             somaxconn: Some(4096),
         },
+        sysctls_at_end: None,
     };
     let mut run = RunResult::new(plan.clone(), "sockbench load".into(), "2026-11-24T10:00:00Z".into(), host);
     run.tool.version = "0.1.0".into();

@@ -74,6 +74,8 @@ fn totals(c: &Filling<'_>) -> Totals {
         steady: steady(c),
         connects: connects(&c.totals.connects),
         ring_busy_skips: c.totals.ring_skips,
+        in_flight: None,
+        silences: None,
         local_failure_spans: c.totals.local_outages.to_rows(),
     }
 }

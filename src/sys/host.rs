@@ -49,7 +49,7 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
             None
         }
     };
-    (Host { kernel, cpus, memory_bytes, nofile, sysctls }, missing)
+    (Host { kernel, cpus, memory_bytes, nofile, sysctls, sysctls_at_end: None }, missing)
 }
 
 /// Host CPU and memory between calls of [`Self::read`].

@@ -6,8 +6,8 @@ use sockbench::model::facts::KernelCounters;
 use sockbench::model::outcome::{Call, Cause, Failure, Phase, ProtocolFault, Side};
 use sockbench::model::plan::{LoadPlan, MixEntry, Target, Think};
 use sockbench::model::result::{
-    Closes, Connects, Endpoint, ErrorRow, Host, LatencyMs, PhaseMs, PhasesMs, PortStates, Ports, RunResult, SeriesPoint,
-    ServerTimingMs, Steady, Sysctls, TargetResources, ThreadRow,
+    Closes, Connects, Endpoint, ErrorRow, Host, InFlight, LatencyMs, PhaseMs, PhasesMs, PortStates, Ports, RunResult,
+    SeriesPoint, ServerTimingMs, Steady, Sysctls, TargetResources, ThreadRow,
 };
 
 pub(crate) fn latency(mean: f64) -> LatencyMs {
@@ -46,6 +46,7 @@ pub(crate) fn host() -> Host {
             tcp_max_syn_backlog: Some(4096),
             somaxconn: Some(4096),
         },
+        sysctls_at_end: None,
     }
 }
 
@@ -75,6 +76,7 @@ pub(crate) fn healthy() -> RunResult {
     plan.duration = Duration::from_secs(60);
     plan.think = Think { min: Duration::from_millis(100), max: Duration::from_millis(500) };
     let mut run = RunResult::new(plan, "sockbench load".into(), "2026-11-24T10:00:00Z".into(), host());
+    run.host.sysctls_at_end = Some(run.host.sysctls.clone());
     run.duration_s = 60.0;
     let t = &mut run.totals;
     (t.attempts, t.requests) = (9000, 9000);
@@ -96,6 +98,8 @@ pub(crate) fn healthy() -> RunResult {
         setup_near_3s: 0,
     });
     run.endpoints = vec![endpoint("/health", 4500, 30.0), endpoint("/items", 4500, 36.0)];
+    t.in_flight = Some(InFlight { count: 3, waiting: 3, waited_max_ms: 40.0, oldest_sent_s: Some(59.96), ..InFlight::default() });
+    t.silences = Some(Vec::new());
     run.closes = Closes { client: 50, server: 0, reset: 0, announced_by_target: 0 };
     run.ports = Some(Ports {
         source: "10.0.0.1".into(),
@@ -124,6 +128,7 @@ pub(crate) fn healthy() -> RunResult {
     let c = &mut run.resources.client;
     (c.cpu_percent_mean, c.cpu_percent_max) = (Some(4.0), Some(6.0));
     (c.saturated_seconds, c.measured_seconds) = (Some(0), 60);
+    c.stalls = Some(Vec::new());
     c.threads = vec![ThreadRow { name: "load-0".into(), cpu_s: 2.0, wait_s: 0.1 }];
     run.resources.target = Some(TargetResources {
         pid: 4711,
@@ -133,6 +138,8 @@ pub(crate) fn healthy() -> RunResult {
         rss_bytes_max: Some(9_000_000),
         threads: Some(8),
         busiest_thread_percent: Some(12.0),
+        stopped: None,
+        throttling: None,
     });
     run.series = (0..60).map(|i| second(i, 50, 150.0, 29.7)).collect();
     run.series[0].connects = 50;
@@ -150,6 +157,13 @@ pub(crate) fn second(i: u32, users: u32, rps: f64, p50_ms: f64) -> SeriesPoint {
         p95_ms: Some(p50_ms * 2.0),
         ports_used: Some(users),
         time_wait: Some(0),
+        client_cpu_percent: Some(4.0),
+        client_busiest_percent: Some(4.0),
+        client_wait_percent: Some(1.0),
+        target_cpu_percent: Some(20.0),
+        target_busiest_percent: Some(12.0),
+        target_wait_percent: Some(1.0),
+        host_cpu_percent: Some(14.0),
         ..SeriesPoint::default()
     }
 }

@@ -33,7 +33,14 @@ impl Watch for Silent {
 /// Runs the plan without watching ports or processes.
 pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
     let load = sockbench::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
-    let host = Host { kernel: String::new(), cpus: 1, memory_bytes: Some(1), nofile: Some(1), sysctls: Sysctls::default() };
+    let host = Host {
+        kernel: String::new(),
+        cpus: 1,
+        memory_bytes: Some(1),
+        nofile: Some(1),
+        sysctls: Sysctls::default(),
+        sysctls_at_end: None,
+    };
     let mut result = RunResult::new(plan.clone(), "test".into(), String::new(), host);
     load.aggregate.fill(&mut result, load.duration, &load.users);
     result.totals.users_reached = load.users_reached;

@@ -4,20 +4,26 @@
 
 mod backlog;
 mod client;
+mod contention;
+mod gone;
 mod load;
 mod pace;
 mod ports;
 mod rows;
+mod stalls;
 mod target;
 
 pub(super) use backlog::Overflow;
 pub(super) use client::Saturated;
+pub(super) use contention::{Contention, Reason, Waiter};
+pub(super) use gone::Gone;
 pub(super) use load::{Growth, Shortfall, duration_s};
 pub(super) use pace::OwnPace;
 pub(super) use ports::{
     Holding, PortFigures, budget, cps_before, elsewhere, held_against, hold, kernel_searches, pool, wearing_within,
 };
 pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
+pub(super) use stalls::{Hang, Stalls, Still, TargetStall};
 pub(super) use target::{CpuLimit, Full, Queue};
 
 use crate::model::result::RunResult;
@@ -65,6 +71,16 @@ pub struct Indicators {
     pub(super) growth: Option<Growth>,
     /// source ports towards the destination
     pub(super) ports: PortFigures,
+    /// the target went away in mid-run
+    pub(super) gone: Option<Gone>,
+    /// requests waited longer than any answered one and got nothing
+    pub(super) hang: Seen<Hang>,
+    /// this program itself stood still
+    pub(super) client_stalls: Seen<Stalls>,
+    /// nothing was answered for a while, and the client ran
+    pub(super) target_stall: Seen<TargetStall>,
+    /// threads waited for a core that others had
+    pub(super) contention: Seen<Contention>,
     /// the target's queue of connections overflowed
     pub(super) overflow: Seen<Overflow>,
     /// the client was the limit
@@ -89,6 +105,11 @@ impl Indicators {
             shortfall: load::shortfall(run),
             growth: load::growth(run),
             ports: PortFigures::of(run),
+            gone: gone::gone(run),
+            hang: stalls::hang(run),
+            client_stalls: stalls::client_stalls(run),
+            target_stall: Seen::No,
+            contention: contention::contention(run),
             overflow: backlog::overflow(run),
             saturated: Seen::No,
             queue: Seen::No,
@@ -96,11 +117,21 @@ impl Indicators {
             own_pace: Seen::No,
         };
         // Each of these looks at those before it.
+        seen.target_stall = stalls::target_stall(run, &seen);
         seen.saturated = client::saturated(run, &seen);
         seen.queue = target::queue(run, &seen);
         seen.cpu = target::cpu(run, &seen);
         seen.own_pace = pace::own_pace(run, &seen);
         seen
+    }
+
+    /// Something stood still, went away or was starved: rates and latencies say nothing of the users' pace or of a queue.
+    pub(super) const fn is_disturbed(&self) -> bool {
+        self.gone.is_some()
+            || self.hang.is_yes()
+            || self.client_stalls.is_yes()
+            || self.target_stall.is_yes()
+            || self.contention.is_yes()
     }
 
     /// Requests at the target at the same time, by Little's law.

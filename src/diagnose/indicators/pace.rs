@@ -21,6 +21,9 @@ pub(super) fn own_pace(run: &RunResult, seen: &Indicators) -> Seen<OwnPace> {
     if run.totals.steady.is_none() && run.plan.ramp().as_secs_f64() > 0.1 * seen.duration_s {
         return Seen::Unknown("the run ended before all users had been started for long".into());
     }
+    if seen.is_disturbed() {
+        return Seen::No;
+    }
     let near = (seen.steady_rps - predicted_rps).abs() <= CLOSED_LOOP_NEAR * predicted_rps;
     if !near || response_s > seen.think_s || seen.failed_share > FEW_FAILURES {
         return Seen::No;

@@ -8,7 +8,7 @@ use crate::diagnose::indicators::{Indicators, Kind, Rows, message_of, name_of, u
 use crate::diagnose::remedies::{advice, longer_idle};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::target::{Pool, own_flags, serve_with};
-use crate::model::finding::Remedy;
+use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::limits;
 use crate::model::outcome::{Failure, Side};
 use crate::model::plan::MixEntry;
@@ -116,7 +116,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, _: &Indicators) -> Ruling {
 }
 
 /// target-resets.
-pub(in crate::diagnose) fn resets(run: &RunResult, _: &Indicators) -> Ruling {
+pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Reset);
     if rows.is_empty() {
         return hidden(run);
@@ -124,19 +124,21 @@ pub(in crate::diagnose) fn resets(run: &RunResult, _: &Indicators) -> Ruling {
     let reused = Rows::of(run, |e| Kind::of(e) == Kind::Reset && e.reused).count();
     let fresh = rows.count() - reused;
     let mut text = format!("The target ended connections before it had answered: {}. ", rows.in_words());
-    if reused > 0 {
+    // Those of a target that went away have no other reason.
+    let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
+    if reused > 0 && !went {
         text += &format!(
             "Of these {reused} came on a connection that had carried an answer before: the target closed an idle connection while the next request was on its way (its idle timeout is shorter than the users' pauses, or it limits requests per connection). "
         );
     }
-    if fresh > 0 {
+    if fresh > 0 && !went {
         text += &format!(
             "On fresh connections it was {fresh}: the target accepted and hung up, as a crashing worker, a connection limit or a TLS port does. "
         );
     }
     text += "These are failures of the target, counted and never retried in silence. Windows shows WSAECONNRESET 10054.";
     let mut remedies = Vec::new();
-    if reused > 0 {
+    if reused > 0 && !went {
         let expected = format!("no resets on reused connections: {} less", count(reused, "failure"));
         remedies.push(longer_idle(run, expected));
         if run.plan.keepalive {
@@ -148,20 +150,21 @@ pub(in crate::diagnose) fn resets(run: &RunResult, _: &Indicators) -> Ruling {
             ));
         }
     }
-    if fresh > 0 {
+    if fresh > 0 && !went {
         remedies.push(advice(
             "read the target's log at the times of the resets",
             "journalctl --since -10min | grep -iE 'reset|worker|killed|limit'",
             format!("{} between {} and {} of the run", count(fresh, "hang-up"), s(rows.first_s()), s(rows.last_s())),
         ));
     }
-    remedies.push(less_load(run, "no resets below a connection limit of the target".into()));
+    remedies.extend((!went).then(|| less_load(run, "no resets below a connection limit of the target".into())));
     let title = format!("{} ended with the connection: {}", count(rows.count(), "request"), rows.in_words());
     evidence(Found::new(title, text), &rows)
         .with("on_reused_connections", reused)
         .with("on_fresh_connections", fresh)
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
+        .caused_only_by(if went { vec![Id::TargetGone] } else { vec![Id::TargetBacklogOverflow] })
         .ruling()
 }
 

@@ -1,7 +1,6 @@
 //! What holds for all findings: their shape, their order, and that a healthy run has none.
 
-use sockbench::diagnose::table::RULES;
-use sockbench::diagnose::{Diagnosis, diagnose};
+use sockbench::diagnose::{Diagnosis, diagnose, table};
 use sockbench::model::finding::{Finding, FindingId as Id, Severity};
 use sockbench::model::outcome::Call;
 use sockbench::model::plan::{Closer, PortMode, PortRange};
@@ -74,7 +73,7 @@ fn a_healthy_run_is_clear_of_errors_and_warnings() {
 
 #[test]
 fn findings_come_in_the_order_of_the_contract() {
-    assert_eq!(RULES.iter().map(|r| r.id).collect::<Vec<_>>(), Id::ALL);
+    assert_eq!(table::rules().map(|r| r.id).collect::<Vec<_>>(), Id::ALL);
     let mut run = exhausted();
     fail(&mut run, status(500), 9, 1.0, 2.0);
     fail(&mut run, errno(Call::Connect, 111), 9, 1.0, 2.0);

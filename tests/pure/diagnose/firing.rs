@@ -6,6 +6,7 @@ use sockbench::model::outcome::{Call, Failure, Phase};
 use sockbench::model::plan::{PortMode, PortRange};
 use sockbench::model::result::RunResult;
 
+use super::stood_still::{contended, gone, hanging, silent, stopped};
 use super::{ids, page, study};
 use crate::facts::{endpoint, errno, exhausted, fail, healthy, late, short, status, truncated};
 use crate::snapshot;
@@ -34,6 +35,7 @@ pub(super) fn firing() -> Vec<(Id, RunResult)> {
                 fail(r, errno(Call::Socket, 24), 900, 0.1, 59.0);
             }),
         ),
+        (Id::TargetGone, gone()),
         (Id::TargetRefused, with(healthy(), &|r| fail(r, errno(Call::Connect, 111), 30, 0.0, 1.0))),
         (
             Id::TargetBacklogOverflow,
@@ -44,8 +46,11 @@ pub(super) fn firing() -> Vec<(Id, RunResult)> {
         ),
         (Id::TargetResets, with(healthy(), &|r| fail(r, Failure { reused: true, ..errno(Call::Read, 104) }, 5, 3.0, 40.0))),
         (Id::TargetTimeouts, with(healthy(), &|r| fail(r, late(Phase::Waiting), 9, 10.0, 50.0))),
+        (Id::TargetHangs, hanging()),
         (Id::TargetMalformed, with(healthy(), &|r| fail(r, truncated(), 3, 10.0, 50.0))),
         (Id::TargetErrors, with(healthy(), &|r| fail(r, status(503), 90, 10.0, 50.0))),
+        (Id::ClientStalled, stopped()),
+        (Id::HostContended, contended()),
         (
             Id::TargetForbidsKeepalive,
             with(healthy(), &|r| {
@@ -67,12 +72,14 @@ pub(super) fn firing() -> Vec<(Id, RunResult)> {
         ),
         (Id::GeneratorSaturated, with(healthy(), &|r| r.resources.client.saturated_seconds = Some(50))),
         (Id::UsersNotReached, with(healthy(), &|r| r.totals.users_reached = 31)),
+        (Id::TargetStalled, silent()),
         (
             Id::TargetQueueing,
             with(healthy(), &|r| {
                 r.endpoints[0].server_timing_ms.as_mut().unwrap().queue.p50 = 80.0;
             }),
         ),
+        (Id::SysctlChanged, with(healthy(), &|r| r.host.sysctls_at_end.as_mut().unwrap().tcp_tw_reuse = Some(1))),
         (
             Id::TargetCpuSaturated,
             with(healthy(), &|r| {

@@ -9,6 +9,7 @@ mod contract;
 mod firing;
 mod port_remedies;
 mod ports;
+mod stood_still;
 mod study;
 mod target;
 mod users;

@@ -78,7 +78,7 @@ fn timeouts_at_connect_belong_to_the_backlog() {
     let found = diagnose(&run);
     assert_eq!(found[1].id, Id::TargetTimeouts);
     assert_eq!(found[1].evidence["failures"], 3);
-    assert_eq!(found[1].caused_by, [Id::TargetBacklogOverflow]);
+    assert_eq!(found[1].caused_by, [Id::TargetBacklogOverflow, Id::TargetHangs]);
     reads("target-timeouts, beside a full backlog", &fires(Id::TargetTimeouts, &run));
     clear(Id::TargetTimeouts, &healthy());
     unknown(Id::TargetTimeouts, &unnamed(false));

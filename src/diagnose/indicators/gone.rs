@@ -1,0 +1,38 @@
+//! A target that answered, went away in mid-run, and was still away at the end.
+
+use super::rows::{Kind, Rows};
+use crate::diagnose::thresholds::STILL_GONE_S;
+use crate::model::result::RunResult;
+
+/// Since when, and what came before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct Gone {
+    /// seconds from the run's start
+    pub(in crate::diagnose) since_s: f64,
+    /// answered requests until then
+    pub(in crate::diagnose) answered: u64,
+    /// and how many that were per second
+    pub(in crate::diagnose) rps_before: f64,
+    /// connections refused since then
+    pub(in crate::diagnose) refused: u64,
+}
+
+/// None where it never answered, or answers came in the last second.
+pub(super) fn gone(run: &RunResult) -> Option<Gone> {
+    let last = run.series.iter().rposition(|p| p.p50_ms.is_some())?;
+    let after = run.series.get(last + 1..).filter(|rest| !rest.is_empty())?;
+    // The second of the last answer may hold the first refusals already.
+    let second_began = if last == 0 { 0.0 } else { run.series[last - 1].t_s };
+    let rows = Rows::of(run, |row| Kind::of(row).is_refused() && row.last_s >= run.series[last].t_s);
+    let first = rows.first_s();
+    let ended_s = after.iter().map(|p| p.t_s).fold(0.0, f64::max);
+    let still_away = rows.last_s() + STILL_GONE_S >= ended_s.min(run.duration_s);
+    if rows.is_empty() || !first.is_finite() || !still_away {
+        return None;
+    }
+    // Connections that ended before the first refusal were the first sign.
+    let ended = Rows::of(run, |row| Kind::of(row) == Kind::Reset && row.first_s >= second_began);
+    let since_s = first.max(second_began).min(ended.first_s());
+    let answered = run.totals.requests.saturating_sub(run.totals.failures);
+    Some(Gone { since_s, answered, rps_before: answered as f64 / since_s.max(0.001), refused: rows.count() })
+}

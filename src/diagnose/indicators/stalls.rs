@@ -1,0 +1,175 @@
+//! What stood still: requests that got no answer, the client itself, the target.
+
+use super::rows::{Kind, Rows};
+use super::{Indicators, Seen};
+use crate::diagnose::thresholds::{
+    CLIENT_STALL_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, WAIT_PERCENT,
+};
+use crate::model::outcome::{Cause, Phase};
+use crate::model::result::{RunResult, Silence, Stretch};
+
+/// Requests that waited longer than any answered one and got nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct Hang {
+    /// that were still in flight at the end, each on a connection of its own
+    pub(in crate::diagnose) in_flight: u64,
+    /// that the plan's timeout ended before a byte came
+    pub(in crate::diagnose) timed_out: u64,
+    /// of both, those of which part of an answer came
+    pub(in crate::diagnose) begun: u64,
+    /// the longest of these waits, milliseconds
+    pub(in crate::diagnose) waited_ms: f64,
+    /// slowest answered request, milliseconds; none where nothing was answered
+    pub(in crate::diagnose) slowest_ms: Option<f64>,
+    /// when the oldest of those in flight was sent, or the first of the timed out ones was given up
+    pub(in crate::diagnose) since_s: Option<f64>,
+}
+
+impl Hang {
+    pub(in crate::diagnose) const fn requests(&self) -> u64 {
+        self.in_flight.saturating_add(self.timed_out)
+    }
+}
+
+pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
+    let t = &run.totals;
+    let slowest_ms = t.service_latency_ms.or(t.latency_ms).map(|l| l.max);
+    let is_long = |ms: f64| ms >= HANG_MS && ms >= HANG_TIMES * slowest_ms.unwrap_or(0.0);
+    let timeout_ms = run.plan.timeout.as_secs_f64() * 1000.0;
+    let given_up = |phase: Phase| {
+        Rows::of(run, |row| {
+            Kind::of(row) == Kind::AnswerTimeout && row.failure().is_some_and(|f| f.cause == Cause::TimedOut(phase))
+        })
+    };
+    let (waiting, receiving) = (given_up(Phase::Waiting), given_up(Phase::Receiving));
+    let timed_out = if is_long(timeout_ms) { waiting.count().saturating_add(receiving.count()) } else { 0 };
+    let overdue = t.in_flight.filter(|f| f.overdue > 0 && is_long(f.waited_max_ms));
+    if timed_out == 0 && overdue.is_none() {
+        return match t.in_flight {
+            None if t.cut > 0 => {
+                Seen::Unknown(format!("how long the {} requests in flight at the end had waited was not recorded", t.cut))
+            }
+            _ => Seen::No,
+        };
+    }
+    let in_flight = overdue.map_or(0, |f| f.overdue);
+    let begun_in_flight = overdue.map_or(0, |f| f.receiving.min(f.overdue));
+    let (by_timeout_ms, first_s) = match timed_out {
+        0 => (0.0, f64::INFINITY),
+        _ => (timeout_ms, waiting.first_s().min(receiving.first_s()) - timeout_ms / 1000.0),
+    };
+    let since = overdue.and_then(|f| f.oldest_sent_s).unwrap_or(f64::INFINITY).min(first_s);
+    Seen::Yes(Hang {
+        in_flight,
+        timed_out,
+        begun: begun_in_flight.saturating_add(if timed_out > 0 { receiving.count() } else { 0 }),
+        waited_ms: overdue.map_or(0.0, |f| f.waited_max_ms).max(by_timeout_ms),
+        slowest_ms,
+        since_s: since.is_finite().then(|| since.max(0.0)),
+    })
+}
+
+/// Stretches of one kind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct Stalls {
+    pub(in crate::diagnose) times: usize,
+    pub(in crate::diagnose) longest: Stretch,
+    pub(in crate::diagnose) first_s: f64,
+    pub(in crate::diagnose) last_s: f64,
+    /// all of them together
+    pub(in crate::diagnose) total_s: f64,
+}
+
+impl Stalls {
+    fn of(stretches: &[Stretch]) -> Option<Self> {
+        let longest = *stretches.iter().max_by(|a, b| a.length_s().total_cmp(&b.length_s()))?;
+        Some(Self {
+            times: stretches.len(),
+            longest,
+            first_s: stretches.iter().map(|s| s.from_s).fold(f64::INFINITY, f64::min),
+            last_s: stretches.iter().map(|s| s.to_s).fold(0.0, f64::max),
+            total_s: stretches.iter().map(Stretch::length_s).sum(),
+        })
+    }
+}
+
+pub(super) fn client_stalls(run: &RunResult) -> Seen<Stalls> {
+    let Some(all) = run.resources.client.stalls.as_ref() else {
+        return Seen::Unknown("whether this program's own threads stood still was not recorded".into());
+    };
+    let long: Vec<Stretch> = all.iter().copied().filter(|s| s.length_s() >= CLIENT_STALL_S).collect();
+    Stalls::of(&long).map_or(Seen::No, Seen::Yes)
+}
+
+/// Who stood still while nothing was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::diagnose) enum Still {
+    /// the target's process was stopped (SIGSTOP, a debugger)
+    TargetStopped,
+    /// the target's process used no CPU
+    TargetIdle,
+    /// the target's process was busy: it worked, and answered nobody
+    TargetBusy,
+    /// threads waited for a core
+    Host,
+    /// the target's process cannot be seen from here
+    Unseen,
+}
+
+/// Nothing was answered for a while.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct TargetStall {
+    pub(in crate::diagnose) stalls: Stalls,
+    pub(in crate::diagnose) still: Still,
+    /// most requests that waited at the same time
+    pub(in crate::diagnose) in_flight: u32,
+}
+
+pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetStall> {
+    let Some(l) = run.totals.service_latency_ms.or(run.totals.latency_ms) else { return Seen::No };
+    let Some(silences) = run.totals.silences.as_ref() else {
+        return match seen.duration_s {
+            short if short < STALL_S => Seen::No,
+            _ => Seen::Unknown("stretches without an answer were not recorded".into()),
+        };
+    };
+    let shortest = STALL_S.max(STALL_TIMES * l.p75 / 1000.0);
+    // One that lasts to the end is a hang, or a target that is gone.
+    let ended = |s: &&Silence| s.stretch.to_s + END_S < seen.duration_s;
+    let own = run.resources.client.stalls.as_deref().unwrap_or(&[]);
+    let of_client = |s: &Silence| own.iter().map(|o| s.stretch.shared_s(o)).sum::<f64>() >= STALL_SHARED * s.stretch.length_s();
+    let long: Vec<&Silence> =
+        silences.iter().filter(|s| s.stretch.length_s() >= shortest).filter(ended).filter(|s| !of_client(s)).collect();
+    let stretches: Vec<Stretch> = long.iter().map(|s| s.stretch).collect();
+    let Some(stalls) = Stalls::of(&stretches) else { return Seen::No };
+    let in_flight = long.iter().map(|s| s.in_flight).max().unwrap_or(0);
+    Seen::Yes(TargetStall { stalls, still: still(run, &stalls.longest), in_flight })
+}
+
+/// Before the end of a run: what lasts until then has not ended.
+const END_S: f64 = 0.05;
+
+fn still(run: &RunResult, stall: &Stretch) -> Still {
+    let Some(target) = run.resources.target.as_ref() else { return Still::Unseen };
+    let stopped: f64 = target.stopped.iter().flatten().map(|s| s.shared_s(stall)).sum();
+    if stopped >= STALL_SHARED * stall.length_s() {
+        return Still::TargetStopped;
+    }
+    // Whole seconds inside the stall; of a short one the second that it mostly fills.
+    let inside: Vec<_> = run
+        .series
+        .iter()
+        .filter(|p| Stretch { from_s: p.t_s - 1.0, to_s: p.t_s }.shared_s(stall) >= STALL_SHARED.min(stall.length_s() / 2.0))
+        .collect();
+    let mean = |of: fn(&crate::model::result::SeriesPoint) -> Option<f64>| {
+        let known: Vec<f64> = inside.iter().filter_map(|p| of(p)).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    };
+    let waited = mean(|p| p.target_wait_percent).or_else(|| mean(|p| p.client_wait_percent));
+    match (waited, mean(|p| p.target_cpu_percent)) {
+        (Some(wait), _) if wait > WAIT_PERCENT => Still::Host,
+        (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => Still::TargetIdle,
+        (_, Some(_)) => Still::TargetBusy,
+        (_, None) => Still::Unseen,
+    }
+}

@@ -1,0 +1,84 @@
+//! The rule about a machine that others use: threads that wait for a core.
+
+use crate::diagnose::command::{load_with, number, percent, s};
+use crate::diagnose::indicators::{Contention, Indicators, Reason, Waiter};
+use crate::diagnose::remedies::advice;
+use crate::diagnose::rule::{Found, Ruling};
+use crate::model::result::RunResult;
+
+/// host-contended.
+pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.contention, |contention| contended(run, contention))
+}
+
+fn contended(run: &RunResult, c: &Contention) -> Ruling {
+    let (who, spoils) = match c.who {
+        Waiter::Client => (
+            "the client's threads",
+            "Its own waiting is in every latency, and a rate may be what the client could send: read neither as the target's.",
+        ),
+        Waiter::Target => {
+            ("the target's threads", "Rates and latencies are those of a target with less than its share of this machine.")
+        }
+    };
+    let waited = number((c.wait_percent * 10.0).round() / 10.0);
+    let again = load_with(&run.plan, |_| ());
+    let (title, text, first) = match c.reason {
+        Reason::Others(others) => {
+            let others = number((others / 10.0).round() / 10.0);
+            (
+                format!("{who} waited for a core in {} of {} s: other programs used {others} cores", c.seconds, c.measured),
+                format!(
+                    "In {} of {} measured seconds {who} waited for a core for more than 10 % of the time ({waited} % on average over the run), while \
+                     other programs used {others} of {} cores. {spoils}",
+                    c.seconds, c.measured, run.host.cpus
+                ),
+                advice(
+                    "see what takes the cores, and stop it for the run",
+                    "top -b -n 1 -o %CPU | head -n 15",
+                    format!("programs above sockbench and the target: {others} cores in all"),
+                ),
+            )
+        }
+        Reason::Quota(q) => {
+            let share = percent(q.throttled_periods as f64 / q.periods.max(1) as f64);
+            let cores = number((q.quota_cores * 100.0).round() / 100.0);
+            (
+                format!("a CPU quota of {cores} cores stopped {who} in {share} of its periods"),
+                format!(
+                    "A CPU quota (cgroup cpu.max, as containers and services have) allows {cores} cores. It stopped {who} in {} of {} periods, \
+                     {} in all. It is the quota, and not other programs, that took the CPU. {spoils}",
+                    q.throttled_periods,
+                    q.periods,
+                    s(q.throttled_s)
+                ),
+                advice(
+                    "raise the quota, or take it away",
+                    "systemctl set-property --runtime UNIT CPUQuota=   # containers: docker update --cpus N NAME",
+                    format!("0 of {} periods throttled", q.periods),
+                ),
+            )
+        }
+    };
+    let (others, quota) = match c.reason {
+        Reason::Others(percent) => (Some(percent), None),
+        Reason::Quota(quota) => (None, Some(quota)),
+    };
+    Found::new(title, text)
+        .with(
+            "waiting",
+            match c.who {
+                Waiter::Client => "client",
+                Waiter::Target => "target",
+            },
+        )
+        .with("seconds_with_waiting", c.seconds as u64)
+        .with("measured_seconds", c.measured as u64)
+        .with("wait_percent_mean", c.wait_percent)
+        .with("others_cpu_percent", others)
+        .with("quota_cores", quota.map(|q| q.quota_cores))
+        .with("throttled_periods", quota.map(|q| q.throttled_periods))
+        .with("throttled_s", quota.map(|q| q.throttled_s))
+        .remedies(vec![first, advice("run it again on a quiet machine", again, "waiting for a core near 0 %")])
+        .ruling()
+}

@@ -1,0 +1,45 @@
+//! The rule about a target that answered and then went away.
+
+use crate::diagnose::command::{count, load_with, number, s};
+use crate::diagnose::indicators::{Gone, Indicators};
+use crate::diagnose::remedies::advice;
+use crate::diagnose::rule::{Found, Ruling};
+use crate::model::result::RunResult;
+
+/// target-gone.
+pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {
+    seen.gone.map_or(Ruling::Clear, |gone| went(run, seen, gone))
+}
+
+fn went(run: &RunResult, seen: &Indicators, gone: Gone) -> Ruling {
+    let (to, since) = (run.plan.target.addr, s(gone.since_s));
+    let rps = number(gone.rps_before.round());
+    let text = format!(
+        "The target answered {} until {since}, {rps} per second. Then nothing listened at {to} any more: {} refused, and it was \
+         not back when the run ended at {}. Its program ended, crashed, or closed its listener. Rates and latencies of the \
+         whole run mix both parts: read {rps} req/s until {since}.",
+        count(gone.answered, "request"),
+        count(gone.refused, "connection"),
+        s(seen.duration_s)
+    );
+    let again = load_with(&run.plan, |_| ());
+    let remedies = vec![
+        advice(
+            "find out why it ended",
+            "journalctl --since -10min | grep -iE 'exit|killed|oom|segfault|restart'",
+            format!("a line from {since} after the start of the run"),
+        ),
+        advice(
+            "start it, look that it listens, and run again",
+            format!("ss -ltn 'sport = :{}' && {again}", to.port()),
+            "0 refused",
+        ),
+    ];
+    Found::new(format!("the target is gone since {since}: {} answered before, none after", count(gone.answered, "request")), text)
+        .with("since_s", gone.since_s)
+        .with("answered_before", gone.answered)
+        .with("rps_before", gone.rps_before)
+        .with("refused_since", gone.refused)
+        .remedies(remedies)
+        .ruling()
+}

@@ -1,0 +1,185 @@
+//! Rules about what stood still: requests without an answer, the client, the target.
+
+use crate::diagnose::command::{count, load_with, number, s};
+use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
+use crate::diagnose::remedies::advice;
+use crate::diagnose::rule::{Found, Ruling};
+use crate::model::finding::Remedy;
+use crate::model::result::RunResult;
+
+/// target-hangs.
+pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.hang, |hang| hangs(run, *hang))
+}
+
+fn hangs(run: &RunResult, hang: Hang) -> Ruling {
+    let (n, waited) = (hang.requests(), s(hang.waited_ms / 1000.0));
+    let slowest = hang.slowest_ms.map(|ms| s(ms / 1000.0));
+    let mut text = match (hang.in_flight, hang.timed_out) {
+        (in_flight, 0) => {
+            format!("{} had no whole answer when the run ended, each on a connection of its own. ", count(in_flight, "request"))
+        }
+        (0, timed_out) => {
+            format!("{} had no whole answer when the timeout of {waited} ended them. ", count(timed_out, "request"))
+        }
+        (in_flight, timed_out) => format!(
+            "{} had no whole answer: the timeout ended {timed_out}, and {in_flight} were still in flight when the run ended. ",
+            count(n, "request")
+        ),
+    };
+    text += &match &slowest {
+        Some(slowest) => format!("They waited up to {waited}; the slowest answered request took {slowest}. "),
+        None => format!("They waited up to {waited}, and no other request was answered either. "),
+    };
+    if hang.begun > 0 {
+        text += &format!("Of {} part of an answer came, and its end did not. ", hang.begun);
+    }
+    text += "The target accepted these requests and did not answer them. Latency figures are censored: they leave these requests out.";
+    let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
+    let remedies = vec![
+        advice(
+            "ask for one by hand",
+            curl(run),
+            format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| s(longer))),
+        ),
+        advice(
+            "look at the connections that hang",
+            format!(
+                "ss -tnp state established '( dport = :{0} or sport = :{0} )'   # while it runs",
+                run.plan.target.addr.port()
+            ),
+            format!("{}: Recv-Q above 0 at the target is a request that its program has not read", count(n, "connection")),
+        ),
+        advice(
+            "wait longer, to tell slow from stuck",
+            load_with(&run.plan, |p| {
+                let time = std::time::Duration::from_secs(longer as u64);
+                p.timeout = time;
+                p.duration = if p.duration.is_zero() { p.duration } else { p.duration.max(time * 2) };
+            }),
+            format!("answers within {} are slow ones; what is left is stuck", s(longer)),
+        ),
+    ];
+    Found::new(format!("{} waited up to {waited} and got no answer", count(n, "request")), text)
+        .with("unanswered", n)
+        .with("in_flight_at_end", hang.in_flight)
+        .with("timed_out", hang.timed_out)
+        .with("with_part_of_an_answer", hang.begun)
+        .with("connections", hang.in_flight.max(u64::from(hang.timed_out > 0)))
+        .with("waited_max_ms", hang.waited_ms)
+        .with("slowest_answered_ms", hang.slowest_ms)
+        .with("since_s", hang.since_s)
+        .remedies(remedies)
+        .ruling()
+}
+
+fn curl(run: &RunResult) -> String {
+    let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
+    format!("curl -m 30 -v {}", crate::diagnose::command::quoted(&format!("http://{}{path}", run.plan.target.authority)))
+}
+
+/// client-stalled.
+pub(in crate::diagnose) fn client_stalled(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.client_stalls, |stalls| client(run, seen, stalls))
+}
+
+fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
+    let times = if stalls.times == 1 { String::new() } else { format!(", {} times, {} in all", stalls.times, s(stalls.total_s)) };
+    let text = format!(
+        "No thread of this program ran from {} to {}{times}. It was stopped (SIGSTOP, a debugger, a suspended machine), or the \
+         machine had no time for it (a paused virtual machine, swapping). Answers that came meanwhile were read late, and \
+         nothing was sent. Read no latency above {} as the target's.",
+        s(stalls.longest.from_s),
+        s(stalls.longest.to_s),
+        s(stalls.longest.length_s())
+    );
+    let again = load_with(&run.plan, |_| ());
+    let remedies = vec![
+        advice("run it again, undisturbed", again, format!("0 s without a running thread instead of {}", s(stalls.total_s))),
+        advice(
+            "see whether the machine itself stands still",
+            "vmstat 1 5",
+            "st above 0: the host of a virtual machine takes the CPU; si and so above 0: it swaps",
+        ),
+    ];
+    Found::new(
+        format!(
+            "this program stood still for {}, from {} to {}",
+            s(stalls.longest.length_s()),
+            s(stalls.longest.from_s),
+            s(stalls.longest.to_s)
+        ),
+        text,
+    )
+    .with("stalls", stalls.times as u64)
+    .with("longest_s", stalls.longest.length_s())
+    .with("from_s", stalls.longest.from_s)
+    .with("to_s", stalls.longest.to_s)
+    .with("total_s", stalls.total_s)
+    .with("share_of_run", stalls.total_s / seen.duration_s)
+    .remedies(remedies)
+    .ruling()
+}
+
+/// target-stalled.
+pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.target_stall, |stall| silent(run, stall))
+}
+
+fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
+    let TargetStall { stalls, still, in_flight } = stall;
+    let (from, to, length) = (s(stalls.longest.from_s), s(stalls.longest.to_s), s(stalls.longest.length_s()));
+    let often = match stalls.times {
+        1 => String::new(),
+        n => format!(
+            " That is the longest of {n} such stretches between {} and {}, {} together.",
+            s(stalls.first_s),
+            s(stalls.last_s),
+            s(stalls.total_s)
+        ),
+    };
+    let (who, why) = match still {
+        Still::TargetStopped => ("target", "The target's process was stopped meanwhile (SIGSTOP, a debugger). The client ran."),
+        Still::TargetIdle => (
+            "target",
+            "The target's process used no CPU meanwhile: it waited for something (a lock, a disk, another service). The client ran.",
+        ),
+        Still::TargetBusy => (
+            "target",
+            "The target's process used CPU meanwhile and answered nobody: a long job in its only thread, or a garbage collection. The client ran.",
+        ),
+        Still::Host => ("host", "Threads waited for a core meanwhile: other programs of this machine had them."),
+        Still::Unseen => (
+            "undecided",
+            "The client ran. What the target did cannot be seen from here: its program stood still, or the way to it lost packets.",
+        ),
+    };
+    let text = format!(
+        "From {from} to {to} nothing was answered while up to {} waited.{often} {why} Rates are means over these stretches too.",
+        count(*in_flight, "request")
+    );
+    let steady = load_with(&run.plan, |p| p.duration = p.duration.max(std::time::Duration::from_secs(60)));
+    let remedies: Vec<Remedy> = vec![
+        advice(
+            "read the target's log at that time",
+            format!("journalctl --since -10min   # {from} to {to} after the start of the run"),
+            format!("what it did for {length}: a garbage collection, a checkpoint, a reload, a lock"),
+        ),
+        advice(
+            "run longer, to see whether it recurs",
+            steady,
+            format!("{} stretch in the time of this run; a period is seen from 3 on", stalls.times),
+        ),
+    ];
+    Found::new(format!("nothing was answered for {length}, from {from} to {to}"), text)
+        .with("stalls", stalls.times as u64)
+        .with("longest_s", stalls.longest.length_s())
+        .with("from_s", stalls.longest.from_s)
+        .with("to_s", stalls.longest.to_s)
+        .with("total_s", stalls.total_s)
+        .with("in_flight", *in_flight)
+        .with("stood_still", who)
+        .with("rps", number(run.totals.rps))
+        .remedies(remedies)
+        .ruling()
+}

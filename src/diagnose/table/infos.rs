@@ -1,0 +1,52 @@
+//! Rules whose findings are information: how to read the figures.
+
+use crate::diagnose::rule::Rule;
+use crate::diagnose::rules;
+use crate::model::finding::FindingId as Id;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: Id::TargetCpuSaturated,
+        says: "the local target's CPU is at its limit, and throughput no longer grows",
+        fires: "{CPU_LIMIT_PERCENT} of a limit is used over {CPU_RUN_S}: of all cores (with the client beside it), of the only thread, of the /cpu workers of a sockbench server while jobs queue, of its event loop, or of one core of another server (a full thread, or never above {ONE_CORE_PERCENT} in all); and the asked rate was missed, or the rate stayed flat while users came, or {IN_FLIGHT_TIMES} times as many requests as it can work on are there",
+        needs: "the CPU of the target's processes is not known, or the run is shorter than {CPU_RUN_S}",
+        advises: "more workers or cores, less work, a profile, fewer users or a lower rate",
+        as_cause: "the target is at its CPU limit",
+        caused_by: &[],
+        swallowed_by: &[],
+        check: rules::work::target_cpu,
+    },
+    Rule {
+        id: Id::ClosedLoopLimited,
+        says: "throughput is users / (think + response): more users, not a faster server, would raise it",
+        fires: "a closed loop whose think time is longer than the response, the measured rate within {CLOSED_LOOP_NEAR} of the arithmetic, at most {FEW_FAILURES} failed, and the target's queue below {CLOSED_LOOP_NEAR} of a user's cycle. Not where the target is full, hangs, stalls or is gone, nor where something stood still or took the cores",
+        needs: "nothing was answered after the last user had started, or answers vary without Server-Timing",
+        advises: "more users, a rate instead of users",
+        as_cause: "the users' own pace sets the rate",
+        caused_by: &[],
+        swallowed_by: &[],
+        check: rules::info::closed_loop,
+    },
+    Rule {
+        id: Id::ThroughputPlateau,
+        says: "study: the step after which throughput no longer grows, with the two limits that could explain it",
+        fires: "users grew {GROWN_USERS} times from one step to the next, and throughput less than {PLATEAU_TIMES} times",
+        needs: "fewer than two steps of a study were answered",
+        advises: "a step between the two, kept connections, more workers",
+        as_cause: "throughput no longer grows",
+        caused_by: &[],
+        swallowed_by: &[],
+        check: rules::study::single,
+    },
+    Rule {
+        id: Id::TailEndpoint,
+        says: "which endpoint makes the tail",
+        fires: "its p95 is {TAIL_TIMES} times that of the next endpoint, each with {TAIL_REQUESTS} requests",
+        needs: "fewer than two endpoints have {TAIL_REQUESTS} answers",
+        advises: "the endpoint alone, the others without it",
+        as_cause: "one endpoint makes the tail",
+        caused_by: &[],
+        swallowed_by: &[],
+        check: rules::info::tail,
+    },
+];

@@ -1,0 +1,49 @@
+//! One second of a run as a point of its series. Re-exported by [`result`](super::result), whose document it is part of.
+
+use serde::{Deserialize, Serialize};
+
+/// One second of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "contract keys")]
+pub struct SeriesPoint {
+    /// end of the second, from the run's start
+    pub t_s: f64,
+    pub users_asked: u32,
+    pub users: u32,
+    /// requests that ended in it, per second
+    pub rps: f64,
+    pub attempts_per_s: f64,
+    pub failures_per_s: f64,
+    pub local_failures_per_s: f64,
+    /// null when nothing was answered in it
+    pub p50_ms: Option<f64>,
+    pub p95_ms: Option<f64>,
+    /// duration of connect(2); null when none was called
+    pub connect_p50_us: Option<f64>,
+    pub connect_p95_us: Option<f64>,
+    /// additive
+    pub connect_mean_us: Option<f64>,
+    /// additive: connections opened in it
+    pub connects: u64,
+    pub ports_used: Option<u32>,
+    pub time_wait: Option<u32>,
+    pub time_wait_target_side: Option<u32>,
+    pub client_cpu_percent: Option<f64>,
+    /// additive: the load thread that ran most in it, percent of a core (waiting for one excluded); absent where not read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_busiest_percent: Option<f64>,
+    /// additive: the load thread that waited most for a core, percent of the time (schedstat); absent where not read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_wait_percent: Option<f64>,
+    pub target_cpu_percent: Option<f64>,
+    /// additive: the thread of a local target that ran most in it, percent of a core; absent where not read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_busiest_percent: Option<f64>,
+    /// additive: how long the busiest thread of a local target waited for a core, percent of the time; absent where not read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_wait_percent: Option<f64>,
+    pub host_cpu_percent: Option<f64>,
+    pub host_memory_percent: Option<f64>,
+    pub client_rss_bytes: Option<u64>,
+    pub target_rss_bytes: Option<u64>,
+}

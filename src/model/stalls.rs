@@ -1,0 +1,67 @@
+//! What stood still in a run: requests that got no answer, stretches without any, a program that did not run, a CPU quota.
+//! Re-exported by [`result`](super::result), whose document these are part of.
+
+use serde::{Deserialize, Serialize};
+
+/// Requests that were in flight when the run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct InFlight {
+    /// all of them, each on a connection of its own
+    pub count: u64,
+    /// of these: no connection was established yet
+    pub connecting: u64,
+    /// of these: the request was sent, and no byte of an answer came
+    pub waiting: u64,
+    /// of these: part of an answer came
+    pub receiving: u64,
+    /// connections whose request had been sent and had waited, since it was sent, longer than the slowest answered request
+    /// took; all that were sent where nothing was answered
+    pub overdue: u64,
+    /// longest wait of the sent ones, since they were sent
+    pub waited_max_ms: f64,
+    /// from the run's start until the oldest of the sent ones was sent; null where none was sent
+    pub oldest_sent_s: Option<f64>,
+}
+
+/// A stretch of the run, from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "additive keys; unit in the suffix")]
+pub struct Stretch {
+    pub from_s: f64,
+    pub to_s: f64,
+}
+
+impl Stretch {
+    /// Its length; zero where it ends before it begins.
+    pub fn length_s(&self) -> f64 {
+        (self.to_s - self.from_s).max(0.0)
+    }
+
+    /// Seconds that both share.
+    pub fn shared_s(&self, other: &Self) -> f64 {
+        (self.to_s.min(other.to_s) - self.from_s.max(other.from_s)).max(0.0)
+    }
+}
+
+/// A stretch in which no answer ended although requests were in flight all the while.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[expect(missing_docs, reason = "additive keys; unit in the suffix")]
+pub struct Silence {
+    #[serde(flatten)]
+    pub stretch: Stretch,
+    /// requests in flight at its end, before the answer that ended it
+    pub in_flight: u32,
+}
+
+/// What a CPU quota (cgroup v2 `cpu.max`) did to a process during the run: `cpu.stat` at the end minus at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct Throttling {
+    /// cores that the quota allows: quota / period of the tightest group
+    pub quota_cores: f64,
+    /// periods that were counted (`nr_periods`)
+    pub periods: u64,
+    /// of these: the group was stopped before their end (`nr_throttled`)
+    pub throttled_periods: u64,
+    /// time that it stood still for it (`throttled_usec`)
+    pub throttled_s: f64,
+}

@@ -1,0 +1,231 @@
+//! What stood still or went away: the target, some of its answers, the client, the cores.
+
+use sockbench::diagnose::{Diagnosis, diagnose, settle};
+use sockbench::model::finding::FindingId as Id;
+use sockbench::model::outcome::{Call, Failure, Phase};
+use sockbench::model::result::{InFlight, RunResult, Silence, Stamp, Stretch, Throttling, VerdictId};
+
+use super::{clear, fires, ids, reads, unknown};
+use crate::facts::{errno, fail, healthy, late};
+
+/// Answers until 3.4 s of 60, then refusals to the end.
+pub(super) fn gone() -> RunResult {
+    let mut run = healthy();
+    for p in run.series.iter_mut().filter(|p| p.t_s > 4.0) {
+        (p.p50_ms, p.p95_ms, p.rps, p.failures_per_s) = (None, None, 5.0, 5.0);
+    }
+    let t = &mut run.totals;
+    (t.attempts, t.requests) = (510, 510);
+    fail(&mut run, Failure { reused: true, ..errno(Call::Read, 104) }, 20, 3.4, 3.4);
+    fail(&mut run, errno(Call::Connect, 111), 280, 3.5, 59.8);
+    run
+}
+
+/// Three requests of 9000 still wait at the end, since 41 s.
+pub(super) fn hanging() -> RunResult {
+    let mut run = healthy();
+    run.totals.in_flight = Some(InFlight {
+        count: 3,
+        waiting: 3,
+        overdue: 3,
+        waited_max_ms: 19_000.0,
+        oldest_sent_s: Some(41.0),
+        ..Default::default()
+    });
+    (run.totals.cut, run.totals.attempts) = (3, 9003);
+    run
+}
+
+const TWO_SECONDS: Stretch = Stretch { from_s: 20.0, to_s: 22.0 };
+
+/// This program did not run from 20 to 22 s.
+pub(super) fn stopped() -> RunResult {
+    let mut run = silent();
+    run.resources.client.stalls = Some(vec![TWO_SECONDS]);
+    run
+}
+
+/// Nothing was answered from 20 to 22 s.
+pub(super) fn silent() -> RunResult {
+    let mut run = healthy();
+    run.totals.silences = Some(vec![Silence { stretch: TWO_SECONDS, in_flight: 40 }]);
+    for p in run.series.iter_mut().filter(|p| (21.0..=22.0).contains(&p.t_s)) {
+        (p.p50_ms, p.p95_ms, p.rps, p.target_cpu_percent) = (None, None, 0.0, Some(0.0));
+    }
+    run
+}
+
+/// The client waited for a core in every third second, and others had both.
+pub(super) fn contended() -> RunResult {
+    let mut run = healthy();
+    for p in run.series.iter_mut().step_by(3) {
+        (p.client_wait_percent, p.host_cpu_percent) = (Some(35.0), Some(98.0));
+    }
+    run
+}
+
+#[test]
+fn a_target_that_went_away() {
+    let run = gone();
+    let f = fires(Id::TargetGone, &run);
+    assert_eq!(
+        (&f.evidence["since_s"], &f.evidence["answered_before"], &f.evidence["refused_since"]),
+        (&3.4.into(), &510.into(), &280.into())
+    );
+    assert!((f.evidence["rps_before"].as_f64().unwrap() - 150.0).abs() < 0.1);
+    let found = diagnose(&run);
+    for f in found.iter().filter(|f| matches!(f.id, Id::TargetRefused | Id::TargetResets)) {
+        assert_eq!(f.caused_by, [Id::TargetGone], "{f:?}");
+    }
+    assert!(ids(&found).contains(&Id::TargetResets), "{:?}", ids(&found));
+    reads("target-resets, because it is gone", &fires(Id::TargetResets, &run));
+    let diagnosis = Diagnosis::of(&run);
+    assert_eq!((diagnosis.verdict.id, diagnosis.verdict.since_s), (VerdictId::TargetGone, Some(3.4)));
+    assert_eq!(diagnosis.validity.stamp, Stamp::Incomplete);
+    // It came back: refused for a while, but not gone.
+    let mut back = run.clone();
+    (back.series[59].p50_ms, back.series[59].rps) = (Some(30.0), 150.0);
+    clear(Id::TargetGone, &back);
+    fires(Id::TargetRefused, &back);
+    // Never there.
+    let mut never = run;
+    never.series.iter_mut().for_each(|p| p.p50_ms = None);
+    clear(Id::TargetGone, &never);
+    clear(Id::TargetGone, &healthy());
+}
+
+#[test]
+fn requests_that_get_no_answer() {
+    let run = hanging();
+    let f = fires(Id::TargetHangs, &run);
+    assert_eq!(
+        (&f.evidence["unanswered"], &f.evidence["connections"], &f.evidence["since_s"]),
+        (&3.into(), &3.into(), &41.0.into())
+    );
+    let diagnosis = Diagnosis::of(&run);
+    assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::TargetFailing, Stamp::Incomplete));
+    // Longer than any answered one, but not by much: the tail of a slow target.
+    let mut tail = run.clone();
+    tail.totals.in_flight.as_mut().unwrap().waited_max_ms = 180.0;
+    clear(Id::TargetHangs, &tail);
+    clear(Id::TargetHangs, &healthy());
+    // The timeout ended them: the same, and the cause of the timeouts.
+    let mut timed_out = healthy();
+    fail(&mut timed_out, late(Phase::Waiting), 9, 15.0, 50.0);
+    let f = fires(Id::TargetHangs, &timed_out);
+    assert_eq!((&f.evidence["timed_out"], &f.evidence["since_s"]), (&9.into(), &5.0.into()));
+    let found = diagnose(&timed_out);
+    assert_eq!(found[0].caused_by, [Id::TargetHangs]);
+    // A slow target: answers just below the timeout, and some above it.
+    timed_out.totals.latency_ms.as_mut().unwrap().max = 9_000.0;
+    clear(Id::TargetHangs, &timed_out);
+    let mut blind = healthy();
+    (blind.totals.in_flight, blind.totals.cut) = (None, 5);
+    unknown(Id::TargetHangs, &blind);
+}
+
+#[test]
+fn a_client_that_stood_still_is_not_a_target_that_did() {
+    let run = stopped();
+    let f = fires(Id::ClientStalled, &run);
+    assert_eq!((&f.evidence["from_s"], &f.evidence["to_s"]), (&20.0.into(), &22.0.into()));
+    clear(Id::TargetStalled, &run);
+    assert_eq!(Diagnosis::of(&run).verdict.id, VerdictId::ClientBound);
+    clear(Id::ClientStalled, &healthy());
+    let mut blind = healthy();
+    blind.resources.client.stalls = None;
+    unknown(Id::ClientStalled, &blind);
+}
+
+#[test]
+fn a_target_that_stood_still() {
+    let mut run = silent();
+    let f = fires(Id::TargetStalled, &run);
+    assert_eq!((&f.evidence["longest_s"], &f.evidence["stood_still"]), (&2.0.into(), &"target".into()));
+    assert!(!ids(&diagnose(&run)).contains(&Id::ClosedLoopLimited), "silent beside a stall");
+    run.resources.target.as_mut().unwrap().stopped = Some(vec![TWO_SECONDS]);
+    reads("target-stalled, its process was stopped", &fires(Id::TargetStalled, &run));
+    let mut starved = silent();
+    for p in &mut starved.series {
+        p.target_wait_percent = Some(80.0);
+    }
+    assert_eq!(fires(Id::TargetStalled, &starved).evidence["stood_still"], "host");
+    // A slow but steady target is silent between its answers.
+    let mut slow = silent();
+    slow.totals.latency_ms.as_mut().unwrap().p75 = 900.0;
+    clear(Id::TargetStalled, &slow);
+    // A pause of 50 ms, and one that lasts to the end (which is a hang).
+    let pause = |from_s, to_s| {
+        let mut run = silent();
+        run.totals.silences = Some(vec![Silence { stretch: Stretch { from_s, to_s }, in_flight: 40 }]);
+        run
+    };
+    clear(Id::TargetStalled, &pause(20.0, 20.05));
+    clear(Id::TargetStalled, &pause(50.0, 60.0));
+    clear(Id::TargetStalled, &healthy());
+    let mut blind = healthy();
+    blind.totals.silences = None;
+    unknown(Id::TargetStalled, &blind);
+}
+
+#[test]
+fn cores_that_others_have() {
+    let run = contended();
+    let f = fires(Id::HostContended, &run);
+    assert_eq!((&f.evidence["waiting"], &f.evidence["seconds_with_waiting"]), (&"client".into(), &20.into()));
+    let diagnosis = Diagnosis::of(&run);
+    assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::HostBound, Stamp::ClientBound));
+    assert!(diagnosis.findings.iter().all(|f| f.id != Id::ClosedLoopLimited));
+    // Our own processes share the cores among themselves.
+    let mut own = contended();
+    for p in &mut own.series {
+        (p.target_cpu_percent, p.client_cpu_percent) = (Some(120.0), Some(70.0));
+    }
+    clear(Id::HostContended, &own);
+    // Others take CPU, and nobody waits.
+    let mut beside = healthy();
+    beside.series.iter_mut().for_each(|p| p.host_cpu_percent = Some(60.0));
+    clear(Id::HostContended, &beside);
+    clear(Id::HostContended, &healthy());
+    let mut blind = healthy();
+    blind.series.iter_mut().for_each(|p| p.client_wait_percent = None);
+    unknown(Id::HostContended, &blind);
+    let mut hidden = contended();
+    hidden.series.iter_mut().for_each(|p| p.host_cpu_percent = None);
+    unknown(Id::HostContended, &hidden);
+    // The target's threads count as well.
+    let mut starved = healthy();
+    starved.series.iter_mut().for_each(|p| (p.target_wait_percent, p.host_cpu_percent) = (Some(50.0), Some(99.0)));
+    assert_eq!(fires(Id::HostContended, &starved).evidence["waiting"], "target");
+}
+
+#[test]
+fn a_quota_that_throttles_is_the_cause() {
+    let quota = |throttled_periods| {
+        let mut run = healthy();
+        run.resources.client.throttling =
+            Some(Throttling { quota_cores: 0.2, periods: 600, throttled_periods, throttled_s: 40.0 });
+        run
+    };
+    let f = fires(Id::HostContended, &quota(500));
+    assert_eq!((f.evidence["quota_cores"].as_f64(), f.evidence["throttled_periods"].as_u64()), (Some(0.2), Some(500)));
+    reads("host-contended, by a quota", &f);
+    clear(Id::HostContended, &quota(3));
+}
+
+#[test]
+fn a_setting_that_changed() {
+    let mut run = healthy();
+    run.host.sysctls_at_end.as_mut().unwrap().tcp_tw_reuse = Some(1);
+    let f = fires(Id::SysctlChanged, &run);
+    assert_eq!((&f.evidence["tcp_tw_reuse_before"], &f.evidence["tcp_tw_reuse_after"]), (&"2".into(), &"1".into()));
+    settle(&mut run);
+    assert_eq!(run.verdict.id, VerdictId::Healthy, "care, and no limit");
+    clear(Id::SysctlChanged, &healthy());
+    // Kept connections rest on none of them; short ones do.
+    let mut kept = healthy();
+    kept.host.sysctls_at_end = None;
+    clear(Id::SysctlChanged, &kept);
+    kept.plan.keepalive = false;
+    unknown(Id::SysctlChanged, &kept);
+}
