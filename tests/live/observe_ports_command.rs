@@ -104,25 +104,6 @@ fn the_experiment_is_predicted() {
 }
 
 #[test]
-fn mistakes_are_one_line_with_a_hint_and_2() {
-    for args in [
-        &["--to", "nowhere"][..],
-        &["--predict", "fast"],
-        &["--pool", "5"],
-        &["--predict", "5", "--pool", "0"],
-        &["--watch", "soon"],
-        &["--watch", "0"],
-        &["--watch", "99ms"],
-    ] {
-        let out = ports(args);
-        assert_eq!(out.status.code(), Some(2), "{args:?}: {}", describe(&out));
-        assert_eq!(text(&out.stdout), "");
-    }
-    let out = ports(&["--predict", "5", "--json", "/no/such/dir/f"]);
-    assert_eq!(out.status.code(), Some(3), "{}", describe(&out));
-}
-
-#[test]
 fn watch_looks_again_until_a_signal() {
     let mut c = Command::new(SOCKBENCH);
     c.args(["ports", "--to", "127.0.0.1:1", "--watch", "100ms", "--json"]);

@@ -1,4 +1,4 @@
-//! What needs no socket, no process and no clock: rules, texts, state machines.
+//! What needs neither clock nor socket: rules, texts, state machines, and commands that only print and end.
 #![allow(clippy::unwrap_used, reason = "a test may unwrap")]
 
 mod diagnose;
@@ -9,6 +9,7 @@ mod explain_texts;
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod facts;
 mod help;
+mod mistakes;
 mod pair;
 #[path = "../support/snapshot.rs"]
 mod snapshot;

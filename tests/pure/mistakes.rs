@@ -1,0 +1,111 @@
+//! What a person gets wrong is one line and a hint, before anything is made or started. The words are snapshots.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::snapshot;
+
+/// Usage.
+const USAGE: i32 = 2;
+/// The environment refuses.
+const ENVIRONMENT: i32 = 3;
+
+/// Runs each of `lines`, a command line and its exit code, inside `dir`, and compares all that they say with a snapshot.
+fn say(name: &str, dir: &Path, lines: &[(&str, i32)]) {
+    let mut said = String::new();
+    for (line, code) in lines {
+        let before = names(dir);
+        let out = Command::new(env!("CARGO_BIN_EXE_sockbench"))
+            .args(words(line))
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let err = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(*code), "{line}: {err}");
+        assert!(out.stdout.is_empty(), "{line}: {}", String::from_utf8_lossy(&out.stdout));
+        let (message, hint) = err.split_once('\n').unwrap();
+        assert!(message.starts_with("sockbench: "), "{line}: {err}");
+        // What the environment refuses may leave nothing to do but to read why.
+        let is_hint = hint.starts_with("hint: ") && hint.lines().count() == 1;
+        assert!(is_hint || *code == ENVIRONMENT && hint.is_empty(), "{line}: {err}");
+        assert_eq!(names(dir), before, "{line}: something was made");
+        said += &format!("$ sockbench {line}\n{err}\n");
+    }
+    snapshot::matches("mistakes", name, &said);
+}
+
+/// Words of a line without a shell's tricks; `+` inside a word is a blank.
+fn words(line: &str) -> impl Iterator<Item = String> {
+    line.split(' ').map(|word| word.replace('+', " "))
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn of_a_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = [
+        ("load https://127.0.0.1/ -o made", USAGE),
+        ("load http://127.0.0.1:1/a+b -o made", USAGE),
+        ("load http://192.0.2.1/ -o made", USAGE),
+        ("load http://127.0.0.1:1/ -c 0 -o made", USAGE),
+        ("load http://127.0.0.1:1/ -n 0 -o made", USAGE),
+        ("load http://127.0.0.1:1/ --rate 0 -o made", USAGE),
+        ("load http://127.0.0.1:1/ --threads 20 -o made", USAGE),
+        ("load http://127.0.0.1:1/ -d 1s --warmup 1s -o made", USAGE),
+        ("load http://127.0.0.1:1/ -d 8000h -o made", USAGE),
+        ("load http://127.0.0.1:1/ -d -5s -o made", USAGE),
+        ("load http://127.0.0.1:1/ --source ::1 -o made", USAGE),
+        ("load http://127.0.0.1:1/ --source 192.0.2.7 -o made", ENVIRONMENT),
+        ("load http://127.0.0.1:1/ --source 127.0.0.0/8 -o made", USAGE),
+        ("load http://127.0.0.1:1/ --port-mode auto --port-range 1-2 -o made", USAGE),
+        ("load --server cpu-workers=zero -o made", USAGE),
+        ("load --server bogus=1 -o made", USAGE),
+        ("load --no-such-flag", USAGE),
+    ];
+    say("load", dir.path(), &lines);
+}
+
+#[test]
+fn of_a_study() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = "name = 'mine'\n[server]\nqueue = 0\n[[step]]\nusers = 1\nduration = '1s'\n";
+    fs::write(dir.path().join("plan.toml"), plan).unwrap();
+    let lines = [
+        ("study plan.toml -o made", USAGE),
+        ("study no-such-file.toml -o made", USAGE),
+        ("study --source 192.0.2.7 -o made", ENVIRONMENT),
+        ("study --url ftp://127.0.0.1/ -o made", USAGE),
+    ];
+    say("study", dir.path(), &lines);
+}
+
+#[test]
+fn of_other_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = [
+        ("ports --to nowhere", USAGE),
+        ("ports --predict fast", USAGE),
+        ("ports --pool 5", USAGE),
+        ("ports --predict 5 --pool 0", USAGE),
+        ("ports --watch soon", USAGE),
+        ("ports --watch 0", USAGE),
+        ("ports --watch 99ms", USAGE),
+        ("ports --predict 5 --json no-such-directory/f", ENVIRONMENT),
+        ("server --io-sleep soon", USAGE),
+        ("server --queue 0", USAGE),
+        ("server --listen nowhere", USAGE),
+        ("server --closer nobody", USAGE),
+        ("sandbox --sysctl kernel.pid_max=1 -- true", USAGE),
+        ("sandbox --sysctl net.ipv4.tcp_tw_reuse -- true", USAGE),
+        ("sandbox --sysctl net.../kernel/pid_max=1 -- true", USAGE),
+        ("no-such-command", USAGE),
+    ];
+    say("others", dir.path(), &lines);
+}
