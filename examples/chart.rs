@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use sockbench::report::chart::{Axis, Chart, Color, Marker, Reference, Series, Shape, Side};
+use sockbench::report::chart::{Axis, AxisSide, Chart, Color, Marker, Reference, Series, Shape};
 
 /// Draw a chart from columns of a CSV file.
 ///
@@ -110,7 +110,7 @@ fn chart_of(csv: &str, args: &Args) -> Result<Chart, CsvError> {
     };
     let x_column = column(&args.x.column)?;
     // Left ones first: they are drawn behind.
-    let sides = args.y.iter().map(|n| (n, Side::Left)).chain(args.right.iter().map(|n| (n, Side::Right)));
+    let sides = args.y.iter().map(|n| (n, AxisSide::Left)).chain(args.right.iter().map(|n| (n, AxisSide::Right)));
     let columns = sides.map(|(named, side)| Ok((column(&named.column)?, side, named))).collect::<Result<Vec<_>, CsvError>>()?;
     let mut points = vec![Vec::new(); columns.len()];
     for record in reader.records() {
@@ -135,7 +135,7 @@ fn chart_of(csv: &str, args: &Args) -> Result<Chart, CsvError> {
         chart.series.push(series);
     }
     let lines = args.reference.iter().cloned();
-    chart.references = lines.map(|(value, label)| Reference { value, side: Side::Left, label }).collect();
+    chart.references = lines.map(|(value, label)| Reference { value, side: AxisSide::Left, label }).collect();
     chart.markers = args.mark.iter().cloned().map(|(x, label)| Marker { x, label }).collect();
     Ok(chart)
 }
@@ -174,7 +174,7 @@ mod tests {
     fn columns_become_series_on_their_axes_and_empty_cells_gaps() {
         let chart = drawn("conns,rps,p99\n10,100,1.5\n100,N/A,\n", &["--x", "conns", "--y", "rps", "--right", "p99"]).unwrap();
         assert_eq!(chart.series[0].points, [(10.0, Some(100.0)), (100.0, None)]);
-        assert_eq!((chart.series[1].side, chart.series[1].points[0].1), (Side::Right, Some(1.5)));
+        assert_eq!((chart.series[1].side, chart.series[1].points[0].1), (AxisSide::Right, Some(1.5)));
     }
 
     #[test]

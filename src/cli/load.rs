@@ -69,11 +69,11 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
     proofs::attach(&mut measured.result);
     let mut unwritten = Unwritten::default();
-    let history = watch.finish(&mut unwritten);
+    let seconds = watch.finish(&mut unwritten);
     if let Some(own) = own {
         stop_own_server(own);
     }
-    files.write(&measured.result, &history, &mut unwritten);
+    files.write(&measured.result, &seconds, &mut unwritten);
     unwritten.note(files.write_report(&text::render_run(&measured.result, Style::Plain)));
     if !files.is_stdout_json() {
         let text = text::render_run(&measured.result, super::style(args.output.no_color));

@@ -12,10 +12,10 @@ use crate::load::run::UsersNow;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::observe::Gauge;
-use crate::report::chart::Chart;
+use crate::report::chart::{self, Chart, EndpointTimes};
 use crate::report::hlog::{HlogError, HlogWriter};
+use crate::report::json;
 use crate::report::locust_csv::{self, History};
-use crate::report::{charts, json};
 use crate::stats::aggregate::SecondSummary;
 use crate::stats::interval::Interval;
 use crate::study::measured::Watch;
@@ -48,8 +48,17 @@ pub(crate) struct RunWatch<'a> {
     status: Status,
     stop: &'a StopFlag,
     plan: LoadPlan,
-    history: History,
+    seconds: Seconds,
     log: Option<Log>,
+}
+
+/// What files and charts need of each second and the result does not keep.
+#[derive(Default)]
+pub(crate) struct Seconds {
+    /// Locust's CSV history
+    pub(crate) history: History,
+    /// percentiles by endpoint
+    pub(crate) times: EndpointTimes,
 }
 
 /// The interval log while it grows. Dropped before its end, it leaves no half of it behind.
@@ -111,22 +120,23 @@ impl<'a> RunWatch<'a> {
     /// One that keeps no interval log.
     pub(crate) fn without_log(plan: &LoadPlan, quiet: bool, stop: &'a StopFlag) -> Self {
         let status = Status::new(quiet, plan.duration);
-        Self { status, stop, plan: plan.clone(), history: History::default(), log: None }
+        Self { status, stop, plan: plan.clone(), seconds: Seconds::default(), log: None }
     }
 
-    /// Ends the log; the CSV history that was gathered.
-    pub(crate) fn finish(self, unwritten: &mut Unwritten) -> History {
+    /// Ends the log; what was gathered second by second.
+    pub(crate) fn finish(self, unwritten: &mut Unwritten) -> Seconds {
         self.status.clear();
         if let Some(log) = self.log {
             unwritten.note(log.finish());
         }
-        self.history
+        self.seconds
     }
 }
 
 impl Watch for RunWatch<'_> {
     fn on_interval(&mut self, interval: &Interval) {
-        self.history.push(interval);
+        self.seconds.history.push(interval);
+        self.seconds.times.push(interval);
         if let Some(log) = &mut self.log {
             log.write(interval);
         }
@@ -165,13 +175,13 @@ impl RunFiles {
     }
 
     /// Writes what one run asked for.
-    pub(crate) fn write(&self, result: &RunResult, history: &History, unwritten: &mut Unwritten) {
+    pub(crate) fn write(&self, result: &RunResult, seconds: &Seconds, unwritten: &mut Unwritten) {
         if let Some(dir) = &self.output.dir {
-            write_run(&dir.join("run"), result, history, unwritten);
-            write_charts(dir, &charts::run_charts(result), unwritten);
+            write_run(&dir.join("run"), result, &seconds.history, unwritten);
+            write_charts(dir, &chart::run_charts(result, &seconds.times), unwritten);
         }
         if let Some(prefix) = &self.output.csv {
-            write_csv(prefix, result, history, unwritten);
+            write_csv(prefix, result, &seconds.history, unwritten);
         }
         unwritten.note(document(json::render(result)).and_then(|d| self.write_json(&d)));
     }

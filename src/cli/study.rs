@@ -18,9 +18,10 @@ use crate::model::plan::{LoadLimits, LoadPlan, Target, Think};
 use crate::model::result::{RunResult, Tool, Verdict};
 use crate::model::server_flags::ServerFlags;
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
+use crate::report::chart::{self, EndpointTimes};
 use crate::report::style::Style;
 use crate::report::text::{self, Detail};
-use crate::report::{charts, json, plan_text};
+use crate::report::{json, plan_text};
 use crate::study::analysis;
 use crate::study::measured::Measured;
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
@@ -114,9 +115,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         tell(&length(&plan));
     }
     let started_at = clock::wall_rfc3339();
-    let mut watch = Steps { output: &args.output, stop: &stop, unwritten: Unwritten::default(), cooling: None };
+    let mut watch =
+        Steps { output: &args.output, stop: &stop, unwritten: Unwritten::default(), cooling: None, times: Vec::new() };
     let ran = run::run(&plan, &pids, &super::command_line(), &mut watch);
-    let mut unwritten = watch.unwritten;
+    let (mut unwritten, times) = (watch.unwritten, watch.times);
     stop_servers(owns);
     let started = ran.failed.map_or(Ok(()), |e| Err(Exit::environment(format!("start the client: {e}"))));
     if ran.steps.is_empty() {
@@ -153,7 +155,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let document = run_output::document(json::render_study(&study));
     unwritten.note(files.write_report(&text::render_study(&study, Detail::Full, Style::Plain)));
     if let Some(dir) = &args.output.dir {
-        write_study(args, dir, &study, &mut unwritten);
+        write_study(args, dir, &study, &times, &mut unwritten);
     }
     unwritten.note(document.and_then(|d| files.write_json(&d)));
     if !files.is_stdout_json() {
@@ -194,14 +196,18 @@ fn steps_of(study: &StudyResult) -> (Option<&RunResult>, Option<&RunResult>) {
 }
 
 /// `study.json` and the charts over all steps.
-fn write_study(args: &Args, dir: &Path, study: &StudyResult, unwritten: &mut Unwritten) {
+fn write_study(args: &Args, dir: &Path, study: &StudyResult, times: &[EndpointTimes], unwritten: &mut Unwritten) {
     let document = run_output::document(json::render_study(study));
     unwritten.note(document.and_then(|d| files::write(&dir.join("study.json"), d.as_bytes())));
     let labels = study.analysis.rows.iter().map(|r| r.label.as_str());
-    let steps: Vec<_> = study.steps.iter().zip(labels).map(|(run, label)| charts::Step { label, run }).collect();
-    run_output::write_charts(dir, &charts::study_charts(&steps), unwritten);
+    let steps = study.steps.iter().zip(labels).zip(times);
+    let steps: Vec<_> = steps.map(|((run, label), times)| chart::Step { label, run, times }).collect();
+    run_output::write_charts(dir, &chart::study_charts(&steps), unwritten);
+    let over_users = [("throughput-users", chart::throughput(study)), ("response-times-users", chart::response_times(study))];
+    let over_users: Vec<_> = over_users.into_iter().filter_map(|(name, chart)| Some((name, chart?))).collect();
+    run_output::write_charts(dir, &over_users, unwritten);
     if let (true, Some(first)) = (is_windows_ports(args), steps.first()) {
-        run_output::write_charts(dir, &[("windows-ports", charts::ports_chart(first.run))], unwritten);
+        run_output::write_charts(dir, &[("windows-ports", chart::ports_chart(first.run))], unwritten);
     }
 }
 
@@ -310,10 +316,12 @@ struct Steps<'a> {
     stop: &'a StopFlag,
     unwritten: Unwritten,
     cooling: Option<Status>,
+    /// the endpoints of each step that is over
+    times: Vec<EndpointTimes>,
 }
 
 impl Steps<'_> {
-    /// `DIR/step-1-10-users`: the stem of a step's files.
+    /// `DIR/step-1-10-users`, `DIR/step-1-short`: the stem of a step's files.
     fn stem(&self, index: usize, plan: &LoadPlan) -> Option<PathBuf> {
         self.output.dir.as_ref().map(|d| d.join(format!("step-{}-{}-users", index + 1, plan.users)))
     }
@@ -343,14 +351,15 @@ impl<'s> StudyWatch for Steps<'s> {
 
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) {
         proofs::attach(&mut measured.result);
-        let history = watch.finish(&mut self.unwritten);
+        let seconds = watch.finish(&mut self.unwritten);
         let result = &measured.result;
         if let Some(stem) = self.stem(index, &result.plan) {
-            run_output::write_run(&stem, result, &history, &mut self.unwritten);
+            run_output::write_run(&stem, result, &seconds.history, &mut self.unwritten);
         }
         if let Some(prefix) = self.csv_prefix(index, &result.plan) {
-            run_output::write_csv(&prefix, result, &history, &mut self.unwritten);
+            run_output::write_csv(&prefix, result, &seconds.history, &mut self.unwritten);
         }
+        self.times.push(seconds.times);
     }
 
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {

@@ -1,27 +1,22 @@
 //! Renderers: a run result in, bytes out. Pure: no file is opened here and no clock read.
 //!
 //! [`text`] is the terminal, [`json`] the durable form, [`locust_csv`] the files that tools made for Locust read,
-//! [`hlog`] the raw histograms second by second, [`charts`] the pictures. No renderer computes a figure that another
+//! [`hlog`] the raw histograms second by second, [`chart`] the pictures. No renderer computes a figure that another
 //! one computes too: what several need is a key of the result or a method on it, or, for figures as Locust counts
 //! them, in [`locust`].
 
 pub mod chart;
-pub mod charts;
 pub mod explain_text;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hlog;
 pub mod json;
-mod labels;
 pub mod locust;
 pub mod locust_csv;
 pub mod plan_text;
 pub mod ports_text;
 pub mod rehearsal_text;
-mod scale;
-mod series;
 pub mod style;
-mod svg;
 pub mod table;
 #[cfg(test)]
 mod tests;

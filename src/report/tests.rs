@@ -1,9 +1,6 @@
 //! Whole renderings of two runs, as snapshots.
 
-use proptest::prelude::*;
-
-use super::chart::{Axis, Chart, Color, Series};
-use super::charts::{Step, ports_chart, run_charts, study_charts};
+use super::chart::{EndpointTimes, run_charts};
 use super::fixture;
 use super::hlog::HlogWriter;
 use super::locust_csv::{History, failures_csv, stats_csv};
@@ -92,45 +89,8 @@ fn an_empty_run_renders_in_every_format() {
     assert_eq!(failures_csv(&run).unwrap().lines().count(), 1);
     assert_eq!(History::default().render(&run).unwrap().lines().count(), 1);
     assert!(HlogWriter::begin(Vec::new(), &run.started_at, &plan).is_ok());
-    for (_, chart) in run_charts(&run) {
+    for (_, chart) in run_charts(&run, &EndpointTimes::default()) {
         assert!(!chart.to_svg().contains("NaN"));
-    }
-}
-
-#[test]
-fn charts_of_a_study_mark_their_steps_and_leave_gaps() {
-    let (a, b) = (fixture::healthy(), fixture::broken());
-    let charts = study_charts(&[Step { label: "10 users", run: &a.run }, Step { label: "50 users", run: &b.run }]);
-    assert_eq!(charts.each_ref().map(|c| c.0), ["rps", "response-times", "users"]);
-    for (_, chart) in &charts {
-        let svg = chart.to_svg();
-        assert!(svg.contains(">10 users<") && svg.contains(">50 users<") && svg.ends_with("</svg>\n"), "{svg}");
-    }
-    let gap = charts[0].1.series[0].points.iter().find(|p| p.1.is_none());
-    assert_eq!(gap.map(|p| p.0), Some(20.0), "no line runs from one step into the next");
-}
-
-#[test]
-fn a_title_cannot_break_the_document() {
-    let mut chart = Chart::over_time("<a> & \"b\"", Axis::linear("x"));
-    chart.series.push(Series::line("1 < 2", Color::Blue, vec![(0.0, Some(1.0))]));
-    let svg = chart.to_svg();
-    assert!(svg.contains("&lt;a&gt; &amp; &quot;b&quot;") && svg.contains("1 &lt; 2"));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_chart_panics_or_draws_nonsense(
-        values in prop::collection::vec((any::<f64>(), prop::option::of(any::<f64>())), 0..20),
-        log in any::<bool>(),
-    ) {
-        let axis = if log { Axis::log("y") } else { Axis::linear("y") };
-        let mut chart = Chart::over_time("t", axis);
-        chart.series.push(Series::line("s", Color::Blue, values));
-        let svg = chart.to_svg();
-        prop_assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", svg);
     }
 }
 
@@ -169,14 +129,4 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
     let missing: Vec<_> = keys.difference(&documented).collect();
     let stale: Vec<_> = documented.difference(&keys).collect();
     assert!(missing.is_empty() && stale.is_empty(), "docs/JSON.md lacks {missing:?} and has too many {stale:?}");
-}
-
-#[test]
-fn seconds_in_which_ports_were_not_counted_are_joined_by_a_dashed_line_and_named() {
-    let mut run = fixture::broken().run;
-    let whole = ports_chart(&run).to_svg();
-    assert!(!whole.contains("stroke-dasharray=\"2 4\"") && !whole.contains("dashed where"));
-    run.series[5].ports_used = None;
-    let gap = ports_chart(&run).to_svg();
-    assert!(gap.contains("stroke-dasharray=\"2 4\"") && gap.contains("ports used, dashed where not counted"), "{gap}");
 }

@@ -1,31 +1,42 @@
-//! The three charts of a run or of all steps of a study: requests per second, response times, users; over time.
+//! The charts over time, of a run or of all steps of a study: requests per second, response times by endpoint, users, CPU.
 
-use super::chart::{Axis, Chart, Color, Marker, Reference, Series, Shape, Side, Span};
+use super::endpoint_times::EndpointTimes;
+use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape, Span};
 use crate::model::figures::counted;
 use crate::model::result::{RunResult, SeriesPoint};
+
+/// Colours of endpoints, the slowest first.
+pub(super) const ENDPOINT_COLORS: [Color; 3] = [Color::Vermillion, Color::Orange, Color::Blue];
 
 /// One run of a study, in its place.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
     /// what the step is called: `10 users`
     pub label: &'a str,
-    /// what it came to
+    /// its result
     pub run: &'a RunResult,
+    /// its endpoints second by second
+    pub times: &'a EndpointTimes,
 }
 
 /// The charts with the names of their files, without a suffix.
-pub fn run_charts(run: &RunResult) -> [(&'static str, Chart); 3] {
-    study_charts(&[Step { label: "", run }])
+pub fn run_charts(run: &RunResult, times: &EndpointTimes) -> [(&'static str, Chart); 4] {
+    study_charts(&[Step { label: "", run, times }])
 }
 
 /// The same over all steps, one after another on one time axis; the cool-downs between them are left out.
-pub fn study_charts(steps: &[Step<'_>]) -> [(&'static str, Chart); 3] {
-    [("rps", rps_chart(steps)), ("response-times", latency_chart(steps)), ("users", users_chart(steps))]
+pub fn study_charts(steps: &[Step<'_>]) -> [(&'static str, Chart); 4] {
+    [
+        ("rps", rps_chart(steps)),
+        ("response-times", latency_chart(steps)),
+        ("users", users_chart(steps)),
+        ("cpu", cpu_chart(steps)),
+    ]
 }
 
 /// Attempts/s, failures/s and the ports used of the pool on one time axis: an exhaustion, as it comes and goes.
 pub fn ports_chart(run: &RunResult) -> Chart {
-    let steps = [Step { label: "", run }];
+    let steps = [Step { label: "", run, times: &EndpointTimes::default() }];
     let mut chart = empty(&steps, "Ports run out", "per second");
     chart.spans.clear();
     chart.right = Some(Axis::linear("ports used"));
@@ -38,7 +49,11 @@ pub fn ports_chart(run: &RunResult) -> Chart {
     chart.series.push(Series::line("failures/s", Color::Vermillion, points(&steps, failed)));
     if let Some(ports) = &run.ports {
         if let Some(pool) = ports.pool {
-            chart.references.push(Reference { value: f64::from(pool), side: Side::Right, label: format!("pool: {pool} ports") });
+            chart.references.push(Reference {
+                value: f64::from(pool),
+                side: AxisSide::Right,
+                label: format!("pool: {pool} ports"),
+            });
         }
         if let Some(hold) = ports.hold_s.filter(|h| *h < run.duration_s) {
             chart.markers.push(Marker { x: hold, label: format!("T = {hold:.0} s") });
@@ -60,10 +75,49 @@ fn rps_chart(steps: &[Step<'_>]) -> Chart {
     chart
 }
 
+/// p50 (solid) and p95 (dashed) of each of the slowest endpoints: a percentile over the mix would move with the mix.
 fn latency_chart(steps: &[Step<'_>]) -> Chart {
-    let mut chart = empty(steps, "Response times (ms)", "ms");
-    chart.series.push(Series::line("50th percentile", Color::Blue, points(steps, |p| p.p50_ms)));
-    chart.series.push(Series::line("95th percentile", Color::Orange, points(steps, |p| p.p95_ms)));
+    let mut chart = empty(steps, "Response times by endpoint, p50 and p95 (dashed)", "ms");
+    chart.left.scale = ScaleKind::Log;
+    let Some(last) = steps.last().map(|s| s.run) else { return chart };
+    for (index, color) in slowest(last).into_iter().zip(ENDPOINT_COLORS) {
+        let name = &last.endpoints[index].name;
+        let points = |figure: fn((f64, f64)) -> f64| {
+            let mut all = Vec::new();
+            let mut offset = 0.0;
+            for step in steps {
+                if let Some(at) = step.run.endpoints.iter().position(|e| e.name == *name) {
+                    // The last second may reach beyond the step.
+                    let inside = step.times.points(at, figure).filter(|(t, _)| *t <= step.run.duration_s);
+                    all.extend(inside.map(|(t, v)| (offset + t, v)));
+                }
+                offset += step.run.duration_s;
+                all.push((offset, None));
+            }
+            all
+        };
+        chart.series.push(Series::line(name.as_str(), color, points(|t| t.0)));
+        chart.series.push(Series::line("", color, points(|t| t.1)).shaped(Shape::Dashed));
+    }
+    chart
+}
+
+/// The endpoints that are drawn, the slowest by p95 first.
+pub(super) fn slowest(run: &RunResult) -> Vec<usize> {
+    let p95 = |i: &usize| run.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
+    let mut order: Vec<usize> = (0..run.endpoints.len()).collect();
+    order.sort_by(|a, b| p95(b).total_cmp(&p95(a)));
+    order.truncate(ENDPOINT_COLORS.len());
+    order
+}
+
+/// CPU of target and client in per cent of a core, of the host in per cent of all.
+fn cpu_chart(steps: &[Step<'_>]) -> Chart {
+    let mut chart = empty(steps, "CPU", "% of a core");
+    chart.right = Some(Axis { max: Some(100.0), ..Axis::linear("% of all cores") });
+    chart.series.push(Series::line("host", Color::Grey, points(steps, |p| p.host_cpu_percent)).on_right().shaped(Shape::Area));
+    chart.series.push(Series::line("target", Color::Vermillion, points(steps, |p| p.target_cpu_percent)));
+    chart.series.push(Series::line("client", Color::Blue, points(steps, |p| p.client_cpu_percent)));
     chart
 }
 

@@ -1,6 +1,8 @@
 //! Line charts as SVG: several series over one horizontal axis, one or two vertical axes, reference lines, markers
 //! and labelled spans. Dark on white, a palette that the colour-blind can tell apart, no fonts measured.
 //!
+//! [`run_charts`] and [`study_charts`] are the charts over time, [`throughput`] and [`response_times`] those over users.
+//!
 //! ```
 //! use sockbench::report::chart::{Axis, Chart, Color, Series};
 //! let mut chart = Chart::over_time("Users", Axis::linear("users"));
@@ -8,11 +10,23 @@
 //! assert!(chart.to_svg().starts_with("<svg"));
 //! ```
 
-use super::labels::{self, Ground};
-use super::scale::Scale;
-pub use super::scale::ScaleKind;
-pub use super::series::{Color, Gaps, Series, Shape, Side};
-use super::svg::{Anchor, Font, Stroke, Svg, text_width};
+mod endpoint_times;
+mod labels;
+mod over_time;
+mod over_users;
+mod scale;
+mod series;
+mod svg;
+
+pub use endpoint_times::EndpointTimes;
+pub use over_time::{Step, ports_chart, run_charts, study_charts};
+pub use over_users::{response_times, throughput};
+pub use scale::ScaleKind;
+pub use series::{AxisSide, Color, Gaps, Series, Shape};
+
+use labels::Ground;
+use scale::Scale;
+use svg::{Anchor, Font, Stroke, Svg, text_width};
 
 /// One axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +57,7 @@ pub struct Reference {
     /// where
     pub value: f64,
     /// on which axis
-    pub side: Side,
+    pub side: AxisSide,
     /// what it is
     pub label: String,
 }
@@ -115,10 +129,10 @@ struct Scales {
 }
 
 impl Scales {
-    fn of(&self, side: Side) -> &Scale {
+    fn of(&self, side: AxisSide) -> &Scale {
         match side {
-            Side::Left => &self.left,
-            Side::Right => self.right.as_ref().unwrap_or(&self.left),
+            AxisSide::Left => &self.left,
+            AxisSide::Right => self.right.as_ref().unwrap_or(&self.left),
         }
     }
 }
@@ -170,13 +184,13 @@ impl Chart {
         let lo = if self.x.scale == ScaleKind::Time { lo.min(0.0) } else { lo };
         Scales {
             x: Scale::new(self.x.scale, lo, self.x.max.unwrap_or(hi), (LEFT, plot_right), self.x.scale == ScaleKind::Log),
-            left: self.vertical(&self.left, Side::Left),
-            right: self.right.as_ref().map(|axis| self.vertical(axis, Side::Right)),
+            left: self.vertical(&self.left, AxisSide::Left),
+            right: self.right.as_ref().map(|axis| self.vertical(axis, AxisSide::Right)),
             plot_right,
         }
     }
 
-    fn vertical(&self, axis: &Axis, side: Side) -> Scale {
+    fn vertical(&self, axis: &Axis, side: AxisSide) -> Scale {
         let values = self.series.iter().filter(|s| s.side == side).flat_map(|s| s.points.iter().filter_map(|p| p.1));
         let limits = self.references.iter().filter(|r| r.side == side).map(|r| r.value);
         let all: Vec<f64> =
@@ -192,13 +206,17 @@ impl Chart {
         let mut x = LEFT - 40.0;
         for series in &self.series {
             let stroke = stroke_of(series);
+            if series.name.is_empty() {
+                // Another figure of the series before it, in the same colour: the title says which.
+                continue;
+            }
             if series.shape == Shape::Dots {
                 svg.dot((x + 10.0, 70.0), 3.5, series.color.hex());
             } else {
                 svg.line((x, 70.0), (x + 20.0, 70.0), Stroke { width: 2.6, ..stroke });
             }
             let name = match (series.side, &self.right) {
-                (Side::Right, Some(_)) => format!("{} (right)", series.name),
+                (AxisSide::Right, Some(_)) => format!("{} (right)", series.name),
                 _ => series.name.clone(),
             };
             svg.text((x + 26.0, 74.5), Anchor::Start, LEGEND, &name);
@@ -350,3 +368,6 @@ fn highest(values: impl Iterator<Item = f64>) -> f64 {
     let max = values.filter(|v| v.is_finite()).fold(f64::NEG_INFINITY, f64::max);
     if max.is_finite() { max } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests;

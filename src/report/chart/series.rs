@@ -32,7 +32,7 @@ impl Color {
 
 /// Which vertical axis a series or reference line belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Side {
+pub enum AxisSide {
     /// the left one
     #[default]
     Left,
@@ -74,7 +74,7 @@ pub struct Series {
     /// its colour
     pub color: Color,
     /// its axis
-    pub side: Side,
+    pub side: AxisSide,
     /// how it is drawn
     pub shape: Shape,
     /// in rising order of x
@@ -86,7 +86,7 @@ pub struct Series {
 impl Series {
     /// A line on the left axis.
     pub fn line(name: impl Into<String>, color: Color, points: Vec<(f64, Option<f64>)>) -> Self {
-        Self { name: name.into(), color, side: Side::Left, shape: Shape::Line, points, gaps: Gaps::Open }
+        Self { name: name.into(), color, side: AxisSide::Left, shape: Shape::Line, points, gaps: Gaps::Open }
     }
 
     /// The same with its gaps joined by a dashed line.
@@ -99,7 +99,7 @@ impl Series {
     /// The same on the right axis.
     #[must_use]
     pub fn on_right(mut self) -> Self {
-        self.side = Side::Right;
+        self.side = AxisSide::Right;
         self
     }
 
