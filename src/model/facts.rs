@@ -239,26 +239,3 @@ mod tests {
         assert_eq!(end.before_closing(99).time_wait, 30, "no more than there is");
     }
 }
-
-/// How often the CPU quota of a control group held its processes back; counters since the group was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Throttling {
-    /// periods in which the quota was watched
-    pub periods: u64,
-    /// periods in which processes had to wait for the next one
-    pub throttled: u64,
-    /// time that they waited, microseconds, all of them together
-    pub throttled_us: u64,
-}
-
-impl Throttling {
-    /// What was added since `before`.
-    #[must_use]
-    pub fn since(self, before: Self) -> Self {
-        Self {
-            periods: self.periods.saturating_sub(before.periods),
-            throttled: self.throttled.saturating_sub(before.throttled),
-            throttled_us: self.throttled_us.saturating_sub(before.throttled_us),
-        }
-    }
-}

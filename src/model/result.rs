@@ -80,6 +80,12 @@ pub struct Host {
     /// additive: the same settings when the run ended; absent where they were not read again
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sysctls_at_end: Option<Sysctls>,
+    /// additive: net.ipv4.tcp_congestion_control; absent where it cannot be read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub congestion_control: Option<String>,
+    /// additive: cores that a CPU quota of the client's control group allows; absent where there is none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<f64>,
 }
 
 /// TCP settings in force in this network namespace (net.ipv4.* unless said).

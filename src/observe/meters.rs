@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::threads::{Newcomer, Threads};
+use super::threads::{Newcomer, Shares, Threads};
+use super::throttle::{QuotaMeter, StopWatch};
 use crate::model::facts::Fact;
-use crate::model::result::ThreadRow;
+use crate::model::result::{Stretch, ThreadRow, Throttling};
 use crate::model::time::Stamp;
 use crate::sys::owner::{OwnerError, find_owner};
 use crate::sys::process;
@@ -20,8 +21,8 @@ pub(super) struct Usage {
     /// 100 is one core
     pub(super) cpu_percent: f64,
     pub(super) rss_bytes: u64,
-    /// share of one core that the busiest thread took or waited for, 0..1; none when not readable
-    pub(super) busiest: Option<f64>,
+    /// of the client's load workers, or of all the target's threads; none when not readable
+    pub(super) threads: Option<Shares>,
 }
 
 /// Mean, highest and memory of a sequence of [`Usage`].
@@ -54,13 +55,16 @@ pub(super) struct ClientMeter {
     threads_error: Option<String>,
     cpu_s: Option<f64>,
     at: Stamp,
+    quota: QuotaMeter,
     pub(super) summary: Summary,
 }
 
 impl ClientMeter {
     pub(super) fn start(now: Stamp) -> Self {
         let cpu_s = process::read_usage(process::own_pid()).ok().map(|u| u.cpu_s);
-        let mut meter = Self { threads: Threads::default(), threads_error: None, cpu_s, at: now, summary: Summary::default() };
+        let quota = QuotaMeter::start(process::own_pid());
+        let mut meter =
+            Self { threads: Threads::default(), threads_error: None, cpu_s, at: now, quota, summary: Summary::default() };
         meter.watch_threads(now);
         meter
     }
@@ -70,7 +74,7 @@ impl ClientMeter {
         self.threads_error = self.threads.read(&[process::own_pid()], now, Newcomer::Born).err();
     }
 
-    /// Usage since the last call; `busiest` is that of the load workers.
+    /// Usage since the last call; `threads` are the load workers.
     pub(super) fn read(&mut self, now: Stamp) -> Fact<Usage> {
         self.watch_threads(now);
         let span = now.since(self.at);
@@ -82,20 +86,25 @@ impl ClientMeter {
             self.at = now;
             return Fact::missing("own process: no reading at the start");
         };
-        let busiest = match self.threads_error {
-            None => self.threads.busiest(|name| name.starts_with(super::WORKER_PREFIX)),
+        let threads = match self.threads_error {
+            None => self.threads.shares(|name| name.starts_with(super::WORKER_PREFIX)),
             Some(_) => None,
         };
         self.threads.mark(now);
         self.at = now;
         let cpu_percent = (usage.cpu_s - before) / span.as_secs_f64() * 100.0;
-        let usage = Usage { cpu_percent, rss_bytes: usage.rss_bytes, busiest };
+        let usage = Usage { cpu_percent, rss_bytes: usage.rss_bytes, threads };
         self.summary.add(&usage, span);
         Fact::Known(usage)
     }
 
     pub(super) fn rows(&self) -> Vec<ThreadRow> {
         self.threads.rows()
+    }
+
+    /// What a CPU quota did to this process so far; none where none is in force.
+    pub(super) fn throttling(&self) -> Option<Throttling> {
+        self.quota.read()
     }
 
     /// Why thread times could not be read.
@@ -134,6 +143,8 @@ pub(super) struct TargetMeter {
     threads: Threads,
     started: Stamp,
     at: Stamp,
+    quota: QuotaMeter,
+    stops: StopWatch,
     pub(super) summary: Summary,
 }
 
@@ -166,6 +177,8 @@ impl TargetMeter {
             threads: Threads::default(),
             started: now,
             at: now,
+            quota: QuotaMeter::start(first),
+            stops: StopWatch::default(),
             summary: Summary::default(),
         };
         meter.refresh_tree(now);
@@ -225,12 +238,29 @@ impl TargetMeter {
         if alive == 0 {
             return Fact::missing(format!("the target process {} ended", self.pid));
         }
-        let busiest = self.threads.read(&self.tree, now, newcomer).ok().and_then(|()| self.threads.busiest(|_| true));
+        let threads = self.threads.read(&self.tree, now, newcomer).ok().and_then(|()| self.threads.shares(|_| true));
         self.threads.mark(now);
         self.threads.retire_dead();
-        let usage = Usage { cpu_percent: cpu_s / span.as_secs_f64() * 100.0, rss_bytes, busiest };
+        let usage = Usage { cpu_percent: cpu_s / span.as_secs_f64() * 100.0, rss_bytes, threads };
         self.summary.add(&usage, span);
         Fact::Known(usage)
+    }
+
+    /// Notes whether the process is stopped (SIGSTOP, a debugger). Cheap: one file.
+    pub(super) fn watch_stops(&mut self, now: Stamp) {
+        if let Ok(is_stopped) = process::read_is_stopped(self.pid) {
+            self.stops.on_look(now, is_stopped);
+        }
+    }
+
+    /// Stretches in which it was seen stopped, by the looks of [`Self::watch_stops`].
+    pub(super) fn stopped(&self) -> Vec<Stretch> {
+        self.stops.stretches.clone()
+    }
+
+    /// What a CPU quota did to it so far; none where none is in force.
+    pub(super) fn throttling(&self) -> Option<Throttling> {
+        self.quota.read()
     }
 
     /// Threads alive at the last look; none when unreadable.
@@ -270,7 +300,7 @@ mod tests {
         let usage = *meter.read(now).known().unwrap();
         let span_s = now.since(started).as_secs_f64();
         assert!(usage.cpu_percent / 100.0 * span_s > 0.24, "{usage:?} in {span_s} s");
-        assert!(usage.busiest.unwrap() * span_s > 0.24, "{usage:?} in {span_s} s");
+        assert!(usage.threads.unwrap().ran * span_s > 0.24, "{usage:?} in {span_s} s");
         let rows = meter.rows();
         assert!(rows.iter().any(|r| r.name == "load-0" && r.cpu_s > 0.24), "{rows:?}");
         drop(end);
@@ -291,7 +321,7 @@ mod tests {
         let usage = *meter.read(clock.now()).known().unwrap();
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(shell.id().cast_signed()), nix::sys::signal::Signal::SIGTERM).unwrap();
         shell.wait().unwrap();
-        assert!(usage.busiest.unwrap() > 0.0 && usage.cpu_percent > 0.0 && usage.rss_bytes > 0, "{usage:?}");
+        assert!(usage.threads.unwrap().ran > 0.0 && usage.cpu_percent > 0.0 && usage.rss_bytes > 0, "{usage:?}");
         assert!(meter.busiest_percent().unwrap() > 0.0);
         assert_eq!(meter.thread_count(), Some(2));
         let gone = clock.now().plus(Duration::from_secs(5));

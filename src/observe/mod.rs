@@ -19,6 +19,7 @@ mod observer;
 pub mod pool;
 pub mod socket_count;
 mod threads;
+mod throttle;
 mod write_ports;
 mod write_result;
 

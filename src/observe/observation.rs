@@ -3,7 +3,7 @@
 use super::baseline::Survey;
 use super::meters::{Summary, Usage};
 use crate::model::facts::{Fact, HostUsage, KernelCounters, PortCensus};
-use crate::model::result::{Elsewhere, TargetResources, ThreadRow};
+use crate::model::result::{Elsewhere, TargetResources, ThreadRow, Throttling};
 
 /// One second of the run.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct Observation {
     pub(super) client: Summary,
     pub(super) threads: Vec<ThreadRow>,
     pub(super) threads_error: Option<String>,
+    /// what a CPU quota did to this process; none where none is in force
+    pub(super) throttling: Option<Throttling>,
     pub(super) saturated_seconds: u32,
     pub(super) measured_seconds: u32,
     pub(super) target: Fact<TargetResources>,
@@ -56,6 +58,7 @@ impl Observation {
             client: Summary::default(),
             threads: Vec::new(),
             threads_error: Some(reason.to_owned()),
+            throttling: None,
             saturated_seconds: 0,
             measured_seconds: 0,
             target: Fact::missing(reason),

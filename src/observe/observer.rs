@@ -32,9 +32,9 @@ const DUMP_SHARE_KEPT: f64 = 0.0003;
 const LAST_LOOK_MIN: Duration = Duration::from_millis(500);
 /// A target that does not listen yet is looked for this often, in seconds.
 const FIND_TRIES: u32 = 5;
-/// Share of a core, waiting included, at which a worker counts as saturated.
-const WORKER_BUSY: f64 = 0.95;
-/// The target's busiest thread has room below this share.
+/// Share of a core that a worker ran at which it counts as saturated; waiting for a core is no work of its own.
+const WORKER_BUSY: f64 = 0.90;
+/// The target's busiest thread has room below this share of its core, waiting included.
 const TARGET_ROOM_BELOW: f64 = 0.90;
 
 /// What to observe.
@@ -170,6 +170,9 @@ impl Watcher {
 
     fn look_cheaply(&mut self, now: Stamp) {
         self.client.watch_threads(now);
+        if let Ok(target) = &mut self.target {
+            target.watch_stops(now);
+        }
         let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
         self.gauge.lock().unwrap_or_else(PoisonError::into_inner).namespace_time_wait = tw;
     }
@@ -183,19 +186,22 @@ impl Watcher {
         }
         let client = self.client.read(now);
         let target = match &mut self.target {
-            Ok(meter) => meter.read(now),
+            Ok(meter) => {
+                meter.watch_stops(now);
+                meter.read(now)
+            }
             Err(why) => Fact::missing(why.reason()),
         };
         let host = self.host.read(now);
         if let Fact::Known(h) = &host {
-            self.host_sum.add(&Usage { cpu_percent: h.cpu_percent, rss_bytes: 0, busiest: None }, span);
+            self.host_sum.add(&Usage { cpu_percent: h.cpu_percent, rss_bytes: 0, threads: None }, span);
             self.memory_max = Some(self.memory_max.unwrap_or(0.0).max(h.memory_percent));
         }
         self.update_gauge(now, second);
-        if let Some(busy) = client.known().and_then(|u| u.busiest) {
+        if let Some(workers) = client.known().and_then(|u| u.threads) {
             self.seen.measured_seconds += 1;
-            let room = target.known().and_then(|u| u.busiest).is_none_or(|b| b <= TARGET_ROOM_BELOW);
-            self.seen.saturated_seconds += u32::from(busy >= WORKER_BUSY && room);
+            let room = target.known().and_then(|u| u.threads).is_none_or(|t| t.ran + t.waited <= TARGET_ROOM_BELOW);
+            self.seen.saturated_seconds += u32::from(workers.ran >= WORKER_BUSY && room);
         }
         self.seen.seconds.push(Second { index: second, census, client, target, host });
     }
@@ -296,6 +302,7 @@ impl Watcher {
             (Fact::Unavailable(why), _) => Fact::missing(why.clone()),
             (_, Err(e)) => Fact::missing(e.to_string()),
         };
+        seen.throttling = self.client.throttling();
         seen.threads = self.client.rows();
         seen.threads_error = self.client.threads_error().map(str::to_owned);
         seen.client = self.client.summary;
@@ -309,8 +316,8 @@ impl Watcher {
                 rss_bytes_max: meter.summary.rss_bytes_max,
                 threads: meter.thread_count(),
                 busiest_thread_percent: meter.busiest_percent(),
-                stopped: None,
-                throttling: None,
+                stopped: Some(meter.stopped()),
+                throttling: meter.throttling(),
                 name: meter.name,
             }),
             Err(why) => Fact::missing(why.reason()),

@@ -26,6 +26,17 @@ pub(super) struct Threads {
     retired_cpu_s: f64,
 }
 
+/// What threads did with an interval: shares of its length, 1 is all of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Shares {
+    /// the thread that ran most: running
+    pub(super) ran: f64,
+    /// the same thread: runnable, but waiting for a core
+    pub(super) waited: f64,
+    /// the longest such wait of any of the threads
+    pub(super) waited_most: f64,
+}
+
 #[derive(Debug)]
 struct Track {
     name: String,
@@ -94,16 +105,20 @@ impl Threads {
         Ok(())
     }
 
-    /// Share of one core, waiting included, that the busiest thread for which `wanted` holds took since the last
-    /// mark. One that ended meanwhile is judged by the part in which it was seen: workers end with the run's last
-    /// second.
-    pub(super) fn busiest(&self, wanted: impl Fn(&str) -> bool) -> Option<f64> {
+    /// What the threads for which `wanted` holds did since the last mark. One that ended meanwhile is judged by the part
+    /// in which it was seen: workers end with the run's last second. None where no thread was seen long enough.
+    pub(super) fn shares(&self, wanted: impl Fn(&str) -> bool) -> Option<Shares> {
         let share = |t: &Track| {
             let span = t.last_at.since(self.marked);
-            let busy_s = t.last.0 - t.mark.0 + t.last.1 - t.mark.1;
-            (span >= SHARE_SPAN_MIN).then(|| busy_s / span.as_secs_f64())
+            (span >= SHARE_SPAN_MIN).then(|| {
+                let (ran, waited) = ((t.last.0 - t.mark.0) / span.as_secs_f64(), (t.last.1 - t.mark.1) / span.as_secs_f64());
+                Shares { ran, waited, waited_most: waited }
+            })
         };
-        self.known.values().filter(|t| wanted(&t.name)).filter_map(share).reduce(f64::max)
+        self.known.values().filter(|t| wanted(&t.name)).filter_map(share).reduce(|a, b| {
+            let busiest = if b.ran > a.ran { b } else { a };
+            Shares { waited_most: a.waited_most.max(b.waited_most), ..busiest }
+        })
     }
 
     pub(super) fn mark(&mut self, at: Stamp) {

@@ -161,7 +161,16 @@ mod tests {
         plan.keepalive = false;
         change(&mut plan);
         let sysctls = Sysctls { tcp_fin_timeout_s: Some(60), ..Sysctls::default() };
-        let host = Host { kernel: String::new(), cpus: 1, memory_bytes: None, nofile: None, sysctls, sysctls_at_end: None };
+        let host = Host {
+            kernel: String::new(),
+            cpus: 1,
+            memory_bytes: None,
+            nofile: None,
+            sysctls,
+            sysctls_at_end: None,
+            congestion_control: None,
+            cpu_quota: None,
+        };
         let mut run = RunResult::new(plan, String::new(), String::new(), host);
         run.duration_s = 4.0;
         run.totals.connections_opened = 100;

@@ -6,6 +6,7 @@ use super::observation::{Observation, Second};
 use crate::model::facts::Fact;
 use crate::model::result::{HostResources, RunResult, SeriesPoint};
 use crate::sys::host;
+use crate::sys::sysctl::read_sysctls;
 
 const NO_LOOK: &str = "the observer did not look in this second";
 
@@ -20,6 +21,8 @@ impl Observation {
         }
         self.apply_resources(result);
         self.apply_series(result);
+        let (now, _) = read_sysctls();
+        result.host.sysctls_at_end = Some(now);
         for (key, reason) in &self.survey.host_missing {
             result.explain_null(key, reason.clone());
         }
@@ -33,6 +36,7 @@ impl Observation {
         client.cpu_percent_max = self.client.cpu_percent_max;
         client.rss_bytes_max = self.client.rss_bytes_max;
         client.threads.clone_from(&self.threads);
+        client.throttling = self.throttling;
         client.measured_seconds = self.measured_seconds;
         client.saturated_seconds = (self.measured_seconds > 0).then_some(self.saturated_seconds);
         result.resources.target = self.target.known().cloned();
@@ -108,9 +112,15 @@ fn fill_point(point: &mut SeriesPoint, second: &Second, note: &mut impl FnMut(&'
     let client = second.client.known();
     point.client_cpu_percent = client.map(|u| u.cpu_percent);
     point.client_rss_bytes = client.map(|u| u.rss_bytes);
+    let workers = client.and_then(|u| u.threads);
+    point.client_busiest_percent = workers.map(|w| w.ran * 100.0);
+    point.client_wait_percent = workers.map(|w| w.waited_most * 100.0);
     let target = second.target.known();
     point.target_cpu_percent = target.map(|u| u.cpu_percent);
     point.target_rss_bytes = target.map(|u| u.rss_bytes);
+    let threads = target.and_then(|u| u.threads);
+    point.target_busiest_percent = threads.map(|t| t.ran * 100.0);
+    point.target_wait_percent = threads.map(|t| t.waited * 100.0);
     let host = second.host.known();
     point.host_cpu_percent = host.map(|h| h.cpu_percent);
     point.host_memory_percent = host.map(|h| h.memory_percent);

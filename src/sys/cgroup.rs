@@ -8,13 +8,22 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::facts::Throttling;
-
 /// The control groups that limit one process' CPU, innermost first; none of them has to have a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuGroups {
     version: Version,
     dirs: Vec<PathBuf>,
+}
+
+/// `cpu.stat`: counters since the group was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuCounters {
+    /// periods in which the quota was watched
+    pub periods: u64,
+    /// periods in which processes had to wait for the next one
+    pub throttled: u64,
+    /// time that they waited, microseconds, all of them together
+    pub throttled_us: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +72,8 @@ impl CpuGroups {
     /// Periods and throttling of all the groups together, since they were made.
     ///
     /// Errors: a `cpu.stat` could not be read or understood.
-    pub fn read_throttling(&self) -> io::Result<Throttling> {
-        let mut sum = Throttling::default();
+    pub fn read_counters(&self) -> io::Result<CpuCounters> {
+        let mut sum = CpuCounters::default();
         for dir in &self.dirs {
             let Some(text) = read_if_there(&dir.join("cpu.stat"))? else { continue };
             let one = parse_cpu_stat(&text)?;
@@ -147,8 +156,8 @@ fn parse_cfs(quota: &str, period: &str) -> io::Result<Option<f64>> {
 
 /// `nr_periods`, `nr_throttled` and `throttled_usec` (v2) or `throttled_time`, nanoseconds (v1). A group without a quota
 /// has only other lines in v2.
-fn parse_cpu_stat(text: &str) -> io::Result<Throttling> {
-    let mut stat = Throttling::default();
+fn parse_cpu_stat(text: &str) -> io::Result<CpuCounters> {
+    let mut stat = CpuCounters::default();
     for line in text.lines() {
         let Some((key, value)) = line.split_once(' ') else { continue };
         let Ok(value) = value.trim().parse::<u64>() else { return Err(not_understood("cpu.stat", line)) };
@@ -199,9 +208,9 @@ mod tests {
         assert_eq!(parse_cfs("-1\n", "100000\n").unwrap(), None);
         assert_eq!(parse_cfs("150000\n", "100000\n").unwrap(), Some(1.5));
         let v2 = "usage_usec 5\nnr_periods 40\nnr_throttled 7\nthrottled_usec 91000\n";
-        assert_eq!(parse_cpu_stat(v2).unwrap(), Throttling { periods: 40, throttled: 7, throttled_us: 91_000 });
+        assert_eq!(parse_cpu_stat(v2).unwrap(), CpuCounters { periods: 40, throttled: 7, throttled_us: 91_000 });
         let v1 = "nr_periods 40\nnr_throttled 7\nthrottled_time 91000500\n";
-        assert_eq!(parse_cpu_stat(v1).unwrap(), Throttling { periods: 40, throttled: 7, throttled_us: 91_000 });
+        assert_eq!(parse_cpu_stat(v1).unwrap(), CpuCounters { periods: 40, throttled: 7, throttled_us: 91_000 });
         for bad in ["", "max", "x 1", "1 0"] {
             assert!(parse_cpu_max(bad).is_err() || bad == "max", "{bad}");
         }
@@ -213,7 +222,7 @@ mod tests {
         match CpuGroups::read_of(std::process::id()) {
             Ok(groups) => {
                 groups.read_quota_cores().expect("a quota or none");
-                groups.read_throttling().expect("counts");
+                groups.read_counters().expect("counts");
             }
             Err(e) => assert_eq!(e.kind(), io::ErrorKind::NotFound, "{e}"),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit};
 use sysinfo::{MemoryRefreshKind, System};
 
+use super::cgroup::CpuGroups;
 use super::sysctl::read_sysctls;
 use crate::model::facts::{Fact, HostUsage};
 use crate::model::result::Host;
@@ -49,7 +50,19 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
             None
         }
     };
-    (Host { kernel, cpus, memory_bytes, nofile, sysctls, sysctls_at_end: None }, missing)
+    let congestion_control = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").ok();
+    let cpu_quota = CpuGroups::read_of(std::process::id()).and_then(|groups| groups.read_quota_cores()).ok().flatten();
+    let host = Host {
+        kernel,
+        cpus,
+        memory_bytes,
+        nofile,
+        sysctls,
+        sysctls_at_end: None,
+        congestion_control: congestion_control.map(|name| name.trim().to_owned()),
+        cpu_quota,
+    };
+    (host, missing)
 }
 
 /// Host CPU and memory between calls of [`Self::read`].

@@ -37,6 +37,18 @@ pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
     Ok(ProcessUsage { cpu_s, rss_bytes: pages * procfs::page_size() })
 }
 
+/// Whether a process is stopped: state `T` (a stop signal) or `t` (a debugger), proc_pid_stat(5).
+///
+/// Errors: it has ended, or is not readable.
+pub fn read_is_stopped(pid: u32) -> io::Result<bool> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold anything, blanks and parentheses too.
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    state
+        .map(|s| matches!(s, 'T' | 't'))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: not the expected line")))
+}
+
 /// Whether an error of [`read_usage`] says that the process has ended.
 pub fn is_gone(e: &io::Error) -> bool {
     use nix::libc::{ENOENT, ESRCH};

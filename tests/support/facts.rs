@@ -47,6 +47,8 @@ pub(crate) fn host() -> Host {
             somaxconn: Some(4096),
         },
         sysctls_at_end: None,
+        congestion_control: None,
+        cpu_quota: None,
     }
 }
 

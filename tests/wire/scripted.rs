@@ -40,6 +40,8 @@ pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
         nofile: Some(1),
         sysctls: Sysctls::default(),
         sysctls_at_end: None,
+        congestion_control: None,
+        cpu_quota: None,
     };
     let mut result = RunResult::new(plan.clone(), "test".into(), String::new(), host);
     load.aggregate.fill(&mut result, load.duration, &load.users);
