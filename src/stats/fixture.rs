@@ -64,8 +64,8 @@ pub(crate) fn blank(plan: &LoadPlan) -> RunResult {
             somaxconn: Some(4096),
         },
         sysctls_at_end: None,
-        congestion_control: None,
-        cpu_quota: None,
+        congestion_control: Some("cubic".into()),
+        cpu_quota: Some(2.0),
     };
     let mut run = RunResult::new(plan.clone(), "sockbench load".into(), "2026-11-24T10:00:00Z".into(), host);
     run.tool.version = "0.1.0".into();
