@@ -38,10 +38,8 @@ fn ports_held_are_seen_second_by_second() {
     }
     let plan = support::short_plan(listener.local_addr().unwrap());
     let observe = ObservePlan::of(&plan, None);
-    assert_eq!(
-        observe.survey.in_words().unwrap().split(", the last free").next().unwrap(),
-        "port budget to 127.0.0.1:9000: 28232 ports, each held 60 s, so at most 471 connections/s; 7 held already (7 in TIME_WAIT"
-    );
+    let (pool, hold) = (observe.survey.pool.known().unwrap().ports, observe.survey.hold.known().unwrap().seconds);
+    assert_eq!((pool, hold, observe.survey.leftover.known().unwrap().used), (28_232, 60.0, 7));
     let clock = Clock::start();
     let observer = Observer::start(observe, clock);
     for held in [17, 27, 37] {
@@ -52,12 +50,13 @@ fn ports_held_are_seen_second_by_second() {
         // The next batch comes after the look at this one.
         until("the look at this batch", || observer.gauge().ports_used == Some(held));
     }
-    // The rate is written right after the ports.
-    until("the look at the rate", || observer.gauge().rate_cps.is_some_and(|rate| rate > 1.0));
+    // The rate and the count of the whole namespace are written beside the ports, not together with them.
+    until("the look at the rest", || {
+        let gauge = observer.gauge();
+        gauge.rate_cps.is_some_and(|rate| rate > 1.0) && gauge.namespace_time_wait == Some(40)
+    });
     let gauge = observer.gauge();
     assert_eq!((gauge.ports_used, gauge.time_wait, gauge.pool), (Some(37), Some(37), Some(28232)));
-    assert!(gauge.rate_cps.unwrap() > 1.0 && gauge.namespace_time_wait == Some(40), "{gauge:?}");
-    assert!(gauge.in_words().unwrap().starts_with("ports 37/28232 (0 %), "), "{:?}", gauge.in_words());
     let live = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let mut result = support::counted(&plan, 3, 33);
     observer.stop().apply(&mut result);
@@ -167,8 +166,9 @@ fn a_target_process_is_found_by_its_listener() {
     assert_eq!(python.read_line(Duration::from_secs(10)).unwrap(), "up");
     let plan = support::short_plan("127.0.0.1:9000".parse().unwrap());
     let observer = Observer::start(ObservePlan::of(&plan, None), Clock::start());
-    sleep(Duration::from_millis(1600));
-    let mut result = support::counted(&plan, 2, 0);
+    // The search for children takes a small share of a core, so it is rare on a busy host.
+    sleep(Duration::from_millis(4600));
+    let mut result = support::counted(&plan, 5, 0);
     observer.stop().apply(&mut result);
     let tree = sockbench::sys::process::read_tree(&[python.pid()]).unwrap();
     for pid in &tree {
