@@ -1,10 +1,10 @@
 //! The rates that known limits of the target and of this machine allow: slots / time that a request takes one / share
 //! of the requests that take one. `2 cores / 30 ms / 20 % = 333/s`.
 
-use super::target::{Pool, cpu_workers, io_workers};
 use crate::model::plan::Closer;
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::{Ceiling, CeilingKind};
+use crate::remedy::target::{Pool, cpu_workers, io_workers};
 
 /// Connections that carry fewer requests than this take a port for each.
 const SHORT_REQUESTS: f64 = 2.0;

@@ -7,19 +7,15 @@
 //! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
 
 pub(crate) mod ceiling;
-pub mod command;
 pub mod engine;
 mod findings_doc;
 mod indicators;
 pub mod ports;
 pub mod preflight;
 pub mod proofs;
-pub(crate) mod remedies;
-mod remedies_range;
 pub mod rule;
 mod rules;
 pub mod table;
-mod target;
 pub mod thresholds;
 mod validity;
 mod verdict;

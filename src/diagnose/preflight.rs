@@ -1,10 +1,10 @@
 //! Before the first request: what the port budget sustains, what the plan asks for, and when the one exceeds the other.
 
-use super::command::{cps, s};
 use super::ports::budget::{Budget, Held};
 use super::thresholds::HURRY_CPS;
 use crate::model::facts::PortCensus;
 use crate::model::plan::LoadPlan;
+use crate::remedy::{cps, s};
 
 /// One line when a plan of short connections can reach the budget, `held` of which is held already; none when it cannot,
 /// or keeps its connections.

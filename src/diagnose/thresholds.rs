@@ -1,6 +1,6 @@
 //! Every threshold of the rules, in one table. docs/FINDINGS.md prints their values in the sentences of the rules.
 
-use crate::diagnose::command::number;
+use crate::remedy::number;
 
 /// How the value of a threshold is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ thresholds! {
     /// port-budget-high: share of the pool from which the budget counts as high.
     BUDGET_HIGH_SHARE: f64 = 0.70, Share;
     /// Remedies that pace a run aim at this share of P/T.
-    PACE_SHARE: f64 = 0.8, Share;
+    PACE_SHARE: f64 = crate::remedy::PACE_SHARE, Share;
     /// Below this share of the pool in use, the range is not what ran out.
     POOL_NOT_FULL_SHARE: f64 = 0.5, Share;
     /// local-ports-exhausted: below this share of the pool seen in use, something else holds the rest.

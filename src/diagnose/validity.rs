@@ -1,7 +1,6 @@
 //! The stamp of a run: whether its figures are what was asked for. It follows from the findings by the table of
 //! [`super::verdict`], and from what a plan asked for and a run did not do.
 
-use super::command::{count, s};
 use super::indicators::{Indicators, Kind, Rows, unnamed};
 use super::rules::{refusal, users};
 use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
@@ -11,6 +10,7 @@ use crate::model::limits::LINGER_TIMEOUT;
 use crate::model::outcome::Side;
 use crate::model::plan::Closer;
 use crate::model::result::{RunResult, Stamp, Validity};
+use crate::remedy::{count, s};
 
 /// The first stamp that applies, in the order of [`Stamp`], and every reason, the decisive ones first.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Validity {

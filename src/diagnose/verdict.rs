@@ -3,11 +3,11 @@
 //! The first finding, in the order of reports, that has a row decides the verdict. The stamp follows from the same
 //! rows, in [`super::validity`]; nothing else decides either.
 
-use super::command::{count, number, percent, s};
 use super::indicators::{Full, Holding, Indicators, Kind, Queue, Rows, Saturated, name_of};
 use super::rules::refusal;
 use crate::model::finding::{Finding, FindingId as Id, Severity};
 use crate::model::result::{Holder, RunResult, Stamp, Verdict, VerdictId};
+use crate::remedy::{count, number, percent, s};
 
 /// Finding, the verdict that it decides, and what it makes of the stamp. Findings without a row decide neither.
 pub(super) const TABLE: &[(Id, VerdictId, Stamp)] = &[

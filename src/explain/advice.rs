@@ -2,9 +2,9 @@
 
 use super::advice_macos;
 use super::advice_ports::{for_bound_ports, for_ports, windows};
-use crate::diagnose::remedies::advice;
 use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Os, Reading, Side};
 use crate::model::finding::Remedy;
+use crate::remedy::advice;
 
 /// A limit as hit: at which call, by whose socket.
 #[derive(Clone, Copy, PartialEq, Eq)]

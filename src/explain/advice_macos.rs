@@ -1,11 +1,13 @@
 //! What to do on macOS, where names and defaults are Darwin's. By documentation (tcp(4), ip(4), sysctl(8)), not measured.
 
 use super::advice::{Hit, answer_late};
+use super::advice_ports::named;
 use super::advice_ports::{less, without_ports};
-use crate::diagnose::command::cps;
-use crate::diagnose::remedies::{advice, named};
 use crate::model::explanation::{Arithmetic, FailedCall, Limit, Side};
 use crate::model::finding::Remedy;
+use crate::remedy::advice;
+use crate::remedy::catalogue::Name;
+use crate::remedy::cps;
 
 /// T with net.inet.tcp.msl=1000, seconds.
 const SHORT_HOLD_S: f64 = 2.0;
@@ -99,7 +101,7 @@ fn for_ports(a: &Arithmetic) -> Vec<Remedy> {
         format!("55536 ports: {}/s instead of {now}/s (documentation)", cps(WIDE / a.hold_s.max(1e-9))),
     ));
     out.push(named(
-        "source-ips",
+        Name::SourceIps,
         "spread over several source addresses, each bound before connect()",
         "sudo ifconfig lo0 alias 127.0.0.2",
         format!("2 addresses: {}/s instead of {now}/s", cps(2.0 * a.ceiling_cps)),

@@ -171,20 +171,30 @@ pub struct Undecided {
 }
 
 /// One thing to do about a finding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Remedy {
-    /// the remedy's name in a rehearsal, where it has one (`keep-alive`, `ring`, `wider-range`, ...)
+    /// its name in the catalogue (`keep-alive`, `ring`, `wider-range`, ...), by which a rehearsal proves it
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// what, in words
     pub action: String,
+    /// additive: what it changes of the run, as flags (`--closer server`, `drop --no-keepalive`); none where it changes
+    /// nothing of it
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub change: Option<String>,
     /// the command that does it on Linux; empty where there is none
     pub command: String,
     /// the command that does it on Windows, where there is one
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub windows_command: Option<String>,
+    /// additive: the command that does it on macOS, where there is one
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub macos_command: Option<String>,
     /// what it is expected to change, in numbers
     pub expected: String,
+    /// additive: what is given up, what to mind
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub price: Option<String>,
     /// what a rehearsal on this host measured; null when there was none
     pub proven: Option<Proven>,
 }

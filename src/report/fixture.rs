@@ -236,6 +236,8 @@ fn exhausted() -> Finding {
         remedies: vec![
             Remedy {
                 name: Some("keep-alive".into()),
+                change: Some("drop --no-keepalive".into()),
+                price: Some("changes what is measured: handshakes are left out".into()),
                 action: "keep connections: one per user is enough".into(),
                 command: "sockbench load http://10.77.0.2:8080 --conns 10".into(),
                 windows_command: None,
@@ -246,14 +248,17 @@ fn exhausted() -> Finding {
                     kernel: "6.18.5".into(),
                     rehearsal: "2026-11-24T09:00:00Z".into(),
                 }),
+                ..Remedy::default()
             },
             Remedy {
                 name: Some("wider-range".into()),
+                macos_command: Some("sudo sysctl -w net.inet.ip.portrange.first=10000".into()),
                 action: "widen the range of local ports".into(),
                 command: "sysctl -w net.ipv4.ip_local_port_range='1024 65535'".into(),
                 windows_command: Some("netsh int ipv4 set dynamicport tcp start=1025 num=64510".into()),
                 expected: "ceiling 1075/s".into(),
                 proven: None,
+                ..Remedy::default()
             },
         ],
     }

@@ -86,7 +86,6 @@ const IMPURE: &[&str] = &[
 const KNOWN_CIRCLES: &[&[&str]] = &[
     &["cli/load_args.rs", "cli/ports_args.rs"],
     &["diagnose/ports/budget.rs", "diagnose/ports/playback.rs"],
-    &["diagnose/remedies.rs", "diagnose/remedies_range.rs"],
     &["explain/advice.rs", "explain/advice_macos.rs"],
     &["explain/arithmetic.rs", "explain/history.rs", "explain/locust.rs"],
     &["explain/judge.rs", "explain/summary.rs", "explain/text.rs", "explain/wording.rs"],

@@ -9,11 +9,12 @@ use clap::Parser;
 use proptest::prelude::*;
 
 use super::{Args, load_args};
-use crate::diagnose::{command, diagnose};
+use crate::diagnose::diagnose;
 use crate::model::environment::Environment;
 use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
 use crate::model::result::RunResult;
 use crate::model::server_flags::ServerFlags;
+use crate::remedy::command;
 use crate::report::fixture;
 
 #[derive(Debug, Parser)]
@@ -22,19 +23,9 @@ struct Line {
     args: Args,
 }
 
-/// Words as a POSIX shell splits them: blanks, single quotes, backslash before a quote.
+/// Words as a shell splits them.
 fn words(command: &str) -> Vec<String> {
-    let (mut all, mut word, mut chars) = (Vec::new(), None::<String>, command.chars());
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' => all.extend(word.take()),
-            '\'' => word.get_or_insert_default().extend(chars.by_ref().take_while(|c| *c != '\'')),
-            '\\' => word.get_or_insert_default().extend(chars.next()),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    all.extend(word);
-    all
+    shlex::split(command).expect("whole quotes")
 }
 
 /// The plan that a typed command makes, at the target of `like`.

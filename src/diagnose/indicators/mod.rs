@@ -19,14 +19,14 @@ pub(super) use contention::{Contention, Reason, Waiter};
 pub(super) use gone::Gone;
 pub(super) use load::{Growth, Shortfall, duration_s};
 pub(super) use pace::OwnPace;
-pub(super) use ports::{
-    Holding, PortFigures, budget, cps_before, elsewhere, held_against, hold, kernel_searches, pool, wearing_within,
-};
+pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against, kernel_searches, pool, wearing_within};
 pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
 pub(super) use stalls::{Hang, Stalls, Still, TargetStall};
 pub(super) use target::{CpuLimit, Full, Queue};
 
+use crate::diagnose::thresholds::FORBIDS_SHARE;
 use crate::model::result::RunResult;
+use crate::remedy::{Situation, TargetEnds};
 
 /// Whether something was found in a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,5 +143,18 @@ impl Indicators {
     pub(super) fn closed_loop_rps(&self, run: &RunResult) -> Option<f64> {
         let cycle = self.think_s + self.response_s?;
         (!run.plan.is_open_loop() && cycle > 0.0).then(|| f64::from(run.plan.users) / cycle)
+    }
+
+    /// What remedies must know of the run.
+    pub(super) fn situation<'a>(&self, run: &'a RunResult) -> Situation<'a> {
+        let ended = run.closes.announced_by_target.max(run.closes.server) as f64;
+        let ends = if ended / run.totals.requests.max(1) as f64 > FORBIDS_SHARE { TargetEnds::Most } else { TargetEnds::Few };
+        Situation {
+            run,
+            pool: self.ports.pool,
+            hold_s: self.ports.hold.as_ref().map(|h| h.seconds),
+            wanted_cps: if run.plan.is_open_loop() { run.plan.rate } else { wearing_within(run, 1.0) },
+            ends,
+        }
     }
 }

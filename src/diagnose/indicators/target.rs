@@ -1,13 +1,13 @@
 //! The target while nothing fails: whether requests queue there, and whether its CPU is the limit.
 
 use super::{Growth, Indicators, Seen};
-use crate::diagnose::command::s;
-use crate::diagnose::target::{Kind as Server, Pool, cpu_workers, own_flags, working};
 use crate::diagnose::thresholds::{
     CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, GROWN_LATENCY, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS,
     QUEUE_REQUESTS,
 };
 use crate::model::result::{RunResult, TargetResources};
+use crate::remedy::s;
+use crate::remedy::target::{Kind as Server, Pool, cpu_workers, own_flags, working};
 
 /// Requests that queue at the target, by what shows it.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,27 +5,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::playback::Playback;
+pub use crate::model::budget::{Budget, LINUX_HOLD_S, REUSE_DELAY_DEFAULT_MS};
 use crate::model::facts::PortCensus;
 use crate::model::forecast::{Assumed, FORECAST_SCHEMA, Forecast};
 use crate::model::plan::{Closer, PortMode};
 
-/// Linux keeps a closed connection's port this long (TCP_TIMEWAIT_LEN; no setting changes it).
-pub const LINUX_HOLD_S: f64 = 60.0;
-/// tcp_tw_reuse_delay's default, and the fixed value of kernels before 6.14.
-pub const REUSE_DELAY_DEFAULT_MS: u32 = 1000;
 /// Rates beyond it are taken for it: no machine opens that many connections a second.
 const RATE_MAX: f64 = 1e12;
 /// Echoes named in a forecast.
 const ECHOES_MAX: usize = 100;
-
-/// Source ports towards one destination, and how long each stays held after its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// P: source ports
-    pub pool: u32,
-    /// T: zero when a port is free at once
-    pub hold: Duration,
-}
 
 /// Ports of the pool that are held already when the first connection is made.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -60,27 +48,6 @@ impl Held {
 }
 
 impl Budget {
-    /// A budget; `hold_s` below zero or not finite counts as zero.
-    pub fn new(pool: u32, hold_s: f64) -> Self {
-        Self { pool, hold: Duration::try_from_secs_f64(hold_s).unwrap_or(Duration::ZERO) }
-    }
-
-    /// P/T, connections a second that can be sustained; infinite when nothing is held.
-    pub fn ceiling_cps(&self) -> f64 {
-        let hold = self.hold.as_secs_f64();
-        if hold > 0.0 { f64::from(self.pool) / hold } else { f64::INFINITY }
-    }
-
-    /// (P/2)/T: above it more than half of the pool is held, and the kernel's port search becomes dear.
-    pub fn search_cps(&self) -> f64 {
-        self.ceiling_cps() / 2.0
-    }
-
-    /// Ports that stand held at a steady `rate`: r T, not capped by the pool.
-    pub fn held_at(&self, rate: f64) -> f64 {
-        rate * self.hold.as_secs_f64()
-    }
-
     /// P/r seconds from an empty pool, where the rate exceeds the ceiling.
     pub fn exhausted_at(&self, rate: f64) -> Option<f64> {
         (rate.is_finite() && rate > self.ceiling_cps()).then(|| f64::from(self.pool) / rate)

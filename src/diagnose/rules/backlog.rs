@@ -1,21 +1,20 @@
 //! The rule about the target's backlog: SYNs that are dropped, seen by the kernel's counters or by set-ups that took
 //! a retry.
 
-use crate::diagnose::command::{count, load_after_sysctl, load_with, number, s};
 use crate::diagnose::indicators::{Indicators, Overflow};
-use crate::diagnose::remedies::{advice, keep_alive};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::target::{Kind, own_flags, serve_with};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::result::RunResult;
+use crate::remedy::target::{Kind, own_flags, serve_with};
+use crate::remedy::{advice, count, keep_alive, load_after_sysctl, load_with, number, s};
 
 /// target-backlog-overflow.
 pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.overflow, |overflow| overflowed(run, *overflow))
+    Ruling::about(&seen.overflow, |overflow| overflowed(run, seen, *overflow))
 }
 
-fn overflowed(run: &RunResult, overflow: Overflow) -> Ruling {
+fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling {
     let Overflow { dropped, near_1s, near_3s, given_up } = overflow;
     let cluster = near_1s.saturating_add(near_3s);
     let to = run.plan.target.addr;
@@ -69,7 +68,7 @@ fn overflowed(run: &RunResult, overflow: Overflow) -> Ruling {
             },
         ));
     }
-    if let Some(keep) = keep_alive(run).filter(|_| !run.plan.keepalive) {
+    if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
         let expected = format!("{} in all instead of one a request", count(run.plan.users, "set-up"));
         remedies.push(advice("keep connections", keep.command, expected));
     }

@@ -1,16 +1,16 @@
 //! The rule about one particular source port that is held: by whom, until when, and where free ports are.
 
 use super::local::hidden;
-use crate::diagnose::command::{count as counted, cps, load_after_sysctl, load_with, s};
 use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
 use crate::diagnose::ports::budget::LINUX_HOLD_S;
-use crate::diagnose::remedies::{advice, named};
-use crate::diagnose::remedies_range::free_of;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::finding::Remedy;
 use crate::model::outcome::Call;
 use crate::model::plan::PortMode;
 use crate::model::result::RunResult;
+use crate::remedy::catalogue::Name;
+use crate::remedy::command::Command;
+use crate::remedy::{advice, count as counted, cps, free_of, load_after_sysctl, load_with, named, s};
 
 /// A ring with this share of its ports connected at once was held by the run itself.
 const CROWDED_SHARE: f64 = 0.9;
@@ -144,14 +144,14 @@ fn held_before(run: &RunResult, ports: Option<u32>, first_s: f64) -> Option<u32>
 fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
     let sandbox = run.plan.environment.sandbox;
     // In a private namespace every run starts with free ports; elsewhere those of this one stay held.
-    let after = if sandbox { "" } else { "sleep 60 && " };
     let mut remedies = Vec::new();
     let reusing = load_with(&run.plan, |p| p.reuse_addr = true);
-    let set_reuse = |pause: &str| {
+    let after_a_pause = |command: Command| if sandbox { command } else { command.after("sleep 60") };
+    let set_reuse = |command: Command| {
         named(
-            "ring",
+            Name::Ring,
             "set SO_REUSEADDR on every socket, from the first one on, once the ports of sockets without it are free",
-            format!("{pause}{reusing}"),
+            command,
             "T = 0: a port that a socket with it left in TIME_WAIT is taken again at once",
         )
     };
@@ -167,11 +167,11 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
                 format!("{} at once, a port for each", counted(n, "connection")),
             ));
         }
-        Holder::ThisRun => remedies.push(set_reuse(after)),
-        Holder::LiveTwin if !run.plan.reuse_addr => remedies.push(set_reuse("")),
+        Holder::ThisRun => remedies.push(set_reuse(after_a_pause(reusing))),
+        Holder::LiveTwin if !run.plan.reuse_addr => remedies.push(set_reuse(reusing)),
         Holder::Earlier if !sandbox => remedies.push(advice(
             "wait until the TIME_WAIT of earlier runs is over",
-            format!("sleep 60 && {reusing}"),
+            reusing.after("sleep 60"),
             "60 s after the last of them every port is free but those of listeners and open connections",
         )),
         _ => {}

@@ -1,19 +1,19 @@
 //! The rule about the client as the limit: a worker without a core to spare, a schedule that it could not keep.
 
-use crate::diagnose::command::{count, load_with, number, percent, quoted, s};
 use crate::diagnose::indicators::{Indicators, Saturated};
-use crate::diagnose::remedies::{advice, keep_alive};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::target::Kind;
 use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
+use crate::remedy::command::Command;
+use crate::remedy::target::Kind;
+use crate::remedy::{advice, count, keep_alive, load_with, number, percent, quoted, s};
 
 /// generator-saturated.
 pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.saturated, |how| saturated(run, *how))
+    Ruling::about(&seen.saturated, |how| saturated(run, seen, *how))
 }
 
-fn saturated(run: &RunResult, how: Saturated) -> Ruling {
+fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
     let Saturated { seconds, for_long, late_ms: late, hurried } = how;
     let c = &run.resources.client;
     let busiest = c.threads.iter().max_by(|a, b| (a.cpu_s + a.wait_s).total_cmp(&(b.cpu_s + b.wait_s)));
@@ -82,7 +82,7 @@ fn saturated(run: &RunResult, how: Saturated) -> Ruling {
             number(rps.round())
         ),
     ));
-    if let Some(keep) = keep_alive(run).filter(|_| !run.plan.keepalive) {
+    if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
         let action = "keep connections: a handshake costs the client more than a request";
         remedies.push(advice(action, keep.command, "30 to 70 us of CPU less per request"));
     }
@@ -114,12 +114,9 @@ fn apart(run: &RunResult) -> Remedy {
     let cpus = run.host.cpus;
     let (action, effect) = ("give the client a core that the target does not use", "no core shared with the target");
     if cpus < 2 {
-        let command = load_with(&run.plan, |p| {
-            p.target.own_server = false;
-            p.target.url = format!("http://TARGET-HOST:{}", p.target.addr.port());
-            p.allow_remote = true;
-        });
-        return advice("run the client on another machine: this one has 1 core", command, effect);
+        // What that machine calls this one is not known here.
+        let action = "run the client on another machine, with the URL of this one and --allow-remote: this one has 1 core";
+        return advice(action, "ip -brief address", format!("{effect}; this lists the addresses of this machine"));
     }
     let last = cpus - 1;
     if Kind::of(run) == Kind::Own && !run.plan.environment.sandbox {
@@ -131,8 +128,13 @@ fn apart(run: &RunResult) -> Remedy {
             p.target.url = "http://127.0.0.1:8080".into();
         });
         let others = if last == 1 { "0".to_owned() } else { format!("0-{}", last - 1) };
-        let command = format!("taskset -c {others} {serve} & sleep 1; taskset -c {last} {load}; kill %1");
-        return advice(action, command, effect);
+        let line = format!("taskset -c {others} {serve} & sleep 1; taskset -c {last} {load}; kill %1");
+        let change = Some(format!("taskset -c {last}, the server under taskset -c {others}"));
+        return advice(action, Command { line, change }, effect);
     }
-    advice(action, format!("taskset -c {last} {}", load_with(&run.plan, |_| ())), format!("{effect}, once that has the others"))
+    advice(
+        action,
+        load_with(&run.plan, |_| ()).under(&format!("taskset -c {last}")),
+        format!("{effect}, once that has the others"),
+    )
 }

@@ -1,10 +1,9 @@
 //! The rule about a machine that others use: threads that wait for a core.
 
-use crate::diagnose::command::{load_with, number, percent, s};
 use crate::diagnose::indicators::{Contention, Indicators, Reason, Waiter};
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::result::RunResult;
+use crate::remedy::{advice, load_with, number, percent, s};
 
 /// host-contended.
 pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {

@@ -3,12 +3,12 @@
 //!
 //! Not here: whether it happened ([`super::local`]), and the law itself ([`crate::diagnose::ports::budget`]).
 
-use crate::diagnose::command::{cps, load_after_sysctl, load_with, percent, s};
 use crate::diagnose::indicators::{Holding, Indicators, Rows, cps_before, elsewhere, pool};
-use crate::diagnose::remedies::{advice, for_ports};
 use crate::model::finding::Remedy;
 use crate::model::plan::PortMode;
 use crate::model::result::{Holder, RunResult};
+use crate::remedy::ports::for_run;
+use crate::remedy::{advice, cps, load_after_sysctl, load_with, percent, s};
 
 /// Stretches of failures that are named.
 const STRETCHES: usize = 3;
@@ -166,13 +166,13 @@ fn law(run: &RunResult, seen: &Indicators, first: f64) -> String {
 
 /// What helps against the cause of this run's exhaustion.
 pub(in crate::diagnose) fn remedies(run: &RunResult, seen: &Indicators) -> Vec<Remedy> {
-    remedies_against(run, seen.ports.holding)
+    remedies_against(run, seen, seen.ports.holding)
 }
 
 /// What helps against this cause.
-pub(in crate::diagnose) fn remedies_against(run: &RunResult, cause: Option<Holding>) -> Vec<Remedy> {
+pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, cause: Option<Holding>) -> Vec<Remedy> {
     let of = |names: &[&str]| -> Vec<Remedy> {
-        for_ports(run).into_iter().filter(|r| r.name.as_deref().is_some_and(|n| names.contains(&n))).collect()
+        for_run(&seen.situation(run)).into_iter().filter(|r| r.name.as_deref().is_some_and(|n| names.contains(&n))).collect()
     };
     match cause {
         Some(Holding::By(Holder::FinWait2)) => {
@@ -213,7 +213,7 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, cause: Option<Holdi
             list.extend(of(&["keep-alive", "ring", "wider-range", "fresh-namespace"]));
             list
         }
-        Some(Holding::By(Holder::TimeWait)) | None => for_ports(run),
+        Some(Holding::By(Holder::TimeWait)) | None => for_run(&seen.situation(run)),
     }
 }
 

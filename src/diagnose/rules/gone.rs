@@ -1,10 +1,9 @@
 //! The rule about a target that answered and then went away.
 
-use crate::diagnose::command::{count, load_with, number, s};
 use crate::diagnose::indicators::{Gone, Indicators};
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::result::RunResult;
+use crate::remedy::{advice, count, load_with, number, s};
 
 /// target-gone.
 pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {

@@ -1,12 +1,11 @@
 //! Rules about the closed loop and the tail: how to read figures while nothing fails.
 
-use crate::diagnose::command::{count, load_with, number, percent, s};
 use crate::diagnose::indicators::{Indicators, OwnPace};
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{TAIL_REQUESTS, TAIL_TIMES};
 use crate::model::plan::MixEntry;
 use crate::model::result::{Endpoint, RunResult};
+use crate::remedy::{advice, count, load_with, number, percent, s};
 
 /// closed-loop-limited.
 pub(in crate::diagnose) fn closed_loop(run: &RunResult, seen: &Indicators) -> Ruling {

@@ -1,12 +1,12 @@
 //! The rule about connections that the target does not keep.
 
-use crate::diagnose::command::{count, cps, load_with, percent, s};
 use crate::diagnose::indicators::{Indicators, Rows};
-use crate::diagnose::remedies::{advice, closes_idle, for_ports, target_keeps};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, FORBIDS_ANSWERS, FORBIDS_SHARE};
 use crate::model::outcome::{Call, Cause, Failure, ProtocolFault};
 use crate::model::result::{ErrorRow, RunResult};
+use crate::remedy::ports::for_run;
+use crate::remedy::{advice, closes_idle, count, cps, load_with, percent, s, target_keeps};
 
 /// target-forbids-keepalive.
 pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -67,7 +67,7 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators)
     let short = load_with(&run.plan, |p| p.keepalive = false);
     // Ports are worth a word where this wears them out.
     if seen.ports.budget.is_some_and(|b| seen.ports.wearing_cps > BUDGET_HIGH_SHARE * b.ceiling_cps()) {
-        remedies.extend(for_ports(run).into_iter().filter(|r| r.name.as_deref() == Some("ring")));
+        remedies.extend(for_run(&seen.situation(run)).into_iter().filter(|r| r.name.as_deref() == Some("ring")));
     }
     remedies.push(advice(
         "ask for a connection per request, so that the plan says what happens anyway",

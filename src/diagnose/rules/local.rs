@@ -1,13 +1,12 @@
 //! Rules about failures of our own machine: no port, no descriptor.
 
 use super::exhaustion::{self, story};
-use crate::diagnose::command::{count as counted, load_with, s};
 use crate::diagnose::indicators::{Indicators, Kind, Rows, cps_before, elsewhere, name_of, unnamed};
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::ECHO_SOON_S;
 use crate::model::outcome::{ENFILE, Side};
 use crate::model::result::RunResult;
+use crate::remedy::{advice, count as counted, load_with, s};
 
 /// The gap between the totals and the error table hides this kind of failure.
 pub(super) fn hidden(run: &RunResult) -> Ruling {
@@ -82,18 +81,18 @@ pub(in crate::diagnose) fn fd_limit(run: &RunResult, _: &Indicators) -> Ruling {
     let mut remedies = Vec::new();
     if whole_system {
         let again = load_with(&run.plan, |_| ());
-        let command = format!("sysctl -w fs.file-max=1000000 && {again}");
+        let command = again.after("sysctl -w fs.file-max=1000000");
         remedies.push(advice("raise the machine's limit", command, "room for 1000000 open files"));
     } else {
         let again = load_with(&run.plan, |_| ());
         remedies.push(advice(
             "raise the limit for this shell",
-            format!("ulimit -n {want} && {again}"),
+            again.clone().after(&format!("ulimit -n {want}")),
             format!("room for {} and 64 files more", counted(users, "connection")),
         ));
         remedies.push(advice(
             "raise it for a service",
-            format!("systemd-run --property=LimitNOFILE={want} --pty -- {again}"),
+            again.under(&format!("systemd-run --property=LimitNOFILE={want} --pty --")),
             format!("the same, {want} descriptors, under systemd"),
         ));
     }

@@ -1,12 +1,12 @@
 //! The rule about the port budget while no port is missing yet.
 
 use super::exhaustion;
-use crate::diagnose::command::{cps, percent, s};
 use crate::diagnose::indicators::{Holding, Indicators, wearing_within};
-use crate::diagnose::remedies::{advice, for_ports};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
 use crate::model::result::{Holder, RunResult};
+use crate::remedy::ports::for_run;
+use crate::remedy::{advice, cps, percent, s};
 
 /// port-budget-high.
 pub(in crate::diagnose) fn budget_high(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -108,8 +108,11 @@ pub(in crate::diagnose) fn budget_high(run: &RunResult, seen: &Indicators) -> Ru
     } else {
         format!("the peak held {} of the {} source ports to {to}", percent(share.min(1.0)), b.pool)
     };
-    let mut remedies =
-        if stuck { exhaustion::remedies_against(run, Some(Holding::By(Holder::FinWait2))) } else { for_ports(run) };
+    let mut remedies = if stuck {
+        exhaustion::remedies_against(run, seen, Some(Holding::By(Holder::FinWait2)))
+    } else {
+        for_run(&seen.situation(run))
+    };
     if remedies.len() < 2 {
         remedies.push(advice(
             "watch the budget while it runs",

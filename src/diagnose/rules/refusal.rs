@@ -1,13 +1,12 @@
 //! users-not-reached where this machine itself refused the connections for another reason than ports and descriptors:
 //! a source address that it has not, no local address, no route, a policy.
 
-use crate::diagnose::command::{count, load_with};
 use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::Found;
 use crate::model::finding::Remedy;
 use crate::model::outcome::{EACCES, EHOSTUNREACH, ENETUNREACH, EPERM, errno_text};
 use crate::model::result::{ErrorRow, RunResult};
+use crate::remedy::{advice, count, load_with};
 
 /// Why this machine refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! The rule about the kernel's search for a free source port: what it costs once half of them are in use.
 
-use crate::diagnose::command::{cps, number};
 use crate::diagnose::indicators::{Indicators, held_against, kernel_searches};
-use crate::diagnose::remedies::{advice, for_search};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_PORT_US, SEARCH_SHARE, SEARCH_TIMES};
 use crate::model::result::RunResult;
+use crate::remedy::{advice, cps, for_search, number};
 
 /// connect(2) over some seconds, weighted by how often it was called.
 #[derive(Default, Clone, Copy)]
@@ -107,7 +106,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         );
     }
     text += " Windows keeps its free ports in a list and does not show this slope; it fails at the hard ceiling.";
-    let mut remedies = for_search(run);
+    let mut remedies = for_search(&seen.situation(run));
     if remedies.len() < 2 {
         remedies.push(advice(
             "predict the ceilings",

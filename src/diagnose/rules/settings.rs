@@ -1,10 +1,9 @@
 //! The rule about settings of the kernel that changed during the run.
 
-use crate::diagnose::command::{count, load_with};
 use crate::diagnose::indicators::Indicators;
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::result::{RunResult, Sysctls};
+use crate::remedy::{advice, count, load_with};
 
 /// One setting before and after.
 struct Change {

@@ -1,11 +1,10 @@
 //! Rules about what stood still: requests without an answer, the client, the target.
 
-use crate::diagnose::command::{count, load_with, number, s};
 use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
+use crate::remedy::{advice, count, load_with, number, s};
 
 /// target-hangs.
 pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -75,7 +74,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
 
 fn curl(run: &RunResult) -> String {
     let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
-    format!("curl -m 30 -v {}", crate::diagnose::command::quoted(&format!("http://{}{path}", run.plan.target.authority)))
+    format!("curl -m 30 -v {}", crate::remedy::quoted(&format!("http://{}{path}", run.plan.target.authority)))
 }
 
 /// client-stalled.

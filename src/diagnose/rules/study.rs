@@ -1,13 +1,12 @@
 //! The rule over the steps of a study: where throughput stopped growing, and the limits that could explain it.
 
 use super::info::s3;
-use crate::diagnose::command::{count, cps, load_with, number, percent, s};
 use crate::diagnose::indicators::Indicators;
-use crate::diagnose::remedies::{advice, keep_alive};
 use crate::diagnose::rule::{Found, Ruling, Step};
-use crate::diagnose::target::{Kind, cpu_workers, serve_with};
 use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
 use crate::model::result::RunResult;
+use crate::remedy::target::{Kind, cpu_workers, serve_with};
+use crate::remedy::{advice, count, cps, keep_alive, load_with, number, percent, s};
 
 /// One run alone cannot show it.
 pub(in crate::diagnose) fn single(_: &RunResult, _: &Indicators) -> Ruling {
@@ -84,7 +83,7 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     let kept = after.plan.keepalive && after.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
     if !kept && second.seen.ports.closed_by_client > 0.5 && ports_were_seen(after) {
         let expected = format!("more than {}/s if ports were the limit, the same if not", cps(b));
-        if let Some(keep) = keep_alive(after) {
+        if let Some(keep) = keep_alive(&Indicators::of(after).situation(after)) {
             let action = "repeat the later step with kept connections: that takes the ports away as a limit";
             remedies.push(advice(action, keep.command, expected));
         }

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use super::work::more_workers;
-use crate::diagnose::command::{count, load_after_sysctl, load_with, number, percent, quoted, s};
 use crate::diagnose::indicators::{Indicators, Kind, Rows, message_of, name_of, unnamed};
-use crate::diagnose::remedies::{advice, longer_idle};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::target::{Pool, own_flags, serve_with};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::limits;
 use crate::model::outcome::{Failure, Side};
 use crate::model::plan::MixEntry;
 use crate::model::result::RunResult;
+use crate::remedy::target::{Pool, own_flags, serve_with};
+use crate::remedy::{advice, count, load_after_sysctl, load_with, longer_idle, number, percent, quoted, s};
 
 /// The gap between the totals and the error table hides this kind of failure.
 fn hidden(run: &RunResult) -> Ruling {

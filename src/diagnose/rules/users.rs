@@ -1,15 +1,14 @@
 //! The rule about asked users or an asked rate that were not reached, with the advice of what kept them away.
 
 use super::refusal;
-use crate::diagnose::command::{count, load_with, number, percent, quoted, s};
 use crate::diagnose::indicators::{Indicators, Kind, Rows, Shortfall, duration_s};
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{
     ATTEMPTS_PER_USER, EARLY_END_S, FALL_SHORT_REQUESTS, FALL_SHORT_SHARE, PACE_SHARE, SHORT_AT_ONCE_SHARE,
 };
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::result::RunResult;
+use crate::remedy::{advice, count, load_with, number, percent, quoted, s};
 
 /// Users whose time to start came before the run's end, where the ramp did not end before it.
 fn started_of_ramp(run: &RunResult, asked: u32) -> Option<u32> {
@@ -79,7 +78,7 @@ fn sustained_rate(run: &RunResult, seen: &Indicators) -> Option<Remedy> {
     busy.then(|| {
         advice(
             "ask for a rate that the ports sustain, once those of this run are free",
-            format!("sleep 60 && {}", load_with(&run.plan, |p| p.rate = rate)),
+            load_with(&run.plan, |p| p.rate = rate).after("sleep 60"),
             format!("{} of the {}/s that the ports sustain", percent(PACE_SHARE), number((ceiling * 10.0).round() / 10.0)),
         )
     })

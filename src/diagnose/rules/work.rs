@@ -1,16 +1,15 @@
 //! Rules about the target's queue and CPU: where the time goes while nothing fails, and which limit of the target
 //! it is. What is advised follows the pool that queues, and never names what the target has already.
 
-use crate::diagnose::command::{count, load_with, number};
 use crate::diagnose::indicators::{CpuLimit, Full, Growth, Indicators, Queue};
-use crate::diagnose::remedies::advice;
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
 use crate::diagnose::thresholds::{BUSY_POOL_SHARE, CPU_LIMIT_PERCENT, IN_FLIGHT_TIMES, PACE_SHARE};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::plan::CpuWork;
 use crate::model::result::{Endpoint, RunResult, TargetResources};
+use crate::remedy::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
+use crate::remedy::{advice, count, load_with, number};
 
 /// target-queueing.
 pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -264,7 +263,7 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
     if Kind::of(run) == Kind::Own {
         remedies.push(advice(
             "see where it spends the time",
-            format!("perf record -g -- {}", load_with(&run.plan, |_| ())),
+            load_with(&run.plan, |_| ()).under("perf record -g --"),
             "perf report then names the functions that take the core",
         ));
     } else {

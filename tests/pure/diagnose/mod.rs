@@ -70,9 +70,13 @@ fn page(title: &str, explanation: &str, remedies: &[Remedy]) -> String {
     let mut page = format!("{title}\n\n{}\n", explanation.replace(". ", ".\n"));
     for r in remedies {
         let name = r.name.as_deref().unwrap_or("-");
-        page += &format!("\n[{name}] {}\n    {}\n", r.action, r.command);
+        page += &format!("\n[{name}] {}\n", r.action);
+        page.extend(r.change.iter().map(|change| format!("    change: {change}\n")));
+        page += &format!("    {}\n", r.command);
         page.extend(r.windows_command.iter().map(|windows| format!("    Windows: {windows}\n")));
+        page.extend(r.macos_command.iter().map(|macos| format!("    macOS: {macos}\n")));
         page += &format!("    {}\n", r.expected);
+        page.extend(r.price.iter().map(|price| format!("    mind: {price}\n")));
     }
     page
 }

@@ -17,7 +17,7 @@ fn remedies_fit_the_plan_in_force() {
     }
     let by = |name: &str| remedy(&f, name);
     assert!(by("wider-range").windows_command.as_deref().unwrap().contains("netsh"));
-    assert!(by("pace").command.contains("--rate 376"), "{}", by("pace").command);
+    assert!(by("pace").command.contains("--rate 305"), "{}", by("pace").command);
     assert!(by("ring").command.contains("--port-mode ring --port-range 10000-32000 --reuse-addr"));
     assert!(!by("keep-alive").command.contains("--no-keepalive"));
     run.host.sysctls.ip_local_port_range = Some([1024, 65535]);

@@ -1,24 +1,25 @@
-//! What is known of the target as a programme: our own child server with its flags, a sockbench server that somebody
-//! started, or another's. A remedy that turns a flag of the server depends on it.
+//! What is known of the target as a program: our own child server with its flags, a sockbench server that somebody
+//! started, or another one. A remedy that changes a flag of the server depends on it.
 
-use super::command::{load_with, quoted};
+use super::command::{Command, load_with};
+use super::flags::quoted;
 use crate::model::limits;
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::server_flags::ServerFlags;
 
 /// Whose server the target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// started by the run itself: all its flags are in the plan
     Own,
     /// `sockbench server`, its flags unknown
     Sockbench,
-    /// another programme, or not seen
+    /// another program, or not seen
     Foreign,
 }
 
 impl Kind {
-    pub(super) fn of(run: &RunResult) -> Self {
+    pub(crate) fn of(run: &RunResult) -> Self {
         if run.plan.target.own_server {
             return Self::Own;
         }
@@ -28,34 +29,38 @@ impl Kind {
 }
 
 /// The command with other flags of the server: the run again, or the server started by hand at its address.
-pub(super) fn serve_with(run: &RunResult, change: impl FnOnce(&mut ServerFlags)) -> String {
+pub(crate) fn serve_with(run: &RunResult, change: impl FnOnce(&mut ServerFlags)) -> Command {
     if Kind::of(run) == Kind::Own {
         return load_with(&run.plan, |p| change(&mut p.environment.server));
     }
-    let mut flags = ServerFlags { listen: vec![run.plan.target.addr], ..ServerFlags::default() };
+    let mut flags = ServerFlags::default();
     change(&mut flags);
     let words: Vec<String> = flags.arguments().iter().map(|w| quoted(w)).collect();
-    format!("sockbench server {}", words.join(" "))
+    let changed = words.join(" ");
+    Command {
+        line: format!("sockbench server --listen {} {changed}", quoted(&run.plan.target.addr.to_string())),
+        change: Some(format!("server {changed}")),
+    }
 }
 
 /// The flags of the run's own child server; none for other targets.
-pub(super) fn own_flags(run: &RunResult) -> Option<&ServerFlags> {
+pub(crate) fn own_flags(run: &RunResult) -> Option<&ServerFlags> {
     (Kind::of(run) == Kind::Own).then_some(&run.plan.environment.server)
 }
 
 /// Threads of the own server's CPU pool: one per core unless told.
-pub(super) fn cpu_workers(run: &RunResult) -> Option<u32> {
+pub(crate) fn cpu_workers(run: &RunResult) -> Option<u32> {
     own_flags(run).map(|f| f.cpu_workers.map_or(run.host.cpus, |n| n as u32))
 }
 
 /// Threads of the own server's blocking pool.
-pub(super) fn io_workers(run: &RunResult) -> Option<u32> {
+pub(crate) fn io_workers(run: &RunResult) -> Option<u32> {
     own_flags(run).map(|f| f.io_workers.unwrap_or(limits::IO_WORKERS) as u32)
 }
 
 /// Which pool of a sockbench server works for an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pool {
+pub(crate) enum Pool {
     /// `/cpu`
     Cpu,
     /// `/io`
@@ -63,8 +68,8 @@ pub(super) enum Pool {
 }
 
 impl Pool {
-    /// None for endpoints that are answered inline, and for other programmes' servers.
-    pub(super) fn of(run: &RunResult, endpoint: &str) -> Option<Self> {
+    /// None for endpoints that are answered inline, and for servers of other programs.
+    pub(crate) fn of(run: &RunResult, endpoint: &str) -> Option<Self> {
         if Kind::of(run) == Kind::Foreign {
             return None;
         }
@@ -77,11 +82,11 @@ impl Pool {
 }
 
 /// Jobs of an endpoint under work at the same time, by Little's law over the target's own timing.
-pub(super) fn working(e: &Endpoint) -> Option<f64> {
+pub(crate) fn working(e: &Endpoint) -> Option<f64> {
     e.server_timing_ms.as_ref().map(|t| e.rps * t.work.p50 / 1000.0).filter(|n| n.is_finite())
 }
 
 /// Jobs of an endpoint waiting at the same time.
-pub(super) fn waiting(e: &Endpoint) -> Option<f64> {
+pub(crate) fn waiting(e: &Endpoint) -> Option<f64> {
     e.server_timing_ms.as_ref().map(|t| e.rps * t.queue.p50 / 1000.0).filter(|n| n.is_finite())
 }

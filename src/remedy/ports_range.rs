@@ -1,10 +1,15 @@
-//! Remedies about which source ports there are: a ring of its own, a wider range, a second destination. Each command
+//! Remedies about which source ports there are: a ring of them, a wider range, a second destination. Each command
 //! works where the run was made, also when another of them was followed before.
 
-use super::command::{cps, load_after_sysctl, load_with};
-use super::indicators::{budget, hold};
-use super::remedies::{WINDOWS_HOLD_S, named, on_windows};
+use super::catalogue::Name;
+use super::command::{Command, load_after_sysctl, load_with};
+use super::cps;
+use super::flags::quoted;
+use super::systems::System;
 use super::target::Kind;
+use super::{Situation, named, sustains};
+use crate::model::budget::Budget;
+use crate::model::explanation::Os;
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::plan::{PortMode, PortRange};
@@ -14,8 +19,6 @@ use crate::model::result::RunResult;
 const WIDEST: PortRange = PortRange { lo: 1024, hi: 65535 };
 /// Fewer ports than this are not worth a ring of their own.
 const RING_WORTH: u32 = 1000;
-/// Dynamic ports of a Windows machine after `netsh ... start=10000 num=55535`.
-const WINDOWS_WIDE: f64 = 55_535.0;
 
 fn kernel_range(run: &RunResult) -> Option<PortRange> {
     run.host.sysctls.ip_local_port_range.map(|[a, b]| PortRange { lo: a.min(b), hi: a.max(b) })
@@ -31,8 +34,8 @@ fn outside(from: PortRange, taken: PortRange) -> Option<PortRange> {
     [above, below].into_iter().flatten().max_by_key(|r| r.len())
 }
 
-/// Ports for a ring: outside the kernel's range and outside `held`, those of the default ring first.
-pub(super) fn free_of(run: &RunResult, held: Option<PortRange>) -> Option<PortRange> {
+/// Ports for a ring: outside the kernel's range and outside `taken`, those of the default ring first.
+pub(crate) fn free_of(run: &RunResult, taken: Option<PortRange>) -> Option<PortRange> {
     let (lo, hi) = limits::RING_RANGE;
     let kernel = kernel_range(run);
     // The kernel's range splits the ports in two, and so may the ring each part.
@@ -44,7 +47,7 @@ pub(super) fn free_of(run: &RunResult, held: Option<PortRange>) -> Option<PortRa
     [default, below, above]
         .into_iter()
         .flatten()
-        .filter_map(|part| held.map_or(Some(part), |held| outside(part, held)))
+        .filter_map(|part| taken.map_or(Some(part), |taken| outside(part, taken)))
         .find(|part| part.len() >= RING_WORTH)
 }
 
@@ -57,13 +60,13 @@ fn outside_above(kernel: PortRange) -> Option<PortRange> {
 }
 
 /// A ring of source ports with SO_REUSEADDR on every socket.
-pub(super) fn ring(run: &RunResult) -> Option<Remedy> {
+pub(super) fn ring(at: &Situation<'_>) -> Option<Remedy> {
+    let run = at.run;
     if run.plan.port_mode == PortMode::Ring && run.plan.reuse_addr {
         return None;
     }
     let off = run.host.sysctls.tcp_timestamps == Some(0);
-    let settings: &[(&str, &str)] = if off { &[("net.ipv4.tcp_timestamps", "1")] } else { &[] };
-    let mut settings = settings.to_vec();
+    let mut settings: Vec<(&str, &str)> = if off { vec![("net.ipv4.tcp_timestamps", "1")] } else { Vec::new() };
     let range = run.plan.port_range.filter(|_| run.plan.port_mode == PortMode::Ring).or_else(|| free_of(run, None));
     // Where the kernel's range leaves no room, ports of it are set aside: a ring must not share them with connect().
     let (lo, hi) = limits::RING_RANGE;
@@ -83,20 +86,17 @@ pub(super) fn ring(run: &RunResult) -> Option<Remedy> {
     let action = if run.plan.port_mode == PortMode::Ring {
         "set SO_REUSEADDR on every socket of the ring, from the first one on, once the ports of sockets without it are free (60 s)"
     } else {
-        "take source ports from an own ring with SO_REUSEADDR on every socket (a port in TIME_WAIT is taken again at once)"
+        "take source ports from a ring with SO_REUSEADDR on every socket: a port in TIME_WAIT is taken again at once"
     };
-    Some(named(
-        "ring",
-        action,
-        command,
-        format!("T = 0: no ceiling from P/T, connect() near 13 us at full wear{also}{aside} (not on Windows)"),
-    ))
+    let expected = format!("T = 0: P/T no longer limits, connect() near 13 us with every port in TIME_WAIT{also}{aside}");
+    Some(named(Name::Ring, action, command, expected))
 }
 
 /// More source ports to choose from.
-pub(super) fn wider_range(run: &RunResult) -> Option<Remedy> {
+pub(super) fn wider_range(at: &Situation<'_>) -> Option<Remedy> {
+    let run = at.run;
     let (kernel, mode) = (kernel_range(run)?, run.plan.port_mode);
-    let seconds = hold(run)?.seconds;
+    let seconds = at.hold_s?;
     let now = if matches!(mode, PortMode::Ring | PortMode::Range) { run.plan.port_range? } else { kernel };
     // A ring stays outside the kernel's range; a socket's own range must lie inside it.
     let to = match mode {
@@ -108,7 +108,7 @@ pub(super) fn wider_range(run: &RunResult) -> Option<Remedy> {
     }
     let sources = run.plan.sources.len().max(1) as u32;
     // What is missing of the pool now, listeners and reserved ports, is missing then; a target's own port comes to it.
-    let pool = budget(run).map_or(now.len() * sources, |b| b.pool);
+    let pool = at.pool.unwrap_or(now.len() * sources);
     let listener = run.plan.target.addr.port();
     let loses = u32::from(to.contains(listener) && !now.contains(listener) && Kind::of(run) != Kind::Foreign);
     let then = pool.saturating_add((to.len() - now.len() - loses) * sources);
@@ -121,51 +121,57 @@ pub(super) fn wider_range(run: &RunResult) -> Option<Remedy> {
             }
         }),
     };
+    let windows = System::of(Os::Windows);
     let expected = format!(
-        "{then} ports: ceiling {}/s instead of {}/s; reserve the ports of listeners inside (ip_local_reserved_ports); Windows {}/s",
-        cps(f64::from(then) / seconds),
-        cps(f64::from(pool) / seconds),
-        cps(WINDOWS_WIDE / WINDOWS_HOLD_S.0)
+        "{}; Windows {}/s",
+        sustains(Budget::new(pool, seconds), Budget::new(then, seconds)),
+        cps(Budget::new(windows.wide_pool, windows.hold_s).ceiling_cps())
     );
-    Some(on_windows(
-        named("wider-range", "widen the range of source ports", command, expected),
-        "netsh int ipv4 set dynamicport tcp start=10000 num=55535",
-    ))
+    Some(named(Name::WiderRange, "widen the range of source ports", command, expected))
 }
 
 /// A second address of the target: half of the load to each.
-pub(super) fn destinations(run: &RunResult) -> Option<Remedy> {
-    let b = budget(run)?;
+pub(super) fn destinations(at: &Situation<'_>) -> Option<Remedy> {
+    let (run, b) = (at.run, at.budget()?);
     let own_pool = matches!(run.plan.port_mode, PortMode::Auto | PortMode::NoPort | PortMode::Range);
     let halves = run.plan.users > 1;
-    // The own child server has one address.
+    // Its own child server has one address.
     if !own_pool || run.plan.target.own_server || b.hold.is_zero() || b.pool == 0 || !halves {
         return None;
     }
     let to = run.plan.target.addr;
+    let expected =
+        format!("each destination has its own pool: 2 x {}/s = {}/s", cps(b.ceiling_cps()), cps(2.0 * b.ceiling_cps()));
+    let action = "spread the load over a second address or port of the target";
+    if Kind::of(run) != Kind::Sockbench {
+        // Which other address the target has is not known here.
+        let action = format!("{action}: half of the users to each URL");
+        let command = format!("ss -ltn 'sport = :{}'", to.port());
+        return Some(named(
+            Name::Destinations,
+            action,
+            command,
+            format!("{expected}; on the target's machine this lists its addresses"),
+        ));
+    }
     let port = if to.port() < u16::MAX { to.port() + 1 } else { to.port() - 1 };
-    let half = |host: Option<String>| {
-        load_with(&run.plan, |p| {
+    let second = std::net::SocketAddr::new(to.ip(), port).to_string();
+    let half = |host: Option<&str>| {
+        let plan = load_with(&run.plan, |p| {
             (p.users, p.rate, p.spawn_rate) = (p.users / 2, p.rate / 2.0, p.spawn_rate / 2.0);
             p.requests = p.requests.div_ceil(2);
             if let Some(host) = host {
-                p.target.url = p.target.url.replacen(&p.target.authority, &host, 1);
+                p.target.url = p.target.url.replacen(&p.target.authority, host, 1);
             }
-        })
+        });
+        plan.line
     };
-    let second = std::net::SocketAddr::new(to.ip(), port);
-    let (first, expected) = (
+    let line = format!(
+        "sockbench server --listen {} & SERVER=$!; sleep 1; {} & LOAD=$!; {}; wait $LOAD; kill $SERVER",
+        quoted(&second),
         half(None),
-        format!("each destination has a pool of its own: 2 x {}/s = {}/s", cps(b.ceiling_cps()), cps(2.0 * b.ceiling_cps())),
+        half(Some(&second))
     );
-    let command = if Kind::of(run) == Kind::Sockbench {
-        let listen = super::command::quoted(&second.to_string());
-        format!(
-            "sockbench server --listen {listen} & SERVER=$!; sleep 1; {first} & LOAD=$!; {}; wait $LOAD; kill $SERVER",
-            half(Some(second.to_string()))
-        )
-    } else {
-        format!("{first} & {}; wait", half(Some(format!("SECOND-ADDRESS:{}", to.port()))))
-    };
-    Some(named("destinations", "spread the load over a second address or port of the target", command, expected))
+    let command = Command { line, change: Some(format!("half of the load to {second}")) };
+    Some(named(Name::Destinations, action, command, expected))
 }

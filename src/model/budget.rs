@@ -1,0 +1,41 @@
+//! P source ports towards a destination, each in use for T after its connection: P/T connections a second.
+//!
+//! Not here: what decides T and what a rate comes to over time (`diagnose::ports`).
+
+use std::time::Duration;
+
+/// Linux keeps a closed connection's port this long (TCP_TIMEWAIT_LEN; no setting changes it).
+pub const LINUX_HOLD_S: f64 = 60.0;
+/// tcp_tw_reuse_delay's default, and the fixed value of kernels before 6.14.
+pub const REUSE_DELAY_DEFAULT_MS: u32 = 1000;
+/// Source ports towards one destination, and how long each stays in use after its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// P: source ports
+    pub pool: u32,
+    /// T: zero when a port is free at once
+    pub hold: Duration,
+}
+
+impl Budget {
+    /// A budget; `hold_s` below zero or not finite counts as zero.
+    pub fn new(pool: u32, hold_s: f64) -> Self {
+        Self { pool, hold: Duration::try_from_secs_f64(hold_s).unwrap_or(Duration::ZERO) }
+    }
+
+    /// P/T, connections a second that can be sustained; infinite where a port is free at once.
+    pub fn ceiling_cps(&self) -> f64 {
+        let hold = self.hold.as_secs_f64();
+        if hold > 0.0 { f64::from(self.pool) / hold } else { f64::INFINITY }
+    }
+
+    /// (P/2)/T: above it more than half of the pool is in use, and the kernel searches longer for a free port.
+    pub fn search_cps(&self) -> f64 {
+        self.ceiling_cps() / 2.0
+    }
+
+    /// Ports in use at a steady `rate`: r T, not capped by the pool.
+    pub fn held_at(&self, rate: f64) -> f64 {
+        rate * self.hold.as_secs_f64()
+    }
+}

@@ -1,0 +1,105 @@
+//! The plan in force as a `sockbench load` command, and as the same command with one thing changed. Every flag that
+//! decides about the run is there, so a command can be pasted. Where results go (`-o`, `--json`, `--csv`) is left out:
+//! a second run must not replace the first one's files.
+
+use std::fmt;
+
+use super::change;
+use super::flags::{flags, has_default_source, quoted};
+use crate::model::plan::{LoadPlan, PortMode, Think};
+
+/// A command line, and how it differs from the run that it is a remedy for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// to be pasted into a shell
+    pub line: String,
+    /// flags that are new or other, `drop --flag` for those that go, what comes before; none where nothing of the run
+    /// is changed
+    pub change: Option<String>,
+}
+
+impl Command {
+    /// This command after another one that must succeed: `sysctl -w ... && sockbench load ...`.
+    #[must_use]
+    pub(crate) fn after(self, first: &str) -> Self {
+        let change = self.change.map_or_else(|| first.to_owned(), |change| format!("{first}, then {change}"));
+        Self { line: format!("{first} && {}", self.line), change: Some(change) }
+    }
+
+    /// This command as the argument of another one: `taskset -c 1 sockbench load ...`.
+    #[must_use]
+    pub(crate) fn under(self, outer: &str) -> Self {
+        let change = self.change.map_or_else(|| outer.to_owned(), |change| format!("{outer}, {change}"));
+        Self { line: format!("{outer} {}", self.line), change: Some(change) }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+/// A command that looks at something.
+impl From<String> for Command {
+    fn from(line: String) -> Self {
+        Self { line, change: None }
+    }
+}
+
+impl From<&str> for Command {
+    fn from(line: &str) -> Self {
+        line.to_owned().into()
+    }
+}
+
+/// The plan as a `sockbench load` command.
+pub fn load(plan: &LoadPlan) -> String {
+    let mut words = vec!["sockbench load".to_owned()];
+    if !plan.target.own_server {
+        words.push(quoted(&plan.target.url));
+    }
+    words.extend(flags(plan).iter().map(ToString::to_string));
+    words.join(" ")
+}
+
+/// The plan with one change, as a command.
+pub(crate) fn load_with(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> Command {
+    let changed = changed(plan, change);
+    Command { line: load(&changed), change: change::between(plan, &changed) }
+}
+
+/// The plan with one change, and with what must follow from it so that the command line takes it.
+pub(crate) fn changed(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> LoadPlan {
+    let mut changed = plan.clone();
+    change(&mut changed);
+    // An address that a mode of ports took by itself goes with the mode.
+    if changed.port_mode == PortMode::Auto && plan.port_mode != PortMode::Auto && has_default_source(plan) {
+        changed.sources.clear();
+    }
+    // A worker without a user has nothing to do, and the command line refuses it.
+    changed.threads = changed.threads.min(changed.users);
+    // An open loop has neither pauses nor a ramp.
+    if changed.is_open_loop() {
+        (changed.think, changed.spawn_rate) = (Think::default(), 0.0);
+    }
+    changed
+}
+
+/// The plan after settings of the kernel: in its own namespace where it has one, else of the host.
+pub(crate) fn load_after_sysctl(plan: &LoadPlan, settings: &[(&str, &str)], change: impl FnOnce(&mut LoadPlan)) -> Command {
+    if plan.environment.sandbox {
+        return load_with(plan, |p| {
+            for (key, value) in settings {
+                p.environment.set_sysctl(key, value);
+            }
+            change(p);
+        });
+    }
+    let load = load_with(plan, change);
+    if settings.is_empty() {
+        return load;
+    }
+    let words: Vec<String> = settings.iter().map(|(key, value)| quoted(&format!("{key}={value}"))).collect();
+    load.after(&format!("sysctl -w {}", words.join(" ")))
+}
