@@ -2,8 +2,8 @@
 # Runs the nine tuning experiments, one after the other, and writes docs/TUNING.md with the charts in docs/tuning.
 #
 # With --short only the short forms run, as continuous integration does, and nothing is written to docs. A claim about a
-# count or an errno that is false ends it without a page; what a busy machine could not measure is told at the end and
-# stands in the page.
+# count or an errno that is false ends it without a page; what a busy machine could not measure is reported at the end and
+# in the page.
 #
 # usage: scripts/all.sh [--short] [-o DIR] [-h|--help]      default folder: results; one folder below it for each
 # Exit: 0 no claim is false; 1 one is; 2 usage; 3 no private namespace here.
@@ -49,11 +49,11 @@ model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
   cat <<TEXT
 # What the kernel's settings do to a load client, as measured
 
-Nine experiments, each a short script over \`sockbench\` in \`scripts/\`, without root: whatever is tuned is tuned in a private
+Nine experiments, each a short script over \`sockbench\` in \`scripts/\`, without root: everything is tuned in a private
 network namespace. Everything below is from one run of \`scripts/all.sh\`; run it again to get your own page.
 
 **Machine:** ${model:-unknown CPU}, $cpus cores, $memory GiB; **Linux $kernel**; sockbench $version; $(date -u +%Y-%m-%d).
-Load average when it began: $load. Counts and errnos are exact and were checked by the run; times are what they were.
+Load average when it began: $load. Counts and errnos were checked by the run; times are as measured.
 
 TEXT
   for experiment in "${experiments[@]}"; do

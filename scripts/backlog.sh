@@ -59,7 +59,7 @@ for backlog in "${backlogs[@]}"; do
   row "$backlog" "$overflows" "$surplus" "$near_1s" "$near_3s" "$p50" "$p99" "$max" "$failures"
 done
 shape "ListenOverflows falls with the backlog" "$monotone"
-chart backlog.svg --title "A backlog that is too short costs a second, not an error" \
+chart backlog.svg --title "A short backlog costs a second, not an error" \
   --subtitle "$clients connections at once while the server is stopped; set-up from connect() to the established connection" \
   --x "backlog=backlog of listen(2)" --log-x --y-label "ms" --right-label "ListenOverflows" \
   --y "setup_p50_ms=set-up p50,setup_p99_ms=set-up p99" --right "listen_overflows=ListenOverflows" --dashed listen_overflows \
@@ -70,7 +70,7 @@ unanswered=$(field "$first" 't["failures"]')
 lost=
 [ "$unanswered" = 0 ] || lost=" A second effect shows where the queue is much too short: whoever's last ACK found it full has a connection that the server does not have; the requests of all these are sent again at the same moments, only backlog + 1 of them get in each time, and $unanswered had no answer after 20 s."
 say "## Listen backlog: latency, never an errno"
-say "A server that does not accept for a moment keeps backlog + 1 connections for later; the kernel drops every further SYN and counts it as ListenOverflows. \`connect()\` sees no error: the client sends the SYN again after 1 s, then after 2 s more. With a backlog of ${backlogs[0]} and $clients clients at once the kernel counted $(field "$first" 'd["kernel"]["listen_overflows"]') overflows (a SYN or a last ACK that found the queue full, repetitions too) and $(field "$first" 't["connects"]["setup_near_1s"] + t["connects"]["setup_near_3s"]') set-ups took 1 s or 3 s (p99 $(field "$first" 't["connects"]["setup_p99_ms"]') ms); with ${backlogs[-1]} it counted $(field "$last" 'd["kernel"]["listen_overflows"]') and the slowest took $(field "$last" 't["connects"]["setup_max_ms"]') ms. Set-up times near 1000 or 3000 ms are the sign, and \`net.core.somaxconn\` caps what the server asked for.$lost"
+say "While a server does not accept, the kernel queues backlog + 1 connections; it drops every further SYN and counts it as ListenOverflows. \`connect()\` sees no error: the client sends the SYN again after 1 s, then after 2 s more. With a backlog of ${backlogs[0]} and $clients clients at once the kernel counted $(field "$first" 'd["kernel"]["listen_overflows"]') overflows (SYNs and last ACKs that found the queue full, retries included) and $(field "$first" 't["connects"]["setup_near_1s"] + t["connects"]["setup_near_3s"]') set-ups took 1 s or 3 s (p99 $(field "$first" 't["connects"]["setup_p99_ms"]') ms); with ${backlogs[-1]} it counted $(field "$last" 'd["kernel"]["listen_overflows"]') and the slowest took $(field "$last" 't["connects"]["setup_max_ms"]') ms. Set-up times near 1000 or 3000 ms are the sign, and \`net.core.somaxconn\` caps what the server asked for.$lost"
 picture backlog.svg "Set-up time and ListenOverflows against the backlog"
 table
 finish

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The counterproof: tcp_fin_timeout does not shorten TIME_WAIT. Whatever it is set to, a port is held for 60 s.
+# tcp_fin_timeout does not shorten TIME_WAIT: whatever it is set to, a port stays in TIME_WAIT for 60 s.
 #
 # 50 ports, tcp_tw_reuse=0. A burst of 150 makes 50; then 50 more are tried again and again, until the 60 s are over
 # (--short: until 3 s, three times the shortest setting).
@@ -75,16 +75,16 @@ names=
 for setting in "${settings[0]}" "${settings[$((${#settings[@]} / 2))]}" "${settings[-1]}"; do names+=${names:+,}fin_timeout_$setting="tcp_fin_timeout = $setting s"; done
 marks=()
 [ "$short" = 1 ] || marks=(--mark "60=60 s: TIME_WAIT ends")
-chart fin-timeout.svg --title "tcp_fin_timeout does not give a port back" \
-  --subtitle "connections made of 50, tried again some time after the pool of 50 ports was used up; the lines lie on each other" \
+chart fin-timeout.svg --title "tcp_fin_timeout frees no port" \
+  --subtitle "connections made of 50, tried again some time after the pool of 50 ports was used up; the lines coincide" \
   "${marks[@]}" --x "age_s=seconds since the pool was used up" --y "$names" --y-label "connections made of 50" --dots "${columns[-1]}" \
   --reference "50=all of them"
 csv=$main_csv
 last=${ages##* }
-said="None was given back within $last s, three times the shortest setting."
-[ "$short" = 1 ] || said="None was given back within 58 s, with a setting of 1 s as with one of 120 s, and all of them at 66 s."
-say "## tcp_fin_timeout: no effect, the counterproof"
-say "The remedy most often given is none. \`tcp_fin_timeout\` bounds FIN_WAIT2 of orphaned sockets; TIME_WAIT is a constant of 60 s in the kernel. With settings of ${settings[*]} s, each read back in its namespace, a burst of 150 over 50 ports made 50 and failed 100 times with errno 99. $said"
-picture fin-timeout.svg "Connections made against the time since the pool was used up, for each setting: the lines lie on each other"
+said="No port was free again within $last s, three times the shortest setting."
+[ "$short" = 1 ] || said="No port was free again within 58 s, with a setting of 1 s as with one of 120 s, and all of them at 66 s."
+say "## tcp_fin_timeout: no effect, as measured"
+say "The remedy named most often does not help. \`tcp_fin_timeout\` bounds FIN_WAIT2 of orphaned sockets; TIME_WAIT is a constant of 60 s in the kernel. With settings of ${settings[*]} s, each read back in its namespace, a burst of 150 over 50 ports made 50 and failed 100 times with errno 99. $said"
+picture fin-timeout.svg "Connections made against the time since the pool was used up, for each setting: the lines coincide"
 table
 finish

@@ -6,7 +6,7 @@
 # one and unlimited: what is compared is one against all (requests_per_connection says how many that came to).
 #
 # usage: scripts/keepalive.sh [--short] [-o DIR] [-h|--help]      default folder: results/keepalive
-# Exit: 0 the counts are as claimed; 1 one is not; 2 usage; 3 no private namespace here. Times are told, not judged.
+# Exit: 0 the counts are as claimed; 1 one is not; 2 usage; 3 no private namespace here. Times are reported, not checked.
 . "$(dirname "$0")/lib.sh"
 start keepalive "$@"
 url=http://127.0.0.1:9000/health
@@ -52,7 +52,7 @@ last=${users[-1]}
 kept=$work/kept-$last/run.json
 brief=$work/client-$last/run.json
 say "## Keep-alive: the first remedy, and the cheapest"
-say "With $last users kept connections carried $(field "$kept" 'round(t["rps"])') requests/s at a median of $(field "$kept" 't["latency_ms"]["p50"]') ms; a new connection for each request $(field "$brief" 'round(t["rps"])')/s at $(field "$brief" 't["latency_ms"]["p50"]') ms: $(calc "$(field "$kept" 't["rps"]') / $(field "$brief" 't["rps"]')" .1f) times the rate. It took $last connections in all instead of $(field "$brief" 't["connections_opened"]'), and left nothing in TIME_WAIT while it ran, where the other held up to $(field "$brief" 'd["ports"]["peak_time_wait"]') ports. Ports cannot run out when each is used for $(field "$kept" 'round(t["requests_per_connection"])') requests. Who closes decides where the TIME_WAIT stays, not what a connection costs."
+say "With $last users kept connections carried $(field "$kept" 'round(t["rps"])') requests/s at a median of $(field "$kept" 't["latency_ms"]["p50"]') ms; a new connection for each request $(field "$brief" 'round(t["rps"])')/s at $(field "$brief" 't["latency_ms"]["p50"]') ms: $(calc "$(field "$kept" 't["rps"]') / $(field "$brief" 't["rps"]')" .1f) times the rate. It took $last connections in all instead of $(field "$brief" 't["connections_opened"]'), and left nothing in TIME_WAIT while it ran, where the other had up to $(field "$brief" 'd["ports"]["peak_time_wait"]') ports. Ports cannot run out when each is used for $(field "$kept" 'round(t["requests_per_connection"])') requests. Who closes first decides which side has the TIME_WAIT, not what a connection costs."
 picture keepalive.svg "Requests per second and latency against users, kept and not"
 table
 finish

@@ -335,7 +335,7 @@ shape() {
   fi
 }
 
-# unmeasured WHAT WHY: told here, in the result, and by all.sh at its end. No failure: it needs a machine with more time.
+# unmeasured WHAT WHY: reported here, in the result, and by all.sh at its end. Not a failure: it needs a less busy machine.
 unmeasured() {
   printf '  NONE   %s: could not be measured: %s\n' "$1" "$2"
   printf '%s: %s\n' "$1" "$2" >>"$out/unmeasured.txt"

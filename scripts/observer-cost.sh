@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the observer costs a run: CPU of the client per request with and without it (--no-observe), in alternating pairs
-# in one private namespace that holds 28,000 sockets in TIME_WAIT. Each run makes short connections over an own ring
+# in one private namespace with 28,000 sockets in TIME_WAIT. Each run makes short connections over a ring
 # of 28,000 ports for 7 s, as fast as it can; its CPU is the process's own as wait4(2) gives it, less that of a run with
 # one request of the same kind: start and end are stated apart. Every other pair has the other order.
 #
@@ -67,7 +67,7 @@ inside "$work/cell" --sysctl net.ipv4.tcp_tw_reuse=0 --sysctl "net.ipv4.ip_local
   failed=1
 
 if [ "$(wc -l <"$work/rows.csv" || echo 0)" -lt 3 ]; then
-  unmeasured "the pairs" "less than two came to an end"
+  unmeasured "the pairs" "fewer than two finished"
   failed=1
   finish
 fi

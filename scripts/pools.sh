@@ -5,7 +5,7 @@
 # 32 users on /io (a sleep of 50 ms) against --io-workers, 8 users on /cpu (a loop of 5 ms) against --cpu-workers.
 #
 # usage: scripts/pools.sh [--short] [-o DIR] [-h|--help]      default folder: results/pools
-# Exit: 0 done; 2 usage; 3 no private namespace here. Times are told, not judged.
+# Exit: 0 done; 2 usage; 3 no private namespace here. Times are reported, not checked.
 . "$(dirname "$0")/lib.sh"
 start pools "$@"
 io_workers=(1 2 4 8 16 32 48 64)
@@ -32,7 +32,7 @@ for workers in "${cpu_workers[@]}"; do
   inside "$work/cpu-$workers" -- cpu_cell "$workers" || unmeasured "/cpu with $workers workers" "the run did not end"
 done
 
-# The queue and the work are the server's own words (Server-Timing).
+# Queue and work are what the server reports (Server-Timing).
 figures() { # FILE
   field "$1" 'round(t["rps"], 1)' 't["latency_ms"]["p50"]' 't["latency_ms"]["p99"]' \
     '(d["endpoints"][0]["server_timing_ms"] or {}).get("queue", {}).get("p50")' \
@@ -49,7 +49,7 @@ for workers in "${io_workers[@]}"; do
   row "$workers" "$rps" "$p50" "$p99" "$queue" "$work_ms" "$law"
 done
 chart pools-io.svg --title "/io gains from threads until each request has one" \
-  --subtitle "$io_users users, a sleep of $io_sleep ms per request; more workers than users change nothing" \
+  --subtitle "$io_users users, a sleep of $io_sleep ms per request; more workers than users do not help" \
   --x "io_workers=--io-workers" --log-x --y-label "ms" --log-y --right-label "requests/s" \
   --y "p50_ms=latency p50,p99_ms=latency p99,queue_p50_ms=queue p50" --right "rps=requests/s" --dashed rps \
   --mark "$io_users=$io_users users"
@@ -72,7 +72,7 @@ chart pools-cpu.svg --title "/cpu gains from threads until each core has one" \
   --y "p50_ms=latency p50,work_p50_ms=work p50,queue_p50_ms=queue p50" --right "rps=requests/s" --dashed rps \
   --mark "$cores=$cores cores"
 say "## Worker pools: what /io and /cpu gain"
-say "A blocking request occupies a thread and no core: one worker that sleeps $io_sleep ms gives 20 requests/s and $io_users users wait $first_io ms each; with a worker per user it is ${io_enough_rps:--} requests/s at $io_enough_p50 ms, and further workers change nothing. A computing request occupies a core: one worker gave $one_rps requests/s, $cores (the cores here) ${cores_rps:--} (p99 ${cores_p99:--} ms), ${cpu_workers[-1]} workers $most_rps. Beyond the cores each request only takes longer itself ($most_work ms of work instead of $cpu_work) where it waited in the queue before: the waiting moves, the rate does not."
+say "A blocking request occupies a thread and no core: one worker that sleeps $io_sleep ms gives 20 requests/s and $io_users users wait $first_io ms each; with a worker per user it is ${io_enough_rps:--} requests/s at $io_enough_p50 ms, and further workers do not help. A computing request occupies a core: one worker gave $one_rps requests/s, $cores (the cores here) ${cores_rps:--} (p99 ${cores_p99:--} ms), ${cpu_workers[-1]} workers $most_rps. With more workers than cores each request takes longer to compute ($most_work ms of work instead of $cpu_work) instead of waiting in the queue: the wait moves, the rate does not change."
 picture pools-io.svg "Latency and rate of /io against its workers"
 table "$io_csv"
 picture pools-cpu.svg "Latency and rate of /cpu against its workers"

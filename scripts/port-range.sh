@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The size of the port range sets the ceiling: P ports, each held T seconds, sustain P/T new connections a second.
+# The size of the port range sets the ceiling: P ports, each in TIME_WAIT for T seconds, sustain P/T new connections a second.
 #
 # For several ranges: a burst of twice as many connections as there are ports (tcp_tw_reuse=0: exactly P are made, the
 # rest fail in connect() with EADDRNOTAVAIL), and a rate of three times the ceiling over 2.67 T with T = 3 s
@@ -59,12 +59,12 @@ for pool in "${pools[@]}"; do
 done
 
 chart port-range.svg --title "The port range sets the ceiling" \
-  --subtitle "new connections/s to one destination, client closing first, each port held $hold s (tcp_tw_reuse_delay); asked for: three times the ceiling" \
+  --subtitle "new connections/s to one destination, client closing first, each port in TIME_WAIT for $hold s (tcp_tw_reuse_delay); asked for: three times the ceiling" \
   --x "ports=ports in ip_local_port_range" --y "law_per_s=the law: ports / $hold s,measured_per_s=measured" --y-label "connections/s" \
   --dashed law_per_s --dots measured_per_s
 largest=${pools[-1]}
 say "## Port range: the ceiling is ports / T"
-say "\`ip_local_port_range\` is the number of connections to one destination that a client which closes first can make before it must wait. A burst of twice as many gives exactly one connection per port, $largest of $((2 * largest)) with $largest ports; every other one fails at once in \`connect()\` with errno 99 (EADDRNOTAVAIL). Held $hold s each, the ports sustained what the law says: at three times the ceiling the measured rate is within $worst % of P/T for all ${#pools[@]} ranges. With the 60 s that Linux holds a port the default range of 28232 sustains 470.5/s, and the widest, 1024 to 65535, 1075.2/s: a wider range buys a factor of 2.3 and no more."
+say "\`ip_local_port_range\` is how many connections to one destination a client that closes first can make before it must wait. A burst of twice as many gives exactly one connection per port, $largest of $((2 * largest)) with $largest ports; every other one fails at once in \`connect()\` with errno 99 (EADDRNOTAVAIL). At $hold s of TIME_WAIT each, the ports sustained the predicted rate: at three times the ceiling the measured rate is within $worst % of P/T for all ${#pools[@]} ranges. With Linux's 60 s the default range of 28232 sustains 470.5/s, and the widest, 1024 to 65535, 1075.2/s: a wider range gains a factor of 2.3 and no more."
 picture port-range.svg "Measured ceiling against the number of ports, on the line ports / T"
 table
 finish

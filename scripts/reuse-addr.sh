@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# SO_REUSEADDR on a client: without effect where the kernel picks the port, a full remedy for an own ring of ports,
+# SO_REUSEADDR on a client: without effect where the kernel picks the port, a full remedy for a ring of explicit ports,
 # and only when the socket that left the TIME_WAIT had it too.
 #
 # 50 ports, tcp_tw_reuse=0, short connections, client closing first, in bursts of 25 to 200, ten at a time.
@@ -57,10 +57,10 @@ for asked in "${bursts[@]}"; do
   done
   row "${cells[@]}"
 done
-chart reuse-addr.svg --title "SO_REUSEADDR helps a ring of own ports, and nothing else" \
+chart reuse-addr.svg --title "SO_REUSEADDR helps a ring of explicit ports, and nothing else" \
   --subtitle "connections made over 50 ports in one burst; client closing first, tcp_tw_reuse=0" \
   --x "asked=connections asked for" --y-label "connections made" \
-  --y "ring_reuse=own ring + SO_REUSEADDR,ring=own ring without,auto_reuse=the kernel's choice + SO_REUSEADDR" \
+  --y "ring_reuse=ring + SO_REUSEADDR,ring=ring without,auto_reuse=the kernel's choice + SO_REUSEADDR" \
   --dots auto_reuse --reference "50=50 ports"
 
 matrix=$out/both-sides.csv
@@ -87,10 +87,10 @@ csv=$main_csv
 
 largest=${bursts[-1]}
 file=$work/ring-on-$largest/only.json
-say "## SO_REUSEADDR: a remedy for own ports only"
-say "Where the kernel picks the port (\`connect()\` alone, or \`bind(ip, 0)\`), SO_REUSEADDR changes nothing: 50 of $largest with 50 ports, with and without it. A client that binds ports of its own (\`--port-mode ring --reuse-addr\`) makes $(field "$file" 't["connections_opened"]') of $largest: it takes a port out of TIME_WAIT at once, in the median $(field "$file" 't["connects"]["call_p50_us"]') us per \`connect()\`. The option must be set on both sockets, the one that left the TIME_WAIT and the one that binds now; on one of them alone \`bind()\` fails with errno 98. Without \`tcp_timestamps\` \`bind()\` passes and \`connect()\` fails instead ($stamps_made of 150, $stamps_error). This is the meaning on Linux; on Windows the option lets sockets steal each other's ports."
-picture reuse-addr.svg "Connections made against connections asked for, by way of choosing the port"
+say "## SO_REUSEADDR: a remedy for explicit ports only"
+say "Where the kernel picks the port (\`connect()\` alone, or \`bind(ip, 0)\`), SO_REUSEADDR changes nothing: 50 of $largest with 50 ports, with and without it. A client that binds explicit ports (\`--port-mode ring --reuse-addr\`) makes $(field "$file" 't["connections_opened"]') of $largest: it uses a port in TIME_WAIT at once, with a median of $(field "$file" 't["connects"]["call_p50_us"]') us per \`connect()\`. Both sockets need the option, the one in TIME_WAIT and the one that binds now; with only one of them \`bind()\` fails with errno 98. Without \`tcp_timestamps\` \`bind()\` succeeds and \`connect()\` fails instead ($stamps_made of 150, $stamps_error). This is the meaning on Linux; on Windows the option lets sockets steal each other's ports."
+picture reuse-addr.svg "Connections made against connections asked for, by who chooses the port"
 table
-say "The rule of both sides, over the same 50 ports:"
+say "Both sides need it, over the same 50 ports:"
 table "$matrix"
 finish

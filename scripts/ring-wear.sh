@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What a connection from the own port ring costs the client when every port of the ring is in TIME_WAIT, against the
+# What a connection from the port ring costs the client when every port of the ring is in TIME_WAIT, against the
 # first ones on a fresh ring. In private namespaces, tcp_tw_reuse=0, a ring of 4,000 ports, the client closing first.
 #
-# Each round, in a namespace of its own: 2,000 connections on the fresh ring, 96,000 to wear it out, 2,000 again.
+# Each round, in a namespace of its own: 2,000 connections on fresh ports, 96,000 until every port is in TIME_WAIT, 2,000 again.
 # CPU is the client process's own (user + system), less that of a run with one request. 5 rounds; --short: 2, of 16,000.
 #
 # usage: scripts/ring-wear.sh [--short] [-o DIR] [-h|--help]      default folder: results/ring-wear
@@ -59,20 +59,20 @@ rows = [{k: float(v) for k, v in r.items()} for r in csv.DictReader(open(sys.arg
 wearing = int(sys.argv[3])
 print(f"Ring of 4,000 ports, tcp_tw_reuse=0, Linux {sys.argv[2]}, median (lowest..highest) of {len(rows)} rounds.\n")
 print("| connections | CPU per connection, us | connect() p50, us | connect() p99, us |\n|---|---|---|---|")
-for name, what in [("fresh", "first 2,000, fresh ring"), ("wearing", f"next {wearing:,}"), ("worn", "last 2,000, full wear")]:
+for name, what in [("fresh", "first 2,000, fresh ports"), ("wearing", f"next {wearing:,}"), ("worn", "last 2,000, all in TIME_WAIT")]:
     cells = []
     for key in ("us", "connect_p50_us", "connect_p99_us"):
         values = [r[f"{name}_{key}"] for r in rows]
         cells.append(f"{statistics.median(values):.1f} ({min(values):.1f}..{max(values):.1f})")
     print(f"| {what} | {' | '.join(cells)} |")
 ratios = [r["worn_us"] / r["fresh_us"] for r in rows]
-print(f"\nCPU per connection, full wear / fresh: {statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})")
+print(f"\nCPU per connection, all in TIME_WAIT / fresh: {statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})")
 PY
-chart ring-wear.svg --title "A worn ring costs what a fresh one does" \
-  --subtitle "CPU of the client per connection over an own ring of 4,000 ports with SO_REUSEADDR, tcp_tw_reuse=0, client closing first" \
-  --x "round=round" --y "fresh_us=first 2000 on a fresh ring,wearing_us=next $wearing,worn_us=last 2000 at full wear" --y-label "us" \
+chart ring-wear.svg --title "A ring in TIME_WAIT costs what a fresh one does" \
+  --subtitle "CPU of the client per connection over a ring of 4,000 explicit ports with SO_REUSEADDR, tcp_tw_reuse=0, client closing first" \
+  --x "round=round" --y "fresh_us=first 2000 on a fresh ring,wearing_us=next $wearing,worn_us=last 2000, all in TIME_WAIT" --y-label "us" \
   --dots fresh_us,wearing_us,worn_us
-say "## The own ring at full wear"
+say "## The ring with every port in TIME_WAIT"
 { cat "$work/result"; echo; } | tee -a "$md"
-picture ring-wear.svg "CPU per connection on a fresh and on a worn ring, round by round"
+picture ring-wear.svg "CPU per connection on fresh ports and with all in TIME_WAIT, round by round"
 finish

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# What connect() costs while the pool fills: cheap to 50 %, then dear. The kernel searches the ports of one parity
-# first; when half of the pool is held it looks at all of those in vain before it tries the others.
+# What connect() costs while the pool fills: fast up to 50 %, then slow. The kernel searches the ports of one parity
+# first; when half of the pool is in use it looks at all of those in vain before it tries the others.
 #
 # tcp_tw_reuse=0; one client makes short connections and closes first, a fortieth of the pool per step, until the
-# pool of 28232 ports (--short: 4000) is full; then 40 attempts that are refused. Beside it an own ring of as many
+# pool of 28232 ports (--short: 4000) is full; then 40 attempts that are refused. Beside it a ring of as many
 # ports with SO_REUSEADDR, twice round. Single runs on a busy machine are noisy: medians are charted. The pool must be
 # full before its first port comes back after 60 s: a machine too busy for that is given half as many ports, then a
 # quarter, and the result says so (half the ports are a quarter of the work).
 #
 # usage: scripts/search-cost.sh [--short] [-o DIR] [-h|--help]      default folder: results/search-cost
-# Exit: 0 done; 2 usage; 3 no private namespace here. Times are told, not judged.
+# Exit: 0 done; 2 usage; 3 no private namespace here. Times are reported, not checked.
 . "$(dirname "$0")/lib.sh"
 start search-cost "$@"
 url=http://127.0.0.1:9000/health
@@ -61,7 +61,7 @@ for step in $(seq "$steps"); do
   [ -e "$file" ] || break
   read -r opened p50 p95 <<<"$(field "$file" 't["connections_opened"]' 't["connects"]["call_p50_us"]' 't["connects"]["call_p95_us"]')"
   is "$opened > 0" || break
-  # A ring goes round twice in as many steps: its figure is that of full wear from the middle on.
+  # A ring goes round twice in as many steps: from the middle on every port is in TIME_WAIT.
   ring_p50=$(field "$work/ring/step-$step.json" 't["connects"]["call_p50_us"]')
   used=$(calc "100 * ($held + $opened / 2) / $pool" .2f)
   held=$((held + opened))
@@ -73,20 +73,20 @@ read -r below above <<<"$(python3 -c "
 from statistics import median
 below, above = [$low_times], [$high_times]
 print(*(f'{median(v):.0f}' if v else 0 for v in (below, above)))")"
-[ -e "$work/ring/step-$steps.json" ] || unmeasured "the own ring at full wear" "this machine could not go round it twice in 80 s"
+[ -e "$work/ring/step-$steps.json" ] || unmeasured "the ring with every port in TIME_WAIT" "this machine could not go round it twice in 80 s"
 read -r refused refused_made refused_us <<<"$(field "$work/auto/full.json" 't["local_failures"]' 't["connections_opened"]' 'd["series"][-1]["connect_p50_us"]')"
 shape "connect() past 50 % against below" "$above > 3 * max($below, 1)"
 shape "held in the end, of $pool" "$held == $pool"
-shape "own ring with SO_REUSEADDR at full wear against the kernel's search past 50 %" "$ring_last * 3 < $above"
+shape "the ring with every port in TIME_WAIT against the kernel's search past 50 %" "$ring_last * 3 < $above"
 factor=$(calc "$above / max($below, 1)" .0f)
 
-chart search-cost.svg --title "connect() falls off a cliff when half of the ports are held" \
-  --subtitle "time in connect(), $pool ports to one destination, tcp_tw_reuse=0, client closing first; the own ring is past its first round at 50 %" \
-  --x "used_percent=share of the pool that is held (%)" --y-label "us" --log-y --mark "50=half of the ports" \
-  --y "connect_p50_us=connect() p50,connect_p95_us=connect() p95,ring_p50_us=own ring + SO_REUSEADDR p50" --dashed connect_p95_us
+chart search-cost.svg --title "connect() becomes slow when half of the ports are in use" \
+  --subtitle "time in connect(), $pool ports to one destination, tcp_tw_reuse=0, client closing first; the ring has used each port once at 50 %" \
+  --x "used_percent=share of the pool in use (%)" --y-label "us" --log-y --mark "50=half of the ports" \
+  --y "connect_p50_us=connect() p50,connect_p95_us=connect() p95,ring_p50_us=ring + SO_REUSEADDR p50" --dashed connect_p95_us
 say "## Search cost: the cliff at 50 %"
-say "The median \`connect()\` over $pool ports took $below us while less than half of them were held, and $above us beyond: $factor times as long. No error announces it: until the last port is gone every connection succeeds, and only the client's CPU and the set-up time show it. At the end $held of $pool ports were held; of 40 further attempts $refused were refused with errno 99 and $refused_made made, each after a search of $refused_us us. An own ring of as many ports with SO_REUSEADDR stays at $ring_last us however worn it is. So a client can be limited by the search near half of P/T long before P/T itself fails."
-picture search-cost.svg "Time in connect() against the share of the pool that is held: the cliff at 50 %"
+say "The median \`connect()\` over $pool ports took $below us while less than half of them were in use, and $above us beyond: $factor times as long. No error shows it: every connection succeeds until the last port is in use; only the client's CPU and the set-up time rise. At the end $held of $pool ports were in use; of 40 further attempts $refused were refused with errno 99 and $refused_made made, each after a search of $refused_us us. A ring of as many explicit ports with SO_REUSEADDR stays at $ring_last us even when every port is in TIME_WAIT. So a client can be limited by the search near half of P/T long before P/T itself fails."
+picture search-cost.svg "Time in connect() against the share of the pool in use: the cliff at 50 %"
 # The table at every tenth of the way; the chart has all steps.
 python3 - "$csv" "$out/search-cost-table.csv" <<'PY'
 import csv, sys

@@ -71,13 +71,13 @@ for count in "${counts[@]}"; do
   row "${cells[@]}"
 done
 
-chart source-ips.svg --title "Each source address brings a pool of its own" \
-  --subtitle "new connections/s to one destination over 50 ports, each held $hold s, IP_BIND_ADDRESS_NO_PORT; asked for: three times the ceiling" \
+chart source-ips.svg --title "Each source address has its own pool" \
+  --subtitle "new connections/s to one destination over 50 ports, each in TIME_WAIT for $hold s, IP_BIND_ADDRESS_NO_PORT; asked for: three times the ceiling" \
   --x "addresses=source addresses" --y "law_per_s=the law: addresses x ports / T,measured_per_s=measured" --y-label "connections/s" \
   --dashed law_per_s --dots measured_per_s
 most=${counts[-1]}
 say "## Source addresses: N addresses, N pools"
-say "Every source address has its own set of ports. With IP_BIND_ADDRESS_NO_PORT (\`--port-mode no-port\`) $most addresses made $(field "$work/no-port-$most/first.json" 't["connections_opened"]') connections over 50 ports in one burst, as many again to a second destination, and the sustained rate grew with the number of addresses exactly as N P/T says. A plain \`bind(ip, 0)\` gives the same first burst and then fails differently (errno 98 in \`bind()\`): all destinations share what it bound, so a second one got $(field "$work/bind-$most/second.json" 't["connections_opened"]'), and a client beside it that leaves the port to \`connect()\`, from another address and to a third destination, got $(field "$work/bind-$most/auto.json" 't["connections_opened"]') of 50. Ports that anybody bound are lost to everybody else until their TIME_WAIT ends."
-picture source-ips.svg "Measured ceiling against the number of source addresses, on the line N P / T"
+say "Every source address has its own set of ports. With IP_BIND_ADDRESS_NO_PORT (\`--port-mode no-port\`) $most addresses made $(field "$work/no-port-$most/first.json" 't["connections_opened"]') connections over 50 ports in one burst, as many again to a second destination, and the sustained rate grew with the number of addresses exactly as N x P/T predicts. A plain \`bind(ip, 0)\` gives the same first burst and then fails differently (errno 98 in \`bind()\`): all destinations share the bound ports, so a second one got $(field "$work/bind-$most/second.json" 't["connections_opened"]'), and a client beside it that leaves the port to \`connect()\`, from another address and to a third destination, got $(field "$work/bind-$most/auto.json" 't["connections_opened"]') of 50. Nobody else can use a bound port until its TIME_WAIT ends."
+picture source-ips.svg "Measured ceiling against the number of source addresses, on the line N x P / T"
 table
 finish

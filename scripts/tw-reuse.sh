@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tcp_tw_reuse 0, 1 and 2, on loopback and on another address, at three reuse delays: when a held port is given again.
+# tcp_tw_reuse 0, 1 and 2, on loopback and on another address, at three reuse delays: when a port in TIME_WAIT is used again.
 #
 # 50 ports. A burst of 100 connections (client closing first), then, 1.2 s after its end, one of 50. Where
 # tcp_tw_reuse applies (1: any address; 2: 127.0.0.0/8 and ::1), a port is given again after tcp_tw_reuse_delay.
@@ -97,13 +97,13 @@ for delay in "${delays[@]}"; do
   done
   row "${cells[@]}"
 done
-chart tw-reuse.svg --title "tcp_tw_reuse gives a held port again, where it applies" \
+chart tw-reuse.svg --title "Where tcp_tw_reuse applies, a port in TIME_WAIT is used again" \
   --subtitle "connections made of 150 asked for over 50 ports (100 at once, 50 more after 1.2 s); client closing first" \
   --x "reuse_delay_ms=tcp_tw_reuse_delay (ms)" --log-x --y-label "connections made" --reference "150=all that were asked for" \
   --y "lo_1=1 on any address,other_2=2 on 10.99.0.1,lo_2=2 on 127.0.0.1,no_reuse=0 on any address" --dots lo_2,no_reuse
 csv=$main_csv
-say "## tcp_tw_reuse: on loopback the default hides the accident"
-say "\`tcp_tw_reuse\` decides whether \`connect()\` may take a port that is still in TIME_WAIT, and \`tcp_tw_reuse_delay\` (Linux 6.14, default 1000 ms) from which age on. Off (0), 50 ports gave 50 connections and none 1.2 s later, on every address. With 1 they were all given again after the delay; with 2, the default, only on 127.0.0.0/8: the same 50 ports gave $(field "$work/127.0.0.1-2-1000/second.json" 't["connections_opened"]') of 50 on 127.0.0.1 and $(field "$work/10.99.0.1-2-1000/second.json" 't["connections_opened"]') of 50 on 10.99.0.1 after 1.2 s. So a default Linux box does not show the accident against 127.0.0.1 and shows it against any other address, its own included."
+say "## tcp_tw_reuse: on loopback the default hides the exhaustion"
+say "\`tcp_tw_reuse\` decides whether \`connect()\` may use a port that is still in TIME_WAIT, and \`tcp_tw_reuse_delay\` (Linux 6.14, default 1000 ms) how old it must be. Off (0), 50 ports gave 50 connections and none 1.2 s later, on every address. With 1 all of them could be used again after the delay; with 2, the default, only on 127.0.0.0/8: the same 50 ports gave $(field "$work/127.0.0.1-2-1000/second.json" 't["connections_opened"]') of 50 on 127.0.0.1 and $(field "$work/10.99.0.1-2-1000/second.json" 't["connections_opened"]') of 50 on 10.99.0.1 after 1.2 s. So a Linux machine with default settings does not run out against 127.0.0.1, but does against any other address, its own included."
 [ "$has_delay" = 1 ] && picture tw-reuse.svg "Connections made of 150 against the reuse delay"
 table
 finish
