@@ -21,6 +21,16 @@ stage() {
   printf '== %s s: %s\n' "$((SECONDS - began))" "$*"
 }
 
+# Wording that no test compares any more. Each test notes the snapshots that it looked at.
+no_snapshot_is_left_over() {
+  local left
+  left=$(comm -23 <(find "$PWD/src" "$PWD/tests" -name '*.snap' | sort) <(sort -u "$INSTA_SNAPSHOT_REFERENCES_FILE"))
+  [ -z "$left" ] || { printf 'no test compares:\n%s\n' "$left" >&2; return 1; }
+}
+INSTA_SNAPSHOT_REFERENCES_FILE=$(mktemp)
+export INSTA_SNAPSHOT_REFERENCES_FILE
+trap 'rm -f "$INSTA_SNAPSHOT_REFERENCES_FILE"' EXIT
+
 stage cargo fmt --check
 stage cargo clippy --all-targets -- -D warnings
 if [ "$fast" = 1 ]; then
@@ -30,4 +40,5 @@ else
   stage cargo test --profile quick --no-run
   stage cargo test --profile quick
 fi
+stage no_snapshot_is_left_over
 printf '\nall checks passed in %s s\n' "$SECONDS"
