@@ -41,7 +41,7 @@ pub struct ErrorRow {
     pub last_s: f64,
 }
 
-/// A failure for want of a local port (design section 5).
+/// A failure for want of a local port (docs/JSON.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPort {
     /// the pool towards the destination was used up: connect 99 where the kernel picks at connect, bind 98 where it

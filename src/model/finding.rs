@@ -1,4 +1,4 @@
-//! What a run means: findings with ids, order and severity that are a contract (design section 6).
+//! What a run means: findings with ids, order and severity that are a contract (docs/FINDINGS.md).
 
 use std::collections::BTreeMap;
 

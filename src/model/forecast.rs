@@ -1,4 +1,4 @@
-//! What the P/T law says of a rate, a pool and a hold time: schema `sockbench-forecast/1` (design section 5).
+//! What the P/T law says of a rate, a pool and a hold time: schema `sockbench-forecast/1` (docs/JSON.md).
 
 use serde::{Deserialize, Serialize};
 

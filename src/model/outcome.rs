@@ -165,7 +165,7 @@ impl Failure {
         Self { call, cause, port_bound: false, reused: false }
     }
 
-    /// Our machine's or the target's (design section 5: socket, bind, connect 99, EMFILE are local).
+    /// Our machine's or the target's (socket, bind, connect 99 and EMFILE are local).
     pub const fn side(self) -> Side {
         // ENOMEM 12, EAGAIN 11 and ENOBUFS 105 at connect() are our kernel's shortage as well.
         let own = match self.call {
@@ -178,7 +178,7 @@ impl Failure {
         if own { Side::Local } else { Side::Target }
     }
 
-    /// Who is responsible, as far as the call and the errno say (design section 5).
+    /// Who is responsible, as far as the call and the errno say.
     pub const fn party(self) -> Party {
         match (self.call, self.cause) {
             (_, Cause::Errno(EMFILE | ENFILE | EPERM | EACCES | EAGAIN | ENOMEM | ENOBUFS)) => Party::Limits,
@@ -265,7 +265,7 @@ impl Failure {
     }
 
     /// What a Windows client would have shown in the same situation (Winsock code), where there is one.
-    /// Source: design section 5; 10055 for a refused bind to port 0 is inferred, not measured.
+    /// 10055 for a refused bind to port 0 is inferred, not measured.
     pub const fn windows_code(self, choice: PortChoice) -> Option<i32> {
         match (self.call, self.cause) {
             (Call::Bind, Cause::Errno(EADDRINUSE)) => match choice {

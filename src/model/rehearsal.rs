@@ -11,7 +11,7 @@ pub const REHEARSAL_SCHEMA: &str = "sockbench-rehearsal/1";
 
 /// A whole rehearsal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the keys are the contract of design section 5")]
+#[expect(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct Rehearsal {
     pub schema: String,
     pub kernel: String,
@@ -94,7 +94,7 @@ impl Effect {
 
 /// One remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the keys are the contract of design section 5")]
+#[expect(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct Row {
     pub remedy: String,
     /// in words

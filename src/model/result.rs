@@ -1,4 +1,4 @@
-//! The result of one run: schema `sockbench/1` (design section 5), the durable form that all else is rendered
+//! The result of one run: schema `sockbench/1` (docs/JSON.md), the durable form that all else is rendered
 //! from. Keys carry their unit as suffix. Every `null` has a row in `unavailable`.
 //!
 //! Keys beyond the agreed contract are additive and marked "additive" here; they hold facts that the diagnosis
@@ -25,7 +25,7 @@ pub const SCHEMA: &str = "sockbench/1";
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the keys are the contract of design section 5, documented in docs/JSON.md")]
+#[expect(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct RunResult {
     pub schema: String,
     pub tool: Tool,

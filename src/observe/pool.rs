@@ -1,4 +1,4 @@
-//! How many source ports a plan can use: pure decisions over facts, measured (ports.md sections 2 to 4).
+//! How many source ports a plan can use: pure decisions over facts, measured in `tests/live`.
 //!
 //! Not here: reading the facts ([`super::baseline`]), and the law of what the pool can carry
 //! ([`crate::diagnose::ports::budget`]), which this only asks.

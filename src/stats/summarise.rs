@@ -1,4 +1,4 @@
-//! From counts to the keys of a run result, with a reason for each null (design section 5).
+//! From counts to the keys of a run result, with a reason for each null (docs/JSON.md).
 
 use std::collections::BTreeMap;
 

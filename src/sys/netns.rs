@@ -1,7 +1,7 @@
 //! A private user and network namespace for this process, as any user: own loopback, own TCP settings, nothing
 //! outside is touched.
 //!
-//! The order matters (measured, ports.md section 5): unshare while the process has ONE thread; then setgroups,
+//! The order matters (measured): unshare while the process has ONE thread; then setgroups,
 //! uid_map, gid_map; then loopback up; then the settings. The caller's user becomes uid 0 inside, because only
 //! uid 0 keeps its capabilities across exec(2). Nothing is executed before the maps are written.
 

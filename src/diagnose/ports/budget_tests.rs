@@ -91,7 +91,7 @@ fn seconds(f: HoldFacts) -> Option<f64> {
     hold_for(&f).map(|h| h.seconds)
 }
 
-/// ports.md section 2, row by row.
+/// The truth table of T, row by row; `tests/live/truth_table.rs` measures it.
 #[test]
 fn the_truth_table_gives_the_hold_time() {
     let local = [127, 0, 0, 9].into();

@@ -1,4 +1,4 @@
-//! All rules in the order of the contract (design section 6), with everything that docs/FINDINGS.md says of them.
+//! All rules in the order of the contract, with everything that docs/FINDINGS.md says of them.
 //!
 //! A name in braces stands for the value of that threshold: `{FORBIDS_SHARE}` is printed as `50 %`.
 

@@ -290,7 +290,7 @@ impl User {
         }
     }
 
-    /// The socket turned out to be connected to itself (ports.md section 3).
+    /// The socket turned out to be connected to itself (a connect to a free port of the own range can do that).
     pub fn on_self_connect(&mut self, now: Stamp, rules: &Rules) -> After {
         self.connected = false;
         self.fail(Failure { port_bound: true, ..Failure::new(Call::Connect, Cause::SelfConnect) }, now, rules, None)

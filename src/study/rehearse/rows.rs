@@ -1,7 +1,7 @@
 //! The remedies as data: what is set up in the namespace, what is run, what the model predicts, what it costs and
 //! how to apply it for real. One table; `docs/FINDINGS.md` uses the same names.
 //!
-//! Facts: ports.md section 6 of the design material, measured again by every rehearsal.
+//! Every rehearsal measures these facts again.
 
 use std::time::Duration;
 
