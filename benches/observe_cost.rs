@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use sockbench::model::plan::{LoadPlan, PortMode, PortRange};
-use sockbench::observe::{ObservePlan, Observer};
+use sockbench::observe::{Baseline, ObservePlan, Observer};
 use sockbench::sys::clock::{Clock, sleep};
 use sockbench::sys::sock_diag::{Family, Scope, SockDiag, States};
 
@@ -82,7 +82,7 @@ fn whole_observer() {
         port_range: Some(PortRange { lo: 10_000, hi: 37_999 }),
         ..support::short_plan(listener.local_addr().unwrap())
     };
-    let observe = ObservePlan::of(&plan, None);
+    let observe = ObservePlan::of(Baseline::of(&plan), None);
     let observer = Observer::start(observe, Clock::start());
     sleep(Duration::from_millis(6_050));
     let mut result = support::counted(&plan, 6, 0);

@@ -11,6 +11,7 @@ use crate::model::outcome::ECONNREFUSED;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
 use crate::model::server_flags::ServerFlags;
+use crate::observe::Baseline;
 use crate::report::style::Style;
 use crate::report::{plan_text, text};
 use crate::study::measured::{self, Measured};
@@ -63,9 +64,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     for doubt in ports_args::doubts(&plan) {
         super::warn(&doubt);
     }
-    announce(&plan, &args.output);
+    let baseline = Baseline::of(&plan);
+    announce(&plan, &baseline, &args.output);
     let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, files.hlog_path().as_deref())?;
-    let mut measured = measured::measure(&plan, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
+    let mut measured = measured::measure(&plan, baseline, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
     proofs::attach(&mut measured.result);
     let mut unwritten = Unwritten::default();
@@ -151,11 +153,11 @@ pub(crate) fn stop_own_server(own: OwnServer) {
 }
 
 /// What will be done, before it is done.
-pub(crate) fn announce(plan: &LoadPlan, output: &OutputArgs) {
+pub(crate) fn announce(plan: &LoadPlan, baseline: &Baseline, output: &OutputArgs) {
     if !output.quiet {
         tell(plan_text::render_plan(plan, &run_output::length(plan)).trim_end());
     }
-    for line in preflight::lines(plan) {
+    for line in preflight::lines(plan, baseline) {
         tell(&line);
     }
 }

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Exit;
-use crate::diagnose::ports::budget::{Budget, LINUX_HOLD_S};
+use crate::diagnose::ports::budget::Budget;
+use crate::diagnose::ports::hold::hold;
+use crate::diagnose::ports::pool::{PortUse, pool};
+use crate::model::budget::LINUX_HOLD_S;
 use crate::model::ports_report::PortsReport;
 use crate::model::units;
-use crate::observe::pool::{self, PortUse};
 use crate::observe::{baseline, listing};
 use crate::report::ports_text::{render_forecast, render_ports};
 use crate::report::style::Style;
@@ -121,8 +123,7 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Resu
     let ports = if let Some(ports) = args.pool {
         ports
     } else {
-        let facts = baseline::read_pool_facts();
-        let pool = facts.map(|f| pool::pool(&f, &usage));
+        let pool = baseline::read_pool_facts().map(|f| pool(&f, &usage));
         let pool = pool.known().ok_or_else(|| {
             Exit::environment(format!("ports: {}", pool.reason().unwrap_or_default())).hint("--pool PORTS gives it by hand")
         })?;
@@ -132,7 +133,7 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Resu
     let hold_s = match (args.hold, to) {
         (Some(hold), _) => hold.as_secs_f64(),
         (None, Some(to)) => {
-            let hold = pool::hold(&sysctl::read_sysctls().0, to.ip(), &usage);
+            let hold = hold(&sysctl::read_sysctls().0, to, &usage);
             let hold = hold.known().ok_or_else(|| {
                 Exit::environment(format!("ports: {}", hold.reason().unwrap_or_default())).hint("--hold TIME gives it by hand")
             })?;

@@ -11,7 +11,7 @@ use super::{Exit, files};
 use crate::load::run::UsersNow;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
-use crate::observe::Gauge;
+use crate::observe::LivePorts;
 use crate::report::chart::{self, Chart, EndpointTimes};
 use crate::report::hlog::{HlogError, HlogWriter};
 use crate::report::json;
@@ -142,8 +142,8 @@ impl Watch for RunWatch<'_> {
         }
     }
 
-    fn on_second(&mut self, second: &SecondSummary, users: UsersNow, gauge: Option<&Gauge>) {
-        self.status.show(second.second + 1, &status::line(&self.plan, second, users, gauge));
+    fn on_second(&mut self, second: &SecondSummary, users: UsersNow, live: Option<&LivePorts>) {
+        self.status.show(second.second + 1, &status::line(&self.plan, second, users, live));
     }
 
     fn is_stopped(&mut self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::load::run::UsersNow;
 use crate::model::plan::LoadPlan;
-use crate::observe::Gauge;
+use crate::observe::LivePorts;
 use crate::stats::aggregate::SecondSummary;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -67,7 +67,7 @@ impl Status {
 }
 
 /// The line of one second: time, users, rate, latency, failures, ports.
-pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gauge: Option<&Gauge>) -> String {
+pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, live: Option<&LivePorts>) -> String {
     let at = second.second + 1;
     let end = if plan.duration.is_zero() { String::new() } else { format!("/{:.0}", plan.duration.as_secs_f64()) };
     // In an open loop connections are opened as needed: fewer than allowed is no shortfall.
@@ -86,9 +86,8 @@ pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gau
             line += &format!(", own machine {}", second.counts.local_failures);
         }
     }
-    // Until the first census the gauge holds what was left over before the run: silence is better than 0 %.
-    if let Some(gauge) = gauge.filter(|g| g.time_wait.is_some()) {
-        line += &gauge.in_words().map_or_else(String::new, |w| format!("  {w}"));
+    if let Some(ports) = live.and_then(LivePorts::in_words) {
+        line += &format!("  {ports}");
     }
     line
 }
@@ -97,14 +96,16 @@ pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, gau
 mod tests {
     use super::*;
     use crate::model::plan::Target;
+    use crate::model::port_count::{InUse, PortCount};
 
     #[test]
     fn ports_are_shown_once_they_were_counted() {
         let plan = LoadPlan::new(Target::at(([127, 0, 0, 1], 80).into()), Vec::new());
-        let before = Gauge { short_lived: true, pool: Some(28_232), ports_used: Some(0), hold_s: Some(60.0), ..Gauge::default() };
-        let shown = |gauge| line(&plan, &SecondSummary::default(), UsersNow::default(), Some(gauge));
+        let before = LivePorts { short_lived: true, pool: Some(28_232), ..LivePorts::default() };
+        let shown = |live| line(&plan, &SecondSummary::default(), UsersNow::default(), Some(live));
         assert!(!shown(&before).contains("ports"), "{}", shown(&before));
-        let counted = Gauge { ports_used: Some(14_116), time_wait: Some(14_000), ..before };
+        let in_use = InUse { timed: 14_116, ..InUse::default() };
+        let counted = LivePorts { count: Some(PortCount { in_use, ..PortCount::default() }), ..before };
         assert!(shown(&counted).contains("ports 14116/28232 (50 %)"), "{}", shown(&counted));
     }
 }

@@ -18,6 +18,7 @@ use crate::model::plan::{LoadLimits, LoadPlan, Target, Think};
 use crate::model::result::{RunResult, Tool, Verdict};
 use crate::model::server_flags::ServerFlags;
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
+use crate::observe::Baseline;
 use crate::report::chart::{self, EndpointTimes};
 use crate::report::style::Style;
 use crate::report::text::{self, Detail};
@@ -334,14 +335,14 @@ impl Steps<'_> {
 impl<'s> StudyWatch for Steps<'s> {
     type Watch = RunWatch<'s>;
 
-    fn step(&mut self, index: usize, plan: &LoadPlan) -> RunWatch<'s> {
+    fn step(&mut self, index: usize, plan: &LoadPlan, baseline: &Baseline) -> RunWatch<'s> {
         if let Some(status) = self.cooling.take() {
             status.clear();
         }
         if !self.output.quiet {
             tell(&format!("\nstep {}", index + 1));
         }
-        load::announce(plan, self.output);
+        load::announce(plan, baseline, self.output);
         let hlog = self.stem(index, plan).map(|s| files::with_suffix(&s, ".hlog"));
         RunWatch::new(plan, self.output.quiet, self.stop, hlog.as_deref()).unwrap_or_else(|e| {
             self.unwritten.note(Err(e));

@@ -1,26 +1,27 @@
 //! Before the first request: what the port budget sustains, what the plan asks for, and when the one exceeds the other.
 
-use super::ports::budget::{Budget, Held};
+use super::ports::budget::Budget;
 use super::thresholds::HURRY_CPS;
-use crate::model::facts::PortCensus;
 use crate::model::plan::LoadPlan;
+use crate::model::port_count::{InUse, PortCount};
 use crate::remedy::{cps, s};
 
 /// One line when a plan of short connections can reach the budget, `held` of which is held already; none when it cannot,
 /// or keeps its connections.
 ///
 /// ```
-/// use sockbench::diagnose::{ports::budget::{Budget, Held}, preflight};
+/// use sockbench::diagnose::{ports::budget::Budget, preflight};
 /// use sockbench::model::plan::{LoadPlan, Target};
+/// use sockbench::model::port_count::InUse;
 /// let mut plan = LoadPlan::new(Target::at(([10, 0, 0, 1], 80).into()), Vec::new());
 /// (plan.keepalive, plan.rate, plan.duration) = (false, 800.0, std::time::Duration::from_secs(180));
 /// assert_eq!(
-///     preflight(&plan, &Budget::new(28232, 60.0), Held::default()).as_deref(),
-///     Some("ports: 28232 to 10.0.0.1:80 from one source, held 60 s after each connection: sustains 470.5 connections/s; \
+///     preflight(&plan, &Budget::new(28232, 60.0), InUse::default()).as_deref(),
+///     Some("ports: 28232 to 10.0.0.1:80 from one source, held 60 s after each connection: sustains 471 connections/s; \
 ///           asked 800/s: exhausted after 35.3 s, dead 24.7 s, echoes every 60 s"),
 /// );
 /// ```
-pub fn preflight(plan: &LoadPlan, budget: &Budget, held: Held) -> Option<String> {
+pub fn preflight(plan: &LoadPlan, budget: &Budget, held: InUse) -> Option<String> {
     if !plan.is_short_lived() || budget.hold.is_zero() {
         return None;
     }
@@ -65,16 +66,16 @@ pub fn preflight(plan: &LoadPlan, budget: &Budget, held: Held) -> Option<String>
 }
 
 /// The plan lasts long enough, in time and in requests, to use up what is free.
-fn reaches(plan: &LoadPlan, budget: &Budget, held: Held, at_s: f64) -> bool {
+fn reaches(plan: &LoadPlan, budget: &Budget, held: InUse, at_s: f64) -> bool {
     (plan.duration.is_zero() || plan.duration.as_secs_f64() > at_s) && has_requests(plan, budget, held)
 }
 
-fn has_requests(plan: &LoadPlan, budget: &Budget, held: Held) -> bool {
+fn has_requests(plan: &LoadPlan, budget: &Budget, held: InUse) -> bool {
     plan.requests == 0 || plan.requests > u64::from(budget.pool.saturating_sub(held.ports()))
 }
 
 /// No pause and no rate: how fast it will be is not known, so only the ceilings are told.
-fn hurry(plan: &LoadPlan, budget: &Budget, held: Held, lead: &str) -> Option<String> {
+fn hurry(plan: &LoadPlan, budget: &Budget, held: InUse, lead: &str) -> Option<String> {
     (budget.ceiling_cps() < HURRY_CPS && has_requests(plan, budget, held)).then(|| {
         let hold = s(budget.hold.as_secs_f64());
         let free = budget.pool.saturating_sub(held.ports());
@@ -90,14 +91,14 @@ fn hurry(plan: &LoadPlan, budget: &Budget, held: Held, lead: &str) -> Option<Str
 }
 
 /// The line about ports that are held before the run; none when there are none.
-pub fn leftovers(census: &PortCensus, pool: u32, destination: &str) -> Option<String> {
-    let held = Held::of(census);
+pub fn leftovers(count: &PortCount, pool: u32, destination: &str) -> Option<String> {
+    let held = count.in_use;
     let mut parts = Vec::new();
     if held.timed > 0 {
         parts.push(format!(
             "{} by connections that have ended ({} in TIME_WAIT), the last for {}",
             held.timed,
-            census.held_time_wait,
+            count.time_wait_in_use,
             s(held.last_free_s)
         ));
     }
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_held_already_is_not_there_for_this_run() {
-        let left = |timed| Held { timed, first_free_s: 50.0, last_free_s: 55.0, open: 0 };
+        let left = |timed| InUse { timed, first_free_s: 50.0, last_free_s: 55.0, open: 0 };
         let said = |pool, timed, rate| preflight(&asked(rate, 5), &Budget::new(pool, 60.0), left(timed)).unwrap_or_default();
         let empty = said(1000, 0, 150.0);
         assert!(empty.contains("this run ends before they are used up; a longer one: exhausted after 6.7 s"), "{empty}");
@@ -137,19 +138,15 @@ mod tests {
 
     #[test]
     fn open_connections_of_others_are_not_said_to_come_free() {
-        let open = PortCensus { used: 30, held: 30, established: 30, ..PortCensus::default() };
+        let count = |in_use: InUse, time_wait_in_use| PortCount { in_use, time_wait_in_use, ..PortCount::default() };
+        let open = count(InUse { open: 30, ..InUse::default() }, 0);
         assert_eq!(
             leftovers(&open, 50, "10.0.0.1:80").unwrap(),
             "ports: 30 of 50 to 10.0.0.1:80 are held before the run: 30 by open connections of other programmes, as long as these live"
         );
-        let timed =
-            PortCensus { used: 9, held: 9, timed: 9, held_time_wait: 9, last_free_ms: Some(57_900), ..PortCensus::default() };
+        let timed = count(InUse { timed: 9, last_free_s: 57.9, ..InUse::default() }, 9);
         let said = leftovers(&timed, 50, "10.0.0.1:80").unwrap();
         assert!(said.ends_with("9 by connections that have ended (9 in TIME_WAIT), the last for 57.9 s"), "{said}");
-        assert_eq!(
-            leftovers(&PortCensus { used: 9, time_wait: 9, ..PortCensus::default() }, 50, "x"),
-            None,
-            "free to be taken again"
-        );
+        assert_eq!(leftovers(&PortCount { used: 9, ..PortCount::default() }, 50, "x"), None, "free to be taken again");
     }
 }

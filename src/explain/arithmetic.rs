@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Known;
 use super::history::History;
-use crate::diagnose::ports::budget::{Budget, LINUX_HOLD_S, hold_rejected};
+use crate::diagnose::ports::budget::{Budget, hold_rejected};
+use crate::model::budget::LINUX_HOLD_S;
 use crate::model::explanation::{Arithmetic, Os};
 
 /// Rates of the run that failed, as far as they are known.

@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
+use super::plan::PortMode;
+
 /// Linux keeps a closed connection's port this long (TCP_TIMEWAIT_LEN; no setting changes it).
 pub const LINUX_HOLD_S: f64 = 60.0;
 /// tcp_tw_reuse_delay's default, and the fixed value of kernels before 6.14.
 pub const REUSE_DELAY_DEFAULT_MS: u32 = 1000;
+
 /// Source ports towards one destination, and how long each stays in use after its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -32,6 +35,20 @@ impl Budget {
     /// (P/2)/T: above it more than half of the pool is in use, and the kernel searches longer for a free port.
     pub fn search_cps(&self) -> f64 {
         self.ceiling_cps() / 2.0
+    }
+
+    /// P/T; none when no port stays in use.
+    pub fn limit_cps(&self) -> Option<f64> {
+        Some(self.ceiling_cps()).filter(|c| c.is_finite())
+    }
+
+    /// [`Self::search_cps`]; none when no port stays in use, where the kernel does not search (ring), or not by parity
+    /// (IP_LOCAL_PORT_RANGE).
+    pub fn search_limit_cps(&self, mode: PortMode) -> Option<f64> {
+        match mode {
+            PortMode::Ring | PortMode::Range => None,
+            PortMode::Auto | PortMode::NoPort | PortMode::Bind => Some(self.search_cps()).filter(|c| c.is_finite()),
+        }
     }
 
     /// Ports in use at a steady `rate`: r T, not capped by the pool.

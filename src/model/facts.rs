@@ -88,7 +88,7 @@ pub struct KernelCounters {
 }
 
 impl KernelCounters {
-    /// Connections that came to stand and so can leave a TIME_WAIT: SYNs sent without those that failed (refused, or
+    /// Connections that were established and so can leave a TIME_WAIT: SYNs sent without those that failed (refused, or
     /// given up; SYNs received that failed are among these, so it is the least it can be).
     pub fn opened_actively(&self) -> u64 {
         self.active_opens.saturating_sub(self.attempt_fails)
@@ -140,7 +140,7 @@ pub enum TcpState {
     Closing,
 }
 
-/// One socket as sock_diag tells it.
+/// One socket as sock_diag reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiagSocket {
     /// its state
@@ -155,45 +155,6 @@ pub struct DiagSocket {
     pub inode: u32,
     /// owner's user id
     pub uid: u32,
-}
-
-/// Distinct local ports towards one destination, by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PortCensus {
-    /// distinct local ports, all states together, inside the pool's range
-    pub used: u32,
-    /// of these, the ones that the run cannot take: all but TIME_WAIT that may be taken again
-    pub held: u32,
-    /// of the held ones, those in TIME_WAIT
-    pub held_time_wait: u32,
-    /// true TIME_WAIT, FIN_WAIT2 not counted
-    pub time_wait: u32,
-    /// ESTABLISHED and the opening states
-    pub established: u32,
-    /// FIN_WAIT1, FIN_WAIT2, CLOSING
-    pub fin_wait2: u32,
-    /// CLOSE_WAIT, LAST_ACK
-    pub close_wait: u32,
-    /// sockets in TIME_WAIT with the destination as LOCAL end: the target holds them
-    pub time_wait_target_side: u32,
-    /// ports held until a time that is known: TIME_WAIT, and FIN_WAIT2 without a process
-    pub timed: u32,
-    /// until the first of these can be taken again, ms; none when there is none
-    pub first_free_ms: Option<u32>,
-    /// until the last one can, ms
-    pub last_free_ms: Option<u32>,
-}
-
-impl PortCensus {
-    /// The same ports as they were before a run closed its kept connections: of those that are closing or in TIME_WAIT
-    /// now, all but `earlier`, which were in TIME_WAIT when it began.
-    #[must_use]
-    pub fn before_closing(mut self, earlier: u32) -> Self {
-        let own = self.time_wait.saturating_sub(earlier);
-        self.time_wait -= own;
-        self.established = self.established.saturating_add(own).saturating_add(std::mem::take(&mut self.fin_wait2));
-        self
-    }
 }
 
 /// CPU and memory of one process (its children included where said).
@@ -225,17 +186,4 @@ pub struct HostUsage {
     pub cpu_percent: f64,
     /// used memory, 0..100
     pub memory_percent: f64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_run_closed_at_its_end_had_been_open() {
-        let end = PortCensus { used: 60, time_wait: 30, fin_wait2: 20, established: 10, ..PortCensus::default() };
-        let before = end.before_closing(8);
-        assert_eq!((before.used, before.time_wait, before.fin_wait2, before.established), (60, 8, 0, 52));
-        assert_eq!(end.before_closing(99).time_wait, 30, "no more than there is");
-    }
 }

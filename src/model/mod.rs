@@ -17,6 +17,7 @@ pub mod limits;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod port_count;
 pub mod ports_report;
 pub mod rehearsal;
 pub mod result;

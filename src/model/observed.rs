@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::port_count::StateCounts;
 use super::stalls::{Stretch, Throttling};
 
 /// Ports towards the target.
@@ -57,6 +58,17 @@ pub enum Holder {
 }
 
 impl PortStates {
+    /// Of a look at the ports, and of sockets that are bound only.
+    pub fn of(counts: Option<StateCounts>, bound_only: Option<u32>) -> Self {
+        Self {
+            time_wait: counts.map(|c| c.time_wait),
+            established: counts.map(|c| c.established),
+            fin_wait2: counts.map(|c| c.fin_wait2),
+            close_wait: counts.map(|c| c.close_wait),
+            bound_only,
+        }
+    }
+
     /// What held most of the ports that were seen; none when nothing was.
     pub fn holder(&self) -> Option<Holder> {
         let n = |v: Option<u32>| v.unwrap_or(0);

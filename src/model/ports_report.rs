@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::port_count::StateCounts;
 use super::result::Unavailable;
 
 /// The schema of [`PortsReport`].
@@ -54,8 +55,8 @@ pub struct DestinationPorts {
     pub used_outside: u32,
     /// held / pool
     pub share: Option<f64>,
-    /// by what, inside the range; `bound_only` has no destination and is told once for the namespace
-    pub states: DestinationStates,
+    /// by what, inside the range; `bound_only` has no destination and is reported once for the namespace
+    pub states: StateCounts,
     /// connections in TIME_WAIT at the destination's end, where that is on this host: the server closed first
     pub time_wait_target_side: u32,
     /// T for a connection whose port the kernel picks and whose client closes first, seconds
@@ -64,23 +65,13 @@ pub struct DestinationPorts {
     pub hold_why: String,
     /// P/T, connections per second; null when unknown
     pub ceiling_cps: Option<f64>,
-    /// (P/2)/T, from which on the port search is dear
+    /// (P/2)/T, from which on the port search is slow
     pub search_cps: Option<f64>,
     /// seconds until the first held port is free again, 0 when those in TIME_WAIT can all be taken now; null when none is in
     /// TIME_WAIT
     pub first_free_in_s: Option<f64>,
     /// seconds until the last one is
     pub last_free_in_s: Option<f64>,
-}
-
-/// Sockets by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "names of TCP states; the opening and closing ones are counted with their neighbours")]
-pub struct DestinationStates {
-    pub time_wait: u32,
-    pub established: u32,
-    pub fin_wait2: u32,
-    pub close_wait: u32,
 }
 
 impl PortsReport {

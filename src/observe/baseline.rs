@@ -1,21 +1,27 @@
-//! The look before a run: which ports it can use, how long each stays held, and what an earlier run left behind.
-//! For the preflight line, and as the ground of the observation.
+//! The look before a run: the host, which ports the run can use, how long each stays in use, and what an earlier run left
+//! behind. For the preflight line, and as the ground of the observation.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::pool::{self, Pool, PoolFacts, PortUse};
-use super::socket_count::{CensusScope, CensusTaker, concrete, shares_all_destinations};
-use crate::diagnose::ports::budget::Hold;
-use crate::model::facts::{Fact, KernelCounters, PortCensus, TcpState};
+use super::socket_count::{CountScope, SocketCounter};
+use crate::diagnose::ports::budget::Budget;
+use crate::diagnose::ports::hold::{Hold, hold};
+use crate::diagnose::ports::pool::{Pool, PoolFacts, PortUse, pool};
+use crate::model::facts::{Fact, KernelCounters, TcpState};
 use crate::model::plan::{Closer, LoadPlan};
+use crate::model::port_count::{PortCount, concrete};
+use crate::model::result::Host;
 use crate::sys::sock_diag::{Family, Scope, SockDiag, States, bound_only_missing};
 use crate::sys::{host, proc_net, socket, sysctl};
 
 /// What was found before the first request.
 #[derive(Debug, Clone)]
-pub struct Survey {
+pub struct Baseline {
+    /// this machine
+    pub host: Host,
+    /// keys of `host{}` that could not be read, with the reason
+    pub host_missing: Vec<(String, String)>,
     /// the destination, the wildcard address made loopback
     pub dest: SocketAddr,
     /// source addresses: the plan's, or the one that the routing table picks
@@ -24,24 +30,19 @@ pub struct Survey {
     pub usage: PortUse,
     /// the ports it can use
     pub pool: Fact<Pool>,
-    /// how long each stays held
+    /// how long each stays in use
     pub hold: Fact<Hold>,
-    /// how long each would if the client closed first: what counts for ports that an earlier run left, and where the target
-    /// does not close as asked
-    pub law: Fact<Hold>,
-    /// held already
-    pub leftover: Fact<PortCensus>,
+    /// in use already
+    pub leftover: Fact<PortCount>,
     /// sockets that are bound, but neither connected nor listening, inside the range
     pub bound_only: Fact<u32>,
     /// every request makes a connection
     pub short_lived: bool,
     /// counters of this namespace, to be compared with those at the end
     pub counters: Fact<KernelCounters>,
-    /// keys of `host{}` that could not be read, with the reason
-    pub host_missing: Vec<(String, String)>,
 }
 
-impl Survey {
+impl Baseline {
     /// Looks now. About a millisecond; 10 ms with a full table. To be done before the run's clock starts.
     pub fn of(plan: &LoadPlan) -> Self {
         let dest = concrete(plan.target.addr);
@@ -50,42 +51,43 @@ impl Survey {
         } else {
             Fact::Known(plan.sources.clone())
         };
-        let usage = port_use(plan);
+        let usage = PortUse::of(plan);
         let facts = read_pool_facts();
-        let pool = facts.clone().map(|f| pool::pool(&f, &usage));
+        let pool = facts.clone().map(|f| pool(&f, &usage));
         let (host, host_missing) = host::read_host();
-        let mut survey = Self {
+        let mut baseline = Self {
             dest,
             sources,
             usage,
-            hold: pool::hold(&host.sysctls, dest.ip(), &usage),
-            law: pool::hold(&host.sysctls, dest.ip(), &PortUse { closer: Closer::Client, ..usage }),
-            bound_only: bound_inside(&facts, &pool),
+            hold: hold(&host.sysctls, dest, &usage),
+            bound_only: bound_inside(&facts, &pool, &host.kernel),
             pool,
-            leftover: Fact::missing("not looked yet"),
+            leftover: Fact::missing("not counted yet"),
             short_lived: plan.is_short_lived(),
             counters: Fact::from(proc_net::read_counters()),
+            host,
             host_missing,
         };
-        let take = || -> io::Result<PortCensus> { CensusTaker::new(survey.scope())?.take(&Family::BOTH) };
-        survey.leftover = Fact::from(take().map_err(|e| format!("sock_diag: {e}")));
-        survey
+        baseline.leftover = SocketCounter::new(baseline.scope()).count(&Family::BOTH);
+        baseline
     }
 
-    /// What a census of this run counts.
-    pub fn scope(&self) -> CensusScope {
-        CensusScope {
+    /// Which sockets a count of this run counts.
+    pub fn scope(&self) -> CountScope {
+        // What an earlier run left is as old as if this client had closed it, whoever closes in this run.
+        let left = hold(&self.host.sysctls, self.dest, &PortUse { closer: Closer::Client, ..self.usage });
+        CountScope {
             dest: self.dest,
             sources: self.sources.known().cloned().unwrap_or_default(),
             range: self.pool.known().map(|p| p.range),
-            any_destination: shares_all_destinations(self.usage.mode),
-            taken_again: self.law.known().map_or(Duration::ZERO, |law| pool::taken_again(law.seconds)),
+            any_destination: self.usage.shares_all_destinations(),
+            taken_again: left.known().map_or(Duration::ZERO, Hold::taken_again),
         }
     }
 
-    /// P/T, connections per second; none when unknown or when no port stays held.
-    pub fn ceiling_cps(&self) -> Option<f64> {
-        pool::ceiling_cps(self.pool.known()?.ports, self.hold.known()?.seconds)
+    /// P and T; none when either is unknown.
+    pub fn budget(&self) -> Option<Budget> {
+        Some(Budget::new(self.pool.known()?.ports, self.hold.known()?.seconds))
     }
 
     /// The budget in one line, for plans that can use it up (short connections); none for others.
@@ -94,35 +96,24 @@ impl Survey {
             return None;
         }
         let pool = match (&self.pool, &self.hold) {
-            (Fact::Known(pool), Fact::Known(hold)) => match pool::ceiling_cps(pool.ports, hold.seconds) {
+            (Fact::Known(pool), Fact::Known(hold)) => match self.budget().and_then(|b| b.limit_cps()) {
                 Some(ceiling) => {
-                    format!("{} ports, each held {} s, so at most {ceiling:.0} connections/s", pool.ports, hold.seconds)
+                    format!("{} ports, each in use for {} s, so at most {ceiling:.0} connections/s", pool.ports, hold.seconds)
                 }
-                None => format!("{} ports, none held afterwards: {}", pool.ports, hold.why),
+                None => format!("{} ports, none in use afterwards: {}", pool.ports, hold.why),
             },
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => format!("unknown: {why}"),
         };
         let left = match &self.leftover {
-            Fact::Known(c) if c.held > 0 => {
-                let until =
-                    c.last_free_ms.map(|ms| format!(", the last free in {:.0} s", f64::from(ms) / 1000.0)).unwrap_or_default();
-                format!("; {} held already ({} in TIME_WAIT{until})", c.held, c.held_time_wait)
+            Fact::Known(c) if c.in_use.ports() > 0 => {
+                let last = c.in_use.last_free_s;
+                let until = if last > 0.0 { format!(", the last free in {last:.0} s") } else { String::new() };
+                format!("; {} in use already ({} in TIME_WAIT{until})", c.in_use.ports(), c.time_wait_in_use)
             }
             Fact::Known(_) => String::new(),
             Fact::Unavailable(why) => format!("; leftovers unknown: {why}"),
         };
         Some(format!("port budget to {}: {pool}{left}", self.dest))
-    }
-}
-
-/// The part of `plan` that decides about ports.
-pub fn port_use(plan: &LoadPlan) -> PortUse {
-    PortUse {
-        mode: plan.port_mode,
-        range: plan.port_range,
-        reuse_addr: plan.reuse_addr,
-        closer: plan.closer,
-        sources: (plan.sources.len() as u32).max(1),
     }
 }
 
@@ -145,16 +136,13 @@ pub fn read_pool_facts() -> Fact<PoolFacts> {
     Fact::from(read())
 }
 
-/// Bound-only sockets inside the pool's range, or why they cannot be seen.
-pub(super) fn bound_inside(facts: &Fact<PoolFacts>, pool: &Fact<Pool>) -> Fact<u32> {
-    match host::read_kernel_release() {
-        Ok(release) => match bound_only_missing(&release) {
-            Some(why) => Fact::Unavailable(why),
-            None => match (facts, pool) {
-                (Fact::Known(f), Fact::Known(p)) => Fact::Known(f.bound.iter().filter(|b| p.range.contains(**b)).count() as u32),
-                (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => Fact::Unavailable(why.clone()),
-            },
-        },
-        Err(e) => Fact::missing(format!("kernel release: {e}")),
+/// Bound-only sockets inside the pool's range, or why a kernel of this release does not show them.
+pub(super) fn bound_inside(facts: &Fact<PoolFacts>, pool: &Fact<Pool>, release: &str) -> Fact<u32> {
+    if let Some(why) = bound_only_missing(release) {
+        return Fact::Unavailable(why);
+    }
+    match (facts, pool) {
+        (Fact::Known(f), Fact::Known(p)) => Fact::Known(f.bound.iter().filter(|b| p.range.contains(**b)).count() as u32),
+        (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => Fact::Unavailable(why.clone()),
     }
 }

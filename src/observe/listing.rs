@@ -6,12 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::baseline::{bound_inside, read_pool_facts};
-use super::pool::{self, Pool, PoolFacts, PortUse};
-use super::socket_count::{concrete, held_ms};
-use crate::diagnose::ports::budget::Hold;
+use super::socket_count::free;
+use crate::diagnose::ports::budget::Budget;
+use crate::diagnose::ports::hold::{Hold, hold};
+use crate::diagnose::ports::pool::{Pool, PoolFacts, PortUse, pool};
 use crate::model::facts::{DiagSocket, Fact, TcpState};
-use crate::model::plan::PortMode;
-use crate::model::ports_report::{DestinationPorts, DestinationStates, PORTS_SCHEMA, PortsReport};
+use crate::model::port_count::{PortCount, concrete};
+use crate::model::ports_report::{DestinationPorts, PORTS_SCHEMA, PortsReport};
 use crate::model::result::Sysctls;
 use crate::sys::sock_diag::{Scope, SockDiag, States};
 use crate::sys::{host, socket, sysctl};
@@ -26,11 +27,11 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
     let sockets = SockDiag::open()?.collect(States::CONNECTED, scope)?;
     let facts = read_pool_facts();
     let usage = PortUse::default();
-    let pool = facts.clone().map(|f| pool::pool(&f, &usage));
+    let pool = facts.clone().map(|f| pool(&f, &usage));
     let (sysctls, _) = sysctl::read_sysctls();
-    // How long each port stays held is a matter of its destination alone.
-    let taken_again =
-        |dest: IpAddr| pool::hold(&sysctls, dest, &usage).known().map_or(Duration::ZERO, |h| pool::taken_again(h.seconds));
+    let kernel = host::read_kernel_release().unwrap_or_else(|e| format!("unknown ({e})"));
+    // T is a matter of the destination alone.
+    let taken_again = |dest: SocketAddr| hold(&sysctls, dest, &usage).known().map_or(Duration::ZERO, Hold::taken_again);
     let (mut groups, at_servers) = group(&sockets, &facts, to, taken_again);
     if let Some(dest) = to
         && groups.is_empty()
@@ -40,32 +41,28 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
     }
     let mut report = PortsReport {
         schema: PORTS_SCHEMA.into(),
-        kernel: host::read_kernel_release().unwrap_or_else(|e| format!("unknown ({e})")),
+        kernel: kernel.clone(),
         range: pool.known().map(|p| [p.range.lo, p.range.hi]),
         reserved: pool.known().map(|p| p.reserved),
         listeners: pool.known().map(|p| p.listeners),
         bound_only: None,
         pool: pool.known().map(|p| p.ports),
-        destinations: groups.iter().take(rows).map(|(key, held)| destination(key, held, &pool, &sysctls, &usage)).collect(),
+        destinations: groups.iter().take(rows).map(|(key, towards)| destination(key, towards, &pool, &sysctls, &usage)).collect(),
         more_destinations: groups.len().saturating_sub(rows) as u32,
-        more_used: groups.iter().skip(rows).map(|(_, held)| held.held).sum(),
+        more_used: groups.iter().skip(rows).map(|(_, towards)| towards.count.in_use.ports()).sum(),
         time_wait_at_servers: at_servers,
         unavailable: Vec::new(),
     };
-    explain(&mut report, &pool, bound_inside(&facts, &pool));
+    explain(&mut report, &pool, bound_inside(&facts, &pool, &kernel));
     Ok(report)
 }
 
-/// What one source holds towards one destination. Each socket has a port of its own there: the four-tuple is unique.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Ports of one source towards one destination. Each socket has a port of its own there: the four-tuple is unique.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Towards {
-    used: u32,
-    held: u32,
+    /// inside the range
+    count: PortCount,
     used_outside: u32,
-    states: DestinationStates,
-    time_wait_target_side: u32,
-    first_free_ms: Option<u32>,
-    last_free_ms: Option<u32>,
 }
 
 type Key = (IpAddr, SocketAddr);
@@ -76,7 +73,7 @@ fn group(
     sockets: &[DiagSocket],
     facts: &Fact<PoolFacts>,
     to: Option<SocketAddr>,
-    taken_again: impl Fn(IpAddr) -> Duration,
+    taken_again: impl Fn(SocketAddr) -> Duration,
 ) -> (Vec<(Key, Towards)>, u32) {
     let degrees = degrees(sockets);
     let mut groups: HashMap<Key, Towards> = HashMap::new();
@@ -93,42 +90,24 @@ fn group(
             }
             continue;
         }
-        let held = groups.entry((local.ip(), peer)).or_default();
-        let inside = facts.known().is_none_or(|f| f.range.contains(local.port()));
-        if !inside {
-            held.used_outside += 1;
-            continue;
-        }
-        held.used += 1;
-        let left_ms = held_ms(s, taken_again(peer.ip()));
-        held.held += u32::from(left_ms != Some(0));
-        if let Some(ms) = left_ms {
-            if ms > 0 {
-                let first = held.first_free_ms.filter(|first| *first > 0);
-                held.first_free_ms = Some(first.map_or(ms, |first| first.min(ms)));
-            }
-            held.first_free_ms.get_or_insert(0);
-            held.last_free_ms = Some(held.last_free_ms.map_or(ms, |last| last.max(ms)));
-        }
-        match s.state {
-            TcpState::TimeWait => held.states.time_wait += 1,
-            TcpState::Established | TcpState::SynSent | TcpState::SynRecv => held.states.established += 1,
-            TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing => held.states.fin_wait2 += 1,
-            TcpState::CloseWait | TcpState::LastAck => held.states.close_wait += 1,
-            TcpState::BoundOnly | TcpState::Listen => {}
+        let towards = groups.entry((local.ip(), peer)).or_default();
+        if facts.known().is_none_or(|f| f.range.contains(local.port())) {
+            towards.count.add_port(s.state, free(s, taken_again(peer)));
+        } else {
+            towards.used_outside += 1;
         }
     }
-    // Where a destination on this host holds the TIME_WAIT itself, no port of the source is lost: told beside.
+    // Where a destination on this host has the TIME_WAIT itself, no port of the source is lost: a figure of its own.
     let mut at_servers = 0;
     for (key, n) in target_side {
         if to.is_none_or(|dest| key.1 == dest) && (groups.contains_key(&key) || to.is_some()) {
-            groups.entry(key).or_default().time_wait_target_side += n;
+            groups.entry(key).or_default().count.time_wait_target_side += n;
         } else {
             at_servers += n;
         }
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_unstable_by_key(|((source, dest), held)| (std::cmp::Reverse(held.used + held.used_outside), *dest, *source));
+    groups.sort_unstable_by_key(|((source, dest), t)| (std::cmp::Reverse(t.count.used + t.used_outside), *dest, *source));
     (groups, at_servers)
 }
 
@@ -162,31 +141,34 @@ fn is_outgoing(s: &DiagSocket, facts: Option<&PoolFacts>, degrees: &HashMap<End,
     }
 }
 
-fn destination(key: &Key, held: &Towards, pool: &Fact<Pool>, sysctls: &Sysctls, usage: &PortUse) -> DestinationPorts {
+fn destination(key: &Key, towards: &Towards, pool: &Fact<Pool>, sysctls: &Sysctls, usage: &PortUse) -> DestinationPorts {
     let (source, dest) = key;
-    let hold: Fact<Hold> = pool::hold(sysctls, dest.ip(), usage);
+    let Towards { count, used_outside } = *towards;
+    let hold = hold(sysctls, *dest, usage);
     let ports = pool.known().map(|p| p.ports);
     let hold_s = hold.known().map(|h| h.seconds);
-    let both = ports.zip(hold_s);
-    let free_in = |ms: Option<u32>| ms.map(|ms| f64::from(ms) / 1000.0);
+    let budget = ports.zip(hold_s).map(|(p, t)| Budget::new(p, t));
+    let held = count.in_use.ports();
+    // With every one of them free to be taken again: 0.
+    let is_timed = count.in_use.last_free_s > 0.0 || count.states.time_wait > 0;
     DestinationPorts {
         source: source.to_string(),
         destination: dest.to_string(),
-        used: held.used,
-        held: held.held,
-        used_outside: held.used_outside,
-        share: ports.filter(|p| *p > 0).map(|p| f64::from(held.held) / f64::from(p)),
-        states: held.states,
-        time_wait_target_side: held.time_wait_target_side,
+        used: count.used,
+        held,
+        used_outside,
+        share: ports.filter(|p| *p > 0).map(|p| f64::from(held) / f64::from(p)),
+        states: count.states,
+        time_wait_target_side: count.time_wait_target_side,
         hold_s,
         hold_why: match hold {
             Fact::Known(h) => h.why,
             Fact::Unavailable(why) => why,
         },
-        ceiling_cps: both.and_then(|(p, t)| pool::ceiling_cps(p, t)),
-        search_cps: both.and_then(|(p, t)| pool::search_cps(p, t, PortMode::Auto)),
-        first_free_in_s: free_in(held.first_free_ms),
-        last_free_in_s: free_in(held.last_free_ms),
+        ceiling_cps: budget.and_then(|b| b.limit_cps()),
+        search_cps: budget.and_then(|b| b.search_limit_cps(usage.mode)),
+        first_free_in_s: is_timed.then_some(count.in_use.first_free_s),
+        last_free_in_s: is_timed.then_some(count.in_use.last_free_s),
     }
 }
 
@@ -253,7 +235,7 @@ mod tests {
             .collect();
         let (groups, at_servers) = group(&rows, &facts(), None, |_| Duration::ZERO);
         assert_eq!(at_servers, 5);
-        let named: Vec<_> = groups.iter().map(|((_, dest), held)| (dest.port(), held.used)).collect();
+        let named: Vec<_> = groups.iter().map(|((_, dest), held)| (dest.port(), held.count.used)).collect();
         assert_eq!(named, [(46_000, 3)]);
     }
 
@@ -275,9 +257,9 @@ mod tests {
         assert_eq!(groups.len(), 3, "{groups:?}");
         let (dest, held) = at(0);
         assert_eq!(dest, "127.0.0.1:80");
-        assert_eq!((held.used, held.used_outside, held.time_wait_target_side), (2, 1, 1));
-        assert_eq!((held.states.time_wait, held.states.fin_wait2), (2, 0), "20000 lies outside the range");
-        assert_eq!((held.first_free_ms, held.last_free_ms), (Some(10_000), Some(50_000)));
+        assert_eq!((held.count.used, held.used_outside, held.count.time_wait_target_side), (2, 1, 1));
+        assert_eq!((held.count.states.time_wait, held.count.states.fin_wait2), (2, 0), "20000 lies outside the range");
+        assert_eq!((held.count.in_use.first_free_s, held.count.in_use.last_free_s), (10.0, 50.0));
         assert_eq!((at(1).0.as_str(), at(2).0.as_str()), ("10.0.0.2:443", "127.0.0.1:50000"));
     }
 
@@ -285,11 +267,15 @@ mod tests {
     fn where_reuse_applies_a_port_in_time_wait_is_held_for_t_alone() {
         let at = |port: u16, ms| row(TcpState::TimeWait, &format!("127.0.0.1:{port}"), "127.0.0.1:80", ms);
         let rows = [at(40000, 59_400), at(40001, 59_800), at(40002, 30_000)];
-        let held = |rows: &[DiagSocket]| group(rows, &facts(), None, |_| Duration::from_secs(59)).0[0].1;
-        let h = held(&rows);
-        assert_eq!((h.used, h.held, h.first_free_ms, h.last_free_ms), (3, 2, Some(400), Some(800)));
-        let old = held(&rows[2..]);
-        assert_eq!((old.used, old.held, old.first_free_ms, old.last_free_ms), (1, 0, Some(0), Some(0)));
+        let shown = |rows: &[DiagSocket]| {
+            let (groups, _) = group(rows, &facts(), None, |_| Duration::from_secs(59));
+            let usage = PortUse::default();
+            destination(&groups[0].0, &groups[0].1, &Fact::missing("not read"), &Sysctls::default(), &usage)
+        };
+        let d = shown(&rows);
+        assert_eq!((d.used, d.held, d.first_free_in_s, d.last_free_in_s), (3, 2, Some(0.4), Some(0.8)));
+        let old = shown(&rows[2..]);
+        assert_eq!((old.used, old.held, old.first_free_in_s, old.last_free_in_s), (1, 0, Some(0.0), Some(0.0)));
     }
 
     #[test]
@@ -300,6 +286,6 @@ mod tests {
         ];
         let (groups, _) = group(&rows, &facts(), Some("127.0.0.1:41000".parse().unwrap()), |_| Duration::ZERO);
         assert_eq!(groups.len(), 1);
-        assert_eq!(groups[0].1.used, 1);
+        assert_eq!(groups[0].1.count.used, 1);
     }
 }

@@ -2,8 +2,8 @@
 //! known, or unavailable with its reason. A thread of its own; the load threads never wait for it.
 //!
 //! ```text
-//! before the run   Survey          pool, hold time, leftovers          -> preflight line
-//! each 250 ms      Observer        sockstat, own threads               -> Gauge -> status line
+//! before the run   Baseline        host, pool, T, leftovers          -> preflight line
+//! each 250 ms      Observer        sockstat, own threads               -> LivePorts -> status line
 //! each second                      /proc of client and target, host, a filtered sock_diag dump
 //! at the end       Observation     -> apply -> ports{}, kernel{}, resources{}, series[], unavailable[]
 //! ```
@@ -16,15 +16,14 @@ mod live;
 mod meters;
 mod observation;
 mod observer;
-pub mod pool;
 pub mod socket_count;
 mod threads;
 mod throttle;
 mod write_ports;
 mod write_result;
 
-pub use baseline::Survey;
-pub use live::Gauge;
+pub use baseline::Baseline;
+pub use live::LivePorts;
 pub use observation::Observation;
 pub use observer::{ObservePlan, Observer};
 pub use write_result::apply_unobserved;

@@ -1,8 +1,9 @@
 //! All that was seen of one run, before it is written into the result.
 
-use super::baseline::Survey;
+use super::baseline::Baseline;
 use super::meters::{Summary, Usage};
-use crate::model::facts::{Fact, HostUsage, KernelCounters, PortCensus};
+use crate::model::facts::{Fact, HostUsage, KernelCounters};
+use crate::model::port_count::PortCount;
 use crate::model::result::{Elsewhere, TargetResources, ThreadRow, Throttling};
 
 /// One second of the run.
@@ -10,7 +11,7 @@ use crate::model::result::{Elsewhere, TargetResources, ThreadRow, Throttling};
 pub(super) struct Second {
     /// which, counted from the run's start
     pub(super) index: u64,
-    pub(super) census: Fact<PortCensus>,
+    pub(super) count: Fact<PortCount>,
     pub(super) client: Fact<Usage>,
     pub(super) target: Fact<Usage>,
     pub(super) host: Fact<HostUsage>,
@@ -19,13 +20,13 @@ pub(super) struct Second {
 /// What the observer saw, each fact known or unavailable with its reason.
 #[derive(Debug, Clone)]
 pub struct Observation {
-    pub(super) survey: Survey,
+    pub(super) baseline: Baseline,
     pub(super) seconds: Vec<Second>,
-    /// the census with the most ports held
-    pub(super) peak: Option<PortCensus>,
+    /// the count with the most ports used
+    pub(super) peak: Option<PortCount>,
     pub(super) peak_time_wait: Option<u32>,
-    /// the census after the last request
-    pub(super) end: Fact<PortCensus>,
+    /// the count after the last request
+    pub(super) end: Fact<PortCount>,
     pub(super) bound_only: Fact<u32>,
     /// clients of other destinations inside the range, at the end
     pub(super) elsewhere: Vec<Elsewhere>,
@@ -44,14 +45,14 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Nothing but the survey, all else for `reason`.
-    pub(super) fn nothing(survey: &Survey, reason: &str) -> Self {
+    /// Nothing but the baseline, all else for `reason`.
+    pub(super) fn nothing(baseline: &Baseline, reason: &str) -> Self {
         Self {
-            peak: survey.leftover.known().copied(),
-            peak_time_wait: survey.leftover.known().map(|c| c.time_wait),
-            bound_only: survey.bound_only.clone(),
+            peak: baseline.leftover.known().copied(),
+            peak_time_wait: baseline.leftover.known().map(|c| c.states.time_wait),
+            bound_only: baseline.bound_only.clone(),
             elsewhere: Vec::new(),
-            survey: survey.clone(),
+            baseline: baseline.clone(),
             seconds: Vec::new(),
             end: Fact::missing(reason),
             counters: Fact::missing(reason),

@@ -1,20 +1,19 @@
 //! The observer's thread: a look at every whole second of the run's clock, cheap counters in between, a sock_diag
 //! dump when its cost allows. It never runs on a load thread, and it measures what it costs itself.
 
-use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::baseline::Survey;
-use super::live::Gauge;
+use super::baseline::Baseline;
+use super::live::LivePorts;
 use super::meters::{ClientMeter, NoTarget, Summary, TargetMeter, Usage};
 use super::observation::{Observation, Second};
-use super::socket_count::{self, CensusTaker};
+use super::socket_count::{self, SocketCounter};
 use super::{THREAD_NAME, baseline};
-use crate::model::facts::{Fact, KernelCounters, PortCensus};
-use crate::model::plan::LoadPlan;
+use crate::model::facts::{Fact, KernelCounters};
+use crate::model::port_count::PortCount;
 use crate::model::result::TargetResources;
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
@@ -41,7 +40,7 @@ const TARGET_ROOM_BELOW: f64 = 0.90;
 #[derive(Debug, Clone)]
 pub struct ObservePlan {
     /// the look before the run
-    pub survey: Survey,
+    pub baseline: Baseline,
     /// the target's process, where it is known
     pub target_pid: Option<u32>,
     /// the target is on this host
@@ -49,17 +48,16 @@ pub struct ObservePlan {
 }
 
 impl ObservePlan {
-    /// From a load plan; takes the survey, so call it before the run's clock starts.
-    pub fn of(plan: &LoadPlan, target_pid: Option<u32>) -> Self {
-        let survey = Survey::of(plan);
-        Self { target_pid, target_is_local: socket::is_own_address(survey.dest.ip()), survey }
+    /// Of a run whose baseline was taken.
+    pub fn of(baseline: Baseline, target_pid: Option<u32>) -> Self {
+        Self { target_pid, target_is_local: socket::is_own_address(baseline.dest.ip()), baseline }
     }
 }
 
 /// A running observer. Dropping it ends the thread; [`Observer::stop`] gives what it saw.
 #[derive(Debug)]
 pub struct Observer {
-    gauge: Arc<Mutex<Gauge>>,
+    live: Arc<Mutex<LivePorts>>,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<Observation>>,
     plan: ObservePlan,
@@ -68,45 +66,45 @@ pub struct Observer {
 impl Observer {
     /// Starts observing; `clock` is the run's. Where no thread can be made, the observation says so.
     pub fn start(plan: ObservePlan, clock: Clock) -> Self {
-        let gauge = Arc::new(Mutex::new(Gauge {
-            short_lived: plan.survey.short_lived,
-            pool: plan.survey.pool.known().map(|p| p.ports),
-            hold_s: plan.survey.hold.known().map(|h| h.seconds),
-            ..Gauge::default()
+        let live = Arc::new(Mutex::new(LivePorts {
+            short_lived: plan.baseline.short_lived,
+            pool: plan.baseline.pool.known().map(|p| p.ports),
+            budget: plan.baseline.budget(),
+            ..LivePorts::default()
         }));
         let (stop, stopped) = channel();
-        let (ours, given) = (Arc::clone(&gauge), plan.clone());
+        let (ours, given) = (Arc::clone(&live), plan.clone());
         let thread = std::thread::Builder::new()
             .name(THREAD_NAME.into())
             .spawn(move || Watcher::start(given, clock, ours).watch(&stopped))
             .ok();
-        Self { gauge, stop: Some(stop), thread, plan }
+        Self { live, stop: Some(stop), thread, plan }
     }
 
     /// The latest port figures. A short lock, never held over a system call.
-    pub fn gauge(&self) -> Gauge {
-        *self.gauge.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn live(&self) -> LivePorts {
+        *self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a last look and gives all that was seen.
     pub fn stop(mut self) -> Observation {
         self.stop = None;
         let observed = self.thread.take().and_then(|t| t.join().ok());
-        observed.unwrap_or_else(|| Observation::nothing(&self.plan.survey, "the observer's thread could not run"))
+        observed.unwrap_or_else(|| Observation::nothing(&self.plan.baseline, "the observer's thread could not run"))
     }
 }
 
 struct Watcher {
     plan: ObservePlan,
     clock: Clock,
-    gauge: Arc<Mutex<Gauge>>,
+    live: Arc<Mutex<LivePorts>>,
     client: ClientMeter,
     target: Result<TargetMeter, NoTarget>,
     tries: u32,
     host: HostMeter,
     host_sum: Summary,
     memory_max: Option<f64>,
-    taker: io::Result<CensusTaker>,
+    counter: SocketCounter,
     families: &'static [Family],
     last_dump: Stamp,
     dump_cost_s: f64,
@@ -118,10 +116,10 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn start(plan: ObservePlan, clock: Clock, gauge: Arc<Mutex<Gauge>>) -> Self {
+    fn start(plan: ObservePlan, clock: Clock, live: Arc<Mutex<LivePorts>>) -> Self {
         let now = clock.now();
-        let taker = CensusTaker::new(plan.survey.scope());
-        let seen = Observation::nothing(&plan.survey, "not observed yet");
+        let counter = SocketCounter::new(plan.baseline.scope());
+        let seen = Observation::nothing(&plan.baseline, "not observed yet");
         let mut watcher = Self {
             client: ClientMeter::start(now),
             target: Err(NoTarget::NotYet("not looked for yet".into())),
@@ -129,17 +127,17 @@ impl Watcher {
             host: HostMeter::start(now),
             host_sum: Summary::default(),
             memory_max: None,
-            taker,
-            families: socket_count::families_of(plan.survey.dest),
+            counter,
+            families: socket_count::families_of(plan.baseline.dest),
             last_dump: Stamp::ZERO,
             dump_cost_s: 0.0,
-            last_counters: plan.survey.counters.known().map(|c| (now, *c)),
+            last_counters: plan.baseline.counters.known().map(|c| (now, *c)),
             last_look: now,
             ending: false,
             seen,
             plan,
             clock,
-            gauge,
+            live,
         };
         watcher.find_target(now);
         watcher
@@ -157,8 +155,8 @@ impl Watcher {
             let now = self.clock.now();
             if now >= whole {
                 // A look that comes a whole second late stands for the second it ends.
-                let census = self.take_census_if_cheap(now);
-                self.look(now, now.second().saturating_sub(1), census);
+                let count = self.count_if_cheap(now);
+                self.look(now, now.second().saturating_sub(1), count);
                 next_second = now.second() + 1;
                 next_cheap = now.plus(CHEAP_EVERY);
             } else if now >= next_cheap {
@@ -174,11 +172,11 @@ impl Watcher {
             target.watch_stops(now);
         }
         let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
-        self.gauge.lock().unwrap_or_else(PoisonError::into_inner).namespace_time_wait = tw;
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).namespace_time_wait = tw;
     }
 
     /// Everything, standing for second `second` of the run.
-    fn look(&mut self, now: Stamp, second: u64, census: Fact<PortCensus>) {
+    fn look(&mut self, now: Stamp, second: u64, count: Fact<PortCount>) {
         let span = now.since(self.last_look);
         self.last_look = now;
         if matches!(self.target, Err(NoTarget::NotYet(_))) && self.tries < FIND_TRIES {
@@ -197,26 +195,26 @@ impl Watcher {
             self.host_sum.add(&Usage { cpu_percent: h.cpu_percent, rss_bytes: 0, threads: None }, span);
             self.memory_max = Some(self.memory_max.unwrap_or(0.0).max(h.memory_percent));
         }
-        self.update_gauge(now, second);
+        self.update_live(now, second);
         if let Some(workers) = client.known().and_then(|u| u.threads) {
             self.seen.measured_seconds += 1;
             let room = target.known().and_then(|u| u.threads).is_none_or(|t| t.ran + t.waited <= TARGET_ROOM_BELOW);
             self.seen.saturated_seconds += u32::from(workers.ran >= WORKER_BUSY && room);
         }
-        self.seen.seconds.push(Second { index: second, census, client, target, host });
+        self.seen.seconds.push(Second { index: second, count, client, target, host });
     }
 
     fn find_target(&mut self, now: Stamp) {
         self.tries += 1;
         self.target = if self.plan.target_is_local || self.plan.target_pid.is_some() {
-            TargetMeter::find(self.plan.survey.dest, self.plan.target_pid, now)
+            TargetMeter::find(self.plan.baseline.dest, self.plan.target_pid, now)
         } else {
-            Err(NoTarget::Never(format!("{} is not an address of this host", self.plan.survey.dest.ip())))
+            Err(NoTarget::Never(format!("{} is not an address of this host", self.plan.baseline.dest.ip())))
         };
     }
 
-    fn take_census_if_cheap(&mut self, now: Stamp) -> Fact<PortCensus> {
-        let share = if self.plan.survey.short_lived { DUMP_SHARE } else { DUMP_SHARE_KEPT };
+    fn count_if_cheap(&mut self, now: Stamp) -> Fact<PortCount> {
+        let share = if self.plan.baseline.short_lived { DUMP_SHARE } else { DUMP_SHARE_KEPT };
         let pause = Duration::from_secs_f64(self.dump_cost_s / share);
         // Half a second of grace: looks are aligned on seconds, not on the last dump.
         if now.since(self.last_dump) + Duration::from_millis(500) < pause {
@@ -226,40 +224,36 @@ impl Watcher {
                 self.dump_cost_s * 1000.0
             ));
         }
-        self.take_census(now)
+        self.count(now)
     }
 
-    fn take_census(&mut self, now: Stamp) -> Fact<PortCensus> {
-        let taker = match &mut self.taker {
-            Ok(taker) => taker,
-            Err(e) => return Fact::missing(format!("sock_diag: {e}")),
-        };
+    fn count(&mut self, now: Stamp) -> Fact<PortCount> {
         let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
-        let census = match taker.take(self.families) {
-            Ok(census) => census,
-            Err(e) => return Fact::missing(format!("sock_diag: {e}")),
+        let count = match self.counter.count(self.families) {
+            Fact::Known(count) => count,
+            missing @ Fact::Unavailable(_) => return missing,
         };
         self.dump_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
         self.last_dump = now;
-        self.gauge.lock().unwrap_or_else(PoisonError::into_inner).on_census(&census);
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).count = Some(count);
         // At the end the run has closed its kept connections itself: until then they were open, and that is what held
         // their ports.
-        let census = if self.ending && !self.plan.survey.short_lived {
-            let before = self.plan.survey.leftover.known().map_or(0, |l| l.time_wait);
-            census.before_closing(before)
+        let count = if self.ending && !self.plan.baseline.short_lived {
+            let before = self.plan.baseline.leftover.known().map_or(0, |l| l.states.time_wait);
+            count.before_closing(before)
         } else {
-            census
+            count
         };
         // The first of equals.
-        let is_peak = self.seen.peak.is_none_or(|p| census.used > p.used);
+        let is_peak = self.seen.peak.is_none_or(|p| count.used > p.used);
         if is_peak {
-            self.seen.peak = Some(census);
+            self.seen.peak = Some(count);
         }
-        self.seen.peak_time_wait = self.seen.peak_time_wait.max(Some(census.time_wait));
-        Fact::Known(census)
+        self.seen.peak_time_wait = self.seen.peak_time_wait.max(Some(count.states.time_wait));
+        Fact::Known(count)
     }
 
-    fn update_gauge(&mut self, now: Stamp, second: u64) {
+    fn update_live(&mut self, now: Stamp, second: u64) {
         let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
         let counters = proc_net::read_counters().ok();
         let rate = match (counters, self.last_counters) {
@@ -269,35 +263,35 @@ impl Watcher {
             _ => None,
         };
         self.last_counters = counters.map(|c| (now, c));
-        let mut gauge = self.gauge.lock().unwrap_or_else(PoisonError::into_inner);
-        gauge.namespace_time_wait = tw;
-        gauge.rate_cps = rate;
-        gauge.age_s = now.since(self.last_dump).as_secs_f64();
-        gauge.looked = Some(second);
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.namespace_time_wait = tw;
+        live.rate_cps = rate;
+        live.age_s = now.since(self.last_dump).as_secs_f64();
+        live.looked = Some(second);
     }
 
     fn finish(mut self) -> Observation {
         let now = self.clock.now();
         self.ending = true;
-        let end = self.take_census(now);
+        let end = self.count(now);
         if self.seen.seconds.is_empty() || now.since(self.last_look) >= LAST_LOOK_MIN {
             self.look(now, last_second(now), end.clone());
         } else {
             self.client.watch_threads(now);
         }
         let facts = baseline::read_pool_facts();
-        let bound_after = baseline::bound_inside(&facts, &self.plan.survey.pool);
+        let bound_after = baseline::bound_inside(&facts, &self.plan.baseline.pool, &self.plan.baseline.host.kernel);
         let mut seen = self.seen;
         seen.end = end;
         // Who else has sockets inside the range matters only where the pool can run out; what cannot be read is not named.
-        if let (true, Fact::Known(facts), Fact::Known(pool)) = (seen.survey.short_lived, &facts, &seen.survey.pool) {
-            seen.elsewhere = socket_count::elsewhere(seen.survey.dest, pool.range, &facts.listeners).unwrap_or_default();
+        if let (true, Fact::Known(facts), Fact::Known(pool)) = (seen.baseline.short_lived, &facts, &seen.baseline.pool) {
+            seen.elsewhere = socket_count::elsewhere(seen.baseline.dest, pool.range, &facts.listeners).unwrap_or_default();
         }
         seen.bound_only = match (seen.bound_only, bound_after) {
             (Fact::Known(a), Fact::Known(b)) => Fact::Known(a.max(b)),
             (known @ Fact::Known(_), _) | (_, known) => known,
         };
-        seen.counters = match (&self.plan.survey.counters, proc_net::read_counters()) {
+        seen.counters = match (&self.plan.baseline.counters, proc_net::read_counters()) {
             (Fact::Known(before), Ok(after)) => Fact::Known(after.since(before)),
             (Fact::Unavailable(why), _) => Fact::missing(why.clone()),
             (_, Err(e)) => Fact::missing(e.to_string()),

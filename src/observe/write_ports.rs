@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::baseline::Survey;
 use super::observation::Observation;
-use super::pool;
 use super::write_result::Nulls;
-use crate::diagnose::ports::budget::{Held, Hold};
+use crate::diagnose::ports::budget::Budget;
+use crate::diagnose::ports::hold::hold_seen;
 use crate::diagnose::thresholds::POOL_SEEN_SHARE;
 use crate::model::facts::Fact;
 use crate::model::plan::{Closer, PortMode};
@@ -14,27 +13,22 @@ use crate::model::result::{Holder, NoPort, PortStates, Ports, RunResult};
 
 impl Observation {
     pub(super) fn apply_ports(&self, result: &mut RunResult) {
-        let s = &self.survey;
+        let s = &self.baseline;
         let mut null = Nulls(result);
         let pool = null.take("ports.pool", &s.pool).copied();
         let peak = self.peak;
-        let states = PortStates {
-            time_wait: peak.map(|p| p.time_wait),
-            established: peak.map(|p| p.established),
-            fin_wait2: peak.map(|p| p.fin_wait2),
-            close_wait: peak.map(|p| p.close_wait),
-            bound_only: self.bound_only.known().copied(),
-        };
-        let hold = hold_seen(s, null.0, &states, pool.map(|p| p.ports));
-        let hold_s = null.take("ports.hold_s", &hold).map(|h| h.seconds);
+        let states = PortStates::of(peak.map(|p| p.states), self.bound_only.known().copied());
         let ports = pool.map(|p| p.ports);
+        let hold = hold_seen(null.0, &states, ports);
+        let hold_s = null.take("ports.hold_s", &hold).map(|h| h.seconds);
+        let budget = ports.zip(hold_s).map(|(p, t)| Budget::new(p, t));
         let why_no_ceiling = match (&s.pool, &hold) {
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => why.clone(),
-            (_, Fact::Known(h)) => format!("no port stays held: {}", h.why),
+            (_, Fact::Known(h)) => format!("no port stays in use: {}", h.why),
         };
-        let ceiling_cps = ports.zip(hold_s).and_then(|(p, h)| pool::ceiling_cps(p, h));
+        let ceiling_cps = budget.and_then(|b| b.limit_cps());
         null.explain(ceiling_cps.is_none(), "ports.ceiling_cps", &why_no_ceiling);
-        let search_cps = ports.zip(hold_s).and_then(|(p, h)| pool::search_cps(p, h, s.usage.mode));
+        let search_cps = budget.and_then(|b| b.search_limit_cps(s.usage.mode));
         let why_no_search = match s.usage.mode {
             PortMode::Ring => "explicit ports: the kernel does not search",
             PortMode::Range => "IP_LOCAL_PORT_RANGE: the kernel does not search by parity",
@@ -42,25 +36,25 @@ impl Observation {
         };
         null.explain(search_cps.is_none(), "ports.search_cps", why_no_search);
 
-        let no_census = self.end.reason().unwrap_or("no census was taken").to_owned();
+        let no_count = self.end.reason().unwrap_or("the ports were not counted").to_owned();
         for key in
             ["peak_used", "peak_time_wait", "states.time_wait", "states.established", "states.fin_wait2", "states.close_wait"]
         {
-            null.explain(peak.is_none(), &format!("ports.{key}"), &no_census);
+            null.explain(peak.is_none(), &format!("ports.{key}"), &no_count);
         }
         let peak_used = peak.map(|p| p.used);
         let peak_share = peak_used.zip(ports).filter(|(_, p)| *p > 0).map(|(used, p)| f64::from(used) / f64::from(p));
-        let no_share = s.pool.reason().unwrap_or(if ports == Some(0) { "the pool is empty" } else { &no_census }).to_owned();
+        let no_share = s.pool.reason().unwrap_or(if ports == Some(0) { "the pool is empty" } else { &no_count }).to_owned();
         null.explain(peak_share.is_none(), "ports.peak_share", &no_share);
-        let left = null.take("ports.leftover_before", &s.leftover).map(Held::of);
+        let left = null.take("ports.leftover_before", &s.leftover).map(|l| l.in_use);
         null.take("ports.states.bound_only", &self.bound_only);
-        let free_again_in_s = self.end.known().map(|c| f64::from(c.last_free_ms.unwrap_or(0)) / 1000.0);
-        null.explain(free_again_in_s.is_none(), "ports.free_again_in_s", &no_census);
+        let free_again_in_s = self.end.known().map(|c| c.in_use.last_free_s);
+        null.explain(free_again_in_s.is_none(), "ports.free_again_in_s", &no_count);
         let rate_cps = rate_per_s(null.0, null.0.totals.connections_opened);
         let duration = Duration::try_from_secs_f64(null.0.duration_s).unwrap_or_default();
         let demand = demand_cps(null.0, &states, peak_used.zip(ports));
-        let forecast = match (ports, hold_s, &demand) {
-            (Some(p), Some(h), Ok(rate)) => pool::forecast(p, left.unwrap_or_default(), h, *rate, duration),
+        let forecast = match (budget, &demand) {
+            (Some(budget), Ok(rate)) => budget.port_forecast(left.unwrap_or_default(), *rate, duration),
             _ => None,
         };
         let no_forecast = match (&s.pool, &hold, &demand) {
@@ -92,21 +86,6 @@ impl Observation {
             elsewhere: self.elsewhere.clone(),
         });
     }
-}
-
-/// T as it was: the plan's, unless the connections ended otherwise than it asked for.
-fn hold_seen(survey: &Survey, run: &RunResult, states: &PortStates, pool: Option<u32>) -> Fact<Hold> {
-    let opened = run.totals.connections_opened;
-    let fin_wait2 = u64::from(states.fin_wait2.unwrap_or(0));
-    // A target that closes late passes through FIN_WAIT2 as well: only one that does not close fills the pool with it.
-    let stuck = states.holder() == Some(Holder::FinWait2) && 2 * fin_wait2 >= opened.min(pool.map_or(u64::MAX, u64::from));
-    if let (true, Some(seconds)) = (stuck, run.host.sysctls.tcp_fin_timeout_s) {
-        let why = "the target did not close its side: FIN_WAIT2 lasts tcp_fin_timeout, and tcp_tw_reuse does not apply to it";
-        return Fact::Known(Hold { seconds: f64::from(seconds), why: why.to_owned() });
-    }
-    let c = run.closes;
-    let by_client = 2 * c.client > c.client + c.server + c.reset;
-    if run.plan.closer != Closer::Client && by_client { survey.law.clone() } else { survey.hold.clone() }
 }
 
 /// New connections per second that the forecast is for: the plan's own, what the whole seconds before the first

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::observation::{Observation, Second};
 use crate::model::facts::Fact;
 use crate::model::result::{HostResources, RunResult, SeriesPoint};
-use crate::sys::host;
 use crate::sys::sysctl::read_sysctls;
 
 const NO_LOOK: &str = "the observer did not look in this second";
@@ -23,9 +22,6 @@ impl Observation {
         self.apply_series(result);
         let (now, _) = read_sysctls();
         result.host.sysctls_at_end = Some(now);
-        for (key, reason) in &self.survey.host_missing {
-            result.explain_null(key, reason.clone());
-        }
     }
 
     fn apply_resources(&self, result: &mut RunResult) {
@@ -105,10 +101,10 @@ const COLUMNS: [&str; 9] = [
 ];
 
 fn fill_point(point: &mut SeriesPoint, second: &Second, note: &mut impl FnMut(&'static str, Option<&str>)) {
-    let census = second.census.known();
-    point.ports_used = census.map(|c| c.used);
-    point.time_wait = census.map(|c| c.time_wait);
-    point.time_wait_target_side = census.map(|c| c.time_wait_target_side);
+    let count = second.count.known();
+    point.ports_used = count.map(|c| c.used);
+    point.time_wait = count.map(|c| c.states.time_wait);
+    point.time_wait_target_side = count.map(|c| c.time_wait_target_side);
     let client = second.client.known();
     point.client_cpu_percent = client.map(|u| u.cpu_percent);
     point.client_rss_bytes = client.map(|u| u.rss_bytes);
@@ -124,7 +120,7 @@ fn fill_point(point: &mut SeriesPoint, second: &Second, note: &mut impl FnMut(&'
     let host = second.host.known();
     point.host_cpu_percent = host.map(|h| h.cpu_percent);
     point.host_memory_percent = host.map(|h| h.memory_percent);
-    let whys = [second.census.reason(), second.client.reason(), second.target.reason(), second.host.reason()];
+    let whys = [second.count.reason(), second.client.reason(), second.target.reason(), second.host.reason()];
     for (key, why) in COLUMNS.iter().zip([0, 0, 0, 1, 1, 2, 2, 3, 3].map(|i: usize| whys[i])) {
         note(key, why);
     }
@@ -145,9 +141,6 @@ pub fn apply_unobserved(result: &mut RunResult, reason: &str) {
     }
     for key in COLUMNS {
         result.explain_null(&format!("series[].{key}"), reason);
-    }
-    for (key, why) in host::read_host().1 {
-        result.explain_null(&key, why);
     }
 }
 

@@ -189,7 +189,8 @@ mod tests {
 
     use super::*;
     use crate::diagnose::ports::budget::Budget;
-    use crate::model::ports_report::{DestinationStates, PORTS_SCHEMA};
+    use crate::model::port_count::StateCounts;
+    use crate::model::ports_report::PORTS_SCHEMA;
 
     fn report() -> PortsReport {
         PortsReport {
@@ -207,7 +208,7 @@ mod tests {
                 held: 27000,
                 used_outside: 3,
                 share: Some(27000.0 / 28230.0),
-                states: DestinationStates { time_wait: 26990, established: 10, fin_wait2: 0, close_wait: 0 },
+                states: StateCounts { time_wait: 26990, established: 10, fin_wait2: 0, close_wait: 0 },
                 time_wait_target_side: 4,
                 hold_s: Some(60.0),
                 hold_why: "tcp_tw_reuse=0: TIME_WAIT lasts its full 60 s".into(),

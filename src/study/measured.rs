@@ -8,23 +8,22 @@ use crate::diagnose;
 use crate::load::run::{self, Ended, UsersNow};
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
-use crate::observe::{Gauge, ObservePlan, Observer};
+use crate::observe::{Baseline, LivePorts, ObservePlan, Observer};
 use crate::stats::aggregate::{Aggregate, SecondSummary};
 use crate::stats::interval::Interval;
 use crate::sys::clock::{self, Clock};
-use crate::sys::host;
 
-/// How often the gauge of a second that has just ended is read, and how far apart.
-const GAUGE_TRIES: u32 = 20;
-/// See [`GAUGE_TRIES`].
-const GAUGE_EVERY: Duration = Duration::from_millis(5);
+/// How often the live of a second that has just ended is read, and how far apart.
+const LIVE_TRIES: u32 = 20;
+/// See [`LIVE_TRIES`].
+const LIVE_EVERY: Duration = Duration::from_millis(5);
 
 /// What is asked of the outside while a run goes on.
 pub trait Watch {
     /// A whole second is over, all workers merged.
     fn on_interval(&mut self, interval: &Interval);
     /// The latest whole second in figures, about once a second.
-    fn on_second(&mut self, second: &SecondSummary, users: UsersNow, gauge: Option<&Gauge>);
+    fn on_second(&mut self, second: &SecondSummary, users: UsersNow, live: Option<&LivePorts>);
     /// Asked several times a second: true ends the run.
     fn is_stopped(&mut self) -> bool;
 }
@@ -38,19 +37,24 @@ pub struct Measured {
     pub ended: Ended,
 }
 
-/// Runs `plan` and watches it. `target_pid` names the target's process where it is sockbench's own server.
+/// Runs `plan` and watches it; `baseline` is the look before it. `target_pid` names the target's process where it is
+/// sockbench's own server.
 ///
 /// Errors: a poll or a thread could not be made.
-pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &mut dyn Watch) -> io::Result<Measured> {
-    let (host, unreadable) = host::read_host();
-    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::wall_rfc3339(), host);
-    for (key, reason) in unreadable {
-        result.explain_null(&key, reason);
+pub fn measure(
+    plan: &LoadPlan,
+    baseline: Baseline,
+    target_pid: Option<u32>,
+    command: &str,
+    watch: &mut dyn Watch,
+) -> io::Result<Measured> {
+    let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::wall_rfc3339(), baseline.host.clone());
+    for (key, reason) in &baseline.host_missing {
+        result.explain_null(key, reason.clone());
     }
-    // The survey takes milliseconds, more with many ports in use: before the clock, or the first arrivals come late.
-    let survey = plan.observe.then(|| ObservePlan::of(plan, target_pid));
+    let observed = plan.observe.then(|| ObservePlan::of(baseline, target_pid));
     let clock = Clock::start();
-    let observer = survey.map(|plan| Observer::start(plan, clock));
+    let observer = observed.map(|plan| Observer::start(plan, clock));
     let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
     let load = run::run(plan, clock, &mut relay)?;
     load.aggregate.fill(&mut result, load.duration, &load.users);
@@ -66,17 +70,17 @@ pub fn measure(plan: &LoadPlan, target_pid: Option<u32>, command: &str, watch: &
     Ok(Measured { result, ended: load.ended })
 }
 
-/// The gauge as of the end of `second`. The observer looks at the same moment: it is given a little time, so that the line
+/// The live as of the end of `second`. The observer looks at the same moment: it is given a little time, so that the line
 /// does not show the ports of a second ago. The load threads do not wait for this.
-fn gauge_of(observer: &Observer, second: u64) -> Gauge {
-    for _ in 0..GAUGE_TRIES {
-        let gauge = observer.gauge();
-        if gauge.looked.is_some_and(|looked| looked >= second) {
-            return gauge;
+fn live_at(observer: &Observer, second: u64) -> LivePorts {
+    for _ in 0..LIVE_TRIES {
+        let live = observer.live();
+        if live.looked.is_some_and(|looked| looked >= second) {
+            return live;
         }
-        clock::sleep(GAUGE_EVERY);
+        clock::sleep(LIVE_EVERY);
     }
-    observer.gauge()
+    observer.live()
 }
 
 struct Relay<'a> {
@@ -94,8 +98,8 @@ impl run::Watch for Relay<'_> {
         let last = now.as_secs().checked_sub(1);
         if let Some(second) = last.filter(|s| Some(*s) != self.shown).and_then(|s| so_far.second(s)) {
             self.shown = last;
-            let gauge = self.observer.map(|observer| gauge_of(observer, second.second));
-            self.watch.on_second(&second, users, gauge.as_ref());
+            let live = self.observer.map(|observer| live_at(observer, second.second));
+            self.watch.on_second(&second, users, live.as_ref());
         }
         self.watch.is_stopped()
     }

@@ -7,9 +7,12 @@ use super::measured::{self, Measured, Watch};
 use crate::load::run::Ended;
 use crate::model::facts::Fact;
 use crate::model::plan::LoadPlan;
+use crate::model::port_count::PortCount;
 use crate::model::study::{Cooldown, StudyPlan};
-use crate::observe::{Survey, socket_count};
+use crate::observe::Baseline;
+use crate::observe::socket_count::SocketCounter;
 use crate::sys::clock::{self, Clock};
+use crate::sys::sock_diag::Family;
 
 /// Share of the pool that may still be in TIME_WAIT when the next step starts.
 const LEFTOVER_SHARE: f64 = 0.01;
@@ -20,8 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub trait StudyWatch {
     /// What watches one step.
     type Watch: Watch;
-    /// The watch of step `index` (from 0).
-    fn step(&mut self, index: usize, plan: &LoadPlan) -> Self::Watch;
+    /// The watch of step `index` (from 0), which is about to begin.
+    fn step(&mut self, index: usize, plan: &LoadPlan, baseline: &Baseline) -> Self::Watch;
     /// A step is over.
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: Self::Watch);
     /// The cool-down goes on: this many ports are still kept by ended connections, this many may be.
@@ -61,9 +64,10 @@ pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: 
             ended = format!("stopped before step {}", index + 1);
             break;
         }
-        let mut step_watch = watch.step(index, step);
+        let baseline = Baseline::of(step);
+        let mut step_watch = watch.step(index, step, &baseline);
         let target_pid = target_pids.get(index).copied().flatten();
-        let mut measured = match measured::measure(step, target_pid, command, &mut step_watch) {
+        let mut measured = match measured::measure(step, baseline, target_pid, command, &mut step_watch) {
             Ok(measured) => measured,
             Err(e) => {
                 ended = format!("step {}: the client could not be started: {e}", index + 1);
@@ -99,10 +103,14 @@ fn why_no_further(ended: Ended) -> Option<String> {
 /// Waits until the ports that the last step keeps from this one are under 1 % of the pool, or says why it did not.
 fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl StudyWatch) -> Cooldown {
     let clock = Clock::start();
-    let pool = socket_count::pool(step).known().copied();
-    let threshold = pool.map(|p| (f64::from(p) * LEFTOVER_SHARE) as u32);
+    let baseline = Baseline::of(step);
+    let threshold = baseline.pool.known().map(|p| (f64::from(p.ports) * LEFTOVER_SHARE) as u32);
+    let mut counter = SocketCounter::new(baseline.scope());
+    // Those that this step cannot take yet and that come free in time. Where TIME_WAIT may be reused, only those that are too
+    // young for it; what the target's side keeps costs no port at all.
+    let timed = |count: Fact<PortCount>| count.map(|c| c.in_use.timed);
     let to = step.target.addr;
-    let before = held(step);
+    let before = timed(baseline.leftover);
     let mut now = before.clone();
     let ended = loop {
         let waited = clock.now().since(crate::model::time::Stamp::ZERO);
@@ -122,7 +130,7 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
             _ if watch.is_stopped() => break "stopped".to_owned(),
             _ => clock::sleep(LOOK_EVERY),
         }
-        now = held(step);
+        now = timed(counter.count(&Family::BOTH));
     };
     Cooldown {
         before_step: index as u32 + 1,
@@ -132,10 +140,4 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
         threshold,
         ended,
     }
-}
-
-/// Ports towards the target that `step` cannot take yet and that come free in time. Where TIME_WAIT may be reused, only
-/// those that are too young for it; what the target's side keeps costs no port at all.
-fn held(step: &LoadPlan) -> Fact<u32> {
-    Survey::of(step).leftover.map(|c| c.timed)
 }

@@ -22,11 +22,6 @@ pub fn read_kernel_release() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned())
 }
 
-/// `host{}` of a run result. Why something in it is null: [`read_host`].
-pub fn describe() -> Host {
-    read_host().0
-}
-
 /// `host{}` of a run result; what could not be read comes as rows (key, reason).
 pub fn read_host() -> (Host, Vec<(String, String)>) {
     let (sysctls, mut missing) = read_sysctls();

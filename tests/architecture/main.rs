@@ -91,7 +91,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
     &["explain/judge.rs", "explain/summary.rs", "explain/text.rs", "explain/wording.rs"],
     &["model/environment.rs", "model/plan.rs", "model/server_flags.rs"],
     &["model/finding.rs", "model/rehearsal.rs", "model/result.rs"],
-    &["observe/baseline.rs", "observe/socket_count.rs"],
     &["stats/aggregate.rs", "stats/summarise.rs"],
 ];
 

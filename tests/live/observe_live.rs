@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{self, here};
 use crate::until::until;
 use sockbench::model::plan::{Closer, PortMode, PortRange};
-use sockbench::observe::{ObservePlan, Observer, apply_unobserved, socket_count};
+use sockbench::observe::{Baseline, ObservePlan, Observer, apply_unobserved, socket_count};
 use sockbench::sys::clock::{Clock, sleep};
 
 const NO_REUSE: [&str; 2] = ["--sysctl", "net.ipv4.tcp_tw_reuse=0"];
@@ -37,9 +37,10 @@ fn ports_held_are_seen_second_by_second() {
         client_closes_first(&listener);
     }
     let plan = support::short_plan(listener.local_addr().unwrap());
-    let observe = ObservePlan::of(&plan, None);
-    let (pool, hold) = (observe.survey.pool.known().unwrap().ports, observe.survey.hold.known().unwrap().seconds);
-    assert_eq!((pool, hold, observe.survey.leftover.known().unwrap().used), (28_232, 60.0, 7));
+    let observe = ObservePlan::of(Baseline::of(&plan), None);
+    let baseline = &observe.baseline;
+    let (pool, hold) = (baseline.pool.known().unwrap().ports, baseline.hold.known().unwrap().seconds);
+    assert_eq!((pool, hold, baseline.leftover.known().unwrap().used), (28_232, 60.0, 7));
     let clock = Clock::start();
     let observer = Observer::start(observe, clock);
     for held in [17, 27, 37] {
@@ -48,15 +49,16 @@ fn ports_held_are_seen_second_by_second() {
         }
         server_closes_first(&listener);
         // The next batch comes after the look at this one.
-        until("the look at this batch", || observer.gauge().ports_used == Some(held));
+        until("the look at this batch", || observer.live().count.is_some_and(|c| c.in_use.ports() == held));
     }
     // The rate and the count of the whole namespace are written beside the ports, not together with them.
     until("the look at the rest", || {
-        let gauge = observer.gauge();
-        gauge.rate_cps.is_some_and(|rate| rate > 1.0) && gauge.namespace_time_wait == Some(40)
+        let live = observer.live();
+        live.rate_cps.is_some_and(|rate| rate > 1.0) && live.namespace_time_wait == Some(40)
     });
-    let gauge = observer.gauge();
-    assert_eq!((gauge.ports_used, gauge.time_wait, gauge.pool), (Some(37), Some(37), Some(28232)));
+    let live = observer.live();
+    let count = live.count.unwrap();
+    assert_eq!((count.in_use.ports(), count.time_wait_in_use, live.pool), (37, 37, Some(28232)));
     let live = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let mut result = support::counted(&plan, 3, 33);
     observer.stop().apply(&mut result);
@@ -95,17 +97,16 @@ fn a_small_pool_is_counted_down_and_forecast() {
     bound.bind(&"127.0.0.1:10060".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
     let plan = support::short_plan(listener.local_addr().unwrap());
-    let observe = ObservePlan::of(&plan, None);
-    let kernel_sees_bound = observe.survey.bound_only.known().is_some();
-    let pool = observe.survey.pool.known().unwrap().ports;
+    let observe = ObservePlan::of(Baseline::of(&plan), None);
+    let kernel_sees_bound = observe.baseline.bound_only.known().is_some();
+    let pool = observe.baseline.pool.known().unwrap().ports;
     assert_eq!(pool, if kernel_sees_bound { 98 } else { 99 });
-    assert_eq!(observe.survey.hold.known().unwrap().seconds, 1.0, "tcp_tw_reuse=1");
-    assert_eq!(socket_count::pool(&plan).known(), Some(&pool));
+    assert_eq!(observe.baseline.hold.known().unwrap().seconds, 1.0, "tcp_tw_reuse=1");
     let observer = Observer::start(observe, Clock::start());
     for _ in 0..50 {
         client_closes_first(&listener);
     }
-    until("the look at the first second", || observer.gauge().ports_used.is_some());
+    until("the look at the first second", || observer.live().count.is_some());
     let mut result = support::counted(&plan, 1, 200);
     observer.stop().apply(&mut result);
     let ports = result.ports.as_ref().unwrap();
@@ -114,7 +115,7 @@ fn a_small_pool_is_counted_down_and_forecast() {
     assert!((forecast.exhausted_at_s - f64::from(pool) / 200.0).abs() < 1e-9, "at 200/s: {forecast:?}");
     assert!(ports.free_again_in_s.unwrap() <= 1.0, "reuse comes before the timer");
     assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
-    assert_eq!(socket_count::towards(listener.local_addr().unwrap()).known().unwrap().time_wait, 50);
+    assert_eq!(socket_count::towards(listener.local_addr().unwrap()).known().unwrap().states.time_wait, 50);
 }
 
 #[test]
@@ -125,26 +126,26 @@ fn each_port_mode_has_its_own_pool() {
     let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
     let plan = support::short_plan(listener.local_addr().unwrap());
     let ring = Some(PortRange { lo: 10_000, hi: 10_099 });
-    let survey = |change: &dyn Fn(&mut sockbench::model::plan::LoadPlan)| {
+    let baseline = |change: &dyn Fn(&mut sockbench::model::plan::LoadPlan)| {
         let mut plan = plan.clone();
         change(&mut plan);
-        let s = sockbench::observe::Survey::of(&plan);
+        let s = Baseline::of(&plan);
         (s.pool.known().unwrap().ports, s.hold.known().unwrap().seconds)
     };
-    assert_eq!(survey(&|p| (p.port_mode, p.port_range) = (PortMode::Ring, ring)), (100, 60.0));
-    assert_eq!(survey(&|p| (p.port_mode, p.port_range, p.reuse_addr) = (PortMode::Ring, ring, true)), (100, 0.0));
+    assert_eq!(baseline(&|p| (p.port_mode, p.port_range) = (PortMode::Ring, ring)), (100, 60.0));
+    assert_eq!(baseline(&|p| (p.port_mode, p.port_range, p.reuse_addr) = (PortMode::Ring, ring, true)), (100, 0.0));
     let own = Some(PortRange { lo: 40_000, hi: 40_099 });
-    assert_eq!(survey(&|p| (p.port_mode, p.port_range) = (PortMode::Range, own)), (100, 60.0));
-    assert_eq!(survey(&|p| p.closer = Closer::Reset), (28_232, 0.0));
+    assert_eq!(baseline(&|p| (p.port_mode, p.port_range) = (PortMode::Range, own)), (100, 60.0));
+    assert_eq!(baseline(&|p| p.closer = Closer::Reset), (28_232, 0.0));
     let two = vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()];
-    assert_eq!(survey(&|p| p.sources.clone_from(&two)), (56_464, 60.0));
+    assert_eq!(baseline(&|p| p.sources.clone_from(&two)), (56_464, 60.0));
 
     // In bind mode a port held towards another destination is held.
     let other = TcpListener::bind("127.0.0.1:9001").unwrap();
     client_closes_first(&other);
     let mut bind = plan.clone();
     bind.port_mode = PortMode::Bind;
-    let used = |p: &sockbench::model::plan::LoadPlan| sockbench::observe::Survey::of(p).leftover.known().unwrap().used;
+    let used = |p: &sockbench::model::plan::LoadPlan| Baseline::of(p).leftover.known().unwrap().used;
     assert_eq!((used(&plan), used(&bind)), (0, 1));
 }
 
@@ -165,7 +166,7 @@ fn a_target_process_is_found_by_its_listener() {
     let mut python = sockbench::sys::child::Child::start(python, sockbench::sys::child::Stderr::Inherit).unwrap();
     assert_eq!(python.read_line(Duration::from_secs(10)).unwrap(), "up");
     let plan = support::short_plan("127.0.0.1:9000".parse().unwrap());
-    let observer = Observer::start(ObservePlan::of(&plan, None), Clock::start());
+    let observer = Observer::start(ObservePlan::of(Baseline::of(&plan), None), Clock::start());
     // The search for children takes a small share of a core, so it is rare on a busy host.
     sleep(Duration::from_millis(4600));
     let mut result = support::counted(&plan, 5, 0);
@@ -196,7 +197,7 @@ fn a_run_that_is_not_observed_says_so_in_every_key() {
 #[test]
 fn a_very_short_run_has_a_reason_for_every_null() {
     let plan = support::short_plan("127.0.0.1:1".parse().unwrap());
-    let observer = Observer::start(ObservePlan::of(&plan, None), Clock::start());
+    let observer = Observer::start(ObservePlan::of(Baseline::of(&plan), None), Clock::start());
     let mut result = support::counted(&plan, 1, 0);
     observer.stop().apply(&mut result);
     assert_eq!(support::observed_nulls(&result), Vec::<String>::new());

@@ -212,7 +212,11 @@ pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::model::plan::
 /// A result of `plan` with `seconds` points, as the counting part leaves it.
 pub(crate) fn counted(plan: &sockbench::model::plan::LoadPlan, seconds: u32, opened: u64) -> sockbench::model::result::RunResult {
     use sockbench::model::result::{RunResult, SeriesPoint};
-    let mut result = RunResult::new(plan.clone(), "load".into(), "2026-01-01T00:00:00Z".into(), sockbench::sys::host::describe());
+    let (host, unreadable) = sockbench::sys::host::read_host();
+    let mut result = RunResult::new(plan.clone(), "load".into(), "2026-01-01T00:00:00Z".into(), host);
+    for (key, reason) in unreadable {
+        result.explain_null(&key, reason);
+    }
     result.duration_s = f64::from(seconds);
     result.totals.connections_opened = opened;
     result.series = (1..=seconds).map(|s| SeriesPoint { t_s: f64::from(s), ..SeriesPoint::default() }).collect();

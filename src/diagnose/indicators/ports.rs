@@ -2,7 +2,9 @@
 
 use super::load::duration_s;
 use super::rows::{Kind, Rows};
-use crate::diagnose::ports::budget::{Budget, Hold, HoldFacts, hold_for, rate_until};
+use crate::diagnose::ports::budget::{Budget, rate_until};
+use crate::diagnose::ports::hold::Hold;
+pub(in crate::diagnose) use crate::diagnose::ports::hold::hold_of as hold;
 use crate::diagnose::thresholds::{POOL_NOT_FULL_SHARE, POOL_SEEN_SHARE};
 use crate::model::plan::{Closer, PortMode};
 use crate::model::result::{Holder, RunResult, SeriesPoint};
@@ -97,27 +99,6 @@ fn was_looked_at(run: &RunResult) -> bool {
 /// Ports of the range that are seen with other destinations.
 pub(in crate::diagnose) fn elsewhere(run: &RunResult) -> u32 {
     run.ports.as_ref().map_or(0, |p| p.elsewhere.iter().fold(0, |sum: u32, e| sum.saturating_add(e.ports)))
-}
-
-/// T for the run's destination: as observed, else by the truth table; none when a setting is unknown.
-pub(in crate::diagnose) fn hold(run: &RunResult) -> Option<Hold> {
-    let s = &run.host.sysctls;
-    let by_table = hold_for(&HoldFacts {
-        destination: run.plan.target.addr.ip(),
-        tcp_tw_reuse: s.tcp_tw_reuse,
-        tcp_tw_reuse_delay_ms: s.tcp_tw_reuse_delay_ms,
-        tcp_timestamps: s.tcp_timestamps,
-        port_mode: run.plan.port_mode,
-        reuse_addr: run.plan.reuse_addr,
-        closer: run.plan.closer,
-    });
-    match run.ports.as_ref().and_then(|p| p.hold_s).filter(|s| s.is_finite() && *s >= 0.0) {
-        Some(seconds) => {
-            let why = by_table.filter(|h| (h.seconds - seconds).abs() < 1e-6).map_or_else(String::new, |h| h.why);
-            Some(Hold { seconds, why })
-        }
-        None => by_table,
-    }
 }
 
 /// P towards the destination.

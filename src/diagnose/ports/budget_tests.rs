@@ -67,71 +67,12 @@ fn a_playback_longer_than_its_pieces_still_counts_to_the_end() {
 #[test]
 fn seconds_until_the_pool_is_used_up() {
     let from = |pool, timed, rate, hold_s| {
-        Budget::new(pool, hold_s).exhausted_from(rate, Held { timed, first_free_s: 30.0, last_free_s: 50.0, open: 0 })
+        Budget::new(pool, hold_s).exhausted_from(rate, InUse { timed, first_free_s: 30.0, last_free_s: 50.0, open: 0 })
     };
     assert_eq!(from(28232, 0, 470.0, 60.0), None, "below the ceiling");
     close(from(28232, 14116, 1000.0, 60.0).unwrap(), 14.1, 0.05);
     assert_eq!(from(100, 200, 50.0, 60.0), Some(0.0));
     assert_eq!(from(100, 0, 50.0, 0.0), None, "nothing is held");
-}
-
-fn facts() -> HoldFacts {
-    HoldFacts {
-        destination: [10, 0, 0, 1].into(),
-        tcp_tw_reuse: Some(2),
-        tcp_tw_reuse_delay_ms: Some(1000),
-        tcp_timestamps: Some(1),
-        port_mode: PortMode::Auto,
-        reuse_addr: false,
-        closer: Closer::Client,
-    }
-}
-
-fn seconds(f: HoldFacts) -> Option<f64> {
-    hold_for(&f).map(|h| h.seconds)
-}
-
-/// The truth table of T, row by row; `tests/live/truth_table.rs` measures it.
-#[test]
-fn the_truth_table_gives_the_hold_time() {
-    let local = [127, 0, 0, 9].into();
-    let far = facts().destination;
-    let kernel_picks = [PortMode::Auto, PortMode::NoPort, PortMode::Range];
-    for reuse in 0..=2 {
-        for (closer, hold) in [(Closer::Server, 0.0), (Closer::Reset, 0.0)] {
-            assert_eq!(seconds(HoldFacts { closer, tcp_tw_reuse: Some(reuse), ..facts() }), Some(hold));
-        }
-        for destination in [local, far] {
-            let base = HoldFacts { destination, tcp_tw_reuse: Some(reuse), ..facts() };
-            for reuse_addr in [false, true] {
-                assert_eq!(seconds(HoldFacts { port_mode: PortMode::Bind, reuse_addr, ..base }), Some(60.0));
-            }
-            assert_eq!(seconds(HoldFacts { port_mode: PortMode::Ring, ..base }), Some(60.0));
-            assert_eq!(seconds(HoldFacts { port_mode: PortMode::Ring, reuse_addr: true, ..base }), Some(0.0));
-            let helped = reuse == 1 || (reuse == 2 && destination == local);
-            for port_mode in kernel_picks {
-                assert_eq!(
-                    seconds(HoldFacts { port_mode, ..base }),
-                    Some(if helped { 1.0 } else { 60.0 }),
-                    "{port_mode:?} {base:?}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn the_settings_beside_the_table_count() {
-    let v6 = HoldFacts { destination: "::1".parse().unwrap(), ..facts() };
-    assert_eq!(seconds(v6), Some(1.0));
-    assert_eq!(seconds(HoldFacts { destination: "::ffff:127.0.0.1".parse().unwrap(), ..facts() }), Some(1.0));
-    assert_eq!(seconds(HoldFacts { tcp_tw_reuse_delay_ms: Some(250), ..v6 }), Some(0.25));
-    assert_eq!(seconds(HoldFacts { tcp_tw_reuse_delay_ms: None, ..v6 }), Some(1.0), "fixed before 6.14");
-    assert_eq!(seconds(HoldFacts { tcp_timestamps: Some(0), ..v6 }), Some(60.0));
-    assert_eq!(seconds(HoldFacts { tcp_timestamps: None, ..v6 }), None);
-    assert_eq!(seconds(HoldFacts { tcp_tw_reuse: None, ..v6 }), None);
-    let ring = HoldFacts { port_mode: PortMode::Ring, reuse_addr: true, tcp_timestamps: Some(0), ..facts() };
-    assert_eq!(seconds(ring), Some(60.0), "bind passes, connect gives 99");
 }
 
 proptest! {
@@ -176,7 +117,7 @@ fn the_rate_that_used_the_pool_up_is_that_before_the_first_refusal() {
 
 #[test]
 fn ports_that_are_held_already_bring_the_first_failure_forward_and_come_back() {
-    let left = Held { timed: 600, first_free_s: 55.0, last_free_s: 58.0, open: 0 };
+    let left = InUse { timed: 600, first_free_s: 55.0, last_free_s: 58.0, open: 0 };
     let b = Budget::new(1000, 60.0);
     let f = b.forecast_from(left, 150.0, Duration::from_secs(5), None, None);
     close(f.exhausted_at_s.unwrap(), 400.0 / 150.0, 1e-6);
@@ -185,7 +126,7 @@ fn ports_that_are_held_already_bring_the_first_failure_forward_and_come_back() {
     // At 10/s 400 free ports last 40 s: 15 s before the first of the others is free. At 7/s they last 57 s.
     close(b.exhausted_from(10.0, left).unwrap(), 40.0, 1e-6);
     assert_eq!(b.exhausted_from(7.0, left), None, "below P/T, and the others are back in time");
-    let all = Held { timed: 50, first_free_s: 57.0, last_free_s: 59.0, open: 0 };
+    let all = InUse { timed: 50, first_free_s: 57.0, last_free_s: 59.0, open: 0 };
     let f = Budget::new(50, 60.0).forecast_from(all, 30.0, Duration::from_secs(5), None, None);
     assert_eq!((f.exhausted_at_s, f.successes), (Some(0.0), 0));
     close(f.dead_s.unwrap(), 57.0, 1e-6);
@@ -193,9 +134,23 @@ fn ports_that_are_held_already_bring_the_first_failure_forward_and_come_back() {
 
 #[test]
 fn open_connections_of_others_are_no_part_of_the_pool() {
-    let open = Held { open: 400, ..Held::default() };
+    let open = InUse { open: 400, ..InUse::default() };
     let f = Budget::new(1000, 60.0).forecast_from(open, 150.0, Duration::from_secs(5), None, None);
     close(f.exhausted_at_s.unwrap(), 4.0, 1e-9);
     close(f.dead_s.unwrap(), 56.0, 1e-9);
     assert_eq!(Budget::new(1000, 60.0).exhausted_from(11.0, open).map(f64::round), Some(55.0), "600/60 s sustain 10/s");
+}
+
+#[test]
+fn both_limits_and_a_forecast() {
+    let b = Budget::new(28232, 60.0);
+    close(b.limit_cps().unwrap(), 470.53, 0.01);
+    close(b.search_limit_cps(PortMode::Auto).unwrap(), 235.27, 0.01);
+    assert_eq!(b.search_limit_cps(PortMode::Ring), None);
+    assert_eq!(Budget::new(28232, 0.0).limit_cps(), None);
+    let left = |timed| InUse { timed, first_free_s: 100.0, last_free_s: 110.0, open: 0 };
+    let at = |n, rate| windows().port_forecast(left(n), rate, Duration::from_mins(3)).map(|f| f.exhausted_at_s);
+    close(at(0, 170.0).unwrap(), 96.4, 0.1);
+    close(at(1000, 170.0).unwrap(), 90.5, 0.1);
+    assert_eq!(at(1000, 136.0), None, "what was in use comes free: the ceiling is the whole pool's");
 }

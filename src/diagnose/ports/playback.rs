@@ -1,8 +1,9 @@
 //! The pool of source ports as a fluid: exact, because demand and releases are constant in pieces. The law in closed
 //! form is in [`super::budget`].
 
-use super::budget::{Budget, Held};
+use super::budget::Budget;
 use crate::model::forecast::Assumed;
+use crate::model::port_count::InUse;
 
 /// Pieces of constant rate that are followed one by one; a real playback takes a handful per hold time. Beyond them the
 /// counts go on at their mean.
@@ -27,7 +28,7 @@ pub(super) struct Playback {
 
 impl Playback {
     /// Plays `rate` from 0 to `until`, the timed ones of `held` in the pool at the start (open ones are no part of it).
-    pub(super) fn run(budget: &Budget, held: Held, rate: f64, assumed: Assumed, until: f64) -> Self {
+    pub(super) fn run(budget: &Budget, held: InUse, rate: f64, assumed: Assumed, until: f64) -> Self {
         let (pool, hold) = (f64::from(budget.pool), budget.hold.as_secs_f64());
         let mut out = Self::default();
         let left = Left::of(held);
@@ -99,7 +100,7 @@ struct Left {
 
 impl Left {
     /// Ports that are all free at one moment are given a millisecond: a rate must be finite.
-    fn of(held: Held) -> Self {
+    fn of(held: InUse) -> Self {
         let from = if held.first_free_s > 0.0 { held.first_free_s } else { 0.0 };
         Self { ports: f64::from(held.timed), from, to: held.last_free_s.max(from + 1e-3) }
     }

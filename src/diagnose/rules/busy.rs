@@ -2,8 +2,8 @@
 
 use super::local::hidden;
 use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
-use crate::diagnose::ports::budget::LINUX_HOLD_S;
 use crate::diagnose::rule::{Found, Ruling};
+use crate::model::budget::LINUX_HOLD_S;
 use crate::model::finding::Remedy;
 use crate::model::outcome::Call;
 use crate::model::plan::PortMode;

@@ -31,7 +31,7 @@ pub(in crate::diagnose) fn budget_high(run: &RunResult, seen: &Indicators) -> Ru
     let (p, t) = (f64::from(b.pool), b.hold.as_secs_f64());
     let ports = run.ports.as_ref();
     let established = ports.and_then(|p| p.states.established).map_or(0.0, f64::from);
-    let reused_early = t < crate::diagnose::ports::budget::LINUX_HOLD_S;
+    let reused_early = t < crate::model::budget::LINUX_HOLD_S;
     // Where TIME_WAIT may be taken again after T < 60 s, a port in TIME_WAIT is not a port that is missing: only the
     // open ones and those younger than T are.
     let share = if reused_early {

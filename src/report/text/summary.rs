@@ -1,7 +1,7 @@
 //! The summary: is the run valid, how much of what, on how many connections, through which ports, at what cost.
 
 use super::{PROSE_WIDTH, section};
-use crate::diagnose::ports::budget::LINUX_HOLD_S;
+use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{bytes, counted, ms, percent, rate, seconds};
 use crate::model::result::{LatencyMs, Ports, RunResult, Stamp};
 use crate::report::style::{Style, Tone, wrapped};

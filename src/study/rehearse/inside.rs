@@ -11,7 +11,7 @@ use super::rows::{self, Shape, Size, Spec};
 use crate::load::run::UsersNow;
 use crate::model::plan::{LoadPlan, MixEntry, Target, Think};
 use crate::model::rehearsal::Sides;
-use crate::observe::{Gauge, socket_count};
+use crate::observe::{Baseline, LivePorts, socket_count};
 use crate::stats::aggregate::SecondSummary;
 use crate::stats::interval::Interval;
 use crate::study::measured::{self, Watch};
@@ -40,13 +40,13 @@ pub fn run(spec: &Spec, size: Size) -> io::Result<Inside> {
         {
             clock::sleep(rows::SHORT_HOLD + SLACK);
         }
-        runs.push(measured::measure(&step, Some(server.pid()), "rehearse", &mut Silent)?.result);
+        runs.push(measured::measure(&step, Baseline::of(&step), Some(server.pid()), "rehearse", &mut Silent)?.result);
     }
     let mut time_wait = Sides { client: Some(0), server: Some(0) };
     for dest in &listen {
         let seen = socket_count::towards(*dest);
         let seen = seen.known();
-        time_wait.client = time_wait.client.zip(seen).map(|(n, c)| n + c.time_wait);
+        time_wait.client = time_wait.client.zip(seen).map(|(n, c)| n + c.states.time_wait);
         time_wait.server = time_wait.server.zip(seen).map(|(n, c)| n + c.time_wait_target_side);
     }
     // The row needs nothing more from the server; the namespace ends with this process.
@@ -67,7 +67,7 @@ pub fn accident(setting: &Setting) -> io::Result<Inside> {
         rate: setting.rate,
         ..short(server.addr())
     };
-    let run = measured::measure(&plan, Some(server.pid()), "rehearse", &mut Silent)?.result;
+    let run = measured::measure(&plan, Baseline::of(&plan), Some(server.pid()), "rehearse", &mut Silent)?.result;
     let _ = server.stop();
     Ok(Inside { runs: vec![run], time_wait: Sides::default() })
 }
@@ -123,7 +123,7 @@ struct Silent;
 
 impl Watch for Silent {
     fn on_interval(&mut self, _: &Interval) {}
-    fn on_second(&mut self, _: &SecondSummary, _: UsersNow, _: Option<&Gauge>) {}
+    fn on_second(&mut self, _: &SecondSummary, _: UsersNow, _: Option<&LivePorts>) {}
     fn is_stopped(&mut self) -> bool {
         false
     }

@@ -1,15 +1,6 @@
-//! How many source ports a plan can use: pure decisions over facts, measured in `tests/live`.
-//!
-//! Not here: reading the facts ([`super::baseline`]), and the law of what the pool can carry
-//! ([`crate::diagnose::ports::budget`]), which this only asks.
+//! P: how many source ports a plan can use. Decisions over facts, measured in `tests/live`; reading the facts is for others.
 
-use std::net::IpAddr;
-use std::time::Duration;
-
-use crate::diagnose::ports::budget::{self, Budget, Held, Hold, HoldFacts, LINUX_HOLD_S};
-use crate::model::facts::Fact;
-use crate::model::plan::{Closer, PortMode, PortRange};
-use crate::model::result::{PortForecast, Sysctls};
+use crate::model::plan::{Closer, LoadPlan, PortMode, PortRange};
 
 /// What the kernel says about local ports, this network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +28,24 @@ pub struct PortUse {
     pub closer: Closer,
     /// number of source addresses, at least 1
     pub sources: u32,
+}
+
+impl PortUse {
+    /// Of a plan.
+    pub fn of(plan: &LoadPlan) -> Self {
+        Self {
+            mode: plan.port_mode,
+            range: plan.port_range,
+            reuse_addr: plan.reuse_addr,
+            closer: plan.closer,
+            sources: (plan.sources.len() as u32).max(1),
+        }
+    }
+
+    /// All destinations share its ports: a port that is bound before the destination is known is taken for all.
+    pub fn shares_all_destinations(&self) -> bool {
+        self.mode == PortMode::Bind
+    }
 }
 
 impl Default for PortUse {
@@ -103,51 +112,6 @@ fn effective_range(facts: &PoolFacts, usage: &PortUse) -> PortRange {
     }
 }
 
-/// How long one port stays held after a connection to `dest` (`diagnose::budget`, the truth table); unavailable
-/// when a setting that decides could not be read.
-pub fn hold(sysctls: &Sysctls, dest: IpAddr, usage: &PortUse) -> Fact<Hold> {
-    let facts = HoldFacts {
-        destination: dest,
-        tcp_tw_reuse: sysctls.tcp_tw_reuse,
-        tcp_tw_reuse_delay_ms: sysctls.tcp_tw_reuse_delay_ms,
-        tcp_timestamps: sysctls.tcp_timestamps,
-        port_mode: usage.mode,
-        reuse_addr: usage.reuse_addr,
-        closer: usage.closer,
-    };
-    match budget::hold_for(&facts) {
-        Some(hold) => Fact::Known(hold),
-        None => Fact::missing("net.ipv4.tcp_tw_reuse or tcp_timestamps could not be read"),
-    }
-}
-
-/// What of TIME_WAIT's time need not be waited for where each port stays held `hold_s`.
-pub fn taken_again(hold_s: f64) -> Duration {
-    Duration::try_from_secs_f64(LINUX_HOLD_S - hold_s).unwrap_or(Duration::ZERO)
-}
-
-/// P/T, connections per second; none when a port is not held at all.
-pub fn ceiling_cps(ports: u32, hold_s: f64) -> Option<f64> {
-    Some(Budget::new(ports, hold_s).ceiling_cps()).filter(|c| c.is_finite())
-}
-
-/// (P/2)/T, above which connect(2) searches long; none where the kernel does not search (ring), or not by parity
-/// (IP_LOCAL_PORT_RANGE).
-pub fn search_cps(ports: u32, hold_s: f64, mode: PortMode) -> Option<f64> {
-    match mode {
-        PortMode::Ring | PortMode::Range => None,
-        PortMode::Auto | PortMode::NoPort | PortMode::Bind => {
-            Some(Budget::new(ports, hold_s).search_cps()).filter(|c| c.is_finite())
-        }
-    }
-}
-
-/// When the pool is used up at `rate_cps`, with `left` of it held already; none when the rate always finds a port.
-pub fn forecast(ports: u32, left: Held, hold_s: f64, rate_cps: f64, duration: Duration) -> Option<PortForecast> {
-    let forecast = Budget::new(ports, hold_s).forecast_from(left, rate_cps, duration, None, None);
-    Some(PortForecast { rate_cps, exhausted_at_s: forecast.exhausted_at_s?, dead_s: forecast.dead_s?, echo_s: forecast.echo_s })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,30 +164,5 @@ mod tests {
         assert_eq!(pool(&facts(), &half).range, PortRange { lo: 60000, hi: 60999 });
         let none = PortUse { range: Some(PortRange { lo: 10000, hi: 10010 }), ..using(PortMode::Range) };
         assert_eq!(pool(&facts(), &none).range, RANGE);
-    }
-
-    #[test]
-    fn the_law_is_asked_with_the_plans_own_sockets() {
-        let sysctls = Sysctls { tcp_tw_reuse: Some(2), tcp_timestamps: Some(1), ..Sysctls::default() };
-        let loopback: IpAddr = "127.0.0.1".parse().unwrap();
-        let seconds = |usage: &PortUse| hold(&sysctls, loopback, usage).known().unwrap().seconds;
-        assert_eq!(seconds(&using(PortMode::Auto)), 1.0);
-        assert_eq!(seconds(&using(PortMode::Bind)), 60.0);
-        assert_eq!(seconds(&PortUse { reuse_addr: true, ..using(PortMode::Ring) }), 0.0);
-        assert_eq!(seconds(&PortUse { closer: Closer::Server, ..using(PortMode::Auto) }), 0.0);
-        assert!(hold(&Sysctls::default(), loopback, &using(PortMode::Auto)).reason().is_some());
-    }
-
-    #[test]
-    fn both_ceilings_and_a_forecast() {
-        assert!((ceiling_cps(28232, 60.0).unwrap() - 470.53).abs() < 0.01);
-        assert!((search_cps(28232, 60.0, PortMode::Auto).unwrap() - 235.27).abs() < 0.01);
-        assert_eq!(search_cps(28232, 60.0, PortMode::Ring), None);
-        assert_eq!(ceiling_cps(28232, 0.0), None);
-        let left = |timed| Held { timed, first_free_s: 100.0, last_free_s: 110.0, open: 0 };
-        let at = |leftover, rate| forecast(16384, left(leftover), 120.0, rate, Duration::from_mins(3)).map(|f| f.exhausted_at_s);
-        assert!((at(0, 170.0).unwrap() - 96.4).abs() < 0.1);
-        assert!((at(1000, 170.0).unwrap() - 90.5).abs() < 0.1);
-        assert_eq!(at(1000, 136.0), None, "leftovers run off: the ceiling is the whole pool's");
     }
 }
