@@ -64,7 +64,7 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
     match id {
         VerdictId::PortBound => ports(run, seen),
         VerdictId::FdBound => descriptors(run),
-        VerdictId::ClientBound => client(run, seen, finding),
+        VerdictId::ClientBound => client(seen, finding),
         VerdictId::TargetGone => gone(run, seen),
         VerdictId::TargetBound => (saturated(run, seen), None),
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
@@ -105,7 +105,7 @@ fn descriptors(run: &RunResult) -> (String, Option<f64>) {
     (sentence, Some(rows.first_s()))
 }
 
-fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
+fn client(seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
     if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.yes()) {
         let (from, to) = (s(stalls.longest.from_s), s(stalls.longest.to_s));
         return (
@@ -114,9 +114,8 @@ fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Opt
         );
     }
     let sentence = match seen.saturated.yes() {
-        Some(Saturated { for_long: true, seconds, .. }) => format!(
-            "the client was the limit in {seconds} of {} s: {} req/s are its own maximum, not the target's",
-            run.resources.client.measured_seconds,
+        Some(Saturated { for_long: true, seconds, measured, .. }) => format!(
+            "the client was the limit in {seconds} of {measured} s: {} req/s are its own maximum, not the target's",
             number(seen.steady_rps.round())
         ),
         Some(Saturated { late_ms: Some(late), .. }) => {
@@ -169,6 +168,9 @@ fn saturated(run: &RunResult, seen: &Indicators) -> String {
             number(g.p50_ms.0.round()),
             number(g.p50_ms.1.round())
         ),
+        (Some(Queue::Leak(leak)), None) => {
+            format!(", and its median grew from {} to {} ms", number(leak.p50_ms.0.round()), number(leak.p50_ms.1.round()))
+        }
         (None, None) => String::new(),
     };
     rate + &why

@@ -19,7 +19,7 @@ pub(crate) mod target;
 pub(crate) use crate::model::figures::{counted as count, number, rate as cps, seconds as s, share as percent};
 pub(crate) use command::{load_after_sysctl, load_with};
 pub(crate) use flags::quoted;
-pub(crate) use ports::{PACE_SHARE, closes_idle, for_search, keep_alive, longer_idle, target_keeps};
+pub(crate) use ports::{PACE_SHARE, for_search, keep_alive, longer_idle, target_keeps};
 pub(crate) use ports_range::free_of;
 
 use catalogue::{Name, Way};

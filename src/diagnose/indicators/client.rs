@@ -2,16 +2,18 @@
 
 use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
-    BUSY_WORKER_SHARE, FALL_SHORT_SHARE, LATE_REQUESTS, LATE_SAMPLE, LATE_STALL_S, LATENESS_MS, SATURATED_SECONDS,
-    SATURATED_SHARE,
+    BUSY_WORKER_SHARE, FALL_SHORT_SHARE, LATE_REQUESTS, LATE_SAMPLE, LATE_STALL_S, LATENESS_MS, RAN_PERCENT, ROOM_PERCENT,
+    SATURATED_SECONDS, SATURATED_SHARE,
 };
 use crate::model::result::RunResult;
 
 /// How the client was the limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::diagnose) struct Saturated {
-    /// seconds in which a worker was saturated
+    /// seconds in which a load thread was saturated
     pub(in crate::diagnose) seconds: u32,
+    /// of so many that were measured
+    pub(in crate::diagnose) measured: u32,
     /// and these were more than the share of the measured ones that counts
     pub(in crate::diagnose) for_long: bool,
     /// p99 lateness by its own fault, milliseconds
@@ -21,23 +23,37 @@ pub(in crate::diagnose) struct Saturated {
 }
 
 pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
-    let c = &run.resources.client;
     let hurried = is_hurried(run, seen);
-    let late_ms = lateness(run, seen, hurried);
-    let of = |seconds, for_long| Seen::Yes(Saturated { seconds, for_long, late_ms, hurried });
-    let Some(seconds) = c.saturated_seconds else {
+    // Where threads wait for a core that others have, they are late for that: host-contended.
+    let late_ms = lateness(run, seen, hurried).filter(|_| !seen.contention.is_yes());
+    let of = |seconds, measured, for_long| Seen::Yes(Saturated { seconds, measured, for_long, late_ms, hurried });
+    let Some((seconds, measured)) = full_seconds(run) else {
         return match late_ms {
-            Some(_) => of(0, false),
+            Some(_) => of(0, 0, false),
             None => Seen::Unknown("the CPU of the client's threads was not measured".into()),
         };
     };
-    let enough = c.measured_seconds >= SATURATED_SECONDS;
-    let for_long = enough && f64::from(seconds) > SATURATED_SHARE * f64::from(c.measured_seconds);
+    let enough = measured >= SATURATED_SECONDS;
+    let for_long = enough && f64::from(seconds) > SATURATED_SHARE * f64::from(measured);
     match (for_long || late_ms.is_some(), enough) {
-        (true, _) => of(seconds, for_long),
+        (true, _) => of(seconds, measured, for_long),
         (false, true) => Seen::No,
-        (false, false) => Seen::Unknown(format!("only {} s were measured", c.measured_seconds)),
+        (false, false) => Seen::Unknown(format!("the CPU of the client's threads was measured for {measured} s only")),
     }
+}
+
+/// Seconds in which a load thread itself ran nearly all the time while the target had room, and measured seconds: from the
+/// series, else as the observer counted them.
+fn full_seconds(run: &RunResult) -> Option<(u32, u32)> {
+    let measured: Vec<(f64, Option<f64>)> =
+        run.series.iter().filter_map(|p| Some((p.client_busiest_percent?, p.target_busiest_percent))).collect();
+    if measured.is_empty() {
+        let c = &run.resources.client;
+        return c.saturated_seconds.map(|full| (full, c.measured_seconds));
+    }
+    let has_room = |target: Option<f64>| target.is_none_or(|busy| busy <= 100.0 - ROOM_PERCENT);
+    let full = measured.iter().filter(|(ran, target)| *ran >= RAN_PERCENT && has_room(*target)).count();
+    Some((full as u32, measured.len() as u32))
 }
 
 /// How late the client was by its own fault, 99th percentile in milliseconds; none where it kept its schedule, where

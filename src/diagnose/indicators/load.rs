@@ -1,6 +1,5 @@
 //! The load as it was made: how long, how fast, how much of what was asked for.
 
-use crate::diagnose::thresholds::{GROWN_USERS, GROWTH_SECONDS};
 use crate::model::result::RunResult;
 
 /// Seconds the run lasted; at least a thousandth, so that rates stay finite.
@@ -41,36 +40,4 @@ pub(super) fn shortfall(run: &RunResult) -> Option<Shortfall> {
     let asked =
         if run.plan.requests > 0 { by_schedule.min(run.plan.requests as f64).max(made) } else { by_schedule.max(by_clock) };
     Some(Shortfall { missing: (asked - made).max(0.0), asked })
-}
-
-/// Figures of earlier and of later seconds, between which the users grew.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::diagnose) struct Growth {
-    pub(in crate::diagnose) users: (f64, f64),
-    pub(in crate::diagnose) rps: (f64, f64),
-    pub(in crate::diagnose) p50_ms: (f64, f64),
-}
-
-/// Compares the seconds at about half of the users with those at nearly all; none where the users never grew that
-/// much, or for want of seconds. Seconds with failures are left out: failed requests make another loop.
-pub(super) fn growth(run: &RunResult) -> Option<Growth> {
-    let top = f64::from(run.series.iter().map(|p| p.users_asked).max()?);
-    let band = |lo: f64, hi: f64| {
-        let points: Vec<(f64, f64, f64)> = run
-            .series
-            .iter()
-            .filter(|p| p.failures_per_s + p.local_failures_per_s <= 0.0)
-            .filter(|p| (lo * top..=hi * top).contains(&f64::from(p.users_asked)))
-            .filter_map(|p| Some((f64::from(p.users_asked), p.rps, p.p50_ms?)))
-            .collect();
-        let n = points.len() as f64;
-        let mean = |f: fn(&(f64, f64, f64)) -> f64| points.iter().map(f).sum::<f64>() / n;
-        (points.len() >= GROWTH_SECONDS).then(|| (mean(|p| p.0), mean(|p| p.1), mean(|p| p.2)))
-    };
-    let (early, late) = (band(0.35, 0.65)?, band(0.95, 1.0)?);
-    (late.0 >= GROWN_USERS * early.0).then_some(Growth {
-        users: (early.0, late.0),
-        rps: (early.1, late.1),
-        p50_ms: (early.2, late.2),
-    })
 }

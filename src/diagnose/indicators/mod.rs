@@ -6,9 +6,11 @@ mod backlog;
 mod client;
 mod contention;
 mod gone;
+mod keepalive;
 mod load;
 mod pace;
 mod ports;
+mod queue;
 mod rows;
 mod stalls;
 mod target;
@@ -17,14 +19,15 @@ pub(super) use backlog::Overflow;
 pub(super) use client::Saturated;
 pub(super) use contention::{Contention, Reason, Waiter};
 pub(super) use gone::Gone;
-pub(super) use load::{Growth, Shortfall, duration_s};
+pub(super) use keepalive::{Ending, NotKept};
+pub(super) use load::{Shortfall, duration_s};
 pub(super) use pace::OwnPace;
 pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against, kernel_searches, pool, wearing_within};
+pub(super) use queue::{Growth, Leak, Queue};
 pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
 pub(super) use stalls::{Hang, Stalls, Still, TargetStall};
-pub(super) use target::{CpuLimit, Full, Queue};
+pub(super) use target::{CpuLimit, Full};
 
-use crate::diagnose::thresholds::FORBIDS_SHARE;
 use crate::model::result::RunResult;
 use crate::remedy::{Situation, TargetEnds};
 
@@ -81,6 +84,8 @@ pub struct Indicators {
     pub(super) target_stall: Seen<TargetStall>,
     /// threads waited for a core that others had
     pub(super) contention: Seen<Contention>,
+    /// the target ends each connection after one answer
+    pub(super) not_kept: Seen<NotKept>,
     /// the target's queue of connections overflowed
     pub(super) overflow: Seen<Overflow>,
     /// the client was the limit
@@ -103,13 +108,14 @@ impl Indicators {
             steady_rps: run.totals.steady.as_ref().map_or(run.totals.rps, |s| s.rps),
             failed_share: load::failed_share(run),
             shortfall: load::shortfall(run),
-            growth: load::growth(run),
+            growth: queue::growth(run),
             ports: PortFigures::of(run),
             gone: gone::gone(run),
             hang: stalls::hang(run),
             client_stalls: stalls::client_stalls(run),
             target_stall: Seen::No,
             contention: contention::contention(run),
+            not_kept: Seen::No,
             overflow: backlog::overflow(run),
             saturated: Seen::No,
             queue: Seen::No,
@@ -117,9 +123,10 @@ impl Indicators {
             own_pace: Seen::No,
         };
         // Each of these looks at those before it.
+        seen.not_kept = keepalive::not_kept(run, &seen);
         seen.target_stall = stalls::target_stall(run, &seen);
         seen.saturated = client::saturated(run, &seen);
-        seen.queue = target::queue(run, &seen);
+        seen.queue = queue::queue(run, &seen);
         seen.cpu = target::cpu(run, &seen);
         seen.own_pace = pace::own_pace(run, &seen);
         seen
@@ -147,8 +154,7 @@ impl Indicators {
 
     /// What remedies must know of the run.
     pub(super) fn situation<'a>(&self, run: &'a RunResult) -> Situation<'a> {
-        let ended = run.closes.announced_by_target.max(run.closes.server) as f64;
-        let ends = if ended / run.totals.requests.max(1) as f64 > FORBIDS_SHARE { TargetEnds::Most } else { TargetEnds::Few };
+        let ends = if self.not_kept.is_yes() { TargetEnds::Most } else { TargetEnds::Few };
         Situation {
             run,
             pool: self.ports.pool,

@@ -1,49 +1,12 @@
-//! The target while nothing fails: whether requests queue there, and whether its CPU is the limit.
+//! The CPU of a local target: whether it is the limit.
 
-use super::{Growth, Indicators, Seen};
+use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
-    CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, GROWN_LATENCY, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS,
-    QUEUE_REQUESTS,
+    CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS,
 };
 use crate::model::result::{RunResult, TargetResources};
 use crate::remedy::s;
 use crate::remedy::target::{Kind as Server, Pool, cpu_workers, own_flags, working};
-
-/// Requests that queue at the target, by what shows it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::diagnose) enum Queue {
-    /// Server-Timing of the endpoint with this index: medians in milliseconds
-    Told { endpoint: usize, queue_ms: f64, work_ms: f64 },
-    /// latency grew with the users at flat throughput
-    Grown(Growth),
-}
-
-pub(super) fn queue(run: &RunResult, seen: &Indicators) -> Seen<Queue> {
-    let told: Vec<(usize, f64, f64)> = run
-        .endpoints
-        .iter()
-        .enumerate()
-        .filter(|(_, e)| e.requests >= QUEUE_REQUESTS)
-        .filter_map(|(i, e)| e.server_timing_ms.as_ref().map(|t| (i, t.queue.p50, t.work.p50)))
-        .collect();
-    let worst = told.iter().filter(|(_, queue, work)| *queue >= QUEUE_MS && queue > work).max_by(|a, b| a.1.total_cmp(&b.1));
-    if let Some(&(endpoint, queue_ms, work_ms)) = worst {
-        return Seen::Yes(Queue::Told { endpoint, queue_ms, work_ms });
-    }
-    let Some(g) = seen.growth else {
-        return if told.is_empty() {
-            Seen::Unknown("the target sends no Server-Timing, and the users never grew enough to compare".into())
-        } else {
-            Seen::No
-        };
-    };
-    let slower = g.p50_ms.1 >= GROWN_LATENCY * g.p50_ms.0 && g.p50_ms.1 - g.p50_ms.0 >= QUEUE_MS;
-    // A saturated client queues too, and timings that show no queue have the last word.
-    if !slower || g.rps.1 >= FLAT_THROUGHPUT * g.rps.0 || seen.saturated.is_yes() || !told.is_empty() {
-        return Seen::No;
-    }
-    Seen::Yes(Queue::Grown(g))
-}
 
 /// Which part of the target's CPU is used up.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -14,11 +14,10 @@ pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicator
 }
 
 fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
-    let Saturated { seconds, for_long, late_ms: late, hurried } = how;
+    let Saturated { seconds, measured, for_long, late_ms: late, hurried } = how;
     let c = &run.resources.client;
     let busiest = c.threads.iter().max_by(|a, b| (a.cpu_s + a.wait_s).total_cmp(&(b.cpu_s + b.wait_s)));
     let target = run.resources.target.as_ref().and_then(|t| t.busiest_thread_percent);
-    let measured = c.measured_seconds;
     let mut text = String::new();
     if seconds > 0 {
         text += &format!(

@@ -1,39 +1,27 @@
 //! The rule about connections that the target does not keep.
 
-use crate::diagnose::indicators::{Indicators, Rows};
+use crate::diagnose::indicators::{Ending, Indicators, NotKept};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, FORBIDS_ANSWERS, FORBIDS_SHARE};
-use crate::model::outcome::{Call, Cause, Failure, ProtocolFault};
-use crate::model::result::{ErrorRow, RunResult};
+use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
+use crate::model::result::RunResult;
 use crate::remedy::ports::for_run;
-use crate::remedy::{advice, closes_idle, count, cps, load_with, percent, s, target_keeps};
+use crate::remedy::{advice, count, cps, load_with, percent, s, target_keeps};
 
 /// target-forbids-keepalive.
 pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators) -> Ruling {
-    if !run.plan.keepalive {
-        return Ruling::Clear;
-    }
+    Ruling::about(&seen.not_kept, |not_kept| forbidden(run, seen, *not_kept))
+}
+
+fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
+    let NotKept { answers, share, ending, since_s } = not_kept;
     let (t, closes) = (&run.totals, run.closes);
-    // A broken answer ends its connection for another reason, and so does an end without an answer.
-    let answers = t.requests.saturating_sub(run.count_errors(|e| !e.local && e.call != Call::Http));
-    let broken_off = Rows::of(run, is_broken_off).count();
-    if answers < FORBIDS_ANSWERS {
-        return Ruling::Undecided(format!("only {answers} answers came: too few to tell"));
-    }
-    let announced = closes.announced_by_target.min(answers);
-    // Unannounced ends count as well; each connection can only be ended once.
-    let ended = announced.max(closes.server.saturating_sub(broken_off).min(t.connections_opened));
-    let share = ended as f64 / answers as f64;
-    if share < FORBIDS_SHARE {
-        return Ruling::Clear;
-    }
-    let how = if announced * 2 >= ended {
-        "announced it in the answer (Connection: close, or HTTP/1.0)"
-    } else if closes_idle(run) {
-        "closed it without saying so, as an idle timeout shorter than the users' pauses does"
-    } else {
-        "closed it without saying so"
+    let how = match ending {
+        Ending::Announced => "announced it in the answer (Connection: close, or HTTP/1.0)",
+        Ending::WhileIdle => "closed it without saying so, as an idle timeout shorter than the users' pauses does",
+        Ending::Fin => "closed it without saying so",
+        Ending::Reset => "reset it without saying so (RST)",
     };
+    let since = since_s.map_or_else(String::new, |at| format!(" since {}", s(at)));
     let per = t.requests_per_connection.unwrap_or(1.0);
     let rate = t.connections_opened as f64 / seen.duration_s;
     let side = if seen.ports.closed_by_client > 0.5 {
@@ -42,7 +30,7 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators)
         "The target closes first, so the TIME_WAIT stays there and this side loses no port"
     };
     let mut text = format!(
-        "The target was asked to keep connections and ended them after {} of the answers: it {how}. So {} took {}, {}/s, and each \
+        "The target was asked to keep connections and ended them after {} of the answers{since}: it {how}. So {} took {}, {}/s, and each \
          answer pays for a new handshake. {side}.",
         percent(share),
         count(t.requests, "request"),
@@ -58,7 +46,7 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators)
             s(b.hold.as_secs_f64())
         );
     }
-    if !closes_idle(run) {
+    if ending != Ending::WhileIdle {
         text += " Flask's development server and other HTTP/1.0 servers do this to Windows clients as well: there 16384 ports held 120 s sustain 136.5/s.";
     }
     let opened = count(t.connections_opened, "connection");
@@ -74,20 +62,19 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators)
         short,
         format!("{opened} again, and the port budget told before the run"),
     ));
-    Found::new(format!("the target ends the connection after {} of its answers although asked to keep it", percent(share)), text)
-        .with("answers", answers)
-        .with("announced_by_target", closes.announced_by_target)
-        .with("closed_by_target", closes.server)
-        .with("share", share)
-        .with("requests_per_connection", per)
-        .with("connections_opened", t.connections_opened)
-        .with("rate_cps", rate)
-        .remedies(remedies)
-        .ruling()
-}
-
-/// An end of the connection inside an exchange.
-fn is_broken_off(row: &ErrorRow) -> bool {
-    let ended = |f: Failure| matches!(f.cause, Cause::Eof | Cause::Malformed(ProtocolFault::Truncated));
-    !row.local && row.failure().is_some_and(ended)
+    Found::new(
+        format!("the target ends the connection after {} of its answers{since}, although asked to keep it", percent(share)),
+        text,
+    )
+    .with("answers", answers)
+    .with("announced_by_target", closes.announced_by_target)
+    .with("closed_by_target", closes.server)
+    .with("reset_by_target", (ending == Ending::Reset).then_some(closes.reset))
+    .with("share", share)
+    .with("since_s", since_s)
+    .with("requests_per_connection", per)
+    .with("connections_opened", t.connections_opened)
+    .with("rate_cps", rate)
+    .remedies(remedies)
+    .ruling()
 }

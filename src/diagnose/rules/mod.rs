@@ -4,6 +4,7 @@
 
 pub(in crate::diagnose) mod backlog;
 pub(in crate::diagnose) mod busy;
+mod capacity;
 pub(in crate::diagnose) mod client;
 pub(in crate::diagnose) mod contended;
 pub(in crate::diagnose) mod exhaustion;

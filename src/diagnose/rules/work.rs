@@ -1,15 +1,17 @@
 //! Rules about the target's queue and CPU: where the time goes while nothing fails, and which limit of the target
 //! it is. What is advised follows the pool that queues, and never names what the target has already.
 
-use crate::diagnose::indicators::{CpuLimit, Full, Growth, Indicators, Queue};
+use super::capacity::{lighter, one_at_a_time};
+use crate::diagnose::indicators::{CpuLimit, Full, Growth, Indicators, Leak, Queue};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::{BUSY_POOL_SHARE, CPU_LIMIT_PERCENT, IN_FLIGHT_TIMES, PACE_SHARE};
+use crate::diagnose::thresholds::{BUSY_POOL_SHARE, CPU_LIMIT_PERCENT};
+use crate::model::figures;
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::plan::CpuWork;
 use crate::model::result::{Endpoint, RunResult, TargetResources};
 use crate::remedy::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
-use crate::remedy::{advice, count, load_with, number};
+use crate::remedy::{advice, count, load_with, number, s};
 
 /// target-queueing.
 pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -19,6 +21,7 @@ pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Rulin
             None => Ruling::Clear,
         },
         Queue::Grown(growth) => by_growth(run, seen, growth),
+        Queue::Leak(leak) => leaking(run, seen, leak),
     })
 }
 
@@ -33,10 +36,8 @@ fn by_growth(run: &RunResult, seen: &Indicators, g: Growth) -> Ruling {
         number(g.p50_ms.0.round()),
         number(g.p50_ms.1.round())
     );
-    let remedies = vec![
-        other_target(run, "give the target more workers or cores, or less work a request"),
-        fewer(run, seen, g.users.0, format!("median near {} ms, no queue", number(g.p50_ms.0.round()))),
-    ];
+    let mut remedies = vec![other_target(run, "give the target more workers or cores, or less work a request")];
+    remedies.push(lighter(run, seen, "the median").unwrap_or_else(|| one_at_a_time(run)));
     Found::new(
         format!(
             "latency grew {} times with the users at flat throughput ({}/s)",
@@ -72,19 +73,13 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
         );
     }
     let latency = e.latency_ms.map(|l| l.p50);
-    let users = f64::from(run.plan.users) - waiting(e).unwrap_or(0.0);
     let mut remedies = Vec::new();
     if idle.is_some() {
         remedies.push(who_takes_the_cores());
     } else {
         remedies.extend(more_workers(run, &e.name));
     }
-    remedies.push(fewer(
-        run,
-        seen,
-        users,
-        format!("{}: median near {} ms, its work without a queue", e.name, number(work.round())),
-    ));
+    remedies.push(lighter(run, seen, &format!("{}: the median", e.name)).unwrap_or_else(|| one_at_a_time(run)));
     Found::new(
         format!(
             "{} waits {} ms in the target's queue for {} ms of work (medians)",
@@ -103,6 +98,43 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
     .with("workers", workers(run, &e.name))
     .remedies(remedies)
     .ruling()
+}
+
+/// The load stayed, and answers took longer and longer.
+fn leaking(run: &RunResult, seen: &Indicators, leak: Leak) -> Ruling {
+    let ((from, to), at) = (leak.p50_ms, s(leak.since_s));
+    let (was, is) = (figures::ms(from), figures::ms(to));
+    let load = if run.plan.is_open_loop() {
+        format!("At a constant {} req/s", figures::rate(run.plan.rate))
+    } else {
+        format!("With the same {}", count(run.plan.users, "user"))
+    };
+    let text = format!(
+        "{load} the median was {was} ms in the first third of the run and {is} ms in the last; most of the growth came by {at}. Work \
+         gathers at the target: a queue that is filled faster than it is emptied, a table or a log that grows, a cache that is \
+         full, memory that runs short. Throughput went from {} to {} req/s. A longer run would have shown more of it: the figures of \
+         this one depend on how long it lasted.",
+        figures::rate(leak.rps.0),
+        figures::rate(leak.rps.1)
+    );
+    let longer = load_with(&run.plan, |p| p.duration = p.duration.saturating_mul(3));
+    let mut remedies = vec![
+        advice(
+            "run longer, to see whether it levels off",
+            longer,
+            format!("a median that stays near {is} ms, or one that grows on"),
+        ),
+        other_target(run, "see what grows at the target: its memory, its threads, its queues"),
+    ];
+    remedies.extend(lighter(run, seen, "the median").filter(|_| run.plan.is_open_loop()));
+    Found::new(format!("the median grew from {was} to {is} ms at a constant load"), text)
+        .with("p50_ms_first_third", from)
+        .with("p50_ms_last_third", to)
+        .with("rps_first_third", leak.rps.0)
+        .with("rps_last_third", leak.rps.1)
+        .with("since_s", leak.since_s)
+        .remedies(remedies)
+        .ruling()
 }
 
 fn workers(run: &RunResult, endpoint: &str) -> Option<u32> {
@@ -207,22 +239,6 @@ fn other_target(run: &RunResult, action: &str) -> Remedy {
     }
 }
 
-/// The load that leaves no queue: fewer users in a closed loop, a lower rate in an open one.
-fn fewer(run: &RunResult, seen: &Indicators, users: f64, expected: String) -> Remedy {
-    if run.plan.is_open_loop() {
-        let made = seen.steady_rps.min(run.plan.rate);
-        let rate = ((PACE_SHARE * made * 10.0).floor() / 10.0).max(0.1);
-        return advice("ask for a rate that it can take", load_with(&run.plan, |p| p.rate = rate), expected);
-    }
-    let most = run.plan.users.saturating_sub(1).max(1);
-    let users = (users.ceil().max(1.0) as u32).min(most);
-    if run.plan.users <= 1 {
-        let command = load_with(&run.plan, |p| p.think.max = std::time::Duration::from_millis(500));
-        return advice("let the user pause between requests", command, expected);
-    }
-    advice(format!("offer what it can take: {}", count(users, "user")), load_with(&run.plan, |p| p.users = users), expected)
-}
-
 fn words(run: &RunResult, limit: &CpuLimit) -> String {
     let cpus = run.host.cpus;
     match limit.full {
@@ -273,15 +289,7 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
             "the functions that take the core",
         ));
     }
-    if run.plan.users > 1 || run.plan.is_open_loop() {
-        let knee = rps * seen.think_s + IN_FLIGHT_TIMES * limit.slots;
-        let expected = if run.plan.is_open_loop() {
-            format!("below the {}/s that it can do: answers without a queue", number(rps.round()))
-        } else {
-            format!("about the same {}/s, with shorter answers", number(rps.round()))
-        };
-        remedies.push(fewer(run, seen, knee, expected));
-    }
+    remedies.push(lighter(run, seen, "the median").unwrap_or_else(|| one_at_a_time(run)));
     Found::new(format!("the target is at its CPU limit: {at:.0} % of a core at {}/s", number(rps.round())), text)
         .with("target_pid", t.pid)
         .with("target_cpu_percent", t.cpu_percent_mean)

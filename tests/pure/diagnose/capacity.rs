@@ -44,7 +44,69 @@ fn queueing_by_timing_or_by_growth() {
     clear(Id::TargetQueueing, &healthy());
     let mut blind = grown.clone();
     blind.series.truncate(10);
+    blind.series.iter_mut().for_each(|p| p.p50_ms = Some(60.0));
+    // Users who mostly pause fill nothing; users in a hurry may.
+    clear(Id::TargetQueueing, &blind);
+    blind.plan.think = Think::default();
     unknown(Id::TargetQueueing, &blind);
+    // Timings that show no queue have the last word.
+    let mut told = grown;
+    told.endpoints = healthy().endpoints;
+    clear(Id::TargetQueueing, &told);
+}
+
+#[test]
+fn one_lock_behind_a_short_ramp() {
+    // 20 ms under one lock, 40 users at 8/s: 50/s from the first second on.
+    let mut run = healthy();
+    run.endpoints.iter_mut().for_each(|e| e.server_timing_ms = None);
+    run.plan.think = Think::default();
+    (run.plan.users, run.plan.spawn_rate, run.duration_s) = (40, 8.0, 10.0);
+    run.series = (0..10)
+        .map(|i| {
+            let users = (8 * (i + 1)).min(40);
+            second(i, users, 50.0, f64::from(users) * 20.0 * 0.8)
+        })
+        .collect();
+    fires(Id::TargetQueueing, &run);
+    // The same ramp on a target that keeps up.
+    run.series = (0..10).map(|i| second(i, (8 * (i + 1)).min(40), f64::from((8 * (i + 1)).min(40)) * 50.0, 20.0)).collect();
+    clear(Id::TargetQueueing, &run);
+}
+
+#[test]
+fn a_latency_that_grows_at_a_constant_load() {
+    let leaking = |to: f64| {
+        let mut run = healthy();
+        run.series = (0..60).map(|i| second(i, 50, 150.0, 30.0 + (to - 30.0) * f64::from(i) / 59.0)).collect();
+        run
+    };
+    let f = fires(Id::TargetQueueing, &leaking(200.0));
+    assert!(f.evidence["p50_ms_last_third"].as_f64() > f.evidence["p50_ms_first_third"].as_f64(), "{:?}", f.evidence);
+    reads("target-queueing, by a leak", &f);
+    clear(Id::TargetQueueing, &leaking(40.0));
+    // A client without a core sees the same.
+    let mut starved = leaking(200.0);
+    for p in &mut starved.series {
+        (p.client_wait_percent, p.host_cpu_percent) = (Some(30.0), Some(98.0));
+    }
+    clear(Id::TargetQueueing, &starved);
+}
+
+/// users = capacity x (think + response without a queue), 70 % of it.
+#[test]
+fn the_load_that_is_advised_is_arithmetic() {
+    // 2 workers, 30 ms of work, 60 users: 66.7/s, and 66.7/s x 30 ms = 2 users.
+    let mut run = own_cpu(60, 870.0, 190.0, &[]);
+    run.host.cpus = 2;
+    let f = fires(Id::TargetQueueing, &run);
+    let fewer = f.remedies.iter().find(|r| r.command.contains("--conns 2 ")).unwrap_or_else(|| panic!("{:?}", f.remedies));
+    assert!(fewer.expected.contains("30"), "{fewer:?}");
+    let mut open = run.clone();
+    open.plan.rate = 200.0;
+    (open.totals.attempts, open.totals.never_started) = (4000, 8000);
+    let f = fires(Id::TargetQueueing, &open);
+    assert!(f.remedies.iter().any(|r| r.command.contains("--rate 46 ")), "70 % of 66.7/s: {:?}", f.remedies);
 }
 
 #[test]

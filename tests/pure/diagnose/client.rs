@@ -8,6 +8,7 @@ use sockbench::model::outcome::Call;
 use sockbench::model::plan::Think;
 use sockbench::model::result::{RunResult, Stamp, ThreadRow};
 
+use super::stood_still::contended;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
 use crate::facts::{errno, fail, healthy, latency};
 
@@ -52,7 +53,26 @@ fn generator_saturated_by_cpu_or_by_lateness() {
     clear(Id::GeneratorSaturated, &healthy());
     let mut blind = healthy();
     blind.resources.client.saturated_seconds = None;
+    blind.series.iter_mut().for_each(|p| p.client_busiest_percent = None);
     unknown(Id::GeneratorSaturated, &blind);
+}
+
+#[test]
+fn a_client_is_saturated_by_what_it_ran_and_not_by_what_it_waited() {
+    let mut run = healthy();
+    run.series[..40].iter_mut().for_each(|p| p.client_busiest_percent = Some(95.0));
+    assert_eq!(fires(Id::GeneratorSaturated, &run).evidence["saturated_seconds"], 40);
+    // The target's busiest thread was as full: then it is the target.
+    let mut both = run.clone();
+    both.series.iter_mut().for_each(|p| p.target_busiest_percent = Some(98.0));
+    clear(Id::GeneratorSaturated, &both);
+    // It ran for half of the time and waited for the rest: others had the core.
+    let mut starved = contended();
+    starved.series.iter_mut().for_each(|p| p.client_busiest_percent = Some(50.0));
+    starved.plan.rate = 150.0;
+    starved.resources.client.lateness_p99_ms = Some(40.0);
+    clear(Id::GeneratorSaturated, &starved);
+    assert_eq!(ids(&diagnose(&starved))[0], Id::HostContended);
 }
 
 /// 5 connections at 200 ms carry 25/s of 300/s; a turn of the loop that took up five answers late is not the cause.

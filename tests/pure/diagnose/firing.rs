@@ -70,7 +70,10 @@ pub(super) fn firing() -> Vec<(Id, RunResult)> {
                 }
             }),
         ),
-        (Id::GeneratorSaturated, with(healthy(), &|r| r.resources.client.saturated_seconds = Some(50))),
+        (
+            Id::GeneratorSaturated,
+            with(healthy(), &|r| r.series[..50].iter_mut().for_each(|p| p.client_busiest_percent = Some(97.0))),
+        ),
         (Id::UsersNotReached, with(healthy(), &|r| r.totals.users_reached = 31)),
         (Id::TargetStalled, silent()),
         (

@@ -127,6 +127,43 @@ fn forbidden_keepalive_is_the_cause_of_used_up_ports() {
 }
 
 #[test]
+fn a_target_that_stops_keeping_connections_in_mid_run() {
+    let mut run = healthy();
+    for p in run.series.iter_mut().skip(30) {
+        p.connects = 150;
+    }
+    run.totals.connections_opened = 50 + 30 * 150;
+    run.closes.server = 30 * 150;
+    let f = fires(Id::TargetForbidsKeepalive, &run);
+    assert_eq!((f.evidence["since_s"].as_f64(), f.evidence["share"].as_f64()), (Some(30.0), Some(1.0)));
+    reads("target-forbids-keepalive, from the middle on", &f);
+    // Reconnects after failures are no ban, nor are new users.
+    let mut failing = healthy();
+    for p in failing.series.iter_mut().skip(30) {
+        (p.connects, p.failures_per_s, p.rps) = (150, 150.0, 300.0);
+    }
+    clear(Id::TargetForbidsKeepalive, &failing);
+    let mut ramp = healthy();
+    for (i, p) in ramp.series.iter_mut().enumerate() {
+        (p.users_asked, p.connects, p.rps) = (i as u32 * 10, 10, 12.0);
+    }
+    clear(Id::TargetForbidsKeepalive, &ramp);
+}
+
+#[test]
+fn an_idle_connection_ended_by_a_reset_is_not_kept_either() {
+    let mut run = healthy();
+    run.plan.think = sockbench::model::plan::Think::default();
+    run.totals.connections_opened = 9000;
+    run.closes = sockbench::model::result::Closes { reset: 8950, client: 50, ..Default::default() };
+    let f = fires(Id::TargetForbidsKeepalive, &run);
+    assert_eq!(f.evidence["reset_by_target"], 8950);
+    // This side resets them itself.
+    run.plan.closer = sockbench::model::plan::Closer::Reset;
+    clear(Id::TargetForbidsKeepalive, &run);
+}
+
+#[test]
 fn an_idle_timeout_is_not_a_ban_on_keepalive() {
     let mut run = own_cpu(4, 0.1, 5.0, &["idle-timeout=400ms"]);
     run.plan.think.max = std::time::Duration::from_millis(900);
