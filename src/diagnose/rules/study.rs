@@ -1,12 +1,14 @@
 //! The rule over the steps of a study: where throughput stopped growing, and the limits that could explain it.
 
 use super::info::s3;
+use crate::diagnose::ceiling::{ceilings, formula};
 use crate::diagnose::indicators::Indicators;
 use crate::diagnose::rule::{Found, Ruling, Step};
-use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
+use crate::diagnose::thresholds::{FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
 use crate::model::result::RunResult;
+use crate::model::study::CeilingKind;
 use crate::remedy::target::{Kind, cpu_workers, serve_with};
-use crate::remedy::{advice, count, cps, keep_alive, load_with, number, percent, s};
+use crate::remedy::{advice, count, cps, keep_alive, load_with, percent, s};
 
 /// One run alone cannot show it.
 pub(in crate::diagnose) fn single(_: &RunResult, _: &Indicators) -> Ruling {
@@ -168,22 +170,9 @@ fn limits(first: &Step<'_>, second: &Step<'_>) -> Vec<Limit> {
             ),
         });
     }
-    if let Some(t) = after.resources.target.as_ref() {
-        let one_core = t.busiest_thread_percent.filter(|p| *p > 0.0);
-        let whole = t.cpu_percent_mean.filter(|p| *p > 0.0).map(|p| p / f64::from(after.host.cpus.max(1)));
-        if let Some(used) = one_core.into_iter().chain(whole).reduce(f64::max).filter(|u| *u > CPU_LIMIT_PERCENT / 3.0) {
-            let rps = second.seen.steady_rps * 100.0 / used;
-            all.push(Limit {
-                name: "target_cpu",
-                rps,
-                words: format!(
-                    "the target's CPU, {} % of its core at {}/s, would be full at {}/s",
-                    number(used.round()),
-                    cps(second.seen.steady_rps),
-                    cps(rps)
-                ),
-            });
-        }
+    let of_target = ceilings(after, &[before, after]).into_iter().find(|c| c.kind != CeilingKind::Ports);
+    if let Some(c) = of_target {
+        all.push(Limit { name: "target_cpu", rps: c.rps, words: format!("the target's {} = {}/s", formula(&c), cps(c.rps)) });
     }
     let client = &after.resources.client;
     if let (Some(busy), true) = (client.saturated_seconds, client.measured_seconds > 0) {

@@ -3,8 +3,9 @@
 //! Limits, reasons and advice are those of the steps' findings: this page never says anything else than they do.
 
 use super::Steps;
+use crate::diagnose::ceiling::formula;
 use crate::diagnose::thresholds::{GROWN_USERS, PLATEAU_TIMES};
-use crate::model::figures::{count, counted, ms, percent, rate, seconds, share, times};
+use crate::model::figures::{ms, percent, rate, share, times};
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::study::{Answer, Ceiling, CeilingKind, EndpointLoad, Question};
 
@@ -105,24 +106,6 @@ fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     });
     let parts: Vec<String> = reached.into_iter().chain(growth(steps, ceiling)).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-fn formula(c: &Ceiling) -> String {
-    let slots = c.slots.round() as u64;
-    let busy = ms(c.busy_ms);
-    match (c.kind, &c.endpoint) {
-        (CeilingKind::Ports, _) => format!("ceiling by ports: {} ports / {}", count(slots), seconds(c.busy_ms / 1000.0)),
-        (CeilingKind::Cpu, Some(_)) => {
-            format!("ceiling by CPU: {} / {busy} ms / {}", counted(slots, "core"), share(c.share))
-        }
-        (CeilingKind::Cpu, None) => format!("ceiling by CPU: {} / {busy} ms a request", counted(slots, "core")),
-        (CeilingKind::Workers, name) => format!(
-            "ceiling by workers for {}: {} / {busy} ms / {}",
-            name.as_deref().unwrap_or("all"),
-            counted(slots, "worker"),
-            share(c.share)
-        ),
-    }
 }
 
 /// Whether the rate of the steps kept growing, by the thresholds of throughput-plateau. That it did is worth a word only

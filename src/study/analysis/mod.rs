@@ -26,7 +26,8 @@ pub fn analyse(runs: &[RunResult], labels: &[String]) -> Analysis {
     }
     let steps = Steps { runs, rows: &rows };
     let endpoints = steps.endpoints();
-    let ceiling = steps.focus().and_then(|i| ceilings(&runs[i], runs).into_iter().next());
+    let all: Vec<&RunResult> = runs.iter().collect();
+    let ceiling = steps.focus().and_then(|i| ceilings(&runs[i], &all).into_iter().next());
     let answers = answers::answers(&steps, &endpoints, ceiling.as_ref());
     let sentences = answers.iter().map(|a| a.text.clone()).chain(details::sentences(&steps)).collect();
     Analysis { rows, answers, endpoints, ceiling, sentences }

@@ -159,6 +159,17 @@ fn the_analysis_says_what_the_findings_say() {
 }
 
 #[test]
+fn the_plateau_finding_and_the_analysis_have_one_ceiling() {
+    let study = study(vec![step(50, 230.0, 20.0, 30.0), step(100, 235.0, 90.0, 31.0)]);
+    let plateau = study.findings.iter().find(|f| f.id == FindingId::ThroughputPlateau).expect("235 after 230");
+    let ceiling = study.analysis.ceiling.as_ref().map(|c| c.rps);
+    let limit = plateau.evidence["limit_target_cpu_rps"].as_f64();
+    assert!(ceiling.zip(limit).is_some_and(|(a, b)| (a - b).abs() < 0.001), "{ceiling:?} {limit:?}");
+    let text = answer(&study.analysis, Question::Saturation);
+    assert!(text.contains("stopped growing after 50 users"), "{text}");
+}
+
+#[test]
 fn the_verdict_is_the_gravest_of_the_steps_and_names_them() {
     let of = |ids: &[VerdictId]| {
         let mut steps: Vec<RunResult> = ids.iter().zip([10, 50, 100]).map(|(_, u)| step(u, 27.0, 0.1, 30.0)).collect();
