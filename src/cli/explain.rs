@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::{Exit, files, style};
-use crate::explain::{self, KNOWN_TEXTS, Known, Rates, locust};
+use crate::explain::{self, KNOWN_TEXTS, Known, Rates, locust_csv as locust};
 use crate::model::explanation::{Explanation, Os};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};

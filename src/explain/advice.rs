@@ -100,6 +100,29 @@ fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
                 "entries leave after 30 s instead of 120 s",
             ),
         ],
+        Limit::Policy if os == Os::Windows => vec![
+            windows(
+                advice("see which port ranges Windows keeps for itself", "", "the port lies in one of them: take another one"),
+                "netsh int ipv4 show excludedportrange tcp",
+            ),
+            windows(
+                advice("see who has the port for itself alone", "", "one line names the process"),
+                "netstat -ano | findstr :PORT",
+            ),
+        ],
+        Limit::Policy => vec![
+            advice(
+                "see which rule rejects it",
+                "nft list ruleset ; iptables -S OUTPUT",
+                "a REJECT or DROP for that address or user",
+            ),
+            advice("see whether SELinux forbids it", "ausearch -m avc -ts recent", "a line that names the program"),
+            advice(
+                "listen on a port from 1024 on, or allow lower ones",
+                "sysctl -w net.ipv4.ip_unprivileged_port_start=80",
+                "every user may listen from port 80 on",
+            ),
+        ],
         Limit::Refused => vec![
             windows(
                 advice("see whether something listens", "ss -ltn 'sport = :PORT'", "no line: start the target"),

@@ -83,7 +83,7 @@ pub(super) fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>) -> Option<Vec<R
             advice("ask for the route", "route -n get ADDRESS", "not in table: there is none"),
             advice("name the target by its IPv4 address", "curl -4 http://HOST:PORT/", "connects, where only IPv6 is off"),
         ],
-        Limit::Conntrack | Limit::Hidden | Limit::NameResolution => return None,
+        Limit::Conntrack | Limit::Hidden | Limit::NameResolution | Limit::Policy => return None,
     })
 }
 

@@ -40,6 +40,11 @@ const fn defaults(os: Os) -> (u32, f64, &'static str) {
     }
 }
 
+/// P by default of a system.
+pub(super) const fn default_pool(os: Os) -> u32 {
+    defaults(os).0
+}
+
 /// What P and T are taken for, and why.
 struct Taken {
     pool: u32,

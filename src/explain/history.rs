@@ -3,7 +3,7 @@
 //! While calls fail for want of a port, every port that comes back is taken at once: calls made up to t, less those
 //! made up to t - T, are the P ports that stand held.
 
-use super::locust::{LocustError, at, column, reader};
+use super::csv_rows::{LocustError, at, column, reader};
 use crate::model::explanation::Measured;
 
 /// Seconds without a failure after which a stretch of failures is over.

@@ -1,87 +1,172 @@
-//! Numbers of errors: only behind words that make a number an errno, or alone.
+//! Numbers of errors: behind words that make a number an errno, beside a message that has this number, or alone.
 
-use super::patterns::{CODES, Code};
-use crate::model::explanation::Os;
+use std::ops::Range;
 
-/// A number that is the errno of a known code.
+use super::codes::{self, Condition, Errno, Numbered, WINSOCK_FROM};
+use crate::model::explanation::{FailedCall, Os};
+
+/// A number of a line that is the number of an error.
+#[derive(Debug, Clone)]
 pub(super) struct Number {
-    pub(super) code: &'static Code,
-    pub(super) os: Os,
+    pub(super) means: Numbered,
+    pub(super) at: Range<usize>,
     /// the text is this number and nothing else
-    pub(super) bare: bool,
-}
-
-/// A number in the context of an error, or alone.
-pub(super) fn numbered(text: &str, asked: Option<Os>) -> Option<Number> {
-    if let Ok(alone) = text.trim_start_matches('-').parse::<i32>() {
-        return by_number(alone, asked).map(|n| Number { bare: true, ..n });
-    }
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if !bytes[at].is_ascii_digit() {
-            at += 1;
-            continue;
-        }
-        let end = bytes[at..].iter().position(|b| !b.is_ascii_digit()).map_or(bytes.len(), |n| at + n);
-        let found = text[at..end].parse::<i32>().ok().and_then(|n| in_context(&text[..at], &text[end..], n, asked));
-        if found.is_some() {
-            return found;
-        }
-        at = end;
-    }
-    None
+    pub(super) is_alone: bool,
 }
 
 /// Words before a number that make it an errno, whatever the number.
-const ERRNO_BEFORE: &[&str] =
-    &["errno ", "errno: ", "errno:", "errno=", "errno = ", "errno -", "errno: -", "winerror ", "os error ", "oserror(", "error("];
-/// Words before a Winsock number that make it one; too common for small numbers.
-const WINSOCK_BEFORE: &[&str] = &[
-    "error ",
-    "error: ",
-    "error code ",
-    "error code: ",
-    "error #",
-    "code ",
-    "code: ",
-    "code=",
-    "winsock ",
+const ERRNO_BEFORE: &[&str] = &["errno", "os error", "oserror(", "error(", "system:"];
+/// Words before a number that make it one where the line speaks of a connection too, or where Winsock has this number.
+const ERROR_BEFORE: &[&str] = &[
+    "error",
+    "error code",
+    "errorcode",
+    "err",
+    "code",
+    "ret",
+    "retcode",
+    "returned",
+    "winsock",
     "wsa",
-    "wsagetlasterror ",
+    "wsagetlasterror",
+    "wsagetlasterror()",
     "socketexception (",
+    "fehler",
+    "fehlercode",
+    "erreur",
+    "código",
+    "errore",
+    "erro",
+    "ошибка",
+    "ошибки",
+    "код",
+    "错误",
+    "错误码",
+    "错误代码",
+    "錯誤",
+    "錯誤碼",
+    "エラー",
+    "エラーコード",
+    "오류",
+    "hata",
+];
+/// Numbers behind these words are something else.
+const NO_ERROR_BEFORE: &[&str] =
+    &["status code", "statuscode", "http code", "http error", "exit code", "exit status", "response code", "http/1.1", "line"];
+/// What is counted, not numbered.
+const COUNTED: &[&str] = &[
+    "requests",
+    "reqs",
+    "ms",
+    "us",
+    "s",
+    "sec",
+    "seconds",
+    "bytes",
+    "kb",
+    "mb",
+    "users",
+    "connections",
+    "lines",
+    "times",
+    "errors",
+    "failures",
+    "samples",
+    "responses",
+    "of",
+    "out",
+];
+/// A line with one of these speaks of a connection.
+const CONNECTION_WORDS: &[&str] = &[
+    "connect", "socket", "bind", "accept", "recv", "send", "tcp", "host", "peer", "port", "dial", "upstream", "network",
+    "server", "listen",
 ];
 
-fn in_context(before: &str, after: &str, n: i32, asked: Option<Os>) -> Option<Number> {
-    let ends = |words: &[&str]| words.iter().any(|w| before.ends_with(w));
-    if n >= 10_000 {
-        // "error 10048 requests": a count, not a code.
-        let counted = after.trim_start().split(|c: char| !c.is_alphabetic()).next().is_some_and(|w| COUNTED.contains(&w));
-        // .NET and Java put it behind a message in the language of the machine.
-        let behind = before.ends_with('(') && after.starts_with(')') && before.contains("exception");
-        return ((ends(ERRNO_BEFORE) || ends(WINSOCK_BEFORE) || behind) && !counted).then(|| by_number(n, asked)).flatten();
+/// Every number of an error in a line in normal form. `said`: errnos that its words name; a number beside them is theirs.
+pub(super) fn numbers(text: &str, said: &[&'static Errno], asked: Option<Os>) -> Vec<Number> {
+    if let Ok(alone) = text.trim_start_matches('-').parse::<i32>() {
+        let means = codes::by_number(alone, asked);
+        return means.map(|means| Number { means, at: 0..text.len(), is_alone: true }).into_iter().collect();
     }
-    // nginx and ab put it beside the message; MySQL after the host; redis-py before it.
-    let nginx = before.ends_with('(') && after.starts_with(": ") && (before.ends_with("failed (") || before.contains("upstream"));
-    let mysql = before.ends_with("' (") && after.starts_with(')') && before.contains("connect");
-    let ab = before.ends_with('(') && after.starts_with(')') && before.contains("apr_socket");
-    let redis = before.ends_with("error ") && (after.starts_with(" connecting to ") || after.starts_with(" while "));
-    let socket = before.ends_with("socketexception (");
-    (ends(ERRNO_BEFORE) || nginx || mysql || ab || redis || socket).then(|| by_number(n, asked)).flatten()
+    let mut out = Vec::new();
+    let (bytes, mut at) = (text.as_bytes(), 0);
+    while let Some(start) = bytes[at..].iter().position(u8::is_ascii_digit).map(|n| at + n) {
+        let end = bytes[start..].iter().position(|b| !b.is_ascii_digit()).map_or(bytes.len(), |n| start + n);
+        at = end;
+        let in_word = text[..start].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_');
+        let means = if in_word { hexadecimal(text, start, &mut at) } else { one(text, start..end, said, asked) };
+        out.extend(means.map(|means| Number { means, at: start..end, is_alone: false }));
+    }
+    out
 }
 
-const COUNTED: &[&str] =
-    &["requests", "reqs", "ms", "us", "s", "sec", "seconds", "bytes", "kb", "mb", "users", "connections", "lines", "times"];
+fn one(text: &str, at: Range<usize>, said: &[&'static Errno], asked: Option<Os>) -> Option<Numbered> {
+    let (before, after) = (text[..at.start].trim_end_matches('-'), &text[at.end..]);
+    if before.ends_with("0x") || after.starts_with('x') && text[at.clone()] == *"0" {
+        return hexadecimal(text, at.end, &mut { at.end });
+    }
+    // Part of an address, a time, a decimal number.
+    if after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let n: i32 = text[at].parse().ok()?;
+    if before.ends_with("winerror ") {
+        return codes::by_winerror(n).or_else(|| codes::by_number(n, None));
+    }
+    let label = before.trim_end_matches([' ', '=', ':', '#', '"', '\'', '-']);
+    let ends = |words: &[&str]| words.iter().any(|w| label.ends_with(w));
+    let no_error = NO_ERROR_BEFORE.iter().any(|w| label.ends_with(w));
+    let counted = after.trim_start().split(|c: char| !c.is_alphabetic()).next().is_some_and(|w| COUNTED.contains(&w));
+    if no_error || counted || after.trim_start().starts_with('%') {
+        return None;
+    }
+    let in_brackets = (before.ends_with('(') && (after.starts_with(')') || after.starts_with(": ") || after.starts_with(" \"")))
+        || (before.ends_with('[') && after.starts_with(']') && before.len() > 1);
+    let is_named = in_brackets || ends(ERRNO_BEFORE) || ends(ERROR_BEFORE) || (before.ends_with(": ") && after.is_empty());
+    // Beside its message: then the number shows the system too.
+    if is_named && let Some((errno, os)) = said.iter().find_map(|e| Some((*e, e.system_of(n)?))) {
+        return Some(Numbered { condition: errno.condition, errno: Some(errno), call: None, os });
+    }
+    let speaks_of_connections = || CONNECTION_WORDS.iter().any(|w| text.contains(w));
+    let reports = || {
+        ["error", "fail", "exception", "fehler", "erreur", "errore", "错误", "錯誤", "エラー", "ошибк", "오류"]
+            .iter()
+            .any(|w| text.contains(w))
+    };
+    let is_error = if n >= WINSOCK_FROM {
+        ends(ERRNO_BEFORE) || ends(ERROR_BEFORE) || (in_brackets && reports() && !is_total(before))
+    } else {
+        ends(ERRNO_BEFORE)
+            || (ends(ERROR_BEFORE) && speaks_of_connections())
+            // nginx and ab put it beside the message; MySQL behind the host.
+            || (before.ends_with("failed (") && after.starts_with(": "))
+            || (in_brackets && (before.contains("apr_") || before.contains("upstream")))
+            || (before.ends_with("' (") && in_brackets && before.contains("connect"))
+    };
+    if is_error { codes::by_number(n, asked) } else { None }
+}
 
-/// Small numbers are Linux's unless macOS is asked for: the two overlap (48, 49, 61 are other errors on Linux).
-fn by_number(n: i32, asked: Option<Os>) -> Option<Number> {
-    let found = |code, os| Number { code, os, bare: false };
-    if n >= 10_000 {
-        return CODES.iter().find(|c| c.windows == n).map(|c| found(c, Os::Windows));
-    }
-    if asked == Some(Os::Macos) {
-        return CODES.iter().find(|c| c.macos == n).map(|c| found(c, Os::Macos));
-    }
-    let linux = CODES.iter().find(|c| c.linux == n).map(|c| found(c, Os::Linux));
-    linux.or_else(|| CODES.iter().find(|c| c.macos == n && (48..=65).contains(&n)).map(|c| found(c, Os::Macos)))
+/// A total stands in brackets behind the name of what was counted.
+fn is_total(before: &str) -> bool {
+    let word = before.trim_end_matches(['(', '[', ' ']).rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    ["requests", "errors", "failures", "responses", "samples", "total", "ok", "ko", "users", "iterations", "count"]
+        .contains(&word)
+}
+
+/// `0x80072740`: an HRESULT of a Win32 error, as .NET and WinHTTP print it.
+fn hexadecimal(text: &str, near: usize, at: &mut usize) -> Option<Numbered> {
+    let start =
+        text[..near].rfind("0x").or_else(|| text[near.saturating_sub(1)..].find("0x").map(|n| near.saturating_sub(1) + n))?;
+    let digits = text[start + 2..].split(|c: char| !c.is_ascii_hexdigit()).next()?;
+    *at = (start + 2 + digits.len()).max(*at);
+    let low = digits.strip_prefix("8007").filter(|d| d.len() == 4)?;
+    let n = i32::from_str_radix(low, 16).ok()?;
+    if n >= WINSOCK_FROM { codes::by_number(n, None) } else { codes::by_winerror(n) }
+}
+
+/// k6's `error_code=1211`, also as a tag in JSON.
+pub(super) fn k6_code(text: &str) -> Option<(Condition, Option<FailedCall>)> {
+    let rest = text.split_once("error_code")?.1.trim_start_matches(['"', ':', '=', ' ', '\'']);
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    codes::by_k6_code(digits.parse().ok()?)
 }

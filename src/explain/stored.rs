@@ -44,6 +44,7 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
         source: source.into(),
         readings: Vec::new(),
         other_lines: 0,
+        cut_lines: 0,
         arithmetic,
         remedies: Vec::new(),
         findings,

@@ -1,214 +1,202 @@
-//! One line of any tool: which system error it names, which call failed, and so which limit was hit.
-//!
-//! Refused on purpose: a number without the context of an error (`10048 requests done`), words of a sentence, and
-//! failures that have nothing to do with connections.
+//! A text of any size, line by line: lines that can say nothing are passed over fast, the others are read and put together
+//! to events, events of one kind are counted. Memory stays bounded, whatever the text.
 
-use super::judge::{Judged, judge};
-use super::number::{Number, numbered};
-use super::patterns::{CALLS, CODES, Code, Condition, TOOLS};
-use super::phrases::{PHRASES, is_said};
-use super::{summary, wording};
-use crate::model::explanation::{Certainty, FailedCall, Os, Reading, Side};
+use std::collections::HashMap;
 
-/// What is known of a line beside its text.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Around {
-    /// the system, where it is known
-    pub(super) os: Option<Os>,
-    /// whose socket, where the file tells
-    pub(super) side: Option<Side>,
-}
+use memchr::{memchr, memchr_iter, memrchr};
 
-/// The reading of one line, of several the most frequent; none when it says nothing about connections.
+use super::events::{Event, Events};
+use super::evidence::{Around, Evidence};
+use super::lexicon::lexicon;
+use super::line;
+use super::normal::printable;
+use super::sockets::Sockets;
+use crate::model::explanation::Os;
+
+/// Longer lines are cut.
+pub(super) const LINE_BYTES: usize = 64 * 1024;
+/// Kinds of events told apart; further ones count as other lines.
+const KINDS_MAX: usize = 2_000;
+
+/// Reads a text in pieces.
 ///
 /// ```
-/// use sockbench::explain::read_line;
-/// use sockbench::model::explanation::Limit;
-/// let r = read_line("dial tcp 10.0.0.1:80: connect: cannot assign requested address", None).expect("known");
-/// assert_eq!(r.limit, Limit::LocalPorts);
-/// assert!(read_line("10048 requests done", None).is_none());
+/// use sockbench::explain::{Known, TextReader};
+/// let mut text = TextReader::new(Known::default());
+/// text.feed(b"connect: connection ref");
+/// text.feed(b"used\nall is well\n");
+/// let e = text.finish().expect("an error");
+/// assert_eq!((e.readings[0].count, e.other_lines), (1, 1));
 /// ```
-pub fn read_line(line: &str, os: Option<Os>) -> Option<Reading> {
-    read_kinds(line, Around { os, side: None }).into_iter().max_by_key(|r| r.count)
+#[derive(Debug, Default)]
+pub struct TextReader {
+    pub(super) known: super::Known,
+    around: Around,
+    events: Events,
+    kinds: Kinds,
+    sockets: Sockets,
+    /// the start of a line whose end has not come yet
+    rest: Vec<u8>,
+    /// its end has not come, and it is longer than what is kept
+    is_cutting: bool,
+    lines: u64,
+    saying: u64,
+    cut: u64,
 }
 
-/// Every kind of failure that one line tells, with its count: one, but for a tool's summary.
-pub(super) fn read_kinds(line: &str, around: Around) -> Vec<Reading> {
-    let text = normal(line);
-    let tool = TOOLS.iter().find(|t| text.contains(t.0));
-    let context = |os| Context {
-        text: &text,
-        only_connects: tool.is_some_and(|t| t.2),
-        os,
-        tool: tool.map(|t| t.1),
-        side: around.side,
-        bare: false,
-    };
-    if let Some(kinds) = summary::counts(&text) {
-        let read = |(kind, n): (summary::Kind, u64)| {
-            let judged = summary::judged_kind(kind);
-            Reading { count: n, ..reading(line, None, judged, &context(around.os)) }
-        };
-        return kinds.into_iter().map(read).collect();
-    }
-    let Some(seen) = system_error(&text, around.os) else { return Vec::new() };
-    let call = named_call(&text, seen.condition);
-    let context = Context { bare: seen.bare, ..context(seen.os) };
-    let judged = judge(seen.condition, call, &context);
-    vec![reading(line, seen.code, judged, &context)]
-}
-
-fn reading(line: &str, code: Option<&'static Code>, mut judged: Judged, context: &Context<'_>) -> Reading {
-    if judged.certainty == Certainty::Certain {
-        judged.alternatives.clear();
-    }
-    let windows = context.os == Some(Os::Windows);
-    Reading {
-        text: printable(line.trim()),
-        count: 1,
-        tool: context.tool.map(str::to_owned),
-        os: context.os,
-        name: code.map(|c| if windows { format!("WSA{}", c.name) } else { c.name.to_owned() }),
-        code: code.and_then(|c| number_on(c, context.os)),
-        call: judged.call,
-        limit: judged.limit,
-        side: judged.side,
-        certainty: judged.certainty,
-        says: wording::says(&judged, context),
-        is_not: wording::is_not(&judged).to_owned(),
-        alternatives: judged.alternatives,
-    }
-}
-
-/// What the judgement may look at beside condition and call.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) text: &'a str,
-    pub(super) only_connects: bool,
+/// What a text comes to.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub(super) kinds: Vec<Event>,
+    pub(super) sockets: Sockets,
+    /// lines that say nothing
+    pub(super) other_lines: u64,
+    pub(super) cut_lines: u64,
+    /// the system that the text shows
     pub(super) os: Option<Os>,
-    pub(super) tool: Option<&'static str>,
-    pub(super) side: Option<Side>,
-    /// the text is a number and nothing else
-    pub(super) bare: bool,
 }
 
-struct Seen {
-    condition: Condition,
-    os: Option<Os>,
-    code: Option<&'static Code>,
-    bare: bool,
-}
+impl TextReader {
+    /// For a text of which `known` is known.
+    pub fn new(known: super::Known) -> Self {
+        Self { known, around: Around { os: known.os, side: None }, ..Self::default() }
+    }
 
-/// Without colours of a terminal and other control characters: they must not reach another terminal.
-fn printable(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' && chars.peek() == Some(&'[') {
-            chars.next();
-            while chars.next().is_some_and(|c| !c.is_ascii_alphabetic()) {}
-        } else if !c.is_control() {
-            out.push(c);
-        } else if c == '\t' {
-            out.push(' ');
+    /// The next bytes; a line may be spread over several calls.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let Some(first_end) = memchr(b'\n', bytes) else { return self.keep(bytes) };
+        let last_end = memrchr(b'\n', bytes).unwrap_or(first_end);
+        let mut begin = 0;
+        if !self.rest.is_empty() || self.is_cutting {
+            self.keep(&bytes[..first_end]);
+            self.end_of_rest();
+            begin = first_end + 1;
+        }
+        if begin <= last_end {
+            self.lines(&bytes[begin..=last_end]);
+        }
+        self.keep(&bytes[last_end + 1..]);
+    }
+
+    pub(super) fn gather(mut self) -> Gathered {
+        self.end_of_rest();
+        self.events.finish();
+        self.collect();
+        let os = self.known.os.or_else(|| self.kinds.system());
+        let other_lines = self.lines.saturating_sub(self.saying).saturating_add(self.kinds.lost);
+        Gathered {
+            kinds: self.kinds.in_order(),
+            other_lines,
+            cut_lines: self.cut,
+            os: os.or_else(|| self.sockets.tightest().and_then(|t| t.os)),
+            sockets: self.sockets,
         }
     }
-    out
-}
 
-/// Printable, lower case, plain quotes, single spaces.
-fn normal(line: &str) -> String {
-    let line = printable(line);
-    let plain = line
-        .replace("\\'", "'")
-        .replace("\\\"", "\"")
-        .replace(['\u{2019}', '\u{2018}', '`'], "'")
-        .replace(['\u{201c}', '\u{201d}'], "\"");
-    plain.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
-}
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = LINE_BYTES.saturating_sub(self.rest.len());
+        self.is_cutting |= bytes.len() > room;
+        self.rest.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
 
-const fn number_on(code: &Code, os: Option<Os>) -> Option<i32> {
-    let n = match os {
-        Some(Os::Windows) => code.windows,
-        Some(Os::Macos) => code.macos,
-        Some(Os::Linux) | None => code.linux,
-    };
-    if n == 0 { None } else { Some(n) }
-}
+    fn end_of_rest(&mut self) {
+        let rest = std::mem::take(&mut self.rest);
+        self.cut += u64::from(std::mem::take(&mut self.is_cutting));
+        if !rest.is_empty() {
+            self.line(&rest);
+        }
+    }
 
-fn system_error(text: &str, asked: Option<Os>) -> Option<Seen> {
-    let number = numbered(text, asked);
-    let by_name = CODES.iter().find(|c| has_name(text, c.name));
-    let phrase = PHRASES.iter().find(|p| is_said(text, p.words));
-    let code_of = |n: &Option<Number>| n.as_ref().map(|n| n.code);
-    let named = by_name.or(code_of(&number));
-    let resolver = ["enotfound", "eai_again", "eai_noname"].iter().any(|w| has_name(text, w));
-    let (condition, said) = match phrase {
-        _ if resolver => (Condition::NoName, None),
-        Some(p) if p.condition != Condition::NoReason => (p.condition, Some(p)),
-        _ => (named.map(|c| c.condition).or(phrase.map(|p| p.condition))?, None),
-    };
-    let fits = |c: &&'static Code| c.condition == condition;
-    let by_words = said.and_then(|p| CODES.iter().find(|c| c.name == p.errno));
-    let code = code_of(&number).filter(fits).or(by_name.filter(fits)).or(by_words);
-    // Node.js numbers errors of Windows from -4096 on.
-    let libuv = (text.contains("-4091") || text.contains("-4090")).then_some(Os::Windows);
-    let wsa = text.contains("wsaeaddr") || text.contains("wsaen") || text.contains("wsaecon") || text.contains("wsaet");
-    let os = said
-        .and_then(|p| p.os)
-        .or_else(|| number.as_ref().map(|n| n.os))
-        .or(libuv)
-        .or(wsa.then_some(Os::Windows))
-        .or(asked)
-        .or_else(|| java_on_windows(text));
-    Some(Seen { condition, os, code, bare: number.is_some_and(|n| n.bare) })
-}
+    /// Whole lines.
+    fn lines(&mut self, block: &[u8]) {
+        let mut at = 0;
+        while at < block.len() {
+            // The first line of a text is always read: it may be all there is.
+            if self.lines > 0 && !self.events.is_open() {
+                let next = lexicon().next_mark(&block[at..]).map_or(block.len(), |n| at + n);
+                let start = memrchr(b'\n', &block[at..next]).map_or(at, |n| at + n + 1);
+                self.pass_over(&block[at..start]);
+                at = start;
+                if next == block.len() {
+                    self.pass_over(&block[at..]);
+                    return;
+                }
+            }
+            let end = memchr(b'\n', &block[at..]).map_or(block.len(), |n| at + n);
+            self.line(&block[at..end]);
+            at = end + 1;
+        }
+    }
 
-/// Node.js prints the number of an error on a line of its own; those of Windows are libuv's, from -4096 on.
-pub(super) fn shows_windows(line: &str) -> bool {
-    line.trim_start().starts_with("errno: -40")
-}
+    /// Counts lines that say nothing; empty ones are no lines.
+    fn pass_over(&mut self, lines: &[u8]) {
+        let mut start = 0;
+        for end in memchr_iter(b'\n', lines) {
+            self.lines += u64::from(end > start);
+            start = end + 1;
+        }
+    }
 
-/// Java names the call behind the message on Windows only.
-fn java_on_windows(text: &str) -> Option<Os> {
-    let java = text.contains("java.net.") || text.contains("non http response");
-    let named = text.contains("in use: connect")
-        || text.contains("in use: bind")
-        || text.contains("address: connect")
-        || text.contains("timed out: connect")
-        || text.contains("refused: connect")
-        || text.contains("in use: jvm_bind");
-    (java && named).then_some(Os::Windows)
-}
+    fn line(&mut self, bytes: &[u8]) {
+        let bytes = if bytes.len() > LINE_BYTES {
+            self.cut += 1;
+            &bytes[..LINE_BYTES]
+        } else {
+            bytes
+        };
+        let line = printable(&String::from_utf8_lossy(bytes));
+        self.lines += u64::from(!line.trim().is_empty());
+        let said = self.sockets.take(&line) || {
+            let sightings = line::read(&line, self.around);
+            self.events.take(&line, &sightings)
+        };
+        self.saying += u64::from(said);
+        self.collect();
+    }
 
-/// `EADDRINUSE` as a word of its own, with or without WSA before it.
-fn has_name(text: &str, name: &str) -> bool {
-    let name = name.to_lowercase();
-    text.match_indices(&name).any(|(at, _)| {
-        let before = text[..at].trim_end_matches("wsa").chars().next_back();
-        let after = text[at + name.len()..].chars().next();
-        before.is_none_or(|c| !c.is_alphanumeric()) && after.is_none_or(|c| !c.is_alphanumeric())
-    })
-}
-
-fn named_call(text: &str, condition: Condition) -> FailedCall {
-    let call = CALLS.iter().find(|c| text.contains(c.0)).map_or(FailedCall::Unnamed, |c| c.1);
-    match condition {
-        // Refused is an answer to a SYN, also where a tool learns of it by reading; so it is for an unreachable host.
-        Condition::Refused | Condition::Unreachable | Condition::PortsUsedUp => FailedCall::Connect,
-        Condition::NoName => FailedCall::Getaddrinfo,
-        Condition::BacklogFull | Condition::ConntrackFull => FailedCall::Unnamed,
-        _ => call,
+    fn collect(&mut self) {
+        for event in self.events.drain() {
+            self.kinds.add(event);
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Events by kind.
+#[derive(Debug, Default)]
+pub(super) struct Kinds {
+    by_evidence: HashMap<Evidence, (usize, Event)>,
+    lost: u64,
+}
 
-    #[test]
-    fn control_characters_never_come_through() {
-        assert_eq!(printable("\u{1b}[31mERROR\u{1b}[0m\tx\u{7}\u{0}y"), "ERROR xy");
-        assert_eq!(printable("\u{1b}["), "");
+impl Kinds {
+    pub(super) fn add(&mut self, event: Event) {
+        let n = self.by_evidence.len();
+        if n >= KINDS_MAX && !self.by_evidence.contains_key(&event.evidence) {
+            self.lost = self.lost.saturating_add(event.count);
+            return;
+        }
+        match self.by_evidence.entry(event.evidence) {
+            std::collections::hash_map::Entry::Vacant(new) => {
+                new.insert((n, event));
+            }
+            std::collections::hash_map::Entry::Occupied(mut known) => {
+                let (_, known) = known.get_mut();
+                let sum = known.count.saturating_add(event.count);
+                known.count = if event.is_total { known.count.max(event.count) } else { sum };
+            }
+        }
+    }
+
+    /// The system that the first event shows which shows one.
+    fn system(&self) -> Option<Os> {
+        let shown = self.by_evidence.values().filter_map(|(n, e)| Some((*n, e.evidence.os?)));
+        shown.min_by_key(|(n, _)| *n).map(|(_, os)| os)
+    }
+
+    /// In the order of their first lines.
+    pub(super) fn in_order(self) -> Vec<Event> {
+        let mut all: Vec<(usize, Event)> = self.by_evidence.into_values().collect();
+        all.sort_by_key(|(n, _)| *n);
+        all.into_iter().map(|(_, e)| e).collect()
     }
 }

@@ -63,6 +63,8 @@ pub enum Limit {
     Backlog,
     /// connection tracking of a firewall or NAT
     Conntrack,
+    /// this machine forbids the program the call: privileges, a firewall, an excluded range of ports
+    Policy,
     /// nothing listens at the target
     Refused,
     /// the target ended the connection
@@ -87,6 +89,7 @@ impl Limit {
             Self::Descriptors => "descriptors",
             Self::Backlog => "backlog",
             Self::Conntrack => "conntrack",
+            Self::Policy => "policy",
             Self::Refused => "refused",
             Self::Reset => "reset",
             Self::TimedOut => "timed-out",
@@ -270,6 +273,9 @@ pub struct Explanation {
     pub readings: Vec<Reading>,
     /// lines that say nothing about connections
     pub other_lines: u64,
+    /// additive: lines of which only the first 64 KiB were read; absent when there is none
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub cut_lines: u64,
     /// the law, where ports are the limit
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arithmetic: Option<Arithmetic>,
@@ -278,4 +284,9 @@ pub struct Explanation {
     /// of a stored run: its findings, made anew from its facts
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub findings: Vec<Finding>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
 }

@@ -87,8 +87,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
     &["cli/load_args.rs", "cli/ports_args.rs"],
     &["diagnose/ports/budget.rs", "diagnose/ports/playback.rs"],
     &["explain/advice.rs", "explain/advice_macos.rs"],
-    &["explain/arithmetic.rs", "explain/history.rs", "explain/locust.rs"],
-    &["explain/judge.rs", "explain/summary.rs", "explain/text.rs", "explain/wording.rs"],
     &["model/environment.rs", "model/plan.rs", "model/server_flags.rs"],
     &["model/finding.rs", "model/rehearsal.rs", "model/result.rs"],
     &["stats/aggregate.rs", "stats/summarise.rs"],

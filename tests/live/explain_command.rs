@@ -149,8 +149,8 @@ fn a_stored_run_is_diagnosed_anew() {
     std::fs::write(&file, serde_json::to_vec(&facts::exhausted()).unwrap()).unwrap();
     let e = json(&[file.to_str().unwrap()]);
     assert_eq!((e["source"].as_str(), e["findings"][0]["id"].as_str()), (Some("run"), Some("local-ports-exhausted")));
-    let by_dir = explain(&[dir.path().to_str().unwrap()]).assert().success();
-    assert!(String::from_utf8_lossy(&by_dir.get_output().stdout).contains("12350 connections could not be made"));
+    let by_dir = json(&[dir.path().to_str().unwrap()]);
+    assert_eq!(by_dir["findings"], e["findings"]);
     std::fs::write(&file, "{\"schema\":\"sockbench/9\"}").unwrap();
     explain(&[file.to_str().unwrap()]).assert().code(2);
 }

@@ -1,28 +1,12 @@
 //! Locust's CSV files: `PREFIX_failures.csv` for what failed, `PREFIX_stats_history.csv` for when.
 
+pub use super::csv_rows::LocustError;
+use super::csv_rows::{at, column, reader};
+use super::evidence::Around;
 use super::history::{History, Share};
-use super::text::{Around, read_kinds};
-use super::{Known, advice, arithmetic, may_be_ports, read_lines};
+use super::readings::{line_may_be_ports, of_counted};
+use super::{Known, advice, arithmetic, may_be_ports};
 use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Measured, Os, Side};
-
-/// Why a file is not what its name says.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LocustError {
-    /// a column that is needed is missing
-    #[error("no column {0:?}")]
-    NoColumn(&'static str),
-    /// a row cannot be read
-    #[error("row {row}: {why}")]
-    Row {
-        /// from 2, the first after the header
-        row: usize,
-        /// in words
-        why: String,
-    },
-    /// the history has fewer than two seconds
-    #[error("fewer than two seconds of the aggregated history")]
-    Short,
-}
 
 /// Whether a text begins like a failures file (its header is the same in every version).
 pub fn is_failures_csv(text: &str) -> bool {
@@ -41,7 +25,7 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
     let rows = failure_rows(failures)?;
     // Every row of this file is a request of a user: an outgoing connection.
     let around = Around { os: known.os, side: Some(Side::Client) };
-    let (mut readings, other_lines) = read_lines(rows.iter().map(|r| (r.error.as_str(), r.count)), around);
+    let (mut readings, other_lines) = of_counted(rows.iter().map(|r| (r.error.as_str(), r.count)), around);
     for r in &mut readings {
         r.tool.get_or_insert_with(|| "Locust".into());
         if r.limit == Limit::LocalPorts && r.certainty == Certainty::Likely && r.call == FailedCall::Connect {
@@ -60,22 +44,11 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
         source: "locust".into(),
         readings,
         other_lines,
+        cut_lines: 0,
         arithmetic,
         remedies,
         findings: Vec::new(),
     })
-}
-
-pub(super) fn reader(text: &str) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().flexible(true).from_reader(text.trim_start_matches('\u{feff}').as_bytes())
-}
-
-pub(super) fn column(head: &csv::StringRecord, name: &'static str) -> Result<usize, LocustError> {
-    head.iter().position(|c| c.trim() == name).ok_or(LocustError::NoColumn(name))
-}
-
-pub(super) fn at(row: usize, why: impl std::fmt::Display) -> LocustError {
-    LocustError::Row { row, why: why.to_string() }
 }
 
 /// One row of a failures file.
@@ -88,13 +61,16 @@ struct Row {
 
 /// Which failures ports may be the limit of: what the target did is none of them.
 fn share(rows: &[Row], around: Around) -> Share {
-    let is_ports = |r: &&Row| read_kinds(&r.error, around).iter().any(may_be_ports);
+    let is_ports = |r: &&Row| line_may_be_ports(&r.error, around);
     let of_ports: Vec<&Row> = rows.iter().filter(is_ports).collect();
     let seen: Option<Vec<(f64, f64)>> = of_ports.iter().map(|r| r.seen).collect();
     let between = seen.and_then(|s| s.into_iter().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))));
     // Without others the history's own count is the better one: it may be of another moment than the failures file.
     let all = of_ports.len() == rows.len();
-    Share { count: (!all).then(|| of_ports.iter().map(|r| r.count).sum()), between: between.filter(|_| !all) }
+    Share {
+        count: (!all).then(|| of_ports.iter().map(|r| r.count).fold(0, u64::saturating_add)),
+        between: between.filter(|_| !all),
+    }
 }
 
 fn failure_rows(text: &str) -> Result<Vec<Row>, LocustError> {

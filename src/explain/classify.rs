@@ -1,0 +1,207 @@
+//! From evidence to the limit: one reading where it decides, several with how to tell them apart where it does not.
+//!
+//! The tree: condition (`judge`), then for the two that mean different things at different calls (EADDRINUSE, EADDRNOTAVAIL)
+//! the source port that was asked for, the call, the system, whose socket it is, and the target's address.
+
+use super::address::{SourcePort, Target};
+use super::codes::Condition;
+use super::evidence::{Evidence, Spelling};
+use super::tell;
+use crate::model::explanation::{Alternative, Certainty, FailedCall as Call, Limit, Os, Side};
+
+/// The reading without what only the line knows.
+#[derive(Debug, Clone)]
+pub(super) struct Judged {
+    pub(super) call: Call,
+    pub(super) limit: Limit,
+    pub(super) certainty: Certainty,
+    /// whose socket, where the text shows it
+    pub(super) side: Option<Side>,
+    pub(super) alternatives: Vec<Alternative>,
+}
+
+pub(super) const fn judged(call: Call, limit: Limit, certainty: Certainty, alternatives: Vec<Alternative>) -> Judged {
+    Judged { call, limit, certainty, side: None, alternatives }
+}
+
+const fn certain(call: Call, limit: Limit) -> Judged {
+    judged(call, limit, Certainty::Certain, Vec::new())
+}
+
+/// Which limit was hit.
+pub(super) fn judge(e: &Evidence) -> Judged {
+    let call = e.call;
+    let mut out = match e.condition {
+        Condition::InUse => in_use(e),
+        Condition::NotAvailable => not_available(e),
+        Condition::FamilyOff => family_off(call),
+        Condition::NoBuffers => no_buffers(e),
+        Condition::NoMemory => judged(call, Limit::Hidden, Certainty::Likely, vec![tell::memory(call)]),
+        Condition::TooManyFiles => certain(call, Limit::Descriptors),
+        Condition::Again => again(e),
+        Condition::Denied => denied(e),
+        Condition::NotPermitted => judged(call, Limit::Policy, Certainty::Likely, tell::filter_or_conntrack(call)),
+        Condition::Refused => certain(Call::Connect, Limit::Refused),
+        // A reset while connecting is a refusal: where a handshake above TCP is called connect, a read met it.
+        Condition::Reset | Condition::Ended => ended(e),
+        Condition::BrokenPipe => broken_pipe(e),
+        Condition::ClosedHere => judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::closed_here()),
+        Condition::TimedOut => timed_out(e),
+        Condition::Unreachable => {
+            certain(if matches!(call, Call::Read | Call::Write) { call } else { Call::Connect }, Limit::Unreachable)
+        }
+        Condition::PortsUsedUp => certain(Call::Connect, Limit::LocalPorts),
+        Condition::BacklogFull => certain(Call::Accept, Limit::Backlog),
+        Condition::ConntrackFull => certain(Call::Unnamed, Limit::Conntrack),
+        Condition::TimeWaitFull | Condition::KernelFull | Condition::ProgramLimit => certain(Call::Unnamed, Limit::Hidden),
+        Condition::WinsockBroken => certain(if call == Call::Unnamed { Call::Socket } else { call }, Limit::Hidden),
+        Condition::NoName => certain(Call::Getaddrinfo, Limit::NameResolution),
+        Condition::NoReason => no_reason(e),
+    };
+    out.side = out.side.or(e.side);
+    if e.spelling == Spelling::NumberAlone {
+        weaken(&mut out);
+    }
+    out
+}
+
+/// A number alone may be anything: a count, an exit status, a percentile.
+fn weaken(j: &mut Judged) {
+    let is_winsock = matches!(j.certainty, Certainty::Likely) || j.limit == Limit::NotLocal;
+    j.certainty = if is_winsock { Certainty::Likely } else { Certainty::Ambiguous };
+    if j.alternatives.is_empty() {
+        j.alternatives.push(tell::is_an_errno(j.call, j.limit));
+    }
+    j.alternatives.push(tell::is_no_errno());
+}
+
+fn in_use(e: &Evidence) -> Judged {
+    let client = |j: Judged| Judged { side: Some(Side::Client), ..j };
+    match e.source {
+        // The kernel was to choose, and had nothing to choose from.
+        SourcePort::Kernel => return client(certain(Call::Bind, Limit::LocalPorts)),
+        SourcePort::Named => return client(certain(Call::Bind, Limit::PortBusy)),
+        SourcePort::Unsaid => {}
+    }
+    let is_client = e.side == Some(Side::Client);
+    match (e.os, e.call) {
+        (Some(Os::Windows), Call::Connect) => certain(e.call, Limit::LocalPorts),
+        (_, Call::Bind) if e.side == Some(Side::Server) => certain(e.call, Limit::PortBusy),
+        (_, Call::Bind) if is_client => judged(e.call, Limit::PortBusy, Certainty::Likely, tell::source_bound(e.os)),
+        (_, Call::Bind) => judged(e.call, Limit::PortBusy, Certainty::Likely, tell::named_or_zero()),
+        (Some(Os::Windows), _) => {
+            let (call, certainty) =
+                if is_client { (Call::Connect, Certainty::Likely) } else { (Call::Unnamed, Certainty::Ambiguous) };
+            judged(call, Limit::LocalPorts, certainty, vec![tell::ports_under_load(e.os), tell::busy_at_start(e.os)])
+        }
+        // The name alone is the same on Windows, where connect() gives it; the C library's message is not.
+        (None, Call::Connect) if e.spelling != Spelling::Words => {
+            let mut alternatives = tell::source_bound(e.os);
+            alternatives.insert(0, tell::ports_on_windows());
+            judged(e.call, Limit::LocalPorts, Certainty::Likely, alternatives)
+        }
+        (_, _) if is_client => judged(Call::Bind, Limit::LocalPorts, Certainty::Ambiguous, tell::source_bound(e.os)),
+        _ => {
+            let used_up = Alternative { call: Call::Bind, ..tell::ports_under_load(e.os) };
+            judged(Call::Unnamed, Limit::PortBusy, Certainty::Ambiguous, vec![tell::busy_at_start(e.os), used_up])
+        }
+    }
+}
+
+fn not_available(e: &Evidence) -> Judged {
+    // A reading that leaves this open must say how to tell.
+    let both = |call| vec![tell::ports_under_load(e.os), tell::not_local_at_first(call, e.os)];
+    if e.os == Some(Os::Windows) {
+        // 10049 is not exhaustion: that is 10048 or 10055 there.
+        return certain(e.call, Limit::NotLocal);
+    }
+    // After an explicit bind() connect() found the same four numbers in use.
+    if e.call != Call::Bind && e.source == SourcePort::Named {
+        return certain(Call::Connect, Limit::PortBusy);
+    }
+    let is_client = e.side == Some(Side::Client);
+    match (e.call, e.target) {
+        (Call::Bind, _) => certain(e.call, Limit::NotLocal),
+        // A machine without IPv6 has no source address for it; `localhost` may be ::1.
+        (Call::Connect, Target::V6 | Target::Localhost) => judged(e.call, Limit::LocalPorts, Certainty::Ambiguous, both(e.call)),
+        (Call::Unnamed, Target::V6 | Target::Localhost) if is_client => {
+            judged(Call::Connect, Limit::LocalPorts, Certainty::Ambiguous, both(Call::Connect))
+        }
+        (Call::Connect, _) => certain(e.call, Limit::LocalPorts),
+        // The name server is asked from a port of this machine too.
+        (Call::Getaddrinfo, _) => judged(e.call, Limit::LocalPorts, Certainty::Likely, both(e.call)),
+        _ if is_client => judged(Call::Connect, Limit::LocalPorts, Certainty::Likely, both(Call::Bind)),
+        _ => judged(Call::Unnamed, Limit::LocalPorts, Certainty::Ambiguous, both(Call::Bind)),
+    }
+}
+
+fn family_off(call: Call) -> Judged {
+    if call == Call::Unnamed {
+        return judged(call, Limit::NotLocal, Certainty::Likely, vec![tell::family(call)]);
+    }
+    certain(call, Limit::NotLocal)
+}
+
+fn no_buffers(e: &Evidence) -> Judged {
+    if e.os == Some(Os::Windows) {
+        let call = if e.call == Call::Unnamed { Call::Connect } else { e.call };
+        return judged(call, Limit::LocalPorts, Certainty::Likely, vec![tell::no_dynamic_port(), tell::memory(e.call)]);
+    }
+    judged(e.call, Limit::Hidden, Certainty::Ambiguous, vec![tell::memory(e.call), tell::neighbours(e.call)])
+}
+
+/// EAGAIN. At a socket of the file system it is the full backlog; at UDP, and at TCP of old kernels, ports.
+fn again(e: &Evidence) -> Judged {
+    match (e.call, e.target) {
+        (Call::Connect, Target::Unix) => certain(e.call, Limit::Backlog),
+        (Call::Connect, Target::Datagram) => certain(e.call, Limit::LocalPorts),
+        (Call::Connect, _) => judged(e.call, Limit::Backlog, Certainty::Ambiguous, tell::unix_or_ports()),
+        _ => judged(Call::Read, Limit::TimedOut, Certainty::Likely, vec![tell::receive_timeout()]),
+    }
+}
+
+fn denied(e: &Evidence) -> Judged {
+    if e.target == Target::Unix {
+        return certain(e.call, Limit::Policy);
+    }
+    match (e.os, e.call) {
+        (Some(Os::Windows), Call::Connect) => judged(e.call, Limit::Policy, Certainty::Likely, vec![tell::firewall(e.call)]),
+        (Some(Os::Windows), call) => judged(call, Limit::Policy, Certainty::Likely, tell::excluded_or_exclusive(call)),
+        (_, Call::Bind) => judged(e.call, Limit::Policy, Certainty::Likely, tell::privileged_or_excluded()),
+        (_, call) => judged(call, Limit::Policy, Certainty::Likely, vec![tell::firewall(call)]),
+    }
+}
+
+fn ended(e: &Evidence) -> Judged {
+    let call = if e.call == Call::Write { Call::Write } else { Call::Read };
+    let is_count = e.spelling == Spelling::Name && e.errno.is_none() && e.tool.is_some_and(|t| t.name == "wrk");
+    if is_count {
+        return judged(call, Limit::Reset, Certainty::Likely, vec![tell::early_end(call)]);
+    }
+    certain(call, Limit::Reset)
+}
+
+fn broken_pipe(e: &Evidence) -> Judged {
+    let is_count = e.errno.is_none();
+    if is_count {
+        return judged(Call::Write, Limit::Reset, Certainty::Likely, vec![tell::early_end(Call::Write)]);
+    }
+    certain(Call::Write, Limit::Reset)
+}
+
+fn timed_out(e: &Evidence) -> Judged {
+    if e.call == Call::Unnamed {
+        return judged(e.call, Limit::TimedOut, Certainty::Likely, tell::where_it_waited());
+    }
+    certain(e.call, Limit::TimedOut)
+}
+
+/// The tool counts failed connections and drops their errno.
+fn no_reason(e: &Evidence) -> Judged {
+    let mut alternatives = tell::hidden_reasons();
+    if e.call == Call::Connect {
+        return judged(e.call, Limit::Hidden, Certainty::Ambiguous, alternatives);
+    }
+    alternatives.push(tell::ended_before());
+    judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, alternatives)
+}

@@ -1,0 +1,319 @@
+//! From one line to its evidence.
+//!
+//! The steps, each a file of its own: `normal` (normal form), `lexicon` (known words), `number` (numbers of errors), `calls`
+//! (which call), `address` (whose address), `counts` (how often). Lines of summaries and counters have readers of their own.
+//!
+//! Refused on purpose: a number without the context of an error (`10048 requests done`), words of a sentence, a count of
+//! zero, and failures that have nothing to do with connections.
+
+use std::ops::Range;
+
+use super::address::{self, SourcePort};
+use super::calls;
+use super::codes::{Condition, Errno, by_name};
+use super::evidence::{Around, Evidence, Sighting, Spelling};
+use super::lexicon::{Found, Role, lexicon};
+use super::messages::Means;
+use super::normal::normal;
+use super::number::{self, Number};
+use super::tools::TOOLS;
+use super::{counters, counts, summary};
+use crate::model::explanation::{FailedCall, Os, Side};
+
+/// Every kind of failure that a printable line shows: one, but for a tool's summary.
+pub(super) fn read(line: &str, around: Around) -> Vec<Sighting> {
+    let text = normal(line);
+    if let Some(counted) = summary::read(&text).or_else(|| counters::read(&text)) {
+        return counted.into_iter().filter(|s| s.count > 0).collect();
+    }
+    let found = lexicon().read(&text);
+    let pieces = pieces(&text, &found, around.os);
+    let many = counted_pieces(&text, &pieces);
+    if many.len() >= 2 {
+        let read = many.iter().filter(|(_, n)| *n > 0);
+        return read.map(|(p, count)| sighting(evidence(&text, &found, p, &pieces, around), *count)).collect();
+    }
+    let Some(cause) = cause(&pieces) else { return Vec::new() };
+    let evidence = evidence(&text, &found, cause, &pieces, around);
+    if !is_failure(&text, &evidence) {
+        return Vec::new();
+    }
+    let own = |n: &u64| i32::try_from(*n).ok().zip(evidence.errno).is_some_and(|(n, e)| e.system_of(n).is_some());
+    let behind = || counts::behind(&text, cause.at.end, cause.is_name).filter(|n| cause.is_name || !own(n));
+    let count = counts::keyed(line).or_else(behind).unwrap_or_else(|| counts::count(line, evidence.errno));
+    if count == 0 { Vec::new() } else { vec![sighting(evidence, count)] }
+}
+
+const fn sighting(evidence: Evidence, count: u64) -> Sighting {
+    Sighting { evidence, count, is_total: false }
+}
+
+/// A piece of a line that gives a condition.
+#[derive(Debug, Clone)]
+struct Piece {
+    condition: Condition,
+    errno: Option<&'static Errno>,
+    call: Option<FailedCall>,
+    os: Option<Os>,
+    at: Range<usize>,
+    /// a symbolic name, not a sentence
+    is_name: bool,
+    is_alone: bool,
+}
+
+fn pieces(text: &str, found: &[Found], asked: Option<Os>) -> Vec<Piece> {
+    let all: Vec<Piece> = found.iter().filter_map(|f| piece(text, f)).collect();
+    // Of a message and a part of it the whole one counts.
+    let is_part = |p: &Piece| all.iter().any(|o| o.at.start <= p.at.start && p.at.end <= o.at.end && p.at.len() < o.at.len());
+    let mut out: Vec<Piece> = all.iter().filter(|p| !is_part(p)).cloned().collect();
+    let said: Vec<&'static Errno> = out.iter().filter_map(|p| p.errno).collect();
+    out.extend(number::numbers(text, &said, asked).into_iter().map(|Number { means, at, is_alone }| Piece {
+        condition: means.condition,
+        errno: means.errno,
+        call: means.call,
+        os: Some(means.os),
+        at,
+        is_name: true,
+        is_alone,
+    }));
+    out.extend(number::k6_code(text).map(|(condition, call)| Piece {
+        condition,
+        errno: None,
+        call,
+        os: None,
+        at: text.len()..text.len(),
+        is_name: true,
+        is_alone: false,
+    }));
+    out
+}
+
+fn piece(text: &str, f: &Found) -> Option<Piece> {
+    let (before, words, after) = (&text[..f.start], &text[f.start..f.end], &text[f.end..]);
+    if says_nothing(before, after) {
+        return None;
+    }
+    let at = f.start..f.end;
+    let blank = Piece { condition: Condition::NoReason, errno: None, call: None, os: None, at, is_name: true, is_alone: false };
+    match f.role {
+        Role::Name(name) => by_name(name).map(|e| Piece { condition: e.condition, errno: Some(e), ..blank }),
+        Role::Message(m) if stands(before, words, after) => {
+            let errno = if let Means::Errno(name) = m.means { by_name(name) } else { None };
+            let condition = if let Means::Only(condition) = m.means { Some(condition) } else { errno.map(|e| e.condition) };
+            Some(Piece { condition: condition?, errno, call: m.call, os: m.os, is_name: !words.contains(' '), ..blank })
+        }
+        _ => None,
+    }
+}
+
+/// The cause among the pieces: by rank; of equals the one with an errno, then the last, which is the innermost.
+fn cause(pieces: &[Piece]) -> Option<&Piece> {
+    let best = pieces.iter().max_by_key(|p| (p.condition.rank(), p.errno.is_some(), p.at.start))?;
+    // axios and others call their own timeout ECONNABORTED.
+    let timeout = || pieces.iter().find(|p| p.condition == Condition::TimedOut);
+    let is_aborted = best.errno.is_some_and(|e| e.name == "ECONNABORTED");
+    Some(if is_aborted { timeout().unwrap_or(best) } else { best })
+}
+
+/// Pieces with a number of their own behind them: maps of errors and their counts.
+fn counted_pieces<'p>(text: &str, pieces: &'p [Piece]) -> Vec<(&'p Piece, u64)> {
+    let mut out: Vec<(&Piece, u64)> = Vec::new();
+    for p in pieces {
+        let Some(n) = counts::behind(text, p.at.end, p.is_name) else { continue };
+        let is_own = i32::try_from(n).ok().zip(p.errno).is_some_and(|(n, e)| !p.is_name && e.system_of(n).is_some());
+        // The longest of those that end together.
+        if !is_own && !out.iter().any(|(o, _)| o.at.end == p.at.end) {
+            out.push((p, n));
+        }
+    }
+    out
+}
+
+fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around: Around) -> Evidence {
+    let same = |p: &&Piece| p.condition == cause.condition;
+    let errno = cause.errno.or_else(|| pieces.iter().filter(same).find_map(|p| p.errno));
+    let is_lookup = pieces.iter().any(|p| p.condition == Condition::NoName);
+    let call = match cause.condition {
+        Condition::NoName => Some(FailedCall::Getaddrinfo),
+        Condition::ProgramLimit => None,
+        // Words around a failed look-up speak of the connection that it was for.
+        _ => calls::named(text, found, cause.condition, &cause.at).filter(|n| n.is_spelled || !is_lookup).map(|n| n.call),
+    };
+    let implied = pieces.iter().filter(same).find_map(|p| p.call).filter(|_| cause.condition != Condition::ProgramLimit);
+    let call = call.or(implied).or_else(|| is_lookup.then_some(FailedCall::Getaddrinfo)).unwrap_or(FailedCall::Unnamed);
+    let tool = found.iter().filter_map(|f| if let Role::Tool(n) = f.role { Some(n) } else { None }).min().map(|n| &TOOLS[n]);
+    let os = pieces.iter().filter(same).find_map(|p| p.os).or_else(|| system(text)).or(around.os);
+    let source = if matches!(cause.condition, Condition::InUse | Condition::NotAvailable) {
+        address::source_port(text)
+    } else {
+        SourcePort::Unsaid
+    };
+    let has = |side: Side| found.iter().any(|f| matches!(f.role, Role::Side(s) if s == side));
+    let is_client = has(Side::Client) || source != SourcePort::Unsaid;
+    let side = around.side.or_else(|| match (has(Side::Server), is_client) {
+        (true, false) => Some(Side::Server),
+        (_, true) => Some(Side::Client),
+        _ => tool.is_some_and(|t| t.is_client).then_some(Side::Client),
+    });
+    Evidence {
+        condition: cause.condition,
+        errno,
+        call,
+        os,
+        tool,
+        side,
+        source,
+        target: address::target(text),
+        spelling: match (cause.is_alone, cause.is_name) {
+            (true, _) => Spelling::NumberAlone,
+            (_, true) if !pieces.iter().any(|p| same(&p) && !p.is_name) => Spelling::Name,
+            _ => Spelling::Words,
+        },
+    }
+}
+
+/// The system that a line shows beside its message.
+fn system(text: &str) -> Option<Os> {
+    let has = |words: &[&str]| words.iter().any(|w| text.contains(w));
+    // Java names the call behind the message on Windows only.
+    let java = has(&["java.net.", "java.io.", "non http response", "sun.nio.ch"])
+        && has(&[
+            "in use: connect",
+            "in use: bind",
+            "address: connect",
+            "timed out: connect",
+            "refused: connect",
+            "denied: connect",
+            "denied: listen",
+            "unreachable: connect",
+            "in use: jvm_bind",
+            "no further information",
+            "recv failed",
+            "write error",
+        ]);
+    let winsock = has(&[
+        "wsaeaddr",
+        "wsaen",
+        "wsaecon",
+        "wsaet",
+        "wsaeacces",
+        "wsaemf",
+        "wsaeh",
+        "connectex:",
+        "connectex tcp",
+        "wsarecv",
+        "wsasend",
+        "getaddrinfow",
+    ]);
+    if java || winsock {
+        return Some(Os::Windows);
+    }
+    has(&["epoll", "nio.epoll", "accept4"]).then_some(Os::Linux)
+}
+
+/// Conditions that are failures of a connection only at certain calls: elsewhere they are of files and processes.
+fn is_failure(text: &str, e: &Evidence) -> bool {
+    let is_traced = text.contains(" = -1 e");
+    match e.condition {
+        Condition::Denied if e.os == Some(Os::Windows) => true,
+        Condition::Denied | Condition::NotPermitted | Condition::NoMemory => e.call != FailedCall::Unnamed,
+        // A non-blocking socket answers it all the time.
+        Condition::Again => match e.call {
+            FailedCall::Connect => true,
+            FailedCall::Read => !is_traced && ["fail", "error", "timeout", "timed out"].iter().any(|w| text.contains(w)),
+            _ => false,
+        },
+        _ => true,
+    }
+}
+
+/// `ECONNRESET: 0`, `"timed out": false`, `no connection refused`: the words are there, the failure is not.
+fn says_nothing(before: &str, after: &str) -> bool {
+    let rest = after.trim_start_matches(['"', '\'']);
+    let value = rest.strip_prefix([':', '=']).map(|v| v.trim_start_matches([' ', '"', '\'']));
+    let is_empty = value.is_some_and(|v| {
+        let word: &str = v.split(|c: char| !c.is_alphanumeric() && c != '.').next().unwrap_or_default();
+        let ends = !v[word.len()..].starts_with(' ');
+        // An exception without a message prints null.
+        let is_null = word == "null" && rest.len() < after.len();
+        ends && (is_null || ["0", "0.0", "false", "none", "nil", "no"].contains(&word))
+    });
+    let last = before.trim_end().rsplit(' ').next().unwrap_or_default();
+    // A log's own clients went away: nothing failed here.
+    let is_client = last == "client" && after.starts_with(", so");
+    is_empty || is_client || ["no", "without", "zero", "avoid", "avoids", "prevent", "prevents"].contains(&last)
+}
+
+/// Words that may stand behind a message: more about the same error.
+const FOLLOWS: &[&str] = &[
+    "by", "while", "when", "at", "for", "on", "from", "in", "trying", "after", "with", "during", "to", "before", "because",
+    "until",
+];
+/// Words of a line that reports an error.
+const REPORTS: &[&str] = &[
+    "error",
+    "exception",
+    "errno",
+    "fail",
+    "unable",
+    "could not",
+    "couldn't",
+    "can't",
+    "cannot",
+    "fatal",
+    "warn",
+    "caused by",
+    "curl: (",
+    "dial tcp",
+    "timeout",
+    "crit",
+    "alert",
+    "upstream",
+];
+/// Messages that are said of much else: they count in a line that reports an error, and speaks of a connection.
+const COMMON: &[&str] =
+    &["timed out", "name resolution", "is already in use", "was already in use", "unknown host", "timeout expired"];
+/// What a line speaks of where such a message is one about a connection.
+const SUBJECTS: &[&str] = &[
+    "connect",
+    "request",
+    "socket",
+    "http",
+    "tcp",
+    "host",
+    "peer",
+    "port",
+    "address",
+    "response",
+    "upstream",
+    "server",
+    "read",
+    "recv",
+    "lookup",
+    "resolv",
+    "dns",
+    "temporary failure",
+];
+/// Messages no longer than this may be words of a sentence by chance.
+const SENTENCE_WORDS: usize = 3;
+
+/// Whether words stand in a line as a message, not as words of a sentence (`the connection refused to be serious`).
+fn stands(before: &str, words: &str, after: &str) -> bool {
+    let has = |list: &[&str]| list.iter().any(|w| before.contains(w) || after.contains(w));
+    if COMMON.contains(&words) {
+        return has(SUBJECTS) && (has(REPORTS) || after.is_empty() || after.starts_with(['.', ':', ',', ')', '"', '\'']));
+    }
+    if words == "ms exceeded" {
+        return before.contains("timeout of ");
+    }
+    // So many words stand in this order in messages only; a single one is a name.
+    let n = words.split(' ').count();
+    if n > SENTENCE_WORDS || n == 1 || !words.is_ascii() {
+        return true;
+    }
+    let Some(rest) = after.strip_prefix(' ').filter(|_| words.ends_with(char::is_alphanumeric)) else { return true };
+    let next = rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+    let follows = FOLLOWS.contains(&next) && (next != "to" || rest.starts_with("to host"));
+    let is_times = rest.trim_start_matches(['x', '×']).starts_with(|c: char| c.is_ascii_digit());
+    next.is_empty() || follows || is_times || has(REPORTS)
+}

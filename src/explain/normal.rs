@@ -1,0 +1,44 @@
+//! A line as it is compared: printable, lower case, plain quotes, single blanks.
+
+/// Without colours of a terminal and other control characters: they must not reach another terminal.
+pub(super) fn printable(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' && chars.peek() == Some(&'[') {
+            chars.next();
+            while chars.next().is_some_and(|c| !c.is_ascii_alphabetic()) {}
+        } else if !c.is_control() {
+            out.push(c);
+        } else if c == '\t' {
+            out.push_str("  ");
+        }
+    }
+    out
+}
+
+/// The normal form of a printable line.
+pub(super) fn normal(line: &str) -> String {
+    let plain = line
+        .replace("\\'", "'")
+        .replace("\\\"", "\"")
+        .replace(['\u{2019}', '\u{2018}', '`'], "'")
+        .replace(['\u{201c}', '\u{201d}'], "\"");
+    plain.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// Blanks before the first other character of a printable line.
+pub(super) fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_never_come_through() {
+        assert_eq!(printable("\u{1b}[31mERROR\u{1b}[0m\tx\u{7}\u{0}y"), "ERROR  xy");
+        assert_eq!(printable("\u{1b}["), "");
+    }
+}

@@ -1,0 +1,213 @@
+//! From events to readings: judged, equal ones joined, the most frequent first.
+
+use super::arithmetic;
+use super::classify::judge;
+use super::events::Event;
+use super::evidence::{Around, Evidence, Spelling};
+use super::sockets::{Sockets, Tightest};
+use super::text::Gathered;
+use super::{Known, is_open, line, may_be_ports, wording};
+use crate::model::explanation::{Alternative, Certainty, FailedCall, Limit, Os, Reading, Side};
+
+/// Readings of one text at most; further ones join the last.
+const READINGS_MAX: usize = 50;
+/// From this share of the pool on a list of sockets says that ports run out.
+const FULL_SHARE: f64 = 0.9;
+
+/// The reading of one line, of several the most frequent; none when it says nothing about connections.
+///
+/// ```
+/// use sockbench::explain::read_line;
+/// use sockbench::model::explanation::Limit;
+/// let r = read_line("dial tcp 10.0.0.1:80: connect: cannot assign requested address", None).expect("known");
+/// assert_eq!(r.limit, Limit::LocalPorts);
+/// assert!(read_line("10048 requests done", None).is_none());
+/// ```
+pub fn read_line(line: &str, os: Option<Os>) -> Option<Reading> {
+    read_kinds(line, Around { os, side: None }).into_iter().max_by_key(|r| r.count)
+}
+
+/// Every kind of failure that one line shows, with its count.
+pub(super) fn read_kinds(line: &str, around: Around) -> Vec<Reading> {
+    let line = super::normal::printable(line);
+    line::read(&line, around).into_iter().map(|s| reading(line.trim(), s.evidence, s.count)).collect()
+}
+
+/// The readings of a text; and, where it has none, what it shows instead.
+pub(super) fn of(gathered: &Gathered, known: &Known) -> (Vec<Reading>, Option<String>) {
+    let os = gathered.os;
+    let judged = gathered.kinds.iter().map(|e| judged(e, os));
+    let mut readings = joined(judged.collect());
+    let (listed, seen) = of_sockets(&gathered.sockets, known, os);
+    readings.extend(listed);
+    in_order(&mut readings);
+    let seen = seen.filter(|_| readings.is_empty());
+    (readings, seen)
+}
+
+fn judged(event: &Event, os: Option<Os>) -> Reading {
+    reading(&event.text, Evidence { os: event.evidence.os.or(os), ..event.evidence }, event.count)
+}
+
+fn reading(text: &str, e: Evidence, count: u64) -> Reading {
+    let mut judged = judge(&e);
+    if judged.certainty == Certainty::Certain {
+        judged.alternatives.clear();
+    }
+    Reading {
+        text: text.to_owned(),
+        count,
+        tool: e.tool.map(|t| t.name.to_owned()),
+        os: e.os,
+        name: e.errno.map(|c| c.name_on(e.os)),
+        code: e.errno.and_then(|c| c.number_on(e.os)),
+        call: judged.call,
+        limit: judged.limit,
+        side: judged.side,
+        certainty: judged.certainty,
+        says: wording::says(&judged, &e),
+        is_not: wording::is_not(&judged, &e).to_owned(),
+        alternatives: judged.alternatives,
+    }
+}
+
+/// The most frequent first, then the surest.
+pub(super) fn in_order(readings: &mut Vec<Reading>) {
+    readings.sort_by_key(|r| (std::cmp::Reverse(r.count), r.certainty));
+    readings.truncate(READINGS_MAX);
+}
+
+/// Equal readings as one; a reading that leaves open what another one of the same error says joins that one.
+pub(super) fn joined(readings: Vec<Reading>) -> Vec<Reading> {
+    let mut kinds: Vec<Reading> = Vec::new();
+    for r in readings {
+        let same = |k: &&mut Reading| {
+            (k.limit, k.call, k.certainty, k.side) == (r.limit, r.call, r.certainty, r.side)
+                && k.name == r.name
+                && k.says == r.says
+        };
+        match kinds.iter_mut().find(same) {
+            Some(k) => k.count = k.count.saturating_add(r.count),
+            None => kinds.push(r),
+        }
+    }
+    let is_vague = |r: &Reading| r.call == FailedCall::Unnamed && is_open(r);
+    let (vague, mut clear): (Vec<_>, Vec<_>) = kinds.into_iter().partition(is_vague);
+    for v in vague {
+        let says_more = |r: &&mut Reading| {
+            let fits = v.limit == r.limit || v.alternatives.iter().any(|a| a.limit == r.limit);
+            v.name.is_some() && v.name == r.name && fits
+        };
+        match clear.iter_mut().find(says_more) {
+            Some(r) => r.count = r.count.saturating_add(v.count),
+            None => clear.push(v),
+        }
+    }
+    clear
+}
+
+/// What a list of sockets says, against the pool given or the usual one of its system.
+fn of_sockets(sockets: &Sockets, known: &Known, os: Option<Os>) -> (Vec<Reading>, Option<String>) {
+    if sockets.is_empty() {
+        return (Vec::new(), None);
+    }
+    let mut out: Vec<Reading> = sockets.overflowing().map(|(n, first)| of_listener(n, first)).into_iter().collect();
+    let Some(tightest) = sockets.tightest() else { return (out, None) };
+    let os = known.os.or(tightest.os).or(os);
+    let pool = u64::from(known.pool.unwrap_or_else(|| arithmetic::default_pool(os.unwrap_or(Os::Linux))));
+    let share = tightest.used.ports() as f64 / pool.max(1) as f64;
+    let seen = in_use(&tightest, pool, share);
+    if share >= FULL_SHARE {
+        out.push(of_full(&tightest, os, &seen));
+    }
+    (out, Some(seen))
+}
+
+fn in_use(t: &Tightest, pool: u64, share: f64) -> String {
+    let to = t.destination.as_ref().map_or_else(|| "in all".to_owned(), |d| format!("to {d}"));
+    let states = [
+        ("TIME_WAIT", t.used.time_wait),
+        ("established", t.used.established),
+        ("opening", t.used.opening),
+        ("closing", t.used.closing),
+    ];
+    let states: Vec<String> = states.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
+    format!("{} of {pool} source ports are in use {to} ({:.0} %): {}", t.used.ports(), 100.0 * share, states.join(", "))
+}
+
+fn of_full(t: &Tightest, os: Option<Os>, seen: &str) -> Reading {
+    let is_certain = t.destination.is_some();
+    let tell = if is_certain {
+        "the program's own message at that time: EADDRNOTAVAIL (99), or 10048 on Windows, from connect()"
+    } else {
+        "they go to one destination: list them with their addresses (ss -tan, netstat -an); spread over several, each has a pool of its own"
+    };
+    let alternative = Alternative { call: FailedCall::Connect, limit: Limit::LocalPorts, tell: tell.into() };
+    let spread = Alternative {
+        call: FailedCall::Unnamed,
+        limit: Limit::Hidden,
+        tell: "they go to several destinations, or belong to a server on this machine: then nothing is used up".into(),
+    };
+    Reading {
+        text: t.sample.clone(),
+        count: t.used.ports(),
+        tool: None,
+        os,
+        name: None,
+        code: None,
+        call: FailedCall::Connect,
+        limit: Limit::LocalPorts,
+        side: Some(Side::Client),
+        certainty: if is_certain { Certainty::Likely } else { Certainty::Ambiguous },
+        says: format!("{seen}. With all of them in use, connect() finds no source port."),
+        is_not: "not the server, not the CPU: the list is of this machine's own ports".into(),
+        alternatives: if is_certain { vec![alternative] } else { vec![alternative, spread] },
+    }
+}
+
+fn of_listener(n: u64, (address, waiting, limit): &(String, u64, u64)) -> Reading {
+    let tell = "ListenOverflows and ListenDrops rise meanwhile (nstat -az): then SYNs are dropped";
+    Reading {
+        text: format!("LISTEN {waiting} {limit} {address}"),
+        count: n,
+        tool: None,
+        os: Some(Os::Linux),
+        name: None,
+        code: None,
+        call: FailedCall::Accept,
+        limit: Limit::Backlog,
+        side: Some(Side::Server),
+        certainty: Certainty::Likely,
+        says: format!(
+            "{waiting} connections wait for accept() at {address}, and its queue holds {limit}: it is full, and the next ones are dropped."
+        ),
+        is_not: "not used-up ports of the client: it would get an error at once, not a delay".into(),
+        alternatives: vec![Alternative { call: FailedCall::Accept, limit: Limit::Backlog, tell: tell.into() }],
+    }
+}
+
+/// Whether one line may be about ports.
+pub(super) fn line_may_be_ports(line: &str, around: Around) -> bool {
+    read_kinds(line, around).iter().any(may_be_ports)
+}
+
+/// Spelled out for a list whose rows carry counts: the readings of many lines.
+pub(super) fn of_counted<'a>(lines: impl Iterator<Item = (&'a str, u64)>, around: Around) -> (Vec<Reading>, u64) {
+    let (mut seen, mut other): (Vec<(Event, u64)>, u64) = (Vec::new(), 0);
+    for (line, count) in lines {
+        let line = super::normal::printable(line);
+        let sightings = line::read(&line, around);
+        if sightings.is_empty() {
+            other = other.saturating_add(count);
+        }
+        for s in sightings {
+            // The row's own count is the count, whatever the text has.
+            let n = if s.evidence.spelling == Spelling::Words { count } else { count.saturating_mul(s.count) };
+            seen.push((Event { evidence: s.evidence, count: n, is_total: false, text: line.trim().to_owned() }, n));
+        }
+    }
+    let os = around.os.or_else(|| seen.iter().find_map(|(e, _)| e.evidence.os));
+    let mut readings = joined(seen.into_iter().map(|(e, _)| judged(&e, os)).collect());
+    in_order(&mut readings);
+    (readings, other)
+}
