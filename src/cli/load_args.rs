@@ -35,7 +35,7 @@ pub(crate) struct ConnectionArgs {
     /// Addresses of this host used in turn as source: IP[,IP...] or CIDR [default: the kernel's choice]
     #[arg(long, value_name = "IP[,IP]|CIDR", help_heading = "Connections")]
     pub(crate) source: Option<String>,
-    /// One request, from its start to its last byte
+    /// Longest time for one request, from its start to the last byte of the answer; requests still waiting when the run ends are reported apart
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::REQUEST_TIMEOUT), value_parser = span, help_heading = "Connections")]
     pub(crate) timeout: Span,
     /// Load a server that is not this host's [default: refused]

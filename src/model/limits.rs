@@ -71,8 +71,9 @@ pub const USERS_MAX: u32 = 100_000;
 pub const USERS: u32 = 10;
 /// Length of a load run when neither a duration nor a count is asked for.
 pub const DURATION: Duration = Duration::from_secs(10);
-/// One request, from its start to its last byte.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// One request, from its start to its last byte. Shorter than [`DURATION`], so that a run with the defaults sees a request that
+/// gets no answer fail.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest run.
 pub const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// Worker threads of one load run.

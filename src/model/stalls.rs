@@ -19,7 +19,8 @@ pub struct InFlight {
     pub overdue: u64,
     /// longest wait of the sent ones, since they were sent
     pub waited_max_ms: f64,
-    /// from the run's start until the oldest of the sent ones was sent; null where none was sent
+    /// from the run's start until the oldest of the sent ones was sent; absent where none was sent
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_sent_s: Option<f64>,
 }
 

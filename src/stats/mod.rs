@@ -29,6 +29,7 @@ pub mod interval;
 pub mod outages;
 pub mod recorder;
 pub mod sparse;
+pub mod stalls;
 mod summarise;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::counts::Counts;
 use super::histogram::Dense;
 use super::interval::{EndpointSecond, Interval};
+use super::stalls::{Silences, Standstills};
 use super::totals::WorkerTotals;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::{Call, Cause, ClosedBy, Failure, Outcome, Phase, Sample};
@@ -26,6 +27,7 @@ pub struct Recorder {
     second_end: Stamp,
     now: Running,
     done: Vec<Interval>,
+    silences: Silences,
     totals: WorkerTotals,
 }
 
@@ -66,7 +68,8 @@ impl Recorder {
                 endpoints: vec![endpoint; endpoints],
             },
             done: Vec::new(),
-            totals: WorkerTotals::new(endpoints),
+            silences: Silences::default(),
+            totals: WorkerTotals { standstills: Standstills::of_worker(), ..WorkerTotals::new(endpoints) },
         }
     }
 
@@ -119,8 +122,14 @@ impl Recorder {
                 self.totals.local_outages.record(s.ended);
                 self.totals.errors.record(failure, s.endpoint, s.ended);
             }
-            Outcome::Cut => now.counts.cut += 1,
+            Outcome::Cut => {
+                now.counts.cut += 1;
+                self.totals.unanswered.record(s);
+                // It is in flight until the end.
+                return;
+            }
         }
+        self.silences.on_end(s);
     }
 
     /// A sample started.
@@ -128,6 +137,7 @@ impl Recorder {
         self.roll_to(at);
         self.now.attempts += 1;
         self.totals.attempts_started += 1;
+        self.silences.on_begin(at);
     }
 
     /// connect(2) returned, whatever it said, after `call_us` microseconds.
@@ -166,6 +176,11 @@ impl Recorder {
     /// A due request was written `us` microseconds late although a connection was free.
     pub fn record_lateness(&mut self, us: u64) {
         self.totals.lateness.record(us);
+    }
+
+    /// The worker meant to go on at `from` and did not run until `to`.
+    pub fn record_standstill(&mut self, from: Stamp, to: Stamp) {
+        self.totals.standstills.record(from, to);
     }
 
     /// `n` requests were due and never started.
@@ -228,7 +243,8 @@ impl Recorder {
     pub fn finish(mut self, now: Stamp) -> WorkerTotals {
         self.roll_to(now);
         self.close_second();
-        WorkerTotals { intervals: self.done, last_second: self.second, ..self.totals }
+        let silences = self.silences.finish(now);
+        WorkerTotals { intervals: self.done, last_second: self.second, silences, ..self.totals }
     }
 }
 

@@ -11,7 +11,9 @@ use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
 use crate::model::outcome::{Party, Side};
 use crate::model::plan::LoadPlan;
-use crate::model::result::{Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Totals};
+use crate::model::result::{
+    Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Stretch, Totals,
+};
 use crate::model::time::per_second;
 
 /// Everything that was counted, merged over the workers.
@@ -34,6 +36,7 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
     result.errors = errors(counted);
     result.resources.client.lateness_p99_ms = counted.totals.lateness.quantile_us(0.99).map(|us| us as f64 / 1000.0);
     result.resources.client.late_requests = counted.totals.lateness.count_above_us(LATE_MS * 1000);
+    result.resources.client.stalls = counted.totals.standstills.to_rows();
     fill_series(counted, &mut result.series);
     explain(counted, result);
 }
@@ -48,6 +51,8 @@ fn totals(c: &Filling<'_>) -> Totals {
     let (answered, failed) = (merged(|e| &e.answered), merged(|e| &e.failed));
     let mut all = answered.clone();
     all.add(&failed);
+    // How long a request itself took: in an open loop the latency begins earlier, with the schedule.
+    let slowest_us = if c.totals.service.is_empty() { answered.max_us() } else { c.totals.service.max_us() };
     let counts: Counts = c.totals.endpoints.iter().map(|e| e.counts).sum();
     let opened = c.totals.connects.setup.count();
     let carried = counts.requests - c.totals.endpoints.iter().map(|e| e.never_connected).sum::<u64>();
@@ -74,8 +79,8 @@ fn totals(c: &Filling<'_>) -> Totals {
         steady: steady(c),
         connects: connects(&c.totals.connects),
         ring_busy_skips: c.totals.ring_skips,
-        in_flight: None,
-        silences: None,
+        in_flight: Some(c.totals.unanswered.to_row(slowest_us)),
+        silences: Some(c.totals.silences.to_rows()),
         local_failure_spans: c.totals.local_outages.to_rows(),
     }
 }
@@ -200,6 +205,7 @@ fn fill_series(c: &Filling<'_>, series: &mut Vec<SeriesPoint>) {
     series.resize(points, SeriesPoint::default());
     let last = points - 1;
     let mut users = (0, 0);
+    let standstills = c.totals.standstills.to_rows();
     for (i, point) in series.iter_mut().enumerate() {
         point.t_s = if i == last && c.duration_s > 0.0 { c.duration_s } else { (i + 1) as f64 };
         let seconds = i as u64..if i == last { u64::MAX } else { i as u64 + 1 };
@@ -207,6 +213,8 @@ fn fill_series(c: &Filling<'_>, series: &mut Vec<SeriesPoint>) {
         fill_point(point, &point_summary(c, seconds.clone()), width_s);
         users = c.users.iter().rfind(|u| seconds.contains(&u.0)).map_or(users, |u| (u.1, u.2));
         (point.users_asked, point.users) = users;
+        let second = Stretch { from_s: i as f64, to_s: point.t_s };
+        point.client_stalled_ms = standstills.as_ref().map(|all| all.iter().map(|s| s.shared_s(&second)).sum::<f64>() * 1000.0);
     }
 }
 

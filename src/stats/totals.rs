@@ -5,6 +5,7 @@ use super::errors::ErrorTable;
 use super::histogram::Dense;
 use super::interval::Interval;
 use super::outages::Outages;
+use super::stalls::{SharedSilences, Standstills, Unanswered};
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::Sample;
 use crate::model::result::Closes;
@@ -193,6 +194,12 @@ pub struct WorkerTotals {
     pub ring_skips: u64,
     /// stretches of own-machine failures
     pub local_outages: Outages,
+    /// stretches without an answer
+    pub silences: SharedSilences,
+    /// stretches in which the worker did not run
+    pub standstills: Standstills,
+    /// in flight when the run ended
+    pub unanswered: Unanswered,
     /// bytes of answers, heads included
     pub bytes_in: u64,
     /// request bytes handed to the kernel
@@ -217,6 +224,9 @@ impl WorkerTotals {
             never_started: 0,
             ring_skips: 0,
             local_outages: Outages::default(),
+            silences: SharedSilences::default(),
+            standstills: Standstills::default(),
+            unanswered: Unanswered::default(),
             bytes_in: 0,
             bytes_out: 0,
             intervals: Vec::new(),
@@ -240,6 +250,9 @@ impl WorkerTotals {
         self.never_started += other.never_started;
         self.ring_skips += other.ring_skips;
         self.local_outages.add(&other.local_outages);
+        self.silences.add(&other.silences);
+        self.standstills.add(&other.standstills);
+        self.unanswered.add(&other.unanswered);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.last_second = self.last_second.max(other.last_second);

@@ -41,6 +41,8 @@ const READS_PER_TURN: usize = 4;
 const EVENTS: usize = 1024;
 /// Longest sleep of the loop: how late a stop request may be noticed.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// No turn of the loop takes longer than this beside its wait while the thread runs: starts and reads are bounded.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
 /// A request longer than this may need two segments: Nagle's algorithm would hold the second one back.
 const ONE_SEGMENT: usize = 1000;
 
@@ -100,6 +102,8 @@ pub(in crate::load) struct Worker<'a> {
     /// when this turn began to start requests; NEVER: it has not yet
     turn_began: Stamp,
     in_flight: u32,
+    /// the latest stretch in which this thread did not run
+    standstill: (Stamp, Stamp),
     /// when the latest sample ended
     last_sample: Stamp,
     end: Stamp,
@@ -182,6 +186,7 @@ impl<'a> Worker<'a> {
             next_spawn: 0,
             turn_began: Stamp::NEVER,
             in_flight: 0,
+            standstill: (Stamp::NEVER, Stamp::ZERO),
             last_sample: Stamp::ZERO,
             end: if plan.duration.is_zero() { Stamp::NEVER } else { Stamp::from_duration(plan.duration) },
             buffer: vec![0; READ_BUFFER],
@@ -201,8 +206,12 @@ impl<'a> Worker<'a> {
     /// Runs until the plan's end or a stop request, then reports its totals.
     pub(in crate::load) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
+        let mut go_on_at = Stamp::NEVER;
         loop {
             let now = self.clock.now();
+            if now > go_on_at {
+                self.stood_still(go_on_at, now);
+            }
             self.hand_over(now);
             if now >= self.end || self.shared.stop.load(Ordering::Relaxed) || self.is_finished() {
                 break;
@@ -211,6 +220,7 @@ impl<'a> Worker<'a> {
             self.start_due(now);
             self.expire(now);
             let wait = self.next_wait(now);
+            go_on_at = now.plus(wait + LONGEST_TURN);
             if self.poll.poll(&mut events, Some(wait)).is_err() {
                 // EINTR: signals are handled by another thread; the next turn goes on.
                 continue;
@@ -222,6 +232,14 @@ impl<'a> Worker<'a> {
             self.read_on();
         }
         self.finish();
+    }
+
+    /// The loop meant to go on at `at`, a whole turn's time after its wait at the latest, and did at `now`: this thread did
+    /// not run.
+    #[cold]
+    fn stood_still(&mut self, at: Stamp, now: Stamp) {
+        self.standstill = (at, now);
+        self.recorder.record_standstill(at, now);
     }
 
     /// Whole seconds go to the run as soon as they are over.

@@ -91,7 +91,10 @@ impl Worker<'_> {
         s.endpoint = endpoint;
         s.written = 0;
         if let Some(intended) = intended {
-            self.recorder.record_lateness(now.micros_since(intended.max(s.free_since)));
+            // One that fell due while this thread stood still is late from then on, free connection or not.
+            let in_standstill = self.standstill.0 <= intended && intended < self.standstill.1;
+            let could_begin = if in_standstill { intended } else { intended.max(s.free_since) };
+            self.recorder.record_lateness(now.micros_since(could_begin));
         }
         self.recorder.record_attempt(now);
         self.in_flight += 1;
