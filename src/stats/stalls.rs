@@ -305,7 +305,9 @@ mod tests {
     fn a_client_stands_still_when_no_worker_runs() {
         let stood = |spans: &[(u64, u64)]| {
             let mut s = Standstills::of_worker();
-            spans.iter().for_each(|(from, to)| s.record(Stamp::from_millis(*from), Stamp::from_millis(*to)));
+            for (from, to) in spans {
+                s.record(Stamp::from_millis(*from), Stamp::from_millis(*to));
+            }
             s
         };
         let mut all = Standstills::default();
