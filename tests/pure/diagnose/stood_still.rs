@@ -111,6 +111,7 @@ fn requests_that_get_no_answer() {
     clear(Id::TargetHangs, &healthy());
     // The timeout ended them: the same, and the cause of the timeouts.
     let mut timed_out = healthy();
+    timed_out.plan.timeout = std::time::Duration::from_secs(10);
     fail(&mut timed_out, late(Phase::Waiting), 9, 15.0, 50.0);
     let f = fires(Id::TargetHangs, &timed_out);
     assert_eq!((&f.evidence["timed_out"], &f.evidence["since_s"]), (&9.into(), &5.0.into()));
