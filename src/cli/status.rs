@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::load::run::UsersNow;
 use crate::model::plan::LoadPlan;
 use crate::observe::LivePorts;
-use crate::stats::aggregate::SecondSummary;
+use crate::stats::interval::SecondSummary;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Seconds between plain lines of a long run.

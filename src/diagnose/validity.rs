@@ -7,74 +7,74 @@ use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
 use super::verdict::TABLE;
 use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::limits::LINGER_TIMEOUT;
-use crate::model::outcome::Side;
+use crate::model::outcome::FailureSide;
 use crate::model::plan::Closer;
-use crate::model::result::{RunResult, Stamp, Validity};
+use crate::model::result::{RunResult, RunStamp, Validity};
 use crate::remedy::{count, s};
 
-/// The first stamp that applies, in the order of [`Stamp`], and every reason, the decisive ones first.
+/// The first stamp that applies, in the order of [`RunStamp`], and every reason, the decisive ones first.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Validity {
-    let mut reasons: Vec<(Stamp, String)> = findings.iter().filter_map(by_table).collect();
+    let mut reasons: Vec<(RunStamp, String)> = findings.iter().filter_map(by_table).collect();
     own_failures(run, seen, &mut reasons);
     completeness(run, seen, findings, &mut reasons);
     reasons.sort_by_key(|(stamp, _)| order(*stamp));
-    let stamp = reasons.first().map_or(Stamp::Valid, |r| r.0);
+    let stamp = reasons.first().map_or(RunStamp::Valid, |r| r.0);
     Validity { stamp, reasons: reasons.into_iter().map(|r| r.1).collect() }
 }
 
-fn by_table(finding: &Finding) -> Option<(Stamp, String)> {
+fn by_table(finding: &Finding) -> Option<(RunStamp, String)> {
     let (.., stamp) = TABLE.iter().find(|(id, ..)| *id == finding.id)?;
-    (*stamp != Stamp::Valid).then(|| (*stamp, finding.title.clone()))
+    (*stamp != RunStamp::Valid).then(|| (*stamp, finding.title.clone()))
 }
 
-const fn order(stamp: Stamp) -> u8 {
+const fn order(stamp: RunStamp) -> u8 {
     match stamp {
-        Stamp::PortBound => 0,
-        Stamp::ClientBound => 1,
-        Stamp::Incomplete => 2,
-        Stamp::Valid => 3,
+        RunStamp::PortBound => 0,
+        RunStamp::ClientBound => 1,
+        RunStamp::Incomplete => 2,
+        RunStamp::Valid => 3,
     }
 }
 
 /// Failures of this machine that no finding of the table is about.
-fn own_failures(run: &RunResult, seen: &Indicators, into: &mut Vec<(Stamp, String)>) {
+fn own_failures(run: &RunResult, seen: &Indicators, into: &mut Vec<(RunStamp, String)>) {
     if let Some(refusal) = refusal::of(run, seen) {
-        into.push((Stamp::ClientBound, format!("{} could not begin: {}", count(refusal.failed, "attempt"), refusal.what)));
+        into.push((RunStamp::ClientBound, format!("{} could not begin: {}", count(refusal.failed, "attempt"), refusal.what)));
     }
     let over = Rows::kind(run, Kind::OwnLimit);
     if !over.is_empty() {
-        into.push((Stamp::ClientBound, format!("answers over this program's own limits: {}", over.in_words())));
+        into.push((RunStamp::ClientBound, format!("answers over this program's own limits: {}", over.in_words())));
     }
-    let unnamed = unnamed(run, Side::Local);
+    let unnamed = unnamed(run, FailureSide::Local);
     if unnamed > 0 {
-        into.push((Stamp::ClientBound, format!("{unnamed} failures of this machine without a row in the error table")));
+        into.push((RunStamp::ClientBound, format!("{unnamed} failures of this machine without a row in the error table")));
     }
 }
 
-fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: &mut Vec<(Stamp, String)>) {
+fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: &mut Vec<(RunStamp, String)>) {
     let (plan, t, duration) = (&run.plan, &run.totals, seen.duration_s);
     let asked_s = plan.duration.as_secs_f64();
     let counted = plan.requests > 0 && t.attempts >= plan.requests;
     if asked_s > 0.0 && !counted && duration < asked_s - EARLY_END_S {
-        into.push((Stamp::Incomplete, format!("ended after {} of {}", s(duration), s(asked_s))));
+        into.push((RunStamp::Incomplete, format!("ended after {} of {}", s(duration), s(asked_s))));
     } else if plan.requests > 0 && !counted && asked_s <= 0.0 {
-        into.push((Stamp::Incomplete, format!("ended after {} of {} requests", t.attempts, plan.requests)));
+        into.push((RunStamp::Incomplete, format!("ended after {} of {} requests", t.attempts, plan.requests)));
     }
     if t.attempts == 0 {
-        into.push((Stamp::Incomplete, "no request was started".into()));
+        into.push((RunStamp::Incomplete, "no request was started".into()));
     } else if t.latency_ms.is_none() {
-        into.push((Stamp::Incomplete, "no request was answered".into()));
+        into.push((RunStamp::Incomplete, "no request was answered".into()));
     }
     if let Some(f) = findings.iter().find(|f| f.id == Id::UsersNotReached) {
-        into.push((Stamp::Incomplete, f.title.clone()));
+        into.push((RunStamp::Incomplete, f.title.clone()));
     } else if let Some((asked, reached)) = users::fewer_held(run) {
         into.push((
-            Stamp::Incomplete,
+            RunStamp::Incomplete,
             format!("{} asked for, {reached} held a connection at the same time", count(asked, "user")),
         ));
     }
     if let Some(reason) = not_closed_by_target(run) {
-        into.push((Stamp::Incomplete, reason));
+        into.push((RunStamp::Incomplete, reason));
     }
 }
 

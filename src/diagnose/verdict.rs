@@ -6,28 +6,28 @@
 use super::indicators::{Full, Holding, Indicators, Kind, Queue, Rows, Saturated, name_of};
 use super::rules::refusal;
 use crate::model::finding::{Finding, FindingId as Id, Severity};
-use crate::model::result::{Holder, RunResult, Stamp, Verdict, VerdictId};
+use crate::model::result::{Holder, RunResult, RunStamp, Verdict, VerdictId};
 use crate::remedy::{count, number, percent, s};
 
 /// Finding, the verdict that it decides, and what it makes of the stamp. Findings without a row decide neither.
-pub(super) const TABLE: &[(Id, VerdictId, Stamp)] = &[
-    (Id::LocalPortsExhausted, VerdictId::PortBound, Stamp::PortBound),
-    (Id::LocalPortBusy, VerdictId::PortBound, Stamp::PortBound),
-    (Id::LocalFdLimit, VerdictId::FdBound, Stamp::ClientBound),
-    (Id::TargetGone, VerdictId::TargetGone, Stamp::Incomplete),
-    (Id::TargetRefused, VerdictId::TargetGone, Stamp::Valid),
-    (Id::TargetBacklogOverflow, VerdictId::TargetFailing, Stamp::Valid),
-    (Id::TargetResets, VerdictId::TargetFailing, Stamp::Valid),
-    (Id::TargetTimeouts, VerdictId::TargetFailing, Stamp::Valid),
-    (Id::TargetHangs, VerdictId::TargetFailing, Stamp::Incomplete),
-    (Id::TargetMalformed, VerdictId::TargetFailing, Stamp::Valid),
-    (Id::TargetErrors, VerdictId::TargetFailing, Stamp::Valid),
-    (Id::ClientStalled, VerdictId::ClientBound, Stamp::ClientBound),
-    (Id::HostContended, VerdictId::HostBound, Stamp::ClientBound),
-    (Id::GeneratorSaturated, VerdictId::ClientBound, Stamp::ClientBound),
-    (Id::TargetStalled, VerdictId::TargetFailing, Stamp::Valid),
-    (Id::TargetQueueing, VerdictId::TargetBound, Stamp::Valid),
-    (Id::TargetCpuSaturated, VerdictId::TargetBound, Stamp::Valid),
+pub(super) const TABLE: &[(Id, VerdictId, RunStamp)] = &[
+    (Id::LocalPortsExhausted, VerdictId::PortBound, RunStamp::PortBound),
+    (Id::LocalPortBusy, VerdictId::PortBound, RunStamp::PortBound),
+    (Id::LocalFdLimit, VerdictId::FdBound, RunStamp::ClientBound),
+    (Id::TargetGone, VerdictId::TargetGone, RunStamp::Incomplete),
+    (Id::TargetRefused, VerdictId::TargetGone, RunStamp::Valid),
+    (Id::TargetBacklogOverflow, VerdictId::TargetFailing, RunStamp::Valid),
+    (Id::TargetResets, VerdictId::TargetFailing, RunStamp::Valid),
+    (Id::TargetTimeouts, VerdictId::TargetFailing, RunStamp::Valid),
+    (Id::TargetHangs, VerdictId::TargetFailing, RunStamp::Incomplete),
+    (Id::TargetMalformed, VerdictId::TargetFailing, RunStamp::Valid),
+    (Id::TargetErrors, VerdictId::TargetFailing, RunStamp::Valid),
+    (Id::ClientStalled, VerdictId::ClientBound, RunStamp::ClientBound),
+    (Id::HostContended, VerdictId::HostBound, RunStamp::ClientBound),
+    (Id::GeneratorSaturated, VerdictId::ClientBound, RunStamp::ClientBound),
+    (Id::TargetStalled, VerdictId::TargetFailing, RunStamp::Valid),
+    (Id::TargetQueueing, VerdictId::TargetBound, RunStamp::Valid),
+    (Id::TargetCpuSaturated, VerdictId::TargetBound, RunStamp::Valid),
 ];
 
 /// The verdict of a run with these findings.

@@ -1,7 +1,7 @@
 //! What became of one request: the sample, its outcome, and the failure's whole cause (call, errno, port).
 //!
 //! Invariants held here: a failure keeps the system call and the errno that it came with; a failure of our own
-//! machine ([`Side::Local`]) is never the target's; nothing is "just an error".
+//! machine ([`FailureSide::Local`]) is never the target's; nothing is "just an error".
 
 use std::borrow::Cow;
 
@@ -139,7 +139,7 @@ pub enum Party {
 
 /// Whose fault: our own machine's or the target's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Side {
+pub enum FailureSide {
     /// our own machine: no port, no descriptor; never in latency figures
     Local,
     /// the target or the way to it
@@ -166,7 +166,7 @@ impl Failure {
     }
 
     /// Our machine's or the target's (socket, bind, connect 99 and EMFILE are local).
-    pub const fn side(self) -> Side {
+    pub const fn side(self) -> FailureSide {
         // ENOMEM 12, EAGAIN 11 and ENOBUFS 105 at connect() are our kernel's shortage as well.
         let own = match self.call {
             Call::Socket | Call::Bind => true,
@@ -175,7 +175,7 @@ impl Failure {
             }
             _ => false,
         };
-        if own { Side::Local } else { Side::Target }
+        if own { FailureSide::Local } else { FailureSide::Target }
     }
 
     /// Who is responsible, as far as the call and the errno say.
@@ -302,8 +302,8 @@ impl Outcome {
     /// The outcome of a failure, on the side it belongs to.
     pub const fn of(failure: Failure) -> Self {
         match failure.side() {
-            Side::Local => Self::Local(failure),
-            Side::Target => Self::Failed(failure),
+            FailureSide::Local => Self::Local(failure),
+            FailureSide::Target => Self::Failed(failure),
         }
     }
 }
@@ -372,12 +372,12 @@ mod tests {
     #[test]
     fn own_machine_failures_are_local_and_all_others_are_the_targets() {
         let f = |call, errno| Failure::new(call, Cause::Errno(errno)).side();
-        assert_eq!(f(Call::Socket, EMFILE), Side::Local);
-        assert_eq!(f(Call::Bind, EADDRINUSE), Side::Local);
-        assert_eq!(f(Call::Connect, EADDRNOTAVAIL), Side::Local);
-        assert_eq!(f(Call::Connect, ECONNREFUSED), Side::Target);
-        assert_eq!(f(Call::Read, ECONNRESET), Side::Target);
-        assert_eq!(Failure::new(Call::Connect, Cause::SelfConnect).side(), Side::Target);
+        assert_eq!(f(Call::Socket, EMFILE), FailureSide::Local);
+        assert_eq!(f(Call::Bind, EADDRINUSE), FailureSide::Local);
+        assert_eq!(f(Call::Connect, EADDRNOTAVAIL), FailureSide::Local);
+        assert_eq!(f(Call::Connect, ECONNREFUSED), FailureSide::Target);
+        assert_eq!(f(Call::Read, ECONNRESET), FailureSide::Target);
+        assert_eq!(Failure::new(Call::Connect, Cause::SelfConnect).side(), FailureSide::Target);
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub struct Sysctls {
 /// Whether the figures are what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stamp {
+pub enum RunStamp {
     /// local ports ran out
     PortBound,
     /// the client was the limit
@@ -119,11 +119,11 @@ pub enum Stamp {
     Valid,
 }
 
-/// The stamp and all reasons; the stamp is the first that applies in the order of [`Stamp`].
+/// The stamp and all reasons; the stamp is the first that applies in the order of [`RunStamp`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct Validity {
-    pub stamp: Stamp,
+    pub stamp: RunStamp,
     pub reasons: Vec<String>,
 }
 
@@ -318,7 +318,7 @@ impl RunResult {
             duration_s: 0.0,
             host,
             plan,
-            validity: Validity { stamp: Stamp::Incomplete, reasons: Vec::new() },
+            validity: Validity { stamp: RunStamp::Incomplete, reasons: Vec::new() },
             verdict: Verdict::default(),
             unavailable: Vec::new(),
             totals: Totals { users_asked, ..Totals::default() },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::socket_count::{CountScope, SocketCounter};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{Hold, hold};
-use crate::diagnose::ports::pool::{Pool, PoolFacts, PortUse, pool};
+use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
 use crate::model::facts::{Fact, KernelCounters, TcpState};
 use crate::model::plan::{Closer, LoadPlan};
 use crate::model::port_count::{PortCount, concrete};
@@ -29,7 +29,7 @@ pub struct Baseline {
     /// how the plan uses ports
     pub usage: PortUse,
     /// the ports it can use
-    pub pool: Fact<Pool>,
+    pub pool: Fact<PortPool>,
     /// how long each stays in use
     pub hold: Fact<Hold>,
     /// in use already
@@ -137,7 +137,7 @@ pub fn read_pool_facts() -> Fact<PoolFacts> {
 }
 
 /// Bound-only sockets inside the pool's range, or why a kernel of this release does not show them.
-pub(super) fn bound_inside(facts: &Fact<PoolFacts>, pool: &Fact<Pool>, release: &str) -> Fact<u32> {
+pub(super) fn bound_inside(facts: &Fact<PoolFacts>, pool: &Fact<PortPool>, release: &str) -> Fact<u32> {
     if let Some(why) = bound_only_missing(release) {
         return Fact::Unavailable(why);
     }

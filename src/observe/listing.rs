@@ -9,7 +9,7 @@ use super::baseline::{bound_inside, read_pool_facts};
 use super::socket_count::free;
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{Hold, hold};
-use crate::diagnose::ports::pool::{Pool, PoolFacts, PortUse, pool};
+use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
 use crate::model::facts::{DiagSocket, Fact, TcpState};
 use crate::model::port_count::{PortCount, concrete};
 use crate::model::ports_report::{DestinationPorts, PORTS_SCHEMA, PortsReport};
@@ -141,7 +141,7 @@ fn is_outgoing(s: &DiagSocket, facts: Option<&PoolFacts>, degrees: &HashMap<End,
     }
 }
 
-fn destination(key: &Key, towards: &Towards, pool: &Fact<Pool>, sysctls: &Sysctls, usage: &PortUse) -> DestinationPorts {
+fn destination(key: &Key, towards: &Towards, pool: &Fact<PortPool>, sysctls: &Sysctls, usage: &PortUse) -> DestinationPorts {
     let (source, dest) = key;
     let Towards { count, used_outside } = *towards;
     let hold = hold(sysctls, *dest, usage);
@@ -172,7 +172,7 @@ fn destination(key: &Key, towards: &Towards, pool: &Fact<Pool>, sysctls: &Sysctl
     }
 }
 
-fn explain(report: &mut PortsReport, pool: &Fact<Pool>, bound_only: Fact<u32>) {
+fn explain(report: &mut PortsReport, pool: &Fact<PortPool>, bound_only: Fact<u32>) {
     match bound_only {
         Fact::Known(n) => report.bound_only = Some(n),
         Fact::Unavailable(why) => report.explain_null("bound_only", why),

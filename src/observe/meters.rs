@@ -27,14 +27,14 @@ pub(super) struct Usage {
 
 /// Mean, highest and memory of a sequence of [`Usage`].
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Summary {
+pub(super) struct UsageSum {
     cpu_s: f64,
     span_s: f64,
     pub(super) cpu_percent_max: Option<f64>,
     pub(super) rss_bytes_max: Option<u64>,
 }
 
-impl Summary {
+impl UsageSum {
     pub(super) fn add(&mut self, usage: &Usage, span: Duration) {
         let span_s = span.as_secs_f64();
         self.cpu_s += usage.cpu_percent / 100.0 * span_s;
@@ -56,7 +56,7 @@ pub(super) struct ClientMeter {
     cpu_s: Option<f64>,
     at: Stamp,
     quota: QuotaMeter,
-    pub(super) summary: Summary,
+    pub(super) summary: UsageSum,
 }
 
 impl ClientMeter {
@@ -64,7 +64,7 @@ impl ClientMeter {
         let cpu_s = process::read_usage(process::own_pid()).ok().map(|u| u.cpu_s);
         let quota = QuotaMeter::start(process::own_pid());
         let mut meter =
-            Self { threads: Threads::default(), threads_error: None, cpu_s, at: now, quota, summary: Summary::default() };
+            Self { threads: Threads::default(), threads_error: None, cpu_s, at: now, quota, summary: UsageSum::default() };
         meter.watch_threads(now);
         meter
     }
@@ -145,7 +145,7 @@ pub(super) struct TargetMeter {
     at: Stamp,
     quota: QuotaMeter,
     stops: StopWatch,
-    pub(super) summary: Summary,
+    pub(super) summary: UsageSum,
 }
 
 impl TargetMeter {
@@ -179,7 +179,7 @@ impl TargetMeter {
             at: now,
             quota: QuotaMeter::start(first),
             stops: StopWatch::default(),
-            summary: Summary::default(),
+            summary: UsageSum::default(),
         };
         meter.refresh_tree(now);
         for pid in &meter.tree {

@@ -1,14 +1,14 @@
 //! All that was seen of one run, before it is written into the result.
 
 use super::baseline::Baseline;
-use super::meters::{Summary, Usage};
+use super::meters::{Usage, UsageSum};
 use crate::model::facts::{Fact, HostUsage, KernelCounters};
 use crate::model::port_count::PortCount;
 use crate::model::result::{Elsewhere, TargetResources, ThreadRow, Throttling};
 
 /// One second of the run.
 #[derive(Debug, Clone)]
-pub(super) struct Second {
+pub(super) struct ObservedSecond {
     /// which, counted from the run's start
     pub(super) index: u64,
     pub(super) count: Fact<PortCount>,
@@ -21,7 +21,7 @@ pub(super) struct Second {
 #[derive(Debug, Clone)]
 pub struct Observation {
     pub(super) baseline: Baseline,
-    pub(super) seconds: Vec<Second>,
+    pub(super) seconds: Vec<ObservedSecond>,
     /// the count with the most ports used
     pub(super) peak: Option<PortCount>,
     pub(super) peak_time_wait: Option<u32>,
@@ -32,7 +32,7 @@ pub struct Observation {
     pub(super) elsewhere: Vec<Elsewhere>,
     /// counters added during the run
     pub(super) counters: Fact<KernelCounters>,
-    pub(super) client: Summary,
+    pub(super) client: UsageSum,
     pub(super) threads: Vec<ThreadRow>,
     pub(super) threads_error: Option<String>,
     /// what a CPU quota did to this process; none where none is in force
@@ -40,7 +40,7 @@ pub struct Observation {
     pub(super) saturated_seconds: u32,
     pub(super) measured_seconds: u32,
     pub(super) target: Fact<TargetResources>,
-    pub(super) host: Summary,
+    pub(super) host: UsageSum,
     pub(super) memory_percent_max: Option<f64>,
 }
 
@@ -56,14 +56,14 @@ impl Observation {
             seconds: Vec::new(),
             end: Fact::missing(reason),
             counters: Fact::missing(reason),
-            client: Summary::default(),
+            client: UsageSum::default(),
             threads: Vec::new(),
             threads_error: Some(reason.to_owned()),
             throttling: None,
             saturated_seconds: 0,
             measured_seconds: 0,
             target: Fact::missing(reason),
-            host: Summary::default(),
+            host: UsageSum::default(),
             memory_percent_max: None,
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::baseline::Baseline;
 use super::live::LivePorts;
-use super::meters::{ClientMeter, NoTarget, Summary, TargetMeter, Usage};
-use super::observation::{Observation, Second};
+use super::meters::{ClientMeter, NoTarget, TargetMeter, Usage, UsageSum};
+use super::observation::{Observation, ObservedSecond};
 use super::socket_count::{self, SocketCounter};
 use super::{THREAD_NAME, baseline};
 use crate::model::facts::{Fact, KernelCounters};
@@ -102,7 +102,7 @@ struct Watcher {
     target: Result<TargetMeter, NoTarget>,
     tries: u32,
     host: HostMeter,
-    host_sum: Summary,
+    host_sum: UsageSum,
     memory_max: Option<f64>,
     counter: SocketCounter,
     families: &'static [Family],
@@ -125,7 +125,7 @@ impl Watcher {
             target: Err(NoTarget::NotYet("not looked for yet".into())),
             tries: 0,
             host: HostMeter::start(now),
-            host_sum: Summary::default(),
+            host_sum: UsageSum::default(),
             memory_max: None,
             counter,
             families: socket_count::families_of(plan.baseline.dest),
@@ -201,7 +201,7 @@ impl Watcher {
             let room = target.known().and_then(|u| u.threads).is_none_or(|t| t.ran + t.waited <= TARGET_ROOM_BELOW);
             self.seen.saturated_seconds += u32::from(workers.ran >= WORKER_BUSY && room);
         }
-        self.seen.seconds.push(Second { index: second, count, client, target, host });
+        self.seen.seconds.push(ObservedSecond { index: second, count, client, target, host });
     }
 
     fn find_target(&mut self, now: Stamp) {

@@ -59,13 +59,13 @@ pub fn families_of(dest: SocketAddr) -> &'static [Family] {
 pub struct SocketCounter {
     diag: io::Result<SockDiag>,
     scope: CountScope,
-    seen: Seen,
+    seen: PortsSeen,
 }
 
 impl SocketCounter {
     /// Opens a sock_diag conversation; where there is none, every count says so.
     pub fn new(scope: CountScope) -> Self {
-        Self { diag: SockDiag::open(), scope, seen: Seen::default() }
+        Self { diag: SockDiag::open(), scope, seen: PortsSeen::default() }
     }
 
     /// Counts now. About 0.15 ms when nothing matches, 6.6 ms of CPU with 28,000 in TIME_WAIT.
@@ -87,7 +87,7 @@ impl SocketCounter {
     }
 }
 
-fn add(scope: &CountScope, seen: &mut Seen, s: &DiagSocket, count: &mut PortCount) {
+fn add(scope: &CountScope, seen: &mut PortsSeen, s: &DiagSocket, count: &mut PortCount) {
     let dest = (scope.dest.ip(), scope.dest.port());
     if s.local == dest && s.peer != dest {
         count.time_wait_target_side += u32::from(s.state == TcpState::TimeWait);
@@ -145,13 +145,13 @@ fn group_elsewhere(sockets: &[DiagSocket], dest: SocketAddr, range: PortRange, l
 
 /// Ports seen, one bit each, by local address. Rows of one address mostly come in a row, so the last is kept.
 #[derive(Debug, Default)]
-struct Seen {
+struct PortsSeen {
     index: HashMap<IpAddr, usize>,
     bits: Vec<Box<[u64; 1024]>>,
     last: Option<(IpAddr, usize)>,
 }
 
-impl Seen {
+impl PortsSeen {
     fn clear(&mut self) {
         for bits in &mut self.bits {
             bits.fill(0);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn take(scope: &CountScope, rows: &[DiagSocket]) -> PortCount {
-        let (mut seen, mut count) = (Seen::default(), PortCount::default());
+        let (mut seen, mut count) = (PortsSeen::default(), PortCount::default());
         for r in rows {
             add(scope, &mut seen, r, &mut count);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::observation::{Observation, Second};
+use super::observation::{Observation, ObservedSecond};
 use crate::model::facts::Fact;
 use crate::model::result::{HostResources, RunResult, SeriesPoint};
 use crate::sys::sysctl::read_sysctls;
@@ -72,7 +72,7 @@ impl Observation {
                 reasons.push((key, why.to_owned()));
             }
         };
-        let mut by_second: HashMap<u64, &Second> = HashMap::with_capacity(self.seconds.len());
+        let mut by_second: HashMap<u64, &ObservedSecond> = HashMap::with_capacity(self.seconds.len());
         for second in &self.seconds {
             by_second.entry(second.index).or_insert(second);
         }
@@ -100,7 +100,7 @@ const COLUMNS: [&str; 9] = [
     "host_memory_percent",
 ];
 
-fn fill_point(point: &mut SeriesPoint, second: &Second, note: &mut impl FnMut(&'static str, Option<&str>)) {
+fn fill_point(point: &mut SeriesPoint, second: &ObservedSecond, note: &mut impl FnMut(&'static str, Option<&str>)) {
     let count = second.count.known();
     point.ports_used = count.map(|c| c.used);
     point.time_wait = count.map(|c| c.states.time_wait);

@@ -13,8 +13,8 @@ use crate::model::outcome::{
     Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample,
 };
 use crate::model::result::{
-    Elsewhere, InFlight, PortForecast, PortStates, Ports, RunResult, Silence, Stamp as Validity, Stretch, TargetResources,
-    ThreadRow, Throttling,
+    Elsewhere, InFlight, PortForecast, PortStates, Ports, RunResult, RunStamp, Silence, Stretch, TargetResources, ThreadRow,
+    Throttling,
 };
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
@@ -71,7 +71,7 @@ pub(crate) fn broken() -> Fixture {
     });
     observe(&mut f.run);
     let run = &mut f.run;
-    run.validity.stamp = Validity::PortBound;
+    run.validity.stamp = RunStamp::PortBound;
     run.validity.reasons = vec!["175 connects failed for want of a local port".into(), "users asked 10, reached 9".into()];
     run.ports = Some(exhausted_ports());
     run.resources.target = None;

@@ -24,7 +24,7 @@ use self::admin::Admin;
 use self::conn::{Job, Rules};
 use self::counters::Counters;
 pub use self::counters::Summary;
-use self::pools::{Gauge, Mailbox, Pin, Pool, PoolSpec};
+use self::pools::{Gauge, Mailbox, Pin, PoolSpec, WorkerPool};
 use self::reactor::{Parts, Reactor};
 use crate::http1::encode::JobBody;
 use crate::model::plan::ServerPlan;
@@ -131,8 +131,8 @@ impl Server {
             pin: plan.cpu_pin,
             work: Arc::new(move |task| JobBody::Cpu(work::cpu_loop(iterations, task.token.bits() as u64))),
         };
-        let (io, _) = Pool::start(&io, clock, &mailboxes)?;
-        let (cpu, pins) = Pool::start(&cpu, clock, &mailboxes)?;
+        let (io, _) = WorkerPool::start(&io, clock, &mailboxes)?;
+        let (cpu, pins) = WorkerPool::start(&cpu, clock, &mailboxes)?;
         let shared = Arc::new(Shared {
             stopping: AtomicBool::new(false),
             mailboxes,

@@ -109,7 +109,7 @@ impl Gauge {
 
 /// A pool. Its threads end when the last clone is gone and the queue is empty.
 #[derive(Debug, Clone)]
-pub(crate) struct Pool {
+pub(crate) struct WorkerPool {
     queue: Sender<Task>,
     pub(crate) gauge: Arc<Gauge>,
 }
@@ -124,7 +124,7 @@ pub(crate) struct PoolSpec {
     pub(crate) work: Work,
 }
 
-impl Pool {
+impl WorkerPool {
     /// Starts the threads; with the cores that they got.
     ///
     /// Errors: a thread could not be started.
@@ -184,7 +184,7 @@ mod tests {
     use crate::sys::clock::sleep;
 
     struct Bench {
-        pool: Pool,
+        pool: WorkerPool,
         results: Receiver<Completion>,
         _poll: mio::Poll,
         pins: Vec<Pin>,
@@ -194,7 +194,7 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), mio::Token(0)).unwrap(), 16);
         let spec = PoolSpec { name: "test", workers, queue, pin, work: Arc::new(work) };
-        let (pool, pins) = Pool::start(&spec, Clock::start(), &Arc::from([mailbox])).unwrap();
+        let (pool, pins) = WorkerPool::start(&spec, Clock::start(), &Arc::from([mailbox])).unwrap();
         Bench { pool, results, _poll: poll, pins }
     }
 

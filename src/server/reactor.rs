@@ -18,7 +18,7 @@ use slab::Slab;
 
 use super::Shared;
 use super::conn::{Conn, Ctx, Job, JobResult, Rules, Spare};
-use super::pools::{Completion, Pool, Task};
+use super::pools::{Completion, Task, WorkerPool};
 use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::encode::Answers;
 use crate::model::limits;
@@ -56,8 +56,8 @@ pub(super) struct Reactor {
     poll: Poll,
     shared: Arc<Shared>,
     rules: Rules,
-    io: Pool,
-    cpu: Pool,
+    io: WorkerPool,
+    cpu: WorkerPool,
     results: Receiver<Completion>,
     listeners: Vec<Listening>,
     slots: Slab<Slot>,
@@ -82,8 +82,8 @@ pub(super) struct Parts {
     pub(super) poll: Poll,
     pub(super) shared: Arc<Shared>,
     pub(super) rules: Rules,
-    pub(super) io: Pool,
-    pub(super) cpu: Pool,
+    pub(super) io: WorkerPool,
+    pub(super) cpu: WorkerPool,
     pub(super) results: Receiver<Completion>,
     pub(super) listeners: Vec<TcpListener>,
     pub(super) max_conns: usize,

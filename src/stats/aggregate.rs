@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::counts::Counts;
 use super::errors::ErrorTable;
-use super::interval::Interval;
+use super::interval::{Interval, SecondSummary};
 use super::summarise::{Filling, fill};
 use super::totals::WorkerTotals;
 use crate::model::plan::LoadPlan;
@@ -17,49 +16,6 @@ use crate::model::result::RunResult;
 
 /// Taken seconds whose bins are kept, so that a short last second can still join the one before.
 const TAIL_SECONDS: usize = 3;
-
-/// One second over all workers and endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct SecondSummary {
-    /// the second, counted from the run's epoch
-    pub second: u64,
-    /// samples started in it
-    pub attempts: u64,
-    /// samples that ended in it
-    pub counts: Counts,
-    /// connections established in it
-    pub connects: u64,
-    /// of answered requests; none when nothing was answered
-    pub p50_ms: Option<f64>,
-    /// of answered requests
-    pub p95_ms: Option<f64>,
-    /// duration of connect(2); none when none was called
-    pub connect_mean_us: Option<f64>,
-    /// duration of connect(2)
-    pub connect_p50_us: Option<f64>,
-    /// duration of connect(2)
-    pub connect_p95_us: Option<f64>,
-}
-
-impl SecondSummary {
-    /// The figures of a second.
-    pub fn of(interval: &Interval) -> Self {
-        let answered = interval.answered();
-        let ms = |q| answered.quantile_us(q).map(|us| f64::from(us) / 1000.0);
-        let call_us = |q| interval.connect_call.quantile_us(q).map(f64::from);
-        Self {
-            second: interval.second,
-            attempts: interval.attempts,
-            counts: interval.counts(),
-            connects: interval.connects,
-            p50_ms: ms(0.50),
-            p95_ms: ms(0.95),
-            connect_mean_us: interval.connect_call.mean_us(),
-            connect_p50_us: call_us(0.50),
-            connect_p95_us: call_us(0.95),
-        }
-    }
-}
 
 /// Adds up the workers of one run. See the module.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The error table: one row for each kind of failure at each endpoint, bounded.
 
 use crate::model::limits::ERROR_ROWS;
-use crate::model::outcome::{Call, EndpointId, Failure, Side};
+use crate::model::outcome::{Call, EndpointId, Failure, FailureSide};
 use crate::model::time::Stamp;
 
 /// How often and when.
@@ -42,7 +42,7 @@ pub struct ErrorCount {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OtherErrors {
     /// whose
-    pub side: Side,
+    pub side: FailureSide,
     /// the lowest call among them
     pub call: Call,
     /// how often and when

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target, Think};
-use crate::model::result::{Host, RunResult, Stamp, Sysctls};
+use crate::model::result::{Host, RunResult, RunStamp, Sysctls};
 
 /// The experiment's mix, 10 users, two workers, closed loop.
 pub(crate) fn plan() -> LoadPlan {
@@ -69,6 +69,6 @@ pub(crate) fn blank(plan: &LoadPlan) -> RunResult {
     };
     let mut run = RunResult::new(plan.clone(), "sockbench load".into(), "2026-11-24T10:00:00Z".into(), host);
     run.tool.version = "0.1.0".into();
-    run.validity.stamp = Stamp::Valid;
+    run.validity.stamp = RunStamp::Valid;
     run
 }

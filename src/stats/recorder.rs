@@ -25,7 +25,7 @@ pub struct Recorder {
     /// the running second, and the stamp at which it ends
     second: u64,
     second_end: Stamp,
-    now: Running,
+    now: RunningSecond,
     done: Vec<Interval>,
     silences: Silences,
     totals: WorkerTotals,
@@ -33,7 +33,7 @@ pub struct Recorder {
 
 /// The running second.
 #[derive(Debug)]
-struct Running {
+struct RunningSecond {
     attempts: u64,
     connects: u64,
     connect_call: Dense,
@@ -61,7 +61,7 @@ impl Recorder {
             open_loop,
             second: 0,
             second_end: end_of(0),
-            now: Running {
+            now: RunningSecond {
                 attempts: 0,
                 connects: 0,
                 connect_call: Dense::new(PHASE_DIGITS),

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::aggregate::SecondSummary;
 use super::counts::Counts;
 use super::errors::{ErrorTable, Hits};
 use super::histogram::Dense;
-use super::interval::Interval;
+use super::interval::{Interval, SecondSummary};
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
-use crate::model::outcome::{Party, Side};
+use crate::model::outcome::{FailureSide, Party};
 use crate::model::plan::LoadPlan;
 use crate::model::result::{
     Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Stretch, Totals,
@@ -158,7 +157,7 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         message: row.failure.message(),
         method: c.plan.method.clone(),
         endpoint: c.plan.mix.get(usize::from(row.endpoint.0)).map_or_else(String::new, |m| m.path.clone()),
-        local: row.failure.side() == Side::Local,
+        local: row.failure.side() == FailureSide::Local,
         cause: Some(row.failure.cause),
         phase: row.failure.phase(),
         party: row.failure.party(),
@@ -178,7 +177,7 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         message: format!("further kinds of failures, beyond the {ERROR_ROWS} rows of the table"),
         method: c.plan.method.clone(),
         endpoint: "(several)".into(),
-        local: other.side == Side::Local,
+        local: other.side == FailureSide::Local,
         cause: None,
         phase: None,
         party: Party::Undecided,

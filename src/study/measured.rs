@@ -9,8 +9,8 @@ use crate::load::run::{self, Ended, UsersNow};
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::observe::{Baseline, LivePorts, ObservePlan, Observer};
-use crate::stats::aggregate::{Aggregate, SecondSummary};
-use crate::stats::interval::Interval;
+use crate::stats::aggregate::Aggregate;
+use crate::stats::interval::{Interval, SecondSummary};
 use crate::sys::clock::{self, Clock};
 
 /// How often the live of a second that has just ended is read, and how far apart.

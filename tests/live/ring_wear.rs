@@ -9,7 +9,7 @@ use crate::support::{self, here};
 use sockbench::model::finding::FindingId::{self, FailuresWillReturn, LocalPortsExhausted, PortBudgetHigh, PortSearchSlow};
 use sockbench::model::finding::Severity;
 use sockbench::model::outcome::{Call, EADDRNOTAVAIL};
-use sockbench::model::result::Stamp;
+use sockbench::model::result::RunStamp;
 
 const POOL: u64 = 4000;
 const RANGE: &str = "net.ipv4.ip_local_port_range=33000 36999";
@@ -40,7 +40,7 @@ fn the_ring_wears_without_failure_and_auto_fails_as_predicted() {
     let ids: Vec<FindingId> = ring.findings.iter().map(|f| f.id).collect();
     assert!(ring.findings.iter().all(|f| f.severity != Severity::Error), "{ids:?}");
     assert!(!ids.iter().any(|id| [PortBudgetHigh, PortSearchSlow, FailuresWillReturn].contains(id)), "{ids:?}");
-    assert_ne!(ring.validity.stamp, Stamp::PortBound, "{:?}", ring.validity);
+    assert_ne!(ring.validity.stamp, RunStamp::PortBound, "{:?}", ring.validity);
 
     // A refused user pauses: as many users as refusals, so that nobody waits for a second one.
     let (asked, users) = ((POOL + REFUSED).to_string(), REFUSED.to_string());
@@ -49,7 +49,7 @@ fn the_ring_wears_without_failure_and_auto_fails_as_predicted() {
     assert_eq!((t.requests, t.failures, t.local_failures), (POOL, 0, REFUSED), "{:?}", auto.errors);
     let used_up = auto.count_errors(|e| (e.call, e.errno, e.port_bound) == (Call::Connect, Some(EADDRNOTAVAIL), false));
     assert_eq!(used_up, t.local_failures, "{:?}", auto.errors);
-    assert_eq!(auto.validity.stamp, Stamp::PortBound, "{:?}", auto.validity);
+    assert_eq!(auto.validity.stamp, RunStamp::PortBound, "{:?}", auto.validity);
     assert_eq!(auto.findings.first().map(|f| f.id), Some(LocalPortsExhausted), "{:?}", auto.findings);
     println!("ring {ids:?} {:?} {:?}\nauto {:?}", ring.validity, ring.totals.connects, auto.totals.connects);
     server.stop(Duration::from_secs(5)).unwrap();

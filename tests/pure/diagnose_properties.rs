@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sockbench::diagnose::{Diagnosis, diagnose, diagnose_study};
 use sockbench::model::finding::Severity;
 use sockbench::model::plan::{Closer, PortMode};
-use sockbench::model::result::{RunResult, Stamp, VerdictId};
+use sockbench::model::result::{RunResult, RunStamp, VerdictId};
 
 /// A small deterministic source of choices, fed by proptest.
 struct Dice(u64);
@@ -136,7 +136,7 @@ proptest! {
         let bad: Vec<_> = diagnose(&run).into_iter().filter(|f| f.severity != Severity::Info).collect();
         prop_assert!(bad.is_empty(), "{bad:?}");
         let diagnosis = Diagnosis::of(&run);
-        prop_assert_eq!(diagnosis.validity.stamp, Stamp::Valid);
+        prop_assert_eq!(diagnosis.validity.stamp, RunStamp::Valid);
         prop_assert_eq!(diagnosis.verdict.id, VerdictId::Healthy);
         prop_assert!(diagnosis.verdict.sentence.starts_with("OK"));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sockbench::model::facts::KernelCounters;
-use sockbench::model::outcome::{Call, Cause, Failure, Phase, ProtocolFault, Side};
+use sockbench::model::outcome::{Call, Cause, Failure, FailureSide, Phase, ProtocolFault};
 use sockbench::model::plan::{LoadPlan, MixEntry, Target, Think};
 use sockbench::model::result::{
     Closes, Connects, Endpoint, ErrorRow, Host, InFlight, LatencyMs, PhaseMs, PhasesMs, PortStates, Ports, RunResult,
@@ -202,7 +202,7 @@ pub(crate) fn short(cps: f64) -> RunResult {
 /// Adds a row to the error table and its count to the totals.
 pub(crate) fn fail(run: &mut RunResult, failure: Failure, count: u64, first_s: f64, last_s: f64) {
     let choice = run.plan.port_mode.choice();
-    let local = failure.side() == Side::Local;
+    let local = failure.side() == FailureSide::Local;
     if local {
         run.totals.local_failures += count;
     } else {

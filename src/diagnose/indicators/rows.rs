@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use crate::model::outcome::{
-    Call, Cause, EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, Phase, ProtocolFault, Side,
+    Call, Cause, EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, FailureSide, Phase,
+    ProtocolFault,
 };
 use crate::model::result::{ErrorRow, NoPort, RunResult};
 
@@ -193,12 +194,12 @@ pub(in crate::diagnose) fn message_of(row: &ErrorRow) -> String {
 }
 
 /// Failures of the totals that no row of the error table names, on this machine or at the target.
-pub(in crate::diagnose) fn unnamed(run: &RunResult, side: Side) -> u64 {
-    let here = |e: &&ErrorRow| e.local == (side == Side::Local) && e.failure().is_some();
+pub(in crate::diagnose) fn unnamed(run: &RunResult, side: FailureSide) -> u64 {
+    let here = |e: &&ErrorRow| e.local == (side == FailureSide::Local) && e.failure().is_some();
     let named = run.errors.iter().filter(here).fold(0_u64, |sum, e| sum.saturating_add(e.count));
     let all = match side {
-        Side::Local => run.totals.local_failures,
-        Side::Target => run.totals.failures,
+        FailureSide::Local => run.totals.local_failures,
+        FailureSide::Target => run.totals.failures,
     };
     all.saturating_sub(named)
 }

@@ -1,7 +1,7 @@
 //! The pool of source ports as a fluid: exact, because demand and releases are constant in pieces. The law in closed
 //! form is in [`super::budget`].
 
-use super::budget::Budget;
+use crate::model::budget::Budget;
 use crate::model::forecast::Assumed;
 use crate::model::port_count::InUse;
 
@@ -32,7 +32,7 @@ impl Playback {
         let (pool, hold) = (f64::from(budget.pool), budget.hold.as_secs_f64());
         let mut out = Self::default();
         let left = Left::of(held);
-        if hold <= 0.0 || (left.ports <= 0.0 && budget.exhausted_at(rate).is_none()) {
+        if hold <= 0.0 || (left.ports <= 0.0 && rate <= budget.ceiling_cps()) {
             out.successes = rate * until;
             return out;
         }

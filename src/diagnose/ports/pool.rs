@@ -57,7 +57,7 @@ impl Default for PortUse {
 
 /// The ports that one run can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pool {
+pub struct PortPool {
     /// the range they come from
     pub range: PortRange,
     /// reserved ports inside it
@@ -77,7 +77,7 @@ pub struct Pool {
 /// A port that anybody listens on or has bound is lost to a kernel that picks, whatever the address
 /// (`__inet_hash_connect` skips such buckets). A range of odd size loses one more port when it comes from the
 /// sysctl (3 ports: 2 usable), not when it comes from the socket option.
-pub fn pool(facts: &PoolFacts, usage: &PortUse) -> Pool {
+pub fn pool(facts: &PoolFacts, usage: &PortUse) -> PortPool {
     let range = effective_range(facts, usage);
     let kernel_picks = usage.mode != PortMode::Ring;
     let usable = match usage.mode {
@@ -97,7 +97,7 @@ pub fn pool(facts: &PoolFacts, usage: &PortUse) -> Pool {
         })
         .count() as u32;
     let per_source = usable.len() - lost;
-    Pool { range, reserved, listeners, bound, per_source, ports: per_source.saturating_mul(usage.sources.max(1)) }
+    PortPool { range, reserved, listeners, bound, per_source, ports: per_source.saturating_mul(usage.sources.max(1)) }
 }
 
 /// The range that ports come from: the plan's for a ring; the overlap of both for IP_LOCAL_PORT_RANGE, which the

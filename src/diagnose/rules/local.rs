@@ -4,13 +4,13 @@ use super::exhaustion::{self, story};
 use crate::diagnose::indicators::{Indicators, Kind, Rows, cps_before, elsewhere, name_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::ECHO_SOON_S;
-use crate::model::outcome::{ENFILE, Side};
+use crate::model::outcome::{ENFILE, FailureSide};
 use crate::model::result::RunResult;
 use crate::remedy::{advice, count as counted, load_with, s};
 
 /// The gap between the totals and the error table hides this kind of failure.
 pub(super) fn hidden(run: &RunResult) -> Ruling {
-    match unnamed(run, Side::Local) {
+    match unnamed(run, FailureSide::Local) {
         0 => Ruling::Clear,
         n => Ruling::Undecided(format!("{n} failures of this machine have no row in the error table")),
     }

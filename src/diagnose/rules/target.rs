@@ -7,7 +7,7 @@ use crate::diagnose::indicators::{Indicators, Kind, Rows, message_of, name_of, u
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::limits;
-use crate::model::outcome::{Failure, Side};
+use crate::model::outcome::{Failure, FailureSide};
 use crate::model::plan::MixEntry;
 use crate::model::result::RunResult;
 use crate::remedy::target::{Pool, own_flags, serve_with};
@@ -15,7 +15,7 @@ use crate::remedy::{advice, count, load_after_sysctl, load_with, longer_idle, nu
 
 /// The gap between the totals and the error table hides this kind of failure.
 fn hidden(run: &RunResult) -> Ruling {
-    match unnamed(run, Side::Target) {
+    match unnamed(run, FailureSide::Target) {
         0 => Ruling::Clear,
         n => Ruling::Undecided(format!("{n} failures at the target have no row in the error table")),
     }

@@ -3,7 +3,7 @@
 use super::study_detail;
 use crate::model::figures::{count, ms, number, rate, seconds, share};
 use crate::model::finding::Severity;
-use crate::model::result::{RunResult, Stamp, VerdictId};
+use crate::model::result::{RunResult, RunStamp, VerdictId};
 use crate::model::study::{Question, StepRow, StudyResult};
 use crate::report::style::{Style, Tone, shortened, wrapped};
 use crate::report::table::{Align, Cell, Table};
@@ -187,7 +187,7 @@ fn careful(study: &StudyResult) -> Vec<String> {
         all.push(format!("{} requests were in flight at the end of {}: the slowest answers are missing", count(r.cut), r.label));
     }
     for (row, step) in rows.iter().zip(&study.steps) {
-        if step.validity.stamp == Stamp::Incomplete
+        if step.validity.stamp == RunStamp::Incomplete
             && let Some(reason) = step.validity.reasons.first()
         {
             all.push(format!("{} is incomplete: {reason}", row.label));

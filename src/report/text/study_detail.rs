@@ -3,7 +3,7 @@
 
 use super::render_findings;
 use crate::model::figures::{bytes, ms, percent, rate, seconds};
-use crate::model::result::{LatencyMs, Stamp};
+use crate::model::result::{LatencyMs, RunStamp};
 use crate::model::study::{StepRow, StudyResult};
 use crate::report::locust;
 use crate::report::style::{Style, Tone, wrapped};
@@ -31,7 +31,7 @@ pub(super) fn render(study: &StudyResult, style: Style) -> String {
         out += &format!("- {}", text.trim_start());
     }
     for (row, step) in study.analysis.rows.iter().zip(&study.steps) {
-        if step.validity.stamp != Stamp::Valid || !step.findings.is_empty() {
+        if step.validity.stamp != RunStamp::Valid || !step.findings.is_empty() {
             out += &heading(&format!("{}: {}", row.label, stamp(step.validity.stamp)));
             for reason in &step.validity.reasons {
                 out += &wrapped(reason, 2, WIDTH);
@@ -46,12 +46,12 @@ pub(super) fn render(study: &StudyResult, style: Style) -> String {
     out
 }
 
-fn stamp(stamp: Stamp) -> &'static str {
+fn stamp(stamp: RunStamp) -> &'static str {
     match stamp {
-        Stamp::PortBound => "port-bound",
-        Stamp::ClientBound => "client-bound",
-        Stamp::Incomplete => "incomplete",
-        Stamp::Valid => "valid",
+        RunStamp::PortBound => "port-bound",
+        RunStamp::ClientBound => "client-bound",
+        RunStamp::Incomplete => "incomplete",
+        RunStamp::Valid => "valid",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{PROSE_WIDTH, section};
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{bytes, counted, ms, percent, rate, seconds};
-use crate::model::result::{LatencyMs, Ports, RunResult, Stamp};
+use crate::model::result::{LatencyMs, Ports, RunResult, RunStamp};
 use crate::report::style::{Style, Tone, wrapped};
 
 /// CPU of others, percent of all cores, from which they are named.
@@ -81,10 +81,10 @@ pub fn render_unavailable(run: &RunResult, style: Style) -> String {
 
 fn stamp(run: &RunResult) -> (&'static str, Tone, String) {
     let (word, tone) = match run.validity.stamp {
-        Stamp::Valid => ("valid", Tone::Good),
-        Stamp::PortBound => ("port-bound", Tone::Bad),
-        Stamp::ClientBound => ("client-bound", Tone::Warn),
-        Stamp::Incomplete => ("incomplete", Tone::Warn),
+        RunStamp::Valid => ("valid", Tone::Good),
+        RunStamp::PortBound => ("port-bound", Tone::Bad),
+        RunStamp::ClientBound => ("client-bound", Tone::Warn),
+        RunStamp::Incomplete => ("incomplete", Tone::Warn),
     };
     let reasons = run.validity.reasons.join("; ");
     ("stamp", tone, if reasons.is_empty() { word.into() } else { format!("{word}: {reasons}") })

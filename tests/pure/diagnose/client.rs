@@ -6,7 +6,7 @@ use sockbench::diagnose::diagnose;
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::outcome::Call;
 use sockbench::model::plan::Think;
-use sockbench::model::result::{RunResult, Stamp, ThreadRow};
+use sockbench::model::result::{RunResult, RunStamp, ThreadRow};
 
 use super::stood_still::contended;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
@@ -98,7 +98,7 @@ fn busy_connections_are_not_a_late_generator() {
     let more = &found.iter().find(|f| f.id == Id::UsersNotReached).unwrap().remedies[0];
     assert!(more.command.contains("--conns 72 "), "300/s at 200 ms and a fifth: {more:?}");
     let valid = stamp(&run);
-    assert_eq!(valid.stamp, Stamp::Incomplete);
+    assert_eq!(valid.stamp, RunStamp::Incomplete);
     assert!(valid.reasons[0].contains("1,100"), "{:?}", valid.reasons);
     // A full target answers no faster over more connections, and no faster than it answers now.
     let mut full = run.clone();

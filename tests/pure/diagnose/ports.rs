@@ -4,7 +4,7 @@ use sockbench::diagnose::{diagnose, settle};
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::outcome::Call;
 use sockbench::model::plan::PortMode;
-use sockbench::model::result::{RunResult, Stamp, VerdictId};
+use sockbench::model::result::{RunResult, RunStamp, VerdictId};
 
 use super::{clear, fires, ids, names, reads, unknown, unnamed};
 use crate::facts::{errno, exhausted, fail, healthy, short};
@@ -41,7 +41,7 @@ fn no_local_address_is_not_told_as_used_up_ports() {
     assert_eq!((&f.evidence["errno"], &f.evidence["windows_code"]), (&99.into(), &10049.into()));
     reads("users-not-reached, no address to connect from", &f);
     settle(&mut run);
-    assert_eq!((run.validity.stamp, run.verdict.id), (Stamp::ClientBound, VerdictId::ClientBound));
+    assert_eq!((run.validity.stamp, run.verdict.id), (RunStamp::ClientBound, VerdictId::ClientBound));
     assert_eq!(run.errors[0].windows_code, Some(10049), "Windows keeps the two apart");
 }
 

@@ -3,7 +3,7 @@
 use sockbench::diagnose::{Diagnosis, diagnose, settle};
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::outcome::{Call, Failure, Phase};
-use sockbench::model::result::{InFlight, RunResult, Silence, Stamp, Stretch, Throttling, VerdictId};
+use sockbench::model::result::{InFlight, RunResult, RunStamp, Silence, Stretch, Throttling, VerdictId};
 
 use super::{clear, fires, ids, reads, unknown};
 use crate::facts::{errno, fail, healthy, late};
@@ -81,7 +81,7 @@ fn a_target_that_went_away() {
     reads("target-resets, because it is gone", &fires(Id::TargetResets, &run));
     let diagnosis = Diagnosis::of(&run);
     assert_eq!((diagnosis.verdict.id, diagnosis.verdict.since_s), (VerdictId::TargetGone, Some(3.4)));
-    assert_eq!(diagnosis.validity.stamp, Stamp::Incomplete);
+    assert_eq!(diagnosis.validity.stamp, RunStamp::Incomplete);
     // It came back: refused for a while, but not gone.
     let mut back = run.clone();
     (back.series[59].p50_ms, back.series[59].rps) = (Some(30.0), 150.0);
@@ -103,7 +103,7 @@ fn requests_that_get_no_answer() {
         (&3.into(), &3.into(), &41.0.into())
     );
     let diagnosis = Diagnosis::of(&run);
-    assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::TargetFailing, Stamp::Incomplete));
+    assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::TargetFailing, RunStamp::Incomplete));
     // Longer than any answered one, but not by much: the tail of a slow target.
     let mut tail = run.clone();
     tail.totals.in_flight.as_mut().unwrap().waited_max_ms = 180.0;
@@ -175,7 +175,7 @@ fn cores_that_others_have() {
     let f = fires(Id::HostContended, &run);
     assert_eq!((&f.evidence["waiting"], &f.evidence["seconds_with_waiting"]), (&"client".into(), &20.into()));
     let diagnosis = Diagnosis::of(&run);
-    assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::HostBound, Stamp::ClientBound));
+    assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::HostBound, RunStamp::ClientBound));
     assert!(diagnosis.findings.iter().all(|f| f.id != Id::ClosedLoopLimited));
     // Our own processes share the cores among themselves.
     let mut own = contended();

@@ -6,7 +6,7 @@ use sockbench::diagnose::diagnose;
 use sockbench::model::finding::FindingId as Id;
 use sockbench::model::outcome::Call;
 use sockbench::model::plan::Closer;
-use sockbench::model::result::{Closes, Stamp};
+use sockbench::model::result::{Closes, RunStamp};
 
 use super::{clear, fires, ids, reads, stamp, unknown};
 use crate::facts::{errno, fail, healthy, latency, short};
@@ -80,15 +80,15 @@ fn a_ramp_that_just_misses_the_end_is_said_in_the_stamp() {
     let f = fires(Id::UsersNotReached, &run);
     assert_eq!((&f.evidence["users_started"], &f.evidence["users_asked"]), (&9.into(), &10.into()), "ramp 4.5 s");
     reads("users-not-reached, by a ramp that just misses the end", &f);
-    assert_eq!(stamp(&run).stamp, Stamp::Incomplete);
+    assert_eq!(stamp(&run).stamp, RunStamp::Incomplete);
     // All were started, the last a moment before the end: no fault, but not what was asked for.
     (run.plan.spawn_rate, run.series[3].users_asked) = (2.5, 10);
     clear(Id::UsersNotReached, &run);
     let stamped = stamp(&run);
-    assert_eq!((stamped.stamp, stamped.reasons.len()), (Stamp::Incomplete, 1), "{:?}", stamped.reasons);
+    assert_eq!((stamped.stamp, stamped.reasons.len()), (RunStamp::Incomplete, 1), "{:?}", stamped.reasons);
     assert!(stamped.reasons[0].contains("10") && stamped.reasons[0].contains('8'), "{:?}", stamped.reasons);
     run.totals.users_reached = 10;
-    assert_eq!(stamp(&run).stamp, Stamp::Valid);
+    assert_eq!(stamp(&run).stamp, RunStamp::Valid);
 }
 
 #[test]
@@ -99,5 +99,5 @@ fn a_target_that_leaves_the_first_fin_to_the_client_is_said_in_the_stamp() {
     assert!(reason.contains("0 of 12,000") && reason.contains("1 s"), "{reason}");
     run.closes = Closes { server: 11_990, client: 10, ..Default::default() };
     run.totals.cut = 10;
-    assert_eq!(stamp(&run).stamp, Stamp::Valid, "those that the end cut off: {:?}", stamp(&run).reasons);
+    assert_eq!(stamp(&run).stamp, RunStamp::Valid, "those that the end cut off: {:?}", stamp(&run).reasons);
 }

@@ -3,7 +3,7 @@
 use sockbench::diagnose::Diagnosis;
 use sockbench::model::finding::Severity;
 use sockbench::model::outcome::Call;
-use sockbench::model::result::{RunResult, Stamp, VerdictId};
+use sockbench::model::result::{RunResult, RunStamp, VerdictId};
 
 use super::firing::firing;
 use crate::facts::{errno, exhausted, fail, healthy, short};
@@ -38,20 +38,20 @@ fn every_headline_has_its_keyword_and_is_one_line() {
     snapshot::matches("verdicts", "headlines", &page);
 }
 
-fn decided(run: &RunResult) -> (VerdictId, Stamp) {
+fn decided(run: &RunResult) -> (VerdictId, RunStamp) {
     let diagnosis = Diagnosis::of(run);
     (diagnosis.verdict.id, diagnosis.validity.stamp)
 }
 
 #[test]
 fn the_stamp_agrees_with_the_verdict() {
-    assert_eq!(decided(&healthy()), (VerdictId::Healthy, Stamp::Valid));
-    assert_eq!(decided(&exhausted()), (VerdictId::PortBound, Stamp::PortBound));
+    assert_eq!(decided(&healthy()), (VerdictId::Healthy, RunStamp::Valid));
+    assert_eq!(decided(&exhausted()), (VerdictId::PortBound, RunStamp::PortBound));
     for (id, run) in firing() {
         let (verdict, stamp) = decided(&run);
-        assert_eq!(verdict == VerdictId::PortBound, stamp == Stamp::PortBound, "{}", id.word());
+        assert_eq!(verdict == VerdictId::PortBound, stamp == RunStamp::PortBound, "{}", id.word());
         if matches!(verdict, VerdictId::FdBound | VerdictId::ClientBound | VerdictId::HostBound) {
-            assert_eq!(stamp, Stamp::ClientBound, "{}", id.word());
+            assert_eq!(stamp, RunStamp::ClientBound, "{}", id.word());
         }
     }
 }
@@ -78,7 +78,7 @@ fn nothing_answered_and_nothing_failed_is_undecided() {
     let mut run = healthy();
     (run.totals.requests, run.totals.cut, run.totals.latency_ms) = (0, 50, None);
     run.totals.attempts = 50;
-    assert_eq!(decided(&run), (VerdictId::Undecided, Stamp::Incomplete));
+    assert_eq!(decided(&run), (VerdictId::Undecided, RunStamp::Incomplete));
 }
 
 #[test]
@@ -92,5 +92,5 @@ fn what_this_machine_refuses_is_not_the_targets_fault() {
     let diagnosis = Diagnosis::of(&run);
     assert_eq!(diagnosis.verdict.id, VerdictId::ClientBound);
     assert!(diagnosis.verdict.sentence.contains("no route to 10.0.0.1"), "{:?}", diagnosis.verdict);
-    assert_eq!(diagnosis.validity.stamp, Stamp::ClientBound);
+    assert_eq!(diagnosis.validity.stamp, RunStamp::ClientBound);
 }
