@@ -1,4 +1,4 @@
-//! Result files: checked to be writable before the run, written whole or not at all.
+//! Result files: checked before the run, written completely or not at all.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,9 +9,10 @@ use super::Exit;
 /// The document that each command keeps with `-o`.
 const RESULTS: [&str; 3] = ["run.json", "study.json", "rehearsal.json"];
 
-/// Makes the output directory and checks that it can be written and holds no earlier results.
+/// Makes the output directory and checks that it can be written and has no earlier results.
 ///
-/// Errors: exit 3 when it cannot be made or written, exit 2 when it holds results already: `guard`, unless `overwrite` is set, or those of another command.
+/// Errors: exit 3 when it cannot be made or written; exit 2 when it has results: `guard`, unless `overwrite` is set, or
+/// those of another command.
 pub(crate) fn prepare_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<(), Exit> {
     let refuse = |e: io::Error| {
         Exit::environment(format!("{}: {e}", dir.display())).hint("-o DIR takes a directory that you may write to")
@@ -19,7 +20,7 @@ pub(crate) fn prepare_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<()
     // Some files of a run, a study and a rehearsal have the same name: each needs a directory of its own.
     if let Some(found) = RESULTS.iter().find(|name| dir.join(name).exists() && !(overwrite && **name == guard)) {
         let hint = if *found == guard { "another directory, or --overwrite" } else { "another directory" };
-        return Err(Exit::usage(format!("{}: holds {found} of an earlier run", dir.display())).hint(hint));
+        return Err(Exit::usage(format!("{}: has {found} of an earlier run", dir.display())).hint(hint));
     }
     fs::create_dir_all(dir).map_err(refuse)?;
     probe(&dir.join(format!(".sockbench-probe-{}", std::process::id()))).map_err(refuse)
@@ -40,7 +41,7 @@ pub(crate) fn check_writable(file: &Path) -> Result<(), Exit> {
     })
 }
 
-/// Writes `bytes` to a neighbour of `file`, then renames: nobody sees half of it.
+/// Writes `bytes` to a file beside `file`, then renames it: no reader sees a partial file.
 pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Exit> {
     let fail = |e: io::Error| Exit::environment(format!("write {}: {e}", file.display()));
     if is_special(file) {
@@ -55,7 +56,7 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Exit> {
     })
 }
 
-/// Bytes to stdout; a reader that has gone away is no error.
+/// Bytes to stdout; a reader that has ended is no error.
 pub(crate) fn to_stdout(bytes: &[u8]) -> Result<(), Exit> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -78,7 +79,7 @@ fn parent(file: &Path) -> PathBuf {
     }
 }
 
-/// A device, a pipe: not to be replaced by a file.
+/// A device or a pipe must not be replaced by a file.
 fn is_special(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }

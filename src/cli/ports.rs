@@ -22,27 +22,28 @@ use crate::sys::{clock, socket, sysctl};
 const ROWS: usize = 20;
 /// Length of a prediction when none is asked for.
 const PREDICT_DURATION: Duration = Duration::from_mins(3);
-/// Between two looks of --watch: one costs up to 10 ms.
+/// Shortest interval of --watch: one look costs up to 10 ms.
 const WATCH_MIN: Duration = Duration::from_millis(100);
-/// How often a waiting --watch looks whether it shall end.
+/// How often a waiting --watch checks whether it should end.
 const STOP_POLL: Duration = Duration::from_millis(50);
 
-/// Show the port budget: how many local ports there are, what holds them, and when they are free again.
+/// Show the port budget: how many source ports there are, what uses them, and when they are free again.
 ///
-/// Without --to, every destination that holds ports, most first. With --predict, what a rate of new connections
-/// comes to: ceiling, time to exhaustion, dead time, and when the failures return. No root needed.
+/// Without --to it lists every destination that uses ports, the largest first. With --predict it computes what a rate of
+/// new connections leads to: the ceiling, when the ports run out, how long nothing connects, and when it recurs. No root
+/// is needed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only this destination: IP:PORT, NAME:PORT or an http:// URL
     #[arg(long, value_name = "ADDR")]
     to: Option<String>,
-    /// Look again each time this has passed (100ms or more), until Ctrl-C
+    /// Look again at this interval (100ms or more), until Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = watch_every, num_args = 0..=1, default_missing_value = "1s", conflicts_with = "predict")]
     watch: Option<Duration>,
     /// List all destinations, however many
     #[arg(long)]
     all: bool,
-    /// Write the document to FILE ('-' or none: stdout); one line a look with --watch
+    /// Write the result as JSON to FILE ("-" or no FILE: stdout); with --watch one line for each look
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
     #[command(flatten)]
@@ -50,13 +51,13 @@ pub(crate) struct Args {
     /// No colours
     #[arg(long)]
     no_color: bool,
-    /// Predict what this many new connections a second come to
+    /// Predict what happens at this many new connections per second
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Prediction")]
     predict: Option<f64>,
     /// Source ports (default: this host's pool; Windows: 16384)
     #[arg(long, value_name = "PORTS", value_parser = clap::value_parser!(u32).range(1..), requires = "predict", help_heading = "Prediction")]
     pool: Option<u32>,
-    /// How long one port stays held (default: this host's time towards --to; Windows: 120s)
+    /// T: how long a closed connection keeps its port (default: this host's T towards --to; Windows: 120s)
     #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "predict", help_heading = "Prediction")]
     hold: Option<Duration>,
     /// Length of the run (default 3m)
@@ -70,7 +71,7 @@ pub(crate) struct Args {
     recovered_rate: Option<f64>,
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments alike")]
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     args.sandbox.enter_if_asked(args.to.as_deref())?;
     let to = args.to.as_deref().map(destination).transpose()?;
@@ -103,7 +104,7 @@ fn watch(every: Duration, json: Option<&Path>, style: Style, look: impl Fn() -> 
         let report = look()?;
         let text = match json {
             Some(_) => serde_json::to_string(&report).map_err(|e| Exit::environment(format!("ports: {e}")))? + "\n",
-            // Home, text, clear what is left below: no flicker.
+            // Cursor home, text, clear the rest: no flicker.
             None if on_screen => format!("\u{1b}[H{}\u{1b}[J", render_ports(&report, style).replace('\n', "\u{1b}[K\n")),
             None => render_ports(&report, style) + "\n",
         };
@@ -118,14 +119,14 @@ fn watch(every: Duration, json: Option<&Path>, style: Style, look: impl Fn() -> 
 
 fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Result<u8, Exit> {
     let mut assumed =
-        vec!["nothing is held at the start, the client closes first, connections come at a constant rate".to_owned()];
+        vec!["no port is in use at the start, the client closes first, connections come at a constant rate".to_owned()];
     let usage = PortUse::default();
     let ports = if let Some(ports) = args.pool {
         ports
     } else {
         let pool = baseline::read_pool_facts().map(|f| pool(&f, &usage));
         let pool = pool.known().ok_or_else(|| {
-            Exit::environment(format!("ports: {}", pool.reason().unwrap_or_default())).hint("--pool PORTS gives it by hand")
+            Exit::environment(format!("ports: {}", pool.reason().unwrap_or_default())).hint("--pool PORTS sets it")
         })?;
         assumed.push(format!("the pool of this host: {} ports of {}-{}", pool.ports, pool.range.lo, pool.range.hi));
         pool.ports
@@ -135,13 +136,13 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Resu
         (None, Some(to)) => {
             let hold = hold(&sysctl::read_sysctls().0, to, &usage);
             let hold = hold.known().ok_or_else(|| {
-                Exit::environment(format!("ports: {}", hold.reason().unwrap_or_default())).hint("--hold TIME gives it by hand")
+                Exit::environment(format!("ports: {}", hold.reason().unwrap_or_default())).hint("--hold TIME sets it")
             })?;
             assumed.push(format!("T towards {to} on this host: {}", hold.why));
             hold.seconds
         }
         (None, None) => {
-            assumed.push("T = 60 s, Linux without reuse; --to ADDR asks this host, --hold 120s is Windows".into());
+            assumed.push("T = 60 s, Linux without reuse; --to ADDR uses this host's T, --hold 120s is Windows".into());
             LINUX_HOLD_S
         }
     };
@@ -152,10 +153,10 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Resu
     let forecast = Budget::new(ports, hold_s).forecast(rate, duration, args.fail_rate, args.recovered_rate);
     if forecast.fails_within() {
         if args.fail_rate.is_none() {
-            assumed.push(format!("while nothing succeeds, calls fail at the asked rate of {rate}/s (failures return at once: a closed loop calls faster)"));
+            assumed.push(format!("while nothing succeeds, calls fail at the asked rate of {rate}/s (a closed loop calls faster, because failures return at once)"));
         }
         if args.recovered_rate.is_none() {
-            assumed.push(format!("after the recovery the asked rate of {rate}/s goes on"));
+            assumed.push(format!("after the recovery the rate is the asked {rate}/s again"));
         }
     }
     match &args.json {
@@ -208,7 +209,7 @@ fn write(file: &Path, text: &str) -> Result<(), Exit> {
     std::fs::write(file, text).map_err(|e| Exit::environment(format!("write {}: {e}", file.display())))
 }
 
-/// To stdout at once; a reader that went away (`| head`) is no failure.
+/// To stdout at once; a reader that has ended (`| head`) is no failure.
 fn print(text: &str) -> Result<(), Exit> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

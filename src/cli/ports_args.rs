@@ -1,4 +1,4 @@
-//! Port modes as asked for on the command line, resolved against this kernel: conflicts, defaults, overlaps.
+//! Port modes of the command line, resolved against this kernel: conflicts, defaults, overlaps.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,7 +32,7 @@ pub(crate) fn range(text: &str) -> Result<PortRange, String> {
 
 /// Decides mode, range and sources.
 ///
-/// Errors: exit 2 for what contradicts itself, 3 for what this host has not.
+/// Errors: exit 2 for flags that contradict each other, 3 for what this host does not have.
 pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortPlan, Exit> {
     let sources = match &conn.source {
         Some(text) => sources(text).map_err(|e| {
@@ -49,7 +49,7 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
     }
     if let Some(foreign) = sources.iter().find(|s| s.is_unspecified() || !socket::is_own_address(**s)) {
         return Err(Exit::environment(format!("--source {foreign}: not an address of this host")).hint(format!(
-            "`ip -brief address` lists them; all of 127.0.0.0/8 are; --sandbox --address {foreign} has it in a namespace"
+            "`ip -brief address` lists them; all of 127.0.0.0/8 are; --sandbox --address {foreign} gives it to a private namespace"
         )));
     }
     let mode = match (conn.port_mode, conn.port_range, given) {
@@ -74,7 +74,7 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
                 && !(kernel.contains(asked.lo) && kernel.contains(asked.hi))
             {
                 return Err(Exit::usage(format!(
-                    "--port-range {}-{}: not within ip_local_port_range {}-{}, and the kernel ignores the rest in silence",
+                    "--port-range {}-{}: not within ip_local_port_range {}-{}, and the kernel ignores the part outside without an error",
                     asked.lo, asked.hi, kernel.lo, kernel.hi
                 ))
                 .hint("--port-mode ring takes ports outside it"));
@@ -94,20 +94,20 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
     Ok(PortPlan { mode, range, sources })
 }
 
-/// What a plan may ask for, but hardly means: one warning each.
+/// What a plan asks for and probably does not mean: one warning each.
 pub(crate) fn doubts(plan: &LoadPlan) -> Vec<String> {
     let mut doubts = Vec::new();
     if let (PortMode::Ring, Some(ring), Ok(kernel)) = (plan.port_mode, plan.port_range, sysctl::read_local_port_range())
         && ring.overlaps(kernel)
     {
         doubts.push(format!(
-            "the ring {}-{} overlaps ip_local_port_range {}-{}: ports it leaves in TIME_WAIT are lost to every other programme for 60 s",
+            "the ring {}-{} overlaps ip_local_port_range {}-{}: no other program can use the ports it leaves in TIME_WAIT for 60 s",
             ring.lo, ring.hi, kernel.lo, kernel.hi
         ));
     }
     if plan.keepalive && plan.closer != Closer::Client {
         doubts.push(
-            "--closer decides only about connections that are not kept: here those that the target ends; --no-keepalive ends all"
+            "--closer matters only for connections that are not kept: here those that the target ends; --no-keepalive ends all"
                 .into(),
         );
     }

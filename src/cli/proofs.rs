@@ -1,5 +1,5 @@
 //! The latest rehearsal of this host, kept for later findings: `$XDG_STATE_HOME/sockbench/rehearsal.json`, by
-//! default below `~/.local/state`. A run outside finds there what a remedy was measured to do on this kernel.
+//! default below `~/.local/state`. A later run finds there what each remedy was measured to do on this kernel.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<()> {
     if let Some(dir) = file.parent() {
         std::fs::create_dir_all(dir)?;
     }
-    // A rehearsal of one remedy adds to what was proven before; it does not replace the rest.
+    // A rehearsal of one remedy adds to the earlier proofs.
     let all = match latest().filter(|before| before.kernel == rehearsal.kernel) {
         Some(before) => rehearsal.clone().merged_over(before),
         None => rehearsal.clone(),

@@ -1,4 +1,4 @@
-//! `sockbench rehearse`: the accident and every remedy in private namespaces; and, hidden, one row inside its own.
+//! `sockbench rehearse`: port exhaustion and every remedy in private namespaces; hidden: one row inside its namespace.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,34 +12,35 @@ use crate::report::style::Style;
 use crate::study::rehearse::accident::Setting;
 use crate::study::rehearse::{self, Choice, inside, rows};
 
-/// Rehearse the accident and every remedy in private namespaces: no root, nothing outside is touched.
+/// Reproduce port exhaustion and try every remedy, in private network namespaces: no root, no effect on this host.
 ///
-/// First a constant rate over P/T with T = 3 s (tcp_tw_reuse_delay), predicted and measured; then each remedy, the
-/// folklore ones too, against the same burst. What is proven here is shown with later findings on this host.
+/// First a constant rate above P/T with T = 3 s (tcp_tw_reuse_delay), predicted and measured; then each remedy against
+/// the same burst, also those that do not help. It takes about 11 s. The results are kept in
+/// $XDG_STATE_HOME/sockbench/rehearsal.json (default: ~/.local/state) and shown with later findings on this host.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only this remedy
     #[arg(long, value_name = "NAME")]
     remedy: Option<String>,
-    /// Ports of the pool [default: 50, 100 for the accident]
+    /// Ports of the pool [default: 50; 100 for the exhaustion]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=4000))]
     ports: Option<u32>,
-    /// Connections per second of the accident [default: 100]
+    /// Connections per second of the exhaustion [default: 100]
     #[arg(short = 'R', long, value_name = "N")]
     rate: Option<f64>,
-    /// Length of the accident [default: 10.5s]
+    /// Length of the exhaustion [default: 10.5s]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration)]
     duration: Option<Duration>,
-    /// Write the document sockbench-rehearsal/1, over one that is there; - is stdout (and then nothing else is)
+    /// Write the result as JSON to FILE (replaced if it exists); "-" writes only JSON to stdout
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     json: Option<PathBuf>,
-    /// Keep rehearsal.json and report.txt, the report as plain text, in this directory
+    /// Keep rehearsal.json and report.txt (the report as plain text) in this directory
     #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
     dir: Option<PathBuf>,
     /// Replace a rehearsal that is already there
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
-    /// No lines while it goes on
+    /// No status lines
     #[arg(short = 'q', long, help_heading = "Output")]
     quiet: bool,
     /// No colours
@@ -67,7 +68,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     }
     let output = OutputArgs { dir: args.dir, json: args.json, overwrite: args.overwrite, ..OutputArgs::default() };
     let files = super::run_output::RunFiles::prepare(&output, "rehearsal.json")?;
-    // A prediction that will not be measured helps nobody.
+    // Without a namespace the prediction would not be measured.
     rehearse::check_namespace().map_err(|e| {
         Exit::environment(format!("rehearse: {e}"))
             .hint("an administrator can allow it, or run this in a container or virtual machine that does")
@@ -102,7 +103,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     Ok(0)
 }
 
-/// The latest rehearsal of this host is kept where findings look for proofs.
+/// Keeps the rehearsal where later findings look for proofs.
 fn remember(rehearsal: &Rehearsal) {
     if let Err(e) = proofs::keep(rehearsal) {
         super::warn(&format!("the rehearsal could not be kept for later findings: {e}"));

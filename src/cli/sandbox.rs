@@ -1,5 +1,5 @@
-//! `sockbench sandbox`: any command in a private user and network namespace. Also the way that other commands and
-//! the tests get one: [`enter`] for this process, [`crate::sys::child::sandboxed`] for a child.
+//! `sockbench sandbox`: any command in a private user and network namespace. Other commands and the tests get one by
+//! [`enter`] for this process, [`crate::sys::child::sandboxed`] for a child.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,12 +18,11 @@ const EXIT_NOT_FOUND: u8 = 127;
 
 /// Run any command in a private network namespace, as any user, without risk to the host.
 ///
-/// The command gets its own loopback (up), its own ports and its own TCP settings, and is uid 0 inside. Its exit
-/// code is returned; 3 when the namespace or a setting was refused, 126 or 127 when the command cannot be run. When it
-/// ends, also by SIGKILL, processes that it left behind in the namespace are ended too.
+/// The command gets its own loopback interface (up), its own ports and its own TCP settings, and is uid 0 inside. The
+/// exit code is the command's; 3 when the namespace or a setting was refused, 126 or 127 when the command cannot be run.
+/// When the command ends, even by SIGKILL, processes that it left in the namespace are ended too.
 ///
-/// uid 0 is the only user inside: a server that changes to another (nginx: chown, initgroups) must be told to stay
-/// (nginx: `user root;`).
+/// uid 0 is the only user inside: a server that changes its user must be configured not to (nginx: `user root;`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -31,15 +30,15 @@ pub(crate) struct Args {
     /// The command and its arguments
     #[arg(last = true, required_unless_present = "keep", value_name = "COMMAND")]
     command: Vec<OsString>,
-    /// Be the keeper of the namespace of this process
+    /// Watch over the namespace of this process
     #[arg(long, value_name = "PID", hide = true)]
     keep: Option<u32>,
 }
 
-/// What the private namespace is like.
+/// Settings of the private namespace.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Setup {
-    /// Setting to write inside, and read back; may be repeated [default: the kernel's for a new namespace]
+    /// Setting inside, written and read back; may be repeated [default: the kernel's for a new namespace]
     #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Sandbox")]
     pub(crate) sysctls: Vec<(String, String)>,
     /// Further address on the loopback interface; may be repeated [default: none]
@@ -50,7 +49,7 @@ pub(crate) struct Setup {
 /// `--sandbox` of other commands: short for `sockbench sandbox`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SandboxArgs {
-    /// Run in a private network namespace, short for sockbench sandbox [default: in this one]
+    /// Run in a private network namespace, as with sockbench sandbox [default: run in this one]
     #[arg(long, help_heading = "Sandbox")]
     pub(crate) sandbox: bool,
     #[command(flatten)]
@@ -67,7 +66,7 @@ impl SandboxArgs {
         }
     }
 
-    /// As the plan records it.
+    /// In the form that the plan records.
     pub(crate) fn environment(&self) -> Environment {
         if !self.sandbox {
             return Environment::default();
@@ -85,15 +84,15 @@ impl SandboxArgs {
         if self.setup.sysctls.is_empty() && self.setup.addresses.is_empty() {
             return Ok(());
         }
-        Err(Exit::usage("--sysctl and --address: only with --sandbox: this host's settings are not touched")
+        Err(Exit::usage("--sysctl and --address: only with --sandbox: this host's settings stay as they are")
             .hint("add --sandbox"))
     }
 }
 
 /// A URL and a sandbox exclude each other.
 pub(crate) fn no_way_out() -> Exit {
-    Exit::usage("--sandbox: a private namespace has no way to a server outside")
-        .hint("leave the URL out: an own server is started inside; or: sockbench sandbox -- sh -c 'SERVER & sockbench load URL'")
+    Exit::usage("--sandbox: a private namespace cannot reach a server outside")
+        .hint("without a URL, sockbench's own server runs inside; or: sockbench sandbox -- sh -c 'SERVER & sockbench load URL'")
 }
 
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
@@ -104,18 +103,19 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let outside = reaper::namespace();
     enter(&setup)?;
     if let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--keep"])) {
-        super::warn(&format!("processes that the command leaves behind will live on: {e}"));
+        super::warn(&format!("processes that the command leaves behind will not be ended: {e}"));
     }
     let mut words = command.into_iter();
     let program = words.next().ok_or_else(|| Exit::usage("sandbox: no command"))?;
-    // exec: no process of ours stays between, so signals, job control and the exit code are the command's own. The request to die with a parent (set again in `enter`) survives exec.
+    // exec: this process becomes the command, so signals, job control and the exit code are the command's own. The request
+    // to die with a parent (set again in `enter`) survives exec.
     let error = Command::new(&program).args(words).env_remove(child::PARENT_VAR).exec();
     let code = if error.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
     Err(Exit { code, message: format!("sandbox: {}: {error}", program.to_string_lossy()), hint: None })
 }
 
 /// Moves this process, which must have one thread, into a private namespace and prints each setting as the
-/// kernel holds it. First act of a command.
+/// kernel has it. First act of a command.
 ///
 /// Errors: exit 3 with the setting that forbids it; exit 2 for a key outside `net.`.
 pub(crate) fn enter(setup: &Setup) -> Result<(), Exit> {

@@ -14,12 +14,12 @@ use crate::server::{BindError, Server, Summary};
 use crate::sys::signals::StopFlag;
 use crate::sys::{nofile, thread};
 
-/// Serve the three endpoints of the experiment: /health, /io (a sleep) and /cpu (a loop).
+/// Serve three endpoints to test against: /health answers at once, /io sleeps, /cpu computes.
 ///
-/// The first lines on stdout are `listening on http://ADDR`, one per --listen, then `admin on http://ADDR`. SIGINT or
-/// SIGTERM drains; a second one leaves at once.
+/// The first lines on stdout are `listening on http://ADDR`, one for each --listen, then `admin on http://ADDR`. SIGINT
+/// or SIGTERM finishes the open requests first; a second signal ends the server at once.
 #[derive(Debug, clap::Args)]
-// The last of two wins: a study's own flags are followed by those of its command line.
+// Of two equal flags the last one wins: the flags of a study's plan come before those of its command line.
 #[command(args_override_self = true, after_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]
 pub(crate) struct Args {
     /// Address to listen on, port 0 for a free one; may be repeated
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(help = format!("Threads of the blocking pool, at most {}", limits::WORKERS_MAX))]
     #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = flag::workers, help_heading = "Work")]
     io_workers: usize,
-    /// Sleep of one /io request; `/io?ms=` asks for another, up to 10s
+    /// How long one /io request sleeps; `/io?ms=N` asks for another time, up to 10s
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IO_SLEEP), value_parser = span, help_heading = "Work")]
     io_sleep: Span,
     #[arg(help = format!("Threads of the CPU pool, at most {} [default: one per core]", limits::WORKERS_MAX))]
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// Pin each CPU worker to a core
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Work")]
     cpu_pin: bool,
-    /// CPU time of one /cpu request: the iterations are calibrated once at start
+    /// CPU time of one /cpu request, calibrated once at start
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::CPU_WORK), value_parser = span, help_heading = "Work")]
     cpu_work: Span,
     /// Iterations of one /cpu request [default: calibrated to --cpu-work]
@@ -57,28 +57,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = flag::queue, help_heading = "Work")]
     queue: usize,
 
-    /// Keep connections: on, or off to answer `Connection: close`
+    /// Keep connections open: on, or off to answer with `Connection: close`
     #[arg(long, value_name = "on|off", default_value = "on", value_parser = flag::on_off, action = clap::ArgAction::Set, help_heading = "Connections")]
     keepalive: bool,
-    /// Who sends the first FIN on a connection that is not kept
+    /// Which side closes first when a connection is not kept
     #[arg(long, value_name = "server|client", default_value = "server", value_parser = flag::closer, help_heading = "Connections")]
     closer: ServerCloser,
     #[arg(help = format!("Connections at once, at most {}; further ones wait in the backlog", limits::MAX_CONNS_MAX))]
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = flag::max_conns, help_heading = "Connections")]
     max_conns: usize,
-    /// For a whole request head, from its first byte (408)
+    /// Time for a whole request head, from its first byte (408)
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::HEADER_TIMEOUT), value_parser = span, help_heading = "Connections")]
     header_timeout: Span,
-    /// For the next request on a kept connection
+    /// Time until the next request on a kept connection
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IDLE_TIMEOUT), value_parser = span, help_heading = "Connections")]
     idle_timeout: Span,
-    /// Between two reads of a request body (408)
+    /// Time between two reads of a request body (408)
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::BODY_TIMEOUT), value_parser = span, help_heading = "Connections")]
     body_timeout: Span,
-    /// Between two writes that make progress
+    /// Time between two writes that make progress
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::WRITE_TIMEOUT), value_parser = span, help_heading = "Connections")]
     write_timeout: Span,
-    /// From the first signal to the end
+    /// Time for open requests after the first signal
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::DRAIN_TIMEOUT), value_parser = span, help_heading = "Connections")]
     drain_timeout: Span,
 
@@ -97,7 +97,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// As asked, with the defaults filled in.
+    /// The plan, with defaults filled in.
     pub(crate) fn plan(self) -> ServerPlan {
         ServerPlan {
             cpu_workers: self.cpu_workers.unwrap_or_else(|| thread::cores().len().max(1)),
@@ -126,7 +126,7 @@ impl Args {
     }
 }
 
-/// Serves until a signal; exit 0 after the drain, 3 when an address cannot be had.
+/// Serves until a signal; exit 0 after the drain, 3 when an address cannot be bound.
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let plan = args.plan();
     check_descriptors(&plan);
@@ -157,27 +157,30 @@ fn tell_work(plan: &ServerPlan, server: &Server) {
     let iterations = server.cpu_iterations();
     match plan.cpu_work {
         CpuWork::CalibrateS(goal) => tell(&format!("/cpu: {iterations} iterations, calibrated to {goal:?} of CPU time")),
-        CpuWork::Iterations(_) => tell(&format!("/cpu: {iterations} iterations, as asked")),
+        CpuWork::Iterations(_) => tell(&format!("/cpu: {iterations} iterations")),
     }
     for Pin { worker, core, granted } in server.pins() {
         if *granted {
             tell(&format!("cpu worker {worker}: pinned to core {core}"));
         } else {
-            warn(&format!("cpu worker {worker}: the machine refused core {core}; it runs wherever the kernel puts it"));
+            warn(&format!("cpu worker {worker}: not allowed on core {core}; the kernel chooses its core"));
         }
     }
     if plan.cpu_pin && server.pins().is_empty() {
-        warn("the machine does not say which cores are ours: CPU workers are not pinned");
+        warn("the allowed cores cannot be read: CPU workers are not pinned");
     }
 }
 
-/// Each connection is a descriptor: too few are better told now than met under load.
+/// Each connection is a descriptor: too few are reported now, not under load.
 fn check_descriptors(plan: &ServerPlan) {
     // Threads need none; polls, wakers, listeners and stdio a few.
     let needed = plan.max_conns as u64 + 64;
     match nofile::raise() {
         Ok(limit) if limit < needed => {
-            warn(&format!("{limit} descriptors allowed, --max-conns {} may need {needed}: raise `ulimit -n`", plan.max_conns));
+            warn(&format!(
+                "{limit} descriptors are allowed, --max-conns {} may need {needed}: raise `ulimit -n`",
+                plan.max_conns
+            ));
         }
         Ok(_) => {}
         Err(e) => warn(&format!("the limit of descriptors cannot be read: {e}")),
@@ -193,8 +196,8 @@ fn refused(e: BindError) -> Exit {
                 addr.port(),
                 addr.ip()
             )),
-            io::ErrorKind::PermissionDenied => exit.hint("ports below 1024 need a privilege: choose a higher one"),
-            io::ErrorKind::AddrNotAvailable => exit.hint("that address is not this host's; 127.0.0.1 always is"),
+            io::ErrorKind::PermissionDenied => exit.hint("ports below 1024 need a privilege; choose a higher port"),
+            io::ErrorKind::AddrNotAvailable => exit.hint("that address is not one of this host; 127.0.0.1 always is"),
             _ => exit,
         },
         BindError::Setup(_) => exit,
@@ -211,10 +214,10 @@ fn table(s: &Summary) {
     let closes = if closes.is_empty() { "none".into() } else { closes.join(", ") };
     tell(&format!("connections: {} accepted; closed: {closes}", s.accepted));
     if s.unsent > 0 {
-        tell(&format!("answers that the end of their connection left unsent: {}", s.unsent));
+        tell(&format!("answers not sent because their connection ended: {}", s.unsent));
     }
     if s.accept_pauses > 0 {
-        tell(&format!("pauses of accept(2) for want of descriptors or memory: {}", s.accept_pauses));
+        tell(&format!("pauses of accept(2) because descriptors or memory ran out: {}", s.accept_pauses));
     }
 }
 

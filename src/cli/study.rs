@@ -74,9 +74,9 @@ pub(crate) struct Args {
     conn: ConnectionArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// Flag for the own child server, without dashes: 'cpu-workers=1'; may be repeated
+    /// Flag for sockbench's own server, without dashes: 'cpu-workers=1'; may be repeated
     /// [default: the plan's, then those of sockbench server --help]
-    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "Own server")]
+    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "sockbench's own server")]
     server: Vec<String>,
 }
 
@@ -88,9 +88,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         files::to_stdout(text.as_bytes())?;
         return Ok(0);
     }
-    // Everything a person can get wrong is found before anything is started.
+    // Mistakes in the arguments are found before anything is started.
     let all_flags = server_flags(args, &file)?;
-    // Addresses and port ranges are those of the namespace: the rest is checked inside.
+    // Addresses and port ranges depend on the namespace: the rest is checked inside it.
     enter_sandbox(args, &file)?;
     let (target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote)?;
     resolve(&file, each, &args.conn, &vec![target.clone(); file.step.len()], &path)?;
@@ -216,7 +216,7 @@ fn is_windows_ports(args: &Args) -> bool {
     args.plan.as_deref() == Some("windows-ports")
 }
 
-/// `--sandbox`, or a plan that asks for one: first act after the plan is read, while this process has one thread.
+/// `--sandbox`, or a plan that asks for one: right after the plan is read, while this process has one thread.
 fn enter_sandbox(args: &Args, file: &PlanFile) -> Result<(), Exit> {
     let wanted = args.sandbox.sandbox || file.sandbox;
     if wanted && args.url.is_some() {
@@ -228,7 +228,7 @@ fn enter_sandbox(args: &Args, file: &PlanFile) -> Result<(), Exit> {
     sandbox::enter(&setup(args, file))
 }
 
-/// The namespace's settings: those of the command line before those of the plan file.
+/// The namespace's settings: the command line's come before the plan file's.
 fn setup(args: &Args, file: &PlanFile) -> sandbox::Setup {
     let mut setup = args.sandbox.setup.clone();
     for (key, value) in &file.sysctl {
@@ -239,7 +239,7 @@ fn setup(args: &Args, file: &PlanFile) -> sandbox::Setup {
     setup
 }
 
-/// The flags of each step's own server, checked. Errors: exit 2.
+/// The flags of the server of each step, checked. Errors: exit 2.
 fn server_flags(args: &Args, file: &PlanFile) -> Result<Vec<ServerFlags>, Exit> {
     let more = load::server_words(&args.server);
     load::server_flags("--server", &more)?;
@@ -252,7 +252,7 @@ fn server_flags(args: &Args, file: &PlanFile) -> Result<Vec<ServerFlags>, Exit> 
     Ok(all)
 }
 
-/// The own server of every step: one for each set of flags.
+/// The server of every step: one for each set of flags.
 fn own_servers(args: &Args, file: &PlanFile, all_flags: &[ServerFlags]) -> Result<Vec<Rc<OwnServer>>, Exit> {
     let mut owns: Vec<Rc<OwnServer>> = Vec::new();
     for (i, flags) in all_flags.iter().enumerate() {
@@ -289,7 +289,7 @@ fn resolve(
         let mut plan = load_args::plan(&step.run, &conn, target.clone(), path)
             .map_err(|e| Exit { message: format!("plan {}: step {number}: {}", file.from, e.message), ..e })?;
         if step.warmup_is_ramp {
-            // A step that ends inside its ramp has no steady part at all.
+            // A step that ends within its ramp has no steady part.
             plan.warmup = plan.ramp().min(plan.duration);
         }
         names.push(step.name.clone());

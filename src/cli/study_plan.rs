@@ -44,7 +44,7 @@ pub(crate) struct PlanFile {
     /// longest cool-down
     #[serde(default = "cooldown_default", deserialize_with = "cooldown")]
     pub(crate) cooldown_max: Duration,
-    /// flags of the own server, by name without dashes
+    /// flags of sockbench's own server, by name without dashes
     #[serde(default)]
     server: ServerTable,
     /// run in a private network namespace
@@ -68,7 +68,7 @@ pub(crate) struct StepFile {
     duration: Spanned<Length>,
     /// constant rate instead of a closed loop
     rate: Option<f64>,
-    /// left out of the steady figures; the ramp by default
+    /// left out of the steady figures; by default the ramp
     #[serde(default, deserialize_with = "warmup")]
     warmup: Option<Duration>,
     /// this step's own mix and think time
@@ -76,9 +76,9 @@ pub(crate) struct StepFile {
     mix: Option<Mix>,
     #[serde(default, deserialize_with = "think_time")]
     think: Option<Think>,
-    /// this step's own way with connections; the command line's otherwise
+    /// whether this step keeps connections; otherwise as the command line says
     keepalive: Option<bool>,
-    /// further flags of this step's own server; a step with any has a server to itself
+    /// further flags of the server of this step; a step with any has its own server
     #[serde(default)]
     server: ServerTable,
 }
@@ -93,7 +93,7 @@ impl<'de> Deserialize<'de> for Length {
     }
 }
 
-/// A text of the file by the parser of the flag of the same name.
+/// A text of the file, read by the parser of the flag of the same name.
 fn parsed<'de, D: Deserializer<'de>, T>(from: D, key: &str, parse: fn(&str) -> Result<T, String>) -> Result<T, D::Error> {
     let text = String::deserialize(from)?;
     parse(&text).map_err(|e| D::Error::custom(format!("{key}: {e}")))
@@ -124,7 +124,7 @@ const fn cooldown_default() -> Duration {
 pub(crate) struct Step {
     pub(crate) name: Option<String>,
     pub(crate) run: load_args::RunArgs,
-    /// the steady part begins when the last user has started; a ramp that outlasts the step leaves none
+    /// the steady part begins when the last user has started; a ramp longer than the step leaves none
     pub(crate) warmup_is_ramp: bool,
     pub(crate) keepalive: Option<bool>,
 }
@@ -223,7 +223,7 @@ pub(crate) fn parse(text: &str, from: &str) -> Result<PlanFile, Exit> {
 }
 
 impl PlanFile {
-    /// The flags of each step's own server, as command-line words.
+    /// The flags of the server of each step, as command-line words.
     pub(crate) fn server_words(&self) -> Vec<Vec<String>> {
         self.step.iter().map(|s| words(self.server.iter().chain(&s.server))).collect()
     }
@@ -236,7 +236,7 @@ impl PlanFile {
     /// `text`, which this plan was read from, with `each` in place of its steps' durations.
     pub(crate) fn text_with(&self, text: &str, each: Duration) -> String {
         let mut text = text.to_owned();
-        // From the end, so that the places before stay where they are.
+        // From the end, so that earlier places keep their offsets.
         for step in self.step.iter().rev() {
             text.replace_range(step.duration.span(), &format!("\"{}\"", Span(each)));
         }

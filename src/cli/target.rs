@@ -1,4 +1,4 @@
-//! A URL argument to a [`Target`]: parsed, resolved, and checked to be this host unless told otherwise.
+//! A URL argument to a [`Target`]: parsed, resolved, and checked to be this host unless --allow-remote is given.
 
 use std::net::SocketAddr;
 
@@ -15,8 +15,7 @@ pub(crate) struct Resolved {
     pub(crate) note: Option<String>,
 }
 
-/// Parses and resolves `url`. Errors: exit 2 for what can be seen without the network, 3 for a name that does not
-/// resolve.
+/// Parses and resolves `url`. Errors: exit 2 for a bad URL, 3 for a name that does not resolve.
 pub(crate) fn resolve(url: &str, allow_remote: bool) -> Result<Resolved, Exit> {
     let (host, port, path) = parse(url)?;
     let found = socket::resolve(&host, port).map_err(|e| {
@@ -29,7 +28,7 @@ pub(crate) fn resolve(url: &str, allow_remote: bool) -> Result<Resolved, Exit> {
     };
     if !allow_remote && !socket::is_own_address(addr.ip()) {
         return Err(Exit::usage(format!(
-            "{url}: {addr} is not an address of this host: a load test can take a stranger's server down"
+            "{url}: {addr} is not an address of this host: a load test can bring down a server that is not yours"
         ))
         .hint("--allow-remote, if you may load that server"));
     }
@@ -76,7 +75,7 @@ fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     Ok((host, port, format!("{root}{path}")))
 }
 
-/// The Host field: as the URL named it, brackets round an IPv6 literal, no port when it is 80 (RFC 9110 section 7.2).
+/// The Host field: as the URL named it, brackets around an IPv6 literal, no port when it is 80 (RFC 9110 section 7.2).
 fn authority(host: &str, port: u16, addr: SocketAddr) -> String {
     let host = if host.contains(':') && addr.is_ipv6() { format!("[{host}]") } else { host.to_owned() };
     if port == 80 { host } else { format!("{host}:{port}") }
