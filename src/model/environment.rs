@@ -1,11 +1,11 @@
-//! What a run was given beside its load: a private namespace with settings, flags of its own child server. Part of the
+//! The environment of a run: a private namespace with settings, and the flags of sockbench's own server. Part of the
 //! plan, so that the command of a remedy repeats it.
 
 use serde::{Deserialize, Serialize};
 
 use super::server_flags::ServerFlags;
 
-/// The namespace and the own server of one run.
+/// The namespace of one run, and the flags of its own server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Environment {
     /// a private network namespace

@@ -15,7 +15,7 @@ pub const EXPLAIN_SCHEMA: &str = "sockbench-explain/1";
 pub enum FailedCall {
     /// socket(2)
     Socket,
-    /// bind(2), a port or an address of one's own
+    /// bind(2) to an explicit port or address
     Bind,
     /// connect(2)
     Connect,
@@ -53,7 +53,7 @@ impl FailedCall {
 pub enum Limit {
     /// source ports to one destination are used up
     LocalPorts,
-    /// one particular port is held by another socket
+    /// one particular port is in use by another socket
     PortBusy,
     /// the address is not one of this machine's, or has no way to the destination
     NotLocal,
@@ -106,9 +106,9 @@ impl Limit {
 pub enum Certainty {
     /// call and code are named: there is one reading
     Certain,
-    /// one reading fits the context better; the other is told too
+    /// one reading fits the context better; the other is given too
     Likely,
-    /// several readings fit: how to tell them apart is told
+    /// several readings fit: the explanation says how to tell them apart
     Ambiguous,
 }
 
@@ -127,11 +127,11 @@ impl Certainty {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Os {
-    /// errno numbers below 200, 28232 ports held 60 s by default
+    /// errno numbers below 200, 28232 ports and T = 60 s by default
     Linux,
-    /// Winsock numbers from 10000, 16384 ports held 120 s by default
+    /// Winsock numbers from 10000, 16384 ports and T = 120 s by default
     Windows,
-    /// BSD errno numbers, 16384 ports held 30 s by default
+    /// BSD errno numbers, 16384 ports and T = 30 s by default
     Macos,
 }
 
@@ -248,7 +248,7 @@ pub struct Arithmetic {
     /// what the history shows; absent without one
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub measured: Option<Measured>,
-    /// P solved backwards: ports that stood held when the first call failed
+    /// P solved backwards: ports in use when the first call failed
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub solved_pool: Option<u64>,
     /// where P or T do not fit what was measured, and what to give
@@ -257,7 +257,7 @@ pub struct Arithmetic {
     /// T solved backwards from what was measured
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub solved_hold_s: Option<f64>,
-    /// other hold times, and why they do not fit
+    /// other values of T, and why they do not fit
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub rejected: Vec<String>,
 }

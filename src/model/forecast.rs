@@ -1,4 +1,4 @@
-//! What the P/T law says of a rate, a pool and a hold time: schema `sockbench-forecast/1` (docs/JSON.md).
+//! What the P/T law predicts for a rate, a pool and a T: schema `sockbench-forecast/1` (docs/JSON.md).
 
 use serde::{Deserialize, Serialize};
 
@@ -14,21 +14,21 @@ pub struct Forecast {
     pub rate_cps: f64,
     /// source ports
     pub pool: u32,
-    /// how long one port stays held
+    /// T: how long a closed connection keeps its port
     pub hold_s: f64,
     /// what the counts cover
     pub duration_s: f64,
-    /// P/T: the most that can be sustained; null when no port is held
+    /// P/T: the highest sustained rate; null when T is 0
     pub ceiling_cps: Option<f64>,
-    /// additive: (P/2)/T: from here on the kernel's port search is dear
+    /// additive: (P/2)/T: above it the kernel's port search is slow
     pub search_cps: Option<f64>,
-    /// rate / ceiling: the share of the pool that stands held at this rate; above 1 it runs out
+    /// rate / ceiling: the share of the pool in use at this rate; above 1 it runs out
     pub peak_share: f64,
     /// P/r: when the first connection fails; null when the rate stays below the ceiling
     pub exhausted_at_s: Option<f64>,
     /// T - P/r: how long nothing succeeds; null when the rate stays below the ceiling
     pub dead_s: Option<f64>,
-    /// when failures begin again if the asked rate goes on, over the duration and one hold beyond
+    /// when failures begin again if the asked rate goes on, over the duration and one T more
     pub echo_s: Vec<f64>,
     /// additive: the same at the recovered rate, which the counts use; empty when that rate stays inside the pool
     pub echo_recovered_s: Vec<f64>,

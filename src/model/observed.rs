@@ -14,23 +14,22 @@ pub struct Ports {
     pub destination: String,
     /// source ports this run can use towards the destination, all sources together
     pub pool: Option<u32>,
-    /// seconds one port stays held here: 60, tcp_tw_reuse_delay where reuse applies, tcp_fin_timeout where the ports are
-    /// held by FIN_WAIT2
+    /// T, seconds: 60; tcp_tw_reuse_delay where reuse applies; tcp_fin_timeout where the ports are in FIN_WAIT2
     pub hold_s: Option<f64>,
     pub ceiling_cps: Option<f64>,
-    /// near (P/2)/T_eff, where the port search becomes dear; null where the search does not apply
+    /// near (P/2)/T_eff, where the port search becomes slow; null where the search does not apply
     pub search_cps: Option<f64>,
     pub peak_used: Option<u32>,
     pub peak_share: Option<f64>,
     pub peak_time_wait: Option<u32>,
     /// connections opened per second, mean over the whole run
     pub rate_cps: f64,
-    /// after the run, until the last held port is free
+    /// after the run, until all ports are free again
     pub free_again_in_s: Option<f64>,
     pub states: PortStates,
     /// null when the rate does not exhaust the pool
     pub forecast: Option<PortForecast>,
-    /// additive: ports held towards the destination before the first request, as this run's port mode counts them
+    /// additive: ports in use towards the destination before the first request, as this run's port mode counts them
     pub leftover_before: Option<u32>,
     /// additive: ports of the range with sockets towards other destinations at the end, none towards this one: held for
     /// this run too where they were bound
@@ -46,7 +45,7 @@ pub struct Elsewhere {
     pub ports: u32,
 }
 
-/// What mostly held the ports at the peak.
+/// What used most of the ports at the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// connections that this side closed first: the P/T law
@@ -69,7 +68,7 @@ impl PortStates {
         }
     }
 
-    /// What held most of the ports that were seen; none when nothing was.
+    /// What used most of the ports that were seen; none when none were seen.
     pub fn holder(&self) -> Option<Holder> {
         let n = |v: Option<u32>| v.unwrap_or(0);
         let by = [
@@ -82,7 +81,7 @@ impl PortStates {
 }
 
 impl Ports {
-    /// What held most of the ports that were seen at the peak; none when nothing was.
+    /// What used most of the ports that were seen at the peak; none when none were seen.
     pub fn holder(&self) -> Option<Holder> {
         // No moment had more in TIME_WAIT than their peak.
         let time_wait = self.states.time_wait.map(|n| self.peak_time_wait.map_or(n, |most| n.min(most)));
@@ -94,7 +93,7 @@ impl Ports {
         self.forecast.as_ref().map(|f| f.rate_cps).filter(|r| *r > 0.0).unwrap_or(self.rate_cps)
     }
 
-    /// Ports of the pool that nothing was seen to hold towards this destination at the peak.
+    /// Ports of the pool that no socket was seen to use towards this destination at the peak.
     pub fn unseen(&self) -> Option<u32> {
         Some(self.pool?.saturating_sub(self.peak_used?))
     }
@@ -152,7 +151,7 @@ pub struct ClientResources {
     /// additive: due requests that were written more than 10 ms late although a connection was free
     #[serde(default)]
     pub late_requests: u64,
-    /// additive: stretches in which every thread of this program stood still (stopped, no CPU at all, swapped out), 0.2 s
+    /// additive: stretches in which no thread of this program ran (stopped, no CPU at all, swapped out), 0.2 s
     /// and more each; absent where they were not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalls: Option<Vec<Stretch>>,

@@ -28,7 +28,7 @@ pub struct SeriesPoint {
     pub ports_used: Option<u32>,
     pub time_wait: Option<u32>,
     pub time_wait_target_side: Option<u32>,
-    /// additive: of this second, how long this program stood still, milliseconds; absent where it was not recorded
+    /// additive: how long this program did not run in this second, milliseconds; absent where it was not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_stalled_ms: Option<f64>,
     pub client_cpu_percent: Option<f64>,

@@ -1,4 +1,4 @@
-//! The flags of `sockbench server` that a run gives its own child server, as typed fields. The command line and stored
+//! The flags of `sockbench server` that a run gives its own server, as typed fields. The command line and stored
 //! plans are read by the same functions, and what was read is typed again without loss.
 //!
 //! Not here: defaults ([`limits`]) and the resolved plan ([`super::plan::ServerPlan`]).

@@ -1,4 +1,4 @@
-//! What stood still in a run: requests that got no answer, stretches without any, a program that did not run, a CPU quota.
+//! What stalled in a run: requests without an answer, stretches without any answer, a program that did not run, a CPU quota.
 //! Re-exported by [`result`](super::result), whose document these are part of.
 
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Requests that were in flight when the run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 pub struct InFlight {
-    /// all of them, each on a connection of its own
+    /// all of them, each on its own connection
     pub count: u64,
     /// of these: no connection was established yet
     pub connecting: u64,
@@ -63,6 +63,6 @@ pub struct Throttling {
     pub periods: u64,
     /// of these: the group was stopped before their end (`nr_throttled`)
     pub throttled_periods: u64,
-    /// time that it stood still for it (`throttled_usec`)
+    /// time for which it was stopped (`throttled_usec`)
     pub throttled_s: f64,
 }

@@ -34,7 +34,7 @@ pub struct Verdict {
     pub id: VerdictId,
     /// the headline: one sentence that is true; empty before the diagnosis
     pub sentence: String,
-    /// seconds from the run's start until it became so; absent where it held from the start or the time is not known
+    /// seconds from the run's start until it became so; absent where it was so from the start or the time is not known
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_s: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! The admin port: `/metrics`, on threads of its own, so that a scrape never waits for the reactors and they never for
+//! The admin port: `/metrics`, on its own threads, so that a scrape never waits for the reactors and they never for
 //! it, nor for a scraper that is silent.
 
 use std::io::{self, Read as _, Write as _};
@@ -80,7 +80,7 @@ impl Drop for Running {
     }
 }
 
-/// Answers one client on a thread of its own, which ends with its patience; nobody waits for it.
+/// Answers one client on its own thread, which ends after a timeout; nobody waits for it.
 fn scrape(stream: TcpStream, shared: &Arc<Shared>, scrapes: &Arc<AtomicUsize>) {
     if scrapes.load(Ordering::SeqCst) >= SCRAPES {
         return;
@@ -88,7 +88,7 @@ fn scrape(stream: TcpStream, shared: &Arc<Shared>, scrapes: &Arc<AtomicUsize>) {
     scrapes.fetch_add(1, Ordering::SeqCst);
     let (shared, running) = (Arc::clone(shared), Arc::clone(scrapes));
     let thread = std::thread::Builder::new().name("admin-scrape".into()).spawn(move || {
-        // A client that goes away is its own affair.
+        // A client that goes away is no error of the server.
         let _ = answer(stream, &shared);
         running.fetch_sub(1, Ordering::SeqCst);
     });

@@ -59,7 +59,7 @@ impl Buffers {
         self.marks.push((self.output.len(), answered));
     }
 
-    /// `n` bytes were sent: tells `each` answer that is out now.
+    /// `n` bytes were sent: calls `each` for every answer that is complete.
     pub fn on_sent(&mut self, n: usize, mut each: impl FnMut(&Answered)) {
         self.sent += n;
         let out = self.marks.partition_point(|(end, _)| *end <= self.sent);

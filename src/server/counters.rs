@@ -76,7 +76,7 @@ impl CloseReason {
 /// Label `method`: what is not GET or HEAD, or was not understood, is `other`.
 pub const METHODS: [&str; 3] = ["GET", "HEAD", "other"];
 
-/// One answer, as it is counted.
+/// One answer, for the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {
     /// endpoint

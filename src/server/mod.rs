@@ -95,7 +95,7 @@ pub struct Server {
 impl Server {
     /// Calibrates `/cpu`, starts the pools and binds. From here on the kernel accepts for us; [`Server::run`] answers.
     ///
-    /// Errors: an address is in use or not ours; no descriptor or no thread is to be had.
+    /// Errors: an address is in use or not of this host; descriptors or threads ran out.
     pub fn bind(plan: &ServerPlan) -> Result<Self, BindError> {
         let clock = Clock::start();
         let iterations = work::iterations(plan.cpu_work)?;

@@ -89,7 +89,7 @@ pub struct Gauge {
     pub name: &'static str,
     /// its threads
     pub workers: usize,
-    /// jobs that its queue holds
+    /// jobs that may wait in its queue
     pub capacity: usize,
     busy: AtomicU64,
     queue: Receiver<Task>,

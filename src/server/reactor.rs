@@ -229,7 +229,7 @@ impl Reactor {
                         self.shared.counters[self.number].accept_pauses.add(1);
                         self.accept_at = now.plus(limits::ACCEPT_PAUSE);
                     }
-                    // ECONNABORTED and what accept(2) passes on of the new socket's own errors: the next, please.
+                    // ECONNABORTED and what accept(2) passes on of the new socket's own errors: take the next one.
                     Err(_) => {}
                 }
             }
@@ -268,7 +268,7 @@ impl Reactor {
 
     fn begin_drain(&mut self, now: Stamp) {
         self.cut_at = Some(now.plus(self.drain_timeout));
-        // What the kernel has accepted for us is ours: a listener closes when its queue is empty. With all connections
+        // What the kernel has accepted must be answered: a listener closes when its queue is empty. With all connections
         // or descriptors in use that takes until some end.
         self.listeners.iter_mut().for_each(|l| l.ready = true);
         self.accept_at = Stamp::ZERO;
@@ -336,7 +336,7 @@ impl Reactor {
                 break;
             }
             if budget == 0 {
-                // The edge will not come again: our own list remembers.
+                // The edge will not come again: this list keeps it.
                 if !slot.queued {
                     slot.queued = true;
                     self.again.push_back(token);
