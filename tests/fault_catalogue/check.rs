@@ -35,9 +35,9 @@ pub(crate) const ROW: Case = Case {
 pub(crate) enum Outcome {
     /// errors and warnings in their order, and what is wrong
     Ran { found: Vec<FindingId>, wrong: Vec<String> },
-    /// the machine had no core to spare, as an independent witness saw: the client that says so is right, but the
-    /// row shows nothing else
-    Disturbed { found: Vec<FindingId>, late_ms: f64 },
+    /// the machine had no core to spare, as an independent witness saw: the run that says so is right, but the row
+    /// shows nothing else
+    Disturbed { found: Vec<FindingId>, why: String },
     /// this kernel or system cannot do it
     Skipped(String),
 }

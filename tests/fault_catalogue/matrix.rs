@@ -53,9 +53,7 @@ pub(crate) fn markdown(rows: &[(&Case, Outcome)]) -> String {
         match outcome {
             Outcome::Ran { .. } => {}
             Outcome::Skipped(why) => text += &format!("\nSKIPPED {}: {why}\n", case.name),
-            Outcome::Disturbed { late_ms, .. } => {
-                text += &format!("\nDISTURBED {}: no core to spare, a mere sleeper woke up {late_ms:.1} ms late\n", case.name);
-            }
+            Outcome::Disturbed { why, .. } => text += &format!("\nDISTURBED {}: {why}\n", case.name),
         }
     }
     text

@@ -5,11 +5,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sockbench::model::finding::FindingId::GeneratorSaturated;
+use sockbench::diagnose::thresholds;
+use sockbench::model::finding::FindingId::{self, GeneratorSaturated, HostContended};
 use sockbench::model::result::RunResult;
 use sockbench::sys::child::{Child, ChildError, Stderr};
 
 use crate::check::{Case, Check, Outcome};
+use crate::witness::{Seen, Sleeper, Witness};
 use crate::{loud, runs, support};
 
 /// For any load of the catalogue.
@@ -17,13 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where peers and servers listen: each namespace has this port for itself.
 pub(crate) const LISTEN: &str = "127.0.0.1:8080";
 
-/// From here on the canary says that a client had no chance to keep a schedule: half of what the rule calls late.
-const DISTURBED_MS: f64 = sockbench::diagnose::thresholds::LATENESS_MS / 2.0;
+/// From here on the witness says that a client had no chance to keep a schedule: half of what the rule calls late.
+const LATE_MS: f64 = thresholds::LATENESS_MS / 2.0;
+/// From here on the witness says that other programs use this machine: half of what the rule needs.
+const OTHERS_PERCENT: f64 = thresholds::OTHERS_PERCENT / 2.0;
 
 /// What a row came to, as the run inside its namespace hands it over.
 #[derive(Debug, Serialize, Deserialize)]
 enum Inside {
-    Ran { run: Box<RunResult>, late_ms: f64 },
+    Ran { run: Box<RunResult>, seen: Seen },
     Cannot { why: String },
 }
 
@@ -31,24 +35,15 @@ enum Inside {
 pub(crate) fn outcome(here: &str, case: &Case) -> Outcome {
     let name = case.name;
     match catch_unwind(|| inside(here, case)) {
-        Ok(Ok((run, late_ms))) => {
+        Ok(Ok((run, seen))) => {
             let (found, wrong) = Check::all(case, &run);
-            let told = !wrong.is_empty() && found.contains(&GeneratorSaturated) && case.expected != Some(GeneratorSaturated);
-            // What the kernel says of the client itself: runnable without a core, as long as it was late.
-            let client = &run.resources.client;
-            let waited_ms = client.threads.iter().map(|t| t.wait_s * 1000.0).fold(0.0, f64::max);
-            let starved = waited_ms >= DISTURBED_MS * client.late_requests.max(1) as f64;
-            if told && (late_ms >= DISTURBED_MS || starved) {
-                println!(
-                    "{name}: the kernel let the client wait {waited_ms:.0} ms for a core, {} were late",
-                    client.late_requests
-                );
-                println!(
-                    "DISTURBED {name}: this machine woke a mere sleeper {late_ms:.1} ms late, and the client says so of itself"
-                );
-                return Outcome::Disturbed { found, late_ms };
+            match disturbance(case, &run, &found, seen).filter(|_| !wrong.is_empty()) {
+                Some(why) => {
+                    println!("DISTURBED {name}: {why}");
+                    Outcome::Disturbed { found, why }
+                }
+                None => Outcome::Ran { found, wrong },
             }
-            Outcome::Ran { found, wrong }
         }
         Ok(Err(why)) => {
             loud::skipped(format!("{name}: {why}"));
@@ -58,16 +53,32 @@ pub(crate) fn outcome(here: &str, case: &Case) -> Outcome {
     }
 }
 
-/// The row's result and how late the canary was, or why it cannot be had here.
-fn inside(here: &str, case: &Case) -> Result<(Box<RunResult>, f64), String> {
+/// Why the row shows nothing: this machine had no core to spare, the run says so itself, and so does the witness.
+fn disturbance(case: &Case, run: &RunResult, found: &[FindingId], seen: Seen) -> Option<String> {
+    let unexpected = |id: FindingId| found.contains(&id) && case.expected != Some(id) && !case.also.contains(&id);
+    if unexpected(HostContended) && seen.others_percent >= OTHERS_PERCENT {
+        return Some(format!("other programs used {:.0} % of a core", seen.others_percent));
+    }
+    // What the kernel says of the client itself: runnable without a core, as long as it was late.
+    let client = &run.resources.client;
+    let waited_ms = client.threads.iter().map(|t| t.wait_s * 1000.0).fold(0.0, f64::max);
+    let starved = waited_ms >= LATE_MS * client.late_requests.max(1) as f64;
+    (unexpected(GeneratorSaturated) && (seen.late_ms >= LATE_MS || starved)).then(|| {
+        let late = client.late_requests;
+        format!("a mere sleeper woke up {:.1} ms late, the client waited {waited_ms:.0} ms for a core: {late} late", seen.late_ms)
+    })
+}
+
+/// The row's result and what the witness saw, or why it cannot be had here.
+fn inside(here: &str, case: &Case) -> Result<(Box<RunResult>, Seen), String> {
     let options: Vec<&str> = case.sysctls.iter().flat_map(|s| ["--sysctl", s]).collect();
     let out = support::again(here, &options, case.name)?;
     match support::handed_over(&out) {
-        Inside::Ran { run, late_ms } => {
+        Inside::Ran { run, seen } => {
             // For a look at a row that is wrong.
             let kept = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.json", case.name.replace('/', "-")));
             std::fs::write(kept, serde_json::to_string(&run).unwrap()).unwrap();
-            Ok((run, late_ms))
+            Ok((run, seen))
         }
         Inside::Cannot { why } => Err(why),
     }
@@ -76,9 +87,10 @@ fn inside(here: &str, case: &Case) -> Result<(Box<RunResult>, f64), String> {
 /// Runs the row here, which is inside its namespace, and hands its result over.
 pub(crate) fn run_inside(case: &Case) {
     // A client that is to be saturated needs a target, which may be in this process, with room.
-    let canary = (case.expected != Some(GeneratorSaturated)).then(Canary::start);
+    let needs_all = matches!(case.expected, Some(GeneratorSaturated | HostContended));
+    let witness = Witness::start(if needs_all { Sleeper::Without } else { Sleeper::With });
     let run = Box::new((case.run)());
-    support::hand_over(&Inside::Ran { run, late_ms: canary.map_or(0.0, Canary::late_p99_ms) });
+    support::hand_over(&Inside::Ran { run, seen: witness.end() });
 }
 
 /// Says, inside, why this machine cannot do the row, and ends the process.
@@ -87,45 +99,12 @@ pub(crate) fn cannot(why: &str) -> ! {
     std::process::exit(0)
 }
 
-/// A thread beside the run that only wants to wake up every millisecond. Where it is late, the machine had no core
-/// to spare, and a client that is late too says the truth.
-struct Canary {
-    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
-    thread: std::thread::JoinHandle<Vec<Duration>>,
-}
-
-impl Canary {
-    fn start() -> Self {
-        use std::sync::atomic::Ordering;
-        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let ended = std::sync::Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let mut late = Vec::new();
-            while !ended.load(Ordering::Relaxed) {
-                let due = Instant::now() + Duration::from_millis(1);
-                std::thread::sleep(Duration::from_millis(1));
-                late.push(due.elapsed());
-            }
-            late
-        });
-        Self { stop, thread }
-    }
-
-    /// How late it woke up, 99th percentile, milliseconds.
-    fn late_p99_ms(self) -> f64 {
-        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        let mut late = self.thread.join().unwrap();
-        late.sort_unstable();
-        late.get(late.len() * 99 / 100).map_or(0.0, |d| d.as_secs_f64() * 1000.0)
-    }
-}
-
 /// A load against `path` of [`LISTEN`].
 pub(crate) fn load(path: &str, args: &[&str]) -> RunResult {
     load_by(&[], path, args)
 }
 
-/// The same, started by another programme (`prlimit`, `taskset`) that becomes it.
+/// The same, started by another program (`prlimit`, `taskset`) that becomes it.
 pub(crate) fn load_by(by: &[&str], path: &str, args: &[&str]) -> RunResult {
     let url = format!("http://{LISTEN}{path}");
     let whole = [by, &[support::SOCKBENCH, "load", "--quiet", "--json", "-", &url], args].concat();

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use sockbench::model::finding::FindingId::{
-    TargetBacklogOverflow, TargetErrors, TargetForbidsKeepalive, TargetMalformed, TargetRefused, TargetResets, TargetTimeouts,
-    UsersNotReached,
+    TargetBacklogOverflow, TargetErrors, TargetForbidsKeepalive, TargetHangs, TargetMalformed, TargetRefused, TargetResets,
+    TargetTimeouts, UsersNotReached,
 };
+
+use sockbench::model::outcome::Phase;
 
 use crate::check::{Case, ROW};
 use crate::peers::{OK, answer, good, peer, read_head, reset, slow_to_accept};
@@ -48,13 +50,13 @@ pub(crate) const CASES: &[Case] = &[
         name: "backlog of 1, never accepting",
         expected: Some(TargetBacklogOverflow),
         // The two that the backlog holds wait for an answer in vain.
-        also: &[TargetTimeouts, UsersNotReached],
+        also: &[TargetTimeouts, TargetHangs, UsersNotReached],
         run: || {
             slow_to_accept(None, good);
             load("/", &["--conns", "10", "--duration", "3s", "--timeout", "1500ms"])
         },
         check: |c| {
-            let late = c.run.count_errors(|e| e.message.contains("while connecting"));
+            let late = c.run.count_errors(|e| e.phase == Some(Phase::Connecting));
             c.that("set-ups timed out", late > 0);
             c.counts("connect_timeouts", late);
             overflowed(c);

@@ -124,7 +124,7 @@ fn drain_in_the_middle(more: &[&str]) {
     until("the load is in its middle", || server.scrape().unwrap().answered >= 1000);
     server.child.signal(Signal::SIGTERM).unwrap();
     let said = runs::last_lines(server.child, Duration::from_secs(15));
-    let result = runs::result(load, PATIENCE);
+    let result = runs::result_with_code(load, 3, PATIENCE);
 
     let t = &result.totals;
     println!("{}\n{t:?}\n{:?}", said.join("\n"), result.errors);

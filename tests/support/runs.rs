@@ -53,7 +53,12 @@ pub(crate) fn start_load(args: &[&str]) -> Child {
 ///
 /// # Panics
 /// When it takes longer than `patience`, or ends badly.
-pub(crate) fn result(mut load: Child, patience: Duration) -> RunResult {
+pub(crate) fn result(load: Child, patience: Duration) -> RunResult {
+    result_with_code(load, 0, patience)
+}
+
+/// The same of a load that ends with exit code `code`: 3 where the target went away.
+pub(crate) fn result_with_code(mut load: Child, code: i32, patience: Duration) -> RunResult {
     let clock = Clock::start();
     let mut text = String::new();
     loop {
@@ -65,7 +70,7 @@ pub(crate) fn result(mut load: Child, patience: Duration) -> RunResult {
         }
     }
     let status = load.wait(Duration::from_secs(1)).unwrap();
-    assert!(status.is_some_and(|s| s.success()), "load: {status:?}: {:?}", load.complaint());
+    assert_eq!(status.and_then(|s| s.code()), Some(code), "load: {:?}", load.complaint());
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("its document: {e}: {text}"))
 }
 
