@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Known;
 use super::history::History;
 use crate::diagnose::ports::budget::{Budget, hold_rejected};
-use crate::model::budget::LINUX_HOLD_S;
 use crate::model::explanation::{Arithmetic, Os};
+use crate::remedy::systems::System;
 
 /// Rates of the run that failed, as far as they are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -33,11 +33,8 @@ const PORTS_MAX: u32 = 65_535;
 
 /// P and T by default: (ports, seconds, where they come from).
 const fn defaults(os: Os) -> (u32, f64, &'static str) {
-    match os {
-        Os::Linux => (28_232, LINUX_HOLD_S, "Linux: ip_local_port_range 32768-60999, TIME_WAIT 60 s"),
-        Os::Windows => (16_384, 120.0, "Windows: dynamic ports 49152-65535, TIME_WAIT about 120 s; documentation, not measured"),
-        Os::Macos => (16_384, 30.0, "macOS: ports 49152-65535, TIME_WAIT 2 x MSL of 15 s; documentation, not measured"),
-    }
+    let system = System::of(os);
+    (system.pool, system.hold_s, system.source)
 }
 
 /// P by default of a system.

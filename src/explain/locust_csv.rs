@@ -5,8 +5,9 @@ use super::csv_rows::{at, column, reader};
 use super::evidence::Around;
 use super::history::{History, Share};
 use super::readings::{line_may_be_ports, of_counted};
-use super::{Known, advice, arithmetic, may_be_ports};
+use super::{Known, arithmetic, may_be_ports};
 use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Measured, Os, Side};
+use crate::remedy::by_limit::for_readings;
 
 /// Whether a text begins like a failures file (its header is the same in every version).
 pub fn is_failures_csv(text: &str) -> bool {
@@ -38,7 +39,7 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
     let is_ports = readings.iter().any(may_be_ports);
     let history = history.as_ref().filter(|h| h.measured.port_failures > 0);
     let arithmetic = is_ports.then(|| arithmetic::of(known, os, history));
-    let remedies = advice::for_readings(&readings, arithmetic.as_ref(), os);
+    let remedies = for_readings(&readings, arithmetic.as_ref(), os);
     Ok(Explanation {
         schema: EXPLAIN_SCHEMA.into(),
         source: "locust".into(),

@@ -9,9 +9,6 @@
 //! of Locust; [`explain_run`] and [`explain_study`] our own documents, diagnosed anew. Pure: files are read by `cli`.
 
 mod address;
-mod advice;
-mod advice_macos;
-mod advice_ports;
 mod arithmetic;
 mod call_words;
 mod calls;
@@ -40,6 +37,7 @@ mod tools;
 mod wording;
 
 use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Os, Reading};
+use crate::remedy::by_limit::for_readings;
 
 pub use arithmetic::Rates;
 pub use readings::read_line;
@@ -97,7 +95,7 @@ impl TextReader {
 fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Known) -> Explanation {
     let os = known.os.or_else(|| readings.iter().find_map(|r| r.os)).unwrap_or(Os::Linux);
     let arithmetic = readings.iter().any(may_be_ports).then(|| arithmetic::of(known, os, None));
-    let remedies = advice::for_readings(&readings, arithmetic.as_ref(), os);
+    let remedies = for_readings(&readings, arithmetic.as_ref(), os);
     Explanation {
         schema: EXPLAIN_SCHEMA.into(),
         source: source.into(),

@@ -154,6 +154,9 @@ pub struct Sides {
 pub struct Commands {
     pub linux: String,
     pub windows: String,
+    /// additive: absent where there is no command
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub macos: Option<String>,
 }
 
 impl Row {

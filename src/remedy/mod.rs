@@ -7,12 +7,15 @@
 //!
 //! Not here: whether something is wrong (`diagnose`), and running a remedy to prove it (`study::rehearse`).
 
+pub mod by_limit;
 pub mod catalogue;
 pub mod change;
 pub mod command;
 mod flags;
 pub mod ports;
 mod ports_range;
+pub mod programs;
+mod steps;
 pub mod systems;
 pub(crate) mod target;
 

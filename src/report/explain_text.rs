@@ -139,7 +139,12 @@ fn told(m: &Measured) -> String {
 
 fn remedy(number: usize, r: &Remedy, style: Style) -> String {
     let mut out = wrapped(&format!("{number}. {} (expected: {})", r.action, r.expected), 2, WIDTH);
-    for (prompt, command) in [("$", Some(&r.command)), ("Windows>", r.windows_command.as_ref())] {
+    if let Some(change) = r.change.as_ref().filter(|_| r.command.is_empty()) {
+        out += &format!("     {}\n", style.paint(Tone::Command, change));
+    }
+    for (prompt, command) in
+        [("$", Some(&r.command)), ("Windows>", r.windows_command.as_ref()), ("macOS$", r.macos_command.as_ref())]
+    {
         if let Some(command) = command.filter(|c| !c.is_empty()) {
             out += &format!("     {prompt} {}\n", style.paint(Tone::Command, command));
         }

@@ -165,6 +165,24 @@ fn a_stack_trace_is_one_error() {
     assert_eq!((e.readings.len(), r.os, r.certainty), (1, Some(Os::Windows), Certainty::Certain));
 }
 
+/// Users of another program read first what to change in it; what sockbench can show comes after.
+#[test]
+fn advice_leads_with_the_change_in_the_program() {
+    for (text, change) in [
+        ("requests.exceptions.ConnectionError: [Errno 99] Cannot assign requested address", "requests.Session()"),
+        ("OSError(10048, '[WinError 10048] Only one usage of each socket address')", "self.client"),
+        ("Get \"http://10.0.0.1\": dial tcp 10.0.0.1:80: connect: cannot assign requested address", "MaxIdleConnsPerHost"),
+        ("java.net.NoRouteToHostException: Cannot assign requested address (Address not available)", "PoolingHttpClient"),
+        ("Error: connect EADDRNOTAVAIL 127.0.0.1:8080", "keepAlive: true"),
+    ] {
+        let e = explained(text);
+        let first = &e.remedies[0];
+        assert_eq!(first.name.as_deref(), Some("keep-alive"), "{text}");
+        assert!(first.change.as_deref().is_some_and(|c| c.contains(change)) && first.command.is_empty(), "{text}: {first:?}");
+        assert!(e.remedies.iter().any(|r| r.command.starts_with("sockbench load")), "{text}");
+    }
+}
+
 mod any {
     use proptest::prelude::*;
     use sockbench::explain::{Known, explain_text, locust_csv, read_line};

@@ -43,7 +43,7 @@ pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
     let price = if resets > 0 { format!("{resets} resets; {}", spec.price) } else { spec.price.to_owned() };
     Row {
         remedy: spec.name.into(),
-        what: spec.what.into(),
+        what: spec.what.clone(),
         asked,
         made: Some(made),
         errors: errors(&runs),
@@ -57,7 +57,7 @@ pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
         price,
         reason,
         rehearsed_at: None,
-        commands: Commands { linux: spec.linux.into(), windows: spec.windows.into() },
+        commands: spec.commands.clone(),
     }
 }
 

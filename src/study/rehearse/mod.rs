@@ -13,7 +13,7 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::model::rehearsal::{Accident, Commands, REHEARSAL_SCHEMA, Rehearsal, Row};
+use crate::model::rehearsal::{Accident, REHEARSAL_SCHEMA, Rehearsal, Row};
 use crate::model::result::{Unavailable, collect_nulls};
 use crate::sys::child::{self, Child, Stderr};
 use crate::sys::clock::{self, Clock};
@@ -100,8 +100,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
     });
     let accident = course.transpose()?;
     if choice.remedy.is_none() {
-        for (name, what, windows) in rows::windows_rows() {
-            let commands = Commands { linux: String::new(), windows: windows.into() };
+        for (name, what, commands) in rows::windows_rows() {
             table.push(judge::not_run(name, what, 0, None, commands, format!("Windows only; by the model: {what}")));
         }
     }
@@ -127,8 +126,8 @@ fn rehearse(spec: &Spec, size: Size, baseline_share: f64) -> Row {
     match runs {
         Ok(runs) => judge::row(spec, &runs, baseline_share),
         Err(e) => {
-            let commands = Commands { linux: spec.linux.into(), windows: spec.windows.into() };
-            judge::not_run(spec.name, spec.what, spec.asked, Some(spec.predicted), commands, e.to_string())
+            let commands = spec.commands.clone();
+            judge::not_run(spec.name, &spec.what, spec.asked, Some(spec.predicted), commands, e.to_string())
         }
     }
 }

@@ -1,11 +1,13 @@
-//! The remedies as data: what is set up in the namespace, what is run, what the model predicts, what it costs and
-//! how to apply it for real. One table; `docs/FINDINGS.md` uses the same names.
+//! How each remedy of the catalogue is rehearsed: what is set up in the namespace, what is run, what the model predicts.
 //!
-//! Every rehearsal measures these facts again.
+//! Not here: what a remedy is, costs, and how it is applied for real ([`crate::remedy::catalogue`]).
 
 use std::time::Duration;
 
 use crate::model::plan::{Closer, LoadPlan, PortMode, PortRange};
+use crate::model::rehearsal::Commands;
+use crate::remedy::PACE_SHARE;
+use crate::remedy::catalogue::{Name, Row};
 
 /// Size of a rehearsal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +48,13 @@ pub enum Shape {
     LateReuseAddr,
 }
 
-/// One remedy.
+/// One remedy, set up.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// its name, as in findings
+    /// its name in the catalogue
     pub name: &'static str,
     /// what it does, in words
-    pub what: &'static str,
+    pub what: String,
     /// settings of the namespace beside the pool and the base ones
     pub sysctls: Vec<(&'static str, String)>,
     /// how the connections are made
@@ -65,242 +67,125 @@ pub struct Spec {
     pub predicted: u64,
     /// what is given up; empty for nothing that a client would notice
     pub price: &'static str,
-    /// how to apply it on Linux
-    pub linux: &'static str,
-    /// how to apply it on Windows
-    pub windows: &'static str,
+    /// how to apply it for real
+    pub commands: Commands,
+}
+
+impl Spec {
+    /// A burst with the remedy `name` of the catalogue.
+    fn of(name: Name, size: Size) -> Self {
+        let row = name.row();
+        Self {
+            name: name.word(),
+            what: row.what.to_owned(),
+            price: row.price,
+            commands: commands(row),
+            predicted: u64::from(size.asked),
+            ..baseline(size)
+        }
+    }
+
+    /// With what the rehearsal adds to the words of the catalogue.
+    fn here(self, how: &str) -> Self {
+        Self { what: format!("{}; here {how}", self.what), ..self }
+    }
+}
+
+/// How a row of the catalogue is applied on each system.
+fn commands(row: Row) -> Commands {
+    Commands { linux: row.linux.words(), windows: row.windows.words(), macos: row.macos.command().map(str::to_owned) }
 }
 
 /// The burst without any remedy.
 pub fn baseline(size: Size) -> Spec {
     Spec {
         name: "baseline",
-        what: "short connections, the client closes first, tcp_tw_reuse=0",
+        what: "short connections, the client closes first, tcp_tw_reuse=0".to_owned(),
         sysctls: Vec::new(),
         shape: Shape::Burst,
         client: |_, _| {},
         asked: u64::from(size.asked),
         predicted: u64::from(size.ports.min(size.asked)),
         price: "",
-        linux: "",
-        windows: "",
+        commands: Commands::default(),
     }
 }
 
 /// Every remedy that can run here.
 pub fn rows(size: Size) -> Vec<Spec> {
-    let (asked, pool) = (u64::from(size.asked), u64::from(size.ports.min(size.asked)));
-    let row = |name, what, predicted, linux, windows| Spec { name, what, predicted, linux, windows, ..baseline(size) };
+    let pool = u64::from(size.ports.min(size.asked));
+    let of = |name| Spec::of(name, size);
     let tw = |key: &'static str, value: &str| vec![(key, value.to_owned())];
-    let rounds = 3;
+    let several = size.asked.div_ceil(size.ports.max(1));
+    let (rounds, paced) = (3, u64::from(pace(size) * 10));
+    let in_rounds = u64::from(rounds) * pool;
     vec![
-        Spec {
-            client: |p, _| p.keepalive = true,
-            ..row(
-                "keep-alive",
-                "connections are kept: one a user, not one a request",
-                asked,
-                "sockbench load URL (the default); in the client under test: a session or connection pool",
-                "the same: reuse connections in the client",
-            )
-        },
-        Spec {
-            client: |p, _| p.closer = Closer::Server,
-            ..row(
-                "server-closes",
-                "the client reads to EOF: the server closes first and keeps the TIME_WAIT",
-                asked,
-                "sockbench load URL --no-keepalive --closer server",
-                "the same: send Connection: close and read to EOF",
-            )
-        },
+        Spec { client: |p, _| p.keepalive = true, ..of(Name::KeepAlive) },
+        Spec { client: |p, _| p.closer = Closer::Server, ..of(Name::ServerCloses) },
         Spec {
             client: |p, size| {
-                p.port_mode = PortMode::Ring;
-                p.port_range = Some(PortRange { lo: RING_FROM, hi: RING_FROM + (size.ports.max(1) - 1) as u16 });
+                use_ring(p, size);
                 p.reuse_addr = true;
             },
-            ..row(
-                "ring",
-                "explicit ports from an own ring, SO_REUSEADDR on every socket",
-                asked,
-                "sockbench load URL --no-keepalive --port-mode ring --reuse-addr",
-                "none: SO_REUSEADDR means something else on Windows",
-            )
+            ..of(Name::Ring)
         },
-        Spec {
-            sysctls: tw("net.ipv4.tcp_tw_reuse", "1"),
-            ..row(
-                "tw-reuse-burst",
-                "tcp_tw_reuse=1, in a burst shorter than the reuse delay of 1 s",
-                pool,
-                "sysctl -w net.ipv4.tcp_tw_reuse=1",
-                "none",
-            )
-        },
+        Spec { sysctls: tw("net.ipv4.tcp_tw_reuse", "1"), predicted: pool, ..of(Name::TwReuseBurst) },
         Spec {
             sysctls: tw("net.ipv4.tcp_tw_reuse", "1"),
             shape: Shape::Paced((size.ports * 4 / 5).max(1)),
-            ..row(
-                "tw-reuse",
-                "tcp_tw_reuse=1, paced below P / 1 s: ports come back after the reuse delay",
-                asked,
-                "sysctl -w net.ipv4.tcp_tw_reuse=1",
-                "none; nearest: TcpTimedWaitDelay=30",
-            )
+            ..of(Name::TwReuse).here("at a rate below P / 1 s")
         },
         Spec {
             sysctls: vec![("net.ipv4.tcp_tw_reuse", "1".into()), ("net.ipv4.tcp_tw_reuse_delay", "1".into())],
-            price: "an old segment could be taken for a new one within the delay",
-            ..row(
-                "tw-reuse-delay",
-                "tcp_tw_reuse=1 with tcp_tw_reuse_delay=1 ms (Linux 6.14)",
-                asked,
-                "sysctl -w net.ipv4.tcp_tw_reuse=1 net.ipv4.tcp_tw_reuse_delay=1",
-                "none",
-            )
+            ..of(Name::TwReuseDelay).here("1 ms")
         },
         Spec {
             sysctls: vec![("net.ipv4.ip_local_port_range", range(size.asked + 100))],
-            ..row(
-                "wider-range",
-                "an ip_local_port_range that is wider than the burst",
-                asked,
-                "sysctl -w net.ipv4.ip_local_port_range='10000 65535' (reserve the listeners: net.ipv4.ip_local_reserved_ports)",
-                "netsh int ipv4 set dynamicport tcp start=10000 num=55535",
-            )
+            ..of(Name::WiderRange).here("wider than the burst")
         },
         Spec {
             client: |p, size| {
                 p.port_mode = PortMode::NoPort;
                 p.sources = addresses(size.asked.div_ceil(size.ports.max(1)));
             },
-            ..row(
-                "source-ips",
-                "several source addresses, bound with IP_BIND_ADDRESS_NO_PORT",
-                asked,
-                "sockbench load URL --no-keepalive --source 127.0.0.1,127.0.0.2,...",
-                "several addresses on the interface; bind one before connect",
-            )
+            ..of(Name::SourceIps)
         },
         Spec {
-            client: |p, size| {
+            client: |p, _| {
                 p.port_mode = PortMode::Bind;
                 p.sources = addresses(1);
-                let _ = size;
             },
-            ..row(
-                "bind-port-0",
-                "bind(ip, 0) before connect: the kernel picks at bind, for all destinations at once",
-                pool,
-                "sockbench load URL --no-keepalive --port-mode bind",
-                "the same; error 10055 instead of 10048",
-            )
+            predicted: pool,
+            ..of(Name::BindPort0)
         },
-        Spec {
-            shape: Shape::Destinations(size.asked.div_ceil(size.ports.max(1))),
-            ..row(
-                "destinations",
-                "several addresses of the server: each destination has a pool of its own",
-                asked,
-                "sockbench server --listen 127.0.0.1:8080 --listen 127.0.0.2:8080; load each",
-                "the same",
-            )
-        },
+        Spec { shape: Shape::Destinations(several), ..of(Name::Destinations) },
         Spec {
             sysctls: short_hold(),
             shape: Shape::Paced(pace(size)),
-            asked: u64::from(pace(size) * 10),
-            price: "less load",
-            ..row(
-                "pace",
-                "a rate below 0.8 P/T, with T = 3 s",
-                u64::from(pace(size) * 10),
-                "sockbench load URL --no-keepalive --rate R, R below 0.8 P/T (sockbench ports prints P/T)",
-                "the same",
-            )
+            asked: paced,
+            predicted: paced,
+            ..of(Name::Pace).here("with T = 3 s")
         },
         Spec {
             sysctls: short_hold(),
             shape: Shape::BurstsWithWaits(rounds),
-            asked: u64::from(rounds) * pool,
-            price: "time",
-            ..row(
-                "wait",
-                "wait T between runs, with T = 3 s",
-                u64::from(rounds) * pool,
-                "sockbench study waits by itself; sockbench ports says for how long",
-                "the same, 120 s by default",
-            )
+            asked: in_rounds,
+            predicted: in_rounds,
+            ..of(Name::Wait).here("with T = 3 s")
         },
-        Spec {
-            shape: Shape::Namespaces(rounds),
-            asked: u64::from(rounds) * pool,
-            ..row(
-                "fresh-namespace",
-                "a network namespace of its own for every run",
-                u64::from(rounds) * pool,
-                "sockbench sandbox -- COMMAND",
-                "none; nearest: a fresh virtual machine or container",
-            )
-        },
-        Spec {
-            client: |p, _| p.closer = Closer::Reset,
-            price: "every connection ends in a reset: the peer reads ECONNRESET and unsent data is lost",
-            ..row(
-                "linger-reset",
-                "SO_LINGER 0: an RST, and no TIME_WAIT at all",
-                asked,
-                "sockbench load URL --no-keepalive --closer reset (diagnosis only)",
-                "the same",
-            )
-        },
-        Spec {
-            sysctls: tw("net.ipv4.tcp_max_tw_buckets", "5"),
-            price: "surplus TIME_WAIT sockets are dropped: no protection from old segments",
-            ..row(
-                "max-tw-buckets",
-                "a small tcp_max_tw_buckets: surplus TIME_WAIT sockets are dropped at once",
-                asked,
-                "sysctl -w net.ipv4.tcp_max_tw_buckets=5",
-                "none",
-            )
-        },
-        Spec {
-            sysctls: tw("net.ipv4.tcp_fin_timeout", "5"),
-            ..row(
-                "fin-timeout",
-                "tcp_fin_timeout=5, as folklore has it: it shortens FIN_WAIT2, not TIME_WAIT",
-                pool,
-                "none: it does not help",
-                "none; TcpTimedWaitDelay is another thing, and does",
-            )
-        },
-        Spec {
-            client: |p, _| p.reuse_addr = true,
-            ..row(
-                "reuse-addr-alone",
-                "SO_REUSEADDR without an explicit port, as folklore has it",
-                pool,
-                "none: it does not help",
-                "none",
-            )
-        },
-        Spec {
-            shape: Shape::LateReuseAddr,
-            client: |p, size| {
-                p.port_mode = PortMode::Ring;
-                p.port_range = Some(PortRange { lo: RING_FROM, hi: RING_FROM + (size.ports.max(1) - 1) as u16 });
-            },
-            ..row(
-                "reuse-addr-late",
-                "a ring whose first connections were made without SO_REUSEADDR: both sockets must have it",
-                pool,
-                "set --reuse-addr from the first connection on",
-                "none",
-            )
-        },
+        Spec { shape: Shape::Namespaces(rounds), asked: in_rounds, predicted: in_rounds, ..of(Name::FreshNamespace) },
+        Spec { client: |p, _| p.closer = Closer::Reset, ..of(Name::LingerReset) },
+        Spec { sysctls: tw("net.ipv4.tcp_max_tw_buckets", "5"), ..of(Name::MaxTwBuckets).here("5") },
+        Spec { sysctls: tw("net.ipv4.tcp_fin_timeout", "5"), predicted: pool, ..of(Name::FinTimeout) },
+        Spec { client: |p, _| p.reuse_addr = true, predicted: pool, ..of(Name::ReuseAddrAlone) },
+        Spec { shape: Shape::LateReuseAddr, client: use_ring, predicted: pool, ..of(Name::ReuseAddrLate) },
     ]
+}
+
+/// Explicit source ports, outside the pool.
+fn use_ring(p: &mut LoadPlan, size: Size) {
+    p.port_mode = PortMode::Ring;
+    p.port_range = Some(PortRange { lo: RING_FROM, hi: RING_FROM + (size.ports.max(1) - 1) as u16 });
 }
 
 /// `LO HI` for a pool of `ports` from [`POOL_FROM`].
@@ -308,9 +193,9 @@ pub fn range(ports: u32) -> String {
     format!("{POOL_FROM} {}", u32::from(POOL_FROM) + ports.max(1) - 1)
 }
 
-/// A rate below 0.8 P/T at the short T, connections per second.
+/// The rate that findings advise, at the short T, connections per second.
 fn pace(size: Size) -> u32 {
-    (f64::from(size.ports) / SHORT_HOLD.as_secs_f64() * 0.8).floor().max(1.0) as u32
+    (f64::from(size.ports) / SHORT_HOLD.as_secs_f64() * PACE_SHARE).floor().max(1.0) as u32
 }
 
 /// T = 3 s for connects without bind.
@@ -323,25 +208,17 @@ pub fn addresses(n: u32) -> Vec<std::net::IpAddr> {
     (1..=n.max(1)).map(|i| std::net::Ipv4Addr::from(0x7f00_0000 + i).into()).collect()
 }
 
-/// Remedies that only Windows has, with what the model predicts from 16,384 ports and 120 s.
-pub fn windows_rows() -> Vec<(&'static str, &'static str, &'static str)> {
-    vec![
-        (
-            "windows-dynamic-port",
-            "a wider dynamic port range: 55,535 ports / 120 s = 463 connections/s",
-            "netsh int ipv4 set dynamicport tcp start=10000 num=55535",
-        ),
-        (
-            "windows-timed-wait-delay",
-            "TcpTimedWaitDelay=30: 16,384 ports / 30 s = 546 connections/s; with the wider range 1,851/s",
-            r"reg add HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters /v TcpTimedWaitDelay /t REG_DWORD /d 30 (then reboot)",
-        ),
-    ]
+/// Remedies that only Windows has: name, what the model says of 16,384 ports and 120 s, and the command.
+pub fn windows_rows() -> Vec<(&'static str, &'static str, Commands)> {
+    [Name::WindowsDynamicPort, Name::WindowsTimedWaitDelay]
+        .map(|name| (name.word(), name.row().what, Commands { linux: String::new(), ..commands(name.row()) }))
+        .to_vec()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remedy::catalogue::Basis;
 
     #[test]
     fn names_are_unique_and_predictions_are_within_what_is_asked() {
@@ -354,9 +231,20 @@ mod tests {
         assert!(rows.iter().filter(|r| r.predicted < r.asked).count() >= 5, "folklore and bursts are there");
     }
 
+    /// The catalogue says of a remedy that it is rehearsed where, and only where, it is.
+    #[test]
+    fn what_the_catalogue_calls_rehearsed_is_rehearsed() {
+        use strum::IntoEnumIterator as _;
+        let rows = rows(Size::default());
+        for name in Name::iter() {
+            let is_here = rows.iter().any(|row| row.name == name.word());
+            assert_eq!(is_here, name.row().basis == Basis::Rehearsed, "{}", name.word());
+        }
+    }
+
     #[test]
     fn the_pool_has_the_size_asked_for() {
         assert_eq!(range(50), "33000 33049");
-        assert_eq!(pace(Size::default()), 13);
+        assert_eq!(pace(Size::default()), 10);
     }
 }

@@ -1,0 +1,188 @@
+//! What to do about the limit that another program's error text shows: the change in that program first, then settings
+//! of its system, then what sockbench can show.
+//!
+//! Linux: measured. Windows and macOS: documentation.
+
+use super::catalogue::{Name, Row, Way};
+use super::programs::Program;
+use super::steps::{Step, steps};
+use super::systems::System;
+use super::{PACE_SHARE, cps, number, s};
+use crate::model::budget::Budget;
+use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Os, Reading, Side};
+use crate::model::finding::Remedy;
+
+/// A limit as hit: at which call, by whose socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hit {
+    limit: Limit,
+    call: FailedCall,
+    side: Option<Side>,
+    program: Option<Program>,
+}
+
+/// Remedies for the limits of these readings, those of the most frequent first; each once. Other readings of a text
+/// count only where it is open between them.
+pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
+    let mut out: Vec<Remedy> = Vec::new();
+    for reading in readings {
+        let open = reading.certainty == Certainty::Ambiguous;
+        let program = reading.tool.as_deref().and_then(Program::of_tool);
+        let hit = |limit, call| Hit { limit, call, side: reading.side, program };
+        let first = hit(reading.limit, reading.call);
+        let others = reading.alternatives.iter().filter(|_| open);
+        let others = others.map(|a| hit(a.limit, a.call)).filter(|h| h.limit != first.limit);
+        for remedy in std::iter::once(first).chain(others).flat_map(|hit| for_hit(hit, arithmetic, os)) {
+            if !out.iter().any(|r| r.action == remedy.action) {
+                out.push(remedy);
+            }
+        }
+    }
+    out
+}
+
+fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
+    if hit.limit == Limit::LocalPorts {
+        return arithmetic.map_or_else(Vec::new, |a| for_ports(hit, a, os));
+    }
+    steps(hit.limit, hit.call, hit.side).iter().filter_map(|step| on(step, os)).collect()
+}
+
+/// None where it does not apply on `os`. A text that shows no system is taken for one of Linux, with the commands
+/// of the others beside it.
+fn on(step: &Step, os: Os) -> Option<Remedy> {
+    let way = match os {
+        Os::Linux => step.linux,
+        Os::Windows => step.windows,
+        Os::Macos => step.macos,
+    };
+    if let Way::No(_) = way {
+        return None;
+    }
+    let base = Remedy { action: step.action.into(), expected: step.expected.into(), ..Remedy::default() };
+    Some(with_commands(base, [step.linux, step.windows, step.macos], os))
+}
+
+/// Commands for the system of the text; all of them for Linux, which a text without a system is taken for.
+fn with_commands(remedy: Remedy, [linux, windows, macos]: [Way; 3], os: Os) -> Remedy {
+    let text = |way: Way, fits: bool| way.command().filter(|_| fits).map(str::to_owned);
+    // sockbench runs on Linux and shows there what another program meets elsewhere.
+    let shows = linux.command().is_some_and(|line| line.starts_with("sockbench "));
+    Remedy {
+        command: text(linux, os == Os::Linux || shows).unwrap_or_default(),
+        windows_command: text(windows, os != Os::Macos),
+        macos_command: text(macos, os != Os::Windows),
+        ..remedy
+    }
+}
+
+/// What helps where connect(), or bind() to port 0, finds no port: the program first, then its system, then less load.
+fn for_ports(hit: Hit, a: &Arithmetic, os: Os) -> Vec<Remedy> {
+    let binds = hit.call == FailedCall::Bind && os == Os::Linux;
+    let law = Budget::new(a.pool, a.hold_s);
+    let system = System::of(os);
+    let now = cps(a.ceiling_cps);
+    let sustains = |pool: u32, hold_s: f64| {
+        let then = Budget::new(pool, hold_s);
+        format!("{}/s instead of {now}/s", cps(then.ceiling_cps()))
+    };
+    let row = |name: Name, action: &str, expected: String| {
+        let row = name.row();
+        let base = Remedy {
+            name: Some(name.word().into()),
+            action: action.into(),
+            expected,
+            price: price(row, os),
+            ..Remedy::default()
+        };
+        with_commands(base, [row.linux, row.windows, row.macos], os)
+    };
+    let mut out = vec![
+        kept(hit.program, &now, os),
+        row(
+            Name::ServerCloses,
+            "let the server close first, the client reading to the end",
+            format!("TIME_WAIT stays at the server: no source port stays in use, the limit of {now}/s is gone"),
+        ),
+    ];
+    // tcp_tw_reuse never helps bind() (measured): choosing the port in connect() comes first.
+    if binds {
+        out.push(row(
+            Name::NoPort,
+            "choose the port in connect(), not in bind(): IP_BIND_ADDRESS_NO_PORT on the socket, or bind no address at all",
+            format!("{now}/s to each destination, instead of to all together; and tcp_tw_reuse can help then"),
+        ));
+    } else {
+        let shorter = match os {
+            Os::Linux => "let connect() take ports in TIME_WAIT again (needs timestamps; does not help bind())",
+            Os::Windows => "shorten TIME_WAIT (TcpTimedWaitDelay, 30 s at least; reboot)",
+            Os::Macos => "shorten TIME_WAIT for the test (net.inet.tcp.msl, milliseconds; 15000 before; TIME_WAIT is twice that)",
+        };
+        let with = if os == Os::Windows {
+            format!("; with the wider range {}/s", cps(Budget::new(system.wide_pool, system.short_hold_s).ceiling_cps()))
+        } else {
+            String::new()
+        };
+        let then = sustains(a.pool, system.short_hold_s);
+        out.push(row(Name::TwReuse, shorter, format!("T = {}: {then}{with}", s(system.short_hold_s))));
+    }
+    let ports = number(f64::from(system.wide_pool));
+    let wider = if os == Os::Windows { "widen the range of dynamic ports" } else { "widen the range of source ports" };
+    out.push(row(Name::WiderRange, wider, format!("{ports} ports: {}", sustains(system.wide_pool, a.hold_s))));
+    if os == Os::Linux {
+        out.push(row(
+            Name::Ring,
+            "explicit ports, one after the other, with SO_REUSEADDR on every socket",
+            format!("a port is free at once: T = 0 instead of {}", s(a.hold_s)),
+        ));
+    }
+    if !binds {
+        out.push(row(
+            Name::SourceIps,
+            "spread over several source addresses, each bound before connect()",
+            format!("2 addresses: {}/s instead of {now}/s", cps(2.0 * law.ceiling_cps())),
+        ));
+    }
+    let pace = PACE_SHARE * a.ceiling_cps;
+    let pace = if pace < 10.0 { (pace * 10.0).floor() / 10.0 } else { pace.floor() };
+    let stay = row(
+        Name::Pace,
+        &format!("stay below the ceiling: at most {} new connections/s", number(pace)),
+        format!("{} of {} ports in use", number(law.held_at(pace).round()), number(f64::from(a.pool))),
+    );
+    out.push(Remedy { command: format!("sockbench load URL --no-keepalive --rate {pace}"), ..stay });
+    let wait = row(
+        Name::Wait,
+        &format!("wait {} between runs", s(a.hold_s)),
+        format!("all {} ports are free again; the ceiling stays {now}/s", number(f64::from(a.pool))),
+    );
+    let pause = format!("sleep {}", a.hold_s.ceil());
+    out.push(match os {
+        Os::Windows => Remedy { windows_command: Some(format!("timeout /t {}", a.hold_s.ceil())), ..wait },
+        Os::Linux => Remedy { command: pause, windows_command: None, macos_command: None, ..wait },
+        Os::Macos => Remedy { macos_command: Some(pause), ..wait },
+    });
+    out
+}
+
+/// Kept connections: the change in the program where it is known.
+fn kept(program: Option<Program>, now: &str, os: Os) -> Remedy {
+    let row = Name::KeepAlive.row();
+    let base = Remedy {
+        name: Some(Name::KeepAlive.word().into()),
+        expected: format!("one port per user instead of one per request: the limit of {now}/s is gone"),
+        price: price(row, os),
+        ..Remedy::default()
+    };
+    if let Some(program) = program {
+        let keep = program.keep();
+        return Remedy { action: keep.action.into(), change: Some(keep.change.into()), ..base };
+    }
+    let action = "keep connections open and reuse them: one session or pooled client for all requests of a user; the server must not send Connection: close";
+    with_commands(Remedy { action: action.into(), ..base }, [row.linux, row.windows, row.macos], os)
+}
+
+/// What is given up; what to mind is about Linux.
+fn price(row: Row, os: Os) -> Option<String> {
+    if os == Os::Linux { row.costs() } else { Some(row.price.to_owned()).filter(|price| !price.is_empty()) }
+}
