@@ -69,6 +69,10 @@ impl Silences {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
             self.idle_since = sample.ended;
+            // It never left this machine: nobody waits for the target, and the next one does not go on with waiting.
+            if matches!(sample.outcome, Outcome::Local(_)) {
+                self.busy_since = Stamp::NEVER;
+            }
         }
     }
 
@@ -230,7 +234,7 @@ impl Unanswered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::{Cause, EndpointId, Failure, Phase};
+    use crate::model::outcome::{Cause, EADDRNOTAVAIL, EndpointId, Failure, Phase};
 
     const OK: Outcome = Outcome::Answered { status: 200 };
 
@@ -285,6 +289,15 @@ mod tests {
         let late = Outcome::of(Failure { port_bound: true, ..Failure::new(Call::Timeout, Cause::TimedOut(Phase::Waiting)) });
         let silent = of(&[(0, 10, OK), (10, 510, late), (511, 1011, late), (1012, 1400, OK)], 1400);
         assert_eq!(rows(&silent), [(0.01, 1.4, 1)]);
+    }
+
+    #[test]
+    fn attempts_that_fail_on_this_machine_wait_for_nobody() {
+        let no_port = Outcome::of(Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL)));
+        assert!(matches!(no_port, Outcome::Local(_)));
+        let mut all: Vec<_> = (1..100).map(|n| (n * 10, n * 10 + 1, no_port)).collect();
+        all.extend([(0, 5, OK), (1000, 1010, OK)]);
+        assert_eq!(rows(&of(&all, 1010)), []);
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn a_drain_answers_what_has_begun_and_what_waits_in_the_backlog() {
     let mut idle = served.connect();
     assert_eq!(idle.get("/health").answer().status, 200);
     let mut busy = served.connect();
-    busy.get("/io?ms=600");
+    busy.get("/io?ms=2000");
     let mut half = served.connect();
     half.send("GET /health HTTP/1.1\r\n");
     busy.is_read();
