@@ -6,7 +6,7 @@ use super::rule::Rule;
 use super::table;
 use super::thresholds::TABLE;
 use super::verdict;
-use crate::model::finding::{FindingId, Severity};
+use crate::model::finding::FindingId;
 
 /// The whole page. `tests/pure/diagnose_docs.rs` holds the file to it.
 pub fn findings_markdown() -> String {
@@ -30,11 +30,7 @@ pub fn findings_markdown() -> String {
 }
 
 fn section(out: &mut String, rule: &Rule) {
-    let severity = match rule.id.severity() {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    };
+    let severity = <&str>::from(rule.id.severity());
     let ids = |ids: &[FindingId]| ids.iter().map(|id| format!("`{}`", id.word())).collect::<Vec<_>>().join(", ");
     let lines = [
         ("**fires when**", by_value(rule.fires)),

@@ -10,7 +10,8 @@ use super::forecast::Forecast;
 pub const EXPLAIN_SCHEMA: &str = "sockbench-explain/1";
 
 /// The call that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "kebab-case")]
 pub enum FailedCall {
     /// socket(2)
@@ -33,22 +34,14 @@ pub enum FailedCall {
 
 impl FailedCall {
     /// The word of reports and JSON.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Socket => "socket",
-            Self::Bind => "bind",
-            Self::Connect => "connect",
-            Self::Accept => "accept",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Getaddrinfo => "getaddrinfo",
-            Self::Unnamed => "unnamed",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 
 /// The limit that was hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
     /// source ports to one destination are used up
@@ -81,27 +74,14 @@ pub enum Limit {
 
 impl Limit {
     /// The word of reports and JSON.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::LocalPorts => "local-ports",
-            Self::PortBusy => "port-busy",
-            Self::NotLocal => "not-local",
-            Self::Descriptors => "descriptors",
-            Self::Backlog => "backlog",
-            Self::Conntrack => "conntrack",
-            Self::Policy => "policy",
-            Self::Refused => "refused",
-            Self::Reset => "reset",
-            Self::TimedOut => "timed-out",
-            Self::Unreachable => "unreachable",
-            Self::NameResolution => "name-resolution",
-            Self::Hidden => "hidden",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 
 /// How sure the reading is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Certainty {
     /// call and code are named: there is one reading
@@ -114,17 +94,14 @@ pub enum Certainty {
 
 impl Certainty {
     /// The word of reports and JSON.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Certain => "certain",
-            Self::Likely => "likely",
-            Self::Ambiguous => "ambiguous",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 
 /// The system that the text comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Os {
     /// errno numbers below 200, 28232 ports and T = 60 s by default
@@ -137,12 +114,8 @@ pub enum Os {
 
 impl Os {
     /// The word of reports and JSON.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Linux => "linux",
-            Self::Windows => "windows",
-            Self::Macos => "macos",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 

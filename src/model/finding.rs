@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// How bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// requests failed, or the figures are not what was asked for
@@ -17,7 +18,10 @@ pub enum Severity {
 }
 
 /// Every finding, in the order of reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "each id is documented by its rule, printed in docs/FINDINGS.md")]
 pub enum FindingId {
@@ -51,93 +55,19 @@ pub enum FindingId {
 
 impl FindingId {
     /// All ids, in the order of reports.
-    pub const ALL: [Self; 26] = [
-        Self::LocalPortsExhausted,
-        Self::LocalPortBusy,
-        Self::LocalFdLimit,
-        Self::TargetGone,
-        Self::TargetRefused,
-        Self::TargetBacklogOverflow,
-        Self::TargetResets,
-        Self::TargetTimeouts,
-        Self::TargetHangs,
-        Self::TargetMalformed,
-        Self::TargetErrors,
-        Self::ClientStalled,
-        Self::HostContended,
-        Self::TargetForbidsKeepalive,
-        Self::FailuresWillReturn,
-        Self::PortBudgetHigh,
-        Self::PortSearchSlow,
-        Self::GeneratorSaturated,
-        Self::UsersNotReached,
-        Self::TargetStalled,
-        Self::TargetQueueing,
-        Self::SysctlChanged,
-        Self::TargetCpuSaturated,
-        Self::ClosedLoopLimited,
-        Self::ThroughputPlateau,
-        Self::TailEndpoint,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The id as written in reports: `local-ports-exhausted`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::LocalPortsExhausted => "local-ports-exhausted",
-            Self::LocalPortBusy => "local-port-busy",
-            Self::LocalFdLimit => "local-fd-limit",
-            Self::TargetGone => "target-gone",
-            Self::TargetRefused => "target-refused",
-            Self::TargetBacklogOverflow => "target-backlog-overflow",
-            Self::TargetResets => "target-resets",
-            Self::TargetTimeouts => "target-timeouts",
-            Self::TargetHangs => "target-hangs",
-            Self::TargetMalformed => "target-malformed",
-            Self::TargetErrors => "target-errors",
-            Self::ClientStalled => "client-stalled",
-            Self::HostContended => "host-contended",
-            Self::TargetForbidsKeepalive => "target-forbids-keepalive",
-            Self::FailuresWillReturn => "failures-will-return",
-            Self::PortBudgetHigh => "port-budget-high",
-            Self::PortSearchSlow => "port-search-slow",
-            Self::GeneratorSaturated => "generator-saturated",
-            Self::UsersNotReached => "users-not-reached",
-            Self::TargetStalled => "target-stalled",
-            Self::TargetQueueing => "target-queueing",
-            Self::SysctlChanged => "sysctl-changed",
-            Self::TargetCpuSaturated => "target-cpu-saturated",
-            Self::ClosedLoopLimited => "closed-loop-limited",
-            Self::ThroughputPlateau => "throughput-plateau",
-            Self::TailEndpoint => "tail-endpoint",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 
-    /// Its severity.
+    /// Its severity: errors come first, then warnings.
     pub const fn severity(self) -> Severity {
-        match self {
-            Self::LocalPortsExhausted
-            | Self::LocalPortBusy
-            | Self::LocalFdLimit
-            | Self::TargetGone
-            | Self::TargetRefused
-            | Self::TargetBacklogOverflow
-            | Self::TargetResets
-            | Self::TargetTimeouts
-            | Self::TargetHangs
-            | Self::TargetMalformed
-            | Self::TargetErrors => Severity::Error,
-            Self::ClientStalled
-            | Self::HostContended
-            | Self::TargetForbidsKeepalive
-            | Self::FailuresWillReturn
-            | Self::PortBudgetHigh
-            | Self::PortSearchSlow
-            | Self::GeneratorSaturated
-            | Self::UsersNotReached
-            | Self::TargetStalled
-            | Self::TargetQueueing
-            | Self::SysctlChanged => Severity::Warning,
-            Self::TargetCpuSaturated | Self::ClosedLoopLimited | Self::ThroughputPlateau | Self::TailEndpoint => Severity::Info,
+        match self as usize {
+            n if n <= Self::TargetErrors as usize => Severity::Error,
+            n if n <= Self::SysctlChanged as usize => Severity::Warning,
+            _ => Severity::Info,
         }
     }
 }
@@ -199,11 +129,35 @@ pub struct Remedy {
     pub proven: Option<Proven>,
 }
 
+/// What a remedy does, held against the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// all, or nearly all, connections were made, at no cost that was seen
+    Helps,
+    /// they were made, but something else was given up
+    AtAPrice,
+    /// no more than without it
+    NoEffect,
+    /// not run here
+    NotRun,
+    /// additive: no remedy at all, what the others are held against
+    Baseline,
+}
+
+impl Effect {
+    /// The word of reports and JSON.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// The outcome of a remedy in the latest rehearsal on this host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proven {
     /// what it did, held against the run without it
-    pub verdict: super::rehearsal::Effect,
+    pub verdict: Effect,
     /// what was measured, in words with numbers
     pub measured: String,
     /// kernel release it ran on

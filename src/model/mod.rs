@@ -5,6 +5,7 @@
 //! renderers need are methods on these types, so that no two renderers compute the same figure twice.
 
 pub mod budget;
+pub mod document;
 pub mod environment;
 pub mod errno;
 mod error_row;

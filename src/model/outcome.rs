@@ -12,7 +12,8 @@ use super::plan::PortChoice;
 use super::time::Stamp;
 
 /// Where in an exchange a failure was noticed. Serialised in lower case (`errors[].call`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Call {
     /// socket(2)
@@ -35,17 +36,8 @@ pub enum Call {
 
 impl Call {
     /// The word used in reports and JSON.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Socket => "socket",
-            Self::Bind => "bind",
-            Self::Connect => "connect",
-            Self::Write => "write",
-            Self::Read => "read",
-            Self::Timeout => "timeout",
-            Self::Http => "http",
-            Self::Protocol => "protocol",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 

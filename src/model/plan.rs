@@ -27,7 +27,8 @@ pub mod secs {
 }
 
 /// Who chooses the local port of an outgoing connection, and when (`--port-mode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum PortMode {
     /// no bind: the kernel picks at connect(2)
@@ -56,6 +57,11 @@ pub enum PortChoice {
 }
 
 impl PortMode {
+    /// The word of `--port-mode`.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+
     /// Who chooses under this mode.
     pub const fn choice(self) -> PortChoice {
         match self {
@@ -318,7 +324,8 @@ impl Default for LoadLimits {
 }
 
 /// Who ends a connection when the server does not keep it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum ServerCloser {
     /// the server sends its FIN after the answer
@@ -330,11 +337,8 @@ pub enum ServerCloser {
 
 impl ServerCloser {
     /// The word of `--closer`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 

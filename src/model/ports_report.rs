@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::document::{self, Unavailable};
 use super::port_count::StateCounts;
-use super::result::Unavailable;
 
 /// The schema of [`PortsReport`].
 pub const PORTS_SCHEMA: &str = "sockbench-ports/1";
@@ -75,21 +75,13 @@ pub struct DestinationPorts {
 }
 
 impl PortsReport {
-    /// Adds a row to `unavailable`; the first reason for a key stands.
+    /// Adds a row to `unavailable`; the first reason for a key stays.
     pub fn explain_null(&mut self, key: &str, reason: impl Into<String>) {
-        if !self.unavailable.iter().any(|u| u.key == key) {
-            self.unavailable.push(Unavailable { key: key.into(), reason: reason.into() });
-        }
+        document::explain(&mut self.unavailable, key, reason);
     }
 
     /// Keys that are null and have no row in `unavailable`; empty for a sound document.
     pub fn unexplained_nulls(&self) -> Vec<String> {
-        let Ok(doc) = serde_json::to_value(self) else { return vec!["(not serialisable)".into()] };
-        let mut keys = Vec::new();
-        super::result::collect_nulls(&doc, "", &mut keys);
-        keys.sort();
-        keys.dedup();
-        keys.retain(|k| !self.unavailable.iter().any(|u| u.key == *k));
-        keys
+        document::unexplained(self, &self.unavailable)
     }
 }

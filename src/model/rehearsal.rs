@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::document::Unavailable;
+pub use super::finding::Effect;
 use super::finding::Proven;
 use super::outcome::Call;
-use super::result::Unavailable;
 
 /// The schema of [`Rehearsal`].
 pub const REHEARSAL_SCHEMA: &str = "sockbench-rehearsal/1";
@@ -61,35 +62,6 @@ pub struct AccidentSecond {
     pub t_s: f64,
     pub made: u64,
     pub failed: u64,
-}
-
-/// What a remedy does, held against the baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effect {
-    /// all, or nearly all, connections were made, at no cost that was seen
-    Helps,
-    /// they were made, but something else was given up
-    AtAPrice,
-    /// no more than without it
-    NoEffect,
-    /// not run here
-    NotRun,
-    /// additive: no remedy at all, what the others are held against
-    Baseline,
-}
-
-impl Effect {
-    /// The word of reports and JSON.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Helps => "helps",
-            Self::AtAPrice => "at-a-price",
-            Self::NoEffect => "no-effect",
-            Self::NotRun => "not-run",
-            Self::Baseline => "baseline",
-        }
-    }
 }
 
 /// One remedy.

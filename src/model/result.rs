@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::document::{self, Unavailable};
 use super::facts::KernelCounters;
 use super::finding::{Finding, Undecided};
 use super::plan::LoadPlan;
@@ -125,14 +126,6 @@ pub enum RunStamp {
 pub struct Validity {
     pub stamp: RunStamp,
     pub reasons: Vec<String>,
-}
-
-/// Why a key of the document is null. Array elements share a row: `series[].target_cpu_percent`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
-pub struct Unavailable {
-    pub key: String,
-    pub reason: String,
 }
 
 /// Percentiles of a latency, milliseconds.
@@ -348,20 +341,12 @@ impl RunResult {
     ///
     /// Array elements share a key: `series[].p50_ms`.
     pub fn unexplained_nulls(&self) -> Vec<String> {
-        let Ok(doc) = serde_json::to_value(self) else { return vec!["(not serialisable)".into()] };
-        let mut keys = Vec::new();
-        collect_nulls(&doc, "", &mut keys);
-        keys.sort();
-        keys.dedup();
-        keys.retain(|k| !self.unavailable.iter().any(|u| u.key == *k));
-        keys
+        document::unexplained(self, &self.unavailable)
     }
 
-    /// Adds a row to `unavailable`; the first reason for a key stands.
+    /// Adds a row to `unavailable`; the first reason for a key stays.
     pub fn explain_null(&mut self, key: &str, reason: impl Into<String>) {
-        if !self.unavailable.iter().any(|u| u.key == key) {
-            self.unavailable.push(Unavailable { key: key.into(), reason: reason.into() });
-        }
+        document::explain(&mut self.unavailable, key, reason);
     }
 
     /// Requests as Locust counts them: those that ended at the target plus our own machine's failures.
@@ -377,24 +362,5 @@ impl RunResult {
     /// Failures of `endpoint`s and calls that satisfy `wanted`, summed over the error table.
     pub fn count_errors(&self, wanted: impl Fn(&ErrorRow) -> bool) -> u64 {
         self.errors.iter().filter(|e| wanted(e)).map(|e| e.count).sum()
-    }
-}
-
-/// Paths of all nulls in a JSON document, array elements written as `[]`.
-pub fn collect_nulls(value: &serde_json::Value, at: &str, into: &mut Vec<String>) {
-    match value {
-        serde_json::Value::Null => into.push(at.to_owned()),
-        serde_json::Value::Array(items) => {
-            for item in items {
-                collect_nulls(item, &format!("{at}[]"), into);
-            }
-        }
-        serde_json::Value::Object(map) => {
-            for (key, item) in map {
-                let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-                collect_nulls(item, &path, into);
-            }
-        }
-        _ => {}
     }
 }

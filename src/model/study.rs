@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::document::{self, Unavailable};
 use super::finding::Finding;
 use super::plan::{LoadPlan, secs};
-use super::result::{RunResult, Tool, Unavailable, Verdict, collect_nulls};
+use super::result::{RunResult, Tool, Verdict};
 
 /// The schema of [`StudyResult`].
 pub const STUDY_SCHEMA: &str = "sockbench-study/1";
@@ -67,12 +68,7 @@ pub struct Comparison {
 impl StudyResult {
     /// Gives every null of the document a row in `unavailable`: those of a step keep the step's own reason.
     pub fn explain_nulls(&mut self) {
-        let Ok(doc) = serde_json::to_value(&*self) else { return };
-        let mut keys = Vec::new();
-        collect_nulls(&doc, "", &mut keys);
-        keys.sort();
-        keys.dedup();
-        for key in keys {
+        for key in document::nulls(&*self) {
             let reason = key.strip_prefix("steps[].").map_or("not measured in this step: the step's own rows say why", |k| {
                 self.steps.iter().flat_map(|s| &s.unavailable).find(|u| u.key == k).map_or("see the step", |u| u.reason.as_str())
             });

@@ -122,7 +122,7 @@ fn connections(plan: &LoadPlan, flags: &mut Flags) {
     let has_sources = !plan.sources.is_empty() && !has_default_source(plan);
     // Sources alone would imply no-port.
     if plan.port_mode != PortMode::Auto || has_sources {
-        flags.value("--port-mode", mode(plan.port_mode));
+        flags.value("--port-mode", plan.port_mode.word());
     }
     if let (PortMode::Ring | PortMode::Range, Some(r)) = (plan.port_mode, plan.port_range) {
         flags.value("--port-range", format!("{}-{}", r.lo, r.hi));
@@ -220,15 +220,4 @@ pub(crate) fn quoted(word: &str) -> String {
     }
     // The only refusal is a NUL, which no argument can contain.
     shlex::Quoter::new().allow_nul(true).quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
-}
-
-/// `--port-mode`'s word.
-const fn mode(mode: PortMode) -> &'static str {
-    match mode {
-        PortMode::Auto => "auto",
-        PortMode::Bind => "bind",
-        PortMode::NoPort => "no-port",
-        PortMode::Ring => "ring",
-        PortMode::Range => "range",
-    }
 }

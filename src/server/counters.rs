@@ -12,7 +12,8 @@ pub const BUCKETS_US: [u64; 14] =
     [100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 10_000_000];
 
 /// Why a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 #[repr(usize)]
 pub enum CloseReason {
     /// the client sent its FIN between requests
@@ -41,35 +42,11 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All, in the order of their `usize` values.
-    pub const ALL: [Self; 11] = [
-        Self::ClientFin,
-        Self::ClientTruncated,
-        Self::ClientReset,
-        Self::Announced,
-        Self::Refused,
-        Self::IdleTimeout,
-        Self::HeaderTimeout,
-        Self::BodyTimeout,
-        Self::WriteTimeout,
-        Self::Drain,
-        Self::DrainCut,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// The label's value.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ClientFin => "client-fin",
-            Self::ClientTruncated => "client-truncated",
-            Self::ClientReset => "client-reset",
-            Self::Announced => "announced",
-            Self::Refused => "refused",
-            Self::IdleTimeout => "idle-timeout",
-            Self::HeaderTimeout => "header-timeout",
-            Self::BodyTimeout => "body-timeout",
-            Self::WriteTimeout => "write-timeout",
-            Self::Drain => "drain",
-            Self::DrainCut => "drain-cut",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

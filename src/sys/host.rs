@@ -113,8 +113,7 @@ mod tests {
         assert!(host.kernel.starts_with(|c: char| c.is_ascii_digit()));
         assert!(host.memory_bytes.is_some_and(|m| m > 1 << 20));
         assert!(host.nofile.is_some());
-        let mut nulls = Vec::new();
-        crate::model::result::collect_nulls(&serde_json::to_value(&host).unwrap(), "host", &mut nulls);
+        let mut nulls: Vec<_> = crate::model::document::nulls(&host).iter().map(|k| format!("host.{k}")).collect();
         nulls.retain(|n| !missing.iter().any(|(k, _)| k == n));
         assert!(nulls.is_empty(), "{nulls:?}");
     }

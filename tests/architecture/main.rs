@@ -83,11 +83,8 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Files that need each other in a circle. This list only gets shorter.
-const KNOWN_CIRCLES: &[&[&str]] = &[
-    &["cli/load_args.rs", "cli/ports_args.rs"],
-    &["model/environment.rs", "model/plan.rs", "model/server_flags.rs"],
-    &["model/finding.rs", "model/rehearsal.rs", "model/result.rs"],
-];
+const KNOWN_CIRCLES: &[&[&str]] =
+    &[&["cli/load_args.rs", "cli/ports_args.rs"], &["model/environment.rs", "model/plan.rs", "model/server_flags.rs"]];
 
 /// Leftovers; split so that this file does not contain them.
 const MARKERS: &[&str] = &[concat!("FIX", "ME"), concat!("XX", "X"), concat!("TO", "DO")];

@@ -6,7 +6,7 @@ use crate::check::{Case, Outcome};
 
 /// Markdown: what the letters mean, the matrix, and what was skipped.
 pub(crate) fn markdown(rows: &[(&Case, Outcome)]) -> String {
-    let ids: Vec<FindingId> = FindingId::ALL.into_iter().filter(|id| id.severity() != Severity::Info).collect();
+    let ids: Vec<FindingId> = FindingId::ALL.iter().copied().filter(|id| id.severity() != Severity::Info).collect();
     let ran = rows.iter().filter(|r| matches!(r.1, Outcome::Ran { .. })).count();
     let right = rows.iter().filter(|r| matches!(&r.1, Outcome::Ran { wrong, .. } if wrong.is_empty())).count();
     let mut text = format!("{} rows, {ran} ran, {right} right in first finding and evidence. Columns:\n", rows.len());

@@ -13,8 +13,8 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::model::document::{self, Unavailable};
 use crate::model::rehearsal::{Accident, REHEARSAL_SCHEMA, Rehearsal, Row};
-use crate::model::result::{Unavailable, collect_nulls};
 use crate::sys::child::{self, Child, Stderr};
 use crate::sys::clock::{self, Clock};
 use crate::sys::host;
@@ -161,12 +161,7 @@ fn child_with(sysctls: &[(String, String)], arguments: &[String], patience: Dura
 }
 
 fn explain_nulls(r: &mut Rehearsal) {
-    let Ok(doc) = serde_json::to_value(&*r) else { return };
-    let mut keys = Vec::new();
-    collect_nulls(&doc, "", &mut keys);
-    keys.sort();
-    keys.dedup();
-    for key in keys {
+    for key in document::nulls(&*r) {
         let reason = match key.as_str() {
             "accident" => "left out: only one remedy was asked for",
             "accident.measured.recovered_s" | "accident.predicted.recovered_s" => "the run ended first",

@@ -98,7 +98,7 @@ pub(super) fn firing() -> Vec<(Id, RunResult)> {
 #[test]
 fn every_single_run_id_has_facts_on_which_it_fires() {
     let all = firing();
-    for id in Id::ALL.into_iter().filter(|id| *id != Id::ThroughputPlateau) {
+    for id in Id::ALL.iter().copied().filter(|id| *id != Id::ThroughputPlateau) {
         let (_, run) = all.iter().find(|(i, _)| *i == id).unwrap();
         let found = diagnose(run);
         assert!(ids(&found).contains(&id), "{}: {:?}", id.word(), ids(&found));
