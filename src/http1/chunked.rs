@@ -2,12 +2,12 @@
 //!
 //! Stricter than many: sizes are 1 to 16 hex digits and at most 2^62, every line ends with exactly CRLF, extensions and
 //! trailers are capped. Blanks after a size are refused in requests: a lenient reader behind or before a strict one is
-//! how requests are smuggled. In answers they are let pass, as RFC 9112 section 7.1.1 asks of a recipient (BWS around
-//! `;`; some servers pad the size itself): a client has no reader behind it.
+//! how requests are smuggled. In answers they pass, as RFC 9112 section 7.1.1 asks of a recipient (BWS around `;`; some
+//! servers pad the size itself): a client has no reader behind it.
 //!
 //! ```
-//! use sockbench::http1::chunked::{Blanks, Chunked};
-//! let mut c = Chunked::new(Blanks::Refused);
+//! use sockbench::http1::chunked::Chunked;
+//! let mut c = Chunked::of_request();
 //! let step = c.on_bytes(b"3\r\nabc\r\n0\r\n\r\nGET").unwrap();
 //! assert_eq!((step.consumed, step.body, step.done), (13, 3, true));
 //! ```
@@ -23,15 +23,30 @@ pub enum ChunkFault {
     /// a chunk size that is not 1 to 16 hex digits, or is too large
     #[error("bad chunk size")]
     Size,
-    /// a chunk extension with a control character, or too long
+    /// a chunk extension with a control character
     #[error("bad chunk extension")]
     Extension,
+    /// more bytes of extensions of one chunk, or of trailers, than the limit
+    #[error("chunk extension or trailers too long")]
+    TooLong,
     /// something else where CRLF must be
     #[error("CRLF expected")]
     LineEnd,
-    /// a trailer field that is none, or too many bytes of trailers
+    /// a trailer field that is none
     #[error("bad trailer")]
     Trailer,
+}
+
+/// Where in its input a body broke the rules, and what it gave until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}")]
+pub struct Broken {
+    /// how
+    pub fault: ChunkFault,
+    /// bytes of the input before the one that is wrong
+    pub consumed: usize,
+    /// payload bytes among them
+    pub body: usize,
 }
 
 /// What one piece of input gave.
@@ -47,12 +62,15 @@ pub struct Step {
 
 /// What becomes of blanks between a chunk's size and its `;` or line end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blanks {
+enum Blanks {
     /// requests
     Refused,
     /// answers
     Skipped,
 }
+
+/// Bytes kept of the line that is being read.
+const LINE_BYTES: usize = 40;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -81,12 +99,44 @@ pub struct Chunked {
     digits: u8,
     /// bytes of the present extension, later of all trailers
     aside: usize,
+    extension_max: usize,
+    trailers_max: usize,
+    /// the beginning of the present line, for a report of what is wrong with it
+    line: [u8; LINE_BYTES],
+    line_len: u8,
 }
 
 impl Chunked {
-    /// Before the first chunk.
-    pub const fn new(blanks: Blanks) -> Self {
-        Self { at: At::Size, blanks, left: 0, digits: 0, aside: 0 }
+    /// Before the first chunk of a request.
+    pub const fn of_request() -> Self {
+        Self::new(Blanks::Refused, limits::CHUNK_EXT_BYTES, limits::TRAILER_BYTES)
+    }
+
+    /// Before the first chunk of an answer, whose extensions and trailers may have `aside_max` bytes each.
+    pub const fn of_answer(aside_max: usize) -> Self {
+        Self::new(Blanks::Skipped, aside_max, aside_max)
+    }
+
+    const fn new(blanks: Blanks, extension_max: usize, trailers_max: usize) -> Self {
+        let line = [0; LINE_BYTES];
+        Self { at: At::Size, blanks, left: 0, digits: 0, aside: 0, extension_max, trailers_max, line, line_len: 0 }
+    }
+
+    /// The beginning of the line (size, trailer, or what is in their place) that is being read; after a fault up to and
+    /// with the byte that is wrong.
+    pub fn line(&self) -> &[u8] {
+        &self.line[..usize::from(self.line_len)]
+    }
+
+    /// Notes a byte that is no payload; a line begins where a size, a chunk's end or a trailer does.
+    fn note(&mut self, b: u8) {
+        if matches!((self.at, self.digits), (At::Size, 0) | (At::DataCr | At::TrailerStart, _)) {
+            self.line_len = 0;
+        }
+        if let Some(room) = self.line.get_mut(usize::from(self.line_len)) {
+            *room = b;
+            self.line_len += 1;
+        }
     }
 
     /// Payload bytes that the present chunk still announces: what a body limit has to be checked with.
@@ -97,7 +147,7 @@ impl Chunked {
     /// Takes the next bytes; stops after the end of the body.
     ///
     /// Errors: the body is malformed; the decoder must not be used again.
-    pub fn on_bytes(&mut self, bytes: &[u8]) -> Result<Step, ChunkFault> {
+    pub fn on_bytes(&mut self, bytes: &[u8]) -> Result<Step, Broken> {
         let mut i = 0;
         let mut body = 0;
         while self.at != At::Done && i < bytes.len() {
@@ -111,7 +161,8 @@ impl Chunked {
                 }
                 continue;
             }
-            self.at = self.next(bytes[i])?;
+            self.note(bytes[i]);
+            self.at = self.next(bytes[i]).map_err(|fault| Broken { fault, consumed: i, body })?;
             i += 1;
         }
         Ok(Step { consumed: i, body, done: self.at == At::Done })
@@ -139,7 +190,8 @@ impl Chunked {
                 self.aside += 1;
                 match b {
                     b'\r' => At::SizeLf,
-                    _ if is_text(b) && self.aside <= limits::CHUNK_EXT_BYTES => At::Extension,
+                    _ if self.aside > self.extension_max => return Err(ChunkFault::TooLong),
+                    _ if is_text(b) => At::Extension,
                     _ => return Err(ChunkFault::Extension),
                 }
             }
@@ -162,7 +214,7 @@ impl Chunked {
         match b {
             b'\r' => Ok(At::SizeLf),
             b';' => Ok(At::Extension),
-            b' ' | b'\t' if self.blanks == Blanks::Skipped && self.aside < limits::CHUNK_EXT_BYTES => {
+            b' ' | b'\t' if self.blanks == Blanks::Skipped && self.aside < self.extension_max => {
                 self.aside += 1;
                 Ok(At::AfterSize)
             }
@@ -172,8 +224,8 @@ impl Chunked {
 
     fn next_of_trailer(&mut self, b: u8) -> Result<At, ChunkFault> {
         self.aside += 1;
-        if self.aside > limits::TRAILER_BYTES {
-            return Err(ChunkFault::Trailer);
+        if self.aside > self.trailers_max {
+            return Err(ChunkFault::TooLong);
         }
         match (self.at, b) {
             (At::TrailerName, b':') => Ok(At::TrailerValue),
@@ -197,18 +249,22 @@ mod tests {
     use super::*;
 
     fn whole(bytes: &[u8]) -> Result<Step, ChunkFault> {
-        Chunked::new(Blanks::Refused).on_bytes(bytes)
+        Chunked::of_request().on_bytes(bytes).map_err(|broken| broken.fault)
+    }
+
+    fn of_answer(bytes: &[u8]) -> Result<Step, ChunkFault> {
+        Chunked::of_answer(1024).on_bytes(bytes).map_err(|broken| broken.fault)
     }
 
     #[test]
     fn blanks_after_a_size_pass_in_answers_only() {
         for text in [&b"2   \r\nab\r\n0\r\n\r\n"[..], b"2 ;a=b\r\nab\r\n0\r\n\r\n", b"2\t; a = b\r\nab\r\n0 \r\n\r\n"] {
-            let step = Chunked::new(Blanks::Skipped).on_bytes(text);
+            let step = of_answer(text);
             assert_eq!(step, Ok(Step { consumed: text.len(), body: 2, done: true }), "{}", text.escape_ascii());
             assert_eq!(whole(text), Err(ChunkFault::Size), "{}", text.escape_ascii());
         }
         for bad in [&b" 2\r\n"[..], b"2 2\r\n", b"2 \n", &[&b"2"[..], &[b' '; 2000]].concat()] {
-            assert_eq!(Chunked::new(Blanks::Skipped).on_bytes(bad), Err(ChunkFault::Size), "{}", bad.escape_ascii());
+            assert_eq!(of_answer(bad), Err(ChunkFault::Size), "{}", bad.escape_ascii());
         }
     }
 
@@ -221,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_is_announced_is_known_before_it_comes() {
-        let mut c = Chunked::new(Blanks::Refused);
+        let mut c = Chunked::of_request();
         c.on_bytes(b"ff\r\nab").unwrap();
         assert_eq!(c.announced(), 253);
     }
@@ -256,8 +312,21 @@ mod tests {
 
     #[test]
     fn endless_things_end() {
-        assert_eq!(whole(&[&b"1;"[..], &[b'a'; 2000]].concat()), Err(ChunkFault::Extension));
-        assert_eq!(whole(&[&b"0\r\nT:"[..], &[b'a'; 10_000]].concat()), Err(ChunkFault::Trailer));
+        assert_eq!(whole(&[&b"1;"[..], &[b'a'; 2000]].concat()), Err(ChunkFault::TooLong));
+        assert_eq!(whole(&[&b"0\r\nT:"[..], &[b'a'; 10_000]].concat()), Err(ChunkFault::TooLong));
+    }
+
+    #[test]
+    fn a_fault_says_where_and_shows_its_line() {
+        for (text, consumed, body, line) in [
+            (&b"3\r\nabc\r\nzz\r\n"[..], 8, 3, &b"z"[..]),
+            (b"3\r\nabcdef\r\n", 6, 3, b"d"),
+            (b"3\r\nabc\r\n0\r\nno colon\r\n", 13, 3, b"no "),
+        ] {
+            let mut c = Chunked::of_request();
+            let broken = c.on_bytes(text).expect_err("malformed");
+            assert_eq!((broken.consumed, broken.body, c.line()), (consumed, body, line), "{}", text.escape_ascii());
+        }
     }
 
     proptest! {
@@ -265,7 +334,7 @@ mod tests {
         fn any_split_gives_the_same(cut in 0usize..60) {
             let text = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nT: v\r\n\r\n";
             let cut = cut.min(text.len());
-            let mut c = Chunked::new(Blanks::Refused);
+            let mut c = Chunked::of_request();
             let a = c.on_bytes(&text[..cut]).unwrap();
             let b = c.on_bytes(&text[cut..]).unwrap();
             prop_assert_eq!((a.consumed + b.consumed, a.body + b.body, b.done), (text.len(), 6, true));

@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn every_answer_is_one_our_own_client_reads() {
-        use crate::http1::response::{Progress, ResponseReader};
+        use crate::http1::expect::Expect;
+        use crate::http1::response::{Progress, ResponseReader, Start};
         let mut a = Answers::new();
         a.set_date(1_700_000_000);
         for link in Link::ALL {
@@ -244,9 +245,9 @@ mod tests {
                     add(s, &|o| a.error(o, s, link, head_only));
                 }
                 for (status, text) in texts {
-                    let mut r = ResponseReader::new(1024, 1024);
-                    r.begin(head_only);
-                    assert_eq!(r.on_bytes(&text), Ok(Progress::Done { surplus: 0 }), "{}", text.escape_ascii());
+                    let mut r = ResponseReader::new(Expect { head_only, ..Expect::default() });
+                    r.begin(Start::Fresh);
+                    assert_eq!(r.on_bytes(&text), Ok(Progress::Done { surplus: None }), "{}", text.escape_ascii());
                     assert_eq!((r.answer().status, r.answer().keep), (status, link != Link::Close));
                     assert!(text.windows(8).any(|w| w == b", 14 Nov"));
                 }

@@ -2,11 +2,16 @@
 
 pub mod chunked;
 pub mod encode;
+pub mod excerpt;
+pub mod expect;
 pub mod fault;
 pub mod field;
+mod foreign;
+mod head_fault;
 pub mod request;
 pub mod request_bytes;
 pub mod response;
+mod response_head;
 pub mod status;
 
 /// A character of a token (RFC 9110 section 5.6.2).

@@ -1,61 +1,35 @@
-//! An HTTP/1.1 answer as a client reads it, incrementally: head by httparse, framing by RFC 9112 section 6.3.
+//! An HTTP/1.1 answer as a client reads it, incrementally.
 //!
-//! Bytes are looked at where they were received; only a head that arrives in pieces is copied. What is not here:
-//! sockets, time, and what an answer means to the run (`load::user`).
+//! Bytes are looked at where they were received; only a head that arrives in pieces is copied, and the first bytes of an
+//! answer that does. What is not here: sockets, time, and what an answer means to the run (`load::user`).
 //!
 //! ```
-//! use sockbench::http1::response::{Answer, Progress, ResponseReader};
-//! let mut r = ResponseReader::new(32 * 1024, 1 << 20);
-//! r.begin(false);
+//! use sockbench::http1::expect::Expect;
+//! use sockbench::http1::response::{Answer, Progress, ResponseReader, Start};
+//! let mut r = ResponseReader::new(Expect::default());
+//! r.begin(Start::Fresh);
 //! assert_eq!(r.on_bytes(b"HTTP/1.1 200 OK\r\nContent-Le"), Ok(Progress::More));
-//! assert_eq!(r.on_bytes(b"ngth: 2\r\n\r\nok"), Ok(Progress::Done { surplus: 0 }));
+//! assert_eq!(r.on_bytes(b"ngth: 2\r\n\r\nok"), Ok(Progress::Done { surplus: None }));
 //! assert_eq!(r.answer(), Answer { status: 200, keep: true, body_bytes: 2, server_timing_us: None });
 //! ```
 
-use std::mem::MaybeUninit;
-
 use memchr::memmem;
 
-use super::chunked::{Blanks, Chunked, Step};
-use super::field;
-use crate::model::limits;
-use crate::model::outcome::ProtocolFault;
+use super::chunked::{Broken, ChunkFault, Chunked, Step};
+use super::excerpt::Excerpt;
+use super::expect::Expect;
+use super::foreign;
+use super::head_fault::{self, HeadFault};
+use super::response_head;
+use crate::model::protocol_fault::ProtocolFault;
+use crate::model::received::{Framing, Received, SurplusKind};
 
-/// What the reader wants next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// the answer is not whole yet
-    More,
-    /// the answer is whole; `surplus` bytes of the slice lie beyond it
-    Done {
-        /// bytes after the answer's end
-        surplus: usize,
-    },
-}
+mod progress;
 
-/// What end of file means at this point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtEof {
-    /// not one byte of an answer had come
-    NothingCame,
-    /// the body was delimited by the end of the connection: the answer is whole
-    Complete,
-    /// the answer is cut short
-    Truncated,
-}
+pub use progress::{Answer, AtEof, Progress, Start, Surplus};
 
-/// A whole answer, or what is known of one so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Answer {
-    /// HTTP status
-    pub status: u16,
-    /// the target will keep the connection (RFC 9112 section 9.3)
-    pub keep: bool,
-    /// body bytes, chunk framing excluded
-    pub body_bytes: u64,
-    /// `queue` and `work` of a `Server-Timing` field, microseconds
-    pub server_timing_us: Option<(u64, u64)>,
-}
+/// Room for a head in pieces that an idle connection may keep.
+const KEPT_ROOM: usize = 16 * 1024;
 
 #[derive(Debug)]
 enum State {
@@ -69,36 +43,49 @@ enum State {
 /// Reads one answer after another from a connection's bytes.
 #[derive(Debug)]
 pub struct ResponseReader {
+    expect: Expect,
     state: State,
+    start: Start,
+    /// of a head that arrives in pieces
     partial: Vec<u8>,
     answer: Answer,
-    head_only: bool,
+    framing: Option<Framing>,
     any: bool,
-    head_bytes: usize,
-    body_bytes: u64,
+    /// an interim answer (1xx) came
+    interim: bool,
+    /// bytes before the answer that belong to none
+    before: u64,
+    excerpt: Excerpt,
 }
 
 impl ResponseReader {
-    /// A reader that takes heads of up to `head_bytes` and bodies of up to `body_bytes` bytes.
-    pub fn new(head_bytes: usize, body_bytes: u64) -> Self {
+    /// A reader for the answers of one connection after another.
+    pub fn new(expect: Expect) -> Self {
         Self {
+            expect,
             state: State::Head,
+            start: Start::Fresh,
             partial: Vec::new(),
             answer: Answer::default(),
-            head_only: false,
+            framing: None,
             any: false,
-            head_bytes,
-            body_bytes,
+            interim: false,
+            before: 0,
+            excerpt: Excerpt::default(),
         }
     }
 
-    /// Prepares for the answer to the next request; `head_only` for the answer to a HEAD request.
-    pub fn begin(&mut self, head_only: bool) {
+    /// Prepares for the answer to the next request.
+    pub fn begin(&mut self, start: Start) {
         self.state = State::Head;
+        self.start = start;
         self.partial.clear();
         self.answer = Answer::default();
-        self.head_only = head_only;
+        self.framing = None;
         self.any = false;
+        self.interim = false;
+        self.before = 0;
+        self.excerpt.clear();
     }
 
     /// What is known of the answer; final once [`Progress::Done`] or [`AtEof::Complete`] was returned.
@@ -106,9 +93,27 @@ impl ResponseReader {
         self.answer
     }
 
-    /// Whether at least one byte of the answer has come.
+    /// Whether at least one byte has come since [`Self::begin`].
     pub fn has_begun(&self) -> bool {
         self.any
+    }
+
+    /// After a failure: the line that is wrong, or the first bytes. After a surplus: its first bytes.
+    pub fn excerpt(&self) -> &[u8] {
+        self.excerpt.bytes()
+    }
+
+    /// What is known of an answer of which `bytes` bytes came and that did not end well; none where nothing came.
+    pub fn received(&self, bytes: u64) -> Option<Received> {
+        let head_complete = self.framing.is_some();
+        self.any.then(|| Received {
+            bytes,
+            head_complete,
+            bare_lf: has_bare_lf(&self.partial),
+            status: head_complete.then_some(self.answer.status),
+            framing: self.framing,
+            missing_bytes: if let State::Fixed(left) = self.state { Some(left) } else { None },
+        })
     }
 
     /// Takes the next bytes of the connection.
@@ -120,13 +125,19 @@ impl ResponseReader {
             return Ok(Progress::More);
         }
         self.any = true;
+        let progress = self.advance(bytes);
+        if progress == Ok(Progress::More) && self.before == 0 {
+            self.excerpt.extend(bytes);
+        }
+        progress
+    }
+
+    fn advance(&mut self, bytes: &[u8]) -> Result<Progress, ProtocolFault> {
         let mut rest = bytes;
         loop {
             match &mut self.state {
-                State::Head => match self.take_head(rest)? {
-                    None => return Ok(Progress::More),
-                    Some(used) => rest = &rest[used..],
-                },
+                State::Head if rest.is_empty() => return Ok(Progress::More),
+                State::Head => rest = &rest[self.take_head(rest)?..],
                 State::Fixed(left) => {
                     let n = (*left).min(rest.len() as u64);
                     *left -= n;
@@ -137,29 +148,53 @@ impl ResponseReader {
                     }
                     self.state = State::Done;
                 }
-                State::Chunks(chunks) => {
-                    let Ok(step) = chunks.on_bytes(rest) else { return Err(ProtocolFault::Chunk) };
-                    let Step { consumed, body, done } = step;
-                    self.answer.body_bytes += body as u64;
-                    if self.answer.body_bytes > self.body_bytes {
-                        return Err(ProtocolFault::BodyTooLarge);
+                State::Chunks(chunks) => match chunks.on_bytes(rest) {
+                    Ok(Step { consumed, body, done }) => {
+                        self.count_body(body as u64, bytes)?;
+                        rest = &rest[consumed..];
+                        if !done {
+                            return Ok(Progress::More);
+                        }
+                        self.state = State::Done;
                     }
-                    rest = &rest[consumed..];
-                    if !done {
-                        return Ok(Progress::More);
+                    Err(broken) => {
+                        self.excerpt.set(chunks.line());
+                        self.excerpt.extend(&rest[broken.consumed + 1..]);
+                        return Err(self.chunk_fault(broken));
                     }
-                    self.state = State::Done;
-                }
+                },
                 State::UntilEof => {
-                    self.answer.body_bytes += rest.len() as u64;
-                    return if self.answer.body_bytes > self.body_bytes {
-                        Err(ProtocolFault::BodyTooLarge)
-                    } else {
-                        Ok(Progress::More)
-                    };
+                    self.count_body(rest.len() as u64, bytes)?;
+                    return Ok(Progress::More);
                 }
-                State::Done => return Ok(Progress::Done { surplus: rest.len() }),
+                State::Done => return Ok(Progress::Done { surplus: self.surplus(rest) }),
             }
+        }
+    }
+
+    /// Adds to the body; what is beyond the limit is not counted, so that the count does not depend on the pieces.
+    fn count_body(&mut self, more: u64, bytes: &[u8]) -> Result<(), ProtocolFault> {
+        self.answer.body_bytes += more;
+        if self.answer.body_bytes <= self.expect.body_bytes {
+            return Ok(());
+        }
+        self.answer.body_bytes = self.expect.body_bytes;
+        self.excerpt.extend(bytes);
+        Err(ProtocolFault::BodyTooLarge)
+    }
+
+    fn chunk_fault(&mut self, broken: Broken) -> ProtocolFault {
+        let body = self.answer.body_bytes + broken.body as u64;
+        self.answer.body_bytes = body.min(self.expect.body_bytes);
+        if body > self.expect.body_bytes {
+            return ProtocolFault::BodyTooLarge;
+        }
+        match broken.fault {
+            ChunkFault::Size => ProtocolFault::ChunkSize,
+            ChunkFault::Extension => ProtocolFault::ChunkExtension,
+            ChunkFault::TooLong => ProtocolFault::TrailersTooLarge,
+            ChunkFault::LineEnd => ProtocolFault::ChunkEnd,
+            ChunkFault::Trailer => ProtocolFault::Trailer,
         }
     }
 
@@ -170,264 +205,207 @@ impl ResponseReader {
                 self.state = State::Done;
                 AtEof::Complete
             }
-            State::Head if !self.any => AtEof::NothingCame,
-            _ => AtEof::Truncated,
+            State::Head => match self.certain_fault() {
+                Some(fault) => AtEof::Broken(fault),
+                // Line ends that were left of the answer before are no beginning of this one.
+                None if self.partial.is_empty() && self.framing.is_none() && !self.interim => AtEof::NothingCame,
+                None => AtEof::Broken(ProtocolFault::TruncatedHead),
+            },
+            _ => AtEof::Broken(ProtocolFault::Truncated),
         }
     }
 
-    /// Parses a head if its end is in `bytes` (after what is kept of it). Returns how many of `bytes` it took.
-    fn take_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolFault> {
-        if self.partial.is_empty() {
-            return if let Some(end) = memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4) {
-                if end > self.head_bytes {
-                    return Err(ProtocolFault::HeadTooLarge);
-                }
-                self.parse_head(&bytes[..end])?;
-                Ok(Some(end))
-            } else {
-                self.keep_partial(bytes)?;
-                Ok(None)
-            };
+    /// A fault that no further bytes can undo, although more were waited for to name it better: what came is no HTTP.
+    pub fn certain_fault(&self) -> Option<ProtocolFault> {
+        let shown = self.excerpt.bytes();
+        let left_of_another = self.before > 0 && !is_line_ends(shown);
+        let first = if left_of_another { shown } else { &self.partial };
+        let is_foreign = matches!(self.state, State::Head) && (left_of_another || !foreign::may_be_http(first));
+        is_foreign.then(|| ProtocolFault::NotHttp(foreign::recognise_all(first)))
+    }
+
+    /// Bytes beyond the whole answer, `rest` and what came before it; the excerpt then shows them.
+    fn surplus(&mut self, rest: &[u8]) -> Option<Surplus> {
+        if rest.is_empty() && self.before == 0 {
+            return None;
+        }
+        let kind = if !rest.is_empty() {
+            self.excerpt.set(rest);
+            self.surplus_kind(rest)
+        } else if is_line_ends(self.excerpt()) {
+            SurplusKind::LineEnd
+        } else {
+            SurplusKind::Other
+        };
+        Some(Surplus { kind, bytes: self.before + rest.len() as u64 })
+    }
+
+    /// Bytes that came after the whole answer and before the next request began. The excerpt then shows them.
+    pub fn on_surplus(&mut self, bytes: &[u8]) -> Surplus {
+        self.excerpt.set(bytes);
+        Surplus { kind: self.surplus_kind(bytes), bytes: bytes.len() as u64 }
+    }
+
+    fn surplus_kind(&self, bytes: &[u8]) -> SurplusKind {
+        if is_line_ends(bytes) {
+            SurplusKind::LineEnd
+        } else if bytes.starts_with(foreign::HTTP) {
+            SurplusKind::SecondAnswer
+        } else if self.expect.head_only {
+            SurplusKind::BodyToHead
+        } else if matches!(self.answer.status, 204 | 304) {
+            SurplusKind::BodyToStatus
+        } else {
+            SurplusKind::Other
+        }
+    }
+
+    /// Takes a head, or what came of it. Returns how many of `bytes` it took.
+    fn take_head(&mut self, bytes: &[u8]) -> Result<usize, ProtocolFault> {
+        // The usual case: a whole head, parsed where it is.
+        if self.partial.is_empty()
+            && bytes.starts_with(foreign::HTTP)
+            && let Some(end) = memmem::find(bytes, BLANK_LINE).map(|at| at + BLANK_LINE.len())
+        {
+            if end > self.expect.head_bytes {
+                self.excerpt.extend(bytes);
+                return Err(ProtocolFault::HeadTooLarge);
+            }
+            let parsed = response_head::parse(&bytes[..end], &self.expect);
+            self.begin_body(parsed, &bytes[..end])?;
+            return Ok(end);
+        }
+        self.take_piece(bytes)
+    }
+
+    /// A head in pieces, or one with something before it.
+    fn take_piece(&mut self, bytes: &[u8]) -> Result<usize, ProtocolFault> {
+        let seam = self.partial.len();
+        let taken = (self.expect.head_bytes + BLANK_LINE.len()).saturating_sub(seam).min(bytes.len());
+        self.partial.extend_from_slice(&bytes[..taken]);
+        let cut = self.pass_before()?;
+        if !foreign::may_be_http(&self.partial) {
+            return Ok(taken);
         }
         // The end may straddle the old and the new bytes: look from three bytes before the seam.
-        let seam = self.partial.len();
-        let room = (self.head_bytes + 4).saturating_sub(seam).min(bytes.len());
-        self.partial.extend_from_slice(&bytes[..room]);
-        let from = seam.saturating_sub(3);
-        let Some(at) = memmem::find(&self.partial[from..], b"\r\n\r\n") else {
-            return if self.partial.len() > self.head_bytes { Err(ProtocolFault::HeadTooLarge) } else { Ok(None) };
+        let from = seam.saturating_sub(cut).saturating_sub(BLANK_LINE.len() - 1);
+        let crlf = memmem::find(&self.partial[from..], BLANK_LINE).map(|at| from + at + BLANK_LINE.len());
+        let Some(end) = crlf.filter(|end| *end <= self.expect.head_bytes) else {
+            self.check_open_head(from, crlf.is_some())?;
+            return Ok(taken);
         };
-        let end = from + at + 4;
-        if end > self.head_bytes {
-            return Err(ProtocolFault::HeadTooLarge);
-        }
         let head = std::mem::take(&mut self.partial);
-        let parsed = self.parse_head(&head[..end]);
+        let parsed = response_head::parse(&head[..end], &self.expect);
+        let begun = self.begin_body(parsed, &head[..end]);
         self.partial = head;
         self.partial.clear();
-        parsed?;
-        Ok(Some(end - seam))
+        self.partial.shrink_to(KEPT_ROOM);
+        begun?;
+        Ok((cut + end).saturating_sub(seam))
     }
 
-    fn keep_partial(&mut self, bytes: &[u8]) -> Result<(), ProtocolFault> {
-        if bytes.len() > self.head_bytes {
+    /// Drops what comes before a head and belongs to no answer: line ends; on a reused connection also what cannot begin
+    /// an answer, which is left of the one before. Returns how many bytes that were.
+    ///
+    /// Errors: on a fresh connection, that this is another protocol.
+    fn pass_before(&mut self) -> Result<usize, ProtocolFault> {
+        let mut cut = self.partial.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let first = &self.partial[cut..];
+        if !foreign::may_be_http(first) {
+            if self.start == Start::Reused {
+                cut = memmem::find(&self.partial, foreign::HTTP).unwrap_or_else(|| {
+                    // Its beginning may be the end of what came.
+                    let tail = (1..foreign::HTTP.len()).rev().find(|n| self.partial.ends_with(&foreign::HTTP[..*n]));
+                    self.partial.len() - tail.unwrap_or(0)
+                });
+            } else if let Some(foreign) = foreign::recognise(first) {
+                self.excerpt.set(first);
+                return Err(ProtocolFault::NotHttp(foreign));
+            }
+        }
+        if cut == 0 {
+            return Ok(0);
+        }
+        if self.before == 0 {
+            self.excerpt.clear();
+        }
+        self.excerpt.extend(&self.partial[..cut]);
+        self.partial.drain(..cut);
+        self.before += cut as u64;
+        if self.before > self.expect.head_bytes as u64 {
+            return Err(ProtocolFault::NotHttp(foreign::recognise_all(self.excerpt.bytes())));
+        }
+        Ok(cut)
+    }
+
+    /// The head has no end in CR LF yet, or only beyond the limit. What is new of it begins behind `from`.
+    fn check_open_head(&mut self, from: usize, is_beyond: bool) -> Result<(), ProtocolFault> {
+        if let Some(end) = lf_end(&self.partial, from) {
+            let fault = head_fault::find(&self.partial[..end]);
+            let HeadFault { fault, line } = fault.unwrap_or(HeadFault { fault: ProtocolFault::BareLf, line: 0..end });
+            self.excerpt.set(&self.partial[line]);
+            return Err(fault);
+        }
+        if is_beyond || self.partial.len() > self.expect.head_bytes {
+            self.excerpt.set(&self.partial);
             return Err(ProtocolFault::HeadTooLarge);
         }
-        self.partial.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn parse_head(&mut self, head: &[u8]) -> Result<(), ProtocolFault> {
-        // Left uninitialised: filling a hundred fields costs more than parsing the usual five.
-        let mut fields = [const { MaybeUninit::uninit() }; limits::HEAD_FIELDS];
-        let mut response = httparse::Response::new(&mut []);
-        match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, head, &mut fields) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Err(httparse::Error::TooManyHeaders) => return Err(ProtocolFault::HeadTooLarge),
-            Ok(httparse::Status::Partial) | Err(_) => return Err(ProtocolFault::Head),
-        }
-        let status = response.code.ok_or(ProtocolFault::Head)?;
-        let mut length: Option<u64> = None;
-        let mut chunked = false;
-        let mut coded = false;
-        let mut keep = response.version == Some(1);
-        for header in response.headers.iter() {
-            let name = header.name;
-            if name.eq_ignore_ascii_case("content-length") {
-                let n = parse_length(header.value).ok_or(ProtocolFault::Framing)?;
-                if length.is_some_and(|l| l != n) {
-                    return Err(ProtocolFault::Framing);
-                }
-                length = Some(n);
-            } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                coded = true;
-                chunked = last_token_is(header.value, "chunked");
-            } else if name.eq_ignore_ascii_case("connection") {
-                for token in field::tokens(header.value) {
-                    if token.eq_ignore_ascii_case(b"close") {
-                        keep = false;
-                    } else if token.eq_ignore_ascii_case(b"keep-alive") && response.version == Some(0) {
-                        keep = true;
-                    }
-                }
-            } else if name.eq_ignore_ascii_case("server-timing") {
-                // A proxy may add a field of its own, which tells neither.
-                self.answer.server_timing_us = parse_server_timing(header.value).or(self.answer.server_timing_us);
-            }
-        }
-        // 1xx other than 101 is an interim answer: the final one follows (RFC 9110 section 15.2).
-        if (100..200).contains(&status) && status != 101 {
-            self.state = State::Head;
+    /// What follows a head.
+    fn begin_body(&mut self, parsed: Result<response_head::Head, HeadFault>, bytes: &[u8]) -> Result<(), ProtocolFault> {
+        let head = parsed.map_err(|HeadFault { fault, line }| {
+            self.excerpt.set(&bytes[line]);
+            fault
+        })?;
+        if head.is_interim() {
+            self.interim = true;
             return Ok(());
         }
-        if coded && length.is_some() {
-            return Err(ProtocolFault::Framing);
-        }
-        self.answer.status = status;
-        self.state = if self.head_only || status == 204 || status == 304 || status == 101 {
-            State::Fixed(0)
-        } else if chunked {
-            State::Chunks(Chunked::new(Blanks::Skipped))
-        } else if let (false, Some(n)) = (coded, length) {
-            if n > self.body_bytes {
-                return Err(ProtocolFault::BodyTooLarge);
-            }
-            State::Fixed(n)
-        } else {
-            keep = false;
-            State::UntilEof
+        self.answer.status = head.status;
+        self.answer.keep = head.keep;
+        self.answer.server_timing_us = head.server_timing_us;
+        self.framing = Some(head.framing);
+        let fault = match head.framing {
+            _ if head.status == 101 && !self.expect.upgrade => Some(ProtocolFault::Unasked101),
+            Framing::ContentLength(n) if n > self.expect.body_bytes => Some(ProtocolFault::BodyTooLarge),
+            _ => None,
         };
-        self.answer.keep = keep;
+        if let Some(fault) = fault {
+            self.excerpt.set(bytes);
+            return Err(fault);
+        }
+        self.state = match head.framing {
+            Framing::NoBody => State::Done,
+            Framing::ContentLength(n) => State::Fixed(n),
+            Framing::Chunked => State::Chunks(Chunked::of_answer(self.expect.head_bytes)),
+            Framing::UntilClose => State::UntilEof,
+        };
         Ok(())
     }
 }
 
-/// Content-Length as RFC 9110 section 8.6 lets a recipient read it: a list of equal values is one value.
-fn parse_length(value: &[u8]) -> Option<u64> {
-    let mut all = field::tokens(value).map(field::length);
-    let first = all.next()??;
-    all.all(|n| n == Some(first)).then_some(first)
+/// The end of a head.
+const BLANK_LINE: &[u8] = b"\r\n\r\n";
+
+fn is_line_ends(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| matches!(b, b'\r' | b'\n'))
 }
 
-fn last_token_is(value: &[u8], wanted: &str) -> bool {
-    field::tokens(value).last().is_some_and(|t| t.eq_ignore_ascii_case(wanted.as_bytes()))
+/// Whether a line of `head` ends with LF alone.
+fn has_bare_lf(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
 }
 
-/// `queue;dur=1.5, work;dur=30` to microseconds; both must be there. Server-Timing, W3C section 3: dur is in
-/// milliseconds.
-fn parse_server_timing(value: &[u8]) -> Option<(u64, u64)> {
-    let text = std::str::from_utf8(value).ok()?;
-    let mut queue = None;
-    let mut work = None;
-    for metric in text.split(',') {
-        let mut parts = metric.split(';').map(str::trim);
-        let name = parts.next()?;
-        let duration = parts.find_map(|p| p.strip_prefix("dur=")).and_then(|d| d.trim_matches('"').parse::<f64>().ok());
-        let micros = duration.filter(|d| d.is_finite() && *d >= 0.0).map(|ms| (ms * 1000.0).round() as u64);
-        match name {
-            "queue" => queue = micros,
-            "work" => work = micros,
-            _ => {}
-        }
-    }
-    Some((queue?, work?))
+/// The end of a head whose last lines end with LF alone, looked for behind `from`.
+fn lf_end(head: &[u8], from: usize) -> Option<usize> {
+    memchr::memchr_iter(b'\n', &head[from..]).map(|at| from + at).find_map(|at| match head[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] if at == 0 || head[at - 1] != b'\r' => Some(at + 3),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn read(bytes: &[u8]) -> (Result<Progress, ProtocolFault>, Answer) {
-        let mut r = ResponseReader::new(1024, 1 << 20);
-        r.begin(false);
-        let p = r.on_bytes(bytes);
-        (p, r.answer())
-    }
-
-    #[test]
-    fn a_fixed_length_answer() {
-        let (p, a) = read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
-        assert_eq!(p, Ok(Progress::Done { surplus: 0 }));
-        assert_eq!((a.status, a.keep, a.body_bytes), (200, true, 5));
-    }
-
-    #[test]
-    fn close_is_announced_by_field_or_version() {
-        assert!(!read(b"HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 0\r\n\r\n").1.keep);
-        assert!(!read(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n").1.keep);
-        assert!(read(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n").1.keep);
-    }
-
-    #[test]
-    fn chunks_with_a_trailer() {
-        let (p, a) = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n");
-        assert_eq!(p, Ok(Progress::Done { surplus: 0 }));
-        assert_eq!(a.body_bytes, 3);
-    }
-
-    #[test]
-    fn no_length_means_until_eof() {
-        let mut r = ResponseReader::new(1024, 1 << 20);
-        r.begin(false);
-        assert_eq!(r.on_bytes(b"HTTP/1.0 200 OK\r\n\r\nabc"), Ok(Progress::More));
-        assert_eq!(r.on_eof(), AtEof::Complete);
-        assert_eq!(r.answer().body_bytes, 3);
-    }
-
-    #[test]
-    fn eof_is_told_apart() {
-        let mut r = ResponseReader::new(1024, 1 << 20);
-        r.begin(false);
-        assert_eq!(r.on_eof(), AtEof::NothingCame);
-        r.begin(false);
-        assert_eq!(r.on_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"), Ok(Progress::More));
-        assert_eq!(r.on_eof(), AtEof::Truncated);
-    }
-
-    #[test]
-    fn interim_answers_are_passed_over() {
-        let (p, a) = read(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
-        assert_eq!(p, Ok(Progress::Done { surplus: 0 }));
-        assert_eq!(a.status, 204);
-    }
-
-    #[test]
-    fn surplus_is_seen() {
-        assert_eq!(read(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab").0, Ok(Progress::Done { surplus: 1 }));
-    }
-
-    #[test]
-    fn faults_by_name() {
-        assert_eq!(read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n").0, Err(ProtocolFault::Framing));
-        assert_eq!(read(b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n").0, Err(ProtocolFault::Framing));
-        assert_eq!(
-            read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n").0,
-            Err(ProtocolFault::Framing)
-        );
-        assert_eq!(read(b"SSH-2.0-OpenSSH\r\n\r\n").0, Err(ProtocolFault::Head));
-        assert_eq!(read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").0, Err(ProtocolFault::Chunk));
-        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(2000));
-        assert_eq!(read(long.as_bytes()).0, Err(ProtocolFault::HeadTooLarge));
-    }
-
-    #[test]
-    fn server_timing_needs_both_parts() {
-        assert_eq!(parse_server_timing(b"queue;dur=0.012, work;dur=200.1"), Some((12, 200_100)));
-        assert_eq!(parse_server_timing(b"queue;desc=\"x\";dur=\"1\", work;dur=2"), Some((1000, 2000)));
-        assert_eq!(parse_server_timing(b"total;dur=1"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn any_split_gives_the_same_answer(cuts in proptest::collection::vec(0usize..200, 0..8), which in 0usize..4) {
-            let whole: &[u8] = [
-                &b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nServer-Timing: queue;dur=1, work;dur=2\r\n\r\nhello world"[..],
-                &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nT: v\r\n\r\n"[..],
-                &b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"[..],
-                &b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n"[..],
-            ][which];
-            let (_, expected) = read(whole);
-            let mut at: Vec<usize> = cuts.into_iter().map(|c| c.min(whole.len())).collect();
-            at.push(0);
-            at.push(whole.len());
-            at.sort_unstable();
-            let mut r = ResponseReader::new(1024, 1 << 20);
-            r.begin(false);
-            let mut last = Progress::More;
-            for w in at.windows(2) {
-                if w[0] < w[1] {
-                    last = r.on_bytes(&whole[w[0]..w[1]]).expect("sound");
-                }
-            }
-            prop_assert_eq!(last, Progress::Done { surplus: 0 });
-            prop_assert_eq!(r.answer(), expected);
-        }
-
-        #[test]
-        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = read(&bytes);
-        }
-    }
-}
+mod tests;

@@ -26,6 +26,16 @@ pub const EAGAIN: i32 = 11;
 pub const ENOMEM: i32 = 12;
 /// EACCES, Linux.
 pub const EACCES: i32 = 13;
+/// EINVAL, Linux.
+pub const EINVAL: i32 = 22;
+/// ENOPROTOOPT, Linux.
+pub const ENOPROTOOPT: i32 = 92;
+/// EAFNOSUPPORT, Linux.
+pub const EAFNOSUPPORT: i32 = 97;
+/// ENETDOWN, Linux.
+pub const ENETDOWN: i32 = 100;
+/// ECONNABORTED, Linux.
+pub const ECONNABORTED: i32 = 103;
 /// ENETUNREACH, Linux.
 pub const ENETUNREACH: i32 = 101;
 /// ENOBUFS, Linux.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, Failure, Party, Phase};
 use super::plan::PortChoice;
+use super::received::{LimitHit, Received, is_false};
 
 /// One kind of failure at one endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,9 +34,19 @@ pub struct ErrorRow {
     /// additive: who is responsible, as far as call and errno say
     #[serde(default)]
     pub party: Party,
-    /// additive: what was received, escaped, at most 80 characters; absent where nothing was
+    /// additive: connect(2) had gone on without an error, and this came later, through SO_ERROR
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub so_error: bool,
+    /// additive: of the first failure of this row, what was received: the line that is wrong, or the first bytes; escaped,
+    /// at most 80 characters; absent where nothing was
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_bytes: Option<String>,
+    /// additive: of the first failure of this row, what was known of the answer; absent where none had begun
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<Received>,
+    /// additive: the limit of sockbench's own that the answer passed (party `sockbench`)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitHit>,
     pub count: u64,
     pub first_s: f64,
     pub last_s: f64,
@@ -56,11 +67,14 @@ impl ErrorRow {
     /// stored has it where the errno says it.
     pub fn failure(&self) -> Option<Failure> {
         let cause = self.cause.or(self.errno.map(Cause::Errno))?;
-        Some(Failure { call: self.call, cause, port_bound: self.port_bound, reused: self.reused })
+        Some(Failure { call: self.call, cause, port_bound: self.port_bound, reused: self.reused, so_error: self.so_error })
     }
 
     /// Which want of a port this is; none where it is none. The errno alone does not tell: bind 98 looks alike in both.
     pub fn no_port(&self) -> Option<NoPort> {
+        if self.cause == Some(Cause::NoAddress) {
+            return None;
+        }
         match (self.call, self.errno?, self.port_choice) {
             (Call::Connect, EADDRNOTAVAIL, PortChoice::KernelAtConnect) | (Call::Bind, EADDRINUSE, PortChoice::KernelAtBind) => {
                 Some(NoPort::Exhausted)

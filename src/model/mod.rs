@@ -20,6 +20,8 @@ pub mod outcome;
 pub mod plan;
 pub mod port_count;
 pub mod ports_report;
+pub mod protocol_fault;
+pub mod received;
 pub mod rehearsal;
 pub mod result;
 pub mod series;

@@ -7,9 +7,13 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::party::Party;
 pub use super::errno::*;
 use super::plan::PortChoice;
+pub use super::protocol_fault::{Foreign, OwnLimit, ProtocolFault};
 use super::time::Stamp;
+
+mod party;
 
 /// Where in an exchange a failure was noticed. Serialised in lower case (`errors[].call`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
@@ -67,29 +71,9 @@ impl Phase {
     }
 }
 
-/// How an answer broke the protocol. Serialised in kebab case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProtocolFault {
-    /// the status line or a field could not be parsed
-    Head,
-    /// the head was longer than the limit or had too many fields
-    HeadTooLarge,
-    /// Content-Length absent where needed, doubled, not a number, or together with Transfer-Encoding
-    Framing,
-    /// a chunk size, extension or terminator was wrong
-    Chunk,
-    /// the connection ended inside a head, a body or the last chunk
-    Truncated,
-    /// more bytes than the answer's own length came before the next request
-    Surplus,
-    /// the body was longer than the client's limit
-    BodyTooLarge,
-}
-
 /// What exactly failed; small and `Copy`, so that a row of the error table is found without allocation.
 /// Serialised in kebab case (`errors[].cause`): `{"errno": 99}`, `"eof"`, `{"timed-out": "waiting"}`, `{"status": 503}`,
-/// `{"malformed": "truncated"}`, `"self-connect"`.
+/// `{"malformed": "truncated"}`, `"self-connect"`, `"no-address"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
@@ -105,28 +89,8 @@ pub enum Cause {
     Malformed(ProtocolFault),
     /// the socket connected to itself: local and peer address are the same (simultaneous open)
     SelfConnect,
-}
-
-/// Who is responsible for a failure, as far as the call and the errno say (`errors[].party`). Exactly one, or
-/// undecided where they cannot say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
-#[serde(rename_all = "kebab-case")]
-pub enum Party {
-    /// this machine's sockets: no free port, a port in use
-    Sockets,
-    /// this machine's limits or policy: descriptors, memory, firewall, no route
-    Limits,
-    /// the network between the two machines
-    Path,
-    /// the target's machine: it answered that nothing listens there
-    TargetMachine,
-    /// the target's program: resets, malformed answers, statuses, no answer
-    TargetProgram,
-    /// a limit of sockbench's own
-    Sockbench,
-    /// the errno fits several (ETIMEDOUT at connect: path, machine or backlog)
-    #[default]
-    Undecided,
+    /// EADDRNOTAVAIL without a port involved: this machine has no address to reach the target from (IPv6 is off)
+    NoAddress,
 }
 
 /// Whose fault: our own machine's or the target's.
@@ -149,38 +113,14 @@ pub struct Failure {
     pub port_bound: bool,
     /// the connection had carried an answered request before
     pub reused: bool,
+    /// connect(2) had gone on without an error, and this came later (SO_ERROR): from the way or the target
+    pub so_error: bool,
 }
 
 impl Failure {
     /// A failure on a fresh, unbound socket.
     pub const fn new(call: Call, cause: Cause) -> Self {
-        Self { call, cause, port_bound: false, reused: false }
-    }
-
-    /// Our machine's or the target's (socket, bind, connect 99 and EMFILE are local).
-    pub const fn side(self) -> FailureSide {
-        // ENOMEM 12, EAGAIN 11 and ENOBUFS 105 at connect() are our kernel's shortage as well.
-        let own = match self.call {
-            Call::Socket | Call::Bind => true,
-            Call::Connect => {
-                matches!(self.cause, Cause::Errno(EADDRNOTAVAIL | EADDRINUSE | EMFILE | ENFILE | 11 | 12 | 105))
-            }
-            _ => false,
-        };
-        if own { FailureSide::Local } else { FailureSide::Target }
-    }
-
-    /// Who is responsible, as far as the call and the errno say.
-    pub const fn party(self) -> Party {
-        match (self.call, self.cause) {
-            (_, Cause::Errno(EMFILE | ENFILE | EPERM | EACCES | EAGAIN | ENOMEM | ENOBUFS)) => Party::Limits,
-            (Call::Connect, Cause::Errno(ETIMEDOUT)) | (Call::Timeout, Cause::TimedOut(Phase::Connecting)) => Party::Undecided,
-            (Call::Connect, Cause::Errno(ECONNREFUSED)) | (_, Cause::SelfConnect) => Party::TargetMachine,
-            (Call::Connect, Cause::Errno(ENETUNREACH | EHOSTUNREACH)) => Party::Path,
-            (Call::Socket | Call::Bind, _) | (Call::Connect, Cause::Errno(EADDRNOTAVAIL | EADDRINUSE)) => Party::Sockets,
-            (_, Cause::Malformed(ProtocolFault::HeadTooLarge | ProtocolFault::BodyTooLarge)) => Party::Sockbench,
-            _ => Party::TargetProgram,
-        }
+        Self { call, cause, port_bound: false, reused: false, so_error: false }
     }
 
     /// The phase, where the cause or the call says it.
@@ -199,6 +139,7 @@ impl Failure {
     pub const fn errno(self) -> Option<i32> {
         match self.cause {
             Cause::Errno(n) => Some(n),
+            Cause::NoAddress => Some(EADDRNOTAVAIL),
             _ => None,
         }
     }
@@ -218,15 +159,8 @@ impl Failure {
             Cause::Eof => Cow::Borrowed("EOF"),
             Cause::TimedOut(_) => Cow::Borrowed("TIMEOUT"),
             Cause::Status(s) => Cow::Owned(s.to_string()),
-            Cause::Malformed(f) => Cow::Borrowed(match f {
-                ProtocolFault::Head => "BAD-HEAD",
-                ProtocolFault::HeadTooLarge => "HEAD-TOO-LARGE",
-                ProtocolFault::Framing => "BAD-FRAMING",
-                ProtocolFault::Chunk => "BAD-CHUNK",
-                ProtocolFault::Truncated => "TRUNCATED",
-                ProtocolFault::Surplus => "SURPLUS-BYTES",
-                ProtocolFault::BodyTooLarge => "BODY-TOO-LARGE",
-            }),
+            Cause::Malformed(fault) => Cow::Borrowed(fault.name()),
+            Cause::NoAddress => errno_name(EADDRNOTAVAIL),
             Cause::SelfConnect => Cow::Borrowed("SELFCONNECT"),
         }
     }
@@ -240,16 +174,10 @@ impl Failure {
             Cause::Eof => "connection closed by the target before the first byte of an answer".into(),
             Cause::TimedOut(p) => format!("no progress before the timeout, while {}{on}", p.words()),
             Cause::Status(s) => format!("answered with status {s}"),
-            Cause::Malformed(f) => match f {
-                ProtocolFault::Head => "the answer's head could not be parsed",
-                ProtocolFault::HeadTooLarge => "the answer's head is larger than the limit",
-                ProtocolFault::Framing => "the answer's length is not told in a valid way",
-                ProtocolFault::Chunk => "a chunk of the answer is malformed",
-                ProtocolFault::Truncated => "the connection ended inside the answer",
-                ProtocolFault::Surplus => "bytes came after the end of the answer",
-                ProtocolFault::BodyTooLarge => "the answer's body is larger than the limit",
+            Cause::Malformed(fault) => fault.message().into(),
+            Cause::NoAddress => {
+                format!("{}: this machine has no address to reach the target from", errno_text(EADDRNOTAVAIL))
             }
-            .into(),
             Cause::SelfConnect => {
                 "the socket connected to itself: nothing listens there, and the kernel picked the target's own port".into()
             }
@@ -259,16 +187,27 @@ impl Failure {
     /// What a Windows client would have shown in the same situation (Winsock code), where there is one.
     /// 10055 for a refused bind to port 0 is inferred, not measured.
     pub const fn windows_code(self, choice: PortChoice) -> Option<i32> {
-        match (self.call, self.cause) {
-            (Call::Bind, Cause::Errno(EADDRINUSE)) => match choice {
-                PortChoice::KernelAtBind => Some(10055),
-                _ => Some(10048),
-            },
-            (Call::Connect, Cause::Errno(EADDRNOTAVAIL)) => Some(10048),
-            (_, Cause::Errno(ECONNREFUSED)) => Some(10061),
-            (_, Cause::Errno(ECONNRESET)) => Some(10054),
-            (_, Cause::Errno(ETIMEDOUT)) | (Call::Timeout, _) => Some(10060),
-            (_, Cause::Errno(EMFILE | ENFILE)) => Some(10024),
+        let errno = match self.cause {
+            Cause::Errno(errno) => errno,
+            Cause::NoAddress => return Some(10049),
+            Cause::TimedOut(_) => return Some(10060),
+            _ => return None,
+        };
+        match (self.call, errno) {
+            (Call::Bind, EADDRINUSE) if matches!(choice, PortChoice::KernelAtBind) => Some(10055),
+            (Call::Bind, EADDRNOTAVAIL) => Some(10049),
+            (Call::Bind, EADDRINUSE) | (Call::Connect, EADDRNOTAVAIL) => Some(10048),
+            (_, EPERM | EACCES) => Some(10013),
+            (_, EINVAL) => Some(10022),
+            (_, EMFILE | ENFILE) => Some(10024),
+            (_, EAFNOSUPPORT) => Some(10047),
+            (_, ENETDOWN) => Some(10050),
+            (_, ENETUNREACH) => Some(10051),
+            (_, ECONNRESET) => Some(10054),
+            (_, ENOBUFS) => Some(10055),
+            (_, ETIMEDOUT) => Some(10060),
+            (_, ECONNREFUSED) => Some(10061),
+            (_, EHOSTUNREACH) => Some(10065),
             _ => None,
         }
     }
@@ -362,22 +301,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_machine_failures_are_local_and_all_others_are_the_targets() {
-        let f = |call, errno| Failure::new(call, Cause::Errno(errno)).side();
-        assert_eq!(f(Call::Socket, EMFILE), FailureSide::Local);
-        assert_eq!(f(Call::Bind, EADDRINUSE), FailureSide::Local);
-        assert_eq!(f(Call::Connect, EADDRNOTAVAIL), FailureSide::Local);
-        assert_eq!(f(Call::Connect, ECONNREFUSED), FailureSide::Target);
-        assert_eq!(f(Call::Read, ECONNRESET), FailureSide::Target);
-        assert_eq!(Failure::new(Call::Connect, Cause::SelfConnect).side(), FailureSide::Target);
-    }
-
-    #[test]
     fn windows_codes_go_by_situation() {
         let exhausted = Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL));
         assert_eq!(exhausted.windows_code(PortChoice::KernelAtConnect), Some(10048));
         let bind = Failure::new(Call::Bind, Cause::Errno(EADDRINUSE));
         assert_eq!(bind.windows_code(PortChoice::KernelAtBind), Some(10055));
         assert_eq!(bind.windows_code(PortChoice::Explicit), Some(10048));
+        let no_address = Failure::new(Call::Connect, Cause::NoAddress);
+        assert_eq!((no_address.windows_code(PortChoice::KernelAtConnect), no_address.errno()), (Some(10049), Some(99)));
+        assert_eq!(Failure::new(Call::Connect, Cause::Errno(EACCES)).windows_code(PortChoice::Explicit), Some(10013));
     }
 }

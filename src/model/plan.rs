@@ -313,8 +313,8 @@ impl Default for LoadLimits {
     fn default() -> Self {
         Self {
             users_max: limits::USERS_MAX,
-            head_bytes: limits::HEAD_BYTES,
-            head_fields: limits::HEAD_FIELDS,
+            head_bytes: limits::RESPONSE_HEAD_BYTES,
+            head_fields: limits::RESPONSE_HEAD_FIELDS,
             body_bytes: limits::RESPONSE_BODY_BYTES,
             latency_max_us: limits::LATENCY_MAX_US,
             ring_tries: limits::RING_TRIES,

@@ -17,6 +17,7 @@ pub use super::error_row::{ErrorRow, NoPort};
 pub use super::observed::{
     ClientResources, Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
+pub use super::received::{Framing, LimitHit, Received, SurplusKind, SurplusRow};
 pub use super::series::SeriesPoint;
 pub use super::stalls::{InFlight, Silence, Stretch, Throttling};
 pub use super::verdict::{Verdict, VerdictId};
@@ -44,6 +45,9 @@ pub struct RunResult {
     pub totals: Totals,
     pub endpoints: Vec<Endpoint>,
     pub errors: Vec<ErrorRow>,
+    /// additive: whole answers that more bytes followed
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub surplus: Vec<SurplusRow>,
     pub closes: Closes,
     /// null when ports were not observed
     pub ports: Option<Ports>,
@@ -288,6 +292,12 @@ pub struct Closes {
     pub reset: u64,
     /// additive: answers that announced `Connection: close` (or were HTTP/1.0 without keep-alive)
     pub announced_by_target: u64,
+    /// additive: kept connections that the target ended between two requests, by FIN; part of `server`
+    #[serde(default)]
+    pub idle_fin: u64,
+    /// additive: the same by RST; part of `reset`
+    #[serde(default)]
+    pub idle_reset: u64,
 }
 
 impl std::ops::AddAssign for Closes {
@@ -296,6 +306,8 @@ impl std::ops::AddAssign for Closes {
         self.server += other.server;
         self.reset += other.reset;
         self.announced_by_target += other.announced_by_target;
+        self.idle_fin += other.idle_fin;
+        self.idle_reset += other.idle_reset;
     }
 }
 
@@ -317,6 +329,7 @@ impl RunResult {
             totals: Totals { users_asked, ..Totals::default() },
             endpoints: Vec::new(),
             errors: Vec::new(),
+            surplus: Vec::new(),
             closes: Closes::default(),
             ports: None,
             ports_all: Vec::new(),

@@ -10,11 +10,11 @@ use serde_json::json;
 use crate::model::facts::KernelCounters;
 use crate::model::finding::{Finding, FindingId, Proven, Remedy};
 use crate::model::outcome::{
-    Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample,
+    Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, OwnLimit, Phase, ProtocolFault, Sample,
 };
 use crate::model::result::{
-    Elsewhere, InFlight, PortForecast, PortStates, Ports, RunResult, RunStamp, Silence, Stretch, TargetResources, ThreadRow,
-    Throttling,
+    Elsewhere, Framing, InFlight, LimitHit, PortForecast, PortStates, Ports, Received, RunResult, RunStamp, Silence, Stretch,
+    SurplusKind, SurplusRow, TargetResources, ThreadRow, Throttling,
 };
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
@@ -33,6 +33,34 @@ pub(crate) fn healthy() -> Fixture {
     let mut f = recorded(20_000, |_| Outcome::Answered { status: 200 });
     observe(&mut f.run);
     f
+}
+
+/// What is only there in runs with answers that broke the protocol, passed a limit, or had more bytes behind them.
+fn show_bytes(run: &mut RunResult) {
+    let shown = "HTTP/1.1 200 OK\\r\\nContent-Length: 100\\r\\n\\r\\nhello";
+    for row in run.errors.iter_mut().filter(|row| row.call == Call::Protocol) {
+        row.first_bytes = Some(shown.into());
+        row.received = Some(Received {
+            bytes: 44,
+            head_complete: true,
+            bare_lf: true,
+            status: Some(200),
+            framing: Some(Framing::ContentLength(100)),
+            missing_bytes: Some(95),
+        });
+        row.limit = Some(LimitHit { limit: OwnLimit::HeadBytes, value: 307_200, flag: OwnLimit::HeadBytes.flag().into() });
+        row.so_error = true;
+    }
+    run.surplus = vec![SurplusRow {
+        kind: SurplusKind::LineEnd,
+        method: "GET".into(),
+        endpoint: "/io".into(),
+        count: 3,
+        bytes: 6,
+        first_bytes: "\\r\\n".into(),
+        first_s: 1.0,
+        last_s: 9.0,
+    }];
 }
 
 /// What is only there in runs in which something stood still.
@@ -84,6 +112,7 @@ pub(crate) fn broken() -> Fixture {
     run.explain_null("series[].target_cpu_percent", "the target's owner is another user's process: permission denied");
     run.explain_null("series[].target_rss_bytes", "the target's owner is another user's process: permission denied");
     stand_still(run);
+    show_bytes(run);
     run.findings = vec![exhausted(), returning()];
     run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
     f

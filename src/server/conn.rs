@@ -41,7 +41,7 @@ use super::buffers::Buffers;
 pub use super::buffers::Spare;
 use super::counters::CloseReason;
 use super::route::{Handler, Route, route};
-use crate::http1::chunked::{Blanks, Chunked};
+use crate::http1::chunked::Chunked;
 use crate::http1::encode::CONTINUE;
 use crate::http1::fault::Fault;
 use crate::http1::request::{Body, Found, Head, HeadReader, Method};
@@ -354,7 +354,7 @@ impl Conn {
         self.state = match head.body {
             Body::None => return self.act(cx),
             Body::Fixed(n) => State::Fixed(n),
-            Body::Chunked => State::Chunks(Chunked::new(Blanks::Refused), 0),
+            Body::Chunked => State::Chunks(Chunked::of_request(), 0),
         };
         self.read_deadline = cx.now.plus(cx.rules.body_timeout);
     }

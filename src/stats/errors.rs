@@ -1,7 +1,10 @@
 //! The error table: one row for each kind of failure at each endpoint, bounded.
 
+use std::cmp::Reverse;
+
 use crate::model::limits::ERROR_ROWS;
 use crate::model::outcome::{Call, EndpointId, Failure, FailureSide};
+use crate::model::received::{Received, escaped};
 use crate::model::time::Stamp;
 
 /// How often and when.
@@ -27,8 +30,24 @@ impl Hits {
     }
 }
 
+/// What was received when a failure was first seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// what was known of the answer
+    pub received: Received,
+    /// the line that is wrong, or the first bytes; escaped
+    pub first_bytes: String,
+}
+
+impl Evidence {
+    /// From what was known and the bytes to show; none where nothing came.
+    pub fn of(received: Received, excerpt: &[u8]) -> Option<Self> {
+        Some(Self { received, first_bytes: escaped(excerpt) }).filter(|_| received.bytes > 0)
+    }
+}
+
 /// One kind of failure at one endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorCount {
     /// the failure with its whole cause
     pub failure: Failure,
@@ -36,6 +55,8 @@ pub struct ErrorCount {
     pub endpoint: EndpointId,
     /// how often and when
     pub hits: Hits,
+    /// of the first one of which an answer had begun; looked for once
+    pub evidence: Option<Box<Evidence>>,
 }
 
 /// Kinds that found no row any more, summed by side so that the sums still add up.
@@ -62,7 +83,15 @@ pub struct ErrorTable {
 impl ErrorTable {
     /// Counts one failure.
     pub fn record(&mut self, failure: Failure, endpoint: EndpointId, at: Stamp) {
-        self.add_row(ErrorCount { failure, endpoint, hits: Hits::one(at) });
+        self.add_row(ErrorCount { failure, endpoint, hits: Hits::one(at), evidence: None });
+    }
+
+    /// Keeps what `evidence` gives for a failure that was just recorded, unless its row has some.
+    pub fn keep_evidence(&mut self, failure: Failure, endpoint: EndpointId, evidence: impl FnOnce() -> Option<Evidence>) {
+        let row = self.rows.iter_mut().find(|r| r.failure == failure && r.endpoint == endpoint);
+        if let Some(row) = row.filter(|r| r.evidence.is_none()) {
+            row.evidence = evidence().map(Box::new);
+        }
     }
 
     fn add_row(&mut self, row: ErrorCount) {
@@ -87,16 +116,22 @@ impl ErrorTable {
     /// The table of several workers: the most frequent kinds keep their rows, the rest is summed.
     /// In any order of `tables` the same.
     pub fn merged(tables: &[Self]) -> Self {
-        let mut rows: Vec<ErrorCount> = tables.iter().flat_map(|t| t.rows.iter().copied()).collect();
+        let mut rows: Vec<ErrorCount> = tables.iter().flat_map(|t| t.rows.iter().cloned()).collect();
         rows.sort_by_key(|r| (r.failure, r.endpoint));
         rows.dedup_by(|later, kept| {
             let same = later.failure == kept.failure && later.endpoint == kept.endpoint;
             if same {
+                // Of the workers' evidence the earliest, whatever the order of the tables.
+                let earlier =
+                    (later.evidence.is_some(), Reverse(later.hits.first)) > (kept.evidence.is_some(), Reverse(kept.hits.first));
+                if earlier {
+                    std::mem::swap(&mut kept.evidence, &mut later.evidence);
+                }
                 kept.hits.add(later.hits);
             }
             same
         });
-        rows.sort_by_key(|r| (std::cmp::Reverse(r.hits.count), r.failure, r.endpoint));
+        rows.sort_by_key(|r| (Reverse(r.hits.count), r.failure, r.endpoint));
         let mut merged = Self::default();
         tables.iter().flat_map(|t| &t.other).for_each(|o| merged.add_other(*o));
         for row in rows {

@@ -31,6 +31,7 @@ pub mod recorder;
 pub mod sparse;
 pub mod stalls;
 mod summarise;
+pub mod surplus;
 #[cfg(test)]
 mod tests;
 pub mod totals;

@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use super::counts::Counts;
+use super::errors::Evidence;
 use super::histogram::Dense;
 use super::interval::{EndpointSecond, Interval};
 use super::stalls::{Silences, Standstills};
 use super::totals::WorkerTotals;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
-use crate::model::outcome::{Call, Cause, ClosedBy, Failure, Outcome, Phase, Sample};
+use crate::model::outcome::{Call, Cause, ClosedBy, EndpointId, Failure, Outcome, Phase, Sample};
+use crate::model::received::SurplusKind;
 use crate::model::time::Stamp;
 
 /// Quiet seconds made up at once when time jumps; a longer jump is a broken clock.
@@ -168,6 +170,25 @@ impl Recorder {
         }
     }
 
+    /// The target ended a kept connection between two requests.
+    pub fn record_idle_close(&mut self, by: ClosedBy) {
+        let closes = &mut self.totals.closes;
+        match by {
+            ClosedBy::Reset => closes.idle_reset += 1,
+            ClosedBy::Server | ClosedBy::Client => closes.idle_fin += 1,
+        }
+    }
+
+    /// More bytes than a whole answer has; `excerpt` shows the first of them.
+    pub fn record_surplus(&mut self, kind: SurplusKind, endpoint: EndpointId, bytes: u64, at: Stamp, excerpt: &[u8]) {
+        self.totals.surplus.record(kind, endpoint, bytes, at, excerpt);
+    }
+
+    /// Keeps what was received for the first failure of its kind; called after [`Self::record`].
+    pub fn keep_evidence(&mut self, failure: Failure, endpoint: EndpointId, evidence: impl FnOnce() -> Option<Evidence>) {
+        self.totals.errors.keep_evidence(failure, endpoint, evidence);
+    }
+
     /// An answer announced that the target will end the connection.
     pub fn record_announced_close(&mut self) {
         self.totals.closes.announced_by_target += 1;
@@ -259,7 +280,7 @@ fn failed_to_connect(failure: Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::{EADDRNOTAVAIL, ECONNREFUSED, EndpointId};
+    use crate::model::outcome::{EADDRNOTAVAIL, ECONNREFUSED};
 
     fn sample(started_ms: u64, ended_ms: u64, outcome: Outcome) -> Sample {
         Sample {

@@ -6,10 +6,12 @@ use super::counts::Counts;
 use super::errors::{ErrorTable, Hits};
 use super::histogram::Dense;
 use super::interval::{Interval, SecondSummary};
+use super::surplus::SurplusCount;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
-use crate::model::outcome::{FailureSide, Party};
-use crate::model::plan::LoadPlan;
+use crate::model::outcome::{Cause, EndpointId, Failure, FailureSide, OwnLimit, Party};
+use crate::model::plan::{LoadLimits, LoadPlan};
+use crate::model::received::{LimitHit, SurplusRow};
 use crate::model::result::{
     Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Stretch, Totals,
 };
@@ -33,6 +35,7 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
     result.endpoints =
         counted.plan.mix.iter().zip(&counted.totals.endpoints).map(|(entry, e)| endpoint(counted, &entry.path, e)).collect();
     result.errors = errors(counted);
+    result.surplus = surplus(counted);
     result.resources.client.lateness_p99_ms = counted.totals.lateness.quantile_us(0.99).map(|us| us as f64 / 1000.0);
     result.resources.client.late_requests = counted.totals.lateness.count_above_us(LATE_MS * 1000);
     result.resources.client.stalls = counted.totals.standstills.to_rows();
@@ -156,12 +159,15 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         windows_code: row.failure.windows_code(choice),
         message: row.failure.message(),
         method: c.plan.method.clone(),
-        endpoint: c.plan.mix.get(usize::from(row.endpoint.0)).map_or_else(String::new, |m| m.path.clone()),
+        endpoint: path_of(c.plan, row.endpoint),
         local: row.failure.side() == FailureSide::Local,
         cause: Some(row.failure.cause),
         phase: row.failure.phase(),
         party: row.failure.party(),
-        first_bytes: None,
+        so_error: row.failure.so_error,
+        first_bytes: row.evidence.as_ref().map(|e| e.first_bytes.clone()),
+        received: row.evidence.as_ref().map(|e| e.received),
+        limit: limit_hit(row.failure, &c.plan.limits),
         count: row.hits.count,
         first_s: first_s(row.hits),
         last_s: last_s(row.hits),
@@ -181,12 +187,45 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         cause: None,
         phase: None,
         party: Party::Undecided,
+        so_error: false,
         first_bytes: None,
+        received: None,
+        limit: None,
         count: other.hits.count,
         first_s: first_s(other.hits),
         last_s: last_s(other.hits),
     });
     kinds.chain(rest).collect()
+}
+
+fn path_of(plan: &LoadPlan, endpoint: EndpointId) -> String {
+    plan.mix.get(usize::from(endpoint.0)).map_or_else(String::new, |m| m.path.clone())
+}
+
+/// The limit of sockbench's own that a failure is about.
+fn limit_hit(failure: Failure, limits: &LoadLimits) -> Option<LimitHit> {
+    let Cause::Malformed(fault) = failure.cause else { return None };
+    let limit = fault.own_limit()?;
+    let value = match limit {
+        OwnLimit::HeadBytes => limits.head_bytes as u64,
+        OwnLimit::HeadFields => limits.head_fields as u64,
+        OwnLimit::BodyBytes => limits.body_bytes,
+    };
+    Some(LimitHit { limit, value, flag: limit.flag().into() })
+}
+
+fn surplus(c: &Filling<'_>) -> Vec<SurplusRow> {
+    let row = |s: &SurplusCount| SurplusRow {
+        kind: s.kind,
+        method: c.plan.method.clone(),
+        endpoint: path_of(c.plan, s.endpoint),
+        count: s.count,
+        bytes: s.bytes,
+        first_bytes: s.first_bytes.clone(),
+        first_s: s.first.as_secs_f64(),
+        last_s: s.last.as_secs_f64(),
+    };
+    c.totals.surplus.rows().into_iter().map(row).collect()
 }
 
 fn first_s(hits: Hits) -> f64 {

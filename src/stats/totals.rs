@@ -6,6 +6,7 @@ use super::histogram::Dense;
 use super::interval::Interval;
 use super::outages::Outages;
 use super::stalls::{SharedSilences, Standstills, Unanswered};
+use super::surplus::SurplusTable;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::Sample;
 use crate::model::result::Closes;
@@ -186,6 +187,8 @@ pub struct WorkerTotals {
     pub connects: ConnectTotals,
     /// who ended the connections
     pub closes: Closes,
+    /// answers that more bytes followed
+    pub surplus: SurplusTable,
     /// samples started, as counted when they started
     pub attempts_started: u64,
     /// due by the schedule but never started
@@ -220,6 +223,7 @@ impl WorkerTotals {
             lateness: Dense::new(LATENCY_DIGITS),
             connects: ConnectTotals::new(),
             closes: Closes::default(),
+            surplus: SurplusTable::default(),
             attempts_started: 0,
             never_started: 0,
             ring_skips: 0,
@@ -246,6 +250,7 @@ impl WorkerTotals {
         self.lateness.add(&other.lateness);
         self.connects.add(&other.connects);
         self.closes += other.closes;
+        self.surplus.add(&other.surplus);
         self.attempts_started += other.attempts_started;
         self.never_started += other.never_started;
         self.ring_skips += other.ring_skips;

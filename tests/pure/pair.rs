@@ -35,6 +35,10 @@ struct Wire {
     job: Option<Job>,
 }
 
+fn reset() -> Failure {
+    Failure { port_bound: true, ..Failure::new(Call::Read, Cause::Errno(ECONNRESET)) }
+}
+
 struct World {
     rng: fastrand::Rng,
     now: Stamp,
@@ -158,7 +162,7 @@ impl World {
             self.with(&mut wire, Conn::on_reset);
             wire.down.clear();
             wire.down_fin = true;
-            after = self.user.on_error(Call::Read, ECONNRESET, true, self.now, &self.user_rules);
+            after = self.user.on_error(reset(), self.now, &self.user_rules);
         } else if !self.to_write.is_empty() && self.rng.bool() {
             let n = self.some(self.to_write.len());
             wire.up.extend(&self.to_write[..n]);

@@ -102,7 +102,7 @@ pub(crate) fn healthy() -> RunResult {
     run.endpoints = vec![endpoint("/health", 4500, 30.0), endpoint("/items", 4500, 36.0)];
     t.in_flight = Some(InFlight { count: 3, waiting: 3, waited_max_ms: 40.0, oldest_sent_s: Some(59.96), ..InFlight::default() });
     t.silences = Some(Vec::new());
-    run.closes = Closes { client: 50, server: 0, reset: 0, announced_by_target: 0 };
+    run.closes = Closes { client: 50, ..Closes::default() };
     run.ports = Some(Ports {
         source: "10.0.0.1".into(),
         destination: "10.0.0.1:80".into(),
@@ -225,7 +225,10 @@ pub(crate) fn fail(run: &mut RunResult, failure: Failure, count: u64, first_s: f
         cause: Some(failure.cause),
         phase: failure.phase(),
         party: failure.party(),
+        so_error: failure.so_error,
         first_bytes: None,
+        received: None,
+        limit: None,
         count,
         first_s,
         last_s,

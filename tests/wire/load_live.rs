@@ -1,8 +1,8 @@
 //! The client against scripted servers on loopback: every sample ends once, and failures keep their cause.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
-use std::sync::atomic::Ordering;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::scripted::{Scripted, keep_answering, plan, read_head, run};
@@ -229,7 +229,7 @@ fn the_closer_decides_who_closes_first() {
 #[test]
 fn whoever_sent_its_fin_first_closed_first() {
     const ENDS: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
-    let announcing = |script| {
+    let announcing = |script: fn(TcpStream, &AtomicU64)| {
         let server = Scripted::start(script);
         let (r, _) = run(&plan(server.addr));
         assert_eq!((r.closes.announced_by_target, r.totals.failures), (100, 0), "{:?}", r.errors);

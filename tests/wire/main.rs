@@ -1,6 +1,7 @@
 //! Client and server over loopback sockets, each against a scripted peer.
 #![allow(clippy::unwrap_used, reason = "a test may unwrap")]
 
+mod answers_live;
 mod load_live;
 mod scripted;
 #[path = "../support/served.rs"]

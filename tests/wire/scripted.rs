@@ -51,9 +51,6 @@ pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
     (result, load.ended)
 }
 
-/// What a scripted server does with one connection.
-pub(crate) type Script = fn(TcpStream, &AtomicU64);
-
 /// A blocking server with a thread a connection; ends when dropped.
 pub(crate) struct Scripted {
     pub(crate) addr: SocketAddr,
@@ -64,7 +61,9 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    pub(crate) fn start(script: Script) -> Self {
+    /// Runs `script` for each connection.
+    pub(crate) fn start(script: impl Fn(TcpStream, &AtomicU64) + Send + Sync + 'static) -> Self {
+        let script = Arc::new(script);
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let addr = listener.local_addr().expect("bound");
         let (answers, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -75,7 +74,7 @@ impl Scripted {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                let count = Arc::clone(&count);
+                let (count, script) = (Arc::clone(&count), Arc::clone(&script));
                 std::thread::spawn(move || {
                     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
                     script(stream, &count);

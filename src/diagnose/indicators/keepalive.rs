@@ -80,7 +80,12 @@ fn ends(run: &RunResult, answers: u64) -> (u64, u64) {
 /// An end of the connection inside an exchange.
 fn is_broken_off(row: &ErrorRow) -> bool {
     let ended = |f: Failure| {
-        matches!(f.cause, Cause::Eof | Cause::Malformed(ProtocolFault::Truncated) | Cause::Errno(ECONNRESET | EPIPE))
+        matches!(
+            f.cause,
+            Cause::Eof
+                | Cause::Malformed(ProtocolFault::Truncated | ProtocolFault::TruncatedHead)
+                | Cause::Errno(ECONNRESET | EPIPE)
+        )
     };
     !row.local && row.failure().is_some_and(ended)
 }

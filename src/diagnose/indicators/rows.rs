@@ -4,13 +4,11 @@
 use std::borrow::Cow;
 
 use crate::model::outcome::{
-    Call, Cause, EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, FailureSide, Phase,
-    ProtocolFault,
+    Call, Cause, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, FailureSide,
+    Phase,
 };
 use crate::model::result::{ErrorRow, NoPort, RunResult};
 
-/// ECONNABORTED, Linux.
-const ECONNABORTED: i32 = 103;
 /// Kinds named in a sentence.
 const KINDS_NAMED: usize = 4;
 /// Endpoints named in a sentence.
@@ -85,10 +83,10 @@ impl Kind {
             (_, Cause::Eof) | (Call::Read | Call::Write | Call::Connect, Cause::Errno(ECONNRESET | EPIPE | ECONNABORTED)) => {
                 Self::Reset
             }
-            (_, Cause::Malformed(ProtocolFault::HeadTooLarge | ProtocolFault::BodyTooLarge)) => Self::OwnLimit,
+            (_, Cause::Malformed(fault)) if fault.own_limit().is_some() => Self::OwnLimit,
             (_, Cause::Malformed(_)) => Self::Malformed,
             (_, Cause::Status(_)) => Self::Status,
-            (_, Cause::Errno(_)) => Self::OtherAtTarget,
+            (_, Cause::Errno(_) | Cause::NoAddress) => Self::OtherAtTarget,
         }
     }
 
@@ -179,7 +177,9 @@ fn words(row: &ErrorRow) -> String {
         Cause::Status(status) => format!("status {status}"),
         Cause::Malformed(_) => failure.name().into_owned(),
         Cause::TimedOut(phase) => format!("while {}", phase.words()),
-        Cause::Errno(_) | Cause::Eof | Cause::SelfConnect => format!("{} at {}()", failure.name(), row.call.word()),
+        Cause::Errno(_) | Cause::Eof | Cause::SelfConnect | Cause::NoAddress => {
+            format!("{} at {}()", failure.name(), row.call.word())
+        }
     }
 }
 

@@ -31,82 +31,18 @@
 
 use std::time::Duration;
 
-use crate::http1::response::{AtEof, Progress, ResponseReader};
+use crate::http1::response::{AtEof, Progress, ResponseReader, Start, Surplus};
 use crate::model::limits;
 use crate::model::outcome::{Call, Cause, ClosedBy, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample};
-use crate::model::plan::{Closer, LoadPlan, Think};
+use crate::model::plan::Closer;
+use crate::model::received::Received;
 use crate::model::time::Stamp;
 
-/// What all users of a run share.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
-    /// ask for and use kept connections
-    pub keepalive: bool,
-    /// who ends a connection that is not kept
-    pub closer: Closer,
-    /// wait between an answer and the next request
-    pub think: Think,
-    /// start to last byte
-    pub timeout: Duration,
-    /// the request is HEAD: no body follows
-    pub head_only: bool,
-    /// longest response head, bytes
-    pub head_bytes: usize,
-    /// longest response body, bytes
-    pub body_bytes: u64,
-}
+mod rules;
+mod step;
 
-impl Rules {
-    /// The rules that a plan asks for.
-    pub fn of(plan: &LoadPlan) -> Self {
-        Self {
-            keepalive: plan.keepalive,
-            closer: plan.closer,
-            think: plan.think,
-            timeout: plan.timeout,
-            head_only: plan.method == "HEAD",
-            head_bytes: plan.limits.head_bytes,
-            body_bytes: plan.limits.body_bytes,
-        }
-    }
-
-    /// Kept connections, no think time, default limits.
-    pub fn keep_alive() -> Self {
-        Self {
-            keepalive: true,
-            closer: Closer::Client,
-            think: Think { min: Duration::ZERO, max: Duration::ZERO },
-            timeout: limits::REQUEST_TIMEOUT,
-            head_only: false,
-            head_bytes: limits::HEAD_BYTES,
-            body_bytes: limits::RESPONSE_BODY_BYTES,
-        }
-    }
-}
-
-/// How a request begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begin {
-    /// no connection: open one, then write
-    Connect,
-    /// write on the kept connection
-    Write,
-}
-
-/// What the loop does after an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct After {
-    /// the sample that this input ended
-    pub sample: Option<Sample>,
-    /// close the socket; who ended the connection, as far as the user's inputs tell
-    pub close: Option<ClosedBy>,
-    /// the user is free for its next request, not before this
-    pub free_at: Option<Stamp>,
-    /// until then it pauses, because no connection could be made
-    pub paused: bool,
-    /// the answer announced that the connection ends, although it was asked to be kept
-    pub announced_close: bool,
-}
+pub use rules::Rules;
+pub use step::{After, Begin, Open};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -137,6 +73,8 @@ pub struct User {
     reader: ResponseReader,
     rng: fastrand::Rng,
     pause: Duration,
+    /// bytes beyond the latest answer were reported
+    surplus_seen: bool,
     deadline: Stamp,
     free_at: Stamp,
 }
@@ -149,9 +87,10 @@ impl User {
             connected: false,
             answers: 0,
             sample: blank(EndpointId(0), None, Stamp::ZERO),
-            reader: ResponseReader::new(rules.head_bytes, rules.body_bytes),
+            reader: ResponseReader::new(rules.expect),
             rng: fastrand::Rng::with_seed(seed),
             pause: limits::LOCAL_PAUSE,
+            surplus_seen: false,
             deadline: Stamp::NEVER,
             free_at: Stamp::ZERO,
         }
@@ -196,7 +135,8 @@ impl User {
     pub fn begin(&mut self, endpoint: EndpointId, intended: Option<Stamp>, now: Stamp, rules: &Rules) -> Begin {
         debug_assert_eq!(self.state, State::Idle, "one request at a time");
         self.sample = blank(endpoint, intended, now);
-        self.reader.begin(rules.head_only);
+        self.surplus_seen = false;
+        self.reader.begin(if self.connected { Start::Reused } else { Start::Fresh });
         self.deadline = now.plus(rules.timeout);
         if self.connected {
             self.state = State::Sending;
@@ -239,8 +179,11 @@ impl User {
         match self.state {
             State::Sending | State::Waiting | State::Receiving => {}
             // Bytes that nobody asked for: the connection can carry no further request.
-            State::Idle if self.connected => return self.lose(ClosedBy::Client),
-            _ => return After::default(),
+            State::Idle if self.connected => {
+                return After { surplus: self.surplus(bytes), ..self.lose(ClosedBy::Client) };
+            }
+            State::Lingering => return After { surplus: self.surplus(bytes), ..After::default() },
+            State::Idle | State::Opening | State::Connecting => return After::default(),
         }
         if !self.reader.has_begun() {
             self.sample.first_byte = Some(now);
@@ -253,8 +196,7 @@ impl User {
                 }
                 After::default()
             }
-            Ok(Progress::Done { surplus: 0 }) => self.answered(now, rules, false),
-            Ok(Progress::Done { .. }) => self.malformed(ProtocolFault::Surplus, now, rules, ClosedBy::Client),
+            Ok(Progress::Done { surplus }) => self.answered(now, rules, End::Framed(surplus)),
             Err(fault) => self.malformed(fault, now, rules, ClosedBy::Client),
         }
     }
@@ -266,23 +208,23 @@ impl User {
             State::Lingering => self.linger_over(ClosedBy::Server, now),
             State::Opening => After::default(),
             State::Connecting | State::Sending | State::Waiting | State::Receiving => match self.reader.on_eof() {
-                AtEof::Complete => self.answered(now, rules, true),
+                AtEof::Complete => self.answered(now, rules, End::Eof),
                 AtEof::NothingCame => {
                     let failure = Failure { reused: self.answers > 0, ..Failure::new(Call::Read, Cause::Eof) };
                     self.fail(Failure { port_bound: true, ..failure }, now, rules, Some(ClosedBy::Server))
                 }
-                AtEof::Truncated => self.malformed(ProtocolFault::Truncated, now, rules, ClosedBy::Server),
+                AtEof::Broken(fault) => self.malformed(fault, now, rules, ClosedBy::Server),
             },
         }
     }
 
-    /// A system call on the socket failed with `errno`, or SO_ERROR held it.
-    pub fn on_error(&mut self, call: Call, errno: i32, port_bound: bool, now: Stamp, rules: &Rules) -> After {
+    /// A system call on the socket failed, or SO_ERROR held an error; whether the connection was reused is known here.
+    pub fn on_error(&mut self, failure: Failure, now: Stamp, rules: &Rules) -> After {
         match self.state {
             State::Idle => self.lose(ClosedBy::Reset),
             State::Lingering => self.linger_over(ClosedBy::Reset, now),
             _ => {
-                let failure = Failure { call, cause: Cause::Errno(errno), port_bound, reused: self.answers > 0 };
+                let failure = Failure { reused: self.answers > 0, ..failure };
                 // A connection that never stood was not ended by anybody.
                 let ended = self.connected.then_some(ClosedBy::Reset);
                 self.fail(failure, now, rules, ended)
@@ -298,20 +240,46 @@ impl User {
 
     /// [`User::deadline`] has passed.
     pub fn on_deadline(&mut self, now: Stamp, rules: &Rules) -> After {
-        let phase = match self.state {
-            State::Idle => {
-                self.deadline = Stamp::NEVER;
-                return After::default();
+        let Some(phase) = self.phase() else {
+            if self.state == State::Lingering {
+                return self.linger_over(ClosedBy::Client, now);
             }
-            State::Lingering => return self.linger_over(ClosedBy::Client, now),
-            State::Opening | State::Connecting => Phase::Connecting,
-            State::Sending => Phase::Sending,
-            State::Waiting => Phase::Waiting,
-            State::Receiving => Phase::Receiving,
+            self.deadline = Stamp::NEVER;
+            return After::default();
         };
-        let failure = Failure { call: Call::Timeout, cause: Cause::TimedOut(phase), port_bound: true, reused: self.answers > 0 };
+        if let Some(fault) = self.reader.certain_fault() {
+            return self.malformed(fault, now, rules, ClosedBy::Client);
+        }
+        let failure =
+            Failure { reused: self.answers > 0, port_bound: true, ..Failure::new(Call::Timeout, Cause::TimedOut(phase)) };
         let ended = self.connected.then_some(ClosedBy::Client);
         self.fail(failure, now, rules, ended)
+    }
+
+    /// What the request in flight waits for; none when there is none.
+    fn phase(&self) -> Option<Phase> {
+        match self.state {
+            State::Idle | State::Lingering => None,
+            State::Opening | State::Connecting => Some(Phase::Connecting),
+            State::Sending => Some(Phase::Sending),
+            State::Waiting => Some(Phase::Waiting),
+            State::Receiving => Some(Phase::Receiving),
+        }
+    }
+
+    /// The request in flight, as it stands.
+    pub fn open(&self) -> Option<Open> {
+        self.phase().map(|phase| Open { phase, sent: self.sample.sent, received: self.received() })
+    }
+
+    /// What came of the latest answer, whole or not; none where nothing came. Stays until the next request begins.
+    pub fn received(&self) -> Option<Received> {
+        self.reader.received(self.sample.bytes_in)
+    }
+
+    /// The bytes that show what is wrong with the latest answer, or came beyond it. Stays until the next request begins.
+    pub fn excerpt(&self) -> &[u8] {
+        self.reader.excerpt()
     }
 
     /// The run ends: a request in flight becomes a cut sample; a standing connection is to be closed.
@@ -328,7 +296,7 @@ impl User {
     }
 
     /// The whole answer is here.
-    fn answered(&mut self, now: Stamp, rules: &Rules, at_eof: bool) -> After {
+    fn answered(&mut self, now: Stamp, rules: &Rules, end: End) -> After {
         let answer = self.reader.answer();
         self.answers += 1;
         self.pause = limits::LOCAL_PAUSE;
@@ -347,13 +315,16 @@ impl User {
             server_timing_us: answer.server_timing_us,
             ..self.sample
         };
-        let mut after = After { sample: Some(sample), announced_close: rules.keepalive && !answer.keep, ..After::default() };
+        let surplus = if let End::Framed(surplus) = end { surplus } else { None };
+        self.surplus_seen = surplus.is_some();
+        let announced_close = rules.keepalive && !answer.keep;
+        let mut after = After { sample: Some(sample), announced_close, surplus, ..After::default() };
         self.free_at = self.after_think(now, rules);
-        if at_eof {
+        if end == End::Eof {
             self.connected = false;
             self.state = State::Idle;
             after.close = Some(ClosedBy::Server);
-        } else if rules.keepalive && answer.keep && self.sample.sent.is_some() {
+        } else if rules.keepalive && answer.keep && self.sample.sent.is_some() && surplus.is_none() {
             self.state = State::Idle;
         } else if rules.closer == Closer::Server {
             self.state = State::Lingering;
@@ -366,6 +337,12 @@ impl User {
         }
         after.free_at = Some(self.free_at);
         after
+    }
+
+    /// Bytes beyond the latest answer; reported once, however many pieces they come in.
+    fn surplus(&mut self, bytes: &[u8]) -> Option<Surplus> {
+        let is_new = !std::mem::replace(&mut self.surplus_seen, true);
+        is_new.then(|| self.reader.on_surplus(bytes))
     }
 
     fn malformed(&mut self, fault: ProtocolFault, now: Stamp, rules: &Rules, by: ClosedBy) -> After {
@@ -390,13 +367,13 @@ impl User {
         } else {
             self.after_think(now, rules)
         };
-        After { sample: Some(sample), close: by, free_at: Some(free_at), paused, announced_close: false }
+        After { sample: Some(sample), close: by, free_at: Some(free_at), paused, ..After::default() }
     }
 
     /// The connection went while no request was in flight: nothing failed, the next request opens another.
     fn lose(&mut self, by: ClosedBy) -> After {
         let had = std::mem::replace(&mut self.connected, false);
-        After { close: had.then_some(by), ..After::default() }
+        After { close: had.then_some(by), ended_idle: had && by != ClosedBy::Client, ..After::default() }
     }
 
     fn linger_over(&mut self, by: ClosedBy, now: Stamp) -> After {
@@ -415,6 +392,15 @@ impl User {
         let extra = if span == 0 { 0 } else { self.rng.u64(0..=span) };
         now.plus(min).plus(Duration::from_nanos(extra))
     }
+}
+
+/// How a whole answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// by its own framing, with what came beyond it
+    Framed(Option<Surplus>),
+    /// by the end of the connection
+    Eof,
 }
 
 fn blank(endpoint: EndpointId, intended: Option<Stamp>, now: Stamp) -> Sample {

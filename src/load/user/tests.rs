@@ -1,7 +1,9 @@
 //! Transcripts of one user, state by state.
 
 use super::*;
-use crate::model::outcome::{EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET};
+use crate::model::outcome::{EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, Foreign};
+use crate::model::plan::Think;
+use crate::model::received::{Framing, SurplusKind};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 fn at(ms: u64) -> Stamp {
@@ -20,6 +22,11 @@ fn waiting(rules: &Rules) -> User {
     u.on_connected(at(1));
     u.on_written(30, true, at(1));
     u
+}
+
+/// A system call on a bound socket failed.
+fn on_socket(call: Call, errno: i32) -> Failure {
+    Failure { port_bound: true, so_error: call == Call::Connect, ..Failure::new(call, Cause::Errno(errno)) }
 }
 
 fn outcome(after: &After) -> Outcome {
@@ -99,12 +106,12 @@ fn eof_before_the_answer_is_a_read_failure_and_tells_fresh_from_reused() {
 fn reset_inside_and_outside_a_request() {
     let r = rules(true, Closer::Client);
     let mut u = waiting(&r);
-    let after = u.on_error(Call::Read, ECONNRESET, true, at(2), &r);
+    let after = u.on_error(on_socket(Call::Read, ECONNRESET), at(2), &r);
     assert_eq!(failure(&after).errno(), Some(ECONNRESET));
     assert_eq!(after.close, Some(ClosedBy::Reset));
     let mut u = waiting(&r);
     u.on_bytes(OK, at(2), &r);
-    let after = u.on_error(Call::Read, ECONNRESET, true, at(3), &r);
+    let after = u.on_error(on_socket(Call::Read, ECONNRESET), at(3), &r);
     assert_eq!((after.sample, after.close), (None, Some(ClosedBy::Reset)), "an idle connection is lost, nothing failed");
     assert_eq!(u.begin(EndpointId(0), None, at(4), &r), Begin::Connect);
 }
@@ -155,7 +162,7 @@ fn refused_connects_pause_like_own_failures_and_an_answer_ends_the_doubling() {
     let refused = |u: &mut User, now| {
         u.begin(EndpointId(0), None, now, &r);
         u.on_connecting();
-        let after = u.on_error(Call::Connect, ECONNREFUSED, true, now, &r);
+        let after = u.on_error(on_socket(Call::Connect, ECONNREFUSED), now, &r);
         assert!(after.paused && matches!(outcome(&after), Outcome::Failed(_)), "the target's failure: {after:?}");
         after.free_at.expect("it goes on").since(now).as_millis()
     };
@@ -187,7 +194,7 @@ fn refused_is_the_targets() {
     let mut u = User::new(1, &r);
     u.begin(EndpointId(0), None, at(0), &r);
     u.on_connecting();
-    let after = u.on_error(Call::Connect, ECONNREFUSED, true, at(1), &r);
+    let after = u.on_error(on_socket(Call::Connect, ECONNREFUSED), at(1), &r);
     assert!(matches!(outcome(&after), Outcome::Failed(_)));
     assert_eq!(after.close, None, "a connection that never stood was not closed by anybody");
 }
@@ -214,10 +221,86 @@ fn latency_counts_from_the_intended_start() {
 }
 
 #[test]
-fn surplus_bytes_are_a_fault() {
+fn surplus_bytes_end_the_connection_and_the_answer_counts() {
+    let with_more = [OK, b"more"].concat();
+    for (r, then) in [(rules(true, Closer::Client), Begin::Connect), (rules(false, Closer::Client), Begin::Connect)] {
+        let mut u = waiting(&r);
+        let after = u.on_bytes(&with_more, at(2), &r);
+        assert_eq!(outcome(&after), Outcome::Answered { status: 200 });
+        assert_eq!(after.surplus.map(|s| (s.kind, s.bytes)), Some((SurplusKind::Other, 4)));
+        assert_eq!((after.close, u.excerpt()), (Some(ClosedBy::Client), &b"more"[..]));
+        assert_eq!(u.begin(EndpointId(0), None, at(3), &r), then);
+    }
+}
+
+#[test]
+fn surplus_bytes_that_come_later_are_counted_once() {
     let r = rules(true, Closer::Client);
     let mut u = waiting(&r);
-    let mut bytes = OK.to_vec();
-    bytes.push(b'!');
-    assert_eq!(failure(&u.on_bytes(&bytes, at(2), &r)).cause, Cause::Malformed(ProtocolFault::Surplus));
+    assert_eq!(u.on_bytes(OK, at(2), &r).surplus, None);
+    let after = u.on_bytes(b"\r\n", at(3), &r);
+    assert_eq!(after.surplus.map(|s| (s.kind, s.bytes)), Some((SurplusKind::LineEnd, 2)));
+    assert_eq!((after.sample, after.close), (None, Some(ClosedBy::Client)));
+    let r = rules(false, Closer::Server);
+    let mut u = waiting(&r);
+    assert!(u.on_bytes(&[OK, b"a"].concat(), at(2), &r).surplus.is_some());
+    assert_eq!(u.on_bytes(b"b", at(3), &r), After::default(), "one answer, one surplus");
+}
+
+#[test]
+fn surplus_bytes_that_come_after_the_next_request_belong_to_the_answer_before() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    u.on_bytes(OK, at(2), &r);
+    assert_eq!(u.begin(EndpointId(0), None, at(3), &r), Begin::Write);
+    u.on_written(30, true, at(3));
+    assert_eq!(u.on_bytes(b"<p>rest of a body", at(4), &r), After::default());
+    let after = u.on_bytes(OK, at(5), &r);
+    assert_eq!(outcome(&after), Outcome::Answered { status: 200 });
+    assert_eq!(after.surplus.map(|s| (s.kind, s.bytes)), Some((SurplusKind::Other, 17)));
+    assert_eq!(after.close, Some(ClosedBy::Client));
+}
+
+#[test]
+fn an_idle_connection_that_the_target_ends_is_noted_by_fin_and_by_rst() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    u.on_bytes(OK, at(2), &r);
+    let after = u.on_eof(at(3), &r);
+    assert!(after.ended_idle && after.close == Some(ClosedBy::Server));
+    let mut u = waiting(&r);
+    u.on_bytes(OK, at(2), &r);
+    let after = u.on_error(on_socket(Call::Read, ECONNRESET), at(3), &r);
+    assert!(after.ended_idle && after.close == Some(ClosedBy::Reset));
+    let mut u = waiting(&r);
+    assert!(!u.on_eof(at(3), &r).ended_idle, "a request was in flight");
+}
+
+#[test]
+fn what_came_of_an_answer_that_does_not_end_is_known() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    assert_eq!(u.open().map(|o| (o.phase, o.sent, o.received)), Some((Phase::Waiting, Some(at(1)), None)));
+    let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello";
+    u.on_bytes(part, at(2), &r);
+    let open = u.open().expect("in flight");
+    let received = open.received.expect("bytes came");
+    assert_eq!((open.phase, received.bytes, received.missing_bytes), (Phase::Receiving, part.len() as u64, Some(95)));
+    let failure = failure(&u.on_deadline(u.deadline(), &r));
+    assert_eq!(failure.cause, Cause::TimedOut(Phase::Receiving));
+    assert_eq!(u.received().and_then(|r| r.framing), Some(Framing::ContentLength(100)), "still known after the failure");
+    assert!(u.excerpt().starts_with(b"HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn a_greeting_of_another_protocol_is_no_timeout() {
+    let r = rules(true, Closer::Client);
+    let mut u = User::new(1, &r);
+    u.begin(EndpointId(0), None, at(0), &r);
+    u.on_connecting();
+    u.on_connected(at(1));
+    // The peer speaks first, before the request is out; it waits for more without a line end.
+    assert_eq!(u.on_bytes(b"\x01\x02", at(1), &r), After::default());
+    let failure = failure(&u.on_deadline(u.deadline(), &r));
+    assert_eq!(failure.cause, Cause::Malformed(ProtocolFault::NotHttp(Foreign::Unknown)));
 }

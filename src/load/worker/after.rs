@@ -7,6 +7,7 @@ use super::{Alike, Worker};
 use crate::load::user::After;
 use crate::model::outcome::{ClosedBy, Outcome};
 use crate::model::time::Stamp;
+use crate::stats::errors::Evidence;
 
 impl Worker<'_> {
     /// Does what the machine said: records the sample, closes, and lets the user go on, `at_once` if it may begin
@@ -19,12 +20,23 @@ impl Worker<'_> {
             self.in_flight -= 1;
             self.last_sample = self.last_sample.max(sample.ended);
             self.recorder.record(sample);
+            if let Outcome::Failed(failure) = sample.outcome {
+                let user = &self.slots[slot as usize].user;
+                self.recorder.keep_evidence(failure, sample.endpoint, || Evidence::of(user.received()?, user.excerpt()));
+            }
             self.remember(&sample.outcome);
+        }
+        if let Some(surplus) = after.surplus {
+            let s = &self.slots[slot as usize];
+            self.recorder.record_surplus(surplus.kind, s.endpoint, surplus.bytes, now, s.user.excerpt());
         }
         let unconnected = !self.slots[slot as usize].user.is_connected() && !self.slots[slot as usize].user.is_connecting();
         if let Some(by) = after.close {
             let by = self.ended_by(slot, by);
             self.recorder.record_close(by);
+            if after.ended_idle {
+                self.recorder.record_idle_close(by);
+            }
             self.drop_socket(slot);
         } else if unconnected && after.sample.is_some() {
             self.drop_socket(slot);

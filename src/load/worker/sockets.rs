@@ -10,13 +10,12 @@ use mio::{Interest, Token};
 use super::{READS_PER_TURN, Worker};
 use crate::evloop::SlotToken;
 use crate::load::source::Local;
-use crate::model::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, ETIMEDOUT, Failure};
+use crate::model::outcome::{
+    Call, Cause, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, Failure,
+};
 use crate::model::plan::PortMode;
 use crate::model::time::Stamp;
 use crate::sys::socket::{self, SocketError};
-
-const ENETUNREACH: i32 = 101;
-const EHOSTUNREACH: i32 = 113;
 
 /// The explicit port is taken: bind(2) met a socket without SO_REUSEADDR, or connect(2) a live twin. On a loaded machine
 /// the twin is our own last connection: until its FIN is acknowledged (FIN_WAIT1, up to 40 ms) it counts as live.
@@ -161,8 +160,11 @@ impl Worker<'_> {
         let now = self.clock.now();
         let errno = error.raw_os_error().unwrap_or(0);
         let s = &mut self.slots[slot as usize];
-        let bound = s.stream.as_ref().and_then(|st| st.local_addr().ok()).is_some_and(|a| a.port() != 0);
-        let after = s.user.on_error(call, errno, bound, now, &self.rules);
+        let port_bound = s.stream.as_ref().and_then(|st| st.local_addr().ok()).is_some_and(|a| a.port() != 0);
+        // connect(2) itself was accepted: what it returns at once comes by another way (`open_failed`).
+        let so_error = call == Call::Connect;
+        let failure = Failure { port_bound, so_error, ..Failure::new(call, Cause::Errno(errno)) };
+        let after = s.user.on_error(failure, now, &self.rules);
         self.carry_out(slot, after, now, false);
     }
 

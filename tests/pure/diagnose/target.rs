@@ -94,7 +94,7 @@ fn resets_malformed_and_errors_are_told_apart() {
     clear(Id::TargetErrors, &run);
     clear(Id::TargetMalformed, &run);
     let mut other = healthy();
-    fail(&mut other, errno(Call::Connect, 113), 6, 1.0, 2.0);
+    fail(&mut other, Failure { so_error: true, ..errno(Call::Connect, 113) }, 6, 1.0, 2.0);
     let f = fires(Id::TargetErrors, &other);
     assert_eq!((&f.evidence["name"], &f.evidence["call"]), (&"EHOSTUNREACH".into(), &"connect".into()));
     reads("target-errors, no route", &f);

@@ -1,0 +1,154 @@
+//! What was received of an answer that failed, and what came beyond complete ones. Re-exported by
+//! [`result`](super::result), whose document these are part of.
+
+use serde::{Deserialize, Serialize};
+
+use super::protocol_fault::OwnLimit;
+
+/// Longest excerpt of received bytes, in characters after escaping.
+pub const EXCERPT_CHARS: usize = 80;
+
+/// How an answer says where its body ends (RFC 9112 section 6.3). Serialised in kebab case: `{"content-length": 100}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Framing {
+    /// no body follows: HEAD, 204, 304
+    NoBody,
+    /// this many bytes
+    ContentLength(u64),
+    /// a last chunk
+    Chunked,
+    /// the end of the connection
+    UntilClose,
+}
+
+/// What had come of an answer when it failed or was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// bytes of it, head included
+    pub bytes: u64,
+    /// the blank line after the fields had come
+    pub head_complete: bool,
+    /// lines of its head end with LF alone
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bare_lf: bool,
+    /// its status; absent before the head was complete
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// how its end is marked; absent before the head was complete
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framing: Option<Framing>,
+    /// bytes of its Content-Length that did not come
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_bytes: Option<u64>,
+}
+
+/// Keeps `false` out of a document.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// A limit of sockbench's own that an answer passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitHit {
+    /// which
+    pub limit: OwnLimit,
+    /// its value in this run
+    pub value: u64,
+    /// the flag that raises it
+    pub flag: String,
+}
+
+/// What bytes beyond a complete answer are. Serialised in kebab case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SurplusKind {
+    /// line ends only
+    LineEnd,
+    /// a second answer to the one request
+    SecondAnswer,
+    /// a body in the answer to a HEAD request
+    BodyToHead,
+    /// a body after a status that has none (204, 304)
+    BodyToStatus,
+    /// anything else: the body is longer than its Content-Length, or has no framing
+    Other,
+}
+
+/// Complete answers that more bytes followed, by kind and endpoint. The answers are counted as such; the connection was
+/// closed after each, for it cannot carry a further request safely (RFC 9112 section 6.3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SurplusRow {
+    /// what came
+    pub kind: SurplusKind,
+    /// of the requests
+    pub method: String,
+    /// of the requests
+    pub endpoint: String,
+    /// answers
+    pub count: u64,
+    /// bytes seen beyond them; what came after the close is not
+    pub bytes: u64,
+    /// of the first of them: escaped, at most 80 characters
+    pub first_bytes: String,
+    /// when it was first seen, from the run's start
+    pub first_s: f64,
+    /// and last
+    pub last_s: f64,
+}
+
+/// `bytes` as they are shown in one line: printable ASCII as it is, all else escaped, at most [`EXCERPT_CHARS`] characters.
+/// What is cut short ends with `...`.
+///
+/// ```
+/// use sockbench::model::received::escaped;
+/// assert_eq!(escaped(b"HTTP/1.1 200 OK\r\n\x00"), "HTTP/1.1 200 OK\\r\\n\\x00");
+/// assert_eq!(escaped(&[b'a'; 100]).len(), 80);
+/// ```
+pub fn escaped(bytes: &[u8]) -> String {
+    const CUT: &str = "...";
+    let mut shown = String::with_capacity(EXCERPT_CHARS);
+    // Where the text can be cut so that the dots fit in.
+    let mut cut_at = 0;
+    for byte in bytes {
+        let char = std::ascii::escape_default(*byte);
+        // Quotes are escaped for literals of Rust; here they are text.
+        let plain = matches!(byte, b'\'' | b'"');
+        let width = if plain { 1 } else { char.len() };
+        if shown.len() + width > EXCERPT_CHARS {
+            shown.truncate(cut_at);
+            shown.push_str(CUT);
+            return shown;
+        }
+        if plain {
+            shown.push(char::from(*byte));
+        } else {
+            shown.extend(char.map(char::from));
+        }
+        if shown.len() + CUT.len() <= EXCERPT_CHARS {
+            cut_at = shown.len();
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn quotes_and_backslashes() {
+        assert_eq!(escaped(b"\"Connection: close\" it's \\"), "\"Connection: close\" it's \\\\");
+    }
+
+    proptest! {
+        #[test]
+        fn an_excerpt_is_one_short_line(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let text = escaped(&bytes);
+            prop_assert!(text.len() <= EXCERPT_CHARS && text.bytes().all(|b| (b' '..=b'~').contains(&b)), "{text}");
+        }
+    }
+}
