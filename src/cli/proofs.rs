@@ -9,8 +9,8 @@ use crate::model::rehearsal::Rehearsal;
 use crate::model::result::RunResult;
 use crate::sys::host;
 
-/// Keeps `rehearsal` as the latest. Errors: no home directory, or it cannot be written.
-pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<()> {
+/// Keeps `rehearsal` as the latest; where. Errors: no home directory, or it cannot be written.
+pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<PathBuf> {
     let file = place().ok_or_else(|| io::Error::other("neither XDG_STATE_HOME nor HOME is set"))?;
     if let Some(dir) = file.parent() {
         std::fs::create_dir_all(dir)?;
@@ -20,7 +20,8 @@ pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<()> {
         Some(before) => rehearsal.clone().merged_over(before),
         None => rehearsal.clone(),
     };
-    std::fs::write(file, serde_json::to_vec(&all)?)
+    std::fs::write(&file, serde_json::to_vec(&all)?)?;
+    Ok(file)
 }
 
 /// Fills `proven` of the remedies that the latest rehearsal on this kernel measured.

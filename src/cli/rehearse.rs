@@ -9,6 +9,7 @@ use crate::model::rehearsal::{Effect, Rehearsal};
 use crate::model::units;
 use crate::report::rehearsal_text;
 use crate::report::style::Style;
+use crate::report::text::Detail;
 use crate::study::rehearse::accident::Setting;
 use crate::study::rehearse::{self, Choice, inside, rows};
 
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     /// Replace a rehearsal that is already there
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
+    /// Show every figure, and how to apply each remedy
+    #[arg(short = 'v', long, help_heading = "Output")]
+    verbose: bool,
     /// No status lines
     #[arg(short = 'q', long, help_heading = "Output")]
     quiet: bool,
@@ -93,20 +97,24 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let document = super::run_output::document(serde_json::to_string_pretty(&rehearsal))? + "\n";
     if let Some(dir) = &output.dir {
         files::write(&dir.join("rehearsal.json"), document.as_bytes())?;
-        files.write_report(&(prediction + &rehearsal_text::render_rehearsal(&rehearsal, Style::Plain)))?;
+        files.write_report(&(prediction + &rehearsal_text::render_rehearsal(&rehearsal, Detail::Full, Style::Plain)))?;
     }
     files.write_json(&document)?;
-    remember(&rehearsal);
+    remember(&rehearsal, quiet);
     if !files.is_stdout_json() {
-        files::to_stdout(rehearsal_text::render_rehearsal(&rehearsal, super::style(args.no_color)).as_bytes())?;
+        let detail = if args.verbose { Detail::Full } else { Detail::Brief };
+        let text = rehearsal_text::render_rehearsal(&rehearsal, detail, super::style(args.no_color));
+        files::to_stdout(text.as_bytes())?;
     }
     Ok(0)
 }
 
-/// Keeps the rehearsal where later findings look for proofs.
-fn remember(rehearsal: &Rehearsal) {
-    if let Err(e) = proofs::keep(rehearsal) {
-        super::warn(&format!("the rehearsal could not be kept for later findings: {e}"));
+/// Keeps the rehearsal where later findings look for proofs, and says where.
+fn remember(rehearsal: &Rehearsal, quiet: bool) {
+    match proofs::keep(rehearsal) {
+        Ok(_) if quiet => {}
+        Ok(file) => super::tell(&format!("kept for later findings: {}", file.display())),
+        Err(e) => super::warn(&format!("the rehearsal could not be kept for later findings: {e}")),
     }
 }
 

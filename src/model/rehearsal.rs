@@ -1,4 +1,4 @@
-//! The rehearsal: the accident and every remedy, each in a private namespace. Schema `sockbench-rehearsal/1`.
+//! The rehearsal: port exhaustion and every remedy, each in a private namespace. Schema `sockbench-rehearsal/1`.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +19,15 @@ pub struct Rehearsal {
     /// RFC 3339, UTC
     pub started_at: String,
     pub duration_s: f64,
-    /// the accident in small, second by second; null when it was left out
+    /// the exhaustion, scaled down, second by second; null when it was left out
     pub accident: Option<Accident>,
-    /// the burst without any remedy, that the rows are held against
+    /// the burst without any remedy, which the rows are compared with
     pub baseline: Row,
     pub rows: Vec<Row>,
     pub unavailable: Vec<Unavailable>,
 }
 
-/// A constant rate over P/T with a short T: exhaustion, dead time, echoes, as predicted and as measured.
+/// A constant rate over P/T with a short T: exhaustion, dead time, recurrence, as predicted and as measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "unit in the suffix")]
 pub struct Accident {
@@ -37,7 +37,7 @@ pub struct Accident {
     pub duration_s: f64,
     pub predicted: Course,
     pub measured: Course,
-    /// attempts and own-machine failures of each second
+    /// attempts and failures of this machine in each second
     pub seconds: Vec<AccidentSecond>,
 }
 
@@ -112,7 +112,7 @@ pub struct ConnectUs {
     pub p99: f64,
 }
 
-/// TIME_WAIT after the row, by the side that holds it.
+/// Sockets in TIME_WAIT after the row, by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "contract keys")]
 pub struct Sides {

@@ -1,40 +1,110 @@
-//! A rehearsal on the terminal: the accident with its prediction, then one table of remedies, best first.
+//! A rehearsal on the terminal: the exhaustion beside its prediction, then one row for each remedy, best first. One
+//! screen; with `-v` every figure and how to apply each remedy.
 
-use super::style::{Style, Tone};
+use super::style::{Style, Tone, wrapped};
 use super::table::{Align, Cell, Table};
-use crate::model::figures::seconds;
+use super::text::Detail;
+use crate::model::figures::{count, instant, number, rate, seconds};
 use crate::model::rehearsal::{Accident, Course, Effect, Rehearsal, Row};
 
-/// What will be done, before it is done: the prediction comes first.
-pub fn render_prediction(accident: &Accident) -> String {
+/// Columns of the first screen.
+const WIDTH: usize = 80;
+/// Longest text in the last column.
+const NOTE_WIDTH: usize = 23;
+
+/// The exhaustion before it is run: what it is, and the prediction.
+pub fn render_prediction(a: &Accident) -> String {
+    let head = ["runs out", "works again", "made", "failed"];
     format!(
-        "accident in small: {} ports, each held {:.0} s, {:.0} connections/s for {:.1} s; the sustained ceiling is {:.1}/s\n  predicted: {}\n",
-        accident.pool,
-        accident.hold_s,
-        accident.rate_cps,
-        accident.duration_s,
-        f64::from(accident.pool) / accident.hold_s,
-        course(&accident.predicted)
+        "port exhaustion, scaled down: {} ports, T = {}, {} connections/s for {}\n\
+         sustained at most: {} / {} = {}/s\n\n  {:<9} {:>9}  {:>11}  {:>6}  {:>6}  runs out again\n{}",
+        a.pool,
+        seconds(a.hold_s),
+        number(a.rate_cps),
+        seconds(a.duration_s),
+        a.pool,
+        seconds(a.hold_s),
+        rate(f64::from(a.pool) / a.hold_s),
+        "",
+        head[0],
+        head[1],
+        head[2],
+        head[3],
+        course("predicted", &a.predicted)
     )
 }
 
-/// The whole rehearsal.
-pub fn render_rehearsal(r: &Rehearsal, style: Style) -> String {
+/// What was measured, and the remedies.
+pub fn render_rehearsal(r: &Rehearsal, detail: Detail, style: Style) -> String {
     let mut out = String::new();
     if let Some(a) = &r.accident {
-        out += &format!("  measured:  {}\n", course(&a.measured));
+        out += &course("measured", &a.measured);
         out += &seconds_of(a, style);
+        out.push('\n');
     }
     out += &format!(
-        "\n{}\n",
-        style.paint(Tone::Heading, &format!("remedies, each in a private network namespace; Linux {}", r.kernel))
+        "{}\n",
+        style.paint(Tone::Heading, &format!("remedies, each in a private network namespace, Linux {}", r.kernel))
     );
-    out += &table(r).render(style);
-    let applied = |r: &&Row| matches!(r.verdict, Effect::Helps | Effect::AtAPrice | Effect::NotRun);
-    if r.rows.iter().any(|row| applied(&row)) {
-        out += &format!("\n{}\n", style.paint(Tone::Heading, "how to apply them"));
+    let (ran, elsewhere): (Vec<&Row>, Vec<&Row>) = r.rows.iter().partition(|row| row.asked > 0);
+    match detail {
+        Detail::Brief => {
+            out += &brief(&r.baseline, &ran).render(style);
+            for row in elsewhere {
+                out += &wrapped(&format!("{}: not run here; {}", row.remedy, row.what), 2, WIDTH);
+            }
+            out += "\n  more   -v every figure and how to apply each remedy\n";
+        }
+        Detail::Full => {
+            out += &table(r).render(style);
+            out += &how_to_apply(r, style);
+        }
     }
-    for row in r.rows.iter().filter(applied) {
+    out += &format!("\nrehearsed in {}; nothing outside the namespaces was changed\n", seconds(r.duration_s));
+    out
+}
+
+/// Remedy, verdict, predicted, made, and what is given up or fails.
+fn brief(baseline: &Row, rows: &[&Row]) -> Table {
+    let (left, right) = (Align::Left, Align::Right);
+    let mut t = Table::new([("remedy", left), ("verdict", left), ("predicted", right), ("made", right), ("", left)]).indented(2);
+    for row in [baseline].iter().chain(rows) {
+        let of = |n: Option<u64>| n.map_or_else(|| "-".into(), |n| format!("{} of {}", count(n), count(row.asked)));
+        t.row([
+            row.remedy.clone().into(),
+            Cell::toned(tone(row.verdict), verdict(row.verdict)),
+            row.predicted.map_or_else(|| "-".into(), count).into(),
+            of(row.made).into(),
+            note(row).into(),
+        ]);
+    }
+    t
+}
+
+/// The price, else the most frequent failure, else why the row was not run; what is too long is left to `-v`.
+fn note(row: &Row) -> String {
+    let failure = || row.errors.iter().max_by_key(|e| e.count).map(|e| format!("{} {}", e.call.word(), e.name));
+    let text = match row.verdict {
+        Effect::AtAPrice => row.price.clone(),
+        Effect::NotRun => row.reason.clone(),
+        Effect::NoEffect | Effect::Baseline => failure().unwrap_or_default(),
+        Effect::Helps => String::new(),
+    };
+    match (text.chars().count() <= NOTE_WIDTH, row.verdict) {
+        (true, _) => text,
+        (false, Effect::AtAPrice) => "price: see -v".into(),
+        (false, _) => "reason: see -v".into(),
+    }
+}
+
+fn how_to_apply(r: &Rehearsal, style: Style) -> String {
+    let applied: Vec<&Row> =
+        r.rows.iter().filter(|row| matches!(row.verdict, Effect::Helps | Effect::AtAPrice | Effect::NotRun)).collect();
+    if applied.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("\n{}\n", style.paint(Tone::Heading, "how to apply them"));
+    for row in applied {
         out += &format!("  {}: {}\n", row.remedy, row.what);
         if !row.commands.linux.is_empty() {
             out += &format!("    Linux    {}\n", style.paint(Tone::Command, &row.commands.linux));
@@ -46,21 +116,24 @@ pub fn render_rehearsal(r: &Rehearsal, style: Style) -> String {
             out += &format!("    price    {}\n", row.price);
         }
     }
-    out += &format!("\nrehearsed in {}; nothing outside the namespaces was touched\n", seconds(r.duration_s));
     out
 }
 
-fn course(c: &Course) -> String {
-    let Some(first) = c.first_failure_s else { return format!("no failure, {} connections made", c.successes) };
-    let back = c.recovered_s.map_or_else(|| "not good again in this time".into(), |r| format!("good again at {r:.2} s"));
-    let echo = match &c.echo_s[..] {
-        [] => String::new(),
-        all => format!(", failing again at {} s", all.iter().map(|e| format!("{e:.2}")).collect::<Vec<_>>().join(" and ")),
-    };
-    format!("first failure at {first:.2} s, {back}{echo}; {} made, {} failed", c.successes, c.failures)
+/// One line of the exhaustion's table.
+fn course(label: &str, c: &Course) -> String {
+    let at = |t: Option<f64>| t.map_or_else(|| "-".into(), instant);
+    let again: Vec<String> = c.echo_s.iter().map(|t| format!("{t:.2}")).collect();
+    let again = if again.is_empty() { "-".to_owned() } else { format!("{} s", again.join(", ")) };
+    format!(
+        "  {label:<9} {:>9}  {:>11}  {:>6}  {:>6}  {again}\n",
+        at(c.first_failure_s),
+        at(c.recovered_s),
+        count(c.successes),
+        count(c.failures)
+    )
 }
 
-/// One line: a mark a second, full when all failed.
+/// One line: a mark for each second.
 fn seconds_of(a: &Accident, style: Style) -> String {
     let marks: String = a
         .seconds
@@ -72,7 +145,7 @@ fn seconds_of(a: &Accident, style: Style) -> String {
             _ => '+',
         })
         .collect();
-    format!("  by second: {}   (. made, + some failed, # all failed)\n", style.paint(Tone::Warn, &marks))
+    format!("  by second {}   . made, + some failed, # all failed\n", style.paint(Tone::Warn, &marks))
 }
 
 fn table(r: &Rehearsal) -> Table {
@@ -110,13 +183,16 @@ fn verdict(v: Effect) -> &'static str {
     }
 }
 
-fn cells(row: &Row) -> [Cell; 12] {
-    let tone = match row.verdict {
+fn tone(v: Effect) -> Tone {
+    match v {
         Effect::Helps => Tone::Good,
         Effect::AtAPrice => Tone::Warn,
         Effect::NoEffect | Effect::Baseline => Tone::Bad,
         Effect::NotRun => Tone::Faint,
-    };
+    }
+}
+
+fn cells(row: &Row) -> [Cell; 12] {
     let count = |n: Option<u64>| Cell::from(n.map_or_else(|| "-".into(), |n| n.to_string()));
     let side = |n: Option<u32>| count(n.map(u64::from));
     let us = |f: fn(&crate::model::rehearsal::ConnectUs) -> f64| {
@@ -126,7 +202,7 @@ fn cells(row: &Row) -> [Cell; 12] {
     let failures = if row.verdict == Effect::NotRun { row.reason.clone() } else { failures.join(", ") };
     [
         row.remedy.clone().into(),
-        Cell::toned(tone, verdict(row.verdict)),
+        Cell::toned(tone(row.verdict), verdict(row.verdict)),
         count(row.predicted),
         count(row.made),
         // Nothing is asked for where nothing could be run.
@@ -144,7 +220,8 @@ fn cells(row: &Row) -> [Cell; 12] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::rehearsal::{Commands, REHEARSAL_SCHEMA, Sides};
+    use crate::model::outcome::Call;
+    use crate::model::rehearsal::{AccidentSecond, Commands, REHEARSAL_SCHEMA, RowError, Sides};
 
     fn row(remedy: &str, verdict: Effect, asked: u64) -> Row {
         let ran = verdict != Effect::NotRun;
@@ -168,24 +245,53 @@ mod tests {
         }
     }
 
-    fn rendered(rows: Vec<Row>) -> String {
+    fn rendered(rows: Vec<Row>, detail: Detail) -> String {
         let baseline = row("baseline", Effect::Baseline, 300);
         let (schema, kernel, started_at) = (REHEARSAL_SCHEMA.into(), "6.18".into(), String::new());
-        let unavailable = Vec::new();
-        let all = Rehearsal { schema, kernel, started_at, duration_s: 1.0, accident: None, baseline, rows, unavailable };
-        render_rehearsal(&all, Style::Plain)
+        let course = |t: f64| Course {
+            first_failure_s: Some(t),
+            recovered_s: Some(t + 2.0),
+            echo_s: vec![t + 3.0, t + 6.0],
+            failures: 650,
+            successes: 400,
+        };
+        let seconds = [(100, 0), (40, 60), (0, 100)].map(|(made, failed)| AccidentSecond { t_s: 1.0, made, failed }).to_vec();
+        let (predicted, measured) = (course(1.0), course(1.01));
+        let accident = Accident { pool: 100, hold_s: 3.0, rate_cps: 100.0, duration_s: 10.5, predicted, measured, seconds };
+        let before = render_prediction(&accident);
+        let (accident, unavailable) = (Some(accident), Vec::new());
+        let all = Rehearsal { schema, kernel, started_at, duration_s: 11.2, accident, baseline, rows, unavailable };
+        before + &render_rehearsal(&all, detail, Style::Plain)
     }
 
     #[test]
-    fn folklore_alone_has_nothing_to_apply() {
-        let text = rendered(vec![row("fin-timeout", Effect::NoEffect, 300)]);
+    fn one_screen() {
+        let priced = |name: &str, price: &str| Row { price: price.into(), ..row(name, Effect::AtAPrice, 300) };
+        let error = RowError { call: Call::Connect, name: "EADDRNOTAVAIL".into(), count: 250 };
+        let failing = Row { errors: vec![error], ..row("reuse-addr-alone", Effect::NoEffect, 300) };
+        let windows = Row { what: "a wider range: 463 connections/s".into(), ..row("windows-dynamic-port", Effect::NotRun, 0) };
+        let rows = vec![
+            row("keep-alive", Effect::Helps, 300),
+            priced("pace", "less load"),
+            priced("linger-reset", &"x".repeat(40)),
+            failing,
+            windows,
+        ];
+        let text = rendered(rows, Detail::Brief);
+        assert!(text.lines().all(|l| l.chars().count() <= WIDTH), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn what_does_not_help_has_nothing_to_apply() {
+        let text = rendered(vec![row("fin-timeout", Effect::NoEffect, 300)], Detail::Full);
         assert!(text.contains("fin-timeout") && !text.contains("how to apply"), "{text}");
-        assert!(rendered(vec![row("ring", Effect::Helps, 300)]).contains("how to apply them\n  ring: words"));
+        assert!(rendered(vec![row("ring", Effect::Helps, 300)], Detail::Full).contains("how to apply them\n  ring: words"));
     }
 
     #[test]
     fn what_was_neither_asked_nor_predicted_is_no_zero() {
-        let text = rendered(vec![row("windows-dynamic-port", Effect::NotRun, 0)]);
+        let text = rendered(vec![row("windows-dynamic-port", Effect::NotRun, 0)], Detail::Full);
         let line = text.lines().find(|l| l.contains("windows-dynamic-port")).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words[1..6], ["not", "run", "-", "-", "-"], "{text}");
