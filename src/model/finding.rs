@@ -136,13 +136,13 @@ pub struct Remedy {
 pub enum Effect {
     /// all, or nearly all, connections were made, at no cost that was seen
     Helps,
-    /// they were made, but something else was given up
+    /// they were made, at the cost of something else
     AtAPrice,
     /// no more than without it
     NoEffect,
     /// not run here
     NotRun,
-    /// additive: no remedy at all, what the others are held against
+    /// additive: no remedy at all, which the others are compared with
     Baseline,
 }
 
