@@ -10,8 +10,8 @@ use crate::model::time::Stamp;
 
 /// Shorter stretches than this, nanoseconds, are not kept.
 pub const STRETCH_MIN_NS: u64 = 200_000_000;
-/// With nothing in flight for no longer than this, nanoseconds, a stretch without an answer goes on: one request timed
-/// out and the next began.
+/// With nothing in flight for no longer than this, nanoseconds, after a request that timed out, a stretch without an answer
+/// goes on with the next request.
 const IDLE_MAX_NS: u64 = 50_000_000;
 /// Stretches kept of one worker; then a longer one replaces the shortest.
 const STRETCHES: usize = 256;
@@ -68,9 +68,10 @@ impl Silences {
         }
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
-            self.idle_since = sample.ended;
-            // It never left this machine: nobody waits for the target, and the next one does not go on with waiting.
-            if matches!(sample.outcome, Outcome::Local(_)) {
+            // Only a request that waited until its timeout leaves a silence that the next request continues.
+            let waited = matches!(sample.outcome, Outcome::Failed(failure) if failure.call == Call::Timeout);
+            self.idle_since = if waited { sample.ended } else { Stamp::ZERO };
+            if !waited {
                 self.busy_since = Stamp::NEVER;
             }
         }
@@ -234,7 +235,7 @@ impl Unanswered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::{Cause, EADDRNOTAVAIL, EndpointId, Failure, Phase};
+    use crate::model::outcome::{Cause, EndpointId, Failure, Phase};
 
     const OK: Outcome = Outcome::Answered { status: 200 };
 
@@ -261,7 +262,7 @@ mod tests {
             events.push((*started, None));
             events.push((*ended, Some(sample(*started, *ended, *outcome))));
         }
-        events.sort_by_key(|(at, ended)| (*at, ended.is_none()));
+        events.sort_by_key(|(at, _)| *at);
         let mut silences = Silences::default();
         for (at, ended) in events {
             match ended {
@@ -279,9 +280,9 @@ mod tests {
 
     #[test]
     fn a_stretch_without_an_answer_counts_while_requests_are_in_flight() {
-        assert_eq!(rows(&of(&[(0, 10, OK), (20, 2020, OK), (2030, 2040, OK)], 3000)), [(0.01, 2.02, 1)], "not the idle end");
+        assert_eq!(rows(&of(&[(0, 10, OK), (20, 2020, OK), (2030, 2040, OK)], 3000)), [(0.02, 2.02, 1)], "not the idle end");
         assert_eq!(rows(&of(&[(0, 10, OK), (900, 910, OK)], 1000)), [], "think time is no silence");
-        assert_eq!(rows(&of(&[(0, 10, OK), (20, 3000, Outcome::Cut)], 3000)), [(0.01, 3.0, 1)], "to the end");
+        assert_eq!(rows(&of(&[(0, 10, OK), (20, 3000, Outcome::Cut)], 3000)), [(0.02, 3.0, 1)], "to the end");
     }
 
     #[test]
@@ -292,12 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn attempts_that_fail_on_this_machine_wait_for_nobody() {
-        let no_port = Outcome::of(Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL)));
-        assert!(matches!(no_port, Outcome::Local(_)));
-        let mut all: Vec<_> = (1..100).map(|n| (n * 10, n * 10 + 1, no_port)).collect();
-        all.extend([(0, 5, OK), (1000, 1010, OK)]);
-        assert_eq!(rows(&of(&all, 1010)), []);
+    fn requests_that_fail_at_once_make_no_silence() {
+        let local = Outcome::of(Failure::new(Call::Connect, Cause::Errno(crate::model::outcome::EADDRNOTAVAIL)));
+        let tries: Vec<_> = (0..50).map(|n| (20 + n * 20, 20 + n * 20, local)).collect();
+        let all = [&[(0, 10, OK)][..], &tries, &[(1020, 1030, OK)]].concat();
+        assert_eq!(rows(&of(&all, 1100)), []);
     }
 
     #[test]

@@ -17,12 +17,14 @@ mod local;
 #[path = "../support/loud.rs"]
 mod loud;
 mod matrix;
+mod parts;
 mod peers;
 mod ports;
 mod rig;
 #[path = "../support/runs.rs"]
 mod runs;
 mod slow;
+mod stood_still;
 #[path = "../support/mod.rs"]
 mod support;
 mod target;
@@ -38,7 +40,8 @@ use support::here;
 const AT_ONCE: usize = 6;
 
 fn all() -> Vec<Case> {
-    [local::CASES, target::CASES, ports::CASES, slow::CASES, gone::CASES, healthy::CASES].concat()
+    [local::CASES, target::CASES, ports::CASES, slow::CASES, gone::CASES, stood_still::CASES, parts::CASES, healthy::CASES]
+        .concat()
 }
 
 #[test]

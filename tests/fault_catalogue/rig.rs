@@ -110,7 +110,23 @@ pub(crate) fn load_by(by: &[&str], path: &str, args: &[&str]) -> RunResult {
     let whole = [by, &[support::SOCKBENCH, "load", "--quiet", "--json", "-", &url], args].concat();
     let mut command = Command::new(whole[0]);
     command.args(&whole[1..]);
-    let mut child = Child::start(command, Stderr::Keep).unwrap();
+    document(Child::start(command, Stderr::Keep).unwrap())
+}
+
+/// The same, with `during` called beside it: it gets the client's process id.
+pub(crate) fn load_while(path: &str, args: &[&str], during: impl FnOnce(u32)) -> RunResult {
+    let url = format!("http://{LISTEN}{path}");
+    let child = runs::start(&[&["load", "--quiet", "--json", "-", &url], args].concat());
+    during(child.pid());
+    document(child)
+}
+
+/// Sends a signal to a process that the row started.
+pub(crate) fn signal(pid: u32, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal).unwrap();
+}
+
+fn document(mut child: Child) -> RunResult {
     let (begun, mut text) = (Instant::now(), String::new());
     loop {
         match child.read_line(PATIENCE.saturating_sub(begun.elapsed())) {
