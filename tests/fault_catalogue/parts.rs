@@ -25,7 +25,7 @@ pub(crate) const CASES: &[Case] = &[
         expected: Some(TargetForbidsKeepalive),
         run: || {
             peer(|s| later(s, Duration::from_secs(3), OK, CLOSING));
-            load("/", &["--conns", "4", "--think", "20ms", "--duration", "5s"])
+            load("/", &["--conns", "4", "--think", "20ms", "--duration", "7s"])
         },
         check: |c| c.between("since_s", 2.0, 4.1),
         ..ROW

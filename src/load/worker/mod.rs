@@ -206,11 +206,11 @@ impl<'a> Worker<'a> {
     /// Runs until the plan's end or a stop request, then reports its totals.
     pub(in crate::load) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        let mut go_on_at = Stamp::NEVER;
+        let mut wait_over = Stamp::NEVER;
         loop {
             let now = self.clock.now();
-            if now > go_on_at {
-                self.stood_still(go_on_at, now);
+            if now > wait_over.plus(LONGEST_TURN) {
+                self.stood_still(wait_over, now);
             }
             self.hand_over(now);
             if now >= self.end || self.shared.stop.load(Ordering::Relaxed) || self.is_finished() {
@@ -220,7 +220,7 @@ impl<'a> Worker<'a> {
             self.start_due(now);
             self.expire(now);
             let wait = self.next_wait(now);
-            go_on_at = now.plus(wait + LONGEST_TURN);
+            wait_over = now.plus(wait);
             if self.poll.poll(&mut events, Some(wait)).is_err() {
                 // EINTR: signals are handled by another thread; the next turn goes on.
                 continue;
@@ -234,8 +234,7 @@ impl<'a> Worker<'a> {
         self.finish();
     }
 
-    /// The loop meant to go on at `at`, a whole turn's time after its wait at the latest, and did at `now`: this thread did
-    /// not run.
+    /// The loop's wait was over at `at`, and it went on at `now`, more than a whole turn later: this thread did not run.
     #[cold]
     fn stood_still(&mut self, at: Stamp, now: Stamp) {
         self.standstill = (at, now);
