@@ -11,7 +11,6 @@
 )]
 
 mod check;
-mod gone;
 mod healthy;
 mod local;
 #[path = "../support/loud.rs"]
@@ -40,8 +39,7 @@ use support::here;
 const AT_ONCE: usize = 6;
 
 fn all() -> Vec<Case> {
-    [local::CASES, target::CASES, ports::CASES, slow::CASES, gone::CASES, stood_still::CASES, parts::CASES, healthy::CASES]
-        .concat()
+    [local::CASES, target::CASES, ports::CASES, slow::CASES, stood_still::CASES, parts::CASES, healthy::CASES].concat()
 }
 
 #[test]
