@@ -1,5 +1,5 @@
 //! The token of a slot: which one, and whose turn in it. A slot is used again and again, an event or a completion may be
-//! late; its generation tells for which of the slot's connections it was meant.
+//! late; its generation says which of the slot's connections it is for.
 
 /// Counts the connections of a slot or of a loop; 31 bits, then it begins again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

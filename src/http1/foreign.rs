@@ -90,7 +90,7 @@ fn by_shape(first: &[u8]) -> Option<Foreign> {
 fn by_greeting(first: &[u8]) -> Option<Foreign> {
     let line = line_of(first)?;
     let says = |word: &[u8]| line.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word));
-    // ESMTP holds SMTP; LMTP greets alike.
+    // ESMTP contains SMTP; LMTP greets in the same way.
     Some(if says(b"SMTP") {
         Foreign::Smtp
     } else if says(b"FTP") {

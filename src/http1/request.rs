@@ -193,7 +193,7 @@ fn parse<'a>(bytes: &'a [u8], limits: &HeadLimits) -> Result<Head<'a>, Fault> {
     if target.len() > limits.target {
         return Err(Fault::TargetTooLong);
     }
-    // The method first: the target of CONNECT has a form of its own, and 501 says more than 400.
+    // The method first: the target of CONNECT has a special form, and 501 says more than 400.
     let asterisk_allowed = method == "OPTIONS";
     let method = match method {
         "GET" => Method::Get,

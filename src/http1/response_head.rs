@@ -102,7 +102,7 @@ fn read_fields(
                 }
             }
         } else if name.eq_ignore_ascii_case("server-timing") {
-            // A proxy may add a field of its own, with neither metric.
+            // A proxy may add another field, with neither metric.
             server_timing_us = parse_server_timing(field.value).or(server_timing_us);
         }
     }

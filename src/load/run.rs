@@ -46,7 +46,7 @@ pub type UsersAt = (u64, u32, u32);
 /// Users at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UsersNow {
-    /// the plan wants this many by now
+    /// the plan asks for this many by now
     pub asked: u32,
     /// closed loop: started, and not paused because no connection could be made; open loop: holding a connection
     pub active: u32,
@@ -59,7 +59,7 @@ pub struct LoadRun {
     pub aggregate: Aggregate,
     /// users at the end of each second
     pub users: Vec<UsersAt>,
-    /// the most users that held a connection at once
+    /// the most users that had a connection at the same time
     pub users_reached: u32,
     /// measured length
     pub duration: Duration,
@@ -178,7 +178,7 @@ impl Gathering<'_> {
         UsersNow { asked, active: started.saturating_sub(self.shared.paused.load(Ordering::Relaxed)) }
     }
 
-    /// The last look at each second stands for it.
+    /// Each second has the figures of the last look in it.
     fn note_users(&mut self, now: Duration, users: UsersNow) {
         let at = (now.as_secs(), users.asked, users.active);
         match self.users.last_mut() {

@@ -33,7 +33,7 @@ impl Sources {
         Self { addrs: addrs.to_vec(), turn: worker as usize % slots, rings }
     }
 
-    /// The next local end; none when this worker holds every port of its ring live.
+    /// The next local address and port; none when this worker uses every port of its ring.
     pub fn take(&mut self) -> Option<Local> {
         let slots = self.addrs.len().max(1);
         for _ in 0..slots {
@@ -59,7 +59,7 @@ impl Sources {
         }
     }
 
-    /// The port of `local` is held by something else: the next one tried lies farther on, the more were busy in a row.
+    /// The port of `local` is in use by another socket: the more ports were busy in a row, the farther the next try skips.
     pub fn pass_over(&mut self, local: Local) {
         self.release(local);
         if let (Some(ring), Some(_)) = (self.rings.get_mut(local.slot), local.port) {
@@ -78,10 +78,10 @@ impl Sources {
 /// A leap over busy ports goes no farther than this share of the ring, so that a free stretch as long is not missed.
 const LEAP_SHARE: usize = 8;
 
-/// Ports of a range in turn, those held live passed over. The least recently used port comes first, so each rests
+/// Ports of a range in turn; those in use are skipped. The least recently used port comes first, so each rests
 /// as long as possible.
 ///
-/// Where ports are found busy one after another, a whole stretch is held, by an earlier run perhaps: the steps between
+/// Where one port after another is busy, a whole stretch is in use, perhaps by an earlier run: the steps between
 /// the ports tried grow (1, 1, 2, 4, 8, ...), so that a bounded number of tries passes it.
 #[derive(Debug)]
 struct Ring {
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(first.port, Some(10));
         let ports: Vec<_> = (0..4).map(|_| s.take().and_then(|l| l.port)).collect();
         assert_eq!(ports, [Some(11), Some(12), Some(13), Some(14)]);
-        assert_eq!(s.take(), None, "all held");
+        assert_eq!(s.take(), None, "all in use");
         s.release(first);
         assert_eq!(s.take().and_then(|l| l.port), Some(10));
     }
@@ -165,7 +165,7 @@ mod tests {
     fn a_stretch_that_is_held_is_passed_by_growing_leaps() {
         let mut s = Sources::new(&[], Some(PortRange { lo: 10_000, hi: 31_999 }), 0, 1);
         assert_eq!(tries(&mut s, 7), [10_000, 10_001, 10_002, 10_004, 10_008, 10_016, 10_032]);
-        assert_eq!(tries(&mut s, 5), [10_064, 10_128, 10_256, 10_512, 11_024], "775 held ports cost twelve tries");
+        assert_eq!(tries(&mut s, 5), [10_064, 10_128, 10_256, 10_512, 11_024], "775 busy ports cost twelve tries");
         let free = s.take().expect("free");
         assert_eq!(free.port, Some(12_048));
         s.hold(free);

@@ -69,7 +69,7 @@ impl ClientMeter {
         meter
     }
 
-    /// Notes where the threads stand, so that one which ends soon is not lost. Cheap: a few files.
+    /// Notes the CPU time of the threads, so that one that ends soon is not lost. Cheap: a few files.
     pub(super) fn watch_threads(&mut self, now: Stamp) {
         self.threads_error = self.threads.read(&[process::own_pid()], now, Newcomer::Born).err();
     }
@@ -222,7 +222,7 @@ impl TargetMeter {
                 Ok(usage) if usage.rss_bytes > 0 => usage,
                 Ok(_) => continue,
                 Err(e) => {
-                    // Gone is one thing, not readable (no descriptor left, not ours) another.
+                    // A process that ended differs from one that cannot be read (no descriptor left, another user's).
                     refused = refused.or((!process::is_gone(&e)).then_some(e));
                     continue;
                 }

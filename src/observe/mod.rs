@@ -1,5 +1,5 @@
 //! Facts beside a run: ports towards the target, CPU and memory of client, target and host, kernel counters; each
-//! known, or unavailable with its reason. A thread of its own; the load threads never wait for it.
+//! known, or unavailable with its reason. It has its own thread; the load threads never wait for it.
 //!
 //! ```text
 //! before the run   Baseline        host, pool, T, leftovers          -> preflight line

@@ -31,7 +31,7 @@ const DUMP_SHARE_KEPT: f64 = 0.0003;
 const LAST_LOOK_MIN: Duration = Duration::from_millis(500);
 /// A target that does not listen yet is looked for this often, in seconds.
 const FIND_TRIES: u32 = 5;
-/// Share of a core that a worker ran at which it counts as saturated; waiting for a core is no work of its own.
+/// Share of a core that a worker ran at which it counts as saturated; waiting for a core is not work.
 const WORKER_BUSY: f64 = 0.90;
 /// The target's busiest thread has room below this share of its core, waiting included.
 const TARGET_ROOM_BELOW: f64 = 0.90;
@@ -154,7 +154,7 @@ impl Watcher {
             }
             let now = self.clock.now();
             if now >= whole {
-                // A look that comes a whole second late stands for the second it ends.
+                // A look that comes a whole second late counts for the second that it ends.
                 let count = self.count_if_cheap(now);
                 self.look(now, now.second().saturating_sub(1), count);
                 next_second = now.second() + 1;

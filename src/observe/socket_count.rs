@@ -36,7 +36,7 @@ impl CountScope {
     }
 }
 
-/// Ports towards `dest` now, by either end. One dump of its own: for a look now and then.
+/// Ports towards `dest` now, by either end. One dump for each call: for occasional looks.
 pub fn towards(dest: SocketAddr) -> Fact<PortCount> {
     SocketCounter::new(CountScope::towards(dest)).count(&Family::BOTH)
 }

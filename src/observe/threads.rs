@@ -11,7 +11,7 @@ use crate::sys::process::ThreadReader;
 
 /// Linux cuts thread names after 15 bytes.
 const COMM_BYTES: usize = 15;
-/// Names of our own threads that are longer than that.
+/// Names of this program's threads that are longer than that.
 const LONG_NAMES: [&str; 1] = [super::THREAD_NAME];
 
 /// Threads of one or more processes: their time since the start, and within the last interval.

@@ -1,4 +1,4 @@
-//! What holds a process back from outside: a CPU quota, a stop signal.
+//! What stops a process from outside: a CPU quota, a stop signal.
 
 use crate::model::result::{Stretch, Throttling};
 use crate::model::time::Stamp;

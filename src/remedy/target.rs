@@ -48,7 +48,7 @@ pub(crate) fn own_flags(run: &RunResult) -> Option<&ServerFlags> {
     (Kind::of(run) == Kind::Own).then_some(&run.plan.environment.server)
 }
 
-/// Threads of the own server's CPU pool: one per core unless told.
+/// Threads of the own server's CPU pool: one per core by default.
 pub(crate) fn cpu_workers(run: &RunResult) -> Option<u32> {
     own_flags(run).map(|f| f.cpu_workers.map_or(run.host.cpus, |n| n as u32))
 }

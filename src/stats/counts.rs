@@ -1,4 +1,4 @@
-//! Samples by how they ended: what adds up over endpoints, seconds and workers alike.
+//! Samples by how they ended: what adds up over endpoints, seconds and workers.
 
 use std::iter::Sum;
 use std::ops::AddAssign;
@@ -10,7 +10,7 @@ pub struct Counts {
     pub requests: u64,
     /// failed at the target; part of `requests`
     pub failures: u64,
-    /// ended on our own machine
+    /// failed on this machine
     pub local_failures: u64,
     /// in flight at the run's end
     pub cut: u64,

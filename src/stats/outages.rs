@@ -1,4 +1,4 @@
-//! Stretches of failures of our own machine: when they began, when they ended, how many. The echo of an exhaustion
+//! Stretches of failures of this machine: when they began, when they ended, how many. The recurrence of an exhaustion
 //! shows here to the millisecond, where a series by the second is too coarse.
 
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl Outages {
         self.outages.extend_from_slice(&other.outages);
     }
 
-    /// As they stand in a result: over all workers, those with nothing between them joined.
+    /// In the form of a result: over all workers, those with nothing between them joined.
     pub fn to_rows(&self) -> Vec<FailureSpan> {
         let mut outages = self.outages.clone();
         outages.sort_unstable_by_key(|s| (s.from, s.to, s.count));

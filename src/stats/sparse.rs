@@ -69,7 +69,7 @@ impl Sparse {
 
     /// The value below or at which a share `q` (0..=1) of all values lies; none when empty.
     ///
-    /// The same rule as HdrHistogram's `value_at_quantile`, held within the exact extremes.
+    /// The same rule as HdrHistogram's `value_at_quantile`, kept within the exact extremes.
     pub fn quantile_us(&self, q: f64) -> Option<u32> {
         let rank = ((q * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
         let mut seen = 0;

@@ -1,8 +1,8 @@
-//! What stood still, as one worker saw it: stretches without an answer, stretches in which the worker itself did not
+//! What stalled, as one worker saw it: stretches without an answer, stretches in which the worker itself did not
 //! run, and requests that were in flight when the run ended.
 //!
 //! Over several workers a stretch counts where all of them share it: a target is silent when nobody got an answer, a
-//! client stood still when none of its workers ran. Merging is order-free.
+//! client stalled when none of its workers ran. Merging is order-free.
 
 use crate::model::outcome::{Call, Outcome, Sample};
 use crate::model::result::{InFlight, Silence, Stretch};

@@ -1,4 +1,4 @@
-//! CPU quota of a control group, and how often it held its processes back.
+//! CPU quota of a control group, and how often it throttled its processes.
 //!
 //! Sources: cgroup v2 `cpu.max` and `cpu.stat` (Documentation/admin-guide/cgroup-v2.rst), cgroup v1
 //! `cpu.cfs_quota_us`, `cpu.cfs_period_us` and `cpu.stat` (Documentation/scheduler/sched-bwc.rst), `/proc/PID/cgroup`

@@ -1,6 +1,6 @@
-//! Child processes of our own programme: started, listened to, ended, and never left behind.
+//! Child processes that run this program again: started, read, ended, and never left behind.
 //!
-//! A child that must not outlive its parent is told so by [`PARENT_VAR`] and asks the kernel to be killed with it
+//! A child that must not outlive its parent learns that from [`PARENT_VAR`] and asks the kernel to be killed with it
 //! (PR_SET_PDEATHSIG), as its first act: [`die_with_parent`]. The kernel means the parent's THREAD that started
 //! the child: start children from a thread that lives as long as they should.
 
@@ -29,7 +29,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// How long an ended child is waited for, and listened to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// First act of a process that may be a child of ours: where [`PARENT_VAR`] is set, asks to be killed when the
+/// First act of a process that may be such a child: where [`PARENT_VAR`] is set, asks to be killed when the
 /// parent ends, then checks that it has not ended already. True: go on. False: the parent is gone, leave.
 ///
 /// To be called again after a change of credentials, which clears the request (prctl(2)).
@@ -44,13 +44,13 @@ pub fn die_with_parent() -> bool {
 /// What to do with a child's stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stderr {
-    /// goes where ours goes
+    /// goes where this process's goes
     Inherit,
     /// the last lines are kept for [`Child::complaint`]
     Keep,
 }
 
-/// A running child of our own programme. Dropping it kills and reaps it.
+/// A running child. Dropping it kills and reaps it.
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
@@ -81,7 +81,7 @@ pub enum ChildError {
 }
 
 impl Child {
-    /// Starts our own executable with `args`, stdout read line by line, to die with this thread.
+    /// Starts this executable with `args`, stdout read line by line, to die with this thread.
     ///
     /// Errors: fork or exec failed.
     pub fn start_own<A: AsRef<OsStr>>(args: &[A], stderr: Stderr) -> io::Result<Self> {
@@ -90,13 +90,13 @@ impl Child {
         Self::start(command, stderr)
     }
 
-    /// Starts `command`, which runs our own executable in the end, in the same way.
+    /// Starts `command`, which finally runs this executable, in the same way.
     ///
     /// Errors: fork or exec failed.
     pub fn start(mut command: Command, stderr: Stderr) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).env(PARENT_VAR, std::process::id().to_string());
         command.stderr(if stderr == Stderr::Keep { Stdio::piped() } else { Stdio::inherit() });
-        // Ctrl-C at a terminal goes to the whole process group: the child is ended by its owner, in its own time.
+        // Ctrl-C at a terminal goes to the whole process group: the owner of the child ends it.
         command.process_group(0);
         let process = command.spawn()?;
         let (to_us, lines) = channel();
@@ -152,7 +152,7 @@ impl Child {
         Some(last.strip_prefix("sockbench: ").unwrap_or(last).to_owned())
     }
 
-    /// Waits until all of its stderr was read, at most [`LAST_WORDS`]: a process of its own may still hold the pipe.
+    /// Waits until all of its stderr was read, at most [`LAST_WORDS`]: a process that it started may still have the pipe open.
     fn hear_out(&self) {
         let clock = Clock::start();
         let deadline = Stamp::ZERO.plus(LAST_WORDS);
@@ -215,11 +215,11 @@ impl Drop for Child {
     }
 }
 
-/// Our own programme with `arguments` in a private namespace, as a command to start with [`Child::start`]: it dies
+/// This program with `arguments` in a private namespace, as a command to start with [`Child::start`]: it dies
 /// with the thread that starts it, and the namespace with it. `sysctls` are written inside; `addresses` are added
 /// to its loopback interface (`IP/LEN`).
 ///
-/// Errors: our own executable is not known.
+/// Errors: the path of this executable is not known.
 pub fn sandboxed(sysctls: &[(String, String)], addresses: &[String], arguments: &[String]) -> io::Result<Command> {
     let own = own_executable()?;
     let mut command = Command::new(&own);
@@ -234,7 +234,7 @@ pub fn sandboxed(sysctls: &[(String, String)], addresses: &[String], arguments: 
     Ok(command)
 }
 
-/// The path of our own executable. (Not /proc/self/exe itself: the child's name would be `exe`.)
+/// The path of this executable. (Not /proc/self/exe itself: the child's name would be `exe`.)
 ///
 /// Errors: /proc is not mounted.
 pub fn own_executable() -> io::Result<OsString> {

@@ -66,7 +66,7 @@ impl NetnsError {
                 Some(format!("it belongs to the whole host: as root, sysctl -w {key}=... outside the sandbox"))
             }
             Self::Sysctl { key, .. } => Some(match sysctl::read(key) {
-                Ok(held) => format!("it holds '{held}': the same form is taken, as --sysctl '{key}={held}'"),
+                Ok(held) => format!("its value is '{held}': write it in the same form, as --sysctl '{key}={held}'"),
                 Err(_) => format!("sysctl {key} shows the form"),
             }),
             Self::Key(_) => Some("e.g. --sysctl net.ipv4.tcp_tw_reuse=1".into()),
@@ -80,7 +80,7 @@ fn errno_words(errno: i32) -> String {
 }
 
 /// Moves this process into a new user and network namespace, brings loopback up and writes `sysctls`
-/// (`net.KEY`, value) in order. Gives each key with the value the kernel holds afterwards.
+/// (`net.KEY`, value) in order. Returns each key with the value that the kernel has afterwards.
 ///
 /// Must be called while the process has one thread. After an error the process may be half inside: leave.
 ///
@@ -110,7 +110,7 @@ fn set(key: &str, value: &str, known_outside: bool) -> Result<(String, String), 
         Err(e) => {
             let errno = e.raw_os_error().unwrap_or(libc::EINVAL);
             let why = match errno {
-                libc::ENOENT if known_outside => "the host has this setting, but a private namespace has none of its own",
+                libc::ENOENT if known_outside => "the host has this setting, but a private namespace does not",
                 libc::ENOENT => "this kernel has no such setting",
                 libc::EACCES | libc::EPERM => "not writable in a private namespace",
                 libc::EINVAL | libc::ERANGE => "the kernel refuses this value",
@@ -121,7 +121,7 @@ fn set(key: &str, value: &str, known_outside: bool) -> Result<(String, String), 
     }
 }
 
-/// RTM_NEWLINK with IFF_UP for `lo` (rtnetlink(7)): no `ip` programme needed.
+/// RTM_NEWLINK with IFF_UP for `lo` (rtnetlink(7)): no `ip` program is needed.
 fn set_loopback_up() -> io::Result<()> {
     let index = nix::net::if_::if_nametoindex(LOOPBACK)?;
     let up = libc::IFF_UP as u32;
@@ -136,13 +136,13 @@ fn set_loopback_up() -> io::Result<()> {
 /// Puts a further address on the loopback interface of this namespace (RTM_NEWADDR): "any other address" than
 /// 127/8 for destinations where tcp_tw_reuse=2 does not apply.
 ///
-/// Errors: EPERM outside an own namespace, EEXIST.
+/// Errors: EPERM outside a private namespace, EEXIST.
 pub fn add_address(ip: IpAddr, prefix: u8) -> Result<(), NetnsError> {
     let add = || -> io::Result<()> {
         let index = nix::net::if_::if_nametoindex(LOOPBACK)?;
         let (family, octets, flags) = match ip {
             IpAddr::V4(ip) => (libc::AF_INET, ip.octets().to_vec(), 0),
-            // Duplicate address detection would hold the address back for a second.
+            // Duplicate address detection would delay the address for a second.
             IpAddr::V6(ip) => (libc::AF_INET6, ip.octets().to_vec(), libc::IFA_F_NODAD as u8),
         };
         // struct ifaddrmsg: family, prefix length, flags, scope, index u32; then IFA_LOCAL and IFA_ADDRESS.

@@ -22,7 +22,7 @@ pub enum OwnerError {
     /// nothing listens there in this network namespace
     #[error("nothing listens on {0} in this network namespace")]
     NotListening(SocketAddr),
-    /// a listener exists, but its process is not ours to look at, or lives in another pid namespace
+    /// a listener exists, but its process belongs to another user or to another pid namespace
     #[error("a process listens on {addr}, but which one cannot be seen: /proc/PID/fd of {unreadable} processes is not readable")]
     Hidden {
         /// the address
@@ -54,7 +54,7 @@ pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
         return Err(OwnerError::Hidden { addr, unreadable });
     }
     if holders.len() > 1 {
-        // Socket activation: init holds what it made for the service, and is the parent of everything.
+        // Socket activation: init has the socket that it made for the service, and is the parent of everything.
         holders.retain(|pid| *pid != 1);
     }
     let parents = read_parents().map_err(io_error)?;

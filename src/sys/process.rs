@@ -1,4 +1,4 @@
-//! CPU and memory of processes and their threads, as /proc and the kernel's process clocks tell them.
+//! CPU and memory of processes and their threads, from /proc and the kernel's process clocks.
 //!
 //! Not here: who listens where ([`super::owner`]), and percentages over time (`observe`).
 
@@ -42,7 +42,7 @@ pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
 /// Errors: it has ended, or is not readable.
 pub fn read_is_stopped(pid: u32) -> io::Result<bool> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold anything, blanks and parentheses too.
+    // The name in parentheses may contain anything, blanks and parentheses too.
     let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
     state
         .map(|s| matches!(s, 'T' | 't'))
@@ -123,7 +123,7 @@ impl ThreadReader {
         }
     }
 
-    /// Forgets the names of all threads but those that `alive` holds for.
+    /// Forgets the names of all threads but those that are `alive`.
     pub fn forget_but(&mut self, alive: impl Fn(i32) -> bool) {
         self.names.retain(|tid, _| alive(*tid));
     }

@@ -14,7 +14,7 @@ const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
 
 /// Restricts the ports that the kernel may pick for `fd` to `range`, further clamped by
 /// net.ipv4.ip_local_port_range: where the two do not overlap, the kernel ignores the option in silence.
-/// Works on AF_INET and AF_INET6 sockets alike.
+/// Works on AF_INET and on AF_INET6 sockets.
 ///
 /// Errors: ENOPROTOOPT (92) before Linux 6.3.
 pub(super) fn set_local_port_range(fd: BorrowedFd<'_>, range: PortRange) -> io::Result<()> {

@@ -57,7 +57,7 @@ pub enum Scope {
     LocalPort(u16),
 }
 
-/// The address family of the sockets (not of the addresses: a dual-stack socket holds v4 addresses as v6).
+/// The address family of the sockets (not of the addresses: a dual-stack socket has v4 addresses in v6 form).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// AF_INET
@@ -246,7 +246,7 @@ mod tests {
         assert!(rows.iter().any(|r| r.peer == (from.ip(), from.port())));
         assert!(rows.iter().all(|r| r.state == TcpState::Established && r.inode != 0));
 
-        // The client closes first and keeps the TIME_WAIT; its time left is told.
+        // The client closes first and keeps the TIME_WAIT; the time left is reported.
         drop(client);
         drop(server);
         let rows = diag.collect(States::TIME_WAIT, Scope::Either(dest)).unwrap();

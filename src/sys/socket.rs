@@ -1,7 +1,7 @@
 //! Outgoing TCP sockets under full control of the local port: socket, options, bind, connect. The errno and the
 //! call that gave it survive in [`SocketError`].
 //!
-//! Not here: waiting for the connection to stand (the load loop does that), and choosing ports (`load::source`).
+//! Not here: waiting until the connection is established (the load loop does that), and choosing ports (`load::source`).
 //!
 //! System calls of one successful connection: socket, the options that are on, bind where the mode asks for one,
 //! connect. No getsockname: it is called only to describe a failure.
@@ -47,7 +47,7 @@ pub struct Connecting {
     pub stream: TcpStream,
     /// right before connect(2)
     pub called: Stamp,
-    /// right after connect(2): the difference holds the kernel's port search
+    /// right after connect(2): the difference contains the kernel's port search
     pub returned: Stamp,
     /// connect(2) gave 0, not EINPROGRESS: the connection is established already
     pub established: bool,
@@ -224,7 +224,7 @@ pub fn source_towards(dest: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// Whether this kernel has IP_LOCAL_PORT_RANGE (Linux 6.3 and later), tried on a socket of its own.
+/// Whether this kernel has IP_LOCAL_PORT_RANGE (Linux 6.3 and later), tried on a fresh socket.
 ///
 /// Errors: ENOPROTOOPT (92) where it has not.
 pub fn probe_local_port_range() -> io::Result<()> {

@@ -29,7 +29,7 @@ pub fn read(key: &str) -> io::Result<String> {
     Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Writes `value` and gives what the kernel holds afterwards.
+/// Writes `value` and returns what the kernel has afterwards.
 ///
 /// Errors: ENOENT, EACCES (not writable in this namespace), EINVAL (refused value).
 pub fn write(key: &str, value: &str) -> io::Result<String> {

@@ -48,7 +48,7 @@ fn refused_keys_end_with_3_and_one_line_with_a_hint() {
     for (setting, says) in [
         ("net.ipv4.no_such_thing=1", "this kernel has no such setting"),
         ("net.core.rmem_max=4194304", "EACCES"),
-        ("net.ipv4.tcp_mem=1 2 3", "the host has this setting, but a private namespace has none of its own"),
+        ("net.ipv4.tcp_mem=1 2 3", "the host has this setting, but a private namespace does not"),
         ("net.ipv4.tcp_tw_reuse=7", "the kernel refuses this value"),
     ] {
         let out = sandbox(&["--sysctl", setting], &["echo", "ran"]).output().unwrap();

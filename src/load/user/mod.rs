@@ -50,7 +50,7 @@ enum State {
     Idle,
     /// a request began; no socket yet
     Opening,
-    /// connect(2) was called; not known to stand
+    /// connect(2) was called; not known to be established
     Connecting,
     /// the request is being written
     Sending,
@@ -218,14 +218,14 @@ impl User {
         }
     }
 
-    /// A system call on the socket failed, or SO_ERROR held an error; whether the connection was reused is known here.
+    /// A system call on the socket failed, or SO_ERROR had an error; whether the connection was reused is known here.
     pub fn on_error(&mut self, failure: Failure, now: Stamp, rules: &Rules) -> After {
         match self.state {
             State::Idle => self.lose(ClosedBy::Reset),
             State::Lingering => self.linger_over(ClosedBy::Reset, now),
             _ => {
                 let failure = Failure { reused: self.answers > 0, ..failure };
-                // A connection that never stood was not ended by anybody.
+                // A connection that was never established was not ended by anybody.
                 let ended = self.connected.then_some(ClosedBy::Reset);
                 self.fail(failure, now, rules, ended)
             }
@@ -267,7 +267,7 @@ impl User {
         }
     }
 
-    /// The request in flight, as it stands.
+    /// The request in flight, in its present state.
     pub fn open(&self) -> Option<Open> {
         self.phase().map(|phase| Open { phase, sent: self.sample.sent, received: self.received() })
     }

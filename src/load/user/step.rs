@@ -19,7 +19,7 @@ pub enum Begin {
 pub struct After {
     /// the sample that this input ended
     pub sample: Option<Sample>,
-    /// close the socket; who ended the connection, as far as the user's inputs tell
+    /// close the socket; who ended the connection, as far as the user's inputs show
     pub close: Option<ClosedBy>,
     /// the user is free for its next request, not before this
     pub free_at: Option<Stamp>,
@@ -33,7 +33,7 @@ pub struct After {
     pub surplus: Option<Surplus>,
 }
 
-/// A request without an end, as it stands.
+/// A request that has not ended, in its present state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Open {
     /// what it waits for

@@ -196,7 +196,7 @@ fn refused_is_the_targets() {
     u.on_connecting();
     let after = u.on_error(on_socket(Call::Connect, ECONNREFUSED), at(1), &r);
     assert!(matches!(outcome(&after), Outcome::Failed(_)));
-    assert_eq!(after.close, None, "a connection that never stood was not closed by anybody");
+    assert_eq!(after.close, None, "a connection that was never established was not closed by anybody");
 }
 
 #[test]

@@ -61,9 +61,9 @@ impl Worker<'_> {
         }
     }
 
-    /// Who ends the connection of `slot`, which is closed next, and so who keeps the TIME_WAIT. To the user it is our own
-    /// close when it has its answer, but the target's FIN may be in the socket already: one more look tells. Only
-    /// connections that end pay for it. A FIN that crosses ours within this instant still counts as ours.
+    /// Who ends the connection of `slot`, which is closed next, and so who keeps the TIME_WAIT. For the user it is the client's
+    /// close when it has its answer, but the target's FIN may be in the socket already: one more look shows that. Only
+    /// connections that end pay for it. When both FINs cross at this instant, the client's counts as first.
     pub(super) fn ended_by(&self, slot: u32, seen: ClosedBy) -> ClosedBy {
         let Some(stream) = self.slots[slot as usize].stream.as_ref().filter(|_| seen == ClosedBy::Client) else { return seen };
         match stream.peek(&mut [0]) {
@@ -98,7 +98,7 @@ impl Worker<'_> {
         if s.stream.take().is_none() {
             return;
         }
-        // Dropping the socket closes it, which takes it out of the poll; a late event is told by its generation.
+        // Dropping the socket closes it, which takes it out of the poll; a late event is known by its generation.
         s.generation = s.generation.next();
         let local = std::mem::take(&mut s.local);
         if std::mem::replace(&mut s.counted, false) {

@@ -43,7 +43,7 @@ const EVENTS: usize = 1024;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// No turn of the loop takes longer than this beside its wait while the thread runs: starts and reads are bounded.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
-/// A request longer than this may need two segments: Nagle's algorithm would hold the second one back.
+/// A request longer than this may need two segments: Nagle's algorithm would delay the second one.
 const ONE_SEGMENT: usize = 1000;
 
 struct Slot {
@@ -245,7 +245,7 @@ impl<'a> Worker<'a> {
     fn hand_over(&mut self, now: Stamp) {
         self.recorder.roll_to(now);
         for interval in self.recorder.drain_intervals() {
-            // The run has gone only when it was told to stop: nobody is left to report to.
+            // The run ends only when it was stopped: nobody is left to report to.
             let _ = self.reports.send(Report::Second(Box::new(interval)));
         }
         if self.refusal_reported || now.second() < 1 {

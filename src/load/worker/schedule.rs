@@ -41,7 +41,7 @@ impl Worker<'_> {
         self.ready = ready;
     }
 
-    /// Whether one more request may begin in this turn at `at`, a stamp taken in it: a turn of dear connects must not
+    /// Whether one more request may begin in this turn at `at`, a stamp taken in it: a turn of slow connects must not
     /// keep the loop from its events, a stop request, or the end of the run.
     pub(super) fn may_begin(&mut self, at: Stamp) -> bool {
         if self.turn_began == Stamp::NEVER {
@@ -91,7 +91,7 @@ impl Worker<'_> {
         s.endpoint = endpoint;
         s.written = 0;
         if let Some(intended) = intended {
-            // One that fell due while this thread stood still is late from then on, free connection or not.
+            // One that became due while this thread did not run is late from then on, free connection or not.
             let in_standstill = self.standstill.0 <= intended && intended < self.standstill.1;
             let could_begin = if in_standstill { intended } else { intended.max(s.free_since) };
             self.recorder.record_lateness(now.micros_since(could_begin));

@@ -1,4 +1,4 @@
-//! What the workers of a run share, and what they tell it.
+//! What the workers of a run share, and what they report to it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
 
@@ -14,7 +14,7 @@ pub(in crate::load) struct Shared {
     pub(in crate::load) stop: AtomicBool,
     /// attempts left of `--requests`; meaningless without it
     pub(in crate::load) tickets: AtomicI64,
-    /// users that hold a connection
+    /// users that have a connection
     pub(in crate::load) connected: AtomicU32,
     /// the most there were at once
     pub(in crate::load) connected_peak: AtomicU32,
@@ -37,12 +37,12 @@ impl Shared {
     }
 }
 
-/// What a worker tells the run.
+/// What a worker reports to the run.
 #[derive(Debug)]
 pub(in crate::load) enum Report {
     /// a whole second is over
     Second(Box<Interval>),
-    /// after the first second no connection was ever established, and all attempts failed alike
+    /// after the first second no connection was ever established, and all attempts failed in the same way
     Refused(Failure),
     /// the worker is done
     Done { totals: Box<WorkerTotals>, ended: Stamp, alike: Option<Failure>, opened: bool },

@@ -18,7 +18,7 @@ use crate::model::time::Stamp;
 use crate::sys::socket::{self, SocketError};
 
 /// The explicit port is taken: bind(2) met a socket without SO_REUSEADDR, or connect(2) a live twin. On a loaded machine
-/// the twin is our own last connection: until its FIN is acknowledged (FIN_WAIT1, up to 40 ms) it counts as live.
+/// the twin is the last connection of this run: until its FIN is acknowledged (FIN_WAIT1, up to 40 ms) it counts as live.
 fn is_busy(error: &SocketError) -> bool {
     matches!((error.call, error.errno), (Call::Bind, EADDRINUSE) | (Call::Connect, EADDRNOTAVAIL))
 }
@@ -28,7 +28,7 @@ impl Worker<'_> {
         let mut tries = if self.plan.port_mode == PortMode::Ring { self.plan.limits.ring_tries.max(1) } else { 1 };
         loop {
             let Some(local) = self.sources.take() else {
-                // Every port of the ring is held by a live connection of ours.
+                // Every port of the ring has an open connection of this run.
                 let failure = Failure::new(Call::Bind, Cause::Errno(EADDRINUSE));
                 self.open_failed(slot, failure, now);
                 return;
