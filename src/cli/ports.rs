@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Exit;
 use crate::diagnose::ports::budget::Budget;
-use crate::diagnose::ports::hold::hold;
+use crate::diagnose::ports::hold::{CAPPED, hold};
 use crate::diagnose::ports::pool::{PortUse, pool};
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::ports_report::PortsReport;
@@ -131,10 +131,13 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Resu
         assumed.push(format!("the pool of this host: {} ports of {}-{}", pool.ports, pool.range.lo, pool.range.hi));
         pool.ports
     };
+    let mut cap = None;
     let hold_s = match (args.hold, to) {
         (Some(hold), _) => hold.as_secs_f64(),
         (None, Some(to)) => {
-            let hold = hold(&sysctl::read_sysctls().0, to, &usage);
+            let sysctls = sysctl::read_sysctls().0;
+            cap = sysctls.tcp_max_tw_buckets;
+            let hold = hold(&sysctls, to, &usage);
             let hold = hold.known().ok_or_else(|| {
                 Exit::environment(format!("ports: {}", hold.reason().unwrap_or_default())).hint("--hold TIME sets it")
             })?;
@@ -150,7 +153,11 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Resu
         assumed.push(format!("a run of {} s", PREDICT_DURATION.as_secs()));
         PREDICT_DURATION
     });
-    let forecast = Budget::new(ports, hold_s).forecast(rate, duration, args.fail_rate, args.recovered_rate);
+    let budget = Budget::new(ports, hold_s).capped_at(cap);
+    if budget.is_capped() {
+        assumed.push(format!("at most {} in TIME_WAIT on this host: {CAPPED}", budget.time_wait_max));
+    }
+    let forecast = budget.forecast(rate, duration, args.fail_rate, args.recovered_rate);
     if forecast.fails_within() {
         if args.fail_rate.is_none() {
             assumed.push(format!("while nothing succeeds, calls fail at the asked rate of {rate}/s (a closed loop calls faster, because failures return at once)"));

@@ -5,7 +5,7 @@ use super::indicators::Indicators;
 use super::rule::{Found, Rule, Ruling, Step};
 use super::table::{STUDY_RULES, rule_of, rules};
 use super::{validity, verdict};
-use crate::model::finding::{Finding, FindingId, Undecided};
+use crate::model::finding::{Finding, FindingId, Severity, Undecided};
 use crate::model::result::{NoPort, RunResult, Validity, Verdict};
 
 /// Everything that a run shows.
@@ -30,6 +30,8 @@ impl Diagnosis {
         for rule in rules() {
             match (rule.check)(run, &seen) {
                 Ruling::Finding(f) => found.push((rule, *f)),
+                // How to read figures is no question that must be answered.
+                Ruling::Undecided(_) if rule.id.severity() == Severity::Info => {}
                 Ruling::Undecided(missing) => undecided.push(Undecided { id: rule.id, missing }),
                 Ruling::Clear => {}
             }

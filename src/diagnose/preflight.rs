@@ -1,6 +1,7 @@
 //! Before the first request: what the port budget sustains, what the plan asks for, and when the one exceeds the other.
 
 use super::ports::budget::Budget;
+use super::ports::hold::CAPPED;
 use super::thresholds::HURRY_CPS;
 use crate::model::plan::LoadPlan;
 use crate::model::port_count::{InUse, PortCount};
@@ -24,6 +25,9 @@ use crate::remedy::{cps, s};
 pub fn preflight(plan: &LoadPlan, budget: &Budget, held: InUse) -> Option<String> {
     if !plan.is_short_lived() || budget.hold.is_zero() {
         return None;
+    }
+    if budget.is_capped() {
+        return capped(plan, budget);
     }
     let (hold, ceiling) = (budget.hold.as_secs_f64(), budget.ceiling_cps());
     let from = match plan.sources.len() {
@@ -62,6 +66,16 @@ pub fn preflight(plan: &LoadPlan, budget: &Budget, held: InUse) -> Option<String
         format!("{lead}; {asked}: {when}")
     } else {
         format!("{lead}; {asked}: this run ends before they are used up; a longer one: {when}")
+    })
+}
+
+/// One line where the plan makes more connections than TIME_WAIT keeps.
+fn capped(plan: &LoadPlan, budget: &Budget) -> Option<String> {
+    let endless = !plan.is_open_loop() && plan.think.mean().is_zero();
+    let most = if plan.is_open_loop() { plan.rate } else { f64::from(plan.users) / plan.think.mean().as_secs_f64().max(1e-9) };
+    let reached = endless || most * plan.duration.min(budget.hold).as_secs_f64() > f64::from(budget.time_wait_max);
+    reached.then(|| {
+        format!("ports: {} to {}, at most {} of them in TIME_WAIT: {CAPPED}", budget.pool, plan.target.addr, budget.time_wait_max)
     })
 }
 

@@ -3,11 +3,11 @@
 //! The first finding, in the order of reports, that has a row decides the verdict. The stamp follows from the same
 //! rows, in [`super::validity`]; nothing else decides either.
 
-use super::indicators::{Full, Holding, Indicators, Kind, Queue, Rows, Saturated, name_of};
+use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Rows, Saturated, Waiter, name_of};
 use super::rules::refusal;
+use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId as Id, Severity};
 use crate::model::result::{Holder, RunResult, RunStamp, Verdict, VerdictId};
-use crate::remedy::{count, number, percent, s};
 
 /// Finding, the verdict that it decides, and what it makes of the stamp. Findings without a row decide neither.
 pub(super) const TABLE: &[(Id, VerdictId, RunStamp)] = &[
@@ -45,7 +45,7 @@ pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Ve
         let sentence = format!(
             "the client did not take {} of {}: over its own limit ({})",
             limit.count(),
-            count(run.totals.requests, "answer"),
+            counted(run.totals.requests, "answer"),
             name_of(row)
         );
         return Verdict { id: VerdictId::ClientBound, sentence, since_s: Some(limit.first_s()) };
@@ -68,7 +68,7 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
         VerdictId::TargetGone => gone(run, seen),
         VerdictId::TargetBound => (saturated(run, seen), None),
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
-        VerdictId::HostBound => (format!("other programs took this machine's CPU: {}", finding.title), None),
+        VerdictId::HostBound => (host(seen, finding), None),
         VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),
     }
 }
@@ -79,7 +79,7 @@ fn ports(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
         let sentence = format!(
             "source ports were in use on this machine: {} of {} found theirs taken",
             rows.count(),
-            count(run.totals.attempts, "connection")
+            counted(run.totals.attempts, "connection")
         );
         return (sentence, Some(rows.first_s()));
     }
@@ -90,7 +90,7 @@ fn ports(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
         _ if failing_too => "",
         _ => "; the target is fine",
     };
-    (format!("source ports ran out on this machine at {}{rest}", s(since)), Some(since))
+    (format!("source ports ran out on this machine at {}{rest}", seconds(since)), Some(since))
 }
 
 fn descriptors(run: &RunResult) -> (String, Option<f64>) {
@@ -98,16 +98,16 @@ fn descriptors(run: &RunResult) -> (String, Option<f64>) {
     let limit = run.host.nofile.map_or_else(|| "its limit".to_owned(), |n| format!("the limit of {n}"));
     let sentence = format!(
         "file descriptors ran out on this machine at {}: {} of {} could not be made at {limit}",
-        s(rows.first_s()),
+        seconds(rows.first_s()),
         rows.count(),
-        count(run.totals.attempts, "connection")
+        counted(run.totals.attempts, "connection")
     );
     (sentence, Some(rows.first_s()))
 }
 
 fn client(seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
     if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.yes()) {
-        let (from, to) = (s(stalls.longest.from_s), s(stalls.longest.to_s));
+        let (from, to) = (seconds(stalls.longest.from_s), seconds(stalls.longest.to_s));
         return (
             format!("the client itself stood still from {from} to {to}: read no latency of that time"),
             Some(stalls.first_s),
@@ -116,22 +116,41 @@ fn client(seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
     let sentence = match seen.saturated.yes() {
         Some(Saturated { for_long: true, seconds, measured, .. }) => format!(
             "the client was the limit in {seconds} of {measured} s: {} req/s are its own maximum, not the target's",
-            number(seen.steady_rps.round())
+            rate(seen.steady_rps)
         ),
         Some(Saturated { late_ms: Some(late), .. }) => {
-            format!("the client was the limit: it sent requests up to {} ms late (p99)", number(late.round()))
+            format!("the client was the limit: it sent requests up to {} ms late (p99)", number(*late))
         }
         _ => finding.title.clone(),
     };
     (sentence, None)
 }
 
+fn host(seen: &Indicators, finding: &Finding) -> String {
+    let Some(c) = seen.contention.yes() else { return format!("other programs took the cores: {}", finding.title) };
+    let who = match c.who {
+        Waiter::Client => "the client",
+        Waiter::Target => "the target",
+    };
+    match c.reason {
+        Reason::Others(_) => format!(
+            "other programs took the cores: {who} waited for one in {} of {} s, so rates and latencies are not the target's own",
+            c.seconds, c.measured
+        ),
+        Reason::Quota(q) => format!(
+            "a CPU quota of {} cores (not other programs) stopped {who} in {} of its periods",
+            number(q.quota_cores),
+            share(q.throttled_periods as f64 / q.periods.max(1) as f64)
+        ),
+    }
+}
+
 fn gone(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
     if let Some(gone) = seen.gone {
         let sentence = format!(
             "the target is gone since {}: {} req/s until then, none answered after",
-            s(gone.since_s),
-            number(gone.rps_before.round())
+            seconds(gone.since_s),
+            rate(gone.rps_before)
         );
         return (sentence, Some(gone.since_s));
     }
@@ -143,37 +162,35 @@ fn gone(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
     let sentence = format!(
         "the target refused {} of {}, from {} to {}",
         rows.count(),
-        count(run.totals.requests, "request"),
-        s(rows.first_s()),
-        s(rows.last_s())
+        counted(run.totals.requests, "request"),
+        seconds(rows.first_s()),
+        seconds(rows.last_s())
     );
     (sentence, Some(rows.first_s()))
 }
 
 fn saturated(run: &RunResult, seen: &Indicators) -> String {
-    let rps = number(seen.steady_rps.round());
-    let rate = if run.plan.is_open_loop() && seen.steady_rps < run.plan.rate * 0.95 {
-        format!("target saturated: {rps} of {} req/s answered", number(run.plan.rate))
+    let rps = rate(seen.steady_rps);
+    let figures = if run.plan.is_open_loop() && seen.steady_rps < run.plan.rate * 0.95 {
+        format!("target saturated: {rps} of {} req/s answered", rate(run.plan.rate))
     } else {
-        format!("target saturated: {rps} req/s with {}", count(run.plan.users, "user"))
+        format!("target saturated: {rps} req/s with {}", counted(run.plan.users, "user"))
     };
     let why = match (seen.queue.yes(), seen.cpu.yes()) {
         (Some(Queue::Told { queue_ms, work_ms, .. }), _) => {
-            format!(", {} ms of queue for {} ms of work", number(queue_ms.round()), number((work_ms * 10.0).round() / 10.0))
+            format!(", {} ms of queue for {} ms of work", number(*queue_ms), number(*work_ms))
         }
         (_, Some(limit)) if limit.full == Full::Machine => ", every core is busy".to_owned(),
-        (_, Some(limit)) => format!(", its CPU is at {} % of a core", number(limit.percent.round())),
-        (Some(Queue::Grown(g)), None) => format!(
-            ", and its median grew from {} to {} ms with the users",
-            number(g.p50_ms.0.round()),
-            number(g.p50_ms.1.round())
-        ),
+        (_, Some(limit)) => format!(", its CPU is at {} of a core", percent(limit.percent)),
+        (Some(Queue::Grown(g)), None) => {
+            format!(", and its median grew from {} to {} ms with the users", number(g.p50_ms.0), number(g.p50_ms.1))
+        }
         (Some(Queue::Leak(leak)), None) => {
-            format!(", and its median grew from {} to {} ms", number(leak.p50_ms.0.round()), number(leak.p50_ms.1.round()))
+            format!(", and its median grew from {} to {} ms", number(leak.p50_ms.0), number(leak.p50_ms.1))
         }
         (None, None) => String::new(),
     };
-    rate + &why
+    figures + &why
 }
 
 fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Option<f64> {
@@ -194,7 +211,7 @@ fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Optio
 
 fn healthy(run: &RunResult, findings: &[Finding]) -> String {
     let t = &run.totals;
-    let figures = format!("{} req/s, {} failed of {}", number(t.rps.round()), t.failures, count(t.requests, "request"));
+    let figures = format!("{} req/s, {} failed of {}", rate(t.rps), count(t.failures), counted(t.requests, "request"));
     let warning = findings.iter().find(|f| f.severity != Severity::Info);
     match warning {
         Some(w) => format!("OK, but {} ({figures})", w.title),
@@ -206,10 +223,10 @@ fn undecided(run: &RunResult) -> String {
     let t = &run.totals;
     match (t.attempts, t.local_failures.saturating_add(t.failures)) {
         (0, _) => "undecided: no request was started".to_owned(),
-        (attempts, 0) => format!("undecided: none of {} was answered before the run ended", count(attempts, "request")),
+        (attempts, 0) => format!("undecided: none of {} was answered before the run ended", counted(attempts, "request")),
         (attempts, failed) => format!(
             "undecided: no request was answered, {} of them failed, and the error table does not say why",
-            percent(failed as f64 / attempts as f64)
+            share(failed as f64 / attempts as f64)
         ),
     }
 }

@@ -18,23 +18,44 @@ pub struct Budget {
     pub pool: u32,
     /// T: zero when a port is free at once
     pub hold: Duration,
+    /// most sockets that TIME_WAIT keeps in this namespace (tcp_max_tw_buckets): further ones are dropped, and their ports
+    /// are free at once
+    pub time_wait_max: u32,
 }
 
 impl Budget {
     /// A budget; `hold_s` below zero or not finite counts as zero.
     pub fn new(pool: u32, hold_s: f64) -> Self {
-        Self { pool, hold: Duration::try_from_secs_f64(hold_s).unwrap_or(Duration::ZERO) }
+        Self { pool, hold: Duration::try_from_secs_f64(hold_s).unwrap_or(Duration::ZERO), time_wait_max: u32::MAX }
     }
 
-    /// P/T, connections a second that can be sustained; infinite where a port is free at once.
+    /// The same where TIME_WAIT keeps at most so many sockets; `None`: as many as there are.
+    #[must_use]
+    pub fn capped_at(self, time_wait_max: Option<u64>) -> Self {
+        let cap = time_wait_max.map_or(u32::MAX, |n| u32::try_from(n).unwrap_or(u32::MAX));
+        Self { time_wait_max: cap, ..self }
+    }
+
+    /// TIME_WAIT keeps fewer sockets than the pool has ports: it cannot use the pool up. The price is that late packets of
+    /// a dropped connection can reach the next one with the same ports.
+    pub const fn is_capped(&self) -> bool {
+        self.time_wait_max < self.pool
+    }
+
+    /// P/T, connections a second that can be sustained; infinite where a port is free at once, or TIME_WAIT is capped below
+    /// the pool.
     pub fn ceiling_cps(&self) -> f64 {
+        if self.is_capped() { f64::INFINITY } else { self.by_law() }
+    }
+
+    fn by_law(&self) -> f64 {
         let hold = self.hold.as_secs_f64();
         if hold > 0.0 { f64::from(self.pool) / hold } else { f64::INFINITY }
     }
 
     /// (P/2)/T: above it more than half of the pool is in use, and the kernel searches longer for a free port.
     pub fn search_cps(&self) -> f64 {
-        self.ceiling_cps() / 2.0
+        if self.time_wait_max < self.pool / 2 { f64::INFINITY } else { self.by_law() / 2.0 }
     }
 
     /// P/T; none when no port stays in use.
@@ -51,8 +72,8 @@ impl Budget {
         }
     }
 
-    /// Ports in use at a steady `rate`: r T, not capped by the pool.
+    /// Ports in use at a steady `rate`: r T, not capped by the pool, but by what TIME_WAIT keeps.
     pub fn held_at(&self, rate: f64) -> f64 {
-        rate * self.hold.as_secs_f64()
+        (rate * self.hold.as_secs_f64()).min(f64::from(self.time_wait_max))
     }
 }

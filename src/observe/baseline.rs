@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::socket_count::{CountScope, SocketCounter};
 use crate::diagnose::ports::budget::Budget;
-use crate::diagnose::ports::hold::{Hold, hold};
+use crate::diagnose::ports::hold::{CAPPED, Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
 use crate::model::facts::{Fact, KernelCounters, TcpState};
 use crate::model::plan::{Closer, LoadPlan};
@@ -87,7 +87,8 @@ impl Baseline {
 
     /// P and T; none when either is unknown.
     pub fn budget(&self) -> Option<Budget> {
-        Some(Budget::new(self.pool.known()?.ports, self.hold.known()?.seconds))
+        let budget = Budget::new(self.pool.known()?.ports, self.hold.known()?.seconds);
+        Some(budget.capped_at(self.host.sysctls.tcp_max_tw_buckets))
     }
 
     /// The budget in one line, for plans that can use it up (short connections); none for others.
@@ -100,6 +101,7 @@ impl Baseline {
                 Some(ceiling) => {
                     format!("{} ports, each in use for {} s, so at most {ceiling:.0} connections/s", pool.ports, hold.seconds)
                 }
+                None if self.budget().is_some_and(|b| b.is_capped()) => format!("{} ports; {}", pool.ports, CAPPED),
                 None => format!("{} ports, none in use afterwards: {}", pool.ports, hold.why),
             },
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => format!("unknown: {why}"),

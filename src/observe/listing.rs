@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::baseline::{bound_inside, read_pool_facts};
 use super::socket_count::free;
 use crate::diagnose::ports::budget::Budget;
-use crate::diagnose::ports::hold::{Hold, hold};
+use crate::diagnose::ports::hold::{CAPPED, Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
 use crate::model::facts::{DiagSocket, Fact, TcpState};
 use crate::model::port_count::{PortCount, concrete};
@@ -147,7 +147,7 @@ fn destination(key: &Key, towards: &Towards, pool: &Fact<PortPool>, sysctls: &Sy
     let hold = hold(sysctls, *dest, usage);
     let ports = pool.known().map(|p| p.ports);
     let hold_s = hold.known().map(|h| h.seconds);
-    let budget = ports.zip(hold_s).map(|(p, t)| Budget::new(p, t));
+    let budget = ports.zip(hold_s).map(|(p, t)| Budget::new(p, t).capped_at(sysctls.tcp_max_tw_buckets));
     let held = count.in_use.ports();
     // With every one of them free to be taken again: 0.
     let is_timed = count.in_use.last_free_s > 0.0 || count.states.time_wait > 0;
@@ -162,6 +162,7 @@ fn destination(key: &Key, towards: &Towards, pool: &Fact<PortPool>, sysctls: &Sy
         time_wait_target_side: count.time_wait_target_side,
         hold_s,
         hold_why: match hold {
+            Fact::Known(h) if budget.is_some_and(|b| b.is_capped()) => format!("{}; {CAPPED}", h.why),
             Fact::Known(h) => h.why,
             Fact::Unavailable(why) => why,
         },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::observation::Observation;
 use super::write_result::Nulls;
 use crate::diagnose::ports::budget::Budget;
-use crate::diagnose::ports::hold::hold_seen;
+use crate::diagnose::ports::hold::{CAPPED, hold_seen};
 use crate::diagnose::thresholds::POOL_SEEN_SHARE;
 use crate::model::facts::Fact;
 use crate::model::plan::{Closer, PortMode};
@@ -21,9 +21,11 @@ impl Observation {
         let ports = pool.map(|p| p.ports);
         let hold = hold_seen(null.0, &states, ports);
         let hold_s = null.take("ports.hold_s", &hold).map(|h| h.seconds);
-        let budget = ports.zip(hold_s).map(|(p, t)| Budget::new(p, t));
+        let cap = null.0.host.sysctls.tcp_max_tw_buckets;
+        let budget = ports.zip(hold_s).map(|(p, t)| Budget::new(p, t).capped_at(cap));
         let why_no_ceiling = match (&s.pool, &hold) {
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => why.clone(),
+            (_, Fact::Known(_)) if budget.is_some_and(|b| b.is_capped()) => CAPPED.to_owned(),
             (_, Fact::Known(h)) => format!("no port stays in use: {}", h.why),
         };
         let ceiling_cps = budget.and_then(|b| b.limit_cps());

@@ -59,7 +59,7 @@ pub enum TargetEnds {
 impl Situation<'_> {
     /// P and T, where both are known.
     pub fn budget(&self) -> Option<Budget> {
-        Some(Budget::new(self.pool?, self.hold_s?))
+        Some(Budget::new(self.pool?, self.hold_s?).capped_at(self.run.host.sysctls.tcp_max_tw_buckets))
     }
 }
 

@@ -153,7 +153,7 @@ fn server_closes(at: &Situation<'_>) -> Option<Remedy> {
 /// What P ports sustain with another T.
 fn with_hold(at: &Situation<'_>, hold_s: f64) -> Option<(Budget, Budget)> {
     let now = at.budget()?;
-    Some((now, Budget::new(now.pool, hold_s)))
+    Some((now, Budget { hold: Budget::new(now.pool, hold_s).hold, ..now }))
 }
 
 fn delay_s(run: &RunResult) -> f64 {

@@ -137,7 +137,7 @@ pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String
     let mut out =
         format!("{} connections/s against {}, each held {}\n", rate(f.rate_cps), counted(f.pool, "port"), seconds(f.hold_s));
     let Some(ceiling) = f.ceiling_cps else {
-        out += "no port stays held: no ceiling\n";
+        out += "ports do not run out: no ceiling\n";
         return with_assumptions(out, assumed);
     };
     out += &format!("  ceiling      {}/s sustained (P/T)", rate(ceiling));

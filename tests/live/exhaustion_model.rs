@@ -42,7 +42,7 @@ fn the_law_holds_at_three_rates() {
     let mut wrong = Vec::new();
     for (rate, result) in RATES.iter().zip(results) {
         let Some(result) = undisturbed(*rate, result, &run) else { continue };
-        let budget = Budget { pool: PORTS.into(), hold: HOLD };
+        let budget = Budget::new(PORTS.into(), HOLD.as_secs_f64());
         let forecast = budget.forecast(f64::from(*rate), LENGTH, None, None);
         wrong.extend(compare(&forecast, &result).into_iter().map(|w| format!("{rate}/s: {w}")));
     }

@@ -30,6 +30,7 @@ pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     let Some((seconds, measured)) = full_seconds(run) else {
         return match late_ms {
             Some(_) => of(0, 0, false),
+            None if had_time(run, seen) => Seen::No,
             None => Seen::Unknown("the CPU of the client's threads was not measured".into()),
         };
     };
@@ -38,6 +39,7 @@ pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     match (for_long || late_ms.is_some(), enough) {
         (true, _) => of(seconds, measured, for_long),
         (false, true) => Seen::No,
+        (false, false) if had_time(run, seen) => Seen::No,
         (false, false) => Seen::Unknown(format!("the CPU of the client's threads was measured for {measured} s only")),
     }
 }
@@ -71,6 +73,11 @@ fn lateness(run: &RunResult, seen: &Indicators, hurried: bool) -> Option<f64> {
     let left_out = seen.shortfall.is_some_and(|s| s.missing > FALL_SHORT_SHARE * s.asked);
     let waits_for_answers = left_out && times.saturating_mul(2) < attempts && !hurried;
     (enough && !waits_for_answers).then_some(ms)
+}
+
+/// Every load thread was idle for most of the run: no second of it can say otherwise.
+fn had_time(run: &RunResult, seen: &Indicators) -> bool {
+    !run.resources.client.threads.is_empty() && !is_hurried(run, seen)
 }
 
 fn is_hurried(run: &RunResult, seen: &Indicators) -> bool {

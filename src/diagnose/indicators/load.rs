@@ -1,5 +1,6 @@
 //! The load as it was made: how long, how fast, how much of what was asked for.
 
+use crate::diagnose::thresholds::FALL_SHORT_SHARE;
 use crate::model::result::RunResult;
 
 /// Seconds the run lasted; at least a thousandth, so that rates stay finite.
@@ -18,6 +19,11 @@ pub(super) fn response_s(run: &RunResult) -> Option<f64> {
 pub(super) fn failed_share(run: &RunResult) -> f64 {
     let t = &run.totals;
     t.failures.saturating_add(t.local_failures) as f64 / t.attempts.max(1) as f64
+}
+
+/// What failed is a share of the attempts that can explain missing ones.
+pub(in crate::diagnose) fn is_many(run: &RunResult, failed: u64) -> bool {
+    failed as f64 > FALL_SHORT_SHARE * run.totals.attempts as f64
 }
 
 /// Requests that the schedule of an open loop asked for.

@@ -3,8 +3,10 @@
 //! never a guess.
 
 mod backlog;
+mod budget;
 mod client;
 mod contention;
+mod course;
 mod gone;
 mod keepalive;
 mod load;
@@ -16,13 +18,15 @@ mod stalls;
 mod target;
 
 pub(super) use backlog::Overflow;
+pub(super) use budget::HighBudget;
 pub(super) use client::Saturated;
 pub(super) use contention::{Contention, Reason, Waiter};
+pub(super) use course::Course;
 pub(super) use gone::Gone;
 pub(super) use keepalive::{Ending, NotKept};
-pub(super) use load::{Shortfall, duration_s};
+pub(super) use load::{Shortfall, duration_s, is_many};
 pub(super) use pace::OwnPace;
-pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against, kernel_searches, pool, wearing_within};
+pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against, kernel_searches};
 pub(super) use queue::{Growth, Leak, Queue};
 pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
 pub(super) use stalls::{Hang, Stalls, Still, TargetStall};
@@ -86,6 +90,8 @@ pub struct Indicators {
     pub(super) contention: Seen<Contention>,
     /// the target ends each connection after one answer
     pub(super) not_kept: Seen<NotKept>,
+    /// most of the port budget is used
+    pub(super) high_budget: Seen<HighBudget>,
     /// the target's queue of connections overflowed
     pub(super) overflow: Seen<Overflow>,
     /// the client was the limit
@@ -116,6 +122,7 @@ impl Indicators {
             target_stall: Seen::No,
             contention: contention::contention(run),
             not_kept: Seen::No,
+            high_budget: Seen::No,
             overflow: backlog::overflow(run),
             saturated: Seen::No,
             queue: Seen::No,
@@ -123,6 +130,7 @@ impl Indicators {
             own_pace: Seen::No,
         };
         // Each of these looks at those before it.
+        seen.high_budget = budget::high_budget(run, &seen);
         seen.not_kept = keepalive::not_kept(run, &seen);
         seen.target_stall = stalls::target_stall(run, &seen);
         seen.saturated = client::saturated(run, &seen);
@@ -159,7 +167,7 @@ impl Indicators {
             run,
             pool: self.ports.pool,
             hold_s: self.ports.hold.as_ref().map(|h| h.seconds),
-            wanted_cps: if run.plan.is_open_loop() { run.plan.rate } else { wearing_within(run, 1.0) },
+            wanted_cps: if run.plan.is_open_loop() { run.plan.rate } else { ports::wearing_within(run, 1.0) },
             ends,
         }
     }

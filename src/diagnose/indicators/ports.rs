@@ -108,7 +108,7 @@ pub(in crate::diagnose) fn pool(run: &RunResult) -> Option<u32> {
 
 /// P and T.
 pub(in crate::diagnose) fn budget(run: &RunResult) -> Option<Budget> {
-    Some(Budget::new(pool(run)?, hold(run)?.seconds))
+    Some(Budget::new(pool(run)?, hold(run)?.seconds).capped_at(run.host.sysctls.tcp_max_tw_buckets))
 }
 
 /// The share of ended connections that the client ended first and by FIN: only these leave it a TIME_WAIT.

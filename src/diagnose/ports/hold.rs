@@ -11,6 +11,10 @@ use crate::model::plan::{Closer, PortMode};
 use crate::model::port_count::concrete;
 use crate::model::result::{Holder, PortStates, RunResult, Sysctls};
 
+/// Why a capped TIME_WAIT ends the law of P/T, and what it costs.
+pub const CAPPED: &str = "tcp_max_tw_buckets is below the pool: TIME_WAIT cannot use up the ports, because further connections \
+                          skip it; late packets of such a connection are no longer kept from the next one (protection lost)";
+
 /// How long, and by which rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hold {

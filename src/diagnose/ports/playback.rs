@@ -32,7 +32,7 @@ impl Playback {
         let (pool, hold) = (f64::from(budget.pool), budget.hold.as_secs_f64());
         let mut out = Self::default();
         let left = Left::of(held);
-        if hold <= 0.0 || (left.ports <= 0.0 && rate <= budget.ceiling_cps()) {
+        if hold <= 0.0 || budget.is_capped() || (left.ports <= 0.0 && rate <= budget.ceiling_cps()) {
             out.successes = rate * until;
             return out;
         }

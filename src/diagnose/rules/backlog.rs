@@ -3,11 +3,12 @@
 
 use crate::diagnose::indicators::{Indicators, Overflow};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::model::figures::{count, counted, rate, seconds};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::result::RunResult;
 use crate::remedy::target::{Kind, own_flags, serve_with};
-use crate::remedy::{advice, count, keep_alive, load_after_sysctl, load_with, number, s};
+use crate::remedy::{advice, keep_alive, load_after_sysctl, load_with};
 
 /// target-backlog-overflow.
 pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -17,73 +18,34 @@ pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) 
 fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling {
     let Overflow { dropped, near_1s, near_3s, given_up } = overflow;
     let cluster = near_1s.saturating_add(near_3s);
-    let to = run.plan.target.addr;
     let somaxconn = run.host.sysctls.somaxconn;
-    let mut text = String::new();
-    match dropped {
-        Some(n) => {
-            text += &format!(
-                "The queue of connections that wait for accept() was full at the target's side: the kernel dropped {} (ListenOverflows/ListenDrops of this network namespace). ",
-                count(n, "connection attempt")
-            );
-        }
+    let mut text = match dropped {
+        Some(n) => format!(
+            "The target's queue of connections that wait for accept() was full: the kernel dropped {} (ListenOverflows, ListenDrops). ",
+            counted(n, "connection attempt")
+        ),
         None => {
-            text += "The target, or something before it, dropped SYNs: set-ups that took a retry are there, those in between are not. ";
+            "The target, or something before it, dropped SYNs: connecting took about 1 s or 3 s (SYN retries), and nothing in \
+                 between. "
+                .to_owned()
         }
-    }
+    };
+    let lost = if given_up > 0 { format!(", and {given_up} were given up") } else { String::new() };
     text += &format!(
-        "A dropped SYN is sent again after 1 s and later, so {} took about 1 s and {near_3s} about 3 s",
-        count(near_1s, "set-up")
+        "A dropped SYN is sent again after 1 s and 3 s: {} took about 1 s, {near_3s} about 3 s{lost}. ",
+        counted(near_1s, "connection")
     );
-    if given_up > 0 {
-        text += &format!(", and {given_up} were given up");
-    }
-    text += ". The client sees latency and timeouts, never \"refused\" and never a port error";
     if let Some(n) = somaxconn {
-        text += &format!("; the backlog is the smaller of listen()'s argument and somaxconn = {n}");
+        text += &format!("The backlog is the smaller of listen()'s argument and somaxconn = {n}. ");
     }
-    text += ". Windows refuses instead (WSAECONNREFUSED 10061) when its backlog is full.";
-    let ramp = f64::from(run.plan.users) / 10.0;
-    let slower = load_with(&run.plan, |p| p.spawn_rate = ramp.max(1.0));
-    // Where every answer ends its connection, a slow start changes only the start.
-    let kept = run.plan.keepalive && run.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
-    let mut remedies = longer_queue(run);
-    if !kept && run.plan.users > 1 {
-        let half = run.plan.users / 2;
-        let fewer = load_with(&run.plan, |p| p.users = half);
-        remedies.push(advice(
-            "make fewer connections at once",
-            fewer,
-            format!("at most {} at a time instead of {}", count(half, "set-up"), run.plan.users),
-        ));
-    }
-    if kept && !run.plan.is_open_loop() && (run.plan.spawn_rate <= 0.0 || run.plan.spawn_rate > ramp.max(1.0)) {
-        remedies.push(advice(
-            "start the users one after the other",
-            slower,
-            if run.plan.spawn_rate > 0.0 {
-                format!("a new connection every {} instead of {}/s", s(1.0 / ramp.max(1.0)), number(run.plan.spawn_rate))
-            } else {
-                format!("a new connection every {} instead of {} at once", s(1.0 / ramp.max(1.0)), run.plan.users)
-            },
-        ));
-    }
-    if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
-        let expected = format!("{} in all instead of one a request", count(run.plan.users, "set-up"));
-        remedies.push(advice("keep connections", keep.command, expected));
-    }
-    remedies.push(advice(
-        "watch the queue",
-        format!("nstat -az TcpExtListenOverflows ; ss -ltn 'sport = :{}'", to.port()),
-        "a number that rises; Recv-Q at Send-Q + 1 is a full queue",
-    ));
+    text += "The client sees latency and timeouts, never a port error. Windows refuses instead (10061) when its backlog is full.";
     let title = match dropped {
         Some(n) => format!(
             "the target's backlog overflowed: {} dropped, {} took 1 s or 3 s",
-            count(n, "connection attempt"),
-            count(cluster, "set-up")
+            counted(n, "connection attempt"),
+            counted(cluster, "connection")
         ),
-        None => format!("{} took 1 s or 3 s: SYNs were dropped at the target", count(cluster, "connection set-up")),
+        None => format!("{} took 1 s or 3 s to be made: SYNs were dropped at the target", counted(cluster, "connection")),
     };
     Found::new(title, text)
         .with("listen_overflows", run.kernel.map(|k| k.listen_overflows).filter(|_| dropped.is_some()))
@@ -94,8 +56,43 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
         .with("connect_timeouts", given_up)
         .with("somaxconn", somaxconn)
         .with("retransmitted_segments", run.kernel.map(|k| k.retrans_segs))
-        .remedies(remedies)
+        .remedies(remedies(run, seen))
         .ruling()
+}
+
+fn remedies(run: &RunResult, seen: &Indicators) -> Vec<Remedy> {
+    let users = run.plan.users;
+    let ramp = (f64::from(users) / 10.0).max(1.0);
+    // Where every answer ends its connection, a slow start changes only the start.
+    let kept = run.plan.keepalive && run.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
+    let mut remedies = longer_queue(run);
+    if !kept && users > 1 {
+        let fewer = load_with(&run.plan, |p| p.users /= 2);
+        let expected = format!("at most {} made at a time instead of {users}", counted(users / 2, "connection"));
+        remedies.push(advice("make fewer connections at once", fewer, expected));
+    }
+    if kept && !run.plan.is_open_loop() && (run.plan.spawn_rate <= 0.0 || run.plan.spawn_rate > ramp) {
+        let now = if run.plan.spawn_rate > 0.0 {
+            format!("{}/s", rate(run.plan.spawn_rate))
+        } else {
+            format!("{} at once", count(users))
+        };
+        remedies.push(advice(
+            "start the users one after the other",
+            load_with(&run.plan, |p| p.spawn_rate = ramp),
+            format!("a new connection every {} instead of {now}", seconds(1.0 / ramp)),
+        ));
+    }
+    if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
+        let expected = format!("{} in all instead of one per request", counted(users, "connection"));
+        remedies.push(Remedy { expected, ..keep });
+    }
+    remedies.push(advice(
+        "watch the queue",
+        format!("nstat -az TcpExtListenOverflows ; ss -ltn 'sport = :{}'", run.plan.target.addr.port()),
+        "a number that rises; Recv-Q of Send-Q + 1 is a full queue",
+    ));
+    remedies
 }
 
 /// What lengthens the target's backlog or empties it faster, as far as it is not so already.
@@ -105,7 +102,7 @@ fn longer_queue(run: &RunResult) -> Vec<Remedy> {
     let most = own_flags(run).map(|f| f.max_conns.unwrap_or(limits::MAX_CONNS) as u32).filter(|most| *most < run.plan.users);
     if let Some(most) = most {
         remedies.push(advice(
-            format!("let the server hold more connections than {most}: further ones wait in the backlog"),
+            format!("let the server take more connections than {most}: further ones wait in the backlog"),
             serve_with(run, |f| f.max_conns = Some((run.plan.users + 64) as usize)),
             format!("{} of {} users no longer wait for a place", run.plan.users - most, run.plan.users),
         ));
@@ -114,7 +111,7 @@ fn longer_queue(run: &RunResult) -> Vec<Remedy> {
     let settings: &[(&str, &str)] = if short { &[("net.core.somaxconn", "4096")] } else { &[] };
     let own = own_flags(run).map(|f| f.backlog.unwrap_or(limits::LISTEN_BACKLOG) as u32);
     let asks_little = own.is_some_and(|n| n < LONG);
-    let expected = "room for 4096 waiting connections; set-ups stay below 1 s";
+    let expected = "room for 4,096 waiting connections: connecting takes less than 1 s";
     if Kind::of(run) == Kind::Own {
         if short || asks_little {
             let command = load_after_sysctl(&run.plan, settings, |p| {
@@ -134,7 +131,7 @@ fn longer_queue(run: &RunResult) -> Vec<Remedy> {
     let action = if short {
         "give the target a longer backlog, in the kernel and in its listen()"
     } else {
-        "let the target ask for more in listen(), or accept faster: the kernel allows 4096 (Send-Q is what it asked for)"
+        "let the target ask for more in listen(), or accept faster (Send-Q is what it asked for)"
     };
     remedies.push(advice(action, command, expected));
     remedies

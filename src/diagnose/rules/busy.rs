@@ -1,21 +1,22 @@
-//! The rule about one particular source port that is held: by whom, until when, and where free ports are.
+//! The rule about a source port that was asked for by number and was in use: by what, until when, and where free ones are.
 
 use super::local::hidden;
 use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::budget::LINUX_HOLD_S;
+use crate::model::figures::{count, counted, rate, seconds};
 use crate::model::finding::Remedy;
 use crate::model::outcome::Call;
 use crate::model::plan::PortMode;
 use crate::model::result::RunResult;
 use crate::remedy::catalogue::Name;
 use crate::remedy::command::Command;
-use crate::remedy::{advice, count as counted, cps, free_of, load_after_sysctl, load_with, named, s};
+use crate::remedy::{advice, free_of, load_after_sysctl, load_with, named};
 
-/// A ring with this share of its ports connected at once was held by the run itself.
+/// A ring with this share of its ports connected at once was used up by the run itself.
 const CROWDED_SHARE: f64 = 0.9;
 
-/// Who holds the port, as far as the failure tells.
+/// What has the port, as far as the failure shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holder {
     /// passed bind(), and connect() met the pair in TIME_WAIT without timestamps
@@ -26,7 +27,7 @@ enum Holder {
     OwnLive,
     /// this run's own connections, in TIME_WAIT and without SO_REUSEADDR
     ThisRun,
-    /// others from before: an earlier run's TIME_WAIT, a listener, another programme
+    /// others from before: an earlier run's TIME_WAIT, a listener, another program
     Earlier,
 }
 
@@ -46,33 +47,36 @@ impl Holder {
 
     const fn who(self) -> &'static str {
         match self {
-            Self::NoTimestamps => "a pair in TIME_WAIT: tcp_timestamps is off",
-            Self::LiveTwin => "a live twin",
+            Self::NoTimestamps => "a connection in TIME_WAIT, and tcp_timestamps is off",
+            Self::LiveTwin => "an open connection with the same four numbers",
             Self::OwnLive => "an open connection of this run",
             Self::ThisRun => "a socket without SO_REUSEADDR",
-            Self::Earlier => "a socket without SO_REUSEADDR that is not this run's",
+            Self::Earlier => "a socket that is not this run's",
         }
     }
 
     fn why(self, run: &RunResult) -> &'static str {
         match self {
             Self::NoTimestamps => {
-                "bind() passes with SO_REUSEADDR, but tcp_timestamps is 0, and without timestamps connect() must not take over a pair that is in TIME_WAIT"
+                "bind() passed thanks to SO_REUSEADDR, but without TCP timestamps (tcp_timestamps is 0) connect() must not reuse a \
+                 connection in TIME_WAIT"
             }
             Self::LiveTwin => {
-                "bind() passed and connect() found the same four numbers (both addresses, both ports) in use: a live twin of the connection, here or left by another process"
+                "bind() passed, and connect() found an open connection with the same addresses and ports, of this program or another"
             }
-            Self::OwnLive => {
-                "the run has more users than its ring has ports, and every port was held by an open connection of its own"
-            }
+            Self::OwnLive => "the run has more users than its ring has ports, and open connections of its own had them all",
             Self::ThisRun => {
-                "the port is held by a socket without SO_REUSEADDR: one of ours in TIME_WAIT for 60 s, or another programme's. An explicit bind() waits for the end of TIME_WAIT unless the old and the new socket both have SO_REUSEADDR; tcp_tw_reuse does not help it"
+                "the port belonged to a socket without SO_REUSEADDR: one of this run's in TIME_WAIT for 60 s, or another program's. \
+                 bind() of a chosen port waits for the end of TIME_WAIT unless the old and the new socket both have SO_REUSEADDR; \
+                 tcp_tw_reuse does not help it"
             }
             Self::Earlier if run.plan.reuse_addr => {
-                "our sockets have SO_REUSEADDR, so the holder does not: the TIME_WAIT of an earlier run without --reuse-addr, which ends 60 s after it, a listener, or another programme's socket"
+                "the sockets of this run have SO_REUSEADDR, so the other one has not: TIME_WAIT of an earlier run without \
+                 --reuse-addr (60 s), a listener, or another program's socket"
             }
             Self::Earlier => {
-                "the holder is not of this run: the TIME_WAIT of an earlier one, which ends 60 s after it, a listener, or another programme's socket. SO_REUSEADDR on the new sockets alone would not help, because the old ones lack it"
+                "the other socket is not this run's: TIME_WAIT of an earlier one (60 s), a listener, or another program's socket. \
+                 SO_REUSEADDR on the new sockets alone would not help, because the old ones lack it"
             }
         }
     }
@@ -88,23 +92,24 @@ pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling 
     let before = held_before(run, ports, rows.first_s());
     let most_before = ports.zip(before).is_some_and(|(n, held)| held.saturating_mul(2) > n);
     let holder = Holder::of(run, row.call, ports, most_before);
-    let mut text = format!("One particular source port was asked for and was taken: {}. ", holder.why(run));
+    let mut text = format!("{}() of a source port that was chosen by number failed: {}. ", row.call.word(), holder.why(run));
     if let Some((n, held)) = ports.zip(before.filter(|n| *n > 0)) {
         text += &format!(
-            "When the first one failed, after {}, this run had made fewer connections than its {n} ports: about {held} of them were held from before, or leapt over. ",
-            s(rows.first_s())
+            "The first one failed after {}, when this run had made fewer connections than its {n} ports: about {held} of them were in \
+             use from before, or skipped. ",
+            seconds(rows.first_s())
         );
     }
     if let Some(n) = ports.filter(|_| !run.plan.reuse_addr) {
-        text +=
-            &format!("A ring of {n} ports without SO_REUSEADDR sustains {n} / 60 s = {}/s. ", cps(f64::from(n) / LINUX_HOLD_S));
+        let sustained = rate(f64::from(n) / LINUX_HOLD_S);
+        text += &format!("A ring of {} without SO_REUSEADDR sustains {} / 60 s = {sustained}/s. ", counted(n, "port"), count(n));
     }
     if skips > 0 {
-        text += &format!("The ring met {skips} more busy and went on to the next port. ");
+        text += &format!("The ring skipped {} that were in use. ", counted(skips, "port"));
     }
-    text += "It is not the target: the failure is local. Windows shows WSAEADDRINUSE 10048 here too; there SO_REUSEADDR would take a port from a live socket, so do not use it.";
+    text += "It is not the target. Windows shows WSAEADDRINUSE 10048; there SO_REUSEADDR would take the port from an open socket: do not use it.";
     let title = format!(
-        "{} failed because their source port was held by {} ({} at {}())",
+        "{} failed: the source port was in use by {} ({} at {}())",
         counted(rows.count(), "connection"),
         holder.who(),
         name_of(row),
@@ -127,9 +132,9 @@ pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling 
         .ruling()
 }
 
-/// Ports of the ring that were held before this run took any: it goes round from port to port and leaps only over busy
+/// Ports of the ring that were in use before this run took any: it goes round from port to port and skips only busy
 /// ones, so a ring without reuse fails for its own TIME_WAIT only once nearly all its ports were used. None where that
-/// cannot be told.
+/// cannot be said.
 fn held_before(run: &RunResult, ports: Option<u32>, first_s: f64) -> Option<u32> {
     let ports = ports.filter(|_| !run.plan.reuse_addr && first_s < LINUX_HOLD_S)?;
     // Whole seconds up to and with the one of the first failure: not fewer than were made by then.
@@ -143,7 +148,7 @@ fn held_before(run: &RunResult, ports: Option<u32>, first_s: f64) -> Option<u32>
 
 fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
     let sandbox = run.plan.environment.sandbox;
-    // In a private namespace every run starts with free ports; elsewhere those of this one stay held.
+    // In a private namespace every run starts with free ports; elsewhere those of this one stay in use.
     let mut remedies = Vec::new();
     let reusing = load_with(&run.plan, |p| p.reuse_addr = true);
     let after_a_pause = |command: Command| if sandbox { command } else { command.after("sleep 60") };
@@ -152,14 +157,14 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
             Name::Ring,
             "set SO_REUSEADDR on every socket, from the first one on, once the ports of sockets without it are free",
             command,
-            "T = 0: a port that a socket with it left in TIME_WAIT is taken again at once",
+            "T = 0: a port that such a socket left in TIME_WAIT is taken again at once",
         )
     };
     match holder {
         Holder::OwnLive => {
             let n = run.plan.port_range.map_or(1, |r| r.len() * run.plan.sources.len().max(1) as u32);
             remedies.push(advice(
-                "as many users as the ring has ports",
+                "use as many users as the ring has ports",
                 load_with(&run.plan, |p| {
                     p.users = n;
                     p.threads = p.threads.min(n);
@@ -172,7 +177,7 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
         Holder::Earlier if !sandbox => remedies.push(advice(
             "wait until the TIME_WAIT of earlier runs is over",
             reusing.after("sleep 60"),
-            "60 s after the last of them every port is free but those of listeners and open connections",
+            "60 s after the last of them all ports are free, except those of listeners and open connections",
         )),
         _ => {}
     }
@@ -180,7 +185,7 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
         remedies.push(advice(
             "switch timestamps on",
             load_after_sysctl(&run.plan, &[("net.ipv4.tcp_timestamps", "1")], |_| ()),
-            "connect() may take over pairs in TIME_WAIT: T = 0 with --reuse-addr",
+            "connect() may reuse connections in TIME_WAIT: T = 0 with --reuse-addr",
         ));
     }
     let ring = run.plan.port_range.filter(|_| run.plan.port_mode == PortMode::Ring);
@@ -192,7 +197,7 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
         remedies.push(advice(
             "move the ring to other ports, outside this one and ip_local_port_range, with SO_REUSEADDR from the first socket on",
             command,
-            format!("{} of which this ring held none ({}-{} now)", counted(free.len(), "port"), ring.lo, ring.hi),
+            format!("{} that this ring did not use ({}-{} now)", counted(free.len(), "port"), ring.lo, ring.hi),
         ));
     }
     let (look, at) = run.plan.port_range.map_or_else(
@@ -200,7 +205,7 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
         |r| (format!("ss -tanp '( sport >= :{} and sport <= :{} )'", r.lo, r.hi), format!(" of {}-{}", r.lo, r.hi)),
     );
     remedies.push(advice(
-        format!("see who holds ports{at}"),
+        format!("see which programs use ports{at}"),
         format!("{look}   # while it runs"),
         "the process of each open socket; TIME-WAIT lines have none and are gone after 60 s",
     ));
@@ -211,7 +216,7 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
     remedies.push(advice(
         "leave the choice of the port to connect()",
         leave,
-        "busy ports are passed over; the ceiling is that of ip_local_port_range",
+        "ports in use are skipped; P is that of ip_local_port_range",
     ));
     remedies
 }

@@ -1,12 +1,14 @@
-//! The rule about the client as the limit: a worker without a core to spare, a schedule that it could not keep.
+//! The rule about the client as the limit: a load thread that used its whole core, a schedule that it could not keep.
 
 use crate::diagnose::indicators::{Indicators, Saturated};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::thresholds::CAPACITY_SHARE;
+use crate::model::figures::{counted, number, percent, rate, seconds, share, times};
 use crate::model::finding::Remedy;
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, ThreadRow};
 use crate::remedy::command::Command;
 use crate::remedy::target::Kind;
-use crate::remedy::{advice, count, keep_alive, load_with, number, percent, quoted, s};
+use crate::remedy::{advice, keep_alive, load_with, quoted};
 
 /// generator-saturated.
 pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -14,86 +16,38 @@ pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicator
 }
 
 fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
-    let Saturated { seconds, measured, for_long, late_ms: late, hurried } = how;
+    let Saturated { seconds: full, measured, for_long, late_ms, .. } = how;
     let c = &run.resources.client;
-    let busiest = c.threads.iter().max_by(|a, b| (a.cpu_s + a.wait_s).total_cmp(&(b.cpu_s + b.wait_s)));
+    let busiest = busiest(run);
     let target = run.resources.target.as_ref().and_then(|t| t.busiest_thread_percent);
     let mut text = String::new();
-    if seconds > 0 {
-        text += &format!(
-            "A worker of the client had its core full (95 % and more, waiting for a core included) in {seconds} of {measured} measured seconds"
-        );
-        text += &match target {
-            Some(t) => format!(", while the target's busiest thread used {t:.0} % of a core. "),
-            None => ", and the target's threads could not be read. ".to_owned(),
+    if full > 0 {
+        let room = match target {
+            Some(t) => format!("while the target's busiest thread used {} of a core", percent(t)),
+            None => "and the target's threads could not be read".to_owned(),
         };
+        text += &format!("A load thread used its whole core in {full} of {measured} measured seconds, {room}. ");
     }
-    if let Some(ms) = late {
+    if let Some(late) = late_ms {
         text += &format!(
-            "Due requests were written up to {} ms late (99th percentile) although a connection was free: the client could not keep its own schedule. ",
-            number(ms.round())
+            "Due requests were sent up to {} ms late (p99) although a connection was free: the client could not keep its schedule. ",
+            number(late)
         );
     }
-    text += "The figures then describe the client: throughput is what it can make, and its own waiting is in the latencies. The target may be able to do more. The same happens to every load generator, on Windows too.";
-    let (threads, cpus) = (run.plan.threads, run.host.cpus);
-    let mut remedies = Vec::new();
-    // Where the worker waited longer for a core than it had one, others took it: more workers would wait too.
-    // And a worker that hardly asked for one has no use for a second.
-    let waits = busiest.is_some_and(|t| t.wait_s > t.cpu_s);
-    if let Some(t) = busiest.filter(|_| waits) {
+    text += "Throughput is what the client can make, and its own waiting is in the latencies; the target may do better.";
+    if let Some(t) = busiest.filter(|t| waits(t)) {
         text += &format!(
-            " The busiest worker waited {} for a core and had one for {}: other processes took the cores, the target perhaps among them.",
-            s(t.wait_s),
-            s(t.cpu_s)
+            " The busiest load thread waited {} for a core and had one for {}: other processes, the target perhaps among them, had the cores.",
+            seconds(t.wait_s),
+            seconds(t.cpu_s)
         );
-        remedies.push(advice(
-            "see what takes the cores, and stop it for the run",
-            "top -b -n 1 -o %CPU | head -n 15",
-            format!("what stands above sockbench, in % of one of {cpus} cores"),
-        ));
-    } else if threads < cpus && run.plan.users > threads && (seconds > 0 || hurried) {
-        let cpus = cpus.min(run.plan.users);
-        let more = load_with(&run.plan, |p| p.threads = cpus);
-        remedies.push(advice(
-            "use more worker threads",
-            more,
-            format!(
-                "{} instead of {threads}: up to {} times the rate, while cores are free",
-                count(cpus, "worker"),
-                number(f64::from(cpus) / f64::from(threads.max(1)))
-            ),
-        ));
-    } else if seconds == 0 {
-        remedies.push(advice(
-            "see what else the machine does: the worker had its core when it asked for one",
-            "vmstat 1 5",
-            format!("st: taken by the host of a virtual machine; r above {cpus}: more to do than cores"),
-        ));
     }
-    let rps = run.totals.rps;
-    let rate = (0.7 * if run.plan.is_open_loop() { rps.min(run.plan.rate) } else { rps }).floor().max(1.0);
-    remedies.push(advice(
-        "ask for a rate below the client's limit",
-        load_with(&run.plan, |p| p.rate = rate),
-        format!(
-            "{} of the {} requests/s reached now: latencies without the client's own queue",
-            percent(0.7),
-            number(rps.round())
-        ),
-    ));
-    if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
-        let action = "keep connections: a handshake costs the client more than a request";
-        remedies.push(advice(action, keep.command, "30 to 70 us of CPU less per request"));
-    }
-    remedies.push(apart(run));
-    let title = match late {
-        Some(ms) if !for_long => {
-            format!("the client wrote due requests {} ms late (p99): it is the limit", number(ms.round()))
-        }
-        _ => format!("the client was the limit in {seconds} of {measured} measured seconds"),
+    let title = match late_ms {
+        Some(late) if !for_long => format!("the client is the limit: it sent due requests {} ms late (p99)", number(late)),
+        _ => format!("the client is the limit: a load thread used its whole core in {full} of {measured} s"),
     };
     Found::new(title, text)
-        .with("saturated_seconds", seconds)
+        .with("saturated_seconds", full)
         .with("measured_seconds", measured)
         .with("lateness_p99_ms", c.lateness_p99_ms)
         .with("late_requests", c.lateness_p99_ms.map(|_| c.late_requests))
@@ -102,10 +56,61 @@ fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
         .with("busiest_thread_cpu_s", busiest.map(|t| t.cpu_s))
         .with("busiest_thread_wait_s", busiest.map(|t| t.wait_s))
         .with("target_busiest_thread_percent", target)
-        .with("threads", threads)
-        .with("cpus", cpus)
-        .remedies(remedies)
+        .with("threads", run.plan.threads)
+        .with("cpus", run.host.cpus)
+        .remedies(remedies(run, seen, how))
         .ruling()
+}
+
+fn busiest(run: &RunResult) -> Option<&ThreadRow> {
+    run.resources.client.threads.iter().max_by(|a, b| (a.cpu_s + a.wait_s).total_cmp(&(b.cpu_s + b.wait_s)))
+}
+
+/// Where a thread waited longer for a core than it had one, others had it: more threads would wait too.
+fn waits(thread: &ThreadRow) -> bool {
+    thread.wait_s > thread.cpu_s
+}
+
+fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
+    let (threads, cpus) = (run.plan.threads, run.host.cpus);
+    let mut remedies = Vec::new();
+    if busiest(run).is_some_and(waits) {
+        remedies.push(advice(
+            "see what takes the cores, and stop it for the run",
+            "top -b -n 1 -o %CPU | head -n 15",
+            format!("programs above sockbench, in % of one of {}", counted(cpus, "core")),
+        ));
+    } else if threads < cpus && run.plan.users > threads && (how.seconds > 0 || how.hurried) {
+        // A thread that hardly asked for a core has no use for a second one.
+        let cpus = cpus.min(run.plan.users);
+        remedies.push(advice(
+            "use more load threads",
+            load_with(&run.plan, |p| p.threads = cpus),
+            format!(
+                "{} instead of {threads}: up to {} times the rate, while cores are free",
+                counted(cpus, "thread"),
+                times(f64::from(cpus) / f64::from(threads.max(1)))
+            ),
+        ));
+    } else if how.seconds == 0 {
+        remedies.push(advice(
+            "see what else the machine does: the load thread had its core when it asked for one",
+            "vmstat 1 5",
+            format!("st above 0: the host of a virtual machine takes the CPU; r above {cpus}: more to do than cores"),
+        ));
+    }
+    let rps = if run.plan.is_open_loop() { run.totals.rps.min(run.plan.rate) } else { run.totals.rps };
+    let lower = (CAPACITY_SHARE * rps).floor().max(1.0);
+    remedies.push(advice(
+        "ask for a rate below the client's limit",
+        load_with(&run.plan, |p| p.rate = lower),
+        format!("{} of the {} req/s reached now: latencies without the client's own waiting", share(CAPACITY_SHARE), rate(rps)),
+    ));
+    if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
+        remedies.push(Remedy { expected: "30 to 70 us of CPU less per request: no handshake".into(), ..keep });
+    }
+    remedies.push(apart(run));
+    remedies
 }
 
 /// Client and target on cores of their own, as far as there are any.
@@ -134,6 +139,6 @@ fn apart(run: &RunResult) -> Remedy {
     advice(
         action,
         load_with(&run.plan, |_| ()).under(&format!("taskset -c {last}")),
-        format!("{effect}, once that has the others"),
+        format!("{effect}, once the target has the others"),
     )
 }

@@ -2,8 +2,10 @@
 
 use crate::diagnose::indicators::{Contention, Indicators, Reason, Waiter};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::thresholds::WAIT_PERCENT;
+use crate::model::figures::{number, percent, seconds, share};
 use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with, number, percent, s};
+use crate::remedy::{advice, load_with};
 
 /// host-contended.
 pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -20,17 +22,20 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
             ("the target's threads", "Rates and latencies are those of a target with less than its share of this machine.")
         }
     };
-    let waited = number((c.wait_percent * 10.0).round() / 10.0);
+    let waited = percent(c.wait_percent);
     let again = load_with(&run.plan, |_| ());
     let (title, text, first) = match c.reason {
         Reason::Others(others) => {
-            let others = number((others / 10.0).round() / 10.0);
+            let others = number(others / 100.0);
             (
                 format!("{who} waited for a core in {} of {} s: other programs used {others} cores", c.seconds, c.measured),
                 format!(
-                    "In {} of {} measured seconds {who} waited for a core for more than 10 % of the time ({waited} % on average over the run), while \
+                    "In {} of {} measured seconds {who} waited for a core for more than {} of the time ({waited} on average), while \
                      other programs used {others} of {} cores. {spoils}",
-                    c.seconds, c.measured, run.host.cpus
+                    c.seconds,
+                    c.measured,
+                    percent(WAIT_PERCENT),
+                    run.host.cpus
                 ),
                 advice(
                     "see what takes the cores, and stop it for the run",
@@ -40,8 +45,8 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
             )
         }
         Reason::Quota(q) => {
-            let share = percent(q.throttled_periods as f64 / q.periods.max(1) as f64);
-            let cores = number((q.quota_cores * 100.0).round() / 100.0);
+            let share = share(q.throttled_periods as f64 / q.periods.max(1) as f64);
+            let cores = number(q.quota_cores);
             (
                 format!("a CPU quota of {cores} cores stopped {who} in {share} of its periods"),
                 format!(
@@ -49,7 +54,7 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
                      {} in all. It is the quota, and not other programs, that took the CPU. {spoils}",
                     q.throttled_periods,
                     q.periods,
-                    s(q.throttled_s)
+                    seconds(q.throttled_s)
                 ),
                 advice(
                     "raise the quota, or take it away",

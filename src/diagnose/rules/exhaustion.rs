@@ -1,55 +1,70 @@
-//! How a pool of source ports was used up: by what held the ports, in words and in remedies. The P/T law is about
-//! connections that the client closed first; ports that something else holds obey other rules.
+//! How a pool of source ports was used up: by what had the ports, in words and in remedies. P/T is about connections that
+//! the client closed first; ports that something else has obey other rules.
 //!
 //! Not here: whether it happened ([`super::local`]), and the law itself ([`crate::diagnose::ports::budget`]).
 
-use crate::diagnose::indicators::{Holding, Indicators, Rows, cps_before, elsewhere, pool};
+use crate::diagnose::indicators::{Holding, Indicators, Rows, cps_before, elsewhere};
+use crate::model::explanation::Os;
+use crate::model::figures::{count, counted, number, rate, seconds, share};
 use crate::model::finding::Remedy;
 use crate::model::plan::PortMode;
 use crate::model::result::{Holder, RunResult};
 use crate::remedy::ports::for_run;
-use crate::remedy::{advice, cps, load_after_sysctl, load_with, percent, s};
+use crate::remedy::systems::System;
+use crate::remedy::{advice, load_after_sysctl, load_with};
 
-/// Stretches of failures that are named.
-const STRETCHES: usize = 3;
+/// Stretches of failures, and other destinations, that are named.
+const NAMED: usize = 3;
 /// A FIN_WAIT2 timeout that gives ports back soon, seconds.
 const FIN_TIMEOUT_SHORT_S: u32 = 2;
 
-/// The title's part about what was held.
-pub(in crate::diagnose) fn held_in_words(run: &RunResult, seen: &Indicators, to: &str, call: &str) -> String {
+/// The title's part about the ports.
+pub(in crate::diagnose) fn in_use(run: &RunResult, seen: &Indicators, to: &str) -> String {
     match (seen.ports.holding, run.ports.as_ref().and_then(|p| Some((p.peak_used?, p.pool?)))) {
         (Some(Holding::Unseen(_)), Some((used, p))) => {
-            format!("{call}() found no free port although only {used} of the {p} source ports to {to} were seen held")
+            format!("only {} of {} to {to} were seen in use", count(used), counted(p, "source port"))
         }
-        (_, Some((_, p))) => format!("all {p} source ports to {to} were held when {call}() asked for one"),
-        _ => format!("every source port to {to} was held when {call}() asked for one"),
+        (_, Some((_, p))) => format!("all {} to {to} were in use", counted(p, "source port")),
+        _ => format!("every source port to {to} was in use"),
     }
 }
 
 /// The explanation.
 pub(in crate::diagnose) fn story(run: &RunResult, seen: &Indicators, rows: &Rows<'_>, call: &str, errno: i32) -> String {
-    let cause = seen.ports.holding;
-    let mut text = format!("Our own machine had no source port left {}: {}", when(run, rows), held_by(run, seen));
+    let mut text = format!(
+        "This machine had no source port left {}: {call}() failed with errno {errno} before a packet was sent. ",
+        when(run, rows)
+    );
+    text += &who_has_them(run, seen);
     if seen.ports.by_law {
         text += &law(run, seen, rows.first_s());
     }
     if let Some(left) = run.ports.as_ref().and_then(|p| p.leftover_before).filter(|n| *n > 0) {
-        text += &format!("{left} of them were held already before the first request. ");
+        text += &format!("{} of them were in use before the first request. ", count(left));
     }
-    let windows = match run.plan.port_mode {
-        PortMode::Bind => "WSAENOBUFS 10055 at bind(), event 4231",
-        _ => "WSAEADDRINUSE 10048 (\"Only one usage of each socket address\") at connect(), event 4227",
-    };
-    let who = if cause == Some(Holding::By(Holder::FinWait2)) {
-        "The target is the cause, not the CPU: it answers and does not close its side"
-    } else {
-        "It is not the target and not the CPU"
-    };
-    text += &format!("{who}: {call}() failed here with errno {errno} before a packet was sent. A Windows client shows {windows}");
-    if seen.ports.by_law {
-        text += "; its 16384 ports held for 120 s sustain 136.5/s";
+    if let Some(free) = run.ports.as_ref().and_then(|p| p.free_again_in_s).filter(|f| *f > 0.0) {
+        let until = if run.plan.environment.sandbox { "" } else { ": a remedy tried here before that still meets them" };
+        text += &format!("All are free {} after the run{until}. ", seconds(free));
     }
-    text + "."
+    text + &windows(run, seen)
+}
+
+/// T in seconds, however long: `60 s`, `120 s`.
+pub(super) fn hold_words(hold_s: f64) -> String {
+    format!("{} s", number(hold_s))
+}
+
+fn windows(run: &RunResult, seen: &Indicators) -> String {
+    let shows = match run.plan.port_mode {
+        PortMode::Bind => "WSAENOBUFS 10055 at bind() (event 4231)",
+        _ => "WSAEADDRINUSE 10048 at connect() (event 4227)",
+    };
+    if !seen.ports.by_law {
+        return format!("Windows shows {shows}.");
+    }
+    let usual = System::of(Os::Windows);
+    let sustains = rate(usual.budget().ceiling_cps());
+    format!("Windows shows {shows}; its {} / {} sustain {sustains}/s.", counted(usual.pool, "port"), hold_words(usual.hold_s))
 }
 
 /// In which stretches of the run.
@@ -57,23 +72,56 @@ fn when(run: &RunResult, rows: &Rows<'_>) -> String {
     let (first, last) = (rows.first_s(), rows.last_s());
     let spans = &run.totals.local_failure_spans;
     if spans.len() > 1 && rows.count() == run.totals.local_failures {
-        let named: Vec<_> = spans.iter().take(STRETCHES).map(|p| format!("{} to {}", s(p.from_s), s(p.to_s))).collect();
-        let more = spans.len().saturating_sub(STRETCHES);
-        let more = if more > 0 { format!(", and {more} more up to {}", s(last)) } else { String::new() };
+        let named: Vec<_> = spans.iter().take(NAMED).map(|p| format!("{} to {}", seconds(p.from_s), seconds(p.to_s))).collect();
+        let more = spans.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(", and {more} more up to {}", seconds(last)) } else { String::new() };
         return format!("in {} stretches ({}{more})", spans.len(), named.join(", "));
     }
     // Ports came back between the failures: connections were made in a second that lies wholly inside.
     let inside = |t_s: f64| t_s - 1.0 >= first && t_s <= last;
     if run.series.iter().any(|p| p.connects > 0 && inside(p.t_s)) {
-        return format!("for some of the connections between {} and {}", s(first), s(last));
+        return format!("for some of the connections between {} and {}", seconds(first), seconds(last));
     }
-    format!("from {} to {}", s(first), s(last))
+    format!("from {} to {}", seconds(first), seconds(last))
 }
 
-/// By what the pool was held.
-fn held_by(run: &RunResult, seen: &Indicators) -> String {
-    let cause = seen.ports.holding;
-    let Some(ports) = run.ports.as_ref() else { return "what held them was not observed. ".into() };
+/// What had the ports, and why.
+fn who_has_them(run: &RunResult, seen: &Indicators) -> String {
+    if run.ports.is_none() {
+        return "What had them was not observed. ".into();
+    }
+    let list = states(run, seen);
+    let why = match seen.ports.holding {
+        Some(Holding::Unseen(n)) => return unseen(run, n, &list),
+        Some(Holding::By(Holder::TimeWait)) => {
+            let hold = seen.ports.hold.as_ref().map_or_else(String::new, |h| format!(" for {}", seconds(h.seconds)));
+            if run.totals.connections_opened == 0 {
+                format!(": the side that closes first keeps the port{hold}, and these are from before the run")
+            } else {
+                format!(
+                    ": the side that closes first keeps the port{hold}, and that was the client for {} of the connections",
+                    share(seen.ports.closed_by_client)
+                )
+            }
+        }
+        Some(Holding::By(Holder::FinWait2)) => {
+            let timeout = run.host.sysctls.tcp_fin_timeout_s.map_or_else(String::new, |t| format!(" ({t} s)"));
+            format!(
+                ": the client closed and the target did not, so each port stays in use for tcp_fin_timeout{timeout}. The target \
+                 is the cause: it answers and does not close its side. tcp_tw_reuse does not apply to FIN_WAIT2"
+            )
+        }
+        Some(Holding::By(Holder::Open)) => {
+            ": each port is free again when its connection ends, however long TIME_WAIT lasts".to_owned()
+        }
+        None => String::new(),
+    };
+    if list.is_empty() { "What had them is not known. ".into() } else { format!("At the peak {list}{why}. ") }
+}
+
+/// `28,232 ports were in TIME_WAIT, 3 had open connections`, the most first.
+fn states(run: &RunResult, seen: &Indicators) -> String {
+    let Some(ports) = run.ports.as_ref() else { return String::new() };
     let st = ports.states;
     let mut parts: Vec<(u32, &str)> = [
         (st.time_wait.or(ports.peak_time_wait), "were in TIME_WAIT"),
@@ -86,62 +134,39 @@ fn held_by(run: &RunResult, seen: &Indicators) -> String {
     .filter_map(|(n, what)| n.filter(|n| *n > 0).map(|n| (n, what)))
     .collect();
     parts.sort_by_key(|p| std::cmp::Reverse(p.0));
-    let mut list = parts.iter().map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join(", ");
-    let counted: u32 = parts.iter().map(|(n, _)| *n).fold(0, u32::saturating_add);
-    if cause == Some(Holding::By(Holder::Open)) && counted < run.totals.users_reached {
-        list = format!("{} connections of this run were open at the same time", run.totals.users_reached);
+    let known: u32 = parts.iter().map(|(n, _)| *n).fold(0, u32::saturating_add);
+    if seen.ports.holding == Some(Holding::By(Holder::Open)) && known < run.totals.users_reached {
+        return format!("{} of this run were open at the same time", counted(run.totals.users_reached, "connection"));
     }
-    let Some(cause) = cause else {
-        return if list.is_empty() { "what held them is unknown. ".into() } else { format!("at the peak {list}. ") };
-    };
-    let why = match cause {
-        Holding::Unseen(n) => return unseen(run, n, &list),
-        Holding::By(Holder::TimeWait) => {
-            let hold = seen.ports.hold.as_ref().map_or_else(String::new, |h| format!(" for {}", s(h.seconds)));
-            if run.totals.connections_opened == 0 {
-                format!("; the side that closes first keeps the port{hold}: they are from before, this run opened no connection")
-            } else {
-                format!(
-                    "; the side that closes first keeps the port{hold}, and the client closed first in {} of the connections",
-                    percent(seen.ports.closed_by_client)
-                )
-            }
-        }
-        Holding::By(Holder::FinWait2) => {
-            let timeout = run.host.sysctls.tcp_fin_timeout_s.map_or_else(String::new, |t| format!(" ({t} s)"));
-            format!(
-                "; the client closed first and the target never closed, so each port stays held for tcp_fin_timeout{timeout}; \
-                 tcp_tw_reuse does not apply to FIN_WAIT2"
-            )
-        }
-        Holding::By(Holder::Open) => {
-            "; each port is free again when its connection ends, and how long TIME_WAIT lasts is not what counts here".to_owned()
-        }
-    };
-    format!("at the peak {list}{why}. ")
+    let words = parts.iter().enumerate().map(|(i, (n, what))| match (i, n) {
+        (0, n) => format!("{} {what}", counted(*n, "port")),
+        (_, n) => format!("{} {what}", count(*n)),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
-/// Ports that something else holds. The kernel shows no difference between a port that was bound and one that it picked
+/// Ports that something else has. The kernel shows no difference between a port that was bound and one that it picked
 /// itself, so only what is known is said.
 fn unseen(run: &RunResult, unseen: u32, list: &str) -> String {
     let (used, p) = run.ports.as_ref().map_or((0, 0), |p| (p.peak_used.unwrap_or(0), p.pool.unwrap_or(0)));
     let list = if list.is_empty() { String::new() } else { format!(" ({list})") };
     let rows = run.ports.as_ref().map_or(&[][..], |p| &p.elsewhere);
-    let named: Vec<_> = rows.iter().take(STRETCHES).map(|e| format!("{} to {}", e.ports, e.destination)).collect();
+    let named: Vec<_> = rows.iter().take(NAMED).map(|e| format!("{} to {}", count(e.ports), e.destination)).collect();
     let likely = if named.is_empty() {
-        "No socket inside the range was seen with another destination at the end of the run: the holders had gone by then"
-            .to_owned()
+        "At the end of the run no socket of the range was connected elsewhere: whatever had them was gone by then".to_owned()
     } else {
         format!(
-            "{} ports inside the range had sockets with other destinations at the end of the run ({}): the likely holders",
-            elsewhere(run),
+            "At the end of the run {} of the range had sockets to other destinations ({}): these are the likely ones",
+            counted(elsewhere(run), "port"),
             named.join(", ")
         )
     };
     format!(
-        "only {used} of {p} were seen held towards this destination{list}, so about {unseen} are held by sockets that chose their \
-         port by bind(): such a port is lost to a connect() that lets the kernel pick, whatever its destination. {likely}. P/T is not \
-         what ran out. "
+        "Only {} of {} were seen in use to this destination{list}. So about {} belong to sockets that chose their port by bind(): \
+         such a port is lost to connect(), whatever its destination. {likely}. P/T is not what ran out. ",
+        count(used),
+        count(p),
+        count(unseen)
     )
 }
 
@@ -149,19 +174,14 @@ fn unseen(run: &RunResult, unseen: u32, list: &str) -> String {
 fn law(run: &RunResult, seen: &Indicators, first: f64) -> String {
     let Some(b) = seen.ports.budget.filter(|b| !b.hold.is_zero() && b.pool > 0) else { return String::new() };
     let ceiling = b.ceiling_cps();
-    let mut text =
-        format!("{} ports / {} sustain {} connections/s to one destination", b.pool, s(b.hold.as_secs_f64()), cps(ceiling));
-    if let Some(rate) = cps_before(run, first).filter(|rate| *rate > ceiling) {
-        text += &format!("; until then the run made {}/s", cps(rate));
-    }
-    text += &format!(". A port is free again {} after it was used", s(b.hold.as_secs_f64()));
-    if let Some(free) = run.ports.as_ref().and_then(|p| p.free_again_in_s).filter(|f| *f > 0.0) {
-        text += &format!("; after the run it takes {} until all are", s(free));
-        if !run.plan.environment.sandbox {
-            text += ", and a remedy tried on this host before that finds them held";
-        }
-    }
-    text + ". "
+    let made = cps_before(run, first).filter(|made| *made > ceiling);
+    let made = made.map_or_else(String::new, |made| format!("; this run made {}/s until then", rate(made)));
+    format!(
+        "{} / {} sustain {} connections/s to one destination{made}. ",
+        counted(b.pool, "port"),
+        hold_words(b.hold.as_secs_f64()),
+        rate(ceiling)
+    )
 }
 
 /// What helps against the cause of this run's exhaustion.
@@ -180,36 +200,29 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, 
             let mut list = vec![advice(
                 "let the target close its side, after the answer or when it reads the end of the stream",
                 format!("ss -tnp state close-wait 'sport = :{}'", to.port()),
-                "lists the sockets that the target has not closed: none, then the ports go to TIME_WAIT and T applies",
+                "0 lines: sockets listed here are those that the target has not closed",
             )];
             list.extend(of(&["keep-alive"]));
-            if run.host.sysctls.tcp_fin_timeout_s.is_none_or(|t| t > FIN_TIMEOUT_SHORT_S) {
-                let setting = FIN_TIMEOUT_SHORT_S.to_string();
-                let ceiling = pool(run).map_or_else(String::new, |p| {
-                    format!(": {} ports / {setting} s sustain {}/s", p, cps(f64::from(p) / f64::from(FIN_TIMEOUT_SHORT_S)))
-                });
-                list.push(advice(
-                    "shorten FIN_WAIT2 (it does not shorten TIME_WAIT)",
-                    load_after_sysctl(&run.plan, &[("net.ipv4.tcp_fin_timeout", &setting)], |_| ()),
-                    format!("T = tcp_fin_timeout{ceiling}"),
-                ));
-            }
+            list.extend(shorter_fin_timeout(run, seen));
             list.extend(of(&["wider-range", "source-ips", "pace", "wait", "destinations"]));
             list
         }
         Some(Holding::By(Holder::Open)) => {
             let mut list = of(&["keep-alive"]);
-            if let Some(p) = pool(run).filter(|p| *p > 0 && run.plan.users > *p) {
+            if let Some(p) = seen.ports.pool.filter(|p| *p > 0 && run.plan.users > *p) {
                 let command = load_with(&run.plan, |plan| plan.users = p);
-                list.push(advice("use fewer connections at once", command, format!("{p} connections for {p} ports")));
+                list.push(advice(
+                    "use fewer connections at once",
+                    command,
+                    format!("{} for {}", counted(p, "connection"), counted(p, "port")),
+                ));
             }
             list.extend(of(&["wider-range", "source-ips", "destinations", "fresh-namespace"]));
-            list.push(look("which sockets are open, and whose"));
+            list.push(look("the open sockets and their programs"));
             list
         }
         Some(Holding::Unseen(_)) => {
-            let mut list =
-                vec![look("the programmes whose sockets are inside the range: let them bind outside it, or not at all")];
+            let mut list = vec![look("programs with sockets inside the range: let them bind outside it, or not at all")];
             list.extend(of(&["keep-alive", "ring", "wider-range", "fresh-namespace"]));
             list
         }
@@ -217,6 +230,21 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, 
     }
 }
 
+fn shorter_fin_timeout(run: &RunResult, seen: &Indicators) -> Option<Remedy> {
+    run.host.sysctls.tcp_fin_timeout_s.is_none_or(|t| t > FIN_TIMEOUT_SHORT_S).then(|| {
+        let setting = FIN_TIMEOUT_SHORT_S.to_string();
+        let ceiling = seen.ports.pool.map_or_else(String::new, |p| {
+            let sustained = f64::from(p) / f64::from(FIN_TIMEOUT_SHORT_S);
+            format!(": {} / {setting} s sustain {}/s", counted(p, "port"), rate(sustained))
+        });
+        advice(
+            "shorten FIN_WAIT2 (it does not shorten TIME_WAIT)",
+            load_after_sysctl(&run.plan, &[("net.ipv4.tcp_fin_timeout", &setting)], |_| ()),
+            format!("T = tcp_fin_timeout{ceiling}"),
+        )
+    })
+}
+
 fn look(expected: &str) -> Remedy {
-    advice("see which programmes hold ports of the range", "ss -tanp", expected)
+    advice("see which programs use ports of the range", "ss -tanp", expected)
 }

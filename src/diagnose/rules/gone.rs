@@ -2,8 +2,9 @@
 
 use crate::diagnose::indicators::{Gone, Indicators};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::model::figures::{counted, rate, seconds};
 use crate::model::result::RunResult;
-use crate::remedy::{advice, count, load_with, number, s};
+use crate::remedy::{advice, load_with};
 
 /// target-gone.
 pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -11,15 +12,15 @@ pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ru
 }
 
 fn went(run: &RunResult, seen: &Indicators, gone: Gone) -> Ruling {
-    let (to, since) = (run.plan.target.addr, s(gone.since_s));
-    let rps = number(gone.rps_before.round());
+    let (to, since) = (run.plan.target.addr, seconds(gone.since_s));
+    let rps = rate(gone.rps_before);
     let text = format!(
         "The target answered {} until {since}, {rps} per second. Then nothing listened at {to} any more: {} refused, and it was \
          not back when the run ended at {}. Its program ended, crashed, or closed its listener. Rates and latencies of the \
          whole run mix both parts: read {rps} req/s until {since}.",
-        count(gone.answered, "request"),
-        count(gone.refused, "connection"),
-        s(seen.duration_s)
+        counted(gone.answered, "request"),
+        counted(gone.refused, "connection"),
+        seconds(seen.duration_s)
     );
     let again = load_with(&run.plan, |_| ());
     let remedies = vec![
@@ -34,11 +35,14 @@ fn went(run: &RunResult, seen: &Indicators, gone: Gone) -> Ruling {
             "0 refused",
         ),
     ];
-    Found::new(format!("the target is gone since {since}: {} answered before, none after", count(gone.answered, "request")), text)
-        .with("since_s", gone.since_s)
-        .with("answered_before", gone.answered)
-        .with("rps_before", gone.rps_before)
-        .with("refused_since", gone.refused)
-        .remedies(remedies)
-        .ruling()
+    Found::new(
+        format!("the target is gone since {since}: {} answered before, none after", counted(gone.answered, "request")),
+        text,
+    )
+    .with("since_s", gone.since_s)
+    .with("answered_before", gone.answered)
+    .with("rps_before", gone.rps_before)
+    .with("refused_since", gone.refused)
+    .remedies(remedies)
+    .ruling()
 }

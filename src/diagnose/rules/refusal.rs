@@ -3,10 +3,11 @@
 
 use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
 use crate::diagnose::rule::Found;
+use crate::model::figures::counted;
 use crate::model::finding::Remedy;
 use crate::model::outcome::{EACCES, EHOSTUNREACH, ENETUNREACH, EPERM, errno_text};
 use crate::model::result::{ErrorRow, RunResult};
-use crate::remedy::{advice, count, load_with};
+use crate::remedy::{advice, load_with};
 
 /// Why this machine refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +98,9 @@ impl Refusal {
             "{call}() failed {failed} times{more}: {}. {reached} of {} held a connection at the same time. It is neither the \
              target nor the ports.{windows}",
             self.what,
-            count(asked, "user")
+            counted(asked, "user")
         );
-        Found::new(format!("{failed} of {} could not be made: {}", count(run.totals.attempts, "connection"), self.what), text)
+        Found::new(format!("{failed} of {} could not be made: {}", counted(run.totals.attempts, "connection"), self.what), text)
             .with("local_failures", failed)
             .with("bind_failures", (self.why == Why::ForeignSource).then_some(failed))
             .with("call", call)
@@ -156,7 +157,7 @@ impl Refusal {
                 "ip -brief address",
                 "one of these, or any of 127.0.0.0/8 for a loopback target",
             ),
-            advice("leave the source address to the kernel", leave, format!("{asked} of {} can connect", count(asked, "user"))),
+            advice("leave the source address to the kernel", leave, format!("{asked} of {} can connect", counted(asked, "user"))),
         ];
         if let ([ip], true) = (run.plan.sources.as_slice(), run.plan.target.own_server && !run.plan.environment.sandbox) {
             let inside = load_with(&run.plan, |p| {

@@ -3,8 +3,9 @@
 use crate::diagnose::indicators::{Indicators, held_against, kernel_searches};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_PORT_US, SEARCH_SHARE, SEARCH_TIMES};
+use crate::model::figures::{counted, number, rate, times, us};
 use crate::model::result::RunResult;
-use crate::remedy::{advice, cps, for_search, number};
+use crate::remedy::{advice, for_search};
 
 /// connect(2) over some seconds, weighted by how often it was called.
 #[derive(Default, Clone, Copy)]
@@ -44,7 +45,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         return Ruling::Clear;
     }
     let Some(p) = seen.ports.pool.filter(|p| *p > 0) else {
-        return Ruling::Undecided("the pool towards the destination was not observed".into());
+        return Ruling::Undecided("the pool of source ports to the destination was not observed".into());
     };
     let half = SEARCH_SHARE * f64::from(p);
     let (mut below, mut above, mut blind) = (Cost::default(), Cost::default(), 0_u32);
@@ -68,7 +69,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
     if above.seconds == 0 {
         let reached_half = run.ports.as_ref().and_then(|p| p.peak_used).is_none_or(|used| f64::from(used) > half);
         return if blind > 0 && reached_half {
-            Ruling::Undecided(format!("ports held were not observed in {blind} of the seconds with connections"))
+            Ruling::Undecided(format!("the ports in use were not observed in {blind} of the seconds with connections"))
         } else {
             Ruling::Clear
         };
@@ -77,51 +78,52 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
     let (mean, p95) = (above.mean(), above.p95());
     // On a machine without a free core one connect() can take 100 ms, and 100 ports cannot be the reason.
     let most = f64::from(p) * SEARCH_PORT_US;
-    let dear = if alone {
+    let is_slow = if alone {
         mean >= SEARCH_ALONE_US && most >= SEARCH_ALONE_US
     } else {
         let (m, q) = (below.mean(), below.p95());
         mean >= SEARCH_TIMES * m && mean - m >= SEARCH_ADDED_US && most >= SEARCH_ADDED_US && p95 >= SEARCH_TIMES * q
     };
-    if !dear {
+    if !is_slow {
         return Ruling::Clear;
     }
-    let rate = rate_above / f64::from(above.seconds);
+    let made = rate_above / f64::from(above.seconds);
     let search = seen.ports.budget.map(|b| b.search_cps()).filter(|c| c.is_finite());
-    let before = if alone { String::new() } else { format!(", {} before", us(below.mean())) };
+    let before = if alone { String::new() } else { format!(" ({} before)", took(below.mean())) };
     let mut text = format!(
-        "With more than half of the {p} ports held, connect() took {} in the mean{before} (p95 {}, p50 {}): the kernel first tries all ports of one parity, \
-         and when these are used it walks the table for every connection. No error shows it, only the client's CPU per connection.",
-        us(mean),
-        us(p95),
-        us(above.p50())
+        "With more than half of {} in use, connect() took {} on average{before}, p95 {}. The kernel first tries all ports of one \
+         parity; when these are used up it searches longer for every connection. No error shows it, only the client's CPU. ",
+        counted(p, "port"),
+        took(mean),
+        took(p95)
     );
     if let Some(search) = search {
-        let near = (rate - search).abs() <= SEARCH_NEAR * search;
-        let where_ = if near { "which is where this run flattened" } else { "whatever the hard ceiling is" };
+        let near = (made - search).abs() <= SEARCH_NEAR * search;
+        let here = if near { ", near where this run levelled off" } else { "" };
         text += &format!(
-            " The rate tends to flatten near half of the pool over T = {}/s, {where_}: {}/s in those seconds.",
-            cps(search),
-            cps(rate)
+            "The rate tends to level off near (P/2)/T = {}/s{here}; it was {}/s in those seconds. ",
+            rate(search),
+            rate(made)
         );
     }
-    text += " Windows keeps its free ports in a list and does not show this slope; it fails at the hard ceiling.";
+    text += "Windows keeps a list of free ports and shows no such slowdown.";
     let mut remedies = for_search(&seen.situation(run));
     if remedies.len() < 2 {
         remedies.push(advice(
-            "predict the ceilings",
-            format!("sockbench ports --predict {}", rate.ceil()),
-            "the hard one, P/T, and the search's, half of it",
+            "predict both ceilings",
+            format!("sockbench ports --predict {}", made.ceil()),
+            "P/T, and half of it for the search",
         ));
     }
     let title = if alone {
-        format!("connect() takes {} with over half of {p} ports held: the port search is slow", us(mean))
+        format!("connect() takes {} with more than half of {} in use", took(mean), counted(p, "source port"))
     } else {
         format!(
-            "connect() became {} times dearer ({} against {}) once half of {p} ports was held",
-            number((mean / below.mean()).round()),
-            us(mean),
-            us(below.mean())
+            "connect() became {} times slower ({}, {} before) with more than half of {} in use",
+            times(mean / below.mean()),
+            took(mean),
+            took(below.mean()),
+            counted(p, "source port")
         )
     };
     let b = |v: f64| (!alone).then_some(v);
@@ -133,12 +135,13 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         .with("p95_us_below_half", b(below.p95()))
         .with("p50_us", above.p50())
         .with("seconds_above_half", above.seconds)
-        .with("rate_cps", rate)
+        .with("rate_cps", made)
         .with("search_cps", search)
         .remedies(remedies)
         .ruling()
 }
 
-fn us(v: f64) -> String {
-    if v >= 1000.0 { format!("{} ms", number((v / 100.0).round() / 10.0)) } else { format!("{} us", number(v.round())) }
+/// Microseconds with their unit, milliseconds from one on.
+fn took(micros: f64) -> String {
+    if micros >= 1000.0 { format!("{} ms", number(micros / 1000.0)) } else { format!("{} us", us(micros)) }
 }

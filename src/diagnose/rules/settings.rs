@@ -2,8 +2,9 @@
 
 use crate::diagnose::indicators::Indicators;
 use crate::diagnose::rule::{Found, Ruling};
+use crate::model::figures::counted;
 use crate::model::result::{RunResult, Sysctls};
-use crate::remedy::{advice, count, load_with};
+use crate::remedy::{advice, load_with};
 
 /// One setting before and after.
 struct Change {
@@ -36,7 +37,7 @@ pub(in crate::diagnose) fn sysctl_changed(run: &RunResult, _: &Indicators) -> Ru
         advice(
             "see the values now",
             format!("sysctl {}", keys.join(" ")),
-            format!("{} with its value", count(keys.len() as u64, "setting")),
+            format!("{} with its value", counted(keys.len() as u64, "setting")),
         ),
         advice("run again without a change", load_with(&run.plan, |_| ()), "0 settings changed"),
     ];

@@ -2,9 +2,10 @@
 
 use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::model::figures::{counted, seconds};
 use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
-use crate::remedy::{advice, count, load_with, number, s};
+use crate::remedy::{advice, load_with};
 
 /// target-hangs.
 pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -12,18 +13,18 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
 }
 
 fn hangs(run: &RunResult, hang: Hang) -> Ruling {
-    let (n, waited) = (hang.requests(), s(hang.waited_ms / 1000.0));
-    let slowest = hang.slowest_ms.map(|ms| s(ms / 1000.0));
+    let (n, waited) = (hang.requests(), seconds(hang.waited_ms / 1000.0));
+    let slowest = hang.slowest_ms.map(|ms| seconds(ms / 1000.0));
     let mut text = match (hang.in_flight, hang.timed_out) {
         (in_flight, 0) => {
-            format!("{} had no whole answer when the run ended, each on a connection of its own. ", count(in_flight, "request"))
+            format!("{} had no whole answer when the run ended, each on a connection of its own. ", counted(in_flight, "request"))
         }
         (0, timed_out) => {
-            format!("{} had no whole answer when the timeout of {waited} ended them. ", count(timed_out, "request"))
+            format!("{} had no whole answer when the timeout of {waited} ended them. ", counted(timed_out, "request"))
         }
         (in_flight, timed_out) => format!(
             "{} had no whole answer: the timeout ended {timed_out}, and {in_flight} were still in flight when the run ended. ",
-            count(n, "request")
+            counted(n, "request")
         ),
     };
     text += &match &slowest {
@@ -39,7 +40,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         advice(
             "ask for one by hand",
             curl(run),
-            format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| s(longer))),
+            format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| seconds(longer))),
         ),
         advice(
             "look at the connections that hang",
@@ -47,7 +48,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
                 "ss -tnp state established '( dport = :{0} or sport = :{0} )'   # while it runs",
                 run.plan.target.addr.port()
             ),
-            format!("{}: Recv-Q above 0 at the target is a request that its program has not read", count(n, "connection")),
+            format!("{}: Recv-Q above 0 at the target is a request that its program has not read", counted(n, "connection")),
         ),
         advice(
             "wait longer, to tell slow from stuck",
@@ -56,10 +57,10 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
                 p.timeout = time;
                 p.duration = if p.duration.is_zero() { p.duration } else { p.duration.max(time * 2) };
             }),
-            format!("answers within {} are slow ones; what is left is stuck", s(longer)),
+            format!("answers within {} are slow ones; what is left is stuck", seconds(longer)),
         ),
     ];
-    Found::new(format!("{} waited up to {waited} and got no answer", count(n, "request")), text)
+    Found::new(format!("{} waited up to {waited} and got no answer", counted(n, "request")), text)
         .with("unanswered", n)
         .with("in_flight_at_end", hang.in_flight)
         .with("timed_out", hang.timed_out)
@@ -83,18 +84,23 @@ pub(in crate::diagnose) fn client_stalled(run: &RunResult, seen: &Indicators) ->
 }
 
 fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
-    let times = if stalls.times == 1 { String::new() } else { format!(", {} times, {} in all", stalls.times, s(stalls.total_s)) };
+    let times =
+        if stalls.times == 1 { String::new() } else { format!(", {} times, {} in all", stalls.times, seconds(stalls.total_s)) };
     let text = format!(
         "No thread of this program ran from {} to {}{times}. It was stopped (SIGSTOP, a debugger, a suspended machine), or the \
          machine had no time for it (a paused virtual machine, swapping). Answers that came meanwhile were read late, and \
          nothing was sent. Read no latency above {} as the target's.",
-        s(stalls.longest.from_s),
-        s(stalls.longest.to_s),
-        s(stalls.longest.length_s())
+        seconds(stalls.longest.from_s),
+        seconds(stalls.longest.to_s),
+        seconds(stalls.longest.length_s())
     );
     let again = load_with(&run.plan, |_| ());
     let remedies = vec![
-        advice("run it again, undisturbed", again, format!("0 s without a running thread instead of {}", s(stalls.total_s))),
+        advice(
+            "run it again, undisturbed",
+            again,
+            format!("0 s without a running thread instead of {}", seconds(stalls.total_s)),
+        ),
         advice(
             "see whether the machine itself stands still",
             "vmstat 1 5",
@@ -104,9 +110,9 @@ fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
     Found::new(
         format!(
             "this program stood still for {}, from {} to {}",
-            s(stalls.longest.length_s()),
-            s(stalls.longest.from_s),
-            s(stalls.longest.to_s)
+            seconds(stalls.longest.length_s()),
+            seconds(stalls.longest.from_s),
+            seconds(stalls.longest.to_s)
         ),
         text,
     )
@@ -127,14 +133,14 @@ pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) ->
 
 fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
     let TargetStall { stalls, still, in_flight } = stall;
-    let (from, to, length) = (s(stalls.longest.from_s), s(stalls.longest.to_s), s(stalls.longest.length_s()));
+    let (from, to, length) = (seconds(stalls.longest.from_s), seconds(stalls.longest.to_s), seconds(stalls.longest.length_s()));
     let often = match stalls.times {
         1 => String::new(),
         n => format!(
             " That is the longest of {n} such stretches between {} and {}, {} together.",
-            s(stalls.first_s),
-            s(stalls.last_s),
-            s(stalls.total_s)
+            seconds(stalls.first_s),
+            seconds(stalls.last_s),
+            seconds(stalls.total_s)
         ),
     };
     let (who, why) = match still {
@@ -155,7 +161,7 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
     };
     let text = format!(
         "From {from} to {to} nothing was answered while up to {} waited.{often} {why} Rates are means over these stretches too.",
-        count(*in_flight, "request")
+        counted(*in_flight, "request")
     );
     let steady = load_with(&run.plan, |p| p.duration = p.duration.max(std::time::Duration::from_secs(60)));
     let remedies: Vec<Remedy> = vec![
@@ -178,7 +184,7 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
         .with("total_s", stalls.total_s)
         .with("in_flight", *in_flight)
         .with("stood_still", who)
-        .with("rps", number(run.totals.rps))
+        .with("rps", run.totals.rps)
         .remedies(remedies)
         .ruling()
 }

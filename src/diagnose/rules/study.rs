@@ -1,14 +1,15 @@
 //! The rule over the steps of a study: where throughput stopped growing, and the limits that could explain it.
 
-use super::info::s3;
+use super::exhaustion::hold_words;
 use crate::diagnose::ceiling::{ceilings, formula};
 use crate::diagnose::indicators::Indicators;
 use crate::diagnose::rule::{Found, Ruling, Step};
 use crate::diagnose::thresholds::{FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
+use crate::model::figures::{counted, rate, seconds, share};
 use crate::model::result::RunResult;
 use crate::model::study::CeilingKind;
 use crate::remedy::target::{Kind, cpu_workers, serve_with};
-use crate::remedy::{advice, count, cps, keep_alive, load_with, percent, s};
+use crate::remedy::{advice, keep_alive, load_with};
 
 /// One run alone cannot show it.
 pub(in crate::diagnose) fn single(_: &RunResult, _: &Indicators) -> Ruling {
@@ -43,29 +44,26 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     limits.sort_by(|x, y| distance(x).total_cmp(&distance(y)));
     limits.truncate(2);
     let mut text = format!(
-        "Throughput grew up to {} ({}/s); with {} it was {}/s, {} of that. ",
-        count(before.plan.users, "user"),
-        cps(a),
-        count(after.plan.users, "user"),
-        cps(b),
-        percent(b / a)
+        "Throughput grew up to {} ({} req/s); with {} it was {} req/s, {} of that. ",
+        counted(before.plan.users, "user"),
+        rate(a),
+        counted(after.plan.users, "user"),
+        rate(b),
+        share(b / a)
     );
     match limits.as_slice() {
         [] => {
-            text +=
-                "Neither the ports nor the CPU of the target nor the client were measured, so what limits it cannot be said. ";
+            text += "Ports, the target's CPU and the client were not measured, so what limits it cannot be said. ";
         }
         [one] => text += &format!("One limit could explain it: {}. ", one.words),
         [one, two, ..] => text += &format!("Two limits could explain it: {}; or {}. ", one.words, two.words),
     }
     if second.seen.failed_share > FEW_FAILURES {
         text += &format!(
-            "In the later step {} of the attempts failed, and failed requests return early: its rate is not that of its users alone. ",
-            percent(second.seen.failed_share)
+            "In the later step {} of the attempts failed; failed requests return early, so its rate is not that of its users alone. ",
+            share(second.seen.failed_share)
         );
     }
-    text +=
-        "The arithmetic is the same on Windows, with 16384 ports held 120 s (136.5/s) as the port limit of short connections.";
     let middle = u32::midpoint(before.plan.users, after.plan.users);
     let mut remedies = Vec::new();
     if middle > before.plan.users {
@@ -78,19 +76,19 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
         remedies.push(advice(
             "add a step beyond the two",
             load_with(&after.plan, |p| p.users = p.users.saturating_mul(2)),
-            format!("shows whether throughput stays at {}/s with twice the users", cps(b)),
+            format!("shows whether throughput stays at {} req/s with twice the users", rate(b)),
         ));
     }
     // Kept connections, as asked and as they came out, leave nothing to take away.
     let kept = after.plan.keepalive && after.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
     if !kept && second.seen.ports.closed_by_client > 0.5 && ports_were_seen(after) {
-        let expected = format!("more than {}/s if ports were the limit, the same if not", cps(b));
-        if let Some(keep) = keep_alive(&Indicators::of(after).situation(after)) {
+        let expected = format!("more than {} req/s if ports were the limit, the same if not", rate(b));
+        if let Some(keep) = keep_alive(&second.seen.situation(after)) {
             let action = "repeat the later step with kept connections: that takes the ports away as a limit";
             remedies.push(advice(action, keep.command, expected));
         }
     }
-    let expected = format!("more than {}/s if the target was the limit, the same if not", cps(b));
+    let expected = format!("more than {} req/s if the target was the limit, the same if not", rate(b));
     let cpus = after.host.cpus;
     let lone = load_with(&after.plan, |p| p.mix.truncate(1));
     remedies.push(match (Kind::of(after), cpu_workers(after)) {
@@ -110,10 +108,10 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     });
     let mut found = Found::new(
         format!(
-            "throughput stops growing after {}: {}/s, and {}/s with {}",
-            count(before.plan.users, "user"),
-            cps(a),
-            cps(b),
+            "throughput stops growing after {}: {} req/s, and {} req/s with {}",
+            counted(before.plan.users, "user"),
+            rate(a),
+            rate(b),
             after.plan.users
         ),
         text,
@@ -142,11 +140,11 @@ fn limits(first: &Step<'_>, second: &Step<'_>) -> Vec<Limit> {
             name: "closed_loop",
             rps,
             words: format!(
-                "{} / ({} think + {} response) = {}/s by the closed loop{}",
-                count(before.plan.users, "user"),
-                s3(think),
-                s3(response),
-                cps(rps),
+                "{} / ({} think + {} response) = {} req/s by the closed loop{}",
+                counted(before.plan.users, "user"),
+                seconds(think),
+                seconds(response),
+                rate(rps),
                 if first.seen.own_pace.is_yes() {
                     ", so the earlier step was its users' own pace and not a full target"
                 } else {
@@ -155,35 +153,35 @@ fn limits(first: &Step<'_>, second: &Step<'_>) -> Vec<Limit> {
             ),
         });
     }
-    let share = second.seen.ports.closed_by_client;
+    let of_client = second.seen.ports.closed_by_client;
     let per = after.totals.requests_per_connection.unwrap_or(1.0).max(1.0);
-    if let Some(b) = second.seen.ports.budget.filter(|b| !b.hold.is_zero() && share > 0.0 && per < 2.0) {
-        let rps = b.ceiling_cps() * per / share;
+    if let Some(b) = second.seen.ports.budget.filter(|b| !b.hold.is_zero() && of_client > 0.0 && per < 2.0) {
+        let rps = b.ceiling_cps() * per / of_client;
         all.push(Limit {
             name: "ports",
             rps,
             words: format!(
-                "{} ports held {} allow {}/s at most when every request takes a connection",
-                b.pool,
-                s(b.hold.as_secs_f64()),
-                cps(rps)
+                "{} / {} sustain {} req/s when every request takes a connection",
+                counted(b.pool, "source port"),
+                hold_words(b.hold.as_secs_f64()),
+                rate(rps)
             ),
         });
     }
     let of_target = ceilings(after, &[before, after]).into_iter().find(|c| c.kind != CeilingKind::Ports);
     if let Some(c) = of_target {
-        all.push(Limit { name: "target_cpu", rps: c.rps, words: format!("the target's {} = {}/s", formula(&c), cps(c.rps)) });
+        all.push(Limit {
+            name: "target_cpu",
+            rps: c.rps,
+            words: format!("the target's {} = {} req/s", formula(&c), rate(c.rps)),
+        });
     }
-    let client = &after.resources.client;
-    if let (Some(busy), true) = (client.saturated_seconds, client.measured_seconds > 0) {
-        let used = f64::from(busy) / f64::from(client.measured_seconds);
-        if used > 0.5 {
-            all.push(Limit {
-                name: "client",
-                rps: second.seen.steady_rps,
-                words: format!("the client's own CPU, full in {} of the seconds", percent(used)),
-            });
-        }
+    if let Some(how) = second.seen.saturated.yes().filter(|how| how.for_long) {
+        all.push(Limit {
+            name: "client",
+            rps: second.seen.steady_rps,
+            words: format!("the client's own CPU, full in {} of {} s", how.seconds, how.measured),
+        });
     }
     all.retain(|l| l.rps.is_finite() && l.rps > 0.0);
     all

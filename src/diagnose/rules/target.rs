@@ -1,20 +1,21 @@
-//! Rules about failures at the target: refused, dropped, reset, late, malformed, answered with an error.
+//! Rules about failures at the target after the connection was made, or while it was: reset, late, malformed, answered
+//! with an error.
 
 use std::time::Duration;
 
-use super::work::more_workers;
-use crate::diagnose::indicators::{Indicators, Kind, Rows, message_of, name_of, unnamed};
+use super::capacity::more_workers;
+use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::model::figures::{counted, number, seconds, share};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::limits;
-use crate::model::outcome::{Failure, FailureSide};
-use crate::model::plan::MixEntry;
-use crate::model::result::RunResult;
+use crate::model::outcome::{Failure, FailureSide, Party, Phase};
+use crate::model::result::{ErrorRow, RunResult};
 use crate::remedy::target::{Pool, own_flags, serve_with};
-use crate::remedy::{advice, count, load_after_sysctl, load_with, longer_idle, number, percent, quoted, s};
+use crate::remedy::{advice, load_with, longer_idle, quoted};
 
 /// The gap between the totals and the error table hides this kind of failure.
-fn hidden(run: &RunResult) -> Ruling {
+pub(super) fn hidden(run: &RunResult) -> Ruling {
     match unnamed(run, FailureSide::Target) {
         0 => Ruling::Clear,
         n => Ruling::Undecided(format!("{n} failures at the target have no row in the error table")),
@@ -22,7 +23,7 @@ fn hidden(run: &RunResult) -> Ruling {
 }
 
 /// The common evidence of rows.
-fn evidence(found: Found, rows: &Rows<'_>) -> Found {
+pub(super) fn evidence(found: Found, rows: &Rows<'_>) -> Found {
     let row = rows.largest();
     found
         .with("failures", rows.count())
@@ -33,85 +34,12 @@ fn evidence(found: Found, rows: &Rows<'_>) -> Found {
         .with("last_s", rows.last_s())
 }
 
-/// target-refused.
-pub(in crate::diagnose) fn refused(run: &RunResult, _: &Indicators) -> Ruling {
-    let rows = Rows::are(run, Kind::is_refused);
-    if rows.is_empty() {
-        return hidden(run);
-    }
-    let to = run.plan.target.addr;
-    let own = Rows::kind(run, Kind::SelfConnect).count();
-    let real = rows.count() - own;
-    let range = run.host.sysctls.ip_local_port_range;
-    let inside = range.is_some_and(|[lo, hi]| (lo..=hi).contains(&to.port()));
-    let answered = run.totals.requests > run.totals.failures;
-    let mut text = if real == 0 {
-        format!("Nothing listened at {to}, but no connect() was refused: ")
-    } else if answered {
-        format!(
-            "Nothing listened at {to} from {} to {}, though other requests were answered: the target stopped, was restarted, or closed its listener for a while. ",
-            s(rows.first_s()),
-            s(rows.last_s())
-        )
-    } else {
-        format!("Nothing listens at {to}: its machine answered each SYN with RST. ")
-    };
-    if own > 0 {
-        let lead = if real == 0 { "" } else { "Besides, " };
-        text += &format!(
-            "{lead}{} connected to itself: the target's port lies inside the range of source ports, and the kernel picked the very same one. ",
-            count(own, "socket")
-        );
-    } else if inside {
-        text += "Its port lies inside the range of source ports, where a dead port can even connect to itself. ";
-    }
-    text += "The network works and the client had a port; a full backlog would not refuse but drop (target-backlog-overflow). Windows shows WSAECONNREFUSED 10061.";
-    let own_server = load_with(&run.plan, |p| {
-        p.target.own_server = true;
-        p.mix = vec![MixEntry { path: "/health".into(), weight: 1 }];
-        (p.method, p.body) = ("GET".into(), String::new());
-        p.allow_remote = false;
-    });
-    let mut remedies = vec![
-        advice(
-            "see whether anything listens there; if not, start the target, if so, correct the address",
-            format!("ss -ltnp 'sport = :{}'", to.port()),
-            format!("a line with the process that listens: {} less", count(rows.count(), "failure")),
-        ),
-        advice(
-            "take the same load to a server that sockbench starts itself, to tell the target from this machine",
-            own_server,
-            format!("0 of {} refused", count(rows.count(), "connection")),
-        ),
-    ];
-    if answered {
-        remedies.insert(
-            1,
-            advice(
-                "look why it stopped listening",
-                "journalctl --since -10min | grep -iE 'exit|killed|oom|restart|listen'",
-                format!("its end or restart between {} and {} of the run", s(rows.first_s()), s(rows.last_s())),
-            ),
-        );
-    }
-    if inside {
-        remedies.push(advice(
-            "keep the kernel from giving the target's port to clients",
-            load_after_sysctl(&run.plan, &[("net.ipv4.ip_local_reserved_ports", &to.port().to_string())], |_| ()),
-            "no self-connects: one port less in the pool",
-        ));
-    }
-    let title = match (real, own) {
-        (0, 1) => format!("1 connection to {to} connected to itself: nothing listens there"),
-        (0, own) => format!("{own} connections to {to} connected to themselves: nothing listens there"),
-        (real, 0) => format!("{} to {to} refused (ECONNREFUSED)", count(real, "connection")),
-        (real, own) => format!("{} to {to} refused, and {own} connected to themselves", count(real, "connection")),
-    };
-    evidence(Found::new(title, text), &rows)
-        .with("self_connects", own)
-        .with("port_in_local_range", u32::from(inside))
-        .remedies(remedies)
-        .ruling()
+/// Adds when it was so, where that is a part of the run.
+fn in_part(found: Found, course: &Course) -> Found {
+    found
+        .with("since_s", course.since_s)
+        .with("until_s", course.until_s)
+        .with("share_meanwhile", course.share.filter(|_| course.is_part()))
 }
 
 /// target-resets.
@@ -120,51 +48,63 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
     if rows.is_empty() {
         return hidden(run);
     }
+    let course = Course::of(run, &rows);
     let reused = Rows::of(run, |e| Kind::of(e) == Kind::Reset && e.reused).count();
     let fresh = rows.count() - reused;
-    let mut text = format!("The target ended connections before it had answered: {}. ", rows.in_words());
     // Those of a target that went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
-    if reused > 0 && !went {
-        text += &format!(
-            "Of these {reused} came on a connection that had carried an answer before: the target closed an idle connection while the next request was on its way (its idle timeout is shorter than the users' pauses, or it limits requests per connection). "
-        );
+    let mut text =
+        format!("The target ended {} before it had answered: {}. ", counted(rows.count(), "connection"), rows.in_words());
+    if went {
+        text += "They ended when the target went away. ";
+    } else {
+        if reused > 0 {
+            text += &format!(
+                "{reused} of them had carried an answer before: the target closed an idle connection while the next request was on its \
+                 way. Its idle timeout is shorter than the users' pauses, or it limits requests per connection. "
+            );
+        }
+        if fresh > 0 {
+            text += &format!(
+                "{fresh} were fresh: the target accepted and hung up, as a crashing worker, a connection limit or a TLS port does. "
+            );
+        }
     }
-    if fresh > 0 && !went {
-        text += &format!(
-            "On fresh connections it was {fresh}: the target accepted and hung up, as a crashing worker, a connection limit or a TLS port does. "
-        );
-    }
-    text += "These are failures of the target, counted and never retried in silence. Windows shows WSAECONNRESET 10054.";
+    text += "No request is retried. Windows shows WSAECONNRESET 10054.";
+    let title =
+        format!("{} ended without an answer{}: {}", counted(rows.count(), "connection"), course.in_words(), rows.in_words());
+    in_part(evidence(Found::new(title, text), &rows), &course)
+        .with("on_reused_connections", reused)
+        .with("on_fresh_connections", fresh)
+        .with("endpoints", rows.endpoints())
+        .remedies(if went { Vec::new() } else { against_resets(run, &rows, reused, fresh) })
+        .caused_only_by(if went { vec![Id::TargetGone] } else { vec![Id::TargetBacklogOverflow] })
+        .ruling()
+}
+
+fn against_resets(run: &RunResult, rows: &Rows<'_>, reused: u64, fresh: u64) -> Vec<Remedy> {
     let mut remedies = Vec::new();
-    if reused > 0 && !went {
-        let expected = format!("no resets on reused connections: {} less", count(reused, "failure"));
+    if reused > 0 {
+        let expected = format!("no resets on reused connections: {} less", counted(reused, "failure"));
         remedies.push(longer_idle(run, expected));
         if run.plan.keepalive {
             let short = load_with(&run.plan, |p| p.keepalive = false);
             remedies.push(advice(
-                "measure with a connection per request, to tell the race from a crash",
+                "measure with a connection per request",
                 short,
-                "resets that stay are not the idle race; mind the port budget",
+                "resets that stay are a crash or a limit, not idle connections; mind the source ports",
             ));
         }
     }
-    if fresh > 0 && !went {
+    if fresh > 0 {
         remedies.push(advice(
             "read the target's log at the times of the resets",
             "journalctl --since -10min | grep -iE 'reset|worker|killed|limit'",
-            format!("{} between {} and {} of the run", count(fresh, "hang-up"), s(rows.first_s()), s(rows.last_s())),
+            format!("{} between {} and {} of the run", counted(fresh, "reset"), seconds(rows.first_s()), seconds(rows.last_s())),
         ));
     }
-    remedies.extend((!went).then(|| less_load(run, "no resets below a connection limit of the target".into())));
-    let title = format!("{} ended with the connection: {}", count(rows.count(), "request"), rows.in_words());
-    evidence(Found::new(title, text), &rows)
-        .with("on_reused_connections", reused)
-        .with("on_fresh_connections", fresh)
-        .with("endpoints", rows.endpoints())
-        .remedies(remedies)
-        .caused_only_by(if went { vec![Id::TargetGone] } else { vec![Id::TargetBacklogOverflow] })
-        .ruling()
+    remedies.push(less_load(run, "no resets, where a connection limit of the target is the cause".into()));
+    remedies
 }
 
 /// target-timeouts. Those at connect belong to the backlog where it overflowed.
@@ -174,76 +114,90 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     if rows.is_empty() {
         return hidden(run);
     }
+    let course = Course::of(run, &rows);
     let connecting = if overflow { 0 } else { Rows::kind(run, Kind::ConnectTimeout).count() };
-    let waiting = rows.count() - connecting;
+    let begun = Rows::of(run, |e| Kind::of(e) == Kind::AnswerTimeout && e.phase == Some(Phase::Receiving));
+    let waiting = rows.count() - connecting - begun.count();
     let limit = run.plan.timeout.as_secs_f64();
-    let mut text = format!("The target did not answer within {}: {}. ", s(limit), rows.in_words());
+    let mut text =
+        format!("{} had no whole answer within {}: {}. ", counted(rows.count(), "request"), seconds(limit), rows.in_words());
     if connecting > 0 {
         text += &format!(
-            "For {connecting} of them no connection came to stand: SYNs or their answers were lost (a firewall that drops, a dead address, a full backlog elsewhere). "
+            "{connecting} never got a connection: SYNs or their answers were lost. Whether the path, the target's machine or its backlog \
+             lost them cannot be said from here. "
         );
     }
     if waiting > 0 {
-        text += &format!(
-            "In {waiting} the connection stood and the answer did not come in time: the target is too slow for this load, or stuck. "
-        );
+        text +=
+            &format!("{waiting} were sent and not a byte came back: the target's program is too slow for this load, or stuck. ");
+    }
+    if let Some(row) = begun.largest() {
+        text += &format!("Of {} part of an answer came, and its end did not{}. ", begun.count(), excerpt(row));
     }
     text += "Windows shows WSAETIMEDOUT 10060.";
-    let p99 = run.totals.latency_ms.map(|l| l.p99);
     let longer = load_with(&run.plan, |p| p.timeout = Duration::try_from_secs_f64((limit * 3.0).ceil()).unwrap_or(p.timeout));
-    let mut remedies = vec![
-        less_load(run, "no timeouts when it was the load, and not a target that is stuck".into()),
-        advice(
-            "wait longer, to see the whole distribution",
-            longer,
-            p99.map_or_else(
-                || format!("answers up to {} are counted", s(limit * 3.0)),
-                |p| format!("answers up to {} are counted; p99 of those in time is {} ms", s(limit * 3.0), number(p.round())),
-            ),
-        ),
-    ];
+    let counts = format!("answers up to {} are counted", seconds((limit * 3.0).ceil()));
+    let mut remedies = Vec::new();
     if connecting > 0 {
-        remedies.insert(
-            0,
-            advice(
-                "see whether SYNs are answered at all",
-                format!("ss -tn state syn-sent dst {}   # while it runs", run.plan.target.addr.ip()),
-                "lines that stay are SYNs without an answer",
-            ),
-        );
+        remedies.push(advice(
+            "see whether SYNs are answered at all",
+            format!("ss -tn state syn-sent dst {}   # while it runs", run.plan.target.addr.ip()),
+            "0 lines that stay: each is a SYN without an answer",
+        ));
     }
-    let title = format!("{} timed out after {}: {}", count(rows.count(), "request"), s(limit), rows.in_words());
-    evidence(Found::new(title, text), &rows)
+    remedies.push(less_load(run, "no timeouts, where the load is the cause".into()));
+    remedies.push(advice(
+        "wait longer, to see the whole distribution",
+        longer,
+        run.totals
+            .latency_ms
+            .map_or_else(|| counts.clone(), |l| format!("{counts}; the p99 of those in time is {} ms", number(l.p99))),
+    ));
+    let title = format!(
+        "{} timed out after {}{}: {}",
+        counted(rows.count(), "request"),
+        seconds(limit),
+        course.in_words(),
+        rows.in_words()
+    );
+    in_part(evidence(Found::new(title, text), &rows), &course)
         .with("timeout_s", limit)
         .with("while_connecting", connecting)
-        .with("after_connecting", waiting)
+        .with("after_connecting", rows.count() - connecting)
+        .with("with_part_of_an_answer", Some(begun.count()).filter(|n| *n > 0))
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
         .ruling()
+}
+
+/// `: it begins with "HTTP/1.1 200 OK"`, where something was received.
+fn excerpt(row: &ErrorRow) -> String {
+    row.first_bytes.as_ref().map_or_else(String::new, |bytes| format!(": it begins with \"{bytes}\""))
 }
 
 /// target-malformed.
 pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Malformed);
     let Some(row) = rows.largest() else { return hidden(run) };
+    let course = Course::of(run, &rows);
     let text = format!(
-        "Answers broke HTTP/1.1 (RFC 9112): {}. The commonest: {} at {}. The connection is closed after such an answer, because where the next one \
-         begins is unknown. Neither ports nor load explain this by themselves; a target that is killed or overloaded in the middle of an answer does.",
+        "{} broke HTTP/1.1 (RFC 9112): {}. The most frequent one, at {}: {}{}. The connection is closed after such an answer, because \
+         where the next one begins is not known. The target's program does this; one that is killed or overloaded does it in mid-answer.",
+        counted(rows.count(), "answer"),
         rows.in_words(),
+        row.endpoint,
         message_of(row),
-        row.endpoint
+        excerpt(row)
     );
-    let base = format!("http://{}", run.plan.target.authority);
+    let url = format!("http://{}{}", run.plan.target.authority, row.endpoint);
     let remedies = vec![
-        advice(
-            "look at one raw answer",
-            format!("curl -v --raw {}", quoted(&format!("{base}{}", row.endpoint))),
-            "shows the head and the length that it announces",
-        ),
-        alone(run, "the same faults with 1 request at a time: the target's own, not the load's".into()),
+        advice("look at one raw answer", format!("curl -v --raw {}", quoted(&url)), "1 head with the length that it announces"),
+        alone(run, "the same faults with 1 request at a time are not the load's".into()),
     ];
-    evidence(Found::new(format!("{} malformed: {}", count(rows.count(), "answer"), rows.in_words()), text), &rows)
+    let title = format!("{} malformed{}: {}", counted(rows.count(), "answer"), course.in_words(), rows.in_words());
+    in_part(evidence(Found::new(title, text), &rows), &course)
         .with("fault", name_of(row).into_owned())
+        .with("first_bytes", row.first_bytes.clone())
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
         .ruling()
@@ -253,60 +207,69 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
 pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::are(run, |kind| matches!(kind, Kind::Status | Kind::OtherAtTarget));
     let Some(row) = rows.largest() else { return hidden(run) };
-    let share = rows.count() as f64 / run.totals.requests.max(1) as f64;
+    let course = Course::of(run, &rows);
+    let of_all = rows.count() as f64 / run.totals.requests.max(1) as f64;
     let status = row.failure().and_then(Failure::status);
-    let mut text = format!("The target failed {} of the requests: {} at {}. ", percent(share), rows.in_words(), rows.endpoints());
-    let mut remedies = Vec::new();
-    match status {
-        Some(503 | 429) => {
-            text += "The connection worked and the target said that it will not take more: a queue or a rate limit is full. ";
-            if Pool::of(run, &row.endpoint).is_some() {
-                let queue = own_flags(run).and_then(|f| f.queue).unwrap_or(limits::QUEUE) as u32;
-                let longer = queue.max(run.plan.users / 2).saturating_mul(2);
-                let longer_queue = advice(
-                    "give its pools a longer queue: waits instead of 503",
-                    serve_with(run, |f| f.queue = Some(longer as usize)),
-                    format!("503 only when {longer} jobs wait in a pool"),
-                );
-                // A queue shorter than the users refuses some of them however fast the workers are.
-                let is_short = queue < run.plan.users;
-                remedies.extend(is_short.then(|| longer_queue.clone()));
-                remedies.extend(more_workers(run, &row.endpoint));
-                remedies.extend((!is_short).then_some(longer_queue));
-            }
-            remedies.push(less_load(run, "no refusals below the target's limit".into()));
-        }
-        Some(400..500) => {
-            text +=
-                "The connection worked; statuses of 400 and above mean that the target does not accept the request as it is. ";
-        }
-        Some(_) => text += "The connection worked; the target reports a failure of its own. ",
-        None => text += "No answer came: the way to the target failed, named here by call and errno. ",
+    let mut text = format!("{} of the requests failed: {} at {}. ", share(of_all), rows.in_words(), rows.endpoints());
+    if let Some(meanwhile) = course.share.filter(|_| course.is_part()) {
+        text += &format!("They came{}: {} of the requests of that time. ", course.in_words(), share(meanwhile));
     }
-    text += "Ports and TIME_WAIT have no part in it; on Windows the failure reads the same.";
-    let base = format!("http://{}", run.plan.target.authority);
+    text += match (status, row.party) {
+        (Some(503 | 429), _) => "The target answered that it will not take more: a queue or a rate limit of its program is full.",
+        (Some(400..500), _) => "The target answered that it does not accept the request as it is: path, method, header or body.",
+        (Some(_), _) => "The target's program answered with a failure of its own.",
+        (None, Party::Path) => "No answer came: the path to the target failed.",
+        (None, Party::TargetMachine) => "No answer came: the target's machine refused.",
+        (None, _) => "No answer came: call and errno name what failed.",
+    };
+    let mut remedies = match status {
+        Some(503 | 429) => take_more(run, row),
+        _ => Vec::new(),
+    };
+    let url = format!("http://{}{}", run.plan.target.authority, row.endpoint);
     remedies.push(advice(
-        "ask for one by hand",
-        format!("curl -i {}", quoted(&format!("{base}{}", row.endpoint))),
-        format!("the same {} without load means it is not the load", name_of(row)),
+        "send one by hand",
+        format!("curl -i {}", quoted(&url)),
+        format!("{} without load: then it is not the load", name_of(row)),
     ));
-    let with = count(run.plan.users, "user");
-    remedies.push(alone(run, format!("{} of the requests failed with {with}", percent(share))));
-    evidence(Found::new(format!("{} failed at the target: {}", count(rows.count(), "request"), rows.in_words()), text), &rows)
-        .with("share", share)
+    remedies.push(alone(run, format!("{} of the requests failed with {}", share(of_all), counted(run.plan.users, "user"))));
+    let title = format!("{} failed at the target{}: {}", counted(rows.count(), "request"), course.in_words(), rows.in_words());
+    in_part(evidence(Found::new(title, text), &rows), &course)
+        .with("share", of_all)
         .with("name", name_of(row).into_owned())
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
         .ruling()
 }
 
+/// Against a full queue or a rate limit.
+fn take_more(run: &RunResult, row: &ErrorRow) -> Vec<Remedy> {
+    let mut remedies = Vec::new();
+    if Pool::of(run, &row.endpoint).is_some() {
+        let queue = own_flags(run).and_then(|f| f.queue).unwrap_or(limits::QUEUE) as u32;
+        let longer = queue.max(run.plan.users / 2).saturating_mul(2);
+        let longer_queue = advice(
+            "give its pools a longer queue: requests wait instead of getting 503",
+            serve_with(run, |f| f.queue = Some(longer as usize)),
+            format!("503 only when {} wait in a pool", counted(longer, "job")),
+        );
+        // A queue shorter than the users refuses some of them however fast the workers are.
+        let is_short = queue < run.plan.users;
+        remedies.extend(is_short.then(|| longer_queue.clone()));
+        remedies.extend(more_workers(run, &row.endpoint));
+        remedies.extend((!is_short).then_some(longer_queue));
+    }
+    remedies.push(less_load(run, "none refused below the target's limit".into()));
+    remedies
+}
+
 /// Half of the load: users in a closed loop, rate in an open one; a pause where there is one user only.
 fn less_load(run: &RunResult, expected: String) -> Remedy {
     if run.plan.is_open_loop() {
-        return advice("try with half of the rate", load_with(&run.plan, |p| p.rate /= 2.0), expected);
+        return advice("try half of the rate", load_with(&run.plan, |p| p.rate /= 2.0), expected);
     }
     if run.plan.users > 1 {
-        return advice("try with half of the users", load_with(&run.plan, |p| p.users /= 2), expected);
+        return advice("try half of the users", load_with(&run.plan, |p| p.users /= 2), expected);
     }
     let pause = run.plan.think.max.saturating_mul(2).max(Duration::from_millis(500));
     advice("let the user pause longer between requests", load_with(&run.plan, |p| p.think.max = pause), expected)
@@ -315,7 +278,7 @@ fn less_load(run: &RunResult, expected: String) -> Remedy {
 /// One user, or one request where there is one user already.
 fn alone(run: &RunResult, expected: String) -> Remedy {
     if run.plan.users > 1 {
-        return advice("try with one user", load_with(&run.plan, |p| p.users = 1), expected);
+        return advice("try one user", load_with(&run.plan, |p| p.users = 1), expected);
     }
     let once = load_with(&run.plan, |p| (p.requests, p.duration) = (1, Duration::ZERO));
     advice("try one request", once, expected)

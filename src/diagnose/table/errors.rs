@@ -59,7 +59,7 @@ pub(super) const RULES: &[Rule] = &[
         as_cause: "the target refused connections",
         caused_by: &[Id::TargetGone],
         swallowed_by: &[],
-        check: rules::target::refused,
+        check: rules::refused::refused,
     },
     Rule {
         id: Id::TargetBacklogOverflow,

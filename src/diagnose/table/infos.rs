@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
         as_cause: "the target is at its CPU limit",
         caused_by: &[],
         swallowed_by: &[],
-        check: rules::work::target_cpu,
+        check: rules::cpu::target_cpu,
     },
     Rule {
         id: Id::ClosedLoopLimited,

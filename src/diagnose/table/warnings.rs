@@ -129,7 +129,7 @@ pub(super) const RULES: &[Rule] = &[
         as_cause: "requests queue at the target",
         caused_by: &[Id::HostContended, Id::TargetCpuSaturated],
         swallowed_by: &[],
-        check: rules::work::queueing,
+        check: rules::queueing::queueing,
     },
     Rule {
         id: Id::SysctlChanged,

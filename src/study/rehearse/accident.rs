@@ -62,7 +62,7 @@ impl Setting {
 
     /// What the law predicts; nothing is measured yet.
     pub fn predict(&self) -> Accident {
-        let budget = Budget { pool: self.ports, hold: self.hold };
+        let budget = Budget::new(self.ports, self.hold.as_secs_f64());
         let forecast = budget.forecast(self.rate, self.duration, None, None);
         let end = self.duration.as_secs_f64();
         let first = forecast.exhausted_at_s.filter(|t| *t < end);

@@ -1,0 +1,101 @@
+//! How much of the port budget a run used, by source address where each has a pool of its own.
+
+use super::ports::wearing_within;
+use super::{Indicators, Seen};
+use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
+use crate::model::budget::{Budget, LINUX_HOLD_S};
+use crate::model::result::{Holder, Ports, RunResult};
+
+/// Most of a budget is used.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::diagnose) struct HighBudget {
+    pub(in crate::diagnose) budget: Budget,
+    /// source address, where there are several with pools of their own
+    pub(in crate::diagnose) source: Option<String>,
+    pub(in crate::diagnose) destination: String,
+    /// of the pool, in use at the peak
+    pub(in crate::diagnose) share: f64,
+    /// what mostly had the ports
+    pub(in crate::diagnose) holder: Option<Holder>,
+    /// new connections a second that leave a port in use
+    pub(in crate::diagnose) rate_cps: f64,
+    /// the rate is above P/T, and the run was too short to use up the pool
+    pub(in crate::diagnose) too_short: bool,
+}
+
+pub(super) fn high_budget(run: &RunResult, seen: &Indicators) -> Seen<HighBudget> {
+    let figures = &seen.ports;
+    if figures.exhausted > 0 || figures.busy > 0 {
+        // Said by local-ports-exhausted or local-port-busy: "no port was missing yet" would not be true.
+        return Seen::No;
+    }
+    if figures.closed_by_client <= 0.5 && run.plan.is_short_lived() {
+        return Seen::No;
+    }
+    let Some(budget) = figures.budget else {
+        return match (run.totals.connections_opened, figures.pool) {
+            (0, _) => Seen::No,
+            // Kept connections take a port each: they cannot use up a pool that nobody knows of.
+            _ if figures.wearing_cps <= 0.0 && figures.pool.is_none_or(|p| p > run.plan.users) => Seen::No,
+            (_, None) => Seen::Unknown("the pool of source ports to the destination was not observed".into()),
+            (_, Some(_)) => Seen::Unknown("T for this destination could not be read".into()),
+        };
+    };
+    let all = if run.ports_all.len() > 1 {
+        run.ports_all.iter().filter_map(|row| of_source(run, seen, row)).collect()
+    } else {
+        vec![of_run(run, seen, budget)]
+    };
+    let high = |b: &HighBudget| !b.budget.hold.is_zero() && b.budget.pool > 0 && (b.share > BUDGET_HIGH_SHARE || b.too_short);
+    all.into_iter().filter(high).max_by(|a, b| a.share.total_cmp(&b.share)).map_or(Seen::No, Seen::Yes)
+}
+
+fn of_run(run: &RunResult, seen: &Indicators, budget: Budget) -> HighBudget {
+    let ports = run.ports.as_ref();
+    let holder = ports.and_then(Ports::holder);
+    let (p, t) = (f64::from(budget.pool), budget.hold.as_secs_f64());
+    let established = ports.and_then(|p| p.states.established).map_or(0.0, f64::from);
+    let worn = run.totals.connections_opened as f64 * seen.ports.closed_by_client;
+    let share = if budget.is_capped() {
+        // Further connections skip TIME_WAIT: only open ones can use up the pool.
+        established / p
+    } else if t < LINUX_HOLD_S {
+        // A port in TIME_WAIT that may be taken again after T is not missing: only open ones and those younger than T are.
+        (established + wearing_within(run, t)) / p
+    } else {
+        let seen_share = ports.and_then(|row| row.peak_share.or_else(|| row.peak_used.map(|used| f64::from(used) / p)));
+        seen_share.unwrap_or_else(|| (established + budget.held_at(seen.ports.wearing_cps).min(worn)) / p)
+    };
+    let rate_cps = seen.ports.wearing_cps;
+    let too_short = rate_cps > budget.ceiling_cps() && run.totals.connections_opened <= u64::from(budget.pool);
+    let destination = ports.map_or_else(|| run.plan.target.addr.to_string(), |p| p.destination.clone());
+    HighBudget { budget, source: None, destination, share, holder, rate_cps, too_short }
+}
+
+/// One of several source addresses with a pool of its own.
+fn of_source(run: &RunResult, seen: &Indicators, row: &Ports) -> Option<HighBudget> {
+    let hold_s = row.hold_s.or(seen.ports.hold.as_ref().map(|h| h.seconds))?;
+    let budget = Budget::new(row.pool?, hold_s).capped_at(run.host.sysctls.tcp_max_tw_buckets);
+    let p = f64::from(budget.pool.max(1));
+    // Of the connections of this source, the share that wears ports is that of the run.
+    let opened = (run.totals.connections_opened as f64 / seen.duration_s).max(1e-9);
+    let rate_cps = row.rate_cps * (seen.ports.wearing_cps / opened).min(1.0);
+    let established = row.states.established.map_or(0.0, f64::from);
+    let share = if budget.is_capped() {
+        established / p
+    } else if hold_s < LINUX_HOLD_S {
+        (established + budget.held_at(rate_cps)) / p
+    } else {
+        row.peak_share.or_else(|| row.peak_used.map(|used| f64::from(used) / p))?
+    };
+    let made = row.rate_cps * seen.duration_s;
+    Some(HighBudget {
+        budget,
+        source: Some(row.source.clone()),
+        destination: row.destination.clone(),
+        share,
+        holder: row.holder(),
+        rate_cps,
+        too_short: rate_cps > budget.ceiling_cps() && made <= p,
+    })
+}

@@ -1,0 +1,60 @@
+//! When failures came in a run: all along, from a moment on, or for a while.
+
+use super::rows::Rows;
+use crate::diagnose::thresholds::{MID_RUN_SHARE, STILL_GONE_S};
+use crate::model::figures::seconds;
+use crate::model::result::RunResult;
+
+/// When failures came, and how many requests ended in that time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct Course {
+    /// none where they came from the beginning
+    pub(in crate::diagnose) since_s: Option<f64>,
+    /// none where they still came at the end
+    pub(in crate::diagnose) until_s: Option<f64>,
+    /// share of the requests of that time that failed; none without a series
+    pub(in crate::diagnose) share: Option<f64>,
+}
+
+/// As many times the mean time between two failures without one show that they stopped.
+const GAPS: f64 = 3.0;
+
+impl Course {
+    pub(in crate::diagnose) fn of(run: &RunResult, rows: &Rows<'_>) -> Self {
+        let (first, last, end) = (rows.first_s(), rows.last_s(), run.duration_s);
+        let late = end * MID_RUN_SHARE;
+        let since_s = (first.is_finite() && first > late).then_some(first);
+        // Users pause after a failure, and rare ones leave gaps.
+        let gap = (last - first) / rows.count().saturating_sub(1).max(1) as f64;
+        let still = last + late.max(STILL_GONE_S).max(GAPS * gap) >= end;
+        let until_s = (!still && last.is_finite()).then_some(last);
+        let from = since_s.unwrap_or(0.0);
+        let inside = |t_s: f64| t_s > from && t_s - 1.0 <= until_s.unwrap_or(end);
+        let mut before = 0.0;
+        let mut ended = 0.0;
+        for p in &run.series {
+            let width = (p.t_s - before).max(0.0);
+            before = p.t_s;
+            if inside(p.t_s) {
+                ended += p.rps * width;
+            }
+        }
+        let share = (ended >= 1.0).then(|| (rows.count() as f64 / ended).min(1.0));
+        Self { since_s, until_s, share }
+    }
+
+    /// ` since 50 s`, ` from 10 s to 20 s`, ` until 3 s`; nothing where they came all along.
+    pub(in crate::diagnose) fn in_words(&self) -> String {
+        match (self.since_s, self.until_s) {
+            (None, None) => String::new(),
+            (Some(since), None) => format!(" since {}", seconds(since)),
+            (Some(since), Some(until)) => format!(" from {} to {}", seconds(since), seconds(until)),
+            (None, Some(until)) => format!(" until {}", seconds(until)),
+        }
+    }
+
+    /// It began or ended in mid-run.
+    pub(in crate::diagnose) const fn is_part(&self) -> bool {
+        self.since_s.is_some() || self.until_s.is_some()
+    }
+}

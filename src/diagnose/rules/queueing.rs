@@ -1,0 +1,133 @@
+//! The rule about requests that wait at the target: by its own timing, with a load that grew, or longer and longer.
+
+use super::capacity::{lighter, more_workers, other_target, who_takes_the_cores};
+use crate::diagnose::indicators::{Growth, Indicators, Leak, Queue};
+use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::thresholds::BUSY_POOL_SHARE;
+use crate::model::figures::{counted, number, rate, seconds, times};
+use crate::model::result::{Endpoint, RunResult};
+use crate::remedy::target::{Pool, cpu_workers, io_workers, working};
+use crate::remedy::{advice, load_with};
+
+/// target-queueing.
+pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {
+    Ruling::about(&seen.queue, |queue| match *queue {
+        Queue::Told { endpoint, queue_ms, work_ms } => match run.endpoints.get(endpoint) {
+            Some(e) => by_its_own_timing(run, seen, e, queue_ms, work_ms),
+            None => Ruling::Clear,
+        },
+        Queue::Grown(growth) => by_growth(run, seen, growth),
+        Queue::Leak(leak) => leaking(run, seen, leak),
+    })
+}
+
+fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f64, work: f64) -> Ruling {
+    let mut text = format!(
+        "The target says how long requests wait for a worker and how long they are worked on (Server-Timing): half of those to {} waited \
+         {} ms or more for {} ms of work. It is the target's queue, not the network, the client or its ports.",
+        e.name,
+        number(queue),
+        number(work)
+    );
+    let idle = idle_workers(run, e);
+    if let Some((pool, busy)) = idle {
+        text += &format!(
+            " On average {} of its {} were at work: jobs waited for a core, not for a worker.",
+            number(busy),
+            counted(pool, "worker")
+        );
+    }
+    let mut remedies = if idle.is_some() { vec![who_takes_the_cores()] } else { more_workers(run, &e.name) };
+    remedies.push(lighter(run, seen, Some(e)));
+    Found::new(format!("{} waits {} ms in the target's queue for {} ms of work", e.name, number(queue), number(work)), text)
+        .with("endpoint", e.name.as_str())
+        .with("queue_p50_ms", queue)
+        .with("queue_p99_ms", e.server_timing_ms.as_ref().map(|t| t.queue.p99))
+        .with("work_p50_ms", work)
+        .with("latency_p50_ms", e.latency_ms.map(|l| l.p50))
+        .with("requests", e.requests)
+        .with("workers", workers(run, &e.name))
+        .remedies(remedies)
+        .ruling()
+}
+
+fn workers(run: &RunResult, endpoint: &str) -> Option<u32> {
+    match Pool::of(run, endpoint)? {
+        Pool::Cpu => cpu_workers(run),
+        Pool::Io => io_workers(run),
+    }
+}
+
+/// Workers of the endpoint's pool and how many of them worked at a time, where that is well below all of them: then
+/// jobs do not wait for a worker.
+fn idle_workers(run: &RunResult, e: &Endpoint) -> Option<(u32, f64)> {
+    let (all, busy) = (workers(run, &e.name)?, working(e)?);
+    (busy < BUSY_POOL_SHARE * f64::from(all)).then_some((all, busy))
+}
+
+fn by_growth(run: &RunResult, seen: &Indicators, g: Growth) -> Ruling {
+    let text = format!(
+        "From {} to {} users throughput went from {} to {} req/s, and the median from {} to {} ms. Additional users only wait longer: the \
+         target is saturated. Server-Timing would say which of its queues; it sends none. It is neither the client nor its ports.",
+        number(g.users.0.round()),
+        number(g.users.1.round()),
+        rate(g.rps.0),
+        rate(g.rps.1),
+        number(g.p50_ms.0),
+        number(g.p50_ms.1)
+    );
+    let title = format!(
+        "the median grew {} times with the users, throughput stayed at {} req/s",
+        times(g.p50_ms.1 / g.p50_ms.0),
+        rate(g.rps.1)
+    );
+    Found::new(title, text)
+        .with("users_before", g.users.0)
+        .with("users_after", g.users.1)
+        .with("rps_before", g.rps.0)
+        .with("rps_after", g.rps.1)
+        .with("p50_ms_before", g.p50_ms.0)
+        .with("p50_ms_after", g.p50_ms.1)
+        .remedies(vec![
+            other_target(run, "give the target more workers or cores, or less work per request"),
+            lighter(run, seen, None),
+        ])
+        .ruling()
+}
+
+/// The load stayed, and answers took longer and longer.
+fn leaking(run: &RunResult, seen: &Indicators, leak: Leak) -> Ruling {
+    let ((from, to), at) = (leak.p50_ms, seconds(leak.since_s));
+    let load = if run.plan.is_open_loop() {
+        format!("At a constant {} req/s", rate(run.plan.rate))
+    } else {
+        format!("With the same {}", counted(run.plan.users, "user"))
+    };
+    let text = format!(
+        "{load} the median was {} ms in the first third of the run and {} ms in the last; most of the growth came by {at}. Something fills \
+         up at the target: a queue, a table, a log, a cache, memory. Throughput went from {} to {} req/s. The figures depend on how long \
+         the run was.",
+        number(from),
+        number(to),
+        rate(leak.rps.0),
+        rate(leak.rps.1)
+    );
+    let longer = load_with(&run.plan, |p| p.duration = p.duration.saturating_mul(3));
+    let mut remedies = vec![
+        advice(
+            "run longer, to see whether it levels off",
+            longer,
+            format!("a median that stays near {} ms, or grows on", number(to)),
+        ),
+        other_target(run, "see what grows at the target: its memory, its threads, its queues"),
+    ];
+    remedies.extend(run.plan.is_open_loop().then(|| lighter(run, seen, None)));
+    Found::new(format!("the median grew from {} to {} ms at a constant load", number(from), number(to)), text)
+        .with("p50_ms_first_third", from)
+        .with("p50_ms_last_third", to)
+        .with("rps_first_third", leak.rps.0)
+        .with("rps_last_third", leak.rps.1)
+        .with("since_s", leak.since_s)
+        .remedies(remedies)
+        .ruling()
+}

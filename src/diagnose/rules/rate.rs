@@ -1,0 +1,111 @@
+//! users-not-reached where requests of an asked rate were never started: what kept them away, and a rate that can be had.
+
+use crate::diagnose::indicators::{Indicators, Kind, Rows, Shortfall, is_many};
+use crate::diagnose::rule::Found;
+use crate::diagnose::thresholds::CAPACITY_SHARE;
+use crate::model::figures::{count, counted, rate, seconds, share};
+use crate::model::finding::{FindingId as Id, Remedy};
+use crate::model::result::RunResult;
+use crate::remedy::{PACE_SHARE, advice, load_with};
+
+/// The finding, for `asked` connections.
+pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, asked: u32) -> Found {
+    let (plan, t) = (&run.plan, &run.totals);
+    let Shortfall { missing, asked: all } = shortfall;
+    let never = counted(missing.round() as u64, "request");
+    let sent = t.attempts as f64 / seen.duration_s;
+    let kept_away = is_kept_away(run, seen);
+    let because = match (kept_away, asked) {
+        (true, _) => "connections could not be made when they were due, and a user pauses after such a failure".to_owned(),
+        (false, 1) => "the only connection was busy when they were due".to_owned(),
+        (false, _) => format!("all {} were busy when they were due", counted(asked, "connection")),
+    };
+    let text = format!(
+        "{never} of {} ({}) were never started: {because}. Latency from the due time counts those that were started; the others are in no \
+         figure. Read this run as {} req/s answered, not as {} req/s.",
+        count(all.round() as u64),
+        share(missing / all.max(1.0)),
+        rate(t.rps),
+        rate(plan.rate)
+    );
+    let title = format!("{} of {} req/s were sent: {never} never started", rate(sent), rate(plan.rate));
+    // A full target answers no faster over more connections.
+    let full = seen.cpu.is_yes() || seen.queue.is_yes();
+    let remedies = match (kept_away, full) {
+        (true, _) => sustained_rate(run, seen).into_iter().collect(),
+        (false, true) => vec![lower(run, seen)],
+        (false, false) => vec![more_connections(run, asked), lower(run, seen)],
+    };
+    Found::new(title, text).remedies(remedies).caused_only_by(causes_of_missing(run))
+}
+
+/// Connections could not be made when users or requests were due: more of them would meet the same failures.
+fn is_kept_away(run: &RunResult, seen: &Indicators) -> bool {
+    let not_connected = |kind: Kind| kind.is_refused() || kind == Kind::ConnectTimeout;
+    is_many(run, seen.ports.busy) || is_many(run, Rows::are(run, not_connected).count())
+}
+
+/// A rate that the ports sustain, where busy ports kept a higher one away.
+fn sustained_rate(run: &RunResult, seen: &Indicators) -> Option<Remedy> {
+    let busy = is_many(run, seen.ports.busy);
+    let ceiling = seen.ports.budget.map(|b| b.ceiling_cps()).filter(|c| c.is_finite() && *c > 0.0 && *c < run.plan.rate)?;
+    let paced = ((PACE_SHARE * ceiling * 10.0).floor() / 10.0).max(0.1);
+    busy.then(|| {
+        advice(
+            "ask for a rate that the ports sustain, once those of this run are free",
+            load_with(&run.plan, |p| p.rate = paced).after("sleep 60"),
+            format!("{} of the {}/s that the ports sustain", share(PACE_SHARE), rate(ceiling)),
+        )
+    })
+}
+
+/// A part of what was answered.
+fn lower(run: &RunResult, seen: &Indicators) -> Remedy {
+    // What is still under way at the end was sent, but a full target does not keep up with it.
+    let answered = (run.totals.attempts as f64 / seen.duration_s).min(run.totals.rps).max(0.1);
+    let paced = CAPACITY_SHARE * answered;
+    // Digits that nobody would type say nothing.
+    let paced = if paced >= 10.0 { paced.floor() } else { ((paced * 10.0).floor() / 10.0).max(0.1) };
+    advice(
+        "ask for a rate that it answers",
+        load_with(&run.plan, |p| p.rate = paced),
+        format!("0 never started: {} of the {} req/s answered here", share(CAPACITY_SHARE), rate(answered)),
+    )
+}
+
+/// As many connections as the rate needs at the time that an answer takes (Little's law), with a fifth to spare.
+fn more_connections(run: &RunResult, have: u32) -> Remedy {
+    let plan = &run.plan;
+    let took = run.totals.service_latency_ms.map(|l| l.mean / 1000.0).filter(|s| s.is_finite() && *s > 0.0);
+    let want = took.map_or(f64::from(have) * 2.0, |s| (plan.rate * s * 1.2).ceil());
+    let want = (want.min(f64::from(plan.limits.users_max)) as u32).max(have.saturating_add(1));
+    let per = took.unwrap_or(f64::from(want) / plan.rate.max(1e-9));
+    advice(
+        "give the schedule more connections, so that slow answers do not hold it up",
+        load_with(plan, |p| p.users = want),
+        format!("{} carry {} req/s while an answer takes {} as here", counted(want, "connection"), rate(plan.rate), seconds(per)),
+    )
+}
+
+/// The causes of the table that explain a missing rate here: failures only where they are many enough.
+fn causes_of_missing(run: &RunResult) -> Vec<Id> {
+    let many = |wanted: fn(Kind) -> bool| is_many(run, Rows::are(run, wanted).count());
+    [
+        (Id::LocalPortBusy, many(|kind| kind == Kind::PortBusy)),
+        (Id::TargetGone, true),
+        (Id::TargetRefused, many(Kind::is_refused)),
+        (Id::TargetResets, many(|kind| kind == Kind::Reset)),
+        (Id::TargetTimeouts, many(Kind::is_timeout)),
+        (Id::TargetBacklogOverflow, true),
+        (Id::TargetHangs, true),
+        (Id::ClientStalled, true),
+        (Id::HostContended, true),
+        (Id::PortSearchSlow, true),
+        (Id::TargetStalled, true),
+        (Id::TargetQueueing, true),
+        (Id::TargetCpuSaturated, true),
+    ]
+    .into_iter()
+    .filter_map(|(id, explains)| explains.then_some(id))
+    .collect()
+}

@@ -1,0 +1,93 @@
+//! The rule about connections that the target's machine refused.
+
+use super::target::{evidence, hidden};
+use crate::diagnose::indicators::{Course, Indicators, Kind, Rows};
+use crate::diagnose::rule::{Found, Ruling};
+use crate::model::figures::{count, counted, seconds};
+use crate::model::finding::Remedy;
+use crate::model::plan::MixEntry;
+use crate::model::result::RunResult;
+use crate::remedy::{advice, load_after_sysctl, load_with};
+
+/// target-refused.
+pub(in crate::diagnose) fn refused(run: &RunResult, _: &Indicators) -> Ruling {
+    let rows = Rows::are(run, Kind::is_refused);
+    if rows.is_empty() {
+        return hidden(run);
+    }
+    let to = run.plan.target.addr;
+    let own = Rows::kind(run, Kind::SelfConnect).count();
+    let real = rows.count() - own;
+    let range = run.host.sysctls.ip_local_port_range;
+    let inside = range.is_some_and(|[lo, hi]| (lo..=hi).contains(&to.port()));
+    let answered = run.totals.requests > run.totals.failures;
+    let mut text = match (real, answered) {
+        (0, _) => format!("Nothing listened at {to}, but no connection was refused. "),
+        (_, true) => format!(
+            "Nothing listened at {to} at times between {} and {}, while other requests were answered: the target stopped, restarted, or \
+             closed its listener for a while. ",
+            seconds(rows.first_s()),
+            seconds(rows.last_s())
+        ),
+        (_, false) => format!("Nothing listens at {to}: its machine answered every SYN with RST. "),
+    };
+    if own > 0 {
+        text += &format!(
+            "{} connected to {}: the target's port lies inside the range of source ports, and the kernel picked that very port. ",
+            counted(own, "socket"),
+            if own == 1 { "itself" } else { "themselves" }
+        );
+    } else if inside {
+        text += "Its port lies inside the range of source ports, where a connection to a dead port can even connect to itself. ";
+    }
+    text += "The network works and this machine had a source port. A full backlog would drop SYNs, not refuse them. Windows shows WSAECONNREFUSED 10061.";
+    let when = Course::of(run, &rows).in_words();
+    let title = match (real, own) {
+        (0, 1) => format!("1 connection to {to} connected to itself: nothing listens there"),
+        (0, own) => format!("{} connections to {to} connected to themselves: nothing listens there", count(own)),
+        (real, 0) => format!("{} to {to} refused{when} (ECONNREFUSED)", counted(real, "connection")),
+        (real, own) => {
+            format!("{} to {to} refused{when}, and {} connected to themselves", counted(real, "connection"), count(own))
+        }
+    };
+    evidence(Found::new(title, text), &rows)
+        .with("self_connects", own)
+        .with("port_in_local_range", u32::from(inside))
+        .remedies(remedies(run, &rows, answered, inside))
+        .ruling()
+}
+
+fn remedies(run: &RunResult, rows: &Rows<'_>, answered: bool, inside: bool) -> Vec<Remedy> {
+    let to = run.plan.target.addr;
+    let mut remedies = vec![advice(
+        "see whether anything listens there: if not, start the target; if so, correct the address",
+        format!("ss -ltnp 'sport = :{}'", to.port()),
+        "1 line or more with the process that listens",
+    )];
+    if answered {
+        remedies.push(advice(
+            "find out why it stopped listening",
+            "journalctl --since -10min | grep -iE 'exit|killed|oom|restart|listen'",
+            format!("its end or restart between {} and {} of the run", seconds(rows.first_s()), seconds(rows.last_s())),
+        ));
+    }
+    let own_server = load_with(&run.plan, |p| {
+        p.target.own_server = true;
+        p.mix = vec![MixEntry { path: "/health".into(), weight: 1 }];
+        (p.method, p.body) = ("GET".into(), String::new());
+        p.allow_remote = false;
+    });
+    remedies.push(advice(
+        "run the same load against sockbench's own server, to tell the target from this machine",
+        own_server,
+        format!("0 of {} refused", counted(rows.count(), "connection")),
+    ));
+    if inside {
+        remedies.push(advice(
+            "keep the kernel from giving the target's port to clients",
+            load_after_sysctl(&run.plan, &[("net.ipv4.ip_local_reserved_ports", &to.port().to_string())], |_| ()),
+            "no connection to itself; 1 port less in the pool",
+        ));
+    }
+    remedies
+}
