@@ -1,6 +1,6 @@
 //! `sockbench load`: one run.
 
-use super::load_args::{ConnectionArgs, OutputArgs, RunArgs};
+use super::load_args::{ConnectionArgs, OutputArgs, ReportArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::SandboxArgs;
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
@@ -12,8 +12,9 @@ use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
 use crate::model::server_flags::ServerFlags;
 use crate::observe::Baseline;
-use crate::report::style::Style;
-use crate::report::{plan_text, text};
+use crate::report::plan_text;
+use crate::report::style::wrapped;
+use crate::report::text::Page;
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::preflight;
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     sandbox: SandboxArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    report: ReportArgs,
     /// Flag for the own child server, without dashes: 'cpu-workers=1', 'keepalive=off'; may be repeated
     /// [default: those of sockbench server --help]
     #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "Own server")]
@@ -55,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let mut own = None;
     if target.own_server {
         let port = if args.sandbox.sandbox { SANDBOX_PORT } else { 0 };
-        let started = start_own_server(port, &flags, args.output.quiet)?;
+        let started = start_own_server(port, &flags)?;
         target = Target::own(started.addr());
         own = Some(started);
     }
@@ -76,10 +79,11 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         stop_own_server(own);
     }
     files.write(&measured.result, &seconds, &mut unwritten);
-    unwritten.note(files.write_report(&text::render_run(&measured.result, Style::Plain)));
+    let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
+    unwritten.note(files.write_report(&run_output::whole_report(&measured.result, kept.clone())));
     if !files.is_stdout_json() {
-        let text = text::render_run(&measured.result, super::style(args.output.no_color));
-        unwritten.note(files::to_stdout(text.as_bytes()));
+        let page = super::page(args.output.no_color, kept);
+        unwritten.note(files::to_stdout(run_output::report(&measured.result, args.report, page).as_bytes()));
     }
     unwritten.into_result()?;
     conclude(&[&measured], stop.signal(), args.output.fail_on_errors)
@@ -132,18 +136,13 @@ pub(crate) fn server_words(given: &[String]) -> Vec<String> {
     given.iter().flat_map(word).collect()
 }
 
-/// Starts `sockbench server` on a loopback port (0 for a free one) and says with which limits.
-pub(crate) fn start_own_server(port: u16, flags: &ServerFlags, quiet: bool) -> Result<OwnServer, Exit> {
+/// Starts `sockbench server` on a loopback port (0 for a free one).
+pub(crate) fn start_own_server(port: u16, flags: &ServerFlags) -> Result<OwnServer, Exit> {
     let words = flags.arguments();
-    let plan = super::server_plan(&words)?;
     let listen = [([127, 0, 0, 1], port).into()];
-    let own = OwnServer::start_at(&listen, &words).map_err(|e| {
+    OwnServer::start_at(&listen, &words).map_err(|e| {
         Exit::environment(format!("own server: {e}")).hint(format!("sockbench server {} starts it by hand", words.join(" ")))
-    })?;
-    if !quiet {
-        tell(plan_text::render_server_plan(&plan).trim_end());
-    }
-    Ok(own)
+    })
 }
 
 pub(crate) fn stop_own_server(own: OwnServer) {
@@ -155,10 +154,10 @@ pub(crate) fn stop_own_server(own: OwnServer) {
 /// What will be done, before it is done.
 pub(crate) fn announce(plan: &LoadPlan, baseline: &Baseline, output: &OutputArgs) {
     if !output.quiet {
-        tell(plan_text::render_plan(plan, &run_output::length(plan)).trim_end());
+        tell(plan_text::render_plan(plan).trim_end());
     }
     for line in preflight::lines(plan, baseline) {
-        tell(&line);
+        tell(wrapped(&line, 2, Page::WIDTH).trim_end());
     }
 }
 

@@ -144,6 +144,17 @@ pub(crate) struct RunArgs {
     pub(crate) body: String,
 }
 
+/// How much a report shows.
+#[derive(Debug, clap::Args, Clone, Copy, Default)]
+pub(crate) struct ReportArgs {
+    /// Show every figure, the evidence and the full commands, not one screen
+    #[arg(short = 'v', long, help_heading = "Output")]
+    pub(crate) verbose: bool,
+    /// Add Locust's tables, with all their columns
+    #[arg(long, help_heading = "Output")]
+    pub(crate) locust_table: bool,
+}
+
 /// Where results go. Shared by `load` and `study`.
 #[derive(Debug, clap::Args, Clone, Default)]
 pub(crate) struct OutputArgs {

@@ -12,6 +12,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::model::plan::ServerPlan;
 use crate::report::style::Style;
+use crate::report::text::Page;
 
 mod explain;
 mod files;
@@ -21,6 +22,7 @@ mod ports;
 mod ports_args;
 mod proofs;
 mod rehearse;
+mod report;
 mod run_output;
 mod sandbox;
 mod server;
@@ -83,8 +85,24 @@ pub(crate) fn command_line() -> String {
 /// Whether stdout may carry colours.
 pub(crate) fn style(no_color: bool) -> Style {
     let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-    let plain = no_color || set("NO_COLOR") || set("CI") || !std::io::stdout().is_terminal();
+    let plain = no_color || set("NO_COLOR") || set("CI") || is_dumb() || !std::io::stdout().is_terminal();
     if plain { Style::Plain } else { Style::Ansi }
+}
+
+/// A terminal that knows no escape sequences.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// The page that stdout is: as wide as its terminal, 80 columns where there is none. `kept` names the directory with the
+/// run's files, if one has them.
+pub(crate) fn page(no_color: bool, kept: Option<String>) -> Page {
+    let page = Page { style: style(no_color), kept, ..Page::plain() };
+    let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    match columns {
+        Some(columns) if columns > 0 => page.wide(columns),
+        _ => page,
+    }
 }
 
 /// Load-test a server and learn why it failed: ephemeral ports, TIME_WAIT, limits, and remedies that were proven.
@@ -100,6 +118,7 @@ enum Command {
     Server(server::Args),
     Load(load::Args),
     Study(study::Args),
+    Report(report::Args),
     Ports(ports::Args),
     Explain(explain::Args),
     Sandbox(sandbox::Args),
@@ -177,6 +196,7 @@ pub fn main() -> ExitCode {
         Command::Server(args) => server::run(args),
         Command::Load(args) => load::run(&args),
         Command::Study(args) => study::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Ports(args) => ports::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Sandbox(args) => sandbox::run(args),
@@ -234,13 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_of_load_study_and_server_says_its_default() {
+    fn every_flag_with_a_value_says_its_default() {
         let cli = Cli::command();
         for name in ["load", "study", "server"] {
             let command = cli.find_subcommand(name).expect("it is one");
             for arg in command.get_arguments().filter(|a| !a.is_positional() && a.get_id() != "help") {
                 let text = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
-                let shown = text.contains("default") || !arg.get_default_values().is_empty();
+                let takes_value = arg.get_action().takes_values();
+                let shown = text.contains("default") || !arg.get_default_values().is_empty() || !takes_value;
                 assert!(shown, "{name} --{}: {text}", arg.get_id());
                 assert!(arg.get_help_heading().is_some() || name == "server", "{name} --{}: under no heading", arg.get_id());
             }

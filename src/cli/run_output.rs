@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::load_args::OutputArgs;
+use super::load_args::{OutputArgs, ReportArgs};
 use super::status::{self, Status};
 use super::{Exit, files};
 use crate::load::run::UsersNow;
@@ -16,6 +15,7 @@ use crate::report::chart::{self, Chart, EndpointTimes};
 use crate::report::hlog::{HlogError, HlogWriter};
 use crate::report::json;
 use crate::report::locust_csv::{self, History};
+use crate::report::text::{self, Detail, Page};
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::study::measured::Watch;
 use crate::sys::clock;
@@ -205,6 +205,23 @@ impl RunFiles {
     }
 }
 
+/// The report of a run as asked for: one screen or everything, with Locust's tables or without.
+pub(crate) fn report(run: &RunResult, asked: ReportArgs, page: Page) -> String {
+    let detail = if asked.verbose { Detail::Full } else { Detail::Brief };
+    let page = Page { detail, ..page };
+    let mut text = text::render_run(run, &page);
+    // -v has the tables already.
+    if asked.locust_table && !asked.verbose {
+        text += &format!("\n{}", text::render_locust_table(run, page.style));
+    }
+    text
+}
+
+/// `report.txt`: everything, in plain text.
+pub(crate) fn whole_report(run: &RunResult, kept: Option<String>) -> String {
+    text::render_run(run, &Page { detail: Detail::Full, kept, ..Page::plain() })
+}
+
 /// `STEM.json` and the three CSV files of one run.
 pub(crate) fn write_run(stem: &Path, result: &RunResult, history: &History, unwritten: &mut Unwritten) {
     let file = files::with_suffix(stem, ".json");
@@ -233,14 +250,5 @@ pub(crate) fn write_csv(prefix: &Path, result: &RunResult, history: &History, un
     ] {
         let file = files::with_suffix(prefix, suffix);
         unwritten.note(document(text).and_then(|t| files::write(&file, t.as_bytes())));
-    }
-}
-
-/// How long a run is expected to take, in words: for the line before it.
-pub(crate) fn length(plan: &LoadPlan) -> String {
-    match (plan.duration, plan.requests) {
-        (Duration::ZERO, n) => format!("{n} attempts"),
-        (d, 0) => humantime::format_duration(d).to_string(),
-        (d, n) => format!("{n} attempts or {}", humantime::format_duration(d)),
     }
 }

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::load::run::UsersNow;
+use crate::model::figures::{count, counted, ms, number};
 use crate::model::plan::LoadPlan;
 use crate::observe::LivePorts;
 use crate::stats::interval::SecondSummary;
@@ -32,7 +33,7 @@ impl Status {
         if quiet {
             return Self::Off;
         }
-        let live = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
+        let live = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none() && !super::is_dumb();
         if !live {
             let every = if planned.as_secs() > PLAIN_SHORT_S { PLAIN_EVERY_S } else { 1 };
             return Self::Plain { every, shown: Cell::new(None) };
@@ -66,35 +67,43 @@ impl Status {
     }
 }
 
-/// The line of one second: time, users, rate, latency, failures, ports.
+/// Columns of a line.
+const WIDTH: usize = 80;
+
+/// The line of one second: time, users, rate, failures, ports, latency. Where not all fits, latency
+/// gives way first, then the users.
 pub(crate) fn line(plan: &LoadPlan, second: &SecondSummary, users: UsersNow, live: Option<&LivePorts>) -> String {
     let at = second.second + 1;
-    let end = if plan.duration.is_zero() { String::new() } else { format!("/{:.0}", plan.duration.as_secs_f64()) };
+    let end = if plan.duration.is_zero() { String::new() } else { format!("/{}", number(plan.duration.as_secs_f64())) };
     // In an open loop connections are opened as needed: fewer than allowed is no shortfall.
-    let what = if plan.is_open_loop() { "conns" } else { "users" };
-    let mut line = format!("{at:>4}{end} s  {what} {:>3}", users.active);
-    if !plan.is_open_loop() && users.active != users.asked {
-        line += &format!(" of {}", users.asked);
+    let who = if plan.is_open_loop() {
+        counted(users.active, "conn")
+    } else if users.active == users.asked {
+        counted(users.active, "user")
+    } else {
+        format!("{} of {}", count(users.active), counted(users.asked, "user"))
+    };
+    let mut parts = vec![format!("{at:>4}{end} s"), who, format!("{} req/s", count(second.counts.requests))];
+    let (failed, local) = (second.counts.failures, second.counts.local_failures);
+    if local > 0 {
+        parts.push(format!("failed {} at target, {} local", count(failed), count(local)));
+    } else if failed > 0 {
+        parts.push(format!("failed {}", count(failed)));
     }
-    line += &format!("  {:>8.1} req/s", second.counts.requests as f64);
-    if let (Some(p50), Some(p95)) = (second.p50_ms, second.p95_ms) {
-        line += &format!("  p50 {p50:.1} ms  p95 {p95:.1} ms");
-    }
-    if second.counts.failures + second.counts.local_failures > 0 {
-        line += &format!("  failed {}", second.counts.failures);
-        if second.counts.local_failures > 0 {
-            line += &format!(", own machine {}", second.counts.local_failures);
-        }
-    }
-    if let Some(ports) = live.and_then(LivePorts::in_words) {
-        line += &format!("  {ports}");
-    }
-    line
+    parts.extend(live.and_then(LivePorts::in_words));
+    let latency = second.p50_ms.zip(second.p95_ms).map(|(p50, p95)| format!("p50 {}, p95 {} ms", ms(p50), ms(p95)));
+    let whole = [parts.clone(), latency.into_iter().collect()].concat();
+    let without_users = [&parts[..1], &parts[2..]].concat();
+    let lines = [whole, parts, without_users].map(|parts| parts.join("  "));
+    let fits = lines.iter().position(|line| line.chars().count() <= WIDTH);
+    // The widest counts that there are fit without their nouns.
+    fits.map_or_else(|| lines[2].replace(" at target,", ",").replace("req/s", "/s"), |i| lines[i].clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::ports::budget::Budget;
     use crate::model::plan::Target;
     use crate::model::port_count::{InUse, PortCount};
 
@@ -106,6 +115,29 @@ mod tests {
         assert!(!shown(&before).contains("ports"), "{}", shown(&before));
         let in_use = InUse { timed: 14_116, ..InUse::default() };
         let counted = LivePorts { count: Some(PortCount { in_use, ..PortCount::default() }), ..before };
-        assert!(shown(&counted).contains("ports 14116/28232 (50 %)"), "{}", shown(&counted));
+        assert!(shown(&counted).contains("ports 14,116/28,232"), "{}", shown(&counted));
+    }
+
+    #[test]
+    fn a_line_keeps_to_80_columns() {
+        let mut plan = LoadPlan::new(Target::at(([127, 0, 0, 1], 80).into()), Vec::new());
+        plan.duration = Duration::from_secs(180);
+        let mut second = SecondSummary { second: 99, p50_ms: Some(12.3), p95_ms: Some(1234.5), ..SecondSummary::default() };
+        second.counts.requests = 12_345;
+        let users = UsersNow { active: 1000, asked: 1000 };
+        let in_use = InUse { timed: 28_000, first_free_s: 30.0, ..InUse::default() };
+        let filling = LivePorts {
+            short_lived: true,
+            count: Some(PortCount { in_use, ..PortCount::default() }),
+            pool: Some(28_232),
+            budget: Some(Budget::new(28_232, 60.0)),
+            rate_cps: Some(12_345.0),
+            ..LivePorts::default()
+        };
+        let healthy = line(&plan, &second, users, None);
+        assert_eq!(healthy, " 100/180 s  1,000 users  12,345 req/s  p50 12.3, p95 1,235 ms");
+        second.counts.local_failures = 9_999;
+        let short = line(&plan, &second, UsersNow { active: 1, ..users }, Some(&filling));
+        assert!(short.chars().count() <= WIDTH && short.contains("full in 1 s"), "{short}");
     }
 }

@@ -262,7 +262,7 @@ fn own_servers(args: &Args, file: &PlanFile, all_flags: &[ServerFlags]) -> Resul
         }
         // In a private namespace any port is free; one outside the range leaves the pool whole.
         let port = if file.sandbox || args.sandbox.sandbox { SANDBOX_PORT + i as u16 } else { 0 };
-        owns.push(Rc::new(load::start_own_server(port, flags, args.output.quiet)?));
+        owns.push(Rc::new(load::start_own_server(port, flags)?));
     }
     Ok(owns)
 }

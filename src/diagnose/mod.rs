@@ -23,4 +23,5 @@ mod verdict;
 pub use engine::{Diagnosis, diagnose, diagnose_study, ruling, settle, study_ruling};
 pub use findings_doc::findings_markdown;
 pub use preflight::preflight;
-pub use proofs::attach_proofs;
+pub use proofs::{attach_proofs, keep_proofs};
+pub use verdict::deciding;

@@ -3,11 +3,11 @@
 use super::ports::budget::Budget;
 use super::ports::hold::CAPPED;
 use super::thresholds::HURRY_CPS;
+use crate::model::figures::{count, counted, rate as cps, seconds as s};
 use crate::model::plan::LoadPlan;
 use crate::model::port_count::{InUse, PortCount};
-use crate::remedy::{cps, s};
 
-/// One line when a plan of short connections can reach the budget, `held` of which is held already; none when it cannot,
+/// One line when a plan of short connections can reach the budget, `held` of which is in use already; none when it cannot,
 /// or keeps its connections.
 ///
 /// ```
@@ -18,8 +18,8 @@ use crate::remedy::{cps, s};
 /// (plan.keepalive, plan.rate, plan.duration) = (false, 800.0, std::time::Duration::from_secs(180));
 /// assert_eq!(
 ///     preflight(&plan, &Budget::new(28232, 60.0), InUse::default()).as_deref(),
-///     Some("ports: 28232 to 10.0.0.1:80 from one source, held 60 s after each connection: sustains 471 connections/s; \
-///           asked 800/s: exhausted after 35.3 s, dead 24.7 s, echoes every 60 s"),
+///     Some("ports: 28,232 to 10.0.0.1:80, each in use for 60 s after its connection: at most 471 connections/s. 800/s are \
+///           asked for: ports run out after 35.3 s; nothing connects for 24.7 s; this recurs every 60 s"),
 /// );
 /// ```
 pub fn preflight(plan: &LoadPlan, budget: &Budget, held: InUse) -> Option<String> {
@@ -31,41 +31,41 @@ pub fn preflight(plan: &LoadPlan, budget: &Budget, held: InUse) -> Option<String
     }
     let (hold, ceiling) = (budget.hold.as_secs_f64(), budget.ceiling_cps());
     let from = match plan.sources.len() {
-        0 | 1 => "one source".to_owned(),
-        n => format!("{n} sources"),
+        0 | 1 => String::new(),
+        n => format!(" from {} sources", count(n as u64)),
     };
     let now = match held.ports() {
         0 => String::new(),
-        n => format!(", {} of them free now", budget.pool.saturating_sub(n)),
+        n => format!(", {} of them free now", count(budget.pool.saturating_sub(n))),
     };
     let lead = format!(
-        "ports: {} to {} from {from}{now}, held {} after each connection: sustains {} connections/s",
-        budget.pool,
+        "ports: {} to {}{from}{now}, each in use for {} after its connection: at most {} connections/s",
+        count(budget.pool),
         plan.target.addr,
         s(hold),
         cps(ceiling)
     );
     let think = plan.think.mean().as_secs_f64();
     let (rate, asked) = if plan.is_open_loop() {
-        (plan.rate, format!("asked {}/s", cps(plan.rate)))
+        (plan.rate, format!("{}/s are asked for", cps(plan.rate)))
     } else if think > 0.0 {
         let most = f64::from(plan.users) / think;
-        (most, format!("{} users ask for {}/s at most", plan.users, cps(most)))
+        (most, format!("{} ask for up to {}/s", counted(plan.users, "user"), cps(most)))
     } else {
         return hurry(plan, budget, held, &lead);
     };
     let forecast = budget.forecast_from(held, rate, plan.duration, None, None);
     let (at, dead) = (forecast.exhausted_at_s?, forecast.dead_s.unwrap_or(0.0));
-    let echoes = if rate > ceiling { format!(", echoes every {}", s(hold)) } else { String::new() };
+    let recurs = if rate > ceiling { format!("; this recurs every {}", s(hold)) } else { String::new() };
     let when = match (at > 0.0, dead > 0.0) {
-        (true, true) => format!("exhausted after {}, dead {}{echoes}", s(at), s(dead)),
-        (true, false) => format!("exhausted after {}, from then on some connections fail{echoes}", s(at)),
-        (false, _) => format!("no port is free: nothing succeeds for {}{echoes}", s(dead)),
+        (true, true) => format!("ports run out after {}; nothing connects for {}{recurs}", s(at), s(dead)),
+        (true, false) => format!("ports run out after {}; from then on some connections fail{recurs}", s(at)),
+        (false, _) => format!("no port is free now: nothing connects for {}{recurs}", s(dead)),
     };
     Some(if reaches(plan, budget, held, at) {
-        format!("{lead}; {asked}: {when}")
+        format!("{lead}. {asked}: {when}")
     } else {
-        format!("{lead}; {asked}: this run ends before they are used up; a longer one: {when}")
+        format!("{lead}. {asked}: this run ends before they run out; in a longer one {when}")
     })
 }
 
@@ -88,7 +88,7 @@ fn has_requests(plan: &LoadPlan, budget: &Budget, held: InUse) -> bool {
     plan.requests == 0 || plan.requests > u64::from(budget.pool.saturating_sub(held.ports()))
 }
 
-/// No pause and no rate: how fast it will be is not known, so only the ceilings are told.
+/// No pause and no rate: how fast it will be is not known, so only the ceiling is said.
 fn hurry(plan: &LoadPlan, budget: &Budget, held: InUse, lead: &str) -> Option<String> {
     (budget.ceiling_cps() < HURRY_CPS && has_requests(plan, budget, held)).then(|| {
         let hold = s(budget.hold.as_secs_f64());
@@ -96,31 +96,38 @@ fn hurry(plan: &LoadPlan, budget: &Budget, held: InUse, lead: &str) -> Option<St
         let until = if held.timed == 0 {
             format!("until {hold} after the first")
         } else {
-            format!("until the first held port is free in {}", s(held.first_free_s))
+            format!("until the first port is free again in {}", s(held.first_free_s))
         };
         format!(
-            "{lead}; no rate and no think time are set: faster than that, {free} connections are made, then they fail {until}"
+            "{lead}. No rate and no think time are set: faster than that, {} are made, then they fail {until}",
+            counted(free, "connection")
         )
     })
 }
 
-/// The line about ports that are held before the run; none when there are none.
-pub fn leftovers(count: &PortCount, pool: u32, destination: &str) -> Option<String> {
-    let held = count.in_use;
+/// The line about ports that are in use before the run; none when there are none.
+pub fn leftovers(ports: &PortCount, pool: u32, destination: &str) -> Option<String> {
+    let held = ports.in_use;
     let mut parts = Vec::new();
     if held.timed > 0 {
         parts.push(format!(
             "{} by connections that have ended ({} in TIME_WAIT), the last for {}",
-            held.timed,
-            count.time_wait_in_use,
+            count(held.timed),
+            count(ports.time_wait_in_use),
             s(held.last_free_s)
         ));
     }
     if held.open > 0 {
-        parts.push(format!("{} by open connections of other programmes, as long as these live", held.open));
+        parts.push(format!("{} by open connections of other programs, as long as these live", count(held.open)));
     }
-    (!parts.is_empty())
-        .then(|| format!("ports: {} of {pool} to {destination} are held before the run: {}", held.ports(), parts.join("; ")))
+    (!parts.is_empty()).then(|| {
+        format!(
+            "ports: {} of {} to {destination} are in use before the run: {}",
+            count(held.ports()),
+            count(pool),
+            parts.join("; ")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -140,14 +147,18 @@ mod tests {
         let left = |timed| InUse { timed, first_free_s: 50.0, last_free_s: 55.0, open: 0 };
         let said = |pool, timed, rate| preflight(&asked(rate, 5), &Budget::new(pool, 60.0), left(timed)).unwrap_or_default();
         let empty = said(1000, 0, 150.0);
-        assert!(empty.contains("this run ends before they are used up; a longer one: exhausted after 6.7 s"), "{empty}");
+        assert!(empty.contains("this run ends before they run out; in a longer one ports run out after 6.7 s"), "{empty}");
         let half = said(1000, 600, 150.0);
-        assert!(half.contains(", 400 of them free now, ") && half.contains(": exhausted after 2.7 s, dead 47.3 s"), "{half}");
+        assert!(
+            half.contains(", 400 of them free now, ")
+                && half.contains(": ports run out after 2.7 s; nothing connects for 47.3 s"),
+            "{half}"
+        );
         assert!(!half.contains("ends before"), "{half}");
         let none = said(50, 50, 30.0);
-        assert!(none.contains("no port is free: nothing succeeds for 50 s"), "{none}");
+        assert!(none.contains("no port is free now: nothing connects for 50 s"), "{none}");
         let slow = preflight(&asked(10.0, 60), &Budget::new(1000, 60.0), left(600)).unwrap();
-        assert!(slow.ends_with("exhausted after 40 s, dead 10 s"), "below P/T nothing echoes: {slow}");
+        assert!(slow.ends_with("ports run out after 40 s; nothing connects for 10 s"), "below P/T it does not recur: {slow}");
     }
 
     #[test]
@@ -156,7 +167,7 @@ mod tests {
         let open = count(InUse { open: 30, ..InUse::default() }, 0);
         assert_eq!(
             leftovers(&open, 50, "10.0.0.1:80").unwrap(),
-            "ports: 30 of 50 to 10.0.0.1:80 are held before the run: 30 by open connections of other programmes, as long as these live"
+            "ports: 30 of 50 to 10.0.0.1:80 are in use before the run: 30 by open connections of other programs, as long as these live"
         );
         let timed = count(InUse { timed: 9, last_free_s: 57.9, ..InUse::default() }, 9);
         let said = leftovers(&timed, 50, "10.0.0.1:80").unwrap();

@@ -3,6 +3,19 @@
 use crate::model::finding::Finding;
 use crate::model::rehearsal::Rehearsal;
 
+/// New findings with what an earlier diagnosis of the same run had proven: it still holds of the same remedy.
+#[must_use]
+pub fn keep_proofs(mut findings: Vec<Finding>, earlier: &[Finding]) -> Vec<Finding> {
+    let proofs: Vec<_> =
+        earlier.iter().flat_map(|f| &f.remedies).filter_map(|r| Some((r.name.clone()?, r.proven.clone()?))).collect();
+    for remedy in findings.iter_mut().flat_map(|f| &mut f.remedies) {
+        if let Some((_, proof)) = proofs.iter().find(|(name, _)| Some(name) == remedy.name.as_ref()) {
+            remedy.proven = Some(proof.clone());
+        }
+    }
+    findings
+}
+
 /// Fills `proven` of every remedy that the rehearsal ran under the same name; others keep what they have.
 pub fn attach_proofs(findings: &mut [Finding], rehearsal: &Rehearsal) {
     for remedy in findings.iter_mut().flat_map(|f| &mut f.remedies) {

@@ -56,6 +56,11 @@ pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Ve
     Verdict { id, sentence, since_s: None }
 }
 
+/// The finding that decides the verdict; none where the run is healthy or undecided.
+pub fn deciding(findings: &[Finding]) -> Option<&Finding> {
+    findings.iter().find(|f| decided_by(f.id).is_some())
+}
+
 fn decided_by(finding: Id) -> Option<VerdictId> {
     TABLE.iter().find(|(id, ..)| *id == finding).map(|(_, verdict, _)| *verdict)
 }

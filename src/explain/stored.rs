@@ -1,14 +1,14 @@
 //! Our own documents: diagnosed again from their facts, with the rules of today.
 
 use super::{Known, arithmetic};
-use crate::diagnose::{diagnose, diagnose_study};
+use crate::diagnose::{diagnose, diagnose_study, keep_proofs};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::finding::{Finding, FindingId};
 use crate::model::result::{Ports, RunResult};
 
 /// A stored run (`sockbench/1`).
 pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
-    let findings = with_old_proofs(diagnose(run), &run.findings);
+    let findings = keep_proofs(diagnose(run), &run.findings);
     explanation("run", findings, run, known)
 }
 
@@ -17,7 +17,7 @@ pub fn explain_study(steps: &[RunResult], known: &Known) -> Option<Explanation> 
     let last = steps.last()?;
     let mut findings = diagnose_study(steps);
     for (n, step) in steps.iter().enumerate() {
-        for mut f in with_old_proofs(diagnose(step), &step.findings) {
+        for mut f in keep_proofs(diagnose(step), &step.findings) {
             if !findings.iter().any(|known| known.id == f.id) {
                 f.title = format!("step {}, {} users: {}", n + 1, step.plan.users, f.title);
                 findings.push(f);
@@ -49,16 +49,4 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
         remedies: Vec::new(),
         findings,
     }
-}
-
-/// What a rehearsal had proven when the run was stored still holds of the same remedy.
-fn with_old_proofs(mut findings: Vec<Finding>, stored: &[Finding]) -> Vec<Finding> {
-    let proofs: Vec<_> =
-        stored.iter().flat_map(|f| &f.remedies).filter_map(|r| Some((r.name.clone()?, r.proven.clone()?))).collect();
-    for remedy in findings.iter_mut().flat_map(|f| &mut f.remedies) {
-        if let Some((_, proof)) = proofs.iter().find(|(name, _)| Some(name) == remedy.name.as_ref()) {
-            remedy.proven = Some(proof.clone());
-        }
-    }
-    findings
 }

@@ -1,6 +1,7 @@
 //! The latest port figures, for the status line.
 
 use crate::diagnose::ports::budget::Budget;
+use crate::model::figures::{count, seconds};
 use crate::model::port_count::PortCount;
 
 /// A dump from this long before the look is shown with its age, seconds.
@@ -38,25 +39,19 @@ impl LivePorts {
         budget.exhausted_from(self.rate_cps?, in_use)
     }
 
-    /// For the status line: `ports 12345/28232 (44 %), 812/s over the ceiling of 470/s, full in 20 s`. None when the
-    /// plan keeps its connections, or nothing is known.
+    /// For the status line: `ports 812/1,000, full in 3 s`. None when the plan keeps its connections, or nothing is known.
     pub fn in_words(&self) -> Option<String> {
         if !self.short_lived {
             return None;
         }
         let (used, pool) = (self.count?.in_use.ports(), self.pool?);
-        let rate = match (self.rate_cps, self.budget.and_then(|b| b.limit_cps())) {
-            (Some(rate), Some(ceiling)) if rate > ceiling => format!(", {rate:.0}/s over the ceiling of {ceiling:.0}/s"),
-            (Some(rate), _) => format!(", {rate:.0}/s"),
-            (None, _) => String::new(),
-        };
         let full = match self.exhausted_in_s() {
             Some(s) if s <= 0.0 => ", full".into(),
-            Some(s) => format!(", full in {s:.0} s"),
+            Some(s) => format!(", full in {}", seconds(s.ceil())),
             None => String::new(),
         };
-        let ago = if self.age_s >= OLD_S { format!(" {:.0} s ago", self.age_s) } else { String::new() };
-        Some(format!("ports {used}/{pool} ({:.0} %){ago}{rate}{full}", f64::from(used) / f64::from(pool.max(1)) * 100.0))
+        let ago = if self.age_s >= OLD_S { format!(" {} ago", seconds(self.age_s.round())) } else { String::new() };
+        Some(format!("ports {}/{}{ago}{full}", count(used), count(pool)))
     }
 }
 
@@ -82,9 +77,9 @@ mod tests {
         g.count = Some(timed(600));
         assert_eq!(g.exhausted_in_s(), Some(25.0), "16/s is below P/T, but 400 ports last 25 s and the next is free after 30 s");
         g.age_s = 2.0;
-        assert_eq!(g.in_words().unwrap(), "ports 600/1000 (60 %) 2 s ago, 16/s, full in 25 s");
+        assert_eq!(g.in_words().unwrap(), "ports 600/1,000 2 s ago, full in 25 s");
         g.count = Some(PortCount { used: 600, ..PortCount::default() });
-        assert_eq!(g.in_words().unwrap(), "ports 0/1000 (0 %) 2 s ago, 16/s", "all of them can be taken again");
+        assert_eq!(g.in_words().unwrap(), "ports 0/1,000 2 s ago", "all of them can be taken again");
     }
 
     #[test]
@@ -93,14 +88,14 @@ mod tests {
         assert_eq!(g.in_words(), None, "no count yet");
         g.count = Some(timed(200));
         assert_eq!(g.exhausted_in_s(), Some(8.0));
-        assert_eq!(g.in_words().unwrap(), "ports 200/1000 (20 %), 100/s over the ceiling of 17/s, full in 8 s");
+        assert_eq!(g.in_words().unwrap(), "ports 200/1,000, full in 8 s");
         g.rate_cps = Some(10.0);
         assert_eq!(g.exhausted_in_s(), None, "it fills, but will level off");
-        assert_eq!(g.in_words().unwrap(), "ports 200/1000 (20 %), 10/s");
+        assert_eq!(g.in_words().unwrap(), "ports 200/1,000");
         g.count = Some(timed(1000));
         assert_eq!(g.exhausted_in_s(), Some(0.0));
         g.budget = Some(Budget::new(1000, 0.0));
-        assert_eq!(g.in_words().unwrap(), "ports 1000/1000 (100 %), 10/s", "a ring at full wear is not used up");
+        assert_eq!(g.in_words().unwrap(), "ports 1,000/1,000", "a ring at full wear is not used up");
         g.short_lived = false;
         assert_eq!(g.in_words(), None);
     }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::diagnose::Diagnosis;
 use crate::model::facts::KernelCounters;
 use crate::model::finding::{Finding, FindingId, Proven, Remedy};
 use crate::model::outcome::{
     Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, OwnLimit, Phase, ProtocolFault, Sample,
 };
 use crate::model::result::{
-    Elsewhere, Framing, InFlight, LimitHit, PortForecast, PortStates, Ports, Received, RunResult, RunStamp, Silence, Stretch,
-    SurplusKind, SurplusRow, TargetResources, ThreadRow, Throttling,
+    Elsewhere, Framing, InFlight, LimitHit, PortForecast, PortStates, Ports, Received, RunResult, Silence, Stretch, SurplusKind,
+    SurplusRow, TargetResources, ThreadRow, Throttling,
 };
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
@@ -32,6 +33,7 @@ pub(crate) struct Fixture {
 pub(crate) fn healthy() -> Fixture {
     let mut f = recorded(20_000, |_| Outcome::Answered { status: 200 });
     observe(&mut f.run);
+    judge(&mut f.run);
     f
 }
 
@@ -61,6 +63,12 @@ fn show_bytes(run: &mut RunResult) {
         first_s: 1.0,
         last_s: 9.0,
     }];
+}
+
+/// Verdict and stamp by the rules; findings stay those of the fixture.
+fn judge(run: &mut RunResult) {
+    let diagnosis = Diagnosis::of(run);
+    (run.verdict, run.validity, run.undecided) = (diagnosis.verdict, diagnosis.validity, diagnosis.undecided);
 }
 
 /// What is only there in runs in which something stood still.
@@ -99,8 +107,6 @@ pub(crate) fn broken() -> Fixture {
     });
     observe(&mut f.run);
     let run = &mut f.run;
-    run.validity.stamp = RunStamp::PortBound;
-    run.validity.reasons = vec!["175 connects failed for want of a local port".into(), "users asked 10, reached 9".into()];
     run.ports = Some(exhausted_ports());
     run.resources.target = None;
     run.explain_null("resources.target", "the target's owner is another user's process: permission denied");
@@ -113,6 +119,7 @@ pub(crate) fn broken() -> Fixture {
     run.explain_null("series[].target_rss_bytes", "the target's owner is another user's process: permission denied");
     stand_still(run);
     show_bytes(run);
+    judge(run);
     run.findings = vec![exhausted(), returning()];
     run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
     f

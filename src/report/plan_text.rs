@@ -1,26 +1,113 @@
-//! A plan before it runs: what will be done to whom, with the limits in force.
+//! A plan in words: before it runs, and in the report. The limits in force are for help and the document.
 
-use crate::model::figures::{bytes, counted};
+use std::net::IpAddr;
+
+use super::style::Tone;
+use super::text::Page;
+use crate::model::figures::{bytes, count, counted, rate, span};
 use crate::model::limits;
-use crate::model::plan::{Closer, CpuWork, LoadLimits, LoadPlan, PortMode, ServerCloser, ServerPlan};
+use crate::model::plan::{Closer, CpuWork, LoadLimits, LoadPlan, PortMode, ServerCloser, ServerPlan, Think};
 
-/// A few lines; `length` says how long the run will take, in words.
-pub fn render_plan(plan: &LoadPlan, length: &str) -> String {
-    let target = &plan.target;
-    let whose = if target.own_server { ", our own child server" } else { "" };
-    let mut out = format!("target   {} ({}{whose})\n", target.url, target.addr);
-    let mix: Vec<String> = plan.mix.iter().map(|m| format!("{}={}", m.path, m.weight)).collect();
-    out += &format!("requests {} {}\n", plan.method, mix.join(" "));
-    out += &format!("load     {}\n", load(plan, length));
-    out += &format!("sockets  {}\n", sockets(plan));
-    out += &format!(
-        "limits   timeout {}, {}; {}, seed {}\n",
-        humantime::format_duration(plan.timeout),
-        load_limits(&plan.limits),
-        counted(u64::from(plan.threads), "thread"),
-        plan.seed
-    );
-    out
+/// Entries of a mix that are named.
+const MIX_SHOWN: usize = 4;
+
+/// Three lines: what, to whom, how long.
+pub fn render_plan(plan: &LoadPlan) -> String {
+    let page = Page::plain();
+    let whose = if plan.target.own_server { ", sockbench's own server" } else { "" };
+    page.labelled("load", Tone::Normal, &format!("{}, {}", users(plan), connections(plan)))
+        + &page.labelled("target", Tone::Normal, &format!("{}{whose}", asked(plan)))
+        + &page.labelled("ends", Tone::Normal, &ends(plan))
+}
+
+/// Who asks: `20 users at 2/s, think 5 ms`, `200 req/s, at most 50 connections`.
+pub(super) fn users(plan: &LoadPlan) -> String {
+    if plan.is_open_loop() {
+        return format!("{} req/s, at most {}", rate(plan.rate), counted(plan.users, "connection"));
+    }
+    let mut text = counted(plan.users, "user");
+    if plan.spawn_rate > 0.0 {
+        text += &format!(" at {}/s", rate(plan.spawn_rate));
+    }
+    if !plan.think.max.is_zero() {
+        text += &format!(", think {}", pause(plan.think));
+    }
+    text
+}
+
+/// Over what: `kept connections`, `a new connection per request that the target closes, ports 10000-32000 in turn`.
+pub(super) fn connections(plan: &LoadPlan) -> String {
+    let kept = if plan.keepalive { "kept connections" } else { "a new connection per request" };
+    let closer = match plan.closer {
+        Closer::Client => "",
+        Closer::Server => " that the target closes",
+        Closer::Reset => " that the client resets",
+    };
+    let range = plan.port_range.map_or_else(String::new, |r| format!(" {}-{}", r.lo, r.hi));
+    let mode = match plan.port_mode {
+        PortMode::Auto => String::new(),
+        PortMode::Bind => ", ports chosen by bind()".to_owned(),
+        PortMode::NoPort => from(&plan.sources),
+        PortMode::Ring => format!(", ports{range} in turn"),
+        PortMode::Range => format!(", ports within{range}"),
+    };
+    let reuse = if plan.reuse_addr { ", SO_REUSEADDR" } else { "" };
+    format!("{kept}{closer}{mode}{reuse}")
+}
+
+fn from(sources: &[IpAddr]) -> String {
+    match sources {
+        [] => String::new(),
+        [one] => format!(", from {one}"),
+        [first, .., last] => format!(", from {} addresses {first}..{last}", count(sources.len() as u64)),
+    }
+}
+
+/// What is asked for: `POST http://127.0.0.1:8080/cpu`, `http://127.0.0.1:8080 /health=50 /io=30`.
+pub(super) fn asked(plan: &LoadPlan) -> String {
+    let method = if plan.method == "GET" { String::new() } else { format!("{} ", plan.method) };
+    let origin = format!("http://{}", plan.target.authority);
+    let paths = match &plan.mix[..] {
+        [] => return method + &plan.target.url,
+        [one] => one.path.clone(),
+        several => {
+            let mut words: Vec<String> = several.iter().take(MIX_SHOWN).map(|m| format!("{}={}", m.path, m.weight)).collect();
+            let hidden = several.len().saturating_sub(MIX_SHOWN);
+            words.extend((hidden > 0).then(|| format!("and {hidden} more")));
+            format!(" {}", words.join(" "))
+        }
+    };
+    format!("{method}{origin}{paths}")
+}
+
+/// `5 ms`, `100..500 ms`, `500 ms..2 s`.
+pub(super) fn pause(think: Think) -> String {
+    let (min, max) = (span(think.min), span(think.max));
+    if think.min == think.max {
+        return max;
+    }
+    let (min, max) = match (min.split_once(' '), max.split_once(' ')) {
+        (Some((number, a)), Some((_, b))) if a == b => (number.to_owned(), max),
+        (Some(("0", _)), _) => ("0".to_owned(), max),
+        _ => (min, max),
+    };
+    format!("{min}..{max}")
+}
+
+/// `after 6 s; a request may take 10 s`
+fn ends(plan: &LoadPlan) -> String {
+    let mut text = match (plan.duration.is_zero(), plan.requests) {
+        (true, n) => format!("after {}", counted(n, "request")),
+        (false, 0) => format!("after {}", span(plan.duration)),
+        (false, n) => format!("after {} or {}", counted(n, "request"), span(plan.duration)),
+    };
+    text += &format!("; a request times out after {}", span(plan.timeout));
+    if !plan.duration.is_zero() && plan.warmup >= plan.duration {
+        text += "; it ends inside its ramp: no steady figures";
+    } else if !plan.warmup.is_zero() {
+        text += &format!("; steady figures leave out the first {}", span(plan.warmup));
+    }
+    text
 }
 
 /// The limits of the client: for its plan and its help.
@@ -95,46 +182,25 @@ pub fn server_fixed_limits() -> String {
     )
 }
 
-fn load(plan: &LoadPlan, length: &str) -> String {
-    let mut text = if plan.is_open_loop() {
-        format!("{}/s constant rate over at most {} for {length}", plan.rate, counted(u64::from(plan.users), "connection"))
-    } else {
-        let spawn = if plan.spawn_rate > 0.0 { format!(" at {}/s", plan.spawn_rate) } else { String::new() };
-        let think = if plan.think.max.is_zero() {
-            "no think time".to_owned()
-        } else {
-            format!("think {}..{}", humantime::format_duration(plan.think.min), humantime::format_duration(plan.think.max))
-        };
-        format!("{}{spawn}, {think}, for {length}", counted(u64::from(plan.users), "user"))
-    };
-    if !plan.duration.is_zero() && plan.warmup >= plan.duration {
-        text += "; it ends inside its ramp: no steady figures";
-    } else if !plan.warmup.is_zero() {
-        text += &format!("; steady figures leave out the first {:.1} s", plan.warmup.as_secs_f64());
-    }
-    text
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-fn sockets(plan: &LoadPlan) -> String {
-    let kept = match (plan.keepalive, plan.closer) {
-        (true, _) => "kept connections".to_owned(),
-        (false, Closer::Client) => "a connection per request, closed by the client (TIME_WAIT stays here)".to_owned(),
-        (false, Closer::Server) => "a connection per request, closed by the target (TIME_WAIT stays there)".to_owned(),
-        (false, Closer::Reset) => "a connection per request, reset by the client (no TIME_WAIT)".to_owned(),
-    };
-    let range = plan.port_range.map_or_else(String::new, |r| format!(" {}-{}", r.lo, r.hi));
-    let mode = match plan.port_mode {
-        PortMode::Auto => "ports picked by the kernel at connect".to_owned(),
-        PortMode::Bind => "ports picked by the kernel at bind".to_owned(),
-        PortMode::NoPort => "source bound, ports picked by the kernel at connect".to_owned(),
-        PortMode::Ring => format!("ports from an own ring{range}"),
-        PortMode::Range => format!("ports picked by the kernel within{range}"),
-    };
-    let reuse = if plan.reuse_addr { ", SO_REUSEADDR" } else { "" };
-    let from = match &plan.sources[..] {
-        [] => String::new(),
-        [one] => format!(", from {one}"),
-        [first, .., last] => format!(", from {} addresses {first}..{last}", plan.sources.len()),
-    };
-    format!("{kept}, {mode}{reuse}{from}")
+    use super::*;
+
+    #[test]
+    fn pauses_name_their_unit_once() {
+        let pause = |a: u64, b: u64| pause(Think { min: Duration::from_millis(a), max: Duration::from_millis(b) });
+        assert_eq!(
+            [pause(5, 5), pause(100, 500), pause(500, 2000), pause(0, 50)],
+            ["5 ms", "100..500 ms", "500 ms..2 s", "0..50 ms"]
+        );
+    }
+
+    #[test]
+    fn a_plan_is_three_lines_of_80_columns() {
+        let mut plan = crate::report::fixture::broken().run.plan;
+        plan.think = Think { min: Duration::from_millis(100), max: Duration::from_millis(500) };
+        insta::assert_snapshot!(render_plan(&plan));
+    }
 }

@@ -55,25 +55,42 @@ impl Style {
     }
 }
 
-/// `text` in lines of at most `width` characters, each after `indent` spaces; a longer word stands alone.
+/// `text` in lines of at most `width` characters, each after `indent` spaces; a longer word stands alone, and a number
+/// stays with its unit.
 pub fn wrapped(text: &str, indent: usize, width: usize) -> String {
     let room = width.saturating_sub(indent).max(20);
     let mut out = String::new();
     for paragraph in text.lines() {
         let mut line = String::new();
-        for word in paragraph.split_whitespace() {
-            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+        let mut words = paragraph.split_whitespace().peekable();
+        while let Some(word) = words.next() {
+            let mut piece = word.to_owned();
+            while let Some(unit) = words.next_if(|next| is_quantity(&piece) && is_unit(next)) {
+                piece = format!("{piece} {unit}");
+            }
+            if !line.is_empty() && line.chars().count() + 1 + piece.chars().count() > room {
                 push_line(&mut out, indent, &line);
                 line.clear();
             }
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(word);
+            line.push_str(&piece);
         }
         push_line(&mut out, indent, &line);
     }
     out
+}
+
+fn is_quantity(piece: &str) -> bool {
+    piece.split(' ').next_back().is_some_and(|word| word.ends_with(|c: char| c.is_ascii_digit()))
+}
+
+/// `s`, `%,`, `MiB)`: what a number is of.
+fn is_unit(word: &str) -> bool {
+    const UNITS: [&str; 15] =
+        ["s", "ms", "us", "%", "min", "h", "B", "KiB", "MiB", "GiB", "TiB", "req/s", "times", "ports", "connections/s"];
+    UNITS.contains(&word.trim_end_matches(['.', ',', ';', ':', ')']))
 }
 
 /// A name that takes at most `width` characters: the middle gives way, because both ends tell names apart.
@@ -113,5 +130,6 @@ mod tests {
         let text = wrapped("one two three four five six seven", 2, 22);
         assert_eq!(text, "  one two three four\n  five six seven\n");
         assert_eq!(wrapped("a\n\nb", 1, 80), " a\n\n b\n");
+        assert_eq!(wrapped("they came back after 60 s, all", 0, 23), "they came back after\n60 s, all\n");
     }
 }

@@ -5,24 +5,28 @@ use super::fixture;
 use super::hlog::HlogWriter;
 use super::locust_csv::{History, failures_csv, stats_csv};
 use super::style::Style;
-use super::text::render_run;
+use super::text::{Detail, Page, render_run};
 use super::{json, locust};
 use crate::stats::aggregate::Aggregate;
 
+fn full() -> Page {
+    Page { detail: Detail::Full, ..Page::plain() }
+}
+
 #[test]
 fn a_healthy_run_as_text() {
-    insta::assert_snapshot!(render_run(&fixture::healthy().run, Style::Plain));
+    insta::assert_snapshot!(render_run(&fixture::healthy().run, &full()));
 }
 
 #[test]
 fn a_broken_run_as_text() {
-    insta::assert_snapshot!(render_run(&fixture::broken().run, Style::Plain));
+    insta::assert_snapshot!(render_run(&fixture::broken().run, &full()));
 }
 
 #[test]
 fn text_keeps_within_the_width_of_a_terminal() {
     for f in [fixture::healthy(), fixture::broken()] {
-        let text = render_run(&f.run, Style::Plain);
+        let text = render_run(&f.run, &full());
         let longest = text.lines().filter(|l| !l.trim_start().starts_with(['$', 'W'])).map(|l| l.chars().count()).max();
         assert!(longest <= Some(120), "{longest:?}");
     }
@@ -31,11 +35,11 @@ fn text_keeps_within_the_width_of_a_terminal() {
 #[test]
 fn colour_changes_nothing_but_colour() {
     let run = fixture::broken().run;
-    let coloured = render_run(&run, Style::Ansi);
+    let coloured = render_run(&run, &Page { style: Style::Ansi, ..full() });
     let bare: String =
         coloured.split('\u{1b}').enumerate().map(|(i, s)| if i == 0 { s } else { s.split_once('m').unwrap().1 }).collect();
     assert_ne!(bare, coloured);
-    assert_eq!(bare, render_run(&run, Style::Plain));
+    assert_eq!(bare, render_run(&run, &full()));
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn an_empty_run_renders_in_every_format() {
     for key in run.unexplained_nulls() {
         run.explain_null(&key, "not observed in this test");
     }
-    insta::assert_snapshot!("empty_run_text", render_run(&run, Style::Plain));
+    insta::assert_snapshot!("empty_run_text", render_run(&run, &full()));
     assert!(json::render(&run).unwrap().ends_with("}\n"));
     assert!(stats_csv(&run).unwrap().contains(",Aggregated,0,0,0,0.0,0,0,0.0,0.0,0.0,N/A,N/A"));
     assert_eq!(failures_csv(&run).unwrap().lines().count(), 1);

@@ -124,8 +124,21 @@ fn every_flag_of_the_help_is_typed_or_about_results() {
     let typed = format!("{} {}", command::load(&rich()), command::load(&open));
     let typed = words(&typed);
     // The same as --duration, and where results go.
-    let aside =
-        ["run-time", "output", "json", "csv", "overwrite", "quiet", "no-color", "fail-on-errors", "threshold", "html", "help"];
+    let aside = [
+        "run-time",
+        "output",
+        "json",
+        "csv",
+        "overwrite",
+        "quiet",
+        "no-color",
+        "verbose",
+        "locust-table",
+        "fail-on-errors",
+        "threshold",
+        "html",
+        "help",
+    ];
     let forgotten: Vec<String> = Line::command()
         .get_arguments()
         .filter_map(|a| a.get_long().map(str::to_owned))

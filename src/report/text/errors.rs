@@ -1,17 +1,18 @@
 //! The error report: every kind with its whole cause.
 
-use super::section;
-use crate::model::figures::seconds;
+use super::{Page, section};
+use crate::model::figures::{count, seconds};
 use crate::model::plan::PortChoice;
 use crate::model::result::{ErrorRow, RunResult};
-use crate::report::style::{Style, Tone, shortened, wrapped};
+use crate::report::style::{Tone, shortened, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
 /// Kinds shown; `run.json` has all.
 const ROWS_SHOWN: usize = 20;
 
 /// Nothing when nothing failed.
-pub fn render_errors(run: &RunResult, style: Style) -> String {
+pub(super) fn render(run: &RunResult, page: &Page) -> String {
+    let style = page.style;
     if run.errors.is_empty() {
         return String::new();
     }
@@ -31,7 +32,7 @@ pub fn render_errors(run: &RunResult, style: Style) -> String {
         table.row(cells(row));
     }
     let mut out = section("Errors", style) + &table.render(style);
-    out += &messages(&run.errors[..run.errors.len().min(ROWS_SHOWN)], style);
+    out += &messages(&run.errors[..run.errors.len().min(ROWS_SHOWN)], page);
     if run.errors.len() > ROWS_SHOWN {
         let rest: u64 = run.errors[ROWS_SHOWN..].iter().map(|e| e.count).sum();
         let kinds = run.errors.len() - ROWS_SHOWN;
@@ -44,7 +45,7 @@ pub fn render_errors(run: &RunResult, style: Style) -> String {
 fn cells(row: &ErrorRow) -> [Cell; 9] {
     let place = if row.local { Cell::toned(Tone::Warn, "this machine") } else { Cell::toned(Tone::Bad, "target") };
     [
-        row.count.to_string().into(),
+        count(row.count).into(),
         place,
         row.call.word().into(),
         Cell::toned(Tone::Heading, error_name(row)),
@@ -76,7 +77,7 @@ fn local_port(row: &ErrorRow) -> String {
 }
 
 /// What each kind means, once per kind.
-fn messages(rows: &[ErrorRow], style: Style) -> String {
+fn messages(rows: &[ErrorRow], page: &Page) -> String {
     let mut seen: Vec<(&str, &str)> = Vec::new();
     let mut out = String::new();
     for row in rows {
@@ -85,8 +86,8 @@ fn messages(rows: &[ErrorRow], style: Style) -> String {
             continue;
         }
         seen.push(key);
-        let line = wrapped(&format!("{} {}: {}", row.call.word(), row.name, row.message), 2, super::PROSE_WIDTH);
-        out += &style.paint(Tone::Faint, line.trim_end());
+        let line = wrapped(&format!("{} {}: {}", row.call.word(), row.name, row.message), 2, page.width);
+        out += &page.style.paint(Tone::Faint, line.trim_end());
         out.push('\n');
     }
     out
@@ -103,7 +104,7 @@ mod tests {
         run.errors.retain(|e| e.name == "503");
         let reused = ErrorRow { reused: true, count: 13, ..run.errors[0].clone() };
         run.errors.push(reused);
-        let text = render_errors(&run, Style::Plain);
+        let text = render(&run, &Page::plain());
         let rows: Vec<&str> = text.lines().filter(|l| l.contains("target") && l.contains(" 503 ")).collect();
         assert_eq!(rows.len(), 2, "{text}");
         assert!(rows[0].contains("kernel at connect, bound") && rows[1].contains("reused connection"), "{text}");

@@ -1,20 +1,26 @@
 //! Findings: what the run shows, why, on which numbers, and what to do.
 
-use super::{PROSE_WIDTH, section};
+use super::{Page, section};
 use crate::model::finding::{Finding, Proven, Remedy, Severity};
 use crate::model::rehearsal::Effect;
 use crate::report::style::{Style, Tone, wrapped};
 
-/// All findings in their order; nothing when there are none.
+/// All findings in their order, 80 columns wide; nothing when there are none.
 pub fn render_findings(findings: &[Finding], style: Style) -> String {
+    render(findings, &Page { style, ..Page::plain() })
+}
+
+/// The same on a page.
+pub(super) fn render(findings: &[Finding], page: &Page) -> String {
     if findings.is_empty() {
         return String::new();
     }
-    let parts: Vec<String> = findings.iter().map(|f| render_finding(f, style)).collect();
-    section("Findings", style) + &parts.join("\n")
+    let parts: Vec<String> = findings.iter().map(|f| render_finding(f, page)).collect();
+    section("Findings", page.style) + &parts.join("\n")
 }
 
-fn render_finding(f: &Finding, style: Style) -> String {
+fn render_finding(f: &Finding, page: &Page) -> String {
+    let style = page.style;
     let (word, tone) = match f.severity {
         Severity::Error => ("error", Tone::Bad),
         Severity::Warning => ("warning", Tone::Warn),
@@ -22,29 +28,30 @@ fn render_finding(f: &Finding, style: Style) -> String {
     };
     let id = style.paint(Tone::Faint, f.id.word());
     let mut out = format!("  {} {id}\n", style.paint(tone, &format!("{word}:")));
-    let title = wrapped(&f.title, 4, PROSE_WIDTH);
+    let title = wrapped(&f.title, 4, page.width);
     out += &format!("    {}\n", style.paint(Tone::Heading, title.trim()));
     if !f.explanation.is_empty() {
-        out += &wrapped(&f.explanation, 4, PROSE_WIDTH);
+        out += &wrapped(&f.explanation, 4, page.width);
     }
     if !f.evidence.is_empty() {
         let numbers: Vec<String> = f.evidence.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
-        let text = wrapped(&format!("evidence: {}", numbers.join(", ")), 4, PROSE_WIDTH);
+        let text = wrapped(&format!("evidence: {}", numbers.join(", ")), 4, page.width);
         out += &style.paint(Tone::Faint, text.trim_end());
         out.push('\n');
     }
     for (i, remedy) in f.remedies.iter().enumerate() {
-        out += &render_remedy(i + 1, remedy, style);
+        out += &render_remedy(i + 1, remedy, page);
     }
     out
 }
 
-fn render_remedy(number: usize, r: &Remedy, style: Style) -> String {
+fn render_remedy(number: usize, r: &Remedy, page: &Page) -> String {
+    let style = page.style;
     let mut text = format!("{number}. {}", r.action);
     if !r.expected.is_empty() {
         text += &format!(" (expected: {})", r.expected);
     }
-    let mut out = wrapped(&text, 4, PROSE_WIDTH);
+    let mut out = wrapped(&text, 4, page.width);
     // Commands are never wrapped: they are there to be copied.
     for (prompt, command) in [("$", Some(&r.command)), ("Windows>", r.windows_command.as_ref())] {
         if let Some(command) = command.filter(|c| !c.is_empty()) {
@@ -52,7 +59,7 @@ fn render_remedy(number: usize, r: &Remedy, style: Style) -> String {
         }
     }
     if let Some(proven) = &r.proven {
-        let line = wrapped(&said(proven), 7, PROSE_WIDTH);
+        let line = wrapped(&said(proven), 7, page.width);
         let tone = if proven.verdict == Effect::Helps { Tone::Good } else { Tone::Warn };
         out += &format!("       {}\n", style.paint(tone, line.trim()));
     }

@@ -1,62 +1,102 @@
-//! The table of requests, in Locust's columns.
+//! Locust's two tables, with all their columns: requests, and the percentiles of their response times.
 
-use crate::model::figures::{ms, rate};
-use crate::model::result::RunResult;
+use super::section;
+use crate::model::figures::{count, ms, percent, rate};
+use crate::model::result::{LatencyMs, RunResult};
 use crate::report::locust::{LocustRow, rows};
 use crate::report::style::{Style, Tone, shortened};
 use crate::report::table::{Align, Cell, Table};
 
 /// Longer names lose their middle.
 const NAME_WIDTH: usize = 28;
+/// Locust's percentiles, the heads of its columns.
+type Percentile = (&'static str, fn(&LatencyMs) -> f64);
+const PERCENTILES: [Percentile; 11] = [
+    ("50%", |l| l.p50),
+    ("66%", |l| l.p66),
+    ("75%", |l| l.p75),
+    ("80%", |l| l.p80),
+    ("90%", |l| l.p90),
+    ("95%", |l| l.p95),
+    ("98%", |l| l.p98),
+    ("99%", |l| l.p99),
+    ("99.9%", |l| l.p99_9),
+    ("99.99%", |l| l.p99_99),
+    ("100%", |l| l.max),
+];
 
-/// One row per endpoint and the aggregated one. Times in milliseconds.
-pub fn render_requests(run: &RunResult, style: Style) -> String {
+/// One row per endpoint, and an aggregated one where there are several. Times in milliseconds.
+pub fn render_locust_table(run: &RunResult, style: Style) -> String {
+    let (endpoints, all) = rows(run);
+    let mut shown: Vec<&LocustRow> = endpoints.iter().collect();
+    if endpoints.len() != 1 {
+        shown.push(&all);
+    }
+    section("Requests, as Locust counts them", style)
+        + &requests(run, &shown).render(style)
+        + "\n"
+        + &section("Response time percentiles", style)
+        + &percentiles(&shown).render(style)
+}
+
+fn requests(run: &RunResult, rows: &[&LocustRow]) -> Table {
+    let right = Align::Right;
     let mut table = Table::new([
         ("Type", Align::Left),
         ("Name", Align::Left),
-        ("# reqs", Align::Right),
-        ("# fails", Align::Right),
-        ("Avg", Align::Right),
-        ("Min", Align::Right),
-        ("Max", Align::Right),
-        ("Med", Align::Right),
-        ("p95", Align::Right),
-        ("p99", Align::Right),
-        ("req/s", Align::Right),
-        ("failures/s", Align::Right),
-        ("avg size", Align::Right),
+        ("# reqs", right),
+        ("# fails", right),
+        ("Avg", right),
+        ("Min", right),
+        ("Max", right),
+        ("Med", right),
+        ("req/s", right),
+        ("failures/s", right),
+        ("avg size", right),
     ]);
-    let (endpoints, all) = rows(run);
-    for row in &endpoints {
+    for row in rows {
         table.row(cells(row));
     }
-    table.rule();
-    table.row(cells(&all));
     table.note(if run.totals.local_failures == 0 {
         "times in ms, sizes in bytes"
     } else {
-        "times in ms over requests that ended at the target, sizes in bytes; failures of this machine count but have no time"
+        "times in ms, over requests that ended at the target; sizes in bytes"
     });
-    table.render(style)
+    if run.totals.local_failures > 0 {
+        table.note("failures of this machine are counted, and have no time");
+    }
+    table
 }
 
-fn cells(row: &LocustRow) -> [Cell; 13] {
-    let time =
-        |pick: fn(&crate::model::result::LatencyMs) -> f64| Cell::from(row.times_ms.as_ref().map_or("-".into(), |t| ms(pick(t))));
-    let fails = format!("{} ({:.1}%)", row.failures, row.failures_percent());
+fn cells(row: &LocustRow) -> [Cell; 11] {
+    let time = |pick: fn(&LatencyMs) -> f64| Cell::from(row.times_ms.as_ref().map_or("-".into(), |t| ms(pick(t))));
+    let fails = format!("{} ({})", count(row.failures), percent(row.failures_percent()));
     [
         Cell::from(row.method.as_str()),
         Cell::from(shortened(&row.name, NAME_WIDTH)),
-        row.requests.to_string().into(),
+        count(row.requests).into(),
         if row.failures > 0 { Cell::toned(Tone::Bad, fails) } else { fails.into() },
         time(|t| t.mean),
         time(|t| t.min),
         time(|t| t.max),
         time(|t| t.p50),
-        time(|t| t.p95),
-        time(|t| t.p99),
         rate(row.rps).into(),
         rate(row.failures_per_s).into(),
         ms(row.content_size_mean).into(),
     ]
+}
+
+fn percentiles(rows: &[&LocustRow]) -> Table {
+    let mut columns = vec![("Name".to_owned(), Align::Left)];
+    columns.extend(PERCENTILES.iter().map(|(head, _)| ((*head).to_owned(), Align::Right)));
+    columns.push(("# reqs".to_owned(), Align::Right));
+    let mut table = Table::with_columns(columns);
+    for row in rows {
+        let mut cells: Vec<Cell> = vec![shortened(&row.name, NAME_WIDTH).into()];
+        let times = row.times_ms.as_ref();
+        cells.extend(PERCENTILES.iter().map(|(_, pick)| Cell::from(times.map_or_else(|| "-".into(), |t| ms(pick(t))))));
+        cells.push(count(row.requests).into());
+        table.row_of(cells);
+    }
+    table
 }

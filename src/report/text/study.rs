@@ -1,6 +1,6 @@
 //! A study on one screen: the verdict, the answers to what it asks, and one table over its steps.
 
-use super::study_detail;
+use super::{Detail, study_detail};
 use crate::model::figures::{count, ms, number, rate, seconds, share};
 use crate::model::finding::Severity;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
@@ -24,15 +24,6 @@ const OTHERS_PERCENT: f64 = 15.0;
 const CUT_SHARE: f64 = 0.05;
 /// Further findings that are named.
 const FINDINGS: usize = 3;
-
-/// How much of a study is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Detail {
-    /// one screen
-    Brief,
-    /// every figure, endpoint and finding
-    Full,
-}
 
 /// The report of a study.
 pub fn render_study(study: &StudyResult, detail: Detail, style: Style) -> String {

@@ -1,10 +1,10 @@
 //! The summary: is the run valid, how much of what, on how many connections, through which ports, at what cost.
 
-use super::{PROSE_WIDTH, section};
+use super::{Page, section};
 use crate::model::budget::LINUX_HOLD_S;
-use crate::model::figures::{bytes, counted, ms, percent, rate, seconds};
+use crate::model::figures::{bytes, count, counted, ms, number, percent, rate, seconds, share, us};
 use crate::model::result::{LatencyMs, Ports, RunResult, RunStamp};
-use crate::report::style::{Style, Tone, wrapped};
+use crate::report::style::{Tone, wrapped};
 
 /// CPU of others, percent of all cores, from which they are named.
 const OTHERS_SHOWN_PERCENT: f64 = 15.0;
@@ -12,7 +12,8 @@ const OTHERS_SHOWN_PERCENT: f64 = 15.0;
 const VALUE_COLUMN: usize = 15;
 
 /// One labelled line for each side of the run.
-pub fn render_summary(run: &RunResult, style: Style) -> String {
+pub(super) fn render(run: &RunResult, page: &Page) -> String {
+    let style = page.style;
     let mut lines = vec![stamp(run), ("requests", Tone::Normal, requests(run)), ("rate", Tone::Normal, rates(run))];
     if let Some(latency) = &run.totals.latency_ms {
         lines.push(("latency", Tone::Normal, format!("{}{}", percentiles(latency), clock(run))));
@@ -26,7 +27,7 @@ pub fn render_summary(run: &RunResult, style: Style) -> String {
     lines.push((
         "users",
         Tone::Normal,
-        format!("{} asked for, {} held a connection at once", run.totals.users_asked, run.totals.users_reached),
+        format!("{} asked for, {} had a connection at once", count(run.totals.users_asked), count(run.totals.users_reached)),
     ));
     lines.push(("connections", Tone::Normal, connections(run)));
     lines.extend(set_up(run).map(|text| ("set-up", Tone::Normal, text)));
@@ -37,7 +38,7 @@ pub fn render_summary(run: &RunResult, style: Style) -> String {
 
     let mut out = section("Summary", style);
     for (label, tone, value) in lines {
-        let text = wrapped(&value, VALUE_COLUMN, PROSE_WIDTH);
+        let text = wrapped(&value, VALUE_COLUMN, page.width);
         let text = style.paint(tone, text.trim());
         let label = style.paint(Tone::Faint, &format!("  {label:<width$}", width = VALUE_COLUMN - 2));
         out += &format!("{label}{text}\n");
@@ -47,7 +48,7 @@ pub fn render_summary(run: &RunResult, style: Style) -> String {
 
 /// Facts that could not be read, with the reason: silence never reads as healthy. Figures that are missing only
 /// because nothing happened (no failure, a quiet second) are left to the JSON.
-pub fn render_unavailable(run: &RunResult, style: Style) -> String {
+pub(super) fn render_unavailable(run: &RunResult, page: &Page) -> String {
     const OBSERVED: [&str; 5] = ["host.", "ports", "kernel", "resources.", "series[]."];
     const NOT_MISSING: [&str; 7] = [
         "resources.client.lateness_p99_ms",
@@ -72,9 +73,9 @@ pub fn render_unavailable(run: &RunResult, style: Style) -> String {
     if by_reason.is_empty() {
         return String::new();
     }
-    let mut out = section("Not measured", style);
+    let mut out = section("Not measured", page.style);
     for (reason, keys) in by_reason {
-        out += &wrapped(&format!("{}: {reason}", keys.join(", ")), 2, PROSE_WIDTH);
+        out += &wrapped(&format!("{}: {reason}", keys.join(", ")), 2, page.width);
     }
     out
 }
@@ -92,16 +93,16 @@ fn stamp(run: &RunResult) -> (&'static str, Tone, String) {
 
 fn requests(run: &RunResult) -> String {
     let t = &run.totals;
-    let mut text = format!("{} attempted: {} ended at the target", t.attempts, t.requests);
+    let mut text = format!("{} attempted: {} ended at the target", count(t.attempts), count(t.requests));
     if t.failures > 0 {
-        text += &format!(" ({} failed there)", t.failures);
+        text += &format!(" ({} failed there)", count(t.failures));
     }
     if t.local_failures > 0 {
-        text += &format!(", {} failed on this machine", t.local_failures);
+        text += &format!(", {} failed on this machine", count(t.local_failures));
     }
-    text += &format!(", {} cut at the end", t.cut);
+    text += &format!(", {} in flight at the end", count(t.cut));
     if t.never_started > 0 {
-        text += &format!("; {} were due and never started", t.never_started);
+        text += &format!("; {} were due and never started", count(t.never_started));
     }
     text
 }
@@ -137,15 +138,15 @@ fn clock(run: &RunResult) -> &'static str {
 
 fn connections(run: &RunResult) -> String {
     let t = &run.totals;
-    let mut text = format!("{} opened", t.connections_opened);
+    let mut text = format!("{} opened", count(t.connections_opened));
     if t.connects_failed > 0 {
-        text += &format!(", {} failed to open", t.connects_failed);
+        text += &format!(", {} failed to open", count(t.connects_failed));
     }
     if let Some(each) = t.requests_per_connection {
-        text += &format!(", {each:.1} requests on each");
+        text += &format!(", {} requests on each", number(each));
     }
     let c = &run.closes;
-    text += &format!("; ended by the client {}, the target {}, a reset {}", c.client, c.server, c.reset);
+    text += &format!("; ended by the client {}, the target {}, a reset {}", count(c.client), count(c.server), count(c.reset));
     if c.announced_by_target > 0 {
         text += &format!("; the target announced it {}", counted(c.announced_by_target, "time"));
     }
@@ -158,11 +159,11 @@ fn connections(run: &RunResult) -> String {
 fn set_up(run: &RunResult) -> Option<String> {
     let c = run.totals.connects?;
     let mut text = format!(
-        "connect() mean {:.0}, p50 {:.0}, p95 {:.0}, p99 {:.0} us; handshake p50 {}, p99 {}, max {} ms",
-        c.call_mean_us,
-        c.call_p50_us,
-        c.call_p95_us,
-        c.call_p99_us,
+        "connect() mean {}, p50 {}, p95 {}, p99 {} us; handshake p50 {}, p99 {}, max {} ms",
+        us(c.call_mean_us),
+        us(c.call_p50_us),
+        us(c.call_p95_us),
+        us(c.call_p99_us),
         ms(c.setup_p50_ms),
         ms(c.setup_p99_ms),
         ms(c.setup_max_ms)
@@ -174,19 +175,24 @@ fn set_up(run: &RunResult) -> Option<String> {
 }
 
 fn ports(p: &Ports) -> String {
-    let known = |v: Option<u32>| v.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    let share = p.peak_share.map_or_else(String::new, |s| format!(" ({})", percent(s * 100.0)));
+    let known = |v: Option<u32>| v.map_or_else(|| "?".to_owned(), count);
+    let share = p.peak_share.map_or_else(String::new, |s| format!(" ({})", share(s)));
     let mut text = format!("{} to {}: peak {} of {} ports{share}", p.source, p.destination, known(p.peak_used), known(p.pool));
     // The peak is of ports in use; where TIME_WAIT can be taken again, that is more than are held.
     let some = p.peak_time_wait.is_some_and(|n| n > 0);
-    let again = if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", those older than T included" } else { "" };
+    let again =
+        if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", ports that can be reused included" } else { "" };
     text += &format!(", {} of them in TIME_WAIT{again}; {} new connections/s", known(p.peak_time_wait), rate(p.rate_cps));
     if let (Some(ceiling), Some(hold)) = (p.ceiling_cps, p.hold_s) {
-        text += &format!(", {}/s can be sustained (each port is held {})", rate(ceiling), seconds(hold));
+        text += &format!(", {}/s can be sustained (each port stays in use for {})", rate(ceiling), seconds(hold));
     }
     if let Some(forecast) = &p.forecast {
         let at = if forecast.rate_cps > 0.0 { format!("at {}/s", rate(forecast.rate_cps)) } else { "at this rate".to_owned() };
-        text += &format!("; {at} used up after {}, then dead for {}", seconds(forecast.exhausted_at_s), seconds(forecast.dead_s));
+        text += &format!(
+            "; {at} used up after {}, then nothing connects for {}",
+            seconds(forecast.exhausted_at_s),
+            seconds(forecast.dead_s)
+        );
     }
     if let Some(free) = p.free_again_in_s.filter(|s| *s > 0.0) {
         text += &format!("; all free again {} after the run", seconds(free));
@@ -228,8 +234,9 @@ fn usage(cpu_mean: Option<f64>, cpu_max: Option<f64>, rss_max: Option<u64>) -> S
 fn host(run: &RunResult) -> Option<String> {
     let h = &run.resources.host;
     let (cpu, memory) = (h.cpu_percent_mean?, h.memory_percent_max?);
-    let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_SHOWN_PERCENT).map_or_else(String::new, |o| {
-        format!(", {} by neither client nor target: other programmes had part of this machine", percent(o))
-    });
+    let others = run
+        .others_cpu_percent()
+        .filter(|o| *o >= OTHERS_SHOWN_PERCENT)
+        .map_or_else(String::new, |o| format!(", {} by neither client nor target: other programs", percent(o)));
     Some(format!("CPU {} of all cores{others}, memory at most {}", percent(cpu), percent(memory)))
 }

@@ -1,0 +1,178 @@
+//! `sockbench report`: a stored run or study, rendered again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::load_args::ReportArgs;
+use super::{Exit, files, run_output, tell};
+use crate::diagnose::{self, keep_proofs};
+use crate::model::result::{RunResult, SCHEMA};
+use crate::model::study::{STUDY_SCHEMA, StudyResult};
+use crate::report::locust_csv::{self, History};
+use crate::report::text::{Detail, render_study};
+use crate::report::{hlog, json};
+
+/// Longest document that is read.
+const INPUT_BYTES: u64 = 1 << 30;
+/// The kept files of a directory, in the order in which they are looked for.
+const DOCUMENTS: [&str; 2] = ["run.json", "study.json"];
+
+/// Render a stored run or study again: text, JSON, Locust's CSV files or the HdrHistogram log.
+///
+/// RUN is a run.json or study.json, or the directory that -o made. Findings are those that were stored; --again applies
+/// the rules of this version to the stored facts.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// run.json, study.json, or the directory that holds one
+    #[arg(value_name = "RUN")]
+    document: PathBuf,
+    /// What to write to stdout: the report; the document; Locust's statistics; the log beside run.json, checked
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write Locust's PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv instead
+    #[arg(long, value_name = "PREFIX")]
+    csv: Option<PathBuf>,
+    /// Diagnose again with the rules of this version
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    report: ReportArgs,
+    /// No colours
+    #[arg(long, help_heading = "Output")]
+    no_color: bool,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Csv,
+    Hlog,
+}
+
+/// A document that can be rendered.
+enum Stored {
+    Run(Box<RunResult>),
+    Study(Box<StudyResult>),
+}
+
+pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    let file = document(&args.document)?;
+    match read(&file)? {
+        Stored::Run(run) => render_run(args, &file, *run),
+        Stored::Study(study) => study_report(args, &file, &study),
+    }?;
+    Ok(0)
+}
+
+/// The document that `given` names. Errors: exit 2.
+fn document(given: &Path) -> Result<PathBuf, Exit> {
+    if given.is_dir() {
+        let found = DOCUMENTS.iter().map(|name| given.join(name)).find(|file| file.is_file());
+        return found.ok_or_else(|| {
+            Exit::usage(format!("{}: neither run.json nor study.json in it", given.display()))
+                .hint("the directory that a run was given with -o, or the run.json in it")
+        });
+    }
+    Ok(given.to_owned())
+}
+
+/// Errors: exit 2, one line with the place in the document.
+fn read(file: &Path) -> Result<Stored, Exit> {
+    let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {why}", file.display()));
+    let size = fs::metadata(file).map_err(|e| bad(&e))?.len();
+    if size > INPUT_BYTES {
+        return Err(bad(&format!("{size} bytes: more than {INPUT_BYTES}")));
+    }
+    let text = fs::read_to_string(file).map_err(|e| bad(&e))?;
+    let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result of sockbench: {e}")))?;
+    match head.schema.as_str() {
+        SCHEMA => Ok(Stored::Run(Box::new(json::parse(&text).map_err(|e| bad(&e))?))),
+        STUDY_SCHEMA => Ok(Stored::Study(Box::new(serde_json::from_str(&text).map_err(|e| bad(&e))?))),
+        other => Err(bad(&format!("schema {other}: not {SCHEMA} or {STUDY_SCHEMA}")).hint("give run.json or study.json")),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Head {
+    schema: String,
+}
+
+fn render_run(args: &Args, file: &Path, mut run: RunResult) -> Result<(), Exit> {
+    let nameless = run.verdict.sentence.is_empty();
+    if args.again || nameless {
+        if nameless && !args.again {
+            tell(&format!(
+                "{}: stored without a verdict: diagnosed again by sockbench {}",
+                file.display(),
+                env!("CARGO_PKG_VERSION")
+            ));
+        }
+        diagnose_again(&mut run);
+    }
+    if let Some(prefix) = &args.csv {
+        for name in ["_stats.csv", "_stats_history.csv", "_failures.csv"] {
+            files::check_writable(&files::with_suffix(prefix, name))?;
+        }
+        let history = History::of(&hlog::read(&log(file)?, &run).map_err(|e| bad_log(file, &e))?);
+        let mut unwritten = run_output::Unwritten::default();
+        run_output::write_csv(prefix, &run, &history, &mut unwritten);
+        return unwritten.into_result();
+    }
+    let text = match args.format {
+        Format::Text => {
+            let kept = file.parent().filter(|dir| !dir.as_os_str().is_empty()).map(|dir| dir.display().to_string());
+            run_output::report(&run, args.report, super::page(args.no_color, kept.or(Some(".".into()))))
+        }
+        Format::Json => run_output::document(json::render(&run))?,
+        Format::Csv => run_output::document(locust_csv::stats_csv(&run))?,
+        Format::Hlog => {
+            let log = log(file)?;
+            hlog::read(&log, &run).map_err(|e| bad_log(file, &e))?;
+            return files::to_stdout(&log);
+        }
+    };
+    files::to_stdout(text.as_bytes())
+}
+
+/// The rules of this version on the stored facts. What only the run itself knew stays: proofs, and that it was stopped.
+fn diagnose_again(run: &mut RunResult) {
+    let earlier = std::mem::take(&mut run.findings);
+    let stopped: Vec<String> = run.validity.reasons.iter().filter(|r| r.starts_with("stopped before")).cloned().collect();
+    diagnose::settle(run);
+    run.findings = keep_proofs(std::mem::take(&mut run.findings), &earlier);
+    run.validity.reasons.extend(stopped);
+}
+
+/// The interval log beside a run's document. Errors: exit 2.
+fn log(file: &Path) -> Result<Vec<u8>, Exit> {
+    let log = file.with_extension("hlog");
+    fs::read(&log).map_err(|e| Exit::usage(format!("{}: {e}", log.display())).hint("the log is kept beside run.json by -o DIR"))
+}
+
+fn bad_log(file: &Path, e: &hlog::HlogError) -> Exit {
+    Exit::usage(format!("{}: {e}", file.with_extension("hlog").display()))
+}
+
+fn study_report(args: &Args, file: &Path, study: &StudyResult) -> Result<(), Exit> {
+    let refused = |what: &str| {
+        Exit::usage(format!("{}: {what} of a study", file.display()))
+            .hint("each step's files stand beside study.json; give a step's .json")
+    };
+    if args.again {
+        return Err(refused("--again"));
+    }
+    let text = match (&args.csv, args.format) {
+        (Some(_), _) | (None, Format::Csv) => return Err(refused("csv")),
+        (None, Format::Hlog) => return Err(refused("hlog")),
+        (None, Format::Json) => run_output::document(json::render_study(study))?,
+        (None, Format::Text) => {
+            let detail = if args.report.verbose { Detail::Full } else { Detail::Brief };
+            render_study(study, detail, super::style(args.no_color))
+        }
+    };
+    files::to_stdout(text.as_bytes())
+}

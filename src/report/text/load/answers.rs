@@ -1,0 +1,123 @@
+//! What was answered, how fast, and how long it took: for all requests, and a row each where endpoints differ.
+
+use super::answered;
+use crate::model::figures::{count, ms, rate, share};
+use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictId};
+use crate::model::time::per_second;
+use crate::report::style::{Tone, shortened};
+use crate::report::table::{Align, Cell, Table};
+use crate::report::text::Page;
+use crate::report::text::page::Block;
+
+/// Endpoints with a row of their own.
+const ENDPOINTS: usize = 5;
+/// Longer names lose their middle.
+const NAME_WIDTH: usize = 28;
+/// Whole seconds from which their spread is said.
+const SECONDS_MIN: usize = 3;
+
+/// `head` has been said already.
+pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if answered(run) == 0 {
+        return blocks;
+    }
+    blocks.push(Block::kept(page.labelled("answered", Tone::Normal, &rates(run, head))));
+    if let Some(latency) = &run.totals.latency_ms {
+        let clock = if run.totals.service_latency_ms.is_some() { " from the due time" } else { "" };
+        blocks.push(Block::kept(page.labelled("latency", Tone::Normal, &(percentiles(latency, answered(run)) + clock))));
+    }
+    if let Some(service) = &run.totals.service_latency_ms {
+        let text = format!("p50 {}, p99 {} ms from the start", ms(service.p50), ms(service.p99));
+        blocks.push(Block::ranked(3, page.labelled("service", Tone::Normal, &text)));
+    }
+    if run.endpoints.len() > 1 {
+        blocks.push(Block::ranked(5, endpoints(run, page)));
+    }
+    blocks
+}
+
+fn rates(run: &RunResult, head: &str) -> String {
+    let t = &run.totals;
+    let answers = answered(run);
+    let mut text = if run.plan.is_open_loop() && t.never_started > 0 {
+        let asked = t.attempts + t.never_started;
+        let missed = share(t.never_started as f64 / asked.max(1) as f64);
+        let mut text = format!("{} of {} asked, {} sent", count(answers), count(asked), count(t.attempts));
+        text += &if head.contains(&count(t.never_started)) {
+            format!("; {missed} never started")
+        } else {
+            format!("; {} ({missed}) never started", count(t.never_started))
+        };
+        text
+    } else if t.failures + t.local_failures == 0 {
+        format!("{} req/s, 0 failed of {}", rate(per_second(answers, run.duration_s)), count(t.requests))
+    } else {
+        let mut text = format!("{} of {}", count(answers), count(t.attempts));
+        // The mean over a time in which nothing could be answered is nobody's rate.
+        if !matches!(run.verdict.id, VerdictId::PortBound | VerdictId::TargetGone) {
+            text += &format!(", {}/s", rate(per_second(answers, run.duration_s)));
+        }
+        text
+    };
+    if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0 && t.failures + t.local_failures == 0) {
+        text += &format!("; {} req/s after {}", rate(steady.rps), crate::model::figures::seconds(steady.from_s));
+    } else if let Some((least, most)) = spread(run) {
+        text += &format!("; {}..{} by second", rate(least), rate(most));
+    }
+    text
+}
+
+/// The least and most answers of the whole seconds in which all users ran, where nothing failed.
+fn spread(run: &RunResult) -> Option<(f64, f64)> {
+    let t = &run.totals;
+    if t.failures + t.local_failures > 0 {
+        return None;
+    }
+    let ramp_s = run.plan.ramp().as_secs_f64();
+    let is_whole = |p: &SeriesPoint, n: u32| (p.t_s - f64::from(n)).abs() < 1e-6 && p.t_s >= ramp_s + 1.0;
+    let whole = run.series.iter().zip(1_u32..).filter(|(p, n)| is_whole(p, *n)).map(|(p, _)| p.rps);
+    let whole: Vec<f64> = whole.collect();
+    (whole.len() >= SECONDS_MIN)
+        .then(|| (whole.iter().copied().fold(f64::INFINITY, f64::min), whole.iter().copied().fold(0.0, f64::max)))
+}
+
+/// Of few answers the highest percentiles are the maximum: they are left out.
+fn percentiles(l: &LatencyMs, answers: u64) -> String {
+    let figures = [("p50", l.p50, 1), ("p95", l.p95, 20), ("p99", l.p99, 100), ("p99.9", l.p99_9, 1000), ("max", l.max, 1)];
+    let figures = figures.iter().filter(|(_, _, least)| answers >= *least);
+    let figures: Vec<String> = figures.map(|(name, value, _)| format!("{name} {}", ms(*value))).collect();
+    format!("{} ms", figures.join(", "))
+}
+
+/// The slowest endpoints, in the order of the mix.
+fn endpoints(run: &RunResult, page: &Page) -> String {
+    let right = Align::Right;
+    let failed = run.endpoints.iter().any(|e| e.failures + e.local_failures > 0);
+    let mut columns = vec![("endpoint", Align::Left), ("req/s", right)];
+    columns.extend(failed.then_some(("failed", right)));
+    columns.extend([("p50", right), ("p95", right), ("p99 ms", right)]);
+    let mut table = Table::with_columns(columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect()).indented(2);
+    for e in slowest(run) {
+        let time = |pick: fn(&LatencyMs) -> f64| Cell::from(e.latency_ms.as_ref().map_or_else(|| "-".into(), |l| ms(pick(l))));
+        let answers = e.requests - e.failures.min(e.requests);
+        let mut cells: Vec<Cell> = vec![shortened(&e.name, NAME_WIDTH).into(), rate(per_second(answers, run.duration_s)).into()];
+        cells.extend(failed.then(|| Cell::from(count(e.failures + e.local_failures))));
+        cells.extend([time(|l| l.p50), time(|l| l.p95), time(|l| l.p99)]);
+        table.row_of(cells);
+    }
+    let hidden = run.endpoints.len().saturating_sub(ENDPOINTS);
+    if hidden > 0 {
+        table.note(format!("{hidden} quicker ones: -v"));
+    }
+    table.render(page.style)
+}
+
+fn slowest(run: &RunResult) -> Vec<&Endpoint> {
+    let p95 = |i: &usize| run.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
+    let mut order: Vec<usize> = (0..run.endpoints.len()).collect();
+    order.sort_by(|a, b| p95(b).total_cmp(&p95(a)));
+    order.truncate(ENDPOINTS);
+    order.sort_unstable();
+    order.into_iter().map(|i| &run.endpoints[i]).collect()
+}

@@ -1,0 +1,152 @@
+//! What makes the figures doubtful: other programs, answers that are missing, statuses, what could not be read or
+//! decided, and further findings.
+
+use super::{is_clean, subject};
+use crate::model::figures::{count, counted, percent, share};
+use crate::model::finding::{FindingId, Severity};
+use crate::model::result::{RunResult, RunStamp, VerdictId};
+use crate::report::text::Page;
+use crate::report::text::page::Block;
+
+/// CPU of others, percent of all cores, from which they are named.
+const OTHERS_PERCENT: f64 = 15.0;
+/// From this share of the requests in flight at the end, the slowest answers are missing.
+const CUT_SHARE: f64 = 0.05;
+/// Statuses that are named.
+const STATUSES: usize = 4;
+/// Undecided findings that are named.
+const UNDECIDED: usize = 3;
+
+/// `head` has been said already.
+pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let head = flat(head);
+    let mut ranked: Vec<(u8, String)> = Vec::new();
+    ranked.extend(further(run).into_iter().map(|text| (2, text)));
+    ranked.extend(statuses(run).map(|text| (2, text)));
+    ranked.extend(cut(run).map(|text| (2, text)));
+    ranked.extend(validity(run).map(|text| (3, text)));
+    ranked.extend(others(run).map(|text| (4, text)));
+    ranked.extend(unread(run).map(|text| (5, text)));
+    ranked.extend(undecided(run).map(|text| (7, text)));
+    ranked.retain(|(_, text)| !head.contains(&flat(text)));
+    let mut blocks = Vec::new();
+    for (i, (rank, text)) in ranked.iter().enumerate() {
+        let label = if i == 0 { "careful".to_owned() } else { String::new() };
+        blocks.push(Block::ranked(*rank, page.listed(&label, std::slice::from_ref(text))));
+    }
+    blocks
+}
+
+/// Other findings that are more than remarks, one line each. Of a run with failures, what follows from them is left to
+/// `-v`, but for their return.
+fn further(run: &RunResult) -> Vec<String> {
+    let subject = subject(run).map(|f| f.id);
+    let wanted = run.findings.iter().filter(|f| {
+        f.severity != Severity::Info && Some(f.id) != subject && f.id != FindingId::FailuresWillReturn && !is_same(run, f.id)
+    });
+    wanted.map(|f| f.title.clone()).collect()
+}
+
+/// What the lines above have said: kinds of failures, requests that never started, users without a connection where
+/// there was none.
+fn is_same(run: &RunResult, id: FindingId) -> bool {
+    match id {
+        FindingId::TargetRefused
+        | FindingId::TargetResets
+        | FindingId::TargetTimeouts
+        | FindingId::TargetMalformed
+        | FindingId::TargetErrors => true,
+        FindingId::UsersNotReached => {
+            run.totals.never_started > 0 || matches!(run.verdict.id, VerdictId::TargetGone | VerdictId::PortBound)
+        }
+        _ => false,
+    }
+}
+
+/// Redirects, and whatever is neither 200 nor a failure.
+fn statuses(run: &RunResult) -> Option<String> {
+    let mut by_status = std::collections::BTreeMap::<&str, u64>::new();
+    for (status, n) in run.endpoints.iter().flat_map(|e| &e.status) {
+        *by_status.entry(status.as_str()).or_default() += n;
+    }
+    let unusual: Vec<(&str, u64)> = by_status.into_iter().filter(|(s, _)| *s != "200" && !s.starts_with(['4', '5'])).collect();
+    if unusual.is_empty() {
+        return None;
+    }
+    let mut shown: Vec<String> = unusual.iter().take(STATUSES).map(|(s, n)| format!("{s}: {}", counted(*n, "time"))).collect();
+    if unusual.len() > STATUSES {
+        shown.push(format!("{} more", unusual.len() - STATUSES));
+    }
+    let redirects = unusual.iter().any(|(s, _)| s.starts_with('3'));
+    let note = if redirects { " (redirects are answers and are not followed)" } else { "" };
+    Some(format!("statuses other than 200: {}{note}", shown.join(", ")))
+}
+
+fn cut(run: &RunResult) -> Option<String> {
+    let t = &run.totals;
+    let part = t.cut as f64 / t.attempts.max(1) as f64;
+    (t.cut > 0 && part >= CUT_SHARE).then(|| {
+        format!(
+            "{} requests ({}) were in flight at the end: the slowest answers are in no latency figure",
+            count(t.cut),
+            share(part)
+        )
+    })
+}
+
+/// The reasons against the stamp that no finding and no headline says.
+fn validity(run: &RunResult) -> Option<String> {
+    let told = |reason: &&String| {
+        !run.findings.iter().any(|f| f.title == **reason)
+            && !reason.starts_with("ended after")
+            && *reason != "no request was answered"
+    };
+    let word = match run.validity.stamp {
+        RunStamp::Valid | RunStamp::PortBound => return None,
+        RunStamp::ClientBound => "client-bound",
+        RunStamp::Incomplete => "incomplete",
+    };
+    if run.verdict.id == VerdictId::TargetGone {
+        return None;
+    }
+    let reasons: Vec<&str> = run.validity.reasons.iter().filter(told).map(String::as_str).collect();
+    (!reasons.is_empty()).then(|| format!("{word}: {}", reasons.join("; ")))
+}
+
+fn others(run: &RunResult) -> Option<String> {
+    let told = run.findings.iter().any(|f| f.id == FindingId::HostContended);
+    let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_PERCENT && !told)?;
+    Some(format!("other programs took {} of this machine's CPU", percent(others)))
+}
+
+/// Whole parts that could not be read.
+fn unread(run: &RunResult) -> Option<String> {
+    let parts =
+        [("ports", "ports"), ("resources.target", "the target's CPU"), ("resources.host.cpu_percent_mean", "the host's CPU")];
+    let row = |key: &str| run.unavailable.iter().find(|u| u.key == key);
+    let mut missing: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (key, words) in parts {
+        let Some(u) = row(key) else { continue };
+        match missing.iter_mut().find(|(reason, _)| *reason == u.reason) {
+            Some((_, all)) => all.push(words),
+            None => missing.push((&u.reason, vec![words])),
+        }
+    }
+    let gone = run.verdict.id == VerdictId::TargetGone;
+    let texts: Vec<String> =
+        missing.iter().filter(|_| !gone).map(|(reason, all)| format!("{} not measured: {reason}", all.join(", "))).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// Short: the ids; of a clean run the reason too.
+fn undecided(run: &RunResult) -> Option<String> {
+    let all = &run.undecided;
+    let first = all.first()?;
+    if is_clean(run) && all.len() == 1 {
+        return Some(format!("could not decide {}: {}", first.id.word(), first.missing));
+    }
+    let ids: Vec<&str> = all.iter().take(UNDECIDED).map(|u| u.id.word()).collect();
+    let more = if all.len() > UNDECIDED { format!(" and {} more", all.len() - UNDECIDED) } else { String::new() };
+    Some(format!("could not decide {}{more} (-v: why)", ids.join(", ")))
+}

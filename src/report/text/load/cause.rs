@@ -1,0 +1,162 @@
+//! Why: the arithmetic of the limit that was reached, in two or three lines.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::subject;
+use crate::model::figures::{count, counted, ms, rate, seconds};
+use crate::model::finding::{Finding, FindingId};
+use crate::model::result::{Holder, Ports, RunResult};
+use crate::model::time::per_second;
+use crate::report::style::{Tone, wrapped};
+use crate::report::text::Page;
+use crate::report::text::page::Block;
+
+/// Lines of an explanation that are shown; `-v` has all.
+const LINES: usize = 3;
+/// The same where the failures have lines of their own.
+const LINES_BESIDE_FAULTS: usize = 2;
+
+/// The lines of the finding that the page is about; `head` has been said already.
+pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
+    let Some(finding) = subject(run) else { return Vec::new() };
+    let lines = match (finding.id, run.ports.as_ref()) {
+        (FindingId::LocalPortsExhausted, Some(ports)) => exhausted(run, ports),
+        (FindingId::TargetQueueing, _) => queueing(run, finding, head),
+        (FindingId::UsersNotReached, _) if run.totals.never_started > 0 => busy(run),
+        _ => in_short(finding, head, page, !run.errors.is_empty()),
+    };
+    let text = lines.iter().map(|line| wrapped(line, 2, page.width)).collect();
+    vec![Block::kept(text)]
+}
+
+fn exhausted(run: &RunResult, p: &Ports) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(pool) = p.pool {
+        let by = match p.holder() {
+            Some(Holder::TimeWait) => "in TIME_WAIT",
+            Some(Holder::FinWait2) => "in FIN_WAIT2",
+            Some(Holder::Open) => "held by open connections",
+            None => "in use",
+        };
+        let all = if p.peak_used.is_some_and(|used| used >= pool) { "all " } else { "the " };
+        lines.push(format!("{all}{} source ports to {} are {by}", count(pool), p.destination));
+    }
+    if let (Some(pool), Some(hold), Some(ceiling)) = (p.pool, p.hold_s.filter(|h| *h > 0.0), p.ceiling_cps) {
+        lines.push(format!(
+            "{} ports / {} sustain {} connections/s; this run tried {}/s",
+            count(pool),
+            seconds(hold),
+            rate(ceiling),
+            rate(per_second(run.totals.attempts, run.duration_s))
+        ));
+    }
+    lines
+}
+
+/// When the ports are free again, when they run out again.
+pub(super) fn recurrence(run: &RunResult, page: &Page) -> Vec<Block> {
+    let exhausted = run.findings.iter().any(|f| f.id == FindingId::LocalPortsExhausted);
+    let Some(p) = run.ports.as_ref().filter(|_| exhausted) else { return Vec::new() };
+    let mut parts = Vec::new();
+    let since = run.verdict.since_s.or_else(|| p.forecast.as_ref().map(|f| f.exhausted_at_s));
+    if let (Some(hold), Some(since), true) = (p.hold_s, since, p.holder() == Some(Holder::TimeWait)) {
+        parts.push(format!(
+            "if the load goes on, it connects again at {} and fails again at {}",
+            seconds(hold),
+            seconds(since + hold)
+        ));
+    }
+    if let Some(free) = p.free_again_in_s.filter(|s| *s > 0.0) {
+        parts.push(format!("all ports are free {} after the run", seconds(free)));
+    }
+    if parts.is_empty() { Vec::new() } else { vec![Block::ranked(4, page.labelled("again", Tone::Normal, &parts.join("; ")))] }
+}
+
+/// `/cpu waits 1,163 ms in the target's queue for 42 ms of work`, and the capacity that follows from the work.
+fn queueing(run: &RunResult, f: &Finding, head: &str) -> Vec<String> {
+    let number = |name: &str| f.evidence.get(name).and_then(Value::as_f64);
+    let mut lines = Vec::new();
+    if !head.contains(&f.title) {
+        lines.push(f.title.clone());
+    }
+    if let (Some(workers), Some(work)) = (number("workers"), number("work_p50_ms").filter(|w| *w > 0.0)) {
+        let of = word(&f.evidence, "endpoint")
+            .filter(|_| run.endpoints.len() > 1)
+            .map_or_else(String::new, |name| format!(" of {name}"));
+        lines.push(format!(
+            "capacity{of} = {} / {} ms = {} req/s",
+            counted(workers as u64, "worker"),
+            ms(work),
+            rate(workers * 1000.0 / work)
+        ));
+    }
+    lines
+}
+
+/// What the connections of an open loop can carry.
+fn busy(run: &RunResult) -> Vec<String> {
+    let Some(service) = run.totals.service_latency_ms.filter(|l| l.mean > 0.0) else { return Vec::new() };
+    vec![format!(
+        "{} / {} ms an answer = {} req/s at most: all were busy when requests were due",
+        counted(run.plan.users, "connection"),
+        ms(service.mean),
+        rate(f64::from(run.plan.users) * 1000.0 / service.mean)
+    )]
+}
+
+fn word<'a>(evidence: &'a BTreeMap<String, Value>, name: &str) -> Option<&'a str> {
+    evidence.get(name).and_then(Value::as_str)
+}
+
+/// The title, where the headline says something else, and the first sentences of the explanation.
+fn in_short(f: &Finding, head: &str, page: &Page, failed: bool) -> Vec<String> {
+    let flat = head.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let mut lines = Vec::new();
+    if !failed && !flat.contains(&f.title.to_lowercase()) {
+        lines.push(f.title.clone());
+    }
+    let room = if failed { LINES_BESIDE_FAULTS } else { LINES };
+    let height = |text: &str| wrapped(text, 2, page.width).lines().count();
+    let mut told = String::new();
+    // What the title counts after its colon, the explanation often repeats.
+    let tail = f.title.split_once(": ").map(|(_, tail)| tail);
+    let is_new = |sentence: &&str| !tail.is_some_and(|tail| sentence.contains(tail));
+    for sentence in sentences(&f.explanation).into_iter().filter(is_new) {
+        let more = if told.is_empty() { sentence.to_owned() } else { format!("{told} {sentence}") };
+        if !told.is_empty() && height(&more) + lines.iter().map(|l| height(l)).sum::<usize>() > room {
+            break;
+        }
+        told = more;
+    }
+    lines.extend((!told.is_empty()).then_some(told));
+    lines
+}
+
+/// Ends of sentences are a full stop before a blank and a capital.
+fn sentences(text: &str) -> Vec<&str> {
+    let mut all = Vec::new();
+    let mut from = 0;
+    for (at, _) in text.match_indices(". ") {
+        let next = text[at + 2..].chars().next();
+        if next.is_some_and(|c| c.is_uppercase() || c == '/') {
+            all.push(&text[from..=at]);
+            from = at + 2;
+        }
+    }
+    all.push(&text[from..]);
+    all.retain(|s| !s.is_empty());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_end_before_a_capital() {
+        assert_eq!(sentences("One is 1.5 s. Two at 10.0.0.1. three. Four"), ["One is 1.5 s.", "Two at 10.0.0.1. three.", "Four"]);
+        assert!(sentences("").is_empty());
+    }
+}

@@ -1,0 +1,39 @@
+//! The rest of a run's report, for `-v` and `report.txt`: the command, every endpoint, error, figure and finding, what could
+//! not be decided and what could not be measured.
+
+use crate::model::figures::counted;
+use crate::model::result::RunResult;
+use crate::report::style::{Tone, wrapped};
+use crate::report::text::{Page, errors, findings, requests, section, summary};
+
+pub(in crate::report::text) fn render(run: &RunResult, page: &Page) -> String {
+    let parts = [
+        command(run, page),
+        requests::render_locust_table(run, page.style),
+        errors::render(run, page),
+        summary::render(run, page),
+        findings::render(&run.findings, page),
+        undecided(run, page),
+        summary::render_unavailable(run, page),
+    ];
+    parts.iter().filter(|p| !p.is_empty()).map(String::as_str).collect::<Vec<_>>().join("\n")
+}
+
+fn command(run: &RunResult, page: &Page) -> String {
+    let on = format!(
+        "{}, sockbench {}, Linux {}, {}",
+        run.started_at,
+        run.tool.version,
+        run.host.kernel,
+        counted(run.host.cpus, "core")
+    );
+    format!("{}\n{}\n", page.style.paint(Tone::Command, &run.command), page.style.paint(Tone::Faint, &on))
+}
+
+fn undecided(run: &RunResult, page: &Page) -> String {
+    if run.undecided.is_empty() {
+        return String::new();
+    }
+    let lines = run.undecided.iter().map(|u| wrapped(&format!("{}: {}", u.id.word(), u.missing), 2, page.width));
+    section("Could not decide", page.style) + &lines.collect::<String>()
+}

@@ -1,0 +1,108 @@
+//! What failed: each kind with its call and errno, how often, who is responsible, and what was received.
+
+use crate::model::figures::{count, seconds, share, span};
+use crate::model::outcome::{Call, Party, Phase};
+use crate::model::result::{ErrorRow, RunResult};
+use crate::report::style::Tone;
+use crate::report::text::Page;
+use crate::report::text::page::Block;
+
+/// Kinds that are shown; `-v` has all.
+const KINDS: usize = 3;
+
+/// One kind of failure over all endpoints.
+struct Kind<'a> {
+    row: &'a ErrorRow,
+    count: u64,
+    first_s: f64,
+    last_s: f64,
+}
+
+pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
+    let kinds = kinds(run);
+    let mut blocks: Vec<Block> = Vec::new();
+    for (i, kind) in kinds.iter().take(KINDS).enumerate() {
+        let label = if i == 0 { "failed" } else { "" };
+        let text = page.labelled(label, Tone::Normal, &said(kind, run));
+        blocks.push(if i == 0 { Block::kept(text) } else { Block::ranked(3, text) });
+    }
+    if kinds.len() > KINDS {
+        let rest: u64 = kinds[KINDS..].iter().map(|k| k.count).sum();
+        let text = format!("{} of {} further kinds: -v", count(rest), kinds.len() - KINDS);
+        blocks.push(Block::ranked(6, page.labelled("", Tone::Faint, &text)));
+    }
+    blocks
+}
+
+/// By number, each with the rows of all endpoints.
+fn kinds(run: &RunResult) -> Vec<Kind<'_>> {
+    let mut kinds: Vec<Kind> = Vec::new();
+    for row in &run.errors {
+        let same =
+            |k: &&mut Kind| (k.row.call, &k.row.name, k.row.party, k.row.phase) == (row.call, &row.name, row.party, row.phase);
+        match kinds.iter_mut().find(same) {
+            Some(k) => {
+                k.count += row.count;
+                k.first_s = k.first_s.min(row.first_s);
+                k.last_s = k.last_s.max(row.last_s);
+            }
+            None => kinds.push(Kind { row, count: row.count, first_s: row.first_s, last_s: row.last_s }),
+        }
+    }
+    kinds.sort_by_key(|k| std::cmp::Reverse(k.count));
+    kinds
+}
+
+/// `1,798 of 2,298 (78 %), connect(): EADDRNOTAVAIL 99 (Windows 10048), this machine's sockets, 1.3 s to 6 s`
+fn said(k: &Kind, run: &RunResult) -> String {
+    let attempts = run.totals.attempts.max(1);
+    let mut text = format!(
+        "{} of {} ({}): {}; {}",
+        count(k.count),
+        count(attempts),
+        share(k.count as f64 / attempts as f64),
+        what(k.row, run),
+        party(k.row.party),
+    );
+    let at = |s: f64| seconds((s * 10.0).round() / 10.0);
+    let (first, last) = (at(k.first_s), at(k.last_s));
+    text += &if first == last { format!(", at {first}") } else { format!(", {first} to {last}") };
+    if let Some(bytes) = &k.row.first_bytes {
+        text += &format!("; received \"{bytes}\"");
+    }
+    text
+}
+
+fn what(row: &ErrorRow, run: &RunResult) -> String {
+    let reused = if row.reused { " on a reused connection" } else { "" };
+    let windows = row.windows_code.map_or_else(String::new, |code| format!(" (Windows {code})"));
+    match (row.call, row.errno) {
+        (Call::Http, _) => format!("status {}", row.name),
+        (Call::Timeout, _) => {
+            let doing = match row.phase {
+                Some(Phase::Connecting) => " while connecting",
+                Some(Phase::Sending) => " while sending the request",
+                Some(Phase::Waiting) => " while waiting for the first byte",
+                Some(Phase::Receiving) => " while receiving the answer",
+                None => "",
+            };
+            format!("timed out after {}{doing}", span(run.plan.timeout))
+        }
+        (Call::Protocol, _) => row.message.clone(),
+        (call, Some(errno)) => format!("{}(): {} {errno}{windows}{reused}", call.word(), row.name),
+        (call, None) => format!("{}(): {}, {}", call.word(), row.name, row.message),
+    }
+}
+
+/// Who is responsible.
+pub(super) fn party(party: Party) -> &'static str {
+    match party {
+        Party::Sockets => "this machine's sockets",
+        Party::Limits => "this machine's limits or policy",
+        Party::Path => "the network path",
+        Party::TargetMachine => "the target's machine",
+        Party::TargetProgram => "the target's program",
+        Party::Sockbench => "sockbench's own limit",
+        Party::Undecided => "undecided: the path, the target's machine or its backlog",
+    }
+}

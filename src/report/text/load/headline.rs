@@ -1,0 +1,106 @@
+//! The first lines: the verdict in one sentence, and what was run.
+
+use super::{is_clean, subject};
+use crate::model::figures::{counted, seconds, span};
+use crate::model::finding::FindingId;
+use crate::model::result::{RunResult, VerdictId};
+use crate::report::plan_text;
+use crate::report::style::{Tone, wrapped};
+use crate::report::text::Page;
+
+/// Column in which the second line starts.
+const INDENT: usize = 5;
+
+pub(super) fn render(run: &RunResult, page: &Page) -> String {
+    let clean = is_clean(run);
+    let (sentence, tone) = match run.verdict.id {
+        VerdictId::Healthy if clean => (format!("OK   {}", load(run)), Tone::Good),
+        VerdictId::Healthy => (subject(run).map_or_else(String::new, |f| format!("OK, but {}", f.title)), Tone::Warn),
+        VerdictId::Undecided | VerdictId::HostBound | VerdictId::ClientBound | VerdictId::TargetBound => {
+            (loud(&sentence_of(run)), Tone::Warn)
+        }
+        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => {
+            (loud(&sentence_of(run)), Tone::Bad)
+        }
+    };
+    let mut out = String::new();
+    for (i, line) in wrapped(&sentence, 0, page.width - INDENT).lines().enumerate() {
+        let indent = if i == 0 { 0 } else { INDENT };
+        // wrapped() makes one blank of several.
+        let line = line.replacen("OK ", "OK   ", usize::from(clean && i == 0));
+        out += &format!("{}{}\n", " ".repeat(indent), page.style.paint(tone, &line));
+    }
+    let second = if clean { plan_text::asked(&run.plan) } else { format!("{}, {}", plan_text::asked(&run.plan), load(run)) };
+    out + &wrapped(&second, INDENT, page.width)
+}
+
+/// The verdict without the figures that the lines below it say.
+fn sentence_of(run: &RunResult) -> String {
+    let whole = &run.verdict.sentence;
+    let said_below = subject(run).is_some_and(|f| f.id == FindingId::TargetQueueing);
+    let end = whole.find(", ").filter(|_| said_below).unwrap_or(whole.len());
+    whole[..end].to_owned()
+}
+
+/// Its first clause in capitals: up to a colon, a comma, a number or a name with signs in it.
+fn loud(sentence: &str) -> String {
+    const SMALL: [&str; 5] = ["at", "in", "of", "from", "for"];
+    let words: Vec<&str> = sentence.split(' ').collect();
+    let plain = |w: &str| w.chars().all(|c| c.is_alphabetic() || c == '\'' || c == '-');
+    let mut end = 0;
+    for word in &words {
+        if let Some(last) = word.strip_suffix([':', ';', ',']) {
+            end += usize::from(plain(last));
+            break;
+        }
+        if !plain(word) {
+            break;
+        }
+        end += 1;
+    }
+    while end > 0 && end < words.len() && SMALL.contains(&words[end - 1]) {
+        end -= 1;
+    }
+    let (first, rest) = words.split_at(end);
+    let first = first.iter().map(|w| w.to_uppercase());
+    first.chain(rest.iter().map(|w| (*w).to_owned())).collect::<Vec<_>>().join(" ")
+}
+
+/// How it was asked, and for how long: `20 users, think 5 ms, kept connections, 5 s`.
+fn load(run: &RunResult) -> String {
+    format!("{}, {}, {}", plan_text::users(&run.plan), plan_text::connections(&run.plan), length(run))
+}
+
+/// `5 s`, `1,000 requests`, and how long it really was where that is another length.
+fn length(run: &RunResult) -> String {
+    let plan = &run.plan;
+    let ran = run.duration_s;
+    if plan.duration.is_zero() {
+        return format!("{} in {}", counted(plan.requests, "request"), seconds(ran));
+    }
+    let planned = plan.duration.as_secs_f64();
+    let ended_early = ran < planned * 0.95;
+    let length = if ended_early { format!("{} of {}", seconds(ran), span(plan.duration)) } else { span(plan.duration) };
+    if plan.requests > 0 { format!("{} or {length}", counted(plan.requests, "request")) } else { length }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_clause_is_loud() {
+        for (given, shown) in [
+            (
+                "source ports ran out on this machine at 1.4 s; the target is fine",
+                "SOURCE PORTS RAN OUT ON THIS MACHINE at 1.4 s; the target is fine",
+            ),
+            ("target saturated: 40 of 200 req/s answered", "TARGET SATURATED: 40 of 200 req/s answered"),
+            ("the target refused 30 of 9,030 requests", "THE TARGET REFUSED 30 of 9,030 requests"),
+            ("undecided: no request was started", "UNDECIDED: no request was started"),
+            ("", ""),
+        ] {
+            assert_eq!(loud(given), shown);
+        }
+    }
+}

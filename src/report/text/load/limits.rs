@@ -1,0 +1,113 @@
+//! Which limit was reached, or that none was, and how far away the others were.
+
+use super::{answered, is_clean, subject};
+use crate::model::figures::{counted, ms, percent, rate, share};
+use crate::model::finding::FindingId;
+use crate::model::result::{RunResult, VerdictId};
+use crate::model::time::per_second;
+use crate::report::plan_text::pause;
+use crate::report::style::Tone;
+use crate::report::text::Page;
+use crate::report::text::page::Block;
+
+/// A rate beyond this multiple of what the loop allows is of another run than the plan's: means do not fit it.
+const LOOP_WITHIN: f64 = 1.1;
+/// Of a rate that was asked: all.
+const RATE_WITHIN: f64 = 0.02;
+/// A part that is used this much is named as near its limit.
+const NEAR: f64 = 0.5;
+
+/// A part of the machine: how much of it was used, in words and as a share of what there is.
+struct Part {
+    verdicts: &'static [VerdictId],
+    words: String,
+    used: f64,
+}
+
+pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
+    let parts = parts(run);
+    let words = |near: bool| {
+        let wanted = parts.iter().filter(|p| !p.verdicts.contains(&run.verdict.id) && (p.used >= NEAR) == near);
+        wanted.map(|p| p.words.clone()).collect::<Vec<_>>().join(", ")
+    };
+    let (near, far) = (words(true), words(false));
+    let mut text = String::new();
+    if run.verdict.id == VerdictId::Healthy {
+        let reached = if is_clean(run) { "none reached" } else { "" };
+        let why = why(run);
+        let first = [reached, &why].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
+        if !first.is_empty() {
+            text += &page.labelled("limit", Tone::Normal, &first);
+        }
+        let rest = [near, far].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(", ");
+        if !rest.is_empty() {
+            text += &page.labelled(if text.is_empty() { "used" } else { "" }, Tone::Normal, &rest);
+        }
+    } else {
+        if !near.is_empty() {
+            text += &page.labelled("near", Tone::Warn, &near);
+        }
+        if !far.is_empty() {
+            text += &page.labelled("not it", Tone::Normal, &far);
+        }
+    }
+    (!text.is_empty()).then(|| Block::ranked(5, text))
+}
+
+/// Why the rate is what it is, where the plan says so.
+fn why(run: &RunResult) -> String {
+    let plan = &run.plan;
+    let rps = per_second(answered(run), run.duration_s);
+    if plan.is_open_loop() {
+        let all = rps >= plan.rate * (1.0 - RATE_WITHIN);
+        return if all { format!("the {} req/s asked for were answered", rate(plan.rate)) } else { String::new() };
+    }
+    let Some(latency) = run.totals.latency_ms else { return String::new() };
+    if subject(run).is_some_and(|f| f.id == FindingId::UsersNotReached) {
+        return String::new();
+    }
+    let think_ms = plan.think.mean().as_secs_f64() * 1000.0;
+    let at_most = f64::from(plan.users) * 1000.0 / (think_ms + latency.mean);
+    let steady = run.totals.steady.as_ref().map_or(rps, |s| s.rps);
+    if steady > at_most * LOOP_WITHIN {
+        return String::new();
+    }
+    let users = counted(plan.users, "user");
+    let each = if think_ms == 0.0 {
+        format!("{} ms", ms(latency.mean))
+    } else {
+        let think = if plan.think.min == plan.think.max { pause(plan.think) } else { format!("{} ms", ms(think_ms)) };
+        format!("({think} + {} ms)", ms(latency.mean))
+    };
+    format!("{users} / {each} = {} req/s at most", rate(at_most))
+}
+
+fn parts(run: &RunResult) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let cpus = f64::from(run.host.cpus.max(1));
+    let core = " of a core";
+    if let Some(t) = &run.resources.target
+        && let Some(cpu) = t.cpu_percent_mean
+    {
+        let busiest = t.busiest_thread_percent.unwrap_or(0.0);
+        let words = format!("target {}{core}", percent(cpu));
+        let used = (cpu / cpus).max(busiest) / 100.0;
+        parts.push(Part { verdicts: &[VerdictId::TargetBound], words, used });
+    }
+    if let Some(cpu) = run.resources.client.cpu_percent_mean {
+        let core = if parts.is_empty() { core } else { "" };
+        let words = format!("client {}{core}", percent(cpu));
+        let used = cpu / 100.0 / f64::from(run.plan.threads.max(1));
+        parts.push(Part { verdicts: &[VerdictId::ClientBound], words, used });
+    }
+    if let Some(used) = run.ports.as_ref().and_then(|p| p.peak_share) {
+        parts.push(Part { verdicts: &[VerdictId::PortBound], words: format!("ports {}", share(used)), used });
+    }
+    if let Some(nofile) = run.host.nofile.filter(|n| *n > 0) {
+        let used = f64::from(run.totals.users_reached) / nofile as f64;
+        if used >= NEAR {
+            parts.push(Part { verdicts: &[VerdictId::FdBound], words: format!("descriptors {}", share(used)), used });
+        }
+    }
+    parts
+}

@@ -1,0 +1,49 @@
+//! A run on one screen. The answer first: the verdict in one sentence, what was run, why it came out that way, the
+//! figures by second where something happened in time, what is doubtful, what helps.
+//!
+//! No figure stands twice, and a part of the machine is named only where it matters. Every figure is in [`detail`].
+
+use super::page::{Block, Page, one_screen};
+use crate::model::finding::{Finding, Severity};
+use crate::model::result::{RunResult, VerdictId};
+
+mod answers;
+mod careful;
+mod cause;
+pub(super) mod detail;
+mod faults;
+mod headline;
+mod limits;
+mod next;
+mod timeline;
+
+/// The report of a run on one screen.
+pub(super) fn render(run: &RunResult, page: &Page) -> String {
+    let head = headline::render(run, page);
+    let mut blocks = vec![Block::kept(head.clone()), Block::ranked(6, "\n".into())];
+    blocks.extend(cause::blocks(run, page, &head));
+    blocks.extend(faults::blocks(run, page));
+    blocks.extend(answers::blocks(run, page, &head));
+    blocks.extend(timeline::block(run, page));
+    blocks.extend(cause::recurrence(run, page));
+    blocks.extend(limits::block(run, page));
+    blocks.extend(careful::blocks(run, page, &head));
+    blocks.extend(next::blocks(run, page));
+    one_screen(blocks)
+}
+
+/// The finding that the page is about: the one that decided the verdict, else the first that is more than a remark.
+fn subject(run: &RunResult) -> Option<&Finding> {
+    let decided = crate::diagnose::deciding(&run.findings);
+    decided.or_else(|| run.findings.iter().find(|f| f.severity != Severity::Info))
+}
+
+/// No limit was reached, and nothing asks for care.
+fn is_clean(run: &RunResult) -> bool {
+    run.verdict.id == VerdictId::Healthy && subject(run).is_none()
+}
+
+/// Answers: requests that ended at the target and did not fail there.
+fn answered(run: &RunResult) -> u64 {
+    run.totals.requests - run.totals.failures.min(run.totals.requests)
+}
