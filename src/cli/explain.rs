@@ -1,22 +1,26 @@
 //! `sockbench explain`: an error text, Locust's CSV files or a stored run -> cause, arithmetic, remedies.
 
-use std::fs;
-use std::io::{IsTerminal as _, Read as _};
+use std::fs::{self, File};
+use std::io::{IsTerminal as _, Read};
 use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use super::{Exit, files, style};
-use crate::explain::{self, KNOWN_TEXTS, Known, Rates, locust_csv as locust};
+use crate::explain::{self, KNOWN_TEXTS, Known, NothingKnown, Rates, TextReader, locust_csv as locust};
 use crate::model::explanation::{Explanation, Os};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::model::units;
 use crate::report::explain_text;
 
-/// Longest input that is read, bytes: a run.json of a day is far smaller.
+/// Longest document that is read, bytes: a run.json of a day is far smaller.
 const INPUT_BYTES: u64 = 256 * 1024 * 1024;
+/// Longest text that is read, bytes.
+const TEXT_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// A text is read in pieces of so many bytes.
+const PIECE_BYTES: u64 = 256 * 1024;
 
 /// One in so many bytes may be none of a text: a bell, letters of another encoding.
 const ODD_SHARE: usize = 20;
@@ -24,13 +28,13 @@ const ODD_SHARE: usize = 20;
 /// Explain an error text of any tool, Locust's failures CSV, or a stored run: which call, which limit, what to do.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A file, a result directory, or the error text itself; - reads standard input
+    /// A file, a result directory, or the error text itself (after -- where it begins with a dash); - reads standard input
     #[arg(value_name = "FILE|TEXT|-")]
     input: Vec<String>,
     /// Source ports to one destination [default: of the system]
     #[arg(long, value_name = "PORTS", value_parser = clap::value_parser!(u32).range(1..=65_535 * 256), help_heading = "Arithmetic")]
     pool: Option<u32>,
-    /// How long a port stays held after its connection [default: of the system]
+    /// How long a port stays in use after its connection [default: of the system]
     #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Arithmetic")]
     hold: Option<Duration>,
     /// New connections per second before the failures
@@ -45,7 +49,7 @@ pub(crate) struct Args {
     /// Length of the run [default: two hold times]
     #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Arithmetic")]
     duration: Option<Duration>,
-    /// The system that the text comes from [default: told by the text]
+    /// The system that the text comes from [default: what the text shows]
     #[arg(long, value_enum)]
     os: Option<OsArg>,
     /// The answer as JSON (sockbench-explain/1), to a file or, with - or alone, to standard output
@@ -104,19 +108,20 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
     };
     let input = args.input.join(" ");
     let explanation = match input.as_str() {
-        "-" => explain_content(&read_stdin()?, None, &known)?,
+        "-" => explain_stream(std::io::stdin(), None, &known)?,
         text => {
             let path = Path::new(text);
             if path.is_dir() {
                 let run = [path.join("run.json"), path.join("study.json")].into_iter().find(|p| p.is_file());
                 let run = run.ok_or_else(|| Exit::usage(format!("{text}: neither run.json nor study.json in it")))?;
-                explain_content(&read(&run)?, Some(&run), &known)?
-            } else if path.is_file() {
-                explain_content(&read(path)?, Some(path), &known)?
+                explain_file(&run, &known)?
+            } else if path.exists() {
+                // Pipes too: `explain <(command)`, /dev/stdin.
+                explain_file(path, &known)?
             } else if looks_like_a_file(text) {
                 return Err(Exit::usage(format!("{text}: no such file")));
             } else {
-                explain::explain_text(text, &known).ok_or_else(unknown)?
+                explain_whole(text, &known)?
             }
         }
     };
@@ -131,29 +136,70 @@ fn looks_like_a_file(text: &str) -> bool {
         && (["csv", "json", "log", "txt"].contains(&extension) || text.starts_with("./") || text.starts_with('/'))
 }
 
-fn read_stdin() -> Result<String, Exit> {
-    let mut bytes = Vec::new();
-    std::io::stdin().take(INPUT_BYTES).read_to_end(&mut bytes).map_err(|e| Exit::usage(format!("standard input: {e}")))?;
-    as_text(bytes, "standard input")
+fn explain_file(path: &Path, known: &Known) -> Result<Explanation, Exit> {
+    let file = File::open(path).map_err(|e| Exit::usage(format!("{}: {e}", path.display())))?;
+    explain_stream(file, Some(path), known)
 }
 
-/// Text, also in another encoding than UTF-8; programmes, archives and images are refused.
+/// By what the content is, not by how its file is called: documents are read whole, texts piece by piece.
+fn explain_stream(mut input: impl Read, path: Option<&Path>, known: &Known) -> Result<Explanation, Exit> {
+    let name = path.map_or_else(|| "standard input".to_owned(), |p| p.display().to_string());
+    let bad = |e: std::io::Error| Exit::usage(format!("{name}: {e}"));
+    let mut start = Vec::new();
+    input.by_ref().take(PIECE_BYTES).read_to_end(&mut start).map_err(bad)?;
+    let is_utf16 = start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]);
+    if is_utf16 || is_document(&start) {
+        input.take(INPUT_BYTES).read_to_end(&mut start).map_err(bad)?;
+        if start.len() as u64 > INPUT_BYTES {
+            return Err(Exit::usage(format!("{name}: more than {INPUT_BYTES} bytes")));
+        }
+        return explain_content(&as_text(start, &name)?, path, known);
+    }
+    refuse_binary(&start, &name)?;
+    let mut reader = TextReader::new(*known);
+    let mut read = 0_u64;
+    while !start.is_empty() {
+        reader.feed(&start);
+        read += start.len() as u64;
+        if read > TEXT_BYTES {
+            return Err(Exit::usage(format!("{name}: more than {TEXT_BYTES} bytes"))
+                .hint("give a part of it: tail -c 10G FILE | sockbench explain -"));
+        }
+        start.clear();
+        input.by_ref().take(PIECE_BYTES).read_to_end(&mut start).map_err(bad)?;
+    }
+    reader.finish().map_err(|nothing| unknown(&nothing))
+}
+
+/// A document of ours or of Locust: what it means depends on all of it.
+fn is_document(start: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&start[..start.len().min(4096)]);
+    let json = text.trim_start_matches('\u{feff}').trim_start();
+    (json.starts_with('{') && json.contains("\"sockbench")) || locust::is_failures_csv(&text) || locust::is_history_csv(&text)
+}
+
+/// Programs, archives and images.
+fn refuse_binary(bytes: &[u8], name: &str) -> Result<(), Exit> {
+    let is_odd = |b: &&u8| b.is_ascii_control() && !b"\t\n\r\x1b\x0c\x08".contains(b);
+    let odd = bytes.iter().filter(is_odd).count();
+    let undecoded = String::from_utf8_lossy(bytes).matches(char::REPLACEMENT_CHARACTER).count();
+    if bytes.contains(&0) || (odd + undecoded).saturating_mul(ODD_SHARE) > bytes.len() {
+        return Err(Exit::usage(format!("{name}: not a text"))
+            .hint("give an error text, a log, Locust's PREFIX_failures.csv, or a run.json"));
+    }
+    Ok(())
+}
+
+/// Text, also in UTF-16, as PowerShell's `>` writes it.
 fn as_text(bytes: Vec<u8>, name: &str) -> Result<String, Exit> {
     if let Some(text) = utf16(&bytes) {
         return Ok(text);
     }
-    let odd = bytes.iter().filter(|b| b.is_ascii_control() && !b"\t\n\r\x1b\x0c\x08".contains(b)).count();
-    let nul = bytes.contains(&0);
-    let text = String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
-    let undecoded = text.matches(char::REPLACEMENT_CHARACTER).count();
-    if nul || (odd + undecoded).saturating_mul(ODD_SHARE) > text.len() {
-        return Err(Exit::usage(format!("{name}: not a text"))
-            .hint("give an error text, a log, Locust's PREFIX_failures.csv, or a run.json"));
-    }
-    Ok(text)
+    refuse_binary(&bytes, name)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
 }
 
-/// What PowerShell's `>` writes: UTF-16 with its mark.
+/// UTF-16 with its mark.
 fn utf16(bytes: &[u8]) -> Option<String> {
     let unit: fn([u8; 2]) -> u16 = match bytes {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
@@ -192,8 +238,7 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
             ours if ours.starts_with("sockbench") => Err(bad(format!("schema {ours}: no run and no study: nothing to explain"))
                 .hint("give run.json or study.json; docs/JSON.md has the other documents")),
             // Another tool's JSON may still carry an error text.
-            _ => explain::explain_text(text, known)
-                .ok_or_else(|| bad(format!("schema {schema:?}: not {SCHEMA} or {STUDY_SCHEMA}"))),
+            _ => explain_whole(text, known),
         };
     }
     if locust::is_failures_csv(text) {
@@ -207,7 +252,13 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
         })?;
         return locust::explain_locust(&read(&failures)?, Some(text), known).map_err(|e| bad(e.to_string()));
     }
-    explain::explain_text(text, known).ok_or_else(unknown)
+    explain_whole(text, known)
+}
+
+fn explain_whole(text: &str, known: &Known) -> Result<Explanation, Exit> {
+    let mut reader = TextReader::new(*known);
+    reader.feed(text.as_bytes());
+    reader.finish().map_err(|nothing| unknown(&nothing))
 }
 
 #[derive(serde::Deserialize)]
@@ -228,9 +279,8 @@ fn beside(path: &Path, from: &str, to: &str) -> Option<std::path::PathBuf> {
     Some(path.with_file_name(format!("{name}{to}")))
 }
 
-fn unknown() -> Exit {
-    Exit::usage("nothing in this text is known as a failed connection")
-        .hint(format!("known are:\n  {}", KNOWN_TEXTS.join("\n  ")))
+fn unknown(nothing: &NothingKnown) -> Exit {
+    Exit::usage(nothing.to_string()).hint(format!("known are:\n  {}", KNOWN_TEXTS.join("\n  ")))
 }
 
 fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {

@@ -169,7 +169,7 @@ fn without_shares(line: &str) -> &str {
         let inside = line.strip_suffix(')').unwrap_or(line);
         let Some(rest) = inside.strip_suffix('%') else { return line };
         let cut = rest.trim_end().trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ',');
-        let cut = cut.strip_suffix('(').unwrap_or(cut);
+        let cut = cut.trim_end().strip_suffix('(').unwrap_or(cut);
         // Two columns of numbers need a blank between them.
         if cut.len() == line.len() || !cut.ends_with(' ') {
             return line;

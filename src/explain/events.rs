@@ -37,6 +37,10 @@ struct Open {
     is_list: bool,
     /// a line that repeats the message without a link: part of this event, if frames follow it
     repeated: Option<Event>,
+    /// a traceback follows the message of a log: its exception is this event, if it says the same
+    is_logged: bool,
+    /// the event is the exception of a traceback
+    ended_trace: bool,
 }
 
 /// Puts lines together.
@@ -84,8 +88,10 @@ impl Events {
                 false
             }
             Shape::Traceback => {
-                if !self.open.as_ref().is_some_and(|o| o.is_linked) {
-                    self.close();
+                match &mut self.open {
+                    Some(open) if open.is_linked => {}
+                    Some(open) if !open.is_interrupted && !open.ended_trace => open.is_logged = true,
+                    _ => self.close(),
                 }
                 (self.in_trace, self.trace) = (true, None);
                 false
@@ -118,6 +124,7 @@ impl Events {
             return false;
         }
         let Some(open) = &mut self.open else { return false };
+        open.depth = open.depth.saturating_add_signed(depth(line));
         if let Some(repeated) = open.repeated.take() {
             open.event.evidence = open.event.evidence.with(repeated.evidence);
         }
@@ -137,13 +144,17 @@ impl Events {
         }
         if let Some(open) = &mut self.open {
             let is_inside = indent(line) > open.indent && (open.depth > 0 || open.is_list);
-            let belongs = shape == Shape::Link || open.is_linked || is_inside || (shape == Shape::Field && !open.is_interrupted);
+            let same = |s: &Sighting| s.evidence.condition == open.event.evidence.condition;
+            let is_logged = open.is_logged && sightings.iter().all(same);
+            open.is_logged = false;
+            let is_field = shape == Shape::Field && !open.is_interrupted;
+            let belongs = shape == Shape::Link || open.is_linked || is_inside || is_logged || is_field;
             if belongs {
                 for s in sightings {
                     let more = frame.map_or(s.evidence, |f| s.evidence.with_frame(f));
                     open.event.evidence = open.event.evidence.with(more);
                     // `"count": 12` of an error object.
-                    if s.count > 1 && open.event.count == 1 {
+                    if shape == Shape::Field && s.count > 1 && open.event.count == 1 {
                         open.event.count = s.count;
                     }
                 }
@@ -181,6 +192,8 @@ impl Events {
                 is_linked: false,
                 is_list: false,
                 repeated: None,
+                is_logged: false,
+                ended_trace: ends_trace,
             };
             self.open = Some(open);
         } else {
@@ -225,7 +238,7 @@ fn shape(line: &str, in_trace: bool) -> Shape {
     }
     let is_indented = trimmed.len() < line.len();
     if (in_trace && is_indented)
-        || starts(&["file \"", "from /", "goroutine ", "stack backtrace:", "--- end of", "thrown in "])
+        || starts(&["file \"", "from /", "goroutine ", "emitted 'error' event", "stack backtrace:", "--- end of", "thrown in "])
         || is_frame(trimmed, &lower)
     {
         return Shape::Frame;

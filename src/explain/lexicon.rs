@@ -80,6 +80,7 @@ const MARKS: &[&str] = &[
     "err=",
     "ret=",
     "retcode",
+    "returned -",
     "error 1",
     "error 2",
     "error 9",
@@ -131,7 +132,8 @@ const MARKS: &[&str] = &[
     "(connect:",
     "write errors:",
     " errors (",
-    "code -1 ",
+    " -1 : ",
+    "%)",
     "pool_",
     "upstream_cx_",
     "upstream_rq_",
@@ -210,7 +212,9 @@ impl Lexicon {
             patterns.push(pattern.trim_matches('*'));
             roles.push((role, edges));
         }
-        let to_find: Vec<&str> = messages().map(|m| m.pattern.trim_matches('*')).chain(ERRNOS.iter().map(|e| e.name)).collect();
+        // Texts write apostrophes in several ways.
+        let part = |m: &'static Message| m.pattern.trim_matches('*').split('\'').max_by_key(|p| p.len());
+        let to_find: Vec<&str> = messages().filter_map(part).chain(ERRNOS.iter().map(|e| e.name)).collect();
         let marks = to_find.into_iter().chain(MARKS.iter().copied());
         Self { words: automaton(patterns), roles, marks: automaton(marks) }
     }

@@ -315,5 +315,5 @@ fn stands(before: &str, words: &str, after: &str) -> bool {
     let next = rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
     let follows = FOLLOWS.contains(&next) && (next != "to" || rest.starts_with("to host"));
     let is_times = rest.trim_start_matches(['x', '×']).starts_with(|c: char| c.is_ascii_digit());
-    next.is_empty() || follows || is_times || has(REPORTS)
+    before.ends_with(": ") || next.is_empty() || follows || is_times || has(REPORTS)
 }

@@ -61,7 +61,7 @@ pub struct Known {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no known connection error found{}", .seen.as_ref().map(|s| format!(": {s}")).unwrap_or_default())]
 pub struct NothingKnown {
-    /// what it shows instead: a list of sockets that is far from any limit
+    /// what it shows instead: a list of sockets that is far from any limit, lines that were too long
     pub seen: Option<String>,
 }
 
@@ -86,7 +86,8 @@ impl TextReader {
         let (other_lines, cut_lines) = (gathered.other_lines, gathered.cut_lines);
         let (readings, seen) = readings::of(&gathered, &known);
         if readings.is_empty() {
-            return Err(NothingKnown { seen });
+            let cut = || format!("{cut_lines} lines are over 64 KiB, only their starts were read");
+            return Err(NothingKnown { seen: seen.or_else(|| (cut_lines > 0).then(cut)) });
         }
         Ok(Explanation { cut_lines, ..finished("text", readings, other_lines, &known) })
     }

@@ -13,6 +13,7 @@ pub(super) fn read(text: &str) -> Option<Vec<Sighting>> {
         .or_else(|| httperf(text))
         .or_else(|| ab(text))
         .or_else(|| autocannon(text))
+        .or_else(|| autocannon_json(text))
         .or_else(|| fortio(text))
 }
 
@@ -112,10 +113,63 @@ fn autocannon(text: &str) -> Option<Vec<Sighting>> {
     ])
 }
 
+/// `{"errors":48,"timeouts":12,"mismatches":0,...}`
+fn autocannon_json(text: &str) -> Option<Vec<Sighting>> {
+    let n = |key: &str| leading(text.split_once(key)?.1.trim_start());
+    let (errors, timeouts) = (n("\"errors\":")?, n("\"timeouts\":")?);
+    autocannon(&format!("{errors} errors ({timeouts} timeouts)"))
+}
+
 /// `Code -1 : 12 (2.4 %)`: no answer came
 fn fortio(text: &str) -> Option<Vec<Sighting>> {
     let n = leading(text.strip_prefix("code -1 : ")?)?;
     Some(vec![counted(Condition::NoReason, Call::Unnamed, "fortio", n)])
+}
+
+/// Requests without a status: `Status Codes [code:count] 0:1740 200:28260` of vegeta, and its JSON.
+pub(super) fn unanswered(line: &str) -> Option<u64> {
+    let lower = line.to_ascii_lowercase();
+    let rest = lower.split_once("[code:count]").or_else(|| lower.split_once("\"status_codes\":{"))?.1;
+    rest.split([' ', ',', '}'])
+        .find_map(|part| leading(part.trim_matches('"').replace('"', "").strip_prefix("0:")?))
+        .filter(|n| *n > 0)
+}
+
+/// Gatling breaks long messages: `> message that is too lo    12 (98.4%)`, and the rest on the next line.
+pub(super) fn may_be_broken(line: &str) -> bool {
+    line.starts_with("> ") && split_count(line).is_some()
+}
+
+/// Whether a line is the rest of a broken one.
+pub(super) fn continues(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with(['>', '=', '-', '#']) && split_count(line).is_none()
+}
+
+/// The whole message with its count.
+pub(super) fn unbroken(start: &str, rest: &str) -> String {
+    let (message, count) = split_count(start).unwrap_or((start, ""));
+    // A blank at the break is lost: where the last word is whole, one was there.
+    let blank = if message.ends_with(char::is_alphanumeric) && rest.starts_with(char::is_alphabetic) && !is_cut(message, rest) {
+        " "
+    } else {
+        ""
+    };
+    format!("{}{blank}{}   {count}", message.trim_end(), rest.trim_end())
+}
+
+/// Message and `12 (98.4%)`.
+fn split_count(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim_end();
+    let open = line.strip_suffix("%)").or_else(|| line.strip_suffix(" %)"))?.rfind('(')?;
+    let before = line[..open].trim_end();
+    let at = before.rfind(' ')? + 1;
+    (whole(&before[at..]).is_some() && before[..at].ends_with("  ")).then(|| (line[..at].trim_end(), &line[at..]))
+}
+
+/// Whether the break cuts a word: then the two parts together read as a message that the parts with a blank do not.
+fn is_cut(message: &str, rest: &str) -> bool {
+    let read = |text: String| super::lexicon::lexicon().read(&super::normal::normal(&text)).len();
+    read(format!("{message}{rest}")) >= read(format!("{message} {rest}"))
 }
 
 /// The number at the start of a text.

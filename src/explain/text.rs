@@ -11,6 +11,7 @@ use super::lexicon::lexicon;
 use super::line;
 use super::normal::printable;
 use super::sockets::Sockets;
+use super::summary;
 use crate::model::explanation::Os;
 
 /// Longer lines are cut.
@@ -39,6 +40,10 @@ pub struct TextReader {
     rest: Vec<u8>,
     /// its end has not come, and it is longer than what is kept
     is_cutting: bool,
+    /// a line of Gatling's errors, which breaks long messages: the rest comes on the next line
+    broken: Option<String>,
+    /// requests that got no status, as vegeta counts them beside a list of errors without counts
+    unanswered: Option<u64>,
     lines: u64,
     saying: u64,
     cut: u64,
@@ -80,8 +85,14 @@ impl TextReader {
 
     pub(super) fn gather(mut self) -> Gathered {
         self.end_of_rest();
+        if let Some(line) = self.broken.take() {
+            self.read(&line);
+        }
         self.events.finish();
         self.collect();
+        if let Some(n) = self.unanswered {
+            self.kinds.count_the_only(n);
+        }
         let os = self.known.os.or_else(|| self.kinds.system());
         let other_lines = self.lines.saturating_sub(self.saying).saturating_add(self.kinds.lost);
         Gathered {
@@ -112,7 +123,7 @@ impl TextReader {
         let mut at = 0;
         while at < block.len() {
             // The first line of a text is always read: it may be all there is.
-            if self.lines > 0 && !self.events.is_open() {
+            if self.lines > 0 && !self.events.is_open() && self.broken.is_none() {
                 let next = lexicon().next_mark(&block[at..]).map_or(block.len(), |n| at + n);
                 let start = memrchr(b'\n', &block[at..next]).map_or(at, |n| at + n + 1);
                 self.pass_over(&block[at..start]);
@@ -146,9 +157,26 @@ impl TextReader {
         };
         let line = printable(&String::from_utf8_lossy(bytes));
         self.lines += u64::from(!line.trim().is_empty());
-        let said = self.sockets.take(&line) || {
-            let sightings = line::read(&line, self.around);
-            self.events.take(&line, &sightings)
+        match self.broken.take() {
+            Some(start) if summary::continues(&line) => {
+                self.lines = self.lines.saturating_sub(1);
+                return self.read(&summary::unbroken(&start, &line));
+            }
+            Some(start) => self.read(&start),
+            None => {}
+        }
+        if summary::may_be_broken(&line) {
+            self.broken = Some(line);
+            return;
+        }
+        self.unanswered = summary::unanswered(&line).or(self.unanswered);
+        self.read(&line);
+    }
+
+    fn read(&mut self, line: &str) {
+        let said = self.sockets.take(line) || {
+            let sightings = line::read(line, self.around);
+            self.events.take(line, &sightings)
         };
         self.saying += u64::from(said);
         self.collect();
@@ -191,6 +219,16 @@ impl Kinds {
     fn system(&self) -> Option<Os> {
         let shown = self.by_evidence.values().filter_map(|(n, e)| Some((*n, e.evidence.os?)));
         shown.min_by_key(|(n, _)| *n).map(|(_, os)| os)
+    }
+
+    /// The only kind of a text happened as often as the text's own total says.
+    fn count_the_only(&mut self, total: u64) {
+        let mut all = self.by_evidence.values_mut();
+        if let (Some((_, event)), None) = (all.next(), all.next())
+            && event.count == 1
+        {
+            event.count = total;
+        }
     }
 
     /// In the order of their first lines.

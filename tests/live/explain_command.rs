@@ -66,7 +66,7 @@ fn unknown_texts_are_refused_with_what_is_known() {
     for text in ["10048 requests done", "all is well"] {
         let out = explain(&[text]).assert().code(2).get_output().stderr.clone();
         let err = String::from_utf8(out).unwrap();
-        assert!(err.contains("nothing in this text is known") && err.contains("hint: ") && err.contains("Locust"), "{err}");
+        assert!(err.contains("no known connection error found") && err.contains("hint: ") && err.contains("Locust"), "{err}");
     }
     explain(&["no_such_failures.csv"]).assert().code(2);
     explain(&["-"]).write_stdin("").assert().code(2);
@@ -79,6 +79,10 @@ fn standard_input_and_json_in_any_place() {
         .assert()
         .success();
     assert!(String::from_utf8_lossy(&out.get_output().stdout).contains("limit: connect() -> local-ports"));
+    // A pipe is a file too: `explain <(command)`.
+    let piped = explain(&["/dev/stdin", "--json", "-"]).write_stdin("noise\nconnect: Connection refused\n").assert().success();
+    let piped: Value = serde_json::from_slice(&piped.get_output().stdout).unwrap();
+    assert_eq!((piped["readings"][0]["limit"].as_str(), piped["other_lines"].as_u64()), (Some("refused"), Some(1)));
     let out = explain(&["--json", "10049"]).assert().success().get_output().stdout.clone();
     assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["readings"][0]["limit"], "not-local");
 }
@@ -153,6 +157,18 @@ fn a_stored_run_is_diagnosed_anew() {
     assert_eq!(by_dir["findings"], e["findings"]);
     std::fs::write(&file, "{\"schema\":\"sockbench/9\"}").unwrap();
     explain(&[file.to_str().unwrap()]).assert().code(2);
+}
+
+/// A list far from its pool is no error, and the refusal says how far.
+#[test]
+fn a_pasted_list_is_compared_with_the_pool_given() {
+    let list: String = (0..95).fold(String::new(), |all, i| format!("{all}TIME-WAIT 0 0 10.0.0.2:{} 10.0.0.1:80\n", 40_000 + i));
+    let out = explain(&["-", "--pool", "100", "--json", "-"]).write_stdin(list.clone()).assert().success();
+    let e: Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+    assert_eq!((e["readings"][0]["limit"].as_str(), e["readings"][0]["count"].as_u64()), (Some("local-ports"), Some(95)));
+    let refused = explain(&["-"]).write_stdin(list).assert().code(2);
+    let err = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(err.contains("95") && err.contains("28232") && err.contains("10.0.0.1:80"), "{err}");
 }
 
 /// Darwin's numbers, names and settings; none of Linux's.

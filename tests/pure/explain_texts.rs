@@ -1,7 +1,7 @@
 //! Real error lines of other tools, each with the expected call, limit and certainty; and lines to be refused.
 
 use serde::Deserialize;
-use sockbench::explain::{Known, explain_text, read_line};
+use sockbench::explain::{Known, TextReader, explain_text, read_line};
 use sockbench::model::explanation::{Certainty, Explanation, Os, Reading, Side};
 
 #[derive(Deserialize)]
@@ -181,6 +181,84 @@ fn advice_leads_with_the_change_in_the_program() {
         assert!(first.change.as_deref().is_some_and(|c| c.contains(change)) && first.command.is_empty(), "{text}: {first:?}");
         assert!(e.remedies.iter().any(|r| r.command.starts_with("sockbench load")), "{text}");
     }
+}
+
+#[derive(Deserialize)]
+struct Pages {
+    page: Vec<Page>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    name: String,
+    text: String,
+    pool: Option<u32>,
+    readings: Vec<String>,
+}
+
+fn read_page(text: &str, pool: Option<u32>) -> Vec<String> {
+    let known = Known { pool, ..Known::default() };
+    explain_text(text, &known).map(|e| e.readings.iter().map(words).collect()).unwrap_or_default()
+}
+
+#[test]
+fn every_page_is_read_with_its_counts() {
+    let pages: Pages = toml::from_str(include_str!("../data/error_pages.toml")).unwrap();
+    assert!(pages.page.len() >= 60, "{} pages", pages.page.len());
+    let mut wrong = Vec::new();
+    for p in &pages.page {
+        let got = read_page(&p.text, p.pool);
+        if got != p.readings {
+            wrong.push(format!("{}: wanted {:?}, got {got:?}", p.name, p.readings));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} wrong:\n{}", wrong.len(), pages.page.len(), wrong.join("\n"));
+}
+
+/// Lists are compared with the pool that their own system has by default.
+#[test]
+fn a_list_of_sockets_is_compared_with_the_usual_pool_of_its_system() {
+    let list = |n: u32, row: fn(u32) -> String| (0..n).map(|i| row(30_000 + i) + "\n").collect::<String>();
+    let windows = |port| format!("  TCP    10.0.0.2:{port}     10.0.0.1:80      TIME_WAIT       0");
+    let macos = |port| format!("tcp4       0      0  10.0.0.2.{port}         10.0.0.1.80            TIME_WAIT");
+    let linux = |port| format!("TIME-WAIT 0      0      10.0.0.2:{port}     10.0.0.1:80");
+    assert_eq!(read_page(&list(16_000, windows), None), ["connect local-ports 16000"]);
+    assert_eq!(read_page(&list(16_000, macos), None), ["connect local-ports 16000"]);
+    assert_eq!(read_page(&list(16_000, linux), None), [""; 0], "28232 ports there");
+    assert_eq!(read_page(&list(28_000, linux), None), ["connect local-ports 28000"]);
+    // A server's list: many destinations, no pool of this machine.
+    let server = |port| format!("tcp   0   0 10.0.0.2:80     10.0.{}.{}:{port}   TIME_WAIT", port / 250 % 250, port % 250);
+    assert_eq!(read_page(&list(28_000, server), None), [""; 0]);
+}
+
+/// The fast search must find every line that the reader understands: behind a first line, which is always read.
+#[test]
+fn no_line_that_says_something_is_passed_over() {
+    let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    let passed: Vec<String> = table()
+        .line
+        .into_iter()
+        .filter(|l| !is_number(&l.text) && explain_text(&format!("a log begins\n{}\n", l.text), &Known::default()).is_none())
+        .map(|l| l.text)
+        .collect();
+    assert!(passed.is_empty(), "{} passed over:\n{}", passed.len(), passed.join("\n"));
+}
+
+/// Pieces of any size give the same answer; what is over 64 KiB is cut, and said.
+#[test]
+fn a_text_may_come_in_pieces_and_long_lines_are_cut() {
+    let pages: Pages = toml::from_str(include_str!("../data/error_pages.toml")).unwrap();
+    for p in pages.page.iter().filter(|p| p.pool.is_none()) {
+        for size in [1, 7, 64] {
+            let mut reader = TextReader::new(Known::default());
+            p.text.as_bytes().chunks(size).for_each(|piece| reader.feed(piece));
+            let got = reader.finish().map(|e| e.readings.iter().map(words).collect::<Vec<_>>()).unwrap_or_default();
+            assert_eq!(got, p.readings, "{} in pieces of {size}", p.name);
+        }
+    }
+    let long = format!("connect: Connection refused: {}\n{} Connection refused\n", "x".repeat(100_000), "y".repeat(100_000));
+    let e = explained(&long);
+    assert_eq!((e.readings[0].count, e.cut_lines, e.other_lines), (1, 2, 1));
 }
 
 mod any {
