@@ -1,6 +1,7 @@
 //! `sockbench load`: one run.
 
-use super::load_args::{ConnectionArgs, OutputArgs, ReportArgs, RunArgs};
+use super::connection_args::ConnectionArgs;
+use super::load_args::{OutputArgs, ReportArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::SandboxArgs;
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};

@@ -14,6 +14,7 @@ use crate::model::plan::ServerPlan;
 use crate::report::style::Style;
 use crate::report::text::Page;
 
+mod connection_args;
 mod explain;
 mod files;
 mod load;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Exit;
-use super::load_args::{ConnectionArgs, sources};
+use super::connection_args::{ConnectionArgs, sources};
 use crate::load::pacer;
 use crate::model::limits;
 use crate::model::plan::{Closer, LoadPlan, PortMode, PortRange};
@@ -16,18 +16,6 @@ pub(crate) struct PortPlan {
     pub(crate) mode: PortMode,
     pub(crate) range: Option<PortRange>,
     pub(crate) sources: Vec<IpAddr>,
-}
-
-/// `A-B`.
-pub(crate) fn range(text: &str) -> Result<PortRange, String> {
-    let (a, b) = text.split_once('-').ok_or_else(|| format!("{text:?}: not A-B"))?;
-    let port =
-        |t: &str| t.trim().parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| format!("{t:?}: not a port between 1 and 65535"));
-    let (lo, hi) = (port(a)?, port(b)?);
-    if lo > hi {
-        return Err(format!("{text}: the first port is above the last"));
-    }
-    Ok(PortRange { lo, hi })
 }
 
 /// Decides mode, range and sources.
@@ -178,9 +166,9 @@ mod tests {
 
     #[test]
     fn ranges_are_checked() {
-        assert_eq!(range("1000-2000"), Ok(PortRange { lo: 1000, hi: 2000 }));
+        assert_eq!(crate::cli::connection_args::range("1000-2000"), Ok(PortRange { lo: 1000, hi: 2000 }));
         for bad in ["5", "0-5", "9-3", "a-b", "1-70000"] {
-            assert!(range(bad).is_err(), "{bad}");
+            assert!(crate::cli::connection_args::range(bad).is_err(), "{bad}");
         }
     }
 }

@@ -28,11 +28,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) setup: Setup,
     /// The command and its arguments
-    #[arg(last = true, required_unless_present = "keep", value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "reap", value_name = "COMMAND")]
     command: Vec<OsString>,
     /// Watch over the namespace of this process
     #[arg(long, value_name = "PID", hide = true)]
-    keep: Option<u32>,
+    reap: Option<u32>,
 }
 
 /// Settings of the private namespace.
@@ -96,13 +96,13 @@ pub(crate) fn no_way_out() -> Exit {
 }
 
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
-    let Args { setup, command, keep } = args;
-    if let Some(pid) = keep {
-        return reaper::keep(pid).map(|()| 0).map_err(|e| Exit::environment(format!("sandbox: keeper: {e}")));
+    let Args { setup, command, reap } = args;
+    if let Some(pid) = reap {
+        return reaper::reap(pid).map(|()| 0).map_err(|e| Exit::environment(format!("sandbox: reaper: {e}")));
     }
     let outside = reaper::namespace();
     enter(&setup)?;
-    if let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--keep"])) {
+    if let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--reap"])) {
         super::warn(&format!("processes that the command leaves behind will not be ended: {e}"));
     }
     let mut words = command.into_iter();

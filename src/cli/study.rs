@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::load_args::{ConnectionArgs, Mix, OutputArgs};
+use super::connection_args::ConnectionArgs;
+use super::load_args::{Mix, OutputArgs};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::{self, SandboxArgs};
 use super::status::Status;

@@ -26,6 +26,7 @@ pub mod rehearsal;
 pub mod result;
 pub mod series;
 pub mod server_flags;
+mod server_plan;
 pub mod stalls;
 pub mod study;
 pub mod time;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
-use super::plan::{CpuWork, ServerCloser};
+use super::server_plan::{CpuWork, ServerCloser};
 use super::units;
 
 /// The flags that were given, in the order of `sockbench server --help`; none of a field is its default.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{self, Unavailable};
 use super::finding::Finding;
-use super::plan::{LoadPlan, secs};
+use super::plan::LoadPlan;
 use super::result::{RunResult, Tool, Verdict};
+use super::time::secs;
 
 /// The schema of [`StudyResult`].
 pub const STUDY_SCHEMA: &str = "sockbench-study/1";

@@ -1,10 +1,10 @@
 //! Ends what is left in a private namespace when its command has ended, also by SIGKILL.
 //!
 //! `sandbox` becomes its command by exec, so nothing of ours is left to clean up after it, and children that the command
-//! put into the background would hold the namespace for as long as they live. A keeper process inside does it: it
+//! put into the background would hold the namespace for as long as they live. A reaper process inside does it: it
 //! watches the command's pid, then ends every process that lives in the same network namespace.
 //!
-//! Not ended: processes in a further namespace made inside this one; those have a keeper of their own, which watches
+//! Not ended: processes in a further namespace made inside this one; those have a reaper of their own, which watches
 //! their own command.
 
 use std::collections::HashSet;
@@ -21,7 +21,7 @@ use super::child::{PARENT_VAR, own_executable};
 use super::clock::{Clock, sleep};
 use crate::model::time::Stamp;
 
-/// How often the keeper looks whether the command lives. One look is one small file of /proc.
+/// How often the reaper looks whether the command lives. One look is one small file of /proc.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What is left has this long to end by itself after its one SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub fn namespace() -> io::Result<PathBuf> {
     std::fs::read_link("/proc/self/ns/net")
 }
 
-/// Starts a keeper for this process, which has left the namespace `outside` for one of its own. Returns when the keeper
+/// Starts a reaper for this process, which has left the namespace `outside` for one of its own. Returns when the reaper
 /// is no child of this process any more: the command is not to find one that it did not start.
 ///
 /// Errors: no process can be started, or this process is still outside, where everything would be ended.
@@ -47,20 +47,20 @@ pub fn start(outside: &Path, hidden_arguments: &[&str]) -> io::Result<()> {
     command.args(hidden_arguments).arg(std::process::id().to_string());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let status = command.env_remove(PARENT_VAR).process_group(0).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("the namespace's keeper ended at once: {status}"))) }
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("the namespace's reaper ended at once: {status}"))) }
 }
 
-/// The keeper itself: goes into the background, waits for the end of `command` and ends what it left behind.
+/// The reaper itself: goes into the background, waits for the end of `command` and ends what it left behind.
 ///
 /// Errors: fork(2), or /proc cannot be read.
-pub fn keep(command: u32) -> io::Result<()> {
+pub fn reap(command: u32) -> io::Result<()> {
     nix::unistd::daemon(false, false)?;
     while lives(command) {
         sleep(LOOK_EVERY);
     }
     let namespace = namespace()?;
     let clock = Clock::start();
-    // Asked once each: to many programmes, our own among them, a second SIGTERM means "at once".
+    // Asked once each: to many programs, sockbench among them, a second SIGTERM means "at once".
     let mut asked = HashSet::new();
     loop {
         let living = living_in(&namespace)?;

@@ -1,0 +1,151 @@
+//! The arguments about connections, shared by `load` and `study`: what may be typed, no more.
+
+use std::net::IpAddr;
+
+use clap::ValueEnum;
+
+use crate::model::limits;
+use crate::model::plan::{Closer, PortMode, PortRange};
+use crate::model::units::{Span, span};
+
+/// How connections are made and ended, and by how many threads.
+#[derive(Debug, clap::Args, Clone)]
+pub(crate) struct ConnectionArgs {
+    /// Make a new connection for every request [default: connections are kept]
+    #[arg(long, help_heading = "Connections")]
+    pub(crate) no_keepalive: bool,
+    /// Who ends a connection that is not kept, by --no-keepalive or by the target's wish: the one who closes first
+    /// keeps the TIME_WAIT
+    #[arg(long, value_enum, default_value_t = CloserArg::Client, help_heading = "Connections")]
+    pub(crate) closer: CloserArg,
+    /// Who picks the local port [default: auto; ring with --port-range, no-port with --source]
+    #[arg(long, value_enum, help_heading = "Connections")]
+    pub(crate) port_mode: Option<PortModeArg>,
+    #[arg(help = format!("Local ports for --port-mode ring or range [default: {}-{} outside ip_local_port_range for ring, all of it for range]",
+          limits::RING_RANGE.0, limits::RING_RANGE.1))]
+    #[arg(long, value_name = "A-B", value_parser = range, help_heading = "Connections")]
+    pub(crate) port_range: Option<PortRange>,
+    /// SO_REUSEADDR on every socket, from the first on [default: off, never implied]
+    #[arg(long, help_heading = "Connections")]
+    pub(crate) reuse_addr: bool,
+    /// Addresses of this host used in turn as source: IP[,IP...] or CIDR [default: the kernel's choice]
+    #[arg(long, value_name = "IP[,IP]|CIDR", help_heading = "Connections")]
+    pub(crate) source: Option<String>,
+    /// Longest time for one request, from its start to the last byte of the answer; requests still waiting when the run ends are reported apart
+    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::REQUEST_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    pub(crate) timeout: Span,
+    /// Load a server that is not this host's [default: refused]
+    #[arg(long, help_heading = "Connections")]
+    pub(crate) allow_remote: bool,
+    /// Do not watch ports, processes and the host during the run; what is not watched is reported as unavailable
+    /// [default: watched]
+    #[arg(long, help_heading = "Connections")]
+    pub(crate) no_observe: bool,
+    #[arg(help = format!("Worker threads of the client, at most {} and one per user", limits::THREADS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::THREADS_MAX)), help_heading = "Load")]
+    pub(crate) threads: u32,
+    /// Seed of every random choice
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Load")]
+    pub(crate) seed: u64,
+}
+
+/// `--closer`.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum CloserArg {
+    /// the client closes after the last byte
+    Client,
+    /// the client reads to EOF: the server closes first
+    Server,
+    /// SO_LINGER 0: an RST, no TIME_WAIT; for diagnosis only
+    Reset,
+}
+
+impl From<CloserArg> for Closer {
+    fn from(c: CloserArg) -> Self {
+        match c {
+            CloserArg::Client => Self::Client,
+            CloserArg::Server => Self::Server,
+            CloserArg::Reset => Self::Reset,
+        }
+    }
+}
+
+/// `--port-mode`.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub(crate) enum PortModeArg {
+    /// the kernel picks at connect
+    Auto,
+    /// bind(ip, 0): the kernel picks at bind
+    Bind,
+    /// bind(ip, 0) with IP_BIND_ADDRESS_NO_PORT: the kernel picks at connect
+    NoPort,
+    /// bind(ip, port) from an own ring
+    Ring,
+    /// IP_LOCAL_PORT_RANGE on the socket
+    Range,
+}
+
+impl From<PortModeArg> for PortMode {
+    fn from(m: PortModeArg) -> Self {
+        match m {
+            PortModeArg::Auto => Self::Auto,
+            PortModeArg::Bind => Self::Bind,
+            PortModeArg::NoPort => Self::NoPort,
+            PortModeArg::Ring => Self::Ring,
+            PortModeArg::Range => Self::Range,
+        }
+    }
+}
+
+/// `A-B`.
+pub(crate) fn range(text: &str) -> Result<PortRange, String> {
+    let (a, b) = text.split_once('-').ok_or_else(|| format!("{text:?}: not A-B"))?;
+    let port =
+        |t: &str| t.trim().parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| format!("{t:?}: not a port between 1 and 65535"));
+    let (lo, hi) = (port(a)?, port(b)?);
+    if lo > hi {
+        return Err(format!("{text}: the first port is above the last"));
+    }
+    Ok(PortRange { lo, hi })
+}
+
+/// Source addresses of `--source`: a list, or every host address of a CIDR block; at most [`limits::SOURCES`].
+pub(crate) fn sources(text: &str) -> Result<Vec<IpAddr>, String> {
+    let mut all = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        if let Some((base, bits)) = part.split_once('/') {
+            let base: std::net::Ipv4Addr = base.parse().map_err(|_| format!("{part}: not an IPv4 CIDR block"))?;
+            let bits: u32 = bits
+                .parse()
+                .ok()
+                .filter(|b| (16..=32).contains(b))
+                .ok_or_else(|| format!("{part}: prefix not between 16 and 32"))?;
+            let size = 1u64 << (32 - bits);
+            let first = u64::from(u32::from(base)) & !(size - 1);
+            // Network and broadcast address are left out where the block has others.
+            let (from, to) = if size > 2 { (1, size - 1) } else { (0, size) };
+            all.extend((from..to).map(|i| IpAddr::from(std::net::Ipv4Addr::from((first + i) as u32))));
+        } else {
+            all.push(part.parse().map_err(|_| format!("{part:?}: not an IP address"))?);
+        }
+    }
+    if all.len() as u64 > limits::SOURCES {
+        return Err(format!("more than {} addresses", limits::SOURCES));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_lists_and_blocks() {
+        assert_eq!(sources("127.0.0.1,127.0.0.2").expect("ok").len(), 2);
+        let block = sources("127.0.0.0/29").expect("ok");
+        assert_eq!((block.len(), block[0].to_string(), block[5].to_string()), (6, "127.0.0.1".into(), "127.0.0.6".into()));
+        assert!(sources("127.0.0.1/99").is_err() && sources("x").is_err());
+        assert_eq!(sources("127.1.0.0/16").expect("ok").len(), 65_534);
+        assert!(sources("127.0.0.0/8").is_err(), "not cut short in silence");
+    }
+}
