@@ -3,7 +3,7 @@
 use super::connection_args::ConnectionArgs;
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
-use super::sandbox::SandboxArgs;
+use super::sandbox::{self, SandboxArgs};
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
@@ -47,24 +47,25 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
+/// Where an own server is that is yet to be started.
+const NO_PORT_YET: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
+
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     args.sandbox.enter_if_asked(args.url.as_deref())?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     // Everything a person can get wrong is found before anything is made or started.
     let (mut target, path) = aim(args.url.as_deref(), args.conn.allow_remote)?;
-    let flags = server_flags("--server", &server_words(&args.server))?;
-    load_args::plan(&args.run, &args.conn, target.clone(), &path)?;
+    let environment = plan(args, target.clone(), &path)?.environment;
     raise_nofile(args.run.conns);
     let files = RunFiles::prepare(&args.output, "run.json")?;
     let mut own = None;
     if target.own_server {
         let port = if args.sandbox.sandbox { SANDBOX_PORT } else { 0 };
-        let started = start_own_server(port, &flags)?;
+        let started = start_own_server(port, &environment.server)?;
         target = Target::own(started.addr());
         own = Some(started);
     }
-    let mut plan = load_args::plan(&args.run, &args.conn, target, &path)?;
-    plan.environment = Environment { server: flags, ..args.sandbox.environment() };
+    let plan = LoadPlan { environment, ..load_args::plan(&args.run, &args.conn, target, &path)? };
     for doubt in ports_args::doubts(&plan) {
         super::warn(&doubt);
     }
@@ -90,6 +91,30 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     conclude(&[&measured], stop.signal(), args.output.fail_on_errors)
 }
 
+/// The plan of these arguments, before anything is started. Errors: everything that a person can get wrong, exit 2.
+fn plan(args: &Args, target: Target, path: &str) -> Result<LoadPlan, Exit> {
+    let server = server_flags("--server", &server_words(&args.server))?;
+    let plan = load_args::plan(&args.run, &args.conn, target, path)?;
+    Ok(LoadPlan { environment: Environment { server, ..args.sandbox.environment() }, ..plan })
+}
+
+/// The same from the start; nothing is printed. An own server has port 1, because it has none yet.
+pub(crate) fn plan_of(args: &Args) -> Result<LoadPlan, Exit> {
+    if args.sandbox.sandbox && args.url.is_some() {
+        return Err(sandbox::no_way_out());
+    }
+    if !args.sandbox.sandbox {
+        args.sandbox.refuse_settings()?;
+    }
+    match &args.url {
+        Some(url) => {
+            let found = target::resolve(url, args.conn.allow_remote)?;
+            plan(args, found.target, &found.path)
+        }
+        None => plan(args, Target::own(NO_PORT_YET.into()), "/"),
+    }
+}
+
 /// Each connection is a descriptor: the limit is raised as far as it goes, and a plan beyond it is told so.
 pub(crate) fn raise_nofile(users: u64) {
     if let Ok(limit) = nofile::raise()
@@ -105,7 +130,7 @@ pub(crate) fn raise_nofile(users: u64) {
 /// The target: what `url` names, or a server of our own that is yet to be started; and the path to ask for.
 pub(crate) fn aim(url: Option<&str>, allow_remote: bool) -> Result<(Target, String), Exit> {
     let Some(url) = url else {
-        return Ok((Target::own(([127, 0, 0, 1], 1).into()), "/".to_owned()));
+        return Ok((Target::own(NO_PORT_YET.into()), "/".to_owned()));
     };
     let found = target::resolve(url, allow_remote)?;
     if let Some(note) = &found.note {
@@ -192,6 +217,3 @@ pub(crate) fn conclude(runs: &[&Measured], signal: Option<i32>, fail_on_errors: 
     let failed = |r: &RunResult| r.totals.failures + r.totals.local_failures > 0;
     Ok(u8::from(fail_on_errors && runs.iter().any(|r| failed(&r.result))))
 }
-
-#[cfg(test)]
-mod remedy_commands;

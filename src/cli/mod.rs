@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::model::plan::ServerPlan;
+use crate::model::plan::{LoadPlan, ServerPlan};
 use crate::report::style::Style;
 use crate::report::text::Page;
 
@@ -187,7 +187,20 @@ pub(crate) fn server_plan(flags: &[String]) -> Result<ServerPlan, Exit> {
     }
 }
 
-/// Runs the programme on the process's arguments.
+/// What the command line makes of `sockbench WORDS`: the plan of a `load`, none of another command. For tests.
+///
+/// Errors: the words are refused; why.
+#[doc(hidden)]
+pub fn read_command(words: &[String]) -> Result<Option<LoadPlan>, String> {
+    let words: Vec<OsString> = std::iter::once("sockbench").chain(words.iter().map(String::as_str)).map(Into::into).collect();
+    let refused = |exit: Exit| exit.message;
+    match Cli::try_parse_from(&words).map_err(|e| refused(bad_arguments(&e, &words)))?.command {
+        Command::Load(args) => load::plan_of(&args).map(Some).map_err(refused),
+        _ => Ok(None),
+    }
+}
+
+/// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     // First of all: a child of ours whose parent is gone already must not start anything.
     if !crate::sys::child::die_with_parent() {

@@ -111,7 +111,7 @@ pub(super) fn wider_range(at: &Situation<'_>) -> Option<Remedy> {
     let pool = at.pool.unwrap_or(now.len() * sources);
     let listener = run.plan.target.addr.port();
     let loses = u32::from(to.contains(listener) && !now.contains(listener) && Kind::of(run) != Kind::Foreign);
-    let then = pool.saturating_add((to.len() - now.len() - loses) * sources);
+    let then = pool.saturating_add((to.len() - now.len() - loses) * sources).min(to.len() * sources);
     let range = format!("{} {}", to.lo, to.hi);
     let command = match mode {
         PortMode::Ring => load_with(&run.plan, |p| p.port_range = Some(to)),

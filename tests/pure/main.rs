@@ -11,5 +11,6 @@ mod facts;
 mod help;
 mod mistakes;
 mod pair;
+mod remedies;
 #[path = "../support/snapshot.rs"]
 mod snapshot;

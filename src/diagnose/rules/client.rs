@@ -132,9 +132,9 @@ fn apart(run: &RunResult) -> Remedy {
             p.target.url = "http://127.0.0.1:8080".into();
         });
         let others = if last == 1 { "0".to_owned() } else { format!("0-{}", last - 1) };
-        let line = format!("taskset -c {others} {serve} & sleep 1; taskset -c {last} {load}; kill %1");
-        let change = Some(format!("taskset -c {last}, the server under taskset -c {others}"));
-        return advice(action, Command { line, change }, effect);
+        let client = load.under(&format!("taskset -c {last}"));
+        let line = format!("taskset -c {others} {serve} & SERVER=$!; sleep 1; {}; kill $SERVER", client.line);
+        return advice(action, Command { line, ..client }, effect);
     }
     advice(
         action,

@@ -6,6 +6,7 @@ use crate::diagnose::indicators::Indicators;
 use crate::diagnose::rule::{Found, Ruling, Step};
 use crate::diagnose::thresholds::{FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
 use crate::model::figures::{counted, rate, seconds, share};
+use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
 use crate::model::study::CeilingKind;
 use crate::remedy::target::{Kind, cpu_workers, serve_with};
@@ -85,7 +86,7 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
         let expected = format!("more than {} req/s if ports were the limit, the same if not", rate(b));
         if let Some(keep) = keep_alive(&second.seen.situation(after)) {
             let action = "repeat the later step with kept connections: that takes the ports away as a limit";
-            remedies.push(advice(action, keep.command, expected));
+            remedies.push(Remedy { action: action.to_owned(), expected, ..keep });
         }
     }
     let expected = format!("more than {} req/s if the target was the limit, the same if not", rate(b));

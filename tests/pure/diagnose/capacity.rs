@@ -10,7 +10,7 @@ use super::{clear, fires, reads, unknown};
 use crate::facts::{endpoint, healthy, latency, second};
 
 /// An own server loaded with /cpu by users in a hurry: `queue_ms` before 30 ms of work, the target at `cpu` %.
-pub(super) fn own_cpu(users: u32, queue_ms: f64, cpu: f64, flags: &[&str]) -> RunResult {
+pub(crate) fn own_cpu(users: u32, queue_ms: f64, cpu: f64, flags: &[&str]) -> RunResult {
     let mut run = healthy();
     run.plan.target = Target::own(([127, 0, 0, 1], 8080).into());
     run.plan.think = Think::default();

@@ -12,7 +12,7 @@ use crate::facts::{endpoint, errno, exhausted, fail, healthy, late, short, statu
 use crate::snapshot;
 
 /// One run for each id on which its finding is expected among the others.
-pub(super) fn firing() -> Vec<(Id, RunResult)> {
+pub(crate) fn firing() -> Vec<(Id, RunResult)> {
     let with = |base: RunResult, f: &dyn Fn(&mut RunResult)| {
         let mut run = base;
         f(&mut run);

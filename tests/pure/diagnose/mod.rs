@@ -7,6 +7,8 @@ mod capacity;
 mod client;
 mod contract;
 mod firing;
+pub(crate) use capacity::own_cpu;
+pub(crate) use firing::firing;
 mod port_remedies;
 mod ports;
 mod stood_still;
