@@ -41,11 +41,6 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The rate runs the pool out, if it lasts long enough.
-    pub fn exceeds_ceiling(&self) -> bool {
-        self.exhausted_at_s.is_some()
-    }
-
     /// The pool runs out within the duration.
     pub fn fails_within(&self) -> bool {
         self.exhausted_at_s.is_some_and(|t| t < self.duration_s)

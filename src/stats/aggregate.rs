@@ -110,11 +110,6 @@ impl Aggregate {
         self.tail.push_back(interval.clone());
     }
 
-    /// Samples started, as counted when they started; equals `totals.attempts` when every sample also ended.
-    pub fn attempts_started(&self) -> u64 {
-        self.totals.attempts_started
-    }
-
     /// Fills what was counted into `result`: totals, endpoints, errors, closes, the load columns of the series, the
     /// lateness of the client, and a row of `unavailable` for each null that these leave. Observed columns of the
     /// series are left as they are; the series gets one point a second, and a last second shorter than half a

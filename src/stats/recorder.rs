@@ -138,7 +138,6 @@ impl Recorder {
     pub fn record_attempt(&mut self, at: Stamp) {
         self.roll_to(at);
         self.now.attempts += 1;
-        self.totals.attempts_started += 1;
         self.silences.on_begin(at);
     }
 

@@ -189,8 +189,6 @@ pub struct WorkerTotals {
     pub closes: Closes,
     /// answers that more bytes followed
     pub surplus: SurplusTable,
-    /// samples started, as counted when they started
-    pub attempts_started: u64,
     /// due by the schedule but never started
     pub never_started: u64,
     /// ports of the ring found busy and skipped
@@ -224,7 +222,6 @@ impl WorkerTotals {
             connects: ConnectTotals::new(),
             closes: Closes::default(),
             surplus: SurplusTable::default(),
-            attempts_started: 0,
             never_started: 0,
             ring_skips: 0,
             local_outages: Outages::default(),
@@ -251,7 +248,6 @@ impl WorkerTotals {
         self.connects.add(&other.connects);
         self.closes += other.closes;
         self.surplus.add(&other.surplus);
-        self.attempts_started += other.attempts_started;
         self.never_started += other.never_started;
         self.ring_skips += other.ring_skips;
         self.local_outages.add(&other.local_outages);

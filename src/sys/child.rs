@@ -140,11 +140,6 @@ impl Child {
         }
     }
 
-    /// Lines of stdout that came since the last read; does not wait.
-    pub fn take_lines(&mut self) -> Vec<String> {
-        self.lines.try_iter().collect()
-    }
-
     /// Its last line on stderr, if that was kept: the message, where a hint follows it.
     pub fn complaint(&self) -> Option<String> {
         let kept = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);

@@ -34,8 +34,6 @@ impl States {
     pub const CONNECTED: Self = Self(0b1011_0111_1110);
     /// LISTEN.
     pub const LISTEN: Self = Self(1 << 10);
-    /// TIME_WAIT alone, without FIN_WAIT2.
-    pub const TIME_WAIT: Self = Self(1 << 6);
     /// Bound to a port, neither connected nor listening (Linux 6.8 and later; older kernels answer nothing).
     pub const BOUND_ONLY: Self = Self(1 << BOUND_INACTIVE_BIT);
 
@@ -249,7 +247,7 @@ mod tests {
         // The client closes first and keeps the TIME_WAIT; the time left is reported.
         drop(client);
         drop(server);
-        let rows = diag.collect(States::TIME_WAIT, Scope::Either(dest)).unwrap();
+        let rows = diag.collect(States::CONNECTED, Scope::Either(dest)).unwrap();
         assert_eq!(rows.len(), 1, "{rows:?}");
         assert_eq!((rows[0].state, rows[0].local.1), (TcpState::TimeWait, from.port()));
         assert!((50_000..=60_100).contains(&rows[0].expires_ms), "{rows:?}");

@@ -49,8 +49,6 @@ pub struct Connecting {
     pub called: Stamp,
     /// right after connect(2): the difference contains the kernel's port search
     pub returned: Stamp,
-    /// connect(2) gave 0, not EINPROGRESS: the connection is established already
-    pub established: bool,
 }
 
 impl Connecting {
@@ -92,19 +90,17 @@ pub fn connect(spec: &ConnectSpec, dest: SocketAddr, clock: &Clock) -> Result<Co
     let called = clock.now();
     let result = socket.connect(&dest);
     let returned = clock.now();
-    let established = match result {
-        Ok(()) => true,
-        Err(e) if e.raw_os_error() == Some(nix::libc::EINPROGRESS) => false,
-        Err(e) => {
-            return Err(SocketError {
-                call: Call::Connect,
-                errno: e.raw_os_error().unwrap_or(0),
-                port_bound: is_port_bound(&socket),
-                call_us: Some(returned.micros_since(called)),
-            });
-        }
-    };
-    Ok(Connecting { stream: TcpStream::from_std(socket.into()), called, returned, established })
+    if let Err(e) = result
+        && e.raw_os_error() != Some(nix::libc::EINPROGRESS)
+    {
+        return Err(SocketError {
+            call: Call::Connect,
+            errno: e.raw_os_error().unwrap_or(0),
+            port_bound: is_port_bound(&socket),
+            call_us: Some(returned.micros_since(called)),
+        });
+    }
+    Ok(Connecting { stream: TcpStream::from_std(socket.into()), called, returned })
 }
 
 fn open(spec: &ConnectSpec, dest: SocketAddr) -> io::Result<Socket> {

@@ -3,12 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::facts::Fact;
 use crate::model::plan::PortRange;
 use crate::model::result::Sysctls;
-
-/// Default of net.ipv4.ip_local_port_range (Documentation/networking/ip-sysctl.rst); never assumed in silence.
-pub const DEFAULT_RANGE: PortRange = PortRange { lo: 32768, hi: 60999 };
 
 /// The file of `net.KEY`: dots become slashes.
 ///
@@ -91,14 +87,6 @@ pub fn read_sysctls() -> (Sysctls, Vec<(String, String)>) {
         (_, Err(e)) => note("ip_local_reserved_ports", &e),
     }
     (sysctls, missing)
-}
-
-/// One setting as a fact.
-pub fn read_fact(key: &str) -> Fact<String> {
-    match read(key) {
-        Ok(v) => Fact::Known(v),
-        Err(e) => Fact::missing(reason(key, &e)),
-    }
 }
 
 fn reason(key: &str, e: &io::Error) -> String {

@@ -141,12 +141,6 @@ fn locusts_files_are_solved_backwards() {
 }
 
 #[test]
-fn the_studys_own_count_solves_to_119_9() {
-    let solved = sockbench::diagnose::ports::budget::solve_hold_s(16384, 170.0, 7046.0, 300.0).unwrap();
-    assert_eq!(format!("{solved:.1}"), "119.9");
-}
-
-#[test]
 fn a_stored_run_is_diagnosed_anew() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("run.json");

@@ -94,11 +94,6 @@ impl Budget {
     }
 }
 
-/// T solved backwards: the pool ran out after P/r, and the dead time is the failures over their rate.
-pub fn solve_hold_s(pool: u32, rate: f64, failures: f64, fail_rate: f64) -> Option<f64> {
-    (rate > 0.0 && fail_rate > 0.0).then(|| f64::from(pool) / rate + failures / fail_rate)
-}
-
 /// Why a hold time does not fit what was counted over `duration`, or none when its failures are within `within` (a
 /// share) of the `failures` that were counted.
 pub fn hold_rejected(

@@ -320,7 +320,7 @@ fn draw_series(svg: &mut Svg, series: &Series, scales: &Scales) {
             return;
         }
         Shape::Area => svg.area(&runs, BOTTOM, color, 0.10),
-        Shape::Line | Shape::Dashed | Shape::Step => {}
+        Shape::Line | Shape::Dashed => {}
     }
     if series.gaps == Gaps::Joined {
         let ends = runs.windows(2).filter_map(|w| Some(vec![*w[0].last()?, *w[1].first()?]));
@@ -341,9 +341,6 @@ fn runs(series: &Series, x: &Scale, y: &Scale) -> Vec<Vec<(f64, f64)>> {
         let Some(run) = runs.last_mut() else { continue };
         match point {
             Some(point) => {
-                if let (Shape::Step, Some(&(_, level))) = (series.shape, run.last()) {
-                    run.push((point.0, level));
-                }
                 run.push(point);
             }
             None if !run.is_empty() => runs.push(Vec::new()),

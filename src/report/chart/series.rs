@@ -50,8 +50,6 @@ pub enum Shape {
     Area,
     /// a dashed line
     Dashed,
-    /// level until the next point
-    Step,
     /// points alone
     Dots,
 }
