@@ -8,8 +8,7 @@ use super::{Exit, files, proofs};
 use crate::model::rehearsal::{Effect, Rehearsal};
 use crate::model::units;
 use crate::report::rehearsal_text;
-use crate::report::style::Style;
-use crate::report::text::Detail;
+use crate::report::text::{Detail, Page};
 use crate::study::rehearse::accident::Setting;
 use crate::study::rehearse::{self, Choice, inside, rows};
 
@@ -97,13 +96,16 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let document = super::run_output::document(serde_json::to_string_pretty(&rehearsal))? + "\n";
     if let Some(dir) = &output.dir {
         files::write(&dir.join("rehearsal.json"), document.as_bytes())?;
-        files.write_report(&(prediction + &rehearsal_text::render_rehearsal(&rehearsal, Detail::Full, Style::Plain)))?;
+        files.write_report(
+            &(prediction + &rehearsal_text::render_rehearsal(&rehearsal, &Page { detail: Detail::Full, ..Page::plain() })),
+        )?;
     }
     files.write_json(&document)?;
     remember(&rehearsal, quiet);
     if !files.is_stdout_json() {
         let detail = if args.verbose { Detail::Full } else { Detail::Brief };
-        let text = rehearsal_text::render_rehearsal(&rehearsal, detail, super::style(args.no_color));
+        let page = Page { detail, ..super::page(args.no_color, None) };
+        let text = rehearsal_text::render_rehearsal(&rehearsal, &page);
         files::to_stdout(text.as_bytes())?;
     }
     Ok(0)

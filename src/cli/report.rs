@@ -11,7 +11,7 @@ use crate::diagnose::{self, keep_proofs};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::report::locust_csv::{self, History};
-use crate::report::text::{Detail, render_study};
+use crate::report::text::{Detail, Page, render_study};
 use crate::report::{hlog, json};
 
 /// Longest document that is read.
@@ -171,7 +171,8 @@ fn study_report(args: &Args, file: &Path, study: &StudyResult) -> Result<(), Exi
         (None, Format::Json) => run_output::document(json::render_study(study))?,
         (None, Format::Text) => {
             let detail = if args.report.verbose { Detail::Full } else { Detail::Brief };
-            render_study(study, detail, super::style(args.no_color))
+            let kept = file.parent().filter(|dir| !dir.as_os_str().is_empty()).map(|dir| dir.display().to_string());
+            render_study(study, &Page { detail, ..super::page(args.no_color, kept.or(Some(".".into()))) })
         }
     };
     files::to_stdout(text.as_bytes())

@@ -21,8 +21,7 @@ use crate::model::server_flags::ServerFlags;
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
 use crate::observe::Baseline;
 use crate::report::chart::{self, EndpointTimes};
-use crate::report::style::Style;
-use crate::report::text::{self, Detail};
+use crate::report::text::{self, Detail, Page};
 use crate::report::{json, plan_text};
 use crate::study::analysis;
 use crate::study::measured::Measured;
@@ -155,16 +154,17 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     };
     study.explain_nulls();
     let document = run_output::document(json::render_study(&study));
-    unwritten.note(files.write_report(&text::render_study(&study, Detail::Full, Style::Plain)));
+    unwritten.note(files.write_report(&text::render_study(&study, &Page { detail: Detail::Full, ..Page::plain() })));
     if let Some(dir) = &args.output.dir {
         write_study(args, dir, &study, &times, &mut unwritten);
     }
     unwritten.note(document.and_then(|d| files.write_json(&d)));
     if !files.is_stdout_json() {
         let detail = if args.verbose { Detail::Full } else { Detail::Brief };
-        let text = text::render_study(&study, detail, super::style(args.output.no_color));
+        let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
+        let text = text::render_study(&study, &Page { detail, ..super::page(args.output.no_color, kept) });
         unwritten.note(files::to_stdout(text.as_bytes()));
-        if let Some(dir) = &args.output.dir {
+        if let (Some(dir), Detail::Full) = (&args.output.dir, detail) {
             tell(&format!("kept in {}", dir.display()));
         }
     }

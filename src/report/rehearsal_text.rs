@@ -3,12 +3,10 @@
 
 use super::style::{Style, Tone, wrapped};
 use super::table::{Align, Cell, Table};
-use super::text::Detail;
+use super::text::{Detail, Page};
 use crate::model::figures::{count, instant, number, rate, seconds};
 use crate::model::rehearsal::{Accident, Course, Effect, Rehearsal, Row};
 
-/// Columns of the first screen.
-const WIDTH: usize = 80;
 /// Longest text in the last column.
 const NOTE_WIDTH: usize = 23;
 
@@ -35,7 +33,8 @@ pub fn render_prediction(a: &Accident) -> String {
 }
 
 /// What was measured, and the remedies.
-pub fn render_rehearsal(r: &Rehearsal, detail: Detail, style: Style) -> String {
+pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
+    let style = page.style;
     let mut out = String::new();
     if let Some(a) = &r.accident {
         out += &course("measured", &a.measured);
@@ -47,13 +46,14 @@ pub fn render_rehearsal(r: &Rehearsal, detail: Detail, style: Style) -> String {
         style.paint(Tone::Heading, &format!("remedies, each in a private network namespace, Linux {}", r.kernel))
     );
     let (ran, elsewhere): (Vec<&Row>, Vec<&Row>) = r.rows.iter().partition(|row| row.asked > 0);
-    match detail {
+    match page.detail {
         Detail::Brief => {
             out += &brief(&r.baseline, &ran).render(style);
             for row in elsewhere {
-                out += &wrapped(&format!("{}: not run here; {}", row.remedy, row.what), 2, WIDTH);
+                out += &wrapped(&format!("{}: not run here; {}", row.remedy, row.what), 2, page.width);
             }
-            out += "\n  more   -v every figure and how to apply each remedy\n";
+            out.push('\n');
+            out += &page.labelled("more", Tone::Faint, "-v every figure and how to apply each remedy");
         }
         Detail::Full => {
             out += &table(r).render(style);
@@ -261,7 +261,7 @@ mod tests {
         let before = render_prediction(&accident);
         let (accident, unavailable) = (Some(accident), Vec::new());
         let all = Rehearsal { schema, kernel, started_at, duration_s: 11.2, accident, baseline, rows, unavailable };
-        before + &render_rehearsal(&all, detail, Style::Plain)
+        before + &render_rehearsal(&all, &Page { detail, ..Page::plain() })
     }
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
             windows,
         ];
         let text = rendered(rows, Detail::Brief);
-        assert!(text.lines().all(|l| l.chars().count() <= WIDTH), "{text}");
+        assert!(text.lines().all(|l| l.chars().count() <= Page::WIDTH), "{text}");
         insta::assert_snapshot!(text);
     }
 

@@ -1,17 +1,13 @@
 //! A study on one screen: the verdict, the answers to what it asks, and one table over its steps.
 
-use super::{Detail, study_detail};
+use super::{Detail, Page, study_detail};
 use crate::model::figures::{count, ms, number, rate, seconds, share};
 use crate::model::finding::Severity;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
 use crate::model::study::{Question, StepRow, StudyResult};
-use crate::report::style::{Style, Tone, shortened, wrapped};
+use crate::report::style::{Tone, shortened, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
-/// Columns of a page.
-const WIDTH: usize = 80;
-/// Column in which the answers start.
-const ANSWER_COLUMN: usize = 15;
 /// Endpoints with a column of their own.
 const ENDPOINTS: usize = 3;
 /// Longer names lose their middle.
@@ -26,28 +22,31 @@ const CUT_SHARE: f64 = 0.05;
 const FINDINGS: usize = 3;
 
 /// The report of a study.
-pub fn render_study(study: &StudyResult, detail: Detail, style: Style) -> String {
-    let mut out = headline(study, style);
-    out += &answers(study, style);
+pub fn render_study(study: &StudyResult, page: &Page) -> String {
+    let mut out = headline(study, page);
+    out += &answers(study, page);
     if !study.comparison.is_empty() {
         out.push('\n');
-        out += &comparison(study).render(style);
+        out += &comparison(study).render(page.style);
     }
     out.push('\n');
-    out += &steps(study).render(style);
+    out += &steps(study, page).render(page.style);
     let careful = careful(study);
     if !careful.is_empty() {
         out.push('\n');
-        out.extend(careful.iter().map(|text| labelled("careful", text, style)));
+        out += &page.listed("careful", &careful);
     }
-    out += &match detail {
-        Detail::Brief => labelled("more", "-v every figure and finding; -o DIR keeps them, with charts", style),
-        Detail::Full => study_detail::render(study, style),
+    out += &match (page.detail, &page.kept) {
+        (Detail::Full, _) => study_detail::render(study, page),
+        (Detail::Brief, None) => {
+            page.labelled("more", Tone::Faint, "-v every figure and finding; -o DIR keeps them, with charts")
+        }
+        (Detail::Brief, Some(dir)) => page.labelled("more", Tone::Faint, &format!("-v every figure and finding; kept in {dir}")),
     };
     out
 }
 
-fn headline(study: &StudyResult, style: Style) -> String {
+fn headline(study: &StudyResult, page: &Page) -> String {
     let tone = match study.verdict.id {
         VerdictId::Healthy => Tone::Good,
         VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Tone::Bad,
@@ -61,23 +60,18 @@ fn headline(study: &StudyResult, style: Style) -> String {
     };
     let target = study.steps.first().map_or("", |s| s.plan.target.url.as_str());
     let second = format!("study {} of {target}, {}{cut}", study.name, seconds(study.duration_s));
-    format!("{}\n{}", style.paint(tone, &study.verdict.sentence), wrapped(&second, 5, WIDTH))
+    let first = wrapped(&study.verdict.sentence, 0, page.width);
+    format!("{}{}", page.style.paint(tone, &first), wrapped(&second, 5, page.width))
 }
 
-fn answers(study: &StudyResult, style: Style) -> String {
+fn answers(study: &StudyResult, page: &Page) -> String {
     let label = |q| match q {
-        Question::UnderLoad => "under load",
-        Question::Saturation => "saturation",
+        Question::UnderLoad => "load",
+        Question::Saturation => "saturates",
         Question::Why => "why",
         Question::Next => "next",
     };
-    study.analysis.answers.iter().map(|a| labelled(label(a.question), &a.text, style)).collect()
-}
-
-fn labelled(label: &str, text: &str, style: Style) -> String {
-    let text = wrapped(text, ANSWER_COLUMN, WIDTH);
-    let label = style.paint(Tone::Faint, &format!("  {label:<width$}", width = ANSWER_COLUMN - 2));
-    format!("{label}{}", text.trim_start())
+    study.analysis.answers.iter().map(|a| page.labelled(label(a.question), Tone::Normal, &a.text)).collect()
 }
 
 fn comparison(study: &StudyResult) -> Table {
@@ -101,7 +95,7 @@ fn shown(study: &StudyResult) -> Vec<String> {
     order.into_iter().map(|i| last.endpoints[i].name.clone()).collect()
 }
 
-fn steps(study: &StudyResult) -> Table {
+fn steps(study: &StudyResult, page: &Page) -> Table {
     let rows = &study.analysis.rows;
     let endpoints = shown(study);
     let open = study.steps.iter().any(|s| s.plan.is_open_loop());
@@ -130,7 +124,7 @@ fn steps(study: &StudyResult) -> Table {
         note += &format!("\n{hidden} quicker endpoints are left out");
     }
     for line in note.lines() {
-        for line in wrapped(line, 0, WIDTH - 2).lines() {
+        for line in wrapped(line, 0, page.width - 2).lines() {
             t.note(line);
         }
     }

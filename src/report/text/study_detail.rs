@@ -1,19 +1,17 @@
 //! The rest of a study's report, for `-v` and `report.txt`: every endpoint of every step, resources, the waits between
 //! the steps, the analysis in sentences, the findings with their remedies.
 
-use super::render_findings;
+use super::{Page, render_findings};
 use crate::model::figures::{bytes, ms, percent, rate, seconds};
 use crate::model::result::{LatencyMs, RunStamp};
 use crate::model::study::{StepRow, StudyResult};
 use crate::report::locust;
-use crate::report::style::{Style, Tone, wrapped};
+use crate::report::style::{Tone, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
-/// Width that sentences are wrapped to.
-const WIDTH: usize = 100;
-
 /// Everything but the first screen.
-pub(super) fn render(study: &StudyResult, style: Style) -> String {
+pub(super) fn render(study: &StudyResult, page: &Page) -> String {
+    let style = page.style;
     let heading = |text: &str| format!("\n{}\n", style.paint(Tone::Heading, text));
     let mut out = heading("steps");
     out += &steps(study).render(style);
@@ -27,14 +25,14 @@ pub(super) fn render(study: &StudyResult, style: Style) -> String {
     }
     out += &heading("analysis");
     for sentence in study.analysis.sentences.iter().skip(study.analysis.answers.len()) {
-        let text = wrapped(sentence, 2, WIDTH);
+        let text = wrapped(sentence, 2, page.width);
         out += &format!("- {}", text.trim_start());
     }
     for (row, step) in study.analysis.rows.iter().zip(&study.steps) {
         if step.validity.stamp != RunStamp::Valid || !step.findings.is_empty() {
             out += &heading(&format!("{}: {}", row.label, stamp(step.validity.stamp)));
             for reason in &step.validity.reasons {
-                out += &wrapped(reason, 2, WIDTH);
+                out += &wrapped(reason, 2, page.width);
             }
             out += &render_findings(&step.findings, style);
         }

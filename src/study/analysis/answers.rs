@@ -159,7 +159,9 @@ fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     {
         return Some(text);
     }
-    Some(finding.remedies.first()?.action.clone())
+    let remedy = finding.remedies.first()?;
+    let change = remedy.change.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
+    Some(format!("{}{change}", remedy.action))
 }
 
 /// The users whose closed loop comes to the ceiling while the answers stay as quick as at the lightest step.
