@@ -1,7 +1,7 @@
 //! The stamp of a run: whether its figures are what was asked for. It follows from the findings by the table of
 //! [`super::verdict`], and from what a plan asked for and a run did not do.
 
-use super::indicators::{Indicators, Kind, Rows, unnamed};
+use super::indicators::{Indicators, Kind, Rows, is_many, unnamed};
 use super::rules::{refusal, users};
 use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
 use super::verdict::TABLE;
@@ -38,7 +38,7 @@ const fn order(stamp: RunStamp) -> u8 {
 
 /// Failures of this machine that no finding of the table is about.
 fn own_failures(run: &RunResult, seen: &Indicators, into: &mut Vec<(RunStamp, String)>) {
-    if let Some(refusal) = refusal::of(run, seen) {
+    if let Some(refusal) = refusal::of(run, seen).filter(|r| !is_many(run, r.failed)) {
         into.push((RunStamp::ClientBound, format!("{} could not begin: {}", count(refusal.failed, "attempt"), refusal.what)));
     }
     let over = Rows::kind(run, Kind::OwnLimit);
@@ -66,7 +66,8 @@ fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: 
         into.push((RunStamp::Incomplete, "no request was answered".into()));
     }
     if let Some(f) = findings.iter().find(|f| f.id == Id::UsersNotReached) {
-        into.push((RunStamp::Incomplete, f.title.clone()));
+        let refused_here = refusal::of(run, seen).is_some_and(|r| is_many(run, r.failed));
+        into.push((if refused_here { RunStamp::ClientBound } else { RunStamp::Incomplete }, f.title.clone()));
     } else if let Some((asked, reached)) = users::fewer_held(run) {
         into.push((
             RunStamp::Incomplete,

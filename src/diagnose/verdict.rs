@@ -32,7 +32,7 @@ pub(super) const TABLE: &[(Id, VerdictId, RunStamp)] = &[
 
 /// The verdict of a run with these findings.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Verdict {
-    if let Some((id, finding)) = findings.iter().find_map(|f| Some((decided_by(f.id)?, f))) {
+    if let Some((id, finding)) = decision(findings) {
         let (sentence, since_s) = headline(id, run, seen, finding);
         return Verdict { id, sentence, since_s };
     }
@@ -58,7 +58,19 @@ pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Ve
 
 /// The finding that decides the verdict; none where the run is healthy or undecided.
 pub fn deciding(findings: &[Finding]) -> Option<&Finding> {
-    findings.iter().find(|f| decided_by(f.id).is_some())
+    decision(findings).map(|(_, finding)| finding)
+}
+
+/// The first finding that decides, or the one that it follows from where that decides the same, or where this side is the
+/// reason.
+fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
+    let (id, first) = findings.iter().find_map(|f| Some((decided_by(f.id)?, f)))?;
+    let root = |cause: &Id| {
+        let found = findings.iter().find(|f| f.id == *cause && f.caused_by.is_empty())?;
+        let decides = decided_by(found.id)?;
+        (decides == id || matches!(decides, VerdictId::ClientBound | VerdictId::HostBound)).then_some((decides, found))
+    };
+    Some(first.caused_by.iter().find_map(root).unwrap_or((id, first)))
 }
 
 fn decided_by(finding: Id) -> Option<VerdictId> {

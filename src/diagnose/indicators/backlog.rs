@@ -40,7 +40,8 @@ pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
         (None, _) if given_up > 0 => {
             Seen::Unknown("connects timed out, and the target's ListenOverflows cannot be read from here".into())
         }
-        (None, None) if run.totals.attempts > 0 => {
+        // Nothing was established and nothing was waited for: no queue had a part in it.
+        (None, None) if run.totals.connections_opened > 0 => {
             Seen::Unknown("neither ListenOverflows nor the durations of connection set-ups are known".into())
         }
         _ => Seen::No,

@@ -53,7 +53,9 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
         return Seen::Unknown(format!("only {} s of waiting for a core were measured", known.measured));
     }
     let mut unexplained = false;
-    for waits in client.into_iter().chain(Waits::of(run, Waiter::Target)).filter(Waits::are_many) {
+    let mut waiting: Vec<Waits<'_>> = client.into_iter().chain(Waits::of(run, Waiter::Target)).filter(Waits::are_many).collect();
+    waiting.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+    for waits in waiting {
         match waits.others_percent(run) {
             Some(others) if others >= OTHERS_PERCENT => {
                 return Seen::Yes(Contention {

@@ -21,12 +21,17 @@ const GAPS: f64 = 3.0;
 
 impl Course {
     pub(in crate::diagnose) fn of(run: &RunResult, rows: &Rows<'_>) -> Self {
-        let (first, last, end) = (rows.first_s(), rows.last_s(), run.duration_s);
+        Self::after(run, rows, 0.0)
+    }
+
+    /// As [`Self::of`], of failures that are noticed `delay_s` after they began.
+    pub(in crate::diagnose) fn after(run: &RunResult, rows: &Rows<'_>, delay_s: f64) -> Self {
+        let (first, last, end) = (rows.first_s() - delay_s, rows.last_s(), run.duration_s);
         let late = end * MID_RUN_SHARE;
         let since_s = (first.is_finite() && first > late).then_some(first);
         // Users pause after a failure, and rare ones leave gaps.
         let gap = (last - first) / rows.count().saturating_sub(1).max(1) as f64;
-        let still = last + late.max(STILL_GONE_S).max(GAPS * gap) >= end;
+        let still = last + late.max(STILL_GONE_S + delay_s).max(GAPS * gap) >= end;
         let until_s = (!still && last.is_finite()).then_some(last);
         let from = since_s.unwrap_or(0.0);
         let inside = |t_s: f64| t_s > from && t_s - 1.0 <= until_s.unwrap_or(end);
@@ -48,6 +53,7 @@ impl Course {
         match (self.since_s, self.until_s) {
             (None, None) => String::new(),
             (Some(since), None) => format!(" since {}", seconds(since)),
+            (Some(since), Some(until)) if until - since < 1.0 => format!(" at {}", seconds(since)),
             (Some(since), Some(until)) => format!(" from {} to {}", seconds(since), seconds(until)),
             (None, Some(until)) => format!(" until {}", seconds(until)),
         }

@@ -38,6 +38,9 @@ pub(super) fn not_kept(run: &RunResult, seen: &Indicators) -> Seen<NotKept> {
     }
     // A broken answer ends its connection for another reason, and so does an end without an answer.
     let answers = run.totals.requests.saturating_sub(run.count_errors(|e| !e.local && e.call != Call::Http));
+    if answers == 0 {
+        return Seen::No;
+    }
     if answers < FORBIDS_ANSWERS {
         return Seen::Unknown(format!("only {answers} answers came: too few to tell"));
     }

@@ -138,14 +138,23 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
     let ended = |s: &&Silence| s.stretch.to_s + END_S < seen.duration_s;
     let own = run.resources.client.stalls.as_deref().unwrap_or(&[]);
     let of_client = |s: &Silence| own.iter().map(|o| s.stretch.shared_s(o)).sum::<f64>() >= STALL_SHARED * s.stretch.length_s();
-    let long: Vec<&Silence> =
-        silences.iter().filter(|s| s.stretch.length_s() >= shortest).filter(ended).filter(|s| !of_client(s)).collect();
+    // Where every request in flight hangs, nothing is answered until the timeout ends them: target-hangs says so.
+    let timeout_s = run.plan.timeout.as_secs_f64();
+    let hung = |s: &Silence| seen.hang.is_yes() && s.stretch.length_s() >= HUNG_SHARE * timeout_s;
+    let long: Vec<&Silence> = silences
+        .iter()
+        .filter(|s| s.stretch.length_s() >= shortest)
+        .filter(ended)
+        .filter(|s| !of_client(s) && !hung(s))
+        .collect();
     let stretches: Vec<Stretch> = long.iter().map(|s| s.stretch).collect();
     let Some(stalls) = Stalls::of(&stretches) else { return Seen::No };
     let in_flight = long.iter().map(|s| s.in_flight).max().unwrap_or(0);
     Seen::Yes(TargetStall { stalls, still: still(run, &stalls.longest), in_flight })
 }
 
+/// A silence of this share of the timeout was ended by it.
+const HUNG_SHARE: f64 = 0.9;
 /// Before the end of a run: what lasts until then has not ended.
 const END_S: f64 = 0.05;
 

@@ -4,13 +4,13 @@ use super::target::{evidence, hidden};
 use crate::diagnose::indicators::{Course, Indicators, Kind, Rows};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::figures::{count, counted, seconds};
-use crate::model::finding::Remedy;
+use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::plan::MixEntry;
 use crate::model::result::RunResult;
 use crate::remedy::{advice, load_after_sysctl, load_with};
 
 /// target-refused.
-pub(in crate::diagnose) fn refused(run: &RunResult, _: &Indicators) -> Ruling {
+pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::are(run, Kind::is_refused);
     if rows.is_empty() {
         return hidden(run);
@@ -21,7 +21,10 @@ pub(in crate::diagnose) fn refused(run: &RunResult, _: &Indicators) -> Ruling {
     let range = run.host.sysctls.ip_local_port_range;
     let inside = range.is_some_and(|[lo, hi]| (lo..=hi).contains(&to.port()));
     let answered = run.totals.requests > run.totals.failures;
+    // Those after the target went away have no other reason.
+    let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
     let mut text = match (real, answered) {
+        (1.., _) if went => format!("{} to {to} were refused from then on. ", counted(real, "connection")),
         (0, _) => format!("Nothing listened at {to}, but no connection was refused. "),
         (_, true) => format!(
             "Nothing listened at {to} at times between {} and {}, while other requests were answered: the target stopped, restarted, or \
@@ -40,7 +43,10 @@ pub(in crate::diagnose) fn refused(run: &RunResult, _: &Indicators) -> Ruling {
     } else if inside {
         text += "Its port lies inside the range of source ports, where a connection to a dead port can even connect to itself. ";
     }
-    text += "The network works and this machine had a source port. A full backlog would drop SYNs, not refuse them. Windows shows WSAECONNREFUSED 10061.";
+    if !went {
+        text += "The network works and this machine had a source port. A full backlog would drop SYNs, not refuse them. ";
+    }
+    text += "Windows shows WSAECONNREFUSED 10061.";
     let when = Course::of(run, &rows).in_words();
     let title = match (real, own) {
         (0, 1) => format!("1 connection to {to} connected to itself: nothing listens there"),
@@ -53,7 +59,8 @@ pub(in crate::diagnose) fn refused(run: &RunResult, _: &Indicators) -> Ruling {
     evidence(Found::new(title, text), &rows)
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
-        .remedies(remedies(run, &rows, answered, inside))
+        .remedies(if went { Vec::new() } else { remedies(run, &rows, answered, inside) })
+        .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() })
         .ruling()
 }
 

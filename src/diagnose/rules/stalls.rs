@@ -3,7 +3,7 @@
 use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::figures::{counted, seconds};
-use crate::model::finding::Remedy;
+use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::result::RunResult;
 use crate::remedy::{advice, load_with};
 
@@ -186,5 +186,6 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
         .with("stood_still", who)
         .with("rps", run.totals.rps)
         .remedies(remedies)
+        .caused_only_by(if *still == Still::Host { vec![Id::HostContended] } else { Vec::new() })
         .ruling()
 }

@@ -114,11 +114,11 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     if rows.is_empty() {
         return hidden(run);
     }
-    let course = Course::of(run, &rows);
+    let limit = run.plan.timeout.as_secs_f64();
+    let course = Course::after(run, &rows, limit);
     let connecting = if overflow { 0 } else { Rows::kind(run, Kind::ConnectTimeout).count() };
     let begun = Rows::of(run, |e| Kind::of(e) == Kind::AnswerTimeout && e.phase == Some(Phase::Receiving));
     let waiting = rows.count() - connecting - begun.count();
-    let limit = run.plan.timeout.as_secs_f64();
     let mut text =
         format!("{} had no whole answer within {}: {}. ", counted(rows.count(), "request"), seconds(limit), rows.in_words());
     if connecting > 0 {
