@@ -1,7 +1,7 @@
 //! What the steps of a study show together: figures in rows, and the four questions that a study asks, answered in
 //! sentences with their numbers. Pure.
 //!
-//! [`verdict`] is the first line of the report; `answers` the first paragraph; `details` everything else.
+//! `verdict` is the first line of the report; `answers` the first paragraph; `details` everything else.
 
 mod answers;
 mod details;
