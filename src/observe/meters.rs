@@ -319,6 +319,8 @@ mod tests {
         let mut meter = TargetMeter::find("127.0.0.1:1".parse().unwrap(), Some(shell.id()), clock.now()).unwrap();
         let mut usage = None;
         wait_until(&clock, "it was seen to use CPU", || {
+            // Shares of threads need an interval that is long enough to divide by.
+            sleep(Duration::from_millis(250));
             usage = meter.read(clock.now()).known().copied();
             usage.is_some_and(|u| u.cpu_percent > 0.0 && u.threads.is_some_and(|t| t.ran > 0.0))
         });
