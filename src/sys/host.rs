@@ -26,7 +26,7 @@ pub fn read_kernel_release() -> io::Result<String> {
 pub fn read_host() -> (Host, Vec<(String, String)>) {
     let (sysctls, mut missing) = read_sysctls();
     let kernel = read_kernel_release().unwrap_or_else(|e| format!("unknown ({e})"));
-    let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    let cpus = online_cpus().unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
     let mut note = |key: &str, reason: String| missing.push((format!("host.{key}"), reason));
     let memory_bytes = match System::new() {
         Ok(mut system) => {
@@ -58,6 +58,14 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
         cpu_quota,
     };
     (host, missing)
+}
+
+/// CPUs of the machine, whatever this process may use of them (`cpuN` lines of proc_stat(5)): the host's CPU figures are
+/// shares of all of them.
+fn online_cpus() -> Option<u32> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let is_cpu = |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    Some(stat.lines().filter(is_cpu).count() as u32).filter(|n| *n > 0)
 }
 
 /// Host CPU and memory between calls of [`Self::read`].

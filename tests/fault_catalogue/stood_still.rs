@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use sockbench::model::finding::FindingId::{
-    ClientStalled, HostContended, TargetGone, TargetHangs, TargetRefused, TargetResets, TargetStalled, TargetTimeouts,
-    UsersNotReached,
+    ClientStalled, TargetGone, TargetHangs, TargetRefused, TargetResets, TargetStalled, TargetTimeouts, UsersNotReached,
 };
 
 use crate::check::{Case, Check, ROW};
-use crate::peers::{OK, answer, good, peer, read_head};
+use crate::peers::{OK, answer, peer, read_head};
 use crate::rig::{load, load_while, server, signal};
 
 /// Longer than any row.
@@ -198,27 +197,6 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
     Case {
-        name: "four busy programs on all cores",
-        expected: Some(HostContended),
-        alone: true,
-        run: || {
-            peer(good);
-            let rivals: Vec<_> = (0..2 * sockbench::sys::thread::cores().len()).map(|_| busy(8)).collect();
-            let run = load("/", &["--conns", "4", "--duration", "4s"]);
-            for mut rival in rivals {
-                rival.kill().unwrap();
-                rival.wait().unwrap();
-            }
-            run
-        },
-        check: |c| {
-            c.between("others_cpu_percent", 30.0, 100.0 * sockbench::sys::thread::cores().len() as f64);
-            let wait_s: f64 = c.run.resources.client.threads.iter().map(|t| t.wait_s).sum();
-            c.that("the kernel says that our threads waited", wait_s > 0.4);
-        },
-        ..ROW
-    },
-    Case {
         name: "healthy: a target that pauses 50 ms in every second",
         run: || {
             peer(collects_garbage);
@@ -262,12 +240,6 @@ fn stop(pid: u32, after_s: f64, for_s: f64) {
     signal(pid, Signal::SIGSTOP);
     sleep(Duration::from_secs_f64(for_s));
     signal(pid, Signal::SIGCONT);
-}
-
-/// A program that only uses CPU, for `seconds` at most.
-fn busy(seconds: u32) -> std::process::Child {
-    let script = format!("ulimit -t {seconds}; while :; do :; done");
-    std::process::Command::new("timeout").args([&seconds.to_string(), "sh", "-c", &script]).spawn().unwrap()
 }
 
 static REQUESTS: AtomicU64 = AtomicU64::new(0);

@@ -176,7 +176,7 @@ pub(crate) const CASES: &[Case] = &[
             });
             load("/", &CALM)
         },
-        check: |c| malformed(c, "BAD-HEAD"),
+        check: |c| malformed(c, "NOT-HTTP"),
         ..ROW
     },
     Case {
