@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::model::limits;
 use crate::model::plan::{Closer, PortMode, PortRange};
-use crate::model::units::{Span, span};
+use crate::model::units::{self, Span, span};
 
 /// How connections are made and ended, and by how many threads.
 #[derive(Debug, clap::Args, Clone)]
@@ -34,6 +34,15 @@ pub(crate) struct ConnectionArgs {
     /// Longest time for one request, from its start to the last byte of the answer; requests still waiting when the run ends are reported apart
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::REQUEST_TIMEOUT), value_parser = span, help_heading = "Connections")]
     pub(crate) timeout: Span,
+    #[arg(help = format!("Longest head of an answer, trailers and chunk extensions as well, at most {}", limits::RESPONSE_HEAD_BYTES_MAX))]
+    #[arg(long, value_name = "BYTES", default_value_t = limits::RESPONSE_HEAD_BYTES, value_parser = head_bytes, hide_short_help = true, help_heading = "Limits")]
+    pub(crate) head_bytes: usize,
+    #[arg(help = format!("Most header fields of an answer, at most {}", limits::RESPONSE_HEAD_FIELDS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = limits::RESPONSE_HEAD_FIELDS, value_parser = head_fields, hide_short_help = true, help_heading = "Limits")]
+    pub(crate) head_fields: usize,
+    /// Longest body of an answer
+    #[arg(long, value_name = "BYTES", default_value_t = limits::RESPONSE_BODY_BYTES, value_parser = units::count, hide_short_help = true, help_heading = "Limits")]
+    pub(crate) body_bytes: u64,
     /// Load a server that is not this host's [default: refused]
     #[arg(long, help_heading = "Connections")]
     pub(crate) allow_remote: bool,
@@ -133,6 +142,19 @@ pub(crate) fn sources(text: &str) -> Result<Vec<IpAddr>, String> {
         return Err(format!("more than {} addresses", limits::SOURCES));
     }
     Ok(all)
+}
+
+fn head_bytes(text: &str) -> Result<usize, String> {
+    within(text, 256, limits::RESPONSE_HEAD_BYTES_MAX)
+}
+
+fn head_fields(text: &str) -> Result<usize, String> {
+    within(text, 1, limits::RESPONSE_HEAD_FIELDS_MAX)
+}
+
+fn within(text: &str, lowest: usize, highest: usize) -> Result<usize, String> {
+    let count = usize::try_from(units::count(text)?).unwrap_or(usize::MAX);
+    if (lowest..=highest).contains(&count) { Ok(count) } else { Err(format!("not between {lowest} and {highest}")) }
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::connection_args::ConnectionArgs;
+use super::request_args::{self, Mix, RequestArgs};
 use super::{Exit, ports_args};
 use crate::model::limits;
-use crate::model::plan::{LoadPlan, MixEntry, Target, Think};
+use crate::model::plan::{LoadLimits, LoadPlan, MixEntry, Target, Think};
 use crate::model::units::{self, Span};
 
 /// The load of one run.
@@ -18,7 +19,7 @@ pub(crate) struct RunArgs {
           default_value_t = u64::from(limits::USERS), value_parser = units::count, help_heading = "Load")]
     pub(crate) conns: u64,
     #[arg(help = format!("End after this long, at most {} [default: {}, unless --requests]", Span(limits::DURATION_MAX), Span(limits::DURATION)))]
-    #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration, help_heading = "Load")]
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = run_length, help_heading = "Load")]
     pub(crate) duration: Option<Duration>,
     /// The same, as Locust names it, with a unit [default: as --duration]
     #[arg(short = 't', long, value_name = "DURATION", value_parser = run_time, conflicts_with = "duration", help_heading = "Load")]
@@ -27,11 +28,11 @@ pub(crate) struct RunArgs {
     #[arg(short = 'n', long, value_name = "N", value_parser = units::count, help_heading = "Load")]
     pub(crate) requests: Option<u64>,
     /// Users started per second [default: all at once]
-    #[arg(short = 'r', long, value_name = "N", conflicts_with = "rate", help_heading = "Load")]
+    #[arg(short = 'r', long, value_name = "N", value_parser = units::rate, conflicts_with = "rate", help_heading = "Load")]
     pub(crate) spawn_rate: Option<f64>,
     /// Constant rate: total requests per second, whatever the answers do (open loop) [default: none: a user's next
     /// request waits for its answer]
-    #[arg(short = 'R', long, value_name = "N", help_heading = "Load")]
+    #[arg(short = 'R', long, value_name = "N", value_parser = units::rate, help_heading = "Load")]
     pub(crate) rate: Option<f64>,
     /// Wait between an answer and the user's next request: 200ms, or 100ms..500ms (uniform)
     #[arg(long, value_name = "A..B", default_value = "0s", value_parser = think, conflicts_with = "rate", help_heading = "Load")]
@@ -40,17 +41,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::duration, help_heading = "Load")]
     pub(crate) warmup: Duration,
     /// What to ask for, with weights [default: the URL's path; of an own server /health=50,/io=30,/cpu=20]
-    #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = mix, help_heading = "Request")]
+    #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, help_heading = "Request")]
     pub(crate) mix: Option<Mix>,
-    /// Further header field, 'Name: value'; may be repeated [default: none but Host, User-Agent and Accept]
-    #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = header, help_heading = "Request")]
-    pub(crate) headers: Vec<(String, String)>,
-    /// Request method
-    #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = method, help_heading = "Request")]
-    pub(crate) method: String,
-    /// Request body
-    #[arg(long, value_name = "TEXT", default_value = "", help_heading = "Request")]
-    pub(crate) body: String,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
 }
 
 /// How much a report shows.
@@ -72,7 +66,7 @@ pub(crate) struct OutputArgs {
     #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
     pub(crate) dir: Option<PathBuf>,
     /// Write the result document, over one that is there; - is stdout, and then nothing else is [default: none]
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", value_parser = result_file, help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
     /// Write Locust's PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv, over those that are there
     /// [default: none]
@@ -92,12 +86,18 @@ pub(crate) struct OutputArgs {
     pub(crate) fail_on_errors: bool,
 }
 
+/// curl's and bombardier's `--json` is a body.
+fn result_file(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with(['{', '[']) {
+        return Err(
+            "a JSON text, not a file for the result\nhint: -H 'Content-Type: application/json' --body '{...}' sends it".into()
+        );
+    }
+    Ok(text.into())
+}
+
 /// Highest `--rate` and `--spawn-rate`, per second.
 const RATE_MAX: f64 = 1e7;
-
-/// A parsed `--mix`.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Mix(pub(crate) Vec<MixEntry>);
 
 /// Makes the plan of one run against `target`, whose URL named `path`.
 pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &str) -> Result<LoadPlan, Exit> {
@@ -129,10 +129,12 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         (None, true) => experiment_mix(),
         (None, false) => vec![MixEntry { path: path.into(), weight: 1 }],
     };
+    let request = run.request.resolve()?;
     Ok(LoadPlan {
-        method: run.method.clone(),
-        headers: run.headers.clone(),
-        body: run.body.clone(),
+        method: request.method,
+        headers: request.headers,
+        body: request.body,
+        says_close: request.says_close,
         users,
         spawn_rate: run.spawn_rate.unwrap_or(0.0),
         duration,
@@ -142,7 +144,7 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         threads: conn.threads,
         seed: conn.seed,
         warmup: run.warmup,
-        keepalive: !conn.no_keepalive,
+        keepalive: !conn.no_keepalive && !request.says_close,
         closer: conn.closer.into(),
         port_mode: ports.mode,
         port_range: ports.range,
@@ -151,6 +153,12 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         timeout: conn.timeout.0,
         allow_remote: conn.allow_remote,
         observe: !conn.no_observe,
+        limits: LoadLimits {
+            head_bytes: conn.head_bytes,
+            head_fields: conn.head_fields,
+            body_bytes: conn.body_bytes,
+            ..LoadLimits::default()
+        },
         ..LoadPlan::new(target, mix)
     })
 }
@@ -182,6 +190,13 @@ pub(crate) fn experiment_mix() -> Vec<MixEntry> {
     [("/health", 50), ("/io", 30), ("/cpu", 20)].map(|(path, weight)| MixEntry { path: path.into(), weight }).to_vec()
 }
 
+/// curl's `-d` is a body.
+fn run_length(text: &str) -> Result<Duration, String> {
+    let is_data = text.starts_with(['{', '[', '@']) || text.contains('=');
+    units::duration(text)
+        .map_err(|why| if is_data { format!("{why}\nhint: curl's -d is --body; -d is the length of the run") } else { why })
+}
+
 fn run_time(text: &str) -> Result<Duration, String> {
     if text.trim().parse::<f64>().is_ok() {
         return Err("a number without a unit\nhint: wrk's -t is --threads; a time is 30s or 3m".into());
@@ -201,79 +216,9 @@ pub(crate) fn think(text: &str) -> Result<Think, String> {
     Ok(Think { min, max })
 }
 
-/// `/a=50,/b=30`; a path without a weight has weight 1.
-pub(crate) fn mix(text: &str) -> Result<Mix, String> {
-    let mut entries: Vec<MixEntry> = Vec::new();
-    for part in text.split(',').map(str::trim) {
-        let (path, weight) = match part.rsplit_once('=') {
-            // The '=' of a query string is not a weight.
-            Some((path, weight)) if !weight.is_empty() && weight.bytes().all(|b| b.is_ascii_digit()) && !path.contains('?') => {
-                (path, weight)
-            }
-            Some((path, weight)) if !path.contains('?') => {
-                return Err(format!("{path}: weight {weight:?} is not a whole number"));
-            }
-            _ => (part, "1"),
-        };
-        let weight: u32 = weight.parse().map_err(|_| format!("{path}: weight {weight} is too large"))?;
-        if !path.starts_with('/') || path.bytes().any(|b| b <= b' ' || b == 127) {
-            return Err(format!("{path:?}: a path starts with / and has no blanks"));
-        }
-        if weight == 0 {
-            return Err(format!("{path}: weight 0"));
-        }
-        if entries.iter().any(|e| e.path == path) {
-            return Err(format!("{path}: named twice"));
-        }
-        entries.push(MixEntry { path: path.into(), weight });
-    }
-    if entries.len() > limits::MIX_ENTRIES || entries.iter().map(|e| u64::from(e.weight)).sum::<u64>() > u64::from(u32::MAX) {
-        return Err(format!("more than {} entries, or weights beyond {}", limits::MIX_ENTRIES, u32::MAX));
-    }
-    Ok(Mix(entries))
-}
-
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or_else(|| format!("{text:?}: not 'Name: value'"))?;
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err(format!("{name:?}: not a field name (RFC 9110 section 5.1)"));
-    }
-    // Two lengths of one message are how requests are smuggled (RFC 9112 section 6.3).
-    if ["content-length", "transfer-encoding"].iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
-        return Err(format!(
-            "{name}: sent by the client itself, as the body needs\nhint: --body TEXT sends a body with its length"
-        ));
-    }
-    let value = value.trim();
-    if value.bytes().any(|b| b == b'\r' || b == b'\n' || b == 0) {
-        return Err(format!("{name}: a line break in the value"));
-    }
-    Ok((name.into(), value.into()))
-}
-
-fn method(text: &str) -> Result<String, String> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_uppercase()) {
-        return Err(format!("{text:?}: a method is a word in capitals, such as GET"));
-    }
-    Ok(text.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mixes() {
-        let m = mix("/health=50,/io=30,/cpu?a=b").expect("ok").0;
-        assert_eq!(
-            m.iter().map(|e| (e.path.as_str(), e.weight)).collect::<Vec<_>>(),
-            [("/health", 50), ("/io", 30), ("/cpu?a=b", 1)]
-        );
-        for bad in ["", "health=1", "/a=0", "/a=x", "/a=1,/a=2", "/a b=1", "/a=99999999999"] {
-            assert!(mix(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn think_times() {

@@ -17,6 +17,7 @@ use crate::report::text::Page;
 mod connection_args;
 mod explain;
 mod files;
+mod habits;
 mod load;
 mod load_args;
 mod ports;
@@ -24,6 +25,7 @@ mod ports_args;
 mod proofs;
 mod rehearse;
 mod report;
+mod request_args;
 mod run_output;
 mod sandbox;
 mod server;
@@ -150,6 +152,10 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
         let given = words.iter().find(|w| w.starts_with(flag.as_str())).unwrap_or(flag);
         return Exit::usage(format!("{given}: a negative value: counts, rates and times are not below zero")).hint(help);
     }
+    let unknown = match (e.kind(), e.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) => habits::hint(flag),
+        _ => None,
+    };
     let mut text = e.to_string();
     if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue)
         && given.contains(char::is_control)
@@ -162,7 +168,8 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     let message = message + &rest_of(e);
     let tip = |l: &str| l.strip_prefix("hint: ").or_else(|| l.strip_prefix("tip: ")).map(str::to_owned);
     // clap offers to pass an unknown flag as a value; no command takes one.
-    Exit::usage(message).hint(lines.find_map(tip).filter(|t| !t.contains("as a value")).unwrap_or(help))
+    let tipped = lines.find_map(tip).filter(|t| !t.contains("as a value"));
+    Exit::usage(message).hint(unknown.map(str::to_owned).or(tipped).unwrap_or(help))
 }
 
 /// What clap puts on further lines: the arguments that are missing, the values that there are.
@@ -254,8 +261,14 @@ mod tests {
             ("sockbench load --closer bogus", "one of client, server, reset", "sockbench load --help"),
             ("sockbench load --port-mode foo", "one of auto, bind, no-port, ring, range", "sockbench load --help"),
             ("sockbench load -H X:a\r\nY:b", "a line break in the value", "sockbench load --help"),
-            ("sockbench load -H Content-Length:3", "sent by the client itself", "--body TEXT"),
-            ("sockbench load -H transfer-encoding:chunked", "sent by the client itself", "--body TEXT"),
+            ("sockbench load -H http://127.0.0.1:8080", "a URL, not a header field", "sockbench load http://127.0.0.1:8080"),
+            ("sockbench load --host http://127.0.0.1:8080", "--host", "argument of its own"),
+            ("sockbench load --data x", "--data", "--body TEXT"),
+            ("sockbench load --json {\"a\":1}", "not a file for the result", "--body"),
+            ("sockbench load -d {\"a\":1}", "not a length of time", "curl's -d is --body"),
+            ("sockbench load --body @no-such-file", "no-such-file", "@@ begins a text"),
+            ("sockbench load -R fast", "not a rate", "sockbench load --help"),
+            ("sockbench load -H transfer-encoding:chunked", "sent with their length", "--body TEXT"),
             ("sockbench sandbox", "not provided: <COMMAND>...", "sockbench sandbox --help"),
             ("sockbench ports --fail-rate 3", "not provided: --predict <RATE>", "sockbench ports --help"),
             ("sockbench bogus", "bogus", "sockbench --help"),

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::connection_args::ConnectionArgs;
-use super::load_args::{Mix, OutputArgs};
+use super::load_args::OutputArgs;
+use super::request_args::{self, Mix};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::{self, SandboxArgs};
 use super::status::Status;
@@ -51,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "A..B", value_parser = load_args::think, requires = "users", help_heading = "Study")]
     think: Option<Think>,
     /// What to ask for, with weights, with --users [default: the URL's path; own server: /health=50,/io=30,/cpu=20]
-    #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = load_args::mix, requires = "users", help_heading = "Study")]
+    #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, requires = "users", help_heading = "Study")]
     mix: Option<Mix>,
     /// Load this http:// server [default: sockbench's own, on a free loopback port]
     #[arg(long, value_name = "URL", help_heading = "Study")]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use toml::Spanned;
 
-use super::load_args::Mix;
+use super::request_args::{self, Mix, RequestArgs};
 use super::{Exit, load_args};
 use crate::model::limits;
 use crate::model::plan::{MixEntry, Think};
@@ -100,7 +100,7 @@ fn parsed<'de, D: Deserializer<'de>, T>(from: D, key: &str, parse: fn(&str) -> R
 }
 
 fn mix_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mix>, D::Error> {
-    parsed(from, "mix", load_args::mix).map(Some)
+    parsed(from, "mix", request_args::mix).map(Some)
 }
 
 fn think_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Think>, D::Error> {
@@ -259,9 +259,7 @@ impl PlanFile {
                 think: think.filter(|_| s.rate.is_none()).unwrap_or_default(),
                 warmup: s.warmup.unwrap_or_default(),
                 mix: s.mix.as_ref().or(self.mix.as_ref()).cloned(),
-                headers: Vec::new(),
-                method: "GET".into(),
-                body: String::new(),
+                request: RequestArgs::default(),
             },
         }
     }
@@ -282,7 +280,8 @@ fn words<'a>(table: impl Iterator<Item = (&'a String, &'a toml::Value)>) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::load_args::{mix, think};
+    use crate::cli::load_args::think;
+    use crate::cli::request_args::mix;
 
     #[test]
     fn the_built_in_plan_is_the_experiment() {

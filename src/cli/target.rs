@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Exit;
+use super::request_args::percent_encoded;
 use crate::model::plan::Target;
 use crate::sys::socket;
 
@@ -37,20 +38,38 @@ pub(crate) fn resolve(url: &str, allow_remote: bool) -> Result<Resolved, Exit> {
         format!("{host} resolves to {} addresses: {addr} is used, {} not", found.len(), others.join(", "))
     });
     let authority = authority(&host, port, addr);
-    Ok(Resolved { target: Target { url: url.into(), host, addr, resolved: found, authority, own_server: false }, path, note })
+    Ok(Resolved {
+        target: Target { url: percent_encoded(url), host, addr, resolved: found, authority, own_server: false },
+        path,
+        note,
+    })
 }
 
 fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     let bad = |why: &str| Exit::usage(format!("url {url:?}: {why}"));
-    if url.get(..8).is_some_and(|s| s.eq_ignore_ascii_case("https://")) {
+    let scheme = |name: &str| url.get(..name.len()).is_some_and(|s| s.eq_ignore_ascii_case(name));
+    if scheme("https://") {
         return Err(bad("https is not supported: TLS would be measured instead of sockets")
             .hint("load the plain http:// port behind the TLS terminator"));
     }
-    if !url.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("http://")) {
-        return Err(bad("not an http:// URL").hint(format!("http://{}", url.split("://").last().unwrap_or(url))));
+    if is_unix_socket(url) {
+        return Err(bad("unix sockets are not supported: they have no ports").hint(
+            "put a TCP port before it: `socat TCP-LISTEN:8080,fork,reuseaddr UNIX-CONNECT:PATH`, then http://127.0.0.1:8080/",
+        ));
     }
-    let uri: http::Uri =
-        url.parse().map_err(|e| bad(&format!("{e}")).hint("such as http://127.0.0.1:8080/path; a blank is %20"))?;
+    if scheme("ws://") || scheme("wss://") {
+        return Err(bad("WebSocket is not supported").hint("load an http:// path of the same server"));
+    }
+    if !scheme("http://") {
+        return Err(bad("not an http:// URL").hint(as_url(url)));
+    }
+    let authority = url[7..].split(['/', '?', '#']).next().unwrap_or_default();
+    if !authority.is_ascii() {
+        return Err(bad("the host name is not ASCII").hint("its ASCII form, as DNS has it: it begins with xn--"));
+    }
+    let uri: http::Uri = percent_encoded(url)
+        .parse()
+        .map_err(|e| bad(&format!("{e}")).hint("such as http://127.0.0.1:8080/path; a blank is %20"))?;
     let authority = uri.authority().ok_or_else(|| bad("no host").hint("such as http://127.0.0.1:8080/"))?;
     if authority.as_str().contains('@') {
         return Err(bad("a user name in a URL is not sent").hint("-H 'Authorization: Basic ...'"));
@@ -75,6 +94,27 @@ fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     Ok((host, port, format!("{root}{path}")))
 }
 
+/// The address of a unix socket, in any of the forms that other tools take.
+fn is_unix_socket(url: &str) -> bool {
+    let lower = url.to_ascii_lowercase();
+    ["unix:", "http+unix:", "unix+http:", "http://unix:", "http://unix/"].iter().any(|form| lower.starts_with(form))
+        || (lower.starts_with(['/', '.']) && lower.contains(".sock"))
+}
+
+/// What somebody who typed `text` may have meant.
+fn as_url(text: &str) -> String {
+    let rest = text.trim_start_matches("http:").trim_start_matches('/');
+    let rest = rest.split_once("://").map_or(rest, |(_, rest)| rest);
+    match rest.strip_prefix(':') {
+        // A port alone, or a path alone.
+        Some(port) => format!("http://127.0.0.1:{port}"),
+        None if text.starts_with('/') => format!("http://127.0.0.1:8080{text}, or --mix {text} for sockbench's own server"),
+        None if rest.is_empty() => "such as http://127.0.0.1:8080/".to_owned(),
+        None if rest.bytes().all(|b| b.is_ascii_digit()) => format!("http://127.0.0.1:{rest}/"),
+        None => format!("http://{rest}"),
+    }
+}
+
 /// The Host field: as the URL named it, brackets around an IPv6 literal, no port when it is 80 (RFC 9110 section 7.2).
 fn authority(host: &str, port: u16, addr: SocketAddr) -> String {
     let host = if host.contains(':') && addr.is_ipv6() { format!("[{host}]") } else { host.to_owned() };
@@ -91,16 +131,43 @@ mod tests {
         assert_eq!(parse("http://localhost").expect("ok"), ("localhost".into(), 80, "/".into()));
         assert_eq!(parse("http://h?q=1").expect("ok"), ("h".into(), 80, "/?q=1".into()));
         assert_eq!(parse("HTTP://[::1]:81/").expect("ok"), ("::1".into(), 81, "/".into()));
+        assert_eq!(parse("http://h/ü?ß=é#x").expect("ok"), ("h".into(), 80, "/%C3%BC?%C3%9F=%C3%A9".into()));
     }
 
     #[test]
     fn urls_that_do_not() {
-        for url in
-            ["https://x/", "localhost:80", "ftp://x", "http://", "http://u:p@h/", "http://h:0/", "http://h:99999/", "http://h:x/"]
-        {
+        for url in [
+            "https://x/",
+            "unix:///run/x.sock",
+            "http://unix:/run/x.sock:/",
+            "/run/x.sock",
+            "ws://x/",
+            "http://bücher.example/",
+            "localhost:80",
+            "ftp://x",
+            "http://",
+            "http://u:p@h/",
+            "http://h:0/",
+            "http://h:99999/",
+            "http://h:x/",
+        ] {
             let e = parse(url).expect_err(url);
             assert_eq!(e.code, 2, "{url}");
             assert!(!e.message.contains('\n') && e.hint.is_some(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_was_meant_is_offered() {
+        for (text, meant) in [
+            ("localhost:8080", "http://localhost:8080"),
+            (":8080", "http://127.0.0.1:8080"),
+            ("8080", "http://127.0.0.1:8080/"),
+            ("ftp://x/a", "http://x/a"),
+            ("http:/x", "http://x"),
+            ("http:", "such as http://127.0.0.1:8080/"),
+        ] {
+            assert_eq!(as_url(text), meant, "{text}");
         }
     }
 }

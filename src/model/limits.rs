@@ -18,6 +18,8 @@ pub const HEAD_FIELDS_MAX: usize = 256;
 pub const TARGET_BYTES: usize = 8 * 1024;
 /// Longest request body the server skips, bytes (413).
 pub const BODY_BYTES: u64 = 16 * 1024 * 1024;
+/// Longest file that `--body @FILE` reads, bytes.
+pub const BODY_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// Longest response head the client reads, bytes: what curl takes.
 pub const RESPONSE_HEAD_BYTES: usize = 300 * 1024;
 /// Most that `--head-bytes` of a load takes: each connection may keep that much.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::body::Body;
 use super::environment::Environment;
 use super::limits;
 pub use super::server_plan::{CpuWork, ServerCloser, ServerPlan};
@@ -174,7 +175,10 @@ pub struct LoadPlan {
     /// further header fields, in order
     pub headers: Vec<(String, String)>,
     /// request body
-    pub body: String,
+    pub body: Body,
+    /// additive: each request says `Connection: close`, whoever is to close first
+    #[serde(default)]
+    pub says_close: bool,
     /// what is asked for, with weights
     pub mix: Vec<MixEntry>,
     /// virtual users: one connection each
@@ -230,7 +234,8 @@ impl LoadPlan {
             target,
             method: "GET".into(),
             headers: Vec::new(),
-            body: String::new(),
+            body: Body::default(),
+            says_close: false,
             mix,
             users: limits::USERS,
             spawn_rate: 0.0,
@@ -267,6 +272,11 @@ impl LoadPlan {
         } else {
             Duration::ZERO
         }
+    }
+
+    /// When the steady part begins: the warm-up is over and the last user has started.
+    pub fn steady_from(&self) -> Duration {
+        self.warmup.max(self.ramp())
     }
 
     /// Every request makes a connection of its own.

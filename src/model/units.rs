@@ -62,6 +62,18 @@ pub fn exact(d: Duration) -> String {
     }
 }
 
+/// Events per second: `0.5`, `200`, `10k`, `100/s`. Errors: one line that says what is understood.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let bad = || format!("{text:?}: not a rate per second such as 0.5, 200 or 10k");
+    let number = text.trim().trim_end_matches("/s");
+    let (digits, factor) = match number.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&number[..at], 1e3),
+        Some((at, 'm' | 'M')) => (&number[..at], 1e6),
+        _ => (number, 1.0),
+    };
+    digits.parse::<f64>().map(|n| n * factor).map_err(|_| bad())
+}
+
 /// `500`, `10k`, `1.5M`. Errors: one line that says what is understood.
 pub fn count(text: &str) -> Result<u64, String> {
     let bad = || format!("{text:?}: not a whole number such as 500, 10k or 1M");
@@ -94,6 +106,14 @@ mod tests {
     fn a_span_is_shown_as_it_is_typed() {
         let shown = Span(Duration::from_secs(75)).to_string();
         assert_eq!((shown.as_str(), span(&shown)), ("1m15s", Ok(Span(Duration::from_secs(75)))));
+    }
+
+    #[test]
+    fn rates_as_people_write_them() {
+        assert_eq!([rate("0.5"), rate("10k"), rate("1.5M"), rate("100/s")], [0.5, 10_000.0, 1_500_000.0, 100.0].map(Ok));
+        for bad in ["", "k", "fast", "10kk", "1/m"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

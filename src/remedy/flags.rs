@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::model::body::Body;
 use crate::model::limits;
-use crate::model::plan::{Closer, LoadPlan, MixEntry, PortMode};
+use crate::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode};
 use crate::model::units::exact;
 
 /// Mix of `sockbench load` without a URL.
@@ -111,7 +112,8 @@ fn load_shape(plan: &LoadPlan, flags: &mut Flags) {
 }
 
 fn connections(plan: &LoadPlan, flags: &mut Flags) {
-    if !plan.keepalive {
+    // The field says it as well.
+    if !plan.keepalive && !plan.says_close {
         flags.switch("--no-keepalive");
     }
     match plan.closer {
@@ -136,6 +138,16 @@ fn connections(plan: &LoadPlan, flags: &mut Flags) {
     if plan.timeout != limits::REQUEST_TIMEOUT {
         flags.value("--timeout", exact(plan.timeout));
     }
+    let (limits, usual) = (&plan.limits, LoadLimits::default());
+    if limits.head_bytes != usual.head_bytes {
+        flags.value("--head-bytes", limits.head_bytes.to_string());
+    }
+    if limits.head_fields != usual.head_fields {
+        flags.value("--head-fields", limits.head_fields.to_string());
+    }
+    if limits.body_bytes != usual.body_bytes {
+        flags.value("--body-bytes", limits.body_bytes.to_string());
+    }
     if plan.allow_remote {
         flags.switch("--allow-remote");
     }
@@ -148,14 +160,17 @@ fn request(plan: &LoadPlan, flags: &mut Flags) {
     if !has_default_mix(plan) {
         flags.value("--mix", mix(&plan.mix));
     }
-    if plan.method != "GET" {
+    if plan.method != plan.body.default_method() {
         flags.value("--method", &*plan.method);
     }
     for (name, value) in &plan.headers {
         flags.keyed("--header", &format!("{name}: {value}"), format!("{name}: {value}"));
     }
-    if !plan.body.is_empty() {
-        flags.value("--body", &*plan.body);
+    if !plan.keepalive && plan.says_close {
+        flags.keyed("--header", "Connection: close", "Connection: close".into());
+    }
+    if plan.body != Body::default() {
+        flags.value("--body", plan.body.typed());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::body::Body;
 use crate::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target, Think};
 use crate::model::result::{Host, RunResult, RunStamp, Sysctls};
 
@@ -20,7 +21,8 @@ pub(crate) fn plan() -> LoadPlan {
         },
         method: "GET".into(),
         headers: Vec::new(),
-        body: String::new(),
+        body: Body::default(),
+        says_close: false,
         mix: vec![entry("/health", 50), entry("/io", 30), entry("/cpu", 20)],
         users: 10,
         spawn_rate: 2.0,

@@ -22,7 +22,7 @@ const GAP_SECONDS_MAX: u64 = 86_400;
 /// Counts what one worker thread sees. See the module.
 #[derive(Debug)]
 pub struct Recorder {
-    warmup: Stamp,
+    steady_from: Stamp,
     open_loop: bool,
     /// the running second, and the stamp at which it ends
     second: u64,
@@ -50,16 +50,16 @@ struct RunningEndpoint {
 }
 
 impl Recorder {
-    /// A recorder for a mix of `endpoints` entries. Samples that end before `warmup` are left out of the steady
+    /// A recorder for a mix of `endpoints` entries. Samples that end before `steady_from` are left out of the steady
     /// part; `open_loop` keeps the second clock (service latency from the real start).
-    pub fn new(endpoints: usize, warmup: Duration, open_loop: bool) -> Self {
+    pub fn new(endpoints: usize, steady_from: Duration, open_loop: bool) -> Self {
         let endpoint = RunningEndpoint {
             counts: Counts::default(),
             answered: Dense::new(LATENCY_DIGITS),
             failed: Dense::new(LATENCY_DIGITS),
         };
         Self {
-            warmup: Stamp::from_duration(warmup),
+            steady_from: Stamp::from_duration(steady_from),
             open_loop,
             second: 0,
             second_end: end_of(0),
@@ -100,7 +100,7 @@ impl Recorder {
                 if self.open_loop {
                     self.totals.service.record(s.ended.micros_since(s.started));
                 }
-                if s.ended >= self.warmup {
+                if s.ended >= self.steady_from {
                     self.totals.steady.requests += 1;
                     self.totals.steady.answered.record(latency);
                 }
@@ -114,7 +114,7 @@ impl Recorder {
                     all.count_answer(status);
                 }
                 all.never_connected += u64::from(failed_to_connect(failure));
-                if s.ended >= self.warmup {
+                if s.ended >= self.steady_from {
                     self.totals.steady.requests += 1;
                 }
                 self.totals.errors.record(failure, s.endpoint, s.ended);

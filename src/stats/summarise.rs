@@ -88,7 +88,7 @@ fn totals(c: &Filling<'_>) -> Totals {
 }
 
 fn steady(c: &Filling<'_>) -> Option<Steady> {
-    let from_s = c.plan.warmup.as_secs_f64();
+    let from_s = c.plan.steady_from().as_secs_f64();
     (c.duration_s > from_s).then(|| Steady {
         from_s,
         rps: per_second(c.totals.steady.requests, c.duration_s - from_s),
@@ -310,12 +310,17 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
     let closed = !c.plan.is_open_loop();
     let service = if closed { "closed loop: the intended start is the real one" } else { NOT_ANSWERED };
     note(t.service_latency_ms.is_none(), "totals.service_latency_ms", service);
-    let short = format!("the run ({:.1} s) was not longer than its warm-up ({:.1} s)", c.duration_s, c.plan.warmup.as_secs_f64());
+    let (warmup_s, ramp_s) = (c.plan.warmup.as_secs_f64(), c.plan.ramp().as_secs_f64());
+    let short = if ramp_s > warmup_s {
+        format!("the run ({:.1} s) ended before the last user started ({ramp_s:.1} s)", c.duration_s)
+    } else {
+        format!("the run ({:.1} s) was not longer than its warm-up ({warmup_s:.1} s)", c.duration_s)
+    };
     note(t.steady.is_none(), "totals.steady", &short);
     note(
         t.steady.as_ref().is_some_and(|s| s.latency_ms.is_none()),
         "totals.steady.latency_ms",
-        "no request was answered after the warm-up",
+        "no request was answered in the steady part",
     );
     note(
         t.connects.is_none(),

@@ -68,6 +68,19 @@ fn of_a_load() {
         ("load --server cpu-workers=zero -o made", USAGE),
         ("load --server bogus=1 -o made", USAGE),
         ("load --no-such-flag", USAGE),
+        ("load -H http://127.0.0.1:1/ -o made", USAGE),
+        ("load --host http://127.0.0.1:1/ -o made", USAGE),
+        ("load http://127.0.0.1:1/ --json {\"a\":1}", USAGE),
+        ("load http://127.0.0.1:1/ -d {\"a\":1}", USAGE),
+        ("load http://127.0.0.1:1/ --data a=1", USAGE),
+        ("load http://127.0.0.1:1/ --body @no-such-file -o made", USAGE),
+        ("load http://127.0.0.1:1/ -H Content-Length:+5 -o made", USAGE),
+        ("load http://127.0.0.1:1/ -R fast -o made", USAGE),
+        ("load http://127.0.0.1:1/ --head-bytes 5G -o made", USAGE),
+        ("load http://127.0.0.1:1/ --mix /a#b=1 -o made", USAGE),
+        ("load http://unix:/run/x.sock:/ -o made", USAGE),
+        ("load http://bücher.example/ -o made", USAGE),
+        ("load :8080 -o made", USAGE),
     ];
     say("load", dir.path(), &lines);
 }

@@ -149,6 +149,7 @@ pub(crate) fn describe(out: &Output) -> String {
 /// Leaves `ports` with a TIME_WAIT each towards `listener`, which must be blocking: connected, accepted, closed by
 /// the client first.
 pub(crate) fn leave_time_wait(listener: &std::net::TcpListener, ports: std::ops::RangeInclusive<u16>) {
+    use sockbench::model::body::Body;
     use sockbench::model::plan::PortMode;
     use sockbench::sys::{clock::Clock, socket};
     let dest = listener.local_addr().unwrap();
@@ -172,6 +173,7 @@ pub(crate) fn leave_time_wait(listener: &std::net::TcpListener, ports: std::ops:
 pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::model::plan::LoadPlan {
     use std::time::Duration;
 
+    use sockbench::model::body::Body;
     use sockbench::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target};
     LoadPlan {
         target: Target {
@@ -184,7 +186,8 @@ pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::model::plan::
         },
         method: "GET".into(),
         headers: vec![],
-        body: String::new(),
+        body: Body::default(),
+        says_close: false,
         mix: vec![MixEntry { path: "/".into(), weight: 1 }],
         users: 1,
         spawn_rate: 0.0,

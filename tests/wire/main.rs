@@ -3,6 +3,7 @@
 
 mod answers_live;
 mod load_live;
+mod requests_live;
 mod scripted;
 #[path = "../support/served.rs"]
 mod served;

@@ -3,6 +3,7 @@
 use super::target::{evidence, hidden};
 use crate::diagnose::indicators::{Course, Indicators, Kind, Rows};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::model::body::Body;
 use crate::model::figures::{count, counted, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::plan::MixEntry;
@@ -81,7 +82,7 @@ fn remedies(run: &RunResult, rows: &Rows<'_>, answered: bool, inside: bool) -> V
     let own_server = load_with(&run.plan, |p| {
         p.target.own_server = true;
         p.mix = vec![MixEntry { path: "/health".into(), weight: 1 }];
-        (p.method, p.body) = ("GET".into(), String::new());
+        (p.method, p.body) = ("GET".into(), Body::default());
         p.allow_remote = false;
     });
     remedies.push(advice(

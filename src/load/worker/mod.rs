@@ -165,7 +165,7 @@ impl<'a> Worker<'a> {
             requests,
             weights: plan.mix.iter().map(|m| m.weight).collect(),
             weight_total: plan.mix.iter().map(|m| m.weight).sum(),
-            recorder: Recorder::new(plan.mix.len(), plan.warmup, plan.is_open_loop()),
+            recorder: Recorder::new(plan.mix.len(), plan.steady_from(), plan.is_open_loop()),
             sources: Sources::new(&plan.sources, ring, index, plan.threads),
             pacer,
             spec: ConnectSpec {
