@@ -6,7 +6,8 @@ use super::rule::{Found, Rule, Ruling, Step};
 use super::table::{STUDY_RULES, rule_of, rules};
 use super::{validity, verdict};
 use crate::model::finding::{Finding, FindingId, Severity, Undecided};
-use crate::model::result::{NoPort, RunResult, Validity, Verdict};
+use crate::model::outcome::Cause;
+use crate::model::result::{ErrorRow, NoPort, RunResult, Validity, Verdict};
 
 /// Everything that a run shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,14 +70,21 @@ pub fn diagnose(run: &RunResult) -> Vec<Finding> {
 pub fn settle(run: &mut RunResult) {
     let diagnosis = Diagnosis::of(run);
     if Indicators::of(run).ports.no_address > 0 {
-        // Linux has one errno for both; Windows has 10048 for ports and 10049 for a missing address.
-        let no_port = run.errors.iter_mut().filter(|row| row.no_port() == Some(NoPort::Exhausted));
-        no_port.for_each(|row| row.windows_code = Some(10049));
+        run.errors.iter_mut().filter(|row| row.no_port() == Some(NoPort::Exhausted)).for_each(name_the_address);
     }
     (run.findings, run.undecided) = (diagnosis.findings, diagnosis.undecided);
     (run.verdict, run.validity) = (diagnosis.verdict, diagnosis.validity);
     if run.findings.iter().any(|f| f.remedies.iter().any(|r| r.proven.is_none())) {
         run.explain_null("findings[].remedies[].proven", "no rehearsal of this remedy on this host");
+    }
+}
+
+/// Linux has one errno for "no port" and "no address"; Windows has 10048 for ports and 10049 for a missing address.
+fn name_the_address(row: &mut ErrorRow) {
+    row.cause = Some(Cause::NoAddress);
+    if let Some(failure) = row.failure() {
+        (row.party, row.message) = (failure.party(), failure.message());
+        row.windows_code = failure.windows_code(row.port_choice);
     }
 }
 

@@ -3,7 +3,7 @@
 //! The first finding, in the order of reports, that has a row decides the verdict. The stamp follows from the same
 //! rows, in [`super::validity`]; nothing else decides either.
 
-use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Rows, Saturated, Waiter, name_of};
+use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Rows, Saturated, Waiter, message_of};
 use super::rules::refusal;
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId as Id, Severity};
@@ -42,11 +42,13 @@ pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Ve
     }
     let limit = Rows::kind(run, Kind::OwnLimit);
     if let Some(row) = limit.largest() {
+        let raise =
+            row.limit.as_ref().map_or_else(String::new, |hit| format!(" of {} ({} raises it)", count(hit.value), hit.flag));
         let sentence = format!(
-            "the client did not take {} of {}: over its own limit ({})",
-            limit.count(),
+            "the client did not take {} of {}: {}{raise}",
+            count(limit.count()),
             counted(run.totals.requests, "answer"),
-            name_of(row)
+            message_of(row)
         );
         return Verdict { id: VerdictId::ClientBound, sentence, since_s: Some(limit.first_s()) };
     }
@@ -232,7 +234,10 @@ fn healthy(run: &RunResult, findings: &[Finding]) -> String {
     let warning = findings.iter().find(|f| f.severity != Severity::Info);
     match warning {
         Some(w) => format!("OK, but {} ({figures})", w.title),
-        None => format!("OK: {figures}"),
+        None => match run.surplus.iter().map(|row| row.count).sum::<u64>() {
+            0 => format!("OK: {figures}"),
+            n => format!("OK, but more bytes followed {} ({figures})", counted(n, "complete answer")),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::figures::{count, counted};
 use super::protocol_fault::OwnLimit;
 
 /// Longest excerpt of received bytes, in characters after escaping.
@@ -41,6 +42,27 @@ pub struct Received {
     /// bytes of its Content-Length that did not come
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_bytes: Option<u64>,
+}
+
+impl Received {
+    /// What was there and what was missing, after "it": `never ended its head: 36 bytes, no blank line`.
+    pub fn in_words(&self) -> String {
+        let lines = if self.bare_lf { "; its lines end with LF alone, not CR LF" } else { "" };
+        if !self.head_complete {
+            return format!("never ended its head: {}, no blank line{lines}", counted(self.bytes, "byte"));
+        }
+        match self.framing {
+            Some(Framing::ContentLength(all)) => {
+                let missing = self.missing_bytes.unwrap_or(all).min(all);
+                format!("stopped after {} of the {} of its body{lines}", count(all - missing), counted(all, "byte"))
+            }
+            Some(Framing::Chunked) => format!("never sent its last chunk{lines}"),
+            Some(Framing::UntilClose) => {
+                format!("has neither Content-Length nor chunks, so its end is the end of the connection, which stays open{lines}")
+            }
+            Some(Framing::NoBody) | None => format!("stopped after {}{lines}", counted(self.bytes, "byte")),
+        }
+    }
 }
 
 /// Keeps `false` out of a document.
@@ -138,6 +160,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let head = Received { bytes: 36, head_complete: false, bare_lf: true, status: None, framing: None, missing_bytes: None };
+        assert_eq!(head.in_words(), "never ended its head: 36 bytes, no blank line; its lines end with LF alone, not CR LF");
+        let of = |framing, missing_bytes| {
+            let whole = Received { bytes: 80, head_complete: true, bare_lf: false, status: Some(200), ..head };
+            Received { framing: Some(framing), missing_bytes, ..whole }.in_words()
+        };
+        assert_eq!(of(Framing::ContentLength(100), Some(95)), "stopped after 5 of the 100 bytes of its body");
+        assert_eq!(of(Framing::Chunked, None), "never sent its last chunk");
+        assert!(of(Framing::UntilClose, None).ends_with("which stays open"));
+    }
 
     #[test]
     fn quotes_and_backslashes() {

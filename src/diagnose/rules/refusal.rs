@@ -5,7 +5,7 @@ use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
 use crate::diagnose::rule::Found;
 use crate::model::figures::counted;
 use crate::model::finding::Remedy;
-use crate::model::outcome::{EACCES, EHOSTUNREACH, ENETUNREACH, EPERM, errno_text};
+use crate::model::outcome::{Cause, EACCES, EHOSTUNREACH, ENETUNREACH, EPERM, errno_text};
 use crate::model::result::{ErrorRow, RunResult};
 use crate::remedy::{advice, load_with};
 
@@ -48,6 +48,10 @@ pub(in crate::diagnose) fn of(run: &RunResult, seen: &Indicators) -> Option<Refu
     let what = match why {
         Why::ForeignSource => foreign(run),
         Why::NoAddress => format!("this machine has no address that reaches {}", run.plan.target.addr),
+        // At connect() it also says that nobody answers for the address on the local network.
+        Why::NoRoute if row.errno == Some(EHOSTUNREACH) => {
+            format!("no way to {}: this machine has no route, or nothing answers there on its network", run.plan.target.addr.ip())
+        }
         Why::NoRoute => format!("this machine has no route to {}", run.plan.target.addr.ip()),
         Why::Policy => format!("a policy of this machine forbids connections to {}", run.plan.target.addr),
         Why::Other => row.errno.map_or_else(|| "this machine refused".to_owned(), |n| errno_text(n).into_owned()),
@@ -59,6 +63,9 @@ pub(in crate::diagnose) fn of(run: &RunResult, seen: &Indicators) -> Option<Refu
 }
 
 fn why(row: &ErrorRow) -> Why {
+    if row.cause == Some(Cause::NoAddress) {
+        return Why::NoAddress;
+    }
     match (Kind::of(row), row.errno) {
         (Kind::ForeignSource, _) => Why::ForeignSource,
         (Kind::NoPort, _) => Why::NoAddress,

@@ -9,7 +9,7 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::model::figures::{counted, number, seconds, share};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::limits;
-use crate::model::outcome::{Failure, FailureSide, Party, Phase};
+use crate::model::outcome::{Cause, Failure, FailureSide, Party, Phase, ProtocolFault};
 use crate::model::result::{ErrorRow, RunResult};
 use crate::remedy::target::{Pool, own_flags, serve_with};
 use crate::remedy::{advice, load_with, longer_idle, quoted};
@@ -132,7 +132,8 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
             &format!("{waiting} were sent and not a byte came back: the target's program is too slow for this load, or stuck. ");
     }
     if let Some(row) = begun.largest() {
-        text += &format!("Of {} part of an answer came, and its end did not{}. ", begun.count(), excerpt(row));
+        let known = row.received.map_or_else(|| "its end did not come".to_owned(), |r| format!("it {}", r.in_words()));
+        text += &format!("Of {} part of an answer came: {known}{}. ", begun.count(), excerpt(row));
     }
     text += "Windows shows WSAETIMEDOUT 10060.";
     let longer = load_with(&run.plan, |p| p.timeout = Duration::try_from_secs_f64((limit * 3.0).ceil()).unwrap_or(p.timeout));
@@ -170,9 +171,9 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         .ruling()
 }
 
-/// `: it begins with "HTTP/1.1 200 OK"`, where something was received.
+/// ` (received: "HTTP/1.1 200 OK")`, where something was.
 fn excerpt(row: &ErrorRow) -> String {
-    row.first_bytes.as_ref().map_or_else(String::new, |bytes| format!(": it begins with \"{bytes}\""))
+    row.first_bytes.as_ref().map_or_else(String::new, |bytes| format!(" (received: \"{bytes}\")"))
 }
 
 /// target-malformed.
@@ -181,7 +182,7 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
     let Some(row) = rows.largest() else { return hidden(run) };
     let course = Course::of(run, &rows);
     let text = format!(
-        "{} broke HTTP/1.1 (RFC 9112): {}. The most frequent one, at {}: {}{}. The connection is closed after such an answer, because \
+        "{} broke HTTP/1.1: {}. The most frequent one, at {}: {}{}. The connection is closed after such an answer, because \
          where the next one begins is not known. The target's program does this; one that is killed or overloaded does it in mid-answer.",
         counted(rows.count(), "answer"),
         rows.in_words(),
@@ -194,7 +195,11 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         advice("look at one raw answer", format!("curl -v --raw {}", quoted(&url)), "1 head with the length that it announces"),
         alone(run, "the same faults with 1 request at a time are not the load's".into()),
     ];
-    let title = format!("{} malformed{}: {}", counted(rows.count(), "answer"), course.in_words(), rows.in_words());
+    let what = match row.failure().map(|f| f.cause) {
+        Some(Cause::Malformed(ProtocolFault::NotHttp(_))) => "not HTTP/1",
+        _ => "malformed",
+    };
+    let title = format!("{} {what}{}: {}", counted(rows.count(), "answer"), course.in_words(), message_of(row));
     in_part(evidence(Found::new(title, text), &rows), &course)
         .with("fault", name_of(row).into_owned())
         .with("first_bytes", row.first_bytes.clone())
