@@ -124,8 +124,8 @@ fn render_run(args: &Args, file: &Path, mut run: RunResult) -> Result<(), Exit> 
     }
     let text = match args.format {
         Format::Text => {
-            let kept = file.parent().filter(|dir| !dir.as_os_str().is_empty()).map(|dir| dir.display().to_string());
-            run_output::report(&run, args.report, super::page(args.no_color, kept.or(Some(".".into()))))
+            let kept = args.document.display().to_string();
+            run_output::report(&run, args.report, super::page(args.no_color, Some(kept)))
         }
         Format::Json => run_output::document(json::render(&run))?,
         Format::Csv => run_output::document(locust_csv::stats_csv(&run))?,

@@ -43,7 +43,10 @@ fn rates(run: &RunResult, head: &str) -> String {
     let mut text = if run.plan.is_open_loop() && t.never_started > 0 {
         let asked = t.attempts + t.never_started;
         let missed = share(t.never_started as f64 / asked.max(1) as f64);
-        let mut text = format!("{} of {} asked, {} sent", count(answers), count(asked), count(t.attempts));
+        let mut text = format!("{} of {} asked", count(answers), count(asked));
+        if t.attempts - answers.min(t.attempts) > t.attempts / 100 {
+            text += &format!(", {} sent", count(t.attempts));
+        }
         text += &if head.contains(&count(t.never_started)) {
             format!("; {missed} never started")
         } else {
@@ -51,7 +54,9 @@ fn rates(run: &RunResult, head: &str) -> String {
         };
         text
     } else if t.failures + t.local_failures == 0 {
-        format!("{} req/s, 0 failed of {}", rate(per_second(answers, run.duration_s)), count(t.requests))
+        let rps = rate(per_second(answers, run.duration_s));
+        let rps = if head.contains(&format!("{rps} req/s")) { String::new() } else { format!("{rps} req/s, ") };
+        format!("{rps}0 failed of {}", count(t.requests))
     } else {
         let mut text = format!("{} of {}", count(answers), count(t.attempts));
         // The mean over a time in which nothing could be answered is nobody's rate.

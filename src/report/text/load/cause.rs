@@ -25,7 +25,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
         (FindingId::LocalPortsExhausted, Some(ports)) => exhausted(run, ports),
         (FindingId::TargetQueueing, _) => queueing(run, finding, head),
         (FindingId::UsersNotReached, _) if run.totals.never_started > 0 => busy(run),
-        _ => in_short(finding, head, page, !run.errors.is_empty()),
+        _ => in_short(run, finding, head, page),
     };
     let text = lines.iter().map(|line| wrapped(line, 2, page.width)).collect();
     vec![Block::kept(text)]
@@ -110,28 +110,47 @@ fn word<'a>(evidence: &'a BTreeMap<String, Value>, name: &str) -> Option<&'a str
     evidence.get(name).and_then(Value::as_str)
 }
 
-/// The title, where the headline says something else, and the first sentences of the explanation.
-fn in_short(f: &Finding, head: &str, page: &Page, failed: bool) -> Vec<String> {
+/// The title, where the headline says something else, and the first sentences of the explanation that say more.
+fn in_short(run: &RunResult, f: &Finding, head: &str, page: &Page) -> Vec<String> {
+    let failed = !run.errors.is_empty();
     let flat = head.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let mut said = numbers(&flat);
     let mut lines = Vec::new();
     if !failed && !flat.contains(&f.title.to_lowercase()) {
+        said.extend(numbers(&f.title));
         lines.push(f.title.clone());
     }
     let room = if failed { LINES_BESIDE_FAULTS } else { LINES };
     let height = |text: &str| wrapped(text, 2, page.width).lines().count();
     let mut told = String::new();
-    // What the title counts after its colon, the explanation often repeats.
-    let tail = f.title.split_once(": ").map(|(_, tail)| tail);
-    let is_new = |sentence: &&str| !tail.is_some_and(|tail| sentence.contains(tail));
-    for sentence in sentences(&f.explanation).into_iter().filter(is_new) {
+    for sentence in sentences(&f.explanation).into_iter().filter(|s| is_new(s, run, f, &said)) {
         let more = if told.is_empty() { sentence.to_owned() } else { format!("{told} {sentence}") };
-        if !told.is_empty() && height(&more) + lines.iter().map(|l| height(l)).sum::<usize>() > room {
+        if height(&more) + lines.iter().map(|l| height(l)).sum::<usize>() > room {
             break;
         }
         told = more;
     }
     lines.extend((!told.is_empty()).then_some(told));
     lines
+}
+
+/// A sentence that repeats no figures: neither those that were `said`, nor what the title counts after its colon, nor
+/// what was received, which stands beside the failures. What Windows shows does too.
+fn is_new(sentence: &str, run: &RunResult, f: &Finding, said: &[String]) -> bool {
+    let numbers = numbers(sentence);
+    let known = numbers.iter().filter(|n| said.contains(n)).count();
+    let tail = f.title.split_once(": ").is_some_and(|(_, tail)| sentence.contains(tail));
+    let mut bytes = run.errors.iter().filter_map(|e| e.first_bytes.as_deref()).map(|b| b.trim_end_matches("..."));
+    !(known > 0 && 2 * known >= numbers.len())
+        && !tail
+        && !bytes.any(|b| sentence.contains(b))
+        && !sentence.starts_with("Windows")
+}
+
+/// `3`, `680`, `127.0.0.1:9`: words with digits, without their signs and thousands' marks.
+fn numbers(text: &str) -> Vec<String> {
+    let words = text.split_whitespace().map(|w| w.trim_matches(|c: char| !c.is_alphanumeric()).replace(',', ""));
+    words.filter(|w| w.contains(|c: char| c.is_ascii_digit())).collect()
 }
 
 /// Ends of sentences are a full stop before a blank and a capital.
@@ -158,5 +177,6 @@ mod tests {
     fn sentences_end_before_a_capital() {
         assert_eq!(sentences("One is 1.5 s. Two at 10.0.0.1. three. Four"), ["One is 1.5 s.", "Two at 10.0.0.1. three.", "Four"]);
         assert!(sentences("").is_empty());
+        assert_eq!(numbers("In 4 of 5 s, at 127.0.0.1:9: 1,200 (x)."), ["4", "5", "127.0.0.1:9", "1200"]);
     }
 }

@@ -1,14 +1,17 @@
 //! What failed: each kind with its call and errno, how often, who is responsible, and what was received.
 
-use crate::model::figures::{count, seconds, share, span};
-use crate::model::outcome::{Call, Party, Phase};
-use crate::model::result::{ErrorRow, RunResult};
+use crate::model::figures::{count, counted, seconds, share, span};
+use crate::model::outcome::{Call, Party};
+use crate::model::result::{ErrorRow, Framing, Received, RunResult};
 use crate::report::style::Tone;
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
 /// Kinds that are shown; `-v` has all.
 const KINDS: usize = 3;
+
+/// Characters of what was received.
+const EXCERPT: usize = 50;
 
 /// One kind of failure over all endpoints.
 struct Kind<'a> {
@@ -68,7 +71,13 @@ fn said(k: &Kind, run: &RunResult) -> String {
     let (first, last) = (at(k.first_s), at(k.last_s));
     text += &if first == last { format!(", at {first}") } else { format!(", {first} to {last}") };
     if let Some(bytes) = &k.row.first_bytes {
-        text += &format!("; received \"{bytes}\"");
+        text += &format!("; received \"{}\"", excerpt(bytes));
+    }
+    if let Some(received) = k.row.received.as_ref().filter(|_| k.row.call == Call::Timeout) {
+        text += &lacks(received);
+    }
+    if let Some(hit) = &k.row.limit {
+        text += &format!("; the limit is {}, {} raises it", count(hit.value), hit.flag);
     }
     text
 }
@@ -79,19 +88,33 @@ fn what(row: &ErrorRow, run: &RunResult) -> String {
     match (row.call, row.errno) {
         (Call::Http, _) => format!("status {}", row.name),
         (Call::Timeout, _) => {
-            let doing = match row.phase {
-                Some(Phase::Connecting) => " while connecting",
-                Some(Phase::Sending) => " while sending the request",
-                Some(Phase::Waiting) => " while waiting for the first byte",
-                Some(Phase::Receiving) => " while receiving the answer",
-                None => "",
-            };
+            let doing = row.phase.map_or_else(String::new, |phase| format!(" while {}", phase.words()));
             format!("timed out after {}{doing}", span(run.plan.timeout))
         }
         (Call::Protocol, _) => row.message.clone(),
         (call, Some(errno)) => format!("{}(): {} {errno}{windows}{reused}", call.word(), row.name),
         (call, None) => format!("{}(): {}, {}", call.word(), row.name, row.message),
     }
+}
+
+/// What had not come of an answer.
+fn lacks(received: &Received) -> String {
+    match (received.head_complete, received.missing_bytes, received.framing) {
+        (false, ..) => "; its head is incomplete".to_owned(),
+        (true, Some(missing), _) => format!("; {} of its body did not come", counted(missing, "byte")),
+        (true, None, Some(Framing::Chunked)) => "; its last chunk did not come".to_owned(),
+        (true, None, Some(Framing::UntilClose)) => "; it gives no length, and the connection stays open".to_owned(),
+        (true, None, _) => String::new(),
+    }
+}
+
+/// The first bytes, as far as they fit a line.
+fn excerpt(bytes: &str) -> String {
+    if bytes.chars().count() <= EXCERPT {
+        return bytes.to_owned();
+    }
+    let cut: String = bytes.trim_end_matches("...").chars().take(EXCERPT).collect();
+    format!("{cut}...")
 }
 
 /// Who is responsible.

@@ -15,6 +15,8 @@ mod faults;
 mod headline;
 mod limits;
 mod next;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 /// The report of a run on one screen.

@@ -1,0 +1,68 @@
+//! Stored runs as a person reads them: what each says, that it fits one screen, and that it breaks well.
+
+use crate::model::result::RunResult;
+use crate::report::json;
+use crate::report::text::{Page, render_run};
+
+const RUNS: [(&str, &str); 7] = [
+    ("healthy", include_str!("../../../../tests/data/runs/healthy.json")),
+    ("exhausted", include_str!("../../../../tests/data/runs/exhausted.json")),
+    ("saturated", include_str!("../../../../tests/data/runs/saturated.json")),
+    ("queueing", include_str!("../../../../tests/data/runs/queueing.json")),
+    ("refused", include_str!("../../../../tests/data/runs/refused.json")),
+    ("generator", include_str!("../../../../tests/data/runs/generator.json")),
+    ("gone", include_str!("../../../../tests/data/runs/gone.json")),
+];
+
+fn stored() -> impl Iterator<Item = (&'static str, RunResult)> {
+    RUNS.into_iter().map(|(name, document)| (name, json::parse(document).unwrap()))
+}
+
+#[test]
+fn each_reads_like_this() {
+    for (name, run) in stored() {
+        insta::assert_snapshot!(name, render_run(&run, &Page::plain()));
+    }
+}
+
+#[test]
+fn each_fits_one_screen_and_says_its_verdict_first() {
+    for (name, run) in stored() {
+        let text = render_run(&run, &Page::plain());
+        assert!(text.lines().count() <= Page::LINES, "{name}: {} lines\n{text}", text.lines().count());
+        let widest = text.lines().map(|l| l.chars().count()).max();
+        assert!(widest <= Some(Page::WIDTH), "{name}: {widest:?} columns\n{text}");
+        let first = text.lines().next().unwrap_or_default();
+        assert_eq!(first.starts_with("OK"), run.verdict.id == crate::model::result::VerdictId::Healthy, "{name}: {first}");
+    }
+}
+
+#[test]
+fn on_60_columns_lines_break_between_words() {
+    for (name, run) in stored() {
+        let narrow = render_run(&run, &Page::plain().wide(60));
+        let wide = render_run(&run, &Page::plain().wide(120));
+        let wide: Vec<&str> = wide.split_whitespace().collect();
+        for line in narrow.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            // A word that is longer than a line stands alone; rows by second may sum other seconds.
+            assert!(line.chars().count() <= 60 || words.len() == 1, "{name}: {line}\n{narrow}");
+            let by_second = words.iter().filter(|w| w.chars().all(|c| c.is_ascii_digit() || c == ',')).count() > 3;
+            assert!(by_second || words.iter().all(|w| wide.contains(w)), "{name}: {line}\n{narrow}");
+        }
+    }
+}
+
+#[test]
+fn no_key_of_the_document_and_no_evidence_is_on_the_page() {
+    for (name, run) in stored() {
+        let text = render_run(&run, &Page::plain());
+        let keys = run.findings.iter().flat_map(|f| f.evidence.keys()).filter(|key| key.contains('_'));
+        for key in keys {
+            assert!(!text.contains(key.as_str()), "{name}: {key}\n{text}");
+        }
+        for full in run.findings.iter().flat_map(|f| &f.remedies).filter(|r| r.change.is_some()) {
+            assert!(!text.contains(&full.command), "{name}: {}\n{text}", full.command);
+        }
+    }
+}
