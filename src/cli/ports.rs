@@ -13,8 +13,7 @@ use crate::model::budget::LINUX_HOLD_S;
 use crate::model::ports_report::PortsReport;
 use crate::model::units;
 use crate::observe::{baseline, listing};
-use crate::report::ports_text::{render_forecast, render_ports};
-use crate::report::style::Style;
+use crate::report::text::{Page, render_forecast, render_ports};
 use crate::sys::signals::StopFlag;
 use crate::sys::{clock, socket, sysctl};
 
@@ -29,13 +28,16 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Show the port budget: how many source ports there are, what uses them, and when they are free again.
 ///
-/// Without --to it lists every destination that uses ports, the largest first. With --predict it computes what a rate of
+/// Without ADDR it lists every destination that uses ports, the largest first. With --predict it computes what a rate of
 /// new connections leads to: the ceiling, when the ports run out, how long nothing connects, and when it recurs. No root
 /// is needed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only this destination: IP:PORT, NAME:PORT or an http:// URL
-    #[arg(long, value_name = "ADDR")]
+    #[arg(value_name = "ADDR")]
+    destination: Option<String>,
+    /// The same as ADDR
+    #[arg(long, value_name = "ADDR", conflicts_with = "destination")]
     to: Option<String>,
     /// Look again at this interval (100ms or more), until Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = watch_every, num_args = 0..=1, default_missing_value = "1s", conflicts_with = "predict")]
@@ -73,28 +75,29 @@ pub(crate) struct Args {
 
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
-    args.sandbox.enter_if_asked(args.to.as_deref())?;
-    let to = args.to.as_deref().map(destination).transpose()?;
-    let style = super::style(args.no_color);
+    // A fresh namespace has ports to every destination, reachable or not.
+    args.sandbox.enter_if_asked(None)?;
+    let to = args.destination.as_deref().or(args.to.as_deref()).map(destination).transpose()?;
+    let page = super::page(args.no_color, None);
     if let Some(rate) = args.predict {
-        return predict(&args, rate, to, style);
+        return predict(&args, rate, to, &page);
     }
     let rows = if args.all { usize::MAX } else { ROWS };
     let look = || listing::look(to, rows).map_err(|e| Exit::environment(format!("ports: sock_diag: {e}")));
     match args.watch {
-        None => show(&look()?, args.json.as_deref(), style).map(|()| 0),
-        Some(every) => watch(every, args.json.as_deref(), style, look),
+        None => show(&look()?, args.json.as_deref(), &page).map(|()| 0),
+        Some(every) => watch(every, args.json.as_deref(), &page, look),
     }
 }
 
-fn show(report: &PortsReport, json: Option<&Path>, style: Style) -> Result<(), Exit> {
+fn show(report: &PortsReport, json: Option<&Path>, page: &Page) -> Result<(), Exit> {
     match json {
         Some(file) => write(file, &(pretty(report)? + "\n")),
-        None => print(&render_ports(report, style)),
+        None => print(&render_ports(report, page)),
     }
 }
 
-fn watch(every: Duration, json: Option<&Path>, style: Style, look: impl Fn() -> Result<PortsReport, Exit>) -> Result<u8, Exit> {
+fn watch(every: Duration, json: Option<&Path>, page: &Page, look: impl Fn() -> Result<PortsReport, Exit>) -> Result<u8, Exit> {
     if json.is_some_and(|f| f != Path::new("-")) {
         return Err(Exit::usage("ports: --watch writes JSON to stdout only").hint("--watch --json - > FILE"));
     }
@@ -105,8 +108,8 @@ fn watch(every: Duration, json: Option<&Path>, style: Style, look: impl Fn() -> 
         let text = match json {
             Some(_) => serde_json::to_string(&report).map_err(|e| Exit::environment(format!("ports: {e}")))? + "\n",
             // Cursor home, text, clear the rest: no flicker.
-            None if on_screen => format!("\u{1b}[H{}\u{1b}[J", render_ports(&report, style).replace('\n', "\u{1b}[K\n")),
-            None => render_ports(&report, style) + "\n",
+            None if on_screen => format!("\u{1b}[H{}\u{1b}[J", render_ports(&report, page).replace('\n', "\u{1b}[K\n")),
+            None => render_ports(&report, page) + "\n",
         };
         print(&text)?;
         let clock = clock::Clock::start();
@@ -117,7 +120,7 @@ fn watch(every: Duration, json: Option<&Path>, style: Style, look: impl Fn() -> 
     Ok(stop.signal().map_or(0, |signal| 128 + signal as u8))
 }
 
-fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Result<u8, Exit> {
+fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, page: &Page) -> Result<u8, Exit> {
     let mut assumed =
         vec!["no port is in use at the start, the client closes first, connections come at a constant rate".to_owned()];
     let usage = PortUse::default();
@@ -168,14 +171,14 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, style: Style) -> Resu
     }
     match &args.json {
         Some(file) => write(file, &(pretty(&forecast)? + "\n"))?,
-        None => print(&render_forecast(&forecast, &assumed, style))?,
+        None => print(&render_forecast(&forecast, &assumed, page.style))?,
     }
     Ok(0)
 }
 
 /// `127.0.0.1:80`, `[::1]:80`, `localhost:80`, `http://host/` (port 80).
 fn destination(text: &str) -> Result<SocketAddr, Exit> {
-    let bad = || Exit::usage(format!("--to {text}: not an address with a port")).hint("--to 127.0.0.1:8080");
+    let bad = || Exit::usage(format!("{text}: not an address with a port")).hint("such as 127.0.0.1:8080");
     let authority = text.strip_prefix("http://").map_or(text, |rest| rest.split(['/', '?']).next().unwrap_or(rest));
     if let Ok(addr) = authority.parse() {
         return Ok(addr);
@@ -189,7 +192,7 @@ fn destination(text: &str) -> Result<SocketAddr, Exit> {
     if host.is_empty() {
         return Err(bad());
     }
-    let found = socket::resolve(host, port).map_err(|e| Exit::environment(format!("--to {text}: {e}")))?;
+    let found = socket::resolve(host, port).map_err(|e| Exit::environment(format!("{text}: {e}")))?;
     found.first().copied().ok_or_else(bad)
 }
 

@@ -1,8 +1,7 @@
 //! An explanation for the terminal: each kind of line with its call and limit, the arithmetic, what to do.
 
-use super::ports_text::render_forecast;
 use super::style::{Style, Tone, wrapped};
-use super::text::render_findings;
+use super::text::{render_findings, render_forecast};
 use crate::model::explanation::{Arithmetic, Certainty, Explanation, Limit, Measured, Reading};
 use crate::model::finding::Remedy;
 

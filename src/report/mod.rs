@@ -14,7 +14,6 @@ pub mod json;
 pub mod locust;
 pub mod locust_csv;
 pub mod plan_text;
-pub mod ports_text;
 pub mod rehearsal_text;
 pub mod style;
 pub mod table;

@@ -4,6 +4,7 @@ mod errors;
 mod findings;
 mod load;
 mod page;
+mod ports;
 mod requests;
 mod study;
 mod study_detail;
@@ -11,6 +12,7 @@ mod summary;
 
 pub use findings::render_findings;
 pub use page::{Detail, Page};
+pub use ports::{render_forecast, render_ports};
 pub use requests::render_locust_table;
 pub use study::render_study;
 

@@ -123,7 +123,7 @@ fn in_short(run: &RunResult, f: &Finding, head: &str, page: &Page) -> Vec<String
     let room = if failed { LINES_BESIDE_FAULTS } else { LINES };
     let height = |text: &str| wrapped(text, 2, page.width).lines().count();
     let mut told = String::new();
-    for sentence in sentences(&f.explanation).into_iter().filter(|s| is_new(s, run, f, &said)) {
+    for sentence in sentences(&f.explanation).into_iter().filter(|s| !repeats(s, run, f, &said)) {
         let more = if told.is_empty() { sentence.to_owned() } else { format!("{told} {sentence}") };
         if height(&more) + lines.iter().map(|l| height(l)).sum::<usize>() > room {
             break;
@@ -134,17 +134,15 @@ fn in_short(run: &RunResult, f: &Finding, head: &str, page: &Page) -> Vec<String
     lines
 }
 
-/// A sentence that repeats no figures: neither those that were `said`, nor what the title counts after its colon, nor
-/// what was received, which stands beside the failures. What Windows shows does too.
-fn is_new(sentence: &str, run: &RunResult, f: &Finding, said: &[String]) -> bool {
+/// A sentence that says again what stands elsewhere: half of its figures were `said`, or it repeats what the title
+/// counts after its colon, or what was received. What Windows shows stands beside the failures.
+fn repeats(sentence: &str, run: &RunResult, f: &Finding, said: &[String]) -> bool {
     let numbers = numbers(sentence);
     let known = numbers.iter().filter(|n| said.contains(n)).count();
     let tail = f.title.split_once(": ").is_some_and(|(_, tail)| sentence.contains(tail));
     let mut bytes = run.errors.iter().filter_map(|e| e.first_bytes.as_deref()).map(|b| b.trim_end_matches("..."));
-    !(known > 0 && 2 * known >= numbers.len())
-        && !tail
-        && !bytes.any(|b| sentence.contains(b))
-        && !sentence.starts_with("Windows")
+    let of_bytes = bytes.any(|b| sentence.contains(b));
+    (known > 0 && 2 * known >= numbers.len()) || tail || of_bytes || sentence.starts_with("Windows")
 }
 
 /// `3`, `680`, `127.0.0.1:9`: words with digits, without their signs and thousands' marks.

@@ -1,0 +1,327 @@
+//! The port budget and its forecast on the terminal: the answer first, then what it rests on.
+
+use super::page::Page;
+use crate::model::figures::{count, counted, rate, seconds, share};
+use crate::model::forecast::Forecast;
+use crate::model::ports_report::{DestinationPorts, PortsReport};
+use crate::report::style::{Style, Tone, wrapped};
+use crate::report::table::{Align, Cell, Table};
+
+/// From this share of the pool on, a destination asks for care; from the second on it is bad.
+const SHARE_WARN: f64 = 0.5;
+/// See [`SHARE_WARN`].
+const SHARE_BAD: f64 = 0.9;
+
+/// The budget now: one destination in full, several in a table, those without a port in use left out.
+pub fn render_ports(r: &PortsReport, page: &Page) -> String {
+    let shown: Vec<&DestinationPorts> = r.destinations.iter().filter(|d| r.destinations.len() == 1 || is_used(d)).collect();
+    let mut out = match &shown[..] {
+        [] => format!("{}\n", page.style.paint(Tone::Good, &format!("no source port is in use: {}", pool_words(r)))),
+        [one] => single(r, one, page),
+        several => many(r, several, page),
+    };
+    out += &page.labelled("pool", Tone::Normal, &pool(r));
+    out += &page.listed("note", &notes(r, &shown));
+    let missing: Vec<String> =
+        r.unavailable.iter().filter(|u| !u.key.ends_with("_free_in_s")).map(|u| format!("{}: {}", u.key, u.reason)).collect();
+    out + &page.listed("unknown", &missing)
+}
+
+fn is_used(d: &DestinationPorts) -> bool {
+    d.used > 0 || d.used_outside > 0
+}
+
+/// `28,230 to each destination`
+fn pool_words(r: &PortsReport) -> String {
+    r.pool.map_or_else(|| "how many there are is not known".to_owned(), |pool| format!("{} to each destination", count(pool)))
+}
+
+fn pool(r: &PortsReport) -> String {
+    let Some([lo, hi]) = r.range else { return "unknown".into() };
+    let mut text = format!("ports {lo}-{hi}");
+    let kinds = [(r.reserved, "reserved"), (r.listeners, "listened on"), (r.bound_only, "bound by others")];
+    let without: Vec<String> =
+        kinds.iter().filter_map(|(n, words)| n.filter(|n| *n > 0).map(|n| format!("{} {words}", count(n)))).collect();
+    if !without.is_empty() {
+        text += &format!(" without {}", without.join(", "));
+    }
+    text + &format!("; Linux {}", r.kernel)
+}
+
+/// `27,900 of 28,232 source ports to 127.0.0.1:8080 are free; they sustain 470 connections/s`
+fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
+    let head = match (r.pool, d.ceiling_cps) {
+        (Some(pool), ceiling) => {
+            let free = pool.saturating_sub(d.held);
+            let sustain = ceiling.map_or_else(String::new, |c| format!("; they sustain {} new connections/s", rate(c)));
+            format!("{} of {} source ports to {} are free{sustain}", count(free), count(pool), d.destination)
+        }
+        (None, _) => {
+            format!("{} to {} are in use; how many there are is not known", counted(d.held, "source port"), d.destination)
+        }
+    };
+    let mut out = format!("{}\n", page.style.paint(tone(d), &head));
+    if is_used(d) {
+        let states = [
+            (d.states.time_wait, "in TIME_WAIT"),
+            (d.states.established, "in ESTABLISHED"),
+            (d.states.fin_wait2, "in FIN_WAIT2"),
+            (d.states.close_wait, "in CLOSE_WAIT"),
+        ];
+        let states: Vec<String> =
+            states.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{} {words}", count(*n))).collect();
+        let part = d.share.map_or_else(String::new, |s| format!(" ({})", share(s)));
+        out +=
+            &page.labelled("in use", Tone::Normal, &format!("{}{part}, from {}: {}", count(d.held), d.source, states.join(", ")));
+    }
+    if let (Some(first), Some(last)) = (d.first_free_in_s.filter(|s| *s > 0.0), d.last_free_in_s) {
+        out += &page.labelled("free again", Tone::Normal, &format!("the first in {}, all in {}", seconds(first), seconds(last)));
+    }
+    out
+}
+
+fn tone(d: &DestinationPorts) -> Tone {
+    match d.share {
+        Some(s) if s >= SHARE_BAD => Tone::Bad,
+        Some(s) if s >= SHARE_WARN => Tone::Warn,
+        _ => Tone::Normal,
+    }
+}
+
+fn many(r: &PortsReport, shown: &[&DestinationPorts], page: &Page) -> String {
+    let all: u64 = shown.iter().map(|d| u64::from(d.held)).sum::<u64>() + u64::from(r.more_used);
+    let destinations = shown.len() as u64 + u64::from(r.more_destinations);
+    let fullest = shown.iter().max_by(|a, b| a.share.unwrap_or(0.0).total_cmp(&b.share.unwrap_or(0.0)));
+    let most = fullest.map_or_else(String::new, |d| {
+        let part = d.share.map_or_else(|| count(d.held), share);
+        format!("; at most {part} of the {}, to {}", pool_words(r), d.destination)
+    });
+    let head = format!("{} in use to {}{most}", counted(all, "source port"), counted(destinations, "destination"));
+    let mut out = wrapped(&head, 0, page.width);
+    out += &table(shown).render(page.style);
+    if r.more_destinations > 0 {
+        let more = counted(r.more_destinations, "destination");
+        out += &format!("  and {more} more with {} (--all)\n", counted(r.more_used, "port"));
+    }
+    out
+}
+
+/// Head, edge and text of a column.
+type Column = (&'static str, Align, fn(&DestinationPorts) -> String);
+
+/// Columns that are zero in every row are left out.
+fn table(shown: &[&DestinationPorts]) -> Table {
+    let right = Align::Right;
+    let any = |f: &dyn Fn(&DestinationPorts) -> bool| shown.iter().any(|d| f(d));
+    let sources = shown.windows(2).any(|w| w[0].source != w[1].source);
+    let columns: [(bool, Column); 9] = [
+        (sources, ("source", Align::Left, |d| d.source.clone())),
+        (true, ("destination", Align::Left, |d| d.destination.clone())),
+        (true, ("in use", right, |d| count(d.held))),
+        (true, ("share", right, |d| or_dash(d.share, share))),
+        (any(&|d| d.states.time_wait > 0), ("TIME_WAIT", right, |d| count(d.states.time_wait))),
+        (any(&|d| d.states.established > 0), ("ESTAB", right, |d| count(d.states.established))),
+        (any(&|d| d.states.fin_wait2 > 0), ("FIN_WAIT2", right, |d| count(d.states.fin_wait2))),
+        (any(&|d| d.states.close_wait > 0), ("CLOSE_WAIT", right, |d| count(d.states.close_wait))),
+        (any(&|d| d.ceiling_cps.is_some()), ("max/s", right, |d| or_dash(d.ceiling_cps, rate))),
+    ];
+    let columns: Vec<Column> = columns.into_iter().filter(|(wanted, _)| *wanted).map(|(_, column)| column).collect();
+    let mut heads: Vec<(String, Align)> = columns.iter().map(|(head, align, _)| ((*head).to_owned(), *align)).collect();
+    let waits = any(&|d| d.last_free_in_s.is_some_and(|s| s > 0.0));
+    heads.extend(waits.then(|| ("all free".to_owned(), right)));
+    let mut table = Table::with_columns(heads).indented(2);
+    for d in shown {
+        let mut cells: Vec<Cell> = columns.iter().map(|(_, _, text)| Cell::toned(tone(d), text(d))).collect();
+        cells.extend(waits.then(|| Cell::from(or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds))));
+        table.row_of(cells);
+    }
+    table
+}
+
+fn or_dash(value: Option<f64>, text: fn(f64) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), text)
+}
+
+/// Why each port stays in use so long, ports outside the range, TIME_WAIT that costs none. Each once.
+fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for d in shown {
+        if let Some(hold) = d.hold_s {
+            let why = format!("a port stays in use for {} after its connection: {}", seconds(hold), d.hold_why);
+            if !notes.contains(&why) {
+                notes.push(why);
+            }
+        }
+    }
+    if let Some(search) = shown.iter().filter_map(|d| d.search_cps).reduce(f64::min) {
+        notes.push(format!("above {}/s connect() slows down: the kernel searches longer for a free port", rate(search)));
+    }
+    let sum = |f: &dyn Fn(&DestinationPorts) -> u32| shown.iter().map(|d| u64::from(f(d))).sum::<u64>();
+    let again = sum(&|d| d.used.saturating_sub(d.held));
+    if again > 0 {
+        notes.push(format!(
+            "{} in TIME_WAIT are not counted as in use: connect() can take them again; bind() cannot, and no connect() can \
+             where they were bound explicitly",
+            counted(again, "port")
+        ));
+    }
+    let outside = sum(&|d| d.used_outside);
+    if outside > 0 {
+        notes.push(format!("{} outside the range are in use, bound explicitly", counted(outside, "port")));
+    }
+    let servers = sum(&|d| d.time_wait_target_side) + u64::from(r.time_wait_at_servers);
+    if servers > 0 {
+        notes.push(format!("{} in TIME_WAIT at the server's end, which closed first, use no source port", count(servers)));
+    }
+    notes
+}
+
+/// A forecast; `assumed` names each figure that was not asked for, with where it comes from.
+pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String {
+    let page = Page { style, ..Page::plain() };
+    let (tone, head) = headline(f);
+    let mut out = page.style.paint(tone, wrapped(&head, 0, page.width).trim_end()) + "\n";
+    if let Some(ceiling) = f.ceiling_cps {
+        let mut limit = format!("{} ports / {} = {} connections/s at most", count(f.pool), seconds(f.hold_s), rate(ceiling));
+        if let Some(search) = f.search_cps {
+            limit +=
+                &format!("; above {}/s connect() slows down on Linux: the kernel searches longer for a free port", rate(search));
+        }
+        out += &page.labelled("limit", Tone::Normal, &limit);
+    }
+    let recovered = f.assumed.recovered_rate_cps;
+    if f.exhausted_at_s.is_some() && recovered != f.rate_cps {
+        let again = match f.echo_recovered_s.first() {
+            None => format!("at {}/s after the recovery it does not recur", rate(recovered)),
+            Some(at) => format!("at {}/s after the recovery it recurs at {}", rate(recovered), seconds(*at)),
+        };
+        out += &page.labelled("later", Tone::Normal, &again);
+    }
+    out += &page.labelled(
+        "result",
+        Tone::Normal,
+        &format!("in {} {} connect, {} fail", seconds(f.duration_s), count(f.successes), count(f.failures)),
+    );
+    out + &page.listed("assumed", assumed)
+}
+
+fn headline(f: &Forecast) -> (Tone, String) {
+    let asked = format!("{} connections/s", rate(f.rate_cps));
+    match (f.ceiling_cps, f.exhausted_at_s) {
+        (None, _) => (Tone::Good, format!("{asked}: ports do not run out, because none stays in use")),
+        (Some(_), None) => {
+            (Tone::Good, format!("{asked}: ports last; {} of {} in use", share(f.peak_share), counted(f.pool, "port")))
+        }
+        (Some(_), Some(at)) => {
+            let when = if f.fails_within() { "ports run out" } else { "this run ends before, but ports would run out" };
+            let dead =
+                f.dead_s.filter(|s| *s > 0.0).map_or_else(String::new, |s| format!("; nothing connects for {}", seconds(s)));
+            let recurs = if f.echo_s.is_empty() { String::new() } else { format!("; this recurs every {}", seconds(f.hold_s)) };
+            (Tone::Bad, format!("{asked}: {when} after {}{dead}{recurs}", seconds(at)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::diagnose::ports::budget::Budget;
+    use crate::model::port_count::StateCounts;
+    use crate::model::ports_report::PORTS_SCHEMA;
+
+    fn report() -> PortsReport {
+        PortsReport {
+            schema: PORTS_SCHEMA.into(),
+            kernel: "6.18.0".into(),
+            range: Some([32768, 60999]),
+            reserved: Some(0),
+            listeners: Some(2),
+            bound_only: Some(0),
+            pool: Some(28230),
+            destinations: vec![DestinationPorts {
+                source: "127.0.0.1".into(),
+                destination: "127.0.0.1:8080".into(),
+                used: 27000,
+                held: 27000,
+                used_outside: 3,
+                share: Some(27000.0 / 28230.0),
+                states: StateCounts { time_wait: 26990, established: 10, fin_wait2: 0, close_wait: 0 },
+                time_wait_target_side: 4,
+                hold_s: Some(60.0),
+                hold_why: "tcp_tw_reuse=0: TIME_WAIT lasts its full 60 s".into(),
+                ceiling_cps: Some(470.5),
+                search_cps: Some(235.25),
+                first_free_in_s: Some(1.5),
+                last_free_in_s: Some(59.9),
+            }],
+            more_destinations: 2,
+            more_used: 7,
+            time_wait_at_servers: 0,
+            unavailable: vec![],
+        }
+    }
+
+    #[test]
+    fn the_budget_reads_like_this() {
+        insta::assert_snapshot!(render_ports(&report(), &Page::plain()));
+    }
+
+    #[test]
+    fn what_is_free_to_be_taken_and_what_servers_keep_is_told_apart() {
+        let mut r = report();
+        let d = &mut r.destinations[0];
+        (d.held, d.share, d.first_free_in_s, d.last_free_in_s) = (10, Some(10.0 / 28230.0), Some(0.0), Some(0.0));
+        r.time_wait_at_servers = 12;
+        let shown = render_ports(&r, &Page::plain());
+        assert!(shown.contains("28,220 of 28,230"), "{shown}");
+        assert!(shown.contains("26,990 ports in TIME_WAIT are not counted"), "{shown}");
+        assert!(shown.contains("16 in TIME_WAIT at the server's end"), "{shown}");
+    }
+
+    #[test]
+    fn several_destinations_are_a_table_without_empty_rows_and_columns() {
+        let mut r = report();
+        let quiet = DestinationPorts {
+            destination: "127.0.0.1:81".into(),
+            used: 0,
+            held: 0,
+            used_outside: 0,
+            share: Some(0.0),
+            states: StateCounts::default(),
+            ..r.destinations[0].clone()
+        };
+        let small =
+            DestinationPorts { destination: "127.0.0.1:443".into(), used: 12, held: 12, share: Some(0.0004), ..quiet.clone() };
+        r.destinations.extend([small, quiet]);
+        insta::assert_snapshot!(render_ports(&r, &Page::plain()));
+    }
+
+    #[test]
+    fn pages_keep_to_80_columns() {
+        let f = Budget::new(28232, 60.0).forecast(10_000.0, Duration::from_mins(10), None, None);
+        for text in [render_ports(&report(), &Page::plain()), render_forecast(&f, &["x ".repeat(60)], Style::Plain)] {
+            assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_namespace_says_so_and_a_missing_fact_has_its_reason() {
+        let mut r = PortsReport { destinations: vec![], more_destinations: 0, more_used: 0, bound_only: None, ..report() };
+        r.explain_null("bound_only", "sock_diag shows bound-only sockets from Linux 6.8 on, this is 5.15.0");
+        insta::assert_snapshot!(render_ports(&r, &Page::plain()));
+    }
+
+    #[test]
+    fn the_experiments_forecast_reads_like_this() {
+        let f = Budget::new(16384, 120.0).forecast(170.0, Duration::from_mins(3), Some(300.0), Some(120.0));
+        insta::assert_snapshot!(render_forecast(&f, &["nothing is held at the start".into()], Style::Plain));
+    }
+
+    #[test]
+    fn a_rate_below_the_ceiling_holds_out() {
+        let f = Budget::new(16384, 120.0).forecast(122.6, Duration::from_mins(3), None, None);
+        insta::assert_snapshot!(render_forecast(&f, &[], Style::Plain));
+    }
+}
