@@ -11,27 +11,30 @@ use crate::model::units::{self, Span, span};
 /// How connections are made and ended, and by how many threads.
 #[derive(Debug, clap::Args, Clone)]
 pub(crate) struct ConnectionArgs {
-    /// Make a new connection for every request [default: connections are kept]
+    /// A new connection for every request
     #[arg(long, help_heading = "Connections")]
     pub(crate) no_keepalive: bool,
-    /// Who ends a connection that is not kept, by --no-keepalive or by the target's wish: the one who closes first
-    /// keeps the TIME_WAIT
-    #[arg(long, value_enum, default_value_t = CloserArg::Client, help_heading = "Connections")]
+    /// Which side closes first: client, server, reset
+    ///
+    /// Which side closes a connection first when it is not kept alive; that side gets the TIME_WAIT.
+    #[arg(long, value_enum, default_value_t = CloserArg::Client, value_name = "SIDE", hide_possible_values = true, help_heading = "Connections")]
     pub(crate) closer: CloserArg,
-    /// Who picks the local port [default: auto; ring with --port-range, no-port with --source]
-    #[arg(long, value_enum, help_heading = "Connections")]
+    /// Who chooses the source port [default: auto; ring with --port-range, no-port with --source]
+    #[arg(long, value_enum, value_name = "MODE", hide_short_help = true, help_heading = "Connections")]
     pub(crate) port_mode: Option<PortModeArg>,
-    #[arg(help = format!("Local ports for --port-mode ring or range [default: {}-{} outside ip_local_port_range for ring, all of it for range]",
+    #[arg(help = format!("Source ports for --port-mode ring or range [default: for ring those of {}-{} outside ip_local_port_range, for range all of it]",
           limits::RING_RANGE.0, limits::RING_RANGE.1))]
-    #[arg(long, value_name = "A-B", value_parser = range, help_heading = "Connections")]
+    #[arg(long, value_name = "A-B", value_parser = range, hide_short_help = true, help_heading = "Connections")]
     pub(crate) port_range: Option<PortRange>,
-    /// SO_REUSEADDR on every socket, from the first on [default: off, never implied]
-    #[arg(long, help_heading = "Connections")]
+    /// SO_REUSEADDR on every socket, from the first on; no other flag implies it
+    #[arg(long, hide_short_help = true, help_heading = "Connections")]
     pub(crate) reuse_addr: bool,
     /// Addresses of this host used in turn as source: IP[,IP...] or CIDR [default: the kernel's choice]
-    #[arg(long, value_name = "IP[,IP]|CIDR", help_heading = "Connections")]
+    #[arg(long, hide_short_help = true, value_name = "IP[,IP]|CIDR", help_heading = "Connections")]
     pub(crate) source: Option<String>,
-    /// Longest time for one request, from its start to the last byte of the answer; requests still waiting when the run ends are reported apart
+    /// Longest time for one request
+    ///
+    /// From its start to the last byte of the answer. Requests still waiting when the run ends are reported apart.
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::REQUEST_TIMEOUT), value_parser = span, help_heading = "Connections")]
     pub(crate) timeout: Span,
     #[arg(help = format!("Longest head of an answer, trailers and chunk extensions as well, at most {}", limits::RESPONSE_HEAD_BYTES_MAX))]
@@ -43,18 +46,18 @@ pub(crate) struct ConnectionArgs {
     /// Longest body of an answer
     #[arg(long, value_name = "BYTES", default_value_t = limits::RESPONSE_BODY_BYTES, value_parser = units::count, hide_short_help = true, help_heading = "Limits")]
     pub(crate) body_bytes: u64,
-    /// Load a server that is not this host's [default: refused]
+    /// Allow a target that is not this host
     #[arg(long, help_heading = "Connections")]
     pub(crate) allow_remote: bool,
-    /// Do not watch ports, processes and the host during the run; what is not watched is reported as unavailable
-    /// [default: watched]
-    #[arg(long, help_heading = "Connections")]
+    /// Do not watch ports, processes and the host during the run; they are reported as unavailable
+    #[arg(long, hide_short_help = true, help_heading = "Connections")]
     pub(crate) no_observe: bool,
-    #[arg(help = format!("Worker threads of the client, at most {} and one per user", limits::THREADS_MAX))]
+    /// Threads of the client
+    #[arg(long_help = format!("Threads of the client, at most {} and one per user", limits::THREADS_MAX))]
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::THREADS_MAX)), help_heading = "Load")]
     pub(crate) threads: u32,
     /// Seed of every random choice
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Load")]
+    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, help_heading = "Load")]
     pub(crate) seed: u64,
 }
 
@@ -82,15 +85,15 @@ impl From<CloserArg> for Closer {
 /// `--port-mode`.
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
 pub(crate) enum PortModeArg {
-    /// the kernel picks at connect
+    /// the kernel chooses in connect()
     Auto,
-    /// bind(ip, 0): the kernel picks at bind
+    /// bind(ip, 0): the kernel chooses in bind()
     Bind,
-    /// bind(ip, 0) with IP_BIND_ADDRESS_NO_PORT: the kernel picks at connect
+    /// bind(ip, 0) with IP_BIND_ADDRESS_NO_PORT: the kernel chooses in connect()
     NoPort,
-    /// bind(ip, port) from an own ring
+    /// bind(ip, port): sockbench takes the ports of a range in turn
     Ring,
-    /// IP_LOCAL_PORT_RANGE on the socket
+    /// IP_LOCAL_PORT_RANGE on the socket: the kernel chooses within a range
     Range,
 }
 

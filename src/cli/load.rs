@@ -22,14 +22,13 @@ use crate::study::preflight;
 use crate::sys::nofile;
 use crate::sys::signals::StopFlag;
 
-/// Run one load test, and say why it failed if it does.
+/// Run one load test and say why it failed.
 ///
-/// Without a URL it starts its own server as a child process on a free loopback port and loads the mix of the
-/// experiment: /health=50, /io=30, /cpu=20.
+/// Without a URL, sockbench starts a server of its own on a free loopback port and asks for /health=50, /io=30, /cpu=20.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
+#[command(after_long_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
-    /// http:// URL of the target; its path is what is asked for, unless --mix says otherwise
+    /// http:// URL to load; without one, sockbench's own server
     url: Option<String>,
     #[command(flatten)]
     run: RunArgs,
@@ -41,9 +40,10 @@ pub(crate) struct Args {
     output: OutputArgs,
     #[command(flatten)]
     report: ReportArgs,
-    /// Flag for the own child server, without dashes: 'cpu-workers=1', 'keepalive=off'; may be repeated
-    /// [default: those of sockbench server --help]
-    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "Own server")]
+    /// Setting: cpu-workers=1, repeatable [default: none]
+    ///
+    /// A flag of sockbench server without its dashes, such as cpu-workers=1 or keepalive=off.
+    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "sockbench's own server")]
     server: Vec<String>,
 }
 

@@ -14,33 +14,43 @@ use crate::model::units::{self, Span};
 /// The load of one run.
 #[derive(Debug, clap::Args, Clone)]
 pub(crate) struct RunArgs {
-    #[arg(help = format!("Virtual users, one connection each, at most {}; with --rate the most connections at once", limits::USERS_MAX))]
+    /// Users, each with one connection
+    #[arg(long_help = format!("Users, each with one connection, at most {}; with --rate the most connections at once", limits::USERS_MAX))]
     #[arg(short = 'c', long = "conns", visible_alias = "users", visible_short_alias = 'u', value_name = "N",
           default_value_t = u64::from(limits::USERS), value_parser = units::count, help_heading = "Load")]
     pub(crate) conns: u64,
-    #[arg(help = format!("End after this long, at most {} [default: {}, unless --requests]", Span(limits::DURATION_MAX), Span(limits::DURATION)))]
+    #[arg(help = format!("Length of the run [default: {}]", Span(limits::DURATION)))]
+    #[arg(long_help = format!("Length of the run, at most {} [default: {}, unless --requests is given]", Span(limits::DURATION_MAX), Span(limits::DURATION)))]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = run_length, help_heading = "Load")]
     pub(crate) duration: Option<Duration>,
-    /// The same, as Locust names it, with a unit [default: as --duration]
-    #[arg(short = 't', long, value_name = "DURATION", value_parser = run_time, conflicts_with = "duration", help_heading = "Load")]
+    /// The same, by Locust's name, with a unit [default: as --duration]
+    #[arg(short = 't', long, hide_short_help = true, value_name = "DURATION", value_parser = run_time, conflicts_with = "duration", help_heading = "Load")]
     pub(crate) run_time: Option<Duration>,
-    /// End after this many attempts [default: --duration alone ends the run]
+    /// End after this many requests [default: none]
+    ///
+    /// Requests that fail are counted too. With --duration, whichever comes first ends the run.
     #[arg(short = 'n', long, value_name = "N", value_parser = units::count, help_heading = "Load")]
     pub(crate) requests: Option<u64>,
     /// Users started per second [default: all at once]
     #[arg(short = 'r', long, value_name = "N", value_parser = units::rate, conflicts_with = "rate", help_heading = "Load")]
     pub(crate) spawn_rate: Option<f64>,
-    /// Constant rate: total requests per second, whatever the answers do (open loop) [default: none: a user's next
-    /// request waits for its answer]
+    /// Requests per second in all (open loop) [default: none]
+    ///
+    /// Requests are due at a constant rate, however long answers take. Without it each user's next request waits for
+    /// the answer to its last one (closed loop).
     #[arg(short = 'R', long, value_name = "N", value_parser = units::rate, help_heading = "Load")]
     pub(crate) rate: Option<f64>,
-    /// Wait between an answer and the user's next request: 200ms, or 100ms..500ms (uniform)
+    /// Pause after an answer: 200ms, 100ms..500ms
+    ///
+    /// How long a user waits between an answer and its next request: one time, or a range (uniform).
     #[arg(long, value_name = "A..B", default_value = "0s", value_parser = think, conflicts_with = "rate", help_heading = "Load")]
     pub(crate) think: Think,
-    /// Leave the first part out of the steady figures
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = units::duration, help_heading = "Load")]
+    /// Leave the first part of the run out of the steady figures
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "0s", value_parser = units::duration, help_heading = "Load")]
     pub(crate) warmup: Duration,
-    /// What to ask for, with weights [default: the URL's path; of an own server /health=50,/io=30,/cpu=20]
+    /// Paths with weights [default: the URL's path]
+    ///
+    /// /a=50,/b=30 asks for /a in 50 of 80 requests. Without a URL the default is /health=50,/io=30,/cpu=20.
     #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, help_heading = "Request")]
     pub(crate) mix: Option<Mix>,
     #[command(flatten)]
@@ -50,39 +60,44 @@ pub(crate) struct RunArgs {
 /// How much a report shows.
 #[derive(Debug, clap::Args, Clone, Copy, Default)]
 pub(crate) struct ReportArgs {
-    /// Show every figure, the evidence and the full commands, not one screen
+    /// Show every figure, the evidence, full commands
     #[arg(short = 'v', long, help_heading = "Output")]
     pub(crate) verbose: bool,
     /// Add Locust's tables, with all their columns
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, hide_short_help = true, help_heading = "Output")]
     pub(crate) locust_table: bool,
 }
 
 /// Where results go. Shared by `load` and `study`.
 #[derive(Debug, clap::Args, Clone, Default)]
 pub(crate) struct OutputArgs {
-    /// Keep everything in this directory: the report as plain text, JSON, HdrHistogram log, CSV, charts
-    /// [default: nothing is kept]
+    /// Keep report, JSON, log, CSV, charts [default: none]
+    ///
+    /// Keeps everything in this directory: the whole report as plain text, the result as JSON, the HdrHistogram log,
+    /// Locust's CSV files, charts as SVG.
     #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
     pub(crate) dir: Option<PathBuf>,
-    /// Write the result document, over one that is there; - is stdout, and then nothing else is [default: none]
+    /// Write the result as JSON [default: none]
+    ///
+    /// FILE is replaced if it exists; "-" writes only JSON to stdout.
     #[arg(long, value_name = "FILE", value_parser = result_file, help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
-    /// Write Locust's PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv, over those that are there
-    /// [default: none]
-    #[arg(long, value_name = "PREFIX", help_heading = "Output")]
+    /// Write Locust's CSV files [default: none]
+    ///
+    /// PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv; they are replaced if they exist.
+    #[arg(long, hide_short_help = true, value_name = "PREFIX", help_heading = "Output")]
     pub(crate) csv: Option<PathBuf>,
-    /// Replace results that are already in the output directory [default: refused]
-    #[arg(long, help_heading = "Output")]
+    /// Replace results that are already in the output directory
+    #[arg(long, hide_short_help = true, help_heading = "Output")]
     pub(crate) overwrite: bool,
-    /// No status lines [default: one a second]
+    /// No plan and no line per second
     #[arg(short = 'q', long, help_heading = "Output")]
     pub(crate) quiet: bool,
-    /// No colours [default: colours on a terminal without NO_COLOR and CI]
-    #[arg(long, help_heading = "Output")]
+    /// No colours, as with NO_COLOR or CI set, with TERM=dumb, and where stdout is no terminal
+    #[arg(long, hide_short_help = true, help_heading = "Output")]
     pub(crate) no_color: bool,
-    /// Exit with 1 when a request failed [default: 0]
-    #[arg(long, help_heading = "Output")]
+    /// Exit with 1 when a request failed
+    #[arg(long, hide_short_help = true, help_heading = "Output")]
     pub(crate) fail_on_errors: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Arguments, plans, commands: the only floor that prints and decides exit codes. One file per command.
 //!
 //! Exit codes: 0 done; 1 done, but requests failed and `--fail-on-errors`; 2 usage or bad plan; 3 the environment
-//! refused; 99 a threshold failed; 130/143 after a signal.
+//! refused, or the target was refused or gone; 130/143 after a signal.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
@@ -110,7 +110,7 @@ pub(crate) fn page(no_color: bool, kept: Option<String>) -> Page {
 
 /// Load-test a server and learn why it failed: ephemeral ports, TIME_WAIT, limits, and remedies that were proven.
 #[derive(Debug, Parser)]
-#[command(name = "sockbench", version, arg_required_else_help = true)]
+#[command(name = "sockbench", version, arg_required_else_help = true, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -290,6 +290,7 @@ mod tests {
                 let takes_value = arg.get_action().takes_values();
                 let shown = text.contains("default") || !arg.get_default_values().is_empty() || !takes_value;
                 assert!(shown, "{name} --{}: {text}", arg.get_id());
+                assert!(takes_value || !text.contains("[default"), "{name} --{}: a switch is off: {text}", arg.get_id());
                 assert!(arg.get_help_heading().is_some() || name == "server", "{name} --{}: under no heading", arg.get_id());
             }
         }

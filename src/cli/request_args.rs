@@ -11,13 +11,17 @@ use crate::model::plan::MixEntry;
 /// What each request says.
 #[derive(Debug, clap::Args, Clone, Default)]
 pub(crate) struct RequestArgs {
-    /// Further header field, 'Name: value'; may be repeated [default: none but Host, User-Agent and Accept]
+    /// Header field 'Name: value', repeatable [default: none]
+    ///
+    /// Sent beside Host, User-Agent and Accept.
     #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = header, help_heading = "Request")]
     pub(crate) headers: Vec<(String, String)>,
     /// Request method [default: GET; POST with --body]
     #[arg(short = 'X', long, value_name = "METHOD", value_parser = method, help_heading = "Request")]
     pub(crate) method: Option<String>,
-    /// Request body; @FILE reads it from a file, @- from standard input, @@ begins a text with @ [default: none]
+    /// Request body, or @FILE [default: none]
+    ///
+    /// @FILE reads it from a file, @- from standard input; @@ begins a text that starts with @.
     #[arg(long, value_name = "TEXT|@FILE", value_parser = body, help_heading = "Request")]
     pub(crate) body: Option<Body>,
 }

@@ -38,18 +38,22 @@ pub(crate) struct Args {
 /// Settings of the private namespace.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Setup {
-    /// Setting inside, written and read back; may be repeated [default: the kernel's for a new namespace]
+    /// Setting inside, repeatable [default: the kernel's]
+    ///
+    /// Written in the namespace and read back, such as net.ipv4.tcp_tw_reuse=0.
     #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Sandbox")]
     pub(crate) sysctls: Vec<(String, String)>,
-    /// Further address on the loopback interface; may be repeated [default: none]
-    #[arg(long = "address", value_name = "IP[/LEN]", value_parser = parse_address, help_heading = "Sandbox")]
+    /// Further address on the loopback interface, repeatable [default: none]
+    #[arg(hide_short_help = true, long = "address", value_name = "IP[/LEN]", value_parser = parse_address, help_heading = "Sandbox")]
     pub(crate) addresses: Vec<(IpAddr, u8)>,
 }
 
 /// `--sandbox` of other commands: short for `sockbench sandbox`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SandboxArgs {
-    /// Run in a private network namespace, as with sockbench sandbox [default: run in this one]
+    /// Run in a private network namespace
+    ///
+    /// As with sockbench sandbox: with its own ports and TCP settings, without risk to this host.
     #[arg(long, help_heading = "Sandbox")]
     pub(crate) sandbox: bool,
     #[command(flatten)]

@@ -20,7 +20,7 @@ use crate::sys::{nofile, thread};
 /// or SIGTERM finishes the open requests first; a second signal ends the server at once.
 #[derive(Debug, clap::Args)]
 // Of two equal flags the last one wins: the flags of a study's plan come before those of its command line.
-#[command(args_override_self = true, after_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]
+#[command(args_override_self = true, after_long_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]
 pub(crate) struct Args {
     /// Address to listen on, port 0 for a free one; may be repeated
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -29,10 +29,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// Event loops; above one they share the port by SO_REUSEPORT
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = flag::at_least_one)]
+    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::at_least_one)]
     reactors: usize,
     /// Backlog of listen(2); the kernel clamps it to net.core.somaxconn
-    #[arg(long, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = flag::backlog)]
+    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = flag::backlog)]
     backlog: i32,
 
     #[arg(help = format!("Threads of the blocking pool, at most {}", limits::WORKERS_MAX))]
@@ -45,13 +45,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = flag::workers, help_heading = "Work")]
     cpu_workers: Option<usize>,
     /// Pin each CPU worker to a core
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Work")]
+    #[arg(long, hide_short_help = true, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Work")]
     cpu_pin: bool,
     /// CPU time of one /cpu request, calibrated once at start
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::CPU_WORK), value_parser = span, help_heading = "Work")]
     cpu_work: Span,
     /// Iterations of one /cpu request [default: calibrated to --cpu-work]
-    #[arg(long, value_name = "N", value_parser = units::count, conflicts_with = "cpu_work", help_heading = "Work")]
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = units::count, conflicts_with = "cpu_work", help_heading = "Work")]
     cpu_iterations: Option<u64>,
     #[arg(help = format!("Jobs that may wait in each pool, at most {}; 503 beyond", limits::QUEUE_MAX))]
     #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = flag::queue, help_heading = "Work")]
@@ -67,32 +67,32 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = flag::max_conns, help_heading = "Connections")]
     max_conns: usize,
     /// Time for a whole request head, from its first byte (408)
-    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::HEADER_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value_t = Span(limits::HEADER_TIMEOUT), value_parser = span, help_heading = "Connections")]
     header_timeout: Span,
     /// Time until the next request on a kept connection
-    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IDLE_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value_t = Span(limits::IDLE_TIMEOUT), value_parser = span, help_heading = "Connections")]
     idle_timeout: Span,
     /// Time between two reads of a request body (408)
-    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::BODY_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value_t = Span(limits::BODY_TIMEOUT), value_parser = span, help_heading = "Connections")]
     body_timeout: Span,
     /// Time between two writes that make progress
-    #[arg(long, value_name = "DURATION", default_value_t = Span(limits::WRITE_TIMEOUT), value_parser = span, help_heading = "Connections")]
+    #[arg(long, hide_short_help = true, value_name = "DURATION", default_value_t = Span(limits::WRITE_TIMEOUT), value_parser = span, help_heading = "Connections")]
     write_timeout: Span,
     /// Time for open requests after the first signal
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::DRAIN_TIMEOUT), value_parser = span, help_heading = "Connections")]
     drain_timeout: Span,
 
     /// Longest request head (431)
-    #[arg(long, value_name = "BYTES", default_value_t = limits::HEAD_BYTES, value_parser = flag::head_bytes, help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::HEAD_BYTES, value_parser = flag::head_bytes, help_heading = "Limits")]
     head_bytes: usize,
     /// Most fields in a head (431)
-    #[arg(long, value_name = "N", default_value_t = limits::HEAD_FIELDS, value_parser = flag::head_fields, help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::HEAD_FIELDS, value_parser = flag::head_fields, help_heading = "Limits")]
     head_fields: usize,
     /// Longest request target (414)
-    #[arg(long, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = flag::at_least_one, help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = flag::at_least_one, help_heading = "Limits")]
     target_bytes: usize,
     /// Longest request body (413)
-    #[arg(long, value_name = "BYTES", default_value_t = limits::BODY_BYTES, value_parser = units::count, help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::BODY_BYTES, value_parser = units::count, help_heading = "Limits")]
     body_bytes: u64,
 }
 

@@ -37,36 +37,40 @@ use crate::sys::signals::StopFlag;
 /// Three ways to name the steps: a built-in plan (`experiment`, the default: 10, 50 and 100 users for 3 minutes each;
 /// `windows-ports`: its third step as it failed, 2 min 30 s), --users 10,50,100, or a TOML plan file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
+#[command(after_long_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
     /// `experiment`, `windows-ports`, or a TOML plan file
     plan: Option<String>,
-    /// One step for each of these numbers of users, instead of a plan [default: those of the plan]
+    /// A step for each number of users [default: the plan's]
+    ///
+    /// Instead of a plan: --users 10,50,100.
     #[arg(short = 'u', long, value_name = "N,N,...", value_delimiter = ',', value_parser = study_plan::users,
           conflicts_with = "plan", help_heading = "Study")]
     users: Vec<u32>,
     /// Users started per second, with --users [default: all within a tenth of the step]
-    #[arg(short = 'r', long, value_name = "N", requires = "users", help_heading = "Study")]
+    #[arg(hide_short_help = true, short = 'r', long, value_name = "N", requires = "users", help_heading = "Study")]
     spawn_rate: Option<f64>,
-    /// Wait between an answer and the user's next request, with --users [default: none]
+    /// Pause after an answer, with --users [default: none]
     #[arg(long, value_name = "A..B", value_parser = load_args::think, requires = "users", help_heading = "Study")]
     think: Option<Think>,
-    /// What to ask for, with weights, with --users [default: the URL's path; own server: /health=50,/io=30,/cpu=20]
+    /// Paths with weights, with --users [default: /]
+    ///
+    /// The default is the URL's path; of sockbench's own server it is /health=50,/io=30,/cpu=20.
     #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, requires = "users", help_heading = "Study")]
     mix: Option<Mix>,
-    /// Load this http:// server [default: sockbench's own, on a free loopback port]
+    /// http:// URL to load [default: sockbench's own server]
     #[arg(long, value_name = "URL", help_heading = "Study")]
     url: Option<String>,
-    /// 20 s a step [default: the plan's own length]
+    /// 20 s a step
     #[arg(long, conflicts_with = "duration", help_heading = "Study")]
     quick: bool,
-    /// Length of every step [default: the plan's own; 20s with --users]
+    /// Length of every step [default: the plan's, or 20s]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = crate::model::units::duration, help_heading = "Study")]
     duration: Option<Duration>,
-    /// Print the plan as TOML, as it would run, and end [default: run it]
+    /// Print the plan as TOML and end
     #[arg(long, help_heading = "Study")]
     print_plan: bool,
-    /// Show every figure, endpoint and finding [default: one screen]
+    /// Show every figure, endpoint and finding
     #[arg(short = 'v', long, help_heading = "Output")]
     verbose: bool,
     #[command(flatten)]
@@ -75,8 +79,9 @@ pub(crate) struct Args {
     conn: ConnectionArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// Flag for sockbench's own server, without dashes: 'cpu-workers=1'; may be repeated
-    /// [default: the plan's, then those of sockbench server --help]
+    /// Setting: cpu-workers=1, repeatable [default: the plan's]
+    ///
+    /// A flag of sockbench server without its dashes. Those of the plan come first.
     #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "sockbench's own server")]
     server: Vec<String>,
 }

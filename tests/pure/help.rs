@@ -29,3 +29,12 @@ fn every_help_page_reads_well() {
         snapshot::matches("help", &format!("{command}, long"), &help(&[command, "--help"]));
     }
 }
+
+#[test]
+fn a_short_page_fits_one_screen() {
+    for command in commands() {
+        let page = help(&[&command, "-h"]);
+        let (lines, widest) = (page.lines().count(), page.lines().map(|l| l.chars().count()).max());
+        assert!(lines <= 40 && widest <= Some(80), "{command}: {lines} lines, {widest:?} columns\n{page}");
+    }
+}
