@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Exit, files, style};
+use super::{Exit, files, page};
 use crate::explain::{self, KNOWN_TEXTS, Known, NothingKnown, Rates, TextReader, locust_csv as locust};
 use crate::model::explanation::{Explanation, Os};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::model::units;
-use crate::report::explain_text;
+use crate::report::text::{Detail, Page, render_explanation};
 
 /// Longest document that is read, bytes: a run.json of a day is far smaller.
 const INPUT_BYTES: u64 = 256 * 1024 * 1024;
@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// The answer as JSON (sockbench-explain/1), to a file or, with - or alone, to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<String>,
+    /// Show every reading, remedy and assumption [default: one screen]
+    #[arg(short = 'v', long)]
+    verbose: bool,
     /// No colours
     #[arg(long)]
     no_color: bool,
@@ -292,5 +295,7 @@ fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {
         }
         files::write(Path::new(to), text.as_bytes())?;
     }
-    files::to_stdout(explain_text::render(e, style(args.no_color)).as_bytes())
+    let detail = if args.verbose { Detail::Full } else { Detail::Brief };
+    let page = Page { detail, ..page(args.no_color, None) };
+    files::to_stdout(render_explanation(e, &page).as_bytes())
 }

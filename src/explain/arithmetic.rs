@@ -6,6 +6,8 @@ use super::Known;
 use super::history::History;
 use crate::diagnose::ports::budget::{Budget, hold_rejected};
 use crate::model::explanation::{Arithmetic, Os};
+use crate::model::figures::{count, rate, seconds};
+use crate::model::forecast::Forecast;
 use crate::remedy::systems::System;
 
 /// Rates of the run that failed, as far as they are known.
@@ -54,17 +56,28 @@ struct Taken {
     is_other_pool: bool,
 }
 
+/// What happened in the run that the law is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// connections failed for want of a port
+    Failures,
+    /// connections failed, and ports are one of the possible reasons
+    MaybeFailures,
+    /// nothing failed
+    Nothing,
+}
+
 /// The law for `known`, with what a history shows where there is one: flags first, then what fits the history, then
 /// the system's defaults.
-pub(super) fn of(known: &Known, os: Os, history: Option<&History>) -> Arithmetic {
+pub(super) fn of(known: &Known, os: Os, history: Option<&History>, seen: Seen) -> Arithmetic {
     let Taken { pool, hold_s, mut assumed, mut doubts, solved_pool, solved_hold_s, is_other_pool } = take(known, os, history);
     let budget = Budget::new(pool, hold_s);
     let m = history.map(|h| &h.measured);
-    let rate = known.rates.rate_cps.or(m.map(|m| m.rate_before_cps));
+    let asked = known.rates.rate_cps.or(m.map(|m| m.rate_before_cps));
     let fail_rate = known.rates.fail_rate_cps.or(m.map(|m| m.fail_rate_cps));
     let recovered = known.rates.recovered_rate_cps.or(m.and_then(|m| m.recovered_rate_cps));
     let duration = known.rates.duration.or(m.and_then(|m| Duration::try_from_secs_f64(m.duration_s).ok()));
-    if rate.is_some() {
+    if asked.is_some() {
         if fail_rate.is_none() {
             assumed.push("calls fail at the asked rate (--fail-rate)".into());
         }
@@ -76,7 +89,7 @@ pub(super) fn of(known: &Known, os: Os, history: Option<&History>) -> Arithmetic
         }
     }
     let duration = duration.unwrap_or(budget.hold.saturating_mul(2));
-    let mut forecast = rate.map(|rate| budget.forecast(rate, duration, fail_rate, recovered));
+    let mut forecast = asked.map(|rate| budget.forecast(rate, duration, fail_rate, recovered));
     let mut is_constant = true;
     if let (Some(m), Some(f)) = (m, forecast.as_ref()) {
         let counted = m.port_failures as f64;
@@ -84,21 +97,26 @@ pub(super) fn of(known: &Known, os: Os, history: Option<&History>) -> Arithmetic
         if f.failures == 0 && !is_other_pool {
             // A forecast without failures beside a history that has them says nothing of this run.
             doubts.push(format!(
-                "{:.1}/s on the mean before the first failure lies below {:.1}/s: the rate rose late, or P or T is another",
-                f.rate_cps,
-                budget.ceiling_cps()
+                "the mean rate before the first failure, {}/s, is below {}/s: the rate rose late, or P or T is another",
+                rate(f.rate_cps),
+                rate(budget.ceiling_cps())
             ));
         } else if !is_constant && !is_other_pool {
             assumed.push(format!(
-                "a constant {:.1}/s from the start; the history's rate was not constant, so it counts {} failures instead of {}",
-                f.rate_cps, m.port_failures, f.failures
+                "a constant {}/s from the start; the history's rate was not constant, so it counts {} failures instead of {}",
+                rate(f.rate_cps),
+                count(m.port_failures),
+                count(f.failures)
             ));
         }
         if f.failures == 0 || is_other_pool {
             forecast = None;
         }
     }
-    let rejected = match (solved_hold_s, rate, fail_rate, m) {
+    if let (None, Some(f)) = (m, forecast.as_ref().filter(|f| f.failures == 0)) {
+        doubts.extend(against_the_failure(f, seen));
+    }
+    let rejected = match (solved_hold_s, asked, fail_rate, m) {
         (Some(solved), Some(rate), Some(fail_rate), Some(m)) => {
             let failures = m.port_failures as f64;
             let apart = |g: &&f64| (**g - solved).abs() > SOLVED_WITHIN * solved;
@@ -123,6 +141,20 @@ pub(super) fn of(known: &Known, os: Os, history: Option<&History>) -> Arithmetic
         solved_hold_s,
         rejected,
     }
+}
+
+/// A forecast without a failure beside a failure that happened: one of the two is about something else.
+fn against_the_failure(f: &Forecast, seen: Seen) -> Option<String> {
+    let why = match seen {
+        Seen::Nothing => return None,
+        Seen::Failures => "the rate to this destination was higher, other programs use its ports too, or P or T is another",
+        Seen::MaybeFailures => "the other reading is more likely; or the rate was higher, or P or T is another",
+    };
+    let used = match f.exhausted_at_s {
+        Some(at) => format!("ports would run out after {} only, and the run is {} long", seconds(at), seconds(f.duration_s)),
+        None => format!("at most {} of {} ports are in use", count((f.peak_share * f64::from(f.pool)).round() as u64), count(f.pool)),
+    };
+    Some(format!("at {}/s no connection would lack a port ({used}), but one failed: {why}", rate(f.rate_cps)))
 }
 
 /// P and T: as given; of the system where that fits what was measured; else as solved from it.

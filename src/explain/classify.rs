@@ -128,6 +128,8 @@ fn not_available(e: &Evidence) -> Judged {
             judged(Call::Connect, Limit::LocalPorts, Certainty::Ambiguous, both(Call::Connect))
         }
         (Call::Connect, _) => certain(e.call, Limit::LocalPorts),
+        // An unconnected socket sends from an address that is gone, or not there yet.
+        (Call::Write, _) => judged(e.call, Limit::NotLocal, Certainty::Likely, both(e.call)),
         // The name server is asked from a port of this machine too.
         (Call::Getaddrinfo, _) => judged(e.call, Limit::LocalPorts, Certainty::Likely, both(e.call)),
         _ if is_client => judged(Call::Connect, Limit::LocalPorts, Certainty::Likely, both(Call::Bind)),
@@ -167,7 +169,7 @@ fn denied(e: &Evidence) -> Judged {
     match (e.os, e.call) {
         (Some(Os::Windows), Call::Connect) => judged(e.call, Limit::Policy, Certainty::Likely, vec![tell::firewall(e.call)]),
         (Some(Os::Windows), call) => judged(call, Limit::Policy, Certainty::Likely, tell::excluded_or_exclusive(call)),
-        (_, Call::Bind) => judged(e.call, Limit::Policy, Certainty::Likely, tell::privileged_or_excluded()),
+        (_, Call::Bind) => judged(e.call, Limit::Policy, Certainty::Likely, tell::privileged_or_excluded(e.os)),
         (_, call) => judged(call, Limit::Policy, Certainty::Likely, vec![tell::firewall(call)]),
     }
 }

@@ -38,7 +38,7 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
     let history = history.map(|h| History::read(h, share(&rows, around))).transpose()?;
     let is_ports = readings.iter().any(may_be_ports);
     let history = history.as_ref().filter(|h| h.measured.port_failures > 0);
-    let arithmetic = is_ports.then(|| arithmetic::of(known, os, history));
+    let arithmetic = is_ports.then(|| arithmetic::of(known, os, history, super::seen(&readings)));
     let remedies = for_readings(&readings, arithmetic.as_ref(), os);
     Ok(Explanation {
         schema: EXPLAIN_SCHEMA.into(),

@@ -40,6 +40,7 @@ use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCa
 use crate::remedy::by_limit::for_readings;
 
 pub use arithmetic::Rates;
+use arithmetic::Seen;
 pub use readings::read_line;
 pub use stored::{explain_run, explain_study};
 pub use text::TextReader;
@@ -95,7 +96,7 @@ impl TextReader {
 
 fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Known) -> Explanation {
     let os = known.os.or_else(|| readings.iter().find_map(|r| r.os)).unwrap_or(Os::Linux);
-    let arithmetic = readings.iter().any(may_be_ports).then(|| arithmetic::of(known, os, None));
+    let arithmetic = readings.iter().any(may_be_ports).then(|| arithmetic::of(known, os, None, seen(&readings)));
     let remedies = for_readings(&readings, arithmetic.as_ref(), os);
     Explanation {
         schema: EXPLAIN_SCHEMA.into(),
@@ -107,6 +108,12 @@ fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Know
         remedies,
         findings: Vec::new(),
     }
+}
+
+/// Whether ports are the limit for sure, or one of several.
+fn seen(readings: &[Reading]) -> Seen {
+    let sure = |r: &Reading| r.limit == Limit::LocalPorts && r.certainty != Certainty::Ambiguous;
+    if readings.iter().any(sure) { Seen::Failures } else { Seen::MaybeFailures }
 }
 
 /// What `explain` knows, for texts that it does not.

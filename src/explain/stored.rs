@@ -1,6 +1,7 @@
 //! Our own documents: diagnosed again from their facts, with the rules of today.
 
-use super::{Known, arithmetic};
+use super::arithmetic::{self, Seen};
+use super::Known;
 use crate::diagnose::{diagnose, diagnose_study, keep_proofs};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::finding::{Finding, FindingId};
@@ -38,7 +39,9 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
         rates: arithmetic::Rates { rate_cps: known.rates.rate_cps.or(ports.map(Ports::demand_cps)), ..known.rates },
         ..*known
     };
-    let arithmetic = findings.iter().any(is_ports).then(|| arithmetic::of(&facts, known.os.unwrap_or(Os::Linux), None));
+    let exhausted = findings.iter().any(|f| f.id == FindingId::LocalPortsExhausted);
+    let seen = if exhausted { Seen::Failures } else { Seen::Nothing };
+    let arithmetic = findings.iter().any(is_ports).then(|| arithmetic::of(&facts, known.os.unwrap_or(Os::Linux), None, seen));
     Explanation {
         schema: EXPLAIN_SCHEMA.into(),
         source: source.into(),

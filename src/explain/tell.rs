@@ -146,19 +146,18 @@ pub(super) fn excluded_or_exclusive(call: Call) -> Vec<Alternative> {
     ]
 }
 
-pub(super) fn privileged_or_excluded() -> Vec<Alternative> {
-    vec![
-        other(
-            Call::Bind,
-            Limit::Policy,
-            "Linux, macOS: ports below 1024 need root or CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start)",
-        ),
-        other(
-            Call::Bind,
-            Limit::Policy,
-            "Windows: the port lies in a range that Windows keeps for itself: netsh int ipv4 show excludedportrange tcp",
-        ),
-    ]
+pub(super) fn privileged_or_excluded(os: Option<Os>) -> Vec<Alternative> {
+    let privileged = other(
+        Call::Bind,
+        Limit::Policy,
+        "ports below 1024 need root or CAP_NET_BIND_SERVICE on Linux (net.ipv4.ip_unprivileged_port_start)",
+    );
+    let excluded = other(
+        Call::Bind,
+        Limit::Policy,
+        "Windows: the port lies in a range that Windows keeps for itself: netsh int ipv4 show excludedportrange tcp",
+    );
+    if os.is_some() { vec![privileged] } else { vec![privileged, excluded] }
 }
 
 pub(super) fn unix_or_ports() -> Vec<Alternative> {

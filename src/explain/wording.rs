@@ -6,29 +6,46 @@ use super::codes::Condition;
 use super::evidence::{Evidence, Spelling};
 use crate::model::explanation::{Certainty, FailedCall as Call, Limit, Os, Side};
 
-/// What happened, in sentences.
+/// What happened, in sentences. The first is the answer; the others say how it comes about.
 pub(super) fn says(j: &Judged, e: &Evidence) -> String {
     let text = what_happened(j, e);
     if e.spelling == Spelling::NumberAlone {
-        return format!("a number alone may be anything. As the number of an error: {text}");
+        return format!("A number alone may be anything. As the number of an error: {}", decapitalised(&text));
     }
     if j.certainty != Certainty::Ambiguous {
         return text;
     }
+    let text = decapitalised(&text);
     match (j.limit, j.side, j.call) {
-        (Limit::LocalPorts, Some(Side::Client), Call::Bind) => format!(
-            "{}comes from bind(): the client bound its source address before connecting. To port 0 or to one port, the text does \
-             not say. With port 0: {text}",
-            if e.os == Some(Os::Macos) { "this " } else { "on Linux 98 " }
-        ),
+        (Limit::LocalPorts, Some(Side::Client), Call::Bind) => {
+            let os = if e.os == Some(Os::Macos) { "This" } else { "On Linux 98" };
+            format!(
+                "{os} comes from bind(): the client bound its source address before connecting. To port 0 or to one port, the text \
+                 does not say. With port 0: {text}"
+            )
+        }
         (Limit::LocalPorts, _, Call::Connect) => {
             format!("connect() failed for one of two reasons, and the text does not say which. Under load: {text}")
         }
         (Limit::LocalPorts, ..) => format!(
-            "the text does not say which call failed, or for which of two reasons. From an outgoing connection under load: {text}"
+            "An address error, and the text does not say at which call. From an outgoing connection under load: {text}"
         ),
-        (Limit::PortBusy, ..) => format!("the text does not say which call failed. From a server that starts: {text}"),
-        _ => text,
+        (Limit::PortBusy, ..) => {
+            format!("A port is in use, and the text does not say at which call. From a server that starts: {text}")
+        }
+        _ => what_happened(j, e),
+    }
+}
+
+/// As the rest of a sentence; names of calls keep their spelling.
+fn decapitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let (first, second) = (chars.next(), chars.clone().next());
+    match (first, second) {
+        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {
+            first.to_lowercase().chain(chars).collect()
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -40,64 +57,66 @@ fn what_happened(j: &Judged, e: &Evidence) -> String {
     let text = match (j.limit, j.call) {
         (Limit::LocalPorts, call) => return ports(call, e),
         (Limit::PortBusy, Call::Connect) => {
-            "the client had bound one particular source port, and a connection with the same addresses and ports exists, or is in \
-             TIME_WAIT where timestamps are off: the tuple is busy."
+            "The client's source port is busy. The client had bound it, and a connection with the same addresses and ports \
+             exists, or is in TIME_WAIT where timestamps are off."
         }
         (Limit::PortBusy, _) if j.side == Some(Side::Client) => {
-            "the client bound its source address before connecting, to one particular port, and that port is in use: by a live \
-             connection, by one in TIME_WAIT, or by a listener."
+            "The client's source port is busy. The client bound one particular port before connecting; a live connection, one in \
+             TIME_WAIT, or a listener has it."
         }
         (Limit::PortBusy, _) => {
-            "bind() asked for one particular port, and another socket has it: most often a second copy of the same server, or the \
-             old one that has not ended yet."
+            "The port is in use by another socket. bind() asked for this one port: most often a second copy of the same server \
+             runs, or the old one has not ended yet."
         }
-        (Limit::NotLocal, Call::Bind) => "bind() asked for an address that no interface of this machine has.",
+        (Limit::NotLocal, Call::Bind) => "The address is not one of this machine's. bind() asked for it, and no interface has it.",
         (Limit::NotLocal, _) if is_windows => {
-            "the address cannot be used from here: 0.0.0.0 or port 0 as a destination, or a source address that no interface has. \
-             On Windows 10049 is not what used-up ports give (that is 10048 or 10055)."
+            "The address cannot be used from here. It is 0.0.0.0 or port 0 as a destination, or a source address that no \
+             interface has. On Windows 10049 is not what used-up ports give (that is 10048 or 10055)."
         }
-        (Limit::NotLocal, _) => "no local address can reach that destination.",
+        (Limit::NotLocal, _) => "No local address can reach that destination.",
         (Limit::Descriptors, Call::Accept) => {
-            "accept() had no descriptor left: the server's limit of open files is reached. Clients wait in its backlog meanwhile."
+            "accept() had no descriptor left. The server's limit of open files is reached; clients wait in its backlog meanwhile."
         }
         (Limit::Descriptors, Call::Getaddrinfo) => {
-            "no descriptor was left to ask for the name: the limit of open files (ulimit -n) is reached. The name itself is fine."
+            "No descriptor was left to look up the name. The limit of open files (ulimit -n) is reached; the name itself is fine."
         }
-        (Limit::Descriptors, _) => "no descriptor was left for another socket: the limit of open files (ulimit -n) is reached.",
-        (Limit::Backlog, Call::Connect) => "the target's queue of connections that wait for accept() is full.",
+        (Limit::Descriptors, _) => "No descriptor was left for another socket. The limit of open files (ulimit -n) is reached.",
+        (Limit::Backlog, Call::Connect) => "The target's queue of connections that wait for accept() is full.",
         (Limit::Backlog, _) => {
-            "the server's queue of connections that wait for accept() overflowed: SYNs are dropped or answered with cookies, so \
+            "The server's queue of connections that wait for accept() overflowed. SYNs are dropped or answered with cookies, so \
              clients see connects of 1 s and 3 s, and timeouts."
         }
         (Limit::Conntrack, _) => {
-            "the firewall's connection table is full and packets are dropped: entries of closed connections (TIME_WAIT, 120 s \
-             there) fill it."
+            "The firewall's connection table is full. It drops packets; entries of closed connections (TIME_WAIT, 120 s there) \
+             fill it."
         }
         (Limit::Policy, _) => policy(j.call, e),
-        (Limit::Refused, _) => "nothing listened at the target's address when connect() asked: its machine answered with RST.",
+        (Limit::Refused, _) => {
+            "Nothing listens at the target's address. connect() asked, and the target's machine answered with RST."
+        }
         (Limit::Reset, Call::Write) => {
-            "the request was written to a connection that the target had ended already: an idle one that it closed, or one that it \
-             dropped."
+            "The target had closed the connection before the request was written. It was an idle one that it closed, or one that \
+             it dropped."
         }
         (Limit::Reset, _) => {
-            "the target ended the connection before its answer was complete: it closed an idle one just then, dropped it, or died."
+            "The target closed the connection before its answer was complete. It closed an idle one just then, dropped it, or died."
         }
         (Limit::TimedOut, Call::Connect) => {
-            "no connection was established in time: SYNs or their answers are lost, or the target's backlog is full."
+            "No connection was established in time. SYNs or their answers are lost, or the target's backlog is full."
         }
-        (Limit::TimedOut, Call::Unnamed) => "no connection or no answer came in time: the text does not say which.",
-        (Limit::TimedOut, _) => "the connection was established, and no answer came in time: the target is slow or stuck.",
+        (Limit::TimedOut, Call::Unnamed) => "No connection or no answer came in time. The text does not say which.",
+        (Limit::TimedOut, _) => "No answer came in time. The connection was established: the target is slow or stuck.",
         (Limit::Unreachable, _) if e.errno.is_some_and(|e| matches!(e.name, "EHOSTUNREACH" | "EHOSTDOWN")) => {
-            "the target's machine cannot be reached: a router or firewall said so, or nobody on the local network has that address."
+            "The target's machine cannot be reached. A router or firewall said so, or nobody on the local network has that address."
         }
-        (Limit::Unreachable, _) => "there is no route to that network, often an IPv6 address on a machine without IPv6.",
+        (Limit::Unreachable, _) => "There is no route to that network. Often it is an IPv6 address on a machine without IPv6.",
         (Limit::NameResolution, _) => {
-            "the host name was not turned into an address: no connection was tried, and no source port was used yet. A wrong name, \
-             or a resolver that does not answer; where it comes under load only, the resolver is overloaded."
+            "The host name gave no address. No connection was tried, and no source port was used yet: the name is wrong, or the \
+             resolver does not answer. Where it comes under load only, the resolver is overloaded."
         }
-        (Limit::Hidden, Call::Connect) => "connections failed, and the tool does not say why: the errno is lost.",
+        (Limit::Hidden, Call::Connect) => "Connections failed, and the tool does not say why. The errno is lost.",
         (Limit::Hidden, _) => {
-            "requests failed with their connections, or before these were established, and the tool does not say why: the errno is lost."
+            "Requests failed with their connections, or before these were established. The tool does not say why: the errno is lost."
         }
     };
     text.into()
@@ -107,29 +126,29 @@ fn what_happened(j: &Judged, e: &Evidence) -> String {
 const fn by_condition(e: &Evidence) -> Option<&'static str> {
     Some(match e.condition {
         Condition::NoBuffers if !matches!(e.os, Some(Os::Windows)) => {
-            "the kernel had no memory or no queue space for the socket. This is not about source ports."
+            "The kernel had no memory or no queue space for the socket. This is not about source ports."
         }
-        Condition::NoMemory => "the kernel had no memory for the socket: a limit of the container, or tcp_mem.",
+        Condition::NoMemory => "The kernel had no memory for the socket. A limit of the container is reached, or tcp_mem.",
         Condition::TimeWaitFull => {
-            "the kernel's TIME_WAIT table was full (net.ipv4.tcp_max_tw_buckets), so it dropped entries early. No connection failed \
+            "The kernel's TIME_WAIT table was full, so it dropped entries early (net.ipv4.tcp_max_tw_buckets). No connection failed \
              by this: ports are free sooner, but late packets of old connections are no longer kept apart."
         }
         Condition::KernelFull => {
-            "a table or the memory that the kernel has for sockets is full (tcp_mem, tcp_max_orphans, or the neighbour table): it \
-             drops connections and packets."
+            "A table or the memory that the kernel has for sockets is full. It is tcp_mem, tcp_max_orphans, or the neighbour table; \
+             connections and packets are dropped."
         }
         Condition::ProgramLimit => {
-            "the program's own limit of connections was reached: it did not try another one. No system call failed, and the target \
+            "The program's own limit of connections was reached. It did not try another one: no system call failed, and the target \
              was not asked."
         }
         Condition::WinsockBroken => {
-            "Winsock could not create the socket: its catalogue or the environment of the process is damaged."
+            "Winsock could not create the socket. Its catalogue or the environment of the process is damaged."
         }
         Condition::ClosedHere => {
-            "the socket was closed on this side while it was in use: by a timeout of the program, or by its shutdown."
+            "The socket was closed on this side while it was in use. A timeout of the program closed it, or its shutdown."
         }
         Condition::FamilyOff => {
-            "the socket's address family is not available: the address is IPv6 and IPv6 is off here, or the other way round."
+            "The socket's address family is not available. The address is IPv6 and IPv6 is off here, or the other way round."
         }
         _ => return None,
     })
@@ -138,58 +157,47 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
 const fn policy(call: Call, e: &Evidence) -> &'static str {
     match (call, e.os, e.target) {
         (_, _, Target::Unix) => {
-            "the user of the program may not open that socket in the file system: its owner or mode forbids it."
+            "The user of the program may not open that socket in the file system. Its owner or mode forbids it."
         }
-        (Call::Connect, Some(Os::Windows), _) => "Windows forbids the program this connection: a firewall or an antivirus.",
+        (Call::Connect, Some(Os::Windows), _) => {
+            "Windows forbids the program this connection. A firewall or an antivirus does so; no packet left."
+        }
         (_, Some(Os::Windows), _) => {
-            "Windows forbids the program this port: it lies in an excluded range (Hyper-V, WSL and Docker reserve some at each \
+            "Windows forbids the program this port. It lies in an excluded range (Hyper-V, WSL and Docker reserve some at each \
              start), another program has it for itself alone, or a firewall forbids it."
         }
-        (Call::Bind, ..) => "the program may not listen on that port: ports below 1024 need a privilege on Linux.",
+        (Call::Bind, ..) => "The program may not listen on that port. Ports below 1024 need a privilege on Linux.",
         _ => {
-            "this machine forbids the program the connection: a firewall rule, SELinux, seccomp or a container's policy. No packet left."
+            "This machine forbids the program the connection. A firewall rule, SELinux, seccomp or a container's policy does so; no \
+             packet left."
         }
     }
 }
 
 fn ports(call: Call, e: &Evidence) -> String {
-    let (is_windows, is_macos) = (e.os == Some(Os::Windows), e.os == Some(Os::Macos));
     let closes = "The side that closes first keeps the port; here that is the client, with a new connection for every request.";
-    if call == Call::Bind && !is_windows {
-        let range = if is_macos { "net.inet.ip.portrange.first to last" } else { "ip_local_port_range" };
-        let shared = if is_macos {
+    let (range, held) = match e.os {
+        Some(Os::Windows) => ("dynamic ports (by default 49152-65535)", "for about 120 s"),
+        Some(Os::Macos) => {
+            ("ephemeral ports (net.inet.ip.portrange.first to last, by default 49152-65535)", "for 30 s (twice net.inet.tcp.msl)")
+        }
+        _ => ("ports of ip_local_port_range", "for 60 s"),
+    };
+    if call == Call::Bind && e.os != Some(Os::Windows) {
+        let shared = if e.os == Some(Os::Macos) {
             ""
         } else {
-            "; without IP_BIND_ADDRESS_NO_PORT all destinations share it, and tcp_tw_reuse never helps bind()"
+            " Without IP_BIND_ADDRESS_NO_PORT all destinations share them, and tcp_tw_reuse never helps bind()."
         };
-        return format!(
-            "bind() to port 0 found no source port on the client's own machine: the range ({range}) is all in use, most of it in \
-             TIME_WAIT{shared}. {closes}"
-        );
+        return format!("bind() to port 0 found no free source port on the client's machine. All {range} are in use, most of them in TIME_WAIT {held}.{shared} {closes}");
     }
     let call = match call {
         Call::Bind => "bind() to port 0",
-        Call::Getaddrinfo => "the question for the host name",
+        Call::Getaddrinfo => "The look-up of the host name",
         _ => "connect()",
     };
-    let range = if is_windows {
-        "the dynamic ports (49152-65535, 16384 of them)"
-    } else if is_macos {
-        "the ephemeral ports (net.inet.ip.portrange.first to last: 49152-65535, 16384 of them)"
-    } else {
-        "the source ports of ip_local_port_range"
-    };
     let to = if call == "connect()" { " to this destination" } else { "" };
-    let held = if is_windows {
-        "for about 120 s"
-    } else if is_macos {
-        "for 30 s (twice net.inet.tcp.msl; by documentation)"
-    } else {
-        "for 60 s"
-    };
-    format!(
-        "{call} found no source port on the client's own machine: {range}{to} are all in use, most of them in TIME_WAIT {held}. {closes}"
-    )
+    format!("{call} found no free source port on the client's machine. All {range}{to} are in use, most of them in TIME_WAIT {held}. {closes}")
 }
 
 /// What it is not.

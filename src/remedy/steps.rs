@@ -41,6 +41,8 @@ pub(super) const fn steps(limit: Limit, call: FailedCall, side: Option<Side>) ->
         Limit::Descriptors => DESCRIPTORS,
         Limit::Backlog => BACKLOG,
         Limit::Conntrack => CONNTRACK,
+        Limit::Policy if matches!(call, FailedCall::Bind) => POLICY_BIND,
+        Limit::Policy if matches!(call, FailedCall::Connect | FailedCall::Write) => POLICY_OUT,
         Limit::Policy => POLICY,
         Limit::Refused => REFUSED,
         Limit::Reset => RESET,
@@ -175,43 +177,47 @@ const CONNTRACK: &[Step] = &[
     ),
 ];
 
-const POLICY: &[Step] = &[
-    step(
-        "see which port ranges Windows keeps for itself",
-        No(""),
-        Command("netsh int ipv4 show excludedportrange tcp"),
-        No(""),
-        "the port lies in one of them: take another one",
-    ),
-    step(
-        "see which process has the port for itself alone",
-        No(""),
-        Command("netstat -ano | findstr :PORT"),
-        No(""),
-        "one line names the process",
-    ),
-    step(
-        "see which rule rejects it",
-        Command("nft list ruleset ; iptables -S OUTPUT"),
-        No(""),
-        Command("sudo pfctl -sr"),
-        "a REJECT, DROP or block for that address or user",
-    ),
-    step(
-        "see whether SELinux forbids it",
-        Command("ausearch -m avc -ts recent"),
-        No(""),
-        No(""),
-        "a line that names the program",
-    ),
-    step(
-        "listen on a port from 1024 on, or allow lower ones",
-        Command("sysctl -w net.ipv4.ip_unprivileged_port_start=80"),
-        No(""),
-        Same("a port from 1024 on"),
-        "every user may listen from port 80 on",
-    ),
-];
+const HIGH_PORT: Step = step(
+    "listen on a port from 1024 on, or allow lower ones",
+    Command("sysctl -w net.ipv4.ip_unprivileged_port_start=80"),
+    No(""),
+    Same("a port from 1024 on"),
+    "every user may listen from port 80 on",
+);
+const EXCLUDED: Step = step(
+    "see which port ranges Windows keeps for itself",
+    No(""),
+    Command("netsh int ipv4 show excludedportrange tcp"),
+    No(""),
+    "the port lies in one of them: take another one",
+);
+const EXCLUSIVE: Step = step(
+    "see which process has the port for itself alone",
+    No(""),
+    Command("netstat -ano | findstr :PORT"),
+    No(""),
+    "one line names the process",
+);
+const FIREWALL: Step = step(
+    "see which rule rejects it",
+    Command("nft list ruleset ; iptables -S OUTPUT"),
+    Command("powershell Get-NetFirewallRule -Action Block -Enabled True"),
+    Command("sudo pfctl -sr"),
+    "a REJECT, DROP or block for that address or user",
+);
+const SELINUX: Step = step(
+    "see whether SELinux forbids it",
+    Command("ausearch -m avc -ts recent"),
+    No(""),
+    No(""),
+    "a line that names the program",
+);
+
+/// The program may not listen there.
+const POLICY_BIND: &[Step] = &[HIGH_PORT, EXCLUDED, EXCLUSIVE, SELINUX];
+/// The program may not connect, or send.
+const POLICY_OUT: &[Step] = &[FIREWALL, SELINUX];
+const POLICY: &[Step] = &[EXCLUDED, EXCLUSIVE, FIREWALL, SELINUX, HIGH_PORT];
 
 const REFUSED: &[Step] = &[
     step(

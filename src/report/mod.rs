@@ -6,7 +6,6 @@
 //! them, in [`locust`].
 
 pub mod chart;
-pub mod explain_text;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod hlog;

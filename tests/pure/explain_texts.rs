@@ -120,7 +120,7 @@ fn in_use_on_linux_is_told_as_bind_and_never_mended_by_tw_reuse() {
         let limits: Vec<&str> = r.alternatives.iter().map(|a| a.limit.word()).collect();
         assert_eq!((r.call.word(), limits), ("bind", vec!["local-ports", "port-busy"]), "{text}");
         assert!(
-            r.says.contains("on Linux 98 comes from bind()") && r.says.contains("tcp_tw_reuse never helps bind()"),
+            r.says.contains("On Linux 98 comes from bind()") && r.says.contains("tcp_tw_reuse never helps bind()"),
             "{}",
             r.says
         );

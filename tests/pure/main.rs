@@ -4,6 +4,7 @@
 mod diagnose;
 mod diagnose_docs;
 mod diagnose_properties;
+mod explain_pages;
 mod explain_texts;
 #[path = "../support/facts.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]

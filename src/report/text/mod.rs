@@ -1,6 +1,8 @@
-//! Runs and studies for people: one screen by default, every figure with `-v`. Plain text; colour only where asked for.
+//! Runs, studies and explanations for people: one screen by default, every figure with `-v`. Plain text; colour only where asked for.
 
 mod errors;
+mod explain;
+mod explain_detail;
 mod findings;
 mod load;
 mod page;
@@ -17,6 +19,7 @@ pub use requests::render_locust_table;
 pub use study::render_study;
 
 use super::style::{Style, Tone};
+use crate::model::explanation::Explanation;
 use crate::model::result::RunResult;
 
 /// The report of a run: one screen, and with [`Detail::Full`] every figure below it.
@@ -25,6 +28,14 @@ pub fn render_run(run: &RunResult, page: &Page) -> String {
     match page.detail {
         Detail::Brief => screen,
         Detail::Full => format!("{screen}\n{}", load::detail::render(run, page)),
+    }
+}
+
+/// What `explain` answers: one screen, and with [`Detail::Full`] every reading, remedy and assumption.
+pub fn render_explanation(e: &Explanation, page: &Page) -> String {
+    match page.detail {
+        Detail::Brief => explain::render(e, page),
+        Detail::Full => explain_detail::render(e, page),
     }
 }
 

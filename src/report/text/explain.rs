@@ -1,0 +1,300 @@
+//! An explanation on one screen: what happened, why, the arithmetic of ports, what to change.
+
+use super::page::{Block, one_screen};
+use super::Page;
+use crate::model::explanation::{Alternative, Arithmetic, Certainty, Explanation, FailedCall, Limit, Measured, Os, Reading};
+use crate::model::figures::{count, counted, number, rate, seconds};
+use crate::model::finding::{Finding, Remedy};
+use crate::model::forecast::Forecast;
+use crate::report::style::{Tone, wrapped};
+
+/// Remedies on one screen.
+const REMEDIES: usize = 4;
+/// Other readings on one screen.
+const OTHERS: usize = 4;
+/// Columns of a remedy's number, with its indent.
+const NUMBER: usize = 4;
+/// Columns before a command.
+const COMMAND: usize = 6;
+
+/// The answer on one screen.
+pub(super) fn render(e: &Explanation, page: &Page) -> String {
+    let blocks = match (e.readings.first(), e.findings.first()) {
+        (Some(first), _) => of_readings(first, e, page),
+        (None, Some(first)) => of_findings(first, e, page),
+        (None, None) => return nothing(e),
+    };
+    one_screen(blocks)
+}
+
+/// Why there is nothing to explain.
+pub(super) fn nothing(e: &Explanation) -> String {
+    match e.source.as_str() {
+        "locust" if e.other_lines == 0 => "nothing to explain: no failures in this file\n".into(),
+        "locust" => format!("nothing to explain: none of {} is about connections\n", counted(e.other_lines, "failure")),
+        _ => "nothing to explain: the facts of this document show no finding\n".into(),
+    }
+}
+
+fn of_readings(first: &Reading, e: &Explanation, page: &Page) -> Vec<Block> {
+    let is_open = first.certainty == Certainty::Ambiguous;
+    let (sentence, rest) = first_sentence(&first.says);
+    let mut blocks = vec![Block::kept(head(headline(first), sentence, first.count, page)), Block::kept(quoted(&first.text, page))];
+    blocks.push(Block::ranked(7, "\n".into()));
+    blocks.push(Block::kept(page.labelled("read as", Tone::Normal, &read_as(first))));
+    if !rest.is_empty() {
+        blocks.push(Block::ranked(if is_open { 5 } else { 1 }, page.labelled("why", Tone::Normal, rest)));
+    }
+    blocks.push(Block::ranked(6, page.labelled("not", Tone::Normal, first.is_not.strip_prefix("not ").unwrap_or(&first.is_not))));
+    blocks.extend(of_alternatives(first, page));
+    blocks.extend(e.arithmetic.iter().flat_map(|a| of_ports(a, page)));
+    for (n, r) in e.readings.iter().skip(1).take(OTHERS).enumerate() {
+        let text = format!("{}: {}", times(r.count), continued(first_sentence(&r.says).0));
+        blocks.push(Block::ranked(3, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &text)));
+    }
+    blocks.extend(of_remedies(&e.remedies, first.os, page));
+    blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(e))));
+    blocks
+}
+
+fn of_findings(first: &Finding, e: &Explanation, page: &Page) -> Vec<Block> {
+    let mut blocks = vec![Block::kept(head(first.id.word(), &first.title, 1, page)), Block::ranked(7, "\n".into())];
+    blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &first.explanation)));
+    blocks.extend(e.arithmetic.iter().flat_map(|a| of_ports(a, page)));
+    for (n, f) in e.findings.iter().skip(1).take(OTHERS).enumerate() {
+        blocks.push(Block::ranked(3, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &f.title)));
+    }
+    blocks.extend(of_remedies(&first.remedies, None, page));
+    let text = "every finding with its numbers and remedies: -v; the whole report: sockbench report";
+    blocks.push(Block::kept(page.labelled("more", Tone::Faint, text)));
+    blocks
+}
+
+/// The answer in one word.
+const fn headline(r: &Reading) -> &'static str {
+    match r.limit {
+        Limit::LocalPorts => "PORTS",
+        Limit::PortBusy => "PORT BUSY",
+        Limit::NotLocal => "ADDRESS",
+        Limit::Descriptors => "DESCRIPTORS",
+        Limit::Backlog => "BACKLOG",
+        Limit::Conntrack => "CONNTRACK",
+        Limit::Policy => "FORBIDDEN",
+        Limit::Refused => "REFUSED",
+        Limit::Reset => "RESET",
+        Limit::TimedOut => "TIMEOUT",
+        Limit::Unreachable => "UNREACHABLE",
+        Limit::NameResolution => "NAME",
+        Limit::Hidden => "UNKNOWN",
+    }
+}
+
+fn head(word: &str, sentence: &str, n: u64, page: &Page) -> String {
+    // A sentence that begins with a number counts by itself.
+    let counts = sentence.starts_with(|c: char| c.is_ascii_digit());
+    let often = if n > 1 && !counts { format!(" {}.", times(n)) } else { String::new() };
+    let indent = word.len() + 2;
+    let text = wrapped(&format!("{}.{often}", sentence.trim_end_matches(['.', ':'])), indent, page.width);
+    format!("{}  {}", page.style.paint(Tone::Bad, word), text.trim_start())
+}
+
+fn times(n: u64) -> String {
+    if n == 1 { "once".into() } else { format!("{} times", count(n)) }
+}
+
+/// The given text in one line.
+fn quoted(text: &str, page: &Page) -> String {
+    let room = page.width - 2;
+    let mut shown: String = text.chars().take(room).collect();
+    if text.chars().count() > room {
+        shown = shown.chars().take(room - 2).collect::<String>() + "..";
+    }
+    format!("  {}\n", page.style.paint(Tone::Faint, &shown))
+}
+
+/// A sentence behind a colon; names of calls and abbreviations keep their spelling.
+fn continued(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => first.to_lowercase().chain(chars).collect(),
+        _ => sentence.to_owned(),
+    }
+}
+
+/// The first sentence, and what follows it.
+pub(super) fn first_sentence(text: &str) -> (&str, &str) {
+    text.split_once(". ").unwrap_or((text.trim_end_matches('.'), ""))
+}
+
+/// `WSAEADDRINUSE 10048 at connect(), Windows, Locust -> local-ports, likely`
+pub(super) fn read_as(r: &Reading) -> String {
+    let code = match (&r.name, r.code) {
+        (Some(name), Some(code)) => format!("{name} {code}"),
+        (Some(name), None) => name.clone(),
+        _ => "no system error".into(),
+    };
+    let call = if r.call == FailedCall::Unnamed { ", call not named".to_owned() } else { format!(" at {}()", r.call.word()) };
+    let os = match r.os {
+        Some(Os::Windows) => ", Windows",
+        Some(Os::Macos) => ", macOS",
+        Some(Os::Linux) => ", Linux",
+        None => "",
+    };
+    let tool = r.tool.as_ref().map_or_else(String::new, |t| format!(", {t}"));
+    format!("{code}{call}{os}{tool} -> {}, {}", r.limit.word(), r.certainty.word())
+}
+
+/// What else it can be, and how to tell; of a likely reading the others only.
+fn of_alternatives(r: &Reading, page: &Page) -> Vec<Block> {
+    let is_open = r.certainty == Certainty::Ambiguous;
+    let is_other = |a: &&Alternative| is_open || r.alternatives.len() == 1 || (a.limit, a.call) != (r.limit, r.call);
+    let others = r.alternatives.iter().filter(is_other).enumerate();
+    let line = |(n, a): (usize, &Alternative)| {
+        let label = match (n, is_open) {
+            (0, true) => "either",
+            (0, false) => "check",
+            _ => "",
+        };
+        let text = format!("{}: {}", called(a.limit, a.call), a.tell);
+        Block::ranked(if is_open { 2 } else { 4 }, page.labelled(label, Tone::Normal, &text))
+    };
+    others.map(line).collect()
+}
+
+pub(super) fn called(limit: Limit, call: FailedCall) -> String {
+    if call == FailedCall::Unnamed { limit.word().to_owned() } else { format!("{} at {}()", limit.word(), call.word()) }
+}
+
+fn of_ports(a: &Arithmetic, page: &Page) -> Vec<Block> {
+    let mut texts = vec![(1, law(a))];
+    texts.extend(a.measured.as_ref().map(|m| (2, history(m))));
+    texts.extend(a.doubts.iter().map(|d| (2, format!("{d}."))));
+    // Beside a doubt that says the same, a forecast without a failure says nothing.
+    let says_more = |f: &&Forecast| f.failures > 0 || a.doubts.is_empty();
+    texts.extend(a.forecast.as_ref().filter(says_more).map(|f| (1, forecast(f))));
+    let line = |(n, (rank, text)): (usize, (u8, String))| {
+        Block::ranked(rank, page.labelled(if n == 0 { "ports" } else { "" }, Tone::Normal, &text))
+    };
+    texts.into_iter().enumerate().map(line).collect()
+}
+
+pub(super) fn law(a: &Arithmetic) -> String {
+    format!(
+        "{} / {} s = at most {} new connections/s to one destination",
+        counted(a.pool, "port"),
+        number(a.hold_s),
+        rate(a.ceiling_cps)
+    )
+}
+
+fn forecast(f: &Forecast) -> String {
+    let (Some(at), Some(dead)) = (f.exhausted_at_s, f.dead_s) else {
+        let used = (f.peak_share * f64::from(f.pool)).round() as u64;
+        return format!("at {}/s: {} of {} ports in use, none is missing", rate(f.rate_cps), count(used), count(f.pool));
+    };
+    let again = f.echo_recovered_s.first().or_else(|| f.echo_s.first());
+    let recurs = again.map_or_else(String::new, |s| format!("; this recurs after {}", seconds(*s)));
+    format!(
+        "at {}/s: used up after {}, then nothing connects for {}{recurs}. In {}: {} fail, {} succeed",
+        rate(f.rate_cps),
+        seconds(at),
+        seconds(dead),
+        seconds(f.duration_s),
+        count(f.failures),
+        count(f.successes)
+    )
+}
+
+/// What a history shows.
+pub(super) fn history(m: &Measured) -> String {
+    let mut text = format!(
+        "in this run: {} connections in {} before the first without a port ({}/s), then {} failures/s",
+        count(m.successes_before),
+        seconds(m.onset_s),
+        rate(m.rate_before_cps),
+        rate(m.fail_rate_cps)
+    );
+    match m.dead_s {
+        Some(dead) => text += &format!(" for {}", seconds(dead)),
+        None => text += " until the end",
+    }
+    if let Some(r) = m.recovered_rate_cps {
+        text += &format!(", then {}/s connected", rate(r));
+    }
+    let others = match m.failures.saturating_sub(m.port_failures) {
+        0 => String::new(),
+        n => format!(", {} of them not for want of a port", count(n)),
+    };
+    text + &format!("; {} in all{others}", counted(m.failures, "failure"))
+}
+
+/// The change in the program first, then settings of its system; what sockbench shows comes last.
+fn of_remedies(remedies: &[Remedy], os: Option<Os>, page: &Page) -> Vec<Block> {
+    let mut ordered: Vec<&Remedy> = remedies.iter().collect();
+    ordered.sort_by_key(|r| !keeps(r) && shown(r, os).is_some_and(|c| c.starts_with("sockbench ")));
+    if ordered.is_empty() {
+        return Vec::new();
+    }
+    let mut blocks = vec![Block::ranked(7, "\n".into())];
+    for (n, r) in ordered.into_iter().take(REMEDIES).enumerate() {
+        let rank = [0, 2, 4, 6].get(n).copied().unwrap_or(6);
+        blocks.push(Block::ranked(rank, remedy(n + 1, r, os, page)));
+    }
+    blocks
+}
+
+fn remedy(number: usize, r: &Remedy, os: Option<Os>, page: &Page) -> String {
+    let expected = if r.expected.is_empty() { String::new() } else { format!(": {}", r.expected) };
+    let text = wrapped(&format!("{}{expected}", r.action), NUMBER, page.width);
+    let mut out = format!("  {number} {}", text.trim_start());
+    let room = page.width - COMMAND;
+    let lines = match (shown(r, os), r.change.as_deref()) {
+        (Some(command), _) => typed(command, room, if os == Some(Os::Windows) { " ^" } else { " \\" }),
+        (None, Some(code)) => typed(code, room, ""),
+        (None, None) => Vec::new(),
+    };
+    for line in lines {
+        out += &format!("{:COMMAND$}{}\n", "", page.style.paint(Tone::Command, &line));
+    }
+    out
+}
+
+/// Kept connections: the change in the program, which comes before all others.
+fn keeps(r: &Remedy) -> bool {
+    r.name.as_deref() == Some("keep-alive")
+}
+
+/// A command in lines that can be pasted as they are; `goes_on` ends those that have another one behind them.
+fn typed(command: &str, room: usize, goes_on: &str) -> Vec<String> {
+    let (mut lines, mut rest) = (Vec::new(), command);
+    while rest.len() > room {
+        let Some(at) = rest.get(..room - goes_on.len()).and_then(|start| start.rfind(' ')).filter(|at| *at > 0) else { break };
+        lines.push(format!("{}{goes_on}", &rest[..at]));
+        rest = &rest[at + 1..];
+    }
+    lines.push(rest.to_owned());
+    lines
+}
+
+/// The command on that system; none where it is the program that changes.
+fn shown(r: &Remedy, os: Option<Os>) -> Option<&str> {
+    let on_system = match os {
+        Some(Os::Windows) => r.windows_command.as_deref(),
+        Some(Os::Macos) => r.macos_command.as_deref(),
+        Some(Os::Linux) | None => None,
+    };
+    on_system.or(Some(r.command.as_str())).filter(|c| !c.is_empty() && !keeps(r))
+}
+
+fn more(e: &Explanation) -> String {
+    let mut parts = Vec::new();
+    if e.cut_lines > 0 {
+        parts.push(format!("{} over 64 KiB, read at the start only", counted(e.cut_lines, "line")));
+    }
+    if e.other_lines > 0 {
+        let what = if e.source == "locust" { "other failure" } else { "other line" };
+        parts.push(format!("{} not about connections", counted(e.other_lines, what)));
+    }
+    parts.push("every reading and remedy: -v".into());
+    parts.join("; ")
+}
