@@ -13,10 +13,10 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use sockbench::model::plan::{LoadPlan, PortMode, PortRange};
-use sockbench::observe::{Baseline, ObservePlan, Observer};
-use sockbench::sys::clock::{Clock, sleep};
-use sockbench::sys::sock_diag::{Family, Scope, SockDiag, States};
+use sockbench::testing::model::plan::{LoadPlan, PortMode, PortRange};
+use sockbench::testing::observe::{Baseline, ObservePlan, Observer};
+use sockbench::testing::sys::clock::{Clock, sleep};
+use sockbench::testing::sys::sock_diag::{Family, Scope, SockDiag, States};
 
 /// Names the part to the run inside its namespace.
 const PART: &str = "SOCKBENCH_BENCH_PART";
@@ -51,11 +51,11 @@ fn one_look() {
     let ms = cost_ms(20, || drop(diag.collect(States::LISTEN, Scope::All).unwrap()));
     println!("listen, both families: {ms:.2} ms");
     let ms = cost_ms(100, || {
-        let _ = sockbench::sys::proc_net::read_sockstat().unwrap();
+        let _ = sockbench::testing::sys::proc_net::read_sockstat().unwrap();
     });
     println!("sockstat: {ms:.3} ms");
     let ms = cost_ms(100, || {
-        let _ = sockbench::sys::proc_net::read_counters().unwrap();
+        let _ = sockbench::testing::sys::proc_net::read_counters().unwrap();
     });
     println!("netstat and snmp: {ms:.3} ms");
 

@@ -6,9 +6,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use sockbench::model::outcome::{EndpointId, Outcome, Sample};
-use sockbench::model::time::Stamp;
-use sockbench::stats::recorder::Recorder;
+use sockbench::testing::model::outcome::{EndpointId, Outcome, Sample};
+use sockbench::testing::model::time::Stamp;
+use sockbench::testing::stats::recorder::Recorder;
 
 /// Samples of one second at 50,000 requests per second over three endpoints, latencies from 50 us to 20 ms.
 fn second() -> Vec<Sample> {

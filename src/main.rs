@@ -1,5 +1,5 @@
 //! The `sockbench` programme: everything is in the library.
 
 fn main() -> std::process::ExitCode {
-    sockbench::cli::main()
+    sockbench::main()
 }

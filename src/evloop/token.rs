@@ -17,7 +17,7 @@ impl Generation {
 /// loop's: its waker, timer and listeners.
 ///
 /// ```
-/// use sockbench::evloop::{Generation, SlotToken};
+/// use sockbench::testing::evloop::{Generation, SlotToken};
 /// let token = SlotToken { slot: 7, generation: Generation::default().next() };
 /// assert_eq!(SlotToken::of_bits(token.bits()), Some(token));
 /// assert_eq!(SlotToken::of_bits(usize::MAX), None, "one of the loop's tokens");

@@ -152,7 +152,9 @@ fn against_the_failure(f: &Forecast, seen: Seen) -> Option<String> {
     };
     let used = match f.exhausted_at_s {
         Some(at) => format!("ports would run out after {} only, and the run is {} long", seconds(at), seconds(f.duration_s)),
-        None => format!("at most {} of {} ports are in use", count((f.peak_share * f64::from(f.pool)).round() as u64), count(f.pool)),
+        None => {
+            format!("at most {} of {} ports are in use", count((f.peak_share * f64::from(f.pool)).round() as u64), count(f.pool))
+        }
     };
     Some(format!("at {}/s no connection would lack a port ({used}), but one failed: {why}", rate(f.rate_cps)))
 }

@@ -69,7 +69,7 @@ pub struct NothingKnown {
 /// What a text says; none when no line of it says anything about connections.
 ///
 /// ```
-/// use sockbench::explain::{Known, explain_text};
+/// use sockbench::testing::explain::{Known, explain_text};
 /// let e = explain_text("OSError(10048, '[WinError 10048] Only one usage of each socket address ...')", &Known::default());
 /// assert_eq!(e.expect("known").arithmetic.expect("ports").ceiling_cps.round(), 137.0);
 /// ```

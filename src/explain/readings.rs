@@ -17,8 +17,8 @@ const FULL_SHARE: f64 = 0.9;
 /// The reading of one line, of several the most frequent; none when it says nothing about connections.
 ///
 /// ```
-/// use sockbench::explain::read_line;
-/// use sockbench::model::explanation::Limit;
+/// use sockbench::testing::explain::read_line;
+/// use sockbench::testing::model::explanation::Limit;
 /// let r = read_line("dial tcp 10.0.0.1:80: connect: cannot assign requested address", None).expect("known");
 /// assert_eq!(r.limit, Limit::LocalPorts);
 /// assert!(read_line("10048 requests done", None).is_none());

@@ -1,7 +1,7 @@
 //! Our own documents: diagnosed again from their facts, with the rules of today.
 
-use super::arithmetic::{self, Seen};
 use super::Known;
+use super::arithmetic::{self, Seen};
 use crate::diagnose::{diagnose, diagnose_study, keep_proofs};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::finding::{Finding, FindingId};

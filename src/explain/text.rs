@@ -22,7 +22,7 @@ const KINDS_MAX: usize = 2_000;
 /// Reads a text in pieces.
 ///
 /// ```
-/// use sockbench::explain::{Known, TextReader};
+/// use sockbench::testing::explain::{Known, TextReader};
 /// let mut text = TextReader::new(Known::default());
 /// text.feed(b"connect: connection ref");
 /// text.feed(b"used\nall is well\n");

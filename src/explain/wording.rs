@@ -27,9 +27,9 @@ pub(super) fn says(j: &Judged, e: &Evidence) -> String {
         (Limit::LocalPorts, _, Call::Connect) => {
             format!("connect() failed for one of two reasons, and the text does not say which. Under load: {text}")
         }
-        (Limit::LocalPorts, ..) => format!(
-            "An address error, and the text does not say at which call. From an outgoing connection under load: {text}"
-        ),
+        (Limit::LocalPorts, ..) => {
+            format!("An address error, and the text does not say at which call. From an outgoing connection under load: {text}")
+        }
         (Limit::PortBusy, ..) => {
             format!("A port is in use, and the text does not say at which call. From a server that starts: {text}")
         }
@@ -68,7 +68,9 @@ fn what_happened(j: &Judged, e: &Evidence) -> String {
             "The port is in use by another socket. bind() asked for this one port: most often a second copy of the same server \
              runs, or the old one has not ended yet."
         }
-        (Limit::NotLocal, Call::Bind) => "The address is not one of this machine's. bind() asked for it, and no interface has it.",
+        (Limit::NotLocal, Call::Bind) => {
+            "The address is not one of this machine's. bind() asked for it, and no interface has it."
+        }
         (Limit::NotLocal, _) if is_windows => {
             "The address cannot be used from here. It is 0.0.0.0 or port 0 as a destination, or a source address that no \
              interface has. On Windows 10049 is not what used-up ports give (that is 10048 or 10055)."
@@ -189,7 +191,9 @@ fn ports(call: Call, e: &Evidence) -> String {
         } else {
             " Without IP_BIND_ADDRESS_NO_PORT all destinations share them, and tcp_tw_reuse never helps bind()."
         };
-        return format!("bind() to port 0 found no free source port on the client's machine. All {range} are in use, most of them in TIME_WAIT {held}.{shared} {closes}");
+        return format!(
+            "bind() to port 0 found no free source port on the client's machine. All {range} are in use, most of them in TIME_WAIT {held}.{shared} {closes}"
+        );
     }
     let call = match call {
         Call::Bind => "bind() to port 0",
@@ -197,7 +201,9 @@ fn ports(call: Call, e: &Evidence) -> String {
         _ => "connect()",
     };
     let to = if call == "connect()" { " to this destination" } else { "" };
-    format!("{call} found no free source port on the client's machine. All {range}{to} are in use, most of them in TIME_WAIT {held}. {closes}")
+    format!(
+        "{call} found no free source port on the client's machine. All {range}{to} are in use, most of them in TIME_WAIT {held}. {closes}"
+    )
 }
 
 /// What it is not.

@@ -4,8 +4,8 @@
 //! answer that does. What is not here: sockets, time, and what an answer means to the run (`load::user`).
 //!
 //! ```
-//! use sockbench::http1::expect::Expect;
-//! use sockbench::http1::response::{Answer, Progress, ResponseReader, Start};
+//! use sockbench::testing::http1::expect::Expect;
+//! use sockbench::testing::http1::response::{Answer, Progress, ResponseReader, Start};
 //! let mut r = ResponseReader::new(Expect::default());
 //! r.begin(Start::Fresh);
 //! assert_eq!(r.on_bytes(b"HTTP/1.1 200 OK\r\nContent-Le"), Ok(Progress::More));

@@ -9,8 +9,8 @@ use crate::model::time::Stamp;
 /// the asked rate evenly spaced.
 ///
 /// ```
-/// use sockbench::load::pacer::ConstantRate;
-/// use sockbench::model::time::Stamp;
+/// use sockbench::testing::load::pacer::ConstantRate;
+/// use sockbench::testing::model::time::Stamp;
 /// let mut second_of_two = ConstantRate::new(1000.0, 1, 2);
 /// assert_eq!(second_of_two.next(), Stamp(1_000_000));
 /// second_of_two.advance();

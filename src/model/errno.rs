@@ -28,8 +28,6 @@ pub const ENOMEM: i32 = 12;
 pub const EACCES: i32 = 13;
 /// EINVAL, Linux.
 pub const EINVAL: i32 = 22;
-/// ENOPROTOOPT, Linux.
-pub const ENOPROTOOPT: i32 = 92;
 /// EAFNOSUPPORT, Linux.
 pub const EAFNOSUPPORT: i32 = 97;
 /// ENETDOWN, Linux.

@@ -9,7 +9,7 @@ use super::received::{LimitHit, Received, is_false};
 
 /// One kind of failure at one endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct ErrorRow {
     pub call: Call,
     /// null when no system call gave one

@@ -5,7 +5,7 @@
 //! a difference. Whole thousands are separated: `3,845`.
 //!
 //! ```
-//! use sockbench::model::figures;
+//! use sockbench::testing::model::figures;
 //! assert_eq!([0.2, 3.61, 57.34, 1163.2].map(figures::ms), ["0.20", "3.61", "57.3", "1,163"]);
 //! assert_eq!([8.0, 8.333, 16.67, 136.53, 3845.4].map(figures::rate), ["8", "8.33", "16.7", "137", "3,845"]);
 //! assert_eq!([0.0, 0.12, 4.0, 77.2, 99.97].map(figures::percent), ["0 %", "0.1 %", "4 %", "77 %", ">99.9 %"]);

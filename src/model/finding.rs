@@ -23,7 +23,7 @@ pub enum Severity {
 )]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "each id is documented by its rule, printed in docs/FINDINGS.md")]
+#[allow(missing_docs, reason = "each id is documented by its rule, printed in docs/FINDINGS.md")]
 pub enum FindingId {
     LocalPortsExhausted,
     LocalPortBusy,

@@ -23,10 +23,12 @@ pub const BODY_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// Longest response head the client reads, bytes: what curl takes.
 pub const RESPONSE_HEAD_BYTES: usize = 300 * 1024;
 /// Most that `--head-bytes` of a load takes: each connection may keep that much.
+#[allow(dead_code, reason = "for the flags of load")]
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 16 << 20;
 /// Most fields of one response head: what curl takes.
 pub const RESPONSE_HEAD_FIELDS: usize = 5000;
 /// Most that `--head-fields` of a load takes.
+#[allow(dead_code, reason = "for the flags of load")]
 pub const RESPONSE_HEAD_FIELDS_MAX: usize = 100_000;
 /// Longest response body the client reads, bytes.
 pub const RESPONSE_BODY_BYTES: u64 = 1 << 30;

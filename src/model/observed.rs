@@ -8,7 +8,7 @@ use super::stalls::{Stretch, Throttling};
 
 /// Ports towards the target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Ports {
     pub source: String,
     pub destination: String,
@@ -39,7 +39,7 @@ pub struct Ports {
 
 /// Sockets inside the range towards another destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "additive keys")]
+#[allow(missing_docs, reason = "additive keys")]
 pub struct Elsewhere {
     pub destination: String,
     pub ports: u32,
@@ -101,7 +101,7 @@ impl Ports {
 
 /// Sockets towards the target at the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct PortStates {
     pub time_wait: Option<u32>,
     pub established: Option<u32>,
@@ -112,7 +112,7 @@ pub struct PortStates {
 
 /// When the pool is used up at the run's rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct PortForecast {
     /// additive: the rate it is for: the plan's, or what the whole seconds before the first refusal made
     #[serde(default)]
@@ -124,7 +124,7 @@ pub struct PortForecast {
 
 /// CPU and memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Resources {
     pub client: ClientResources,
     /// null when the target is not a process of this host, or was not found
@@ -134,7 +134,7 @@ pub struct Resources {
 
 /// This process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct ClientResources {
     pub cpu_percent_mean: Option<f64>,
     pub cpu_percent_max: Option<f64>,
@@ -162,7 +162,7 @@ pub struct ClientResources {
 
 /// One thread of this process over the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct ThreadRow {
     pub name: String,
     pub cpu_s: f64,
@@ -172,7 +172,7 @@ pub struct ThreadRow {
 
 /// The process that listens at the target, its children included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct TargetResources {
     pub pid: u32,
     pub name: String,
@@ -193,7 +193,7 @@ pub struct TargetResources {
 
 /// The whole machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct HostResources {
     pub cpu_percent_mean: Option<f64>,
     pub memory_percent_max: Option<f64>,

@@ -12,7 +12,7 @@ pub const REHEARSAL_SCHEMA: &str = "sockbench-rehearsal/1";
 
 /// A whole rehearsal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
+#[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct Rehearsal {
     pub schema: String,
     pub kernel: String,
@@ -29,7 +29,7 @@ pub struct Rehearsal {
 
 /// A constant rate over P/T with a short T: exhaustion, dead time, recurrence, as predicted and as measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "unit in the suffix")]
+#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Accident {
     pub pool: u32,
     pub hold_s: f64,
@@ -43,7 +43,7 @@ pub struct Accident {
 
 /// When failures came and went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "unit in the suffix")]
+#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Course {
     /// null when nothing failed
     pub first_failure_s: Option<f64>,
@@ -57,7 +57,7 @@ pub struct Course {
 
 /// One second of the accident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "unit in the suffix")]
+#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct AccidentSecond {
     pub t_s: f64,
     pub made: u64,
@@ -66,7 +66,7 @@ pub struct AccidentSecond {
 
 /// One remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
+#[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct Row {
     pub remedy: String,
     /// in words
@@ -97,7 +97,7 @@ pub struct Row {
 
 /// One kind of failure of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as errors[] of a run")]
+#[allow(missing_docs, reason = "as errors[] of a run")]
 pub struct RowError {
     pub call: Call,
     pub name: String,
@@ -106,7 +106,7 @@ pub struct RowError {
 
 /// connect(2) itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "unit in the suffix")]
+#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct ConnectUs {
     pub p50: f64,
     pub p99: f64,
@@ -114,7 +114,7 @@ pub struct ConnectUs {
 
 /// Sockets in TIME_WAIT after the row, by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Sides {
     pub client: Option<u32>,
     pub server: Option<u32>,
@@ -122,7 +122,7 @@ pub struct Sides {
 
 /// How to apply it for real.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Commands {
     pub linux: String,
     pub windows: String,

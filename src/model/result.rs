@@ -15,9 +15,9 @@ use super::plan::LoadPlan;
 
 pub use super::error_row::{ErrorRow, NoPort};
 pub use super::observed::{
-    ClientResources, Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
+    Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
-pub use super::received::{Framing, LimitHit, Received, SurplusKind, SurplusRow};
+pub use super::received::{Framing, Received, SurplusKind, SurplusRow};
 pub use super::series::SeriesPoint;
 pub use super::stalls::{InFlight, Silence, Stretch, Throttling};
 pub use super::verdict::{Verdict, VerdictId};
@@ -27,7 +27,7 @@ pub const SCHEMA: &str = "sockbench/1";
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
+#[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct RunResult {
     pub schema: String,
     pub tool: Tool,
@@ -74,7 +74,7 @@ pub struct Tool {
 
 /// The machine that ran the client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Host {
     pub kernel: String,
     pub cpus: u32,
@@ -95,7 +95,7 @@ pub struct Host {
 
 /// TCP settings in force in this network namespace (net.ipv4.* unless said).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "sysctl names")]
+#[allow(missing_docs, reason = "sysctl names")]
 pub struct Sysctls {
     pub ip_local_port_range: Option<[u16; 2]>,
     /// number of reserved ports that lie inside ip_local_port_range
@@ -126,7 +126,7 @@ pub enum RunStamp {
 
 /// The stamp and all reasons; the stamp is the first that applies in the order of [`RunStamp`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Validity {
     pub stamp: RunStamp,
     pub reasons: Vec<String>,
@@ -134,7 +134,7 @@ pub struct Validity {
 
 /// Percentiles of a latency, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct LatencyMs {
     pub min: f64,
     pub mean: f64,
@@ -153,7 +153,7 @@ pub struct LatencyMs {
 
 /// Sums over the run. `attempts = requests + local_failures + cut`; `failures` is part of `requests`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Totals {
     pub attempts: u64,
     pub requests: u64,
@@ -199,7 +199,7 @@ pub struct Totals {
 
 /// A stretch of failures of our own machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "additive keys; unit in the suffix")]
+#[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct FailureSpan {
     pub from_s: f64,
     pub to_s: f64,
@@ -208,7 +208,7 @@ pub struct FailureSpan {
 
 /// The part after the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Steady {
     pub from_s: f64,
     pub rps: f64,
@@ -218,7 +218,7 @@ pub struct Steady {
 
 /// connect(2) and the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "additive keys; unit in the suffix")]
+#[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Connects {
     /// duration of the connect(2) call itself: the kernel's port search is inside it
     pub call_mean_us: f64,
@@ -236,7 +236,7 @@ pub struct Connects {
 
 /// One entry of the mix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Endpoint {
     pub method: String,
     pub name: String,
@@ -258,7 +258,7 @@ pub struct Endpoint {
 
 /// Where the time of answered requests went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct PhasesMs {
     pub blocked: Option<PhaseMs>,
     pub connecting: Option<PhaseMs>,
@@ -269,7 +269,7 @@ pub struct PhasesMs {
 
 /// Two percentiles, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct PhaseMs {
     pub p50: f64,
     pub p99: f64,
@@ -277,7 +277,7 @@ pub struct PhaseMs {
 
 /// What the target says of its own time (`Server-Timing`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct ServerTimingMs {
     pub queue: PhaseMs,
     pub work: PhaseMs,
@@ -285,7 +285,7 @@ pub struct ServerTimingMs {
 
 /// Who ended the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct Closes {
     pub client: u64,
     pub server: u64,

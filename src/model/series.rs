@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One second of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "contract keys")]
+#[allow(missing_docs, reason = "contract keys")]
 pub struct SeriesPoint {
     /// end of the second, from the run's start
     pub t_s: f64,

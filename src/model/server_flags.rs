@@ -17,7 +17,7 @@ use super::units;
 /// In JSON a list of `name=value`.
 ///
 /// ```
-/// use sockbench::model::server_flags::ServerFlags;
+/// use sockbench::testing::model::server_flags::ServerFlags;
 /// let given = ["cpu-workers=2", "cpu-iterations=10k"].map(String::from);
 /// let flags = ServerFlags::try_from(given.to_vec()).expect("as sockbench server takes them");
 /// assert_eq!(flags.cpu_workers, Some(2));
@@ -25,7 +25,7 @@ use super::units;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
-#[expect(missing_docs, reason = "each is the field of the same name in ServerPlan")]
+#[allow(missing_docs, reason = "each is the field of the same name in ServerPlan")]
 pub struct ServerFlags {
     pub listen: Vec<SocketAddr>,
     pub admin: Option<SocketAddr>,

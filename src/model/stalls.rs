@@ -26,7 +26,7 @@ pub struct InFlight {
 
 /// A stretch of the run, from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "additive keys; unit in the suffix")]
+#[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Stretch {
     pub from_s: f64,
     pub to_s: f64,
@@ -46,7 +46,7 @@ impl Stretch {
 
 /// A stretch in which no answer ended although requests were in flight all the while.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[expect(missing_docs, reason = "additive keys; unit in the suffix")]
+#[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Silence {
     #[serde(flatten)]
     pub stretch: Stretch,

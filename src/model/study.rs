@@ -29,7 +29,7 @@ pub struct StudyPlan {
 
 /// The result of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
+#[allow(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
 pub struct StudyResult {
     pub schema: String,
     pub tool: Tool,
@@ -59,7 +59,7 @@ pub struct StudyResult {
 
 /// One observation, in the experiment and here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "three columns of text")]
+#[allow(missing_docs, reason = "three columns of text")]
 pub struct Comparison {
     pub what: String,
     pub experiment: String,
@@ -81,7 +81,7 @@ impl StudyResult {
 
 /// The wait between two steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "unit in the suffix")]
+#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Cooldown {
     /// the step that waited, from 2
     pub before_step: u32,
@@ -139,7 +139,7 @@ pub enum Question {
 
 /// An endpoint under rising load. Milliseconds; medians unless said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "unit in the suffix")]
+#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct EndpointLoad {
     pub name: String,
     /// users of the lightest and of the heaviest step

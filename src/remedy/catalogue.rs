@@ -8,7 +8,7 @@ use strum::{EnumIter, IntoStaticStr};
 /// Every remedy that a rule, `explain` or the rehearsal names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
 #[strum(serialize_all = "kebab-case")]
-#[expect(missing_docs, reason = "each is described by its row")]
+#[allow(missing_docs, reason = "each is described by its row")]
 pub enum Name {
     KeepAlive,
     ServerCloses,

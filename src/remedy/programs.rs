@@ -5,7 +5,7 @@ use strum::{EnumIter, IntoStaticStr};
 /// A client, a library or a server whose connections can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
 #[strum(serialize_all = "kebab-case")]
-#[expect(missing_docs, reason = "names of programs")]
+#[allow(missing_docs, reason = "names of programs")]
 pub enum Program {
     Requests,
     Locust,

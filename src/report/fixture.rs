@@ -13,8 +13,9 @@ use crate::model::finding::{Finding, FindingId, Proven, Remedy};
 use crate::model::outcome::{
     Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, OwnLimit, Phase, ProtocolFault, Sample,
 };
+use crate::model::received::LimitHit;
 use crate::model::result::{
-    Elsewhere, Framing, InFlight, LimitHit, PortForecast, PortStates, Ports, Received, RunResult, Silence, Stretch, SurplusKind,
+    Elsewhere, Framing, InFlight, PortForecast, PortStates, Ports, Received, RunResult, Silence, Stretch, SurplusKind,
     SurplusRow, TargetResources, ThreadRow, Throttling,
 };
 use crate::model::time::Stamp;

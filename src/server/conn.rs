@@ -19,10 +19,10 @@
 //! was read is kept, and [`Conn::wants_read`] is false. A client that half-closes still gets all answers.
 //!
 //! ```
-//! use sockbench::http1::encode::Answers;
-//! use sockbench::model::time::Stamp;
-//! use sockbench::server::conn::{Conn, Ctx, Rules, Spare};
-//! use sockbench::server::counters::Counters;
+//! use sockbench::testing::http1::encode::Answers;
+//! use sockbench::testing::model::time::Stamp;
+//! use sockbench::testing::server::conn::{Conn, Ctx, Rules, Spare};
+//! use sockbench::testing::server::counters::Counters;
 //! let (rules, answers, counters) = (Rules::default(), Answers::new(), Counters::default());
 //! let mut spare = Spare::default();
 //! let mut cx = Ctx { now: Stamp::ZERO, rules: &rules, answers: &answers, counters: &counters, spare: &mut spare };

@@ -15,8 +15,8 @@ const OUTAGES: usize = 256;
 /// Stretches in the order of time.
 ///
 /// ```
-/// use sockbench::model::time::Stamp;
-/// use sockbench::stats::outages::Outages;
+/// use sockbench::testing::model::time::Stamp;
+/// use sockbench::testing::stats::outages::Outages;
 /// let mut outages = Outages::default();
 /// for ms in [1000, 1100, 1500] {
 ///     outages.record(Stamp::from_millis(ms));

@@ -34,7 +34,8 @@ const FLOORS: &[(&str, u8, Purity)] = &[
     ("study", 6, Purity::Any),
     ("cli", 7, Purity::Any),
     ("main", 7, Purity::Any),
-    ("lib", 7, Purity::Any),
+    ("testing", 8, Purity::Any),
+    ("lib", 8, Purity::Any),
 ];
 
 /// Pure files inside impure places, by the start of their path.
@@ -122,6 +123,25 @@ fn the_sources_keep_to_the_floors() {
         faults.extend(faults_of(&name, &source).into_iter().map(|f| format!("src/{name} {f}")));
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// What `src/testing.rs` lists is shown to the tests, so the compiler cannot say that nothing uses it.
+#[test]
+fn the_list_for_tests_names_what_tests_use() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut users = String::new();
+    for dir in ["tests", "benches", "examples"] {
+        walk(&root.join(dir), &mut |path| users += &blanked(&fs::read_to_string(path).unwrap()));
+    }
+    let list = blanked(&fs::read_to_string(root.join("src/testing.rs")).unwrap());
+    let names: Vec<String> = paths_used(&list, "testing.rs")
+        .iter()
+        .filter(|path| path.starts_with("crate::"))
+        .map(|path| path.rsplit("::").next().unwrap().to_owned())
+        .collect();
+    assert!(names.len() > 100, "{names:?}");
+    let unused: Vec<&String> = names.iter().filter(|name| !has_word(&users, name)).collect();
+    assert!(unused.is_empty(), "in src/testing.rs, but no test uses it: {unused:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a row of the catalogue is, and how its first finding is held against what was injected.
 
 use serde_json::Value;
-use sockbench::model::finding::{Finding, FindingId, Severity};
-use sockbench::model::result::RunResult;
+use sockbench::testing::model::finding::{Finding, FindingId, Severity};
+use sockbench::testing::model::result::RunResult;
 
 /// One row: a fault, or a healthy run.
 #[derive(Clone, Copy)]

@@ -1,9 +1,9 @@
 //! Failures of our own machine: ports, a port, descriptors.
 
-use sockbench::model::finding::FindingId::{
+use sockbench::testing::model::finding::FindingId::{
     FailuresWillReturn, LocalFdLimit, LocalPortBusy, LocalPortsExhausted, UsersNotReached,
 };
-use sockbench::model::plan::PortChoice;
+use sockbench::testing::model::plan::PortChoice;
 
 use crate::check::{Case, Check, ROW};
 use crate::rig::{load, load_by, server};

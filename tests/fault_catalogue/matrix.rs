@@ -1,6 +1,6 @@
 //! The confusion matrix: rows are injected faults, columns first findings.
 
-use sockbench::model::finding::{FindingId, Severity};
+use sockbench::testing::model::finding::{FindingId, Severity};
 
 use crate::check::{Case, Outcome};
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use sockbench::model::finding::FindingId::{
+use sockbench::testing::model::finding::FindingId::{
     HostContended, LocalFdLimit, SysctlChanged, TargetErrors, TargetForbidsKeepalive, TargetQueueing, UsersNotReached,
 };
 

@@ -5,10 +5,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sockbench::diagnose::thresholds;
-use sockbench::model::finding::FindingId::{self, GeneratorSaturated, HostContended};
-use sockbench::model::result::RunResult;
-use sockbench::sys::child::{Child, ChildError, Stderr};
+use sockbench::testing::diagnose::thresholds;
+use sockbench::testing::model::finding::FindingId::{self, GeneratorSaturated, HostContended};
+use sockbench::testing::model::result::RunResult;
+use sockbench::testing::sys::child::{Child, ChildError, Stderr};
 
 use crate::check::{Case, Check, Outcome};
 use crate::witness::{Seen, Sleeper, Witness};

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use sockbench::model::finding::FindingId::{GeneratorSaturated, HostContended, TargetQueueing, UsersNotReached};
+use sockbench::testing::model::finding::FindingId::{GeneratorSaturated, HostContended, TargetQueueing, UsersNotReached};
 
 use crate::check::{Case, Check, ROW};
 use crate::peers::{OK, answer, peer, read_head};
@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
         also: &[GeneratorSaturated],
         alone: true,
         run: || {
-            let cores = sockbench::sys::thread::cores();
+            let cores = sockbench::testing::sys::thread::cores();
             let [_, .., last] = cores[..] else { cannot("one core only: client and target cannot have one each") };
             let last = last.to_string();
             peer(many_chunks);

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use sockbench::model::finding::FindingId::{
+use sockbench::testing::model::finding::FindingId::{
     ClientStalled, TargetGone, TargetHangs, TargetRefused, TargetResets, TargetStalled, TargetTimeouts, UsersNotReached,
 };
 
@@ -231,7 +231,7 @@ fn gone_at_1500_ms(c: &mut Check<'_>) {
     // 5 users / (5 ms + the answer), seen by the series of the seconds before.
     let before = c.run.series.first().map_or(0.0, |p| p.rps);
     c.between("rps_before", before * 0.8, before * 1.2);
-    c.same("the stamp says so", c.run.validity.stamp == sockbench::model::result::RunStamp::Valid, false);
+    c.same("the stamp says so", c.run.validity.stamp == sockbench::testing::model::result::RunStamp::Valid, false);
 }
 
 /// Stops a process `after_s` for `for_s`.

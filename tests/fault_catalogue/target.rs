@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use sockbench::model::finding::FindingId::{
+use sockbench::testing::model::finding::FindingId::{
     TargetBacklogOverflow, TargetErrors, TargetForbidsKeepalive, TargetHangs, TargetMalformed, TargetRefused, TargetResets,
     TargetTimeouts, UsersNotReached,
 };
 
-use sockbench::model::outcome::Phase;
+use sockbench::testing::model::outcome::Phase;
 
 use crate::check::{Case, ROW};
 use crate::peers::{OK, answer, good, peer, read_head, reset, slow_to_accept};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::runs;
 use crate::until::until;
 use nix::sys::signal::Signal;
-use sockbench::model::outcome::Call;
-use sockbench::model::result::RunResult;
-use sockbench::sys::child::Child;
+use sockbench::testing::model::outcome::Call;
+use sockbench::testing::model::result::RunResult;
+use sockbench::testing::sys::child::Child;
 
 const REQUESTS: u64 = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use crate::support::{self, SOCKBENCH, describe, here, text};
-use sockbench::model::forecast::Forecast;
-use sockbench::model::ports_report::PortsReport;
+use sockbench::testing::model::forecast::Forecast;
+use sockbench::testing::model::ports_report::PortsReport;
 
 fn ports(args: &[&str]) -> Output {
     Command::new(SOCKBENCH).arg("ports").args(args).output().unwrap()
@@ -105,7 +105,7 @@ fn the_experiment_is_predicted() {
 fn watch_looks_again_until_a_signal() {
     let mut c = Command::new(SOCKBENCH);
     c.args(["ports", "--to", "127.0.0.1:1", "--watch", "100ms", "--json"]);
-    let mut child = sockbench::sys::child::Child::start(c, sockbench::sys::child::Stderr::Inherit).unwrap();
+    let mut child = sockbench::testing::sys::child::Child::start(c, sockbench::testing::sys::child::Stderr::Inherit).unwrap();
     for _ in 0..3 {
         let line = child.read_line(Duration::from_secs(10)).unwrap();
         assert!(serde_json::from_str::<PortsReport>(&line).is_ok(), "{line}");

@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::near::{First, Near, by_kernel, ring, said, set_range};
 use crate::support::{here, inside};
 use crate::until::until;
-use sockbench::model::outcome::{Call, EADDRNOTAVAIL};
-use sockbench::model::plan::{PortMode, PortRange};
-use sockbench::sys::clock::{Clock, sleep};
-use sockbench::sys::socket::{self, ConnectSpec};
-use sockbench::sys::{proc_net, sysctl};
+use sockbench::testing::model::outcome::{Call, EADDRNOTAVAIL};
+use sockbench::testing::model::plan::{PortMode, PortRange};
+use sockbench::testing::sys::clock::{Clock, sleep};
+use sockbench::testing::sys::socket::{self, ConnectSpec};
+use sockbench::testing::sys::{proc_net, sysctl};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

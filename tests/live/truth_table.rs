@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::near::{First, Near, by_kernel, ring, set_range};
 use crate::support::{self, here};
-use sockbench::model::plan::PortMode;
-use sockbench::sys::clock::sleep;
-use sockbench::sys::socket::ConnectSpec;
+use sockbench::testing::model::plan::PortMode;
+use sockbench::testing::sys::clock::sleep;
+use sockbench::testing::sys::socket::ConnectSpec;
 
 const PORTS: u16 = 50;
 /// Port ranges of the rows start here, listeners lie below.

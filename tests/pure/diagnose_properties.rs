@@ -3,10 +3,10 @@
 use crate::facts;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sockbench::diagnose::{Diagnosis, diagnose, diagnose_study};
-use sockbench::model::finding::Severity;
-use sockbench::model::plan::{Closer, PortMode};
-use sockbench::model::result::{RunResult, RunStamp, VerdictId};
+use sockbench::testing::diagnose::{Diagnosis, diagnose, diagnose_study};
+use sockbench::testing::model::finding::Severity;
+use sockbench::testing::model::plan::{Closer, PortMode};
+use sockbench::testing::model::result::{RunResult, RunStamp, VerdictId};
 
 /// A small deterministic source of choices, fed by proptest.
 struct Dice(u64);

@@ -1,8 +1,8 @@
 //! What `explain` says to a person: one screen, the words in snapshots, the size and what must be there asserted.
 
-use sockbench::explain::{Known, Rates, explain_text};
-use sockbench::model::explanation::{Explanation, Os};
-use sockbench::report::text::{Detail, Page, render_explanation};
+use sockbench::testing::explain::{Known, Rates, explain_text};
+use sockbench::testing::model::explanation::{Explanation, Os};
+use sockbench::testing::report::text::{Detail, Page, render_explanation};
 
 use crate::snapshot;
 
@@ -20,10 +20,16 @@ fn answers() -> Vec<(&'static str, Explanation)> {
     let plain = Known::default();
     vec![
         ("windows ports with rates", explained(WINERROR, &Known { rates, ..plain })),
-        ("open reading against a rate", explained("OSError: [Errno 99] Cannot assign requested address", &Known { rates: slow, ..plain })),
+        (
+            "open reading against a rate",
+            explained("OSError: [Errno 99] Cannot assign requested address", &Known { rates: slow, ..plain }),
+        ),
         ("go ports", explained("dial tcp 10.0.0.1:80: connect: cannot assign requested address", &plain)),
         ("refused", explained("Error: connect ECONNREFUSED 127.0.0.1:8080", &plain)),
-        ("excluded port", explained("Error: listen EACCES: permission denied 0.0.0.0:3000", &Known { os: Some(Os::Windows), ..plain })),
+        (
+            "excluded port",
+            explained("Error: listen EACCES: permission denied 0.0.0.0:3000", &Known { os: Some(Os::Windows), ..plain }),
+        ),
         ("wrk summary", explained(WRK, &plain)),
     ]
 }

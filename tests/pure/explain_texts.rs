@@ -1,8 +1,8 @@
 //! Real error lines of other tools, each with the expected call, limit and certainty; and lines to be refused.
 
 use serde::Deserialize;
-use sockbench::explain::{Known, TextReader, explain_text, read_line};
-use sockbench::model::explanation::{Certainty, Explanation, Os, Reading, Side};
+use sockbench::testing::explain::{Known, TextReader, explain_text, read_line};
+use sockbench::testing::model::explanation::{Certainty, Explanation, Os, Reading, Side};
 
 #[derive(Deserialize)]
 struct Table {
@@ -263,7 +263,7 @@ fn a_text_may_come_in_pieces_and_long_lines_are_cut() {
 
 mod any {
     use proptest::prelude::*;
-    use sockbench::explain::{Known, explain_text, locust_csv, read_line};
+    use sockbench::testing::explain::{Known, explain_text, locust_csv, read_line};
 
     proptest! {
         #[test]

@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sockbench::http1::encode::{Answers, JobBody, Timing};
-use sockbench::load::user::{After, Begin, Rules as UserRules, User};
-use sockbench::model::outcome::{Call, Cause, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome};
-use sockbench::model::plan::{Closer, ServerCloser};
-use sockbench::model::time::Stamp;
-use sockbench::server::conn::{Conn, Ctx, Job, JobResult, Rules as ConnRules, Spare};
-use sockbench::server::counters::{Counters, Summary};
+use sockbench::testing::http1::encode::{Answers, JobBody, Timing};
+use sockbench::testing::load::user::{After, Begin, Rules as UserRules, User};
+use sockbench::testing::model::outcome::{Call, Cause, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome};
+use sockbench::testing::model::plan::{Closer, ServerCloser};
+use sockbench::testing::model::time::Stamp;
+use sockbench::testing::server::conn::{Conn, Ctx, Job, JobResult, Rules as ConnRules, Spare};
+use sockbench::testing::server::counters::{Counters, Summary};
 
 const REQUESTS: [&[u8]; 3] = [
     b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n",

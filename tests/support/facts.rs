@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sockbench::model::facts::KernelCounters;
-use sockbench::model::outcome::{Call, Cause, Failure, FailureSide, Phase, ProtocolFault};
-use sockbench::model::plan::{LoadPlan, MixEntry, Target, Think};
-use sockbench::model::result::{
+use sockbench::testing::model::facts::KernelCounters;
+use sockbench::testing::model::outcome::{Call, Cause, Failure, FailureSide, Phase, ProtocolFault};
+use sockbench::testing::model::plan::{LoadPlan, MixEntry, Target, Think};
+use sockbench::testing::model::result::{
     Closes, Connects, Endpoint, ErrorRow, Host, InFlight, LatencyMs, PhaseMs, PhasesMs, PortStates, Ports, RunResult,
     SeriesPoint, ServerTimingMs, Steady, Sysctls, TargetResources, ThreadRow,
 };
@@ -265,7 +265,7 @@ pub(crate) fn exhausted() -> RunResult {
     (t.attempts, t.requests, t.connections_opened) = (28_232, 28_232, 28_232);
     run.closes.client = 28_232;
     fail(&mut run, errno(Call::Connect, 99), 12_350, 35.3, 59.9);
-    run.ports.as_mut().unwrap().forecast = Some(sockbench::model::result::PortForecast {
+    run.ports.as_mut().unwrap().forecast = Some(sockbench::testing::model::result::PortForecast {
         rate_cps: 800.0,
         exhausted_at_s: 35.3,
         dead_s: 24.7,

@@ -149,9 +149,9 @@ pub(crate) fn describe(out: &Output) -> String {
 /// Leaves `ports` with a TIME_WAIT each towards `listener`, which must be blocking: connected, accepted, closed by
 /// the client first.
 pub(crate) fn leave_time_wait(listener: &std::net::TcpListener, ports: std::ops::RangeInclusive<u16>) {
-    use sockbench::model::body::Body;
-    use sockbench::model::plan::PortMode;
-    use sockbench::sys::{clock::Clock, socket};
+    use sockbench::testing::model::body::Body;
+    use sockbench::testing::model::plan::PortMode;
+    use sockbench::testing::sys::{clock::Clock, socket};
     let dest = listener.local_addr().unwrap();
     let clock = Clock::start();
     for port in ports {
@@ -170,11 +170,11 @@ pub(crate) fn leave_time_wait(listener: &std::net::TcpListener, ports: std::ops:
 }
 
 /// A plan of short connections towards `addr`, the client closing first.
-pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::model::plan::LoadPlan {
+pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::testing::model::plan::LoadPlan {
     use std::time::Duration;
 
-    use sockbench::model::body::Body;
-    use sockbench::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target};
+    use sockbench::testing::model::body::Body;
+    use sockbench::testing::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target};
     LoadPlan {
         target: Target {
             url: format!("http://{addr}/"),
@@ -193,7 +193,7 @@ pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::model::plan::
         spawn_rate: 0.0,
         duration: Duration::from_secs(3),
         requests: 0,
-        think: sockbench::model::plan::Think { min: Duration::ZERO, max: Duration::ZERO },
+        think: sockbench::testing::model::plan::Think { min: Duration::ZERO, max: Duration::ZERO },
         rate: 0.0,
         threads: 1,
         seed: 1,
@@ -208,14 +208,18 @@ pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::model::plan::
         allow_remote: false,
         observe: true,
         limits: LoadLimits::default(),
-        environment: sockbench::model::environment::Environment::default(),
+        environment: sockbench::testing::model::environment::Environment::default(),
     }
 }
 
 /// A result of `plan` with `seconds` points, as the counting part leaves it.
-pub(crate) fn counted(plan: &sockbench::model::plan::LoadPlan, seconds: u32, opened: u64) -> sockbench::model::result::RunResult {
-    use sockbench::model::result::{RunResult, SeriesPoint};
-    let (host, unreadable) = sockbench::sys::host::read_host();
+pub(crate) fn counted(
+    plan: &sockbench::testing::model::plan::LoadPlan,
+    seconds: u32,
+    opened: u64,
+) -> sockbench::testing::model::result::RunResult {
+    use sockbench::testing::model::result::{RunResult, SeriesPoint};
+    let (host, unreadable) = sockbench::testing::sys::host::read_host();
     let mut result = RunResult::new(plan.clone(), "load".into(), "2026-01-01T00:00:00Z".into(), host);
     for (key, reason) in unreadable {
         result.explain_null(&key, reason);
@@ -227,7 +231,7 @@ pub(crate) fn counted(plan: &sockbench::model::plan::LoadPlan, seconds: u32, ope
 }
 
 /// Keys that the observation must fill or explain, and did not.
-pub(crate) fn observed_nulls(result: &sockbench::model::result::RunResult) -> Vec<String> {
+pub(crate) fn observed_nulls(result: &sockbench::testing::model::result::RunResult) -> Vec<String> {
     let counted = |k: &String| {
         ["totals.", "series[].p50", "series[].p95", "series[].connect", "resources.client.lateness"]
             .iter()

@@ -4,9 +4,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use sockbench::model::result::RunResult;
-use sockbench::sys::child::{Child, ChildError, Stderr};
-use sockbench::sys::clock::Clock;
+use sockbench::testing::model::result::RunResult;
+use sockbench::testing::sys::child::{Child, ChildError, Stderr};
+use sockbench::testing::sys::clock::Clock;
 
 const SOCKBENCH: &str = env!("CARGO_BIN_EXE_sockbench");
 /// How long a child may take to say its first word.

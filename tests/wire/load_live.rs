@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::scripted::{Scripted, keep_answering, plan, read_head, run};
-use sockbench::load::run::Ended;
-use sockbench::model::outcome::Call;
-use sockbench::model::plan::{Closer, MixEntry, PortMode, PortRange, Think};
-use sockbench::model::result::{ErrorRow, RunResult};
-use sockbench::sys::clock::Clock;
-use sockbench::sys::socket::{self, ConnectSpec};
+use sockbench::testing::load::run::Ended;
+use sockbench::testing::model::outcome::Call;
+use sockbench::testing::model::plan::{Closer, MixEntry, PortMode, PortRange, Think};
+use sockbench::testing::model::result::{ErrorRow, RunResult};
+use sockbench::testing::sys::clock::Clock;
+use sockbench::testing::sys::socket::{self, ConnectSpec};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sockbench::load::run::{Ended, UsersNow, Watch};
-use sockbench::model::plan::{LoadPlan, MixEntry, Target};
-use sockbench::model::result::{Host, RunResult, Sysctls};
-use sockbench::stats::aggregate::Aggregate;
-use sockbench::stats::interval::Interval;
-use sockbench::sys::clock::Clock;
+use sockbench::testing::load::run::{Ended, UsersNow, Watch};
+use sockbench::testing::model::plan::{LoadPlan, MixEntry, Target};
+use sockbench::testing::model::result::{Host, RunResult, Sysctls};
+use sockbench::testing::stats::aggregate::Aggregate;
+use sockbench::testing::stats::interval::Interval;
+use sockbench::testing::sys::clock::Clock;
 
 /// A keep-alive plan of 4 users for 100 requests of `/`.
 pub(crate) fn plan(addr: SocketAddr) -> LoadPlan {
@@ -32,7 +32,7 @@ impl Watch for Silent {
 
 /// Runs the plan without watching ports or processes.
 pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
-    let load = sockbench::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
+    let load = sockbench::testing::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
     let host = Host {
         kernel: String::new(),
         cpus: 1,

@@ -6,10 +6,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::until::{read_by_peer, until};
-use sockbench::model::limits;
-use sockbench::model::plan::{CpuWork, ServerCloser, ServerPlan};
-use sockbench::server::{Handle, Server, Summary};
-use sockbench::sys::clock::Clock;
+use sockbench::testing::model::limits;
+use sockbench::testing::model::plan::{CpuWork, ServerCloser, ServerPlan};
+use sockbench::testing::server::{Handle, Server, Summary};
+use sockbench::testing::sys::clock::Clock;
 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
 const IO: &str = "GET /io HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -182,7 +182,7 @@ fn slow_heads_bodies_and_idle_connections_have_their_time() {
     assert!(server.ask("GET / HT").starts_with("HTTP/1.1 408 "));
     assert!(server.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab").starts_with("HTTP/1.1 408 "));
     assert_eq!(server.ask(""), "");
-    let ms = clock.now().since(sockbench::model::time::Stamp::ZERO).as_millis();
+    let ms = clock.now().since(sockbench::testing::model::time::Stamp::ZERO).as_millis();
     assert!(ms >= 1200, "{ms}");
     let s = server.stop();
     assert_eq!((closes(&s, "header-timeout"), closes(&s, "body-timeout"), closes(&s, "idle-timeout")), (1, 1, 1));

@@ -15,8 +15,8 @@
 //! ends one that is still in flight as cut. Nothing is retried in silence.
 //!
 //! ```
-//! use sockbench::load::user::{Begin, Rules, User};
-//! use sockbench::model::{outcome::{EndpointId, Outcome}, time::Stamp};
+//! use sockbench::testing::load::user::{Begin, Rules, User};
+//! use sockbench::testing::model::{outcome::{EndpointId, Outcome}, time::Stamp};
 //! let rules = Rules::keep_alive();
 //! let mut user = User::new(1, &rules);
 //! let at = Stamp::from_millis;

@@ -87,7 +87,9 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::errno::{EACCES, EAFNOSUPPORT, EINVAL, ENOPROTOOPT, EPERM};
+    use crate::model::errno::{EACCES, EAFNOSUPPORT, EINVAL, EPERM};
+
+    const ENOPROTOOPT: i32 = 92;
     use crate::model::outcome::ProtocolFault;
 
     fn returned(call: Call, errno: i32) -> Party {

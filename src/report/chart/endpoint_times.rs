@@ -13,15 +13,6 @@ pub struct EndpointTimes {
 }
 
 impl EndpointTimes {
-    /// A whole stored run.
-    pub fn of(seconds: &[Interval]) -> Self {
-        let mut times = Self::default();
-        for second in seconds {
-            times.push(second);
-        }
-        times
-    }
-
     /// Adds the next second, all workers merged.
     pub fn push(&mut self, second: &Interval) {
         let times = second.endpoints.iter().map(|e| e.answered.latency_ms().map(|l| (l.p50, l.p95)));

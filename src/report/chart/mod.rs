@@ -4,7 +4,7 @@
 //! [`run_charts`] and [`study_charts`] are the charts over time, [`throughput`] and [`response_times`] those over users.
 //!
 //! ```
-//! use sockbench::report::chart::{Axis, Chart, Color, Series};
+//! use sockbench::testing::report::chart::{Axis, Chart, Color, Series};
 //! let mut chart = Chart::over_time("Users", Axis::linear("users"));
 //! chart.series.push(Series::line("users", Color::Blue, vec![(0.0, Some(1.0)), (1.0, None), (2.0, Some(3.0))]));
 //! assert!(chart.to_svg().starts_with("<svg"));

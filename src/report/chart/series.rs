@@ -2,7 +2,7 @@
 
 /// The palette of Okabe and Ito (2008), told apart with all common kinds of colour blindness, and a grey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "colours by name")]
+#[allow(missing_docs, reason = "colours by name")]
 pub enum Color {
     Blue,
     Vermillion,

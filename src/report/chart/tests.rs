@@ -4,11 +4,21 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::report::fixture;
+use crate::stats::interval::Interval;
+
+/// Those of a whole run.
+fn times_of(seconds: &[Interval]) -> EndpointTimes {
+    let mut times = EndpointTimes::default();
+    for second in seconds {
+        times.push(second);
+    }
+    times
+}
 
 #[test]
 fn charts_of_a_study_mark_their_steps_and_leave_gaps() {
     let (a, b) = (fixture::healthy(), fixture::broken());
-    let times = [EndpointTimes::of(&a.seconds), EndpointTimes::of(&b.seconds)];
+    let times = [times_of(&a.seconds), times_of(&b.seconds)];
     let step = |label, run, times| Step { label, run, times };
     let charts = study_charts(&[step("10 users", &a.run, &times[0]), step("50 users", &b.run, &times[1])]);
     assert_eq!(charts.each_ref().map(|c| c.0), ["rps", "response-times", "users", "cpu"]);
@@ -23,7 +33,7 @@ fn charts_of_a_study_mark_their_steps_and_leave_gaps() {
 #[test]
 fn response_times_are_drawn_for_each_endpoint_and_not_for_the_mix() {
     let f = fixture::healthy();
-    let charts = run_charts(&f.run, &EndpointTimes::of(&f.seconds));
+    let charts = run_charts(&f.run, &times_of(&f.seconds));
     let chart = &charts[1].1;
     let named: Vec<&str> = chart.series.iter().map(|s| s.name.as_str()).filter(|n| !n.is_empty()).collect();
     assert_eq!(named, ["/io", "/cpu", "/health"], "the slowest first");

@@ -1,7 +1,7 @@
 //! An explanation on one screen: what happened, why, the arithmetic of ports, what to change.
 
-use super::page::{Block, one_screen};
 use super::Page;
+use super::page::{Block, one_screen};
 use crate::model::explanation::{Alternative, Arithmetic, Certainty, Explanation, FailedCall, Limit, Measured, Os, Reading};
 use crate::model::figures::{count, counted, number, rate, seconds};
 use crate::model::finding::{Finding, Remedy};
@@ -39,7 +39,8 @@ pub(super) fn nothing(e: &Explanation) -> String {
 fn of_readings(first: &Reading, e: &Explanation, page: &Page) -> Vec<Block> {
     let is_open = first.certainty == Certainty::Ambiguous;
     let (sentence, rest) = first_sentence(&first.says);
-    let mut blocks = vec![Block::kept(head(headline(first), sentence, first.count, page)), Block::kept(quoted(&first.text, page))];
+    let mut blocks =
+        vec![Block::kept(head(headline(first), sentence, first.count, page)), Block::kept(quoted(&first.text, page))];
     blocks.push(Block::ranked(7, "\n".into()));
     blocks.push(Block::kept(page.labelled("read as", Tone::Normal, &read_as(first))));
     if !rest.is_empty() {

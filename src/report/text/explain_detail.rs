@@ -88,8 +88,7 @@ fn remedy(number: usize, r: &Remedy, page: &Page) -> String {
     if let Some(change) = r.change.as_ref().filter(|_| r.command.is_empty()) {
         out += &format!("     {}\n", page.style.paint(Tone::Command, change));
     }
-    let commands =
-        [("$", Some(&r.command)), ("Windows>", r.windows_command.as_ref()), ("macOS$", r.macos_command.as_ref())];
+    let commands = [("$", Some(&r.command)), ("Windows>", r.windows_command.as_ref()), ("macOS$", r.macos_command.as_ref())];
     for (prompt, command) in commands {
         if let Some(command) = command.filter(|c| !c.is_empty()) {
             out += &format!("     {prompt} {}\n", page.style.paint(Tone::Command, command));

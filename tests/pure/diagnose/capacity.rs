@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sockbench::model::finding::FindingId as Id;
-use sockbench::model::plan::{Target, Think};
-use sockbench::model::result::RunResult;
+use sockbench::testing::model::finding::FindingId as Id;
+use sockbench::testing::model::plan::{Target, Think};
+use sockbench::testing::model::result::RunResult;
 
 use super::{clear, fires, reads, unknown};
 use crate::facts::{endpoint, healthy, latency, second};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sockbench::diagnose::diagnose;
-use sockbench::model::finding::FindingId as Id;
-use sockbench::model::outcome::Call;
-use sockbench::model::plan::Think;
-use sockbench::model::result::{RunResult, RunStamp, ThreadRow};
+use sockbench::testing::diagnose::diagnose;
+use sockbench::testing::model::finding::FindingId as Id;
+use sockbench::testing::model::outcome::Call;
+use sockbench::testing::model::plan::Think;
+use sockbench::testing::model::result::{RunResult, RunStamp, ThreadRow};
 
 use super::stood_still::contended;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};

@@ -1,10 +1,10 @@
 //! One run for each finding.
 
-use sockbench::diagnose::{diagnose, diagnose_study};
-use sockbench::model::finding::{FindingId as Id, Severity};
-use sockbench::model::outcome::{Call, Failure, Phase};
-use sockbench::model::plan::{PortMode, PortRange};
-use sockbench::model::result::RunResult;
+use sockbench::testing::diagnose::{diagnose, diagnose_study};
+use sockbench::testing::model::finding::{FindingId as Id, Severity};
+use sockbench::testing::model::outcome::{Call, Failure, Phase};
+use sockbench::testing::model::plan::{PortMode, PortRange};
+use sockbench::testing::model::result::RunResult;
 
 use super::stood_still::{contended, gone, hanging, silent, stopped};
 use super::{ids, page, study};
@@ -86,7 +86,7 @@ pub(crate) fn firing() -> Vec<(Id, RunResult)> {
         (
             Id::TargetCpuSaturated,
             with(healthy(), &|r| {
-                r.plan.think = sockbench::model::plan::Think::default();
+                r.plan.think = sockbench::testing::model::plan::Think::default();
                 r.resources.target.as_mut().unwrap().busiest_thread_percent = Some(97.0);
             }),
         ),

@@ -17,10 +17,10 @@ mod target;
 mod users;
 mod verdict;
 
-use sockbench::diagnose::rule::{Found, Ruling};
-use sockbench::diagnose::{Diagnosis, ruling};
-use sockbench::model::finding::{Finding, FindingId as Id, Remedy};
-use sockbench::model::result::{RunResult, Validity};
+use sockbench::testing::diagnose::rule::{Found, Ruling};
+use sockbench::testing::diagnose::{Diagnosis, ruling};
+use sockbench::testing::model::finding::{Finding, FindingId as Id, Remedy};
+use sockbench::testing::model::result::{RunResult, Validity};
 
 use crate::facts::healthy;
 use crate::snapshot;

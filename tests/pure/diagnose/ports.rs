@@ -1,10 +1,10 @@
 //! Source ports that run out, and what announces it.
 
-use sockbench::diagnose::{diagnose, settle};
-use sockbench::model::finding::FindingId as Id;
-use sockbench::model::outcome::Call;
-use sockbench::model::plan::PortMode;
-use sockbench::model::result::{RunResult, RunStamp, VerdictId};
+use sockbench::testing::diagnose::{diagnose, settle};
+use sockbench::testing::model::finding::FindingId as Id;
+use sockbench::testing::model::outcome::Call;
+use sockbench::testing::model::plan::PortMode;
+use sockbench::testing::model::result::{RunResult, RunStamp, VerdictId};
 
 use super::{clear, fires, ids, names, reads, unknown, unnamed};
 use crate::facts::{errno, exhausted, fail, healthy, short};
@@ -113,10 +113,10 @@ fn search_slow_by_mean_and_p95() {
 }
 
 /// The exhausted run with the ports held by something else at the peak.
-fn held_by(change: impl FnOnce(&mut sockbench::model::result::Ports)) -> RunResult {
+fn held_by(change: impl FnOnce(&mut sockbench::testing::model::result::Ports)) -> RunResult {
     let mut run = exhausted();
     let ports = run.ports.as_mut().unwrap();
-    (ports.states, ports.peak_time_wait) = (sockbench::model::result::PortStates::default(), Some(0));
+    (ports.states, ports.peak_time_wait) = (sockbench::testing::model::result::PortStates::default(), Some(0));
     change(ports);
     run
 }
@@ -146,7 +146,7 @@ fn open_connections_do_not_obey_the_law() {
 
 #[test]
 fn ports_that_others_bound_are_said_to_be_unseen() {
-    use sockbench::model::result::Elsewhere;
+    use sockbench::testing::model::result::Elsewhere;
     let run = held_by(|p| {
         (p.pool, p.peak_used, p.states.time_wait) = (Some(100), Some(20), Some(20));
         p.elsewhere = vec![Elsewhere { destination: "10.0.0.9:5432".into(), ports: 80 }];
@@ -159,7 +159,7 @@ fn ports_that_others_bound_are_said_to_be_unseen() {
 
 #[test]
 fn the_time_without_ports_is_told_by_its_stretches() {
-    use sockbench::model::result::FailureSpan;
+    use sockbench::testing::model::result::FailureSpan;
     let mut run = exhausted();
     let span = |from_s, to_s| FailureSpan { from_s, to_s, count: 6175 };
     run.totals.local_failure_spans = vec![span(35.3, 40.0), span(55.0, 59.9)];

@@ -1,9 +1,9 @@
 //! What stood still or went away: the target, some of its answers, the client, the cores.
 
-use sockbench::diagnose::{Diagnosis, diagnose, settle};
-use sockbench::model::finding::FindingId as Id;
-use sockbench::model::outcome::{Call, Failure, Phase};
-use sockbench::model::result::{InFlight, RunResult, RunStamp, Silence, Stretch, Throttling, VerdictId};
+use sockbench::testing::diagnose::{Diagnosis, diagnose, settle};
+use sockbench::testing::model::finding::FindingId as Id;
+use sockbench::testing::model::outcome::{Call, Failure, Phase};
+use sockbench::testing::model::result::{InFlight, RunResult, RunStamp, Silence, Stretch, Throttling, VerdictId};
 
 use super::{clear, fires, ids, reads, unknown};
 use crate::facts::{errno, fail, healthy, late};

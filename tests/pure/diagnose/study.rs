@@ -1,10 +1,10 @@
 //! Several steps together, the closed loop's arithmetic, and the tail of a mix.
 
-use sockbench::diagnose::rule::Ruling;
-use sockbench::diagnose::{diagnose_study, study_ruling};
-use sockbench::model::finding::FindingId as Id;
-use sockbench::model::plan::Think;
-use sockbench::model::result::RunResult;
+use sockbench::testing::diagnose::rule::Ruling;
+use sockbench::testing::diagnose::{diagnose_study, study_ruling};
+use sockbench::testing::model::finding::FindingId as Id;
+use sockbench::testing::model::plan::Think;
+use sockbench::testing::model::result::RunResult;
 
 use super::{clear, fires, ids, unknown};
 use crate::facts::{healthy, latency, short};

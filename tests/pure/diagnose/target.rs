@@ -1,9 +1,9 @@
 //! Failures at the target: refused, overflowed, reset, late, malformed, forbidding.
 
-use sockbench::diagnose::diagnose;
-use sockbench::model::finding::FindingId as Id;
-use sockbench::model::outcome::{Call, Cause, Failure, Phase};
-use sockbench::model::result::Closes;
+use sockbench::testing::diagnose::diagnose;
+use sockbench::testing::model::finding::FindingId as Id;
+use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
+use sockbench::testing::model::result::Closes;
 
 use super::capacity::own_cpu;
 use super::{clear, fires, ids, reads, unknown, unnamed};
@@ -153,13 +153,13 @@ fn a_target_that_stops_keeping_connections_in_mid_run() {
 #[test]
 fn an_idle_connection_ended_by_a_reset_is_not_kept_either() {
     let mut run = healthy();
-    run.plan.think = sockbench::model::plan::Think::default();
+    run.plan.think = sockbench::testing::model::plan::Think::default();
     run.totals.connections_opened = 9000;
-    run.closes = sockbench::model::result::Closes { reset: 8950, client: 50, ..Default::default() };
+    run.closes = sockbench::testing::model::result::Closes { reset: 8950, client: 50, ..Default::default() };
     let f = fires(Id::TargetForbidsKeepalive, &run);
     assert_eq!(f.evidence["reset_by_target"], 8950);
     // This side resets them itself.
-    run.plan.closer = sockbench::model::plan::Closer::Reset;
+    run.plan.closer = sockbench::testing::model::plan::Closer::Reset;
     clear(Id::TargetForbidsKeepalive, &run);
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sockbench::diagnose::diagnose;
-use sockbench::model::finding::FindingId as Id;
-use sockbench::model::outcome::Call;
-use sockbench::model::plan::Closer;
-use sockbench::model::result::{Closes, RunStamp};
+use sockbench::testing::diagnose::diagnose;
+use sockbench::testing::model::finding::FindingId as Id;
+use sockbench::testing::model::outcome::Call;
+use sockbench::testing::model::plan::Closer;
+use sockbench::testing::model::result::{Closes, RunStamp};
 
 use super::{clear, fires, ids, reads, stamp, unknown};
 use crate::facts::{errno, fail, healthy, latency, short};

@@ -1,9 +1,9 @@
 //! The verdict: which finding decides it, what its headline says, and the stamp that goes with it.
 
-use sockbench::diagnose::Diagnosis;
-use sockbench::model::finding::Severity;
-use sockbench::model::outcome::Call;
-use sockbench::model::result::{RunResult, RunStamp, VerdictId};
+use sockbench::testing::diagnose::Diagnosis;
+use sockbench::testing::model::finding::Severity;
+use sockbench::testing::model::outcome::Call;
+use sockbench::testing::model::result::{RunResult, RunStamp, VerdictId};
 
 use super::firing::firing;
 use crate::facts::{errno, exhausted, fail, healthy, short};

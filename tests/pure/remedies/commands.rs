@@ -2,12 +2,12 @@
 //! by exactly the change that it names.
 
 use proptest::prelude::*;
-use sockbench::cli::read_command;
-use sockbench::diagnose::diagnose;
-use sockbench::model::finding::Remedy;
-use sockbench::model::plan::{LoadPlan, PortMode};
-use sockbench::model::result::RunResult;
-use sockbench::remedy::command;
+use sockbench::testing::cli::read_command;
+use sockbench::testing::diagnose::diagnose;
+use sockbench::testing::model::finding::Remedy;
+use sockbench::testing::model::plan::{LoadPlan, PortMode};
+use sockbench::testing::model::result::RunResult;
+use sockbench::testing::remedy::command;
 
 use super::typed::read;
 use crate::diagnose::{firing, own_cpu};

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sockbench::cli::read_command;
-use sockbench::model::environment::Environment;
-use sockbench::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
-use sockbench::model::server_flags::ServerFlags;
-use sockbench::remedy::command;
+use sockbench::testing::cli::read_command;
+use sockbench::testing::model::environment::Environment;
+use sockbench::testing::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
+use sockbench::testing::model::server_flags::ServerFlags;
+use sockbench::testing::remedy::command;
 
 /// The plan that a typed command makes; an own server is at the address of `like`.
 pub(super) fn read(command: &str, like: &LoadPlan) -> Result<LoadPlan, String> {

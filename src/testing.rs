@@ -1,0 +1,205 @@
+//! What tests, benches and examples use of this crate. Everything else is private to it, so that the compiler names what
+//! nobody uses; nothing here is an interface for anybody else.
+
+pub mod cli {
+    pub use crate::cli::read_command;
+}
+pub mod diagnose {
+    pub use crate::diagnose::{Diagnosis, diagnose, diagnose_study, findings_markdown, ruling, settle, study_ruling};
+    pub mod ports {
+        pub mod budget {
+            pub use crate::diagnose::ports::budget::Budget;
+        }
+    }
+    pub mod rule {
+        pub use crate::diagnose::rule::{Found, Ruling};
+    }
+    pub mod thresholds {
+        pub use crate::diagnose::thresholds::{LATENESS_MS, OTHERS_PERCENT};
+    }
+    pub mod table {
+        pub use crate::diagnose::table::rules;
+    }
+}
+pub mod evloop {
+    pub use crate::evloop::{Generation, SlotToken};
+}
+pub mod explain {
+    pub use crate::explain::{Known, Rates, TextReader, explain_text, read_line};
+    pub mod locust_csv {
+        pub use crate::explain::locust_csv::read_history;
+    }
+}
+pub mod http1 {
+    pub mod chunked {
+        pub use crate::http1::chunked::Chunked;
+    }
+    pub mod encode {
+        pub use crate::http1::encode::{Answers, JobBody, Link, Timing};
+    }
+    pub mod expect {
+        pub use crate::http1::expect::Expect;
+    }
+    pub mod request {
+        pub use crate::http1::request::{Found, HeadLimits, HeadReader};
+    }
+    pub mod request_bytes {
+        pub use crate::http1::request_bytes::request;
+    }
+    pub mod response {
+        pub use crate::http1::response::{Answer, Progress, ResponseReader, Start};
+    }
+}
+pub mod load {
+    pub mod pacer {
+        pub use crate::load::pacer::ConstantRate;
+    }
+    pub mod run {
+        pub use crate::load::run::{Ended, UsersNow, Watch, run};
+    }
+    pub mod user {
+        pub use crate::load::user::{After, Begin, Rules, User};
+    }
+}
+pub mod model {
+    pub mod body {
+        pub use crate::model::body::Body;
+    }
+    pub mod environment {
+        pub use crate::model::environment::Environment;
+    }
+    pub mod explanation {
+        pub use crate::model::explanation::{Certainty, Explanation, Limit, Os, Reading, Side};
+    }
+    pub mod facts {
+        pub use crate::model::facts::{KernelCounters, TcpState};
+    }
+    pub mod figures {
+        pub use crate::model::figures::{ms, percent, rate, seconds};
+    }
+    pub mod finding {
+        pub use crate::model::finding::{Finding, FindingId, Remedy, Severity};
+    }
+    pub mod forecast {
+        pub use crate::model::forecast::Forecast;
+    }
+    pub mod limits {
+        pub use crate::model::limits::{BODY_BYTES, HEAD_BYTES, HEAD_FIELDS, LATENCY_MAX_US, SOURCES, TARGET_BYTES};
+    }
+    pub mod outcome {
+        pub use crate::model::outcome::{
+            Call, Cause, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, FailureSide, Foreign, Outcome, Party, Phase,
+            ProtocolFault, Sample,
+        };
+    }
+    pub mod plan {
+        pub use crate::model::plan::{
+            Closer, CpuWork, LoadLimits, LoadPlan, MixEntry, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan, Target,
+            Think,
+        };
+    }
+    pub mod port_count {
+        pub use crate::model::port_count::InUse;
+    }
+    pub mod ports_report {
+        pub use crate::model::ports_report::PortsReport;
+    }
+    pub mod received {
+        pub use crate::model::received::escaped;
+    }
+    pub mod rehearsal {
+        pub use crate::model::rehearsal::{Effect, Rehearsal};
+    }
+    pub mod result {
+        pub use crate::model::result::{
+            Closes, Connects, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight, LatencyMs, PhaseMs, PhasesMs,
+            PortForecast, PortStates, Ports, Received, RunResult, RunStamp, SeriesPoint, ServerTimingMs, Silence, Steady,
+            Stretch, SurplusKind, Sysctls, TargetResources, ThreadRow, Throttling, Validity, VerdictId,
+        };
+    }
+    pub mod server_flags {
+        pub use crate::model::server_flags::ServerFlags;
+    }
+    pub mod time {
+        pub use crate::model::time::Stamp;
+    }
+}
+pub mod observe {
+    pub use crate::observe::{Baseline, ObservePlan, Observer, apply_unobserved};
+    pub mod socket_count {
+        pub use crate::observe::socket_count::towards;
+    }
+}
+pub mod remedy {
+    pub mod change {
+        pub use crate::remedy::change::between;
+    }
+    pub mod command {
+        pub use crate::remedy::command::load;
+    }
+}
+pub mod report {
+    pub mod chart {
+        pub use crate::report::chart::{Axis, AxisSide, Chart, Color, Marker, Reference, Series, Shape};
+    }
+    pub mod style {
+        pub use crate::report::style::{Style, Tone};
+    }
+    pub mod text {
+        pub use crate::report::text::{Detail, Page, render_explanation};
+    }
+}
+pub mod server {
+    pub use crate::server::{Handle, Server, Summary};
+    pub mod conn {
+        pub use crate::server::conn::{Conn, Ctx, Job, JobResult, Rules, Spare};
+    }
+    pub mod counters {
+        pub use crate::server::counters::{Counters, Summary};
+    }
+}
+pub mod stats {
+    pub mod aggregate {
+        pub use crate::stats::aggregate::Aggregate;
+    }
+    pub mod interval {
+        pub use crate::stats::interval::Interval;
+    }
+    pub mod outages {
+        pub use crate::stats::outages::Outages;
+    }
+    pub mod recorder {
+        pub use crate::stats::recorder::Recorder;
+    }
+}
+pub mod sys {
+    pub mod child {
+        pub use crate::sys::child::{Child, ChildError, Stderr};
+    }
+    pub mod clock {
+        pub use crate::sys::clock::{Clock, sleep};
+    }
+    pub mod host {
+        pub use crate::sys::host::read_host;
+    }
+    pub mod proc_net {
+        pub use crate::sys::proc_net::{read_counters, read_sockstat};
+    }
+    pub mod process {
+        pub use crate::sys::process::read_tree;
+    }
+    pub mod sock_diag {
+        pub use crate::sys::sock_diag::{Family, Scope, SockDiag, States};
+    }
+    pub mod socket {
+        pub use crate::sys::socket::{
+            ConnectSpec, SocketError, can_self_connect, connect, is_self_connected, probe_local_port_range,
+        };
+    }
+    pub mod sysctl {
+        pub use crate::sys::sysctl::write;
+    }
+    pub mod thread {
+        pub use crate::sys::thread::cores;
+    }
+}
