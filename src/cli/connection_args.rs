@@ -14,7 +14,7 @@ pub(crate) struct ConnectionArgs {
     /// A new connection for every request
     #[arg(long, help_heading = "Connections")]
     pub(crate) no_keepalive: bool,
-    /// Which side closes first: client, server, reset
+    /// Closes first: client, server, reset
     ///
     /// Which side closes a connection first when it is not kept alive; that side gets the TIME_WAIT.
     #[arg(long, value_enum, default_value_t = CloserArg::Client, value_name = "SIDE", hide_possible_values = true, help_heading = "Connections")]
@@ -47,7 +47,7 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "BYTES", default_value_t = limits::RESPONSE_BODY_BYTES, value_parser = units::count, hide_short_help = true, help_heading = "Limits")]
     pub(crate) body_bytes: u64,
     /// Allow a target that is not this host
-    #[arg(long, help_heading = "Connections")]
+    #[arg(long, help_heading = "Target")]
     pub(crate) allow_remote: bool,
     /// Do not watch ports, processes and the host during the run; they are reported as unavailable
     #[arg(long, hide_short_help = true, help_heading = "Connections")]

@@ -40,10 +40,10 @@ pub(crate) struct Args {
     output: OutputArgs,
     #[command(flatten)]
     report: ReportArgs,
-    /// Setting: cpu-workers=1, repeatable [default: none]
+    /// Own server: FLAG=VALUE [default: none]
     ///
     /// A flag of sockbench server without its dashes, such as cpu-workers=1 or keepalive=off.
-    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "sockbench's own server")]
+    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", hide_short_help = true, help_heading = "Target")]
     server: Vec<String>,
 }
 

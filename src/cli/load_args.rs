@@ -15,8 +15,8 @@ use crate::model::units::{self, Span};
 #[derive(Debug, clap::Args, Clone)]
 pub(crate) struct RunArgs {
     /// Users, each with one connection
-    #[arg(long_help = format!("Users, each with one connection, at most {}; with --rate the most connections at once", limits::USERS_MAX))]
-    #[arg(short = 'c', long = "conns", visible_alias = "users", visible_short_alias = 'u', value_name = "N",
+    #[arg(long_help = format!("Users (-u, --users), each with one connection, at most {}; with --rate the most connections at once", limits::USERS_MAX))]
+    #[arg(short = 'c', long = "conns", alias = "users", short_alias = 'u', value_name = "N",
           default_value_t = u64::from(limits::USERS), value_parser = units::count, help_heading = "Load")]
     pub(crate) conns: u64,
     #[arg(help = format!("Length of the run [default: {}]", Span(limits::DURATION)))]
@@ -34,15 +34,15 @@ pub(crate) struct RunArgs {
     /// Users started per second [default: all at once]
     #[arg(short = 'r', long, value_name = "N", value_parser = units::rate, conflicts_with = "rate", help_heading = "Load")]
     pub(crate) spawn_rate: Option<f64>,
-    /// Requests per second in all (open loop) [default: none]
+    /// Total requests per second [default: none]
     ///
-    /// Requests are due at a constant rate, however long answers take. Without it each user's next request waits for
+    /// Requests are due at a constant rate, however long answers take (open loop). Without it each user's next request waits for
     /// the answer to its last one (closed loop).
     #[arg(short = 'R', long, value_name = "N", value_parser = units::rate, help_heading = "Load")]
     pub(crate) rate: Option<f64>,
-    /// Pause after an answer: 200ms, 100ms..500ms
+    /// Pause after each answer, or A..B
     ///
-    /// How long a user waits between an answer and its next request: one time, or a range (uniform).
+    /// How long a user waits between an answer and its next request: one time (200ms) or a range (100ms..500ms, uniform).
     #[arg(long, value_name = "A..B", default_value = "0s", value_parser = think, conflicts_with = "rate", help_heading = "Load")]
     pub(crate) think: Think,
     /// Leave the first part of the run out of the steady figures
@@ -91,7 +91,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, hide_short_help = true, help_heading = "Output")]
     pub(crate) overwrite: bool,
     /// No plan and no line per second
-    #[arg(short = 'q', long, help_heading = "Output")]
+    #[arg(short = 'q', long, hide_short_help = true, help_heading = "Output")]
     pub(crate) quiet: bool,
     /// No colours, as with NO_COLOR or CI set, with TERM=dumb, and where stdout is no terminal
     #[arg(long, hide_short_help = true, help_heading = "Output")]

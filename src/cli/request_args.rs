@@ -11,13 +11,13 @@ use crate::model::plan::MixEntry;
 /// What each request says.
 #[derive(Debug, clap::Args, Clone, Default)]
 pub(crate) struct RequestArgs {
-    /// Header field 'Name: value', repeatable [default: none]
+    /// 'Name: value', repeatable [default: none]
     ///
-    /// Sent beside Host, User-Agent and Accept.
+    /// A header field, sent beside Host, User-Agent and Accept.
     #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = header, help_heading = "Request")]
     pub(crate) headers: Vec<(String, String)>,
     /// Request method [default: GET; POST with --body]
-    #[arg(short = 'X', long, value_name = "METHOD", value_parser = method, help_heading = "Request")]
+    #[arg(short = 'X', long, hide_short_help = true, value_name = "METHOD", value_parser = method, help_heading = "Request")]
     pub(crate) method: Option<String>,
     /// Request body, or @FILE [default: none]
     ///

@@ -41,10 +41,10 @@ pub(crate) struct Setup {
     /// Setting inside, repeatable [default: the kernel's]
     ///
     /// Written in the namespace and read back, such as net.ipv4.tcp_tw_reuse=0.
-    #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Sandbox")]
+    #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Target")]
     pub(crate) sysctls: Vec<(String, String)>,
     /// Further address on the loopback interface, repeatable [default: none]
-    #[arg(hide_short_help = true, long = "address", value_name = "IP[/LEN]", value_parser = parse_address, help_heading = "Sandbox")]
+    #[arg(hide_short_help = true, long = "address", value_name = "IP[/LEN]", value_parser = parse_address, help_heading = "Target")]
     pub(crate) addresses: Vec<(IpAddr, u8)>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct SandboxArgs {
     /// Run in a private network namespace
     ///
     /// As with sockbench sandbox: with its own ports and TCP settings, without risk to this host.
-    #[arg(long, help_heading = "Sandbox")]
+    #[arg(long, help_heading = "Target")]
     pub(crate) sandbox: bool,
     #[command(flatten)]
     pub(crate) setup: Setup,

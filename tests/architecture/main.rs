@@ -133,6 +133,11 @@ fn the_list_for_tests_names_what_tests_use() {
     for dir in ["tests", "benches", "examples"] {
         walk(&root.join(dir), &mut |path| users += &blanked(&fs::read_to_string(path).unwrap()));
     }
+    // Examples in the docs are tests as well.
+    for (_, source) in sources() {
+        let doc = source.lines().filter_map(|l| l.trim_start().strip_prefix("///").or_else(|| l.strip_prefix("//!")));
+        users.extend(doc.filter(|l| !l.contains('`')).flat_map(|l| [l, "\n"]));
+    }
     let list = blanked(&fs::read_to_string(root.join("src/testing.rs")).unwrap());
     let names: Vec<String> = paths_used(&list, "testing.rs")
         .iter()

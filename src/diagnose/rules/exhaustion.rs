@@ -224,6 +224,11 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, 
         Some(Holding::Unseen(_)) => {
             let mut list = vec![look("programs with sockets inside the range: let them bind outside it, or not at all")];
             list.extend(of(&["keep-alive", "ring", "wider-range", "fresh-namespace"]));
+            list.push(advice(
+                "see how many ports are free now",
+                format!("sockbench ports {}", run.plan.target.addr),
+                "all of them, if the programs that had them have ended: then run it again",
+            ));
             list
         }
         Some(Holding::By(Holder::TimeWait)) | None => for_run(&seen.situation(run)),

@@ -60,7 +60,7 @@ impl Page {
         let mut out = String::new();
         for (i, line) in wrapped(text, 0, room).lines().enumerate() {
             let label = if i == 0 { label } else { "" };
-            let label = self.style.paint(Tone::Faint, &format!("  {label:<width$}", width = Self::VALUE - 2));
+            let label = self.style.paint(Tone::Faint, &format!("  {label:<width$} ", width = Self::VALUE - 3));
             out += &format!("{label}{}\n", self.style.paint(tone, line));
         }
         out

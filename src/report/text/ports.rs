@@ -48,19 +48,16 @@ fn pool(r: &PortsReport) -> String {
     text + &format!("; Linux {}", r.kernel)
 }
 
-/// `27,900 of 28,232 source ports to 127.0.0.1:8080 are free; they sustain 470 connections/s`
+/// `27,900 of 28,232 source ports to 127.0.0.1:8080 are free`, then what has the others and what all of them sustain.
 fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
-    let head = match (r.pool, d.ceiling_cps) {
-        (Some(pool), ceiling) => {
+    let head = match r.pool {
+        Some(pool) => {
             let free = pool.saturating_sub(d.held);
-            let sustain = ceiling.map_or_else(String::new, |c| format!("; they sustain {} new connections/s", rate(c)));
-            format!("{} of {} source ports to {} are free{sustain}", count(free), count(pool), d.destination)
+            format!("{} of {} source ports to {} are free", count(free), count(pool), d.destination)
         }
-        (None, _) => {
-            format!("{} to {} are in use; how many there are is not known", counted(d.held, "source port"), d.destination)
-        }
+        None => format!("{} to {} are in use; how many there are is not known", counted(d.held, "source port"), d.destination),
     };
-    let mut out = format!("{}\n", page.style.paint(tone(d), &head));
+    let mut out = page.style.paint(tone(d), wrapped(&head, 0, page.width).trim_end()) + "\n";
     if is_used(d) {
         let states = [
             (d.states.time_wait, "in TIME_WAIT"),
@@ -75,9 +72,20 @@ fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
             &page.labelled("in use", Tone::Normal, &format!("{}{part}, from {}: {}", count(d.held), d.source, states.join(", ")));
     }
     if let (Some(first), Some(last)) = (d.first_free_in_s.filter(|s| *s > 0.0), d.last_free_in_s) {
-        out += &page.labelled("free again", Tone::Normal, &format!("the first in {}, all in {}", seconds(first), seconds(last)));
+        out += &page.labelled("all free", Tone::Normal, &format!("in {}, the first in {}", seconds(last), seconds(first)));
+    }
+    if let (Some(pool), Some(hold), Some(ceiling)) = (r.pool, d.hold_s, d.ceiling_cps) {
+        out += &page.labelled("limit", Tone::Normal, &limit(pool, hold, ceiling, d.search_cps));
     }
     out
+}
+
+/// `28,232 ports / 60 s = 471 connections/s at most`
+fn limit(pool: u32, hold_s: f64, ceiling_cps: f64, search_cps: Option<f64>) -> String {
+    let slower = search_cps.map_or_else(String::new, |s| {
+        format!("; above {}/s connect() slows down (Linux searches longer for a free port)", rate(s))
+    });
+    format!("{} / {} = {} connections/s at most{slower}", counted(pool, "port"), seconds(hold_s), rate(ceiling_cps))
 }
 
 fn tone(d: &DestinationPorts) -> Tone {
@@ -153,7 +161,7 @@ fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
             }
         }
     }
-    if let Some(search) = shown.iter().filter_map(|d| d.search_cps).reduce(f64::min) {
+    if let (true, Some(search)) = (shown.len() > 1, shown.iter().filter_map(|d| d.search_cps).reduce(f64::min)) {
         notes.push(format!("above {}/s connect() slows down: the kernel searches longer for a free port", rate(search)));
     }
     let sum = |f: &dyn Fn(&DestinationPorts) -> u32| shown.iter().map(|d| u64::from(f(d))).sum::<u64>();
@@ -182,11 +190,7 @@ pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String
     let (tone, head) = headline(f);
     let mut out = page.style.paint(tone, wrapped(&head, 0, page.width).trim_end()) + "\n";
     if let Some(ceiling) = f.ceiling_cps {
-        let mut limit = format!("{} ports / {} = {} connections/s at most", count(f.pool), seconds(f.hold_s), rate(ceiling));
-        if let Some(search) = f.search_cps {
-            limit +=
-                &format!("; above {}/s connect() slows down on Linux: the kernel searches longer for a free port", rate(search));
-        }
+        let limit = limit(f.pool, f.hold_s, ceiling, f.search_cps);
         out += &page.labelled("limit", Tone::Normal, &limit);
     }
     let recovered = f.assumed.recovered_rate_cps;
