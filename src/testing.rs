@@ -84,7 +84,7 @@ pub mod model {
         pub use crate::model::forecast::Forecast;
     }
     pub mod limits {
-        pub use crate::model::limits::{BODY_BYTES, HEAD_BYTES, HEAD_FIELDS, LATENCY_MAX_US, SOURCES, TARGET_BYTES};
+        pub use crate::model::limits::{BODY_BYTES, HEAD_BYTES, HEAD_FIELDS, LATENCY_MAX_US, TARGET_BYTES};
     }
     pub mod outcome {
         pub use crate::model::outcome::{

@@ -14,9 +14,10 @@ pub(crate) struct ConnectionArgs {
     /// A new connection for every request
     #[arg(long, help_heading = "Connections")]
     pub(crate) no_keepalive: bool,
-    /// Closes first: client, server, reset
+    /// Who closes first
     ///
-    /// Which side closes a connection first when it is not kept alive; that side gets the TIME_WAIT.
+    /// Which side closes a connection first when it is not kept alive: client, server, or reset (the client, by RST).
+    /// That side gets the TIME_WAIT; a reset leaves none.
     #[arg(long, value_enum, default_value_t = CloserArg::Client, value_name = "SIDE", hide_possible_values = true, help_heading = "Connections")]
     pub(crate) closer: CloserArg,
     /// Who chooses the source port [default: auto; ring with --port-range, no-port with --source]

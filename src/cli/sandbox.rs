@@ -38,9 +38,9 @@ pub(crate) struct Args {
 /// Settings of the private namespace.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Setup {
-    /// Setting inside, repeatable [default: the kernel's]
+    /// Setting inside [default: the kernel's]
     ///
-    /// Written in the namespace and read back, such as net.ipv4.tcp_tw_reuse=0.
+    /// Repeatable. Written in the namespace and read back, such as net.ipv4.tcp_tw_reuse=0.
     #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Target")]
     pub(crate) sysctls: Vec<(String, String)>,
     /// Further address on the loopback interface, repeatable [default: none]

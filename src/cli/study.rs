@@ -41,7 +41,7 @@ use crate::sys::signals::StopFlag;
 pub(crate) struct Args {
     /// `experiment`, `windows-ports`, or a TOML plan file
     plan: Option<String>,
-    /// A step for each number of users [default: the plan's]
+    /// A step for each number [default: the plan's]
     ///
     /// Instead of a plan: --users 10,50,100.
     #[arg(short = 'u', long, value_name = "N,N,...", value_delimiter = ',', value_parser = study_plan::users,
@@ -50,21 +50,23 @@ pub(crate) struct Args {
     /// Users started per second, with --users [default: all within a tenth of the step]
     #[arg(hide_short_help = true, short = 'r', long, value_name = "N", requires = "users", help_heading = "Study")]
     spawn_rate: Option<f64>,
-    /// Pause after an answer, with --users [default: none]
+    /// Pause after each answer [default: none]
+    ///
+    /// With --users: one time (200ms) or a range (100ms..500ms, uniform).
     #[arg(long, value_name = "A..B", value_parser = load_args::think, requires = "users", help_heading = "Study")]
     think: Option<Think>,
-    /// Paths with weights, with --users [default: /]
+    /// Paths with weights [default: /]
     ///
-    /// The default is the URL's path; of sockbench's own server it is /health=50,/io=30,/cpu=20.
+    /// With --users. The default is the URL's path; of sockbench's own server it is /health=50,/io=30,/cpu=20.
     #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, requires = "users", help_heading = "Study")]
     mix: Option<Mix>,
-    /// http:// URL to load [default: sockbench's own server]
+    /// http:// URL [default: sockbench's own server]
     #[arg(long, value_name = "URL", help_heading = "Study")]
     url: Option<String>,
     /// 20 s a step
     #[arg(long, conflicts_with = "duration", help_heading = "Study")]
     quick: bool,
-    /// Length of every step [default: the plan's, or 20s]
+    /// Length of a step [default: the plan's, or 20s]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = crate::model::units::duration, help_heading = "Study")]
     duration: Option<Duration>,
     /// Print the plan as TOML and end
@@ -79,10 +81,10 @@ pub(crate) struct Args {
     conn: ConnectionArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// Setting: cpu-workers=1, repeatable [default: the plan's]
+    /// Own server: FLAG=VALUE [default: the plan's]
     ///
     /// A flag of sockbench server without its dashes. Those of the plan come first.
-    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", help_heading = "sockbench's own server")]
+    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", hide_short_help = true, help_heading = "Target")]
     server: Vec<String>,
 }
 
