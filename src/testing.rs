@@ -5,7 +5,7 @@ pub mod cli {
     pub use crate::cli::read_command;
 }
 pub mod diagnose {
-    pub use crate::diagnose::{Diagnosis, diagnose, diagnose_study, findings_markdown, ruling, settle, study_ruling};
+    pub use crate::diagnose::{Diagnosis, diagnose, diagnose_study, findings_markdown, preflight, ruling, settle, study_ruling};
     pub mod ports {
         pub mod budget {
             pub use crate::diagnose::ports::budget::Budget;
