@@ -7,6 +7,7 @@ use super::sandbox::{self, SandboxArgs};
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
+use crate::model::figures::counted;
 use crate::model::finding::FindingId;
 use crate::model::outcome::ECONNREFUSED;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
@@ -121,7 +122,9 @@ pub(crate) fn raise_nofile(users: u64) {
         && users.saturating_add(32) > limit
     {
         super::warn(&format!(
-            "{users} connections, but at most {limit} descriptors (RLIMIT_NOFILE): ulimit -n {}",
+            "{}, but at most {} (RLIMIT_NOFILE): ulimit -n {}",
+            counted(users, "connection"),
+            counted(limit, "descriptor"),
             users.saturating_add(64)
         ));
     }

@@ -10,6 +10,7 @@ use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, hold};
 use crate::diagnose::ports::pool::{PortUse, pool};
 use crate::model::budget::LINUX_HOLD_S;
+use crate::model::figures::{self, count, counted, span};
 use crate::model::ports_report::PortsReport;
 use crate::model::units;
 use crate::observe::{baseline, listing};
@@ -131,7 +132,7 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, page: &Page) -> Resul
         let pool = pool.known().ok_or_else(|| {
             Exit::environment(format!("ports: {}", pool.reason().unwrap_or_default())).hint("--pool PORTS sets it")
         })?;
-        assumed.push(format!("the pool of this host: {} ports of {}-{}", pool.ports, pool.range.lo, pool.range.hi));
+        assumed.push(format!("the pool of this host: {} of {}-{}", counted(pool.ports, "port"), pool.range.lo, pool.range.hi));
         pool.ports
     };
     let mut cap = None;
@@ -153,20 +154,21 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, page: &Page) -> Resul
         }
     };
     let duration = args.duration.unwrap_or_else(|| {
-        assumed.push(format!("a run of {} s", PREDICT_DURATION.as_secs()));
+        assumed.push(format!("a run of {}", span(PREDICT_DURATION)));
         PREDICT_DURATION
     });
     let budget = Budget::new(ports, hold_s).capped_at(cap);
     if budget.is_capped() {
-        assumed.push(format!("at most {} in TIME_WAIT on this host: {CAPPED}", budget.time_wait_max));
+        assumed.push(format!("at most {} in TIME_WAIT on this host: {CAPPED}", count(budget.time_wait_max)));
     }
     let forecast = budget.forecast(rate, duration, args.fail_rate, args.recovered_rate);
+    let asked = figures::rate(rate);
     if forecast.fails_within() {
         if args.fail_rate.is_none() {
-            assumed.push(format!("while nothing succeeds, calls fail at the asked rate of {rate}/s (a closed loop calls faster, because failures return at once)"));
+            assumed.push(format!("while nothing succeeds, calls fail at the asked rate of {asked}/s (a closed loop calls faster, because failures return at once)"));
         }
         if args.recovered_rate.is_none() {
-            assumed.push(format!("after the recovery the rate is the asked {rate}/s again"));
+            assumed.push(format!("after the recovery the rate is the asked {asked}/s again"));
         }
     }
     match &args.json {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Exit;
 use super::connection_args::{ConnectionArgs, sources};
 use crate::load::pacer;
+use crate::model::figures::{count, counted, rate, seconds, span};
 use crate::model::limits;
 use crate::model::plan::{Closer, LoadPlan, PortMode, PortRange};
 use crate::model::time::Stamp;
@@ -102,12 +103,12 @@ pub(crate) fn doubts(plan: &LoadPlan) -> Vec<String> {
     let ramp = plan.ramp();
     if !plan.duration.is_zero() && ramp >= plan.duration {
         doubts.push(format!(
-            "{} users at {}/s start over {:.1} s, the run ends after {:.1} s: {} of them start",
-            plan.users,
-            plan.spawn_rate,
-            ramp.as_secs_f64(),
-            plan.duration.as_secs_f64(),
-            pacer::users_due(Stamp::from_duration(plan.duration), plan.users, plan.spawn_rate)
+            "{} at {}/s start over {}, the run ends after {}: {} of them start",
+            counted(plan.users, "user"),
+            rate(plan.spawn_rate),
+            seconds(ramp.as_secs_f64()),
+            span(plan.duration),
+            count(pacer::users_due(Stamp::from_duration(plan.duration), plan.users, plan.spawn_rate))
         ));
     }
     doubts

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::load_args::OutputArgs;
 use super::{Exit, files, proofs};
+use crate::model::figures::count;
 use crate::model::rehearsal::{Effect, Rehearsal};
 use crate::model::units;
 use crate::report::rehearsal_text;
@@ -84,7 +85,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     }
     let rehearsal = rehearse::run(&choice, &|row| {
         if !quiet {
-            let made = row.made.map_or_else(|| "not run".into(), |m| format!("{m} of {}", row.asked));
+            let made = row.made.map_or_else(|| "not run".into(), |m| format!("{} of {}", count(m), count(row.asked)));
             let why = if row.verdict == Effect::NotRun { format!(": {}", row.reason) } else { String::new() };
             super::tell(&format!("  {:<18} {made}{why}", row.remedy));
         }

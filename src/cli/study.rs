@@ -15,7 +15,7 @@ use super::{Exit, files, load, load_args, ports_args, proofs, tell};
 use crate::diagnose;
 use crate::model::environment::Environment;
 use crate::model::facts::Fact;
-use crate::model::figures::{counted, seconds, span};
+use crate::model::figures::{count, counted, seconds, span};
 use crate::model::plan::{LoadLimits, LoadPlan, Target, Think};
 use crate::model::result::{RunResult, Tool, Verdict};
 use crate::model::server_flags::ServerFlags;
@@ -377,7 +377,12 @@ impl<'s> StudyWatch for Steps<'s> {
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
             status.show(
                 waited.as_secs(),
-                &format!("cool-down {:>3} s: {held} ports still in TIME_WAIT, the next step starts at {limit}", waited.as_secs()),
+                &format!(
+                    "cool-down {:>3} s: {} still in TIME_WAIT, the next step starts at {}",
+                    waited.as_secs(),
+                    counted(*held, "port"),
+                    count(limit)
+                ),
             );
         }
     }

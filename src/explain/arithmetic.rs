@@ -6,7 +6,7 @@ use super::Known;
 use super::history::History;
 use crate::diagnose::ports::budget::{Budget, hold_rejected};
 use crate::model::explanation::{Arithmetic, Os};
-use crate::model::figures::{count, rate, seconds};
+use crate::model::figures::{count, counted, rate, seconds};
 use crate::model::forecast::Forecast;
 use crate::remedy::systems::System;
 
@@ -122,7 +122,9 @@ pub(super) fn of(known: &Known, os: Os, history: Option<&History>, seen: Seen) -
             let apart = |g: &&f64| (**g - solved).abs() > SOLVED_WITHIN * solved;
             let by_count = |g: f64| hold_rejected(Budget::new(pool, g), rate, fail_rate, duration, failures, FITS_WITHIN);
             // Counts of a constant rate say nothing where it was not constant; when the ports came back still does.
-            let by_time = |g: f64| format!("T = {g:.0} s: the ports came back about {solved:.0} s after they were taken");
+            let by_time = |g: f64| {
+                format!("T = {}: the ports came back about {} after they were taken", seconds(g), seconds(solved.round()))
+            };
             let why = |g: &f64| by_count(*g).filter(|_| is_constant).unwrap_or_else(|| by_time(*g));
             GUESSES_S.iter().filter(apart).map(why).collect()
         }
@@ -196,19 +198,28 @@ fn take(known: &Known, os: Os, history: Option<&History>) -> Taken {
     }
     if let (false, Some(p), Some(m)) = (fits_pool, solved_pool, history.map(|h| &h.measured)) {
         let counted = format!(
-            "{pool} ports do not fit: {p} calls got a port within {:.0} s before the first failure",
-            m.onset_s.min(hold_s)
+            "{} do not fit: {} calls got a port within {} before the first failure",
+            counted(pool, "port"),
+            count(p),
+            seconds(m.onset_s.min(hold_s).round())
         );
         out.doubts.push(match one_pool {
             Some(p) => {
                 let hold = if fits_hold { hold_s } else { solved_hold_s.unwrap_or(hold_s) };
-                format!("{counted}; give --pool and --hold of the machine that made the calls, or --pool {p} --hold {hold:.0}s")
+                format!(
+                    "{counted}; give --pool and --hold of the machine that made the calls, or --pool {p} --hold {}s",
+                    hold.round()
+                )
             }
             None => format!("{counted}: connections were reused, or went to several destinations or from several addresses"),
         });
     }
     if let (false, Some(t)) = (fits_hold, solved_hold_s) {
-        out.doubts.push(format!("a hold time of {hold_s:.0} s does not fit: the ports came back {t:.1} s after they were taken"));
+        out.doubts.push(format!(
+            "a hold time of {} does not fit: the ports came back {} after they were taken",
+            seconds(hold_s),
+            seconds(t)
+        ));
     }
     out
 }

@@ -8,6 +8,7 @@ use super::sockets::{Sockets, Tightest};
 use super::text::Gathered;
 use super::{Known, is_open, line, may_be_ports, wording};
 use crate::model::explanation::{Alternative, Certainty, FailedCall, Limit, Os, Reading, Side};
+use crate::model::figures::{self, count, counted};
 
 /// Readings of one text at most; further ones join the last.
 const READINGS_MAX: usize = 50;
@@ -131,8 +132,9 @@ fn in_use(t: &Tightest, pool: u64, share: f64) -> String {
         ("opening", t.used.opening),
         ("closing", t.used.closing),
     ];
-    let states: Vec<String> = states.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{n} {name}")).collect();
-    format!("{} of {pool} source ports are in use {to} ({:.0} %): {}", t.used.ports(), 100.0 * share, states.join(", "))
+    let states: Vec<String> = states.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {name}", count(*n))).collect();
+    let (used, pool) = (count(t.used.ports()), count(pool));
+    format!("{used} of {pool} source ports are in use {to} ({}): {}", figures::share(share), states.join(", "))
 }
 
 fn of_full(t: &Tightest, os: Option<Os>, seen: &str) -> Reading {
@@ -179,7 +181,9 @@ fn of_listener(n: u64, (address, waiting, limit): &(String, u64, u64)) -> Readin
         side: Some(Side::Server),
         certainty: Certainty::Likely,
         says: format!(
-            "{waiting} connections wait for accept() at {address}, and its queue holds {limit}: it is full, and the next ones are dropped."
+            "{} wait for accept() at {address}, and its queue takes {}: it is full, and the next ones are dropped.",
+            counted(*waiting, "connection"),
+            count(*limit)
         ),
         is_not: "not used-up ports of the client: it would get an error at once, not a delay".into(),
         alternatives: vec![Alternative { call: FailedCall::Accept, limit: Limit::Backlog, tell: tell.into() }],

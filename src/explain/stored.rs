@@ -4,6 +4,7 @@ use super::Known;
 use super::arithmetic::{self, Seen};
 use crate::diagnose::{diagnose, diagnose_study, keep_proofs};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
+use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId};
 use crate::model::result::{Ports, RunResult};
 
@@ -20,7 +21,7 @@ pub fn explain_study(steps: &[RunResult], known: &Known) -> Option<Explanation> 
     for (n, step) in steps.iter().enumerate() {
         for mut f in keep_proofs(diagnose(step), &step.findings) {
             if !findings.iter().any(|known| known.id == f.id) {
-                f.title = format!("step {}, {} users: {}", n + 1, step.plan.users, f.title);
+                f.title = format!("step {}, {}: {}", n + 1, counted(step.plan.users, "user"), f.title);
                 findings.push(f);
             }
         }

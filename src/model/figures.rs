@@ -110,6 +110,11 @@ pub fn percent(of_hundred: f64) -> String {
     }
 }
 
+/// How far a figure is from what was expected, in hundredths of that: `+4 %`, `-0.1 %`.
+pub fn deviation(of_hundred: f64) -> String {
+    format!("{}{}", if of_hundred < 0.0 { "-" } else { "+" }, percent(of_hundred.abs()))
+}
+
 /// A share of one, as per cent.
 pub fn share(of_one: f64) -> String {
     // 0.7 * 100 is a little more than 70.
@@ -190,5 +195,6 @@ mod tests {
         assert_eq!([0.0, 0.04, 0.9, 9.94, 9.96].map(percent), ["0 %", "<0.1 %", "0.9 %", "9.9 %", "10 %"]);
         assert_eq!([99.0, 99.6, 99.96, 100.0, 180.0].map(percent), ["99 %", "99.6 %", ">99.9 %", "100 %", "180 %"]);
         assert_eq!([0.7, 0.0035, 1.0].map(share), ["70 %", "0.4 %", "100 %"]);
+        assert_eq!([-12.4, -0.1, 3.96].map(deviation), ["-12 %", "-0.1 %", "+4 %"]);
     }
 }

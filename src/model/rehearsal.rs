@@ -1,5 +1,6 @@
 //! The rehearsal: port exhaustion and every remedy, each in a private namespace. Schema `sockbench-rehearsal/1`.
 
+use crate::model::figures::count;
 use serde::{Deserialize, Serialize};
 
 use super::document::Unavailable;
@@ -138,7 +139,7 @@ impl Row {
         let made = self.made?;
         Some(Proven {
             verdict: self.verdict,
-            measured: format!("{made} of {} connections made", self.asked),
+            measured: format!("{} of {} connections made", count(made), count(self.asked)),
             kernel: kernel.into(),
             rehearsal: self.rehearsed_at.as_deref().unwrap_or(when).into(),
         })

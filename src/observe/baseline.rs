@@ -9,6 +9,7 @@ use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
 use crate::model::facts::{Fact, KernelCounters, TcpState};
+use crate::model::figures::{count, counted, rate, seconds};
 use crate::model::plan::{Closer, LoadPlan};
 use crate::model::port_count::{PortCount, concrete};
 use crate::model::result::Host;
@@ -99,18 +100,23 @@ impl Baseline {
         let pool = match (&self.pool, &self.hold) {
             (Fact::Known(pool), Fact::Known(hold)) => match self.budget().and_then(|b| b.limit_cps()) {
                 Some(ceiling) => {
-                    format!("{} ports, each in use for {} s, so at most {ceiling:.0} connections/s", pool.ports, hold.seconds)
+                    format!(
+                        "{}, each in use for {}, so at most {} connections/s",
+                        counted(pool.ports, "port"),
+                        seconds(hold.seconds),
+                        rate(ceiling)
+                    )
                 }
-                None if self.budget().is_some_and(|b| b.is_capped()) => format!("{} ports; {}", pool.ports, CAPPED),
-                None => format!("{} ports, none in use afterwards: {}", pool.ports, hold.why),
+                None if self.budget().is_some_and(|b| b.is_capped()) => format!("{}; {CAPPED}", counted(pool.ports, "port")),
+                None => format!("{}, none in use afterwards: {}", counted(pool.ports, "port"), hold.why),
             },
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => format!("unknown: {why}"),
         };
         let left = match &self.leftover {
             Fact::Known(c) if c.in_use.ports() > 0 => {
                 let last = c.in_use.last_free_s;
-                let until = if last > 0.0 { format!(", the last free in {last:.0} s") } else { String::new() };
-                format!("; {} in use already ({} in TIME_WAIT{until})", c.in_use.ports(), c.time_wait_in_use)
+                let until = if last > 0.0 { format!(", the last free in {}", seconds(last)) } else { String::new() };
+                format!("; {} in use already ({} in TIME_WAIT{until})", count(c.in_use.ports()), count(c.time_wait_in_use))
             }
             Fact::Known(_) => String::new(),
             Fact::Unavailable(why) => format!("; leftovers unknown: {why}"),

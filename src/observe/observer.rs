@@ -13,6 +13,7 @@ use super::observation::{Observation, ObservedSecond};
 use super::socket_count::{self, SocketCounter};
 use super::{THREAD_NAME, baseline};
 use crate::model::facts::{Fact, KernelCounters};
+use crate::model::figures::{ms, seconds};
 use crate::model::port_count::PortCount;
 use crate::model::result::TargetResources;
 use crate::model::time::Stamp;
@@ -219,9 +220,9 @@ impl Watcher {
         // Half a second of grace: looks are aligned on seconds, not on the last dump.
         if now.since(self.last_dump) + Duration::from_millis(500) < pause {
             return Fact::missing(format!(
-                "sock_diag is asked at most every {:.0} s here: one dump takes {:.1} ms of CPU",
-                pause.as_secs_f64().ceil(),
-                self.dump_cost_s * 1000.0
+                "sock_diag is asked at most every {} here: one dump takes {} ms of CPU",
+                seconds(pause.as_secs_f64().ceil()),
+                ms(self.dump_cost_s * 1000.0)
             ));
         }
         self.count(now)

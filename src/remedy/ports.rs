@@ -12,6 +12,7 @@ use super::{Situation, TargetEnds, advice, named, sustains};
 use super::{count, cps, number, percent, s};
 use crate::model::budget::{Budget, LINUX_HOLD_S, REUSE_DELAY_DEFAULT_MS};
 use crate::model::explanation::Os;
+use crate::model::figures;
 use crate::model::finding::Remedy;
 use crate::model::plan::{Closer, PortMode, ServerCloser};
 use crate::model::result::RunResult;
@@ -46,7 +47,7 @@ pub fn for_search(at: &Situation<'_>) -> Vec<Remedy> {
 /// Where little is left to change, other programs use the ports: then look which.
 fn with_a_look(mut remedies: Vec<Remedy>, at: &Situation<'_>) -> Vec<Remedy> {
     if remedies.len() < 2 {
-        let of_pool = at.pool.map_or_else(String::new, |p| format!(" of {p}"));
+        let of_pool = at.pool.map_or_else(String::new, |p| format!(" of {}", figures::count(p)));
         remedies.push(advice(
             "see how the ports to this destination are used",
             format!("sockbench ports --to {}", at.run.plan.target.addr),
@@ -64,7 +65,7 @@ fn with_a_look(mut remedies: Vec<Remedy>, at: &Situation<'_>) -> Vec<Remedy> {
 /// Keep-alive, where the plan or the target does without it.
 pub(crate) fn keep_alive(at: &Situation<'_>) -> Option<Remedy> {
     let plan = &at.run.plan;
-    let of_pool = at.pool.map_or_else(String::new, |p| format!(" of {p}"));
+    let of_pool = at.pool.map_or_else(String::new, |p| format!(" of {}", figures::count(p)));
     // A kept connection uses its port all the time: there must be one for each user, and room beside them.
     let room = at.pool.map_or(plan.users, |p| ((PACE_SHARE * f64::from(p)) as u32).max(1));
     let users = plan.users.min(room);
@@ -266,8 +267,8 @@ fn pace(at: &Situation<'_>) -> Option<Remedy> {
         "{} of the ceiling of {}/s: {} of {} ports in use, none missing",
         percent(PACE_SHARE),
         cps(b.ceiling_cps()),
-        b.held_at(rate).round(),
-        b.pool
+        number(b.held_at(rate).round()),
+        figures::count(b.pool)
     );
     let command = load_with(&at.run.plan, |p| p.rate = rate);
     Some(named(Name::Pace, format!("stay below the ceiling: {}/s", number(rate)), command, expected))
@@ -299,7 +300,10 @@ fn fresh_namespace(at: &Situation<'_>) -> Option<Remedy> {
     (fits && !run.plan.environment.sandbox).then(|| {
         let expected = at.pool.map_or_else(
             || "an empty pool at the start".to_owned(),
-            |p| format!("starts with 0 of {p} ports in use ({left} here); with the same settings the ceiling is the same"),
+            |p| {
+                let (p, left) = (figures::count(p), figures::count(left));
+                format!("starts with 0 of {p} ports in use ({left} here); with the same settings the ceiling is the same")
+            },
         );
         let command = load_with(&run.plan, |p| {
             p.environment.sandbox = true;
@@ -329,7 +333,7 @@ fn wait(at: &Situation<'_>) -> Option<Remedy> {
     let seconds = at.hold_s?;
     // A private namespace starts empty every time.
     (seconds > 0.0 && !at.run.plan.environment.sandbox).then(|| {
-        let ports = at.pool.map_or_else(|| "ports".into(), |p| format!("{p} ports"));
+        let ports = at.pool.map_or_else(|| "ports".into(), |p| count(p, "port"));
         let expected = format!("after {} all {ports} are free; the ceiling stays the same", s(seconds));
         let command = load_with(&at.run.plan, |_| ()).after(&format!("sleep {}", seconds.ceil()));
         named(Name::Wait, format!("wait {} between runs", s(seconds)), command, expected)

@@ -3,7 +3,7 @@
 
 use super::catalogue::Name;
 use super::command::{Command, load_after_sysctl, load_with};
-use super::cps;
+use super::{count, cps};
 use super::flags::quoted;
 use super::systems::System;
 use super::target::Kind;
@@ -82,7 +82,7 @@ pub(super) fn ring(at: &Situation<'_>) -> Option<Remedy> {
         p.reuse_addr = true;
     });
     let also = if off { "; needs tcp_timestamps=1, off now" } else { "" };
-    let aside = if shares { format!("; {} ports less for connect() elsewhere", range.len()) } else { String::new() };
+    let aside = if shares { format!("; {} fewer for connect() elsewhere", count(range.len(), "port")) } else { String::new() };
     let action = if run.plan.port_mode == PortMode::Ring {
         "set SO_REUSEADDR on every socket of the ring, from the first one on, once the ports of sockets without it are free (60 s)"
     } else {

@@ -1,6 +1,7 @@
 //! A plan in words: before it runs, and in the report. The limits in force are for help and the document.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::style::Tone;
 use super::text::Page;
@@ -113,13 +114,13 @@ fn ends(plan: &LoadPlan) -> String {
 /// The limits of the client: for its plan and its help.
 pub fn load_limits(l: &LoadLimits) -> String {
     format!(
-        "users {}, head {} and {} fields, body {}, latency {} s with {} digits, {} ring tries, {} error rows, pause after a \
+        "users {}, head {} and {} fields, body {}, latency {} with {} digits, {} ring tries, {} error rows, pause after a \
          failed connect {} to {}, {} of new requests per loop turn",
-        l.users_max,
+        count(l.users_max),
         bytes(l.head_bytes as u64),
         l.head_fields,
         bytes(l.body_bytes),
-        l.latency_max_us / 1_000_000,
+        span(Duration::from_micros(l.latency_max_us)),
         limits::LATENCY_DIGITS,
         l.ring_tries,
         l.error_rows,
@@ -138,7 +139,7 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
     };
     let work = match plan.cpu_work {
         CpuWork::CalibrateS(goal) => format!("{goal:?}"),
-        CpuWork::Iterations(n) => format!("{n} iterations"),
+        CpuWork::Iterations(n) => counted(n, "iteration"),
     };
     let time = humantime::format_duration;
     format!(
@@ -149,9 +150,9 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
         counted(plan.io_workers as u64, "blocking thread"),
         counted(plan.cpu_workers as u64, "CPU thread"),
         time(plan.io_sleep),
-        plan.max_conns,
+        count(plan.max_conns as u64),
         plan.backlog,
-        plan.queue,
+        count(plan.queue as u64),
         bytes(plan.head_bytes as u64),
         plan.head_fields,
         bytes(plan.target_bytes as u64),

@@ -4,7 +4,7 @@
 use super::style::{Style, Tone, wrapped};
 use super::table::{Align, Cell, Table};
 use super::text::{Detail, Page};
-use crate::model::figures::{count, instant, number, rate, seconds};
+use crate::model::figures::{self, count, instant, number, rate, seconds};
 use crate::model::rehearsal::{Accident, Course, Effect, Rehearsal, Row};
 
 /// Longest text in the last column.
@@ -122,8 +122,8 @@ fn how_to_apply(r: &Rehearsal, style: Style) -> String {
 /// One line of the exhaustion's table.
 fn course(label: &str, c: &Course) -> String {
     let at = |t: Option<f64>| t.map_or_else(|| "-".into(), instant);
-    let again: Vec<String> = c.echo_s.iter().map(|t| format!("{t:.2}")).collect();
-    let again = if again.is_empty() { "-".to_owned() } else { format!("{} s", again.join(", ")) };
+    let again: Vec<String> = c.echo_s.iter().copied().map(instant).collect();
+    let again = if again.is_empty() { "-".to_owned() } else { again.join(", ") };
     format!(
         "  {label:<9} {:>9}  {:>11}  {:>6}  {:>6}  {again}\n",
         at(c.first_failure_s),
@@ -193,12 +193,13 @@ fn tone(v: Effect) -> Tone {
 }
 
 fn cells(row: &Row) -> [Cell; 12] {
-    let count = |n: Option<u64>| Cell::from(n.map_or_else(|| "-".into(), |n| n.to_string()));
+    let count = |n: Option<u64>| Cell::from(n.map_or_else(|| "-".into(), figures::count));
     let side = |n: Option<u32>| count(n.map(u64::from));
     let us = |f: fn(&crate::model::rehearsal::ConnectUs) -> f64| {
-        Cell::from(row.connect_us.as_ref().map_or_else(|| "-".into(), |c| format!("{:.0}", f(c))))
+        Cell::from(row.connect_us.as_ref().map_or_else(|| "-".into(), |c| figures::us(f(c))))
     };
-    let failures: Vec<String> = row.errors.iter().map(|e| format!("{} {} {}", e.count, e.call.word(), e.name)).collect();
+    let failures: Vec<String> =
+        row.errors.iter().map(|e| format!("{} {} {}", figures::count(e.count), e.call.word(), e.name)).collect();
     let failures = if row.verdict == Effect::NotRun { row.reason.clone() } else { failures.join(", ") };
     [
         row.remedy.clone().into(),
@@ -208,7 +209,7 @@ fn cells(row: &Row) -> [Cell; 12] {
         // Nothing is asked for where nothing could be run.
         count(Some(row.asked).filter(|n| *n > 0)),
         count(row.connections),
-        row.rate_cps.map_or_else(|| "-".into(), |r| format!("{r:.0}")).into(),
+        row.rate_cps.map_or_else(|| "-".into(), figures::rate).into(),
         us(|c| c.p50),
         us(|c| c.p99),
         side(row.time_wait.client),

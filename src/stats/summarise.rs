@@ -8,6 +8,7 @@ use super::histogram::Dense;
 use super::interval::{Interval, SecondSummary};
 use super::surplus::SurplusCount;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
+use crate::model::figures::seconds;
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
 use crate::model::outcome::{Cause, EndpointId, Failure, FailureSide, OwnLimit, Party};
 use crate::model::plan::{LoadLimits, LoadPlan};
@@ -312,9 +313,9 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
     note(t.service_latency_ms.is_none(), "totals.service_latency_ms", service);
     let (warmup_s, ramp_s) = (c.plan.warmup.as_secs_f64(), c.plan.ramp().as_secs_f64());
     let short = if ramp_s > warmup_s {
-        format!("the run ({:.1} s) ended before the last user started ({ramp_s:.1} s)", c.duration_s)
+        format!("the run ({}) ended before the last user started ({})", seconds(c.duration_s), seconds(ramp_s))
     } else {
-        format!("the run ({:.1} s) was not longer than its warm-up ({warmup_s:.1} s)", c.duration_s)
+        format!("the run ({}) was not longer than its warm-up ({})", seconds(c.duration_s), seconds(warmup_s))
     };
     note(t.steady.is_none(), "totals.steady", &short);
     note(

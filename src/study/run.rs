@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::measured::{self, Measured, Watch};
 use crate::load::run::Ended;
 use crate::model::facts::Fact;
+use crate::model::figures::{counted, span};
 use crate::model::plan::LoadPlan;
 use crate::model::port_count::PortCount;
 use crate::model::study::{Cooldown, StudyPlan};
@@ -117,14 +118,15 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
         watch.on_cooldown(waited, &now, threshold);
         match (&now, threshold) {
             (Fact::Known(held), Some(limit)) if *held <= limit => {
-                break format!("{held} ports towards {to} still in TIME_WAIT, at most 1 % of the pool");
+                break format!("{} towards {to} still in TIME_WAIT, at most 1 % of the pool", counted(*held, "port"));
             }
             (Fact::Unavailable(reason), _) => break format!("ports in TIME_WAIT cannot be counted: {reason}"),
             (_, None) => break "the pool cannot be read, so 1 % of it is not known".to_owned(),
             (Fact::Known(held), _) if waited >= longest => {
                 break format!(
-                    "{held} ports towards {to} still in TIME_WAIT after {:.0} s, the longest wait of the plan",
-                    longest.as_secs_f64()
+                    "{} towards {to} still in TIME_WAIT after {}, the longest wait of the plan",
+                    counted(*held, "port"),
+                    span(longest)
                 );
             }
             _ if watch.is_stopped() => break "stopped".to_owned(),

@@ -1,13 +1,14 @@
 //! The experiment's observations and this run's: the experiment's third step, failing for the same cause. Times are in
 //! units of T, so that 120 s there and 60 s here compare. Pure.
 
+use crate::model::figures::{self, count, counted, number, seconds};
 use crate::model::outcome::Call;
 use crate::model::result::{RunResult, SeriesPoint, Verdict, VerdictId};
 use crate::model::study::Comparison;
 
 /// What the experiment saw at 100 users, from its own report.
 mod experiment {
-    pub(super) const POOL: f64 = 16_384.0;
+    pub(super) const POOL: u32 = 16_384;
     pub(super) const T_S: f64 = 120.0;
     pub(super) const BEGAN_S: f64 = 96.4;
     pub(super) const REQUESTS: u64 = 31_290;
@@ -25,12 +26,12 @@ pub fn verdict(short: &RunResult, kept: Option<&RunResult>) -> Verdict {
         None => String::new(),
         Some(kept) => match kept.totals.failures + kept.totals.local_failures {
             0 => "; kept connections did not fail".into(),
-            n => format!("; {n} failures with kept connections too"),
+            n => format!("; {} with kept connections too", counted(n, "failure")),
         },
     };
     Verdict {
         id: VerdictId::PortBound,
-        sentence: format!("PORTS RAN OUT at {:.1} s, as in the experiment{beside}", first.from_s),
+        sentence: format!("PORTS RAN OUT at {}, as in the experiment{beside}", seconds(first.from_s)),
         since_s: Some(first.from_s),
     }
 }
@@ -42,7 +43,6 @@ pub fn compare(short: &RunResult, kept: Option<&RunResult>) -> Vec<Comparison> {
     let Some(hold) = short.ports.as_ref().and_then(|p| p.hold_s).filter(|t| *t > 0.0) else {
         return vec![row("ports / T", there, "unavailable: T of this destination is not known".into())];
     };
-    let in_t = |s: f64, t: f64| format!("{:.2} T ({s:.1} s)", s / t);
     let mut rows =
         vec![row("ports / T", there, pool(short, hold)), row("connections", "one per request".into(), "one per request".into())];
     let Some(first) = short.totals.local_failure_spans.first() else {
@@ -55,19 +55,22 @@ pub fn compare(short: &RunResult, kept: Option<&RunResult>) -> Vec<Comparison> {
         row("attempts/s before", "about 170".into(), mean(short, ramp, first.from_s, |p| p.attempts_per_s)),
         row("the ports run out", in_t(experiment::BEGAN_S, experiment::T_S), in_t(first.from_s, hold)),
         row("attempts/s meanwhile", "over 300, as fast as they fail".into(), meanwhile(short, first.from_s, hold)),
-        row("answers again", in_t(experiment::T_S, experiment::T_S), again(short, first.from_s, hold, &in_t)),
+        row("answers again", in_t(experiment::T_S, experiment::T_S), again(short, first.from_s, hold)),
         row("answers/s after T", "about 120".into(), mean(short, hold + ramp, end, |p| p.rps - p.failures_per_s)),
         row("failed", share(experiment::FAILURES, experiment::REQUESTS), {
             share(short.locust_failures(), short.locust_requests())
         }),
-        row("runs out again", "due at 1.80 T, ended at 1.50 T".into(), recurs(short, first.from_s, hold)),
+        row("runs out again", "due at 1.8 T, ended at 1.5 T".into(), recurs(short, first.from_s, hold)),
         row("error", "OSError 10048".into(), error(short)),
         row("on Windows", "10048 (WSAEADDRINUSE)".into(), windows(short)),
     ]);
     if let Some(kept) = kept {
         let t = &kept.totals;
         let failed = t.failures + t.local_failures;
-        let here = format!("{failed} of {} failed, {} connections", t.requests + t.local_failures, t.connections_opened);
+        let here = {
+            let all = count(t.requests + t.local_failures);
+            format!("{} of {all} failed, {}", count(failed), counted(t.connections_opened, "connection"))
+        };
         rows.push(row("kept connections", "not tried".into(), here));
     }
     rows
@@ -81,31 +84,41 @@ fn why_not(run: &RunResult) -> String {
     };
     let (rate, ceiling) = (run.totals.connections_opened as f64 / run.duration_s.max(1e-9), f64::from(pool) / hold);
     if rate <= ceiling {
-        return format!("{rate:.1} connections/s, not above P/T = {ceiling:.1}/s");
+        return format!("{} connections/s, not above P/T = {}/s", figures::rate(rate), figures::rate(ceiling));
     }
-    format!("{pool} ports last {:.1} s at {rate:.1}/s, the step ended at {:.1} s", f64::from(pool) / rate, run.duration_s)
+    let last = seconds(f64::from(pool) / rate);
+    format!("{} last {last} at {}/s, the step ended at {}", counted(pool, "port"), figures::rate(rate), seconds(run.duration_s))
 }
 
 fn pool(run: &RunResult, hold: f64) -> String {
     let pool = run.ports.as_ref().and_then(|p| p.pool);
-    pool.map_or_else(|| "unavailable: ports were not observed".into(), |p| ceiling(f64::from(p), hold))
+    pool.map_or_else(|| "unavailable: ports were not observed".into(), |p| ceiling(p, hold))
 }
 
-fn ceiling(ports: f64, hold: f64) -> String {
-    format!("{ports:.0} / {hold:.0} s = {:.1}/s", ports / hold)
+fn ceiling(ports: u32, hold: f64) -> String {
+    format!("{} / {} = {}/s", count(ports), seconds(hold), figures::rate(f64::from(ports) / hold))
+}
+
+/// The time `s` in units of T, and in seconds.
+fn in_t(s: f64, hold: f64) -> String {
+    format!("{} T ({})", number(s / hold), seconds(s))
 }
 
 fn share(failed: u64, all: u64) -> String {
-    format!("{failed} of {all} ({:.1} %)", failed as f64 / all.max(1) as f64 * 100.0)
+    format!("{} of {} ({})", count(failed), count(all), figures::share(failed as f64 / all.max(1) as f64))
 }
 
 /// Mean over the whole seconds between `from` and `to`.
 fn mean(run: &RunResult, from: f64, to: f64, figure: impl Fn(&SeriesPoint) -> f64) -> String {
     let inside: Vec<f64> = run.series.iter().filter(|p| p.t_s - 1.0 >= from && p.t_s <= to).map(figure).collect();
     if inside.is_empty() {
-        return if to >= run.duration_s { format!("the step ended at {:.1} s", run.duration_s) } else { "under a second".into() };
+        return if to >= run.duration_s {
+            format!("the step ended at {}", seconds(run.duration_s))
+        } else {
+            "under a second".into()
+        };
     }
-    format!("{:.0}", inside.iter().sum::<f64>() / inside.len() as f64)
+    figures::rate(inside.iter().sum::<f64>() / inside.len() as f64)
 }
 
 fn meanwhile(run: &RunResult, from: f64, hold: f64) -> String {
@@ -114,12 +127,12 @@ fn meanwhile(run: &RunResult, from: f64, hold: f64) -> String {
 }
 
 /// The first second after the failures began in which connections were made again.
-fn again(run: &RunResult, began: f64, hold: f64, in_t: &impl Fn(f64, f64) -> String) -> String {
+fn again(run: &RunResult, began: f64, hold: f64) -> String {
     let dry = run.series.iter().position(|p| p.t_s > began && p.connects == 0);
     let back = dry.and_then(|i| run.series[i..].iter().find(|p| p.connects > 0));
     match (dry, back) {
         (None, _) => "connections never stopped for a second".into(),
-        (_, None) => format!("not within {:.1} s", run.duration_s),
+        (_, None) => format!("not within {}", seconds(run.duration_s)),
         (_, Some(p)) => in_t(p.t_s - 1.0, hold),
     }
 }
@@ -128,13 +141,10 @@ fn again(run: &RunResult, began: f64, hold: f64, in_t: &impl Fn(f64, f64) -> Str
 fn recurs(run: &RunResult, began: f64, hold: f64) -> String {
     let due = began + hold;
     if due > run.duration_s {
-        return format!("due at {:.2} T, ended at {:.2} T", due / hold, run.duration_s / hold);
+        return format!("due at {} T, ended at {} T", number(due / hold), number(run.duration_s / hold));
     }
     let dry = run.series.iter().find(|p| p.t_s > hold + 1.0 && p.t_s - 1.0 >= due - hold * 0.1 && p.connects == 0);
-    dry.map_or_else(
-        || format!("due at {:.2} T, not seen", due / hold),
-        |p| format!("{:.2} T ({:.1} s)", (p.t_s - 1.0) / hold, p.t_s - 1.0),
-    )
+    dry.map_or_else(|| format!("due at {} T, not seen", number(due / hold)), |p| in_t(p.t_s - 1.0, hold))
 }
 
 fn error(run: &RunResult) -> String {
@@ -166,9 +176,9 @@ mod tests {
         // The fixture fails from second 12 on and ends at 20 s; T is 60 s.
         assert_eq!(
             (here("the ports run out").as_str(), here("answers/s after T").as_str()),
-            ("0.20 T (12.0 s)", "the step ended at 20.0 s")
+            ("0.2 T (12 s)", "the step ended at 20 s")
         );
-        assert_eq!(here("runs out again"), "due at 1.20 T, ended at 0.33 T");
+        assert_eq!(here("runs out again"), "due at 1.2 T, ended at 0.33 T");
         let said = verdict(&run, Some(&fixture::healthy().run));
         assert_eq!((said.id, said.since_s.map(f64::round)), (VerdictId::PortBound, Some(12.0)));
         run.totals.local_failure_spans.clear();

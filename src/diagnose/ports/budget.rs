@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::playback::Playback;
 pub use crate::model::budget::Budget;
+use crate::model::figures::{self, count, counted, seconds};
 use crate::model::forecast::{Assumed, FORECAST_SCHEMA, Forecast};
 use crate::model::plan::PortMode;
 use crate::model::port_count::InUse;
@@ -105,15 +106,18 @@ pub fn hold_rejected(
     within: f64,
 ) -> Option<String> {
     let f = budget.forecast(rate, duration, Some(fail_rate), None);
-    let hold = f.hold_s;
+    let hold = seconds(f.hold_s);
     if f.failures == 0 {
         return Some(match f.ceiling_cps {
-            Some(ceiling) if ceiling >= rate => format!("T = {hold:.0} s sustains {ceiling:.1}/s: {rate:.1}/s would never fail"),
-            _ => format!("T = {hold:.0} s: nothing would fail within {:.0} s", f.duration_s),
+            Some(ceiling) if ceiling >= rate => {
+                format!("T = {hold} sustains {}/s: {}/s would never fail", figures::rate(ceiling), figures::rate(rate))
+            }
+            _ => format!("T = {hold}: nothing would fail within {}", seconds(f.duration_s)),
         });
     }
     let off = (f.failures as f64 - failures).abs();
-    (off > within * failures).then(|| format!("T = {hold:.0} s would make {} failures, not {failures:.0}", f.failures))
+    (off > within * failures)
+        .then(|| format!("T = {hold} would make {}, not {}", counted(f.failures, "failure"), count(failures.round() as u64)))
 }
 
 /// New connections a second up to `until_s`, from those made in each second. `most`: so many at the most were made

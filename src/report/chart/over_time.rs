@@ -2,7 +2,7 @@
 
 use super::endpoint_times::EndpointTimes;
 use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape, Span};
-use crate::model::figures::counted;
+use crate::model::figures::{counted, seconds};
 use crate::model::result::{RunResult, SeriesPoint};
 
 /// Colours of endpoints, the slowest first.
@@ -52,15 +52,15 @@ pub fn ports_chart(run: &RunResult) -> Chart {
             chart.references.push(Reference {
                 value: f64::from(pool),
                 side: AxisSide::Right,
-                label: format!("pool: {pool} ports"),
+                label: format!("pool: {}", counted(pool, "port")),
             });
         }
         if let Some(hold) = ports.hold_s.filter(|h| *h < run.duration_s) {
-            chart.markers.push(Marker { x: hold, label: format!("T = {hold:.0} s") });
+            chart.markers.push(Marker { x: hold, label: format!("T = {}", seconds(hold)) });
         }
     }
     if let Some(first) = run.totals.local_failure_spans.first() {
-        chart.markers.push(Marker { x: first.from_s, label: format!("first failure, {:.1} s", first.from_s) });
+        chart.markers.push(Marker { x: first.from_s, label: format!("first failure, {}", seconds(first.from_s)) });
     }
     chart
 }

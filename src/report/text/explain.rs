@@ -3,7 +3,7 @@
 use super::Page;
 use super::page::{Block, one_screen};
 use crate::model::explanation::{Alternative, Arithmetic, Certainty, Explanation, FailedCall, Limit, Measured, Os, Reading};
-use crate::model::figures::{count, counted, number, rate, seconds};
+use crate::model::figures::{count, counted, rate, seconds};
 use crate::model::finding::{Finding, Remedy};
 use crate::model::forecast::Forecast;
 use crate::report::style::{Tone, wrapped};
@@ -181,9 +181,9 @@ fn of_ports(a: &Arithmetic, page: &Page) -> Vec<Block> {
 
 pub(super) fn law(a: &Arithmetic) -> String {
     format!(
-        "{} / {} s = at most {} new connections/s to one destination",
+        "{} / {} = at most {} new connections/s to one destination",
         counted(a.pool, "port"),
-        number(a.hold_s),
+        seconds(a.hold_s),
         rate(a.ceiling_cps)
     )
 }

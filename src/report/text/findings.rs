@@ -1,6 +1,7 @@
 //! Findings: what the run shows, why, on which numbers, and what to do.
 
 use super::{Page, section};
+use crate::model::figures::number;
 use crate::model::finding::{Finding, Proven, Remedy, Severity};
 use crate::model::rehearsal::Effect;
 use crate::report::style::{Style, Tone, wrapped};
@@ -75,10 +76,7 @@ fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(s) => s.clone(),
         serde_json::Value::Number(n) => match n.as_f64() {
-            Some(f) if !n.is_u64() && !n.is_i64() => {
-                let text = format!("{f:.2}");
-                text.trim_end_matches('0').trim_end_matches('.').to_owned()
-            }
+            Some(f) if !n.is_u64() && !n.is_i64() => number(f),
             _ => n.to_string(),
         },
         other => other.to_string(),

@@ -1,7 +1,7 @@
 //! A study on one screen: the verdict, the answers to what it asks, and one table over its steps.
 
 use super::{Detail, Page, study_detail};
-use crate::model::figures::{count, ms, number, rate, seconds, share};
+use crate::model::figures::{count, ms, number, percent, rate, seconds, share};
 use crate::model::finding::Severity;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
 use crate::model::study::{Question, StepRow, StudyResult};
@@ -134,7 +134,7 @@ fn steps(study: &StudyResult, page: &Page) -> Table {
 fn cells(r: &StepRow, run: &RunResult, endpoints: &[String], by_name: bool, with_ports: bool) -> Vec<Cell> {
     let failed = r.failures + r.local_failures;
     let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
-    let percent = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| number(v.round()));
+    let whole = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| number(v.round()));
     let pair = |name: &String| {
         let latency = run.endpoints.iter().find(|e| e.name == *name).and_then(|e| e.latency_ms);
         Cell::from(latency.map_or_else(|| "-".into(), |l| format!("{}/{}", ms(l.p50), ms(l.p95))))
@@ -146,7 +146,7 @@ fn cells(r: &StepRow, run: &RunResult, endpoints: &[String], by_name: bool, with
         if failed > 0 { Cell::toned(Tone::Bad, count(failed)) } else { "0".into() },
     ];
     cells.extend(endpoints.iter().map(pair));
-    cells.push([r.target_cpu_percent, r.client_cpu_percent, r.host_cpu_percent].map(percent).join("/").into());
+    cells.push([r.target_cpu_percent, r.client_cpu_percent, r.host_cpu_percent].map(whole).join("/").into());
     if with_ports {
         cells.push(opt(used_share(r), &share));
     }
@@ -163,9 +163,9 @@ fn careful(study: &StudyResult) -> Vec<String> {
     let mut all = Vec::new();
     let others = || rows.iter().filter_map(|r| r.others_cpu_percent).filter(|o| *o >= OTHERS_PERCENT);
     if let (Some(least), Some(most)) = (others().reduce(f64::min), others().reduce(f64::max)) {
-        let (least, most) = (format!("{least:.0}"), format!("{most:.0}"));
+        let (least, most) = (percent(least), percent(most));
         let range = if least == most { most } else { format!("{least} to {most}") };
-        all.push(format!("other programs took {range} % of all cores: part of the times is theirs"));
+        all.push(format!("other programs took {range} of all cores: part of the times is theirs"));
     }
     let cut = |r: &&StepRow| r.cut as f64 > CUT_SHARE * (r.requests + r.local_failures + r.cut).max(1) as f64;
     if let Some(r) = rows.iter().filter(cut).max_by_key(|r| r.cut) {

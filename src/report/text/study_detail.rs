@@ -2,7 +2,7 @@
 //! the steps, the analysis in sentences, the findings with their remedies.
 
 use super::{Page, render_findings};
-use crate::model::figures::{bytes, ms, percent, rate, seconds};
+use crate::model::figures::{bytes, count, deviation, ms, number, percent, rate, seconds};
 use crate::model::result::{LatencyMs, RunStamp};
 use crate::model::study::{StepRow, StudyResult};
 use crate::report::locust;
@@ -86,13 +86,13 @@ fn step_cells(r: &StepRow) -> [Cell; 16] {
     let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
     [
         r.label.clone().into(),
-        r.requests.to_string().into(),
-        if failed > 0 { Cell::toned(Tone::Bad, failed.to_string()) } else { "0".into() },
-        r.cut.to_string().into(),
+        count(r.requests).into(),
+        if failed > 0 { Cell::toned(Tone::Bad, count(failed)) } else { "0".into() },
+        count(r.cut).into(),
         rate(r.rps).into(),
         opt(r.steady_rps, &rate),
         opt(r.predicted_rps, &rate),
-        opt(r.deviation_percent, &|d| format!("{d:+.1} %")),
+        opt(r.deviation_percent, &deviation),
         opt(r.p50_ms, &ms),
         opt(r.p95_ms, &ms),
         opt(r.p99_ms, &ms),
@@ -131,15 +131,15 @@ fn endpoints(study: &StudyResult) -> Table {
             t.row([
                 of.label.clone().into(),
                 row.name.clone().into(),
-                row.requests.to_string().into(),
-                if row.failures > 0 { Cell::toned(Tone::Bad, row.failures.to_string()) } else { "0".into() },
+                count(row.requests).into(),
+                if row.failures > 0 { Cell::toned(Tone::Bad, count(row.failures)) } else { "0".into() },
                 time(|l| l.p50),
                 time(|l| l.p95),
                 time(|l| l.p99),
                 time(|l| l.mean),
                 time(|l| l.min),
                 time(|l| l.max),
-                format!("{:.1}", row.content_size_mean).into(),
+                number(row.content_size_mean).into(),
                 rate(row.rps).into(),
             ]);
         }

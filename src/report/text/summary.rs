@@ -207,7 +207,7 @@ fn client(run: &RunResult) -> String {
         text += &format!("; due requests written late by {} ms at the 99th percentile", ms(late));
     }
     if let Some(saturated) = c.saturated_seconds.filter(|s| *s > 0) {
-        text += &format!("; saturated in {saturated} of {} measured seconds", c.measured_seconds);
+        text += &format!("; saturated in {} of {}", count(saturated), counted(c.measured_seconds, "measured second"));
     }
     text
 }

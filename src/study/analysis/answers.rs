@@ -169,10 +169,10 @@ fn knee(steps: &Steps<'_>, index: usize, ceiling: Option<&Ceiling>) -> Option<St
     let light = steps.rising().map_or(index, |r| r.0);
     let row = &steps.rows[light];
     let users = (ceiling?.rps * (row.think_mean_s + row.response_mean_s?)).ceil();
-    let most = f64::from(steps.rows[index].users);
-    (users > most && users < 1e5).then(|| {
+    let most = steps.rows[index].users;
+    (users > f64::from(most) && users < 1e5).then(|| {
         let (users, far) = (users as u64, (users * 1.5).ceil() as u64);
-        format!("more users: about {users} reach the ceiling (sockbench study --users {most:.0},{users},{far})")
+        format!("more users: about {users} reach the ceiling (sockbench study --users {most},{users},{far})")
     })
 }
 

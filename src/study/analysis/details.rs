@@ -3,7 +3,7 @@
 use super::Steps;
 use super::answers::OTHERS_PERCENT;
 use crate::diagnose::thresholds::CLOSED_LOOP_NEAR;
-use crate::model::figures::{bytes, count, ms, percent, rate, seconds};
+use crate::model::figures::{bytes, count, counted, deviation, ms, percent, rate, seconds};
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::StepRow;
 
@@ -45,13 +45,14 @@ fn closed_loop(row: &StepRow, all: &[StepRow]) -> Option<String> {
         "a step with fewer users would show whether the users or the server set this rate".to_owned()
     };
     Some(format!(
-        "{}: users / (think + response) = {} / ({} + {} ms) = {} req/s; measured {} after the last user had started ({off:+.1} %): {verdict}.",
+        "{}: users / (think + response) = {} / ({} + {} ms) = {} req/s; measured {} after the last user had started ({}): {verdict}.",
         row.label,
         row.users,
         ms(row.think_mean_s * 1000.0),
         ms(response * 1000.0),
         rate(predicted),
-        rate(steady)
+        rate(steady),
+        deviation(off)
     ))
 }
 
@@ -61,7 +62,7 @@ fn inside_ramp(runs: &[RunResult]) -> Option<String> {
     let each: Vec<String> = short
         .map(|s| {
             let (ramp, ran) = (s.plan.ramp().as_secs_f64(), s.plan.duration.as_secs_f64());
-            format!("{} users start over {}, their step took {}", s.plan.users, seconds(ramp), seconds(ran))
+            format!("{} start over {}, their step took {}", counted(s.plan.users, "user"), seconds(ramp), seconds(ran))
         })
         .collect();
     (!each.is_empty()).then(|| {
@@ -144,8 +145,11 @@ fn cut(rows: &[StepRow]) -> Option<String> {
         ""
     };
     Some(format!(
-        "In flight when their step ended: at most {} of {all} requests ({share:.1} %), {}{warning}.",
-        worst.cut, worst.label
+        "In flight when their step ended: at most {} of {} requests ({}), {}{warning}.",
+        count(worst.cut),
+        count(all),
+        percent(share),
+        worst.label
     ))
 }
 

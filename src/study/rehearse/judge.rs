@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rows::Spec;
+use crate::model::figures::{self, counted};
 use crate::model::rehearsal::{Commands, ConnectUs, Effect, Row, RowError, Sides};
 use crate::model::result::RunResult;
 
@@ -26,7 +27,7 @@ pub struct Inside {
 pub fn baseline(spec: &Spec, inside: &Inside) -> Row {
     let row = row(spec, std::slice::from_ref(inside), 1.0);
     let share = row.made.unwrap_or(0) as f64 / row.asked.max(1) as f64;
-    let reason = format!("{:.0} % of what was asked, without any remedy", share * 100.0);
+    let reason = format!("{} of what was asked, without any remedy", figures::share(share));
     Row { verdict: Effect::Baseline, reason, ..row }
 }
 
@@ -40,7 +41,7 @@ pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
     let share = made as f64 / asked.max(1) as f64;
     let (verdict, reason) = verdict(spec, share, baseline_share, &runs);
     let resets = sum(|r| r.closes.reset);
-    let price = if resets > 0 { format!("{resets} resets; {}", spec.price) } else { spec.price.to_owned() };
+    let price = if resets > 0 { format!("{}; {}", counted(resets, "reset"), spec.price) } else { spec.price.to_owned() };
     Row {
         remedy: spec.name.into(),
         what: spec.what.clone(),
@@ -84,7 +85,7 @@ pub fn not_run(name: &str, what: &str, asked: u64, predicted: Option<u64>, comma
 }
 
 fn verdict(spec: &Spec, share: f64, baseline_share: f64, runs: &[&RunResult]) -> (Effect, String) {
-    let made = format!("{:.0} % of what was asked, against {:.0} % without it", share * 100.0, baseline_share * 100.0);
+    let made = format!("{} of what was asked, against {} without it", figures::share(share), figures::share(baseline_share));
     if share <= baseline_share * NO_EFFECT_SHARE {
         return (Effect::NoEffect, made);
     }
