@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use super::{Exit, tell, warn};
+use crate::model::figures::{self, counted};
 use crate::model::limits;
 use crate::model::plan::{CpuWork, ServerCloser, ServerPlan};
 use crate::model::server_flags as flag;
@@ -156,8 +157,10 @@ fn announce(server: &Server) -> io::Result<()> {
 fn tell_work(plan: &ServerPlan, server: &Server) {
     let iterations = server.cpu_iterations();
     match plan.cpu_work {
-        CpuWork::CalibrateS(goal) => tell(&format!("/cpu: {iterations} iterations, calibrated to {goal:?} of CPU time")),
-        CpuWork::Iterations(_) => tell(&format!("/cpu: {iterations} iterations")),
+        CpuWork::CalibrateS(goal) => {
+            tell(&format!("/cpu: {}, calibrated to {} of CPU time", counted(iterations, "iteration"), figures::span(goal)));
+        }
+        CpuWork::Iterations(_) => tell(&format!("/cpu: {}", counted(iterations, "iteration"))),
     }
     for Pin { worker, core, granted } in server.pins() {
         if *granted {

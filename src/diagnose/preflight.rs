@@ -3,7 +3,7 @@
 use super::ports::budget::Budget;
 use super::ports::hold::CAPPED;
 use super::thresholds::HURRY_CPS;
-use crate::model::figures::{count, counted, rate as cps, seconds as s};
+use crate::model::figures::{self, count, counted};
 use crate::model::plan::LoadPlan;
 use crate::model::port_count::{InUse, PortCount};
 
@@ -42,25 +42,27 @@ pub fn preflight(plan: &LoadPlan, budget: &Budget, held: InUse) -> Option<String
         "ports: {} to {}{from}{now}, each in use for {} after its connection: at most {} connections/s",
         count(budget.pool),
         plan.target.addr,
-        s(hold),
-        cps(ceiling)
+        figures::hold(hold),
+        figures::rate(ceiling)
     );
     let think = plan.think.mean().as_secs_f64();
     let (rate, asked) = if plan.is_open_loop() {
-        (plan.rate, format!("{}/s are asked for", cps(plan.rate)))
+        (plan.rate, format!("{}/s are asked for", figures::rate(plan.rate)))
     } else if think > 0.0 {
         let most = f64::from(plan.users) / think;
-        (most, format!("{} ask for up to {}/s", counted(plan.users, "user"), cps(most)))
+        (most, format!("{} ask for up to {}/s", counted(plan.users, "user"), figures::rate(most)))
     } else {
         return hurry(plan, budget, held, &lead);
     };
     let forecast = budget.forecast_from(held, rate, plan.duration, None, None);
     let (at, dead) = (forecast.exhausted_at_s?, forecast.dead_s.unwrap_or(0.0));
-    let recurs = if rate > ceiling { format!("; this recurs every {}", s(hold)) } else { String::new() };
+    let recurs = if rate > ceiling { format!("; this recurs every {}", figures::seconds(hold)) } else { String::new() };
     let when = match (at > 0.0, dead > 0.0) {
-        (true, true) => format!("ports run out after {}; nothing connects for {}{recurs}", s(at), s(dead)),
-        (true, false) => format!("ports run out after {}; from then on some connections fail{recurs}", s(at)),
-        (false, _) => format!("no port is free now: nothing connects for {}{recurs}", s(dead)),
+        (true, true) => {
+            format!("ports run out after {}; nothing connects for {}{recurs}", figures::seconds(at), figures::seconds(dead))
+        }
+        (true, false) => format!("ports run out after {}; from then on some connections fail{recurs}", figures::seconds(at)),
+        (false, _) => format!("no port is free now: nothing connects for {}{recurs}", figures::seconds(dead)),
     };
     Some(if reaches(plan, budget, held, at) {
         format!("{lead}. {asked}: {when}")
@@ -91,12 +93,12 @@ fn has_requests(plan: &LoadPlan, budget: &Budget, held: InUse) -> bool {
 /// No pause and no rate: how fast it will be is not known, so only the ceiling is said.
 fn hurry(plan: &LoadPlan, budget: &Budget, held: InUse, lead: &str) -> Option<String> {
     (budget.ceiling_cps() < HURRY_CPS && has_requests(plan, budget, held)).then(|| {
-        let hold = s(budget.hold.as_secs_f64());
+        let hold = figures::seconds(budget.hold.as_secs_f64());
         let free = budget.pool.saturating_sub(held.ports());
         let until = if held.timed == 0 {
             format!("until {hold} after the first")
         } else {
-            format!("until the first port is free again in {}", s(held.first_free_s))
+            format!("until the first port is free again in {}", figures::seconds(held.first_free_s))
         };
         format!(
             "{lead}. No rate and no think time are set: faster than that, {} are made, then they fail {until}",
@@ -114,7 +116,7 @@ pub fn leftovers(ports: &PortCount, pool: u32, destination: &str) -> Option<Stri
             "{} by connections that have ended ({} in TIME_WAIT), the last for {}",
             count(held.timed),
             count(ports.time_wait_in_use),
-            s(held.last_free_s)
+            figures::seconds(held.last_free_s)
         ));
     }
     if held.open > 0 {

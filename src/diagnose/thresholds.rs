@@ -1,6 +1,6 @@
 //! Every threshold of the rules, in one table. docs/FINDINGS.md prints their values in the sentences of the rules.
 
-use crate::remedy::number;
+use crate::model::figures;
 
 /// How the value of a threshold is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,9 @@ pub struct Threshold {
 impl Threshold {
     /// The value with its unit: `70 %`, `0.5 s`, `4`.
     pub fn words(&self) -> String {
-        let value = number(self.value);
+        let value = figures::number(self.value);
         match self.unit {
-            Unit::Share => format!("{} %", number((self.value * 1000.0).round() / 10.0)),
+            Unit::Share => format!("{} %", figures::number((self.value * 1000.0).round() / 10.0)),
             Unit::Percent => format!("{value} %"),
             Unit::Times | Unit::Count => value,
             Unit::Seconds => format!("{value} s"),

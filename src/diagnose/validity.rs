@@ -5,12 +5,12 @@ use super::indicators::{Indicators, Kind, Rows, is_many, unnamed};
 use super::rules::{refusal, users};
 use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
 use super::verdict::TABLE;
+use crate::model::figures;
 use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::limits::LINGER_TIMEOUT;
 use crate::model::outcome::FailureSide;
 use crate::model::plan::Closer;
 use crate::model::result::{RunResult, RunStamp, Validity};
-use crate::remedy::{count, s};
 
 /// The first stamp that applies, in the order of [`RunStamp`], and every reason, the decisive ones first.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Validity {
@@ -39,7 +39,10 @@ const fn order(stamp: RunStamp) -> u8 {
 /// Failures of this machine that no finding of the table is about.
 fn own_failures(run: &RunResult, seen: &Indicators, into: &mut Vec<(RunStamp, String)>) {
     if let Some(refusal) = refusal::of(run, seen).filter(|r| !is_many(run, r.failed)) {
-        into.push((RunStamp::ClientBound, format!("{} could not begin: {}", count(refusal.failed, "attempt"), refusal.what)));
+        into.push((
+            RunStamp::ClientBound,
+            format!("{} could not begin: {}", figures::counted(refusal.failed, "attempt"), refusal.what),
+        ));
     }
     let over = Rows::kind(run, Kind::OwnLimit);
     if !over.is_empty() {
@@ -56,7 +59,7 @@ fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: 
     let asked_s = plan.duration.as_secs_f64();
     let counted = plan.requests > 0 && t.attempts >= plan.requests;
     if asked_s > 0.0 && !counted && duration < asked_s - EARLY_END_S {
-        into.push((RunStamp::Incomplete, format!("ended after {} of {}", s(duration), s(asked_s))));
+        into.push((RunStamp::Incomplete, format!("ended after {} of {}", figures::seconds(duration), figures::seconds(asked_s))));
     } else if plan.requests > 0 && !counted && asked_s <= 0.0 {
         into.push((RunStamp::Incomplete, format!("ended after {} of {} requests", t.attempts, plan.requests)));
     }
@@ -71,7 +74,7 @@ fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: 
     } else if let Some((asked, reached)) = users::fewer_held(run) {
         into.push((
             RunStamp::Incomplete,
-            format!("{} asked for, {reached} held a connection at the same time", count(asked, "user")),
+            format!("{} asked for, {reached} held a connection at the same time", figures::counted(asked, "user")),
         ));
     }
     if let Some(reason) = not_closed_by_target(run) {
@@ -90,8 +93,8 @@ fn not_closed_by_target(run: &RunResult) -> Option<String> {
         format!(
             "asked for the target to close first: it did on {} of {}; after {} without its FIN the client closes",
             c.server,
-            count(all, "connection"),
-            s(LINGER_TIMEOUT.as_secs_f64())
+            figures::counted(all, "connection"),
+            figures::seconds(LINGER_TIMEOUT.as_secs_f64())
         )
     })
 }

@@ -6,7 +6,7 @@ use super::Known;
 use super::history::History;
 use crate::diagnose::ports::budget::{Budget, hold_rejected};
 use crate::model::explanation::{Arithmetic, Os};
-use crate::model::figures::{count, counted, rate, seconds};
+use crate::model::figures::{self, count, counted, rate, seconds};
 use crate::model::forecast::Forecast;
 use crate::remedy::systems::System;
 
@@ -123,7 +123,7 @@ pub(super) fn of(known: &Known, os: Os, history: Option<&History>, seen: Seen) -
             let by_count = |g: f64| hold_rejected(Budget::new(pool, g), rate, fail_rate, duration, failures, FITS_WITHIN);
             // Counts of a constant rate say nothing where it was not constant; when the ports came back still does.
             let by_time = |g: f64| {
-                format!("T = {}: the ports came back about {} after they were taken", seconds(g), seconds(solved.round()))
+                format!("T = {}: the ports came back about {} after they were taken", figures::hold(g), seconds(solved.round()))
             };
             let why = |g: &f64| by_count(*g).filter(|_| is_constant).unwrap_or_else(|| by_time(*g));
             GUESSES_S.iter().filter(apart).map(why).collect()
@@ -217,7 +217,7 @@ fn take(known: &Known, os: Os, history: Option<&History>) -> Taken {
     if let (false, Some(t)) = (fits_hold, solved_hold_s) {
         out.doubts.push(format!(
             "a hold time of {} does not fit: the ports came back {} after they were taken",
-            seconds(hold_s),
+            figures::hold(hold_s),
             seconds(t)
         ));
     }

@@ -60,6 +60,11 @@ pub fn seconds(s: f64) -> String {
     minutes(s.round() as u64)
 }
 
+/// A hold time T, always in seconds, because ports are divided by it: `60 s`, `120 s`.
+pub fn hold(s: f64) -> String {
+    format!("{} s", number((s * 10.0).round() / 10.0))
+}
+
 /// A point of time of a short experiment, with hundredths: `3.00 s`.
 pub fn instant(s: f64) -> String {
     format!("{s:.2} s")
@@ -185,7 +190,7 @@ mod tests {
         assert_eq!([0, 1023, 1024, 33_554_432].map(bytes), ["0 B", "1023 B", "1 KiB", "32 MiB"]);
         assert_eq!([0.0, 0.094, 0.4, 59.96, 100.04].map(seconds), ["0 s", "94 ms", "0.4 s", "60 s", "100 s"]);
         assert_eq!([180.0, 3600.2, 7502.0].map(seconds), ["3 min", "1 h", "2 h 05 min"]);
-        assert_eq!(instant(3.0), "3.00 s");
+        assert_eq!([hold(120.0), hold(0.5), instant(3.0)], ["120 s", "0.5 s", "3.00 s"]);
         let asked = [0, 5, 1500, 90_000, 180_000, 5_400_000].map(|n| span(Duration::from_millis(n)));
         assert_eq!(asked, ["0 s", "5 ms", "1.5 s", "90 s", "3 min", "1 h 30 min"]);
     }

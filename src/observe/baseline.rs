@@ -9,7 +9,7 @@ use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
 use crate::model::facts::{Fact, KernelCounters, TcpState};
-use crate::model::figures::{count, counted, rate, seconds};
+use crate::model::figures::{self, count, counted, rate, seconds};
 use crate::model::plan::{Closer, LoadPlan};
 use crate::model::port_count::{PortCount, concrete};
 use crate::model::result::Host;
@@ -103,7 +103,7 @@ impl Baseline {
                     format!(
                         "{}, each in use for {}, so at most {} connections/s",
                         counted(pool.ports, "port"),
-                        seconds(hold.seconds),
+                        figures::hold(hold.seconds),
                         rate(ceiling)
                     )
                 }

@@ -3,13 +3,14 @@
 //!
 //! Linux: measured. Windows and macOS: documentation.
 
+use super::PACE_SHARE;
 use super::catalogue::{Name, Row, Way};
 use super::programs::Program;
 use super::steps::{Step, steps};
 use super::systems::System;
-use super::{PACE_SHARE, cps, number, s};
 use crate::model::budget::Budget;
 use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Os, Reading, Side};
+use crate::model::figures::{self, hold};
 use crate::model::finding::Remedy;
 
 /// A limit as hit: at which call, by whose socket.
@@ -81,10 +82,10 @@ fn for_ports(hit: Hit, a: &Arithmetic, os: Os) -> Vec<Remedy> {
     let binds = hit.call == FailedCall::Bind && os == Os::Linux;
     let law = Budget::new(a.pool, a.hold_s);
     let system = System::of(os);
-    let now = cps(a.ceiling_cps);
+    let now = figures::rate(a.ceiling_cps);
     let sustains = |pool: u32, hold_s: f64| {
         let then = Budget::new(pool, hold_s);
-        format!("{}/s instead of {now}/s", cps(then.ceiling_cps()))
+        format!("{}/s instead of {now}/s", figures::rate(then.ceiling_cps()))
     };
     let row = |name: Name, action: &str, expected: String| {
         let row = name.row();
@@ -119,42 +120,45 @@ fn for_ports(hit: Hit, a: &Arithmetic, os: Os) -> Vec<Remedy> {
             Os::Macos => "shorten TIME_WAIT for the test (net.inet.tcp.msl, milliseconds; 15000 before; TIME_WAIT is twice that)",
         };
         let with = if os == Os::Windows {
-            format!("; with the wider range {}/s", cps(Budget::new(system.wide_pool, system.short_hold_s).ceiling_cps()))
+            format!(
+                "; with the wider range {}/s",
+                figures::rate(Budget::new(system.wide_pool, system.short_hold_s).ceiling_cps())
+            )
         } else {
             String::new()
         };
         let then = sustains(a.pool, system.short_hold_s);
-        out.push(row(Name::TwReuse, shorter, format!("T = {}: {then}{with}", s(system.short_hold_s))));
+        out.push(row(Name::TwReuse, shorter, format!("T = {}: {then}{with}", hold(system.short_hold_s))));
     }
-    let ports = number(f64::from(system.wide_pool));
+    let ports = figures::number(f64::from(system.wide_pool));
     let wider = if os == Os::Windows { "widen the range of dynamic ports" } else { "widen the range of source ports" };
     out.push(row(Name::WiderRange, wider, format!("{ports} ports: {}", sustains(system.wide_pool, a.hold_s))));
     if os == Os::Linux {
         out.push(row(
             Name::Ring,
             "explicit ports, one after the other, with SO_REUSEADDR on every socket",
-            format!("a port is free at once: T = 0 instead of {}", s(a.hold_s)),
+            format!("a port is free at once: T = 0 instead of {}", hold(a.hold_s)),
         ));
     }
     if !binds {
         out.push(row(
             Name::SourceIps,
             "spread over several source addresses, each bound before connect()",
-            format!("2 addresses: {}/s instead of {now}/s", cps(2.0 * law.ceiling_cps())),
+            format!("2 addresses: {}/s instead of {now}/s", figures::rate(2.0 * law.ceiling_cps())),
         ));
     }
     let pace = PACE_SHARE * a.ceiling_cps;
     let pace = if pace < 10.0 { (pace * 10.0).floor() / 10.0 } else { pace.floor() };
     let stay = row(
         Name::Pace,
-        &format!("stay below the ceiling: at most {} new connections/s", number(pace)),
-        format!("{} of {} ports in use", number(law.held_at(pace).round()), number(f64::from(a.pool))),
+        &format!("stay below the ceiling: at most {} new connections/s", figures::number(pace)),
+        format!("{} of {} ports in use", figures::number(law.held_at(pace).round()), figures::number(f64::from(a.pool))),
     );
     out.push(Remedy { command: format!("sockbench load URL --no-keepalive --rate {pace}"), ..stay });
     let wait = row(
         Name::Wait,
-        &format!("wait {} between runs", s(a.hold_s)),
-        format!("all {} ports are free again; the ceiling stays {now}/s", number(f64::from(a.pool))),
+        &format!("wait {} between runs", figures::seconds(a.hold_s)),
+        format!("all {} ports are free again; the ceiling stays {now}/s", figures::number(f64::from(a.pool))),
     );
     let pause = format!("sleep {}", a.hold_s.ceil());
     out.push(match os {

@@ -19,7 +19,6 @@ mod steps;
 pub mod systems;
 pub(crate) mod target;
 
-pub(crate) use crate::model::figures::{counted as count, number, rate as cps, seconds as s, share as percent};
 pub(crate) use command::{load_after_sysctl, load_with};
 pub(crate) use flags::quoted;
 pub(crate) use ports::{PACE_SHARE, for_search, keep_alive, longer_idle, target_keeps};
@@ -29,6 +28,7 @@ use catalogue::{Name, Way};
 use command::Command;
 
 use crate::model::budget::Budget;
+use crate::model::figures;
 use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
 
@@ -84,6 +84,11 @@ pub(crate) fn named(name: Name, action: impl Into<String>, command: impl Into<Co
 
 /// `28,232 ports / 1 s sustain 28,232/s instead of 470.5/s`.
 pub(super) fn sustains(now: Budget, then: Budget) -> String {
-    let (hold, instead) = (then.hold.as_secs_f64(), cps(now.ceiling_cps()));
-    format!("{} / {} sustain {}/s instead of {instead}/s", count(then.pool, "port"), s(hold), cps(then.ceiling_cps()))
+    let (hold, instead) = (then.hold.as_secs_f64(), figures::rate(now.ceiling_cps()));
+    format!(
+        "{} / {} sustain {}/s instead of {instead}/s",
+        figures::counted(then.pool, "port"),
+        figures::hold(hold),
+        figures::rate(then.ceiling_cps())
+    )
 }

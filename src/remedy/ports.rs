@@ -9,7 +9,6 @@ use super::ports_range::{destinations, ring, wider_range};
 use super::systems::System;
 use super::target::{Kind, serve_with};
 use super::{Situation, TargetEnds, advice, named, sustains};
-use super::{count, cps, number, percent, s};
 use crate::model::budget::{Budget, LINUX_HOLD_S, REUSE_DELAY_DEFAULT_MS};
 use crate::model::explanation::Os;
 use crate::model::figures;
@@ -69,8 +68,11 @@ pub(crate) fn keep_alive(at: &Situation<'_>) -> Option<Remedy> {
     // A kept connection uses its port all the time: there must be one for each user, and room beside them.
     let room = at.pool.map_or(plan.users, |p| ((PACE_SHARE * f64::from(p)) as u32).max(1));
     let users = plan.users.min(room);
-    let expected =
-        format!("{} in all, on {}{of_pool}: ports no longer limit the rate", count(users, "connection"), count(users, "port"));
+    let expected = format!(
+        "{} in all, on {}{of_pool}: ports no longer limit the rate",
+        figures::counted(users, "connection"),
+        figures::counted(users, "port")
+    );
     let own_refuses = plan.environment.server.keepalive == Some(false);
     if !plan.keepalive {
         let command = load_with(plan, |p| {
@@ -80,7 +82,10 @@ pub(crate) fn keep_alive(at: &Situation<'_>) -> Option<Remedy> {
             }
         });
         let action = if users < plan.users {
-            format!("keep connections open, reused for every request, with {} for the ports that there are", count(users, "user"))
+            format!(
+                "keep connections open, reused for every request, with {} for the ports that there are",
+                figures::counted(users, "user")
+            )
         } else {
             "keep connections open: one per user, reused for every request".to_owned()
         };
@@ -176,12 +181,12 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
         || {
             format!(
                 "T = {} instead of {}: {} times the ceiling",
-                s(to),
-                s(LINUX_HOLD_S),
-                number((LINUX_HOLD_S / to.max(0.001)).round())
+                figures::seconds(to),
+                figures::seconds(LINUX_HOLD_S),
+                figures::number((LINUX_HOLD_S / to.max(0.001)).round())
             )
         },
-        |(now, then)| format!("T = {}: {}", s(to), sustains(now, then)),
+        |(now, then)| format!("T = {}: {}", figures::seconds(to), sustains(now, then)),
     );
     let mut settings = Vec::new();
     if run.host.sysctls.tcp_timestamps == Some(0) {
@@ -207,7 +212,7 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
     };
     let windows = System::of(Os::Windows);
     let there = Budget::new(windows.pool, windows.short_hold_s).ceiling_cps();
-    Some(named(Name::TwReuse, action, command, format!("{ceiling}; Windows, TcpTimedWaitDelay=30: {}/s", cps(there))))
+    Some(named(Name::TwReuse, action, command, format!("{ceiling}; Windows, TcpTimedWaitDelay=30: {}/s", figures::rate(there))))
 }
 
 fn reuse_delay(at: &Situation<'_>) -> Option<Remedy> {
@@ -217,8 +222,8 @@ fn reuse_delay(at: &Situation<'_>) -> Option<Remedy> {
     (is_reusing(at) && now > TO_MS).then(|| {
         let to = f64::from(TO_MS) / 1000.0;
         let expected = with_hold(at, to).map_or_else(
-            || format!("T = {}: {} times the ceiling", s(to), number(f64::from(now) / f64::from(TO_MS))),
-            |(now, then)| format!("T = {}: {}", s(to), sustains(now, then)),
+            || format!("T = {}: {} times the ceiling", figures::seconds(to), figures::number(f64::from(now) / f64::from(TO_MS))),
+            |(now, then)| format!("T = {}: {}", figures::seconds(to), sustains(now, then)),
         );
         let setting = [("net.ipv4.tcp_tw_reuse_delay", &*TO_MS.to_string())];
         let command = load_after_sysctl(&at.run.plan, &setting, |_| ());
@@ -244,8 +249,8 @@ fn source_ips(at: &Situation<'_>) -> Option<Remedy> {
     let shared = if binds { " (with bind(ip,0) one for all destinations together)" } else { "" };
     let expected = format!(
         "each address has its own pool{shared}: {need} x {}/s = {}/s",
-        cps(per_source),
-        cps(f64::from(need) * per_source)
+        figures::rate(per_source),
+        figures::rate(f64::from(need) * per_source)
     );
     let action = format!("use {need} source addresses in turn");
     if !loopback {
@@ -265,22 +270,24 @@ fn pace(at: &Situation<'_>) -> Option<Remedy> {
     let rate = below(b.ceiling_cps(), at)?;
     let expected = format!(
         "{} of the ceiling of {}/s: {} of {} ports in use, none missing",
-        percent(PACE_SHARE),
-        cps(b.ceiling_cps()),
-        number(b.held_at(rate).round()),
+        figures::share(PACE_SHARE),
+        figures::rate(b.ceiling_cps()),
+        figures::number(b.held_at(rate).round()),
         figures::count(b.pool)
     );
     let command = load_with(&at.run.plan, |p| p.rate = rate);
-    Some(named(Name::Pace, format!("stay below the ceiling: {}/s", number(rate)), command, expected))
+    Some(named(Name::Pace, format!("stay below the ceiling: {}/s", figures::number(rate)), command, expected))
 }
 
 fn search_pace(at: &Situation<'_>) -> Option<Remedy> {
     let search = at.budget()?.search_cps();
     let rate = below(search, at)?;
-    let expected =
-        format!("less than half of the pool in use: connect() stays near 12 us (it slows down above {}/s)", cps(search));
+    let expected = format!(
+        "less than half of the pool in use: connect() stays near 12 us (it slows down above {}/s)",
+        figures::rate(search)
+    );
     let command = load_with(&at.run.plan, |p| p.rate = rate);
-    Some(named(Name::Pace, format!("stay below half of the ceiling: {}/s", number(rate)), command, expected))
+    Some(named(Name::Pace, format!("stay below half of the ceiling: {}/s", figures::number(rate)), command, expected))
 }
 
 /// The rate to keep below a ceiling; none where there is no ceiling, or the plan asks for less already.
@@ -333,9 +340,9 @@ fn wait(at: &Situation<'_>) -> Option<Remedy> {
     let seconds = at.hold_s?;
     // A private namespace starts empty every time.
     (seconds > 0.0 && !at.run.plan.environment.sandbox).then(|| {
-        let ports = at.pool.map_or_else(|| "ports".into(), |p| count(p, "port"));
-        let expected = format!("after {} all {ports} are free; the ceiling stays the same", s(seconds));
+        let ports = at.pool.map_or_else(|| "ports".into(), |p| figures::counted(p, "port"));
+        let expected = format!("after {} all {ports} are free; the ceiling stays the same", figures::seconds(seconds));
         let command = load_with(&at.run.plan, |_| ()).after(&format!("sleep {}", seconds.ceil()));
-        named(Name::Wait, format!("wait {} between runs", s(seconds)), command, expected)
+        named(Name::Wait, format!("wait {} between runs", figures::seconds(seconds)), command, expected)
     })
 }

@@ -3,13 +3,13 @@
 
 use super::catalogue::Name;
 use super::command::{Command, load_after_sysctl, load_with};
-use super::{count, cps};
 use super::flags::quoted;
 use super::systems::System;
 use super::target::Kind;
 use super::{Situation, named, sustains};
 use crate::model::budget::Budget;
 use crate::model::explanation::Os;
+use crate::model::figures;
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::plan::{PortMode, PortRange};
@@ -82,7 +82,8 @@ pub(super) fn ring(at: &Situation<'_>) -> Option<Remedy> {
         p.reuse_addr = true;
     });
     let also = if off { "; needs tcp_timestamps=1, off now" } else { "" };
-    let aside = if shares { format!("; {} fewer for connect() elsewhere", count(range.len(), "port")) } else { String::new() };
+    let aside =
+        if shares { format!("; {} fewer ports for connect() elsewhere", figures::count(range.len())) } else { String::new() };
     let action = if run.plan.port_mode == PortMode::Ring {
         "set SO_REUSEADDR on every socket of the ring, from the first one on, once the ports of sockets without it are free (60 s)"
     } else {
@@ -125,7 +126,7 @@ pub(super) fn wider_range(at: &Situation<'_>) -> Option<Remedy> {
     let expected = format!(
         "{}; Windows {}/s",
         sustains(Budget::new(pool, seconds), Budget::new(then, seconds)),
-        cps(Budget::new(windows.wide_pool, windows.hold_s).ceiling_cps())
+        figures::rate(Budget::new(windows.wide_pool, windows.hold_s).ceiling_cps())
     );
     Some(named(Name::WiderRange, "widen the range of source ports", command, expected))
 }
@@ -140,8 +141,11 @@ pub(super) fn destinations(at: &Situation<'_>) -> Option<Remedy> {
         return None;
     }
     let to = run.plan.target.addr;
-    let expected =
-        format!("each destination has its own pool: 2 x {}/s = {}/s", cps(b.ceiling_cps()), cps(2.0 * b.ceiling_cps()));
+    let expected = format!(
+        "each destination has its own pool: 2 x {}/s = {}/s",
+        figures::rate(b.ceiling_cps()),
+        figures::rate(2.0 * b.ceiling_cps())
+    );
     let action = "spread the load over a second address or port of the target";
     if Kind::of(run) != Kind::Sockbench {
         // Which other address the target has is not known here.

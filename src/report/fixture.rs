@@ -268,7 +268,7 @@ fn exhausted() -> Finding {
             ("rate_cps".to_owned(), json!(41.25)),
         ]),
         explanation: "Each request opened a connection and closed it first, so its local port stayed in TIME_WAIT for 60 s. At \
-                      41.25 connections/s the pool of 1000 ports lasts 24 s; 16.67/s is what it sustains."
+                      41.2 connections/s the pool of 1,000 ports lasts 24 s; 16.7/s is what it sustains."
             .into(),
         remedies: vec![
             Remedy {
@@ -278,7 +278,7 @@ fn exhausted() -> Finding {
                 action: "keep connections: one per user is enough".into(),
                 command: "sockbench load http://10.77.0.2:8080 --conns 10".into(),
                 windows_command: None,
-                expected: "10 connections instead of 41.25/s".into(),
+                expected: "10 connections instead of 41.2/s".into(),
                 proven: Some(Proven {
                     verdict: crate::model::rehearsal::Effect::Helps,
                     measured: "0 of 20000 failed, 10 ports used".into(),

@@ -118,15 +118,15 @@ pub fn load_limits(l: &LoadLimits) -> String {
          failed connect {} to {}, {} of new requests per loop turn",
         count(l.users_max),
         bytes(l.head_bytes as u64),
-        l.head_fields,
+        count(l.head_fields as u64),
         bytes(l.body_bytes),
         span(Duration::from_micros(l.latency_max_us)),
         limits::LATENCY_DIGITS,
         l.ring_tries,
         l.error_rows,
-        humantime::format_duration(limits::LOCAL_PAUSE),
-        humantime::format_duration(limits::LOCAL_PAUSE_MAX),
-        humantime::format_duration(limits::TURN),
+        span(limits::LOCAL_PAUSE),
+        span(limits::LOCAL_PAUSE_MAX),
+        span(limits::TURN),
     )
 }
 
@@ -138,10 +138,10 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
         (false, ServerCloser::Client) => "a connection per request, closed by the client",
     };
     let work = match plan.cpu_work {
-        CpuWork::CalibrateS(goal) => format!("{goal:?}"),
+        CpuWork::CalibrateS(goal) => span(goal),
         CpuWork::Iterations(n) => counted(n, "iteration"),
     };
-    let time = humantime::format_duration;
+    let time = span;
     format!(
         "server   {}, {} and {}, {kept}; /io sleeps {}, /cpu works {work}\n\
          limits   {} connections, backlog {}, queue {} per pool, head {} and {} fields, target {}, body {}; timeouts: header {}, \
@@ -154,7 +154,7 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
         plan.backlog,
         count(plan.queue as u64),
         bytes(plan.head_bytes as u64),
-        plan.head_fields,
+        count(plan.head_fields as u64),
         bytes(plan.target_bytes as u64),
         bytes(plan.body_bytes),
         time(plan.header_timeout),
@@ -177,9 +177,9 @@ pub fn server_fixed_limits() -> String {
         bytes(limits::WRITE_HIGH_WATER as u64),
         bytes(limits::READ_BUDGET as u64),
         limits::ACCEPT_BUDGET,
-        humantime::format_duration(limits::LINGER_TIMEOUT),
+        span(limits::LINGER_TIMEOUT),
         bytes(limits::LINGER_BYTES as u64),
-        humantime::format_duration(limits::ACCEPT_PAUSE),
+        span(limits::ACCEPT_PAUSE),
     )
 }
 

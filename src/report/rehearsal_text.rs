@@ -17,11 +17,11 @@ pub fn render_prediction(a: &Accident) -> String {
         "port exhaustion, scaled down: {} ports, T = {}, {} connections/s for {}\n\
          sustained at most: {} / {} = {}/s\n\n  {:<9} {:>9}  {:>11}  {:>6}  {:>6}  runs out again\n{}",
         a.pool,
-        seconds(a.hold_s),
+        figures::hold(a.hold_s),
         number(a.rate_cps),
         seconds(a.duration_s),
         a.pool,
-        seconds(a.hold_s),
+        figures::hold(a.hold_s),
         rate(f64::from(a.pool) / a.hold_s),
         "",
         head[0],

@@ -96,7 +96,7 @@ fn pool(run: &RunResult, hold: f64) -> String {
 }
 
 fn ceiling(ports: u32, hold: f64) -> String {
-    format!("{} / {} = {}/s", count(ports), seconds(hold), figures::rate(f64::from(ports) / hold))
+    format!("{} / {} = {}/s", count(ports), figures::hold(hold), figures::rate(f64::from(ports) / hold))
 }
 
 /// The time `s` in units of T, and in seconds.

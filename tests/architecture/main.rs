@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 mod cycles;
+mod figures;
 mod source;
 
 use source::{blanked, paths_used};
@@ -168,12 +169,17 @@ fn sources() -> Vec<(String, String)> {
 }
 
 fn walk(dir: &Path, found: &mut impl FnMut(&Path)) {
+    walk_files(dir, "rs", found);
+}
+
+/// Every file below `dir` whose name ends in `.extension`, in order.
+fn walk_files(dir: &Path, extension: &str, found: &mut impl FnMut(&Path)) {
     let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
-            walk(&path, found);
-        } else if path.extension().is_some_and(|e| e == "rs") {
+            walk_files(&path, extension, found);
+        } else if path.extension().is_some_and(|e| e == extension) {
             found(&path);
         }
     }

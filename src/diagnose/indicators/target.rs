@@ -4,8 +4,8 @@ use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
     CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS,
 };
+use crate::model::figures;
 use crate::model::result::{RunResult, TargetResources};
-use crate::remedy::s;
 use crate::remedy::target::{Kind as Server, Pool, cpu_workers, own_flags, working};
 
 /// Which part of the target's CPU is used up.
@@ -43,7 +43,10 @@ pub(super) fn cpu(run: &RunResult, seen: &Indicators) -> Seen<CpuLimit> {
         return Seen::Unknown("the target's CPU could not be read".into());
     }
     if seen.duration_s < CPU_RUN_S {
-        return Seen::Unknown(format!("the run lasted {}: too short for a mean of the target's CPU", s(seen.duration_s)));
+        return Seen::Unknown(format!(
+            "the run lasted {}: too short for a mean of the target's CPU",
+            figures::seconds(seen.duration_s)
+        ));
     }
     cpu_limit(run, t).filter(|limit| is_flat(run, seen, limit)).map_or(Seen::No, Seen::Yes)
 }

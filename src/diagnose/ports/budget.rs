@@ -106,7 +106,7 @@ pub fn hold_rejected(
     within: f64,
 ) -> Option<String> {
     let f = budget.forecast(rate, duration, Some(fail_rate), None);
-    let hold = seconds(f.hold_s);
+    let hold = figures::hold(f.hold_s);
     if f.failures == 0 {
         return Some(match f.ceiling_cps {
             Some(ceiling) if ceiling >= rate => {

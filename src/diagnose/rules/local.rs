@@ -121,7 +121,7 @@ fn more_descriptors(run: &RunResult, whole_system: bool) -> Vec<Remedy> {
         remedies.push(advice(
             "raise it for a service",
             again.under(&format!("systemd-run --property=LimitNOFILE={want} --pty --")),
-            format!("the same {want} descriptors under systemd"),
+            format!("the same {} descriptors under systemd", count(want)),
         ));
     }
     // What was held at once fits; where nothing was, the limit without what a program needs of its own.

@@ -2,7 +2,7 @@
 
 use super::endpoint_times::EndpointTimes;
 use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape, Span};
-use crate::model::figures::{counted, seconds};
+use crate::model::figures::{self, counted, seconds};
 use crate::model::result::{RunResult, SeriesPoint};
 
 /// Colours of endpoints, the slowest first.
@@ -56,7 +56,7 @@ pub fn ports_chart(run: &RunResult) -> Chart {
             });
         }
         if let Some(hold) = ports.hold_s.filter(|h| *h < run.duration_s) {
-            chart.markers.push(Marker { x: hold, label: format!("T = {}", seconds(hold)) });
+            chart.markers.push(Marker { x: hold, label: format!("T = {}", figures::hold(hold)) });
         }
     }
     if let Some(first) = run.totals.local_failure_spans.first() {

@@ -3,7 +3,7 @@
 use super::Page;
 use super::page::{Block, one_screen};
 use crate::model::explanation::{Alternative, Arithmetic, Certainty, Explanation, FailedCall, Limit, Measured, Os, Reading};
-use crate::model::figures::{count, counted, rate, seconds};
+use crate::model::figures::{count, counted, hold, rate, seconds};
 use crate::model::finding::{Finding, Remedy};
 use crate::model::forecast::Forecast;
 use crate::report::style::{Tone, wrapped};
@@ -183,7 +183,7 @@ pub(super) fn law(a: &Arithmetic) -> String {
     format!(
         "{} / {} = at most {} new connections/s to one destination",
         counted(a.pool, "port"),
-        seconds(a.hold_s),
+        hold(a.hold_s),
         rate(a.ceiling_cps)
     )
 }

@@ -66,7 +66,7 @@ impl Page {
         out
     }
 
-    /// The same for several texts: the label stands before the first.
+    /// The same for several texts: the label comes before the first.
     pub(super) fn listed(&self, label: &str, texts: &[String]) -> String {
         let line = |(i, text): (usize, &String)| self.labelled(if i == 0 { label } else { "" }, Tone::Normal, text);
         texts.iter().enumerate().map(line).collect()

@@ -1,7 +1,7 @@
 //! The port budget and its forecast on the terminal: the answer first, then what it rests on.
 
 use super::page::Page;
-use crate::model::figures::{count, counted, rate, seconds, share};
+use crate::model::figures::{self, count, counted, rate, seconds, share};
 use crate::model::forecast::Forecast;
 use crate::model::ports_report::{DestinationPorts, PortsReport};
 use crate::report::style::{Style, Tone, wrapped};
@@ -85,7 +85,7 @@ fn limit(pool: u32, hold_s: f64, ceiling_cps: f64, search_cps: Option<f64>) -> S
     let slower = search_cps.map_or_else(String::new, |s| {
         format!("; above {}/s connect() slows down (Linux searches longer for a free port)", rate(s))
     });
-    format!("{} / {} = {} connections/s at most{slower}", counted(pool, "port"), seconds(hold_s), rate(ceiling_cps))
+    format!("{} / {} = {} connections/s at most{slower}", counted(pool, "port"), figures::hold(hold_s), rate(ceiling_cps))
 }
 
 fn tone(d: &DestinationPorts) -> Tone {
@@ -155,7 +155,7 @@ fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for d in shown {
         if let Some(hold) = d.hold_s {
-            let why = format!("a port stays in use for {} after its connection: {}", seconds(hold), d.hold_why);
+            let why = format!("a port stays in use for {} after its connection: {}", figures::hold(hold), d.hold_why);
             if !notes.contains(&why) {
                 notes.push(why);
             }

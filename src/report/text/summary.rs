@@ -2,7 +2,7 @@
 
 use super::{Page, section};
 use crate::model::budget::LINUX_HOLD_S;
-use crate::model::figures::{bytes, count, counted, ms, number, percent, rate, seconds, share, us};
+use crate::model::figures::{self, bytes, count, counted, ms, number, percent, rate, seconds, share, us};
 use crate::model::result::{LatencyMs, Ports, RunResult, RunStamp};
 use crate::report::style::{Tone, wrapped};
 
@@ -184,7 +184,7 @@ fn ports(p: &Ports) -> String {
         if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", ports that can be reused included" } else { "" };
     text += &format!(", {} of them in TIME_WAIT{again}; {} new connections/s", known(p.peak_time_wait), rate(p.rate_cps));
     if let (Some(ceiling), Some(hold)) = (p.ceiling_cps, p.hold_s) {
-        text += &format!(", {}/s can be sustained (each port stays in use for {})", rate(ceiling), seconds(hold));
+        text += &format!(", {}/s can be sustained (each port stays in use for {})", rate(ceiling), figures::hold(hold));
     }
     if let Some(forecast) = &p.forecast {
         let at = if forecast.rate_cps > 0.0 { format!("at {}/s", rate(forecast.rate_cps)) } else { "at this rate".to_owned() };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::subject;
-use crate::model::figures::{count, counted, ms, rate, seconds};
+use crate::model::figures::{self, count, counted, ms, rate, seconds};
 use crate::model::finding::{Finding, FindingId};
 use crate::model::result::{Holder, Ports, RunResult};
 use crate::model::time::per_second;
@@ -47,7 +47,7 @@ fn exhausted(run: &RunResult, p: &Ports) -> Vec<String> {
         lines.push(format!(
             "{} ports / {} sustain {} connections/s; this run tried {}/s",
             count(pool),
-            seconds(hold),
+            figures::hold(hold),
             rate(ceiling),
             rate(per_second(run.totals.attempts, run.duration_s))
         ));
@@ -64,7 +64,7 @@ pub(super) fn recurrence(run: &RunResult, page: &Page) -> Vec<Block> {
     if let (Some(hold), Some(since), true) = (p.hold_s, since, p.holder() == Some(Holder::TimeWait)) {
         parts.push(format!(
             "if the load goes on, it connects again at {} and fails again at {}",
-            seconds(hold),
+            figures::hold(hold),
             seconds(since + hold)
         ));
     }
