@@ -135,11 +135,7 @@ pub(crate) fn aim(url: Option<&str>, allow_remote: bool) -> Result<(Target, Stri
     let Some(url) = url else {
         return Ok((Target::own(NO_PORT_YET.into()), "/".to_owned()));
     };
-    let found = target::resolve(url, allow_remote)?;
-    if let Some(note) = &found.note {
-        tell(note);
-    }
-    Ok((found.target, found.path))
+    target::resolve(url, allow_remote).map(|found| (found.target, found.path))
 }
 
 /// Arguments of `sockbench server` as typed flags. Errors: exit 2 in the words of that command; `from` says where the

@@ -5,18 +5,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Exit;
+use super::{Exit, target};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, hold};
 use crate::diagnose::ports::pool::{PortUse, pool};
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, count, counted, span};
+use crate::model::plan::Target;
 use crate::model::ports_report::PortsReport;
 use crate::model::units;
 use crate::observe::{baseline, listing};
 use crate::report::text::{Page, render_forecast, render_ports};
 use crate::sys::signals::StopFlag;
-use crate::sys::{clock, socket, sysctl};
+use crate::sys::{clock, sysctl};
 
 /// Destinations listed unless --all.
 const ROWS: usize = 20;
@@ -194,8 +195,13 @@ fn destination(text: &str) -> Result<SocketAddr, Exit> {
     if host.is_empty() {
         return Err(bad());
     }
-    let found = socket::resolve(host, port).map_err(|e| Exit::environment(format!("{text}: {e}")))?;
-    found.first().copied().ok_or_else(bad)
+    let found = target::addresses(host, port)?;
+    let (addr, unreached) = target::choose(&found);
+    if found.len() > 1 {
+        let target = Target { resolved: found, unreached, ..Target::at(addr) };
+        super::tell(&format!("{host} {}", target.choice_in_words().unwrap_or_default()));
+    }
+    Ok(addr)
 }
 
 fn watch_every(text: &str) -> Result<Duration, String> {

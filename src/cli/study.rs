@@ -101,6 +101,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     // Addresses and port ranges depend on the namespace: the rest is checked inside it.
     enter_sandbox(args, &file)?;
     let (target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote)?;
+    if let (Some(choice), false) = (target.choice_in_words(), args.output.quiet) {
+        tell(&format!("target {} {choice}", target.host));
+    }
     resolve(&file, each, &args.conn, &vec![target.clone(); file.step.len()], &path)?;
     let files = RunFiles::prepare(&args.output, "study.json")?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;

@@ -1,48 +1,56 @@
-//! A URL argument to a [`Target`]: parsed, resolved, and checked to be this host unless --allow-remote is given.
+//! A URL argument to a [`Target`]: parsed, resolved to the address that takes connections, and checked to be this host
+//! unless --allow-remote is given.
 
 use std::net::SocketAddr;
 
 use super::Exit;
 use super::request_args::percent_encoded;
-use crate::model::plan::Target;
-use crate::sys::socket;
+use crate::model::plan::{Target, Unreached};
+use crate::sys::{reach, socket};
 
 /// A target and the path that its URL names (`/` when it names none).
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub(crate) target: Target,
     pub(crate) path: String,
-    /// something the user should know: which of several addresses is used
-    pub(crate) note: Option<String>,
 }
 
-/// Parses and resolves `url`. Errors: exit 2 for a bad URL, 3 for a name that does not resolve.
+/// Parses and resolves `url`; of several addresses the first that takes connections is used, as curl does. Errors: exit 2
+/// for a bad URL, 3 for a name that does not resolve.
 pub(crate) fn resolve(url: &str, allow_remote: bool) -> Result<Resolved, Exit> {
     let (host, port, path) = parse(url)?;
-    let found = socket::resolve(&host, port).map_err(|e| {
-        Exit::environment(format!("resolve {host}: {e}")).hint("check the name, or give an address such as 127.0.0.1")
-    })?;
-    let [addr, ..] = found[..] else {
-        return Err(
-            Exit::environment(format!("resolve {host}: no address")).hint("check the name, or give an address such as 127.0.0.1")
-        );
-    };
-    if !allow_remote && !socket::is_own_address(addr.ip()) {
+    let found = addresses(&host, port)?;
+    let allowed: Vec<SocketAddr> = found.iter().copied().filter(|a| allow_remote || socket::is_own_address(a.ip())).collect();
+    if allowed.is_empty() {
+        let addr = found[0];
         return Err(Exit::usage(format!(
             "{url}: {addr} is not an address of this host: a load test can bring down a server that is not yours"
         ))
         .hint("--allow-remote, if you may load that server"));
     }
-    let note = (found.len() > 1).then(|| {
-        let others: Vec<String> = found[1..].iter().map(ToString::to_string).collect();
-        format!("{host} resolves to {} addresses: {addr} is used, {} not", found.len(), others.join(", "))
-    });
+    let (addr, unreached) = choose(&allowed);
     let authority = authority(&host, port, addr);
     Ok(Resolved {
-        target: Target { url: percent_encoded(url), host, addr, resolved: found, authority, own_server: false },
+        target: Target { url: percent_encoded(url), host, addr, resolved: found, unreached, authority, own_server: false },
         path,
-        note,
     })
+}
+
+/// The addresses of `host`, never none. Errors: exit 3.
+pub(crate) fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Exit> {
+    let unresolved = |why: &str| {
+        Exit::environment(format!("resolve {host}: {why}")).hint("check the name, or give an address such as 127.0.0.1")
+    };
+    let found = socket::resolve(host, port).map_err(|e| unresolved(&e.to_string()))?;
+    if found.is_empty() { Err(unresolved("no address")) } else { Ok(found) }
+}
+
+/// The one that is used, and those before it that took no connection. A single address is not tried: the run does that.
+pub(crate) fn choose(addrs: &[SocketAddr]) -> (SocketAddr, Vec<Unreached>) {
+    match addrs {
+        [one] => (*one, Vec::new()),
+        several => reach::first_that_connects(several),
+    }
 }
 
 fn parse(url: &str) -> Result<(String, u16, String), Exit> {

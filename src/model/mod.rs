@@ -20,6 +20,7 @@ pub mod observed;
 pub mod outcome;
 pub mod plan;
 pub mod port_count;
+pub mod port_mode;
 pub mod ports_report;
 pub mod protocol_fault;
 pub mod received;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::party::Party;
 pub use super::errno::*;
-use super::plan::PortChoice;
+use super::port_mode::PortChoice;
 pub use super::protocol_fault::{Foreign, OwnLimit, ProtocolFault};
 use super::time::Stamp;
 

@@ -9,54 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::body::Body;
 use super::environment::Environment;
 use super::limits;
+use super::outcome::{Call, Cause, ECONNREFUSED, ETIMEDOUT, Failure};
+pub use super::port_mode::{PortChoice, PortMode};
 pub use super::server_plan::{CpuWork, ServerCloser, ServerPlan};
 use super::time::secs;
-
-/// Who chooses the local port of an outgoing connection, and when (`--port-mode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default, strum::IntoStaticStr)]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
-pub enum PortMode {
-    /// no bind: the kernel picks at connect(2)
-    #[default]
-    Auto,
-    /// bind(ip, 0): the kernel picks at bind(2)
-    Bind,
-    /// bind(ip, 0) with IP_BIND_ADDRESS_NO_PORT: the kernel picks at connect(2)
-    NoPort,
-    /// bind(ip, port) from an own ring over the port range
-    Ring,
-    /// IP_LOCAL_PORT_RANGE on the socket: the kernel picks at connect(2) within it
-    Range,
-}
-
-/// `errors[].port_choice`: who chose the port, as needed to tell bind 98 from bind 98.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PortChoice {
-    /// the kernel, in connect(2)
-    KernelAtConnect,
-    /// the kernel, in bind(2) to port 0
-    KernelAtBind,
-    /// this programme
-    Explicit,
-}
-
-impl PortMode {
-    /// The word of `--port-mode`.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-
-    /// Who chooses under this mode.
-    pub const fn choice(self) -> PortChoice {
-        match self {
-            Self::Auto | Self::NoPort | Self::Range => PortChoice::KernelAtConnect,
-            Self::Bind => PortChoice::KernelAtBind,
-            Self::Ring => PortChoice::Explicit,
-        }
-    }
-}
 
 /// Who ends a connection that is not kept (`--closer`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -129,6 +85,27 @@ pub struct MixEntry {
     pub weight: u32,
 }
 
+/// An address of the target's name that took no connection before the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreached {
+    /// the address
+    pub addr: SocketAddr,
+    /// what connect(2) said
+    pub cause: Cause,
+}
+
+impl Unreached {
+    /// `[::1]:8080 refused`, `192.0.2.1:80 timed out`, `[::1]:80 failed with EADDRNOTAVAIL`.
+    pub fn in_words(&self) -> String {
+        let failed = match self.cause {
+            Cause::Errno(ECONNREFUSED) | Cause::SelfConnect => "refused".to_owned(),
+            Cause::TimedOut(_) | Cause::Errno(ETIMEDOUT) => "timed out".to_owned(),
+            cause => format!("failed with {}", Failure::new(Call::Connect, cause).name()),
+        };
+        format!("{} {failed}", self.addr)
+    }
+}
+
 /// Where the load goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Target {
@@ -140,6 +117,9 @@ pub struct Target {
     pub addr: SocketAddr,
     /// all addresses the name resolved to
     pub resolved: Vec<SocketAddr>,
+    /// additive: addresses of the name that were tried before `addr` and took no connection; all of them where none did
+    #[serde(default)]
+    pub unreached: Vec<Unreached>,
     /// value of the Host field
     pub authority: String,
     /// sockbench started this server itself
@@ -154,9 +134,24 @@ impl Target {
             host: addr.ip().to_string(),
             addr,
             resolved: vec![addr],
+            unreached: Vec::new(),
             authority: addr.to_string(),
             own_server: false,
         }
+    }
+
+    /// Its name has several addresses: which is used, and which took no connection. None for one address.
+    /// `at 127.0.0.1:8080; [::1]:8080 refused`, `at 127.0.0.1:80, of 2 addresses`.
+    pub fn choice_in_words(&self) -> Option<String> {
+        if self.resolved.len() < 2 {
+            return None;
+        }
+        if self.unreached.is_empty() {
+            return Some(format!("at {}, of {} addresses", self.addr, self.resolved.len()));
+        }
+        let others: Vec<String> = self.unreached.iter().filter(|u| u.addr != self.addr).map(Unreached::in_words).collect();
+        let too = if others.len() < self.unreached.len() { " too" } else { "" };
+        Some(format!("at {}; {}{too}", self.addr, others.join(", ")))
     }
 
     /// Our own child server's.

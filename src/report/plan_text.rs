@@ -78,7 +78,8 @@ pub(super) fn asked(plan: &LoadPlan) -> String {
             format!(" {}", words.join(" "))
         }
     };
-    format!("{method}{origin}{paths}")
+    let choice = plan.target.choice_in_words().map_or_else(String::new, |choice| format!(" {choice}"));
+    format!("{method}{origin}{paths}{choice}")
 }
 
 /// `5 ms`, `100..500 ms`, `500 ms..2 s`.

@@ -16,6 +16,7 @@ pub(crate) fn plan() -> LoadPlan {
             host: "127.0.0.1".into(),
             addr,
             resolved: vec![addr],
+            unreached: vec![],
             authority: "127.0.0.1:8080".into(),
             own_server: true,
         },

@@ -14,6 +14,7 @@ pub mod owner;
 pub mod proc_net;
 pub mod process;
 mod raw;
+pub mod reach;
 pub mod reaper;
 pub mod signals;
 pub mod sock_diag;

@@ -66,6 +66,17 @@ pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
     Ok(Owner { name: read_name(first).map_err(io_error)?, roots })
 }
 
+/// Whether a socket of this network namespace listens on `addr` or on its family's wildcard. A `[::]` listener does not
+/// count for an IPv4 address: it may be IPV6_V6ONLY.
+///
+/// Errors: sock_diag.
+pub(super) fn listens_at(addr: SocketAddr) -> io::Result<bool> {
+    let sockets = SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port())))?;
+    let family = |ip: IpAddr| ip.is_ipv6() == addr.is_ipv6();
+    let matches = |ip: IpAddr| ip == addr.ip() || (ip.is_unspecified() && family(ip));
+    Ok(sockets.iter().any(|s| s.state == TcpState::Listen && matches(s.local.0)))
+}
+
 /// Whether a socket that listens on `listener` gets connections to `dest`; `all` listen on that port. A `[::]` listener
 /// is taken as dual-stack, which is the default, unless an IPv4 socket listens there as well: the kernel lets no
 /// dual-stack one beside it (bind(2): EADDRINUSE).

@@ -12,6 +12,7 @@ mod load_command;
 mod loud;
 #[path = "../support/near.rs"]
 mod near;
+mod names_live;
 mod observe_live;
 mod observe_ports_command;
 mod port_facts;

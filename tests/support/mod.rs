@@ -181,6 +181,7 @@ pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::testing::mode
             host: addr.ip().to_string(),
             addr,
             resolved: vec![addr],
+            unreached: vec![],
             authority: addr.to_string(),
             own_server: false,
         },

@@ -6,7 +6,7 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::model::body::Body;
 use crate::model::figures::{count, counted, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
-use crate::model::plan::MixEntry;
+use crate::model::plan::{MixEntry, Unreached};
 use crate::model::result::RunResult;
 use crate::remedy::{advice, load_after_sysctl, load_with};
 
@@ -48,6 +48,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
         text += "The network works and this machine had a source port. A full backlog would drop SYNs, not refuse them. ";
     }
     text += "Windows shows WSAECONNREFUSED 10061.";
+    text += &others(run);
     let when = Course::of(run, &rows).in_words();
     let title = match (real, own) {
         (0, 1) => format!("1 connection to {to} connected to itself: nothing listens there"),
@@ -63,6 +64,17 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
         .remedies(if went { Vec::new() } else { remedies(run, &rows, answered, inside) })
         .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() })
         .ruling()
+}
+
+/// What the other addresses of the target's name did before the run.
+fn others(run: &RunResult) -> String {
+    let target = &run.plan.target;
+    if target.resolved.len() < 2 {
+        return String::new();
+    }
+    let tried: Vec<String> = target.unreached.iter().filter(|u| u.addr != target.addr).map(Unreached::in_words).collect();
+    let name = format!(" {} has {} addresses", target.host, target.resolved.len());
+    if tried.is_empty() { format!("{name}, and only this one was tried.") } else { format!("{name}: {} too.", tried.join(", ")) }
 }
 
 fn remedies(run: &RunResult, rows: &Rows<'_>, answered: bool, inside: bool) -> Vec<Remedy> {
