@@ -20,7 +20,7 @@ use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::host::HostMeter;
 use crate::sys::sock_diag::Family;
-use crate::sys::{proc_net, process, socket};
+use crate::sys::{proc_net, process, socket, thread};
 
 /// Between two cheap looks.
 const CHEAP_EVERY: Duration = Duration::from_millis(250);
@@ -77,7 +77,12 @@ impl Observer {
         let (ours, given) = (Arc::clone(&live), plan.clone());
         let thread = std::thread::Builder::new()
             .name(THREAD_NAME.into())
-            .spawn(move || Watcher::start(given, clock, ours).watch(&stopped))
+            .spawn(move || {
+                // Connections that take every descriptor must not leave the observer without. Where the kernel refuses, the
+                // facts that then cannot be read say so.
+                let _ = thread::own_descriptor_table();
+                Watcher::start(given, clock, ours).watch(&stopped)
+            })
             .ok();
         Self { live, stop: Some(stop), thread, plan }
     }

@@ -183,7 +183,7 @@ pub(crate) const CASES: &[Case] = &[
             c.is("nofile", 48.0);
             c.is("users_asked", 64.0);
             c.counts("users_reached", u64::from(c.run.totals.users_reached));
-            c.between("users_reached", 20.0, 48.0);
+            c.between("users_reached", 35.0, 48.0);
         },
         ..ROW
     },

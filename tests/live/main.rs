@@ -10,9 +10,9 @@ mod facts;
 mod load_command;
 #[path = "../support/loud.rs"]
 mod loud;
+mod names_live;
 #[path = "../support/near.rs"]
 mod near;
-mod names_live;
 mod observe_live;
 mod observe_ports_command;
 mod port_facts;
