@@ -12,23 +12,24 @@ const SHARE_WARN: f64 = 0.5;
 /// See [`SHARE_WARN`].
 const SHARE_BAD: f64 = 0.9;
 
-/// The budget now: one destination in full, several in a table, those without a port in use left out.
+/// The budget now: one destination in full, several in a table. Those whose ports connect() can all take are left out.
 pub fn render_ports(r: &PortsReport, page: &Page) -> String {
     let shown: Vec<&DestinationPorts> = r.destinations.iter().filter(|d| r.destinations.len() == 1 || is_used(d)).collect();
     let mut out = match &shown[..] {
-        [] => format!("{}\n", page.style.paint(Tone::Good, &format!("no source port is in use: {}", pool_words(r)))),
+        [] => format!("{}\n", page.style.paint(Tone::Good, &format!("every source port is free: {}", pool_words(r)))),
         [one] => single(r, one, page),
         several => many(r, several, page),
     };
     out += &page.labelled("pool", Tone::Normal, &pool(r));
-    out += &page.listed("note", &notes(r, &shown));
+    let noted = if shown.is_empty() { r.destinations.iter().collect() } else { shown };
+    out += &page.listed("note", &notes(r, &noted));
     let missing: Vec<String> =
         r.unavailable.iter().filter(|u| !u.key.ends_with("_free_in_s")).map(|u| format!("{}: {}", u.key, u.reason)).collect();
     out + &page.listed("unknown", &missing)
 }
 
 fn is_used(d: &DestinationPorts) -> bool {
-    d.used > 0 || d.used_outside > 0
+    d.held > 0 || d.used_outside > 0
 }
 
 /// `28,230 to each destination`
