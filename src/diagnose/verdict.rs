@@ -97,7 +97,7 @@ fn ports(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
         let rows = Rows::kind(run, Kind::PortBusy);
         let sentence = format!(
             "source ports were in use on this machine: {} of {} found theirs taken",
-            rows.count(),
+            count(rows.count()),
             counted(run.totals.attempts, "connection")
         );
         return (sentence, Some(rows.first_s()));
@@ -114,13 +114,8 @@ fn ports(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
 
 fn descriptors(run: &RunResult) -> (String, Option<f64>) {
     let rows = Rows::kind(run, Kind::NoDescriptor);
-    let limit = run.host.nofile.map_or_else(|| "its limit".to_owned(), |n| format!("the limit of {n}"));
-    let sentence = format!(
-        "file descriptors ran out on this machine at {}: {} of {} could not be made at {limit}",
-        seconds(rows.first_s()),
-        rows.count(),
-        counted(run.totals.attempts, "connection")
-    );
+    let limit = run.host.nofile.map_or_else(|| "its limit".to_owned(), |n| format!("the limit of {}", count(n)));
+    let sentence = format!("file descriptors ran out on this machine at {}, at {limit}", seconds(rows.first_s()));
     (sentence, Some(rows.first_s()))
 }
 
@@ -133,10 +128,9 @@ fn client(seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
         );
     }
     let sentence = match seen.saturated.yes() {
-        Some(Saturated { for_long: true, seconds, measured, .. }) => format!(
-            "the client was the limit in {seconds} of {measured} s: {} req/s are its own maximum, not the target's",
-            rate(seen.steady_rps)
-        ),
+        Some(Saturated { for_long: true, .. }) => {
+            format!("the client was the limit: {} req/s are its own maximum, not the target's", rate(seen.steady_rps))
+        }
         Some(Saturated { late_ms: Some(late), .. }) => {
             format!("the client was the limit: it sent requests up to {} ms late (p99)", number(*late))
         }
@@ -152,10 +146,9 @@ fn host(seen: &Indicators, finding: &Finding) -> String {
         Waiter::Target => "the target",
     };
     match c.reason {
-        Reason::Others(_) => format!(
-            "other programs took the cores: {who} waited for one in {} of {} s, so rates and latencies are not the target's own",
-            c.seconds, c.measured
-        ),
+        Reason::Others(_) => {
+            format!("other programs took the cores: {who} waited for one, so rates and latencies are not the target's own")
+        }
         Reason::Quota(q) => format!(
             "a CPU quota of {} cores (not other programs) stopped {who} in {} of its periods",
             number(q.quota_cores),
@@ -180,7 +173,7 @@ fn gone(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
     }
     let sentence = format!(
         "the target refused {} of {}, from {} to {}",
-        rows.count(),
+        count(rows.count()),
         counted(run.totals.requests, "request"),
         seconds(rows.first_s()),
         seconds(rows.last_s())

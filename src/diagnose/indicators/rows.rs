@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::model::figures::count;
 use crate::model::outcome::{
     Call, Cause, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, FailureSide,
     Phase,
@@ -141,7 +142,8 @@ impl<'a> Rows<'a> {
         self.0.iter().map(|r| r.last_s).fold(0.0, f64::max)
     }
 
-    /// `12 x ECONNRESET at read(), 3 x EOF at read()`, the most frequent first, equal kinds of all endpoints summed.
+    /// `12 x ECONNRESET at read(), 3 x EOF at read()`, the most frequent first, equal kinds of all endpoints summed; one
+    /// kind alone is not counted again.
     pub(in crate::diagnose) fn in_words(&self) -> String {
         let mut kinds: Vec<(String, u64)> = Vec::new();
         for row in &self.0 {
@@ -151,9 +153,18 @@ impl<'a> Rows<'a> {
                 None => kinds.push((kind, row.count)),
             }
         }
+        if let [(kind, _)] = kinds.as_slice() {
+            return kind.clone();
+        }
         kinds.sort_by_key(|k| std::cmp::Reverse(k.1));
         kinds.truncate(KINDS_NAMED);
-        kinds.iter().map(|(kind, n)| format!("{n} x {kind}")).collect::<Vec<_>>().join(", ")
+        kinds.iter().map(|(kind, n)| format!("{} x {kind}", count(*n))).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The same after a clause: `: 12 x while connecting, 3 x while reading`, or ` while connecting`.
+    pub(in crate::diagnose) fn after_a_clause(&self) -> String {
+        let words = self.in_words();
+        if words.starts_with("while ") { format!(" {words}") } else { format!(": {words}") }
     }
 
     /// The endpoints hit, the first few by name.

@@ -8,19 +8,17 @@ use crate::remedy::{advice, load_with};
 
 /// target-gone.
 pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {
-    seen.gone.map_or(Ruling::Clear, |gone| went(run, seen, gone))
+    seen.gone.map_or(Ruling::Clear, |gone| went(run, gone))
 }
 
-fn went(run: &RunResult, seen: &Indicators, gone: Gone) -> Ruling {
+fn went(run: &RunResult, gone: Gone) -> Ruling {
     let (to, since) = (run.plan.target.addr, seconds(gone.since_s));
     let rps = rate(gone.rps_before);
     let text = format!(
-        "The target answered {} until {since}, {rps} per second. Then nothing listened at {to} any more: {} refused, and it was \
-         not back when the run ended at {}. Its program ended, crashed, or closed its listener. Rates and latencies of the \
+        "The target answered {} until {since}, {rps} per second. Then nothing listened there any more, and it was not back \
+         when the run ended. Its program ended, crashed, or closed its listener. Rates and latencies of the \
          whole run mix both parts: read {rps} req/s until {since}.",
-        counted(gone.answered, "request"),
-        counted(gone.refused, "connection"),
-        seconds(seen.duration_s)
+        counted(gone.answered, "request")
     );
     let again = load_with(&run.plan, |_| ());
     let remedies = vec![

@@ -28,11 +28,9 @@ fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
     let cps = t.connections_opened as f64 / seen.duration_s;
     let by_client = seen.ports.closed_by_client > 0.5;
     let mut text = format!(
-        "The client asked to keep connections, and the target ended them after {} of the answers{since}: {how}. So {} took {opened}, \
-         {}/s, and each answer pays for a new handshake. {}.",
+        "The client asked to keep connections, and the target ended them after {} of the answers{since}: {how}. Each of \
+         these answers pays for a new connection and its handshake. {}.",
         share(not_kept.share),
-        counted(t.requests, "request"),
-        rate(cps),
         if by_client {
             "The client closes first after the last byte, so it keeps the TIME_WAIT and loses a source port each time"
         } else {

@@ -116,14 +116,13 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         ));
     }
     let title = if alone {
-        format!("connect() takes {} with more than half of {} in use", took(mean), counted(p, "source port"))
+        format!("connect() takes {} with more than half of the source ports in use", took(mean))
     } else {
         format!(
-            "connect() became {} times slower ({}, {} before) with more than half of {} in use",
+            "connect() became {} times slower ({}, {} before) with more than half of the source ports in use",
             times(mean / below.mean()),
             took(mean),
-            took(below.mean()),
-            counted(p, "source port")
+            took(below.mean())
         )
     };
     let b = |v: f64| (!alone).then_some(v);

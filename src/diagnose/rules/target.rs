@@ -120,7 +120,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     let begun = Rows::of(run, |e| Kind::of(e) == Kind::AnswerTimeout && e.phase == Some(Phase::Receiving));
     let waiting = rows.count() - connecting - begun.count();
     let mut text =
-        format!("{} had no whole answer within {}: {}. ", counted(rows.count(), "request"), seconds(limit), rows.in_words());
+        format!("{} had no whole answer within {}{}. ", counted(rows.count(), "request"), seconds(limit), rows.after_a_clause());
     if connecting > 0 {
         text += &format!(
             "{connecting} never got a connection: SYNs or their answers were lost. Whether the path, the target's machine or its backlog \
@@ -155,11 +155,11 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
             .map_or_else(|| counts.clone(), |l| format!("{counts}; the p99 of those in time is {} ms", number(l.p99))),
     ));
     let title = format!(
-        "{} timed out after {}{}: {}",
+        "{} timed out after {}{}{}",
         counted(rows.count(), "request"),
         seconds(limit),
         course.in_words(),
-        rows.in_words()
+        rows.after_a_clause()
     );
     in_part(evidence(Found::new(title, text), &rows), &course)
         .with("timeout_s", limit)

@@ -16,7 +16,7 @@ const NAME_WIDTH: usize = 28;
 /// Whole seconds from which their spread is said.
 const SECONDS_MIN: usize = 3;
 
-/// `head` has been said already.
+/// `head` is above them: its figures are not repeated.
 pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     if answered(run) == 0 {
@@ -58,7 +58,9 @@ fn rates(run: &RunResult, head: &str) -> String {
         let rps = if head.contains(&format!("{rps} req/s")) { String::new() } else { format!("{rps} req/s, ") };
         format!("{rps}0 failed of {}", count(t.requests))
     } else {
-        let mut text = format!("{} of {}", count(answers), count(t.attempts));
+        // The lines about failures say of how many.
+        let of = if run.errors.is_empty() { format!(" of {}", count(t.attempts)) } else { String::new() };
+        let mut text = format!("{}{of}", count(answers));
         // The mean over a time in which nothing could be answered is nobody's rate.
         if !matches!(run.verdict.id, VerdictId::PortBound | VerdictId::TargetGone) {
             text += &format!(", {}/s", rate(per_second(answers, run.duration_s)));
@@ -67,8 +69,10 @@ fn rates(run: &RunResult, head: &str) -> String {
     };
     if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0 && t.failures + t.local_failures == 0) {
         text += &format!("; {} req/s after {}", rate(steady.rps), crate::model::figures::seconds(steady.from_s));
-    } else if let Some((least, most)) = spread(run) {
-        text += &format!("; {}..{} by second", rate(least), rate(most));
+    } else if let Some((least, most)) = spread(run).map(|(least, most)| (rate(least), rate(most)))
+        && least != most
+    {
+        text += &format!("; {least}..{most} by second");
     }
     text
 }

@@ -19,7 +19,7 @@ const SURPLUS: usize = 2;
 /// Undecided findings that are named.
 const UNDECIDED: usize = 3;
 
-/// `head` has been said already.
+/// `head` is above them: what it says is not repeated.
 pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let head = flat(head);

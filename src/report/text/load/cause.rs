@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::subject;
+use super::{headline, subject};
 use crate::model::figures::{self, count, counted, ms, rate, seconds};
 use crate::model::finding::{Finding, FindingId};
 use crate::model::result::{Holder, Ports, RunResult};
@@ -18,7 +18,7 @@ const LINES: usize = 3;
 /// The same where the failures have lines of their own.
 const LINES_BESIDE_FAULTS: usize = 2;
 
-/// The lines of the finding that the page is about; `head` has been said already.
+/// The lines of the finding that the page is about; `head` is above them.
 pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     let Some(finding) = subject(run) else { return Vec::new() };
     let lines = match (finding.id, run.ports.as_ref()) {
@@ -33,17 +33,21 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
 
 fn exhausted(run: &RunResult, p: &Ports) -> Vec<String> {
     let mut lines = Vec::new();
+    let hold = p.hold_s.filter(|h| *h > 0.0);
+    let law = p.pool.zip(hold).zip(p.ceiling_cps).map(|((pool, hold), ceiling)| (pool, hold, ceiling));
     if let Some(pool) = p.pool {
         let by = match p.holder() {
             Some(Holder::TimeWait) => "in TIME_WAIT",
             Some(Holder::FinWait2) => "in FIN_WAIT2",
-            Some(Holder::Open) => "held by open connections",
+            Some(Holder::Open) => "in use by open connections",
             None => "in use",
         };
         let all = if p.peak_used.is_some_and(|used| used >= pool) { "all " } else { "the " };
-        lines.push(format!("{all}{} source ports to {} are {by}", count(pool), p.destination));
+        // The law below says how many there are.
+        let many = if law.is_some() { String::new() } else { format!("{} ", count(pool)) };
+        lines.push(format!("{all}{many}source ports to {} are {by}", p.destination));
     }
-    if let (Some(pool), Some(hold), Some(ceiling)) = (p.pool, p.hold_s.filter(|h| *h > 0.0), p.ceiling_cps) {
+    if let Some((pool, hold, ceiling)) = law {
         lines.push(format!(
             "{} ports / {} sustain {} connections/s; this run tried {}/s",
             count(pool),
@@ -116,33 +120,39 @@ fn in_short(run: &RunResult, f: &Finding, head: &str, page: &Page) -> Vec<String
     let flat = head.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let mut said = numbers(&flat);
     let mut lines = Vec::new();
-    if !failed && !flat.contains(&f.title.to_lowercase()) {
+    let is_new = !flat.contains(&f.title.to_lowercase()) && !is_known(&f.title, &numbers(&headline::sentence(run)));
+    if !failed && is_new {
         said.extend(numbers(&f.title));
         lines.push(f.title.clone());
     }
     let room = if failed { LINES_BESIDE_FAULTS } else { LINES };
     let height = |text: &str| wrapped(text, 2, page.width).lines().count();
-    let mut told = String::new();
+    let mut shown = String::new();
     for sentence in sentences(&f.explanation).into_iter().filter(|s| !repeats(s, run, f, &said)) {
-        let more = if told.is_empty() { sentence.to_owned() } else { format!("{told} {sentence}") };
+        let more = if shown.is_empty() { sentence.to_owned() } else { format!("{shown} {sentence}") };
         if height(&more) + lines.iter().map(|l| height(l)).sum::<usize>() > room {
             break;
         }
-        told = more;
+        shown = more;
     }
-    lines.extend((!told.is_empty()).then_some(told));
+    lines.extend((!shown.is_empty()).then_some(shown));
     lines
 }
 
-/// A sentence that says again what stands elsewhere: half of its figures were `said`, or it repeats what the title
-/// counts after its colon, or what was received. What Windows shows stands beside the failures.
+/// A sentence that repeats another line: half of its figures were `said`, or it is what the title counts after its colon,
+/// or what was received. What Windows shows is beside the failures.
 fn repeats(sentence: &str, run: &RunResult, f: &Finding, said: &[String]) -> bool {
-    let numbers = numbers(sentence);
-    let known = numbers.iter().filter(|n| said.contains(n)).count();
     let tail = f.title.split_once(": ").is_some_and(|(_, tail)| sentence.contains(tail));
     let mut bytes = run.errors.iter().filter_map(|e| e.first_bytes.as_deref()).map(|b| b.trim_end_matches("..."));
     let of_bytes = bytes.any(|b| sentence.contains(b));
-    (known > 0 && 2 * known >= numbers.len()) || tail || of_bytes || sentence.starts_with("Windows")
+    is_known(sentence, said) || tail || of_bytes || sentence.starts_with("Windows")
+}
+
+/// At least half of the figures of `text` were `said`.
+fn is_known(text: &str, said: &[String]) -> bool {
+    let numbers = numbers(text);
+    let known = numbers.iter().filter(|n| said.contains(n)).count();
+    known > 0 && 2 * known >= numbers.len()
 }
 
 /// `3`, `680`, `127.0.0.1:9`: words with digits, without their signs and thousands' marks.

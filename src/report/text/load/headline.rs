@@ -13,15 +13,13 @@ const INDENT: usize = 5;
 
 pub(super) fn render(run: &RunResult, page: &Page) -> String {
     let clean = is_clean(run);
-    let (sentence, tone) = match run.verdict.id {
-        VerdictId::Healthy if clean => (format!("OK   {}", load(run)), Tone::Good),
-        VerdictId::Healthy => (subject(run).map_or_else(String::new, |f| format!("OK, but {}", f.title)), Tone::Warn),
-        VerdictId::Undecided | VerdictId::HostBound | VerdictId::ClientBound | VerdictId::TargetBound => {
-            (loud(&sentence_of(run)), Tone::Warn)
+    let sentence = sentence(run);
+    let tone = match run.verdict.id {
+        VerdictId::Healthy if clean => Tone::Good,
+        VerdictId::Healthy | VerdictId::Undecided | VerdictId::HostBound | VerdictId::ClientBound | VerdictId::TargetBound => {
+            Tone::Warn
         }
-        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => {
-            (loud(&sentence_of(run)), Tone::Bad)
-        }
+        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Tone::Bad,
     };
     let mut out = String::new();
     for (i, line) in wrapped(&sentence, 0, page.width - INDENT).lines().enumerate() {
@@ -32,6 +30,15 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     }
     let second = if clean { plan_text::asked(&run.plan) } else { format!("{}, {}", plan_text::asked(&run.plan), load(run)) };
     out + &wrapped(&second, INDENT, page.width)
+}
+
+/// The first sentence of the page.
+pub(super) fn sentence(run: &RunResult) -> String {
+    match run.verdict.id {
+        VerdictId::Healthy if is_clean(run) => format!("OK   {}", load(run)),
+        VerdictId::Healthy => subject(run).map_or_else(String::new, |f| format!("OK, but {}", f.title)),
+        _ => loud(&sentence_of(run)),
+    }
 }
 
 /// The verdict without the figures that the lines below it say.

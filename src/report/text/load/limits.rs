@@ -1,6 +1,6 @@
 //! Which limit was reached, or that none was, and how far away the others were.
 
-use super::{answered, is_clean, subject};
+use super::{answered, headline, is_clean, subject};
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
 use crate::model::result::{RunResult, VerdictId};
@@ -26,8 +26,10 @@ struct Part {
 
 pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
     let parts = parts(run);
+    let sentence = headline::sentence(run);
+    let is_new = |p: &Part| p.words.split_once(' ').is_none_or(|(_, figure)| !sentence.contains(figure));
     let words = |near: bool| {
-        let wanted = parts.iter().filter(|p| !p.verdicts.contains(&run.verdict.id) && (p.used >= NEAR) == near);
+        let wanted = parts.iter().filter(|p| !p.verdicts.contains(&run.verdict.id) && (p.used >= NEAR) == near && is_new(p));
         wanted.map(|p| p.words.clone()).collect::<Vec<_>>().join(", ")
     };
     let (near, far) = (words(true), words(false));
@@ -60,7 +62,7 @@ fn why(run: &RunResult) -> String {
     let rps = per_second(answered(run), run.duration_s);
     if plan.is_open_loop() {
         let all = rps >= plan.rate * (1.0 - RATE_WITHIN);
-        return if all { format!("the {} req/s asked for were answered", rate(plan.rate)) } else { String::new() };
+        return if all { "the rate asked for was reached".to_owned() } else { String::new() };
     }
     let Some(latency) = run.totals.latency_ms else { return String::new() };
     if subject(run).is_some_and(|f| f.id == FindingId::UsersNotReached) {
@@ -79,6 +81,9 @@ fn why(run: &RunResult) -> String {
         let think = if plan.think.min == plan.think.max { pause(plan.think) } else { format!("{} ms", ms(think_ms)) };
         format!("({think} + {} ms)", ms(latency.mean))
     };
+    if rate(at_most) == rate(rps) {
+        return format!("the rate is {users} / {each}");
+    }
     format!("{users} / {each} = {} req/s at most", rate(at_most))
 }
 

@@ -1,7 +1,7 @@
 //! A run on one screen. The answer first: the verdict in one sentence, what was run, why it came out that way, the
 //! figures by second where something happened in time, what is doubtful, what helps.
 //!
-//! No figure stands twice, and a part of the machine is named only where it matters. Every figure is in [`detail`].
+//! No figure is said twice, and a part of the machine is named only where it matters. Every figure is in [`detail`].
 
 use super::page::{Block, Page, one_screen};
 use crate::model::finding::{Finding, Severity};
@@ -24,7 +24,7 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     let head = headline::render(run, page);
     let mut blocks = vec![Block::kept(head.clone()), Block::ranked(6, "\n".into())];
     blocks.extend(cause::blocks(run, page, &head));
-    blocks.extend(faults::blocks(run, page));
+    blocks.extend(faults::blocks(run, page, &headline::sentence(run)));
     blocks.extend(answers::blocks(run, page, &head));
     blocks.extend(timeline::block(run, page));
     blocks.extend(cause::recurrence(run, page));
