@@ -150,7 +150,9 @@ fn unstarted(run: &RunResult, seen: &Indicators, asked: u32, n: u32) -> Found {
         let remedy = advice(again, load_with(plan, |_| ()), format!("all {all} have started after {}", seconds(ramp)));
         let title = format!("{n} of {all} started: the run ended after {} of a ramp of {}", seconds(duration), seconds(ramp));
         let text = format!("The run ended after {}, when {n} of {all} had started (at {spawned}/s). {as_of}", seconds(duration));
-        return Found::new(title, text).remedies(vec![remedy]);
+        let at_once = load_with(plan, |p| p.spawn_rate = 0.0);
+        let at_once = advice("start all users at once", at_once, format!("all {all} from the start"));
+        return Found::new(title, text).remedies(vec![remedy, at_once]);
     }
     let counts = plan.requests > 0 && run.totals.attempts >= plan.requests;
     let longer = load_with(plan, |p| {
