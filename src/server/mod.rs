@@ -15,6 +15,7 @@ mod buffers;
 pub mod conn;
 pub mod counters;
 mod exposition;
+mod places;
 pub mod pools;
 mod reactor;
 pub mod route;
@@ -24,6 +25,7 @@ use self::admin::Admin;
 use self::conn::{Job, Rules};
 use self::counters::Counters;
 pub use self::counters::Summary;
+use self::places::Room;
 use self::pools::{Gauge, Mailbox, Pin, PoolSpec, WorkerPool};
 use self::reactor::{Parts, Reactor};
 use crate::http1::encode::JobBody;
@@ -35,6 +37,7 @@ use crate::sys::listen::{ListenSpec, listen};
 #[derive(Debug)]
 struct Shared {
     stopping: AtomicBool,
+    room: Room,
     mailboxes: Arc<[Mailbox]>,
     counters: Vec<Counters>,
     gauges: [Arc<Gauge>; 2],
@@ -107,7 +110,7 @@ impl Server {
         let in_flight = [plan.queue, plan.queue, plan.io_workers, plan.cpu_workers].into_iter().fold(0, usize::saturating_add);
         for _ in 0..count {
             let poll = Poll::new()?;
-            let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), reactor::WAKER)?, in_flight);
+            let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), reactor::WAKER)?, in_flight, plan.max_conns);
             mailboxes.push(mailbox);
             polls.push((poll, results));
         }
@@ -135,6 +138,7 @@ impl Server {
         let (cpu, pins) = WorkerPool::start(&cpu, clock, &mailboxes)?;
         let shared = Arc::new(Shared {
             stopping: AtomicBool::new(false),
+            room: Room::new(plan.max_conns),
             mailboxes,
             counters: (0..count).map(|_| Counters::default()).collect(),
             gauges: [Arc::clone(&io.gauge), Arc::clone(&cpu.gauge)],
@@ -151,7 +155,6 @@ impl Server {
                 cpu: cpu.clone(),
                 results,
                 listeners: sockets.remove(0),
-                max_conns: plan.max_conns.div_ceil(count),
                 drain_timeout: plan.drain_timeout,
             })?);
         }

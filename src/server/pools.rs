@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use mio::Waker;
 
 use super::conn::{Job, JobResult};
+use super::places::Living;
 use crate::evloop::SlotToken;
 use crate::http1::encode::{JobBody, Timing};
 use crate::model::time::Stamp;
@@ -33,19 +34,20 @@ pub(crate) struct Completion {
     pub(crate) result: JobResult,
 }
 
-/// Where the workers put results for one reactor, and how they wake it: once per burst.
+/// Where the workers put results for one reactor, how they wake it (once per burst), and who still waits there.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
+    pub(super) living: Living,
     to_reactor: Sender<Completion>,
     pending: AtomicBool,
     waker: Waker,
 }
 
 impl Mailbox {
-    /// A mailbox and the reactor's end of it.
-    pub(crate) fn new(waker: Waker, capacity: usize) -> (Self, Receiver<Completion>) {
+    /// A mailbox for `capacity` results and `conns` connections, and the reactor's end of it.
+    pub(crate) fn new(waker: Waker, capacity: usize, conns: usize) -> (Self, Receiver<Completion>) {
         let (to_reactor, results) = bounded(capacity);
-        (Self { to_reactor, pending: AtomicBool::new(false), waker }, results)
+        (Self { living: Living::new(conns), to_reactor, pending: AtomicBool::new(false), waker }, results)
     }
 
     fn put(&self, completion: Completion) {
@@ -166,13 +168,18 @@ impl WorkerPool {
 
 fn serve(tasks: &Receiver<Task>, clock: Clock, gauge: &Gauge, mailboxes: &[Mailbox], work: &Work) {
     for task in tasks {
+        let mailbox = &mailboxes[task.reactor];
+        // Its client has gone while it was queued.
+        if !mailbox.living.has(task.token) {
+            continue;
+        }
         let begun = clock.now();
         gauge.busy.fetch_add(1, Ordering::Relaxed);
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&task)));
         gauge.busy.fetch_sub(1, Ordering::Relaxed);
         let timing = Timing { queue_us: begun.micros_since(task.queued), work_us: clock.now().micros_since(begun) };
         let result = outcome.map_or(JobResult::Panicked, |body| JobResult::Done(body, timing));
-        mailboxes[task.reactor].put(Completion { token: task.token, result });
+        mailbox.put(Completion { token: task.token, result });
     }
 }
 
@@ -192,7 +199,8 @@ mod tests {
 
     fn bench(workers: usize, queue: usize, pin: bool, work: impl Fn(&Task) -> JobBody + Send + Sync + 'static) -> Bench {
         let poll = mio::Poll::new().unwrap();
-        let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), mio::Token(0)).unwrap(), 16);
+        let (mailbox, results) = Mailbox::new(Waker::new(poll.registry(), mio::Token(0)).unwrap(), 16, 8);
+        (0..8).for_each(|slot| mailbox.living.begin(token(slot)));
         let spec = PoolSpec { name: "test", workers, queue, pin, work: Arc::new(work) };
         let (pool, pins) = WorkerPool::start(&spec, Clock::start(), &Arc::from([mailbox])).unwrap();
         Bench { pool, results, _poll: poll, pins }
@@ -233,6 +241,15 @@ mod tests {
         assert!(!b.pool.submit(task(3)));
         drop(hold);
         assert_eq!(b.results.iter().take(3).map(|c| c.token.slot).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_queued_job_of_a_connection_that_is_gone_is_left_out() {
+        let b = bench(1, 8, false, |_| JobBody::Io);
+        let gone = Task { token: token(9), ..task(9) };
+        assert!(b.pool.submit(gone) && b.pool.submit(task(1)));
+        assert_eq!(b.results.recv_timeout(Duration::from_secs(5)).unwrap().token, token(1));
+        assert!(b.results.try_recv().is_err());
     }
 
     #[test]

@@ -67,7 +67,6 @@ pub(super) struct Reactor {
     spare: Spare,
     scratch: Box<[u8]>,
     generation: Generation,
-    max_conns: usize,
     accept_at: Stamp,
     drain_timeout: Duration,
     /// when the drain cuts; none while it has not begun
@@ -86,7 +85,6 @@ pub(super) struct Parts {
     pub(super) cpu: WorkerPool,
     pub(super) results: Receiver<Completion>,
     pub(super) listeners: Vec<TcpListener>,
-    pub(super) max_conns: usize,
     pub(super) drain_timeout: Duration,
 }
 
@@ -116,7 +114,6 @@ impl Reactor {
             spare: Spare::default(),
             scratch: vec![0; limits::READ_BUDGET].into_boxed_slice(),
             generation: Generation::default(),
-            max_conns: p.max_conns,
             accept_at: Stamp::ZERO,
             drain_timeout: p.drain_timeout,
             cut_at: None,
@@ -153,7 +150,12 @@ impl Reactor {
                         slot.readable |= event.is_readable();
                         slot.writable |= event.is_writable();
                         slot.read_closed |= event.is_read_closed();
-                        self.drive(token, now);
+                        if event.is_error() {
+                            // The client reset it. A connection that waits for a job does not read, so nothing else says so.
+                            self.tell(token, now, Conn::on_reset);
+                        } else {
+                            self.drive(token, now);
+                        }
                     }
                 }
             }
@@ -201,15 +203,11 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let mut at = self.deadlines.next();
-        if self.has_room() && self.listeners.iter().any(|l| l.ready) {
+        if self.shared.room.is_free() && self.listeners.iter().any(|l| l.ready) {
             at = at.min(self.accept_at);
         }
         at = at.min(self.cut_at.unwrap_or(Stamp::NEVER));
         (at != Stamp::NEVER).then(|| at.since(now))
-    }
-
-    fn has_room(&self) -> bool {
-        self.slots.len() < self.max_conns
     }
 
     fn slot(&mut self, token: SlotToken) -> Option<&mut Slot> {
@@ -219,10 +217,11 @@ impl Reactor {
     fn accept(&mut self, now: Stamp, budget: usize) {
         for i in 0..self.listeners.len() {
             let mut left = budget;
-            while self.listeners[i].ready && left > 0 && self.has_room() && now >= self.accept_at {
+            while self.listeners[i].ready && left > 0 && now >= self.accept_at && self.shared.room.take() {
                 left -= 1;
+                let mut stays = false;
                 match self.listeners[i].socket.accept() {
-                    Ok((stream, _)) => self.admit(stream, now),
+                    Ok((stream, _)) => stays = self.admit(stream, now),
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.listeners[i].ready = false,
                     Err(e) if is_shortage(&e) => {
                         // No second edge comes for the connections that wait: try again by the clock.
@@ -232,11 +231,23 @@ impl Reactor {
                     // ECONNABORTED and what accept(2) passes on of the new socket's own errors: take the next one.
                     Err(_) => {}
                 }
+                if !stays {
+                    self.give_back_place();
+                }
             }
         }
     }
 
-    fn admit(&mut self, mut stream: TcpStream, now: Stamp) {
+    /// A place is free. Reactors that wait for one get no event of their own for it.
+    fn give_back_place(&self) {
+        if self.shared.room.give_back() {
+            let others = self.shared.mailboxes.iter().enumerate().filter(|(number, _)| *number != self.number);
+            others.for_each(|(_, mailbox)| mailbox.wake());
+        }
+    }
+
+    /// Takes a connection in. False: it was closed at once.
+    fn admit(&mut self, mut stream: TcpStream, now: Stamp) -> bool {
         self.generation = self.generation.next();
         let generation = self.generation;
         let entry = self.slots.vacant_entry();
@@ -245,9 +256,10 @@ impl Reactor {
             // ENOMEM or max_user_watches: this connection closes, the next ones wait.
             self.shared.counters[self.number].accept_pauses.add(1);
             self.accept_at = now.plus(limits::ACCEPT_PAUSE);
-            return;
+            return false;
         }
         self.shared.counters[self.number].accepted.add(1);
+        self.shared.mailboxes[self.number].living.begin(token);
         let counters = &self.shared.counters[self.number];
         let cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
         let conn = Conn::new(&cx);
@@ -258,6 +270,7 @@ impl Reactor {
         } else {
             self.drive(token, now);
         }
+        true
     }
 
     fn take_results(&mut self, now: Stamp) {
@@ -330,6 +343,8 @@ impl Reactor {
             }
             if slot.conn.closed().is_some() {
                 self.slots.remove(token.slot as usize);
+                self.shared.mailboxes[self.number].living.end(token.slot);
+                self.give_back_place();
                 return;
             }
             if !(slot.readable && slot.conn.wants_read()) {

@@ -222,7 +222,7 @@ fn who_closes_first_can_be_chosen() {
 
 #[test]
 fn a_drain_finishes_what_is_in_flight() {
-    let server = start(&ServerPlan { io_sleep: Duration::from_millis(300), idle_timeout: Duration::from_secs(60), ..plan() });
+    let server = start(&ServerPlan { io_sleep: Duration::from_secs(2), idle_timeout: Duration::from_secs(60), ..plan() });
     let (mut busy, mut idle) = (server.connect(), server.connect());
     idle.write_all(HEALTH.as_bytes()).unwrap();
     read_answers(&mut idle, 1);
@@ -295,5 +295,64 @@ fn metrics_are_served_on_their_own_port() {
     let text = server.metrics();
     for part in ["http_requests_total{handler=\"/health\",method=\"GET\",code=\"200\"} 1\n", "process_open_fds ", "# TYPE "] {
         assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+/// Closes with a reset.
+fn reset(s: TcpStream) {
+    socket2::SockRef::from(&s).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(s);
+}
+
+/// Jobs of clients that have gone are left out, so that they keep no honest client waiting: all of them would take
+/// longer than the client has patience.
+#[test]
+fn clients_that_reset_during_a_job_keep_neither_their_places_nor_the_workers() {
+    for pool in ["/io?ms=5000", "/cpu"] {
+        let running = start(&ServerPlan {
+            io_workers: 1,
+            queue: 100,
+            max_conns: 13,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30),
+            cpu_work: CpuWork::CalibrateS(Duration::from_secs(3)),
+            ..plan()
+        });
+        let ask = format!("GET {pool} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut clients: Vec<TcpStream> = (0..12).map(|_| running.connect()).collect();
+        for client in &mut clients {
+            client.write_all(ask.as_bytes()).unwrap();
+            read_by_peer(client);
+        }
+        clients.into_iter().for_each(reset);
+        until("every connection has ended", || closes(&running.handle.summary(), "client-reset") == 12);
+        let mut honest: Vec<TcpStream> = (0..13).map(|_| running.connect()).collect();
+        for client in &mut honest {
+            client.write_all(HEALTH.as_bytes()).unwrap();
+            read_answers(client, 1);
+        }
+        let mut last = honest.pop().unwrap();
+        last.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        last.write_all(if pool == "/cpu" { ask.as_bytes() } else { IO.as_bytes() }).unwrap();
+        read_answers(&mut last, 1);
+    }
+}
+
+#[test]
+fn all_reactors_share_the_places_for_connections() {
+    let running = start(&ServerPlan { reactors: 3, max_conns: 10, ..plan() });
+    // The kernel spreads them over the reactors' listeners as it likes.
+    let mut clients: Vec<TcpStream> = (0..10).map(|_| running.connect()).collect();
+    for client in &mut clients {
+        client.write_all(HEALTH.as_bytes()).unwrap();
+        read_answers(client, 1);
+    }
+    let mut further: Vec<TcpStream> = (0..10).map(|_| running.connect()).collect();
+    further.iter_mut().for_each(|client| client.write_all(HEALTH.as_bytes()).unwrap());
+    assert_eq!(running.handle.summary().accepted, 10);
+    for (client, mut next) in clients.into_iter().zip(further) {
+        drop(client);
+        read_answers(&mut next, 1);
+        drop(next);
     }
 }
