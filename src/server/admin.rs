@@ -3,8 +3,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,8 +18,11 @@ use crate::sys::own_process;
 
 /// One scrape, from its accept to the client's FIN: a scraper that takes longer is left.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Scrapes at once; a further one is closed.
+/// Scrapes at once. A further one waits for [`QUEUED`]; then the oldest that has not asked yet is closed for it, and where
+/// all have asked it is refused.
 const SCRAPES: usize = 8;
+const QUEUED: Duration = Duration::from_millis(100);
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const HEAD_BYTES: usize = 8 * 1024;
 
 /// A bound admin port.
@@ -53,7 +56,7 @@ impl Admin {
         let ended = Arc::new(AtomicBool::new(false));
         let (addr, flag) = (self.addr, Arc::clone(&ended));
         let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
-            let scrapes = Arc::new(AtomicUsize::new(0));
+            let scrapes = Scrapes::default();
             for stream in self.listener.incoming() {
                 if flag.load(Ordering::SeqCst) {
                     return;
@@ -80,20 +83,60 @@ impl Drop for Running {
     }
 }
 
-/// Answers one client on its own thread, which ends after a timeout; nobody waits for it.
-fn scrape(stream: TcpStream, shared: &Arc<Shared>, scrapes: &Arc<AtomicUsize>) {
-    if scrapes.load(Ordering::SeqCst) >= SCRAPES {
-        return;
+/// The clients that are being served, the oldest first.
+#[derive(Debug, Clone, Default)]
+struct Scrapes(Arc<(Mutex<Vec<Arc<Client>>>, Condvar)>);
+
+#[derive(Debug)]
+struct Client {
+    stream: TcpStream,
+    has_asked: AtomicBool,
+}
+
+impl Scrapes {
+    /// Makes room and enters the client. None: all others are about to get their answer.
+    fn enter(&self, stream: TcpStream) -> Option<Arc<Client>> {
+        let (clients, left) = &*self.0;
+        let clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = left.wait_timeout_while(clients, QUEUED, |clients| clients.len() >= SCRAPES);
+        let mut clients = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if clients.len() >= SCRAPES {
+            let silent = clients.iter().position(|c| !c.has_asked.load(Ordering::SeqCst))?;
+            // Its thread reads the end and leaves.
+            let _ = clients.remove(silent).stream.shutdown(Shutdown::Both);
+        }
+        let client = Arc::new(Client { stream, has_asked: AtomicBool::new(false) });
+        clients.push(Arc::clone(&client));
+        Some(client)
     }
-    scrapes.fetch_add(1, Ordering::SeqCst);
-    let (shared, running) = (Arc::clone(shared), Arc::clone(scrapes));
+
+    fn leave(&self, client: &Arc<Client>) {
+        let (clients, left) = &*self.0;
+        clients.lock().unwrap_or_else(PoisonError::into_inner).retain(|c| !Arc::ptr_eq(c, client));
+        left.notify_one();
+    }
+}
+
+/// Answers one client on its own thread, which ends after a timeout; nobody waits for it.
+fn scrape(mut stream: TcpStream, shared: &Arc<Shared>, scrapes: &Scrapes) {
+    let client = match stream.try_clone() {
+        Ok(twin) => scrapes.enter(twin),
+        Err(_) => None,
+    };
+    let Some(client) = client else {
+        // A fresh socket's buffer takes it whole; a request that was not read would turn the end into a reset.
+        let _ = stream.write_all(REFUSAL).and_then(|()| stream.shutdown(Shutdown::Write));
+        let _ = stream.set_nonblocking(true).and_then(|()| stream.read(&mut [0; 2048]));
+        return;
+    };
+    let (shared, in_thread, all) = (Arc::clone(shared), Arc::clone(&client), scrapes.clone());
     let thread = std::thread::Builder::new().name("admin-scrape".into()).spawn(move || {
         // A client that goes away is no error of the server.
-        let _ = answer(stream, &shared);
-        running.fetch_sub(1, Ordering::SeqCst);
+        let _ = answer(stream, &in_thread, &shared);
+        all.leave(&in_thread);
     });
     if thread.is_err() {
-        scrapes.fetch_sub(1, Ordering::SeqCst);
+        scrapes.leave(&client);
     }
 }
 
@@ -107,7 +150,7 @@ fn read_some(stream: &mut TcpStream, piece: &mut [u8], clock: Clock) -> io::Resu
     stream.read(piece)
 }
 
-fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+fn answer(mut stream: TcpStream, client: &Client, shared: &Shared) -> io::Result<()> {
     let clock = Clock::start();
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut bytes = Vec::new();
@@ -131,6 +174,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
             Err(fault) => break (fault.status().text(), format!("{fault}\n"), false),
         }
     };
+    client.has_asked.store(true, Ordering::SeqCst);
     let length = body.len();
     let mut text = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"

@@ -356,3 +356,24 @@ fn all_reactors_share_the_places_for_connections() {
         drop(next);
     }
 }
+
+#[test]
+fn silent_clients_of_the_admin_port_keep_nobody_from_the_counters() {
+    let running = start(&ServerPlan { admin: Some("127.0.0.1:0".parse().unwrap()), ..plan() });
+    let silent: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(running.admin.unwrap()).unwrap()).collect();
+    for _ in 0..3 {
+        assert!(running.metrics().starts_with("HTTP/1.1 200 "));
+    }
+    drop(silent);
+}
+
+#[test]
+fn many_scrapers_at_once_get_the_page_or_a_503_and_never_a_reset() {
+    let running = start(&ServerPlan { admin: Some("127.0.0.1:0".parse().unwrap()), ..plan() });
+    let statuses: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..32).map(|_| scope.spawn(|| running.metrics())).collect();
+        threads.into_iter().map(|t| t.join().unwrap()[..12].to_owned()).collect()
+    });
+    assert!(statuses.iter().all(|s| s == "HTTP/1.1 200" || s == "HTTP/1.1 503"), "{statuses:?}");
+    assert!(statuses.iter().any(|s| s == "HTTP/1.1 200"), "{statuses:?}");
+}
