@@ -348,7 +348,9 @@ fn all_reactors_share_the_places_for_connections() {
         read_answers(client, 1);
     }
     let mut further: Vec<TcpStream> = (0..10).map(|_| running.connect()).collect();
-    further.iter_mut().for_each(|client| client.write_all(HEALTH.as_bytes()).unwrap());
+    for client in &mut further {
+        client.write_all(HEALTH.as_bytes()).unwrap();
+    }
     assert_eq!(running.handle.summary().accepted, 10);
     for (client, mut next) in clients.into_iter().zip(further) {
         drop(client);
