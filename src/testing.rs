@@ -104,6 +104,9 @@ pub mod model {
     pub mod ports_report {
         pub use crate::model::ports_report::PortsReport;
     }
+    pub mod prediction {
+        pub use crate::model::prediction::{Metric, Prediction};
+    }
     pub mod received {
         pub use crate::model::received::escaped;
     }
@@ -131,6 +134,9 @@ pub mod observe {
     }
 }
 pub mod remedy {
+    pub mod promise {
+        pub use crate::remedy::promise::measured;
+    }
     pub mod change {
         pub use crate::remedy::change::between;
     }

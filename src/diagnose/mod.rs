@@ -15,6 +15,7 @@ pub mod preflight;
 pub mod proofs;
 pub mod rule;
 mod rules;
+mod station;
 pub mod table;
 pub mod thresholds;
 mod validity;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::prediction::Prediction;
+
 /// How bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
@@ -122,11 +124,23 @@ pub struct Remedy {
     pub macos_command: Option<String>,
     /// what it is expected to change, in numbers
     pub expected: String,
+    /// additive: the figures of `expected` that a run which follows `command` can be compared with
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub predicts: Vec<Prediction>,
     /// additive: what is given up, what to mind
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub price: Option<String>,
     /// what a rehearsal on this host measured; null when there was none
     pub proven: Option<Proven>,
+}
+
+impl Remedy {
+    /// With a promised figure.
+    #[must_use]
+    pub fn promising(mut self, figure: Prediction) -> Self {
+        self.predicts.push(figure);
+        self
+    }
 }
 
 /// What a remedy does, held against the baseline.

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod port_count;
 pub mod port_mode;
 pub mod ports_report;
+pub mod prediction;
 pub mod protocol_fault;
 pub mod received;
 pub mod rehearsal;

@@ -15,6 +15,7 @@ mod flags;
 pub mod ports;
 mod ports_range;
 pub mod programs;
+pub mod promise;
 mod steps;
 pub mod systems;
 pub(crate) mod target;

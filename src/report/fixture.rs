@@ -13,6 +13,7 @@ use crate::model::finding::{Finding, FindingId, Proven, Remedy};
 use crate::model::outcome::{
     Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, OwnLimit, Phase, ProtocolFault, Sample,
 };
+use crate::model::prediction::{Metric, Prediction};
 use crate::model::received::LimitHit;
 use crate::model::result::{
     Elsewhere, Framing, InFlight, PortForecast, PortStates, Ports, Received, RunResult, Silence, Stretch, SurplusKind,
@@ -279,6 +280,7 @@ fn exhausted() -> Finding {
                 command: "sockbench load http://10.77.0.2:8080 --conns 10".into(),
                 windows_command: None,
                 expected: "10 connections instead of 41.2/s".into(),
+                predicts: vec![Prediction::near(Metric::LatencyP50Ms, 12.0, 0.5).of("/cpu")],
                 proven: Some(Proven {
                     verdict: crate::model::rehearsal::Effect::Helps,
                     measured: "0 of 20000 failed, 10 ports used".into(),

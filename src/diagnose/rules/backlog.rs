@@ -10,6 +10,9 @@ use crate::model::result::RunResult;
 use crate::remedy::target::{Kind, own_flags, serve_with};
 use crate::remedy::{advice, keep_alive, load_after_sysctl, load_with};
 
+/// Users that start one after the other do so within this time, seconds.
+const RAMP_S: f64 = 10.0;
+
 /// target-backlog-overflow.
 pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) -> Ruling {
     Ruling::about(&seen.overflow, |overflow| overflowed(run, seen, *overflow))
@@ -62,7 +65,9 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
 
 fn remedies(run: &RunResult, seen: &Indicators) -> Vec<Remedy> {
     let users = run.plan.users;
-    let ramp = (f64::from(users) / 10.0).max(1.0);
+    // Over 10 s, or a third of a shorter run: a ramp that outlasts the run never has all users.
+    let over_s = if run.plan.requests > 0 { RAMP_S } else { RAMP_S.min(run.plan.duration.as_secs_f64() / 3.0) };
+    let ramp = (f64::from(users) / over_s.max(0.1)).ceil().max(1.0);
     // Where every answer ends its connection, a slow start changes only the start.
     let kept = run.plan.keepalive && run.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
     let mut remedies = longer_queue(run);

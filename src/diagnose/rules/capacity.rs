@@ -1,82 +1,17 @@
-//! What helps a full target: the load that it can take, by arithmetic over what was measured, and more workers or less
-//! work, as far as it has not got them.
+//! What makes a full target do more: more workers or less work, as far as it has not got them.
+//!
+//! Not here: the load that it can take as it is ([`super::lighter`]).
 
-use std::time::Duration;
-
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::thresholds::CAPACITY_SHARE;
+use super::lighter::{MEDIAN_TOLD, median_range};
 use crate::model::figures;
-use crate::model::figures::counted;
+use crate::model::figures::{counted, number};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::plan::CpuWork;
+use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{Endpoint, RunResult};
 use crate::remedy::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
-use crate::remedy::{advice, load_with};
-
-/// The same plan with the load that leaves no queue, with the median that it promises: of this endpoint, else of all.
-pub(super) fn lighter(run: &RunResult, seen: &Indicators, of: Option<&Endpoint>) -> Remedy {
-    by_arithmetic(run, seen, of).unwrap_or_else(|| one_at_a_time(run))
-}
-
-/// None where nothing is known of the target without a queue, or nothing is left to take away.
-fn by_arithmetic(run: &RunResult, seen: &Indicators, of: Option<&Endpoint>) -> Option<Remedy> {
-    let plan = &run.plan;
-    let capacity = seen.steady_rps;
-    let alone_ms = response_without_queue_ms(run)?;
-    let median = match of.and_then(|e| Some((e, without_queue_ms(e)?))) {
-        Some((e, ms)) => format!("{}: median near {} ms, its response without a queue (computed)", e.name, figures::number(ms)),
-        None => format!("median near {} ms, the response without a queue (computed)", figures::number(alone_ms)),
-    };
-    if plan.is_open_loop() {
-        let rate = CAPACITY_SHARE * capacity.min(plan.rate);
-        // Digits that nobody would type say nothing.
-        let rate = if rate >= 10.0 { rate.floor() } else { ((rate * 10.0).floor() / 10.0).max(0.1) };
-        let action = format!("ask for {} req/s, {} of what it answered", figures::rate(rate), figures::share(CAPACITY_SHARE));
-        return Some(advice(action, load_with(plan, |p| p.rate = rate), median));
-    }
-    // Users who fill the target without a queue: capacity x (think + response without one).
-    let fill = capacity * (seen.think_s + alone_ms / 1000.0);
-    let users = (CAPACITY_SHARE * fill).ceil().min(fill.floor()).max(1.0);
-    if users < f64::from(plan.users) {
-        let users = users as u32;
-        let action = format!(
-            "offer what it can take: {} ({} req/s x ({} + {}) = {})",
-            counted(users, "user"),
-            figures::rate(capacity),
-            figures::seconds(seen.think_s),
-            figures::seconds(alone_ms / 1000.0),
-            figures::number(fill)
-        );
-        return Some(advice(action, load_with(plan, |p| p.users = users), median));
-    }
-    // As many users, who pause: the same arithmetic the other way round.
-    let think = f64::from(plan.users) / (CAPACITY_SHARE * capacity) - alone_ms / 1000.0;
-    let think = Duration::try_from_secs_f64(think).ok().filter(|t| *t > plan.think.mean())?;
-    let think = Duration::from_millis(think.as_millis() as u64 + 1);
-    let command = load_with(plan, |p| (p.think.min, p.think.max) = (think, think));
-    Some(advice(format!("let the users pause {} between requests", figures::span(think)), command, median))
-}
-
-/// Where the arithmetic has nothing to say: the response without a queue, measured.
-fn one_at_a_time(run: &RunResult) -> Remedy {
-    let once = load_with(&run.plan, |p| (p.users, p.rate, p.requests, p.duration) = (1, 0.0, 10, Duration::ZERO));
-    advice("measure 10 requests, one at a time", once, "the response without a queue")
-}
-
-fn without_queue_ms(e: &Endpoint) -> Option<f64> {
-    let latency = e.latency_ms?;
-    Some(e.server_timing_ms.as_ref().map_or(latency.min, |t| (latency.p50 - t.queue.p50).max(t.work.p50)))
-}
-
-/// Mean of the endpoints' medians without the time in the target's queue, by how often each was asked; without
-/// Server-Timing the quickest answer of each.
-fn response_without_queue_ms(run: &RunResult) -> Option<f64> {
-    let known: Vec<(f64, f64)> = run.endpoints.iter().filter_map(|e| Some((e.requests as f64, without_queue_ms(e)?))).collect();
-    let weight: f64 = known.iter().map(|(n, _)| n).sum();
-    let mean = known.iter().map(|(n, ms)| n * ms).sum::<f64>() / weight;
-    (weight > 0.0 && mean.is_finite() && mean > 0.0).then_some(mean)
-}
+use crate::remedy::advice;
 
 /// What makes the pool behind an endpoint of the target faster; what the target has already is not among it.
 pub(super) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<Remedy> {
@@ -98,17 +33,7 @@ pub(super) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<Remedy> {
             serve_with(run, |f| f.cpu_workers = Some(cpus as usize)),
             format!("{} worked on at a time", counted(cpus, "job")),
         )],
-        (Some(Pool::Io), Kind::Own) => {
-            let have = io_workers(run).unwrap_or(limits::IO_WORKERS as u32);
-            let there = run.endpoints.iter().filter(|e| Pool::of(run, &e.name) == Some(Pool::Io));
-            let there: f64 = there.filter_map(|e| Some(working(e)? + waiting(e)?)).sum();
-            let want = (there.ceil() as u32).clamp(have.saturating_add(1), have.max(run.plan.users).saturating_mul(2).max(2));
-            vec![advice(
-                format!("give /io more workers than {have}: they only wait"),
-                serve_with(run, |f| f.io_workers = Some(want as usize)),
-                format!("{} in /io at a time instead of {have}", counted(want, "request")),
-            )]
-        }
+        (Some(Pool::Io), Kind::Own) => vec![more_io_workers(run, endpoint)],
         (Some(Pool::Io), _) => {
             let want = run.plan.users.max(limits::IO_WORKERS as u32 * 2);
             vec![advice(
@@ -120,6 +45,32 @@ pub(super) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<Remedy> {
         (None, _) => {
             vec![other_target(run, &format!("give the target more workers or cores for {endpoint}, or less work a request"))]
         }
+    }
+}
+
+/// A worker of its own server for every request that can be in `/io` at a time: none waits then.
+fn more_io_workers(run: &RunResult, endpoint: &str) -> Remedy {
+    let have = io_workers(run).unwrap_or(limits::IO_WORKERS as u32);
+    let there: Vec<&Endpoint> = run.endpoints.iter().filter(|e| Pool::of(run, &e.name) == Some(Pool::Io)).collect();
+    let at_a_time: f64 = there.iter().filter_map(|e| Some(working(e)? + waiting(e)?)).sum();
+    // Each user has one request at a time, and all of them may be there; an open loop goes by what was there.
+    let want = if run.plan.is_open_loop() { at_a_time.ceil() as u32 } else { run.plan.users };
+    let most = limits::WORKERS_MAX as u32;
+    let want = want.clamp(have.saturating_add(1).min(most), most);
+    let remedy = advice(
+        format!("give /io more workers than {have}: they only wait"),
+        serve_with(run, |f| f.io_workers = Some(want as usize)),
+        format!("{} in /io at a time instead of {have}", counted(want, "request")),
+    );
+    let work = there.iter().find(|e| e.name == endpoint).and_then(|e| e.server_timing_ms.as_ref()).map(|t| t.work.p50);
+    match work.filter(|_| !run.plan.is_open_loop() && want >= run.plan.users) {
+        Some(ms) => {
+            let (low, high) = median_range(ms, MEDIAN_TOLD);
+            let expected = format!("{}: none waits, {endpoint} takes {} to {} ms", remedy.expected, number(low), number(high));
+            let median = Prediction::between(Metric::LatencyP50Ms, ms, low, high).of(endpoint);
+            Remedy { expected, ..remedy }.promising(median)
+        }
+        None => remedy,
     }
 }
 

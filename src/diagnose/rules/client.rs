@@ -1,10 +1,12 @@
 //! The rule about the client as the limit: a load thread that used its whole core, a schedule that it could not keep.
 
+use super::lighter::round_rate;
 use crate::diagnose::indicators::{Indicators, Saturated};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::CAPACITY_SHARE;
+use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE};
 use crate::model::figures::{counted, number, percent, rate, seconds, share, times};
 use crate::model::finding::Remedy;
+use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{RunResult, ThreadRow};
 use crate::remedy::command::Command;
 use crate::remedy::target::Kind;
@@ -100,12 +102,13 @@ fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
         ));
     }
     let rps = if run.plan.is_open_loop() { run.totals.rps.min(run.plan.rate) } else { run.totals.rps };
-    let lower = (CAPACITY_SHARE * rps).floor().max(1.0);
+    let lower = round_rate(CAPACITY_SHARE * rps);
     remedies.push(advice(
         "ask for a rate below the client's limit",
         load_with(&run.plan, |p| p.rate = lower),
         format!("{} of the {} req/s reached now: latencies without the client's own waiting", share(CAPACITY_SHARE), rate(rps)),
-    ));
+    )
+    .promising(Prediction::near(Metric::Rps, lower, FALL_SHORT_SHARE)));
     if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
         remedies.push(Remedy { expected: "30 to 70 us of CPU less per request: no handshake".into(), ..keep });
     }

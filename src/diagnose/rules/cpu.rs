@@ -1,6 +1,7 @@
 //! The rule about the CPU of a local target: which part of it is used up, and the way past it.
 
-use super::capacity::{all_cores, less_work, lighter};
+use super::capacity::{all_cores, less_work};
+use super::lighter::{Bottleneck, lighter};
 use crate::diagnose::indicators::{CpuLimit, Full, Indicators};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::CPU_LIMIT_PERCENT;
@@ -47,7 +48,7 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
         .with("rps", rps)
         .with("cpu_ms_per_request", per)
         .with("failed_share", Some(seen.failed_share).filter(|f| *f > 0.0))
-        .remedies(vec![less_or_more(run, t, &limit), look, lighter(run, seen, None)])
+        .remedies(vec![less_or_more(run, t, &limit), look, lighter(run, seen, Bottleneck { endpoint: None, slots: Some(limit.slots) })])
         .ruling()
 }
 

@@ -5,8 +5,15 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{TAIL_REQUESTS, TAIL_TIMES};
 use crate::model::figures::{count, counted, number, rate, seconds, share};
 use crate::model::plan::MixEntry;
+use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{Endpoint, RunResult};
+use crate::remedy::target::{Pool, cpu_workers, io_workers};
 use crate::remedy::{advice, load_with};
+
+/// Connections beyond those that a rate needs on average, times.
+const SPARE: f64 = 1.2;
+/// How far twice the rate may be from what was computed: longer answers make the loop slower.
+const DOUBLED_NEAR: f64 = 0.15;
 
 /// closed-loop-limited.
 pub(in crate::diagnose) fn closed_loop(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -31,18 +38,26 @@ fn paced(run: &RunResult, seen: &Indicators, pace: OwnPace) -> Ruling {
         rate(f64::from(users) / think)
     );
     let double = load_with(&run.plan, |p| p.users = p.users.saturating_mul(2));
-    let open = load_with(&run.plan, |p| p.rate = (rps * 2.0).ceil());
+    let asked = (rps * 2.0).ceil();
+    // Twice the requests are twice as often under way: each of them needs a connection.
+    let busy = (asked * response * SPARE).ceil().min(f64::from(run.plan.limits.users_max)) as u32;
+    let open = load_with(&run.plan, |p| (p.rate, p.users) = (asked, p.users.max(busy)));
+    let most = pools_can(run).unwrap_or(f64::INFINITY);
+    let doubled = (predicted * 2.0).min(most);
+    let until = if doubled < predicted * 2.0 {
+        "which is all that the workers of the target can do (computed)"
+    } else {
+        "while the target keeps its response time (computed)"
+    };
     let remedies = vec![
-        advice(
-            "use more users",
-            double,
-            format!("{} req/s, while the target keeps its response time (computed)", rate(predicted * 2.0)),
-        ),
+        advice("use more users", double, format!("{} req/s, {until}", rate(doubled)))
+            .promising(Prediction::near(Metric::Rps, doubled, DOUBLED_NEAR)),
         advice(
             "ask for a rate instead of users",
             open,
-            format!("{} req/s, however long the answers take", rate((rps * 2.0).ceil())),
-        ),
+            format!("{} req/s, however long the answers take, while connections are free", rate(asked)),
+        )
+        .promising(Prediction::near(Metric::Rps, asked.min(most), DOUBLED_NEAR)),
     ];
     Found::new(
         format!(
@@ -59,6 +74,20 @@ fn paced(run: &RunResult, seen: &Indicators, pace: OwnPace) -> Ruling {
     .with("rps", rps)
     .remedies(remedies)
     .ruling()
+}
+
+/// Requests per second, of all endpoints, that the pools of its own server can work on; none where nothing bounds them.
+fn pools_can(run: &RunResult) -> Option<f64> {
+    let bound = |e: &Endpoint| {
+        let workers = match Pool::of(run, &e.name)? {
+            Pool::Cpu => cpu_workers(run)?.min(run.host.cpus),
+            Pool::Io => io_workers(run)?,
+        };
+        let part = e.requests as f64 / run.totals.requests.max(1) as f64;
+        let work_s = e.server_timing_ms.as_ref()?.work.p50 / 1000.0;
+        Some(f64::from(workers) / (part * work_s)).filter(|rps| rps.is_finite())
+    };
+    run.endpoints.iter().filter_map(bound).min_by(f64::total_cmp)
 }
 
 /// tail-endpoint.
@@ -104,7 +133,7 @@ pub(in crate::diagnose) fn tail(run: &RunResult, _: &Indicators) -> Ruling {
     )];
     if !others.is_empty() {
         let without = load_with(&run.plan, |p| p.mix = others);
-        remedies.push(advice("measure the others without it", without, format!("p95 near {} ms", number(next_p95))));
+        remedies.push(advice("measure the others without it", without, format!("their own p95 ({} ms now) without its load", number(next_p95))));
     }
     Found::new(
         format!("{} makes the tail: p95 {} ms, {} ms for the next endpoint", top.name, number(p95), number(next_p95)),

@@ -12,6 +12,7 @@ pub(in crate::diagnose) mod exhaustion;
 pub(in crate::diagnose) mod gone;
 pub(in crate::diagnose) mod info;
 pub(in crate::diagnose) mod keepalive;
+mod lighter;
 pub(in crate::diagnose) mod local;
 pub(in crate::diagnose) mod ports;
 pub(in crate::diagnose) mod queueing;

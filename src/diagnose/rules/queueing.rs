@@ -1,9 +1,10 @@
 //! The rule about requests that wait at the target: by its own timing, with a load that grew, or longer and longer.
 
-use super::capacity::{lighter, more_workers, other_target, who_takes_the_cores};
+use super::capacity::{more_workers, other_target, who_takes_the_cores};
+use super::lighter::{Bottleneck, lighter};
 use crate::diagnose::indicators::{Growth, Indicators, Leak, Queue};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::BUSY_POOL_SHARE;
+use crate::diagnose::thresholds::{BUSY_POOL_SHARE, FALL_SHORT_SHARE};
 use crate::model::figures::{counted, number, rate, seconds, times};
 use crate::model::result::{Endpoint, RunResult};
 use crate::remedy::target::{Pool, cpu_workers, io_workers, working};
@@ -38,7 +39,7 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
         );
     }
     let mut remedies = if idle.is_some() { vec![who_takes_the_cores()] } else { more_workers(run, &e.name) };
-    remedies.push(lighter(run, seen, Some(e)));
+    remedies.push(lighter(run, seen, Bottleneck { endpoint: Some(e), slots: None }));
     Found::new(format!("{} waits {} ms in the target's queue for {} ms of work", e.name, number(queue), number(work)), text)
         .with("endpoint", e.name.as_str())
         .with("queue_p50_ms", queue)
@@ -90,7 +91,7 @@ fn by_growth(run: &RunResult, seen: &Indicators, g: Growth) -> Ruling {
         .with("p50_ms_after", g.p50_ms.1)
         .remedies(vec![
             other_target(run, "give the target more workers or cores, or less work per request"),
-            lighter(run, seen, None),
+            lighter(run, seen, Bottleneck::default()),
         ])
         .ruling()
 }
@@ -121,7 +122,9 @@ fn leaking(run: &RunResult, seen: &Indicators, leak: Leak) -> Ruling {
         ),
         other_target(run, "see what grows at the target: its memory, its threads, its queues"),
     ];
-    remedies.extend(run.plan.is_open_loop().then(|| lighter(run, seen, None)));
+    // Less load helps where more was asked than it answered; what fills up otherwise, fills up at a lower rate too.
+    let overloaded = run.plan.is_open_loop() && leak.rps.1 < (1.0 - FALL_SHORT_SHARE) * run.plan.rate;
+    remedies.extend(overloaded.then(|| lighter(run, seen, Bottleneck::default())));
     Found::new(format!("the median grew from {} to {} ms at a constant load", number(from), number(to)), text)
         .with("p50_ms_first_third", from)
         .with("p50_ms_last_third", to)

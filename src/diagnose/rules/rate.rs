@@ -1,12 +1,17 @@
 //! users-not-reached where requests of an asked rate were never started: what kept them away, and a rate that can be had.
 
+use super::lighter::round_rate;
 use crate::diagnose::indicators::{Indicators, Kind, Rows, Shortfall, is_many};
 use crate::diagnose::rule::Found;
-use crate::diagnose::thresholds::CAPACITY_SHARE;
+use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE};
 use crate::model::figures::{count, counted, rate, seconds, share};
 use crate::model::finding::{FindingId as Id, Remedy};
+use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::RunResult;
 use crate::remedy::{PACE_SHARE, advice, load_with};
+
+/// Connections beyond those that the rate needs on average, times.
+const SPARE: f64 = 1.2;
 
 /// The finding, for `asked` connections.
 pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, asked: u32) -> Found {
@@ -34,7 +39,7 @@ pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, 
     let remedies = match (kept_away, full) {
         (true, _) => sustained_rate(run, seen).into_iter().collect(),
         (false, true) => vec![lower(run, seen)],
-        (false, false) => vec![more_connections(run, asked), lower(run, seen)],
+        (false, false) => vec![more_connections(run, seen, asked), lower(run, seen)],
     };
     Found::new(title, text).remedies(remedies).caused_only_by(causes_of_missing(run))
 }
@@ -49,42 +54,56 @@ fn is_kept_away(run: &RunResult, seen: &Indicators) -> bool {
 fn sustained_rate(run: &RunResult, seen: &Indicators) -> Option<Remedy> {
     let busy = is_many(run, seen.ports.busy);
     let ceiling = seen.ports.budget.map(|b| b.ceiling_cps()).filter(|c| c.is_finite() && *c > 0.0 && *c < run.plan.rate)?;
-    let paced = ((PACE_SHARE * ceiling * 10.0).floor() / 10.0).max(0.1);
+    let paced = round_rate(PACE_SHARE * ceiling);
     busy.then(|| {
         advice(
             "ask for a rate that the ports sustain, once those of this run are free",
             load_with(&run.plan, |p| p.rate = paced).after("sleep 60"),
             format!("{} of the {}/s that the ports sustain", share(PACE_SHARE), rate(ceiling)),
         )
+        .promising(Prediction::at_most(Metric::LocalFailures, 0.0))
     })
 }
 
-/// A part of what was answered.
+/// A part of what was answered: a request that failed is none that it answered, and what is still under way at the end
+/// was sent, but a full target does not keep up with it.
 fn lower(run: &RunResult, seen: &Indicators) -> Remedy {
-    // What is still under way at the end was sent, but a full target does not keep up with it.
-    let answered = (run.totals.attempts as f64 / seen.duration_s).min(run.totals.rps).max(0.1);
-    let paced = CAPACITY_SHARE * answered;
-    // Digits that nobody would type say nothing.
-    let paced = if paced >= 10.0 { paced.floor() } else { ((paced * 10.0).floor() / 10.0).max(0.1) };
+    let t = &run.totals;
+    let ended_well = t.requests.saturating_sub(t.failures) as f64 / t.requests.max(1) as f64;
+    let answered = ((t.attempts as f64 / seen.duration_s).min(t.rps) * ended_well).max(0.1);
+    let paced = round_rate(CAPACITY_SHARE * answered);
     advice(
         "ask for a rate that it answers",
         load_with(&run.plan, |p| p.rate = paced),
-        format!("0 never started: {} of the {} req/s answered here", share(CAPACITY_SHARE), rate(answered)),
+        format!("0 never started: {} of the {} req/s answered here (computed)", share(CAPACITY_SHARE), rate(answered)),
     )
+    .promising(Prediction::at_most(Metric::NeverStarted, 0.0))
+    .promising(Prediction::near(Metric::Rps, paced, FALL_SHORT_SHARE))
 }
 
-/// As many connections as the rate needs at the time that an answer takes (Little's law), with a fifth to spare.
-fn more_connections(run: &RunResult, have: u32) -> Remedy {
+/// As many connections as the rate needs at the time that one is busy with a request (Little's law), with a fifth to
+/// spare. That time counts the requests that failed or were cut too: all of them kept a connection busy.
+fn more_connections(run: &RunResult, seen: &Indicators, have: u32) -> Remedy {
     let plan = &run.plan;
-    let took = run.totals.service_latency_ms.map(|l| l.mean / 1000.0).filter(|s| s.is_finite() && *s > 0.0);
-    let want = took.map_or(f64::from(have) * 2.0, |s| (plan.rate * s * 1.2).ceil());
-    let want = (want.min(f64::from(plan.limits.users_max)) as u32).max(have.saturating_add(1));
-    let per = took.unwrap_or(f64::from(want) / plan.rate.max(1e-9));
+    let t = &run.totals;
+    // All connections were busy while requests were due.
+    let busy_s = f64::from(have) * seen.duration_s / t.attempts.max(1) as f64;
+    let all_answered = !is_many(run, t.failures.saturating_add(t.cut));
+    let answers_s = t.service_latency_ms.map(|l| l.mean / 1000.0).filter(|s| all_answered && s.is_finite() && *s > 0.0);
+    let took = answers_s.unwrap_or(busy_s);
+    let want = (plan.rate * took * SPARE).ceil().min(f64::from(plan.limits.users_max));
+    let want = (want as u32).max(have.saturating_add(1));
     advice(
         "give the schedule more connections, so that slow answers do not hold it up",
         load_with(plan, |p| p.users = want),
-        format!("{} carry {} req/s while an answer takes {} as here", counted(want, "connection"), rate(plan.rate), seconds(per)),
+        format!(
+            "{} carry {} req/s while each is busy with a request for {} as here (computed)",
+            counted(want, "connection"),
+            rate(plan.rate),
+            seconds(took)
+        ),
     )
+    .promising(Prediction::near(Metric::Rps, plan.rate, FALL_SHORT_SHARE))
 }
 
 /// The causes of the table that explain a missing rate here: failures only where they are many enough.

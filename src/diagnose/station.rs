@@ -1,0 +1,102 @@
+//! A closed queue: users who ask a station of workers, and stay away from it between two requests. Exact for times that
+//! vary exponentially (M/M/c//N, the machine repair model); steadier times wait less, so it errs on the careful side.
+
+/// Workers with one queue, and how long a user stays away from them between two requests.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Station {
+    /// at least 1
+    pub(super) workers: u32,
+    /// time that a worker needs for a request, seconds
+    pub(super) work_s: f64,
+    /// think time, and what a request does elsewhere, seconds
+    pub(super) away_s: f64,
+}
+
+/// Weights of the states are kept below this.
+const LARGE: f64 = 1e150;
+
+impl Station {
+    /// Share of the requests that wait longer than `wait_s` for a worker. By the arrival theorem a request finds the
+    /// station as it would be with one user less.
+    pub(super) fn waiting_longer(&self, users: u32, wait_s: f64) -> f64 {
+        let (others, workers) = (users.saturating_sub(1), self.workers.max(1));
+        // Departures until the station is one short of full, at the pace of all workers.
+        let pace = wait_s * f64::from(workers) / self.work_s;
+        if self.away_s <= 0.0 {
+            return others.checked_sub(workers).map_or(0.0, |queue| fewer_departures(pace, queue));
+        }
+        let load = self.work_s / self.away_s;
+        let (mut weight, mut all, mut late) = (1.0, 1.0, 0.0);
+        let (mut term, mut fewer) = ((-pace).exp(), 0.0);
+        for k in 0..others {
+            weight *= f64::from(others - k) * load / f64::from((k + 1).min(workers));
+            let here = k + 1;
+            all += weight;
+            if here >= workers {
+                fewer += term;
+                term *= pace / f64::from(here - workers + 1);
+                late += weight * fewer;
+            }
+            if weight > LARGE {
+                (weight, all, late) = (weight / LARGE, all / LARGE, late / LARGE);
+            }
+        }
+        late / all
+    }
+
+    /// The most users, up to `most`, of whose requests not more than half wait longer than `wait_s`; at least 1.
+    pub(super) fn users_within(&self, wait_s: f64, most: u32) -> u32 {
+        let (mut fits, mut beyond) = (1, most.max(1).saturating_add(1));
+        while beyond - fits > 1 {
+            let middle = u32::midpoint(fits, beyond);
+            if self.waiting_longer(middle, wait_s) <= 0.5 { fits = middle } else { beyond = middle }
+        }
+        fits
+    }
+}
+
+/// Chance that a Poisson process of mean `pace` gave at most `queue` departures.
+fn fewer_departures(pace: f64, queue: u32) -> f64 {
+    let (mut term, mut sum) = ((-pace).exp(), 0.0);
+    for k in 0..=queue {
+        sum += term;
+        term *= pace / f64::from(k + 1);
+    }
+    sum.min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-3
+    }
+
+    /// One worker, Z = 9 S: by mean value analysis six users keep it busy for 0.5595 of the time.
+    #[test]
+    fn a_request_waits_as_the_machine_repair_model_says() {
+        let one = Station { workers: 1, work_s: 1.0, away_s: 9.0 };
+        assert!(near(one.waiting_longer(7, 0.0), 0.5595), "{}", one.waiting_longer(7, 0.0));
+        assert!(near(one.waiting_longer(1, 0.0), 0.0));
+        assert!(near(one.waiting_longer(2, 0.0), 0.1));
+        assert!(near(one.waiting_longer(2, 1.0), 0.1 * (-1.0_f64).exp()));
+    }
+
+    #[test]
+    fn without_a_pause_there_is_a_worker_for_each_or_a_queue() {
+        let pool = Station { workers: 50, work_s: 0.2, away_s: 0.0 };
+        assert!(near(pool.waiting_longer(50, 0.0), 0.0));
+        assert!(near(pool.waiting_longer(51, 0.0), 1.0));
+        assert_eq!(pool.users_within(0.0, 10_000), 50);
+        assert_eq!(pool.users_within(0.0, 20), 20);
+    }
+
+    #[test]
+    fn thousands_of_users_keep_the_arithmetic_finite() {
+        let busy = Station { workers: 4, work_s: 0.001, away_s: 1.0 };
+        assert!(near(busy.waiting_longer(100_000, 0.1), 1.0));
+        let within = busy.users_within(0.000_25, 100_000);
+        assert!((2_000..4_000).contains(&within), "{within} of 4,004 that fill it");
+    }
+}
