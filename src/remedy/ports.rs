@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::catalogue::Name;
-use super::command::{load_after_sysctl, load_with};
+use super::command::{Command, load_after_sysctl, load_with};
 use super::ports_range::{destinations, ring, wider_range};
 use super::systems::System;
 use super::target::{Kind, serve_with};
@@ -14,10 +14,20 @@ use crate::model::explanation::Os;
 use crate::model::figures;
 use crate::model::finding::Remedy;
 use crate::model::plan::{Closer, PortMode, ServerCloser};
+use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::RunResult;
 
 /// A pace aims at this share of P/T: below the share of the pool from which the budget counts as high.
 pub const PACE_SHARE: f64 = 0.65;
+
+/// At this share of the pool in use the budget counts as high.
+const HIGH_SHARE: f64 = 0.70;
+/// A run that asks for less than this share of a ceiling stays below it, as exactly as its rate is known.
+const ENOUGH_SHARE: f64 = 0.9;
+/// Ports that are free again sooner than this are not waited for, seconds.
+const NOTICEABLE_S: f64 = 2.0;
+/// How far a measured ceiling may be from a computed one: ports that others listen on or bind are not in the range.
+const CEILING_NEAR: f64 = 0.05;
 
 /// What helps when ports run out, or are about to, towards this run's destination.
 pub fn for_run(at: &Situation<'_>) -> Vec<Remedy> {
@@ -61,12 +71,17 @@ fn with_a_look(mut remedies: Vec<Remedy>, at: &Situation<'_>) -> Vec<Remedy> {
     remedies
 }
 
+/// Connections that `pool` ports take at the same time, with room beside them.
+pub(crate) fn room_for(pool: u32) -> u32 {
+    ((PACE_SHARE * f64::from(pool)) as u32).max(1)
+}
+
 /// Keep-alive, where the plan or the target does without it.
 pub(crate) fn keep_alive(at: &Situation<'_>) -> Option<Remedy> {
     let plan = &at.run.plan;
     let of_pool = at.pool.map_or_else(String::new, |p| format!(" of {}", figures::count(p)));
     // A kept connection uses its port all the time: there must be one for each user, and room beside them.
-    let room = at.pool.map_or(plan.users, |p| ((PACE_SHARE * f64::from(p)) as u32).max(1));
+    let room = at.pool.map_or(plan.users, room_for);
     let users = plan.users.min(room);
     let expected = format!(
         "{} in all, on {}{of_pool}: ports no longer limit the rate",
@@ -89,7 +104,9 @@ pub(crate) fn keep_alive(at: &Situation<'_>) -> Option<Remedy> {
         } else {
             "keep connections open: one per user, reused for every request".to_owned()
         };
-        return Some(named(Name::KeepAlive, action, command, expected));
+        let remedy = named(Name::KeepAlive, action, command, expected);
+        let opened = Prediction::at_most(Metric::ConnectionsOpened, f64::from(users));
+        return Some(none_missing(remedy).promising(opened));
     }
     (at.ends == TargetEnds::Most).then(|| target_keeps(at.run, expected))
 }
@@ -147,13 +164,39 @@ fn server_closes(at: &Situation<'_>) -> Option<Remedy> {
                 p.environment.server.closer = Some(ServerCloser::Server);
             }
         });
-        named(
+        let remedy = named(
             Name::ServerCloses,
             "let the target close first: the client reads to the end, TIME_WAIT stays at the target",
             command,
             "T = 0: no source port stays in use after a connection, provided that the target really closes first",
-        )
+        );
+        // What another program does is not known here.
+        if Kind::of(at.run) == Kind::Foreign { remedy } else { none_missing(remedy) }
     })
+}
+
+/// With the promise that every connection finds a port.
+pub(super) fn none_missing(remedy: Remedy) -> Remedy {
+    remedy.promising(Prediction::at_most(Metric::LocalFailures, 0.0))
+}
+
+/// Whether `ports` with this ceiling are enough for what the run asks: then every connection finds a port; else the
+/// remedy says so.
+fn against_demand(remedy: Remedy, ports: u32, ceiling_cps: f64, at: &Situation<'_>) -> Remedy {
+    if at.wanted_cps <= ENOUGH_SHARE * ceiling_cps {
+        return if at.run.plan.users <= ports { none_missing(remedy) } else { remedy };
+    }
+    let expected = format!("{}; this run asks for {}/s", remedy.expected, cps(at.wanted_cps));
+    Remedy { expected, ..remedy }
+}
+
+/// The ceiling of `then`, measured by the run that follows, and whether it is enough.
+pub(super) fn leaving(remedy: Remedy, then: Budget, at: &Situation<'_>) -> Remedy {
+    let remedy = against_demand(remedy, then.pool, then.ceiling_cps(), at);
+    match then.limit_cps() {
+        Some(ceiling) => remedy.promising(Prediction::near(Metric::CeilingCps, ceiling, CEILING_NEAR)),
+        None => remedy,
+    }
 }
 
 /// What P ports sustain with another T.
@@ -177,7 +220,8 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
         return None;
     }
     let to = delay_s(run);
-    let ceiling = with_hold(at, to).map_or_else(
+    let budgets = with_hold(at, to);
+    let ceiling = budgets.map_or_else(
         || {
             format!(
                 "T = {} instead of {}: {} times the ceiling",
@@ -212,7 +256,12 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
     };
     let windows = System::of(Os::Windows);
     let there = Budget::new(windows.pool, windows.short_hold_s).ceiling_cps();
-    Some(named(Name::TwReuse, action, command, format!("{ceiling}; Windows, TcpTimedWaitDelay=30: {}/s", figures::rate(there))))
+    let remedy =
+        named(Name::TwReuse, action, command, format!("{ceiling}; Windows, TcpTimedWaitDelay=30: {}/s (computed)", figures::rate(there)));
+    Some(match budgets {
+        Some((_, then)) => leaving(remedy, then, at),
+        None => remedy,
+    })
 }
 
 fn reuse_delay(at: &Situation<'_>) -> Option<Remedy> {
@@ -221,13 +270,19 @@ fn reuse_delay(at: &Situation<'_>) -> Option<Remedy> {
     let now = at.run.host.sysctls.tcp_tw_reuse_delay_ms?;
     (is_reusing(at) && now > TO_MS).then(|| {
         let to = f64::from(TO_MS) / 1000.0;
-        let expected = with_hold(at, to).map_or_else(
+        let budgets = with_hold(at, to);
+        let expected = budgets.map_or_else(
             || format!("T = {}: {} times the ceiling", figures::seconds(to), figures::number(f64::from(now) / f64::from(TO_MS))),
             |(now, then)| format!("T = {}: {}", figures::seconds(to), sustains(now, then)),
         );
         let setting = [("net.ipv4.tcp_tw_reuse_delay", &*TO_MS.to_string())];
         let command = load_after_sysctl(&at.run.plan, &setting, |_| ());
-        named(Name::TwReuseDelay, "let ports in TIME_WAIT be taken again sooner (Linux 6.14 or later)", command, expected)
+        let remedy =
+            named(Name::TwReuseDelay, "let ports in TIME_WAIT be taken again sooner (Linux 6.14 or later)", command, expected);
+        match budgets {
+            Some((_, then)) => leaving(remedy, then, at),
+            None => remedy,
+        }
     })
 }
 
@@ -256,13 +311,14 @@ fn source_ips(at: &Situation<'_>) -> Option<Remedy> {
     if !loopback {
         // Which addresses this machine has is not known here: a command with invented ones would be refused.
         let action = format!("{action}: --source with addresses of this machine, and --port-mode no-port");
-        return Some(named(Name::SourceIps, action, "ip -brief address", format!("{expected}; this lists the addresses")));
+        return Some(named(Name::SourceIps, action, "ip -brief address", format!("{expected} (computed); this lists the addresses")));
     }
     let command = load_with(plan, |p| {
         p.sources = (1..=need).map(|n| [127, 0, 0, n as u8].into()).collect();
         p.port_mode = if p.port_mode == PortMode::Auto { PortMode::NoPort } else { p.port_mode };
     });
-    Some(named(Name::SourceIps, action, command, expected))
+    let ports = need.saturating_mul(b.pool / plan.sources.len().max(1) as u32);
+    Some(against_demand(named(Name::SourceIps, action, command, expected), ports, f64::from(need) * per_source, at))
 }
 
 fn pace(at: &Situation<'_>) -> Option<Remedy> {
@@ -275,19 +331,29 @@ fn pace(at: &Situation<'_>) -> Option<Remedy> {
         figures::number(b.held_at(rate).round()),
         figures::count(b.pool)
     );
-    let command = load_with(&at.run.plan, |p| p.rate = rate);
-    Some(named(Name::Pace, format!("stay below the ceiling: {}/s", figures::number(rate)), command, expected))
+    let command = after_those_in_use(load_with(&at.run.plan, |p| p.rate = rate), at);
+    let remedy = none_missing(named(Name::Pace, format!("stay below the ceiling: {}/s", figures::number(rate)), command, expected));
+    // Where reuse decides T, a port in TIME_WAIT counts as in use for longer than it is missing.
+    Some(if is_reusing(at) { remedy } else { remedy.promising(Prediction::at_most(Metric::PeakShare, HIGH_SHARE)) })
 }
 
 fn search_pace(at: &Situation<'_>) -> Option<Remedy> {
     let search = at.budget()?.search_cps();
     let rate = below(search, at)?;
-    let expected = format!(
-        "less than half of the pool in use: connect() stays near 12 us (it slows down above {}/s)",
-        figures::rate(search)
-    );
-    let command = load_with(&at.run.plan, |p| p.rate = rate);
-    Some(named(Name::Pace, format!("stay below half of the ceiling: {}/s", figures::number(rate)), command, expected))
+    let expected =
+        format!("less than half of the pool in use: connect() stays near 12 us (it slows down above {}/s)", figures::rate(search));
+    let command = after_those_in_use(load_with(&at.run.plan, |p| p.rate = rate), at);
+    let remedy = named(Name::Pace, format!("stay below half of the ceiling: {}/s", figures::number(rate)), command, expected);
+    Some(none_missing(remedy))
+}
+
+/// A rate leaves room only where the ports of the run before are free: in a private namespace, or after T.
+fn after_those_in_use(command: Command, at: &Situation<'_>) -> Command {
+    let hold_s = at.hold_s.filter(|hold| *hold >= NOTICEABLE_S && !at.run.plan.environment.sandbox);
+    match hold_s {
+        Some(seconds) => command.after(&format!("sleep {}", seconds.ceil())),
+        None => command,
+    }
 }
 
 /// The rate to keep below a ceiling; none where there is no ceiling, or the plan asks for less already.

@@ -4,6 +4,7 @@
 use super::catalogue::Name;
 use super::command::{Command, load_after_sysctl, load_with};
 use super::flags::quoted;
+use super::ports::{leaving, none_missing, room_for};
 use super::systems::System;
 use super::target::Kind;
 use super::{Situation, named, sustains};
@@ -81,6 +82,9 @@ pub(super) fn ring(at: &Situation<'_>) -> Option<Remedy> {
         p.port_range = Some(range);
         p.reuse_addr = true;
     });
+    // Sockets without the option keep their ports for 60 s; a private namespace starts without any.
+    let first = run.plan.port_mode == PortMode::Ring && !run.plan.environment.sandbox;
+    let command = if first { command.after("sleep 60") } else { command };
     let also = if off { "; needs tcp_timestamps=1, off now" } else { "" };
     let aside =
         if shares { format!("; {} fewer ports for connect() elsewhere", figures::count(range.len())) } else { String::new() };
@@ -90,7 +94,9 @@ pub(super) fn ring(at: &Situation<'_>) -> Option<Remedy> {
         "take source ports from a ring with SO_REUSEADDR on every socket: a port in TIME_WAIT is taken again at once"
     };
     let expected = format!("T = 0: P/T no longer limits, connect() near 13 us with every port in TIME_WAIT{also}{aside}");
-    Some(named(Name::Ring, action, command, expected))
+    let remedy = named(Name::Ring, action, command, expected);
+    let ports = range.len().saturating_mul(run.plan.sources.len().max(1) as u32);
+    Some(if run.plan.users <= room_for(ports) { none_missing(remedy) } else { remedy })
 }
 
 /// More source ports to choose from.
@@ -124,11 +130,11 @@ pub(super) fn wider_range(at: &Situation<'_>) -> Option<Remedy> {
     };
     let windows = System::of(Os::Windows);
     let expected = format!(
-        "{}; Windows {}/s",
+        "{}; Windows {}/s (computed)",
         sustains(Budget::new(pool, seconds), Budget::new(then, seconds)),
         figures::rate(Budget::new(windows.wide_pool, windows.hold_s).ceiling_cps())
     );
-    Some(named(Name::WiderRange, "widen the range of source ports", command, expected))
+    Some(leaving(named(Name::WiderRange, "widen the range of source ports", command, expected), Budget::new(then, seconds), at))
 }
 
 /// A second address of the target: half of the load to each.
@@ -155,7 +161,7 @@ pub(super) fn destinations(at: &Situation<'_>) -> Option<Remedy> {
             Name::Destinations,
             action,
             command,
-            format!("{expected}; on the target's machine this lists its addresses"),
+            format!("{expected} (computed); on the target's machine this lists its addresses"),
         ));
     }
     let port = if to.port() < u16::MAX { to.port() + 1 } else { to.port() - 1 };

@@ -167,7 +167,7 @@ impl Indicators {
             run,
             pool: self.ports.pool,
             hold_s: self.ports.hold.as_ref().map(|h| h.seconds),
-            wanted_cps: if run.plan.is_open_loop() { run.plan.rate } else { ports::wearing_within(run, 1.0) },
+            wanted_cps: if run.plan.is_open_loop() { run.plan.rate } else { ports::wanted_cps(run) },
             ends,
         }
     }

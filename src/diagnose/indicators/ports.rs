@@ -139,6 +139,14 @@ pub(in crate::diagnose) fn wearing_within(run: &RunResult, window_s: f64) -> f64
     most.max(by_mean)
 }
 
+/// Connections a second that the users of a closed loop make while ports are free: in the busiest second, or until the
+/// first of them found none, which may be much sooner.
+pub(super) fn wanted_cps(run: &RunResult) -> f64 {
+    let rows = Rows::kind(run, Kind::NoPort);
+    let before = if rows.is_empty() { None } else { cps_before(run, rows.first_s()) };
+    wearing_within(run, 1.0).max(before.filter(|cps| cps.is_finite()).unwrap_or(0.0))
+}
+
 /// Connections a second made before `until_s`, the first refusal: the rate that used the pool up.
 pub(in crate::diagnose) fn cps_before(run: &RunResult, until_s: f64) -> Option<f64> {
     let leftover = run.ports.as_ref().and_then(|p| p.leftover_before).unwrap_or(0);

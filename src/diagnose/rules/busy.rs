@@ -162,7 +162,9 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
     };
     match holder {
         Holder::OwnLive => {
-            let n = run.plan.port_range.map_or(1, |r| r.len() * run.plan.sources.len().max(1) as u32);
+            let all = run.plan.port_range.map_or(1, |r| r.len().saturating_mul(run.plan.sources.len().max(1) as u32));
+            // Ports of the ring that others listen on or bound are not for its users.
+            let n = run.ports.as_ref().and_then(|p| p.pool).map_or(all, |pool| pool.min(all)).max(1);
             remedies.push(advice(
                 "use as many users as the ring has ports",
                 load_with(&run.plan, |p| {

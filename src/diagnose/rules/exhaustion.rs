@@ -4,14 +4,16 @@
 //! Not here: whether it happened ([`super::local`]), and the law itself ([`crate::diagnose::ports::budget`]).
 
 use crate::diagnose::indicators::{Holding, Indicators, Rows, cps_before, elsewhere};
+use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
 use crate::model::explanation::Os;
 use crate::model::figures::{count, counted, number, rate, seconds, share};
 use crate::model::finding::Remedy;
 use crate::model::plan::PortMode;
+use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{Holder, RunResult};
 use crate::remedy::ports::for_run;
 use crate::remedy::systems::System;
-use crate::remedy::{advice, load_after_sysctl, load_with};
+use crate::remedy::{advice, load_after_sysctl, load_with, room_for};
 
 /// Stretches of failures, and other destinations, that are named.
 const NAMED: usize = 3;
@@ -209,14 +211,7 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, 
         }
         Some(Holding::By(Holder::Open)) => {
             let mut list = of(&["keep-alive"]);
-            if let Some(p) = seen.ports.pool.filter(|p| *p > 0 && run.plan.users > *p) {
-                let command = load_with(&run.plan, |plan| plan.users = p);
-                list.push(advice(
-                    "use fewer connections at once",
-                    command,
-                    format!("{} for {}", counted(p, "connection"), counted(p, "port")),
-                ));
-            }
+            list.extend(seen.ports.pool.and_then(|p| fewer_at_once(run, p)));
             list.extend(of(&["wider-range", "source-ips", "destinations", "fresh-namespace"]));
             list.push(look("the open sockets and their programs"));
             list
@@ -233,6 +228,20 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, 
         }
         Some(Holding::By(Holder::TimeWait)) | None => for_run(&seen.situation(run)),
     }
+}
+
+/// As many connections as leave room in the pool: as many as it has ports would be the next thing to warn of.
+fn fewer_at_once(run: &RunResult, pool: u32) -> Option<Remedy> {
+    let fits = room_for(pool);
+    (fits < run.plan.users).then(|| {
+        advice(
+            "use fewer connections at once",
+            load_with(&run.plan, |plan| plan.users = fits),
+            format!("{} for {}, none missing", counted(fits, "connection"), counted(pool, "port")),
+        )
+        .promising(Prediction::at_most(Metric::LocalFailures, 0.0))
+        .promising(Prediction::at_most(Metric::PeakShare, BUDGET_HIGH_SHARE))
+    })
 }
 
 fn shorter_fin_timeout(run: &RunResult, seen: &Indicators) -> Option<Remedy> {

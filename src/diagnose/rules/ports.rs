@@ -100,10 +100,9 @@ fn on_windows(rate_cps: f64) -> String {
 }
 
 fn remedies(run: &RunResult, seen: &Indicators, high: &HighBudget) -> Vec<Remedy> {
-    let mut remedies = if high.holder == Some(Holder::FinWait2) {
-        exhaustion::remedies_against(run, seen, Some(Holding::By(Holder::FinWait2)))
-    } else {
-        for_run(&seen.situation(run))
+    let mut remedies = match high.holder {
+        Some(holder @ (Holder::FinWait2 | Holder::Open)) => exhaustion::remedies_against(run, seen, Some(Holding::By(holder))),
+        Some(Holder::TimeWait) | None => for_run(&seen.situation(run)),
     };
     if remedies.len() < 2 {
         remedies.push(advice(
