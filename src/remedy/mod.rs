@@ -22,8 +22,9 @@ pub(crate) mod target;
 
 pub(crate) use command::{load_after_sysctl, load_with};
 pub(crate) use flags::quoted;
-pub(crate) use ports::{PACE_SHARE, for_search, keep_alive, longer_idle, room_for, target_keeps};
+pub(crate) use ports::{for_search, keep_alive, longer_idle, target_keeps};
 pub(crate) use ports_range::free_of;
+pub(crate) use promise::{PACE_SHARE, room_for};
 
 use catalogue::{Name, Way};
 use command::Command;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::catalogue::Name;
 use super::command::{Command, load_after_sysctl, load_with};
 use super::ports_range::{destinations, ring, wider_range};
+use super::promise::{PACE_SHARE, against_demand, leaving, none_missing, room_for};
 use super::systems::System;
 use super::target::{Kind, serve_with};
 use super::{Situation, TargetEnds, advice, named, sustains};
@@ -17,17 +18,10 @@ use crate::model::plan::{Closer, PortMode, ServerCloser};
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::RunResult;
 
-/// A pace aims at this share of P/T: below the share of the pool from which the budget counts as high.
-pub const PACE_SHARE: f64 = 0.65;
-
 /// At this share of the pool in use the budget counts as high.
 const HIGH_SHARE: f64 = 0.70;
-/// A run that asks for less than this share of a ceiling stays below it, as exactly as its rate is known.
-const ENOUGH_SHARE: f64 = 0.9;
 /// Ports that are free again sooner than this are not waited for, seconds.
 const NOTICEABLE_S: f64 = 2.0;
-/// How far a measured ceiling may be from a computed one: ports that others listen on or bind are not in the range.
-const CEILING_NEAR: f64 = 0.05;
 
 /// What helps when ports run out, or are about to, towards this run's destination.
 pub fn for_run(at: &Situation<'_>) -> Vec<Remedy> {
@@ -69,11 +63,6 @@ fn with_a_look(mut remedies: Vec<Remedy>, at: &Situation<'_>) -> Vec<Remedy> {
         ));
     }
     remedies
-}
-
-/// Connections that `pool` ports take at the same time, with room beside them.
-pub(crate) fn room_for(pool: u32) -> u32 {
-    ((PACE_SHARE * f64::from(pool)) as u32).max(1)
 }
 
 /// Keep-alive, where the plan or the target does without it.
@@ -173,30 +162,6 @@ fn server_closes(at: &Situation<'_>) -> Option<Remedy> {
         // What another program does is not known here.
         if Kind::of(at.run) == Kind::Foreign { remedy } else { none_missing(remedy) }
     })
-}
-
-/// With the promise that every connection finds a port.
-pub(super) fn none_missing(remedy: Remedy) -> Remedy {
-    remedy.promising(Prediction::at_most(Metric::LocalFailures, 0.0))
-}
-
-/// Whether `ports` with this ceiling are enough for what the run asks: then every connection finds a port; else the
-/// remedy says so.
-fn against_demand(remedy: Remedy, ports: u32, ceiling_cps: f64, at: &Situation<'_>) -> Remedy {
-    if at.wanted_cps <= ENOUGH_SHARE * ceiling_cps {
-        return if at.run.plan.users <= ports { none_missing(remedy) } else { remedy };
-    }
-    let expected = format!("{}; this run asks for {}/s", remedy.expected, cps(at.wanted_cps));
-    Remedy { expected, ..remedy }
-}
-
-/// The ceiling of `then`, measured by the run that follows, and whether it is enough.
-pub(super) fn leaving(remedy: Remedy, then: Budget, at: &Situation<'_>) -> Remedy {
-    let remedy = against_demand(remedy, then.pool, then.ceiling_cps(), at);
-    match then.limit_cps() {
-        Some(ceiling) => remedy.promising(Prediction::near(Metric::CeilingCps, ceiling, CEILING_NEAR)),
-        None => remedy,
-    }
 }
 
 /// What P ports sustain with another T.

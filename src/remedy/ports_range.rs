@@ -4,7 +4,7 @@
 use super::catalogue::Name;
 use super::command::{Command, load_after_sysctl, load_with};
 use super::flags::quoted;
-use super::ports::{leaving, none_missing, room_for};
+use super::promise::{leaving, none_missing, room_for};
 use super::systems::System;
 use super::target::Kind;
 use super::{Situation, named, sustains};
