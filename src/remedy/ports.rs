@@ -221,8 +221,12 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
     };
     let windows = System::of(Os::Windows);
     let there = Budget::new(windows.pool, windows.short_hold_s).ceiling_cps();
-    let remedy =
-        named(Name::TwReuse, action, command, format!("{ceiling}; Windows, TcpTimedWaitDelay=30: {}/s (computed)", figures::rate(there)));
+    let remedy = named(
+        Name::TwReuse,
+        action,
+        command,
+        format!("{ceiling}; Windows, TcpTimedWaitDelay=30: {}/s (computed)", figures::rate(there)),
+    );
     Some(match budgets {
         Some((_, then)) => leaving(remedy, then, at),
         None => remedy,
@@ -276,7 +280,12 @@ fn source_ips(at: &Situation<'_>) -> Option<Remedy> {
     if !loopback {
         // Which addresses this machine has is not known here: a command with invented ones would be refused.
         let action = format!("{action}: --source with addresses of this machine, and --port-mode no-port");
-        return Some(named(Name::SourceIps, action, "ip -brief address", format!("{expected} (computed); this lists the addresses")));
+        return Some(named(
+            Name::SourceIps,
+            action,
+            "ip -brief address",
+            format!("{expected} (computed); this lists the addresses"),
+        ));
     }
     let command = load_with(plan, |p| {
         p.sources = (1..=need).map(|n| [127, 0, 0, n as u8].into()).collect();
@@ -297,7 +306,8 @@ fn pace(at: &Situation<'_>) -> Option<Remedy> {
         figures::count(b.pool)
     );
     let command = after_those_in_use(load_with(&at.run.plan, |p| p.rate = rate), at);
-    let remedy = none_missing(named(Name::Pace, format!("stay below the ceiling: {}/s", figures::number(rate)), command, expected));
+    let remedy =
+        none_missing(named(Name::Pace, format!("stay below the ceiling: {}/s", figures::number(rate)), command, expected));
     // Where reuse decides T, a port in TIME_WAIT counts as in use for longer than it is missing.
     Some(if is_reusing(at) { remedy } else { remedy.promising(Prediction::at_most(Metric::PeakShare, HIGH_SHARE)) })
 }
@@ -305,8 +315,10 @@ fn pace(at: &Situation<'_>) -> Option<Remedy> {
 fn search_pace(at: &Situation<'_>) -> Option<Remedy> {
     let search = at.budget()?.search_cps();
     let rate = below(search, at)?;
-    let expected =
-        format!("less than half of the pool in use: connect() stays near 12 us (it slows down above {}/s)", figures::rate(search));
+    let expected = format!(
+        "less than half of the pool in use: connect() stays near 12 us (it slows down above {}/s)",
+        figures::rate(search)
+    );
     let command = after_those_in_use(load_with(&at.run.plan, |p| p.rate = rate), at);
     let remedy = named(Name::Pace, format!("stay below half of the ceiling: {}/s", figures::number(rate)), command, expected);
     Some(none_missing(remedy))

@@ -1,7 +1,8 @@
 //! What a remedy about source ports promises, and what a run says about a promised figure.
 
-use super::{Situation, cps};
+use super::Situation;
 use crate::model::budget::Budget;
+use crate::model::figures;
 use crate::model::finding::Remedy;
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::RunResult;
@@ -49,7 +50,7 @@ pub(super) fn against_demand(remedy: Remedy, ports: u32, ceiling_cps: f64, at: &
     if at.wanted_cps <= ENOUGH_SHARE * ceiling_cps {
         return if at.run.plan.users <= ports { none_missing(remedy) } else { remedy };
     }
-    let expected = format!("{}; this run asks for {}/s", remedy.expected, cps(at.wanted_cps));
+    let expected = format!("{}; this run asks for {}/s", remedy.expected, figures::rate(at.wanted_cps));
     Remedy { expected, ..remedy }
 }
 

@@ -10,8 +10,8 @@ use crate::model::limits;
 use crate::model::plan::CpuWork;
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
 use crate::remedy::advice;
+use crate::remedy::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
 
 /// What makes the pool behind an endpoint of the target faster; what the target has already is not among it.
 pub(super) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<Remedy> {

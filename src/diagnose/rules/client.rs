@@ -103,12 +103,18 @@ fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
     }
     let rps = if run.plan.is_open_loop() { run.totals.rps.min(run.plan.rate) } else { run.totals.rps };
     let lower = round_rate(CAPACITY_SHARE * rps);
-    remedies.push(advice(
-        "ask for a rate below the client's limit",
-        load_with(&run.plan, |p| p.rate = lower),
-        format!("{} of the {} req/s reached now: latencies without the client's own waiting", share(CAPACITY_SHARE), rate(rps)),
-    )
-    .promising(Prediction::near(Metric::Rps, lower, FALL_SHORT_SHARE)));
+    remedies.push(
+        advice(
+            "ask for a rate below the client's limit",
+            load_with(&run.plan, |p| p.rate = lower),
+            format!(
+                "{} of the {} req/s reached now: latencies without the client's own waiting",
+                share(CAPACITY_SHARE),
+                rate(rps)
+            ),
+        )
+        .promising(Prediction::near(Metric::Rps, lower, FALL_SHORT_SHARE)),
+    );
     if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
         remedies.push(Remedy { expected: "30 to 70 us of CPU less per request: no handshake".into(), ..keep });
     }

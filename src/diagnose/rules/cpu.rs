@@ -48,7 +48,11 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
         .with("rps", rps)
         .with("cpu_ms_per_request", per)
         .with("failed_share", Some(seen.failed_share).filter(|f| *f > 0.0))
-        .remedies(vec![less_or_more(run, t, &limit), look, lighter(run, seen, Bottleneck { endpoint: None, slots: Some(limit.slots) })])
+        .remedies(vec![
+            less_or_more(run, t, &limit),
+            look,
+            lighter(run, seen, Bottleneck { endpoint: None, slots: Some(limit.slots) }),
+        ])
         .ruling()
 }
 

@@ -50,8 +50,11 @@ fn paced(run: &RunResult, seen: &Indicators, pace: OwnPace) -> Ruling {
         "while the target keeps its response time (computed)"
     };
     let remedies = vec![
-        advice("use more users", double, format!("{} req/s, {until}", rate(doubled)))
-            .promising(Prediction::near(Metric::Rps, doubled, DOUBLED_NEAR)),
+        advice("use more users", double, format!("{} req/s, {until}", rate(doubled))).promising(Prediction::near(
+            Metric::Rps,
+            doubled,
+            DOUBLED_NEAR,
+        )),
         advice(
             "ask for a rate instead of users",
             open,
@@ -133,7 +136,11 @@ pub(in crate::diagnose) fn tail(run: &RunResult, _: &Indicators) -> Ruling {
     )];
     if !others.is_empty() {
         let without = load_with(&run.plan, |p| p.mix = others);
-        remedies.push(advice("measure the others without it", without, format!("their own p95 ({} ms now) without its load", number(next_p95))));
+        remedies.push(advice(
+            "measure the others without it",
+            without,
+            format!("their own p95 ({} ms now) without its load", number(next_p95)),
+        ));
     }
     Found::new(
         format!("{} makes the tail: p95 {} ms, {} ms for the next endpoint", top.name, number(p95), number(next_p95)),

@@ -20,6 +20,8 @@ use crate::remedy::{advice, load_with};
 const WAIT_SHARE: f64 = 0.25;
 /// A pool with this share of its workers at work is what is full.
 const FULL_POOL_SHARE: f64 = 0.7;
+/// This share of the users that fill it keeps a target's CPU near its limit.
+const BUSY_SHARE: f64 = 0.8;
 /// A promised median may be this much of the response without a queue, at the least.
 const MEDIAN_LEAST: f64 = 0.75;
 /// And at the most where the target says how long it works on a request.
@@ -140,7 +142,11 @@ impl<'a> Full<'a> {
 
     /// None where nothing is left to take away.
     fn lighter(&self, run: &RunResult) -> Option<Remedy> {
-        if run.plan.is_open_loop() { Some(self.lower_rate(run)) } else { self.fewer_users(run).or_else(|| self.longer_pause(run)) }
+        if run.plan.is_open_loop() {
+            Some(self.lower_rate(run))
+        } else {
+            self.fewer_users(run).or_else(|| self.longer_pause(run))
+        }
     }
 
     fn lower_rate(&self, run: &RunResult) -> Remedy {
@@ -165,14 +171,16 @@ impl<'a> Full<'a> {
         let part = (CAPACITY_SHARE * fill).ceil().clamp(1.0, f64::from(u32::MAX)) as u32;
         let by_queue = self.station(self.think_s).users_within(self.wait_s(), part.min(plan.users));
         let mut users = by_queue.max(self.workers.unwrap_or(1));
-        if let Some(slots) = self.slots.filter(|_| self.think_s <= 0.0) {
+        let keeps_busy = self.think_s <= 0.0 && f64::from(users) >= BUSY_SHARE * fill;
+        if let Some(slots) = self.slots.filter(|_| keeps_busy) {
             // So many in flight would still count as a full CPU.
             users = users.min(((IN_FLIGHT_TIMES * slots).ceil() as u32).saturating_sub(1).max(1));
         }
         if users >= plan.users {
             return None;
         }
-        let sum = format!("{} req/s x ({} + {}) = {}", rate(self.capacity), seconds(self.think_s), seconds(self.alone_s), number(fill));
+        let sum =
+            format!("{} req/s x ({} + {}) = {}", rate(self.capacity), seconds(self.think_s), seconds(self.alone_s), number(fill));
         let why = if self.workers == Some(users) { format!("one for each worker; {sum}") } else { sum };
         let action = format!("offer what it can take: {} ({why})", counted(users, "user"));
         Some(self.promising(advice(action, load_with(plan, |p| p.users = users), "")))
@@ -181,7 +189,8 @@ impl<'a> Full<'a> {
     /// As many users, who pause: the same arithmetic the other way round.
     fn longer_pause(&self, run: &RunResult) -> Option<Remedy> {
         let plan = &run.plan;
-        let mut think_s = (f64::from(plan.users) / (CAPACITY_SHARE * self.capacity) - self.alone_s).max(plan.think.mean().as_secs_f64());
+        let mut think_s =
+            (f64::from(plan.users) / (CAPACITY_SHARE * self.capacity) - self.alone_s).max(plan.think.mean().as_secs_f64());
         let (longer, times) = LONGER_PAUSE;
         for _ in 0..times {
             if self.station(think_s).waiting_longer(plan.users, self.wait_s()) <= 0.5 {
