@@ -44,12 +44,12 @@ impl Station {
         late / all
     }
 
-    /// The most users, up to `most`, of whose requests not more than half wait longer than `wait_s`; at least 1.
-    pub(super) fn users_within(&self, wait_s: f64, most: u32) -> u32 {
+    /// The most users, up to `most`, of whose requests not more than `share` wait longer than `wait_s`; at least 1.
+    pub(super) fn users_within(&self, wait_s: f64, share: f64, most: u32) -> u32 {
         let (mut fits, mut beyond) = (1, most.max(1).saturating_add(1));
         while beyond - fits > 1 {
             let middle = u32::midpoint(fits, beyond);
-            if self.waiting_longer(middle, wait_s) <= 0.5 { fits = middle } else { beyond = middle }
+            if self.waiting_longer(middle, wait_s) <= share { fits = middle } else { beyond = middle }
         }
         fits
     }
@@ -88,15 +88,15 @@ mod tests {
         let pool = Station { workers: 50, work_s: 0.2, away_s: 0.0 };
         assert!(near(pool.waiting_longer(50, 0.0), 0.0));
         assert!(near(pool.waiting_longer(51, 0.0), 1.0));
-        assert_eq!(pool.users_within(0.0, 10_000), 50);
-        assert_eq!(pool.users_within(0.0, 20), 20);
+        assert_eq!(pool.users_within(0.0, 0.5, 10_000), 50);
+        assert_eq!(pool.users_within(0.0, 0.5, 20), 20);
     }
 
     #[test]
     fn thousands_of_users_keep_the_arithmetic_finite() {
         let busy = Station { workers: 4, work_s: 0.001, away_s: 1.0 };
         assert!(near(busy.waiting_longer(100_000, 0.1), 1.0));
-        let within = busy.users_within(0.000_25, 100_000);
+        let within = busy.users_within(0.000_25, 0.5, 100_000);
         assert!((2_000..4_000).contains(&within), "{within} of 4,004 that fill it");
     }
 }

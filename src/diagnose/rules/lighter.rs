@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::diagnose::indicators::Indicators;
 use crate::diagnose::station::Station;
-use crate::diagnose::thresholds::{CAPACITY_SHARE, IN_FLIGHT_TIMES};
+use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, IN_FLIGHT_TIMES};
 use crate::model::figures::{self, counted, number, rate, seconds, share};
 use crate::model::finding::Remedy;
 use crate::model::plan::LoadPlan;
@@ -18,16 +18,23 @@ use crate::remedy::{advice, load_with};
 
 /// Half of the requests may wait this share of the response without a queue, in the worst case.
 const WAIT_SHARE: f64 = 0.25;
+const HALF: f64 = 0.5;
+/// Fewer where work varies much: long work and a long wait come together.
+const FEWER: f64 = 0.4;
 /// A pool with this share of its workers at work is what is full.
 const FULL_POOL_SHARE: f64 = 0.7;
+/// What workers get done, of what their number and the median of steady work come to.
+const DONE_SHARE: f64 = 0.9;
 /// This share of the users that fill it keeps a target's CPU near its limit.
 const BUSY_SHARE: f64 = 0.8;
 /// A promised median may be this much of the response without a queue, at the least.
 const MEDIAN_LEAST: f64 = 0.75;
 /// And at the most where the target says how long it works on a request.
 pub(super) const MEDIAN_TOLD: f64 = 1.5;
-/// And at the most where only its quickest answer is known.
-const MEDIAN_QUICKEST: f64 = 2.0;
+/// And at the most where only its quickest answer is known, or the time that it works on a request varies much.
+const MEDIAN_VARIES: f64 = 2.0;
+/// It varies much where its 99th percentile is so many times its median.
+const VARIES_TIMES: f64 = 3.0;
 /// Beside these: what the network and a busy client add, milliseconds.
 const MEDIAN_ADDED_MS: f64 = 1.0;
 /// A pause that still leaves a queue is lengthened by this, so many times at the most.
@@ -73,6 +80,8 @@ struct Full<'a> {
     own_s: f64,
     /// how far the promised median may be above it, times
     most: f64,
+    /// share of the requests that may wait noticeably
+    late_share: f64,
     /// workers that are known to be all at work
     workers: Option<u32>,
     /// requests that a full CPU works on at the same time
@@ -96,9 +105,13 @@ impl<'a> Full<'a> {
             Some(wanted) => known.iter().find(|(e, ..)| std::ptr::eq(*e, wanted)),
             None => known.iter().find(pool).or_else(largest),
         }?;
-        let told = endpoint.server_timing_ms.is_some();
-        // A full target works on one request at least: without its own timing, that is the least that one takes.
-        let quickest = if known.len() == 1 && !told && capacity > 0.0 { own_s.max(1.0 / capacity) } else { *own_s };
+        let timing = endpoint.server_timing_ms.as_ref();
+        let told = timing.is_some();
+        let is_steady = timing.is_some_and(|t| t.work.p99 < VARIES_TIMES * t.work.p50);
+        // A full target works on one request at least: without its own timing, that is the least that one takes. With
+        // failures it may also work on what nobody waits for any longer.
+        let counts = known.len() == 1 && !told && capacity > 0.0 && answered > 1.0 - FALL_SHORT_SHARE;
+        let quickest = if counts { own_s.max(1.0 / capacity) } else { *own_s };
         let full = Self {
             capacity,
             think_s: seen.think_s,
@@ -106,22 +119,44 @@ impl<'a> Full<'a> {
             endpoint,
             part: n / asked,
             own_s: quickest,
-            most: if told { MEDIAN_TOLD } else { MEDIAN_QUICKEST },
+            late_share: if told && !is_steady { FEWER } else { HALF },
+            most: if is_steady { MEDIAN_TOLD } else { MEDIAN_VARIES },
             workers: None,
             slots: of.slots,
         };
+        let full = Self { workers: full.all_at_work(run), ..full };
+        let all_answered = answered > 1.0 - FALL_SHORT_SHARE;
+        if !all_answered && full.late_share < HALF {
+            // What was answered in time is the short work only: how long the other takes is not known.
+            return None;
+        }
+        let full = if all_answered { full } else { full.with_wasted_work(run) };
         let sound = full.capacity > 0.0 && full.alone_s.is_finite() && full.alone_s > 0.0 && full.part > 0.0 && full.own_s > 0.0;
-        sound.then(|| Self { workers: full.all_at_work(run), ..full })
+        sound.then_some(full)
     }
 
     /// Workers of the endpoint's pool, where nearly all of them worked.
     fn all_at_work(&self, run: &RunResult) -> Option<u32> {
+        let workers = self.workers_there(run)?;
+        (self.capacity * self.part * self.own_s >= FULL_POOL_SHARE * f64::from(workers)).then_some(workers)
+    }
+
+    fn workers_there(&self, run: &RunResult) -> Option<u32> {
         let workers = match Pool::of(run, &self.endpoint.name)? {
             // More of them than cores get no more done.
             Pool::Cpu => cpu_workers(run)?.min(run.host.cpus),
             Pool::Io => io_workers(run)?,
         };
-        (self.capacity * self.part * self.own_s >= FULL_POOL_SHARE * f64::from(workers)).then_some(workers.max(1))
+        Some(workers.max(1))
+    }
+
+    /// Workers that are busy with requests that nobody waits for any longer can do more than was answered in time: as
+    /// much as their number and the work say.
+    fn with_wasted_work(self, run: &RunResult) -> Self {
+        let queues = self.endpoint.server_timing_ms.as_ref().is_some_and(|t| t.queue.p50 > t.work.p50);
+        let Some(workers) = self.workers_there(run).filter(|_| queues) else { return self };
+        let capacity = DONE_SHARE * f64::from(workers) / (self.own_s * self.part);
+        if capacity > self.capacity { Self { capacity, workers: Some(workers), ..self } } else { self }
     }
 
     /// The endpoint's workers, asked by users who pause for `think_s`. Of workers that nobody knows it takes one that is
@@ -136,8 +171,9 @@ impl<'a> Full<'a> {
         }
     }
 
-    fn wait_s(&self) -> f64 {
-        WAIT_SHARE * self.own_s
+    /// More requests than may would wait noticeably.
+    fn waits(&self, users: u32, think_s: f64) -> bool {
+        self.station(think_s).waiting_longer(users, WAIT_SHARE * self.own_s) > self.late_share
     }
 
     /// None where nothing is left to take away.
@@ -154,12 +190,12 @@ impl<'a> Full<'a> {
         let most = self.capacity.min(plan.rate);
         // A mix comes to each endpoint at random; one endpoint is asked at a constant pace.
         let is_mixed = plan.mix.len() > 1;
-        let waits = |part: &f64| {
+        let too_much = |part: &f64| {
             let think_s = (f64::from(plan.users) / (part * most) - self.alone_s).max(0.0);
-            is_mixed && self.station(think_s).waiting_longer(plan.users, self.wait_s()) > 0.5
+            is_mixed && self.waits(plan.users, think_s)
         };
         let parts = [CAPACITY_SHARE, 0.6, 0.5, 0.4];
-        let part = parts.iter().copied().find(|part| !waits(part)).unwrap_or(0.3);
+        let part = parts.iter().copied().find(|part| !too_much(part)).unwrap_or(0.3);
         let lower = round_rate(part * most);
         let action = format!("ask for {} req/s, {} of what it answered", rate(lower), share(part));
         self.promising(advice(action, load_with(plan, |p| p.rate = lower), ""))
@@ -169,7 +205,7 @@ impl<'a> Full<'a> {
         let plan = &run.plan;
         let fill = self.capacity * (self.think_s + self.alone_s);
         let part = (CAPACITY_SHARE * fill).ceil().clamp(1.0, f64::from(u32::MAX)) as u32;
-        let by_queue = self.station(self.think_s).users_within(self.wait_s(), part.min(plan.users));
+        let by_queue = self.station(self.think_s).users_within(WAIT_SHARE * self.own_s, self.late_share, part.min(plan.users));
         let mut users = by_queue.max(self.workers.unwrap_or(1));
         let keeps_busy = self.think_s <= 0.0 && f64::from(users) >= BUSY_SHARE * fill;
         if let Some(slots) = self.slots.filter(|_| keeps_busy) {
@@ -193,7 +229,7 @@ impl<'a> Full<'a> {
             (f64::from(plan.users) / (CAPACITY_SHARE * self.capacity) - self.alone_s).max(plan.think.mean().as_secs_f64());
         let (longer, times) = LONGER_PAUSE;
         for _ in 0..times {
-            if self.station(think_s).waiting_longer(plan.users, self.wait_s()) <= 0.5 {
+            if !self.waits(plan.users, think_s) {
                 break;
             }
             think_s = think_s.max(self.own_s) * longer;
@@ -224,11 +260,14 @@ pub(super) fn round_rate(rate: f64) -> f64 {
     if rate >= 10.0 { rate.floor() } else { ((rate * 10.0).floor() / 10.0).max(0.1) }
 }
 
-/// The time of a median answer without the target's queue; without Server-Timing the quickest answer. In an open loop
-/// the latency also counts from when a request was due: the work alone is the target's.
+/// The time of a median answer without the target's queue; without Server-Timing the quickest answer. The way to the
+/// target and back comes to its work: no answer was quicker. In an open loop the latency also counts from when a
+/// request was due, so the work alone is the target's.
 fn without_queue_s(run: &RunResult, e: &Endpoint) -> Option<f64> {
     let latency = e.latency_ms?;
-    let told = |work: f64, queue: f64| if run.plan.is_open_loop() { work } else { work.max(latency.p50 - queue) };
+    let told = |work: f64, queue: f64| {
+        if run.plan.is_open_loop() { work } else { work.max(latency.min.min(latency.p50 - queue)) }
+    };
     let ms = e.server_timing_ms.as_ref().map_or(latency.min, |t| told(t.work.p50, t.queue.p50));
     Some(ms / 1000.0)
 }

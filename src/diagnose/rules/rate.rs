@@ -13,6 +13,9 @@ use crate::remedy::{PACE_SHARE, advice, load_with};
 /// Connections beyond those that the rate needs on average, times.
 const SPARE: f64 = 1.2;
 
+/// Answers whose mean is so many times the quickest vary.
+const VARIED_TIMES: f64 = 3.0;
+
 /// The finding, for `asked` connections.
 pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, asked: u32) -> Found {
     let (plan, t) = (&run.plan, &run.totals);
@@ -39,7 +42,11 @@ pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, 
     let remedies = match (kept_away, full) {
         (true, _) => sustained_rate(run, seen).into_iter().collect(),
         (false, true) => vec![lower(run, seen)],
-        (false, false) => vec![more_connections(run, seen, asked), lower(run, seen)],
+        (false, false) if may_queue(run) => vec![lower(run, seen), more_connections(run, seen, asked)],
+        (false, false) => {
+            let kept = Prediction::near(Metric::Rps, plan.rate, FALL_SHORT_SHARE);
+            vec![more_connections(run, seen, asked).promising(kept), lower(run, seen)]
+        }
     };
     Found::new(title, text).remedies(remedies).caused_only_by(causes_of_missing(run))
 }
@@ -103,7 +110,13 @@ fn more_connections(run: &RunResult, seen: &Indicators, have: u32) -> Remedy {
             seconds(took)
         ),
     )
-    .promising(Prediction::near(Metric::Rps, plan.rate, FALL_SHORT_SHARE))
+}
+
+/// Answers that vary may have waited at the target, which more connections only makes longer.
+fn may_queue(run: &RunResult) -> bool {
+    let told = run.endpoints.iter().all(|e| e.server_timing_ms.is_some());
+    let varies = run.totals.service_latency_ms.is_some_and(|l| l.mean >= VARIED_TIMES * l.min);
+    is_many(run, run.totals.failures) || (!told && varies)
 }
 
 /// The causes of the table that explain a missing rate here: failures only where they are many enough.
