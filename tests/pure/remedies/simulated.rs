@@ -160,16 +160,7 @@ impl<'a> Simulation<'a> {
             Varies::Much => -(1.0 - self.random.f64()).ln(),
         };
         let job = self.jobs.len();
-        self.jobs.push(Job {
-            pool,
-            user,
-            due,
-            sent: now,
-            work: work.s * factor,
-            started: 0.0,
-            ended: None,
-            given_up: false,
-        });
+        self.jobs.push(Job { pool, user, due, sent: now, work: work.s * factor, started: 0.0, ended: None, given_up: false });
         self.at(now + self.plan.timeout.as_secs_f64(), Event::GiveUp(job));
         self.queues[pool].push_back(job);
         self.work_on(pool, now);
@@ -221,8 +212,7 @@ pub(super) fn simulate(plan: &LoadPlan, pools: Vec<Work>, told: bool) -> RunResu
     t.never_started = if open { ((plan.rate * SECONDS).floor() as u64).saturating_sub(done.due) } else { 0 };
     t.rps = answered.len() as f64 / SECONDS;
     t.latency_ms = percentiles(answered.iter().map(|j| latency_ms(j)).collect());
-    t.service_latency_ms =
-        percentiles(answered.iter().map(|j| (j.ended.unwrap() - j.sent) * 1000.0).collect()).filter(|_| open);
+    t.service_latency_ms = percentiles(answered.iter().map(|j| (j.ended.unwrap() - j.sent) * 1000.0).collect()).filter(|_| open);
     t.requests_per_connection = Some(t.requests as f64 / f64::from(plan.users));
     t.steady = Some(Steady { from_s: 0.0, rps: t.rps, latency_ms: t.latency_ms });
     run.endpoints = (0..plan.mix.len()).filter_map(|pool| of_path(plan, pool, &done, &answered, told, latency_ms)).collect();
