@@ -38,7 +38,7 @@ pub(crate) struct ConnectionArgs {
     /// From its start to the last byte of the answer. Requests still waiting when the run ends are reported apart.
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::REQUEST_TIMEOUT), value_parser = span, help_heading = "Connections")]
     pub(crate) timeout: Span,
-    #[arg(help = format!("Longest head of an answer, trailers and chunk extensions as well, at most {}", limits::RESPONSE_HEAD_BYTES_MAX))]
+    #[arg(help = format!("Longest head of an answer, with trailers and chunk extensions, at most {}", limits::RESPONSE_HEAD_BYTES_MAX))]
     #[arg(long, value_name = "BYTES", default_value_t = limits::RESPONSE_HEAD_BYTES, value_parser = head_bytes, hide_short_help = true, help_heading = "Limits")]
     pub(crate) head_bytes: usize,
     #[arg(help = format!("Most header fields of an answer, at most {}", limits::RESPONSE_HEAD_FIELDS_MAX))]

@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// The answer as JSON (sockbench-explain/1), to a file or, with - or alone, to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<String>,
-    /// Show every reading, remedy and assumption [default: one screen]
+    /// Show every reading, remedy and assumption
     #[arg(short = 'v', long)]
     verbose: bool,
     /// No colours

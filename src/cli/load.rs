@@ -41,7 +41,7 @@ pub(crate) struct Args {
     output: OutputArgs,
     #[command(flatten)]
     report: ReportArgs,
-    /// Own server: FLAG=VALUE [default: none]
+    /// Setting of sockbench's own server [default: none]
     ///
     /// A flag of sockbench server without its dashes, such as cpu-workers=1 or keepalive=off.
     #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", hide_short_help = true, help_heading = "Target")]

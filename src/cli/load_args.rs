@@ -20,7 +20,7 @@ pub(crate) struct RunArgs {
           default_value_t = u64::from(limits::USERS), value_parser = units::count, help_heading = "Load")]
     pub(crate) conns: u64,
     #[arg(help = format!("Length of the run [default: {}]", Span(limits::DURATION)))]
-    #[arg(long_help = format!("Length of the run, at most {} [default: {}, unless --requests is given]", Span(limits::DURATION_MAX), Span(limits::DURATION)))]
+    #[arg(long_help = format!("Length of the run, at most {} days [default: {}, unless --requests is given]", limits::DURATION_MAX.as_secs() / 86_400, Span(limits::DURATION)))]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = run_length, help_heading = "Load")]
     pub(crate) duration: Option<Duration>,
     /// The same, by Locust's name, with a unit [default: as --duration]

@@ -34,6 +34,10 @@ mod study;
 mod study_plan;
 mod target;
 
+/// For the help of the program.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors); 2 unusable arguments or files; 3 this machine \
+refused, or the target was not reached or went away; 128+N ended by signal N";
+
 /// Usage or plan error.
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// The environment refused.
@@ -110,7 +114,7 @@ pub(crate) fn page(no_color: bool, kept: Option<String>) -> Page {
 
 /// Load-test a server and learn why it failed: ephemeral ports, TIME_WAIT, limits, and remedies that were proven.
 #[derive(Debug, Parser)]
-#[command(name = "sockbench", version, arg_required_else_help = true, max_term_width = 80)]
+#[command(name = "sockbench", version, arg_required_else_help = true, max_term_width = 80, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

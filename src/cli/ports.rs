@@ -58,19 +58,19 @@ pub(crate) struct Args {
     /// Predict what happens at this many new connections per second
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Prediction")]
     predict: Option<f64>,
-    /// Source ports (default: this host's pool; Windows: 16384)
+    /// Source ports [default: this host's pool; Windows: 16384]
     #[arg(long, value_name = "PORTS", value_parser = clap::value_parser!(u32).range(1..), requires = "predict", help_heading = "Prediction")]
     pool: Option<u32>,
-    /// T: how long a closed connection keeps its port (default: this host's T towards --to; Windows: 120s)
+    /// T: how long a closed connection keeps its port [default: this host's T towards --to; Windows: 120s]
     #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "predict", help_heading = "Prediction")]
     hold: Option<Duration>,
-    /// Length of the run (default 3m)
+    /// Length of the run [default: 3m]
     #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "predict", help_heading = "Prediction")]
     duration: Option<Duration>,
-    /// Calls per second while nothing succeeds (default: the rate)
+    /// Calls per second while nothing succeeds [default: the rate]
     #[arg(long, value_name = "RATE", value_parser = rate, requires = "predict", help_heading = "Prediction")]
     fail_rate: Option<f64>,
-    /// Calls per second after the first recovery (default: the rate)
+    /// Calls per second after the first recovery [default: the rate]
     #[arg(long, value_name = "RATE", value_parser = rate, requires = "predict", help_heading = "Prediction")]
     recovered_rate: Option<f64>,
 }

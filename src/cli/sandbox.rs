@@ -38,7 +38,7 @@ pub(crate) struct Args {
 /// Settings of the private namespace.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Setup {
-    /// Setting inside [default: the kernel's]
+    /// Setting in the namespace [default: the kernel's]
     ///
     /// Repeatable. Written in the namespace and read back, such as net.ipv4.tcp_tw_reuse=0.
     #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Target")]

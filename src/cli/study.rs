@@ -81,7 +81,7 @@ pub(crate) struct Args {
     conn: ConnectionArgs,
     #[command(flatten)]
     output: OutputArgs,
-    /// Own server: FLAG=VALUE [default: the plan's]
+    /// Setting of sockbench's own server [default: the plan's]
     ///
     /// A flag of sockbench server without its dashes. Those of the plan come first.
     #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", hide_short_help = true, help_heading = "Target")]
