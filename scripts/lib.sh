@@ -322,7 +322,7 @@ waves() {
   if is "$slowest < 1000 * $4 / 9"; then
     check_that "$1, three waves of T: made against 3 P" "$opened >= 0.95 * 3 * $3"
   elif ! is "$opened >= 0.95 * 3 * $3"; then
-    unmeasured "$1, three waves of T" "this machine stood still for a while (an answer took $slowest ms); $opened made of 3 x $3"
+    unmeasured "$1, three waves of T" "this machine stalled for a while (an answer took $slowest ms); $opened made of 3 x $3"
   fi
 }
 

@@ -2,7 +2,7 @@
 # Tries sockbench against servers and clients that nobody here wrote, and compares its counts with theirs.
 #
 # Servers: nginx (its access log counts), Python's http.server (its log counts), a Flask development server (an
-# after_request counter). Clients against our own server: curl, wrk, ab, h2load, Locust (our server's counters count).
+# after_request counter). Clients against sockbench's own server: curl, wrk, ab, h2load, Locust (our server's counters count).
 # What is not installed is named, with how to get it, and skipped. Loopback only, no root; about half a minute; every run
 # is bounded; only own processes are ended.
 #

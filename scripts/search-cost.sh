@@ -76,7 +76,7 @@ print(*(f'{median(v):.0f}' if v else 0 for v in (below, above)))")"
 [ -e "$work/ring/step-$steps.json" ] || unmeasured "the ring with every port in TIME_WAIT" "this machine could not go round it twice in 80 s"
 read -r refused refused_made refused_us <<<"$(field "$work/auto/full.json" 't["local_failures"]' 't["connections_opened"]' 'd["series"][-1]["connect_p50_us"]')"
 shape "connect() past 50 % against below" "$above > 3 * max($below, 1)"
-shape "held in the end, of $pool" "$held == $pool"
+shape "in use in the end, of $pool" "$held == $pool"
 shape "the ring with every port in TIME_WAIT against the kernel's search past 50 %" "$ring_last * 3 < $above"
 factor=$(calc "$above / max($below, 1)" .0f)
 

@@ -8,7 +8,7 @@ round begins and ends with a canary, the same short run each time: rounds whose 
 are named.
 
 usage: scripts/speed.py [--rounds N] [--seconds S] [--floor DIR] [--json FILE]
-  --floor DIR   a folder with the programmes floor_server and floor_client (a bare epoll pair without HTTP parsing)
+  --floor DIR   a folder with the programs floor_server and floor_client (a bare epoll pair without HTTP parsing)
 needs: cargo, taskset, and any of nginx, wrk. What is missing is named. Loopback only; only own processes are ended.
 """
 

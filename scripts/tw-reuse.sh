@@ -3,7 +3,7 @@
 #
 # 50 ports. A burst of 100 connections (client closing first), then, 1.2 s after its end, one of 50. Where
 # tcp_tw_reuse applies (1: any address; 2: 127.0.0.0/8 and ::1), a port is given again after tcp_tw_reuse_delay.
-# The bursts are over well inside the longer delays; where a machine that stands still made one longer than its delay,
+# The bursts are over well inside the longer delays; where a stall of the machine made one longer than its delay,
 # the cell is run again. For the shortest delay the burst is one connection after another, 2 ms apart at least: then no
 # port is asked for again before it is 100 ms old.
 #

@@ -1,4 +1,4 @@
-//! The `sockbench` programme: everything is in the library.
+//! The `sockbench` program: everything is in the library.
 
 fn main() -> std::process::ExitCode {
     sockbench::main()

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
-/// Where an own server is that is yet to be started.
+/// Where sockbench's own server will be.
 const NO_PORT_YET: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
@@ -99,7 +99,7 @@ fn plan(args: &Args, target: Target, path: &str) -> Result<LoadPlan, Exit> {
     Ok(LoadPlan { environment: Environment { server, ..args.sandbox.environment() }, ..plan })
 }
 
-/// The same from the start; nothing is printed. An own server has port 1, because it has none yet.
+/// The same from the start; nothing is printed. sockbench's own server has port 1, because it has none yet.
 pub(crate) fn plan_of(args: &Args) -> Result<LoadPlan, Exit> {
     if args.sandbox.sandbox && args.url.is_some() {
         return Err(sandbox::no_way_out());
@@ -116,7 +116,7 @@ pub(crate) fn plan_of(args: &Args) -> Result<LoadPlan, Exit> {
     }
 }
 
-/// Each connection is a descriptor: the limit is raised as far as it goes, and a plan beyond it is told so.
+/// Each connection is a descriptor: the limit is raised as far as it goes, and a plan beyond it gets a warning.
 pub(crate) fn raise_nofile(users: u64) {
     if let Ok(limit) = nofile::raise()
         && users.saturating_add(32) > limit
@@ -166,13 +166,14 @@ pub(crate) fn start_own_server(port: u16, flags: &ServerFlags) -> Result<OwnServ
     let words = flags.arguments();
     let listen = [([127, 0, 0, 1], port).into()];
     OwnServer::start_at(&listen, &words).map_err(|e| {
-        Exit::environment(format!("own server: {e}")).hint(format!("sockbench server {} starts it by hand", words.join(" ")))
+        Exit::environment(format!("sockbench's own server: {e}"))
+            .hint(format!("sockbench server {} starts it by hand", words.join(" ")))
     })
 }
 
 pub(crate) fn stop_own_server(own: OwnServer) {
     if let Err(e) = own.stop() {
-        super::warn(&format!("own server: {e}"));
+        super::warn(&format!("sockbench's own server: {e}"));
     }
 }
 
@@ -204,7 +205,7 @@ pub(crate) fn conclude(runs: &[&Measured], signal: Option<i32>, fail_on_errors: 
                 failure.name()
             ));
             return Err(exit.hint(if failure.errno() == Some(ECONNREFUSED) {
-                "nothing listens there: `ss -ltn` shows who listens; without a URL an own server is started"
+                "nothing listens there: `ss -ltn` shows who listens; without a URL sockbench starts its own server"
             } else {
                 "the findings of the report say more"
             }));

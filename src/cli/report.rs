@@ -160,7 +160,7 @@ fn bad_log(file: &Path, e: &hlog::HlogError) -> Exit {
 fn study_report(args: &Args, file: &Path, study: &StudyResult) -> Result<(), Exit> {
     let refused = |what: &str| {
         Exit::usage(format!("{}: {what} of a study", file.display()))
-            .hint("each step's files stand beside study.json; give a step's .json")
+            .hint("each step's files are beside study.json; give a step's .json")
     };
     if args.again {
         return Err(refused("--again"));

@@ -38,7 +38,7 @@ impl Unwritten {
         if self.failed.is_empty() {
             return Ok(());
         }
-        Err(Exit::environment(self.failed.join("; ")).hint("all else was written; --overwrite takes the same place again"))
+        Err(Exit::environment(self.failed.join("; ")).hint("everything else was written; --overwrite takes the same place again"))
     }
 }
 

@@ -8,7 +8,7 @@ use super::thresholds::TABLE;
 use super::verdict;
 use crate::model::finding::FindingId;
 
-/// The whole page. `tests/pure/diagnose_docs.rs` holds the file to it.
+/// The whole page. `tests/pure/diagnose_docs.rs` compares the file with it.
 pub fn findings_markdown() -> String {
     let mut out = String::from(HEAD);
     for rule in table::rules() {

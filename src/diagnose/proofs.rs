@@ -3,7 +3,7 @@
 use crate::model::finding::Finding;
 use crate::model::rehearsal::Rehearsal;
 
-/// New findings with what an earlier diagnosis of the same run had proven: it still holds of the same remedy.
+/// New findings with what an earlier diagnosis of the same run had proven: it is still true of the same remedy.
 #[must_use]
 pub fn keep_proofs(mut findings: Vec<Finding>, earlier: &[Finding]) -> Vec<Finding> {
     let proofs: Vec<_> =

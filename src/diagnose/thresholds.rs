@@ -66,7 +66,7 @@ thresholds! {
     PACE_SHARE: f64 = crate::remedy::PACE_SHARE, Share;
     /// Below this share of the pool in use, the range is not what ran out.
     POOL_NOT_FULL_SHARE: f64 = 0.5, Share;
-    /// local-ports-exhausted: below this share of the pool seen in use, something else holds the rest.
+    /// local-ports-exhausted: below this share of the pool seen in use, something else uses the rest.
     POOL_SEEN_SHARE: f64 = 0.9, Share;
     /// failures-will-return: a recurrence this soon after the run's end coincides with it.
     ECHO_SOON_S: f64 = 0.1, Seconds;
@@ -94,13 +94,13 @@ thresholds! {
     HANG_TIMES: f64 = 2.0, Times;
     /// Failures that began after this share of the run began in mid-run.
     MID_RUN_SHARE: f64 = 0.25, Share;
-    /// client-stalled: the client stood still for this long at once.
+    /// client-stalled: the client stalled for this long at once.
     CLIENT_STALL_S: f64 = 0.5, Seconds;
     /// target-stalled: nothing was answered for this long at once.
     STALL_S: f64 = 0.5, Seconds;
     /// target-stalled: and for this many times the 75th percentile of the latency: a slow but steady target is no stall.
     STALL_TIMES: f64 = 4.0, Times;
-    /// target-stalled: with this share of it inside a stall of the client, the client stood still and not the target.
+    /// target-stalled: with this share of it inside a stall of the client, the client stalled and not the target.
     STALL_SHARED: f64 = 0.5, Share;
     /// target-stalled: a process that used less than this of a core did nothing.
     STALL_IDLE_PERCENT: f64 = 5.0, Percent;
@@ -142,7 +142,7 @@ thresholds! {
     FALL_SHORT_SHARE: f64 = 0.05, Share;
     /// users-not-reached: requests that must be missing before a rate counts as not reached.
     FALL_SHORT_REQUESTS: f64 = 5.0, Count;
-    /// users-not-reached: without think time, this share of users on short connections holds one at the same time.
+    /// users-not-reached: without think time, this share of users on short connections has one at the same time.
     SHORT_AT_ONCE_SHARE: f64 = 0.5, Share;
     /// users-not-reached: attempts per user of a run bounded by a count, from which all users had work.
     ATTEMPTS_PER_USER: u64 = 10, Count;

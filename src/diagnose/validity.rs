@@ -74,7 +74,7 @@ fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: 
     } else if let Some((asked, reached)) = users::fewer_held(run) {
         into.push((
             RunStamp::Incomplete,
-            format!("{} asked for, {reached} held a connection at the same time", figures::counted(asked, "user")),
+            format!("{} asked for, {reached} had a connection at the same time", figures::counted(asked, "user")),
         ));
     }
     if let Some(reason) = not_closed_by_target(run) {

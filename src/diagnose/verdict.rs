@@ -123,7 +123,7 @@ fn client(seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
     if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.yes()) {
         let (from, to) = (seconds(stalls.longest.from_s), seconds(stalls.longest.to_s));
         return (
-            format!("the client itself stood still from {from} to {to}: read no latency of that time"),
+            format!("the client itself stalled from {from} to {to}: latencies of that time are not the target's"),
             Some(stalls.first_s),
         );
     }
@@ -189,12 +189,12 @@ fn saturated(run: &RunResult, seen: &Indicators) -> String {
         format!("target saturated: {rps} req/s with {}", counted(run.plan.users, "user"))
     };
     let why = match (seen.queue.yes(), seen.cpu.yes()) {
-        (Some(Queue::Told { queue_ms, work_ms, .. }), _) => {
+        (Some(Queue::Reported { queue_ms, work_ms, .. }), _) => {
             format!(", {} ms of queue for {} ms of work", number(*queue_ms), number(*work_ms))
         }
         (_, Some(limit)) if limit.full == Full::Machine => ", every core is busy".to_owned(),
         (_, Some(limit)) => format!(", its CPU is at {} of a core", percent(limit.percent)),
-        (Some(Queue::Grown(g)), None) => {
+        (Some(Queue::Rising(g)), None) => {
             format!(", and its median grew from {} to {} ms with the users", number(g.p50_ms.0), number(g.p50_ms.1))
         }
         (Some(Queue::Leak(leak)), None) => {

@@ -1,4 +1,4 @@
-//! The P/T law for what a text or a history tells: from flags, from measured rates, and the system's defaults.
+//! The P/T law for what a text or a history says: from flags, from measured rates, and the system's defaults.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Rates {
     pub duration: Option<Duration>,
 }
 
-/// Hold times that people guess; those that do not fit are told.
+/// Hold times that people guess; those that do not fit are named.
 const GUESSES_S: [f64; 4] = [30.0, 60.0, 120.0, 240.0];
 /// Share by which the failures of a fitting hold time may differ from those counted.
 const FITS_WITHIN: f64 = 0.10;
@@ -56,10 +56,10 @@ struct Taken {
     is_other_pool: bool,
 }
 
-/// What happened in the run that the law is held against.
+/// What happened in the run that the law is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// connections failed for want of a port
+    /// connections failed for lack of a port
     Failures,
     /// connections failed, and ports are one of the possible reasons
     MaybeFailures,

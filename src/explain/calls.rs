@@ -78,7 +78,7 @@ const fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
 }
 
-/// The call that a function's name stands for.
+/// The call that a function's name means.
 pub(super) fn call_of(name: &str) -> Option<FailedCall> {
     CALL_NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(call, _)| *call)
 }

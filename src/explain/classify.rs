@@ -1,4 +1,4 @@
-//! From evidence to the limit: one reading where it decides, several with how to tell them apart where it does not.
+//! From evidence to the limit: one reading where it decides, several, and how to distinguish them, where it does not.
 //!
 //! The tree: condition (`judge`), then for the two that mean different things at different calls (EADDRINUSE, EADDRNOTAVAIL)
 //! the source port that was asked for, the call, the system, whose socket it is, and the target's address.

@@ -101,7 +101,7 @@ pub(super) struct Errno {
     linux: i32,
     windows: i32,
     macos: i32,
-    /// what Node.js prints on Windows, less the sign
+    /// what Node.js prints on Windows, without the sign
     libuv: i32,
 }
 

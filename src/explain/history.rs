@@ -1,7 +1,7 @@
 //! When the failures of a history began and ended, at which rates; and P and T solved backwards from it.
 //!
-//! While calls fail for want of a port, every port that comes back is taken at once: calls made up to t, less those
-//! made up to t - T, are the P ports that stand held.
+//! While calls fail for lack of a port, every port that comes back is taken at once: calls made up to t, less those
+//! made up to t - T, are the P ports in use.
 
 use super::csv_rows::{LocustError, at, column, reader};
 use crate::model::explanation::Measured;
@@ -16,7 +16,7 @@ const ROW_S: f64 = 1.5;
 pub(super) struct Share {
     /// how many there are; all of the history's when not known
     pub(super) count: Option<u64>,
-    /// seconds of the Unix epoch between which they came, where the file tells
+    /// seconds of the Unix epoch between which they came, where the file says so
     pub(super) between: Option<(f64, f64)>,
 }
 
@@ -33,7 +33,7 @@ struct Second {
 pub(super) struct History {
     seconds: Vec<Second>,
     start: f64,
-    /// rows before the first failure for want of a port, and of the last one of that stretch
+    /// rows before the first failure for lack of a port, and of the last one of that stretch
     stretch: Option<(usize, usize)>,
     pub(super) measured: Measured,
 }
@@ -43,7 +43,7 @@ impl History {
     pub(super) fn read(text: &str, share: Share) -> Result<Self, LocustError> {
         let mut seconds = seconds(text)?;
         let (Some(first), Some(last)) = (seconds.first(), seconds.last()) else { return Err(LocustError::Short) };
-        // Locust's first row may come some seconds before the first request. A history whose first row holds requests
+        // Locust's first row may come some seconds before the first request. A history whose first row has requests
         // began a row's length before it, with none.
         let start = seconds.iter().rev().find(|s| s.requests == 0).map(|s| s.t);
         let row_s = seconds.get(1).map_or(1.0, |second| second.t - first.t).max(1e-3);
@@ -60,7 +60,7 @@ impl History {
         Ok(Self { seconds, start, stretch, measured })
     }
 
-    /// Ports that stood held when the first call failed, if each is held for `hold_s`; none without a failure.
+    /// Ports in use when the first call failed, if each is in use for `hold_s`; none without a failure.
     pub(super) fn pool_for(&self, hold_s: f64) -> Option<u64> {
         let (t, connected) = onset(&self.seconds, self.start, self.stretch?.0);
         let returned = self.connected_until(t - hold_s).floor() as u64;
@@ -112,10 +112,10 @@ fn count_connected(seconds: &mut [Second], share: Share) -> u64 {
     let within = share.between.filter(|(from, to)| seconds.iter().any(|s| s.t >= *from && s.t <= to + ROW_S));
     let (mut before, mut without) = (0_u64, 0_u64);
     for s in seconds.iter_mut() {
-        let grown = s.failures.saturating_sub(before);
+        let more = s.failures.saturating_sub(before);
         before = s.failures;
         if within.is_none_or(|(from, to)| s.t >= from - ROW_S && s.t <= to + ROW_S) {
-            without = without.saturating_add(grown).min(share.count.unwrap_or(u64::MAX));
+            without = without.saturating_add(more).min(share.count.unwrap_or(u64::MAX));
         }
         s.connected = s.requests.saturating_sub(without);
     }

@@ -56,7 +56,7 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
 struct Row {
     error: String,
     count: u64,
-    /// first and last time, seconds of the Unix epoch, where told
+    /// first and last time, seconds of the Unix epoch, where the file has them
     seen: Option<(f64, f64)>,
 }
 
@@ -92,8 +92,8 @@ fn failure_rows(text: &str) -> Result<Vec<Row>, LocustError> {
 
 /// `2026-11-26T01:08:17Z`, or seconds of the epoch.
 fn epoch_s(text: &str) -> Option<f64> {
-    let told = || Some(humantime::parse_rfc3339_weak(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs_f64());
-    text.parse().ok().or_else(told)
+    let date = || Some(humantime::parse_rfc3339_weak(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs_f64());
+    text.parse().ok().or_else(date)
 }
 
 /// When failures began and ended, and at which rates. Errors: not a history, or too short.

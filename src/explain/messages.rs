@@ -1,6 +1,6 @@
 //! What strerror(3), FormatMessage, runtimes and log lines say, in English. Data only; all in lower case.
 //!
-//! A pattern matches whole words, but where `*` stands at its start or end: there it may be part of a longer word.
+//! A pattern matches whole words, but where `*` is at its start or end: there it may be part of a longer word.
 
 use super::codes::Condition;
 use crate::model::explanation::{FailedCall, Os};

@@ -133,7 +133,7 @@ fn may_be_ports(r: &Reading) -> bool {
     r.limit == Limit::LocalPorts || open && r.alternatives.iter().any(|a| a.limit == Limit::LocalPorts)
 }
 
-/// Whether a reading leaves something to tell apart.
+/// Whether a reading leaves something to distinguish.
 pub fn is_open(reading: &Reading) -> bool {
     reading.certainty != Certainty::Certain || (reading.call == FailedCall::Unnamed && reading.limit == Limit::Hidden)
 }

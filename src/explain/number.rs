@@ -146,7 +146,7 @@ fn one(text: &str, at: Range<usize>, said: &[&'static Errno], asked: Option<Os>)
     if is_error { codes::by_number(n, asked) } else { None }
 }
 
-/// A total stands in brackets behind the name of what was counted.
+/// A total is in brackets after the name of what was counted.
 fn is_total(before: &str) -> bool {
     let word = before.trim_end_matches(['(', '[', ' ']).rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     ["requests", "errors", "failures", "responses", "samples", "total", "ok", "ko", "users", "iterations", "count"]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::counts::whole;
 use crate::model::explanation::Os;
 
-/// Destinations told apart; a server's list has one per client, and these never come near a pool.
+/// Destinations that are distinguished; a server's list has one per client, and these never come near a pool.
 const DESTINATIONS_MAX: usize = 100_000;
 
 /// States by the words of all systems, as columns of [`Use`].

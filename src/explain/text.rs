@@ -16,7 +16,7 @@ use crate::model::explanation::Os;
 
 /// Longer lines are cut.
 pub(super) const LINE_BYTES: usize = 64 * 1024;
-/// Kinds of events told apart; further ones count as other lines.
+/// Kinds of events that are distinguished; further ones count as other lines.
 const KINDS_MAX: usize = 2_000;
 
 /// Reads a text in pieces.

@@ -111,7 +111,7 @@ impl HeadReader {
         self.searched > self.start
     }
 
-    /// Looks for a head in `bytes`, which begin where they began at the calls before and have grown since.
+    /// Looks for a head in `bytes`, which begin where they began at the calls before, with more at their end.
     ///
     /// Errors: the request is refused; the fault names the answer's status. The connection must then close.
     pub fn read<'a>(&mut self, bytes: &'a [u8], limits: &HeadLimits) -> Result<Found<'a>, Fault> {

@@ -260,7 +260,7 @@ impl ResponseReader {
         }
     }
 
-    /// Takes a head, or what came of it. Returns how many of `bytes` it took.
+    /// Takes a head, or a part of it. Returns how many of `bytes` it took.
     fn take_head(&mut self, bytes: &[u8]) -> Result<usize, ProtocolFault> {
         // The usual case: a whole head, parsed where it is.
         if self.partial.is_empty()

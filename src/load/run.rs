@@ -48,7 +48,7 @@ pub type UsersAt = (u64, u32, u32);
 pub struct UsersNow {
     /// the plan asks for this many by now
     pub asked: u32,
-    /// closed loop: started, and not paused because no connection could be made; open loop: holding a connection
+    /// closed loop: started, and not paused because no connection could be made; open loop: with a connection
     pub active: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Which local address and port the next connection leaves from: source addresses in turn, and the own ring of
+//! Which local address and port the next connection leaves from: source addresses in turn, and sockbench's ring of
 //! explicit ports. Pure; the sockets are made elsewhere.
 
 use std::net::IpAddr;

@@ -52,13 +52,13 @@ pub struct ErrorRow {
     pub last_s: f64,
 }
 
-/// A failure for want of a local port (docs/JSON.md).
+/// A failure for lack of a local port (docs/JSON.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPort {
     /// the pool towards the destination was used up: connect 99 where the kernel picks at connect, bind 98 where it
     /// picks at bind
     Exhausted,
-    /// one particular port was held: bind 98 or connect 99 after an explicit choice, connect 99 after bind(ip,0)
+    /// one particular port was in use: bind 98 or connect 99 after an explicit choice, connect 99 after bind(ip,0)
     Busy,
 }
 

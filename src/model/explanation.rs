@@ -88,7 +88,7 @@ pub enum Certainty {
     Certain,
     /// one reading fits the context better; the other is given too
     Likely,
-    /// several readings fit: the explanation says how to tell them apart
+    /// several readings fit: the explanation says how to distinguish them
     Ambiguous,
 }
 
@@ -172,7 +172,7 @@ pub struct Reading {
     pub says: String,
     /// what it is not
     pub is_not: String,
-    /// other readings, and how to tell them apart; empty when certain
+    /// other readings, and how to distinguish them; empty when certain
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub alternatives: Vec<Alternative>,
 }
@@ -189,7 +189,7 @@ pub struct Measured {
     pub successes_before: u64,
     /// such calls per second before the first failure
     pub rate_before_cps: f64,
-    /// failures for want of a port per second while failing
+    /// failures for lack of a port per second while failing
     pub fail_rate_cps: f64,
     /// successes per second afterwards; absent when nothing came after
     #[serde(skip_serializing_if = "Option::is_none", default)]

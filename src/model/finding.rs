@@ -143,7 +143,7 @@ impl Remedy {
     }
 }
 
-/// What a remedy does, held against the baseline.
+/// What a remedy does, compared with the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
@@ -170,7 +170,7 @@ impl Effect {
 /// The outcome of a remedy in the latest rehearsal on this host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proven {
-    /// what it did, held against the run without it
+    /// what it did, compared with the run without it
     pub verdict: Effect,
     /// what was measured, in words with numbers
     pub measured: String,

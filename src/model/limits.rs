@@ -1,4 +1,4 @@
-//! Every limit of the programme with its default, in one place: `--help`, the plan and the docs print these.
+//! Every limit of the program with its default, in one place: `--help`, the plan and the docs print these.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ pub const LOCAL_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub const RING_TRIES: u32 = 16;
 /// Default port range of the ring before it is clipped outside ip_local_port_range.
 pub const RING_RANGE: (u16, u16) = (10_000, 32_000);
-/// Highest latency the histograms hold, microseconds (one hour); higher ones are recorded as this.
+/// Highest latency of the histograms, microseconds (one hour); higher ones are recorded as this.
 pub const LATENCY_MAX_US: u64 = 3_600_000_000;
 /// Significant decimal digits of latency histograms.
 pub const LATENCY_DIGITS: u8 = 3;

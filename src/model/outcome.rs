@@ -1,6 +1,6 @@
 //! What became of one request: the sample, its outcome, and the failure's whole cause (call, errno, port).
 //!
-//! Invariants held here: a failure keeps the system call and the errno that it came with; a failure of our own
+//! Invariants kept here: a failure keeps the system call and the errno that it came with; a failure of our own
 //! machine ([`FailureSide::Local`]) is never the target's; nothing is "just an error".
 
 use std::borrow::Cow;

@@ -42,7 +42,7 @@ impl PortRange {
         self.hi as u32 - self.lo as u32 + 1
     }
 
-    /// Never true: `lo <= hi` holds by construction.
+    /// Never true: `lo <= hi` is always true.
     pub const fn is_empty(self) -> bool {
         false
     }
@@ -217,7 +217,7 @@ pub struct LoadPlan {
     pub observe: bool,
     /// limits in force
     pub limits: LoadLimits,
-    /// namespace and own server
+    /// namespace and sockbench's own server
     #[serde(rename = "surroundings", alias = "environment", default)]
     pub environment: Environment,
 }

@@ -14,7 +14,7 @@ pub enum PortMode {
     Bind,
     /// bind(ip, 0) with IP_BIND_ADDRESS_NO_PORT: the kernel picks at connect(2)
     NoPort,
-    /// bind(ip, port) from an own ring over the port range
+    /// bind(ip, port) from sockbench's ring over the port range
     Ring,
     /// IP_LOCAL_PORT_RANGE on the socket: the kernel picks at connect(2) within it
     Range,

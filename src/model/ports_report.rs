@@ -25,14 +25,14 @@ pub struct PortsReport {
     pub bound_only: Option<u32>,
     /// what is left for a kernel that picks: from one source address to one destination
     pub pool: Option<u32>,
-    /// destinations with held ports, most first; with `--to` the asked one, held or not
+    /// destinations with ports in use, most first; with `--to` the asked one, even without
     pub destinations: Vec<DestinationPorts>,
     /// destinations beyond the longest list
     pub more_destinations: u32,
-    /// ports they hold together
+    /// ports in use towards them
     pub more_used: u32,
     /// sockets in TIME_WAIT at a server's end of connections to this host's listeners that no row above counts: no source
-    /// port is held by them
+    /// port is in use by them
     #[serde(default)]
     pub time_wait_at_servers: u32,
     /// every null in this document has its row here
@@ -67,7 +67,7 @@ pub struct DestinationPorts {
     pub ceiling_cps: Option<f64>,
     /// (P/2)/T, from which on the port search is slow
     pub search_cps: Option<f64>,
-    /// seconds until the first held port is free again, 0 when those in TIME_WAIT can all be taken now; null when none is in
+    /// seconds until the first port in use is free again, 0 when those in TIME_WAIT can all be taken now; null when none is in
     /// TIME_WAIT
     pub first_free_in_s: Option<f64>,
     /// seconds until the last one is

@@ -1,7 +1,7 @@
 //! The result of one run: schema `sockbench/1` (docs/JSON.md), the durable form that all else is rendered
 //! from. Keys carry their unit as suffix. Every `null` has a row in `unavailable`.
 //!
-//! Keys beyond the agreed contract are additive and marked "additive" here; they hold facts that the diagnosis
+//! Keys beyond the agreed contract are additive and marked "additive" here; they carry facts that the diagnosis
 //! needs, so that a stored run can be diagnosed again.
 
 use std::collections::BTreeMap;
@@ -341,7 +341,7 @@ impl RunResult {
         }
     }
 
-    /// CPU of the host that neither the client nor the target took, percent of all cores: other programmes and what the
+    /// CPU of the host that neither the client nor the target took, percent of all cores: other programs and what the
     /// kernel does in nobody's name (interrupts). None where one of the three is not known.
     pub fn others_cpu_percent(&self) -> Option<f64> {
         let host = self.resources.host.cpu_percent_mean?;

@@ -17,7 +17,7 @@ use crate::model::result::Sysctls;
 use crate::sys::sock_diag::{Scope, SockDiag, States};
 use crate::sys::{host, socket, sysctl};
 
-/// Looks now. `to` narrows it to one destination, which is then listed even if nothing is held; at most `rows`
+/// Looks now. `to` narrows it to one destination, which is then listed even if none of its ports is in use; at most `rows`
 /// destinations are listed. One dump of all sockets (of the destination's with `to`).
 ///
 /// Errors: sock_diag refused, so that nothing is known of any socket.
@@ -67,7 +67,7 @@ struct Towards {
 
 type Key = (IpAddr, SocketAddr);
 
-/// Outgoing sockets by source and destination, most held first; and sockets in TIME_WAIT at a server's end that belong to
+/// Outgoing sockets by source and destination, the most ports first; and sockets in TIME_WAIT at a server's end that belong to
 /// none of these.
 fn group(
     sockets: &[DiagSocket],
@@ -253,7 +253,7 @@ mod tests {
             row(Established, "127.0.0.1:40005", "127.0.0.1:50000", 0),
         ];
         let (groups, at_servers) = group(&rows, &facts(), None, |_| Duration::ZERO);
-        assert_eq!(at_servers, 0, "told in the row");
+        assert_eq!(at_servers, 0, "said in the row");
         let at = |i: usize| (groups[i].0.1.to_string(), groups[i].1);
         assert_eq!(groups.len(), 3, "{groups:?}");
         let (dest, held) = at(0);

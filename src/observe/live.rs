@@ -95,7 +95,7 @@ mod tests {
         g.count = Some(timed(1000));
         assert_eq!(g.exhausted_in_s(), Some(0.0));
         g.budget = Some(Budget::new(1000, 0.0));
-        assert_eq!(g.in_words().unwrap(), "ports 1,000/1,000", "a ring at full wear is not used up");
+        assert_eq!(g.in_words().unwrap(), "ports 1,000/1,000", "a ring with every port in TIME_WAIT is not used up");
         g.short_lived = false;
         assert_eq!(g.in_words(), None);
     }

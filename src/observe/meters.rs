@@ -208,7 +208,7 @@ impl TargetMeter {
 
     /// Usage since the last call, all processes together.
     pub(super) fn read(&mut self, now: Stamp) -> Fact<Usage> {
-        // With the tree of the last look in hand, whoever is new was born since; with an older one nobody can tell.
+        // With the tree of the last look in hand, whoever is new was born since; with an older one it is not known.
         let newcomer = if self.tree_at == self.at { Newcomer::Born } else { Newcomer::Unseen };
         if now.since(self.tree_at) >= Duration::from_secs_f64(self.tree_cost_s / TREE_SHARE) {
             self.refresh_tree(now);

@@ -242,7 +242,7 @@ impl Watcher {
         self.dump_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
         self.last_dump = now;
         self.live.lock().unwrap_or_else(PoisonError::into_inner).count = Some(count);
-        // At the end the run has closed its kept connections itself: until then they were open, and that is what held
+        // At the end the run has closed its kept connections itself: until then they were open, and that is what used
         // their ports.
         let count = if self.ending && !self.plan.baseline.short_lived {
             let before = self.plan.baseline.leftover.known().map_or(0, |l| l.states.time_wait);

@@ -41,7 +41,7 @@ pub fn towards(dest: SocketAddr) -> Fact<PortCount> {
     SocketCounter::new(CountScope::towards(dest)).count(&Family::BOTH)
 }
 
-/// Families that can hold sockets towards `dest`, for a run's own looks: IPv6 sockets meet a v4 destination only
+/// Families that can have sockets towards `dest`, for a run's own looks: IPv6 sockets meet a v4 destination only
 /// where its listener is dual-stack (its end of each connection is then an IPv6 socket). Another pass over the
 /// table costs about a quarter of a dump.
 pub fn families_of(dest: SocketAddr) -> &'static [Family] {

@@ -105,7 +105,7 @@ impl Threads {
         Ok(())
     }
 
-    /// What the threads for which `wanted` holds did since the last mark. One that ended meanwhile is judged by the part
+    /// What the `wanted` threads did since the last mark. One that ended meanwhile is judged by the part
     /// in which it was seen: workers end with the run's last second. None where no thread was seen long enough.
     pub(super) fn shares(&self, wanted: impl Fn(&str) -> bool) -> Option<Shares> {
         let share = |t: &Track| {

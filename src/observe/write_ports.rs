@@ -91,15 +91,15 @@ impl Observation {
 }
 
 /// New connections per second that the forecast is for: the plan's own, what the whole seconds before the first
-/// exhaustion made, or the mean of a run that found a port each time; only those that the client closes wear the pool.
-/// Never worked out from the time of the first failure, which it is to be held against.
+/// exhaustion made, or the mean of a run that found a port each time; only those that the client closes use up the pool.
+/// Never worked out from the time of the first failure, which it is compared with.
 fn demand_cps(run: &RunResult, states: &PortStates, held: Option<(u32, u32)>) -> Result<f64, &'static str> {
     let first = |kind| run.errors.iter().filter(|e| e.no_port() == Some(kind)).map(|e| e.first_s).reduce(f64::min);
     let Some(first_s) = first(NoPort::Exhausted) else {
         if first(NoPort::Busy).is_some() {
             return Err("explicit ports were busy: the rate that was made is not the one that was asked for");
         }
-        // A kept connection stands until the run ends: the first of each user does not come again.
+        // A kept connection stays open until the run ends: the first of each user does not come again.
         let kept = if run.plan.keepalive { u64::from(run.totals.users_reached.max(run.totals.users_asked)) } else { 0 };
         let c = run.closes;
         let share = match c.client + c.server + c.reset {
@@ -109,10 +109,10 @@ fn demand_cps(run: &RunResult, states: &PortStates, held: Option<(u32, u32)>) ->
         return Ok(rate_per_s(run, run.totals.connections_opened.saturating_sub(kept)) * share);
     };
     if states.holder() == Some(Holder::Open) {
-        return Err("open connections held the ports: they are free when these end, whatever T is");
+        return Err("open connections used the ports: they are free when these end, whatever T is");
     }
     if held.is_some_and(|(used, pool)| f64::from(used) < POOL_SEEN_SHARE * f64::from(pool)) {
-        return Err("part of the pool was held by what was not seen towards this destination");
+        return Err("part of the pool was used by what was not seen towards this destination");
     }
     if run.plan.is_open_loop() && !run.plan.keepalive {
         return Ok(run.plan.rate);
@@ -217,9 +217,9 @@ mod tests {
         refused(&mut full, Call::Connect, EADDRNOTAVAIL, 2.5);
         let open = PortStates { established: Some(100), ..PortStates::default() };
         assert!(demand_cps(&full, &open, FULL).is_err());
-        assert!(demand_cps(&full, &time_wait(20), Some((20, 100))).is_err(), "80 were held by something else");
+        assert!(demand_cps(&full, &time_wait(20), Some((20, 100))).is_err(), "80 were used by something else");
         let mut by_target = run(|_| ());
         by_target.closes = Closes { server: 100, ..Closes::default() };
-        assert_eq!(demand_cps(&by_target, &time_wait(1), FULL), Ok(0.0), "no port is worn");
+        assert_eq!(demand_cps(&by_target, &time_wait(1), FULL), Ok(0.0), "no port is used up");
     }
 }

@@ -345,7 +345,7 @@ fn below(ceiling: f64, at: &Situation<'_>) -> Option<f64> {
 fn fresh_namespace(at: &Situation<'_>) -> Option<Remedy> {
     let run = at.run;
     let left = run.ports.as_ref().and_then(|p| p.leftover_before).unwrap_or(0);
-    // A namespace has one address 127.0.0.1 and the own server, and starts with the kernel's own settings.
+    // A namespace has one address 127.0.0.1 and sockbench's own server, and starts with the kernel's own settings.
     let fits = run.plan.target.own_server && run.plan.sources.iter().all(std::net::IpAddr::is_loopback);
     (fits && !run.plan.environment.sandbox).then(|| {
         let expected = at.pool.map_or_else(

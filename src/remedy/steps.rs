@@ -58,7 +58,7 @@ const PORT_OF_CLIENT: &[Step] = &[
     anywhere(
         "let the kernel choose the source port: name none, or 0",
         "sockbench load URL --no-keepalive",
-        "any free port of the range serves",
+        "any free port of the range works",
     ),
     step(
         "see which socket uses the port",
@@ -114,7 +114,7 @@ const NOT_LOCAL: &[Step] = &[
         No(""),
         No(""),
         Command("sudo ifconfig lo0 alias 127.0.0.2"),
-        "1 address more to bind",
+        "one more address to bind",
     ),
 ];
 
@@ -157,7 +157,7 @@ const BACKLOG: &[Step] = &[
         Command("sudo sysctl -w kern.ipc.somaxconn=2048"),
         "thousands of connections may wait, where the server asks for as many in listen()",
     ),
-    anywhere("start the clients slower", "sockbench load URL --spawn-rate 50", "50 new connections per second"),
+    anywhere("start the clients more slowly", "sockbench load URL --spawn-rate 50", "50 new connections per second"),
 ];
 
 const CONNTRACK: &[Step] = &[
@@ -192,7 +192,7 @@ const EXCLUDED: Step = step(
     "the port lies in one of them: take another one",
 );
 const EXCLUSIVE: Step = step(
-    "see which process has the port for itself alone",
+    "see which process uses the port exclusively",
     No(""),
     Command("netstat -ano | findstr :PORT"),
     No(""),
@@ -228,7 +228,7 @@ const REFUSED: &[Step] = &[
         "no line: start the target",
     ),
     step(
-        "try IPv4 and IPv6 apart",
+        "try IPv4 and IPv6 separately",
         Command("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/"),
         Command("curl -4 http://localhost:PORT/ & curl -6 http://localhost:PORT/"),
         Command("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/"),
@@ -243,7 +243,7 @@ const RESET: &[Step] = &[
         "no resets on reused connections",
     ),
     step(
-        "look into the server's log at that time",
+        "read the server's log of that time",
         Command("journalctl --since -10min"),
         Command("eventvwr"),
         Command("log show --last 10m"),
@@ -284,7 +284,7 @@ const CONNECT_LATE: &[Step] = &[
 
 const NO_NAME: &[Step] = &[
     step(
-        "ask for the name by hand",
+        "look the name up by hand",
         Command("getent hosts NAME"),
         Command("nslookup NAME"),
         Command("dscacheutil -q host -a name NAME"),
@@ -301,7 +301,7 @@ const NO_NAME: &[Step] = &[
 
 const UNREACHABLE: &[Step] = &[
     step(
-        "ask for the route",
+        "look up the route",
         Command("ip route get ADDRESS"),
         Command("route print"),
         Command("route -n get ADDRESS"),
@@ -317,7 +317,7 @@ const HIDDEN: &[Step] = &[
         "call, errno and cause of every failure",
     ),
     step(
-        "ask for one connection by hand",
+        "make one connection by hand",
         Command("curl -v http://HOST:PORT/"),
         Command("curl -v http://HOST:PORT/"),
         Command("curl -v http://HOST:PORT/"),

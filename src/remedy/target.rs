@@ -48,12 +48,12 @@ pub(crate) fn own_flags(run: &RunResult) -> Option<&ServerFlags> {
     (Kind::of(run) == Kind::Own).then_some(&run.plan.environment.server)
 }
 
-/// Threads of the own server's CPU pool: one per core by default.
+/// Threads of the CPU pool of sockbench's own server: one per core by default.
 pub(crate) fn cpu_workers(run: &RunResult) -> Option<u32> {
     own_flags(run).map(|f| f.cpu_workers.map_or(run.host.cpus, |n| n as u32))
 }
 
-/// Threads of the own server's blocking pool.
+/// Threads of the blocking pool of sockbench's own server.
 pub(crate) fn io_workers(run: &RunResult) -> Option<u32> {
     own_flags(run).map(|f| f.io_workers.unwrap_or(limits::IO_WORKERS) as u32)
 }

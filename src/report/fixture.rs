@@ -73,7 +73,7 @@ fn judge(run: &mut RunResult) {
     (run.verdict, run.validity, run.undecided) = (diagnosis.verdict, diagnosis.validity, diagnosis.undecided);
 }
 
-/// What is only there in runs in which something stood still.
+/// What is only there in runs in which something stalled.
 fn stand_still(run: &mut RunResult) {
     let stretch = Stretch { from_s: 3.1, to_s: 3.6 };
     let throttling = Throttling { quota_cores: 0.5, periods: 200, throttled_periods: 20, throttled_s: 0.9 };
@@ -261,7 +261,7 @@ fn exhausted() -> Finding {
         id,
         severity: id.severity(),
         caused_by: Vec::new(),
-        title: "175 connections could not be made: all 1000 local ports to 10.77.0.2:8080 were held".into(),
+        title: "175 connections could not be made: all 1,000 source ports to 10.77.0.2:8080 were in use".into(),
         evidence: BTreeMap::from([
             ("failures".to_owned(), json!(175)),
             ("hold_s".to_owned(), json!(60.0)),

@@ -4,7 +4,7 @@
 //! in which requests failed at the target has a further line tagged `failed:` and the endpoint. Together with
 //! `run.json` this is the durable form of a run.
 //!
-//! Format: HdrHistogram's HistogramLogWriter (Java); tags hold no comma, space or line break, so those are
+//! Format: HdrHistogram's HistogramLogWriter (Java); tags have no comma, space or line break, so those are
 //! percent-encoded.
 
 use std::io::{self, Write};
@@ -121,7 +121,7 @@ fn dense(bins: &Sparse) -> Histogram<u64> {
     histogram
 }
 
-/// Reads a log back into seconds, oldest first. Counts that a log does not hold are taken from `run`: local
+/// Reads a log back into seconds, oldest first. Counts that a log does not have are taken from `run`: local
 /// failures from its series, body sizes from its endpoints. Means are exact to three digits.
 pub fn read(log: &[u8], run: &RunResult) -> Result<Vec<Interval>, HlogError> {
     let tags: Vec<String> = run.plan.mix.iter().map(tag).collect();

@@ -55,7 +55,7 @@ impl Style {
     }
 }
 
-/// `text` in lines of at most `width` characters, each after `indent` spaces; a longer word stands alone, and a number
+/// `text` in lines of at most `width` characters, each after `indent` spaces; a longer word gets a line of its own, and a number
 /// stays with its unit.
 pub fn wrapped(text: &str, indent: usize, width: usize) -> String {
     let room = width.saturating_sub(indent).max(20);

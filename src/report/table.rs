@@ -19,7 +19,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A cell that stands out by its tone.
+    /// A cell with a tone.
     pub fn toned(tone: Tone, text: impl Into<String>) -> Self {
         Self { text: text.into(), tone }
     }

@@ -100,7 +100,7 @@ fn an_empty_run_renders_in_every_format() {
     }
 }
 
-/// Every key of the document, array elements as `[]`; the figures of a latency and of a phase are told once.
+/// Every key of the document, array elements as `[]`; the figures of a latency and of a phase are listed once.
 fn keys_of(value: &serde_json::Value, at: &str, into: &mut std::collections::BTreeSet<String>) {
     match value {
         serde_json::Value::Array(items) => items.iter().for_each(|item| keys_of(item, &format!("{at}[]"), into)),

@@ -96,7 +96,7 @@ pub struct Counters {
     pub accepted: Count,
     /// answers made that the connection's end left unsent
     pub unsent: Count,
-    /// accept(2) failed for want of descriptors or memory
+    /// accept(2) failed for lack of descriptors or memory
     pub accept_pauses: Count,
 }
 

@@ -64,7 +64,7 @@ fn write_all(o: &mut String, s: &Summary, pools: &[PoolState], process: &Process
     }
     head(o, "sockbench_answers_unsent_total", "counter", "Answers made that the end of their connection left unsent.")?;
     writeln!(o, "sockbench_answers_unsent_total {}", s.unsent)?;
-    head(o, "sockbench_accept_pauses_total", "counter", "Pauses of accept(2) for want of descriptors or memory.")?;
+    head(o, "sockbench_accept_pauses_total", "counter", "Pauses of accept(2) for lack of descriptors or memory.")?;
     writeln!(o, "sockbench_accept_pauses_total {}", s.accept_pauses)?;
     let gauges: [(&str, &str, PoolValue); 4] = [
         ("sockbench_pool_queue_depth", "Jobs that wait.", |p| p.waiting as u64),

@@ -21,7 +21,7 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// An empty one that will hold `digits` significant decimal digits (1..=5).
+    /// An empty one of `digits` significant decimal digits (1..=5).
     pub const fn new(digits: u8) -> Self {
         Self { hist: None, digits, sum_us: 0, min_us: u64::MAX, max_us: 0 }
     }

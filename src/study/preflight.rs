@@ -1,4 +1,4 @@
-//! The port budget before the first request: what there is, what is held already, when the plan would use it up.
+//! The port budget before the first request: what there is, what is in use already, when the plan would use it up.
 
 use crate::diagnose::preflight;
 use crate::model::plan::LoadPlan;

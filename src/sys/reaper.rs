@@ -1,7 +1,7 @@
 //! Ends what is left in a private namespace when its command has ended, also by SIGKILL.
 //!
 //! `sandbox` becomes its command by exec, so nothing of ours is left to clean up after it, and children that the command
-//! put into the background would hold the namespace for as long as they live. A reaper process inside does it: it
+//! put into the background would keep the namespace for as long as they live. A reaper process inside does it: it
 //! watches the command's pid, then ends every process that lives in the same network namespace.
 //!
 //! Not ended: processes in a further namespace made inside this one; those have a reaper of their own, which watches

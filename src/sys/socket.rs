@@ -58,8 +58,8 @@ impl Connecting {
     }
 }
 
-/// Why no socket came of it. For a failed connect(2) the duration of that call is kept: a refused port search is
-/// the dearest one (3.8 ms with 28,232 ports).
+/// Why there is no socket. For a failed connect(2) the duration of that call is kept: a refused port search is
+/// the slowest one (3.8 ms with 28,232 ports).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {} ({})", call.word(), crate::model::outcome::errno_text(*errno), crate::model::outcome::errno_name(*errno))]
 pub struct SocketError {

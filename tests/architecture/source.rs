@@ -86,7 +86,7 @@ fn raw_string_at(chars: &[char], i: usize) -> Option<usize> {
 }
 
 /// Every path in the code: unfolded `use` trees and paths written in place. `super` and `self` are resolved against
-/// the module that the path stands in; names brought in by `use` are resolved one level deep.
+/// the module that the path is in; names brought in by `use` are resolved one level deep.
 pub(crate) fn paths_used(code: &str, file: &str) -> Vec<String> {
     let module = module_of(file);
     let depths = inline_depths(code);
@@ -135,7 +135,7 @@ fn inline_depths(code: &str) -> Vec<usize> {
     depths
 }
 
-/// What stands between the last block or statement and a brace.
+/// What is between the last block or statement and a brace.
 fn head_before(code: &str) -> &str {
     code.rfind(['{', '}', ';']).map_or(code, |at| &code[at + 1..])
 }

@@ -1,4 +1,4 @@
-//! What a row of the catalogue is, and how its first finding is held against what was injected.
+//! What a row of the catalogue is, and how its first finding is compared with what was injected.
 
 use serde_json::Value;
 use sockbench::testing::model::finding::{Finding, FindingId, Severity};

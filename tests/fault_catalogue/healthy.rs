@@ -32,12 +32,12 @@ pub(crate) const CASES: &[Case] = &[
         check: |c| {
             fine(c);
             let held = c.run.ports.as_ref().and_then(|p| p.peak_used);
-            c.that(&format!("{held:?} ports held"), held.is_some_and(|n| u64::from(n) + 10 > c.run.totals.connections_opened));
+            c.that(&format!("{held:?} ports in use"), held.is_some_and(|n| u64::from(n) + 10 > c.run.totals.connections_opened));
         },
         ..ROW
     },
     Case {
-        name: "healthy: short connections, P worn many times at half of P/T",
+        name: "healthy: short connections, P used many times over at half of P/T",
         sysctls: &[POOL_100, "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_tw_reuse_delay=500"],
         run: || {
             let _server = server(&[]);
@@ -45,7 +45,7 @@ pub(crate) const CASES: &[Case] = &[
         },
         check: |c| {
             fine(c);
-            c.that("P was worn", c.run.totals.connections_opened > 300);
+            c.that("P was used over", c.run.totals.connections_opened > 300);
         },
         ..ROW
     },
@@ -73,7 +73,7 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
     Case {
-        name: "healthy: ring of 50 at full wear",
+        name: "healthy: ring of 50, all in TIME_WAIT",
         sysctls: &[NO_REUSE],
         run: || {
             let _server = server(&[]);

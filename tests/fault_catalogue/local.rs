@@ -81,7 +81,7 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
     Case {
-        name: "exhaustion that echoes every 1 s",
+        name: "exhaustion that recurs every 1 s",
         expected: Some(FailuresWillReturn),
         also: &[LocalPortsExhausted],
         sysctls: &[POOL_40, REUSE, HOLD_1S],
@@ -93,7 +93,7 @@ pub(crate) const CASES: &[Case] = &[
             c.is("every_s", 1.0);
             let first = c.run.totals.local_failure_spans.first().map_or(f64::NAN, |s| s.from_s);
             c.between("first_s", first - 1e-4, first + 1e-4);
-            // From 0.5 s on: echoes at 1.5, 2.5 and perhaps 3.5 s, the next one after the end.
+            // From 0.5 s on: it recurs at 1.5, 2.5 and perhaps 3.5 s, the next one after the end.
             c.between("echoes_in_run", 2.0, 3.0);
             let end = c.run.duration_s;
             c.between("next_s", end, end + 1.0);
@@ -145,7 +145,7 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
     Case {
-        name: "ring inside another programme's listeners",
+        name: "ring inside another program's listeners",
         expected: Some(LocalPortBusy),
         also: &[UsersNotReached],
         run: || {

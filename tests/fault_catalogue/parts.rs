@@ -113,7 +113,7 @@ pub(crate) const CASES: &[Case] = &[
         check: |c| {
             c.counts("failures", c.run.count_errors(|e| e.errno == Some(24)));
             let reached = c.run.totals.users_reached;
-            c.that(&format!("{reached} users held a connection"), (85..100).contains(&reached));
+            c.that(&format!("{reached} users had a connection"), (85..100).contains(&reached));
             // The observer has a table of descriptors of its own: nothing of it is missing.
             c.that("ports and counters were read", c.run.ports.is_some() && c.run.kernel.is_some());
             let blind = c.run.unavailable.iter().find(|u| u.reason.contains("open files"));
@@ -135,7 +135,7 @@ pub(crate) const CASES: &[Case] = &[
         },
         check: |c| {
             fine(c);
-            c.same("all of them hold a connection", c.run.totals.users_reached, c.run.plan.users);
+            c.same("all of them have a connection", c.run.totals.users_reached, c.run.plan.users);
             c.that("more than 85 of 100", c.run.plan.users > 85);
         },
         ..ROW

@@ -1,4 +1,4 @@
-//! The port budget while nothing fails yet: a high peak, a rate over P/T in a short run, a dear search.
+//! The port budget while nothing fails yet: a high peak, a rate over P/T in a short run, a slow search.
 
 use sockbench::testing::model::finding::FindingId::{GeneratorSaturated, PortBudgetHigh, PortSearchSlow, UsersNotReached};
 
@@ -7,7 +7,7 @@ use crate::rig::{load, server};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
-        name: "80 of 100 ports worn",
+        name: "80 of 100 ports in TIME_WAIT",
         expected: Some(PortBudgetHigh),
         sysctls: &["net.ipv4.ip_local_port_range=33000 33099", "net.ipv4.tcp_tw_reuse=0"],
         run: || {

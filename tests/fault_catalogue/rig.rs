@@ -69,7 +69,7 @@ fn disturbance(case: &Case, run: &RunResult, found: &[FindingId], seen: Seen) ->
     })
 }
 
-/// The row's result and what the witness saw, or why it cannot be had here.
+/// The row's result and what the witness saw, or why there is none here.
 fn inside(here: &str, case: &Case) -> Result<(Box<RunResult>, Seen), String> {
     let options: Vec<&str> = case.sysctls.iter().flat_map(|s| ["--sysctl", s]).collect();
     let out = support::again(here, &options, case.name)?;
@@ -141,7 +141,7 @@ fn document(mut child: Child) -> RunResult {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("its document: {e}: {text}"))
 }
 
-/// Our own server at [`LISTEN`].
+/// sockbench's own server at [`LISTEN`].
 pub(crate) fn server(flags: &[&str]) -> Child {
     let mut child = runs::start(&[&["server", "--listen", LISTEN, "--cpu-iterations", "1"], flags].concat());
     child.read_line(Duration::from_secs(30)).unwrap();

@@ -1,4 +1,4 @@
-//! Requests that get no answer, targets and clients that stand still, targets that go away.
+//! Requests that get no answer, targets and clients that stall, targets that go away.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -49,7 +49,7 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "backlog of 1, never accepting",
         expected: Some(TargetBacklogOverflow),
-        // The two that the backlog holds wait for an answer in vain.
+        // The two in the backlog wait for an answer in vain.
         also: &[TargetTimeouts, TargetHangs, UsersNotReached],
         run: || {
             slow_to_accept(None, good);

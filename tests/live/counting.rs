@@ -104,7 +104,7 @@ fn short_connections_that_the_server_closes() {
     both_agree(&["--mix", "/health=1", "--no-keepalive", "--closer", "server"]);
 }
 
-/// Not a count of answers, but a limit that has to hold beside them (docs/MEASURING.md has the figure).
+/// Not a count of answers, but a limit for them (docs/MEASURING.md has the figure).
 #[test]
 fn a_hundred_users_cost_under_20_mb_of_client_memory() {
     let (_server, url) = runs::server("127.0.0.1:0", &[]);

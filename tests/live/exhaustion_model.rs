@@ -1,6 +1,6 @@
 //! The P/T law against this kernel: what `diagnose::budget` predicts for a constant rate over P/T, and what a load
 //! run in a private namespace then measures. T is 3 s by tcp_tw_reuse_delay (Linux 6.14 and later), so that
-//! exhaustion, dead time, recovery and two echoes fit into ten seconds.
+//! exhaustion, dead time, recovery and two recurrences fit into ten seconds.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const LENGTH: Duration = Duration::from_millis(8500);
 const RATES: [u32; 3] = [30, 50, 75];
 /// Lateness (99th percentile) beyond which arrivals were not the asked rate: less than the time between two of them.
 const LATE_MS: f64 = 10.0;
-/// Refusals in a row that are no echo yet, but a port that came late.
+/// Refusals in a row that are no recurrence yet, but a port that came late.
 const STRAY: u64 = 5;
 #[test]
 fn the_law_holds_at_three_rates() {
@@ -121,10 +121,10 @@ fn compare(forecast: &Forecast, result: &RunResult) -> Vec<String> {
     within("successes", forecast.successes as f64, made as f64, 0.10);
     let echoes: Vec<f64> = forecast.echo_s.iter().copied().filter(|t| *t < LENGTH.as_secs_f64()).collect();
     for (n, (predicted, span)) in echoes.iter().zip(&spans[1..]).enumerate() {
-        within(&format!("echo {}, s", n + 1), *predicted, span.from_s, 0.10);
+        within(&format!("recurrence {}, s", n + 1), *predicted, span.from_s, 0.10);
     }
     if echoes.len() != spans.len() - 1 || echoes.is_empty() {
-        wrong.push(format!("echoes: predicted {echoes:?}, measured {spans:?}"));
+        wrong.push(format!("recurrences: predicted {echoes:?}, measured {spans:?}"));
     }
     let other = result.count_errors(|e| (e.call, e.errno, e.port_bound) != (Call::Connect, Some(EADDRNOTAVAIL), false));
     if other > 0 || result.totals.never_started > 0 {

@@ -191,7 +191,7 @@ fn macos_is_told_its_own_facts() {
     assert!(forced["remedies"].to_string().contains("lsof"), "{forced}");
 }
 
-/// P/T is told where ports are, or may be, the limit, and nowhere else.
+/// P/T is shown where ports are, or may be, the limit, and nowhere else.
 #[test]
 fn no_port_arithmetic_where_ports_are_not_the_limit() {
     for text in [
@@ -240,7 +240,7 @@ fn no_control_character_reaches_the_terminal() {
     explain(&["-"]).write_stdin(utf16).assert().success();
 }
 
-/// 100 users on a pool of 8192 held for 60 s: the rate rises for ten seconds, then timeouts of the target follow.
+/// 100 users on a pool of 8192 with T = 60 s: the rate rises for ten seconds, then timeouts of the target follow.
 fn small_pool() -> (String, String) {
     let mut history = "Timestamp,User Count,Type,Name,Total Request Count,Total Failure Count\r\n".to_owned();
     let start = 1_700_000_000_u64;

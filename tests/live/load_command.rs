@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A short run against an own server that is ready at once.
+/// A short run against sockbench's own server that is ready at once.
 const SHORT: &[&str] =
     &["load", "-n", "20", "-c", "2", "--mix", "/health", "--server", "cpu-iterations=1", "--server", "io-workers=2"];
 

@@ -35,7 +35,7 @@ const LOAD: [&str; 7] = ["-n", "20", "-c", "2", "--json", "-", "-q"];
 fn the_address_that_listens_is_used_and_the_other_is_named() {
     let (_server, own) = runs::server("127.0.0.9:0", &["--io-workers", "2"]);
     let port: u16 = own.rsplit(':').next().and_then(|p| p.trim_end_matches('/').parse().ok()).unwrap();
-    // The port is held on the other address, so that nobody listens there meanwhile.
+    // The port is in use on the other address, so that nobody listens there meanwhile.
     let held = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     held.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
     let url = format!("http://both.test:{port}/health");

@@ -140,7 +140,7 @@ fn each_port_mode_has_its_own_pool() {
     let two = vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()];
     assert_eq!(baseline(&|p| p.sources.clone_from(&two)), (56_464, 60.0));
 
-    // In bind mode a port held towards another destination is held.
+    // In bind mode a port in use towards another destination is in use.
     let other = TcpListener::bind("127.0.0.1:9001").unwrap();
     client_closes_first(&other);
     let mut bind = plan.clone();
@@ -181,7 +181,7 @@ fn a_target_process_is_found_by_its_listener() {
     assert!(target.name.starts_with("python"), "{target:?}");
     assert_eq!(target.threads, Some(2));
     assert!(target.cpu_percent_mean.unwrap() > 2.0 && target.busiest_thread_percent.unwrap() > 2.0, "{target:?}");
-    // No second holds more than the machine has: time is charged to the second in which it was taken.
+    // No second has more than the machine has: time is charged to the second in which it was taken.
     let most = 100.0 * f64::from(result.host.cpus) * 1.1;
     assert!(result.series.iter().all(|p| p.target_cpu_percent.is_some_and(|c| c <= most)), "{most}: {:?}", result.series);
     assert_eq!(support::observed_nulls(&result), Vec::<String>::new());

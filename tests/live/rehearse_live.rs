@@ -16,7 +16,7 @@ fn settings() -> Vec<Option<String>> {
     SETTINGS.iter().map(|k| fs::read_to_string(format!("/proc/sys/net/ipv4/{k}")).ok()).collect()
 }
 
-/// Our programme as nobody where this test is root (the binary copied where nobody can read it), as ourselves else.
+/// Our program as nobody where this test is root (the binary copied where nobody can read it), as ourselves else.
 fn unprivileged(dir: &Path) -> Command {
     let copy = dir.join("sockbench");
     // Once: it cannot be written while it runs, and a keeper may still be at its end.

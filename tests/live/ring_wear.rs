@@ -1,4 +1,4 @@
-//! The own port ring at full wear: many times more short connections than the ring has ports, the client closing
+//! sockbench's ring of ports, all in TIME_WAIT: many times more short connections than the ring has ports, the client closing
 //! first, tcp_tw_reuse=0, and none fails. In the same namespace the kernel's own choice makes exactly as many
 //! connections as its pool has ports. What a connection costs then: `scripts/ring-wear.sh`.
 

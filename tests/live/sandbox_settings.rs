@@ -69,9 +69,9 @@ fn the_exit_code_is_the_commands_own() {
     assert_eq!(sandbox(&[], &["sh", "-c", "exit 42"]).status().unwrap().code(), Some(42));
     let killed = sandbox(&[], &["sh", "-c", "kill -TERM $$"]).status().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&killed), Some(15));
-    let out = sandbox(&[], &["/no/such/programme"]).output().unwrap();
+    let out = sandbox(&[], &["/no/such/program"]).output().unwrap();
     assert_eq!(out.status.code(), Some(127), "{}", describe(&out));
-    assert!(text(&out.stderr).starts_with("sockbench: sandbox: /no/such/programme: "), "{}", describe(&out));
+    assert!(text(&out.stderr).starts_with("sockbench: sandbox: /no/such/program: "), "{}", describe(&out));
     assert_eq!(sandbox(&[], &["/etc/passwd"]).output().unwrap().status.code(), Some(126));
 }
 

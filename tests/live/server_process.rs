@@ -107,7 +107,7 @@ fn a_drain_ends_at_its_timeout_and_a_second_signal_at_once() {
     let start = Clock::start();
     served.signal("TERM");
     assert_eq!(served.ended().code(), Some(0));
-    assert!(start.now().since(Stamp::ZERO) >= Duration::from_millis(300), "it waits as long as it is told");
+    assert!(start.now().since(Stamp::ZERO) >= Duration::from_millis(300), "it waits as long as it is asked to");
     assert!(served.last_words().contains("drain-cut 1"), "and no longer: the job was not done");
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let mut served = Served::start(&[]);
@@ -224,7 +224,7 @@ fn five_thousand_idle_connections_cost_under_8_mb() {
     for peer in &mut peers {
         assert_eq!(peer.get("/health").answer().status, 200);
     }
-    let grown = served.rss_bytes().saturating_sub(before);
-    println!("{CONNS} idle connections: {grown} bytes, {} each", grown / CONNS as u64);
-    assert!(grown < 8_000_000, "{grown} bytes");
+    let added = served.rss_bytes().saturating_sub(before);
+    println!("{CONNS} idle connections: {added} bytes, {} each", added / CONNS as u64);
+    assert!(added < 8_000_000, "{added} bytes");
 }

@@ -100,11 +100,11 @@ fn explained(text: &str) -> Explanation {
 #[test]
 fn every_kind_of_a_summary_is_told_with_its_count() {
     let e = explained("  10048 requests in 10.02s\n  Socket errors: connect 12, read 34, write 0, timeout 5\n");
-    let told: Vec<String> = e.readings.iter().map(words).collect();
-    assert_eq!(told, ["read reset 34", "connect hidden 12", "read timed-out 5"]);
+    let read: Vec<String> = e.readings.iter().map(words).collect();
+    assert_eq!(read, ["read reset 34", "connect hidden 12", "read timed-out 5"]);
     let e = explained("requests: 9 total, 9 started, 9 done, 2 succeeded, 7 failed, 6 errored, 2 timeout");
-    let told: Vec<String> = e.readings.iter().map(words).collect();
-    assert_eq!(told, ["unnamed hidden 4", "read timed-out 2"], "the seventh was answered");
+    let read: Vec<String> = e.readings.iter().map(words).collect();
+    assert_eq!(read, ["unnamed hidden 4", "read timed-out 2"], "the seventh was answered");
 }
 
 /// On Linux 98 comes from bind() alone, and an outgoing bind() is no listener's.
@@ -152,7 +152,7 @@ fn the_code_is_that_of_the_words() {
     assert_eq!(java.tool.as_deref(), Some("Java"), "ConnectException is not ConnectEx");
 }
 
-/// The lines of a stack trace tell one error; lines of one text come from one system.
+/// The lines of a stack trace are one error; lines of one text come from one system.
 #[test]
 fn a_stack_trace_is_one_error() {
     let e = explained(

@@ -170,7 +170,7 @@ pub(crate) fn second(i: u32, users: u32, rps: f64, p50_ms: f64) -> SeriesPoint {
     }
 }
 
-/// The same run with a connection per request, `cps` of them, the client closing first; held ports follow the law.
+/// The same run with a connection per request, `cps` of them, the client closing first; ports in use follow the law.
 pub(crate) fn short(cps: f64) -> RunResult {
     let mut run = healthy();
     run.plan.keepalive = false;

@@ -1,4 +1,4 @@
-//! The programme's own commands as children of a test: a server, and load runs against it. None outlives the test.
+//! sockbench's commands as children of a test: a server, and load runs against it. None outlives the test.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; tests unwrap")]
 
 use std::process::Command;

@@ -11,10 +11,10 @@ use sockbench::testing::sys::clock::{Clock, sleep};
 /// No wait of a test is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Looks again and again until `holds`.
+/// Looks again and again until `holds` is true.
 ///
 /// # Panics
-/// When it does not hold within [`PATIENCE`].
+/// When it is not true within [`PATIENCE`].
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let clock = Clock::start();
     while !holds() {

@@ -26,7 +26,7 @@ pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
     let (near_1s, near_3s) = run.totals.connects.map_or((0, 0), |c| (c.setup_near_1s, c.setup_near_3s));
     let cluster = near_1s.saturating_add(near_3s);
     let given_up = Rows::kind(run, Kind::ConnectTimeout).count();
-    // The counters are of all listeners of the namespace: where none of our set-ups was held up, another's overflowed.
+    // The counters are of all listeners of the namespace: where none of our set-ups was delayed, another's overflowed.
     let held_up =
         run.totals.connects.is_none_or(|c| c.setup_max_ms >= HELD_UP_MS) || cluster > 0 || given_up > 0 || is_stuck(run);
     let dropped = if held_up { counted } else { counted.map(|_| 0) };

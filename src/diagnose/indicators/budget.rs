@@ -77,7 +77,7 @@ fn of_source(run: &RunResult, seen: &Indicators, row: &Ports) -> Option<HighBudg
     let hold_s = row.hold_s.or(seen.ports.hold.as_ref().map(|h| h.seconds))?;
     let budget = Budget::new(row.pool?, hold_s).capped_at(run.host.sysctls.tcp_max_tw_buckets);
     let p = f64::from(budget.pool.max(1));
-    // Of the connections of this source, the share that wears ports is that of the run.
+    // Of the connections of this source, the share that leaves ports in TIME_WAIT is that of the run.
     let opened = (run.totals.connections_opened as f64 / seen.duration_s).max(1e-9);
     let rate_cps = row.rate_cps * (seen.ports.wearing_cps / opened).min(1.0);
     let established = row.states.established.map_or(0.0, f64::from);

@@ -24,7 +24,7 @@ pub(in crate::diagnose) struct Saturated {
 
 pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     let hurried = is_hurried(run, seen);
-    // Where threads wait for a core that others have, or stood still, they are late for that: host-contended, client-stalled.
+    // Where threads wait for a core that others have, or stalled, they are late for that: host-contended, client-stalled.
     let late_ms = lateness(run, seen, hurried).filter(|_| !seen.contention.is_yes() && !seen.client_stalls.is_yes());
     let of = |seconds, measured, for_long| Seen::Yes(Saturated { seconds, measured, for_long, late_ms, hurried });
     let Some((seconds, measured)) = full_seconds(run) else {

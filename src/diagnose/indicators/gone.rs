@@ -21,7 +21,7 @@ pub(in crate::diagnose) struct Gone {
 pub(super) fn gone(run: &RunResult) -> Option<Gone> {
     let last = run.series.iter().rposition(|p| p.p50_ms.is_some())?;
     let after = run.series.get(last + 1..).filter(|rest| !rest.is_empty())?;
-    // The second of the last answer may hold the first refusals already.
+    // The second of the last answer may have the first refusals already.
     let second_began = if last == 0 { 0.0 } else { run.series[last - 1].t_s };
     let rows = Rows::of(run, |row| Kind::of(row).is_refused() && row.last_s >= run.series[last].t_s);
     let first = rows.first_s();

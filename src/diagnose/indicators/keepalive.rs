@@ -42,7 +42,7 @@ pub(super) fn not_kept(run: &RunResult, seen: &Indicators) -> Seen<NotKept> {
         return Seen::No;
     }
     if answers < FORBIDS_ANSWERS {
-        return Seen::Unknown(format!("only {answers} answers came: too few to tell"));
+        return Seen::Unknown(format!("only {answers} answers came: too few to decide"));
     }
     let (announced, ended) = ends(run, answers);
     let share = ended as f64 / answers as f64;

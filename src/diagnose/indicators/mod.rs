@@ -1,5 +1,5 @@
 //! What the rules read off a run, computed once: figures that several rules need, and conditions that one rule reports
-//! and another one must know of. A rule reads these; it never calls another rule. A figure that cannot be had is none,
+//! and another one must know of. A rule reads these; it never calls another rule. A figure that is not available is none,
 //! never a guess.
 
 mod backlog;
@@ -82,7 +82,7 @@ pub struct Indicators {
     pub(super) gone: Option<Gone>,
     /// requests waited longer than any answered one and got nothing
     pub(super) hang: Seen<Hang>,
-    /// this program itself stood still
+    /// this program itself stalled
     pub(super) client_stalls: Seen<Stalls>,
     /// nothing was answered for a while, and the client ran
     pub(super) target_stall: Seen<TargetStall>,
@@ -140,7 +140,7 @@ impl Indicators {
         seen
     }
 
-    /// Something stood still, went away or was starved: rates and latencies say nothing of the users' pace or of a queue.
+    /// Something stalled, went away or was starved: rates and latencies say nothing of the users' pace or of a queue.
     pub(super) const fn is_disturbed(&self) -> bool {
         self.gone.is_some()
             || self.hang.is_yes()

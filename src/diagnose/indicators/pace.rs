@@ -28,7 +28,7 @@ pub(super) fn own_pace(run: &RunResult, seen: &Indicators) -> Seen<OwnPace> {
     if !near || response_s > seen.think_s || seen.failed_share > FEW_FAILURES {
         return Seen::No;
     }
-    // users / (think + response) holds for a full target too, whose queue is in the response: then it is the limit.
+    // users / (think + response) is the rate of a full target too, whose queue is in the response: then it is the limit.
     if seen.queue.is_yes() || seen.cpu.is_yes() {
         return Seen::No;
     }
@@ -38,7 +38,7 @@ pub(super) fn own_pace(run: &RunResult, seen: &Indicators) -> Seen<OwnPace> {
         }
         _ if told_queue_s(run).is_some() => Seen::No,
         _ => Seen::Unknown(
-            "answers vary, and without Server-Timing a queue at the target cannot be told from work that varies".into(),
+            "answers vary, and without Server-Timing a queue at the target cannot be distinguished from work that varies".into(),
         ),
     }
 }
@@ -52,11 +52,11 @@ fn waited_s(run: &RunResult) -> Option<f64> {
     })
 }
 
-/// Mean of the endpoints' median queues by their Server-Timing, where each of them tells.
+/// Mean of the endpoints' median queues by their Server-Timing, where each of them reports one.
 fn told_queue_s(run: &RunResult) -> Option<f64> {
-    let told = || run.endpoints.iter().filter(|e| e.latency_ms.is_some());
-    told().all(|e| e.server_timing_ms.is_some()).then_some(())?;
-    weighted(told().filter_map(|e| e.server_timing_ms.as_ref().map(|t| (e.requests as f64, t.queue.p50))))
+    let answered = || run.endpoints.iter().filter(|e| e.latency_ms.is_some());
+    answered().all(|e| e.server_timing_ms.is_some()).then_some(())?;
+    weighted(answered().filter_map(|e| e.server_timing_ms.as_ref().map(|t| (e.requests as f64, t.queue.p50))))
 }
 
 /// Weighted mean of milliseconds, in seconds.

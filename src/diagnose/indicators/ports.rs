@@ -1,4 +1,4 @@
-//! Source ports towards the destination: P, T, what wears them, what held them when none was left.
+//! Source ports towards the destination: P, T, what uses them up, what used them when none was left.
 
 use super::load::duration_s;
 use super::rows::{Kind, Rows};
@@ -9,7 +9,7 @@ use crate::diagnose::thresholds::{POOL_NOT_FULL_SHARE, POOL_SEEN_SHARE};
 use crate::model::plan::{Closer, PortMode};
 use crate::model::result::{Holder, RunResult, SeriesPoint};
 
-/// What held the ports when none was left.
+/// What used the ports when none was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::diagnose) enum Holding {
     /// seen towards the destination, mostly so
@@ -37,9 +37,9 @@ pub(in crate::diagnose) struct PortFigures {
     pub(in crate::diagnose) no_address: u64,
     /// connections whose own port was in use
     pub(in crate::diagnose) busy: u64,
-    /// what held the ports when none was left; none when it was not observed
+    /// what used the ports when none was left; none when it was not observed
     pub(in crate::diagnose) holding: Option<Holding>,
-    /// P/T decides: connections that have ended hold the ports, for T
+    /// P/T decides: connections that have ended keep the ports in use, for T
     pub(in crate::diagnose) by_law: bool,
 }
 
@@ -118,7 +118,7 @@ pub(in crate::diagnose) fn closed_by_client(run: &RunResult) -> f64 {
     if all > 0.0 { c.client as f64 / all } else { f64::from(u8::from(run.plan.closer == Closer::Client)) }
 }
 
-/// New connections a second that leave a port held: the first connection of each user, which stands until the run
+/// New connections a second that leave a port in use: the first connection of each user, which stays open until the run
 /// ends when connections are kept, does not count.
 pub(in crate::diagnose) fn wearing_cps(run: &RunResult) -> f64 {
     let t = &run.totals;
@@ -154,7 +154,7 @@ pub(in crate::diagnose) fn cps_before(run: &RunResult, until_s: f64) -> Option<f
     rate_until(run.series.iter().map(|p| p.connects), until_s, free.map(u64::from))
 }
 
-/// Ports held in each second of the series: as observed, the last observation before it where the observer did not
+/// Ports in use in each second of the series: as observed, the last observation before it where the observer did not
 /// look in that second.
 pub(in crate::diagnose) fn held_by_second(run: &RunResult) -> Vec<(&SeriesPoint, Option<u32>)> {
     let mut last = None;

@@ -10,9 +10,9 @@ use crate::model::result::{RunResult, SeriesPoint};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::diagnose) enum Queue {
     /// Server-Timing of the endpoint with this index: medians in milliseconds
-    Told { endpoint: usize, queue_ms: f64, work_ms: f64 },
+    Reported { endpoint: usize, queue_ms: f64, work_ms: f64 },
     /// latency grew with the users at flat throughput
-    Grown(Growth),
+    Rising(Growth),
     /// latency grew during the run at a constant load
     Leak(Leak),
 }
@@ -35,26 +35,26 @@ pub(in crate::diagnose) struct Leak {
 }
 
 pub(super) fn queue(run: &RunResult, seen: &Indicators) -> Seen<Queue> {
-    let told: Vec<(usize, f64, f64)> = run
+    let reported: Vec<(usize, f64, f64)> = run
         .endpoints
         .iter()
         .enumerate()
         .filter(|(_, e)| e.requests >= QUEUE_REQUESTS)
         .filter_map(|(i, e)| e.server_timing_ms.as_ref().map(|t| (i, t.queue.p50, t.work.p50)))
         .collect();
-    let worst = told.iter().filter(|(_, queue, work)| *queue >= QUEUE_MS && queue > work).max_by(|a, b| a.1.total_cmp(&b.1));
+    let worst = reported.iter().filter(|(_, queue, work)| *queue >= QUEUE_MS && queue > work).max_by(|a, b| a.1.total_cmp(&b.1));
     if let Some(&(endpoint, queue_ms, work_ms)) = worst {
-        return Seen::Yes(Queue::Told { endpoint, queue_ms, work_ms });
+        return Seen::Yes(Queue::Reported { endpoint, queue_ms, work_ms });
     }
-    // A client that is saturated, starved or stood still queues too.
+    // A client that is saturated, starved or stalled queues too.
     let is_spoilt = seen.saturated.is_yes() || seen.is_disturbed();
-    let grown = seen.growth.filter(|g| told.is_empty() && !is_spoilt && is_flat(g));
+    let growth = seen.growth.filter(|g| reported.is_empty() && !is_spoilt && is_flat(g));
     let leak = leak(run).filter(|_| !is_spoilt);
-    match (grown, leak) {
-        (Some(growth), _) => Seen::Yes(Queue::Grown(growth)),
+    match (growth, leak) {
+        (Some(growth), _) => Seen::Yes(Queue::Rising(growth)),
         (None, Some(leak)) => Seen::Yes(Queue::Leak(leak)),
         // Timings that show no queue have the last word.
-        (None, None) if told.is_empty() && seen.growth.is_none() && !is_spoilt && is_pushed(run, seen) => {
+        (None, None) if reported.is_empty() && seen.growth.is_none() && !is_spoilt && is_pushed(run, seen) => {
             Seen::Unknown("the target sends no Server-Timing, and the load never grew enough to compare".into())
         }
         (None, None) => Seen::No,
@@ -74,7 +74,7 @@ fn is_pushed(run: &RunResult, seen: &Indicators) -> bool {
 }
 
 /// Compares the seconds at up to two thirds of the users with those at nearly all; none where the users never grew that
-/// much, or for want of seconds. Seconds with failures are left out: failed requests make another loop.
+/// much, or for lack of seconds. Seconds with failures are left out: failed requests make another loop.
 pub(super) fn growth(run: &RunResult) -> Option<Growth> {
     let top = f64::from(run.series.iter().map(|p| p.users_asked).max()?);
     let band = |lo: f64, hi: f64| {
@@ -102,10 +102,10 @@ fn leak(run: &RunResult) -> Option<Leak> {
     let (middle, last) = rest.split_at(rest.len() - third);
     let (first, middle, last) = (of(first)?, of(middle)?, of(last)?);
     let rises = first.p50_ms < middle.p50_ms && middle.p50_ms < last.p50_ms;
-    let grown = last.p50_ms >= LEAK_TIMES * first.p50_ms && last.p50_ms - first.p50_ms >= QUEUE_MS;
+    let slower = last.p50_ms >= LEAK_TIMES * first.p50_ms && last.p50_ms - first.p50_ms >= QUEUE_MS;
     let half = f64::midpoint(first.p50_ms, last.p50_ms);
     let since_s = answered.iter().rev().take_while(|p| p.p50_ms.is_some_and(|ms| ms >= half)).last().map_or(0.0, |p| p.t_s);
-    (rises && grown).then_some(Leak { p50_ms: (first.p50_ms, last.p50_ms), rps: (first.rps, last.rps), since_s })
+    (rises && slower).then_some(Leak { p50_ms: (first.p50_ms, last.p50_ms), rps: (first.rps, last.rps), since_s })
 }
 
 struct Means {

@@ -106,7 +106,7 @@ impl Kind {
 pub(in crate::diagnose) struct Rows<'a>(pub(in crate::diagnose) Vec<&'a ErrorRow>);
 
 impl<'a> Rows<'a> {
-    /// The rows for which `wanted` holds.
+    /// The rows that are `wanted`.
     pub(in crate::diagnose) fn of(run: &'a RunResult, wanted: impl Fn(&ErrorRow) -> bool) -> Self {
         Self(run.errors.iter().filter(|e| e.count > 0 && wanted(e)).collect())
     }

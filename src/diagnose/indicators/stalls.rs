@@ -1,4 +1,4 @@
-//! What stood still: requests that got no answer, the client itself, the target.
+//! What stalled: requests that got no answer, the client itself, the target.
 
 use super::rows::{Kind, Rows};
 use super::{Indicators, Seen};
@@ -95,13 +95,13 @@ impl Stalls {
 
 pub(super) fn client_stalls(run: &RunResult) -> Seen<Stalls> {
     let Some(all) = run.resources.client.stalls.as_ref() else {
-        return Seen::Unknown("whether this program's own threads stood still was not recorded".into());
+        return Seen::Unknown("whether this program's own threads stalled was not recorded".into());
     };
     let long: Vec<Stretch> = all.iter().copied().filter(|s| s.length_s() >= CLIENT_STALL_S).collect();
     Stalls::of(&long).map_or(Seen::No, Seen::Yes)
 }
 
-/// Who stood still while nothing was answered.
+/// Who stalled while nothing was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::diagnose) enum Still {
     /// the target's process was stopped (SIGSTOP, a debugger)

@@ -29,7 +29,7 @@ pub(in crate::diagnose) enum Full {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::diagnose) struct CpuLimit {
     pub(in crate::diagnose) full: Full,
-    /// percent of a core that it stands at
+    /// percent of a core that it uses
     pub(in crate::diagnose) percent: f64,
     /// requests that it can work on at the same time
     pub(in crate::diagnose) slots: f64,

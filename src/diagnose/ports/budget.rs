@@ -13,8 +13,8 @@ use crate::model::result::PortForecast;
 
 /// Rates beyond it are taken for it: no machine opens that many connections a second.
 const RATE_MAX: f64 = 1e12;
-/// Echoes named in a forecast.
-const ECHOES_MAX: usize = 100;
+/// Recurrences named in a forecast.
+const RECURRENCES_MAX: usize = 100;
 
 impl Budget {
     /// P/r seconds from an empty pool, where the rate exceeds the ceiling.
@@ -27,12 +27,12 @@ impl Budget {
         self.exhausted_at(rate).map(|t| self.hold.as_secs_f64() - t)
     }
 
-    /// Seconds until `rate` finds no port, with `held` of the pool held now; none where it always finds one.
+    /// Seconds until `rate` finds no port, with `held` of the pool in use now; none where it always finds one.
     pub fn exhausted_from(&self, rate: f64, held: InUse) -> Option<f64> {
         self.forecast_from(held, rate, Duration::ZERO, None, None).exhausted_at_s
     }
 
-    /// What `rate` comes to over `duration`, played back exactly from an empty pool: each connection holds its port
+    /// What `rate` comes to over `duration`, played back exactly from an empty pool: each connection keeps its port
     /// for T, a call without a free port fails. While nothing succeeds calls fail at `fail_rate`; after the first
     /// recovery `recovered_rate` is asked for. Either is the asked rate when not given.
     pub fn forecast(&self, rate: f64, duration: Duration, fail_rate: Option<f64>, recovered_rate: Option<f64>) -> Forecast {
@@ -45,7 +45,7 @@ impl Budget {
         Some(PortForecast { rate_cps: rate, exhausted_at_s: f.exhausted_at_s?, dead_s: f.dead_s?, echo_s: f.echo_s })
     }
 
-    /// As [`Self::forecast`], with `held` of the pool held at the start: open connections are no part of the pool, the
+    /// As [`Self::forecast`], with `held` of the pool in use at the start: open connections are no part of the pool, the
     /// others come back in their time.
     pub fn forecast_from(
         &self,
@@ -69,7 +69,7 @@ impl Budget {
         let horizon = duration_s.max(hold_s).max(held.last_free_s) + hold_s;
         let again = Playback::run(self, held, rate, Assumed { recovered_rate_cps: rate, ..assumed }, horizon);
         let recovered = Playback::run(self, held, rate, assumed, horizon);
-        let echoes = |p: &Playback| p.began.iter().skip(1).copied().take(ECHOES_MAX).collect();
+        let recurrences = |p: &Playback| p.began.iter().skip(1).copied().take(RECURRENCES_MAX).collect();
         let (exhausted_at_s, dead_s) = if held.timed == 0 {
             (self.exhausted_at(rate), self.dead_for(rate))
         } else {
@@ -86,8 +86,8 @@ impl Budget {
             peak_share: if self.pool == 0 { 1.0 } else { self.held_at(rate) / f64::from(self.pool) },
             exhausted_at_s,
             dead_s,
-            echo_s: echoes(&again),
-            echo_recovered_s: echoes(&recovered),
+            echo_s: recurrences(&again),
+            echo_recovered_s: recurrences(&recovered),
             failures: counted.failures.round() as u64,
             successes: counted.successes.round() as u64,
             assumed,

@@ -73,7 +73,7 @@ fn seconds_until_the_pool_is_used_up() {
     assert_eq!(from(28232, 0, 470.0, 60.0), None, "below the ceiling");
     close(from(28232, 14116, 1000.0, 60.0).unwrap(), 14.1, 0.05);
     assert_eq!(from(100, 200, 50.0, 60.0), Some(0.0));
-    assert_eq!(from(100, 0, 50.0, 0.0), None, "nothing is held");
+    assert_eq!(from(100, 0, 50.0, 0.0), None, "no port is in use");
 }
 
 proptest! {
@@ -88,7 +88,7 @@ proptest! {
         prop_assert!((f.failures as f64 - (rate * hold * f64::from(periods) - held)).abs() <= 2.0 + held * 1e-5);
         for (k, at) in f.echo_s.iter().enumerate() {
             let want = f64::from(pool) / rate + hold * (k + 1) as f64;
-            prop_assert!((at - want).abs() < 1e-3 * hold, "echo {k}: {at}, not {want}");
+            prop_assert!((at - want).abs() < 1e-3 * hold, "recurrence {k}: {at}, not {want}");
         }
         prop_assert!(!f.echo_s.is_empty());
     }
@@ -98,7 +98,7 @@ proptest! {
         pool in any::<u32>(), hold in any::<f64>(), rate in any::<f64>(), d in 0.0_f64..1e5, fail in any::<f64>(), rec in any::<f64>()
     ) {
         let f = Budget::new(pool, hold).forecast(rate, Duration::from_secs_f64(d), Some(fail), Some(rec));
-        prop_assert!(f.echo_s.len() <= ECHOES_MAX);
+        prop_assert!(f.echo_s.len() <= RECURRENCES_MAX);
         prop_assert!(f.exhausted_at_s.is_none_or(|t| t <= f.hold_s));
     }
 }

@@ -40,7 +40,7 @@ impl Playback {
         let (mut now, mut used, mut released, mut failing) = (0.0_f64, left.ports.min(pool), 0_usize, false);
         while now < until && pieces.len() < PIECES_MAX {
             let demand = if now < hold { rate } else { assumed.recovered_rate_cps };
-            // Releases now are the successes of one hold ago.
+            // Releases now are the successes of T ago.
             while released < pieces.len() && pieces[released].end + hold <= now {
                 released += 1;
             }
@@ -91,7 +91,7 @@ impl Playback {
     }
 }
 
-/// Ports held at the start, coming free evenly between two times.
+/// Ports in use at the start, coming free evenly between two times.
 struct Left {
     ports: f64,
     from: f64,

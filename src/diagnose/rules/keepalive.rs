@@ -49,7 +49,7 @@ fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
     let kept = format!("{} instead of {}", counted(run.plan.users, "connection"), count(t.connections_opened));
     let mut remedies = vec![target_keeps(run, kept)];
     let short = load_with(&run.plan, |p| p.keepalive = false);
-    // Ports are worth a word where this wears them out.
+    // Ports are mentioned where this can use them up.
     if seen.ports.budget.is_some_and(|b| seen.ports.wearing_cps > BUDGET_HIGH_SHARE * b.ceiling_cps()) {
         remedies.extend(for_run(&seen.situation(run)).into_iter().filter(|r| r.name.as_deref() == Some("ring")));
     }

@@ -78,7 +78,7 @@ pub(in crate::diagnose) fn fd_limit(run: &RunResult, _: &Indicators) -> Ruling {
         (false, None) => "this program has as many open files as its limit allows".to_owned(),
     };
     let text = format!(
-        "Every connection needs a file descriptor, and {who}. So {}() failed before there was anything to connect. {} of {} held \
+        "Every connection needs a file descriptor, and {who}. So {}() failed before there was anything to connect. {} of {} had \
          a connection at the same time. It is neither the target nor the ports. Windows shows WSAEMFILE 10024.",
         row.call.word(),
         count(reached),
@@ -124,7 +124,7 @@ fn more_descriptors(run: &RunResult, whole_system: bool) -> Vec<Remedy> {
             format!("the same {} descriptors under systemd", count(want)),
         ));
     }
-    // What was held at once fits; where nothing was, the limit without what a program needs of its own.
+    // As many as were open at once fit; where none was, the limit without what a program itself needs.
     let fits = match (reached, run.host.nofile) {
         (0, Some(limit)) => limit.saturating_sub(64).max(1) as u32,
         (0, None) => 1,

@@ -13,11 +13,11 @@ use crate::remedy::{advice, load_with};
 /// target-queueing.
 pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {
     Ruling::about(&seen.queue, |queue| match *queue {
-        Queue::Told { endpoint, queue_ms, work_ms } => match run.endpoints.get(endpoint) {
+        Queue::Reported { endpoint, queue_ms, work_ms } => match run.endpoints.get(endpoint) {
             Some(e) => by_its_own_timing(run, seen, e, queue_ms, work_ms),
             None => Ruling::Clear,
         },
-        Queue::Grown(growth) => by_growth(run, seen, growth),
+        Queue::Rising(growth) => by_growth(run, seen, growth),
         Queue::Leak(leak) => leaking(run, seen, leak),
     })
 }

@@ -1,4 +1,4 @@
-//! users-not-reached where requests of an asked rate were never started: what kept them away, and a rate that can be had.
+//! users-not-reached where requests of an asked rate were never started: what kept them away, and a rate that is possible.
 
 use super::lighter::round_rate;
 use crate::diagnose::indicators::{Indicators, Kind, Rows, Shortfall, is_many};
@@ -101,7 +101,7 @@ fn more_connections(run: &RunResult, seen: &Indicators, have: u32) -> Remedy {
     let want = (plan.rate * took * SPARE).ceil().min(f64::from(plan.limits.users_max));
     let want = (want as u32).max(have.saturating_add(1));
     advice(
-        "give the schedule more connections, so that slow answers do not hold it up",
+        "give the schedule more connections, so that slow answers do not delay it",
         load_with(plan, |p| p.users = want),
         format!(
             "{} carry {} req/s while each is busy with a request for {} as here (computed)",

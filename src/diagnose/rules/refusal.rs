@@ -1,5 +1,5 @@
 //! users-not-reached where this machine itself refused the connections for another reason than ports and descriptors:
-//! a source address that it has not, no local address, no route, a policy.
+//! a source address that it does not have, no local address, no route, a policy.
 
 use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
 use crate::diagnose::rule::Found;
@@ -12,7 +12,7 @@ use crate::remedy::{advice, load_with};
 /// Why this machine refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    /// bind() of a source address that this host has not
+    /// bind() of a source address that this host does not have
     ForeignSource,
     /// connect() found no local address for the destination
     NoAddress,
@@ -102,7 +102,7 @@ impl Refusal {
             _ => String::new(),
         };
         let text = format!(
-            "{call}() failed {failed} times{more}: {}. {reached} of {} held a connection at the same time. It is neither the \
+            "{call}() failed {failed} times{more}: {}. {reached} of {} had a connection at the same time. It is neither the \
              target nor the ports.{windows}",
             self.what,
             counted(asked, "user")

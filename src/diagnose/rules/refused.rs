@@ -98,7 +98,7 @@ fn remedies(run: &RunResult, rows: &Rows<'_>, answered: bool, inside: bool) -> V
         p.allow_remote = false;
     });
     remedies.push(advice(
-        "run the same load against sockbench's own server, to tell the target from this machine",
+        "run the same load against sockbench's own server, to see whether this machine is the reason",
         own_server,
         format!("0 of {} refused", counted(rows.count(), "connection")),
     ));

@@ -1,4 +1,4 @@
-//! Rules about what stood still: requests without an answer, the client, the target.
+//! Rules about what stalled: requests without an answer, the client, the target.
 
 use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
 use crate::diagnose::rule::{Found, Ruling};
@@ -51,7 +51,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
             format!("{}: Recv-Q above 0 at the target is a request that its program has not read", counted(n, "connection")),
         ),
         advice(
-            "wait longer, to tell slow from stuck",
+            "wait longer, to see whether it is slow or stuck",
             load_with(&run.plan, |p| {
                 let time = std::time::Duration::from_secs(longer as u64);
                 p.timeout = time;
@@ -102,14 +102,14 @@ fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
             format!("0 s without a running thread instead of {}", seconds(stalls.total_s)),
         ),
         advice(
-            "see whether the machine itself stands still",
+            "see whether the machine itself stalls",
             "vmstat 1 5",
             "st above 0: the host of a virtual machine takes the CPU; si and so above 0: it swaps",
         ),
     ];
     Found::new(
         format!(
-            "this program stood still for {}, from {} to {}",
+            "this program stalled for {}, from {} to {}",
             seconds(stalls.longest.length_s()),
             seconds(stalls.longest.from_s),
             seconds(stalls.longest.to_s)
@@ -156,7 +156,7 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
         Still::Host => ("host", "Threads waited for a core meanwhile: other programs of this machine had them."),
         Still::Unseen => (
             "undecided",
-            "The client ran. What the target did cannot be seen from here: its program stood still, or the way to it lost packets.",
+            "The client ran. What the target did cannot be seen from here: its program stalled, or the way to it lost packets.",
         ),
     };
     let text = format!(

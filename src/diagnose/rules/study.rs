@@ -80,7 +80,7 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
             format!("shows whether throughput stays at {} req/s with twice the users", rate(b)),
         ));
     }
-    // Kept connections, as asked and as they came out, leave nothing to take away.
+    // Where connections were to be kept and were kept, there is nothing to save.
     let kept = after.plan.keepalive && after.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
     if !kept && second.seen.ports.closed_by_client > 0.5 && ports_were_seen(after) {
         let expected = format!("more than {} req/s if ports were the limit, the same if not", rate(b));

@@ -28,21 +28,21 @@ fn was_stopped(run: &RunResult) -> bool {
     !counted && (plan.duration.is_zero() || duration_s(run) < plan.duration.as_secs_f64() - EARLY_END_S)
 }
 
-/// Kept connections: each started user holds one to the end.
-fn holds_on(run: &RunResult) -> bool {
+/// Kept connections: each started user keeps one to the end.
+fn keeps_connections(run: &RunResult) -> bool {
     let t = &run.totals;
     run.plan.keepalive && t.requests_per_connection.is_none_or(|n| n > 1.5 || t.requests < u64::from(run.plan.users) * 2)
 }
 
-/// Asked and reached users, where each should have held a connection and fewer did; for the stamp, which says so even
+/// Asked and reached users, where each should have had a connection and fewer did; for the stamp, which says so even
 /// where nothing is wrong with it.
 pub(in crate::diagnose) fn fewer_held(run: &RunResult) -> Option<(u32, u32)> {
     let (t, asked) = (&run.totals, run.totals.users_asked.max(run.plan.users));
     let short = f64::from(t.users_reached) < f64::from(asked) * (1.0 - FALL_SHORT_SHARE);
-    (!run.plan.is_open_loop() && t.attempts > 0 && holds_on(run) && short).then_some((asked, t.users_reached))
+    (!run.plan.is_open_loop() && t.attempts > 0 && keeps_connections(run) && short).then_some((asked, t.users_reached))
 }
 
-/// How many of the asked users can be expected to hold a connection at the same time; none when it cannot be said.
+/// How many of the asked users can be expected to have a connection at the same time; none when it cannot be said.
 fn expected_at_once(run: &RunResult) -> Option<f64> {
     let (plan, asked) = (&run.plan, f64::from(run.totals.users_asked.max(run.plan.users)));
     if plan.is_open_loop() || (plan.requests > 0 && run.totals.attempts < ATTEMPTS_PER_USER * u64::from(plan.users)) {
@@ -51,8 +51,8 @@ fn expected_at_once(run: &RunResult) -> Option<f64> {
     if plan.requests == 0 && plan.ramp().as_secs_f64() + 1.0 > duration_s(run) {
         return None;
     }
-    // A connection per answer is only held while the answer is under way; with think time hardly ever by all at once.
-    match (holds_on(run), plan.think.max.is_zero()) {
+    // A connection per answer exists only while the answer is under way; with think time hardly ever by all at once.
+    match (keeps_connections(run), plan.think.max.is_zero()) {
         (true, _) => Some(asked * (1.0 - FALL_SHORT_SHARE)),
         (false, true) => Some(asked * SHORT_AT_ONCE_SHARE),
         (false, false) => None,
@@ -67,7 +67,7 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult, seen: &Indicators)
     }
     let asked = t.users_asked.max(plan.users);
     let missing_rate = seen.shortfall.filter(|s| s.missing > FALL_SHORT_SHARE * s.asked && s.missing >= FALL_SHORT_REQUESTS);
-    // The ramp was longer than the run: fewer users were ever started, whatever they held.
+    // The ramp was longer than the run: fewer users were ever started, whatever connections they had.
     let started = started_of_ramp(run, asked);
     let too_few = expected_at_once(run).is_some_and(|e| f64::from(t.users_reached) < e && t.users_reached < asked);
     let refused_here = refusal::of(run, seen).filter(|r| is_many(run, r.failed));
@@ -101,7 +101,7 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult, seen: &Indicators)
     evidence(found)
 }
 
-/// Fewer users held a connection than were asked for.
+/// Fewer users had a connection than were asked for.
 fn fewer(run: &RunResult, asked: u32) -> Found {
     let (plan, reached) = (&run.plan, run.totals.users_reached);
     let all = counted(asked, "user");
@@ -115,7 +115,7 @@ fn fewer(run: &RunResult, asked: u32) -> Found {
         // There is no smaller load that works: nothing did.
         let url = format!("http://{}{}", plan.target.authority, plan.mix.first().map_or("/", |m| m.path.as_str()));
         (
-            format!("None of {all} held a connection: {why}. Nothing was measured of the target under load."),
+            format!("None of {all} had a connection: {why}. Nothing was measured of the target under load."),
             advice(
                 "make one connection by hand",
                 format!("curl -v {}", quoted(&url)),
@@ -125,7 +125,7 @@ fn fewer(run: &RunResult, asked: u32) -> Found {
     } else {
         (
             format!(
-                "At most {} of {all} held a connection at the same time: {why}. Throughput and latency are those of {}.",
+                "At most {} of {all} had a connection at the same time: {why}. Throughput and latency are those of {}.",
                 count(reached),
                 counted(reached, "user")
             ),
@@ -137,7 +137,7 @@ fn fewer(run: &RunResult, asked: u32) -> Found {
         )
     };
     let remedies = if reached == 0 { vec![remedy, look] } else { vec![look, remedy] };
-    Found::new(format!("{} of {all} held a connection at the same time", count(reached)), text).remedies(remedies)
+    Found::new(format!("{} of {all} had a connection at the same time", count(reached)), text).remedies(remedies)
 }
 
 /// The run was over before all users had started.

@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: Id::ClosedLoopLimited,
         says: "throughput is users / (think + response): more users, not a faster server, would raise it",
-        fires: "a closed loop whose think time is longer than the response, the measured rate within {CLOSED_LOOP_NEAR} of the arithmetic, at most {FEW_FAILURES} failed, and the target's queue below {CLOSED_LOOP_NEAR} of a user's cycle. Not where the target is full, hangs, stalls or is gone, nor where something stood still or took the cores",
+        fires: "a closed loop whose think time is longer than the response, the measured rate within {CLOSED_LOOP_NEAR} of the arithmetic, at most {FEW_FAILURES} failed, and the target's queue below {CLOSED_LOOP_NEAR} of a user's cycle. Not where the target is full, hangs, stalls or is gone, nor where something stalled or took the cores",
         needs: "nothing was answered after the last user had started, or answers vary without Server-Timing",
         advises: "more users, a rate instead of users",
         as_cause: "the users' own pace sets the rate",

@@ -1,6 +1,6 @@
 //! All rules in the order of the contract, with everything that docs/FINDINGS.md says of them.
 //!
-//! A name in braces stands for the value of that threshold: `{FORBIDS_SHARE}` is printed as `50 %`.
+//! A name in braces is replaced by the value of that threshold: `{FORBIDS_SHARE}` is printed as `50 %`.
 
 mod errors;
 mod infos;

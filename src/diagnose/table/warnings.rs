@@ -9,11 +9,11 @@ const T_OR_POOL: &str = "the pool of source ports or T for this destination is n
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: Id::ClientStalled,
-        says: "this program itself stood still: from when to when",
+        says: "this program itself stalled: from when to when",
         fires: "no thread of it ran for {CLIENT_STALL_S} at once (SIGSTOP, a paused virtual machine, swapping)",
         needs: "stretches without a running thread were not recorded",
         advises: "the run again, a look at steal and swap",
-        as_cause: "this program stood still",
+        as_cause: "this program stalled",
         caused_by: &[],
         swallowed_by: &[],
         check: rules::stalls::client_stalled,
@@ -87,7 +87,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: Id::UsersNotReached,
         says: "fewer users or requests than asked for: how many, and what kept them away",
-        fires: "{FALL_SHORT_SHARE} and at least {FALL_SHORT_REQUESTS} requests of an asked rate are missing, or that share of the users never held a connection, or the run ended before its ramp, or this machine refused that share of the connections for another reason than ports and descriptors",
+        fires: "{FALL_SHORT_SHARE} and at least {FALL_SHORT_REQUESTS} requests of an asked rate are missing, or that share of the users never had a connection, or the run ended before its ramp, or this machine refused that share of the connections for another reason than ports and descriptors",
         needs: "no request was started",
         advises: "a rate that can be reached, more connections, a longer run, what the refusal names",
         as_cause: "fewer users than asked for were reached",
@@ -111,8 +111,8 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: Id::TargetStalled,
-        says: "nothing was answered for a while although requests were in flight: from when to when, how often, and who stood still",
-        fires: "a stretch of {STALL_S} and {STALL_TIMES} times the p75 without any answer, which ended before the run did, and less than {STALL_SHARED} of which this program stood still",
+        says: "nothing was answered for a while although requests were in flight: from when to when, how often, and who stalled",
+        fires: "a stretch of {STALL_S} and {STALL_TIMES} times the p75 without any answer, which ended before the run did, and less than {STALL_SHARED} of which this program stalled",
         needs: "stretches without an answer were not recorded",
         advises: "the target's log at that time, a longer run",
         as_cause: "the target stalled",

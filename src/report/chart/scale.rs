@@ -67,7 +67,7 @@ impl Scale {
             ScaleKind::Log => (value / self.lo).ln() / (self.hi / self.lo).ln(),
             ScaleKind::Linear | ScaleKind::Time => (value - self.lo) / (self.hi - self.lo),
         };
-        // A point outside (a reference line above the range) is held at the edge's far side, not drawn over the page.
+        // A point outside (a reference line above the range) is drawn at the edge's far side, not drawn over the page.
         (-0.001..=1.001).contains(&share).then_some(self.from_px + share * (self.to_px - self.from_px))
     }
 

@@ -224,7 +224,7 @@ pub(super) fn history(m: &Measured) -> String {
     }
     let others = match m.failures.saturating_sub(m.port_failures) {
         0 => String::new(),
-        n => format!(", {} of them not for want of a port", count(n)),
+        n => format!(", {} of them not for lack of a port", count(n)),
     };
     text + &format!("; {} in all{others}", counted(m.failures, "failure"))
 }

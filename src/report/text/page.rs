@@ -73,7 +73,7 @@ impl Page {
     }
 }
 
-/// Lines that belong together; of a page that is too long the dearest to miss stay.
+/// Lines that belong together; a page that is too long keeps those that matter most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {
     /// 0 is never left out; the highest goes first

@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn the_experiments_forecast_reads_like_this() {
         let f = Budget::new(16384, 120.0).forecast(170.0, Duration::from_mins(3), Some(300.0), Some(120.0));
-        insta::assert_snapshot!(render_forecast(&f, &["nothing is held at the start".into()], Style::Plain));
+        insta::assert_snapshot!(render_forecast(&f, &["no port is in use at the start".into()], Style::Plain));
     }
 
     #[test]

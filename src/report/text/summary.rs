@@ -178,7 +178,7 @@ fn ports(p: &Ports) -> String {
     let known = |v: Option<u32>| v.map_or_else(|| "?".to_owned(), count);
     let share = p.peak_share.map_or_else(String::new, |s| format!(" ({})", share(s)));
     let mut text = format!("{} to {}: peak {} of {} ports{share}", p.source, p.destination, known(p.peak_used), known(p.pool));
-    // The peak is of ports in use; where TIME_WAIT can be taken again, that is more than are held.
+    // The peak is of ports in use; where TIME_WAIT can be taken again, that is more than cannot be used.
     let some = p.peak_time_wait.is_some_and(|n| n > 0);
     let again =
         if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", ports that can be reused included" } else { "" };

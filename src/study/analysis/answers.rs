@@ -108,7 +108,7 @@ fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// Whether the rate of the steps kept growing, by the thresholds of throughput-plateau. That it did is worth a word only
+/// Whether the rate of the steps kept growing, by the thresholds of throughput-plateau. That it did is said only
 /// where no ceiling says how far it could.
 fn growth(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     let (light, heavy) = steps.rising()?;

@@ -105,7 +105,7 @@ fn the_full_report_has_what_the_screen_leaves_out() {
 fn the_ceiling_is_cores_by_work_by_share() {
     let steps = experiment();
     let analysis = analyse(&steps, &labels(&steps));
-    let c = analysis.ceiling.expect("the own server says what its work takes");
+    let c = analysis.ceiling.expect("sockbench's own server says what its work takes");
     assert_eq!((c.kind, c.slots, c.busy_ms, c.share), (CeilingKind::Cpu, 2.0, 30.0, 0.2));
     assert!((c.rps - 333.3).abs() < 0.1 && (c.reached_rps - 250.0).abs() < 0.1, "{c:?}");
 }

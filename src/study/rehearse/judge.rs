@@ -109,7 +109,7 @@ fn rate(runs: &[&RunResult]) -> Option<f64> {
     (seconds > 0.0).then(|| opened as f64 / seconds)
 }
 
-/// Percentiles do not add up: the run with the most connections stands for the row.
+/// Percentiles do not add up: the row shows those of the run with the most connections.
 fn connect_us(runs: &[&RunResult]) -> Option<ConnectUs> {
     let most = runs.iter().max_by_key(|r| r.totals.connections_opened)?;
     most.totals.connects.map(|c| ConnectUs { p50: c.call_p50_us, p99: c.call_p99_us })

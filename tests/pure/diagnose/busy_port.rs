@@ -89,7 +89,7 @@ fn ports_of_an_earlier_run_are_told_from_those_of_this_one() {
     assert_eq!(f.evidence["ring_held_before"], 95);
     reads("local-port-busy, by an earlier run", &f);
     let moved = &f.remedies[1].command;
-    assert!(moved.contains("--port-range 20100-32000 "), "past the held ones: {moved}");
+    assert!(moved.contains("--port-range 20100-32000 "), "past those in use: {moved}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sockbench::testing::model::result::RunResult;
 use super::{clear, fires, reads, unknown};
 use crate::facts::{endpoint, healthy, latency, second};
 
-/// An own server loaded with /cpu by users in a hurry: `queue_ms` before 30 ms of work, the target at `cpu` %.
+/// sockbench's own server loaded with /cpu by users in a hurry: `queue_ms` before 30 ms of work, the target at `cpu` %.
 pub(crate) fn own_cpu(users: u32, queue_ms: f64, cpu: f64, flags: &[&str]) -> RunResult {
     let mut run = healthy();
     run.plan.target = Target::own(([127, 0, 0, 1], 8080).into());
@@ -33,16 +33,16 @@ pub(crate) fn own_cpu(users: u32, queue_ms: f64, cpu: f64, flags: &[&str]) -> Ru
 
 #[test]
 fn queueing_by_timing_or_by_growth() {
-    let mut grown = healthy();
-    for e in &mut grown.endpoints {
+    let mut rising = healthy();
+    for e in &mut rising.endpoints {
         e.server_timing_ms = None;
     }
-    grown.series = (0..60).map(|i| if i < 10 { second(i, 25, 150.0, 60.0) } else { second(i, 50, 152.0, 200.0) }).collect();
-    let f = fires(Id::TargetQueueing, &grown);
+    rising.series = (0..60).map(|i| if i < 10 { second(i, 25, 150.0, 60.0) } else { second(i, 50, 152.0, 200.0) }).collect();
+    let f = fires(Id::TargetQueueing, &rising);
     assert_eq!((f.evidence["p50_ms_before"].as_f64(), f.evidence["p50_ms_after"].as_f64()), (Some(60.0), Some(200.0)));
     reads("target-queueing, by growth", &f);
     clear(Id::TargetQueueing, &healthy());
-    let mut blind = grown.clone();
+    let mut blind = rising.clone();
     blind.series.truncate(10);
     blind.series.iter_mut().for_each(|p| p.p50_ms = Some(60.0));
     // Users who mostly pause fill nothing; users in a hurry may.
@@ -50,9 +50,9 @@ fn queueing_by_timing_or_by_growth() {
     blind.plan.think = Think::default();
     unknown(Id::TargetQueueing, &blind);
     // Timings that show no queue have the last word.
-    let mut told = grown;
-    told.endpoints = healthy().endpoints;
-    clear(Id::TargetQueueing, &told);
+    let mut reported = rising;
+    reported.endpoints = healthy().endpoints;
+    clear(Id::TargetQueueing, &reported);
 }
 
 #[test]

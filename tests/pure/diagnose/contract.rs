@@ -1,4 +1,4 @@
-//! What holds for all findings: their shape, their order, and that a healthy run has none.
+//! What is true of all findings: their shape, their order, and that a healthy run has none.
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose, table};
 use sockbench::testing::model::finding::{Finding, FindingId as Id, Severity};
@@ -49,7 +49,7 @@ fn a_healthy_run_is_clear_of_errors_and_warnings() {
     ring.plan.port_range = Some(PortRange { lo: 10_000, hi: 13_999 });
     let ports = ring.ports.as_mut().unwrap();
     (ports.pool, ports.hold_s, ports.peak_used, ports.peak_share) = (Some(4000), Some(0.0), Some(4000), Some(1.0));
-    // A default Linux box on 127.0.0.1: all ports wear TIME_WAIT, and are taken again after 1 s.
+    // A default Linux box on 127.0.0.1: all ports are in TIME_WAIT, and are taken again after 1 s.
     let mut loopback = short(1000.0);
     loopback.plan.target = sockbench::testing::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
     let ports = loopback.ports.as_mut().unwrap();

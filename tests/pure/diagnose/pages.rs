@@ -42,8 +42,8 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     let is_asked = |line: &&str| line.contains("http://") || line.contains(", 60 s") || line.starts_with("     connection");
     let is_row = |line: &&str| line.get(12..).is_some_and(|cells| !cells.contains(char::is_alphabetic));
     let is_formula = |line: &&str| line.contains(" / ");
-    let told = page.lines().take_while(|line| !line.starts_with("  what helps"));
-    told.filter(move |line| !is_asked(line) && !is_row(line) && !is_formula(line))
+    let above = page.lines().take_while(|line| !line.starts_with("  what helps"));
+    above.filter(move |line| !is_asked(line) && !is_row(line) && !is_formula(line))
 }
 
 /// Numbers of two digits or more with their units; one digit says little.

@@ -112,7 +112,7 @@ fn search_slow_by_mean_and_p95() {
     unknown(Id::PortSearchSlow, &blind);
 }
 
-/// The exhausted run with the ports held by something else at the peak.
+/// The exhausted run with the ports in use by something else at the peak.
 fn held_by(change: impl FnOnce(&mut sockbench::testing::model::result::Ports)) -> RunResult {
     let mut run = exhausted();
     let ports = run.ports.as_mut().unwrap();

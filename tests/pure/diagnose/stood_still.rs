@@ -1,4 +1,4 @@
-//! What stood still or went away: the target, some of its answers, the client, the cores.
+//! What stalled or went away: the target, some of its answers, the client, the cores.
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose, settle};
 use sockbench::testing::model::finding::FindingId as Id;

@@ -28,7 +28,7 @@ fn refused_and_self_connects() {
 fn backlog_by_counter_or_by_cluster() {
     let mut run = healthy();
     run.kernel.as_mut().unwrap().listen_overflows = 1;
-    // None of our set-ups was held up: another listener of the namespace overflowed.
+    // None of our set-ups was delayed: another listener of the namespace overflowed.
     clear(Id::TargetBacklogOverflow, &run);
     run.totals.users_reached = 40;
     fires(Id::TargetBacklogOverflow, &run);
@@ -52,7 +52,7 @@ fn nobody_held_up_means_no_overflow_of_this_target() {
     run.kernel.as_mut().unwrap().listen_overflows = 9;
     (run.resources.target.as_mut().unwrap().pid, run.duration_s) = (1, 1.0);
     clear(Id::TargetBacklogOverflow, &run);
-    // A ramp that was cut short held nobody up either.
+    // A ramp that was cut short delayed nobody either.
     (run.totals.users_asked, run.totals.users_reached) = (50, 20);
     run.series.iter_mut().for_each(|p| p.users_asked = 20);
     clear(Id::TargetBacklogOverflow, &run);

@@ -216,7 +216,7 @@ fn check(plan: &LoadPlan, remedy: &Remedy) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Runs that raise findings: one for each id, and a pool of the own server that queues, with and without a full CPU.
+/// Runs that raise findings: one for each id, and a pool of sockbench's own server that queues, with and without a full CPU.
 fn raising() -> Vec<RunResult> {
     let mut io = own_cpu(20, 1800.0, 5.0, &[]);
     io.endpoints[0].name = "/io".into();

@@ -9,7 +9,7 @@ use sockbench::testing::model::plan::{Closer, LoadPlan, MixEntry, PortMode, Port
 use sockbench::testing::model::server_flags::ServerFlags;
 use sockbench::testing::remedy::command;
 
-/// The plan that a typed command makes; an own server is at the address of `like`.
+/// The plan that a typed command makes; sockbench's own server is at the address of `like`.
 pub(super) fn read(command: &str, like: &LoadPlan) -> Result<LoadPlan, String> {
     let words = shlex::split(command).ok_or_else(|| format!("open quotes: {command}"))?;
     let mut plan =

@@ -117,7 +117,7 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
     }
     let hidden = run.endpoints.len().saturating_sub(ENDPOINTS);
     if hidden > 0 {
-        table.note(format!("{hidden} quicker ones: -v"));
+        table.note(format!("{hidden} faster ones: -v"));
     }
     table.render(page.style)
 }

@@ -121,7 +121,7 @@ fn cut(run: &RunResult) -> Option<String> {
 
 /// The reasons against the stamp that no finding and no headline says.
 fn validity(run: &RunResult) -> Option<String> {
-    let told = |reason: &&String| {
+    let is_new = |reason: &&String| {
         !run.findings.iter().any(|f| f.title == **reason)
             && !reason.starts_with("ended after")
             && *reason != "no request was answered"
@@ -134,13 +134,13 @@ fn validity(run: &RunResult) -> Option<String> {
     if run.verdict.id == VerdictId::TargetGone {
         return None;
     }
-    let reasons: Vec<&str> = run.validity.reasons.iter().filter(told).map(String::as_str).collect();
+    let reasons: Vec<&str> = run.validity.reasons.iter().filter(is_new).map(String::as_str).collect();
     (!reasons.is_empty()).then(|| format!("{word}: {}", reasons.join("; ")))
 }
 
 fn others(run: &RunResult) -> Option<String> {
-    let told = run.findings.iter().any(|f| f.id == FindingId::HostContended);
-    let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_PERCENT && !told)?;
+    let is_said = run.findings.iter().any(|f| f.id == FindingId::HostContended);
+    let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_PERCENT && !is_said)?;
     Some(format!("other programs took {} of this machine's CPU", percent(others)))
 }
 

@@ -45,7 +45,7 @@ fn on_60_columns_lines_break_between_words() {
         let wide: Vec<&str> = wide.split_whitespace().collect();
         for line in narrow.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            // A word that is longer than a line stands alone; rows by second may sum other seconds.
+            // A word that is longer than a line is on a line of its own; rows by second may sum other seconds.
             assert!(line.chars().count() <= 60 || words.len() == 1, "{name}: {line}\n{narrow}");
             let by_second = words.iter().filter(|w| w.chars().all(|c| c.is_ascii_digit() || c == ',')).count() > 3;
             assert!(by_second || words.iter().all(|w| wide.contains(w)), "{name}: {line}\n{narrow}");
