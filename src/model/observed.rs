@@ -151,6 +151,9 @@ pub struct ClientResources {
     /// additive: due requests that were written more than 10 ms late although a connection was free
     #[serde(default)]
     pub late_requests: u64,
+    /// additive: the load thread that ran most: its time on a core as a share of the run, 0 to 1
+    #[serde(default)]
+    pub busiest_thread: Option<f64>,
     /// additive: stretches in which no thread of this program ran (stopped, no CPU at all, swapped out), 0.2 s
     /// and more each; absent where they were not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -195,6 +195,25 @@ pub struct Totals {
     /// order of time; absent where they were not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silences: Option<Vec<Silence>>,
+    /// additive: requests that were started of those that the rate asked for, 0 to 1; null in a closed loop
+    #[serde(default)]
+    pub rate_ratio: Option<f64>,
+    /// additive: from the time at which a request was due until it began, 99th percentile, whatever it waited for; null in a
+    /// closed loop
+    #[serde(default)]
+    pub lag_p99_ms: Option<f64>,
+    /// additive: and the longest
+    #[serde(default)]
+    pub lag_max_ms: Option<f64>,
+}
+
+/// Requests that the schedule of an open loop asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shortfall {
+    /// and that were not started
+    pub missing: f64,
+    /// in all
+    pub asked: f64,
 }
 
 /// A stretch of failures of our own machine.
@@ -348,6 +367,34 @@ impl RunResult {
         let target = self.resources.target.as_ref()?.cpu_percent_mean?;
         let own = self.resources.client.cpu_percent_mean? + target;
         Some((host - own / f64::from(self.host.cpus.max(1))).max(0.0))
+    }
+
+    /// Requests that were asked for and not started; none in a closed loop, and where nothing was asked for.
+    pub fn shortfall(&self) -> Option<Shortfall> {
+        if !self.plan.is_open_loop() {
+            return None;
+        }
+        let made = self.totals.attempts as f64;
+        let by_schedule = made + self.totals.never_started as f64;
+        let by_clock = self.plan.rate * if self.duration_s.is_finite() { self.duration_s.max(0.0) } else { 0.0 };
+        let limit = self.plan.requests;
+        let asked = if limit > 0 { by_schedule.min(limit as f64).max(made) } else { by_schedule.max(by_clock) };
+        (asked > 0.0).then(|| Shortfall { missing: (asked - made).max(0.0), asked })
+    }
+
+    /// Gives the keys that a run stored by an earlier version does not have a reason.
+    pub fn explain_later_keys(&mut self) {
+        const OLDER: &str = "stored by a version that did not record it";
+        let t = &self.totals;
+        let later = [
+            ("totals.rate_ratio", t.rate_ratio.is_none()),
+            ("totals.lag_p99_ms", t.lag_p99_ms.is_none()),
+            ("totals.lag_max_ms", t.lag_max_ms.is_none()),
+            ("resources.client.busiest_thread", self.resources.client.busiest_thread.is_none()),
+        ];
+        for (key, _) in later.into_iter().filter(|(_, is_null)| *is_null) {
+            self.explain_null(key, OLDER);
+        }
     }
 
     /// Keys that are null in the document and have no row in `unavailable`; empty for a sound document.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::observation::{Observation, ObservedSecond};
 use crate::model::facts::Fact;
-use crate::model::result::{HostResources, RunResult, SeriesPoint};
+use crate::model::result::{HostResources, RunResult, SeriesPoint, ThreadRow};
 use crate::sys::sysctl::read_sysctls;
 
 const NO_LOOK: &str = "the observer did not look in this second";
@@ -32,9 +32,11 @@ impl Observation {
         client.cpu_percent_max = self.client.cpu_percent_max;
         client.rss_bytes_max = self.client.rss_bytes_max;
         client.threads.clone_from(&self.threads);
+        client.busiest_thread = busiest_worker(&self.threads, result.duration_s);
         client.throttling = self.throttling;
         client.measured_seconds = self.measured_seconds;
         client.saturated_seconds = (self.measured_seconds > 0).then_some(self.saturated_seconds);
+        let no_worker = client.busiest_thread.is_none();
         result.resources.target = self.target.known().cloned();
         result.resources.host =
             HostResources { cpu_percent_mean: self.host.cpu_percent_mean(), memory_percent_max: self.memory_percent_max };
@@ -46,6 +48,7 @@ impl Observation {
         }
         let no_threads = self.threads_error.clone().unwrap_or_else(|| "no load worker was seen over a whole interval".into());
         null.explain(self.measured_seconds == 0, "resources.client.saturated_seconds", &no_threads);
+        null.explain(no_worker, "resources.client.busiest_thread", &no_threads);
         match &self.target {
             Fact::Unavailable(why) => null.explain(true, "resources.target", why),
             Fact::Known(t) => {
@@ -86,6 +89,12 @@ impl Observation {
             result.explain_null(&format!("series[].{key}"), why);
         }
     }
+}
+
+/// The share of the run that the load thread that ran most was on a core.
+fn busiest_worker(threads: &[ThreadRow], duration_s: f64) -> Option<f64> {
+    let most = threads.iter().filter(|t| t.name.starts_with(super::WORKER_PREFIX)).map(|t| t.cpu_s).reduce(f64::max)?;
+    (duration_s > 0.0).then(|| (most / duration_s).clamp(0.0, 1.0))
 }
 
 const COLUMNS: [&str; 9] = [
@@ -129,7 +138,7 @@ fn fill_point(point: &mut SeriesPoint, second: &ObservedSecond, note: &mut impl 
 /// For a run without an observer: every observed key is null for `reason`.
 pub fn apply_unobserved(result: &mut RunResult, reason: &str) {
     let whole = ["ports", "kernel", "resources.target"];
-    let client = ["cpu_percent_mean", "cpu_percent_max", "rss_bytes_max", "saturated_seconds"];
+    let client = ["cpu_percent_mean", "cpu_percent_max", "rss_bytes_max", "saturated_seconds", "busiest_thread"];
     for key in whole {
         result.explain_null(key, reason);
     }

@@ -207,6 +207,7 @@ fn observe(run: &mut RunResult) {
     client.rss_bytes_max = Some(9_100_000);
     client.threads = vec![ThreadRow { name: "load-0".into(), cpu_s: 0.52, wait_s: 0.01 }];
     (client.saturated_seconds, client.measured_seconds) = (Some(0), 20);
+    client.busiest_thread = Some(0.026);
     run.resources.target = Some(TargetResources {
         pid: 4711,
         name: "sockbench".into(),

@@ -32,7 +32,9 @@ pub fn parse(text: &str) -> Result<RunResult, ParseError> {
     if head.schema != crate::model::result::SCHEMA {
         return Err(ParseError::Schema(head.schema));
     }
-    Ok(serde_json::from_str(text)?)
+    let mut run: RunResult = serde_json::from_str(text)?;
+    run.explain_later_keys();
+    Ok(run)
 }
 
 /// What is read first, so that another schema is called by its name.

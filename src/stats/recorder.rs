@@ -198,6 +198,11 @@ impl Recorder {
         self.totals.lateness.record(us);
     }
 
+    /// A request began `us` microseconds after it was due, whatever it waited for.
+    pub fn record_lag(&mut self, us: u64) {
+        self.totals.lag.record(us);
+    }
+
     /// The worker meant to go on at `from` and did not run until `to`.
     pub fn record_standstill(&mut self, from: Stamp, to: Stamp) {
         self.totals.standstills.record(from, to);

@@ -37,6 +37,7 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
         counted.plan.mix.iter().zip(&counted.totals.endpoints).map(|(entry, e)| endpoint(counted, &entry.path, e)).collect();
     result.errors = errors(counted);
     result.surplus = surplus(counted);
+    result.totals.rate_ratio = result.shortfall().map(|s| 1.0 - s.missing / s.asked);
     result.resources.client.lateness_p99_ms = counted.totals.lateness.quantile_us(0.99).map(|us| us as f64 / 1000.0);
     result.resources.client.late_requests = counted.totals.lateness.count_above_us(LATE_MS * 1000);
     result.resources.client.stalls = counted.totals.standstills.to_rows();
@@ -85,6 +86,9 @@ fn totals(c: &Filling<'_>) -> Totals {
         in_flight: Some(c.totals.unanswered.to_row(slowest_us)),
         silences: Some(c.totals.silences.to_rows()),
         local_failure_spans: c.totals.local_outages.to_rows(),
+        rate_ratio: None,
+        lag_p99_ms: c.totals.lag.quantile_us(0.99).map(|us| us as f64 / 1000.0),
+        lag_max_ms: c.totals.lag.quantile_us(1.0).map(|us| us as f64 / 1000.0),
     }
 }
 
@@ -311,6 +315,10 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
     let closed = !c.plan.is_open_loop();
     let service = if closed { "closed loop: the intended start is the real one" } else { NOT_ANSWERED };
     note(t.service_latency_ms.is_none(), "totals.service_latency_ms", service);
+    note(t.rate_ratio.is_none(), "totals.rate_ratio", if closed { "closed loop: no rate was asked for" } else { "nothing was due" });
+    let lag = if closed { "closed loop: no request is due by the clock" } else { "no request was started" };
+    note(t.lag_p99_ms.is_none(), "totals.lag_p99_ms", lag);
+    note(t.lag_max_ms.is_none(), "totals.lag_max_ms", lag);
     let (warmup_s, ramp_s) = (c.plan.warmup.as_secs_f64(), c.plan.ramp().as_secs_f64());
     let short = if ramp_s > warmup_s {
         format!("the run ({}) ended before the last user started ({})", seconds(c.duration_s), seconds(ramp_s))

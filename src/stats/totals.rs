@@ -183,6 +183,8 @@ pub struct WorkerTotals {
     pub service: Dense,
     /// how late due requests were written although a connection was free, microseconds, 3 digits
     pub lateness: Dense,
+    /// from the due time of requests to their start, whatever they waited for, microseconds, 3 digits
+    pub lag: Dense,
     /// connection set-up
     pub connects: ConnectTotals,
     /// who ended the connections
@@ -219,6 +221,7 @@ impl WorkerTotals {
             steady: SteadyTotals { requests: 0, answered: Dense::new(LATENCY_DIGITS) },
             service: Dense::new(LATENCY_DIGITS),
             lateness: Dense::new(LATENCY_DIGITS),
+            lag: Dense::new(LATENCY_DIGITS),
             connects: ConnectTotals::new(),
             closes: Closes::default(),
             surplus: SurplusTable::default(),
@@ -245,6 +248,7 @@ impl WorkerTotals {
         self.steady.answered.add(&other.steady.answered);
         self.service.add(&other.service);
         self.lateness.add(&other.lateness);
+        self.lag.add(&other.lag);
         self.connects.add(&other.connects);
         self.closes += other.closes;
         self.surplus.add(&other.surplus);

@@ -25,25 +25,3 @@ pub(super) fn failed_share(run: &RunResult) -> f64 {
 pub(in crate::diagnose) fn is_many(run: &RunResult, failed: u64) -> bool {
     failed as f64 > FALL_SHORT_SHARE * run.totals.attempts as f64
 }
-
-/// Requests that the schedule of an open loop asked for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::diagnose) struct Shortfall {
-    /// and that were not started
-    pub(in crate::diagnose) missing: f64,
-    /// in all
-    pub(in crate::diagnose) asked: f64,
-}
-
-/// None in a closed loop.
-pub(super) fn shortfall(run: &RunResult) -> Option<Shortfall> {
-    if !run.plan.is_open_loop() {
-        return None;
-    }
-    let made = run.totals.attempts as f64;
-    let by_schedule = made + run.totals.never_started as f64;
-    let by_clock = run.plan.rate * duration_s(run);
-    let asked =
-        if run.plan.requests > 0 { by_schedule.min(run.plan.requests as f64).max(made) } else { by_schedule.max(by_clock) };
-    Some(Shortfall { missing: (asked - made).max(0.0), asked })
-}

@@ -24,7 +24,7 @@ pub(super) use contention::{Contention, Reason, Waiter};
 pub(super) use course::Course;
 pub(super) use gone::Gone;
 pub(super) use keepalive::{Ending, NotKept};
-pub(super) use load::{Shortfall, duration_s, is_many};
+pub(super) use load::{duration_s, is_many};
 pub(super) use pace::OwnPace;
 pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against, kernel_searches};
 pub(super) use queue::{Growth, Leak, Queue};
@@ -32,7 +32,7 @@ pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
 pub(super) use stalls::{Hang, Stalls, Still, TargetStall};
 pub(super) use target::{CpuLimit, Full};
 
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, Shortfall};
 use crate::remedy::{Situation, TargetEnds};
 
 /// Whether something was found in a run.
@@ -113,7 +113,7 @@ impl Indicators {
             response_s: load::response_s(run),
             steady_rps: run.totals.steady.as_ref().map_or(run.totals.rps, |s| s.rps),
             failed_share: load::failed_share(run),
-            shortfall: load::shortfall(run),
+            shortfall: run.shortfall(),
             growth: queue::growth(run),
             ports: PortFigures::of(run),
             gone: gone::gone(run),

@@ -1,13 +1,13 @@
 //! users-not-reached where requests of an asked rate were never started: what kept them away, and a rate that is possible.
 
 use super::lighter::round_rate;
-use crate::diagnose::indicators::{Indicators, Kind, Rows, Shortfall, is_many};
+use crate::diagnose::indicators::{Indicators, Kind, Rows, is_many};
 use crate::diagnose::rule::Found;
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE};
 use crate::model::figures::{count, counted, rate, seconds, share};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, Shortfall};
 use crate::remedy::{PACE_SHARE, advice, load_with};
 
 /// Connections beyond those that the rate needs on average, times.

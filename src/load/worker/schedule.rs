@@ -95,6 +95,7 @@ impl Worker<'_> {
             let in_standstill = self.standstill.0 <= intended && intended < self.standstill.1;
             let could_begin = if in_standstill { intended } else { intended.max(s.free_since) };
             self.recorder.record_lateness(now.micros_since(could_begin));
+            self.recorder.record_lag(now.micros_since(intended));
         }
         self.recorder.record_attempt(now);
         self.in_flight += 1;

@@ -50,7 +50,9 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
 /// because nothing happened (no failure, a quiet second) are left to the JSON.
 pub(super) fn render_unavailable(run: &RunResult, page: &Page) -> String {
     const OBSERVED: [&str; 5] = ["host.", "ports", "kernel", "resources.", "series[]."];
-    const NOT_MISSING: [&str; 7] = [
+    const NOT_MISSING: [&str; 8] = [
+        // The rows of the threads beside it say why.
+        "resources.client.busiest_thread",
         "resources.client.lateness_p99_ms",
         "ports.forecast",
         "series[].p50_ms",
