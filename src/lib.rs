@@ -1,7 +1,7 @@
 //! sockbench: a load-testing daemon and client that knows why a load test failed.
 //!
 //! The floors, lowest first: [`model`] (plain data), [`sys`] (the only floor that talks to the OS),
-//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
+//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
 //! [`study`], and `cli` on top. A file imports only from lower floors and from its own folder;
 //! `tests/architecture` holds that. `docs/ARCHITECTURE.md` says why.
 //!
@@ -21,6 +21,8 @@ pub mod diagnose;
 pub mod evloop;
 #[cfg(doc)]
 pub mod explain;
+#[cfg(doc)]
+pub mod gates;
 #[cfg(doc)]
 pub mod http1;
 #[cfg(doc)]
@@ -50,6 +52,8 @@ mod diagnose;
 mod evloop;
 #[cfg(not(doc))]
 mod explain;
+#[cfg(not(doc))]
+mod gates;
 #[cfg(not(doc))]
 mod http1;
 #[cfg(not(doc))]

@@ -30,6 +30,9 @@ pub mod explain {
         pub use crate::explain::locust_csv::read_history;
     }
 }
+pub mod gates {
+    pub use crate::gates::{Figure, Metric, Test, parse};
+}
 pub mod http1 {
     pub mod chunked {
         pub use crate::http1::chunked::Chunked;

@@ -203,3 +203,23 @@ fn answered() -> Sample {
         server_timing_us: None,
     }
 }
+
+#[test]
+fn an_open_loop_says_how_much_of_its_rate_was_started_and_how_late() {
+    let mut plan = fixture::plan();
+    (plan.rate, plan.threads) = (100.0, 1);
+    let mut r = Recorder::new(3, Duration::ZERO, true);
+    for n in 0..300 {
+        let at = Stamp::from_millis(n * 13);
+        r.record_attempt(at);
+        r.record_lag(if n == 0 { 9_000 } else { 1_000 });
+        r.record(&Sample { started: at, ended: at, ..answered() });
+    }
+    r.add_never_started(100);
+    let mut all = Aggregate::new(&plan);
+    all.add_worker(r.finish(Stamp::from_millis(4_000)));
+    let mut run = fixture::blank(&plan);
+    all.fill(&mut run, Duration::from_secs(4), &[]);
+    let t = &run.totals;
+    assert_eq!((t.rate_ratio, t.lag_p99_ms, t.lag_max_ms), (Some(0.75), Some(1.0), Some(9.0)));
+}
