@@ -1,15 +1,19 @@
 //! Renderers: a run result in, bytes out. Pure: no file is opened here and no clock read.
 //!
 //! [`text`] is the terminal, [`json`] the durable form, [`locust_csv`] the files that tools made for Locust read,
-//! [`hlog`] the raw histograms second by second, [`chart`] the pictures. No renderer computes a figure that another
+//! [`hlog`] the raw histograms second by second, [`chart`] the pictures, [`gates_text`], [`junit`] and [`github`] what became
+//! of thresholds. No renderer computes a figure that another
 //! one computes too: what several need is a key of the result or a method on it, or, for figures as Locust counts
 //! them, in [`locust`].
 
 pub mod chart;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod gates_text;
+pub mod github;
 pub mod hlog;
 pub mod json;
+pub mod junit;
 pub mod locust;
 pub mod locust_csv;
 pub mod plan_text;
