@@ -1,6 +1,7 @@
 //! `sockbench load`: one run.
 
 use super::connection_args::ConnectionArgs;
+use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
 use super::sandbox::{self, SandboxArgs};
@@ -15,7 +16,7 @@ use crate::model::result::RunResult;
 use crate::model::server_flags::ServerFlags;
 use crate::observe::Baseline;
 use crate::report::plan_text;
-use crate::report::style::wrapped;
+use crate::report::style::{Style, wrapped};
 use crate::report::text::Page;
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
@@ -41,6 +42,8 @@ pub(crate) struct Args {
     output: OutputArgs,
     #[command(flatten)]
     report: ReportArgs,
+    #[command(flatten)]
+    gates: GateArgs,
     /// Setting of sockbench's own server [default: none]
     ///
     /// A flag of sockbench server without its dashes, such as cpu-workers=1 or keepalive=off.
@@ -56,7 +59,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     // Everything a person can get wrong is found before anything is made or started.
     let (mut target, path) = aim(args.url.as_deref(), args.conn.allow_remote)?;
-    let environment = plan(args, target.clone(), &path)?.environment;
+    let planned = plan(args, target.clone(), &path)?;
+    args.gates.check([&planned])?;
+    let environment = planned.environment;
     raise_nofile(args.run.conns);
     let files = RunFiles::prepare(&args.output, "run.json")?;
     let mut own = None;
@@ -83,13 +88,20 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     }
     files.write(&measured.result, &seconds, &mut unwritten);
     let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
-    unwritten.note(files.write_report(&run_output::whole_report(&measured.result, kept.clone())));
-    if !files.is_stdout_json() {
+    let to_judge = [ToJudge { step: None, result: &measured.result, durations: Some(&seconds.durations) }];
+    let outcome = args.gates.judge(&to_judge, stop.signal())?;
+    let whole = run_output::whole_report(&measured.result, kept.clone()) + &outcome.table(Style::Plain);
+    unwritten.note(files.write_report(&whole));
+    if files.is_stdout_json() {
+        outcome.tell_table();
+    } else {
         let page = super::page(args.output.no_color, kept);
-        unwritten.note(files::to_stdout(run_output::report(&measured.result, args.report, page).as_bytes()));
+        let table = outcome.table(page.style);
+        unwritten.note(files::to_stdout((run_output::report(&measured.result, args.report, page) + &table).as_bytes()));
     }
-    unwritten.into_result()?;
-    conclude(&[&measured], stop.signal(), args.output.fail_on_errors)
+    unwritten.note(args.gates.publish(&outcome, &to_judge));
+    let code = conclude(&[&measured], stop.signal(), args.output.fail_on_errors);
+    unwritten.settle(code).and_then(|code| outcome.settle(code))
 }
 
 /// The plan of these arguments, before anything is started. Errors: everything that a person can get wrong, exit 2.

@@ -1,7 +1,8 @@
 //! Arguments, plans, commands: the only floor that prints and decides exit codes. One file per command.
 //!
 //! Exit codes: 0 done; 1 done, but requests failed and `--fail-on-errors`; 2 usage or bad plan; 3 the environment
-//! refused, or the target was refused or gone; 130/143 after a signal.
+//! refused, or the target was refused or gone; 99 a threshold failed; 130/143 after a signal. Of several the first of
+//! 130/143, 2, 3, 99, 1.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
@@ -17,6 +18,7 @@ use crate::report::text::Page;
 mod connection_args;
 mod explain;
 mod files;
+mod gate_args;
 mod habits;
 mod load;
 mod load_args;
@@ -40,6 +42,8 @@ refused, or the target was not reached or went away; 128+N ended by signal N";
 
 /// Usage or plan error.
 pub(crate) const EXIT_USAGE: u8 = 2;
+/// A threshold failed.
+pub(crate) const EXIT_GATE: u8 = 99;
 /// The environment refused.
 pub(crate) const EXIT_ENVIRONMENT: u8 = 3;
 

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::ReportArgs;
+use super::study::steps_to_judge;
 use super::{Exit, files, run_output, tell};
 use crate::diagnose::{self, keep_proofs};
-use crate::model::result::{RunResult, SCHEMA};
+use crate::gates::Durations;
+use crate::model::result::{RunResult, SCHEMA, STOPPED};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::report::locust_csv::{self, History};
 use crate::report::text::{Detail, Page, render_study};
@@ -39,6 +42,8 @@ pub(crate) struct Args {
     again: bool,
     #[command(flatten)]
     report: ReportArgs,
+    #[command(flatten)]
+    gates: GateArgs,
     /// No colours
     #[arg(long, help_heading = "Output")]
     no_color: bool,
@@ -62,10 +67,37 @@ enum Stored {
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let file = document(&args.document)?;
     match read(&file)? {
-        Stored::Run(run) => render_run(args, &file, *run),
-        Stored::Study(study) => study_report(args, &file, &study),
-    }?;
-    Ok(0)
+        Stored::Run(run) => {
+            args.gates.check([&run.plan])?;
+            let run = current(args, &file, *run);
+            // Read before anything is shown: a log that cannot be read is found first.
+            let durations = if args.gates.need_histogram(&run) { Some(durations(&file, &run)?) } else { None };
+            render_run(args, &file, &run)?;
+            gate(args, &[ToJudge { step: None, result: &run, durations: durations.as_ref() }])
+        }
+        Stored::Study(study) => {
+            args.gates.check(study.steps.iter().map(|step| &step.plan))?;
+            study_report(args, &file, &study)?;
+            gate(args, &steps_to_judge(&study).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// Thresholds on what was stored: below the report, or on stderr where stdout is a document. Errors: exit 99.
+fn gate(args: &Args, runs: &[ToJudge<'_>]) -> Result<u8, Exit> {
+    let outcome = args.gates.judge(runs, None)?;
+    if args.format == Format::Text && args.csv.is_none() {
+        files::to_stdout(outcome.table(super::style(args.no_color)).as_bytes())?;
+    } else {
+        outcome.tell_table();
+    }
+    args.gates.publish(&outcome, runs)?;
+    outcome.settle(0)
+}
+
+/// All latencies of a stored run. Errors: exit 2.
+fn durations(file: &Path, run: &RunResult) -> Result<Durations, Exit> {
+    Ok(Durations::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?))
 }
 
 /// The document that `given` names. Errors: exit 2.
@@ -101,7 +133,8 @@ struct Head {
     schema: String,
 }
 
-fn render_run(args: &Args, file: &Path, mut run: RunResult) -> Result<(), Exit> {
+/// The run as it is to be shown: diagnosed again where asked for, or where it has no verdict.
+fn current(args: &Args, file: &Path, mut run: RunResult) -> RunResult {
     let nameless = run.verdict.sentence.is_empty();
     if args.again || nameless {
         if nameless && !args.again {
@@ -113,25 +146,29 @@ fn render_run(args: &Args, file: &Path, mut run: RunResult) -> Result<(), Exit> 
         }
         diagnose_again(&mut run);
     }
+    run
+}
+
+fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
     if let Some(prefix) = &args.csv {
         for name in ["_stats.csv", "_stats_history.csv", "_failures.csv"] {
             files::check_writable(&files::with_suffix(prefix, name))?;
         }
-        let history = History::of(&hlog::read(&log(file)?, &run).map_err(|e| bad_log(file, &e))?);
+        let history = History::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?);
         let mut unwritten = run_output::Unwritten::default();
-        run_output::write_csv(prefix, &run, &history, &mut unwritten);
+        run_output::write_csv(prefix, run, &history, &mut unwritten);
         return unwritten.into_result();
     }
     let text = match args.format {
         Format::Text => {
             let kept = args.document.display().to_string();
-            run_output::report(&run, args.report, super::page(args.no_color, Some(kept)))
+            run_output::report(run, args.report, super::page(args.no_color, Some(kept)))
         }
-        Format::Json => run_output::document(json::render(&run))?,
-        Format::Csv => run_output::document(locust_csv::stats_csv(&run))?,
+        Format::Json => run_output::document(json::render(run))?,
+        Format::Csv => run_output::document(locust_csv::stats_csv(run))?,
         Format::Hlog => {
             let log = log(file)?;
-            hlog::read(&log, &run).map_err(|e| bad_log(file, &e))?;
+            hlog::read(&log, run).map_err(|e| bad_log(file, &e))?;
             return files::to_stdout(&log);
         }
     };
@@ -141,7 +178,7 @@ fn render_run(args: &Args, file: &Path, mut run: RunResult) -> Result<(), Exit> 
 /// The rules of this version on the stored facts. What only the run itself knew stays: proofs, and that it was stopped.
 fn diagnose_again(run: &mut RunResult) {
     let earlier = std::mem::take(&mut run.findings);
-    let stopped: Vec<String> = run.validity.reasons.iter().filter(|r| r.starts_with("stopped before")).cloned().collect();
+    let stopped = run.was_stopped().then(|| STOPPED.to_owned());
     diagnose::settle(run);
     run.findings = keep_proofs(std::mem::take(&mut run.findings), &earlier);
     run.validity.reasons.extend(stopped);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::load_args::{OutputArgs, ReportArgs};
 use super::status::{self, Status};
 use super::{Exit, files};
+use crate::gates::Durations;
 use crate::load::run::UsersNow;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
@@ -31,6 +32,17 @@ impl Unwritten {
     /// Remembers a failure.
     pub(crate) fn note(&mut self, result: Result<(), Exit>) {
         self.failed.extend(result.err().map(|exit| exit.message));
+    }
+
+    /// The exit of a run: what could not be written is exit 3, unless a signal ended the run. Errors: the same.
+    pub(crate) fn settle(self, code: Result<u8, Exit>) -> Result<u8, Exit> {
+        match (self.into_result(), code) {
+            (Err(exit), Ok(code)) if code > 128 => {
+                super::warn(&exit.message);
+                Ok(code)
+            }
+            (unwritten, code) => unwritten.and(code),
+        }
     }
 
     /// Errors: exit 3, all that failed in one line.
@@ -58,6 +70,8 @@ pub(crate) struct Seconds {
     pub(crate) history: History,
     /// percentiles by endpoint
     pub(crate) times: EndpointTimes,
+    /// all latencies, for thresholds
+    pub(crate) durations: Durations,
 }
 
 /// The interval log while it grows. Dropped before its end, it leaves no half of it behind.
@@ -136,6 +150,7 @@ impl Watch for RunWatch<'_> {
     fn on_interval(&mut self, interval: &Interval) {
         self.seconds.history.push(interval);
         self.seconds.times.push(interval);
+        self.seconds.durations.push(interval);
         if let Some(log) = &mut self.log {
             log.write(interval);
         }

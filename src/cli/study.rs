@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::connection_args::ConnectionArgs;
+use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::OutputArgs;
 use super::request_args::{self, Mix};
 use super::run_output::{self, RunFiles, RunWatch, Unwritten};
@@ -13,6 +14,7 @@ use super::status::Status;
 use super::study_plan::{self, PlanFile};
 use super::{Exit, files, load, load_args, ports_args, proofs, tell};
 use crate::diagnose;
+use crate::gates::Durations;
 use crate::model::environment::Environment;
 use crate::model::facts::Fact;
 use crate::model::figures::{count, counted, seconds, span};
@@ -22,6 +24,7 @@ use crate::model::server_flags::ServerFlags;
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
 use crate::observe::Baseline;
 use crate::report::chart::{self, EndpointTimes};
+use crate::report::style::Style;
 use crate::report::text::{self, Detail, Page};
 use crate::report::{json, plan_text};
 use crate::study::analysis;
@@ -81,6 +84,8 @@ pub(crate) struct Args {
     conn: ConnectionArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    gates: GateArgs,
     /// Setting of sockbench's own server [default: the plan's]
     ///
     /// A flag of sockbench server without its dashes. Those of the plan come first.
@@ -104,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if let (Some(choice), false) = (target.choice_in_words(), args.output.quiet) {
         tell(&format!("target {} {choice}", target.host));
     }
-    resolve(&file, each, &args.conn, &vec![target.clone(); file.step.len()], &path)?;
+    args.gates.check(&resolve(&file, each, &args.conn, &vec![target.clone(); file.step.len()], &path)?.steps)?;
     let files = RunFiles::prepare(&args.output, "study.json")?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
@@ -127,10 +132,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         tell(&length(&plan));
     }
     let started_at = clock::wall_rfc3339();
-    let mut watch =
-        Steps { output: &args.output, stop: &stop, unwritten: Unwritten::default(), cooling: None, times: Vec::new() };
+    let mut watch = Steps {
+        output: &args.output,
+        stop: &stop,
+        unwritten: Unwritten::default(),
+        cooling: None,
+        times: Vec::new(),
+        durations: Vec::new(),
+    };
     let ran = run::run(&plan, &pids, &super::command_line(), &mut watch);
-    let (mut unwritten, times) = (watch.unwritten, watch.times);
+    let (mut unwritten, times, durations) = (watch.unwritten, watch.times, watch.durations);
     stop_servers(owns);
     let started = ran.failed.map_or(Ok(()), |e| Err(Exit::environment(format!("start the client: {e}"))));
     if ran.steps.is_empty() {
@@ -165,21 +176,29 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     };
     study.explain_nulls();
     let document = run_output::document(json::render_study(&study));
-    unwritten.note(files.write_report(&text::render_study(&study, &Page { detail: Detail::Full, ..Page::plain() })));
+    let to_judge: Vec<ToJudge<'_>> =
+        steps_to_judge(&study).zip(&durations).map(|(s, d)| ToJudge { durations: Some(d), ..s }).collect();
+    let outcome = args.gates.judge(&to_judge, stop.signal())?;
+    let whole = text::render_study(&study, &Page { detail: Detail::Full, ..Page::plain() }) + &outcome.table(Style::Plain);
+    unwritten.note(files.write_report(&whole));
     if let Some(dir) = &args.output.dir {
         write_study(args, dir, &study, &times, &mut unwritten);
     }
     unwritten.note(document.and_then(|d| files.write_json(&d)));
-    if !files.is_stdout_json() {
+    if files.is_stdout_json() {
+        outcome.tell_table();
+    } else {
         let detail = if args.verbose { Detail::Full } else { Detail::Brief };
         let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
-        let text = text::render_study(&study, &Page { detail, ..super::page(args.output.no_color, kept) });
+        let page = Page { detail, ..super::page(args.output.no_color, kept) };
+        let text = text::render_study(&study, &page) + &outcome.table(page.style);
         unwritten.note(files::to_stdout(text.as_bytes()));
         if let (Some(dir), Detail::Full) = (&args.output.dir, detail) {
             tell(&format!("kept in {}", dir.display()));
         }
     }
-    unwritten.into_result().and(started).and(code)
+    unwritten.note(args.gates.publish(&outcome, &to_judge));
+    unwritten.settle(started.and(code)).and_then(|code| outcome.settle(code))
 }
 
 /// The plan that the arguments name, and its text. Errors: exit 2.
@@ -201,6 +220,12 @@ fn length(plan: &StudyPlan) -> String {
     let wait =
         if plan.steps.len() > 1 { format!(", and at most {} between two steps", span(plan.cooldown_max)) } else { String::new() };
     format!("study {}: {}; {} in all{wait}", plan.name, each.join(", "), seconds(all))
+}
+
+/// The steps under their labels.
+pub(crate) fn steps_to_judge(study: &StudyResult) -> impl Iterator<Item = ToJudge<'_>> {
+    let steps = study.steps.iter().zip(&study.analysis.rows);
+    steps.map(|(result, row)| ToJudge { step: Some(row.label.clone()), result, durations: None })
 }
 
 /// The first two steps that ran.
@@ -331,6 +356,8 @@ struct Steps<'a> {
     cooling: Option<Status>,
     /// the endpoints of each step that is over
     times: Vec<EndpointTimes>,
+    /// and all their latencies
+    durations: Vec<Durations>,
 }
 
 impl Steps<'_> {
@@ -373,6 +400,7 @@ impl<'s> StudyWatch for Steps<'s> {
             run_output::write_csv(&prefix, result, &seconds.history, &mut self.unwritten);
         }
         self.times.push(seconds.times);
+        self.durations.push(seconds.durations);
     }
 
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {

@@ -30,7 +30,9 @@ impl Durations {
     /// Of these seconds.
     pub fn of(seconds: &[Interval]) -> Self {
         let mut all = Self::default();
-        seconds.iter().for_each(|s| all.push(s));
+        for second in seconds {
+            all.push(second);
+        }
         all
     }
 

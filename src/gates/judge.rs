@@ -65,9 +65,8 @@ fn number(threshold: &Threshold, figure: Figure, run: &RunResult, durations: Opt
     let t = &run.totals;
     let part = Part::of(only, run);
     let sampled = |n: u64| if part.samples() == 0 { Err(NO_SAMPLES.to_owned()) } else { Ok(n) };
-    let counted = |n: Result<u64, String>| {
-        n.map(|n| if figure == Figure::Rate { per_second(n, run.duration_s) } else { n as f64 })
-    };
+    let counted =
+        |n: Result<u64, String>| n.map(|n| if figure == Figure::Rate { per_second(n, run.duration_s) } else { n as f64 });
     let or_reason = |value: Option<f64>, keys: &[&str]| value.ok_or_else(|| reason(run, keys));
     Ok(match threshold.metric {
         Metric::Duration => return duration(only, figure, run, &part, durations),
@@ -86,9 +85,7 @@ fn number(threshold: &Threshold, figure: Figure, run: &RunResult, durations: Opt
         Metric::PortsPeakShare => {
             or_reason(run.ports.as_ref().and_then(|p| p.peak_share), &["ports.peak_share", "ports.pool", "ports"])
         }
-        Metric::ClientBusiestThread => {
-            or_reason(run.resources.client.busiest_thread, &["resources.client.busiest_thread"])
-        }
+        Metric::ClientBusiestThread => or_reason(run.resources.client.busiest_thread, &["resources.client.busiest_thread"]),
         Metric::Validity | Metric::Verdict => Err("it is a word".into()),
     })
 }
@@ -111,9 +108,8 @@ struct Part<'a> {
 impl<'a> Part<'a> {
     fn of(only: &Selector, run: &'a RunResult) -> Self {
         let narrow = only.name.is_some() || only.method.is_some();
-        let fits = |e: &Endpoint| {
-            only.name.as_ref().is_none_or(|n| *n == e.name) && only.method.as_ref().is_none_or(|m| *m == e.method)
-        };
+        let fits =
+            |e: &Endpoint| only.name.as_ref().is_none_or(|n| *n == e.name) && only.method.as_ref().is_none_or(|m| *m == e.method);
         Self { run, endpoints: narrow.then(|| run.endpoints.iter().enumerate().filter(|(_, e)| fits(e)).collect()) }
     }
 

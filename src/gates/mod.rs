@@ -22,6 +22,6 @@ mod threshold;
 
 pub use durations::Durations;
 pub use fits::check;
-pub use judge::{Actual, Judged, NoHistogram, judge, needs_histogram};
-pub use parse::{BadThreshold, bound, parse, scan};
-pub use threshold::{Answered, Figure, Metric, Operator, Selector, Test, Threshold, Unit};
+pub use judge::{Actual, Judged, judge, needs_histogram};
+pub use parse::parse;
+pub use threshold::{Figure, Metric, Test, Threshold, Unit};

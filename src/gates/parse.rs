@@ -16,7 +16,6 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use strum::VariantNames as _;
 
 use super::threshold::{Answered, Figure, Metric, Operator, Selector, Test, Threshold, Unit};
-use crate::model::result::{RunStamp, VerdictId};
 use crate::model::units;
 
 /// Metrics of k6 that are about its scripts or users, or that a run does not keep in this form.
@@ -62,7 +61,7 @@ pub fn parse(text: &str) -> Result<Threshold, BadThreshold> {
         }
         None => (Selector::default(), rest),
     };
-    let (left, operator, right) = scan(rest).ok_or_else(|| bad("no operator", "one of <, <=, >, >=, ==, !="))?;
+    let (left, operator, right) = scan(rest).ok_or_else(|| bad("no operator", example(metric)))?;
     let left = left.strip_prefix(':').unwrap_or(left).trim();
     let test = match metric {
         Metric::Validity => Test::Stamp { operator: same(operator)?, stamp: word(right, STAMPS)? },
@@ -79,7 +78,8 @@ pub fn parse(text: &str) -> Result<Threshold, BadThreshold> {
 }
 
 const STAMPS: &str = "valid, port-bound, client-bound, incomplete";
-const VERDICTS: &str = "healthy, port-bound, fd-bound, client-bound, host-bound, target-bound, target-failing, target-gone, undecided";
+const VERDICTS: &str =
+    "healthy, port-bound, fd-bound, client-bound, host-bound, target-bound, target-failing, target-gone, undecided";
 
 fn metric(name: &str) -> Result<Metric, BadThreshold> {
     if let Ok(metric) = name.parse() {
@@ -140,7 +140,8 @@ fn same(operator: Operator) -> Result<Operator, BadThreshold> {
 
 fn word<'a, T: Deserialize<'a>>(given: &'a str, all: &str) -> Result<T, BadThreshold> {
     let quoted = unquoted(given);
-    T::deserialize(StrDeserializer::<WordError>::new(quoted)).map_err(|_| bad(format!("{given}: unknown"), format!("one of {all}")))
+    T::deserialize(StrDeserializer::<WordError>::new(quoted))
+        .map_err(|_| bad(format!("{given}: unknown"), format!("one of {all}")))
 }
 
 fn figure(metric: Metric, text: &str) -> Result<Figure, BadThreshold> {
@@ -180,7 +181,9 @@ pub fn bound(unit: Unit, text: &str) -> Result<f64, BadThreshold> {
     };
     match value {
         Some(v) if !v.is_finite() => Err(bad(format!("{text}: no bound"), format!("such as {such_as}"))),
-        Some(v) if v < 0.0 => Err(bad(format!("{text}: below zero, which no run passes or every run"), format!("such as {such_as}"))),
+        Some(v) if v < 0.0 => {
+            Err(bad(format!("{text}: below zero, which no run passes or every run"), format!("such as {such_as}")))
+        }
         Some(v) if unit == Unit::Share && v > 1.0 => {
             Err(bad(format!("{text}: a share is at most 1"), format!("such as {such_as}; {text}% is a share as well")))
         }
@@ -195,7 +198,8 @@ pub fn bound(unit: Unit, text: &str) -> Result<f64, BadThreshold> {
 fn selector(metric: Metric, text: &str) -> Result<Selector, BadThreshold> {
     let mut only = Selector::default();
     for pair in split_tags(text) {
-        let (tag, value) = pair.split_once(':').ok_or_else(|| bad(format!("{{{text}}}: a tag without a value"), example(metric)))?;
+        let (tag, value) =
+            pair.split_once(':').ok_or_else(|| bad(format!("{{{text}}}: a tag without a value"), example(metric)))?;
         let (tag, value) = (tag.trim(), unquoted(value.trim()));
         if !metric.tags().contains(&tag) {
             let tags = metric.tags().join(", ");

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::gates::threshold::Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, Unequal};
+use crate::model::result::{RunStamp, VerdictId};
 
 /// (metric of k6, its expression): figure, operator, bound. From the thresholds page of k6's documentation and the tests of
 /// its parser.
@@ -43,9 +44,20 @@ fn the_examples_of_k6_are_read_alike() {
 
 #[test]
 fn what_k6_refuses_is_refused() {
-    for expression in
-        ["count!20", "foo>20", "count>abc", "p()<1", "p(99<1", "p(foo)<1", "p(-1)<1", "p(101)<1", "p(NaN)<1", "p(+Inf)<1", "", "count"]
-    {
+    for expression in [
+        "count!20",
+        "foo>20",
+        "count>abc",
+        "p()<1",
+        "p(99<1",
+        "p(foo)<1",
+        "p(-1)<1",
+        "p(101)<1",
+        "p(NaN)<1",
+        "p(+Inf)<1",
+        "",
+        "count",
+    ] {
         for metric in ["http_reqs", "http_req_duration"] {
             let text = format!("{metric}:{expression}");
             let refused = parse(&text).expect_err(&text);
@@ -89,9 +101,13 @@ fn bounds_take_units() {
     assert_eq!(bound("http_reqs:rate>100/s"), 100.0);
     assert_eq!(bound("ports_peak_share<70%"), 0.7);
     assert_eq!(bound("rate_ratio:value>0.99"), 0.99);
-    for bad in
-        ["http_req_failed:rate<5", "ports_peak_share<70", "http_req_duration:max<-1", "http_reqs:count<inf", "http_req_duration:max<5%"]
-    {
+    for bad in [
+        "http_req_failed:rate<5",
+        "ports_peak_share<70",
+        "http_req_duration:max<-1",
+        "http_reqs:count<inf",
+        "http_req_duration:max<5%",
+    ] {
         assert!(parse(bad).is_err(), "{bad}");
     }
 }

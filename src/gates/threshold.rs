@@ -233,7 +233,7 @@ pub enum Operator {
 
 impl Operator {
     /// Whether `left` and `right` compare so.
-    pub fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
+    pub fn holds<T: PartialOrd + Copy>(self, left: T, right: T) -> bool {
         match self {
             Self::Less => left < right,
             Self::LessOrEqual => left <= right,

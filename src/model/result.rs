@@ -25,6 +25,9 @@ pub use super::verdict::{Verdict, VerdictId};
 /// The schema of [`RunResult`].
 pub const SCHEMA: &str = "sockbench/1";
 
+/// The reason of a run that somebody ended; added last, so that it stays when the run is diagnosed again.
+pub const STOPPED: &str = "stopped before its planned end";
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
@@ -380,6 +383,11 @@ impl RunResult {
         let limit = self.plan.requests;
         let asked = if limit > 0 { by_schedule.min(limit as f64).max(made) } else { by_schedule.max(by_clock) };
         (asked > 0.0).then(|| Shortfall { missing: (asked - made).max(0.0), asked })
+    }
+
+    /// Whether somebody ended it before its planned end.
+    pub fn was_stopped(&self) -> bool {
+        self.validity.reasons.iter().any(|r| r == STOPPED)
     }
 
     /// Gives the keys that a run stored by an earlier version does not have a reason.

@@ -20,9 +20,12 @@ pub struct JudgedRun {
 
 /// A threshold is longer than this only by a long name.
 const THRESHOLD_CHARS: usize = 48;
-const ACTUAL_CHARS: usize = 60;
+/// A longer reason for a figure that is missing stands below its row.
+const ACTUAL_CHARS: usize = 18;
 
-/// The table: failed ones first to be seen, in the order in which they were given. Empty where there are none.
+const NOTE_CHARS: usize = 74;
+
+/// The table, in the order in which they were given; empty where there are none.
 pub fn render(runs: &[JudgedRun], style: Style) -> String {
     if runs.iter().all(|r| r.thresholds.is_empty()) {
         return String::new();
@@ -30,15 +33,20 @@ pub fn render(runs: &[JudgedRun], style: Style) -> String {
     let mut table = Table::new([("Threshold", Align::Left), ("", Align::Left), ("This run", Align::Right)]).indented(2);
     for run in runs {
         if let Some(step) = &run.step {
-            table.note(visible(step));
+            table.note(shortened(&visible(step), NOTE_CHARS));
         }
         for judged in &run.thresholds {
+            let was = visible(&actual(&judged.actual));
+            let is_long = was.chars().count() > ACTUAL_CHARS;
             let (tone, word) = if judged.passed { (Tone::Good, "passed") } else { (Tone::Bad, "FAILED") };
             table.row([
                 shortened(&visible(&judged.text), THRESHOLD_CHARS).into(),
                 Cell::toned(tone, word),
-                shortened(&visible(&actual(&judged.actual)), ACTUAL_CHARS).into(),
+                if is_long { "not known".into() } else { was.clone().into() },
             ]);
+            if is_long {
+                table.note(format!("  {}", shortened(&was, NOTE_CHARS)));
+            }
         }
     }
     format!("{}\n{}", style.paint(Tone::Heading, &heading(runs)), table.render(style))

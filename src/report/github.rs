@@ -21,7 +21,7 @@ pub fn annotations(runs: &[JudgedRun]) -> Vec<String> {
         .iter()
         .flat_map(|run| run.thresholds.iter().filter(|j| !j.passed).map(move |judged| (run, judged)))
         .map(|(run, judged)| {
-            let step = run.step.as_ref().map_or_else(String::new, |step| format!("{step}: "));
+            let step = run.step.as_ref().map_or_else(String::new, |step| format!("{}: ", short(step)));
             error(&format!("{step}{}: {} in this run", short(&judged.text), short(&actual(&judged.actual))))
         })
         .collect();
@@ -55,7 +55,9 @@ pub fn summary(results: &[&RunResult], judged: &[JudgedRun], room: usize) -> Str
         text += &format!("{}\n\n", markdown(&run.verdict.sentence));
         text += "| endpoint | requests | failed | p50 ms | p95 ms |\n|---|--:|--:|--:|--:|\n";
         for e in &run.endpoints {
-            let ms = |of: fn(&crate::model::result::LatencyMs) -> f64| e.latency_ms.as_ref().map_or("-".into(), |l| figures::ms(of(l)));
+            let ms = |of: fn(&crate::model::result::LatencyMs) -> f64| {
+                e.latency_ms.as_ref().map_or("-".into(), |l| figures::ms(of(l)))
+            };
             text += &format!(
                 "| {} | {} | {} | {} | {} |\n",
                 markdown(&e.name),
@@ -131,10 +133,7 @@ mod tests {
     #[test]
     fn annotations_are_at_most_ten_lines() {
         let one = annotations(&failed(1, "http_req_duration:p(95)<250"));
-        assert_eq!(
-            one,
-            ["::error title=sockbench threshold failed::http_req_duration:p(95)<250: 312 ms in this run"]
-        );
+        assert_eq!(one, ["::error title=sockbench threshold failed::http_req_duration:p(95)<250: 312 ms in this run"]);
         assert_eq!(annotations(&failed(10, "x")).len(), 10);
         let many = annotations(&failed(25, "50%\r\n::warning::x"));
         assert_eq!((many.len(), many[9].contains("16 more")), (10, true));

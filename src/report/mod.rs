@@ -12,6 +12,8 @@ pub(crate) mod fixture;
 pub mod gates_text;
 pub mod github;
 pub mod hlog;
+#[cfg(test)]
+mod hostile_tests;
 pub mod json;
 pub mod junit;
 pub mod locust;

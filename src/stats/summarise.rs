@@ -315,7 +315,11 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
     let closed = !c.plan.is_open_loop();
     let service = if closed { "closed loop: the intended start is the real one" } else { NOT_ANSWERED };
     note(t.service_latency_ms.is_none(), "totals.service_latency_ms", service);
-    note(t.rate_ratio.is_none(), "totals.rate_ratio", if closed { "closed loop: no rate was asked for" } else { "nothing was due" });
+    note(
+        t.rate_ratio.is_none(),
+        "totals.rate_ratio",
+        if closed { "closed loop: no rate was asked for" } else { "nothing was due" },
+    );
     let lag = if closed { "closed loop: no request is due by the clock" } else { "no request was started" };
     note(t.lag_p99_ms.is_none(), "totals.lag_p99_ms", lag);
     note(t.lag_max_ms.is_none(), "totals.lag_max_ms", lag);

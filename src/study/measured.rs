@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::diagnose;
 use crate::load::run::{self, Ended, UsersNow};
 use crate::model::plan::LoadPlan;
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, STOPPED};
 use crate::observe::{Baseline, LivePorts, ObservePlan, Observer};
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::{Interval, SecondSummary};
@@ -65,7 +65,7 @@ pub fn measure(
     }
     diagnose::settle(&mut result);
     if load.ended == Ended::Stopped {
-        result.validity.reasons.push("stopped before its planned end".into());
+        result.validity.reasons.push(STOPPED.into());
     }
     Ok(Measured { result, ended: load.ended })
 }

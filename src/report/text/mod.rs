@@ -4,6 +4,7 @@ mod errors;
 mod explain;
 mod explain_detail;
 mod findings;
+mod foreign;
 mod load;
 mod page;
 mod ports;
@@ -24,6 +25,8 @@ use crate::model::result::RunResult;
 
 /// The report of a run: one screen, and with [`Detail::Full`] every figure below it.
 pub fn render_run(run: &RunResult, page: &Page) -> String {
+    let shown = foreign::shown(run);
+    let run = shown.as_ref().unwrap_or(run);
     let screen = load::render(run, page);
     match page.detail {
         Detail::Brief => screen,

@@ -27,6 +27,8 @@ const PERCENTILES: [Percentile; 11] = [
 
 /// One row per endpoint, and an aggregated one where there are several. Times in milliseconds.
 pub fn render_locust_table(run: &RunResult, style: Style) -> String {
+    let shown = super::foreign::shown(run);
+    let run = shown.as_ref().unwrap_or(run);
     let (endpoints, all) = rows(run);
     let mut shown: Vec<&LocustRow> = endpoints.iter().collect();
     if endpoints.len() != 1 {

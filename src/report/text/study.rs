@@ -23,6 +23,8 @@ const FINDINGS: usize = 3;
 
 /// The report of a study.
 pub fn render_study(study: &StudyResult, page: &Page) -> String {
+    let shown = super::foreign::shown(study);
+    let study = shown.as_ref().unwrap_or(study);
     let mut out = headline(study, page);
     out += &answers(study, page);
     if !study.comparison.is_empty() {
