@@ -4,9 +4,8 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 /// A short run against an own server that is ready at once.
-const SHORT: &[&str] = &[
-    "load", "-q", "-n", "20", "-c", "2", "--mix", "/health", "--server", "cpu-iterations=1", "--server", "io-workers=2",
-];
+const SHORT: &[&str] =
+    &["load", "-q", "-n", "20", "-c", "2", "--mix", "/health", "--server", "cpu-iterations=1", "--server", "io-workers=2"];
 
 fn sockbench(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sockbench"));
