@@ -122,7 +122,7 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
                 // Pipes too: `explain <(command)`, /dev/stdin.
                 explain_file(path, &known)?
             } else if looks_like_a_file(text) {
-                return Err(Exit::usage(format!("{text}: no such file")));
+                return Err(no_such_file(text));
             } else {
                 explain_whole(text, &known)?
             }
@@ -132,11 +132,18 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
     Ok(0)
 }
 
-/// A missing file must not be explained as if its name were an error text.
+fn no_such_file(text: &str) -> Exit {
+    Exit::usage(format!("{text}: no such file")).hint("a file, a result directory, or the error text in quotes")
+}
+
+/// A missing file must not be explained as if its name were an error text. Error texts of one word have no slash and no
+/// lower-case extension: `ECONNRESET`, `EADDRNOTAVAIL:99`.
 fn looks_like_a_file(text: &str) -> bool {
-    let extension = Path::new(text).extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let path = Path::new(text);
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     !text.contains(char::is_whitespace)
-        && (["csv", "json", "log", "txt"].contains(&extension) || text.starts_with("./") || text.starts_with('/'))
+        && (text.contains('/') || !extension.is_empty() && extension.len() <= 5 && text.chars().all(is_word))
 }
 
 fn explain_file(path: &Path, known: &Known) -> Result<Explanation, Exit> {

@@ -58,10 +58,16 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Exit> {
 
 /// Bytes to stdout; a reader that has ended is no error.
 pub(crate) fn to_stdout(bytes: &[u8]) -> Result<(), Exit> {
+    while_read(bytes).map(|_| ())
+}
+
+/// Bytes to stdout, and whether its reader is still there: what prints again and again ends without one (`| head`).
+pub(crate) fn while_read(bytes: &[u8]) -> Result<bool, Exit> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Exit::environment(format!("write stdout: {e}"))),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Exit::environment(format!("write stdout: {e}"))),
     }
 }
 

@@ -55,7 +55,10 @@ pub(crate) struct Args {
 const NO_PORT_YET: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
-    args.sandbox.enter_if_asked(args.url.as_deref())?;
+    let settings = args.sandbox.enter_if_asked(args.url.as_deref())?;
+    if !args.output.quiet {
+        sandbox::show(&settings);
+    }
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     // Everything a person can get wrong is found before anything is made or started.
     let (mut target, path) = aim(args.url.as_deref(), args.conn.allow_remote)?;
@@ -191,9 +194,10 @@ pub(crate) fn stop_own_server(own: OwnServer) {
 
 /// What will be done, before it is done.
 pub(crate) fn announce(plan: &LoadPlan, baseline: &Baseline, output: &OutputArgs) {
-    if !output.quiet {
-        tell(plan_text::render_plan(plan).trim_end());
+    if output.quiet {
+        return;
     }
+    tell(plan_text::render_plan(plan).trim_end());
     for line in preflight::lines(plan, baseline) {
         tell(wrapped(&line, 2, Page::WIDTH).trim_end());
     }

@@ -219,14 +219,18 @@ fn run_time(text: &str) -> Result<Duration, String> {
     units::duration(text)
 }
 
-/// `100ms..500ms`, or one duration for a constant wait.
+/// `100ms..500ms`, `100..500ms` in the unit of its end, or one duration for a constant wait.
 pub(crate) fn think(text: &str) -> Result<Think, String> {
     let (min, max) = match text.split_once("..") {
-        Some((a, b)) => (units::duration(a)?, units::duration(b)?),
+        Some((a, b)) => {
+            let unit = b.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+            let a = if a.parse::<f64>().is_ok() { format!("{a}{unit}") } else { a.to_owned() };
+            (units::duration(&a)?, units::duration(b)?)
+        }
         None => (units::duration(text)?, units::duration(text)?),
     };
     if min > max {
-        return Err(format!("{text}: the shortest wait is longer than the longest"));
+        return Err(format!("{text}: the shortest wait is longer than the longest\nhint: such as 40ms..50ms"));
     }
     Ok(Think { min, max })
 }
@@ -242,6 +246,8 @@ mod tests {
             (t.min, t.max, t.mean()),
             (Duration::from_millis(100), Duration::from_millis(500), Duration::from_millis(300))
         );
+        assert_eq!(think("40..60ms"), think("40ms..60ms"));
+        assert_eq!(think("0.5..1.5"), think("500ms..1500ms"));
         assert!(think("5s..1s").is_err() && think("x").is_err());
     }
 

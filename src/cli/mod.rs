@@ -152,7 +152,13 @@ fn parse() -> Result<Cli, Exit> {
 fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
     let is_command = |w: &&String| Cli::command().get_subcommands().any(|c| c.get_name() == w.as_str());
-    let help = words.iter().find(is_command).map_or("sockbench --help".into(), |c| format!("sockbench {c} --help"));
+    let command = words.first().filter(is_command).map(String::as_str);
+    if command.is_none()
+        && let Some(line) = habits::no_command(&words)
+    {
+        return Exit::usage(format!("{}: not a command", words.first().map_or("", String::as_str))).hint(line);
+    }
+    let help = command.map_or("sockbench --help".into(), |c| format!("sockbench {c} --help"));
     // clap takes `-5s` for a flag -5.
     if let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) = (e.kind(), e.get(ContextKind::InvalidArg))
         && flag.strip_prefix('-').is_some_and(|f| f.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
@@ -161,7 +167,7 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
         return Exit::usage(format!("{given}: a negative value: counts, rates and times are not below zero")).hint(help);
     }
     let unknown = match (e.kind(), e.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) => habits::hint(flag),
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => misplaced(command, word, &words),
         _ => None,
     };
     let mut text = e.to_string();
@@ -177,7 +183,20 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     let tip = |l: &str| l.strip_prefix("hint: ").or_else(|| l.strip_prefix("tip: ")).map(str::to_owned);
     // clap offers to pass an unknown flag as a value; no command takes one.
     let tipped = lines.find_map(tip).filter(|t| !t.contains("as a value"));
-    Exit::usage(message).hint(unknown.map(str::to_owned).or(tipped).unwrap_or(help))
+    Exit::usage(message).hint(unknown.or(tipped).unwrap_or(help))
+}
+
+/// What to type for a word that the command does not take.
+fn misplaced(command: Option<&str>, word: &str, words: &[String]) -> Option<String> {
+    let command = command?;
+    match (command, word.starts_with('-')) {
+        (_, true) => habits::hint(command, word).map(str::to_owned),
+        ("sandbox", false) => Some(format!("sockbench sandbox [FLAGS] -- {word} ...: the command comes after --")),
+        // `-v 4`, as with ab: the number became the URL.
+        ("load", false) if words.iter().any(|w| w == "-v" || w == "-q") => Some("-v and -q take no value".to_owned()),
+        ("load", false) => Some("one URL; several paths of it: --mix /a=2,/b=1".to_owned()),
+        _ => None,
+    }
 }
 
 /// What clap puts on further lines: the arguments that are missing, the values that there are.
@@ -280,6 +299,21 @@ mod tests {
             ("sockbench sandbox", "not provided: <COMMAND>...", "sockbench sandbox --help"),
             ("sockbench ports --fail-rate 3", "not provided: --predict <RATE>", "sockbench ports --help"),
             ("sockbench bogus", "bogus", "sockbench --help"),
+            ("sockbench http://127.0.0.1:80/", "not a command", "sockbench load http://127.0.0.1:80/"),
+            ("sockbench -t2 -c10 http://127.0.0.1:80/", "not a command", "sockbench load -t2 -c10 http://127.0.0.1:80/"),
+            ("sockbench run -u 5 http://a/", "not a command", "sockbench load -u 5 http://a/"),
+            ("sockbench ports -p 170", "-p", "sockbench ports 127.0.0.1:8080"),
+            ("sockbench server -p 9000", "-p", "--listen 127.0.0.1:"),
+            ("sockbench server --listen 9000", "a port without an address", "--listen 127.0.0.1:9000"),
+            ("sockbench study -c 10", "-c", "--users"),
+            ("sockbench study --rate 5", "--rate", "sockbench load -R"),
+            ("sockbench report -f csv", "-f", "--format"),
+            ("sockbench sandbox id", "id", "sandbox [FLAGS] -- id"),
+            ("sockbench load -v 10 http://a/", "http://a/", "-v and -q take no value"),
+            ("sockbench load --stages 30s:5", "--stages", "-r N"),
+            ("sockbench load -T4", "-T", "--timeout"),
+            ("sockbench load --think 50..40ms", "longer than the longest", "40ms..50ms"),
+            ("sockbench rehearse --remedy ring -R 5", "cannot be used with", "sockbench rehearse --help"),
         ] {
             let exit = refused(line);
             assert_eq!(exit.code, EXIT_USAGE, "{line}");

@@ -1,11 +1,11 @@
 //! `sockbench ports`: the port budget now, or at a rate.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Exit, target};
+use super::{Exit, files, target};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, hold};
 use crate::diagnose::ports::pool::{PortUse, pool};
@@ -78,7 +78,7 @@ pub(crate) struct Args {
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     // A fresh namespace has ports to every destination, reachable or not.
-    args.sandbox.enter_if_asked(None)?;
+    super::sandbox::show(&args.sandbox.enter_if_asked(None)?);
     let to = args.destination.as_deref().or(args.to.as_deref()).map(destination).transpose()?;
     let page = super::page(args.no_color, None);
     if let Some(rate) = args.predict {
@@ -95,7 +95,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 fn show(report: &PortsReport, json: Option<&Path>, page: &Page) -> Result<(), Exit> {
     match json {
         Some(file) => write(file, &(pretty(report)? + "\n")),
-        None => print(&render_ports(report, page)),
+        None => files::to_stdout(render_ports(report, page).as_bytes()),
     }
 }
 
@@ -113,7 +113,9 @@ fn watch(every: Duration, json: Option<&Path>, page: &Page, look: impl Fn() -> R
             None if on_screen => format!("\u{1b}[H{}\u{1b}[J", render_ports(&report, page).replace('\n', "\u{1b}[K\n")),
             None => render_ports(&report, page) + "\n",
         };
-        print(&text)?;
+        if !files::while_read(text.as_bytes())? {
+            break;
+        }
         let clock = clock::Clock::start();
         while !stop.is_set() && clock.now().as_secs_f64() < every.as_secs_f64() {
             clock::sleep(STOP_POLL.min(every));
@@ -174,7 +176,7 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, page: &Page) -> Resul
     }
     match &args.json {
         Some(file) => write(file, &(pretty(&forecast)? + "\n"))?,
-        None => print(&render_forecast(&forecast, &assumed, page.style))?,
+        None => files::to_stdout(render_forecast(&forecast, &assumed, page.style).as_bytes())?,
     }
     Ok(0)
 }
@@ -222,18 +224,9 @@ fn pretty<T: serde::Serialize>(document: &T) -> Result<String, Exit> {
 
 fn write(file: &Path, text: &str) -> Result<(), Exit> {
     if file == Path::new("-") {
-        return print(text);
+        return files::to_stdout(text.as_bytes());
     }
     std::fs::write(file, text).map_err(|e| Exit::environment(format!("write {}: {e}", file.display())))
-}
-
-/// To stdout at once; a reader that has ended (`| head`) is no failure.
-fn print(text: &str) -> Result<(), Exit> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Exit::environment(format!("write to stdout: {e}"))),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Port modes of the command line, resolved against this kernel: conflicts, defaults, overlaps.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::Exit;
 use super::connection_args::{ConnectionArgs, sources};
@@ -101,14 +102,17 @@ pub(crate) fn doubts(plan: &LoadPlan) -> Vec<String> {
         );
     }
     let ramp = plan.ramp();
-    if !plan.duration.is_zero() && ramp >= plan.duration {
+    // One that is due just when the run ends does not start.
+    let last = plan.duration.saturating_sub(Duration::from_nanos(1));
+    let started = pacer::users_due(Stamp::from_duration(last), plan.users, plan.spawn_rate);
+    if !plan.duration.is_zero() && started < plan.users {
         doubts.push(format!(
             "{} at {}/s start over {}, the run ends after {}: {} of them start",
             counted(plan.users, "user"),
             rate(plan.spawn_rate),
             seconds(ramp.as_secs_f64()),
             span(plan.duration),
-            count(pacer::users_due(Stamp::from_duration(plan.duration), plan.users, plan.spawn_rate))
+            count(started)
         ));
     }
     doubts
@@ -151,7 +155,7 @@ mod tests {
         let target = crate::model::plan::Target::at(([127, 0, 0, 1], 80).into());
         let mut plan = LoadPlan::new(target, Vec::new());
         (plan.users, plan.spawn_rate, plan.duration) = (100, 1.0, std::time::Duration::from_secs(10));
-        assert!(doubts(&plan)[0].ends_with("11 of them start"), "{:?}", doubts(&plan));
+        assert!(doubts(&plan)[0].ends_with("10 of them start"), "{:?}", doubts(&plan));
         plan.spawn_rate = 10.0;
         assert_eq!(doubts(&plan), Vec::<String>::new());
     }

@@ -27,10 +27,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=4000))]
     ports: Option<u32>,
     /// Connections per second of the exhaustion [default: 100]
-    #[arg(short = 'R', long, value_name = "N")]
+    #[arg(short = 'R', long, value_name = "N", conflicts_with = "remedy")]
     rate: Option<f64>,
     /// Length of the exhaustion [default: 10.5s]
-    #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration)]
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration, conflicts_with = "remedy")]
     duration: Option<Duration>,
     /// Write the result as JSON to FILE (replaced if it exists); "-" writes only JSON to stdout
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -68,7 +68,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     }
     let names = rehearse::names();
     if let Some(name) = args.remedy.as_deref().filter(|n| !names.contains(n)) {
-        return Err(Exit::usage(format!("--remedy {name}: not a remedy")).hint(names.join(", ")));
+        let bare = |name: &str| name.replace(['-', '_'], "").to_lowercase();
+        let near = names.iter().find(|known| bare(known) == bare(name)).map(|known| format!("--remedy {known}"));
+        return Err(Exit::usage(format!("--remedy {name}: not a remedy")).hint(near.unwrap_or_else(|| names.join(", "))));
     }
     let output = OutputArgs { dir: args.dir, json: args.json, overwrite: args.overwrite, ..OutputArgs::default() };
     let files = super::run_output::RunFiles::prepare(&output, "rehearsal.json")?;
@@ -80,8 +82,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let choice = Choice { size, accident: args.remedy.is_none().then_some(setting), remedy: args.remedy };
     let quiet = args.quiet;
     let prediction = choice.accident.map_or_else(String::new, |setting| rehearsal_text::render_prediction(&setting.predict()));
-    if !files.is_stdout_json() {
-        files::to_stdout(prediction.as_bytes())?;
+    // Before it is measured, so that nobody can say that it came after.
+    if !quiet && let Some(setting) = &choice.accident {
+        super::tell(&rehearsal_text::render_predicted(&setting.predict()));
     }
     let rehearsal = rehearse::run(&choice, &|row| {
         if !quiet {
@@ -98,7 +101,8 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     if let Some(dir) = &output.dir {
         files::write(&dir.join("rehearsal.json"), document.as_bytes())?;
         files.write_report(
-            &(prediction + &rehearsal_text::render_rehearsal(&rehearsal, &Page { detail: Detail::Full, ..Page::plain() })),
+            &(prediction.clone()
+                + &rehearsal_text::render_rehearsal(&rehearsal, &Page { detail: Detail::Full, ..Page::plain() })),
         )?;
     }
     files.write_json(&document)?;
@@ -106,7 +110,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     if !files.is_stdout_json() {
         let detail = if args.verbose { Detail::Full } else { Detail::Brief };
         let page = Page { detail, ..super::page(args.no_color, None) };
-        let text = rehearsal_text::render_rehearsal(&rehearsal, &page);
+        let text = prediction + &rehearsal_text::render_rehearsal(&rehearsal, &page);
         files::to_stdout(text.as_bytes())?;
     }
     Ok(0)

@@ -61,10 +61,11 @@ pub(crate) struct SandboxArgs {
 }
 
 impl SandboxArgs {
-    /// Enters the namespace when asked to; `url` is then an error, because the target would be outside.
-    pub(crate) fn enter_if_asked(&self, url: Option<&str>) -> Result<(), Exit> {
+    /// Enters the namespace when asked to; `url` is then an error, because the target would be outside. With the settings
+    /// as [`enter`] gives them.
+    pub(crate) fn enter_if_asked(&self, url: Option<&str>) -> Result<Vec<(String, String)>, Exit> {
         match (self.sandbox, url) {
-            (false, _) => self.refuse_settings(),
+            (false, _) => self.refuse_settings().map(|()| Vec::new()),
             (true, Some(_)) => Err(no_way_out()),
             (true, None) => enter(&self.setup),
         }
@@ -105,7 +106,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         return reaper::reap(pid).map(|()| 0).map_err(|e| Exit::environment(format!("sandbox: reaper: {e}")));
     }
     let outside = reaper::namespace();
-    enter(&setup)?;
+    show(&enter(&setup)?);
     if let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--reap"])) {
         super::warn(&format!("processes that the command leaves behind will not be ended: {e}"));
     }
@@ -118,11 +119,11 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     Err(Exit { code, message: format!("sandbox: {}: {error}", program.to_string_lossy()), hint: None })
 }
 
-/// Moves this process, which must have one thread, into a private namespace and prints each setting as the
-/// kernel has it. First act of a command.
+/// Moves this process, which must have one thread, into a private namespace; each setting as the kernel has it. First
+/// act of a command.
 ///
 /// Errors: exit 3 with the setting that forbids it; exit 2 for a key outside `net.`.
-pub(crate) fn enter(setup: &Setup) -> Result<(), Exit> {
+pub(crate) fn enter(setup: &Setup) -> Result<Vec<(String, String)>, Exit> {
     let held = netns::enter(&setup.sysctls).map_err(|e| exit(&e))?;
     for (ip, prefix) in &setup.addresses {
         netns::add_address(*ip, *prefix).map_err(|e| exit(&e))?;
@@ -131,10 +132,14 @@ pub(crate) fn enter(setup: &Setup) -> Result<(), Exit> {
     if !child::die_with_parent() {
         return Err(Exit::environment("sandbox: the parent process ended"));
     }
-    for (key, value) in held {
+    Ok(held)
+}
+
+/// What [`enter`] has set, a line each.
+pub(crate) fn show(settings: &[(String, String)]) {
+    for (key, value) in settings {
         super::tell(&format!("sandbox: {key} = {value}"));
     }
-    Ok(())
 }
 
 fn exit(e: &netns::NetnsError) -> Exit {

@@ -24,10 +24,10 @@ use crate::sys::{nofile, thread};
 #[command(args_override_self = true, after_long_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]
 pub(crate) struct Args {
     /// Address to listen on, port 0 for a free one; may be repeated
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = listen_addr)]
     listen: Vec<SocketAddr>,
     /// Address of the admin port, which serves /metrics [default: none]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = listen_addr)]
     admin: Option<SocketAddr>,
     /// Event loops; above one they share the port by SO_REUSEPORT
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::at_least_one)]
@@ -95,6 +95,15 @@ pub(crate) struct Args {
     /// Longest request body (413)
     #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::BODY_BYTES, value_parser = units::count, help_heading = "Limits")]
     body_bytes: u64,
+}
+
+fn listen_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match text.trim_start_matches(':').parse::<u16>() {
+        Ok(port) => {
+            format!("{text}: a port without an address\nhint: --listen 127.0.0.1:{port}; 0.0.0.0:{port} for every address")
+        }
+        Err(_) => format!("{text}: not an address with a port\nhint: such as 127.0.0.1:8080"),
+    })
 }
 
 impl Args {

@@ -262,7 +262,11 @@ fn enter_sandbox(args: &Args, file: &PlanFile) -> Result<(), Exit> {
     if !wanted {
         return args.sandbox.refuse_settings();
     }
-    sandbox::enter(&setup(args, file))
+    let settings = sandbox::enter(&setup(args, file))?;
+    if !args.output.quiet {
+        sandbox::show(&settings);
+    }
+    Ok(())
 }
 
 /// The namespace's settings: the command line's come before the plan file's.

@@ -32,6 +32,18 @@ pub fn render_prediction(a: &Accident) -> String {
     )
 }
 
+/// The prediction alone, in one line.
+pub fn render_predicted(a: &Accident) -> String {
+    let at = |t: Option<f64>| t.map_or_else(|| "never".into(), instant);
+    let c = &a.predicted;
+    let (out, again) = (at(c.first_failure_s), at(c.recovered_s));
+    format!(
+        "predicted: ports run out at {out}, connections work again at {again}; {} made, {} failed",
+        count(c.successes),
+        count(c.failures)
+    )
+}
+
 /// What was measured, and the remedies.
 pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
     let style = page.style;
@@ -60,7 +72,7 @@ pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
             out += &how_to_apply(r, style);
         }
     }
-    out += &format!("\nrehearsed in {}; nothing outside the namespaces was changed\n", seconds(r.duration_s));
+    out += &format!("\nrehearsed in {}; no setting of this host was changed\n", seconds(r.duration_s));
     out
 }
 

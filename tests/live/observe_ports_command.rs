@@ -112,3 +112,20 @@ fn watch_looks_again_until_a_signal() {
     }
     assert_eq!(child.stop(Duration::from_secs(10)).unwrap().code(), Some(143));
 }
+
+/// `sockbench ports --watch | head -1`, in every form of the output.
+#[test]
+fn a_watch_ends_when_its_reader_has_gone() {
+    for form in [&["--watch", "100ms"][..], &["--watch", "100ms", "--json", "-"]] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_sockbench"))
+            .arg("ports")
+            .args(form)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut first).unwrap();
+        crate::until::until("it ends", || child.try_wait().unwrap().is_some());
+        assert!(child.wait().unwrap().success());
+    }
+}
