@@ -10,6 +10,8 @@ pub enum ScaleKind {
     Log,
     /// seconds, with ticks at whole seconds, minutes, hours
     Time,
+    /// shares of one, the same room for each nine: 0, 0.9, 0.99, 0.999; one has no place on it
+    Nines,
 }
 
 /// Bounds of a log axis.
@@ -51,7 +53,7 @@ impl Scale {
                     lo = 10_f64.powf((lo.log10() + 1e-9).floor());
                     hi = 10_f64.powf((hi.log10() - 1e-9).ceil());
                 }
-                ScaleKind::Time => {}
+                ScaleKind::Time | ScaleKind::Nines => {}
             }
         }
         Self { kind, lo, hi, from_px: px.0, to_px: px.1 }
@@ -64,6 +66,8 @@ impl Scale {
         }
         let share = match self.kind {
             ScaleKind::Log if value <= 0.0 => return None,
+            ScaleKind::Nines if value >= 1.0 => return None,
+            ScaleKind::Nines => (nines(value) - nines(self.lo)) / (nines(self.hi) - nines(self.lo)),
             ScaleKind::Log => (value / self.lo).ln() / (self.hi / self.lo).ln(),
             ScaleKind::Linear | ScaleKind::Time => (value - self.lo) / (self.hi - self.lo),
         };
@@ -83,8 +87,31 @@ impl Scale {
                 multiples(self.lo, self.hi, step).into_iter().map(|v| (v, time(v, self.hi))).collect()
             }
             ScaleKind::Log => log_ticks(self.lo, self.hi),
+            ScaleKind::Nines => nines_ticks(self.hi),
         }
     }
+
+    /// `lin LO HI PX PX`: for a script that reads values off a picture.
+    pub(super) fn description(&self) -> String {
+        let kind = match self.kind {
+            ScaleKind::Log => "log",
+            ScaleKind::Linear => "lin",
+            ScaleKind::Time => "time",
+            ScaleKind::Nines => "nines",
+        };
+        format!("{kind} {} {} {} {}", self.lo, self.hi, self.from_px, self.to_px)
+    }
+}
+
+/// How many nines a share has: 0.99 has two.
+fn nines(share: f64) -> f64 {
+    -(1.0 - share).log10()
+}
+
+fn nines_ticks(hi: f64) -> Vec<(f64, String)> {
+    const ALL: [(f64, &str); 6] =
+        [(0.0, "0"), (0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99")];
+    ALL.into_iter().filter(|(share, _)| *share <= hi + 1e-9).map(|(share, text)| (share, text.to_owned())).collect()
 }
 
 fn multiples(lo: f64, hi: f64, step: f64) -> Vec<f64> {

@@ -16,18 +16,6 @@ pub enum Color {
 impl Color {
     /// For series that name no colour of their own, in this order.
     pub const CYCLE: [Self; 6] = [Self::Blue, Self::Vermillion, Self::Green, Self::Orange, Self::Sky, Self::Purple];
-
-    pub(super) const fn hex(self) -> &'static str {
-        match self {
-            Self::Blue => "#0072b2",
-            Self::Vermillion => "#d55e00",
-            Self::Green => "#009e73",
-            Self::Orange => "#e69f00",
-            Self::Sky => "#56b4e9",
-            Self::Purple => "#b8609a",
-            Self::Grey => "#80868b",
-        }
-    }
 }
 
 /// Which vertical axis a series or reference line belongs to.
