@@ -82,6 +82,11 @@ pub(crate) struct OutputArgs {
     /// FILE is replaced if it exists; "-" writes only JSON to stdout.
     #[arg(long, value_name = "FILE", value_parser = result_file, help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
+    /// Write a page to show to others [default: none]
+    ///
+    /// One HTML file that needs nothing else: verdict, findings, tables, charts, environment. It is replaced if it exists.
+    #[arg(long, value_name = "FILE", value_parser = page_file, help_heading = "Output")]
+    pub(crate) html: Option<PathBuf>,
     /// Write Locust's CSV files [default: none]
     ///
     /// PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv; they are replaced if they exist.
@@ -107,6 +112,14 @@ fn result_file(text: &str) -> Result<PathBuf, String> {
         return Err(
             "a JSON text, not a file for the result\nhint: -H 'Content-Type: application/json' --body '{...}' sends it".into()
         );
+    }
+    Ok(text.into())
+}
+
+/// stdout has the report, or with `--json -` the document.
+pub(crate) fn page_file(text: &str) -> Result<PathBuf, String> {
+    if text == "-" {
+        return Err("a page goes to a file\nhint: sockbench report RUN --format html writes one to stdout".into());
     }
     Ok(text.into())
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::load_args::OutputArgs;
-use super::{Exit, files, proofs};
+use super::{Exit, files, load_args, proofs};
 use crate::model::figures::count;
 use crate::model::rehearsal::{Effect, Rehearsal};
 use crate::model::units;
-use crate::report::rehearsal_text;
 use crate::report::text::{Detail, Page};
+use crate::report::{html, rehearsal_text};
 use crate::study::rehearse::accident::Setting;
 use crate::study::rehearse::{self, Choice, inside, rows};
 
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Write the result as JSON to FILE (replaced if it exists); "-" writes only JSON to stdout
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     json: Option<PathBuf>,
+    /// Write a page to show to others to FILE (replaced if it exists)
+    #[arg(long, value_name = "FILE", value_parser = load_args::page_file, help_heading = "Output")]
+    html: Option<PathBuf>,
     /// Keep rehearsal.json and report.txt (the report as plain text) in this directory
     #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
     dir: Option<PathBuf>,
@@ -72,7 +75,8 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         let near = names.iter().find(|known| bare(known) == bare(name)).map(|known| format!("--remedy {known}"));
         return Err(Exit::usage(format!("--remedy {name}: not a remedy")).hint(near.unwrap_or_else(|| names.join(", "))));
     }
-    let output = OutputArgs { dir: args.dir, json: args.json, overwrite: args.overwrite, ..OutputArgs::default() };
+    let output =
+        OutputArgs { dir: args.dir, json: args.json, html: args.html, overwrite: args.overwrite, ..OutputArgs::default() };
     let files = super::run_output::RunFiles::prepare(&output, "rehearsal.json")?;
     // Without a namespace the prediction would not be measured.
     rehearse::check_namespace().map_err(|e| {
@@ -106,6 +110,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         )?;
     }
     files.write_json(&document)?;
+    files.write_html(|| html::render_rehearsal(&rehearsal))?;
     remember(&rehearsal, quiet);
     if !files.is_stdout_json() {
         let detail = if args.verbose { Detail::Full } else { Detail::Brief };

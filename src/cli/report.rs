@@ -13,9 +13,10 @@ use crate::diagnose::{self, keep_proofs};
 use crate::gates::Durations;
 use crate::model::result::{RunResult, SCHEMA, STOPPED};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
+use crate::report::chart::EndpointTimes;
 use crate::report::locust_csv::{self, History};
 use crate::report::text::{Detail, Page, render_study};
-use crate::report::{hlog, json};
+use crate::report::{hlog, html, json};
 
 /// Longest document that is read.
 const INPUT_BYTES: u64 = 1 << 30;
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     /// run.json, study.json, or the directory that holds one
     #[arg(value_name = "RUN")]
     document: PathBuf,
-    /// What to write to stdout: the report; the document; Locust's statistics; the log beside run.json, checked
+    /// What to write to stdout: the report; the document; Locust's statistics; the log beside run.json, checked; a page
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// Write Locust's PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv instead
@@ -56,6 +57,7 @@ enum Format {
     Json,
     Csv,
     Hlog,
+    Html,
 }
 
 /// A document that can be rendered.
@@ -115,7 +117,8 @@ fn document(given: &Path) -> Result<PathBuf, Exit> {
 /// Errors: exit 2, one line with the place in the document.
 fn read(file: &Path) -> Result<Stored, Exit> {
     let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {why}", file.display()));
-    let size = fs::metadata(file).map_err(|e| bad(&e))?.len();
+    let size =
+        fs::metadata(file).map_err(|e| bad(&e).hint("the directory that a run was given with -o, or the run.json in it"))?.len();
     if size > INPUT_BYTES {
         return Err(bad(&format!("{size} bytes: more than {INPUT_BYTES}")));
     }
@@ -171,6 +174,7 @@ fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
             hlog::read(&log, run).map_err(|e| bad_log(file, &e))?;
             return files::to_stdout(&log);
         }
+        Format::Html => html::render_run(&run, &times_of(file, &run)?),
     };
     files::to_stdout(text.as_bytes())
 }
@@ -190,6 +194,14 @@ fn log(file: &Path) -> Result<Vec<u8>, Exit> {
     fs::read(&log).map_err(|e| Exit::usage(format!("{}: {e}", log.display())).hint("the log is kept beside run.json by -o DIR"))
 }
 
+/// The seconds in the log beside a document; none where there is no log. Errors: exit 2, a log that cannot be read.
+fn times_of(file: &Path, run: &RunResult) -> Result<EndpointTimes, Exit> {
+    if !file.with_extension("hlog").is_file() {
+        return Ok(EndpointTimes::default());
+    }
+    Ok(EndpointTimes::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?))
+}
+
 fn bad_log(file: &Path, e: &hlog::HlogError) -> Exit {
     Exit::usage(format!("{}: {e}", file.with_extension("hlog").display()))
 }
@@ -206,6 +218,11 @@ fn study_report(args: &Args, file: &Path, study: &StudyResult) -> Result<(), Exi
         (Some(_), _) | (None, Format::Csv) => return Err(refused("csv")),
         (None, Format::Hlog) => return Err(refused("hlog")),
         (None, Format::Json) => run_output::document(json::render_study(study))?,
+        (None, Format::Html) => {
+            let step = |(i, run): (usize, &RunResult)| times_of(&file.with_file_name(super::study::step_file(i, &run.plan)), run);
+            let times = study.steps.iter().enumerate().map(step).collect::<Result<Vec<_>, Exit>>()?;
+            html::render_study(study, &times)
+        }
         (None, Format::Text) => {
             let detail = if args.report.verbose { Detail::Full } else { Detail::Brief };
             let kept = file.parent().filter(|dir| !dir.as_os_str().is_empty()).map(|dir| dir.display().to_string());

@@ -14,9 +14,9 @@ use crate::model::result::RunResult;
 use crate::observe::LivePorts;
 use crate::report::chart::{self, Chart, EndpointTimes};
 use crate::report::hlog::{HlogError, HlogWriter};
-use crate::report::json;
 use crate::report::locust_csv::{self, History};
 use crate::report::text::{self, Detail, Page};
+use crate::report::{html, json};
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::study::measured::Watch;
 use crate::sys::clock;
@@ -174,12 +174,18 @@ pub(crate) struct RunFiles {
 impl RunFiles {
     /// Errors: a directory or file that cannot be written, or that holds earlier results.
     pub(crate) fn prepare(output: &OutputArgs, guard: &str) -> Result<Self, Exit> {
+        if let Some(file) = output.html.as_ref().filter(|file| output.json.as_ref() == Some(*file)) {
+            return Err(Exit::usage(format!("--html {}: --json names the same file", file.display())).hint("give each its own"));
+        }
+        let files = [&output.json, &output.csv, &output.html].into_iter().flatten().filter(|f| f.as_os_str() != "-");
+        // A file in the directory waits for it; the directory is made when nothing else is wrong.
+        let is_inside = |file: &Path| output.dir.is_some() && file.parent() == output.dir.as_deref();
+        let (inside, elsewhere): (Vec<&PathBuf>, Vec<&PathBuf>) = files.partition(|file| is_inside(file));
+        elsewhere.into_iter().try_for_each(|file| files::check_writable(file))?;
         if let Some(dir) = &output.dir {
             files::prepare_dir(dir, guard, output.overwrite)?;
         }
-        for file in [&output.json, &output.csv].into_iter().flatten().filter(|f| f.as_os_str() != "-") {
-            files::check_writable(file)?;
-        }
+        inside.into_iter().try_for_each(|file| files::check_writable(file))?;
         Ok(Self { output: output.clone() })
     }
 
@@ -198,6 +204,12 @@ impl RunFiles {
             write_csv(prefix, result, &seconds.history, unwritten);
         }
         unwritten.note(document(json::render(result)).and_then(|d| self.write_json(&d)));
+        unwritten.note(self.write_html(|| html::render_run(result, &seconds.times)));
+    }
+
+    /// `--html`. `page` is made only where it is asked for.
+    pub(crate) fn write_html(&self, page: impl FnOnce() -> String) -> Result<(), Exit> {
+        self.output.html.as_ref().map_or(Ok(()), |file| files::write(file, page().as_bytes()))
     }
 
     /// `--json`.

@@ -26,7 +26,7 @@ use crate::observe::Baseline;
 use crate::report::chart::{self, EndpointTimes};
 use crate::report::style::Style;
 use crate::report::text::{self, Detail, Page};
-use crate::report::{json, plan_text};
+use crate::report::{html, json, plan_text};
 use crate::study::analysis;
 use crate::study::measured::Measured;
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
@@ -185,6 +185,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         write_study(args, dir, &study, &times, &mut unwritten);
     }
     unwritten.note(document.and_then(|d| files.write_json(&d)));
+    unwritten.note(files.write_html(|| html::render_study(&study, &times)));
     if files.is_stdout_json() {
         outcome.tell_table();
     } else {
@@ -350,6 +351,11 @@ fn labels(steps: &[LoadPlan], names: &[Option<String>]) -> Vec<String> {
     };
     let load = |s: &LoadPlan| if s.is_open_loop() { format!("{}/s", s.rate) } else { counted(s.users, "user") };
     steps.iter().zip(names).map(|(s, name)| name.clone().unwrap_or_else(|| format!("{}{}", load(s), how(s)))).collect()
+}
+
+/// The name of a step's document beside study.json: `step-1-10-users.json`.
+pub(crate) fn step_file(index: usize, plan: &LoadPlan) -> String {
+    format!("step-{}-{}-users.json", index + 1, plan.users)
 }
 
 /// Watches the steps: status, files of each, cool-downs.

@@ -18,6 +18,9 @@ pub struct SeriesPoint {
     /// null when nothing was answered in it
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
+    /// additive; absent when nothing was answered in it
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ms: Option<f64>,
     /// duration of connect(2); null when none was called
     pub connect_p50_us: Option<f64>,
     pub connect_p95_us: Option<f64>,

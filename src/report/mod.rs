@@ -1,8 +1,8 @@
 //! Renderers: a run result in, bytes out. Pure: no file is opened here and no clock read.
 //!
 //! [`text`] is the terminal, [`json`] the durable form, [`locust_csv`] the files that tools made for Locust read,
-//! [`hlog`] the raw histograms second by second, [`chart`] the pictures, [`gates_text`], [`junit`] and [`github`] what became
-//! of thresholds. No renderer computes a figure that another
+//! [`hlog`] the raw histograms second by second, [`chart`] the pictures, [`html`] pages to show to others, [`gates_text`],
+//! [`junit`] and [`github`] what became of thresholds. No renderer computes a figure that another
 //! one computes too: what several need is a key of the result or a method on it, or, for figures as Locust counts
 //! them, in [`locust`].
 
@@ -14,6 +14,7 @@ pub mod github;
 pub mod hlog;
 #[cfg(test)]
 mod hostile_tests;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod locust;

@@ -160,7 +160,7 @@ fn seconds_of(a: &Accident, style: Style) -> String {
     format!("  by second {}   . made, + some failed, # all failed\n", style.paint(Tone::Warn, &marks))
 }
 
-fn table(r: &Rehearsal) -> Table {
+pub(super) fn table(r: &Rehearsal) -> Table {
     let (left, right) = (Align::Left, Align::Right);
     let mut t = Table::new([
         ("remedy", left),
@@ -185,7 +185,7 @@ fn table(r: &Rehearsal) -> Table {
     t
 }
 
-fn verdict(v: Effect) -> &'static str {
+pub(super) fn verdict(v: Effect) -> &'static str {
     match v {
         Effect::Helps => "helps",
         Effect::AtAPrice => "at a price",
@@ -195,7 +195,7 @@ fn verdict(v: Effect) -> &'static str {
     }
 }
 
-fn tone(v: Effect) -> Tone {
+pub(super) fn tone(v: Effect) -> Tone {
     match v {
         Effect::Helps => Tone::Good,
         Effect::AtAPrice => Tone::Warn,

@@ -95,9 +95,11 @@ fn is_unit(word: &str) -> bool {
 
 /// Text of others on one line: what a terminal would obey (escape sequences, line breaks) is shown as it would be typed.
 pub fn visible(text: &str) -> String {
-    // Bidirectional controls reorder what follows; C1 controls are obeyed by some terminals.
-    let is_obeyed =
-        |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    // Bidirectional controls reorder what follows; C1 controls are obeyed by some terminals; the last two are no text in XML.
+    let is_obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+    };
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_obeyed(c) { shown.extend(c.escape_default()) } else { shown.push(c) }

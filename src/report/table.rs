@@ -1,6 +1,8 @@
-//! Aligned columns for terminals and Markdown-like files.
+//! Columns under headings: aligned for terminals and Markdown-like files, or as HTML.
 
-use super::style::{Style, Tone};
+use maud::{Markup, html};
+
+use super::style::{Style, Tone, visible};
 
 /// Which edge a column's cells share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +116,31 @@ impl Table {
         out
     }
 
+    /// The table for a page, in a box of its own that scrolls where it is too wide. Colours are the classes of tones.
+    pub(super) fn to_html(&self) -> Markup {
+        let edge = |column: usize| match self.columns.get(column) {
+            Some((_, Align::Right)) => Some("r"),
+            _ => None,
+        };
+        let notes = self.rows.iter().filter_map(|row| if let Row::Note(text) = row { Some(text) } else { None });
+        let bodies = self.rows.split(|row| matches!(row, Row::Rule));
+        html! {
+            div class="scroll" tabindex="0" role="group" aria-label="table" {
+                table {
+                    thead { tr { @for (i, (head, _)) in self.columns.iter().enumerate() {
+                        th scope="col" class=[edge(i)] { (visible(head)) }
+                    } } }
+                    @for body in bodies { tbody { @for row in body { @if let Row::Cells(cells) = row { tr {
+                        @for (i, cell) in cells.iter().enumerate() {
+                            td class=[classes(edge(i), cell.tone)] { (visible(&cell.text)) }
+                        }
+                    } } } } }
+                }
+            }
+            @for note in notes { p class="note" { (visible(note)) } }
+        }
+    }
+
     fn line(&self, cells: &[Cell], widths: &[usize], style: Style) -> String {
         let mut line = " ".repeat(self.indent);
         for (i, ((cell, width), (_, align))) in cells.iter().zip(widths).zip(&self.columns).enumerate() {
@@ -129,6 +156,22 @@ impl Table {
         line.push('\n');
         line
     }
+}
+
+/// The class of a tone, or none.
+pub(super) fn tone_class(tone: Tone) -> Option<&'static str> {
+    match tone {
+        Tone::Normal | Tone::Heading | Tone::Command => None,
+        Tone::Faint => Some("faint"),
+        Tone::Good => Some("good"),
+        Tone::Warn => Some("warn"),
+        Tone::Bad => Some("bad"),
+    }
+}
+
+fn classes(edge: Option<&str>, tone: Tone) -> Option<String> {
+    let all: Vec<&str> = edge.into_iter().chain(tone_class(tone)).collect();
+    (!all.is_empty()).then(|| all.join(" "))
 }
 
 #[cfg(test)]

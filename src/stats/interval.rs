@@ -88,6 +88,8 @@ pub struct SecondSummary {
     pub p50_ms: Option<f64>,
     /// of answered requests
     pub p95_ms: Option<f64>,
+    /// of answered requests
+    pub p99_ms: Option<f64>,
     /// duration of connect(2); none when none was called
     pub connect_mean_us: Option<f64>,
     /// duration of connect(2)
@@ -109,6 +111,7 @@ impl SecondSummary {
             connects: interval.connects,
             p50_ms: ms(0.50),
             p95_ms: ms(0.95),
+            p99_ms: ms(0.99),
             connect_mean_us: interval.connect_call.mean_us(),
             connect_p50_us: call_us(0.50),
             connect_p95_us: call_us(0.95),

@@ -290,6 +290,7 @@ fn fill_point(point: &mut SeriesPoint, s: &SecondSummary, width_s: f64) {
     point.connects = s.connects;
     point.p50_ms = s.p50_ms;
     point.p95_ms = s.p95_ms;
+    point.p99_ms = s.p99_ms;
     point.connect_mean_us = s.connect_mean_us;
     point.connect_p50_us = s.connect_p50_us;
     point.connect_p95_us = s.connect_p95_us;

@@ -79,6 +79,10 @@ fn of_a_load() {
         ("load -H http://127.0.0.1:1/ -o made", USAGE),
         ("load --host http://127.0.0.1:1/ -o made", USAGE),
         ("load http://127.0.0.1:1/ --json {\"a\":1}", USAGE),
+        ("load http://127.0.0.1:1/ --html - -o made", USAGE),
+        ("load http://127.0.0.1:1/ --html . -o made", USAGE),
+        ("load http://127.0.0.1:1/ --html no-such-directory/page.html", ENVIRONMENT),
+        ("load http://127.0.0.1:1/ --html same --json same", USAGE),
         ("load http://127.0.0.1:1/ -d {\"a\":1}", USAGE),
         ("load http://127.0.0.1:1/ --data a=1", USAGE),
         ("load http://127.0.0.1:1/ --body @no-such-file -o made", USAGE),
@@ -103,6 +107,7 @@ fn of_a_study() {
         ("study no-such-file.toml -o made", USAGE),
         ("study --source 192.0.2.7 -o made", ENVIRONMENT),
         ("study --url ftp://127.0.0.1/ -o made", USAGE),
+        ("study --html no-such-directory/page.html", ENVIRONMENT),
     ];
     say("study", dir.path(), &lines);
 }
@@ -119,6 +124,8 @@ fn of_other_commands() {
         ("ports --watch 0", USAGE),
         ("ports --watch 99ms", USAGE),
         ("ports --predict 5 --json no-such-directory/f", ENVIRONMENT),
+        ("rehearse --html no-such-directory/page.html", ENVIRONMENT),
+        ("report no-such-run --format html", USAGE),
         ("server --io-sleep soon", USAGE),
         ("server --queue 0", USAGE),
         ("server --listen nowhere", USAGE),

@@ -18,6 +18,8 @@ struct Layout {
     right: f64,
     top: f64,
     bottom: f64,
+    /// base line of the labels of the vertical axes
+    heads: f64,
     /// x of the title, the legend and the label of the left axis
     edge: f64,
     tick: f64,
@@ -34,6 +36,7 @@ impl Layout {
             right: 960.0 - if chart.right.is_some() { 64.0 } else { 24.0 },
             top: 116.0,
             bottom: 338.0,
+            heads: 102.0,
             edge: 24.0,
             tick: 12.0,
             label: 12.0,
@@ -41,15 +44,18 @@ impl Layout {
     }
 
     /// Small, so that it can be read on a phone, and with the same margins in each chart, so that times lie below each other.
-    fn of_page() -> Self {
+    fn of_page(chart: &Chart) -> Self {
+        // The names of spans have a line of their own below those of the axes.
+        let names = if chart.spans.iter().any(|s| !s.label.is_empty()) { 16.0 } else { 0.0 };
         Self {
             place: Place::Page,
             width: 480.0,
-            height: 230.0,
+            height: 230.0 + names,
             left: 46.0,
             right: 438.0,
-            top: 26.0,
-            bottom: 194.0,
+            top: 26.0 + names,
+            bottom: 194.0 + names,
+            heads: 12.0,
             edge: 4.0,
             tick: 12.0,
             label: 12.0,
@@ -109,7 +115,7 @@ pub(super) fn to_file(chart: &Chart) -> Markup {
 
 /// The picture alone.
 pub(super) fn to_page(chart: &Chart, id: &str) -> Markup {
-    let drawing = Drawing::new(chart, Layout::of_page(), id);
+    let drawing = Drawing::new(chart, Layout::of_page(chart), id);
     let seen = chart.series.iter().filter(|s| !s.name.is_empty()).map(summary);
     let description = seen.collect::<Vec<_>>().join("; ");
     drawing.finish(Svg::new(Place::Page), &description)
@@ -139,7 +145,7 @@ impl<'a> Drawing<'a> {
         self.spans(&mut svg);
         self.axes(&mut svg);
         let clip = format!("{}-plot", self.id);
-        svg.clip(&clip, (left, top - 3.0), (right - left, bottom - top + 6.0));
+        svg.clip(&clip, (left - 4.0, top - 4.0), (right - left + 8.0, bottom - top + 8.0));
         svg.open(&[("clip-path", &format!("url(#{clip})"))]);
         svg.open(&[("class", "plot")]);
         self.heat(&mut svg);
@@ -229,7 +235,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn axes(&self, svg: &mut Svg) {
-        let Layout { left, right, top, bottom, edge, .. } = self.layout;
+        let Layout { left, right, top, bottom, heads, edge, .. } = self.layout;
         let tick = self.layout.font(Ink::Faint);
         for (value, label) in self.scales.left.ticks() {
             let Some(y) = self.scales.left.px(value) else { continue };
@@ -254,13 +260,10 @@ impl<'a> Drawing<'a> {
         }
         svg.close();
         svg.line((left, bottom), (right, bottom), AXIS);
-        let heads = match self.layout.place {
-            Place::File => (Anchor::End, right + 40.0),
-            Place::Page => (Anchor::End, self.layout.width - 4.0),
-        };
-        svg.text((edge, top - 14.0), Anchor::Start, self.layout.bold(), &self.chart.left.label);
+        svg.text((edge, heads), Anchor::Start, self.layout.bold(), &self.chart.left.label);
         if let Some(axis) = &self.chart.right {
-            svg.text((heads.1, top - 14.0), heads.0, self.layout.bold(), &axis.label);
+            let end = if self.layout.place == Place::File { right + 40.0 } else { self.layout.width - edge };
+            svg.text((end, heads), Anchor::End, self.layout.bold(), &axis.label);
         }
         let below = if self.layout.place == Place::File { 37.0 } else { 32.0 };
         let at = (f64::midpoint(left, right), bottom + below);

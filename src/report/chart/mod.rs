@@ -15,8 +15,10 @@
 mod draw;
 mod endpoint_times;
 mod labels;
+mod moments;
 mod over_time;
 mod over_users;
+mod page;
 mod palette;
 mod scale;
 mod series;
@@ -25,12 +27,11 @@ mod thin;
 
 pub use endpoint_times::EndpointTimes;
 pub use over_time::{Step, ports_chart, run_charts, study_charts};
-pub use over_users::{response_times, throughput};
+pub use over_users::{percentiles_over_users, resources_over_users, response_times, throughput};
+pub use page::{PageChart, page_charts, step_distribution, time_charts};
 pub use palette::stylesheet;
 pub use scale::ScaleKind;
 pub use series::{AxisSide, Color, Gaps, Series, Shape};
-#[allow(unused_imports, reason = "the page is next")]
-pub(super) use svg::visible;
 
 /// One axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,7 +160,6 @@ impl Chart {
     }
 
     /// The picture alone, for a page that has [`stylesheet`], title and legend. `id` is unique in the page.
-    #[allow(dead_code, reason = "the page is next")]
     pub(super) fn to_page(&self, id: &str) -> maud::Markup {
         draw::to_page(self, id)
     }

@@ -65,7 +65,7 @@ pub fn ports_chart(run: &RunResult) -> Chart {
     chart
 }
 
-fn rps_chart(steps: &[Step<'_>]) -> Chart {
+pub(super) fn rps_chart(steps: &[Step<'_>]) -> Chart {
     let mut chart = empty(steps, "Total requests per second", "per second");
     let local = steps.iter().any(|s| s.run.totals.local_failures > 0);
     let failures = if local { "failures/s, this machine's included" } else { "failures/s" };
@@ -76,7 +76,7 @@ fn rps_chart(steps: &[Step<'_>]) -> Chart {
 }
 
 /// p50 (solid) and p95 (dashed) of each of the slowest endpoints: a percentile over the mix would move with the mix.
-fn latency_chart(steps: &[Step<'_>]) -> Chart {
+pub(super) fn latency_chart(steps: &[Step<'_>]) -> Chart {
     let mut chart = empty(steps, "Response times by endpoint, p50 and p95 (dashed)", "ms");
     chart.left.scale = ScaleKind::Log;
     let Some(last) = steps.last().map(|s| s.run) else { return chart };
@@ -112,7 +112,7 @@ pub(super) fn slowest(run: &RunResult) -> Vec<usize> {
 }
 
 /// CPU of target and client in per cent of a core, of the host in per cent of all.
-fn cpu_chart(steps: &[Step<'_>]) -> Chart {
+pub(super) fn cpu_chart(steps: &[Step<'_>]) -> Chart {
     let mut chart = empty(steps, "CPU", "% of a core");
     chart.right = Some(Axis { max: Some(100.0), ..Axis::linear("% of all cores") });
     chart.series.push(Series::line("host", Color::Grey, points(steps, |p| p.host_cpu_percent)).on_right().shaped(Shape::Area));
@@ -121,7 +121,7 @@ fn cpu_chart(steps: &[Step<'_>]) -> Chart {
     chart
 }
 
-fn users_chart(steps: &[Step<'_>]) -> Chart {
+pub(super) fn users_chart(steps: &[Step<'_>]) -> Chart {
     let mut chart = empty(steps, "Number of users", "users");
     let asked = |p: &SeriesPoint| Some(f64::from(p.users_asked));
     let differ = steps.iter().flat_map(|s| &s.run.series).any(|p| p.users_asked != p.users);
@@ -133,7 +133,7 @@ fn users_chart(steps: &[Step<'_>]) -> Chart {
     chart
 }
 
-fn empty(steps: &[Step<'_>], title: &str, unit: &str) -> Chart {
+pub(super) fn empty(steps: &[Step<'_>], title: &str, unit: &str) -> Chart {
     let mut chart = Chart::over_time(title, Axis::linear(unit));
     chart.subtitle = subtitle(steps);
     let mut from = 0.0;
@@ -166,7 +166,7 @@ fn subtitle(steps: &[Step<'_>]) -> String {
 
 /// One column of all steps on the common time axis, with a gap between steps. A point lies in the middle of its
 /// second.
-fn points(steps: &[Step<'_>], column: impl Fn(&SeriesPoint) -> Option<f64>) -> Vec<(f64, Option<f64>)> {
+pub(super) fn points(steps: &[Step<'_>], column: impl Fn(&SeriesPoint) -> Option<f64>) -> Vec<(f64, Option<f64>)> {
     let mut all = Vec::new();
     let mut offset = 0.0;
     for step in steps {

@@ -3,7 +3,7 @@
 use super::over_time::{ENDPOINT_COLORS, slowest};
 use super::{Axis, AxisSide, Chart, Color, Reference, ScaleKind, Series, Shape};
 use crate::model::figures::rate;
-use crate::model::study::{CeilingKind, StudyResult};
+use crate::model::study::{CeilingKind, StepRow, StudyResult};
 
 /// Requests per second against users, with the closed loop's line and the lowest known ceiling; none for open loops and
 /// for studies whose users did not change.
@@ -53,6 +53,33 @@ pub fn response_times(study: &StudyResult) -> Option<Chart> {
         chart.series.push(Series::line("", color, points(|l| l.p95)).shaped(Shape::Dashed));
     }
     Some(chart)
+}
+
+/// Percentiles of all requests of each step against users.
+pub fn percentiles_over_users(study: &StudyResult) -> Option<Chart> {
+    let mut chart = empty(study, "Response times of all requests", "ms")?;
+    chart.left.scale = ScaleKind::Log;
+    chart.series.push(Series::line("p99", Color::Vermillion, by_users(study, |r| r.p99_ms)));
+    chart.series.push(Series::line("p95", Color::Orange, by_users(study, |r| r.p95_ms)));
+    chart.series.push(Series::line("p50", Color::Blue, by_users(study, |r| r.p50_ms)));
+    Some(chart)
+}
+
+/// CPU of target and client in per cent of a core, of the host in per cent of all, against users.
+pub fn resources_over_users(study: &StudyResult) -> Option<Chart> {
+    let mut chart = empty(study, "CPU", "% of a core")?;
+    chart.right = Some(Axis { max: Some(100.0), ..Axis::linear("% of all cores") });
+    chart.series.push(Series::line("host", Color::Grey, by_users(study, |r| r.host_cpu_percent)).on_right().shaped(Shape::Area));
+    chart.series.push(Series::line("target", Color::Vermillion, by_users(study, |r| r.target_cpu_percent)));
+    chart.series.push(Series::line("client", Color::Blue, by_users(study, |r| r.client_cpu_percent)));
+    Some(chart)
+}
+
+/// A column of the steps, in rising order of users.
+fn by_users(study: &StudyResult, column: fn(&StepRow) -> Option<f64>) -> Vec<(f64, Option<f64>)> {
+    let mut all: Vec<(f64, Option<f64>)> = study.analysis.rows.iter().map(|r| (f64::from(r.users), column(r))).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all
 }
 
 fn empty(study: &StudyResult, title: &str, unit: &str) -> Option<Chart> {

@@ -22,8 +22,11 @@ pub(super) enum Ink {
     Paper,
 }
 
-/// Ink, its class and custom property, on white, on black. Series are those of Okabe and Ito (2008); on black they are lighter.
-const INKS: [(Ink, &str, &str, &str); 15] = [
+/// Ink, its class and custom property, on white, on black.
+type Row = (Ink, &'static str, &'static str, &'static str);
+
+/// All of them. Series are those of Okabe and Ito (2008); on black they are lighter.
+const INKS: [Row; 15] = [
     (Ink::Series(Color::Blue), "blue", "#0072b2", "#56b0ea"),
     (Ink::Series(Color::Vermillion), "vermillion", "#d55e00", "#ff8a4a"),
     (Ink::Series(Color::Green), "green", "#009e73", "#2ecc9f"),
@@ -52,7 +55,7 @@ impl Ink {
         self.row().2
     }
 
-    fn row(self) -> (Self, &'static str, &'static str, &'static str) {
+    fn row(self) -> Row {
         INKS.into_iter().find(|row| row.0 == self).unwrap_or(INKS[7])
     }
 }
@@ -66,11 +69,11 @@ impl Color {
 
 /// Custom properties of the inks for `root` in both schemes, and the classes that use them.
 pub fn stylesheet(root: &str) -> String {
-    let properties = |of: fn(&(Ink, &'static str, &'static str, &'static str)) -> &'static str| -> String {
-        INKS.iter().map(|row| format!("--{}:{};", row.1, of(row))).collect()
-    };
-    let classes: String =
-        INKS.iter().map(|(_, name, ..)| format!(".s-{name}{{stroke:var(--{name})}}.f-{name}{{fill:var(--{name})}}")).collect();
-    let (light, dark) = (properties(|row| row.2), properties(|row| row.3));
+    let (mut light, mut dark, mut classes) = (String::new(), String::new(), String::new());
+    for (_, name, on_white, on_black) in INKS {
+        light += &format!("--{name}:{on_white};");
+        dark += &format!("--{name}:{on_black};");
+        classes += &format!(".s-{name}{{stroke:var(--{name})}}.f-{name}{{fill:var(--{name})}}");
+    }
     format!("{root}{{{light}}}\n@media screen and (prefers-color-scheme:dark){{{root}{{{dark}}}}}\n{classes}\n")
 }

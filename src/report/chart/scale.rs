@@ -50,8 +50,9 @@ impl Scale {
                     hi = (hi / step - 1e-9).ceil() * step;
                 }
                 ScaleKind::Log => {
-                    lo = 10_f64.powf((lo.log10() + 1e-9).floor());
-                    hi = 10_f64.powf((hi.log10() - 1e-9).ceil());
+                    let (below, above) = (10_f64.powf((lo.log10() + 1e-9).floor()), 10_f64.powf((hi.log10() - 1e-9).ceil()));
+                    lo = [5.0, 2.0].map(|m| below * m).into_iter().find(|v| *v <= lo * (1.0 + 1e-9)).unwrap_or(below);
+                    hi = [5.0, 2.0].map(|m| above / m).into_iter().find(|v| *v >= hi * (1.0 - 1e-9)).unwrap_or(above);
                 }
                 ScaleKind::Time | ScaleKind::Nines => {}
             }
@@ -109,8 +110,7 @@ fn nines(share: f64) -> f64 {
 }
 
 fn nines_ticks(hi: f64) -> Vec<(f64, String)> {
-    const ALL: [(f64, &str); 6] =
-        [(0.0, "0"), (0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99")];
+    const ALL: [(f64, &str); 6] = [(0.0, "0"), (0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99")];
     ALL.into_iter().filter(|(share, _)| *share <= hi + 1e-9).map(|(share, text)| (share, text.to_owned())).collect()
 }
 
@@ -191,7 +191,7 @@ mod tests {
             ["0:00", "1:00", "2:00", "3:00", "4:00", "5:00", "6:00", "7:00", "8:00", "9:00"]
         );
         assert_eq!(labels(ScaleKind::Time, 0.0, 20.0), ["0", "2", "4", "6", "8", "10", "12", "14", "16", "18", "20"]);
-        assert_eq!(labels(ScaleKind::Log, 3.0, 2000.0), ["1", "10", "100", "1000", "10k"]);
+        assert_eq!(labels(ScaleKind::Log, 3.0, 2000.0), ["10", "100", "1000"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use maud::{Markup, PreEscaped, html};
 
 use super::palette::{Ink, stylesheet};
+use crate::report::style::visible;
 
 /// Fonts that browsers and rasterisers have, best first.
 const FONTS: &str = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif";
@@ -255,11 +256,4 @@ fn path(run: &[(f64, f64)]) -> String {
 fn px(v: f64) -> String {
     let text = format!("{v:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// `text` without characters that cannot be seen: they have no place in XML (1.0, section 2.2), and those that turn the
-/// direction of writing would let a name disguise itself.
-pub(in crate::report) fn visible(text: &str) -> String {
-    let is_hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
-    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }

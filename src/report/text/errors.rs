@@ -1,7 +1,7 @@
 //! The error report: every kind with its whole cause.
 
 use super::{Page, section};
-use crate::model::figures::{count, seconds};
+use crate::model::figures::{count, counted, seconds};
 use crate::model::plan::PortChoice;
 use crate::model::result::{ErrorRow, RunResult};
 use crate::report::style::{Tone, shortened, wrapped};
@@ -16,6 +16,20 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     if run.errors.is_empty() {
         return String::new();
     }
+    let mut out = section("Errors", style) + &table(run).render(style);
+    for message in messages(run) {
+        out += &style.paint(Tone::Faint, wrapped(&message, 2, page.width).trim_end());
+        out.push('\n');
+    }
+    if let Some(rest) = rest(run) {
+        out += &style.paint(Tone::Faint, &format!("  {rest}"));
+        out.push('\n');
+    }
+    out
+}
+
+/// A row for each kind, the most frequent of them.
+pub(in crate::report) fn table(run: &RunResult) -> Table {
     let mut table = Table::new([
         ("Count", Align::Right),
         ("Where", Align::Left),
@@ -28,18 +42,25 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
         ("Last", Align::Right),
     ])
     .indented(2);
-    for row in run.errors.iter().take(ROWS_SHOWN) {
+    for row in shown(run) {
         table.row(cells(row));
     }
-    let mut out = section("Errors", style) + &table.render(style);
-    out += &messages(&run.errors[..run.errors.len().min(ROWS_SHOWN)], page);
-    if run.errors.len() > ROWS_SHOWN {
-        let rest: u64 = run.errors[ROWS_SHOWN..].iter().map(|e| e.count).sum();
-        let kinds = run.errors.len() - ROWS_SHOWN;
-        out += &style.paint(Tone::Faint, &format!("  and {rest} failures of {kinds} further kinds: see errors[] in the JSON"));
-        out.push('\n');
-    }
-    out
+    table
+}
+
+fn shown(run: &RunResult) -> &[ErrorRow] {
+    &run.errors[..run.errors.len().min(ROWS_SHOWN)]
+}
+
+/// What has no row.
+pub(in crate::report) fn rest(run: &RunResult) -> Option<String> {
+    let hidden = run.errors.get(ROWS_SHOWN..).filter(|rest| !rest.is_empty())?;
+    let failures: u64 = hidden.iter().map(|e| e.count).sum();
+    Some(format!(
+        "and {} of {}: see errors[] in the JSON",
+        counted(failures, "failure"),
+        counted(hidden.len() as u64, "further kind")
+    ))
 }
 
 fn cells(row: &ErrorRow) -> [Cell; 9] {
@@ -77,20 +98,15 @@ fn local_port(row: &ErrorRow) -> String {
 }
 
 /// What each kind means, once per kind.
-fn messages(rows: &[ErrorRow], page: &Page) -> String {
-    let mut seen: Vec<(&str, &str)> = Vec::new();
-    let mut out = String::new();
-    for row in rows {
-        let key = (row.name.as_str(), row.message.as_str());
-        if seen.contains(&key) {
-            continue;
+pub(in crate::report) fn messages(run: &RunResult) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    for row in shown(run) {
+        let message = format!("{} {}: {}", row.call.word(), row.name, row.message);
+        if !messages.contains(&message) {
+            messages.push(message);
         }
-        seen.push(key);
-        let line = wrapped(&format!("{} {}: {}", row.call.word(), row.name, row.message), 2, page.width);
-        out += &page.style.paint(Tone::Faint, line.trim_end());
-        out.push('\n');
     }
-    out
+    messages
 }
 
 #[cfg(test)]

@@ -67,12 +67,13 @@ fn render_remedy(number: usize, r: &Remedy, page: &Page) -> String {
     out
 }
 
-fn said(p: &Proven) -> String {
+/// What a rehearsal showed, in one line.
+pub(in crate::report) fn said(p: &Proven) -> String {
     format!("rehearsed here: {}: {} (Linux {}, {})", p.verdict.word(), p.measured, p.kernel, p.rehearsal)
 }
 
 /// A JSON value as people write it: no quotes around text, no needless decimals.
-fn plain(value: &serde_json::Value) -> String {
+pub(in crate::report) fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(s) => s.clone(),
         serde_json::Value::Number(n) => match n.as_f64() {

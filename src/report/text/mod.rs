@@ -1,17 +1,17 @@
 //! Runs, studies and explanations for people: one screen by default, every figure with `-v`. Plain text; colour only where asked for.
 
-mod errors;
+pub(super) mod errors;
 mod explain;
 mod explain_detail;
-mod findings;
+pub(super) mod findings;
 mod foreign;
-mod load;
+pub(super) mod load;
 mod page;
 mod ports;
-mod requests;
-mod study;
-mod study_detail;
-mod summary;
+pub(super) mod requests;
+pub(super) mod study;
+pub(super) mod study_detail;
+pub(super) mod summary;
 
 pub use findings::render_findings;
 pub use page::{Detail, Page};

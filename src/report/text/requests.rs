@@ -9,6 +9,10 @@ use crate::report::table::{Align, Cell, Table};
 
 /// Longer names lose their middle.
 const NAME_WIDTH: usize = 28;
+/// Headings of the two tables.
+pub(in crate::report) const REQUESTS: &str = "Requests, as Locust counts them";
+/// See [`REQUESTS`].
+pub(in crate::report) const PERCENTILES_TITLE: &str = "Response time percentiles";
 /// Locust's percentiles, the heads of its columns.
 type Percentile = (&'static str, fn(&LatencyMs) -> f64);
 const PERCENTILES: [Percentile; 11] = [
@@ -29,16 +33,18 @@ const PERCENTILES: [Percentile; 11] = [
 pub fn render_locust_table(run: &RunResult, style: Style) -> String {
     let shown = super::foreign::shown(run);
     let run = shown.as_ref().unwrap_or(run);
+    let [requests, percentiles] = tables(run);
+    section(REQUESTS, style) + &requests.render(style) + "\n" + &section(PERCENTILES_TITLE, style) + &percentiles.render(style)
+}
+
+/// Both tables: requests, and the percentiles of their response times.
+pub(in crate::report) fn tables(run: &RunResult) -> [Table; 2] {
     let (endpoints, all) = rows(run);
     let mut shown: Vec<&LocustRow> = endpoints.iter().collect();
     if endpoints.len() != 1 {
         shown.push(&all);
     }
-    section("Requests, as Locust counts them", style)
-        + &requests(run, &shown).render(style)
-        + "\n"
-        + &section("Response time percentiles", style)
-        + &percentiles(&shown).render(style)
+    [requests(run, &shown), percentiles(&shown)]
 }
 
 fn requests(run: &RunResult, rows: &[&LocustRow]) -> Table {

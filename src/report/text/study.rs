@@ -67,16 +67,20 @@ fn headline(study: &StudyResult, page: &Page) -> String {
 }
 
 fn answers(study: &StudyResult, page: &Page) -> String {
-    let label = |q| match q {
+    study.analysis.answers.iter().map(|a| page.labelled(label(a.question), Tone::Normal, &a.text)).collect()
+}
+
+/// What a question is about, in a word.
+pub(in crate::report) fn label(question: Question) -> &'static str {
+    match question {
         Question::UnderLoad => "load",
         Question::Saturation => "saturates",
         Question::Why => "why",
         Question::Next => "next",
-    };
-    study.analysis.answers.iter().map(|a| page.labelled(label(a.question), Tone::Normal, &a.text)).collect()
+    }
 }
 
-fn comparison(study: &StudyResult) -> Table {
+pub(in crate::report) fn comparison(study: &StudyResult) -> Table {
     let left = Align::Left;
     let mut t = Table::new([("", left), ("experiment", left), ("here", left)]).indented(2);
     for c in &study.comparison {
@@ -160,7 +164,7 @@ fn used_share(r: &StepRow) -> Option<f64> {
 }
 
 /// What makes figures doubtful, and the findings that the answers do not name.
-fn careful(study: &StudyResult) -> Vec<String> {
+pub(in crate::report) fn careful(study: &StudyResult) -> Vec<String> {
     let rows = &study.analysis.rows;
     let mut all = Vec::new();
     let others = || rows.iter().filter_map(|r| r.others_cpu_percent).filter(|o| *o >= OTHERS_PERCENT);

@@ -53,7 +53,7 @@ fn stamp(stamp: RunStamp) -> &'static str {
     }
 }
 
-fn steps(study: &StudyResult) -> Table {
+pub(in crate::report) fn steps(study: &StudyResult) -> Table {
     let right = Align::Right;
     let mut t = Table::new([
         ("step", Align::Left),
@@ -104,7 +104,7 @@ fn step_cells(r: &StepRow) -> [Cell; 16] {
     ]
 }
 
-fn endpoints(study: &StudyResult) -> Table {
+pub(in crate::report) fn endpoints(study: &StudyResult) -> Table {
     let (left, right) = (Align::Left, Align::Right);
     let mut t = Table::new([
         ("step", left),

@@ -11,9 +11,24 @@ const OTHERS_SHOWN_PERCENT: f64 = 15.0;
 /// Column in which the values start.
 const VALUE_COLUMN: usize = 15;
 
+/// A labelled line.
+pub(in crate::report) type Line = (&'static str, Tone, String);
+
 /// One labelled line for each side of the run.
 pub(super) fn render(run: &RunResult, page: &Page) -> String {
     let style = page.style;
+    let mut out = section("Summary", style);
+    for (label, tone, value) in lines(run) {
+        let text = wrapped(&value, VALUE_COLUMN, page.width);
+        let text = style.paint(tone, text.trim());
+        let label = style.paint(Tone::Faint, &format!("  {label:<width$}", width = VALUE_COLUMN - 2));
+        out += &format!("{label}{text}\n");
+    }
+    out
+}
+
+/// The lines themselves.
+pub(in crate::report) fn lines(run: &RunResult) -> Vec<Line> {
     let mut lines = vec![stamp(run), ("requests", Tone::Normal, requests(run)), ("rate", Tone::Normal, rates(run))];
     if let Some(latency) = &run.totals.latency_ms {
         lines.push(("latency", Tone::Normal, format!("{}{}", percentiles(latency), clock(run))));
@@ -35,20 +50,25 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     lines.push(("client", Tone::Normal, client(run)));
     lines.extend(target(run).map(|text| ("target", Tone::Normal, text)));
     lines.extend(host(run).map(|text| ("host", Tone::Normal, text)));
-
-    let mut out = section("Summary", style);
-    for (label, tone, value) in lines {
-        let text = wrapped(&value, VALUE_COLUMN, page.width);
-        let text = style.paint(tone, text.trim());
-        let label = style.paint(Tone::Faint, &format!("  {label:<width$}", width = VALUE_COLUMN - 2));
-        out += &format!("{label}{text}\n");
-    }
-    out
+    lines
 }
 
 /// Facts that could not be read, with the reason: silence never reads as healthy. Figures that are missing only
 /// because nothing happened (no failure, a quiet second) are left to the JSON.
 pub(super) fn render_unavailable(run: &RunResult, page: &Page) -> String {
+    let by_reason = not_measured(run);
+    if by_reason.is_empty() {
+        return String::new();
+    }
+    let mut out = section("Not measured", page.style);
+    for (reason, keys) in by_reason {
+        out += &wrapped(&format!("{}: {reason}", keys.join(", ")), 2, page.width);
+    }
+    out
+}
+
+/// Those facts: a reason, and the keys that it is for.
+pub(in crate::report) fn not_measured(run: &RunResult) -> Vec<(&str, Vec<&str>)> {
     const OBSERVED: [&str; 5] = ["host.", "ports", "kernel", "resources.", "series[]."];
     const NOT_MISSING: [&str; 8] = [
         // The rows of the threads beside it say why.
@@ -72,23 +92,21 @@ pub(super) fn render_unavailable(run: &RunResult, page: &Page) -> String {
             None => by_reason.push((&row.reason, vec![key])),
         }
     }
-    if by_reason.is_empty() {
-        return String::new();
-    }
-    let mut out = section("Not measured", page.style);
-    for (reason, keys) in by_reason {
-        out += &wrapped(&format!("{}: {reason}", keys.join(", ")), 2, page.width);
-    }
-    out
+    by_reason
 }
 
-fn stamp(run: &RunResult) -> (&'static str, Tone, String) {
-    let (word, tone) = match run.validity.stamp {
+/// The word of a stamp and what it means.
+pub(in crate::report) fn stamp_word(stamp: RunStamp) -> (&'static str, Tone) {
+    match stamp {
         RunStamp::Valid => ("valid", Tone::Good),
         RunStamp::PortBound => ("port-bound", Tone::Bad),
         RunStamp::ClientBound => ("client-bound", Tone::Warn),
         RunStamp::Incomplete => ("incomplete", Tone::Warn),
-    };
+    }
+}
+
+fn stamp(run: &RunResult) -> Line {
+    let (word, tone) = stamp_word(run.validity.stamp);
     let reasons = run.validity.reasons.join("; ");
     ("stamp", tone, if reasons.is_empty() { word.into() } else { format!("{word}: {reasons}") })
 }

@@ -74,7 +74,7 @@ fn loud(sentence: &str) -> String {
 }
 
 /// How it was asked, and for how long: `20 users, think 5 ms, kept connections, 5 s`.
-fn load(run: &RunResult) -> String {
+pub(in crate::report) fn load(run: &RunResult) -> String {
     format!("{}, {}, {}", plan_text::users(&run.plan), plan_text::connections(&run.plan), length(run))
 }
 

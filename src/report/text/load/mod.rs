@@ -12,7 +12,7 @@ mod careful;
 mod cause;
 pub(super) mod detail;
 mod faults;
-mod headline;
+pub(in crate::report) mod headline;
 mod limits;
 mod next;
 #[cfg(test)]

@@ -1,0 +1,88 @@
+//! The page of a run. The answer first, then why and what to do, the figures, the charts, and where it ran.
+
+use maud::{Markup, html};
+
+use super::shell::{Tile, Top, lines, list, page, section, tiles, titled};
+use super::{charts, environment, failures, findings};
+use crate::model::figures::{count, counted, ms, percent, rate, share};
+use crate::model::result::{RunResult, VerdictId};
+use crate::report::chart::{EndpointTimes, page_charts};
+use crate::report::locust;
+use crate::report::plan_text;
+use crate::report::style::Tone;
+use crate::report::text::{load, requests, summary};
+
+/// One run. `times` are its seconds; without them their charts say why they are missing.
+pub fn render_run(run: &RunResult, times: &EndpointTimes) -> String {
+    let stamp = summary::stamp_word(run.validity.stamp);
+    let top = Top {
+        kind: "sockbench load",
+        sentence: &run.verdict.sentence,
+        tone: verdict_tone(run.verdict.id),
+        stamps: vec![(stamp.0.to_owned(), stamp.1)],
+        what: format!("{}, {}", plan_text::asked(&run.plan), load::headline::load(run)),
+        when: when(run),
+        command: &run.command,
+    };
+    let body = html! {
+        (key_figures(run))
+        (section("findings", "Findings", &findings::render(&run.findings)))
+        (section("requests", "Requests", &request_tables(run)))
+        (section("charts", "Second by second", &charts::grid(&page_charts(run, times))))
+        (section("errors", "Errors, statuses, closes", &failures::render(run)))
+        (section("summary", "All figures", &lines(&summary::lines(run))))
+        (section("undecided", "Could not decide", &undecided(run)))
+        (section("unavailable", "Not measured", &unavailable(run)))
+        (section("environment", "Environment", &environment::render(run)))
+    };
+    page(&top, &body)
+}
+
+/// What a verdict means.
+pub(super) fn verdict_tone(id: VerdictId) -> Tone {
+    match id {
+        VerdictId::Healthy => Tone::Good,
+        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Tone::Bad,
+        VerdictId::ClientBound | VerdictId::HostBound | VerdictId::TargetBound | VerdictId::Undecided => Tone::Warn,
+    }
+}
+
+/// When, by which version, on what.
+pub(super) fn when(run: &RunResult) -> String {
+    let cores = counted(run.host.cpus, "core");
+    format!("{}, sockbench {}, Linux {}, {cores}", run.started_at, run.tool.version, run.host.kernel)
+}
+
+fn key_figures(run: &RunResult) -> Markup {
+    let (_, all) = locust::rows(run);
+    let tile = |value: String, label: &str, tone: Tone| Tile { value, label: label.to_owned(), tone };
+    let failed = if all.failures > 0 { Tone::Bad } else { Tone::Good };
+    let mut figures = vec![
+        tile(count(all.requests), "requests", Tone::Normal),
+        tile(percent(all.failures_percent()), &format!("failed: {}", count(all.failures)), failed),
+        tile(rate(run.totals.rps), "requests/s answered or failed at the target", Tone::Normal),
+    ];
+    if let Some(l) = &run.totals.latency_ms {
+        figures.push(tile(format!("{} ms", ms(l.p95)), &format!("p95; p50 {}, p99 {}", ms(l.p50), ms(l.p99)), Tone::Normal));
+    }
+    if let Some((ports, used)) = run.ports.as_ref().and_then(|p| Some((p, p.peak_share?))) {
+        let of = ports.peak_used.zip(ports.pool).map_or_else(String::new, |(n, of)| format!(": {} of {}", count(n), count(of)));
+        let tone = if used >= 1.0 { Tone::Bad } else { Tone::Normal };
+        figures.push(tile(share(used), &format!("of the source ports at the peak{of}"), tone));
+    }
+    tiles(&figures)
+}
+
+fn request_tables(run: &RunResult) -> Markup {
+    let [counted, percentiles] = requests::tables(run);
+    html! { (titled(requests::REQUESTS, &counted)) (titled(requests::PERCENTILES_TITLE, &percentiles)) }
+}
+
+fn undecided(run: &RunResult) -> Markup {
+    list(&run.undecided.iter().map(|u| format!("{}: {}", u.id.word(), u.missing)).collect::<Vec<_>>())
+}
+
+fn unavailable(run: &RunResult) -> Markup {
+    let all = summary::not_measured(run);
+    list(&all.iter().map(|(reason, keys)| format!("{}: {reason}", keys.join(", "))).collect::<Vec<_>>())
+}
