@@ -120,7 +120,7 @@ pub mod model {
         pub use crate::model::result::{
             Closes, Connects, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight, LatencyMs, PhaseMs, PhasesMs,
             PortForecast, PortStates, Ports, Received, RunResult, RunStamp, SeriesPoint, ServerTimingMs, Silence, Steady,
-            Stretch, SurplusKind, Sysctls, TargetResources, ThreadRow, Throttling, Validity, VerdictId,
+            Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow, Throttling, Validity, VerdictId,
         };
     }
     pub mod server_flags {

@@ -1,7 +1,7 @@
 //! The stamp of a run: whether its figures are what was asked for. It follows from the findings by the table of
 //! [`super::verdict`], and from what a plan asked for and a run did not do.
 
-use super::indicators::{Indicators, Kind, Rows, is_many, unnamed};
+use super::indicators::{Indicators, is_many, unnamed};
 use super::rules::{refusal, users};
 use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
 use super::verdict::TABLE;
@@ -43,10 +43,6 @@ fn own_failures(run: &RunResult, seen: &Indicators, into: &mut Vec<(RunStamp, St
             RunStamp::ClientBound,
             format!("{} could not begin: {}", figures::counted(refusal.failed, "attempt"), refusal.what),
         ));
-    }
-    let over = Rows::kind(run, Kind::OwnLimit);
-    if !over.is_empty() {
-        into.push((RunStamp::ClientBound, format!("answers over this program's own limits: {}", over.in_words())));
     }
     let unnamed = unnamed(run, FailureSide::Local);
     if unnamed > 0 {

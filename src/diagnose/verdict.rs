@@ -4,7 +4,7 @@
 //! rows, in [`super::validity`]; nothing else decides either.
 
 use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Rows, Saturated, Waiter, message_of};
-use super::rules::refusal;
+use super::rules::{received, refusal};
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId as Id, Severity};
 use crate::model::result::{Holder, RunResult, RunStamp, Verdict, VerdictId};
@@ -22,6 +22,7 @@ pub(super) const TABLE: &[(Id, VerdictId, RunStamp)] = &[
     (Id::TargetHangs, VerdictId::TargetFailing, RunStamp::Incomplete),
     (Id::TargetMalformed, VerdictId::TargetFailing, RunStamp::Valid),
     (Id::TargetErrors, VerdictId::TargetFailing, RunStamp::Valid),
+    (Id::ClientLimit, VerdictId::ClientBound, RunStamp::ClientBound),
     (Id::ClientStalled, VerdictId::ClientBound, RunStamp::ClientBound),
     (Id::HostContended, VerdictId::HostBound, RunStamp::ClientBound),
     (Id::GeneratorSaturated, VerdictId::ClientBound, RunStamp::ClientBound),
@@ -39,18 +40,6 @@ pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Ve
     if let Some(refusal) = refusal::of(run, seen) {
         let sentence = format!("the client could not connect: {}", refusal.what);
         return Verdict { id: VerdictId::ClientBound, sentence, since_s: None };
-    }
-    let limit = Rows::kind(run, Kind::OwnLimit);
-    if let Some(row) = limit.largest() {
-        let raise =
-            row.limit.as_ref().map_or_else(String::new, |hit| format!(" of {} ({} raises it)", count(hit.value), hit.flag));
-        let sentence = format!(
-            "the client did not take {} of {}: {}{raise}",
-            count(limit.count()),
-            counted(run.totals.requests, "answer"),
-            message_of(row)
-        );
-        return Verdict { id: VerdictId::ClientBound, sentence, since_s: Some(limit.first_s()) };
     }
     let answered = run.totals.latency_ms.is_some();
     let (id, sentence) =
@@ -83,7 +72,7 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
     match id {
         VerdictId::PortBound => ports(run, seen),
         VerdictId::FdBound => descriptors(run),
-        VerdictId::ClientBound => client(seen, finding),
+        VerdictId::ClientBound => client(run, seen, finding),
         VerdictId::TargetGone => gone(run, seen),
         VerdictId::TargetBound => (saturated(run, seen), None),
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
@@ -119,7 +108,10 @@ fn descriptors(run: &RunResult) -> (String, Option<f64>) {
     (sentence, Some(rows.first_s()))
 }
 
-fn client(seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
+fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
+    if finding.id == Id::ClientLimit {
+        return over_limit(run, finding);
+    }
     if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.yes()) {
         let (from, to) = (seconds(stalls.longest.from_s), seconds(stalls.longest.to_s));
         return (
@@ -137,6 +129,22 @@ fn client(seen: &Indicators, finding: &Finding) -> (String, Option<f64>) {
         _ => finding.title.clone(),
     };
     (sentence, None)
+}
+
+/// Answers that this program did not take.
+fn over_limit(run: &RunResult, finding: &Finding) -> (String, Option<f64>) {
+    let rows = Rows::kind(run, Kind::OwnLimit);
+    let hit = rows.largest().and_then(|row| Some((row, received::limit_of(row)?)));
+    let Some((row, limit)) = hit else { return (finding.title.clone(), None) };
+    let sentence = format!(
+        "the client did not take {} of {}: {} of {} ({} raises it)",
+        count(rows.count()),
+        counted(run.totals.requests, "answer"),
+        message_of(row),
+        count(run.plan.limits.value(limit)),
+        limit.flag()
+    );
+    (sentence, Some(rows.first_s()))
 }
 
 fn host(seen: &Indicators, finding: &Finding) -> String {
@@ -227,10 +235,7 @@ fn healthy(run: &RunResult, findings: &[Finding]) -> String {
     let warning = findings.iter().find(|f| f.severity != Severity::Info);
     match warning {
         Some(w) => format!("OK, but {} ({figures})", w.title),
-        None => match run.surplus.iter().map(|row| row.count).sum::<u64>() {
-            0 => format!("OK: {figures}"),
-            n => format!("OK, but more bytes followed {} ({figures})", counted(n, "complete answer")),
-        },
+        None => format!("OK: {figures}"),
     }
 }
 

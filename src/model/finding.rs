@@ -38,9 +38,11 @@ pub enum FindingId {
     TargetHangs,
     TargetMalformed,
     TargetErrors,
+    ClientLimit,
     ClientStalled,
     HostContended,
     TargetForbidsKeepalive,
+    TargetSurplusBytes,
     FailuresWillReturn,
     PortBudgetHigh,
     PortSearchSlow,
@@ -67,7 +69,7 @@ impl FindingId {
     /// Its severity: errors come first, then warnings.
     pub const fn severity(self) -> Severity {
         match self as usize {
-            n if n <= Self::TargetErrors as usize => Severity::Error,
+            n if n <= Self::ClientLimit as usize => Severity::Error,
             n if n <= Self::SysctlChanged as usize => Severity::Warning,
             _ => Severity::Info,
         }

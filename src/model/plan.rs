@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::body::Body;
 use super::environment::Environment;
 use super::limits;
-use super::outcome::{Call, Cause, ECONNREFUSED, ETIMEDOUT, Failure};
+use super::outcome::{Call, Cause, ECONNREFUSED, ETIMEDOUT, Failure, OwnLimit};
 pub use super::port_mode::{PortChoice, PortMode};
 pub use super::server_plan::{CpuWork, ServerCloser, ServerPlan};
 use super::time::secs;
@@ -297,6 +297,17 @@ pub struct LoadLimits {
     pub ring_tries: u32,
     /// rows of the error table
     pub error_rows: usize,
+}
+
+impl LoadLimits {
+    /// The value of one that an answer can pass.
+    pub const fn value(&self, limit: OwnLimit) -> u64 {
+        match limit {
+            OwnLimit::HeadBytes => self.head_bytes as u64,
+            OwnLimit::HeadFields => self.head_fields as u64,
+            OwnLimit::BodyBytes => self.body_bytes,
+        }
+    }
 }
 
 impl Default for LoadLimits {

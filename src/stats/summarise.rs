@@ -10,7 +10,7 @@ use super::surplus::SurplusCount;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::figures::seconds;
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
-use crate::model::outcome::{Cause, EndpointId, Failure, FailureSide, OwnLimit, Party};
+use crate::model::outcome::{Cause, EndpointId, Failure, FailureSide, Party};
 use crate::model::plan::{LoadLimits, LoadPlan};
 use crate::model::received::{LimitHit, SurplusRow};
 use crate::model::result::{
@@ -211,12 +211,7 @@ fn path_of(plan: &LoadPlan, endpoint: EndpointId) -> String {
 fn limit_hit(failure: Failure, limits: &LoadLimits) -> Option<LimitHit> {
     let Cause::Malformed(fault) = failure.cause else { return None };
     let limit = fault.own_limit()?;
-    let value = match limit {
-        OwnLimit::HeadBytes => limits.head_bytes as u64,
-        OwnLimit::HeadFields => limits.head_fields as u64,
-        OwnLimit::BodyBytes => limits.body_bytes,
-    };
-    Some(LimitHit { limit, value, flag: limit.flag().into() })
+    Some(LimitHit { limit, value: limits.value(limit), flag: limit.flag().into() })
 }
 
 fn surplus(c: &Filling<'_>) -> Vec<SurplusRow> {

@@ -19,6 +19,7 @@ mod matrix;
 mod parts;
 mod peers;
 mod ports;
+mod received;
 mod rig;
 #[path = "../support/runs.rs"]
 mod runs;
@@ -39,7 +40,8 @@ use support::here;
 const AT_ONCE: usize = 6;
 
 fn all() -> Vec<Case> {
-    [local::CASES, target::CASES, ports::CASES, slow::CASES, stood_still::CASES, parts::CASES, healthy::CASES].concat()
+    [local::CASES, target::CASES, ports::CASES, slow::CASES, stood_still::CASES, parts::CASES, received::CASES, healthy::CASES]
+        .concat()
 }
 
 #[test]

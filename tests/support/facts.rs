@@ -7,7 +7,7 @@ use sockbench::testing::model::outcome::{Call, Cause, Failure, FailureSide, Phas
 use sockbench::testing::model::plan::{LoadPlan, MixEntry, Target, Think};
 use sockbench::testing::model::result::{
     Closes, Connects, Endpoint, ErrorRow, Host, InFlight, LatencyMs, PhaseMs, PhasesMs, PortStates, Ports, RunResult,
-    SeriesPoint, ServerTimingMs, Steady, Sysctls, TargetResources, ThreadRow,
+    SeriesPoint, ServerTimingMs, Steady, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow,
 };
 
 pub(crate) fn latency(mean: f64) -> LatencyMs {
@@ -249,6 +249,25 @@ pub(crate) fn late(phase: Phase) -> Failure {
 
 pub(crate) fn truncated() -> Failure {
     Failure::new(Call::Protocol, Cause::Malformed(ProtocolFault::Truncated))
+}
+
+/// An answer over a limit of sockbench's own.
+pub(crate) fn over(fault: ProtocolFault) -> Failure {
+    Failure::new(Call::Protocol, Cause::Malformed(fault))
+}
+
+/// Complete answers of /health that more bytes followed.
+pub(crate) fn surplus(kind: SurplusKind, count: u64) -> SurplusRow {
+    SurplusRow {
+        kind,
+        method: "GET".into(),
+        endpoint: "/health".into(),
+        count,
+        bytes: 40 * count,
+        first_bytes: "HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok".into(),
+        first_s: 1.0,
+        last_s: 59.0,
+    }
 }
 
 /// Short connections at 800/s that used up the pool at 35.3 s.

@@ -17,6 +17,7 @@ pub(in crate::diagnose) mod local;
 pub(in crate::diagnose) mod ports;
 pub(in crate::diagnose) mod queueing;
 mod rate;
+pub(in crate::diagnose) mod received;
 pub(in crate::diagnose) mod refusal;
 pub(in crate::diagnose) mod refused;
 pub(in crate::diagnose) mod search;

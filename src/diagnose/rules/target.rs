@@ -281,7 +281,7 @@ fn less_load(run: &RunResult, expected: String) -> Remedy {
 }
 
 /// One user, or one request where there is one user already.
-fn alone(run: &RunResult, expected: String) -> Remedy {
+pub(super) fn alone(run: &RunResult, expected: String) -> Remedy {
     if run.plan.users > 1 {
         return advice("try one user", load_with(&run.plan, |p| p.users = 1), expected);
     }

@@ -127,4 +127,15 @@ pub(super) const RULES: &[Rule] = &[
         swallowed_by: &[],
         check: rules::target::errors,
     },
+    Rule {
+        id: Id::ClientLimit,
+        says: "answers passed a limit of sockbench's own: which one, its value, and the flag that raises it",
+        fires: "an answer had more bytes or fields of head, or more bytes of body, than this run takes",
+        needs: COUNTED_AT_TARGET,
+        advises: "a higher limit, one answer measured by hand",
+        as_cause: "answers passed this program's own limit",
+        caused_by: &[],
+        swallowed_by: &[],
+        check: rules::received::client_limit,
+    },
 ];

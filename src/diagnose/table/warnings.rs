@@ -41,6 +41,17 @@ pub(super) const RULES: &[Rule] = &[
         check: rules::keepalive::forbids_keepalive,
     },
     Rule {
+        id: Id::TargetSurplusBytes,
+        says: "more bytes followed complete answers: what they are, with the first of them",
+        fires: "bytes came beyond the end of an answer that its head announced",
+        needs: "",
+        advises: "one raw answer, the same with one user",
+        as_cause: "more bytes followed complete answers",
+        caused_by: &[],
+        swallowed_by: &[],
+        check: rules::received::surplus_bytes,
+    },
+    Rule {
         id: Id::FailuresWillReturn,
         says: "after ports ran out: the failures recur every T, with the next time",
         fires: "ports ran out, TIME_WAIT (or FIN_WAIT2) had them, and T is not zero",

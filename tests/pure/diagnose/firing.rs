@@ -2,13 +2,13 @@
 
 use sockbench::testing::diagnose::{diagnose, diagnose_study};
 use sockbench::testing::model::finding::{FindingId as Id, Severity};
-use sockbench::testing::model::outcome::{Call, Failure, Phase};
+use sockbench::testing::model::outcome::{Call, Failure, Phase, ProtocolFault};
 use sockbench::testing::model::plan::{PortMode, PortRange};
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::result::{RunResult, SurplusKind};
 
 use super::stood_still::{contended, gone, hanging, silent, stopped};
 use super::{ids, page, study};
-use crate::facts::{endpoint, errno, exhausted, fail, healthy, late, short, status, truncated};
+use crate::facts::{endpoint, errno, exhausted, fail, healthy, late, over, short, status, surplus, truncated};
 use crate::snapshot;
 
 /// One run for each id on which its finding is expected among the others.
@@ -49,6 +49,7 @@ pub(crate) fn firing() -> Vec<(Id, RunResult)> {
         (Id::TargetHangs, hanging()),
         (Id::TargetMalformed, with(healthy(), &|r| fail(r, truncated(), 3, 10.0, 50.0))),
         (Id::TargetErrors, with(healthy(), &|r| fail(r, status(503), 90, 10.0, 50.0))),
+        (Id::ClientLimit, with(healthy(), &|r| fail(r, over(ProtocolFault::TooManyFields), 40, 10.0, 50.0))),
         (Id::ClientStalled, stopped()),
         (Id::HostContended, contended()),
         (
@@ -60,6 +61,7 @@ pub(crate) fn firing() -> Vec<(Id, RunResult)> {
                 r.closes.client = 9000;
             }),
         ),
+        (Id::TargetSurplusBytes, with(healthy(), &|r| r.surplus = vec![surplus(SurplusKind::SecondAnswer, 12)])),
         (Id::FailuresWillReturn, exhausted()),
         (Id::PortBudgetHigh, short(400.0)),
         (

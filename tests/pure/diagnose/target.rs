@@ -1,13 +1,13 @@
 //! Failures at the target: refused, overflowed, reset, late, malformed, forbidding.
 
-use sockbench::testing::diagnose::diagnose;
+use sockbench::testing::diagnose::{Diagnosis, diagnose};
 use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
-use sockbench::testing::model::result::Closes;
+use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase, ProtocolFault};
+use sockbench::testing::model::result::{Closes, Framing, Received, RunStamp, SurplusKind, VerdictId};
 
 use super::capacity::own_cpu;
 use super::{clear, fires, ids, reads, unknown, unnamed};
-use crate::facts::{errno, exhausted, fail, healthy, late, short};
+use crate::facts::{errno, exhausted, fail, healthy, late, over, short, surplus};
 
 #[test]
 fn refused_and_self_connects() {
@@ -173,4 +173,74 @@ fn an_idle_timeout_is_not_a_ban_on_keepalive() {
     reads("target-forbids-keepalive, by an idle timeout", &f);
     assert!(f.remedies[0].command.ends_with("--server idle-timeout=75s"), "{:?}", f.remedies[0]);
     assert!(f.remedies.iter().all(|r| !r.command.contains("keepalive=on")), "on already: {:?}", f.remedies);
+}
+
+/// Each limit of the program's own: its value in the plan, its flag, and a remedy that raises it.
+#[test]
+fn an_answer_over_a_limit_names_the_limit_its_value_and_its_flag() {
+    for (fault, limit, value) in [
+        (ProtocolFault::HeadTooLarge, "head-bytes", 300 * 1024),
+        (ProtocolFault::TrailersTooLarge, "head-bytes", 300 * 1024),
+        (ProtocolFault::TooManyFields, "head-fields", 5000),
+        (ProtocolFault::BodyTooLarge, "body-bytes", 1 << 30),
+    ] {
+        let mut run = healthy();
+        fail(&mut run, over(fault), 30, 1.0, 50.0);
+        let f = fires(Id::ClientLimit, &run);
+        assert_eq!((f.evidence["limit"].as_str(), f.evidence["value"].as_u64()), (Some(limit), Some(value)), "{fault:?}");
+        let change = f.remedies[0].change.as_deref().unwrap();
+        assert!(change.starts_with(&format!("--{limit} ")), "{change}");
+        clear(Id::TargetMalformed, &run);
+        let diagnosis = Diagnosis::of(&run);
+        assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::ClientBound, RunStamp::ClientBound));
+        assert_eq!(diagnosis.verdict.since_s, Some(1.0));
+    }
+    clear(Id::ClientLimit, &healthy());
+    unknown(Id::ClientLimit, &unnamed(false));
+}
+
+#[test]
+fn the_advised_limit_is_what_the_answer_needs_and_never_more_than_the_flag_takes() {
+    let mut run = healthy();
+    run.plan.limits.body_bytes = 1000;
+    fail(&mut run, over(ProtocolFault::BodyTooLarge), 30, 1.0, 50.0);
+    run.errors[0].received = Some(Received {
+        bytes: 1100,
+        head_complete: true,
+        bare_lf: false,
+        status: Some(200),
+        framing: Some(Framing::ContentLength(123_456)),
+        missing_bytes: None,
+    });
+    let f = fires(Id::ClientLimit, &run);
+    assert_eq!(f.remedies[0].change.as_deref(), Some("--body-bytes 123456"));
+    // At the most that the flag takes there is nothing to raise.
+    let mut full = healthy();
+    full.plan.limits.head_fields = 100_000;
+    fail(&mut full, over(ProtocolFault::TooManyFields), 30, 1.0, 50.0);
+    let f = fires(Id::ClientLimit, &full);
+    assert!(f.remedies.iter().all(|r| r.change.is_none()) && f.remedies.len() == 2, "{:?}", f.remedies);
+}
+
+#[test]
+fn bytes_beyond_complete_answers_are_a_warning_with_the_first_of_them() {
+    for kind in
+        [SurplusKind::LineEnd, SurplusKind::SecondAnswer, SurplusKind::BodyToHead, SurplusKind::BodyToStatus, SurplusKind::Other]
+    {
+        let mut run = healthy();
+        run.surplus = vec![surplus(kind, 9000)];
+        let f = fires(Id::TargetSurplusBytes, &run);
+        assert_eq!((f.evidence["answers"].as_u64(), f.evidence["share"].as_f64()), (Some(9000), Some(1.0)));
+        assert_eq!(f.evidence["first_bytes"].as_str(), Some(run.surplus[0].first_bytes.as_str()));
+        assert!(f.title.contains(&run.surplus[0].first_bytes), "{}", f.title);
+        // The answers count, and the figures are the target's own.
+        let diagnosis = Diagnosis::of(&run);
+        assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::Healthy, RunStamp::Valid));
+    }
+    let mut both = healthy();
+    both.surplus = vec![surplus(SurplusKind::Other, 7), surplus(SurplusKind::LineEnd, 1)];
+    let f = fires(Id::TargetSurplusBytes, &both);
+    assert_eq!(f.evidence["answers"].as_u64(), Some(8));
+    reads("target-surplus-bytes, of two kinds", &f);
+    clear(Id::TargetSurplusBytes, &healthy());
 }

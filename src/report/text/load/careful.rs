@@ -4,7 +4,7 @@
 use super::{is_clean, subject};
 use crate::model::figures::{count, counted, percent, share};
 use crate::model::finding::{FindingId, Severity};
-use crate::model::result::{RunResult, RunStamp, SurplusKind, SurplusRow, VerdictId};
+use crate::model::result::{RunResult, RunStamp, VerdictId};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
@@ -14,8 +14,6 @@ const OTHERS_PERCENT: f64 = 15.0;
 const CUT_SHARE: f64 = 0.05;
 /// Statuses that are named.
 const STATUSES: usize = 4;
-/// Kinds of surplus bytes that are named.
-const SURPLUS: usize = 2;
 /// Undecided findings that are named.
 const UNDECIDED: usize = 3;
 
@@ -26,7 +24,6 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     let mut ranked: Vec<(u8, String)> = Vec::new();
     ranked.extend(further(run).into_iter().map(|text| (2, text)));
     ranked.extend(statuses(run).map(|text| (2, text)));
-    ranked.extend(surplus(run).into_iter().map(|text| (3, text)));
     ranked.extend(cut(run).map(|text| (2, text)));
     ranked.extend(validity(run).map(|text| (3, text)));
     ranked.extend(others(run).map(|text| (4, text)));
@@ -59,7 +56,8 @@ fn is_same(run: &RunResult, id: FindingId) -> bool {
         | FindingId::TargetResets
         | FindingId::TargetTimeouts
         | FindingId::TargetMalformed
-        | FindingId::TargetErrors => true,
+        | FindingId::TargetErrors
+        | FindingId::ClientLimit => true,
         FindingId::UsersNotReached => {
             run.totals.never_started > 0 || matches!(run.verdict.id, VerdictId::TargetGone | VerdictId::PortBound)
         }
@@ -84,27 +82,6 @@ fn statuses(run: &RunResult) -> Option<String> {
     let redirects = unusual.iter().any(|(s, _)| s.starts_with('3'));
     let note = if redirects { " (redirects are answers and are not followed)" } else { "" };
     Some(format!("statuses other than 200: {}{note}", shown.join(", ")))
-}
-
-/// Complete answers that more bytes followed, by what these were.
-fn surplus(run: &RunResult) -> Vec<String> {
-    let what = |kind: SurplusKind| match kind {
-        SurplusKind::LineEnd => "a line end",
-        SurplusKind::SecondAnswer => "a second answer",
-        SurplusKind::BodyToHead => "a body, although HEAD was asked",
-        SurplusKind::BodyToStatus => "a body, although their status has none",
-        SurplusKind::Other => "more bytes than their length says",
-    };
-    let said = |row: &SurplusRow| {
-        format!(
-            "{} of {} followed by {}: \"{}\"; their connections were closed",
-            counted(row.count, "answer"),
-            row.endpoint,
-            what(row.kind),
-            row.first_bytes
-        )
-    };
-    run.surplus.iter().take(SURPLUS).map(said).collect()
 }
 
 fn cut(run: &RunResult) -> Option<String> {
