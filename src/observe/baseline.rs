@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::socket_count::{CountScope, SocketCounter};
+use super::socket_count::{CountScope, OfSource, SocketCounter};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
@@ -35,6 +35,8 @@ pub struct Baseline {
     pub hold: Fact<Hold>,
     /// in use already
     pub leftover: Fact<PortCount>,
+    /// the same for each source address, where the plan has several
+    pub leftover_by_source: Vec<OfSource>,
     /// sockets that are bound, but neither connected nor listening, inside the range
     pub bound_only: Fact<u32>,
     /// every request makes a connection
@@ -64,12 +66,15 @@ impl Baseline {
             bound_only: bound_inside(&facts, &pool, &host.kernel),
             pool,
             leftover: Fact::missing("not counted yet"),
+            leftover_by_source: Vec::new(),
             short_lived: plan.is_short_lived(),
             counters: Fact::from(proc_net::read_counters()),
             host,
             host_missing,
         };
-        baseline.leftover = SocketCounter::new(baseline.scope()).count(&Family::BOTH);
+        let mut counter = SocketCounter::new(baseline.scope());
+        baseline.leftover = counter.count(&Family::BOTH);
+        baseline.leftover_by_source = counter.by_source();
         baseline
     }
 

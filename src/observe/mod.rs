@@ -11,6 +11,7 @@
 //! Not here: what the facts mean (`diagnose`), and counting requests (`stats`).
 
 pub mod baseline;
+mod by_source;
 pub mod listing;
 mod live;
 mod meters;

@@ -1,6 +1,7 @@
 //! All that was seen of one run, before it is written into the result.
 
 use super::baseline::Baseline;
+use super::by_source::BySource;
 use super::meters::{Usage, UsageSum};
 use crate::model::facts::{Fact, HostUsage, KernelCounters};
 use crate::model::port_count::PortCount;
@@ -25,6 +26,8 @@ pub struct Observation {
     /// the count with the most ports used
     pub(super) peak: Option<PortCount>,
     pub(super) peak_time_wait: Option<u32>,
+    /// the same for each source address, where the plan has several
+    pub(super) by_source: BySource,
     /// the count after the last request
     pub(super) end: Fact<PortCount>,
     pub(super) bound_only: Fact<u32>,
@@ -50,6 +53,7 @@ impl Observation {
         Self {
             peak: baseline.leftover.known().copied(),
             peak_time_wait: baseline.leftover.known().map(|c| c.states.time_wait),
+            by_source: BySource::from(&baseline.leftover_by_source),
             bound_only: baseline.bound_only.clone(),
             elsewhere: Vec::new(),
             baseline: baseline.clone(),

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::baseline::Baseline;
+use super::by_source::Kept;
 use super::live::LivePorts;
 use super::meters::{ClientMeter, NoTarget, TargetMeter, Usage, UsageSum};
 use super::observation::{Observation, ObservedSecond};
@@ -244,12 +245,14 @@ impl Watcher {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).count = Some(count);
         // At the end the run has closed its kept connections itself: until then they were open, and that is what used
         // their ports.
-        let count = if self.ending && !self.plan.baseline.short_lived {
+        let kept = if self.ending && !self.plan.baseline.short_lived { Kept::Yes } else { Kept::No };
+        let count = if kept == Kept::Yes {
             let before = self.plan.baseline.leftover.known().map_or(0, |l| l.states.time_wait);
             count.before_closing(before)
         } else {
             count
         };
+        self.seen.by_source.look(&self.counter.by_source(), kept);
         // The first of equals.
         let is_peak = self.seen.peak.is_none_or(|p| count.used > p.used);
         if is_peak {

@@ -13,6 +13,11 @@ use crate::sys::sock_diag::{Family, Scope, SockDiag, States};
 
 /// Other destinations that are named.
 const ELSEWHERE_MAX: usize = 8;
+/// With more source addresses than this none is counted by itself.
+const SOURCES_MAX: usize = 256;
+
+/// The ports of one source address.
+pub type OfSource = (IpAddr, PortCount);
 
 /// Which sockets count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,12 +65,14 @@ pub struct SocketCounter {
     diag: io::Result<SockDiag>,
     scope: CountScope,
     seen: PortsSeen,
+    /// by local address, in the order of `seen`
+    each: Vec<PortCount>,
 }
 
 impl SocketCounter {
     /// Opens a sock_diag conversation; where there is none, every count says so.
     pub fn new(scope: CountScope) -> Self {
-        Self { diag: SockDiag::open(), scope, seen: PortsSeen::default() }
+        Self { diag: SockDiag::open(), scope, seen: PortsSeen::default(), each: Vec::new() }
     }
 
     /// Counts now. About 0.15 ms when nothing matches, 6.6 ms of CPU with 28,000 in TIME_WAIT.
@@ -75,19 +82,30 @@ impl SocketCounter {
             Err(e) => return Fact::missing(format!("sock_diag: {e}")),
         };
         self.seen.clear();
+        self.each.clear();
         let mut count = PortCount::default();
         let asked = if self.scope.any_destination { Scope::All } else { Scope::Either(self.scope.dest) };
         for family in families {
-            let (scope, seen) = (&self.scope, &mut self.seen);
-            if let Err(e) = diag.dump(*family, States::CONNECTED, asked, |socket| add(scope, seen, &socket, &mut count)) {
+            let (scope, seen, each) = (&self.scope, &mut self.seen, &mut self.each);
+            if let Err(e) = diag.dump(*family, States::CONNECTED, asked, |socket| add(scope, seen, &socket, &mut count, each)) {
                 return Fact::missing(format!("sock_diag: {e}"));
             }
         }
         Fact::Known(count)
     }
+
+    /// Of the latest count, each source address of the scope, where it has several.
+    pub fn by_source(&self) -> Vec<OfSource> {
+        let sources = &self.scope.sources;
+        if !(2..=SOURCES_MAX).contains(&sources.len()) {
+            return Vec::new();
+        }
+        let count = |ip: &IpAddr| self.seen.index.get(ip).and_then(|at| self.each.get(*at)).copied().unwrap_or_default();
+        sources.iter().map(|ip| (*ip, count(ip))).collect()
+    }
 }
 
-fn add(scope: &CountScope, seen: &mut PortsSeen, s: &DiagSocket, count: &mut PortCount) {
+fn add(scope: &CountScope, seen: &mut PortsSeen, s: &DiagSocket, count: &mut PortCount, each: &mut Vec<PortCount>) {
     let dest = (scope.dest.ip(), scope.dest.port());
     if s.local == dest && s.peer != dest {
         count.time_wait_target_side += u32::from(s.state == TcpState::TimeWait);
@@ -99,10 +117,16 @@ fn add(scope: &CountScope, seen: &mut PortsSeen, s: &DiagSocket, count: &mut Por
         return;
     }
     let free = free(s, scope.taken_again);
-    if seen.insert(s.local.0, s.local.1) {
-        count.add_port(s.state, free);
-    } else {
-        count.add_socket(s.state, free);
+    let (at, is_new) = seen.insert(s.local.0, s.local.1);
+    if each.len() <= at {
+        each.resize(at + 1, PortCount::default());
+    }
+    for count in [count, &mut each[at]] {
+        if is_new {
+            count.add_port(s.state, free);
+        } else {
+            count.add_socket(s.state, free);
+        }
     }
 }
 
@@ -158,8 +182,8 @@ impl PortsSeen {
         }
     }
 
-    /// True when it was not there yet.
-    fn insert(&mut self, ip: IpAddr, port: u16) -> bool {
+    /// The place of its address, and whether the port was not there yet.
+    fn insert(&mut self, ip: IpAddr, port: u16) -> (usize, bool) {
         let at = match self.last {
             Some((last, at)) if last == ip => at,
             _ => self.set_of(ip),
@@ -167,7 +191,7 @@ impl PortsSeen {
         let (word, bit) = (usize::from(port >> 6), 1u64 << (port & 63));
         let fresh = self.bits[at][word] & bit == 0;
         self.bits[at][word] |= bit;
-        fresh
+        (at, fresh)
     }
 
     fn set_of(&mut self, ip: IpAddr) -> usize {
@@ -193,7 +217,7 @@ mod tests {
     fn take(scope: &CountScope, rows: &[DiagSocket]) -> PortCount {
         let (mut seen, mut count) = (PortsSeen::default(), PortCount::default());
         for r in rows {
-            add(scope, &mut seen, r, &mut count);
+            add(scope, &mut seen, r, &mut count, &mut Vec::new());
         }
         count
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::by_source::{self, Shared};
 use super::observation::Observation;
 use super::write_result::Nulls;
 use crate::diagnose::ports::budget::Budget;
@@ -70,6 +71,18 @@ impl Observation {
             Fact::Known(sources) => sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             Fact::Unavailable(why) => format!("unknown ({why})"),
         };
+        let shared = Shared {
+            destination: &s.dest.to_string(),
+            pool: pool.map(|p| p.per_source),
+            hold_s,
+            cap,
+            mode: s.usage.mode,
+            rate_cps,
+            demand_cps: demand.ok(),
+            duration,
+        };
+        result.ports_all = self.by_source.rows(shared);
+        by_source::explain_nulls(result);
         result.ports = Some(Ports {
             source,
             destination: s.dest.to_string(),

@@ -113,7 +113,68 @@ pub(crate) const CASES: &[Case] = &[
         check: fine,
         ..ROW
     },
+    Case {
+        name: "healthy: two sources, a rate between one pool's ceiling and two",
+        sysctls: &[POOL_100, "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_tw_reuse_delay=500"],
+        run: || {
+            let _server = server(&[]);
+            // Each pool of 100 sustains 100 / 0.5 s = 200/s.
+            let args =
+                ["--no-keepalive", "--source", "127.0.0.2,127.0.0.3", "--rate", "250", "--conns", "20", "--duration", "4s"];
+            load("/health", &args)
+        },
+        check: |c| {
+            fine(c);
+            c.that("more than one pool sustains", c.run.totals.connections_opened > 900);
+            evenly(c, 100);
+        },
+        ..ROW
+    },
+    Case {
+        name: "healthy: two sources at half of each pool",
+        sysctls: &[POOL_100, "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_tw_reuse_delay=500"],
+        run: || {
+            let _server = server(&[]);
+            let args =
+                ["--no-keepalive", "--source", "127.0.0.2,127.0.0.3", "--rate", "200", "--conns", "20", "--duration", "4s"];
+            load("/health", &args)
+        },
+        check: |c| {
+            fine(c);
+            evenly(c, 100);
+        },
+        ..ROW
+    },
+    Case {
+        name: "healthy: two sources, 60 s of TIME_WAIT, a rate between one pool's ceiling and two",
+        sysctls: &[POOL_4000, NO_REUSE],
+        run: || {
+            let _server = server(&[]);
+            // Each pool of 4000 sustains 66.7/s.
+            let args =
+                ["--no-keepalive", "--source", "127.0.0.2,127.0.0.3", "--rate", "100", "--conns", "20", "--duration", "3s"];
+            load("/health", &args)
+        },
+        check: |c| {
+            fine(c);
+            evenly(c, 4000);
+            let worn: Vec<_> = c.run.ports_all.iter().map(|p| p.peak_time_wait.unwrap_or(0)).collect();
+            c.that(&format!("half of the connections each: {worn:?}"), worn.iter().all(|n| (140..=151).contains(n)));
+        },
+        ..ROW
+    },
 ];
+
+/// Two sources with a pool of `pool` each, used alike.
+fn evenly(c: &mut Check<'_>, pool: u32) {
+    let rows = c.run.ports_all.clone();
+    c.same("a row for each source", rows.iter().map(|p| p.source.as_str()).eq(["127.0.0.2", "127.0.0.3"]), true);
+    for p in &rows {
+        c.same("its own pool", p.pool, Some(pool));
+        let own = p.ceiling_cps.unwrap_or(0.0);
+        c.that(&format!("{} connections/s below its {own}", p.rate_cps), p.rate_cps < own);
+    }
+}
 
 /// Something was answered, and nothing failed.
 fn fine(c: &mut Check<'_>) {

@@ -169,22 +169,6 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
     Case {
-        name: "healthy: two sources, a rate between one pool's ceiling and two",
-        sysctls: &[POOL_100, "net.ipv4.tcp_tw_reuse=1", "net.ipv4.tcp_tw_reuse_delay=500"],
-        run: || {
-            let _server = server(&[]);
-            // Each pool of 100 sustains 100 / 0.5 s = 200/s.
-            let args =
-                ["--no-keepalive", "--source", "127.0.0.2,127.0.0.3", "--rate", "250", "--conns", "20", "--duration", "4s"];
-            load("/health", &args)
-        },
-        check: |c| {
-            fine(c);
-            c.that("more than one pool sustains", c.run.totals.connections_opened > 900);
-        },
-        ..ROW
-    },
-    Case {
         name: "healthy: every answer a redirect",
         run: || {
             peer(|s| later(s, Duration::ZERO, FOUND, FOUND));

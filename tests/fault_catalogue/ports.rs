@@ -39,6 +39,30 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
     Case {
+        name: "one of two sources nearly used up by an earlier run",
+        expected: Some(PortBudgetHigh),
+        sysctls: &["net.ipv4.ip_local_port_range=33000 33099", "net.ipv4.tcp_tw_reuse=0"],
+        run: || {
+            let _server = server(&[]);
+            load("/health", &["--no-keepalive", "--source", "127.0.0.2", "--conns", "4", "--requests", "80"]);
+            // Each pool sustains 100 / 60 s = 1.67/s.
+            let both = ["--source", "127.0.0.2,127.0.0.3", "--rate", "3", "--conns", "4", "--duration", "4s"];
+            load("/health", &[&["--no-keepalive"], &both[..]].concat())
+        },
+        check: |c| {
+            c.word("source", "127.0.0.2");
+            c.is("pool", 100.0);
+            c.between("peak_share", 0.85, 0.87);
+            let rows: Vec<_> = c.run.ports_all.iter().map(|p| (p.source.as_str(), p.leftover_before, p.peak_used)).collect();
+            let [worn, fresh] = rows[..] else { return c.that(&format!("a row for each source: {rows:?}"), false) };
+            c.same("the worn one", (worn.0, worn.1), ("127.0.0.2", Some(80)));
+            c.that(&format!("the fresh one {fresh:?}"), fresh.0 == "127.0.0.3" && fresh.2.is_some_and(|n| (5..=7).contains(&n)));
+            // All together they look harmless.
+            c.that("half of both pools", c.run.ports.as_ref().and_then(|p| p.peak_share).is_some_and(|s| s < 0.5));
+        },
+        ..ROW
+    },
+    Case {
         // Two thirds of 8000 ports are younger than T at any time, and more than 8000 are made: nothing else is wrong.
         name: "search through 8000 ports at 1.25 x (P/2)/T",
         expected: Some(PortSearchSlow),
