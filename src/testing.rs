@@ -118,9 +118,10 @@ pub mod model {
     }
     pub mod result {
         pub use crate::model::result::{
-            Closes, Connects, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight, LatencyMs, PhaseMs, PhasesMs,
-            PortForecast, PortStates, Ports, Received, RunResult, RunStamp, SeriesPoint, ServerTimingMs, Silence, Steady,
-            Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow, Throttling, Validity, VerdictId,
+            AfterLastAnswer, Closes, Connects, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight, LatencyMs,
+            PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult, RunStamp, SeriesPoint, ServerTimingMs,
+            Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow, Throttling, Validity,
+            VerdictId,
         };
     }
     pub mod server_flags {

@@ -84,6 +84,8 @@ thresholds! {
     SEARCH_NEAR: f64 = 0.25, Share;
     /// target-gone: a refusal this long before the end still shows that the target was away: users pause after one.
     STILL_GONE_S: f64 = 2.0, Seconds;
+    /// target-gone: where connections were refused before as well, so many answers must be missing after the last one.
+    GONE_MISSING: u64 = 10, Count;
     /// target-backlog-overflow: connection set-ups near 1 s and 3 s (SYN retries) that make a cluster.
     SYN_RETRIES: u64 = 3, Count;
     /// target-backlog-overflow: a set-up that took this long met a dropped SYN, whose first retry comes after 1 s.

@@ -19,7 +19,7 @@ pub use super::observed::{
 };
 pub use super::received::{Framing, Received, SurplusKind, SurplusRow};
 pub use super::series::SeriesPoint;
-pub use super::stalls::{InFlight, Silence, Stretch, Throttling};
+pub use super::stalls::{AfterLastAnswer, InFlight, Silence, Stretch, Throttling};
 pub use super::verdict::{Verdict, VerdictId};
 
 /// The schema of [`RunResult`].
@@ -198,6 +198,9 @@ pub struct Totals {
     /// order of time; absent where they were not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silences: Option<Vec<Silence>>,
+    /// additive: the last answer and what came after it; absent where nothing was answered, or it was not recorded
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_last_answer: Option<AfterLastAnswer>,
     /// additive: requests that were started of those that the rate asked for, 0 to 1; null in a closed loop
     #[serde(default)]
     pub rate_ratio: Option<f64>,

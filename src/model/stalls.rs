@@ -24,6 +24,23 @@ pub struct InFlight {
     pub oldest_sent_s: Option<f64>,
 }
 
+/// The end of a run: whether the target was still there.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct AfterLastAnswer {
+    /// when the last answer ended, one that failed included
+    pub last_answer_s: f64,
+    /// connections refused after it
+    pub refused: u64,
+    /// when the first of them was; absent where none was
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_refused_s: Option<f64>,
+    /// and the last
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refused_s: Option<f64>,
+    /// connections that were open when the run ended
+    pub open_connections: u64,
+}
+
 /// A stretch of the run, from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[allow(missing_docs, reason = "additive keys; unit in the suffix")]

@@ -16,8 +16,8 @@ use crate::model::outcome::{
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::received::LimitHit;
 use crate::model::result::{
-    Elsewhere, Framing, InFlight, PortForecast, PortStates, Ports, Received, RunResult, Silence, Stretch, SurplusKind,
-    SurplusRow, TargetResources, ThreadRow, Throttling,
+    AfterLastAnswer, Elsewhere, Framing, InFlight, PortForecast, PortStates, Ports, Received, RunResult, Silence, Stretch,
+    SurplusKind, SurplusRow, TargetResources, ThreadRow, Throttling,
 };
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
@@ -84,6 +84,13 @@ fn stand_still(run: &mut RunResult) {
         waited_max_ms: 900.0,
         oldest_sent_s: Some(19.1),
         ..InFlight::default()
+    });
+    run.totals.after_last_answer = Some(AfterLastAnswer {
+        last_answer_s: 19.9,
+        refused: 0,
+        first_refused_s: None,
+        last_refused_s: None,
+        open_connections: 1,
     });
     run.totals.silences = Some(vec![Silence { stretch, in_flight: 9 }]);
     run.resources.client.stalls = Some(vec![stretch]);

@@ -32,6 +32,7 @@ pub mod sparse;
 pub mod stalls;
 mod summarise;
 pub mod surplus;
+pub mod tail;
 #[cfg(test)]
 mod tests;
 pub mod totals;

@@ -132,6 +132,7 @@ impl Recorder {
             }
         }
         self.silences.on_end(s);
+        self.totals.tail.on_end(s);
     }
 
     /// A sample started.
@@ -191,6 +192,11 @@ impl Recorder {
     /// An answer announced that the target will end the connection.
     pub fn record_announced_close(&mut self) {
         self.totals.closes.announced_by_target += 1;
+    }
+
+    /// The run ends while a connection is open.
+    pub fn record_open_at_end(&mut self) {
+        self.totals.tail.on_open_at_end();
     }
 
     /// A due request was written `us` microseconds late although a connection was free.

@@ -85,6 +85,7 @@ fn totals(c: &Filling<'_>) -> Totals {
         ring_busy_skips: c.totals.ring_skips,
         in_flight: Some(c.totals.unanswered.to_row(slowest_us)),
         silences: Some(c.totals.silences.to_rows()),
+        after_last_answer: c.totals.tail.to_row(),
         local_failure_spans: c.totals.local_outages.to_rows(),
         rate_ratio: None,
         lag_p99_ms: c.totals.lag.quantile_us(0.99).map(|us| us as f64 / 1000.0),

@@ -7,6 +7,7 @@ use super::interval::Interval;
 use super::outages::Outages;
 use super::stalls::{SharedSilences, Standstills, Unanswered};
 use super::surplus::SurplusTable;
+use super::tail::Tail;
 use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::Sample;
 use crate::model::result::Closes;
@@ -203,6 +204,8 @@ pub struct WorkerTotals {
     pub standstills: Standstills,
     /// in flight when the run ended
     pub unanswered: Unanswered,
+    /// the last answer, and what was refused after it
+    pub tail: Tail,
     /// bytes of answers, heads included
     pub bytes_in: u64,
     /// request bytes handed to the kernel
@@ -231,6 +234,7 @@ impl WorkerTotals {
             silences: SharedSilences::default(),
             standstills: Standstills::default(),
             unanswered: Unanswered::default(),
+            tail: Tail::default(),
             bytes_in: 0,
             bytes_out: 0,
             intervals: Vec::new(),
@@ -258,6 +262,7 @@ impl WorkerTotals {
         self.silences.add(&other.silences);
         self.standstills.add(&other.standstills);
         self.unanswered.add(&other.unanswered);
+        self.tail.add(&other.tail);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.last_second = self.last_second.max(other.last_second);

@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::clock::Clock;
 use super::raw;
-use crate::model::outcome::Call;
+use crate::model::outcome::{Call, EADDRNOTAVAIL};
 use crate::model::plan::{PortMode, PortRange};
 use crate::model::time::Stamp;
 
@@ -220,6 +220,12 @@ pub fn source_towards(dest: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
+/// Whether this machine has no address from which `dest` can be reached: the route lookup itself ends with EADDRNOTAVAIL.
+/// A system call or three; for the path of a failed connect. False where the lookup cannot be made.
+pub fn has_no_address_towards(dest: SocketAddr) -> bool {
+    source_towards(dest).is_err_and(|e| e.raw_os_error() == Some(EADDRNOTAVAIL))
+}
+
 /// Whether this kernel has IP_LOCAL_PORT_RANGE (Linux 6.3 and later), tried on a fresh socket.
 ///
 /// Errors: ENOPROTOOPT (92) where it has not.
@@ -317,6 +323,7 @@ mod tests {
         assert!(is_own_address("::1".parse().unwrap()));
         assert!(!is_own_address("192.0.2.1".parse().unwrap()), "TEST-NET-1 is nobody's");
         assert!(!is_own_address("224.0.0.1".parse().unwrap()));
+        assert!(!has_no_address_towards("127.0.0.1:80".parse().unwrap()));
         assert_eq!(source_towards("127.0.0.1:80".parse().unwrap()).unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
 

@@ -3,10 +3,13 @@
 use sockbench::testing::model::finding::FindingId::{
     FailuresWillReturn, LocalFdLimit, LocalPortBusy, LocalPortsExhausted, UsersNotReached,
 };
+use sockbench::testing::model::outcome::{Cause, Party};
 use sockbench::testing::model::plan::PortChoice;
+use sockbench::testing::model::result::{RunStamp, VerdictId};
 
 use crate::check::{Case, Check, ROW};
-use crate::rig::{load, load_by, server};
+use crate::rig::{cannot, load, load_by, load_url, load_url_while, server};
+use crate::runs;
 
 /// A pool of 100 ports.
 const POOL_100: &str = "net.ipv4.ip_local_port_range=33000 33099";
@@ -171,6 +174,49 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
     Case {
+        name: "IPv6 off, a target at [::1]",
+        expected: Some(UsersNotReached),
+        sysctls: &["net.ipv6.conf.all.disable_ipv6=1"],
+        run: || load_url("http://[::1]:8080/", &["--conns", "4", "--requests", "20", "--think", "20ms"]),
+        check: |c| {
+            no_address(c, "connect");
+            c.counts("local_failures", 20);
+        },
+        ..ROW
+    },
+    Case {
+        name: "IPv6 off, a target at [::1], ports chosen by bind()",
+        expected: Some(UsersNotReached),
+        sysctls: &["net.ipv6.conf.all.disable_ipv6=1"],
+        run: || {
+            let bind = ["--port-mode", "bind", "--no-observe"];
+            load_url("http://[::1]:8080/", &[&["--conns", "4", "--requests", "20", "--think", "20ms"], &bind[..]].concat())
+        },
+        check: |c| no_address(c, "connect"),
+        ..ROW
+    },
+    Case {
+        name: "IPv6 switched off in mid-run, a target at [::1]",
+        expected: Some(UsersNotReached),
+        run: || {
+            let mut target = runs::start(&["server", "--listen", "[::1]:8080", "--cpu-iterations", "1"]);
+            target.read_line(std::time::Duration::from_secs(30)).unwrap();
+            let args = ["--no-keepalive", "--conns", "4", "--think", "20ms", "--duration", "3s"];
+            load_url_while("http://[::1]:8080/health", &args, |_| {
+                std::thread::sleep(std::time::Duration::from_millis(1500));
+                let file = "/proc/sys/net/ipv6/conf/all/disable_ipv6";
+                if let Err(e) = std::fs::write(file, "1") {
+                    cannot(&format!("{file} cannot be written: {e}"));
+                }
+            })
+        },
+        check: |c| {
+            no_address(c, "connect");
+            c.that("answers before", c.run.totals.latency_ms.is_some());
+        },
+        ..ROW
+    },
+    Case {
         name: "RLIMIT_NOFILE of 48 for 64 users",
         expected: Some(LocalFdLimit),
         run: || {
@@ -188,6 +234,18 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
 ];
+
+/// This machine has no address that reaches the target: error row, finding, verdict and stamp agree.
+fn no_address(c: &mut Check<'_>, call: &str) {
+    c.word("call", call);
+    c.is("errno", 99);
+    c.is("windows_code", 10049);
+    let rows: Vec<_> = c.run.errors.iter().filter(|e| e.local).map(|e| (e.cause, e.windows_code, e.party)).collect();
+    c.that(&format!("{rows:?}"), rows == [(Some(Cause::NoAddress), Some(10049), Party::Limits)]);
+    c.counts("local_failures", c.run.totals.local_failures);
+    c.same("stamp", c.run.validity.stamp, RunStamp::ClientBound);
+    c.same("verdict", c.run.verdict.id, VerdictId::ClientBound);
+}
 
 /// The pool was used up at connect().
 fn exhausted(c: &mut Check<'_>, pool: f64, hold_s: f64) {

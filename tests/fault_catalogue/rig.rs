@@ -106,8 +106,16 @@ pub(crate) fn load(path: &str, args: &[&str]) -> RunResult {
 
 /// The same, started by another program (`prlimit`, `taskset`) that becomes it.
 pub(crate) fn load_by(by: &[&str], path: &str, args: &[&str]) -> RunResult {
-    let url = format!("http://{LISTEN}{path}");
-    let whole = [by, &[support::SOCKBENCH, "load", "--quiet", "--json", "-", &url], args].concat();
+    load_of(by, &format!("http://{LISTEN}{path}"), args)
+}
+
+/// A load against another address than [`LISTEN`].
+pub(crate) fn load_url(url: &str, args: &[&str]) -> RunResult {
+    load_of(&[], url, args)
+}
+
+fn load_of(by: &[&str], url: &str, args: &[&str]) -> RunResult {
+    let whole = [by, &[support::SOCKBENCH, "load", "--quiet", "--json", "-", url], args].concat();
     let mut command = Command::new(whole[0]);
     command.args(&whole[1..]);
     document(Child::start(command, Stderr::Keep).unwrap())
@@ -115,8 +123,12 @@ pub(crate) fn load_by(by: &[&str], path: &str, args: &[&str]) -> RunResult {
 
 /// The same, with `during` called beside it: it gets the client's process id.
 pub(crate) fn load_while(path: &str, args: &[&str], during: impl FnOnce(u32)) -> RunResult {
-    let url = format!("http://{LISTEN}{path}");
-    let child = runs::start(&[&["load", "--quiet", "--json", "-", &url], args].concat());
+    load_url_while(&format!("http://{LISTEN}{path}"), args, during)
+}
+
+/// The same against another address than [`LISTEN`].
+pub(crate) fn load_url_while(url: &str, args: &[&str], during: impl FnOnce(u32)) -> RunResult {
+    let child = runs::start(&[&["load", "--quiet", "--json", "-", url], args].concat());
     during(child.pid());
     document(child)
 }

@@ -197,6 +197,36 @@ pub(crate) const CASES: &[Case] = &[
         ..ROW
     },
     Case {
+        name: "the target killed in the last second",
+        expected: Some(TargetGone),
+        also: &[TargetRefused, TargetResets, UsersNotReached],
+        run: || killed_at(3.4, &["--conns", "5", "--think", "5ms", "--duration", "4s"]),
+        check: gone_at_3400_ms,
+        ..ROW
+    },
+    Case {
+        name: "the target killed in the last second, a connection per request",
+        expected: Some(TargetGone),
+        also: &[TargetRefused, TargetResets, UsersNotReached],
+        run: || killed_at(3.4, &["--no-keepalive", "--conns", "5", "--think", "20ms", "--duration", "4s"]),
+        check: gone_at_3400_ms,
+        ..ROW
+    },
+    Case {
+        name: "the target's listener closed for 0.5 s in mid-run",
+        expected: Some(TargetRefused),
+        run: || {
+            listens_but_for(Duration::from_millis(1500), Duration::from_millis(500));
+            load("/", &["--no-keepalive", "--conns", "4", "--think", "20ms", "--duration", "4s"])
+        },
+        check: |c| {
+            c.between("first_s", 1.5 - AROUND_S, 1.5 + AROUND_S);
+            c.between("last_s", 1.6, 2.0 + AROUND_S);
+            c.that("answers to the end", c.run.totals.after_last_answer.is_some_and(|a| a.last_answer_s > 3.5 && a.refused == 0));
+        },
+        ..ROW
+    },
+    Case {
         name: "healthy: a target that pauses 50 ms in every second",
         run: || {
             peer(collects_garbage);
@@ -232,6 +262,53 @@ fn gone_at_1500_ms(c: &mut Check<'_>) {
     let before = c.run.series.first().map_or(0.0, |p| p.rps);
     c.between("rps_before", before * 0.8, before * 1.2);
     c.same("the stamp says so", c.run.validity.stamp == sockbench::testing::model::result::RunStamp::Valid, false);
+}
+
+fn gone_at_3400_ms(c: &mut Check<'_>) {
+    c.between("since_s", 3.4 - AROUND_S, 4.0);
+    let after = c.run.totals.after_last_answer.unwrap_or_default();
+    c.counts("refused_since", after.refused);
+    let since_s = c.number("since_s");
+    c.that(&format!("the last answer before it: {after:?}"), after.last_answer_s <= since_s);
+    c.same("open at the end", after.open_connections, 0);
+    c.same("the stamp says so", c.run.validity.stamp == sockbench::testing::model::result::RunStamp::Valid, false);
+}
+
+/// Our own server, killed after so many seconds of the load.
+fn killed_at(after_s: f64, args: &[&str]) -> sockbench::testing::model::result::RunResult {
+    let target = server(&[]);
+    let pid = target.pid();
+    load_while("/health", args, |_| {
+        sleep(Duration::from_secs_f64(after_s));
+        signal(pid, Signal::SIGKILL);
+    })
+}
+
+/// A good target whose listener is closed after `from`, and open again `length` later.
+fn listens_but_for(from: Duration, length: Duration) {
+    let listener = std::net::TcpListener::bind(crate::rig::LISTEN).unwrap();
+    std::thread::spawn(move || {
+        let begun = Instant::now();
+        listener.set_nonblocking(true).unwrap();
+        let mut listener = Some(listener);
+        loop {
+            let since = begun.elapsed();
+            if since >= from && since < from + length {
+                listener = None;
+            } else if listener.is_none() {
+                let again = std::net::TcpListener::bind(crate::rig::LISTEN).unwrap();
+                again.set_nonblocking(true).unwrap();
+                listener = Some(again);
+            }
+            match listener.as_ref().map(std::net::TcpListener::accept) {
+                Some(Ok((stream, _))) => {
+                    stream.set_nonblocking(false).unwrap();
+                    std::thread::spawn(move || crate::peers::good(stream));
+                }
+                Some(Err(_)) | None => sleep(Duration::from_millis(1)),
+            }
+        }
+    });
 }
 
 /// Stops a process `after_s` for `for_s`.

@@ -42,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: Id::TargetGone,
         says: "the target answered and then went away: since when, and what it answered until then",
-        fires: "no whole second after some moment has an answer, connections are refused from then on, and they still are {STILL_GONE_S} before the end",
+        fires: "no answer came after some moment, connections were refused from then on, and they still were {STILL_GONE_S} before the end. Without a whole second in it: no connection was open at the end, and none was refused before, or at least {GONE_MISSING} answers are missing",
         needs: "",
         advises: "the target's log at that time, the run again",
         as_cause: "the target went away",

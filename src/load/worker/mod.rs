@@ -17,7 +17,7 @@ use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::load::pacer::ConstantRate;
 use crate::load::source::{Local, Sources};
 use crate::load::user::{Rules, User};
-use crate::model::outcome::{EndpointId, Failure};
+use crate::model::outcome::{ClosedBy, EndpointId, Failure};
 use crate::model::plan::{Closer, LoadPlan, PortMode};
 use crate::model::time::Stamp;
 use crate::stats::recorder::Recorder;
@@ -281,7 +281,13 @@ impl<'a> Worker<'a> {
                 self.recorder.record(sample);
             }
             if let Some(by) = after.close {
-                self.recorder.record_close(self.ended_by(slot, by));
+                let by = self.ended_by(slot, by);
+                self.recorder.record_close(by);
+                // What the target has ended is open no more, although nobody has read that yet; with SO_LINGER 0 that cannot
+                // be told.
+                if by == ClosedBy::Client || (by == ClosedBy::Reset && self.spec.linger_reset) {
+                    self.recorder.record_open_at_end();
+                }
             }
             let s = &mut self.slots[slot as usize];
             // A connection that was still being made when the run ended did not fail.

@@ -44,7 +44,8 @@ impl Worker<'_> {
                     return;
                 }
                 Err(error) => {
-                    if is_busy(&error) {
+                    let busy = is_busy(&error) && self.cause_of(&error) != Cause::NoAddress;
+                    if busy {
                         self.sources.pass_over(local);
                     } else {
                         self.sources.release(local);
@@ -54,16 +55,26 @@ impl Worker<'_> {
                         self.recorder.record_connect_call(now, us);
                     }
                     tries -= 1;
-                    if tries > 0 && is_busy(&error) {
+                    if tries > 0 && busy {
                         self.recorder.add_ring_skips(1);
                         continue;
                     }
-                    let SocketError { call, errno, port_bound, .. } = error;
-                    let failure = Failure { port_bound, ..Failure::new(call, Cause::Errno(errno)) };
+                    let failure = Failure { port_bound: error.port_bound, ..Failure::new(error.call, self.cause_of(&error)) };
                     self.open_failed(slot, failure, now);
                     return;
                 }
             }
+        }
+    }
+
+    /// EADDRNOTAVAIL at connect(2) has two causes: no source port is free, or this machine has no address to reach the target
+    /// from (IPv6 is off). A route lookup, which needs no TCP port, tells them apart. An address that was bound is there.
+    fn cause_of(&self, error: &SocketError) -> Cause {
+        let could_be = (error.call, error.errno) == (Call::Connect, EADDRNOTAVAIL) && self.spec.local.is_none();
+        if could_be && socket::has_no_address_towards(self.plan.target.addr) {
+            Cause::NoAddress
+        } else {
+            Cause::Errno(error.errno)
         }
     }
 

@@ -3,7 +3,9 @@
 use sockbench::testing::diagnose::{Diagnosis, diagnose, settle};
 use sockbench::testing::model::finding::FindingId as Id;
 use sockbench::testing::model::outcome::{Call, Failure, Phase};
-use sockbench::testing::model::result::{InFlight, RunResult, RunStamp, Silence, Stretch, Throttling, VerdictId};
+use sockbench::testing::model::result::{
+    AfterLastAnswer, InFlight, RunResult, RunStamp, Silence, Stretch, Throttling, VerdictId,
+};
 
 use super::{clear, fires, ids, reads, unknown};
 use crate::facts::{errno, fail, healthy, late};
@@ -92,6 +94,47 @@ fn a_target_that_went_away() {
     never.series.iter_mut().for_each(|p| p.p50_ms = None);
     clear(Id::TargetGone, &never);
     clear(Id::TargetGone, &healthy());
+}
+
+/// Killed in the last second: no whole second is without an answer.
+#[test]
+fn a_target_that_goes_in_the_last_second_is_gone() {
+    let at_the_end = |refused: u64| {
+        let mut run = healthy();
+        fail(&mut run, Failure { reused: true, ..errno(Call::Read, 104) }, 5, 59.6, 59.6);
+        fail(&mut run, errno(Call::Connect, 111), refused, 59.7, 59.9);
+        run.totals.after_last_answer = Some(AfterLastAnswer {
+            last_answer_s: 59.6,
+            refused,
+            first_refused_s: Some(59.7),
+            last_refused_s: Some(59.9),
+            open_connections: 0,
+        });
+        run
+    };
+    let run = at_the_end(12);
+    let f = fires(Id::TargetGone, &run);
+    assert_eq!((&f.evidence["since_s"], &f.evidence["refused_since"]), (&59.6.into(), &12.into()));
+    let diagnosis = Diagnosis::of(&run);
+    assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::TargetGone, RunStamp::Incomplete));
+    fires(Id::TargetGone, &at_the_end(1));
+    // Its listener is closed, and what is connected is served: refused, but not gone.
+    let mut kept = at_the_end(12);
+    kept.totals.after_last_answer.as_mut().unwrap().open_connections = 3;
+    clear(Id::TargetGone, &kept);
+    // It refuses now and then, all the time: the last one is a refusal by chance.
+    let mut flaps = at_the_end(2);
+    fail(&mut flaps, errno(Call::Connect, 111), 90, 1.0, 58.0);
+    flaps.totals.after_last_answer.as_mut().unwrap().last_answer_s = 59.98;
+    clear(Id::TargetGone, &flaps);
+    fires(Id::TargetRefused, &flaps);
+    // It was away before, came back, and went again: 150/s for 0.4 s are missing.
+    flaps.totals.after_last_answer.as_mut().unwrap().last_answer_s = 59.6;
+    fires(Id::TargetGone, &flaps);
+    // Not refused to the end.
+    let mut early = at_the_end(12);
+    early.totals.after_last_answer.as_mut().unwrap().last_refused_s = Some(50.0);
+    clear(Id::TargetGone, &early);
 }
 
 #[test]
