@@ -17,8 +17,8 @@ use crate::sys::{nofile, thread};
 
 /// Serve three endpoints to test against: /health answers at once, /io sleeps, /cpu computes.
 ///
-/// The first lines on stdout are `listening on http://ADDR`, one for each --listen, then `admin on http://ADDR`. SIGINT
-/// or SIGTERM finishes the open requests first; a second signal ends the server at once.
+/// The first lines on stdout are `listening on http://ADDR`, one for each --listen, then `admin on http://ADDR`. SIGINT,
+/// SIGTERM or SIGHUP finishes the open requests first; a second signal ends the server at once.
 #[derive(Debug, clap::Args)]
 // Of two equal flags the last one wins: the flags of a study's plan come before those of its command line.
 #[command(args_override_self = true, after_long_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]

@@ -65,6 +65,21 @@ impl Received {
     }
 }
 
+/// What had come of an answer when the run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartialAnswer {
+    /// of the request
+    pub method: String,
+    /// of the request
+    pub endpoint: String,
+    /// since the request was sent
+    pub waited_ms: f64,
+    /// escaped, at most 80 characters
+    pub first_bytes: String,
+    /// how far it had come
+    pub received: Received,
+}
+
 /// Keeps `false` out of a document.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
 pub(crate) fn is_false(value: &bool) -> bool {

@@ -17,7 +17,7 @@ pub use super::error_row::{ErrorRow, NoPort};
 pub use super::observed::{
     Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
-pub use super::received::{Framing, Received, SurplusKind, SurplusRow};
+pub use super::received::{Framing, PartialAnswer, Received, SurplusKind, SurplusRow};
 pub use super::series::SeriesPoint;
 pub use super::stalls::{AfterLastAnswer, InFlight, Silence, Stretch, Throttling};
 pub use super::verdict::{Verdict, VerdictId};
@@ -198,6 +198,10 @@ pub struct Totals {
     /// order of time; absent where they were not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silences: Option<Vec<Silence>>,
+    /// additive: of the requests in flight at the end, what had come of an answer to the one that had waited longest; absent
+    /// where none had begun
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial_answer: Option<PartialAnswer>,
     /// additive: the last answer and what came after it; absent where nothing was answered, or it was not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_last_answer: Option<AfterLastAnswer>,

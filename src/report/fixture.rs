@@ -16,8 +16,8 @@ use crate::model::outcome::{
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::received::LimitHit;
 use crate::model::result::{
-    AfterLastAnswer, Elsewhere, Framing, InFlight, PortForecast, PortStates, Ports, Received, RunResult, Silence, Stretch,
-    SurplusKind, SurplusRow, TargetResources, ThreadRow, Throttling,
+    AfterLastAnswer, Elsewhere, Framing, InFlight, PartialAnswer, PortForecast, PortStates, Ports, Received, RunResult, Silence,
+    Stretch, SurplusKind, SurplusRow, TargetResources, ThreadRow, Throttling,
 };
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
@@ -85,11 +85,19 @@ fn stand_still(run: &mut RunResult) {
         oldest_sent_s: Some(19.1),
         ..InFlight::default()
     });
+    let received = Received { bytes: 12, head_complete: false, bare_lf: false, status: None, framing: None, missing_bytes: None };
+    run.totals.partial_answer = Some(PartialAnswer {
+        method: "GET".into(),
+        endpoint: "/io".into(),
+        waited_ms: 900.0,
+        first_bytes: "HTTP/1.1 200".into(),
+        received,
+    });
     run.totals.after_last_answer = Some(AfterLastAnswer {
         last_answer_s: 19.9,
-        refused: 0,
-        first_refused_s: None,
-        last_refused_s: None,
+        refused: 2,
+        first_refused_s: Some(19.92),
+        last_refused_s: Some(19.97),
         open_connections: 1,
     });
     run.totals.silences = Some(vec![Silence { stretch, in_flight: 9 }]);

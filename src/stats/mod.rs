@@ -27,6 +27,7 @@ pub(crate) mod fixture;
 pub mod histogram;
 pub mod interval;
 pub mod outages;
+pub mod partial;
 pub mod recorder;
 pub mod sparse;
 pub mod stalls;

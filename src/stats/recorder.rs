@@ -194,6 +194,11 @@ impl Recorder {
         self.totals.closes.announced_by_target += 1;
     }
 
+    /// Keeps what had come of an answer to `cut`, a request that the end of the run cut off.
+    pub fn keep_partial(&mut self, cut: &Sample, evidence: impl FnOnce() -> Option<Evidence>) {
+        self.totals.partial.keep(cut, evidence);
+    }
+
     /// The run ends while a connection is open.
     pub fn record_open_at_end(&mut self) {
         self.totals.tail.on_open_at_end();

@@ -12,7 +12,7 @@ use crate::model::figures::seconds;
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
 use crate::model::outcome::{Cause, EndpointId, Failure, FailureSide, Party};
 use crate::model::plan::{LoadLimits, LoadPlan};
-use crate::model::received::{LimitHit, SurplusRow};
+use crate::model::received::{LimitHit, PartialAnswer, SurplusRow};
 use crate::model::result::{
     Connects, Endpoint, ErrorRow, PhasesMs, RunResult, SeriesPoint, ServerTimingMs, Steady, Stretch, Totals,
 };
@@ -86,6 +86,13 @@ fn totals(c: &Filling<'_>) -> Totals {
         in_flight: Some(c.totals.unanswered.to_row(slowest_us)),
         silences: Some(c.totals.silences.to_rows()),
         after_last_answer: c.totals.tail.to_row(),
+        partial_answer: c.totals.partial.oldest().map(|oldest| PartialAnswer {
+            method: c.plan.method.clone(),
+            endpoint: path_of(c.plan, oldest.endpoint),
+            waited_ms: oldest.ended.micros_since(oldest.sent) as f64 / 1000.0,
+            first_bytes: oldest.evidence.first_bytes.clone(),
+            received: oldest.evidence.received,
+        }),
         local_failure_spans: c.totals.local_outages.to_rows(),
         rate_ratio: None,
         lag_p99_ms: c.totals.lag.quantile_us(0.99).map(|us| us as f64 / 1000.0),

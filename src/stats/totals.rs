@@ -5,6 +5,7 @@ use super::errors::ErrorTable;
 use super::histogram::Dense;
 use super::interval::Interval;
 use super::outages::Outages;
+use super::partial::Partial;
 use super::stalls::{SharedSilences, Standstills, Unanswered};
 use super::surplus::SurplusTable;
 use super::tail::Tail;
@@ -204,6 +205,8 @@ pub struct WorkerTotals {
     pub standstills: Standstills,
     /// in flight when the run ended
     pub unanswered: Unanswered,
+    /// what had come of an answer to the oldest of them
+    pub partial: Partial,
     /// the last answer, and what was refused after it
     pub tail: Tail,
     /// bytes of answers, heads included
@@ -234,6 +237,7 @@ impl WorkerTotals {
             silences: SharedSilences::default(),
             standstills: Standstills::default(),
             unanswered: Unanswered::default(),
+            partial: Partial::default(),
             tail: Tail::default(),
             bytes_in: 0,
             bytes_out: 0,
@@ -262,6 +266,7 @@ impl WorkerTotals {
         self.silences.add(&other.silences);
         self.standstills.add(&other.standstills);
         self.unanswered.add(&other.unanswered);
+        self.partial.add(&other.partial);
         self.tail.add(&other.tail);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;

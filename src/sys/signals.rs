@@ -1,10 +1,10 @@
-//! SIGINT and SIGTERM: the first asks to stop, the second leaves at once.
+//! SIGINT, SIGTERM and SIGHUP (the terminal has gone): the first asks to stop, a second SIGINT or SIGTERM leaves at once.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// Which signal has asked to stop, if any. Copies share it.
@@ -14,7 +14,8 @@ pub struct StopFlag {
 }
 
 impl StopFlag {
-    /// Takes over both signals; a second one ends the process with 128 + its number.
+    /// Takes over these signals; a second SIGINT or SIGTERM ends the process with 128 + its number. A SIGHUP never does: the
+    /// shell and the kernel send one each when a terminal closes. One that was ignored stays ignored (nohup(1)).
     ///
     /// Errors: sigaction(2) or the thread that waits for signals.
     pub fn install() -> io::Result<Self> {
@@ -25,13 +26,20 @@ impl StopFlag {
     pub fn install_with(on_first: impl Fn() + Send + 'static) -> io::Result<Self> {
         let flag = Self::default();
         let shared = Arc::clone(&flag.signal);
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut taken = vec![SIGINT, SIGTERM];
+        if !is_ignored(SIGHUP) {
+            taken.push(SIGHUP);
+        }
+        let mut signals = Signals::new(taken)?;
         std::thread::Builder::new().name("sockbench-signals".into()).spawn(move || {
             for signal in signals.forever() {
-                if shared.swap(signal, Ordering::SeqCst) != 0 {
-                    signal_hook::low_level::exit(128 + signal);
+                // The first one stays: it says how the process ends.
+                let before = shared.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
+                match before {
+                    Ok(_) => on_first(),
+                    Err(_) if signal == SIGHUP => {}
+                    Err(_) => signal_hook::low_level::exit(128 + signal),
                 }
-                on_first();
             }
         })?;
         Ok(flag)
@@ -48,5 +56,29 @@ impl StopFlag {
             0 => None,
             n => Some(n),
         }
+    }
+}
+
+/// Whether this process was started with `signal` ignored (proc_pid_status(5), `SigIgn`); false where that cannot be read.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    mask_of(&status).is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+fn mask_of(status: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_mask() {
+        assert_eq!(mask_of("Name:\tx\nSigIgn:\t0000000000001001\n"), Some(0x1001));
+        assert_eq!(mask_of("Name:\tx\n"), None);
+        // Rust ignores SIGPIPE (13) at the start of every program.
+        assert!(is_ignored(13) && !is_ignored(SIGTERM));
     }
 }

@@ -89,6 +89,9 @@ pub(crate) const CASES: &[Case] = &[
         check: |c| {
             c.is("unanswered", 2.0);
             c.is("with_part_of_an_answer", 2.0);
+            c.word("first_bytes", "HTTP/1.1 200 OK\\r\\nContent-Length: 100\\r\\n\\r\\nhello");
+            let missing = c.run.totals.partial_answer.as_ref().and_then(|p| p.received.missing_bytes);
+            c.same("bytes that did not come", missing, Some(95));
         },
         ..ROW
     },

@@ -103,3 +103,43 @@ fn the_page_of_stdout_is_kept_beside_the_documents() {
         .unwrap();
     run(&["study", "--verbose", plan.to_str().unwrap()], "study");
 }
+
+/// A run that a closing terminal ends: twice, as the shell and the kernel do it.
+#[test]
+fn a_hangup_keeps_the_results_and_says_that_the_run_was_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept");
+    let (_server, url) = crate::runs::server("127.0.0.1:0", &[]);
+    let args = ["load", &url, "-c", "2", "--think", "5ms", "-d", "30s", "-q", "-o"];
+    let mut child = sockbench(&args).arg(&kept).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    std::thread::sleep(std::time::Duration::from_millis(1300));
+    for _ in 0..2 {
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+    let run: serde_json::Value = serde_json::from_slice(&fs::read(kept.join("run.json")).unwrap()).unwrap();
+    assert!(run["totals"]["requests"].as_u64().unwrap() > 50 && run["duration_s"].as_f64().unwrap() < 20.0, "{}", run["totals"]);
+    assert_eq!(run["validity"]["stamp"], "incomplete");
+    assert!(run["validity"]["reasons"].to_string().contains("stopped before its planned end"), "{}", run["validity"]);
+    assert!(kept.join("report.txt").exists() && kept.join("run.hlog").exists());
+}
+
+/// `nohup sockbench load`: the hangup that was ignored before it began stays ignored.
+#[test]
+fn a_hangup_that_nohup_ignores_does_not_end_the_run() {
+    let (_server, url) = crate::runs::server("127.0.0.1:0", &[]);
+    let load = [env!("CARGO_BIN_EXE_sockbench"), "load", &url, "-c", "1", "--think", "5ms", "-d", "2s", "-q", "--json", "-"];
+    let child = Command::new("nohup").args(load).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).spawn();
+    let Ok(child) = child else {
+        crate::loud::skipped("nohup(1) is not installed");
+        return;
+    };
+    std::thread::sleep(std::time::Duration::from_millis(1000));
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(0));
+    let run: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!((run["duration_s"].as_f64().unwrap() - 2.0).abs() < 0.1, "{}", run["duration_s"]);
+}

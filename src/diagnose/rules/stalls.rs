@@ -1,6 +1,6 @@
 //! Rules about what stalled: requests without an answer, the client, the target.
 
-use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
+use crate::diagnose::indicators::{Hang, Indicators, Kind, Rows, Stalls, Still, TargetStall};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::figures::{counted, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
@@ -32,7 +32,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         None => format!("They waited up to {waited}, and no other request was answered either. "),
     };
     if hang.begun > 0 {
-        text += &format!("Of {} part of an answer came, and its end did not. ", hang.begun);
+        text += &format!("Of {} part of an answer came, and its end did not{}. ", hang.begun, so_far(run));
     }
     text += "The target accepted these requests and did not answer them. Latency figures are censored: they leave these requests out.";
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
@@ -65,12 +65,25 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         .with("in_flight_at_end", hang.in_flight)
         .with("timed_out", hang.timed_out)
         .with("with_part_of_an_answer", hang.begun)
+        .with("first_bytes", run.totals.partial_answer.as_ref().map(|p| p.first_bytes.clone()))
         .with("connections", hang.in_flight.max(u64::from(hang.timed_out > 0)))
         .with("waited_max_ms", hang.waited_ms)
         .with("slowest_answered_ms", hang.slowest_ms)
         .with("since_s", hang.since_s)
         .remedies(remedies)
         .ruling()
+}
+
+/// What came of the answer that was waited for longest: `: it stopped after 5 of the 100 bytes of its body (received: "...")`.
+fn so_far(run: &RunResult) -> String {
+    let at_end = run.totals.partial_answer.as_ref().map(|p| (p.received, p.first_bytes.as_str()));
+    let late = Rows::kind(run, Kind::AnswerTimeout);
+    let given_up = late.0.iter().find_map(|row| Some((row.received?, row.first_bytes.as_deref().unwrap_or_default())));
+    match at_end.or(given_up) {
+        Some((received, "")) => format!(": it {}", received.in_words()),
+        Some((received, bytes)) => format!(": it {} (received: \"{bytes}\")", received.in_words()),
+        None => String::new(),
+    }
 }
 
 fn curl(run: &RunResult) -> String {

@@ -20,6 +20,7 @@ use crate::load::user::{Rules, User};
 use crate::model::outcome::{ClosedBy, EndpointId, Failure};
 use crate::model::plan::{Closer, LoadPlan, PortMode};
 use crate::model::time::Stamp;
+use crate::stats::errors::Evidence;
 use crate::stats::recorder::Recorder;
 use crate::sys::clock::Clock;
 use crate::sys::socket::{self, ConnectSpec};
@@ -279,6 +280,8 @@ impl<'a> Worker<'a> {
             let after = self.slots[slot as usize].user.on_end(now);
             if let Some(sample) = &after.sample {
                 self.recorder.record(sample);
+                let user = &self.slots[slot as usize].user;
+                self.recorder.keep_partial(sample, || Evidence::of(user.received()?, user.excerpt()));
             }
             if let Some(by) = after.close {
                 let by = self.ended_by(slot, by);
