@@ -109,7 +109,9 @@ mod tests {
         let mut all: Vec<_> = answers.iter().map(|ms| sample(*ms, Outcome::Answered { status: 200 })).collect();
         all.extend(refused.iter().map(|ms| sample(*ms, no)));
         all.sort_by_key(|s| s.ended);
-        all.iter().for_each(|s| tail.on_end(s));
+        for s in &all {
+            tail.on_end(s);
+        }
         tail
     }
 
@@ -127,7 +129,9 @@ mod tests {
         let each = [tail(&[500], &[600, 990]), tail(&[700], &[980]), tail(&[400], &[450])];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
             let mut all = Tail::default();
-            order.iter().for_each(|i| all.add(&each[*i]));
+            for i in order {
+                all.add(&each[i]);
+            }
             all.on_open_at_end();
             let row = all.to_row().unwrap();
             assert_eq!((row.last_answer_s, row.refused, row.open_connections), (0.7, 3, 1), "{order:?}");
