@@ -17,7 +17,7 @@ pub(crate) struct RunArgs {
     /// Users, each with one connection
     #[arg(long_help = format!("Users (-u, --users), each with one connection, at most {}; with --rate the most connections at once", limits::USERS_MAX))]
     #[arg(short = 'c', long = "conns", alias = "users", short_alias = 'u', value_name = "N",
-          default_value_t = u64::from(limits::USERS), value_parser = units::count, help_heading = "Load")]
+          default_value_t = u64::from(limits::USERS), value_parser = users, help_heading = "Load")]
     pub(crate) conns: u64,
     #[arg(help = format!("Length of the run [default: {}]", Span(limits::DURATION)))]
     #[arg(long_help = format!("Length of the run, at most {} days [default: {}, unless --requests is given]", limits::DURATION_MAX.as_secs() / 86_400, Span(limits::DURATION)))]
@@ -32,7 +32,7 @@ pub(crate) struct RunArgs {
     #[arg(short = 'n', long, value_name = "N", value_parser = units::count, help_heading = "Load")]
     pub(crate) requests: Option<u64>,
     /// Users started per second [default: all at once]
-    #[arg(short = 'r', long, value_name = "N", value_parser = units::rate, conflicts_with = "rate", help_heading = "Load")]
+    #[arg(short = 'r', long, value_name = "N", value_parser = spawn_rate, conflicts_with = "rate", help_heading = "Load")]
     pub(crate) spawn_rate: Option<f64>,
     /// Total requests per second [default: none]
     ///
@@ -75,7 +75,7 @@ pub(crate) struct OutputArgs {
     ///
     /// Keeps everything in this directory: the whole report as plain text, the result as JSON, the HdrHistogram log,
     /// Locust's CSV files, charts as SVG.
-    #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
+    #[arg(short = 'o', long = "output", value_name = "DIR", value_parser = result_dir, help_heading = "Output")]
     pub(crate) dir: Option<PathBuf>,
     /// Write the result as JSON [default: none]
     ///
@@ -107,6 +107,29 @@ pub(crate) struct OutputArgs {
 }
 
 /// curl's and bombardier's `--json` is a body.
+/// curl's -u is a name and a password.
+fn users(text: &str) -> Result<u64, String> {
+    let hint = if text.contains(':') { "\nhint: -H 'Authorization: Basic ...'; curl's -u" } else { "" };
+    units::count(text).map_err(|e| e + hint)
+}
+
+/// ab's -r has no value.
+fn spawn_rate(text: &str) -> Result<f64, String> {
+    let is_url = text.contains("://");
+    let hint = if is_url { "\nhint: a broken connection never ends a run: leave it out; ab's -r" } else { "" };
+    units::rate(text).map_err(|e| e + hint)
+}
+
+/// hey's -o names a format.
+fn result_dir(text: &str) -> Result<PathBuf, String> {
+    if ["csv", "json"].contains(&text) {
+        return Err(format!(
+            "a format, not a directory for the results\nhint: --csv PREFIX, or --json FILE; -o ./{text} makes the directory"
+        ));
+    }
+    Ok(text.into())
+}
+
 fn result_file(text: &str) -> Result<PathBuf, String> {
     if text.starts_with(['{', '[']) {
         return Err(

@@ -139,12 +139,25 @@ enum Command {
 /// The arguments; what is wrong with them is one line and a hint, as every other error.
 fn parse() -> Result<Cli, Exit> {
     let words: Vec<OsString> = std::env::args_os().collect();
+    one_dash(&words)?;
     Cli::try_parse_from(&words).map_err(|e| {
         if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             e.exit();
         }
         bad_arguments(&e, &words)
     })
+}
+
+/// Errors: a long flag with one dash, which would be read as flags of one letter (`-host x` as `-h`).
+fn one_dash(words: &[OsString]) -> Result<(), Exit> {
+    let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+    let cli = Cli::command();
+    let Some(command) = words.first().and_then(|name| cli.find_subcommand(name)) else { return Ok(()) };
+    let long: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+    match habits::one_dash(&words, &long) {
+        Some((given, hint)) => Err(Exit::usage(format!("unexpected argument '{given}' found")).hint(hint)),
+        None => Ok(()),
+    }
 }
 
 /// What is wrong with `words`, in one line and a hint. A value parser's error may bring its own hint, on a line of its
@@ -190,8 +203,11 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
 fn misplaced(command: Option<&str>, word: &str, words: &[String]) -> Option<String> {
     let command = command?;
     match (command, word.starts_with('-')) {
-        (_, true) => habits::hint(command, word).map(str::to_owned),
+        (_, true) => habits::hint(command, word, words).map(str::to_owned),
         ("sandbox", false) => Some(format!("sockbench sandbox [FLAGS] -- {word} ...: the command comes after --")),
+        ("load", false) if words.windows(2).any(|w| w[0] == "-q" && w[1].parse::<f64>().is_ok()) => {
+            Some("-R N is the rate of all requests; hey's and oha's -q. Here -q is --quiet".to_owned())
+        }
         // `-v 4`, as with ab: the number became the URL.
         ("load", false) if words.iter().any(|w| w == "-v" || w == "-q") => Some("-v and -q take no value".to_owned()),
         ("load", false) => Some("one URL; several paths of it: --mix /a=2,/b=1".to_owned()),
@@ -268,7 +284,10 @@ mod tests {
 
     fn refused(line: &str) -> Exit {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        bad_arguments(&Cli::try_parse_from(&words).expect_err(line), &words)
+        match one_dash(&words) {
+            Err(exit) => exit,
+            Ok(()) => bad_arguments(&Cli::try_parse_from(&words).expect_err(line), &words),
+        }
     }
 
     #[test]
@@ -295,6 +314,15 @@ mod tests {
             ("sockbench load -d {\"a\":1}", "not a length of time", "curl's -d is --body"),
             ("sockbench load --body @no-such-file", "no-such-file", "@@ begins a text"),
             ("sockbench load -R fast", "not a rate", "sockbench load --help"),
+            ("sockbench load -H 127.0.0.1:8080", "an address, not a header field", "sockbench load http://127.0.0.1:8080"),
+            ("sockbench load -H localhost:8080/x", "an address, not a header field", "sockbench load http://localhost:8080/x"),
+            ("sockbench load -host example.com", "-host", "hey's -host"),
+            ("sockbench load -disable-keepalive", "-disable-keepalive", "--no-keepalive"),
+            ("sockbench load -duration 5s", "-duration", "--duration, with two dashes"),
+            ("sockbench load -o csv", "'csv'", "--csv PREFIX"),
+            ("sockbench load -u user:pass", "not a whole number", "Authorization"),
+            ("sockbench load -r http://127.0.0.1:1/", "not a rate", "ab's -r"),
+            ("sockbench load -n 5 -q 10 http://127.0.0.1:1/", "http://127.0.0.1:1/", "-R N"),
             ("sockbench load -H transfer-encoding:chunked", "sent with their length", "--body TEXT"),
             ("sockbench sandbox", "not provided: <COMMAND>...", "sockbench sandbox --help"),
             ("sockbench ports --fail-rate 3", "not provided: --predict <RATE>", "sockbench ports --help"),

@@ -112,11 +112,11 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
 }
 
 /// A request target whose characters beyond ASCII are percent-encoded, as browsers and curl send them (RFC 3986 section
-/// 2.5: UTF-8, then `%XX` for each byte).
+/// 2.5: UTF-8, then `%XX` for each byte), and those of ASCII that browsers encode both in a path and in a query.
 pub(crate) fn percent_encoded(target: &str) -> String {
     let mut out = String::with_capacity(target.len());
     for c in target.chars() {
-        if c.is_ascii() {
+        if c.is_ascii() && !matches!(c, '"' | '<' | '>' | '`') {
             out.push(c);
         } else {
             let mut bytes = [0; 4];
@@ -132,6 +132,11 @@ fn header(text: &str) -> Result<(String, String), String> {
     if ["http", "https"].iter().any(|s| name.eq_ignore_ascii_case(s)) && value.starts_with("//") {
         return Err(format!("{text}: a URL, not a header field\nhint: the URL is an argument of its own: sockbench load {text}"));
     }
+    if is_address(name, value) {
+        return Err(format!(
+            "{text}: an address, not a header field\nhint: the URL is an argument of its own: sockbench load http://{text}"
+        ));
+    }
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(token) {
         return Err(format!("{name:?}: not a field name (RFC 9110 section 5.1)"));
@@ -146,6 +151,13 @@ fn header(text: &str) -> Result<(String, String), String> {
         return Err(format!("{name}: a line break in the value"));
     }
     Ok((name.into(), value.into()))
+}
+
+/// `127.0.0.1:8080`, `localhost:8080/x`: no field has such a name, or a port right behind its colon.
+fn is_address(name: &str, value: &str) -> bool {
+    let port = value.split(['/', '?']).next().unwrap_or_default();
+    let is_host = name == "localhost" || (name.contains('.') && !name.starts_with('.') && !name.ends_with('.'));
+    is_host && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn method(text: &str) -> Result<String, String> {
@@ -202,9 +214,10 @@ mod tests {
     }
 
     #[test]
-    fn characters_beyond_ascii_are_percent_encoded_and_no_others() {
+    fn characters_that_browsers_encode_are_percent_encoded_and_no_others() {
         assert_eq!(percent_encoded("/grüße?q=日"), "/gr%C3%BC%C3%9Fe?q=%E6%97%A5");
         assert_eq!(percent_encoded("/a%20b?c=d&e={f}"), "/a%20b?c=d&e={f}");
+        assert_eq!(percent_encoded("/<a>?q=\"b`\""), "/%3Ca%3E?q=%22b%60%22");
         assert_eq!(mix("/é=3").expect("ok").0[0], MixEntry { path: "/%C3%A9".into(), weight: 3 });
     }
 

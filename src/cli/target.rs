@@ -68,6 +68,9 @@ fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     if scheme("ws://") || scheme("wss://") {
         return Err(bad("WebSocket is not supported").hint("load an http:// path of the same server"));
     }
+    if SCRIPTS.iter().any(|end| url.ends_with(end)) && !scheme("http://") {
+        return Err(bad("a script, not a URL").hint("scripts are not run: --mix names paths with weights"));
+    }
     if !scheme("http://") {
         return Err(bad("not an http:// URL").hint(as_url(url)));
     }
@@ -101,6 +104,9 @@ fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     let root = if path.starts_with('/') { "" } else { "/" };
     Ok((host, port, format!("{root}{path}")))
 }
+
+/// How the names of other tools' scripts and plans end.
+const SCRIPTS: &[&str] = &[".js", ".ts", ".lua", ".py", ".jmx", ".scala", ".yml", ".yaml"];
 
 /// The address of a unix socket, in any of the forms that other tools take.
 fn is_unix_socket(url: &str) -> bool {

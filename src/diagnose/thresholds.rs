@@ -165,7 +165,7 @@ thresholds! {
     /// target-queueing: at a constant load, the median of the last third against that of the first, at least this many times.
     LEAK_TIMES: f64 = 2.0, Times;
     /// target-queueing: seconds that each third must have for it.
-    LEAK_SECONDS: usize = 3, Seconds;
+    LEAK_SECONDS: usize = 2, Seconds;
     /// Remedies that lower the load of a full target aim at this share of its capacity.
     CAPACITY_SHARE: f64 = 0.7, Share;
     /// target-cpu-saturated: CPU of the limit (a core, or all of them).

@@ -176,7 +176,7 @@ fn gone(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
     }
     let rows = Rows::are(run, Kind::is_refused);
     let to = run.plan.target.addr;
-    if run.totals.latency_ms.is_none() {
+    if run.totals.requests <= rows.count() {
         return (format!("the target refused every connection: nothing listens at {to}"), None);
     }
     let sentence = format!(

@@ -10,6 +10,7 @@ pub(super) const CALL_NAMES: &[(FailedCall, &[&str])] = &[
             "connect",
             "connect0",
             "connectex",
+            "connectx",
             "doconnect",
             "finishconnect",
             "socketconnect",

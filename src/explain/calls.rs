@@ -126,6 +126,7 @@ fn spelled(text: &str, at: &Range<usize>) -> Option<FailedCall> {
         || NETWORKS.iter().any(|w| after.starts_with(w))
         || BEFORE.iter().any(|w| before.ends_with(w))
         || (before.ends_with(": ") && closed(after))
+        || ([" in ", " at ", " during "].iter().any(|w| before.ends_with(w)) && closed(after))
         || (before.ends_with("- ") && after.starts_with("(2)"))
         || quoted;
     is_spelled.then_some(call)
@@ -152,7 +153,10 @@ pub(super) fn of_frame(frame: &str) -> Option<FrameCall> {
     let side = is_server.iter().any(|w| frame.contains(w)).then_some(Side::Server);
     let called = words(frame).find_map(|at| {
         let (before, after) = (&frame[..at.start], &frame[at.end..]);
-        let is_function = after.starts_with('(') || (after.starts_with(" [") && before.ends_with('.'));
+        let is_function = after.starts_with('(')
+            || (after.starts_with(" [") && before.ends_with('.'))
+            // The state machine of an asynchronous function: `Socket.<ConnectAsync>g__WaitForConnect|1_0(..)`.
+            || (before.ends_with(".<") && after.starts_with('>'));
         if is_function { call_of(&frame[at]) } else { None }
     })?;
     Some(FrameCall { call: called, side })

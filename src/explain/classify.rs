@@ -95,10 +95,11 @@ fn in_use(e: &Evidence) -> Judged {
             judged(call, Limit::LocalPorts, certainty, vec![tell::ports_under_load(e.os), tell::busy_at_start(e.os)])
         }
         // The name alone is the same on Windows, where connect() gives it; the C library's message is not.
-        (None, Call::Connect) if e.spelling != Spelling::Words => {
+        (None, Call::Connect) => {
             let mut alternatives = tell::source_bound(e.os);
             alternatives.insert(0, tell::ports_on_windows());
-            judged(e.call, Limit::LocalPorts, Certainty::Likely, alternatives)
+            let certainty = if e.spelling == Spelling::Words { Certainty::Ambiguous } else { Certainty::Likely };
+            judged(e.call, Limit::LocalPorts, certainty, alternatives)
         }
         (_, _) if is_client => judged(Call::Bind, Limit::LocalPorts, Certainty::Ambiguous, tell::source_bound(e.os)),
         _ => {

@@ -45,6 +45,7 @@ const NO_COUNT_BEFORE: &[&str] = &[
 /// Keys of a count, before its number.
 const COUNT_KEYS: &[&str] = &[
     "count=",
+    "count=\"",
     "count: ",
     "count:",
     "\"count\":",
@@ -63,14 +64,23 @@ const EPOCH_FROM: u64 = 1_000_000_000;
 
 /// How often the message of a printable line happened; one where no number beside it says so, zero where it says none.
 pub(super) fn count(line: &str, errno: Option<&Errno>) -> u64 {
+    let line = without_tag(line);
     let line =
         line.trim().trim_start_matches(['|', '>', '*', '•', '-', '#', ' ']).trim_end_matches([',', ';', '|', ' ', '}', ']']);
     let is_own_number = |n: u64| i32::try_from(n).ok().zip(errno).is_some_and(|(n, e)| e.system_of(n).is_some());
     keyed(line)
         .or_else(|| named(line).filter(|n| !is_own_number(*n)))
         .or_else(|| leading(line))
+        .or_else(|| columns(line))
         .or_else(|| trailing(line).filter(|n| !is_own_number(*n)))
         .unwrap_or(1)
+}
+
+/// Without the mark of a log line before its text: `[E] `, `ERROR: `; `[12] ` is a count.
+fn without_tag(line: &str) -> &str {
+    let line = line.trim_start();
+    let Some((tag, rest)) = line.strip_prefix('[').and_then(|l| l.split_once("] ")) else { return line };
+    if !tag.is_empty() && tag.len() <= 8 && tag.bytes().all(|b| b.is_ascii_alphabetic()) { rest } else { line }
 }
 
 /// A number with separators of thousands and a `k` behind it: `12`, `1,042`, `12k`.
@@ -98,7 +108,7 @@ pub(super) fn keyed(line: &str) -> Option<u64> {
         if is_word { whole(digits(&lower[at + key.len()..]).trim_end_matches(',')) } else { None }
     });
     by_key.or_else(|| {
-        ["times", "occurrences", "occurrence"].iter().find_map(|unit| {
+        ["times", "occurrences", "occurrence", "errors)", "failures)"].iter().find_map(|unit| {
             let before = lower[..lower.find(&format!(" {unit}"))?].rsplit(|c: char| !c.is_ascii_digit() && c != ',').next()?;
             whole(before)
         })
@@ -125,6 +135,10 @@ fn leading(line: &str) -> Option<u64> {
     let n = whole(number)?;
     let rest = &line[number.len()..];
     let rest = rest.strip_prefix(['x', '×', 'k']).or_else(|| rest.strip_prefix(':')).unwrap_or(rest);
+    let rest = rest
+        .strip_prefix(" x ")
+        .or_else(|| rest.strip_prefix(" × "))
+        .map_or(rest, |message| &rest[rest.len() - message.len() - 1..]);
     let message = rest.strip_prefix(' ')?.trim_start();
     let first = message.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_ascii_lowercase();
     let is_date = MONTHS.iter().any(|m| first.starts_with(m) && first.len() <= 9 && message[first.len()..].starts_with(' '));
@@ -152,6 +166,7 @@ fn trailing(line: &str) -> Option<u64> {
     let is_other = (!in_column && NO_COUNT_BEFORE.contains(&last_word(before).as_str())) || n >= EPOCH_FROM;
     let is_counted = before.ends_with(": ")
         || before.ends_with(" - ")
+        || before.ends_with(" | ")
         || before.ends_with("  ")
         || before.ends_with(".. ")
         || before.ends_with("...")
@@ -160,6 +175,20 @@ fn trailing(line: &str) -> Option<u64> {
         || before.ends_with("(x")
         || (before.ends_with("\":") || before.ends_with("':"));
     (is_counted && !is_other).then_some(n)
+}
+
+/// `msg,12,96.72%,2.36%`: JMeter's table of errors.
+fn columns(line: &str) -> Option<u64> {
+    let mut columns = line.rsplit(',').map(|c| c.trim().trim_matches('"'));
+    let (of_all, of_errors, n) = (columns.next()?, columns.next()?, columns.next()?);
+    if of_all.ends_with('%') && of_errors.ends_with('%') { whole(n) } else { None }
+}
+
+/// `stats: error_connect_etimedout 5 12`: the sum so far, where tsung prints it behind that of the last interval.
+pub(super) fn running_total(line: &str) -> Option<u64> {
+    let mut words = line.trim().strip_prefix("stats: ")?.split_whitespace().skip(1);
+    let (interval, total) = (whole(words.next()?)?, whole(words.next()?)?);
+    (words.next().is_none() && total >= interval).then_some(total)
 }
 
 /// `N (55.1 %)`, `N 12.3% 1.2%`: without the shares.
@@ -211,6 +240,14 @@ mod tests {
             "connection refused (12 times)",
             "connection refused x12",
             "12x connection refused",
+            "12 x connection refused",
+            "connection refused (12 errors)",
+            "| GET /io | connection refused | 12 |",
+            "<failure count=\"12\" message=\"connection refused\"/>",
+            "[E] 12 x connection refused",
+            "[error] 12 connection refused",
+            "Connection refused,12,96.72%,2.36%",
+            "\"Connection refused\",\"12\",\"96.72%\",\"2.36%\"",
             "errors.ECONNREFUSED: ......... 12",
             "message repeated 12 times: [ connection refused ]",
             "12                 GET /cpu: ConnectionRefusedError(111, 'Connection refused')",

@@ -38,6 +38,9 @@ pub(super) fn read(line: &str, around: Around) -> Vec<Sighting> {
     if !is_failure(&text, &evidence) {
         return Vec::new();
     }
+    if let Some(count) = counts::running_total(line) {
+        return if count == 0 { Vec::new() } else { vec![Sighting { evidence, count, is_total: true }] };
+    }
     let own = |n: &u64| i32::try_from(*n).ok().zip(evidence.errno).is_some_and(|(n, e)| e.system_of(n).is_some());
     let behind = || counts::behind(&text, cause.at.end, cause.is_name).filter(|n| cause.is_name || !own(n));
     let count = counts::keyed(line).or_else(behind).unwrap_or_else(|| counts::count(line, evidence.errno));

@@ -340,6 +340,10 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("no live upstreams", Condition::NoReason),
     program("no healthy upstream", Condition::NoReason),
     program("error sending request for url", Condition::NoReason),
+    // Windows says the rest in its own language.
+    program("connectex:", Condition::NoReason).at(FailedCall::Connect),
+    program("client error (connect)", Condition::NoReason).at(FailedCall::Connect),
+    program("client error (sendrequest)", Condition::NoReason),
     program("all connection attempts failed", Condition::NoReason),
     program("unable to connect to the remote server", Condition::NoReason),
     program("max retries exceeded with url", Condition::NoReason),

@@ -62,16 +62,25 @@ pub fn exact(d: Duration) -> String {
     }
 }
 
-/// Events per second: `0.5`, `200`, `10k`, `100/s`. Errors: one line that says what is understood.
+/// Events per second: `0.5`, `200`, `10k`, `100/s`, `50/1s`, `600/m`. Errors: one line that says what is understood.
 pub fn rate(text: &str) -> Result<f64, String> {
     let bad = || format!("{text:?}: not a rate per second such as 0.5, 200 or 10k");
-    let number = text.trim().trim_end_matches("/s");
+    let (number, seconds) = match text.trim().split_once('/') {
+        None => (text.trim(), 1.0),
+        Some((number, "s" | "sec" | "second")) => (number, 1.0),
+        Some((number, "m" | "min" | "minute")) => (number, 60.0),
+        Some((number, "h" | "hour")) => (number, 3600.0),
+        Some((number, time)) => (number, duration(time).map_err(|_| bad())?.as_secs_f64()),
+    };
+    if seconds <= 0.0 {
+        return Err(bad());
+    }
     let (digits, factor) = match number.char_indices().last() {
         Some((at, 'k' | 'K')) => (&number[..at], 1e3),
         Some((at, 'm' | 'M')) => (&number[..at], 1e6),
         _ => (number, 1.0),
     };
-    digits.parse::<f64>().map(|n| n * factor).map_err(|_| bad())
+    digits.parse::<f64>().map(|n| n * factor / seconds).map_err(|_| bad())
 }
 
 /// `500`, `10k`, `1.5M`. Errors: one line that says what is understood.
@@ -111,7 +120,11 @@ mod tests {
     #[test]
     fn rates_as_people_write_them() {
         assert_eq!([rate("0.5"), rate("10k"), rate("1.5M"), rate("100/s")], [0.5, 10_000.0, 1_500_000.0, 100.0].map(Ok));
-        for bad in ["", "k", "fast", "10kk", "1/m"] {
+        assert_eq!([rate("50/1s"), rate("600/m"), rate("30/1m"), rate("5/100ms")], [50.0, 10.0, 0.5, 50.0].map(Ok));
+        for bad in ["5/0s", "5/", "/s", "5/x", "5/s/s"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "k", "fast", "10kk"] {
             assert!(rate(bad).is_err(), "{bad}");
         }
     }

@@ -178,7 +178,7 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         phase: row.failure.phase(),
         party: row.failure.party(),
         so_error: row.failure.so_error,
-        first_bytes: row.evidence.as_ref().map(|e| e.first_bytes.clone()),
+        first_bytes: row.evidence.as_ref().map(|e| e.first_bytes.clone()).filter(|bytes| !bytes.is_empty()),
         received: row.evidence.as_ref().map(|e| e.received),
         limit: limit_hit(row.failure, &c.plan.limits),
         count: row.hits.count,

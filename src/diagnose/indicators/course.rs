@@ -28,7 +28,9 @@ impl Course {
     pub(in crate::diagnose) fn after(run: &RunResult, rows: &Rows<'_>, delay_s: f64) -> Self {
         let (first, last, end) = (rows.first_s() - delay_s, rows.last_s(), run.duration_s);
         let late = end * MID_RUN_SHARE;
-        let since_s = (first.is_finite() && first > late).then_some(first);
+        // Where nothing ended otherwise, nothing was different before.
+        let is_all = rows.count().saturating_add(run.totals.cut) >= run.totals.attempts;
+        let since_s = (first.is_finite() && first > late && !is_all).then_some(first);
         // Users pause after a failure, and rare ones leave gaps.
         let gap = (last - first) / rows.count().saturating_sub(1).max(1) as f64;
         let still = last + late.max(STILL_GONE_S + delay_s).max(GAPS * gap) >= end;

@@ -91,7 +91,7 @@ pub(super) fn growth(run: &RunResult) -> Option<Growth> {
     })
 }
 
-/// A median that rises from third to third of the seconds at the full load.
+/// A median that is higher in the last third of the seconds at the full load: it rose all along, or from a moment on.
 fn leak(run: &RunResult) -> Option<Leak> {
     let top = run.series.iter().map(|p| p.users_asked).max()?;
     let full = |p: &&SeriesPoint| run.plan.is_open_loop() || p.users_asked == top;
@@ -101,7 +101,7 @@ fn leak(run: &RunResult) -> Option<Leak> {
     let (first, rest) = answered.split_at(third);
     let (middle, last) = rest.split_at(rest.len() - third);
     let (first, middle, last) = (of(first)?, of(middle)?, of(last)?);
-    let rises = first.p50_ms < middle.p50_ms && middle.p50_ms < last.p50_ms;
+    let rises = middle.p50_ms < last.p50_ms;
     let slower = last.p50_ms >= LEAK_TIMES * first.p50_ms && last.p50_ms - first.p50_ms >= QUEUE_MS;
     let half = f64::midpoint(first.p50_ms, last.p50_ms);
     let since_s = answered.iter().rev().take_while(|p| p.p50_ms.is_some_and(|ms| ms >= half)).last().map_or(0.0, |p| p.t_s);

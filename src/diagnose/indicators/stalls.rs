@@ -21,8 +21,10 @@ pub(in crate::diagnose) struct Hang {
     pub(in crate::diagnose) waited_ms: f64,
     /// slowest answered request, milliseconds; none where nothing was answered
     pub(in crate::diagnose) slowest_ms: Option<f64>,
-    /// when the oldest of those in flight was sent, or the first of the timed out ones was given up
+    /// when the oldest of those in flight was sent, or the first of the timed out ones
     pub(in crate::diagnose) since_s: Option<f64>,
+    /// answers per second until then, where nothing was answered from then on
+    pub(in crate::diagnose) rps_before: Option<f64>,
 }
 
 impl Hang {
@@ -59,7 +61,13 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
         _ => (timeout_ms, waiting.first_s().min(receiving.first_s()) - timeout_ms / 1000.0),
     };
     let since = overdue.and_then(|f| f.oldest_sent_s).unwrap_or(f64::INFINITY).min(first_s);
+    let silent = run.totals.silences.iter().flatten().find_map(|s| lasts_until(s, run.duration_s));
+    let rps_before = silent.filter(|from| *from >= since - 1.0 && *from > 0.0).map(|from| {
+        let answered = run.totals.requests.saturating_sub(run.totals.failures);
+        answered as f64 / from
+    });
     Seen::Yes(Hang {
+        rps_before: rps_before.filter(|_| slowest_ms.is_some()),
         in_flight,
         timed_out,
         begun: begun_in_flight.saturating_add(if timed_out > 0 { receiving.count() } else { 0 }),
@@ -134,8 +142,11 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
         };
     };
     let shortest = STALL_S.max(STALL_TIMES * l.p75 / 1000.0);
-    // One that lasts to the end is a hang, or a target that is gone.
-    let ended = |s: &&Silence| s.stretch.to_s + END_S < seen.duration_s;
+    // One that lasts to the end may be a hang, or a target that is gone; where connections are still being made, it is
+    // those that wait.
+    let connecting = run.totals.in_flight.is_none_or(|f| f.connecting > 0);
+    let is_other = seen.hang.is_yes() || seen.gone.is_some() || connecting;
+    let ended = |s: &&Silence| !is_other || lasts_until(s, seen.duration_s).is_none();
     let own = run.resources.client.stalls.as_deref().unwrap_or(&[]);
     let of_client = |s: &Silence| own.iter().map(|o| s.stretch.shared_s(o)).sum::<f64>() >= STALL_SHARED * s.stretch.length_s();
     // Where every request in flight hangs, nothing is answered until the timeout ends them: target-hangs says so.
@@ -151,6 +162,11 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
     let Some(stalls) = Stalls::of(&stretches) else { return Seen::No };
     let in_flight = long.iter().map(|s| s.in_flight).max().unwrap_or(0);
     Seen::Yes(TargetStall { stalls, still: still(run, &stalls.longest), in_flight })
+}
+
+/// A silence that lasts to the end of a run of `duration_s`.
+fn lasts_until(silence: &Silence, duration_s: f64) -> Option<f64> {
+    (silence.stretch.to_s + END_S >= duration_s).then_some(silence.stretch.from_s)
 }
 
 /// A silence of this share of the timeout was ended by it.

@@ -22,14 +22,16 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
     let range = run.host.sysctls.ip_local_port_range;
     let inside = range.is_some_and(|[lo, hi]| (lo..=hi).contains(&to.port()));
     let answered = run.totals.requests > run.totals.failures;
+    // Other requests met a listener, whatever became of them.
+    let reached = run.totals.requests.saturating_add(run.totals.cut) > rows.count();
     // Those after the target went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
-    let mut text = match (real, answered) {
+    let mut text = match (real, reached) {
         (1.., _) if went => format!("{} to {to} were refused from then on. ", counted(real, "connection")),
         (0, _) => format!("Nothing listened at {to}, but no connection was refused. "),
         (_, true) => format!(
-            "Nothing listened at {to} at times between {} and {}, while other requests were answered: the target stopped, restarted, or \
-             closed its listener for a while. ",
+            "Nothing listened at {to} at times between {} and {}, while other connections were made: the target started late, stopped, \
+             restarted, or closed its listener for a while. ",
             seconds(rows.first_s()),
             seconds(rows.last_s())
         ),

@@ -2,7 +2,8 @@
 
 use crate::diagnose::indicators::{Hang, Indicators, Kind, Rows, Stalls, Still, TargetStall};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::model::figures::{counted, seconds};
+use crate::diagnose::thresholds::MID_RUN_SHARE;
+use crate::model::figures::{counted, rate, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::result::RunResult;
 use crate::remedy::{advice, load_with};
@@ -34,6 +35,13 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
     if hang.begun > 0 {
         text += &format!("Of {} part of an answer came, and its end did not{}. ", hang.begun, so_far(run));
     }
+    if let (Some(since), Some(rps)) = (hang.since_s, hang.rps_before) {
+        text += &format!(
+            "From {} on nothing was answered: the rates of the whole run mix both parts, read {} req/s until then. ",
+            seconds(since),
+            rate(rps)
+        );
+    }
     text += "The target accepted these requests and did not answer them. Latency figures are censored: they leave these requests out.";
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
     let remedies = vec![
@@ -60,7 +68,9 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
             format!("answers within {} are slow ones; what is left is stuck", seconds(longer)),
         ),
     ];
-    Found::new(format!("{} waited up to {waited} and got no answer", counted(n, "request")), text)
+    let late = hang.since_s.filter(|since| hang.slowest_ms.is_some() && *since > run.duration_s * MID_RUN_SHARE);
+    let when = late.map_or_else(String::new, |since| format!(" sent since {}", seconds(since)));
+    Found::new(format!("{}{when} waited up to {waited} and got no answer", counted(n, "request")), text)
         .with("unanswered", n)
         .with("in_flight_at_end", hang.in_flight)
         .with("timed_out", hang.timed_out)
@@ -70,6 +80,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         .with("waited_max_ms", hang.waited_ms)
         .with("slowest_answered_ms", hang.slowest_ms)
         .with("since_s", hang.since_s)
+        .with("rps_before", hang.rps_before)
         .remedies(remedies)
         .ruling()
 }

@@ -146,7 +146,12 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
             "0 lines that stay: each is a SYN without an answer",
         ));
     }
-    remedies.push(less_load(run, "no timeouts, where the load is the cause".into()));
+    // Bytes of every answer came at once, and the rest never did: it is not the load.
+    let only_begun = begun.largest().filter(|_| begun.count() == rows.count() && run.totals.latency_ms.is_none());
+    match only_begun {
+        Some(row) => remedies.push(raw(run, row)),
+        None => remedies.push(less_load(run, "no timeouts, where the load is the cause".into())),
+    }
     remedies.push(advice(
         "wait longer, to see the whole distribution",
         longer,
@@ -176,6 +181,12 @@ fn excerpt(row: &ErrorRow) -> String {
     row.first_bytes.as_ref().map_or_else(String::new, |bytes| format!(" (received: \"{bytes}\")"))
 }
 
+/// One answer as it comes.
+fn raw(run: &RunResult, row: &ErrorRow) -> Remedy {
+    let url = format!("http://{}{}", run.plan.target.authority, row.endpoint);
+    advice("look at one raw answer", format!("curl -v --raw {}", quoted(&url)), "1 head with the length that it announces")
+}
+
 /// target-malformed.
 pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Malformed);
@@ -190,11 +201,7 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         message_of(row),
         excerpt(row)
     );
-    let url = format!("http://{}{}", run.plan.target.authority, row.endpoint);
-    let remedies = vec![
-        advice("look at one raw answer", format!("curl -v --raw {}", quoted(&url)), "1 head with the length that it announces"),
-        alone(run, "the same faults with 1 request at a time are not the load's".into()),
-    ];
+    let remedies = vec![raw(run, row), alone(run, "the same faults with 1 request at a time are not the load's".into())];
     let what = match row.failure().map(|f| f.cause) {
         Some(Cause::Malformed(ProtocolFault::NotHttp(_))) => "not HTTP/1",
         _ => "malformed",

@@ -213,6 +213,13 @@ pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String
 fn headline(f: &Forecast) -> (Tone, String) {
     let asked = format!("{} connections/s", rate(f.rate_cps));
     match (f.ceiling_cps, f.exhausted_at_s) {
+        (None, _) if f.hold_s > 0.0 => {
+            let kept = "because TIME_WAIT is capped below the pool";
+            (
+                Tone::Good,
+                format!("{asked}: ports last, {kept}; at most {} of {} in use", share(f.peak_share), counted(f.pool, "port")),
+            )
+        }
         (None, _) => (Tone::Good, format!("{asked}: ports do not run out, because none stays in use")),
         (Some(_), None) => {
             (Tone::Good, format!("{asked}: ports last; {} of {} in use", share(f.peak_share), counted(f.pool, "port")))

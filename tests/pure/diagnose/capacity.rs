@@ -85,6 +85,18 @@ fn a_latency_that_grows_at_a_constant_load() {
     assert!(f.evidence["p50_ms_last_third"].as_f64() > f.evidence["p50_ms_first_third"].as_f64(), "{:?}", f.evidence);
     reads("target-queueing, by a leak", &f);
     clear(Id::TargetQueueing, &leaking(40.0));
+    // From a moment on, in a run as short as the default one, is seen too, and so is when.
+    let from = |at: u32, seconds: u32| {
+        let mut run = healthy();
+        run.duration_s = f64::from(seconds);
+        run.series = (0..seconds).map(|i| second(i, 50, 150.0, if i < at { 0.2 } else { 100.0 })).collect();
+        run
+    };
+    for (at, seconds) in [(3, 6), (5, 10), (8, 10), (50, 60)] {
+        let since = fires(Id::TargetQueueing, &from(at, seconds)).evidence["since_s"].as_f64();
+        assert!(since.is_some_and(|s| (s - f64::from(at)).abs() <= 1.0), "{at} of {seconds}: {since:?}");
+    }
+    clear(Id::TargetQueueing, &from(0, 10));
     // A client without a core sees the same.
     let mut starved = leaking(200.0);
     for p in &mut starved.series {

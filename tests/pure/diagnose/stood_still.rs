@@ -198,14 +198,29 @@ fn a_target_that_stood_still() {
     let mut slow = silent();
     slow.totals.latency_ms.as_mut().unwrap().p75 = 900.0;
     clear(Id::TargetStalled, &slow);
-    // A pause of 50 ms, and one that lasts to the end (which is a hang).
+    // A pause of 50 ms is none.
     let pause = |from_s, to_s| {
         let mut run = silent();
         run.totals.silences = Some(vec![Silence { stretch: Stretch { from_s, to_s }, in_flight: 40 }]);
         run
     };
     clear(Id::TargetStalled, &pause(20.0, 20.05));
-    clear(Id::TargetStalled, &pause(50.0, 60.0));
+    // One that lasts to the end counts, unless what waited is found to hang, or was still being connected.
+    assert_eq!(fires(Id::TargetStalled, &pause(50.0, 60.0)).evidence["to_s"], 60.0);
+    let mut hung = pause(50.0, 60.0);
+    hung.totals.in_flight = Some(InFlight {
+        count: 3,
+        waiting: 3,
+        overdue: 3,
+        waited_max_ms: 10_000.0,
+        oldest_sent_s: Some(50.0),
+        ..Default::default()
+    });
+    clear(Id::TargetStalled, &hung);
+    assert!(fires(Id::TargetHangs, &hung).evidence["rps_before"].as_f64().is_some_and(|rps| rps > 0.0), "until 50 s");
+    let mut connecting = pause(50.0, 60.0);
+    connecting.totals.in_flight = Some(InFlight { count: 3, connecting: 3, ..Default::default() });
+    clear(Id::TargetStalled, &connecting);
     clear(Id::TargetStalled, &healthy());
     let mut blind = healthy();
     blind.totals.silences = None;

@@ -1,7 +1,7 @@
 //! What failed: each kind with its call and errno, how often, who is responsible, and what was received.
 
 use crate::model::figures::{count, counted, seconds, share, span};
-use crate::model::outcome::{Call, Party};
+use crate::model::outcome::{Call, Cause, Party};
 use crate::model::result::{ErrorRow, Framing, Received, RunResult};
 use crate::report::style::Tone;
 use crate::report::text::Page;
@@ -92,10 +92,10 @@ fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
         (false, true, false) => format!(", until {last}"),
         (false, false, _) => format!(", {first} to {last}"),
     };
-    if let Some(bytes) = &k.row.first_bytes {
+    if let Some(bytes) = k.row.first_bytes.as_ref().filter(|bytes| !bytes.is_empty()) {
         text += &format!("; received \"{}\"", excerpt(bytes));
     }
-    if let Some(received) = k.row.received.as_ref().filter(|_| k.row.call == Call::Timeout) {
+    if let Some(received) = k.row.received.as_ref().filter(|_| is_incomplete(k.row)) {
         text += &lacks(received);
     }
     if let Some(hit) = &k.row.limit {
@@ -119,6 +119,11 @@ fn what(row: &ErrorRow, run: &RunResult, sentence: &str) -> String {
         (call, Some(errno)) => format!("{}(): {} {errno}{windows}{reused}", call.word(), row.name),
         (call, None) => format!("{}(): {}, {}", call.word(), row.name, row.message),
     }
+}
+
+/// The answer was sound as far as it came.
+fn is_incomplete(row: &ErrorRow) -> bool {
+    row.call == Call::Timeout || matches!(row.cause, Some(Cause::Malformed(fault)) if fault.is_truncated())
 }
 
 /// What had not come of an answer.
