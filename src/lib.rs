@@ -1,7 +1,7 @@
 //! sockbench: a load-testing daemon and client that knows why a load test failed.
 //!
 //! The floors, lowest first: [`model`] (plain data), [`sys`] (the only floor that talks to the OS),
-//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
+//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`], [`compare`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
 //! [`study`], and `cli` on top. A file imports only from lower floors and from its own folder;
 //! `tests/architecture` holds that. `docs/ARCHITECTURE.md` says why.
 //!
@@ -15,6 +15,8 @@ pub use cli::main;
 
 #[cfg(doc)]
 pub mod cli;
+#[cfg(doc)]
+pub mod compare;
 #[cfg(doc)]
 pub mod diagnose;
 #[cfg(doc)]
@@ -46,6 +48,8 @@ pub mod sys;
 
 #[cfg(not(doc))]
 mod cli;
+#[cfg(not(doc))]
+mod compare;
 #[cfg(not(doc))]
 mod diagnose;
 #[cfg(not(doc))]

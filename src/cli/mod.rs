@@ -15,6 +15,7 @@ use crate::model::plan::{LoadPlan, ServerPlan};
 use crate::report::style::Style;
 use crate::report::text::Page;
 
+mod compare;
 mod connection_args;
 mod explain;
 mod files;
@@ -130,6 +131,7 @@ enum Command {
     Load(load::Args),
     Study(study::Args),
     Report(report::Args),
+    Compare(compare::Args),
     Ports(ports::Args),
     Explain(explain::Args),
     Sandbox(sandbox::Args),
@@ -261,6 +263,7 @@ pub fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Study(args) => study::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Ports(args) => ports::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Sandbox(args) => sandbox::run(args),

@@ -23,5 +23,5 @@ mod threshold;
 pub use durations::Durations;
 pub use fits::check;
 pub use judge::{Actual, Judged, judge, needs_histogram};
-pub use parse::parse;
-pub use threshold::{Figure, Metric, Test, Threshold, Unit};
+pub use parse::{BadThreshold, parse, scan};
+pub use threshold::{Figure, Metric, Operator, Test, Threshold, Unit};

@@ -166,7 +166,7 @@ fn figure(metric: Metric, text: &str) -> Result<Figure, BadThreshold> {
 }
 
 /// Reads a bound of this unit: a bare number of milliseconds, a share of one, a count; or with a unit of its own.
-pub fn bound(unit: Unit, text: &str) -> Result<f64, BadThreshold> {
+fn bound(unit: Unit, text: &str) -> Result<f64, BadThreshold> {
     let (value, such_as) = match unit {
         Unit::Milliseconds => {
             let with_unit = || units::duration(text).ok().map(|d| d.as_secs_f64() * 1000.0);

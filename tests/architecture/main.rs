@@ -28,6 +28,7 @@ const FLOORS: &[(&str, u8, Purity)] = &[
     ("remedy", 2, Purity::Pure),
     ("diagnose", 3, Purity::Pure),
     ("gates", 3, Purity::Pure),
+    ("compare", 4, Purity::Pure),
     ("report", 4, Purity::Pure),
     ("explain", 4, Purity::Pure),
     ("server", 5, Purity::Any),

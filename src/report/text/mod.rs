@@ -1,5 +1,6 @@
 //! Runs, studies and explanations for people: one screen by default, every figure with `-v`. Plain text; colour only where asked for.
 
+mod compare;
 pub(super) mod errors;
 mod explain;
 mod explain_detail;
@@ -13,6 +14,7 @@ pub(super) mod study;
 pub(super) mod study_detail;
 pub(super) mod summary;
 
+pub use compare::render_comparison;
 pub use findings::render_findings;
 pub use page::{Detail, Page};
 pub use ports::{render_forecast, render_ports};

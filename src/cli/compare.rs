@@ -1,0 +1,189 @@
+//! `sockbench compare`: runs side by side.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{EXIT_GATE, Exit, files};
+use crate::compare::{self, ChangeThreshold, NotRead, Side};
+use crate::model::comparison::{Comparison, Unlike};
+use crate::model::result::{RunResult, SCHEMA};
+use crate::report::gates_text::{self, JudgedRun};
+use crate::report::text::render_comparison;
+use crate::report::{hlog, json, junit};
+
+/// Longest file that is read.
+const INPUT_BYTES: u64 = 1 << 30;
+/// Settings that differ and are named in one line.
+const UNLIKE_SHOWN: usize = 4;
+
+/// Compare runs with the first of them, and say whether they differ by more than chance.
+///
+/// A run is a run.json, or the directory that -o made; also Locust's PREFIX_stats.csv (with PREFIX_stats_history.csv beside it),
+/// oha's JSON and k6's --summary-export. p50, p95, the share of failures and, with --rate, the rate decide: their change is
+/// compared with what chance makes of the seconds of both runs (block bootstrap, Holm's correction). Steady parts under 10 s say
+/// nothing.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Two or more results; all are compared with the first
+    #[arg(value_name = "RUN", num_args = 2.., required = true)]
+    runs: Vec<PathBuf>,
+    /// Compare although machine, settings, target or plan differ
+    #[arg(long)]
+    across_environments: bool,
+    /// Exit with 99 unless it holds [default: none]
+    ///
+    /// May be given several times: p50_change, p95_change, p99_change, rate_change or failed_change against a bound, such as
+    /// 'p95_change<5%' or 'rate_change>-2%'.
+    #[arg(long, value_name = "EXPR", value_parser = threshold, allow_hyphen_values = true)]
+    threshold: Vec<ChangeThreshold>,
+    /// Write the thresholds as JUnit XML [default: none]
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write the comparison as JSON; "-" writes only JSON to stdout [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+    /// No colours
+    #[arg(long, help_heading = "Output")]
+    no_color: bool,
+}
+
+/// A result that was read.
+struct Input {
+    side: Side,
+    /// none where another tool wrote it
+    run: Option<Box<RunResult>>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    for file in [&args.junit, &args.json].into_iter().flatten().filter(|f| f.as_os_str() != "-") {
+        files::check_writable(file)?;
+    }
+    let inputs = args.runs.iter().map(|path| read(path)).collect::<Result<Vec<Input>, Exit>>()?;
+    let (base, others) = inputs.split_first().ok_or_else(|| Exit::usage("nothing to compare"))?;
+    let unlike: Vec<Vec<Unlike>> = others.iter().map(|other| differences(base, other)).collect();
+    if !args.across_environments {
+        for (other, unlike) in others.iter().zip(&unlike).filter(|(_, unlike)| !unlike.is_empty()) {
+            return Err(refused(&base.side, &other.side, unlike));
+        }
+    }
+    let sides: Vec<Side> = others.iter().map(|other| other.side.clone()).collect();
+    let comparison = compare::compare(&base.side, &sides, unlike);
+    let judged = judged(args, &comparison);
+    show(args, &comparison, &judged)?;
+    if judged.iter().flat_map(|r| &r.thresholds).any(|j| !j.passed) {
+        return Err(Exit { code: EXIT_GATE, message: gates_text::heading(&judged), hint: None });
+    }
+    Ok(0)
+}
+
+fn show(args: &Args, comparison: &Comparison, judged: &[JudgedRun]) -> Result<(), Exit> {
+    let document =
+        serde_json::to_string_pretty(comparison).map_err(|e| Exit::environment(format!("render the comparison: {e}")))? + "\n";
+    let style = super::style(args.no_color);
+    let table = gates_text::render(judged, style);
+    let table = if table.is_empty() { table } else { format!("\n{table}") };
+    match &args.json {
+        Some(file) if file.as_os_str() == "-" => {
+            files::to_stdout(document.as_bytes())?;
+            if !table.is_empty() {
+                super::tell(gates_text::render(judged, crate::report::style::Style::Plain).trim_end());
+            }
+        }
+        file => {
+            if let Some(file) = file {
+                files::write(file, document.as_bytes())?;
+            }
+            files::to_stdout((render_comparison(comparison, &super::page(args.no_color, None)) + &table).as_bytes())?;
+        }
+    }
+    if let Some(file) = &args.junit {
+        let text = junit::render(judged).map_err(|e| Exit::environment(format!("render the thresholds: {e}")))?;
+        files::write(file, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn judged(args: &Args, comparison: &Comparison) -> Vec<JudgedRun> {
+    if args.threshold.is_empty() {
+        return Vec::new();
+    }
+    let several = comparison.pairs.len() > 1;
+    let of = |pair: &crate::model::comparison::Pair| JudgedRun {
+        step: several.then(|| pair.side.name.clone()),
+        verdict: pair.sentence.clone(),
+        duration_s: pair.side.duration_s,
+        thresholds: args.threshold.iter().map(|t| compare::judge(t, pair)).collect(),
+    };
+    comparison.pairs.iter().map(of).collect()
+}
+
+/// What other tools did not store cannot differ.
+fn differences(base: &Input, other: &Input) -> Vec<Unlike> {
+    match (&base.run, &other.run) {
+        (Some(a), Some(b)) => compare::unlike(a, b),
+        _ => Vec::new(),
+    }
+}
+
+fn refused(base: &Side, other: &Side, unlike: &[Unlike]) -> Exit {
+    let shown = unlike.iter().take(UNLIKE_SHOWN);
+    let mut list: Vec<String> = shown.map(|u| format!("{} {} / {}", u.key, short(&u.base), short(&u.other))).collect();
+    if unlike.len() > UNLIKE_SHOWN {
+        list.push(format!("{} more", unlike.len() - UNLIKE_SHOWN));
+    }
+    Exit::usage(format!("{} and {}: not run alike: {}", base.info.name, other.info.name, list.join(", ")))
+        .hint("--across-environments compares them all the same, and names what differs")
+}
+
+fn short(text: &str) -> String {
+    crate::report::style::shortened(&crate::report::style::visible(text), 24)
+}
+
+fn read(given: &Path) -> Result<Input, Exit> {
+    let name = given.display().to_string();
+    let path = if given.is_dir() { given.join("run.json") } else { given.to_owned() };
+    let bad = |why: &dyn std::fmt::Display| {
+        Exit::usage(format!("{}: {why}", path.display()))
+            .hint("run.json, the directory that -o made, Locust's _stats.csv, oha's JSON or k6's --summary-export")
+    };
+    let size = fs::metadata(&path).map_err(|e| bad(&e))?.len();
+    if size > INPUT_BYTES {
+        return Err(bad(&format!("{size} bytes: more than {INPUT_BYTES}")));
+    }
+    let text = fs::read_to_string(&path).map_err(|e| bad(&e))?;
+    let foreign = |side: Result<Side, NotRead>| Ok(Input { side: side.map_err(|e| bad(&e))?, run: None });
+    if let Some(prefix) = path.to_str().and_then(|p| p.strip_suffix("_stats.csv")) {
+        let history = PathBuf::from(format!("{prefix}_stats_history.csv"));
+        let history = if history.is_file() { Some(fs::read_to_string(&history).map_err(|e| bad(&e))?) } else { None };
+        return foreign(compare::locust(&name, &text, history.as_deref()));
+    }
+    let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result: {e}")))?;
+    match head {
+        Head { schema: Some(schema), .. } if schema == SCHEMA => {
+            let run = json::parse(&text).map_err(|e| bad(&e))?;
+            let log = path.with_extension("hlog");
+            let log = if log.is_file() {
+                let bytes = fs::read(&log).map_err(|e| bad(&e))?;
+                Some(hlog::read(&bytes, &run).map_err(|e| Exit::usage(format!("{}: {e}", log.display())))?)
+            } else {
+                None
+            };
+            Ok(Input { side: Side::of(&name, &run, log.as_deref()), run: Some(Box::new(run)) })
+        }
+        Head { schema: Some(schema), .. } => Err(Exit::usage(format!("{}: schema {schema}: not one run", path.display()))
+            .hint("the steps of a study are files beside study.json")),
+        Head { metrics: Some(_), .. } => foreign(compare::k6(&name, &text)),
+        Head { .. } => foreign(compare::oha(&name, &text)),
+    }
+}
+
+/// What tells whose document it is.
+#[derive(serde::Deserialize)]
+struct Head {
+    schema: Option<String>,
+    metrics: Option<serde::de::IgnoredAny>,
+}
+
+fn threshold(text: &str) -> Result<ChangeThreshold, String> {
+    compare::parse_threshold(text).map_err(|e| format!("{}\nhint: {}", e.why, e.hint))
+}

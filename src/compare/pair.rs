@@ -1,0 +1,228 @@
+//! The comparison itself: rows, which of them decide, and what they say together.
+
+use super::blocks::{Blocks, SHORTEST_S, length};
+use super::bootstrap::{Spread, Spreads, spreads};
+use super::chance::{holm, p_of_t, t95};
+use super::side::{Part, Second, Side};
+use crate::model::comparison::{COMPARE_SCHEMA, Compared, Comparison, Difference, EndpointRows, Pair, Row, Unlike};
+use crate::model::figures;
+use crate::model::result::Tool;
+
+/// Changes that are more seldom by chance are called real.
+const CHANCE: f64 = 0.05;
+/// Smaller changes are of no use to anybody: two runs of one program differ by as much for reasons outside of both.
+const REAL_SHARE: f64 = 0.02;
+/// The same of latencies, milliseconds.
+const REAL_MS: f64 = 0.1;
+/// The same of the share of failures.
+const REAL_FAILED: f64 = 0.001;
+
+/// Compares each of `others` with `base`; `unlike` are the differences of their environments, in the same order.
+pub fn compare(base: &Side, others: &[Side], unlike: Vec<Vec<Unlike>>) -> Comparison {
+    let pairs = others.iter().zip(unlike).map(|(other, unlike)| pair(base, other, unlike)).collect();
+    Comparison {
+        schema: COMPARE_SCHEMA.into(),
+        tool: Tool { version: env!("CARGO_PKG_VERSION").into() },
+        base: base.info.clone(),
+        pairs,
+    }
+}
+
+/// The blocks of both sides, where they have seconds enough.
+struct Chance {
+    base: Spreads,
+    other: Spreads,
+    freedom: f64,
+    block_s: usize,
+    blocks: usize,
+}
+
+impl Chance {
+    fn of(base: &[Second], other: &[Second]) -> Option<Self> {
+        let shorter = base.len().min(other.len());
+        if shorter < SHORTEST_S {
+            return None;
+        }
+        let block_s = length(shorter);
+        let (a, b) = (Blocks::of(base, block_s), Blocks::of(other, block_s));
+        let blocks = a.len().min(b.len());
+        Some(Self { base: spreads(&a), other: spreads(&b), freedom: (blocks - 1) as f64, block_s, blocks })
+    }
+
+    fn of_row(&self, what: Compared) -> Option<(Spread, Spread)> {
+        let of = |s: &Spreads| match what {
+            Compared::RateRps => s.rate,
+            Compared::FailedShare => s.failed_share,
+            Compared::P50Ms => s.p50_ms,
+            Compared::P95Ms => s.p95_ms,
+            Compared::P99Ms => s.p99_ms,
+            _ => None,
+        };
+        Some((of(&self.base)?, of(&self.other)?))
+    }
+}
+
+fn pair(base: &Side, other: &Side, unlike: Vec<Unlike>) -> Pair {
+    let chance = Chance::of(&base.seconds, &other.seconds);
+    let mut totals = rows(&base.totals, &other.totals, chance.as_ref());
+    if let Some(chance) = &chance {
+        let open = base.open_loop && other.open_loop;
+        decide(&mut totals, chance, open);
+    }
+    let verdict = verdict(&totals, chance.is_some());
+    let endpoints = base.endpoints.iter().filter_map(|a| {
+        let b = other.endpoints.iter().find(|b| b.name == a.name)?;
+        Some(endpoint(a, b))
+    });
+    let mut careful: Vec<String> = base.careful.iter().chain(&other.careful).cloned().collect();
+    if base.info.percentiles_from != other.info.percentiles_from && chance.is_some() {
+        careful.push("one side has all latencies, the other percentiles of seconds: their intervals are not of one kind".into());
+    }
+    Pair {
+        sentence: sentence(verdict, &totals, base, other),
+        side: other.info.clone(),
+        verdict,
+        environment: unlike,
+        block_s: chance.as_ref().map(|c| c.block_s as f64),
+        blocks: chance.as_ref().map(|c| c.blocks as u32),
+        totals,
+        endpoints: endpoints.collect(),
+        careful,
+    }
+}
+
+fn endpoint(base: &Part, other: &Part) -> EndpointRows {
+    let chance = Chance::of(&base.seconds, &other.seconds);
+    EndpointRows { name: base.name.clone(), rows: rows(&base.figures, &other.figures, chance.as_ref()) }
+}
+
+/// The order of the table.
+const ORDER: [Compared; 9] = [
+    Compared::RateRps,
+    Compared::P50Ms,
+    Compared::P95Ms,
+    Compared::P99Ms,
+    Compared::FailedShare,
+    Compared::Connections,
+    Compared::PortsPeak,
+    Compared::ClientCpuUsPerRequest,
+    Compared::TargetCpuUsPerRequest,
+];
+
+/// What both sides have. Where chance is known both figures are of the steady part, which it is known for.
+fn rows(base: &[(Compared, f64)], other: &[(Compared, f64)], chance: Option<&Chance>) -> Vec<Row> {
+    let of = |all: &[(Compared, f64)], what| all.iter().find(|(w, _)| *w == what).map(|(_, v)| *v);
+    let row = |what| {
+        let (a, b) = (of(base, what)?, of(other, what)?);
+        let Some((chance, (a, b))) = chance.and_then(|c| Some((c, c.of_row(what)?))) else {
+            return Some(Row { what, base: a, other: b, change: change(what, a, b), interval: None, p: None, outcome: None });
+        };
+        let half = t95(chance.freedom) * (a.variance + b.variance).sqrt();
+        let interval = if what == Compared::FailedShare {
+            let d = b.value - a.value;
+            Some([d - half, d + half])
+        } else {
+            (a.value > 0.0 && b.value > 0.0).then(|| {
+                let log = (b.value / a.value).ln();
+                [(log - half).exp() - 1.0, (log + half).exp() - 1.0]
+            })
+        };
+        let change = change(what, a.value, b.value);
+        Some(Row { what, base: a.value, other: b.value, change, interval, p: None, outcome: None })
+    };
+    ORDER.into_iter().filter_map(row).collect()
+}
+
+fn change(what: Compared, base: f64, other: f64) -> Option<f64> {
+    match what {
+        Compared::FailedShare => Some(other - base),
+        _ => (base > 0.0).then(|| other / base - 1.0),
+    }
+}
+
+/// p50, p95, failures and, in an open loop, the rate.
+fn decide(rows: &mut [Row], chance: &Chance, open_loop: bool) {
+    let decides = |what| match what {
+        Compared::P50Ms | Compared::P95Ms | Compared::FailedShare => true,
+        Compared::RateRps => open_loop,
+        _ => false,
+    };
+    let mut tried: Vec<(usize, f64)> = Vec::new();
+    for (at, row) in rows.iter().enumerate().filter(|(_, row)| decides(row.what)) {
+        let Some((a, b)) = chance.of_row(row.what) else { continue };
+        let difference = if row.what == Compared::FailedShare { b.value - a.value } else { (b.value / a.value).ln() };
+        let error = (a.variance + b.variance).sqrt();
+        let t = if difference == 0.0 { 0.0 } else { difference / error };
+        tried.push((at, p_of_t(t, chance.freedom)));
+    }
+    let corrected = holm(&tried.iter().map(|(_, p)| *p).collect::<Vec<_>>());
+    for ((at, _), p) in tried.into_iter().zip(corrected) {
+        let row = &mut rows[at];
+        row.p = Some(p);
+        row.outcome = Some(if p < CHANCE && matters(row) { direction(row) } else { Difference::None });
+    }
+}
+
+fn matters(row: &Row) -> bool {
+    let (absolute, relative) = ((row.other - row.base).abs(), row.change.map_or(0.0, f64::abs));
+    match row.what {
+        Compared::FailedShare => absolute >= REAL_FAILED,
+        Compared::RateRps => relative >= REAL_SHARE,
+        _ => relative >= REAL_SHARE && absolute >= REAL_MS,
+    }
+}
+
+fn direction(row: &Row) -> Difference {
+    let more = row.other > row.base;
+    if more == (row.what == Compared::RateRps) { Difference::Better } else { Difference::Worse }
+}
+
+fn verdict(rows: &[Row], is_known: bool) -> Difference {
+    let has = |d| rows.iter().any(|row| row.outcome == Some(d));
+    match (is_known && rows.iter().any(|r| r.outcome.is_some()), has(Difference::Better), has(Difference::Worse)) {
+        (false, ..) => Difference::Untold,
+        (true, false, false) => Difference::None,
+        (true, true, false) => Difference::Better,
+        (true, false, true) => Difference::Worse,
+        (true, true, true) => Difference::Mixed,
+    }
+}
+
+fn sentence(verdict: Difference, rows: &[Row], base: &Side, other: &Side) -> String {
+    let (a, b) = (&base.info, &other.info);
+    let real = rows.iter().filter(|r| matches!(r.outcome, Some(Difference::Better | Difference::Worse)));
+    let list = real.map(spoken).collect::<Vec<_>>().join(", ");
+    match verdict {
+        Difference::None => "no real difference: p50, p95 and failures differ by no more than chance explains".into(),
+        Difference::Better => format!("better: {list}"),
+        Difference::Worse => format!("worse: {list}"),
+        Difference::Mixed => format!("better and worse: {list}"),
+        Difference::Untold if base.seconds.is_empty() || other.seconds.is_empty() => {
+            let without = if base.seconds.is_empty() { a } else { b };
+            format!("no verdict: {} has no figures by second", without.name)
+        }
+        Difference::Untold => {
+            format!("too short to tell: {} s and {} s of steady load, {SHORTEST_S} s are needed", a.steady_s, b.steady_s)
+        }
+    }
+}
+
+fn spoken(row: &Row) -> String {
+    let change = row.change.unwrap_or(0.0);
+    match row.what {
+        Compared::FailedShare => format!("failures {} instead of {}", figures::share(row.other), figures::share(row.base)),
+        Compared::RateRps => format!("rate {}", signed(change)),
+        Compared::P50Ms => format!("p50 {}", signed(change)),
+        _ => format!("p95 {}", signed(change)),
+    }
+}
+
+/// `+5 %`, `-12 %`.
+fn signed(change: f64) -> String {
+    let sign = if change < 0.0 { "-" } else { "+" };
+    format!("{sign}{}", figures::share(change.abs()))
+}
+
+#[cfg(test)]
+#[path = "pair_tests.rs"]
+mod tests;

@@ -1,0 +1,87 @@
+//! Sides that were made: like ones do not differ, unlike ones do.
+
+use super::*;
+use crate::compare::side::Latency;
+use crate::model::comparison::{PercentilesFrom, SideInfo, Source};
+use crate::stats::histogram::Dense;
+
+/// Seconds of 100 requests around `ms`, with noise of a fifth, of which a share fails.
+fn seconds(count: usize, ms: f64, failed: f64, seed: u64) -> Vec<Second> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    (0..count)
+        .map(|_| {
+            let mut all = Dense::new(3);
+            for _ in 0..100 {
+                all.record((ms * 1000.0 * (0.8 + 0.4 * rng.f64())) as u64);
+            }
+            let fails = (0..100).filter(|_| rng.f64() < failed).count();
+            Second { requests: 100.0 + 4.0 * rng.f64(), failed: fails as f64, latency: Latency::All(all.take_sparse()) }
+        })
+        .collect()
+}
+
+fn side(name: &str, seconds: Vec<Second>) -> Side {
+    let info = SideInfo {
+        name: name.into(),
+        source: Source::Sockbench,
+        started_at: None,
+        duration_s: seconds.len() as f64,
+        steady_s: seconds.len() as f64,
+        percentiles_from: Some(PercentilesFrom::IntervalLog),
+    };
+    let totals = [Compared::RateRps, Compared::P50Ms, Compared::P95Ms, Compared::FailedShare].map(|what| (what, 1.0)).to_vec();
+    Side { info, open_loop: true, totals, endpoints: Vec::new(), seconds, careful: Vec::new() }
+}
+
+fn of(a: Vec<Second>, b: Vec<Second>) -> Pair {
+    compare(&side("a", a), &[side("b", b)], vec![Vec::new()]).pairs.remove(0)
+}
+
+#[test]
+fn like_runs_seldom_differ() {
+    let differ = (0..40).filter(|n| {
+        let pair = of(seconds(60, 20.0, 0.01, *n), seconds(60, 20.0, 0.01, 1000 + n));
+        pair.verdict != Difference::None
+    });
+    let differ = differ.count();
+    assert!(differ <= 4, "{differ} of 40");
+}
+
+#[test]
+fn a_tenth_more_is_found_and_named() {
+    for n in 0..10 {
+        let pair = of(seconds(60, 200.0, 0.0, n), seconds(60, 220.0, 0.0, 1000 + n));
+        assert_eq!(pair.verdict, Difference::Worse, "{}", pair.sentence);
+        let p50 = pair.totals.iter().find(|r| r.what == Compared::P50Ms).expect("a row");
+        let [low, high] = p50.interval.expect("an interval");
+        assert!(low < 0.1 && 0.1 < high && high - low < 0.05, "{p50:?}");
+    }
+    let better = of(seconds(60, 20.0, 0.2, 1), seconds(60, 20.0, 0.0, 2));
+    assert_eq!(better.verdict, Difference::Better, "{}", better.sentence);
+    assert!(better.sentence.contains("failures"), "{}", better.sentence);
+}
+
+#[test]
+fn short_runs_say_nothing() {
+    let pair = of(seconds(9, 20.0, 0.0, 1), seconds(60, 40.0, 0.0, 2));
+    assert_eq!((pair.verdict, pair.block_s), (Difference::Untold, None));
+    assert!(pair.sentence.starts_with("too short to tell"), "{}", pair.sentence);
+    let lacks = of(Vec::new(), seconds(60, 40.0, 0.0, 2));
+    assert_eq!(lacks.verdict, Difference::Untold);
+}
+
+#[test]
+fn blocks_are_at_least_twelve_where_there_are_seconds_for_them() {
+    for (seconds, length, blocks) in [(10, 1, 10), (15, 1, 15), (30, 2, 15), (60, 5, 12), (180, 5, 36)] {
+        assert_eq!(super::length(seconds), length, "{seconds}");
+        assert_eq!(Blocks::of(&vec![Second::default(); seconds], length).len(), blocks, "{seconds}");
+    }
+}
+
+#[test]
+fn the_same_twice_is_the_same() {
+    let a = seconds(30, 20.0, 0.01, 5);
+    let pair = of(a.clone(), a);
+    assert_eq!(pair.verdict, Difference::None);
+    assert!(pair.totals.iter().all(|r| r.change == Some(0.0)), "{:?}", pair.totals);
+}

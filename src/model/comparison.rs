@@ -1,0 +1,162 @@
+//! Runs side by side: schema `sockbench-compare/1`. What cannot be said is absent, never null.
+
+use serde::{Deserialize, Serialize};
+
+use super::result::Tool;
+
+/// The schema of [`Comparison`].
+pub const COMPARE_SCHEMA: &str = "sockbench-compare/1";
+
+/// Runs compared with the first of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
+pub struct Comparison {
+    pub schema: String,
+    pub tool: Tool,
+    /// what all others are compared with
+    pub base: SideInfo,
+    pub pairs: Vec<Pair>,
+}
+
+/// Where the figures of a side come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract keys")]
+pub struct SideInfo {
+    /// the path that was given
+    pub name: String,
+    pub source: Source,
+    /// RFC 3339; absent where the file does not say
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    pub duration_s: f64,
+    /// seconds that the intervals rest on: whole ones of the steady part
+    pub steady_s: f64,
+    /// what percentiles by second rest on; absent where there are none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percentiles_from: Option<PercentilesFrom>,
+}
+
+/// The tool that wrote a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// `run.json`
+    Sockbench,
+    /// `_stats.csv`
+    Locust,
+    /// its JSON
+    Oha,
+    /// `--summary-export`
+    K6,
+}
+
+/// What percentiles by second rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PercentilesFrom {
+    /// all latencies: `run.hlog`
+    IntervalLog,
+    /// the percentiles of each second: `series[]`, or Locust's history
+    Series,
+}
+
+/// One run beside the base.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract keys")]
+pub struct Pair {
+    pub side: SideInfo,
+    pub verdict: Difference,
+    /// one sentence
+    pub sentence: String,
+    /// what is not alike in the environments
+    pub environment: Vec<Unlike>,
+    /// seconds of a block of the bootstrap; absent where a side is too short or has no seconds
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_s: Option<f64>,
+    /// blocks of the side that has fewer
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<u32>,
+    pub totals: Vec<Row>,
+    pub endpoints: Vec<EndpointRows>,
+    /// what a reader must know besides
+    pub careful: Vec<String>,
+}
+
+/// An endpoint that both have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract keys")]
+pub struct EndpointRows {
+    pub name: String,
+    pub rows: Vec<Row>,
+}
+
+/// A setting that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract keys")]
+pub struct Unlike {
+    pub key: String,
+    pub base: String,
+    pub other: String,
+}
+
+/// What the comparison says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Difference {
+    /// nothing that noise does not explain
+    None,
+    /// what differs is better than in the base
+    Better,
+    /// what differs is worse
+    Worse,
+    /// some of it better, some worse
+    Mixed,
+    /// the runs are too short, or have no seconds
+    Untold,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "the unit is in the name")]
+pub enum Compared {
+    RateRps,
+    P50Ms,
+    P95Ms,
+    P99Ms,
+    /// of requests and local failures, 0 to 1
+    FailedShare,
+    Connections,
+    PortsPeak,
+    ClientCpuUsPerRequest,
+    TargetCpuUsPerRequest,
+}
+
+impl Compared {
+    /// Its name in the document.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// One figure of both sides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "contract keys")]
+pub struct Row {
+    pub what: Compared,
+    pub base: f64,
+    pub other: f64,
+    /// of the base: 0.05 is 5 % more; of a share the difference; absent where the base is 0
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<f64>,
+    /// 95 % interval of the change by a block bootstrap
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<[f64; 2]>,
+    /// probability of such a change by chance, by Holm's correction over the rows that decide; absent where it does not decide
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
+    /// whether it differs beyond chance, and which way; absent where it does not decide
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Difference>,
+}
