@@ -197,14 +197,24 @@ mod tests {
     }
 
     #[test]
-    fn locusts_files_are_those_that_sockbench_writes_too() {
-        let f = crate::report::fixture::broken();
-        let stats = crate::report::locust_csv::stats_csv(&f.run).expect("csv");
-        let history = crate::report::locust_csv::History::of(&f.seconds).render(&f.run).expect("csv");
-        let side = locust("a", &stats, Some(&history)).expect("Locust's");
-        assert_eq!((side.endpoints.len(), side.info.percentiles_from), (3, Some(PercentilesFrom::Series)));
-        assert!(side.seconds.len() >= 10 && of(&side, Compared::FailedShare).is_some_and(|s| s > 0.1), "{side:?}");
-        assert!(locust("a", &stats, None).expect("without its history").seconds.is_empty());
+    fn locusts_files_by_their_columns() {
+        let stats = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Min Response Time,\
+                     Max Response Time,Average Content Size,Requests/s,Failures/s,50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%\r\n\
+                     GET,/io,600,60,200,201,200,260,24,50,5,200,201,202,203,204,205,206,207,208,209,260\r\n\
+                     ,Aggregated,600,60,200,201,200,260,24,50,5,200,201,202,203,204,205,206,207,208,209,260\r\n";
+        let head = "Timestamp,User Count,Type,Name,Requests/s,Failures/s,50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%,\
+                    Total Request Count,Total Failure Count,Total Median Response Time,Total Average Response Time,\
+                    Total Min Response Time,Total Max Response Time,Total Average Content Size\r\n";
+        let row = |t: u64| {
+            let (users, ms) = if t < 2 { (5, "N/A") } else { (10, "200") };
+            format!("{},{users},,Aggregated,50,5,{ms},,,,,{ms},,,,,,{},{},,,,,\r\n", 1000 + t, t * 50, t * 5)
+        };
+        let history = head.to_owned() + &(0..14).map(row).collect::<String>();
+        let side = locust("a", stats, Some(&history)).expect("Locust's");
+        assert_eq!((side.endpoints.len(), side.seconds.len(), side.info.duration_s), (1, 11, 12.0), "without the ramp");
+        assert_eq!([Compared::P95Ms, Compared::FailedShare].map(|w| of(&side, w)), [Some(205.0), Some(0.1)]);
+        assert!(side.seconds.iter().all(|s| s.requests == 50.0 && matches!(s.latency, Latency::Percentiles { .. })));
+        assert!(locust("a", stats, None).expect("without its history").seconds.is_empty());
         assert!(locust("a", "Type,Name\n", None).is_err() && locust("a", "{}", None).is_err());
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A side is cut into blocks of seconds. Blocks are drawn again and again with replacement (a block bootstrap: seconds next
 //! to each other are alike), which says how much each figure varies by chance; the difference of two sides is judged by that.
-//! p50, p95, the share of failures and, in an open loop, the rate decide, with Holm's correction for four tries.
+//! p50, p95, the share of failures and, in an open loop, the rate decide, with Holm's correction for so many tries; p50 and
+//! p95 by endpoint where there are several.
 //!
 //! Not here: reading files (`cli`), pages (`report`).
 

@@ -65,35 +65,60 @@ impl Chance {
 fn pair(base: &Side, other: &Side, unlike: Vec<Unlike>) -> Pair {
     let chance = Chance::of(&base.seconds, &other.seconds);
     let mut totals = rows(&base.totals, &other.totals, chance.as_ref());
-    if let Some(chance) = &chance {
-        let open = base.open_loop && other.open_loop;
-        decide(&mut totals, chance, open);
-    }
-    let verdict = verdict(&totals, chance.is_some());
-    let endpoints = base.endpoints.iter().filter_map(|a| {
-        let b = other.endpoints.iter().find(|b| b.name == a.name)?;
-        Some(endpoint(a, b))
-    });
+    let both = base.endpoints.iter().filter_map(|a| Some((a, other.endpoints.iter().find(|b| b.name == a.name)?)));
+    let (mut endpoints, chances): (Vec<EndpointRows>, Vec<Option<Chance>>) = both.map(|(a, b)| endpoint(a, b)).unzip();
+    let verdict = match &chance {
+        Some(chance) => {
+            // The median of a quick and a slow endpoint together lies between them and is a figure of neither.
+            let apart = chances.len() > 1 && chances.iter().all(Option::is_some);
+            let open = base.open_loop && other.open_loop;
+            let of_all = |what: Compared| match what {
+                Compared::P50Ms | Compared::P95Ms => !apart,
+                Compared::FailedShare => true,
+                _ => open && what == Compared::RateRps,
+            };
+            let mut tried = tries(&mut totals, chance, of_all);
+            for (part, chance) in endpoints.iter_mut().zip(&chances).filter(|_| apart) {
+                let is_latency = |what| matches!(what, Compared::P50Ms | Compared::P95Ms);
+                if let Some(chance) = chance {
+                    tried.extend(tries(&mut part.rows, chance, is_latency));
+                }
+            }
+            settle(tried);
+            verdict(all_rows(&totals, &endpoints))
+        }
+        None => Difference::Untold,
+    };
     let mut careful: Vec<String> = base.careful.iter().chain(&other.careful).cloned().collect();
     if base.info.percentiles_from != other.info.percentiles_from && chance.is_some() {
         careful.push("one side has all latencies, the other percentiles of seconds: their intervals are not of one kind".into());
     }
     Pair {
-        sentence: sentence(verdict, &totals, base, other),
+        sentence: sentence(verdict, &totals, &endpoints, base, other),
         side: other.info.clone(),
         verdict,
         environment: unlike,
         block_s: chance.as_ref().map(|c| c.block_s as f64),
         blocks: chance.as_ref().map(|c| c.blocks as u32),
         totals,
-        endpoints: endpoints.collect(),
+        endpoints,
         careful,
     }
 }
 
-fn endpoint(base: &Part, other: &Part) -> EndpointRows {
-    let chance = Chance::of(&base.seconds, &other.seconds);
-    EndpointRows { name: base.name.clone(), rows: rows(&base.figures, &other.figures, chance.as_ref()) }
+/// Requests of an endpoint that its percentiles need.
+const FEW: f64 = 50.0;
+
+fn endpoint(base: &Part, other: &Part) -> (EndpointRows, Option<Chance>) {
+    let requests = |seconds: &[Second]| seconds.iter().map(|s| s.requests).sum::<f64>();
+    let chance =
+        Chance::of(&base.seconds, &other.seconds).filter(|_| requests(&base.seconds) >= FEW && requests(&other.seconds) >= FEW);
+    let rows = rows(&base.figures, &other.figures, chance.as_ref());
+    (EndpointRows { name: base.name.clone(), rows }, chance)
+}
+
+fn all_rows<'a>(totals: &'a [Row], endpoints: &'a [EndpointRows]) -> impl Iterator<Item = &'a Row> {
+    totals.iter().chain(endpoints.iter().flat_map(|e| &e.rows))
 }
 
 /// The order of the table.
@@ -140,24 +165,21 @@ fn change(what: Compared, base: f64, other: f64) -> Option<f64> {
     }
 }
 
-/// p50, p95, failures and, in an open loop, the rate.
-fn decide(rows: &mut [Row], chance: &Chance, open_loop: bool) {
-    let decides = |what| match what {
-        Compared::P50Ms | Compared::P95Ms | Compared::FailedShare => true,
-        Compared::RateRps => open_loop,
-        _ => false,
-    };
-    let mut tried: Vec<(usize, f64)> = Vec::new();
-    for (at, row) in rows.iter().enumerate().filter(|(_, row)| decides(row.what)) {
-        let Some((a, b)) = chance.of_row(row.what) else { continue };
+/// The rows that decide, and how probable each is by chance alone.
+fn tries<'a>(rows: &'a mut [Row], chance: &Chance, decides: impl Fn(Compared) -> bool) -> Vec<(&'a mut Row, f64)> {
+    let p = |row: &Row| {
+        let (a, b) = chance.of_row(row.what)?;
         let difference = if row.what == Compared::FailedShare { b.value - a.value } else { (b.value / a.value).ln() };
         let error = (a.variance + b.variance).sqrt();
-        let t = if difference == 0.0 { 0.0 } else { difference / error };
-        tried.push((at, p_of_t(t, chance.freedom)));
-    }
+        Some(p_of_t(if difference == 0.0 { 0.0 } else { difference / error }, chance.freedom))
+    };
+    rows.iter_mut().filter(|row| decides(row.what)).filter_map(|row| p(row).map(|p| (row, p))).collect()
+}
+
+/// Holm's correction over all that were tried.
+fn settle(tried: Vec<(&mut Row, f64)>) {
     let corrected = holm(&tried.iter().map(|(_, p)| *p).collect::<Vec<_>>());
-    for ((at, _), p) in tried.into_iter().zip(corrected) {
-        let row = &mut rows[at];
+    for ((row, _), p) in tried.into_iter().zip(corrected) {
         row.p = Some(p);
         row.outcome = Some(if p < CHANCE && matters(row) { direction(row) } else { Difference::None });
     }
@@ -177,21 +199,34 @@ fn direction(row: &Row) -> Difference {
     if more == (row.what == Compared::RateRps) { Difference::Better } else { Difference::Worse }
 }
 
-fn verdict(rows: &[Row], is_known: bool) -> Difference {
-    let has = |d| rows.iter().any(|row| row.outcome == Some(d));
-    match (is_known && rows.iter().any(|r| r.outcome.is_some()), has(Difference::Better), has(Difference::Worse)) {
-        (false, ..) => Difference::Untold,
-        (true, false, false) => Difference::None,
-        (true, true, false) => Difference::Better,
-        (true, false, true) => Difference::Worse,
-        (true, true, true) => Difference::Mixed,
+fn verdict<'a>(rows: impl Iterator<Item = &'a Row>) -> Difference {
+    let outcomes: Vec<Difference> = rows.filter_map(|row| row.outcome).collect();
+    let has = |d| outcomes.contains(&d);
+    match (outcomes.is_empty(), has(Difference::Better), has(Difference::Worse)) {
+        (true, ..) => Difference::Untold,
+        (false, false, false) => Difference::None,
+        (false, true, false) => Difference::Better,
+        (false, false, true) => Difference::Worse,
+        (false, true, true) => Difference::Mixed,
     }
 }
 
-fn sentence(verdict: Difference, rows: &[Row], base: &Side, other: &Side) -> String {
+/// Differences that a sentence names.
+const NAMED: usize = 4;
+
+fn sentence(verdict: Difference, totals: &[Row], endpoints: &[EndpointRows], base: &Side, other: &Side) -> String {
     let (a, b) = (&base.info, &other.info);
-    let real = rows.iter().filter(|r| matches!(r.outcome, Some(Difference::Better | Difference::Worse)));
-    let list = real.map(spoken).collect::<Vec<_>>().join(", ");
+    let is_real = |r: &&Row| matches!(r.outcome, Some(Difference::Better | Difference::Worse));
+    let mut real: Vec<String> = totals.iter().filter(is_real).map(spoken).collect();
+    for e in endpoints {
+        real.extend(e.rows.iter().filter(is_real).map(|row| format!("{} {}", shortened(&e.name), spoken(row))));
+    }
+    if real.len() > NAMED {
+        let more = real.len() - NAMED;
+        real.truncate(NAMED);
+        real.push(format!("{more} more"));
+    }
+    let list = real.join(", ");
     match verdict {
         Difference::None => "no real difference: p50, p95 and failures differ by no more than chance explains".into(),
         Difference::Better => format!("better: {list}"),
@@ -199,12 +234,17 @@ fn sentence(verdict: Difference, rows: &[Row], base: &Side, other: &Side) -> Str
         Difference::Mixed => format!("better and worse: {list}"),
         Difference::Untold if base.seconds.is_empty() || other.seconds.is_empty() => {
             let without = if base.seconds.is_empty() { a } else { b };
-            format!("no verdict: {} has no figures by second", without.name)
+            format!("no verdict: {} has no figures by second of steady load", shortened(&without.name))
         }
         Difference::Untold => {
             format!("too short to tell: {} s and {} s of steady load, {SHORTEST_S} s are needed", a.steady_s, b.steady_s)
         }
     }
+}
+
+fn shortened(name: &str) -> String {
+    const CHARS: usize = 40;
+    if name.chars().count() <= CHARS { name.to_owned() } else { name.chars().take(CHARS - 2).chain("..".chars()).collect() }
 }
 
 fn spoken(row: &Row) -> String {

@@ -118,14 +118,20 @@ fn table(pair: &Pair, page: &Page) -> String {
         for endpoint in pair.endpoints.iter().take(ENDPOINTS) {
             let cell = |what| {
                 let row = endpoint.rows.iter().find(|r| r.what == what);
-                row.map_or_else(|| "-".to_owned(), |r| format!("{} {}", value(what, r.other), change(r)))
+                let Some(row) = row else { return Cell::from("-") };
+                let text = format!("{} {}", value(what, row.other), change(row));
+                match row.outcome {
+                    Some(Difference::Better) => Cell::toned(Tone::Good, text + " better"),
+                    Some(Difference::Worse) => Cell::toned(Tone::Bad, text + " worse"),
+                    _ => text.into(),
+                }
             };
             table.row([
-                shortened(&endpoint.name, 20).into(),
-                cell(Compared::RateRps).into(),
-                cell(Compared::P50Ms).into(),
-                cell(Compared::P95Ms).into(),
-                cell(Compared::FailedShare).into(),
+                shortened(&endpoint.name, 14).into(),
+                cell(Compared::RateRps),
+                cell(Compared::P50Ms),
+                cell(Compared::P95Ms),
+                cell(Compared::FailedShare),
             ]);
         }
         out += &format!("\n{}", table.render(page.style));
