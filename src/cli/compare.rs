@@ -61,10 +61,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let inputs = args.runs.iter().map(|path| read(path)).collect::<Result<Vec<Input>, Exit>>()?;
     let (base, others) = inputs.split_first().ok_or_else(|| Exit::usage("nothing to compare"))?;
     let unlike: Vec<Vec<Unlike>> = others.iter().map(|other| differences(base, other)).collect();
-    if !args.across_environments {
-        for (other, unlike) in others.iter().zip(&unlike).filter(|(_, unlike)| !unlike.is_empty()) {
-            return Err(refused(&base.side, &other.side, unlike));
-        }
+    let first_unlike = others.iter().zip(&unlike).find(|(_, unlike)| !unlike.is_empty() && !args.across_environments);
+    if let Some((other, unlike)) = first_unlike {
+        return Err(refused(&base.side, &other.side, unlike));
     }
     let sides: Vec<Side> = others.iter().map(|other| other.side.clone()).collect();
     let comparison = compare::compare(&base.side, &sides, unlike);

@@ -174,7 +174,7 @@ fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
             hlog::read(&log, run).map_err(|e| bad_log(file, &e))?;
             return files::to_stdout(&log);
         }
-        Format::Html => html::render_run(&run, &times_of(file, &run)?),
+        Format::Html => html::render_run(run, &times_of(file, run)?),
     };
     files::to_stdout(text.as_bytes())
 }
