@@ -1,7 +1,7 @@
 //! Gates: what a run must hold for a pipeline to go on, in k6's grammar (`--threshold`).
 //!
-//! [`parse`] makes a [`Threshold`] of a text, [`check`] says before a run whether it can have what the threshold asks for,
-//! [`judge`] compares it with the result. Counts are those of k6 and Locust: `http_reqs` and `http_req_failed` include
+//! [`parse()`] makes a [`Threshold`] of a text, [`check`] says before a run whether it can have what the threshold asks for,
+//! [`judge()`] compares it with the result. Counts are those of k6 and Locust: `http_reqs` and `http_req_failed` include
 //! failures of this machine, so that a run whose source ports ran out does not pass; durations leave them out. A threshold
 //! without samples fails: in k6 it passes without a word.
 //!
