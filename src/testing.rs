@@ -119,9 +119,9 @@ pub mod model {
     pub mod result {
         pub use crate::model::result::{
             AfterLastAnswer, Closes, Connects, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight, LatencyMs,
-            PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult, RunStamp, SeriesPoint, ServerTimingMs,
-            Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow, Throttling, Validity,
-            VerdictId,
+            PartialAnswer, PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult, RunStamp, SeriesPoint,
+            ServerTimingMs, Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow, Throttling,
+            Validity, VerdictId,
         };
     }
     pub mod server_flags {

@@ -6,6 +6,7 @@
 //!
 //! Not here: reading facts (`observe`, `sys`), rendering findings (`report`), proving remedies (`study::rehearse`).
 
+mod caveat;
 pub(crate) mod ceiling;
 pub mod engine;
 mod findings_doc;
@@ -21,6 +22,7 @@ pub mod thresholds;
 mod validity;
 mod verdict;
 
+pub use caveat::caveat;
 pub use engine::{Diagnosis, diagnose, diagnose_study, ruling, settle, study_ruling};
 pub use findings_doc::findings_markdown;
 pub use preflight::preflight;

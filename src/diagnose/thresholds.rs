@@ -86,6 +86,8 @@ thresholds! {
     STILL_GONE_S: f64 = 2.0, Seconds;
     /// target-gone: where connections were refused before as well, so many answers must be missing after the last one.
     GONE_MISSING: u64 = 10, Count;
+    /// target-refused: refusals from this moment on were there from the start: the target was not up yet.
+    FROM_THE_START_S: f64 = 0.25, Seconds;
     /// target-backlog-overflow: connection set-ups near 1 s and 3 s (SYN retries) that make a cluster.
     SYN_RETRIES: u64 = 3, Count;
     /// target-backlog-overflow: a set-up that took this long met a dropped SYN, whose first retry comes after 1 s.
@@ -188,6 +190,14 @@ thresholds! {
     TAIL_REQUESTS: u64 = 20, Count;
     /// Before a run: connections per second that users without a pause may reach; a ceiling above it is not announced.
     HURRY_CPS: f64 = 50_000.0, Count;
+    /// target-errors: from this share of a time on, every answer of it is said to be an error.
+    ALL_SHARE: f64 = 0.995, Share;
+    /// Headline: fewer answers say nothing of the next ones.
+    FEW_ANSWERS: u64 = 20, Count;
+    /// Headline: a shorter run says nothing of the next second.
+    SHORT_RUN_S: f64 = 1.0, Seconds;
+    /// Headline: from this share of redirects on, it says so: the pages behind them were not loaded.
+    REDIRECTED_SHARE: f64 = 0.5, Share;
     /// Stamp: a run may end this long before its planned end.
     EARLY_END_S: f64 = 0.5, Seconds;
 }

@@ -3,7 +3,8 @@
 //! The first finding, in the order of reports, that has a row decides the verdict. The stamp follows from the same
 //! rows, in [`super::validity`]; nothing else decides either.
 
-use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Rows, Saturated, Waiter, message_of};
+use super::caveat::caveat;
+use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of};
 use super::rules::{received, refusal};
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId as Id, Severity};
@@ -34,6 +35,7 @@ pub(super) const TABLE: &[(Id, VerdictId, RunStamp)] = &[
 /// The verdict of a run with these findings.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Verdict {
     if let Some((id, finding)) = decision(findings) {
+        let id = if is_back(seen, finding) { VerdictId::TargetFailing } else { id };
         let (sentence, since_s) = headline(id, run, seen, finding);
         return Verdict { id, sentence, since_s };
     }
@@ -55,13 +57,20 @@ pub fn deciding(findings: &[Finding]) -> Option<&Finding> {
 /// The first finding that decides, or the one that it follows from where that decides the same, or where this side is the
 /// reason.
 fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
-    let (id, first) = findings.iter().find_map(|f| Some((decided_by(f.id)?, f)))?;
+    let decide = || findings.iter().filter_map(|f| Some((decided_by(f.id)?, f)));
+    // Other programs explain what nothing else does.
+    let (id, first) = decide().find(|(_, f)| f.id != Id::HostContended).or_else(|| decide().next())?;
     let root = |cause: &Id| {
         let found = findings.iter().find(|f| f.id == *cause && f.caused_by.is_empty())?;
         let decides = decided_by(found.id)?;
         (decides == id || matches!(decides, VerdictId::ClientBound | VerdictId::HostBound)).then_some((decides, found))
     };
     Some(first.caused_by.iter().find_map(root).unwrap_or((id, first)))
+}
+
+/// A target that refused some connections, and answered others after them, is not gone.
+fn is_back(seen: &Indicators, finding: &Finding) -> bool {
+    finding.id == Id::TargetRefused && !matches!(seen.refusing, None | Some(Refusing::Always))
 }
 
 fn decided_by(finding: Id) -> Option<VerdictId> {
@@ -75,6 +84,7 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
         VerdictId::ClientBound => client(run, seen, finding),
         VerdictId::TargetGone => gone(run, seen),
         VerdictId::TargetBound => (saturated(run, seen), None),
+        VerdictId::TargetFailing if finding.id == Id::TargetRefused => refused(run, seen),
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
         VerdictId::HostBound => (host(seen, finding), None),
         VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),
@@ -174,18 +184,22 @@ fn gone(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
         );
         return (sentence, Some(gone.since_s));
     }
+    (format!("the target refused every connection: nothing listens at {}", run.plan.target.addr), None)
+}
+
+/// It refused some connections and answered others.
+fn refused(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
     let rows = Rows::are(run, Kind::is_refused);
-    let to = run.plan.target.addr;
-    if run.totals.requests <= rows.count() {
-        return (format!("the target refused every connection: nothing listens at {to}"), None);
-    }
-    let sentence = format!(
-        "the target refused {} of {}, from {} to {}",
-        count(rows.count()),
-        counted(run.totals.requests, "request"),
-        seconds(rows.first_s()),
-        seconds(rows.last_s())
-    );
+    let (first, last) = (seconds(rows.first_s()), seconds(rows.last_s()));
+    let of = format!("{} of {}", count(rows.count()), counted(run.totals.requests, "request"));
+    let sentence = match seen.refusing {
+        Some(Refusing::AtFirst(until_s)) => {
+            format!("target failing until {}: nothing listened yet, {of} were refused", seconds(until_s))
+        }
+        Some(Refusing::ForAWhile) => format!("target failing: it refused {of}, from {first} to {last}, and was back after that"),
+        Some(Refusing::NowAndThen) => format!("target failing: it refused {of} now and then, from {first} to {last}"),
+        _ => format!("target failing: it refused {of} since {first}"),
+    };
     (sentence, Some(rows.first_s()))
 }
 
@@ -235,7 +249,7 @@ fn healthy(run: &RunResult, findings: &[Finding]) -> String {
     let warning = findings.iter().find(|f| f.severity != Severity::Info);
     match warning {
         Some(w) => format!("OK, but {} ({figures})", w.title),
-        None => format!("OK: {figures}"),
+        None => caveat(run).map_or_else(|| format!("OK: {figures}"), |but| format!("OK, but {but} ({figures})")),
     }
 }
 

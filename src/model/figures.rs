@@ -84,6 +84,12 @@ pub fn span(d: Duration) -> String {
     }
 }
 
+/// Whether so many samples say anything of this percentile: one of them at least lies at or above it (20 for p95, 100 for p99).
+pub fn is_supported(percentile: f64, samples: u64) -> bool {
+    // 100 - 99.9 is not a tenth in floating point.
+    samples as f64 * (100.0 - percentile) >= 100.0 - 1e-6
+}
+
 /// Microseconds without the unit: `4.2`, `13`, `1,020`.
 pub fn us(value: f64) -> String {
     if value < 9.95 { number((value * 10.0).round() / 10.0) } else { separated(value.round() as u64) }

@@ -78,6 +78,9 @@ impl ClientMeter {
     pub(super) fn read(&mut self, now: Stamp) -> Fact<Usage> {
         self.watch_threads(now);
         let span = now.since(self.at);
+        if span.is_zero() {
+            return Fact::missing("own process: no time since the last reading");
+        }
         let usage = match process::read_usage(process::own_pid()) {
             Ok(usage) => usage,
             Err(e) => return Fact::missing(format!("own process: {e}")),
@@ -214,6 +217,10 @@ impl TargetMeter {
             self.refresh_tree(now);
         }
         let span = now.since(self.at);
+        // Found at this very look, because it started later than the run: nothing to compare with yet.
+        if span.is_zero() {
+            return Fact::missing(format!("the target process {} was found in this second", self.pid));
+        }
         let (mut cpu_s, mut rss_bytes, mut alive) = (0.0, 0, 0);
         let mut refused = None;
         for pid in &self.tree {
@@ -338,6 +345,19 @@ mod tests {
             assert!(clock.now() < end, "not within 20 s: {what}");
             sleep(Duration::from_millis(5));
         }
+    }
+
+    /// A target that starts later than the run is found by a look, which reads it at once.
+    #[test]
+    fn a_reading_without_time_before_it_is_missing() {
+        let now = Clock::start().now();
+        let mut sleeper = std::process::Command::new("sleep").arg("20").spawn().unwrap();
+        let mut target = TargetMeter::find("127.0.0.1:1".parse().unwrap(), Some(sleeper.id()), now).unwrap();
+        assert!(target.read(now).reason().is_some());
+        assert_eq!(target.summary.cpu_percent_mean(), None, "nothing was measured");
+        assert!(ClientMeter::start(now).read(now).reason().is_some());
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod load;
 mod pace;
 mod ports;
 mod queue;
+mod refusing;
 mod rows;
 mod stalls;
 mod target;
@@ -28,6 +29,7 @@ pub(super) use load::{duration_s, is_many};
 pub(super) use pace::OwnPace;
 pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against, kernel_searches};
 pub(super) use queue::{Growth, Leak, Queue};
+pub(super) use refusing::Refusing;
 pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
 pub(super) use stalls::{Hang, Stalls, Still, TargetStall};
 pub(super) use target::{CpuLimit, Full};
@@ -80,6 +82,8 @@ pub struct Indicators {
     pub(super) ports: PortFigures,
     /// the target went away in mid-run
     pub(super) gone: Option<Gone>,
+    /// when the target refused connections
+    pub(super) refusing: Option<Refusing>,
     /// requests waited longer than any answered one and got nothing
     pub(super) hang: Seen<Hang>,
     /// this program itself stalled
@@ -117,6 +121,7 @@ impl Indicators {
             growth: queue::growth(run),
             ports: PortFigures::of(run),
             gone: gone::gone(run),
+            refusing: refusing::refusing(run),
             hang: stalls::hang(run),
             client_stalls: stalls::client_stalls(run),
             target_stall: Seen::No,

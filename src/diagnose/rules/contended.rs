@@ -28,10 +28,10 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
         Reason::Others(others) => {
             let others = number(others / 100.0);
             (
-                format!("{who} waited for a core in {} of {} s: other programs used {others} cores", c.seconds, c.measured),
+                format!("{who} waited {waited} of the time for a core: other programs used {others} cores"),
                 format!(
-                    "In {} of {} measured seconds {who} waited for a core for more than {} of the time ({waited} on average), while \
-                     other programs used {others} of {} cores. {spoils}",
+                    "In {} of {} measured seconds {who} waited for a core for more than {} of the time, while other programs used \
+                     {others} of {} cores. {spoils}",
                     c.seconds,
                     c.measured,
                     percent(WAIT_PERCENT),
@@ -79,6 +79,13 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
         .with("seconds_with_waiting", c.seconds as u64)
         .with("measured_seconds", c.measured as u64)
         .with("wait_percent_mean", c.wait_percent)
+        .with(
+            "spoils",
+            match c.who {
+                Waiter::Client => "latencies, and rates above what it could send",
+                Waiter::Target => "rates and latencies",
+            },
+        )
         .with("others_cpu_percent", others)
         .with("quota_cores", quota.map(|q| q.quota_cores))
         .with("throttled_periods", quota.map(|q| q.throttled_periods))

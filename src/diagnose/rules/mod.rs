@@ -23,6 +23,8 @@ pub(in crate::diagnose) mod refused;
 pub(in crate::diagnose) mod search;
 pub(in crate::diagnose) mod settings;
 pub(in crate::diagnose) mod stalls;
+pub(in crate::diagnose) mod statuses;
 pub(in crate::diagnose) mod study;
 pub(in crate::diagnose) mod target;
+mod unfinished;
 pub(in crate::diagnose) mod users;

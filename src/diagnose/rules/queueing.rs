@@ -2,10 +2,11 @@
 
 use super::capacity::{more_workers, other_target, who_takes_the_cores};
 use super::lighter::{Bottleneck, lighter};
-use crate::diagnose::indicators::{Growth, Indicators, Leak, Queue};
+use crate::diagnose::indicators::{Growth, Indicators, Leak, Queue, Reason, Waiter};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{BUSY_POOL_SHARE, FALL_SHORT_SHARE};
 use crate::model::figures::{counted, number, rate, seconds, times};
+use crate::model::finding::FindingId as Id;
 use crate::model::result::{Endpoint, RunResult};
 use crate::remedy::target::{Pool, cpu_workers, io_workers, working};
 use crate::remedy::{advice, load_with};
@@ -40,16 +41,25 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
     }
     let mut remedies = if idle.is_some() { vec![who_takes_the_cores()] } else { more_workers(run, &e.name) };
     remedies.push(lighter(run, seen, Bottleneck { endpoint: Some(e), slots: None }));
-    Found::new(format!("{} waits {} ms in the target's queue for {} ms of work", e.name, number(queue), number(work)), text)
-        .with("endpoint", e.name.as_str())
-        .with("queue_p50_ms", queue)
-        .with("queue_p99_ms", e.server_timing_ms.as_ref().map(|t| t.queue.p99))
-        .with("work_p50_ms", work)
-        .with("latency_p50_ms", e.latency_ms.map(|l| l.p50))
-        .with("requests", e.requests)
-        .with("workers", workers(run, &e.name))
-        .remedies(remedies)
-        .ruling()
+    let found =
+        Found::new(format!("{} waits {} ms in the target's queue for {} ms of work", e.name, number(queue), number(work)), text)
+            .with("endpoint", e.name.as_str())
+            .with("queue_p50_ms", queue)
+            .with("queue_p99_ms", e.server_timing_ms.as_ref().map(|t| t.queue.p99))
+            .with("work_p50_ms", work)
+            .with("latency_p50_ms", e.latency_ms.map(|l| l.p50))
+            .with("requests", e.requests)
+            .with("workers", workers(run, &e.name))
+            .remedies(remedies);
+    // Workers that are all at work make the queue, whatever else this machine does.
+    let starved = idle.is_some() || has_quota(seen);
+    let causes = [(Id::HostContended, starved), (Id::TargetCpuSaturated, true)];
+    found.caused_only_by(causes.into_iter().filter_map(|(id, is_so)| is_so.then_some(id)).collect()).ruling()
+}
+
+/// A quota stopped the target's process.
+fn has_quota(seen: &Indicators) -> bool {
+    seen.contention.yes().is_some_and(|c| c.who == Waiter::Target && matches!(c.reason, Reason::Quota(_)))
 }
 
 fn workers(run: &RunResult, endpoint: &str) -> Option<u32> {

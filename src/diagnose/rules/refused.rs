@@ -1,14 +1,14 @@
 //! The rule about connections that the target's machine refused.
 
 use super::target::{evidence, hidden};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows};
+use crate::diagnose::indicators::{Course, Indicators, Kind, Refusing, Rows};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::body::Body;
 use crate::model::figures::{count, counted, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::plan::{MixEntry, Unreached};
 use crate::model::result::RunResult;
-use crate::remedy::{advice, load_after_sysctl, load_with};
+use crate::remedy::{advice, load_after_sysctl, load_with, quoted};
 
 /// target-refused.
 pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -22,20 +22,28 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
     let range = run.host.sysctls.ip_local_port_range;
     let inside = range.is_some_and(|[lo, hi]| (lo..=hi).contains(&to.port()));
     let answered = run.totals.requests > run.totals.failures;
-    // Other requests met a listener, whatever became of them.
-    let reached = run.totals.requests.saturating_add(run.totals.cut) > rows.count();
     // Those after the target went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
-    let mut text = match (real, reached) {
+    let (first, last) = (seconds(rows.first_s()), seconds(rows.last_s()));
+    let mut text = match (real, seen.refusing.unwrap_or(Refusing::Always)) {
         (1.., _) if went => format!("{} to {to} were refused from then on. ", counted(real, "connection")),
         (0, _) => format!("Nothing listened at {to}, but no connection was refused. "),
-        (_, true) => format!(
-            "Nothing listened at {to} at times between {} and {}, while other connections were made: the target started late, stopped, \
-             restarted, or closed its listener for a while. ",
-            seconds(rows.first_s()),
-            seconds(rows.last_s())
+        (_, Refusing::AtFirst(until)) => format!(
+            "Nothing listened at {to} until {}, and everything was accepted after that: the target started later than the run. ",
+            seconds(until)
         ),
-        (_, false) => format!("Nothing listens at {to}: its machine answered every SYN with RST. "),
+        (_, Refusing::ForAWhile) => format!(
+            "Nothing listened at {to} from {first} to {last}, and it did before and after: the target restarted, or closed its \
+             listener for a while. "
+        ),
+        (_, Refusing::NowAndThen) => format!(
+            "Nothing listened at {to} at times between {first} and {last}, while other connections were made: the target restarts again \
+             and again, or a balancer before it sends some connections where nothing listens. "
+        ),
+        (_, Refusing::ToTheEnd) => format!(
+            "Nothing listened at {to} any more from {first} on; requests were answered before: the target stops, or closed its listener. "
+        ),
+        (_, Refusing::Always) => format!("Nothing listens at {to}: its machine answered every SYN with RST. "),
     };
     if own > 0 {
         text += &format!(
@@ -63,7 +71,11 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
     evidence(Found::new(title, text), &rows)
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
-        .remedies(if went { Vec::new() } else { remedies(run, &rows, answered, inside) })
+        .remedies(match seen.refusing {
+            _ if went => Vec::new(),
+            Some(Refusing::AtFirst(_)) => vec![after_it_listens(run)],
+            _ => remedies(run, &rows, answered, inside),
+        })
         .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() })
         .ruling()
 }
@@ -77,6 +89,14 @@ fn others(run: &RunResult) -> String {
     let tried: Vec<String> = target.unreached.iter().filter(|u| u.addr != target.addr).map(Unreached::in_words).collect();
     let name = format!(" {} has {} addresses", target.host, target.resolved.len());
     if tried.is_empty() { format!("{name}, and only this one was tried.") } else { format!("{name}: {} too.", tried.join(", ")) }
+}
+
+/// The run again, as soon as something listens.
+fn after_it_listens(run: &RunResult) -> Remedy {
+    let again = load_with(&run.plan, |_| ());
+    let url = quoted(&format!("http://{}/", run.plan.target.authority));
+    let command = format!("until curl -s -o /dev/null {url}; do sleep 0.1; done; {again}");
+    advice("start the load when the target listens", command, "0 refused")
 }
 
 fn remedies(run: &RunResult, rows: &Rows<'_>, answered: bool, inside: bool) -> Vec<Remedy> {

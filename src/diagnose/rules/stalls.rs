@@ -1,6 +1,7 @@
 //! Rules about what stalled: requests without an answer, the client, the target.
 
-use crate::diagnose::indicators::{Hang, Indicators, Kind, Rows, Stalls, Still, TargetStall};
+use super::unfinished;
+use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::MID_RUN_SHARE;
 use crate::model::figures::{counted, rate, seconds};
@@ -42,9 +43,16 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
             rate(rps)
         );
     }
-    text += "The target accepted these requests and did not answer them. Latency figures are censored: they leave these requests out.";
+    let unfinished = unfinished::longest(run).filter(|_| hang.begun >= n);
+    text += match unfinished {
+        Some(_) => "It is no matter of speed: what came, came at once. Latency figures leave these requests out.",
+        None => {
+            "The target accepted these requests and did not answer them. Latency figures are censored: they leave these requests out."
+        }
+    };
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
-    let remedies = vec![
+    let mut remedies = unfinished.map_or_else(Vec::new, |(received, _)| unfinished::remedies(run, &received));
+    let by_hand = vec![
         advice(
             "ask for one by hand",
             curl(run),
@@ -68,9 +76,18 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
             format!("answers within {} are slow ones; what is left is stuck", seconds(longer)),
         ),
     ];
+    // More time changes nothing about an answer without an end.
+    match unfinished {
+        Some(_) => remedies.extend(by_hand.into_iter().skip(1).take(1)),
+        None => remedies.extend(by_hand),
+    }
     let late = hang.since_s.filter(|since| hang.slowest_ms.is_some() && *since > run.duration_s * MID_RUN_SHARE);
     let when = late.map_or_else(String::new, |since| format!(" sent since {}", seconds(since)));
-    Found::new(format!("{}{when} waited up to {waited} and got no answer", counted(n, "request")), text)
+    let title = match unfinished {
+        Some((received, _)) => format!("{}{when} did not end: {}", counted(n, "answer"), unfinished::missing(&received)),
+        None => format!("{}{when} waited up to {waited} and got no answer", counted(n, "request")),
+    };
+    Found::new(title, text)
         .with("unanswered", n)
         .with("in_flight_at_end", hang.in_flight)
         .with("timed_out", hang.timed_out)
@@ -87,10 +104,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
 
 /// What came of the answer that was waited for longest: `: it stopped after 5 of the 100 bytes of its body (received: "...")`.
 fn so_far(run: &RunResult) -> String {
-    let at_end = run.totals.partial_answer.as_ref().map(|p| (p.received, p.first_bytes.as_str()));
-    let late = Rows::kind(run, Kind::AnswerTimeout);
-    let given_up = late.0.iter().find_map(|row| Some((row.received?, row.first_bytes.as_deref().unwrap_or_default())));
-    match at_end.or(given_up) {
+    match unfinished::longest(run) {
         Some((received, "")) => format!(": it {}", received.in_words()),
         Some((received, bytes)) => format!(": it {} (received: \"{bytes}\")", received.in_words()),
         None => String::new(),

@@ -1,17 +1,14 @@
-//! Rules about failures at the target after the connection was made, or while it was: reset, late, malformed, answered
-//! with an error.
+//! Rules about failures at the target after the connection was made, or while it was: reset, late, malformed.
 
 use std::time::Duration;
 
-use super::capacity::more_workers;
+use super::unfinished;
 use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::model::figures::{counted, number, seconds, share};
+use crate::model::figures::{counted, is_supported, number, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
-use crate::model::limits;
-use crate::model::outcome::{Cause, Failure, FailureSide, Party, Phase, ProtocolFault};
+use crate::model::outcome::{Cause, FailureSide, Phase, ProtocolFault};
 use crate::model::result::{ErrorRow, RunResult};
-use crate::remedy::target::{Pool, own_flags, serve_with};
 use crate::remedy::{advice, load_with, longer_idle, quoted};
 
 /// The gap between the totals and the error table hides this kind of failure.
@@ -35,7 +32,7 @@ pub(super) fn evidence(found: Found, rows: &Rows<'_>) -> Found {
 }
 
 /// Adds when it was so, where that is a part of the run.
-fn in_part(found: Found, course: &Course) -> Found {
+pub(super) fn in_part(found: Found, course: &Course) -> Found {
     found
         .with("since_s", course.since_s)
         .with("until_s", course.until_s)
@@ -148,8 +145,9 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     }
     // Bytes of every answer came at once, and the rest never did: it is not the load.
     let only_begun = begun.largest().filter(|_| begun.count() == rows.count() && run.totals.latency_ms.is_none());
-    match only_begun {
-        Some(row) => remedies.push(raw(run, row)),
+    let unfinished = unfinished::longest(run).filter(|_| only_begun.is_some());
+    match unfinished {
+        Some((received, _)) => remedies.extend(unfinished::remedies(run, &received)),
         None => remedies.push(less_load(run, "no timeouts, where the load is the cause".into())),
     }
     remedies.push(advice(
@@ -157,15 +155,16 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         longer,
         run.totals
             .latency_ms
+            .filter(|_| is_supported(99.0, run.totals.requests - run.totals.failures.min(run.totals.requests)))
             .map_or_else(|| counts.clone(), |l| format!("{counts}; the p99 of those in time is {} ms", number(l.p99))),
     ));
-    let title = format!(
-        "{} timed out after {}{}{}",
-        counted(rows.count(), "request"),
-        seconds(limit),
-        course.in_words(),
-        rows.after_a_clause()
-    );
+    let (after, when) = (seconds(limit), course.in_words());
+    let title = match unfinished {
+        Some((received, _)) => {
+            format!("{} did not end within {after}{when}: {}", counted(rows.count(), "answer"), unfinished::missing(&received))
+        }
+        None => format!("{} timed out after {after}{when}{}", counted(rows.count(), "request"), rows.after_a_clause()),
+    };
     in_part(evidence(Found::new(title, text), &rows), &course)
         .with("timeout_s", limit)
         .with("while_connecting", connecting)
@@ -215,68 +214,8 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         .ruling()
 }
 
-/// target-errors.
-pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
-    let rows = Rows::are(run, |kind| matches!(kind, Kind::Status | Kind::OtherAtTarget));
-    let Some(row) = rows.largest() else { return hidden(run) };
-    let course = Course::of(run, &rows);
-    let of_all = rows.count() as f64 / run.totals.requests.max(1) as f64;
-    let status = row.failure().and_then(Failure::status);
-    let mut text = format!("{} of the requests failed: {} at {}. ", share(of_all), rows.in_words(), rows.endpoints());
-    if let Some(meanwhile) = course.share.filter(|_| course.is_part()) {
-        text += &format!("They came{}: {} of the requests of that time. ", course.in_words(), share(meanwhile));
-    }
-    text += match (status, row.party) {
-        (Some(503 | 429), _) => "The target answered that it will not take more: a queue or a rate limit of its program is full.",
-        (Some(400..500), _) => "The target answered that it does not accept the request as it is: path, method, header or body.",
-        (Some(_), _) => "The target's program answered with a failure of its own.",
-        (None, Party::Path) => "No answer came: the path to the target failed.",
-        (None, Party::TargetMachine) => "No answer came: the target's machine refused.",
-        (None, _) => "No answer came: call and errno name what failed.",
-    };
-    let mut remedies = match status {
-        Some(503 | 429) => take_more(run, row),
-        _ => Vec::new(),
-    };
-    let url = format!("http://{}{}", run.plan.target.authority, row.endpoint);
-    remedies.push(advice(
-        "send one by hand",
-        format!("curl -i {}", quoted(&url)),
-        format!("{} without load: then it is not the load", name_of(row)),
-    ));
-    remedies.push(alone(run, format!("{} of the requests failed with {}", share(of_all), counted(run.plan.users, "user"))));
-    let title = format!("{} failed at the target{}: {}", counted(rows.count(), "request"), course.in_words(), rows.in_words());
-    in_part(evidence(Found::new(title, text), &rows), &course)
-        .with("share", of_all)
-        .with("name", name_of(row).into_owned())
-        .with("endpoints", rows.endpoints())
-        .remedies(remedies)
-        .ruling()
-}
-
-/// Against a full queue or a rate limit.
-fn take_more(run: &RunResult, row: &ErrorRow) -> Vec<Remedy> {
-    let mut remedies = Vec::new();
-    if Pool::of(run, &row.endpoint).is_some() {
-        let queue = own_flags(run).and_then(|f| f.queue).unwrap_or(limits::QUEUE) as u32;
-        let longer = queue.max(run.plan.users / 2).saturating_mul(2);
-        let longer_queue = advice(
-            "give its pools a longer queue: requests wait instead of getting 503",
-            serve_with(run, |f| f.queue = Some(longer as usize)),
-            format!("503 only when {} wait in a pool", counted(longer, "job")),
-        );
-        // A queue shorter than the users refuses some of them however fast the workers are.
-        let is_short = queue < run.plan.users;
-        remedies.extend(is_short.then(|| longer_queue.clone()));
-        remedies.extend(more_workers(run, &row.endpoint));
-        remedies.extend((!is_short).then_some(longer_queue));
-    }
-    remedies.push(less_load(run, "none refused below the target's limit".into()));
-    remedies
-}
-
 /// Half of the load: users in a closed loop, rate in an open one; a pause where there is one user only.
-fn less_load(run: &RunResult, expected: String) -> Remedy {
+pub(super) fn less_load(run: &RunResult, expected: String) -> Remedy {
     if run.plan.is_open_loop() {
         return advice("try half of the rate", load_with(&run.plan, |p| p.rate /= 2.0), expected);
     }

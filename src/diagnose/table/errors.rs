@@ -90,7 +90,7 @@ pub(super) const RULES: &[Rule] = &[
         needs: COUNTED_AT_TARGET,
         advises: "less load, a longer timeout, a look at SYNs without an answer",
         as_cause: "requests timed out",
-        caused_by: &[Id::TargetBacklogOverflow, Id::TargetHangs, Id::ClientStalled, Id::HostContended, Id::TargetQueueing],
+        caused_by: &[Id::TargetBacklogOverflow, Id::TargetHangs, Id::ClientStalled, Id::TargetQueueing],
         swallowed_by: &[],
         check: rules::target::timeouts,
     },
@@ -125,7 +125,7 @@ pub(super) const RULES: &[Rule] = &[
         as_cause: "the target answered with errors",
         caused_by: &[Id::TargetQueueing],
         swallowed_by: &[],
-        check: rules::target::errors,
+        check: rules::statuses::errors,
     },
     Rule {
         id: Id::ClientLimit,

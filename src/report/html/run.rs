@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::shell::{Tile, Top, lines, list, page, section, tiles, titled};
 use super::{charts, environment, failures, findings};
-use crate::model::figures::{count, counted, ms, percent, rate, share};
+use crate::model::figures::{count, counted, is_supported, ms, percent, rate, share};
 use crate::model::result::{RunResult, VerdictId};
 use crate::report::chart::{EndpointTimes, page_charts};
 use crate::report::locust;
@@ -63,7 +63,13 @@ fn key_figures(run: &RunResult) -> Markup {
         tile(rate(run.totals.rps), "requests/s answered or failed at the target", Tone::Normal),
     ];
     if let Some(l) = &run.totals.latency_ms {
-        figures.push(tile(format!("{} ms", ms(l.p95)), &format!("p95; p50 {}, p99 {}", ms(l.p50), ms(l.p99)), Tone::Normal));
+        let answers = run.totals.requests.saturating_sub(run.totals.failures);
+        let p99 = if is_supported(99.0, answers) { format!(", p99 {}", ms(l.p99)) } else { String::new() };
+        figures.push(if is_supported(95.0, answers) {
+            tile(format!("{} ms", ms(l.p95)), &format!("p95; p50 {}{p99}", ms(l.p50)), Tone::Normal)
+        } else {
+            tile(format!("{} ms", ms(l.p50)), &format!("p50; max {}", ms(l.max)), Tone::Normal)
+        });
     }
     if let Some((ports, used)) = run.ports.as_ref().and_then(|p| Some((p, p.peak_share?))) {
         let of = ports.peak_used.zip(ports.pool).map_or_else(String::new, |(n, of)| format!(": {} of {}", count(n), count(of)));

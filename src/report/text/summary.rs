@@ -2,7 +2,7 @@
 
 use super::{Page, section};
 use crate::model::budget::LINUX_HOLD_S;
-use crate::model::figures::{self, bytes, count, counted, ms, number, percent, rate, seconds, share, us};
+use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
 use crate::model::result::{LatencyMs, Ports, RunResult, RunStamp};
 use crate::report::style::{Tone, wrapped};
 
@@ -30,14 +30,16 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
 /// The lines themselves.
 pub(in crate::report) fn lines(run: &RunResult) -> Vec<Line> {
     let mut lines = vec![stamp(run), ("requests", Tone::Normal, requests(run)), ("rate", Tone::Normal, rates(run))];
+    let failures = run.totals.failures;
+    let answers = run.totals.requests.saturating_sub(failures);
     if let Some(latency) = &run.totals.latency_ms {
-        lines.push(("latency", Tone::Normal, format!("{}{}", percentiles(latency), clock(run))));
+        lines.push(("latency", Tone::Normal, format!("{}{}", percentiles(latency, answers), clock(run))));
     }
     if let Some(service) = &run.totals.service_latency_ms {
-        lines.push(("service", Tone::Normal, format!("{}; from the real start", percentiles(service))));
+        lines.push(("service", Tone::Normal, format!("{}; from the real start", percentiles(service, answers))));
     }
     if let Some(failed) = &run.totals.failed_latency_ms {
-        lines.push(("failed", Tone::Normal, percentiles(failed)));
+        lines.push(("failed", Tone::Normal, percentiles(failed, failures)));
     }
     lines.push((
         "users",
@@ -140,16 +142,12 @@ fn rates(run: &RunResult) -> String {
     text
 }
 
-fn percentiles(l: &LatencyMs) -> String {
-    format!(
-        "p50 {}, p90 {}, p95 {}, p99 {}, p99.9 {}, max {} ms",
-        ms(l.p50),
-        ms(l.p90),
-        ms(l.p95),
-        ms(l.p99),
-        ms(l.p99_9),
-        ms(l.max)
-    )
+/// As far as `samples` support them.
+fn percentiles(l: &LatencyMs, samples: u64) -> String {
+    let all = [("p50", 50.0, l.p50), ("p90", 90.0, l.p90), ("p95", 95.0, l.p95), ("p99", 99.0, l.p99), ("p99.9", 99.9, l.p99_9)];
+    let known = all.iter().filter(|(_, percentile, _)| is_supported(*percentile, samples));
+    let figures = known.map(|(name, _, value)| format!("{name} {}, ", ms(*value)));
+    format!("{}max {} ms", figures.collect::<String>(), ms(l.max))
 }
 
 fn clock(run: &RunResult) -> &'static str {

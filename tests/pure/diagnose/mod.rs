@@ -7,6 +7,7 @@ mod capacity;
 mod client;
 mod contract;
 mod firing;
+mod leading;
 mod pages;
 pub(crate) use capacity::own_cpu;
 pub(crate) use firing::firing;

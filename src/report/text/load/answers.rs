@@ -1,7 +1,7 @@
 //! What was answered, how fast, and how long it took: for all requests, and a row each where endpoints differ.
 
 use super::answered;
-use crate::model::figures::{count, ms, rate, share};
+use crate::model::figures::{count, is_supported, ms, rate, share};
 use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictId};
 use crate::model::time::per_second;
 use crate::report::style::{Tone, shortened};
@@ -28,7 +28,8 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
         blocks.push(Block::kept(page.labelled("latency", Tone::Normal, &(percentiles(latency, answered(run)) + clock))));
     }
     if let Some(service) = &run.totals.service_latency_ms {
-        let text = format!("p50 {}, p99 {} ms from the start", ms(service.p50), ms(service.p99));
+        let p99 = if is_supported(99.0, answered(run)) { format!(", p99 {}", ms(service.p99)) } else { String::new() };
+        let text = format!("p50 {}{p99} ms from the start", ms(service.p50));
         blocks.push(Block::ranked(3, page.labelled("service", Tone::Normal, &text)));
     }
     if run.endpoints.len() > 1 {
@@ -93,8 +94,9 @@ fn spread(run: &RunResult) -> Option<(f64, f64)> {
 
 /// Of few answers the highest percentiles are the maximum: they are left out.
 fn percentiles(l: &LatencyMs, answers: u64) -> String {
-    let figures = [("p50", l.p50, 1), ("p95", l.p95, 20), ("p99", l.p99, 100), ("p99.9", l.p99_9, 1000), ("max", l.max, 1)];
-    let figures = figures.iter().filter(|(_, _, least)| answers >= *least);
+    let figures =
+        [("p50", l.p50, 50.0), ("p95", l.p95, 95.0), ("p99", l.p99, 99.0), ("p99.9", l.p99_9, 99.9), ("max", l.max, 0.0)];
+    let figures = figures.iter().filter(|(.., percentile)| is_supported(*percentile, answers));
     let figures: Vec<String> = figures.map(|(name, value, _)| format!("{name} {}", ms(*value))).collect();
     format!("{} ms", figures.join(", "))
 }
@@ -108,11 +110,14 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
     columns.extend([("p50", right), ("p95", right), ("p99 ms", right)]);
     let mut table = Table::with_columns(columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect()).indented(2);
     for e in slowest(run) {
-        let time = |pick: fn(&LatencyMs) -> f64| Cell::from(e.latency_ms.as_ref().map_or_else(|| "-".into(), |l| ms(pick(l))));
         let answers = e.requests - e.failures.min(e.requests);
+        let time = |percentile: f64, pick: fn(&LatencyMs) -> f64| {
+            let known = e.latency_ms.as_ref().filter(|_| is_supported(percentile, answers));
+            Cell::from(known.map_or_else(|| "-".into(), |l| ms(pick(l))))
+        };
         let mut cells: Vec<Cell> = vec![shortened(&e.name, NAME_WIDTH).into(), rate(per_second(answers, run.duration_s)).into()];
         cells.extend(failed.then(|| Cell::from(count(e.failures + e.local_failures))));
-        cells.extend([time(|l| l.p50), time(|l| l.p95), time(|l| l.p99)]);
+        cells.extend([time(50.0, |l| l.p50), time(95.0, |l| l.p95), time(99.0, |l| l.p99)]);
         table.row_of(cells);
     }
     let hidden = run.endpoints.len().saturating_sub(ENDPOINTS);

@@ -3,7 +3,7 @@
 
 use super::{is_clean, subject};
 use crate::model::figures::{count, counted, percent, share};
-use crate::model::finding::{FindingId, Severity};
+use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::result::{RunResult, RunStamp, VerdictId};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
@@ -45,7 +45,13 @@ fn further(run: &RunResult) -> Vec<String> {
     let wanted = run.findings.iter().filter(|f| {
         f.severity != Severity::Info && Some(f.id) != subject && f.id != FindingId::FailuresWillReturn && !is_same(run, f.id)
     });
-    wanted.map(|f| f.title.clone()).collect()
+    wanted.map(in_a_line).collect()
+}
+
+/// Its title, and what it spoils where it says so.
+fn in_a_line(f: &Finding) -> String {
+    let spoils = f.evidence.get("spoils").and_then(serde_json::Value::as_str);
+    spoils.map_or_else(|| f.title.clone(), |what| format!("{}; that spoils {what}", f.title))
 }
 
 /// What the lines above have said: kinds of failures, requests that never started, users without a connection where
@@ -118,7 +124,11 @@ fn validity(run: &RunResult) -> Option<String> {
 fn others(run: &RunResult) -> Option<String> {
     let is_said = run.findings.iter().any(|f| f.id == FindingId::HostContended);
     let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_PERCENT && !is_said)?;
-    Some(format!("other programs took {} of this machine's CPU", percent(others)))
+    let waits: Vec<f64> = run.series.iter().filter_map(|p| p.client_wait_percent).collect();
+    let mean = waits.iter().sum::<f64>() / waits.len().max(1) as f64;
+    let waited =
+        if waits.is_empty() { String::new() } else { format!("; the client waited {} of the time for it", percent(mean)) };
+    Some(format!("other programs took {} of this machine's CPU{waited}", percent(others)))
 }
 
 /// Whole parts that could not be read.

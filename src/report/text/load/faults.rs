@@ -71,6 +71,8 @@ fn often(k: &Kind, run: &RunResult, sentence: &str, kinds: usize, nth: usize) ->
         format!("{n} ({part})")
     } else if sentence.contains(&format!("{n} of {all}")) {
         part
+    } else if sentence.contains(&format!("{part} of {all}")) {
+        n
     } else if kinds == 1 && says(&n) {
         format!("{part} of {all}")
     } else {
@@ -81,7 +83,8 @@ fn often(k: &Kind, run: &RunResult, sentence: &str, kinds: usize, nth: usize) ->
 /// `connect(): EADDRNOTAVAIL 99 (Windows 10048), this machine's sockets, 1.3 s to 6 s`
 fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
     let what = what(k.row, run, sentence);
-    let mut text = if sentence.contains(&what) { String::new() } else { format!("{what}; ") };
+    let named = k.row.call == Call::Http && sentence.split([' ', ':', ',']).any(|word| word == k.row.name);
+    let mut text = if named || sentence.contains(&what) { String::new() } else { format!("{what}; ") };
     text += party(k.row.party);
     let at = |s: f64| seconds((s * 10.0).round() / 10.0);
     let (first, last) = (at(k.first_s), at(k.last_s));

@@ -1,6 +1,7 @@
 //! The first lines: the verdict in one sentence, and what was run.
 
 use super::{is_clean, subject};
+use crate::diagnose::caveat;
 use crate::model::figures::{counted, seconds, span};
 use crate::model::finding::FindingId;
 use crate::model::result::{RunResult, VerdictId};
@@ -12,7 +13,7 @@ use crate::report::text::Page;
 const INDENT: usize = 5;
 
 pub(super) fn render(run: &RunResult, page: &Page) -> String {
-    let clean = is_clean(run);
+    let clean = is_clean(run) && caveat(run).is_none();
     let sentence = sentence(run);
     let tone = match run.verdict.id {
         VerdictId::Healthy if clean => Tone::Good,
@@ -35,7 +36,9 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
 /// The first sentence of the page.
 pub(super) fn sentence(run: &RunResult) -> String {
     match run.verdict.id {
-        VerdictId::Healthy if is_clean(run) => format!("OK   {}", load(run)),
+        VerdictId::Healthy if is_clean(run) => {
+            caveat(run).map_or_else(|| format!("OK   {}", load(run)), |but| format!("OK, but {but}"))
+        }
         VerdictId::Healthy => subject(run).map_or_else(String::new, |f| format!("OK, but {}", f.title)),
         _ => loud(&sentence_of(run)),
     }

@@ -1,0 +1,37 @@
+//! What keeps a run without a finding from saying much: too few answers, too short a time, answers that are redirects.
+
+use super::thresholds::{FEW_ANSWERS, REDIRECTED_SHARE, SHORT_RUN_S};
+use crate::model::figures::{counted, seconds, share};
+use crate::model::result::RunResult;
+
+/// After "OK, but"; none where the figures of a healthy run can be read as they are.
+pub fn caveat(run: &RunResult) -> Option<String> {
+    let answers = run.totals.requests.saturating_sub(run.totals.failures);
+    let lasted = seconds(run.duration_s);
+    if answers < FEW_ANSWERS {
+        return Some(format!("only {} in {lasted}: too few to judge by", counted(answers, "answer")));
+    }
+    if run.duration_s < SHORT_RUN_S {
+        return Some(format!("the run lasted {lasted}: too short for rates that hold"));
+    }
+    redirected(run, answers)
+}
+
+fn redirected(run: &RunResult, answers: u64) -> Option<String> {
+    let by_status = run.endpoints.iter().flat_map(|e| &e.status).filter(|(status, _)| status.starts_with('3'));
+    let mut names: Vec<&str> = Vec::new();
+    let mut redirects = 0;
+    for (status, n) in by_status {
+        redirects += n;
+        if !names.contains(&status.as_str()) {
+            names.push(status);
+        }
+    }
+    let part = redirects as f64 / answers.max(1) as f64;
+    let which = names.join(", ");
+    match part {
+        p if p < REDIRECTED_SHARE => None,
+        p if p >= 1.0 => Some(format!("every answer was a redirect ({which}), and none was followed")),
+        p => Some(format!("{} of the answers were redirects ({which}), and none was followed", share(p))),
+    }
+}

@@ -1,0 +1,54 @@
+//! Answers that began and did not end: what is missing of them, and what ends them. Words for the rules about requests
+//! without a whole answer.
+
+use crate::diagnose::indicators::{Kind, Rows};
+use crate::model::figures::{count, counted};
+use crate::model::finding::Remedy;
+use crate::model::outcome::Phase;
+use crate::model::result::{Framing, Received, RunResult};
+use crate::remedy::{advice, quoted};
+
+/// What had come of the answer that was waited for longest, else of the first that the timeout ended; none where none had
+/// begun.
+pub(super) fn longest(run: &RunResult) -> Option<(Received, &str)> {
+    let at_end = run.totals.partial_answer.as_ref().map(|p| (p.received, p.first_bytes.as_str()));
+    let late = Rows::of(run, |e| Kind::of(e) == Kind::AnswerTimeout && e.phase == Some(Phase::Receiving));
+    let given_up = || late.0.iter().find_map(|row| Some((row.received?, row.first_bytes.as_deref().unwrap_or_default())));
+    at_end.or_else(given_up)
+}
+
+/// `95 of the 100 bytes of the body are missing`, after `4 answers did not end: `.
+pub(super) fn missing(received: &Received) -> String {
+    if !received.head_complete {
+        return format!("no blank line ends the head after {}", counted(received.bytes, "byte"));
+    }
+    match received.framing {
+        Some(Framing::ContentLength(all)) => {
+            let left = received.missing_bytes.unwrap_or(all).min(all);
+            format!("{} of the {} of the body are missing", count(left), counted(all, "byte"))
+        }
+        Some(Framing::Chunked) => "the last chunk is missing".to_owned(),
+        Some(Framing::UntilClose) => "no length is given, and the connection stays open".to_owned(),
+        Some(Framing::NoBody) | None => format!("they stopped after {}", counted(received.bytes, "byte")),
+    }
+}
+
+/// What the target would have to do, and how to see it.
+pub(super) fn remedies(run: &RunResult, received: &Received) -> Vec<Remedy> {
+    let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
+    let curl = format!("curl -m 10 -v --raw {}", quoted(&format!("http://{}{path}", run.plan.target.authority)));
+    let (action, expected) = match (received.head_complete, received.framing) {
+        (false, _) => ("let the target end its head with a blank line (CR LF)", "1 blank line after the fields"),
+        (true, Some(Framing::ContentLength(_))) => {
+            ("let the target send as many bytes as its Content-Length says", "0 bytes missing when curl ends")
+        }
+        (true, Some(Framing::Chunked)) => {
+            ("let the target send its last chunk (0 CR LF CR LF)", "1 chunk of length 0 at the end")
+        }
+        (true, Some(Framing::UntilClose)) => {
+            ("let the target send Content-Length, or close the connection after the body", "1 head with a length, or an end")
+        }
+        (true, _) => ("let the target end its answer", "1 whole answer"),
+    };
+    vec![advice(action, curl, expected)]
+}
