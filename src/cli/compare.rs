@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{EXIT_GATE, Exit, files};
+use super::files::Asked;
+use super::run_output::{self, Written};
+use super::{EXIT_GATE, Exit, files, load_args};
 use crate::compare::{self, ChangeThreshold, NotRead, Side};
 use crate::model::comparison::{Comparison, Unlike};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::report::gates_text::{self, JudgedRun};
+use crate::report::style::Style;
 use crate::report::text::render_comparison;
 use crate::report::{hlog, json, junit};
 
@@ -37,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EXPR", value_parser = threshold, allow_hyphen_values = true)]
     threshold: Vec<ChangeThreshold>,
     /// Write the thresholds as JUnit XML [default: none]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = load_args::junit_file)]
     junit: Option<PathBuf>,
     /// Write the comparison as JSON; "-" writes only JSON to stdout [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -55,9 +58,8 @@ struct Input {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
-    for file in [&args.junit, &args.json].into_iter().flatten().filter(|f| f.as_os_str() != "-") {
-        files::check_writable(file)?;
-    }
+    let asked = [Asked::of("--json", args.json.as_deref()), Asked::of("--junit", args.junit.as_deref())];
+    files::check(&asked.into_iter().flatten().collect::<Vec<_>>())?;
     let inputs = args.runs.iter().map(|path| read(path)).collect::<Result<Vec<Input>, Exit>>()?;
     let (base, others) = inputs.split_first().ok_or_else(|| Exit::usage("nothing to compare"))?;
     let unlike: Vec<Vec<Unlike>> = others.iter().map(|other| differences(base, other)).collect();
@@ -76,30 +78,28 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
 }
 
 fn show(args: &Args, comparison: &Comparison, judged: &[JudgedRun]) -> Result<(), Exit> {
-    let document =
-        serde_json::to_string_pretty(comparison).map_err(|e| Exit::environment(format!("render the comparison: {e}")))? + "\n";
-    let style = super::style(args.no_color);
-    let table = gates_text::render(judged, style);
-    let table = if table.is_empty() { table } else { format!("\n{table}") };
-    match &args.json {
-        Some(file) if file.as_os_str() == "-" => {
-            files::to_stdout(document.as_bytes())?;
-            if !table.is_empty() {
-                super::tell(gates_text::render(judged, crate::report::style::Style::Plain).trim_end());
-            }
+    let document = serde_json::to_string_pretty(comparison).map(|text| text + "\n");
+    let table = |style: Style| gates_text::render(judged, style);
+    let mut written = Written::default();
+    if args.json.as_deref().is_some_and(files::is_stdout) {
+        written.note(run_output::document(document).and_then(|d| files::to_stdout(d.as_bytes())));
+        if !judged.is_empty() {
+            super::tell(table(Style::Plain).trim_end());
         }
-        file => {
-            if let Some(file) = file {
-                files::write(file, document.as_bytes())?;
-            }
-            files::to_stdout((render_comparison(comparison, &super::page(args.no_color, None)) + &table).as_bytes())?;
+    } else {
+        if let Some(file) = &args.json {
+            written.rendered(file, document);
         }
+        let mut text = render_comparison(comparison, &super::page(args.no_color, None));
+        if !judged.is_empty() {
+            text += &format!("\n{}", table(super::style(args.no_color)));
+        }
+        written.note(files::to_stdout(text.as_bytes()));
     }
     if let Some(file) = &args.junit {
-        let text = junit::render(judged).map_err(|e| Exit::environment(format!("render the thresholds: {e}")))?;
-        files::write(file, text.as_bytes())?;
+        written.rendered(file, junit::render(judged));
     }
-    Ok(())
+    written.into_result()
 }
 
 fn judged(args: &Args, comparison: &Comparison) -> Vec<JudgedRun> {

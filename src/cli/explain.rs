@@ -98,6 +98,7 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
         }
         args.input.push("-".into());
     }
+    files::check(&files::Asked::of("--json", args.json.as_deref().map(Path::new)).into_iter().collect::<Vec<_>>())?;
     let known = Known {
         pool: args.pool,
         hold_s: args.hold.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0),
@@ -297,7 +298,7 @@ fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {
     if let Some(to) = &args.json {
         let mut text = serde_json::to_string_pretty(e).map_err(|e| Exit::environment(format!("JSON: {e}")))?;
         text.push('\n');
-        if to == "-" {
+        if files::is_stdout(Path::new(to)) {
             return files::to_stdout(text.as_bytes());
         }
         files::write(Path::new(to), text.as_bytes())?;

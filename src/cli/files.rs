@@ -1,59 +1,166 @@
-//! Result files: checked before the run, written completely or not at all.
+//! Result files: checked before the run (exit 2), written completely or not at all (exit 3 where that fails).
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Exit;
+use crate::model::errno::{errno_name, errno_text};
+use crate::report::style::{shortened, visible};
+use crate::sys::clock;
+use crate::sys::output_file::{self, Claim, ClaimError, Draft, Place};
 
 /// The document that each command keeps with `-o`.
 const RESULTS: [&str; 3] = ["run.json", "study.json", "rehearsal.json"];
+/// The ends of the names of all that a command keeps in its directory.
+const KEPT: [&str; 5] = ["json", "hlog", "csv", "svg", "txt"];
+/// Columns of what is shown of a run that has the directory.
+const HOLDER_COLUMNS: usize = 120;
 
-/// Makes the output directory and checks that it can be written and has no earlier results.
+/// A file that a flag asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    flag: &'static str,
+    file: PathBuf,
+}
+
+impl Asked {
+    /// None where stdout is asked for.
+    pub(crate) fn of(flag: &'static str, file: Option<&Path>) -> Option<Self> {
+        file.filter(|f| !is_stdout(f)).map(|file| Self { flag, file: file.to_owned() })
+    }
+
+    /// Locust's three files.
+    pub(crate) fn csv(prefix: &Path) -> impl Iterator<Item = Self> {
+        CSV_NAMES.iter().map(|name| Self { flag: "--csv", file: with_suffix(prefix, name) })
+    }
+
+    /// Whether it is in `dir`.
+    pub(crate) fn is_in(&self, dir: &Path) -> bool {
+        self.file.parent() == Some(dir)
+    }
+
+    fn refused(&self, why: &str) -> Exit {
+        Exit::usage(format!("{} {}: {why}", self.flag, shown(&self.file)))
+    }
+}
+
+/// Whether `file` is another name of stdout: what a document goes to then is the document's alone.
+pub(crate) fn is_stdout(file: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| file == Path::new(name))
+}
+
+/// What follows the prefix of Locust's CSV files.
+pub(crate) const CSV_NAMES: [&str; 3] = ["_stats.csv", "_stats_history.csv", "_failures.csv"];
+
+/// Checks that all of `asked` could be written and that no two are the same file. Nothing is touched.
 ///
-/// Errors: exit 3 when it cannot be made or written; exit 2 when it has results: `guard`, unless `overwrite` is set, or
-/// those of another command.
-pub(crate) fn prepare_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<(), Exit> {
-    let refuse = |e: io::Error| {
-        Exit::environment(format!("{}: {e}", dir.display())).hint("-o DIR takes a directory that you may write to")
-    };
+/// Errors: exit 2.
+pub(crate) fn check(asked: &[Asked]) -> Result<(), Exit> {
+    check_distinct(asked)?;
+    asked.iter().try_for_each(check_writable)
+}
+
+/// Errors: exit 2, two flags that name the same file.
+pub(crate) fn check_distinct(asked: &[Asked]) -> Result<(), Exit> {
+    for (i, one) in asked.iter().enumerate() {
+        if let Some(same) = asked[..i].iter().find(|before| before.file == one.file)
+            && !is_stream(&one.file)
+        {
+            return Err(one.refused(&format!("{} names the same file", same.flag)).hint("give each its own"));
+        }
+    }
+    Ok(())
+}
+
+/// Errors: exit 2. Whether a pipe or a device takes anything shows when it is written: a reader may come later.
+pub(crate) fn check_writable(asked: &Asked) -> Result<(), Exit> {
+    let hint = "name a file in a directory that exists and that you may write to";
+    let refused = |e: io::Error| asked.refused(&words(&e)).hint(hint);
+    match output_file::read_place(&asked.file).map_err(refused)? {
+        Place::Replaceable => Draft::begin(&asked.file).map(drop).map_err(refused),
+        Place::Stream => Ok(()),
+        Place::Directory => Err(asked.refused("is a directory").hint("name a file in it")),
+        Place::Socket => Err(asked.refused("is a socket").hint("name a file or a FIFO")),
+        Place::BlockDevice => Err(asked.refused("is a block device").hint("name a file or a FIFO")),
+    }
+}
+
+/// Several results may go to the same pipe or device.
+fn is_stream(file: &Path) -> bool {
+    matches!(output_file::read_place(file), Ok(Place::Stream))
+}
+
+/// Makes the output directory, claims it, and checks that it can be written and has no earlier results. `guard` is the
+/// document that this command keeps there; `overwrite` replaces it.
+///
+/// Errors: exit 2. Where another run has the directory, nothing is touched.
+pub(crate) fn claim_dir(dir: &Path, guard: &str, overwrite: bool) -> Result<Claim, Exit> {
+    let named = |why: &str| Exit::usage(format!("-o {}: {why}", shown(dir)));
+    let refused = |e: io::Error| named(&words(&e)).hint("-o takes a directory that you may write to");
+    if fs::metadata(dir).is_ok_and(|there| !there.is_dir()) {
+        return Err(named("is not a directory").hint("-o takes a directory; --json FILE writes one file"));
+    }
+    fs::create_dir_all(dir).map_err(refused)?;
+    let who = format!("process {} since {} ({})", std::process::id(), clock::wall_rfc3339(), super::command_line());
+    let claim = Claim::take(dir, &who).map_err(|e| match e {
+        ClaimError::Held(who) => {
+            let who = if who.is_empty() { "another run".to_owned() } else { shortened(&visible(&who), HOLDER_COLUMNS) };
+            named(&format!("in use by {who}")).hint("another directory, or wait until that run has ended")
+        }
+        ClaimError::Io(e) => refused(e),
+    })?;
     // Some files of a run, a study and a rehearsal have the same name: each needs a directory of its own.
     if let Some(found) = RESULTS.iter().find(|name| dir.join(name).exists() && !(overwrite && **name == guard)) {
         let hint = if *found == guard { "another directory, or --overwrite" } else { "another directory" };
-        return Err(Exit::usage(format!("{}: has {found} of an earlier run", dir.display())).hint(hint));
+        return Err(named(&format!("has {found} of an earlier run")).hint(hint));
     }
-    fs::create_dir_all(dir).map_err(refuse)?;
-    probe(&dir.join(format!(".sockbench-probe-{}", std::process::id()))).map_err(refuse)
+    let is_kept = |path: &Path| path.extension().is_some_and(|end| KEPT.iter().any(|k| end == *k));
+    let inside = fs::read_dir(dir).map_err(refused)?.flatten().map(|entry| entry.path());
+    if let Some(found) = inside.into_iter().find(|path| is_kept(path) && path.is_dir()) {
+        return Err(named(&format!("{} is a directory, where a result may go", shown(&found))).hint("another directory"));
+    }
+    Ok(claim)
 }
 
-/// Checks that `file` could be written, without touching what is there.
-pub(crate) fn check_writable(file: &Path) -> Result<(), Exit> {
-    if file.is_dir() {
-        return Err(Exit::usage(format!("{}: is a directory", file.display())).hint("name a file in it"));
-    }
-    if is_special(file) {
-        return Ok(());
-    }
-    let dir = parent(file);
-    probe(&dir.join(format!(".sockbench-probe-{}", std::process::id()))).map_err(|e| {
-        Exit::environment(format!("{}: {e}", file.display()))
-            .hint("name a file in a directory that exists and that you may write to")
-    })
-}
-
-/// Writes `bytes` to a file beside `file`, then renames it: no reader sees a partial file.
+/// Writes `bytes` to a file beside `file`, then renames it: no reader sees a partial file. Pipes and devices are opened
+/// and written, for a bounded time. Errors: exit 3.
 pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<(), Exit> {
-    let fail = |e: io::Error| Exit::environment(format!("write {}: {e}", file.display()));
-    if is_special(file) {
-        return fs::write(file, bytes).map_err(fail);
+    if is_stdout(file) {
+        // Opened again it would be written from its beginning, over the report.
+        return to_stdout(bytes);
     }
-    let mut name = file.file_name().map(ToOwned::to_owned).unwrap_or_default();
-    name.push(".part");
-    let part = parent(file).join(name);
-    fs::write(&part, bytes).and_then(|()| fs::rename(&part, file)).map_err(|e| {
-        let _ = fs::remove_file(&part);
-        fail(e)
-    })
+    match output_file::read_place(file) {
+        Ok(Place::Stream) => output_file::write_stream(file, bytes).map_err(|e| match e {
+            output_file::StreamError::Io(e) => failed(file, &e),
+            other => unwritten(file, &other),
+        }),
+        _ => Draft::begin(file)
+            .and_then(|mut draft| draft.write_all(bytes).and_then(|()| draft.keep()))
+            .map_err(|e| failed(file, &e)),
+    }
+}
+
+/// A file that could not be written: exit 3.
+pub(crate) fn failed(file: &Path, e: &io::Error) -> Exit {
+    unwritten(file, &words(e))
+}
+
+fn unwritten(file: &Path, why: &dyn std::fmt::Display) -> Exit {
+    Exit::environment(format!("write {}: {why}", shown(file)))
+}
+
+/// A path as a message shows it.
+fn shown(path: &Path) -> String {
+    visible(&path.display().to_string())
+}
+
+/// An error of the system as the other messages name it: `no such file or directory (ENOENT)`.
+pub(crate) fn words(e: &io::Error) -> String {
+    match e.raw_os_error() {
+        Some(n) => format!("{} ({})", errno_text(n), errno_name(n)),
+        None => e.to_string(),
+    }
 }
 
 /// Bytes to stdout; a reader that has ended is no error.
@@ -67,7 +174,7 @@ pub(crate) fn while_read(bytes: &[u8]) -> Result<bool, Exit> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(e) => Err(Exit::environment(format!("write stdout: {e}"))),
+        Err(e) => Err(Exit::environment(format!("write stdout: {}", words(&e)))),
     }
 }
 
@@ -76,21 +183,4 @@ pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
-}
-
-fn parent(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// A device or a pipe must not be replaced by a file.
-fn is_special(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|m| !m.is_file() && !m.is_dir())
-}
-
-fn probe(file: &Path) -> io::Result<()> {
-    fs::write(file, b"")?;
-    fs::remove_file(file)
 }

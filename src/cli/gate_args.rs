@@ -1,16 +1,18 @@
 //! `--threshold` and what goes with it: checked before a run, judged after it, shown where a pipeline looks.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::PathBuf;
 
-use super::{EXIT_GATE, Exit, files, tell};
+use super::files::Asked;
+use super::run_output::Written;
+use super::{EXIT_GATE, Exit, files, load_args, tell};
 use crate::gates::{self, Durations, Threshold};
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::report::gates_text::{self, JudgedRun};
 use crate::report::style::Style;
 use crate::report::{github, junit};
+use crate::sys::output_file;
 
 /// What a run must hold.
 #[derive(Debug, clap::Args, Clone, Default)]
@@ -27,7 +29,7 @@ pub(crate) struct GateArgs {
     #[arg(long, hide_short_help = true, help_heading = "Output")]
     fail_on_invalid: bool,
     /// Write the thresholds as JUnit XML [default: none]
-    #[arg(long, hide_short_help = true, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, hide_short_help = true, value_name = "FILE", value_parser = load_args::junit_file, help_heading = "Output")]
     junit: Option<PathBuf>,
 }
 
@@ -47,9 +49,13 @@ pub(crate) struct Outcome {
 }
 
 impl GateArgs {
-    /// Errors: a file that cannot be written, or a threshold that no run of these plans can have, exit 2.
+    /// The file that is asked for.
+    pub(crate) fn asked(&self) -> Option<Asked> {
+        Asked::of("--junit", self.junit.as_deref())
+    }
+
+    /// Errors: a threshold that no run of these plans can have, exit 2.
     pub(crate) fn check<'a>(&self, plans: impl IntoIterator<Item = &'a LoadPlan>) -> Result<(), Exit> {
-        self.junit.iter().try_for_each(|file| files::check_writable(file))?;
         for plan in plans {
             for threshold in &self.threshold {
                 gates::check(threshold, plan).map_err(|e| Exit::usage(format!("--threshold {}", e.why)).hint(e.hint))?;
@@ -97,23 +103,21 @@ impl GateArgs {
         Ok(Outcome { runs: judged })
     }
 
-    /// `--junit`, and what GitHub Actions shows. Errors: exit 3.
-    pub(crate) fn publish(&self, outcome: &Outcome, runs: &[ToJudge<'_>]) -> Result<(), Exit> {
+    /// `--junit`, and what GitHub Actions shows.
+    pub(crate) fn publish(&self, outcome: &Outcome, runs: &[ToJudge<'_>], written: &mut Written) {
         if outcome.runs.is_empty() {
-            return Ok(());
+            return;
         }
         if let Some(file) = &self.junit {
-            let text = super::run_output::document(junit::render(&outcome.runs))?;
-            files::write(file, text.as_bytes())?;
+            written.rendered(file, junit::render(&outcome.runs));
         }
         if std::env::var_os("GITHUB_ACTIONS").is_some_and(|v| v == "true") {
             for line in github::annotations(&outcome.runs) {
                 tell(&line);
             }
             let results: Vec<&RunResult> = runs.iter().map(|r| r.result).collect();
-            return summarise(&results, outcome);
+            written.note(summarise(&results, outcome));
         }
-        Ok(())
     }
 }
 
@@ -122,11 +126,10 @@ fn summarise(results: &[&RunResult], outcome: &Outcome) -> Result<(), Exit> {
     let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from).filter(|f| !f.as_os_str().is_empty()) else {
         return Ok(());
     };
-    let fail = |e: std::io::Error| Exit::environment(format!("GITHUB_STEP_SUMMARY {}: {e}", file.display()));
+    let fail = |e: std::io::Error| Exit::environment(format!("GITHUB_STEP_SUMMARY {}: {}", file.display(), files::words(&e)));
     let there = fs::metadata(&file).map_or(0, |m| usize::try_from(m.len()).unwrap_or(usize::MAX));
     let text = github::summary(results, &outcome.runs, github::SUMMARY_BYTES.saturating_sub(there));
-    let mut out = OpenOptions::new().append(true).create(true).open(&file).map_err(fail)?;
-    out.write_all(text.as_bytes()).map_err(fail)
+    output_file::append(&file, text.as_bytes()).map_err(fail)
 }
 
 impl Outcome {

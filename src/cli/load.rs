@@ -3,7 +3,7 @@
 use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
-use super::run_output::{self, RunFiles, RunWatch, Unwritten};
+use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     args.gates.check([&planned])?;
     let environment = planned.environment;
     raise_nofile(args.run.conns);
-    let files = RunFiles::prepare(&args.output, "run.json")?;
+    let files = RunFiles::prepare(&args.output, &Keeps::Run, args.gates.asked())?;
     let mut own = None;
     if target.own_server {
         let port = if args.sandbox.sandbox { SANDBOX_PORT } else { 0 };
@@ -84,27 +84,27 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let mut measured = measured::measure(&plan, baseline, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
     proofs::attach(&mut measured.result);
-    let mut unwritten = Unwritten::default();
-    let seconds = watch.finish(&mut unwritten);
+    let mut written = Written::default();
+    let seconds = watch.finish(&mut written);
     if let Some(own) = own {
         stop_own_server(own);
     }
-    files.write(&measured.result, &seconds, &mut unwritten);
+    files.write(&measured.result, &seconds, &mut written);
     let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
     let to_judge = [ToJudge { step: None, result: &measured.result, durations: Some(&seconds.durations) }];
     let outcome = args.gates.judge(&to_judge, stop.signal())?;
     let whole = run_output::whole_report(&measured.result, kept.clone()) + &outcome.table(Style::Plain);
-    unwritten.note(files.write_report(&whole));
+    files.write_report(&whole, &mut written);
     if files.is_stdout_json() {
         outcome.tell_table();
     } else {
         let page = super::page(args.output.no_color, kept);
         let table = outcome.table(page.style);
-        unwritten.note(files::to_stdout((run_output::report(&measured.result, args.report, page) + &table).as_bytes()));
+        written.note(files::to_stdout((run_output::report(&measured.result, args.report, page) + &table).as_bytes()));
     }
-    unwritten.note(args.gates.publish(&outcome, &to_judge));
+    args.gates.publish(&outcome, &to_judge, &mut written);
     let code = conclude(&[&measured], stop.signal(), args.output.fail_on_errors);
-    unwritten.settle(code).and_then(|code| outcome.settle(code))
+    written.settle(code).and_then(|code| outcome.settle(code))
 }
 
 /// The plan of these arguments, before anything is started. Errors: everything that a person can get wrong, exit 2.

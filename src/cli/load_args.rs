@@ -74,7 +74,8 @@ pub(crate) struct OutputArgs {
     /// Keep report, JSON, log, CSV, charts [default: none]
     ///
     /// Keeps everything in this directory: the whole report as plain text, the result as JSON, the HdrHistogram log,
-    /// Locust's CSV files, charts as SVG.
+    /// Locust's CSV files, charts as SVG. One run at a time: a second one ends with 2. A path that cannot be written ends with
+    /// 2 before the run; a disk that is full or a FIFO that nobody reads ends with 3 after it, and all other results are kept.
     #[arg(short = 'o', long = "output", value_name = "DIR", value_parser = result_dir, help_heading = "Output")]
     pub(crate) dir: Option<PathBuf>,
     /// Write the result as JSON [default: none]
@@ -122,6 +123,11 @@ fn spawn_rate(text: &str) -> Result<f64, String> {
 
 /// hey's -o names a format.
 fn result_dir(text: &str) -> Result<PathBuf, String> {
+    if text == "-" {
+        return Err(
+            "a directory is kept, not stdout\nhint: --json - writes the result to stdout; -o ./- makes the directory".into()
+        );
+    }
     if ["csv", "json"].contains(&text) {
         return Err(format!(
             "a format, not a directory for the results\nhint: --csv PREFIX, or --json FILE; -o ./{text} makes the directory"
@@ -143,6 +149,14 @@ fn result_file(text: &str) -> Result<PathBuf, String> {
 pub(crate) fn page_file(text: &str) -> Result<PathBuf, String> {
     if text == "-" {
         return Err("a page goes to a file\nhint: sockbench report RUN --format html writes one to stdout".into());
+    }
+    Ok(text.into())
+}
+
+/// The same for `--junit`.
+pub(crate) fn junit_file(text: &str) -> Result<PathBuf, String> {
+    if text == "-" {
+        return Err("the thresholds go to a file\nhint: --junit FILE; /dev/stderr writes them there".into());
     }
     Ok(text.into())
 }

@@ -1,7 +1,7 @@
 //! Arguments, plans, commands: the only floor that prints and decides exit codes. One file per command.
 //!
-//! Exit codes: 0 done; 1 done, but requests failed and `--fail-on-errors`; 2 usage or bad plan; 3 the environment
-//! refused, or the target was refused or gone; 99 a threshold failed; 130/143 after a signal. Of several the first of
+//! Exit codes: 0 done; 1 done, but requests failed and `--fail-on-errors`; 2 usage, bad plan or output path; 3 the environment
+//! refused, a result could not be written, or the target was refused or gone; 99 a threshold failed; 130/143 after a signal. Of several the first of
 //! 130/143, 2, 3, 99, 1.
 
 use std::ffi::OsString;
@@ -38,8 +38,9 @@ mod study_plan;
 mod target;
 
 /// For the help of the program.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors); 2 unusable arguments or files; 3 this machine \
-refused, or the target was not reached or went away; 128+N ended by signal N";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors); 2 unusable arguments, files or output paths, \
+found before the run; 3 this machine refused, a result could not be written (the others are kept), or the target was not reached \
+or went away; 99 a threshold failed; 128+N ended by signal N";
 
 /// Usage or plan error.
 pub(crate) const EXIT_USAGE: u8 = 2;

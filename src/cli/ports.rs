@@ -77,6 +77,7 @@ pub(crate) struct Args {
 
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+    files::check(&files::Asked::of("--json", args.json.as_deref()).into_iter().collect::<Vec<_>>())?;
     // A fresh namespace has ports to every destination, reachable or not.
     super::sandbox::show(&args.sandbox.enter_if_asked(None)?);
     let to = args.destination.as_deref().or(args.to.as_deref()).map(destination).transpose()?;
@@ -100,7 +101,7 @@ fn show(report: &PortsReport, json: Option<&Path>, page: &Page) -> Result<(), Ex
 }
 
 fn watch(every: Duration, json: Option<&Path>, page: &Page, look: impl Fn() -> Result<PortsReport, Exit>) -> Result<u8, Exit> {
-    if json.is_some_and(|f| f != Path::new("-")) {
+    if json.is_some_and(|file| !files::is_stdout(file)) {
         return Err(Exit::usage("ports: --watch writes JSON to stdout only").hint("--watch --json - > FILE"));
     }
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
@@ -223,10 +224,7 @@ fn pretty<T: serde::Serialize>(document: &T) -> Result<String, Exit> {
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Exit> {
-    if file == Path::new("-") {
-        return files::to_stdout(text.as_bytes());
-    }
-    std::fs::write(file, text).map_err(|e| Exit::environment(format!("write {}: {e}", file.display())))
+    files::write(file, text.as_bytes())
 }
 
 #[cfg(test)]

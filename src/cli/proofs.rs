@@ -1,13 +1,14 @@
 //! The latest rehearsal of this host, kept for later findings: `$XDG_STATE_HOME/sockbench/rehearsal.json`, by
 //! default below `~/.local/state`. A later run finds there what each remedy was measured to do on this kernel.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use crate::diagnose;
 use crate::model::rehearsal::Rehearsal;
 use crate::model::result::RunResult;
 use crate::sys::host;
+use crate::sys::output_file::Draft;
 
 /// Keeps `rehearsal` as the latest; where. Errors: no home directory, or it cannot be written.
 pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<PathBuf> {
@@ -20,7 +21,9 @@ pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<PathBuf> {
         Some(before) => rehearsal.clone().merged_over(before),
         None => rehearsal.clone(),
     };
-    std::fs::write(&file, serde_json::to_vec(&all)?)?;
+    let mut draft = Draft::begin(&file)?;
+    draft.write_all(&serde_json::to_vec(&all)?)?;
+    draft.keep()?;
     Ok(file)
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::load_args::OutputArgs;
+use super::run_output::{Keeps, RunFiles, Written};
 use super::{Exit, files, load_args, proofs};
 use crate::model::figures::count;
 use crate::model::rehearsal::{Effect, Rehearsal};
@@ -77,7 +78,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     }
     let output =
         OutputArgs { dir: args.dir, json: args.json, html: args.html, overwrite: args.overwrite, ..OutputArgs::default() };
-    let files = super::run_output::RunFiles::prepare(&output, "rehearsal.json")?;
+    let files = RunFiles::prepare(&output, &Keeps::Rehearsal, None)?;
     // Without a namespace the prediction would not be measured.
     rehearse::check_namespace().map_err(|e| {
         Exit::environment(format!("rehearse: {e}"))
@@ -101,24 +102,23 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         Exit::environment(format!("rehearse: {e}"))
             .hint("sockbench sandbox -- true shows whether a private namespace is allowed here")
     })?;
-    let document = super::run_output::document(serde_json::to_string_pretty(&rehearsal))? + "\n";
+    let document = || serde_json::to_string_pretty(&rehearsal).map(|text| text + "\n");
+    let mut written = Written::default();
     if let Some(dir) = &output.dir {
-        files::write(&dir.join("rehearsal.json"), document.as_bytes())?;
-        files.write_report(
-            &(prediction.clone()
-                + &rehearsal_text::render_rehearsal(&rehearsal, &Page { detail: Detail::Full, ..Page::plain() })),
-        )?;
+        written.rendered(&dir.join("rehearsal.json"), document());
+        let whole = Page { detail: Detail::Full, ..Page::plain() };
+        files.write_report(&(prediction.clone() + &rehearsal_text::render_rehearsal(&rehearsal, &whole)), &mut written);
     }
-    files.write_json(&document)?;
-    files.write_html(|| html::render_rehearsal(&rehearsal))?;
+    files.write_json(document(), &mut written);
+    files.write_html(|| html::render_rehearsal(&rehearsal), &mut written);
     remember(&rehearsal, quiet);
     if !files.is_stdout_json() {
         let detail = if args.verbose { Detail::Full } else { Detail::Brief };
         let page = Page { detail, ..super::page(args.no_color, None) };
         let text = prediction + &rehearsal_text::render_rehearsal(&rehearsal, &page);
-        files::to_stdout(text.as_bytes())?;
+        written.note(files::to_stdout(text.as_bytes()));
     }
-    Ok(0)
+    written.settle(Ok(0))
 }
 
 /// Keeps the rehearsal where later findings look for proofs, and says where.

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::files::Asked;
 use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::ReportArgs;
+use super::run_output::Written;
 use super::study::steps_to_judge;
 use super::{Exit, files, run_output, tell};
 use crate::diagnose::{self, keep_proofs};
@@ -67,6 +69,8 @@ enum Stored {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    let csv = args.csv.iter().flat_map(|prefix| Asked::csv(prefix));
+    files::check(&csv.chain(args.gates.asked()).collect::<Vec<_>>())?;
     let file = document(&args.document)?;
     match read(&file)? {
         Stored::Run(run) => {
@@ -93,8 +97,9 @@ fn gate(args: &Args, runs: &[ToJudge<'_>]) -> Result<u8, Exit> {
     } else {
         outcome.tell_table();
     }
-    args.gates.publish(&outcome, runs)?;
-    outcome.settle(0)
+    let mut written = Written::default();
+    args.gates.publish(&outcome, runs, &mut written);
+    written.settle(Ok(0)).and_then(|code| outcome.settle(code))
 }
 
 /// All latencies of a stored run. Errors: exit 2.
@@ -154,13 +159,10 @@ fn current(args: &Args, file: &Path, mut run: RunResult) -> RunResult {
 
 fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
     if let Some(prefix) = &args.csv {
-        for name in ["_stats.csv", "_stats_history.csv", "_failures.csv"] {
-            files::check_writable(&files::with_suffix(prefix, name))?;
-        }
         let history = History::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?);
-        let mut unwritten = run_output::Unwritten::default();
-        run_output::write_csv(prefix, run, &history, &mut unwritten);
-        return unwritten.into_result();
+        let mut written = Written::default();
+        run_output::write_csv(prefix, run, &history, &mut written);
+        return written.into_result();
     }
     let text = match args.format {
         Format::Text => {

@@ -1,14 +1,15 @@
 //! What a run writes and shows besides its text: status lines, the HdrHistogram log while it runs, files at its end.
 
-use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
+use super::files::Asked;
 use super::load_args::{OutputArgs, ReportArgs};
 use super::status::{self, Status};
 use super::{Exit, files};
 use crate::gates::Durations;
 use crate::load::run::UsersNow;
+use crate::model::figures::counted;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::observe::LivePorts;
@@ -20,15 +21,36 @@ use crate::report::{html, json};
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::study::measured::Watch;
 use crate::sys::clock;
+use crate::sys::output_file::{Claim, Draft};
 use crate::sys::signals::StopFlag;
 
-/// Results that could not be written. One that fails keeps none of the others back.
+/// Results that are written one by one. One that fails keeps none of the others back.
 #[derive(Debug, Default)]
-pub(crate) struct Unwritten {
+pub(crate) struct Written {
+    files: usize,
     failed: Vec<String>,
 }
 
-impl Unwritten {
+impl Written {
+    /// Writes one file and remembers what became of it.
+    pub(crate) fn file(&mut self, file: &Path, bytes: &[u8]) {
+        self.kept(files::write(file, bytes));
+    }
+
+    /// Remembers what became of a file.
+    fn kept(&mut self, done: Result<(), Exit>) {
+        self.files += usize::from(done.is_ok());
+        self.note(done);
+    }
+
+    /// The same, where it has to be rendered first.
+    pub(crate) fn rendered<E: std::fmt::Display>(&mut self, file: &Path, text: Result<String, E>) {
+        match document(text) {
+            Ok(text) => self.file(file, text.as_bytes()),
+            Err(exit) => self.note(Err(exit)),
+        }
+    }
+
     /// Remembers a failure.
     pub(crate) fn note(&mut self, result: Result<(), Exit>) {
         self.failed.extend(result.err().map(|exit| exit.message));
@@ -45,12 +67,14 @@ impl Unwritten {
         }
     }
 
-    /// Errors: exit 3, all that failed in one line.
+    /// Errors: exit 3, all that failed in one line, and how many files were written.
     pub(crate) fn into_result(self) -> Result<(), Exit> {
         if self.failed.is_empty() {
             return Ok(());
         }
-        Err(Exit::environment(self.failed.join("; ")).hint("everything else was written; --overwrite takes the same place again"))
+        let kept = if self.files == 0 { "no other file".to_owned() } else { counted(self.files as u64, "other file") };
+        let was = if self.files > 1 { "were" } else { "was" };
+        Err(Exit::environment(self.failed.join("; ")).hint(format!("{kept} {was} written")))
     }
 }
 
@@ -77,47 +101,36 @@ pub(crate) struct Seconds {
 /// The interval log while it grows. Dropped before its end, it leaves no half of it behind.
 struct Log {
     path: PathBuf,
-    writer: Option<HlogWriter<BufWriter<File>>>,
+    writer: HlogWriter<BufWriter<Draft>>,
     failed: Option<HlogError>,
 }
 
 impl Log {
+    /// Errors: exit 2, nothing has run yet.
     fn begin(path: &Path, plan: &LoadPlan) -> Result<Self, Exit> {
-        let fail = |e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
-        let mut log = Self { path: path.to_owned(), writer: None, failed: None };
-        let file = File::create(log.part()).map_err(|e| fail(&e))?;
-        let writer = HlogWriter::begin(BufWriter::new(file), &clock::wall_rfc3339(), plan).map_err(|e| fail(&e))?;
-        log.writer = Some(writer);
-        Ok(log)
-    }
-
-    fn part(&self) -> PathBuf {
-        files::with_suffix(&self.path, ".part")
+        let refused = |why: String| Exit::usage(format!("write {}: {why}", path.display()));
+        let draft = Draft::begin(path).map_err(|e| refused(files::words(&e)))?;
+        let writer =
+            HlogWriter::begin(BufWriter::new(draft), &clock::wall_rfc3339(), plan).map_err(|e| refused(e.to_string()))?;
+        Ok(Self { path: path.to_owned(), writer, failed: None })
     }
 
     fn write(&mut self, interval: &Interval) {
-        if let Some(Err(e)) = self.writer.as_mut().map(|w| w.write(interval)) {
-            self.failed.get_or_insert(e);
+        if self.failed.is_none() {
+            self.failed = self.writer.write(interval).err();
         }
     }
 
-    fn finish(mut self) -> Result<(), Exit> {
-        let fail = |path: &Path, e: &dyn std::fmt::Display| Exit::environment(format!("write {}: {e}", path.display()));
-        if let Some(e) = self.failed.take() {
-            return Err(fail(&self.path, &e));
-        }
-        if let Some(writer) = self.writer.take() {
-            writer.finish().map_err(|e| fail(&self.path, &e))?;
-            std::fs::rename(self.part(), &self.path).map_err(|e| fail(&self.path, &e))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        // Nothing is there after a log that was finished.
-        let _ = std::fs::remove_file(self.part());
+    fn finish(self) -> Result<(), Exit> {
+        let whole = match self.failed {
+            Some(e) => Err(e),
+            None => self.writer.finish(),
+        };
+        let draft = whole.and_then(|buffered| buffered.into_inner().map_err(|e| HlogError::Io(e.into_error())));
+        draft.and_then(|draft| draft.keep().map_err(HlogError::Io)).map_err(|e| match e {
+            HlogError::Io(e) => files::failed(&self.path, &e),
+            other => files::failed(&self.path, &io::Error::other(other)),
+        })
     }
 }
 
@@ -137,10 +150,10 @@ impl<'a> RunWatch<'a> {
     }
 
     /// Ends the log; what was gathered second by second.
-    pub(crate) fn finish(self, unwritten: &mut Unwritten) -> Seconds {
+    pub(crate) fn finish(self, written: &mut Written) -> Seconds {
         self.status.clear();
         if let Some(log) = self.log {
-            unwritten.note(log.finish());
+            written.kept(log.finish());
         }
         self.seconds
     }
@@ -165,28 +178,59 @@ impl Watch for RunWatch<'_> {
     }
 }
 
+/// What a command keeps.
+pub(crate) enum Keeps {
+    Run,
+    /// the steps of a study, by the ends of the names of their files
+    Steps(Vec<String>),
+    Rehearsal,
+}
+
+impl Keeps {
+    fn document(&self) -> &'static str {
+        match self {
+            Self::Run => "run.json",
+            Self::Steps(_) => "study.json",
+            Self::Rehearsal => "rehearsal.json",
+        }
+    }
+
+    fn csv_prefixes(&self, prefix: &Path) -> Vec<PathBuf> {
+        match self {
+            Self::Run => vec![prefix.to_owned()],
+            Self::Steps(ends) => ends.iter().map(|end| files::with_suffix(prefix, end)).collect(),
+            Self::Rehearsal => Vec::new(),
+        }
+    }
+}
+
 /// Where a command's results go, checked before anything runs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct RunFiles {
     output: OutputArgs,
+    /// no other run writes into the directory meanwhile
+    _claim: Option<Claim>,
 }
 
 impl RunFiles {
-    /// Errors: a directory or file that cannot be written, or that holds earlier results.
-    pub(crate) fn prepare(output: &OutputArgs, guard: &str) -> Result<Self, Exit> {
-        if let Some(file) = output.html.as_ref().filter(|file| output.json.as_ref() == Some(*file)) {
-            return Err(Exit::usage(format!("--html {}: --json names the same file", file.display())).hint("give each its own"));
-        }
-        let files = [&output.json, &output.csv, &output.html].into_iter().flatten().filter(|f| f.as_os_str() != "-");
+    /// `more` is what other flags than those of [`OutputArgs`] ask for.
+    ///
+    /// Errors: exit 2: a directory or file that cannot be written, that another run has, or that holds earlier results.
+    pub(crate) fn prepare(output: &OutputArgs, keeps: &Keeps, more: Option<Asked>) -> Result<Self, Exit> {
+        let json = Asked::of("--json", output.json.as_deref());
+        let html = Asked::of("--html", output.html.as_deref());
+        let csv = output.csv.iter().flat_map(|prefix| keeps.csv_prefixes(prefix));
+        let csv: Vec<Asked> = csv.flat_map(|prefix| Asked::csv(&prefix).collect::<Vec<_>>()).collect();
+        let all: Vec<Asked> = json.into_iter().chain(html).chain(csv).chain(more).collect();
+        files::check_distinct(&all)?;
         // A file in the directory waits for it; the directory is made when nothing else is wrong.
-        let is_inside = |file: &Path| output.dir.is_some() && file.parent() == output.dir.as_deref();
-        let (inside, elsewhere): (Vec<&PathBuf>, Vec<&PathBuf>) = files.partition(|file| is_inside(file));
-        elsewhere.into_iter().try_for_each(|file| files::check_writable(file))?;
-        if let Some(dir) = &output.dir {
-            files::prepare_dir(dir, guard, output.overwrite)?;
-        }
-        inside.into_iter().try_for_each(|file| files::check_writable(file))?;
-        Ok(Self { output: output.clone() })
+        let is_inside = |asked: &Asked| output.dir.as_deref().is_some_and(|dir| asked.is_in(dir));
+        let (inside, elsewhere): (Vec<Asked>, Vec<Asked>) = all.into_iter().partition(is_inside);
+        elsewhere.iter().try_for_each(files::check_writable)?;
+        let claim = |dir: &PathBuf| files::claim_dir(dir, keeps.document(), output.overwrite);
+        let claim = output.dir.as_ref().map(claim).transpose()?;
+        inside.iter().try_for_each(files::check_writable)?;
+        Ok(Self { output: output.clone(), _claim: claim })
     }
 
     /// Where the interval log of a run goes.
@@ -195,40 +239,44 @@ impl RunFiles {
     }
 
     /// Writes what one run asked for.
-    pub(crate) fn write(&self, result: &RunResult, seconds: &Seconds, unwritten: &mut Unwritten) {
+    pub(crate) fn write(&self, result: &RunResult, seconds: &Seconds, written: &mut Written) {
         if let Some(dir) = &self.output.dir {
-            write_run(&dir.join("run"), result, &seconds.history, unwritten);
-            write_charts(dir, &chart::run_charts(result, &seconds.times), unwritten);
+            write_run(&dir.join("run"), result, &seconds.history, written);
+            write_charts(dir, &chart::run_charts(result, &seconds.times), written);
         }
         if let Some(prefix) = &self.output.csv {
-            write_csv(prefix, result, &seconds.history, unwritten);
+            write_csv(prefix, result, &seconds.history, written);
         }
-        unwritten.note(document(json::render(result)).and_then(|d| self.write_json(&d)));
-        unwritten.note(self.write_html(|| html::render_run(result, &seconds.times)));
+        self.write_json(json::render(result), written);
+        self.write_html(|| html::render_run(result, &seconds.times), written);
     }
 
     /// `--html`. `page` is made only where it is asked for.
-    pub(crate) fn write_html(&self, page: impl FnOnce() -> String) -> Result<(), Exit> {
-        self.output.html.as_ref().map_or(Ok(()), |file| files::write(file, page().as_bytes()))
+    pub(crate) fn write_html(&self, page: impl FnOnce() -> String, written: &mut Written) {
+        if let Some(file) = &self.output.html {
+            written.file(file, page().as_bytes());
+        }
     }
 
     /// `--json`.
-    pub(crate) fn write_json(&self, document: &str) -> Result<(), Exit> {
+    pub(crate) fn write_json<E: std::fmt::Display>(&self, text: Result<String, E>, written: &mut Written) {
         match &self.output.json {
-            Some(file) if file.as_os_str() == "-" => files::to_stdout(document.as_bytes()),
-            Some(file) => files::write(file, document.as_bytes()),
-            None => Ok(()),
+            Some(_) if self.is_stdout_json() => written.note(document(text).and_then(|d| files::to_stdout(d.as_bytes()))),
+            Some(file) => written.rendered(file, text),
+            None => {}
         }
     }
 
     /// `report.txt`: what stdout shows, in plain text.
-    pub(crate) fn write_report(&self, text: &str) -> Result<(), Exit> {
-        self.output.dir.as_ref().map_or(Ok(()), |dir| files::write(&dir.join("report.txt"), text.as_bytes()))
+    pub(crate) fn write_report(&self, text: &str, written: &mut Written) {
+        if let Some(dir) = &self.output.dir {
+            written.file(&dir.join("report.txt"), text.as_bytes());
+        }
     }
 
     /// Whether stdout belongs to the JSON document.
     pub(crate) fn is_stdout_json(&self) -> bool {
-        self.output.json.as_ref().is_some_and(|f| f.as_os_str() == "-")
+        self.output.json.as_deref().is_some_and(files::is_stdout)
     }
 }
 
@@ -250,16 +298,16 @@ pub(crate) fn whole_report(run: &RunResult, kept: Option<String>) -> String {
 }
 
 /// `STEM.json` and the three CSV files of one run.
-pub(crate) fn write_run(stem: &Path, result: &RunResult, history: &History, unwritten: &mut Unwritten) {
+pub(crate) fn write_run(stem: &Path, result: &RunResult, history: &History, written: &mut Written) {
     let file = files::with_suffix(stem, ".json");
-    unwritten.note(document(json::render(result)).and_then(|d| files::write(&file, d.as_bytes())));
-    write_csv(stem, result, history, unwritten);
+    written.rendered(&file, json::render(result));
+    write_csv(stem, result, history, written);
 }
 
 /// `NAME.svg` for each chart.
-pub(crate) fn write_charts(dir: &Path, charts: &[(&str, Chart)], unwritten: &mut Unwritten) {
+pub(crate) fn write_charts(dir: &Path, charts: &[(&str, Chart)], written: &mut Written) {
     for (name, chart) in charts {
-        unwritten.note(files::write(&dir.join(format!("{name}.svg")), chart.to_svg().as_bytes()));
+        written.file(&dir.join(format!("{name}.svg")), chart.to_svg().as_bytes());
     }
 }
 
@@ -269,13 +317,9 @@ pub(crate) fn document<E: std::fmt::Display>(rendered: Result<String, E>) -> Res
 }
 
 /// Locust's three CSV files.
-pub(crate) fn write_csv(prefix: &Path, result: &RunResult, history: &History, unwritten: &mut Unwritten) {
-    for (suffix, text) in [
-        ("_stats.csv", locust_csv::stats_csv(result)),
-        ("_stats_history.csv", history.render(result)),
-        ("_failures.csv", locust_csv::failures_csv(result)),
-    ] {
-        let file = files::with_suffix(prefix, suffix);
-        unwritten.note(document(text).and_then(|t| files::write(&file, t.as_bytes())));
+pub(crate) fn write_csv(prefix: &Path, result: &RunResult, history: &History, written: &mut Written) {
+    let texts = [locust_csv::stats_csv(result), history.render(result), locust_csv::failures_csv(result)];
+    for (suffix, text) in files::CSV_NAMES.iter().zip(texts) {
+        written.rendered(&files::with_suffix(prefix, suffix), text);
     }
 }

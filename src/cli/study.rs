@@ -8,7 +8,7 @@ use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::OutputArgs;
 use super::request_args::{self, Mix};
-use super::run_output::{self, RunFiles, RunWatch, Unwritten};
+use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::status::Status;
 use super::study_plan::{self, PlanFile};
@@ -109,8 +109,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if let (Some(choice), false) = (target.choice_in_words(), args.output.quiet) {
         tell(&format!("target {} {choice}", target.host));
     }
-    args.gates.check(&resolve(&file, each, &args.conn, &vec![target.clone(); file.step.len()], &path)?.steps)?;
-    let files = RunFiles::prepare(&args.output, "study.json")?;
+    let planned = resolve(&file, each, &args.conn, &vec![target.clone(); file.step.len()], &path)?.steps;
+    args.gates.check(&planned)?;
+    let ends = planned.iter().enumerate().map(|(i, step)| step_end(i, step)).collect();
+    let files = RunFiles::prepare(&args.output, &Keeps::Steps(ends), args.gates.asked())?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
     let owns = if target.own_server { own_servers(args, &file, &all_flags)? } else { Vec::new() };
@@ -135,13 +137,13 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let mut watch = Steps {
         output: &args.output,
         stop: &stop,
-        unwritten: Unwritten::default(),
+        written: Written::default(),
         cooling: None,
         times: Vec::new(),
         durations: Vec::new(),
     };
     let ran = run::run(&plan, &pids, &super::command_line(), &mut watch);
-    let (mut unwritten, times, durations) = (watch.unwritten, watch.times, watch.durations);
+    let (mut written, times, durations) = (watch.written, watch.times, watch.durations);
     stop_servers(owns);
     let started = ran.failed.map_or(Ok(()), |e| Err(Exit::environment(format!("start the client: {e}"))));
     if ran.steps.is_empty() {
@@ -175,17 +177,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         _ => analysis::verdict(&study.steps, &study.analysis),
     };
     study.explain_nulls();
-    let document = run_output::document(json::render_study(&study));
     let to_judge: Vec<ToJudge<'_>> =
         steps_to_judge(&study).zip(&durations).map(|(s, d)| ToJudge { durations: Some(d), ..s }).collect();
     let outcome = args.gates.judge(&to_judge, stop.signal())?;
     let whole = text::render_study(&study, &Page { detail: Detail::Full, ..Page::plain() }) + &outcome.table(Style::Plain);
-    unwritten.note(files.write_report(&whole));
+    files.write_report(&whole, &mut written);
     if let Some(dir) = &args.output.dir {
-        write_study(args, dir, &study, &times, &mut unwritten);
+        write_study(args, dir, &study, &times, &mut written);
     }
-    unwritten.note(document.and_then(|d| files.write_json(&d)));
-    unwritten.note(files.write_html(|| html::render_study(&study, &times)));
+    files.write_json(json::render_study(&study), &mut written);
+    files.write_html(|| html::render_study(&study, &times), &mut written);
     if files.is_stdout_json() {
         outcome.tell_table();
     } else {
@@ -193,13 +194,13 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
         let page = Page { detail, ..super::page(args.output.no_color, kept) };
         let text = text::render_study(&study, &page) + &outcome.table(page.style);
-        unwritten.note(files::to_stdout(text.as_bytes()));
+        written.note(files::to_stdout(text.as_bytes()));
         if let (Some(dir), Detail::Full) = (&args.output.dir, detail) {
             tell(&format!("kept in {}", dir.display()));
         }
     }
-    unwritten.note(args.gates.publish(&outcome, &to_judge));
-    unwritten.settle(started.and(code)).and_then(|code| outcome.settle(code))
+    args.gates.publish(&outcome, &to_judge, &mut written);
+    written.settle(started.and(code)).and_then(|code| outcome.settle(code))
 }
 
 /// The plan that the arguments name, and its text. Errors: exit 2.
@@ -235,18 +236,17 @@ fn steps_of(study: &StudyResult) -> (Option<&RunResult>, Option<&RunResult>) {
 }
 
 /// `study.json` and the charts over all steps.
-fn write_study(args: &Args, dir: &Path, study: &StudyResult, times: &[EndpointTimes], unwritten: &mut Unwritten) {
-    let document = run_output::document(json::render_study(study));
-    unwritten.note(document.and_then(|d| files::write(&dir.join("study.json"), d.as_bytes())));
+fn write_study(args: &Args, dir: &Path, study: &StudyResult, times: &[EndpointTimes], written: &mut Written) {
+    written.rendered(&dir.join("study.json"), json::render_study(study));
     let labels = study.analysis.rows.iter().map(|r| r.label.as_str());
     let steps = study.steps.iter().zip(labels).zip(times);
     let steps: Vec<_> = steps.map(|((run, label), times)| chart::Step { label, run, times }).collect();
-    run_output::write_charts(dir, &chart::study_charts(&steps), unwritten);
+    run_output::write_charts(dir, &chart::study_charts(&steps), written);
     let over_users = [("throughput-users", chart::throughput(study)), ("response-times-users", chart::response_times(study))];
     let over_users: Vec<_> = over_users.into_iter().filter_map(|(name, chart)| Some((name, chart?))).collect();
-    run_output::write_charts(dir, &over_users, unwritten);
+    run_output::write_charts(dir, &over_users, written);
     if let (true, Some(first)) = (is_windows_ports(args), steps.first()) {
-        run_output::write_charts(dir, &[("windows-ports", chart::ports_chart(first.run))], unwritten);
+        run_output::write_charts(dir, &[("windows-ports", chart::ports_chart(first.run))], written);
     }
 }
 
@@ -355,14 +355,19 @@ fn labels(steps: &[LoadPlan], names: &[Option<String>]) -> Vec<String> {
 
 /// The name of a step's document beside study.json: `step-1-10-users.json`.
 pub(crate) fn step_file(index: usize, plan: &LoadPlan) -> String {
-    format!("step-{}-{}-users.json", index + 1, plan.users)
+    format!("step{}.json", step_end(index, plan))
+}
+
+/// How the names of a step's files end: `-1-10-users`.
+fn step_end(index: usize, plan: &LoadPlan) -> String {
+    format!("-{}-{}-users", index + 1, plan.users)
 }
 
 /// Watches the steps: status, files of each, cool-downs.
 struct Steps<'a> {
     output: &'a OutputArgs,
     stop: &'a StopFlag,
-    unwritten: Unwritten,
+    written: Written,
     cooling: Option<Status>,
     /// the endpoints of each step that is over
     times: Vec<EndpointTimes>,
@@ -371,13 +376,13 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// `DIR/step-1-10-users`, `DIR/step-1-short`: the stem of a step's files.
+    /// `DIR/step-1-10-users`: the stem of a step's files.
     fn stem(&self, index: usize, plan: &LoadPlan) -> Option<PathBuf> {
-        self.output.dir.as_ref().map(|d| d.join(format!("step-{}-{}-users", index + 1, plan.users)))
+        self.output.dir.as_ref().map(|d| d.join(format!("step{}", step_end(index, plan))))
     }
 
     fn csv_prefix(&self, index: usize, plan: &LoadPlan) -> Option<PathBuf> {
-        self.output.csv.as_ref().map(|p| files::with_suffix(p, &format!("-{}-{}-users", index + 1, plan.users)))
+        self.output.csv.as_ref().map(|p| files::with_suffix(p, &step_end(index, plan)))
     }
 }
 
@@ -394,20 +399,20 @@ impl<'s> StudyWatch for Steps<'s> {
         load::announce(plan, baseline, self.output);
         let hlog = self.stem(index, plan).map(|s| files::with_suffix(&s, ".hlog"));
         RunWatch::new(plan, self.output.quiet, self.stop, hlog.as_deref()).unwrap_or_else(|e| {
-            self.unwritten.note(Err(e));
+            self.written.note(Err(e));
             RunWatch::without_log(plan, self.output.quiet, self.stop)
         })
     }
 
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) {
         proofs::attach(&mut measured.result);
-        let seconds = watch.finish(&mut self.unwritten);
+        let seconds = watch.finish(&mut self.written);
         let result = &measured.result;
         if let Some(stem) = self.stem(index, &result.plan) {
-            run_output::write_run(&stem, result, &seconds.history, &mut self.unwritten);
+            run_output::write_run(&stem, result, &seconds.history, &mut self.written);
         }
         if let Some(prefix) = self.csv_prefix(index, &result.plan) {
-            run_output::write_csv(&prefix, result, &seconds.history, &mut self.unwritten);
+            run_output::write_csv(&prefix, result, &seconds.history, &mut self.written);
         }
         self.times.push(seconds.times);
         self.durations.push(seconds.durations);

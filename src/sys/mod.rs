@@ -9,6 +9,7 @@ pub mod listen;
 mod netlink;
 pub mod netns;
 pub mod nofile;
+pub mod output_file;
 pub mod own_process;
 pub mod owner;
 pub mod proc_net;

@@ -1,7 +1,6 @@
-//! `sockbench load` and `study` as commands: a file that cannot be written takes nothing else with it.
+//! `sockbench load` and `study` as commands: what they say, keep and end with.
 
 use std::fs::{self, File};
-use std::path::Path;
 use std::process::{Command, Output};
 
 /// A short run against sockbench's own server that is ready at once.
@@ -25,12 +24,6 @@ fn last_lines(out: &Output) -> (String, String) {
     (lines.next().unwrap_or_default(), hint)
 }
 
-fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn a_target_that_refuses_is_named_after_the_report() {
     let out = sockbench(&["load", "http://127.0.0.1:1/", "-n", "2", "-c", "1", "-q"]).output().unwrap();
@@ -38,45 +31,6 @@ fn a_target_that_refuses_is_named_after_the_report() {
     assert_eq!(out.status.code(), Some(3));
     assert!(message.contains("connect 127.0.0.1:1: connection refused (ECONNREFUSED)"), "{message}");
     assert!(hint.starts_with("hint: ") && text(&out.stdout).contains("ECONNREFUSED"), "{hint}");
-}
-
-#[test]
-fn a_file_that_cannot_be_written_keeps_no_other_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let kept = dir.path().join("kept");
-    fs::create_dir_all(kept.join("run_stats.csv")).unwrap();
-    let out = sockbench(SHORT).args(["--json", "/dev/full", "-o"]).arg(&kept).output().unwrap();
-    let (message, _) = last_lines(&out);
-    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
-    assert!(message.contains("run_stats.csv") && message.contains("/dev/full"), "both are named: {message}");
-    assert!(text(&out.stdout).contains("/health"), "the report is printed: {}", text(&out.stdout));
-    let names = names(&kept);
-    for name in ["run.json", "run.hlog", "run_failures.csv", "run_stats_history.csv"] {
-        assert!(names.iter().any(|n| n == name), "{name}: {names:?}");
-    }
-    let has = |end: &str| names.iter().any(|n| n.rsplit_once('.').is_some_and(|(_, e)| e == end));
-    assert!(has("svg") && !has("part"), "{names:?}");
-}
-
-#[test]
-fn a_study_goes_on_past_a_file_that_cannot_be_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let plan = dir.path().join("plan.toml");
-    let step = "[[step]]\nusers = 1\nduration = '200ms'\nthink = '20ms'\n";
-    fs::write(&plan, format!("name = 'mine'\nmix = '/health'\n[server]\ncpu-iterations = 1\n{step}{step}")).unwrap();
-    let kept = dir.path().join("kept");
-    fs::create_dir_all(kept.join("step-1-1-users.json")).unwrap();
-    // A directory in the place of the first interval log's beginning.
-    fs::create_dir_all(kept.join("step-1-1-users.hlog.part")).unwrap();
-    let out = sockbench(&["study", plan.to_str().unwrap(), "--no-observe", "-o"]).arg(&kept).output().unwrap();
-    let (message, _) = last_lines(&out);
-    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
-    assert!(message.contains("step-1-1-users.json") && message.contains("step-1-1-users.hlog"), "{message}");
-    assert!(!out.stdout.is_empty());
-    let names = names(&kept);
-    for name in ["study.json", "step-1-1-users_stats.csv", "step-2-1-users.json", "step-2-1-users.hlog"] {
-        assert!(names.iter().any(|n| n == name), "{name}: {names:?}");
-    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod names_live;
 mod near;
 mod observe_live;
 mod observe_ports_command;
+mod output_paths;
 mod port_facts;
 mod refused_live;
 mod rehearse_live;

@@ -81,7 +81,7 @@ fn of_a_load() {
         ("load http://127.0.0.1:1/ --json {\"a\":1}", USAGE),
         ("load http://127.0.0.1:1/ --html - -o made", USAGE),
         ("load http://127.0.0.1:1/ --html . -o made", USAGE),
-        ("load http://127.0.0.1:1/ --html no-such-directory/page.html", ENVIRONMENT),
+        ("load http://127.0.0.1:1/ --html no-such-directory/page.html", USAGE),
         ("load http://127.0.0.1:1/ --html same --json same", USAGE),
         ("load http://127.0.0.1:1/ -d {\"a\":1}", USAGE),
         ("load http://127.0.0.1:1/ --data a=1", USAGE),
@@ -119,7 +119,7 @@ fn of_a_study() {
         ("study no-such-file.toml -o made", USAGE),
         ("study --source 192.0.2.7 -o made", ENVIRONMENT),
         ("study --url ftp://127.0.0.1/ -o made", USAGE),
-        ("study --html no-such-directory/page.html", ENVIRONMENT),
+        ("study --html no-such-directory/page.html", USAGE),
     ];
     say("study", dir.path(), &lines);
 }
@@ -135,8 +135,8 @@ fn of_other_commands() {
         ("ports --watch soon", USAGE),
         ("ports --watch 0", USAGE),
         ("ports --watch 99ms", USAGE),
-        ("ports --predict 5 --json no-such-directory/f", ENVIRONMENT),
-        ("rehearse --html no-such-directory/page.html", ENVIRONMENT),
+        ("ports --predict 5 --json no-such-directory/f", USAGE),
+        ("rehearse --html no-such-directory/page.html", USAGE),
         ("report no-such-run --format html", USAGE),
         ("server --io-sleep soon", USAGE),
         ("server --queue 0", USAGE),
