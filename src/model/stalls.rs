@@ -29,7 +29,7 @@ pub struct InFlight {
 pub struct AfterLastAnswer {
     /// when the last answer ended, one that failed included
     pub last_answer_s: f64,
-    /// connections refused after it
+    /// connections refused after it (from the next 20 ms on)
     pub refused: u64,
     /// when the first of them was; absent where none was
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,22 +5,37 @@ use crate::model::outcome::{Call, Cause, ECONNREFUSED, Failure, Outcome, Sample}
 use crate::model::result::AfterLastAnswer;
 use crate::model::time::Stamp;
 
-/// Of one worker, or of all. Merging is order-free.
+/// Refusals are kept by slots of this length, so that a worker's row need not be kept whole: an hour without a target is
+/// at most 180,000 slots.
+const SLOT_NS: u64 = 20_000_000;
+
+/// Of one worker, or of all. Merging is order-free, and it does not matter which worker saw a sample.
 #[derive(Debug, Clone, Default)]
 pub struct Tail {
-    /// NEVER is no answer's time: none came
+    /// none: no answer came
     last_answer: Option<Stamp>,
-    /// of each worker: connections refused since its own last answer
+    /// connections refused in the slots after that of the last answer, by slot, ascending
     refused: Vec<Refused>,
     /// connections that were open at the end
     open: u64,
 }
 
+/// One slot with at least one refused connection.
 #[derive(Debug, Clone, Copy)]
 struct Refused {
     first: Stamp,
     last: Stamp,
     count: u64,
+}
+
+impl Refused {
+    fn slot(&self) -> u64 {
+        slot(self.first)
+    }
+}
+
+fn slot(at: Stamp) -> u64 {
+    at.0 / SLOT_NS
 }
 
 impl Tail {
@@ -29,23 +44,31 @@ impl Tail {
         match sample.outcome {
             Outcome::Answered { .. } => self.on_answer(sample.ended),
             Outcome::Failed(failure) if matches!(failure.call, Call::Http | Call::Protocol) => self.on_answer(sample.ended),
-            Outcome::Failed(failure) if is_refused(failure) => self.on_refused(sample.ended),
+            Outcome::Failed(failure) if is_refused(failure) => {
+                self.on_refused(Refused { first: sample.ended, last: sample.ended, count: 1 });
+            }
             Outcome::Failed(_) | Outcome::Local(_) | Outcome::Cut => {}
         }
     }
 
     fn on_answer(&mut self, at: Stamp) {
         self.last_answer = self.last_answer.max(Some(at));
-        self.refused.clear();
+        self.refused.retain(|r| r.slot() > slot(at));
     }
 
-    fn on_refused(&mut self, at: Stamp) {
-        match self.refused.first_mut() {
-            Some(refused) => {
-                refused.last = refused.last.max(at);
-                refused.count += 1;
+    fn on_refused(&mut self, more: Refused) {
+        if self.last_answer.is_some_and(|at| more.slot() <= slot(at)) {
+            return;
+        }
+        // Times ascend but for those of other workers: the slot is the last one, or near it.
+        let after = self.refused.iter().rposition(|r| r.slot() <= more.slot()).map_or(0, |i| i + 1);
+        match after.checked_sub(1).map(|i| &mut self.refused[i]) {
+            Some(same) if same.slot() == more.slot() => {
+                same.first = same.first.min(more.first);
+                same.last = same.last.max(more.last);
+                same.count += more.count;
             }
-            None => self.refused.push(Refused { first: at, last: at, count: 1 }),
+            _ => self.refused.insert(after, more),
         }
     }
 
@@ -56,21 +79,22 @@ impl Tail {
 
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
-        self.last_answer = self.last_answer.max(other.last_answer);
-        self.refused.extend_from_slice(&other.refused);
+        if let Some(at) = other.last_answer {
+            self.on_answer(at);
+        }
+        for refused in &other.refused {
+            self.on_refused(*refused);
+        }
         self.open += other.open;
     }
 
     /// In the form of a result; none where nothing was answered.
     pub fn to_row(&self) -> Option<AfterLastAnswer> {
-        let last = self.last_answer?;
-        let after: Vec<&Refused> = self.refused.iter().filter(|r| r.last > last).collect();
         Some(AfterLastAnswer {
-            last_answer_s: last.as_secs_f64(),
-            refused: after.iter().map(|r| r.count).sum(),
-            // What one worker saw before another one's last answer is before it.
-            first_refused_s: after.iter().map(|r| r.first.max(last)).min().map(Stamp::as_secs_f64),
-            last_refused_s: after.iter().map(|r| r.last).max().map(Stamp::as_secs_f64),
+            last_answer_s: self.last_answer?.as_secs_f64(),
+            refused: self.refused.iter().map(|r| r.count).sum(),
+            first_refused_s: self.refused.first().map(|r| r.first.as_secs_f64()),
+            last_refused_s: self.refused.last().map(|r| r.last.as_secs_f64()),
             open_connections: self.open,
         })
     }
@@ -134,8 +158,8 @@ mod tests {
             }
             all.on_open_at_end();
             let row = all.to_row().unwrap();
-            assert_eq!((row.last_answer_s, row.refused, row.open_connections), (0.7, 3, 1), "{order:?}");
-            assert_eq!((row.first_refused_s, row.last_refused_s), (Some(0.7), Some(0.99)), "{order:?}");
+            assert_eq!((row.last_answer_s, row.refused, row.open_connections), (0.7, 2, 1), "{order:?}");
+            assert_eq!((row.first_refused_s, row.last_refused_s), (Some(0.98), Some(0.99)), "{order:?}");
         }
     }
 }
