@@ -159,7 +159,7 @@ fn a_pasted_list_is_compared_with_the_pool_given() {
     assert_eq!((e["readings"][0]["limit"].as_str(), e["readings"][0]["count"].as_u64()), (Some("local-ports"), Some(95)));
     let refused = explain(&["-"]).write_stdin(list).assert().code(2);
     let err = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
-    assert!(err.contains("95") && err.contains("28232") && err.contains("10.0.0.1:80"), "{err}");
+    assert!(err.contains("95") && err.contains("28,232") && err.contains("10.0.0.1:80"), "{err}");
 }
 
 /// Darwin's numbers, names and settings; none of Linux's.
@@ -281,7 +281,7 @@ fn a_pool_that_does_not_fit_is_told_and_solved() {
     assert!((number(&a["solved_hold_s"]) - 60.0).abs() < 4.0, "{}", a["solved_hold_s"]);
     let doubts = a["doubts"].to_string();
     assert!(
-        doubts.contains("28232 ports do not fit") && doubts.contains("--pool 8") && doubts.contains("--hold 60s"),
+        doubts.contains("28,232 ports do not fit") && doubts.contains("--pool 8") && doubts.contains("--hold 60s"),
         "{doubts}"
     );
     let m = &a["measured"];
