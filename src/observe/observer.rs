@@ -75,6 +75,7 @@ impl Observer {
             ..LivePorts::default()
         }));
         let (stop, stopped) = channel();
+        let (ready, is_ready) = channel::<()>();
         let (ours, given) = (Arc::clone(&live), plan.clone());
         let thread = std::thread::Builder::new()
             .name(THREAD_NAME.into())
@@ -82,9 +83,12 @@ impl Observer {
                 // Connections that take every descriptor must not leave the observer without. Where the kernel refuses, the
                 // facts that then cannot be read say so.
                 let _ = thread::own_descriptor_table();
+                drop(ready);
                 Watcher::start(given, clock, ours).watch(&stopped)
             })
             .ok();
+        // No connection of the load may be open while the table is copied.
+        let _ = is_ready.recv();
         Self { live, stop: Some(stop), thread, plan }
     }
 
