@@ -31,6 +31,8 @@ mod report;
 mod request_args;
 mod run_output;
 mod sandbox;
+#[cfg(test)]
+mod schema_tests;
 mod server;
 mod status;
 mod study;

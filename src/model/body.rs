@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The body of every request of a run. Serialised as its text, or as `{"file": "NAME", "bytes": N}`: the content of a file
 /// stays out of the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Body {
     /// as typed
@@ -18,6 +19,7 @@ pub enum Body {
 
 /// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileBody {
     /// its name; `-` is standard input
     pub file: String,

@@ -9,6 +9,7 @@ pub const COMPARE_SCHEMA: &str = "sockbench-compare/1";
 
 /// Runs compared with the first of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
 pub struct Comparison {
     pub schema: String,
@@ -20,6 +21,7 @@ pub struct Comparison {
 
 /// Where the figures of a side come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct SideInfo {
     /// the path that was given
@@ -38,6 +40,7 @@ pub struct SideInfo {
 
 /// The tool that wrote a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// `run.json`
@@ -52,6 +55,7 @@ pub enum Source {
 
 /// What percentiles by second rest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PercentilesFrom {
     /// all latencies: `run.hlog`
@@ -62,6 +66,7 @@ pub enum PercentilesFrom {
 
 /// One run beside the base.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Pair {
     pub side: SideInfo,
@@ -84,6 +89,7 @@ pub struct Pair {
 
 /// An endpoint that both have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct EndpointRows {
     pub name: String,
@@ -92,6 +98,7 @@ pub struct EndpointRows {
 
 /// A setting that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Unlike {
     pub key: String,
@@ -101,6 +108,7 @@ pub struct Unlike {
 
 /// What the comparison says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Difference {
     /// nothing that noise does not explain
@@ -117,6 +125,7 @@ pub enum Difference {
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "the unit is in the name")]
@@ -142,6 +151,7 @@ impl Compared {
 
 /// One figure of both sides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Row {
     pub what: Compared,

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 /// Why a key of a document is null. Array elements share a row: `series[].target_cpu_percent`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Unavailable {
     pub key: String,

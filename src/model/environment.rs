@@ -7,6 +7,7 @@ use super::server_flags::ServerFlags;
 
 /// The namespace of one run, and the flags of its own server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Environment {
     /// a private network namespace
     pub sandbox: bool,

@@ -9,6 +9,7 @@ use super::received::{LimitHit, Received, is_false};
 
 /// One kind of failure at one endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct ErrorRow {
     pub call: Call,

@@ -11,6 +11,7 @@ pub const EXPLAIN_SCHEMA: &str = "sockbench-explain/1";
 
 /// The call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "kebab-case")]
 pub enum FailedCall {
@@ -41,6 +42,7 @@ impl FailedCall {
 
 /// The limit that was hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
@@ -81,6 +83,7 @@ impl Limit {
 
 /// How sure the reading is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Certainty {
@@ -101,6 +104,7 @@ impl Certainty {
 
 /// The system that the text comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Os {
@@ -121,6 +125,7 @@ impl Os {
 
 /// Whose socket failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// an outgoing connection
@@ -131,6 +136,7 @@ pub enum Side {
 
 /// Another reading of the same text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Alternative {
     /// if this call failed
     pub call: FailedCall,
@@ -142,6 +148,7 @@ pub struct Alternative {
 
 /// One reading of one kind of line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Reading {
     /// the line, as given
     pub text: String,
@@ -179,6 +186,7 @@ pub struct Reading {
 
 /// What was measured in another tool's history of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Measured {
     /// seconds from the first request to the first failure that ports may be the limit of
     pub onset_s: f64,
@@ -206,6 +214,7 @@ pub struct Measured {
 
 /// The P/T law against what is known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Arithmetic {
     /// P
     pub pool: u32,
@@ -237,6 +246,7 @@ pub struct Arithmetic {
 
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// [`EXPLAIN_SCHEMA`]
     pub schema: String,

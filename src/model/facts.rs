@@ -66,6 +66,7 @@ pub struct Sockstat {
 
 /// Counters of /proc/net/netstat (TcpExt) and /proc/net/snmp (Tcp) that matter here; they only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KernelCounters {
     /// TcpExt TW: sockets that finished TIME_WAIT by timeout
     pub time_waited: u64,
@@ -114,6 +115,7 @@ impl KernelCounters {
 
 /// TCP states that matter to ports (tcp_states.h). `BoundOnly` is bit 13, answered by the kernel as state 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TcpState {
     /// 1

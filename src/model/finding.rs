@@ -8,6 +8,7 @@ use super::prediction::Prediction;
 
 /// How bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -23,6 +24,7 @@ pub enum Severity {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantArray,
 )]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "each id is documented by its rule, printed in docs/FINDINGS.md")]
@@ -78,6 +80,7 @@ impl FindingId {
 
 /// One thing that a run shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// which
     pub id: FindingId,
@@ -97,6 +100,7 @@ pub struct Finding {
 
 /// A finding that could not be decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Undecided {
     /// which
     pub id: FindingId,
@@ -106,6 +110,7 @@ pub struct Undecided {
 
 /// One thing to do about a finding.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Remedy {
     /// its name in the catalogue (`keep-alive`, `ring`, `wider-range`, ...), by which a rehearsal proves it
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -147,6 +152,7 @@ impl Remedy {
 
 /// What a remedy does, compared with the baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
@@ -171,6 +177,7 @@ impl Effect {
 
 /// The outcome of a remedy in the latest rehearsal on this host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Proven {
     /// what it did, compared with the run without it
     pub verdict: Effect,

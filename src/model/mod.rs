@@ -16,6 +16,7 @@ pub mod facts;
 pub mod figures;
 pub mod finding;
 pub mod forecast;
+mod latency;
 pub mod limits;
 pub mod observed;
 pub mod outcome;

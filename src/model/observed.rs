@@ -8,6 +8,7 @@ use super::stalls::{Stretch, Throttling};
 
 /// Ports towards the target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Ports {
     pub source: String,
@@ -39,6 +40,7 @@ pub struct Ports {
 
 /// Sockets inside the range towards another destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "additive keys")]
 pub struct Elsewhere {
     pub destination: String,
@@ -101,6 +103,7 @@ impl Ports {
 
 /// Sockets towards the target at the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct PortStates {
     pub time_wait: Option<u32>,
@@ -112,6 +115,7 @@ pub struct PortStates {
 
 /// When the pool is used up at the run's rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct PortForecast {
     /// additive: the rate it is for: the plan's, or what the whole seconds before the first refusal made
@@ -124,6 +128,7 @@ pub struct PortForecast {
 
 /// CPU and memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Resources {
     pub client: ClientResources,
@@ -134,6 +139,7 @@ pub struct Resources {
 
 /// This process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct ClientResources {
     pub cpu_percent_mean: Option<f64>,
@@ -165,6 +171,7 @@ pub struct ClientResources {
 
 /// One thread of this process over the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct ThreadRow {
     pub name: String,
@@ -175,6 +182,7 @@ pub struct ThreadRow {
 
 /// The process that listens at the target, its children included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct TargetResources {
     pub pid: u32,
@@ -196,6 +204,7 @@ pub struct TargetResources {
 
 /// The whole machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct HostResources {
     pub cpu_percent_mean: Option<f64>,

@@ -16,6 +16,7 @@ use super::time::secs;
 
 /// Who ends a connection that is not kept (`--closer`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Closer {
     /// the client closes as soon as it has the last byte: it keeps the TIME_WAIT
@@ -29,6 +30,7 @@ pub enum Closer {
 
 /// An inclusive range of ports, `lo <= hi`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PortRange {
     /// first port
     pub lo: u16,
@@ -60,12 +62,15 @@ impl PortRange {
 
 /// Uniform wait between an answer and the user's next request.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Think {
     /// shortest
     #[serde(rename = "min_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub min: Duration,
     /// longest
     #[serde(rename = "max_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub max: Duration,
 }
 
@@ -78,6 +83,7 @@ impl Think {
 
 /// One entry of the mix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MixEntry {
     /// request target: path and query, joined to the target URL's authority
     pub path: String,
@@ -87,6 +93,7 @@ pub struct MixEntry {
 
 /// An address of the target's name that took no connection before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unreached {
     /// the address
     pub addr: SocketAddr,
@@ -108,6 +115,7 @@ impl Unreached {
 
 /// Where the load goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Target {
     /// as given, or made for the own child server
     pub url: String,
@@ -162,6 +170,7 @@ impl Target {
 
 /// One load run, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoadPlan {
     /// where to
     pub target: Target,
@@ -182,6 +191,7 @@ pub struct LoadPlan {
     pub spawn_rate: f64,
     /// end after this long; 0 when only a count bounds the run
     #[serde(rename = "duration_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub duration: Duration,
     /// end after this many attempts; 0 when only time bounds the run
     pub requests: u64,
@@ -195,6 +205,7 @@ pub struct LoadPlan {
     pub seed: u64,
     /// first part that `totals.steady` leaves out
     #[serde(rename = "warmup_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub warmup: Duration,
     /// ask the target to keep connections
     pub keepalive: bool,
@@ -210,6 +221,7 @@ pub struct LoadPlan {
     pub sources: Vec<IpAddr>,
     /// one request, start to last byte
     #[serde(rename = "timeout_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub timeout: Duration,
     /// targets that are not this host's are allowed
     pub allow_remote: bool,
@@ -282,6 +294,7 @@ impl LoadPlan {
 
 /// Limits of the client, with [`limits`] as defaults; printed in the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoadLimits {
     /// users
     pub users_max: u32,

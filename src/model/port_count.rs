@@ -18,6 +18,7 @@ pub fn concrete(dest: SocketAddr) -> SocketAddr {
 
 /// Sockets by state. The opening and closing states are counted with their neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StateCounts {
     /// true TIME_WAIT, FIN_WAIT2 not counted
     pub time_wait: u32,

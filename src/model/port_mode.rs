@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Who chooses the local port of an outgoing connection, and when (`--port-mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum PortMode {
@@ -22,6 +23,7 @@ pub enum PortMode {
 
 /// `errors[].port_choice`: who chose the port, as needed to tell bind 98 from bind 98.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PortChoice {
     /// the kernel, in connect(2)

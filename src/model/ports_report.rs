@@ -10,6 +10,7 @@ pub const PORTS_SCHEMA: &str = "sockbench-ports/1";
 
 /// One look at the local ports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PortsReport {
     /// [`PORTS_SCHEMA`]
     pub schema: String,
@@ -41,6 +42,7 @@ pub struct PortsReport {
 
 /// Ports from one source address to one destination.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DestinationPorts {
     /// local address
     pub source: String,

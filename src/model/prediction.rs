@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A figure of a run that a remedy may promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -29,6 +30,7 @@ pub enum Metric {
 
 /// One promised figure with its tolerance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Prediction {
     /// which figure of the run
     pub metric: Metric,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How an answer broke the protocol, as far as its bytes say. Serialised in kebab case: `"no-colon"`, `{"not-http": "ssh"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProtocolFault {
     /// not an HTTP/1 answer at all
@@ -59,6 +60,7 @@ pub enum ProtocolFault {
 
 /// What came instead of an HTTP/1 answer, as its first bytes say. Serialised in kebab case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Foreign {
     /// a TLS alert record: the port expects TLS (RFC 8446 section 5.1)
@@ -113,6 +115,7 @@ pub enum Foreign {
 
 /// A limit of sockbench's own that an answer can pass. Serialised in kebab case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OwnLimit {
     /// bytes of a head, of trailers, of chunk extensions

@@ -11,6 +11,7 @@ pub const EXCERPT_CHARS: usize = 80;
 
 /// How an answer says where its body ends (RFC 9112 section 6.3). Serialised in kebab case: `{"content-length": 100}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Framing {
     /// no body follows: HEAD, 204, 304
@@ -25,6 +26,7 @@ pub enum Framing {
 
 /// What had come of an answer when it failed or was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Received {
     /// bytes of it, head included
     pub bytes: u64,
@@ -67,6 +69,7 @@ impl Received {
 
 /// What had come of an answer when the run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PartialAnswer {
     /// of the request
     pub method: String,
@@ -88,6 +91,7 @@ pub(crate) fn is_false(value: &bool) -> bool {
 
 /// A limit of sockbench's own that an answer passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LimitHit {
     /// which
     pub limit: OwnLimit,
@@ -99,6 +103,7 @@ pub struct LimitHit {
 
 /// What bytes beyond a complete answer are. Serialised in kebab case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SurplusKind {
     /// line ends only
@@ -116,6 +121,7 @@ pub enum SurplusKind {
 /// Complete answers that more bytes followed, by kind and endpoint. The answers are counted as such; the connection was
 /// closed after each, for it cannot carry a further request safely (RFC 9112 section 6.3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SurplusRow {
     /// what came
     pub kind: SurplusKind,

@@ -13,6 +13,7 @@ pub const REHEARSAL_SCHEMA: &str = "sockbench-rehearsal/1";
 
 /// A whole rehearsal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct Rehearsal {
     pub schema: String,
@@ -30,6 +31,7 @@ pub struct Rehearsal {
 
 /// A constant rate over P/T with a short T: exhaustion, dead time, recurrence, as predicted and as measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Accident {
     pub pool: u32,
@@ -44,6 +46,7 @@ pub struct Accident {
 
 /// When failures came and went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Course {
     /// null when nothing failed
@@ -58,6 +61,7 @@ pub struct Course {
 
 /// One second of the accident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "unit in the suffix")]
 pub struct AccidentSecond {
     pub t_s: f64,
@@ -67,6 +71,7 @@ pub struct AccidentSecond {
 
 /// One remedy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct Row {
     pub remedy: String,
@@ -98,6 +103,7 @@ pub struct Row {
 
 /// One kind of failure of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "as errors[] of a run")]
 pub struct RowError {
     pub call: Call,
@@ -107,6 +113,7 @@ pub struct RowError {
 
 /// connect(2) itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "unit in the suffix")]
 pub struct ConnectUs {
     pub p50: f64,
@@ -115,6 +122,7 @@ pub struct ConnectUs {
 
 /// Sockets in TIME_WAIT after the row, by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Sides {
     pub client: Option<u32>,
@@ -123,6 +131,7 @@ pub struct Sides {
 
 /// How to apply it for real.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Commands {
     pub linux: String,

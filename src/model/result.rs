@@ -14,6 +14,7 @@ use super::finding::{Finding, Undecided};
 use super::plan::LoadPlan;
 
 pub use super::error_row::{ErrorRow, NoPort};
+pub use super::latency::{LatencyMs, PhaseMs, PhasesMs, ServerTimingMs};
 pub use super::observed::{
     Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
@@ -30,6 +31,7 @@ pub const STOPPED: &str = "stopped before its planned end";
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct RunResult {
     pub schema: String,
@@ -70,6 +72,7 @@ pub struct RunResult {
 
 /// This program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tool {
     /// semantic version
     pub version: String,
@@ -77,6 +80,7 @@ pub struct Tool {
 
 /// The machine that ran the client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Host {
     pub kernel: String,
@@ -98,6 +102,7 @@ pub struct Host {
 
 /// TCP settings in force in this network namespace (net.ipv4.* unless said).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "sysctl names")]
 pub struct Sysctls {
     pub ip_local_port_range: Option<[u16; 2]>,
@@ -115,6 +120,7 @@ pub struct Sysctls {
 
 /// Whether the figures are what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStamp {
     /// local ports ran out
@@ -129,33 +135,16 @@ pub enum RunStamp {
 
 /// The stamp and all reasons; the stamp is the first that applies in the order of [`RunStamp`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Validity {
     pub stamp: RunStamp,
     pub reasons: Vec<String>,
 }
 
-/// Percentiles of a latency, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract keys")]
-pub struct LatencyMs {
-    pub min: f64,
-    pub mean: f64,
-    pub p50: f64,
-    pub p66: f64,
-    pub p75: f64,
-    pub p80: f64,
-    pub p90: f64,
-    pub p95: f64,
-    pub p98: f64,
-    pub p99: f64,
-    pub p99_9: f64,
-    pub p99_99: f64,
-    pub max: f64,
-}
-
 /// Sums over the run. `attempts = requests + local_failures + cut`; `failures` is part of `requests`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Totals {
     pub attempts: u64,
@@ -228,6 +217,7 @@ pub struct Shortfall {
 
 /// A stretch of failures of our own machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct FailureSpan {
     pub from_s: f64,
@@ -237,6 +227,7 @@ pub struct FailureSpan {
 
 /// The part after the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Steady {
     pub from_s: f64,
@@ -247,6 +238,7 @@ pub struct Steady {
 
 /// connect(2) and the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Connects {
     /// duration of the connect(2) call itself: the kernel's port search is inside it
@@ -265,6 +257,7 @@ pub struct Connects {
 
 /// One entry of the mix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Endpoint {
     pub method: String,
@@ -285,35 +278,9 @@ pub struct Endpoint {
     pub server_timing_ms: Option<ServerTimingMs>,
 }
 
-/// Where the time of answered requests went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract keys")]
-pub struct PhasesMs {
-    pub blocked: Option<PhaseMs>,
-    pub connecting: Option<PhaseMs>,
-    pub sending: Option<PhaseMs>,
-    pub waiting: Option<PhaseMs>,
-    pub receiving: Option<PhaseMs>,
-}
-
-/// Two percentiles, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract keys")]
-pub struct PhaseMs {
-    pub p50: f64,
-    pub p99: f64,
-}
-
-/// What the target says of its own time (`Server-Timing`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "contract keys")]
-pub struct ServerTimingMs {
-    pub queue: PhaseMs,
-    pub work: PhaseMs,
-}
-
 /// Who ended the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Closes {
     pub client: u64,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One second of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct SeriesPoint {
     /// end of the second, from the run's start

@@ -24,6 +24,7 @@ use super::units;
 /// assert_eq!(Vec::from(flags), ["cpu-workers=2", "cpu-iterations=10000"]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 #[allow(missing_docs, reason = "each is the field of the same name in ServerPlan")]
 pub struct ServerFlags {

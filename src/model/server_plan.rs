@@ -9,6 +9,7 @@ use super::time::secs;
 
 /// Who ends a connection when the server does not keep it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum ServerCloser {
@@ -28,16 +29,22 @@ impl ServerCloser {
 
 /// The work of one `/cpu` job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CpuWork {
     /// calibrate at start to this much CPU time on one core
-    CalibrateS(#[serde(with = "secs")] Duration),
+    CalibrateS(
+        #[serde(with = "secs")]
+        #[cfg_attr(test, schemars(with = "f64"))]
+        Duration,
+    ),
     /// do exactly this many iterations
     Iterations(u64),
 }
 
 /// The server, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ServerPlan {
     /// listen addresses, port 0 for a free one
     pub listen: Vec<SocketAddr>,
@@ -53,6 +60,7 @@ pub struct ServerPlan {
     pub cpu_pin: bool,
     /// sleep of one `/io` job
     #[serde(rename = "io_sleep_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub io_sleep: Duration,
     /// work of one `/cpu` job
     pub cpu_work: CpuWork,
@@ -68,18 +76,23 @@ pub struct ServerPlan {
     pub closer: ServerCloser,
     /// whole head, from its first byte
     #[serde(rename = "header_timeout_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub header_timeout: Duration,
     /// idle keep-alive connection
     #[serde(rename = "idle_timeout_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub idle_timeout: Duration,
     /// between two reads of a body
     #[serde(rename = "body_timeout_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub body_timeout: Duration,
     /// between two writes that make progress
     #[serde(rename = "write_timeout_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub write_timeout: Duration,
     /// from the first signal to the end
     #[serde(rename = "drain_timeout_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub drain_timeout: Duration,
     /// request head, bytes
     pub head_bytes: usize,

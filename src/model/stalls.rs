@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Requests that were in flight when the run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InFlight {
     /// all of them, each on its own connection
     pub count: u64,
@@ -26,6 +27,7 @@ pub struct InFlight {
 
 /// The end of a run: whether the target was still there.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AfterLastAnswer {
     /// when the last answer ended, one that failed included
     pub last_answer_s: f64,
@@ -43,6 +45,7 @@ pub struct AfterLastAnswer {
 
 /// A stretch of the run, from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Stretch {
     pub from_s: f64,
@@ -63,6 +66,7 @@ impl Stretch {
 
 /// A stretch in which no answer ended although requests were in flight all the while.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Silence {
     #[serde(flatten)]
@@ -73,6 +77,7 @@ pub struct Silence {
 
 /// What a CPU quota (cgroup v2 `cpu.max`) did to a process during the run: `cpu.stat` at the end minus at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Throttling {
     /// cores that the quota allows: quota / period of the tightest group
     pub quota_cores: f64,

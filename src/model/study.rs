@@ -15,6 +15,7 @@ pub const STUDY_SCHEMA: &str = "sockbench-study/1";
 
 /// A study, resolved: one load plan a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StudyPlan {
     /// its name
     pub name: String,
@@ -24,11 +25,13 @@ pub struct StudyPlan {
     pub labels: Vec<String>,
     /// longest wait between two steps for leftover TIME_WAIT to go
     #[serde(rename = "cooldown_max_s", with = "secs")]
+    #[cfg_attr(test, schemars(with = "f64"))]
     pub cooldown_max: Duration,
 }
 
 /// The result of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
 pub struct StudyResult {
     pub schema: String,
@@ -59,6 +62,7 @@ pub struct StudyResult {
 
 /// One observation, in the experiment and here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "three columns of text")]
 pub struct Comparison {
     pub what: String,
@@ -81,6 +85,7 @@ impl StudyResult {
 
 /// The wait between two steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Cooldown {
     /// the step that waited, from 2
@@ -98,6 +103,7 @@ pub struct Cooldown {
 
 /// Figures and sentences over all steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Analysis {
     /// a row for each step
     pub rows: Vec<StepRow>,
@@ -116,6 +122,7 @@ pub struct Analysis {
 
 /// A question that a study asks, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Answer {
     /// which
     pub question: Question,
@@ -125,6 +132,7 @@ pub struct Answer {
 
 /// What a study asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
     /// how each endpoint takes rising load: does CPU-bound differ from I/O-bound
@@ -139,6 +147,7 @@ pub enum Question {
 
 /// An endpoint under rising load. Milliseconds; medians unless said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "unit in the suffix")]
 pub struct EndpointLoad {
     pub name: String,
@@ -163,6 +172,7 @@ impl EndpointLoad {
 
 /// What a limit allows: `slots` working at a time, each `busy_ms` for a request, `share` of the requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ceiling {
     /// which limit
     pub kind: CeilingKind,
@@ -183,6 +193,7 @@ pub struct Ceiling {
 
 /// What sets a [`Ceiling`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CeilingKind {
     /// cores that the target can use
@@ -195,6 +206,7 @@ pub enum CeilingKind {
 
 /// One step in a line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepRow {
     /// additive: what the step is called: `10 users`, or its name in the plan file
     #[serde(default)]

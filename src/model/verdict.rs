@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The kinds of verdict, one list for all commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictId {
     /// no limit was reached
@@ -29,6 +30,7 @@ pub enum VerdictId {
 
 /// The verdict, in the result and as the first line of every report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// which
     pub id: VerdictId,

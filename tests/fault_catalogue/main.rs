@@ -11,6 +11,8 @@
 )]
 
 mod check;
+#[path = "../support/documents.rs"]
+mod documents;
 mod healthy;
 mod local;
 #[path = "../support/loud.rs"]

@@ -150,7 +150,7 @@ fn document(mut child: Child) -> RunResult {
     let status = child.wait(Duration::from_secs(5)).unwrap();
     // 3: no connection could be made at all, but the document is there.
     assert!(matches!(status.and_then(|s| s.code()), Some(0 | 3)), "load: {status:?}: {:?}", child.complaint());
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("its document: {e}: {text}"))
+    crate::documents::parse("run", &text)
 }
 
 /// sockbench's own server at [`LISTEN`].

@@ -14,7 +14,7 @@ fn explain(args: &[&str]) -> Command {
 
 fn json(args: &[&str]) -> Value {
     let out = explain(args).args(["--json", "-"]).assert().success().get_output().stdout.clone();
-    serde_json::from_slice(&out).unwrap()
+    crate::documents::parse_bytes("explain", &out)
 }
 
 const WINERROR: &str = "OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')";
@@ -74,7 +74,7 @@ fn standard_input_and_json_in_any_place() {
         .write_stdin("noise\nError: connect EADDRNOTAVAIL 127.0.0.1:8080 - Local (0.0.0.0:0)\n")
         .assert()
         .success();
-    let e: Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+    let e: Value = crate::documents::parse_bytes("explain", &out.get_output().stdout);
     assert_eq!((e["readings"][0]["limit"].as_str(), e["readings"][0]["call"].as_str()), (Some("local-ports"), Some("connect")));
     // A pipe is a file too: `explain <(command)`.
     let piped = explain(&["/dev/stdin", "--json", "-"]).write_stdin("noise\nconnect: Connection refused\n").assert().success();
@@ -155,7 +155,7 @@ fn a_stored_run_is_diagnosed_anew() {
 fn a_pasted_list_is_compared_with_the_pool_given() {
     let list: String = (0..95).fold(String::new(), |all, i| format!("{all}TIME-WAIT 0 0 10.0.0.2:{} 10.0.0.1:80\n", 40_000 + i));
     let out = explain(&["-", "--pool", "100", "--json", "-"]).write_stdin(list.clone()).assert().success();
-    let e: Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+    let e: Value = crate::documents::parse_bytes("explain", &out.get_output().stdout);
     assert_eq!((e["readings"][0]["limit"].as_str(), e["readings"][0]["count"].as_u64()), (Some("local-ports"), Some(95)));
     let refused = explain(&["-"]).write_stdin(list).assert().code(2);
     let err = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();

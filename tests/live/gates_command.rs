@@ -75,7 +75,7 @@ fn files_and_github_have_what_stdout_has() {
         .output()
         .unwrap();
     assert_eq!(code(&out), Some(99), "{out:?}");
-    let run: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let run: serde_json::Value = crate::documents::parse_bytes("run", &out.stdout);
     assert_eq!(run["totals"]["attempts"], 20, "stdout is the document alone");
     let err = text(&out.stderr);
     assert!(err.contains("local_failures:count>0") && err.matches("::error ").count() == 1, "{err}");

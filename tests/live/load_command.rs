@@ -72,7 +72,7 @@ fn a_hangup_keeps_the_results_and_says_that_the_run_was_cut_short() {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
     }
     assert_eq!(child.wait().unwrap().code(), Some(129));
-    let run: serde_json::Value = serde_json::from_slice(&fs::read(kept.join("run.json")).unwrap()).unwrap();
+    let run: serde_json::Value = crate::documents::parse_bytes("run", &fs::read(kept.join("run.json")).unwrap());
     assert!(run["totals"]["requests"].as_u64().unwrap() > 50 && run["duration_s"].as_f64().unwrap() < 20.0, "{}", run["totals"]);
     assert_eq!(run["validity"]["stamp"], "incomplete");
     assert!(run["validity"]["reasons"].to_string().contains("stopped before its planned end"), "{}", run["validity"]);
@@ -94,6 +94,6 @@ fn a_hangup_that_nohup_ignores_does_not_end_the_run() {
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(0));
-    let run: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let run: serde_json::Value = crate::documents::parse_bytes("run", &out.stdout);
     assert!((run["duration_s"].as_f64().unwrap() - 2.0).abs() < 0.1, "{}", run["duration_s"]);
 }

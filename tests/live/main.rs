@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may unwrap and prints what it measured")]
 
 mod counting;
+#[path = "../support/documents.rs"]
+mod documents;
 mod exhaustion_model;
 mod explain_command;
 #[path = "../support/facts.rs"]

@@ -26,7 +26,7 @@ fn with_hosts(hosts: &str, args: &[&str]) -> Option<Output> {
 }
 
 fn result(out: &Output) -> serde_json::Value {
-    serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", describe(out)))
+    crate::documents::parse_bytes("run", &out.stdout)
 }
 
 const LOAD: [&str; 7] = ["-n", "20", "-c", "2", "--json", "-", "-q"];
@@ -56,7 +56,8 @@ fn the_address_that_listens_is_used_and_the_other_is_named() {
         assert!(words.contains(&said), "{}", describe(&out));
     }
     let out = with_hosts(hosts, &["ports", &format!("both.test:{port}"), "--json"]).unwrap();
-    assert_eq!(result(&out)["destinations"][0]["destination"], format!("127.0.0.9:{port}"));
+    let ports: serde_json::Value = crate::documents::parse_bytes("ports", &out.stdout);
+    assert_eq!(ports["destinations"][0]["destination"], format!("127.0.0.9:{port}"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn ports(args: &[&str]) -> Output {
 fn report(args: &[&str]) -> PortsReport {
     let out = ports(args);
     assert!(out.status.success(), "{}", describe(&out));
-    let report: PortsReport = serde_json::from_slice(&out.stdout).unwrap();
+    let report: PortsReport = crate::documents::parse_bytes("ports", &out.stdout);
     assert_eq!(report.unexplained_nulls(), Vec::<String>::new(), "{}", text(&out.stdout));
     report
 }
@@ -90,7 +90,7 @@ fn the_experiment_is_predicted() {
         "120",
         "--json",
     ]);
-    let f: Forecast = serde_json::from_slice(&out.stdout).unwrap();
+    let f: Forecast = crate::documents::parse_bytes("forecast", &out.stdout);
     assert!((f.ceiling_cps.unwrap() - 136.5).abs() < 0.05);
     assert!((f.exhausted_at_s.unwrap() - 96.4).abs() < 0.05 && (f.dead_s.unwrap() - 23.6).abs() < 0.05);
     assert!((7080..=7095).contains(&f.failures), "{}", f.failures);
@@ -98,7 +98,7 @@ fn the_experiment_is_predicted() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("forecast.json");
     assert!(ports(&["--predict", "170", "--json", file.to_str().unwrap()]).status.success());
-    assert!(serde_json::from_slice::<Forecast>(&std::fs::read(&file).unwrap()).is_ok());
+    let _: Forecast = crate::documents::parse_bytes("forecast", &std::fs::read(&file).unwrap());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn watch_looks_again_until_a_signal() {
     let mut child = sockbench::testing::sys::child::Child::start(c, sockbench::testing::sys::child::Stderr::Inherit).unwrap();
     for _ in 0..3 {
         let line = child.read_line(Duration::from_secs(10)).unwrap();
-        assert!(serde_json::from_str::<PortsReport>(&line).is_ok(), "{line}");
+        let _: PortsReport = crate::documents::parse("ports", &line);
     }
     assert_eq!(child.stop(Duration::from_secs(10)).unwrap().code(), Some(143));
 }

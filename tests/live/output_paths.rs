@@ -201,7 +201,8 @@ fn a_rehearsal_and_a_study_keep_the_others_too() {
     let mut child = places.start("study plan.toml --no-observe --html /dev/full -o kept");
     // Where the first step's document and log go is found free before the run, and is taken in the middle of it.
     let kept = places.path().join("kept");
-    until("the directory is claimed", || kept.join(".sockbench.lock").exists());
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    until("its server runs", || fs::read_to_string(&children).is_ok_and(|pids| !pids.is_empty()));
     fs::create_dir(kept.join("step-1-1-users.json")).unwrap();
     fs::create_dir(kept.join("step-1-1-users.hlog")).unwrap();
     until("the study ends", || child.try_wait().unwrap().is_some());
@@ -215,6 +216,8 @@ fn a_rehearsal_and_a_study_keep_the_others_too() {
     for name in ["study.json", "report.txt", "step-1-1-users_stats.csv", "step-2-1-users.json", "step-2-1-users.hlog"] {
         assert!(kept.join(name).is_file(), "{name}");
     }
+    let study = fs::read(kept.join("study.json")).unwrap();
+    let _: serde_json::Value = crate::documents::parse_bytes("study", &study);
     if !namespaces_work() {
         return;
     }

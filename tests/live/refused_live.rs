@@ -1,6 +1,6 @@
 //! Refused connects on a real kernel: they leave no TIME_WAIT, so no port forecast is made of them.
 
-use crate::support::{describe, namespaces_work, sandbox};
+use crate::support::{namespaces_work, sandbox};
 
 #[test]
 fn refused_connects_are_no_demand_for_ports() {
@@ -11,7 +11,7 @@ fn refused_connects_are_no_demand_for_ports() {
     let load = ["load", "http://127.0.0.1:9", "--no-keepalive", "-c", "600", "-n", "5k", "-d", "5", "-q", "--json", "-"];
     let command: Vec<&str> = std::iter::once(env!("CARGO_BIN_EXE_sockbench")).chain(load).collect();
     let out = sandbox(&small, &command).output().unwrap();
-    let run: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", describe(&out)));
+    let run: serde_json::Value = crate::documents::parse_bytes("run", &out.stdout);
     assert!(run["totals"]["connects_failed"].as_u64().unwrap() > 1000, "{}", run["totals"]);
     let ports = &run["ports"];
     assert!(ports["forecast"].is_null() && ports["rate_cps"].as_f64() == Some(0.0), "{ports}");

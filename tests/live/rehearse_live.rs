@@ -52,7 +52,7 @@ fn every_remedy_comes_to_its_prediction_and_the_host_is_left_alone() {
         unprivileged(dir.path()).args(["rehearse", "--json", "-"]).env("XDG_STATE_HOME", &state).output().expect("it starts");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert_eq!(settings(), before, "the host's settings are what they were");
-    let rehearsal: Rehearsal = serde_json::from_slice(&out.stdout).expect("the document is whole");
+    let rehearsal: Rehearsal = crate::documents::parse_bytes("rehearsal", &out.stdout);
     let ran: Vec<_> = rehearsal.rows.iter().chain([&rehearsal.baseline]).filter(|r| r.verdict != Effect::NotRun).collect();
     assert!(ran.len() >= 17, "{:?}", rehearsal.rows.iter().map(|r| (&r.remedy, &r.reason)).collect::<Vec<_>>());
     for row in ran {

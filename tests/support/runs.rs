@@ -71,7 +71,7 @@ pub(crate) fn result_with_code(mut load: Child, code: i32, patience: Duration) -
     }
     let status = load.wait(Duration::from_secs(1)).unwrap();
     assert_eq!(status.and_then(|s| s.code()), Some(code), "load: {:?}", load.complaint());
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("its document: {e}: {text}"))
+    crate::documents::parse("run", &text)
 }
 
 /// A whole load run. See [`result`].

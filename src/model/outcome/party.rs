@@ -11,6 +11,7 @@ use crate::model::errno::{
 /// Who is responsible for a failure, as far as the call and the errno say (`errors[].party`). Exactly one, or
 /// undecided where they cannot say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Party {
     /// this machine's sockets: no free port, a port in use
