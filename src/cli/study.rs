@@ -163,6 +163,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         analysis: analysis::analyse(&steps, &plan.labels),
         steps_planned: plan.steps.len() as u32,
         ended: ran.ended,
+        not_run: plan.labels.iter().skip(steps.len()).cloned().collect(),
         comparison: match steps.first() {
             Some(first) if is_windows_ports(args) => windows_ports::compare(first, steps.get(1)),
             _ => Vec::new(),

@@ -18,7 +18,7 @@ const EXPERIMENT: &str = include_str!("plans/experiment.toml");
 /// The experiment's third step as it failed, in a private namespace: half the ports for half the hold time.
 const WINDOWS_PORTS: &str = include_str!("plans/windows-ports.toml");
 /// Length of a step where neither a plan nor --duration says it.
-pub(crate) const STEP: Duration = Duration::from_secs(20);
+pub(crate) const STEP: Duration = limits::STUDY_STEP;
 /// Without --spawn-rate the users of a step start within this part of it.
 const RAMP_PART: f64 = 10.0;
 

@@ -2,24 +2,26 @@
 //! of the requests that take one. `2 cores / 30 ms / 20 % = 333/s`.
 
 use super::thresholds::{CPU_LIMIT_PERCENT, ONE_CORE_PERCENT};
-use crate::model::figures::{count, counted, ms, seconds, share as percent};
+use crate::model::figures::{count, counted, ms, number, seconds, share as percent};
 use crate::model::plan::Closer;
 use crate::model::result::{Endpoint, RunResult};
-use crate::model::study::{Ceiling, CeilingKind};
+use crate::model::study::{Ceiling, CeilingKind, CoresBy};
 use crate::remedy::target::{Pool, cpu_workers, io_workers};
 
 /// Connections that carry fewer requests than this take a port for each.
 const SHORT_REQUESTS: f64 = 2.0;
 
 /// The ceilings of `heaviest`, the lowest first. `steps` are all runs against the same target: the least time that any
-/// of them saw a request take is nearest to the work itself, without a wait for a core.
+/// of them saw a request take is nearest to the work itself, without a wait for a core. A ceiling below a rate that one
+/// of them reached is none; that by ports is left, because it is of a long run and a short one also spends the pool.
 pub(crate) fn ceilings(heaviest: &RunResult, steps: &[&RunResult]) -> Vec<Ceiling> {
     let mut all: Vec<Ceiling> = heaviest.endpoints.iter().filter_map(|e| of_pool(heaviest, e, steps)).collect();
     if all.is_empty() {
         all.extend(of_all_requests(heaviest));
     }
     all.extend(of_ports(heaviest));
-    all.retain(|c| c.rps.is_finite() && c.rps > 0.0);
+    let most = steps.iter().chain([&heaviest]).map(|run| answered_rps(run)).fold(0.0, f64::max);
+    all.retain(|c| c.rps.is_finite() && c.rps > 0.0 && (c.kind == CeilingKind::Ports || c.rps >= most));
     all.sort_by(|a, b| a.rps.total_cmp(&b.rps));
     all
 }
@@ -30,10 +32,15 @@ pub(crate) fn formula(c: &Ceiling) -> String {
     let busy = ms(c.busy_ms);
     match (c.kind, &c.endpoint) {
         (CeilingKind::Ports, _) => format!("ceiling by ports: {} ports / {}", count(slots), seconds(c.busy_ms / 1000.0)),
-        (CeilingKind::Cpu, Some(_)) => {
-            format!("ceiling by CPU: {} / {busy} ms / {}", counted(slots, "core"), percent(c.share))
+        (CeilingKind::Cpu, name) => {
+            let time = match (name, c.client_ms.map(ms)) {
+                (Some(_), None) => format!("{busy} ms / {}", percent(c.share)),
+                (Some(_), Some(client)) => format!("({busy} ms x {} + {client} ms of the client)", percent(c.share)),
+                (None, None) => format!("{busy} ms a request"),
+                (None, Some(client)) => format!("({busy} ms + {client} ms of the client) a request"),
+            };
+            format!("ceiling by CPU: {} / {time}", cores_in_words(c))
         }
-        (CeilingKind::Cpu, None) => format!("ceiling by CPU: {} / {busy} ms a request", counted(slots, "core")),
         (CeilingKind::Workers, name) => format!(
             "ceiling by workers for {}: {} / {busy} ms / {}",
             name.as_deref().unwrap_or("all"),
@@ -43,24 +50,83 @@ pub(crate) fn formula(c: &Ceiling) -> String {
     }
 }
 
+/// `2 cores`, `1 core (affinity)`, `0.5 cores (CPU quota)`.
+fn cores_in_words(c: &Ceiling) -> String {
+    let cores = if c.slots.fract() == 0.0 { counted(c.slots as u64, "core") } else { format!("{} cores", number(c.slots)) };
+    let why = match c.cores_by {
+        None => return cores,
+        Some(CoresBy::Affinity) => "affinity",
+        Some(CoresBy::Quota) => "CPU quota",
+        Some(CoresBy::OneThread) => "one thread at a time",
+    };
+    format!("{cores} ({why})")
+}
+
+/// Answered requests a second, in the steady part where there is one.
+fn answered_rps(run: &RunResult) -> f64 {
+    let all = run.totals.steady.as_ref().map_or(run.totals.rps, |s| s.rps);
+    let failed = run.totals.failures as f64 / run.totals.requests.max(1) as f64;
+    all * (1.0 - failed)
+}
+
+/// The cores that the target may use, and what it shares of them.
+#[derive(Debug, Clone, Copy)]
+struct Cores {
+    slots: f64,
+    by: Option<CoresBy>,
+    client_shares: bool,
+}
+
+impl Cores {
+    fn of(run: &RunResult) -> Self {
+        let target = run.resources.target.as_ref();
+        let machine = f64::from(run.host.cpus);
+        let shares = target.and_then(|t| t.shares_cores_with_client) == Some(true);
+        let allowed = target.and_then(|t| t.cores_allowed).map_or(machine, |n| f64::from(n).min(machine));
+        let by = (allowed < machine).then_some(CoresBy::Affinity);
+        let quota = target.and_then(|t| t.throttling).map(|t| t.quota_cores).filter(|q| *q < allowed);
+        match quota {
+            // The client is inside the quota where the same one is in force for it.
+            Some(slots) => Self { slots, by: Some(CoresBy::Quota), client_shares: run.host.cpu_quota == Some(slots) },
+            None => Self { slots: allowed, by, client_shares: shares },
+        }
+    }
+
+    /// CPU of the client for a request, milliseconds, where it takes it of these cores.
+    fn client_ms(self, run: &RunResult) -> Option<f64> {
+        let percent = run.resources.client.cpu_percent_mean.filter(|_| self.client_shares && run.totals.rps > 0.0)?;
+        Some(percent * 10.0 / run.totals.rps)
+    }
+
+    fn ceiling(self, run: &RunResult, busy_ms: f64, share: f64) -> Ceiling {
+        let client_ms = self.client_ms(run);
+        let rps = self.slots * 1000.0 / (busy_ms * share + client_ms.unwrap_or(0.0));
+        let plain = ceiling(run, CeilingKind::Cpu, self.slots, busy_ms, share);
+        Ceiling { client_ms, cores_by: self.by, rps, ..plain }
+    }
+}
+
 fn ceiling(run: &RunResult, kind: CeilingKind, slots: f64, busy_ms: f64, share: f64) -> Ceiling {
     let reached_rps = run.totals.steady.as_ref().map_or(run.totals.rps, |s| s.rps);
-    Ceiling { kind, endpoint: None, slots, busy_ms, share, rps: slots / (busy_ms / 1000.0) / share, reached_rps }
+    let rps = slots / (busy_ms / 1000.0) / share;
+    Ceiling { kind, endpoint: None, slots, busy_ms, share, client_ms: None, cores_by: None, rps, reached_rps }
 }
 
 /// A pool of a sockbench server, by what its Server-Timing says of the work.
 fn of_pool(run: &RunResult, endpoint: &Endpoint, steps: &[&RunResult]) -> Option<Ceiling> {
-    let cores = run.host.cpus;
-    let (kind, slots) = match Pool::of(run, &endpoint.name)? {
-        Pool::Cpu => match cpu_workers(run) {
-            Some(workers) if workers < cores => (CeilingKind::Workers, workers),
-            _ => (CeilingKind::Cpu, cores),
-        },
-        Pool::Io => (CeilingKind::Workers, io_workers(run)?),
-    };
+    let pool = Pool::of(run, &endpoint.name)?;
     let same = steps.iter().flat_map(|s| s.endpoints.iter()).filter(|e| e.name == endpoint.name);
     let work_ms = same.filter_map(|e| e.server_timing_ms.as_ref()).map(|t| t.work.p50).reduce(f64::min)?;
-    let found = ceiling(run, kind, f64::from(slots), work_ms, share(run, &endpoint.name)?);
+    let share = share(run, &endpoint.name)?;
+    let by_workers = |workers: u32| ceiling(run, CeilingKind::Workers, f64::from(workers), work_ms, share);
+    let cores = Cores::of(run);
+    let found = match pool {
+        Pool::Cpu => match cpu_workers(run) {
+            Some(workers) if f64::from(workers) < cores.slots => by_workers(workers),
+            _ => cores.ceiling(run, work_ms, share),
+        },
+        Pool::Io => by_workers(io_workers(run)?),
+    };
     Some(Ceiling { endpoint: Some(endpoint.name.clone()), ..found })
 }
 
@@ -78,8 +144,11 @@ fn of_all_requests(run: &RunResult) -> Option<Ceiling> {
     // One thread, or one that is busy while all together use no more than a core: an interpreter lock.
     let locked = target.busiest_thread_percent.is_some_and(|b| b >= CPU_LIMIT_PERCENT)
         && target.cpu_percent_max.is_some_and(|m| m <= ONE_CORE_PERCENT);
-    let cores = if target.threads == Some(1) || locked { 1 } else { run.host.cpus };
-    Some(ceiling(run, CeilingKind::Cpu, f64::from(cores), ms, 1.0))
+    if target.threads == Some(1) || locked {
+        let one = Cores { slots: Cores::of(run).slots.min(1.0), by: Some(CoresBy::OneThread), client_shares: false };
+        return Some(one.ceiling(run, ms, 1.0));
+    }
+    Some(Cores::of(run).ceiling(run, ms, 1.0))
 }
 
 /// P/T, where each request takes a port that this machine then keeps.

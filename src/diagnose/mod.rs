@@ -10,6 +10,7 @@ mod caveat;
 pub(crate) mod ceiling;
 pub mod engine;
 mod findings_doc;
+pub(crate) mod growth;
 mod indicators;
 pub mod ports;
 pub mod preflight;

@@ -83,6 +83,8 @@ pub const USERS_MAX: u32 = 100_000;
 pub const USERS: u32 = 10;
 /// Length of a load run when neither a duration nor a count is asked for.
 pub const DURATION: Duration = Duration::from_secs(10);
+/// Length of a step of a study where nothing says it.
+pub const STUDY_STEP: Duration = Duration::from_secs(20);
 /// One request, from its start to its last byte. Shorter than [`DURATION`], so that a run with the defaults sees a request that
 /// gets no answer fail.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);

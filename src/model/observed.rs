@@ -197,6 +197,12 @@ pub struct TargetResources {
     /// additive: stretches in which its process was stopped (state T or t), as the observer saw it; absent where not read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Vec<Stretch>>,
+    /// additive: cores that its processes may run on (CPU affinity); absent where it cannot be read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores_allowed: Option<u32>,
+    /// additive: whether the client may run on these cores only, and so takes CPU from it; absent where it cannot be read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares_cores_with_client: Option<bool>,
     /// additive: what a CPU quota did to it; absent where none is in force or it cannot be read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttling: Option<Throttling>,

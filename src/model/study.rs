@@ -10,6 +10,9 @@ use super::plan::LoadPlan;
 use super::result::{RunResult, Tool, Verdict};
 use super::time::secs;
 
+/// A step that ended this much before its planned end was cut short, seconds.
+const ENDED_EARLY_S: f64 = 0.5;
+
 /// The schema of [`StudyResult`].
 pub const STUDY_SCHEMA: &str = "sockbench-study/1";
 
@@ -48,6 +51,9 @@ pub struct StudyResult {
     pub steps_planned: u32,
     /// why the study ended where it did
     pub ended: String,
+    /// additive: what the steps that did not run are called
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_run: Vec<String>,
     /// one run for each step that ran
     pub steps: Vec<RunResult>,
     /// the wait before each step but the first
@@ -116,8 +122,42 @@ pub struct Analysis {
     /// additive: the lowest rate that a known limit allows at the heaviest step; absent where none is known
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<Ceiling>,
+    /// additive: where the rate fell behind the users; absent where it did not, or where that cannot be said
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<Saturation>,
     /// all conclusions with their numbers, the answers first
     pub sentences: Vec<String>,
+}
+
+/// Where additional users only wait longer. Figures of the steady part of their step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "unit in the suffix")]
+pub struct Saturation {
+    /// how it shows
+    pub kind: SaturationKind,
+    /// users of the step from which on
+    pub users: u32,
+    /// users of the step before; absent where it is the lightest step: saturated already
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users_before: Option<u32>,
+    pub rps: f64,
+    /// `rps` as a part of the closed loop's line
+    pub expected_share: f64,
+    pub response_mean_ms: f64,
+    /// the heaviest step
+    pub heaviest_users: u32,
+    pub heaviest_rps: f64,
+    pub heaviest_response_mean_ms: f64,
+}
+
+/// How saturation shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SaturationKind {
+    /// no later step has a higher rate
+    Flat,
+    /// the rate still rises, well below the closed loop's line, and answers take longer
+    Bends,
 }
 
 /// A question that a study asks, and its answer.
@@ -155,6 +195,12 @@ pub struct EndpointLoad {
     pub users: [u32; 2],
     pub p50_ms: [f64; 2],
     pub p95_ms: [f64; 2],
+    /// additive: the medians of all steps, in rising order of users; null where a step has none
+    #[serde(default)]
+    pub p50_by_step_ms: Vec<Option<f64>>,
+    /// additive: of its requests, those that failed or were not answered by the end of the step, 0 to 1
+    #[serde(default)]
+    pub unanswered_share: [f64; 2],
     /// what the target says of its own time (`Server-Timing`); absent where it says nothing
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_p50_ms: Option<[f64; 2]>,
@@ -185,7 +231,14 @@ pub struct Ceiling {
     pub busy_ms: f64,
     /// the part of all requests that take one, 0 to 1
     pub share: f64,
-    /// requests per second: slots / busy / share
+    /// additive: CPU that the client takes for a request of the cores in `slots`, milliseconds; absent where it runs on others,
+    /// or that is not known
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ms: Option<f64>,
+    /// additive: why the target may not use every core of the machine; absent where it may
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores_by: Option<CoresBy>,
+    /// requests per second: slots / (busy * share + client)
     pub rps: f64,
     /// requests per second that were made at the heaviest step
     pub reached_rps: f64,
@@ -196,12 +249,24 @@ pub struct Ceiling {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CeilingKind {
-    /// cores that the target can use
+    /// cores that the target may use
     Cpu,
     /// threads of the target that wait
     Workers,
     /// source ports, each in TIME_WAIT for T
     Ports,
+}
+
+/// What keeps a target from the other cores of its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CoresBy {
+    /// the CPU affinity of its processes
+    Affinity,
+    /// the CPU quota of its control group
+    Quota,
+    /// one thread runs at a time
+    OneThread,
 }
 
 /// One step in a line.
@@ -215,6 +280,9 @@ pub struct StepRow {
     pub users: u32,
     /// length of the step
     pub duration_s: f64,
+    /// additive: its length by the plan; 0 where it was bounded by a count
+    #[serde(default)]
+    pub planned_s: f64,
     /// requests that ended at the target
     pub requests: u64,
     /// failures there
@@ -237,6 +305,15 @@ pub struct StepRow {
     /// loop; null where neither is known
     #[serde(default)]
     pub expected_rps: Option<f64>,
+    /// additive: measured steady rate as a part of `expected_rps`; absent where that is null
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_share: Option<f64>,
+    /// additive: requests that failed or were not answered, as a part of all that were started, 0 to 1
+    #[serde(default)]
+    pub unanswered_share: f64,
+    /// additive: so many were not answered that the percentiles say little of all requests
+    #[serde(default)]
+    pub is_censored: bool,
     /// measured steady rate against the predicted one, percent
     pub deviation_percent: Option<f64>,
     /// percentiles of answered requests, whole step
@@ -266,6 +343,11 @@ pub struct StepRow {
 }
 
 impl StepRow {
+    /// Seconds of the plan that are missing, where the step ended early.
+    pub fn missing_s(&self) -> Option<f64> {
+        Some(self.planned_s - self.duration_s).filter(|s| *s >= ENDED_EARLY_S)
+    }
+
     /// The row of one run, called `label`.
     pub fn of(run: &RunResult, label: &str) -> Self {
         let plan = &run.plan;
@@ -279,10 +361,12 @@ impl StepRow {
         let target = run.resources.target.as_ref();
         let (client, host) = (&run.resources.client, &run.resources.host);
         let latency = run.totals.latency_ms;
+        let failed = [run.totals.failures, run.totals.local_failures];
         Self {
             label: label.to_owned(),
             users: plan.users,
             duration_s: run.duration_s,
+            planned_s: plan.duration.as_secs_f64(),
             requests: run.totals.requests,
             failures: run.totals.failures,
             local_failures: run.totals.local_failures,
@@ -293,6 +377,9 @@ impl StepRow {
             response_mean_s: response,
             predicted_rps: predicted,
             expected_rps: None,
+            expected_share: None,
+            unanswered_share: unanswered_share(run.totals.requests, failed, run.totals.cut),
+            is_censored: false,
             deviation_percent: deviation,
             p50_ms: latency.map(|l| l.p50),
             p95_ms: latency.map(|l| l.p95),
@@ -308,4 +395,11 @@ impl StepRow {
             pool: run.ports.as_ref().and_then(|p| p.pool),
         }
     }
+}
+
+/// Requests without an answer as a part of all: `requests` ended at the target, `failed` there and on this machine, `cut`
+/// were in flight at the end.
+pub fn unanswered_share(requests: u64, failed: [u64; 2], cut: u64) -> f64 {
+    let all = (requests + failed[1] + cut).max(1);
+    (failed[0] + failed[1] + cut) as f64 / all as f64
 }

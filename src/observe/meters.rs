@@ -1,6 +1,6 @@
 //! CPU and memory between two looks: this process with its threads, and the target's processes with theirs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -133,6 +133,28 @@ impl NoTarget {
     }
 }
 
+/// Where the target may run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cores {
+    /// cores of its CPU affinity
+    pub(super) allowed: u32,
+    /// the client may run on these cores only
+    pub(super) shared_with_client: bool,
+}
+
+impl Cores {
+    /// Of all these processes together; none where one of them, or the client, cannot be read.
+    fn read(pids: &[u32]) -> Option<Self> {
+        let mut allowed = BTreeSet::new();
+        for pid in pids {
+            allowed.extend(process::read_cores_allowed(*pid).ok()?);
+        }
+        let client = process::read_cores_allowed(process::own_pid()).ok()?;
+        let count = u32::try_from(allowed.len()).ok().filter(|n| *n > 0)?;
+        Some(Self { allowed: count, shared_with_client: client.is_subset(&allowed) })
+    }
+}
+
 /// The target's processes.
 #[derive(Debug)]
 pub(super) struct TargetMeter {
@@ -148,6 +170,7 @@ pub(super) struct TargetMeter {
     at: Stamp,
     quota: QuotaMeter,
     stops: StopWatch,
+    cores: Option<Cores>,
     pub(super) summary: UsageSum,
 }
 
@@ -182,9 +205,11 @@ impl TargetMeter {
             at: now,
             quota: QuotaMeter::start(first),
             stops: StopWatch::default(),
+            cores: None,
             summary: UsageSum::default(),
         };
         meter.refresh_tree(now);
+        meter.cores = Cores::read(&meter.tree);
         for pid in &meter.tree {
             if let Ok(usage) = process::read_usage(*pid) {
                 meter.cpu_s.insert(*pid, usage.cpu_s);
@@ -268,6 +293,11 @@ impl TargetMeter {
     /// What a CPU quota did to it so far; none where none is in force.
     pub(super) fn throttling(&self) -> Option<Throttling> {
         self.quota.read()
+    }
+
+    /// The cores that its processes may run on; none where it cannot be read.
+    pub(super) const fn cores(&self) -> Option<Cores> {
+        self.cores
     }
 
     /// Threads alive at the last look; none when unreadable.

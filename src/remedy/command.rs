@@ -6,7 +6,9 @@ use std::fmt;
 
 use super::change;
 use super::flags::{flags, has_default_source, quoted};
+use crate::model::limits;
 use crate::model::plan::{LoadPlan, PortMode, Think};
+use crate::model::units::exact;
 
 /// A command line, and how it differs from the run that it is a remedy for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,25 @@ pub fn load(plan: &LoadPlan) -> String {
         words.push(quoted(&plan.target.url));
     }
     words.extend(flags(plan).iter().map(ToString::to_string));
+    words.join(" ")
+}
+
+/// Flags of a load run that a study of users does not have, or that each of its steps has its own of.
+const NOT_OF_A_STUDY: [&str; 9] =
+    ["--conns", "--requests", "--rate", "--spawn-rate", "--warmup", "--method", "--header", "--body", "--duration"];
+
+/// A study of these users, otherwise as the steps like `plan`.
+pub(crate) fn study(plan: &LoadPlan, users: &[u32]) -> String {
+    let each: Vec<String> = users.iter().map(u32::to_string).collect();
+    let mut words = vec![format!("sockbench study --users {}", each.join(","))];
+    if !plan.duration.is_zero() && plan.duration != limits::STUDY_STEP {
+        words.push(format!("--duration {}", exact(plan.duration)));
+    }
+    if !plan.target.own_server {
+        words.push(format!("--url {}", quoted(&plan.target.url)));
+    }
+    let of_study = flags(plan).into_iter().filter(|f| !NOT_OF_A_STUDY.contains(&f.name));
+    words.extend(of_study.map(|f| f.to_string()));
     words.join(" ")
 }
 

@@ -20,7 +20,7 @@ mod steps;
 pub mod systems;
 pub(crate) mod target;
 
-pub(crate) use command::{load_after_sysctl, load_with};
+pub(crate) use command::{load_after_sysctl, load_with, study};
 pub(crate) use flags::quoted;
 pub(crate) use ports::{for_search, keep_alive, longer_idle, target_keeps};
 pub(crate) use ports_range::free_of;

@@ -232,6 +232,8 @@ fn observe(run: &mut RunResult) {
         threads: Some(133),
         busiest_thread_percent: Some(22.0),
         stopped: None,
+        cores_allowed: Some(2),
+        shares_cores_with_client: Some(false),
         throttling: None,
     });
     run.resources.host.cpu_percent_mean = Some(23.4);

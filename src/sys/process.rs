@@ -2,7 +2,7 @@
 //!
 //! Not here: who listens where ([`super::owner`]), and percentages over time (`observe`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, Read as _};
 
@@ -47,6 +47,15 @@ pub fn read_is_stopped(pid: u32) -> io::Result<bool> {
     state
         .map(|s| matches!(s, 'T' | 't'))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: not the expected line")))
+}
+
+/// Cores that the main thread of a process may run on: `Cpus_allowed_list` of proc_pid_status(5).
+///
+/// Errors: it has ended, or is not readable.
+pub fn read_cores_allowed(pid: u32) -> io::Result<BTreeSet<u32>> {
+    let status = procfs::process::Process::new(pid.cast_signed()).and_then(|p| p.status()).map_err(io::Error::other)?;
+    let ranges = status.cpus_allowed_list.ok_or_else(|| io::Error::other(format!("/proc/{pid}/status: no Cpus_allowed_list")))?;
+    Ok(ranges.into_iter().flat_map(|(lo, hi)| lo..=hi).collect())
 }
 
 /// Whether an error of [`read_usage`] says that the process has ended.

@@ -141,6 +141,8 @@ pub(crate) fn healthy() -> RunResult {
         threads: Some(8),
         busiest_thread_percent: Some(12.0),
         stopped: None,
+        cores_allowed: None,
+        shares_cores_with_client: None,
         throttling: None,
     });
     run.series = (0..60).map(|i| second(i, 50, 150.0, 29.7)).collect();

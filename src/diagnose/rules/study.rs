@@ -2,9 +2,10 @@
 
 use super::exhaustion::hold_words;
 use crate::diagnose::ceiling::{ceilings, formula};
+use crate::diagnose::growth::{self, Point};
 use crate::diagnose::indicators::Indicators;
 use crate::diagnose::rule::{Found, Ruling, Step};
-use crate::diagnose::thresholds::{FEW_FAILURES, GROWN_USERS, PLATEAU_TIMES};
+use crate::diagnose::thresholds::FEW_FAILURES;
 use crate::model::figures::{counted, rate, seconds, share};
 use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
@@ -32,11 +33,8 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     if known.len() < 2 {
         return Ruling::Undecided("fewer than two steps of users were answered".into());
     }
-    let pair = known.windows(2).find(|w| {
-        let (a, b) = (w[0].seen.steady_rps, w[1].seen.steady_rps);
-        f64::from(w[1].run.plan.users) >= GROWN_USERS * f64::from(w[0].run.plan.users) && a > 0.0 && b < PLATEAU_TIMES * a
-    });
-    let Some(&[first, second]) = pair else { return Ruling::Clear };
+    let points: Vec<Point> = known.iter().map(|s| Point { load: f64::from(s.run.plan.users), rate: s.seen.steady_rps }).collect();
+    let Some((first, second)) = growth::plateau(&points).map(|(a, b)| (known[a], known[b])) else { return Ruling::Clear };
     let (a, b) = (first.seen.steady_rps, second.seen.steady_rps);
     let mut limits = limits(first, second);
     let (before, after) = (first.run, second.run);

@@ -55,9 +55,8 @@ fn stamp((run, row): (&crate::model::result::RunResult, &StepRow)) -> (String, T
 }
 
 fn ended(study: &StudyResult) -> String {
-    let early = study.steps.len() < study.steps_planned as usize;
-    let why = if early { format!(": {}", study.ended) } else { String::new() };
-    format!("{}{why}", seconds(study.duration_s))
+    let missing = study::missing(study).map_or_else(String::new, |text| format!("; missing: {text}"));
+    format!("{}{missing}", seconds(study.duration_s))
 }
 
 /// Throughput beside the closed loop's prediction, percentiles, resources; then percentiles by step.

@@ -44,6 +44,7 @@ fn study_of(fixtures: &[Fixture]) -> StudyResult {
         started_at: "2026-11-24T09:00:00Z".into(),
         duration_s: 40.0,
         verdict: Verdict { sentence: "port-bound at 50 users".into(), ..Verdict::default() },
+        not_run: Vec::new(),
         steps_planned: 2,
         ended: "all steps ran".into(),
         steps,

@@ -1,6 +1,7 @@
 //! A study on one screen: the verdict, the answers to what it asks, and one table over its steps.
 
 use super::{Detail, Page, study_detail};
+use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
 use crate::model::figures::{count, ms, number, percent, rate, seconds, share};
 use crate::model::finding::Severity;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
@@ -14,10 +15,8 @@ const ENDPOINTS: usize = 3;
 const NAME_WIDTH: usize = 12;
 /// From this share of the pool in use the ports have a column.
 const PORTS_SHARE: f64 = 0.5;
-/// From this share of all cores taken by others, percent, they are named.
-const OTHERS_PERCENT: f64 = 15.0;
-/// From this share of a step's requests in flight at its end, the slowest answers are missing.
-const CUT_SHARE: f64 = 0.05;
+/// Marks percentiles that leave out too many requests.
+const CENSORED: &str = "*";
 /// Further findings that are named.
 const FINDINGS: usize = 3;
 
@@ -54,16 +53,29 @@ fn headline(study: &StudyResult, page: &Page) -> String {
         VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Tone::Bad,
         _ => Tone::Warn,
     };
-    let ran = study.steps.len();
-    let cut = if ran < study.steps_planned as usize {
-        format!(", {ran} of {} steps: {}", study.steps_planned, study.ended)
-    } else {
-        String::new()
-    };
     let target = study.steps.first().map_or("", |s| s.plan.target.url.as_str());
-    let second = format!("study {} of {target}, {}{cut}", study.name, seconds(study.duration_s));
+    let second = format!("study {} of {target}, {}", study.name, seconds(study.duration_s));
     let first = wrapped(&study.verdict.sentence, 0, page.width);
-    format!("{}{}", page.style.paint(tone, &first), wrapped(&second, 5, page.width))
+    let missing = missing(study).map_or_else(String::new, |text| page.labelled("missing", Tone::Warn, &text));
+    format!("{}{}{missing}", page.style.paint(tone, &first), wrapped(&second, 5, page.width))
+}
+
+/// What the plan had and did not get: steps that ended early, steps that did not run, and why.
+pub(in crate::report) fn missing(study: &StudyResult) -> Option<String> {
+    let short = study.analysis.rows.iter().filter_map(|r| {
+        let missing = r.missing_s()?;
+        Some(format!("{} of the {} of {}", seconds(missing), seconds(r.planned_s), r.label))
+    });
+    let mut parts: Vec<String> = short.collect();
+    if !study.not_run.is_empty() {
+        parts.push(format!("all of {}", study.not_run.join(", ")));
+    }
+    // A result of an earlier version does not name them.
+    let ran = study.steps.len();
+    if parts.is_empty() && ran < study.steps_planned as usize {
+        parts.push(format!("{} of {} steps", study.steps_planned as usize - ran, study.steps_planned));
+    }
+    (!parts.is_empty()).then(|| format!("{}: {}", parts.join("; "), study.ended))
 }
 
 fn answers(study: &StudyResult, page: &Page) -> String {
@@ -125,6 +137,9 @@ fn steps(study: &StudyResult, page: &Page) -> Table {
     if !open {
         note += "\nloop: users / (think + response), with the response of the quickest step";
     }
+    if rows.iter().any(|r| r.is_censored) {
+        note += "\n*: of the answered requests only, see careful";
+    }
     let hidden = study.steps.last().map_or(0, |s| s.endpoints.len() - endpoints.len());
     if hidden > 0 {
         note += &format!("\n{hidden} quicker endpoints are left out");
@@ -143,7 +158,8 @@ fn cells(r: &StepRow, run: &RunResult, endpoints: &[String], by_name: bool, with
     let whole = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| number(v.round()));
     let pair = |name: &String| {
         let latency = run.endpoints.iter().find(|e| e.name == *name).and_then(|e| e.latency_ms);
-        Cell::from(latency.map_or_else(|| "-".into(), |l| format!("{}/{}", ms(l.p50), ms(l.p95))))
+        let mark = if r.is_censored { CENSORED } else { "" };
+        Cell::from(latency.map_or_else(|| "-".into(), |l| format!("{}/{}{mark}", ms(l.p50), ms(l.p95))))
     };
     let mut cells: Vec<Cell> = vec![
         if by_name { r.label.clone().into() } else { r.label.trim_end_matches(" users").trim_end_matches(" user").into() },
@@ -163,19 +179,27 @@ fn used_share(r: &StepRow) -> Option<f64> {
     r.peak_ports.zip(r.pool).filter(|(_, pool)| *pool > 0).map(|(peak, pool)| f64::from(peak) / f64::from(pool))
 }
 
+/// `at 100 users`, `in step short`.
+fn place(row: &StepRow) -> String {
+    let by_load = row.label.starts_with(|c: char| c.is_ascii_digit());
+    if by_load { format!("at {}", row.label) } else { format!("in step {}", row.label) }
+}
+
 /// What makes figures doubtful, and the findings that the answers do not name.
 pub(in crate::report) fn careful(study: &StudyResult) -> Vec<String> {
     let rows = &study.analysis.rows;
     let mut all = Vec::new();
-    let others = || rows.iter().filter_map(|r| r.others_cpu_percent).filter(|o| *o >= OTHERS_PERCENT);
+    let others = || rows.iter().filter_map(|r| r.others_cpu_percent).filter(|o| *o >= OTHERS_NAMED_PERCENT);
     if let (Some(least), Some(most)) = (others().reduce(f64::min), others().reduce(f64::max)) {
         let (least, most) = (percent(least), percent(most));
         let range = if least == most { most } else { format!("{least} to {most}") };
         all.push(format!("other programs took {range} of all cores: part of the times is theirs"));
     }
-    let cut = |r: &&StepRow| r.cut as f64 > CUT_SHARE * (r.requests + r.local_failures + r.cut).max(1) as f64;
-    if let Some(r) = rows.iter().filter(cut).max_by_key(|r| r.cut) {
-        all.push(format!("{} requests were in flight at the end of {}: the slowest answers are missing", count(r.cut), r.label));
+    let censored: Vec<String> =
+        rows.iter().filter(|r| r.is_censored).map(|r| format!("{} {}", share(r.unanswered_share), place(r))).collect();
+    if !censored.is_empty() {
+        let list = censored.join(", ");
+        all.push(format!("requests without an answer (failed, or in flight at the end): {list}; times are those of the rest"));
     }
     for (row, step) in rows.iter().zip(&study.steps) {
         if step.validity.stamp == RunStamp::Incomplete

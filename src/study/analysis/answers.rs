@@ -1,30 +1,30 @@
 //! The four questions of a study: how each endpoint takes rising load, where it saturates, what limits it, what to do.
 //!
-//! Limits, reasons and advice are those of the steps' findings: this page never says anything else than they do.
+//! Limits, reasons and advice are those of the steps' findings; figures are those of the rows. This page never says
+//! anything else than they do.
 
-use super::Steps;
+use super::saturation::is_of_answers;
+use super::under_load::under_load;
+use super::{Steps, place};
 use crate::diagnose::ceiling::formula;
-use crate::diagnose::thresholds::{GROWN_USERS, PLATEAU_TIMES};
-use crate::model::figures::{ms, percent, rate, share, times};
+use crate::diagnose::growth::Change;
+use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, OTHERS_NAMED_PERCENT, OWN_PACE_SHARE};
+use crate::model::figures::{counted, ms, number, percent, rate, share, times};
 use crate::model::finding::{Finding, FindingId, Severity};
-use crate::model::study::{Answer, Ceiling, CeilingKind, EndpointLoad, Question};
+use crate::model::result::VerdictId;
+use crate::model::study::{Answer, Ceiling, CeilingKind, EndpointLoad, Question, Saturation, SaturationKind, StepRow};
+use crate::remedy;
 
-/// A median that grew less than this many times, or by less than [`STAYS_MS`], stays.
-const STAYS_TIMES: f64 = 1.25;
-/// See [`STAYS_TIMES`].
-const STAYS_MS: f64 = 1.0;
-/// A part of a median's growth of at least this much is all of it.
-const ALL_SHARE: f64 = 0.9;
-/// Endpoints of one kind that are named.
-const NAMED: usize = 3;
-/// From this share of all cores taken by others, percent, a ceiling by CPU is not all there.
-pub(super) const OTHERS_PERCENT: f64 = 15.0;
+/// Of a ceiling of which less than this was reached at saturation, something else is the limit.
+const CEILING_NEAR_SHARE: f64 = 0.5;
+/// Users further away than this many times are no advice but a guess.
+const KNEE_TIMES: f64 = 10.0;
 
 /// The answers that the steps allow, in the order of the questions.
 pub(super) fn answers(steps: &Steps<'_>, endpoints: &[EndpointLoad], ceiling: Option<&Ceiling>) -> Vec<Answer> {
     let answer = |question, text: Option<String>| text.map(|text| Answer { question, text });
     [
-        answer(Question::UnderLoad, under_load(endpoints)),
+        answer(Question::UnderLoad, under_load(steps, endpoints)),
         answer(Question::Saturation, saturation(steps, ceiling)),
         answer(Question::Why, (!steps.runs.is_empty()).then(|| why(steps))),
         answer(Question::Next, next(steps, ceiling)),
@@ -34,126 +34,144 @@ pub(super) fn answers(steps: &Steps<'_>, endpoints: &[EndpointLoad], ceiling: Op
     .collect()
 }
 
-/// `/io stays at 200 ms from 10 to 100 users; /cpu rises 3.7 times, from 32 to 119 ms, all of it in the queue`.
-fn under_load(endpoints: &[EndpointLoad]) -> Option<String> {
-    let users = endpoints.first()?.users;
-    let (stay, mut move_): (Vec<&EndpointLoad>, Vec<&EndpointLoad>) = endpoints.iter().partition(|e| stays(e));
-    move_.sort_by(|a, b| b.times().total_cmp(&a.times()));
-    let mut parts = Vec::new();
-    if !stay.is_empty() {
-        let verb = |i: usize| if i == 0 { " stays" } else { "" };
-        let each = |(i, e): (usize, &&EndpointLoad)| format!("{}{} at {} ms", e.name, verb(i), ms(e.p50_ms[1]));
-        parts.push(some(stay.iter().enumerate().map(each).collect(), ", ", "stay"));
-    }
-    if !move_.is_empty() {
-        parts.push(some(move_.iter().map(|e| moved(e)).collect(), "; ", "change"));
-    }
-    // The users are said once, with the first part.
-    if users[0] < users[1] {
-        parts[0] += &format!(" from {} to {} users", users[0], users[1]);
-    }
-    Some(parts.join("; "))
-}
-
-/// The first few of many, and how many more there are.
-fn some(mut parts: Vec<String>, joint: &str, verb: &str) -> String {
-    let more = parts.len().saturating_sub(NAMED);
-    parts.truncate(NAMED);
-    let text = parts.join(joint);
-    if more > 0 { format!("{text}{joint}{more} more {verb}") } else { text }
-}
-
-fn stays(e: &EndpointLoad) -> bool {
-    (1.0 / STAYS_TIMES..STAYS_TIMES).contains(&e.times()) || (e.p50_ms[1] - e.p50_ms[0]).abs() < STAYS_MS
-}
-
-fn moved(e: &EndpointLoad) -> String {
-    let [a, b] = e.p50_ms;
-    if b < a {
-        return format!("{} falls from {} to {} ms", e.name, ms(a), ms(b));
-    }
-    format!("{} rises {} times, from {} to {} ms{}", e.name, times(e.times()), ms(a), ms(b), spent(e))
-}
-
-/// Where the added time goes, as the target's Server-Timing says.
-fn spent(e: &EndpointLoad) -> String {
-    let (Some(queue), Some(work)) = (e.queue_p50_ms, e.work_p50_ms) else {
-        return " (the target does not say whether it queues or works)".into();
-    };
-    let (queued, worked) = (queue[1] - queue[0], work[1] - work[0]);
-    let added = (e.p50_ms[1] - e.p50_ms[0]).max(1e-3);
-    if queued >= ALL_SHARE * added {
-        ", all of the added time in the queue".into()
-    } else if worked >= ALL_SHARE * added {
-        ", all of the added time at work".into()
-    } else {
-        format!(": {} ms more in the queue, {} ms more at work", ms(queued.max(0.0)), ms(worked.max(0.0)))
-    }
-}
-
-/// The ceiling, how near the heaviest step came, and whether the rate still grew.
+/// Where the rate falls behind the users, and the lowest known ceiling.
 fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
-    let focus = steps.focus()?;
-    let reached = ceiling.map(|c| {
-        let plan = &steps.runs[focus].plan;
-        let beside = if c.kind == CeilingKind::Ports && plan.is_open_loop() {
-            // The pool itself adds to the rate of a short step: what was asked is what compares.
-            format!("{} were asked for", rate(plan.rate))
-        } else {
-            format!("{}, {} of it", rate(c.reached_rps), share(c.reached_rps / c.rps))
-        };
-        format!("{} = {} req/s; {} {beside}", formula(c), rate(c.rps), steps.at(focus))
-    });
-    let parts: Vec<String> = reached.into_iter().chain(growth(steps, ceiling)).collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
+    let (found, about) = match steps.saturation {
+        Some(found) => (Some(at_step(found)), None),
+        None => by_row(steps).map_or((None, None), |(text, about)| (Some(text), about)),
+    };
+    let near = ceiling.and_then(|c| near(steps, c, about));
+    match (found, near) {
+        (Some(found), Some(near)) => Some(format!("{found}; {near}")),
+        (found, near) => found.or(near),
+    }
 }
 
-/// Whether the rate of the steps kept growing, by the thresholds of throughput-plateau. That it did is said only
-/// where no ceiling says how far it could.
-fn growth(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
-    let (light, heavy) = steps.rising()?;
-    let mut order: Vec<usize> = (0..steps.runs.len()).collect();
-    order.sort_by(|a, b| Steps::offered(&steps.runs[*a]).total_cmp(&Steps::offered(&steps.runs[*b])));
-    let steady = |i: usize| steps.rows[i].steady_rps;
-    for pair in order.windows(2) {
-        let (Some(a), Some(b)) = (steady(pair[0]), steady(pair[1])) else { continue };
-        let more = Steps::offered(&steps.runs[pair[1]]) / Steps::offered(&steps.runs[pair[0]]);
-        if more >= GROWN_USERS && a > 0.0 && b < PLATEAU_TIMES * a {
-            return Some(format!(
-                "the rate stopped growing after {}: {} req/s, then {}",
-                steps.rows[pair[0]].label,
-                rate(a),
-                rate(b)
-            ));
+/// `already at the first step, 10 users: 48.6 req/s, with 100 users 43.7; the mean answer rises 10 times, from 205 to 2,090 ms`.
+fn at_step(s: &Saturation) -> String {
+    let (users, rps) = (counted(s.users, "user"), rate(s.rps));
+    let response = Change { from: s.response_mean_ms, to: s.heaviest_response_mean_ms };
+    let beyond = if s.heaviest_users > s.users {
+        let more = format!("{} with {}", rate(s.heaviest_rps), s.heaviest_users);
+        format!(", {more}; the mean answer {}", response.in_words(ms, "ms"))
+    } else {
+        format!(", with a mean answer of {} ms", ms(s.response_mean_ms))
+    };
+    match (s.kind, s.users_before) {
+        (SaturationKind::Flat, None) => format!("already at the first step, {users}: {rps} req/s{beyond}"),
+        (SaturationKind::Flat, Some(before)) => {
+            format!("between {before} and {users}: {rps} req/s with {}{beyond}", s.users)
+        }
+        (SaturationKind::Bends, _) => {
+            format!("slows down from {users} on: {rps} req/s are {} of the closed loop's line{beyond}", share(s.expected_share))
         }
     }
-    let (a, b) = (steady(light)?, steady(heavy)?);
-    if ceiling.is_some() {
-        return None;
-    }
-    let offered = Steps::offered(&steps.runs[heavy]) / Steps::offered(&steps.runs[light]);
-    Some(format!("{} times the load gave {} times the rate", times(offered), times(b / a.max(1e-9))))
 }
 
-/// The title of the finding that decides.
+/// The heaviest step against the closed loop's line, where the rows alone show no saturation; a step that its own findings
+/// call saturated is called so here. With the step that the text ends with; nothing where the load did not rise.
+fn by_row(steps: &Steps<'_>) -> Option<(String, Option<usize>)> {
+    let (light, heavy) = steps.rising()?;
+    let (first, last) = (&steps.rows[light], &steps.rows[heavy]);
+    if let Some(row) = steps.rows.iter().find(|r| !is_of_answers(r)) {
+        let text = format!("cannot be said: {} of the requests {} got no answer", share(row.unanswered_share), place(row));
+        return Some((text, None));
+    }
+    let full = (0..steps.rows.len()).find(|i| steps.runs[*i].verdict.id == VerdictId::TargetBound);
+    let how = full.map(|i| steps.at(i));
+    if steps.runs[heavy].plan.is_open_loop() {
+        let offered = Steps::offered(&steps.runs[heavy]) / Steps::offered(&steps.runs[light]);
+        let made = last.steady_rps? / first.steady_rps?.max(1e-9);
+        let made = format!("{} times the load gave {} times the rate", times(offered), times(made));
+        return Some((how.map_or_else(|| made.clone(), |how| format!("{how}: {made}")), None));
+    }
+    let about = full.unwrap_or(heavy);
+    let row = &steps.rows[about];
+    let (rps, line) = (row.steady_rps?, row.expected_share?);
+    let how = how.unwrap_or_else(|| {
+        let how = if line >= OWN_PACE_SHARE { "not up to" } else { "cannot be said up to" };
+        format!("{how} {}", last.label)
+    });
+    Some((format!("{how}: {} req/s, {} of the closed loop's line", rate(rps), share(line)), Some(about)))
+}
+
+/// The ceiling and how near the heaviest step came, who else took of it; `about` is the step that was named already. Nothing where
+/// saturation lies far below it.
+fn near(steps: &Steps<'_>, c: &Ceiling, about: Option<usize>) -> Option<String> {
+    let focus = steps.focus()?;
+    let plan = &steps.runs[focus].plan;
+    if steps.saturation.is_some() && c.reached_rps < CEILING_NEAR_SHARE * c.rps {
+        return None;
+    }
+    let others = others(&steps.rows[focus]).filter(|_| c.kind == CeilingKind::Cpu);
+    let others = others.map_or_else(String::new, |o| format!(" had other programs not taken {o} of the CPU"));
+    let ceiling = format!("{} = {} req/s{others}", formula(c), rate(c.rps));
+    if c.kind == CeilingKind::Ports && plan.is_open_loop() {
+        // The pool itself adds to the rate of a short step: what was asked is what compares.
+        return Some(format!("{ceiling}; {} were asked for", rate(plan.rate)));
+    }
+    let place = if about == Some(focus) { String::new() } else { format!("{} ", steps.at(focus)) };
+    Some(format!("{place}{} of the {ceiling}", share(c.reached_rps / c.rps)))
+}
+
+/// What other programs took of all cores, where it matters.
+fn others(row: &StepRow) -> Option<String> {
+    row.others_cpu_percent.filter(|o| *o >= OTHERS_NAMED_PERCENT).map(percent)
+}
+
+/// The title of the finding that decides; without one, what the rows say.
 fn why(steps: &Steps<'_>) -> String {
-    let Some((index, finding)) = decisive(steps) else { return "no limit was reached".into() };
+    let Some((index, finding)) = decisive(steps) else {
+        return match steps.saturation {
+            Some(found) => what_waits(steps, found),
+            None if steps.rows.iter().all(is_of_answers) => "no limit was reached".into(),
+            None => "no finding says why requests got no answer".into(),
+        };
+    };
     let mut text = finding.title.clone();
     if steps.focus() != Some(index) || steps.rising().is_none() && steps.rows.len() > 1 {
         text = format!("{}: {text}", steps.at(index));
     }
     let row = &steps.rows[index];
     if let (Some(host), FindingId::TargetQueueing | FindingId::TargetCpuSaturated) = (row.host_cpu_percent, finding.id) {
-        let others = row.others_cpu_percent.filter(|o| *o >= OTHERS_PERCENT);
-        let others = others.map_or_else(String::new, |o| format!(", {} by other programs", percent(o)));
+        let others = others(row).map_or_else(String::new, |o| format!(", {o} by other programs"));
         text += &format!("; cores {} in use{others}", percent(host));
     }
     text
 }
 
+/// A target that says nothing of its queues: how many requests it works on at a time, and whether its CPU is the limit.
+fn what_waits(steps: &Steps<'_>, found: &Saturation) -> String {
+    let most = steps.rows.iter().filter_map(|r| r.steady_rps).fold(0.0, f64::max);
+    let quickest = steps.rows.iter().filter(|r| is_of_answers(r)).filter_map(|r| r.response_mean_s).reduce(f64::min);
+    let at_once = match (quickest, found.users_before) {
+        // Little's law; the lightest step is not known to be without a queue where it saturates itself.
+        (Some(response), Some(_)) => format!(
+            "it works on about {} requests at a time ({}/s x {} ms), further ones wait",
+            number((most * response).round().max(1.0)),
+            rate(most),
+            ms(response * 1000.0)
+        ),
+        _ => "more users only wait longer".into(),
+    };
+    let Some(row) = steps.heaviest().map(|i| &steps.rows[i]) else { return at_once };
+    let cpu = match row.target_cpu_percent {
+        None => "its CPU was not measured".to_owned(),
+        Some(used) if used < CPU_LIMIT_PERCENT => format!("its CPU is not full, {} of a core", percent(used)),
+        Some(used) => format!("it uses {} of a core", percent(used)),
+    };
+    let others = others(row).map_or_else(String::new, |o| format!("; other programs took {o} of all cores"));
+    format!("{at_once}; {cpu}{others}")
+}
+
 /// What helps: the first remedy of the finding that decides; where users alone limit, the users that reach the ceiling.
 fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
-    let Some((index, finding)) = decisive(steps) else { return knee(steps, steps.focus()?, ceiling) };
+    let Some((index, finding)) = decisive(steps) else {
+        return match steps.saturation {
+            Some(found) => Some(lighter_or_look(steps, found)),
+            None => knee(steps, steps.focus()?, ceiling),
+        };
+    };
     if finding.id == FindingId::ClosedLoopLimited
         && let Some(text) = knee(steps, index, ceiling)
     {
@@ -164,29 +182,43 @@ fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     Some(format!("{}{change}", remedy.action))
 }
 
+/// Lighter steps where the first is full already; else where to look.
+fn lighter_or_look(steps: &Steps<'_>, found: &Saturation) -> String {
+    let look = "find what lets few requests through at a time: a lock, a pool of workers or connections, a service behind it";
+    if found.users_before.is_some() || found.users == 1 {
+        return look.into();
+    }
+    let mut users: Vec<u32> = [10, 4, 2].iter().map(|part| (found.users / part).max(1)).collect();
+    users.dedup();
+    let Some((light, _)) = steps.rising() else { return look.into() };
+    format!("lighter steps show how quick it is without a queue: {}", remedy::study(&steps.runs[light].plan, &users))
+}
+
 /// The users whose closed loop comes to the ceiling while the answers stay as quick as at the lightest step.
 fn knee(steps: &Steps<'_>, index: usize, ceiling: Option<&Ceiling>) -> Option<String> {
     let light = steps.rising().map_or(index, |r| r.0);
     let row = &steps.rows[light];
     let users = (ceiling?.rps * (row.think_mean_s + row.response_mean_s?)).ceil();
     let most = steps.rows[index].users;
-    (users > f64::from(most) && users < 1e5).then(|| {
-        let (users, far) = (users as u64, (users * 1.5).ceil() as u64);
-        format!("more users: about {users} reach the ceiling (sockbench study --users {most},{users},{far})")
+    (users > f64::from(most) && users <= KNEE_TIMES * f64::from(most)).then(|| {
+        let (users, far) = (users as u32, (users * 1.5).ceil() as u32);
+        let command = remedy::study(&steps.runs[index].plan, &[most, users, far]);
+        format!("more users: about {users} reach the ceiling ({command})")
     })
 }
 
 /// The step and the finding that the study is about: an error before a warning before anything else, the heaviest step
-/// first among equals.
+/// first among equals. Where the rows show saturation, only a finding that explains a verdict is more than they are.
 pub(super) fn decisive<'a>(steps: &Steps<'a>) -> Option<(usize, &'a Finding)> {
     let rank = |f: &Finding| match (f.severity, f.id) {
         (Severity::Error, _) => 0,
         (Severity::Warning, _) => 1,
         (_, FindingId::TargetCpuSaturated) => 2,
-        (_, FindingId::ClosedLoopLimited) => 3,
+        (_, FindingId::ClosedLoopLimited) if steps.saturation.is_none() => 3,
         _ => 4,
     };
+    let explains = |run: usize| steps.saturation.is_none() || steps.runs[run].verdict.id != VerdictId::Healthy;
     let all = steps.runs.iter().enumerate().flat_map(|(i, r)| r.findings.iter().map(move |f| (i, f)));
     // The last step of the least rank: with rising load that is the heaviest.
-    all.filter(|(_, f)| rank(f) < 4).min_by_key(|(i, f)| (rank(f), std::cmp::Reverse(*i)))
+    all.filter(|(i, f)| rank(f) < 4 && explains(*i)).min_by_key(|(i, f)| (rank(f), std::cmp::Reverse(*i)))
 }

@@ -1,16 +1,10 @@
 //! Everything else that the steps show, in sentences: for `-v` and the stored document.
 
 use super::Steps;
-use super::answers::OTHERS_PERCENT;
-use crate::diagnose::thresholds::CLOSED_LOOP_NEAR;
+use crate::diagnose::thresholds::{CLOSED_LOOP_NEAR, CUT_SHARE, OTHERS_NAMED_PERCENT, OWN_PACE_SHARE};
 use crate::model::figures::{bytes, count, counted, deviation, ms, percent, rate, seconds};
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::StepRow;
-
-/// While the rate is at least this share of what the quickest step's response would allow, the users set the pace.
-const OWN_PACE_SHARE: f64 = 0.9;
-/// From this share of a step's requests, percent, those in flight at its end change its figures.
-const CUT_PERCENT: f64 = 5.0;
 
 pub(super) fn sentences(steps: &Steps<'_>) -> Vec<String> {
     let (runs, rows) = (steps.runs, steps.rows);
@@ -125,7 +119,7 @@ fn others(rows: &[StepRow]) -> Option<String> {
         .iter()
         .filter_map(|r| {
             let (others, host) = (r.others_cpu_percent?, r.host_cpu_percent?);
-            (others >= OTHERS_PERCENT)
+            (others >= OTHERS_NAMED_PERCENT)
                 .then(|| format!("{} {} of all cores, of {} in use", r.label, percent(others), percent(host)))
         })
         .collect();
@@ -139,7 +133,7 @@ fn cut(rows: &[StepRow]) -> Option<String> {
     let worst = rows.iter().max_by_key(|r| r.cut).filter(|r| r.cut > 0)?;
     let all = worst.requests + worst.local_failures + worst.cut;
     let share = worst.cut as f64 / all.max(1) as f64 * 100.0;
-    let warning = if share >= CUT_PERCENT {
+    let warning = if share > CUT_SHARE * 100.0 {
         ": the slowest answers are missing from the figures; a longer step would show them"
     } else {
         ""

@@ -5,13 +5,15 @@
 
 mod answers;
 mod details;
+mod saturation;
+mod under_load;
 mod verdict;
 
 pub use verdict::verdict;
 
 use crate::diagnose::ceiling::ceilings;
-use crate::model::result::RunResult;
-use crate::model::study::{Analysis, EndpointLoad, StepRow};
+use crate::model::result::{Endpoint, RunResult};
+use crate::model::study::{Analysis, EndpointLoad, Saturation, StepRow, unanswered_share};
 
 /// Analyses the steps, in their order; `labels` is what each is called.
 pub fn analyse(runs: &[RunResult], labels: &[String]) -> Analysis {
@@ -23,14 +25,19 @@ pub fn analyse(runs: &[RunResult], labels: &[String]) -> Analysis {
         } else {
             quick.map(|q| f64::from(row.users) / (row.think_mean_s + q).max(1e-9))
         };
+        row.expected_share = row.steady_rps.zip(row.expected_rps).map(|(steady, expected)| steady / expected.max(1e-9));
     }
-    let steps = Steps { runs, rows: &rows };
+    saturation::censor(&mut rows);
+    let is_loop = runs.iter().all(|r| !r.plan.is_open_loop());
+    let steps = Steps { runs, rows: &rows, saturation: None };
+    let found = steps.rising().filter(|_| is_loop).and_then(|_| saturation::find(&rows));
+    let steps = Steps { saturation: found.as_ref(), ..steps };
     let endpoints = steps.endpoints();
     let all: Vec<&RunResult> = runs.iter().collect();
     let ceiling = steps.focus().and_then(|i| ceilings(&runs[i], &all).into_iter().next());
     let answers = answers::answers(&steps, &endpoints, ceiling.as_ref());
     let sentences = answers.iter().map(|a| a.text.clone()).chain(details::sentences(&steps)).collect();
-    Analysis { rows, answers, endpoints, ceiling, sentences }
+    Analysis { rows, answers, endpoints, ceiling, saturation: found, sentences }
 }
 
 /// The steps and their rows.
@@ -38,6 +45,8 @@ pub fn analyse(runs: &[RunResult], labels: &[String]) -> Analysis {
 struct Steps<'a> {
     runs: &'a [RunResult],
     rows: &'a [StepRow],
+    /// where the rate falls behind the users; none where it does not, or that cannot be said
+    saturation: Option<&'a Saturation>,
 }
 
 impl<'a> Steps<'a> {
@@ -78,15 +87,24 @@ impl<'a> Steps<'a> {
     fn endpoints(&self) -> Vec<EndpointLoad> {
         let Some((light, heavy)) = self.rising() else { return Vec::new() };
         let (first, last) = (&self.runs[light], &self.runs[heavy]);
-        let both = |end: &'a crate::model::result::Endpoint| {
+        let mut by_load: Vec<&RunResult> = self.runs.iter().collect();
+        by_load.sort_by(|a, b| Self::offered(a).total_cmp(&Self::offered(b)));
+        let both = |end: &'a Endpoint| {
             let start = first.endpoints.iter().find(|e| e.name == end.name && e.method == end.method)?;
             let (a, b) = (start.latency_ms?, end.latency_ms?);
+            let of = |run: &RunResult| {
+                let e = run.endpoints.iter().find(|e| e.name == end.name && e.method == end.method)?;
+                e.latency_ms.map(|l| l.p50)
+            };
+            let unanswered = |e: &Endpoint| unanswered_share(e.requests, [e.failures, e.local_failures], e.cut);
             let timing = start.server_timing_ms.as_ref().zip(end.server_timing_ms.as_ref());
             Some(EndpointLoad {
                 name: end.name.clone(),
                 users: [first.plan.users, last.plan.users],
                 p50_ms: [a.p50, b.p50],
                 p95_ms: [a.p95, b.p95],
+                p50_by_step_ms: by_load.iter().map(|run| of(run)).collect(),
+                unanswered_share: [unanswered(start), unanswered(end)],
                 queue_p50_ms: timing.map(|(s, e)| [s.queue.p50, e.queue.p50]),
                 work_p50_ms: timing.map(|(s, e)| [s.work.p50, e.work.p50]),
             })
@@ -96,10 +114,12 @@ impl<'a> Steps<'a> {
 }
 
 /// `at 100 users`, `in step short`.
-fn place(row: &StepRow) -> String {
+pub(crate) fn place(row: &StepRow) -> String {
     let by_load = row.label.starts_with(|c: char| c.is_ascii_digit());
     if by_load { format!("at {}", row.label) } else { format!("in step {}", row.label) }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth_tests;

@@ -5,12 +5,12 @@ use crate::diagnose;
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::result::VerdictId::{self, Healthy, HostBound, PortBound, TargetBound};
 use crate::model::result::{PhaseMs, ServerTimingMs, Steady};
-use crate::model::study::{CeilingKind, Question, STUDY_SCHEMA, StudyResult};
+use crate::model::study::{CeilingKind, Question, STUDY_SCHEMA, SaturationKind, StudyResult};
 use crate::report::fixture;
 use crate::report::text::{Detail, Page, render_study};
 
 /// A step of the experiment: `users`, the rate they came to, and what `/cpu` queued and worked, medians in ms.
-fn step(users: u32, rps: f64, queue_ms: f64, work_ms: f64) -> RunResult {
+pub(super) fn step(users: u32, rps: f64, queue_ms: f64, work_ms: f64) -> RunResult {
     let mut run = fixture::healthy().run;
     run.plan.users = users;
     run.plan.keepalive = true;
@@ -42,7 +42,7 @@ fn step(users: u32, rps: f64, queue_ms: f64, work_ms: f64) -> RunResult {
     run
 }
 
-fn labels(steps: &[RunResult]) -> Vec<String> {
+pub(super) fn labels(steps: &[RunResult]) -> Vec<String> {
     steps.iter().map(|s| format!("{} users", s.plan.users)).collect()
 }
 
@@ -50,7 +50,7 @@ fn experiment() -> Vec<RunResult> {
     vec![step(10, 27.2, 0.1, 30.0), step(50, 132.0, 4.0, 33.0), step(100, 250.0, 80.0, 34.0)]
 }
 
-fn study(steps: Vec<RunResult>) -> StudyResult {
+pub(super) fn study(steps: Vec<RunResult>) -> StudyResult {
     let analysis = analyse(&steps, &labels(&steps));
     StudyResult {
         schema: STUDY_SCHEMA.into(),
@@ -60,6 +60,7 @@ fn study(steps: Vec<RunResult>) -> StudyResult {
         started_at: "2026-11-24T10:00:00Z".into(),
         duration_s: 60.0,
         verdict: verdict(&steps, &analysis),
+        not_run: Vec::new(),
         steps_planned: steps.len() as u32,
         ended: "all steps ran".into(),
         cooldowns: Vec::new(),
@@ -75,7 +76,7 @@ fn page(study: &StudyResult, detail: Detail) -> String {
     render_study(study, &Page { detail, ..Page::plain() })
 }
 
-fn answer(analysis: &Analysis, question: Question) -> &str {
+pub(super) fn answer(analysis: &Analysis, question: Question) -> &str {
     analysis.answers.iter().find(|a| a.question == question).map_or("", |a| a.text.as_str())
 }
 
@@ -112,7 +113,7 @@ fn the_ceiling_is_cores_by_work_by_share() {
 
 #[test]
 fn a_pool_smaller_than_the_cores_is_the_ceiling_and_not_the_cores() {
-    let mut steps = experiment();
+    let mut steps = vec![step(10, 27.2, 0.1, 30.0), step(50, 122.0, 20.0, 31.0), step(100, 150.0, 200.0, 32.0)];
     for s in &mut steps {
         s.plan.environment.server.cpu_workers = Some(1);
     }
@@ -168,14 +169,17 @@ fn the_plateau_finding_and_the_analysis_have_one_ceiling() {
     let ceiling = study.analysis.ceiling.as_ref().map(|c| c.rps);
     let limit = plateau.evidence["limit_target_cpu_rps"].as_f64();
     assert!(ceiling.zip(limit).is_some_and(|(a, b)| (a - b).abs() < 0.001), "{ceiling:?} {limit:?}");
-    let text = answer(&study.analysis, Question::Saturation);
-    assert!(text.contains("stopped growing after 50 users"), "{text}");
+    let found = study.analysis.saturation.as_ref().expect("the same plateau");
+    let evidence = |key: &str| plateau.evidence[key].as_f64();
+    assert_eq!((evidence("users_before"), evidence("rps_before")), (Some(f64::from(found.users)), Some(found.rps)));
+    assert_eq!((found.kind, found.users, found.users_before), (SaturationKind::Flat, 50, None));
 }
 
 #[test]
 fn the_verdict_is_the_gravest_of_the_steps_and_names_them() {
     let of = |ids: &[VerdictId]| {
-        let mut steps: Vec<RunResult> = ids.iter().zip([10, 50, 100]).map(|(_, u)| step(u, 27.0, 0.1, 30.0)).collect();
+        let mut steps: Vec<RunResult> =
+            ids.iter().zip([10, 50, 100]).map(|(_, u)| step(u, 2.7 * f64::from(u), 0.1, 30.0)).collect();
         steps.iter_mut().zip(ids).for_each(|(s, id)| s.verdict.id = *id);
         let analysis = analyse(&steps, &labels(&steps));
         verdict(&steps, &analysis)

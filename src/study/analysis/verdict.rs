@@ -1,22 +1,64 @@
-//! The verdict of a study: the gravest verdict of its steps, and from which step on.
+//! The verdict of a study: the gravest verdict of its steps, and from which step on. Where no step alone shows it, the
+//! steps together do: the rate stays behind the users.
 
 use super::{Steps, place};
-use crate::model::figures::rate;
+use crate::model::figures::{counted, rate, seconds, share};
+use crate::model::finding::FindingId;
 use crate::model::result::{RunResult, Verdict, VerdictId};
-use crate::model::study::Analysis;
+use crate::model::study::{Analysis, Saturation, SaturationKind};
+
+/// What a step is called whose target refused some connections and answered others.
+const REFUSED: &str = "TARGET REFUSED CONNECTIONS";
 
 /// The verdict over all steps. The first of the gravest verdicts decides; the sentence names the steps it is about.
 pub fn verdict(runs: &[RunResult], analysis: &Analysis) -> Verdict {
-    let steps = Steps { runs, rows: &analysis.rows };
-    let Some(id) = runs.iter().map(|r| r.verdict.id).min_by_key(|id| gravity(*id)) else {
+    let steps = Steps { runs, rows: &analysis.rows, saturation: analysis.saturation.as_ref() };
+    let Some(id) = runs.iter().min_by_key(|run| gravity_of(run)).map(|run| run.verdict.id) else {
         return Verdict { sentence: "UNDECIDED: no step ran".into(), ..Verdict::default() };
     };
+    // A client or a host that was the limit makes the rate flat as well.
+    if let (Some(found), VerdictId::Healthy | VerdictId::Undecided) = (steps.saturation, id) {
+        return Verdict { id: VerdictId::TargetBound, sentence: saturated(found), since_s: None };
+    }
     if id == VerdictId::Healthy {
         return Verdict { id, sentence: healthy(&steps), since_s: None };
     }
-    let hit: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].verdict.id == id).collect();
-    let since_s = hit.first().and_then(|i| runs[*i].verdict.since_s);
-    Verdict { id, sentence: format!("{} {}", words(id), places(&steps, &hit)), since_s }
+    let is_full = |i: &usize| steps.saturation.is_some_and(|s| steps.rows[*i].users >= s.users) && id == VerdictId::TargetBound;
+    let hit: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].verdict.id == id || is_full(i)).collect();
+    let first = hit.first().map(|i| &runs[*i]);
+    let since_s = first.and_then(|run| run.verdict.since_s);
+    let words = first.map_or_else(|| words(id), |run| words_of(run, id));
+    let when = since_s.filter(|_| id == VerdictId::TargetGone).map_or_else(String::new, |s| format!(", {} into it", seconds(s)));
+    Verdict { id, sentence: format!("{words} {}{when}", places(&steps, &hit)), since_s }
+}
+
+/// `TARGET SATURATED already at 10 users: 48.6 req/s`.
+fn saturated(s: &Saturation) -> String {
+    let (users, rps) = (counted(s.users, "user"), rate(s.rps));
+    match (s.kind, s.users_before) {
+        (SaturationKind::Flat, None) => format!("TARGET SATURATED already at {users}: {rps} req/s"),
+        (SaturationKind::Flat, Some(_)) => format!("TARGET SATURATED from {users} on: {rps} req/s"),
+        (SaturationKind::Bends, _) => {
+            format!("TARGET SLOWS DOWN from {users} on: {rps} req/s, {} of the closed loop's line", share(s.expected_share))
+        }
+    }
+}
+
+/// A target that refused some connections and answered others is not gone.
+fn words_of(run: &RunResult, id: VerdictId) -> &'static str {
+    let has_gone = run.findings.iter().any(|f| f.id == FindingId::TargetGone);
+    match id {
+        VerdictId::TargetGone if has_gone => words(id),
+        VerdictId::TargetGone if run.totals.latency_ms.is_some() => REFUSED,
+        VerdictId::TargetGone => "NOTHING LISTENED AT THE TARGET",
+        _ => words(id),
+    }
+}
+
+/// See [`gravity`]; a target that only refused some connections fails, it is not gone.
+fn gravity_of(run: &RunResult) -> u8 {
+    let refused = words_of(run, run.verdict.id) == REFUSED;
+    gravity(if refused { VerdictId::TargetFailing } else { run.verdict.id })
 }
 
 /// The gravest first: what fails, then what limits, then what is not known.
@@ -51,7 +93,11 @@ const fn words(id: VerdictId) -> &'static str {
 fn healthy(steps: &Steps<'_>) -> String {
     let Some(heavy) = steps.heaviest() else { return "OK".into() };
     let row = &steps.rows[heavy];
-    format!("OK   no limit reached up to {}: {} req/s", row.label, rate(row.steady_rps.unwrap_or(row.rps)))
+    let censored = steps.rows.iter().filter(|r| r.is_censored).max_by(|a, b| a.unanswered_share.total_cmp(&b.unanswered_share));
+    if let Some(worst) = censored {
+        return format!("OK, but {} of the requests {} got no answer", share(worst.unanswered_share), place(worst));
+    }
+    format!("OK: no limit reached up to {}: {} req/s", row.label, rate(row.steady_rps.unwrap_or(row.rps)))
 }
 
 /// `at 100 users; the other steps are fine`.
