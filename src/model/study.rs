@@ -130,6 +130,7 @@ pub struct Analysis {
 }
 
 /// Where additional users only wait longer. Figures of the steady part of their step.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Saturation {
@@ -151,6 +152,7 @@ pub struct Saturation {
 }
 
 /// How saturation shows.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SaturationKind {
@@ -258,6 +260,7 @@ pub enum CeilingKind {
 }
 
 /// What keeps a target from the other cores of its machine.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CoresBy {
