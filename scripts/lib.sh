@@ -326,7 +326,7 @@ waves() {
   fi
 }
 
-# shape WHAT EXPRESSION: a claim about time. Told, never failed upon: a busy machine is no defect.
+# shape WHAT EXPRESSION: a claim about time. Reported, never a failure: a busy machine is no defect.
 shape() {
   if is "$2"; then
     printf '  shape  %s: %s\n' "$1" "$2"

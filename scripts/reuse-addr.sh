@@ -66,7 +66,7 @@ chart reuse-addr.svg --title "SO_REUSEADDR helps a ring of explicit ports, and n
 matrix=$out/both-sides.csv
 main_csv=$csv
 csv=$matrix
-head_row left_the_TIME_WAIT binds_now made_of_50 error
+head_row closed_before binds_now made_of_50 error
 for pair in "off off" "on off" "off on" "on on"; do
   read -r before now <<<"$pair"
   file=$work/two-$before-$now/second.json

@@ -176,7 +176,7 @@ fn read(given: &Path) -> Result<Input, Exit> {
     }
 }
 
-/// What tells whose document it is.
+/// What says whose document it is.
 #[derive(serde::Deserialize)]
 struct Head {
     schema: Option<String>,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`TextReader`] reads a text of any size, [`explain_text`] one at hand, [`read_line`] one line; [`locust_csv`] the CSV files
-//! of Locust; [`explain_run`] and [`explain_study`] our own documents, diagnosed anew. Pure: files are read by `cli`.
+//! of Locust; [`explain_run`] and [`explain_study`] our own documents, diagnosed again. Pure: files are read by `cli`.
 
 mod address;
 mod arithmetic;

@@ -71,7 +71,7 @@ impl ErrorRow {
         Some(Failure { call: self.call, cause, port_bound: self.port_bound, reused: self.reused, so_error: self.so_error })
     }
 
-    /// Which want of a port this is; none where it is none. The errno alone does not tell: bind 98 looks alike in both.
+    /// Which lack of a port this is, if any. The errno alone does not say: bind 98 looks alike in both.
     pub fn no_port(&self) -> Option<NoPort> {
         if self.cause == Some(Cause::NoAddress) {
             return None;

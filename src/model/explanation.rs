@@ -264,7 +264,7 @@ pub struct Explanation {
     pub arithmetic: Option<Arithmetic>,
     /// what to do, best first
     pub remedies: Vec<Remedy>,
-    /// of a stored run: its findings, made anew from its facts
+    /// of a stored run: its findings, diagnosed again from its facts
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub findings: Vec<Finding>,
 }

@@ -32,7 +32,7 @@ pub struct Ports {
     pub forecast: Option<PortForecast>,
     /// additive: ports in use towards the destination before the first request, as this run's port mode counts them
     pub leftover_before: Option<u32>,
-    /// additive: ports of the range with sockets towards other destinations at the end, none towards this one: held for
+    /// additive: ports of the range with sockets towards other destinations at the end, none towards this one: in use for
     /// this run too where they were bound
     #[serde(default)]
     pub elsewhere: Vec<Elsewhere>,

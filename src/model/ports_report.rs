@@ -55,7 +55,7 @@ pub struct DestinationPorts {
     pub held: u32,
     /// ports in use that lie outside the range: bound explicitly
     pub used_outside: u32,
-    /// held / pool
+    /// `held` / pool
     pub share: Option<f64>,
     /// by what, inside the range; `bound_only` has no destination and is reported once for the namespace
     pub states: StateCounts,

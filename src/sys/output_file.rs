@@ -209,7 +209,7 @@ impl From<io::Error> for ClaimError {
 }
 
 impl Claim {
-    /// `who` is what another run is to be told.
+    /// `who` is what the message of another run says.
     ///
     /// Errors: another process has it, and nothing was touched; or the directory takes no file.
     pub fn take(dir: &Path, who: &str) -> Result<Self, ClaimError> {

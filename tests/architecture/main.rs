@@ -12,6 +12,7 @@ use std::path::Path;
 mod cycles;
 mod figures;
 mod source;
+mod words;
 
 use source::{blanked, paths_used};
 

@@ -49,7 +49,7 @@ fn an_interrupted_run_is_not_judged() {
     let mut run =
         sockbench(&["load", "-d", "60s", "-c", "1", "--mix", "/health", "--think", "10ms", "--threshold", "http_reqs:count<1"]);
     let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // The first second is told on stderr.
+    // The first second is reported on stderr.
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
     assert!(lines.any(|l| l.unwrap().contains("req/s")), "a second has passed");
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

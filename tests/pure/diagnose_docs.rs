@@ -1,4 +1,4 @@
-//! docs/FINDINGS.md is what the rules say. `UPDATE_DOCS=1` writes it anew.
+//! docs/FINDINGS.md is what the rules say. `UPDATE_DOCS=1` writes it again.
 
 use std::path::Path;
 

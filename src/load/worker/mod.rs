@@ -287,7 +287,7 @@ impl<'a> Worker<'a> {
                 let by = self.ended_by(slot, by);
                 self.recorder.record_close(by);
                 // What the target has ended is open no more, although nobody has read that yet; with SO_LINGER 0 that cannot
-                // be told.
+                // be known.
                 if by == ClosedBy::Client || (by == ClosedBy::Reset && self.spec.linger_reset) {
                     self.recorder.record_open_at_end();
                 }
