@@ -14,8 +14,7 @@ use crate::report::style::Style;
 use crate::report::text::render_comparison;
 use crate::report::{hlog, json, junit};
 
-/// Longest file that is read.
-const INPUT_BYTES: u64 = 1 << 30;
+const INPUTS: &str = "run.json, the directory that -o made, Locust's _stats.csv, oha's JSON or k6's --summary-export";
 /// Settings that differ and are named in one line.
 const UNLIKE_SHOWN: usize = 4;
 
@@ -141,19 +140,12 @@ fn short(text: &str) -> String {
 fn read(given: &Path) -> Result<Input, Exit> {
     let name = given.display().to_string();
     let path = if given.is_dir() { given.join("run.json") } else { given.to_owned() };
-    let bad = |why: &dyn std::fmt::Display| {
-        Exit::usage(format!("{}: {why}", path.display()))
-            .hint("run.json, the directory that -o made, Locust's _stats.csv, oha's JSON or k6's --summary-export")
-    };
-    let size = fs::metadata(&path).map_err(|e| bad(&e))?.len();
-    if size > INPUT_BYTES {
-        return Err(bad(&format!("{size} bytes: more than {INPUT_BYTES}")));
-    }
-    let text = fs::read_to_string(&path).map_err(|e| bad(&e))?;
+    let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {why}", path.display())).hint(INPUTS);
+    let text = files::read(&path).map_err(|e| e.hint(INPUTS))?;
     let foreign = |side: Result<Side, NotRead>| Ok(Input { side: side.map_err(|e| bad(&e))?, run: None });
     if let Some(prefix) = path.to_str().and_then(|p| p.strip_suffix("_stats.csv")) {
         let history = PathBuf::from(format!("{prefix}_stats_history.csv"));
-        let history = if history.is_file() { Some(fs::read_to_string(&history).map_err(|e| bad(&e))?) } else { None };
+        let history = if history.is_file() { Some(files::read(&history)?) } else { None };
         return foreign(compare::locust(&name, &text, history.as_deref()));
     }
     let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result: {e}")))?;
@@ -162,7 +154,7 @@ fn read(given: &Path) -> Result<Input, Exit> {
             let run = json::parse(&text).map_err(|e| bad(&e))?;
             let log = path.with_extension("hlog");
             let log = if log.is_file() {
-                let bytes = fs::read(&log).map_err(|e| bad(&e))?;
+                let bytes = fs::read(&log).map_err(|e| bad(&files::words(&e)))?;
                 Some(hlog::read(&bytes, &run).map_err(|e| Exit::usage(format!("{}: {e}", log.display())))?)
             } else {
                 None

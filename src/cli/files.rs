@@ -14,6 +14,8 @@ use crate::sys::output_file::{self, Claim, ClaimError, Draft, Place};
 const RESULTS: [&str; 3] = ["run.json", "study.json", "rehearsal.json"];
 /// The ends of the names of all that a command keeps in its directory.
 const KEPT: [&str; 5] = ["json", "hlog", "csv", "svg", "txt"];
+/// Longest document that is read.
+const INPUT_BYTES: u64 = 1 << 30;
 /// Columns of what is shown of a run that has the directory.
 const HOLDER_COLUMNS: usize = 120;
 
@@ -161,6 +163,16 @@ pub(crate) fn words(e: &io::Error) -> String {
         Some(n) => format!("{} ({})", errno_text(n), errno_name(n)),
         None => e.to_string(),
     }
+}
+
+/// A kept document. Errors: exit 2, it cannot be read, or is longer than any that is kept.
+pub(crate) fn read(file: &Path) -> Result<String, Exit> {
+    let bad = |why: String| Exit::usage(format!("{}: {why}", shown(file)));
+    let size = fs::metadata(file).map_err(|e| bad(words(&e)))?.len();
+    if size > INPUT_BYTES {
+        return Err(bad(format!("{size} bytes: more than {INPUT_BYTES}")));
+    }
+    fs::read_to_string(file).map_err(|e| bad(words(&e)))
 }
 
 /// Bytes to stdout; a reader that has ended is no error.

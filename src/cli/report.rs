@@ -20,8 +20,6 @@ use crate::report::locust_csv::{self, History};
 use crate::report::text::{Detail, Page, render_study};
 use crate::report::{hlog, html, json};
 
-/// Longest document that is read.
-const INPUT_BYTES: u64 = 1 << 30;
 /// The kept files of a directory, in the order in which they are looked for.
 const DOCUMENTS: [&str; 2] = ["run.json", "study.json"];
 
@@ -122,12 +120,7 @@ fn document(given: &Path) -> Result<PathBuf, Exit> {
 /// Errors: exit 2, one line with the place in the document.
 fn read(file: &Path) -> Result<Stored, Exit> {
     let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {why}", file.display()));
-    let size =
-        fs::metadata(file).map_err(|e| bad(&e).hint("the directory that a run was given with -o, or the run.json in it"))?.len();
-    if size > INPUT_BYTES {
-        return Err(bad(&format!("{size} bytes: more than {INPUT_BYTES}")));
-    }
-    let text = fs::read_to_string(file).map_err(|e| bad(&e))?;
+    let text = files::read(file).map_err(|e| e.hint("the directory that a run was given with -o, or the run.json in it"))?;
     let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result of sockbench: {e}")))?;
     match head.schema.as_str() {
         SCHEMA => Ok(Stored::Run(Box::new(json::parse(&text).map_err(|e| bad(&e))?))),
@@ -193,7 +186,9 @@ fn diagnose_again(run: &mut RunResult) {
 /// The interval log beside a run's document. Errors: exit 2.
 fn log(file: &Path) -> Result<Vec<u8>, Exit> {
     let log = file.with_extension("hlog");
-    fs::read(&log).map_err(|e| Exit::usage(format!("{}: {e}", log.display())).hint("the log is kept beside run.json by -o DIR"))
+    fs::read(&log).map_err(|e| {
+        Exit::usage(format!("{}: {}", log.display(), files::words(&e))).hint("the log is kept beside run.json by -o DIR")
+    })
 }
 
 /// The seconds in the log beside a document; none where there is no log. Errors: exit 2, a log that cannot be read.

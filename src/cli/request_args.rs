@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use super::Exit;
+use super::{Exit, files};
 use crate::model::body::Body;
 use crate::model::limits;
 use crate::model::plan::MixEntry;
@@ -178,7 +178,7 @@ fn body(text: &str) -> Result<Body, String> {
         "-" => read_body(io::stdin()),
         name => File::open(name).and_then(read_body),
     };
-    let content = content.map_err(|e| format!("{}: {e}\nhint: @@ begins a text with @", shown(name)))?;
+    let content = content.map_err(|e| format!("{}: {}\nhint: @@ begins a text with @", shown(name), files::words(&e)))?;
     if content.len() > limits::BODY_FILE_BYTES {
         return Err(format!("{}: more than {} bytes", shown(name), limits::BODY_FILE_BYTES));
     }

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as _};
 use toml::Spanned;
 
 use super::request_args::{self, Mix, RequestArgs};
-use super::{Exit, load_args};
+use super::{Exit, files, load_args};
 use crate::model::limits;
 use crate::model::plan::{MixEntry, Think};
 use crate::model::units::{self, Span};
@@ -193,7 +193,7 @@ pub(crate) fn read(name: Option<&str>) -> Result<(PlanFile, String), Exit> {
         }
         Some(file) => {
             let text = std::fs::read_to_string(Path::new(file)).map_err(|e| {
-                Exit::usage(format!("plan {file}: {e}")).hint(
+                Exit::usage(format!("plan {file}: {}", files::words(&e))).hint(
                     "experiment, windows-ports or a TOML file (--print-plan shows one); steps without a file: --users 10,50,100",
                 )
             })?;

@@ -30,6 +30,7 @@ fn say(name: &str, dir: &Path, lines: &[(&str, i32)]) {
         // What the environment refuses may leave nothing to do but to read why.
         let is_hint = hint.starts_with("hint: ") && hint.lines().count() == 1;
         assert!(is_hint || *code == ENVIRONMENT && hint.is_empty(), "{line}: {err}");
+        assert!(!err.contains("os error"), "{line}: an error of the system has a name: {err}");
         assert_eq!(names(dir), before, "{line}: something was made");
         said += &format!("$ sockbench {line}\n{err}\n");
     }
