@@ -45,7 +45,7 @@ pub(super) fn find(rows: &[StepRow]) -> Option<Saturation> {
     let quickest = steps.iter().map(|s| s.response_s).reduce(f64::min)?;
     let heaviest = *steps.last()?;
     let points: Vec<Point> = steps.iter().map(|s| Point { load: f64::from(s.users), rate: s.rps }).collect();
-    // A flat rate whose answers do not take longer was not limited by the target: something else held the users back.
+    // A flat rate whose answers do not take longer was not limited by the target: something else kept the users from more.
     let flat = plateau(&points)
         .map(|(at, _)| at)
         .filter(|at| Change { from: steps[*at].response_s, to: heaviest.response_s }.trend() == Trend::Rises);
