@@ -57,7 +57,7 @@ pub(super) const fn can_give(call: FailedCall, condition: Condition) -> bool {
         Condition::NoMemory | Condition::WinsockBroken | Condition::FamilyOff => {
             matches!(call, FailedCall::Socket | FailedCall::Connect | FailedCall::Bind | FailedCall::Accept)
         }
-        Condition::ProgramLimit => false,
+        Condition::ProgramLimit | Condition::ServerLimit => false,
         _ => true,
     }
 }
@@ -78,10 +78,27 @@ const fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
 }
 
-/// The call that a function's name means.
+/// The call that a function's name means: a name of the table, or one with what runtimes put around it.
 pub(super) fn call_of(name: &str) -> Option<FailedCall> {
-    CALL_NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(call, _)| *call)
+    let listed = |name: &str| CALL_NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(call, _)| *call);
+    listed(name).or_else(|| {
+        let mut bare = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_matches('_');
+        while let Some(rest) = AROUND_BEFORE.iter().find_map(|w| bare.strip_prefix(w)) {
+            bare = rest.trim_start_matches('_');
+        }
+        while let Some(rest) = AROUND_BEHIND.iter().find_map(|w| bare.strip_suffix(w)) {
+            bare = rest.trim_end_matches('_');
+        }
+        listed(bare)
+    })
 }
+
+/// `uv_tcp_connect`, `net_bind`, `apr_socket_send`, `php_network_connect`, `nativeConnect0`.
+const AROUND_BEFORE: &[&str] = &[
+    "wsa_", "wsa", "uv_", "tcp_", "udp_", "sock_", "socket_", "net_", "network_", "jvm_", "php_", "apr_", "sys_", "do_", "try_",
+    "async_", "native", "raw_", "nb_", "ngx_", "os_", "posix_", "unix_", "inet_", "lib_", "safe_", "internal",
+];
+const AROUND_BEHIND: &[&str] = &["_async", "async", "_nb", "_nonblock", "_nonblocking", "_socket", "_tcp", "address", "_impl", "_internal"];
 
 /// Keys and labels before the name of a call.
 const BEFORE: &[&str] = &[

@@ -57,6 +57,8 @@ pub(super) enum Condition {
     WinsockBroken,
     /// the program says that a connection failed, not why
     NoReason,
+    /// the target's program takes no more connections: a limit that it has for itself
+    ServerLimit,
 }
 
 impl Condition {
@@ -71,6 +73,7 @@ impl Condition {
             | Self::TooManyFiles
             | Self::PortsUsedUp
             | Self::ProgramLimit
+            | Self::ServerLimit
             | Self::WinsockBroken
             | Self::BacklogFull
             | Self::ConntrackFull

@@ -59,6 +59,11 @@ const COUNT_KEYS: &[&str] = &[
     "repeated ",
 ];
 const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// Units behind a number: it is a time or a size.
+const UNITS: &[&str] = &[
+    "ms", "msec", "millisecond", "milliseconds", "us", "s", "sec", "secs", "second", "seconds", "minute", "minutes", "bytes", "byte",
+    "kb", "mb", "gb", "b", "users", "threads", "am", "pm",
+];
 /// Seconds and milliseconds of the epoch begin here.
 const EPOCH_FROM: u64 = 1_000_000_000;
 
@@ -145,7 +150,7 @@ fn leading(line: &str) -> Option<u64> {
     // strace -f: the process comes first.
     let is_traced = message.contains(" = -1 E") || message.starts_with("<...");
     let is_time = n >= EPOCH_FROM || message.starts_with(|c: char| c.is_ascii_digit()) || message.starts_with('[');
-    (!message.is_empty() && !is_date && !is_traced && !is_time)
+    (!message.is_empty() && !is_date && !is_traced && !is_time && !UNITS.contains(&first.as_str()))
         .then(|| if line[number.len()..].starts_with('k') { n.saturating_mul(1000) } else { n })
 }
 
@@ -215,7 +220,9 @@ pub(super) fn behind(text: &str, end: usize, is_name: bool) -> Option<u64> {
     let number = number.or_else(|| rest.strip_prefix(" (").filter(|_| is_name))?.trim_start_matches(['>', ' ', '"', '\'']);
     let n = whole(digits(number).trim_end_matches(','))?;
     let after = &number[digits(number).trim_end_matches(',').len()..];
-    let ends = !after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, ':' | '%' | '-' | '/'));
+    let next = after.strip_prefix(' ').map(|w| w.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default());
+    let ends = !after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, ':' | '%' | '-' | '/'))
+        && !next.is_some_and(|w| UNITS.contains(&w));
     let is_decimal = after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit());
     (ends && !is_decimal).then_some(n)
 }

@@ -7,7 +7,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
 use super::call_words::CALL_WORDS;
 use super::codes::ERRNOS;
-use super::messages::{Message, PROGRAMS, SYSTEM, WINDOWS};
+use super::messages::{Message, SYSTEM, WINDOWS};
+use super::messages_programs::PROGRAMS;
 use super::messages_translated::{POSIX_TRANSLATED, WINDOWS_TRANSLATED};
 use super::tools::TOOLS;
 use crate::model::explanation::{FailedCall, Side};

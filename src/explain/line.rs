@@ -138,11 +138,11 @@ fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around
     let is_lookup = pieces.iter().any(|p| p.condition == Condition::NoName);
     let call = match cause.condition {
         Condition::NoName => Some(FailedCall::Getaddrinfo),
-        Condition::ProgramLimit => None,
+        Condition::ProgramLimit | Condition::ServerLimit => None,
         // Words around a failed look-up speak of the connection that it was for.
         _ => calls::named(text, found, cause.condition, &cause.at).filter(|n| n.is_spelled || !is_lookup).map(|n| n.call),
     };
-    let implied = pieces.iter().filter(same).find_map(|p| p.call).filter(|_| cause.condition != Condition::ProgramLimit);
+    let implied = pieces.iter().filter(same).find_map(|p| p.call).filter(|_| !matches!(cause.condition, Condition::ProgramLimit | Condition::ServerLimit));
     let call = call.or(implied).or_else(|| is_lookup.then_some(FailedCall::Getaddrinfo)).unwrap_or(FailedCall::Unnamed);
     let tool = found.iter().filter_map(|f| if let Role::Tool(n) = f.role { Some(n) } else { None }).min().map(|n| &TOOLS[n]);
     let os = pieces.iter().filter(same).find_map(|p| p.os).or_else(|| system(text)).or(around.os);
@@ -218,6 +218,8 @@ fn system(text: &str) -> Option<Os> {
 fn is_failure(text: &str, e: &Evidence) -> bool {
     let is_traced = text.contains(" = -1 e");
     match e.condition {
+        // Calls that have nothing to do with connections.
+        _ if is_traced && e.call == FailedCall::Unnamed && e.condition != Condition::TooManyFiles => false,
         Condition::Denied if e.os == Some(Os::Windows) => true,
         Condition::Denied | Condition::NotPermitted | Condition::NoMemory => e.call != FailedCall::Unnamed,
         // A non-blocking socket answers it all the time.
@@ -275,7 +277,11 @@ const REPORTS: &[&str] = &[
 ];
 /// Messages that are said of much else: they count in a line that reports an error, and speaks of a connection.
 const COMMON: &[&str] =
-    &["timed out", "name resolution", "is already in use", "was already in use", "unknown host", "timeout expired"];
+    &[
+        "timed out", "has timed out", "name resolution", "is already in use", "was already in use", "unknown host", "timeout expired",
+        "connect timeout", "connection timeout", "read timeout", "write timeout", "send timeout", "receive timeout", "recv timeout",
+        "socket timeout", "request timeout", "query timeout", "connection lost",
+    ];
 /// What a line speaks of where such a message is one about a connection.
 const SUBJECTS: &[&str] = &[
     "connect",
@@ -300,9 +306,31 @@ const SUBJECTS: &[&str] = &[
 /// Messages no longer than this may be words of a sentence by chance.
 const SENTENCE_WORDS: usize = 3;
 
+/// `read timeout=5`, `connect timeout: 30s`, `timeout of 5 s`: how long is waited, not that it was.
+fn is_setting(after: &str) -> bool {
+    let value = after.trim_start_matches(['"', '\'', ')']);
+    let is_number = |v: &str| v.trim_start_matches([' ', '"', '\'']).starts_with(|c: char| c.is_ascii_digit());
+    let has_unit = |v: &str| {
+        let digits = v.trim_start_matches(|c: char| c == ' ' || c == '"' || c == '\'' || c == '.' || c.is_ascii_digit());
+        let unit = digits.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+        ["s", "ms", "m", "sec", "secs", "second", "seconds", "min", "minutes", "millis", "milliseconds"].contains(&unit)
+    };
+    value.strip_prefix('=').is_some_and(is_number)
+        || value.strip_prefix(':').is_some_and(|v| is_number(v) && has_unit(v))
+        || [" of ", " is ", " to ", " set to ", " ("].iter().any(|w| value.strip_prefix(w).is_some_and(|v| is_number(v) && has_unit(v)))
+}
+
+/// `408 Request Timeout`: an answer.
+fn is_status(before: &str) -> bool {
+    before.trim_end_matches([' ', ',', '/', '-', ':']).ends_with("408")
+}
+
 /// Whether words stand in a line as a message, not as words of a sentence (`the connection refused to be serious`).
 fn stands(before: &str, words: &str, after: &str) -> bool {
     let has = |list: &[&str]| list.iter().any(|w| before.contains(w) || after.contains(w));
+    if (words.ends_with("timeout") && !words.starts_with("httpclient")) && (is_setting(after) || is_status(before)) {
+        return false;
+    }
     if COMMON.contains(&words) {
         return has(SUBJECTS) && (has(REPORTS) || after.is_empty() || after.starts_with(['.', ':', ',', ')', '"', '\'']));
     }

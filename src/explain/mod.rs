@@ -24,6 +24,7 @@ mod lexicon;
 mod line;
 pub mod locust_csv;
 mod messages;
+mod messages_programs;
 mod messages_translated;
 mod normal;
 mod number;

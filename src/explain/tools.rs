@@ -72,6 +72,7 @@ pub(super) const TOOLS: &[Tool] = &[
     either("sun.nio.ch.", "Java"),
     client("system.net.http.", ".NET"),
     either("system.net.", ".NET"),
+    either("system.io.ioexception", ".NET"),
     either("socketexception (", ".NET"),
     client("predis", "PHP"),
     client("sqlstate[", "PHP PDO"),
