@@ -22,11 +22,15 @@ const TEXT_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 /// A text is read in pieces of so many bytes.
 const PIECE_BYTES: u64 = 256 * 1024;
 
+/// What is read, where nothing was.
+const KNOWN_IN_SHORT: &str = "give the whole error line, a trace, a log, or a summary of Locust, k6, wrk, ab or another tool; all that is known: sockbench explain --help";
+
 /// One in so many bytes may be none of a text: a bell, letters of another encoding.
 const ODD_SHARE: usize = 20;
 
 /// Explain an error text of any tool, Locust's failures CSV, or a stored run: which call, which limit, what to do.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = known_texts())]
 pub(crate) struct Args {
     /// A file, a result directory, or the error text itself (after -- where it begins with a dash); - reads standard input
     #[arg(value_name = "FILE|TEXT|-")]
@@ -61,6 +65,10 @@ pub(crate) struct Args {
     /// No colours
     #[arg(long)]
     no_color: bool,
+}
+
+fn known_texts() -> String {
+    format!("Known are:\n  {}", KNOWN_TEXTS.join("\n  "))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -291,7 +299,9 @@ fn beside(path: &Path, from: &str, to: &str) -> Option<std::path::PathBuf> {
 }
 
 fn unknown(nothing: &NothingKnown) -> Exit {
-    Exit::usage(nothing.to_string()).hint(format!("known are:\n  {}", KNOWN_TEXTS.join("\n  ")))
+    let exit = Exit::usage(nothing.to_string());
+    // A text that was understood needs no hint.
+    if nothing.seen.is_some() { exit } else { exit.hint(KNOWN_IN_SHORT) }
 }
 
 fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {

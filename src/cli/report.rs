@@ -15,6 +15,7 @@ use crate::diagnose::{self, keep_proofs};
 use crate::gates::Durations;
 use crate::model::result::{RunResult, SCHEMA, STOPPED};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
+use crate::remedy::quoted;
 use crate::report::chart::EndpointTimes;
 use crate::report::locust_csv::{self, History};
 use crate::report::text::{Detail, Page, render_study};
@@ -31,7 +32,7 @@ const DOCUMENTS: [&str; 2] = ["run.json", "study.json"];
 pub(crate) struct Args {
     /// run.json, study.json, or the directory that holds one
     #[arg(value_name = "RUN")]
-    document: PathBuf,
+    document: Option<PathBuf>,
     /// What to write to stdout: the report; the document; Locust's statistics; the log beside run.json, checked; a page
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -60,6 +61,11 @@ enum Format {
     Html,
 }
 
+/// How far below the current directory a kept run is looked for.
+const SEARCHED_LEVELS: usize = 2;
+/// Directories of one level that are looked into.
+const SEARCHED_DIRS: usize = 1_000;
+
 /// A document that can be rendered.
 enum Stored {
     Run(Box<RunResult>),
@@ -69,7 +75,8 @@ enum Stored {
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let csv = args.csv.iter().flat_map(|prefix| Asked::csv(prefix));
     files::check(&csv.chain(args.gates.asked()).collect::<Vec<_>>())?;
-    let file = document(&args.document)?;
+    let given = args.document.as_deref().ok_or_else(|| nothing_given(Path::new(".")))?;
+    let file = document(given)?;
     match read(&file)? {
         Stored::Run(run) => {
             args.gates.check([&run.plan])?;
@@ -103,6 +110,38 @@ fn gate(args: &Args, runs: &[ToJudge<'_>]) -> Result<u8, Exit> {
 /// All latencies of a stored run. Errors: exit 2.
 fn durations(file: &Path, run: &RunResult) -> Result<Durations, Exit> {
     Ok(Durations::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?))
+}
+
+/// What is missing, and the newest kept run in `here` or below it.
+fn nothing_given(here: &Path) -> Exit {
+    let exit = Exit::usage("nothing to report: give RUN, the directory that a run was given with -o, or the run.json in it");
+    match newest_run(here) {
+        Some(dir) => exit.hint(format!("the newest run here: sockbench report {}", quoted(&dir.display().to_string()))),
+        None => exit.hint("keep a run: sockbench load URL -o DIR, then sockbench report DIR"),
+    }
+}
+
+/// The directory with the newest document, at most two levels down; hidden directories are not searched.
+fn newest_run(here: &Path) -> Option<PathBuf> {
+    let mut newest: Option<(std::time::SystemTime, PathBuf)> = None;
+    let mut level = vec![here.to_owned()];
+    for _ in 0..=SEARCHED_LEVELS {
+        let mut below = Vec::new();
+        for dir in level {
+            let changed = DOCUMENTS.iter().filter_map(|name| fs::metadata(dir.join(name)).ok()?.modified().ok()).max();
+            if let Some(at) = changed
+                && newest.as_ref().is_none_or(|(known, _)| at > *known)
+            {
+                newest = Some((at, dir.clone()));
+            }
+            let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let dirs = entries
+                .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()) && !e.file_name().as_encoded_bytes().starts_with(b"."));
+            below.extend(dirs.map(|e| e.path()).take(SEARCHED_DIRS.saturating_sub(below.len())));
+        }
+        level = below;
+    }
+    newest.map(|(_, dir)| dir.strip_prefix("./").map(Path::to_owned).unwrap_or(dir))
 }
 
 /// The document that `given` names. Errors: exit 2.
@@ -159,7 +198,7 @@ fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
     }
     let text = match args.format {
         Format::Text => {
-            let kept = args.document.display().to_string();
+            let kept = args.document.as_ref().map(|given| given.display().to_string()).unwrap_or_default();
             run_output::report(run, args.report, super::page(args.no_color, Some(kept)))
         }
         Format::Json => run_output::document(json::render(run))?,

@@ -98,7 +98,8 @@ const AROUND_BEFORE: &[&str] = &[
     "wsa_", "wsa", "uv_", "tcp_", "udp_", "sock_", "socket_", "net_", "network_", "jvm_", "php_", "apr_", "sys_", "do_", "try_",
     "async_", "native", "raw_", "nb_", "ngx_", "os_", "posix_", "unix_", "inet_", "lib_", "safe_", "internal",
 ];
-const AROUND_BEHIND: &[&str] = &["_async", "async", "_nb", "_nonblock", "_nonblocking", "_socket", "_tcp", "address", "_impl", "_internal"];
+const AROUND_BEHIND: &[&str] =
+    &["_async", "async", "_nb", "_nonblock", "_nonblocking", "_socket", "_tcp", "address", "_impl", "_internal"];
 
 /// Keys and labels before the name of a call.
 const BEFORE: &[&str] = &[

@@ -53,9 +53,8 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::PortsUsedUp => certain(Call::Connect, Limit::LocalPorts),
         Condition::BacklogFull => certain(Call::Accept, Limit::Backlog),
         Condition::ConntrackFull => certain(Call::Unnamed, Limit::Conntrack),
-        Condition::TimeWaitFull | Condition::KernelFull | Condition::ProgramLimit | Condition::ServerLimit => {
-            certain(Call::Unnamed, Limit::Hidden)
-        }
+        Condition::ServerLimit => Judged { side: Some(Side::Server), ..certain(Call::Unnamed, Limit::Hidden) },
+        Condition::TimeWaitFull | Condition::KernelFull | Condition::ProgramLimit => certain(Call::Unnamed, Limit::Hidden),
         Condition::WinsockBroken => certain(if call == Call::Unnamed { Call::Socket } else { call }, Limit::Hidden),
         Condition::NoName => certain(Call::Getaddrinfo, Limit::NameResolution),
         Condition::NoReason => no_reason(e),

@@ -61,8 +61,28 @@ const COUNT_KEYS: &[&str] = &[
 const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 /// Units behind a number: it is a time or a size.
 const UNITS: &[&str] = &[
-    "ms", "msec", "millisecond", "milliseconds", "us", "s", "sec", "secs", "second", "seconds", "minute", "minutes", "bytes", "byte",
-    "kb", "mb", "gb", "b", "users", "threads", "am", "pm",
+    "ms",
+    "msec",
+    "millisecond",
+    "milliseconds",
+    "us",
+    "s",
+    "sec",
+    "secs",
+    "second",
+    "seconds",
+    "minute",
+    "minutes",
+    "bytes",
+    "byte",
+    "kb",
+    "mb",
+    "gb",
+    "b",
+    "users",
+    "threads",
+    "am",
+    "pm",
 ];
 /// Seconds and milliseconds of the epoch begin here.
 const EPOCH_FROM: u64 = 1_000_000_000;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
+use super::answers::SUMMARIES;
 use super::call_words::CALL_WORDS;
 use super::codes::ERRNOS;
 use super::messages::{Message, SYSTEM, WINDOWS};
@@ -154,6 +155,13 @@ const MARKS: &[&str] = &[
     "early user close",
     "aborted due to",
     "connections reset",
+    "failed requests:",
+    "httperror('",
+    ",false,",
+    "timeout - ",
+    " responses",
+    "http.codes.",
+    "2xx",
     "message repeated",
     "time_wait",
     "time-wait",
@@ -166,6 +174,13 @@ const MARKS: &[&str] = &[
     "close-wait",
     "fin_wait",
     "fin-wait",
+    "recv-q",
+    "rem_address",
+    "remoteaddress",
+    "maxqlen",
+    "closewait",
+    "finwait",
+    "synsent",
     "wartend",
     "hergestellt",
     "tcp: inuse",
@@ -216,7 +231,9 @@ impl Lexicon {
         // Texts write apostrophes in several ways.
         let part = |m: &'static Message| m.pattern.trim_matches('*').split('\'').max_by_key(|p| p.len());
         let to_find: Vec<&str> = messages().filter_map(part).chain(ERRNOS.iter().map(|e| e.name)).collect();
-        let marks = to_find.into_iter().chain(MARKS.iter().copied());
+        // Columns of a summary are blanks apart.
+        let summaries = SUMMARIES.iter().map(|(words, _)| words.find('[').map_or(words.trim_end(), |at| &words[at..]));
+        let marks = to_find.into_iter().chain(MARKS.iter().copied()).chain(summaries);
         Self { words: automaton(patterns), roles, marks: automaton(marks) }
     }
 

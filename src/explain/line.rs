@@ -142,7 +142,11 @@ fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around
         // Words around a failed look-up speak of the connection that it was for.
         _ => calls::named(text, found, cause.condition, &cause.at).filter(|n| n.is_spelled || !is_lookup).map(|n| n.call),
     };
-    let implied = pieces.iter().filter(same).find_map(|p| p.call).filter(|_| !matches!(cause.condition, Condition::ProgramLimit | Condition::ServerLimit));
+    let implied = pieces
+        .iter()
+        .filter(same)
+        .find_map(|p| p.call)
+        .filter(|_| !matches!(cause.condition, Condition::ProgramLimit | Condition::ServerLimit));
     let call = call.or(implied).or_else(|| is_lookup.then_some(FailedCall::Getaddrinfo)).unwrap_or(FailedCall::Unnamed);
     let tool = found.iter().filter_map(|f| if let Role::Tool(n) = f.role { Some(n) } else { None }).min().map(|n| &TOOLS[n]);
     let os = pieces.iter().filter(same).find_map(|p| p.os).or_else(|| system(text)).or(around.os);
@@ -276,12 +280,26 @@ const REPORTS: &[&str] = &[
     "upstream",
 ];
 /// Messages that are said of much else: they count in a line that reports an error, and speaks of a connection.
-const COMMON: &[&str] =
-    &[
-        "timed out", "has timed out", "name resolution", "is already in use", "was already in use", "unknown host", "timeout expired",
-        "connect timeout", "connection timeout", "read timeout", "write timeout", "send timeout", "receive timeout", "recv timeout",
-        "socket timeout", "request timeout", "query timeout", "connection lost",
-    ];
+const COMMON: &[&str] = &[
+    "timed out",
+    "has timed out",
+    "name resolution",
+    "is already in use",
+    "was already in use",
+    "unknown host",
+    "timeout expired",
+    "connect timeout",
+    "connection timeout",
+    "read timeout",
+    "write timeout",
+    "send timeout",
+    "receive timeout",
+    "recv timeout",
+    "socket timeout",
+    "request timeout",
+    "query timeout",
+    "connection lost",
+];
 /// What a line speaks of where such a message is one about a connection.
 const SUBJECTS: &[&str] = &[
     "connect",
@@ -317,7 +335,9 @@ fn is_setting(after: &str) -> bool {
     };
     value.strip_prefix('=').is_some_and(is_number)
         || value.strip_prefix(':').is_some_and(|v| is_number(v) && has_unit(v))
-        || [" of ", " is ", " to ", " set to ", " ("].iter().any(|w| value.strip_prefix(w).is_some_and(|v| is_number(v) && has_unit(v)))
+        || [" of ", " is ", " to ", " set to ", " ("]
+            .iter()
+            .any(|w| value.strip_prefix(w).is_some_and(|v| is_number(v) && has_unit(v)))
 }
 
 /// `408 Request Timeout`: an answer.

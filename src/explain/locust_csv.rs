@@ -46,6 +46,7 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
         readings,
         other_lines,
         cut_lines: 0,
+        bad_answers: 0,
         arithmetic,
         remedies,
         findings: Vec::new(),

@@ -9,6 +9,7 @@
 //! of Locust; [`explain_run`] and [`explain_study`] our own documents, diagnosed again. Pure: files are read by `cli`.
 
 mod address;
+mod answers;
 mod arithmetic;
 mod call_words;
 mod calls;
@@ -17,6 +18,7 @@ mod codes;
 mod counters;
 mod counts;
 mod csv_rows;
+mod endpoint;
 mod events;
 mod evidence;
 mod history;
@@ -29,6 +31,7 @@ mod messages_translated;
 mod normal;
 mod number;
 mod readings;
+mod socket_rows;
 mod sockets;
 mod stored;
 mod summary;
@@ -38,6 +41,7 @@ mod tools;
 mod wording;
 
 use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Os, Reading};
+use crate::model::figures::counted;
 use crate::remedy::by_limit::for_readings;
 
 pub use arithmetic::Rates;
@@ -61,9 +65,9 @@ pub struct Known {
 
 /// A text in which no line says that a connection failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no known connection error found{}", .seen.as_ref().map(|s| format!(": {s}")).unwrap_or_default())]
+#[error("{}", .seen.as_deref().unwrap_or("no known connection error found"))]
 pub struct NothingKnown {
-    /// what it shows instead: a list of sockets that is far from any limit, lines that were too long
+    /// what it shows instead: answers without a failure, a list of sockets that is far from any limit, lines that were too long
     pub seen: Option<String>,
 }
 
@@ -86,12 +90,17 @@ impl TextReader {
         let known = self.known;
         let gathered = self.gather();
         let (other_lines, cut_lines) = (gathered.other_lines, gathered.cut_lines);
-        let (readings, seen) = readings::of(&gathered, &known);
+        let (readings, listed) = readings::of(&gathered, &known);
         if readings.is_empty() {
-            let cut = || format!("{cut_lines} lines are over 64 KiB, only their starts were read");
-            return Err(NothingKnown { seen: seen.or_else(|| (cut_lines > 0).then(cut)) });
+            let listed = || listed.map(|text| format!("no known connection error found: {text}"));
+            let cut = || {
+                let lines = counted(cut_lines, "line");
+                (cut_lines > 0).then(|| format!("no known connection error found: {lines} over 64 KiB, read at the start only"))
+            };
+            return Err(NothingKnown { seen: gathered.answers.sentence().or_else(listed).or_else(cut) });
         }
-        Ok(Explanation { cut_lines, ..finished("text", readings, other_lines, &known) })
+        let bad_answers = gathered.answers.bad();
+        Ok(Explanation { cut_lines, bad_answers, ..finished("text", readings, other_lines, &known) })
     }
 }
 
@@ -105,6 +114,7 @@ fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Know
         readings,
         other_lines,
         cut_lines: 0,
+        bad_answers: 0,
         arithmetic,
         remedies,
         findings: Vec::new(),

@@ -122,7 +122,10 @@ fn one(text: &str, at: Range<usize>, said: &[&'static Errno], asked: Option<Os>)
     }
     let in_brackets = (before.ends_with('(') && (after.starts_with(')') || after.starts_with(": ") || after.starts_with(" \"")))
         || (before.ends_with('[') && after.starts_with(']') && before.len() > 1);
-    let is_named = in_brackets || ends(ERRNO_BEFORE) || ends(ERROR_BEFORE) || (before.ends_with(": ") && after.is_empty());
+    // `EADDRNOTAVAIL 99`; behind a colon it is a count.
+    let is_behind_name = before.ends_with(' ') && said.iter().any(|e| label.ends_with(&e.name.to_ascii_lowercase()));
+    let is_named =
+        in_brackets || is_behind_name || ends(ERRNO_BEFORE) || ends(ERROR_BEFORE) || (before.ends_with(": ") && after.is_empty());
     // Beside its message: then the number shows the system too.
     if is_named && let Some((errno, os)) = said.iter().find_map(|e| Some((*e, e.system_of(n)?))) {
         return Some(Numbered { condition: errno.condition, errno: Some(errno), call: None, os });

@@ -2,13 +2,16 @@
 
 use super::arithmetic;
 use super::classify::judge;
+use super::codes::Condition;
+use super::endpoint::endpoint;
 use super::events::Event;
 use super::evidence::{Around, Evidence, Spelling};
 use super::sockets::{Sockets, Tightest};
 use super::text::Gathered;
 use super::{Known, is_open, line, may_be_ports, wording};
-use crate::model::explanation::{Alternative, Certainty, FailedCall, Limit, Os, Reading, Side};
+use crate::model::explanation::{Alternative, Certainty, Exactly, FailedCall, Limit, Os, Reading, Side};
 use crate::model::figures::{self, count, counted};
+use crate::remedy::placeholders::filled;
 
 /// Readings of one text at most; further ones join the last.
 const READINGS_MAX: usize = 50;
@@ -55,6 +58,7 @@ fn reading(text: &str, e: Evidence, count: u64) -> Reading {
     if judged.certainty == Certainty::Certain {
         judged.alternatives.clear();
     }
+    let address = endpoint(text, judged.call);
     Reading {
         text: text.to_owned(),
         count,
@@ -64,12 +68,31 @@ fn reading(text: &str, e: Evidence, count: u64) -> Reading {
         code: e.errno.and_then(|c| c.number_on(e.os)),
         call: judged.call,
         limit: judged.limit,
+        exactly: (judged.limit == Limit::Hidden).then(|| exactly(&e)).flatten(),
         side: judged.side,
         certainty: judged.certainty,
         says: wording::says(&judged, &e),
         is_not: wording::is_not(&judged, &e).to_owned(),
-        alternatives: judged.alternatives,
+        alternatives: judged
+            .alternatives
+            .into_iter()
+            .map(|a| Alternative { tell: filled(&a.tell, address.as_deref()), ..a })
+            .collect(),
+        address,
     }
+}
+
+const fn exactly(e: &Evidence) -> Option<Exactly> {
+    Some(match e.condition {
+        Condition::ProgramLimit => Exactly::ProgramLimit,
+        Condition::ServerLimit => Exactly::ServerLimit,
+        Condition::KernelFull => Exactly::KernelTable,
+        Condition::TimeWaitFull => Exactly::TimeWaitTable,
+        Condition::NoBuffers | Condition::NoMemory => Exactly::KernelMemory,
+        Condition::WinsockBroken => Exactly::Winsock,
+        Condition::ClosedHere => Exactly::ClosedHere,
+        _ => return None,
+    })
 }
 
 /// The most frequent first, then the surest.
@@ -131,6 +154,7 @@ fn in_use(t: &Tightest, pool: u64, share: f64) -> String {
         ("established", t.used.established),
         ("opening", t.used.opening),
         ("closing", t.used.closing),
+        ("listed", t.used.unsaid),
     ];
     let states: Vec<String> = states.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {name}", count(*n))).collect();
     let (used, pool) = (count(t.used.ports()), count(pool));
@@ -159,6 +183,8 @@ fn of_full(t: &Tightest, os: Option<Os>, seen: &str) -> Reading {
         code: None,
         call: FailedCall::Connect,
         limit: Limit::LocalPorts,
+        exactly: None,
+        address: t.destination.clone(),
         side: Some(Side::Client),
         certainty: if is_certain { Certainty::Likely } else { Certainty::Ambiguous },
         says: format!("{seen}. With all of them in use, connect() finds no source port."),
@@ -178,6 +204,8 @@ fn of_listener(n: u64, (address, waiting, limit): &(String, u64, u64)) -> Readin
         code: None,
         call: FailedCall::Accept,
         limit: Limit::Backlog,
+        exactly: None,
+        address: Some(address.clone()),
         side: Some(Side::Server),
         certainty: Certainty::Likely,
         says: format!(

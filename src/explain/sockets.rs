@@ -1,59 +1,12 @@
-//! Pasted lists of sockets (`ss -tan`, `netstat -an` of Linux, macOS and Windows) and their totals: how many ports are in
-//! use to one destination, in which states.
+//! Pasted lists of sockets and their totals: how many ports are in use to one destination, in which states.
 
 use std::collections::HashMap;
 
-use super::counts::whole;
+use super::socket_rows::{Row, State, row};
 use crate::model::explanation::Os;
 
 /// Destinations that are distinguished; a server's list has one per client, and these never come near a pool.
 const DESTINATIONS_MAX: usize = 100_000;
-
-/// States by the words of all systems, as columns of [`Use`].
-const STATES: &[(&str, State)] = &[
-    ("time_wait", State::TimeWait),
-    ("time-wait", State::TimeWait),
-    ("timewait", State::TimeWait),
-    ("wartend", State::TimeWait),
-    ("established", State::Established),
-    ("estab", State::Established),
-    ("hergestellt", State::Established),
-    ("syn_sent", State::Opening),
-    ("syn-sent", State::Opening),
-    ("close_wait", State::Closing),
-    ("close-wait", State::Closing),
-    ("schliessen_warten", State::Closing),
-    ("fin_wait", State::Closing),
-    ("fin_wait1", State::Closing),
-    ("fin_wait2", State::Closing),
-    ("fin_wait_1", State::Closing),
-    ("fin_wait_2", State::Closing),
-    ("fin-wait-1", State::Closing),
-    ("fin-wait-2", State::Closing),
-    ("last_ack", State::Closing),
-    ("last-ack", State::Closing),
-    ("closing", State::Closing),
-    ("listen", State::Listening),
-    ("listening", State::Listening),
-    ("abhören", State::Listening),
-    ("syn_recv", State::Other),
-    ("syn-recv", State::Other),
-    ("syn_received", State::Other),
-    ("syn_rcvd", State::Other),
-    ("closed", State::Other),
-    ("unconn", State::Other),
-    ("bound", State::Other),
-];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    TimeWait,
-    Established,
-    Opening,
-    Closing,
-    Listening,
-    Other,
-}
 
 /// Ports in use from one local address to one destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,11 +15,17 @@ pub(super) struct Use {
     pub(super) established: u64,
     pub(super) opening: u64,
     pub(super) closing: u64,
+    /// rows of a list that names no state
+    pub(super) unsaid: u64,
 }
 
 impl Use {
     pub(super) const fn ports(&self) -> u64 {
-        self.time_wait.saturating_add(self.established).saturating_add(self.opening).saturating_add(self.closing)
+        self.time_wait
+            .saturating_add(self.established)
+            .saturating_add(self.opening)
+            .saturating_add(self.closing)
+            .saturating_add(self.unsaid)
     }
 
     const fn add(&mut self, state: State, n: u64) {
@@ -75,6 +34,7 @@ impl Use {
             State::Established => &mut self.established,
             State::Opening => &mut self.opening,
             State::Closing => &mut self.closing,
+            State::Unsaid => &mut self.unsaid,
             State::Listening | State::Other => return,
         };
         *column = column.saturating_add(n);
@@ -93,6 +53,8 @@ pub(super) struct Sockets {
     rows: u64,
     os: Option<Os>,
     sample: String,
+    /// the last line was the head of a list, or a row below it
+    in_list: bool,
 }
 
 /// The tightest part of a list.
@@ -108,82 +70,55 @@ pub(super) struct Tightest {
 }
 
 impl Sockets {
+    /// Whether the next line may be a row that does not show by itself what it is.
+    pub(super) const fn is_open(&self) -> bool {
+        self.in_list
+    }
+
     /// Takes a printable line; whether it was part of a list.
     pub(super) fn take(&mut self, line: &str) -> bool {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let taken = self.row(&words) || self.total(line, &words);
-        if taken && self.sample.is_empty() {
-            line.trim().clone_into(&mut self.sample);
+        let read = row(line, self.in_list);
+        if !line.trim().is_empty() {
+            self.in_list = matches!(read, Some((Row::Head, _))) || self.in_list && (read.is_some() || is_rule(line));
         }
-        taken
-    }
-
-    fn row(&mut self, words: &[&str]) -> bool {
-        // Two addresses and a state; a log line has other words too.
-        let Some((state_at, state)) = words.iter().enumerate().find_map(|(n, w)| Some((n, state(w)?))) else { return false };
-        let addresses: Vec<(usize, &str)> =
-            words.iter().enumerate().filter(|(_, w)| is_address(w)).map(|(n, w)| (n, *w)).collect();
-        let &[(first, local), (second, peer), ..] = addresses.as_slice() else { return false };
-        let others = words.iter().enumerate().filter(|(n, w)| {
-            ![state_at, first, second].contains(n)
-                && *n < second.max(state_at)
-                && !w.bytes().all(|b| b.is_ascii_digit())
-                && !is_protocol(w)
-        });
-        if second != first + 1 || others.count() > 0 {
+        let Some((row, os)) = read else { return false };
+        if row == Row::Head {
             return false;
         }
-        self.rows = self.rows.saturating_add(1);
-        self.os = self.os.or_else(|| system(words, local));
-        if state == State::Listening {
-            self.listener(words, state_at, local);
-            return true;
+        self.os = self.os.or(os);
+        if self.sample.is_empty() {
+            line.trim().clone_into(&mut self.sample);
         }
-        let (Some((address, _)), Some(_)) = (split(local), split(peer)) else { return true };
-        let key = (address.to_owned(), peer.to_owned());
-        if self.by_pair.len() < DESTINATIONS_MAX || self.by_pair.contains_key(&key) {
-            self.by_pair.entry(key).or_default().add(state, 1);
+        match row {
+            Row::Connection { local, peer, state, n } => {
+                self.rows = self.rows.saturating_add(n);
+                let key = (local, peer);
+                if self.by_pair.len() < DESTINATIONS_MAX || self.by_pair.contains_key(&key) {
+                    self.by_pair.entry(key).or_default().add(state, n);
+                }
+            }
+            Row::Total { state, n } => {
+                self.totals.add(state, n);
+                self.rows = self.rows.saturating_add(n);
+            }
+            Row::Listener { address, queue } => {
+                self.rows = self.rows.saturating_add(1);
+                self.listener(address, queue);
+            }
+            Row::Other | Row::Head => self.rows = self.rows.saturating_add(1),
         }
         true
     }
 
-    /// `LISTEN 129 128 *:8080 *:*` of ss: the queue of connections that wait for accept(), and its limit.
-    fn listener(&mut self, words: &[&str], state_at: usize, local: &str) {
-        let queue = |n: usize| words.get(state_at + n).and_then(|w| w.parse::<u64>().ok());
-        if let (Some(waiting), Some(limit)) = (queue(1), queue(2))
-            && limit > 0
-            && waiting > limit
+    /// ss counts the limit itself as room for one more; `netstat -L` shows a queue at its limit as full.
+    fn listener(&mut self, address: String, queue: Option<(u64, u64)>) {
+        let is_full =
+            |(waiting, limit): (u64, u64)| limit > 0 && (waiting > limit || self.os == Some(Os::Macos) && waiting == limit);
+        if let Some((waiting, limit)) = queue.filter(|q| is_full(*q))
             && self.overflowing.len() < 100
         {
-            self.overflowing.push((local.to_owned(), waiting, limit));
+            self.overflowing.push((address, waiting, limit));
         }
-    }
-
-    /// `TCP: 28300 (estab 12, closed 28250, orphaned 0, timewait 28232)`, `TCP: inuse 12 orphan 0 tw 28232 alloc 30 mem 3`,
-    /// `28231 TIME_WAIT`, `TIME_WAIT 28231`.
-    fn total(&mut self, line: &str, words: &[&str]) -> bool {
-        let after = |key: &str| {
-            words
-                .iter()
-                .position(|w| w.trim_start_matches('(') == key)
-                .and_then(|n| whole(words.get(n + 1)?.trim_end_matches([',', ')'])))
-        };
-        let lower = line.trim_start().to_ascii_lowercase();
-        let mut add = |state, n| {
-            self.totals.add(state, n);
-            self.rows = self.rows.saturating_add(n);
-        };
-        if lower.starts_with("tcp:")
-            && let Some(n) = after("timewait").or_else(|| after("tw"))
-        {
-            add(State::TimeWait, n);
-            self.os = Some(Os::Linux);
-            return true;
-        }
-        let &[a, b] = words else { return false };
-        let Some((state, n)) = state(a).zip(whole(b)).or_else(|| state(b).zip(whole(a))) else { return false };
-        add(state, n);
-        true
     }
 
     /// Nothing was listed.
@@ -208,44 +143,9 @@ impl Sockets {
     }
 }
 
-fn state(word: &str) -> Option<State> {
-    // Logs write such words too, but seldom as whole words in capitals.
-    let is_listed = word.chars().all(|c| c.is_uppercase() || matches!(c, '_' | '-') || c.is_ascii_digit());
-    let lower = word.to_lowercase();
-    STATES.iter().find(|(name, _)| is_listed && *name == lower).map(|(_, state)| *state)
-}
-
-fn is_protocol(word: &str) -> bool {
-    ["tcp", "tcp4", "tcp6", "tcp46"].contains(&word.to_ascii_lowercase().as_str())
-}
-
-/// `10.0.0.1:80`, `[::1]:80`, `*:*`, `10.0.0.1.80` (BSD), `*.8080`.
-fn is_address(word: &str) -> bool {
-    split(word).is_some() || word.ends_with(":*") || word.ends_with(".*") || word == "*.*"
-}
-
-/// Address and port; none where the port is none.
-fn split(word: &str) -> Option<(&str, u16)> {
-    let (address, port) = word.rsplit_once(':').or_else(|| word.rsplit_once('.'))?;
-    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | ':' | '[' | ']' | '*' | '%' | '-' | '_');
-    let is_address =
-        !address.is_empty() && address.chars().all(is_name) && address.contains(['.', ':', '*', '[']) || address == "localhost";
-    if is_address { Some((address, port.parse().ok()?)) } else { None }
-}
-
-fn system(words: &[&str], local: &str) -> Option<Os> {
-    if words.first() == Some(&"TCP") {
-        Some(Os::Windows)
-    } else if local.matches('.').count() >= 4 && !local.contains(':') {
-        Some(Os::Macos)
-    } else if words.iter().any(|w| w.contains('-') && state(w).is_some())
-        || words.first() == Some(&"ESTAB")
-        || words.first() == Some(&"tcp")
-    {
-        Some(Os::Linux)
-    } else {
-        None
-    }
+/// A line between the head of a list and its rows.
+fn is_rule(line: &str) -> bool {
+    line.chars().all(|c| "-= ".contains(c))
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
         readings: Vec::new(),
         other_lines: 0,
         cut_lines: 0,
+        bad_answers: 0,
         arithmetic,
         remedies: Vec::new(),
         findings,

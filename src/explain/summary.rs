@@ -126,6 +126,12 @@ fn fortio(text: &str) -> Option<Vec<Sighting>> {
     Some(vec![counted(Condition::NoReason, Call::Unnamed, "fortio", n)])
 }
 
+/// `timeout - 12` in the list of errors of bombardier: elsewhere these words are too few.
+pub(super) fn bombardier_timeout(line: &str) -> Option<Sighting> {
+    let n = whole(line.trim().strip_prefix("timeout - ")?)?;
+    Some(counted(Condition::TimedOut, Call::Unnamed, "bombardier", n)).filter(|_| n > 0)
+}
+
 /// Requests without a status: `Status Codes [code:count] 0:1740 200:28260` of vegeta, and its JSON.
 pub(super) fn unanswered(line: &str) -> Option<u64> {
     let lower = line.to_ascii_lowercase();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
+use super::answers::Answers;
 use super::events::{Event, Events};
 use super::evidence::{Around, Evidence};
 use super::lexicon::lexicon;
@@ -36,6 +37,7 @@ pub struct TextReader {
     events: Events,
     kinds: Kinds,
     sockets: Sockets,
+    answers: Answers,
     /// the start of a line whose end has not come yet
     rest: Vec<u8>,
     /// its end has not come, and it is longer than what is kept
@@ -54,6 +56,7 @@ pub struct TextReader {
 pub(super) struct Gathered {
     pub(super) kinds: Vec<Event>,
     pub(super) sockets: Sockets,
+    pub(super) answers: Answers,
     /// lines that say nothing
     pub(super) other_lines: u64,
     pub(super) cut_lines: u64,
@@ -101,6 +104,7 @@ impl TextReader {
             cut_lines: self.cut,
             os: os.or_else(|| self.sockets.tightest().and_then(|t| t.os)),
             sockets: self.sockets,
+            answers: self.answers,
         }
     }
 
@@ -123,7 +127,7 @@ impl TextReader {
         let mut at = 0;
         while at < block.len() {
             // The first line of a text is always read: it may be all there is.
-            if self.lines > 0 && !self.events.is_open() && self.broken.is_none() {
+            if self.lines > 0 && !self.events.is_open() && !self.sockets.is_open() && self.broken.is_none() {
                 let next = lexicon().next_mark(&block[at..]).map_or(block.len(), |n| at + n);
                 let start = memrchr(b'\n', &block[at..next]).map_or(at, |n| at + n + 1);
                 self.pass_over(&block[at..start]);
@@ -174,8 +178,12 @@ impl TextReader {
     }
 
     fn read(&mut self, line: &str) {
+        self.answers.take(line);
         let said = self.sockets.take(line) || {
-            let sightings = line::read(line, self.around);
+            let mut sightings = line::read(line, self.around);
+            if self.answers.are_of("bombardier") {
+                sightings.extend(summary::bombardier_timeout(line));
+            }
             self.events.take(line, &sightings)
         };
         self.saying += u64::from(said);
@@ -215,10 +223,11 @@ impl Kinds {
         }
     }
 
-    /// The system that the first event shows which shows one.
+    /// The system that all events show which show one; none where they show several, as a document does.
     fn system(&self) -> Option<Os> {
-        let shown = self.by_evidence.values().filter_map(|(n, e)| Some((*n, e.evidence.os?)));
-        shown.min_by_key(|(n, _)| *n).map(|(_, os)| os)
+        let mut shown = self.by_evidence.values().filter_map(|(_, e)| e.evidence.os);
+        let first = shown.next()?;
+        shown.all(|os| os == first).then_some(first)
     }
 
     /// The only kind of a text happened as often as the text's own total says.

@@ -143,6 +143,10 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
             "The program's own limit of connections was reached. It did not try another one: no system call failed, and the target \
              was not asked."
         }
+        Condition::ServerLimit => {
+            "The server's own limit of connections was reached. It turned others away, or left them waiting; a proxy needs two \
+             for each request, one to the client and one to the upstream."
+        }
         Condition::WinsockBroken => {
             "Winsock could not create the socket. Its catalogue or the environment of the process is damaged."
         }
@@ -214,6 +218,7 @@ pub(super) const fn is_not(j: &Judged, e: &Evidence) -> &'static str {
         }
         (_, _, Condition::TimeWaitFull) => "not used-up source ports: entries that are dropped early leave their ports free",
         (_, _, Condition::ProgramLimit) => "not the target and not the network: the request waited for the program's own pool",
+        (_, _, Condition::ServerLimit) => "not the client, not its ports, and not the network: the server's settings decide it",
         (_, _, Condition::ClosedHere) => "not known to be the target: the message is about this side's socket",
         (_, _, Condition::KernelFull | Condition::NoBuffers | Condition::NoMemory) if matches!(j.limit, Limit::Hidden) => {
             "not used-up source ports (these give EADDRNOTAVAIL), and not the limit of open files"

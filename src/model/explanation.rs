@@ -123,6 +123,27 @@ impl Os {
     }
 }
 
+/// What a limit is more exactly, where the text shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
+pub enum Exactly {
+    /// the client program's own limit of connections: none was tried
+    ProgramLimit,
+    /// the server program's own limit of connections
+    ServerLimit,
+    /// a table or a limit of the kernel: tcp_mem, orphans, neighbours
+    KernelTable,
+    /// the kernel's table of connections in TIME_WAIT
+    TimeWaitTable,
+    /// the kernel's memory for sockets
+    KernelMemory,
+    /// Winsock's catalogue, or the environment of the process
+    Winsock,
+    /// the program itself closed the socket
+    ClosedHere,
+}
+
 /// Whose socket failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -170,6 +191,13 @@ pub struct Reading {
     pub call: FailedCall,
     /// the limit that was hit
     pub limit: Limit,
+    /// additive: what the limit is more exactly
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub exactly: Option<Exactly>,
+    /// additive: the address that it is about, the target's or a listener's (`10.0.0.1:8080`, `:3000`); of a failed look-up
+    /// the name
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<String>,
     /// whose socket, where the text shows it
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub side: Option<Side>,
@@ -259,6 +287,9 @@ pub struct Explanation {
     /// additive: lines of which only the first 64 KiB were read; absent when there is none
     #[serde(skip_serializing_if = "is_zero", default)]
     pub cut_lines: u64,
+    /// additive: answers with another status than 2xx or 3xx, where the text counts them; absent when there is none
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub bad_answers: u64,
     /// the law, where ports are the limit
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arithmetic: Option<Arithmetic>,

@@ -5,11 +5,13 @@
 
 use super::PACE_SHARE;
 use super::catalogue::{Name, Row, Way};
+use super::placeholders::filled;
+use super::program_steps::change;
 use super::programs::Program;
 use super::steps::{Step, steps};
 use super::systems::System;
 use crate::model::budget::Budget;
-use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Os, Reading, Side};
+use crate::model::explanation::{Arithmetic, Certainty, Exactly, FailedCall, Limit, Os, Reading, Side};
 use crate::model::figures::{self, hold};
 use crate::model::finding::Remedy;
 
@@ -17,6 +19,7 @@ use crate::model::finding::Remedy;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Hit {
     limit: Limit,
+    exactly: Option<Exactly>,
     call: FailedCall,
     side: Option<Side>,
     program: Option<Program>,
@@ -29,11 +32,13 @@ pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: O
     for reading in readings {
         let open = reading.certainty == Certainty::Ambiguous;
         let program = reading.tool.as_deref().and_then(Program::of_tool);
-        let hit = |limit, call| Hit { limit, call, side: reading.side, program };
+        let exactly = |limit| reading.exactly.filter(|_| limit == reading.limit);
+        let hit = |limit, call| Hit { limit, exactly: exactly(limit), call, side: reading.side, program };
         let first = hit(reading.limit, reading.call);
         let others = reading.alternatives.iter().filter(|_| open);
         let others = others.map(|a| hit(a.limit, a.call)).filter(|h| h.limit != first.limit);
-        for remedy in std::iter::once(first).chain(others).flat_map(|hit| for_hit(hit, arithmetic, os)) {
+        let all = std::iter::once(first).chain(others).flat_map(|hit| for_hit(hit, arithmetic, os));
+        for remedy in all.map(|remedy| with_address(remedy, reading.address.as_deref())) {
             if !out.iter().any(|r| r.action == remedy.action) {
                 out.push(remedy);
             }
@@ -46,7 +51,29 @@ fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
     if hit.limit == Limit::LocalPorts {
         return arithmetic.map_or_else(Vec::new, |a| for_ports(hit, a, os));
     }
-    steps(hit.limit, hit.call, hit.side).iter().filter_map(|step| on(step, os)).collect()
+    let in_program = change(hit.program, hit.limit, hit.exactly, hit.side).map(|c| Remedy {
+        name: None,
+        action: c.action.into(),
+        change: Some(c.code.into()),
+        expected: c.expected.into(),
+        ..Remedy::default()
+    });
+    // What the program's own change says already is not said again in general.
+    let general = steps(hit.limit, hit.exactly, hit.call, hit.side).iter().filter_map(|step| on(step, os));
+    let general = general
+        .filter(|r| in_program.is_none() || !(r.command.is_empty() && r.windows_command.is_none() && r.macos_command.is_none()));
+    in_program.clone().into_iter().chain(general).collect()
+}
+
+/// With the address that the text shows in its commands.
+fn with_address(remedy: Remedy, address: Option<&str>) -> Remedy {
+    let fill = |command: String| filled(&command, address);
+    Remedy {
+        command: fill(remedy.command),
+        windows_command: remedy.windows_command.map(fill),
+        macos_command: remedy.macos_command.map(fill),
+        ..remedy
+    }
 }
 
 /// None where it does not apply on `os`. A text that shows no system is taken for one of Linux, with the commands

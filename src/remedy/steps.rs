@@ -4,7 +4,7 @@
 
 use super::catalogue::Way;
 use super::catalogue::Way::{Command, No, Same};
-use crate::model::explanation::{FailedCall, Limit, Side};
+use crate::model::explanation::{Exactly, FailedCall, Limit, Side};
 
 /// One thing to do, on each system.
 pub(super) struct Step {
@@ -32,8 +32,9 @@ const IPV4: Step = step(
 );
 
 /// What to do about a limit that is not about source ports in general, best first.
-pub(super) const fn steps(limit: Limit, call: FailedCall, side: Option<Side>) -> &'static [Step] {
+pub(super) const fn steps(limit: Limit, exactly: Option<Exactly>, call: FailedCall, side: Option<Side>) -> &'static [Step] {
     match limit {
+        Limit::Hidden => hidden(exactly),
         Limit::LocalPorts => &[],
         Limit::PortBusy if matches!(side, Some(Side::Client)) => PORT_OF_CLIENT,
         Limit::PortBusy => PORT_OF_LISTENER,
@@ -50,7 +51,6 @@ pub(super) const fn steps(limit: Limit, call: FailedCall, side: Option<Side>) ->
         Limit::TimedOut => CONNECT_LATE,
         Limit::NameResolution => NO_NAME,
         Limit::Unreachable => UNREACHABLE,
-        Limit::Hidden => HIDDEN,
     }
 }
 
@@ -86,10 +86,10 @@ const PORT_OF_LISTENER: &[Step] = &[
     ),
     step(
         "stop it, or listen on a free port",
-        Command("sockbench server --listen 127.0.0.1:0"),
+        Command("kill PID"),
         Command("taskkill /PID PID"),
         No("see the next"),
-        "port 0: the kernel picks a free one, and it is printed",
+        "the port is free as soon as that process has ended",
     ),
     step(
         "stop it, or listen on another port (AirPlay Receiver uses 5000 and 7000)",
@@ -238,8 +238,8 @@ const REFUSED: &[Step] = &[
 
 const RESET: &[Step] = &[
     anywhere(
-        "let the server keep idle connections longer than the client",
-        "sockbench server --idle-timeout 75s",
+        "let the server keep idle connections longer than the client: nginx keepalive_timeout 75s, Node.js server.keepAliveTimeout = 75000, gunicorn --keep-alive 75",
+        "",
         "no resets on reused connections",
     ),
     step(
@@ -254,9 +254,9 @@ const RESET: &[Step] = &[
 /// The connection was established: what the target does, not what lies between.
 const ANSWER_LATE: &[Step] = &[
     anywhere(
-        "see whether the target answers one user in time",
-        "sockbench load URL --conns 1 --duration 10s",
-        "its time without load: near the timeout, the timeout is too short",
+        "see how long the target takes without load",
+        "curl -s -o /dev/null -w '%{time_total}\\n' http://HOST:PORT/",
+        "near the timeout: the timeout is too short; far below it: the load is too much",
     ),
     anywhere(
         "find the load from which answers come too late",
@@ -292,9 +292,9 @@ const NO_NAME: &[Step] = &[
     ),
     step(
         "give the target's address instead of its name",
-        Command("curl http://ADDRESS:PORT/"),
-        Command("curl http://ADDRESS:PORT/"),
-        Command("curl http://ADDRESS:PORT/"),
+        Command("curl -H 'Host: NAME' http://IP/"),
+        Command("curl -H \"Host: NAME\" http://IP/"),
+        Command("curl -H 'Host: NAME' http://IP/"),
         "no resolver is needed; send the name in the Host header where the target looks at it",
     ),
 ];
@@ -309,6 +309,88 @@ const UNREACHABLE: &[Step] = &[
     ),
     IPV4,
 ];
+
+/// Where the text says more than that a connection failed.
+const fn hidden(exactly: Option<Exactly>) -> &'static [Step] {
+    match exactly {
+        None => HIDDEN,
+        Some(Exactly::ProgramLimit) => PROGRAM_LIMIT,
+        Some(Exactly::ServerLimit) => SERVER_LIMIT,
+        Some(Exactly::KernelTable) => KERNEL_TABLE,
+        Some(Exactly::TimeWaitTable) => TIME_WAIT_TABLE,
+        Some(Exactly::KernelMemory) => KERNEL_MEMORY,
+        Some(Exactly::Winsock) => WINSOCK,
+        Some(Exactly::ClosedHere) => CLOSED_HERE,
+    }
+}
+
+const PROGRAM_LIMIT: &[Step] = &[
+    anywhere("allow as many connections in the program's pool as requests run at once", "", "no request waits for the pool"),
+    anywhere(
+        "give each connection back: read the body to its end, or close the response",
+        "",
+        "a pool that never fills by itself",
+    ),
+];
+const SERVER_LIMIT: &[Step] = &[
+    anywhere(
+        "raise the server's limit of connections, and its limit of open files with it",
+        "",
+        "as many connections as clients",
+    ),
+    step(
+        "see how many connections it has",
+        Command("ss -tn state established 'sport = :PORT' | wc -l"),
+        Command("netstat -an | findstr ESTABLISHED"),
+        Command("netstat -an -p tcp | grep ESTABLISHED"),
+        "near its limit: that is it",
+    ),
+];
+const KERNEL_TABLE: &[Step] = &[
+    step(
+        "see which table it is, and how full",
+        Command("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem net.ipv4.tcp_max_orphans net.ipv4.neigh.default.gc_thresh3"),
+        No("tables of Linux"),
+        No("tables of Linux"),
+        "mem near the third figure of tcp_mem, or orphan near tcp_max_orphans",
+    ),
+    step(
+        "raise that one",
+        Command("sysctl -w net.ipv4.tcp_max_orphans=262144 net.ipv4.neigh.default.gc_thresh3=8192"),
+        No("tables of Linux"),
+        No("tables of Linux"),
+        "the line no longer comes in dmesg",
+    ),
+];
+const TIME_WAIT_TABLE: &[Step] = &[step(
+    "nothing has to be done: no connection fails by it. To keep all of them again, raise the limit",
+    Command("sysctl -w net.ipv4.tcp_max_tw_buckets=262144"),
+    No("a table of Linux"),
+    No("a table of Linux"),
+    "TcpExtTCPTimeWaitOverflow (nstat -az) no longer rises; ports stay in use for 60 s then",
+)];
+const KERNEL_MEMORY: &[Step] = &[step(
+    "see what the sockets need",
+    Command("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem"),
+    Command("netstat -an | find /c \"TCP\""),
+    Command("netstat -m"),
+    "mem near the third figure of tcp_mem: too many sockets, or a leak",
+)];
+const WINSOCK: &[Step] = &[
+    step(
+        "give the process its SystemRoot variable: a child with an empty environment has none",
+        No(""),
+        Command("set SystemRoot=C:\\Windows"),
+        No(""),
+        "socket() works again",
+    ),
+    step("reset Winsock's catalogue, and reboot", No(""), Command("netsh winsock reset"), No(""), "socket() works again"),
+];
+const CLOSED_HERE: &[Step] = &[anywhere(
+    "look for a timeout or a shutdown of the program itself at that time",
+    "",
+    "the errors come a fixed time after the request began, or at the end of the run only",
+)];
 
 const HIDDEN: &[Step] = &[
     anywhere(

@@ -2,7 +2,9 @@
 
 use super::Page;
 use super::page::{Block, one_screen};
-use crate::model::explanation::{Alternative, Arithmetic, Certainty, Explanation, FailedCall, Limit, Measured, Os, Reading};
+use crate::model::explanation::{
+    Alternative, Arithmetic, Certainty, Exactly, Explanation, FailedCall, Limit, Measured, Os, Reading,
+};
 use crate::model::figures::{count, counted, hold, rate, seconds};
 use crate::model::finding::{Finding, Remedy};
 use crate::model::forecast::Forecast;
@@ -73,6 +75,16 @@ fn of_findings(first: &Finding, e: &Explanation, page: &Page) -> Vec<Block> {
 
 /// The answer in one word.
 const fn headline(r: &Reading) -> &'static str {
+    match r.exactly {
+        Some(Exactly::ProgramLimit) => return "PROGRAM LIMIT",
+        Some(Exactly::ServerLimit) => return "SERVER LIMIT",
+        Some(Exactly::KernelTable) => return "KERNEL TABLE",
+        Some(Exactly::TimeWaitTable) => return "TIME_WAIT TABLE",
+        Some(Exactly::KernelMemory) => return "KERNEL MEMORY",
+        Some(Exactly::Winsock) => return "WINSOCK",
+        Some(Exactly::ClosedHere) => return "CLOSED HERE",
+        None => {}
+    }
     match r.limit {
         Limit::LocalPorts => "PORTS",
         Limit::PortBusy => "PORT BUSY",

@@ -1,0 +1,224 @@
+//! What a load tool's summary says beside failures: that requests were answered, and with which statuses. A text of answers
+//! alone has nothing to explain, and these say so in one line.
+
+use super::counts::whole;
+use crate::model::figures::{self, counted};
+
+/// The answers that a text counts.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    tool: Option<&'static str>,
+    /// failed requests, where the summary counts them
+    failed: Option<Failed>,
+    /// answers of another length than the first
+    lengths: Option<u64>,
+    /// answers with another status than 2xx or 3xx
+    bad: u64,
+    /// the first of their statuses
+    status: Option<u16>,
+}
+
+/// Several tools print such a line.
+const SOME_TOOL: &str = "the tool";
+
+/// Words of a summary, in lower case, and the tool that prints them.
+pub(super) const SUMMARIES: &[(&str, &str)] = &[
+    (" requests in ", "wrk"),
+    ("non-2xx or 3xx responses:", "wrk"),
+    ("requests/sec:", SOME_TOOL),
+    ("complete requests:", "ab"),
+    ("non-2xx responses:", "ab"),
+    ("http_req_failed", "k6"),
+    ("http_reqs", "k6"),
+    ("aggregated ", "Locust"),
+    ("# occurrences", "Locust"),
+    ("status codes: ", "h2load"),
+    ("success rate:", "oha"),
+    ("status codes [code:count]", "vegeta"),
+    ("success [ratio]", "vegeta"),
+    ("http codes:", "bombardier"),
+    ("successful transactions:", "siege"),
+    ("failed transactions:", "siege"),
+    ("reply status: ", "httperf"),
+    ("summary = ", "JMeter"),
+    ("summary + ", "JMeter"),
+    ("> request count ", "Gatling"),
+    ("vusers.completed", "artillery"),
+    ("vusers.failed", "artillery"),
+    ("benchmark.http_2xx", "Nighthawk"),
+    ("status code distribution:", "hey"),
+    ("sockets used: ", "fortio"),
+    ("stats: request ", "tsung"),
+];
+
+/// Failures that a summary counts without saying why.
+#[derive(Debug, Clone, PartialEq)]
+enum Failed {
+    Requests(u64),
+    /// percent of all
+    Percent(f64),
+}
+
+impl Failed {
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::Requests(0)) || matches!(self, Self::Percent(p) if *p <= 0.0)
+    }
+}
+
+impl Answers {
+    /// Takes a printable line.
+    pub(super) fn take(&mut self, line: &str) {
+        let text = line.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+        self.statuses(&text);
+        self.lengths = length(&text).or(self.lengths);
+        if let Some(failed) = failed(&text)
+            && self.failed.as_ref().is_none_or(Failed::is_none)
+        {
+            self.failed = Some(failed);
+        }
+        let Some((_, tool)) = SUMMARIES.iter().find(|(words, _)| text.contains(words)) else { return };
+        // wrk and autocannon print the same sentence; autocannon rounds to thousands.
+        let is_rounded = text.split(' ').next().is_some_and(|n| n.ends_with('k'));
+        let tool = if *tool == "wrk" && is_rounded { "autocannon" } else { tool };
+        self.tool = self.tool.filter(|known| *known != SOME_TOOL).or(Some(tool));
+    }
+
+    /// Counts of statuses, as the tools print them.
+    fn statuses(&mut self, text: &str) {
+        let behind = |words: &str| whole(text.split_once(words)?.1.split_whitespace().next()?);
+        if let Some(n) = behind("non-2xx or 3xx responses:").or_else(|| behind("non-2xx responses:")) {
+            return self.add(None, n);
+        }
+        if let Some(n) = text.strip_suffix(" non 2xx responses").and_then(whole) {
+            return self.add(None, n);
+        }
+        // `[503] 104 responses` of hey and oha.
+        if let Some((status, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']'))
+            && let Some(n) = rest.trim().strip_suffix(" responses").and_then(|n| whole(n.trim()))
+        {
+            return self.add(status.parse().ok().filter(|s| *s >= 400), if status.starts_with(['4', '5']) { n } else { 0 });
+        }
+        // `http.codes.503: ..... 104` of artillery.
+        if let Some((status, rest)) = text.strip_prefix("http.codes.").and_then(|t| t.split_once(':')) {
+            let n = rest.trim_start_matches(['.', ' ']);
+            return self.add(status.parse().ok(), if status.starts_with(['4', '5']) { whole(n).unwrap_or(0) } else { 0 });
+        }
+        // Locust: `104 GET /cpu: HTTPError('503 Server Error: ...`; Gatling: `... found 503 104 (100.0%)`.
+        if let Some((before, after)) = text.split_once("httperror('") {
+            let status = after.split(' ').next().and_then(|s| s.parse().ok()).filter(|s| (400..600).contains(s));
+            return self.add(status, if status.is_some() { before.split(' ').next().and_then(whole).unwrap_or(1) } else { 0 });
+        }
+        if let Some((_, after)) = text.split_once("found 5").or_else(|| text.split_once("found 4"))
+            && let Some((status, rest)) = after.split_once(' ').filter(|(s, rest)| s.len() == 2 && rest.ends_with("%)"))
+        {
+            let class = if text.contains("found 5") { 500 } else { 400 };
+            let n = rest.split(' ').next().and_then(whole).unwrap_or(0);
+            return self.add(status.parse::<u16>().ok().map(|s| class + s), n);
+        }
+        // A failed row of JMeter: label, code, message.
+        if text.contains(",false,")
+            && let Some(status) = text.split(',').find(|f| f.len() == 3 && f.starts_with(['4', '5']) && whole(f).is_some())
+        {
+            return self.add(status.parse().ok(), 1);
+        }
+        // `503:104` behind vegeta's `[code:count]`.
+        if let Some((_, codes)) = text.split_once("[code:count]") {
+            let pairs = codes.split_whitespace().filter_map(|pair| pair.split_once(':'));
+            for (status, n) in pairs.filter(|(status, _)| status.starts_with(['4', '5'])) {
+                self.add(status.parse().ok(), whole(n).unwrap_or(0));
+            }
+            return;
+        }
+        // `1xx - 0, 2xx - 99, 4xx - 104`, `1xx=0 2xx=99 4xx=104`, `99 2xx, 0 3xx, 104 4xx, 0 5xx`
+        if text.contains("2xx") && text.contains("5xx") {
+            let words: Vec<&str> = text.split([' ', '=', ',', '-']).filter(|w| !w.is_empty()).collect();
+            let at = |class: &str| words.iter().position(|w| *w == class);
+            let number_first = at("2xx").is_some_and(|n| n > 0 && whole(words[n - 1]).is_some() && at("1xx").is_none());
+            for class in ["4xx", "5xx"] {
+                let near = at(class).and_then(|n| if number_first { n.checked_sub(1) } else { Some(n + 1) });
+                self.add(None, near.and_then(|n| whole(words.get(n)?)).unwrap_or(0));
+            }
+        }
+    }
+
+    fn add(&mut self, status: Option<u16>, n: u64) {
+        self.bad = self.bad.saturating_add(n);
+        self.status = self.status.or(status.filter(|_| n > 0));
+    }
+
+    /// Whether the text is a summary of `tool`.
+    pub(super) fn are_of(&self, tool: &str) -> bool {
+        self.tool == Some(tool)
+    }
+
+    /// Answers with another status than 2xx or 3xx.
+    pub(super) const fn bad(&self) -> u64 {
+        self.bad
+    }
+
+    /// What the text says in one line; none where it is no summary.
+    pub(super) fn sentence(&self) -> Option<String> {
+        let is_summary = self.tool.is_some();
+        let tool = self.tool.unwrap_or("the summary");
+        if self.bad > 0 {
+            let status =
+                self.status.map_or_else(|| "a status other than 2xx and 3xx".to_owned(), |s| format!("status {s} or the like"));
+            return Some(format!(
+                "no failed connection: {} had {status}; the target's program answered so, and its log says why",
+                counted(self.bad, "answer")
+            ));
+        }
+        if let Some(n) = self.lengths.filter(|n| *n > 0) {
+            return Some(format!("no failed connection: {} had another length than the first one", counted(n, "answer")));
+        }
+        match &self.failed {
+            Some(failed) if !failed.is_none() => {
+                let failed = match failed {
+                    Failed::Requests(n) => counted(*n, "failed request"),
+                    Failed::Percent(p) => format!("{} of the requests as failed", figures::share(p / 100.0)),
+                };
+                Some(format!("{tool} counts {failed}, and this text does not say why: give its error lines or its log too"))
+            }
+            Some(_) => Some(format!("no failure: {tool} counts none")),
+            None if is_summary => Some(format!("no failure: this summary of {tool} shows none")),
+            None => None,
+        }
+    }
+}
+
+/// Answers of another length: ab counts them as failed.
+fn length(text: &str) -> Option<u64> {
+    let rest = text.strip_prefix("(connect: 0, receive: 0, length: ")?;
+    whole(rest.split(',').next()?)
+}
+
+/// Failed requests, as summaries count them.
+fn failed(text: &str) -> Option<Failed> {
+    let behind = |words: &str| text.split_once(words).map(|(_, rest)| rest.trim_start_matches(['.', ':', ' ']));
+    let number =
+        |rest: &str| rest.split(|c: char| !c.is_ascii_digit() && c != ',').next().and_then(|n| whole(n.trim_matches(',')));
+    let percent = |rest: &str| rest.split('%').next()?.parse::<f64>().ok();
+    if let Some(rest) = behind("failed requests:").or_else(|| behind("failed transactions:")).or_else(|| behind("vusers.failed:"))
+    {
+        return number(rest).map(Failed::Requests);
+    }
+    if let Some(rest) = behind("http_req_failed").filter(|rest| rest.contains('%')) {
+        let n = behind("✓").or_else(|| rest.split_once('%').map(|(_, n)| n.trim_start()).filter(|_| rest.contains(" out of ")));
+        return n.and_then(number).map(Failed::Requests).or_else(|| percent(rest).map(Failed::Percent));
+    }
+    // `11104 1171(10.55%) |`
+    if let Some(rest) = text.strip_prefix("aggregated ") {
+        return rest.split(' ').nth(1).and_then(number).map(Failed::Requests);
+    }
+    if let Some(rest) = behind("> request count ").and_then(|rest| rest.split_once("ko=")) {
+        return number(rest.1).map(Failed::Requests);
+    }
+    if text.starts_with("summary ") {
+        return behind("err: ").and_then(number).map(Failed::Requests);
+    }
+    if let Some(rest) = behind("requests: ").filter(|rest| rest.contains(" succeeded, ")) {
+        return rest.split(", ").find_map(|part| part.strip_suffix(" failed").and_then(whole)).map(Failed::Requests);
+    }
+    let ratio = behind("success rate:").or_else(|| behind("success [ratio]"));
+    ratio.and_then(percent).map(|p| Failed::Percent(100.0 - p))
+}

@@ -1,0 +1,119 @@
+//! What to change in the program itself where another limit than source ports was hit. Data only.
+
+use super::programs::Program as P;
+use crate::model::explanation::{Exactly, Limit, Side};
+
+/// A change in a program.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    /// in words
+    pub(super) action: &'static str,
+    /// the line of code, the setting or the flag
+    pub(super) code: &'static str,
+    pub(super) expected: &'static str,
+}
+
+/// The change in `program`; none where nothing is known of it.
+pub(super) fn change(program: Option<P>, limit: Limit, exactly: Option<Exactly>, side: Option<Side>) -> Option<Change> {
+    let program = program?;
+    let is_server = side == Some(Side::Server);
+    let (action, code, expected) = match (limit, exactly) {
+        (Limit::Reset, _) if !is_server => (
+            "let the client give up idle connections before the server does, or send the request again",
+            idle(program)?,
+            "no request goes out on a connection that the server has just closed",
+        ),
+        (Limit::Descriptors, _) if !is_server => {
+            ("use fewer connections at once", fewer(program)?, "500 connections fit into the usual limit of 1,024")
+        }
+        (Limit::Descriptors, _) => ("let the server have more descriptors", more_files(program)?, "room for 65,536 descriptors"),
+        (Limit::Hidden, Some(Exactly::ProgramLimit)) => {
+            ("allow as many connections as requests run at once", larger_pool(program)?, "no request waits for the pool")
+        }
+        (Limit::Hidden, Some(Exactly::ServerLimit)) => (
+            "raise its limit of connections, and its limit of open files with it",
+            more_served(program)?,
+            "as many connections as clients",
+        ),
+        _ => return None,
+    };
+    Some(Change { action, code, expected })
+}
+
+/// Idle connections end at the client first: a server's usual idle timeout is 5 s.
+const fn idle(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::Requests => "session.mount(\"http://\", HTTPAdapter(max_retries=2))",
+        P::Locust => "self.client.mount(\"http://\", HTTPAdapter(max_retries=2))",
+        P::Aiohttp => "aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=4))",
+        P::Httpx => "httpx.Client(limits=httpx.Limits(keepalive_expiry=4))",
+        P::Go => "&http.Transport{IdleConnTimeout: 4 * time.Second}",
+        P::Java => "connectionManager.setValidateAfterInactivity(TimeValue.ofSeconds(1))",
+        P::OkHttp => "new ConnectionPool(100, 4, TimeUnit.SECONDS)",
+        P::Netty => "ConnectionProvider.builder(NAME).maxIdleTime(Duration.ofSeconds(4))",
+        P::DotNet => "new SocketsHttpHandler { PooledConnectionIdleTimeout = TimeSpan.FromSeconds(4) }",
+        P::Node => "new http.Agent({ keepAlive: true, timeout: 4000 })",
+        P::Reqwest | P::Hyper => "client builder: .pool_idle_timeout(Duration::from_secs(4))",
+        P::Ruby => "http.keep_alive_timeout = 4",
+        P::JMeter => "httpclient4.idletimeout=4000",
+        P::Gatling => "gatling.http.pooledConnectionIdleTimeout = 4000",
+        P::Nginx => "upstream { keepalive 64; keepalive_timeout 4s; }  proxy_next_upstream error timeout;",
+        P::HaProxy => "retry-on conn-failure empty-response response-timeout",
+        P::Envoy => "common_http_protocol_options: { idle_timeout: 4s }, retry_on: reset",
+        _ => return None,
+    })
+}
+
+const fn fewer(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::Aiohttp => "aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=500))",
+        P::Httpx => "httpx.AsyncClient(limits=httpx.Limits(max_connections=500))",
+        P::Go => "&http.Transport{MaxConnsPerHost: 500}",
+        P::Java => "connectionManager.setMaxTotal(500)",
+        P::OkHttp => "dispatcher.setMaxRequests(500); dispatcher.setMaxRequestsPerHost(500)",
+        P::Netty => "ConnectionProvider.create(NAME, 500)",
+        P::DotNet => "new SocketsHttpHandler { MaxConnectionsPerServer = 500 }",
+        P::Node => "new http.Agent({ keepAlive: true, maxSockets: 500 })",
+        P::K6 => "k6 run --vus 500",
+        P::Locust => "locust --users 500",
+        P::Gatling => "constantConcurrentUsers(500)",
+        P::Vegeta => "vegeta attack -max-connections=500",
+        P::Ab => "ab -c 500",
+        P::Siege => "siege -c 500",
+        P::Redis => "redis.BlockingConnectionPool(max_connections=500)",
+        P::Database => "pool_size = 100",
+        P::Nginx => "worker_rlimit_nofile 65536;",
+        P::HaProxy => "global: ulimit-n 65536, or a lower maxconn",
+        _ => return None,
+    })
+}
+
+const fn more_files(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::Nginx | P::NginxServer => "worker_rlimit_nofile 65536;",
+        P::HaProxy => "global: ulimit-n 65536",
+        _ => return None,
+    })
+}
+
+const fn larger_pool(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::Httpx => "httpx.AsyncClient(limits=httpx.Limits(max_connections=1000))",
+        P::Aiohttp => "aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1000))",
+        P::Java => "connectionManager.setMaxTotal(1000); setDefaultMaxPerRoute(1000)",
+        P::Netty => "ConnectionProvider.builder(NAME).maxConnections(1000).pendingAcquireMaxCount(-1)",
+        P::Gatling => "gatling.http.maxConnectionsPerHost = 1000",
+        P::Redis => "redis.BlockingConnectionPool(max_connections=1000)",
+        P::Database => "pool_size = 100, max_overflow = 100",
+        P::Envoy => "circuit_breakers: { thresholds: [{ max_connections: 10000, max_pending_requests: 10000 }] }",
+        _ => return None,
+    })
+}
+
+const fn more_served(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::Nginx | P::NginxServer => "events { worker_connections 8192; }  worker_rlimit_nofile 16384;",
+        P::HaProxy => "maxconn 20000",
+        _ => return None,
+    })
+}
