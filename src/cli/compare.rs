@@ -12,7 +12,7 @@ use crate::model::result::{RunResult, SCHEMA};
 use crate::report::gates_text::{self, JudgedRun};
 use crate::report::style::Style;
 use crate::report::text::render_comparison;
-use crate::report::{hlog, json, junit};
+use crate::report::{hlog, html, json, junit};
 
 const INPUTS: &str = "run.json, the directory that -o made, Locust's _stats.csv, oha's JSON or k6's --summary-export";
 /// Settings that differ and are named in one line.
@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Write the comparison as JSON; "-" writes only JSON to stdout [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     json: Option<PathBuf>,
+    /// Write a page to show to others [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    html: Option<PathBuf>,
     /// No colours
     #[arg(long, help_heading = "Output")]
     no_color: bool,
@@ -57,7 +60,8 @@ struct Input {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
-    let asked = [Asked::of("--json", args.json.as_deref()), Asked::of("--junit", args.junit.as_deref())];
+    let outputs = [("--json", &args.json), ("--html", &args.html), ("--junit", &args.junit)];
+    let asked = outputs.map(|(flag, file)| Asked::of(flag, file.as_deref()));
     files::check(&asked.into_iter().flatten().collect::<Vec<_>>())?;
     let inputs = args.runs.iter().map(|path| read(path)).collect::<Result<Vec<Input>, Exit>>()?;
     let (base, others) = inputs.split_first().ok_or_else(|| Exit::usage("nothing to compare"))?;
@@ -94,6 +98,9 @@ fn show(args: &Args, comparison: &Comparison, judged: &[JudgedRun]) -> Result<()
             text += &format!("\n{}", table(super::style(args.no_color)));
         }
         written.note(files::to_stdout(text.as_bytes()));
+    }
+    if let Some(file) = &args.html {
+        written.file(file, html::render_comparison(comparison).as_bytes());
     }
     if let Some(file) = &args.junit {
         written.rendered(file, junit::render(judged));

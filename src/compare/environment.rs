@@ -16,7 +16,10 @@ const OWN_ADDRESS: [&str; 4] = ["plan.target.url", "plan.target.addr", "plan.tar
 pub fn unlike(base: &RunResult, other: &RunResult) -> Vec<Unlike> {
     let (a, b) = (settings(base), settings(other));
     let own = base.plan.target.own_server && other.plan.target.own_server;
-    let is_aside = |key: &str| OF_NO_MATTER.contains(&key) || own && OWN_ADDRESS.contains(&key);
+    let is_aside = |key: &str| {
+        let whole = key.split('[').next().unwrap_or(key);
+        OF_NO_MATTER.contains(&whole) || own && OWN_ADDRESS.contains(&whole)
+    };
     let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
     keys.sort();
     keys.dedup();
@@ -47,7 +50,14 @@ fn flatten(all: &mut BTreeMap<String, String>, key: &str, value: &Value) {
         Value::Object(map) => map.iter().for_each(|(name, item)| flatten(all, &format!("{key}.{name}"), item)),
         Value::Null => {}
         Value::String(text) => drop(all.insert(key.to_owned(), text.clone())),
-        Value::Array(_) | Value::Bool(_) | Value::Number(_) => drop(all.insert(key.to_owned(), value.to_string())),
+        // One setting each, so that what is shown is what differs: `NAME=VALUE` by its name, others by their place.
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, item)| match item.as_str().and_then(|t| t.split_once('=')) {
+                Some((name, text)) => drop(all.insert(format!("{key}.{name}"), text.to_owned())),
+                None => flatten(all, &format!("{key}[{i}]"), item),
+            });
+        }
+        Value::Bool(_) | Value::Number(_) => drop(all.insert(key.to_owned(), value.to_string())),
     }
 }
 
@@ -68,6 +78,14 @@ mod tests {
         other.plan.users = 20;
         let keys: Vec<String> = unlike(&base, &other).into_iter().map(|u| u.key).collect();
         assert_eq!(keys, ["host.kernel", "host.sysctls.tcp_tw_reuse", "plan.users"]);
+        // Of a list, what differs in it.
+        let mut lists = base.clone();
+        lists.plan.target.own_server = false;
+        lists.plan.target.resolved = vec![([127, 0, 0, 1], 80).into(), ([127, 0, 0, 2], 80).into()];
+        let mut others = lists.clone();
+        others.plan.target.resolved[1].set_port(81);
+        let keys: Vec<String> = unlike(&lists, &others).into_iter().map(|u| u.key).collect();
+        assert_eq!(keys, ["plan.target.resolved[1]"]);
         // Another target is one, unless sockbench started both.
         (other.plan.target.own_server, other.host) = (false, base.host.clone());
         assert!(unlike(&base, &other).iter().any(|u| u.key == "plan.target.url"));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::side::{Latency, Part, Second, Side, share};
-use crate::model::comparison::{Compared, PercentilesFrom, SideInfo, Source};
+use crate::model::comparison::{Compared, PercentilePoint, PercentilesFrom, SideInfo, Source};
 
 /// Why a text is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +28,18 @@ pub enum NotRead {
     Lacks(&'static str),
 }
 
-fn info(name: &str, source: Source, duration_s: f64) -> SideInfo {
-    SideInfo { name: name.to_owned(), source, started_at: None, duration_s, steady_s: 0.0, percentiles_from: None }
+fn info(name: &str, source: Source, duration_s: f64, totals: &[(Compared, f64)]) -> SideInfo {
+    let shares = [(Compared::P50Ms, 0.5), (Compared::P95Ms, 0.95), (Compared::P99Ms, 0.99)];
+    let at = |(what, share)| totals.iter().find(|(w, _)| *w == what).map(|(_, ms)| PercentilePoint { share, ms: *ms });
+    SideInfo {
+        name: name.to_owned(),
+        source,
+        started_at: None,
+        duration_s,
+        steady_s: 0.0,
+        percentiles_from: None,
+        percentiles: shares.into_iter().filter_map(at).collect(),
+    }
 }
 
 /// A row of `_stats.csv`.
@@ -90,7 +100,7 @@ pub fn locust(name: &str, stats: &str, history: Option<&str>) -> Result<Side, No
     let (all, endpoints): (Vec<_>, Vec<_>) = rows.into_iter().partition(|r| r.name == "Aggregated");
     let all = all.first().ok_or(NotRead::Lacks("no row `Aggregated`"))?;
     let seconds = history.map(locust_seconds).transpose()?.unwrap_or_default();
-    let mut info = info(name, Source::Locust, if all.rate > 0.0 { all.requests as f64 / all.rate } else { 0.0 });
+    let mut info = info(name, Source::Locust, if all.rate > 0.0 { all.requests as f64 / all.rate } else { 0.0 }, &all.figures());
     (info.steady_s, info.percentiles_from) = (seconds.len() as f64, (!seconds.is_empty()).then_some(PercentilesFrom::Series));
     let mut careful = vec![format!("{name}: Locust counts failed requests into its percentiles")];
     if !seconds.is_empty() {
@@ -157,7 +167,7 @@ pub fn oha(name: &str, text: &str) -> Result<Side, NotRead> {
     totals.push((Compared::FailedShare, share(failed + errors, answered + errors)));
     totals.extend(ms.into_iter().filter_map(|(what, key)| Some((what, percentile(key)?))));
     let careful = vec![format!("{name}: oha stores sums only, so nothing says how much they vary")];
-    let info = info(name, Source::Oha, oha.summary.total);
+    let info = info(name, Source::Oha, oha.summary.total, &totals);
     Ok(Side { info, open_loop: false, totals, endpoints: Vec::new(), seconds: Vec::new(), careful })
 }
 
@@ -184,7 +194,7 @@ pub fn k6(name: &str, text: &str) -> Result<Side, NotRead> {
         format!("{name}: read by k6's documentation, not tried against k6"),
         format!("{name}: k6 stores sums only, so nothing says how much they vary"),
     ];
-    let info = info(name, Source::K6, if rate > 0.0 { count / rate } else { 0.0 });
+    let info = info(name, Source::K6, if rate > 0.0 { count / rate } else { 0.0 }, &totals);
     Ok(Side { info, open_loop: false, totals, endpoints: Vec::new(), seconds: Vec::new(), careful })
 }
 

@@ -232,6 +232,10 @@ fn sentence(verdict: Difference, totals: &[Row], endpoints: &[EndpointRows], bas
         Difference::Better => format!("better: {list}"),
         Difference::Worse => format!("worse: {list}"),
         Difference::Mixed => format!("better and worse: {list}"),
+        Difference::Untold if a.duration_s.min(b.duration_s) < SHORTEST_S as f64 => {
+            let [a, b] = [a, b].map(|side| figures::seconds(side.duration_s));
+            format!("too short to tell: the runs lasted {a} and {b}, {SHORTEST_S} s of steady load are needed")
+        }
         Difference::Untold if base.seconds.is_empty() || other.seconds.is_empty() => {
             let without = if base.seconds.is_empty() { a } else { b };
             format!("no verdict: {} has no figures by second of steady load", shortened(&without.name))

@@ -28,6 +28,7 @@ fn side(name: &str, seconds: Vec<Second>) -> Side {
         duration_s: seconds.len() as f64,
         steady_s: seconds.len() as f64,
         percentiles_from: Some(PercentilesFrom::IntervalLog),
+        percentiles: Vec::new(),
     };
     let totals = [Compared::RateRps, Compared::P50Ms, Compared::P95Ms, Compared::FailedShare].map(|what| (what, 1.0)).to_vec();
     Side { info, open_loop: true, totals, endpoints: Vec::new(), seconds, careful: Vec::new() }

@@ -1,6 +1,6 @@
 //! One side of a comparison, whoever measured it.
 
-use crate::model::comparison::{Compared, PercentilesFrom, SideInfo, Source};
+use crate::model::comparison::{Compared, PercentilePoint, PercentilesFrom, SideInfo, Source};
 use crate::model::result::{LatencyMs, RunResult};
 use crate::stats::interval::Interval;
 use crate::stats::sparse::Sparse;
@@ -101,6 +101,10 @@ impl Side {
                 duration_s: run.duration_s,
                 steady_s: seconds.len() as f64,
                 percentiles_from: Some(from),
+                percentiles: run.totals.latency_ms.as_ref().map_or_else(Vec::new, |l| {
+                    let answers = run.totals.requests.saturating_sub(run.totals.failures);
+                    l.supported_by(answers).map(|(share, ms)| PercentilePoint { share, ms }).collect()
+                }),
             },
             open_loop: run.plan.is_open_loop(),
             totals,

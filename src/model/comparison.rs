@@ -36,6 +36,20 @@ pub struct SideInfo {
     /// what percentiles by second rest on; absent where there are none
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percentiles_from: Option<PercentilesFrom>,
+    /// latencies of all answered requests; empty where there are none
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub percentiles: Vec<PercentilePoint>,
+}
+
+/// A point of a latency distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "the unit is in the name")]
+pub struct PercentilePoint {
+    /// of the answered requests, 0 to 1
+    pub share: f64,
+    /// what they kept within
+    pub ms: f64,
 }
 
 /// The tool that wrote a side.

@@ -22,6 +22,30 @@ pub struct LatencyMs {
     pub max: f64,
 }
 
+impl LatencyMs {
+    /// Shares of the requests, 0 to 1, and the latency that each kept within, milliseconds. The maximum has no share.
+    pub fn by_share(&self) -> [(f64, f64); 11] {
+        [
+            (0.0, self.min),
+            (0.5, self.p50),
+            (0.66, self.p66),
+            (0.75, self.p75),
+            (0.8, self.p80),
+            (0.9, self.p90),
+            (0.95, self.p95),
+            (0.98, self.p98),
+            (0.99, self.p99),
+            (0.999, self.p99_9),
+            (0.9999, self.p99_99),
+        ]
+    }
+
+    /// Those of [`by_share`](Self::by_share) that `answers` can tell apart from the maximum.
+    pub fn supported_by(&self, answers: u64) -> impl Iterator<Item = (f64, f64)> {
+        self.by_share().into_iter().filter(move |(share, _)| answers as f64 * (1.0 - share) >= 1.0)
+    }
+}
+
 /// Where the time of answered requests went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

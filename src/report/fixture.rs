@@ -8,6 +8,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::diagnose::Diagnosis;
+use crate::model::comparison::{
+    COMPARE_SCHEMA, Compared, Comparison, Difference, EndpointRows, Pair, PercentilePoint, PercentilesFrom, Row, SideInfo,
+    Source, Unlike,
+};
 use crate::model::facts::KernelCounters;
 use crate::model::finding::{Finding, FindingId, Proven, Remedy};
 use crate::model::outcome::{
@@ -331,5 +335,73 @@ fn returning() -> Finding {
         evidence: BTreeMap::from([("next_s".to_owned(), json!(72.0))]),
         explanation: "Ports come back in the order in which they were used.".into(),
         remedies: Vec::new(),
+    }
+}
+
+/// Three runs side by side: one that is slower at one endpoint, and one of another tool, without seconds.
+pub(crate) fn comparison() -> Comparison {
+    let row = |what: Compared, base: f64, other: f64, outcome: Option<Difference>| {
+        let change = (base > 0.0).then(|| other / base - 1.0);
+        let interval = outcome.and(change).map(|c| [c - 0.02, c + 0.02]);
+        Row { what, base, other, change, interval, p: outcome.map(|o| if o == Difference::None { 0.4 } else { 0.001 }), outcome }
+    };
+    let chance = Some(Difference::None);
+    let totals = |slower: Option<Difference>| {
+        vec![
+            row(Compared::RateRps, 1865.0, 1702.0, None),
+            row(Compared::P50Ms, 200.1, 200.2, chance),
+            row(Compared::P95Ms, 201.4, 231.0, slower),
+            row(Compared::P99Ms, 204.0, 239.0, None),
+            row(Compared::FailedShare, 0.0, 0.0, chance),
+            row(Compared::Connections, 10.0, 10.0, None),
+            row(Compared::PortsPeak, 10.0, 10.0, None),
+            row(Compared::ClientCpuUsPerRequest, 9.7, 9.9, None),
+            row(Compared::TargetCpuUsPerRequest, 4.2, 4.1, None),
+        ]
+    };
+    let endpoint = |name: &str, slower: Option<Difference>| EndpointRows { name: name.into(), rows: totals(slower) };
+    let side = |name: &str, source: Source, from: Option<PercentilesFrom>| SideInfo {
+        name: name.into(),
+        source,
+        started_at: from.map(|_| "2026-11-24T09:00:00.000Z".into()),
+        duration_s: 60.0,
+        steady_s: if from.is_some() { 59.0 } else { 0.0 },
+        percentiles_from: from,
+        percentiles: [(0.5, 200.1), (0.95, 201.4), (0.99, 204.0)].map(|(share, ms)| PercentilePoint { share, ms }).to_vec(),
+    };
+    let log = Some(PercentilesFrom::IntervalLog);
+    let worse = Pair {
+        side: side("after", Source::Sockbench, log),
+        verdict: Difference::Worse,
+        sentence: "worse: p95 of /io +15 %".into(),
+        environment: vec![Unlike { key: "host.kernel".into(), base: "6.12".into(), other: "6.18".into() }],
+        block_s: Some(4.0),
+        blocks: Some(14),
+        totals: totals(Some(Difference::Worse)),
+        endpoints: vec![
+            endpoint("/health", chance),
+            endpoint("/io", Some(Difference::Worse)),
+            endpoint("/cpu", chance),
+            endpoint("/cart", chance),
+            endpoint("/user", chance),
+        ],
+        careful: vec!["after: OK, but other programs took 49 % of this machine's CPU".into()],
+    };
+    let untold = Pair {
+        side: side("oha.json", Source::Oha, None),
+        verdict: Difference::Untold,
+        sentence: "cannot tell: oha.json has no figures by second".into(),
+        environment: Vec::new(),
+        block_s: None,
+        blocks: None,
+        totals: totals(None),
+        endpoints: Vec::new(),
+        careful: vec!["oha.json: oha stores sums only, so nothing says how much they vary".into()],
+    };
+    Comparison {
+        schema: COMPARE_SCHEMA.into(),
+        tool: crate::model::result::Tool { version: "0".into() },
+        base: side("before", Source::Sockbench, log),
+        pairs: vec![worse, untold],
     }
 }

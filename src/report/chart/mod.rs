@@ -28,7 +28,7 @@ mod thin;
 pub use endpoint_times::EndpointTimes;
 pub use over_time::{Step, ports_chart, run_charts, study_charts};
 pub use over_users::{percentiles_over_users, resources_over_users, response_times, throughput};
-pub use page::{PageChart, page_charts, step_distribution, time_charts};
+pub use page::{PageChart, compared_distribution, page_charts, step_distribution, time_charts};
 pub use palette::stylesheet;
 pub use scale::ScaleKind;
 pub use series::{AxisSide, Color, Gaps, Series, Shape};

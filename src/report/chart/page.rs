@@ -4,6 +4,7 @@ use super::endpoint_times::EndpointTimes;
 use super::moments::{Moments, moments};
 use super::over_time::{Step, cpu_chart, empty, latency_chart, points, rps_chart, users_chart};
 use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape};
+use crate::model::comparison::Comparison;
 use crate::model::figures::{count, rate, seconds};
 use crate::model::result::{LatencyMs, RunResult, SeriesPoint};
 use crate::model::time::per_second;
@@ -23,23 +24,6 @@ pub struct PageChart {
 const LIMIT_TIMES: f64 = 4.0;
 /// Bytes of a MiB.
 const MIB: f64 = 1_048_576.0;
-/// A share, and the latency that this share of the requests kept within.
-type Quantile = (f64, fn(&LatencyMs) -> f64);
-/// Percentiles of a distribution that are kept, as shares.
-const QUANTILES: [Quantile; 11] = [
-    (0.0, |l| l.min),
-    (0.5, |l| l.p50),
-    (0.66, |l| l.p66),
-    (0.75, |l| l.p75),
-    (0.8, |l| l.p80),
-    (0.9, |l| l.p90),
-    (0.95, |l| l.p95),
-    (0.98, |l| l.p98),
-    (0.99, |l| l.p99),
-    (0.999, |l| l.p99_9),
-    (0.9999, |l| l.p99_99),
-];
-
 /// All charts of one run.
 pub fn page_charts(run: &RunResult, times: &EndpointTimes) -> Vec<PageChart> {
     let mut charts = time_charts(&[Step { label: "", run, times }]);
@@ -244,16 +228,28 @@ pub fn step_distribution(steps: &[Step<'_>]) -> PageChart {
     spread("percentiles", &curves)
 }
 
+/// The percentiles of all sides of a comparison, one over the other.
+pub fn compared_distribution(comparison: &Comparison) -> PageChart {
+    let mut chart = by_percentile();
+    let sides = std::iter::once(&comparison.base).chain(comparison.pairs.iter().map(|pair| &pair.side));
+    for (side, color) in sides.zip(Color::CYCLE) {
+        let points = side.percentiles.iter().map(|p| (p.share, Some(p.ms))).collect();
+        chart.series.push(Series::line(side.name.as_str(), color, points));
+    }
+    name_missing(&mut chart);
+    PageChart { id: "percentiles", chart, missing: "no side has latencies".into() }
+}
+
+fn by_percentile() -> Chart {
+    let x = Axis { label: "percent of requests".into(), scale: ScaleKind::Nines, max: None };
+    Chart::over("Latency by percentile", x, Axis::log("ms"))
+}
+
 /// Percentiles that fewer requests than they need would repeat are left out.
 fn spread(id: &'static str, curves: &[(String, &LatencyMs, u64)]) -> PageChart {
-    let mut chart = Chart::over(
-        "Latency by percentile",
-        Axis { label: "percent of requests".into(), scale: ScaleKind::Nines, max: None },
-        Axis::log("ms"),
-    );
+    let mut chart = by_percentile();
     for ((name, latency, answers), color) in curves.iter().zip(Color::CYCLE) {
-        let known = QUANTILES.iter().filter(|(q, _)| *answers as f64 * (1.0 - q) >= 1.0);
-        let points: Vec<(f64, Option<f64>)> = known.map(|(q, of)| (*q, Some(of(latency)))).collect();
+        let points = latency.supported_by(*answers).map(|(share, ms)| (share, Some(ms))).collect();
         chart.series.push(Series::line(name.as_str(), color, points));
     }
     let hidden = curves.len().saturating_sub(Color::CYCLE.len());

@@ -6,6 +6,7 @@
 //! cannot be seen are left out, and the page forbids itself every request.
 
 mod charts;
+mod compare;
 mod environment;
 mod failures;
 mod findings;
@@ -16,6 +17,7 @@ mod study;
 #[cfg(test)]
 mod tests;
 
+pub use compare::render_comparison;
 pub use rehearsal::render_rehearsal;
 pub use run::render_run;
 pub use study::render_study;

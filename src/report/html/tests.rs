@@ -1,6 +1,7 @@
 //! Pages of fixed results: how they read, that no name gets out of its place, and that they stay small.
 
-use super::{render_rehearsal, render_run, render_study};
+use super::{render_comparison, render_rehearsal, render_run, render_study};
+use crate::model::comparison::Unlike;
 use crate::model::figures::count;
 use crate::model::rehearsal::{Accident, AccidentSecond, Commands, Course, Effect, REHEARSAL_SCHEMA, Rehearsal, Row, Sides};
 use crate::model::result::{SeriesPoint, Tool, Verdict};
@@ -109,12 +110,18 @@ fn rehearsal() -> Rehearsal {
     }
 }
 
-fn pages() -> [(&'static str, String); 4] {
+fn pages() -> [(&'static str, String); 5] {
     let (healthy, broken) = (fixture::healthy(), fixture::broken());
     let times = [EndpointTimes::of(&healthy.seconds), EndpointTimes::of(&broken.seconds)];
     let (a, b) = (page_of(&healthy), page_of(&broken));
     let study = render_study(&study_of(&[healthy, broken]), &times);
-    [("healthy", a), ("broken", b), ("study", study), ("rehearsal", render_rehearsal(&rehearsal()))]
+    [
+        ("healthy", a),
+        ("broken", b),
+        ("study", study),
+        ("rehearsal", render_rehearsal(&rehearsal())),
+        ("compare", render_comparison(&fixture::comparison())),
+    ]
 }
 
 /// A page as text to read: a line for each element with text, pictures by their names.
@@ -272,9 +279,18 @@ fn a_hostile_name_stays_text() {
         if let Some(ports) = &mut f.run.ports {
             (ports.source, ports.destination) = (name(), name());
         }
+        let mut compared = fixture::comparison();
+        compared.base.name = name();
+        for pair in &mut compared.pairs {
+            (pair.side.name, pair.sentence) = (name(), name());
+            pair.careful.push(name());
+            pair.environment.push(Unlike { key: name(), base: name(), other: name() });
+            pair.endpoints.iter_mut().for_each(|e| e.name = name());
+        }
+        let compared = render_comparison(&compared);
         let study = study_of(&[fixture::healthy(), f]);
         let run = render_run(&study.steps[1], &EndpointTimes::default());
-        for page in [run, render_study(&study, &[])] {
+        for page in [run, render_study(&study, &[]), compared] {
             assert_well_formed(&page);
             assert_eq!(page.matches("<script").count(), 1, "{hostile:.60}");
             assert!(!page.contains("<img") && !page.contains("x<b>x") && !page.contains('\u{202e}'), "{hostile:.60}");

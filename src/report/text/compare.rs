@@ -1,15 +1,17 @@
 //! A comparison on one screen: the answer, what it rests on, the figures.
 
 use super::Page;
-use crate::model::comparison::{Compared, Comparison, Difference, Pair, PercentilesFrom, Row, SideInfo, Source};
+use crate::model::comparison::{Compared, Comparison, Difference, EndpointRows, Pair, PercentilesFrom, Row, SideInfo, Source};
 use crate::model::figures::{self, counted};
 use crate::report::style::{Tone, shortened, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
-/// Endpoints shown; the document has all.
+/// Most endpoints shown; the document has all.
 const ENDPOINTS: usize = 4;
+/// Lines of one pair: fewer endpoints are shown where they would not fit.
+const LINES: usize = 25;
 /// Settings that differ and are shown.
-const UNLIKE: usize = 4;
+const UNLIKE: usize = 2;
 const NAME: usize = 34;
 
 /// All pairs, one below the other.
@@ -21,40 +23,27 @@ pub fn render_comparison(comparison: &Comparison, page: &Page) -> String {
 }
 
 fn render_pair(base: &SideInfo, pair: &Pair, page: &Page) -> String {
-    let tone = match pair.verdict {
-        Difference::None | Difference::Better => Tone::Good,
-        Difference::Worse => Tone::Bad,
-        Difference::Mixed | Difference::Untold => Tone::Warn,
-    };
-    let mut sentence = pair.sentence.clone();
-    let end = sentence.find(':').unwrap_or(0);
-    sentence = format!("{}{}", sentence[..end].to_uppercase(), &sentence[end..]);
+    let fits = |text: &String| text.lines().count() <= LINES;
+    let mut shown = (1..=ENDPOINTS).rev().map(|endpoints| render_with(base, pair, endpoints, page));
+    shown.find(fits).unwrap_or_else(|| render_with(base, pair, 1, page))
+}
+
+fn render_with(base: &SideInfo, pair: &Pair, endpoints: usize, page: &Page) -> String {
+    let tone = tone(pair.verdict);
+    let sentence = sentence(pair);
     let mut out = String::new();
     for line in wrapped(&sentence, 0, page.width).lines() {
         out += &format!("{}\n", page.style.paint(tone, line));
     }
     out += &page.labelled("base", Tone::Normal, &side(base));
     out += &page.labelled("other", Tone::Normal, &side(&pair.side));
-    if let (Some(block_s), Some(blocks)) = (pair.block_s, pair.blocks) {
-        let text = format!("95 % by {} of {} s of the steady part", counted(blocks, "block"), figures::number(block_s));
+    if let Some(text) = intervals(pair) {
         out += &page.labelled("intervals", Tone::Normal, &text);
     }
     out.push('\n');
-    out += &table(pair, page);
-    let rest = pair.endpoints.len().saturating_sub(ENDPOINTS);
-    let mut careful: Vec<String> = pair
-        .environment
-        .iter()
-        .take(UNLIKE)
-        .map(|u| format!("{}: {} / {}", u.key, shortened(&u.base, 24), shortened(&u.other, 24)))
-        .collect();
-    if pair.environment.len() > UNLIKE {
-        careful.push(format!("{} differ as well", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));
-    }
-    careful.extend(pair.careful.iter().map(|c| shortened(c, 140)));
-    if rest > 0 {
-        careful.push(format!("{} are in --json", counted(rest as u64, "more endpoint")));
-    }
+    let tables: Vec<String> = tables(pair, endpoints).iter().map(|table| table.render(page.style)).collect();
+    out += &tables.join("\n");
+    let careful = careful(pair, endpoints);
     if !careful.is_empty() {
         out.push('\n');
         out += &page.listed("careful", &careful);
@@ -62,7 +51,48 @@ fn render_pair(base: &SideInfo, pair: &Pair, page: &Page) -> String {
     out
 }
 
-fn side(info: &SideInfo) -> String {
+/// What a verdict means.
+pub(crate) fn tone(verdict: Difference) -> Tone {
+    match verdict {
+        Difference::None | Difference::Better => Tone::Good,
+        Difference::Worse => Tone::Bad,
+        Difference::Mixed | Difference::Untold => Tone::Warn,
+    }
+}
+
+/// The answer, what it comes to in capitals.
+pub(crate) fn sentence(pair: &Pair) -> String {
+    let (answer, rest) = pair.sentence.split_at(pair.sentence.find(':').unwrap_or(0));
+    format!("{}{rest}", answer.to_uppercase())
+}
+
+/// What the intervals rest on; none where there are none.
+pub(crate) fn intervals(pair: &Pair) -> Option<String> {
+    let (block_s, blocks) = pair.block_s.zip(pair.blocks)?;
+    Some(format!("95 % by {} of {} s of the steady part", counted(blocks, "block"), figures::number(block_s)))
+}
+
+/// What a reader must know besides the figures.
+pub(crate) fn careful(pair: &Pair, endpoints: usize) -> Vec<String> {
+    let rest = pair.endpoints.len().saturating_sub(endpoints);
+    let mut careful: Vec<String> = pair
+        .environment
+        .iter()
+        .take(UNLIKE)
+        .map(|u| format!("{}: {} / {}", u.key, shortened(&u.base, 24), shortened(&u.other, 24)))
+        .collect();
+    if pair.environment.len() > UNLIKE {
+        careful.push(format!("unlike as well: {} in --json", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));
+    }
+    careful.extend(pair.careful.iter().map(|c| shortened(c, 140)));
+    if rest > 0 {
+        careful.push(format!("{} in --json", counted(rest as u64, "more endpoint")));
+    }
+    careful
+}
+
+/// Where the figures of a side come from, in one line.
+pub(crate) fn side(info: &SideInfo) -> String {
     let tool = match info.source {
         Source::Sockbench => "sockbench",
         Source::Locust => "Locust",
@@ -78,7 +108,8 @@ fn side(info: &SideInfo) -> String {
     format!("{}: {tool}, {}{from}{at}", shortened(&info.name, NAME), figures::seconds(info.duration_s))
 }
 
-fn table(pair: &Pair, page: &Page) -> String {
+/// The figures of both sides; then those by endpoint, where there are several.
+pub(crate) fn tables(pair: &Pair, endpoints: usize) -> Vec<Table> {
     let columns = [
         ("", Align::Left),
         ("base", Align::Right),
@@ -88,7 +119,9 @@ fn table(pair: &Pair, page: &Page) -> String {
         ("", Align::Left),
     ];
     let mut table = Table::new(columns).indented(2);
-    for row in &pair.totals {
+    // A count that is the same on both sides, and decides nothing, takes no line.
+    let tells = |row: &&Row| row.outcome.is_some() || row.base != row.other || row.what == Compared::RateRps;
+    for row in pair.totals.iter().filter(tells) {
         let interval = row.interval.map_or_else(String::new, |[low, high]| format!("{} .. {}", signed(low), signed(high)));
         let (tone, word) = match row.outcome {
             Some(Difference::Better) => (Tone::Good, "better"),
@@ -105,7 +138,7 @@ fn table(pair: &Pair, page: &Page) -> String {
             Cell::toned(tone, word),
         ]);
     }
-    let mut out = table.render(page.style);
+    let mut tables = vec![table];
     if pair.endpoints.len() > 1 {
         let columns = [
             ("endpoint", Align::Left),
@@ -115,11 +148,14 @@ fn table(pair: &Pair, page: &Page) -> String {
             ("failed", Align::Right),
         ];
         let mut table = Table::new(columns).indented(2);
-        for endpoint in pair.endpoints.iter().take(ENDPOINTS) {
+        let differs =
+            |e: &&EndpointRows| e.rows.iter().any(|r| matches!(r.outcome, Some(Difference::Better | Difference::Worse)));
+        let (first, then): (Vec<_>, Vec<_>) = pair.endpoints.iter().partition(differs);
+        for endpoint in first.into_iter().chain(then).take(endpoints) {
             let cell = |what| {
                 let row = endpoint.rows.iter().find(|r| r.what == what);
                 let Some(row) = row else { return Cell::from("-") };
-                let text = format!("{} {}", value(what, row.other), change(row));
+                let text = [value(what, row.other), row.change.map_or_else(String::new, signed)].join(" ").trim_end().to_owned();
                 match row.outcome {
                     Some(Difference::Better) => Cell::toned(Tone::Good, text + " better"),
                     Some(Difference::Worse) => Cell::toned(Tone::Bad, text + " worse"),
@@ -134,9 +170,9 @@ fn table(pair: &Pair, page: &Page) -> String {
                 cell(Compared::FailedShare),
             ]);
         }
-        out += &format!("\n{}", table.render(page.style));
+        tables.push(table);
     }
-    out
+    tables
 }
 
 fn label(what: Compared) -> &'static str {
@@ -174,5 +210,28 @@ fn signed(change: f64) -> String {
         "0 %" => text,
         _ if change < 0.0 => format!("-{text}"),
         _ => format!("+{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use crate::report::style::Style;
+
+    /// One screen for each pair, at 80 columns and at 60.
+    #[test]
+    fn a_comparison_reads_like_this() {
+        for width in [80, 60] {
+            let page = Page { width, style: Style::Plain, ..Page::default() };
+            for pair in fixture::comparison().pairs {
+                let one = Comparison { pairs: vec![pair], ..fixture::comparison() };
+                let text = render_comparison(&one, &page);
+                insta::assert_snapshot!(format!("compare-{}-{width}", one.pairs[0].side.name), text);
+                assert!(text.lines().count() <= 25, "{} lines at {width}", text.lines().count());
+                let longest = text.lines().map(|l| l.chars().count()).max().unwrap_or(0);
+                assert!(longest <= 80, "{longest} columns at {width}");
+            }
+        }
     }
 }

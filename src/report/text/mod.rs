@@ -1,6 +1,6 @@
 //! Runs, studies and explanations for people: one screen by default, every figure with `-v`. Plain text; colour only where asked for.
 
-mod compare;
+pub(crate) mod compare;
 pub(super) mod errors;
 mod explain;
 mod explain_detail;
