@@ -8,7 +8,7 @@ use super::sandbox::{self, SandboxArgs};
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
-use crate::model::figures::counted;
+use crate::model::figures::{count, counted};
 use crate::model::finding::FindingId;
 use crate::model::outcome::ECONNREFUSED;
 use crate::model::plan::{LoadLimits, LoadPlan, Target};
@@ -64,8 +64,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let (mut target, path) = aim(args.url.as_deref(), args.conn.allow_remote)?;
     let planned = plan(args, target.clone(), &path)?;
     args.gates.check([&planned])?;
+    raise_nofile([&planned]);
     let environment = planned.environment;
-    raise_nofile(args.run.conns);
     let files = RunFiles::prepare(&args.output, &Keeps::Run, args.gates.asked())?;
     let mut own = None;
     if target.own_server {
@@ -131,17 +131,36 @@ pub(crate) fn plan_of(args: &Args) -> Result<LoadPlan, Exit> {
     }
 }
 
-/// Each connection is a descriptor: the limit is raised as far as it goes, and a plan beyond it gets a warning.
-pub(crate) fn raise_nofile(users: u64) {
-    if let Ok(limit) = nofile::raise()
-        && users.saturating_add(32) > limit
-    {
+/// Descriptors that each thread of a client opens beside its connections: its poll, its waker, a file or two.
+const OF_A_THREAD: u64 = 4;
+
+/// Each connection is a descriptor: the limit is raised as far as it goes. A plan that is sure to need more gets a warning;
+/// one that only may, does not: a run that meets the limit says so itself.
+pub(crate) fn raise_nofile<'a>(plans: impl IntoIterator<Item = &'a LoadPlan>) {
+    let (Ok(limit), Ok(open)) = (nofile::raise(), nofile::read_open()) else { return };
+    let most = plans.into_iter().max_by_key(|plan| at_once(plan));
+    let Some((plan, connections)) = most.map(|plan| (plan, at_once(plan))) else { return };
+    let beside = open.saturating_add(OF_A_THREAD.saturating_mul(u64::from(plan.threads)));
+    let needed = connections.saturating_add(beside);
+    if connections > 0 && needed > limit {
         super::warn(&format!(
-            "{}, but at most {} (RLIMIT_NOFILE): ulimit -n {}",
-            counted(users, "connection"),
-            counted(limit, "descriptor"),
-            users.saturating_add(64)
+            "{} at once, and {} beside them, but at most {} (RLIMIT_NOFILE): ulimit -n {needed}",
+            counted(connections, "connection"),
+            counted(beside, "descriptor"),
+            count(limit),
         ));
+    }
+}
+
+/// Connections that the plan is sure to have at the same time: of users who keep them or do not pause; any number of
+/// a rate, and of users who close them before they pause.
+fn at_once(plan: &LoadPlan) -> u64 {
+    let has_all = !plan.is_open_loop() && (plan.keepalive || plan.think.max.is_zero());
+    let users = u64::from(plan.users);
+    match (has_all, plan.requests) {
+        (false, _) => 0,
+        (true, 0) => users,
+        (true, requests) => users.min(requests),
     }
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let ends = planned.iter().enumerate().map(|(i, step)| step_end(i, step)).collect();
     let files = RunFiles::prepare(&args.output, &Keeps::Steps(ends), args.gates.asked())?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
-    load::raise_nofile(file.step.iter().map(|s| u64::from(s.users)).max().unwrap_or(0));
+    load::raise_nofile(&planned);
     let owns = if target.own_server { own_servers(args, &file, &all_flags)? } else { Vec::new() };
     let targets =
         if target.own_server { owns.iter().map(|own| Target::own(own.addr())).collect() } else { vec![target; file.step.len()] };
@@ -129,6 +129,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     doubts.dedup();
     for doubt in doubts {
         super::warn(&doubt);
+    }
+    if let (true, Some(first)) = (is_windows_ports(args), plan.steps.first())
+        && let Some(why) = Baseline::of(first).pool.known().and_then(|pool| windows_ports::too_short(first, pool.ports))
+    {
+        stop_servers(owns);
+        return Err(Exit::usage(format!("plan windows-ports: {why}")).hint("without --duration or --quick it takes 2 min 30 s"));
     }
     if !args.output.quiet {
         tell(&length(&plan));
@@ -165,7 +171,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         ended: ran.ended,
         not_run: plan.labels.iter().skip(steps.len()).cloned().collect(),
         comparison: match steps.first() {
-            Some(first) if is_windows_ports(args) => windows_ports::compare(first, steps.get(1)),
+            Some(first) if is_windows_ports(args) => windows_ports::compare(first),
             _ => Vec::new(),
         },
         findings: diagnose::diagnose_study(&steps),

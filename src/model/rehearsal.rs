@@ -83,6 +83,9 @@ pub struct Row {
     pub errors: Vec<RowError>,
     /// connections per second while they were made
     pub rate_cps: Option<f64>,
+    /// additive: the rate that it was to keep, connections per second; absent for a burst, as the baseline is one
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub paced_cps: Option<f64>,
     pub connections: Option<u64>,
     pub connect_us: Option<ConnectUs>,
     pub time_wait: Sides,
@@ -194,6 +197,7 @@ mod tests {
             price: String::new(),
             reason: String::new(),
             commands: Commands::default(),
+            paced_cps: None,
             rehearsed_at: None,
         }
     }

@@ -57,14 +57,15 @@ pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
         "{}\n",
         style.paint(Tone::Heading, &format!("remedies, each in a private network namespace, Linux {}", r.kernel))
     );
-    let (ran, elsewhere): (Vec<&Row>, Vec<&Row>) = r.rows.iter().partition(|row| row.asked > 0);
     match page.detail {
         Detail::Brief => {
-            out += &brief(&r.baseline, &ran).render(style);
-            for row in elsewhere {
-                out += &wrapped(&format!("{}: not run here; {}", row.remedy, row.what), 2, page.width);
+            let shown: Vec<&Row> = r.rows.iter().filter(|row| row.asked > 0 && row.verdict != Effect::NoEffect).collect();
+            out += &brief(&r.baseline, &shown).render(style);
+            out += &without_effect(r, page);
+            let elsewhere: Vec<&str> = r.rows.iter().filter(|row| row.asked == 0).map(|row| row.remedy.as_str()).collect();
+            if !elsewhere.is_empty() {
+                out += &wrapped(&format!("not of this system, computed: {}", elsewhere.join(", ")), 2, page.width);
             }
-            out.push('\n');
             out += &page.labelled("more", Tone::Faint, "-v every figure and how to apply each remedy");
         }
         Detail::Full => {
@@ -72,7 +73,7 @@ pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
             out += &how_to_apply(r, style);
         }
     }
-    out += &format!("\nrehearsed in {}; no setting of this host was changed\n", seconds(r.duration_s));
+    out += &format!("rehearsed in {}; no setting of this host was changed\n", seconds(r.duration_s));
     out
 }
 
@@ -93,15 +94,31 @@ fn brief(baseline: &Row, rows: &[&Row]) -> Table {
     t
 }
 
+/// Remedies without effect in one sentence for each count of connections that they made.
+fn without_effect(r: &Rehearsal, page: &Page) -> String {
+    let none: Vec<&Row> = r.rows.iter().filter(|row| row.verdict == Effect::NoEffect).collect();
+    let made = |row: &Row| format!("{} of {}", row.made.map_or_else(|| "-".into(), count), count(row.asked));
+    let mut counts: Vec<String> = none.iter().map(|row| made(row)).collect();
+    counts.dedup();
+    let line = |n: &String| {
+        let names: Vec<&str> = none.iter().filter(|row| made(row) == *n).map(|row| row.remedy.as_str()).collect();
+        wrapped(&format!("no effect, {n}: {}", names.join(", ")), 2, page.width)
+    };
+    counts.iter().map(line).collect()
+}
+
 /// The price, else the most frequent failure, else why the row was not run; what is too long is left to `-v`.
 fn note(row: &Row) -> String {
     let failure = || row.errors.iter().max_by_key(|e| e.count).map(|e| format!("{} {}", e.call.word(), e.name));
+    // A burst is what the others are: a rate of its own is not comparable with theirs.
+    let paced = row.paced_cps.map(|cps| format!("at {}/s", rate(cps)));
     let text = match row.verdict {
         Effect::AtAPrice => row.price.clone(),
         Effect::NotRun => row.reason.clone(),
         Effect::NoEffect | Effect::Baseline => failure().unwrap_or_default(),
         Effect::Helps => String::new(),
     };
+    let text = [Some(text), paced].into_iter().flatten().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", ");
     match (text.chars().count() <= NOTE_WIDTH, row.verdict) {
         (true, _) => text,
         (false, Effect::AtAPrice) => "price: see -v".into(),
@@ -254,6 +271,7 @@ mod tests {
             price: String::new(),
             reason: "a reason".into(),
             commands: Commands::default(),
+            paced_cps: None,
             rehearsed_at: None,
         }
     }
@@ -283,8 +301,10 @@ mod tests {
         let error = RowError { call: Call::Connect, name: "EADDRNOTAVAIL".into(), count: 250 };
         let failing = Row { errors: vec![error], ..row("reuse-addr-alone", Effect::NoEffect, 300) };
         let windows = Row { what: "a wider range: 463 connections/s".into(), ..row("windows-dynamic-port", Effect::NotRun, 0) };
+        let paced = Row { paced_cps: Some(40.0), ..row("tw-reuse", Effect::Helps, 300) };
         let rows = vec![
             row("keep-alive", Effect::Helps, 300),
+            paced,
             priced("pace", "less load"),
             priced("linger-reset", &"x".repeat(40)),
             failing,

@@ -85,10 +85,14 @@ impl Table {
         self.rows.push(Row::Note(text.into()));
     }
 
-    /// The table as text, each line ended.
-    pub fn render(&self, style: Style) -> String {
-        let widths: Vec<usize> = self
-            .columns
+    /// Columns that its rows take, notes not counted.
+    pub(super) fn width(&self) -> usize {
+        let widths = self.widths();
+        self.indent + widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        self.columns
             .iter()
             .enumerate()
             .map(|(i, (head, _))| {
@@ -98,7 +102,12 @@ impl Table {
                 });
                 cells.max().unwrap_or(0).max(head.chars().count())
             })
-            .collect();
+            .collect()
+    }
+
+    /// The table as text, each line ended.
+    pub fn render(&self, style: Style) -> String {
+        let widths = self.widths();
         let rule: Vec<Cell> = widths.iter().map(|w| Cell::toned(Tone::Faint, "-".repeat(*w))).collect();
         let head: Vec<Cell> = self.columns.iter().map(|(h, _)| Cell::toned(Tone::Heading, h.clone())).collect();
         let mut out = self.line(&head, &widths, style) + &self.line(&rule, &widths, style);

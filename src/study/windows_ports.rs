@@ -1,10 +1,15 @@
 //! The experiment's observations and this run's: the experiment's third step, failing for the same cause. Times are in
 //! units of T, so that 120 s there and 60 s here compare. Pure.
 
-use crate::model::figures::{self, count, counted, number, seconds};
+use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
+use crate::model::figures::{self, count, counted, number, seconds, span};
 use crate::model::outcome::Call;
+use crate::model::plan::LoadPlan;
 use crate::model::result::{RunResult, SeriesPoint, Verdict, VerdictId};
 use crate::model::study::Comparison;
+
+/// From this part of the asked rate on, it was reached.
+const RATE_REACHED: f64 = 0.95;
 
 /// What the experiment saw at 100 users, from its own report.
 mod experiment {
@@ -37,43 +42,43 @@ pub fn verdict(short: &RunResult, kept: Option<&RunResult>) -> Verdict {
 }
 
 /// The rows of the comparison.
-pub fn compare(short: &RunResult, kept: Option<&RunResult>) -> Vec<Comparison> {
+pub fn compare(short: &RunResult) -> Vec<Comparison> {
     let row = |what: &str, there: String, here: String| Comparison { what: what.into(), experiment: there, here };
     let there = ceiling(experiment::POOL, experiment::T_S);
     let Some(hold) = short.ports.as_ref().and_then(|p| p.hold_s).filter(|t| *t > 0.0) else {
         return vec![row("ports / T", there, "unavailable: T of this destination is not known".into())];
     };
-    let mut rows =
-        vec![row("ports / T", there, pool(short, hold)), row("connections", "one per request".into(), "one per request".into())];
+    let mut rows = vec![row("ports / T", there, pool(short, hold))];
     let Some(first) = short.totals.local_failure_spans.first() else {
-        rows.push(row("the ports run out", in_t(experiment::BEGAN_S, experiment::T_S), format!("no: {}", why_not(short))));
+        rows.push(row("the ports run out", in_t(experiment::BEGAN_S, experiment::T_S), "no".into()));
         return rows;
     };
     let end = short.duration_s;
     let ramp = short.plan.ramp().as_secs_f64();
     rows.extend([
-        row("attempts/s before", "about 170".into(), mean(short, ramp, first.from_s, |p| p.attempts_per_s)),
+        row("attempts/s until then", "about 170".into(), mean(short, ramp, first.from_s, |p| p.attempts_per_s)),
         row("the ports run out", in_t(experiment::BEGAN_S, experiment::T_S), in_t(first.from_s, hold)),
-        row("attempts/s meanwhile", "over 300, as fast as they fail".into(), meanwhile(short, first.from_s, hold)),
+        row("attempts/s meanwhile", "over 300, failing at once".into(), meanwhile(short, first.from_s, hold)),
         row("answers again", in_t(experiment::T_S, experiment::T_S), again(short, first.from_s, hold)),
-        row("answers/s after T", "about 120".into(), mean(short, hold + ramp, end, |p| p.rps - p.failures_per_s)),
+        row("answers/s from T on", "about 120".into(), mean(short, hold + ramp, end, |p| p.rps - p.failures_per_s)),
         row("failed", share(experiment::FAILURES, experiment::REQUESTS), {
             share(short.locust_failures(), short.locust_requests())
         }),
-        row("runs out again", "due at 1.8 T, ended at 1.5 T".into(), recurs(short, first.from_s, hold)),
-        row("error", "OSError 10048".into(), error(short)),
-        row("on Windows", "10048 (WSAEADDRINUSE)".into(), windows(short)),
+        row("runs out again", "due 1.8 T, ended 1.5 T".into(), recurs(short, first.from_s, hold)),
+        row("error (Windows)", "OSError 10048".into(), error(short)),
     ]);
-    if let Some(kept) = kept {
-        let t = &kept.totals;
-        let failed = t.failures + t.local_failures;
-        let here = {
-            let all = count(t.requests + t.local_failures);
-            format!("{} of {all} failed, {}", count(failed), counted(t.connections_opened, "connection"))
-        };
-        rows.push(row("kept connections", "not tried".into(), here));
-    }
     rows
+}
+
+/// Why a plan whose ports last this long cannot show the accident; none where it can. `pool` is the source ports towards
+/// its target.
+pub fn too_short(plan: &LoadPlan, pool: u32) -> Option<String> {
+    let lasts_s = f64::from(pool) / plan.rate;
+    let is_short = plan.is_open_loop() && plan.duration.as_secs_f64() < lasts_s + 1.0;
+    is_short.then(|| {
+        let (ports, lasts) = (counted(pool, "port"), seconds(lasts_s));
+        format!("the {ports} last {lasts} at {}/s, so none runs out within {}", figures::rate(plan.rate), span(plan.duration))
+    })
 }
 
 /// Why the pool lasted: the rate that was reached, or the length of the step.
@@ -83,11 +88,27 @@ fn why_not(run: &RunResult) -> String {
         return "the ports in use were not observed".into();
     };
     let (rate, ceiling) = (run.totals.connections_opened as f64 / run.duration_s.max(1e-9), f64::from(pool) / hold);
+    let slow = short_of_cpu(run).unwrap_or_default();
     if rate <= ceiling {
-        return format!("{} connections/s, not above P/T = {}/s", figures::rate(rate), figures::rate(ceiling));
+        return format!("{} connections/s, not above P/T = {}/s{slow}", figures::rate(rate), figures::rate(ceiling));
     }
     let last = seconds(f64::from(pool) / rate);
-    format!("{} last {last} at {}/s, the step ended at {}", counted(pool, "port"), figures::rate(rate), seconds(run.duration_s))
+    let ports = counted(pool, "port");
+    format!("{ports} last {last} at {}/s, the step ended at {}{slow}", figures::rate(rate), seconds(run.duration_s))
+}
+
+/// `; of 170/s asked for, 120 were started: other programs took 85 % of all cores`, where the rate was missed.
+fn short_of_cpu(run: &RunResult) -> Option<String> {
+    let made = run.totals.rate_ratio.filter(|ratio| *ratio < RATE_REACHED)?;
+    let (asked, started) = (figures::rate(run.plan.rate), figures::rate(made * run.plan.rate));
+    let why = match (run.others_cpu_percent(), run.resources.host.cpu_percent_mean) {
+        (Some(others), _) if others >= OTHERS_NAMED_PERCENT => {
+            format!("other programs took {} of all cores", figures::percent(others))
+        }
+        (_, Some(host)) => format!("{} of all cores were in use", figures::percent(host)),
+        _ => "the CPU was not measured".into(),
+    };
+    Some(format!("; of {asked}/s asked for, {started} were started: {why}"))
 }
 
 fn pool(run: &RunResult, hold: f64) -> String {
@@ -121,9 +142,17 @@ fn mean(run: &RunResult, from: f64, to: f64, figure: impl Fn(&SeriesPoint) -> f6
     figures::rate(inside.iter().sum::<f64>() / inside.len() as f64)
 }
 
+/// The rate of attempts while no port was free, beside the asked one where that was missed.
 fn meanwhile(run: &RunResult, from: f64, hold: f64) -> String {
-    let how = if run.plan.is_open_loop() { ", at a constant rate" } else { "" };
-    mean(run, from, hold.min(run.duration_s), |p| p.attempts_per_s) + how
+    let to = hold.min(run.duration_s);
+    let rates = || run.series.iter().filter(|p| p.t_s - 1.0 >= from && p.t_s <= to).map(|p| p.attempts_per_s);
+    let reached = rates().sum::<f64>() / (rates().count().max(1) as f64 * run.plan.rate.max(1e-9));
+    let how = match (run.plan.is_open_loop(), reached >= RATE_REACHED) {
+        (false, _) => String::new(),
+        (true, true) => ", a constant rate".into(),
+        (true, false) => format!(" of {} asked for", figures::rate(run.plan.rate)),
+    };
+    mean(run, from, to, |p| p.attempts_per_s) + &how
 }
 
 /// The first second after the failures began in which connections were made again.
@@ -131,7 +160,7 @@ fn again(run: &RunResult, began: f64, hold: f64) -> String {
     let dry = run.series.iter().position(|p| p.t_s > began && p.connects == 0);
     let back = dry.and_then(|i| run.series[i..].iter().find(|p| p.connects > 0));
     match (dry, back) {
-        (None, _) => "connections never stopped for a second".into(),
+        (None, _) => "never stopped for 1 s".into(),
         (_, None) => format!("not within {}", seconds(run.duration_s)),
         (_, Some(p)) => in_t(p.t_s - 1.0, hold),
     }
@@ -141,26 +170,18 @@ fn again(run: &RunResult, began: f64, hold: f64) -> String {
 fn recurs(run: &RunResult, began: f64, hold: f64) -> String {
     let due = began + hold;
     if due > run.duration_s {
-        return format!("due at {} T, ended at {} T", number(due / hold), number(run.duration_s / hold));
+        return format!("due {} T, ended {} T", number(due / hold), number(run.duration_s / hold));
     }
     let dry = run.series.iter().find(|p| p.t_s > hold + 1.0 && p.t_s - 1.0 >= due - hold * 0.1 && p.connects == 0);
-    dry.map_or_else(|| format!("due at {} T, not seen", number(due / hold)), |p| in_t(p.t_s - 1.0, hold))
+    dry.map_or_else(|| format!("due {} T, not seen", number(due / hold)), |p| in_t(p.t_s - 1.0, hold))
 }
 
+/// The error here, and as Windows reports it.
 fn error(run: &RunResult) -> String {
-    let most = run.errors.iter().max_by_key(|e| e.count);
-    most.map_or_else(|| "none".into(), |e| format!("{} {} ({})", e.call.word(), e.name, e.errno.unwrap_or(0)))
-}
-
-fn windows(run: &RunResult) -> String {
     let local = run.errors.iter().filter(|e| matches!(e.call, Call::Connect | Call::Bind)).max_by_key(|e| e.count);
-    match local.and_then(|e| e.windows_code) {
-        Some(10048) => "10048 (WSAEADDRINUSE)".into(),
-        Some(10055) => "10055 (WSAENOBUFS)".into(),
-        Some(10061) => "10061 (WSAECONNREFUSED)".into(),
-        Some(code) => code.to_string(),
-        None => "none".into(),
-    }
+    let Some(e) = local.or_else(|| run.errors.iter().max_by_key(|e| e.count)) else { return "none".into() };
+    let windows = e.windows_code.map_or_else(String::new, |code| format!(" ({code})"));
+    format!("{}{windows}", e.name)
 }
 
 #[cfg(test)]
@@ -169,20 +190,46 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
+    fn a_run_without_cpu_for_the_rate_says_so() {
+        let mut run = fixture::broken().run;
+        run.totals.local_failure_spans.clear();
+        (run.plan.rate, run.totals.rate_ratio) = (170.0, Some(0.5));
+        run.resources.host.cpu_percent_mean = Some(99.0);
+        let said = verdict(&run, None).sentence;
+        assert!(said.contains("of 170/s asked for, 85 were started: 99 % of all cores were in use"), "{said}");
+        run.totals.rate_ratio = Some(0.99);
+        assert!(!verdict(&run, None).sentence.contains("asked for"));
+    }
+
+    #[test]
+    fn a_step_in_which_no_port_can_run_out_is_refused() {
+        let mut plan = fixture::broken().run.plan;
+        plan.rate = 170.0;
+        for (duration_s, is_short) in [(20, true), (48, true), (60, false), (90, false)] {
+            plan.duration = std::time::Duration::from_secs(duration_s);
+            assert_eq!(too_short(&plan, 8192).is_some(), is_short, "{duration_s} s");
+        }
+    }
+
+    #[test]
     fn no_interval_is_negative_and_the_headline_says_whether_it_happened() {
         let mut run = fixture::broken().run;
-        let rows = compare(&run, None);
+        let rows = compare(&run);
         let here = |what: &str| rows.iter().find(|r| r.what == what).map(|r| r.here.clone()).unwrap_or_default();
         // The fixture fails from second 12 on and ends at 20 s; T is 60 s.
         assert_eq!(
-            (here("the ports run out").as_str(), here("answers/s after T").as_str()),
+            (here("the ports run out").as_str(), here("answers/s from T on").as_str()),
             ("0.2 T (12 s)", "the step ended at 20 s")
         );
-        assert_eq!(here("runs out again"), "due at 1.2 T, ended at 0.33 T");
+        assert_eq!(here("runs out again"), "due 1.2 T, ended 0.33 T");
         let said = verdict(&run, Some(&fixture::healthy().run));
         assert_eq!((said.id, said.since_s.map(f64::round)), (VerdictId::PortBound, Some(12.0)));
+        assert!(
+            rows.iter().all(|r| r.what.len() <= 21 && r.experiment.len() <= 25 && r.here.len() <= 28),
+            "80 columns: {rows:?}"
+        );
         run.totals.local_failure_spans.clear();
         assert!(verdict(&run, None).sentence.contains("DID NOT HAPPEN"));
-        assert_eq!(compare(&run, None).last().map(|r| r.what.as_str()), Some("the ports run out"));
+        assert_eq!(compare(&run).last().map(|r| r.what.as_str()), Some("the ports run out"));
     }
 }

@@ -74,6 +74,7 @@ fn rehearsal() -> Rehearsal {
         price: if verdict == Effect::AtAPrice { "less load".into() } else { String::new() },
         reason: String::new(),
         commands: Commands { linux: "sockbench load --x".into(), windows: "netsh x".into(), macos: None },
+        paced_cps: None,
         rehearsed_at: None,
     };
     let course = |first: f64| Course {

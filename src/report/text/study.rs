@@ -5,7 +5,7 @@ use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
 use crate::model::figures::{count, ms, number, percent, rate, seconds, share};
 use crate::model::finding::Severity;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
-use crate::model::study::{Question, StepRow, StudyResult};
+use crate::model::study::{Comparison, Question, StepRow, StudyResult};
 use crate::report::style::{Tone, shortened, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
@@ -28,22 +28,29 @@ pub fn render_study(study: &StudyResult, page: &Page) -> String {
     out += &answers(study, page);
     if !study.comparison.is_empty() {
         out.push('\n');
-        out += &comparison(study).render(page.style);
+        out += &compared(study, page);
     }
     out.push('\n');
-    out += &steps(study, page).render(page.style);
-    let careful = careful(study);
-    if !careful.is_empty() {
-        out.push('\n');
-        out += &page.listed("careful", &careful);
-    }
-    out += &match (page.detail, &page.kept) {
+    out += &steps(study, page);
+    let mut careful = careful(study);
+    let more = match (page.detail, &page.kept) {
         (Detail::Full, _) => study_detail::render(study, page),
         (Detail::Brief, None) => {
             page.labelled("more", Tone::Faint, "-v every figure and finding; -o DIR keeps them, with charts")
         }
         (Detail::Brief, Some(dir)) => page.labelled("more", Tone::Faint, &format!("-v every figure and finding; kept in {dir}")),
     };
+    let doubts = |careful: &[String]| if careful.is_empty() { String::new() } else { page.listed("careful", careful) };
+    // The last of these matter least, and -v has the findings that they name.
+    let room = Page::LINES.saturating_sub(out.lines().count() + more.lines().count() + 1);
+    while page.detail == Detail::Brief && careful.len() > 1 && doubts(&careful).lines().count() > room {
+        careful.pop();
+    }
+    if !careful.is_empty() {
+        out.push('\n');
+        out += &doubts(&careful);
+    }
+    out += &more;
     out
 }
 
@@ -79,7 +86,10 @@ pub(in crate::report) fn missing(study: &StudyResult) -> Option<String> {
 }
 
 fn answers(study: &StudyResult, page: &Page) -> String {
-    study.analysis.answers.iter().map(|a| page.labelled(label(a.question), Tone::Normal, &a.text)).collect()
+    // The comparison has the ceiling and the rate in its own rows.
+    let is_said = |q: Question| q != Question::Saturation || study.comparison.is_empty();
+    let answers = study.analysis.answers.iter().filter(|a| is_said(a.question));
+    answers.map(|a| page.labelled(label(a.question), Tone::Normal, &a.text)).collect()
 }
 
 /// What a question is about, in a word.
@@ -92,13 +102,22 @@ pub(in crate::report) fn label(question: Question) -> &'static str {
     }
 }
 
+/// The comparison as a table, or as lines where that is too wide.
+fn compared(study: &StudyResult, page: &Page) -> String {
+    let table = comparison(study);
+    if table.width() <= page.width {
+        return table.render(page.style);
+    }
+    let line = |c: &Comparison| wrapped(&format!("{}: {}; in the experiment {}", c.what, c.here, c.experiment), 2, page.width);
+    study.comparison.iter().map(line).collect()
+}
+
 pub(in crate::report) fn comparison(study: &StudyResult) -> Table {
     let left = Align::Left;
     let mut t = Table::new([("", left), ("experiment", left), ("here", left)]).indented(2);
     for c in &study.comparison {
         t.row([c.what.clone().into(), c.experiment.clone().into(), c.here.clone().into()]);
     }
-    t.note("T: how long a closed connection keeps its port (TIME_WAIT)");
     t
 }
 
@@ -113,66 +132,109 @@ fn shown(study: &StudyResult) -> Vec<String> {
     order.into_iter().map(|i| last.endpoints[i].name.clone()).collect()
 }
 
-fn steps(study: &StudyResult, page: &Page) -> Table {
+/// Columns of the table over the steps.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    /// rates, failures, CPU, ports
+    figures: bool,
+    /// percentiles of each endpoint
+    times: bool,
+}
+
+/// One table over the steps; where it is too wide, the figures and the times in tables of their own.
+fn steps(study: &StudyResult, page: &Page) -> String {
+    let all = Columns { figures: true, times: true };
+    let whole = step_table(study, all);
+    let mut out = if whole.width() <= page.width {
+        whole.render(page.style)
+    } else {
+        let figures = step_table(study, Columns { times: false, ..all });
+        let times = step_table(study, Columns { figures: false, ..all });
+        format!("{}\n{}", figures.render(page.style), times.render(page.style))
+    };
+    for note in notes(study) {
+        for line in wrapped(&note, 2, page.width).lines() {
+            out += &format!("{}\n", page.style.paint(Tone::Faint, line));
+        }
+    }
+    out
+}
+
+fn step_table(study: &StudyResult, show: Columns) -> Table {
     let rows = &study.analysis.rows;
-    let endpoints = shown(study);
+    let endpoints = if show.times { shown(study) } else { Vec::new() };
     let open = study.steps.iter().any(|s| s.plan.is_open_loop());
-    let with_ports = rows.iter().any(|r| used_share(r).is_some_and(|s| s >= PORTS_SHARE));
+    let with_ports = show.figures && rows.iter().any(|r| used_share(r).is_some_and(|s| s >= PORTS_SHARE));
     let by_name = rows.iter().any(|r| !r.label.starts_with(|c: char| c.is_ascii_digit()));
     let right = Align::Right;
-    let mut columns = vec![
-        if by_name { ("step".to_owned(), Align::Left) } else { ("users".to_owned(), right) },
-        ("req/s".into(), right),
-        (if open { "asked" } else { "loop" }.into(), right),
-        ("failed".into(), right),
-    ];
+    let mut columns = vec![if by_name { ("step".to_owned(), Align::Left) } else { ("users".to_owned(), right) }];
+    if show.figures {
+        let asked = if open { "asked" } else { "loop" };
+        columns.extend(["req/s", asked, "failed"].map(|head| (head.to_owned(), right)));
+    }
     columns.extend(endpoints.iter().map(|name| (shortened(name, NAME_WIDTH), right)));
-    columns.push(("CPU t/c/h".into(), right));
+    columns.extend(show.figures.then(|| ("CPU t/c/h".to_owned(), right)));
     columns.extend(with_ports.then(|| ("ports".to_owned(), right)));
     let mut t = Table::with_columns(columns).indented(2);
     for (row, run) in rows.iter().zip(&study.steps) {
-        t.row_of(cells(row, run, &endpoints, by_name, with_ports));
-    }
-    let mut note = String::from("endpoints: p50/p95 ms; CPU: target and client in % of a core, host in % of all");
-    if !open {
-        note += "\nloop: users / (think + response), with the response of the quickest step";
-    }
-    if rows.iter().any(|r| r.is_censored) {
-        note += "\n*: of the answered requests only, see careful";
-    }
-    let hidden = study.steps.last().map_or(0, |s| s.endpoints.len() - endpoints.len());
-    if hidden > 0 {
-        note += &format!("\n{hidden} quicker endpoints are left out");
-    }
-    for line in note.lines() {
-        for line in wrapped(line, 0, page.width - 2).lines() {
-            t.note(line);
+        let name = if by_name { row.label.clone() } else { bare(&row.label).to_owned() };
+        let mut cells = vec![Cell::from(name)];
+        let ([rates, cpu, ports], times) = (figures(row), times(row, run, &endpoints));
+        if show.figures {
+            cells.extend(rates);
         }
+        cells.extend(times);
+        if show.figures {
+            cells.extend(cpu);
+        }
+        if with_ports {
+            cells.extend(ports);
+        }
+        t.row_of(cells);
     }
     t
 }
 
-fn cells(r: &StepRow, run: &RunResult, endpoints: &[String], by_name: bool, with_ports: bool) -> Vec<Cell> {
+/// What the columns mean.
+fn notes(study: &StudyResult) -> Vec<String> {
+    let rows = &study.analysis.rows;
+    let mut notes = vec!["endpoints: p50/p95 ms; CPU: target and client in % of a core, host in % of all".to_owned()];
+    if study.steps.iter().all(|s| !s.plan.is_open_loop()) {
+        notes.push("loop: users / (think + response), with the response of the quickest step".into());
+    }
+    if rows.iter().any(|r| r.is_censored) {
+        notes.push("*: of the answered requests only, see careful".into());
+    }
+    let hidden = study.steps.last().map_or(0, |s| s.endpoints.len() - shown(study).len());
+    if hidden > 0 {
+        notes.push(format!("{hidden} quicker endpoints are left out"));
+    }
+    notes
+}
+
+fn bare(label: &str) -> &str {
+    label.trim_end_matches(" users").trim_end_matches(" user")
+}
+
+/// Rates and failures; CPU; ports.
+fn figures(r: &StepRow) -> [Vec<Cell>; 3] {
     let failed = r.failures + r.local_failures;
     let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
     let whole = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| number(v.round()));
+    let failed = if failed > 0 { Cell::toned(Tone::Bad, count(failed)) } else { "0".into() };
+    let rates = vec![rate(r.steady_rps.unwrap_or(r.rps)).into(), opt(r.expected_rps, &rate), failed];
+    let cpu = [r.target_cpu_percent, r.client_cpu_percent, r.host_cpu_percent].map(whole).join("/");
+    [rates, vec![cpu.into()], vec![opt(used_share(r), &share)]]
+}
+
+/// p50 and p95 of each endpoint.
+fn times(r: &StepRow, run: &RunResult, endpoints: &[String]) -> Vec<Cell> {
     let pair = |name: &String| {
         let latency = run.endpoints.iter().find(|e| e.name == *name).and_then(|e| e.latency_ms);
         let mark = if r.is_censored { CENSORED } else { "" };
         Cell::from(latency.map_or_else(|| "-".into(), |l| format!("{}/{}{mark}", ms(l.p50), ms(l.p95))))
     };
-    let mut cells: Vec<Cell> = vec![
-        if by_name { r.label.clone().into() } else { r.label.trim_end_matches(" users").trim_end_matches(" user").into() },
-        rate(r.steady_rps.unwrap_or(r.rps)).into(),
-        opt(r.expected_rps, &rate),
-        if failed > 0 { Cell::toned(Tone::Bad, count(failed)) } else { "0".into() },
-    ];
-    cells.extend(endpoints.iter().map(pair));
-    cells.push([r.target_cpu_percent, r.client_cpu_percent, r.host_cpu_percent].map(whole).join("/").into());
-    if with_ports {
-        cells.push(opt(used_share(r), &share));
-    }
-    cells
+    endpoints.iter().map(pair).collect()
 }
 
 fn used_share(r: &StepRow) -> Option<f64> {

@@ -178,8 +178,19 @@ fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
         return Some(text);
     }
     let remedy = finding.remedies.first()?;
+    if let (Some("keep-alive"), Some(kept)) = (remedy.name.as_deref(), shown_by(steps, index)) {
+        let all = counted(kept.requests, "request");
+        return Some(format!("keep connections open: {} 0 of {all} failed", place(kept)));
+    }
     let change = remedy.change.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
     Some(format!("{}{change}", remedy.action))
+}
+
+/// A step with kept connections and without failures, beside one with short connections: it shows the remedy.
+fn shown_by<'a>(steps: &Steps<'a>, failed: usize) -> Option<&'a StepRow> {
+    let is_kept = |i: &usize| steps.runs[*i].plan.keepalive && !steps.runs[failed].plan.keepalive;
+    let row = |i: usize| &steps.rows[i];
+    (0..steps.rows.len()).filter(is_kept).map(row).find(|r| r.requests > 0 && r.failures + r.local_failures == 0)
 }
 
 /// Lighter steps where the first is full already; else where to look.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::Spec;
+use super::rows::{Shape, Spec};
 use crate::model::figures::{self, counted};
 use crate::model::rehearsal::{Commands, ConnectUs, Effect, Row, RowError, Sides};
 use crate::model::result::RunResult;
@@ -57,6 +57,7 @@ pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
         verdict,
         price,
         reason,
+        paced_cps: if let Shape::Paced(cps) = spec.shape { Some(f64::from(cps)) } else { None },
         rehearsed_at: None,
         commands: spec.commands.clone(),
     }
@@ -80,6 +81,7 @@ pub fn not_run(name: &str, what: &str, asked: u64, predicted: Option<u64>, comma
         price: String::new(),
         reason,
         commands,
+        paced_cps: None,
         rehearsed_at: None,
     }
 }
