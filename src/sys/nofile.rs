@@ -19,6 +19,6 @@ pub fn raise() -> nix::Result<u64> {
 ///
 /// Errors: /proc/self/fd cannot be listed.
 pub fn read_open() -> io::Result<u64> {
-    let open = std::fs::read_dir("/proc/self/fd")?.filter(Result::is_ok).count() as u64;
+    let open = std::fs::read_dir("/proc/self/fd")?.flatten().count() as u64;
     Ok(open.saturating_sub(1))
 }
