@@ -88,10 +88,12 @@ thresholds! {
     GONE_MISSING: u64 = 10, Count;
     /// target-refused: refusals from this moment on were there from the start: the target was not up yet.
     FROM_THE_START_S: f64 = 0.25, Seconds;
-    /// target-backlog-overflow: connection set-ups near 1 s and 3 s (SYN retries) that make a cluster.
+    /// target-backlog-overflow, slow-connects: connection set-ups of 0.95 s and more (SYN retries) that are no accident.
     SYN_RETRIES: u64 = 3, Count;
     /// target-backlog-overflow: a set-up that took this long met a dropped SYN, whose first retry comes after 1 s.
     HELD_UP_MS: f64 = 900.0, Ms;
+    /// target-connection-limit: connections without an answer, beside served ones, from which it is no single one that is stuck.
+    WAITING_CONNECTIONS: u64 = 2, Count;
     /// target-hangs: a request that got nothing must have waited this long.
     HANG_MS: f64 = 1000.0, Ms;
     /// target-hangs: and this many times as long as the slowest answered one took.

@@ -5,7 +5,7 @@
 
 use super::caveat::caveat;
 use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of};
-use super::rules::{received, refusal};
+use super::rules::{backlog, received, refusal};
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId as Id, Severity};
 use crate::model::result::{Holder, RunResult, RunStamp, Verdict, VerdictId};
@@ -17,7 +17,9 @@ pub(super) const TABLE: &[(Id, VerdictId, RunStamp)] = &[
     (Id::LocalFdLimit, VerdictId::FdBound, RunStamp::ClientBound),
     (Id::TargetGone, VerdictId::TargetGone, RunStamp::Incomplete),
     (Id::TargetRefused, VerdictId::TargetGone, RunStamp::Valid),
+    (Id::TargetConnectionLimit, VerdictId::TargetFailing, RunStamp::Incomplete),
     (Id::TargetBacklogOverflow, VerdictId::TargetFailing, RunStamp::Valid),
+    (Id::SlowConnects, VerdictId::TargetFailing, RunStamp::Valid),
     (Id::TargetResets, VerdictId::TargetFailing, RunStamp::Valid),
     (Id::TargetTimeouts, VerdictId::TargetFailing, RunStamp::Valid),
     (Id::TargetHangs, VerdictId::TargetFailing, RunStamp::Incomplete),
@@ -85,6 +87,9 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
         VerdictId::TargetGone => gone(run, seen),
         VerdictId::TargetBound => (saturated(run, seen), None),
         VerdictId::TargetFailing if finding.id == Id::TargetRefused => refused(run, seen),
+        VerdictId::TargetFailing if matches!(finding.id, Id::TargetBacklogOverflow | Id::SlowConnects) => {
+            (backlog::headline(run, seen), None)
+        }
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
         VerdictId::HostBound => (host(seen, finding), None),
         VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod field;
 mod foreign;
 mod head_fault;
+mod limit_fields;
 pub mod request;
 pub mod request_bytes;
 pub mod response;

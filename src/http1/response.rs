@@ -20,6 +20,7 @@ use super::excerpt::Excerpt;
 use super::expect::Expect;
 use super::foreign;
 use super::head_fault::{self, HeadFault};
+use super::limit_fields::LimitFields;
 use super::response_head;
 use crate::model::protocol_fault::ProtocolFault;
 use crate::model::received::{Framing, Received, SurplusKind};
@@ -56,6 +57,7 @@ pub struct ResponseReader {
     /// bytes before the answer that belong to none
     before: u64,
     excerpt: Excerpt,
+    limit_fields: LimitFields,
 }
 
 impl ResponseReader {
@@ -72,6 +74,7 @@ impl ResponseReader {
             interim: false,
             before: 0,
             excerpt: Excerpt::default(),
+            limit_fields: LimitFields::default(),
         }
     }
 
@@ -101,6 +104,11 @@ impl ResponseReader {
     /// After a failure: the line that is wrong, or the first bytes. After a surplus: its first bytes.
     pub fn excerpt(&self) -> &[u8] {
         self.excerpt.bytes()
+    }
+
+    /// Of an answer that refuses more for now (429, 503): the fields that say for how long.
+    pub fn limit_fields(&self) -> Option<&str> {
+        self.limit_fields.of(self.answer.status)
     }
 
     /// What is known of an answer of which `bytes` bytes came and that did not end well; none where nothing came.
@@ -364,6 +372,7 @@ impl ResponseReader {
             return Ok(());
         }
         self.answer.status = head.status;
+        self.limit_fields.on_head(head.status, bytes);
         self.answer.keep = head.keep;
         self.answer.server_timing_us = head.server_timing_us;
         self.framing = Some(head.framing);

@@ -45,6 +45,10 @@ pub struct ErrorRow {
     /// additive: of the first failure of this row, what was known of the answer; absent where none had begun
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received: Option<Received>,
+    /// additive: of the first failure of this row, the fields that say when the target takes more: Retry-After, RateLimit-*,
+    /// X-RateLimit-*; escaped; absent where none came
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_fields: Option<String>,
     /// additive: the limit of sockbench's own that the answer passed (party `sockbench`)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitHit>,

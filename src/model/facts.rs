@@ -153,6 +153,8 @@ pub struct DiagSocket {
     pub peer: (IpAddr, u16),
     /// remaining time of the running timer, ms (for TIME_WAIT: until the port is free)
     pub expires_ms: u32,
+    /// bytes that were not read; of a listener connections that were not accepted
+    pub receive_queue: u32,
     /// inode, 0 for TIME_WAIT
     pub inode: u32,
     /// owner's user id

@@ -253,6 +253,9 @@ pub struct Connects {
     /// set-ups of 0.95-1.2 s (first SYN retry) and of 2.9-3.4 s (second)
     pub setup_near_1s: u64,
     pub setup_near_3s: u64,
+    /// set-ups of 0.95 s and more: a SYN was sent again, once or several times
+    #[serde(default)]
+    pub setup_retried: u64,
 }
 
 /// One entry of the mix.

@@ -49,6 +49,10 @@ pub struct SeriesPoint {
     /// additive: how long the busiest thread of a local target waited for a core, percent of the time; absent where not read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_wait_percent: Option<f64>,
+    /// additive: connections that a local target had not accepted when it was looked at, of all that listen at its address;
+    /// absent where not read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_queue: Option<u32>,
     pub host_cpu_percent: Option<f64>,
     pub host_memory_percent: Option<f64>,
     pub client_rss_bytes: Option<u64>,

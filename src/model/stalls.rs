@@ -18,6 +18,12 @@ pub struct InFlight {
     /// connections whose request had been sent and had waited, since it was sent, longer than the slowest answered request
     /// took; all that were sent where nothing was answered
     pub overdue: u64,
+    /// of the overdue ones: on a connection that has carried no answer so far
+    #[serde(default)]
+    pub unserved: u64,
+    /// connections open at the end that have carried an answer
+    #[serde(default)]
+    pub served: u64,
     /// longest wait of the sent ones, since they were sent
     pub waited_max_ms: f64,
     /// from the run's start until the oldest of the sent ones was sent; absent where none was sent

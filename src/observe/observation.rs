@@ -16,6 +16,8 @@ pub(super) struct ObservedSecond {
     pub(super) client: Fact<Usage>,
     pub(super) target: Fact<Usage>,
     pub(super) host: Fact<HostUsage>,
+    /// connections that a local target had not accepted; none where that cannot be seen
+    pub(super) accept_queue: Option<u32>,
 }
 
 /// What the observer saw, each fact known or unavailable with its reason.

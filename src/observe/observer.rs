@@ -21,7 +21,7 @@ use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::host::HostMeter;
 use crate::sys::sock_diag::Family;
-use crate::sys::{proc_net, process, socket, thread};
+use crate::sys::{owner, proc_net, process, socket, thread};
 
 /// Between two cheap looks.
 const CHEAP_EVERY: Duration = Duration::from_millis(250);
@@ -212,7 +212,9 @@ impl Watcher {
             let room = target.known().and_then(|u| u.threads).is_none_or(|t| t.ran + t.waited <= TARGET_ROOM_BELOW);
             self.seen.saturated_seconds += u32::from(workers.ran >= WORKER_BUSY && room);
         }
-        self.seen.seconds.push(ObservedSecond { index: second, count, client, target, host });
+        let accept_queue =
+            if self.plan.target_is_local { owner::read_accept_queue(self.plan.baseline.dest).ok().flatten() } else { None };
+        self.seen.seconds.push(ObservedSecond { index: second, count, client, target, host, accept_queue });
     }
 
     fn find_target(&mut self, now: Stamp) {

@@ -192,6 +192,7 @@ mod tests {
             so_error: false,
             first_bytes: None,
             received: None,
+            limit_fields: None,
             limit: None,
             count: 9,
             first_s,

@@ -18,6 +18,7 @@ mod ports_range;
 mod program_steps;
 pub mod programs;
 pub mod promise;
+pub mod software;
 mod steps;
 pub mod systems;
 pub(crate) mod target;

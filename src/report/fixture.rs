@@ -47,6 +47,7 @@ pub(crate) fn healthy() -> Fixture {
 fn show_bytes(run: &mut RunResult) {
     let shown = "HTTP/1.1 200 OK\\r\\nContent-Length: 100\\r\\n\\r\\nhello";
     for row in run.errors.iter_mut().filter(|row| row.call == Call::Protocol) {
+        row.limit_fields = Some("Retry-After: 5".into());
         row.first_bytes = Some(shown.into());
         row.received = Some(Received {
             bytes: 44,
@@ -85,6 +86,8 @@ fn stand_still(run: &mut RunResult) {
         count: 2,
         waiting: 2,
         overdue: 1,
+        unserved: 1,
+        served: 1,
         waited_max_ms: 900.0,
         oldest_sent_s: Some(19.1),
         ..InFlight::default()
@@ -110,6 +113,7 @@ fn stand_still(run: &mut RunResult) {
     run.host.sysctls_at_end = Some(run.host.sysctls.clone());
     for point in &mut run.series {
         (point.client_busiest_percent, point.client_wait_percent) = (Some(3.0), Some(0.4));
+        point.accept_queue = Some(0);
     }
 }
 

@@ -37,12 +37,21 @@ pub struct Evidence {
     pub received: Received,
     /// the line that is wrong, or the first bytes; escaped
     pub first_bytes: String,
+    /// fields that say when the target takes more
+    pub limit_fields: Option<String>,
 }
 
 impl Evidence {
     /// From what was known and the bytes to show; none where nothing came.
     pub fn of(received: Received, excerpt: &[u8]) -> Option<Self> {
-        Some(Self { received, first_bytes: escaped(excerpt) }).filter(|_| received.bytes > 0)
+        let evidence = Self { received, first_bytes: escaped(excerpt), limit_fields: None };
+        Some(evidence).filter(|_| received.bytes > 0)
+    }
+
+    /// With the fields of its head that say when the target takes more.
+    #[must_use]
+    pub fn with_limit_fields(self, fields: Option<&str>) -> Self {
+        Self { limit_fields: fields.map(str::to_owned), ..self }
     }
 }
 

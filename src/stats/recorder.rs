@@ -199,9 +199,17 @@ impl Recorder {
         self.totals.partial.keep(cut, evidence);
     }
 
-    /// The run ends while a connection is open.
-    pub fn record_open_at_end(&mut self) {
+    /// The run ends while a connection is open; `is_served`: it has carried an answer.
+    pub fn record_open_at_end(&mut self, is_served: bool) {
         self.totals.tail.on_open_at_end();
+        if is_served {
+            self.totals.unanswered.record_served();
+        }
+    }
+
+    /// The connection of `cut`, a request that the end of the run cut off, has carried no answer.
+    pub fn record_unserved_at_end(&mut self, cut: &Sample) {
+        self.totals.unanswered.record_unserved(cut);
     }
 
     /// A due request was written `us` microseconds late although a connection was free.

@@ -190,6 +190,8 @@ pub struct Unanswered {
     oldest_sent: Option<Stamp>,
     /// how long each one waited since it was sent, microseconds
     waits_us: Vec<u64>,
+    /// of these: on a connection that has carried no answer
+    unserved_us: Vec<u64>,
 }
 
 impl Unanswered {
@@ -208,8 +210,20 @@ impl Unanswered {
         self.waits_us.push(sample.ended.micros_since(sent));
     }
 
+    /// The connection of `cut`, which was just recorded, has carried no answer.
+    pub fn record_unserved(&mut self, cut: &Sample) {
+        self.unserved_us.extend(cut.sent.map(|sent| cut.ended.micros_since(sent)));
+    }
+
+    /// A connection that is open at the end has carried an answer.
+    pub fn record_served(&mut self) {
+        self.seen.served += 1;
+    }
+
     /// Adds another worker. Order-free.
     pub fn add(&mut self, other: &Self) {
+        self.seen.served += other.seen.served;
+        self.unserved_us.extend_from_slice(&other.unserved_us);
         self.seen.count += other.seen.count;
         self.seen.connecting += other.seen.connecting;
         self.seen.waiting += other.seen.waiting;
@@ -223,8 +237,10 @@ impl Unanswered {
 
     /// As a result has it; `slowest_us` is what the slowest answered request took.
     pub fn to_row(&self, slowest_us: Option<u64>) -> InFlight {
+        let overdue = |waits: &[u64]| waits.iter().filter(|us| slowest_us.is_none_or(|slowest| **us > slowest)).count() as u64;
         InFlight {
-            overdue: self.waits_us.iter().filter(|us| slowest_us.is_none_or(|slowest| **us > slowest)).count() as u64,
+            overdue: overdue(&self.waits_us),
+            unserved: overdue(&self.unserved_us),
             waited_max_ms: self.waits_us.iter().max().map_or(0.0, |us| *us as f64 / 1000.0),
             oldest_sent_s: self.oldest_sent.map(Stamp::as_secs_f64),
             ..self.seen
@@ -337,8 +353,12 @@ mod tests {
         u.record(&sample(100, 1000, Outcome::Cut));
         let mut other = Unanswered::default();
         other.record(&Sample { first_byte: Some(Stamp::from_millis(990)), ..sample(980, 1000, Outcome::Cut) });
+        // The first one's connection has carried no answer, another worker's is open and has.
+        u.record_unserved(&sample(100, 1000, Outcome::Cut));
+        other.record_served();
         u.add(&other);
         let row = u.to_row(Some(50_000));
+        assert_eq!((row.unserved, row.served), (1, 1));
         assert_eq!((row.count, row.connecting, row.waiting, row.receiving, row.overdue), (3, 1, 1, 1, 1));
         assert_eq!((row.waited_max_ms, row.oldest_sent_s), (900.0, Some(0.1)));
         assert_eq!(u.to_row(None).overdue, 2, "nothing was answered: all that were sent");

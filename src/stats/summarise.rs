@@ -123,6 +123,7 @@ fn connects(c: &ConnectTotals) -> Option<Connects> {
         setup_max_ms: setup_ms(1.0)?,
         setup_near_1s: c.setup_near_1s,
         setup_near_3s: c.setup_near_3s,
+        setup_retried: c.setup_retried,
     })
 }
 
@@ -180,6 +181,7 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         so_error: row.failure.so_error,
         first_bytes: row.evidence.as_ref().map(|e| e.first_bytes.clone()).filter(|bytes| !bytes.is_empty()),
         received: row.evidence.as_ref().map(|e| e.received),
+        limit_fields: row.evidence.as_ref().and_then(|e| e.limit_fields.clone()),
         limit: limit_hit(row.failure, &c.plan.limits),
         count: row.hits.count,
         first_s: first_s(row.hits),
@@ -203,6 +205,7 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         so_error: false,
         first_bytes: None,
         received: None,
+        limit_fields: None,
         limit: None,
         count: other.hits.count,
         first_s: first_s(other.hits),

@@ -136,17 +136,27 @@ pub struct ConnectTotals {
     pub setup_near_1s: u64,
     /// set-ups of 2.9-3.4 s: the second as well
     pub setup_near_3s: u64,
+    /// set-ups of 0.95 s and more
+    pub setup_retried: u64,
     /// connections that were not established
     pub failed: u64,
 }
 
 impl ConnectTotals {
     pub(super) const fn new() -> Self {
-        Self { call: Dense::new(PHASE_DIGITS), setup: Dense::new(LATENCY_DIGITS), setup_near_1s: 0, setup_near_3s: 0, failed: 0 }
+        Self {
+            call: Dense::new(PHASE_DIGITS),
+            setup: Dense::new(LATENCY_DIGITS),
+            setup_near_1s: 0,
+            setup_near_3s: 0,
+            setup_retried: 0,
+            failed: 0,
+        }
     }
 
     pub(super) fn record_setup(&mut self, us: u64) {
         self.setup.record(us);
+        self.setup_retried += u64::from(us >= 950_000);
         match us {
             950_000..=1_200_000 => self.setup_near_1s += 1,
             2_900_000..=3_400_000 => self.setup_near_3s += 1,
@@ -159,6 +169,7 @@ impl ConnectTotals {
         self.setup.add(&other.setup);
         self.setup_near_1s += other.setup_near_1s;
         self.setup_near_3s += other.setup_near_3s;
+        self.setup_retried += other.setup_retried;
         self.failed += other.failed;
     }
 }

@@ -77,6 +77,18 @@ pub(super) fn listens_at(addr: SocketAddr) -> io::Result<bool> {
     Ok(sockets.iter().any(|s| s.state == TcpState::Listen && matches(s.local.0)))
 }
 
+/// Connections that wait for accept() at `addr`, of all that listen there in this network namespace; none where nobody does.
+/// About 30 us.
+///
+/// Errors: sock_diag.
+pub fn read_accept_queue(addr: SocketAddr) -> io::Result<Option<u32>> {
+    let sockets = SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port())))?;
+    let listening: Vec<_> = sockets.iter().filter(|s| s.state == TcpState::Listen).collect();
+    let all: Vec<IpAddr> = listening.iter().map(|s| s.local.0).collect();
+    let queues = listening.iter().filter(|s| listens_for(s.local.0, addr.ip(), &all)).map(|s| s.receive_queue);
+    Ok(queues.reduce(u32::saturating_add))
+}
+
 /// Whether a socket that listens on `listener` gets connections to `dest`; `all` listen on that port. A `[::]` listener
 /// is taken as dual-stack, which is the default, unless an IPv4 socket listens there as well: the kernel lets no
 /// dual-stack one beside it (bind(2): EADDRINUSE).

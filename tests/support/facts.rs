@@ -98,6 +98,7 @@ pub(crate) fn healthy() -> RunResult {
         setup_max_ms: 0.5,
         setup_near_1s: 0,
         setup_near_3s: 0,
+        setup_retried: 0,
     });
     run.endpoints = vec![endpoint("/health", 4500, 30.0), endpoint("/items", 4500, 36.0)];
     t.in_flight = Some(InFlight { count: 3, waiting: 3, waited_max_ms: 40.0, oldest_sent_s: Some(59.96), ..InFlight::default() });
@@ -230,6 +231,7 @@ pub(crate) fn fail(run: &mut RunResult, failure: Failure, count: u64, first_s: f
         so_error: failure.so_error,
         first_bytes: None,
         received: None,
+        limit_fields: None,
         limit: None,
         count,
         first_s,

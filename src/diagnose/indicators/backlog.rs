@@ -3,13 +3,15 @@
 use super::Seen;
 use super::rows::{Kind, Rows};
 use crate::diagnose::thresholds::{HELD_UP_MS, SYN_RETRIES};
-use crate::model::result::RunResult;
+use crate::model::result::{Connects, RunResult};
 
 /// An overflow, by what shows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::diagnose) struct Overflow {
     /// SYNs that the kernel of this namespace dropped, where the target lives here
     pub(in crate::diagnose) dropped: Option<u64>,
+    /// set-ups of which a SYN was sent again
+    pub(in crate::diagnose) retried: Retried,
     /// set-ups that took about 1 s
     pub(in crate::diagnose) near_1s: u64,
     /// set-ups that took about 3 s
@@ -18,23 +20,48 @@ pub(in crate::diagnose) struct Overflow {
     pub(in crate::diagnose) given_up: u64,
 }
 
-pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
+/// Set-ups that took a second or more.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct Retried {
+    pub(in crate::diagnose) count: u64,
+    /// the longest, milliseconds
+    pub(in crate::diagnose) longest_ms: f64,
+}
+
+impl Retried {
+    fn of(run: &RunResult) -> Self {
+        // A document from before all of them were counted has those near 1 s and 3 s.
+        let count = |c: Connects| c.setup_retried.max(c.setup_near_1s.saturating_add(c.setup_near_3s));
+        let connects = run.totals.connects;
+        Self { count: connects.map_or(0, count), longest_ms: connects.map_or(0.0, |c| c.setup_max_ms) }
+    }
+}
+
+/// Where the counters are the target's and say that nothing was dropped: something else lost SYNs.
+pub(super) fn retried(run: &RunResult) -> Option<Retried> {
+    let retried = Retried::of(run);
+    (retried.count >= SYN_RETRIES && counted(run) == Some(0)).then_some(retried)
+}
+
+/// Drops by listeners of this namespace; none where the target lives elsewhere.
+fn counted(run: &RunResult) -> Option<u64> {
     let local = run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback();
-    // The counters are this namespace's: they are the target's only when it lives here.
-    let counters = run.kernel.filter(|_| local);
-    let counted = counters.map(|k| k.listen_overflows.max(k.listen_drops));
+    run.kernel.filter(|_| local).map(|k| k.listen_overflows.max(k.listen_drops))
+}
+
+pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
+    let (counted, retried) = (counted(run), Retried::of(run));
     let (near_1s, near_3s) = run.totals.connects.map_or((0, 0), |c| (c.setup_near_1s, c.setup_near_3s));
-    let cluster = near_1s.saturating_add(near_3s);
+    let cluster = retried.count;
     let given_up = Rows::kind(run, Kind::ConnectTimeout).count();
     // The counters are of all listeners of the namespace: where none of our set-ups was delayed, another's overflowed.
     let held_up =
         run.totals.connects.is_none_or(|c| c.setup_max_ms >= HELD_UP_MS) || cluster > 0 || given_up > 0 || is_stuck(run);
     let dropped = if held_up { counted } else { counted.map(|_| 0) };
-    // Where the counters are the target's and say that nothing was dropped, a retry had another cause: a pair of ports
-    // that the target had not let go of yet, say.
+    // Where the counters are the target's and say that nothing was dropped, a retry had another cause: slow-connects.
     let clustered = cluster >= SYN_RETRIES && counted != Some(0);
     if dropped.unwrap_or(0) > 0 || clustered {
-        return Seen::Yes(Overflow { dropped: dropped.filter(|n| *n > 0), near_1s, near_3s, given_up });
+        return Seen::Yes(Overflow { dropped: dropped.filter(|n| *n > 0), retried, near_1s, near_3s, given_up });
     }
     match (dropped, run.totals.connects) {
         (None, _) if given_up > 0 => {

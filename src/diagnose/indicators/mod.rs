@@ -11,6 +11,7 @@ mod gone;
 mod keepalive;
 mod load;
 mod pace;
+mod places;
 mod ports;
 mod queue;
 mod refusing;
@@ -18,7 +19,7 @@ mod rows;
 mod stalls;
 mod target;
 
-pub(super) use backlog::Overflow;
+pub(super) use backlog::{Overflow, Retried};
 pub(super) use budget::HighBudget;
 pub(super) use client::Saturated;
 pub(super) use contention::{Contention, Reason, Waiter};
@@ -27,6 +28,7 @@ pub(super) use gone::Gone;
 pub(super) use keepalive::{Ending, NotKept};
 pub(super) use load::{duration_s, is_many};
 pub(super) use pace::OwnPace;
+pub(super) use places::Places;
 pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against, kernel_searches};
 pub(super) use queue::{Growth, Leak, Queue};
 pub(super) use refusing::Refusing;
@@ -86,6 +88,8 @@ pub struct Indicators {
     pub(super) refusing: Option<Refusing>,
     /// requests waited longer than any answered one and got nothing
     pub(super) hang: Seen<Hang>,
+    /// some connections are served all the time, and others never
+    pub(super) places: Option<Places>,
     /// this program itself stalled
     pub(super) client_stalls: Seen<Stalls>,
     /// nothing was answered for a while, and the client ran
@@ -98,6 +102,8 @@ pub struct Indicators {
     pub(super) high_budget: Seen<HighBudget>,
     /// the target's queue of connections overflowed
     pub(super) overflow: Seen<Overflow>,
+    /// SYNs were sent again, and it was no backlog of the target
+    pub(super) retried: Option<Retried>,
     /// the client was the limit
     pub(super) saturated: Seen<Saturated>,
     /// requests queue at the target
@@ -123,18 +129,21 @@ impl Indicators {
             gone: gone::gone(run),
             refusing: refusing::refusing(run),
             hang: stalls::hang(run),
+            places: None,
             client_stalls: stalls::client_stalls(run),
             target_stall: Seen::No,
             contention: contention::contention(run),
             not_kept: Seen::No,
             high_budget: Seen::No,
             overflow: backlog::overflow(run),
+            retried: backlog::retried(run),
             saturated: Seen::No,
             queue: Seen::No,
             cpu: Seen::No,
             own_pace: Seen::No,
         };
         // Each of these looks at those before it.
+        seen.places = places::places(run, &seen);
         seen.high_budget = budget::high_budget(run, &seen);
         seen.not_kept = keepalive::not_kept(run, &seen);
         seen.target_stall = stalls::target_stall(run, &seen);

@@ -1,7 +1,7 @@
-//! The rule about the target's backlog: SYNs that are dropped, seen by the kernel's counters or by set-ups that took
-//! a retry.
+//! Rules about connections that took a retry of their SYN: the target's backlog overflowed, by the kernel's counters, or
+//! something else lost SYNs.
 
-use crate::diagnose::indicators::{Indicators, Overflow};
+use crate::diagnose::indicators::{Indicators, Overflow, Retried};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::figures::{count, counted, rate, seconds};
 use crate::model::finding::Remedy;
@@ -19,8 +19,7 @@ pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) 
 }
 
 fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling {
-    let Overflow { dropped, near_1s, near_3s, given_up } = overflow;
-    let cluster = near_1s.saturating_add(near_3s);
+    let Overflow { dropped, retried, near_1s, near_3s, given_up } = overflow;
     let somaxconn = run.host.sysctls.somaxconn;
     let mut text = match dropped {
         Some(n) => format!(
@@ -43,16 +42,13 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
     }
     text += "The client sees latency and timeouts, never a port error. Windows refuses instead (10061) when its backlog is full.";
     let title = match dropped {
-        Some(n) => format!(
-            "the target's backlog overflowed: {} dropped, {} took 1 s or 3 s",
-            counted(n, "connection attempt"),
-            counted(cluster, "connection")
-        ),
-        None => format!("{} took 1 s or 3 s to be made: SYNs were dropped at the target", counted(cluster, "connection")),
+        Some(n) => format!("the target's backlog overflowed: {} dropped, {}", counted(n, "connection attempt"), took(&retried)),
+        None => format!("{} to be made: SYNs were dropped on the way or at the target", took(&retried)),
     };
     Found::new(title, text)
         .with("listen_overflows", run.kernel.map(|k| k.listen_overflows).filter(|_| dropped.is_some()))
         .with("listen_drops", run.kernel.map(|k| k.listen_drops).filter(|_| dropped.is_some()))
+        .with("setups_retried", retried.count)
         .with("setups_near_1s", near_1s)
         .with("setups_near_3s", near_3s)
         .with("setup_max_ms", run.totals.connects.map(|c| c.setup_max_ms))
@@ -60,6 +56,70 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
         .with("somaxconn", somaxconn)
         .with("retransmitted_segments", run.kernel.map(|k| k.retrans_segs))
         .remedies(remedies(run, seen))
+        .ruling()
+}
+
+/// `25 connections took 1 s to 4.4 s`
+fn took(retried: &Retried) -> String {
+    let longest = retried.longest_ms / 1000.0;
+    // Those near 1 s are the first retry.
+    let how_long = if longest < 1.25 { "about 1 s".to_owned() } else { format!("1 s to {}", seconds(longest)) };
+    format!("{} took {how_long}", counted(retried.count, "connection"))
+}
+
+/// The headline of both: how many, how long, and who lost the SYNs.
+pub(in crate::diagnose) fn headline(run: &RunResult, seen: &Indicators) -> String {
+    let timeout = seconds(run.plan.timeout.as_secs_f64());
+    let (retried, given_up, who) = match (seen.overflow.yes(), seen.retried) {
+        (Some(o), _) if o.dropped.is_some() => (o.retried, o.given_up, "the target is failing to accept them in time"),
+        (Some(o), _) => (o.retried, o.given_up, "the way or the target's backlog is failing: SYNs are lost"),
+        (None, Some(retried)) => (retried, 0, "the way to the target is failing: SYNs are lost, and no backlog overflowed"),
+        (None, None) => (Retried { count: 0, longest_ms: 0.0 }, 0, "the target is failing to accept them in time"),
+    };
+    let many = match (retried.count, given_up) {
+        (0, 0) => "some were still being made at the end".to_owned(),
+        (0, n) => format!("{} not made within {timeout}", were(n)),
+        (_, 0) => format!("{} to be made", took(&retried)),
+        (_, n) => format!("{} to be made, and {n} more were not made within {timeout}", took(&retried)),
+    };
+    format!("slow connects: {many}; {who}")
+}
+
+fn were(n: u64) -> String {
+    format!("{} {}", counted(n, "connection"), if n == 1 { "was" } else { "were" })
+}
+
+/// slow-connects.
+pub(in crate::diagnose) fn slow_connects(run: &RunResult, seen: &Indicators) -> Ruling {
+    seen.retried.map_or(Ruling::Clear, |retried| slow(run, seen, retried))
+}
+
+fn slow(run: &RunResult, seen: &Indicators, retried: Retried) -> Ruling {
+    let text = format!(
+        "A lost SYN is sent again after 1 s, 2 s or 3 s: {}. No listener of this machine dropped one (ListenOverflows and ListenDrops stayed \
+         at 0), so a filter, a lossy link, or an old connection with the same ports at the target lost them. The waiting is in the latency \
+         of these requests, and no sign of a slow program.",
+        took(&retried)
+    );
+    let port = run.plan.target.addr.port();
+    let mut remedies = vec![
+        advice(
+            "see whether SYNs are sent again",
+            "nstat -az TcpExtTCPSynRetrans TcpRetransSegs   # before and after a run",
+            format!("{} less", counted(retried.count, "retry")),
+        ),
+        advice(
+            "look for a rule that drops them",
+            format!("nft list ruleset | grep -n {port}"),
+            "0 rules that limit or drop new connections",
+        ),
+    ];
+    remedies.extend(keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive));
+    Found::new(format!("{} to be made, and no backlog overflowed: SYNs were lost", took(&retried)), text)
+        .with("setups_retried", retried.count)
+        .with("setup_max_ms", retried.longest_ms)
+        .with("retransmitted_segments", run.kernel.map(|k| k.retrans_segs))
+        .remedies(remedies)
         .ruling()
 }
 

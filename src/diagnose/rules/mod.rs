@@ -14,6 +14,7 @@ pub(in crate::diagnose) mod info;
 pub(in crate::diagnose) mod keepalive;
 mod lighter;
 pub(in crate::diagnose) mod local;
+pub(in crate::diagnose) mod places;
 pub(in crate::diagnose) mod ports;
 pub(in crate::diagnose) mod queueing;
 mod rate;

@@ -30,6 +30,10 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         (None, Party::TargetMachine) => "No answer came: the target's machine refused.",
         (None, _) => "No answer came: call and errno name what failed.",
     };
+    let limits = rows.0.iter().find_map(|row| row.limit_fields.as_deref());
+    if let Some(fields) = limits {
+        text += &format!(" It says when: {fields}.");
+    }
     let mut remedies = match status {
         Some(503 | 429) => take_more(run, row),
         _ => Vec::new(),
@@ -44,6 +48,7 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
     in_part(evidence(Found::new(title(run, &rows, &course), text), &rows), &course)
         .with("share", of_all)
         .with("name", name_of(row).into_owned())
+        .with("limit_fields", limits.map(str::to_owned))
         .with("endpoints", rows.endpoints())
         .remedies(remedies)
         .ruling()

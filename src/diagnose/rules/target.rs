@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::unfinished;
+use super::{places, unfinished};
 use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::model::figures::{counted, is_supported, number, seconds};
+use crate::model::figures::{count, counted, is_supported, number, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::outcome::{Cause, FailureSide, Phase, ProtocolFault};
 use crate::model::result::{ErrorRow, RunResult};
@@ -67,10 +67,20 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
             );
         }
     }
+    let few = few_kept(run).filter(|_| reused > 0 && !went);
+    if let Some((open, users)) = few {
+        text += &format!(
+            "{} of {} had a connection at the end: the target keeps only so many and ends idle ones for new ones, or its idle timeout is \
+             shorter than the pauses. ",
+            count(open),
+            counted(users, "user")
+        );
+    }
     text += "No request is retried. Windows shows WSAECONNRESET 10054.";
     let title =
         format!("{} ended without an answer{}: {}", counted(rows.count(), "connection"), course.in_words(), rows.in_words());
     in_part(evidence(Found::new(title, text), &rows), &course)
+        .with("open_at_the_end", few.map(|(open, _)| open))
         .with("on_reused_connections", reused)
         .with("on_fresh_connections", fresh)
         .with("endpoints", rows.endpoints())
@@ -79,8 +89,18 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
         .ruling()
 }
 
+/// Connections open at the end and users, where each user should have kept one and at most half of them had.
+fn few_kept(run: &RunResult) -> Option<(u64, u32)> {
+    let (open, users) = (run.totals.after_last_answer?.open_connections, run.plan.users);
+    let each_keeps = run.plan.keepalive && !run.plan.is_open_loop();
+    (each_keeps && open > 0 && open.saturating_mul(2) <= u64::from(users)).then_some((open, users))
+}
+
 fn against_resets(run: &RunResult, rows: &Rows<'_>, reused: u64, fresh: u64) -> Vec<Remedy> {
     let mut remedies = Vec::new();
+    if let Some((_, users)) = few_kept(run).filter(|_| reused > 0) {
+        remedies.push(places::more(run, "keep more connections", format!("{users} of {users} open at the end")));
+    }
     if reused > 0 {
         let expected = format!("no resets on reused connections: {} less", counted(reused, "failure"));
         remedies.push(longer_idle(run, expected));
@@ -165,13 +185,17 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         }
         None => format!("{} timed out after {after}{when}{}", counted(rows.count(), "request"), rows.after_a_clause()),
     };
-    in_part(evidence(Found::new(title, text), &rows), &course)
+    // Those of a target that went away have no other reason.
+    let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
+    let found = in_part(evidence(Found::new(title, text), &rows), &course);
+    let found = if went { found.caused_only_by(vec![Id::TargetGone]) } else { found };
+    found
         .with("timeout_s", limit)
         .with("while_connecting", connecting)
         .with("after_connecting", rows.count() - connecting)
         .with("with_part_of_an_answer", Some(begun.count()).filter(|n| *n > 0))
         .with("endpoints", rows.endpoints())
-        .remedies(remedies)
+        .remedies(if went { Vec::new() } else { remedies })
         .ruling()
 }
 

@@ -277,6 +277,16 @@ impl User {
         self.reader.received(self.sample.bytes_in)
     }
 
+    /// Fields of the latest answer that say when the target takes more (Retry-After, RateLimit-*).
+    pub fn limit_fields(&self) -> Option<&str> {
+        self.reader.limit_fields()
+    }
+
+    /// The connection that is open has carried an answer.
+    pub fn has_carried_an_answer(&self) -> bool {
+        self.connected && self.answers > 0
+    }
+
     /// The bytes that show what is wrong with the latest answer, or came beyond it. Stays until the next request begins.
     pub fn excerpt(&self) -> &[u8] {
         self.reader.excerpt()

@@ -22,7 +22,9 @@ impl Worker<'_> {
             self.recorder.record(sample);
             if let Outcome::Failed(failure) = sample.outcome {
                 let user = &self.slots[slot as usize].user;
-                self.recorder.keep_evidence(failure, sample.endpoint, || Evidence::of(user.received()?, user.excerpt()));
+                self.recorder.keep_evidence(failure, sample.endpoint, || {
+                    Some(Evidence::of(user.received()?, user.excerpt())?.with_limit_fields(user.limit_fields()))
+                });
             }
             self.remember(&sample.outcome);
         }

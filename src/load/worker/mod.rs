@@ -277,11 +277,15 @@ impl<'a> Worker<'a> {
         let counted_out = self.is_finished();
         let ended = if counted_out { self.last_sample } else { now };
         for slot in 0..self.slots.len() as u32 {
+            let is_served = self.slots[slot as usize].user.has_carried_an_answer();
             let after = self.slots[slot as usize].user.on_end(now);
             if let Some(sample) = &after.sample {
                 self.recorder.record(sample);
                 let user = &self.slots[slot as usize].user;
                 self.recorder.keep_partial(sample, || Evidence::of(user.received()?, user.excerpt()));
+                if !is_served {
+                    self.recorder.record_unserved_at_end(sample);
+                }
             }
             if let Some(by) = after.close {
                 let by = self.ended_by(slot, by);
@@ -289,7 +293,7 @@ impl<'a> Worker<'a> {
                 // What the target has ended is open no more, although nobody has read that yet; with SO_LINGER 0 that cannot
                 // be known.
                 if by == ClosedBy::Client || (by == ClosedBy::Reset && self.spec.linger_reset) {
-                    self.recorder.record_open_at_end();
+                    self.recorder.record_open_at_end(is_served);
                 }
             }
             let s = &mut self.slots[slot as usize];

@@ -6,7 +6,7 @@ use sockbench::testing::model::outcome::{Call, Failure, Phase, ProtocolFault};
 use sockbench::testing::model::plan::{PortMode, PortRange};
 use sockbench::testing::model::result::{RunResult, SurplusKind};
 
-use super::stood_still::{contended, gone, hanging, silent, stopped};
+use super::stood_still::{contended, gone, hanging, places, silent, stopped};
 use super::{ids, page, study};
 use crate::facts::{endpoint, errno, exhausted, fail, healthy, late, over, short, status, surplus, truncated};
 use crate::snapshot;
@@ -37,11 +37,19 @@ pub(crate) fn firing() -> Vec<(Id, RunResult)> {
         ),
         (Id::TargetGone, gone()),
         (Id::TargetRefused, with(healthy(), &|r| fail(r, errno(Call::Connect, 111), 30, 0.0, 1.0))),
+        (Id::TargetConnectionLimit, places()),
         (
             Id::TargetBacklogOverflow,
             with(healthy(), &|r| {
                 r.kernel.as_mut().unwrap().listen_overflows = 44;
                 r.totals.connects.as_mut().unwrap().setup_near_1s = 20;
+            }),
+        ),
+        (
+            Id::SlowConnects,
+            with(healthy(), &|r| {
+                let connects = r.totals.connects.as_mut().unwrap();
+                (connects.setup_retried, connects.setup_near_1s, connects.setup_max_ms) = (7, 5, 3140.0);
             }),
         ),
         (Id::TargetResets, with(healthy(), &|r| fail(r, Failure { reused: true, ..errno(Call::Read, 104) }, 5, 3.0, 40.0))),

@@ -38,6 +38,25 @@ pub(super) fn hanging() -> RunResult {
     run
 }
 
+/// Two of ten connections are served; the others wait since the start.
+pub(super) fn places() -> RunResult {
+    let mut run = healthy();
+    run.plan.users = 10;
+    (run.totals.users_asked, run.totals.users_reached, run.totals.connections_opened) = (10, 10, 10);
+    run.totals.in_flight = Some(InFlight {
+        count: 8,
+        waiting: 8,
+        overdue: 8,
+        unserved: 8,
+        served: 2,
+        waited_max_ms: 59_900.0,
+        oldest_sent_s: Some(0.1),
+        ..Default::default()
+    });
+    (run.totals.cut, run.totals.attempts) = (8, 9008);
+    run
+}
+
 const TWO_SECONDS: Stretch = Stretch { from_s: 20.0, to_s: 22.0 };
 
 /// This program did not run from 20 to 22 s.
@@ -287,4 +306,67 @@ fn a_setting_that_changed() {
     clear(Id::SysctlChanged, &kept);
     kept.plan.keepalive = false;
     unknown(Id::SysctlChanged, &kept);
+}
+
+/// N of M connections are served: by the connections alone, with the kernel's accept queue, and what it is not.
+#[test]
+fn a_target_with_places_for_some_connections() {
+    let found = |run: &RunResult| diagnose(run).into_iter().find(|f| f.id == Id::TargetConnectionLimit);
+    let run = places();
+    let f = fires(Id::TargetConnectionLimit, &run);
+    assert_eq!((&f.evidence["served"], &f.evidence["waiting"]), (&2.into(), &8.into()));
+    assert!(f.remedies.iter().any(|r| r.change.as_deref() == Some("--conns 2")), "{:?}", f.remedies);
+    assert!(!ids(&diagnose(&run)).contains(&Id::TargetHangs), "one finding for one thing");
+    let diagnosis = Diagnosis::of(&run);
+    assert_eq!((diagnosis.verdict.id, diagnosis.validity.stamp), (VerdictId::TargetFailing, RunStamp::Incomplete));
+    let mut queued = run.clone();
+    queued.series.iter_mut().for_each(|p| p.accept_queue = Some(8));
+    let f = fires(Id::TargetConnectionLimit, &queued);
+    assert_eq!(f.evidence["accept_queue"], 8);
+    reads("target-connection-limit, not accepted", &f);
+    // Timeouts inside the run, all on connections that carried no answer.
+    let mut timed = run.clone();
+    fail(&mut timed, late(Phase::Waiting), 88, 5.0, 55.0);
+    let f = found(&timed).unwrap();
+    assert_eq!(f.evidence["timed_out"], 88);
+    let timeouts = diagnose(&timed).into_iter().find(|f| f.id == Id::TargetTimeouts).unwrap();
+    assert!(timeouts.caused_by.contains(&Id::TargetConnectionLimit));
+    assert_eq!(Diagnosis::of(&timed).verdict.sentence, Diagnosis::of(&run).verdict.sentence);
+    // A served connection hangs too: it is the requests.
+    let mut requests = run.clone();
+    requests.totals.in_flight.as_mut().unwrap().overdue = 9;
+    clear(Id::TargetConnectionLimit, &requests);
+    fires(Id::TargetHangs, &requests);
+    let mut reused = run.clone();
+    fail(&mut reused, Failure { reused: true, ..late(Phase::Waiting) }, 3, 5.0, 55.0);
+    clear(Id::TargetConnectionLimit, &reused);
+    // Nobody is served: it hangs as a whole.
+    let mut nobody = run.clone();
+    nobody.totals.in_flight.as_mut().unwrap().served = 0;
+    clear(Id::TargetConnectionLimit, &nobody);
+    // One alone may be stuck, unless the kernel says that the target did not accept it.
+    let mut one = run;
+    let f = one.totals.in_flight.as_mut().unwrap();
+    (f.count, f.waiting, f.overdue, f.unserved, f.served) = (1, 1, 1, 1, 9);
+    clear(Id::TargetConnectionLimit, &one);
+    one.series.iter_mut().for_each(|p| p.accept_queue = Some(1));
+    fires(Id::TargetConnectionLimit, &one);
+    // One that waited in the first half only was accepted later.
+    one.series.iter_mut().skip(30).for_each(|p| p.accept_queue = Some(0));
+    clear(Id::TargetConnectionLimit, &one);
+    clear(Id::TargetConnectionLimit, &healthy());
+}
+
+/// What follows from a target that is gone is no second list.
+#[test]
+fn a_dead_target_is_one_page() {
+    let mut run = gone();
+    fail(&mut run, late(Phase::Waiting), 7, 8.4, 58.0);
+    run.totals.users_reached = 31;
+    settle(&mut run);
+    let timeouts = run.findings.iter().find(|f| f.id == Id::TargetTimeouts).unwrap();
+    assert_eq!((&timeouts.caused_by[..], timeouts.remedies.len()), (&[Id::TargetGone][..], 0));
+    let page = sockbench::testing::report::text::render_run(&run, &sockbench::testing::report::text::Page::plain());
+    assert!(page.contains("with it 20 x ECONNRESET at read(), 7 x timed out"), "{page}");
+    assert!(!page.contains("(2.5 %)"), "no line of its own: {page}");
 }

@@ -7,7 +7,7 @@ use sockbench::testing::model::result::{Closes, Framing, Received, RunStamp, Sur
 
 use super::capacity::own_cpu;
 use super::{clear, fires, ids, reads, unknown, unnamed};
-use crate::facts::{errno, exhausted, fail, healthy, late, over, short, surplus};
+use crate::facts::{errno, exhausted, fail, healthy, late, over, short, status, surplus};
 
 #[test]
 fn refused_and_self_connects() {
@@ -243,4 +243,67 @@ fn bytes_beyond_complete_answers_are_a_warning_with_the_first_of_them() {
     assert_eq!(f.evidence["answers"].as_u64(), Some(8));
     reads("target-surplus-bytes, of two kinds", &f);
     clear(Id::TargetSurplusBytes, &healthy());
+}
+
+/// Where the counters are the target's and stayed at 0, something else lost SYNs; it is never a slow target.
+#[test]
+fn slow_connects_are_named_by_who_lost_the_syns() {
+    let sentence = |run: &sockbench::testing::model::result::RunResult| Diagnosis::of(run).verdict.sentence;
+    let slow = |retried: u64, longest_ms: f64| {
+        let mut run = healthy();
+        let connects = run.totals.connects.as_mut().unwrap();
+        (connects.setup_retried, connects.setup_max_ms) = (retried, longest_ms);
+        run
+    };
+    let on_the_way = slow(7, 3140.0);
+    let f = fires(Id::SlowConnects, &on_the_way);
+    assert_eq!(f.evidence["setups_retried"], 7);
+    assert!(sentence(&on_the_way).starts_with("slow connects: 7 connections took 1 s to 3.1 s"), "{}", sentence(&on_the_way));
+    clear(Id::TargetBacklogOverflow, &on_the_way);
+    clear(Id::SlowConnects, &slow(2, 1020.0));
+    let mut dropped = slow(7, 1040.0);
+    dropped.kernel.as_mut().unwrap().listen_drops = 9;
+    clear(Id::SlowConnects, &dropped);
+    fires(Id::TargetBacklogOverflow, &dropped);
+    assert!(sentence(&dropped).contains("about 1 s") && sentence(&dropped).contains("accept"), "{}", sentence(&dropped));
+    // Nobody can say who, of a target elsewhere.
+    let mut elsewhere = slow(7, 1040.0);
+    elsewhere.resources.target = None;
+    fires(Id::TargetBacklogOverflow, &elsewhere);
+    assert!(sentence(&elsewhere).contains("the way or the target's backlog"), "{}", sentence(&elsewhere));
+    // Given up by the timeout, without one that was made late.
+    let mut given_up = slow(0, 0.3);
+    fail(&mut given_up, late(Phase::Connecting), 12, 10.0, 20.0);
+    given_up.kernel.as_mut().unwrap().listen_drops = 40;
+    assert!(sentence(&given_up).starts_with("slow connects: 12 connections were not made within 5 s"), "{}", sentence(&given_up));
+    clear(Id::SlowConnects, &healthy());
+}
+
+/// A server that keeps fewer connections than there are users ends idle ones for new ones.
+#[test]
+fn resets_of_a_target_that_keeps_few_connections_say_how_many() {
+    let mut run = healthy();
+    fail(&mut run, Failure { reused: true, ..Failure::new(Call::Read, Cause::Eof) }, 600, 0.0, 59.9);
+    run.totals.after_last_answer = Some(sockbench::testing::model::result::AfterLastAnswer {
+        last_answer_s: 59.9,
+        open_connections: 6,
+        ..Default::default()
+    });
+    run.resources.target.as_mut().unwrap().name = "nginx".into();
+    let f = fires(Id::TargetResets, &run);
+    assert_eq!(f.evidence["open_at_the_end"], 6);
+    assert_eq!(f.remedies[0].command, "events { worker_connections 4096; }");
+    run.totals.after_last_answer.as_mut().unwrap().open_connections = 50;
+    assert!(!fires(Id::TargetResets, &run).evidence.contains_key("open_at_the_end"));
+}
+
+/// What the target says of its limit is in the finding.
+#[test]
+fn fields_about_a_limit_are_shown() {
+    let mut run = healthy();
+    fail(&mut run, status(429), 600, 0.0, 59.9);
+    run.errors[0].limit_fields = Some("Retry-After: 5".into());
+    let f = fires(Id::TargetErrors, &run);
+    assert_eq!(f.evidence["limit_fields"], "Retry-After: 5");
+    assert!(f.explanation.contains("Retry-After: 5"), "{}", f.explanation);
 }

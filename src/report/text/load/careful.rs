@@ -22,6 +22,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let head = flat(head);
     let mut ranked: Vec<(u8, String)> = Vec::new();
+    ranked.extend(follows(run).map(|text| (2, text)));
     ranked.extend(further(run).into_iter().map(|text| (2, text)));
     ranked.extend(statuses(run).map(|text| (2, text)));
     ranked.extend(cut(run).map(|text| (2, text)));
@@ -41,11 +42,24 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
 /// Other findings that are more than remarks, one line each. Of a run with failures, what follows from them is left to
 /// `-v`, but for their return.
 fn further(run: &RunResult) -> Vec<String> {
+    others_of(run).filter(|f| !follows_from(run, f)).map(in_a_line).collect()
+}
+
+fn others_of(run: &RunResult) -> impl Iterator<Item = &Finding> {
     let subject = subject(run).map(|f| f.id);
-    let wanted = run.findings.iter().filter(|f| {
+    run.findings.iter().filter(move |f| {
         f.severity != Severity::Info && Some(f.id) != subject && f.id != FindingId::FailuresWillReturn && !is_same(run, f.id)
-    });
-    wanted.map(in_a_line).collect()
+    })
+}
+
+fn follows_from(run: &RunResult, f: &Finding) -> bool {
+    subject(run).is_some_and(|subject| f.caused_by.contains(&subject.id))
+}
+
+/// What follows from the finding that the page is about is one sentence of it.
+fn follows(run: &RunResult) -> Option<String> {
+    let titles: Vec<&str> = others_of(run).filter(|f| follows_from(run, f)).map(|f| f.title.as_str()).collect();
+    (!titles.is_empty()).then(|| format!("it follows that {}", titles.join("; ")))
 }
 
 /// Its title, and what it spoils where it says so.

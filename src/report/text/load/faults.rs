@@ -2,7 +2,7 @@
 
 use crate::model::figures::{count, counted, seconds, share, span};
 use crate::model::outcome::{Call, Cause, Party};
-use crate::model::result::{ErrorRow, Framing, Received, RunResult};
+use crate::model::result::{ErrorRow, Framing, Received, RunResult, VerdictId};
 use crate::report::style::Tone;
 use crate::report::text::Page;
 use crate::report::text::page::Block;
@@ -24,8 +24,11 @@ struct Kind<'a> {
 /// `sentence` is the headline: its figures are not repeated.
 pub(super) fn blocks(run: &RunResult, page: &Page, sentence: &str) -> Vec<Block> {
     let kinds = kinds(run);
+    // A target that went away ends, refuses and swallows requests: one failure in several forms.
+    let all_one = run.verdict.id == VerdictId::TargetGone && kinds.len() > 1;
+    let shown = if all_one { 1 } else { KINDS };
     let mut blocks: Vec<Block> = Vec::new();
-    for (i, kind) in kinds.iter().take(KINDS).enumerate() {
+    for (i, kind) in kinds.iter().take(shown).enumerate() {
         let label = if i == 0 { "failed" } else { "" };
         let text = page.labelled(
             label,
@@ -34,7 +37,10 @@ pub(super) fn blocks(run: &RunResult, page: &Page, sentence: &str) -> Vec<Block>
         );
         blocks.push(if i == 0 { Block::kept(text) } else { Block::ranked(3, text) });
     }
-    if kinds.len() > KINDS {
+    if all_one {
+        let rest: Vec<String> = kinds[1..].iter().map(|k| format!("{} x {}", count(k.count), in_short(k.row))).collect();
+        blocks.push(Block::ranked(3, page.labelled("", Tone::Normal, &format!("with it {}", rest.join(", ")))));
+    } else if kinds.len() > KINDS {
         let rest: u64 = kinds[KINDS..].iter().map(|k| k.count).sum();
         let text = format!("{} of {} further kinds: -v", count(rest), kinds.len() - KINDS);
         blocks.push(Block::ranked(6, page.labelled("", Tone::Faint, &text)));
@@ -101,6 +107,9 @@ fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
     if let Some(received) = k.row.received.as_ref().filter(|_| is_incomplete(k.row)) {
         text += &lacks(received);
     }
+    if let Some(fields) = &k.row.limit_fields {
+        text += &format!("; it sent {fields}");
+    }
     if let Some(hit) = &k.row.limit {
         text += &format!("; the limit is {}, {} raises it", count(hit.value), hit.flag);
     }
@@ -121,6 +130,16 @@ fn what(row: &ErrorRow, run: &RunResult, sentence: &str) -> String {
         (Call::Protocol, _) => row.message.clone(),
         (call, Some(errno)) => format!("{}(): {} {errno}{windows}{reused}", call.word(), row.name),
         (call, None) => format!("{}(): {}, {}", call.word(), row.name, row.message),
+    }
+}
+
+/// `ECONNRESET at read()`, `status 503`, `timed out`.
+fn in_short(row: &ErrorRow) -> String {
+    match row.call {
+        Call::Http => format!("status {}", row.name),
+        Call::Timeout => "timed out".to_owned(),
+        Call::Protocol => row.name.clone(),
+        call => format!("{} at {}()", row.name, call.word()),
     }
 }
 

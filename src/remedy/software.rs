@@ -1,0 +1,46 @@
+//! Settings of server programs, by the name of their process: how many connections they serve at once.
+
+/// What to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// in words
+    pub action: &'static str,
+    /// the setting
+    pub change: &'static str,
+}
+
+/// Process names begin with these words.
+const KNOWN: &[(&str, Setting)] = &[
+    ("nginx", Setting { action: "worker_connections and worker_processes", change: "events { worker_connections 4096; }" }),
+    ("gunicorn", Setting { action: "threads, and a short keep-alive", change: "gunicorn -w 4 --threads 16 --keep-alive 2" }),
+    ("uwsgi", Setting { action: "processes and threads", change: "uwsgi --processes 4 --threads 16" }),
+    ("uvicorn", Setting { action: "limit-concurrency and workers", change: "uvicorn --workers 4 --limit-concurrency 1000" }),
+    ("python", Setting { action: "a thread for each connection", change: "http.server.ThreadingHTTPServer" }),
+    ("flask", Setting { action: "a thread for each connection", change: "app.run(threaded=True)" }),
+    ("java", Setting { action: "its threads and connections", change: "server.tomcat.threads.max=200" }),
+    ("puma", Setting { action: "threads and workers", change: "puma --threads 5:32 --workers 2" }),
+    ("ruby", Setting { action: "threads and workers", change: "puma --threads 5:32 --workers 2" }),
+    ("php", Setting { action: "children of its pool", change: "pm.max_children = 64" }),
+    ("apache", Setting { action: "workers, and a short keep-alive", change: "MaxRequestWorkers 400" }),
+    ("httpd", Setting { action: "workers, and a short keep-alive", change: "MaxRequestWorkers 400" }),
+    ("node", Setting { action: "server.maxConnections", change: "server.maxConnections = 10000" }),
+    ("haproxy", Setting { action: "maxconn", change: "maxconn 10000" }),
+];
+
+/// How the program of this process serves more connections at once; none where nothing is known of it.
+pub fn more_places(process: &str) -> Option<Setting> {
+    KNOWN.iter().find(|(name, _)| process.starts_with(name)).map(|(_, setting)| *setting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_known_by_the_beginning_of_their_name() {
+        let change = |process: &str| more_places(process).map(|setting| setting.change);
+        assert_eq!(change("python3.11"), Some("http.server.ThreadingHTTPServer"));
+        assert_eq!(change("php-fpm8.2"), Some("pm.max_children = 64"));
+        assert_eq!((change("my-server"), change("")), (None, None));
+    }
+}
