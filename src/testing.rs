@@ -18,7 +18,7 @@ pub mod diagnose {
         pub use crate::diagnose::thresholds::{LATENESS_MS, OTHERS_PERCENT};
     }
     pub mod table {
-        pub use crate::diagnose::table::rules;
+        pub use crate::diagnose::table::{rule_of, rules};
     }
 }
 pub mod evloop {

@@ -38,6 +38,7 @@ fn section(out: &mut String, rule: &Rule) {
         ("**can follow from**", ids(rule.caused_by)),
         ("**suppressed by**", ids(rule.swallowed_by)),
         ("**remedies**", rule.advises.to_owned()),
+        ("**witness**", rule.witness.to_owned()),
     ];
     let _ = write!(out, "\n## `{}`\n\n{severity}: {}.\n\n", rule.id.word(), rule.says);
     for (name, text) in lines.iter().filter(|(_, text)| !text.is_empty()) {
@@ -59,6 +60,9 @@ A run is diagnosed by one rule per finding. A rule reads the run result only, so
 again. It says *clear*, *finding*, or *cannot decide* with what is missing (`undecided[]`): silence never reads as healthy. Findings
 come in the order of this page. One that follows from another carries `caused_by`, says so in its first sentence, and leaves the
 remedies to it.
+
+Each error and warning has a *witness*: what else saw it when the fault catalogue (`tests/fault_catalogue`) provoked it, read by the
+test and not by sockbench.
 ";
 
 const VERDICTS: &str = "

@@ -136,6 +136,8 @@ pub struct Rule {
     pub needs: &'static str,
     /// what its remedies are about; empty where it leaves them to its cause
     pub advises: &'static str,
+    /// what else saw it when the fault catalogue provoked it; empty for information
+    pub witness: &'static str,
     /// how it reads as a cause: "Because ..., "
     pub as_cause: &'static str,
     /// findings that can be its cause

@@ -212,8 +212,9 @@ impl Watcher {
             let room = target.known().and_then(|u| u.threads).is_none_or(|t| t.ran + t.waited <= TARGET_ROOM_BELOW);
             self.seen.saturated_seconds += u32::from(workers.ran >= WORKER_BUSY && room);
         }
-        let accept_queue =
-            if self.plan.target_is_local { owner::read_accept_queue(self.plan.baseline.dest).ok().flatten() } else { None };
+        // When the load is over, its connections are closed, and a target takes those that waited for them.
+        let is_seen = self.plan.target_is_local && !self.ending;
+        let accept_queue = if is_seen { owner::read_accept_queue(self.plan.baseline.dest).ok().flatten() } else { None };
         self.seen.seconds.push(ObservedSecond { index: second, count, client, target, host, accept_queue });
     }
 

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use sockbench::testing::model::finding::{Finding, FindingId, Severity};
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::result::{RunResult, VerdictId};
+
+use crate::witness::{self, Seen};
 
 /// One row: a fault, or a healthy run.
 #[derive(Clone, Copy)]
@@ -51,8 +53,11 @@ pub(crate) struct Check<'a> {
 
 impl<'a> Check<'a> {
     /// Everything that is wrong with `run` as the outcome of `case`.
-    pub(crate) fn all(case: &Case, run: &'a RunResult) -> (Vec<FindingId>, Vec<String>) {
-        let bad = |f: &&Finding| f.severity != Severity::Info;
+    pub(crate) fn all(case: &Case, run: &'a RunResult, seen: &Seen) -> (Vec<FindingId>, Vec<String>) {
+        // Other programs that the witness saw too, beside a cause that leads the page, are true of this machine.
+        let led = run.verdict.id != VerdictId::HostBound && seen.others_percent >= crate::rig::OTHERS_PERCENT;
+        let aside = case.expected.is_some() && case.expected != Some(FindingId::HostContended) && led;
+        let bad = |f: &&Finding| f.severity != Severity::Info && !(aside && f.id == FindingId::HostContended);
         let found: Vec<FindingId> = run.findings.iter().filter(bad).map(|f| f.id).collect();
         let finding = case.expected.and_then(|id| run.findings.iter().find(|f| f.id == id));
         let mut check = Check { run, finding, wrong: Vec::new() };
@@ -80,6 +85,13 @@ impl<'a> Check<'a> {
         check.same("attempts add up", t.attempts, t.requests + t.local_failures + t.cut);
         if case.expected.is_none() || finding.is_some() {
             (case.check)(&mut check);
+            for wrong in witness::of(case.expected).contradicts(run, seen) {
+                check.say(format!("the witness: {wrong}"));
+            }
+        }
+        let ruled_out = witness::of(case.expected).not;
+        if let Some(not) = ruled_out.filter(|id| found.contains(id) && !case.also.contains(id)) {
+            check.say(format!("{} was to be ruled out", not.word()));
         }
         if let (false, Some(f)) = (check.wrong.is_empty(), finding) {
             check.say(format!("its evidence: {}", serde_json::to_string(&f.evidence).unwrap()));

@@ -14,12 +14,14 @@ mod check;
 #[path = "../support/documents.rs"]
 mod documents;
 mod healthy;
+mod ledger;
 mod local;
 #[path = "../support/loud.rs"]
 mod loud;
 mod matrix;
 mod parts;
 mod peers;
+mod places;
 mod ports;
 mod received;
 mod rig;
@@ -42,8 +44,18 @@ use support::here;
 const AT_ONCE: usize = 6;
 
 fn all() -> Vec<Case> {
-    [local::CASES, target::CASES, ports::CASES, slow::CASES, stood_still::CASES, parts::CASES, received::CASES, healthy::CASES]
-        .concat()
+    [
+        local::CASES,
+        target::CASES,
+        ports::CASES,
+        slow::CASES,
+        stood_still::CASES,
+        parts::CASES,
+        received::CASES,
+        places::CASES,
+        healthy::CASES,
+    ]
+    .concat()
 }
 
 #[test]

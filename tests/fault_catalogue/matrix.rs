@@ -1,8 +1,10 @@
-//! The confusion matrix: rows are injected faults, columns first findings.
+//! The confusion matrix: rows are injected faults, columns first findings; then a line for each finding.
 
+use sockbench::testing::diagnose::table::rule_of;
 use sockbench::testing::model::finding::{FindingId, Severity};
 
 use crate::check::{Case, Outcome};
+use crate::witness;
 
 /// Markdown: what the letters mean, the matrix, and what was skipped.
 pub(crate) fn markdown(rows: &[(&Case, Outcome)]) -> String {
@@ -49,12 +51,25 @@ pub(crate) fn markdown(rows: &[(&Case, Outcome)]) -> String {
         }
         text += "\n";
     }
+    text += &ruled_out(rows, &ids);
     for (case, outcome) in rows {
         match outcome {
             Outcome::Ran { .. } => {}
             Outcome::Skipped(why) => text += &format!("\nSKIPPED {}: {why}\n", case.name),
             Outcome::Disturbed { why, .. } => text += &format!("\nDISTURBED {}: {why}\n", case.name),
         }
+    }
+    text
+}
+
+/// The witness of each finding, the nearest wrong one, and what ruled that out in its rows.
+fn ruled_out(rows: &[(&Case, Outcome)], ids: &[FindingId]) -> String {
+    let mut text = String::from("\n| finding | rows | witness | nearest wrong finding | ruled out by |\n|---|---|---|---|---|\n");
+    for id in ids {
+        let of = rows.iter().filter(|(case, outcome)| case.expected == Some(*id) && matches!(outcome, Outcome::Ran { .. }));
+        let (seen, witnessed) = (rule_of(*id).map_or("", |rule| rule.witness), witness::of(Some(*id)));
+        let not = witnessed.not.map_or("", FindingId::word);
+        text += &format!("| `{}` | {} | {seen} | `{not}` | {} |\n", id.word(), of.count(), witnessed.because);
     }
     text
 }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use crate::ledger;
 use crate::rig::LISTEN;
 
 /// What a peer does with one connection.
@@ -33,6 +34,7 @@ fn accept(listener: &TcpListener, script: Script) {
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || {
             stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            ledger::on_accept();
             script(stream);
         });
     }
@@ -47,11 +49,21 @@ pub(crate) fn read_head(stream: &mut TcpStream) -> bool {
             _ => return false,
         }
     }
+    ledger::on_request();
     true
 }
 
 /// Writes an answer; false when the connection is gone.
 pub(crate) fn answer(stream: &mut TcpStream, text: &str) -> bool {
+    let written = stream.write_all(text.as_bytes()).is_ok();
+    if written {
+        ledger::on_answer();
+    }
+    written
+}
+
+/// Writes a part of an answer; false when the connection is gone.
+pub(crate) fn answer_part(stream: &mut TcpStream, text: &str) -> bool {
     stream.write_all(text.as_bytes()).is_ok()
 }
 

@@ -11,7 +11,7 @@ use sockbench::testing::model::result::RunResult;
 use sockbench::testing::sys::child::{Child, ChildError, Stderr};
 
 use crate::check::{Case, Check, Outcome};
-use crate::witness::{Seen, Sleeper, Witness};
+use crate::witness::{self, Seen, Sleeper, Witness};
 use crate::{loud, runs, support};
 
 /// For any load of the catalogue.
@@ -22,7 +22,7 @@ pub(crate) const LISTEN: &str = "127.0.0.1:8080";
 /// From here on the witness says that a client had no chance to keep a schedule: half of what the rule calls late.
 const LATE_MS: f64 = thresholds::LATENESS_MS / 2.0;
 /// From here on the witness says that other programs use this machine: half of what the rule needs.
-const OTHERS_PERCENT: f64 = thresholds::OTHERS_PERCENT / 2.0;
+pub(crate) const OTHERS_PERCENT: f64 = thresholds::OTHERS_PERCENT / 2.0;
 
 /// What a row came to, as the run inside its namespace hands it over.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,8 +36,8 @@ pub(crate) fn outcome(here: &str, case: &Case) -> Outcome {
     let name = case.name;
     match catch_unwind(|| inside(here, case)) {
         Ok(Ok((run, seen))) => {
-            let (found, wrong) = Check::all(case, &run);
-            match disturbance(case, &run, &found, seen).filter(|_| !wrong.is_empty()) {
+            let (found, wrong) = Check::all(case, &run, &seen);
+            match disturbance(case, &run, &found, &seen).filter(|_| !wrong.is_empty()) {
                 Some(why) => {
                     println!("DISTURBED {name}: {why}");
                     Outcome::Disturbed { found, why }
@@ -54,7 +54,7 @@ pub(crate) fn outcome(here: &str, case: &Case) -> Outcome {
 }
 
 /// Why the row shows nothing: this machine had no core to spare, the run says so itself, and so does the witness.
-fn disturbance(case: &Case, run: &RunResult, found: &[FindingId], seen: Seen) -> Option<String> {
+fn disturbance(case: &Case, run: &RunResult, found: &[FindingId], seen: &Seen) -> Option<String> {
     let unexpected = |id: FindingId| found.contains(&id) && case.expected != Some(id) && !case.also.contains(&id);
     if unexpected(HostContended) && seen.others_percent >= OTHERS_PERCENT {
         return Some(format!("other programs used {:.0} % of a core", seen.others_percent));
@@ -136,6 +136,7 @@ pub(crate) fn load_url_while(url: &str, args: &[&str], during: impl FnOnce(u32))
 /// Sends a signal to a process that the row started.
 pub(crate) fn signal(pid: u32, signal: nix::sys::signal::Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal).unwrap();
+    witness::on_signal(pid, signal);
 }
 
 fn document(mut child: Child) -> RunResult {

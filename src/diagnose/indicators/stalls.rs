@@ -152,11 +152,13 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
     // Where every request in flight hangs, nothing is answered until the timeout ends them: target-hangs says so.
     let timeout_s = run.plan.timeout.as_secs_f64();
     let hung = |s: &Silence| seen.hang.is_yes() && s.stretch.length_s() >= HUNG_SHARE * timeout_s;
+    // Users whose SYN was lost wait for its retry, and for no answer.
+    let slow_connects = seen.overflow.yes().map(|o| o.retried).or(seen.retried).map_or(0.0, |r| r.longest_ms / 1000.0);
     let long: Vec<&Silence> = silences
         .iter()
         .filter(|s| s.stretch.length_s() >= shortest)
         .filter(ended)
-        .filter(|s| !of_client(s) && !hung(s))
+        .filter(|s| !of_client(s) && !hung(s) && s.stretch.length_s() > slow_connects)
         .collect();
     let stretches: Vec<Stretch> = long.iter().map(|s| s.stretch).collect();
     let Some(stalls) = Stalls::of(&stretches) else { return Seen::No };

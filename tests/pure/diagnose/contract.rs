@@ -72,6 +72,13 @@ fn a_healthy_run_is_clear_of_errors_and_warnings() {
 }
 
 #[test]
+fn every_error_and_warning_has_a_witness() {
+    for rule in table::rules() {
+        assert_eq!(rule.witness.is_empty(), rule.id.severity() == Severity::Info, "{}", rule.id.word());
+    }
+}
+
+#[test]
 fn findings_come_in_the_order_of_the_contract() {
     assert_eq!(table::rules().map(|r| r.id).collect::<Vec<_>>(), Id::ALL);
     let mut run = exhausted();
