@@ -14,26 +14,13 @@ const SLOT_NS: u64 = 20_000_000;
 pub struct Tail {
     /// none: no answer came
     last_answer: Option<Stamp>,
-<<<<<<< HEAD
     /// connections refused in the slots after that of the last answer, by slot, ascending
     refused: Vec<Refused>,
-=======
-    /// when connections were refused since this worker's own last answer, the first ones
-    refused: Vec<Stamp>,
-    /// those beyond [`REFUSED_KEPT`], of each worker
-    more: Vec<Refused>,
->>>>>>> 6706bf2 (Name a target that serves N of M connections, and connects that took a retry of their SYN)
     /// connections that were open at the end
     open: u64,
 }
 
-<<<<<<< HEAD
 /// One slot with at least one refused connection.
-=======
-/// Refused connections whose time is kept by each worker: users pause after one.
-const REFUSED_KEPT: usize = 4096;
-
->>>>>>> 6706bf2 (Name a target that serves N of M connections, and connects that took a retry of their SYN)
 #[derive(Debug, Clone, Copy)]
 struct Refused {
     first: Stamp,
@@ -66,7 +53,6 @@ impl Tail {
 
     fn on_answer(&mut self, at: Stamp) {
         self.last_answer = self.last_answer.max(Some(at));
-<<<<<<< HEAD
         self.refused.retain(|r| r.slot() > slot(at));
     }
 
@@ -83,23 +69,6 @@ impl Tail {
                 same.count += more.count;
             }
             _ => self.refused.insert(after, more),
-=======
-        self.refused.clear();
-        self.more.clear();
-    }
-
-    fn on_refused(&mut self, at: Stamp) {
-        if self.refused.len() < REFUSED_KEPT {
-            self.refused.push(at);
-            return;
-        }
-        match self.more.first_mut() {
-            Some(refused) => {
-                refused.last = refused.last.max(at);
-                refused.count += 1;
-            }
-            None => self.more.push(Refused { first: at, last: at, count: 1 }),
->>>>>>> 6706bf2 (Name a target that serves N of M connections, and connects that took a retry of their SYN)
         }
     }
 
@@ -110,41 +79,22 @@ impl Tail {
 
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
-<<<<<<< HEAD
         if let Some(at) = other.last_answer {
             self.on_answer(at);
         }
         for refused in &other.refused {
             self.on_refused(*refused);
         }
-=======
-        self.last_answer = self.last_answer.max(other.last_answer);
-        self.refused.extend_from_slice(&other.refused);
-        self.more.extend_from_slice(&other.more);
->>>>>>> 6706bf2 (Name a target that serves N of M connections, and connects that took a retry of their SYN)
         self.open += other.open;
     }
 
     /// In the form of a result; none where nothing was answered.
     pub fn to_row(&self) -> Option<AfterLastAnswer> {
-<<<<<<< HEAD
         Some(AfterLastAnswer {
             last_answer_s: self.last_answer?.as_secs_f64(),
             refused: self.refused.iter().map(|r| r.count).sum(),
             first_refused_s: self.refused.first().map(|r| r.first.as_secs_f64()),
             last_refused_s: self.refused.last().map(|r| r.last.as_secs_f64()),
-=======
-        let last = self.last_answer?;
-        let one = |at: &Stamp| Refused { first: *at, last: *at, count: 1 };
-        let all = self.refused.iter().map(one).chain(self.more.iter().copied());
-        let after: Vec<Refused> = all.filter(|r| r.last > last).collect();
-        Some(AfterLastAnswer {
-            last_answer_s: last.as_secs_f64(),
-            refused: after.iter().map(|r| r.count).sum(),
-            // Of those that are only counted, what one worker saw before another one's last answer is before it.
-            first_refused_s: after.iter().map(|r| r.first.max(last)).min().map(Stamp::as_secs_f64),
-            last_refused_s: after.iter().map(|r| r.last).max().map(Stamp::as_secs_f64),
->>>>>>> 6706bf2 (Name a target that serves N of M connections, and connects that took a retry of their SYN)
             open_connections: self.open,
         })
     }
@@ -208,10 +158,6 @@ mod tests {
             }
             all.on_open_at_end();
             let row = all.to_row().unwrap();
-<<<<<<< HEAD
-=======
-            // The one at 0.6 s came before another worker's answer at 0.7 s.
->>>>>>> 6706bf2 (Name a target that serves N of M connections, and connects that took a retry of their SYN)
             assert_eq!((row.last_answer_s, row.refused, row.open_connections), (0.7, 2, 1), "{order:?}");
             assert_eq!((row.first_refused_s, row.last_refused_s), (Some(0.98), Some(0.99)), "{order:?}");
         }
