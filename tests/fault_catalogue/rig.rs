@@ -24,6 +24,9 @@ const LATE_MS: f64 = thresholds::LATENESS_MS / 2.0;
 /// From here on the witness says that other programs use this machine: half of what the rule needs.
 pub(crate) const OTHERS_PERCENT: f64 = thresholds::OTHERS_PERCENT / 2.0;
 
+/// A sleeper that was late by this share of a stall met the same.
+const STALL_SHARE: f64 = 0.5;
+
 /// What a row came to, as the run inside its namespace hands it over.
 #[derive(Debug, Serialize, Deserialize)]
 enum Inside {
@@ -59,6 +62,12 @@ fn disturbance(case: &Case, run: &RunResult, found: &[FindingId], seen: &Seen) -
     if unexpected(HostContended) && seen.others_percent >= OTHERS_PERCENT {
         return Some(format!("other programs used {:.0} % of a core", seen.others_percent));
     }
+    // A machine that lets nobody run for a while stalls client and target alike.
+    let stalled_ms = |id| unexpected_stall_ms(case, run, id);
+    let stall_ms = f64::max(stalled_ms(FindingId::TargetStalled), stalled_ms(FindingId::ClientStalled));
+    if stall_ms > 0.0 && seen.late_max_ms >= STALL_SHARE * stall_ms {
+        return Some(format!("a mere sleeper woke up {:.0} ms late, the stall is one of {stall_ms:.0} ms", seen.late_max_ms));
+    }
     // What the kernel says of the client itself: runnable without a core, as long as it was late.
     let client = &run.resources.client;
     let waited_ms = client.threads.iter().map(|t| t.wait_s * 1000.0).fold(0.0, f64::max);
@@ -67,6 +76,13 @@ fn disturbance(case: &Case, run: &RunResult, found: &[FindingId], seen: &Seen) -
         let late = client.late_requests;
         format!("a mere sleeper woke up {:.1} ms late, the client waited {waited_ms:.0} ms for a core: {late} late", seen.late_ms)
     })
+}
+
+/// The longest stall that a finding names which the row did not inject; zero where there is none.
+fn unexpected_stall_ms(case: &Case, run: &RunResult, id: FindingId) -> f64 {
+    let unexpected = case.expected != Some(id) && !case.also.contains(&id);
+    let found = run.findings.iter().find(|f| f.id == id && unexpected);
+    found.and_then(|f| f.evidence.get("longest_s")?.as_f64()).unwrap_or(0.0) * 1000.0
 }
 
 /// The row's result and what the witness saw, or why there is none here.

@@ -23,6 +23,8 @@ pub(crate) use evidence::of;
 pub(crate) struct Seen {
     /// how late a thread woke up that wants to wake up every millisecond, 99th percentile
     pub(crate) late_ms: f64,
+    /// and the latest
+    pub(crate) late_max_ms: f64,
     /// CPU that neither this process nor its children took, percent of a core
     pub(crate) others_percent: f64,
     /// CPU of the children that have ended, the client among them, percent of a core
@@ -97,6 +99,7 @@ impl Witness {
         });
         Seen {
             late_ms,
+            late_max_ms: late.last().map_or(0.0, |d| d.as_secs_f64() * 1000.0),
             others_percent: (others_s / span_s * 100.0).max(0.0),
             children_percent: (cpu_s(UsageWho::RUSAGE_CHILDREN) - self.children_s) / span_s * 100.0,
             kernel: kernel.filter(|(_, n)| *n > 0).collect(),

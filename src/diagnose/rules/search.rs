@@ -79,10 +79,10 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
     // On a machine without a free core one connect() can take 100 ms, and 100 ports cannot be the reason.
     let most = f64::from(p) * SEARCH_PORT_US;
     let is_slow = if alone {
-        mean >= SEARCH_ALONE_US && most >= SEARCH_ALONE_US
+        (SEARCH_ALONE_US..=most).contains(&mean)
     } else {
         let (m, q) = (below.mean(), below.p95());
-        mean >= SEARCH_TIMES * m && mean - m >= SEARCH_ADDED_US && most >= SEARCH_ADDED_US && p95 >= SEARCH_TIMES * q
+        mean >= SEARCH_TIMES * m && (SEARCH_ADDED_US..=most).contains(&(mean - m)) && p95 >= SEARCH_TIMES * q
     };
     if !is_slow {
         return Ruling::Clear;
