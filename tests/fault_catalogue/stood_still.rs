@@ -218,6 +218,8 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "the target's listener closed for 0.5 s in mid-run",
         expected: Some(TargetRefused),
+        // Connections that it has not accepted end with it.
+        also: &[TargetResets],
         run: || {
             listens_but_for(Duration::from_millis(1500), Duration::from_millis(500));
             load("/", &["--no-keepalive", "--conns", "4", "--think", "20ms", "--duration", "4s"])
