@@ -55,8 +55,8 @@ pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
     let cluster = retried.count;
     let given_up = Rows::kind(run, Kind::ConnectTimeout).count();
     // The counters are of all listeners of the namespace: where none of our set-ups was delayed, another's overflowed.
-    let held_up =
-        run.totals.connects.is_none_or(|c| c.setup_max_ms >= HELD_UP_MS) || cluster > 0 || given_up > 0 || is_stuck(run);
+    let held_up = !nobody_listens(run)
+        && (run.totals.connects.is_none_or(|c| c.setup_max_ms >= HELD_UP_MS) || cluster > 0 || given_up > 0 || is_stuck(run));
     let dropped = if held_up { counted } else { counted.map(|_| 0) };
     // Where the counters are the target's and say that nothing was dropped, a retry had another cause: slow-connects.
     let clustered = cluster >= SYN_RETRIES && counted != Some(0);
@@ -73,6 +73,14 @@ pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
         }
         _ => Seen::No,
     }
+}
+
+/// No connection was made, and each attempt was refused: there is no listener whose queue could be full.
+fn nobody_listens(run: &RunResult) -> bool {
+    let t = &run.totals;
+    let refused = Rows::are(run, |kind| matches!(kind, Kind::Refused | Kind::SelfConnect)).count();
+    let connecting = t.in_flight.map_or(t.cut, |f| f.connecting);
+    refused > 0 && t.connections_opened == 0 && connecting == 0 && t.connects_failed <= refused
 }
 
 /// A set-up can still be under way at the end: a started user without its connection or, without keep-alive, an

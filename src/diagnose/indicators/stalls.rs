@@ -55,14 +55,16 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
         };
     }
     let in_flight = overdue.map_or(0, |f| f.overdue);
-    let begun_in_flight = overdue.map_or(0, |f| f.receiving.min(f.overdue));
+    // Those that began may be ordinary answers that the end of the run cut: as many as are not overdue.
+    let begun_in_flight = overdue.map_or(0, |f| f.receiving.saturating_sub(f.count.saturating_sub(f.overdue)));
     let (by_timeout_ms, first_s) = match timed_out {
         0 => (0.0, f64::INFINITY),
         _ => (timeout_ms, waiting.first_s().min(receiving.first_s()) - timeout_ms / 1000.0),
     };
     let since = overdue.and_then(|f| f.oldest_sent_s).unwrap_or(f64::INFINITY).min(first_s);
     let silent = run.totals.silences.iter().flatten().find_map(|s| lasts_until(s, run.duration_s));
-    let rps_before = silent.filter(|from| *from >= since - 1.0 && *from > 0.0).map(|from| {
+    // Answers that came after the first of them was sent belong to no part before.
+    let rps_before = silent.filter(|from| (*from - since).abs() <= 1.0 && *from > 0.0).map(|from| {
         let answered = run.totals.requests.saturating_sub(run.totals.failures);
         answered as f64 / from
     });

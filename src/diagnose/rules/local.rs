@@ -114,8 +114,8 @@ fn more_descriptors(run: &RunResult, whole_system: bool) -> Vec<Remedy> {
         remedies.push(advice("raise the limit of this machine", command, "room for 1,000,000 open files"));
     } else {
         remedies.push(advice(
-            "raise the limit of this shell",
-            again.clone().after(&format!("ulimit -n {want}")),
+            "raise the hard limit of this shell, as root: sockbench raises the soft one by itself",
+            again.clone().after(&format!("sudo prlimit --pid $$ --nofile={want}")),
             format!("room for {} and 64 other files", counted(users, "connection")),
         ));
         remedies.push(advice(

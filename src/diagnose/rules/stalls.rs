@@ -34,7 +34,11 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         None => format!("They waited up to {waited}, and no other request was answered either. "),
     };
     if hang.begun > 0 {
-        text += &format!("Of {} part of an answer came, and its end did not{}. ", hang.begun, so_far(run));
+        text += &match hang.begun {
+            n if n < hang.requests() => format!("Of {n} of them part of the answer came, and its end did not{}. ", so_far(run)),
+            1 => format!("Part of the answer came, and its end did not{}. ", so_far(run)),
+            _ => format!("Of each, part of the answer came, and its end did not{}. ", so_far(run)),
+        };
     }
     if let (Some(since), Some(rps)) = (hang.since_s, hang.rps_before) {
         text += &format!(
@@ -46,9 +50,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
     let unfinished = unfinished::longest(run).filter(|_| hang.begun >= n);
     text += match unfinished {
         Some(_) => "It is no matter of speed: what came, came at once. Latency figures leave these requests out.",
-        None => {
-            "The target accepted these requests and did not answer them. Latency figures are censored: they leave these requests out."
-        }
+        None => "These requests were sent and not answered. Latency figures are censored: they leave these requests out.",
     };
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
     let mut remedies = unfinished.map_or_else(Vec::new, |(received, _)| unfinished::remedies(run, &received));

@@ -9,6 +9,7 @@ use crate::model::figures::{count, counted, is_supported, number, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::outcome::{Cause, FailureSide, Phase, ProtocolFault};
 use crate::model::result::{ErrorRow, RunResult};
+use crate::model::time::per_second;
 use crate::remedy::{advice, load_with, longer_idle, quoted};
 
 /// The gap between the totals and the error table hides this kind of failure.
@@ -57,8 +58,13 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
     } else {
         if reused > 0 {
             text += &format!(
-                "{reused} of them had carried an answer before: the target closed an idle connection while the next request was on its \
-                 way. Its idle timeout is shorter than the users' pauses, or it limits requests per connection. "
+                "{reused} of them had carried an answer before: the target closed the connection while the next request was on its \
+                 way. {} ",
+                if pauses(run) {
+                    "Its idle timeout is shorter than the users' pauses, or it limits requests per connection."
+                } else {
+                    "The users do not pause, so it is no idle timeout: it limits its connections, or the requests of each."
+                }
             );
         }
         if fresh > 0 {
@@ -102,8 +108,12 @@ fn against_resets(run: &RunResult, rows: &Rows<'_>, reused: u64, fresh: u64) -> 
         remedies.push(places::more(run, "keep more connections", format!("{users} of {users} open at the end")));
     }
     if reused > 0 {
-        let expected = format!("no resets on reused connections: {} less", counted(reused, "failure"));
-        remedies.push(longer_idle(run, expected));
+        if pauses(run) {
+            let expected = format!("no resets on reused connections: {} less", counted(reused, "failure"));
+            remedies.push(longer_idle(run, expected));
+        } else {
+            remedies.push(less_load(run, "no resets, where a connection limit of the target is the cause".into()));
+        }
         if run.plan.keepalive {
             let short = load_with(&run.plan, |p| p.keepalive = false);
             remedies.push(advice(
@@ -120,8 +130,15 @@ fn against_resets(run: &RunResult, rows: &Rows<'_>, reused: u64, fresh: u64) -> 
             format!("{} between {} and {} of the run", counted(fresh, "reset"), seconds(rows.first_s()), seconds(rows.last_s())),
         ));
     }
-    remedies.push(less_load(run, "no resets, where a connection limit of the target is the cause".into()));
+    if reused == 0 || pauses(run) {
+        remedies.push(less_load(run, "no resets, where a connection limit of the target is the cause".into()));
+    }
     remedies
+}
+
+/// Whether connections are idle between requests: users think, or wait for the next due time.
+fn pauses(run: &RunResult) -> bool {
+    !run.plan.think.max.is_zero() || run.plan.is_open_loop()
 }
 
 /// target-timeouts. Those at connect belong to the backlog where it overflowed.
@@ -238,9 +255,20 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         .ruling()
 }
 
-/// Half of the load: users in a closed loop, rate in an open one; a pause where there is one user only.
+/// Share of the rate at which a target answered that it can take without a queue.
+const EASY_SHARE: f64 = 0.7;
+
+/// Half of the load: users in a closed loop, rate in an open one, less where it answers less than that; a pause where there is
+/// one user only.
 pub(super) fn less_load(run: &RunResult, expected: String) -> Remedy {
     if run.plan.is_open_loop() {
+        let answers = run.totals.requests.saturating_sub(run.totals.failures);
+        let answered = per_second(answers, run.duration_s);
+        if answers > 0 && answered < run.plan.rate / 2.0 {
+            let easy = (answered * EASY_SHARE).max(0.1);
+            let easy = if easy >= 10.0 { easy.floor() } else { (easy * 10.0).floor() / 10.0 };
+            return advice("try a rate below what it answers", load_with(&run.plan, |p| p.rate = easy), expected);
+        }
         return advice("try half of the rate", load_with(&run.plan, |p| p.rate /= 2.0), expected);
     }
     if run.plan.users > 1 {

@@ -20,7 +20,12 @@ fn fd_limit() {
     run.totals.users_reached = 1010;
     run.totals.users_asked = 2000;
     let f = fires(Id::LocalFdLimit, &run);
-    assert!(f.remedies[0].command.starts_with("ulimit -n 2064 && sockbench load http://10.0.0.1:80 --conns 2000 "), "{f:?}");
+    assert!(
+        f.remedies[0]
+            .command
+            .starts_with("sudo prlimit --pid $$ --nofile=2064 && sockbench load http://10.0.0.1:80 --conns 2000 "),
+        "{f:?}"
+    );
     assert_eq!((&f.evidence["windows_code"], &f.evidence["nofile"]), (&10_024.into(), &1024.into()));
     let found = diagnose(&run);
     assert!(!ids(&found).contains(&Id::UsersNotReached), "swallowed: {:?}", ids(&found));

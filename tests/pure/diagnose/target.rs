@@ -46,6 +46,20 @@ fn backlog_by_counter_or_by_cluster() {
     unknown(Id::TargetBacklogOverflow, &blind);
 }
 
+/// The counters are of the whole namespace: where nothing listens, another listener's queue was full.
+#[test]
+fn a_target_that_refuses_everything_has_no_queue() {
+    let mut run = healthy();
+    fail(&mut run, errno(Call::Connect, 111), 40, 0.0, 1.0);
+    run.kernel.as_mut().unwrap().listen_overflows = 53;
+    let t = &mut run.totals;
+    (t.connections_opened, t.connects_failed, t.users_reached, t.connects) = (0, 40, 0, None);
+    (t.cut, t.in_flight) = (0, None);
+    clear(Id::TargetBacklogOverflow, &run);
+    run.totals.cut = 1;
+    fires(Id::TargetBacklogOverflow, &run);
+}
+
 #[test]
 fn nobody_held_up_means_no_overflow_of_this_target() {
     let mut run = healthy();

@@ -56,8 +56,11 @@ fn rates(run: &RunResult, head: &str) -> String {
         text
     } else if t.failures + t.local_failures == 0 {
         let rps = rate(per_second(answers, run.duration_s));
-        let rps = if head.contains(&format!("{rps} req/s")) { String::new() } else { format!("{rps} req/s, ") };
-        format!("{rps}0 failed of {}", count(t.requests))
+        if head.contains(&format!("{rps} req/s")) {
+            format!("{}, 0 failed", count(t.requests))
+        } else {
+            format!("{rps} req/s, 0 failed of {}", count(t.requests))
+        }
     } else {
         // The lines about failures say of how many.
         let of = if run.errors.is_empty() { format!(" of {}", count(t.attempts)) } else { String::new() };

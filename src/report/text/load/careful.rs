@@ -107,7 +107,9 @@ fn statuses(run: &RunResult) -> Option<String> {
 fn cut(run: &RunResult) -> Option<String> {
     let t = &run.totals;
     let part = t.cut as f64 / t.attempts.max(1) as f64;
-    (t.cut > 0 && part >= CUT_SHARE).then(|| {
+    // Requests that have waited no longer than answered ones did are ordinary ones.
+    let late = t.in_flight.is_none_or(|f| f.overdue > 0);
+    (late && t.cut > 0 && part >= CUT_SHARE).then(|| {
         format!(
             "{} requests ({}) were in flight at the end: the slowest answers are in no latency figure",
             count(t.cut),

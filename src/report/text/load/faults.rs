@@ -98,7 +98,8 @@ fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
     text += &match (first == last, known(&first), known(&last)) {
         (true, true, _) | (false, true, true) => String::new(),
         (true, false, _) => format!(", at {first}"),
-        (false, true, false) => format!(", until {last}"),
+        (false, true, false) if k.last_s + 1.0 >= run.duration_s => ", from then to the end".to_owned(),
+        (false, true, false) => format!(", from then until {last}"),
         (false, false, _) => format!(", {first} to {last}"),
     };
     if let Some(bytes) = k.row.first_bytes.as_ref().filter(|bytes| !bytes.is_empty()) {
