@@ -249,7 +249,11 @@ fn write_study(args: &Args, dir: &Path, study: &StudyResult, times: &[EndpointTi
     let steps = study.steps.iter().zip(labels).zip(times);
     let steps: Vec<_> = steps.map(|((run, label), times)| chart::Step { label, run, times }).collect();
     run_output::write_charts(dir, &chart::study_charts(&steps), written);
-    let over_users = [("throughput-users", chart::throughput(study)), ("response-times-users", chart::response_times(study))];
+    let over_users = [
+        ("throughput-users", chart::throughput(study)),
+        ("response-times-users", chart::response_times(study)),
+        ("cpu-users", chart::resources_over_users(study)),
+    ];
     let over_users: Vec<_> = over_users.into_iter().filter_map(|(name, chart)| Some((name, chart?))).collect();
     run_output::write_charts(dir, &over_users, written);
     if let (true, Some(first)) = (is_windows_ports(args), steps.first()) {

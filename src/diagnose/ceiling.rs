@@ -2,7 +2,7 @@
 //! of the requests that take one. `2 cores / 30 ms / 20 % = 333/s`.
 
 use super::thresholds::{CPU_LIMIT_PERCENT, ONE_CORE_PERCENT};
-use crate::model::figures::{count, counted, ms, number, seconds, share as percent};
+use crate::model::figures::{count, counted, ms, number, seconds, share as percent, us};
 use crate::model::plan::Closer;
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::{Ceiling, CeilingKind, CoresBy};
@@ -29,25 +29,30 @@ pub(crate) fn ceilings(heaviest: &RunResult, steps: &[&RunResult]) -> Vec<Ceilin
 /// How it comes about, without the rate: `ceiling by CPU: 2 cores / 30 ms / 20 %`.
 pub(crate) fn formula(c: &Ceiling) -> String {
     let slots = c.slots.round() as u64;
-    let busy = ms(c.busy_ms);
+    let busy = time(c.busy_ms);
     match (c.kind, &c.endpoint) {
         (CeilingKind::Ports, _) => format!("ceiling by ports: {} ports / {}", count(slots), seconds(c.busy_ms / 1000.0)),
         (CeilingKind::Cpu, name) => {
-            let time = match (name, c.client_ms.map(ms)) {
-                (Some(_), None) => format!("{busy} ms / {}", percent(c.share)),
-                (Some(_), Some(client)) => format!("({busy} ms x {} + {client} ms of the client)", percent(c.share)),
-                (None, None) => format!("{busy} ms a request"),
-                (None, Some(client)) => format!("({busy} ms + {client} ms of the client) a request"),
+            let each = match (name, c.client_ms.map(time)) {
+                (Some(_), None) => format!("{busy} / {}", percent(c.share)),
+                (Some(_), Some(client)) => format!("({busy} x {} + {client} of the client)", percent(c.share)),
+                (None, None) => format!("{busy} a request"),
+                (None, Some(client)) => format!("({busy} + {client} of the client) a request"),
             };
-            format!("ceiling by CPU: {} / {time}", cores_in_words(c))
+            format!("ceiling by CPU: {} / {each}", cores_in_words(c))
         }
         (CeilingKind::Workers, name) => format!(
-            "ceiling by workers for {}: {} / {busy} ms / {}",
+            "ceiling by workers for {}: {} / {busy} / {}",
             name.as_deref().unwrap_or("all"),
             counted(slots, "worker"),
             percent(c.share)
         ),
     }
+}
+
+/// A time with its unit; one below a tenth of a millisecond keeps its figures.
+fn time(of_ms: f64) -> String {
+    if of_ms < 0.1 { format!("{} us", us(of_ms * 1000.0)) } else { format!("{} ms", ms(of_ms)) }
 }
 
 /// `2 cores`, `1 core (affinity)`, `0.5 cores (CPU quota)`.

@@ -1,9 +1,9 @@
 //! Charts of a study against its users: the rate beside the closed loop's prediction, and each endpoint's percentiles.
 
 use super::over_time::{ENDPOINT_COLORS, slowest};
-use super::{Axis, AxisSide, Chart, Color, Reference, ScaleKind, Series, Shape};
-use crate::model::figures::rate;
-use crate::model::study::{CeilingKind, StepRow, StudyResult};
+use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape};
+use crate::model::figures::{rate, share};
+use crate::model::study::{CeilingKind, SaturationKind, StepRow, StudyResult};
 
 /// Requests per second against users, with the closed loop's line and the lowest known ceiling; none for open loops and
 /// for studies whose users did not change.
@@ -31,12 +31,19 @@ pub fn throughput(study: &StudyResult) -> Option<Chart> {
         let label = format!("ceiling by {name}: {}/s", rate(c.rps));
         chart.references.push(Reference { value: c.rps, side: AxisSide::Left, label });
     }
+    if let Some(s) = &study.analysis.saturation {
+        let label = match s.kind {
+            SaturationKind::Flat => "saturated",
+            SaturationKind::Bends => "slows down",
+        };
+        chart.markers.push(Marker { x: f64::from(s.users), label: label.into() });
+    }
     Some(chart)
 }
 
 /// p50 (solid) and p95 (dashed) of the slowest endpoints against users.
 pub fn response_times(study: &StudyResult) -> Option<Chart> {
-    let mut chart = empty(study, "Response times by endpoint, p50 and p95 (dashed)", "ms")?;
+    let mut chart = empty(study, &format!("Response times by endpoint, p50 and p95 (dashed){}", of_answered(study)), "ms")?;
     chart.left.scale = ScaleKind::Log;
     let last = study.steps.last()?;
     for (name, color) in slowest(last).into_iter().map(|i| &last.endpoints[i].name).zip(ENDPOINT_COLORS) {
@@ -57,7 +64,7 @@ pub fn response_times(study: &StudyResult) -> Option<Chart> {
 
 /// Percentiles of all requests of each step against users.
 pub fn percentiles_over_users(study: &StudyResult) -> Option<Chart> {
-    let mut chart = empty(study, "Response times of all requests", "ms")?;
+    let mut chart = empty(study, &format!("Response times of all requests{}", of_answered(study)), "ms")?;
     chart.left.scale = ScaleKind::Log;
     chart.series.push(Series::line("p99", Color::Vermillion, by_users(study, |r| r.p99_ms)));
     chart.series.push(Series::line("p95", Color::Orange, by_users(study, |r| r.p95_ms)));
@@ -73,6 +80,13 @@ pub fn resources_over_users(study: &StudyResult) -> Option<Chart> {
     chart.series.push(Series::line("target", Color::Vermillion, by_users(study, |r| r.target_cpu_percent)));
     chart.series.push(Series::line("client", Color::Blue, by_users(study, |r| r.client_cpu_percent)));
     Some(chart)
+}
+
+/// `; at 100 users 34 % got no answer`: times leave these out.
+fn of_answered(study: &StudyResult) -> String {
+    let censored = study.analysis.rows.iter().filter(|r| r.is_censored);
+    let worst = censored.max_by(|a, b| a.unanswered_share.total_cmp(&b.unanswered_share));
+    worst.map_or_else(String::new, |r| format!("; at {} {} got no answer", r.label, share(r.unanswered_share)))
 }
 
 /// A column of the steps, in rising order of users.

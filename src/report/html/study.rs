@@ -6,7 +6,7 @@ use maud::html;
 use super::run::{verdict_tone, when};
 use super::shell::{Top, lines, list, page, section, titled};
 use super::{charts, environment, findings};
-use crate::model::figures::{bytes, count, ms, percent, rate, seconds};
+use crate::model::figures::{bytes, count, ms, percent, rate, seconds, share, times};
 use crate::model::study::{StepRow, StudyResult};
 use crate::report::chart::{self, EndpointTimes, PageChart, Step};
 use crate::report::style::Tone;
@@ -36,7 +36,10 @@ pub fn render_study(study: &StudyResult, times: &[EndpointTimes]) -> String {
     let body = html! {
         (section("answers", "Answers", &html! { (lines(&answers)) (list(&study::careful(study))) }))
         @if !study.comparison.is_empty() { (section("comparison", "The experiment and this run", &study::comparison(study).to_html())) }
-        (section("users", "Against users", &charts::grid(&over_users(study, &steps))))
+        (section("users", "Against users", &html! {
+            (charts::grid(&over_users(study, &steps)))
+            @if !study.analysis.endpoints.is_empty() { (titled("Each endpoint under rising load", &under_load(study))) }
+        }))
         (section("steps", "Steps", &html! { (by_step(rows).to_html()) (titled("Endpoints by step", &study_detail::endpoints(study))) }))
         (section("charts", "Second by second", &charts::grid(&chart::time_charts(&steps))))
         (section("findings", "Findings over all steps", &findings::render(&study.findings)))
@@ -75,19 +78,48 @@ fn over_users(study: &StudyResult, steps: &[Step<'_>]) -> Vec<PageChart> {
     known.chain([chart::step_distribution(steps)]).collect()
 }
 
+/// Each endpoint at the lightest and at the heaviest step: what rises, and whether the target queued or worked.
+fn under_load(study: &StudyResult) -> Table {
+    let endpoints = &study.analysis.endpoints;
+    let [light, heavy] = endpoints.first().map_or([0, 0], |e| e.users);
+    let mut columns = vec![("endpoint".to_owned(), Align::Left)];
+    columns.extend(["p50", "p95", "in the queue", "at work"].map(|what| (format!("{what}, ms"), Align::Right)));
+    columns.extend(["median, as a multiple", "without an answer"].map(|what| (what.to_owned(), Align::Right)));
+    let mut table = Table::with_columns(columns);
+    let pair = |of: [f64; 2], text: fn(f64) -> String| format!("{} to {}", text(of[0]), text(of[1]));
+    for e in endpoints {
+        let timing = |of: Option<[f64; 2]>| of.map_or_else(|| "-".to_owned(), |of| pair(of, ms));
+        table.row_of(vec![
+            e.name.clone().into(),
+            pair(e.p50_ms, ms).into(),
+            pair(e.p95_ms, ms).into(),
+            timing(e.queue_p50_ms).into(),
+            timing(e.work_p50_ms).into(),
+            times(e.times()).into(),
+            pair(e.unanswered_share, share).into(),
+        ]);
+    }
+    table.note(format!(
+        "from {light} to {heavy} users; queue and work are medians as the target says (Server-Timing), - where it does not"
+    ));
+    table
+}
+
 /// A figure of a row: its name and its text.
 type Figure = (&'static str, fn(&StepRow) -> String);
 
 /// A column for each step.
 fn by_step(rows: &[StepRow]) -> Table {
-    let figures: [Figure; 17] = [
+    let figures: [Figure; 19] = [
         ("requests", |r| count(r.requests)),
         ("failed at the target", |r| count(r.failures)),
         ("failed on this machine", |r| count(r.local_failures)),
         ("in flight at the end", |r| count(r.cut)),
+        ("without an answer, of all", |r| share(r.unanswered_share)),
         ("req/s", |r| rate(r.rps)),
         ("req/s after the last user had started", |r| or_dash(r.steady_rps, rate)),
         ("users / (think + response)", |r| or_dash(r.predicted_rps, rate)),
+        ("of the closed loop's line", |r| or_dash(r.expected_share, share)),
         ("p50, ms", |r| or_dash(r.p50_ms, ms)),
         ("p95, ms", |r| or_dash(r.p95_ms, ms)),
         ("p99, ms", |r| or_dash(r.p99_ms, ms)),

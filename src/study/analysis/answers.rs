@@ -17,6 +17,8 @@ use crate::remedy;
 
 /// Of a ceiling of which less than this was reached at saturation, something else is the limit.
 const CEILING_NEAR_SHARE: f64 = 0.5;
+/// The rank of a finding that is no answer to what limits a study.
+const LIMITS_NOTHING: u8 = 5;
 /// Users further away than this many times are no advice but a guess.
 const KNEE_TIMES: f64 = 10.0;
 
@@ -37,7 +39,7 @@ pub(super) fn answers(steps: &Steps<'_>, endpoints: &[EndpointLoad], ceiling: Op
 /// Where the rate falls behind the users, and the lowest known ceiling.
 fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     let (found, about) = match steps.saturation {
-        Some(found) => (Some(at_step(found)), None),
+        Some(found) => (Some(at_step(found) + beside_the_target(steps, found)), None),
         None => by_row(steps).map_or((None, None), |(text, about)| (Some(text), about)),
     };
     let near = ceiling.and_then(|c| near(steps, c, about));
@@ -66,6 +68,13 @@ fn at_step(s: &Saturation) -> String {
             format!("slows down from {users} on: {rps} req/s are {} of the closed loop's line{beyond}", share(s.expected_share))
         }
     }
+}
+
+/// A client or a host that was the limit makes the rate flat as well.
+fn beside_the_target(steps: &Steps<'_>, found: &Saturation) -> &'static str {
+    let is_other = |id: VerdictId| matches!(id, VerdictId::ClientBound | VerdictId::HostBound);
+    let from = steps.runs.iter().filter(|run| run.plan.users >= found.users);
+    if from.into_iter().any(|run| is_other(run.verdict.id)) { ", not by the target alone" } else { "" }
 }
 
 /// The heaviest step against the closed loop's line, where the rows alone show no saturation; a step that its own findings
@@ -222,14 +231,18 @@ fn knee(steps: &Steps<'_>, index: usize, ceiling: Option<&Ceiling>) -> Option<St
 /// first among equals. Where the rows show saturation, only a finding that explains a verdict is more than they are.
 pub(super) fn decisive<'a>(steps: &Steps<'a>) -> Option<(usize, &'a Finding)> {
     let rank = |f: &Finding| match (f.severity, f.id) {
-        (Severity::Error, _) => 0,
-        (Severity::Warning, _) => 1,
-        (_, FindingId::TargetCpuSaturated) => 2,
-        (_, FindingId::ClosedLoopLimited) if steps.saturation.is_none() => 3,
-        _ => 4,
+        // What was refused after the target had gone follows from that.
+        (_, FindingId::TargetGone) => 0,
+        (Severity::Error, _) => 1,
+        // It limits nothing by itself.
+        (_, FindingId::TargetForbidsKeepalive) => LIMITS_NOTHING,
+        (Severity::Warning, _) => 2,
+        (_, FindingId::TargetCpuSaturated) => 3,
+        (_, FindingId::ClosedLoopLimited) if steps.saturation.is_none() => 4,
+        _ => LIMITS_NOTHING,
     };
     let explains = |run: usize| steps.saturation.is_none() || steps.runs[run].verdict.id != VerdictId::Healthy;
     let all = steps.runs.iter().enumerate().flat_map(|(i, r)| r.findings.iter().map(move |f| (i, f)));
     // The last step of the least rank: with rising load that is the heaviest.
-    all.filter(|(i, f)| rank(f) < 4 && explains(*i)).min_by_key(|(i, f)| (rank(f), std::cmp::Reverse(*i)))
+    all.filter(|(i, f)| rank(f) < LIMITS_NOTHING && explains(*i)).min_by_key(|(i, f)| (rank(f), std::cmp::Reverse(*i)))
 }

@@ -61,6 +61,8 @@ fn a_server_of_one_request_at_a_time_is_saturated_and_where() {
         let verdict = verdict(&runs, &analysis);
         assert_eq!(verdict.id, VerdictId::TargetBound, "{verdict:?}");
         assert_ne!(answer(&analysis, Question::Why), "no limit was reached");
+        let chart = crate::report::chart::throughput(&study(runs)).expect("users rose");
+        assert_eq!(chart.markers.iter().map(|m| m.x).collect::<Vec<_>>(), [f64::from(users)], "the chart says it too");
     }
 }
 

@@ -15,15 +15,16 @@ const OUTSIDE_SHARE: f64 = 0.5;
 /// Endpoints of one kind that are named.
 const NAMED: usize = 3;
 
-/// `10 to 100 users: /io stays at 200 ms; /cpu rises 3.7 times, from 32 to 119 ms, all of the added time in the queue`.
+/// `medians from 10 to 100 users: /io stays at 200 ms; /cpu rises 3.7 times, from 32 to 119 ms, all of the added time in the queue`.
 pub(super) fn under_load(steps: &Steps<'_>, endpoints: &[EndpointLoad]) -> Option<String> {
     let users = endpoints.first()?.users;
-    let (stay, mut change): (Vec<&EndpointLoad>, Vec<&EndpointLoad>) = endpoints.iter().partition(|e| stays(e));
+    let (mut stay, mut change): (Vec<&EndpointLoad>, Vec<&EndpointLoad>) = endpoints.iter().partition(|e| stays(e));
     change.sort_by(|a, b| b.times().total_cmp(&a.times()));
     let mut parts = Vec::new();
     if !stay.is_empty() {
+        // Those with the same verb come together, and it is said once.
+        stay.sort_by_key(|e| change_of(e).trend() != Trend::Stays);
         let mut each: Vec<String> = stay.iter().map(|e| stayed(e) + &of_the_answered(steps, e)).collect();
-        // The verb is said once.
         for text in each.iter_mut().skip(1) {
             *text = text.replacen(" stays ", " ", 1);
         }
@@ -33,7 +34,7 @@ pub(super) fn under_load(steps: &Steps<'_>, endpoints: &[EndpointLoad]) -> Optio
         let each = change.iter().map(|e| changed(e) + &of_the_answered(steps, e)).collect();
         parts.push(some(each, "; ", "change"));
     }
-    let between = if users[0] < users[1] { format!("{} to {} users: ", users[0], users[1]) } else { String::new() };
+    let between = if users[0] < users[1] { format!("medians from {} to {} users: ", users[0], users[1]) } else { String::new() };
     Some(between + &parts.join("; "))
 }
 
@@ -64,8 +65,12 @@ fn stays(e: &EndpointLoad) -> bool {
     })
 }
 
+const fn change_of(e: &EndpointLoad) -> Change {
+    Change { from: e.p50_ms[0], to: e.p50_ms[1] }
+}
+
 fn stayed(e: &EndpointLoad) -> String {
-    let change = Change { from: e.p50_ms[0], to: e.p50_ms[1] };
+    let change = change_of(e);
     if change.trend() == Trend::Stays {
         return format!("{} {}", e.name, change.in_words(ms, "ms"));
     }
@@ -73,7 +78,7 @@ fn stayed(e: &EndpointLoad) -> String {
 }
 
 fn changed(e: &EndpointLoad) -> String {
-    let change = Change { from: e.p50_ms[0], to: e.p50_ms[1] };
+    let change = change_of(e);
     let known = || e.p50_by_step_ms.iter().flatten().copied();
     let text = format!("{} {}", e.name, change.in_words(ms, "ms"));
     let (least, most) = (known().fold(f64::MAX, f64::min), known().fold(0.0, f64::max));

@@ -28,8 +28,9 @@ pub fn verdict(runs: &[RunResult], analysis: &Analysis) -> Verdict {
     let first = hit.first().map(|i| &runs[*i]);
     let since_s = first.and_then(|run| run.verdict.since_s);
     let words = first.map_or_else(|| words(id), |run| words_of(run, id));
-    let when = since_s.filter(|_| id == VerdictId::TargetGone).map_or_else(String::new, |s| format!(", {} into it", seconds(s)));
-    Verdict { id, sentence: format!("{words} {}{when}", places(&steps, &hit)), since_s }
+    let when = since_s.filter(|_| id == VerdictId::TargetGone);
+    let when = when.map_or_else(String::new, |s| format!(" ({} into the step)", seconds(s)));
+    Verdict { id, sentence: format!("{words} {}", places(&steps, &hit, &when)), since_s }
 }
 
 /// `TARGET SATURATED already at 10 users: 48.6 req/s`.
@@ -100,8 +101,8 @@ fn healthy(steps: &Steps<'_>) -> String {
     format!("OK: no limit reached up to {}: {} req/s", row.label, rate(row.steady_rps.unwrap_or(row.rps)))
 }
 
-/// `at 100 users; the other steps are fine`.
-fn places(steps: &Steps<'_>, hit: &[usize]) -> String {
+/// `at 100 users; the other steps are fine`; `when` comes after the steps.
+fn places(steps: &Steps<'_>, hit: &[usize], when: &str) -> String {
     let row = |i: &usize| &steps.rows[*i];
     let rest: Vec<usize> = (0..steps.rows.len()).filter(|i| !hit.contains(i)).collect();
     let text = match hit {
@@ -113,6 +114,7 @@ fn places(steps: &Steps<'_>, hit: &[usize]) -> String {
         }
         many => many.iter().map(|i| place(row(i))).collect::<Vec<_>>().join(", "),
     };
+    let text = text + when;
     let fine = rest.iter().all(|i| steps.runs[*i].verdict.id == VerdictId::Healthy);
     match rest.as_slice() {
         [] => text,
