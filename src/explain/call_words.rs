@@ -30,6 +30,7 @@ pub(super) const CALL_NAMES: &[(FailedCall, &[&str])] = &[
             "try_connect",
             "connectnb",
             "connect_socket_to_host",
+            "create_connection",
         ],
     ),
     (
@@ -67,6 +68,7 @@ pub(super) const CALL_NAMES: &[(FailedCall, &[&str])] = &[
             "ssl_read",
             "ssl_connect",
             "ssl_do_handshake",
+            "do_handshake",
             "socketread0",
             "apr_socket_recv",
             "recv_into",

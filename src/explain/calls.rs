@@ -96,7 +96,8 @@ pub(super) fn call_of(name: &str) -> Option<FailedCall> {
 /// `uv_tcp_connect`, `net_bind`, `apr_socket_send`, `php_network_connect`, `nativeConnect0`.
 const AROUND_BEFORE: &[&str] = &[
     "wsa_", "wsa", "uv_", "tcp_", "udp_", "sock_", "socket_", "net_", "network_", "jvm_", "php_", "apr_", "sys_", "do_", "try_",
-    "async_", "native", "raw_", "nb_", "ngx_", "os_", "posix_", "unix_", "inet_", "lib_", "safe_", "internal",
+    "async_", "server_", "create_", "native", "raw_", "nb_", "ngx_", "os_", "posix_", "unix_", "inet_", "lib_", "safe_",
+    "internal",
 ];
 const AROUND_BEHIND: &[&str] =
     &["_async", "async", "_nb", "_nonblock", "_nonblocking", "_socket", "_tcp", "address", "_impl", "_internal"];
@@ -167,7 +168,16 @@ pub(super) struct FrameCall {
 
 /// The call of a frame, in lower case; none where its function is none of the calls.
 pub(super) fn of_frame(frame: &str) -> Option<FrameCall> {
-    let is_server = ["serversocket", "serverbootstrap", "setuplistenhandle", "listenincluster", "server.listen", ".listen("];
+    let is_server = [
+        "serversocket",
+        "serverbootstrap",
+        "setuplistenhandle",
+        "listenincluster",
+        "server.listen",
+        ".listen(",
+        "server_bind",
+        "server_activate",
+    ];
     let side = is_server.iter().any(|w| frame.contains(w)).then_some(Side::Server);
     let called = words(frame).find_map(|at| {
         let (before, after) = (&frame[..at.start], &frame[at.end..]);
@@ -175,7 +185,9 @@ pub(super) fn of_frame(frame: &str) -> Option<FrameCall> {
             || (after.starts_with(" [") && before.ends_with('.'))
             // The state machine of an asynchronous function: `Socket.<ConnectAsync>g__WaitForConnect|1_0(..)`.
             || (before.ends_with(".<") && after.starts_with('>'));
-        if is_function { call_of(&frame[at]) } else { None }
+        // `File "client.py", line 9, in connect`
+        let is_python = before.ends_with(", in ") && after.trim().is_empty();
+        if is_function || is_python { call_of(&frame[at]) } else { None }
     })?;
     Some(FrameCall { call: called, side })
 }

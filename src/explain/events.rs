@@ -123,7 +123,13 @@ impl Events {
             self.trace = call.or(self.trace);
             return false;
         }
-        let Some(open) = &mut self.open else { return false };
+        let Some(open) = &mut self.open else {
+            // A traceback whose head was not pasted.
+            if line.trim_start().starts_with("File \"") && line.contains(", line ") {
+                (self.in_trace, self.trace) = (true, call);
+            }
+            return false;
+        };
         open.depth = open.depth.saturating_add_signed(depth(line));
         if let Some(repeated) = open.repeated.take() {
             open.event.evidence = open.event.evidence.with(repeated.evidence);
@@ -269,6 +275,9 @@ const LINKS: &[&str] = &[
     "(caused by",
     "originalerror",
     "because:",
+    // C++ says the last one again.
+    "terminate called after throwing",
+    "what():",
 ];
 
 /// `at a.b.C.d(C.java:1)`, `at f (file.js:1:2)`, `#0 /a.php(1): f()`, `... 12 more`, `5: std::f`, `/a.go:12 +0x1f`, `from a.rb:1:in 'f'`.

@@ -78,6 +78,10 @@ impl Evidence {
     pub(super) fn with_frame(self, frame: FrameCall) -> Self {
         let is_open = self.call == FailedCall::Unnamed && calls::can_give(frame.call, self.condition);
         let same = self.call == frame.call || is_open;
+        // bind() that a connect calls is a client's.
+        if self.call == FailedCall::Bind && frame.call == FailedCall::Connect && self.side.is_none() {
+            return Self { side: Some(Side::Client), ..self };
+        }
         Self {
             call: if is_open { frame.call } else { self.call },
             side: if same { self.side.filter(|_| frame.side.is_none()).or(frame.side) } else { self.side },

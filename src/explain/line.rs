@@ -247,10 +247,13 @@ fn says_nothing(before: &str, after: &str) -> bool {
         let is_null = word == "null" && rest.len() < after.len();
         ends && (is_null || ["0", "0.0", "false", "none", "nil", "no"].contains(&word))
     });
+    // `connection refused 0, timeouts 0`
+    let is_zero =
+        rest.strip_prefix(" 0").is_some_and(|r| r.is_empty() || r.starts_with([',', ';', ')', '|']) || r.starts_with(" |"));
     let last = before.trim_end().rsplit(' ').next().unwrap_or_default();
     // A log's own clients went away: nothing failed here.
     let is_client = last == "client" && after.starts_with(", so");
-    is_empty || is_client || ["no", "without", "zero", "avoid", "avoids", "prevent", "prevents"].contains(&last)
+    is_empty || is_zero || is_client || ["no", "without", "zero", "avoid", "avoids", "prevent", "prevents"].contains(&last)
 }
 
 /// Words that may stand behind a message: more about the same error.

@@ -119,6 +119,8 @@ pub(super) const SYSTEM: &[Message] = &[
 pub(super) const WINDOWS: &[Message] = &[
     system("only one usage of each socket address", "EADDRINUSE").on(Os::Windows),
     system("normally only one use of each socket address", "EADDRINUSE").on(Os::Windows),
+    // In whatever words it was translated back.
+    system("(protocol/network address/port)", "EADDRINUSE").on(Os::Windows),
     system("the requested address is not valid in its context", "EADDRNOTAVAIL").on(Os::Windows),
     system("an address incompatible with the requested protocol was used", "EAFNOSUPPORT").on(Os::Windows),
     system("lacked sufficient buffer space or because a queue was full", "ENOBUFS").on(Os::Windows),

@@ -114,6 +114,7 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("backend closed", Condition::Ended),
     program("upstream closed", Condition::Ended),
     program("connection was closed by", Condition::Ended),
+    program("connection was closed before", Condition::Ended),
     program("connection has been closed by", Condition::Ended),
     program("connection closed before", Condition::Ended),
     program("connection closed prematurely", Condition::Ended),

@@ -155,6 +155,7 @@ pub(super) const POSIX_TRANSLATED: &[Message] = &[
     posix("位址已被使用", "EADDRINUSE"),
     posix("주소가 이미 사용 중", "EADDRINUSE"),
     posix("angeforderte adresse kann nicht zugewiesen werden", "EADDRNOTAVAIL"),
+    posix("angeforderte adresse nicht zuweisen", "EADDRNOTAVAIL"),
     posix("attribuer l'adresse demandée", "EADDRNOTAVAIL"),
     posix("asignar la dirección solicitada", "EADDRNOTAVAIL"),
     posix("assegnare l'indirizzo richiesto", "EADDRNOTAVAIL"),

@@ -2,8 +2,9 @@
 
 /// Without colours of a terminal and other control characters: they must not reach another terminal.
 pub(super) fn printable(line: &str) -> String {
+    let plain = without_bold(line);
     let mut out = String::with_capacity(line.len());
-    let mut chars = line.chars().peekable();
+    let mut chars = plain.chars().peekable();
     while let Some(c) = chars.next() {
         if c == '\u{1b}' && chars.peek() == Some(&'[') {
             chars.next();
@@ -15,6 +16,23 @@ pub(super) fn printable(line: &str) -> String {
         }
     }
     out
+}
+
+/// `read **90038**`: numbers that people stress when they paste.
+fn without_bold(line: &str) -> std::borrow::Cow<'_, str> {
+    if !line.contains("**") {
+        return line.into();
+    }
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("**") {
+        out.push_str(before);
+        let is_number = after.starts_with(|c: char| c.is_ascii_digit()) || before.ends_with(|c: char| c.is_ascii_digit());
+        out.push_str(if is_number { "" } else { "**" });
+        rest = after;
+    }
+    out.push_str(rest);
+    out.into()
 }
 
 /// The normal form of a printable line.
@@ -40,5 +58,6 @@ mod tests {
     fn control_characters_never_come_through() {
         assert_eq!(printable("\u{1b}[31mERROR\u{1b}[0m\tx\u{7}\u{0}y"), "ERROR  xy");
         assert_eq!(printable("\u{1b}["), "");
+        assert_eq!(printable("read **90038**, ** (Mint.TransportError)"), "read 90038, ** (Mint.TransportError)");
     }
 }

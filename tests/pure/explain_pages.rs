@@ -47,6 +47,41 @@ fn every_answer_fits_one_screen() {
     }
 }
 
+#[derive(serde::Deserialize)]
+struct Texts {
+    #[serde(default)]
+    line: Vec<Text>,
+    #[serde(default)]
+    page: Vec<Text>,
+}
+
+#[derive(serde::Deserialize)]
+struct Text {
+    text: String,
+}
+
+/// Every text of the tables: one screen at 80 columns, no line too wide at 60, and no placeholder for a port that it shows.
+#[test]
+fn every_text_of_the_tables_fits_one_screen() {
+    let lines: Texts = toml::from_str(include_str!("../data/error_texts.toml")).unwrap();
+    let pages: Texts = toml::from_str(include_str!("../data/error_pages.toml")).unwrap();
+    for t in lines.line.iter().chain(&pages.page) {
+        let Some(e) = explain_text(&t.text, &Known::default()) else { continue };
+        let text = render_explanation(&e, &Page::plain());
+        let narrow = render_explanation(&e, &Page::plain().wide(60));
+        // A word that is wider than the page stands alone; one at the end of a line goes on with the next.
+        let is_one_word = |l: &str| l.split_whitespace().filter(|w| !["^", "\\"].contains(w)).count() == 1;
+        let widest = |text: &str| text.lines().filter(|l| !is_one_word(l)).map(|l| l.chars().count()).max().unwrap_or(0);
+        assert!(
+            text.lines().count() <= Page::LINES && widest(&text) <= 80 && widest(&narrow) <= 60,
+            "{}\n{text}\n{narrow}",
+            t.text
+        );
+        let has_port = e.readings.iter().any(|r| r.address.as_deref().is_some_and(|a| a.contains(':')));
+        assert!(!has_port || e.readings.len() > 1 || !text.contains("PORT/") && !text.contains(":PORT"), "{}\n{text}", t.text);
+    }
+}
+
 /// What is left out of one screen is in the long form.
 #[test]
 fn the_long_form_has_every_reading_and_remedy() {

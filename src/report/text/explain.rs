@@ -281,7 +281,9 @@ fn keeps(r: &Remedy) -> bool {
 fn typed(command: &str, room: usize, goes_on: &str) -> Vec<String> {
     let (mut lines, mut rest) = (Vec::new(), command);
     while rest.len() > room {
-        let Some(at) = rest.get(..room - goes_on.len()).and_then(|start| start.rfind(' ')).filter(|at| *at > 0) else { break };
+        let within = rest.get(..room - goes_on.len()).and_then(|start| start.rfind(' ')).filter(|at| *at > 0);
+        // A word that is too long stands alone.
+        let Some(at) = within.or_else(|| rest.find(' ')) else { break };
         lines.push(format!("{}{goes_on}", &rest[..at]));
         rest = &rest[at + 1..];
     }
