@@ -251,7 +251,7 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
             }
             STUDY_SCHEMA => {
                 let study: StudyResult = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
-                explain::explain_study(&study.steps, known).ok_or_else(|| bad("a study without steps".into()))
+                explain::explain_study(&study, known).ok_or_else(|| bad("a study without steps".into()))
             }
             // A rehearsal's or a forecast's failures are meant to be there.
             ours if ours.starts_with("sockbench") => Err(bad(format!("schema {ours}: no run and no study: nothing to explain"))

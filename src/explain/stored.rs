@@ -1,5 +1,7 @@
 //! Our own documents: diagnosed again from their facts, with the rules of today.
 
+use std::time::Duration;
+
 use super::Known;
 use super::arithmetic::{self, Seen};
 use crate::diagnose::{diagnose, diagnose_study, keep_proofs};
@@ -7,6 +9,7 @@ use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId};
 use crate::model::result::{Ports, RunResult};
+use crate::model::study::StudyResult;
 
 /// A stored run (`sockbench/1`).
 pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
@@ -14,20 +17,33 @@ pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
     explanation("run", findings, run, known)
 }
 
-/// The steps of a stored study (`sockbench-study/1`): the study's own findings first, then each step's, each id once.
-pub fn explain_study(steps: &[RunResult], known: &Known) -> Option<Explanation> {
-    let last = steps.last()?;
-    let mut findings = diagnose_study(steps);
+/// The steps of a stored study (`sockbench-study/1`): the study's own findings first, then each step's, each id once. The
+/// arithmetic is that of the step which has the first finding.
+pub fn explain_study(study: &StudyResult, known: &Known) -> Option<Explanation> {
+    let steps = &study.steps;
+    let mut findings: Vec<(Finding, usize)> = Vec::new();
+    let last = steps.len().checked_sub(1)?;
+    findings.extend(diagnose_study(steps).into_iter().map(|f| (f, last)));
     for (n, step) in steps.iter().enumerate() {
         for mut f in keep_proofs(diagnose(step), &step.findings) {
-            if !findings.iter().any(|known| known.id == f.id) {
-                f.title = format!("step {}, {}: {}", n + 1, counted(step.plan.users, "user"), f.title);
-                findings.push(f);
+            if !findings.iter().any(|(known, _)| known.id == f.id) {
+                f.title = format!("{}: {}", place(study, n), f.title);
+                findings.push((f, n));
             }
         }
     }
-    findings.sort_by_key(|f| f.id);
-    Some(explanation("study", findings, last, known))
+    findings.sort_by_key(|(f, _)| f.id);
+    let step = findings.first().map_or(last, |(_, n)| *n);
+    Some(explanation("study", findings.into_iter().map(|(f, _)| f).collect(), &steps[step], known))
+}
+
+/// `at 100 users`, `in step short`: as the study's own report calls its steps.
+fn place(study: &StudyResult, n: usize) -> String {
+    match study.analysis.rows.get(n).map(|row| row.label.as_str()) {
+        Some(label) if label.starts_with(|c: char| c.is_ascii_digit()) => format!("at {label}"),
+        Some(label) => format!("in step {label}"),
+        None => format!("in step {}, {}", n + 1, counted(study.steps[n].plan.users, "user")),
+    }
 }
 
 fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Known) -> Explanation {
@@ -37,7 +53,11 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
     let facts = Known {
         pool: known.pool.or(ports.and_then(|p| p.pool)),
         hold_s: known.hold_s.or(ports.and_then(|p| p.hold_s)),
-        rates: arithmetic::Rates { rate_cps: known.rates.rate_cps.or(ports.map(Ports::demand_cps)), ..known.rates },
+        rates: arithmetic::Rates {
+            rate_cps: known.rates.rate_cps.or(ports.map(Ports::demand_cps)),
+            duration: known.rates.duration.or_else(|| Duration::try_from_secs_f64(run.duration_s).ok()),
+            ..known.rates
+        },
         ..*known
     };
     let exhausted = findings.iter().any(|f| f.id == FindingId::LocalPortsExhausted);
@@ -53,5 +73,47 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
         arithmetic,
         remedies: Vec::new(),
         findings,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json, to_value};
+
+    use super::*;
+    use crate::model::study::{Analysis, StepRow};
+
+    const HEALTHY: &str = include_str!("../../tests/data/runs/healthy.json");
+    const EXHAUSTED: &str = include_str!("../../tests/data/runs/exhausted.json");
+
+    /// A study whose steps have names, as windows-ports has.
+    fn study(steps: [(&str, &str); 2]) -> StudyResult {
+        let runs: Vec<Value> = steps.iter().map(|(_, run)| serde_json::from_str(run).expect("a run")).collect();
+        let mut study: StudyResult = serde_json::from_value(json!({
+            "schema": "sockbench-study/1", "tool": {"version": "0"}, "command": "", "name": "windows-ports", "started_at": "",
+            "duration_s": 12.0, "steps_planned": 2, "ended": "", "steps": runs, "cooldowns": [],
+            "analysis": to_value(Analysis::default()).expect("JSON"), "comparison": [], "findings": [], "unavailable": [],
+        }))
+        .expect("a study");
+        study.analysis.rows = study.steps.iter().zip(steps).map(|(run, (label, _))| StepRow::of(run, label)).collect();
+        study
+    }
+
+    #[test]
+    fn findings_of_a_study_are_titled_as_its_steps_are_called_and_computed_from_that_step() {
+        for (steps, place) in [
+            ([("short", EXHAUSTED), ("kept", HEALTHY)], "in step short: "),
+            ([("10 users", HEALTHY), ("20 users", EXHAUSTED)], "at 20 users: "),
+        ] {
+            let e = explain_study(&study(steps), &Known::default()).expect("steps");
+            assert_eq!(e.findings[0].id, FindingId::LocalPortsExhausted);
+            assert!(e.findings[0].title.starts_with(place), "{}", e.findings[0].title);
+            let arithmetic = e.arithmetic.expect("ports");
+            assert!(
+                arithmetic.doubts.is_empty() && arithmetic.forecast.is_some_and(|f| f.failures > 0),
+                "{:?}",
+                arithmetic.doubts
+            );
+        }
     }
 }

@@ -68,7 +68,7 @@ fn of_findings(first: &Finding, e: &Explanation, page: &Page) -> Vec<Block> {
         blocks.push(Block::ranked(3, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &f.title)));
     }
     blocks.extend(of_remedies(&first.remedies, None, page));
-    let text = "every finding with its numbers and remedies: -v; the whole report: sockbench report";
+    let text = "every finding with its numbers and remedies: -v; the whole report: sockbench report RUN";
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, text)));
     blocks
 }
