@@ -43,6 +43,7 @@ pub(super) const SUMMARIES: &[(&str, &str)] = &[
     ("summary = ", "JMeter"),
     ("summary + ", "JMeter"),
     ("> request count ", "Gatling"),
+    ("scenarios launched:", "artillery"),
     ("vusers.completed", "artillery"),
     ("vusers.failed", "artillery"),
     ("benchmark.http_2xx", "Nighthawk"),
@@ -144,6 +145,11 @@ impl Answers {
     fn add(&mut self, status: Option<u16>, n: u64) {
         self.bad = self.bad.saturating_add(n);
         self.status = self.status.or(status.filter(|_| n > 0));
+    }
+
+    /// Whether the text is a summary of a load tool: what fails there are its own connections.
+    pub(super) const fn are_counted(&self) -> bool {
+        self.tool.is_some()
     }
 
     /// Whether the text is a summary of `tool`.

@@ -106,12 +106,15 @@ pub(super) fn joined(readings: Vec<Reading>) -> Vec<Reading> {
     let mut kinds: Vec<Reading> = Vec::new();
     for r in readings {
         let same = |k: &&mut Reading| {
-            (k.limit, k.call, k.certainty, k.side) == (r.limit, r.call, r.certainty, r.side)
-                && k.name == r.name
-                && k.says == r.says
+            // Whose socket it was is said in some lines only.
+            let same_side = k.side == r.side || k.side.is_none() || r.side.is_none();
+            (k.limit, k.call, k.certainty) == (r.limit, r.call, r.certainty) && same_side && k.name == r.name && k.says == r.says
         };
         match kinds.iter_mut().find(same) {
-            Some(k) => k.count = k.count.saturating_add(r.count),
+            Some(k) => {
+                k.count = k.count.saturating_add(r.count);
+                k.side = k.side.or(r.side);
+            }
             None => kinds.push(r),
         }
     }

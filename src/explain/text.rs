@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::answers::Answers;
+use super::codes::Condition;
 use super::events::{Event, Events};
 use super::evidence::{Around, Evidence};
 use super::lexicon::lexicon;
@@ -13,7 +14,7 @@ use super::line;
 use super::normal::printable;
 use super::sockets::Sockets;
 use super::summary;
-use crate::model::explanation::Os;
+use crate::model::explanation::{Os, Side};
 
 /// Longer lines are cut.
 pub(super) const LINE_BYTES: usize = 64 * 1024;
@@ -95,6 +96,9 @@ impl TextReader {
         self.collect();
         if let Some(n) = self.unanswered {
             self.kinds.count_the_only(n);
+        }
+        if self.answers.are_counted() {
+            self.kinds.are_clients();
         }
         let os = self.known.os.or_else(|| self.kinds.system());
         let other_lines = self.lines.saturating_sub(self.saying).saturating_add(self.kinds.lost);
@@ -228,6 +232,14 @@ impl Kinds {
         let mut shown = self.by_evidence.values().filter_map(|(_, e)| e.evidence.os);
         let first = shown.next()?;
         shown.all(|os| os == first).then_some(first)
+    }
+
+    /// A port in use is a client's in the summary of a load tool, where nothing else is said: it does not listen.
+    fn are_clients(&mut self) {
+        let in_use = self.by_evidence.values_mut().filter(|(_, e)| e.evidence.condition == Condition::InUse);
+        for (_, event) in in_use {
+            event.evidence.side = event.evidence.side.or(Some(Side::Client));
+        }
     }
 
     /// The only kind of a text happened as often as the text's own total says.

@@ -114,7 +114,7 @@ fn what_happened(j: &Judged, e: &Evidence) -> String {
         (Limit::Unreachable, _) => "There is no route to that network. Often it is an IPv6 address on a machine without IPv6.",
         (Limit::NameResolution, _) => {
             "The host name gave no address. No connection was tried, and no source port was used yet: the name is wrong, or the \
-             resolver does not answer. Where it comes under load only, the resolver is overloaded."
+             resolver does not answer. Where it comes under load only, the resolver is overloaded, or no descriptor was left for it."
         }
         (Limit::Hidden, Call::Connect) => "Connections failed, and the tool does not say why. The errno is lost.",
         (Limit::Hidden, _) => {
