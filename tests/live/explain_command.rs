@@ -84,6 +84,66 @@ fn standard_input_and_json_in_any_place() {
     assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["readings"][0]["limit"], "not-local");
 }
 
+/// `explain <(command)` of a shell, and a FIFO that somebody writes into.
+#[test]
+fn pipes_and_fifos_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let at = fifo.clone();
+    let writer = std::thread::spawn(move || std::fs::write(at, "noise\nread: Connection reset by peer\n").unwrap());
+    let read = explain(&[fifo.to_str().unwrap()]).assert().success();
+    assert!(String::from_utf8_lossy(&read.get_output().stdout).starts_with("RESET"));
+    writer.join().unwrap();
+    let line = format!("{} explain <(echo 'connect: Connection refused')", env!("CARGO_BIN_EXE_sockbench"));
+    let shell = Command::new("bash").args(["-c", &line]).env("NO_COLOR", "1").assert().success();
+    assert!(String::from_utf8_lossy(&shell.get_output().stdout).starts_with("REFUSED"));
+}
+
+/// A line of 200 MB within 100 MB of addresses: it is cut, said, and what follows it is read.
+#[test]
+fn a_line_of_any_length_needs_little_memory() {
+    let produce = "head -c 200000000 /dev/zero | tr '\\0' 'x'; echo; echo 'connect: Connection refused'";
+    let line = format!("({produce}) | (ulimit -v 100000; exec {} explain -)", env!("CARGO_BIN_EXE_sockbench"));
+    let shell = Command::new("bash").args(["-c", &line]).env("NO_COLOR", "1").assert().success();
+    let text = String::from_utf8_lossy(&shell.get_output().stdout).into_owned();
+    assert!(text.starts_with("REFUSED") && text.contains("1 line over 64 KiB"), "{text}");
+}
+
+/// `report` alone says what it needs, and names the newest kept run nearby.
+#[test]
+fn a_report_of_nothing_names_the_newest_run_nearby() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = || {
+        let out = Command::new(env!("CARGO_BIN_EXE_sockbench")).arg("report").current_dir(dir.path()).assert().code(2);
+        String::from_utf8(out.get_output().stderr.clone()).unwrap()
+    };
+    let said = report();
+    assert!(said.contains("give RUN") && said.contains("-o DIR") && !said.contains("--help"), "{said}");
+    for (run, age_s) in [("old", 60), ("results/new", 1), (".hidden", 0)] {
+        std::fs::create_dir_all(dir.path().join(run)).unwrap();
+        let file = std::fs::File::create(dir.path().join(run).join("run.json")).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age_s)).unwrap();
+    }
+    assert!(report().contains("hint: the newest run here: sockbench report results/new\n"), "{}", report());
+}
+
+/// A summary without a failure: one line, no list of what is known, exit code 2.
+#[test]
+fn answers_without_a_failed_connection_are_one_line() {
+    for (text, said) in [
+        ("  59995 requests in 30.01s, 48.63MB read\nRequests/sec:   1999.10\n", "wrk shows none"),
+        ("Complete requests:      1000\nFailed requests:        0\n", "ab counts none"),
+        ("  Non-2xx or 3xx responses: 12479\n", "12,479 answers"),
+        ("104                GET /cpu: HTTPError('503 Server Error: SERVICE UNAVAILABLE for url: /cpu')\n", "status 503"),
+        ("> request count   1048 (OK=944    KO=104   )\n", "does not say why"),
+    ] {
+        let out = explain(&["-"]).write_stdin(text).assert().code(2);
+        let err = String::from_utf8(out.get_output().stderr.clone()).unwrap();
+        assert!(err.lines().count() == 1 && err.contains(said), "{text}: {err}");
+    }
+}
+
 const FAILURES: &str = "Method,Name,Error,Occurrences,First Seen,Last Seen\r\n\
     GET,/cpu,\"OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')\",1435,1,2\r\n\
     GET,/health,\"OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network address/port) is normally permitted')\",3533,1,2\r\n\
