@@ -120,10 +120,10 @@ fn a_report_of_nothing_names_the_newest_run_nearby() {
     };
     let said = report();
     assert!(said.contains("give RUN") && said.contains("-o DIR") && !said.contains("--help"), "{said}");
-    for (run, age_s) in [("old", 60), ("results/new", 1), (".hidden", 0)] {
+    for (run, written_s) in [("old", 60), ("results/new", 90), (".hidden", 99)] {
         std::fs::create_dir_all(dir.path().join(run)).unwrap();
         let file = std::fs::File::create(dir.path().join(run).join("run.json")).unwrap();
-        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(age_s)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(written_s)).unwrap();
     }
     assert!(report().contains("hint: the newest run here: sockbench report results/new\n"), "{}", report());
 }

@@ -55,6 +55,19 @@ fn every_line_is_read_as_expected() {
 }
 
 #[test]
+fn every_text_stands_once() {
+    let table = table();
+    let mut texts: Vec<&str> = table.line.iter().map(|l| &*l.text).chain(table.refused.iter().map(|r| &*r.text)).collect();
+    texts.sort_unstable();
+    let twice: Vec<_> = texts.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]).collect();
+    assert!(twice.is_empty(), "{twice:#?}");
+    let pages: Pages = toml::from_str(include_str!("../data/error_pages.toml")).unwrap();
+    let mut names: Vec<&str> = pages.page.iter().map(|p| &*p.name).collect();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|w| w[0] != w[1]), "{names:#?}");
+}
+
+#[test]
 fn what_is_no_error_is_refused() {
     let table = table();
     assert!(table.refused.len() >= 200, "{} lines", table.refused.len());
