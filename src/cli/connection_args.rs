@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use clap::ValueEnum;
 
+use crate::model::figures::count;
 use crate::model::limits;
 use crate::model::plan::{Closer, PortMode, PortRange};
 use crate::model::units::{self, Span, span};
@@ -18,7 +19,7 @@ pub(crate) struct ConnectionArgs {
     ///
     /// Which side closes a connection first when it is not kept alive: client, server, or reset (the client, by RST).
     /// That side gets the TIME_WAIT; a reset leaves none.
-    #[arg(long, value_enum, default_value_t = CloserArg::Client, value_name = "SIDE", hide_possible_values = true, help_heading = "Connections")]
+    #[arg(long, value_enum, default_value_t = CloserArg::Client, value_name = "client|server|reset", hide_possible_values = true, help_heading = "Connections")]
     pub(crate) closer: CloserArg,
     /// Who chooses the source port [default: auto; ring with --port-range, no-port with --source]
     #[arg(long, value_enum, value_name = "MODE", hide_short_help = true, help_heading = "Connections")]
@@ -38,10 +39,10 @@ pub(crate) struct ConnectionArgs {
     /// From its start to the last byte of the answer. Requests still waiting when the run ends are reported apart.
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::REQUEST_TIMEOUT), value_parser = span, help_heading = "Connections")]
     pub(crate) timeout: Span,
-    #[arg(help = format!("Longest head of an answer, with trailers and chunk extensions, at most {}", limits::RESPONSE_HEAD_BYTES_MAX))]
+    #[arg(help = format!("Longest head of an answer, with trailers and chunk extensions, at most {}", count(limits::RESPONSE_HEAD_BYTES_MAX as u64)))]
     #[arg(long, value_name = "BYTES", default_value_t = limits::RESPONSE_HEAD_BYTES, value_parser = head_bytes, hide_short_help = true, help_heading = "Limits")]
     pub(crate) head_bytes: usize,
-    #[arg(help = format!("Most header fields of an answer, at most {}", limits::RESPONSE_HEAD_FIELDS_MAX))]
+    #[arg(help = format!("Most header fields of an answer, at most {}", count(limits::RESPONSE_HEAD_FIELDS_MAX as u64)))]
     #[arg(long, value_name = "N", default_value_t = limits::RESPONSE_HEAD_FIELDS, value_parser = head_fields, hide_short_help = true, help_heading = "Limits")]
     pub(crate) head_fields: usize,
     /// Longest body of an answer

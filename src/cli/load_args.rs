@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::connection_args::ConnectionArgs;
 use super::request_args::{self, Mix, RequestArgs};
 use super::{Exit, ports_args};
+use crate::model::figures::count;
 use crate::model::limits;
 use crate::model::plan::{LoadLimits, LoadPlan, MixEntry, Target, Think};
 use crate::model::units::{self, Span};
@@ -15,7 +16,7 @@ use crate::model::units::{self, Span};
 #[derive(Debug, clap::Args, Clone)]
 pub(crate) struct RunArgs {
     /// Users, each with one connection
-    #[arg(long_help = format!("Users (-u, --users), each with one connection, at most {}; with --rate the most connections at once", limits::USERS_MAX))]
+    #[arg(long_help = format!("Users (-u, --users), each with one connection, at most {}; with --rate the most connections at once", count(limits::USERS_MAX)))]
     #[arg(short = 'c', long = "conns", alias = "users", short_alias = 'u', value_name = "N",
           default_value_t = u64::from(limits::USERS), value_parser = users, help_heading = "Load")]
     pub(crate) conns: u64,
@@ -40,7 +41,7 @@ pub(crate) struct RunArgs {
     /// the answer to its last one (closed loop).
     #[arg(short = 'R', long, value_name = "N", value_parser = units::rate, help_heading = "Load")]
     pub(crate) rate: Option<f64>,
-    /// Pause after each answer, or A..B
+    /// Pause after each answer: A or A..B
     ///
     /// How long a user waits between an answer and its next request: one time (200ms) or a range (100ms..500ms, uniform).
     #[arg(long, value_name = "A..B", default_value = "0s", value_parser = think, conflicts_with = "rate", help_heading = "Load")]

@@ -64,7 +64,7 @@ pub(crate) struct Args {
     /// T: how long a closed connection keeps its port [default: this host's T towards --to; Windows: 120s]
     #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "predict", help_heading = "Prediction")]
     hold: Option<Duration>,
-    /// Length of the run [default: 3m]
+    #[arg(help = format!("Length of the run [default: {}]", units::Span(PREDICT_DURATION)))]
     #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "predict", help_heading = "Prediction")]
     duration: Option<Duration>,
     /// Calls per second while nothing succeeds [default: the rate]

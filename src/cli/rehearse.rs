@@ -24,13 +24,13 @@ pub(crate) struct Args {
     /// Only this remedy
     #[arg(long, value_name = "NAME")]
     remedy: Option<String>,
-    /// Ports of the pool [default: 50; 100 for the exhaustion]
+    #[arg(help = format!("Ports of the pool [default: {}; {} for the exhaustion]", rows::Size::default().ports, Setting::default().ports))]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=4000))]
     ports: Option<u32>,
-    /// Connections per second of the exhaustion [default: 100]
+    #[arg(help = format!("Connections per second of the exhaustion [default: {}]", Setting::default().rate))]
     #[arg(short = 'R', long, value_name = "N", conflicts_with = "remedy")]
     rate: Option<f64>,
-    /// Length of the exhaustion [default: 10.5s]
+    #[arg(help = format!("Length of the exhaustion [default: {}s]", Setting::default().duration.as_secs_f64()))]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration, conflicts_with = "remedy")]
     duration: Option<Duration>,
     /// Write the result as JSON to FILE (replaced if it exists); "-" writes only JSON to stdout

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use super::{Exit, tell, warn};
-use crate::model::figures::{self, counted};
+use crate::model::figures::{self, count, counted};
 use crate::model::limits;
 use crate::model::plan::{CpuWork, ServerCloser, ServerPlan};
 use crate::model::server_flags as flag;
@@ -36,13 +36,13 @@ pub(crate) struct Args {
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = flag::backlog)]
     backlog: i32,
 
-    #[arg(help = format!("Threads of the blocking pool, at most {}", limits::WORKERS_MAX))]
+    #[arg(help = format!("Threads of the blocking pool, at most {}", count(limits::WORKERS_MAX as u64)))]
     #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = flag::workers, help_heading = "Work")]
     io_workers: usize,
     /// How long one /io request sleeps; `/io?ms=N` asks for another time, up to 10s
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IO_SLEEP), value_parser = span, help_heading = "Work")]
     io_sleep: Span,
-    #[arg(help = format!("Threads of the CPU pool, at most {} [default: one per core]", limits::WORKERS_MAX))]
+    #[arg(help = format!("Threads of the CPU pool, at most {} [default: one per core]", count(limits::WORKERS_MAX as u64)))]
     #[arg(long, value_name = "N", value_parser = flag::workers, help_heading = "Work")]
     cpu_workers: Option<usize>,
     /// Pin each CPU worker to a core
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     /// Iterations of one /cpu request [default: calibrated to --cpu-work]
     #[arg(long, hide_short_help = true, value_name = "N", value_parser = units::count, conflicts_with = "cpu_work", help_heading = "Work")]
     cpu_iterations: Option<u64>,
-    #[arg(help = format!("Jobs that may wait in each pool, at most {}; 503 beyond", limits::QUEUE_MAX))]
+    #[arg(help = format!("Jobs that may wait in each pool, at most {}; 503 beyond", count(limits::QUEUE_MAX as u64)))]
     #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = flag::queue, help_heading = "Work")]
     queue: usize,
 
@@ -64,7 +64,7 @@ pub(crate) struct Args {
     /// Which side closes first when a connection is not kept
     #[arg(long, value_name = "server|client", default_value = "server", value_parser = flag::closer, help_heading = "Connections")]
     closer: ServerCloser,
-    #[arg(help = format!("Connections at once, at most {}; further ones wait in the backlog", limits::MAX_CONNS_MAX))]
+    #[arg(help = format!("Connections at once, at most {}; further ones wait in the backlog", count(limits::MAX_CONNS_MAX as u64)))]
     #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = flag::max_conns, help_heading = "Connections")]
     max_conns: usize,
     /// Time for a whole request head, from its first byte (408)

@@ -89,7 +89,7 @@ impl Dense {
         Some(PhaseMs { p50: ms(0.5)?, p99: ms(0.99)? })
     }
 
-    /// Adds another tally of the same precision. Exact, and in any order the same.
+    /// Adds another histogram of the same precision. Exact, and in any order the same.
     pub fn add(&mut self, other: &Self) {
         debug_assert_eq!(self.digits, other.digits, "bins of different precision do not match");
         let Some(theirs) = &other.hist else { return };
@@ -112,7 +112,7 @@ impl Dense {
         self.max_us = self.max_us.max(u64::from(max));
     }
 
-    /// What was recorded, as sparse bins; the tally is empty afterwards and keeps its memory.
+    /// What was recorded, as sparse bins; the histogram is empty afterwards and keeps its memory.
     pub fn take_sparse(&mut self) -> Sparse {
         let Some(hist) = self.hist.as_mut().filter(|h| !h.is_empty()) else { return Sparse::default() };
         let bins = hist

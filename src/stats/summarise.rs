@@ -46,9 +46,9 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
 }
 
 fn totals(c: &Filling<'_>) -> Totals {
-    let merged = |tally: fn(&EndpointTotals) -> &Dense| {
+    let merged = |of: fn(&EndpointTotals) -> &Dense| {
         c.totals.endpoints.iter().fold(Dense::new(LATENCY_DIGITS), |mut all, e| {
-            all.add(tally(e));
+            all.add(of(e));
             all
         })
     };

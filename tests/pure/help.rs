@@ -1,5 +1,6 @@
 //! The help pages, as a person sees them. The program prints them and ends; nothing else is started.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 
 use crate::snapshot;
@@ -27,6 +28,39 @@ fn every_help_page_reads_well() {
     for command in &commands {
         snapshot::matches("help", &format!("{command}, short"), &help(&[command, "-h"]));
         snapshot::matches("help", &format!("{command}, long"), &help(&[command, "--help"]));
+    }
+}
+
+/// The flags that a page lists: `  -o, --output <DIR>`.
+fn flags(page: &str) -> BTreeSet<String> {
+    let listed = page.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    listed.flat_map(mentioned).collect()
+}
+
+/// Everything in a text that is written as a long flag is.
+fn mentioned(text: &str) -> Vec<String> {
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    text.split(word).filter(|w| w.len() > 3 && w.starts_with("--") && !w.starts_with("---")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_page_names_no_flag_that_is_not_there() {
+    // k6's; another name of --conns.
+    let foreign = ["--summary-export", "--users"];
+    let commands = commands();
+    let of: BTreeMap<&str, BTreeSet<String>> = commands.iter().map(|c| (c.as_str(), flags(&help(&[c, "--help"])))).collect();
+    for command in &commands {
+        assert!(of[command.as_str()].contains("--help"), "{command}: {:?}", of[command.as_str()]);
+        for form in ["-h", "--help"] {
+            let page = help(&[command, form]);
+            for flag in mentioned(&page) {
+                // Of another command, where the page names it.
+                let elsewhere =
+                    of.iter().any(|(other, flags)| page.contains(&format!("sockbench {other}")) && flags.contains(&flag));
+                let known = of[command.as_str()].contains(&flag) || elsewhere || foreign.contains(&flag.as_str());
+                assert!(known, "{command} {form}: {flag} is no flag of it\n{page}");
+            }
+        }
     }
 }
 

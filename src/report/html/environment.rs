@@ -29,8 +29,8 @@ fn plan(run: &RunResult) -> Vec<(&'static str, Tone, String)> {
         ("target", Tone::Normal, plan_text::asked(plan)),
         ("threads", Tone::Normal, format!("{} of the client, seed {}", plan.threads, plan.seed)),
     ];
-    let surroundings = &plan.environment;
-    if surroundings.sandbox {
+    let environment = &plan.environment;
+    if environment.sandbox {
         all.push(("sandbox", Tone::Normal, "a private network namespace".into()));
     }
     all

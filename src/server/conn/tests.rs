@@ -10,7 +10,7 @@ use crate::server::counters::Summary;
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
 const IO: &[u8] = b"GET /io HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A connection with its surroundings; what it sends is collected.
+/// A connection with its environment; what it sends is collected.
 struct Bench {
     rules: Rules,
     answers: Answers,
