@@ -22,8 +22,8 @@ const UNLIKE_SHOWN: usize = 4;
 ///
 /// A run is a run.json, or the directory that -o made; also Locust's PREFIX_stats.csv (with PREFIX_stats_history.csv beside it),
 /// oha's JSON and k6's --summary-export (by its documentation, not tried against k6). p50 and p95 of each endpoint, the share of
-/// failures and, with --rate, the rate decide: their change is compared with what chance makes of the seconds of both runs (block
-/// bootstrap, Holm's correction). Steady parts under 10 s say nothing.
+/// failures and, of sockbench load --rate, the rate decide: their change is compared with what chance makes of the seconds of both
+/// runs (block bootstrap, Holm's correction). Steady parts under 10 s say nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Two or more results; all are compared with the first
