@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::lighter::round_rate;
 use super::{places, unfinished};
 use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::thresholds::CAPACITY_SHARE;
 use crate::model::figures::{count, counted, is_supported, number, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::outcome::{Cause, FailureSide, Phase, ProtocolFault};
@@ -255,9 +257,6 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         .ruling()
 }
 
-/// Share of the rate at which a target answered that it can take without a queue.
-const EASY_SHARE: f64 = 0.7;
-
 /// Half of the load: users in a closed loop, rate in an open one, less where it answers less than that; a pause where there is
 /// one user only.
 pub(super) fn less_load(run: &RunResult, expected: String) -> Remedy {
@@ -265,8 +264,7 @@ pub(super) fn less_load(run: &RunResult, expected: String) -> Remedy {
         let answers = run.totals.requests.saturating_sub(run.totals.failures);
         let answered = per_second(answers, run.duration_s);
         if answers > 0 && answered < run.plan.rate / 2.0 {
-            let easy = (answered * EASY_SHARE).max(0.1);
-            let easy = if easy >= 10.0 { easy.floor() } else { (easy * 10.0).floor() / 10.0 };
+            let easy = round_rate(answered * CAPACITY_SHARE);
             return advice("try a rate below what it answers", load_with(&run.plan, |p| p.rate = easy), expected);
         }
         return advice("try half of the rate", load_with(&run.plan, |p| p.rate /= 2.0), expected);
