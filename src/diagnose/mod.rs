@@ -28,4 +28,4 @@ pub use engine::{Diagnosis, diagnose, diagnose_study, ruling, settle, study_ruli
 pub use findings_doc::findings_markdown;
 pub use preflight::preflight;
 pub use proofs::{attach_proofs, keep_proofs};
-pub use verdict::deciding;
+pub use verdict::{decides, deciding};

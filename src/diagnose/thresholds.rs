@@ -110,12 +110,14 @@ thresholds! {
     STALL_SHARED: f64 = 0.5, Share;
     /// target-stalled: a process that used less than this of a core did nothing.
     STALL_IDLE_PERCENT: f64 = 5.0, Percent;
-    /// host-contended: a thread waited for a core for more than this share of a second.
+    /// host-contended: a thread waited for a core for more than this share of the run, or of a second.
     WAIT_PERCENT: f64 = 10.0, Percent;
-    /// host-contended: in more than this share of the measured seconds.
+    /// host-contended: a share of seconds from which there are many of them.
     WAIT_SECONDS_SHARE: f64 = 0.25, Share;
-    /// host-contended: seconds that must have been measured.
-    WAIT_SECONDS: usize = 3, Seconds;
+    /// host-contended: waiting must have been measured for this long.
+    WAIT_SECONDS: f64 = 0.5, Seconds;
+    /// host-contended: from this share on waiting spoils rates and latencies as a whole; below it, the slowest latencies.
+    WAIT_SPOILS_PERCENT: f64 = 25.0, Percent;
     /// host-contended: CPU of a core that other programs took in these seconds, from which they are the reason.
     OTHERS_PERCENT: f64 = 20.0, Percent;
     /// host-contended: share of the periods in which a CPU quota stopped the process.

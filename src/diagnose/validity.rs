@@ -4,7 +4,7 @@
 use super::indicators::{Indicators, is_many, unnamed};
 use super::rules::{refusal, users};
 use super::thresholds::{EARLY_END_S, FALL_SHORT_SHARE};
-use super::verdict::TABLE;
+use super::verdict::{TABLE, decides};
 use crate::model::figures;
 use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::limits::LINGER_TIMEOUT;
@@ -14,7 +14,7 @@ use crate::model::result::{RunResult, RunStamp, Validity};
 
 /// The first stamp that applies, in the order of [`RunStamp`], and every reason, the decisive ones first.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Validity {
-    let mut reasons: Vec<(RunStamp, String)> = findings.iter().filter_map(by_table).collect();
+    let mut reasons: Vec<(RunStamp, String)> = findings.iter().filter(|f| decides(f)).filter_map(by_table).collect();
     own_failures(run, seen, &mut reasons);
     completeness(run, seen, findings, &mut reasons);
     reasons.sort_by_key(|(stamp, _)| order(*stamp));

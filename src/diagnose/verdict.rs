@@ -5,6 +5,7 @@
 
 use super::caveat::caveat;
 use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of};
+use super::rules::contended::SPOILS_ALL;
 use super::rules::{backlog, received, refusal};
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId as Id, Severity};
@@ -59,15 +60,21 @@ pub fn deciding(findings: &[Finding]) -> Option<&Finding> {
 /// The first finding that decides, or the one that it follows from where that decides the same, or where this side is the
 /// reason.
 fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
-    let decide = || findings.iter().filter_map(|f| Some((decided_by(f.id)?, f)));
+    let decide = || findings.iter().filter(|f| decides(f)).filter_map(|f| Some((decided_by(f.id)?, f)));
     // Other programs explain what nothing else does.
     let (id, first) = decide().find(|(_, f)| f.id != Id::HostContended).or_else(|| decide().next())?;
     let root = |cause: &Id| {
-        let found = findings.iter().find(|f| f.id == *cause && f.caused_by.is_empty())?;
+        let found = findings.iter().find(|f| f.id == *cause && f.caused_by.is_empty() && decides(f))?;
         let decides = decided_by(found.id)?;
         (decides == id || matches!(decides, VerdictId::ClientBound | VerdictId::HostBound)).then_some((decides, found))
     };
     Some(first.caused_by.iter().find_map(root).unwrap_or((id, first)))
+}
+
+/// A finding that can be the headline. Waiting for a core that spoils the slowest latencies at most cannot, and asks for
+/// care only. Findings of earlier versions do not say.
+pub fn decides(finding: &Finding) -> bool {
+    finding.evidence.get(SPOILS_ALL).is_none_or(|all| all == "yes")
 }
 
 /// A target that refused some connections, and answered others after them, is not gone.
@@ -251,7 +258,7 @@ fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Optio
 fn healthy(run: &RunResult, findings: &[Finding]) -> String {
     let t = &run.totals;
     let figures = format!("{} req/s, {} failed of {}", rate(t.rps), count(t.failures), counted(t.requests, "request"));
-    let warning = findings.iter().find(|f| f.severity != Severity::Info);
+    let warning = findings.iter().find(|f| f.severity != Severity::Info && decides(f));
     match warning {
         Some(w) => format!("OK, but {} ({figures})", w.title),
         None => caveat(run).map_or_else(|| format!("OK: {figures}"), |but| format!("OK, but {but} ({figures})")),

@@ -1,7 +1,14 @@
-//! A host that others use: whether our threads, or a local target's, waited for a core, and why.
+//! A host that others use: whether our threads, or a local target's, waited for a core, why, and how much it spoils.
+//!
+//! One measure decides: the share of the wall time that the thread with the longest wait waited, over the whole run and
+//! by second. Below the first level it is silent. From there on it is a line that asks for care. Only where it spoils the
+//! figures can it be the headline, and only where nothing else explains the run.
 
 use super::Seen;
-use crate::diagnose::thresholds::{OTHERS_PERCENT, THROTTLED_SHARE, WAIT_PERCENT, WAIT_SECONDS, WAIT_SECONDS_SHARE};
+use crate::diagnose::thresholds::{
+    FALL_SHORT_SHARE, OTHERS_PERCENT, THROTTLED_SHARE, WAIT_PERCENT, WAIT_SECONDS, WAIT_SECONDS_SHARE, WAIT_SPOILS_PERCENT,
+};
+use crate::model::figures::seconds;
 use crate::model::result::{RunResult, SeriesPoint, Throttling};
 
 /// Whose threads waited.
@@ -29,8 +36,10 @@ pub(in crate::diagnose) struct Contention {
     pub(in crate::diagnose) seconds: usize,
     /// seconds that were measured
     pub(in crate::diagnose) measured: usize,
-    /// mean wait in the measured seconds, percent of the time
+    /// wait over the measured time, percent of it
     pub(in crate::diagnose) wait_percent: f64,
+    /// the figures as a whole are not to be trusted; else the slowest latencies at most
+    pub(in crate::diagnose) spoils: bool,
 }
 
 pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
@@ -42,18 +51,19 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
         if let Some(quota) = throttling.filter(is_tight) {
             let waits = Waits::of(run, who);
             let (seconds, measured, wait_percent) = waits.map_or((0, 0, 0.0), |w| (w.high.len(), w.measured, w.mean));
-            return Seen::Yes(Contention { who, reason: Reason::Quota(quota), seconds, measured, wait_percent });
+            return Seen::Yes(Contention { who, reason: Reason::Quota(quota), seconds, measured, wait_percent, spoils: true });
         }
     }
     let client = Waits::of(run, Waiter::Client);
     let Some(known) = client.as_ref() else {
         return Seen::Unknown("how long this program's threads waited for a core was not measured".into());
     };
-    if known.measured < WAIT_SECONDS && !known.high.is_empty() {
-        return Seen::Unknown(format!("only {} s of waiting for a core were measured", known.measured));
+    if known.measured_s < WAIT_SECONDS && known.is_much(WAIT_PERCENT) {
+        return Seen::Unknown(format!("waiting for a core was measured for {} only", seconds(known.measured_s)));
     }
     let mut unexplained = false;
-    let mut waiting: Vec<Waits<'_>> = client.into_iter().chain(Waits::of(run, Waiter::Target)).filter(Waits::are_many).collect();
+    let mut waiting: Vec<Waits<'_>> =
+        client.into_iter().chain(Waits::of(run, Waiter::Target)).filter(|w| w.is_much(WAIT_PERCENT)).collect();
     waiting.sort_by(|a, b| b.mean.total_cmp(&a.mean));
     for waits in waiting {
         match waits.others_percent(run) {
@@ -64,6 +74,7 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
                     seconds: waits.high.len(),
                     measured: waits.measured,
                     wait_percent: waits.mean,
+                    spoils: waits.spoils(run),
                 });
             }
             // Our own processes share the cores among themselves.
@@ -83,7 +94,10 @@ fn is_tight(throttling: &Throttling) -> bool {
 
 struct Waits<'a> {
     who: Waiter,
+    /// each measured second with its length and its wait
+    known: Vec<(&'a SeriesPoint, f64, f64)>,
     measured: usize,
+    measured_s: f64,
     high: Vec<&'a SeriesPoint>,
     mean: f64,
 }
@@ -94,17 +108,32 @@ impl<'a> Waits<'a> {
             Waiter::Client => p.client_wait_percent,
             Waiter::Target => p.target_wait_percent,
         };
-        let known: Vec<(&SeriesPoint, f64)> = run.series.iter().filter_map(|p| Some((p, wait(p)?))).collect();
-        if known.is_empty() {
+        let starts = std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s));
+        let lengths = run.series.iter().zip(starts).map(|(p, from)| (p, (p.t_s - from).max(0.0)));
+        let known: Vec<(&SeriesPoint, f64, f64)> = lengths.filter_map(|(p, length)| Some((p, length, wait(p)?))).collect();
+        let measured_s: f64 = known.iter().map(|(_, length, _)| length).sum();
+        if measured_s <= 0.0 {
             return None;
         }
-        let mean = known.iter().map(|(_, w)| w).sum::<f64>() / known.len() as f64;
-        let high = known.iter().filter(|(_, w)| *w > WAIT_PERCENT).map(|(p, _)| *p).collect();
-        Some(Self { who, measured: known.len(), high, mean })
+        let mean = known.iter().map(|(_, length, wait)| length * wait).sum::<f64>() / measured_s;
+        let high = known.iter().filter(|(.., wait)| *wait > WAIT_PERCENT).map(|(p, ..)| *p).collect();
+        Some(Self { who, measured: known.len(), measured_s, known, high, mean })
     }
 
-    fn are_many(&self) -> bool {
-        self.measured >= WAIT_SECONDS && self.high.len() as f64 > WAIT_SECONDS_SHARE * self.measured as f64
+    /// Above `percent` over the whole run, or in many of its seconds.
+    fn is_much(&self, percent: f64) -> bool {
+        self.mean > percent || self.is_often(percent)
+    }
+
+    fn is_often(&self, percent: f64) -> bool {
+        let often: f64 = self.known.iter().filter(|(.., wait)| *wait > percent).map(|(_, length, _)| length).sum();
+        often > WAIT_SECONDS_SHARE * self.measured_s
+    }
+
+    /// An asked rate that was missed was missed for want of a core; where it was kept, single bad seconds change no rate.
+    fn spoils(&self, run: &RunResult) -> bool {
+        let often = !run.plan.is_open_loop() && self.is_often(WAIT_SPOILS_PERCENT);
+        self.mean > WAIT_SPOILS_PERCENT || often || run.shortfall().is_some_and(|s| s.missing > FALL_SHORT_SHARE * s.asked)
     }
 
     /// What neither the client nor a local target took in the seconds with waiting, mean percent of a core.

@@ -7,19 +7,30 @@ use crate::model::figures::{number, percent, seconds, share};
 use crate::model::result::RunResult;
 use crate::remedy::{advice, load_with};
 
+/// Evidence: whether the figures as a whole are not to be trusted.
+pub(in crate::diagnose) const SPOILS_ALL: &str = "spoils_all";
+
 /// host-contended.
 pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {
     Ruling::about(&seen.contention, |contention| contended(run, contention))
 }
 
 fn contended(run: &RunResult, c: &Contention) -> Ruling {
-    let (who, spoils) = match c.who {
-        Waiter::Client => (
-            "the client's threads",
+    let who = match c.who {
+        Waiter::Client => "the client's threads",
+        Waiter::Target => "the target's threads",
+    };
+    let (spoils, reading) = match (c.who, c.spoils) {
+        (_, false) => (
+            "the slowest latencies",
+            "Requests of that time waited too: read the slowest latencies as this machine's, not the target's.",
+        ),
+        (Waiter::Client, true) => (
+            "latencies, and rates above what it could send",
             "Its own waiting is in every latency, and a rate may be what the client could send: read neither as the target's.",
         ),
-        Waiter::Target => {
-            ("the target's threads", "Rates and latencies are those of a target with less than its share of this machine.")
+        (Waiter::Target, true) => {
+            ("rates and latencies", "Rates and latencies are those of a target with less than its share of this machine.")
         }
     };
     let waited = percent(c.wait_percent);
@@ -30,10 +41,12 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
             (
                 format!("{who} waited {waited} of the time for a core: other programs used {others} cores"),
                 format!(
-                    "In {} of {} measured seconds {who} waited for a core for more than {} of the time, while other programs used \
-                     {others} of {} cores. {spoils}",
-                    c.seconds,
-                    c.measured,
+                    "{} {who} waited for a core for more than {} of the time, while other programs used {others} of {} cores. \
+                     {reading}",
+                    match c.measured {
+                        1 => "In the second that was measured".to_owned(),
+                        measured => format!("In {} of {measured} measured seconds", c.seconds),
+                    },
                     percent(WAIT_PERCENT),
                     run.host.cpus
                 ),
@@ -51,7 +64,7 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
                 format!("a CPU quota of {cores} cores stopped {who} in {share} of its periods"),
                 format!(
                     "A CPU quota (cgroup cpu.max, as containers and services have) allows {cores} cores. It stopped {who} in {} of {} periods, \
-                     {} in all. It is the quota, and not other programs, that took the CPU. {spoils}",
+                     {} in all. It is the quota, and not other programs, that took the CPU. {reading}",
                     q.throttled_periods,
                     q.periods,
                     seconds(q.throttled_s)
@@ -79,13 +92,8 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
         .with("seconds_with_waiting", c.seconds as u64)
         .with("measured_seconds", c.measured as u64)
         .with("wait_percent_mean", c.wait_percent)
-        .with(
-            "spoils",
-            match c.who {
-                Waiter::Client => "latencies, and rates above what it could send",
-                Waiter::Target => "rates and latencies",
-            },
-        )
+        .with("spoils", spoils)
+        .with(SPOILS_ALL, if c.spoils { "yes" } else { "no" })
         .with("others_cpu_percent", others)
         .with("quota_cores", quota.map(|q| q.quota_cores))
         .with("throttled_periods", quota.map(|q| q.throttled_periods))

@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: Id::HostContended,
         says: "threads of the client, or of a local target, waited for a core that others had: which figures that spoils",
-        fires: "a thread waited for a core for more than {WAIT_PERCENT} of a second in more than {WAIT_SECONDS_SHARE} of at least {WAIT_SECONDS} measured, while other programs used {OTHERS_PERCENT} of a core; or a CPU quota stopped the process in more than {THROTTLED_SHARE} of its periods",
+        fires: "a thread waited for a core for more than {WAIT_PERCENT} of the run, or of a second in more than {WAIT_SECONDS_SHARE} of its seconds, while other programs used {OTHERS_PERCENT} of a core; or a CPU quota stopped the process in more than {THROTTLED_SHARE} of its periods. It decides verdict and stamp only where it spoils the figures as a whole: more than {WAIT_SPOILS_PERCENT} of the run, or in a closed loop of so many seconds, or an asked rate that was missed by {FALL_SHORT_SHARE}; and the verdict only where nothing else explains the run",
         needs: "waiting for a core (schedstat) was not measured for {WAIT_SECONDS}, or who had the cores is not known",
         advises: "stop what takes the cores, raise the quota, the run again",
         witness: "/proc/stat and getrusage: CPU of neither the client nor the target, or the quota's control group",

@@ -277,6 +277,55 @@ fn cores_that_others_have() {
     assert_eq!(fires(Id::HostContended, &starved).evidence["waiting"], "target");
 }
 
+/// Share of the time that the client waited, by second, in a closed loop and at a rate that was kept or missed.
+#[test]
+fn waiting_for_a_core_is_judged_by_its_share_and_by_what_it_spoils() {
+    let with = |waits: &[f64], rate: Option<(f64, u64)>| {
+        let mut run = healthy();
+        run.series.truncate(waits.len());
+        for (p, wait) in run.series.iter_mut().zip(waits) {
+            (p.client_wait_percent, p.host_cpu_percent) = (Some(*wait), Some(98.0));
+        }
+        run.duration_s = waits.len() as f64;
+        run.plan.duration = std::time::Duration::from_secs(waits.len() as u64);
+        (run.totals.attempts, run.totals.requests) = (150 * waits.len() as u64, 150 * waits.len() as u64);
+        if let Some((asked, never_started)) = rate {
+            (run.plan.rate, run.plan.think) = (asked, sockbench::testing::model::plan::Think::default());
+            run.totals.never_started = never_started;
+        }
+        settle(&mut run);
+        run
+    };
+    let page =
+        |run: &RunResult| sockbench::testing::report::text::render_run(run, &sockbench::testing::report::text::Page::plain());
+    // A healthy user waits about 1 %: silent.
+    for quiet in [with(&[1.0; 5], None), with(&[3.0, 25.0, 2.0, 2.0, 2.0], None)] {
+        clear(Id::HostContended, &quiet);
+    }
+    // Some: a line that asks for care, in long runs, in short ones and at a rate that was kept.
+    for some in [
+        with(&[14.0; 5], None),
+        with(&[0.0, 0.0, 22.0], Some((150.0, 0))),
+        with(&[14.0], None),
+        with(&[5.0, 5.0, 40.0], Some((150.0, 0))),
+    ] {
+        fires(Id::HostContended, &some);
+        let page = page(&some);
+        assert_eq!((some.verdict.id, some.validity.stamp), (VerdictId::Healthy, RunStamp::Valid), "{page}");
+        assert!(page.starts_with("OK ") && page.contains("that spoils the slowest"), "{page}");
+    }
+    // Much, or a rate that was missed: the figures are not the target's own.
+    for much in
+        [with(&[44.0], None), with(&[60.0, 79.0], None), with(&[60.0; 4], Some((150.0, 0))), with(&[14.0; 4], Some((200.0, 200)))]
+    {
+        assert_eq!((much.verdict.id, much.validity.stamp), (VerdictId::HostBound, RunStamp::ClientBound), "{}", page(&much));
+    }
+    // Too short to be measured.
+    let mut short = with(&[60.0], None);
+    short.series[0].t_s = 0.2;
+    unknown(Id::HostContended, &short);
+}
+
 #[test]
 fn a_quota_that_throttles_is_the_cause() {
     let quota = |throttled_periods| {

@@ -37,7 +37,7 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
 /// The finding that the page is about: the one that decided the verdict, else the first that is more than a remark.
 fn subject(run: &RunResult) -> Option<&Finding> {
     let decided = crate::diagnose::deciding(&run.findings);
-    decided.or_else(|| run.findings.iter().find(|f| f.severity != Severity::Info))
+    decided.or_else(|| run.findings.iter().find(|f| f.severity != Severity::Info && crate::diagnose::decides(f)))
 }
 
 /// No limit was reached, and nothing asks for care.
