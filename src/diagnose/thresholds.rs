@@ -98,6 +98,10 @@ thresholds! {
     HANG_MS: f64 = 1000.0, Ms;
     /// target-hangs: and this many times as long as the slowest answered one took.
     HANG_TIMES: f64 = 2.0, Times;
+    /// target-timeouts: less CPU of a core than this, and the target had time.
+    IDLE_PERCENT: f64 = 20.0, Percent;
+    /// target-timeouts: answers whose 95th percentile is this many times below the timeout came at once.
+    FAR_BELOW: f64 = 10.0, Times;
     /// Failures that began after this share of the run began in mid-run.
     MID_RUN_SHARE: f64 = 0.25, Share;
     /// client-stalled: the client stalled for this long at once.

@@ -8,9 +8,13 @@ use super::verdict::{TABLE, decides};
 use crate::model::figures;
 use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::limits::LINGER_TIMEOUT;
-use crate::model::outcome::FailureSide;
+use crate::model::outcome::{Call, FailureSide};
 use crate::model::plan::Closer;
 use crate::model::result::{RunResult, RunStamp, Validity};
+
+/// Why a run without latencies is incomplete.
+const UNANSWERED: &str = "no request was answered";
+const EVERY_ANSWER_FAILED: &str = "every answer was an error";
 
 /// The first stamp that applies, in the order of [`RunStamp`], and every reason, the decisive ones first.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Validity {
@@ -62,7 +66,9 @@ fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: 
     if t.attempts == 0 {
         into.push((RunStamp::Incomplete, "no request was started".into()));
     } else if t.latency_ms.is_none() {
-        into.push((RunStamp::Incomplete, "no request was answered".into()));
+        let errors = run.count_errors(|row| row.call == Call::Http);
+        let reason = if errors > 0 { EVERY_ANSWER_FAILED } else { UNANSWERED };
+        into.push((RunStamp::Incomplete, reason.into()));
     }
     if let Some(f) = findings.iter().find(|f| f.id == Id::UsersNotReached) {
         let refused_here = refusal::of(run, seen).is_some_and(|r| is_many(run, r.failed));

@@ -57,8 +57,8 @@ pub fn deciding(findings: &[Finding]) -> Option<&Finding> {
     decision(findings).map(|(_, finding)| finding)
 }
 
-/// The first finding that decides, or the one that it follows from where that decides the same, or where this side is the
-/// reason.
+/// The first finding that decides, or the one that it follows from: where that decides the same, where this side is the
+/// reason, or where requests that were late waited in a full target.
 fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
     let decide = || findings.iter().filter(|f| decides(f)).filter_map(|f| Some((decided_by(f.id)?, f)));
     // Other programs explain what nothing else does.
@@ -66,7 +66,9 @@ fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
     let root = |cause: &Id| {
         let found = findings.iter().find(|f| f.id == *cause && f.caused_by.is_empty() && decides(f))?;
         let decides = decided_by(found.id)?;
-        (decides == id || matches!(decides, VerdictId::ClientBound | VerdictId::HostBound)).then_some((decides, found))
+        let this_side = matches!(decides, VerdictId::ClientBound | VerdictId::HostBound);
+        let full = first.id == Id::TargetTimeouts && decides == VerdictId::TargetBound;
+        (decides == id || this_side || full).then_some((decides, found))
     };
     Some(first.caused_by.iter().find_map(root).unwrap_or((id, first)))
 }
@@ -224,7 +226,7 @@ fn saturated(run: &RunResult, seen: &Indicators) -> String {
     };
     let why = match (seen.queue.yes(), seen.cpu.yes()) {
         (Some(Queue::Reported { queue_ms, work_ms, .. }), _) => {
-            format!(", {} ms of queue for {} ms of work", number(*queue_ms), number(*work_ms))
+            format!(", {} ms of queue for {} ms of service time", number(*queue_ms), number(*work_ms))
         }
         (_, Some(limit)) if limit.full == Full::Machine => ", every core is busy".to_owned(),
         (_, Some(limit)) => format!(", its CPU is at {} of a core", percent(limit.percent)),

@@ -155,6 +155,8 @@ pub struct DiagSocket {
     pub expires_ms: u32,
     /// bytes that were not read; of a listener connections that were not accepted
     pub receive_queue: u32,
+    /// bytes that were not acknowledged; of a listener the most connections that may wait for accept()
+    pub send_queue: u32,
     /// inode, 0 for TIME_WAIT
     pub inode: u32,
     /// owner's user id

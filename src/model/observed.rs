@@ -32,6 +32,9 @@ pub struct Ports {
     pub forecast: Option<PortForecast>,
     /// additive: ports in use towards the destination before the first request, as this run's port mode counts them
     pub leftover_before: Option<u32>,
+    /// additive: most ports that could not be taken at a look: `peak_used` without TIME_WAIT that may be reused
+    #[serde(default)]
+    pub peak_in_use: Option<u32>,
     /// additive: ports of the range with sockets towards other destinations at the end, none towards this one: in use for
     /// this run too where they were bound
     #[serde(default)]
@@ -93,6 +96,12 @@ impl Ports {
     /// New connections per second that the plan demanded: what the forecast is for, else the mean of the run.
     pub fn demand_cps(&self) -> f64 {
         self.forecast.as_ref().map(|f| f.rate_cps).filter(|r| *r > 0.0).unwrap_or(self.rate_cps)
+    }
+
+    /// Share of the pool that could not be taken at the peak; of an earlier version, TIME_WAIT that may be reused included.
+    pub fn in_use_share(&self) -> Option<f64> {
+        let in_use = self.peak_in_use.zip(self.pool.filter(|p| *p > 0));
+        in_use.map(|(ports, pool)| f64::from(ports) / f64::from(pool)).or(self.peak_share)
     }
 
     /// Ports of the pool that no socket was seen to use towards this destination at the peak.

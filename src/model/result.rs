@@ -375,6 +375,8 @@ impl RunResult {
             ("totals.rate_ratio", t.rate_ratio.is_none()),
             ("totals.lag_p99_ms", t.lag_p99_ms.is_none()),
             ("totals.lag_max_ms", t.lag_max_ms.is_none()),
+            ("ports.peak_in_use", self.ports.as_ref().is_some_and(|p| p.peak_in_use.is_none())),
+            ("ports_all[].peak_in_use", self.ports_all.iter().any(|p| p.peak_in_use.is_none())),
             ("resources.client.busiest_thread", self.resources.client.busiest_thread.is_none()),
         ];
         for (key, _) in later.into_iter().filter(|(_, is_null)| *is_null) {

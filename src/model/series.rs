@@ -53,6 +53,9 @@ pub struct SeriesPoint {
     /// absent where not read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_queue: Option<u32>,
+    /// additive: how many may wait there: the smaller of listen()'s argument and somaxconn; absent where not read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_queue_limit: Option<u32>,
     pub host_cpu_percent: Option<f64>,
     pub host_memory_percent: Option<f64>,
     pub client_rss_bytes: Option<u64>,

@@ -7,6 +7,16 @@ pub fn per_second(count: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
+/// The time of day `s` seconds after `started_at` (`2026-11-24T10:00:00Z`), as logs can be asked for it:
+/// `2026-11-24 10:00:20 UTC`. None past midnight, and where it is no such time.
+pub fn clock_at(started_at: &str, s: f64) -> Option<String> {
+    let (day, time) = started_at.strip_suffix('Z')?.split_once('T')?;
+    let mut parts = time.split(':').map(|part| part.get(..2)?.parse::<u32>().ok());
+    let began = parts.next()?? * 3600 + parts.next()?? * 60 + parts.next()??;
+    let at = began.checked_add(s.max(0.0) as u32).filter(|at| *at < 86_400)?;
+    Some(format!("{day} {:02}:{:02}:{:02} UTC", at / 3600, at / 60 % 60, at % 60))
+}
+
 /// Serialises a [`Duration`] as seconds (fractional); the key carries the suffix `_s`.
 pub mod secs {
     use std::time::Duration;

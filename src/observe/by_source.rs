@@ -19,6 +19,7 @@ struct Source {
     /// the look with the most ports used
     peak: PortCount,
     peak_time_wait: u32,
+    peak_in_use: u32,
     /// the latest look
     latest: PortCount,
 }
@@ -51,6 +52,7 @@ impl BySource {
             before: *count,
             peak: *count,
             peak_time_wait: count.states.time_wait,
+            peak_in_use: count.in_use.ports(),
             latest: *count,
         };
         Self(before.iter().map(source).collect())
@@ -64,6 +66,7 @@ impl BySource {
                 Kept::No => *count,
                 Kept::Yes => count.before_closing(source.before.states.time_wait),
             };
+            source.peak_in_use = source.peak_in_use.max(count.in_use.ports());
             source.peak_time_wait = source.peak_time_wait.max(count.states.time_wait);
             if count.used > source.peak.used {
                 source.peak = count;
@@ -105,6 +108,7 @@ impl Source {
             states: PortStates::of(Some(self.peak.states), None),
             forecast: budget.zip(demand).and_then(|(b, rate)| b.port_forecast(self.before.in_use, rate, s.duration)),
             leftover_before: Some(self.before.in_use.ports()),
+            peak_in_use: Some(self.peak_in_use),
             elsewhere: Vec::new(),
         }
     }

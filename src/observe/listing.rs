@@ -216,7 +216,7 @@ mod tests {
             let a: SocketAddr = a.parse().unwrap();
             (a.ip(), a.port())
         };
-        DiagSocket { state, local: at(local), peer: at(peer), expires_ms, receive_queue: 0, inode: 0, uid: 0 }
+        DiagSocket { state, local: at(local), peer: at(peer), expires_ms, receive_queue: 0, send_queue: 0, inode: 0, uid: 0 }
     }
 
     fn facts() -> Fact<PoolFacts> {

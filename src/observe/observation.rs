@@ -6,6 +6,7 @@ use super::meters::{Usage, UsageSum};
 use crate::model::facts::{Fact, HostUsage, KernelCounters};
 use crate::model::port_count::PortCount;
 use crate::model::result::{Elsewhere, TargetResources, ThreadRow, Throttling};
+use crate::sys::owner::AcceptQueue;
 
 /// One second of the run.
 #[derive(Debug, Clone)]
@@ -17,7 +18,7 @@ pub(super) struct ObservedSecond {
     pub(super) target: Fact<Usage>,
     pub(super) host: Fact<HostUsage>,
     /// connections that a local target had not accepted; none where that cannot be seen
-    pub(super) accept_queue: Option<u32>,
+    pub(super) accept_queue: Option<AcceptQueue>,
 }
 
 /// What the observer saw, each fact known or unavailable with its reason.
@@ -28,6 +29,7 @@ pub struct Observation {
     /// the count with the most ports used
     pub(super) peak: Option<PortCount>,
     pub(super) peak_time_wait: Option<u32>,
+    pub(super) peak_in_use: Option<u32>,
     /// the same for each source address, where the plan has several
     pub(super) by_source: BySource,
     /// the count after the last request
@@ -54,6 +56,7 @@ impl Observation {
     pub(super) fn nothing(baseline: &Baseline, reason: &str) -> Self {
         Self {
             peak: baseline.leftover.known().copied(),
+            peak_in_use: baseline.leftover.known().map(|c| c.in_use.ports()),
             peak_time_wait: baseline.leftover.known().map(|c| c.states.time_wait),
             by_source: BySource::from(&baseline.leftover_by_source),
             bound_only: baseline.bound_only.clone(),

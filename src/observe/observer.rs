@@ -265,6 +265,7 @@ impl Watcher {
         if is_peak {
             self.seen.peak = Some(count);
         }
+        self.seen.peak_in_use = self.seen.peak_in_use.max(Some(count.in_use.ports()));
         self.seen.peak_time_wait = self.seen.peak_time_wait.max(Some(count.states.time_wait));
         Fact::Known(count)
     }

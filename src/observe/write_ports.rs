@@ -40,9 +40,15 @@ impl Observation {
         null.explain(search_cps.is_none(), "ports.search_cps", why_no_search);
 
         let no_count = self.end.reason().unwrap_or("the ports were not counted").to_owned();
-        for key in
-            ["peak_used", "peak_time_wait", "states.time_wait", "states.established", "states.fin_wait2", "states.close_wait"]
-        {
+        for key in [
+            "peak_used",
+            "peak_in_use",
+            "peak_time_wait",
+            "states.time_wait",
+            "states.established",
+            "states.fin_wait2",
+            "states.close_wait",
+        ] {
             null.explain(peak.is_none(), &format!("ports.{key}"), &no_count);
         }
         let peak_used = peak.map(|p| p.used);
@@ -98,6 +104,7 @@ impl Observation {
             states,
             forecast,
             leftover_before: left.map(|l| l.ports()),
+            peak_in_use: peak.and(self.peak_in_use),
             elsewhere: self.elsewhere.clone(),
         });
     }

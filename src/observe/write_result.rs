@@ -129,7 +129,8 @@ fn fill_point(point: &mut SeriesPoint, second: &ObservedSecond, note: &mut impl 
     let host = second.host.known();
     point.host_cpu_percent = host.map(|h| h.cpu_percent);
     point.host_memory_percent = host.map(|h| h.memory_percent);
-    point.accept_queue = second.accept_queue;
+    point.accept_queue = second.accept_queue.map(|q| q.waiting);
+    point.accept_queue_limit = second.accept_queue.map(|q| q.limit);
     let whys = [second.count.reason(), second.client.reason(), second.target.reason(), second.host.reason()];
     for (key, why) in COLUMNS.iter().zip([0, 0, 0, 1, 1, 2, 2, 3, 3].map(|i: usize| whys[i])) {
         note(key, why);

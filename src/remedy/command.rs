@@ -31,7 +31,9 @@ impl Command {
     /// This command as the argument of another one: `taskset -c 1 sockbench load ...`.
     #[must_use]
     pub(crate) fn under(self, outer: &str) -> Self {
-        let change = self.change.map_or_else(|| outer.to_owned(), |change| format!("{outer}, {change}"));
+        // An outer command that ends its own flags with `--` is no command without what follows.
+        let first = if outer.ends_with(" --") { format!("{outer} sockbench ...") } else { outer.to_owned() };
+        let change = self.change.map_or_else(|| first.clone(), |change| format!("{first}, {change}"));
         Self { line: format!("{outer} {}", self.line), change: Some(change) }
     }
 }

@@ -36,6 +36,7 @@ use crate::model::budget::Budget;
 use crate::model::figures;
 use crate::model::finding::Remedy;
 use crate::model::result::RunResult;
+use crate::model::time::clock_at;
 
 /// A run as far as remedies depend on it, with what the rules derived of it.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +67,12 @@ impl Situation<'_> {
     pub fn budget(&self) -> Option<Budget> {
         Some(Budget::new(self.pool?, self.hold_s?).capped_at(self.run.host.sysctls.tcp_max_tw_buckets))
     }
+}
+
+/// The log of this machine from `at_s` of the run on.
+pub(crate) fn log_since(run: &RunResult, at_s: f64) -> String {
+    let since = clock_at(&run.started_at, at_s).map_or_else(|| "-10min".to_owned(), |at| quoted(&at));
+    format!("journalctl -S {since}")
 }
 
 /// A remedy without a row of its own.

@@ -7,6 +7,7 @@ use super::catalogue::Name;
 use super::command::{Command, load_after_sysctl, load_with};
 use super::ports_range::{destinations, ring, wider_range};
 use super::promise::{PACE_SHARE, against_demand, leaving, none_missing, room_for};
+use super::software::keeps_connections;
 use super::systems::System;
 use super::target::{Kind, serve_with};
 use super::{Situation, TargetEnds, advice, named, sustains};
@@ -122,6 +123,9 @@ pub(crate) fn longer_idle(run: &RunResult, expected: String) -> Remedy {
     }
 }
 
+/// A server that keeps connections, where nothing is known of the target.
+const ANY_KEEPS: &str = "gunicorn --worker-class gthread --keep-alive 75 app:app";
+
 /// For a target that ends each connection although asked to keep it.
 pub(crate) fn target_keeps(run: &RunResult, expected: String) -> Remedy {
     if closes_idle(run) {
@@ -131,7 +135,7 @@ pub(crate) fn target_keeps(run: &RunResult, expected: String) -> Remedy {
         Kind::Foreign => named(
             Name::KeepAlive,
             "let the target keep connections (it ends each after one answer): HTTP/1.1 without Connection: close, on a server that can",
-            "gunicorn --worker-class gthread --keep-alive 75 app:app",
+            run.resources.target.as_ref().and_then(|t| keeps_connections(&t.name)).unwrap_or(ANY_KEEPS),
             expected,
         ),
         Kind::Own | Kind::Sockbench => named(

@@ -32,6 +32,39 @@ pub fn more_places(process: &str) -> Option<Setting> {
     KNOWN.iter().find(|(name, _)| process.starts_with(name)).map(|(_, setting)| *setting)
 }
 
+/// How programs that end each connection by default keep it, by the name of their process: the development servers of
+/// Python answer HTTP/1.0 unless their handler says otherwise.
+pub fn keeps_connections(process: &str) -> Option<&'static str> {
+    const KEEP: &[(&str, &str)] = &[
+        ("python", "protocol_version = \"HTTP/1.1\" (handler)"),
+        ("flask", "protocol_version = \"HTTP/1.1\" (handler)"),
+        ("gunicorn", "gunicorn -k gthread --keep-alive 75"),
+        ("nginx", "keepalive_timeout 75s;"),
+        ("haproxy", "option http-keep-alive"),
+    ];
+    KEEP.iter().find(|(name, _)| process.starts_with(name)).map(|(_, change)| *change)
+}
+
+/// How programs ask for a longer queue of connections that wait for accept(), by the name of their process.
+const BACKLOGS: &[(&str, &str)] = &[
+    ("nginx", "listen 80 backlog=4096;"),
+    ("gunicorn", "gunicorn --backlog 4096"),
+    ("uwsgi", "uwsgi --listen 4096"),
+    ("uvicorn", "uvicorn --backlog 4096"),
+    ("python", "request_queue_size = 4096 (socketserver)"),
+    ("java", "server.tomcat.accept-count=4096"),
+    ("php", "listen.backlog = 4096"),
+    ("apache", "ListenBacklog 4096"),
+    ("httpd", "ListenBacklog 4096"),
+    ("node", "server.listen({ port, backlog: 4096 })"),
+    ("haproxy", "backlog 4096"),
+];
+
+/// How the program of this process asks for a longer backlog; the call itself where nothing is known of it.
+pub fn longer_backlog(process: &str) -> &'static str {
+    BACKLOGS.iter().find(|(name, _)| process.starts_with(name)).map_or("listen(fd, 4096)", |(_, change)| change)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +75,6 @@ mod tests {
         assert_eq!(change("python3.11"), Some("http.server.ThreadingHTTPServer"));
         assert_eq!(change("php-fpm8.2"), Some("pm.max_children = 64"));
         assert_eq!((change("my-server"), change("")), (None, None));
+        assert_eq!((longer_backlog("nginx"), longer_backlog("my-server")), ("listen 80 backlog=4096;", "listen(fd, 4096)"));
     }
 }

@@ -113,7 +113,7 @@ fn stand_still(run: &mut RunResult) {
     run.host.sysctls_at_end = Some(run.host.sysctls.clone());
     for point in &mut run.series {
         (point.client_busiest_percent, point.client_wait_percent) = (Some(3.0), Some(0.4));
-        point.accept_queue = Some(0);
+        (point.accept_queue, point.accept_queue_limit) = (Some(0), Some(4096));
     }
 }
 
@@ -222,6 +222,7 @@ fn observe(run: &mut RunResult) {
         },
         forecast: None,
         leftover_before: Some(0),
+        peak_in_use: Some(7),
         elsewhere: vec![],
     });
     run.explain_null("ports.forecast", "the rate does not exhaust the pool");
@@ -277,6 +278,7 @@ fn exhausted_ports() -> Ports {
         },
         forecast: Some(PortForecast { rate_cps: 1000.0 / 12.0, exhausted_at_s: 12.0, dead_s: 48.0, echo_s: vec![72.0, 132.0] }),
         leftover_before: Some(0),
+        peak_in_use: Some(1000),
         elsewhere: vec![Elsewhere { destination: "10.77.0.3:5432".into(), ports: 2 }],
     }
 }

@@ -263,7 +263,8 @@ fn fill_series(c: &Filling<'_>, series: &mut Vec<SeriesPoint>) {
         users = c.users.iter().rfind(|u| seconds.contains(&u.0)).map_or(users, |u| (u.1, u.2));
         (point.users_asked, point.users) = users;
         let second = Stretch { from_s: i as f64, to_s: point.t_s };
-        point.client_stalled_ms = standstills.as_ref().map(|all| all.iter().map(|s| s.shared_s(&second)).sum::<f64>() * 1000.0);
+        point.client_stalled_ms =
+            standstills.as_ref().map(|all| all.iter().fold(0.0, |sum, s| sum + s.shared_s(&second)) * 1000.0);
     }
 }
 

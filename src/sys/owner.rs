@@ -77,16 +77,27 @@ pub(super) fn listens_at(addr: SocketAddr) -> io::Result<bool> {
     Ok(sockets.iter().any(|s| s.state == TcpState::Listen && matches(s.local.0)))
 }
 
-/// Connections that wait for accept() at `addr`, of all that listen there in this network namespace; none where nobody does.
-/// About 30 us.
+/// Connections that wait for accept(), of all that listen at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptQueue {
+    /// so many wait
+    pub waiting: u32,
+    /// so many may (the smaller of listen()'s argument and somaxconn); the kernel takes one more before it drops SYNs
+    pub limit: u32,
+}
+
+/// The queue at `addr` in this network namespace; none where nobody listens. About 30 us.
 ///
 /// Errors: sock_diag.
-pub fn read_accept_queue(addr: SocketAddr) -> io::Result<Option<u32>> {
+pub fn read_accept_queue(addr: SocketAddr) -> io::Result<Option<AcceptQueue>> {
     let sockets = SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port())))?;
     let listening: Vec<_> = sockets.iter().filter(|s| s.state == TcpState::Listen).collect();
     let all: Vec<IpAddr> = listening.iter().map(|s| s.local.0).collect();
-    let queues = listening.iter().filter(|s| listens_for(s.local.0, addr.ip(), &all)).map(|s| s.receive_queue);
-    Ok(queues.reduce(u32::saturating_add))
+    let queues = listening
+        .iter()
+        .filter(|s| listens_for(s.local.0, addr.ip(), &all))
+        .map(|s| AcceptQueue { waiting: s.receive_queue, limit: s.send_queue });
+    Ok(queues.reduce(|a, b| AcceptQueue { waiting: a.waiting.saturating_add(b.waiting), limit: a.limit.saturating_add(b.limit) }))
 }
 
 /// Whether a socket that listens on `listener` gets connections to `dest`; `all` listen on that port. A `[::]` listener

@@ -125,6 +125,7 @@ pub(crate) fn healthy() -> RunResult {
         },
         forecast: None,
         leftover_before: Some(0),
+        peak_in_use: Some(50),
         elsewhere: vec![],
     });
     run.kernel = Some(KernelCounters::default());
@@ -186,7 +187,7 @@ pub(crate) fn short(cps: f64) -> RunResult {
     run.closes = Closes { client: opened, ..Closes::default() };
     let used = opened.min(28_232) as u32;
     let ports = run.ports.as_mut().unwrap();
-    (ports.peak_used, ports.peak_time_wait) = (Some(used), Some(used));
+    (ports.peak_used, ports.peak_in_use, ports.peak_time_wait) = (Some(used), Some(used), Some(used));
     ports.peak_share = Some(f64::from(used) / 28_232.0);
     ports.states.time_wait = Some(used);
     ports.states.established = Some(3);

@@ -18,6 +18,8 @@ pub(in crate::diagnose) struct Overflow {
     pub(in crate::diagnose) near_3s: u64,
     /// connects that were given up
     pub(in crate::diagnose) given_up: u64,
+    /// connections that may wait at the target's listener, where it lives here
+    pub(in crate::diagnose) limit: Option<u32>,
 }
 
 /// Set-ups that took a second or more.
@@ -61,7 +63,8 @@ pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
     // Where the counters are the target's and say that nothing was dropped, a retry had another cause: slow-connects.
     let clustered = cluster >= SYN_RETRIES && counted != Some(0);
     if dropped.unwrap_or(0) > 0 || clustered {
-        return Seen::Yes(Overflow { dropped: dropped.filter(|n| *n > 0), retried, near_1s, near_3s, given_up });
+        let limit = run.series.iter().find_map(|p| p.accept_queue_limit);
+        return Seen::Yes(Overflow { dropped: dropped.filter(|n| *n > 0), retried, near_1s, near_3s, given_up, limit });
     }
     match (dropped, run.totals.connects) {
         (None, _) if given_up > 0 => {

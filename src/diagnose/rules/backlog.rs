@@ -7,6 +7,7 @@ use crate::model::figures::{count, counted, rate, seconds};
 use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::result::RunResult;
+use crate::remedy::software::longer_backlog;
 use crate::remedy::target::{Kind, own_flags, serve_with};
 use crate::remedy::{advice, keep_alive, load_after_sysctl, load_with};
 
@@ -19,7 +20,7 @@ pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) 
 }
 
 fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling {
-    let Overflow { dropped, retried, near_1s, near_3s, given_up } = overflow;
+    let Overflow { dropped, retried, near_1s, near_3s, given_up, limit } = overflow;
     let somaxconn = run.host.sysctls.somaxconn;
     let mut text = match dropped {
         Some(n) => format!(
@@ -37,8 +38,13 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
         "A dropped SYN is sent again after 1 s and 3 s: {} took about 1 s, {near_3s} about 3 s{lost}. ",
         counted(near_1s, "connection")
     );
-    if let Some(n) = somaxconn {
-        text += &format!("The backlog is the smaller of listen()'s argument and somaxconn = {n}. ");
+    match (limit, somaxconn) {
+        (Some(limit), _) => {
+            let room = counted(limit.saturating_add(1), "connection");
+            text += &format!("Its backlog has room for {room} (Send-Q of its listener is {limit}). ");
+        }
+        (None, Some(n)) => text += &format!("The backlog is the smaller of listen()'s argument and somaxconn = {n}. "),
+        (None, None) => {}
     }
     text += "The client sees latency and timeouts, never a port error. Windows refuses instead (10061) when its backlog is full.";
     let title = match dropped {
@@ -54,8 +60,9 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
         .with("setup_max_ms", run.totals.connects.map(|c| c.setup_max_ms))
         .with("connect_timeouts", given_up)
         .with("somaxconn", somaxconn)
+        .with("backlog", limit)
         .with("retransmitted_segments", run.kernel.map(|k| k.retrans_segs))
-        .remedies(remedies(run, seen))
+        .remedies(remedies(run, seen, limit))
         .ruling()
 }
 
@@ -123,17 +130,22 @@ fn slow(run: &RunResult, seen: &Indicators, retried: Retried) -> Ruling {
         .ruling()
 }
 
-fn remedies(run: &RunResult, seen: &Indicators) -> Vec<Remedy> {
+fn remedies(run: &RunResult, seen: &Indicators, limit: Option<u32>) -> Vec<Remedy> {
     let users = run.plan.users;
     // Over 10 s, or a third of a shorter run: a ramp that outlasts the run never has all users.
     let over_s = if run.plan.requests > 0 { RAMP_S } else { RAMP_S.min(run.plan.duration.as_secs_f64() / 3.0) };
     let ramp = (f64::from(users) / over_s.max(0.1)).ceil().max(1.0);
     // Where every answer ends its connection, a slow start changes only the start.
     let kept = run.plan.keepalive && run.totals.requests_per_connection.is_none_or(|n| n >= 2.0);
-    let mut remedies = longer_queue(run);
+    let mut remedies = longer_queue(run, limit);
     if !kept && users > 1 {
-        let fewer = load_with(&run.plan, |p| p.users /= 2);
-        let expected = format!("at most {} made at a time instead of {users}", counted(users / 2, "connection"));
+        // No more than may wait at once, where that is known: then none is dropped, however slowly they are accepted.
+        let most = limit.filter(|n| (1..users).contains(n)).unwrap_or(users / 2);
+        let fewer = load_with(&run.plan, |p| p.users = most);
+        let expected = match limit.filter(|n| *n == most) {
+            Some(n) => format!("0 dropped: {} fit a backlog of {n}", counted(most, "connection")),
+            None => format!("at most {} made at a time instead of {users}", counted(most, "connection")),
+        };
         remedies.push(advice("make fewer connections at once", fewer, expected));
     }
     if kept && !run.plan.is_open_loop() && (run.plan.spawn_rate <= 0.0 || run.plan.spawn_rate > ramp) {
@@ -161,7 +173,7 @@ fn remedies(run: &RunResult, seen: &Indicators) -> Vec<Remedy> {
 }
 
 /// What lengthens the target's backlog or empties it faster, as far as it is not so already.
-fn longer_queue(run: &RunResult) -> Vec<Remedy> {
+fn longer_queue(run: &RunResult, limit: Option<u32>) -> Vec<Remedy> {
     const LONG: u32 = 4096;
     let mut remedies = Vec::new();
     let most = own_flags(run).map(|f| f.max_conns.unwrap_or(limits::MAX_CONNS) as u32).filter(|most| *most < run.plan.users);
@@ -188,15 +200,18 @@ fn longer_queue(run: &RunResult) -> Vec<Remedy> {
         }
         return remedies;
     }
-    let command = if short {
-        "sysctl -w net.core.somaxconn=4096   # and listen(fd, 4096) in the target".to_owned()
+    // What a program asks for in listen() is its own; the kernel's limit is the smaller one only where they are equal.
+    let by_kernel = short && limit.is_none_or(|n| run.host.sysctls.somaxconn.is_none_or(|most| u64::from(n) >= most));
+    let name = run.resources.target.as_ref().map_or("", |t| t.name.as_str());
+    let asks = longer_backlog(name);
+    let (action, command) = if by_kernel {
+        (
+            "give the target a longer backlog, in the kernel and in its listen()".to_owned(),
+            "sysctl -w net.core.somaxconn=4096".to_owned(),
+        )
     } else {
-        format!("ss -ltn 'sport = :{}'", run.plan.target.addr.port())
-    };
-    let action = if short {
-        "give the target a longer backlog, in the kernel and in its listen()"
-    } else {
-        "let the target ask for more in listen(), or accept faster (Send-Q is what it asked for)"
+        let than = limit.map_or_else(|| "more".to_owned(), |n| format!("more than {n}"));
+        (format!("let the target ask for {than} in listen(), or accept faster"), asks.to_owned())
     };
     remedies.push(advice(action, command, expected));
     remedies

@@ -4,7 +4,7 @@ use crate::diagnose::indicators::{Gone, Indicators};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::figures::{counted, rate, seconds};
 use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with};
+use crate::remedy::{advice, log_since};
 
 /// target-gone.
 pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -20,17 +20,16 @@ fn went(run: &RunResult, gone: Gone) -> Ruling {
          whole run mix both parts: read {rps} req/s until {since}.",
         counted(gone.answered, "request")
     );
-    let again = load_with(&run.plan, |_| ());
     let remedies = vec![
         advice(
             "find out why it ended",
-            "journalctl --since -10min | grep -iE 'exit|killed|oom|segfault|restart'",
-            format!("a line from {since} after the start of the run"),
+            log_since(run, gone.since_s),
+            format!("an exit, a kill, out of memory, or a restart at {since} of the run"),
         ),
         advice(
-            "start it, look that it listens, and run again",
-            format!("ss -ltn 'sport = :{}' && {again}", to.port()),
-            "0 refused",
+            "start it again, and look that it listens",
+            format!("ss -ltn 'sport = :{}'", to.port()),
+            "1 line: then the same run has 0 refused",
         ),
     ];
     Found::new(

@@ -54,9 +54,9 @@ fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
         remedies.extend(for_run(&seen.situation(run)).into_iter().filter(|r| r.name.as_deref() == Some("ring")));
     }
     remedies.push(advice(
-        "ask for a connection per request, so that the plan says what happens",
+        "plan for a connection per request: the same figures, and the port budget before the run",
         short,
-        format!("{opened} again, and the port budget is shown before the run"),
+        format!("{opened} again, as planned"),
     ));
     Found::new(
         format!(

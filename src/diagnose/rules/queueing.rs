@@ -5,7 +5,7 @@ use super::lighter::{Bottleneck, lighter};
 use crate::diagnose::indicators::{Growth, Indicators, Leak, Queue, Reason, Waiter};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{BUSY_POOL_SHARE, FALL_SHORT_SHARE};
-use crate::model::figures::{counted, number, rate, seconds, times};
+use crate::model::figures::{counted, number, percent, rate, seconds, times};
 use crate::model::finding::FindingId as Id;
 use crate::model::result::{Endpoint, RunResult};
 use crate::remedy::target::{Pool, cpu_workers, io_workers, working};
@@ -25,11 +25,12 @@ pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Rulin
 
 fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f64, work: f64) -> Ruling {
     let mut text = format!(
-        "The target says how long requests wait for a worker and how long they are worked on (Server-Timing): half of those to {} waited \
-         {} ms or more for {} ms of work. It is the target's queue, not the network, the client or its ports.",
+        "The target says how long requests wait for a worker and how long that one has them (Server-Timing): half of those to {} waited \
+         {} ms or more for a service time of {} ms{}. It is the target's queue, not the network, the client or its ports.",
         e.name,
         number(queue),
-        number(work)
+        number(work),
+        waits_for_a_core(seen)
     );
     let idle = idle_workers(run, e);
     if let Some((pool, busy)) = idle {
@@ -41,20 +42,28 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
     }
     let mut remedies = if idle.is_some() { vec![who_takes_the_cores()] } else { more_workers(run, &e.name) };
     remedies.push(lighter(run, seen, Bottleneck { endpoint: Some(e), slots: None }));
-    let found =
-        Found::new(format!("{} waits {} ms in the target's queue for {} ms of work", e.name, number(queue), number(work)), text)
-            .with("endpoint", e.name.as_str())
-            .with("queue_p50_ms", queue)
-            .with("queue_p99_ms", e.server_timing_ms.as_ref().map(|t| t.queue.p99))
-            .with("work_p50_ms", work)
-            .with("latency_p50_ms", e.latency_ms.map(|l| l.p50))
-            .with("requests", e.requests)
-            .with("workers", workers(run, &e.name))
-            .remedies(remedies);
+    let found = Found::new(
+        format!("{} waits {} ms in the target's queue for {} ms of service time", e.name, number(queue), number(work)),
+        text,
+    )
+    .with("endpoint", e.name.as_str())
+    .with("queue_p50_ms", queue)
+    .with("queue_p99_ms", e.server_timing_ms.as_ref().map(|t| t.queue.p99))
+    .with("work_p50_ms", work)
+    .with("latency_p50_ms", e.latency_ms.map(|l| l.p50))
+    .with("requests", e.requests)
+    .with("workers", workers(run, &e.name))
+    .remedies(remedies);
     // Workers that are all at work make the queue, whatever else this machine does.
     let starved = idle.is_some() || has_quota(seen);
     let causes = [(Id::HostContended, starved), (Id::TargetCpuSaturated, true)];
     found.caused_only_by(causes.into_iter().filter_map(|(id, is_so)| is_so.then_some(id)).collect()).ruling()
+}
+
+/// What of the service time is no work.
+fn waits_for_a_core(seen: &Indicators) -> String {
+    let waiting = seen.contention.yes().filter(|c| c.who == Waiter::Target);
+    waiting.map_or_else(String::new, |c| format!(", of which its threads waited {} for a core", percent(c.wait_percent)))
 }
 
 /// A quota stopped the target's process.

@@ -8,7 +8,8 @@ use crate::model::figures::{count, counted, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::plan::{MixEntry, Unreached};
 use crate::model::result::RunResult;
-use crate::remedy::{advice, load_after_sysctl, load_with, quoted};
+use crate::remedy::command::Command;
+use crate::remedy::{advice, load_after_sysctl, load_with, log_since, quoted};
 
 /// target-refused.
 pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -21,7 +22,6 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
     let real = rows.count() - own;
     let range = run.host.sysctls.ip_local_port_range;
     let inside = range.is_some_and(|[lo, hi]| (lo..=hi).contains(&to.port()));
-    let answered = run.totals.requests > run.totals.failures;
     // Those after the target went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
     let (first, last) = (seconds(rows.first_s()), seconds(rows.last_s()));
@@ -74,7 +74,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
         .remedies(match seen.refusing {
             _ if went => Vec::new(),
             Some(Refusing::AtFirst(_)) => vec![after_it_listens(run)],
-            _ => remedies(run, &rows, answered, inside),
+            refusing => remedies(run, &rows, refusing, inside),
         })
         .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() })
         .ruling()
@@ -96,22 +96,31 @@ fn after_it_listens(run: &RunResult) -> Remedy {
     let again = load_with(&run.plan, |_| ());
     let url = quoted(&format!("http://{}/", run.plan.target.authority));
     let command = format!("until curl -s -o /dev/null {url}; do sleep 0.1; done; {again}");
-    advice("start the load when the target listens", command, "0 refused")
+    let change = Some(format!("until curl -s {url}; do sleep 0.1; done"));
+    advice("start the load when the target listens", Command { line: command, change }, "0 refused")
 }
 
-fn remedies(run: &RunResult, rows: &Rows<'_>, answered: bool, inside: bool) -> Vec<Remedy> {
+/// What was back before the end listens now: why it did not is in its log.
+fn remedies(run: &RunResult, rows: &Rows<'_>, refusing: Option<Refusing>, inside: bool) -> Vec<Remedy> {
     let to = run.plan.target.addr;
-    let mut remedies = vec![advice(
+    let mut remedies = Vec::new();
+    let look = advice(
         "see whether anything listens there: if not, start the target; if so, correct the address",
         format!("ss -ltnp 'sport = :{}'", to.port()),
         "1 line or more with the process that listens",
-    )];
-    if answered {
+    );
+    if refusing != Some(Refusing::ForAWhile) {
+        remedies.push(look);
+    }
+    if run.totals.requests > run.totals.failures {
         remedies.push(advice(
             "find out why it stopped listening",
-            "journalctl --since -10min | grep -iE 'exit|killed|oom|restart|listen'",
+            log_since(run, rows.first_s()),
             format!("its end or restart between {} and {} of the run", seconds(rows.first_s()), seconds(rows.last_s())),
         ));
+    }
+    if refusing == Some(Refusing::Always) {
+        remedies.push(after_it_listens(run));
     }
     let own_server = load_with(&run.plan, |p| {
         p.target.own_server = true;

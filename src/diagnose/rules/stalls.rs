@@ -7,7 +7,7 @@ use crate::diagnose::thresholds::MID_RUN_SHARE;
 use crate::model::figures::{counted, rate, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with};
+use crate::remedy::{advice, load_with, log_since};
 
 /// target-hangs.
 pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -54,30 +54,17 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
     };
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
     let mut remedies = unfinished.map_or_else(Vec::new, |(received, _)| unfinished::remedies(run, &received));
-    let by_hand = vec![
-        advice(
-            "ask for one by hand",
-            curl(run),
-            format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| seconds(longer))),
-        ),
-        advice(
-            "look at the connections that hang",
-            format!(
-                "ss -tnp state established '( dport = :{0} or sport = :{0} )'   # while it runs",
-                run.plan.target.addr.port()
-            ),
-            format!("{}: Recv-Q above 0 at the target is a request that its program has not read", counted(n, "connection")),
-        ),
-        advice(
-            "wait longer, to see whether it is slow or stuck",
-            load_with(&run.plan, |p| {
-                let time = std::time::Duration::from_secs(longer as u64);
-                p.timeout = time;
-                p.duration = if p.duration.is_zero() { p.duration } else { p.duration.max(time * 2) };
-            }),
-            format!("answers within {} are slow ones; what is left is stuck", seconds(longer)),
-        ),
-    ];
+    let mut by_hand =
+        ask_by_hand(run, n, format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| seconds(longer))));
+    by_hand.push(advice(
+        "wait longer, to see whether it is slow or stuck",
+        load_with(&run.plan, |p| {
+            let time = std::time::Duration::from_secs(longer as u64);
+            p.timeout = time;
+            p.duration = if p.duration.is_zero() { p.duration } else { p.duration.max(time * 2) };
+        }),
+        format!("answers within {} are slow ones; what is left is stuck", seconds(longer)),
+    ));
     // More time changes nothing about an answer without an end.
     match unfinished {
         Some(_) => remedies.extend(by_hand.into_iter().skip(1).take(1)),
@@ -111,6 +98,25 @@ fn so_far(run: &RunResult) -> String {
         Some((received, bytes)) => format!(": it {} (received: \"{bytes}\")", received.in_words()),
         None => String::new(),
     }
+}
+
+/// One request alone, and the connections without an answer while it runs.
+pub(super) fn ask_by_hand(run: &RunResult, unanswered: u64, answer: String) -> Vec<Remedy> {
+    vec![
+        advice("ask for one by hand", curl(run), answer),
+        advice(
+            "look at the connections that hang",
+            format!("ss -tnp '{} = :{}'", if is_local(run) { "sport" } else { "dport" }, run.plan.target.addr.port()),
+            format!(
+                "{} while it runs: Recv-Q above 0 at the target is a request that its program has not read",
+                counted(unanswered, "connection")
+            ),
+        ),
+    ]
+}
+
+fn is_local(run: &RunResult) -> bool {
+    run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback()
 }
 
 fn curl(run: &RunResult) -> String {
@@ -207,8 +213,10 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
     let remedies: Vec<Remedy> = vec![
         advice(
             "read the target's log at that time",
-            format!("journalctl --since -10min   # {from} to {to} after the start of the run"),
-            format!("what it did for {length}: a garbage collection, a checkpoint, a reload, a lock"),
+            log_since(run, stalls.longest.from_s),
+            format!(
+                "what it did for {length}, {from} to {to} after the start of the run: a garbage collection, a checkpoint, a reload, a lock"
+            ),
         ),
         advice(
             "run longer, to see whether it recurs",

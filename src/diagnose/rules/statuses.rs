@@ -44,7 +44,10 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         format!("curl -i {}", quoted(&url)),
         format!("{} without load: then it is not the load", name_of(row)),
     ));
-    remedies.push(alone(run, format!("{} of the requests failed with {}", share(of_all), counted(run.plan.users, "user"))));
+    remedies.push(alone(
+        run,
+        format!("the same share of errors is not the load's: it was {} with {}", share(of_all), counted(run.plan.users, "user")),
+    ));
     in_part(evidence(Found::new(title(run, &rows, &course), text), &rows), &course)
         .with("share", of_all)
         .with("name", name_of(row).into_owned())

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use super::lighter::round_rate;
+use super::stalls::ask_by_hand;
 use super::{places, unfinished};
 use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::CAPACITY_SHARE;
+use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};
 use crate::model::figures::{count, counted, is_supported, number, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::outcome::{Cause, FailureSide, Phase, ProtocolFault};
-use crate::model::result::{ErrorRow, RunResult};
+use crate::model::result::{ErrorRow, LatencyMs, RunResult};
 use crate::model::time::per_second;
-use crate::remedy::{advice, load_with, longer_idle, quoted};
+use crate::remedy::{advice, load_with, log_since, longer_idle, quoted};
 
 /// The gap between the totals and the error table hides this kind of failure.
 pub(super) fn hidden(run: &RunResult) -> Ruling {
@@ -128,7 +129,7 @@ fn against_resets(run: &RunResult, rows: &Rows<'_>, reused: u64, fresh: u64) -> 
     if fresh > 0 {
         remedies.push(advice(
             "read the target's log at the times of the resets",
-            "journalctl --since -10min | grep -iE 'reset|worker|killed|limit'",
+            log_since(run, rows.first_s()),
             format!("{} between {} and {} of the run", counted(fresh, "reset"), seconds(rows.first_s()), seconds(rows.last_s())),
         ));
     }
@@ -187,7 +188,14 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     let unfinished = unfinished::longest(run).filter(|_| only_begun.is_some());
     match unfinished {
         Some((received, _)) => remedies.extend(unfinished::remedies(run, &received)),
+        None if is_idle_and_fast(run) => {
+            remedies.extend(ask_by_hand(run, rows.count(), "an answer at once, or none at all".into()))
+        }
         None => remedies.push(less_load(run, "no timeouts, where the load is the cause".into())),
+    }
+    if is_idle_and_fast(run) {
+        text +=
+            " The target hardly used its CPU, and what it answered it answered at once: it is neither the load nor the timeout.";
     }
     remedies.push(advice(
         "wait longer, to see the whole distribution",
@@ -216,6 +224,13 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         .with("endpoints", rows.endpoints())
         .remedies(if went { Vec::new() } else { remedies })
         .ruling()
+}
+
+/// A target that had time, and answers far quicker than the timeout: those that got none are not late.
+fn is_idle_and_fast(run: &RunResult) -> bool {
+    let cpu = run.resources.target.as_ref().and_then(|t| Some(t.cpu_percent_mean?.max(t.busiest_thread_percent.unwrap_or(0.0))));
+    let quick = |l: LatencyMs| l.p95 * FAR_BELOW < run.plan.timeout.as_secs_f64() * 1000.0;
+    cpu.is_some_and(|percent| percent < IDLE_PERCENT) && run.totals.latency_ms.is_some_and(quick)
 }
 
 /// ` (received: "HTTP/1.1 200 OK")`, where something was.

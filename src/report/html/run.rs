@@ -71,8 +71,12 @@ fn key_figures(run: &RunResult) -> Markup {
             tile(format!("{} ms", ms(l.p50)), &format!("p50; max {}", ms(l.max)), Tone::Normal)
         });
     }
-    if let Some((ports, used)) = run.ports.as_ref().and_then(|p| Some((p, p.peak_share?))) {
-        let of = ports.peak_used.zip(ports.pool).map_or_else(String::new, |(n, of)| format!(": {} of {}", count(n), count(of)));
+    if let Some((ports, used)) = run.ports.as_ref().and_then(|p| Some((p, p.in_use_share()?))) {
+        let of = ports
+            .peak_in_use
+            .or(ports.peak_used)
+            .zip(ports.pool)
+            .map_or_else(String::new, |(n, of)| format!(": {} of {}", count(n), count(of)));
         let tone = if used >= 1.0 { Tone::Bad } else { Tone::Normal };
         figures.push(tile(share(used), &format!("of the source ports at the peak{of}"), tone));
     }

@@ -63,6 +63,57 @@ fn a_cause_with_direct_evidence_comes_before_other_programs() {
     }
 }
 
+/// Requests that were late because a pool was full are a symptom; a target that hangs as well is not full.
+#[test]
+fn a_full_target_comes_before_the_timeouts_that_follow() {
+    let queueing = |r: &mut RunResult| r.endpoints[0].server_timing_ms.as_mut().unwrap().queue.p50 = 80.0;
+    let mut full = healthy();
+    queueing(&mut full);
+    fail(&mut full, late(Phase::Waiting), 500, 10.0, 59.0);
+    full.totals.latency_ms.as_mut().unwrap().max = 9_900.0;
+    let diagnosis = Diagnosis::of(&full);
+    assert_eq!(diagnosis.verdict.id, VerdictId::TargetBound, "{}", diagnosis.verdict.sentence);
+    assert!(diagnosis.verdict.sentence.starts_with("target saturated"), "{}", diagnosis.verdict.sentence);
+    let mut hangs = full;
+    hangs.totals.latency_ms.as_mut().unwrap().max = 90.0;
+    assert_eq!(Diagnosis::of(&hangs).verdict.id, VerdictId::TargetFailing);
+}
+
+/// Half of the requests get nothing, the others a quick answer, and the target does nothing: less load is no advice.
+#[test]
+fn an_idle_and_quick_target_is_not_asked_for_less() {
+    let timed_out = |cpu: f64, mean_ms: f64| {
+        let mut run = healthy();
+        run.plan.timeout = Duration::from_millis(500);
+        fail(&mut run, late(Phase::Waiting), 500, 0.5, 59.0);
+        run.totals.latency_ms = Some(crate::facts::latency(mean_ms));
+        let target = run.resources.target.as_mut().unwrap();
+        (target.cpu_percent_mean, target.busiest_thread_percent) = (Some(cpu), Some(cpu));
+        let actions = fires(Id::TargetTimeouts, &run).remedies.iter().map(|r| r.action.clone()).collect::<Vec<_>>().join("; ");
+        actions
+    };
+    let idle = timed_out(0.5, 0.8);
+    assert!(idle.contains("by hand") && !idle.contains("half of the users"), "{idle}");
+    for (cpu, mean_ms) in [(60.0, 0.8), (0.5, 300.0)] {
+        assert!(timed_out(cpu, mean_ms).contains("half of the users"), "{cpu} % of a core, {mean_ms} ms");
+    }
+}
+
+/// The room that the kernel gives the target's listener is what fits.
+#[test]
+fn a_known_backlog_is_said_and_advised() {
+    let mut run = healthy();
+    run.kernel.as_mut().unwrap().listen_overflows = 44;
+    run.totals.connects.as_mut().unwrap().setup_near_1s = 20;
+    run.plan.keepalive = false;
+    run.series.iter_mut().for_each(|p| p.accept_queue_limit = Some(5));
+    let f = fires(Id::TargetBacklogOverflow, &run);
+    assert_eq!(f.evidence["backlog"], 5);
+    assert!(f.explanation.contains("room for 6 connections") && !f.explanation.contains("smaller of"), "{}", f.explanation);
+    assert!(f.remedies.iter().any(|r| r.change.as_deref() == Some("--conns 5")), "{:?}", f.remedies);
+    assert!(!f.remedies[0].command.starts_with("ss "), "a look-up changes nothing: {:?}", f.remedies[0]);
+}
+
 #[test]
 fn other_programs_lead_where_nothing_else_explains() {
     assert_eq!(Diagnosis::of(&contended()).verdict.id, VerdictId::HostBound);

@@ -123,7 +123,9 @@ fn validity(run: &RunResult) -> Option<String> {
     let is_new = |reason: &&String| {
         !run.findings.iter().any(|f| f.title == **reason)
             && !reason.starts_with("ended after")
+            // The headline says so of both.
             && *reason != "no request was answered"
+            && *reason != "every answer was an error"
     };
     let word = match run.validity.stamp {
         RunStamp::Valid | RunStamp::PortBound => return None,

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{headline, subject};
-use crate::model::figures::{self, count, counted, ms, rate, seconds};
+use crate::model::figures::{self, count, counted, ms, rate, seconds, span};
 use crate::model::finding::{Finding, FindingId};
+use crate::model::limits::LOCAL_PAUSE_MAX;
 use crate::model::result::{Holder, Ports, RunResult};
 use crate::model::time::per_second;
 use crate::report::style::{Tone, wrapped};
@@ -49,14 +50,30 @@ fn exhausted(run: &RunResult, p: &Ports) -> Vec<String> {
     }
     if let Some((pool, hold, ceiling)) = law {
         lines.push(format!(
-            "{} ports / {} sustain {} connections/s; this run tried {}/s",
+            "{} ports / {} sustain {} connections/s; this run {}",
             count(pool),
             figures::hold(hold),
             rate(ceiling),
-            rate(per_second(run.totals.attempts, run.duration_s))
+            tried(run)
         ));
     }
     lines
+}
+
+/// What used the ports up: the rate of the whole run, or that until the first failure where users without a pause of
+/// their own paused after it.
+fn tried(run: &RunResult) -> String {
+    let all = per_second(run.totals.attempts, run.duration_s);
+    let finding = subject(run).filter(|f| f.id == FindingId::LocalPortsExhausted);
+    let until = finding.and_then(|f| f.evidence.get("rate_until_first_cps")?.as_f64());
+    match until.filter(|cps| run.plan.think.max.is_zero() && !run.plan.is_open_loop() && *cps > all) {
+        Some(cps) => format!(
+            "made {}/s until they ran out; after a failure sockbench's users pause up to {}",
+            rate(cps),
+            span(LOCAL_PAUSE_MAX)
+        ),
+        None => format!("tried {}/s", rate(all)),
+    }
 }
 
 /// When the ports are free again, when they run out again.
@@ -65,7 +82,9 @@ pub(super) fn recurrence(run: &RunResult, page: &Page) -> Vec<Block> {
     let Some(p) = run.ports.as_ref().filter(|_| exhausted) else { return Vec::new() };
     let mut parts = Vec::new();
     let since = run.verdict.since_s.or_else(|| p.forecast.as_ref().map(|f| f.exhausted_at_s));
-    if let (Some(hold), Some(since), true) = (p.hold_s, since, p.holder() == Some(Holder::TimeWait)) {
+    // What recurred within the run is in the figures by second.
+    let later = since.zip(p.hold_s).is_none_or(|(since, hold)| since + hold > run.duration_s);
+    if let (Some(hold), Some(since), true) = (p.hold_s, since, later && p.holder() == Some(Holder::TimeWait)) {
         parts.push(format!(
             "if the load goes on, it connects again at {} and fails again at {}",
             figures::hold(hold),
@@ -78,7 +97,7 @@ pub(super) fn recurrence(run: &RunResult, page: &Page) -> Vec<Block> {
     if parts.is_empty() { Vec::new() } else { vec![Block::ranked(4, page.labelled("again", Tone::Normal, &parts.join("; ")))] }
 }
 
-/// `/cpu waits 1,163 ms in the target's queue for 42 ms of work`, and the capacity that follows from the work.
+/// `/cpu waits 1,163 ms in the target's queue for 42 ms of service time`, and the capacity that follows from the work.
 fn queueing(run: &RunResult, f: &Finding, head: &str) -> Vec<String> {
     let number = |name: &str| f.evidence.get(name).and_then(Value::as_f64);
     let mut lines = Vec::new();

@@ -69,7 +69,8 @@ fn kinds(run: &RunResult) -> Vec<Kind<'_>> {
 
 /// How often, as far as the headline and the kinds above do not say it: `1,798 of 2,298 (78 %)`, `280 (35 %)`, `78 %`.
 fn often(k: &Kind, run: &RunResult, sentence: &str, kinds: usize, nth: usize) -> String {
-    let attempts = run.totals.attempts.max(1);
+    // What was in flight at the end did not fail, and nobody knows whether it would have.
+    let attempts = run.totals.attempts.saturating_sub(run.totals.cut).max(1);
     let (n, all, part) = (count(k.count), count(attempts), share(k.count as f64 / attempts as f64));
     let says =
         |text: &str| sentence.split([' ', ':', ';', ',']).any(|word| word == text) || sentence.contains(&format!("{text} "));

@@ -90,7 +90,14 @@ fn length(run: &RunResult) -> String {
     }
     let planned = plan.duration.as_secs_f64();
     let ended_early = ran < planned * 0.95;
-    let length = if ended_early { format!("{} of {}", seconds(ran), span(plan.duration)) } else { span(plan.duration) };
+    let gave_up = ended_early && !run.was_stopped() && run.totals.connections_opened == 0;
+    let length = if gave_up {
+        format!("{}: given up after {}, without a connection", span(plan.duration), seconds(ran))
+    } else if ended_early {
+        format!("{} of {}", seconds(ran), span(plan.duration))
+    } else {
+        span(plan.duration)
+    };
     if plan.requests > 0 { format!("{} or {length}", counted(plan.requests, "request")) } else { length }
 }
 

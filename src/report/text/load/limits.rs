@@ -3,7 +3,7 @@
 use super::{answered, headline, is_clean, subject};
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
-use crate::model::result::{RunResult, VerdictId};
+use crate::model::result::{Ports, RunResult, VerdictId};
 use crate::model::time::per_second;
 use crate::report::plan_text::pause;
 use crate::report::style::Tone;
@@ -35,8 +35,13 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
     let (near, far) = (words(true), words(false));
     let mut text = String::new();
     if run.verdict.id == VerdictId::Healthy {
-        let reached = if is_clean(run) { "none reached" } else { "" };
         let why = why(run);
+        let reached = match is_clean(run) {
+            // In a closed loop each user waits for its answer: more users, more requests.
+            true if !run.plan.is_open_loop() && !why.is_empty() => "the users",
+            true => "none reached",
+            false => "",
+        };
         let first = [reached, &why].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
         if !first.is_empty() {
             text += &page.labelled("limit", Tone::Normal, &first);
@@ -71,7 +76,8 @@ fn why(run: &RunResult) -> String {
     let think_ms = plan.think.mean().as_secs_f64() * 1000.0;
     let at_most = f64::from(plan.users) * 1000.0 / (think_ms + latency.mean);
     let steady = run.totals.steady.as_ref().map_or(rps, |s| s.rps);
-    if steady > at_most * LOOP_WITHIN {
+    // Far below it the users had not all begun, or paused after failures.
+    if steady > at_most * LOOP_WITHIN || steady * LOOP_WITHIN.powi(2) < at_most {
         return String::new();
     }
     let users = counted(plan.users, "user");
@@ -105,7 +111,7 @@ fn parts(run: &RunResult) -> Vec<Part> {
         let used = cpu / 100.0 / f64::from(run.plan.threads.max(1));
         parts.push(Part { verdicts: &[VerdictId::ClientBound], words, used });
     }
-    if let Some(used) = run.ports.as_ref().and_then(|p| p.peak_share) {
+    if let Some(used) = run.ports.as_ref().and_then(Ports::in_use_share) {
         parts.push(Part { verdicts: &[VerdictId::PortBound], words: format!("ports {}", share(used)), used });
     }
     if let Some(nofile) = run.host.nofile.filter(|n| *n > 0) {

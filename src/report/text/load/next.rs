@@ -34,7 +34,7 @@ fn table(shown: &[Remedy], page: &Page) -> String {
     let row = |r: &Remedy| [short(&r.action), change(r), r.proven.as_ref().map_or_else(String::new, proof)];
     let rows: Vec<[String; 3]> = shown.iter().map(row).collect();
     let any = |column: usize| rows.iter().any(|r| !r[column].is_empty());
-    let head = ["what helps", if any(1) { "change" } else { "" }, if any(2) { "proven here" } else { "" }].map(str::to_owned);
+    let head = ["what helps", if any(1) { "how" } else { "" }, if any(2) { "rehearsed" } else { "" }].map(str::to_owned);
     let widest = |column: usize| rows.iter().map(|r| r[column].chars().count()).chain([head[column].len()]).max().unwrap_or(0);
     let room = page.width - NUMBER;
     let proven = widest(2);
@@ -113,7 +113,7 @@ fn more(run: &RunResult, remedies: &[Remedy], shown: &[Remedy], page: &Page) -> 
     let mut parts = Vec::new();
     let unproven = shown.iter().any(|r| r.name.is_some() && r.proven.is_none());
     if unproven {
-        parts.push("not proven here: sockbench rehearse".to_owned());
+        parts.push("not rehearsed here: sockbench rehearse".to_owned());
     }
     let hidden = remedies.len() > shown.len();
     let all = if hidden { format!("all {} remedies, ", remedies.len()) } else { String::new() };
