@@ -130,7 +130,7 @@ impl<'a> Waits<'a> {
         often > WAIT_SECONDS_SHARE * self.measured_s
     }
 
-    /// An asked rate that was missed was missed for want of a core; where it was kept, single bad seconds change no rate.
+    /// An asked rate that was missed was missed because no core was free; where it was kept, single bad seconds change no rate.
     fn spoils(&self, run: &RunResult) -> bool {
         let often = !run.plan.is_open_loop() && self.is_often(WAIT_SPOILS_PERCENT);
         self.mean > WAIT_SPOILS_PERCENT || often || run.shortfall().is_some_and(|s| s.missing > FALL_SHORT_SHARE * s.asked)

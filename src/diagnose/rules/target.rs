@@ -189,7 +189,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     match unfinished {
         Some((received, _)) => remedies.extend(unfinished::remedies(run, &received)),
         None if is_idle_and_fast(run) => {
-            remedies.extend(ask_by_hand(run, rows.count(), "an answer at once, or none at all".into()))
+            remedies.extend(ask_by_hand(run, rows.count(), "an answer at once, or none at all".into()));
         }
         None => remedies.push(less_load(run, "no timeouts, where the load is the cause".into())),
     }

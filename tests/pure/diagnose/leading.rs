@@ -89,8 +89,7 @@ fn an_idle_and_quick_target_is_not_asked_for_less() {
         run.totals.latency_ms = Some(crate::facts::latency(mean_ms));
         let target = run.resources.target.as_mut().unwrap();
         (target.cpu_percent_mean, target.busiest_thread_percent) = (Some(cpu), Some(cpu));
-        let actions = fires(Id::TargetTimeouts, &run).remedies.iter().map(|r| r.action.clone()).collect::<Vec<_>>().join("; ");
-        actions
+        fires(Id::TargetTimeouts, &run).remedies.iter().map(|r| r.action.clone()).collect::<Vec<_>>().join("; ")
     };
     let idle = timed_out(0.5, 0.8);
     assert!(idle.contains("by hand") && !idle.contains("half of the users"), "{idle}");
