@@ -50,7 +50,7 @@ pub mod http1 {
         pub use crate::http1::request_bytes::request;
     }
     pub mod response {
-        pub use crate::http1::response::{Answer, Progress, ResponseReader, Start};
+        pub use crate::http1::response::{Answer, AnswerHeads, Progress, ResponseReader, Start};
     }
 }
 pub mod load {
@@ -162,7 +162,7 @@ pub mod report {
 pub mod server {
     pub use crate::server::{Handle, Server, Summary};
     pub mod conn {
-        pub use crate::server::conn::{Conn, Ctx, Job, JobResult, Rules, Spare};
+        pub use crate::server::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules, Spare};
     }
     pub mod counters {
         pub use crate::server::counters::{Counters, Summary};

@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn every_answer_is_one_our_own_client_reads() {
         use crate::http1::expect::Expect;
-        use crate::http1::response::{Progress, ResponseReader, Start};
+        use crate::http1::response::{AnswerHeads, Progress, ResponseReader, Start};
         let mut a = Answers::new();
         a.set_date(1_700_000_000);
         for link in Link::ALL {
@@ -247,7 +247,12 @@ mod tests {
                 for (status, text) in texts {
                     let mut r = ResponseReader::new(Expect { head_only, ..Expect::default() });
                     r.begin(Start::Fresh);
-                    assert_eq!(r.on_bytes(&text), Ok(Progress::Done { surplus: None }), "{}", text.escape_ascii());
+                    assert_eq!(
+                        r.on_bytes(&text, &mut AnswerHeads::default()),
+                        Ok(Progress::Done { surplus: None }),
+                        "{}",
+                        text.escape_ascii()
+                    );
                     assert_eq!((r.answer().status, r.answer().keep), (status, link != Link::Close));
                     assert!(text.windows(8).any(|w| w == b", 14 Nov"));
                 }

@@ -9,6 +9,7 @@ pub mod field;
 mod foreign;
 mod head_fault;
 mod limit_fields;
+pub mod recent;
 pub mod request;
 pub mod request_bytes;
 pub mod response;

@@ -5,11 +5,12 @@
 //!
 //! ```
 //! use sockbench::testing::http1::expect::Expect;
-//! use sockbench::testing::http1::response::{Answer, Progress, ResponseReader, Start};
+//! use sockbench::testing::http1::response::{Answer, AnswerHeads, Progress, ResponseReader, Start};
 //! let mut r = ResponseReader::new(Expect::default());
 //! r.begin(Start::Fresh);
-//! assert_eq!(r.on_bytes(b"HTTP/1.1 200 OK\r\nContent-Le"), Ok(Progress::More));
-//! assert_eq!(r.on_bytes(b"ngth: 2\r\n\r\nok"), Ok(Progress::Done { surplus: None }));
+//! let mut heads = AnswerHeads::default();
+//! assert_eq!(r.on_bytes(b"HTTP/1.1 200 OK\r\nContent-Le", &mut heads), Ok(Progress::More));
+//! assert_eq!(r.on_bytes(b"ngth: 2\r\n\r\nok", &mut heads), Ok(Progress::Done { surplus: None }));
 //! assert_eq!(r.answer(), Answer { status: 200, keep: true, body_bytes: 2, server_timing_us: None });
 //! ```
 
@@ -21,6 +22,7 @@ use super::expect::Expect;
 use super::foreign;
 use super::head_fault::{self, HeadFault};
 use super::limit_fields::LimitFields;
+use super::recent::RecentHeads;
 use super::response_head;
 use crate::model::protocol_fault::ProtocolFault;
 use crate::model::received::{Framing, Received, SurplusKind};
@@ -28,6 +30,10 @@ use crate::model::received::{Framing, Received, SurplusKind};
 mod progress;
 
 pub use progress::{Answer, AtEof, Progress, Start, Surplus};
+
+/// Answer heads that a loop has read lately. They fit one [`Expect`]: whoever reads with another needs a table of its own.
+#[derive(Debug, Default)]
+pub struct AnswerHeads(RecentHeads<response_head::Head>);
 
 /// Room for a head in pieces that an idle connection may keep.
 const KEPT_ROOM: usize = 16 * 1024;
@@ -124,28 +130,28 @@ impl ResponseReader {
         })
     }
 
-    /// Takes the next bytes of the connection.
+    /// Takes the next bytes of the connection. A head that is in `heads` is not parsed again.
     ///
     /// Errors: how the answer breaks RFC 9112, or which limit it passes. The reader is then done with the
     /// connection.
-    pub fn on_bytes(&mut self, bytes: &[u8]) -> Result<Progress, ProtocolFault> {
+    pub fn on_bytes(&mut self, bytes: &[u8], heads: &mut AnswerHeads) -> Result<Progress, ProtocolFault> {
         if bytes.is_empty() {
             return Ok(Progress::More);
         }
         self.any = true;
-        let progress = self.advance(bytes);
+        let progress = self.advance(bytes, heads);
         if progress == Ok(Progress::More) && self.before == 0 {
             self.excerpt.extend(bytes);
         }
         progress
     }
 
-    fn advance(&mut self, bytes: &[u8]) -> Result<Progress, ProtocolFault> {
+    fn advance(&mut self, bytes: &[u8], heads: &mut AnswerHeads) -> Result<Progress, ProtocolFault> {
         let mut rest = bytes;
         loop {
             match &mut self.state {
                 State::Head if rest.is_empty() => return Ok(Progress::More),
-                State::Head => rest = &rest[self.take_head(rest)?..],
+                State::Head => rest = &rest[self.take_head(rest, heads)?..],
                 State::Fixed(left) => {
                     let n = (*left).min(rest.len() as u64);
                     *left -= n;
@@ -269,8 +275,15 @@ impl ResponseReader {
     }
 
     /// Takes a head, or a part of it. Returns how many of `bytes` it took.
-    fn take_head(&mut self, bytes: &[u8]) -> Result<usize, ProtocolFault> {
-        // The usual case: a whole head, parsed where it is.
+    fn take_head(&mut self, bytes: &[u8], heads: &mut AnswerHeads) -> Result<usize, ProtocolFault> {
+        // Load gets the same head again and again.
+        if self.partial.is_empty()
+            && let Some((head, end)) = heads.0.find(bytes)
+        {
+            self.begin_body(Ok(head), &bytes[..end])?;
+            return Ok(end);
+        }
+        // A whole head, parsed where it is.
         if self.partial.is_empty()
             && bytes.starts_with(foreign::HTTP)
             && let Some(end) = memmem::find(bytes, BLANK_LINE).map(|at| at + BLANK_LINE.len())
@@ -280,6 +293,9 @@ impl ResponseReader {
                 return Err(ProtocolFault::HeadTooLarge);
             }
             let parsed = response_head::parse(&bytes[..end], &self.expect);
+            if let Ok(head) = &parsed {
+                heads.0.keep(&bytes[..end], *head);
+            }
             self.begin_body(parsed, &bytes[..end])?;
             return Ok(end);
         }

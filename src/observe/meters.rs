@@ -352,10 +352,10 @@ mod tests {
             .args(["-c", "sh -c 'ulimit -t 5; while :; do :; done' & trap 'kill $!' TERM; wait"])
             .spawn()
             .unwrap();
-        wait_until(&clock, "its child runs", || process::read_tree(&[shell.id()]).is_ok_and(|tree| tree.len() == 2));
+        wait_until(clock, "its child runs", || process::read_tree(&[shell.id()]).is_ok_and(|tree| tree.len() == 2));
         let mut meter = TargetMeter::find("127.0.0.1:1".parse().unwrap(), Some(shell.id()), clock.now()).unwrap();
         let mut usage = None;
-        wait_until(&clock, "it was seen to use CPU", || {
+        wait_until(clock, "it was seen to use CPU", || {
             // Shares of threads need an interval that is long enough to divide by.
             sleep(Duration::from_millis(250));
             usage = meter.read(clock.now()).known().copied();
@@ -366,10 +366,10 @@ mod tests {
         assert!(usage.unwrap().rss_bytes > 0, "{usage:?}");
         assert!(meter.busiest_percent().unwrap() > 0.0);
         assert_eq!(meter.thread_count(), Some(2));
-        wait_until(&clock, "it is read no more after its end", || meter.read(clock.now()).known().is_none());
+        wait_until(clock, "it is read no more after its end", || meter.read(clock.now()).known().is_none());
     }
 
-    fn wait_until(clock: &Clock, what: &str, mut holds: impl FnMut() -> bool) {
+    fn wait_until(clock: Clock, what: &str, mut holds: impl FnMut() -> bool) {
         let end = clock.now().plus(Duration::from_secs(20));
         while !holds() {
             assert!(clock.now() < end, "not within 20 s: {what}");

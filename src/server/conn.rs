@@ -21,11 +21,12 @@
 //! ```
 //! use sockbench::testing::http1::encode::Answers;
 //! use sockbench::testing::model::time::Stamp;
-//! use sockbench::testing::server::conn::{Conn, Ctx, Rules, Spare};
+//! use sockbench::testing::server::conn::{Conn, Ctx, RequestHeads, Rules, Spare};
 //! use sockbench::testing::server::counters::Counters;
 //! let (rules, answers, counters) = (Rules::default(), Answers::new(), Counters::default());
-//! let mut spare = Spare::default();
-//! let mut cx = Ctx { now: Stamp::ZERO, rules: &rules, answers: &answers, counters: &counters, spare: &mut spare };
+//! let (mut spare, mut heads) = (Spare::default(), RequestHeads::default());
+//! let mut cx =
+//!     Ctx { now: Stamp::ZERO, rules: &rules, answers: &answers, counters: &counters, spare: &mut spare, heads: &mut heads };
 //! let mut conn = Conn::new(&cx);
 //! conn.on_bytes(&mut cx, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
 //! assert!(conn.output().starts_with(b"HTTP/1.1 200 OK\r\n"));
@@ -36,15 +37,15 @@
 mod answer;
 mod around;
 
-pub use self::around::{Ctx, Job, JobResult, Rules};
+pub use self::around::{Asked, Ctx, Job, JobResult, RequestHeads, Rules};
 use super::buffers::Buffers;
 pub use super::buffers::Spare;
 use super::counters::CloseReason;
-use super::route::{Handler, Route, route};
+use super::route::{Handler, Route};
 use crate::http1::chunked::Chunked;
 use crate::http1::encode::CONTINUE;
 use crate::http1::fault::Fault;
-use crate::http1::request::{Body, Found, Head, HeadReader, Method};
+use crate::http1::request::{Body, Found, HeadReader, Method};
 use crate::http1::status::Status;
 use crate::model::limits;
 use crate::model::plan::ServerCloser;
@@ -285,12 +286,12 @@ impl Conn {
                     self.read_deadline = Stamp::NEVER;
                     break;
                 }
-                State::Reading => match self.head.read(rest, &cx.rules.head) {
-                    Ok(Found::Head { head, consumed }) => {
+                State::Reading => match self.read_head(cx, rest) {
+                    Ok(Some((asked, consumed))) => {
                         at += consumed;
-                        self.begin(cx, &head);
+                        self.begin(cx, asked);
                     }
-                    Ok(Found::More) => {
+                    Ok(None) => {
                         self.await_head(cx, !rest.is_empty());
                         break;
                     }
@@ -339,19 +340,30 @@ impl Conn {
         self.in_head = begun;
     }
 
-    fn begin(&mut self, cx: &mut Ctx<'_>, head: &Head<'_>) {
+    /// The head with which `bytes` begin, and how many bytes it takes; none while it is not whole.
+    fn read_head(&mut self, cx: &mut Ctx<'_>, bytes: &[u8]) -> Result<Option<(Asked, usize)>, Fault> {
+        if !self.head.has_begun()
+            && let Some(found) = cx.heads.find(bytes)
+        {
+            return Ok(Some(found));
+        }
+        let Found::Head { head, consumed } = self.head.read(bytes, &cx.rules.head)? else { return Ok(None) };
+        let asked = Asked::from(&head);
+        // Blank lines before a head are none of it.
+        if !bytes.starts_with(b"\r\n") {
+            cx.heads.keep(&bytes[..consumed], asked);
+        }
+        Ok(Some((asked, consumed)))
+    }
+
+    fn begin(&mut self, cx: &mut Ctx<'_>, asked: Asked) {
+        let Asked { route, method, keep, is_1_1, body, expects_continue } = asked;
         self.in_head = false;
-        self.request = Request {
-            route: route(head.method, head.path, head.query),
-            method: head.method,
-            keep: head.keep,
-            is_1_1: head.is_1_1,
-            since: cx.now,
-        };
-        if head.expects_continue {
+        self.request = Request { route, method, keep, is_1_1, since: cx.now };
+        if expects_continue {
             self.out(cx).extend_from_slice(CONTINUE);
         }
-        self.state = match head.body {
+        self.state = match body {
             Body::None => return self.act(cx),
             Body::Fixed(n) => State::Fixed(n),
             Body::Chunked => State::Chunks(Chunked::of_request(), 0),

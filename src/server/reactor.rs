@@ -1,29 +1,30 @@
 //! One event loop: its own poll, listeners, connections and buffers. It moves bytes and time into [`Conn`] and does
 //! what that asks for.
 //!
-//! mio is edge-triggered, and every socket is registered once for both directions: what an edge said is remembered
-//! in the slot (`readable`, `writable`) until a call says otherwise. A read may stop at a short one, which saves the
+//! mio is edge-triggered. A socket is registered for reading, and for both directions once a write would have blocked;
+//! what an edge said is remembered in the slot (`readable`, `writable`) until a call says otherwise. A read may stop at a short one, which saves the
 //! call that ends in EAGAIN, but not when the edge said that the peer has finished: data and FIN share one edge.
 
 use std::collections::VecDeque;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
 
 use super::Shared;
-use super::conn::{Conn, Ctx, Job, JobResult, Rules, Spare};
+use super::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules, Spare};
 use super::pools::{Completion, Task, WorkerPool};
 use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::encode::Answers;
 use crate::model::limits;
 use crate::model::time::Stamp;
 use crate::sys::clock::{Clock, wall};
+use crate::sys::stream;
 
 /// Events taken from one poll.
 const EVENTS: usize = 1024;
@@ -39,6 +40,8 @@ struct Slot {
     writable: bool,
     read_closed: bool,
     queued: bool,
+    /// its events say when it can be written to
+    watches_write: bool,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,7 @@ pub(super) struct Reactor {
     again: VecDeque<SlotToken>,
     answers: Answers,
     spare: Spare,
+    heads: RequestHeads,
     scratch: Box<[u8]>,
     generation: Generation,
     accept_at: Stamp,
@@ -112,6 +116,7 @@ impl Reactor {
             again: VecDeque::new(),
             answers: Answers::new(),
             spare: Spare::default(),
+            heads: RequestHeads::default(),
             scratch: vec![0; limits::READ_BUDGET].into_boxed_slice(),
             generation: Generation::default(),
             accept_at: Stamp::ZERO,
@@ -252,7 +257,7 @@ impl Reactor {
         let generation = self.generation;
         let entry = self.slots.vacant_entry();
         let token = SlotToken { slot: entry.key() as u32, generation };
-        if self.poll.registry().register(&mut stream, Token(token.bits()), Interest::READABLE | Interest::WRITABLE).is_err() {
+        if self.poll.registry().register(&mut stream, Token(token.bits()), Interest::READABLE).is_err() {
             // ENOMEM or max_user_watches: this connection closes, the next ones wait.
             self.shared.counters[self.number].accept_pauses.add(1);
             self.accept_at = now.plus(limits::ACCEPT_PAUSE);
@@ -261,10 +266,20 @@ impl Reactor {
         self.shared.counters[self.number].accepted.add(1);
         self.shared.mailboxes[self.number].living.begin(token);
         let counters = &self.shared.counters[self.number];
-        let cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
+        let cx =
+            Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare, heads: &mut self.heads };
         let conn = Conn::new(&cx);
         // The request is usually there already.
-        entry.insert(Slot { stream, conn, generation, readable: true, writable: true, read_closed: false, queued: false });
+        entry.insert(Slot {
+            stream,
+            conn,
+            generation,
+            readable: true,
+            writable: true,
+            read_closed: false,
+            queued: false,
+            watches_write: false,
+        });
         if self.cut_at.is_some() {
             self.tell(token, now, Conn::on_drain);
         } else {
@@ -314,7 +329,8 @@ impl Reactor {
     fn tell(&mut self, token: SlotToken, now: Stamp, event: impl FnOnce(&mut Conn, &mut Ctx<'_>)) {
         let Some(slot) = slot_of(&mut self.slots, token) else { return };
         let counters = &self.shared.counters[self.number];
-        let mut cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
+        let mut cx =
+            Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare, heads: &mut self.heads };
         event(&mut slot.conn, &mut cx);
         self.drive(token, now);
     }
@@ -323,11 +339,15 @@ impl Reactor {
     fn drive(&mut self, token: SlotToken, now: Stamp) {
         let Some(slot) = slot_of(&mut self.slots, token) else { return };
         let counters = &self.shared.counters[self.number];
-        let mut cx = Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare };
+        let mut cx =
+            Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare, heads: &mut self.heads };
         let mut budget = limits::READ_BUDGET;
         loop {
             if slot.writable && !slot.conn.output().is_empty() {
                 write(slot, &mut cx, self.clock);
+                if !slot.writable && !slot.watches_write {
+                    watch_write(self.poll.registry(), slot, token, &mut cx);
+                }
                 continue;
             }
             if let Some(job) = slot.conn.take_job() {
@@ -365,7 +385,7 @@ impl Reactor {
 }
 
 fn write(slot: &mut Slot, cx: &mut Ctx<'_>, clock: Clock) {
-    match slot.stream.write(slot.conn.output()) {
+    match stream::send(&slot.stream, slot.conn.output()) {
         Ok(n) => {
             slot.writable = n == slot.conn.output().len();
             // Measured where the kernel has it: the turn's time would hide what the turn itself took.
@@ -382,8 +402,18 @@ fn write(slot: &mut Slot, cx: &mut Ctx<'_>, clock: Clock) {
     }
 }
 
+/// The kernel takes no more now: an event is to say when it does again. Most connections never need that.
+#[cold]
+fn watch_write(registry: &Registry, slot: &mut Slot, token: SlotToken, cx: &mut Ctx<'_>) {
+    slot.watches_write = true;
+    let both = Interest::READABLE | Interest::WRITABLE;
+    if registry.reregister(&mut slot.stream, Token(token.bits()), both).is_err() {
+        slot.conn.on_reset(cx);
+    }
+}
+
 fn read(slot: &mut Slot, cx: &mut Ctx<'_>, scratch: &mut [u8], budget: &mut usize) {
-    match slot.stream.read(scratch) {
+    match stream::receive(&slot.stream, scratch) {
         Ok(0) => {
             slot.readable = false;
             slot.conn.on_eof(cx);

@@ -20,6 +20,7 @@ pub mod reaper;
 pub mod signals;
 pub mod sock_diag;
 pub mod socket;
+pub mod stream;
 pub mod sysctl;
 pub mod thread;
 pub mod timer;

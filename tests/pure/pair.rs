@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sockbench::testing::http1::encode::{Answers, JobBody, Timing};
+use sockbench::testing::http1::response::AnswerHeads;
 use sockbench::testing::load::user::{After, Begin, Rules as UserRules, User};
 use sockbench::testing::model::outcome::{Call, Cause, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome};
 use sockbench::testing::model::plan::{Closer, ServerCloser};
 use sockbench::testing::model::time::Stamp;
-use sockbench::testing::server::conn::{Conn, Ctx, Job, JobResult, Rules as ConnRules, Spare};
+use sockbench::testing::server::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules as ConnRules, Spare};
 use sockbench::testing::server::counters::{Counters, Summary};
 
 const REQUESTS: [&[u8]; 3] = [
@@ -48,6 +49,8 @@ struct World {
     answers: Answers,
     counters: Counters,
     spare: Spare,
+    heads: RequestHeads,
+    answer_heads: AnswerHeads,
     /// the user's present connection
     wire: Option<Wire>,
     /// connections that the user has left and the server has not
@@ -74,6 +77,8 @@ impl World {
             answers: Answers::new(),
             counters: Counters::default(),
             spare: Spare::default(),
+            heads: RequestHeads::default(),
+            answer_heads: AnswerHeads::default(),
             wire: None,
             left: Vec::new(),
             to_write: b"",
@@ -91,6 +96,7 @@ impl World {
             answers: &self.answers,
             counters: &self.counters,
             spare: &mut self.spare,
+            heads: &mut self.heads,
         };
         f(&mut wire.conn, &mut cx)
     }
@@ -131,6 +137,7 @@ impl World {
             answers: &self.answers,
             counters: &self.counters,
             spare: &mut self.spare,
+            heads: &mut self.heads,
         };
         let conn = Conn::new(&cx);
         self.wire = Some(Wire {
@@ -171,7 +178,7 @@ impl World {
         } else if !wire.down.is_empty() {
             let n = self.some(wire.down.len());
             let bytes: Vec<u8> = wire.down.drain(..n).collect();
-            after = self.user.on_bytes(&bytes, self.now, &self.user_rules);
+            after = self.user.on_bytes(&bytes, self.now, &self.user_rules, &mut self.answer_heads);
         } else if wire.down_fin {
             after = self.user.on_eof(self.now, &self.user_rules);
         }

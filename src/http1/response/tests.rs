@@ -16,7 +16,7 @@ fn read_in(pieces: &[&[u8]], expect: Expect, start: Start) -> Outcome {
     r.begin(start);
     let mut last = Ok(Progress::More);
     for piece in pieces {
-        last = r.on_bytes(piece);
+        last = r.on_bytes(piece, &mut AnswerHeads::default());
         if last != Ok(Progress::More) {
             break;
         }
@@ -32,7 +32,7 @@ fn read(bytes: &[u8]) -> (Result<Progress, ProtocolFault>, Answer) {
 fn at_eof(bytes: &[u8], start: Start) -> AtEof {
     let mut r = ResponseReader::new(SMALL);
     r.begin(start);
-    let _ = r.on_bytes(bytes);
+    let _ = r.on_bytes(bytes, &mut AnswerHeads::default());
     r.on_eof()
 }
 
@@ -60,7 +60,7 @@ fn chunks_with_a_trailer() {
 fn no_length_means_until_eof() {
     let mut r = ResponseReader::new(SMALL);
     r.begin(Start::Fresh);
-    assert_eq!(r.on_bytes(b"HTTP/1.0 200 OK\r\n\r\nabc"), Ok(Progress::More));
+    assert_eq!(r.on_bytes(b"HTTP/1.0 200 OK\r\n\r\nabc", &mut AnswerHeads::default()), Ok(Progress::More));
     assert_eq!(r.received(22).and_then(|r| r.framing), Some(Framing::UntilClose));
     assert_eq!((r.on_eof(), r.answer().body_bytes), (AtEof::Complete, 3));
 }
@@ -87,7 +87,7 @@ fn what_is_known_of_an_answer_that_does_not_end() {
     let received = |bytes: &[u8]| {
         let mut r = ResponseReader::new(SMALL);
         r.begin(Start::Fresh);
-        assert_eq!(r.on_bytes(bytes), Ok(Progress::More), "{}", bytes.escape_ascii());
+        assert_eq!(r.on_bytes(bytes, &mut AnswerHeads::default()), Ok(Progress::More), "{}", bytes.escape_ascii());
         r.received(bytes.len() as u64).expect("bytes came")
     };
     let open = received(b"HTTP/1.1 200 OK\r\nServer: nginx\r\n");
@@ -193,7 +193,7 @@ fn a_long_head_in_pieces_leaves_no_room_behind() {
     let mut r = ResponseReader::new(Expect::default());
     r.begin(Start::Fresh);
     for piece in head.as_bytes().chunks(1000) {
-        r.on_bytes(piece).expect("sound");
+        r.on_bytes(piece, &mut AnswerHeads::default()).expect("sound");
     }
     assert_eq!(r.answer().status, 200);
     assert!(r.partial.capacity() <= KEPT_ROOM, "{}", r.partial.capacity());
@@ -248,8 +248,9 @@ proptest! {
         let start = if reused { Start::Reused } else { Start::Fresh };
         let mut r = ResponseReader::new(SMALL);
         r.begin(start);
-        if r.on_bytes(&bytes[..cut]).is_ok() {
-            let _ = r.on_bytes(&bytes[cut..]);
+        let mut heads = AnswerHeads::default();
+        if r.on_bytes(&bytes[..cut], &mut heads).is_ok() {
+            let _ = r.on_bytes(&bytes[cut..], &mut heads);
         }
         let _ = (r.received(1), r.on_eof());
     }

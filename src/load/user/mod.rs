@@ -15,6 +15,7 @@
 //! ends one that is still in flight as cut. Nothing is retried in silence.
 //!
 //! ```
+//! use sockbench::testing::http1::response::AnswerHeads;
 //! use sockbench::testing::load::user::{Begin, Rules, User};
 //! use sockbench::testing::model::{outcome::{EndpointId, Outcome}, time::Stamp};
 //! let rules = Rules::keep_alive();
@@ -24,14 +25,14 @@
 //! user.on_connecting();
 //! user.on_connected(at(1));
 //! user.on_written(18, true, at(1));
-//! let after = user.on_bytes(b"HTTP/1.1 204 No Content\r\n\r\n", at(3), &rules);
+//! let after = user.on_bytes(b"HTTP/1.1 204 No Content\r\n\r\n", at(3), &rules, &mut AnswerHeads::default());
 //! assert_eq!(after.sample.map(|s| (s.outcome, s.latency_us())), Some((Outcome::Answered { status: 204 }, 3000)));
 //! assert_eq!(user.begin(EndpointId(0), None, at(3), &rules), Begin::Write, "the connection was kept");
 //! ```
 
 use std::time::Duration;
 
-use crate::http1::response::{AtEof, Progress, ResponseReader, Start, Surplus};
+use crate::http1::response::{AnswerHeads, AtEof, Progress, ResponseReader, Start, Surplus};
 use crate::model::limits;
 use crate::model::outcome::{Call, Cause, ClosedBy, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample};
 use crate::model::plan::Closer;
@@ -174,8 +175,8 @@ impl User {
         }
     }
 
-    /// Bytes came.
-    pub fn on_bytes(&mut self, bytes: &[u8], now: Stamp, rules: &Rules) -> After {
+    /// Bytes came; `heads` are what the loop has read of answers lately.
+    pub fn on_bytes(&mut self, bytes: &[u8], now: Stamp, rules: &Rules, heads: &mut AnswerHeads) -> After {
         match self.state {
             State::Sending | State::Waiting | State::Receiving => {}
             // Bytes that nobody asked for: the connection can carry no further request.
@@ -189,7 +190,7 @@ impl User {
             self.sample.first_byte = Some(now);
         }
         self.sample.bytes_in += bytes.len() as u64;
-        match self.reader.on_bytes(bytes) {
+        match self.reader.on_bytes(bytes, heads) {
             Ok(Progress::More) => {
                 if self.state == State::Waiting {
                     self.state = State::Receiving;

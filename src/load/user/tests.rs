@@ -44,7 +44,7 @@ fn failure(after: &After) -> Failure {
 fn kept_connection_serves_the_next_request() {
     let r = rules(true, Closer::Client);
     let mut u = waiting(&r);
-    let after = u.on_bytes(OK, at(5), &r);
+    let after = u.on_bytes(OK, at(5), &r, &mut AnswerHeads::default());
     assert_eq!(outcome(&after), Outcome::Answered { status: 200 });
     assert_eq!((after.close, after.free_at), (None, Some(at(5))));
     assert_eq!(u.begin(EndpointId(1), None, at(6), &r), Begin::Write);
@@ -54,7 +54,7 @@ fn kept_connection_serves_the_next_request() {
 fn the_client_closes_as_soon_as_it_has_the_last_byte() {
     let r = rules(false, Closer::Client);
     let mut u = waiting(&r);
-    assert_eq!(u.on_bytes(OK, at(5), &r).close, Some(ClosedBy::Client));
+    assert_eq!(u.on_bytes(OK, at(5), &r, &mut AnswerHeads::default()).close, Some(ClosedBy::Client));
     assert_eq!(u.begin(EndpointId(0), None, at(6), &r), Begin::Connect);
 }
 
@@ -62,7 +62,7 @@ fn the_client_closes_as_soon_as_it_has_the_last_byte() {
 fn closer_server_ends_the_sample_at_the_last_byte_and_frees_the_user_at_eof() {
     let r = rules(false, Closer::Server);
     let mut u = waiting(&r);
-    let after = u.on_bytes(OK, at(5), &r);
+    let after = u.on_bytes(OK, at(5), &r, &mut AnswerHeads::default());
     assert_eq!(after.sample.map(|s| s.ended), Some(at(5)));
     assert_eq!((after.close, after.free_at), (None, None));
     let after = u.on_eof(at(9), &r);
@@ -73,7 +73,7 @@ fn closer_server_ends_the_sample_at_the_last_byte_and_frees_the_user_at_eof() {
 fn closer_server_does_not_wait_for_ever() {
     let r = rules(false, Closer::Server);
     let mut u = waiting(&r);
-    u.on_bytes(OK, at(5), &r);
+    u.on_bytes(OK, at(5), &r, &mut AnswerHeads::default());
     assert_eq!(u.deadline(), at(5).plus(limits::LINGER_TIMEOUT));
     let after = u.on_deadline(u.deadline(), &r);
     assert_eq!((after.sample, after.close), (None, Some(ClosedBy::Client)));
@@ -83,7 +83,8 @@ fn closer_server_does_not_wait_for_ever() {
 fn an_announced_close_is_told_and_obeyed() {
     let r = rules(true, Closer::Client);
     let mut u = waiting(&r);
-    let after = u.on_bytes(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", at(2), &r);
+    let after =
+        u.on_bytes(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", at(2), &r, &mut AnswerHeads::default());
     assert!(after.announced_close);
     assert_eq!(after.close, Some(ClosedBy::Client));
 }
@@ -95,7 +96,7 @@ fn eof_before_the_answer_is_a_read_failure_and_tells_fresh_from_reused() {
     let f = failure(&u.on_eof(at(2), &r));
     assert_eq!((f.call, f.cause, f.reused), (Call::Read, Cause::Eof, false));
     let mut u = waiting(&r);
-    u.on_bytes(OK, at(2), &r);
+    u.on_bytes(OK, at(2), &r, &mut AnswerHeads::default());
     u.begin(EndpointId(0), None, at(3), &r);
     u.on_written(30, true, at(3));
     let f = failure(&u.on_eof(at(4), &r));
@@ -110,7 +111,7 @@ fn reset_inside_and_outside_a_request() {
     assert_eq!(failure(&after).errno(), Some(ECONNRESET));
     assert_eq!(after.close, Some(ClosedBy::Reset));
     let mut u = waiting(&r);
-    u.on_bytes(OK, at(2), &r);
+    u.on_bytes(OK, at(2), &r, &mut AnswerHeads::default());
     let after = u.on_error(on_socket(Call::Read, ECONNRESET), at(3), &r);
     assert_eq!((after.sample, after.close), (None, Some(ClosedBy::Reset)), "an idle connection is lost, nothing failed");
     assert_eq!(u.begin(EndpointId(0), None, at(4), &r), Begin::Connect);
@@ -120,7 +121,7 @@ fn reset_inside_and_outside_a_request() {
 fn eof_inside_an_answer_is_malformed() {
     let r = rules(true, Closer::Client);
     let mut u = waiting(&r);
-    u.on_bytes(&OK[..OK.len() - 1], at(2), &r);
+    u.on_bytes(&OK[..OK.len() - 1], at(2), &r, &mut AnswerHeads::default());
     assert_eq!(failure(&u.on_eof(at(3), &r)).cause, Cause::Malformed(ProtocolFault::Truncated));
 }
 
@@ -134,7 +135,7 @@ fn timeouts_name_their_phase() {
     let mut u = waiting(&r);
     assert_eq!(failure(&u.on_deadline(u.deadline(), &r)).cause, Cause::TimedOut(Phase::Waiting));
     let mut u = waiting(&r);
-    u.on_bytes(b"HTTP", at(1), &r);
+    u.on_bytes(b"HTTP", at(1), &r, &mut AnswerHeads::default());
     assert_eq!(failure(&u.on_deadline(u.deadline(), &r)).cause, Cause::TimedOut(Phase::Receiving));
 }
 
@@ -171,7 +172,7 @@ fn refused_connects_pause_like_own_failures_and_an_answer_ends_the_doubling() {
     u.on_connecting();
     u.on_connected(at(701));
     u.on_written(30, true, at(701));
-    let after = u.on_bytes(OK, at(702), &r);
+    let after = u.on_bytes(OK, at(702), &r, &mut AnswerHeads::default());
     assert_eq!((after.free_at, after.paused), (Some(at(702)), false));
     assert_eq!(refused(&mut u, at(703)), 100);
 }
@@ -216,7 +217,7 @@ fn latency_counts_from_the_intended_start() {
     u.on_connecting();
     u.on_connected(at(41));
     u.on_written(1, true, at(41));
-    let s = u.on_bytes(OK, at(50), &r).sample.expect("answered");
+    let s = u.on_bytes(OK, at(50), &r, &mut AnswerHeads::default()).sample.expect("answered");
     assert_eq!((s.latency_us(), s.blocked_us()), (50_000, 40_000));
 }
 
@@ -225,7 +226,7 @@ fn surplus_bytes_end_the_connection_and_the_answer_counts() {
     let with_more = [OK, b"more"].concat();
     for (r, then) in [(rules(true, Closer::Client), Begin::Connect), (rules(false, Closer::Client), Begin::Connect)] {
         let mut u = waiting(&r);
-        let after = u.on_bytes(&with_more, at(2), &r);
+        let after = u.on_bytes(&with_more, at(2), &r, &mut AnswerHeads::default());
         assert_eq!(outcome(&after), Outcome::Answered { status: 200 });
         assert_eq!(after.surplus.map(|s| (s.kind, s.bytes)), Some((SurplusKind::Other, 4)));
         assert_eq!((after.close, u.excerpt()), (Some(ClosedBy::Client), &b"more"[..]));
@@ -237,25 +238,25 @@ fn surplus_bytes_end_the_connection_and_the_answer_counts() {
 fn surplus_bytes_that_come_later_are_counted_once() {
     let r = rules(true, Closer::Client);
     let mut u = waiting(&r);
-    assert_eq!(u.on_bytes(OK, at(2), &r).surplus, None);
-    let after = u.on_bytes(b"\r\n", at(3), &r);
+    assert_eq!(u.on_bytes(OK, at(2), &r, &mut AnswerHeads::default()).surplus, None);
+    let after = u.on_bytes(b"\r\n", at(3), &r, &mut AnswerHeads::default());
     assert_eq!(after.surplus.map(|s| (s.kind, s.bytes)), Some((SurplusKind::LineEnd, 2)));
     assert_eq!((after.sample, after.close), (None, Some(ClosedBy::Client)));
     let r = rules(false, Closer::Server);
     let mut u = waiting(&r);
-    assert!(u.on_bytes(&[OK, b"a"].concat(), at(2), &r).surplus.is_some());
-    assert_eq!(u.on_bytes(b"b", at(3), &r), After::default(), "one answer, one surplus");
+    assert!(u.on_bytes(&[OK, b"a"].concat(), at(2), &r, &mut AnswerHeads::default()).surplus.is_some());
+    assert_eq!(u.on_bytes(b"b", at(3), &r, &mut AnswerHeads::default()), After::default(), "one answer, one surplus");
 }
 
 #[test]
 fn surplus_bytes_that_come_after_the_next_request_belong_to_the_answer_before() {
     let r = rules(true, Closer::Client);
     let mut u = waiting(&r);
-    u.on_bytes(OK, at(2), &r);
+    u.on_bytes(OK, at(2), &r, &mut AnswerHeads::default());
     assert_eq!(u.begin(EndpointId(0), None, at(3), &r), Begin::Write);
     u.on_written(30, true, at(3));
-    assert_eq!(u.on_bytes(b"<p>rest of a body", at(4), &r), After::default());
-    let after = u.on_bytes(OK, at(5), &r);
+    assert_eq!(u.on_bytes(b"<p>rest of a body", at(4), &r, &mut AnswerHeads::default()), After::default());
+    let after = u.on_bytes(OK, at(5), &r, &mut AnswerHeads::default());
     assert_eq!(outcome(&after), Outcome::Answered { status: 200 });
     assert_eq!(after.surplus.map(|s| (s.kind, s.bytes)), Some((SurplusKind::Other, 17)));
     assert_eq!(after.close, Some(ClosedBy::Client));
@@ -265,11 +266,11 @@ fn surplus_bytes_that_come_after_the_next_request_belong_to_the_answer_before() 
 fn an_idle_connection_that_the_target_ends_is_noted_by_fin_and_by_rst() {
     let r = rules(true, Closer::Client);
     let mut u = waiting(&r);
-    u.on_bytes(OK, at(2), &r);
+    u.on_bytes(OK, at(2), &r, &mut AnswerHeads::default());
     let after = u.on_eof(at(3), &r);
     assert!(after.ended_idle && after.close == Some(ClosedBy::Server));
     let mut u = waiting(&r);
-    u.on_bytes(OK, at(2), &r);
+    u.on_bytes(OK, at(2), &r, &mut AnswerHeads::default());
     let after = u.on_error(on_socket(Call::Read, ECONNRESET), at(3), &r);
     assert!(after.ended_idle && after.close == Some(ClosedBy::Reset));
     let mut u = waiting(&r);
@@ -282,7 +283,7 @@ fn what_came_of_an_answer_that_does_not_end_is_known() {
     let mut u = waiting(&r);
     assert_eq!(u.open().map(|o| (o.phase, o.sent, o.received)), Some((Phase::Waiting, Some(at(1)), None)));
     let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello";
-    u.on_bytes(part, at(2), &r);
+    u.on_bytes(part, at(2), &r, &mut AnswerHeads::default());
     let open = u.open().expect("in flight");
     let received = open.received.expect("bytes came");
     assert_eq!((open.phase, received.bytes, received.missing_bytes), (Phase::Receiving, part.len() as u64, Some(95)));
@@ -300,7 +301,7 @@ fn a_greeting_of_another_protocol_is_no_timeout() {
     u.on_connecting();
     u.on_connected(at(1));
     // The peer speaks first, before the request is out; it waits for more without a line end.
-    assert_eq!(u.on_bytes(b"\x01\x02", at(1), &r), After::default());
+    assert_eq!(u.on_bytes(b"\x01\x02", at(1), &r, &mut AnswerHeads::default()), After::default());
     let failure = failure(&u.on_deadline(u.deadline(), &r));
     assert_eq!(failure.cause, Cause::Malformed(ProtocolFault::NotHttp(Foreign::Unknown)));
 }

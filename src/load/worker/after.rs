@@ -57,7 +57,8 @@ impl Worker<'_> {
         } else if self.pacer.is_some() {
             self.set_free(slot, now);
         } else if at_once && self.may_begin(now) {
-            self.begin(slot, None);
+            // The stamp of the last byte read: another reading would cost as much as what lies between.
+            self.begin(slot, None, now);
         } else {
             self.ready.push(slot);
         }

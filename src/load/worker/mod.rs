@@ -14,6 +14,7 @@ use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
 use crate::evloop::{Deadlines, Generation, SlotToken};
+use crate::http1::response::AnswerHeads;
 use crate::load::pacer::ConstantRate;
 use crate::load::source::{Local, Sources};
 use crate::load::user::{Rules, User};
@@ -58,6 +59,8 @@ struct Slot {
     connect_called: Stamp,
     free_since: Stamp,
     counted: bool,
+    /// its events say when it can be written to
+    watches_write: bool,
     paused: bool,
 }
 
@@ -109,6 +112,7 @@ pub(in crate::load) struct Worker<'a> {
     last_sample: Stamp,
     end: Stamp,
     buffer: Vec<u8>,
+    heads: AnswerHeads,
     opened: bool,
     alike: Alike,
     refusal_reported: bool,
@@ -148,6 +152,7 @@ impl<'a> Worker<'a> {
                 connect_called: Stamp::ZERO,
                 free_since: Stamp::ZERO,
                 counted: false,
+                watches_write: false,
                 paused: false,
             })
             .collect();
@@ -191,6 +196,7 @@ impl<'a> Worker<'a> {
             last_sample: Stamp::ZERO,
             end: if plan.duration.is_zero() { Stamp::NEVER } else { Stamp::from_duration(plan.duration) },
             buffer: vec![0; READ_BUFFER],
+            heads: AnswerHeads::default(),
             opened: false,
             alike: Alike::Nothing,
             refusal_reported: false,

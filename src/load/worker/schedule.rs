@@ -32,7 +32,8 @@ impl Worker<'_> {
         let mut ready = std::mem::take(&mut self.ready);
         let (mut begun, mut at) = (0, now);
         while begun < ready.len() && self.may_begin(at) {
-            at = self.begin(ready[begun], None);
+            at = self.clock.now();
+            self.begin(ready[begun], None, at);
             begun += 1;
         }
         ready.drain(..begun);
@@ -64,7 +65,8 @@ impl Worker<'_> {
             }
             let Some(slot) = self.free.pop() else { break };
             pacer.advance();
-            at = self.begin(slot, Some(due));
+            at = self.clock.now();
+            self.begin(slot, Some(due), at);
         }
     }
 
@@ -79,12 +81,11 @@ impl Worker<'_> {
         self.plan.requests == 0 || self.shared.tickets.fetch_sub(1, Ordering::Relaxed) > 0
     }
 
-    /// Begins a request, unless `--requests` are used up. When that was: the caller's clock, without another reading.
-    pub(super) fn begin(&mut self, slot: u32, intended: Option<Stamp>) -> Stamp {
-        let now = self.clock.now();
+    /// Begins a request at `now`, unless `--requests` are used up.
+    pub(super) fn begin(&mut self, slot: u32, intended: Option<Stamp>, now: Stamp) {
         self.unpause(slot);
         if !self.take_ticket() {
-            return now;
+            return;
         }
         let endpoint = self.pick_endpoint(slot);
         let s = &mut self.slots[slot as usize];
@@ -104,7 +105,6 @@ impl Worker<'_> {
             Begin::Connect => self.connect(slot, now),
         }
         self.watch_deadline(slot);
-        now
     }
 
     fn pick_endpoint(&mut self, slot: u32) -> EndpointId {

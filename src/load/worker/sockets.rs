@@ -1,6 +1,6 @@
 //! The worker's hands: connect, write, read. What a result means is the user's to say.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::atomic::Ordering;
 
 use mio::event::Event;
@@ -16,11 +16,17 @@ use crate::model::outcome::{
 use crate::model::plan::PortMode;
 use crate::model::time::Stamp;
 use crate::sys::socket::{self, SocketError};
+use crate::sys::stream;
 
 /// The explicit port is taken: bind(2) met a socket without SO_REUSEADDR, or connect(2) a live twin. On a loaded machine
 /// the twin is the last connection of this run: until its FIN is acknowledged (FIN_WAIT1, up to 40 ms) it counts as live.
 fn is_busy(error: &SocketError) -> bool {
     matches!((error.call, error.errno), (Call::Bind, EADDRINUSE) | (Call::Connect, EADDRNOTAVAIL))
+}
+
+/// What a socket's events are to say.
+fn interest(writable: bool) -> Interest {
+    if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
 }
 
 impl Worker<'_> {
@@ -85,24 +91,29 @@ impl Worker<'_> {
     }
 
     /// connect(2) goes on by itself. On loopback the connection is already established and the first write passes, so
-    /// nothing waits for writability; elsewhere the write would block, and the event comes later.
-    pub(super) fn on_connecting(&mut self, slot: u32, mut stream: TcpStream, local: Local, returned: Stamp) {
+    /// nothing waits for writability; elsewhere the write would block, and the event comes later. An edge that comes between
+    /// is not lost: what is ready when a socket is registered is reported.
+    pub(super) fn on_connecting(&mut self, slot: u32, stream: TcpStream, local: Local, returned: Stamp) {
         let s = &mut self.slots[slot as usize];
         s.generation = s.generation.next();
+        let generation = s.generation;
         s.local = local;
-        let token = Token(SlotToken { slot, generation: s.generation }.bits());
-        let registered = self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE);
         s.user.on_connecting();
         s.stream = Some(stream);
-        if let Err(error) = registered {
-            self.fail(slot, Call::Socket, &error);
-            return;
-        }
+        // It is registered below, for what the first write leaves to wait for.
+        s.watches_write = true;
         if self.is_self_connected(slot) {
             self.self_connected(slot, returned);
             return;
         }
         self.write_first(slot, returned);
+        let s = &mut self.slots[slot as usize];
+        let Some(stream) = s.stream.as_mut().filter(|_| s.generation == generation) else { return };
+        s.watches_write = s.user.is_sending();
+        let token = Token(SlotToken { slot, generation }.bits());
+        if let Err(error) = self.poll.registry().register(stream, token, interest(s.watches_write)) {
+            self.fail(slot, Call::Socket, &error);
+        }
     }
 
     fn self_connected(&mut self, slot: u32, now: Stamp) {
@@ -116,9 +127,9 @@ impl Worker<'_> {
 
     pub(super) fn write_first(&mut self, slot: u32, stood_at: Stamp) {
         let s = &mut self.slots[slot as usize];
-        let Some(stream) = s.stream.as_mut() else { return };
+        let Some(stream) = &s.stream else { return };
         let request = &self.requests[s.endpoint.0 as usize];
-        match stream.write(request) {
+        match stream::send(stream, request) {
             Ok(n) => {
                 self.connected(slot, stood_at);
                 self.wrote(slot, n);
@@ -147,12 +158,23 @@ impl Worker<'_> {
 
     pub(super) fn write(&mut self, slot: u32) {
         let s = &mut self.slots[slot as usize];
-        let Some(stream) = s.stream.as_mut() else { return };
+        let Some(stream) = &s.stream else { return };
         let request = &self.requests[s.endpoint.0 as usize];
-        match stream.write(&request[s.written..]) {
+        match stream::send(stream, &request[s.written..]) {
             Ok(n) => self.wrote(slot, n),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.watch_write(slot),
             Err(e) => self.fail(slot, Call::Write, &e),
+        }
+    }
+
+    /// The kernel takes no more now: an event is to say when it does again.
+    #[cold]
+    fn watch_write(&mut self, slot: u32) {
+        let s = &mut self.slots[slot as usize];
+        let token = Token(SlotToken { slot, generation: s.generation }.bits());
+        let Some(stream) = s.stream.as_mut().filter(|_| !std::mem::replace(&mut s.watches_write, true)) else { return };
+        if let Err(error) = self.poll.registry().reregister(stream, token, interest(true)) {
+            self.fail(slot, Call::Socket, &error);
         }
     }
 
@@ -221,8 +243,8 @@ impl Worker<'_> {
         let generation = self.slots[slot as usize].generation;
         for _ in 0..READS_PER_TURN {
             let s = &mut self.slots[slot as usize];
-            let Some(stream) = s.stream.as_mut() else { return };
-            match stream.read(&mut self.buffer) {
+            let Some(stream) = &s.stream else { return };
+            match stream::receive(stream, &mut self.buffer) {
                 Ok(0) => {
                     let now = self.clock.now();
                     let after = s.user.on_eof(now, &self.rules);
@@ -231,7 +253,7 @@ impl Worker<'_> {
                 }
                 Ok(n) => {
                     let now = self.clock.now();
-                    let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules);
+                    let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules, &mut self.heads);
                     // With a FIN already in the socket the next request must not go out on this connection.
                     self.carry_out(slot, after, now, !read_closed);
                     let s = &self.slots[slot as usize];

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::http1::encode::{Answers, JobBody, Timing};
-use crate::http1::request::HeadLimits;
+use crate::http1::recent::RecentHeads;
+use crate::http1::request::{Body, Head, HeadLimits, Method};
 use crate::model::limits;
 use crate::model::plan::{ServerCloser, ServerPlan};
 use crate::model::time::Stamp;
 use crate::server::buffers::Spare;
 use crate::server::counters::Counters;
+use crate::server::route::{Route, route};
 
 /// What the plan says about connections.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,33 @@ impl From<&ServerPlan> for Rules {
     }
 }
 
+/// What a request head asks for, without its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    pub(super) route: Route,
+    pub(super) method: Method,
+    pub(super) keep: bool,
+    pub(super) is_1_1: bool,
+    pub(super) body: Body,
+    pub(super) expects_continue: bool,
+}
+
+impl From<&Head<'_>> for Asked {
+    fn from(head: &Head<'_>) -> Self {
+        Self {
+            route: route(head.method, head.path, head.query),
+            method: head.method,
+            keep: head.keep,
+            is_1_1: head.is_1_1,
+            body: head.body,
+            expects_continue: head.expects_continue,
+        }
+    }
+}
+
+/// The request heads that a reactor has read lately.
+pub type RequestHeads = RecentHeads<Asked>;
+
 /// What every connection of a reactor shares, and the time.
 #[derive(Debug)]
 pub struct Ctx<'a> {
@@ -70,6 +99,8 @@ pub struct Ctx<'a> {
     pub counters: &'a Counters,
     /// free buffers
     pub spare: &'a mut Spare,
+    /// request heads that were read lately
+    pub heads: &'a mut RequestHeads,
 }
 
 /// Work for a pool.

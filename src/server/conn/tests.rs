@@ -16,6 +16,7 @@ struct Bench {
     answers: Answers,
     counters: Counters,
     spare: Spare,
+    heads: RequestHeads,
     now: Stamp,
     conn: Option<Conn>,
     sent: Vec<u8>,
@@ -31,6 +32,7 @@ impl Bench {
             answers: Answers::new(),
             counters: Counters::default(),
             spare: Spare::default(),
+            heads: RequestHeads::default(),
             now: Stamp::ZERO,
             conn: None,
             sent: Vec::new(),
@@ -42,8 +44,14 @@ impl Bench {
     }
 
     fn with(&mut self, f: impl FnOnce(&mut Conn, &mut Ctx<'_>)) -> &mut Self {
-        let mut cx =
-            Ctx { now: self.now, rules: &self.rules, answers: &self.answers, counters: &self.counters, spare: &mut self.spare };
+        let mut cx = Ctx {
+            now: self.now,
+            rules: &self.rules,
+            answers: &self.answers,
+            counters: &self.counters,
+            spare: &mut self.spare,
+            heads: &mut self.heads,
+        };
         let conn = self.conn.get_or_insert_with(|| Conn::new(&cx));
         f(conn, &mut cx);
         while self.flows && !conn.output().is_empty() {
