@@ -46,6 +46,26 @@ impl<T: Copy> RecentHeads<T> {
     }
 }
 
+/// Heads that the tests of exactness try; where nothing is optimised, fewer.
+#[cfg(test)]
+pub(crate) const MUTATED_HEADS: u32 = if cfg!(debug_assertions) { 40_000 } else { 1_000_000 };
+
+/// `head` as it is, or with up to three of its bytes replaced, doubled or left out, or cut.
+#[cfg(test)]
+pub(crate) fn mutated(head: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = head.to_vec();
+    for _ in 0..rng.usize(..4) {
+        let at = rng.usize(..bytes.len());
+        match rng.u8(..4) {
+            0 => bytes[at] = rng.u8(..),
+            1 => bytes.insert(at, bytes[at]),
+            2 if bytes.len() > 1 => drop(bytes.remove(at)),
+            _ => bytes.truncate(at + 1),
+        }
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

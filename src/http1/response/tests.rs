@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http1::recent::{MUTATED_HEADS, mutated};
 use crate::model::protocol_fault::Foreign;
 
 const SMALL: Expect = Expect { head_bytes: 1024, head_fields: 64, body_bytes: 1 << 20, head_only: false, upgrade: false };
@@ -269,4 +270,21 @@ proptest! {
             prop_assert_eq!((progress, split), (expected, answer));
         }
     }
+}
+
+#[test]
+fn a_head_from_the_table_reads_the_same_as_one_that_is_parsed() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let (mut heads, mut known) = (AnswerHeads::default(), 0_u32);
+    for _ in 0..MUTATED_HEADS {
+        let bytes = mutated(STREAMS[rng.usize(..STREAMS.len())], &mut rng);
+        known += u32::from(heads.0.find(&bytes).is_some());
+        let [with_table, without] = [&mut heads, &mut AnswerHeads::default()].map(|heads| {
+            let mut r = ResponseReader::new(SMALL);
+            r.begin(Start::Fresh);
+            (r.on_bytes(&bytes, heads), r.answer(), r.received(0), r.excerpt().to_vec(), r.on_eof())
+        });
+        assert_eq!(with_table, without, "{}", bytes.escape_ascii());
+    }
+    assert!(known > MUTATED_HEADS / 50, "{known} came from the table");
 }

@@ -330,3 +330,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_head_from_the_table_asks_the_same_as_one_that_is_parsed() {
+    const HEADS: [&[u8]; 8] = [
+        HEALTH,
+        IO,
+        b"GET /io?ms=5 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        b"POST /cpu HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /cpu HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"\r\nHEAD /health HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /io HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    let mut b = Bench::new(Rules::default());
+    let (mut rng, mut known) = (fastrand::Rng::with_seed(11), 0_u32);
+    for _ in 0..crate::http1::recent::MUTATED_HEADS {
+        let bytes = crate::http1::recent::mutated(HEADS[rng.usize(..HEADS.len())], &mut rng);
+        let parsed = HeadReader::default().read(&bytes, &b.rules.head).map(|found| match found {
+            Found::Head { head, consumed } => Some((Asked::from(&head), consumed)),
+            Found::More => None,
+        });
+        known += u32::from(b.heads.find(&bytes).is_some());
+        b.with(|_, cx| assert_eq!(Conn::new(cx).read_head(cx, &bytes), parsed, "{}", bytes.escape_ascii()));
+    }
+    assert!(known > crate::http1::recent::MUTATED_HEADS / 10, "{known} came from the table");
+}
