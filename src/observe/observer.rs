@@ -296,12 +296,17 @@ impl Watcher {
         } else {
             self.client.watch_threads(now);
         }
-        let facts = baseline::read_pool_facts();
+        // Who else uses the range matters only where the pool can run out: a look costs 4 ms.
+        let facts = if self.plan.baseline.short_lived {
+            baseline::read_pool_facts()
+        } else {
+            Fact::missing("connections are kept: looked at before the run only")
+        };
         let bound_after = baseline::bound_inside(&facts, &self.plan.baseline.pool, &self.plan.baseline.host.kernel);
         let mut seen = self.seen;
         seen.end = end;
-        // Who else has sockets inside the range matters only where the pool can run out; what cannot be read is not named.
-        if let (true, Fact::Known(facts), Fact::Known(pool)) = (seen.baseline.short_lived, &facts, &seen.baseline.pool) {
+        // What cannot be read is not named.
+        if let (Fact::Known(facts), Fact::Known(pool)) = (&facts, &seen.baseline.pool) {
             seen.elsewhere = socket_count::elsewhere(seen.baseline.dest, pool.range, &facts.listeners).unwrap_or_default();
         }
         seen.bound_only = match (seen.bound_only, bound_after) {
