@@ -106,13 +106,15 @@ fn short_connections_that_the_server_closes() {
 
 /// Not a count of answers, but a limit for them (docs/MEASURING.md has the figure).
 #[test]
-fn a_hundred_users_cost_under_20_mb_of_client_memory() {
+fn a_hundred_users_cost_under_12_mb_of_client_memory() {
     let (_server, url) = runs::server("127.0.0.1:0", &[]);
     let result = runs::load(&[&url, "--conns", "100", "--duration", "2s", "--mix", "/health=9,/io?ms=1"], PATIENCE);
     assert_eq!(result.totals.users_reached, 100);
     let most = result.resources.client.rss_bytes_max.unwrap();
     println!("client memory at most {most} bytes");
-    assert!(most < 20_000_000, "{most} bytes");
+    // Pages of the program count too, and one that is not optimised has 10 MB more of them.
+    let limit = if cfg!(debug_assertions) { 25_000_000 } else { 12_000_000 };
+    assert!(most < limit, "{most} bytes");
 }
 
 /// SIGTERM in the middle of a run: what the server answered until its end is what the client got, and every request
