@@ -1,7 +1,7 @@
 //! sockbench: a load-testing daemon and client that knows why a load test failed.
 //!
 //! The floors, lowest first: [`model`] (plain data), [`sys`] (the only floor that talks to the OS),
-//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`], [`compare`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
+//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`], [`compare`], [`watch`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
 //! [`study`], and `cli` on top. A file imports only from lower floors and from its own folder;
 //! `tests/architecture` holds that. `docs/ARCHITECTURE.md` says why.
 //!
@@ -45,6 +45,8 @@ pub mod stats;
 pub mod study;
 #[cfg(doc)]
 pub mod sys;
+#[cfg(doc)]
+pub mod watch;
 
 #[cfg(not(doc))]
 mod cli;
@@ -78,3 +80,5 @@ mod stats;
 mod study;
 #[cfg(not(doc))]
 mod sys;
+#[cfg(not(doc))]
+mod watch;

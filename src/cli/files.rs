@@ -11,7 +11,7 @@ use crate::sys::clock;
 use crate::sys::output_file::{self, Claim, ClaimError, Draft, Place};
 
 /// The document that each command keeps with `-o`.
-const RESULTS: [&str; 3] = ["run.json", "study.json", "rehearsal.json"];
+const RESULTS: [&str; 4] = ["run.json", "study.json", "rehearsal.json", "watch.json"];
 /// The ends of the names of all that a command keeps in its directory.
 const KEPT: [&str; 5] = ["json", "hlog", "csv", "svg", "txt"];
 /// Longest document that is read.

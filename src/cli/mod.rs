@@ -38,6 +38,8 @@ mod status;
 mod study;
 mod study_plan;
 mod target;
+mod watch;
+mod watch_output;
 
 /// For the help of the program.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors); 2 unusable arguments, files or output paths, \
@@ -99,9 +101,13 @@ pub(crate) fn command_line() -> String {
 
 /// Whether stdout may carry colours.
 pub(crate) fn style(no_color: bool) -> Style {
+    if style_is_allowed(no_color) && std::io::stdout().is_terminal() { Style::Ansi } else { Style::Plain }
+}
+
+/// Whether nobody asked for plain text.
+fn style_is_allowed(no_color: bool) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-    let plain = no_color || set("NO_COLOR") || set("CI") || is_dumb() || !std::io::stdout().is_terminal();
-    if plain { Style::Plain } else { Style::Ansi }
+    !(no_color || set("NO_COLOR") || set("CI") || is_dumb())
 }
 
 /// A terminal that knows no escape sequences.
@@ -116,6 +122,17 @@ pub(crate) fn page(no_color: bool, kept: Option<String>) -> Page {
     let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
     match columns {
         Some(columns) if columns > 0 => page.wide(columns),
+        _ => page,
+    }
+}
+
+/// The same for stderr, where stdout is somebody else's.
+pub(crate) fn page_of_stderr(no_color: bool, kept: Option<String>) -> Page {
+    let is_terminal = std::io::stderr().is_terminal();
+    let style = if is_terminal && style_is_allowed(no_color) { Style::Ansi } else { Style::Plain };
+    let page = Page { style, kept, ..Page::plain() };
+    match terminal_size::terminal_size_of(std::io::stderr()) {
+        Some((width, _)) if width.0 > 0 => page.wide(usize::from(width.0)),
         _ => page,
     }
 }
@@ -137,6 +154,7 @@ enum Command {
     Compare(compare::Args),
     Ports(ports::Args),
     Explain(explain::Args),
+    Watch(watch::Args),
     Sandbox(sandbox::Args),
     Rehearse(rehearse::Args),
 }
@@ -269,6 +287,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Ports(args) => ports::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Watch(args) => watch::run(args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Rehearse(args) => rehearse::run(args),
     });

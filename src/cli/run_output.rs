@@ -184,6 +184,8 @@ pub(crate) enum Keeps {
     /// the steps of a study, by the ends of the names of their files
     Steps(Vec<String>),
     Rehearsal,
+    /// a watched command
+    Watch,
 }
 
 impl Keeps {
@@ -192,6 +194,7 @@ impl Keeps {
             Self::Run => "run.json",
             Self::Steps(_) => "study.json",
             Self::Rehearsal => "rehearsal.json",
+            Self::Watch => "watch.json",
         }
     }
 
@@ -199,7 +202,7 @@ impl Keeps {
         match self {
             Self::Run => vec![prefix.to_owned()],
             Self::Steps(ends) => ends.iter().map(|end| files::with_suffix(prefix, end)).collect(),
-            Self::Rehearsal => Vec::new(),
+            Self::Rehearsal | Self::Watch => Vec::new(),
         }
     }
 }

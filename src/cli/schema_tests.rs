@@ -9,6 +9,7 @@ use crate::model::ports_report::{PORTS_SCHEMA, PortsReport};
 use crate::model::rehearsal::{REHEARSAL_SCHEMA, Rehearsal};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
+use crate::model::watch::{WATCH_SCHEMA, WatchReport};
 use crate::report::{fixture, json};
 
 /// The schema of a document as it is written, by its name in `docs/schema/`.
@@ -24,7 +25,7 @@ fn schema<T: JsonSchema>(id: &str) -> serde_json::Value {
     schema
 }
 
-fn all() -> [(&'static str, serde_json::Value); 7] {
+fn all() -> [(&'static str, serde_json::Value); 8] {
     [
         ("run", schema::<RunResult>(SCHEMA)),
         ("study", schema::<StudyResult>(STUDY_SCHEMA)),
@@ -33,6 +34,7 @@ fn all() -> [(&'static str, serde_json::Value); 7] {
         ("forecast", schema::<Forecast>(FORECAST_SCHEMA)),
         ("explain", schema::<Explanation>(EXPLAIN_SCHEMA)),
         ("compare", schema::<Comparison>(COMPARE_SCHEMA)),
+        ("watch", schema::<WatchReport>(WATCH_SCHEMA)),
     ]
 }
 

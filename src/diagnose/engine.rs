@@ -101,6 +101,12 @@ pub fn diagnose_study(steps: &[RunResult]) -> Vec<Finding> {
     joined(found.collect())
 }
 
+/// Findings of other rules than those of the table, which say of a finding what the table's rule of that id says: sorted,
+/// joined to their causes, swallowed by stronger ones.
+pub(crate) fn joined_by_id(found: Vec<(FindingId, Found)>) -> Vec<Finding> {
+    joined(found.into_iter().filter_map(|(id, found)| Some((rule_of(id)?, found))).collect())
+}
+
 fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
     let all: Vec<FindingId> = found.iter().map(|(rule, _)| rule.id).collect();
     found.retain(|(rule, _)| !rule.swallowed_by.iter().any(|by| all.contains(by)));

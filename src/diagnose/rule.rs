@@ -47,12 +47,12 @@ pub struct Found {
 
 impl Found {
     /// A finding with its title and explanation; numbers and remedies follow.
-    pub(super) fn new(title: String, explanation: String) -> Self {
+    pub(crate) fn new(title: String, explanation: String) -> Self {
         Self { title, explanation, ..Self::default() }
     }
 
     /// Adds a number.
-    pub(super) fn with(mut self, name: &str, value: impl Into<Evidence>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Evidence>) -> Self {
         if let Evidence(Some(v)) = value.into() {
             self.evidence.insert(name.to_owned(), v);
         }
@@ -60,7 +60,7 @@ impl Found {
     }
 
     /// Sets what to do.
-    pub(super) fn remedies(mut self, remedies: Vec<Remedy>) -> Self {
+    pub(crate) fn remedies(mut self, remedies: Vec<Remedy>) -> Self {
         self.remedies = remedies;
         self
     }
@@ -71,13 +71,13 @@ impl Found {
         self
     }
 
-    pub(super) fn ruling(self) -> Ruling {
+    pub(crate) fn ruling(self) -> Ruling {
         Ruling::Finding(Box::new(self))
     }
 }
 
 /// A number of the evidence; unknown and not finite ones leave no key (a null would need its own reason).
-pub(super) struct Evidence(Option<Value>);
+pub(crate) struct Evidence(Option<Value>);
 
 impl From<u64> for Evidence {
     fn from(v: u64) -> Self {

@@ -59,7 +59,7 @@ pub fn deciding(findings: &[Finding]) -> Option<&Finding> {
 
 /// The first finding that decides, or the one that it follows from: where that decides the same, where this side is the
 /// reason, or where requests that were late waited in a full target.
-fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
+pub(crate) fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
     let decide = || findings.iter().filter(|f| decides(f)).filter_map(|f| Some((decided_by(f.id)?, f)));
     // Other programs explain what nothing else does.
     let (id, first) = decide().find(|(_, f)| f.id != Id::HostContended).or_else(|| decide().next())?;

@@ -37,3 +37,4 @@ pub mod study;
 pub mod time;
 pub mod units;
 pub mod verdict;
+pub mod watch;

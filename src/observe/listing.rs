@@ -111,10 +111,10 @@ fn group(
     (groups, at_servers)
 }
 
-type End = (IpAddr, u16);
+pub(super) type End = (IpAddr, u16);
 
 /// How many sockets name each end: a server's end is named by many, a client's by one or two.
-fn degrees(sockets: &[DiagSocket]) -> HashMap<End, u32> {
+pub(super) fn degrees(sockets: &[DiagSocket]) -> HashMap<End, u32> {
     let mut degrees = HashMap::new();
     for end in sockets.iter().flat_map(|s| [s.local, s.peer]) {
         *degrees.entry(end).or_default() += 1;
@@ -126,18 +126,26 @@ fn degrees(sockets: &[DiagSocket]) -> HashMap<End, u32> {
 /// the end whose port lies in the range did; else the end that fewer sockets name (a server that has gone leaves
 /// many with its own), else the higher port.
 fn is_outgoing(s: &DiagSocket, facts: Option<&PoolFacts>, degrees: &HashMap<End, u32>) -> bool {
+    facts.and_then(|facts| by_ports(s, facts)).unwrap_or_else(|| by_number(s, degrees))
+}
+
+/// What the ports alone tell; none where both ends may have made it.
+pub(super) fn by_ports(s: &DiagSocket, facts: &PoolFacts) -> Option<bool> {
     let (local, peer) = (s.local.1, s.peer.1);
-    let fewer = match degrees.get(&s.peer).cmp(&degrees.get(&s.local)) {
-        std::cmp::Ordering::Equal => local > peer,
-        more => more.is_gt(),
-    };
-    let Some(facts) = facts else { return fewer };
     let listens = |port: u16| facts.listeners.binary_search(&port).is_ok();
     match (listens(local), facts.range.contains(local), facts.range.contains(peer)) {
-        (true, ..) => false,
-        (false, true, false) => true,
-        (false, false, true) => listens(peer),
-        (false, _, _) => listens(peer) || fewer,
+        (true, ..) => Some(false),
+        (false, true, false) => Some(true),
+        (false, false, true) => Some(listens(peer)),
+        (false, _, _) => listens(peer).then_some(true),
+    }
+}
+
+/// The end that fewer sockets name made it, else the one with the higher port.
+pub(super) fn by_number(s: &DiagSocket, degrees: &HashMap<End, u32>) -> bool {
+    match degrees.get(&s.peer).cmp(&degrees.get(&s.local)) {
+        std::cmp::Ordering::Equal => s.local.1 > s.peer.1,
+        more => more.is_gt(),
     }
 }
 

@@ -241,6 +241,21 @@ impl TargetMeter {
         if now.since(self.tree_at) >= Duration::from_secs_f64(self.tree_cost_s / TREE_SHARE) {
             self.refresh_tree(now);
         }
+        self.read_as(now, newcomer)
+    }
+
+    /// The same of these processes, whoever their parents are; those that are new were born since the last call.
+    pub(super) fn read_of(&mut self, tree: Vec<u32>, now: Stamp) -> Fact<Usage> {
+        self.tree = tree;
+        self.read_as(now, Newcomer::Born)
+    }
+
+    /// Its processes at the last look.
+    pub(super) fn tree(&self) -> &[u32] {
+        &self.tree
+    }
+
+    fn read_as(&mut self, now: Stamp, newcomer: Newcomer) -> Fact<Usage> {
         let span = now.since(self.at);
         // Found at this very look, because it started later than the run: nothing to compare with yet.
         if span.is_zero() {

@@ -47,6 +47,12 @@ pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: O
     out
 }
 
+/// Remedies for a limit that a program on Linux was seen to hit, its own change first; `tool` as readings name it.
+pub fn for_program(tool: Option<&str>, limit: Limit, call: FailedCall, arithmetic: Option<&Arithmetic>) -> Vec<Remedy> {
+    let program = tool.and_then(Program::of_tool);
+    for_hit(Hit { limit, exactly: None, call, side: Some(Side::Client), program }, arithmetic, Os::Linux)
+}
+
 fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
     if hit.limit == Limit::LocalPorts {
         return arithmetic.map_or_else(Vec::new, |a| for_ports(hit, a, os));

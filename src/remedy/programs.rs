@@ -84,7 +84,7 @@ impl Program {
             "curl" => Self::Curl,
             "Python redis" | "redis-cli" => Self::Redis,
             "MySQL" | "PyMongo" | "psql" => Self::Database,
-            "wrk" | "h2load" | "bombardier" | "Nighthawk" | "tsung" | "httperf" => Self::KeepsByItself,
+            "wrk" | "h2load" | "hey" | "oha" | "bombardier" | "Nighthawk" | "tsung" | "httperf" => Self::KeepsByItself,
             "nginx" => Self::Nginx,
             "HAProxy" => Self::HaProxy,
             "Envoy" => Self::Envoy,

@@ -4,6 +4,8 @@
 pub mod cgroup;
 pub mod child;
 pub mod clock;
+pub mod command;
+pub mod descriptors;
 pub mod host;
 pub mod listen;
 mod netlink;

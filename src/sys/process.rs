@@ -79,6 +79,16 @@ pub fn read_name(pid: u32) -> io::Result<String> {
     Ok(std::fs::read_to_string(format!("/proc/{pid}/comm"))?.trim_end().to_owned())
 }
 
+/// The command line, word by word; the name where there is none.
+///
+/// Errors: the process is gone.
+pub fn read_words(pid: u32) -> io::Result<Vec<String>> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline"))?;
+    let words = bytes.split(|b| *b == 0).filter(|w| !w.is_empty()).map(|w| String::from_utf8_lossy(w).into_owned());
+    let words: Vec<String> = words.collect();
+    if words.is_empty() { Ok(vec![read_name(pid)?]) } else { Ok(words) }
+}
+
 /// `roots` and all their descendants that live now, each once, roots first. One pass over /proc.
 ///
 /// Errors: /proc cannot be listed.
@@ -98,7 +108,7 @@ pub fn read_tree(roots: &[u32]) -> io::Result<Vec<u32>> {
 }
 
 /// Parent of every process, as (pid, parent). A process that ends meanwhile is left out.
-pub(super) fn read_parents() -> io::Result<Vec<(u32, u32)>> {
+pub fn read_parents() -> io::Result<Vec<(u32, u32)>> {
     let all = procfs::process::all_processes().map_err(io::Error::other)?;
     Ok(all.filter_map(|p| p.and_then(|p| p.stat()).ok()).map(|s| (s.pid.cast_unsigned(), s.ppid.cast_unsigned())).collect())
 }

@@ -109,6 +109,13 @@ impl SockDiag {
     }
 }
 
+/// Inodes of all listening sockets of this network namespace.
+///
+/// Errors: as of [`SockDiag::open`].
+pub fn listening_inodes() -> io::Result<Vec<u32>> {
+    Ok(SockDiag::open()?.collect(States::LISTEN, Scope::All)?.iter().map(|s| s.inode).collect())
+}
+
 /// Why bound-only sockets cannot be seen under this kernel release; none when they can (Linux 6.8 and later).
 pub fn bound_only_missing(release: &str) -> Option<String> {
     let mut parts = release.split(|c: char| !c.is_ascii_digit()).map_while(|p| p.parse::<u32>().ok());

@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u8, Purity)] = &[
     ("compare", 4, Purity::Pure),
     ("report", 4, Purity::Pure),
     ("explain", 4, Purity::Pure),
+    ("watch", 4, Purity::Pure),
     ("server", 5, Purity::Any),
     ("load", 5, Purity::Any),
     ("observe", 5, Purity::Any),

@@ -37,3 +37,4 @@ mod support;
 mod truth_table;
 #[path = "../support/until.rs"]
 mod until;
+mod watch_command;

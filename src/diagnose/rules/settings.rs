@@ -51,7 +51,11 @@ pub(in crate::diagnose) fn sysctl_changed(run: &RunResult, _: &Indicators) -> Ru
     found.remedies(remedies).ruling()
 }
 
-/// Settings that are known at both ends and differ.
+/// Settings that are known at both ends and differ: which, before, after.
+pub(crate) fn settings_changed(before: &Sysctls, after: &Sysctls) -> Vec<(&'static str, String, String)> {
+    changes(before, after).into_iter().map(|c| (c.key, c.before, c.after)).collect()
+}
+
 fn changes(before: &Sysctls, after: &Sysctls) -> Vec<Change> {
     let range = |s: &Sysctls| s.ip_local_port_range.map(|[lo, hi]| format!("{lo}-{hi}"));
     let number = |n: Option<u32>| n.map(|n| n.to_string());

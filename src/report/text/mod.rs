@@ -13,6 +13,7 @@ pub(super) mod requests;
 pub(super) mod study;
 pub(super) mod study_detail;
 pub(super) mod summary;
+mod watch;
 
 pub use compare::render_comparison;
 pub use findings::render_findings;
@@ -24,6 +25,7 @@ pub use study::render_study;
 use super::style::{Style, Tone};
 use crate::model::explanation::Explanation;
 use crate::model::result::RunResult;
+use crate::model::watch::WatchReport;
 
 /// The report of a run: one screen, and with [`Detail::Full`] every figure below it.
 pub fn render_run(run: &RunResult, page: &Page) -> String {
@@ -41,6 +43,15 @@ pub fn render_explanation(e: &Explanation, page: &Page) -> String {
     match page.detail {
         Detail::Brief => explain::render(e, page),
         Detail::Full => explain_detail::render(e, page),
+    }
+}
+
+/// What was seen of a watched command: one screen, and with [`Detail::Full`] every finding below it.
+pub fn render_watch(report: &WatchReport, page: &Page) -> String {
+    let screen = watch::render(report, page);
+    match page.detail {
+        Detail::Brief => screen,
+        Detail::Full => format!("{screen}\n{}", watch::detail(report, page)),
     }
 }
 

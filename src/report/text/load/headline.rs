@@ -53,7 +53,7 @@ fn sentence_of(run: &RunResult) -> String {
 }
 
 /// Its first clause in capitals: up to a colon, a comma, a number or a name with signs in it.
-fn loud(sentence: &str) -> String {
+pub(in crate::report) fn loud(sentence: &str) -> String {
     const SMALL: [&str; 5] = ["at", "in", "of", "from", "for"];
     let words: Vec<&str> = sentence.split(' ').collect();
     let plain = |w: &str| w.chars().all(|c| c.is_alphabetic() || c == '\'' || c == '-');

@@ -14,7 +14,7 @@ pub(super) mod detail;
 mod faults;
 pub(in crate::report) mod headline;
 mod limits;
-mod next;
+pub(in crate::report) mod next;
 #[cfg(test)]
 mod tests;
 mod timeline;

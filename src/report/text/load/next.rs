@@ -30,7 +30,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
 }
 
 /// A row each: what, the change of flags, what a rehearsal here made of it.
-fn table(shown: &[Remedy], page: &Page) -> String {
+pub(in crate::report) fn table(shown: &[Remedy], page: &Page) -> String {
     let row = |r: &Remedy| [short(&r.action), change(r), r.proven.as_ref().map_or_else(String::new, proof)];
     let rows: Vec<[String; 3]> = shown.iter().map(row).collect();
     let any = |column: usize| rows.iter().any(|r| !r[column].is_empty());

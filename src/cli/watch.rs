@@ -1,0 +1,336 @@
+//! `sockbench watch`: any command, watched from outside.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::load_args::OutputArgs;
+use super::run_output::{Keeps, RunFiles, Written};
+use super::sandbox::{SandboxArgs, show};
+use super::watch_output::{Passing, Streams};
+use super::{EXIT_GATE, Exit, command_line, tell, warn};
+use crate::model::finding::FindingId;
+use crate::model::result::{Tool, Verdict};
+use crate::model::units;
+use crate::model::watch::{Processes, WATCH_SCHEMA, WatchReport, Watched};
+use crate::observe::looker::{self, Looker, Whom};
+use crate::report::text::{Detail, Page, render_watch};
+use crate::sys::clock::{Clock, wall_rfc3339};
+use crate::sys::command::{self, Ended, Event, Signals};
+use crate::sys::{descriptors, host, process, reaper, socket};
+use crate::watch::{Course, End, named_addresses, program_of, settle};
+
+/// The command was found, but could not be executed (as env(1) has it).
+const EXIT_NOT_EXECUTABLE: u8 = 126;
+/// There is no such command (as env(1) has it).
+const EXIT_NOT_FOUND: u8 = 127;
+/// Looks of the first second, seconds from the start; one a second follows.
+const FIRST_LOOKS_S: [f64; 4] = [0.1, 0.25, 0.5, 1.0];
+/// How often a process that is no child is looked for.
+const ALIVE_EVERY: Duration = Duration::from_millis(100);
+/// Names are looked up for this many addresses of the command's words.
+const NAMES_MAX: usize = 8;
+
+/// Watch any command, such as a load tool, and say which limit it hits, and when it will.
+///
+/// The command runs as without sockbench: its input, output and exit code are its own. Its source ports, TIME_WAIT,
+/// descriptors and CPU are looked at once a second, and so is the server, where it is on this host. A line on stderr says when
+/// the ports will run out; a report follows at the end, on stderr. No root is needed.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: the command's own; 128+N where signal N ended it; 126 it cannot be executed, 127 there is none; 99 with --fail-on"
+)]
+pub(crate) struct Args {
+    /// The command and its arguments
+    #[arg(last = true, required_unless_present = "pid", value_name = "COMMAND")]
+    command: Vec<OsString>,
+    /// Watch this process and its children, which run already
+    #[arg(long, value_name = "PID", conflicts_with_all = ["command", "sandbox"])]
+    pid: Option<u32>,
+    /// Stop watching after this time; the command is ended with SIGTERM, a process of --pid runs on
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration)]
+    duration: Option<Duration>,
+    /// Do not read the command's output: it gets this terminal or file itself
+    #[arg(long)]
+    no_read: bool,
+    /// Exit code 99 where this finding is there, repeatable
+    #[arg(long, value_name = "FINDING", value_parser = finding)]
+    fail_on: Vec<FindingId>,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    /// Write the result as JSON to FILE (replaced if it exists)
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+    /// Keep watch.json and report.txt (the report as plain text) in this directory
+    #[arg(short = 'o', long = "output", value_name = "DIR", help_heading = "Output")]
+    dir: Option<PathBuf>,
+    /// Replace results that are already there
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+    /// Show every finding
+    #[arg(short = 'v', long, help_heading = "Output")]
+    verbose: bool,
+    /// No lines while it runs
+    #[arg(short = 'q', long, help_heading = "Output")]
+    quiet: bool,
+    /// No colours
+    #[arg(long, help_heading = "Output")]
+    no_color: bool,
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments in the same way")]
+pub(crate) fn run(args: Args) -> Result<u8, Exit> {
+    let output =
+        OutputArgs { dir: args.dir.clone(), json: args.json.clone(), overwrite: args.overwrite, ..OutputArgs::default() };
+    if output.json.as_deref().is_some_and(super::files::is_stdout) {
+        return Err(Exit::usage("--json -: stdout is the command's").hint("--json FILE"));
+    }
+    let files = RunFiles::prepare(&output, &Keeps::Watch, None)?;
+    enter(&args.sandbox)?;
+    // Before any thread is started.
+    let signals = Signals::take().map_err(|e| Exit::environment(format!("watch: signals: {e}")))?;
+    let (report, code) = watch(&args, &signals)?;
+    let mut written = Written::default();
+    let document = || serde_json::to_string_pretty(&report).map(|text| text + "\n");
+    if let Some(dir) = &output.dir {
+        written.rendered(&dir.join("watch.json"), document());
+        let whole = Page { detail: Detail::Full, kept: None, ..Page::plain() };
+        files.write_report(&render_watch(&report, &whole), &mut written);
+    }
+    files.write_json(document(), &mut written);
+    let kept = output.dir.as_ref().map(|dir| dir.display().to_string());
+    let detail = if args.verbose { Detail::Full } else { Detail::Brief };
+    let page = Page { detail, ..super::page_of_stderr(args.no_color, kept) };
+    tell(render_watch(&report, &page).trim_end());
+    let failed = report.findings.iter().find(|f| args.fail_on.contains(&f.id));
+    written.settle(Ok(if failed.is_some() { EXIT_GATE } else { code }))
+}
+
+/// A private namespace, where one is asked for, that does not outlive the command.
+fn enter(sandbox: &SandboxArgs) -> Result<(), Exit> {
+    let outside = reaper::namespace();
+    show(&sandbox.enter_if_asked(None)?);
+    if sandbox.sandbox
+        && let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--reap"]))
+    {
+        warn(&format!("processes that the command leaves behind will not be ended: {e}"));
+    }
+    Ok(())
+}
+
+/// One watch from its first look to its last.
+struct Watch<'a> {
+    args: &'a Args,
+    clock: Clock,
+    looker: Looker,
+    course: Course,
+    looks: usize,
+    /// the command's process
+    pid: u32,
+    ended: Option<(Option<Ended>, f64)>,
+    asked: u32,
+}
+
+fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
+    let words: Vec<String> = match args.pid {
+        Some(pid) => words_of(pid).map_err(|e| Exit::usage(format!("--pid {pid}: {e}")))?,
+        None => args.command.iter().map(|w| w.to_string_lossy().into_owned()).collect(),
+    };
+    let mut report = report(words);
+    let clock = Clock::start();
+    let whom = args.pid.map_or(Whom::Children, Whom::Tree);
+    let mut looker = Looker::new(whom, clock);
+    let mut course = Course::default();
+    course.name(&resolved(named_addresses(&report.watched.words)));
+    course.on_look(&looker.look(&[]), None);
+    looker.start();
+    let start_s = clock.now().as_secs_f64();
+    let (pid, passing) = match args.pid {
+        Some(pid) => (pid, Passing::default()),
+        None => start(args)?,
+    };
+    report.watched.pid = pid;
+    let mut watch = Watch { args, clock, looker, course, looks: 0, pid, ended: None, asked: 0 };
+    watch.follow(signals, start_s).map_err(|e| Exit::environment(format!("watch: {e}")))?;
+    let (ended, at_s) = watch.ended.unwrap_or((None, clock.now().as_secs_f64() - start_s));
+    report.watched.stopped = watch.asked > 0;
+    let said = passing.reads;
+    let explained = passing.finish();
+    report.output.read = said;
+    for e in explained {
+        report.output.bad_answers += e.bad_answers;
+        report.output.readings.extend(e.readings);
+    }
+    report.output.readings.sort_by_key(|r| std::cmp::Reverse(r.count));
+    let addresses = report.output.readings.iter().filter_map(|r| r.address.clone()).collect::<Vec<_>>();
+    watch.course.name(&resolved(named_addresses(&addresses)));
+    report.processes.throttling = watch.looker.throttling();
+    let left = watch.looker.read_pids().len() as u32;
+    let left = if args.pid.is_some() { 0 } else { left };
+    (report.watched.exit_code, report.watched.signal) = match ended {
+        Some(Ended::Code(code)) => (Some(code), None),
+        Some(Ended::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    };
+    let throttling = report.processes.throttling;
+    watch.course.write(&mut report, End { at_s, left });
+    report.processes.throttling = throttling;
+    settle(&mut report);
+    let code = match ended {
+        Some(Ended::Code(code)) => code as u8,
+        Some(Ended::Signal(signal)) => 128 + signal as u8,
+        None => 0,
+    };
+    Ok((report, code))
+}
+
+impl Watch<'_> {
+    /// Looks until there is nothing left to look at.
+    fn follow(&mut self, signals: &Signals, start_s: f64) -> io::Result<()> {
+        loop {
+            let now_s = self.clock.now().as_secs_f64() - start_s;
+            let due_s = FIRST_LOOKS_S.get(self.looks).copied().unwrap_or_else(|| (self.looks - FIRST_LOOKS_S.len() + 2) as f64);
+            let mut patience = Duration::try_from_secs_f64(due_s - now_s).unwrap_or(Duration::ZERO);
+            if self.args.pid.is_some() {
+                patience = patience.min(ALIVE_EVERY);
+            }
+            match signals.wait(patience)? {
+                Event::Child => {
+                    if let Some(ended) = command::reap(self.pid) {
+                        self.ended = Some((Some(ended), self.clock.now().as_secs_f64() - start_s));
+                    }
+                }
+                Event::Stop { signal, from_terminal } => {
+                    if self.args.pid.is_some() {
+                        break;
+                    }
+                    self.stop(signal, from_terminal);
+                }
+                Event::Timeout => {}
+            }
+            let now_s = self.clock.now().as_secs_f64() - start_s;
+            if self.is_over() {
+                break;
+            }
+            if let Some(limit) = self.args.duration
+                && now_s >= limit.as_secs_f64()
+                && self.asked == 0
+            {
+                if self.args.pid.is_some() {
+                    break;
+                }
+                self.stop(15, false);
+            }
+            if now_s >= due_s {
+                self.look();
+                // A late look does not make up for those that it missed.
+                let due = (now_s.floor() as usize + FIRST_LOOKS_S.len()).saturating_sub(1);
+                self.looks = (self.looks + 1).max(if now_s >= 1.0 { due } else { 0 });
+            }
+        }
+        let ended_s = self.ended.map_or(self.clock.now().as_secs_f64() - start_s, |(_, at)| at);
+        let look = self.looker.look(&self.course.destinations());
+        self.course.on_look(&look, Some(ended_s));
+        Ok(())
+    }
+
+    fn look(&mut self) {
+        let look = self.looker.look(&self.course.destinations());
+        for outlook in self.course.on_look(&look, None) {
+            if !self.args.quiet {
+                tell(&format!("sockbench: {}", outlook.text));
+            }
+        }
+    }
+
+    /// Whether nothing runs any more that matters: what the command left behind counts, unless it is a server.
+    fn is_over(&self) -> bool {
+        if let Some(pid) = self.args.pid {
+            return process::read_usage(pid).is_err();
+        }
+        if self.ended.is_none() {
+            return false;
+        }
+        self.asked > 0 || self.looker.read_pids().iter().all(|pid| looker::listens(*pid))
+    }
+
+    /// Somebody asks to stop. From a terminal the command got the signal itself; the second time nothing is asked any more.
+    fn stop(&mut self, signal: i32, from_terminal: bool) {
+        self.asked += 1;
+        if self.asked > 1 {
+            let mut pids = self.looker.read_pids();
+            pids.push(self.pid);
+            command::kill_all(&pids);
+        } else if self.ended.is_some() {
+            self.looker.read_pids().iter().for_each(|pid| command::send(*pid, signal));
+        } else if !from_terminal {
+            command::send(self.pid, signal);
+        }
+    }
+}
+
+fn start(args: &Args) -> Result<(u32, Passing), Exit> {
+    let streams = Streams::make(!args.no_read).map_err(|e| Exit::environment(format!("watch: pipe: {e}")))?;
+    let (out, err, ours) = streams.split();
+    let pid = command::start(&args.command, out, err).map_err(|e| {
+        let code = if e.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
+        let name = args.command.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
+        Exit { code, message: format!("watch: {name}: {}", super::files::words(&e)), hint: None }
+    })?;
+    let passing = ours.pass_on().map_err(|e| Exit::environment(format!("watch: threads: {e}")))?;
+    Ok((pid, passing))
+}
+
+/// A report in which nothing was seen yet.
+fn report(words: Vec<String>) -> WatchReport {
+    let (host, missing) = host::read_host();
+    let program = program_of(&words).map(|p| p.name.to_owned());
+    let mut report = WatchReport {
+        schema: WATCH_SCHEMA.into(),
+        tool: Tool { version: env!("CARGO_PKG_VERSION").into() },
+        command: command_line(),
+        started_at: wall_rfc3339(),
+        duration_s: 0.0,
+        watched: Watched { words, pid: 0, program, exit_code: None, signal: None, stopped: false },
+        host,
+        verdict: Verdict::default(),
+        findings: Vec::new(),
+        undecided: Vec::new(),
+        destinations: Vec::new(),
+        other_destinations: 0,
+        kernel: None,
+        processes: Processes::default(),
+        host_cpu_percent_mean: None,
+        output: crate::model::watch::Output::default(),
+        settings_changed: Vec::new(),
+        outlooks: Vec::new(),
+        looks: Vec::new(),
+        unavailable: Vec::new(),
+    };
+    for (key, why) in missing {
+        report.explain_null(&key, why);
+    }
+    report
+}
+
+/// The command line of a process. Errors: there is none, or it is another user's.
+fn words_of(pid: u32) -> Result<Vec<String>, String> {
+    let words = process::read_words(pid).map_err(|e| super::files::words(&e))?;
+    descriptors::read_open(pid).map_err(|e| format!("its descriptors: {}", super::files::words(&e)))?;
+    Ok(words)
+}
+
+/// The addresses of these; a name that has none is no address of the command's.
+fn resolved(named: Vec<(String, u16)>) -> Vec<SocketAddr> {
+    let all = named.into_iter().take(NAMES_MAX);
+    all.flat_map(|(host, port)| socket::resolve(&host, port).unwrap_or_default())
+        .map(crate::model::port_count::concrete)
+        .collect()
+}
+
+fn finding(word: &str) -> Result<FindingId, String> {
+    let known = FindingId::ALL.iter().copied().find(|id| id.word() == word);
+    known.ok_or_else(|| format!("{word:?}: not a finding\nhint: docs/FINDINGS.md lists them, such as local-ports-exhausted"))
+}

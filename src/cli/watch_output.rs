@@ -1,0 +1,131 @@
+//! What a watched command prints: passed on unchanged, and read on the way.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::explain::{Known, TextReader};
+use crate::model::explanation::{Explanation, Os};
+use crate::sys::command::{self, Stream};
+
+/// Bytes that are passed on at once.
+const PIECE: usize = 64 * 1024;
+/// How long the rest of the output is waited for when the command has ended: what it left behind may have the pipe open.
+const REST: Duration = Duration::from_millis(500);
+
+/// The streams of a command, on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Passing {
+    readers: Vec<Arc<Mutex<TextReader>>>,
+    ends: Vec<Receiver<()>>,
+    /// whether anything is read
+    pub(crate) reads: bool,
+}
+
+/// The streams that a command gets, and what passes them on once it has them.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) out: Stream,
+    pub(crate) err: Stream,
+    ours: Vec<(File, Kind)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Out,
+    Err,
+}
+
+impl Streams {
+    /// A terminal where there is one, a pipe elsewhere; the process's own where nothing is to be read.
+    ///
+    /// Errors: EMFILE, or no terminal is left.
+    pub(crate) fn make(reads: bool) -> io::Result<Self> {
+        if !reads {
+            return Ok(Self { out: Stream::Inherit, err: Stream::Inherit, ours: Vec::new() });
+        }
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        if stdout.is_terminal() && stderr.is_terminal() {
+            // One for both, or their order would be lost.
+            let (both, theirs) = command::terminal(stdout.as_fd())?;
+            let err = theirs.try_clone()?;
+            return Ok(Self { out: Stream::To(theirs), err: Stream::To(err), ours: vec![(both, Kind::Out)] });
+        }
+        let make = |own: BorrowedFd<'_>, is_terminal| if is_terminal { command::terminal(own) } else { command::pipe() };
+        let (out, to_out) = make(stdout.as_fd(), stdout.is_terminal())?;
+        let (err, to_err) = make(stderr.as_fd(), stderr.is_terminal())?;
+        Ok(Self { out: Stream::To(to_out), err: Stream::To(to_err), ours: vec![(out, Kind::Out), (err, Kind::Err)] })
+    }
+
+    /// Takes apart: what the command gets, and what is ours.
+    pub(crate) fn split(self) -> (Stream, Stream, Ours) {
+        (self.out, self.err, Ours(self.ours))
+    }
+}
+
+/// Our ends.
+#[derive(Debug)]
+pub(crate) struct Ours(Vec<(File, Kind)>);
+
+impl Ours {
+    /// Passes everything on, a thread each.
+    ///
+    /// Errors: no thread.
+    pub(crate) fn pass_on(self) -> io::Result<Passing> {
+        let mut passing = Passing { reads: !self.0.is_empty(), ..Passing::default() };
+        for (from, kind) in self.0 {
+            let known = Known { os: Some(Os::Linux), ..Known::default() };
+            let reader = Arc::new(Mutex::new(TextReader::new(known)));
+            let (end, is_ended) = channel();
+            let shared = Arc::clone(&reader);
+            std::thread::Builder::new().name("watch-output".into()).spawn(move || {
+                pass(from, kind, &shared);
+                drop(end);
+            })?;
+            passing.readers.push(reader);
+            passing.ends.push(is_ended);
+        }
+        Ok(passing)
+    }
+}
+
+impl Passing {
+    /// Waits for the rest; what each stream says, where it says that connections failed.
+    pub(crate) fn finish(self) -> Vec<Explanation> {
+        for end in &self.ends {
+            let _ = end.recv_timeout(REST);
+        }
+        let take = |reader: &Arc<Mutex<TextReader>>| std::mem::take(&mut *reader.lock().unwrap_or_else(PoisonError::into_inner));
+        self.readers.iter().filter_map(|reader| take(reader).finish().ok()).collect()
+    }
+}
+
+/// Until its end, or until nobody takes it any more: then the command gets a broken pipe, as it would without us.
+fn pass(mut from: File, kind: Kind, reader: &Mutex<TextReader>) {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let n = match from.read(&mut piece) {
+            // EIO: the last process has closed a terminal.
+            Ok(0) => return,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
+        let written = match kind {
+            Kind::Out => write_flushed(&mut io::stdout().lock(), &piece[..n]),
+            Kind::Err => write_flushed(&mut io::stderr().lock(), &piece[..n]),
+        };
+        if written.is_err() {
+            return;
+        }
+        reader.lock().unwrap_or_else(PoisonError::into_inner).feed(&piece[..n]);
+    }
+}
+
+fn write_flushed(to: &mut impl io::Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes)?;
+    to.flush()
+}

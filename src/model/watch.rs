@@ -1,0 +1,263 @@
+//! What was seen of a command that somebody else wrote: schema `sockbench-watch/1`. Verdict, findings, `undecided` and
+//! `unavailable` are those of a run.
+
+use serde::{Deserialize, Serialize};
+
+use super::document::{self, Unavailable};
+use super::explanation::Reading;
+use super::facts::KernelCounters;
+use super::finding::{Finding, Undecided};
+use super::port_count::StateCounts;
+use super::result::{Host, Throttling, Tool, Verdict};
+
+/// The schema of [`WatchReport`].
+pub const WATCH_SCHEMA: &str = "sockbench-watch/1";
+
+/// One watched command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct WatchReport {
+    /// [`WATCH_SCHEMA`]
+    pub schema: String,
+    /// this program
+    pub tool: Tool,
+    /// this program's own command line
+    pub command: String,
+    /// RFC 3339, UTC
+    pub started_at: String,
+    /// how long it was watched
+    pub duration_s: f64,
+    /// what was watched
+    pub watched: Watched,
+    /// this machine, and the settings that forecasts rest on
+    pub host: Host,
+    /// the answer in one sentence
+    pub verdict: Verdict,
+    /// as of a run
+    pub findings: Vec<Finding>,
+    /// findings that watching alone cannot decide, and what was missing
+    pub undecided: Vec<Undecided>,
+    /// destinations of the command, the most ports first
+    pub destinations: Vec<Destination>,
+    /// destinations of other programs in this network namespace with new connections meanwhile
+    pub other_destinations: u32,
+    /// kernel counters added meanwhile, the whole network namespace
+    pub kernel: Option<KernelCounters>,
+    /// the command's processes
+    pub processes: Processes,
+    /// CPU of the whole machine, percent of all cores
+    pub host_cpu_percent_mean: Option<f64>,
+    /// what the command printed
+    pub output: Output,
+    /// settings that changed meanwhile
+    pub settings_changed: Vec<SettingChange>,
+    /// what was said while it ran, with the time
+    pub outlooks: Vec<Outlook>,
+    /// a row for each look
+    pub looks: Vec<LookRow>,
+    /// every null in this document has its row here
+    pub unavailable: Vec<Unavailable>,
+}
+
+/// What was watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Watched {
+    /// the command with its arguments, or the name of the process
+    pub words: Vec<String>,
+    /// its process id
+    pub pid: u32,
+    /// a load generator or library that was recognised; null for another program
+    pub program: Option<String>,
+    /// its exit code; null where a signal ended it, or it still ran
+    pub exit_code: Option<i32>,
+    /// the signal that ended it; null where none did
+    pub signal: Option<i32>,
+    /// somebody ended the watch, or its time was over: how the command ended says nothing then
+    pub stopped: bool,
+}
+
+/// Ports from one source address to one destination of the command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[allow(clippy::struct_field_names, reason = "a key of the document, as in sockbench-ports/1")]
+pub struct Destination {
+    /// local address
+    pub source: String,
+    /// peer address and port
+    pub destination: String,
+    /// how it is known to be the command's
+    pub by: Attribution,
+    /// P
+    pub pool: Option<u32>,
+    /// T for a client that closes first, seconds
+    pub hold_s: Option<f64>,
+    /// the rule that gives T
+    pub hold_why: String,
+    /// P/T
+    pub ceiling_cps: Option<f64>,
+    /// ports in use before it was watched: an earlier run's, or another program's
+    pub used_before: u32,
+    /// most ports in use at a look
+    pub peak_used: u32,
+    /// and as a share of the pool
+    pub peak_share: Option<f64>,
+    /// when that was
+    pub peak_at_s: f64,
+    /// the sockets by state at that time
+    pub states: StateCounts,
+    /// connections that entered TIME_WAIT on this side meanwhile: the client closed first
+    pub closed_by_client: u64,
+    /// and on the destination's side, where it is on this host: the server closed first
+    pub closed_by_server: u64,
+    /// most connections that were open at once
+    pub open_max: u32,
+    /// most connections that ended per second, over two seconds
+    pub peak_cps: f64,
+    /// from when to when every port was in use; null where that was not seen
+    pub full_s: Option<[f64; 2]>,
+    /// of that time, how long no connection began while the command ran
+    pub stuck_s: f64,
+    /// the process that listens there; null where it is not on this host or not visible
+    pub server: Option<Server>,
+}
+
+/// How a destination is known to be the command's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Attribution {
+    /// a process of the command had an open socket to it
+    Socket,
+    /// the command's arguments or its output name it
+    Named,
+    /// new connections to it began while the command ran, and nothing more is known
+    Time,
+}
+
+/// A process that listens at a destination on this host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Server {
+    /// process id
+    pub pid: u32,
+    /// its name
+    pub name: String,
+    /// with its children, 100 is one core; null where it was not seen over an interval
+    pub cpu_percent_mean: Option<f64>,
+    /// share of a core that its busiest thread ran, mean; null where that is not readable
+    pub busiest_thread_percent: Option<f64>,
+    /// most connections that waited for accept() at a look
+    pub queue_max: u32,
+    /// as many may wait
+    pub queue_limit: u32,
+    /// most of its connections in CLOSE_WAIT: the client has closed, the server has not
+    pub close_wait_max: u32,
+    /// most descriptors open; null where it belongs to another user
+    pub descriptors_max: Option<u32>,
+    /// its limit of descriptors; null where there is none or it is not readable
+    pub descriptor_limit: Option<u64>,
+    /// whether something still listened at the last look
+    pub listens_at_end: bool,
+}
+
+/// The command's processes, those excepted that listen at one of its destinations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Processes {
+    /// most that lived at once
+    pub count_max: u32,
+    /// all of them, 100 is one core; null where it ended before it could be measured
+    pub cpu_percent_mean: Option<f64>,
+    /// the thread that ran most: its mean share of a core
+    pub busiest_thread_percent: Option<f64>,
+    /// looks at which a thread ran 90 % of the time since the last one
+    pub busy_looks: u32,
+    /// looks at which a thread waited for a core for more than 10 % of the time
+    pub waiting_looks: u32,
+    /// looks that could be measured
+    pub measured_looks: u32,
+    /// most resident memory
+    pub rss_bytes_max: Option<u64>,
+    /// most descriptors of one process
+    pub descriptors_max: Option<u32>,
+    /// the limit of that process; null where there is none
+    pub descriptor_limit: Option<u64>,
+    /// what a CPU quota did; absent where none is in force
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttling: Option<Throttling>,
+    /// processes that were still running at the end
+    pub left: u32,
+}
+
+/// What the command printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Output {
+    /// whether it was read
+    pub read: bool,
+    /// lines about failed connections by kind, as `explain` reads them
+    pub readings: Vec<Reading>,
+    /// answers with a bad status, where the output counts them
+    pub bad_answers: u64,
+}
+
+/// A setting that changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SettingChange {
+    /// `net.ipv4.tcp_tw_reuse`
+    pub key: String,
+    /// before
+    pub from: String,
+    /// after
+    pub to: String,
+    /// the look that saw it
+    pub at_s: f64,
+}
+
+/// A line about what is to come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Outlook {
+    /// when it was said
+    pub at_s: f64,
+    /// towards which destination
+    pub destination: String,
+    /// earliest time at which the pool is full, from the start; absent where it does not fill
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_from_s: Option<f64>,
+    /// and the latest
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_to_s: Option<f64>,
+    /// the line
+    pub text: String,
+}
+
+/// One look. Ports are those to the destination with the largest share of its pool in use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LookRow {
+    /// when
+    pub t_s: f64,
+    /// ports in use
+    pub ports_used: u32,
+    /// connections that ended since the last look, either side first
+    pub ended: u32,
+    /// sockets that are open
+    pub open: u32,
+    /// the command's CPU since the last look, 100 is one core; 0 where it was not measured
+    pub cpu_percent: f64,
+}
+
+impl WatchReport {
+    /// Adds a row to `unavailable`; the first reason for a key stays.
+    pub fn explain_null(&mut self, key: &str, reason: impl Into<String>) {
+        document::explain(&mut self.unavailable, key, reason);
+    }
+
+    /// Keys that are null and have no row in `unavailable`.
+    pub fn unexplained_nulls(&self) -> Vec<String> {
+        document::unexplained(self, &self.unavailable)
+    }
+}

@@ -1,0 +1,200 @@
+//! A watched command on one screen: the verdict, why, its ports, its processes, its server, what it said, what helps.
+
+use super::findings;
+use super::load::{headline, next};
+use super::page::{Block, Page, one_screen};
+use crate::diagnose::deciding;
+use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
+use crate::model::finding::{Finding, Severity};
+use crate::model::result::VerdictId;
+use crate::model::watch::{Attribution, Destination, Server, WatchReport};
+use crate::report::style::{Tone, shortened, wrapped};
+
+/// Column in which further lines of the head start.
+const INDENT: usize = 5;
+/// Destinations, other findings, kinds of lines and forecasts that are shown.
+const ROWS: usize = 3;
+/// Remedies that are shown.
+const REMEDIES: usize = 3;
+
+pub(super) fn render(report: &WatchReport, page: &Page) -> String {
+    let subject = subject(report);
+    let mut blocks = vec![Block::kept(head(report, page)), Block::ranked(6, "\n".into())];
+    if let Some(f) = subject {
+        let title = Some(&f.title).filter(|t| !report.verdict.sentence.contains(t.as_str()));
+        let why = title.map_or_else(|| f.explanation.clone(), |t| format!("{t}. {}", f.explanation));
+        blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &capital(&why))));
+    }
+    for (n, d) in report.destinations.iter().take(ROWS).enumerate() {
+        let label = if n == 0 { "ports" } else { "" };
+        blocks.push(Block::ranked(if n == 0 { 1 } else { 4 }, page.labelled(label, Tone::Normal, &ports(d))));
+        if let Some(server) = &d.server {
+            blocks.push(Block::ranked(3, page.labelled("server", Tone::Normal, &of_server(server))));
+        }
+    }
+    blocks.push(Block::ranked(3, page.labelled("command", Tone::Normal, &processes(report))));
+    blocks.extend(output(report, page));
+    blocks.extend(forecasts(report, page));
+    for (n, f) in others(report, subject).take(ROWS).enumerate() {
+        blocks.push(Block::ranked(2, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &f.title)));
+    }
+    blocks.extend(careful(report, page));
+    if let Some(f) = subject.filter(|f| !f.remedies.is_empty()) {
+        blocks.push(Block::ranked(6, "\n".into()));
+        blocks.push(Block::kept(next::table(&f.remedies[..f.remedies.len().min(REMEDIES)], page)));
+    }
+    blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(page))));
+    one_screen(blocks)
+}
+
+/// Every finding, and what could not be decided.
+pub(super) fn detail(report: &WatchReport, page: &Page) -> String {
+    let mut out = findings::render(&report.findings, page);
+    if !report.undecided.is_empty() {
+        out += &format!("\n{}", super::section("Undecided", page.style));
+        for u in &report.undecided {
+            out += &wrapped(&format!("{}: not known: {}", u.id.word(), u.missing), 2, page.width);
+        }
+    }
+    out
+}
+
+/// The finding that the page is about.
+fn subject(report: &WatchReport) -> Option<&Finding> {
+    deciding(&report.findings).or_else(|| report.findings.iter().find(|f| f.severity != Severity::Info))
+}
+
+fn others<'a>(report: &'a WatchReport, subject: Option<&'a Finding>) -> impl Iterator<Item = &'a Finding> {
+    report.findings.iter().filter(move |f| subject.is_none_or(|s| s.id != f.id))
+}
+
+fn head(report: &WatchReport, page: &Page) -> String {
+    let v = &report.verdict;
+    let (sentence, tone) = match v.id {
+        VerdictId::Healthy if v.sentence.starts_with("OK:") => (v.sentence.replacen("OK:", "OK  ", 1), Tone::Good),
+        VerdictId::Healthy => (v.sentence.clone(), Tone::Warn),
+        VerdictId::Undecided | VerdictId::HostBound | VerdictId::ClientBound | VerdictId::TargetBound => {
+            (headline::loud(&v.sentence), Tone::Warn)
+        }
+        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => {
+            (headline::loud(&v.sentence), Tone::Bad)
+        }
+    };
+    let mut out = String::new();
+    for (i, line) in wrapped(&sentence, 0, page.width - INDENT).lines().enumerate() {
+        let indent = if i == 0 { 0 } else { INDENT };
+        let line = line.replacen("OK ", "OK   ", usize::from(tone == Tone::Good && i == 0));
+        out += &format!("{}{}\n", " ".repeat(indent), page.style.paint(tone, &line));
+    }
+    let w = &report.watched;
+    let how = match (w.exit_code, w.signal) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) => "still running".into(),
+    };
+    let tail = format!(", {}, {how}", seconds(report.duration_s));
+    let words = shortened(&w.words.join(" "), (page.width - INDENT).saturating_sub(tail.len()).max(20));
+    out + &wrapped(&(words + &tail), INDENT, page.width)
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn ports(d: &Destination) -> String {
+    let used = match (d.pool, d.peak_share) {
+        (Some(pool), Some(of)) => format!("at most {} of {} in use ({})", count(d.peak_used), count(pool), share(of)),
+        _ => format!("at most {} in use", count(d.peak_used)),
+    };
+    let before = if d.used_before > 0 { format!(", {} before it started", count(d.used_before)) } else { String::new() };
+    let law = d
+        .ceiling_cps
+        .filter(|_| d.closed_by_client > 0)
+        .map_or_else(String::new, |c| format!("; they sustain {} connections/s", rate(c)));
+    let closed = match (d.closed_by_client, d.closed_by_server) {
+        (0, 0) => format!("; {} open at once", counted(d.open_max, "connection")),
+        (n, 0) => format!("; {} closed by the client first, {}/s at most", count(n), rate(d.peak_cps)),
+        (0, n) => format!("; {} closed by the server first, {}/s at most", count(n), rate(d.peak_cps)),
+        (c, s) => format!("; closed first: {} by the client, {} by the server", count(c), count(s)),
+    };
+    let by = if d.by == Attribution::Time { " (the command's by time alone)" } else { "" };
+    format!("{}{by}: {used}{before}{closed}{law}", d.destination)
+}
+
+fn of_server(s: &Server) -> String {
+    let name = if s.pid == 0 { "a process that cannot be seen".to_owned() } else { format!("{} ({})", s.name, s.pid) };
+    let cpu = match (s.cpu_percent_mean, s.busiest_thread_percent) {
+        (Some(all), Some(one)) => format!(": {} of a core, its busiest thread {}", percent(all), percent(one)),
+        (Some(all), None) => format!(": {} of a core", percent(all)),
+        _ => String::new(),
+    };
+    let wait = if s.close_wait_max > 0 { format!("; {} in CLOSE_WAIT", count(s.close_wait_max)) } else { String::new() };
+    format!("{name}{cpu}; at most {} of {} waited for accept(){wait}", count(s.queue_max), counted(s.queue_limit, "connection"))
+}
+
+fn processes(report: &WatchReport) -> String {
+    let p = &report.processes;
+    let many = if p.count_max == 1 { "1 process".to_owned() } else { format!("{} processes", count(p.count_max)) };
+    let cpu = match (p.cpu_percent_mean, p.busiest_thread_percent) {
+        (Some(all), Some(one)) => format!(", {} of a core, its busiest thread {}", percent(all), percent(one)),
+        (Some(all), None) => format!(", {} of a core", percent(all)),
+        _ => ", CPU not measured (too short)".into(),
+    };
+    let fds = match (p.descriptors_max, p.descriptor_limit) {
+        (Some(n), Some(limit)) => format!(", {} of {} descriptors", count(n), count(limit)),
+        (Some(n), None) => format!(", {}", counted(n, "descriptor")),
+        _ => String::new(),
+    };
+    let memory = p.rss_bytes_max.map_or_else(String::new, |b| format!(", {}", bytes(b)));
+    format!("{many}{cpu}{fds}{memory}")
+}
+
+fn output(report: &WatchReport, page: &Page) -> Vec<Block> {
+    if !report.output.read {
+        return vec![Block::ranked(4, page.labelled("output", Tone::Normal, "not read"))];
+    }
+    let lines = report.output.readings.iter().take(ROWS).enumerate().map(|(n, r)| {
+        let room = page.width - Page::VALUE - 12;
+        let text = format!("{} x {}", count(r.count), shortened(r.text.trim(), room));
+        Block::ranked(2, page.labelled(if n == 0 { "output" } else { "" }, Tone::Normal, &text))
+    });
+    lines.collect()
+}
+
+/// The first and the last of the forecasts.
+fn forecasts(report: &WatchReport, page: &Page) -> Vec<Block> {
+    let foretold: Vec<_> = report.outlooks.iter().filter(|o| o.full_from_s.is_some()).collect();
+    let mut shown: Vec<_> = foretold.first().into_iter().chain(foretold.last()).collect();
+    shown.dedup();
+    let line = |(n, o): (usize, &&&crate::model::watch::Outlook)| {
+        let text = format!("at {}: {}", seconds(o.at_s), o.text);
+        Block::ranked(5, page.labelled(if n == 0 { "forecast" } else { "" }, Tone::Normal, &text))
+    };
+    shown.iter().enumerate().map(line).collect()
+}
+
+fn careful(report: &WatchReport, page: &Page) -> Vec<Block> {
+    let mut texts = Vec::new();
+    if report.processes.left > 0 {
+        let n = report.processes.left;
+        texts.push(format!(
+            "{} of the command still {}",
+            if n == 1 { "1 process".into() } else { format!("{} processes", count(n)) },
+            if n == 1 { "runs" } else { "run" }
+        ));
+    }
+    // The first ones are the rules' own; what only the command knows is said by -v.
+    let open = report.undecided.iter().find(|u| !u.missing.starts_with("answers and their times"));
+    texts.extend(open.map(|u| format!("{} is undecided: {}", u.id.word(), u.missing)));
+    let lines = texts.iter().enumerate();
+    lines.map(|(n, text)| Block::ranked(4, page.labelled(if n == 0 { "careful" } else { "" }, Tone::Normal, text))).collect()
+}
+
+fn more(page: &Page) -> String {
+    let kept = match &page.kept {
+        Some(dir) => format!("{dir} keeps watch.json"),
+        None => "-o DIR keeps report and JSON".into(),
+    };
+    format!("-v every finding with its numbers, and what stays undecided; {kept}")
+}

@@ -1,0 +1,178 @@
+//! A command of somebody else's that is watched: started with all that it starts in view, and waited for without taking
+//! its signals or its terminal away.
+//!
+//! Processes that the command leaves behind become children of this one (PR_SET_CHILD_SUBREAPER), so that a tool that goes
+//! into the background is not lost. It stays in this session and process group: Ctrl-C at the terminal reaches it by itself.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{Winsize, openpty};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::child::PARENT_VAR;
+use super::process;
+
+/// Signals that ask to stop.
+const STOPS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// by itself, with this code
+    Code(i32),
+    /// by this signal
+    Signal(i32),
+}
+
+/// Where a stream of the command goes.
+#[derive(Debug)]
+pub enum Stream {
+    /// where this process's goes
+    Inherit,
+    /// to us
+    To(OwnedFd),
+}
+
+/// What woke [`Signals::wait`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// the time is over
+    Timeout,
+    /// a child ended
+    Child,
+    /// somebody asks to stop
+    Stop {
+        /// the signal's number
+        signal: i32,
+        /// the terminal sent it, to every process in the foreground
+        from_terminal: bool,
+    },
+}
+
+/// Signals of this process as events: those that ask to stop, and the end of children.
+#[derive(Debug)]
+pub struct Signals {
+    fd: SignalFd,
+}
+
+impl Signals {
+    /// Takes them over. To be called before any thread is started: threads inherit it.
+    ///
+    /// Errors: signalfd(2).
+    pub fn take() -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        STOPS.into_iter().chain([Signal::SIGCHLD]).for_each(|signal| set.add(signal));
+        set.thread_block()?;
+        Ok(Self { fd: SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)? })
+    }
+
+    /// The next event, within `patience`.
+    ///
+    /// Errors: poll(2).
+    pub fn wait(&self, patience: Duration) -> io::Result<Event> {
+        let ms = u16::try_from(patience.as_millis()).unwrap_or(u16::MAX);
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(ms)) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(Event::Timeout),
+            Ok(_) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let Some(info) = self.fd.read_signal()? else { return Ok(Event::Timeout) };
+        let signal = info.ssi_signo.cast_signed();
+        if signal == Signal::SIGCHLD as i32 {
+            return Ok(Event::Child);
+        }
+        // SI_KERNEL and others above zero come from the kernel, in the name of a terminal here.
+        Ok(Event::Stop { signal, from_terminal: info.ssi_code > 0 })
+    }
+}
+
+/// Starts `words`, looked up in PATH.
+///
+/// Errors: as of exec(3): not found, or not executable.
+pub fn start(words: &[OsString], out: Stream, err: Stream) -> io::Result<u32> {
+    let Some((program, arguments)) = words.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    prctl::set_child_subreaper(true)?;
+    let stdio = |stream: Stream| match stream {
+        Stream::Inherit => Stdio::inherit(),
+        Stream::To(fd) => Stdio::from(fd),
+    };
+    // The standard library empties the signal mask of its children.
+    let child = Command::new(program).args(arguments).env_remove(PARENT_VAR).stdout(stdio(out)).stderr(stdio(err)).spawn()?;
+    Ok(child.id())
+}
+
+/// A pipe: the end to read, the end to write.
+///
+/// Errors: EMFILE.
+pub fn pipe() -> io::Result<(File, OwnedFd)> {
+    let (read, write) = io::pipe()?;
+    Ok((File::from(OwnedFd::from(read)), OwnedFd::from(write)))
+}
+
+/// A terminal of the size and the settings of this process's own: our end, the command's end. What is written there comes out
+/// unchanged, because the own terminal makes of it what it is.
+///
+/// Errors: no terminal is left.
+pub fn terminal(own: BorrowedFd<'_>) -> io::Result<(File, OwnedFd)> {
+    let size = terminal_size::terminal_size_of(own).map(|(width, height)| Winsize {
+        ws_row: height.0,
+        ws_col: width.0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    });
+    let mut settings = termios::tcgetattr(own)?;
+    settings.output_flags.remove(termios::OutputFlags::OPOST);
+    let pair = openpty(&size, &Some(settings))?;
+    Ok((File::from(pair.master), pair.slave))
+}
+
+/// Buries every child that has ended; how `command` ended, if it did.
+pub fn reap(command: u32) -> Option<Ended> {
+    let mut ended = None;
+    loop {
+        let (pid, how) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => (pid, Ended::Code(code)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Ended::Signal(signal as i32)),
+            Ok(WaitStatus::StillAlive) | Err(_) => return ended,
+            Ok(_) => continue,
+        };
+        if pid.as_raw().cast_unsigned() == command {
+            ended = Some(how);
+        }
+    }
+}
+
+/// Children of this process: the command, and what it left behind.
+///
+/// Errors: /proc cannot be listed.
+pub fn read_children() -> io::Result<Vec<u32>> {
+    let own = process::own_pid();
+    Ok(process::read_parents()?.into_iter().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect())
+}
+
+/// Sends a signal; one that has ended gets none.
+pub fn send(pid: u32, signal: i32) {
+    if let (Ok(signal), Ok(pid)) = (Signal::try_from(signal), i32::try_from(pid)) {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// SIGKILL to these.
+pub fn kill_all(pids: &[u32]) {
+    for pid in pids {
+        send(*pid, Signal::SIGKILL as i32);
+    }
+}

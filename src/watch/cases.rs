@@ -1,0 +1,67 @@
+//! What several rules need of a report.
+
+use super::program::{Keeps, Known};
+use crate::model::budget::Budget;
+use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Reading};
+use crate::model::finding::Remedy;
+use crate::model::watch::{Destination, Server, WatchReport};
+use crate::remedy::by_limit::for_program;
+
+/// Lines of the output about a limit that is certain or likely, and the first of them.
+pub(super) fn said(report: &WatchReport, limit: Limit) -> (u64, Option<&Reading>) {
+    let of = |r: &&Reading| r.limit == limit && r.certainty != Certainty::Ambiguous;
+    let count = report.output.readings.iter().filter(of).map(|r| r.count).sum();
+    (count, report.output.readings.iter().find(of))
+}
+
+/// Lines that leave it open between several limits, this one among them.
+pub(super) fn may_be(report: &WatchReport, limit: Limit) -> u64 {
+    let open = |r: &&Reading| {
+        let is_open = r.certainty == Certainty::Ambiguous || r.limit == Limit::Hidden;
+        is_open && (r.limit == Limit::Hidden || r.alternatives.iter().any(|a| a.limit == limit))
+    };
+    report.output.readings.iter().filter(open).map(|r| r.count).sum()
+}
+
+/// The command as a sentence names it: `wrk`, `the command`.
+pub(super) fn name(report: &WatchReport) -> &str {
+    match report.watched.program.as_deref() {
+        // A library is not what the user typed.
+        None | Some("Python requests" | "Node.js" | "Java") => "the command",
+        Some(name) => name,
+    }
+}
+
+/// What the command does with connections when nobody ends them.
+pub(super) fn keeps(report: &WatchReport) -> Keeps {
+    let known = report.watched.program.as_deref().and_then(Known::named);
+    known.map_or(Keeps::Unknown, |known| known.keeps_with(&report.watched.words))
+}
+
+/// Remedies for a limit, phrased for the program.
+pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at: Option<&Destination>) -> Vec<Remedy> {
+    let law = at.and_then(|d| Some(Budget::new(d.pool?, d.hold_s?))).filter(|b| !b.hold.is_zero());
+    let arithmetic = law.map(|b| Arithmetic {
+        pool: b.pool,
+        hold_s: b.hold.as_secs_f64(),
+        ceiling_cps: b.ceiling_cps(),
+        assumed: Vec::new(),
+        forecast: None,
+        measured: None,
+        solved_pool: None,
+        doubts: Vec::new(),
+        solved_hold_s: None,
+        rejected: Vec::new(),
+    });
+    for_program(report.watched.program.as_deref(), limit, call, arithmetic.as_ref())
+}
+
+/// Connections that ended meanwhile.
+pub(super) const fn ended(d: &Destination) -> u64 {
+    d.closed_by_client.saturating_add(d.closed_by_server)
+}
+
+/// The servers that were seen.
+pub(super) fn servers(report: &WatchReport) -> impl Iterator<Item = (&Destination, &Server)> {
+    report.destinations.iter().filter_map(|d| d.server.as_ref().map(|s| (d, s)))
+}

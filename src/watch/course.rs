@@ -1,0 +1,384 @@
+//! What happened from the first look to the last: the facts of a report.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::forecast::filling;
+use super::look::{Look, ServerLook, Towards};
+use super::teller::{PoolNow, Teller};
+use crate::diagnose::ports::budget::Budget;
+use crate::diagnose::ports::hold::{Hold, hold};
+use crate::diagnose::ports::pool::PortUse;
+use crate::diagnose::settings_changed;
+use crate::model::facts::{Fact, KernelCounters};
+use crate::model::port_count::PortCount;
+use crate::model::result::Sysctls;
+use crate::model::watch::{Attribution, Destination, LookRow, Outlook, Processes, Server, SettingChange, WatchReport};
+
+/// This much of the pool may be missing when it is full: an odd range loses a port, a look is no instant.
+const FULL_SHARE: f64 = 0.995;
+/// Seconds over which a rate counts: one closing of all kept connections at the end is none.
+const RATE_S: f64 = 2.0;
+/// A thread that ran or waited for this share of a look.
+const BUSY: f64 = 0.90;
+const WAITED: f64 = 0.10;
+/// Rows of looks that are kept; later ones only update the sums.
+const ROWS_MAX: usize = 20_000;
+
+/// The end of the watch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct End {
+    /// when the command ended; where it still runs, when the watch did
+    pub at_s: f64,
+    /// processes that still run
+    pub left: u32,
+}
+
+#[derive(Debug)]
+struct Seen {
+    key: (IpAddr, SocketAddr),
+    owned: bool,
+    used_before: u32,
+    peak: PortCount,
+    peak_at_s: f64,
+    client: u64,
+    server: u64,
+    peak_cps: f64,
+    full: Option<[f64; 2]>,
+    stuck_s: f64,
+    open_max: u32,
+}
+
+#[derive(Debug, Default)]
+struct ServerSeen {
+    last: ServerLook,
+    cpu: Mean,
+    ran: Mean,
+    queue_max: u32,
+    queue_limit: u32,
+    close_wait_max: u32,
+    descriptors: Option<(u32, Option<u64>)>,
+    listened: bool,
+    listens: bool,
+}
+
+/// A mean over time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
+    span_s: f64,
+}
+
+impl Mean {
+    fn add(&mut self, value: Option<f64>, span_s: f64) {
+        if let Some(value) = value.filter(|_| span_s > 0.0) {
+            self.sum += value * span_s;
+            self.span_s += span_s;
+        }
+    }
+
+    fn value(&self) -> Option<f64> {
+        (self.span_s > 0.0).then(|| self.sum / self.span_s)
+    }
+}
+
+/// Looks, folded.
+#[derive(Debug, Default)]
+pub struct Course {
+    seen: HashMap<(IpAddr, SocketAddr), Seen>,
+    servers: HashMap<SocketAddr, ServerSeen>,
+    named: Vec<SocketAddr>,
+    teller: Teller,
+    outlooks: Vec<Outlook>,
+    rows: Vec<LookRow>,
+    processes: Processes,
+    cpu: Mean,
+    ran: Mean,
+    host: Mean,
+    first: Option<(KernelCounters, Sysctls)>,
+    counters: Option<KernelCounters>,
+    sysctls: Sysctls,
+    changes: Vec<SettingChange>,
+    pool: Option<u32>,
+    sockets_missing: Option<String>,
+    before_s: f64,
+}
+
+impl Course {
+    /// Addresses that the command names are its own.
+    pub fn name(&mut self, addresses: &[SocketAddr]) {
+        for address in addresses {
+            if !self.named.contains(address) {
+                self.named.push(*address);
+            }
+        }
+    }
+
+    /// The destinations whose listeners are worth a look.
+    pub fn destinations(&self) -> Vec<SocketAddr> {
+        let mut all = self.named.clone();
+        all.extend(self.seen.values().filter(|s| self.attribution(s).is_some()).map(|s| s.key.1));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// One more look, in the order of time; `ended_s` is when the command ended, if it has. The lines that it gives rise to.
+    pub fn on_look(&mut self, look: &Look, ended_s: Option<f64>) -> Vec<Outlook> {
+        let span_s = (look.at_s - self.before_s).max(0.0);
+        self.settings(look);
+        if self.first.is_none()
+            && let Some(counters) = look.counters
+        {
+            self.first = Some((counters, look.sysctls.clone()));
+        }
+        self.counters = look.counters.or(self.counters);
+        self.pool = look.pool.or(self.pool);
+        self.sockets_missing.clone_from(&look.sockets_missing);
+        self.tree(look, span_s);
+        for towards in &look.towards {
+            self.towards(look, towards, span_s, ended_s);
+        }
+        for (dest, server) in &look.servers {
+            let close_wait = look.towards.iter().filter(|t| t.dest == *dest).map(|t| t.server_close_wait).sum();
+            self.servers.entry(*dest).or_default().on_look(server, close_wait, span_s);
+        }
+        let said = if ended_s.is_none() { self.tell(look) } else { Vec::new() };
+        self.outlooks.extend(said.iter().cloned());
+        let mine = |t: &&Towards| self.seen.get(&(t.source, t.dest)).is_some_and(|s| self.attribution(s).is_some());
+        let own: Vec<&Towards> = look.towards.iter().filter(mine).collect();
+        if look.at_s > 0.0 && self.rows.len() < ROWS_MAX {
+            self.rows.push(LookRow {
+                t_s: (look.at_s * 1000.0).round() / 1000.0,
+                ports_used: own.iter().map(|t| t.count.in_use.ports()).max().unwrap_or(0),
+                ended: own.iter().map(|t| t.new + t.server_new).sum(),
+                open: own.iter().map(|t| t.count.states.established).sum(),
+                cpu_percent: look.tree.cpu_percent.unwrap_or(0.0),
+            });
+        }
+        self.before_s = look.at_s;
+        said
+    }
+
+    fn settings(&mut self, look: &Look) {
+        if self.first.is_some() {
+            for (key, from, to) in settings_changed(&self.sysctls, &look.sysctls) {
+                self.changes.push(SettingChange { key: key.into(), from, to, at_s: look.at_s });
+            }
+        }
+        self.sysctls = look.sysctls.clone();
+    }
+
+    fn tree(&mut self, look: &Look, span_s: f64) {
+        let (p, t) = (&mut self.processes, &look.tree);
+        p.count_max = p.count_max.max(t.count);
+        p.rss_bytes_max = p.rss_bytes_max.max(t.rss_bytes);
+        self.cpu.add(t.cpu_percent, span_s);
+        self.ran.add(t.ran.map(|ran| ran * 100.0), span_s);
+        self.host.add(look.host_cpu_percent, span_s);
+        if let Some(ran) = t.ran {
+            p.measured_looks += 1;
+            p.busy_looks += u32::from(ran >= BUSY);
+            p.waiting_looks += u32::from(t.waited.is_some_and(|w| w > WAITED));
+        }
+        let nearest = |d: Option<(u32, Option<u64>)>| d.map_or(0.0, |(n, limit)| f64::from(n) / limit.unwrap_or(u64::MAX) as f64);
+        let before = p.descriptors_max.map(|n| (n, p.descriptor_limit));
+        if t.descriptors.is_some() && (before.is_none() || nearest(t.descriptors) > nearest(before)) {
+            (p.descriptors_max, p.descriptor_limit) = (t.descriptors.map(|d| d.0), t.descriptors.and_then(|d| d.1));
+        }
+    }
+
+    fn towards(&mut self, look: &Look, t: &Towards, span_s: f64, ended_s: Option<f64>) {
+        let key = (t.source, t.dest);
+        let at_s = look.at_s;
+        let seen = self.seen.entry(key).or_insert_with(|| Seen::nothing(key));
+        seen.owned |= t.owned > 0;
+        seen.open_max = seen.open_max.max(t.count.states.established);
+        if at_s <= 0.0 {
+            seen.used_before = t.count.in_use.ports();
+        } else {
+            seen.client += u64::from(t.new);
+            seen.server += u64::from(t.server_new);
+        }
+        if t.count.in_use.ports() > seen.peak.in_use.ports() || seen.peak.used == 0 {
+            (seen.peak, seen.peak_at_s) = (t.count, at_s);
+        }
+        // Connections that the end of the command closed are no rate.
+        let after_end_s = ended_s.map_or(0.0, |ended| (at_s - ended).max(0.0) + 0.5);
+        let own_s = (at_s - after_end_s).min(RATE_S);
+        if own_s >= 0.5 {
+            let n = t.births.between(after_end_s, after_end_s + own_s);
+            let server = f64::from(t.server_new) / span_s.max(0.25);
+            let server = if ended_s.is_none() { server } else { 0.0 };
+            seen.peak_cps = seen.peak_cps.max(f64::from(n) / own_s).max(server);
+        }
+        if is_full(t, look.pool) && at_s > 0.0 {
+            let idle_s = t.births.newest_s().unwrap_or(span_s);
+            let from = (at_s - idle_s).max(0.0);
+            let full = seen.full.get_or_insert([from, at_s]);
+            full[1] = at_s;
+            // Time after the end of the command is nobody's wish to connect.
+            let over_s = ended_s.map_or(0.0, |ended| (at_s - ended).max(0.0));
+            seen.stuck_s += (idle_s.min(span_s) - over_s.min(span_s)).max(0.0);
+        }
+    }
+
+    /// How a destination is known to be the command's; none where it is another program's.
+    fn attribution(&self, seen: &Seen) -> Option<Attribution> {
+        if seen.owned {
+            Some(Attribution::Socket)
+        } else if self.named.contains(&seen.key.1) {
+            Some(Attribution::Named)
+        } else {
+            let any_sure = self.seen.values().any(|s| s.owned || self.named.contains(&s.key.1));
+            (!any_sure && seen.client + seen.server > 0).then_some(Attribution::Time)
+        }
+    }
+
+    fn tell(&mut self, look: &Look) -> Vec<Outlook> {
+        let mut lines = Vec::new();
+        for t in &look.towards {
+            let Some(seen) = self.seen.get(&(t.source, t.dest)) else { continue };
+            let (Some(_), Some(pool)) = (self.attribution(seen), look.pool) else { continue };
+            let Fact::Known(hold) = hold(&look.sysctls, t.dest, &PortUse::default()) else { continue };
+            let budget = Budget::new(pool, hold.seconds).capped_at(look.sysctls.tcp_max_tw_buckets);
+            // Of a tree that was found running, the last minute is known; of a new one what came since its start.
+            let history_s = t.births.oldest_within(60.0).unwrap_or(0.0);
+            let history_s = if seen.used_before > 0 { history_s } else { history_s.min(look.at_s) };
+            let is_full = is_full(t, look.pool) && hold.seconds > 1.5 && t.births.newest_s().is_none_or(|s| s >= 0.5);
+            let filling = filling(&t.births, t.count.in_use, budget, history_s);
+            let now = PoolNow { dest: t.dest, in_use: t.count.in_use, budget, filling, is_full };
+            lines.extend(self.teller.on_look(look.at_s, &now));
+        }
+        lines
+    }
+
+    /// Writes the facts into a report.
+    pub fn write(self, report: &mut WatchReport, end: End) {
+        let mut own: Vec<(&Seen, Attribution)> =
+            self.seen.values().filter_map(|s| Some((s, self.attribution(s)?))).filter(|(s, by)| is_reported(s, *by)).collect();
+        own.sort_unstable_by_key(|(s, by)| (std::cmp::Reverse(s.peak.in_use.ports().max(s.peak.used)), *by, s.key.1, s.key.0));
+        let others = self.seen.values().filter(|s| self.attribution(s).is_none() && s.client + s.server > 0).count();
+        report.destinations = own.iter().map(|(seen, by)| self.destination(report, seen, *by)).collect();
+        for address in &self.named {
+            if !own.iter().any(|(s, _)| s.key.1 == *address) && self.servers.contains_key(address) {
+                let row = self.destination(report, &Seen::nothing((address.ip(), *address)), Attribution::Named);
+                report.destinations.push(row);
+            }
+        }
+        report.other_destinations = others as u32;
+        report.duration_s = end.at_s;
+        report.processes = Processes {
+            cpu_percent_mean: self.cpu.value(),
+            busiest_thread_percent: self.ran.value(),
+            left: end.left,
+            ..self.processes
+        };
+        report.host_cpu_percent_mean = self.host.value();
+        report.kernel = self.counters.zip(self.first.as_ref()).map(|(now, (first, _))| now.since(first));
+        report.host.sysctls_at_end = Some(self.sysctls);
+        (report.settings_changed, report.outlooks, report.looks) = (self.changes, self.outlooks, self.rows);
+        if let Some(why) = &self.sockets_missing {
+            report.explain_null("destinations", why.clone());
+        }
+    }
+
+    fn destination(&self, report: &WatchReport, seen: &Seen, by: Attribution) -> Destination {
+        let (source, dest) = seen.key;
+        let sysctls = &report.host.sysctls;
+        let held = hold(sysctls, dest, &PortUse::default());
+        let hold_s = held.known().map(|h: &Hold| h.seconds);
+        let budget = self.pool.zip(hold_s).map(|(p, t)| Budget::new(p, t).capped_at(sysctls.tcp_max_tw_buckets));
+        let used = seen.peak.in_use.ports();
+        Destination {
+            source: source.to_string(),
+            destination: dest.to_string(),
+            by,
+            pool: self.pool,
+            hold_s,
+            hold_why: match held {
+                Fact::Known(h) => h.why,
+                Fact::Unavailable(why) => why,
+            },
+            ceiling_cps: budget.and_then(|b| b.limit_cps()),
+            used_before: seen.used_before,
+            peak_used: used,
+            peak_share: self.pool.filter(|p| *p > 0).map(|p| f64::from(used) / f64::from(p)),
+            peak_at_s: seen.peak_at_s.max(0.0),
+            states: seen.peak.states,
+            closed_by_client: seen.client,
+            closed_by_server: seen.server,
+            open_max: seen.open_max,
+            peak_cps: seen.peak_cps,
+            full_s: seen.full,
+            stuck_s: seen.stuck_s,
+            server: self.servers.get(&dest).filter(|s| s.listened).map(ServerSeen::row),
+        }
+    }
+}
+
+impl Seen {
+    fn nothing(key: (IpAddr, SocketAddr)) -> Self {
+        Self {
+            key,
+            owned: false,
+            used_before: 0,
+            peak: PortCount::default(),
+            peak_at_s: 0.0,
+            client: 0,
+            server: 0,
+            peak_cps: 0.0,
+            full: None,
+            stuck_s: 0.0,
+            open_max: 0,
+        }
+    }
+}
+
+/// A named destination is reported where something went to it.
+fn is_reported(seen: &Seen, by: Attribution) -> bool {
+    by == Attribution::Socket || seen.client + seen.server > 0 || seen.peak.used > 0
+}
+
+fn is_full(t: &Towards, pool: Option<u32>) -> bool {
+    pool.is_some_and(|p| p > 0 && f64::from(t.count.in_use.ports()) >= (f64::from(p) * FULL_SHARE).min(f64::from(p - 1)))
+}
+
+impl ServerSeen {
+    fn on_look(&mut self, look: &ServerLook, close_wait: u32, span_s: f64) {
+        self.cpu.add(look.cpu_percent, span_s);
+        self.ran.add(look.ran.map(|ran| ran * 100.0), span_s);
+        self.close_wait_max = self.close_wait_max.max(close_wait);
+        self.listens = look.queue.is_some();
+        self.listened |= self.listens;
+        if let Some(queue) = look.queue {
+            if queue.waiting >= self.queue_max {
+                self.queue_limit = queue.limit;
+            }
+            self.queue_max = self.queue_max.max(queue.waiting);
+        }
+        self.descriptors = self.descriptors.max(look.descriptors);
+        if look.pid != 0 {
+            self.last = look.clone();
+        }
+    }
+
+    fn row(&self) -> Server {
+        Server {
+            pid: self.last.pid,
+            name: self.last.name.clone(),
+            cpu_percent_mean: self.cpu.value(),
+            busiest_thread_percent: self.ran.value(),
+            queue_max: self.queue_max,
+            queue_limit: self.queue_limit,
+            close_wait_max: self.close_wait_max,
+            descriptors_max: self.descriptors.map(|d| d.0),
+            descriptor_limit: self.descriptors.and_then(|d| d.1),
+            listens_at_end: self.listens,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "course_tests.rs"]
+mod tests;

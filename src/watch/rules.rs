@@ -1,0 +1,341 @@
+//! Rules about this machine: ports, descriptors, cores, settings.
+
+use super::cases::{ended, keeps, may_be, name, remedies, said, servers};
+use super::program::Keeps;
+use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT, WAIT_SECONDS, WAIT_SECONDS_SHARE};
+use crate::model::explanation::{FailedCall, Limit};
+use crate::model::figures::{count, counted, hold, percent, rate, seconds, share};
+use crate::model::watch::{Destination, WatchReport};
+use crate::remedy::advice;
+
+/// A full pool in which nothing began for so long, while the command ran, is used up.
+const STUCK_S: f64 = 0.5;
+/// Connections that were to be expected in that time.
+const MISSING: f64 = 5.0;
+/// From this share of the pool on an error about addresses is about ports.
+const NEARLY_FULL: f64 = 0.9;
+/// A thread was busy in this share of the looks.
+const BUSY_SHARE: f64 = 0.5;
+/// A server's thread with more than this has no room.
+const NO_ROOM_PERCENT: f64 = 90.0;
+
+/// Whether the pool to a destination was used up: full, and nothing began although something wanted to.
+fn is_used_up(d: &Destination) -> bool {
+    d.full_s.is_some() && d.stuck_s >= STUCK_S && d.peak_cps * d.stuck_s >= MISSING
+}
+
+/// local-ports-exhausted.
+pub(super) fn ports_exhausted(report: &WatchReport) -> Ruling {
+    let (lines, first) = said(report, Limit::LocalPorts);
+    let open = may_be(report, Limit::LocalPorts);
+    let nearly = |d: &&Destination| d.peak_share.is_some_and(|s| s >= NEARLY_FULL);
+    let by_sight = report.destinations.iter().find(|d| is_used_up(d));
+    let by_output = report.destinations.iter().find(|d| lines + open > 0 && nearly(d));
+    let Some(d) = by_sight.or(by_output) else {
+        if let Some(reading) = first {
+            let most = report.destinations.iter().filter_map(|d| d.peak_share).reduce(f64::max);
+            let seen = most.map_or_else(
+                || "no look saw the ports".to_owned(),
+                |s| format!("at most {} of the ports were seen in use", share(s)),
+            );
+            let line = crate::model::figures::counted(lines, "line");
+            return Ruling::Undecided(format!(
+                "{line} of the output say that no port was left ({}), but {seen}: a source address that this machine does not have, or ports that the program chooses itself",
+                reading.name.as_deref().unwrap_or("no system error")
+            ));
+        }
+        if report.destinations.iter().any(|d| d.pool.is_none()) {
+            return Ruling::Undecided("the pool of source ports is not known".into());
+        }
+        return Ruling::Clear;
+    };
+    let pool = d.pool.unwrap_or(d.peak_used);
+    let since = d.full_s.map_or(d.peak_at_s, |f| f[0]);
+    let stuck = if d.stuck_s >= STUCK_S {
+        format!(", and no connection began for {}", seconds(d.stuck_s))
+    } else if lines > 0 {
+        format!(", and the output says so {}", times(lines))
+    } else {
+        String::new()
+    };
+    let title = format!("all {} source ports to {} were in use {}{stuck}", count(pool), d.destination, since_words(since));
+    let found = Found::new(title, why_full(report, d, pool))
+        .with("pool", pool)
+        .with("peak_used", d.peak_used)
+        .with("hold_s", d.hold_s)
+        .with("ceiling_cps", d.ceiling_cps)
+        .with("peak_cps", d.peak_cps)
+        .with("full_from_s", d.full_s.map(|f| f[0]))
+        .with("stuck_s", d.stuck_s)
+        .with("lines", lines);
+    found.remedies(remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d))).ruling()
+}
+
+fn since_words(since_s: f64) -> String {
+    if since_s < 0.05 { "from the start".into() } else { format!("from {} on", seconds(since_s)) }
+}
+
+fn why_full(report: &WatchReport, d: &Destination, pool: u32) -> String {
+    let (s, who) = (d.states, name(report));
+    let left =
+        if d.used_before > 0 { format!(" {} were in use before it started.", count(d.used_before)) } else { String::new() };
+    if s.established > s.time_wait + s.fin_wait2 {
+        return format!(
+            "{} of the {} ports are open connections: they come back when these end.{left}",
+            count(s.established),
+            count(pool)
+        );
+    }
+    if s.fin_wait2 > s.time_wait {
+        return format!(
+            "{} of the {} ports are in FIN_WAIT2: the client has closed, the server has not. They come back after tcp_fin_timeout.{left}",
+            count(s.fin_wait2),
+            count(pool)
+        );
+    }
+    let law = match (d.hold_s, d.ceiling_cps) {
+        (Some(t), Some(c)) => format!(": {} ports / {} = {} new connections/s at the most", count(pool), hold(t), rate(c)),
+        _ => String::new(),
+    };
+    format!(
+        "Each connection of {who} ended after use, and this side closed first, so its port stays in TIME_WAIT{law}; {}/s were made.{left}",
+        rate(d.peak_cps)
+    )
+}
+
+fn times(n: u64) -> String {
+    if n == 1 { "once".into() } else { format!("{} times", count(n)) }
+}
+
+/// local-port-busy.
+pub(super) fn port_busy(report: &WatchReport) -> Ruling {
+    let (lines, Some(first)) = said(report, Limit::PortBusy) else { return Ruling::Clear };
+    let found = Found::new(format!("a port was in use already, {}", times(lines)), first.says.clone());
+    found.with("lines", lines).remedies(remedies(report, Limit::PortBusy, first.call, None)).ruling()
+}
+
+/// local-fd-limit.
+pub(super) fn descriptors(report: &WatchReport) -> Ruling {
+    let (lines, first) = said(report, Limit::Descriptors);
+    let is_server = first.is_some_and(|r| r.side == Some(crate::model::explanation::Side::Server));
+    let lines = if is_server { 0 } else { lines };
+    let p = &report.processes;
+    let at_limit = p.descriptors_max.zip(p.descriptor_limit).filter(|(n, limit)| u64::from(*n) >= *limit);
+    if at_limit.is_none() && lines == 0 {
+        return match p.descriptors_max {
+            None if p.count_max > 0 => Ruling::Undecided("the descriptors of the command's processes could not be read".into()),
+            _ => Ruling::Clear,
+        };
+    }
+    let title = match (at_limit, p.descriptor_limit) {
+        (Some((_, limit)), _) if lines > 0 => {
+            format!("all {} descriptors of {} were in use, and the output says so {}", count(limit), name(report), times(lines))
+        }
+        (Some((_, limit)), _) => format!("all {} descriptors of {} were in use", count(limit), name(report)),
+        (None, Some(limit)) => {
+            format!("{} had no descriptor left, at a limit of {}: {}", name(report), count(limit), times(lines))
+        }
+        (None, None) => format!("{} had no descriptor left: {}", name(report), times(lines)),
+    };
+    let text = "Each connection takes a descriptor. At the limit of open files (ulimit -n) socket() fails with EMFILE, and nothing goes out.";
+    let found =
+        Found::new(title, text.into()).with("descriptors_max", p.descriptors_max).with("descriptor_limit", p.descriptor_limit);
+    found.with("lines", lines).remedies(remedies(report, Limit::Descriptors, FailedCall::Socket, None)).ruling()
+}
+
+/// port-budget-high.
+pub(super) fn budget_high(report: &WatchReport) -> Ruling {
+    let over = |d: &&Destination| {
+        let short_s = d.hold_s.is_some_and(|t| report.duration_s < t);
+        // More than were open at once: they came and went.
+        let short_lived = d.closed_by_client > u64::from(d.open_max.max(10));
+        short_s && short_lived && d.ceiling_cps.is_some_and(|c| d.peak_cps > c) && mostly_by_client(d)
+    };
+    let high = |d: &&Destination| d.peak_share.is_some_and(|s| s >= BUDGET_HIGH_SHARE);
+    let Some(d) = report.destinations.iter().find(high).or_else(|| report.destinations.iter().find(over)) else {
+        return Ruling::Clear;
+    };
+    let pool = d.pool.unwrap_or(0);
+    let used = d.peak_share.unwrap_or(0.0);
+    let ceiling = d.ceiling_cps.map_or_else(String::new, rate);
+    let title = if used >= BUDGET_HIGH_SHARE {
+        format!("{} of {} source ports to {} were in use ({})", count(d.peak_used), count(pool), d.destination, share(used))
+    } else {
+        format!("{} connections/s to {} are more than the ports sustain ({ceiling}/s)", rate(d.peak_cps), d.destination)
+    };
+    let full = match d.ceiling_cps {
+        Some(c) if d.peak_cps > c => format!(
+            "At {}/s the {} are used up after {}.",
+            rate(d.peak_cps),
+            counted(pool, "port"),
+            seconds(f64::from(pool) / d.peak_cps)
+        ),
+        _ => format!("{} are left for more connections.", counted(pool.saturating_sub(d.peak_used), "port")),
+    };
+    let text = format!(
+        "Nothing failed yet. The ports sustain {ceiling} new connections/s to one destination, because each stays in TIME_WAIT for {}. {full}",
+        hold(d.hold_s.unwrap_or(0.0))
+    );
+    let found = Found::new(title, text)
+        .with("peak_used", d.peak_used)
+        .with("pool", pool)
+        .with("peak_cps", d.peak_cps)
+        .with("ceiling_cps", d.ceiling_cps);
+    found.remedies(remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d))).ruling()
+}
+
+const fn mostly_by_client(d: &Destination) -> bool {
+    d.closed_by_client > d.closed_by_server
+}
+
+/// host-contended.
+pub(super) fn contended(report: &WatchReport) -> Ruling {
+    let p = &report.processes;
+    if (p.measured_looks as usize) < WAIT_SECONDS {
+        return Ruling::Clear;
+    }
+    let waited = f64::from(p.waiting_looks) / f64::from(p.measured_looks);
+    let Some(others) = others_percent(report) else {
+        return Ruling::Undecided("the CPU of the machine or of the command is not known".into());
+    };
+    if waited <= WAIT_SECONDS_SHARE || others < OTHERS_PERCENT {
+        return Ruling::Clear;
+    }
+    let title = format!(
+        "other programs took {} of a core, and {} waited for one in {} of the looks",
+        percent(others),
+        name(report),
+        share(waited)
+    );
+    let text = "A thread of the command was ready to run and had no core for more than 10 % of the time. What it measured then is not the target's own.";
+    let see = advice("see which programs use the CPU", "top -o %CPU", "the busiest programs first");
+    Found::new(title, text.into()).with("others_percent", others).with("waiting_share", waited).remedies(vec![see]).ruling()
+}
+
+/// CPU that neither the command nor its servers took, 100 is one core.
+fn others_percent(report: &WatchReport) -> Option<f64> {
+    let all = report.host_cpu_percent_mean? * f64::from(report.host.cpus.max(1));
+    let mut pids = Vec::new();
+    let of_servers: f64 = servers(report)
+        .filter(|(_, s)| {
+            !pids.contains(&s.pid) && {
+                pids.push(s.pid);
+                true
+            }
+        })
+        .filter_map(|(_, s)| s.cpu_percent_mean)
+        .sum();
+    Some((all - report.processes.cpu_percent_mean? - of_servers).max(0.0))
+}
+
+/// Whether a server that was seen has a busy thread.
+fn server_percent(report: &WatchReport) -> Option<f64> {
+    servers(report).filter_map(|(_, s)| s.busiest_thread_percent.or(s.cpu_percent_mean)).reduce(f64::max)
+}
+
+/// generator-saturated.
+pub(super) fn saturated(report: &WatchReport) -> Ruling {
+    let p = &report.processes;
+    if p.measured_looks < 2 {
+        return if p.count_max > 0 {
+            Ruling::Undecided("the command ended before its CPU could be measured".into())
+        } else {
+            Ruling::Clear
+        };
+    }
+    let busy = f64::from(p.busy_looks) / f64::from(p.measured_looks);
+    let server = server_percent(report);
+    let connects = report.destinations.iter().any(|d| ended(d) > 0 || d.open_max > 0);
+    if !connects || busy <= BUSY_SHARE || server.is_some_and(|s| s >= NO_ROOM_PERCENT) {
+        return Ruling::Clear;
+    }
+    let ran = p.busiest_thread_percent.unwrap_or(0.0);
+    let room = server.map_or_else(String::new, |s| format!(", the server's {} of one", percent(s)));
+    let title = format!("a thread of {} used {} of a core{room}", name(report), percent(ran));
+    let text = "One thread runs on one core at a time: the rate that the command reached is its own maximum, and answers that were there waited for it. More threads, processes or machines raise it, or fewer users each.";
+    let more = advice(
+        "spread the load over more processes or threads",
+        more_workers(report),
+        "a higher rate, until the server is the limit",
+    );
+    Found::new(title, text.into())
+        .with("busiest_thread_percent", ran)
+        .with("busy_share", busy)
+        .with("server_percent", server)
+        .remedies(vec![more])
+        .ruling()
+}
+
+fn more_workers(report: &WatchReport) -> &'static str {
+    match report.watched.program.as_deref() {
+        Some("Locust") => "locust --processes -1",
+        Some("wrk" | "ab") => "wrk -t 4",
+        Some("h2load") => "h2load -t 4",
+        _ => "",
+    }
+}
+
+/// sysctl-changed.
+pub(super) fn settings(report: &WatchReport) -> Ruling {
+    let Some(first) = report.settings_changed.first() else { return Ruling::Clear };
+    let list: Vec<String> =
+        report.settings_changed.iter().map(|c| format!("{} from {} to {} at {}", c.key, c.from, c.to, seconds(c.at_s))).collect();
+    let title = format!("{} changed from {} to {} at {}", first.key, first.from, first.to, seconds(first.at_s));
+    let text = format!(
+        "Settings changed while the command ran: {}. Forecasts use the value in force at their time; the figures at the end use those at the start. Something else changed them: a configuration tool, or a second test.",
+        list.join("; ")
+    );
+    let look = advice("see the value now", format!("sysctl {}", first.key), "1 setting with its value");
+    Found::new(title, text).with("changed", list.len() as u64).with("at_s", first.at_s).remedies(vec![look]).ruling()
+}
+
+/// target-forbids-keepalive.
+pub(super) fn not_kept(report: &WatchReport) -> Ruling {
+    let short = |d: &&Destination| ended(d) >= 10 && ended(d) > 3 * u64::from(d.open_max.max(1));
+    let Some(d) = report.destinations.iter().find(short) else { return Ruling::Clear };
+    let who = name(report);
+    match keeps(report) {
+        Keeps::No => return Ruling::Clear,
+        Keeps::Unknown => return Ruling::Undecided(format!("whether {who} asked to keep its connections: only it knows")),
+        Keeps::Yes => {}
+    }
+    let first = if d.closed_by_server > d.closed_by_client {
+        "the server closed first"
+    } else {
+        "the client closed first, as an answer with Connection: close makes it"
+    };
+    let title = format!(
+        "{who} keeps connections, but {} to {} ended, with at most {} open at once",
+        count(ended(d)),
+        d.destination,
+        count(d.open_max.max(1))
+    );
+    let text = format!(
+        "{who} uses a connection for many requests unless the answers or its options end it; here {first}. Each request then pays for a connection, and where this side closes first also with a source port."
+    );
+    let found = Found::new(title, text)
+        .with("closed_by_client", d.closed_by_client)
+        .with("closed_by_server", d.closed_by_server)
+        .with("open_max", d.open_max);
+    let keep = remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d));
+    found.remedies(keep.into_iter().filter(|r| r.name.as_deref() == Some("keep-alive")).collect()).ruling()
+}
+
+/// target-cpu-saturated.
+pub(super) fn server_full(report: &WatchReport) -> Ruling {
+    let full = servers(report).find_map(|(d, s)| s.busiest_thread_percent.filter(|p| *p >= NO_ROOM_PERCENT).map(|p| (d, s, p)));
+    let Some((d, s, ran)) = full else { return Ruling::Clear };
+    let title = format!("a thread of the server at {} ({}) used {} of a core", d.destination, s.name, percent(ran));
+    let text = format!(
+        "One thread runs on one core at a time, so the server is at its limit: more load only waits there. At most {} waited for accept().",
+        counted(s.queue_max, "connection")
+    );
+    let profile = advice("see where the server spends its time", format!("perf top -p {}", s.pid), "the busiest functions");
+    Found::new(title, text)
+        .with("busiest_thread_percent", ran)
+        .with("pid", s.pid)
+        .with("queue_max", s.queue_max)
+        .remedies(vec![profile])
+        .ruling()
+}

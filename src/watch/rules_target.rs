@@ -1,0 +1,98 @@
+//! Rules about the other side: what its kernel queue, its process and the command's output show.
+
+use super::cases::{ended, name, remedies, said, servers};
+use crate::diagnose::rule::{Found, Ruling};
+use crate::model::explanation::{FailedCall, Limit};
+use crate::model::figures::{count, counted};
+use crate::model::finding::Remedy;
+use crate::model::watch::WatchReport;
+use crate::remedy::advice;
+
+/// target-gone: it listened, and did not any more at the end.
+pub(super) fn gone(report: &WatchReport) -> Ruling {
+    let gone = servers(report).find(|(d, s)| !s.listens_at_end && ended(d) + u64::from(d.open_max) > 0);
+    let Some((d, s)) = gone.filter(|_| report.watched.exit_code.is_some() && !report.watched.stopped) else {
+        return Ruling::Clear;
+    };
+    let (lines, _) = said(report, Limit::Refused);
+    let title = format!("nothing listened at {} any more when the command ended", d.destination);
+    let text = format!("{} (process {}) listened there at first. Connections are refused since.", s.name, s.pid);
+    let look = advice("see why it ended", "journalctl -e", "its last words, where it logs there");
+    Found::new(title, text).with("lines", lines).with("pid", s.pid).remedies(vec![look]).ruling()
+}
+
+/// target-refused.
+pub(super) fn refused(report: &WatchReport) -> Ruling {
+    let (lines, first) = said(report, Limit::Refused);
+    let nobody = report.destinations.iter().find(|d| d.server.is_none() && ended(d) == 0 && d.open_max == 0);
+    let failed = report.kernel.map_or(0, |k| k.attempt_fails);
+    let all_failed = nobody.filter(|_| failed > 0 && report.kernel.is_some_and(|k| failed >= k.active_opens));
+    if lines == 0 && all_failed.is_none() {
+        return if report.kernel.is_none() {
+            Ruling::Undecided("the kernel's counters could not be read".into())
+        } else {
+            Ruling::Clear
+        };
+    }
+    let at = first.and_then(|r| r.address.clone()).or_else(|| nobody.map(|d| d.destination.clone()));
+    let at = at.map_or_else(String::new, |a| format!(" at {a}"));
+    // A program that repeats a line a thousand times, or says it once for all: the kernel counts them.
+    let only_these = report.kernel.is_some_and(|k| k.attempt_fails > lines && k.attempt_fails >= k.active_opens);
+    let n = if lines == 0 || only_these { failed } else { lines };
+    let title = format!("the target{at} refused {}", counted(n, "connection"));
+    let text = "A refused connection was answered by a reset at once: the machine is reached, and nothing listens on that port.";
+    let see = remedies(report, Limit::Refused, FailedCall::Connect, None);
+    Found::new(title, text.into()).with("lines", lines).with("attempt_fails", failed).remedies(see).ruling()
+}
+
+/// target-backlog-overflow.
+pub(super) fn backlog(report: &WatchReport) -> Ruling {
+    let Some(kernel) = report.kernel else { return Ruling::Undecided("the kernel's counters could not be read".into()) };
+    let drops = kernel.listen_overflows.max(kernel.listen_drops);
+    let full = servers(report).find(|(_, s)| s.queue_max > 0 && s.queue_max >= s.queue_limit);
+    let only = || Some(servers(report).next()?).filter(|_| servers(report).count() == 1);
+    let Some((d, s)) = full.or_else(only).filter(|_| drops > 0) else { return Ruling::Clear };
+    let title = format!("the queue of {} overflowed: {} dropped", d.destination, counted(drops, "SYN"));
+    let text = format!(
+        "{} ({}) did not accept connections as fast as they came: at most {} waited, {} may. The kernel drops further SYNs; they are sent again after 1 s, 3 s and 7 s, so {} sees slow connects and timeouts, not errors.",
+        s.name,
+        s.pid,
+        count(s.queue_max),
+        count(s.queue_limit),
+        name(report)
+    );
+    let found =
+        Found::new(title, text).with("listen_overflows", kernel.listen_overflows).with("listen_drops", kernel.listen_drops);
+    let found = found.with("queue_max", s.queue_max).with("queue_limit", s.queue_limit);
+    found.remedies(remedies(report, Limit::Backlog, FailedCall::Connect, None)).ruling()
+}
+
+/// target-resets, target-timeouts: what the output says, and nothing seen explains it.
+pub(super) fn resets(report: &WatchReport) -> Ruling {
+    of_output(report, Limit::Reset, "the target reset")
+}
+
+/// See [`resets`].
+pub(super) fn timeouts(report: &WatchReport) -> Ruling {
+    of_output(report, Limit::TimedOut, "no answer came in time on")
+}
+
+fn of_output(report: &WatchReport, limit: Limit, what: &str) -> Ruling {
+    let (lines, Some(first)) = said(report, limit) else { return Ruling::Clear };
+    let title = format!("{what} {}, by the command's output", counted(lines, "connection"));
+    Found::new(title, first.says.clone()).with("lines", lines).remedies(remedies(report, limit, first.call, None)).ruling()
+}
+
+/// target-errors: answers with a bad status, where the output counts them.
+pub(super) fn bad_answers(report: &WatchReport) -> Ruling {
+    let n = report.output.bad_answers;
+    if n == 0 {
+        return Ruling::Clear;
+    }
+    let see: Vec<Remedy> = vec![advice("see one of them", "curl -v URL", "status, header and body of one answer")];
+    let text = "The target was reached and answered; what it answered is its own affair.";
+    Found::new(format!("{} had a bad status, by the command's output", counted(n, "answer")), text.into())
+        .with("answers", n)
+        .remedies(see)
+        .ruling()
+}

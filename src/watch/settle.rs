@@ -1,0 +1,153 @@
+//! Findings, verdict and reasons of a report, from its facts.
+
+use super::cases::{ended, may_be, name};
+use super::{rules, rules_target};
+use crate::diagnose::rule::Ruling;
+use crate::diagnose::{decision, joined_by_id};
+use crate::model::explanation::Limit;
+use crate::model::figures::{count, counted, percent, seconds};
+use crate::model::finding::{Finding, FindingId as Id, Severity, Undecided};
+use crate::model::result::{Verdict, VerdictId};
+use crate::model::watch::WatchReport;
+
+type Check = fn(&WatchReport) -> Ruling;
+
+const RULES: &[(Id, Check)] = &[
+    (Id::LocalPortsExhausted, rules::ports_exhausted),
+    (Id::LocalPortBusy, rules::port_busy),
+    (Id::LocalFdLimit, rules::descriptors),
+    (Id::TargetGone, rules_target::gone),
+    (Id::TargetRefused, rules_target::refused),
+    (Id::TargetBacklogOverflow, rules_target::backlog),
+    (Id::TargetResets, rules_target::resets),
+    (Id::TargetTimeouts, rules_target::timeouts),
+    (Id::TargetErrors, rules_target::bad_answers),
+    (Id::HostContended, rules::contended),
+    (Id::TargetForbidsKeepalive, rules::not_kept),
+    (Id::PortBudgetHigh, rules::budget_high),
+    (Id::GeneratorSaturated, rules::saturated),
+    (Id::SysctlChanged, rules::settings),
+    (Id::TargetCpuSaturated, rules::server_full),
+];
+
+/// Findings about answers and times, which only a program's own client has.
+const OWN_CLIENT: &[Id] =
+    &[Id::TargetHangs, Id::TargetMalformed, Id::PortSearchSlow, Id::UsersNotReached, Id::TargetStalled, Id::TargetQueueing];
+
+/// What is missing for these.
+const ONLY_THE_COMMAND: &str = "answers and their times, which only the command itself has (sockbench load measures them)";
+
+/// Judges a report by its facts; what an earlier judgement left in it is not read.
+pub fn settle(report: &mut WatchReport) {
+    let (mut found, mut undecided) = (Vec::new(), Vec::new());
+    for (id, check) in RULES {
+        match check(report) {
+            Ruling::Finding(f) => found.push((*id, *f)),
+            Ruling::Undecided(missing) => undecided.push(Undecided { id: *id, missing }),
+            Ruling::Clear => {}
+        }
+    }
+    undecided.extend(OWN_CLIENT.iter().map(|id| Undecided { id: *id, missing: ONLY_THE_COMMAND.into() }));
+    report.findings = joined_by_id(found);
+    report.undecided = undecided;
+    report.verdict = verdict(report);
+    explain_nulls(report);
+}
+
+fn verdict(report: &WatchReport) -> Verdict {
+    if let Some((id, finding)) = decision(&report.findings) {
+        return Verdict { id, sentence: headline(report, id, finding), since_s: since(report, finding.id) };
+    }
+    let (id, sentence) = without_finding(report);
+    Verdict { id, sentence, since_s: None }
+}
+
+fn since(report: &WatchReport, id: Id) -> Option<f64> {
+    let full = report.destinations.iter().find_map(|d| d.full_s);
+    full.filter(|_| id == Id::LocalPortsExhausted).map(|f| f[0])
+}
+
+fn headline(report: &WatchReport, id: VerdictId, f: &Finding) -> String {
+    match id {
+        VerdictId::PortBound if f.id == Id::LocalPortsExhausted => {
+            let at = since(report, f.id).map_or_else(String::new, |s| format!(" at {}", seconds(s)));
+            format!("source ports ran out on this machine{at}")
+        }
+        VerdictId::PortBound => format!("source ports were in use on this machine: {}", f.title),
+        VerdictId::FdBound => format!("file descriptors ran out on this machine: {}", f.title),
+        VerdictId::ClientBound => format!("the client was the limit: {}", f.title),
+        VerdictId::TargetBound => format!("target saturated: {}", f.title),
+        VerdictId::TargetFailing => format!("target failing: {}", f.title),
+        VerdictId::TargetGone if f.id == Id::TargetRefused => f.title.clone(),
+        VerdictId::TargetGone => format!("the target is gone: {}", f.title),
+        VerdictId::HostBound | VerdictId::Healthy | VerdictId::Undecided => f.title.clone(),
+    }
+}
+
+/// No limit was reached, as far as watching shows.
+fn without_finding(report: &WatchReport) -> (VerdictId, String) {
+    let w = &report.watched;
+    let how = match (w.exit_code, w.signal) {
+        (Some(0) | None, None) => None,
+        _ if w.stopped => None,
+        (Some(code), _) => Some(format!("ended with exit code {code}")),
+        (None, Some(signal)) => Some(format!("was ended by signal {signal}")),
+    };
+    if report.unavailable.iter().any(|u| u.key == "destinations") {
+        return (VerdictId::Undecided, "undecided: the sockets of this machine could not be read".into());
+    }
+    let failed: u64 = report.output.readings.iter().map(|r| r.count).sum();
+    let connections: u64 = report.destinations.iter().map(|d| ended(d) + u64::from(d.open_max)).sum();
+    if failed > 0 {
+        let hidden = may_be(report, Limit::Hidden);
+        let why = if hidden > 0 { "and does not say why" } else { "for a reason that was not seen on this machine" };
+        let sentence =
+            format!("undecided: the output of {} counts {}, {why}", name(report), counted(failed, "failed connection"));
+        return (VerdictId::Undecided, sentence);
+    }
+    if connections == 0 {
+        let ended = how.map_or_else(String::new, |how| format!(", and it {how}"));
+        return (VerdictId::Undecided, format!("undecided: no connection of the command was seen{ended}"));
+    }
+    if let Some(how) = how {
+        return (VerdictId::Undecided, format!("undecided: no limit was reached on this machine, but the command {how}"));
+    }
+    let most = report.destinations.iter().filter_map(|d| Some((d.peak_share?, d))).max_by(|a, b| a.0.total_cmp(&b.0));
+    let ports = most.map_or_else(String::new, |(share, d)| {
+        format!(
+            " (at most {} of {} source ports in use, {})",
+            count(d.peak_used),
+            count(d.pool.unwrap_or(0)),
+            percent((share * 1e4).round() / 100.0)
+        )
+    });
+    let warning = report.findings.iter().find(|f| f.severity != Severity::Info);
+    let sentence = match warning {
+        Some(w) => format!("OK, but {}", w.title),
+        None => format!("OK: no limit was reached{ports}"),
+    };
+    (VerdictId::Healthy, sentence)
+}
+
+fn explain_nulls(report: &mut WatchReport) {
+    const SHORT: &str = "the command ended before it could be measured over an interval";
+    for key in report.unexplained_nulls() {
+        let why = match key.as_str() {
+            "watched.program" => "no load generator that is known",
+            "watched.exit_code" => "a signal ended it, or it still ran",
+            "watched.signal" => "no signal ended it",
+            "kernel" => "/proc/net/netstat and snmp could not be read",
+            "destinations[].full_s" => "the pool was not full at any look",
+            "destinations[].server" => "nothing that listens there was seen on this host",
+            "destinations[].ceiling_cps" => "P or T is unknown, or TIME_WAIT cannot use up the ports",
+            "destinations[].pool" | "destinations[].peak_share" => "the port range could not be read",
+            "destinations[].hold_s" => "net.ipv4.tcp_tw_reuse or tcp_timestamps could not be read",
+            "destinations[].server.descriptors_max" => "its process belongs to another user, or was not seen",
+            "destinations[].server.descriptor_limit" | "processes.descriptor_limit" => "no limit, or it could not be read",
+            "findings[].remedies[].proven" => "no rehearsal of this remedy on this host",
+            key if key.starts_with("host.") => "could not be read",
+            _ => SHORT,
+        };
+        report.explain_null(&key, why);
+    }
+}

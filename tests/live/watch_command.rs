@@ -1,0 +1,147 @@
+//! `sockbench watch` as a command: exit codes, streams, what is left behind, and a pool that runs out before its eyes.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{SOCKBENCH, describe, here, inside, text};
+use crate::until::until;
+
+fn watch(options: &[&str], command: &[&str]) -> Command {
+    let mut c = Command::new(SOCKBENCH);
+    c.arg("watch").args(options).arg("--").args(command).env("NO_COLOR", "1").stdin(Stdio::null());
+    c
+}
+
+fn out(options: &[&str], command: &[&str]) -> Output {
+    watch(options, command).output().unwrap()
+}
+
+/// With the document that it wrote.
+fn document(options: &[&str], command: &[&str]) -> (Output, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("watch.json");
+    let out = out(&[options, &["--json", file.to_str().unwrap()]].concat(), command);
+    let document =
+        crate::documents::parse("watch", &std::fs::read_to_string(&file).unwrap_or_else(|_| panic!("{}", describe(&out))));
+    (out, document)
+}
+
+fn lives(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.contains(") Z"))
+}
+
+#[test]
+fn exit_codes_are_the_commands_own() {
+    for (command, code) in [
+        (&["true"][..], 0),
+        (&["sh", "-c", "exit 7"], 7),
+        (&["no-such-program-anywhere"], 127),
+        (&["/proc/version"], 126),
+        (&["sh", "-c", "kill -9 $$"], 137),
+    ] {
+        let out = out(&[], command);
+        assert_eq!(out.status.code(), Some(code), "{command:?}: {}", describe(&out));
+        assert!(out.stdout.is_empty(), "stdout is the command's: {}", describe(&out));
+    }
+    let (out, document) = document(&[], &["true"]);
+    assert!(text(&out.stderr).starts_with("UNDECIDED: no connection of the command was seen"), "{}", describe(&out));
+    assert_eq!(document["verdict"]["id"], "undecided");
+    assert_eq!(document["watched"]["exit_code"], 0);
+}
+
+#[test]
+fn output_passes_unchanged() {
+    // More than a pipe has room for, with bytes that are no text.
+    let script = "head -c 300000 /dev/zero; printf 'a\\r\\n\\377'; echo told >&2";
+    let out = out(&["-q"], &["sh", "-c", script]);
+    assert_eq!(out.stdout.len(), 300_004, "{}", out.stdout.len());
+    assert!(out.stdout.ends_with(b"a\r\n\xff"));
+    assert!(text(&out.stderr).starts_with("told\n"), "{}", text(&out.stderr));
+    assert!(watch(&["--no-read"], &["sh", "-c", "echo as it is"]).output().unwrap().stdout == b"as it is\n");
+}
+
+#[test]
+fn what_a_command_leaves_behind_is_followed_and_a_stop_ends_all_of_it() {
+    // It forks and dies: the child is watched on.
+    let (out, document) = document(&[], &["sh", "-c", "sleep 0.6 & exit 3"]);
+    assert_eq!(out.status.code(), Some(3), "{}", describe(&out));
+    assert!(document["processes"]["count_max"].as_u64().unwrap() >= 1, "{document}");
+    for signal in ["INT", "TERM"] {
+        let mut child =
+            watch(&["-q"], &["sh", "-c", "sleep 61 & echo $!; echo $$; wait"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let pids: Vec<String> = lines.by_ref().take(2).map(Result::unwrap).collect();
+        let send = |signal: &str| Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        send("TERM");
+        send(signal);
+        until("the watch ends", || child.try_wait().unwrap().is_some());
+        until(&format!("{pids:?} end"), || pids.iter().all(|pid| !lives(pid)));
+    }
+}
+
+#[test]
+fn the_end_of_the_command_by_sigkill_is_reported() {
+    let mut child =
+        watch(&["-q"], &["sh", "-c", "echo $$; exec sleep 60"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(Command::new("kill").args(["-9", line.trim()]).status().unwrap().success());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(137), "{}", describe(&out));
+    assert!(text(&out.stderr).contains("ended by signal 9"), "{}", text(&out.stderr));
+}
+
+/// Connects to `dest` again and again, as fast as it can, until connect() has failed for a second; from Python, whose
+/// message is then read.
+const SHORT: &str = r"
+import socket, sys, time
+end = None
+while end is None or time.time() < end:
+    try:
+        with socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5) as s:
+            s.sendall(b'x')
+            s.shutdown(socket.SHUT_WR)
+            s.recv(1)
+        time.sleep(0.004)
+    except OSError as e:
+        if end is None:
+            print(repr(e), file=sys.stderr)
+        end = end or time.time() + 1.2
+        time.sleep(0.01)
+";
+
+#[test]
+fn ports_that_run_out_are_foreseen_and_named() {
+    let settings = ["--sysctl", "net.ipv4.ip_local_port_range=30000 30999", "--sysctl", "net.ipv4.tcp_tw_reuse=0"];
+    if !inside(here!(), &settings) {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // The client closes first: its end is waited for.
+            let mut stream = stream;
+            let _ = std::io::copy(&mut stream.try_clone().unwrap(), &mut std::io::sink());
+            drop(std::io::Write::write_all(&mut stream, b"y"));
+        }
+    });
+    let (out, d) = document(&[], &["python3", "-c", SHORT, &port]);
+    let shown = describe(&out);
+    assert_eq!(d["verdict"]["id"], "port-bound", "{shown}");
+    assert_eq!(d["findings"][0]["id"], "local-ports-exhausted", "{shown}");
+    let dest = &d["destinations"][0];
+    assert!(dest["peak_used"].as_u64().unwrap() >= 995, "{dest}");
+    // Each port was used once: the kernel's own counter is the witness.
+    let (seen, opened) = (dest["closed_by_client"].as_u64().unwrap(), d["kernel"]["active_opens"].as_u64().unwrap());
+    assert!(seen.abs_diff(opened) <= opened / 50, "{seen} of {opened}");
+    assert!(d["output"]["readings"][0]["limit"] == "local-ports", "{}", d["output"]);
+    let forecast =
+        d["outlooks"].as_array().unwrap().iter().find(|o| o["full_from_s"].is_number()).unwrap_or_else(|| panic!("{shown}"));
+    assert!(forecast["at_s"].as_f64() < dest["full_s"][0].as_f64(), "foreseen before it came: {forecast} {dest}");
+    assert!(text(&out.stderr).contains("SOURCE PORTS RAN OUT ON THIS MACHINE"), "{shown}");
+    assert_eq!(d["findings"][0]["remedies"][0]["name"], "keep-alive");
+}
