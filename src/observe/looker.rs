@@ -11,7 +11,7 @@ use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::host::HostMeter;
 use crate::sys::sysctl::read_sysctls;
-use crate::sys::{command, descriptors, proc_net, process, sock_diag};
+use crate::sys::{command, descriptors, proc_net, process, sock_diag, socket};
 use crate::watch::{Look, ServerLook, TreeLook};
 
 /// A destination whose listener has no visible owner is looked for this often.
@@ -166,7 +166,10 @@ impl Looker {
         let queue = sockets.queue_of(dest);
         let server = self.servers.entry(dest).or_insert(Server::Unseen { tries: 0 });
         if let Server::Unseen { tries } = server {
-            queue?;
+            if queue.is_none() {
+                // Nobody listens there: of this host that is known, of another one nothing is.
+                return socket::is_own_address(dest.ip()).then(ServerLook::default);
+            }
             if *tries < TRIES {
                 *tries += 1;
                 match TargetMeter::find(dest, None, now) {

@@ -25,7 +25,8 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
         let why = title.map_or_else(|| f.explanation.clone(), |t| format!("{t}. {}", f.explanation));
         blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &capital(&why))));
     }
-    for (n, d) in report.destinations.iter().take(ROWS).enumerate() {
+    let in_use = |d: &&Destination| d.closed_by_client + d.closed_by_server + u64::from(d.open_max) > 0;
+    for (n, d) in report.destinations.iter().filter(in_use).take(ROWS).enumerate() {
         let label = if n == 0 { "ports" } else { "" };
         blocks.push(Block::ranked(if n == 0 { 1 } else { 4 }, page.labelled(label, Tone::Normal, &ports(d))));
         if let Some(server) = &d.server {
