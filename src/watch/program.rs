@@ -12,7 +12,7 @@ pub struct Known {
     unless: &'static [&'static str],
 }
 
-/// Whether a program keeps its connections when it is not told otherwise.
+/// Whether a program keeps its connections when nothing says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeps {
     Yes,
