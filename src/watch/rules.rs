@@ -3,7 +3,7 @@
 use super::cases::{ended, keeps, may_be, name, remedies, said, servers};
 use super::program::Keeps;
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT, WAIT_SECONDS, WAIT_SECONDS_SHARE};
+use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT};
 use crate::model::explanation::{FailedCall, Limit};
 use crate::model::figures::{count, counted, hold, percent, rate, seconds, share};
 use crate::model::watch::{Destination, WatchReport};
@@ -17,6 +17,9 @@ const MISSING: f64 = 5.0;
 const NEARLY_FULL: f64 = 0.9;
 /// A thread was busy in this share of the looks.
 const BUSY_SHARE: f64 = 0.5;
+/// A thread waited for a core in more than this share of the looks, of which there must be so many.
+const WAIT_SHARE: f64 = 0.25;
+const WAIT_LOOKS: u32 = 3;
 /// A server's thread with more than this has no room.
 const NO_ROOM_PERCENT: f64 = 90.0;
 
@@ -192,14 +195,14 @@ const fn mostly_by_client(d: &Destination) -> bool {
 /// host-contended.
 pub(super) fn contended(report: &WatchReport) -> Ruling {
     let p = &report.processes;
-    if (p.measured_looks as usize) < WAIT_SECONDS {
+    if p.measured_looks < WAIT_LOOKS {
         return Ruling::Clear;
     }
     let waited = f64::from(p.waiting_looks) / f64::from(p.measured_looks);
     let Some(others) = others_percent(report) else {
         return Ruling::Undecided("the CPU of the machine or of the command is not known".into());
     };
-    if waited <= WAIT_SECONDS_SHARE || others < OTHERS_PERCENT {
+    if waited <= WAIT_SHARE || others < OTHERS_PERCENT {
         return Ruling::Clear;
     }
     let title = format!(
