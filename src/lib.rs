@@ -28,6 +28,8 @@ pub mod gates;
 #[cfg(doc)]
 pub mod http1;
 #[cfg(doc)]
+pub mod live;
+#[cfg(doc)]
 pub mod load;
 #[cfg(doc)]
 pub mod model;
@@ -62,6 +64,8 @@ mod explain;
 mod gates;
 #[cfg(not(doc))]
 mod http1;
+#[cfg(not(doc))]
+mod live;
 #[cfg(not(doc))]
 mod load;
 #[cfg(not(doc))]

@@ -2,6 +2,7 @@
 
 use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
+use super::live_args::LiveArgs;
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
 use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
 use super::sandbox::{self, SandboxArgs};
@@ -15,6 +16,7 @@ use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
 use crate::model::server_flags::ServerFlags;
 use crate::observe::Baseline;
+use crate::report::html;
 use crate::report::plan_text;
 use crate::report::style::{Style, wrapped};
 use crate::report::text::Page;
@@ -44,6 +46,8 @@ pub(crate) struct Args {
     report: ReportArgs,
     #[command(flatten)]
     gates: GateArgs,
+    #[command(flatten)]
+    live: LiveArgs,
     /// Setting of sockbench's own server [default: none]
     ///
     /// A flag of sockbench server without its dashes, such as cpu-workers=1 or keepalive=off.
@@ -55,6 +59,7 @@ pub(crate) struct Args {
 const NO_PORT_YET: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    let doors = args.live.open(args.sandbox.sandbox)?;
     let settings = args.sandbox.enter_if_asked(args.url.as_deref())?;
     if !args.output.quiet {
         sandbox::show(&settings);
@@ -80,7 +85,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     }
     let baseline = Baseline::of(&plan);
     announce(&plan, &baseline, &args.output);
-    let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, files.hlog_path().as_deref())?;
+    let followers = doors.start(args.output.quiet)?;
+    followers.begin(&plan, &baseline, "", None);
+    let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, &followers, files.hlog_path().as_deref())?;
     let mut measured = measured::measure(&plan, baseline, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
     proofs::attach(&mut measured.result);
@@ -103,6 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         written.note(files::to_stdout((run_output::report(&measured.result, args.report, page) + &table).as_bytes()));
     }
     args.gates.publish(&outcome, &to_judge, &mut written);
+    followers.end(|| html::run_page(&measured.result, &seconds.times));
     let code = conclude(&[&measured], stop.signal(), args.output.fail_on_errors);
     written.settle(code).and_then(|code| outcome.settle(code))
 }

@@ -14,6 +14,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::model::plan::{LoadPlan, ServerPlan};
 use crate::report::style::Style;
 use crate::report::text::Page;
+use crate::sys::terminal;
 
 mod compare;
 mod connection_args;
@@ -21,6 +22,7 @@ mod explain;
 mod files;
 mod gate_args;
 mod habits;
+mod live_args;
 mod load;
 mod load_args;
 mod ports;
@@ -119,10 +121,9 @@ pub(crate) fn is_dumb() -> bool {
 /// run's files, if one has them.
 pub(crate) fn page(no_color: bool, kept: Option<String>) -> Page {
     let page = Page { style: style(no_color), kept, ..Page::plain() };
-    let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
-    match columns {
-        Some(columns) if columns > 0 => page.wide(columns),
-        _ => page,
+    match terminal::columns_of_stdout() {
+        Some(columns) => page.wide(columns),
+        None => page,
     }
 }
 

@@ -1,15 +1,18 @@
 //! What a run writes and shows besides its text: status lines, the HdrHistogram log while it runs, files at its end.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use super::files::Asked;
+use super::live_args::Followers;
 use super::load_args::{OutputArgs, ReportArgs};
 use super::status::{self, Status};
 use super::{Exit, files};
 use crate::gates::Durations;
 use crate::load::run::UsersNow;
 use crate::model::figures::counted;
+use crate::model::outcome::Failure;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::observe::LivePorts;
@@ -82,7 +85,12 @@ impl Written {
 pub(crate) struct RunWatch<'a> {
     status: Status,
     stop: &'a StopFlag,
+    followers: &'a Followers,
     plan: LoadPlan,
+    step: Option<(usize, usize)>,
+    /// the last second, its failures by kind, and requests that have ended so far
+    last: (u64, BTreeMap<Failure, u64>),
+    ended: u64,
     seconds: Seconds,
     log: Option<Log>,
 }
@@ -138,15 +146,35 @@ impl<'a> RunWatch<'a> {
     /// `hlog` is where the interval log goes, if anywhere.
     ///
     /// Errors: it cannot be begun.
-    pub(crate) fn new(plan: &LoadPlan, quiet: bool, stop: &'a StopFlag, hlog: Option<&Path>) -> Result<Self, Exit> {
+    pub(crate) fn new(
+        plan: &LoadPlan,
+        quiet: bool,
+        stop: &'a StopFlag,
+        followers: &'a Followers,
+        hlog: Option<&Path>,
+    ) -> Result<Self, Exit> {
         let log = hlog.map(|path| Log::begin(path, plan)).transpose()?;
-        Ok(Self { log, ..Self::without_log(plan, quiet, stop) })
+        Ok(Self { log, ..Self::without_log(plan, quiet, stop, followers) })
     }
 
     /// One that keeps no interval log.
-    pub(crate) fn without_log(plan: &LoadPlan, quiet: bool, stop: &'a StopFlag) -> Self {
-        let status = Status::new(quiet, plan.duration);
-        Self { status, stop, plan: plan.clone(), seconds: Seconds::default(), log: None }
+    pub(crate) fn without_log(plan: &LoadPlan, quiet: bool, stop: &'a StopFlag, followers: &'a Followers) -> Self {
+        Self {
+            status: Status::new(quiet),
+            stop,
+            followers,
+            plan: plan.clone(),
+            step: None,
+            last: (0, BTreeMap::new()),
+            ended: 0,
+            seconds: Seconds::default(),
+            log: None,
+        }
+    }
+
+    /// For step `step` of `steps`, from 1.
+    pub(crate) fn of_step(self, step: usize, steps: usize) -> Self {
+        Self { step: Some((step, steps)), ..self }
     }
 
     /// Ends the log; what was gathered second by second.
@@ -164,13 +192,30 @@ impl Watch for RunWatch<'_> {
         self.seconds.history.push(interval);
         self.seconds.times.push(interval);
         self.seconds.durations.push(interval);
+        self.followers.on_interval(interval);
+        self.last = (interval.second, status::by_kind(interval));
+        let counts = interval.counts();
+        self.ended += counts.requests + counts.local_failures;
         if let Some(log) = &mut self.log {
             log.write(interval);
         }
     }
 
     fn on_second(&mut self, second: &SecondSummary, users: UsersNow, live: Option<&LivePorts>) {
-        self.status.show(second.second + 1, &status::line(&self.plan, second, users, live));
+        let none = BTreeMap::new();
+        let failures = if self.last.0 == second.second { &self.last.1 } else { &none };
+        let (plan, ended, step) = (&self.plan, self.ended, self.step);
+        self.status.show(&status::Second {
+            plan,
+            counted: second,
+            users,
+            live,
+            failures,
+            ended,
+            step,
+            page: self.followers.page_url(),
+        });
+        self.followers.on_second(second.second, users, live);
     }
 
     fn is_stopped(&mut self) -> bool {

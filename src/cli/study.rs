@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
+use super::live_args::{Followers, LiveArgs};
 use super::load_args::OutputArgs;
 use super::request_args::{self, Mix};
 use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
@@ -86,6 +87,8 @@ pub(crate) struct Args {
     output: OutputArgs,
     #[command(flatten)]
     gates: GateArgs,
+    #[command(flatten)]
+    live: LiveArgs,
     /// Setting of sockbench's own server [default: the plan's]
     ///
     /// A flag of sockbench server without its dashes. Those of the plan come first.
@@ -104,6 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     // Mistakes in the arguments are found before anything is started.
     let all_flags = server_flags(args, &file)?;
     // Addresses and port ranges depend on the namespace: the rest is checked inside it.
+    let doors = args.live.open(args.sandbox.sandbox || file.sandbox)?;
     enter_sandbox(args, &file)?;
     let (target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote)?;
     if let (Some(choice), false) = (target.choice_in_words(), args.output.quiet) {
@@ -139,9 +143,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if !args.output.quiet {
         tell(&length(&plan));
     }
+    let followers = doors.start(args.output.quiet)?;
     let started_at = clock::wall_rfc3339();
     let mut watch = Steps {
         output: &args.output,
+        labels: &plan.labels,
+        followers: &followers,
         stop: &stop,
         written: Written::default(),
         cooling: None,
@@ -207,6 +214,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         }
     }
     args.gates.publish(&outcome, &to_judge, &mut written);
+    followers.end(|| html::study_page(&study, &times));
     written.settle(started.and(code)).and_then(|code| outcome.settle(code))
 }
 
@@ -377,6 +385,8 @@ fn step_end(index: usize, plan: &LoadPlan) -> String {
 /// Watches the steps: status, files of each, cool-downs.
 struct Steps<'a> {
     output: &'a OutputArgs,
+    labels: &'a [String],
+    followers: &'a Followers,
     stop: &'a StopFlag,
     written: Written,
     cooling: Option<Status>,
@@ -409,16 +419,19 @@ impl<'s> StudyWatch for Steps<'s> {
         }
         load::announce(plan, baseline, self.output);
         let hlog = self.stem(index, plan).map(|s| files::with_suffix(&s, ".hlog"));
-        RunWatch::new(plan, self.output.quiet, self.stop, hlog.as_deref()).unwrap_or_else(|e| {
+        let watch = RunWatch::new(plan, self.output.quiet, self.stop, self.followers, hlog.as_deref()).unwrap_or_else(|e| {
             self.written.note(Err(e));
-            RunWatch::without_log(plan, self.output.quiet, self.stop)
-        })
+            RunWatch::without_log(plan, self.output.quiet, self.stop, self.followers)
+        });
+        self.followers.begin(plan, baseline, &self.labels[index], Some(self.labels.len()));
+        watch.of_step(index + 1, self.labels.len())
     }
 
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) {
         proofs::attach(&mut measured.result);
         let seconds = watch.finish(&mut self.written);
         let result = &measured.result;
+        self.followers.done(result);
         if let Some(stem) = self.stem(index, &result.plan) {
             run_output::write_run(&stem, result, &seconds.history, &mut self.written);
         }
@@ -430,17 +443,16 @@ impl<'s> StudyWatch for Steps<'s> {
     }
 
     fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {
-        let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet, Duration::from_secs(60)));
+        let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet));
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
-            status.show(
+            let line = format!(
+                "cool-down {:>3} s: {} still in TIME_WAIT, the next step starts at {}",
                 waited.as_secs(),
-                &format!(
-                    "cool-down {:>3} s: {} still in TIME_WAIT, the next step starts at {}",
-                    waited.as_secs(),
-                    counted(*held, "port"),
-                    count(limit)
-                ),
+                counted(*held, "port"),
+                count(limit)
             );
+            self.followers.say(&line);
+            status.say(waited.as_secs(), &line);
         }
     }
 

@@ -53,7 +53,8 @@ pub(crate) fn choose(addrs: &[SocketAddr]) -> (SocketAddr, Vec<Unreached>) {
     }
 }
 
-fn parse(url: &str) -> Result<(String, u16, String), Exit> {
+/// Host, port and path of an http:// URL. Errors: exit 2.
+pub(crate) fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     let bad = |why: &str| Exit::usage(format!("url {url:?}: {why}"));
     let scheme = |name: &str| url.get(..name.len()).is_some_and(|s| s.eq_ignore_ascii_case(name));
     if scheme("https://") {
@@ -130,7 +131,7 @@ fn as_url(text: &str) -> String {
 }
 
 /// The Host field: as the URL named it, brackets around an IPv6 literal, no port when it is 80 (RFC 9110 section 7.2).
-fn authority(host: &str, port: u16, addr: SocketAddr) -> String {
+pub(crate) fn authority(host: &str, port: u16, addr: SocketAddr) -> String {
     let host = if host.contains(':') && addr.is_ipv6() { format!("[{host}]") } else { host.to_owned() };
     if port == 80 { host } else { format!("{host}:{port}") }
 }

@@ -7,7 +7,7 @@ use super::port_count::StateCounts;
 use super::stalls::{Stretch, Throttling};
 
 /// Ports towards the target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Ports {

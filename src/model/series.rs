@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// One second of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct SeriesPoint {

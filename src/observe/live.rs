@@ -3,6 +3,7 @@
 use crate::diagnose::ports::budget::Budget;
 use crate::model::figures::{count, seconds};
 use crate::model::port_count::PortCount;
+use crate::model::result::{Ports, SeriesPoint};
 
 /// A dump from this long before the look is shown with its age, seconds.
 const OLD_S: f64 = 0.75;
@@ -26,6 +27,8 @@ pub struct LivePorts {
     pub rate_cps: Option<f64>,
     /// sockets in TIME_WAIT or FIN_WAIT2 in this namespace, all destinations (sockstat), several times a second
     pub namespace_time_wait: Option<u64>,
+    /// what was observed at the last look; the counted columns are empty
+    pub seen: SeriesPoint,
 }
 
 impl LivePorts {
@@ -39,19 +42,29 @@ impl LivePorts {
         budget.exhausted_from(self.rate_cps?, in_use)
     }
 
+    /// What is known of the ports in mid-run: pool, T and ceiling. None where they were not looked at.
+    pub fn ports(&self) -> Option<Ports> {
+        self.looked?;
+        let hold_s = self.budget.map(|b| b.hold.as_secs_f64());
+        let ceiling_cps = self.budget.and_then(|b| b.limit_cps());
+        Some(Ports { pool: self.pool, hold_s, ceiling_cps, rate_cps: self.rate_cps.unwrap_or(0.0), ..Ports::default() })
+    }
+
     /// For the status line: `ports 812/1,000, full in 3 s`. None when the plan keeps its connections, or nothing is known.
     pub fn in_words(&self) -> Option<String> {
-        if !self.short_lived {
-            return None;
-        }
+        self.used_in_words().filter(|_| self.short_lived).map(|used| format!("ports {used}"))
+    }
+
+    /// The same without the noun, also where connections are kept.
+    pub fn used_in_words(&self) -> Option<String> {
         let (used, pool) = (self.count?.in_use.ports(), self.pool?);
-        let full = match self.exhausted_in_s() {
+        let full = match self.exhausted_in_s().filter(|_| self.short_lived) {
             Some(s) if s <= 0.0 => ", full".into(),
             Some(s) => format!(", full in {}", seconds(s.ceil())),
             None => String::new(),
         };
         let ago = if self.age_s >= OLD_S { format!(" {} ago", seconds(self.age_s.round())) } else { String::new() };
-        Some(format!("ports {}/{}{ago}{full}", count(used), count(pool)))
+        Some(format!("{}/{}{ago}{full}", count(used), count(pool)))
     }
 }
 

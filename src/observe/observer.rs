@@ -12,6 +12,7 @@ use super::live::LivePorts;
 use super::meters::{ClientMeter, NoTarget, TargetMeter, Usage, UsageSum};
 use super::observation::{Observation, ObservedSecond};
 use super::socket_count::{self, SocketCounter};
+use super::write_result::fill_point;
 use super::{THREAD_NAME, baseline};
 use crate::model::facts::{Fact, KernelCounters};
 use crate::model::figures::{ms, seconds};
@@ -206,7 +207,6 @@ impl Watcher {
             self.host_sum.add(&Usage { cpu_percent: h.cpu_percent, rss_bytes: 0, threads: None }, span);
             self.memory_max = Some(self.memory_max.unwrap_or(0.0).max(h.memory_percent));
         }
-        self.update_live(now, second);
         if let Some(workers) = client.known().and_then(|u| u.threads) {
             self.seen.measured_seconds += 1;
             let room = target.known().and_then(|u| u.threads).is_none_or(|t| t.ran + t.waited <= TARGET_ROOM_BELOW);
@@ -215,7 +215,9 @@ impl Watcher {
         // When the load is over, its connections are closed, and a target takes those that waited for them.
         let is_seen = self.plan.target_is_local && !self.ending;
         let accept_queue = if is_seen { owner::read_accept_queue(self.plan.baseline.dest).ok().flatten() } else { None };
-        self.seen.seconds.push(ObservedSecond { index: second, count, client, target, host, accept_queue });
+        let seen = ObservedSecond { index: second, count, client, target, host, accept_queue };
+        self.update_live(now, &seen);
+        self.seen.seconds.push(seen);
     }
 
     fn find_target(&mut self, now: Stamp) {
@@ -270,7 +272,7 @@ impl Watcher {
         Fact::Known(count)
     }
 
-    fn update_live(&mut self, now: Stamp, second: u64) {
+    fn update_live(&mut self, now: Stamp, seen: &ObservedSecond) {
         let tw = proc_net::read_sockstat().ok().map(|s| s.tw);
         let counters = proc_net::read_counters().ok();
         let rate = match (counters, self.last_counters) {
@@ -281,10 +283,11 @@ impl Watcher {
         };
         self.last_counters = counters.map(|c| (now, c));
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        fill_point(&mut live.seen, seen, &mut |_, _| {});
         live.namespace_time_wait = tw;
         live.rate_cps = rate;
         live.age_s = now.since(self.last_dump).as_secs_f64();
-        live.looked = Some(second);
+        live.looked = Some(seen.index);
     }
 
     fn finish(mut self) -> Observation {

@@ -109,7 +109,7 @@ const COLUMNS: [&str; 9] = [
     "host_memory_percent",
 ];
 
-fn fill_point(point: &mut SeriesPoint, second: &ObservedSecond, note: &mut impl FnMut(&'static str, Option<&str>)) {
+pub(super) fn fill_point(point: &mut SeriesPoint, second: &ObservedSecond, note: &mut impl FnMut(&'static str, Option<&str>)) {
     let count = second.count.known();
     point.ports_used = count.map(|c| c.used);
     point.time_wait = count.map(|c| c.states.time_wait);

@@ -95,6 +95,11 @@ impl ErrorTable {
         self.add_row(ErrorCount { failure, endpoint, hits: Hits::one(at), evidence: None });
     }
 
+    /// Counts several failures of one kind, the first and the last of them at these times.
+    pub fn record_many(&mut self, failure: Failure, endpoint: EndpointId, count: u64, first: Stamp, last: Stamp) {
+        self.add_row(ErrorCount { failure, endpoint, hits: Hits { count, first, last }, evidence: None });
+    }
+
     /// Keeps what `evidence` gives for a failure that was just recorded, unless its row has some.
     pub fn keep_evidence(&mut self, failure: Failure, endpoint: EndpointId, evidence: impl FnOnce() -> Option<Evidence>) {
         let row = self.rows.iter_mut().find(|r| r.failure == failure && r.endpoint == endpoint);

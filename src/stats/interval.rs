@@ -1,7 +1,10 @@
 //! One second of one worker, or of all workers merged, and its figures.
 
+use std::collections::BTreeMap;
+
 use super::counts::Counts;
 use super::sparse::Sparse;
+use crate::model::outcome::{EndpointId, Failure};
 
 /// What happened in one whole second. Adding is exact and order-free.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,6 +19,8 @@ pub struct Interval {
     pub connect_call: Sparse,
     /// by endpoint, in the order of the plan's mix
     pub endpoints: Vec<EndpointSecond>,
+    /// failures by kind, for those who watch: kinds beyond the rows of the error table are left out, and a stored log has none
+    pub failures: BTreeMap<(Failure, EndpointId), u64>,
 }
 
 /// One endpoint in one second: samples that ended in it.
@@ -48,6 +53,9 @@ impl Interval {
             mine.counts += theirs.counts;
             mine.answered.add(&theirs.answered);
             mine.failed.add(&theirs.failed);
+        }
+        for (kind, count) in &other.failures {
+            *self.failures.entry(*kind).or_default() += count;
         }
     }
 

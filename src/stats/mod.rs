@@ -29,6 +29,7 @@ pub mod interval;
 pub mod outages;
 pub mod partial;
 pub mod recorder;
+pub mod so_far;
 pub mod sparse;
 pub mod stalls;
 mod summarise;

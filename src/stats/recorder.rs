@@ -3,6 +3,7 @@
 //! No locks, and no allocation per sample: histograms and error rows allocate when first used. What is recorded in
 //! a second goes into dense histograms that are emptied into sparse bins when the second ends.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::counts::Counts;
@@ -29,6 +30,8 @@ pub struct Recorder {
     second_end: Stamp,
     now: RunningSecond,
     done: Vec<Interval>,
+    /// of each row of the error table, how many are in seconds that are done
+    passed_on: Vec<u64>,
     silences: Silences,
     totals: WorkerTotals,
 }
@@ -70,6 +73,7 @@ impl Recorder {
                 endpoints: vec![endpoint; endpoints],
             },
             done: Vec::new(),
+            passed_on: Vec::new(),
             silences: Silences::default(),
             totals: WorkerTotals { standstills: Standstills::of_worker(), ..WorkerTotals::new(endpoints) },
         }
@@ -269,13 +273,29 @@ impl Recorder {
         }
         let connect_call = self.now.connect_call.take_sparse();
         self.totals.connects.call.add_sparse(&connect_call);
+        let failures = self.take_failures();
         self.done.push(Interval {
             second: self.second,
             attempts: std::mem::take(&mut self.now.attempts),
             connects: std::mem::take(&mut self.now.connects),
             connect_call,
             endpoints,
+            failures,
         });
+    }
+
+    /// What the error table has counted since the last second.
+    fn take_failures(&mut self) -> BTreeMap<(Failure, EndpointId), u64> {
+        let rows = self.totals.errors.rows();
+        self.passed_on.resize(rows.len(), 0);
+        let mut failures = BTreeMap::new();
+        for (row, passed_on) in rows.iter().zip(&mut self.passed_on) {
+            let more = row.hits.count - std::mem::replace(passed_on, row.hits.count);
+            if more > 0 {
+                failures.insert((row.failure, row.endpoint), more);
+            }
+        }
+        failures
     }
 
     /// The seconds completed since the last call, in order, none left out.

@@ -101,8 +101,12 @@ impl EndpointTotals {
     }
 
     pub(super) fn count_answer(&mut self, status: u16) {
-        self.answers += 1;
-        self.count_status(status, 1);
+        self.count_answers(status, 1);
+    }
+
+    pub(super) fn count_answers(&mut self, status: u16, n: u64) {
+        self.answers += n;
+        self.count_status(status, n);
     }
 
     fn count_status(&mut self, status: u16, n: u64) {

@@ -37,6 +37,11 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// Wall time in nanoseconds since 1970; 0 before.
+pub fn wall_unix_ns() -> u64 {
+    wall().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// Sleeps. For threads whose job is to wait: the blocking pool, the observer, the commands.
 pub fn sleep(d: Duration) {
     std::thread::sleep(d);

@@ -24,6 +24,7 @@ pub mod sock_diag;
 pub mod socket;
 pub mod stream;
 pub mod sysctl;
+pub mod terminal;
 pub mod thread;
 pub mod timer;
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sockbench::testing::sys::child::{Child, Stderr};
 
+use crate::followers::Followed;
 use crate::support::{describe, namespaces_work};
+use crate::until::until;
 
 /// Widths of a phone and of a desk, CSS pixels.
 const WIDTHS: [u32; 2] = [390, 1280];
@@ -111,11 +113,15 @@ impl Browser {
 
     /// Shows a file as wide as `width`, in light or dark.
     fn show(&self, file: &Path, width: u32, scheme: &str) {
+        self.open(&format!("file://{}", file.display()), width, scheme);
+    }
+
+    fn open(&self, url: &str, width: u32, scheme: &str) {
         let screen = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600});
         self.devtools("Emulation.setDeviceMetricsOverride", &screen);
         let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.devtools("Emulation.setEmulatedMedia", &scheme);
-        self.ask("url", &json!({"url": format!("file://{}", file.display())}));
+        self.ask("url", &json!({"url": url}));
     }
 
     /// Whom the browser asked for something since the last time, but for the file itself.
@@ -184,4 +190,33 @@ fn pages_are_whole_in_a_real_browser() {
             assert_ne!(browser.run(FAINT, &json!([21.1])), json!([]), "{at}: nothing has more contrast than black on white");
         }
     }
+}
+
+/// The page of a run that goes on fills itself, keeps what its reader has switched off, and ends as the report does.
+#[test]
+fn a_live_page_fills_itself_in_a_real_browser() {
+    let Some(browser) = Browser::start() else { return };
+    let run = Followed::start("load -c 4 --think 20ms -d 8s --mix /health");
+    let url = format!("http://{}/", run.addr);
+    browser.open(&url, 390, "dark");
+    let text = |css: &str| browser.run(&format!("return document.querySelector('{css}')?.textContent ?? ''"), &json!([]));
+    let mut seen = std::collections::BTreeSet::new();
+    until("three seconds came by themselves", || {
+        let heading = text("h1").as_str().unwrap().to_owned();
+        seen.extend(heading.starts_with("running, ").then_some(heading));
+        seen.len() >= 3
+    });
+    let switch = "return document.querySelector('#chart-response-times .legend button')";
+    browser.run(&format!("{}.click()", switch.trim_start_matches("return ")), &json!([]));
+    let all = browser.run("return document.querySelectorAll('figure svg[role=img]').length", &json!([]));
+    assert!(all.as_u64().unwrap() >= 8, "charts: {all}");
+    assert_eq!(browser.run(WIDE, &json!([])), json!([]), "too wide");
+    assert_eq!(browser.run(FAINT, &json!([CONTRAST_MIN])), json!([]), "contrast");
+    until("the end", || text("h1").as_str().is_some_and(|h| !h.is_empty() && !h.starts_with("running, ")));
+    let pressed = browser.run(&format!("{switch}?.getAttribute('aria-pressed')"), &json!([]));
+    assert_eq!(pressed, "false", "a curve that was switched off stays off");
+    assert_ne!(text("#findings, #requests"), "", "it is the page of --html");
+    assert_eq!(browser.ask("se/log", &json!({"type": "browser"})), json!([]), "console");
+    let asked = browser.asked();
+    assert!(asked.iter().all(|to| to.starts_with(&url)), "whom it asked: {asked:?}");
 }

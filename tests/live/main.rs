@@ -11,6 +11,7 @@ mod explain_command;
 #[path = "../support/facts.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod facts;
+mod followers;
 mod gates_command;
 mod load_command;
 #[path = "../support/loud.rs"]

@@ -20,6 +20,7 @@ pub fn render_comparison(comparison: &Comparison) -> String {
         stamps: Vec::new(),
         what: format!("base: {}", compare::side(&comparison.base)),
         when: format!("sockbench {}", comparison.tool.version),
+        over: None,
         command: "",
     };
     let body = html! {
@@ -28,7 +29,7 @@ pub fn render_comparison(comparison: &Comparison) -> String {
         }
         (section("charts", "How latencies spread", &html! { div class="charts" { (charts::figure(&compared_distribution(comparison))) } }))
     };
-    page(&top, &body)
+    page(&top, body).file()
 }
 
 fn figures(pair: &Pair) -> Markup {

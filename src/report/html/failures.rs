@@ -19,19 +19,26 @@ const STATUSES: usize = 12;
 /// Errors with first and last sight; nothing where nothing failed.
 pub(super) fn render(run: &RunResult) -> Markup {
     html! {
-        @if run.errors.is_empty() { p { "Nothing failed." } } @else {
-            (errors::table(run).to_html())
-            (list(&errors::messages(run)))
-            @if let Some(rest) = errors::rest(run) { p class="note" { (visible(&rest)) } }
-        }
+        (by_kind(run))
         (titled("Statuses", &statuses(run)))
         @if !run.surplus.is_empty() { (titled("Bytes behind whole answers", &surplus(run))) }
         (titled("Who closed the connections", &closes(run)))
     }
 }
 
+/// By call and errno.
+pub(super) fn by_kind(run: &RunResult) -> Markup {
+    html! {
+        @if run.errors.is_empty() { p { "Nothing failed." } } @else {
+            (errors::table(run).to_html())
+            (list(&errors::messages(run)))
+            @if let Some(rest) = errors::rest(run) { p class="note" { (visible(&rest)) } }
+        }
+    }
+}
+
 /// A row for each endpoint, a column for each status.
-fn statuses(run: &RunResult) -> Table {
+pub(super) fn statuses(run: &RunResult) -> Table {
     let all: BTreeSet<&str> = run.endpoints.iter().flat_map(|e| e.status.keys().map(String::as_str)).collect();
     let shown: Vec<&str> = all.iter().copied().take(STATUSES).collect();
     let mut columns = vec![("Endpoint".to_owned(), Align::Left)];

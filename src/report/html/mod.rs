@@ -10,6 +10,7 @@ mod compare;
 mod environment;
 mod failures;
 mod findings;
+mod live;
 mod rehearsal;
 mod run;
 mod shell;
@@ -18,6 +19,8 @@ mod study;
 mod tests;
 
 pub use compare::render_comparison;
+pub use live::{Going, live_page};
 pub use rehearsal::render_rehearsal;
-pub use run::render_run;
-pub use study::render_study;
+pub use run::{render_run, run_page};
+pub use shell::Document;
+pub use study::{render_study, study_page};

@@ -22,6 +22,7 @@ pub fn render_rehearsal(r: &Rehearsal) -> String {
         stamps: Vec::new(),
         what: format!("port exhaustion and its remedies, each in a private network namespace, in {}", seconds(r.duration_s)),
         when: format!("{}, sockbench {}, Linux {}", r.started_at, env!("CARGO_PKG_VERSION"), r.kernel),
+        over: None,
         command: "",
     };
     let body = html! {
@@ -30,7 +31,7 @@ pub fn render_rehearsal(r: &Rehearsal) -> String {
         (section("figures", "All figures", &table(r).to_html()))
         (section("apply", "How to apply them", &how(r)))
     };
-    page(&top, &body)
+    page(&top, body).file()
 }
 
 /// `4 of 20 remedies help, 3 more at a price; without one 50 of 300 connections were made`

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::shell::{Tile, Top, lines, list, page, section, tiles, titled};
+use super::shell::{Document, Tile, Top, lines, list, page, section, tiles, titled};
 use super::{charts, environment, failures, findings};
 use crate::model::figures::{count, counted, is_supported, ms, percent, rate, share};
 use crate::model::result::{RunResult, VerdictId};
@@ -14,6 +14,11 @@ use crate::report::text::{load, requests, summary};
 
 /// One run. `times` are its seconds; without them their charts say why they are missing.
 pub fn render_run(run: &RunResult, times: &EndpointTimes) -> String {
+    run_page(run, times).file()
+}
+
+/// The same by its parts.
+pub fn run_page(run: &RunResult, times: &EndpointTimes) -> Document {
     let stamp = summary::stamp_word(run.validity.stamp);
     let top = Top {
         kind: "sockbench load",
@@ -22,10 +27,11 @@ pub fn render_run(run: &RunResult, times: &EndpointTimes) -> String {
         stamps: vec![(stamp.0.to_owned(), stamp.1)],
         what: format!("{}, {}", plan_text::asked(&run.plan), load::headline::load(run)),
         when: when(run),
+        over: None,
         command: &run.command,
     };
     let body = html! {
-        (key_figures(run))
+        (tiles(&key_figures(run, None)))
         (section("findings", "Findings", &findings::render(&run.findings)))
         (section("requests", "Requests", &request_tables(run)))
         (section("charts", "Second by second", &charts::grid(&page_charts(run, times))))
@@ -35,7 +41,7 @@ pub fn render_run(run: &RunResult, times: &EndpointTimes) -> String {
         (section("unavailable", "Not measured", &unavailable(run)))
         (section("environment", "Environment", &environment::render(run)))
     };
-    page(&top, &body)
+    page(&top, body)
 }
 
 /// What a verdict means.
@@ -53,7 +59,8 @@ pub(super) fn when(run: &RunResult) -> String {
     format!("{}, sockbench {}, Linux {}, {cores}", run.started_at, run.tool.version, run.host.kernel)
 }
 
-fn key_figures(run: &RunResult) -> Markup {
+/// `ports_now` takes the place of the peak, where it is known.
+pub(super) fn key_figures(run: &RunResult, ports_now: Option<Tile>) -> Vec<Tile> {
     let (_, all) = locust::rows(run);
     let tile = |value: String, label: &str, tone: Tone| Tile { value, label: label.to_owned(), tone };
     let failed = if all.failures > 0 { Tone::Bad } else { Tone::Good };
@@ -71,7 +78,9 @@ fn key_figures(run: &RunResult) -> Markup {
             tile(format!("{} ms", ms(l.p50)), &format!("p50; max {}", ms(l.max)), Tone::Normal)
         });
     }
-    if let Some((ports, used)) = run.ports.as_ref().and_then(|p| Some((p, p.in_use_share()?))) {
+    if let Some(tile) = ports_now {
+        figures.push(tile);
+    } else if let Some((ports, used)) = run.ports.as_ref().and_then(|p| Some((p, p.in_use_share()?))) {
         let of = ports
             .peak_in_use
             .or(ports.peak_used)
@@ -80,10 +89,10 @@ fn key_figures(run: &RunResult) -> Markup {
         let tone = if used >= 1.0 { Tone::Bad } else { Tone::Normal };
         figures.push(tile(share(used), &format!("of the source ports at the peak{of}"), tone));
     }
-    tiles(&figures)
+    figures
 }
 
-fn request_tables(run: &RunResult) -> Markup {
+pub(super) fn request_tables(run: &RunResult) -> Markup {
     let [counted, percentiles] = requests::tables(run);
     html! { (titled(requests::REQUESTS, &counted)) (titled(requests::PERCENTILES_TITLE, &percentiles)) }
 }

@@ -28,43 +28,79 @@ pub(super) struct Top<'a> {
     pub(super) what: String,
     /// when and with what
     pub(super) when: String,
+    /// how much of the run is over, of one; none of one that has ended, or has no planned end
+    pub(super) over: Option<f64>,
     /// the command that made it; may be empty
     pub(super) command: &'a str,
 }
 
-/// The whole document.
-pub(super) fn page(top: &Top<'_>, body: &Markup) -> String {
-    let title: String = format!("{}: {}", top.kind, visible(top.sentence)).chars().take(TITLE_CHARS).collect();
-    let document = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "sockbench " (env!("CARGO_PKG_VERSION")) };
-                title { (title) }
-                style { (PreEscaped(stylesheet(":root"))) (PreEscaped(STYLE)) }
+/// A page by its parts: written as a file, or shown while a run goes on.
+#[derive(Debug, Clone)]
+pub struct Document {
+    title: String,
+    header: Markup,
+    main: Markup,
+}
+
+/// The page of `body` under `top`.
+pub(super) fn page(top: &Top<'_>, body: Markup) -> Document {
+    let title = format!("{}: {}", top.kind, visible(top.sentence)).chars().take(TITLE_CHARS).collect();
+    let header = html! {
+        header class=[tone_class(top.tone)] {
+            p class="kind" {
+                (top.kind)
+                @for (word, tone) in &top.stamps { " " span class={ "stamp " (tone_class(*tone).unwrap_or("")) } { (visible(word)) } }
             }
-            body {
-                header class=[tone_class(top.tone)] {
-                    p class="kind" {
-                        (top.kind)
-                        @for (word, tone) in &top.stamps { " " span class={ "stamp " (tone_class(*tone).unwrap_or("")) } { (visible(word)) } }
-                    }
-                    h1 { (visible(top.sentence)) }
-                    p { (visible(&top.what)) }
-                    p class="note" { (visible(&top.when)) }
-                    @if !top.command.is_empty() { (command("", top.command)) }
-                }
-                main { (body) }
-                footer { p class="note" { "made by sockbench " (env!("CARGO_PKG_VERSION")) "; this page asks no other machine for anything" } }
-                script { (PreEscaped(SCRIPT)) }
-            }
+            h1 { (visible(top.sentence)) }
+            p { (visible(&top.what)) }
+            p class="note" { (visible(&top.when)) }
+            @if let Some(share) = top.over { progress value=(format!("{share:.3}")) max="1" aria-label="part of the run that is over" {} }
+            @if !top.command.is_empty() { (command("", top.command)) }
         }
     };
-    document.into_string()
+    Document { title, header, main: html! { main { (body) } } }
+}
+
+impl Document {
+    /// The whole page, for a file.
+    pub fn file(&self) -> String {
+        self.whole(POLICY, None)
+    }
+
+    /// The whole page as it is now; its script follows `events`, and without scripts it is loaded again and again.
+    pub fn live(&self, events: &str) -> String {
+        self.whole(&format!("{POLICY}; connect-src 'self'"), Some(events))
+    }
+
+    /// What a page that follows puts in the place of what it shows.
+    pub fn update(&self) -> String {
+        html! { title { (self.title) } (self.header) (self.main) }.into_string()
+    }
+
+    fn whole(&self, policy: &str, events: Option<&str>) -> String {
+        let document = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta http-equiv="Content-Security-Policy" content=(policy);
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    meta name="generator" content={ "sockbench " (env!("CARGO_PKG_VERSION")) };
+                    title { (self.title) }
+                    style { (PreEscaped(stylesheet(":root"))) (PreEscaped(STYLE)) }
+                    @if events.is_some() { noscript { meta http-equiv="refresh" content="2"; } }
+                }
+                body data-events=[events] {
+                    (self.header)
+                    (self.main)
+                    footer { p class="note" { "made by sockbench " (env!("CARGO_PKG_VERSION")) "; this page asks no other machine for anything" } }
+                    script { (PreEscaped(SCRIPT)) }
+                }
+            }
+        };
+        document.into_string()
+    }
 }
 
 /// A part with a heading; nothing where there is nothing in it.

@@ -4,7 +4,7 @@
 use maud::html;
 
 use super::run::{verdict_tone, when};
-use super::shell::{Top, lines, list, page, section, titled};
+use super::shell::{Document, Top, lines, list, page, section, titled};
 use super::{charts, environment, findings};
 use crate::model::figures::{bytes, count, ms, percent, rate, seconds, share, times};
 use crate::model::study::{StepRow, StudyResult};
@@ -15,6 +15,11 @@ use crate::report::text::{study, study_detail, summary};
 
 /// A study. `times` are the seconds of each step.
 pub fn render_study(study: &StudyResult, times: &[EndpointTimes]) -> String {
+    study_page(study, times).file()
+}
+
+/// The same by its parts.
+pub fn study_page(study: &StudyResult, times: &[EndpointTimes]) -> Document {
     let none = EndpointTimes::default();
     let of = |i: usize| times.get(i).unwrap_or(&none);
     let rows = &study.analysis.rows;
@@ -29,6 +34,7 @@ pub fn render_study(study: &StudyResult, times: &[EndpointTimes]) -> String {
         stamps: study.steps.iter().zip(rows).map(stamp).collect(),
         what: format!("study {} of {target}, {} of {} steps, {}", study.name, rows.len(), study.steps_planned, ended(study)),
         when: first.map_or_else(String::new, when),
+        over: None,
         command: &study.command,
     };
     let answers: Vec<_> =
@@ -49,7 +55,7 @@ pub fn render_study(study: &StudyResult, times: &[EndpointTimes]) -> String {
         (section("analysis", "Analysis", &list(&study.analysis.sentences)))
         @if let Some(run) = first { (section("environment", "Environment", &environment::render(run))) }
     };
-    page(&top, &body)
+    page(&top, body)
 }
 
 fn stamp((run, row): (&crate::model::result::RunResult, &StepRow)) -> (String, Tone) {
@@ -109,7 +115,7 @@ fn under_load(study: &StudyResult) -> Table {
 type Figure = (&'static str, fn(&StepRow) -> String);
 
 /// A column for each step.
-fn by_step(rows: &[StepRow]) -> Table {
+pub(super) fn by_step(rows: &[StepRow]) -> Table {
     let figures: [Figure; 19] = [
         ("requests", |r| count(r.requests)),
         ("failed at the target", |r| count(r.failures)),

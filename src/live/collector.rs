@@ -1,0 +1,175 @@
+//! The thread that hands the figures of each second to a collector of OpenTelemetry, by OTLP/HTTP. What is not delivered is
+//! counted; nobody waits for a delivery but the end of the run, for a bounded time.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::time::Duration;
+
+use super::course::{Course, Update};
+use super::metrics::{Metric, Times};
+use super::otlp;
+use crate::http1::expect::Expect;
+use crate::http1::response::{Progress, ResponseReader, Start};
+
+/// A connect, a write or a read of a delivery takes no longer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of a run waits for what is not delivered yet.
+const LAST: Duration = Duration::from_secs(3);
+/// Seconds in one delivery.
+const BATCH: usize = 30;
+
+/// What became of the seconds of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delivered {
+    /// seconds that the collector took
+    pub taken: u64,
+    /// seconds that it did not
+    pub lost: u64,
+    /// why the first of these was lost
+    pub why: Option<String>,
+}
+
+/// Deliveries to a collector.
+#[derive(Debug)]
+pub struct Collector {
+    updates: Sender<Update>,
+    delivered: Receiver<Delivered>,
+}
+
+impl Collector {
+    /// Delivers to `path` of `authority` at one of `addrs`, from a thread of its own.
+    ///
+    /// Errors: the thread could not be made.
+    pub fn start(addrs: Vec<SocketAddr>, authority: String, path: String) -> io::Result<Self> {
+        let (updates, receive) = channel();
+        let (done, delivered) = channel();
+        let delivery =
+            Delivery { addrs, authority, path, connection: None, course: Course::default(), so_far: Delivered::default() };
+        std::thread::Builder::new().name("live-otlp".into()).spawn(move || done.send(delivery.deliver(&receive)))?;
+        Ok(Self { updates, delivered })
+    }
+
+    /// Hands an update over. Never waits.
+    pub fn send(&self, update: Update) {
+        // A thread that has ended is reported by `finish`.
+        let _ = self.updates.send(update);
+    }
+
+    /// What became of all seconds. Waits [`LAST`] at most; none where that was too short.
+    pub fn finish(self) -> Option<Delivered> {
+        drop(self.updates);
+        match self.delivered.recv_timeout(LAST) {
+            Ok(delivered) => Some(delivered),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+}
+
+struct Delivery {
+    addrs: Vec<SocketAddr>,
+    authority: String,
+    path: String,
+    connection: Option<TcpStream>,
+    course: Course,
+    so_far: Delivered,
+}
+
+impl Delivery {
+    fn deliver(mut self, updates: &Receiver<Update>) -> Delivered {
+        let mut seconds: Vec<(Vec<Metric>, Times)> = Vec::new();
+        while let Ok(update) = updates.recv() {
+            self.take(update, &mut seconds);
+            // All that has come meanwhile goes in one delivery.
+            while seconds.len() < BATCH {
+                match updates.try_recv() {
+                    Ok(update) => self.take(update, &mut seconds),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            if seconds.is_empty() {
+                continue;
+            }
+            let body = otlp::request(self.course.target(), &seconds).to_string();
+            let count = seconds.len() as u64;
+            seconds.clear();
+            match self.post(&body) {
+                Ok(()) => self.so_far.taken += count,
+                Err(why) => {
+                    self.connection = None;
+                    self.so_far.lost += count;
+                    self.so_far.why.get_or_insert(why);
+                }
+            }
+        }
+        self.so_far
+    }
+
+    fn take(&mut self, update: Update, seconds: &mut Vec<(Vec<Metric>, Times)>) {
+        let is_second = matches!(update, Update::Second(_));
+        self.course.on_update(update);
+        if is_second {
+            seconds.extend(self.course.figures());
+        }
+    }
+
+    /// Errors: why the collector does not have it.
+    fn post(&mut self, body: &str) -> Result<(), String> {
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nUser-Agent: sockbench/{}\r\nContent-Length: {}\r\n\r\n",
+            self.path,
+            self.authority,
+            env!("CARGO_PKG_VERSION"),
+            body.len()
+        );
+        let request = [head.as_bytes(), body.as_bytes()].concat();
+        // A kept connection may have been closed meanwhile: a new one is tried once.
+        if let Some(kept) = self.connection.take()
+            && let Ok(done) = self.exchange(kept, &request)
+        {
+            return done;
+        }
+        let stream = connect(&self.addrs).map_err(|e| format!("connect: {e}"))?;
+        self.exchange(stream, &request).map_err(|e| e.to_string())?
+    }
+
+    /// Errors: the connection broke. Inside: the collector said no.
+    fn exchange(&mut self, mut stream: TcpStream, request: &[u8]) -> io::Result<Result<(), String>> {
+        stream.write_all(request)?;
+        let mut reader = ResponseReader::new(Expect::default());
+        reader.begin(Start::Fresh);
+        let mut piece = [0; 4096];
+        loop {
+            let n = stream.read(&mut piece)?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match reader.on_bytes(&piece[..n]) {
+                Ok(Progress::More) => {}
+                Ok(Progress::Done { .. }) => break,
+                Err(fault) => return Ok(Err(format!("no HTTP answer: {}", fault.message()))),
+            }
+        }
+        let answer = reader.answer();
+        if answer.keep {
+            self.connection = Some(stream);
+        }
+        Ok(if (200..300).contains(&answer.status) { Ok(()) } else { Err(format!("status {}", answer.status)) })
+    }
+}
+
+fn connect(addrs: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for addr in addrs {
+        match TcpStream::connect_timeout(addr, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,186 @@
+//! The thread of the live page: one loop over a listener and a few clients that never blocks but in poll(2).
+
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::client::Client;
+use super::course::{Course, Update};
+use crate::model::time::Stamp;
+use crate::sys::clock::Clock;
+use crate::sys::listen::{ListenSpec, listen};
+
+/// Clients at once. A further one takes the place of one that has not asked yet, or is closed at once.
+const CLIENTS: usize = 16;
+/// How long the end of a run waits for those who follow to take the last page.
+const LAST: Duration = Duration::from_secs(1);
+const BACKLOG: i32 = 16;
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+/// Of clients: which one it was is not asked, all are looked at.
+const CLIENT: Token = Token(0);
+
+/// A listening socket, not served yet. Opened before a private namespace is entered, it stays outside.
+#[derive(Debug)]
+pub struct Door {
+    listener: TcpListener,
+    addr: SocketAddr,
+}
+
+/// The page, being served. Dropped, it ends without a last page.
+#[derive(Debug)]
+pub struct Page {
+    updates: Option<Sender<Update>>,
+    waker: Arc<Waker>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    /// Errors: the address is in use, or not this host's.
+    pub fn open(addr: SocketAddr) -> io::Result<Self> {
+        let listener = listen(ListenSpec { addr, backlog: BACKLOG, reuse_port: false })?;
+        let addr = listener.local_addr()?;
+        Ok(Self { listener, addr })
+    }
+
+    /// Where the page is.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.addr)
+    }
+
+    /// Serves it from a thread of its own.
+    ///
+    /// Errors: a poll or a thread could not be made.
+    pub fn serve(mut self) -> io::Result<Page> {
+        let poll = Poll::new()?;
+        poll.registry().register(&mut self.listener, LISTENER, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let (send, receive) = channel();
+        let serving = Serving {
+            poll,
+            listener: Some(self.listener),
+            clients: Vec::new(),
+            course: Course::default(),
+            clock: Clock::start(),
+            last: None,
+        };
+        let thread = std::thread::Builder::new().name("live-page".into()).spawn(move || serving.serve(&receive))?;
+        Ok(Page { updates: Some(send), waker, thread: Some(thread) })
+    }
+}
+
+impl Page {
+    /// Hands an update over. Never waits.
+    pub fn send(&self, update: Update) {
+        let is_shown = !matches!(update, Update::Interval(_));
+        // A thread that has ended serves nobody: nothing is lost.
+        let _ = self.updates.as_ref().map(|to| to.send(update));
+        if is_shown {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+impl Drop for Page {
+    /// Waits for those who take the last page, one second at most.
+    fn drop(&mut self) {
+        self.updates = None;
+        let _ = self.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Serving {
+    poll: Poll,
+    listener: Option<TcpListener>,
+    clients: Vec<(TcpStream, Client)>,
+    course: Course,
+    clock: Clock,
+    /// when all is over, whoever is still there
+    last: Option<Stamp>,
+}
+
+impl Serving {
+    fn serve(mut self, updates: &Receiver<Update>) {
+        let mut events = Events::with_capacity(CLIENTS + 2);
+        loop {
+            let now = self.clock.now();
+            let deadlines = self.clients.iter().filter_map(|(_, client)| client.deadline());
+            let next = deadlines.chain(self.last).min().map(|deadline| deadline.since(now));
+            if let Err(error) = self.poll.poll(&mut events, next)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return;
+            }
+            let now = self.clock.now();
+            loop {
+                match updates.try_recv() {
+                    Ok(update) => self.course.on_update(update),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        // Nobody new is let in; those who are there get the last page.
+                        self.listener = None;
+                        self.last.get_or_insert(now.plus(LAST));
+                        break;
+                    }
+                }
+            }
+            self.accept(now);
+            self.clients.retain_mut(|(stream, client)| {
+                go_on(stream, client, now, &mut self.course);
+                !client.is_over(now)
+            });
+            if self.last.is_some_and(|last| now >= last || self.clients.iter().all(|(_, client)| client.pending().is_empty())) {
+                return;
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Stamp) {
+        // Without descriptors, or with another fault: those who wait are let in at the next turn, a second later at most.
+        while let Some(Ok((mut stream, _))) = self.listener.as_ref().map(TcpListener::accept) {
+            if self.clients.len() >= CLIENTS {
+                let Some(silent) = self.clients.iter().position(|(_, client)| client.is_asking()) else { continue };
+                self.clients.remove(silent);
+            }
+            let both = Interest::READABLE | Interest::WRITABLE;
+            if self.poll.registry().register(&mut stream, CLIENT, both).is_ok() {
+                self.clients.push((stream, Client::new(now)));
+            }
+        }
+    }
+}
+
+/// Reads and writes until the socket would block.
+fn go_on(stream: &mut TcpStream, client: &mut Client, now: Stamp, course: &mut Course) {
+    let mut piece = [0; 4096];
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => return client.on_end(),
+            Ok(n) => client.on_bytes(&piece[..n], now, course),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return client.on_end(),
+        }
+    }
+    client.on_change(now, course);
+    while !client.pending().is_empty() {
+        match stream.write(client.pending()) {
+            Ok(n) => {
+                client.on_written(n, now);
+                client.on_change(now, course);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return client.on_end(),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The figures of a run for machines: one list, written as Prometheus text or for a collector of OpenTelemetry.
+
+use std::fmt::Write as _;
+
+use super::course::Now;
+use crate::model::result::{Endpoint, RunResult, SeriesPoint};
+
+/// Whether a figure only rises within a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// In which unit: the end of a name for Prometheus, the code of UCUM for OpenTelemetry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    None,
+    Seconds,
+    Bytes,
+    /// of one
+    Ratio,
+}
+
+impl Unit {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Seconds => "_seconds",
+            Self::Bytes => "_bytes",
+            Self::Ratio => "_ratio",
+        }
+    }
+
+    pub(super) fn ucum(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Seconds => "s",
+            Self::Bytes => "By",
+            Self::Ratio => "1",
+        }
+    }
+}
+
+/// Names and values of labels.
+pub(super) type Labels = Vec<(&'static str, String)>;
+
+/// A figure with its values.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) unit: Unit,
+    pub(super) help: &'static str,
+    pub(super) points: Vec<(Labels, f64)>,
+}
+
+/// When a run began and when its last second ended, nanoseconds of Unix time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) begin_ns: u64,
+    pub(super) now_ns: u64,
+}
+
+/// All figures of a run so far; what is not known is left out.
+pub(super) fn of(run: &RunResult, now: Option<&Now>) -> Vec<Metric> {
+    use Kind::{Counter, Gauge};
+    let point = run.series.last().copied().unwrap_or_default();
+    let all = |value: f64| vec![(Labels::new(), value)];
+    let known = |value: Option<f64>| value.map_or_else(Vec::new, all);
+    let ports = run.ports.as_ref();
+    let by_endpoint = |value: fn(&Endpoint) -> u64| {
+        let of = |e: &Endpoint| (vec![("method", e.method.clone()), ("endpoint", e.name.clone())], value(e) as f64);
+        summed(run.endpoints.iter().map(of))
+    };
+    let errors = run.errors.iter().map(|e| {
+        let labels = [("call", e.call.word().to_owned()), ("name", e.name.clone()), ("endpoint", e.endpoint.clone())];
+        (labels.to_vec(), e.count as f64)
+    });
+    let percentiles = |of: [(&str, Option<f64>); 3], per_s: f64| {
+        let known = |(p, value): (&str, Option<f64>)| Some((vec![("percentile", p.to_owned())], value? / per_s));
+        of.into_iter().filter_map(known).collect::<Vec<_>>()
+    };
+    let both = |client: Option<f64>, target: Option<f64>| {
+        let known = |(of, value): (&str, Option<f64>)| Some((vec![("of", of.to_owned())], value?));
+        [("client", client), ("target", target)].into_iter().filter_map(known).collect::<Vec<_>>()
+    };
+    let bytes = |n: Option<u64>| n.map(|n| n as f64);
+    let share = |percent: Option<f64>| percent.map(|p| p / 100.0);
+    let SeriesPoint { p50_ms, p95_ms, p99_ms, .. } = point;
+    let rows: [(&str, Kind, Unit, &str, Vec<(Labels, f64)>); 20] = [
+        ("elapsed", Gauge, Unit::Seconds, "Whole seconds of the run so far.", all(run.duration_s)),
+        ("users", Gauge, Unit::None, "Users that are active.", all(point.users.into())),
+        ("users_asked", Gauge, Unit::None, "Users that the plan asks for by now.", all(point.users_asked.into())),
+        ("requests", Counter, Unit::None, "Requests that ended at the target.", by_endpoint(|e| e.requests)),
+        ("failures", Counter, Unit::None, "Requests that failed at the target.", by_endpoint(|e| e.failures)),
+        ("local_failures", Counter, Unit::None, "Requests that failed on this machine.", by_endpoint(|e| e.local_failures)),
+        ("errors", Counter, Unit::None, "Failures by call and errno.", summed(errors)),
+        (
+            "connections_opened",
+            Counter,
+            Unit::None,
+            "Connections that were established.",
+            all(run.totals.connections_opened as f64),
+        ),
+        (
+            "latency",
+            Gauge,
+            Unit::Seconds,
+            "Percentiles of the answered requests of the last second.",
+            percentiles([("50", p50_ms), ("95", p95_ms), ("99", p99_ms)], 1e3),
+        ),
+        (
+            "connect",
+            Gauge,
+            Unit::Seconds,
+            "Percentiles of the duration of connect(2) in the last second.",
+            percentiles([("50", point.connect_p50_us), ("95", point.connect_p95_us), ("99", None)], 1e6),
+        ),
+        (
+            "ports_used",
+            Gauge,
+            Unit::None,
+            "Source ports with a socket towards the target.",
+            known(point.ports_used.map(f64::from)),
+        ),
+        ("ports_time_wait", Gauge, Unit::None, "Source ports in TIME_WAIT.", known(point.time_wait.map(f64::from))),
+        ("ports_pool", Gauge, Unit::None, "Source ports that the run can use.", known(ports.and_then(|p| p.pool).map(f64::from))),
+        (
+            "ports_sustained_connections_per_second",
+            Gauge,
+            Unit::None,
+            "New connections a second that the ports sustain.",
+            known(ports.and_then(|p| p.ceiling_cps)),
+        ),
+        (
+            "ports_exhausted_in",
+            Gauge,
+            Unit::Seconds,
+            "Time until no source port is free at the present rate; absent where they suffice.",
+            known(now.and_then(|n| n.full_in_s)),
+        ),
+        (
+            "cpu_cores",
+            Gauge,
+            Unit::None,
+            "Cores in use in the last second.",
+            both(share(point.client_cpu_percent), share(point.target_cpu_percent)),
+        ),
+        ("memory", Gauge, Unit::Bytes, "Resident memory.", both(bytes(point.client_rss_bytes), bytes(point.target_rss_bytes))),
+        ("host_cpu", Gauge, Unit::Ratio, "Part of all cores of this machine in use.", known(share(point.host_cpu_percent))),
+        (
+            "host_memory",
+            Gauge,
+            Unit::Ratio,
+            "Part of the memory of this machine in use.",
+            known(share(point.host_memory_percent)),
+        ),
+        (
+            "accept_queue",
+            Gauge,
+            Unit::None,
+            "Connections that a local target has not accepted.",
+            known(point.accept_queue.map(f64::from)),
+        ),
+    ];
+    let of = |(name, kind, unit, help, points)| Metric { name, kind, unit, help, points };
+    rows.into_iter().map(of).filter(|m| !m.points.is_empty()).collect()
+}
+
+/// Rows that differ in what is no label are one: a label set may be there once.
+fn summed(points: impl Iterator<Item = (Labels, f64)>) -> Vec<(Labels, f64)> {
+    let mut all: Vec<(Labels, f64)> = Vec::new();
+    for (labels, value) in points {
+        match all.iter_mut().find(|known| known.0 == labels) {
+            Some(known) => known.1 += value,
+            None => all.push((labels, value)),
+        }
+    }
+    all
+}
+
+/// The Prometheus text format, version 0.0.4.
+pub(super) fn prometheus(all: &[Metric]) -> String {
+    let mut out = String::new();
+    for m in all {
+        let (kind, end) = match m.kind {
+            Kind::Counter => ("counter", "_total"),
+            Kind::Gauge => ("gauge", ""),
+        };
+        let name = format!("sockbench_{}{}{end}", m.name, m.unit.suffix());
+        let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", m.help);
+        for (labels, value) in &m.points {
+            let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let _ = writeln!(out, "{name}{labels} {value}");
+        }
+    }
+    out
+}
+
+fn escaped(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,115 @@
+//! The course of a run from made-up seconds: what the page, `/metrics` and a collector get.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::client::Shown as _;
+use super::course::{Begun, Course, Now, Update};
+use super::{metrics, otlp};
+use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, EndpointId, Failure};
+use crate::model::result::{Ports, SeriesPoint};
+use crate::report::fixture;
+use crate::stats::interval::Interval;
+
+/// A run that goes on: two endpoints with hostile names, `seconds` over.
+fn course(seconds: u64, steps: Option<usize>) -> Course {
+    let f = fixture::broken();
+    let mut begun =
+        crate::model::result::RunResult::new(f.run.plan.clone(), "sockbench load".into(), "now".into(), f.run.host.clone());
+    begun.plan.mix[0].path = "/a\"<i>\\\n".into();
+    let mut course = Course::default();
+    course.on_update(Update::Begin(Arc::new(Begun { run: begun, label: "10 users".into(), steps, unix_ns: 1_000_000_000 })));
+    for second in 0..seconds {
+        let like = &f.seconds[second as usize % f.seconds.len()];
+        // Two kinds that differ in what no label shows.
+        let no_port = Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL));
+        let kinds = [no_port, Failure { port_bound: true, ..no_port }].map(|failure| ((failure, EndpointId(0)), 2));
+        course.on_update(Update::Interval(Arc::new(Interval { second, failures: BTreeMap::from(kinds), ..like.clone() })));
+        course.on_update(Update::Second(now(second)));
+    }
+    course
+}
+
+fn now(second: u64) -> Now {
+    Now {
+        second,
+        users_asked: 10,
+        users: 9,
+        seen: SeriesPoint {
+            ports_used: Some(400),
+            time_wait: Some(390),
+            client_cpu_percent: Some(50.0),
+            ..SeriesPoint::default()
+        },
+        ports: Some(Ports { pool: Some(500), hold_s: Some(60.0), ceiling_cps: Some(500.0 / 60.0), ..Ports::default() }),
+        ports_in_use: Some(400),
+        full_in_s: Some(2.5),
+    }
+}
+
+#[test]
+fn the_page_shows_what_was_before_one_opened_it() {
+    let mut course = course(3, None);
+    let page = course.page();
+    for part in [
+        "running, 3 of",
+        "400 of 500",
+        "full in 3 s at this rate",
+        "EADDRNOTAVAIL",
+        "sustained: 8.33/s",
+        "data-events=\"events\"",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(page.contains("connect-src 'self'") && !page.contains("<i>"), "it may ask for its events, and names stay text");
+}
+
+#[test]
+fn a_page_that_is_opened_too_early_says_so() {
+    let mut none = Course::default();
+    assert!(none.page().contains("no second is over yet") && none.metrics().is_empty());
+    assert!(course(0, None).page().contains("running, 0 of"));
+}
+
+#[test]
+fn a_study_shows_its_steps_and_what_it_waits_for() {
+    let f = fixture::broken();
+    let mut course = course(2, Some(3));
+    assert!(course.page().contains("step 1 of 3 (10 users): running, 2 of"));
+    let before = course.version();
+    course.on_update(Update::Done(Arc::new(f.run.clone())));
+    course.on_update(Update::Say("cool-down 2 s".into()));
+    assert!(course.version() > before && course.page().contains("cool-down 2 s"));
+    let begun = Begun { run: f.run.clone(), label: "50 users".into(), steps: Some(3), unix_ns: 2_000_000_000 };
+    course.on_update(Update::Begin(Arc::new(begun)));
+    let page = course.page();
+    assert!(page.contains("step 2 of 3 (50 users)") && page.contains("Steps that are over"), "{page:.300}");
+}
+
+#[test]
+fn the_end_is_the_last_page() {
+    let mut course = course(1, None);
+    assert!(course.update().contains("running") && !course.is_last());
+    course.on_update(Update::End("<title>x</title><header>healthy</header><main></main>".into()));
+    assert!(course.is_last() && course.update().contains("healthy") && !course.update().contains("running"));
+}
+
+#[test]
+fn prometheus_gets_each_label_set_once() {
+    let text = course(2, None).metrics();
+    insta::assert_snapshot!(text);
+    let mut seen = std::collections::BTreeSet::new();
+    for line in text.lines().filter(|l| !l.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        value.parse::<f64>().unwrap();
+        assert!(seen.insert(name.to_owned()), "twice: {name}");
+    }
+}
+
+#[test]
+fn a_collector_gets_numbers_as_the_encoding_has_them() {
+    let (figures, times) = course(2, None).figures().unwrap();
+    assert_eq!(times, metrics::Times { begin_ns: 1_000_000_000, now_ns: 3_000_000_000 });
+    let request = otlp::request("http://t/", &[(figures, times)]);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&request).unwrap());
+}

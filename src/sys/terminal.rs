@@ -1,0 +1,15 @@
+//! The size of a terminal.
+
+/// Columns of the terminal that stdout is; none where it is none.
+pub fn columns_of_stdout() -> Option<usize> {
+    columns(std::io::stdout())
+}
+
+/// Columns of the terminal that stderr is; none where it is none.
+pub fn columns_of_stderr() -> Option<usize> {
+    columns(std::io::stderr())
+}
+
+fn columns(of: impl std::os::fd::AsFd) -> Option<usize> {
+    terminal_size::terminal_size_of(of).map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0)
+}
