@@ -22,8 +22,8 @@ const METRICS_PATH: &str = "/v1/metrics";
 /// Who follows a run.
 #[derive(Debug, clap::Args, Clone, Default)]
 pub(crate) struct LiveArgs {
-    #[arg(help = format!("Show the page while it is filled [default: none; alone: 127.0.0.1:{PAGE_PORT}]"))]
-    #[arg(long_help = format!("Show the page while it is filled [default: none; alone: 127.0.0.1:{PAGE_PORT}]\n\nAn address and port, or \
+    #[arg(help = "Show that page while the run goes on [default: none]")]
+    #[arg(long_help = format!("Show that page while the run goes on [default: none; alone: 127.0.0.1:{PAGE_PORT}]\n\nAn address and port, or \
         a port; port 0 takes a free one. It is the page of --html at / and Prometheus text at /metrics, on this host alone unless \
         --live-remote. It ends with the run."))]
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, value_parser = page_address, help_heading = "Output",
@@ -172,7 +172,7 @@ impl Followers {
     pub(crate) fn on_second(&self, second: u64, users: UsersNow, live: Option<&LivePorts>) {
         self.send(|| {
             let live = live.copied().unwrap_or_default();
-            Update::Second(Now {
+            Update::Second(Box::new(Now {
                 second,
                 users_asked: users.asked,
                 users: users.active,
@@ -180,7 +180,7 @@ impl Followers {
                 ports: live.ports(),
                 ports_in_use: live.count.map(|c| c.in_use.ports()),
                 full_in_s: live.exhausted_in_s().filter(|_| live.short_lived),
-            })
+            }))
         });
     }
 

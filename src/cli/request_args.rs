@@ -22,7 +22,7 @@ pub(crate) struct RequestArgs {
     /// Request body, or @FILE [default: none]
     ///
     /// @FILE reads it from a file, @- from standard input; @@ begins a text that starts with @.
-    #[arg(long, value_name = "TEXT|@FILE", value_parser = body, help_heading = "Request")]
+    #[arg(long, hide_short_help = true, value_name = "TEXT|@FILE", value_parser = body, help_heading = "Request")]
     pub(crate) body: Option<Body>,
 }
 

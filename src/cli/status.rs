@@ -105,7 +105,7 @@ pub(crate) fn by_kind(second: &Interval) -> BTreeMap<Failure, u64> {
 fn redrawn(before: &[String], now: &[String], columns: usize) -> String {
     let rows: usize = before.iter().map(|line| line.chars().count().div_ceil(columns.max(1)).max(1)).sum();
     let up = if rows > 0 { format!("\x1b[{rows}A\r") } else { String::new() };
-    let lines: String = now.iter().map(|line| format!("{line}\x1b[K\n")).collect();
+    let lines: String = now.iter().flat_map(|line| [line, "\x1b[K\n"]).collect();
     format!("{up}{lines}{}", if rows > 0 { "\x1b[J" } else { "" })
 }
 

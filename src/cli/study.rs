@@ -1,24 +1,23 @@
 //! `sockbench study`: steps of users, charts and analysis over all of them.
 
-use std::path::{Path, PathBuf};
+mod steps;
+
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
-use super::live_args::{Followers, LiveArgs};
+use super::live_args::LiveArgs;
 use super::load_args::OutputArgs;
 use super::request_args::{self, Mix};
-use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
+use super::run_output::{self, Keeps, RunFiles, Written};
 use super::sandbox::{self, SandboxArgs};
-use super::status::Status;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, ports_args, proofs, tell};
+use super::{Exit, files, load, load_args, ports_args, tell};
 use crate::diagnose;
-use crate::gates::Durations;
 use crate::model::environment::Environment;
-use crate::model::facts::Fact;
-use crate::model::figures::{count, counted, seconds, span};
+use crate::model::figures::{counted, seconds, span};
 use crate::model::plan::{LoadLimits, LoadPlan, Target, Think};
 use crate::model::result::{RunResult, Tool, Verdict};
 use crate::model::server_flags::ServerFlags;
@@ -29,12 +28,12 @@ use crate::report::style::Style;
 use crate::report::text::{self, Detail, Page};
 use crate::report::{html, json, plan_text};
 use crate::study::analysis;
-use crate::study::measured::Measured;
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
-use crate::study::run::{self, StudyWatch};
+use crate::study::run;
 use crate::study::windows_ports;
 use crate::sys::clock;
 use crate::sys::signals::StopFlag;
+use steps::Steps;
 
 /// Run steps of users, the experiment or your own, and say where the target saturates and why.
 ///
@@ -380,83 +379,4 @@ pub(crate) fn step_file(index: usize, plan: &LoadPlan) -> String {
 /// How the names of a step's files end: `-1-10-users`.
 fn step_end(index: usize, plan: &LoadPlan) -> String {
     format!("-{}-{}-users", index + 1, plan.users)
-}
-
-/// Watches the steps: status, files of each, cool-downs.
-struct Steps<'a> {
-    output: &'a OutputArgs,
-    labels: &'a [String],
-    followers: &'a Followers,
-    stop: &'a StopFlag,
-    written: Written,
-    cooling: Option<Status>,
-    /// the endpoints of each step that is over
-    times: Vec<EndpointTimes>,
-    /// and all their latencies
-    durations: Vec<Durations>,
-}
-
-impl Steps<'_> {
-    /// `DIR/step-1-10-users`: the stem of a step's files.
-    fn stem(&self, index: usize, plan: &LoadPlan) -> Option<PathBuf> {
-        self.output.dir.as_ref().map(|d| d.join(format!("step{}", step_end(index, plan))))
-    }
-
-    fn csv_prefix(&self, index: usize, plan: &LoadPlan) -> Option<PathBuf> {
-        self.output.csv.as_ref().map(|p| files::with_suffix(p, &step_end(index, plan)))
-    }
-}
-
-impl<'s> StudyWatch for Steps<'s> {
-    type Watch = RunWatch<'s>;
-
-    fn step(&mut self, index: usize, plan: &LoadPlan, baseline: &Baseline) -> RunWatch<'s> {
-        if let Some(status) = self.cooling.take() {
-            status.clear();
-        }
-        if !self.output.quiet {
-            tell(&format!("\nstep {}", index + 1));
-        }
-        load::announce(plan, baseline, self.output);
-        let hlog = self.stem(index, plan).map(|s| files::with_suffix(&s, ".hlog"));
-        let watch = RunWatch::new(plan, self.output.quiet, self.stop, self.followers, hlog.as_deref()).unwrap_or_else(|e| {
-            self.written.note(Err(e));
-            RunWatch::without_log(plan, self.output.quiet, self.stop, self.followers)
-        });
-        self.followers.begin(plan, baseline, &self.labels[index], Some(self.labels.len()));
-        watch.of_step(index + 1, self.labels.len())
-    }
-
-    fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) {
-        proofs::attach(&mut measured.result);
-        let seconds = watch.finish(&mut self.written);
-        let result = &measured.result;
-        self.followers.done(result);
-        if let Some(stem) = self.stem(index, &result.plan) {
-            run_output::write_run(&stem, result, &seconds.history, &mut self.written);
-        }
-        if let Some(prefix) = self.csv_prefix(index, &result.plan) {
-            run_output::write_csv(&prefix, result, &seconds.history, &mut self.written);
-        }
-        self.times.push(seconds.times);
-        self.durations.push(seconds.durations);
-    }
-
-    fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {
-        let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet));
-        if let (Some(held), Some(limit)) = (held.known(), threshold) {
-            let line = format!(
-                "cool-down {:>3} s: {} still in TIME_WAIT, the next step starts at {}",
-                waited.as_secs(),
-                counted(*held, "port"),
-                count(limit)
-            );
-            self.followers.say(&line);
-            status.say(waited.as_secs(), &line);
-        }
-    }
-
-    fn is_stopped(&mut self) -> bool {
-        self.stop.is_set()
-    }
 }

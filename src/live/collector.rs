@@ -3,7 +3,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use super::course::{Course, Update};
@@ -59,10 +59,7 @@ impl Collector {
     /// What became of all seconds. Waits [`LAST`] at most; none where that was too short.
     pub fn finish(self) -> Option<Delivered> {
         drop(self.updates);
-        match self.delivered.recv_timeout(LAST) {
-            Ok(delivered) => Some(delivered),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.delivered.recv_timeout(LAST).ok()
     }
 }
 

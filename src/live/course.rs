@@ -21,7 +21,7 @@ pub enum Update {
     /// a second is over
     Interval(Arc<Interval>),
     /// and what was seen in it
-    Second(Now),
+    Second(Box<Now>),
     /// no step goes on: what is done instead
     Say(String),
     /// the last step is over, with this result
@@ -69,7 +69,7 @@ struct Run {
     so_far: SoFar,
     times: EndpointTimes,
     seen: Vec<SeriesPoint>,
-    now: Option<Now>,
+    now: Option<Box<Now>>,
     /// as of the last change that was looked at
     result: Arc<RunResult>,
     is_done: bool,
@@ -94,13 +94,13 @@ impl Run {
         self.is_stale = true;
     }
 
-    fn on_second(&mut self, now: &Now) {
+    fn on_second(&mut self, now: Box<Now>) {
         self.so_far.note_users(now.second, now.users_asked, now.users);
         self.seen.resize(now.second as usize + 1, SeriesPoint::default());
         if let Some(last) = self.seen.last_mut() {
             *last = now.seen;
         }
-        self.now = Some(now.clone());
+        self.now = Some(now);
         self.is_stale = true;
     }
 
@@ -147,7 +147,11 @@ impl Course {
                 }
                 return;
             }
-            Update::Second(now) => self.runs.last_mut().into_iter().for_each(|run| run.on_second(&now)),
+            Update::Second(now) => {
+                if let Some(run) = self.runs.last_mut() {
+                    run.on_second(now);
+                }
+            }
             Update::Say(text) => self.said = Some(text),
             Update::Done(result) => {
                 if let Some(run) = self.runs.last_mut() {
@@ -168,7 +172,7 @@ impl Course {
         run.refresh();
         let second = run.result.series.last().map_or(0.0, |p| p.t_s);
         let times = metrics::Times { begin_ns: run.begun.unix_ns, now_ns: run.begun.unix_ns + (second * 1e9) as u64 };
-        Some((metrics::of(&run.result, run.now.as_ref()), times))
+        Some((metrics::of(&run.result, run.now.as_ref().and_then(|now| now.full_in_s)), times))
     }
 
     /// The target, for those who keep the figures of many.

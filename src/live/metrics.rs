@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use super::course::Now;
 use crate::model::result::{Endpoint, RunResult, SeriesPoint};
 
 /// Whether a figure only rises within a run.
@@ -55,6 +54,9 @@ pub(super) struct Metric {
     pub(super) points: Vec<(Labels, f64)>,
 }
 
+/// The parts of a [`Metric`], in its order.
+type Row = (&'static str, Kind, Unit, &'static str, Vec<(Labels, f64)>);
+
 /// When a run began and when its last second ended, nanoseconds of Unix time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
@@ -62,8 +64,8 @@ pub(super) struct Times {
     pub(super) now_ns: u64,
 }
 
-/// All figures of a run so far; what is not known is left out.
-pub(super) fn of(run: &RunResult, now: Option<&Now>) -> Vec<Metric> {
+/// All figures of a run so far; what is not known is left out. `full_in_s`: until no source port is free.
+pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
     use Kind::{Counter, Gauge};
     let point = run.series.last().copied().unwrap_or_default();
     let all = |value: f64| vec![(Labels::new(), value)];
@@ -88,7 +90,7 @@ pub(super) fn of(run: &RunResult, now: Option<&Now>) -> Vec<Metric> {
     let bytes = |n: Option<u64>| n.map(|n| n as f64);
     let share = |percent: Option<f64>| percent.map(|p| p / 100.0);
     let SeriesPoint { p50_ms, p95_ms, p99_ms, .. } = point;
-    let rows: [(&str, Kind, Unit, &str, Vec<(Labels, f64)>); 20] = [
+    let rows: [Row; 20] = [
         ("elapsed", Gauge, Unit::Seconds, "Whole seconds of the run so far.", all(run.duration_s)),
         ("users", Gauge, Unit::None, "Users that are active.", all(point.users.into())),
         ("users_asked", Gauge, Unit::None, "Users that the plan asks for by now.", all(point.users_asked.into())),
@@ -138,7 +140,7 @@ pub(super) fn of(run: &RunResult, now: Option<&Now>) -> Vec<Metric> {
             Gauge,
             Unit::Seconds,
             "Time until no source port is free at the present rate; absent where they suffice.",
-            known(now.and_then(|n| n.full_in_s)),
+            known(full_in_s),
         ),
         (
             "cpu_cores",

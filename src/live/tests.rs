@@ -25,7 +25,7 @@ fn course(seconds: u64, steps: Option<usize>) -> Course {
         let no_port = Failure::new(Call::Connect, Cause::Errno(EADDRNOTAVAIL));
         let kinds = [no_port, Failure { port_bound: true, ..no_port }].map(|failure| ((failure, EndpointId(0)), 2));
         course.on_update(Update::Interval(Arc::new(Interval { second, failures: BTreeMap::from(kinds), ..like.clone() })));
-        course.on_update(Update::Second(now(second)));
+        course.on_update(Update::Second(Box::new(now(second))));
     }
     course
 }

@@ -29,7 +29,7 @@ pub fn render_comparison(comparison: &Comparison) -> String {
         }
         (section("charts", "How latencies spread", &html! { div class="charts" { (charts::figure(&compared_distribution(comparison))) } }))
     };
-    page(&top, body).file()
+    page(&top, &body).file()
 }
 
 fn figures(pair: &Pair) -> Markup {

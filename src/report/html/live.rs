@@ -41,7 +41,7 @@ pub fn live_page(going: &Going<'_>) -> Document {
             over: None,
             command: "",
         };
-        return page(&top, html! {});
+        return page(&top, &html! {});
     };
     let planned = run.plan.duration.as_secs_f64();
     let at = number(run.duration_s);
@@ -72,7 +72,7 @@ pub fn live_page(going: &Going<'_>) -> Document {
         p class="note" { "Findings, remedies, phases and who closed the connections come when the run has ended." }
         (section("environment", "Environment", &environment::render(run)))
     };
-    page(&top, body)
+    page(&top, &body)
 }
 
 fn ports_tile(going: &Going<'_>) -> Option<Tile> {

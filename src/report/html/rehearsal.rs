@@ -31,7 +31,7 @@ pub fn render_rehearsal(r: &Rehearsal) -> String {
         (section("figures", "All figures", &table(r).to_html()))
         (section("apply", "How to apply them", &how(r)))
     };
-    page(&top, body).file()
+    page(&top, &body).file()
 }
 
 /// `4 of 20 remedies help, 3 more at a price; without one 50 of 300 connections were made`

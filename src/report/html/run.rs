@@ -41,7 +41,7 @@ pub fn run_page(run: &RunResult, times: &EndpointTimes) -> Document {
         (section("unavailable", "Not measured", &unavailable(run)))
         (section("environment", "Environment", &environment::render(run)))
     };
-    page(&top, body)
+    page(&top, &body)
 }
 
 /// What a verdict means.

@@ -43,7 +43,7 @@ pub struct Document {
 }
 
 /// The page of `body` under `top`.
-pub(super) fn page(top: &Top<'_>, body: Markup) -> Document {
+pub(super) fn page(top: &Top<'_>, body: &Markup) -> Document {
     let title = format!("{}: {}", top.kind, visible(top.sentence)).chars().take(TITLE_CHARS).collect();
     let header = html! {
         header class=[tone_class(top.tone)] {
@@ -54,7 +54,7 @@ pub(super) fn page(top: &Top<'_>, body: Markup) -> Document {
             h1 { (visible(top.sentence)) }
             p { (visible(&top.what)) }
             p class="note" { (visible(&top.when)) }
-            @if let Some(share) = top.over { progress value=(format!("{share:.3}")) max="1" aria-label="part of the run that is over" {} }
+            @if let Some(share) = top.over { progress value=((share * 100.0).round() as u32) max="100" aria-label="part of the run that is over" {} }
             @if !top.command.is_empty() { (command("", top.command)) }
         }
     };

@@ -55,7 +55,7 @@ pub fn study_page(study: &StudyResult, times: &[EndpointTimes]) -> Document {
         (section("analysis", "Analysis", &list(&study.analysis.sentences)))
         @if let Some(run) = first { (section("environment", "Environment", &environment::render(run))) }
     };
-    page(&top, body)
+    page(&top, &body)
 }
 
 fn stamp((run, row): (&crate::model::result::RunResult, &StepRow)) -> (String, Tone) {

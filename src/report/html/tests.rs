@@ -317,7 +317,7 @@ fn long(seconds: u64) -> (Fixture, EndpointTimes) {
             p95_ms: Some(2.0 + wave * 2.0),
             p99_ms: Some(3.0 + wave * 3.0),
             client_rss_bytes: Some(9_000_000 + n * 5000),
-            ..of.clone()
+            ..*of
         });
         times.push(&Interval { second: n, ..short[(n as usize) % short.len()].clone() });
     }
