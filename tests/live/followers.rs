@@ -17,7 +17,7 @@ use crate::until::{PATIENCE, until};
 pub(crate) struct Followed {
     child: Child,
     pub(crate) addr: SocketAddr,
-    err: Receiver<String>,
+    _err: Receiver<String>,
 }
 
 impl Followed {
@@ -38,7 +38,7 @@ impl Followed {
             }
             seen.push(line);
         };
-        Self { child, addr, err }
+        Self { child, addr, _err: err }
     }
 
     fn get(&self, path: &str) -> String {

@@ -93,7 +93,7 @@ fn arguments() -> impl Strategy<Value = Vec<String>> {
 fn no_flag_is_forgotten() {
     let aside =
         ["run-time", "output", "json", "csv", "html", "overwrite", "quiet", "no-color", "fail-on-errors", "threshold", "help"];
-    let aside = [&aside[..], &["locust-table", "verbose", "fail-on-invalid", "junit"]].concat();
+    let aside = [&aside[..], &["locust-table", "verbose", "fail-on-invalid", "junit", "live", "live-remote", "otlp"]].concat();
     let page = include_str!("../../snapshots/help/load-long.snap");
     let lines = page.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let flags = lines.filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")));
