@@ -10,7 +10,7 @@ use super::course::{Course, Update};
 use super::metrics::{Metric, Times};
 use super::otlp;
 use crate::http1::expect::Expect;
-use crate::http1::response::{Progress, ResponseReader, Start};
+use crate::http1::response::{AnswerHeads, Progress, ResponseReader, Start};
 
 /// A connect, a write or a read of a delivery takes no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -134,6 +134,7 @@ impl Delivery {
     fn exchange(&mut self, mut stream: TcpStream, request: &[u8]) -> io::Result<Result<(), String>> {
         stream.write_all(request)?;
         let mut reader = ResponseReader::new(Expect::default());
+        let mut heads = AnswerHeads::default();
         reader.begin(Start::Fresh);
         let mut piece = [0; 4096];
         loop {
@@ -141,7 +142,7 @@ impl Delivery {
             if n == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            match reader.on_bytes(&piece[..n]) {
+            match reader.on_bytes(&piece[..n], &mut heads) {
                 Ok(Progress::More) => {}
                 Ok(Progress::Done { .. }) => break,
                 Err(fault) => return Ok(Err(format!("no HTTP answer: {}", fault.message()))),
