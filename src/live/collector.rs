@@ -56,7 +56,7 @@ impl Collector {
         let _ = self.updates.send(update);
     }
 
-    /// What became of all seconds. Waits [`LAST`] at most; none where that was too short.
+    /// What became of all seconds. Waits 3 s at most; none where that was too short.
     pub fn finish(self) -> Option<Delivered> {
         drop(self.updates);
         self.delivered.recv_timeout(LAST).ok()
