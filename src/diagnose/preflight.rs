@@ -101,7 +101,7 @@ fn hurry(plan: &LoadPlan, budget: &Budget, held: InUse, lead: &str) -> Option<St
             format!("until the first port is free again in {}", figures::seconds(held.first_free_s))
         };
         format!(
-            "{lead}. No rate and no think time are set: faster than that, {} are made, then they fail {until}",
+            "{lead}. Users without a pause may try more: then {} are made, and further ones fail {until}",
             counted(free, "connection")
         )
     })

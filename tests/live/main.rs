@@ -1,6 +1,7 @@
 //! The program as processes, and the kernel in private network namespaces.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may unwrap and prints what it measured")]
 
+mod advice;
 mod browser;
 mod compare_command;
 mod counting;

@@ -83,7 +83,7 @@ impl<'s> StudyWatch for Steps<'s> {
         let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet));
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
             let line = format!(
-                "cool-down {:>3} s: {} still in TIME_WAIT, the next step starts at {}",
+                "cool-down {:>3} s: {} to its target in TIME_WAIT; the next step starts below {}",
                 waited.as_secs(),
                 counted(*held, "port"),
                 count(limit)

@@ -166,8 +166,8 @@ fn remedies(run: &RunResult, seen: &Indicators, limit: Option<u32>) -> Vec<Remed
     }
     remedies.push(advice(
         "watch the queue",
-        format!("nstat -az TcpExtListenOverflows ; ss -ltn 'sport = :{}'", run.plan.target.addr.port()),
-        "a number that rises; Recv-Q of Send-Q + 1 is a full queue",
+        format!("ss -ltn 'sport = :{}'", run.plan.target.addr.port()),
+        "Recv-Q of Send-Q + 1 is a full queue; nstat -az TcpExtListenOverflows counts what it drops",
     ));
     remedies
 }

@@ -107,6 +107,10 @@ fn statuses(run: &RunResult) -> Option<String> {
 fn cut(run: &RunResult) -> Option<String> {
     let t = &run.totals;
     let part = t.cut as f64 / t.attempts.max(1) as f64;
+    // The headline and its explanation are about them.
+    if run.findings.iter().any(|f| matches!(f.id, FindingId::TargetHangs | FindingId::TargetConnectionLimit)) {
+        return None;
+    }
     // Requests that have waited no longer than answered ones did are ordinary ones.
     let late = t.in_flight.is_none_or(|f| f.overdue > 0);
     (late && t.cut > 0 && part >= CUT_SHARE).then(|| {

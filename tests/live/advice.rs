@@ -1,0 +1,123 @@
+//! Advice is followed: each remedy with a promised figure that can run here is applied to the run that raised it, and the
+//! figure must lie within the promise's own tolerance.
+//!
+//! A remedy that changes another program, or this host, cannot run here: it may promise nothing, or says that it is computed.
+
+use std::process::Command;
+
+use crate::support::{SOCKBENCH, describe, namespaces_work};
+use crate::{documents, loud};
+use sockbench::testing::model::finding::{FindingId as Id, Remedy};
+use sockbench::testing::model::result::RunResult;
+use sockbench::testing::remedy::promise::measured;
+
+/// The run, the finding that it raises, and what is followed at least: a part of each change.
+struct Row {
+    load: &'static str,
+    raises: Id,
+    follows: &'static [&'static str],
+}
+
+/// Sleeping workers: their pace does not depend on who else has the cores.
+const SERVER: &str = "--mix /io --server io-workers=4 --server io-sleep=50ms";
+/// So few ports that they run out within a second.
+const PORTS: &str =
+    "--sandbox --sysctl net.ipv4.ip_local_port_range='40000 40199' --sysctl net.ipv4.tcp_tw_reuse=0 --mix /health";
+
+const ROWS: &[Row] = &[
+    Row { load: "-c 40 -d 4s SERVER", raises: Id::TargetQueueing, follows: &["io-workers=40", "--conns 4"] },
+    Row { load: "-c 40 -d 4s --think 50ms SERVER", raises: Id::TargetQueueing, follows: &["io-workers", "--conns"] },
+    Row { load: "-R 200 -c 40 -d 4s SERVER", raises: Id::TargetQueueing, follows: &["--rate"] },
+    Row { load: "-R 60 -c 2 -d 4s SERVER", raises: Id::UsersNotReached, follows: &["--conns"] },
+    Row {
+        load: "-R 100 -c 10 -d 4s --no-keepalive PORTS",
+        raises: Id::LocalPortsExhausted,
+        follows: &["drop --no-keepalive", "--closer server", "--port-mode ring"],
+    },
+    Row {
+        load: "-R 45 -c 10 -d 4s --no-keepalive PORTS",
+        raises: Id::PortBudgetHigh,
+        follows: &["drop --no-keepalive", "--closer server"],
+    },
+    Row { load: "-c 300 -d 3s --think 500ms PORTS", raises: Id::LocalPortsExhausted, follows: &["--conns"] },
+];
+
+/// Times that a promise is tried on a machine whose cores others have.
+const TRIES: u32 = 3;
+
+fn run(command: &str) -> RunResult {
+    let line = command.replacen("sockbench load", &format!("'{SOCKBENCH}' load --quiet --json -"), 1);
+    let out = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(matches!(out.status.code(), Some(0 | 3)), "{command}: {}", describe(&out));
+    documents::parse_bytes("run", &out.stdout)
+}
+
+fn advised(run: &RunResult) -> impl Iterator<Item = &Remedy> {
+    run.findings.iter().flat_map(|f| &f.remedies)
+}
+
+fn can_run(remedy: &Remedy) -> bool {
+    remedy.command.starts_with("sockbench load")
+}
+
+/// What of its promises the run after the remedy does not keep.
+fn broken(remedy: &Remedy, followed: &RunResult) -> Vec<String> {
+    let judge = |promised: &_| match measured(followed, promised) {
+        Some(got) if promised.is_kept_by(got) => None,
+        got => Some(format!(
+            "{:?}: promised {} ({:?} to {:?}), got {got:?}",
+            promised.metric, promised.value, promised.at_least, promised.at_most
+        )),
+    };
+    remedy.predicts.iter().filter_map(judge).collect()
+}
+
+/// Follows a remedy; none where it keeps its word.
+fn follow(remedy: &Remedy) -> Option<String> {
+    for left in (0..TRIES).rev() {
+        let followed = run(&remedy.command);
+        let wrong = broken(remedy, &followed);
+        let contended = followed.findings.iter().any(|f| f.id == Id::HostContended);
+        println!("{}: {}", remedy.command, if wrong.is_empty() { "kept".to_owned() } else { wrong.join("; ") });
+        if wrong.is_empty() {
+            return None;
+        }
+        if !contended {
+            return Some(format!("{}: {}", remedy.command, wrong.join("; ")));
+        }
+        if left == 0 {
+            loud::skipped(format!("{}: other programs have the cores of this machine", remedy.command));
+        }
+    }
+    None
+}
+
+#[test]
+fn followed_advice_keeps_its_promises() {
+    if !namespaces_work() {
+        return;
+    }
+    let mut wrong = Vec::new();
+    for row in ROWS {
+        let load = row.load.replace("SERVER", SERVER).replace("PORTS", PORTS);
+        let before = run(&format!("sockbench load {load}"));
+        let found: Vec<Id> = before.findings.iter().map(|f| f.id).collect();
+        assert!(found.contains(&row.raises), "{load}: {found:?}");
+        let promising: Vec<&Remedy> = advised(&before).filter(|r| !r.predicts.is_empty()).collect();
+        let mut followed: Vec<&str> = Vec::new();
+        for remedy in promising.iter().filter(|r| can_run(r)) {
+            if !followed.contains(&remedy.command.as_str()) {
+                followed.push(&remedy.command);
+                wrong.extend(follow(remedy));
+            }
+        }
+        for part in row.follows {
+            let is_there = promising.iter().any(|r| can_run(r) && r.change.as_ref().is_some_and(|change| change.contains(part)));
+            assert!(is_there, "{load}: nobody advises {part}: {promising:#?}");
+        }
+        for remedy in promising.iter().filter(|r| !can_run(r)) {
+            assert!(remedy.expected.contains("computed"), "{load}: {remedy:?}");
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
