@@ -197,8 +197,10 @@ fn in_words(plan: &LoadPlan, users: UsersNow) -> String {
 /// gives way first, then the users.
 fn line(second: &Second<'_>) -> String {
     let Second { plan, counted: c, users, live, .. } = second;
-    let mut parts = vec![clock(plan, c.second + 1), in_words(plan, *users), format!("{} req/s", count(c.counts.requests))];
+    // Failures are beside it, those at the target as those of this machine.
     let (failed, local) = (c.counts.failures, c.counts.local_failures);
+    let answered = c.counts.requests.saturating_sub(failed);
+    let mut parts = vec![clock(plan, c.second + 1), in_words(plan, *users), format!("{} req/s", count(answered))];
     if local > 0 {
         parts.push(format!("failed {} at target, {} local", count(failed), count(local)));
     } else if failed > 0 {

@@ -362,6 +362,12 @@ impl RunResult {
         (asked > 0.0).then(|| Shortfall { missing: (asked - made).max(0.0), asked })
     }
 
+    /// Requests in flight at the end that no ordinary answer would have ended: all of them, but none where none had waited
+    /// longer than answered ones did. In a closed loop each user has one in flight at any time.
+    pub fn cut_late(&self) -> u64 {
+        if self.totals.in_flight.is_some_and(|f| f.overdue == 0) { 0 } else { self.totals.cut }
+    }
+
     /// Whether somebody ended it before its planned end.
     pub fn was_stopped(&self) -> bool {
         self.validity.reasons.iter().any(|r| r == STOPPED)

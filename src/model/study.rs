@@ -381,7 +381,7 @@ impl StepRow {
             predicted_rps: predicted,
             expected_rps: None,
             expected_share: None,
-            unanswered_share: unanswered_share(run.totals.requests, failed, run.totals.cut),
+            unanswered_share: unanswered_share(run.totals.requests, failed, run.cut_late()),
             is_censored: false,
             deviation_percent: deviation,
             p50_ms: latency.map(|l| l.p50),
@@ -401,7 +401,7 @@ impl StepRow {
 }
 
 /// Requests without an answer as a part of all: `requests` ended at the target, `failed` there and on this machine, `cut`
-/// were in flight at the end.
+/// were in flight at the end and late.
 pub fn unanswered_share(requests: u64, failed: [u64; 2], cut: u64) -> f64 {
     let all = (requests + failed[1] + cut).max(1);
     (failed[0] + failed[1] + cut) as f64 / all as f64

@@ -212,6 +212,7 @@ pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String
 
 fn headline(f: &Forecast) -> (Tone, String) {
     let asked = format!("{} connections/s", rate(f.rate_cps));
+    let held = format!(" at T = {}", figures::hold(f.hold_s));
     match (f.ceiling_cps, f.exhausted_at_s) {
         (None, _) if f.hold_s > 0.0 => {
             let kept = "because TIME_WAIT is capped below the pool";
@@ -222,14 +223,14 @@ fn headline(f: &Forecast) -> (Tone, String) {
         }
         (None, _) => (Tone::Good, format!("{asked}: ports do not run out, because none stays in use")),
         (Some(_), None) => {
-            (Tone::Good, format!("{asked}: ports last; {} of {} in use", share(f.peak_share), counted(f.pool, "port")))
+            (Tone::Good, format!("{asked}: ports last; {} of {} in use{held}", share(f.peak_share), counted(f.pool, "port")))
         }
         (Some(_), Some(at)) => {
             let when = if f.fails_within() { "ports run out" } else { "this run ends before, but ports would run out" };
             let dead =
                 f.dead_s.filter(|s| *s > 0.0).map_or_else(String::new, |s| format!("; nothing connects for {}", seconds(s)));
             let recurs = if f.echo_s.is_empty() { String::new() } else { format!("; this recurs every {}", seconds(f.hold_s)) };
-            (Tone::Bad, format!("{asked}: {when} after {}{dead}{recurs}", seconds(at)))
+            (Tone::Bad, format!("{asked}: {when} after {}{held}{dead}{recurs}", seconds(at)))
         }
     }
 }

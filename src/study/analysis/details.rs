@@ -133,7 +133,7 @@ fn cut(rows: &[StepRow]) -> Option<String> {
     let worst = rows.iter().max_by_key(|r| r.cut).filter(|r| r.cut > 0)?;
     let all = worst.requests + worst.local_failures + worst.cut;
     let share = worst.cut as f64 / all.max(1) as f64 * 100.0;
-    let warning = if share > CUT_SHARE * 100.0 {
+    let warning = if worst.is_censored && share > CUT_SHARE * 100.0 {
         ": the slowest answers are missing from the figures; a longer step would show them"
     } else {
         ""

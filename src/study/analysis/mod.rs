@@ -96,7 +96,9 @@ impl<'a> Steps<'a> {
                 let e = run.endpoints.iter().find(|e| e.name == end.name && e.method == end.method)?;
                 e.latency_ms.map(|l| l.p50)
             };
-            let unanswered = |e: &Endpoint| unanswered_share(e.requests, [e.failures, e.local_failures], e.cut);
+            let unanswered = |run: &RunResult, e: &Endpoint| {
+                unanswered_share(e.requests, [e.failures, e.local_failures], e.cut.min(run.cut_late()))
+            };
             let timing = start.server_timing_ms.as_ref().zip(end.server_timing_ms.as_ref());
             Some(EndpointLoad {
                 name: end.name.clone(),
@@ -104,7 +106,7 @@ impl<'a> Steps<'a> {
                 p50_ms: [a.p50, b.p50],
                 p95_ms: [a.p95, b.p95],
                 p50_by_step_ms: by_load.iter().map(|run| of(run)).collect(),
-                unanswered_share: [unanswered(start), unanswered(end)],
+                unanswered_share: [unanswered(first, start), unanswered(last, end)],
                 queue_p50_ms: timing.map(|(s, e)| [s.queue.p50, e.queue.p50]),
                 work_p50_ms: timing.map(|(s, e)| [s.work.p50, e.work.p50]),
             })

@@ -17,8 +17,7 @@ struct Loop {
 /// Marks the steps whose percentiles leave out too many requests.
 pub(super) fn censor(rows: &mut [StepRow]) {
     for row in rows {
-        let all = (row.requests + row.local_failures + row.cut).max(1) as f64;
-        row.is_censored = failed_share(row) > FEW_FAILURES || row.cut as f64 / all > CUT_SHARE;
+        row.is_censored = failed_share(row) > FEW_FAILURES || row.unanswered_share - failed_share(row) > CUT_SHARE;
     }
 }
 

@@ -53,6 +53,9 @@ fn rates(run: &RunResult, head: &str) -> String {
         } else {
             format!("; {} ({missed}) never started", count(t.never_started))
         };
+        if t.connects_failed + t.local_failures > 0 {
+            text += ", while users paused after a failed connect";
+        }
         text
     } else if t.failures + t.local_failures == 0 {
         let rps = rate(per_second(answers, run.duration_s));

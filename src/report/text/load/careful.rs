@@ -112,8 +112,7 @@ fn cut(run: &RunResult) -> Option<String> {
         return None;
     }
     // Requests that have waited no longer than answered ones did are ordinary ones.
-    let late = t.in_flight.is_none_or(|f| f.overdue > 0);
-    (late && t.cut > 0 && part >= CUT_SHARE).then(|| {
+    (run.cut_late() > 0 && part >= CUT_SHARE).then(|| {
         format!(
             "{} requests ({}) were in flight at the end: the slowest answers are in no latency figure",
             count(t.cut),
