@@ -109,6 +109,11 @@ fn redrawn(before: &[String], now: &[String], columns: usize) -> String {
     format!("{up}{lines}{}", if rows > 0 { "\x1b[J" } else { "" })
 }
 
+/// `40 req/s`: failures are beside it, those at the target as those of this machine.
+fn answered(second: &SecondSummary) -> String {
+    format!("{} req/s", count(second.counts.requests.saturating_sub(second.counts.failures)))
+}
+
 /// The lines of one second, none wider than `width`: what does not fit is left out, the last part first.
 fn block(second: &Second<'_>, width: usize) -> Vec<String> {
     let Second { counted: c, users, live, .. } = second;
@@ -118,7 +123,7 @@ fn block(second: &Second<'_>, width: usize) -> Vec<String> {
             lines.push(fitted(format!("  {label:<LABEL$}"), parts, width));
         }
     };
-    let mut load = vec![in_words(second.plan, *users), format!("{} req/s", count(c.counts.requests))];
+    let mut load = vec![in_words(second.plan, *users), answered(c)];
     load.extend(c.p50_ms.zip(c.p95_ms).map(|(p50, p95)| format!("p50 {}, p95 {} ms", ms(p50), ms(p95))));
     load.extend(c.p99_ms.map(|p99| format!("p99 {} ms", ms(p99))));
     add("load", load);
@@ -197,10 +202,8 @@ fn in_words(plan: &LoadPlan, users: UsersNow) -> String {
 /// gives way first, then the users.
 fn line(second: &Second<'_>) -> String {
     let Second { plan, counted: c, users, live, .. } = second;
-    // Failures are beside it, those at the target as those of this machine.
     let (failed, local) = (c.counts.failures, c.counts.local_failures);
-    let answered = c.counts.requests.saturating_sub(failed);
-    let mut parts = vec![clock(plan, c.second + 1), in_words(plan, *users), format!("{} req/s", count(answered))];
+    let mut parts = vec![clock(plan, c.second + 1), in_words(plan, *users), answered(c)];
     if local > 0 {
         parts.push(format!("failed {} at target, {} local", count(failed), count(local)));
     } else if failed > 0 {
@@ -286,6 +289,17 @@ mod tests {
         let users = UsersNow { active: 1, asked: 1000 };
         let short = line(&Second { users, live: Some(&live), ..of(&plan, &second, &none) });
         assert!(short.chars().count() <= WIDTH && short.contains("full in 1 s"), "{short}");
+    }
+
+    #[test]
+    fn failures_on_either_side_are_no_part_of_the_rate() {
+        let (plan, mut second, none) = (plan(180), busy(), BTreeMap::new());
+        (second.counts.requests, second.counts.failures) = (1500, 1500);
+        let dead = line(&of(&plan, &second, &none));
+        assert!(dead.contains("  0 req/s  failed 1,500"), "{dead}");
+        (second.counts.requests, second.counts.failures, second.counts.local_failures) = (0, 0, 385);
+        let here = line(&of(&plan, &second, &none));
+        assert!(here.contains("  0 req/s  failed 0 at target, 385 local"), "{here}");
     }
 
     #[test]
