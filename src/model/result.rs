@@ -365,7 +365,8 @@ impl RunResult {
     /// Requests in flight at the end that no ordinary answer would have ended: all of them, but none where none had waited
     /// longer than answered ones did. In a closed loop each user has one in flight at any time.
     pub fn cut_late(&self) -> u64 {
-        if self.totals.in_flight.is_some_and(|f| f.overdue == 0) { 0 } else { self.totals.cut }
+        let cut = self.totals.cut;
+        if self.totals.in_flight.is_some_and(|f| f.overdue == 0 && f.count >= cut) { 0 } else { cut }
     }
 
     /// Whether somebody ended it before its planned end.
