@@ -27,6 +27,7 @@ mod load;
 mod load_args;
 mod ports;
 mod ports_args;
+mod ports_serve;
 mod proofs;
 mod rehearse;
 mod report;

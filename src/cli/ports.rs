@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Exit, files, target};
+use super::{Exit, files, ports_serve, target};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, hold};
 use crate::diagnose::ports::pool::{PortUse, pool};
@@ -47,6 +47,12 @@ pub(crate) struct Args {
     /// List all destinations, however many
     #[arg(long)]
     all: bool,
+    #[arg(help = format!("Serve the figures to Prometheus at http://ADDR/metrics [default ADDR: {}]", ports_serve::ADDRESS))]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = ports_serve::ADDRESS, conflicts_with_all = ["predict", "watch", "json", "destination", "to", "all"])]
+    serve: Option<SocketAddr>,
+    #[arg(help = format!("Destinations with figures of their own, the rest summed [default: {ROWS}]"))]
+    #[arg(long, value_name = "N", requires = "serve")]
+    top: Option<usize>,
     /// Write the result as JSON to FILE ("-" or no FILE: stdout); with --watch one line for each look
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
@@ -80,6 +86,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     files::check(&files::Asked::of("--json", args.json.as_deref()).into_iter().collect::<Vec<_>>())?;
     // A fresh namespace has ports to every destination, reachable or not.
     super::sandbox::show(&args.sandbox.enter_if_asked(None)?);
+    if let Some(addr) = args.serve {
+        return ports_serve::run(addr, args.top.unwrap_or(ROWS));
+    }
     let to = args.destination.as_deref().or(args.to.as_deref()).map(destination).transpose()?;
     let page = super::page(args.no_color, None);
     if let Some(rate) = args.predict {

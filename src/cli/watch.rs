@@ -167,7 +167,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     let addresses = report.output.readings.iter().filter_map(|r| r.address.clone()).collect::<Vec<_>>();
     watch.course.name(&resolved(named_addresses(&addresses)));
     report.processes.throttling = watch.looker.throttling();
-    let left = watch.looker.read_pids().len() as u32;
+    let left = watch.looker.read_all().len() as u32;
     let left = if args.pid.is_some() { 0 } else { left };
     (report.watched.exit_code, report.watched.signal) = match ended {
         Some(Ended::Code(code)) => (Some(code), None),
@@ -260,11 +260,11 @@ impl Watch<'_> {
     fn stop(&mut self, signal: i32, from_terminal: bool) {
         self.asked += 1;
         if self.asked > 1 {
-            let mut pids = self.looker.read_pids();
+            let mut pids = self.looker.read_all();
             pids.push(self.pid);
             command::kill_all(&pids);
         } else if self.ended.is_some() {
-            self.looker.read_pids().iter().for_each(|pid| command::send(*pid, signal));
+            self.looker.read_all().iter().for_each(|pid| command::send(*pid, signal));
         } else if !from_terminal {
             command::send(self.pid, signal);
         }

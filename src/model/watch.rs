@@ -147,6 +147,8 @@ pub struct Server {
     pub cpu_percent_mean: Option<f64>,
     /// share of a core that its busiest thread ran, mean; null where that is not readable
     pub busiest_thread_percent: Option<f64>,
+    /// share of the time that this thread waited for a core, mean; null where that is not readable
+    pub thread_waited_percent: Option<f64>,
     /// most connections that waited for accept() at a look
     pub queue_max: u32,
     /// as many may wait
@@ -171,6 +173,8 @@ pub struct Processes {
     pub cpu_percent_mean: Option<f64>,
     /// the thread that ran most: its mean share of a core
     pub busiest_thread_percent: Option<f64>,
+    /// the longest wait for a core of a thread: its mean share of the time
+    pub waited_percent_mean: Option<f64>,
     /// looks at which a thread ran 90 % of the time since the last one
     pub busy_looks: u32,
     /// looks at which a thread waited for a core for more than 10 % of the time

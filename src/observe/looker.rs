@@ -1,6 +1,7 @@
 //! Looks at a command of somebody else's: its processes, its sockets, the servers that it talks to on this host.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::SocketAddr;
 
 use super::meters::{NoTarget, TargetMeter};
@@ -12,7 +13,7 @@ use crate::sys::clock::Clock;
 use crate::sys::host::HostMeter;
 use crate::sys::sysctl::read_sysctls;
 use crate::sys::{command, descriptors, proc_net, process, sock_diag, socket};
-use crate::watch::{Look, ServerLook, TreeLook};
+use crate::watch::{Look, PortsNow, ServerLook, TreeLook};
 
 /// A destination whose listener has no visible owner is looked for this often.
 const TRIES: u32 = 5;
@@ -45,7 +46,8 @@ pub struct Looker {
     servers: HashMap<SocketAddr, Server>,
     host: HostMeter,
     started: Option<Stamp>,
-    limits: HashMap<u32, Option<u64>>,
+    /// processes were seen that serve no destination
+    had_clients: bool,
 }
 
 impl Looker {
@@ -58,7 +60,7 @@ impl Looker {
             servers: HashMap::new(),
             host: HostMeter::start(clock.now()),
             started: None,
-            limits: HashMap::new(),
+            had_clients: false,
             clock,
         }
     }
@@ -68,9 +70,9 @@ impl Looker {
         let now = self.clock.now();
         let (sysctls, _) = read_sysctls();
         let pids = self.read_pids();
-        let (inodes, fds) = self.read_descriptors(&pids);
+        let (inodes, fds) = Self::read_descriptors(&pids);
         let (sockets, missing) = match &mut self.sockets {
-            Ok(looker) => match looker.look(&inodes, &sysctls, &self.clock) {
+            Ok(looker) => match looker.look(&inodes, &sysctls, self.clock) {
                 Ok(look) => (look, None),
                 Err(e) => (SocketsLook::default(), Some(format!("sock_diag: {e}"))),
             },
@@ -96,16 +98,24 @@ impl Looker {
         self.started = Some(self.clock.now());
     }
 
-    /// Processes that live now, those that serve a destination excepted.
-    pub fn read_pids(&self) -> Vec<u32> {
+    /// All processes that live now.
+    pub fn read_all(&self) -> Vec<u32> {
         let roots = match self.whom {
             Whom::Children => command::read_children().unwrap_or_default(),
             Whom::Tree(pid) => vec![pid],
         };
-        let tree: Vec<u32> = process::read_tree(&roots).unwrap_or(roots).into_iter().filter(|pid| is_alive(*pid)).collect();
-        let serves = |pid: &u32| self.servers.values().any(|s| matches!(s, Server::Found(m) if m.tree().contains(pid)));
-        let clients: Vec<u32> = tree.iter().copied().filter(|pid| !serves(pid)).collect();
-        if clients.is_empty() { tree } else { clients }
+        process::read_tree(&roots).unwrap_or(roots).into_iter().filter(|pid| is_alive(*pid)).collect()
+    }
+
+    /// The same, those that serve a destination excepted: a command that is nothing but its own server is all there is.
+    pub fn read_pids(&self) -> Vec<u32> {
+        let tree = self.read_all();
+        let clients: Vec<u32> = tree.iter().copied().filter(|pid| !self.serves(*pid)).collect();
+        if clients.is_empty() && !self.had_clients { tree } else { clients }
+    }
+
+    fn serves(&self, pid: u32) -> bool {
+        self.servers.values().any(|s| matches!(s, Server::Found(m) if m.tree().contains(&pid)))
     }
 
     /// What a CPU quota did to the command so far; none where none is in force.
@@ -115,6 +125,7 @@ impl Looker {
 
     fn read_tree(&mut self, pids: Vec<u32>, fds: Option<Descriptors>, now: Stamp) -> TreeLook {
         let count = pids.len() as u32;
+        self.had_clients |= pids.iter().any(|pid| !self.serves(*pid));
         let Some(first) = pids.first().copied() else { return TreeLook::default() };
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         if self.meter.is_none() {
@@ -132,33 +143,21 @@ impl Looker {
     }
 
     /// The sockets of all `pids`, and the descriptors of the one that is nearest to its limit.
-    fn read_descriptors(&mut self, pids: &[u32]) -> (HashSet<u32>, Option<Descriptors>) {
+    fn read_descriptors(pids: &[u32]) -> (HashSet<u32>, Option<Descriptors>) {
         let mut inodes = HashSet::new();
         let mut nearest: Option<Descriptors> = None;
         let share = |(count, limit): Descriptors| f64::from(count) / limit.unwrap_or(u64::MAX) as f64;
         for pid in pids {
-            let Some(open) = self.open_of(*pid) else { continue };
-            if nearest.is_none_or(|n| share(open.0) > share(n)) {
-                nearest = Some(open.0);
+            let Ok(open) = descriptors::read_open(*pid) else { continue };
+            // Read each time: a shell lowers it before it becomes the command.
+            let Ok(limit) = descriptors::read_limit(*pid) else { continue };
+            let now = (open.count, limit);
+            if nearest.is_none_or(|n| share(now) > share(n)) {
+                nearest = Some(now);
             }
-            inodes.extend(open.1);
+            inodes.extend(open.sockets);
         }
         (inodes, nearest)
-    }
-
-    fn open_of(&mut self, pid: u32) -> Option<(Descriptors, Vec<u32>)> {
-        let open = descriptors::read_open(pid).ok()?;
-        // A shell lowers its limit before it becomes the command: read until it has sockets.
-        let known = self.limits.get(&pid).copied();
-        let limit = match known {
-            Some(limit) if !open.sockets.is_empty() => limit,
-            _ => {
-                let limit = descriptors::read_limit(pid).ok()?;
-                self.limits.insert(pid, limit);
-                limit
-            }
-        };
-        Some(((open.count, limit), open.sockets))
     }
 
     /// Who listens at `dest`; none where it is not on this host.
@@ -190,9 +189,33 @@ impl Looker {
             name: meter.name.clone(),
             cpu_percent: usage.map(|u| u.cpu_percent),
             ran: usage.and_then(|u| u.threads).map(|t| t.ran),
+            waited: usage.and_then(|u| u.threads).map(|t| t.waited),
             queue,
             descriptors: open.map(|count| (count, descriptors::read_limit(meter.pid).ok().flatten())),
         })
+    }
+}
+
+/// Looks at the source ports and the listeners of the whole network namespace.
+#[derive(Debug)]
+pub struct PortsLooker {
+    sockets: SocketsLooker,
+    clock: Clock,
+}
+
+impl PortsLooker {
+    /// Errors: no sock_diag.
+    pub fn open(clock: Clock) -> io::Result<Self> {
+        Ok(Self { sockets: SocketsLooker::open()?, clock })
+    }
+
+    /// Looks now, in one dump.
+    ///
+    /// Errors: the kernel's.
+    pub fn look(&mut self) -> io::Result<PortsNow> {
+        let (sysctls, _) = read_sysctls();
+        let look = self.sockets.look(&HashSet::new(), &sysctls, self.clock)?;
+        Ok(PortsNow { towards: look.towards, pool: look.pool, listeners: look.listeners, sysctls })
     }
 }
 

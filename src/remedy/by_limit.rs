@@ -202,6 +202,11 @@ fn for_ports(hit: Hit, a: &Arithmetic, os: Os) -> Vec<Remedy> {
     out
 }
 
+/// Kept connections by a change of the server, by the name of its process; none where nothing is known of it.
+pub fn kept_by_server(process: &str, ceiling_cps: f64) -> Option<Remedy> {
+    Some(kept(Some(Program::of_server(process)?), &figures::rate(ceiling_cps), Os::Linux))
+}
+
 /// Kept connections: the change in the program where it is known.
 fn kept(program: Option<Program>, now: &str, os: Os) -> Remedy {
     let row = Name::KeepAlive.row();

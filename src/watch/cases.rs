@@ -5,7 +5,7 @@ use crate::model::budget::Budget;
 use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Reading};
 use crate::model::finding::Remedy;
 use crate::model::watch::{Destination, Server, WatchReport};
-use crate::remedy::by_limit::for_program;
+use crate::remedy::by_limit::{for_program, kept_by_server};
 
 /// Lines of the output about a limit that is certain or likely, and the first of them.
 pub(super) fn said(report: &WatchReport, limit: Limit) -> (u64, Option<&Reading>) {
@@ -53,7 +53,11 @@ pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at:
         solved_hold_s: None,
         rejected: Vec::new(),
     });
-    for_program(report.watched.program.as_deref(), limit, call, arithmetic.as_ref())
+    let in_program = for_program(report.watched.program.as_deref(), limit, call, arithmetic.as_ref());
+    // A program that keeps its connections needs a server that does: where that one is known, its change comes first.
+    let server = at.and_then(|d| d.server.as_ref()).filter(|_| limit == Limit::LocalPorts && keeps(report) == Keeps::Yes);
+    let in_server = server.and_then(|s| kept_by_server(&s.name, law?.ceiling_cps()));
+    in_server.into_iter().chain(in_program).collect()
 }
 
 /// Connections that ended meanwhile.

@@ -54,6 +54,7 @@ struct ServerSeen {
     last: ServerLook,
     cpu: Mean,
     ran: Mean,
+    waited: Mean,
     queue_max: u32,
     queue_limit: u32,
     close_wait_max: u32,
@@ -94,6 +95,7 @@ pub struct Course {
     processes: Processes,
     cpu: Mean,
     ran: Mean,
+    waited: Mean,
     host: Mean,
     first: Option<(KernelCounters, Sysctls)>,
     counters: Option<KernelCounters>,
@@ -175,6 +177,7 @@ impl Course {
         p.rss_bytes_max = p.rss_bytes_max.max(t.rss_bytes);
         self.cpu.add(t.cpu_percent, span_s);
         self.ran.add(t.ran.map(|ran| ran * 100.0), span_s);
+        self.waited.add(t.waited.map(|waited| waited * 100.0), span_s);
         self.host.add(look.host_cpu_percent, span_s);
         if let Some(ran) = t.ran {
             p.measured_looks += 1;
@@ -271,6 +274,7 @@ impl Course {
         report.processes = Processes {
             cpu_percent_mean: self.cpu.value(),
             busiest_thread_percent: self.ran.value(),
+            waited_percent_mean: self.waited.value(),
             left: end.left,
             ..self.processes
         };
@@ -348,6 +352,7 @@ impl ServerSeen {
     fn on_look(&mut self, look: &ServerLook, close_wait: u32, span_s: f64) {
         self.cpu.add(look.cpu_percent, span_s);
         self.ran.add(look.ran.map(|ran| ran * 100.0), span_s);
+        self.waited.add(look.waited.map(|waited| waited * 100.0), span_s);
         self.close_wait_max = self.close_wait_max.max(close_wait);
         self.listens = look.queue.is_some();
         self.listened |= self.listens;
@@ -369,6 +374,7 @@ impl ServerSeen {
             name: self.last.name.clone(),
             cpu_percent_mean: self.cpu.value(),
             busiest_thread_percent: self.ran.value(),
+            thread_waited_percent: self.waited.value(),
             queue_max: self.queue_max,
             queue_limit: self.queue_limit,
             close_wait_max: self.close_wait_max,

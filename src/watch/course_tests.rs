@@ -242,7 +242,15 @@ fn limits_of_the_command_and_of_its_server_are_told_apart() {
     let busy = |ran: f64| TreeLook { ran: Some(ran), cpu_percent: Some(ran * 100.0), ..Played::new(&[]).tree };
     let server = |ran: f64, queue: Option<ListenQueue>| {
         let (name, cpu) = ("python3".to_owned(), Some(ran * 100.0));
-        Some(ServerLook { pid: 9, name, cpu_percent: cpu, ran: Some(ran), queue, descriptors: Some((9, Some(1024))) })
+        Some(ServerLook {
+            pid: 9,
+            name,
+            cpu_percent: cpu,
+            ran: Some(ran),
+            waited: Some(0.0),
+            queue,
+            descriptors: Some((9, Some(1024))),
+        })
     };
     let queue = Some(ListenQueue { waiting: 0, limit: 128 });
     let verdict = |tree, server| Played { tree, server, ..Played::new(&[5; 10]) }.report("locust", |_| ()).verdict.id;

@@ -88,6 +88,8 @@ pub struct ServerLook {
     pub cpu_percent: Option<f64>,
     /// its busiest thread, 0 to 1
     pub ran: Option<f64>,
+    /// the same thread: ready to run, but waiting for a core
+    pub waited: Option<f64>,
     /// its queue; none where nothing listens any more
     pub queue: Option<ListenQueue>,
     /// open descriptors, and their limit

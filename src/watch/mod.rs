@@ -10,6 +10,7 @@
 
 mod cases;
 mod course;
+mod exposition;
 mod forecast;
 mod look;
 mod named;
@@ -20,6 +21,7 @@ mod settle;
 mod teller;
 
 pub use course::{Course, End};
+pub use exposition::{PortsNow, ports_metrics};
 pub use look::{Births, ListenQueue, Look, ServerLook, Towards, TreeLook};
 pub use named::named_addresses;
 pub use program::program_of;

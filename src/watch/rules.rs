@@ -3,10 +3,10 @@
 use super::cases::{ended, keeps, may_be, name, remedies, said, servers};
 use super::program::Keeps;
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT};
+use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT, WAIT_PERCENT};
 use crate::model::explanation::{FailedCall, Limit};
 use crate::model::figures::{count, counted, hold, percent, rate, seconds, share};
-use crate::model::watch::{Destination, WatchReport};
+use crate::model::watch::{Destination, Server, WatchReport};
 use crate::remedy::advice;
 
 /// A full pool in which nothing began for so long, while the command ran, is used up.
@@ -20,6 +20,8 @@ const BUSY_SHARE: f64 = 0.5;
 /// A thread waited for a core in more than this share of the looks, of which there must be so many.
 const WAIT_SHARE: f64 = 0.25;
 const WAIT_LOOKS: u32 = 3;
+/// So many connections a second come and go where each request has one of its own.
+const SHORT_CPS: f64 = 5.0;
 /// A server's thread with more than this has no room.
 const NO_ROOM_PERCENT: f64 = 90.0;
 
@@ -131,15 +133,12 @@ pub(super) fn descriptors(report: &WatchReport) -> Ruling {
             _ => Ruling::Clear,
         };
     }
-    let title = match (at_limit, p.descriptor_limit) {
-        (Some((_, limit)), _) if lines > 0 => {
+    let title = match (at_limit, lines) {
+        (Some((_, limit)), 1..) => {
             format!("all {} descriptors of {} were in use, and the output says so {}", count(limit), name(report), times(lines))
         }
-        (Some((_, limit)), _) => format!("all {} descriptors of {} were in use", count(limit), name(report)),
-        (None, Some(limit)) => {
-            format!("{} had no descriptor left, at a limit of {}: {}", name(report), count(limit), times(lines))
-        }
-        (None, None) => format!("{} had no descriptor left: {}", name(report), times(lines)),
+        (Some((_, limit)), 0) => format!("all {} descriptors of {} were in use", count(limit), name(report)),
+        (None, _) => format!("{} had no descriptor left: {}", name(report), times(lines)),
     };
     let text = "Each connection takes a descriptor. At the limit of open files (ulimit -n) socket() fails with EMFILE, and nothing goes out.";
     let found =
@@ -202,18 +201,24 @@ pub(super) fn contended(report: &WatchReport) -> Ruling {
     let Some(others) = others_percent(report) else {
         return Ruling::Undecided("the CPU of the machine or of the command is not known".into());
     };
-    if waited <= WAIT_SHARE || others < OTHERS_PERCENT {
+    let mean = p.waited_percent_mean.unwrap_or(0.0);
+    if waited <= WAIT_SHARE || mean < WAIT_PERCENT || others < OTHERS_PERCENT {
         return Ruling::Clear;
     }
     let title = format!(
-        "other programs took {} of a core, and {} waited for one in {} of the looks",
+        "other programs took {} of a core, and {} waited for one for {} of the time",
         percent(others),
         name(report),
-        share(waited)
+        percent(mean)
     );
     let text = "A thread of the command was ready to run and had no core for more than 10 % of the time. What it measured then is not the target's own.";
     let see = advice("see which programs use the CPU", "top -o %CPU", "the busiest programs first");
-    Found::new(title, text.into()).with("others_percent", others).with("waiting_share", waited).remedies(vec![see]).ruling()
+    Found::new(title, text.into())
+        .with("others_percent", others)
+        .with("waiting_share", waited)
+        .with("waited_percent", mean)
+        .remedies(vec![see])
+        .ruling()
 }
 
 /// CPU that neither the command nor its servers took, 100 is one core.
@@ -237,6 +242,12 @@ fn server_percent(report: &WatchReport) -> Option<f64> {
     servers(report).filter_map(|(_, s)| s.busiest_thread_percent.or(s.cpu_percent_mean)).reduce(f64::max)
 }
 
+/// Its busiest thread ran, or waited for a core that others had, all the time: half of it at least on its own work.
+fn has_no_room(s: &Server) -> bool {
+    let ran = s.busiest_thread_percent.unwrap_or(0.0);
+    ran >= NO_ROOM_PERCENT / 2.0 && ran + s.thread_waited_percent.unwrap_or(0.0) >= NO_ROOM_PERCENT
+}
+
 /// generator-saturated.
 pub(super) fn saturated(report: &WatchReport) -> Ruling {
     let p = &report.processes;
@@ -250,7 +261,7 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
     let busy = f64::from(p.busy_looks) / f64::from(p.measured_looks);
     let server = server_percent(report);
     let connects = report.destinations.iter().any(|d| ended(d) > 0 || d.open_max > 0);
-    if !connects || busy <= BUSY_SHARE || server.is_some_and(|s| s >= NO_ROOM_PERCENT) {
+    if !connects || busy <= BUSY_SHARE || servers(report).any(|(_, s)| has_no_room(s)) {
         return Ruling::Clear;
     }
     let ran = p.busiest_thread_percent.unwrap_or(0.0);
@@ -295,7 +306,8 @@ pub(super) fn settings(report: &WatchReport) -> Ruling {
 
 /// target-forbids-keepalive.
 pub(super) fn not_kept(report: &WatchReport) -> Ruling {
-    let short = |d: &&Destination| ended(d) >= 10 && ended(d) > 3 * u64::from(d.open_max.max(1));
+    // Ended while the command ran, not by its end.
+    let short = |d: &&Destination| d.peak_cps >= SHORT_CPS && ended(d) >= 10 && ended(d) > 3 * u64::from(d.open_max.max(1));
     let Some(d) = report.destinations.iter().find(short) else { return Ruling::Clear };
     let who = name(report);
     match keeps(report) {
@@ -327,7 +339,7 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
 
 /// target-cpu-saturated.
 pub(super) fn server_full(report: &WatchReport) -> Ruling {
-    let full = servers(report).find_map(|(d, s)| s.busiest_thread_percent.filter(|p| *p >= NO_ROOM_PERCENT).map(|p| (d, s, p)));
+    let full = servers(report).find_map(|(d, s)| s.busiest_thread_percent.filter(|_| has_no_room(s)).map(|p| (d, s, p)));
     let Some((d, s, ran)) = full else { return Ruling::Clear };
     let title = format!("a thread of the server at {} ({}) used {} of a core", d.destination, s.name, percent(ran));
     let text = format!(

@@ -199,3 +199,7 @@ fn more(page: &Page) -> String {
     };
     format!("-v every finding with its numbers, and what stays undecided; {kept}")
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -1,0 +1,95 @@
+use serde_json::json;
+
+use super::*;
+use crate::report::text::Detail;
+
+/// A pool that ran out, with everything that a page can have.
+fn report() -> WatchReport {
+    let remedy = |action: &str, change: Option<&str>, command: &str| json!({ "name": "keep-alive", "action": action, "change": change, "command": command, "expected": "one port per user", "proven": null });
+    let finding = |id: &str, severity: &str, title: &str, remedies: serde_json::Value| {
+        json!({ "id": id, "severity": severity, "caused_by": [], "title": title, "evidence": { "pool": 1000 }, "remedies": remedies,
+            "explanation": "Each connection of wrk ended after use, and this side closed first, so its port stays in TIME_WAIT: 1,000 ports / 60 s = 16.7 new connections/s at the most; 1,240/s were made." })
+    };
+    let keep = [
+        remedy(
+            "this client keeps connections by itself: let the server keep them",
+            Some("HTTP/1.1 without Connection: close in the answers"),
+            "",
+        ),
+        remedy(
+            "let the server close first, the client reading to the end",
+            None,
+            "sockbench load URL --no-keepalive --closer server",
+        ),
+        remedy("let connect() take ports in TIME_WAIT again", None, "sysctl -w net.ipv4.tcp_tw_reuse=1"),
+    ];
+    let mut document = json!({
+        "schema": "sockbench-watch/1", "tool": { "version": "1.0.0" }, "command": "sockbench watch", "started_at": "2026-01-01T00:00:00Z",
+        "duration_s": 20.4,
+        "watched": { "words": ["wrk", "-c", "10", "-d", "20s", "http://127.0.0.1:8080/"], "pid": 7, "program": "wrk", "exit_code": 0, "signal": null, "stopped": false },
+        "host": { "kernel": "6.18.0", "cpus": 2, "memory_bytes": null, "nofile": null, "sysctls": {
+            "ip_local_port_range": null, "ip_local_reserved_ports": null, "tcp_tw_reuse": 0, "tcp_tw_reuse_delay_ms": null, "tcp_timestamps": 1,
+            "tcp_fin_timeout_s": null, "tcp_max_tw_buckets": null, "tcp_max_syn_backlog": null, "somaxconn": null } },
+    });
+    document["verdict"] =
+        json!({ "id": "port-bound", "sentence": "source ports ran out on this machine at 12.3 s", "since_s": 12.3 });
+    document["findings"] = json!([
+        finding(
+            "local-ports-exhausted",
+            "error",
+            "all 1,000 source ports to 127.0.0.1:8080 were in use from 12.3 s on, and no connection began for 8.1 s",
+            json!(keep)
+        ),
+        finding(
+            "target-forbids-keepalive",
+            "warning",
+            "wrk keeps connections, but 1,000 to 127.0.0.1:8080 ended, with at most 10 open at once",
+            json!([])
+        ),
+    ]);
+    document["undecided"] =
+        json!([{ "id": "target-queueing", "missing": "answers and their times, which only the command itself has" }]);
+    document["destinations"] = json!([{
+            "source": "127.0.0.1", "destination": "127.0.0.1:8080", "by": "socket", "pool": 1000, "hold_s": 60.0, "hold_why": "", "ceiling_cps": 16.67,
+            "used_before": 0, "peak_used": 1000, "peak_share": 1.0, "peak_at_s": 13.0,
+            "states": { "time_wait": 1000, "established": 0, "fin_wait2": 0, "close_wait": 0 },
+            "closed_by_client": 1000, "closed_by_server": 0, "open_max": 10, "peak_cps": 1240.0, "full_s": [12.3, 20.4], "stuck_s": 8.1,
+            "server": { "pid": 4711, "name": "python3", "cpu_percent_mean": 12.0, "busiest_thread_percent": 12.0, "thread_waited_percent": 1.0, "queue_max": 3, "queue_limit": 128,
+                "close_wait_max": 0, "descriptors_max": 15, "descriptor_limit": 1024, "listens_at_end": true } }]);
+    document["processes"] = json!({ "count_max": 1, "cpu_percent_mean": 31.0, "busiest_thread_percent": 30.0, "waited_percent_mean": 1.0, "busy_looks": 0, "waiting_looks": 0, "measured_looks": 20,
+            "rss_bytes_max": 5_242_880, "descriptors_max": 16, "descriptor_limit": 1024, "left": 0 });
+    let rest = json!({
+        "other_destinations": 0, "kernel": null, "host_cpu_percent_mean": 40.0,
+        "output": { "read": true, "bad_answers": 0, "readings": [] },
+        "settings_changed": [],
+        "outlooks": [{ "at_s": 2.0, "destination": "127.0.0.1:8080", "full_from_s": 12.0, "full_to_s": 12.4,
+            "text": "ports to 127.0.0.1:8080: 160 of 1,000 in use, +81/s: full in 10 s" }],
+        "looks": [], "unavailable": []
+    });
+    for (key, value) in rest.as_object().unwrap() {
+        document[key] = value.clone();
+    }
+    serde_json::from_value(document).unwrap()
+}
+
+#[test]
+fn a_watched_command_is_on_one_screen_at_any_width() {
+    for columns in [80, 60] {
+        let text = render(&report(), &Page::plain().wide(columns));
+        assert!(text.lines().count() <= Page::LINES, "{text}");
+        assert!(text.lines().all(|l| l.chars().count() <= columns), "{text}");
+        insta::assert_snapshot!(format!("exhausted_{columns}"), text);
+    }
+    let full = detail(&report(), &Page { detail: Detail::Full, ..Page::plain() });
+    assert!(full.contains("target-queueing: not known: answers and their times"), "{full}");
+}
+
+#[test]
+fn a_healthy_one_says_so_first() {
+    let mut report = report();
+    report.findings.clear();
+    report.verdict.id = VerdictId::Healthy;
+    report.verdict.sentence = "OK: no limit was reached (at most 12 of 1,000 source ports in use, 1.2 %)".into();
+    let text = render(&report, &Page::plain());
+    assert!(text.starts_with("OK   no limit was reached"), "{text}");
+}
