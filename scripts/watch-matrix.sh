@@ -37,18 +37,18 @@ threads = [threading.Thread(target=user) for _ in range(users)]
 PY
 cat > "$dir/locustfile.py" <<'PY'
 import os
-from locust import FastHttpUser, HttpUser, constant, task
+from locust import HttpUser, constant, task
 class User(HttpUser):
     wait_time = constant(float(os.environ.get("PAUSE", "0")))
     @task
     def get(self):
-        with self.client.get(os.environ["AT"], headers={"Connection": "close"} if os.environ.get("CLOSE") else {}): pass
+        self.client.get(os.environ["AT"], headers={"Connection": "close"} if os.environ.get("CLOSE") else {})
 PY
 # A server that accepts nothing for as long as it runs, with room for two connections.
 cat > "$dir/deaf.py" <<'PY'
 import socket, time
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("127.0.0.1", 8080)); s.listen(1); time.sleep(60)
+s.bind(("127.0.0.1", 8080)); s.listen(1); time.sleep(300)
 PY
 
 # What a tool is started with: users, seconds, path, and whether each request has a connection of its own.

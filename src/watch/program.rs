@@ -39,10 +39,11 @@ const PROGRAMS: &[Known] = &[
     known("siege", &["siege"], Keeps::Unknown, &[]),
     known("JMeter", &["jmeter", "jmeter.sh", "ApacheJMeter.jar"], Keeps::Unknown, &[]),
     known("Gatling", &["gatling", "gatling.sh"], Keeps::Unknown, &[]),
-    known("curl", &["curl"], Keeps::Unknown, &[]),
     known("Python requests", &["python", "python2", "python3", "pypy3"], Keeps::Unknown, &[]),
     known("Node.js", &["node", "nodejs"], Keeps::Unknown, &[]),
     known("Java", &["java"], Keeps::Unknown, &[]),
+    // Often a script's way to wait for the server.
+    known("curl", &["curl"], Keeps::Unknown, &[]),
 ];
 
 /// The program that these words start, also inside `sh -c '...'`; none where it is not known.

@@ -111,7 +111,7 @@ fn ports(d: &Destination) -> String {
     let before = if d.used_before > 0 { format!(", {} before it started", count(d.used_before)) } else { String::new() };
     let law = d
         .ceiling_cps
-        .filter(|_| d.closed_by_client > 0)
+        .filter(|c| d.closed_by_client > 0 && *c < 100.0 * d.peak_cps.max(1.0))
         .map_or_else(String::new, |c| format!("; they sustain {} connections/s", rate(c)));
     let closed = match (d.closed_by_client, d.closed_by_server) {
         (0, 0) => format!("; {} open at once", counted(d.open_max, "connection")),
