@@ -341,7 +341,9 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
 pub(super) fn server_full(report: &WatchReport) -> Ruling {
     let full = servers(report).find_map(|(d, s)| s.busiest_thread_percent.filter(|_| has_no_room(s)).map(|p| (d, s, p)));
     let Some((d, s, ran)) = full else { return Ruling::Clear };
-    let title = format!("a thread of the server at {} ({}) used {} of a core", d.destination, s.name, percent(ran));
+    let waits = s.thread_waited_percent.filter(|w| *w >= WAIT_PERCENT);
+    let waits = waits.map_or_else(String::new, |w| format!(" and waited for one for {} of the time", percent(w)));
+    let title = format!("a thread of the server at {} ({}) used {} of a core{waits}", d.destination, s.name, percent(ran));
     let text = format!(
         "One thread runs on one core at a time, so the server is at its limit: more load only waits there. At most {} waited for accept().",
         counted(s.queue_max, "connection")
