@@ -72,7 +72,7 @@ pub mod model {
         pub use crate::model::environment::Environment;
     }
     pub mod explanation {
-        pub use crate::model::explanation::{Certainty, Explanation, Limit, Os, Reading, Side};
+        pub use crate::model::explanation::{Certainty, Exactly, Explanation, Limit, Os, Reading, Side};
     }
     pub mod facts {
         pub use crate::model::facts::{KernelCounters, TcpState};

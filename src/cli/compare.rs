@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use super::files::Asked;
 use super::run_output::{self, Written};
 use super::{EXIT_GATE, Exit, files, load_args};
-use crate::compare::{self, ChangeThreshold, NotRead, Side};
+use crate::compare::{self, ChangeThreshold, NotRead, RunSide};
 use crate::model::comparison::{Comparison, Unlike};
+use crate::model::document::plain;
 use crate::model::result::{RunResult, SCHEMA};
+use crate::model::study::STUDY_SCHEMA;
+use crate::remedy::quoted;
 use crate::report::gates_text::{self, JudgedRun};
 use crate::report::style::Style;
 use crate::report::text::render_comparison;
@@ -17,6 +20,8 @@ use crate::report::{hlog, html, json, junit};
 const INPUTS: &str = "run.json, the directory that -o made, Locust's _stats.csv, oha's JSON or k6's --summary-export";
 /// Settings that differ and are named in one line.
 const UNLIKE_SHOWN: usize = 4;
+/// Steps of a study that are named.
+const STEPS_SHOWN: usize = 2;
 
 /// Compare runs with the first of them, and say whether they differ by more than chance.
 ///
@@ -54,7 +59,7 @@ pub(crate) struct Args {
 
 /// A result that was read.
 struct Input {
-    side: Side,
+    side: RunSide,
     /// none where another tool wrote it
     run: Option<Box<RunResult>>,
 }
@@ -70,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if let Some((other, unlike)) = first_unlike {
         return Err(refused(&base.side, &other.side, unlike));
     }
-    let sides: Vec<Side> = others.iter().map(|other| other.side.clone()).collect();
+    let sides: Vec<RunSide> = others.iter().map(|other| other.side.clone()).collect();
     let comparison = compare::compare(&base.side, &sides, unlike);
     let judged = judged(args, &comparison);
     show(args, &comparison, &judged)?;
@@ -130,9 +135,9 @@ fn differences(base: &Input, other: &Input) -> Vec<Unlike> {
     }
 }
 
-fn refused(base: &Side, other: &Side, unlike: &[Unlike]) -> Exit {
+fn refused(base: &RunSide, other: &RunSide, unlike: &[Unlike]) -> Exit {
     let shown = unlike.iter().take(UNLIKE_SHOWN);
-    let mut list: Vec<String> = shown.map(|u| format!("{} {} / {}", u.key, short(&u.base), short(&u.other))).collect();
+    let mut list: Vec<String> = shown.map(|u| u.in_words(short)).collect();
     if unlike.len() > UNLIKE_SHOWN {
         list.push(format!("{} more", unlike.len() - UNLIKE_SHOWN));
     }
@@ -146,10 +151,10 @@ fn short(text: &str) -> String {
 
 fn read(given: &Path) -> Result<Input, Exit> {
     let name = given.display().to_string();
-    let path = if given.is_dir() { given.join("run.json") } else { given.to_owned() };
-    let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {why}", path.display())).hint(INPUTS);
+    let path = if given.is_dir() { run_in(given)? } else { given.to_owned() };
+    let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {}", path.display(), plain(&why.to_string()))).hint(INPUTS);
     let text = files::read(&path).map_err(|e| e.hint(INPUTS))?;
-    let foreign = |side: Result<Side, NotRead>| Ok(Input { side: side.map_err(|e| bad(&e))?, run: None });
+    let foreign = |side: Result<RunSide, NotRead>| Ok(Input { side: side.map_err(|e| bad(&e))?, run: None });
     if let Some(prefix) = path.to_str().and_then(|p| p.strip_suffix("_stats.csv")) {
         let history = PathBuf::from(format!("{prefix}_stats_history.csv"));
         let history = if history.is_file() { Some(files::read(&history)?) } else { None };
@@ -166,17 +171,42 @@ fn read(given: &Path) -> Result<Input, Exit> {
             } else {
                 None
             };
-            Ok(Input { side: Side::of(&name, &run, log.as_deref()), run: Some(Box::new(run)) })
+            Ok(Input { side: RunSide::of(&name, &run, log.as_deref()), run: Some(Box::new(run)) })
         }
-        Head { schema: Some(schema), .. } => Err(Exit::usage(format!("{}: schema {schema}: not one run", path.display()))
-            .hint("the steps of a study are files beside study.json")),
+        Head { schema: Some(schema), .. } if schema == STUDY_SCHEMA => Err(several(&path)),
+        Head { schema: Some(schema), .. } => Err(bad(&format!("schema {schema}: not one run"))),
         Head { metrics: Some(_), .. } => foreign(compare::k6(&name, &text)),
         Head { .. } => foreign(compare::oha(&name, &text)),
     }
 }
 
+/// The run that a directory keeps. Errors: it keeps a study, or nothing of the kind.
+fn run_in(dir: &Path) -> Result<PathBuf, Exit> {
+    let [run, study] = ["run.json", "study.json"].map(|name| dir.join(name));
+    match (run.is_file(), study.is_file()) {
+        (true, _) => Ok(run),
+        (false, true) => Err(several(&study)),
+        (false, false) => Err(Exit::usage(format!("{}: no run.json in it", dir.display())).hint(INPUTS)),
+    }
+}
+
+/// A study is several runs: which files they are.
+fn several(study: &Path) -> Exit {
+    let dir = study.parent().unwrap_or(Path::new("."));
+    let is_step = |path: &PathBuf| path.extension().is_some_and(|e| e == "json") && path.as_path() != study;
+    let mut steps: Vec<PathBuf> = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).filter(is_step).collect();
+    steps.sort();
+    let named: Vec<String> = steps.iter().take(STEPS_SHOWN).map(|step| quoted(&step.display().to_string())).collect();
+    Exit::usage(format!("{}: a study, not one run", study.display())).hint(match named.as_slice() {
+        [first, second, ..] => format!("its steps are runs: sockbench compare {first} {second}"),
+        [only] => format!("its step is a run: {only}"),
+        [] => "the steps of a study are files beside study.json".to_owned(),
+    })
+}
+
 /// What says whose document it is.
 #[derive(serde::Deserialize)]
+#[serde(expecting = "a result in JSON")]
 struct Head {
     schema: Option<String>,
     metrics: Option<serde::de::IgnoredAny>,

@@ -9,11 +9,14 @@ use clap::ValueEnum;
 
 use super::{Exit, files, page};
 use crate::explain::{self, KNOWN_TEXTS, Known, NothingKnown, Rates, TextReader, locust_csv as locust};
+use crate::model::document::plain;
 use crate::model::explanation::{Explanation, Os};
+use crate::model::figures::{count, counted};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::model::units;
 use crate::report::text::{Detail, Page, render_explanation};
+use crate::sys::sysctl;
 
 /// Longest document that is read, bytes: a run.json of a day is far smaller.
 const INPUT_BYTES: u64 = 256 * 1024 * 1024;
@@ -111,6 +114,7 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
         pool: args.pool,
         hold_s: args.hold.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0),
         os: args.os.map(Os::from),
+        tw_reuse: sysctl::read_sysctls().0.tcp_tw_reuse,
         rates: Rates {
             rate_cps: args.rate,
             fail_rate_cps: args.fail_rate,
@@ -194,7 +198,7 @@ fn explain_stream(mut input: impl Read, path: Option<&Path>, known: &Known) -> R
 fn is_document(start: &[u8]) -> bool {
     let text = String::from_utf8_lossy(&start[..start.len().min(4096)]);
     let json = text.trim_start_matches('\u{feff}').trim_start();
-    (json.starts_with('{') && json.contains("\"sockbench")) || locust::is_failures_csv(&text) || locust::is_history_csv(&text)
+    (json.starts_with('{') && json.contains("\"sockbench")) || locust::Kind::of(&text).is_some()
 }
 
 /// Programs, archives and images.
@@ -241,7 +245,7 @@ fn read(path: &Path) -> Result<String, Exit> {
 /// By what the content is, not by how its file is called.
 fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Explanation, Exit> {
     let name = path.map_or_else(|| "standard input".to_owned(), |p| p.display().to_string());
-    let bad = |why: String| Exit::usage(format!("{name}: {why}"));
+    let bad = |why: String| Exit::usage(format!("{name}: {}", plain(&why)));
     if text.trim_start().starts_with('{') {
         let schema = serde_json::from_str::<Schema>(text).ok().and_then(|s| s.schema).unwrap_or_default();
         return match schema.as_str() {
@@ -260,18 +264,31 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
             _ => explain_whole(text, known),
         };
     }
-    if locust::is_failures_csv(text) {
-        let history = path.map(history_beside).transpose()?.flatten();
-        return locust::explain_locust(text, history.as_deref(), known).map_err(|e| bad(e.to_string()));
+    let wrong = |e: locust::LocustError| bad(e.to_string());
+    match locust::Kind::of(text) {
+        Some(locust::Kind::Exceptions) => locust::explain_exceptions(text, known).map_err(wrong),
+        Some(kind) => {
+            let other = |wanted: locust::Kind| match path {
+                _ if wanted == kind => Ok(Some(text.to_owned())),
+                Some(path) => read_beside(path, kind, wanted),
+                None => Ok(None),
+            };
+            let failures = other(locust::Kind::Failures)?.ok_or_else(|| without_reasons(text, bad))?;
+            locust::explain_locust(&failures, other(locust::Kind::History)?.as_deref(), known).map_err(wrong)
+        }
+        None => explain_whole(text, known),
     }
-    if locust::is_history_csv(text) {
-        let failures = path.and_then(|p| beside(p, "_stats_history.csv", "_failures.csv")).filter(|p| p.is_file());
-        let failures = failures.ok_or_else(|| {
-            bad("a history without its failures".into()).hint("give PREFIX_failures.csv; the history beside it is found")
-        })?;
-        return locust::explain_locust(&read(&failures)?, Some(text), known).map_err(|e| bad(e.to_string()));
-    }
-    explain_whole(text, known)
+}
+
+/// What Locust's counts say, where the file with the reasons is not there.
+fn without_reasons(text: &str, bad: impl Fn(String) -> Exit) -> Exit {
+    let (failures, of) = match locust::counts(text) {
+        Some((requests, 0)) => return bad(format!("no failure: Locust counts none in {}", counted(requests, "request"))),
+        Some((requests, failures)) => (count(failures), format!(" of {}", counted(requests, "request"))),
+        None => ("some".into(), String::new()),
+    };
+    bad(format!("Locust counts {failures} failed{of}, and this file does not say why"))
+        .hint("give PREFIX_failures.csv, which says it")
 }
 
 fn explain_whole(text: &str, known: &Known) -> Result<Explanation, Exit> {
@@ -285,17 +302,11 @@ struct Schema {
     schema: Option<String>,
 }
 
-/// The history that Locust writes beside a failures file; none when it is not there.
-fn history_beside(failures: &Path) -> Result<Option<String>, Exit> {
-    match beside(failures, "_failures.csv", "_stats_history.csv").filter(|p| p.is_file()) {
-        Some(history) => read(&history).map(Some),
-        None => Ok(None),
-    }
-}
-
-fn beside(path: &Path, from: &str, to: &str) -> Option<std::path::PathBuf> {
-    let name = path.file_name()?.to_str()?.strip_suffix(from)?;
-    Some(path.with_file_name(format!("{name}{to}")))
+/// Another of the files that Locust wrote at the same time; none when it is not there.
+fn read_beside(path: &Path, kind: locust::Kind, wanted: locust::Kind) -> Result<Option<String>, Exit> {
+    let prefix = path.file_name().and_then(|name| name.to_str()?.strip_suffix(kind.suffix()));
+    let wanted = prefix.map(|prefix| path.with_file_name(format!("{prefix}{}", wanted.suffix())));
+    wanted.filter(|p| p.is_file()).map(|p| read(&p)).transpose()
 }
 
 fn unknown(nothing: &NothingKnown) -> Exit {

@@ -67,7 +67,12 @@ const SERVER: &[Habit] = &[
     (&["-p", "--port", "-b", "--bind", "-l", "--host"], "--listen 127.0.0.1:8080"),
     (&["-w", "--workers", "-t", "--threads"], "--reactors N for event loops, --cpu-workers N for /cpu, --io-workers N for /io"),
 ];
-const REPORT: &[Habit] = &[(&["-f"], "--format text, json, csv or hlog"), (&["--json"], "--format json")];
+const REPORT: &[Habit] = &[
+    (&["-f"], "--format text, json, csv, hlog or html"),
+    (&["--json"], "--format json"),
+    (&["--html"], "--format html > FILE"),
+    (&["--hlog"], "--format hlog > FILE"),
+];
 const EXPLAIN: &[Habit] = &[(&["-f", "--file"], "the file is an argument of its own: sockbench explain FILE")];
 
 /// Flags that mean something else where a number follows.

@@ -19,7 +19,6 @@ use crate::observe::Baseline;
 use crate::report::html;
 use crate::report::plan_text;
 use crate::report::style::{Style, wrapped};
-use crate::report::text::Page;
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::preflight;
@@ -224,9 +223,10 @@ pub(crate) fn announce(plan: &LoadPlan, baseline: &Baseline, output: &OutputArgs
     if output.quiet {
         return;
     }
-    tell(plan_text::render_plan(plan).trim_end());
+    let columns = super::told_columns();
+    tell(plan_text::render_plan(plan, columns).trim_end());
     for line in preflight::lines(plan, baseline) {
-        tell(wrapped(&line, 2, Page::WIDTH).trim_end());
+        tell(wrapped(&line, 2, columns).trim_end());
     }
 }
 

@@ -176,10 +176,13 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         return Err(Exit::usage("--requests 0: nothing to do").hint("leave it out: --duration alone ends the run"));
     }
     let duration = length(run, requests)?;
-    for (name, value) in [("--rate", run.rate), ("--spawn-rate", run.spawn_rate)] {
+    let rates = [
+        ("--rate", run.rate, "leave it out for no limit but the target's answers"),
+        ("--spawn-rate", run.spawn_rate, "leave it out to start all users at once"),
+    ];
+    for (name, value, hint) in rates {
         if let Some(value) = value.filter(|v| !v.is_finite() || *v <= 0.0 || *v > RATE_MAX) {
-            return Err(Exit::usage(format!("{name} {value}: not a rate above 0 and up to {RATE_MAX} per second"))
-                .hint("leave it out for no limit but the target's answers"));
+            return Err(Exit::usage(format!("{name} {value}: not a rate above 0 and up to {RATE_MAX} per second")).hint(hint));
         }
     }
     if conn.threads > users {

@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::model::plan::{LoadPlan, ServerPlan};
-use crate::report::style::Style;
+use crate::report::style::{Style, visible};
 use crate::report::text::Page;
 use crate::sys::terminal;
 
@@ -79,9 +79,17 @@ impl Exit {
     }
 }
 
-/// Lines on stderr. A stderr that takes nothing (a full disk, a reader that left) ends no run.
+/// Lines on stderr. A stderr that takes nothing (a full disk, a reader that left) ends no run. No control character of a
+/// flag, a file or a server's answer reaches the terminal.
 pub(crate) fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let shown: Vec<String> = text.split('\n').map(visible).collect();
+    let _ = writeln!(std::io::stderr(), "{}", shown.join("\n"));
+}
+
+/// Columns of what goes to stderr: those of the terminal, or of a page.
+pub(crate) fn told_columns() -> usize {
+    let columns = terminal_size::terminal_size_of(std::io::stderr()).map_or(0, |(width, _)| usize::from(width.0));
+    if columns > 0 { Page::plain().wide(columns).width.min(Page::WIDTH) } else { Page::WIDTH }
 }
 
 /// One warning on stderr; the run goes on.
@@ -211,9 +219,10 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     let mut text = e.to_string();
     if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue)
         && given.contains(char::is_control)
+        && let (Some(start), Some(end)) = (text.find("invalid value '"), text.find("' for '"))
     {
-        // Shown as it would be typed, or the message ended at its first line break.
-        text = text.replace(given.as_str(), &given.escape_debug().to_string());
+        // Shown as it would be typed: clap drops what a terminal obeys, and the message ended at the first line break.
+        text = format!("{}invalid value '{}{}", &text[..start], given.escape_debug(), &text[end..]);
     }
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let message = lines.next().unwrap_or("bad arguments").trim_start_matches("error: ").to_owned();
@@ -221,7 +230,8 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     let tip = |l: &str| l.strip_prefix("hint: ").or_else(|| l.strip_prefix("tip: ")).map(str::to_owned);
     // clap offers to pass an unknown flag as a value; no command takes one.
     let tipped = lines.find_map(tip).filter(|t| !t.contains("as a value"));
-    Exit::usage(message).hint(unknown.or(tipped).unwrap_or(help))
+    let both = (e.kind() == ErrorKind::ArgumentConflict).then(|| format!("leave out one of the two; {help}"));
+    Exit::usage(message).hint(unknown.or(tipped).or(both).unwrap_or(help))
 }
 
 /// What to type for a word that the command does not take.

@@ -13,6 +13,7 @@ use super::study::steps_to_judge;
 use super::{Exit, files, run_output, tell};
 use crate::diagnose::{self, keep_proofs};
 use crate::gates::Durations;
+use crate::model::document::plain;
 use crate::model::result::{RunResult, SCHEMA, STOPPED};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::remedy::quoted;
@@ -158,9 +159,13 @@ fn document(given: &Path) -> Result<PathBuf, Exit> {
 
 /// Errors: exit 2, one line with the place in the document.
 fn read(file: &Path) -> Result<Stored, Exit> {
-    let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {why}", file.display()));
+    let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {}", file.display(), plain(&why.to_string())));
     let text = files::read(file).map_err(|e| e.hint("the directory that a run was given with -o, or the run.json in it"))?;
-    let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result of sockbench: {e}")))?;
+    let hint = format!(
+        "give run.json or study.json; sockbench explain {} reads logs and error texts",
+        quoted(&file.display().to_string())
+    );
+    let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result of sockbench: {e}")).hint(hint))?;
     match head.schema.as_str() {
         SCHEMA => Ok(Stored::Run(Box::new(json::parse(&text).map_err(|e| bad(&e))?))),
         STUDY_SCHEMA => Ok(Stored::Study(Box::new(serde_json::from_str(&text).map_err(|e| bad(&e))?))),
@@ -169,6 +174,7 @@ fn read(file: &Path) -> Result<Stored, Exit> {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "a result in JSON")]
 struct Head {
     schema: String,
 }

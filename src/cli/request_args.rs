@@ -7,6 +7,7 @@ use super::{Exit, files};
 use crate::model::body::Body;
 use crate::model::limits;
 use crate::model::plan::MixEntry;
+use crate::report::style::visible;
 
 /// What each request says.
 #[derive(Debug, clap::Args, Clone, Default)]
@@ -150,6 +151,9 @@ fn header(text: &str) -> Result<(String, String), String> {
     if value.bytes().any(|b| b == b'\r' || b == b'\n' || b == 0) {
         return Err(format!("{name}: a line break in the value"));
     }
+    if value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
+        return Err(format!("{name}: a control character in the value (RFC 9110 section 5.5)"));
+    }
     Ok((name.into(), value.into()))
 }
 
@@ -178,7 +182,8 @@ fn body(text: &str) -> Result<Body, String> {
         "-" => read_body(io::stdin()),
         name => File::open(name).and_then(read_body),
     };
-    let content = content.map_err(|e| format!("{}: {}\nhint: @@ begins a text with @", shown(name), files::words(&e)))?;
+    let content =
+        content.map_err(|e| format!("{}: {}\nhint: @@ begins a text with @", visible(shown(name)), files::words(&e)))?;
     if content.len() > limits::BODY_FILE_BYTES {
         return Err(format!("{}: more than {} bytes", shown(name), limits::BODY_FILE_BYTES));
     }

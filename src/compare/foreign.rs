@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::side::{Latency, Part, Second, Side, share};
+use super::side::{Latency, Part, RunSide, Second, share};
 use crate::model::comparison::{Compared, PercentilePoint, PercentilesFrom, SideInfo, Source};
 
 /// Why a text is not what it should be.
@@ -95,7 +95,7 @@ struct HistoryRow {
 /// Locust's `_stats.csv`, and its `_stats_history.csv` where there is one.
 ///
 /// Errors: another shape, or no row `Aggregated`.
-pub fn locust(name: &str, stats: &str, history: Option<&str>) -> Result<Side, NotRead> {
+pub fn locust(name: &str, stats: &str, history: Option<&str>) -> Result<RunSide, NotRead> {
     let rows: Vec<StatsRow> = csv::Reader::from_reader(stats.as_bytes()).deserialize().collect::<Result<_, _>>()?;
     let (all, endpoints): (Vec<_>, Vec<_>) = rows.into_iter().partition(|r| r.name == "Aggregated");
     let all = all.first().ok_or(NotRead::Lacks("no row `Aggregated`"))?;
@@ -109,7 +109,7 @@ pub fn locust(name: &str, stats: &str, history: Option<&str>) -> Result<Side, No
         ));
     }
     let parts = endpoints.iter().map(|row| Part { name: row.name.clone(), figures: row.figures(), seconds: Vec::new() });
-    Ok(Side { info, open_loop: false, totals: all.figures(), endpoints: parts.collect(), seconds, careful })
+    Ok(RunSide { info, open_loop: false, totals: all.figures(), endpoints: parts.collect(), seconds, careful })
 }
 
 /// Seconds with all users: the ramp is left out.
@@ -155,7 +155,7 @@ struct OhaSummary {
 /// oha's `--output-format json`: seconds, and only sums over the run.
 ///
 /// Errors: another shape.
-pub fn oha(name: &str, text: &str) -> Result<Side, NotRead> {
+pub fn oha(name: &str, text: &str) -> Result<RunSide, NotRead> {
     let oha: Oha = serde_json::from_str(text).map_err(|error| NotRead::Json { tool: "oha", error })?;
     let answered: u64 = oha.status_code_distribution.values().sum();
     let errors: u64 = oha.error_distribution.values().sum();
@@ -168,7 +168,7 @@ pub fn oha(name: &str, text: &str) -> Result<Side, NotRead> {
     totals.extend(ms.into_iter().filter_map(|(what, key)| Some((what, percentile(key)?))));
     let careful = vec![format!("{name}: oha stores sums only, so nothing says how much they vary")];
     let info = info(name, Source::Oha, oha.summary.total, &totals);
-    Ok(Side { info, open_loop: false, totals, endpoints: Vec::new(), seconds: Vec::new(), careful })
+    Ok(RunSide { info, open_loop: false, totals, endpoints: Vec::new(), seconds: Vec::new(), careful })
 }
 
 #[derive(Deserialize)]
@@ -179,7 +179,7 @@ struct K6 {
 /// k6's `--summary-export`.
 ///
 /// Errors: another shape, or no `http_reqs`.
-pub fn k6(name: &str, text: &str) -> Result<Side, NotRead> {
+pub fn k6(name: &str, text: &str) -> Result<RunSide, NotRead> {
     let k6: K6 = serde_json::from_str(text).map_err(|error| NotRead::Json { tool: "k6", error })?;
     let figure = |metric: &str, key: &str| k6.metrics.get(metric)?.get(key)?.as_f64();
     let rate = figure("http_reqs", "rate").ok_or(NotRead::Lacks("no http_reqs in it"))?;
@@ -195,14 +195,14 @@ pub fn k6(name: &str, text: &str) -> Result<Side, NotRead> {
         format!("{name}: k6 stores sums only, so nothing says how much they vary"),
     ];
     let info = info(name, Source::K6, if rate > 0.0 { count / rate } else { 0.0 }, &totals);
-    Ok(Side { info, open_loop: false, totals, endpoints: Vec::new(), seconds: Vec::new(), careful })
+    Ok(RunSide { info, open_loop: false, totals, endpoints: Vec::new(), seconds: Vec::new(), careful })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(side: &Side, what: Compared) -> Option<f64> {
+    fn of(side: &RunSide, what: Compared) -> Option<f64> {
         side.totals.iter().find(|(w, _)| *w == what).map(|(_, v)| *v)
     }
 

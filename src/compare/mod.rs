@@ -19,5 +19,5 @@ mod threshold;
 pub use environment::unlike;
 pub use foreign::{NotRead, k6, locust, oha};
 pub use pair::compare;
-pub use side::Side;
+pub use side::RunSide;
 pub use threshold::{ChangeThreshold, judge, parse_threshold};

@@ -3,7 +3,7 @@
 use super::blocks::{Blocks, SHORTEST_S, length};
 use super::bootstrap::{Spread, Spreads, spreads};
 use super::chance::{holm, p_of_t, t95};
-use super::side::{Part, Second, Side};
+use super::side::{Part, RunSide, Second};
 use crate::model::comparison::{COMPARE_SCHEMA, Compared, Comparison, Difference, EndpointRows, Pair, Row, Unlike};
 use crate::model::figures;
 use crate::model::result::Tool;
@@ -18,7 +18,7 @@ const REAL_MS: f64 = 0.1;
 const REAL_FAILED: f64 = 0.001;
 
 /// Compares each of `others` with `base`; `unlike` are the differences of their environments, in the same order.
-pub fn compare(base: &Side, others: &[Side], unlike: Vec<Vec<Unlike>>) -> Comparison {
+pub fn compare(base: &RunSide, others: &[RunSide], unlike: Vec<Vec<Unlike>>) -> Comparison {
     let pairs = others.iter().zip(unlike).map(|(other, unlike)| pair(base, other, unlike)).collect();
     Comparison {
         schema: COMPARE_SCHEMA.into(),
@@ -62,7 +62,7 @@ impl Chance {
     }
 }
 
-fn pair(base: &Side, other: &Side, unlike: Vec<Unlike>) -> Pair {
+fn pair(base: &RunSide, other: &RunSide, unlike: Vec<Unlike>) -> Pair {
     let chance = Chance::of(&base.seconds, &other.seconds);
     let mut totals = rows(&base.totals, &other.totals, chance.as_ref());
     let both = base.endpoints.iter().filter_map(|a| Some((a, other.endpoints.iter().find(|b| b.name == a.name)?)));
@@ -214,7 +214,7 @@ fn verdict<'a>(rows: impl Iterator<Item = &'a Row>) -> Difference {
 /// Differences that a sentence names.
 const NAMED: usize = 4;
 
-fn sentence(verdict: Difference, totals: &[Row], endpoints: &[EndpointRows], base: &Side, other: &Side) -> String {
+fn sentence(verdict: Difference, totals: &[Row], endpoints: &[EndpointRows], base: &RunSide, other: &RunSide) -> String {
     let (a, b) = (&base.info, &other.info);
     let is_real = |r: &&Row| matches!(r.outcome, Some(Difference::Better | Difference::Worse));
     let mut real: Vec<String> = totals.iter().filter(is_real).map(spoken).collect();

@@ -20,7 +20,7 @@ fn seconds(count: usize, ms: f64, failed: f64, seed: u64) -> Vec<Second> {
         .collect()
 }
 
-fn side(name: &str, seconds: Vec<Second>) -> Side {
+fn side(name: &str, seconds: Vec<Second>) -> RunSide {
     let info = SideInfo {
         name: name.into(),
         source: Source::Sockbench,
@@ -31,7 +31,7 @@ fn side(name: &str, seconds: Vec<Second>) -> Side {
         percentiles: Vec::new(),
     };
     let totals = [Compared::RateRps, Compared::P50Ms, Compared::P95Ms, Compared::FailedShare].map(|what| (what, 1.0)).to_vec();
-    Side { info, open_loop: true, totals, endpoints: Vec::new(), seconds, careful: Vec::new() }
+    RunSide { info, open_loop: true, totals, endpoints: Vec::new(), seconds, careful: Vec::new() }
 }
 
 fn of(a: Vec<Second>, b: Vec<Second>) -> Pair {

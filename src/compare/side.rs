@@ -7,7 +7,7 @@ use crate::stats::sparse::Sparse;
 
 /// A run as it is compared.
 #[derive(Debug, Clone)]
-pub struct Side {
+pub struct RunSide {
     /// what it is called and where it comes from
     pub info: SideInfo,
     /// whether it asked for a rate
@@ -50,7 +50,7 @@ pub(super) enum Latency {
     },
 }
 
-impl Side {
+impl RunSide {
     /// A run of sockbench; `seconds` are those of its interval log, where there is one.
     pub fn of(name: &str, run: &RunResult, log: Option<&[Interval]>) -> Self {
         let steady_from = run.totals.steady.as_ref().map_or(run.plan.steady_from().as_secs_f64(), |s| s.from_s);

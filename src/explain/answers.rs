@@ -16,6 +16,8 @@ pub(super) struct Answers {
     bad: u64,
     /// the first of their statuses
     status: Option<u16>,
+    /// iterations that k6 did not start
+    dropped: u64,
 }
 
 /// Several tools print such a line.
@@ -30,6 +32,7 @@ pub(super) const SUMMARIES: &[(&str, &str)] = &[
     ("non-2xx responses:", "ab"),
     ("http_req_failed", "k6"),
     ("http_reqs", "k6"),
+    ("dropped_iterations", "k6"),
     ("aggregated ", "Locust"),
     ("# occurrences", "Locust"),
     ("status codes: ", "h2load"),
@@ -72,6 +75,9 @@ impl Answers {
         let text = line.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
         self.statuses(&text);
         self.lengths = length(&text).or(self.lengths);
+        if let Some(rest) = text.strip_prefix("dropped_iterations") {
+            self.dropped = rest.trim_start_matches(['.', ':', ' ']).split(' ').next().and_then(whole).unwrap_or(0);
+        }
         if let Some(failed) = failed(&text)
             && self.failed.as_ref().is_none_or(Failed::is_none)
         {
@@ -176,6 +182,12 @@ impl Answers {
         }
         if let Some(n) = self.lengths.filter(|n| *n > 0) {
             return Some(format!("no failed connection: {} had another length than the first one", counted(n, "answer")));
+        }
+        if self.dropped > 0 {
+            return Some(format!(
+                "no failed connection: k6 did not start {} (dropped_iterations): it had too few VUs for the rate, or no time left",
+                counted(self.dropped, "iteration")
+            ));
         }
         match &self.failed {
             Some(failed) if !failed.is_none() => {

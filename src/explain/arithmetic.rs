@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::Known;
+use super::endpoint::{Destination, destination};
 use super::history::History;
+use super::{Known, may_be_ports};
 use crate::diagnose::ports::budget::{Budget, hold_rejected};
-use crate::model::explanation::{Arithmetic, Os};
+use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Os, Reading};
 use crate::model::figures::{self, count, counted, rate, seconds};
 use crate::model::forecast::Forecast;
 use crate::remedy::systems::System;
@@ -33,15 +34,36 @@ const SOLVED_WITHIN: f64 = 0.15;
 /// Source ports from one address to one destination, at the most.
 const PORTS_MAX: u32 = 65_535;
 
-/// P and T by default: (ports, seconds, where they come from).
-const fn defaults(os: Os) -> (u32, f64, &'static str) {
+/// P and T by default: (ports, seconds, where they come from). To loopback Linux's connect() takes ports again after 1 s,
+/// unless a setting says otherwise.
+fn defaults((os, to): (Os, Destination), tw_reuse: Option<u32>) -> (u32, f64, String) {
     let system = System::of(os);
-    (system.pool, system.hold_s, system.source)
+    let (name, range) = system.source.split_once(": ").unwrap_or((system.source, ""));
+    let whole = |hold_s, where_to: &str, set: String| (system.pool, hold_s, format!("{name}{where_to}: {range}{set}"));
+    match (os, to, tw_reuse) {
+        (Os::Linux, Destination::Loopback, Some(0)) => whole(system.hold_s, " with tcp_tw_reuse = 0, as here", String::new()),
+        (Os::Linux, Destination::Loopback, set) => {
+            let set = set.map_or("2 by default".to_owned(), |n| format!("{n} here"));
+            whole(system.short_hold_s, " to loopback", format!(", but there 1 s (tcp_tw_reuse is {set})"))
+        }
+        (Os::Linux, Destination::Unsaid, _) => whole(system.hold_s, " (to loopback 1 s)", String::new()),
+        _ => whole(system.hold_s, "", String::new()),
+    }
 }
 
 /// P by default of a system.
 pub(super) const fn default_pool(os: Os) -> u32 {
-    defaults(os).0
+    System::of(os).pool
+}
+
+/// The law for what a text says; none where ports have nothing to do with it.
+pub(super) fn of_readings(known: &Known, os: Option<Os>, history: Option<&History>, readings: &[Reading]) -> Option<Arithmetic> {
+    let first = readings.iter().find(|r| may_be_ports(r))?;
+    // tcp_tw_reuse never helps bind().
+    let to = if first.call == FailedCall::Bind { Destination::Elsewhere } else { destination(first.address.as_deref()) };
+    let is_sure = |r: &Reading| r.limit == Limit::LocalPorts && r.certainty != Certainty::Ambiguous;
+    let seen = if readings.iter().any(is_sure) { Seen::Failures } else { Seen::MaybeFailures };
+    Some(of(known, (os.unwrap_or(Os::Linux), to), history, seen))
 }
 
 /// What P and T are taken for, and why.
@@ -69,8 +91,8 @@ pub(super) enum Seen {
 
 /// The law for `known`, with what a history shows where there is one: flags first, then what fits the history, then
 /// the system's defaults.
-pub(super) fn of(known: &Known, os: Os, history: Option<&History>, seen: Seen) -> Arithmetic {
-    let Taken { pool, hold_s, mut assumed, mut doubts, solved_pool, solved_hold_s, is_other_pool } = take(known, os, history);
+pub(super) fn of(known: &Known, from: (Os, Destination), history: Option<&History>, seen: Seen) -> Arithmetic {
+    let Taken { pool, hold_s, mut assumed, mut doubts, solved_pool, solved_hold_s, is_other_pool } = take(known, from, history);
     let budget = Budget::new(pool, hold_s);
     let m = history.map(|h| &h.measured);
     let asked = known.rates.rate_cps.or(m.map(|m| m.rate_before_cps));
@@ -162,8 +184,8 @@ fn against_the_failure(f: &Forecast, seen: Seen) -> Option<String> {
 }
 
 /// P and T: as given; of the system where that fits what was measured; else as solved from it.
-fn take(known: &Known, os: Os, history: Option<&History>) -> Taken {
-    let (default_pool, default_hold_s, from) = defaults(os);
+fn take(known: &Known, on: (Os, Destination), history: Option<&History>) -> Taken {
+    let (default_pool, default_hold_s, from) = defaults(on, known.tw_reuse);
     let (pool, hold_s) = (known.pool.unwrap_or(default_pool), known.hold_s.unwrap_or(default_hold_s));
     let solved_pool = history.and_then(|h| h.pool_for(hold_s)).filter(|p| *p > 0);
     let fits_pool = solved_pool.is_none_or(|p| p.abs_diff(pool.into()) as f64 <= FITS_WITHIN * f64::from(pool));
@@ -192,6 +214,13 @@ fn take(known: &Known, os: Os, history: Option<&History>) -> Taken {
     }
     if !by_default.is_empty() {
         out.assumed.push(format!("{} by default of {from}", by_default.join(" and ")));
+    }
+    if known.hold_s.is_none() && on == (Os::Linux, Destination::Loopback) && out.hold_s < System::of(Os::Linux).hold_s {
+        out.doubts.push(
+            "few clients come near that: see whether the range is narrow, connections stay open, or timestamps are off where it \
+             failed (sysctl net.ipv4.ip_local_port_range net.ipv4.tcp_tw_reuse net.ipv4.tcp_timestamps)"
+                .into(),
+        );
     }
     if !solved.is_empty() {
         out.assumed.push(format!("{} solved backwards from the history", solved.join(" and ")));

@@ -57,7 +57,7 @@ pub(super) const fn can_give(call: FailedCall, condition: Condition) -> bool {
         Condition::NoMemory | Condition::WinsockBroken | Condition::FamilyOff => {
             matches!(call, FailedCall::Socket | FailedCall::Connect | FailedCall::Bind | FailedCall::Accept)
         }
-        Condition::ProgramLimit | Condition::ServerLimit => false,
+        condition if condition.has_no_call() => false,
         _ => true,
     }
 }

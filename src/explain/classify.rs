@@ -37,6 +37,10 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::FamilyOff => family_off(call),
         Condition::NoBuffers => no_buffers(e),
         Condition::NoMemory => judged(call, Limit::Hidden, Certainty::Likely, vec![tell::memory(call)]),
+        // Who accepts is a server.
+        Condition::TooManyFiles if call == Call::Accept => {
+            Judged { side: Some(Side::Server), ..certain(call, Limit::Descriptors) }
+        }
         Condition::TooManyFiles => certain(call, Limit::Descriptors),
         Condition::Again => again(e),
         Condition::Denied => denied(e),
@@ -51,10 +55,21 @@ pub(super) fn judge(e: &Evidence) -> Judged {
             certain(if matches!(call, Call::Read | Call::Write) { call } else { Call::Connect }, Limit::Unreachable)
         }
         Condition::PortsUsedUp => certain(Call::Connect, Limit::LocalPorts),
-        Condition::BacklogFull => certain(Call::Accept, Limit::Backlog),
+        Condition::BacklogFull | Condition::SynQueueFull => certain(Call::Accept, Limit::Backlog),
+        Condition::ListenDropped => judged(Call::Accept, Limit::Hidden, Certainty::Ambiguous, tell::dropped_at_a_listener()),
         Condition::ConntrackFull => certain(Call::Unnamed, Limit::Conntrack),
-        Condition::ServerLimit => Judged { side: Some(Side::Server), ..certain(Call::Unnamed, Limit::Hidden) },
-        Condition::TimeWaitFull | Condition::KernelFull | Condition::ProgramLimit => certain(Call::Unnamed, Limit::Hidden),
+        Condition::ServerLimit | Condition::RateLimit => {
+            Judged { side: Some(Side::Server), ..certain(Call::Unnamed, Limit::Hidden) }
+        }
+        Condition::TimeWaitFull
+        | Condition::KernelFull(_)
+        | Condition::ProgramLimit
+        | Condition::AllDown
+        | Condition::NoThread
+        | Condition::OutOfMemory
+        | Condition::OomBegins
+        | Condition::ToolCpu
+        | Condition::ToolUsers => certain(Call::Unnamed, Limit::Hidden),
         Condition::WinsockBroken => certain(if call == Call::Unnamed { Call::Socket } else { call }, Limit::Hidden),
         Condition::NoName => certain(Call::Getaddrinfo, Limit::NameResolution),
         Condition::NoReason => no_reason(e),

@@ -2,7 +2,7 @@
 //!
 //! Sources: asm-generic/errno.h, winsock2.h and winerror.h, sys/errno.h of Darwin, include/uv.h of libuv.
 
-use crate::model::explanation::{FailedCall, Os};
+use crate::model::explanation::{FailedCall, KernelTable, Os};
 
 /// What a text says went wrong, whatever the system and the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,14 +43,18 @@ pub(super) enum Condition {
     PortsUsedUp,
     /// a name could not be turned into an address
     NoName,
-    /// SYN flooding, listen queue overflow
+    /// listen queue overflow
     BacklogFull,
+    /// SYN flooding: the queue of half-open connections
+    SynQueueFull,
+    /// connection attempts that a listener dropped, for whatever reason
+    ListenDropped,
     /// `nf_conntrack: table full`
     ConntrackFull,
     /// `time wait bucket table overflow`: the kernel dropped TIME_WAIT entries early
     TimeWaitFull,
-    /// the kernel's memory for sockets, its orphans or its neighbour table
-    KernelFull,
+    /// a table or the memory of the kernel, and which where the line names it
+    KernelFull(Option<KernelTable>),
     /// a limit of connections that the program set for itself
     ProgramLimit,
     /// Winsock itself does not work (10106 and its neighbours)
@@ -59,6 +63,20 @@ pub(super) enum Condition {
     NoReason,
     /// the target's program takes no more connections: a limit that it has for itself
     ServerLimit,
+    /// a server that turns away what one client asks too often
+    RateLimit,
+    /// a proxy has marked all servers behind it as failed
+    AllDown,
+    /// no further thread or process
+    NoThread,
+    /// a process was killed, or ended, for lack of memory
+    OutOfMemory,
+    /// the kernel's first lines about a process that it is going to kill
+    OomBegins,
+    /// the load tool's own CPU is used up
+    ToolCpu,
+    /// the load tool had no user left for a request that was due
+    ToolUsers,
 }
 
 impl Condition {
@@ -74,11 +92,20 @@ impl Condition {
             | Self::PortsUsedUp
             | Self::ProgramLimit
             | Self::ServerLimit
+            | Self::RateLimit
+            | Self::AllDown
+            | Self::NoThread
+            | Self::OutOfMemory
+            | Self::OomBegins
+            | Self::ToolCpu
+            | Self::ToolUsers
             | Self::WinsockBroken
             | Self::BacklogFull
+            | Self::SynQueueFull
+            | Self::ListenDropped
             | Self::ConntrackFull
             | Self::TimeWaitFull
-            | Self::KernelFull => 6,
+            | Self::KernelFull(_) => 6,
             // A refusal or a timeout beside a failed look-up is the name server's.
             Self::NoName => 5,
             Self::NoMemory
@@ -92,6 +119,31 @@ impl Condition {
             Self::Ended | Self::Again => 2,
             Self::ClosedHere => 1,
             Self::NoReason => 0,
+        }
+    }
+
+    /// A limit of a program or of its machine: no call failed by it.
+    pub(super) const fn has_no_call(self) -> bool {
+        matches!(
+            self,
+            Self::ProgramLimit
+                | Self::ServerLimit
+                | Self::RateLimit
+                | Self::AllDown
+                | Self::NoThread
+                | Self::OutOfMemory
+                | Self::OomBegins
+                | Self::ToolCpu
+                | Self::ToolUsers
+        )
+    }
+
+    /// Another condition that says the same and more: where a text has both, this one is part of it.
+    pub(super) const fn part_of(self) -> Option<Self> {
+        match self {
+            Self::ListenDropped => Some(Self::BacklogFull),
+            Self::OomBegins => Some(Self::OutOfMemory),
+            _ => None,
         }
     }
 }

@@ -12,18 +12,18 @@ use crate::model::explanation::{FailedCall as Call, Os};
 /// `netstat -s`: sentences behind or before the number, as net-tools, iproute2 and BSD print them.
 const KERNEL: &[(&str, Condition)] = &[
     ("times the listen queue of a socket overflowed", Condition::BacklogFull),
-    ("syns to listen sockets dropped", Condition::BacklogFull),
-    ("syns to listen sockets ignored", Condition::BacklogFull),
-    ("syn cookies sent", Condition::BacklogFull),
+    ("syns to listen sockets dropped", Condition::ListenDropped),
+    ("syns to listen sockets ignored", Condition::ListenDropped),
+    ("syn cookies sent", Condition::SynQueueFull),
     ("listen queue overflows", Condition::BacklogFull),
-    ("connections aborted due to memory pressure", Condition::KernelFull),
+    ("connections aborted due to memory pressure", Condition::KernelFull(None)),
     ("tcptimewaitoverflow", Condition::TimeWaitFull),
-    ("tcpabortonmemory", Condition::KernelFull),
-    ("tcpreqqfulldrop", Condition::BacklogFull),
-    ("tcpreqqfulldocookies", Condition::BacklogFull),
+    ("tcpabortonmemory", Condition::KernelFull(None)),
+    ("tcpreqqfulldrop", Condition::SynQueueFull),
+    ("tcpreqqfulldocookies", Condition::SynQueueFull),
     ("listenoverflows", Condition::BacklogFull),
-    ("listendrops", Condition::BacklogFull),
-    ("syncookiessent", Condition::BacklogFull),
+    ("listendrops", Condition::ListenDropped),
+    ("syncookiessent", Condition::SynQueueFull),
 ];
 
 /// Envoy and Nighthawk, by the end of the counter's name.
@@ -53,9 +53,10 @@ fn kernel(text: &str) -> Option<Sighting> {
     // `12 times the listen ...`; `TCPTimeWaitOverflow: 12`; `TcpExtListenOverflows  12  0.0`, `TcpExt.ListenDrops = 12`.
     let count = number(before.trim()).or_else(|| number(after.trim_start_matches([':', '=', ' '])))?;
     let os = if sentence.starts_with("listen queue") { Os::Macos } else { Os::Linux };
-    let call = if *condition == Condition::BacklogFull { Call::Accept } else { Call::Unnamed };
+    let is_listeners = matches!(condition, Condition::BacklogFull | Condition::SynQueueFull | Condition::ListenDropped);
+    let call = if is_listeners { Call::Accept } else { Call::Unnamed };
     let tool = TOOLS.iter().find(|t| t.name == "Linux kernel").filter(|_| os == Os::Linux);
-    let evidence = Evidence { os: Some(os), tool, ..Evidence::new(*condition, call) };
+    let evidence = Evidence { os: Some(os), tool, since_boot: true, ..Evidence::new(*condition, call) };
     Some(Sighting { evidence, count, is_total: true })
 }
 

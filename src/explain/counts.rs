@@ -198,8 +198,16 @@ fn trailing(line: &str) -> Option<u64> {
         || before.ends_with(" x")
         || before.ends_with('×')
         || before.ends_with("(x")
-        || (before.ends_with("\":") || before.ends_with("':"));
+        || (before.ends_with("\":") || before.ends_with("':")) && !is_field(before);
     (is_counted && !is_other).then_some(n)
+}
+
+/// `{"msg":"...","connectionCount":` before a number: another field of a log line, not the message as the key of its count.
+fn is_field(before: &str) -> bool {
+    let key = before.trim_end_matches([':', '"', '\'']);
+    let start = key.rfind(['"', '\'']).map_or(0, |at| at + 1);
+    let is_count = ["value", "count", "total", "n", "errors"].contains(&&key[start..]);
+    !is_count && key[start..].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && key[..start].contains("\":")
 }
 
 /// `msg,12,96.72%,2.36%`: JMeter's table of errors.
@@ -299,6 +307,7 @@ mod tests {
             "connection refused, retry in: 5",
             "[2024-05-01] connection refused",
             "1234:connection refused",
+            "{\"msg\":\"connection refused\",\"open\":819}",
             "007 connection refused",
         ] {
             assert_eq!(count(line, by_name("ECONNREFUSED")), 1, "{line}");

@@ -18,6 +18,27 @@ pub(super) fn endpoint(line: &str, call: FailedCall) -> Option<String> {
     by_token(text).or_else(|| by_url(text)).or_else(|| by_key(text))
 }
 
+/// Where connections go, as far as T depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// this machine: the kernel's default lets connect() take ports again after 1 s
+    Loopback,
+    Elsewhere,
+    Unsaid,
+}
+
+/// Of an address as [`endpoint`] gives it.
+pub(super) fn destination(address: Option<&str>) -> Destination {
+    let host = address.and_then(|a| a.rsplit_once(':')).map_or("", |(host, _)| host.trim_matches(['[', ']']));
+    match host.parse::<std::net::IpAddr>() {
+        Ok(ip) if ip.is_loopback() || ip.is_unspecified() => Destination::Loopback,
+        Ok(_) => Destination::Elsewhere,
+        Err(_) if host == "localhost" => Destination::Loopback,
+        // What a name stands for is not known here.
+        Err(_) => Destination::Unsaid,
+    }
+}
+
 /// The first host and port in one piece.
 fn by_token(text: &str) -> Option<String> {
     let is_part = |c: char| c.is_alphanumeric() || "._:-[]%*".contains(c);

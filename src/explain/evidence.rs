@@ -39,6 +39,8 @@ pub(super) struct Evidence {
     pub(super) source: SourcePort,
     pub(super) target: Target,
     pub(super) spelling: Spelling,
+    /// a counter of the kernel: all since the machine started
+    pub(super) since_boot: bool,
 }
 
 impl Evidence {
@@ -54,6 +56,7 @@ impl Evidence {
             source: SourcePort::Unsaid,
             target: Target::Unsaid,
             spelling: Spelling::Name,
+            since_boot: false,
         }
     }
 

@@ -9,6 +9,7 @@ use super::answers::SUMMARIES;
 use super::call_words::CALL_WORDS;
 use super::codes::ERRNOS;
 use super::messages::{Message, SYSTEM, WINDOWS};
+use super::messages_limits::LIMITS;
 use super::messages_programs::PROGRAMS;
 use super::messages_translated::{POSIX_TRANSLATED, WINDOWS_TRANSLATED};
 use super::tools::TOOLS;
@@ -133,6 +134,7 @@ const MARKS: &[&str] = &[
     "addrunavail ",
     "(connect:",
     "write errors:",
+    "() failed: ",
     " errors (",
     " -1 : ",
     "%)",
@@ -208,7 +210,7 @@ pub(super) fn lexicon() -> &'static Lexicon {
 }
 
 fn messages() -> impl Iterator<Item = &'static Message> {
-    [SYSTEM, WINDOWS, PROGRAMS, WINDOWS_TRANSLATED, POSIX_TRANSLATED].into_iter().flatten()
+    [SYSTEM, WINDOWS, PROGRAMS, LIMITS, WINDOWS_TRANSLATED, POSIX_TRANSLATED].into_iter().flatten()
 }
 
 impl Lexicon {

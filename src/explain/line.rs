@@ -138,15 +138,11 @@ fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around
     let is_lookup = pieces.iter().any(|p| p.condition == Condition::NoName);
     let call = match cause.condition {
         Condition::NoName => Some(FailedCall::Getaddrinfo),
-        Condition::ProgramLimit | Condition::ServerLimit => None,
+        condition if condition.has_no_call() => None,
         // Words around a failed look-up speak of the connection that it was for.
         _ => calls::named(text, found, cause.condition, &cause.at).filter(|n| n.is_spelled || !is_lookup).map(|n| n.call),
     };
-    let implied = pieces
-        .iter()
-        .filter(same)
-        .find_map(|p| p.call)
-        .filter(|_| !matches!(cause.condition, Condition::ProgramLimit | Condition::ServerLimit));
+    let implied = pieces.iter().filter(same).find_map(|p| p.call).filter(|_| !cause.condition.has_no_call());
     let call = call.or(implied).or_else(|| is_lookup.then_some(FailedCall::Getaddrinfo)).unwrap_or(FailedCall::Unnamed);
     let tool = found.iter().filter_map(|f| if let Role::Tool(n) = f.role { Some(n) } else { None }).min().map(|n| &TOOLS[n]);
     let os = pieces.iter().filter(same).find_map(|p| p.os).or_else(|| system(text)).or(around.os);
@@ -176,6 +172,7 @@ fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around
             (_, true) if !pieces.iter().any(|p| same(&p) && !p.is_name) => Spelling::Name,
             _ => Spelling::Words,
         },
+        since_boot: false,
     }
 }
 
@@ -259,7 +256,10 @@ fn says_nothing(before: &str, after: &str) -> bool {
     let last = before.trim_end().rsplit(' ').next().unwrap_or_default();
     // A log's own clients went away: nothing failed here.
     let is_client = last == "client" && after.starts_with(", so");
-    is_empty || is_zero || is_client || ["no", "without", "zero", "avoid", "avoids", "prevent", "prevents"].contains(&last)
+    // `retry on ECONNRESET enabled`: what is done about it.
+    let is_setting = ["enabled", "disabled", "is handled", "is ignored"].iter().any(|w| after.trim_start().starts_with(w));
+    let is_denied = ["no", "without", "zero", "avoid", "avoids", "prevent", "prevents", "ignore", "ignoring"].contains(&last);
+    is_empty || is_zero || is_client || is_setting || is_denied
 }
 
 /// Words that may stand behind a message: more about the same error.

@@ -1,30 +1,90 @@
-//! Locust's CSV files: `PREFIX_failures.csv` for what failed, `PREFIX_stats_history.csv` for when.
+//! Locust's CSV files: `PREFIX_failures.csv` and `PREFIX_exceptions.csv` for what failed, `PREFIX_stats_history.csv` for when,
+//! `PREFIX_stats.csv` for how often.
 
 pub use super::csv_rows::LocustError;
 use super::csv_rows::{at, column, reader};
 use super::evidence::Around;
 use super::history::{History, Share};
 use super::readings::{line_may_be_ports, of_counted};
-use super::{Known, arithmetic, may_be_ports};
-use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Measured, Os, Side};
+use super::{Known, arithmetic};
+use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Measured, Side};
 use crate::remedy::by_limit::for_readings;
 
-/// Whether a text begins like a failures file (its header is the same in every version).
-pub fn is_failures_csv(text: &str) -> bool {
-    let head = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().replace('"', "");
-    head.starts_with("Method,Name,Error,Occurrences")
+/// One of Locust's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `_failures.csv`
+    Failures,
+    /// `_stats_history.csv`
+    History,
+    /// `_exceptions.csv`
+    Exceptions,
+    /// `_stats.csv`
+    Stats,
 }
 
-/// Whether a text begins like a history file.
-pub fn is_history_csv(text: &str) -> bool {
-    let head = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().replace('"', "");
-    head.starts_with("Timestamp,User Count,Type,Name")
+impl Kind {
+    /// Which one a text begins like: the first columns are the same in every version.
+    pub fn of(text: &str) -> Option<Self> {
+        let head = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().replace('"', "");
+        let heads = [
+            ("Method,Name,Error,Occurrences", Self::Failures),
+            ("Timestamp,User Count,Type,Name", Self::History),
+            ("Count,Message,Traceback", Self::Exceptions),
+            ("Type,Name,Request Count,Failure Count", Self::Stats),
+        ];
+        heads.into_iter().find(|(columns, _)| head.starts_with(columns)).map(|(_, kind)| kind)
+    }
+
+    /// How the name of such a file ends.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Failures => "_failures.csv",
+            Self::History => "_stats_history.csv",
+            Self::Exceptions => "_exceptions.csv",
+            Self::Stats => "_stats.csv",
+        }
+    }
 }
 
 /// Failures, with the history beside them where there is one. Errors: either file is not as Locust writes it.
 pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> Result<Explanation, LocustError> {
-    let rows = failure_rows(failures)?;
-    // Every row of this file is a request of a user: an outgoing connection.
+    of_rows(&failure_rows(failures)?, history, known)
+}
+
+/// Exceptions of users' tasks. Errors: not as Locust writes it.
+pub fn explain_exceptions(exceptions: &str, known: &Known) -> Result<Explanation, LocustError> {
+    let mut csv = reader(exceptions);
+    let head = csv.headers().map_err(|e| at(1, e))?.clone();
+    let (count, message, trace) = (column(&head, "Count")?, column(&head, "Message")?, column(&head, "Traceback")?);
+    let mut rows = Vec::new();
+    for (i, record) in csv.records().enumerate() {
+        let record = record.map_err(|e| at(i + 2, e))?;
+        let field = |n: usize| record.get(n).unwrap_or_default().trim();
+        let n = field(count).parse().map_err(|_| at(i + 2, format!("count {:?}: not a count", field(count))))?;
+        // The last line of a trace has the exception's name beside its message.
+        let last = field(trace).lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        let error = if last.contains(field(message)) { last } else { field(message) };
+        rows.push(Row { error: error.to_owned(), count: n, seen: None });
+    }
+    of_rows(&rows, None, known)
+}
+
+/// How many requests were made and how many of them failed, by the aggregated row of statistics or of a history.
+pub fn counts(text: &str) -> Option<(u64, u64)> {
+    let mut csv = reader(text);
+    let head = csv.headers().ok()?.clone();
+    let either = |a, b| column(&head, a).or_else(|_| column(&head, b)).ok();
+    let name = column(&head, "Name").ok()?;
+    let (requests, failures) = (either("Request Count", "Total Request Count")?, either("Failure Count", "Total Failure Count")?);
+    let rows = csv.records().filter_map(Result::ok).filter(|r| r.get(name).is_some_and(|n| n.trim() == "Aggregated"));
+    let last = rows.last()?;
+    let number = |n: usize| last.get(n)?.trim().parse().ok();
+    Some((number(requests)?, number(failures)?))
+}
+
+fn of_rows(rows: &[Row], history: Option<&str>, known: &Known) -> Result<Explanation, LocustError> {
+    // Every row of these files is of a user: an outgoing connection.
     let around = Around { os: known.os, side: Some(Side::Client) };
     let (mut readings, other_lines) = of_counted(rows.iter().map(|r| (r.error.as_str(), r.count)), around);
     for r in &mut readings {
@@ -34,11 +94,10 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
             r.alternatives.clear();
         }
     }
-    let os = known.os.or_else(|| readings.iter().find_map(|r| r.os)).unwrap_or(Os::Linux);
-    let history = history.map(|h| History::read(h, share(&rows, around))).transpose()?;
-    let is_ports = readings.iter().any(may_be_ports);
+    let os = known.os.or_else(|| readings.iter().find_map(|r| r.os));
+    let history = history.map(|h| History::read(h, share(rows, around))).transpose()?;
     let history = history.as_ref().filter(|h| h.measured.port_failures > 0);
-    let arithmetic = is_ports.then(|| arithmetic::of(known, os, history, super::seen(&readings)));
+    let arithmetic = arithmetic::of_readings(known, os, history, &readings);
     let remedies = for_readings(&readings, arithmetic.as_ref(), os);
     Ok(Explanation {
         schema: EXPLAIN_SCHEMA.into(),

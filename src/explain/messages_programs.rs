@@ -1,8 +1,8 @@
-//! What programs say of an end, a timeout or a failure without an errno; what kernels log. Data only; all in lower case.
+//! What programs say of an end, a timeout or a failure without an errno. Data only; all in lower case.
 
 use super::codes::Condition;
 use super::messages::{Message, program};
-use crate::model::explanation::{FailedCall, Os};
+use crate::model::explanation::FailedCall;
 
 /// Their messages.
 pub(super) const PROGRAMS: &[Message] = &[
@@ -133,6 +133,11 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("empty response from", Condition::Ended),
     program("no response received from", Condition::Ended),
     program("incomplete chunked read", Condition::Ended),
+    // Their messages are empty.
+    program("httpx.readerror", Condition::Ended),
+    program("httpcore.readerror", Condition::Ended),
+    program("httpx.writeerror", Condition::Ended).at(FailedCall::Write),
+    program("httpcore.writeerror", Condition::Ended).at(FailedCall::Write),
     program("message body ended prematurely", Condition::Ended),
     program("ended before the", Condition::Ended),
     program("closed without response", Condition::Ended),
@@ -261,50 +266,13 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("socket connected to itself", Condition::Refused),
     program("connection was refused", Condition::Refused),
     program("refused the connection", Condition::Refused),
-    // Limits that programs set for themselves: no connection was tried.
-    program("no free connections available to host", Condition::ProgramLimit),
-    program("timeout waiting for connection from pool", Condition::ProgramLimit),
-    program("connectionpooltimeoutexception", Condition::ProgramLimit),
-    program("connectionrequesttimeoutexception", Condition::ProgramLimit),
-    program("pending acquire queue has reached its maximum size", Condition::ProgramLimit),
-    program("connection pool exhausted", Condition::ProgramLimit),
-    program("pool exhausted", Condition::ProgramLimit),
-    program("pool is exhausted", Condition::ProgramLimit),
-    program("queuepool limit of size", Condition::ProgramLimit),
-    program("timeout waiting for idle object", Condition::ProgramLimit),
-    program("cannot get a connection, pool error", Condition::ProgramLimit),
-    program("connection is not available, request timed out", Condition::ProgramLimit),
-    program("could not get a resource from the pool", Condition::ProgramLimit),
-    program("waiting for a connection from the pool", Condition::ProgramLimit),
-    program("timed out trying to acquire connection", Condition::ProgramLimit),
-    program("unable to acquire connection from the pool", Condition::ProgramLimit),
-    program("no connection available in the pool", Condition::ProgramLimit),
-    program("reached the configured maximum connection limit", Condition::ServerLimit),
-    program("could not acquire a connection from the pool", Condition::ProgramLimit),
-    program("all pooled connections were in use", Condition::ProgramLimit),
-    program("pooltimeout", Condition::ProgramLimit),
-    program("poolacquiretimeoutexception", Condition::ProgramLimit),
-    program("poolacquirependinglimitexception", Condition::ProgramLimit),
-    program("acquire operation took longer than the configured maximum time", Condition::ProgramLimit),
-    program("excess queuing for connections", Condition::ProgramLimit),
-    program("checkout_timeout", Condition::ProgramLimit),
-    program("reset reason: overflow", Condition::ProgramLimit),
-    // Limits that the target sets for itself.
-    program("worker_connections are not enough", Condition::ServerLimit),
-    program("scoreboard is full", Condition::ServerLimit),
-    program("server reached maxrequestworkers", Condition::ServerLimit),
-    program("server reached maxclients", Condition::ServerLimit),
-    program("server reached pm.max_children", Condition::ServerLimit),
     // A failure without its reason.
     program("client could not connect to host", Condition::NoReason),
     program("couldn't connect to server", Condition::NoReason),
     program("could not connect to server", Condition::NoReason),
     program("reset reason: connection failure", Condition::NoReason),
     program("reset reason: remote connection failure", Condition::NoReason),
-    program("no live upstreams", Condition::NoReason),
     program("layer4 connection problem", Condition::NoReason).at(FailedCall::Connect),
-    program("has no server available", Condition::NoReason),
-    program("no healthy upstream", Condition::NoReason),
     program("error sending request for url", Condition::NoReason),
     // Windows says the rest in its own language.
     program("connectex:", Condition::NoReason).at(FailedCall::Connect),
@@ -326,24 +294,4 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("clientconnectorerror", Condition::NoReason).at(FailedCall::Connect),
     program("fetch failed", Condition::NoReason),
     program("error_abort_max_conn_retries", Condition::NoReason).at(FailedCall::Connect),
-    // Kernels.
-    program("possible syn flooding on port", Condition::BacklogFull).on(Os::Linux),
-    program("drop open request from", Condition::BacklogFull).on(Os::Linux),
-    program("listen queue overflow", Condition::BacklogFull).on(Os::Macos),
-    program("conntrack: table full, dropping packet", Condition::ConntrackFull).on(Os::Linux),
-    program("table full, dropping packet", Condition::ConntrackFull).on(Os::Linux),
-    program("time wait bucket table overflow", Condition::TimeWaitFull).on(Os::Linux),
-    program("too many orphaned sockets", Condition::KernelFull).on(Os::Linux),
-    program("too many of orphaned sockets", Condition::KernelFull).on(Os::Linux),
-    program("out of socket memory", Condition::KernelFull).on(Os::Linux),
-    program("consider tuning tcp_mem", Condition::KernelFull).on(Os::Linux),
-    program("neighbor table overflow", Condition::KernelFull).on(Os::Linux),
-    program("neighbour table overflow", Condition::KernelFull).on(Os::Linux),
-    program("route cache is full", Condition::KernelFull).on(Os::Linux),
-    program("dst cache overflow", Condition::KernelFull).on(Os::Linux),
-    program("vfs: file-max limit", Condition::TooManyFiles).on(Os::Linux),
-    program("process fd limit", Condition::TooManyFiles),
-    program("kern.maxfiles limit exceeded", Condition::TooManyFiles).on(Os::Macos),
-    program("limiting open port rst response", Condition::Refused).on(Os::Macos),
-    program("limiting closed port rst response", Condition::Refused).on(Os::Macos),
 ];

@@ -26,6 +26,7 @@ mod lexicon;
 mod line;
 pub mod locust_csv;
 mod messages;
+mod messages_limits;
 mod messages_programs;
 mod messages_translated;
 mod normal;
@@ -45,7 +46,6 @@ use crate::model::figures::counted;
 use crate::remedy::by_limit::for_readings;
 
 pub use arithmetic::Rates;
-use arithmetic::Seen;
 pub use readings::read_line;
 pub use stored::{explain_run, explain_study};
 pub use text::TextReader;
@@ -59,6 +59,8 @@ pub struct Known {
     pub hold_s: Option<f64>,
     /// the system the text comes from
     pub os: Option<Os>,
+    /// `net.ipv4.tcp_tw_reuse` of this host, where it is Linux: of use where a text is about loopback
+    pub tw_reuse: Option<u32>,
     /// rates and length of the run
     pub rates: Rates,
 }
@@ -105,8 +107,8 @@ impl TextReader {
 }
 
 fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Known) -> Explanation {
-    let os = known.os.or_else(|| readings.iter().find_map(|r| r.os)).unwrap_or(Os::Linux);
-    let arithmetic = readings.iter().any(may_be_ports).then(|| arithmetic::of(known, os, None, seen(&readings)));
+    let os = known.os.or_else(|| readings.iter().find_map(|r| r.os));
+    let arithmetic = arithmetic::of_readings(known, os, None, &readings);
     let remedies = for_readings(&readings, arithmetic.as_ref(), os);
     Explanation {
         schema: EXPLAIN_SCHEMA.into(),
@@ -121,12 +123,6 @@ fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Know
     }
 }
 
-/// Whether ports are the limit for sure, or one of several.
-fn seen(readings: &[Reading]) -> Seen {
-    let sure = |r: &Reading| r.limit == Limit::LocalPorts && r.certainty != Certainty::Ambiguous;
-    if readings.iter().any(sure) { Seen::Failures } else { Seen::MaybeFailures }
-}
-
 /// What `explain` knows, for texts that it does not.
 pub const KNOWN_TEXTS: &[&str] = &[
     "system errors by name, number or message: EADDRNOTAVAIL 99, EADDRINUSE 98, EMFILE 24, ECONNREFUSED 111, ETIMEDOUT 110, ...",
@@ -135,7 +131,7 @@ pub const KNOWN_TEXTS: &[&str] = &[
     "lines and summaries of Locust, k6, JMeter, Gatling, wrk, oha, hey, ab, h2load, vegeta, bombardier, autocannon, siege, tsung, httperf",
     "traces of Python, Go, Java, Node.js, .NET, Rust, Ruby, PHP, Erlang, Elixir, Haskell, Swift; strace",
     "logs of nginx, HAProxy, Envoy; dmesg, netstat -s, nstat; lists of ss -tan and netstat -an",
-    "a Locust PREFIX_failures.csv (with PREFIX_stats_history.csv beside it), a sockbench run.json or study.json",
+    "Locust's PREFIX_failures.csv (with PREFIX_stats_history.csv beside it), _exceptions.csv, _stats.csv; a sockbench run.json or study.json",
 ];
 
 /// Whether P/T has to do with it: ports are the limit, or may be where the text leaves it open.

@@ -143,6 +143,7 @@ fn one(text: &str, at: Range<usize>, said: &[&'static Errno], asked: Option<Os>)
             || (ends(ERROR_BEFORE) && speaks_of_connections())
             // nginx and ab put it beside the message; MySQL behind the host.
             || (before.ends_with("failed (") && after.starts_with(": "))
+            || (before.ends_with("() failed: ") && after.is_empty())
             || (in_brackets && (before.contains("apr_") || before.contains("upstream")))
             || (before.ends_with("' (") && in_brackets && before.contains("connect"))
     };

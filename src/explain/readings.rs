@@ -3,7 +3,7 @@
 use super::arithmetic;
 use super::classify::judge;
 use super::codes::Condition;
-use super::endpoint::endpoint;
+use super::endpoint::{Destination, destination, endpoint};
 use super::events::Event;
 use super::evidence::{Around, Evidence, Spelling};
 use super::sockets::{Sockets, Tightest};
@@ -69,9 +69,10 @@ fn reading(text: &str, e: Evidence, count: u64) -> Reading {
         call: judged.call,
         limit: judged.limit,
         exactly: (judged.limit == Limit::Hidden).then(|| exactly(&e)).flatten(),
+        table: if let Condition::KernelFull(table) = e.condition { table } else { None },
         side: judged.side,
         certainty: judged.certainty,
-        says: wording::says(&judged, &e),
+        says: wording::says(&judged, &e, destination(address.as_deref()) == Destination::Loopback),
         is_not: wording::is_not(&judged, &e).to_owned(),
         alternatives: judged
             .alternatives
@@ -86,11 +87,18 @@ const fn exactly(e: &Evidence) -> Option<Exactly> {
     Some(match e.condition {
         Condition::ProgramLimit => Exactly::ProgramLimit,
         Condition::ServerLimit => Exactly::ServerLimit,
-        Condition::KernelFull => Exactly::KernelTable,
+        Condition::KernelFull(_) => Exactly::KernelTable,
         Condition::TimeWaitFull => Exactly::TimeWaitTable,
         Condition::NoBuffers | Condition::NoMemory => Exactly::KernelMemory,
         Condition::WinsockBroken => Exactly::Winsock,
         Condition::ClosedHere => Exactly::ClosedHere,
+        Condition::ListenDropped => Exactly::ListenDrops,
+        Condition::RateLimit => Exactly::RateLimit,
+        Condition::AllDown => Exactly::AllDown,
+        Condition::NoThread => Exactly::Threads,
+        Condition::OutOfMemory | Condition::OomBegins => Exactly::Memory,
+        Condition::ToolCpu => Exactly::ToolCpu,
+        Condition::ToolUsers => Exactly::ToolUsers,
         _ => return None,
     })
 }
@@ -187,6 +195,7 @@ fn of_full(t: &Tightest, os: Option<Os>, seen: &str) -> Reading {
         call: FailedCall::Connect,
         limit: Limit::LocalPorts,
         exactly: None,
+        table: None,
         address: t.destination.clone(),
         side: Some(Side::Client),
         certainty: if is_certain { Certainty::Likely } else { Certainty::Ambiguous },
@@ -208,6 +217,7 @@ fn of_listener(n: u64, (address, waiting, limit): &(String, u64, u64)) -> Readin
         call: FailedCall::Accept,
         limit: Limit::Backlog,
         exactly: None,
+        table: None,
         address: Some(address.clone()),
         side: Some(Side::Server),
         certainty: Certainty::Likely,

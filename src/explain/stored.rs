@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Known;
 use super::arithmetic::{self, Seen};
+use super::endpoint::Destination;
 use crate::diagnose::{diagnose, diagnose_study, keep_proofs};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::figures::counted;
@@ -62,7 +63,10 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
     };
     let exhausted = findings.iter().any(|f| f.id == FindingId::LocalPortsExhausted);
     let seen = if exhausted { Seen::Failures } else { Seen::Nothing };
-    let arithmetic = findings.iter().any(is_ports).then(|| arithmetic::of(&facts, known.os.unwrap_or(Os::Linux), None, seen));
+    let arithmetic = findings
+        .iter()
+        .any(is_ports)
+        .then(|| arithmetic::of(&facts, (known.os.unwrap_or(Os::Linux), Destination::Elsewhere), None, seen));
     Explanation {
         schema: EXPLAIN_SCHEMA.into(),
         source: source.into(),

@@ -171,6 +171,22 @@ pub(super) fn unix_or_ports() -> Vec<Alternative> {
     ]
 }
 
+/// Connection attempts that a listener dropped without an overflow of its queue.
+pub(super) fn dropped_at_a_listener() -> Vec<Alternative> {
+    vec![
+        other(
+            Call::Accept,
+            Limit::Backlog,
+            "ListenOverflows or TCPReqQFullDrop rise with it: a queue of the listener is full (nstat -az)",
+        ),
+        other(
+            Call::Accept,
+            Limit::Hidden,
+            "neither rises: no memory or no route for the answer, or a security module forbade it",
+        ),
+    ]
+}
+
 pub(super) fn receive_timeout() -> Alternative {
     other(Call::Read, Limit::TimedOut, "the socket has a receive timeout (SO_RCVTIMEO): it passed before an answer came")
 }

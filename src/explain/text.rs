@@ -100,6 +100,7 @@ impl TextReader {
         if self.answers.are_counted() {
             self.kinds.are_clients();
         }
+        self.kinds.without_parts();
         let os = self.known.os.or_else(|| self.kinds.system());
         let other_lines = self.lines.saturating_sub(self.saying).saturating_add(self.kinds.lost);
         Gathered {
@@ -240,6 +241,12 @@ impl Kinds {
         for (_, event) in in_use {
             event.evidence.side = event.evidence.side.or(Some(Side::Client));
         }
+    }
+
+    /// Without what another kind of the same text says too.
+    fn without_parts(&mut self) {
+        let all: Vec<Condition> = self.by_evidence.keys().map(|e| e.condition).collect();
+        self.by_evidence.retain(|e, _| e.condition.part_of().is_none_or(|whole| !all.contains(&whole)));
     }
 
     /// The only kind of a text happened as often as the text's own total says.

@@ -4,11 +4,12 @@ use super::address::Target;
 use super::classify::Judged;
 use super::codes::Condition;
 use super::evidence::{Evidence, Spelling};
-use crate::model::explanation::{Certainty, FailedCall as Call, Limit, Os, Side};
+use crate::model::explanation::{Certainty, FailedCall as Call, KernelTable, Limit, Os, Side};
+use crate::remedy::programs::Program;
 
 /// What happened, in sentences. The first is the answer; the others say how it comes about.
-pub(super) fn says(j: &Judged, e: &Evidence) -> String {
-    let text = what_happened(j, e);
+pub(super) fn says(j: &Judged, e: &Evidence, to_loopback: bool) -> String {
+    let text = what_happened(j, e, to_loopback);
     if e.spelling == Spelling::NumberAlone {
         return format!("A number alone may be anything. As the number of an error: {}", decapitalised(&text));
     }
@@ -33,7 +34,7 @@ pub(super) fn says(j: &Judged, e: &Evidence) -> String {
         (Limit::PortBusy, ..) => {
             format!("A port is in use, and the text does not say at which call. From a server that starts: {text}")
         }
-        _ => what_happened(j, e),
+        _ => what_happened(j, e, to_loopback),
     }
 }
 
@@ -49,13 +50,18 @@ fn decapitalised(text: &str) -> String {
     }
 }
 
-fn what_happened(j: &Judged, e: &Evidence) -> String {
-    if let Some(text) = by_condition(e) {
-        return text.into();
+fn what_happened(j: &Judged, e: &Evidence, to_loopback: bool) -> String {
+    let text = by_condition(e).map_or_else(|| by_limit(j, e, to_loopback), str::to_owned);
+    if !e.since_boot {
+        return text;
     }
+    text + " The kernel counts since it started (nstat without -a: since its last call), for the whole machine: what rises during the test matters."
+}
+
+fn by_limit(j: &Judged, e: &Evidence, to_loopback: bool) -> String {
     let is_windows = e.os == Some(Os::Windows);
     let text = match (j.limit, j.call) {
-        (Limit::LocalPorts, call) => return ports(call, e),
+        (Limit::LocalPorts, call) => return ports(call, e, to_loopback),
         (Limit::PortBusy, Call::Connect) => {
             "The client's source port is busy. The client had bound it, and a connection with the same addresses and ports \
              exists, or is in TIME_WAIT where timestamps are off."
@@ -100,6 +106,10 @@ fn what_happened(j: &Judged, e: &Evidence) -> String {
             "The target had closed the connection before the request was written. It was an idle one that it closed, or one that \
              it dropped."
         }
+        (Limit::Reset, _) if is_busy(e) => {
+            "The target closed the connection before its answer was complete. It dropped it, or died: this tool leaves no \
+             connection idle."
+        }
         (Limit::Reset, _) => {
             "The target closed the connection before its answer was complete. It closed an idle one just then, dropped it, or died."
         }
@@ -110,6 +120,12 @@ fn what_happened(j: &Judged, e: &Evidence) -> String {
         (Limit::TimedOut, _) => "No answer came in time. The connection was established: the target is slow or stuck.",
         (Limit::Unreachable, _) if e.errno.is_some_and(|e| matches!(e.name, "EHOSTUNREACH" | "EHOSTDOWN")) => {
             "The target's machine cannot be reached. A router or firewall said so, or nobody on the local network has that address."
+        }
+        (Limit::Unreachable, _) if e.target == Target::V4 => {
+            "There is no route to that network. This machine has no default route, or the interface for it is down."
+        }
+        (Limit::Unreachable, _) if e.target == Target::V6 => {
+            "There is no route to that network. The address is IPv6, and this machine has no route for it."
         }
         (Limit::Unreachable, _) => "There is no route to that network. Often it is an IPv6 address on a machine without IPv6.",
         (Limit::NameResolution, _) => {
@@ -124,6 +140,11 @@ fn what_happened(j: &Judged, e: &Evidence) -> String {
     text.into()
 }
 
+/// A load tool that sends the next request as soon as it has an answer: no connection of it is idle.
+fn is_busy(e: &Evidence) -> bool {
+    e.tool.and_then(|t| Program::of_tool(t.name)).is_some_and(Program::is_busy)
+}
+
 /// Conditions that say more than their limit.
 const fn by_condition(e: &Evidence) -> Option<&'static str> {
     Some(match e.condition {
@@ -135,9 +156,38 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
             "The kernel's TIME_WAIT table was full, so it dropped entries early (net.ipv4.tcp_max_tw_buckets). No connection failed \
              by this: ports are free sooner, but late packets of old connections are no longer kept apart."
         }
-        Condition::KernelFull => {
-            "A table or the memory that the kernel has for sockets is full. It is tcp_mem, tcp_max_orphans, or the neighbour table; \
-             connections and packets are dropped."
+        Condition::KernelFull(table) => kernel_full(table),
+        Condition::SynQueueFull => {
+            "A listener's queue of half-open connections is full. The kernel answers further SYNs with cookies, or drops them; any \
+             burst of new connections does it, not only an attack."
+        }
+        Condition::ListenDropped => {
+            "The kernel dropped connection attempts at listeners. ListenDrops counts every reason for it, not overflows alone: \
+             these are ListenOverflows."
+        }
+        Condition::RateLimit => {
+            "The server's limit for one client was reached. A load generator is one client to it: what it asks beyond the limit is \
+             refused (503, 429), delayed or dropped."
+        }
+        Condition::AllDown => {
+            "The proxy takes none of the servers behind it for healthy. It marked each of them as failed before, and tried none for \
+             this request: the lines before these say why."
+        }
+        Condition::NoThread => {
+            "No further thread or process could be started. A limit is reached, that of the user (ulimit -u), of the container or \
+             service (pids.max), or of the machine; or there is no memory for a stack."
+        }
+        Condition::OutOfMemory | Condition::OomBegins => {
+            "Memory ran out, and a process was killed or could not go on. If it is the server, clients see resets, then refusals; if \
+             it is the load tool, its figures end there."
+        }
+        Condition::ToolCpu => {
+            "The load tool has no CPU left. It sends less than asked and measures its own waiting: rates are too low and latencies \
+             too long."
+        }
+        Condition::ToolUsers => {
+            "The load tool had no free user for requests that were due. It did not send them: the target answers more slowly than \
+             the test was planned for, or the users are too few."
         }
         Condition::ProgramLimit => {
             "The program's own limit of connections was reached. It did not try another one: no system call failed, and the target \
@@ -160,6 +210,34 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
     })
 }
 
+const fn kernel_full(table: Option<KernelTable>) -> &'static str {
+    match table {
+        None => {
+            "The kernel aborted connections for lack of memory. TCP's memory is used up (net.ipv4.tcp_mem), or too many connections \
+             have no process any more (net.ipv4.tcp_max_orphans)."
+        }
+        Some(KernelTable::TcpMem) => {
+            "The kernel's memory for TCP is used up (net.ipv4.tcp_mem). There are too many sockets, or they keep too much that \
+             nobody reads; packets and connections are dropped."
+        }
+        Some(KernelTable::Orphans) => {
+            "Too many closed connections have no process any more (net.ipv4.tcp_max_orphans). Data or a FIN of theirs is not \
+             acknowledged yet; the kernel resets further ones."
+        }
+        Some(KernelTable::Neighbours) => {
+            "The kernel's table of neighbours is full (net.ipv4.neigh.default.gc_thresh3, by default 1,024). There are more hosts or \
+             containers on the local networks than it takes, and packets to further ones are dropped."
+        }
+        Some(KernelTable::Neighbours6) => {
+            "The kernel's table of IPv6 neighbours is full (net.ipv6.neigh.default.gc_thresh3, by default 1,024). There are more \
+             hosts or containers on the local networks than it takes, and packets to further ones are dropped."
+        }
+        Some(KernelTable::Routes) => {
+            "The kernel's table of IPv6 routes is full (net.ipv6.route.max_size). Packets to further destinations are dropped."
+        }
+    }
+}
+
 const fn policy(call: Call, e: &Evidence) -> &'static str {
     match (call, e.os, e.target) {
         (_, _, Target::Unix) => {
@@ -180,12 +258,15 @@ const fn policy(call: Call, e: &Evidence) -> &'static str {
     }
 }
 
-fn ports(call: Call, e: &Evidence) -> String {
+fn ports(call: Call, e: &Evidence, to_loopback: bool) -> String {
     let closes = "The side that closes first keeps the port; here that is the client, with a new connection for every request.";
     let (range, held) = match e.os {
         Some(Os::Windows) => ("dynamic ports (by default 49152-65535)", "for about 120 s"),
         Some(Os::Macos) => {
             ("ephemeral ports (net.inet.ip.portrange.first to last, by default 49152-65535)", "for 30 s (twice net.inet.tcp.msl)")
+        }
+        _ if to_loopback && call != Call::Bind => {
+            ("ports of ip_local_port_range", "(to loopback for 1 s by default, else for 60 s)")
         }
         _ => ("ports of ip_local_port_range", "for 60 s"),
     };
@@ -219,8 +300,17 @@ pub(super) const fn is_not(j: &Judged, e: &Evidence) -> &'static str {
         (_, _, Condition::TimeWaitFull) => "not used-up source ports: entries that are dropped early leave their ports free",
         (_, _, Condition::ProgramLimit) => "not the target and not the network: the request waited for the program's own pool",
         (_, _, Condition::ServerLimit) => "not the client, not its ports, and not the network: the server's settings decide it",
+        (_, _, Condition::RateLimit) => {
+            "not the target's speed and not the network: a setting of the server, or of what stands before it"
+        }
+        (_, _, Condition::AllDown) => "not a failure of this request's own connection: none was tried, so there is no errno",
+        (_, _, Condition::NoThread) => "not source ports, and not the limit of open files (ulimit -n)",
+        (_, _, Condition::OutOfMemory | Condition::OomBegins) => "not source ports, and not a limit of connections",
+        (_, _, Condition::ToolCpu) => "not the target: it may have answered fast",
+        (_, _, Condition::ToolUsers) => "not source ports and not the network: no connection failed by it",
+        (_, _, Condition::ListenDropped) => "not the client's ports, and not known to be a full queue",
         (_, _, Condition::ClosedHere) => "not known to be the target: the message is about this side's socket",
-        (_, _, Condition::KernelFull | Condition::NoBuffers | Condition::NoMemory) if matches!(j.limit, Limit::Hidden) => {
+        (_, _, Condition::KernelFull(_) | Condition::NoBuffers | Condition::NoMemory) if matches!(j.limit, Limit::Hidden) => {
             "not used-up source ports (these give EADDRNOTAVAIL), and not the limit of open files"
         }
         (limit, ..) => is_no(limit),

@@ -91,8 +91,16 @@ fn metric(name: &str) -> Result<Metric, BadThreshold> {
     let shown: String = name.chars().take(40).collect();
     Err(bad(
         if name.is_empty() { "no metric at its start".to_owned() } else { format!("{shown}: no metric") },
-        format!("one of {}", Metric::VARIANTS.join(", ")),
+        match percentile_alone(name) {
+            Some(n) => format!("such as 'http_req_duration:p({n})<250ms'"),
+            None => format!("such as 'http_req_duration:p(95)<250ms'; metrics: {}", Metric::VARIANTS.join(", ")),
+        },
     ))
+}
+
+/// `p95`: a percentile without its metric.
+fn percentile_alone(name: &str) -> Option<&str> {
+    name.strip_prefix(['p', 'P']).filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn example(metric: Metric) -> String {

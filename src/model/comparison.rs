@@ -120,6 +120,44 @@ pub struct Unlike {
     pub other: String,
 }
 
+/// Settings that a reader knows by a flag.
+const FLAGS: &[(&str, &str)] = &[
+    ("plan.users", "--conns"),
+    ("plan.rate", "--rate"),
+    ("plan.duration_s", "--duration"),
+    ("plan.warmup_s", "--warmup"),
+    ("plan.timeout_s", "--timeout"),
+    ("plan.requests", "--requests"),
+    ("plan.spawn_rate", "--spawn-rate"),
+    ("plan.think.min_s", "--think from"),
+    ("plan.think.max_s", "--think to"),
+    ("plan.threads", "--threads"),
+    ("plan.method", "--method"),
+    ("plan.body", "--body"),
+    ("plan.closer", "--closer"),
+    ("plan.port_mode", "--port-mode"),
+    ("plan.reuse_addr", "--reuse-addr"),
+];
+
+impl Unlike {
+    /// What it is called on a screen: a flag, a kernel's setting, or the words of its key.
+    pub fn name(&self) -> String {
+        if let Some((_, flag)) = FLAGS.iter().find(|(key, _)| *key == self.key) {
+            return (*flag).to_owned();
+        }
+        if let Some(name) = self.key.strip_prefix("host.sysctls.") {
+            return name.to_owned();
+        }
+        let words = self.key.strip_prefix("plan.").or_else(|| self.key.strip_prefix("host.")).unwrap_or(&self.key);
+        words.replace(['.', '_'], " ")
+    }
+
+    /// Both values with their name: `--conns 5 and 10`.
+    pub fn in_words(&self, shown: impl Fn(&str) -> String) -> String {
+        format!("{} {} and {}", self.name(), shown(&self.base), shown(&self.other))
+    }
+}
+
 /// What the comparison says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -49,3 +49,47 @@ fn collect(value: &Value, at: String, into: &mut Vec<String>) {
         Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
+
+/// What a parser says of a document, without the names of our types: `expected struct LoadPlan` is `expected an object`.
+pub fn plain(error: &str) -> String {
+    let mut out = String::with_capacity(error.len());
+    let mut rest = error;
+    while let Some((at, what)) = ["struct ", "tuple struct ", "enum "].iter().filter_map(|w| Some((rest.find(w)?, *w))).min() {
+        let is_word = !rest[..at].ends_with(|c: char| c.is_alphanumeric());
+        let name_ends = rest[at + what.len()..].find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len() - at - what.len());
+        let name = &rest[at + what.len()..at + what.len() + name_ends];
+        out += &rest[..at];
+        if is_word && name.starts_with(|c: char| c.is_ascii_uppercase()) {
+            out += match what {
+                "enum " => "one of the known words",
+                "struct " => "an object",
+                _ => "a list",
+            };
+        } else {
+            out += &rest[at..at + what.len() + name_ends];
+        }
+        rest = &rest[at + what.len() + name_ends..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_type_reaches_a_reader() {
+        for (error, says) in [
+            (
+                "invalid type: integer `2026`, expected struct Head at line 1 column 4",
+                "invalid type: integer `2026`, expected an object at line 1 column 4",
+            ),
+            ("expected tuple struct Pair with 2 elements", "expected a list with 2 elements"),
+            ("expected enum Closer", "expected one of the known words"),
+            ("missing field `users` of struct x", "missing field `users` of struct x"),
+            ("", ""),
+        ] {
+            assert_eq!(plain(error), says);
+        }
+    }
+}

@@ -143,6 +143,37 @@ pub enum Exactly {
     Winsock,
     /// the program itself closed the socket
     ClosedHere,
+    /// connection attempts that the kernel dropped at a listener, not all of them for a full queue
+    ListenDrops,
+    /// the server's limit for what one client may ask
+    RateLimit,
+    /// a proxy has marked all servers behind it as failed
+    AllDown,
+    /// threads or processes of a user, a container or the machine
+    Threads,
+    /// memory: the process was killed, or ended by itself
+    Memory,
+    /// the load tool's own CPU
+    ToolCpu,
+    /// the users that the load tool may start
+    ToolUsers,
+}
+
+/// A table or a limit of the kernel, where a line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelTable {
+    /// `net.ipv4.tcp_mem`
+    TcpMem,
+    /// `net.ipv4.tcp_max_orphans`
+    Orphans,
+    /// `net.ipv4.neigh.default.gc_thresh3`
+    Neighbours,
+    /// `net.ipv6.neigh.default.gc_thresh3`
+    Neighbours6,
+    /// `net.ipv6.route.max_size`
+    Routes,
 }
 
 /// Whose socket failed.
@@ -195,6 +226,9 @@ pub struct Reading {
     /// additive: what the limit is more exactly
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exactly: Option<Exactly>,
+    /// additive: which table of the kernel, where the line names it
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub table: Option<KernelTable>,
     /// additive: the address that it is about, the target's or a listener's (`10.0.0.1:8080`, `:3000`); of a failed look-up
     /// the name
     #[serde(skip_serializing_if = "Option::is_none", default)]

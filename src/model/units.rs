@@ -83,16 +83,22 @@ pub fn rate(text: &str) -> Result<f64, String> {
     digits.parse::<f64>().map(|n| n * factor / seconds).map_err(|_| bad())
 }
 
+/// Larger counts are taken for mistakes; sums and products of them with what is counted here fit their types.
+const COUNT_MAX: u64 = 1_000_000_000_000_000;
+
 /// `500`, `10k`, `1.5M`. Errors: one line that says what is understood.
 pub fn count(text: &str) -> Result<u64, String> {
     let bad = || format!("{text:?}: not a whole number such as 500, 10k or 1M");
     let (digits, factor) = match text.trim().char_indices().last() {
         Some((at, 'k' | 'K')) => (&text.trim()[..at], 1e3),
         Some((at, 'm' | 'M')) => (&text.trim()[..at], 1e6),
-        _ => return text.trim().parse().map_err(|_| bad()),
+        _ => {
+            let value: u64 = text.trim().parse().map_err(|_| bad())?;
+            return if value <= COUNT_MAX { Ok(value) } else { Err(format!("{value}: more than {COUNT_MAX}")) };
+        }
     };
     let value = digits.parse::<f64>().map_err(|_| bad())? * factor;
-    if (0.0..1e15).contains(&value) && value.fract().abs() < 1e-6 { Ok(value as u64) } else { Err(bad()) }
+    if (0.0..=COUNT_MAX as f64).contains(&value) && value.fract().abs() < 1e-6 { Ok(value as u64) } else { Err(bad()) }
 }
 
 #[cfg(test)]
@@ -132,7 +138,8 @@ mod tests {
     #[test]
     fn counts_as_people_write_them() {
         assert_eq!([count("500"), count("10k"), count("1.5M")], [500, 10_000, 1_500_000].map(Ok));
-        for bad in ["", "k", "-1", "1.5", "1e3", "0.0001k"] {
+        assert_eq!(count("1000000000000000"), Ok(COUNT_MAX));
+        for bad in ["", "k", "-1", "1.5", "1e3", "0.0001k", "1000000000000001", "18446744073709551615", "9999999999M"] {
             assert!(count(bad).is_err(), "{bad}");
         }
     }

@@ -8,32 +8,26 @@ use super::catalogue::{Name, Row, Way};
 use super::placeholders::filled;
 use super::program_steps::change;
 use super::programs::Program;
-use super::steps::{Step, steps};
+use super::step::{Hit, Step, V4};
+use super::steps::steps;
 use super::systems::System;
 use crate::model::budget::Budget;
-use crate::model::explanation::{Arithmetic, Certainty, Exactly, FailedCall, Limit, Os, Reading, Side};
+use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Os, Reading, Side};
 use crate::model::figures::{self, hold};
 use crate::model::finding::Remedy;
 
-/// A limit as hit: at which call, by whose socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Hit {
-    limit: Limit,
-    exactly: Option<Exactly>,
-    call: FailedCall,
-    side: Option<Side>,
-    program: Option<Program>,
-}
-
 /// Remedies for the limits of these readings, those of the most frequent first; each once. Other readings of a text
-/// count only where it is open between them.
-pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
+/// count only where it is open between them. A text that shows no system is taken for one of Linux, with the commands of
+/// the others beside it.
+pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: Option<Os>) -> Vec<Remedy> {
     let mut out: Vec<Remedy> = Vec::new();
     for reading in readings {
         let open = reading.certainty == Certainty::Ambiguous;
         let program = reading.tool.as_deref().and_then(Program::of_tool);
         let exactly = |limit| reading.exactly.filter(|_| limit == reading.limit);
-        let hit = |limit, call| Hit { limit, exactly: exactly(limit), call, side: reading.side, program };
+        let v4 = Hit::v4(reading.address.as_deref());
+        let hit =
+            |limit, call| Hit { limit, exactly: exactly(limit), table: reading.table, call, side: reading.side, program, v4 };
         let first = hit(reading.limit, reading.call);
         let others = reading.alternatives.iter().filter(|_| open);
         let others = others.map(|a| hit(a.limit, a.call)).filter(|h| h.limit != first.limit);
@@ -50,14 +44,18 @@ pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: O
 /// Remedies for a limit that a program on Linux was seen to hit, its own change first; `tool` as readings name it.
 pub fn for_program(tool: Option<&str>, limit: Limit, call: FailedCall, arithmetic: Option<&Arithmetic>) -> Vec<Remedy> {
     let program = tool.and_then(Program::of_tool);
-    for_hit(Hit { limit, exactly: None, call, side: Some(Side::Client), program }, arithmetic, Os::Linux)
+    for_hit(
+        Hit { limit, exactly: None, table: None, call, side: Some(Side::Client), program, v4: V4::No },
+        arithmetic,
+        Some(Os::Linux),
+    )
 }
 
-fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
+fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Option<Os>) -> Vec<Remedy> {
     if hit.limit == Limit::LocalPorts {
         return arithmetic.map_or_else(Vec::new, |a| for_ports(hit, a, os));
     }
-    let in_program = change(hit.program, hit.limit, hit.exactly, hit.side).map(|c| Remedy {
+    let in_program = change(hit).map(|c| Remedy {
         name: None,
         action: c.action.into(),
         change: Some(c.code.into()),
@@ -65,7 +63,7 @@ fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Os) -> Vec<Remedy> {
         ..Remedy::default()
     });
     // What the program's own change says already is not said again in general.
-    let general = steps(hit.limit, hit.exactly, hit.call, hit.side).iter().filter_map(|step| on(step, os));
+    let general = steps(hit).iter().filter(|step| step.fits(hit)).filter_map(|step| on(step, os));
     let general = general
         .filter(|r| in_program.is_none() || !(r.command.is_empty() && r.windows_command.is_none() && r.macos_command.is_none()));
     in_program.clone().into_iter().chain(general).collect()
@@ -82,13 +80,12 @@ fn with_address(remedy: Remedy, address: Option<&str>) -> Remedy {
     }
 }
 
-/// None where it does not apply on `os`. A text that shows no system is taken for one of Linux, with the commands
-/// of the others beside it.
-fn on(step: &Step, os: Os) -> Option<Remedy> {
+/// None where it does not apply on `os`.
+fn on(step: &Step, os: Option<Os>) -> Option<Remedy> {
     let way = match os {
-        Os::Linux => step.linux,
-        Os::Windows => step.windows,
-        Os::Macos => step.macos,
+        Some(Os::Linux) | None => step.linux,
+        Some(Os::Windows) => step.windows,
+        Some(Os::Macos) => step.macos,
     };
     if let Way::No(_) = way {
         return None;
@@ -97,21 +94,23 @@ fn on(step: &Step, os: Os) -> Option<Remedy> {
     Some(with_commands(base, [step.linux, step.windows, step.macos], os))
 }
 
-/// Commands for the system of the text; all of them for Linux, which a text without a system is taken for.
-fn with_commands(remedy: Remedy, [linux, windows, macos]: [Way; 3], os: Os) -> Remedy {
+/// Commands for the system of the text; all of them where it shows none.
+fn with_commands(remedy: Remedy, [linux, windows, macos]: [Way; 3], os: Option<Os>) -> Remedy {
+    let fits = |system| os.is_none_or(|os| os == system);
     let text = |way: Way, fits: bool| way.command().filter(|_| fits).map(str::to_owned);
     // sockbench runs on Linux and shows there what another program meets elsewhere.
     let shows = linux.command().is_some_and(|line| line.starts_with("sockbench "));
     Remedy {
-        command: text(linux, os == Os::Linux || shows).unwrap_or_default(),
-        windows_command: text(windows, os != Os::Macos),
-        macos_command: text(macos, os != Os::Windows),
+        command: text(linux, fits(Os::Linux) || shows).unwrap_or_default(),
+        windows_command: text(windows, fits(Os::Windows)),
+        macos_command: text(macos, fits(Os::Macos)),
         ..remedy
     }
 }
 
 /// What helps where connect(), or bind() to port 0, finds no port: the program first, then its system, then less load.
-fn for_ports(hit: Hit, a: &Arithmetic, os: Os) -> Vec<Remedy> {
+fn for_ports(hit: Hit, a: &Arithmetic, shown: Option<Os>) -> Vec<Remedy> {
+    let os = shown.unwrap_or(Os::Linux);
     let binds = hit.call == FailedCall::Bind && os == Os::Linux;
     let law = Budget::new(a.pool, a.hold_s);
     let system = System::of(os);
@@ -129,10 +128,10 @@ fn for_ports(hit: Hit, a: &Arithmetic, os: Os) -> Vec<Remedy> {
             price: price(row, os),
             ..Remedy::default()
         };
-        with_commands(base, [row.linux, row.windows, row.macos], os)
+        with_commands(base, [row.linux, row.windows, row.macos], shown)
     };
     let mut out = vec![
-        kept(hit.program, &now, os),
+        kept(hit.program, &now, shown),
         row(
             Name::ServerCloses,
             "let the server close first, the client reading to the end",
@@ -146,7 +145,7 @@ fn for_ports(hit: Hit, a: &Arithmetic, os: Os) -> Vec<Remedy> {
             "choose the port in connect(), not in bind(): IP_BIND_ADDRESS_NO_PORT on the socket, or bind no address at all",
             format!("{now}/s to each destination, instead of to all together; and tcp_tw_reuse can help then"),
         ));
-    } else {
+    } else if a.hold_s > system.short_hold_s {
         let shorter = match os {
             Os::Linux => "let connect() take ports in TIME_WAIT again (needs timestamps; does not help bind())",
             Os::Windows => "shorten TIME_WAIT (TcpTimedWaitDelay, 30 s at least; reboot)",
@@ -208,7 +207,8 @@ pub fn kept_by_server(process: &str, ceiling_cps: f64) -> Option<Remedy> {
 }
 
 /// Kept connections: the change in the program where it is known.
-fn kept(program: Option<Program>, now: &str, os: Os) -> Remedy {
+fn kept(program: Option<Program>, now: &str, shown: Option<Os>) -> Remedy {
+    let os = shown.unwrap_or(Os::Linux);
     let row = Name::KeepAlive.row();
     let base = Remedy {
         name: Some(Name::KeepAlive.word().into()),
@@ -221,7 +221,7 @@ fn kept(program: Option<Program>, now: &str, os: Os) -> Remedy {
         return Remedy { action: keep.action.into(), change: Some(keep.change.into()), ..base };
     }
     let action = "keep connections open and reuse them: one session or pooled client for all requests of a user; the server must not send Connection: close";
-    with_commands(Remedy { action: action.into(), ..base }, [row.linux, row.windows, row.macos], os)
+    with_commands(Remedy { action: action.into(), ..base }, [row.linux, row.windows, row.macos], shown)
 }
 
 /// What is given up; what to mind is about Linux.

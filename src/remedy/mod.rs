@@ -19,7 +19,9 @@ mod program_steps;
 pub mod programs;
 pub mod promise;
 pub mod software;
+mod step;
 mod steps;
+mod steps_hidden;
 pub mod systems;
 pub(crate) mod target;
 

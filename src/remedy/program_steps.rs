@@ -1,6 +1,7 @@
 //! What to change in the program itself where another limit than source ports was hit. Data only.
 
 use super::programs::Program as P;
+use super::step::Hit;
 use crate::model::explanation::{Exactly, Limit, Side};
 
 /// A change in a program.
@@ -13,8 +14,8 @@ pub(super) struct Change {
     pub(super) expected: &'static str,
 }
 
-/// The change in `program`; none where nothing is known of it.
-pub(super) fn change(program: Option<P>, limit: Limit, exactly: Option<Exactly>, side: Option<Side>) -> Option<Change> {
+/// The change in its program; none where nothing is known of that.
+pub(super) fn change(Hit { program, limit, exactly, side, .. }: Hit) -> Option<Change> {
     let program = program?;
     let is_server = side == Some(Side::Server);
     let (action, code, expected) = match (limit, exactly) {
@@ -34,6 +35,24 @@ pub(super) fn change(program: Option<P>, limit: Limit, exactly: Option<Exactly>,
             "raise its limit of connections, and its limit of open files with it",
             more_served(program)?,
             "as many connections as clients",
+        ),
+        (Limit::Hidden, Some(Exactly::AllDown)) => (
+            "show the failures as what they are: a server that is the only one must not be left out",
+            never_down(program)?,
+            "the errors of the connections themselves come back, with their errno",
+        ),
+        (Limit::Hidden, Some(Exactly::RateLimit)) => (
+            "raise its limit for one client, or exempt the load generator",
+            rate_limit(program)?,
+            "no request is refused for its rate",
+        ),
+        (Limit::Hidden, Some(Exactly::ToolCpu)) => {
+            ("let it use more cores, or a client that takes less CPU", more_cores(program)?, "CPU below 90 % in each process")
+        }
+        (Limit::Hidden, Some(Exactly::ToolUsers)) => (
+            "allow more users: rate times response time, and as many again",
+            more_users(program)?,
+            "no iteration is dropped, where the target keeps up",
         ),
         _ => return None,
     };
@@ -114,6 +133,36 @@ const fn more_served(program: P) -> Option<&'static str> {
     Some(match program {
         P::Nginx | P::NginxServer => "events { worker_connections 8192; }  worker_rlimit_nofile 16384;",
         P::HaProxy => "maxconn 20000",
+        _ => return None,
+    })
+}
+
+const fn never_down(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::Nginx | P::NginxServer => "upstream { server ADDRESS max_fails=0; }",
+        P::HaProxy => "server NAME ADDRESS, without check",
+        P::Envoy => "common_lb_config: { healthy_panic_threshold: { value: 100 } }",
+        _ => return None,
+    })
+}
+
+const fn rate_limit(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::Nginx | P::NginxServer => "limit_req zone=NAME burst=1000 nodelay;  limit_conn NAME 1000;",
+        _ => return None,
+    })
+}
+
+const fn more_cores(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::Locust => "locust --processes -1  (one for each core), or FastHttpUser instead of HttpUser",
+        _ => return None,
+    })
+}
+
+const fn more_users(program: P) -> Option<&'static str> {
+    Some(match program {
+        P::K6 => "preAllocatedVUs: 200, maxVUs: 1000",
         _ => return None,
     })
 }

@@ -33,6 +33,7 @@ pub enum Program {
     Redis,
     Database,
     KeepsByItself,
+    Tsung,
     Nginx,
     HaProxy,
     Envoy,
@@ -84,7 +85,8 @@ impl Program {
             "curl" => Self::Curl,
             "Python redis" | "redis-cli" => Self::Redis,
             "MySQL" | "PyMongo" | "psql" => Self::Database,
-            "wrk" | "h2load" | "hey" | "oha" | "bombardier" | "Nighthawk" | "tsung" | "httperf" => Self::KeepsByItself,
+            "wrk" | "h2load" | "hey" | "oha" | "bombardier" | "Nighthawk" | "httperf" => Self::KeepsByItself,
+            "tsung" => Self::Tsung,
             "nginx" => Self::Nginx,
             "HAProxy" => Self::HaProxy,
             "Envoy" => Self::Envoy,
@@ -106,6 +108,11 @@ impl Program {
         } else {
             None
         }
+    }
+
+    /// A load tool that sends the next request as soon as it has an answer: its connections are never idle.
+    pub const fn is_busy(self) -> bool {
+        matches!(self, Self::KeepsByItself | Self::Ab)
     }
 
     /// What to change in it.
@@ -177,7 +184,7 @@ impl Program {
             Self::Siege => keep("ask for kept connections in siege.conf", "connection = keep-alive"),
             Self::Curl => keep("fetch many URLs in one call, which reuses the connection", "curl URL1 URL2 ..."),
             Self::Redis => keep("share one pool of connections", "redis.ConnectionPool(max_connections=100)"),
-            Self::KeepsByItself => keep(
+            Self::KeepsByItself | Self::Tsung => keep(
                 "this client keeps connections by itself: let the server keep them (it ends each after its answer)",
                 "HTTP/1.1 without Connection: close in the answers; Flask: WSGIRequestHandler.protocol_version = \"HTTP/1.1\"",
             ),

@@ -2,77 +2,28 @@
 //!
 //! Linux: measured. Windows and macOS: documentation.
 
-use super::catalogue::Way;
-use super::catalogue::Way::{Command, No, Same};
-use crate::model::explanation::{Exactly, FailedCall, Limit, Side};
-
-/// One thing to do, on each system.
-pub(super) struct Step {
-    pub(super) action: &'static str,
-    pub(super) linux: Way,
-    pub(super) windows: Way,
-    pub(super) macos: Way,
-    pub(super) expected: &'static str,
-}
-
-/// On no system, until it is said how.
-const fn step(action: &'static str) -> Step {
-    Step { action, linux: No(""), windows: No(""), macos: No(""), expected: "" }
-}
-
-impl Step {
-    const fn linux(self, command: &'static str) -> Self {
-        Self { linux: Command(command), ..self }
-    }
-
-    const fn windows(self, command: &'static str) -> Self {
-        Self { windows: Command(command), ..self }
-    }
-
-    const fn macos(self, command: &'static str) -> Self {
-        Self { macos: Command(command), ..self }
-    }
-
-    const fn no_windows(self, why: &'static str) -> Self {
-        Self { windows: No(why), ..self }
-    }
-
-    const fn no_macos(self, why: &'static str) -> Self {
-        Self { macos: No(why), ..self }
-    }
-
-    const fn same_on_windows(self, how: &'static str) -> Self {
-        Self { windows: Same(how), ..self }
-    }
-
-    const fn same_on_macos(self, how: &'static str) -> Self {
-        Self { macos: Same(how), ..self }
-    }
-
-    /// The command of Linux, and the same elsewhere.
-    const fn anywhere(self, command: &'static str) -> Self {
-        self.linux(command).same_on_windows("").same_on_macos("")
-    }
-
-    const fn expect(self, expected: &'static str) -> Self {
-        Self { expected, ..self }
-    }
-}
+use super::catalogue::Way::No;
+use super::programs::Program;
+use super::step::{Hit, Step, V4, step};
+use super::steps_hidden::hidden;
+use crate::model::explanation::{FailedCall, Limit, Side};
 
 const IPV4: Step = step("name the target by its IPv4 address")
     .linux("curl -4 http://HOST:PORT/")
     .windows("curl -4 http://HOST:PORT/")
     .macos("curl -4 http://HOST:PORT/")
-    .expect("connects, where only IPv6 is off");
+    .expect("connects, where only IPv6 is off")
+    .useless(V4::Loopback);
 
 /// What to do about a limit that is not about source ports in general, best first.
-pub(super) const fn steps(limit: Limit, exactly: Option<Exactly>, call: FailedCall, side: Option<Side>) -> &'static [Step] {
+pub(super) fn steps(Hit { limit, exactly, table, call, side, program, .. }: Hit) -> &'static [Step] {
     match limit {
-        Limit::Hidden => hidden(exactly),
+        Limit::Hidden => hidden(exactly, table),
         Limit::LocalPorts => &[],
         Limit::PortBusy if matches!(side, Some(Side::Client)) => PORT_OF_CLIENT,
         Limit::PortBusy => PORT_OF_LISTENER,
         Limit::NotLocal => NOT_LOCAL,
+        Limit::Descriptors if matches!(side, Some(Side::Server)) => DESCRIPTORS_OF_SERVER,
         Limit::Descriptors => DESCRIPTORS,
         Limit::Backlog => BACKLOG,
         Limit::Conntrack => CONNTRACK,
@@ -80,6 +31,7 @@ pub(super) const fn steps(limit: Limit, exactly: Option<Exactly>, call: FailedCa
         Limit::Policy if matches!(call, FailedCall::Connect | FailedCall::Write) => POLICY_OUT,
         Limit::Policy => POLICY,
         Limit::Refused => REFUSED,
+        Limit::Reset if program.is_some_and(Program::is_busy) => RESET_UNDER_LOAD,
         Limit::Reset => RESET,
         Limit::TimedOut if matches!(call, FailedCall::Read) => ANSWER_LATE,
         Limit::TimedOut => CONNECT_LATE,
@@ -151,6 +103,22 @@ const DESCRIPTORS: &[Step] = &[
         .expect("200 connections fit into a limit of 256"),
 ];
 
+const DESCRIPTORS_OF_SERVER: &[Step] = &[
+    step("raise the limit of the running server, as root (the name of its process for SERVER)")
+        .linux("prlimit --pid $(pidof -s SERVER) --nofile=65536:65536")
+        .no_windows("what ran out is a table of the program or of Winsock")
+        .macos("sudo launchctl limit maxfiles 65536 200000")
+        .expect("accept() works again at once; a program that reads the limit at its start needs a restart"),
+    step("keep it: [Service] LimitNOFILE=65536 in its unit; of a container --ulimit nofile=65536:65536; not ulimit in another shell")
+        .linux("systemctl edit SERVER")
+        .expect("the limit stays after a restart"),
+    step("see how many it has open, and its limit")
+        .linux("ls /proc/$(pidof -s SERVER)/fd | wc -l ; grep files /proc/$(pidof -s SERVER)/limits")
+        .windows("netstat -ano | find /c \"PID\"")
+        .macos("lsof -p PID | wc -l")
+        .expect("near the limit, and it falls with the clients; if it does not, the server leaks them"),
+];
+
 const BACKLOG: &[Step] = &[
     step("lengthen the queue")
         .linux("sysctl -w net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096")
@@ -207,12 +175,29 @@ const REFUSED: &[Step] = &[
         .linux("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/")
         .windows("curl -4 http://localhost:PORT/ & curl -6 http://localhost:PORT/")
         .macos("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/")
-        .expect("one of the two answers, if the target listens on one only"),
+        .expect("one of the two answers, if the target listens on one only")
+        .useless(V4::Elsewhere),
 ];
 
 const RESET: &[Step] = &[
     step("let the server keep idle connections longer than the client: nginx keepalive_timeout 75s, Node.js server.keepAliveTimeout = 75000, gunicorn --keep-alive 75").anywhere("").expect("no resets on reused connections"),
     step("read the server's log of that time").linux("journalctl --since -10min").windows("eventvwr").macos("log show --last 10m").expect("a crash, a kill, or a connection limit"),
+];
+
+/// The client's connections are never idle: no timeout of idle ones ended them.
+const RESET_UNDER_LOAD: &[Step] = &[
+    step("see whether the server reached a limit of its own: its log names it")
+        .linux("grep -rhE 'not.enough|MaxRequestWorkers|max_children' /var/log")
+        .windows("eventvwr")
+        .macos("log show --last 10m")
+        .expect("nginx: worker_connections are not enough; Apache: server reached MaxRequestWorkers"),
+    step("raise it: nginx worker_connections 8192, Apache MaxRequestWorkers 1000, gunicorn --worker-connections 8192; with its limit of open files")
+        .anywhere("")
+        .expect("as many connections as clients"),
+    step("use fewer connections: double them until resets come")
+        .anywhere("sockbench load URL --conns 50")
+        .expect("no resets up to the server's limit"),
+    step("see whether it died: its log of that time").linux("journalctl --since -10min").expect("a crash, a kill, a restart"),
 ];
 
 /// The connection was established: what the target does, not what lies between.
@@ -253,85 +238,9 @@ const NO_NAME: &[Step] = &[
 
 const UNREACHABLE: &[Step] = &[
     step("look up the route")
-        .linux("ip route get ADDRESS")
+        .linux("ip route get ADDRESS ; ip -br addr")
         .windows("route print")
         .macos("route -n get ADDRESS")
-        .expect("unreachable, or not in the table: there is none"),
+        .expect("unreachable, or no default route, or no interface that is UP: there is none"),
     IPV4,
-];
-
-/// Where the text says more than that a connection failed.
-const fn hidden(exactly: Option<Exactly>) -> &'static [Step] {
-    match exactly {
-        None => HIDDEN,
-        Some(Exactly::ProgramLimit) => PROGRAM_LIMIT,
-        Some(Exactly::ServerLimit) => SERVER_LIMIT,
-        Some(Exactly::KernelTable) => KERNEL_TABLE,
-        Some(Exactly::TimeWaitTable) => TIME_WAIT_TABLE,
-        Some(Exactly::KernelMemory) => KERNEL_MEMORY,
-        Some(Exactly::Winsock) => WINSOCK,
-        Some(Exactly::ClosedHere) => CLOSED_HERE,
-    }
-}
-
-const PROGRAM_LIMIT: &[Step] = &[
-    step("allow as many connections in the program's pool as requests run at once")
-        .anywhere("")
-        .expect("no request waits for the pool"),
-    step("give each connection back: read the body to its end, or close the response")
-        .anywhere("")
-        .expect("a pool that never fills by itself"),
-];
-const SERVER_LIMIT: &[Step] = &[
-    step("raise the server's limit of connections, and its limit of open files with it")
-        .anywhere("")
-        .expect("as many connections as clients"),
-    step("see how many connections it has")
-        .linux("ss -tn state established 'sport = :PORT' | wc -l")
-        .windows("netstat -an | findstr ESTABLISHED")
-        .macos("netstat -an -p tcp | grep ESTABLISHED")
-        .expect("near its limit: that is it"),
-];
-const KERNEL_TABLE: &[Step] = &[
-    step("see which table it is, and how full")
-        .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem net.ipv4.tcp_max_orphans net.ipv4.neigh.default.gc_thresh3")
-        .no_windows("tables of Linux")
-        .no_macos("tables of Linux")
-        .expect("mem near the third figure of tcp_mem, or orphan near tcp_max_orphans"),
-    step("raise that one")
-        .linux("sysctl -w net.ipv4.tcp_max_orphans=262144 net.ipv4.neigh.default.gc_thresh3=8192")
-        .no_windows("tables of Linux")
-        .no_macos("tables of Linux")
-        .expect("the line no longer comes in dmesg"),
-];
-const TIME_WAIT_TABLE: &[Step] =
-    &[step("nothing has to be done: no connection fails by it. To keep all of them again, raise the limit")
-        .linux("sysctl -w net.ipv4.tcp_max_tw_buckets=262144")
-        .no_windows("a table of Linux")
-        .no_macos("a table of Linux")
-        .expect("TcpExtTCPTimeWaitOverflow (nstat -az) no longer rises; ports stay in use for 60 s then")];
-const KERNEL_MEMORY: &[Step] = &[step("see what the sockets need")
-    .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem")
-    .windows("netstat -an | find /c \"TCP\"")
-    .macos("netstat -m")
-    .expect("mem near the third figure of tcp_mem: too many sockets, or a leak")];
-const WINSOCK: &[Step] = &[
-    step("give the process its SystemRoot variable: a child with an empty environment has none")
-        .windows("set SystemRoot=C:\\Windows")
-        .expect("socket() works again"),
-    step("reset Winsock's catalogue, and reboot").windows("netsh winsock reset").expect("socket() works again"),
-];
-const CLOSED_HERE: &[Step] = &[step("look for a timeout or a shutdown of the program itself at that time")
-    .anywhere("")
-    .expect("the errors come a fixed time after the request began, or at the end of the run only")];
-
-const HIDDEN: &[Step] = &[
-    step("run the same load with a tool that keeps the errno")
-        .anywhere("sockbench load URL --no-keepalive")
-        .expect("call, errno and cause of every failure"),
-    step("make one connection by hand")
-        .linux("curl -v http://HOST:PORT/")
-        .windows("curl -v http://HOST:PORT/")
-        .macos("curl -v http://HOST:PORT/")
-        .expect("the reason of one failure"),
 ];

@@ -12,9 +12,9 @@ use crate::model::plan::{Closer, CpuWork, LoadLimits, LoadPlan, PortMode, Server
 /// Entries of a mix that are named.
 const MIX_SHOWN: usize = 4;
 
-/// Three lines: what, to whom, how long.
-pub fn render_plan(plan: &LoadPlan) -> String {
-    let page = Page::plain();
+/// Three lines, wrapped: what, to whom, how long.
+pub fn render_plan(plan: &LoadPlan, columns: usize) -> String {
+    let page = Page::plain().wide(columns);
     let whose = if plan.target.own_server { ", sockbench's own server" } else { "" };
     page.labelled("load", Tone::Normal, &format!("{}, {}", users(plan), connections(plan)))
         + &page.labelled("target", Tone::Normal, &format!("{}{whose}", asked(plan)))
@@ -203,6 +203,6 @@ mod tests {
     fn a_plan_is_three_lines_of_80_columns() {
         let mut plan = crate::report::fixture::broken().run.plan;
         plan.think = Think { min: Duration::from_millis(100), max: Duration::from_millis(500) };
-        insta::assert_snapshot!(render_plan(&plan));
+        insta::assert_snapshot!(render_plan(&plan, 80));
     }
 }

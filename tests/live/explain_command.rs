@@ -197,6 +197,36 @@ fn locusts_files_are_solved_backwards() {
     explain(&[lone.to_str().unwrap()]).assert().code(2);
 }
 
+/// Statistics say how often, the failures beside them say why; exceptions of users' tasks are read as failures are.
+#[test]
+fn each_of_locusts_files_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let stats = |failures: u32| {
+        format!(
+            "Type,Name,Request Count,Failure Count,Median Response Time\r\nGET,/,100,{failures},1\r\n,Aggregated,100,{failures},1\r\n"
+        )
+    };
+    let said = |name: &str| {
+        let out = explain(&[&file(name)]).assert().code(2).get_output().stderr.clone();
+        String::from_utf8(out).unwrap()
+    };
+    std::fs::write(file("a_stats.csv"), stats(7)).unwrap();
+    assert!(said("a_stats.csv").contains("counts 7 failed of 100 requests") && said("a_stats.csv").contains("_failures.csv"));
+    std::fs::write(file("a_failures.csv"), "Method,Name,Error,Occurrences\r\nGET,/,\"OSError(24, 'Too many open files')\",7\r\n")
+        .unwrap();
+    assert_eq!(json(&[&file("a_stats.csv")])["readings"][0]["limit"], "descriptors");
+    std::fs::write(file("b_stats.csv"), stats(0)).unwrap();
+    assert!(said("b_stats.csv").contains("no failure: Locust counts none in 100 requests"));
+    std::fs::write(file("b_stats_history.csv"), history()).unwrap();
+    assert!(said("b_stats_history.csv").contains("failed of"));
+    let trace = "Traceback (most recent call last):\n  File \"\"l.py\"\", line 3, in t\n    s.connect(a)\nConnectionRefusedError: [Errno 111] Connection refused\n";
+    let row = format!("Count,Message,Traceback,Nodes\r\n5,[Errno 111] Connection refused,\"{trace}\",local\r\n");
+    std::fs::write(file("b_exceptions.csv"), row).unwrap();
+    let e = json(&[&file("b_exceptions.csv")]);
+    assert_eq!((e["readings"][0]["limit"].as_str(), e["readings"][0]["count"].as_u64()), (Some("refused"), Some(5)));
+}
+
 #[test]
 fn a_stored_run_is_diagnosed_anew() {
     let dir = tempfile::tempdir().unwrap();

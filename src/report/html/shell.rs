@@ -42,9 +42,17 @@ pub struct Document {
     main: Markup,
 }
 
+/// What the window is called: whole words.
+fn title(top: &Top<'_>) -> String {
+    let whole = format!("{}: {}", top.kind, visible(top.sentence));
+    let Some((end, _)) = whole.char_indices().nth(TITLE_CHARS) else { return whole };
+    let cut = whole[..end].rfind(' ').unwrap_or(end);
+    format!("{} ..", whole[..cut].trim_end_matches([',', ';', ':', ' ']))
+}
+
 /// The page of `body` under `top`.
 pub(super) fn page(top: &Top<'_>, body: &Markup) -> Document {
-    let title = format!("{}: {}", top.kind, visible(top.sentence)).chars().take(TITLE_CHARS).collect();
+    let title = title(top);
     let header = html! {
         header class=[tone_class(top.tone)] {
             p class="kind" {

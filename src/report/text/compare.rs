@@ -79,7 +79,7 @@ pub(crate) fn careful(pair: &Pair, endpoints: usize) -> Vec<String> {
         .environment
         .iter()
         .take(UNLIKE)
-        .map(|u| format!("{}: {} / {}", u.key, shortened(&u.base, 24), shortened(&u.other, 24)))
+        .map(|u| format!("not alike: {}", u.in_words(|value| shortened(value, 24))))
         .collect();
     if pair.environment.len() > UNLIKE {
         careful.push(format!("unlike as well: {} in --json", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));

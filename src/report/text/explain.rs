@@ -83,6 +83,12 @@ const fn headline(r: &Reading) -> &'static str {
         Some(Exactly::KernelMemory) => return "KERNEL MEMORY",
         Some(Exactly::Winsock) => return "WINSOCK",
         Some(Exactly::ClosedHere) => return "CLOSED HERE",
+        Some(Exactly::ListenDrops) => return "LISTEN DROPS",
+        Some(Exactly::RateLimit) => return "RATE LIMIT",
+        Some(Exactly::AllDown) => return "ALL DOWN",
+        Some(Exactly::Threads) => return "THREADS",
+        Some(Exactly::Memory) => return "MEMORY",
+        Some(Exactly::ToolCpu | Exactly::ToolUsers) => return "LOAD TOOL",
         None => {}
     }
     match r.limit {
@@ -179,7 +185,10 @@ pub(super) fn called(limit: Limit, call: FailedCall) -> String {
 }
 
 fn of_ports(a: &Arithmetic, page: &Page) -> Vec<Block> {
-    let mut texts = vec![(1, law(a))];
+    // Where P and T come from is the first of what is taken for granted; the figures behind it are above already.
+    let from = a.assumed.first().and_then(|what| what.split(':').next());
+    let from = from.filter(|what| what.starts_with("pool") || what.starts_with("hold time"));
+    let mut texts = vec![(1, law(a) + &from.map_or_else(String::new, |from| format!("; {from}")))];
     texts.extend(a.measured.as_ref().map(|m| (2, history(m))));
     texts.extend(a.doubts.iter().map(|d| (2, format!("{d}."))));
     // Beside a doubt that says the same, a forecast without a failure says nothing.
@@ -281,14 +290,28 @@ fn keeps(r: &Remedy) -> bool {
 fn typed(command: &str, room: usize, goes_on: &str) -> Vec<String> {
     let (mut lines, mut rest) = (Vec::new(), command);
     while rest.len() > room {
-        let within = rest.get(..room - goes_on.len()).and_then(|start| start.rfind(' ')).filter(|at| *at > 0);
+        let blanks: Vec<usize> = outside_quotes(rest).collect();
         // A word that is too long stands alone.
-        let Some(at) = within.or_else(|| rest.find(' ')) else { break };
+        let within = blanks.iter().rev().find(|at| **at > 0 && **at <= room - goes_on.len());
+        let Some(at) = within.or_else(|| blanks.first()).copied() else { break };
         lines.push(format!("{}{goes_on}", &rest[..at]));
         rest = &rest[at + 1..];
     }
     lines.push(rest.to_owned());
     lines
+}
+
+/// The blanks between words: one inside quotes is part of a word.
+fn outside_quotes(command: &str) -> impl Iterator<Item = usize> {
+    let mut quote = None;
+    command.char_indices().filter_map(move |(at, c)| {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            _ => {}
+        }
+        (c == ' ' && quote.is_none()).then_some(at)
+    })
 }
 
 /// The command on that system; none where it is the program that changes.

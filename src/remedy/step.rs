@@ -1,0 +1,104 @@
+//! One thing to do about a limit, on each system; and a limit as it was hit.
+
+use super::catalogue::Way;
+use super::catalogue::Way::{Command, No, Same};
+use super::programs::Program;
+use crate::model::explanation::{Exactly, FailedCall, KernelTable, Limit, Side};
+
+/// A limit as hit: at which call, by whose socket, on the way to which address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) limit: Limit,
+    pub(super) exactly: Option<Exactly>,
+    pub(super) table: Option<KernelTable>,
+    pub(super) call: FailedCall,
+    pub(super) side: Option<Side>,
+    pub(super) program: Option<Program>,
+    pub(super) v4: V4,
+}
+
+/// Whether the text shows an IPv4 address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum V4 {
+    /// a name, an IPv6 address, or none
+    No,
+    Loopback,
+    Elsewhere,
+}
+
+impl Hit {
+    /// Of an address with its port.
+    pub(super) fn v4(address: Option<&str>) -> V4 {
+        let host = address.and_then(|a| a.rsplit_once(':')).map_or("", |(host, _)| host);
+        match host.parse::<std::net::Ipv4Addr>() {
+            Ok(ip) if ip.is_loopback() => V4::Loopback,
+            Ok(_) => V4::Elsewhere,
+            Err(_) => V4::No,
+        }
+    }
+}
+
+/// One thing to do, on each system.
+pub(super) struct Step {
+    pub(super) action: &'static str,
+    pub(super) linux: Way,
+    pub(super) windows: Way,
+    pub(super) macos: Way,
+    pub(super) expected: &'static str,
+    /// of no use from this on
+    pub(super) useless: Option<V4>,
+}
+
+/// On no system, until it is said how.
+pub(super) const fn step(action: &'static str) -> Step {
+    Step { action, linux: No(""), windows: No(""), macos: No(""), expected: "", useless: None }
+}
+
+impl Step {
+    pub(super) const fn linux(self, command: &'static str) -> Self {
+        Self { linux: Command(command), ..self }
+    }
+
+    pub(super) const fn windows(self, command: &'static str) -> Self {
+        Self { windows: Command(command), ..self }
+    }
+
+    pub(super) const fn macos(self, command: &'static str) -> Self {
+        Self { macos: Command(command), ..self }
+    }
+
+    pub(super) const fn no_windows(self, why: &'static str) -> Self {
+        Self { windows: No(why), ..self }
+    }
+
+    pub(super) const fn no_macos(self, why: &'static str) -> Self {
+        Self { macos: No(why), ..self }
+    }
+
+    pub(super) const fn same_on_windows(self, how: &'static str) -> Self {
+        Self { windows: Same(how), ..self }
+    }
+
+    pub(super) const fn same_on_macos(self, how: &'static str) -> Self {
+        Self { macos: Same(how), ..self }
+    }
+
+    /// The command of Linux, and the same elsewhere.
+    pub(super) const fn anywhere(self, command: &'static str) -> Self {
+        self.linux(command).same_on_windows("").same_on_macos("")
+    }
+
+    pub(super) const fn expect(self, expected: &'static str) -> Self {
+        Self { expected, ..self }
+    }
+
+    /// What it tries is known already where the text shows such an address.
+    pub(super) const fn useless(self, from: V4) -> Self {
+        Self { useless: Some(from), ..self }
+    }
+
+    /// Whether it is of use.
+    pub(super) fn fits(&self, hit: Hit) -> bool {
+        self.useless.is_none_or(|from| hit.v4 < from)
+    }
+}
