@@ -2,16 +2,20 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Exit, tell, warn};
 use crate::model::figures::{self, count, counted};
 use crate::model::limits;
+use crate::model::outcome::{errno_name, errno_text};
 use crate::model::plan::{CpuWork, ServerCloser, ServerPlan};
 use crate::model::server_flags as flag;
 use crate::model::units::{self, Span, span};
 use crate::report::plan_text;
 use crate::server::pools::Pin;
-use crate::server::{BindError, Server, Summary};
+use crate::server::shortage::{Change, Shortage};
+use crate::server::{BindError, Handle, Server, Summary};
+use crate::sys::clock::{self, Clock};
 use crate::sys::signals::StopFlag;
 use crate::sys::{nofile, thread};
 
@@ -73,7 +77,7 @@ pub(crate) struct Args {
     /// Time until the next request on a kept connection
     #[arg(long, hide_short_help = true, value_name = "DURATION", default_value_t = Span(limits::IDLE_TIMEOUT), value_parser = span, help_heading = "Connections")]
     idle_timeout: Span,
-    /// Time between two reads of a request body (408)
+    /// Time between two reads of a request body; ten times as long for the whole body (408)
     #[arg(long, hide_short_help = true, value_name = "DURATION", default_value_t = Span(limits::BODY_TIMEOUT), value_parser = span, help_heading = "Connections")]
     body_timeout: Span,
     /// Time between two writes that make progress
@@ -96,6 +100,11 @@ pub(crate) struct Args {
     #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::BODY_BYTES, value_parser = units::count, help_heading = "Limits")]
     body_bytes: u64,
 }
+
+/// Between two looks at accept(2).
+const SHORTAGE_LOOK: Duration = Duration::from_millis(200);
+/// Descriptors that must be left when the server listens.
+const DESCRIPTORS_LEAST: u64 = 4;
 
 fn listen_addr(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.trim_start_matches(':').parse::<u16>() {
@@ -136,19 +145,55 @@ impl Args {
     }
 }
 
-/// Serves until a signal; exit 0 after the drain, 3 when an address cannot be bound.
+/// Serves until a signal; exit 0 after the drain, 1 when the drain cut requests, 3 when the server cannot start.
 pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let plan = args.plan();
     check_descriptors(&plan);
     let server = Server::bind(&plan).map_err(refused)?;
+    check_room()?;
     let handle = server.handle();
+    watch_shortage(server.handle());
     StopFlag::install_with(move || handle.stop()).map_err(|e| Exit::environment(format!("install signal handlers: {e}")))?;
     tell(plan_text::render_server_plan(&plan).trim_end());
     tell_work(&plan, &server);
     announce(&server).map_err(|e| Exit::environment(format!("write to stdout: {e}")))?;
     let summary = server.run().map_err(|e| Exit::environment(format!("serve: {e}")))?;
     table(&summary);
-    Ok(0)
+    let cut = summary.cut();
+    if cut > 0 {
+        warn(&format!(
+            "the drain cut {} after {}: --drain-timeout gives more time",
+            counted(cut, "connection"),
+            figures::span(plan.drain_timeout)
+        ));
+    }
+    Ok(u8::from(cut > 0))
+}
+
+/// Says when connections begin to wait because accept(2) fails, and when that is over. The thread ends with the process.
+fn watch_shortage(handle: Handle) {
+    let watch = move || {
+        let (clock, mut shortage) = (Clock::start(), Shortage::default());
+        loop {
+            clock::sleep(SHORTAGE_LOOK);
+            let (pauses, errno) = handle.accept_pauses();
+            match shortage.look(clock.now(), pauses, errno) {
+                Some(Change::Began(errno)) => {
+                    warn(&format!("accept: {} ({}): new connections wait", errno_text(errno), errno_name(errno)));
+                }
+                Some(Change::Ended(after, pauses)) => {
+                    tell(&format!(
+                        "accept: no failure for a second, after {} and {}",
+                        figures::span(after),
+                        counted(pauses, "pause")
+                    ));
+                }
+                None => {}
+            }
+        }
+    };
+    // Without this thread the table at the end has the count.
+    let _ = std::thread::Builder::new().name("shortage".into()).spawn(watch);
 }
 
 /// The lines that a parent process waits for.
@@ -197,6 +242,17 @@ fn check_descriptors(plan: &ServerPlan) {
         Ok(_) => {}
         Err(e) => warn(&format!("the limit of descriptors cannot be read: {e}")),
     }
+}
+
+/// A server that has no descriptor left for a connection serves nobody.
+fn check_room() -> Result<(), Exit> {
+    // What cannot be counted cannot be refused.
+    let (Ok(limit), Ok(open)) = (nofile::raise(), nofile::read_open()) else { return Ok(()) };
+    if open + DESCRIPTORS_LEAST <= limit {
+        return Ok(());
+    }
+    let message = format!("{limit} descriptors are allowed and the server itself has {open} open: none is left for connections");
+    Err(Exit::environment(message).hint("`ulimit -n 1024` or more"))
 }
 
 fn refused(e: BindError) -> Exit {

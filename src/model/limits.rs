@@ -66,6 +66,8 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Between two reads of a request body (408).
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A whole request body takes at most this many times the time between two reads of it (408).
+pub const BODY_TIMEOUTS: u32 = 10;
 /// Between two writes that make progress.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// From the first signal to the end.

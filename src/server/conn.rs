@@ -368,14 +368,20 @@ impl Conn {
             Body::Fixed(n) => State::Fixed(n),
             Body::Chunked => State::Chunks(Chunked::of_request(), 0),
         };
-        self.read_deadline = cx.now.plus(cx.rules.body_timeout);
+        self.read_deadline = self.body_deadline(cx);
+    }
+
+    /// When the next part of the body is due; a body that drips on has an end too.
+    fn body_deadline(&self, cx: &Ctx<'_>) -> Stamp {
+        let whole = cx.rules.body_timeout.saturating_mul(limits::BODY_TIMEOUTS);
+        cx.now.plus(cx.rules.body_timeout).min(self.request.since.plus(whole))
     }
 
     fn body_went_on(&mut self, cx: &mut Ctx<'_>, done: bool) {
         if done {
             self.act(cx);
         } else {
-            self.read_deadline = cx.now.plus(cx.rules.body_timeout);
+            self.read_deadline = self.body_deadline(cx);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What one reactor counts: written by that reactor alone, read by any thread, exact. Pure.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use super::route::Handler;
 use crate::http1::request::Method;
@@ -96,8 +96,10 @@ pub struct Counters {
     pub accepted: Count,
     /// answers made that the connection's end left unsent
     pub unsent: Count,
-    /// accept(2) failed for lack of descriptors or memory
+    /// accept(2) failed, and the reactor paused
     pub accept_pauses: Count,
+    /// errno of the latest of these
+    accept_errno: AtomicI32,
 }
 
 impl Default for Counters {
@@ -111,6 +113,7 @@ impl Default for Counters {
             accepted: zero(),
             unsent: zero(),
             accept_pauses: zero(),
+            accept_errno: AtomicI32::new(0),
         }
     }
 }
@@ -123,6 +126,17 @@ impl Counters {
         let us = now.micros_since(a.since);
         self.sum_us[h].add(us);
         self.buckets[h][BUCKETS_US.partition_point(|b| *b < us)].add(1);
+    }
+
+    /// accept(2) failed with `errno`, and the reactor pauses.
+    pub fn accept_paused(&self, errno: i32) {
+        self.accept_errno.store(errno, Ordering::Relaxed);
+        self.accept_pauses.add(1);
+    }
+
+    /// Errno of the latest pause; none without one.
+    pub fn accept_errno(&self) -> Option<i32> {
+        (self.accept_pauses.get() > 0).then(|| self.accept_errno.load(Ordering::Relaxed))
     }
 
     /// A connection ended.
@@ -177,6 +191,12 @@ impl Summary {
     /// Answers in all.
     pub fn answered(&self) -> u64 {
         self.answers.iter().map(|a| a.3).sum()
+    }
+
+    /// Connections whose request a drain cut, because its time was up.
+    pub fn cut(&self) -> u64 {
+        let cut = CloseReason::DrainCut.name();
+        self.closes.iter().filter(|c| c.0 == cut).map(|c| c.1).sum()
     }
 
     /// Connections that ended.

@@ -19,6 +19,7 @@ mod places;
 pub mod pools;
 mod reactor;
 pub mod route;
+pub mod shortage;
 pub mod work;
 
 use self::admin::Admin;
@@ -76,6 +77,12 @@ impl Handle {
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.mailboxes.iter().for_each(Mailbox::wake);
+    }
+
+    /// Pauses of accept(2) so far, and the errno of one of the latest.
+    pub fn accept_pauses(&self) -> (u64, i32) {
+        let pauses = self.shared.counters.iter().map(|c| c.accept_pauses.get()).sum();
+        (pauses, self.shared.counters.iter().find_map(Counters::accept_errno).unwrap_or(0))
     }
 
     /// What was counted so far.

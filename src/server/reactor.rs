@@ -19,6 +19,7 @@ use slab::Slab;
 use super::Shared;
 use super::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules, Spare};
 use super::pools::{Completion, Task, WorkerPool};
+use super::shortage::is_of_one_connection;
 use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::encode::Answers;
 use crate::model::limits;
@@ -228,19 +229,20 @@ impl Reactor {
                 match self.listeners[i].socket.accept() {
                     Ok((stream, _)) => stays = self.admit(stream, now),
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.listeners[i].ready = false,
-                    Err(e) if is_shortage(&e) => {
-                        // No second edge comes for the connections that wait: try again by the clock.
-                        self.shared.counters[self.number].accept_pauses.add(1);
-                        self.accept_at = now.plus(limits::ACCEPT_PAUSE);
-                    }
-                    // ECONNABORTED and what accept(2) passes on of the new socket's own errors: take the next one.
-                    Err(_) => {}
+                    Err(e) if e.raw_os_error().is_some_and(is_of_one_connection) => {}
+                    // No second edge comes for the connections that wait: try again by the clock.
+                    Err(e) => self.pause_accept(now, &e),
                 }
                 if !stays {
                     self.give_back_place();
                 }
             }
         }
+    }
+
+    fn pause_accept(&mut self, now: Stamp, why: &io::Error) {
+        self.shared.counters[self.number].accept_paused(why.raw_os_error().unwrap_or(0));
+        self.accept_at = now.plus(limits::ACCEPT_PAUSE);
     }
 
     /// A place is free. Reactors that wait for one get no event of their own for it.
@@ -257,10 +259,9 @@ impl Reactor {
         let generation = self.generation;
         let entry = self.slots.vacant_entry();
         let token = SlotToken { slot: entry.key() as u32, generation };
-        if self.poll.registry().register(&mut stream, Token(token.bits()), Interest::READABLE).is_err() {
+        if let Err(e) = self.poll.registry().register(&mut stream, Token(token.bits()), Interest::READABLE) {
             // ENOMEM or max_user_watches: this connection closes, the next ones wait.
-            self.shared.counters[self.number].accept_pauses.add(1);
-            self.accept_at = now.plus(limits::ACCEPT_PAUSE);
+            self.pause_accept(now, &e);
             return false;
         }
         self.shared.counters[self.number].accepted.add(1);
@@ -432,10 +433,4 @@ fn read(slot: &mut Slot, cx: &mut Ctx<'_>, scratch: &mut [u8], budget: &mut usiz
 /// The connection that `token` means, unless it has ended.
 fn slot_of(slots: &mut Slab<Slot>, token: SlotToken) -> Option<&mut Slot> {
     slots.get_mut(token.slot as usize).filter(|s| s.generation == token.generation)
-}
-
-/// No descriptor or no memory for another connection (accept(2)).
-fn is_shortage(e: &io::Error) -> bool {
-    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
-    matches!(e.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }

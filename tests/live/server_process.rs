@@ -106,9 +106,10 @@ fn a_drain_ends_at_its_timeout_and_a_second_signal_at_once() {
     busy.get("/io?ms=9000").is_read();
     let start = Clock::start();
     served.signal("TERM");
-    assert_eq!(served.ended().code(), Some(0));
+    assert_eq!(served.ended().code(), Some(1), "a request was cut");
     assert!(start.now().since(Stamp::ZERO) >= Duration::from_millis(300), "it waits as long as it is asked to");
-    assert!(served.last_words().contains("drain-cut 1"), "and no longer: the job was not done");
+    let words = served.last_words();
+    assert!(words.contains("drain-cut 1") && words.contains("the drain cut 1 connection"), "and no longer: {words}");
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let mut served = Served::start(&[]);
         let mut busy = served.connect();
@@ -129,6 +130,7 @@ fn out_of_descriptors_it_waits_without_spinning_and_goes_on() {
         peer.get("/health");
     }
     assert_eq!(peers[0].answer().status, 200);
+    served.said("too many open files (EMFILE): new connections wait");
     // Once it has settled, a second of waiting costs it next to nothing.
     until("a second without spinning", || {
         let before = served.cpu_ticks();
@@ -137,6 +139,24 @@ fn out_of_descriptors_it_waits_without_spinning_and_goes_on() {
     });
     for mut peer in peers.drain(..).skip(1) {
         assert_eq!(peer.answer().status, 200);
+    }
+    served.said("accept: no failure for a second");
+}
+
+#[test]
+fn without_a_descriptor_for_connections_it_does_not_start() {
+    // Whatever the number: where it listens, it serves.
+    for descriptors in [6, 8, 9, 10, 11, 12, 16] {
+        let script = format!("ulimit -n {descriptors}; exec \"$@\"");
+        let mut command = Command::new("timeout");
+        command.args(["-s", "TERM", "2", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_sockbench"), "server"]);
+        let out = command.args(["--listen", "127.0.0.1:0", "--io-workers", "1"]).output().expect("it runs");
+        let err = String::from_utf8_lossy(&out.stderr);
+        let listens = out.stdout.starts_with(b"listening");
+        assert!(listens || err.lines().any(|l| l.starts_with("sockbench: ")), "{descriptors}: {err}");
+        if descriptors <= 8 {
+            assert!(!listens && out.status.code() == Some(3), "{descriptors}: {:?} {err}", out.status);
+        }
     }
 }
 

@@ -227,6 +227,10 @@ fn a_dripped_head_has_its_time_from_its_first_byte() {
     assert_eq!(b.conn().closed(), Some(CloseReason::HeaderTimeout));
 }
 
+fn drop_at(b: &mut Bench, ms: u64, bytes: &[u8]) {
+    b.at(ms).bytes(bytes);
+}
+
 #[test]
 fn idle_body_and_write_have_their_times() {
     let mut b = Bench::new(Rules::default());
@@ -240,6 +244,16 @@ fn idle_body_and_write_have_their_times() {
     assert_eq!(b.statuses(), "");
     b.at(50_000);
     assert_eq!(b.statuses(), "408!");
+
+    for (framing, drop) in [("Content-Length: 99", &b"x"[..]), ("Transfer-Encoding: chunked", b"1\r\nx\r\n")] {
+        let mut b = Bench::new(Rules::default());
+        b.bytes(format!("GET / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n").as_bytes());
+        (1..15).for_each(|n| drop_at(&mut b, n * 20_000, drop));
+        b.at(299_999);
+        assert_eq!(b.statuses(), "", "it drips");
+        b.at(300_000);
+        assert_eq!(b.statuses(), "408!", "{framing}");
+    }
 
     let mut b = Bench::new(Rules::default());
     b.flows = false;
