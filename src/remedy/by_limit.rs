@@ -203,7 +203,7 @@ fn for_ports(hit: Hit, a: &Arithmetic, shown: Option<Os>) -> Vec<Remedy> {
 
 /// Kept connections by a change of the server, by the name of its process; none where nothing is known of it.
 pub fn kept_by_server(process: &str, ceiling_cps: f64) -> Option<Remedy> {
-    Some(kept(Some(Program::of_server(process)?), &figures::rate(ceiling_cps), Os::Linux))
+    Some(kept(Some(Program::of_server(process)?), &figures::rate(ceiling_cps), Some(Os::Linux)))
 }
 
 /// Kept connections: the change in the program where it is known.

@@ -215,6 +215,7 @@ fn reading(text: &str) -> Reading {
         code: None,
         call: FailedCall::Connect,
         limit,
+        table: None,
         exactly: None,
         address: None,
         side: None,
