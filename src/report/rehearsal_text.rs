@@ -59,9 +59,7 @@ pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
     );
     match page.detail {
         Detail::Brief => {
-            let shown: Vec<&Row> = r.rows.iter().filter(|row| row.asked > 0 && row.verdict != Effect::NoEffect).collect();
-            out += &brief(&r.baseline, &shown).render(style);
-            out += &without_effect(r, page);
+            out += &brief(r, page);
             let elsewhere: Vec<&str> = r.rows.iter().filter(|row| row.asked == 0).map(|row| row.remedy.as_str()).collect();
             if !elsewhere.is_empty() {
                 out += &wrapped(&format!("not of this system, computed: {}", elsewhere.join(", ")), 2, page.width);
@@ -77,34 +75,39 @@ pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
     out
 }
 
-/// Remedy, verdict, predicted, made, and what is given up or fails.
-fn brief(baseline: &Row, rows: &[&Row]) -> Table {
-    let (left, right) = (Align::Left, Align::Right);
-    let mut t = Table::new([("remedy", left), ("verdict", left), ("predicted", right), ("made", right), ("", left)]).indented(2);
-    for row in [baseline].iter().chain(rows) {
-        let of = |n: Option<u64>| n.map_or_else(|| "-".into(), |n| format!("{} of {}", count(n), count(row.asked)));
-        t.row([
-            row.remedy.clone().into(),
-            Cell::toned(tone(row.verdict), verdict(row.verdict)),
-            row.predicted.map_or_else(|| "-".into(), count).into(),
-            of(row.made).into(),
-            note(row).into(),
-        ]);
-    }
-    t
-}
-
-/// Remedies without effect in one sentence for each count of connections that they made.
-fn without_effect(r: &Rehearsal, page: &Page) -> String {
-    let none: Vec<&Row> = r.rows.iter().filter(|row| row.verdict == Effect::NoEffect).collect();
-    let made = |row: &Row| format!("{} of {}", row.made.map_or_else(|| "-".into(), count), count(row.asked));
-    let mut counts: Vec<String> = none.iter().map(|row| made(row)).collect();
-    counts.dedup();
-    let line = |n: &String| {
-        let names: Vec<&str> = none.iter().filter(|row| made(row) == *n).map(|row| row.remedy.as_str()).collect();
-        wrapped(&format!("no effect, {n}: {}", names.join(", ")), 2, page.width)
+/// Verdict, predicted and made, and the remedies of which that is true: those that came out alike share a row.
+fn brief(r: &Rehearsal, page: &Page) -> String {
+    let ran = || [&r.baseline].into_iter().chain(r.rows.iter().filter(|row| row.asked > 0));
+    let figures = |row: &Row| {
+        let of = row.made.map_or_else(|| "-".into(), |n| format!("{} of {}", count(n), count(row.asked)));
+        (row.verdict, row.predicted.map_or_else(|| "-".into(), count), of, note(row))
     };
-    counts.iter().map(line).collect()
+    let mut alike: Vec<((Effect, String, String, String), Vec<&str>)> = Vec::new();
+    for row in ran() {
+        let key = figures(row);
+        match alike.iter_mut().find(|(k, _)| *k == key) {
+            Some((_, names)) => names.push(&row.remedy),
+            None => alike.push((key, vec![&row.remedy])),
+        }
+    }
+    let (left, right) = (Align::Left, Align::Right);
+    let mut t = Table::new([("", left), ("predicted", right), ("made", right), ("remedies", left)]).indented(2);
+    let width = alike.iter().map(|((_, _, made, _), _)| made.len()).max().unwrap_or(0);
+    let room = page.width.saturating_sub(2 + "at a price".len() + 2 + "predicted".len() + 2 + width + 2);
+    for ((effect, predicted, made, note), names) in alike {
+        let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+        let names = wrapped(&(names.join(", ") + &note), 0, room);
+        for (n, line) in names.lines().enumerate() {
+            let first = |text: &str| if n == 0 { text.to_owned() } else { String::new() };
+            t.row([
+                Cell::toned(tone(effect), first(verdict(effect))),
+                first(&predicted).into(),
+                first(&made).into(),
+                line.to_owned().into(),
+            ]);
+        }
+    }
+    t.render(page.style)
 }
 
 /// The price, else the most frequent failure, else why the row was not run; what is too long is left to `-v`.

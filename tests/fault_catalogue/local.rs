@@ -241,7 +241,11 @@ fn no_address(c: &mut Check<'_>, call: &str) {
     c.is("errno", 99);
     c.is("windows_code", 10049);
     let rows: Vec<_> = c.run.errors.iter().filter(|e| e.local).map(|e| (e.cause, e.windows_code, e.party)).collect();
-    c.that(&format!("{rows:?}"), rows == [(Some(Cause::NoAddress), Some(10049), Party::Limits)]);
+    let no_address = (Some(Cause::NoAddress), Some(10049), Party::Limits);
+    // While IPv6 is switched off, its routes go before its addresses: a connect between the two finds the network unreachable.
+    let in_between = (Some(Cause::Errno(101)), Some(10051), Party::Limits);
+    let all_known = rows.iter().all(|row| [no_address, in_between].contains(row));
+    c.that(&format!("{rows:?}"), rows.first() == Some(&no_address) && all_known);
     c.counts("local_failures", c.run.totals.local_failures);
     c.same("stamp", c.run.validity.stamp, RunStamp::ClientBound);
     c.same("verdict", c.run.verdict.id, VerdictId::ClientBound);
