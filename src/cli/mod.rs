@@ -45,7 +45,7 @@ mod watch;
 mod watch_output;
 
 /// For the help of the program.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors); 2 unusable arguments, files or output paths, \
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors), or a server's drain cut requests; 2 unusable arguments, files or output paths, \
 found before the run; 3 this machine refused, a result could not be written (the others are kept), or the target was not reached \
 or went away; 99 a threshold failed; 128+N ended by signal N";
 

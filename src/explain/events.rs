@@ -29,6 +29,8 @@ struct Open {
     indent: usize,
     /// brackets that the event's lines opened and did not close
     depth: usize,
+    /// parentheses that they left open: a message that goes on in the next line
+    unclosed: isize,
     /// a blank line came: only a link goes on
     is_interrupted: bool,
     /// the next hit belongs to this event
@@ -149,7 +151,7 @@ impl Events {
             self.split();
         }
         if let Some(open) = &mut self.open {
-            let is_inside = indent(line) > open.indent && (open.depth > 0 || open.is_list);
+            let is_inside = indent(line) > open.indent && (open.depth > 0 || open.unclosed > 0 || open.is_list);
             let same = |s: &Sighting| s.evidence.condition == open.event.evidence.condition;
             let is_logged = open.is_logged && sightings.iter().all(same);
             open.is_logged = false;
@@ -170,6 +172,7 @@ impl Events {
                     open.event.count = n;
                 }
                 open.depth = open.depth.saturating_add_signed(depth);
+                open.unclosed += unclosed(line);
                 open.is_list |= shape == Shape::Link && line.trim_end().ends_with(':');
                 open.is_linked = shape == Shape::Link && (sightings.is_empty() || open.is_list);
                 open.is_interrupted = false;
@@ -194,6 +197,7 @@ impl Events {
                 event,
                 indent: indent(line),
                 depth,
+                unclosed: unclosed(line),
                 is_interrupted: false,
                 is_linked: false,
                 is_list: false,
@@ -353,6 +357,11 @@ fn depth(line: &str) -> isize {
     let opens = line.trim_end().chars().rev().take_while(|c| "{[(".contains(*c)).count();
     let closes = line.trim_start().chars().take_while(|c| "}])".contains(*c)).count();
     isize::try_from(opens).unwrap_or(0) - isize::try_from(closes).unwrap_or(0)
+}
+
+/// Parentheses that a line opens and does not close.
+fn unclosed(line: &str) -> isize {
+    line.bytes().map(|b| isize::from(b == b'(') - isize::from(b == b')')).sum()
 }
 
 /// `java.net.ConnectException: ...`: a stack trace begins like this.

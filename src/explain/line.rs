@@ -219,7 +219,7 @@ fn system(text: &str) -> Option<Os> {
 fn is_failure(text: &str, e: &Evidence) -> bool {
     let is_traced = text.contains(" = -1 e");
     match e.condition {
-        _ if is_idle_client(text) => false,
+        _ if is_of_servers_client(text) => false,
         // Calls that have nothing to do with connections.
         _ if is_traced && e.call == FailedCall::Unnamed && e.condition != Condition::TooManyFiles => false,
         Condition::Denied if e.os == Some(Os::Windows) => true,
@@ -234,9 +234,17 @@ fn is_failure(text: &str, e: &Evidence) -> bool {
     }
 }
 
-/// A server's log of a client that ended its connection, or let it time out, between two requests: no request failed.
-fn is_idle_client(text: &str) -> bool {
-    ["closed keepalive connection", "while waiting for request"].iter().any(|words| text.contains(words))
+/// A server's log of a client that went away, or let its connection time out: between two requests no request failed, and
+/// within one the client had given up. The failure is in the client's own log.
+fn is_of_servers_client(text: &str) -> bool {
+    const WORDS: [&str; 5] = [
+        "closed keepalive connection",
+        "while waiting for request",
+        "clientabortexception",
+        "uwsgi_response_write_body_do",
+        "processing of request from",
+    ];
+    WORDS.iter().any(|words| text.contains(words))
 }
 
 /// `ECONNRESET: 0`, `"timed out": false`, `no connection refused`: the words are there, the failure is not.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Known;
 use super::arithmetic::{self, Seen};
 use super::endpoint::Destination;
-use crate::diagnose::{diagnose, diagnose_study, keep_proofs};
+use crate::diagnose::{deciding, diagnose, diagnose_study, keep_proofs};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId};
@@ -14,7 +14,10 @@ use crate::model::study::StudyResult;
 
 /// A stored run (`sockbench/1`).
 pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
-    let findings = keep_proofs(diagnose(run), &run.findings);
+    let mut findings = keep_proofs(diagnose(run), &run.findings);
+    // What the report says first.
+    let leads = deciding(&findings).map(|f| f.id);
+    findings.sort_by_key(|f| Some(f.id) != leads);
     explanation("run", findings, run, known)
 }
 

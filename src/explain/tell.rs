@@ -211,7 +211,7 @@ pub(super) fn where_it_waited() -> Vec<Alternative> {
         other(
             Call::Connect,
             Limit::Backlog,
-            "connects take 1 s or 3 s first, and the target's ListenOverflows rise: its backlog is full",
+            "connects take a second or several first, and the target's ListenOverflows rise: its backlog is full",
         ),
         other(Call::Read, Limit::TimedOut, "the connection is established and no answer comes: the target is slow or stuck"),
     ]

@@ -92,7 +92,7 @@ fn by_limit(j: &Judged, e: &Evidence, to_loopback: bool) -> String {
         (Limit::Backlog, Call::Connect) => "The target's queue of connections that wait for accept() is full.",
         (Limit::Backlog, _) => {
             "The server's queue of connections that wait for accept() overflowed. SYNs are dropped or answered with cookies, so \
-             clients see connects of 1 s and 3 s, and timeouts."
+             clients see connects of one second or several, and timeouts."
         }
         (Limit::Conntrack, _) => {
             "The firewall's connection table is full. It drops packets; entries of closed connections (TIME_WAIT, 120 s there) \

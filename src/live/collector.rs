@@ -10,9 +10,11 @@ use super::course::{Course, Update};
 use super::metrics::{Metric, Times};
 use super::otlp;
 use crate::http1::expect::Expect;
-use crate::http1::response::{AnswerHeads, Progress, ResponseReader, Start};
+use crate::http1::response::{AnswerHeads, AtEof, Progress, ResponseReader, Start};
+use crate::model::time::Stamp;
+use crate::sys::clock::Clock;
 
-/// A connect, a write or a read of a delivery takes no longer.
+/// A connect, a write or the answer of a delivery takes no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of a run waits for what is not delivered yet.
 const LAST: Duration = Duration::from_secs(3);
@@ -137,10 +139,20 @@ impl Delivery {
         let mut heads = AnswerHeads::default();
         reader.begin(Start::Fresh);
         let mut piece = [0; 4096];
+        // One that drips its answer must not hold the seconds that follow.
+        let (clock, until) = (Clock::start(), Stamp::from_duration(PATIENCE));
         loop {
+            let left = until.since(clock.now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            stream.set_read_timeout(Some(left))?;
             let n = stream.read(&mut piece)?;
             if n == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                match reader.on_eof() {
+                    AtEof::Complete => break,
+                    AtEof::NothingCame | AtEof::Broken(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                }
             }
             match reader.on_bytes(&piece[..n], &mut heads) {
                 Ok(Progress::More) => {}

@@ -21,6 +21,8 @@ const CLIENTS: usize = 16;
 /// How long the end of a run waits for those who follow to take the last page.
 const LAST: Duration = Duration::from_secs(1);
 const BACKLOG: i32 = 16;
+/// Reads from one client in a turn: more than a request needs.
+const READS_PER_TURN: usize = 8;
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 /// Of clients: which one it was is not asked, all are looked at.
@@ -162,7 +164,8 @@ impl Serving {
 /// Reads and writes until the socket would block.
 fn go_on(stream: &mut TcpStream, client: &mut Client, now: Stamp, course: &mut Course) {
     let mut piece = [0; 4096];
-    loop {
+    // Who sends more than a request has is not waited for: the end of the run would wait with it.
+    for _ in 0..READS_PER_TURN {
         match stream.read(&mut piece) {
             Ok(0) => return client.on_end(),
             Ok(n) => client.on_bytes(&piece[..n], now, course),

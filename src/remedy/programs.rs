@@ -123,7 +123,7 @@ impl Program {
                 "session = requests.Session(); session.get(URL)",
             ),
             Self::Locust => keep(
-                "use self.client, which keeps one session per user, and a server that does not end each connection (Flask: protocol_version = \"HTTP/1.1\")",
+                "use self.client, which keeps one session per user, and a server that keeps connections (Flask under gunicorn -k gthread)",
                 "self.client.get(PATH)",
             ),
             Self::Aiohttp => {
@@ -186,7 +186,7 @@ impl Program {
             Self::Redis => keep("share one pool of connections", "redis.ConnectionPool(max_connections=100)"),
             Self::KeepsByItself | Self::Tsung => keep(
                 "this client keeps connections by itself: let the server keep them (it ends each after its answer)",
-                "HTTP/1.1 without Connection: close in the answers; Flask: WSGIRequestHandler.protocol_version = \"HTTP/1.1\"",
+                "HTTP/1.1 without Connection: close in the answers; Flask: gunicorn -k gthread app:app",
             ),
             Self::Database => keep("use a pool of connections instead of one per query", "pool_size = 32"),
             Self::Nginx => keep(
@@ -196,8 +196,8 @@ impl Program {
             Self::HaProxy => keep("reuse connections to the backend", "http-reuse always"),
             Self::Envoy => keep("do not limit the requests of an upstream connection", "max_requests_per_connection: 0"),
             Self::Flask => keep(
-                "let Flask's development server speak HTTP/1.1, or run the app under gunicorn with threads",
-                "WSGIRequestHandler.protocol_version = \"HTTP/1.1\"",
+                "run the app under a server that keeps connections: Flask's development server ends each",
+                "gunicorn -k gthread --keep-alive 75 app:app",
             ),
             Self::Gunicorn => keep(
                 "use a worker that keeps connections (the default one ends each)",

@@ -32,12 +32,12 @@ pub fn more_places(process: &str) -> Option<Setting> {
     KNOWN.iter().find(|(name, _)| process.starts_with(name)).map(|(_, setting)| *setting)
 }
 
-/// How programs that end each connection by default keep it, by the name of their process: the development servers of
-/// Python answer HTTP/1.0 unless their handler says otherwise.
+/// How programs that end each connection by default keep it, by the name of their process. Werkzeug, the development server of
+/// Flask, ends each connection whatever its handler says (werkzeug/serving.py of 3.1.9, tried).
 pub fn keeps_connections(process: &str) -> Option<&'static str> {
     const KEEP: &[(&str, &str)] = &[
-        ("python", "protocol_version = \"HTTP/1.1\" (handler)"),
-        ("flask", "protocol_version = \"HTTP/1.1\" (handler)"),
+        ("python", "Flask: gunicorn -k gthread app:app"),
+        ("flask", "gunicorn -k gthread app:app"),
         ("gunicorn", "gunicorn -k gthread --keep-alive 75"),
         ("nginx", "keepalive_timeout 75s;"),
         ("haproxy", "option http-keep-alive"),

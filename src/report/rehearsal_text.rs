@@ -75,28 +75,44 @@ pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
     out
 }
 
+/// Remedies that came out alike.
+struct Alike<'a> {
+    effect: Effect,
+    predicted: String,
+    made: String,
+    note: String,
+    remedies: Vec<&'a str>,
+}
+
+impl Alike<'_> {
+    fn is_like(&self, other: &Self) -> bool {
+        (self.effect, &self.predicted, &self.made, &self.note) == (other.effect, &other.predicted, &other.made, &other.note)
+    }
+}
+
 /// Verdict, predicted and made, and the remedies of which that is true: those that came out alike share a row.
 fn brief(r: &Rehearsal, page: &Page) -> String {
-    let ran = || [&r.baseline].into_iter().chain(r.rows.iter().filter(|row| row.asked > 0));
-    let figures = |row: &Row| {
-        let of = row.made.map_or_else(|| "-".into(), |n| format!("{} of {}", count(n), count(row.asked)));
-        (row.verdict, row.predicted.map_or_else(|| "-".into(), count), of, note(row))
-    };
-    let mut alike: Vec<((Effect, String, String, String), Vec<&str>)> = Vec::new();
-    for row in ran() {
-        let key = figures(row);
-        match alike.iter_mut().find(|(k, _)| *k == key) {
-            Some((_, names)) => names.push(&row.remedy),
-            None => alike.push((key, vec![&row.remedy])),
+    let mut alike: Vec<Alike<'_>> = Vec::new();
+    for row in [&r.baseline].into_iter().chain(r.rows.iter().filter(|row| row.asked > 0)) {
+        let one = Alike {
+            effect: row.verdict,
+            predicted: row.predicted.map_or_else(|| "-".into(), count),
+            made: row.made.map_or_else(|| "-".into(), |n| format!("{} of {}", count(n), count(row.asked))),
+            note: note(row),
+            remedies: vec![&row.remedy],
+        };
+        match alike.iter_mut().find(|a| a.is_like(&one)) {
+            Some(a) => a.remedies.extend(one.remedies),
+            None => alike.push(one),
         }
     }
     let (left, right) = (Align::Left, Align::Right);
     let mut t = Table::new([("", left), ("predicted", right), ("made", right), ("remedies", left)]).indented(2);
-    let width = alike.iter().map(|((_, _, made, _), _)| made.len()).max().unwrap_or(0);
+    let width = alike.iter().map(|a| a.made.len()).max().unwrap_or(0);
     let room = page.width.saturating_sub(2 + "at a price".len() + 2 + "predicted".len() + 2 + width + 2);
-    for ((effect, predicted, made, note), names) in alike {
+    for Alike { effect, predicted, made, note, remedies } in alike {
         let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
-        let names = wrapped(&(names.join(", ") + &note), 0, room);
+        let names = wrapped(&(remedies.join(", ") + &note), 0, room);
         for (n, line) in names.lines().enumerate() {
             let first = |text: &str| if n == 0 { text.to_owned() } else { String::new() };
             t.row([

@@ -10,7 +10,7 @@ use crate::remedy::by_limit::{for_program, kept_by_server};
 /// Lines of the output about a limit that is certain or likely, and the first of them.
 pub(super) fn said(report: &WatchReport, limit: Limit) -> (u64, Option<&Reading>) {
     let of = |r: &&Reading| r.limit == limit && r.certainty != Certainty::Ambiguous;
-    let count = report.output.readings.iter().filter(of).map(|r| r.count).sum();
+    let count = report.output.readings.iter().filter(of).map(|r| r.count).fold(0, u64::saturating_add);
     (count, report.output.readings.iter().find(of))
 }
 
@@ -20,7 +20,7 @@ pub(super) fn may_be(report: &WatchReport, limit: Limit) -> u64 {
         let is_open = r.certainty == Certainty::Ambiguous || r.limit == Limit::Hidden;
         is_open && (r.limit == Limit::Hidden || r.alternatives.iter().any(|a| a.limit == limit))
     };
-    report.output.readings.iter().filter(open).map(|r| r.count).sum()
+    report.output.readings.iter().filter(open).map(|r| r.count).fold(0, u64::saturating_add)
 }
 
 /// The command as a sentence names it: `wrk`, `the command`.

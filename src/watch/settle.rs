@@ -96,7 +96,7 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
     if report.unavailable.iter().any(|u| u.key == "destinations") {
         return (VerdictId::Undecided, "undecided: the sockets of this machine could not be read".into());
     }
-    let failed: u64 = report.output.readings.iter().map(|r| r.count).sum();
+    let failed = report.output.readings.iter().map(|r| r.count).fold(0, u64::saturating_add);
     let connections: u64 = report.destinations.iter().map(|d| ended(d) + u64::from(d.open_max)).sum();
     if failed > 0 {
         let hidden = may_be(report, Limit::Hidden);

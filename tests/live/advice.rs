@@ -3,6 +3,7 @@
 //!
 //! A remedy that changes another program, or this host, cannot run here: it may promise nothing, or says that it is computed.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::support::{SOCKBENCH, describe, namespaces_work};
@@ -72,21 +73,21 @@ fn broken(remedy: &Remedy, followed: &RunResult) -> Vec<String> {
     remedy.predicts.iter().filter_map(judge).collect()
 }
 
-/// Follows a remedy; none where it keeps its word.
-fn follow(remedy: &Remedy) -> Option<String> {
+/// Follows the remedies of one command; none where they keep their word.
+fn follow(command: &str, remedies: &[&Remedy]) -> Option<String> {
     for left in (0..TRIES).rev() {
-        let followed = run(&remedy.command);
-        let wrong = broken(remedy, &followed);
+        let followed = run(command);
+        let wrong: Vec<String> = remedies.iter().flat_map(|r| broken(r, &followed)).collect();
         let contended = followed.findings.iter().any(|f| f.id == Id::HostContended);
-        println!("{}: {}", remedy.command, if wrong.is_empty() { "kept".to_owned() } else { wrong.join("; ") });
+        println!("{command}: {}", if wrong.is_empty() { "kept".to_owned() } else { wrong.join("; ") });
         if wrong.is_empty() {
             return None;
         }
         if !contended {
-            return Some(format!("{}: {}", remedy.command, wrong.join("; ")));
+            return Some(format!("{command}: {}", wrong.join("; ")));
         }
         if left == 0 {
-            loud::skipped(format!("{}: other programs have the cores of this machine", remedy.command));
+            loud::skipped(format!("{command}: other programs have the cores of this machine"));
         }
     }
     None
@@ -116,7 +117,9 @@ fn wrong_of(row: &Row) -> Vec<String> {
     for remedy in elsewhere {
         assert!(remedy.expected.contains("computed"), "{load}: {remedy:?}");
     }
-    let mut by_command: std::collections::BTreeMap<&str, &Remedy> = std::collections::BTreeMap::new();
-    by_command.extend(here.iter().map(|r| (r.command.as_str(), *r)));
-    by_command.into_values().filter_map(follow).collect()
+    let mut by_command: BTreeMap<&str, Vec<&Remedy>> = BTreeMap::new();
+    for remedy in here {
+        by_command.entry(&remedy.command).or_default().push(remedy);
+    }
+    by_command.iter().filter_map(|(command, remedies)| follow(command, remedies)).collect()
 }

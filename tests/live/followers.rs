@@ -64,10 +64,14 @@ impl Drop for Followed {
 
 #[test]
 fn a_run_is_followed_from_before_one_came_to_its_end() {
-    let run = Followed::start("load -c 4 --think 20ms -d 4s --mix /health=1,/io=1");
-    until("a second is over", || run.get("/metrics").contains("sockbench_elapsed_seconds 2"));
+    let run = Followed::start("load -c 4 --think 20ms -d 8s --mix /health=1,/io=1");
+    let elapsed = |metrics: &str| {
+        let line = metrics.lines().find_map(|l| l.strip_prefix("sockbench_elapsed_seconds "));
+        line.and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    until("two seconds are over", || elapsed(&run.get("/metrics")) >= 2.0);
     let page = run.get("/");
-    assert!(page.contains("running, ") && page.contains("of 4 s") && page.contains("chart-requests"), "{page:.300}");
+    assert!(page.contains("running, ") && page.contains("of 8 s") && page.contains("chart-requests"), "{page:.300}");
     promtool(&run.get("/metrics"));
     // Who says nothing, who asks and does not read, and who goes away in the middle hold nobody.
     let silent = TcpStream::connect(run.addr).unwrap();

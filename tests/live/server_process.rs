@@ -146,11 +146,12 @@ fn out_of_descriptors_it_waits_without_spinning_and_goes_on() {
 #[test]
 fn without_a_descriptor_for_connections_it_does_not_start() {
     // Whatever the number: where it listens, it serves.
-    for descriptors in [6, 8, 9, 10, 11, 12, 16] {
+    for descriptors in [6, 8, 16] {
         let script = format!("ulimit -n {descriptors}; exec \"$@\"");
         let mut command = Command::new("timeout");
-        command.args(["-s", "TERM", "2", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_sockbench"), "server"]);
-        let out = command.args(["--listen", "127.0.0.1:0", "--io-workers", "1"]).output().expect("it runs");
+        command.args(["-s", "TERM", "5", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_sockbench"), "server"]);
+        let out =
+            command.args(["--listen", "127.0.0.1:0", "--io-workers", "1", "--cpu-iterations", "1000"]).output().expect("it runs");
         let err = String::from_utf8_lossy(&out.stderr);
         let listens = out.stdout.starts_with(b"listening");
         assert!(listens || err.lines().any(|l| l.starts_with("sockbench: ")), "{descriptors}: {err}");

@@ -198,3 +198,29 @@ fn limits_without_a_failed_call_say_what_they_are() {
     let kill = "wrk invoked oom-killer: gfp_mask=0xcc0, order=0\noom-kill:constraint=CONSTRAINT_MEMCG,task=wrk,pid=12,uid=0\nMemory cgroup out of memory: Killed process 12 (wrk) total-vm:1kB\n";
     assert_eq!((explained(kill).readings.len(), explained(kill).readings[0].count), (1, 1));
 }
+
+/// A message that a program broke inside its parentheses is one failure; two messages are two.
+#[test]
+fn a_message_over_two_lines_is_counted_once() {
+    let count = |text: &str| explained(text).readings.iter().map(|r| r.count).sum::<u64>();
+    for text in [
+        "OSError(10048, 'Only one usage of each socket address\n  (protocol/network address/port) is normally permitted')",
+        "OSError(10048, '[WinError 10048] Only one usage of each socket address (protocol/network\n    address/port) is normally permitted')",
+        "Error (connect EADDRNOTAVAIL\n  10.0.0.1:80: Cannot assign requested address)",
+    ] {
+        assert_eq!(count(text), 1, "{text}");
+    }
+    assert_eq!(count("connect EADDRNOTAVAIL 10.0.0.1:80\n  connect EADDRNOTAVAIL 10.0.0.1:80"), 2);
+}
+
+/// The server's own log of a client that went away is no failure of the server's connections.
+#[test]
+fn a_client_that_went_away_from_a_server_is_not_put_down_to_the_target() {
+    for text in [
+        "org.apache.catalina.connector.ClientAbortException: java.io.IOException: Broken pipe",
+        "uwsgi_response_write_body_do(): Broken pipe [core/writer.c line 341] during GET / (10.0.0.1)",
+        "2026/11/29 08:27:11 [info] 1#1: *6 client 10.0.0.9 closed keepalive connection (104: Connection reset by peer)",
+    ] {
+        assert!(explain_text(text, &Known::default()).is_none(), "{text}");
+    }
+}

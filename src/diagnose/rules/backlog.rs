@@ -28,16 +28,15 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
             counted(n, "connection attempt")
         ),
         None => {
-            "The target, or something before it, dropped SYNs: connecting took about 1 s or 3 s (SYN retries), and nothing in \
+            "The target, or something before it, dropped SYNs: connecting took about a second or several (SYN retries), and nothing in \
                  between. "
                 .to_owned()
         }
     };
     let lost = if given_up > 0 { format!(", and {given_up} were given up") } else { String::new() };
-    text += &format!(
-        "A dropped SYN is sent again after 1 s and 3 s: {} took about 1 s, {near_3s} about 3 s{lost}. ",
-        counted(near_1s, "connection")
-    );
+    let later = if near_3s > 0 { format!(", {near_3s} about 3 s") } else { String::new() };
+    text +=
+        &format!("A dropped SYN is sent again a second later: {} took about 1 s{later}{lost}. ", counted(near_1s, "connection"));
     match (limit, somaxconn) {
         (Some(limit), _) => {
             let room = counted(limit.saturating_add(1), "connection");

@@ -161,6 +161,8 @@ fn unstarted(run: &RunResult, seen: &Indicators, asked: u32, n: u32) -> Found {
             p.requests = by_user as u64;
         } else {
             p.duration = Duration::from_secs((ramp * 2.0).ceil() as u64);
+            // A warm-up that did not fit in was none.
+            p.warmup = if plan.warmup < plan.duration { plan.warmup } else { Duration::ZERO };
         }
     });
     let faster = load_with(plan, |p| p.spawn_rate = (f64::from(plan.users) / (duration / 3.0)).ceil());

@@ -80,7 +80,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: Id::TargetBacklogOverflow,
-        says: "the target's queue of connections that wait for accept() overflowed: SYNs are dropped, connecting takes 1 s or 3 s",
+        says: "the target's queue of connections that wait for accept() overflowed: SYNs are dropped, connecting takes a second or several",
         fires: "ListenOverflows or ListenDrops rose in this namespace while the target lives here and a connection took {HELD_UP_MS} (or was still being made at the end), or {SYN_RETRIES} connections took 0.95 s or more and its counters cannot be read from here",
         needs: "neither the kernel's counters nor the times of connecting are known, or connects timed out at a target of another machine",
         advises: "a longer backlog (somaxconn and listen()), fewer connections at once, a slower start of the users, kept connections",
