@@ -79,12 +79,19 @@ fn lower(run: &RunResult, seen: &Indicators) -> Remedy {
     let ended_well = t.requests.saturating_sub(t.failures) as f64 / t.requests.max(1) as f64;
     let answered = ((t.attempts as f64 / seen.duration_s).min(t.rps) * ended_well).max(0.1);
     let paced = round_rate(CAPACITY_SHARE * answered);
+    // At the end each connection may be busy with a slow answer while one more request is due.
+    let left = u64::from(run.plan.users);
     advice(
         "ask for a rate that it answers",
         load_with(&run.plan, |p| p.rate = paced),
-        format!("0 never started: {} of the {} req/s answered here (computed)", share(CAPACITY_SHARE), rate(answered)),
+        format!(
+            "at most {} never started: {} of the {} req/s answered here (computed)",
+            count(left),
+            share(CAPACITY_SHARE),
+            rate(answered)
+        ),
     )
-    .promising(Prediction::at_most(Metric::NeverStarted, 0.0))
+    .promising(Prediction::at_most(Metric::NeverStarted, left as f64))
     .promising(Prediction::near(Metric::Rps, paced, FALL_SHORT_SHARE))
 }
 
