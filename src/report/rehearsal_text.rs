@@ -134,8 +134,8 @@ fn note(row: &Row) -> String {
     let text = match row.verdict {
         Effect::AtAPrice => row.price.clone(),
         Effect::NotRun => row.reason.clone(),
-        Effect::NoEffect | Effect::Baseline => failure().unwrap_or_default(),
-        Effect::Helps => String::new(),
+        Effect::Baseline => failure().unwrap_or_default(),
+        Effect::Helps | Effect::NoEffect => String::new(),
     };
     let text = [Some(text), paced].into_iter().flatten().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", ");
     match (text.chars().count() <= NOTE_WIDTH, row.verdict) {
