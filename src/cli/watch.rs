@@ -20,7 +20,7 @@ use crate::report::text::{Detail, Page, render_watch};
 use crate::sys::clock::{Clock, wall_rfc3339};
 use crate::sys::command::{self, Ended, Event, Signals};
 use crate::sys::{descriptors, host, process, reaper, socket};
-use crate::watch::{Course, End, named_addresses, program_of, settle};
+use crate::watch::{Course, End, Stopping, named_addresses, program_of, settle};
 
 /// The command was found, but could not be executed (as env(1) has it).
 const EXIT_NOT_EXECUTABLE: u8 = 126;
@@ -28,7 +28,7 @@ const EXIT_NOT_EXECUTABLE: u8 = 126;
 const EXIT_NOT_FOUND: u8 = 127;
 /// Looks of the first second, seconds from the start; one a second follows.
 const FIRST_LOOKS_S: [f64; 4] = [0.1, 0.25, 0.5, 1.0];
-/// How often a process that is no child is looked for.
+/// How often a process that is no child is looked for, and one that is to stop.
 const ALIVE_EVERY: Duration = Duration::from_millis(100);
 /// Names are looked up for this many addresses of the command's words.
 const NAMES_MAX: usize = 8;
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Watch this process and its children, which run already
     #[arg(long, value_name = "PID", conflicts_with_all = ["command", "sandbox"])]
     pid: Option<u32>,
-    /// Stop watching after this time; the command is ended with SIGTERM, a process of --pid runs on
+    /// Stop watching after this time; the command gets SIGTERM, SIGKILL 30 s later; a process of --pid runs on
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration)]
     duration: Option<Duration>,
     /// Do not read the command's output: it gets this terminal or file itself
@@ -129,8 +129,8 @@ struct Watch<'a> {
     looks: usize,
     /// the command's process
     pid: u32,
-    ended: Option<(Option<Ended>, f64)>,
-    asked: u32,
+    ended: Option<(Ended, f64)>,
+    stopping: Stopping,
 }
 
 fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
@@ -152,10 +152,11 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
         None => start(args)?,
     };
     report.watched.pid = pid;
-    let mut watch = Watch { args, clock, looker, course, looks: 0, pid, ended: None, asked: 0 };
+    let mut watch = Watch { args, clock, looker, course, looks: 0, pid, ended: None, stopping: Stopping::default() };
     watch.follow(signals, start_s).map_err(|e| Exit::environment(format!("watch: {e}")))?;
-    let (ended, at_s) = watch.ended.unwrap_or((None, clock.now().as_secs_f64() - start_s));
-    report.watched.stopped = watch.asked > 0;
+    let at_s = watch.ended.map_or_else(|| clock.now().as_secs_f64() - start_s, |(_, at_s)| at_s);
+    let ended = watch.ended.map(|(ended, _)| ended);
+    report.watched.stopped = watch.stopping.has_begun();
     let said = passing.reads;
     let explained = passing.finish();
     report.output.read = said;
@@ -172,7 +173,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     (report.watched.exit_code, report.watched.signal) = match ended {
         Some(Ended::Code(code)) => (Some(code), None),
         Some(Ended::Signal(signal)) => (None, Some(signal)),
-        None => (None, None),
+        Some(Ended::Unknown) | None => (None, None),
     };
     let throttling = report.processes.throttling;
     watch.course.write(&mut report, End { at_s, left });
@@ -181,6 +182,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     let code = match ended {
         Some(Ended::Code(code)) => code as u8,
         Some(Ended::Signal(signal)) => 128 + signal as u8,
+        Some(Ended::Unknown) => 1,
         None => 0,
     };
     Ok((report, code))
@@ -193,36 +195,26 @@ impl Watch<'_> {
             let now_s = self.clock.now().as_secs_f64() - start_s;
             let due_s = FIRST_LOOKS_S.get(self.looks).copied().unwrap_or_else(|| (self.looks - FIRST_LOOKS_S.len() + 2) as f64);
             let mut patience = Duration::try_from_secs_f64(due_s - now_s).unwrap_or(Duration::ZERO);
-            if self.args.pid.is_some() {
+            if self.args.pid.is_some() || self.stopping.has_begun() {
                 patience = patience.min(ALIVE_EVERY);
+            } else if let Some(limit) = self.args.duration {
+                patience = patience.min(Duration::try_from_secs_f64(limit.as_secs_f64() - now_s).unwrap_or(Duration::ZERO));
             }
-            match signals.wait(patience)? {
-                Event::Child => {
-                    if let Some(ended) = command::reap(self.pid) {
-                        self.ended = Some((Some(ended), self.clock.now().as_secs_f64() - start_s));
-                    }
-                }
-                Event::Stop { signal, from_terminal } => {
-                    if self.args.pid.is_some() {
-                        break;
-                    }
-                    self.stop(signal, from_terminal);
-                }
+            let event = signals.wait(patience)?;
+            let now_s = self.clock.now().as_secs_f64() - start_s;
+            match event {
+                Event::Child if self.ended.is_none() => self.ended = command::reap(self.pid).map(|ended| (ended, now_s)),
+                Event::Child => drop(command::reap(self.pid)),
+                Event::Stop { signal, from_terminal } => self.stopping.on_signal(now_s, signal, from_terminal),
                 Event::Timeout => {}
             }
-            let now_s = self.clock.now().as_secs_f64() - start_s;
-            if self.is_over() {
+            if self.args.duration.is_some_and(|limit| now_s >= limit.as_secs_f64()) {
+                self.stopping.on_time_limit(now_s);
+            }
+            if self.is_over(now_s) {
                 break;
             }
-            if let Some(limit) = self.args.duration
-                && now_s >= limit.as_secs_f64()
-                && self.asked == 0
-            {
-                if self.args.pid.is_some() {
-                    break;
-                }
-                self.stop(15, false);
-            }
+            self.stop(now_s);
             if now_s >= due_s {
                 self.look();
                 // A late look does not make up for those that it missed.
@@ -246,27 +238,26 @@ impl Watch<'_> {
     }
 
     /// Whether nothing runs any more that matters: what the command left behind counts, unless it is a server.
-    fn is_over(&self) -> bool {
+    fn is_over(&self, now_s: f64) -> bool {
         if let Some(pid) = self.args.pid {
-            return process::read_usage(pid).is_err();
+            return self.stopping.has_begun() || !looker::is_alive(pid);
         }
         if self.ended.is_none() {
             return false;
         }
-        self.asked > 0 || self.looker.read_pids().iter().all(|pid| looker::listens(*pid))
+        if self.stopping.has_begun() {
+            return self.stopping.has_given_up(now_s) || self.looker.read_all().is_empty();
+        }
+        self.looker.read_pids().iter().all(|pid| looker::listens(*pid))
     }
 
-    /// Somebody asks to stop. From a terminal the command got the signal itself; the second time nothing is asked any more.
-    fn stop(&mut self, signal: i32, from_terminal: bool) {
-        self.asked += 1;
-        if self.asked > 1 {
-            let mut pids = self.looker.read_all();
-            pids.push(self.pid);
-            command::kill_all(&pids);
-        } else if self.ended.is_some() {
-            self.looker.read_all().iter().for_each(|pid| command::send(*pid, signal));
-        } else if !from_terminal {
-            command::send(self.pid, signal);
+    /// Signals whoever is to be signalled now, if the watch is to stop.
+    fn stop(&mut self, now_s: f64) {
+        if self.stopping.has_begun() {
+            let command = self.ended.is_none().then_some(self.pid);
+            for (pid, signal) in self.stopping.signals(now_s, command, &self.looker.read_all()) {
+                command::send(pid, signal);
+            }
         }
     }
 }

@@ -225,7 +225,7 @@ pub fn listens(pid: u32) -> bool {
     !inodes.is_empty() && sock_diag::listening_inodes().is_ok_and(|all| inodes.iter().any(|i| all.contains(i)))
 }
 
-/// Whether it is no zombie.
-fn is_alive(pid: u32) -> bool {
+/// Whether a process runs: a zombie does not.
+pub fn is_alive(pid: u32) -> bool {
     process::read_usage(pid).is_ok_and(|usage| usage.rss_bytes > 0)
 }

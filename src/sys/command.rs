@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -18,11 +19,12 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{WaitOptions, wait};
 
 use super::child::PARENT_VAR;
 use super::process;
+use super::signals::is_ignored;
 
 /// Signals that ask to stop.
 const STOPS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
@@ -34,6 +36,8 @@ pub enum Ended {
     Code(i32),
     /// by this signal
     Signal(i32),
+    /// nobody knows: the kernel has kept nothing of it
+    Unknown,
 }
 
 /// Where a stream of the command goes.
@@ -68,12 +72,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes them over. To be called before any thread is started: threads inherit it.
+    /// Takes them over. To be called before any thread is started: threads inherit it. One that was ignored stays ignored
+    /// (nohup(1)): blocked, it would come all the same.
     ///
-    /// Errors: signalfd(2).
+    /// Errors: sigaction(2), signalfd(2).
     pub fn take() -> io::Result<Self> {
+        // Ignored by who started this process, it would let the kernel bury children unseen.
+        signal_hook::flag::register(Signal::SIGCHLD as i32, Arc::default())?;
         let mut set = SigSet::empty();
-        STOPS.into_iter().chain([Signal::SIGCHLD]).for_each(|signal| set.add(signal));
+        let stops = STOPS.into_iter().filter(|signal| !is_ignored(*signal as i32));
+        stops.chain([Signal::SIGCHLD]).for_each(|signal| set.add(signal));
         set.thread_block()?;
         Ok(Self { fd: SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)? })
     }
@@ -139,18 +147,20 @@ pub fn terminal(own: BorrowedFd<'_>) -> io::Result<(File, OwnedFd)> {
     Ok((File::from(pair.master), pair.slave))
 }
 
-/// Buries every child that has ended; how `command` ended, if it did.
+/// Buries every child that has ended; how `command` ended, if it did. Without any child it has.
 pub fn reap(command: u32) -> Option<Ended> {
     let mut ended = None;
     loop {
-        let (pid, how) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, code)) => (pid, Ended::Code(code)),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Ended::Signal(signal as i32)),
-            Ok(WaitStatus::StillAlive) | Err(_) => return ended,
-            Ok(_) => continue,
+        // The raw status: real-time signals are no `Signal`.
+        let (pid, status) = match wait(WaitOptions::NOHANG) {
+            Ok(Some(one)) => one,
+            Ok(None) => return ended,
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => return ended.or(Some(Ended::Unknown)),
         };
-        if pid.as_raw().cast_unsigned() == command {
-            ended = Some(how);
+        if pid.as_raw_pid().cast_unsigned() == command {
+            let by_signal = status.terminating_signal().map(Ended::Signal);
+            ended = status.exit_status().map(Ended::Code).or(by_signal).or(ended);
         }
     }
 }
@@ -163,16 +173,9 @@ pub fn read_children() -> io::Result<Vec<u32>> {
     Ok(process::read_parents()?.into_iter().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect())
 }
 
-/// Sends a signal; one that has ended gets none.
+/// Sends one of the signals that have a name; one that has ended gets none.
 pub fn send(pid: u32, signal: i32) {
     if let (Ok(signal), Ok(pid)) = (Signal::try_from(signal), i32::try_from(pid)) {
         let _ = kill(Pid::from_raw(pid), signal);
-    }
-}
-
-/// SIGKILL to these.
-pub fn kill_all(pids: &[u32]) {
-    for pid in pids {
-        send(*pid, Signal::SIGKILL as i32);
     }
 }

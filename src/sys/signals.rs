@@ -60,7 +60,7 @@ impl StopFlag {
 }
 
 /// Whether this process was started with `signal` ignored (proc_pid_status(5), `SigIgn`); false where that cannot be read.
-fn is_ignored(signal: i32) -> bool {
+pub(super) fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     mask_of(&status).is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }

@@ -18,6 +18,7 @@ mod program;
 mod rules;
 mod rules_target;
 mod settle;
+mod stopping;
 mod teller;
 
 pub use course::{Course, End};
@@ -26,3 +27,4 @@ pub use look::{Births, ListenQueue, Look, ServerLook, Towards, TreeLook};
 pub use named::named_addresses;
 pub use program::program_of;
 pub use settle::settle;
+pub use stopping::Stopping;

@@ -134,7 +134,7 @@ fn explain_nulls(report: &mut WatchReport) {
     for key in report.unexplained_nulls() {
         let why = match key.as_str() {
             "watched.program" => "no load generator that is known",
-            "watched.exit_code" => "a signal ended it, or it still ran",
+            "watched.exit_code" => "a signal ended it, it still ran, or its end was not seen",
             "watched.signal" => "no signal ended it",
             "kernel" => "/proc/net/netstat and snmp could not be read",
             "destinations[].full_s" => "the pool was not full at any look",
