@@ -1,13 +1,15 @@
 //! `sockbench ports --serve`: the source ports of this machine for Prometheus, on loopback unless asked otherwise.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::{Exit, files, tell};
+use crate::model::limits::ACCEPT_PAUSE;
 use crate::model::time::Stamp;
 use crate::observe::looker::PortsLooker;
-use crate::sys::clock::Clock;
+use crate::sys::clock::{Clock, sleep};
+use crate::sys::listen::is_of_one_connection;
 use crate::sys::signals::StopFlag;
 use crate::watch::ports_metrics;
 
@@ -15,14 +17,14 @@ use crate::watch::ports_metrics;
 pub(crate) const ADDRESS: &str = "127.0.0.1:9469";
 /// A look is shown for so long: many scrapers cost no more than one.
 const KEPT: Duration = Duration::from_secs(1);
-/// A client has this long to ask and to take the answer.
+/// A client has this long to ask, and to take the answer, in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest request that is read.
 const REQUEST_BYTES: usize = 8 * 1024;
 
 /// Answers until a signal comes. `top` destinations have lines of their own.
 pub(crate) fn run(addr: SocketAddr, top: usize) -> Result<u8, Exit> {
-    let failed = |what: &str, e: std::io::Error| Exit::environment(format!("ports --serve: {what}: {}", files::words(&e)));
+    let failed = |what: &str, e: io::Error| Exit::environment(format!("ports --serve: {what}: {}", files::words(&e)));
     let listener = TcpListener::bind(addr).map_err(|e| failed(&addr.to_string(), e))?;
     let at = listener.local_addr().map_err(|e| failed("getsockname", e))?;
     // accept() sleeps until somebody comes: at a signal that is us.
@@ -36,8 +38,17 @@ pub(crate) fn run(addr: SocketAddr, top: usize) -> Result<u8, Exit> {
         if let Some(signal) = stop.signal() {
             return Ok(128 + signal as u8);
         }
-        let Ok(mut stream) = stream else { continue };
-        let Some(path) = asked(&mut stream) else { continue };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(e) => {
+                if !e.raw_os_error().is_some_and(is_of_one_connection) {
+                    sleep(ACCEPT_PAUSE);
+                }
+                continue;
+            }
+        };
+        let mut client = Client { stream, clock, until: clock.now().plus(PATIENCE) };
+        let Some(path) = asked(&mut client) else { continue };
         let now = clock.now();
         if page.as_ref().is_none_or(|(made, _)| now.since(*made) >= KEPT) {
             page = looker.look().ok().map(|look| (now, ports_metrics(&look, top)));
@@ -52,18 +63,49 @@ pub(crate) fn run(addr: SocketAddr, top: usize) -> Result<u8, Exit> {
             body.len()
         );
         // A reader that left takes nothing.
-        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+        let _ = client.write_all(head.as_bytes()).and_then(|()| client.write_all(body.as_bytes()));
     }
     Ok(0)
 }
 
+/// A client whose time ends at one moment, however little it sends or takes at once.
+struct Client {
+    stream: TcpStream,
+    clock: Clock,
+    until: Stamp,
+}
+
+impl Client {
+    /// Errors: its time is over.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.since(self.clock.now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl io::Read for Client {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(to)
+    }
+}
+
+impl io::Write for Client {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// The path of a GET; none where nothing sensible is asked in time.
-fn asked(stream: &mut TcpStream) -> Option<String> {
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.set_write_timeout(Some(PATIENCE)).ok()?;
+fn asked(client: &mut Client) -> Option<String> {
     let (mut request, mut piece) = (Vec::new(), [0; 1024]);
     while !request.windows(4).any(|w| w == b"\r\n\r\n") {
-        let n = stream.read(&mut piece).ok()?;
+        let n = client.read(&mut piece).ok()?;
         if n == 0 || request.len() + n > REQUEST_BYTES {
             return None;
         }

@@ -19,12 +19,12 @@ use slab::Slab;
 use super::Shared;
 use super::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules, Spare};
 use super::pools::{Completion, Task, WorkerPool};
-use super::shortage::is_of_one_connection;
 use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::encode::Answers;
 use crate::model::limits;
 use crate::model::time::Stamp;
 use crate::sys::clock::{Clock, wall};
+use crate::sys::listen::is_of_one_connection;
 use crate::sys::stream;
 
 /// Events taken from one poll.

@@ -1,33 +1,11 @@
-//! When a server cannot accept: which errors of accept(2) are worth a pause, and when a shortage begins and ends, seen from
-//! the count of its pauses. Pure.
+//! When a server cannot accept: when a shortage begins and ends, seen from the count of its pauses. Pure.
 
 use std::time::Duration;
-
-use nix::libc;
 
 use crate::model::time::Stamp;
 
 /// Without a pause for this long, a shortage is over.
 const OVER_AFTER: Duration = Duration::from_secs(1);
-
-/// Whether the next accept(2) can be tried at once after this error: it was about the connection alone that was to be
-/// accepted. accept(2) names these; any other, such as EMFILE, ENFILE, ENOBUFS and ENOMEM, would come again and again.
-pub(super) fn is_of_one_connection(errno: i32) -> bool {
-    matches!(
-        errno,
-        libc::ECONNABORTED
-            | libc::EINTR
-            | libc::EPERM
-            | libc::ENETDOWN
-            | libc::EPROTO
-            | libc::ENOPROTOOPT
-            | libc::EHOSTDOWN
-            | libc::ENONET
-            | libc::EHOSTUNREACH
-            | libc::EOPNOTSUPP
-            | libc::ENETUNREACH
-    )
-}
 
 /// What has changed since the last look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +45,8 @@ impl Shortage {
 
 #[cfg(test)]
 mod tests {
+    use nix::libc;
+
     use super::*;
 
     #[test]
@@ -80,14 +60,5 @@ mod tests {
         assert_eq!(s.look(ms(1400), 4, libc::EMFILE), Some(Change::Ended(Duration::from_millis(200), 4)));
         assert_eq!(s.look(ms(1600), 4, libc::EMFILE), None);
         assert_eq!(s.look(ms(1800), 5, libc::ENFILE), Some(Change::Began(libc::ENFILE)));
-    }
-
-    #[test]
-    fn an_errno_that_nobody_knows_is_worth_a_pause() {
-        let at_once: Vec<i32> = (1..=4095).filter(|errno| is_of_one_connection(*errno)).collect();
-        assert_eq!(at_once.len(), 11, "{at_once:?}");
-        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EBADF, libc::EINVAL, 4000] {
-            assert!(!is_of_one_connection(errno), "{errno}");
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use mio::net::TcpListener;
+use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// How to listen.
@@ -37,6 +38,25 @@ pub fn listen(spec: ListenSpec) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
+/// Whether the next accept(2) can be tried at once after this error: it was about the connection alone that was to be
+/// accepted. accept(2) names these; any other, such as EMFILE, ENFILE, ENOBUFS and ENOMEM, would come again and again.
+pub fn is_of_one_connection(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ECONNABORTED
+            | libc::EINTR
+            | libc::EPERM
+            | libc::ENETDOWN
+            | libc::EPROTO
+            | libc::ENOPROTOOPT
+            | libc::EHOSTDOWN
+            | libc::ENONET
+            | libc::EHOSTUNREACH
+            | libc::EOPNOTSUPP
+            | libc::ENETUNREACH
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +70,14 @@ mod tests {
         assert_eq!(listen(spec(taken, false)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         let shared = listen(spec(any, true)).unwrap();
         listen(spec(shared.local_addr().unwrap(), true)).unwrap();
+    }
+
+    #[test]
+    fn an_errno_that_nobody_knows_is_worth_a_pause() {
+        let at_once: Vec<i32> = (1..=4095).filter(|errno| is_of_one_connection(*errno)).collect();
+        assert_eq!(at_once.len(), 11, "{at_once:?}");
+        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EBADF, libc::EINVAL, 4000] {
+            assert!(!is_of_one_connection(errno), "{errno}");
+        }
     }
 }

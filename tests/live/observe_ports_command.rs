@@ -1,7 +1,8 @@
 //! `sockbench ports` beside real sockets, in a private namespace.
 
-use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::support::{self, SOCKBENCH, describe, here, text};
@@ -128,4 +129,27 @@ fn a_watch_ends_when_its_reader_has_gone() {
         crate::until::until("it ends", || child.try_wait().unwrap().is_some());
         assert!(child.wait().unwrap().success());
     }
+}
+
+#[test]
+fn a_client_that_drips_does_not_keep_prometheus_away() {
+    let mut exporter = Command::new(SOCKBENCH).args(["ports", "--serve", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(exporter.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let at = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_else(|| panic!("{line}")).to_owned();
+    let mut drip = TcpStream::connect(&at).unwrap();
+    let dripping = std::thread::spawn(move || {
+        while drip.write_all(b"x").is_ok() {
+            sockbench::testing::sys::clock::sleep(Duration::from_millis(50));
+        }
+    });
+    let mut scraper = TcpStream::connect(&at).unwrap();
+    scraper.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    scraper.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    scraper.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("sockbench_ephemeral_port_pool "), "{page}");
+    dripping.join().unwrap();
+    exporter.kill().unwrap();
+    exporter.wait().unwrap();
 }
