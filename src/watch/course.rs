@@ -1,6 +1,6 @@
 //! What happened from the first look to the last: the facts of a report.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::forecast::filling;
@@ -24,6 +24,13 @@ const BUSY: f64 = 0.90;
 const WAITED: f64 = 0.10;
 /// Rows of looks that are kept; later ones only update the sums.
 const ROWS_MAX: usize = 20_000;
+/// Pairs of source and destination that are followed, as long as any may be the command's; twice as many once its own are
+/// known. Those beyond are counted only.
+const SEEN_MAX: usize = 4096;
+/// Destinations whose listeners are looked at.
+const LISTENERS_MAX: usize = 64;
+/// Lines and changes that are kept.
+const SAID_MAX: usize = 1000;
 
 /// The end of the watch.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,6 +94,10 @@ impl Mean {
 #[derive(Debug, Default)]
 pub struct Course {
     seen: HashMap<(IpAddr, SocketAddr), Seen>,
+    /// some destination is known to be the command's
+    any_sure: bool,
+    /// pairs that were not followed, the most in one look
+    not_followed: usize,
     servers: HashMap<SocketAddr, ServerSeen>,
     named: Vec<SocketAddr>,
     teller: Teller,
@@ -114,15 +125,20 @@ impl Course {
                 self.named.push(*address);
             }
         }
+        self.any_sure |= self.seen.values().any(|s| self.is_sure(s));
+    }
+
+    fn is_sure(&self, seen: &Seen) -> bool {
+        seen.owned || self.named.contains(&seen.key.1)
     }
 
     /// The destinations whose listeners are worth a look.
     pub fn destinations(&self) -> Vec<SocketAddr> {
-        let mut all = self.named.clone();
-        all.extend(self.seen.values().filter(|s| self.attribution(s).is_some()).map(|s| s.key.1));
-        all.sort_unstable();
-        all.dedup();
-        all
+        let own = self.seen.values().filter(|s| self.attribution(s).is_some()).map(|s| s.key.1);
+        let mut own: Vec<SocketAddr> = own.filter(|dest| !self.named.contains(dest)).collect();
+        own.sort_unstable();
+        own.dedup();
+        self.named.iter().copied().chain(own).take(LISTENERS_MAX).collect()
     }
 
     /// One more look, in the order of time; `ended_s` is when the command ended, if it has. The lines that it gives rise to.
@@ -138,15 +154,23 @@ impl Course {
         self.pool = look.pool.or(self.pool);
         self.sockets_missing.clone_from(&look.sockets_missing);
         self.tree(look, span_s);
+        self.make_room(look);
+        let mut not_followed = 0;
         for towards in &look.towards {
-            self.towards(look, towards, span_s, ended_s);
+            if self.is_followed(towards) {
+                self.towards(look, towards, span_s, ended_s);
+            } else {
+                not_followed += 1;
+            }
         }
+        self.not_followed = self.not_followed.max(not_followed);
+        self.any_sure = self.any_sure || self.seen.values().any(|s| self.is_sure(s));
         for (dest, server) in &look.servers {
             let close_wait = look.towards.iter().filter(|t| t.dest == *dest).map(|t| t.server_close_wait).sum();
             self.servers.entry(*dest).or_default().on_look(server, close_wait, span_s);
         }
         let said = if ended_s.is_none() { self.tell(look) } else { Vec::new() };
-        self.outlooks.extend(said.iter().cloned());
+        self.outlooks.extend(said.iter().take(SAID_MAX.saturating_sub(self.outlooks.len())).cloned());
         let mine = |t: &&Towards| self.seen.get(&(t.source, t.dest)).is_some_and(|s| self.attribution(s).is_some());
         let own: Vec<&Towards> = look.towards.iter().filter(mine).collect();
         if look.at_s > 0.0 && self.rows.len() < ROWS_MAX {
@@ -162,8 +186,23 @@ impl Course {
         said
     }
 
+    /// Forgets pairs of other programs that have no socket any more, where there are many.
+    fn make_room(&mut self, look: &Look) {
+        if self.seen.len() >= SEEN_MAX && self.any_sure {
+            let now: HashSet<(IpAddr, SocketAddr)> = look.towards.iter().map(|t| (t.source, t.dest)).collect();
+            let named = &self.named;
+            self.seen.retain(|key, s| s.owned || named.contains(&key.1) || now.contains(key));
+        }
+    }
+
+    fn is_followed(&self, t: &Towards) -> bool {
+        let is_sure = t.owned > 0 || self.named.contains(&t.dest);
+        let room = if is_sure { 2 * SEEN_MAX } else { SEEN_MAX };
+        self.seen.len() < room || self.seen.contains_key(&(t.source, t.dest))
+    }
+
     fn settings(&mut self, look: &Look) {
-        if self.first.is_some() {
+        if self.first.is_some() && self.changes.len() < SAID_MAX {
             for (key, from, to) in settings_changed(&self.sysctls, &look.sysctls) {
                 self.changes.push(SettingChange { key: key.into(), from, to, at_s: look.at_s });
             }
@@ -233,8 +272,7 @@ impl Course {
         } else if self.named.contains(&seen.key.1) {
             Some(Attribution::Named)
         } else {
-            let any_sure = self.seen.values().any(|s| s.owned || self.named.contains(&s.key.1));
-            (!any_sure && seen.client + seen.server > 0).then_some(Attribution::Time)
+            (!self.any_sure && seen.client + seen.server > 0).then_some(Attribution::Time)
         }
     }
 
@@ -269,7 +307,7 @@ impl Course {
                 report.destinations.push(row);
             }
         }
-        report.other_destinations = others as u32;
+        report.other_destinations = (others + self.not_followed) as u32;
         report.duration_s = end.at_s;
         report.processes = Processes {
             cpu_percent_mean: self.cpu.value(),

@@ -286,3 +286,22 @@ fn a_tool_that_keeps_connections_and_makes_one_each_time_is_not_let() {
     let unknown = played.report("python3 load.py", |_| ());
     assert!(unknown.undecided.iter().any(|u| u.id == Id::TargetForbidsKeepalive));
 }
+
+#[test]
+fn what_others_do_takes_no_room_without_limit() {
+    let played = Played::new(&[10]);
+    let mut course = Course::default();
+    for second in 0..5_u32 {
+        let mut look = played.look(1);
+        look.at_s = f64::from(second);
+        let own = look.towards[0].clone();
+        look.towards.extend((0..3000).map(|i| {
+            let dest = SocketAddr::from(([11, second as u8, (i / 250) as u8, (i % 250) as u8], 80));
+            Towards { dest, owned: 0, ..own.clone() }
+        }));
+        course.on_look(&look, None);
+        assert!(course.seen.len() <= SEEN_MAX + 1 && course.any_sure, "{}", course.seen.len());
+        assert_eq!(course.destinations(), [dest()]);
+    }
+    assert!(course.seen.contains_key(&([10, 0, 0, 2].into(), dest())));
+}

@@ -1,5 +1,6 @@
 //! What is said while a command runs: one line when the outlook of a destination changes.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::forecast::Filling;
@@ -34,7 +35,7 @@ struct Said {
 /// Says it once.
 #[derive(Debug, Default)]
 pub struct Teller {
-    said: Vec<(SocketAddr, Said)>,
+    said: HashMap<SocketAddr, Said>,
 }
 
 /// The pool towards one destination at a look.
@@ -51,11 +52,7 @@ pub(super) struct PoolNow {
 impl Teller {
     /// What there is to say at `at_s`, if anything.
     pub(super) fn on_look(&mut self, at_s: f64, now: &PoolNow) -> Option<Outlook> {
-        let at = self.said.iter().position(|(dest, _)| *dest == now.dest).unwrap_or_else(|| {
-            self.said.push((now.dest, Said::default()));
-            self.said.len() - 1
-        });
-        let words = self.said[at].1.next(at_s, now)?;
+        let words = self.said.entry(now.dest).or_default().next(at_s, now)?;
         let used = format!("{} of {} in use", count(now.in_use.ports()), count(now.budget.pool));
         let filling = now.filling.filter(|_| !now.is_full);
         Some(Outlook {
