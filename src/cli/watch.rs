@@ -156,9 +156,9 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     watch.follow(signals, start_s).map_err(|e| Exit::environment(format!("watch: {e}")))?;
     let at_s = watch.ended.map_or_else(|| clock.now().as_secs_f64() - start_s, |(_, at_s)| at_s);
     let ended = watch.ended.map(|(ended, _)| ended);
-    report.watched.stopped = watch.stopping.has_begun();
+    report.watched.stopped = args.pid.is_none() && watch.stopping.has_begun();
     let said = passing.reads;
-    let explained = passing.finish();
+    let explained = passing.finish(signals);
     report.output.read = said;
     for e in explained {
         report.output.bad_answers += e.bad_answers;

@@ -2,25 +2,32 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::sync::mpsc::{Receiver, channel};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::explain::{Known, TextReader};
 use crate::model::explanation::{Explanation, Os};
-use crate::sys::command::{self, Stream};
+use crate::sys::command::{self, Event, Signals, Stream};
 
 /// Bytes that are passed on at once.
 const PIECE: usize = 64 * 1024;
-/// How long the rest of the output is waited for when the command has ended: what it left behind may have the pipe open.
-const REST: Duration = Duration::from_millis(500);
+/// When the command has ended, its output has too once nothing comes for this long: what it left behind may have the pipe
+/// open, and a terminal passes bytes on a little later.
+const SILENCE: Duration = Duration::from_millis(100);
+/// Pieces that are read after the end: more than a pipe or a terminal can hold. What is left behind may write for ever.
+const PIECES_AFTER: u32 = 32;
+/// How often a signal is looked for while somebody takes the rest of the output.
+const SIGNAL_EVERY: Duration = Duration::from_millis(20);
 
 /// The streams of a command, on their way.
 #[derive(Debug, Default)]
 pub(crate) struct Passing {
     readers: Vec<Arc<Mutex<TextReader>>>,
     ends: Vec<Receiver<()>>,
+    /// closed when the command has ended
+    running: Vec<OwnedFd>,
     /// whether anything is read
     pub(crate) reads: bool,
 }
@@ -81,32 +88,60 @@ impl Ours {
             let reader = Arc::new(Mutex::new(TextReader::new(known)));
             let (end, is_ended) = channel();
             let shared = Arc::clone(&reader);
+            let (over, running) = command::pipe()?;
             std::thread::Builder::new().name("watch-output".into()).spawn(move || {
-                pass(from, kind, &shared);
+                pass(from, kind, &over, &shared);
                 drop(end);
             })?;
             passing.readers.push(reader);
             passing.ends.push(is_ended);
+            passing.running.push(running);
         }
         Ok(passing)
     }
 }
 
 impl Passing {
-    /// Waits for the rest; what each stream says, where it says that connections failed.
-    pub(crate) fn finish(self) -> Vec<Explanation> {
-        for end in &self.ends {
-            let _ = end.recv_timeout(REST);
-        }
+    /// Waits until the rest was taken, however slowly, or a signal comes; what each stream says, where it says that
+    /// connections failed.
+    pub(crate) fn finish(self, signals: &Signals) -> Vec<Explanation> {
+        drop(self.running);
+        let is_taken = |end: &Receiver<()>| {
+            while end.recv_timeout(SIGNAL_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if matches!(signals.wait(Duration::ZERO), Ok(Event::Stop { .. })) {
+                    return false;
+                }
+            }
+            true
+        };
+        let _ = self.ends.iter().all(is_taken);
         let take = |reader: &Arc<Mutex<TextReader>>| std::mem::take(&mut *reader.lock().unwrap_or_else(PoisonError::into_inner));
         self.readers.iter().filter_map(|reader| take(reader).finish().ok()).collect()
     }
 }
 
 /// Until its end, or until nobody takes it any more: then the command gets a broken pipe, as it would without us.
-fn pass(mut from: File, kind: Kind, reader: &Mutex<TextReader>) {
+fn pass(mut from: File, kind: Kind, over: &File, reader: &Mutex<TextReader>) {
     let mut piece = vec![0; PIECE];
+    let mut left = None;
     loop {
+        if left.is_none() && command::wait_readable(over.as_fd(), None, Some(Duration::ZERO)).unwrap_or(false) {
+            left = Some(PIECES_AFTER);
+        }
+        match left {
+            None => {
+                if !command::wait_readable(from.as_fd(), Some(over.as_fd()), None).unwrap_or(true) {
+                    continue;
+                }
+            }
+            Some(0) => return,
+            Some(n) => {
+                left = Some(n - 1);
+                if !command::wait_readable(from.as_fd(), None, Some(SILENCE)).unwrap_or(false) {
+                    return;
+                }
+            }
+        }
         let n = match from.read(&mut piece) {
             // EIO: the last process has closed a terminal.
             Ok(0) => return,

@@ -107,6 +107,23 @@ impl Signals {
     }
 }
 
+/// Waits until `from` has something to read, or has ended: true. False where `patience` is over, if there is one, or `end`
+/// has no writer any more.
+///
+/// Errors: poll(2).
+pub fn wait_readable(from: BorrowedFd<'_>, end: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> io::Result<bool> {
+    let ms = patience.map_or(PollTimeout::NONE, |p| PollTimeout::from(u16::try_from(p.as_millis()).unwrap_or(u16::MAX)));
+    let fds = [Some(from), end].into_iter().flatten();
+    let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    loop {
+        match poll(&mut fds, ms) {
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e.into()),
+            Ok(_) => return Ok(fds[0].any() == Some(true)),
+        }
+    }
+}
+
 /// Starts `words`, looked up in PATH.
 ///
 /// Errors: as of exec(3): not found, or not executable.

@@ -41,6 +41,8 @@ fn exit_codes_are_the_commands_own() {
         (&["no-such-program-anywhere"], 127),
         (&["/proc/version"], 126),
         (&["sh", "-c", "kill -9 $$"], 137),
+        // A real-time signal.
+        (&["sh", "-c", "kill -34 $$"], 162),
     ] {
         let out = out(&[], command);
         assert_eq!(out.status.code(), Some(code), "{command:?}: {}", describe(&out));
@@ -74,12 +76,67 @@ fn what_a_command_leaves_behind_is_followed_and_a_stop_ends_all_of_it() {
             watch(&["-q"], &["sh", "-c", "sleep 61 & echo $!; echo $$; wait"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let pids: Vec<String> = lines.by_ref().take(2).map(Result::unwrap).collect();
-        let send = |signal: &str| Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
-        send("TERM");
-        send(signal);
+        assert!(Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap().success());
         until("the watch ends", || child.try_wait().unwrap().is_some());
         until(&format!("{pids:?} end"), || pids.iter().all(|pid| !lives(pid)));
     }
+}
+
+/// Runs `script`, which starts `watch` as "$@", in a shell; all that it printed.
+fn from_shell(script: &str, options: &[&str], command: &[&str]) -> Output {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", SOCKBENCH, "watch"]).args(options).arg("--").args(command);
+    shell.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn signals_that_were_ignored_before_are_no_stop_and_do_not_hide_an_end() {
+    let out = from_shell("trap '' CHLD; exec \"$@\"", &["-q"], &["sh", "-c", "exit 7"]);
+    assert_eq!(out.status.code(), Some(7), "{}", describe(&out));
+    // nohup(1), then the terminal goes away.
+    let out = from_shell("trap '' HUP; exec \"$@\"", &["-q"], &["sh", "-c", "kill -HUP $PPID; sleep 0.3; exit 5"]);
+    assert_eq!(out.status.code(), Some(5), "{}", describe(&out));
+    assert!(!text(&out.stderr).contains("stopped"), "{}", describe(&out));
+}
+
+#[test]
+fn a_time_limit_ends_what_a_shell_runs() {
+    let out = out(&["-q", "-d", "300ms"], &["sh", "-c", "echo $$; sleep 62; true"]);
+    assert_eq!(out.status.code(), Some(143), "{}", describe(&out));
+    assert!(!text(&out.stderr).contains("still run"), "{}", describe(&out));
+    assert!(!Command::new("pgrep").args(["-f", "^sleep 62$"]).status().unwrap().success());
+}
+
+#[test]
+fn a_slow_reader_gets_the_last_line_too() {
+    // More than one pipe holds, less than two: the command ends before anything is read.
+    let script = "head -c 90000 /dev/zero; echo end";
+    let mut child = watch(&["-q"], &["sh", "-c", script]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // A reader that comes late is what this is about; later than this does no harm.
+    sockbench::testing::sys::clock::sleep(std::time::Duration::from_millis(1500));
+    let mut all = Vec::new();
+    std::io::Read::read_to_end(&mut child.stdout.take().unwrap(), &mut all).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(all.len() == 90_004 && all.ends_with(b"end\n"), "{}", all.len());
+}
+
+#[test]
+fn a_process_that_nobody_buries_has_ended() {
+    let mut watched = Command::new("sleep").arg("63").spawn().unwrap();
+    let mut child = Command::new(SOCKBENCH)
+        .args(["watch", "-q", "--pid", &watched.id().to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let fds = format!("/proc/{}/fd", child.id());
+    until("it looks at sockets", || {
+        let links = std::fs::read_dir(&fds).unwrap().filter_map(|e| std::fs::read_link(e.ok()?.path()).ok());
+        links.into_iter().any(|to| to.to_string_lossy().starts_with("socket:"))
+    });
+    watched.kill().unwrap();
+    until("the watch ends", || child.try_wait().unwrap().is_some());
+    watched.wait().unwrap();
 }
 
 #[test]
