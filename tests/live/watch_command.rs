@@ -101,10 +101,10 @@ fn signals_that_were_ignored_before_are_no_stop_and_do_not_hide_an_end() {
 
 #[test]
 fn a_time_limit_ends_what_a_shell_runs() {
-    let out = out(&["-q", "-d", "300ms"], &["sh", "-c", "echo $$; sleep 62; true"]);
+    let out = out(&["-q", "-d", "300ms"], &["sh", "-c", "sleep 62 & echo $!; wait"]);
     assert_eq!(out.status.code(), Some(143), "{}", describe(&out));
     assert!(!text(&out.stderr).contains("still run"), "{}", describe(&out));
-    assert!(!Command::new("pgrep").args(["-f", "^sleep 62$"]).status().unwrap().success());
+    assert!(!lives(text(&out.stdout).trim()), "{}", describe(&out));
 }
 
 #[test]
