@@ -149,7 +149,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     let start_s = clock.now().as_secs_f64();
     let (pid, passing) = match args.pid {
         Some(pid) => (pid, Passing::default()),
-        None => start(args)?,
+        None => start(args, signals)?,
     };
     report.watched.pid = pid;
     let mut watch = Watch { args, clock, looker, course, looks: 0, pid, ended: None, stopping: Stopping::default() };
@@ -262,10 +262,10 @@ impl Watch<'_> {
     }
 }
 
-fn start(args: &Args) -> Result<(u32, Passing), Exit> {
+fn start(args: &Args, signals: &Signals) -> Result<(u32, Passing), Exit> {
     let streams = Streams::make(!args.no_read).map_err(|e| Exit::environment(format!("watch: pipe: {e}")))?;
     let (out, err, ours) = streams.split();
-    let pid = command::start(&args.command, out, err).map_err(|e| {
+    let pid = command::start(signals, &args.command, out, err).map_err(|e| {
         let code = if e.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
         let name = args.command.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
         Exit { code, message: format!("watch: {name}: {}", super::files::words(&e)), hint: None }

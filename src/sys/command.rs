@@ -10,13 +10,14 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{Winsize, openpty};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios;
 use nix::unistd::Pid;
@@ -69,6 +70,10 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Signals {
     fd: SignalFd,
+    /// the mask before: the command's
+    before: SigSet,
+    /// those that came while the mask was that
+    missed: Vec<(Signal, Arc<AtomicBool>)>,
 }
 
 impl Signals {
@@ -77,13 +82,32 @@ impl Signals {
     ///
     /// Errors: sigaction(2), signalfd(2).
     pub fn take() -> io::Result<Self> {
-        // Ignored by who started this process, it would let the kernel bury children unseen.
-        signal_hook::flag::register(Signal::SIGCHLD as i32, Arc::default())?;
         let mut set = SigSet::empty();
+        let mut missed = Vec::new();
         let stops = STOPS.into_iter().filter(|signal| !is_ignored(*signal as i32));
-        stops.chain([Signal::SIGCHLD]).for_each(|signal| set.add(signal));
-        set.thread_block()?;
-        Ok(Self { fd: SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)? })
+        // An ignored SIGCHLD would let the kernel bury children unseen: it is taken in any case.
+        for signal in stops.chain([Signal::SIGCHLD]) {
+            set.add(signal);
+            let flag = Arc::default();
+            signal_hook::flag::register(signal as i32, Arc::clone(&flag))?;
+            missed.push((signal, flag));
+        }
+        let before = set.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Self { fd, before, missed })
+    }
+
+    /// Does `what` with the mask that was before; a signal that comes meanwhile is an event all the same.
+    fn outside<T>(&self, what: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let own = self.before.thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+        let done = what();
+        own.thread_set_mask()?;
+        for (signal, flag) in &self.missed {
+            if flag.swap(false, Ordering::SeqCst) {
+                raise(*signal)?;
+            }
+        }
+        done
     }
 
     /// The next event, within `patience`.
@@ -127,16 +151,17 @@ pub fn wait_readable(from: BorrowedFd<'_>, end: Option<BorrowedFd<'_>>, patience
 /// Starts `words`, looked up in PATH.
 ///
 /// Errors: as of exec(3): not found, or not executable.
-pub fn start(words: &[OsString], out: Stream, err: Stream) -> io::Result<u32> {
+pub fn start(signals: &Signals, words: &[OsString], out: Stream, err: Stream) -> io::Result<u32> {
     let Some((program, arguments)) = words.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
     prctl::set_child_subreaper(true)?;
     let stdio = |stream: Stream| match stream {
         Stream::Inherit => Stdio::inherit(),
         Stream::To(fd) => Stdio::from(fd),
     };
-    // The standard library empties the signal mask of its children.
-    let child = Command::new(program).args(arguments).env_remove(PARENT_VAR).stdout(stdio(out)).stderr(stdio(err)).spawn()?;
-    Ok(child.id())
+    let mut command = Command::new(program);
+    command.args(arguments).env_remove(PARENT_VAR).stdout(stdio(out)).stderr(stdio(err));
+    // Children inherit the mask: with a blocked SIGTERM or SIGINT they could not be stopped.
+    Ok(signals.outside(|| command.spawn())?.id())
 }
 
 /// A pipe: the end to read, the end to write.

@@ -100,6 +100,13 @@ fn signals_that_were_ignored_before_are_no_stop_and_do_not_hide_an_end() {
 }
 
 #[test]
+fn a_command_starts_with_the_signals_that_it_would_have_without_us() {
+    let script = ["sh", "-c", "grep -E 'Sig(Blk|Ign)' /proc/self/status"];
+    let plain = Command::new(script[0]).args(&script[1..]).output().unwrap();
+    assert_eq!(text(&out(&["-q"], &script).stdout), text(&plain.stdout));
+}
+
+#[test]
 fn a_time_limit_ends_what_a_shell_runs() {
     let out = out(&["-q", "-d", "300ms"], &["sh", "-c", "sleep 62 & echo $!; wait"]);
     assert_eq!(out.status.code(), Some(143), "{}", describe(&out));
