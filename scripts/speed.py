@@ -7,8 +7,10 @@ lowest and highest. CPU time is the kernel's own account of each process (getrus
 round begins and ends with a canary, the same short run each time: rounds whose canary falls below 85 % of the best
 are named.
 
-usage: scripts/speed.py [--rounds N] [--seconds S] [--floor DIR] [--json FILE]
-  --floor DIR   a folder with the programs floor_server and floor_client (a bare epoll pair without HTTP parsing)
+usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N] [--floor DIR] [--bench FILE] [--json FILE]
+  --floor DIR   a folder with the programs floor_server and floor_client (a bare epoll pair without HTTP parsing);
+                every figure then has its ratio to the floor of the same round
+  --bench FILE  a sockbench that is built already
 needs: cargo, taskset, and any of nginx, wrk. What is missing is named. Loopback only; only own processes are ended.
 """
 
@@ -29,7 +31,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = str(CORES[0]), str(CORES[-1])
-CONNS = 100
 
 
 def free_port():
@@ -82,25 +83,25 @@ def run_client(command, server):
 class Clients:
     """Each method gives (requests, client CPU s, server CPU s, wall s)."""
 
-    def __init__(self, bench, seconds, floor):
-        self.bench, self.seconds, self.floor = bench, seconds, floor
+    def __init__(self, bench, seconds, floor, conns):
+        self.bench, self.seconds, self.floor, self.conns = bench, seconds, floor, str(conns)
 
     def sockbench(self, server, short):
         args = ["--no-keepalive", "--closer", "server"] if short else []
-        command = [self.bench, "load", f"http://127.0.0.1:{server.port}/health", "-c", str(CONNS), "-d", f"{self.seconds}s"]
+        command = [self.bench, "load", f"http://127.0.0.1:{server.port}/health", "-c", self.conns, "-d", f"{self.seconds}s"]
         out, client, serving, wall = run_client([*command, *args, "--quiet", "--json", "-"], server)
         return json.loads(out[out.index("{"):])["totals"]["requests"], client, serving, wall
 
     def wrk(self, server, short):
         args = ["-H", "Connection: close"] if short else []
-        command = ["wrk", "-t1", f"-c{CONNS}", f"-d{self.seconds}s", *args, f"http://127.0.0.1:{server.port}/health"]
+        command = ["wrk", "-t1", f"-c{self.conns}", f"-d{self.seconds}s", *args, f"http://127.0.0.1:{server.port}/health"]
         out, client, serving, wall = run_client(command, server)
         return int(re.search(r"(\d+) requests in", out).group(1)), client, serving, wall
 
     def floor_pair(self, server, short):
         """The floor's client; short connections are closed by the server (-e)."""
         args = ["-e"] if short else []
-        command = [f"{self.floor}/floor_client", str(server.port), "-c", str(CONNS), "-d", str(self.seconds), *args]
+        command = [f"{self.floor}/floor_client", str(server.port), "-c", self.conns, "-d", str(self.seconds), *args]
         out, client, serving, wall = run_client(command, server)
         return int(re.search(r"done=(\d+)", out).group(1)), client, serving, wall
 
@@ -121,12 +122,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--conns", type=int, default=100)
     parser.add_argument("--floor")
+    parser.add_argument("--bench")
     parser.add_argument("--json")
     args = parser.parse_args()
-    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
-    bench = str(ROOT / "target/release/sockbench")
-    clients = Clients(bench, args.seconds, args.floor)
+    if not args.bench:
+        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+    bench = args.bench or str(ROOT / "target/release/sockbench")
+    clients = Clients(bench, args.seconds, args.floor, args.conns)
     missing = [name for name in ("nginx", "wrk") if not shutil.which(name)]
     if not args.floor:
         missing.append("floor pair (--floor DIR)")
@@ -182,12 +186,15 @@ def main():
             for server in servers:
                 server.stop()
 
-    print(f"| CPU us per request, {CONNS} connections | who | median | lowest..highest | requests/s |")
-    print("|---|---|---|---|---|")
+    print(f"| CPU us per request, {args.conns} connections | who | median | lowest..highest | of the floor | requests/s |")
+    print("|---|---|---|---|---|---|")
     for (what, who), values in rows.items():
         us = [v[0] for v in values]
         rates = [v[1] for v in values]
-        print(f"| {what} | {who} | {statistics.median(us):.2f} | {min(us):.2f}..{max(us):.2f} | {statistics.median(rates):,.0f} |")
+        floor = [v[0] for v in rows.get((what, "floor"), [])]
+        ratios = [mine / bare for mine, bare in zip(us, floor)]
+        of_floor = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})" if ratios else "-"
+        print(f"| {what} | {who} | {statistics.median(us):.2f} | {min(us):.2f}..{max(us):.2f} | {of_floor} | {statistics.median(rates):,.0f} |")
     print(f"\n{args.rounds} alternating rounds of {args.seconds} s; servers driven by {reference}; "
           f"canary {min(canaries):,.0f}..{max(canaries):,.0f}/s, rounds below 85 % of the best: {weak or 'none'}")
     if missing:
