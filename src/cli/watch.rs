@@ -143,6 +143,9 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     let whom = args.pid.map_or(Whom::Children, Whom::Tree);
     let mut looker = Looker::new(whom, clock);
     let mut course = Course::default();
+    if !args.sandbox.sandbox {
+        course.share();
+    }
     course.name(&resolved(named_addresses(&report.watched.words)));
     course.on_look(&looker.look(&[]), None);
     looker.start();

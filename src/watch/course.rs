@@ -96,6 +96,8 @@ pub struct Course {
     seen: HashMap<(IpAddr, SocketAddr), Seen>,
     /// some destination is known to be the command's
     any_sure: bool,
+    /// other programs use this network namespace
+    is_shared: bool,
     /// pairs that were not followed, the most in one look
     not_followed: usize,
     servers: HashMap<SocketAddr, ServerSeen>,
@@ -118,6 +120,11 @@ pub struct Course {
 }
 
 impl Course {
+    /// Other programs use this network namespace: connections without an owner or a name are nobody's.
+    pub fn share(&mut self) {
+        self.is_shared = true;
+    }
+
     /// Addresses that the command names are its own.
     pub fn name(&mut self, addresses: &[SocketAddr]) {
         for address in addresses {
@@ -272,7 +279,8 @@ impl Course {
         } else if self.named.contains(&seen.key.1) {
             Some(Attribution::Named)
         } else {
-            (!self.any_sure && seen.client + seen.server > 0).then_some(Attribution::Time)
+            // Beside others, that it is new proves nothing.
+            (!self.any_sure && !self.is_shared && seen.client + seen.server > 0).then_some(Attribution::Time)
         }
     }
 

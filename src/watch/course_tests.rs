@@ -305,3 +305,23 @@ fn what_others_do_takes_no_room_without_limit() {
     }
     assert!(course.seen.contains_key(&([10, 0, 0, 2].into(), dest())));
 }
+
+#[test]
+fn what_others_do_beside_the_command_is_not_the_commands() {
+    for (is_shared, verdict) in [(true, VerdictId::Undecided), (false, VerdictId::Healthy)] {
+        let mut course = Course::default();
+        if is_shared {
+            course.share();
+        }
+        let played = Played::new(&[5; 6]);
+        for second in 0..6 {
+            let mut look = played.look(second);
+            look.towards.iter_mut().for_each(|t| t.owned = 0);
+            drop(course.on_look(&look, None));
+        }
+        let mut report = empty(vec!["sleep".into(), "6".into()], Played::new(&[]).hold);
+        course.write(&mut report, End { at_s: 6.0, left: 0 });
+        settle(&mut report);
+        assert_eq!(report.verdict.id, verdict, "{}", report.verdict.sentence);
+    }
+}
