@@ -193,7 +193,9 @@ fn ports_that_run_out_are_foreseen_and_named() {
             drop(std::io::Write::write_all(&mut stream, b"y"));
         }
     });
-    let (out, d) = document(&[], &["python3", "-c", SHORT, &port]);
+    // The words name the destination: others could use this namespace too.
+    let named = format!("127.0.0.1:{port}");
+    let (out, d) = document(&[], &["python3", "-c", SHORT, &port, &named]);
     let shown = describe(&out);
     assert_eq!(d["verdict"]["id"], "port-bound", "{shown}");
     assert_eq!(d["findings"][0]["id"], "local-ports-exhausted", "{shown}");
