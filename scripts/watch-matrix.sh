@@ -87,13 +87,13 @@ cell() {
 each=${EACH:-6}
 for name in ${TOOLS:-wrk ab h2load python locust}; do
   # ab without -k waits for the server's end: this side never closes first.
-  [[ $name == ab ]] || cell $name exhaustion "port-bound" "$(serve --closer client) $(tool $name 10 $((each + 4)) /health close)"
-  cell $name descriptors "fd-bound" "$(serve) ulimit -n 40; $(tool $name 60 $each '/io?ms=200' '')"
-  cell $name backlog "target-failing" "$python $dir/deaf.py & sleep 0.5; $(tool $name 20 $((each + 2)) / '')"
-  cell $name busy-target "target-bound" "$(serve --cpu-workers 1 --cpu-work 20ms) $(tool $name 8 $each /cpu '')"
-  PAUSE=0 cell $name busy-client "client-bound target-bound" "$(serve) $(tool $name 4 $each /health '')"
-  PAUSE=0.02 cell $name no-keepalive "healthy" "$(serve --keepalive off) $(PAUSE=0.02 tool $name 2 $each '/io?ms=50' '')"
-  cell $name healthy "healthy" "$(serve) $(PAUSE=0.05 tool $name 2 $each '/io?ms=100' '')"
+  [[ $name == ab ]] || cell "$name" exhaustion "port-bound" "$(serve --closer client) $(tool "$name" 10 $((each + 4)) /health close)"
+  cell "$name" descriptors "fd-bound" "$(serve) ulimit -n 40; $(tool "$name" 60 "$each" '/io?ms=200' '')"
+  cell "$name" backlog "target-failing" "$python $dir/deaf.py & sleep 0.5; $(tool "$name" 20 $((each + 2)) / '')"
+  cell "$name" busy-target "target-bound" "$(serve --cpu-workers 1 --cpu-work 20ms) $(tool "$name" 8 "$each" /cpu '')"
+  PAUSE=0 cell "$name" busy-client "client-bound target-bound" "$(serve) $(tool "$name" 4 "$each" /health '')"
+  PAUSE=0.02 cell "$name" no-keepalive "healthy" "$(serve --keepalive off) $(PAUSE=0.02 tool "$name" 2 "$each" '/io?ms=50' '')"
+  cell "$name" healthy "healthy" "$(serve) $(PAUSE=0.05 tool "$name" 2 "$each" '/io?ms=100' '')"
 done
 echo "right $right, undecided $undecided, wrong $wrong"
 exit $wrong
