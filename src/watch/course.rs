@@ -390,7 +390,8 @@ fn is_reported(seen: &Seen, by: Attribution) -> bool {
     by == Attribution::Socket || seen.client + seen.server > 0 || seen.peak.used > 0
 }
 
-fn is_full(t: &Towards, pool: Option<u32>) -> bool {
+/// An odd range loses a port, and a look is no instant: nearly full is full.
+pub(super) fn is_full(t: &Towards, pool: Option<u32>) -> bool {
     pool.is_some_and(|p| p > 0 && f64::from(t.count.in_use.ports()) >= (f64::from(p) * FULL_SHARE).min(f64::from(p - 1)))
 }
 

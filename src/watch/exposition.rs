@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use super::course::is_full;
 use super::forecast::filling;
 use super::look::{ListenQueue, Towards};
 use crate::diagnose::ports::budget::Budget;
@@ -92,14 +93,13 @@ fn row<'a>(now: &PortsNow, t: &'a Towards) -> Row<'a> {
     let budget = budget.map(|(p, s)| Budget::new(p, s).capped_at(now.sysctls.tcp_max_tw_buckets));
     let history_s = t.births.oldest_within(60.0).unwrap_or(0.0);
     let over_s = history_s.clamp(1.0, RATE_S);
-    let is_full = now.pool.is_some_and(|p| t.count.in_use.ports() >= p);
     Row {
         // Addresses have no character that a label must escape.
         labels: format!("source=\"{}\",destination=\"{}\"", t.source, t.dest),
         towards: t,
         budget,
         rate_cps: f64::from(t.births.between(0.0, over_s)) / over_s,
-        full_in_s: if is_full {
+        full_in_s: if is_full(t, now.pool) {
             Some(0.0)
         } else {
             budget.and_then(|b| filling(&t.births, t.count.in_use, b, history_s)).map(|f| f.from_s)
@@ -175,6 +175,12 @@ mod tests {
         let until = text.lines().find(|l| l.starts_with("sockbench_ephemeral_ports_exhausted_in_seconds{")).unwrap();
         let seconds: f64 = until.rsplit(' ').next().unwrap().parse().unwrap();
         assert!((seconds - 10.0).abs() < 1.0, "500 of 1,000 are left at 50/s: {until}");
+        // The last port of a range may never be taken: the alert must not end while nothing connects any more.
+        for made in [999, 1000] {
+            let text = ports_metrics(&PortsNow { towards: vec![towards(80, made, 10.0)], ..now.clone() }, 1);
+            let full = format!("sockbench_ephemeral_ports_exhausted_in_seconds{at}}} 0");
+            assert!(text.lines().any(|l| l == full), "{made}: {text}");
+        }
         assert!(!text.contains("10.0.0.1:83"), "no port is in use there");
     }
 }

@@ -104,7 +104,7 @@ fn why_full(report: &WatchReport, d: &Destination, pool: u32) -> String {
         _ => String::new(),
     };
     format!(
-        "Each connection of {who} ended after use, and this side closed first, so its port stays in TIME_WAIT{law}; {}/s were made.{left}",
+        "Each connection of {who} ended after use, and this side closed first, so its port stays in TIME_WAIT{law}; at least {}/s were made.{left}",
         rate(d.peak_cps)
     )
 }

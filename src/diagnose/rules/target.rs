@@ -196,15 +196,16 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     if is_idle_and_fast(run) {
         text +=
             " The target hardly used its CPU, and what it answered it answered at once: it is neither the load nor the timeout.";
+    } else {
+        remedies.push(advice(
+            "wait longer, to see the whole distribution",
+            longer,
+            run.totals
+                .latency_ms
+                .filter(|_| is_supported(99.0, run.totals.requests - run.totals.failures.min(run.totals.requests)))
+                .map_or_else(|| counts.clone(), |l| format!("{counts}; the p99 of those in time is {} ms", number(l.p99))),
+        ));
     }
-    remedies.push(advice(
-        "wait longer, to see the whole distribution",
-        longer,
-        run.totals
-            .latency_ms
-            .filter(|_| is_supported(99.0, run.totals.requests - run.totals.failures.min(run.totals.requests)))
-            .map_or_else(|| counts.clone(), |l| format!("{counts}; the p99 of those in time is {} ms", number(l.p99))),
-    ));
     let (after, when) = (seconds(limit), course.in_words());
     let title = match unfinished {
         Some((received, _)) => {

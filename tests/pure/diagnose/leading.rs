@@ -93,8 +93,13 @@ fn an_idle_and_quick_target_is_not_asked_for_less() {
     };
     let idle = timed_out(0.5, 0.8);
     assert!(idle.contains("by hand") && !idle.contains("half of the users"), "{idle}");
+    assert!(!idle.contains("wait longer"), "the timeout is not the cause: {idle}");
     for (cpu, mean_ms) in [(60.0, 0.8), (0.5, 300.0)] {
-        assert!(timed_out(cpu, mean_ms).contains("half of the users"), "{cpu} % of a core, {mean_ms} ms");
+        let loaded = timed_out(cpu, mean_ms);
+        assert!(
+            loaded.contains("half of the users") && loaded.contains("wait longer"),
+            "{cpu} % of a core, {mean_ms} ms: {loaded}"
+        );
     }
 }
 
