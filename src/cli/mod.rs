@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::model::plan::{LoadPlan, ServerPlan};
-use crate::report::style::{Style, visible};
+use crate::report::style::{Style, visible, wrapped};
 use crate::report::text::Page;
 use crate::sys::terminal;
 
@@ -48,6 +48,9 @@ mod watch_output;
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors), or a server's drain cut requests; 2 unusable arguments, files or output paths, \
 found before the run; 3 this machine refused, a result could not be written (the others are kept), or the target was not reached \
 or went away; 99 a threshold failed; 128+N ended by signal N";
+
+/// In front of the second line of a message.
+const HANGING: &str = "  ";
 
 /// Usage or plan error.
 pub(crate) const EXIT_USAGE: u8 = 2;
@@ -86,6 +89,16 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", shown.join("\n"));
 }
 
+/// One message on stderr. A terminal that is narrower than it gets it broken at words; a log gets one line.
+pub(crate) fn tell_message(text: &str) {
+    let columns = told_columns();
+    if std::io::stderr().is_terminal() && text.lines().any(|line| line.chars().count() > columns) {
+        tell(&wrapped(text, 0, columns - HANGING.len()).trim_end().replace('\n', &format!("\n{HANGING}")));
+    } else {
+        tell(text);
+    }
+}
+
 /// Columns of what goes to stderr: those of the terminal, or of a page.
 pub(crate) fn told_columns() -> usize {
     let columns = terminal_size::terminal_size_of(std::io::stderr()).map_or(0, |(width, _)| usize::from(width.0));
@@ -94,7 +107,7 @@ pub(crate) fn told_columns() -> usize {
 
 /// One warning on stderr; the run goes on.
 pub(crate) fn warn(text: &str) {
-    tell(&format!("warning: {text}"));
+    tell_message(&format!("warning: {text}"));
 }
 
 /// This process's command line, as a reader would type it, for the result document.
@@ -306,9 +319,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(exit) => {
-            tell(&format!("sockbench: {}", exit.message));
+            tell_message(&format!("sockbench: {}", exit.message));
             if let Some(hint) = exit.hint {
-                tell(&format!("hint: {hint}"));
+                tell_message(&format!("hint: {hint}"));
             }
             ExitCode::from(exit.code)
         }

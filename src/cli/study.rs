@@ -24,7 +24,7 @@ use crate::model::server_flags::ServerFlags;
 use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
 use crate::observe::Baseline;
 use crate::report::chart::{self, EndpointTimes};
-use crate::report::style::Style;
+use crate::report::style::{Style, wrapped};
 use crate::report::text::{self, Detail, Page};
 use crate::report::{html, json, plan_text};
 use crate::study::analysis;
@@ -140,7 +140,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         return Err(Exit::usage(format!("plan windows-ports: {why}")).hint("without --duration or --quick it takes 2 min 30 s"));
     }
     if !args.output.quiet {
-        tell(&length(&plan));
+        tell(wrapped(&length(&plan), 0, super::told_columns()).trim_end());
     }
     let followers = doors.start(args.output.quiet)?;
     let started_at = clock::wall_rfc3339();
@@ -230,12 +230,19 @@ fn read_plan(args: &Args, each: Option<Duration>) -> Result<(PlanFile, String), 
 
 /// How long it takes, before it begins: `study windows-ports: short 90 s, kept 60 s; 2 min 30 s in all`.
 fn length(plan: &StudyPlan) -> String {
-    let steps = plan.steps.iter().zip(&plan.labels);
-    let each: Vec<String> = steps.map(|(s, label)| format!("{label} {}", span(s.duration))).collect();
+    let each = match &plan.steps[..] {
+        [first, .., last] if plan.steps.iter().all(|s| s.duration == first.duration) => {
+            format!("{} steps of {}", plan.steps.len(), span(last.duration))
+        }
+        steps => {
+            let each = steps.iter().zip(&plan.labels).map(|(s, label)| format!("{label} {}", span(s.duration)));
+            each.collect::<Vec<_>>().join(", ")
+        }
+    };
     let all: f64 = plan.steps.iter().map(|s| s.duration.as_secs_f64()).sum();
     let wait =
         if plan.steps.len() > 1 { format!(", and at most {} between two steps", span(plan.cooldown_max)) } else { String::new() };
-    format!("study {}: {}; {} in all{wait}", plan.name, each.join(", "), seconds(all))
+    format!("study {}: {each}; {} in all{wait}", plan.name, seconds(all))
 }
 
 /// The steps under their labels.
