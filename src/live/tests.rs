@@ -64,6 +64,18 @@ fn the_page_shows_what_was_before_one_opened_it() {
     assert!(page.contains("connect-src 'self'") && !page.contains("<i>"), "it may ask for its events, and names stay text");
 }
 
+/// The outlook of the ports leads, as it leads the page of a run that has ended.
+#[test]
+fn ports_that_run_out_are_said_first() {
+    let mut course = course(3, None);
+    let head = |page: &str| page.split("<main>").next().unwrap().to_owned();
+    assert!(head(&course.page()).contains("; the 500 source ports to the target run out in 3 s at this rate"));
+    course.on_update(Update::Second(Box::new(Now { full_in_s: Some(0.0), ..now(3) })));
+    assert!(head(&course.page()).contains("; all 500 source ports to the target are in use"));
+    course.on_update(Update::Second(Box::new(Now { full_in_s: None, ..now(4) })));
+    assert!(!head(&course.page()).contains("source ports to the target"));
+}
+
 #[test]
 fn a_page_that_is_opened_too_early_says_so() {
     let mut none = Course::default();

@@ -67,10 +67,19 @@ pub struct InUse {
     pub last_free_s: f64,
 }
 
+/// This much of a pool may be missing when it is full.
+const FULL_SHARE: f64 = 0.995;
+
 impl InUse {
     /// All of them.
     pub fn ports(&self) -> u32 {
         self.open.saturating_add(self.timed)
+    }
+
+    /// Whether they are all of `pool` ports. An odd range loses a port, and a look is no instant: nearly full is full.
+    pub fn fill(&self, pool: u32) -> bool {
+        let used = self.ports();
+        used > 0 && f64::from(used) >= (f64::from(pool) * FULL_SHARE).min(f64::from(pool.saturating_sub(1)))
     }
 
     fn add(&mut self, free: Free) {
@@ -134,6 +143,17 @@ impl PortCount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_is_full_but_for_a_port_or_half_a_percent() {
+        let full = |used, pool| InUse { timed: used, ..InUse::default() }.fill(pool);
+        for (used, pool) in [(1, 1), (1, 2), (499, 500), (500, 500), (28_091, 28_232)] {
+            assert!(full(used, pool), "{used} of {pool}");
+        }
+        for (used, pool) in [(0, 0), (0, 1), (0, 2), (497, 500), (28_090, 28_232)] {
+            assert!(!full(used, pool), "{used} of {pool}");
+        }
+    }
 
     #[test]
     fn what_a_run_closed_at_its_end_had_been_open() {

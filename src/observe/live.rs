@@ -36,7 +36,7 @@ impl LivePorts {
     /// Zero: it is used up.
     pub fn exhausted_in_s(&self) -> Option<f64> {
         let (budget, in_use) = (self.budget?, self.count?.in_use);
-        if in_use.ports() >= budget.pool && !budget.hold.is_zero() {
+        if in_use.fill(budget.pool) && !budget.hold.is_zero() {
             return Some(0.0);
         }
         budget.exhausted_from(self.rate_cps?, in_use)
@@ -99,6 +99,10 @@ mod tests {
     fn above_the_ceiling_it_counts_down_and_below_it_does_not() {
         let mut g = live(60.0, 100.0);
         assert_eq!(g.in_words(), None, "no count yet");
+        for used in [999, 1000] {
+            let full = LivePorts { count: Some(timed(used)), rate_cps: Some(0.0), ..g };
+            assert_eq!(full.exhausted_in_s(), Some(0.0), "the last port of an odd range is never taken: {used}");
+        }
         g.count = Some(timed(200));
         assert_eq!(g.exhausted_in_s(), Some(8.0));
         assert_eq!(g.in_words().unwrap(), "ports 200/1,000, full in 8 s");

@@ -15,8 +15,6 @@ use crate::model::port_count::PortCount;
 use crate::model::result::Sysctls;
 use crate::model::watch::{Attribution, Destination, LookRow, Outlook, Processes, Server, SettingChange, WatchReport};
 
-/// This much of the pool may be missing when it is full: an odd range loses a port, a look is no instant.
-const FULL_SHARE: f64 = 0.995;
 /// Seconds over which a rate counts: one closing of all kept connections at the end is none.
 const RATE_S: f64 = 2.0;
 /// A thread that ran or waited for this share of a look.
@@ -390,9 +388,8 @@ fn is_reported(seen: &Seen, by: Attribution) -> bool {
     by == Attribution::Socket || seen.client + seen.server > 0 || seen.peak.used > 0
 }
 
-/// An odd range loses a port, and a look is no instant: nearly full is full.
 pub(super) fn is_full(t: &Towards, pool: Option<u32>) -> bool {
-    pool.is_some_and(|p| p > 0 && f64::from(t.count.in_use.ports()) >= (f64::from(p) * FULL_SHARE).min(f64::from(p - 1)))
+    pool.is_some_and(|p| t.count.in_use.fill(p))
 }
 
 impl ServerSeen {

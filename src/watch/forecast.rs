@@ -29,7 +29,7 @@ pub(super) struct Filling {
 /// Whether the rates of late fill the pool. `budget` is P and T, `history_s` how long connections have been made.
 pub(super) fn filling(births: &Births, in_use: InUse, budget: Budget, history_s: f64) -> Option<Filling> {
     let hold_s = budget.hold.as_secs_f64();
-    if hold_s < HOLD_MIN_S || budget.is_capped() || in_use.ports() >= budget.pool {
+    if hold_s < HOLD_MIN_S || budget.is_capped() || in_use.fill(budget.pool) {
         return None;
     }
     let whole = |s: f64| (s / BIN_S).floor() * BIN_S;

@@ -28,7 +28,7 @@ pub struct Going<'a> {
     pub full_in_s: Option<f64>,
 }
 
-/// As it is now. Findings come with the end, when all is known.
+/// As it is now: the outlook of the source ports leads. Findings come with the end, when all is known.
 pub fn live_page(going: &Going<'_>) -> Document {
     let Some(Step { label, run, times }) = going.steps.last() else {
         let top = Top {
@@ -47,10 +47,11 @@ pub fn live_page(going: &Going<'_>) -> Document {
     let at = number(run.duration_s);
     let time = if planned > 0.0 { format!("{at} of {} s", number(planned)) } else { format!("{at} s") };
     let step = going.planned.map_or_else(String::new, |all| format!("step {} of {all} ({label}): ", going.steps.len()));
+    let (outlook, tone) = outlook(going);
     let top = Top {
         kind: if going.planned.is_some() { "sockbench study" } else { "sockbench load" },
-        sentence: &going.said.map_or_else(|| format!("{step}running, {time}"), str::to_owned),
-        tone: Tone::Normal,
+        sentence: &(going.said.map_or_else(|| format!("{step}running, {time}"), str::to_owned) + &outlook),
+        tone,
         stamps: vec![("running".into(), Tone::Normal)],
         what: format!("{}, {}", plan_text::asked(&run.plan), load::headline::load(run)),
         when: when(run),
@@ -73,6 +74,20 @@ pub fn live_page(going: &Going<'_>) -> Document {
         (section("environment", "Environment", &environment::render(run)))
     };
     page(&top, &body)
+}
+
+/// What can already be said of the source ports, and how bad that is.
+fn outlook(going: &Going<'_>) -> (String, Tone) {
+    match (going.full_in_s, going.ports) {
+        (Some(s), Some((_, pool))) if s <= 0.0 => {
+            (format!("; all {} source ports to the target are in use", count(pool)), Tone::Bad)
+        }
+        (Some(s), Some((_, pool))) => (
+            format!("; the {} source ports to the target run out in {} at this rate", count(pool), seconds(s.ceil())),
+            Tone::Warn,
+        ),
+        _ => (String::new(), Tone::Normal),
+    }
 }
 
 fn ports_tile(going: &Going<'_>) -> Option<Tile> {
