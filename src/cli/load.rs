@@ -6,6 +6,7 @@ use super::live_args::LiveArgs;
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
 use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
 use super::sandbox::{self, SandboxArgs};
+use super::shard_args::ShardArgs;
 use super::{Exit, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
@@ -47,6 +48,8 @@ pub(crate) struct Args {
     gates: GateArgs,
     #[command(flatten)]
     live: LiveArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Setting of sockbench's own server [default: none]
     ///
     /// A flag of sockbench server without its dashes, such as cpu-workers=1 or keepalive=off.
@@ -58,6 +61,8 @@ pub(crate) struct Args {
 const NO_PORT_YET: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    args.shard.check(args.url.is_some())?;
+    let mut start = args.shard.start(args.output.quiet);
     let doors = args.live.open(args.sandbox.sandbox)?;
     let settings = args.sandbox.enter_if_asked(args.url.as_deref())?;
     if !args.output.quiet {
@@ -78,18 +83,22 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         target = Target::own(started.addr());
         own = Some(started);
     }
-    let plan = LoadPlan { environment, ..load_args::plan(&args.run, &args.conn, target, &path)? };
+    let plan = args.shard.part(load_args::plan(&args.run, &args.conn, target, &path)?);
+    let plan = LoadPlan { environment, ..plan };
     for doubt in ports_args::doubts(&plan) {
         super::warn(&doubt);
     }
+    start.approach(&plan, &stop);
     let baseline = Baseline::of(&plan);
     announce(&plan, &baseline, &args.output);
     let followers = doors.start(args.output.quiet)?;
     followers.begin(&plan, &baseline, "", None);
     let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, &followers, files.hlog_path().as_deref())?;
+    start.wait(&plan, &stop);
     let mut measured = measured::measure(&plan, baseline, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
     proofs::attach(&mut measured.result);
+    start.settle(&mut measured.result);
     let mut written = Written::default();
     let seconds = watch.finish(&mut written);
     if let Some(own) = own {
@@ -97,7 +106,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     }
     files.write(&measured.result, &seconds, &mut written);
     let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
-    let to_judge = [ToJudge { step: None, result: &measured.result, durations: Some(&seconds.durations) }];
+    let to_judge = ToJudge { step: None, result: &measured.result, durations: Some(&seconds.durations) };
+    // A shard that had nothing to do has no figures to judge.
+    let to_judge = if plan.is_empty() { Vec::new() } else { vec![to_judge] };
     let outcome = args.gates.judge(&to_judge, stop.signal())?;
     let whole = run_output::whole_report(&measured.result, kept.clone()) + &outcome.table(Style::Plain);
     files.write_report(&whole, &mut written);
@@ -117,7 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
 /// The plan of these arguments, before anything is started. Errors: everything that a person can get wrong, exit 2.
 fn plan(args: &Args, target: Target, path: &str) -> Result<LoadPlan, Exit> {
     let server = server_flags("--server", &server_words(&args.server))?;
-    let plan = load_args::plan(&args.run, &args.conn, target, path)?;
+    let plan = args.shard.part(load_args::plan(&args.run, &args.conn, target, path)?);
     Ok(LoadPlan { environment: Environment { server, ..args.sandbox.environment() }, ..plan })
 }
 
@@ -220,7 +231,7 @@ pub(crate) fn stop_own_server(own: OwnServer) {
 
 /// What will be done, before it is done.
 pub(crate) fn announce(plan: &LoadPlan, baseline: &Baseline, output: &OutputArgs) {
-    if output.quiet {
+    if output.quiet || plan.is_empty() {
         return;
     }
     let columns = super::told_columns();

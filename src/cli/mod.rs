@@ -25,6 +25,7 @@ mod habits;
 mod live_args;
 mod load;
 mod load_args;
+mod merge;
 mod ports;
 mod ports_args;
 mod ports_serve;
@@ -37,6 +38,7 @@ mod sandbox;
 #[cfg(test)]
 mod schema_tests;
 mod server;
+mod shard_args;
 mod status;
 mod study;
 mod study_plan;
@@ -175,6 +177,7 @@ enum Command {
     Study(study::Args),
     Report(report::Args),
     Compare(compare::Args),
+    Merge(merge::Args),
     Ports(ports::Args),
     Explain(explain::Args),
     Watch(watch::Args),
@@ -310,6 +313,7 @@ pub fn main() -> ExitCode {
         Command::Study(args) => study::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Ports(args) => ports::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Watch(args) => watch::run(args),

@@ -104,7 +104,8 @@ pub(crate) fn doubts(plan: &LoadPlan) -> Vec<String> {
     let ramp = plan.ramp();
     // One that is due just when the run ends does not start.
     let last = plan.duration.saturating_sub(Duration::from_nanos(1));
-    let started = pacer::users_due(Stamp::from_duration(last), plan.users, plan.spawn_rate);
+    let whole = plan.whole();
+    let started = plan.users_of(pacer::users_due(Stamp::from_duration(last), whole.users, whole.spawn_rate));
     if !plan.duration.is_zero() && started < plan.users {
         doubts.push(format!(
             "{} at {}/s start over {}, the run ends after {}: {} of them start",

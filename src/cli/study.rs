@@ -13,6 +13,7 @@ use super::load_args::OutputArgs;
 use super::request_args::{self, Mix};
 use super::run_output::{self, Keeps, RunFiles, Written};
 use super::sandbox::{self, SandboxArgs};
+use super::shard_args::ShardArgs;
 use super::study_plan::{self, PlanFile};
 use super::{Exit, files, load, load_args, ports_args, tell};
 use crate::diagnose;
@@ -88,6 +89,8 @@ pub(crate) struct Args {
     gates: GateArgs,
     #[command(flatten)]
     live: LiveArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
     /// Setting of sockbench's own server [default: the plan's]
     ///
     /// A flag of sockbench server without its dashes. Those of the plan come first.
@@ -96,6 +99,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    args.shard.check(args.url.is_some())?;
+    let mut start = args.shard.start(args.output.quiet);
     let each = if args.quick { Some(study_plan::STEP) } else { args.duration };
     let (file, text) = read_plan(args, each)?;
     if args.print_plan {
@@ -112,7 +117,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if let (Some(choice), false) = (target.choice_in_words(), args.output.quiet) {
         tell(&format!("target {} {choice}", target.host));
     }
-    let planned = resolve(&file, each, &args.conn, &vec![target.clone(); file.step.len()], &path)?.steps;
+    let planned = resolve(args, &file, each, &vec![target.clone(); file.step.len()], &path)?.steps;
     args.gates.check(&planned)?;
     let ends = planned.iter().enumerate().map(|(i, step)| step_end(i, step)).collect();
     let files = RunFiles::prepare(&args.output, &Keeps::Steps(ends), args.gates.asked())?;
@@ -122,7 +127,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let targets =
         if target.own_server { owns.iter().map(|own| Target::own(own.addr())).collect() } else { vec![target; file.step.len()] };
     let pids: Vec<Option<u32>> = owns.iter().map(|own| Some(own.pid())).collect();
-    let mut plan = resolve(&file, each, &args.conn, &targets, &path)?;
+    let mut plan = resolve(args, &file, each, &targets, &path)?;
     let sandbox = SandboxArgs { sandbox: args.sandbox.sandbox || file.sandbox, setup: setup(args, &file) };
     for (i, step) in plan.steps.iter_mut().enumerate() {
         let server = if owns.is_empty() { ServerFlags::default() } else { all_flags[i].clone() };
@@ -143,12 +148,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         tell(wrapped(&length(&plan), 0, super::told_columns()).trim_end());
     }
     let followers = doors.start(args.output.quiet)?;
+    if let Some(first) = plan.steps.first() {
+        start.approach(first, &stop);
+    }
     let started_at = clock::wall_rfc3339();
     let mut watch = Steps {
         output: &args.output,
         labels: &plan.labels,
         followers: &followers,
         stop: &stop,
+        start: &start,
         written: Written::default(),
         cooling: None,
         times: Vec::new(),
@@ -341,17 +350,11 @@ fn stop_servers(owns: Vec<Rc<OwnServer>>) {
 }
 
 /// The steps as load plans against `target`.
-fn resolve(
-    file: &PlanFile,
-    each: Option<Duration>,
-    conn: &ConnectionArgs,
-    targets: &[Target],
-    path: &str,
-) -> Result<StudyPlan, Exit> {
+fn resolve(args: &Args, file: &PlanFile, each: Option<Duration>, targets: &[Target], path: &str) -> Result<StudyPlan, Exit> {
     let mut steps = Vec::new();
     let mut names = Vec::new();
     for ((step, target), number) in file.steps(each).into_iter().zip(targets).zip(1..) {
-        let mut conn = conn.clone();
+        let mut conn = args.conn.clone();
         conn.no_keepalive |= step.keepalive == Some(false);
         let mut plan = load_args::plan(&step.run, &conn, target.clone(), path)
             .map_err(|e| Exit { message: format!("plan {}: step {number}: {}", file.from, e.message), ..e })?;
@@ -360,7 +363,7 @@ fn resolve(
             plan.warmup = plan.ramp().min(plan.duration);
         }
         names.push(step.name.clone());
-        steps.push(plan);
+        steps.push(args.shard.part(plan));
     }
     let labels = labels(&steps, &names);
     Ok(StudyPlan { name: file.name.clone(), steps, labels, cooldown_max: file.cooldown_max })
@@ -374,7 +377,7 @@ fn labels(steps: &[LoadPlan], names: &[Option<String>]) -> Vec<String> {
         (true, true) => ", kept",
         (true, false) => ", short",
     };
-    let load = |s: &LoadPlan| if s.is_open_loop() { format!("{}/s", s.rate) } else { counted(s.users, "user") };
+    let load = |s: &LoadPlan| if s.is_open_loop() { format!("{}/s", s.whole().rate) } else { counted(s.whole().users, "user") };
     steps.iter().zip(names).map(|(s, name)| name.clone().unwrap_or_else(|| format!("{}{}", load(s), how(s)))).collect()
 }
 
@@ -385,5 +388,5 @@ pub(crate) fn step_file(index: usize, plan: &LoadPlan) -> String {
 
 /// How the names of a step's files end: `-1-10-users`.
 fn step_end(index: usize, plan: &LoadPlan) -> String {
-    format!("-{}-{}-users", index + 1, plan.users)
+    format!("-{}-{}-users", index + 1, plan.whole().users)
 }

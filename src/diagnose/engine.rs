@@ -5,9 +5,11 @@ use super::indicators::Indicators;
 use super::rule::{Found, Rule, Ruling, Step};
 use super::table::{STUDY_RULES, rule_of, rules};
 use super::{validity, verdict};
+use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId, Severity, Undecided};
 use crate::model::outcome::Cause;
-use crate::model::result::{ErrorRow, NoPort, RunResult, Validity, Verdict};
+use crate::model::plan::Shard;
+use crate::model::result::{ErrorRow, NoPort, RunResult, RunStamp, Validity, Verdict, VerdictId};
 
 /// Everything that a run shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,9 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// Diagnoses a run by its facts; what an earlier diagnosis left in it is not read.
     pub fn of(run: &RunResult) -> Self {
+        if let Some(shard) = run.plan.shard.filter(Shard::is_empty) {
+            return Self::of_an_idle_shard(&shard);
+        }
         let seen = Indicators::of(run);
         let mut found = Vec::new();
         let mut undecided = Vec::new();
@@ -41,6 +46,16 @@ impl Diagnosis {
         let verdict = verdict::of(run, &seen, &findings);
         let validity = validity::of(run, &seen, &findings);
         Self { findings, undecided, verdict, validity }
+    }
+
+    /// Of a machine for which nothing of the plan is left: it did what was asked.
+    fn of_an_idle_shard(shard: &Shard) -> Self {
+        let Shard { whole, number, of, .. } = shard;
+        let few = if shard.at_work == whole.users { counted(whole.users, "user") } else { counted(whole.requests, "request") };
+        let sentence = format!("nothing to do for shard {number}/{of}: the plan has {few}");
+        let verdict = Verdict { id: VerdictId::Undecided, sentence, since_s: None };
+        let validity = Validity { stamp: RunStamp::Valid, reasons: Vec::new() };
+        Self { findings: Vec::new(), undecided: Vec::new(), verdict, validity }
     }
 }
 
@@ -118,6 +133,7 @@ fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
             let explains = |c: &FindingId| f.causes.as_ref().is_none_or(|only| only.contains(c));
             let causes: Vec<FindingId> = rule.caused_by.iter().copied().filter(|c| left.contains(c)).filter(explains).collect();
             Finding {
+                machines: Vec::new(),
                 id: rule.id,
                 severity: rule.id.severity(),
                 explanation: after_causes(&causes, f.explanation),

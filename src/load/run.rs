@@ -173,7 +173,8 @@ impl Gathering<'_> {
             let connected = self.shared.connected.load(Ordering::Relaxed);
             return UsersNow { asked: self.plan.users, active: connected };
         }
-        let asked = pacer::users_due(Stamp::from_duration(now), self.plan.users, self.plan.spawn_rate);
+        let whole = self.plan.whole();
+        let asked = self.plan.users_of(pacer::users_due(Stamp::from_duration(now), whole.users, whole.spawn_rate));
         let started = self.shared.started.load(Ordering::Relaxed);
         UsersNow { asked, active: started.saturating_sub(self.shared.paused.load(Ordering::Relaxed)) }
     }

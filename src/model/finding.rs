@@ -70,6 +70,42 @@ impl FindingId {
         self.into()
     }
 
+    /// It is about the machine that made the load: its ports, its CPU, its settings.
+    pub const fn is_of_machine(self) -> bool {
+        match self {
+            Self::LocalPortsExhausted
+            | Self::LocalPortBusy
+            | Self::LocalFdLimit
+            | Self::ClientStalled
+            | Self::HostContended
+            | Self::FailuresWillReturn
+            | Self::PortBudgetHigh
+            | Self::PortSearchSlow
+            | Self::GeneratorSaturated
+            | Self::SysctlChanged => true,
+            Self::TargetGone
+            | Self::TargetRefused
+            | Self::TargetConnectionLimit
+            | Self::TargetBacklogOverflow
+            | Self::SlowConnects
+            | Self::TargetResets
+            | Self::TargetTimeouts
+            | Self::TargetHangs
+            | Self::TargetMalformed
+            | Self::TargetErrors
+            | Self::ClientLimit
+            | Self::TargetForbidsKeepalive
+            | Self::TargetSurplusBytes
+            | Self::UsersNotReached
+            | Self::TargetStalled
+            | Self::TargetQueueing
+            | Self::TargetCpuSaturated
+            | Self::ClosedLoopLimited
+            | Self::ThroughputPlateau
+            | Self::TailEndpoint => false,
+        }
+    }
+
     /// Its severity: errors come first, then warnings.
     pub const fn severity(self) -> Severity {
         match self as usize {
@@ -98,6 +134,10 @@ pub struct Finding {
     pub explanation: String,
     /// what to do, best first for the plan in force
     pub remedies: Vec<Remedy>,
+    /// additive: of a merged run, the machines that have it, the text being that of the first; empty where it is of all
+    /// together
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<String>,
 }
 
 /// A finding that could not be decided.

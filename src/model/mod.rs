@@ -33,6 +33,7 @@ pub mod series;
 pub mod server_flags;
 mod server_plan;
 pub mod stalls;
+pub mod start;
 pub mod study;
 pub mod time;
 pub mod units;

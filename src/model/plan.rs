@@ -14,6 +14,10 @@ pub use super::port_mode::{PortChoice, PortMode};
 pub use super::server_plan::{CpuWork, ServerCloser, ServerPlan};
 use super::time::secs;
 
+mod shard;
+
+pub use shard::{Shard, Whole};
+
 /// Who ends a connection that is not kept (`--closer`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -232,6 +236,9 @@ pub struct LoadPlan {
     /// namespace and sockbench's own server
     #[serde(rename = "surroundings", alias = "environment", default)]
     pub environment: Environment,
+    /// additive: the part of a plan that several machines share; users, rates and requests above are those of this machine
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 impl LoadPlan {
@@ -264,6 +271,7 @@ impl LoadPlan {
             observe: true,
             limits: LoadLimits::default(),
             environment: Environment::default(),
+            shard: None,
         }
     }
 
@@ -272,10 +280,11 @@ impl LoadPlan {
         self.rate > 0.0
     }
 
-    /// When the last user has started, at the asked spawn rate.
+    /// When the last user has started, at the asked spawn rate; of all machines.
     pub fn ramp(&self) -> Duration {
-        if self.spawn_rate > 0.0 {
-            Duration::try_from_secs_f64(f64::from(self.users.saturating_sub(1)) / self.spawn_rate).unwrap_or(Duration::MAX)
+        let whole = self.whole();
+        if whole.spawn_rate > 0.0 {
+            Duration::try_from_secs_f64(f64::from(whole.users.saturating_sub(1)) / whole.spawn_rate).unwrap_or(Duration::MAX)
         } else {
             Duration::ZERO
         }

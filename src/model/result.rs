@@ -21,7 +21,11 @@ pub use super::observed::{
 pub use super::received::{Framing, PartialAnswer, Received, SurplusKind, SurplusRow};
 pub use super::series::SeriesPoint;
 pub use super::stalls::{AfterLastAnswer, InFlight, Silence, Stretch, Throttling};
+pub use super::start::{ClockOffset, PlannedStart};
 pub use super::verdict::{Verdict, VerdictId};
+pub use machine::{Machine, MachinePoint, MachinePorts};
+
+mod machine;
 
 /// The schema of [`RunResult`].
 pub const SCHEMA: &str = "sockbench/1";
@@ -39,6 +43,9 @@ pub struct RunResult {
     pub command: String,
     /// RFC 3339, UTC
     pub started_at: String,
+    /// additive: when it was to start (`--start-at`); absent where nothing was asked for
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<PlannedStart>,
     pub duration_s: f64,
     pub host: Host,
     pub plan: LoadPlan,
@@ -68,6 +75,9 @@ pub struct RunResult {
     /// additive: findings that could not be decided, and what was missing
     #[serde(default)]
     pub undecided: Vec<Undecided>,
+    /// additive: of a merged run, a row for each machine; what the run itself has of ports, CPU and memory is null then
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<Machine>,
 }
 
 /// This program.
@@ -83,6 +93,9 @@ pub struct Tool {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Host {
+    /// additive: its name (uname -n); absent where it was not recorded
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     pub kernel: String,
     pub cpus: u32,
     pub memory_bytes: Option<u64>,
@@ -319,6 +332,7 @@ impl RunResult {
             tool: Tool { version: env!("CARGO_PKG_VERSION").into() },
             command,
             started_at,
+            start: None,
             duration_s: 0.0,
             host,
             plan,
@@ -337,6 +351,7 @@ impl RunResult {
             series: Vec::new(),
             findings: Vec::new(),
             undecided: Vec::new(),
+            machines: Vec::new(),
         }
     }
 
@@ -356,9 +371,14 @@ impl RunResult {
         }
         let made = self.totals.attempts as f64;
         let by_schedule = made + self.totals.never_started as f64;
-        let by_clock = self.plan.rate * if self.duration_s.is_finite() { self.duration_s.max(0.0) } else { 0.0 };
+        let by_clock = self.plan.due_by(self.duration_s);
         let limit = self.plan.requests;
-        let asked = if limit > 0 { by_schedule.min(limit as f64).max(made) } else { by_schedule.max(by_clock) };
+        let asked = match limit {
+            // Machines that began one after the other have each kept their own schedule.
+            0 if !self.machines.is_empty() => by_schedule,
+            0 => by_schedule.max(by_clock),
+            limit => by_schedule.min(limit as f64).max(made),
+        };
         (asked > 0.0).then(|| Shortfall { missing: (asked - made).max(0.0), asked })
     }
 

@@ -1,6 +1,6 @@
 //! Points in time as pure code sees them: offsets from the run's start, handed in as arguments.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Events per second; 0 where no time passed.
 pub fn per_second(count: u64, seconds: f64) -> f64 {
@@ -15,6 +15,28 @@ pub fn clock_at(started_at: &str, s: f64) -> Option<String> {
     let began = parts.next()?? * 3600 + parts.next()?? * 60 + parts.next()??;
     let at = began.checked_add(s.max(0.0) as u32).filter(|at| *at < 86_400)?;
     Some(format!("{day} {:02}:{:02}:{:02} UTC", at / 3600, at / 60 % 60, at % 60))
+}
+
+/// Seconds since 1970 of an RFC 3339 time, with `Z` or an offset such as `+02:00`; none where it is no such time.
+pub fn unix_seconds(rfc3339: &str) -> Option<f64> {
+    let sign_at = rfc3339.rfind(['+', '-']).filter(|at| *at > "2026-11-29T".len());
+    let (time, offset_s) = match sign_at {
+        Some(at) => {
+            let (hours, minutes) = rfc3339[at + 1..].split_once(':')?;
+            let minutes = hours.parse::<f64>().ok()? * 60.0 + minutes.parse::<f64>().ok()?;
+            let ahead = if rfc3339[at..].starts_with('+') { 60.0 } else { -60.0 };
+            (format!("{}Z", &rfc3339[..at]), minutes * ahead)
+        }
+        None => (rfc3339.to_owned(), 0.0),
+    };
+    let since = humantime::parse_rfc3339(&time).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(since.as_secs_f64() - offset_s)
+}
+
+/// RFC 3339, UTC, milliseconds, of seconds since 1970.
+pub fn rfc3339_of(unix_s: f64) -> String {
+    let since = Duration::try_from_secs_f64(unix_s).unwrap_or_default();
+    humantime::format_rfc3339_millis(UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)).to_string()
 }
 
 /// Serialises a [`Duration`] as seconds (fractional); the key carries the suffix `_s`.
@@ -86,5 +108,22 @@ impl Stamp {
     /// The whole second this stamp lies in, counted from the epoch.
     pub const fn second(self) -> u64 {
         self.0 / 1_000_000_000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_with_an_offset_are_the_same_moment() {
+        let utc = unix_seconds("2026-11-24T10:00:00.5Z");
+        assert_eq!(utc, Some(1_795_514_400.5));
+        assert_eq!(unix_seconds("2026-11-24T12:30:00.5+02:30"), utc);
+        assert_eq!(unix_seconds("2026-11-24T05:00:00.5-05:00"), utc);
+        assert_eq!(rfc3339_of(1_795_514_400.5), "2026-11-24T10:00:00.500Z");
+        for bad in ["2026-11-24", "10:00", "", "+02:00", "2026-11-24T10:00:00+2"] {
+            assert_eq!(unix_seconds(bad), None, "{bad}");
+        }
     }
 }

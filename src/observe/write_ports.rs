@@ -163,6 +163,7 @@ mod tests {
         change(&mut plan);
         let sysctls = Sysctls { tcp_fin_timeout_s: Some(60), ..Sysctls::default() };
         let host = Host {
+            name: None,
             kernel: String::new(),
             cpus: 1,
             memory_bytes: None,

@@ -286,6 +286,7 @@ fn exhausted_ports() -> Ports {
 fn exhausted() -> Finding {
     let id = FindingId::LocalPortsExhausted;
     Finding {
+        machines: Vec::new(),
         id,
         severity: id.severity(),
         caused_by: Vec::new(),
@@ -334,6 +335,7 @@ fn exhausted() -> Finding {
 fn returning() -> Finding {
     let id = FindingId::FailuresWillReturn;
     Finding {
+        machines: Vec::new(),
         id,
         severity: id.severity(),
         caused_by: vec![FindingId::LocalPortsExhausted],

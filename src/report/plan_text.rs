@@ -19,6 +19,7 @@ pub fn render_plan(plan: &LoadPlan, columns: usize) -> String {
     page.labelled("load", Tone::Normal, &format!("{}, {}", users(plan), connections(plan)))
         + &page.labelled("target", Tone::Normal, &format!("{}{whose}", asked(plan)))
         + &page.labelled("ends", Tone::Normal, &ends(plan))
+        + &shard(plan).map_or_else(String::new, |text| page.labelled("shard", Tone::Normal, &text))
 }
 
 /// Who asks: `20 users at 2/s, think 5 ms`, `200 req/s, at most 50 connections`.
@@ -34,6 +35,16 @@ pub(super) fn users(plan: &LoadPlan) -> String {
         text += &format!(", think {}", pause(plan.think));
     }
     text
+}
+
+/// Which part of a plan: `2 of 3 of 100 users, 300 req/s`.
+fn shard(plan: &LoadPlan) -> Option<String> {
+    let shard = plan.shard?;
+    let whole = shard.whole;
+    let mut parts = vec![counted(whole.users, if whole.rate > 0.0 { "connection" } else { "user" })];
+    parts.extend((whole.rate > 0.0).then(|| format!("{} req/s", rate(whole.rate))));
+    parts.extend((whole.requests > 0).then(|| counted(whole.requests, "request")));
+    Some(format!("{} of {} of a plan of {}", shard.number, shard.of, parts.join(", ")))
 }
 
 /// Over what: `kept connections`, `a new connection per request that the target closes, ports 10000-32000 in turn`.

@@ -45,12 +45,14 @@ pub(crate) fn plan() -> LoadPlan {
         observe: true,
         limits: LoadLimits::default(),
         environment: crate::model::environment::Environment::default(),
+        shard: None,
     }
 }
 
 /// A run of [`plan`] in which nothing was counted or observed yet.
 pub(crate) fn blank(plan: &LoadPlan) -> RunResult {
     let host = Host {
+        name: None,
         kernel: "6.18.5".into(),
         cpus: 2,
         memory_bytes: Some(25_000_000_000),

@@ -70,16 +70,7 @@ impl SoFar {
 
     /// Fills what was counted into `result`; observed columns of the series stay.
     pub fn fill(&self, result: &mut RunResult) {
-        let counted = Filling {
-            plan: &self.plan,
-            totals: &self.totals,
-            errors: &ErrorTable::merged(std::slice::from_ref(&self.totals.errors)),
-            seconds: &self.seconds,
-            tail: &[],
-            duration_s: self.seconds() as f64,
-            users: &self.users,
-        };
-        fill(&counted, result);
+        self.fill_whole(result, self.seconds() as f64, &[]);
         result.totals.connections_opened = self.connects;
         for e in &mut result.endpoints {
             let failed: u64 = e.status.values().sum();
@@ -87,6 +78,20 @@ impl SoFar {
             debug_assert!(failed <= e.failures, "an answer with a bad status is a failure");
             e.status.extend((good > 0).then(|| (GOOD_ANSWERS.to_owned(), good)));
         }
+    }
+
+    /// The same of a run that is over: its length, and the seconds again, so that a short last one can join the one before.
+    pub fn fill_whole(&self, result: &mut RunResult, duration_s: f64, seconds: &[Interval]) {
+        let counted = Filling {
+            plan: &self.plan,
+            totals: &self.totals,
+            errors: &ErrorTable::merged(std::slice::from_ref(&self.totals.errors)),
+            seconds: &self.seconds,
+            tail: seconds,
+            duration_s,
+            users: &self.users,
+        };
+        fill(&counted, result);
     }
 }
 

@@ -52,6 +52,13 @@ pub fn measure(
     for (key, reason) in &baseline.host_missing {
         result.explain_null(key, reason.clone());
     }
+    if plan.is_empty() {
+        // A shard without users or requests: over before it began.
+        Aggregate::new(plan).fill(&mut result, Duration::ZERO, &[]);
+        crate::observe::apply_unobserved(&mut result, "this shard had nothing to do");
+        diagnose::settle(&mut result);
+        return Ok(Measured { result, ended: Ended::Planned });
+    }
     let observed = plan.observe.then(|| ObservePlan::of(baseline, target_pid));
     let clock = Clock::start();
     let observer = observed.map(|plan| Observer::start(plan, clock));

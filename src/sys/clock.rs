@@ -42,6 +42,11 @@ pub fn wall_unix_ns() -> u64 {
     wall().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
+/// Wall time in seconds since 1970.
+pub fn wall_s() -> f64 {
+    wall_unix_ns() as f64 / 1e9
+}
+
 /// Sleeps. For threads whose job is to wait: the blocking pool, the observer, the commands.
 pub fn sleep(d: Duration) {
     std::thread::sleep(d);

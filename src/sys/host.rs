@@ -47,7 +47,9 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
     };
     let congestion_control = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").ok();
     let cpu_quota = CpuGroups::read_of(std::process::id()).and_then(|groups| groups.read_quota_cores()).ok().flatten();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
     let host = Host {
+        name: name.filter(|name| !name.is_empty()),
         kernel,
         cpus,
         memory_bytes,

@@ -113,6 +113,7 @@ fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
         duration_s: 0.0,
         watched: Watched { words, pid: 7, program, exit_code: Some(0), signal: None, stopped: false },
         host: Host {
+            name: None,
             kernel: "6.18.0".into(),
             cpus: 4,
             memory_bytes: None,

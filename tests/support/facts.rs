@@ -31,6 +31,7 @@ pub(crate) fn latency(mean: f64) -> LatencyMs {
 
 pub(crate) fn host() -> Host {
     Host {
+        name: None,
         kernel: "6.18.5".into(),
         cpus: 2,
         memory_bytes: Some(8_000_000_000),

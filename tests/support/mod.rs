@@ -210,6 +210,7 @@ pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::testing::mode
         observe: true,
         limits: LoadLimits::default(),
         environment: sockbench::testing::model::environment::Environment::default(),
+        shard: None,
     }
 }
 

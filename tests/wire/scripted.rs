@@ -34,6 +34,7 @@ impl Watch for Silent {
 pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
     let load = sockbench::testing::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
     let host = Host {
+        name: None,
         kernel: String::new(),
         cpus: 1,
         memory_bytes: Some(1),

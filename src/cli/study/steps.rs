@@ -7,6 +7,7 @@ use super::step_end;
 use crate::cli::live_args::Followers;
 use crate::cli::load_args::OutputArgs;
 use crate::cli::run_output::{self, RunWatch, Written};
+use crate::cli::shard_args::Start;
 use crate::cli::status::Status;
 use crate::cli::{files, load, proofs, tell};
 use crate::gates::Durations;
@@ -25,6 +26,8 @@ pub(super) struct Steps<'a> {
     pub(super) labels: &'a [String],
     pub(super) followers: &'a Followers,
     pub(super) stop: &'a StopFlag,
+    /// of the first step
+    pub(super) start: &'a Start,
     pub(super) written: Written,
     pub(super) cooling: Option<Status>,
     /// the endpoints of each step that is over
@@ -61,11 +64,17 @@ impl<'s> StudyWatch for Steps<'s> {
             RunWatch::without_log(plan, self.output.quiet, self.stop, self.followers)
         });
         self.followers.begin(plan, baseline, &self.labels[index], Some(self.labels.len()));
+        if index == 0 {
+            self.start.wait(plan, self.stop);
+        }
         watch.of_step(index + 1, self.labels.len())
     }
 
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) {
         proofs::attach(&mut measured.result);
+        if index == 0 {
+            self.start.settle(&mut measured.result);
+        }
         let seconds = watch.finish(&mut self.written);
         let result = &measured.result;
         self.followers.done(result);

@@ -137,13 +137,14 @@ impl<'a> Worker<'a> {
         reports: Sender<Report>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let pacer = plan.is_open_loop().then(|| ConstantRate::new(plan.rate, index, plan.threads));
+        let pacer =
+            plan.is_open_loop().then(|| ConstantRate::new(plan.whole().rate, plan.in_whole(index), plan.threads_of_all()));
         let timer = if pacer.is_some() { Some(LoopTimer::register(poll.registry(), TIMER)?) } else { None };
         let rules = Rules::of(plan);
         let mine = (index..plan.users).step_by(plan.threads as usize);
         let slots: Vec<Slot> = mine
             .map(|n| Slot {
-                user: User::new(plan.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(n)), &rules),
+                user: User::new(plan.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(plan.in_whole(n))), &rules),
                 stream: None,
                 generation: Generation::default(),
                 local: Local::default(),

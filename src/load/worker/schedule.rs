@@ -18,8 +18,8 @@ impl Worker<'_> {
             return;
         }
         while (self.next_spawn as usize) < self.slots.len() {
-            let number = self.index + self.next_spawn * self.plan.threads;
-            if pacer::user_start(number, self.plan.spawn_rate) > now {
+            let number = self.plan.in_whole(self.index + self.next_spawn * self.plan.threads);
+            if pacer::user_start(number, self.plan.whole().spawn_rate) > now {
                 break;
             }
             self.shared.started.fetch_add(1, Ordering::Relaxed);
@@ -144,8 +144,8 @@ impl Worker<'_> {
         }
         let mut next = now.plus(LONGEST_WAIT).min(self.end).min(self.sleepers.next()).min(self.deadlines.next());
         if self.pacer.is_none() && (self.next_spawn as usize) < self.slots.len() {
-            let number = self.index + self.next_spawn * self.plan.threads;
-            next = next.min(pacer::user_start(number, self.plan.spawn_rate));
+            let number = self.plan.in_whole(self.index + self.next_spawn * self.plan.threads);
+            next = next.min(pacer::user_start(number, self.plan.whole().spawn_rate));
         }
         if let (Some(pacer), Some(timer), false) = (&self.pacer, &self.timer, self.free.is_empty()) {
             let due = pacer.next();
