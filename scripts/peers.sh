@@ -197,6 +197,14 @@ else missing+=("locust (see flask)"); fi
 if has_module hdrh; then
   run "$bench" load "$url/health" -c 5 -n 2000 --quiet -o "$tmp/run" >/dev/null
   "$py" scripts/check_hlog.py "$tmp/run" || failed=1
+  shards=()
+  for i in 1 2 3; do
+    "$bench" load "$url" --shard "$i/3" --start-at +2s -c 5 -n 2000 --mix '/health=50,/io=30' --quiet -o "$tmp/shard-$i" >/dev/null &
+    shards+=("$!")
+  done
+  for pid in "${shards[@]}"; do wait "$pid" || failed=1; done
+  run "$bench" merge "$tmp"/shard-[123] -o "$tmp/merged" >/dev/null
+  "$py" scripts/check_hlog.py "$tmp/merged" "$tmp"/shard-[123] || failed=1
 else missing+=("hdrhistogram (see flask)"); fi
 kill -TERM "$server"; wait "$server"; say "our server's exit code" "$?"
 

@@ -1,7 +1,7 @@
 //! sockbench: a load-testing daemon and client that knows why a load test failed.
 //!
 //! The floors, lowest first: [`model`] (plain data), [`sys`] (the only floor that talks to the OS),
-//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`], [`compare`], [`watch`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
+//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`], [`compare`], [`merge`], [`watch`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
 //! [`study`], and `cli` on top. A file imports only from lower floors and from its own folder;
 //! `tests/architecture` holds that. `docs/ARCHITECTURE.md` says why.
 //!
@@ -31,6 +31,8 @@ pub mod http1;
 pub mod live;
 #[cfg(doc)]
 pub mod load;
+#[cfg(doc)]
+pub mod merge;
 #[cfg(doc)]
 pub mod model;
 #[cfg(doc)]
@@ -68,6 +70,8 @@ mod http1;
 mod live;
 #[cfg(not(doc))]
 mod load;
+#[cfg(not(doc))]
+mod merge;
 #[cfg(not(doc))]
 mod model;
 #[cfg(not(doc))]

@@ -123,7 +123,7 @@ fn spawn_rate(text: &str) -> Result<f64, String> {
 }
 
 /// hey's -o names a format.
-fn result_dir(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn result_dir(text: &str) -> Result<PathBuf, String> {
     if text == "-" {
         return Err(
             "a directory is kept, not stdout\nhint: --json - writes the result to stdout; -o ./- makes the directory".into()
@@ -137,7 +137,7 @@ fn result_dir(text: &str) -> Result<PathBuf, String> {
     Ok(text.into())
 }
 
-fn result_file(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn result_file(text: &str) -> Result<PathBuf, String> {
     if text.starts_with(['{', '[']) {
         return Err(
             "a JSON text, not a file for the result\nhint: -H 'Content-Type: application/json' --body '{...}' sends it".into()

@@ -68,7 +68,7 @@ const SEARCHED_LEVELS: usize = 2;
 const SEARCHED_DIRS: usize = 1_000;
 
 /// A document that can be rendered.
-enum Stored {
+pub(crate) enum Stored {
     Run(Box<RunResult>),
     Study(Box<StudyResult>),
 }
@@ -146,7 +146,7 @@ fn newest_run(here: &Path) -> Option<PathBuf> {
 }
 
 /// The document that `given` names. Errors: exit 2.
-fn document(given: &Path) -> Result<PathBuf, Exit> {
+pub(crate) fn document(given: &Path) -> Result<PathBuf, Exit> {
     if given.is_dir() {
         let found = DOCUMENTS.iter().map(|name| given.join(name)).find(|file| file.is_file());
         return found.ok_or_else(|| {
@@ -158,7 +158,7 @@ fn document(given: &Path) -> Result<PathBuf, Exit> {
 }
 
 /// Errors: exit 2, one line with the place in the document.
-fn read(file: &Path) -> Result<Stored, Exit> {
+pub(crate) fn read(file: &Path) -> Result<Stored, Exit> {
     let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {}", file.display(), plain(&why.to_string())));
     let text = files::read(file).map_err(|e| e.hint("the directory that a run was given with -o, or the run.json in it"))?;
     let hint = format!(
@@ -229,7 +229,7 @@ fn diagnose_again(run: &mut RunResult) {
 }
 
 /// The interval log beside a run's document. Errors: exit 2.
-fn log(file: &Path) -> Result<Vec<u8>, Exit> {
+pub(crate) fn log(file: &Path) -> Result<Vec<u8>, Exit> {
     let log = file.with_extension("hlog");
     fs::read(&log).map_err(|e| {
         Exit::usage(format!("{}: {}", log.display(), files::words(&e))).hint("the log is kept beside run.json by -o DIR")
@@ -244,7 +244,7 @@ fn times_of(file: &Path, run: &RunResult) -> Result<EndpointTimes, Exit> {
     Ok(EndpointTimes::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?))
 }
 
-fn bad_log(file: &Path, e: &hlog::HlogError) -> Exit {
+pub(crate) fn bad_log(file: &Path, e: &hlog::HlogError) -> Exit {
     Exit::usage(format!("{}: {e}", file.with_extension("hlog").display()))
 }
 

@@ -106,6 +106,13 @@ pub(crate) struct Seconds {
     pub(crate) durations: Durations,
 }
 
+impl Seconds {
+    /// Of a run that is over.
+    pub(crate) fn of(intervals: &[Interval]) -> Self {
+        Self { history: History::of(intervals), times: EndpointTimes::of(intervals), durations: Durations::of(intervals) }
+    }
+}
+
 /// The interval log while it grows. Dropped before its end, it leaves no half of it behind.
 struct Log {
     path: PathBuf,
@@ -284,6 +291,19 @@ impl RunFiles {
     /// Where the interval log of a run goes.
     pub(crate) fn hlog_path(&self) -> Option<PathBuf> {
         self.output.dir.as_ref().map(|d| d.join("run.hlog"))
+    }
+
+    /// Writes the interval log of a run that is over.
+    pub(crate) fn write_log(&self, result: &RunResult, intervals: &[Interval], written: &mut Written) {
+        let Some(path) = self.hlog_path() else { return };
+        let log = HlogWriter::begin(Vec::new(), &result.started_at, &result.plan).and_then(|mut log| {
+            intervals.iter().try_for_each(|interval| log.write(interval))?;
+            log.finish()
+        });
+        match log {
+            Ok(bytes) => written.file(&path, &bytes),
+            Err(e) => written.note(Err(files::failed(&path, &io::Error::other(e)))),
+        }
     }
 
     /// Writes what one run asked for.

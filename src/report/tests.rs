@@ -9,6 +9,7 @@ use super::text::{Detail, Page, render_run};
 use super::{json, locust};
 use crate::model::outcome::Cause;
 use crate::model::plan::Unreached;
+use crate::model::result::{ClockOffset, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult};
 use crate::stats::aggregate::Aggregate;
 
 fn full() -> Page {
@@ -100,6 +101,79 @@ fn an_empty_run_renders_in_every_format() {
     }
 }
 
+/// As if two machines had made it, the first one alone without ports.
+fn merged(run: &mut RunResult) {
+    let clock = ClockOffset { offset_s: 1.25, within_s: 0.008, requests: 8 };
+    let machine = |name: &str, number: u64| Machine {
+        name: name.into(),
+        shard: Some(number as u32),
+        kernel: run.host.kernel.clone(),
+        cpus: 2,
+        started_at: run.started_at.clone(),
+        from_s: number - 1,
+        late_s: Some(0.25),
+        clock: Some(clock),
+        duration_s: run.duration_s,
+        users: run.plan.users / 2,
+        attempts: run.totals.attempts / 2,
+        requests: run.totals.requests / 2,
+        failures: run.totals.failures / 2,
+        local_failures: run.totals.local_failures * (2 - number),
+        cut: 0,
+        connections_opened: 10,
+        latency_ms: run.totals.latency_ms,
+        ports: run.ports.as_ref().map(|p| MachinePorts {
+            source: p.source.clone(),
+            pool: p.pool,
+            hold_s: p.hold_s,
+            ceiling_cps: Some(8.0),
+            rate_cps: p.rate_cps,
+            peak_used: p.peak_used,
+            peak_share: p.peak_share,
+            peak_time_wait: p.peak_time_wait,
+        }),
+        client_cpu_percent_mean: Some(3.5),
+        client_rss_bytes_max: Some(9 << 20),
+        host_cpu_percent_mean: Some(12.0),
+        host_memory_percent_max: Some(30.0),
+        verdict: run.verdict.clone(),
+        stamp: run.validity.stamp,
+        series: vec![MachinePoint {
+            t_s: 1.0,
+            rps: 10.0,
+            failures_per_s: 0.0,
+            local_failures_per_s: 0.0,
+            ports_used: Some(10),
+            time_wait: Some(9),
+            client_cpu_percent: Some(3.5),
+            host_cpu_percent: Some(12.0),
+        }],
+    };
+    run.machines = vec![machine("w1", 1), machine("loadgen-eu-west-1b", 2)];
+    for finding in &mut run.findings {
+        finding.machines = vec!["w1".into()];
+        finding.title = format!("w1: {}", finding.title);
+    }
+    run.verdict.sentence = format!("w1: {}", run.verdict.sentence);
+    run.verdict.since_s.get_or_insert(1.0);
+}
+
+#[test]
+fn a_merged_run_names_its_machines() {
+    let mut run = fixture::broken().run;
+    merged(&mut run);
+    (run.ports, run.ports_all) = (None, Vec::new());
+    run.explain_null("ports", "each machine has its own: machines[]");
+    let text = render_run(&run, &Page::plain());
+    assert!(text.lines().count() <= Page::LINES && text.lines().all(|l| l.chars().count() <= Page::WIDTH), "{text}");
+    insta::assert_snapshot!("a_merged_run_as_text", text);
+    let mut many = run.clone();
+    many.machines = (0..50).map(|_| run.machines[1].clone()).collect();
+    let text = render_run(&many, &Page::plain());
+    assert!(text.lines().count() <= Page::LINES && text.contains("and 46 more"), "{text}");
+    assert_eq!(render_run(&many, &full()).matches("loadgen-eu-west-1b").count(), 54, "-v has all");
+}
+
 /// Every key of the document, array elements as `[]`; the figures of a latency and of a phase are listed once.
 fn keys_of(value: &serde_json::Value, at: &str, into: &mut std::collections::BTreeSet<String>) {
     match value {
@@ -129,6 +203,10 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         // Of a name with several addresses.
         let target = &mut f.run.plan.target;
         target.unreached.push(Unreached { addr: target.addr, cause: Cause::SelfConnect });
+        merged(&mut f.run);
+        f.run.plan = f.run.plan.sharded(1, 2);
+        f.run.host.name = Some("w1".into());
+        f.run.start = Some(PlannedStart { at: f.run.started_at.clone(), late_s: 0.0, clock: f.run.machines[0].clock });
         keys_of(&serde_json::to_value(&f.run).unwrap(), "", &mut keys);
     }
     let documented: std::collections::BTreeSet<String> = include_str!("../../docs/JSON.md")

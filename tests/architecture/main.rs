@@ -30,6 +30,7 @@ const FLOORS: &[(&str, u8, Purity)] = &[
     ("diagnose", 3, Purity::Pure),
     ("gates", 3, Purity::Pure),
     ("compare", 4, Purity::Pure),
+    ("merge", 4, Purity::Pure),
     ("report", 4, Purity::Pure),
     ("explain", 4, Purity::Pure),
     ("watch", 4, Purity::Pure),

@@ -17,6 +17,7 @@ mod gates_command;
 mod load_command;
 #[path = "../support/loud.rs"]
 mod loud;
+mod merge_command;
 mod names_live;
 #[path = "../support/near.rs"]
 mod near;

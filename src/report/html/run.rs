@@ -34,6 +34,9 @@ pub fn run_page(run: &RunResult, times: &EndpointTimes) -> Document {
         (tiles(&key_figures(run, None)))
         (section("findings", "Findings", &findings::render(&run.findings)))
         (section("requests", "Requests", &request_tables(run)))
+        @if !run.machines.is_empty() {
+            (section("machines", "Machines", &load::machines::all(run).to_html()))
+        }
         (section("charts", "Second by second", &charts::grid(&page_charts(run, times))))
         (section("errors", "Errors, statuses, closes", &failures::render(run)))
         (section("summary", "All figures", &lines(&summary::lines(run))))

@@ -88,12 +88,17 @@ fn arguments() -> impl Strategy<Value = Vec<String>> {
     })
 }
 
-/// Every flag of the help page is drawn above, or is about where results go.
+/// Every flag of the help page is drawn above, or is about where results go, or about other machines: a remedy is tried on
+/// one, with the part of the plan that this one had.
 #[test]
 fn no_flag_is_forgotten() {
     let aside =
         ["run-time", "output", "json", "csv", "html", "overwrite", "quiet", "no-color", "fail-on-errors", "threshold", "help"];
-    let aside = [&aside[..], &["locust-table", "verbose", "fail-on-invalid", "junit", "live", "live-remote", "otlp"]].concat();
+    let aside = [
+        &aside[..],
+        &["locust-table", "verbose", "fail-on-invalid", "junit", "live", "live-remote", "otlp", "shard", "start-at"],
+    ]
+    .concat();
     let page = include_str!("../../snapshots/help/load-long.snap");
     let lines = page.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let flags = lines.filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")));

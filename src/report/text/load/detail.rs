@@ -9,6 +9,7 @@ use crate::report::text::{Page, errors, findings, requests, section, summary};
 pub(in crate::report::text) fn render(run: &RunResult, page: &Page) -> String {
     let parts = [
         command(run, page),
+        machines(run, page),
         requests::render_locust_table(run, page.style),
         errors::render(run, page),
         summary::render(run, page),
@@ -28,6 +29,10 @@ fn command(run: &RunResult, page: &Page) -> String {
         counted(run.host.cpus, "core")
     );
     format!("{}\n{}\n", page.style.paint(Tone::Command, &run.command), page.style.paint(Tone::Faint, &on))
+}
+
+fn machines(run: &RunResult, page: &Page) -> String {
+    if run.machines.is_empty() { String::new() } else { super::machines::all(run).render(page.style) }
 }
 
 fn undecided(run: &RunResult, page: &Page) -> String {

@@ -92,7 +92,11 @@ fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
     let what = what(k.row, run, sentence);
     let named = k.row.call == Call::Http && sentence.split([' ', ':', ',']).any(|word| word == k.row.name);
     let mut text = if named || sentence.contains(&what) { String::new() } else { format!("{what}; ") };
-    text += party(k.row.party);
+    text += match (k.row.party, run.machines.is_empty()) {
+        (Party::Sockets, false) => "the machine's own sockets",
+        (Party::Limits, false) => "the machine's own limits or policy",
+        (of, _) => party(of),
+    };
     let at = |s: f64| seconds((s * 10.0).round() / 10.0);
     let (first, last) = (at(k.first_s), at(k.last_s));
     let known = |time: &str| sentence.contains(&format!(" {time}"));

@@ -14,6 +14,7 @@ pub(super) mod detail;
 mod faults;
 pub(in crate::report) mod headline;
 mod limits;
+pub(in crate::report) mod machines;
 pub(in crate::report) mod next;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     blocks.extend(cause::blocks(run, page, &head));
     blocks.extend(faults::blocks(run, page, &headline::sentence(run)));
     blocks.extend(answers::blocks(run, page, &head));
+    blocks.extend(machines::block(run, page));
     blocks.extend(timeline::block(run, page));
     blocks.extend(cause::recurrence(run, page));
     blocks.extend(limits::block(run, page));

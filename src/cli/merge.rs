@@ -1,0 +1,95 @@
+//! `sockbench merge`: runs of several machines as one.
+
+use std::path::{Path, PathBuf};
+
+use super::gate_args::{GateArgs, ToJudge};
+use super::load_args::{self, OutputArgs, ReportArgs};
+use super::report::{self, Stored};
+use super::run_output::{self, Keeps, RunFiles, Seconds, Written};
+use super::{Exit, files};
+use crate::merge::{self, Part};
+use crate::report::hlog;
+use crate::report::style::Style;
+
+/// Add up the runs of several machines: one report, exact percentiles, ports and CPU per machine.
+///
+/// RUN is the directory of one machine's part (sockbench load --shard I/N -o RUN), or a run.json with its run.hlog beside it.
+/// Latencies are added bin by bin, seconds aligned on wall clock. Runs of different plans or versions, and a part that is
+/// there twice, are refused.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Directories or run.json files, one for each machine
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// Keep report, JSON, log, CSV, charts [default: none]
+    ///
+    /// As load does: sockbench report and compare read it.
+    #[arg(short = 'o', long = "output", value_name = "DIR", value_parser = load_args::result_dir, help_heading = "Output")]
+    dir: Option<PathBuf>,
+    /// Write the result as JSON; "-" writes only JSON to stdout [default: none]
+    #[arg(long, value_name = "FILE", value_parser = load_args::result_file, help_heading = "Output")]
+    json: Option<PathBuf>,
+    /// Write a page to show to others [default: none]
+    #[arg(long, value_name = "FILE", value_parser = load_args::page_file, help_heading = "Output")]
+    html: Option<PathBuf>,
+    /// Replace results that are already in the output directory
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+    #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
+    gates: GateArgs,
+    /// No colours
+    #[arg(long, help_heading = "Output")]
+    no_color: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    let parts = args.runs.iter().map(|given| read(given)).collect::<Result<Vec<Part>, Exit>>()?;
+    let merged = merge::merge(parts, super::command_line()).map_err(|misfit| Exit::usage(misfit.message).hint(misfit.hint))?;
+    let run = &merged.run;
+    args.gates.check([&run.plan])?;
+    let output = OutputArgs {
+        dir: args.dir.clone(),
+        json: args.json.clone(),
+        html: args.html.clone(),
+        overwrite: args.overwrite,
+        ..OutputArgs::default()
+    };
+    let files = RunFiles::prepare(&output, &Keeps::Run, args.gates.asked())?;
+    let seconds = Seconds::of(&merged.seconds);
+    let to_judge = [ToJudge { step: None, result: run, durations: Some(&seconds.durations) }];
+    let outcome = args.gates.judge(&to_judge, None)?;
+    for note in &merged.notes {
+        super::warn(note);
+    }
+    let mut written = Written::default();
+    files.write(run, &seconds, &mut written);
+    files.write_log(run, &merged.seconds, &mut written);
+    let kept = args.dir.as_ref().map(|dir| dir.display().to_string());
+    let whole = run_output::whole_report(run, kept.clone()) + &outcome.table(Style::Plain);
+    files.write_report(&whole, &mut written);
+    if files.is_stdout_json() {
+        outcome.tell_table();
+    } else {
+        let page = super::page(args.no_color, kept);
+        let table = outcome.table(page.style);
+        written.note(files::to_stdout((run_output::report(run, args.report, page) + &table).as_bytes()));
+    }
+    args.gates.publish(&outcome, &to_judge, &mut written);
+    written.settle(Ok(0)).and_then(|code| outcome.settle(code))
+}
+
+/// Errors: exit 2, no run of one machine, or without its log.
+fn read(given: &Path) -> Result<Part, Exit> {
+    let file = report::document(given)?;
+    let run = match report::read(&file)? {
+        Stored::Run(run) => *run,
+        Stored::Study(_) => {
+            return Err(Exit::usage(format!("{}: a study, not one run", file.display()))
+                .hint("merge its steps one by one: the files beside study.json, such as step-1-10-users.json"));
+        }
+    };
+    let seconds = hlog::read(&report::log(&file)?, &run).map_err(|e| report::bad_log(&file, &e))?;
+    Ok(Part { from: given.display().to_string(), run, seconds })
+}

@@ -1,0 +1,193 @@
+//! What adds up: counts, errors, statuses. Extremes and means of latencies are exact in each machine's document, and so in
+//! the merged one.
+
+use super::Part;
+use super::align::Axis;
+use crate::model::result::{ErrorRow, FailureSpan, InFlight, LatencyMs, RunResult, SurplusRow};
+use crate::model::time::per_second;
+use crate::stats::outages;
+
+/// Puts the sums over all machines into `run`.
+pub(super) fn add(parts: &[Part], axis: &Axis, run: &mut RunResult) {
+    totals(parts, run);
+    endpoints(parts, run);
+    run.errors = rows(parts, axis, |run| &run.errors, same_error, add_error);
+    run.errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.first_s.total_cmp(&b.first_s)));
+    run.surplus = rows(parts, axis, |run| &run.surplus, same_surplus, add_surplus);
+    run.closes = parts.iter().fold(run.closes, |mut sum, part| {
+        sum += part.run.closes;
+        sum
+    });
+    run.totals.local_failure_spans = spans(parts, axis);
+    run.totals.in_flight = parts.iter().map(|part| part.run.totals.in_flight).reduce(in_flight).flatten();
+    let partial = parts.iter().filter_map(|part| part.run.totals.partial_answer.clone());
+    run.totals.partial_answer = partial.reduce(|a, b| if b.waited_ms > a.waited_ms { b } else { a });
+}
+
+fn totals(parts: &[Part], run: &mut RunResult) {
+    let all = || parts.iter().map(|part| &part.run.totals);
+    let t = &mut run.totals;
+    t.attempts = all().map(|t| t.attempts).sum();
+    t.requests = all().map(|t| t.requests).sum();
+    t.failures = all().map(|t| t.failures).sum();
+    t.local_failures = all().map(|t| t.local_failures).sum();
+    t.cut = all().map(|t| t.cut).sum();
+    t.never_started = all().map(|t| t.never_started).sum();
+    t.rps = per_second(t.requests, run.duration_s);
+    t.failures_per_s = per_second(t.failures, run.duration_s);
+    t.bytes_in = all().map(|t| t.bytes_in).sum();
+    t.bytes_out = all().map(|t| t.bytes_out).sum();
+    t.connections_opened = all().map(|t| t.connections_opened).sum();
+    t.connects_failed = all().map(|t| t.connects_failed).sum();
+    let carried: f64 = all().filter_map(|t| Some(t.requests_per_connection? * t.connections_opened as f64)).sum();
+    t.requests_per_connection = (t.connections_opened > 0).then(|| carried / t.connections_opened as f64);
+    t.users_asked = all().map(|t| t.users_asked).sum();
+    t.users_reached = all().map(|t| t.users_reached).sum();
+    t.ring_busy_skips = all().map(|t| t.ring_busy_skips).sum();
+    t.lag_max_ms = all().filter_map(|t| t.lag_max_ms).reduce(f64::max);
+    exact(&mut t.latency_ms, all().map(|t| (t.latency_ms, t.requests - t.failures.min(t.requests))));
+    exact(&mut t.failed_latency_ms, all().map(|t| (t.failed_latency_ms, t.failures)));
+    exact(&mut t.all_latency_ms, all().map(|t| (t.all_latency_ms, t.requests)));
+}
+
+/// The extremes and the mean of distributions with so many values each.
+fn exact(merged: &mut Option<LatencyMs>, parts: impl Iterator<Item = (Option<LatencyMs>, u64)>) {
+    let Some(merged) = merged else { return };
+    let known: Vec<(LatencyMs, u64)> = parts.filter_map(|(latency, n)| Some((latency?, n))).collect();
+    let values: u64 = known.iter().map(|(_, n)| n).sum();
+    let (Some(min), Some(max)) =
+        (known.iter().map(|(l, _)| l.min).reduce(f64::min), known.iter().map(|(l, _)| l.max).reduce(f64::max))
+    else {
+        return;
+    };
+    if values > 0 {
+        merged.mean = known.iter().map(|(l, n)| l.mean * *n as f64).sum::<f64>() / values as f64;
+    }
+    // A percentile of the log is the upper end of its bin: none lies beyond what was measured.
+    let percentiles = [
+        &mut merged.p50,
+        &mut merged.p66,
+        &mut merged.p75,
+        &mut merged.p80,
+        &mut merged.p90,
+        &mut merged.p95,
+        &mut merged.p98,
+        &mut merged.p99,
+        &mut merged.p99_9,
+        &mut merged.p99_99,
+    ];
+    for p in percentiles {
+        *p = p.clamp(min, max);
+    }
+    (merged.min, merged.max) = (min, max);
+}
+
+fn endpoints(parts: &[Part], run: &mut RunResult) {
+    let duration_s = run.duration_s;
+    for (at, endpoint) in run.endpoints.iter_mut().enumerate() {
+        let all = || parts.iter().filter_map(|part| part.run.endpoints.get(at));
+        endpoint.requests = all().map(|e| e.requests).sum();
+        endpoint.failures = all().map(|e| e.failures).sum();
+        endpoint.local_failures = all().map(|e| e.local_failures).sum();
+        endpoint.cut = all().map(|e| e.cut).sum();
+        endpoint.rps = per_second(endpoint.requests, duration_s);
+        endpoint.status.clear();
+        for (status, n) in all().flat_map(|e| &e.status) {
+            *endpoint.status.entry(status.clone()).or_default() += n;
+        }
+        let answers: u64 = endpoint.status.values().sum();
+        let bytes: f64 = all().filter_map(|e| Some(e.content_size_mean? * e.status.values().sum::<u64>() as f64)).sum();
+        endpoint.content_size_mean = (answers > 0).then(|| bytes / answers as f64);
+        exact(&mut endpoint.latency_ms, all().map(|e| (e.latency_ms, e.requests - e.failures.min(e.requests))));
+        exact(&mut endpoint.all_latency_ms, all().map(|e| (e.all_latency_ms, e.requests)));
+    }
+}
+
+/// Rows of all machines, those that count the same added up. `add` gets the second on the axis at which the machine began;
+/// of a new row nothing is there yet.
+fn rows<R: Clone>(
+    parts: &[Part],
+    axis: &Axis,
+    of: fn(&RunResult) -> &Vec<R>,
+    same: fn(&R, &R) -> bool,
+    add: fn(Option<&mut R>, R, f64) -> Option<R>,
+) -> Vec<R> {
+    let mut all: Vec<R> = Vec::new();
+    for (part, shift) in parts.iter().zip(&axis.shifts) {
+        for row in of(&part.run) {
+            let known = all.iter().position(|known| same(known, row));
+            let new = add(known.map(|at| &mut all[at]), row.clone(), *shift as f64);
+            all.extend(new);
+        }
+    }
+    all
+}
+
+fn same_error(a: &ErrorRow, b: &ErrorRow) -> bool {
+    let kind = |e: &ErrorRow| (e.call, e.errno, e.cause, e.port_choice, e.port_bound, e.reused, e.so_error, e.local, e.phase);
+    kind(a) == kind(b) && a.name == b.name && a.endpoint == b.endpoint && a.method == b.method
+}
+
+fn add_error(known: Option<&mut ErrorRow>, row: ErrorRow, began_s: f64) -> Option<ErrorRow> {
+    let moved = ErrorRow { first_s: row.first_s + began_s, last_s: row.last_s + began_s, ..row };
+    let Some(known) = known else { return Some(moved) };
+    let (count, last_s) = (known.count + moved.count, known.last_s.max(moved.last_s));
+    // What was received is that of the first failure.
+    if moved.first_s < known.first_s {
+        *known = moved;
+    }
+    (known.count, known.last_s) = (count, last_s);
+    None
+}
+
+fn same_surplus(a: &SurplusRow, b: &SurplusRow) -> bool {
+    a.kind == b.kind && a.endpoint == b.endpoint && a.method == b.method
+}
+
+fn add_surplus(known: Option<&mut SurplusRow>, row: SurplusRow, began_s: f64) -> Option<SurplusRow> {
+    let moved = SurplusRow { first_s: row.first_s + began_s, last_s: row.last_s + began_s, ..row };
+    let Some(known) = known else { return Some(moved) };
+    let (count, bytes, last_s) = (known.count + moved.count, known.bytes + moved.bytes, known.last_s.max(moved.last_s));
+    if moved.first_s < known.first_s {
+        *known = moved;
+    }
+    (known.count, known.bytes, known.last_s) = (count, bytes, last_s);
+    None
+}
+
+/// Stretches of failures of any machine.
+fn spans(parts: &[Part], axis: &Axis) -> Vec<FailureSpan> {
+    let moved = parts.iter().zip(&axis.shifts).flat_map(|(part, shift)| {
+        let by = *shift as f64;
+        part.run.totals.local_failure_spans.iter().map(move |s| FailureSpan { from_s: s.from_s + by, to_s: s.to_s + by, ..*s })
+    });
+    let mut all: Vec<FailureSpan> = moved.collect();
+    all.sort_by(|a, b| a.from_s.total_cmp(&b.from_s).then(a.to_s.total_cmp(&b.to_s)));
+    let mut joined: Vec<FailureSpan> = Vec::new();
+    for span in all {
+        match joined.last_mut() {
+            Some(last) if span.from_s <= last.to_s + outages::GAP.as_secs_f64() => {
+                last.to_s = last.to_s.max(span.to_s);
+                last.count += span.count;
+            }
+            _ => joined.push(span),
+        }
+    }
+    joined
+}
+
+/// None where one machine did not record it. When the oldest was sent is of its own machine's time, and left out.
+fn in_flight(a: Option<InFlight>, b: Option<InFlight>) -> Option<InFlight> {
+    let (a, b) = (a?, b?);
+    Some(InFlight {
+        count: a.count + b.count,
+        connecting: a.connecting + b.connecting,
+        waiting: a.waiting + b.waiting,
+        receiving: a.receiving + b.receiving,
+        overdue: a.overdue + b.overdue,
+        unserved: a.unserved + b.unserved,
+        served: a.served + b.served,
+        waited_max_ms: a.waited_max_ms.max(b.waited_max_ms),
+        oldest_sent_s: None,
+    })
+}

@@ -1,0 +1,115 @@
+//! Findings, verdict and stamp of a merged run: rules over all that was counted for what is the target's, and what each
+//! machine found of itself, under its name.
+
+use std::collections::BTreeMap;
+
+use super::Part;
+use crate::diagnose;
+use crate::model::figures::counted;
+use crate::model::finding::{Finding, FindingId, Severity};
+use crate::model::result::{Machine, RunResult, RunStamp, Validity, Verdict, VerdictId};
+
+/// Machines that a sentence names.
+const NAMED: usize = 3;
+/// Machines whose reasons are in the stamp.
+const REASONS: usize = 4;
+
+/// Diagnoses `run`, whose machines are those of `parts`; `missing` are the parts of the plan that nobody ran.
+pub(super) fn settle(run: &mut RunResult, parts: &[Part], missing: &[String]) {
+    // Each machine has looked at its own facts: what it could decide of the target it decided there.
+    diagnose::settle(run);
+    let overall = diagnose::decision(&run.findings).map(|(_, finding)| finding.id);
+    let own = own_verdict(run, parts, overall);
+    run.findings.retain(|f| !f.id.is_of_machine());
+    let of_machines = by_machine(parts, &run.machines, &run.findings);
+    run.findings.extend(of_machines);
+    run.findings.sort_by_key(|f| f.id);
+    let found: Vec<FindingId> = run.findings.iter().map(|f| f.id).collect();
+    run.findings.iter_mut().for_each(|f| f.caused_by.retain(|cause| found.contains(cause)));
+    run.undecided.clear();
+    for undecided in parts.iter().flat_map(|part| &part.run.undecided) {
+        if !found.contains(&undecided.id) && run.undecided.iter().all(|known| known.id != undecided.id) {
+            run.undecided.push(undecided.clone());
+        }
+    }
+    run.undecided.sort_by_key(|u| u.id);
+    if let Some(verdict) = own {
+        run.verdict = verdict;
+    }
+    run.validity = validity(&run.machines, parts, missing);
+}
+
+/// What the machines found: a finding each, with the text of the first machine that has it.
+fn by_machine(parts: &[Part], machines: &[Machine], overall: &[Finding]) -> Vec<Finding> {
+    let mut by_id: BTreeMap<FindingId, (Finding, Vec<String>)> = BTreeMap::new();
+    for (part, machine) in parts.iter().zip(machines) {
+        for finding in &part.run.findings {
+            let said = overall.iter().any(|f| f.id == finding.id);
+            // Remarks help to read figures: those of the whole are judged as a whole.
+            if said || (finding.severity == Severity::Info && !finding.id.is_of_machine()) {
+                continue;
+            }
+            by_id.entry(finding.id).or_insert_with(|| (finding.clone(), Vec::new())).1.push(machine.name.clone());
+        }
+    }
+    let named = by_id.into_values().map(|(finding, names)| Finding {
+        title: format!("{}: {}", who(&names, machines.len()), finding.title),
+        machines: names,
+        ..finding
+    });
+    named.collect()
+}
+
+/// `w1`, `w1, w2`, `w1, w2, w3 and 4 more of 9 machines`, `all 9 machines (the first: w1)`.
+fn who(names: &[String], all: usize) -> String {
+    if names.len() == all && all > NAMED {
+        return format!("all {all} machines (the first: {})", names[0]);
+    }
+    let first = names[..names.len().min(NAMED)].join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more of {all} machines"),
+    }
+}
+
+/// The verdict of the machines on themselves, where it comes before that over all: in the order of findings.
+fn own_verdict(run: &RunResult, parts: &[Part], overall: Option<FindingId>) -> Option<Verdict> {
+    let is_own =
+        |id: VerdictId| matches!(id, VerdictId::PortBound | VerdictId::FdBound | VerdictId::ClientBound | VerdictId::HostBound);
+    let decided = |part: &Part| {
+        let (id, finding) = diagnose::decision(&part.run.findings)?;
+        is_own(id).then_some(finding.id)
+    };
+    let first = parts.iter().filter_map(decided).min()?;
+    // Other programs explain what nothing else does.
+    let is_last = first == FindingId::HostContended;
+    if overall.is_some_and(|overall| (is_last || overall < first) && !overall.is_of_machine()) {
+        return None;
+    }
+    let with: Vec<usize> = (0..parts.len()).filter(|at| decided(&parts[*at]) == Some(first)).collect();
+    let names: Vec<String> = with.iter().map(|at| run.machines[*at].name.clone()).collect();
+    let at = *with.first()?;
+    let verdict = &parts[at].run.verdict;
+    let since_s = verdict.since_s.map(|s| s + run.machines[at].from_s as f64);
+    Some(Verdict { id: verdict.id, sentence: format!("{}: {}", who(&names, parts.len()), verdict.sentence), since_s })
+}
+
+/// The stamp of the machine that has the worst, and the reasons of those that are not valid.
+fn validity(machines: &[Machine], parts: &[Part], missing: &[String]) -> Validity {
+    let order = |stamp: RunStamp| match stamp {
+        RunStamp::PortBound => 0,
+        RunStamp::ClientBound => 1,
+        RunStamp::Incomplete => 2,
+        RunStamp::Valid => 3,
+    };
+    let mut bad: Vec<(&Machine, &Part)> = machines.iter().zip(parts).filter(|(m, _)| m.stamp != RunStamp::Valid).collect();
+    bad.sort_by_key(|(machine, _)| order(machine.stamp));
+    let worst = bad.first().map_or(RunStamp::Valid, |(machine, _)| machine.stamp);
+    let stamp = if worst == RunStamp::Valid && !missing.is_empty() { RunStamp::Incomplete } else { worst };
+    let mut reasons: Vec<String> = missing.to_vec();
+    for (machine, part) in bad.iter().take(REASONS) {
+        reasons.extend(part.run.validity.reasons.iter().map(|reason| format!("{}: {reason}", machine.name)));
+    }
+    reasons.extend((bad.len() > REASONS).then(|| format!("and {} more", counted((bad.len() - REASONS) as u64, "machine"))));
+    Validity { stamp, reasons }
+}

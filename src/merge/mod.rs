@@ -1,0 +1,161 @@
+//! Runs of several machines made one: latencies added bin by bin, seconds aligned on wall clock, counts added up. What
+//! belongs to one machine (its ports, its CPU, its memory) stays with it: a sum would say nothing true.
+//!
+//! Rules run on each machine's own facts, and once over all. A finding about a machine names it.
+
+mod align;
+mod counts;
+mod diagnosis;
+mod fits;
+mod machines;
+#[cfg(test)]
+mod tests;
+
+use crate::model::document;
+use crate::model::limits::LATENCY_DIGITS;
+use crate::model::plan::{LoadPlan, Whole};
+use crate::model::result::{Host, PhasesMs, RunResult, Steady, Sysctls};
+use crate::model::time::per_second;
+use crate::stats::histogram::Dense;
+use crate::stats::interval::Interval;
+use crate::stats::so_far::SoFar;
+
+pub use fits::Misfit;
+
+/// Why a figure of one machine is null in the merged run.
+const PER_MACHINE: &str = "each machine has its own: machines[]";
+/// Why a percentile is null that no log keeps.
+const NOT_ADDED: &str = "percentiles of several machines do not add up, and the log has no distribution of it";
+
+/// One machine's run, as it was kept.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// what the reader calls it: the path
+    pub from: String,
+    /// its document
+    pub run: RunResult,
+    /// its interval log
+    pub seconds: Vec<Interval>,
+}
+
+/// What several runs come to.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    /// as one run
+    pub run: RunResult,
+    /// and its seconds
+    pub seconds: Vec<Interval>,
+    /// what the reader must know beside it: a line each
+    pub notes: Vec<String>,
+}
+
+/// Merges runs of one plan, in whatever order they come. `command` is what asked for it.
+///
+/// Errors: they do not belong together; which, and why.
+pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
+    parts.sort_by(|a, b| order(a).cmp(&order(b)));
+    let missing = fits::check(&parts)?;
+    let axis = align::Axis::of(&parts);
+    let seconds = align::joined(parts.iter().zip(&axis.shifts).map(|(part, shift)| (align::whole_seconds(part), *shift)));
+    let plan = whole_plan(&parts);
+    let mut run = RunResult::new(plan, command, axis.started_at.clone(), host(&parts));
+    run.tool = parts[0].run.tool.clone();
+    // The first reason for a key stays.
+    for key in ["totals.service_latency_ms", "totals.lag_p99_ms", "totals.connects", "endpoints[].server_timing_ms"] {
+        run.explain_null(key, NOT_ADDED);
+    }
+    for step in ["blocked", "connecting", "sending", "waiting", "receiving"] {
+        run.explain_null(&format!("endpoints[].phases_ms.{step}"), NOT_ADDED);
+    }
+    for column in ["connect_p50_us", "connect_p95_us", "connect_mean_us"] {
+        run.explain_null(&format!("series[].{column}"), PER_MACHINE);
+    }
+    run.explain_null("resources.client.lateness_p99_ms", PER_MACHINE);
+    let duration_s = axis.duration_s(&parts);
+    let mut counted = SoFar::new(&run.plan);
+    for second in &seconds {
+        counted.push(second);
+    }
+    axis.users(&parts).into_iter().for_each(|(second, asked, active)| counted.note_users(second, asked, active));
+    counted.fill_whole(&mut run, duration_s, &seconds);
+    for endpoint in &mut run.endpoints {
+        endpoint.phases_ms = PhasesMs { blocked: None, connecting: None, sending: None, waiting: None, receiving: None };
+        endpoint.server_timing_ms = None;
+    }
+    counts::add(&parts, &axis, &mut run);
+    run.totals.steady = steady(&run.plan, &axis, &seconds, duration_s);
+    run.machines = machines::rows(&parts, &axis);
+    run.totals.rate_ratio = run.shortfall().map(|s| 1.0 - s.missing / s.asked);
+    diagnosis::settle(&mut run, &parts, &missing);
+    let nulls = document::nulls(&run);
+    run.unavailable.retain(|row| nulls.contains(&row.key));
+    for key in nulls {
+        run.explain_null(&key, PER_MACHINE);
+    }
+    let clocks = axis.notes(&parts, &run.machines);
+    let notes = clocks.into_iter().chain(machines::notes(&parts)).chain(missing).collect();
+    Ok(Merged { run, seconds, notes })
+}
+
+fn order(part: &Part) -> (u32, &str, &str) {
+    (part.run.plan.shard.map_or(0, |shard| shard.number), &part.run.started_at, &part.from)
+}
+
+/// The plan that was divided; of runs that were not, the sum of theirs.
+fn whole_plan(parts: &[Part]) -> LoadPlan {
+    let plans = || parts.iter().map(|part| &part.run.plan);
+    let first = plans().find(|plan| !plan.is_empty()).unwrap_or(&parts[0].run.plan).clone();
+    let whole = first.shard.map_or_else(
+        || Whole {
+            users: plans().map(|p| p.users).sum(),
+            spawn_rate: plans().map(|p| p.spawn_rate).sum(),
+            rate: plans().map(|p| p.rate).sum(),
+            requests: plans().map(|p| p.requests).sum(),
+        },
+        |shard| shard.whole,
+    );
+    let Whole { users, spawn_rate, rate, requests } = whole;
+    let threads = plans().map(|p| p.threads).max().unwrap_or(1);
+    LoadPlan { users, spawn_rate, rate, requests, threads, shard: None, ..first }
+}
+
+/// What all machines have in common.
+fn host(parts: &[Part]) -> Host {
+    let hosts = || parts.iter().map(|part| &part.run.host);
+    let mut kernels: Vec<&str> = hosts().map(|h| h.kernel.as_str()).collect();
+    kernels.sort_unstable();
+    kernels.dedup();
+    let first = &parts[0].run.host;
+    let alike = |same: &dyn Fn(&Host) -> bool| hosts().all(same);
+    Host {
+        name: None,
+        kernel: kernels.join(", "),
+        cpus: machines::by_host(parts).iter().map(|host| host.cpus).sum(),
+        memory_bytes: None,
+        nofile: None,
+        sysctls: if alike(&|h| h.sysctls == first.sysctls) { first.sysctls.clone() } else { Sysctls::default() },
+        sysctls_at_end: None,
+        congestion_control: first
+            .congestion_control
+            .clone()
+            .filter(|_| alike(&|h| h.congestion_control == first.congestion_control)),
+        cpu_quota: None,
+    }
+}
+
+/// The part after every machine's warm-up, in whole seconds: that is what a log can be cut at.
+fn steady(plan: &LoadPlan, axis: &align::Axis, seconds: &[Interval], duration_s: f64) -> Option<Steady> {
+    let from = plan.steady_from().as_secs_f64().ceil() as u64 + axis.shifts.iter().max().copied().unwrap_or(0);
+    let mut answered = Dense::new(LATENCY_DIGITS);
+    let mut requests = 0;
+    for second in seconds.iter().filter(|s| s.second >= from) {
+        requests += second.counts().requests;
+        second.endpoints.iter().for_each(|e| answered.add_sparse(&e.answered));
+    }
+    let from_s = from as f64;
+    (duration_s > from_s).then(|| Steady {
+        from_s,
+        rps: per_second(requests, duration_s - from_s),
+        latency_ms: answered.latency_ms(),
+    })
+}
