@@ -8,6 +8,8 @@ use crate::model::figures::seconds;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{ClockOffset, PlannedStart, RunResult};
 use crate::model::{time, units};
+use crate::report::style::Tone;
+use crate::report::text::Page;
 use crate::sys::clock;
 use crate::sys::signals::StopFlag;
 
@@ -105,7 +107,8 @@ impl Start {
             };
             let ahead = at_s - clock::wall_s();
             let when = if ahead > 0.0 { format!("in {}", seconds(ahead)) } else { "now".to_owned() };
-            tell(&format!("start    {}, {when}; {clock}", time::rfc3339_of(at_s)));
+            let text = format!("{}, {when}; {clock}", time::rfc3339_of(at_s));
+            tell(Page::plain().wide(super::told_columns()).labelled("start", Tone::Normal, &text).trim_end());
         }
         self.clock = Some(measured);
         wait_until(at_s - AHEAD_S, stop);

@@ -165,7 +165,8 @@ fn unread(run: &RunResult) -> Option<String> {
             None => missing.push((&u.reason, vec![words])),
         }
     }
-    let gone = run.verdict.id == VerdictId::TargetGone;
+    // What each machine has of its own is in the rows of the machines.
+    let gone = run.verdict.id == VerdictId::TargetGone || !run.machines.is_empty();
     let texts: Vec<String> =
         missing.iter().filter(|_| !gone).map(|(reason, all)| format!("{} not measured: {reason}", all.join(", "))).collect();
     (!texts.is_empty()).then(|| texts.join("; "))
