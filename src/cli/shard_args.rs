@@ -8,8 +8,7 @@ use crate::model::figures::seconds;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{ClockOffset, PlannedStart, RunResult};
 use crate::model::{time, units};
-use crate::report::style::Tone;
-use crate::report::text::Page;
+use crate::report::style::wrapped;
 use crate::sys::clock;
 use crate::sys::signals::StopFlag;
 
@@ -107,8 +106,8 @@ impl Start {
             };
             let ahead = at_s - clock::wall_s();
             let when = if ahead > 0.0 { format!("in {}", seconds(ahead)) } else { "now".to_owned() };
-            let text = format!("{}, {when}; {clock}", time::rfc3339_of(at_s));
-            tell(Page::plain().wide(super::told_columns()).labelled("start", Tone::Normal, &text).trim_end());
+            let line = format!("start at {}, {when}; {clock}", time::rfc3339_of(at_s));
+            tell(wrapped(&line, 2, super::told_columns()).trim_end());
         }
         self.clock = Some(measured);
         wait_until(at_s - AHEAD_S, stop);
