@@ -44,20 +44,23 @@ def run(binary, target, seconds, live):
     command = ["taskset", "-c", CLIENT_CORE, binary, "load", target, "-c", "20", "-d", f"{seconds}s", "--threads", "1"]
     command += ["--json", "-"] + (["--live", "0"] if live else [])
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    reader, taken = None, []
-    for line in child.stderr:
-        found = re.search(r"live page (http://\S+/),", line)
-        if found:
-            reader = threading.Thread(target=follow, args=(found[1], taken))
-            reader.start()
-            break
-    drain = threading.Thread(target=child.stderr.read)
-    drain.start()
+    readers, taken = [], []
+
+    def listen():
+        for line in child.stderr:
+            found = re.search(r"live page (http://\S+/),", line)
+            if found:
+                readers.append(threading.Thread(target=follow, args=(found[1], taken)))
+                readers[-1].start()
+
+    # Both streams at once: a client that cannot write its result never ends the other one.
+    listener = threading.Thread(target=listen)
+    listener.start()
     out = child.stdout.read()
-    drain.join()
+    listener.join()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
-    if reader:
+    for reader in readers:
         reader.join()
     if child.returncode or (live and not taken):
         sys.exit(f"live-cost.py: {' '.join(command)}: exit {child.returncode}, {len(taken)} pieces of events")

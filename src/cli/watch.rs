@@ -1,8 +1,9 @@
 //! `sockbench watch`: any command, watched from outside.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use crate::observe::looker::{self, Looker, Whom};
 use crate::report::text::{Detail, Page, render_watch};
 use crate::sys::clock::{Clock, wall_rfc3339};
 use crate::sys::command::{self, Ended, Event, Signals};
-use crate::sys::{descriptors, host, process, reaper, socket};
-use crate::watch::{Course, End, Stopping, named_addresses, program_of, settle};
+use crate::sys::{descriptors, host, netns, process, reaper, socket};
+use crate::watch::{Course, End, Stopping, findings, named_addresses, program_of, settle};
 
 /// The command was found, but could not be executed (as env(1) has it).
 const EXIT_NOT_EXECUTABLE: u8 = 126;
@@ -103,7 +104,8 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let kept = output.dir.as_ref().map(|dir| dir.display().to_string());
     let detail = if args.verbose { Detail::Full } else { Detail::Brief };
     let page = Page { detail, ..super::page_of_stderr(args.no_color, kept) };
-    tell(render_watch(&report, &page).trim_end());
+    // Its colours are its own; what is foreign in it was made visible.
+    let _ = io::stderr().write_all(render_watch(&report, &page).as_bytes());
     let failed = report.findings.iter().find(|f| args.fail_on.contains(&f.id));
     written.settle(Ok(if failed.is_some() { EXIT_GATE } else { code }))
 }
@@ -131,6 +133,7 @@ struct Watch<'a> {
     pid: u32,
     ended: Option<(Ended, f64)>,
     stopping: Stopping,
+    passing: Passing,
 }
 
 fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
@@ -138,7 +141,17 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
         Some(pid) => words_of(pid).map_err(|e| Exit::usage(format!("--pid {pid}: {e}")))?,
         None => args.command.iter().map(|w| w.to_string_lossy().into_owned()).collect(),
     };
-    let mut report = report(words);
+    if let Some(pid) = args.pid {
+        // A container's ports are its own: they are looked at where they are.
+        let joined = netns::join(pid).map_err(|e| {
+            let why = super::files::words(&e);
+            Exit::environment(format!("--pid {pid}: its network namespace cannot be entered: {why}")).hint("as root")
+        })?;
+        if joined && !args.quiet {
+            tell(&format!("sockbench: process {pid} is in another network namespace: looking there"));
+        }
+    }
+    let mut report = report(words, args.sandbox.sandbox);
     let clock = Clock::start();
     let whom = args.pid.map_or(Whom::Children, Whom::Tree);
     let mut looker = Looker::new(whom, clock);
@@ -155,16 +168,17 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
         None => start(args, signals)?,
     };
     report.watched.pid = pid;
-    let mut watch = Watch { args, clock, looker, course, looks: 0, pid, ended: None, stopping: Stopping::default() };
+    let stopping = Stopping::default();
+    let mut watch = Watch { args, clock, looker, course, looks: 0, pid, ended: None, stopping, passing };
     watch.follow(signals, start_s).map_err(|e| Exit::environment(format!("watch: {e}")))?;
     let at_s = watch.ended.map_or_else(|| clock.now().as_secs_f64() - start_s, |(_, at_s)| at_s);
     let ended = watch.ended.map(|(ended, _)| ended);
     report.watched.stopped = args.pid.is_none() && watch.stopping.has_begun();
-    let said = passing.reads;
-    let explained = passing.finish(signals);
-    report.output.read = said;
+    report.output.read = watch.passing.reads;
+    let explained = watch.passing.finish(signals);
     for e in explained {
-        report.output.bad_answers += e.bad_answers;
+        // A number that a foreign text names: it ends at the largest.
+        report.output.bad_answers = report.output.bad_answers.saturating_add(e.bad_answers);
         report.output.readings.extend(e.readings);
     }
     report.output.readings.sort_by_key(|r| std::cmp::Reverse(r.count));
@@ -209,6 +223,7 @@ impl Watch<'_> {
                 Event::Child if self.ended.is_none() => self.ended = command::reap(self.pid).map(|ended| (ended, now_s)),
                 Event::Child => drop(command::reap(self.pid)),
                 Event::Stop { signal, from_terminal } => self.stopping.on_signal(now_s, signal, from_terminal),
+                Event::Resized => self.passing.resize(&self.looker.read_all()),
                 Event::Timeout => {}
             }
             if self.args.duration.is_some_and(|limit| now_s >= limit.as_secs_f64()) {
@@ -234,7 +249,8 @@ impl Watch<'_> {
     fn look(&mut self) {
         let look = self.looker.look(&self.course.destinations());
         for outlook in self.course.on_look(&look, None) {
-            if !self.args.quiet {
+            // A line that nobody takes is not waited for: the report has it.
+            if !self.args.quiet && command::wait_writable(io::stderr().as_fd(), Some(Duration::ZERO)).unwrap_or(true) {
                 tell(&format!("sockbench: {}", outlook.text));
             }
         }
@@ -278,7 +294,7 @@ fn start(args: &Args, signals: &Signals) -> Result<(u32, Passing), Exit> {
 }
 
 /// A report in which nothing was seen yet.
-fn report(words: Vec<String>) -> WatchReport {
+fn report(words: Vec<String>, sandbox: bool) -> WatchReport {
     let (host, missing) = host::read_host();
     let program = program_of(&words).map(|p| p.name.to_owned());
     let mut report = WatchReport {
@@ -287,7 +303,7 @@ fn report(words: Vec<String>) -> WatchReport {
         command: command_line(),
         started_at: wall_rfc3339(),
         duration_s: 0.0,
-        watched: Watched { words, pid: 0, program, exit_code: None, signal: None, stopped: false },
+        watched: Watched { words, pid: 0, program, exit_code: None, signal: None, stopped: false, sandbox },
         host,
         verdict: Verdict::default(),
         findings: Vec::new(),
@@ -325,6 +341,8 @@ fn resolved(named: Vec<(String, u16)>) -> Vec<SocketAddr> {
 }
 
 fn finding(word: &str) -> Result<FindingId, String> {
-    let known = FindingId::ALL.iter().copied().find(|id| id.word() == word);
-    known.ok_or_else(|| format!("{word:?}: not a finding\nhint: docs/FINDINGS.md lists them, such as local-ports-exhausted"))
+    let words = || findings().map(FindingId::word).collect::<Vec<_>>().join(", ");
+    findings()
+        .find(|id| id.word() == word)
+        .ok_or_else(|| format!("{word:?}: nothing that watching can find\nhint: one of {}", words()))
 }

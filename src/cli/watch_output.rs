@@ -1,7 +1,7 @@
 //! What a watched command prints: passed on unchanged, and read on the way.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +28,8 @@ pub(crate) struct Passing {
     ends: Vec<Receiver<()>>,
     /// closed when the command has ended
     running: Vec<OwnedFd>,
+    /// our ends of the command's terminals
+    terminals: Vec<(File, Kind)>,
     /// whether anything is read
     pub(crate) reads: bool,
 }
@@ -44,6 +46,18 @@ pub(crate) struct Streams {
 enum Kind {
     Out,
     Err,
+}
+
+impl Kind {
+    /// This process's stream, without the lock and the lines of the standard library: while somebody takes nothing of the
+    /// command's, what we have to say is not delayed.
+    fn own(self) -> io::Result<File> {
+        let fd = match self {
+            Self::Out => io::stdout().as_fd().try_clone_to_owned(),
+            Self::Err => io::stderr().as_fd().try_clone_to_owned(),
+        };
+        fd.map(File::from)
+    }
 }
 
 impl Streams {
@@ -89,8 +103,12 @@ impl Ours {
             let (end, is_ended) = channel();
             let shared = Arc::clone(&reader);
             let (over, running) = command::pipe()?;
+            let to = kind.own()?;
+            if from.is_terminal() {
+                passing.terminals.push((from.try_clone()?, kind));
+            }
             std::thread::Builder::new().name("watch-output".into()).spawn(move || {
-                pass(from, kind, &over, &shared);
+                pass(from, &to, &over, &shared);
                 drop(end);
             })?;
             passing.readers.push(reader);
@@ -102,10 +120,19 @@ impl Ours {
 }
 
 impl Passing {
+    /// The own terminal has another size: so has the command's. `pids` are its processes.
+    pub(crate) fn resize(&self, pids: &[u32]) {
+        for (terminal, kind) in &self.terminals {
+            if let Ok(own) = kind.own() {
+                command::resize(own.as_fd(), terminal.as_fd(), pids);
+            }
+        }
+    }
+
     /// Waits until the rest was taken, however slowly, or a signal comes; what each stream says, where it says that
     /// connections failed.
     pub(crate) fn finish(self, signals: &Signals) -> Vec<Explanation> {
-        drop(self.running);
+        drop((self.running, self.terminals));
         let is_taken = |end: &Receiver<()>| {
             while end.recv_timeout(SIGNAL_EVERY) == Err(RecvTimeoutError::Timeout) {
                 if matches!(signals.wait(Duration::ZERO), Ok(Event::Stop { .. })) {
@@ -121,7 +148,7 @@ impl Passing {
 }
 
 /// Until its end, or until nobody takes it any more: then the command gets a broken pipe, as it would without us.
-fn pass(mut from: File, kind: Kind, over: &File, reader: &Mutex<TextReader>) {
+fn pass(mut from: File, to: &File, over: &File, reader: &Mutex<TextReader>) {
     let mut piece = vec![0; PIECE];
     let mut left = None;
     loop {
@@ -149,18 +176,22 @@ fn pass(mut from: File, kind: Kind, over: &File, reader: &Mutex<TextReader>) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return,
         };
-        let written = match kind {
-            Kind::Out => write_flushed(&mut io::stdout().lock(), &piece[..n]),
-            Kind::Err => write_flushed(&mut io::stderr().lock(), &piece[..n]),
-        };
-        if written.is_err() {
+        if write_all(to, &piece[..n]).is_err() {
             return;
         }
         reader.lock().unwrap_or_else(PoisonError::into_inner).feed(&piece[..n]);
     }
 }
 
-fn write_flushed(to: &mut impl io::Write, bytes: &[u8]) -> io::Result<()> {
-    to.write_all(bytes)?;
-    to.flush()
+/// Whoever shares a terminal or a pipe with this process may have made it non-blocking: it is waited for all the same.
+fn write_all(mut to: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => drop(command::wait_writable(to.as_fd(), None)?),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }

@@ -21,16 +21,20 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// What is shown at one moment, made when it is asked for.
 pub(super) trait Shown {
-    /// rises with each change
-    fn version(&self) -> u64;
+    /// rises with each change; none of what nobody can follow
+    fn version(&self) -> Option<u64> {
+        None
+    }
     /// the whole page
     fn page(&mut self) -> String;
     /// what replaces its parts, as a browser gets it
     fn update(&mut self) -> &str;
-    /// the same for Prometheus
-    fn metrics(&mut self) -> String;
+    /// the same for Prometheus; none where it cannot be read now
+    fn metrics(&mut self) -> Option<String>;
     /// whether nothing more will come
-    fn is_last(&self) -> bool;
+    fn is_last(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -66,7 +70,7 @@ impl Client {
             Ok(Found::More) => return,
             Ok(Found::Head { head, .. }) => match (head.path, head.method) {
                 (_, Method::Other) => (answer("405 Method Not Allowed\r\nAllow: GET", TEXT, ""), State::Answering),
-                ("/events", Method::Get) => (EVENTS_HEAD.to_vec(), State::Following(0)),
+                ("/events", Method::Get) if shown.version().is_some() => (EVENTS_HEAD.to_vec(), State::Following(0)),
                 (path, method) => (bodyless(whole(path, shown), method), State::Answering),
             },
             Err(fault) => (answer(fault.status().text(), TEXT, &format!("{fault}\n")), State::Answering),
@@ -82,10 +86,11 @@ impl Client {
     /// Makes the next event, where one is due and the last one is written.
     pub(super) fn on_change(&mut self, now: Stamp, shown: &mut dyn Shown) {
         let State::Following(sent) = &mut self.state else { return };
-        if self.written < self.out.len() || *sent >= shown.version() {
+        let Some(version) = shown.version().filter(|version| *sent < *version) else { return };
+        if self.written < self.out.len() {
             return;
         }
-        *sent = shown.version();
+        *sent = version;
         self.out = event(if shown.is_last() { "end" } else { "page" }, shown.update());
         (self.written, self.moved) = (0, now);
         if shown.is_last() {
@@ -136,7 +141,10 @@ const TEXT: &str = "text/plain; charset=utf-8";
 fn whole(path: &str, shown: &mut dyn Shown) -> Vec<u8> {
     match path {
         "/" => answer("200 OK", "text/html; charset=utf-8", &shown.page()),
-        "/metrics" => answer("200 OK", "text/plain; version=0.0.4; charset=utf-8", &shown.metrics()),
+        "/metrics" => match shown.metrics() {
+            Some(text) => answer("200 OK", "text/plain; version=0.0.4; charset=utf-8", &text),
+            None => answer("503 Service Unavailable", TEXT, "the figures cannot be read now\n"),
+        },
         "/favicon.ico" => NOTHING.to_vec(),
         _ => answer("404 Not Found", TEXT, "here are / and /metrics\n"),
     }
@@ -159,8 +167,8 @@ mod tests {
     struct Fake(u64, bool, String);
 
     impl Shown for Fake {
-        fn version(&self) -> u64 {
-            self.0
+        fn version(&self) -> Option<u64> {
+            Some(self.0)
         }
         fn page(&mut self) -> String {
             format!("page {}", self.0)
@@ -169,8 +177,8 @@ mod tests {
             self.2 = format!("update {}", self.0);
             &self.2
         }
-        fn metrics(&mut self) -> String {
-            "metrics\n".into()
+        fn metrics(&mut self) -> Option<String> {
+            Some("metrics\n".into()).filter(|_| self.0 > 0)
         }
         fn is_last(&self) -> bool {
             self.1
@@ -209,6 +217,8 @@ mod tests {
             assert!(text.starts_with(&format!("HTTP/1.1 {status} ")) && text.ends_with(end), "{request}: {text}");
             assert!(client.is_over(NOW), "{request}");
         }
+        let none = take(&mut asked("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", &mut Fake(0, false, String::new())));
+        assert!(none.starts_with("HTTP/1.1 503 "), "{none}");
     }
 
     #[test]

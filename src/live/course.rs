@@ -198,9 +198,9 @@ impl Course {
 }
 
 impl Shown for Course {
-    fn version(&self) -> u64 {
+    fn version(&self) -> Option<u64> {
         // Before anything has begun there is an empty page to show.
-        self.version + 1
+        Some(self.version + 1)
     }
 
     fn page(&mut self) -> String {
@@ -214,8 +214,8 @@ impl Shown for Course {
         self.update.as_ref().map_or("", |(_, text)| text)
     }
 
-    fn metrics(&mut self) -> String {
-        self.figures().map_or_else(String::new, |(all, _)| metrics::prometheus(&all))
+    fn metrics(&mut self) -> Option<String> {
+        Some(self.figures().map_or_else(String::new, |(all, _)| metrics::prometheus(&all)))
     }
 
     fn is_last(&self) -> bool {

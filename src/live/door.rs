@@ -1,4 +1,4 @@
-//! The thread of the live page: one loop over a listener and a few clients that never blocks but in poll(2).
+//! Pages over HTTP, of a run or for Prometheus: one loop over a listener and a few clients that never blocks but in poll(2).
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -10,11 +10,12 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::client::Client;
+use super::client::{Client, Shown};
 use super::course::{Course, Update};
+use crate::model::limits::ACCEPT_PAUSE;
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
-use crate::sys::listen::{ListenSpec, listen};
+use crate::sys::listen::{ListenSpec, is_of_one_connection, listen};
 
 /// Clients at once. A further one takes the place of one that has not asked yet, or is closed at once.
 const CLIENTS: usize = 16;
@@ -51,6 +52,11 @@ impl Door {
         Ok(Self { listener, addr })
     }
 
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// Where the page is.
     pub fn url(&self) -> String {
         format!("http://{}/", self.addr)
@@ -64,16 +70,57 @@ impl Door {
         poll.registry().register(&mut self.listener, LISTENER, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (send, receive) = channel();
-        let serving = Serving {
-            poll,
-            listener: Some(self.listener),
-            clients: Vec::new(),
-            course: Course::default(),
-            clock: Clock::start(),
-            last: None,
-        };
-        let thread = std::thread::Builder::new().name("live-page".into()).spawn(move || serving.serve(&receive))?;
+        let serving = Serving::new(poll, self.listener, Course::default());
+        let feed = move |course: &mut Course| feed(&receive, course);
+        let thread = std::thread::Builder::new().name("live-page".into()).spawn(move || serving.serve(feed))?;
         Ok(Page { updates: Some(send), waker, thread: Some(thread) })
+    }
+
+    /// Answers here with `page` and with `metrics`, none of which means that there are none just now, until `is_over` says so
+    /// at a connection.
+    ///
+    /// Errors: a poll could not be made.
+    pub fn answer(
+        mut self,
+        page: &'static str,
+        metrics: impl FnMut() -> Option<String>,
+        is_over: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        let poll = Poll::new()?;
+        poll.registry().register(&mut self.listener, LISTENER, Interest::READABLE)?;
+        Serving::new(poll, self.listener, Figures { page, metrics }).serve(|_| !is_over());
+        Ok(())
+    }
+}
+
+/// Whether more will come; what has come is taken in.
+fn feed(updates: &Receiver<Update>, course: &mut Course) -> bool {
+    loop {
+        match updates.try_recv() {
+            Ok(update) => course.on_update(update),
+            Err(TryRecvError::Empty) => return true,
+            Err(TryRecvError::Disconnected) => return false,
+        }
+    }
+}
+
+/// A page that stays, and figures made for each who asks.
+struct Figures<M> {
+    page: &'static str,
+    metrics: M,
+}
+
+impl<M: FnMut() -> Option<String>> Shown for Figures<M> {
+    fn page(&mut self) -> String {
+        self.page.into()
+    }
+
+    fn update(&mut self) -> &str {
+        self.page
+    }
+
+    fn metrics(&mut self) -> Option<String> {
+        (self.metrics)()
     }
 }
 
@@ -100,44 +147,44 @@ impl Drop for Page {
     }
 }
 
-struct Serving {
+struct Serving<S> {
     poll: Poll,
     listener: Option<TcpListener>,
     clients: Vec<(TcpStream, Client)>,
-    course: Course,
+    shown: S,
     clock: Clock,
+    /// when accept() is tried again
+    again: Option<Stamp>,
     /// when all is over, whoever is still there
     last: Option<Stamp>,
 }
 
-impl Serving {
-    fn serve(mut self, updates: &Receiver<Update>) {
+impl<S: Shown> Serving<S> {
+    fn new(poll: Poll, listener: TcpListener, shown: S) -> Self {
+        Self { poll, listener: Some(listener), clients: Vec::new(), shown, clock: Clock::start(), again: None, last: None }
+    }
+
+    /// Until `feed` says that nothing more will come, and those who are there have the last of it.
+    fn serve(mut self, mut feed: impl FnMut(&mut S) -> bool) {
         let mut events = Events::with_capacity(CLIENTS + 2);
         loop {
             let now = self.clock.now();
             let deadlines = self.clients.iter().filter_map(|(_, client)| client.deadline());
-            let next = deadlines.chain(self.last).min().map(|deadline| deadline.since(now));
+            let next = deadlines.chain(self.last).chain(self.again).min().map(|deadline| deadline.since(now));
             if let Err(error) = self.poll.poll(&mut events, next)
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 return;
             }
             let now = self.clock.now();
-            loop {
-                match updates.try_recv() {
-                    Ok(update) => self.course.on_update(update),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => {
-                        // Nobody new is let in; those who are there get the last page.
-                        self.listener = None;
-                        self.last.get_or_insert(now.plus(LAST));
-                        break;
-                    }
-                }
+            if !feed(&mut self.shown) {
+                // Nobody new is let in; those who are there get the last page.
+                self.listener = None;
+                self.last.get_or_insert(now.plus(LAST));
             }
             self.accept(now);
             self.clients.retain_mut(|(stream, client)| {
-                go_on(stream, client, now, &mut self.course);
+                go_on(stream, client, now, &mut self.shown);
                 !client.is_over(now)
             });
             if self.last.is_some_and(|last| now >= last || self.clients.iter().all(|(_, client)| client.pending().is_empty())) {
@@ -147,8 +194,18 @@ impl Serving {
     }
 
     fn accept(&mut self, now: Stamp) {
-        // Without descriptors, or with another fault: those who wait are let in at the next turn, a second later at most.
-        while let Some(Ok((mut stream, _))) = self.listener.as_ref().map(TcpListener::accept) {
+        self.again = None;
+        while let Some(accepted) = self.listener.as_ref().map(TcpListener::accept) {
+            let mut stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.raw_os_error().is_some_and(is_of_one_connection) => continue,
+                Err(_) => {
+                    // Without descriptors: those who wait are let in a little later.
+                    self.again = Some(now.plus(ACCEPT_PAUSE));
+                    return;
+                }
+            };
             if self.clients.len() >= CLIENTS {
                 let Some(silent) = self.clients.iter().position(|(_, client)| client.is_asking()) else { continue };
                 self.clients.remove(silent);
@@ -162,24 +219,24 @@ impl Serving {
 }
 
 /// Reads and writes until the socket would block.
-fn go_on(stream: &mut TcpStream, client: &mut Client, now: Stamp, course: &mut Course) {
+fn go_on(stream: &mut TcpStream, client: &mut Client, now: Stamp, shown: &mut dyn Shown) {
     let mut piece = [0; 4096];
     // Who sends more than a request has is not waited for: the end of the run would wait with it.
     for _ in 0..READS_PER_TURN {
         match stream.read(&mut piece) {
             Ok(0) => return client.on_end(),
-            Ok(n) => client.on_bytes(&piece[..n], now, course),
+            Ok(n) => client.on_bytes(&piece[..n], now, shown),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return client.on_end(),
         }
     }
-    client.on_change(now, course);
+    client.on_change(now, shown);
     while !client.pending().is_empty() {
         match stream.write(client.pending()) {
             Ok(n) => {
                 client.on_written(n, now);
-                client.on_change(now, course);
+                client.on_change(now, shown);
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -1,15 +1,7 @@
 //! The figures of a run for machines: one list, written as Prometheus text or for a collector of OpenTelemetry.
 
-use std::fmt::Write as _;
-
+use crate::model::metrics::{Exposition, Kind};
 use crate::model::result::{Endpoint, RunResult, SeriesPoint};
-
-/// Whether a figure only rises within a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Counter,
-    Gauge,
-}
 
 /// In which unit: the end of a name for Prometheus, the code of UCUM for OpenTelemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +80,16 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
         [("client", client), ("target", target)].into_iter().filter_map(known).collect::<Vec<_>>()
     };
     let bytes = |n: Option<u64>| n.map(|n| n as f64);
+    let target = || ("destination", run.plan.target.addr.to_string());
+    let to_target = |value: Option<f64>| value.map_or_else(Vec::new, |value| vec![(vec![target()], value)]);
+    let time_wait = point.time_wait.unwrap_or(0);
+    let by_state = point.ports_used.map_or_else(Vec::new, |used| {
+        let states = [("time_wait", time_wait), ("other", used.saturating_sub(time_wait))];
+        states.map(|(state, n)| (vec![target(), ("state", state.to_owned())], f64::from(n))).to_vec()
+    });
     let share = |percent: Option<f64>| percent.map(|p| p / 100.0);
     let SeriesPoint { p50_ms, p95_ms, p99_ms, .. } = point;
-    let rows: [Row; 20] = [
+    let rows: [Row; 19] = [
         ("elapsed", Gauge, Unit::Seconds, "Whole seconds of the run so far.", all(run.duration_s)),
         ("users", Gauge, Unit::None, "Users that are active.", all(point.users.into())),
         ("users_asked", Gauge, Unit::None, "Users that the plan asks for by now.", all(point.users_asked.into())),
@@ -119,28 +118,28 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
             "Percentiles of the duration of connect(2) in the last second.",
             percentiles([("50", point.connect_p50_us), ("95", point.connect_p95_us), ("99", None)], 1e6),
         ),
+        // As `ports --serve` names them: one alert is about both.
+        ("ephemeral_ports", Gauge, Unit::None, "Source ports with a socket towards the target, by state.", by_state),
         (
-            "ports_used",
+            "ephemeral_port_pool",
             Gauge,
             Unit::None,
-            "Source ports with a socket towards the target.",
-            known(point.ports_used.map(f64::from)),
+            "Source ports that the run can use.",
+            known(ports.and_then(|p| p.pool).map(f64::from)),
         ),
-        ("ports_time_wait", Gauge, Unit::None, "Source ports in TIME_WAIT.", known(point.time_wait.map(f64::from))),
-        ("ports_pool", Gauge, Unit::None, "Source ports that the run can use.", known(ports.and_then(|p| p.pool).map(f64::from))),
         (
-            "ports_sustained_connections_per_second",
+            "sustainable_connections_per_second",
             Gauge,
             Unit::None,
-            "New connections a second that the ports sustain.",
-            known(ports.and_then(|p| p.ceiling_cps)),
+            "New connections per second that the ports sustain (P/T).",
+            to_target(ports.and_then(|p| p.ceiling_cps)),
         ),
         (
-            "ports_exhausted_in",
+            "ephemeral_ports_exhausted_in",
             Gauge,
             Unit::Seconds,
-            "Time until no source port is free at the present rate; absent where they suffice.",
-            known(full_in_s),
+            "Time until no source port is left at the present rate; absent where it always finds one.",
+            to_target(full_in_s),
         ),
         (
             "cpu_cores",
@@ -159,11 +158,11 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
             known(share(point.host_memory_percent)),
         ),
         (
-            "accept_queue",
+            "listen_queue_connections",
             Gauge,
             Unit::None,
-            "Connections that a local target has not accepted.",
-            known(point.accept_queue.map(f64::from)),
+            "Connections that wait for accept() of a target on this host.",
+            point.accept_queue.map_or_else(Vec::new, |n| vec![(vec![("listener", target().1)], f64::from(n))]),
         ),
     ];
     let of = |(name, kind, unit, help, points)| Metric { name, kind, unit, help, points };
@@ -182,25 +181,13 @@ fn summed(points: impl Iterator<Item = (Labels, f64)>) -> Vec<(Labels, f64)> {
     all
 }
 
-/// The Prometheus text format, version 0.0.4.
+/// For Prometheus.
 pub(super) fn prometheus(all: &[Metric]) -> String {
-    let mut out = String::new();
+    let mut out = Exposition::default();
     for m in all {
-        let (kind, end) = match m.kind {
-            Kind::Counter => ("counter", "_total"),
-            Kind::Gauge => ("gauge", ""),
-        };
-        let name = format!("sockbench_{}{}{end}", m.name, m.unit.suffix());
-        let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", m.help);
-        for (labels, value) in &m.points {
-            let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
-            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-            let _ = writeln!(out, "{name}{labels} {value}");
-        }
+        let end = if m.kind == Kind::Counter { "_total" } else { "" };
+        out.family(&format!("sockbench_{}{}{end}", m.name, m.unit.suffix()), m.kind, m.help);
+        m.points.iter().for_each(|(labels, value)| out.value(labels, *value));
     }
-    out
-}
-
-fn escaped(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    out.text()
 }

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::metrics::{Kind, Labels, Metric, Times};
+use super::metrics::{Labels, Metric, Times};
+use crate::model::metrics::Kind;
 
 /// Sums count from the start of the run.
 const CUMULATIVE: u32 = 2;
@@ -25,7 +26,7 @@ fn metric(m: &Metric, times: Times) -> Value {
     let points: Vec<Value> = m.points.iter().map(|(labels, value)| point(labels, *value, times)).collect();
     let mut out = json!({"name": format!("sockbench.{}", m.name), "description": m.help, "unit": m.unit.ucum()});
     match m.kind {
-        Kind::Gauge => out["gauge"] = json!({"dataPoints": points}),
+        Kind::Gauge | Kind::Histogram => out["gauge"] = json!({"dataPoints": points}),
         Kind::Counter => {
             out["sum"] = json!({"dataPoints": points, "aggregationTemporality": CUMULATIVE, "isMonotonic": true});
         }

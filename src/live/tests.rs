@@ -79,7 +79,7 @@ fn ports_that_run_out_are_said_first() {
 #[test]
 fn a_page_that_is_opened_too_early_says_so() {
     let mut none = Course::default();
-    assert!(none.page().contains("no second is over yet") && none.metrics().is_empty());
+    assert!(none.page().contains("no second is over yet") && none.metrics().unwrap().is_empty());
     assert!(course(0, None).page().contains("running, 0 of"));
 }
 
@@ -108,7 +108,7 @@ fn the_end_is_the_last_page() {
 
 #[test]
 fn prometheus_gets_each_label_set_once() {
-    let text = course(2, None).metrics();
+    let text = course(2, None).metrics().unwrap();
     insta::assert_snapshot!(text);
     let mut seen = std::collections::BTreeSet::new();
     for line in text.lines().filter(|l| !l.starts_with('#')) {

@@ -113,6 +113,23 @@ impl KernelCounters {
     }
 }
 
+/// Connections that wait for accept(), of one listener or of all that listen at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AcceptQueue {
+    /// so many wait
+    pub waiting: u32,
+    /// so many may (the smaller of listen()'s argument and somaxconn); the kernel takes one more before it drops SYNs
+    pub limit: u32,
+}
+
+impl AcceptQueue {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { waiting: self.waiting.saturating_add(other.waiting), limit: self.limit.saturating_add(other.limit) }
+    }
+}
+
 /// TCP states that matter to ports (tcp_states.h). `BoundOnly` is bit 13, answered by the kernel as state 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -18,6 +18,7 @@ pub mod finding;
 pub mod forecast;
 mod latency;
 pub mod limits;
+pub mod metrics;
 pub mod observed;
 pub mod outcome;
 pub mod plan;

@@ -75,6 +75,9 @@ pub struct Watched {
     pub signal: Option<i32>,
     /// somebody ended the watch, or its time was over: how the command ended says nothing then
     pub stopped: bool,
+    /// additive: it ran in a private network namespace
+    #[serde(default)]
+    pub sandbox: bool,
 }
 
 /// Ports from one source address to one destination of the command.
@@ -110,9 +113,13 @@ pub struct Destination {
     pub closed_by_client: u64,
     /// and on the destination's side, where it is on this host: the server closed first
     pub closed_by_server: u64,
+    /// additive: connections that were made, by the kernel's counter; absent where others share the network namespace, or the
+    /// command has several destinations: then there are at least as many as were seen to end
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<u64>,
     /// most connections that were open at once
     pub open_max: u32,
-    /// most connections that ended per second, over two seconds
+    /// most connections per second: those that were made, or that were seen to end, over two seconds
     pub peak_cps: f64,
     /// from when to when every port was in use; null where that was not seen
     pub full_s: Option<[f64; 2]>,

@@ -8,7 +8,7 @@ use super::socket_count::{CountScope, OfSource, SocketCounter};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
-use crate::model::facts::{Fact, KernelCounters, TcpState};
+use crate::model::facts::{DiagSocket, Fact, KernelCounters, TcpState};
 use crate::model::figures::{self, count, counted, rate, seconds};
 use crate::model::plan::{Closer, LoadPlan};
 use crate::model::port_count::{PortCount, concrete};
@@ -132,21 +132,21 @@ impl Baseline {
 
 /// Range, reserved ports, listeners and bound sockets of this namespace.
 pub fn read_pool_facts() -> Fact<PoolFacts> {
-    let read = || -> Result<PoolFacts, String> {
-        let range = sysctl::read_local_port_range().map_err(|e| format!("net.ipv4.ip_local_port_range: {e}"))?;
-        let reserved = sysctl::read_reserved_ports().map_err(|e| format!("net.ipv4.ip_local_reserved_ports: {e}"))?;
-        let sockets = SockDiag::open()
-            .and_then(|mut d| d.collect(States::LISTEN.and(States::BOUND_ONLY), Scope::All))
-            .map_err(|e| format!("sock_diag: {e}"))?;
-        let ports = |wanted: TcpState| {
-            let mut ports: Vec<u16> = sockets.iter().filter(|s| s.state == wanted).map(|s| s.local.1).collect();
-            ports.sort_unstable();
-            ports.dedup();
-            ports
-        };
-        Ok(PoolFacts { range, reserved, listeners: ports(TcpState::Listen), bound: ports(TcpState::BoundOnly) })
+    let sockets = SockDiag::open().and_then(|mut d| d.collect(States::LISTEN.and(States::BOUND_ONLY), Scope::All));
+    Fact::from(sockets.map_err(|e| format!("sock_diag: {e}")).and_then(|sockets| pool_facts_of(&sockets)))
+}
+
+/// The same, by a dump that has the listeners and the bound sockets.
+pub(super) fn pool_facts_of(sockets: &[DiagSocket]) -> Result<PoolFacts, String> {
+    let range = sysctl::read_local_port_range().map_err(|e| format!("net.ipv4.ip_local_port_range: {e}"))?;
+    let reserved = sysctl::read_reserved_ports().map_err(|e| format!("net.ipv4.ip_local_reserved_ports: {e}"))?;
+    let ports = |wanted: TcpState| {
+        let mut ports: Vec<u16> = sockets.iter().filter(|s| s.state == wanted).map(|s| s.local.1).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
     };
-    Fact::from(read())
+    Ok(PoolFacts { range, reserved, listeners: ports(TcpState::Listen), bound: ports(TcpState::BoundOnly) })
 }
 
 /// Bound-only sockets inside the pool's range, or why a kernel of this release does not show them.

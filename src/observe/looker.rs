@@ -12,7 +12,7 @@ use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::host::HostMeter;
 use crate::sys::sysctl::read_sysctls;
-use crate::sys::{command, descriptors, proc_net, process, sock_diag, socket};
+use crate::sys::{command, descriptors, owner, proc_net, process, sock_diag, socket};
 use crate::watch::{Look, PortsNow, ServerLook, TreeLook};
 
 /// A destination whose listener has no visible owner is looked for this often.
@@ -104,7 +104,7 @@ impl Looker {
             Whom::Children => command::read_children().unwrap_or_default(),
             Whom::Tree(pid) => vec![pid],
         };
-        process::read_tree(&roots).unwrap_or(roots).into_iter().filter(|pid| is_alive(*pid)).collect()
+        process::read_tree_of_others(&roots).unwrap_or(roots).into_iter().filter(|pid| is_alive(*pid)).collect()
     }
 
     /// The same, those that serve a destination excepted: a command that is nothing but its own server is all there is.
@@ -162,7 +162,7 @@ impl Looker {
 
     /// Who listens at `dest`; none where it is not on this host.
     fn read_server(&mut self, dest: SocketAddr, sockets: &SocketsLook, now: Stamp) -> Option<ServerLook> {
-        let queue = sockets.queue_of(dest);
+        let queue = owner::queue_at(dest, &sockets.listeners);
         let server = self.servers.entry(dest).or_insert(Server::Unseen { tries: 0 });
         if let Server::Unseen { tries } = server {
             if queue.is_none() {

@@ -223,12 +223,7 @@ impl TargetMeter {
     fn refresh_tree(&mut self, now: Stamp) {
         self.tree_at = now;
         let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
-        if let Ok(mut tree) = process::read_tree(&self.roots) {
-            // A target that started this client is not the client: its CPU is not the target's.
-            if tree.contains(&process::own_pid()) {
-                let own = process::read_tree(&[process::own_pid()]).unwrap_or_else(|_| vec![process::own_pid()]);
-                tree.retain(|pid| !own.contains(pid));
-            }
+        if let Ok(tree) = process::read_tree_of_others(&self.roots) {
             self.tree = tree;
         }
         self.tree_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
@@ -279,6 +274,9 @@ impl TargetMeter {
             alive += 1;
         }
         self.at = now;
+        // A pid that comes again is another process.
+        let tree = &self.tree;
+        self.cpu_s.retain(|pid, _| tree.contains(pid));
         if let (0, Some(e)) = (alive, refused) {
             return Fact::missing(format!("the target process {}: {e}", self.pid));
         }

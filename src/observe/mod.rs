@@ -22,6 +22,7 @@ pub mod socket_count;
 mod sockets_look;
 mod threads;
 mod throttle;
+mod towards;
 mod write_ports;
 mod write_result;
 

@@ -3,10 +3,9 @@
 use super::baseline::Baseline;
 use super::by_source::BySource;
 use super::meters::{Usage, UsageSum};
-use crate::model::facts::{Fact, HostUsage, KernelCounters};
+use crate::model::facts::{AcceptQueue, Fact, HostUsage, KernelCounters};
 use crate::model::port_count::PortCount;
 use crate::model::result::{Elsewhere, TargetResources, ThreadRow, Throttling};
-use crate::sys::owner::AcceptQueue;
 
 /// One second of the run.
 #[derive(Debug, Clone)]

@@ -1,8 +1,7 @@
 //! `/metrics` in the Prometheus text format, version 0.0.4. Pure: numbers in, text out.
 
-use std::fmt::Write as _;
-
 use super::counters::{BUCKETS_US, Summary};
+use crate::model::metrics::{Exposition, Kind};
 
 /// A pool at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -30,42 +29,34 @@ type PoolValue = fn(&PoolState) -> u64;
 
 /// The whole page.
 pub(super) fn render(s: &Summary, pools: &[PoolState], process: &ProcessState) -> String {
-    let mut o = String::with_capacity(8 * 1024);
-    // Writing to a String cannot fail; `let _` says so in one place.
-    let _ = write_all(&mut o, s, pools, process);
-    o
-}
-
-fn write_all(o: &mut String, s: &Summary, pools: &[PoolState], process: &ProcessState) -> std::fmt::Result {
-    head(o, "http_requests_total", "counter", "Answers given, by endpoint, method and status.")?;
+    use Kind::{Counter, Gauge, Histogram};
+    let mut o = Exposition::default();
+    o.family("http_requests_total", Counter, "Answers given, by endpoint, method and status.");
     for (handler, method, code, n) in &s.answers {
-        writeln!(o, "http_requests_total{{handler=\"{handler}\",method=\"{method}\",code=\"{code}\"}} {n}")?;
+        o.value(&[("handler", *handler), ("method", *method), ("code", *code)], *n as f64);
     }
-    let name = "http_request_duration_seconds";
-    head(o, name, "histogram", "From the request's last byte of head to the answer's last byte given to the kernel.")?;
+    let help = "From the request's last byte of head to the answer's last byte given to the kernel.";
+    o.family("http_request_duration_seconds", Histogram, help);
     for (handler, buckets, sum_us) in &s.durations {
         let mut so_far = 0;
-        for (bound, n) in BUCKETS_US.iter().zip(buckets) {
+        let bounds = BUCKETS_US.iter().map(|bound| (*bound as f64 / 1e6).to_string()).chain(["+Inf".to_owned()]);
+        for (bound, n) in bounds.zip(buckets) {
             so_far += n;
-            writeln!(o, "{name}_bucket{{handler=\"{handler}\",le=\"{}\"}} {so_far}", *bound as f64 / 1e6)?;
+            o.part("_bucket", &[("handler", *handler), ("le", bound.as_str())], so_far as f64);
         }
-        let total: u64 = buckets.iter().sum();
-        writeln!(o, "{name}_bucket{{handler=\"{handler}\",le=\"+Inf\"}} {total}")?;
-        writeln!(o, "{name}_sum{{handler=\"{handler}\"}} {}", *sum_us as f64 / 1e6)?;
-        writeln!(o, "{name}_count{{handler=\"{handler}\"}} {total}")?;
+        o.part("_sum", &[("handler", *handler)], *sum_us as f64 / 1e6);
+        o.part("_count", &[("handler", *handler)], so_far as f64);
     }
-    head(o, "sockbench_connections", "gauge", "Connections open now.")?;
-    writeln!(o, "sockbench_connections {}", s.accepted.saturating_sub(s.closed()))?;
-    head(o, "sockbench_connections_accepted_total", "counter", "Connections accepted.")?;
-    writeln!(o, "sockbench_connections_accepted_total {}", s.accepted)?;
-    head(o, "sockbench_connections_closed_total", "counter", "Connections ended, by reason.")?;
+    o.single("sockbench_connections", Gauge, "Connections open now.", s.accepted.saturating_sub(s.closed()) as f64);
+    o.single("sockbench_connections_accepted_total", Counter, "Connections accepted.", s.accepted as f64);
+    o.family("sockbench_connections_closed_total", Counter, "Connections ended, by reason.");
     for (reason, n) in &s.closes {
-        writeln!(o, "sockbench_connections_closed_total{{reason=\"{reason}\"}} {n}")?;
+        o.value(&[("reason", *reason)], *n as f64);
     }
-    head(o, "sockbench_answers_unsent_total", "counter", "Answers made that the end of their connection left unsent.")?;
-    writeln!(o, "sockbench_answers_unsent_total {}", s.unsent)?;
-    head(o, "sockbench_accept_pauses_total", "counter", "Pauses of accept(2) for lack of descriptors or memory.")?;
-    writeln!(o, "sockbench_accept_pauses_total {}", s.accept_pauses)?;
+    let unsent = "Answers made that the end of their connection left unsent.";
+    o.single("sockbench_answers_unsent_total", Counter, unsent, s.unsent as f64);
+    let pauses = "Pauses of accept(2) for lack of descriptors or memory.";
+    o.single("sockbench_accept_pauses_total", Counter, pauses, s.accept_pauses as f64);
     let gauges: [(&str, &str, PoolValue); 4] = [
         ("sockbench_pool_queue_depth", "Jobs that wait.", |p| p.waiting as u64),
         ("sockbench_pool_queue_capacity", "Jobs that may wait.", |p| p.capacity as u64),
@@ -73,30 +64,23 @@ fn write_all(o: &mut String, s: &Summary, pools: &[PoolState], process: &Process
         ("sockbench_pool_workers", "Threads.", |p| p.workers as u64),
     ];
     for (name, help, value) in gauges {
-        head(o, name, "gauge", help)?;
+        o.family(name, Gauge, help);
         for p in pools {
-            writeln!(o, "{name}{{pool=\"{}\"}} {}", p.name, value(p))?;
+            o.value(&[("pool", p.name)], value(p) as f64);
         }
     }
-    let bytes = |v: Option<u64>| v.map(|v| v as f64);
+    let number = |v: Option<u64>| v.map(|v| v as f64);
     for (name, kind, help, value) in [
-        ("process_cpu_seconds_total", "counter", "CPU time used.", process.cpu_s),
-        ("process_resident_memory_bytes", "gauge", "Resident memory.", bytes(process.resident_bytes)),
-        ("process_virtual_memory_bytes", "gauge", "Virtual memory.", bytes(process.virtual_bytes)),
-        ("process_open_fds", "gauge", "Open descriptors.", bytes(process.open_fds)),
-        ("process_max_fds", "gauge", "Most descriptors that may be open.", bytes(process.max_fds)),
-        ("process_start_time_seconds", "gauge", "Start, in Unix time.", process.start_s),
+        ("process_cpu_seconds_total", Counter, "CPU time used.", process.cpu_s),
+        ("process_resident_memory_bytes", Gauge, "Resident memory.", number(process.resident_bytes)),
+        ("process_virtual_memory_bytes", Gauge, "Virtual memory.", number(process.virtual_bytes)),
+        ("process_open_fds", Gauge, "Open descriptors.", number(process.open_fds)),
+        ("process_max_fds", Gauge, "Most descriptors that may be open.", number(process.max_fds)),
+        ("process_start_time_seconds", Gauge, "Start, in Unix time.", process.start_s),
     ] {
-        if let Some(value) = value {
-            head(o, name, kind, help)?;
-            writeln!(o, "{name} {value}")?;
-        }
+        o.single(name, kind, help, value);
     }
-    Ok(())
-}
-
-fn head(o: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
-    writeln!(o, "# HELP {name} {help}\n# TYPE {name} {kind}")
+    o.text()
 }
 
 #[cfg(test)]

@@ -21,7 +21,9 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios;
 use nix::unistd::Pid;
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{WaitOptions, wait};
+use rustix::termios::{tcgetwinsize, tcsetwinsize};
 
 use super::child::PARENT_VAR;
 use super::process;
@@ -57,6 +59,8 @@ pub enum Event {
     Timeout,
     /// a child ended
     Child,
+    /// the terminal has another size
+    Resized,
     /// somebody asks to stop
     Stop {
         /// the signal's number
@@ -86,7 +90,7 @@ impl Signals {
         let mut missed = Vec::new();
         let stops = STOPS.into_iter().filter(|signal| !is_ignored(*signal as i32));
         // An ignored SIGCHLD would let the kernel bury children unseen: it is taken in any case.
-        for signal in stops.chain([Signal::SIGCHLD]) {
+        for signal in stops.chain([Signal::SIGCHLD, Signal::SIGWINCH]) {
             set.add(signal);
             let flag = Arc::default();
             signal_hook::flag::register(signal as i32, Arc::clone(&flag))?;
@@ -126,6 +130,9 @@ impl Signals {
         if signal == Signal::SIGCHLD as i32 {
             return Ok(Event::Child);
         }
+        if signal == Signal::SIGWINCH as i32 {
+            return Ok(Event::Resized);
+        }
         // SI_KERNEL and others above zero come from the kernel, in the name of a terminal here.
         Ok(Event::Stop { signal, from_terminal: info.ssi_code > 0 })
     }
@@ -144,6 +151,19 @@ pub fn wait_readable(from: BorrowedFd<'_>, end: Option<BorrowedFd<'_>>, patience
             Err(Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
             Ok(_) => return Ok(fds[0].any() == Some(true)),
+        }
+    }
+}
+
+/// Waits until `to` takes something, or nobody takes it any more: true. False where `patience` is over, if there is one.
+///
+/// Errors: poll(2).
+pub fn wait_writable(to: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<bool> {
+    let ms = patience.map_or(PollTimeout::NONE, |p| PollTimeout::from(u16::try_from(p.as_millis()).unwrap_or(u16::MAX)));
+    loop {
+        match poll(&mut [PollFd::new(to, PollFlags::POLLOUT)], ms) {
+            Err(Errno::EINTR) => {}
+            done => return Ok(done? > 0),
         }
     }
 }
@@ -186,7 +206,21 @@ pub fn terminal(own: BorrowedFd<'_>) -> io::Result<(File, OwnedFd)> {
     let mut settings = termios::tcgetattr(own)?;
     settings.output_flags.remove(termios::OutputFlags::OPOST);
     let pair = openpty(&size, &Some(settings))?;
+    // The command has the other end as its streams, and no descriptor more than without us.
+    for end in [&pair.master, &pair.slave] {
+        fcntl_setfd(end, FdFlags::CLOEXEC)?;
+    }
     Ok((File::from(pair.master), pair.slave))
+}
+
+/// Gives our end of a command's terminal the size that the own one has by now, and says so to `pids`: the signal that they
+/// had from the own terminal may have come too early.
+pub fn resize(own: BorrowedFd<'_>, terminal: BorrowedFd<'_>, pids: &[u32]) {
+    if tcgetwinsize(own).and_then(|size| tcsetwinsize(terminal, size)).is_ok() {
+        for pid in pids {
+            send(*pid, Signal::SIGWINCH as i32);
+        }
+    }
 }
 
 /// Buries every child that has ended; how `command` ended, if it did. Without any child it has.

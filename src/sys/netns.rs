@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{getegid, geteuid};
 
 use super::netlink::{Ask, Netlink};
@@ -102,6 +102,29 @@ pub fn enter(sysctls: &[(String, String)]) -> Result<Vec<(String, String)>, Netn
     write("/proc/self/gid_map", format!("0 {gid} 1"))?;
     set_loopback_up().map_err(|e| forbidden("loopback up", Errno::from_raw(e.raw_os_error().unwrap_or(0)), &settings))?;
     sysctls.iter().zip(known_outside).map(|((key, value), outside)| set(key, value, outside)).collect()
+}
+
+/// Moves this process into the network namespace of `pid`; false where it is there already. A private one of the same user's
+/// belongs to a user namespace, which is entered with it: no root is needed.
+///
+/// Must be called while the process has one thread.
+///
+/// Errors: no such process, another user's, or a namespace that may not be entered.
+pub fn join(pid: u32) -> io::Result<bool> {
+    let of = |whose: &str, kind: &str| std::fs::read_link(format!("/proc/{whose}/ns/{kind}"));
+    let target = pid.to_string();
+    if of("self", "net")? == of(&target, "net")? {
+        return Ok(false);
+    }
+    let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    let process = rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty())?;
+    match setns(&process, CloneFlags::CLONE_NEWNET) {
+        Err(Errno::EPERM) if of("self", "user")? != of(&target, "user")? => {
+            setns(&process, CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)?;
+        }
+        joined => joined?,
+    }
+    Ok(true)
 }
 
 fn set(key: &str, value: &str, known_outside: bool) -> Result<(String, String), NetnsError> {

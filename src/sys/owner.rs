@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::process::{read_name, read_parents};
 use super::sock_diag::{Scope, SockDiag, States};
-use crate::model::facts::TcpState;
+use crate::model::facts::{AcceptQueue, DiagSocket, TcpState};
 
 /// The processes that hold a listening socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,27 +77,21 @@ pub(super) fn listens_at(addr: SocketAddr) -> io::Result<bool> {
     Ok(sockets.iter().any(|s| s.state == TcpState::Listen && matches(s.local.0)))
 }
 
-/// Connections that wait for accept(), of all that listen at an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AcceptQueue {
-    /// so many wait
-    pub waiting: u32,
-    /// so many may (the smaller of listen()'s argument and somaxconn); the kernel takes one more before it drops SYNs
-    pub limit: u32,
-}
-
 /// The queue at `addr` in this network namespace; none where nobody listens. About 30 us.
 ///
 /// Errors: sock_diag.
 pub fn read_accept_queue(addr: SocketAddr) -> io::Result<Option<AcceptQueue>> {
     let sockets = SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port())))?;
-    let listening: Vec<_> = sockets.iter().filter(|s| s.state == TcpState::Listen).collect();
-    let all: Vec<IpAddr> = listening.iter().map(|s| s.local.0).collect();
-    let queues = listening
-        .iter()
-        .filter(|s| listens_for(s.local.0, addr.ip(), &all))
-        .map(|s| AcceptQueue { waiting: s.receive_queue, limit: s.send_queue });
-    Ok(queues.reduce(|a, b| AcceptQueue { waiting: a.waiting.saturating_add(b.waiting), limit: a.limit.saturating_add(b.limit) }))
+    let listening = sockets.iter().filter(|s| s.state == TcpState::Listen);
+    let queue = |s: &DiagSocket| AcceptQueue { waiting: s.receive_queue, limit: s.send_queue };
+    Ok(queue_at(addr, &listening.map(|s| (SocketAddr::from(s.local), queue(s))).collect::<Vec<_>>()))
+}
+
+/// The queue at `addr`, by all listeners of a network namespace; none where nobody listens.
+pub fn queue_at(addr: SocketAddr, listeners: &[(SocketAddr, AcceptQueue)]) -> Option<AcceptQueue> {
+    let here = || listeners.iter().filter(|(at, _)| at.port() == addr.port());
+    let all: Vec<IpAddr> = here().map(|(at, _)| at.ip()).collect();
+    here().filter(|(at, _)| listens_for(at.ip(), addr.ip(), &all)).map(|(_, queue)| *queue).reduce(AcceptQueue::plus)
 }
 
 /// Whether a socket that listens on `listener` gets connections to `dest`; `all` listen on that port. A `[::]` listener

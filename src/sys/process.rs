@@ -107,6 +107,18 @@ pub fn read_tree(roots: &[u32]) -> io::Result<Vec<u32>> {
     Ok(tree)
 }
 
+/// The same without this process and its children: who starts a watcher or a load client is not watched with it.
+///
+/// Errors: /proc cannot be listed.
+pub fn read_tree_of_others(roots: &[u32]) -> io::Result<Vec<u32>> {
+    let mut tree = read_tree(roots)?;
+    if tree.contains(&own_pid()) {
+        let own = read_tree(&[own_pid()])?;
+        tree.retain(|pid| !own.contains(pid));
+    }
+    Ok(tree)
+}
+
 /// Parent of every process, as (pid, parent). A process that ends meanwhile is left out.
 pub fn read_parents() -> io::Result<Vec<(u32, u32)>> {
     let all = procfs::process::all_processes().map_err(io::Error::other)?;
@@ -240,6 +252,9 @@ mod tests {
         assert!(tree.contains(&child.id()));
         let usage = read_usage(child.id()).unwrap();
         assert!(usage.cpu_s < 1.0 && usage.rss_bytes > 0, "another process's clock is readable: {usage:?}");
+        let parent = std::os::unix::process::parent_id();
+        let others = read_tree_of_others(&[parent]).unwrap();
+        assert!(others[0] == parent && !others.contains(&own_pid()) && !others.contains(&child.id()), "{others:?}");
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -57,12 +57,35 @@ pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at:
     // A program that keeps its connections needs a server that does: where that one is known, its change comes first.
     let server = at.and_then(|d| d.server.as_ref()).filter(|_| limit == Limit::LocalPorts && keeps(report) == Keeps::Yes);
     let in_server = server.and_then(|s| kept_by_server(&s.name, law?.ceiling_cps()));
-    in_server.into_iter().chain(in_program).collect()
+    let is_kept = in_server.is_some();
+    // The program's own advice would be about a server that is not known.
+    let in_program = in_program.into_iter().filter(|r| !is_kept || r.name.as_deref() != Some("keep-alive"));
+    let all = in_server.into_iter().chain(in_program);
+    if report.watched.sandbox { all.map(in_sandbox).collect() } else { all.collect() }
 }
 
-/// Connections that ended meanwhile.
-pub(super) const fn ended(d: &Destination) -> u64 {
-    d.closed_by_client.saturating_add(d.closed_by_server)
+/// The settings of a private namespace are flags of the next one.
+fn in_sandbox(remedy: Remedy) -> Remedy {
+    match remedy.command.strip_prefix("sysctl -w ") {
+        Some(settings) => Remedy { command: format!("--sysctl {}", settings.replace(" net.", " --sysctl net.")), ..remedy },
+        None => remedy,
+    }
+}
+
+/// Connections that ended meanwhile: where the kernel's counter is nobody else's, all of them, else the least it can be.
+pub(super) fn ended(d: &Destination) -> u64 {
+    d.closed_by_client.saturating_add(d.closed_by_server).max(d.made.unwrap_or(0))
+}
+
+/// Of these, those that the server closed first: no port of the client stays in use.
+pub(super) fn by_server(d: &Destination) -> u64 {
+    ended(d) - d.closed_by_client
+}
+
+/// Nothing, or that a number of connections is the least it can be: one that the server closes first leaves no trace on this
+/// side, and is seen only where its server is on this host, at the moment of a look.
+pub(super) fn at_least(d: &Destination) -> &'static str {
+    if d.made.is_none() && d.closed_by_server > 0 { "at least " } else { "" }
 }
 
 /// The servers that were seen.

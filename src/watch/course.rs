@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::forecast::filling;
-use super::look::{Look, ServerLook, Towards};
+use super::look::{Look, Towards};
+use super::seen::{Mean, ServerSeen};
 use super::teller::{PoolNow, Teller};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{Hold, hold};
@@ -13,10 +14,12 @@ use crate::diagnose::settings_changed;
 use crate::model::facts::{Fact, KernelCounters};
 use crate::model::port_count::PortCount;
 use crate::model::result::Sysctls;
-use crate::model::watch::{Attribution, Destination, LookRow, Outlook, Processes, Server, SettingChange, WatchReport};
+use crate::model::watch::{Attribution, Destination, LookRow, Outlook, Processes, SettingChange, WatchReport};
 
 /// Seconds over which a rate counts: one closing of all kept connections at the end is none.
 const RATE_S: f64 = 2.0;
+/// A shorter look gives no rate.
+const RATE_SPAN_MIN_S: f64 = 0.45;
 /// A thread that ran or waited for this share of a look.
 const BUSY: f64 = 0.90;
 const WAITED: f64 = 0.10;
@@ -54,40 +57,6 @@ struct Seen {
     open_max: u32,
 }
 
-#[derive(Debug, Default)]
-struct ServerSeen {
-    last: ServerLook,
-    cpu: Mean,
-    ran: Mean,
-    waited: Mean,
-    queue_max: u32,
-    queue_limit: u32,
-    close_wait_max: u32,
-    descriptors: Option<(u32, Option<u64>)>,
-    listened: bool,
-    listens: bool,
-}
-
-/// A mean over time.
-#[derive(Debug, Clone, Copy, Default)]
-struct Mean {
-    sum: f64,
-    span_s: f64,
-}
-
-impl Mean {
-    fn add(&mut self, value: Option<f64>, span_s: f64) {
-        if let Some(value) = value.filter(|_| span_s > 0.0) {
-            self.sum += value * span_s;
-            self.span_s += span_s;
-        }
-    }
-
-    fn value(&self) -> Option<f64> {
-        (self.span_s > 0.0).then(|| self.sum / self.span_s)
-    }
-}
-
 /// Looks, folded.
 #[derive(Debug, Default)]
 pub struct Course {
@@ -110,6 +79,8 @@ pub struct Course {
     host: Mean,
     first: Option<(KernelCounters, Sysctls)>,
     counters: Option<KernelCounters>,
+    /// most connections that were made in the namespace per second
+    opened_cps: f64,
     sysctls: Sysctls,
     changes: Vec<SettingChange>,
     pool: Option<u32>,
@@ -154,6 +125,12 @@ impl Course {
             && let Some(counters) = look.counters
         {
             self.first = Some((counters, look.sysctls.clone()));
+        }
+        if let Some((now, before)) = look.counters.zip(self.counters)
+            && ended_s.is_none()
+            && span_s >= RATE_SPAN_MIN_S
+        {
+            self.opened_cps = self.opened_cps.max(now.since(&before).opened_actively() as f64 / span_s);
         }
         self.counters = look.counters.or(self.counters);
         self.pool = look.pool.or(self.pool);
@@ -307,6 +284,16 @@ impl Course {
         own.sort_unstable_by_key(|(s, by)| (std::cmp::Reverse(s.peak.in_use.ports().max(s.peak.used)), *by, s.key.1, s.key.0));
         let others = self.seen.values().filter(|s| self.attribution(s).is_none() && s.client + s.server > 0).count();
         report.destinations = own.iter().map(|(seen, by)| self.destination(report, seen, *by)).collect();
+        report.kernel = self.counters.zip(self.first.as_ref()).map(|(now, (first, _))| now.since(first));
+        if let [only] = &mut report.destinations[..]
+            && !self.is_shared
+            && others + self.not_followed == 0
+        {
+            // A SYN that fails on the way in is among those that failed: where more were seen to end, it says nothing.
+            let opened = report.kernel.map(|k| k.opened_actively());
+            only.made = opened.filter(|n| *n >= only.closed_by_client + only.closed_by_server);
+            only.peak_cps = if only.made.is_some() { only.peak_cps.max(self.opened_cps) } else { only.peak_cps };
+        }
         for address in &self.named {
             if !own.iter().any(|(s, _)| s.key.1 == *address) && self.servers.contains_key(address) {
                 let row = self.destination(report, &Seen::nothing((address.ip(), *address)), Attribution::Named);
@@ -323,7 +310,6 @@ impl Course {
             ..self.processes
         };
         report.host_cpu_percent_mean = self.host.value();
-        report.kernel = self.counters.zip(self.first.as_ref()).map(|(now, (first, _))| now.since(first));
         report.host.sysctls_at_end = Some(self.sysctls);
         (report.settings_changed, report.outlooks, report.looks) = (self.changes, self.outlooks, self.rows);
         if let Some(why) = &self.sockets_missing {
@@ -356,6 +342,7 @@ impl Course {
             states: seen.peak.states,
             closed_by_client: seen.client,
             closed_by_server: seen.server,
+            made: None,
             open_max: seen.open_max,
             peak_cps: seen.peak_cps,
             full_s: seen.full,
@@ -388,45 +375,9 @@ fn is_reported(seen: &Seen, by: Attribution) -> bool {
     by == Attribution::Socket || seen.client + seen.server > 0 || seen.peak.used > 0
 }
 
+/// Whether every port is in use.
 pub(super) fn is_full(t: &Towards, pool: Option<u32>) -> bool {
     pool.is_some_and(|p| t.count.in_use.fill(p))
-}
-
-impl ServerSeen {
-    fn on_look(&mut self, look: &ServerLook, close_wait: u32, span_s: f64) {
-        self.cpu.add(look.cpu_percent, span_s);
-        self.ran.add(look.ran.map(|ran| ran * 100.0), span_s);
-        self.waited.add(look.waited.map(|waited| waited * 100.0), span_s);
-        self.close_wait_max = self.close_wait_max.max(close_wait);
-        self.listens = look.queue.is_some();
-        self.listened |= self.listens;
-        if let Some(queue) = look.queue {
-            if queue.waiting >= self.queue_max {
-                self.queue_limit = queue.limit;
-            }
-            self.queue_max = self.queue_max.max(queue.waiting);
-        }
-        self.descriptors = self.descriptors.max(look.descriptors);
-        if look.pid != 0 {
-            self.last = look.clone();
-        }
-    }
-
-    fn row(&self) -> Server {
-        Server {
-            pid: self.last.pid,
-            name: self.last.name.clone(),
-            cpu_percent_mean: self.cpu.value(),
-            busiest_thread_percent: self.ran.value(),
-            thread_waited_percent: self.waited.value(),
-            queue_max: self.queue_max,
-            queue_limit: self.queue_limit,
-            close_wait_max: self.close_wait_max,
-            descriptors_max: self.descriptors.map(|d| d.0),
-            descriptor_limit: self.descriptors.and_then(|d| d.1),
-            listens_at_end: self.listens,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 use super::*;
 use crate::model::explanation::{Certainty, FailedCall, Limit, Reading};
+use crate::model::facts::AcceptQueue;
 use crate::model::finding::FindingId as Id;
 use crate::model::port_count::Free;
 use crate::model::result::{Host, Tool, Verdict, VerdictId};
 use crate::model::watch::{Output, WATCH_SCHEMA, Watched};
-use crate::watch::look::{Births, ListenQueue, TreeLook};
+use crate::watch::look::{ServerLook, TreeLook};
 use crate::watch::{program_of, settle};
 
 const POOL: u32 = 1000;
@@ -39,16 +40,7 @@ impl Played {
     }
 
     fn look(&self, second: usize) -> Look {
-        let mut t = Towards {
-            source: [10, 0, 0, 2].into(),
-            dest: dest(),
-            count: PortCount::default(),
-            births: Births::default(),
-            new: 0,
-            server_new: 0,
-            owned: 1,
-            server_close_wait: 0,
-        };
+        let mut t = Towards { owned: 1, ..Towards::new([10, 0, 0, 2].into(), dest()) };
         for ago in 0..second.min(self.made.len()) {
             let made = self.made[second - ago - 1];
             if self.closed_by_server {
@@ -111,7 +103,7 @@ fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
         command: "sockbench watch".into(),
         started_at: "2026-01-01T00:00:00Z".into(),
         duration_s: 0.0,
-        watched: Watched { words, pid: 7, program, exit_code: Some(0), signal: None, stopped: false },
+        watched: Watched { words, pid: 7, program, exit_code: Some(0), signal: None, stopped: false, sandbox: false },
         host: Host {
             name: None,
             kernel: "6.18.0".into(),
@@ -242,7 +234,7 @@ fn what_the_output_says_is_joined_with_what_was_seen() {
 #[test]
 fn limits_of_the_command_and_of_its_server_are_told_apart() {
     let busy = |ran: f64| TreeLook { ran: Some(ran), cpu_percent: Some(ran * 100.0), ..Played::new(&[]).tree };
-    let server = |ran: f64, queue: Option<ListenQueue>| {
+    let server = |ran: f64, queue: Option<AcceptQueue>| {
         let (name, cpu) = ("python3".to_owned(), Some(ran * 100.0));
         Some(ServerLook {
             pid: 9,
@@ -254,7 +246,7 @@ fn limits_of_the_command_and_of_its_server_are_told_apart() {
             descriptors: Some((9, Some(1024))),
         })
     };
-    let queue = Some(ListenQueue { waiting: 0, limit: 128 });
+    let queue = Some(AcceptQueue { waiting: 0, limit: 128 });
     let verdict = |tree, server| Played { tree, server, ..Played::new(&[5; 10]) }.report("locust", |_| ()).verdict.id;
     assert_eq!(verdict(busy(0.97), server(0.2, queue)), VerdictId::ClientBound);
     assert_eq!(verdict(busy(0.97), None), VerdictId::ClientBound);
@@ -286,6 +278,60 @@ fn a_tool_that_keeps_connections_and_makes_one_each_time_is_not_let() {
     assert_eq!(ids(&played.report("ab http://10.0.0.1/", |_| ())), [], "ab asks for one each");
     let unknown = played.report("python3 load.py", |_| ());
     assert!(unknown.undecided.iter().any(|u| u.id == Id::TargetForbidsKeepalive));
+}
+
+/// 300 a second that the server closes first, of which each look sees a tenth: a socket at its end is there for a moment.
+#[test]
+fn connections_that_no_look_saw_are_counted_by_the_kernel_or_said_to_be_more() {
+    let report = |is_shared: bool| {
+        let mut course = Course::default();
+        if is_shared {
+            course.share();
+        }
+        let played = Played { closed_by_server: true, ..Played::new(&[30; 6]) };
+        for second in 0..6 {
+            let mut look = played.look(second);
+            look.counters = Some(KernelCounters { active_opens: 300 * second as u64, ..KernelCounters::default() });
+            course.on_look(&look, None);
+        }
+        let mut report = empty(vec!["wrk".into()], Played::new(&[]).hold);
+        course.write(&mut report, End { at_s: 6.0, left: 0 });
+        settle(&mut report);
+        report
+    };
+    let (alone, beside) = (report(false), report(true));
+    let d = &alone.destinations[0];
+    assert_eq!((d.made, d.closed_by_server, d.peak_cps), (Some(1500), 150, 300.0));
+    assert!(alone.findings[0].title.starts_with("1,500 connections of wrk"), "{:?}", alone.findings);
+    assert_eq!(beside.destinations[0].made, None);
+    assert!(beside.findings[0].title.starts_with("at least 150 connections of wrk"), "{:?}", beside.findings);
+}
+
+#[test]
+fn advice_is_about_the_program_and_the_place_that_it_ran_in() {
+    let busy = TreeLook { ran: Some(0.97), cpu_percent: Some(97.0), ..Played::new(&[]).tree };
+    let ab = Played { tree: busy, ..Played::new(&[5; 10]) }.report("ab http://10.0.0.1/", |_| ());
+    assert!(ab.findings[0].remedies[0].action.contains("ab has one"), "{:?}", ab.findings[0].remedies);
+    let commands = |sandbox: bool| {
+        let report = exhausted().report("wrk http://10.0.0.1/", |r| r.watched.sandbox = sandbox);
+        report.findings[0].remedies.iter().map(|r| r.command.clone()).collect::<Vec<_>>()
+    };
+    let (inside, outside) = (commands(true), commands(false));
+    assert!(outside.contains(&"sysctl -w net.ipv4.tcp_tw_reuse=1".into()), "{outside:?}");
+    assert!(inside.contains(&"--sysctl net.ipv4.tcp_tw_reuse=1".into()), "{inside:?}");
+    assert!(!inside.iter().any(|c| c.starts_with("sysctl ")), "{inside:?}");
+}
+
+/// A sentence that says "but" once is clear.
+#[test]
+fn a_warning_beside_a_healthy_verdict_reads_as_one_sentence() {
+    let kept = Played { closed_by_server: true, ..Played::new(&[40; 10]) }.report("wrk http://10.0.0.1/", |_| ());
+    let high = Played::new(&[50; 10]).report("tool", |_| ());
+    for report in [kept, high] {
+        assert_eq!(report.verdict.sentence.matches("but ").count(), 1, "{}", report.verdict.sentence);
+    }
+    let failed = Played::new(&[50; 10]).report("tool", |r| r.watched.exit_code = Some(1));
+    assert!(failed.verdict.sentence.contains("exit code 1; 50 connections/s"), "{}", failed.verdict.sentence);
 }
 
 #[test]

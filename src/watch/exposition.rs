@@ -1,15 +1,16 @@
 //! The source ports of this machine as Prometheus text, version 0.0.4. What is unknown has no line.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use super::course::is_full;
 use super::forecast::filling;
-use super::look::{ListenQueue, Towards};
+use super::look::Towards;
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::hold;
 use crate::diagnose::ports::pool::PortUse;
+use crate::model::facts::AcceptQueue;
+use crate::model::metrics::{Exposition, Kind};
 use crate::model::result::Sysctls;
 
 /// The rate of a destination is that of so many seconds.
@@ -23,19 +24,22 @@ pub struct PortsNow {
     /// P
     pub pool: Option<u32>,
     /// listening sockets
-    pub listeners: Vec<(SocketAddr, ListenQueue)>,
+    pub listeners: Vec<(SocketAddr, AcceptQueue)>,
     /// settings in force
     pub sysctls: Sysctls,
 }
 
 /// One destination's figures.
 struct Row<'a> {
-    labels: String,
     towards: &'a Towards,
     budget: Option<Budget>,
     rate_cps: f64,
     full_in_s: Option<f64>,
 }
+
+/// One figure of a destination, or of a queue.
+type OfRow<'a> = &'a dyn Fn(&Row<'_>) -> Option<f64>;
+type OfQueue = fn(&AcceptQueue) -> u32;
 
 /// The page: the `top` destinations with the most ports in use, and the sum of the others.
 pub fn ports_metrics(now: &PortsNow, top: usize) -> String {
@@ -43,48 +47,75 @@ pub fn ports_metrics(now: &PortsNow, top: usize) -> String {
     all.sort_unstable_by_key(|t| (std::cmp::Reverse(t.count.used), t.dest, t.source));
     let (shown, rest) = all.split_at(top.min(all.len()));
     let rows: Vec<Row<'_>> = shown.iter().map(|t| row(now, t)).collect();
-    let mut o = Text::default();
-    o.family("sockbench_ephemeral_port_pool", "Source ports that one address can use towards one destination.");
-    o.line("", now.pool.map(f64::from));
-    o.family("sockbench_ephemeral_ports", "Source ports with a socket, by source, destination and state.");
+    let mut o = Exposition::default();
+    let pool = now.pool.map(f64::from);
+    o.single(
+        "sockbench_ephemeral_port_pool",
+        Kind::Gauge,
+        "Source ports that one address can use towards one destination.",
+        pool,
+    );
+    o.family("sockbench_ephemeral_ports", Kind::Gauge, "Source ports with a socket, by source, destination and state.");
     for r in &rows {
         let s = r.towards.count.states;
-        for (state, n) in
-            [("time_wait", s.time_wait), ("established", s.established), ("closing", s.fin_wait2), ("close_wait", s.close_wait)]
-        {
-            o.line(&format!("{},state=\"{state}\"", r.labels), Some(f64::from(n)));
+        let states =
+            [("time_wait", s.time_wait), ("established", s.established), ("closing", s.fin_wait2), ("close_wait", s.close_wait)];
+        for (state, n) in states {
+            let [source, destination] = r.labels();
+            o.value(&[source, destination, ("state", state.to_owned())], f64::from(n));
         }
     }
     if !rest.is_empty() {
         let used: u32 = rest.iter().map(|t| t.count.used).sum();
-        o.line("source=\"other\",destination=\"other\",state=\"all\"", Some(f64::from(used)));
+        o.value(&[("source", "other"), ("destination", "other"), ("state", "all")], f64::from(used));
     }
     let in_use = |r: &Row<'_>| f64::from(r.towards.count.in_use.ports());
-    o.rows("sockbench_ephemeral_ports_in_use", "Source ports that connect() cannot take now.", &rows, |r| Some(in_use(r)));
-    o.rows("sockbench_ephemeral_ports_in_use_ratio", "The same as a part of the pool.", &rows, |r| {
-        now.pool.filter(|p| *p > 0).map(|p| in_use(r) / f64::from(p))
-    });
-    let sustained = "New connections per second that the ports sustain (P/T).";
-    o.rows("sockbench_sustainable_connections_per_second", sustained, &rows, |r| r.budget.and_then(|b| b.limit_cps()));
-    let rate = "Connections per second that entered TIME_WAIT on this side, over ten seconds.";
-    o.rows("sockbench_connections_per_second", rate, &rows, |r| Some(r.rate_cps));
-    let until = "Time until no source port is left at the present rate; absent where it always finds one.";
-    o.rows("sockbench_ephemeral_ports_exhausted_in_seconds", until, &rows, |r| r.full_in_s);
+    let each: [(&str, &str, OfRow<'_>); 5] = [
+        ("ephemeral_ports_in_use", "Source ports that connect() cannot take now.", &|r| Some(in_use(r))),
+        ("ephemeral_ports_in_use_ratio", "The same as a part of the pool.", &|r| {
+            pool.filter(|p| *p > 0.0).map(|p| in_use(r) / p)
+        }),
+        ("sustainable_connections_per_second", "New connections per second that the ports sustain (P/T).", &|r| {
+            r.budget.and_then(|b| b.limit_cps())
+        }),
+        ("connections_per_second", "Connections per second that entered TIME_WAIT on this side, over ten seconds.", &|r| {
+            Some(r.rate_cps)
+        }),
+        (
+            "ephemeral_ports_exhausted_in_seconds",
+            "Time until no source port is left at the present rate; absent where it always finds one.",
+            &|r| r.full_in_s,
+        ),
+    ];
+    for (name, help, value) in each {
+        o.family(&format!("sockbench_{name}"), Kind::Gauge, help);
+        for r in &rows {
+            o.value(&r.labels(), value(r));
+        }
+    }
     // Sockets that share a port by SO_REUSEPORT are one listener: a label set must come once.
-    let mut queues: BTreeMap<SocketAddr, (u32, u32)> = BTreeMap::new();
+    let mut queues: BTreeMap<SocketAddr, AcceptQueue> = BTreeMap::new();
     for (at, queue) in &now.listeners {
         let sum = queues.entry(*at).or_default();
-        *sum = (sum.0.saturating_add(queue.waiting), sum.1.saturating_add(queue.limit));
+        *sum = sum.plus(*queue);
     }
-    o.family("sockbench_listen_queue_connections", "Connections that wait for accept().");
-    for (at, (waiting, _)) in &queues {
-        o.line(&format!("listener=\"{at}\""), Some(f64::from(*waiting)));
+    let queue: [(&str, &str, OfQueue); 2] = [
+        ("sockbench_listen_queue_connections", "Connections that wait for accept().", |q| q.waiting),
+        ("sockbench_listen_queue_limit_connections", "Connections that may wait for accept().", |q| q.limit),
+    ];
+    for (name, help, value) in queue {
+        o.family(name, Kind::Gauge, help);
+        for (at, q) in &queues {
+            o.value(&[("listener", at.to_string())], f64::from(value(q)));
+        }
     }
-    o.family("sockbench_listen_queue_limit_connections", "Connections that may wait for accept().");
-    for (at, (_, limit)) in &queues {
-        o.line(&format!("listener=\"{at}\""), Some(f64::from(*limit)));
+    o.text()
+}
+
+impl Row<'_> {
+    fn labels(&self) -> [(&'static str, String); 2] {
+        [("source", self.towards.source.to_string()), ("destination", self.towards.dest.to_string())]
     }
-    o.text
 }
 
 fn row<'a>(now: &PortsNow, t: &'a Towards) -> Row<'a> {
@@ -94,8 +125,6 @@ fn row<'a>(now: &PortsNow, t: &'a Towards) -> Row<'a> {
     let history_s = t.births.oldest_within(60.0).unwrap_or(0.0);
     let over_s = history_s.clamp(1.0, RATE_S);
     Row {
-        // Addresses have no character that a label must escape.
-        labels: format!("source=\"{}\",destination=\"{}\"", t.source, t.dest),
         towards: t,
         budget,
         rate_cps: f64::from(t.births.between(0.0, over_s)) / over_s,
@@ -107,39 +136,12 @@ fn row<'a>(now: &PortsNow, t: &'a Towards) -> Row<'a> {
     }
 }
 
-/// Families of gauges, one after the other.
-#[derive(Debug, Default)]
-struct Text {
-    text: String,
-    name: &'static str,
-}
-
-impl Text {
-    fn family(&mut self, name: &'static str, help: &str) {
-        self.name = name;
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
-    }
-
-    fn line(&mut self, labels: &str, value: Option<f64>) {
-        let Some(value) = value.filter(|v| v.is_finite()) else { return };
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
-        let _ = writeln!(self.text, "{}{labels} {value}", self.name);
-    }
-
-    fn rows(&mut self, name: &'static str, help: &str, rows: &[Row<'_>], value: impl Fn(&Row<'_>) -> Option<f64>) {
-        self.family(name, help);
-        for row in rows {
-            self.line(&row.labels, value(row));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::facts::TcpState;
     use crate::model::port_count::{Free, PortCount};
-    use crate::watch::Births;
+    use crate::watch::look::Births;
 
     fn towards(port: u16, made: u32, over_s: f64) -> Towards {
         let (mut count, mut births) = (PortCount::default(), Births::default());
@@ -149,7 +151,7 @@ mod tests {
             count.add_port(TcpState::TimeWait, Free::In(60.0 - age_s));
         }
         let (source, dest) = ([10, 0, 0, 2].into(), SocketAddr::from(([10, 0, 0, 1], port)));
-        Towards { source, dest, count, births, new: 0, server_new: 0, owned: 0, server_close_wait: 0 }
+        Towards { count, births, ..Towards::new(source, dest) }
     }
 
     #[test]
@@ -157,7 +159,7 @@ mod tests {
         let now = PortsNow {
             towards: vec![towards(80, 500, 10.0), towards(81, 7, 1.0), towards(82, 3, 1.0), towards(83, 0, 1.0)],
             pool: Some(1000),
-            listeners: vec![(SocketAddr::from(([0, 0, 0, 0], 22)), ListenQueue { waiting: 1, limit: 128 }); 2],
+            listeners: vec![(SocketAddr::from(([0, 0, 0, 0], 22)), AcceptQueue { waiting: 1, limit: 128 }); 2],
             sysctls: Sysctls { tcp_tw_reuse: Some(0), ..Sysctls::default() },
         };
         let text = ports_metrics(&now, 1);

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::facts::KernelCounters;
+use crate::model::facts::{AcceptQueue, KernelCounters};
 use crate::model::port_count::PortCount;
 use crate::model::result::Sysctls;
 
@@ -54,8 +54,10 @@ pub struct Towards {
     pub source: IpAddr,
     /// peer
     pub dest: SocketAddr,
-    /// inside the range
+    /// inside the range; each socket has a port of its own there: the four-tuple is unique
     pub count: PortCount,
+    /// ports outside of it
+    pub used_outside: u32,
     /// connections that entered TIME_WAIT on this side
     pub births: Births,
     /// of these, since the last look
@@ -68,13 +70,21 @@ pub struct Towards {
     pub server_close_wait: u32,
 }
 
-/// A listening socket on this host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListenQueue {
-    /// connections that wait for accept()
-    pub waiting: u32,
-    /// as many may wait
-    pub limit: u32,
+impl Towards {
+    /// Nothing yet.
+    pub fn new(source: IpAddr, dest: SocketAddr) -> Self {
+        Self {
+            source,
+            dest,
+            count: PortCount::default(),
+            used_outside: 0,
+            births: Births::default(),
+            new: 0,
+            server_new: 0,
+            owned: 0,
+            server_close_wait: 0,
+        }
+    }
 }
 
 /// The process that listens at a destination on this host.
@@ -91,7 +101,7 @@ pub struct ServerLook {
     /// the same thread: ready to run, but waiting for a core
     pub waited: Option<f64>,
     /// its queue; none where nothing listens any more
-    pub queue: Option<ListenQueue>,
+    pub queue: Option<AcceptQueue>,
     /// open descriptors, and their limit
     pub descriptors: Option<(u32, Option<u64>)>,
 }
@@ -116,7 +126,7 @@ pub struct TreeLook {
 /// Everything that is seen at once.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Look {
-    /// since the command started; below zero before
+    /// since the command started; 0 before
     pub at_s: f64,
     /// why sockets could not be read
     pub sockets_missing: Option<String>,

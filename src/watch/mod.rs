@@ -17,14 +17,15 @@ mod named;
 mod program;
 mod rules;
 mod rules_target;
+mod seen;
 mod settle;
 mod stopping;
 mod teller;
 
 pub use course::{Course, End};
 pub use exposition::{PortsNow, ports_metrics};
-pub use look::{Births, ListenQueue, Look, ServerLook, Towards, TreeLook};
+pub use look::{Look, ServerLook, Towards, TreeLook};
 pub use named::named_addresses;
 pub use program::program_of;
-pub use settle::settle;
+pub use settle::{findings, settle};
 pub use stopping::Stopping;

@@ -1,6 +1,6 @@
 //! Rules about this machine: ports, descriptors, cores, settings.
 
-use super::cases::{ended, keeps, may_be, name, remedies, said, servers};
+use super::cases::{at_least, by_server, ended, keeps, may_be, name, remedies, said, servers};
 use super::program::Keeps;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT, WAIT_PERCENT};
@@ -103,10 +103,19 @@ fn why_full(report: &WatchReport, d: &Destination, pool: u32) -> String {
         (Some(t), Some(c)) => format!(": {} ports / {} = {} new connections/s at the most", count(pool), hold(t), rate(c)),
         _ => String::new(),
     };
-    format!(
-        "Each connection of {who} ended after use, and this side closed first, so its port stays in TIME_WAIT{law}; at least {}/s were made.{left}",
-        rate(d.peak_cps)
-    )
+    // A connection that is open still has not been closed by anybody.
+    let which = if by_server(d) > u64::from(d.open_max.max(10)) {
+        format!(
+            "This side closed {} of {}{} connections of {who} first, so their ports stay in TIME_WAIT",
+            count(d.closed_by_client),
+            at_least(d),
+            count(ended(d))
+        )
+    } else {
+        format!("Each connection of {who} ended after use, and this side closed first, so its port stays in TIME_WAIT")
+    };
+    let made = rate(d.peak_cps);
+    format!("{which}{law}; {}{made}/s were made.{left}", at_least(d))
 }
 
 fn times(n: u64) -> String {
@@ -187,8 +196,8 @@ pub(super) fn budget_high(report: &WatchReport) -> Ruling {
     found.remedies(remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d))).ruling()
 }
 
-const fn mostly_by_client(d: &Destination) -> bool {
-    d.closed_by_client > d.closed_by_server
+fn mostly_by_client(d: &Destination) -> bool {
+    d.closed_by_client > by_server(d)
 }
 
 /// host-contended.
@@ -206,7 +215,7 @@ pub(super) fn contended(report: &WatchReport) -> Ruling {
         return Ruling::Clear;
     }
     let title = format!(
-        "other programs took {} of a core, and {} waited for one for {} of the time",
+        "other programs used {} of a core, and {} waited {} of the time to run",
         percent(others),
         name(report),
         percent(mean)
@@ -268,11 +277,8 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
     let room = server.map_or_else(String::new, |s| format!(", the server's {} of one", percent(s)));
     let title = format!("a thread of {} used {} of a core{room}", name(report), percent(ran));
     let text = "One thread runs on one core at a time: the rate that the command reached is its own maximum, and answers that were there waited for it. More threads, processes or machines raise it, or fewer users each.";
-    let more = advice(
-        "spread the load over more processes or threads",
-        more_workers(report),
-        "a higher rate, until the server is the limit",
-    );
+    let (how, command) = more_workers(report);
+    let more = advice(how, command, "a higher rate, until the server is the limit");
     Found::new(title, text.into())
         .with("busiest_thread_percent", ran)
         .with("busy_share", busy)
@@ -281,12 +287,14 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
         .ruling()
 }
 
-fn more_workers(report: &WatchReport) -> &'static str {
+fn more_workers(report: &WatchReport) -> (&'static str, &'static str) {
+    let spread = "spread the load over more processes or threads";
     match report.watched.program.as_deref() {
-        Some("Locust") => "locust --processes -1",
-        Some("wrk" | "ab") => "wrk -t 4",
-        Some("h2load") => "h2load -t 4",
-        _ => "",
+        Some("Locust") => (spread, "locust --processes -1"),
+        Some("wrk") => (spread, "wrk -t 4"),
+        Some("h2load") => (spread, "h2load -t 4"),
+        Some("ab") => ("start several ab at once, or use a tool with several threads: ab has one", "wrk -t 4 -c 100 -d 30s URL"),
+        _ => (spread, ""),
     }
 }
 
@@ -315,19 +323,20 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
         Keeps::Unknown => return Ruling::Undecided(format!("whether {who} asked to keep its connections: only it knows")),
         Keeps::Yes => {}
     }
-    let first = if d.closed_by_server > d.closed_by_client {
-        "the server closed first"
-    } else {
+    let first = if mostly_by_client(d) {
         "the client closed first, as an answer with Connection: close makes it"
+    } else {
+        "the server closed first"
     };
     let title = format!(
-        "{who} keeps connections, but {} to {} ended, with at most {} open at once",
+        "{}{} connections of {who} to {} ended, with at most {} open at once",
+        at_least(d),
         count(ended(d)),
         d.destination,
         count(d.open_max.max(1))
     );
     let text = format!(
-        "{who} uses a connection for many requests unless the answers or its options end it; here {first}. Each request then pays for a connection, and where this side closes first also with a source port."
+        "{who} uses a connection for many requests unless the answers or its options end it; here {first}. How many requests each had is not seen: a thousand do no harm (keepalive_requests of nginx); where it is one, each request pays for a connection, and where this side closes first also with a source port."
     );
     let found = Found::new(title, text)
         .with("closed_by_client", d.closed_by_client)
@@ -342,7 +351,7 @@ pub(super) fn server_full(report: &WatchReport) -> Ruling {
     let full = servers(report).find_map(|(d, s)| s.busiest_thread_percent.filter(|_| has_no_room(s)).map(|p| (d, s, p)));
     let Some((d, s, ran)) = full else { return Ruling::Clear };
     let waits = s.thread_waited_percent.filter(|w| *w >= WAIT_PERCENT);
-    let waits = waits.map_or_else(String::new, |w| format!(" and waited for one for {} of the time", percent(w)));
+    let waits = waits.map_or_else(String::new, |w| format!(" and waited {} of the time to run", percent(w)));
     let title = format!("a thread of the server at {} ({}) used {} of a core{waits}", d.destination, s.name, percent(ran));
     let text = format!(
         "One thread runs on one core at a time, so the server is at its limit: more load only waits there. At most {} waited for accept().",

@@ -37,6 +37,11 @@ const OWN_CLIENT: &[Id] =
 /// What is missing for these.
 const ONLY_THE_COMMAND: &str = "answers and their times, which only the command itself has (sockbench load measures them)";
 
+/// All that a watched command can be found to have.
+pub fn findings() -> impl Iterator<Item = Id> {
+    RULES.iter().map(|(id, _)| *id)
+}
+
 /// Judges a report by its facts; what an earlier judgement left in it is not read.
 pub fn settle(report: &mut WatchReport) {
     let (mut found, mut undecided) = (Vec::new(), Vec::new());
@@ -109,19 +114,22 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
         let ended = how.map_or_else(String::new, |how| format!(", and it {how}"));
         return (VerdictId::Undecided, format!("undecided: no connection of the command was seen{ended}"));
     }
+    let warning = report.findings.iter().find(|f| f.severity != Severity::Info);
     if let Some(how) = how {
-        return (VerdictId::Undecided, format!("undecided: no limit was reached on this machine, but the command {how}"));
+        // What is known comes first.
+        let seen = warning.map_or("no limit was reached on this machine", |w| w.title.as_str());
+        return (VerdictId::Undecided, format!("undecided: the command {how}; {seen}"));
     }
     let most = report.destinations.iter().filter_map(|d| Some((d.peak_share?, d))).max_by(|a, b| a.0.total_cmp(&b.0));
     let ports = most.map_or_else(String::new, |(share, d)| {
+        let before = if d.used_before > 0 { format!(", {} before it started", count(d.used_before)) } else { String::new() };
         format!(
-            " (at most {} of {} source ports in use, {})",
+            " (at most {} of {} source ports in use, {}{before})",
             count(d.peak_used),
             count(d.pool.unwrap_or(0)),
             percent((share * 1e4).round() / 100.0)
         )
     });
-    let warning = report.findings.iter().find(|f| f.severity != Severity::Info);
     let sentence = match warning {
         Some(w) => format!("OK, but {}", w.title),
         None => format!("OK: no limit was reached{ports}"),

@@ -132,7 +132,7 @@ fn mistakes_are_found_before_the_run() {
 }
 
 /// `promtool check metrics`, where it is installed (Debian: prometheus).
-fn promtool(text: &str) {
+pub(crate) fn promtool(text: &str) {
     let started = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut child) = started else { return loud::skipped("promtool is not installed") };
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();

@@ -40,4 +40,5 @@ mod support;
 mod truth_table;
 #[path = "../support/until.rs"]
 mod until;
+mod watch_around;
 mod watch_command;

@@ -4,11 +4,12 @@ use super::findings;
 use super::load::{headline, next};
 use super::page::{Block, Page, one_screen};
 use crate::diagnose::deciding;
+use crate::model::explanation::Reading;
 use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
 use crate::model::finding::{Finding, Severity};
 use crate::model::result::VerdictId;
 use crate::model::watch::{Attribution, Destination, Server, WatchReport};
-use crate::report::style::{Tone, shortened, wrapped};
+use crate::report::style::{Tone, shortened, visible, wrapped};
 
 /// Column in which further lines of the head start.
 const INDENT: usize = 5;
@@ -23,8 +24,12 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     if let Some(f) = subject {
         let title = Some(&f.title).filter(|t| !report.verdict.sentence.contains(t.as_str()));
         let why = title.map_or_else(|| f.explanation.clone(), |t| format!("{t}. {}", f.explanation));
-        blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &capital(&why))));
+        blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &visible(&capital(&why)))));
     }
+    for (n, f) in others(report, subject).take(ROWS).enumerate() {
+        blocks.push(Block::ranked(2, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &visible(&f.title))));
+    }
+    blocks.extend(forecasts(report, page));
     let in_use = |d: &&Destination| d.closed_by_client + d.closed_by_server + u64::from(d.open_max) > 0;
     for (n, d) in report.destinations.iter().filter(in_use).take(ROWS).enumerate() {
         let label = if n == 0 { "ports" } else { "" };
@@ -35,10 +40,6 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     }
     blocks.push(Block::ranked(3, page.labelled("command", Tone::Normal, &processes(report))));
     blocks.extend(output(report, page));
-    blocks.extend(forecasts(report, page));
-    for (n, f) in others(report, subject).take(ROWS).enumerate() {
-        blocks.push(Block::ranked(2, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &f.title)));
-    }
     blocks.extend(careful(report, page));
     if let Some(f) = subject.filter(|f| !f.remedies.is_empty()) {
         blocks.push(Block::ranked(6, "\n".into()));
@@ -82,7 +83,7 @@ fn head(report: &WatchReport, page: &Page) -> String {
         }
     };
     let mut out = String::new();
-    for (i, line) in wrapped(&sentence, 0, page.width - INDENT).lines().enumerate() {
+    for (i, line) in wrapped(&visible(&sentence), 0, page.width - INDENT).lines().enumerate() {
         let indent = if i == 0 { 0 } else { INDENT };
         let line = line.replacen("OK ", "OK   ", usize::from(tone == Tone::Good && i == 0));
         out += &format!("{}{}\n", " ".repeat(indent), page.style.paint(tone, &line));
@@ -94,7 +95,8 @@ fn head(report: &WatchReport, page: &Page) -> String {
         (None, None) => "still running".into(),
     };
     let tail = format!(", {}, {how}", seconds(report.duration_s));
-    let words = shortened(&w.words.join(" "), (page.width - INDENT).saturating_sub(tail.len()).max(20));
+    let words = visible(&w.words.join(" ").split_whitespace().collect::<Vec<_>>().join(" "));
+    let words = shortened(&words, (page.width - INDENT).saturating_sub(tail.len()).max(20));
     out + &wrapped(&(words + &tail), INDENT, page.width)
 }
 
@@ -113,18 +115,25 @@ fn ports(d: &Destination) -> String {
         .ceiling_cps
         .filter(|c| d.closed_by_client > 0 && *c < 100.0 * d.peak_cps.max(1.0))
         .map_or_else(String::new, |c| format!("; they sustain {} connections/s", rate(c)));
-    let closed = match (d.closed_by_client, d.closed_by_server) {
-        (0, 0) => format!("; {} open at once", counted(d.open_max, "connection")),
-        (n, 0) => format!("; {} closed by the client first, {}/s at most", count(n), rate(d.peak_cps)),
-        (0, n) => format!("; {} closed by the server first, {}/s at most", count(n), rate(d.peak_cps)),
-        (c, s) => format!("; closed first: {} by the client, {} by the server", count(c), count(s)),
+    let least = if d.made.is_none() { "at least " } else { "" };
+    let most = if d.peak_cps > 0.0 { format!(", at most {}/s", rate(d.peak_cps)) } else { String::new() };
+    let closed = match (d.closed_by_client, d.closed_by_server, d.made) {
+        (c, s, Some(made)) if made > c + s + u64::from(d.open_max) => {
+            format!("; {} made{most}, {} of them closed by the client first", counted(made, "connection"), count(c))
+        }
+        (0, 0, _) => format!("; {} open at once", counted(d.open_max, "connection")),
+        (n, 0, _) => format!("; {} closed by the client first{most}", count(n)),
+        // What a look does not see is not counted, so a rate would be too low.
+        (0, n, _) => format!("; {least}{} closed by the server first", count(n)),
+        (c, s, _) => format!("; closed first: {} by the client, {least}{} by the server", count(c), count(s)),
     };
-    let by = if d.by == Attribution::Time { " (the command's by time alone)" } else { "" };
+    // Nobody else is in its namespace.
+    let by = if d.by == Attribution::Time { " (owner not seen)" } else { "" };
     format!("{}{by}: {used}{before}{closed}{law}", d.destination)
 }
 
 fn of_server(s: &Server) -> String {
-    let name = if s.pid == 0 { "a process that cannot be seen".to_owned() } else { format!("{} ({})", s.name, s.pid) };
+    let name = if s.pid == 0 { "a process that cannot be seen".to_owned() } else { format!("{} ({})", visible(&s.name), s.pid) };
     let cpu = match (s.cpu_percent_mean, s.busiest_thread_percent) {
         (Some(all), Some(one)) => format!(": {} of a core, its busiest thread {}", percent(all), percent(one)),
         (Some(all), None) => format!(": {} of a core", percent(all)),
@@ -136,6 +145,9 @@ fn of_server(s: &Server) -> String {
 
 fn processes(report: &WatchReport) -> String {
     let p = &report.processes;
+    if p.count_max == 0 {
+        return "it ended before the first look at it".into();
+    }
     let many = if p.count_max == 1 { "1 process".to_owned() } else { format!("{} processes", count(p.count_max)) };
     let cpu = match (p.cpu_percent_mean, p.busiest_thread_percent) {
         (Some(all), Some(one)) => format!(", {} of a core, its busiest thread {}", percent(all), percent(one)),
@@ -156,11 +168,27 @@ fn output(report: &WatchReport, page: &Page) -> Vec<Block> {
         return vec![Block::ranked(4, page.labelled("output", Tone::Normal, "not read"))];
     }
     let lines = report.output.readings.iter().take(ROWS).enumerate().map(|(n, r)| {
-        let room = page.width - Page::VALUE - 12;
-        let text = format!("{} x {}", count(r.count), shortened(r.text.trim(), room));
+        let what = match (&r.name, r.code) {
+            (Some(name), Some(code)) => format!("{name} {code}: "),
+            (Some(name), None) => format!("{name}: "),
+            (None, _) => String::new(),
+        };
+        let text = format!("{} x {what}{}", count(r.count), line_of(r, page.width - Page::VALUE));
         Block::ranked(2, page.labelled(if n == 0 { "output" } else { "" }, Tone::Normal, &text))
     });
     lines.collect()
+}
+
+/// The line without its own count; where it is long, its beginning, on two lines of the page with what is before it.
+fn line_of(r: &Reading, room: usize) -> String {
+    let text = r.text.trim();
+    let own = text.strip_prefix(&r.count.to_string()).filter(|rest| rest.starts_with([' ', '\t']));
+    let words = own.unwrap_or(text).split_whitespace().map(|word| shortened(&visible(word), room));
+    let text = words.collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(2 * room - 40) {
+        Some((at, _)) => format!("{}..", &text[..at]),
+        None => text,
+    }
 }
 
 /// The first and the last of the forecasts.
@@ -170,7 +198,7 @@ fn forecasts(report: &WatchReport, page: &Page) -> Vec<Block> {
     shown.dedup();
     let line = |(n, o): (usize, &&&crate::model::watch::Outlook)| {
         let text = format!("at {}: {}", seconds(o.at_s), o.text);
-        Block::ranked(5, page.labelled(if n == 0 { "forecast" } else { "" }, Tone::Normal, &text))
+        Block::ranked(4, page.labelled(if n == 0 { "forecast" } else { "" }, Tone::Normal, &text))
     };
     shown.iter().enumerate().map(line).collect()
 }

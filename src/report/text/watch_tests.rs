@@ -85,6 +85,76 @@ fn a_watched_command_is_on_one_screen_at_any_width() {
 }
 
 #[test]
+fn a_line_of_the_output_is_read_whole_and_counted_once() {
+    let mut report = report();
+    let reading = |text: &str| -> Reading {
+        serde_json::from_value(
+            json!({ "text": text, "count": 1268, "name": "EADDRNOTAVAIL", "code": 99, "call": "connect", "limit": "local-ports",
+            "certainty": "certain", "says": "", "is_not": "" }),
+        )
+        .unwrap()
+    };
+    report.output.readings = vec![
+        reading("1268    GET /: OSError(99, 'Cannot assign requested address')"),
+        reading(&format!("HTTPConnectionPool({})", "x".repeat(500))),
+    ];
+    let text = render(&report, &Page::plain());
+    assert!(text.contains("1,268 x EADDRNOTAVAIL 99: GET /: OSError(99, 'Cannot assign\n"), "{text}");
+    assert!(
+        text.contains("            requested address')\n") && text.contains("HTTPConnectionPool(xxx") && text.contains("xxx)\n"),
+        "{text}"
+    );
+    assert!(text.lines().count() <= Page::LINES && text.lines().all(|l| l.chars().count() <= 80), "{text}");
+}
+
+/// What a command is called, what it prints and what listens there is anybody's text.
+#[test]
+fn foreign_text_moves_no_cursor() {
+    let mut report = report();
+    let evil = "\u{1b}[2J\u{7}x\ny";
+    report.watched.words = vec!["sh".into(), "-c".into(), evil.into()];
+    report.destinations[0].server.as_mut().unwrap().name = evil.into();
+    report.findings[0].title = evil.into();
+    report.findings[1].title = evil.into();
+    report.output.readings = vec![
+        serde_json::from_value(
+            json!({ "text": evil, "count": 3, "call": "connect", "limit": "hidden", "certainty": "certain", "says": "",
+            "is_not": "" }),
+        )
+        .unwrap(),
+    ];
+    let text = render(&report, &Page::plain());
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+}
+
+#[test]
+fn connections_are_said_as_they_were_counted() {
+    let d = |client: u64, server: u64, made: Option<u64>| {
+        let d = report().destinations.remove(0);
+        ports(&Destination { closed_by_client: client, closed_by_server: server, made, ceiling_cps: None, peak_cps: 50.0, ..d })
+    };
+    for (line, end) in [
+        (d(0, 0, None), "; 10 connections open at once"),
+        (d(0, 0, Some(10)), "; 10 connections open at once"),
+        (d(400, 0, None), "; 400 closed by the client first, at most 50/s"),
+        (d(0, 400, None), "; at least 400 closed by the server first"),
+        (d(0, 400, Some(405)), "; 400 closed by the server first"),
+        (d(40, 400, None), "; closed first: 40 by the client, at least 400 by the server"),
+        (d(40, 400, Some(9000)), "; 9,000 connections made, at most 50/s, 40 of them closed by the client first"),
+    ] {
+        assert!(line.ends_with(end), "{line}");
+    }
+}
+
+#[test]
+fn a_command_that_ended_at_once_was_a_process_all_the_same() {
+    let mut report = report();
+    report.processes = crate::model::watch::Processes::default();
+    let text = render(&report, &Page::plain());
+    assert!(text.contains("ended before the first look") && !text.contains("0 processes"), "{text}");
+}
+
+#[test]
 fn a_healthy_one_says_so_first() {
     let mut report = report();
     report.findings.clear();
