@@ -60,6 +60,9 @@ pub mod load {
     pub mod run {
         pub use crate::load::run::{Ended, UsersNow, Watch, run};
     }
+    pub mod steering {
+        pub use crate::load::steering::Steering;
+    }
     pub mod user {
         pub use crate::load::user::{After, Begin, Rules, User};
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::pacer;
+use super::steering::Steering;
 use super::worker::{Report, Shared, Worker};
 use crate::http1::request_bytes;
 use crate::model::outcome::Failure;
@@ -38,6 +39,10 @@ pub trait Watch {
     fn on_interval(&mut self, interval: &Interval);
     /// About four times a second. Returns true to end the run.
     fn on_turn(&mut self, now: Duration, users: UsersNow, so_far: &Aggregate) -> bool;
+    /// Who decides how many users there are; asked once. None: the plan.
+    fn steering(&self) -> Option<Arc<Steering>> {
+        None
+    }
 }
 
 /// Users at the end of one second: the second, users asked for by then, users active.
@@ -72,17 +77,20 @@ pub struct LoadRun {
 /// Errors: a worker's poll or thread could not be made.
 pub fn run(plan: &LoadPlan, clock: Clock, watch: &mut dyn Watch) -> io::Result<LoadRun> {
     let requests = request_bytes::requests(plan);
+    let steering = watch.steering();
+    debug_assert!(steering.is_none() || !plan.is_open_loop(), "a rate has no users to steer");
     let shared = Arc::new(Shared::new(plan.requests));
     let (send, receive) = crossbeam_channel::unbounded();
     let mut workers = Vec::new();
     for index in 0..plan.threads {
-        workers.push(Worker::new(plan, index, &requests, clock, Arc::clone(&shared), send.clone())?);
+        workers.push(Worker::new(plan, index, &requests, clock, Arc::clone(&shared), steering.clone(), send.clone())?);
     }
     drop(send);
     let mut gathering = Gathering {
         plan,
         clock,
         shared: &shared,
+        steering,
         aggregate: Aggregate::new(plan),
         users: Vec::new(),
         ended: Ended::Planned,
@@ -109,6 +117,7 @@ struct Gathering<'a> {
     plan: &'a LoadPlan,
     clock: Clock,
     shared: &'a Shared,
+    steering: Option<Arc<Steering>>,
     aggregate: Aggregate,
     users: Vec<UsersAt>,
     ended: Ended,
@@ -150,7 +159,10 @@ impl Gathering<'_> {
             }
             Report::Refused(failure) => {
                 self.refusals.push(failure);
-                if self.refusals.len() as u32 == self.plan.threads && self.refusals.iter().all(|f| *f == failure) {
+                if self.is_alone()
+                    && self.refusals.len() as u32 == self.plan.threads
+                    && self.refusals.iter().all(|f| *f == failure)
+                {
                     self.ended = Ended::Refused(failure);
                     self.shared.stop.store(true, Ordering::Relaxed);
                 }
@@ -168,13 +180,23 @@ impl Gathering<'_> {
         }
     }
 
+    /// Whether the plan alone says when the run ends: whoever steers it decides also where nothing listens.
+    fn is_alone(&self) -> bool {
+        self.steering.is_none()
+    }
+
     fn users_now(&self, now: Duration) -> UsersNow {
         if self.plan.is_open_loop() {
             let connected = self.shared.connected.load(Ordering::Relaxed);
             return UsersNow { asked: self.plan.users, active: connected };
         }
-        let whole = self.plan.whole();
-        let asked = self.plan.users_of(pacer::users_due(Stamp::from_duration(now), whole.users, whole.spawn_rate));
+        let asked = match &self.steering {
+            Some(steering) => steering.asked(),
+            None => {
+                let whole = self.plan.whole();
+                self.plan.users_of(pacer::users_due(Stamp::from_duration(now), whole.users, whole.spawn_rate))
+            }
+        };
         let started = self.shared.started.load(Ordering::Relaxed);
         UsersNow { asked, active: started.saturating_sub(self.shared.paused.load(Ordering::Relaxed)) }
     }
@@ -194,7 +216,7 @@ impl Gathering<'_> {
         let planned = self.plan.duration;
         let duration = if !planned.is_zero() && ran > planned { planned } else { ran };
         let mut ended = self.ended;
-        if let (false, [first, rest @ ..]) = (self.opened, &self.refusals[..])
+        if let (false, [first, rest @ ..]) = (self.opened || !self.is_alone(), &self.refusals[..])
             && rest.iter().all(|f| f == first)
         {
             ended = Ended::Refused(*first);

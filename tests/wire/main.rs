@@ -9,5 +9,6 @@ mod scripted;
 mod served;
 mod server_live;
 mod server_wire;
+mod steering_live;
 #[path = "../support/until.rs"]
 mod until;

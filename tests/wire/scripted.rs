@@ -32,7 +32,12 @@ impl Watch for Silent {
 
 /// Runs the plan without watching ports or processes.
 pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
-    let load = sockbench::testing::load::run::run(plan, Clock::start(), &mut Silent).expect("workers start");
+    run_watched(plan, &mut Silent)
+}
+
+/// The same, with somebody who watches, and may steer.
+pub(crate) fn run_watched(plan: &LoadPlan, watch: &mut dyn Watch) -> (RunResult, Ended) {
+    let load = sockbench::testing::load::run::run(plan, Clock::start(), watch).expect("workers start");
     let host = Host {
         name: None,
         kernel: String::new(),

@@ -52,7 +52,10 @@ impl Worker<'_> {
             self.slots[slot as usize].paused = true;
             self.shared.paused.fetch_add(1, Ordering::Relaxed);
         }
-        if free_at > now {
+        if self.slots[slot as usize].is_leaving {
+            self.leave(slot, now);
+        } else if free_at > now {
+            self.slots[slot as usize].is_asleep = true;
             self.sleepers.set(slot, free_at);
         } else if self.pacer.is_some() {
             self.set_free(slot, now);

@@ -17,6 +17,7 @@ use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::response::AnswerHeads;
 use crate::load::pacer::ConstantRate;
 use crate::load::source::{Local, Sources};
+use crate::load::steering::Steering;
 use crate::load::user::{Rules, User};
 use crate::model::outcome::{ClosedBy, EndpointId, Failure};
 use crate::model::plan::{Closer, LoadPlan, PortMode};
@@ -29,10 +30,12 @@ use crate::sys::sysctl;
 use crate::sys::timer::LoopTimer;
 
 mod after;
+mod crew;
 mod schedule;
 mod shared;
 mod sockets;
 
+use crew::Crew;
 pub(in crate::load) use shared::{Report, Shared};
 
 /// Bytes of the one read buffer that a worker's users share.
@@ -62,6 +65,34 @@ struct Slot {
     /// its events say when it can be written to
     watches_write: bool,
     paused: bool,
+    /// waits in the list of sleepers
+    is_asleep: bool,
+    /// makes no further request
+    is_leaving: bool,
+    /// all that its user asks for; none: the whole mix
+    of_class: Option<EndpointId>,
+}
+
+impl Slot {
+    /// With user `number` of the run, who has no connection yet.
+    fn new(plan: &LoadPlan, number: u32, rules: &Rules) -> Self {
+        Self {
+            user: User::new(plan.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(plan.in_whole(number))), rules),
+            stream: None,
+            generation: Generation::default(),
+            local: Local::default(),
+            endpoint: EndpointId(0),
+            written: 0,
+            connect_called: Stamp::ZERO,
+            free_since: Stamp::ZERO,
+            counted: false,
+            watches_write: false,
+            paused: false,
+            is_asleep: false,
+            is_leaving: false,
+            of_class: None,
+        }
+    }
 }
 
 /// Whether all attempts so far failed, and all in the same way.
@@ -78,6 +109,9 @@ pub(in crate::load) struct Worker<'a> {
     rules: Rules,
     clock: Clock,
     shared: Arc<Shared>,
+    /// who else decides how many users there are
+    steering: Option<Arc<Steering>>,
+    crew: Crew,
     reports: Sender<Report>,
     poll: Poll,
     timer: Option<LoopTimer>,
@@ -134,6 +168,7 @@ impl<'a> Worker<'a> {
         requests: &'a [Vec<u8>],
         clock: Clock,
         shared: Arc<Shared>,
+        steering: Option<Arc<Steering>>,
         reports: Sender<Report>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
@@ -141,22 +176,10 @@ impl<'a> Worker<'a> {
             plan.is_open_loop().then(|| ConstantRate::new(plan.whole().rate, plan.in_whole(index), plan.threads_of_all()));
         let timer = if pacer.is_some() { Some(LoopTimer::register(poll.registry(), TIMER)?) } else { None };
         let rules = Rules::of(plan);
-        let mine = (index..plan.users).step_by(plan.threads as usize);
-        let slots: Vec<Slot> = mine
-            .map(|n| Slot {
-                user: User::new(plan.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(plan.in_whole(n))), &rules),
-                stream: None,
-                generation: Generation::default(),
-                local: Local::default(),
-                endpoint: EndpointId(0),
-                written: 0,
-                connect_called: Stamp::ZERO,
-                free_since: Stamp::ZERO,
-                counted: false,
-                watches_write: false,
-                paused: false,
-            })
-            .collect();
+        // Where somebody steers the run, users come when they are asked for.
+        let first = if steering.is_some() { plan.users } else { index };
+        let slots: Vec<Slot> =
+            (first..plan.users).step_by(plan.threads as usize).map(|number| Slot::new(plan, number, &rules)).collect();
         let ring = if plan.port_mode == PortMode::Ring { plan.port_range } else { None };
         let longest = requests.iter().map(Vec::len).max().unwrap_or(0);
         let free = if pacer.is_some() { (0..slots.len() as u32).rev().collect() } else { Vec::new() };
@@ -165,6 +188,8 @@ impl<'a> Worker<'a> {
             index,
             clock,
             shared,
+            steering,
+            crew: Crew::default(),
             reports,
             poll,
             timer,
@@ -221,7 +246,7 @@ impl<'a> Worker<'a> {
                 self.stood_still(wait_over, now);
             }
             self.hand_over(now);
-            if now >= self.end || self.shared.stop.load(Ordering::Relaxed) || self.is_finished() {
+            if now >= self.end || self.shared.stop.load(Ordering::Relaxed) || self.is_finished() || self.has_drained() {
                 break;
             }
             self.turn_began = now;

@@ -17,7 +17,8 @@ impl Worker<'_> {
             self.start_arrivals(now);
             return;
         }
-        while (self.next_spawn as usize) < self.slots.len() {
+        self.follow(now);
+        while self.steering.is_none() && (self.next_spawn as usize) < self.slots.len() {
             let number = self.plan.in_whole(self.index + self.next_spawn * self.plan.threads);
             if pacer::user_start(number, self.plan.whole().spawn_rate) > now {
                 break;
@@ -27,6 +28,7 @@ impl Worker<'_> {
             self.next_spawn += 1;
         }
         while let Some(slot) = self.sleepers.pop(now) {
+            self.slots[slot as usize].is_asleep = false;
             self.ready.push(slot);
         }
         let mut ready = std::mem::take(&mut self.ready);
@@ -83,6 +85,10 @@ impl Worker<'_> {
 
     /// Begins a request at `now`, unless `--requests` are used up.
     pub(super) fn begin(&mut self, slot: u32, intended: Option<Stamp>, now: Stamp) {
+        if self.slots[slot as usize].is_leaving {
+            self.leave(slot, now);
+            return;
+        }
         self.unpause(slot);
         if !self.take_ticket() {
             return;
@@ -110,6 +116,9 @@ impl Worker<'_> {
     fn pick_endpoint(&mut self, slot: u32) -> EndpointId {
         if let [_] = self.weights[..] {
             return EndpointId(0);
+        }
+        if let Some(endpoint) = self.slots[slot as usize].of_class {
+            return endpoint;
         }
         let mut at = self.slots[slot as usize].user.rng().u32(0..self.weight_total.max(1));
         for (i, w) in self.weights.iter().enumerate() {
@@ -143,7 +152,7 @@ impl Worker<'_> {
             return Duration::ZERO;
         }
         let mut next = now.plus(LONGEST_WAIT).min(self.end).min(self.sleepers.next()).min(self.deadlines.next());
-        if self.pacer.is_none() && (self.next_spawn as usize) < self.slots.len() {
+        if self.pacer.is_none() && self.steering.is_none() && (self.next_spawn as usize) < self.slots.len() {
             let number = self.plan.in_whole(self.index + self.next_spawn * self.plan.threads);
             next = next.min(pacer::user_start(number, self.plan.whole().spawn_rate));
         }
