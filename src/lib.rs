@@ -1,7 +1,8 @@
 //! sockbench: a load-testing daemon and client that knows why a load test failed.
 //!
 //! The floors, lowest first: [`model`] (plain data), [`sys`] (the only floor that talks to the OS),
-//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`], [`compare`], [`merge`], [`watch`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
+//! [`http1`], [`evloop`], [`stats`], [`remedy`], [`diagnose`], [`gates`], [`compare`], [`merge`], [`watch`],
+//! [`dist`] and [`report`] (pure), [`server`], [`load`] and [`observe`] (thin loops),
 //! [`study`], and `cli` on top. A file imports only from lower floors and from its own folder;
 //! `tests/architecture` holds that. `docs/ARCHITECTURE.md` says why.
 //!
@@ -19,6 +20,8 @@ pub mod cli;
 pub mod compare;
 #[cfg(doc)]
 pub mod diagnose;
+#[cfg(doc)]
+pub mod dist;
 #[cfg(doc)]
 pub mod evloop;
 #[cfg(doc)]
@@ -58,6 +61,8 @@ mod cli;
 mod compare;
 #[cfg(not(doc))]
 mod diagnose;
+#[cfg(not(doc))]
+mod dist;
 #[cfg(not(doc))]
 mod evloop;
 #[cfg(not(doc))]

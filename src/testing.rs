@@ -21,6 +21,11 @@ pub mod diagnose {
         pub use crate::diagnose::table::{rule_of, rules};
     }
 }
+pub mod dist {
+    pub mod locustfile {
+        pub use crate::dist::locust::locustfile::{Asks, classes};
+    }
+}
 pub mod evloop {
     pub use crate::evloop::{Generation, SlotToken};
 }

@@ -25,6 +25,8 @@ mod habits;
 mod live_args;
 mod load;
 mod load_args;
+mod locust_flags;
+mod locustfile;
 mod merge;
 mod ports;
 mod ports_args;
@@ -45,6 +47,7 @@ mod study_plan;
 mod target;
 mod watch;
 mod watch_output;
+mod worker;
 
 /// For the help of the program.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors), or a server's drain cut requests; 2 unusable arguments, files or output paths, \
@@ -183,6 +186,8 @@ enum Command {
     Watch(watch::Args),
     Sandbox(sandbox::Args),
     Rehearse(rehearse::Args),
+    Worker(worker::Args),
+    Locustfile(locustfile::Args),
 }
 
 /// The arguments; what is wrong with them is one line and a hint, as every other error.
@@ -319,6 +324,8 @@ pub fn main() -> ExitCode {
         Command::Watch(args) => watch::run(args),
         Command::Sandbox(args) => sandbox::run(args),
         Command::Rehearse(args) => rehearse::run(args),
+        Command::Worker(args) => worker::run(&args),
+        Command::Locustfile(args) => locustfile::run(&args),
     });
     match result {
         Ok(code) => ExitCode::from(code),

@@ -22,6 +22,11 @@ use crate::sys::clock::Clock;
 /// How long after the planned end a worker may take to report.
 const JOIN_GRACE: Duration = Duration::from_secs(5);
 
+/// How long the run waits for a report of its workers before it looks around.
+const LOOK: Duration = Duration::from_millis(250);
+/// The same where somebody steers: an end that they ask for is to come soon.
+const LOOK_STEERED: Duration = Duration::from_millis(50);
+
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -37,7 +42,7 @@ pub enum Ended {
 pub trait Watch {
     /// A whole second of all workers is over.
     fn on_interval(&mut self, interval: &Interval);
-    /// About four times a second. Returns true to end the run.
+    /// At least four times a second. Returns true to end the run.
     fn on_turn(&mut self, now: Duration, users: UsersNow, so_far: &Aggregate) -> bool;
     /// Who decides how many users there are; asked once. None: the plan.
     fn steering(&self) -> Option<Arc<Steering>> {
@@ -130,8 +135,9 @@ struct Gathering<'a> {
 impl Gathering<'_> {
     fn gather(&mut self, receive: &Receiver<Report>, watch: &mut dyn Watch) {
         let planned = if self.plan.duration.is_zero() { None } else { Some(self.plan.duration) };
+        let look = if self.is_alone() { LOOK } else { LOOK_STEERED };
         while self.done < self.plan.threads {
-            match receive.recv_timeout(Duration::from_millis(250)) {
+            match receive.recv_timeout(look) {
                 Ok(report) => self.on_report(report, watch),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

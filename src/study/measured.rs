@@ -2,16 +2,24 @@
 //! `study` does once a step.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnose;
-use crate::load::run::{self, Ended, UsersNow};
+use crate::load::run::{self, Ended, LoadRun, UsersNow};
+use crate::load::steering::Steering;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{RunResult, STOPPED};
 use crate::observe::{Baseline, LivePorts, ObservePlan, Observer};
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::sys::clock::{self, Clock};
+
+/// The plan of a run that somebody steered is what they made of it: its length, and the most users at once.
+fn planned_as_steered(result: &mut RunResult, load: &LoadRun) {
+    result.plan.duration = load.duration;
+    result.plan.users = load.users.iter().map(|(_, asked, _)| *asked).max().unwrap_or(0).max(result.plan.threads);
+}
 
 /// How often the live of a second that has just ended is read, and how far apart.
 const LIVE_TRIES: u32 = 20;
@@ -26,6 +34,12 @@ pub trait Watch {
     fn on_second(&mut self, second: &SecondSummary, users: UsersNow, live: Option<&LivePorts>);
     /// Asked several times a second: true ends the run.
     fn is_stopped(&mut self) -> bool;
+    /// Who decides how many users there are; none: the plan.
+    fn steering(&self) -> Option<Arc<Steering>> {
+        None
+    }
+    /// The load is over and its last second has come; the result is yet to be made.
+    fn on_load_over(&mut self) {}
 }
 
 /// A run that is over.
@@ -64,7 +78,12 @@ pub fn measure(
     let observer = observed.map(|plan| Observer::start(plan, clock));
     let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
     let load = run::run(plan, clock, &mut relay)?;
+    relay.watch.on_load_over();
+    if relay.watch.steering().is_some() {
+        planned_as_steered(&mut result, &load);
+    }
     load.aggregate.fill(&mut result, load.duration, &load.users);
+    result.totals.users_asked = result.plan.users;
     result.totals.users_reached = load.users_reached;
     match observer {
         Some(observer) => observer.stop().apply(&mut result),
@@ -109,5 +128,9 @@ impl run::Watch for Relay<'_> {
             self.watch.on_second(&second, users, live.as_ref());
         }
         self.watch.is_stopped()
+    }
+
+    fn steering(&self) -> Option<Arc<Steering>> {
+        self.watch.steering()
     }
 }

@@ -22,6 +22,13 @@ pub fn read_kernel_release() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned())
 }
 
+/// This machine's name, as in `uname -n`.
+///
+/// Errors: /proc is not mounted.
+pub fn read_name() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned())
+}
+
 /// `host{}` of a run result; what could not be read comes as rows (key, reason).
 pub fn read_host() -> (Host, Vec<(String, String)>) {
     let (sysctls, mut missing) = read_sysctls();
@@ -47,7 +54,7 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
     };
     let congestion_control = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").ok();
     let cpu_quota = CpuGroups::read_of(std::process::id()).and_then(|groups| groups.read_quota_cores()).ok().flatten();
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    let name = read_name().ok();
     let host = Host {
         name: name.filter(|name| !name.is_empty()),
         kernel,

@@ -33,6 +33,7 @@ const FLOORS: &[(&str, u8, Purity)] = &[
     ("merge", 4, Purity::Pure),
     ("report", 4, Purity::Pure),
     ("explain", 4, Purity::Pure),
+    ("dist", 4, Purity::Pure),
     ("watch", 4, Purity::Pure),
     ("server", 5, Purity::Any),
     ("load", 5, Purity::Any),

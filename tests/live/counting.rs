@@ -17,24 +17,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MIX: &str = "/health=98,/io?ms=0,/nowhere=1";
 
 /// A server with an admin port.
-struct Counted {
+pub(crate) struct Counted {
     child: Child,
-    url: String,
+    pub(crate) url: String,
     admin: String,
 }
 
 /// What the server's counters say.
 #[derive(Debug, PartialEq, Eq)]
-struct Counts {
+pub(crate) struct Counts {
     /// answers whose last byte went to the kernel
-    answered: u64,
+    pub(crate) answered: u64,
     unsent: u64,
     accepted: u64,
     closed: u64,
 }
 
 impl Counted {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (mut child, url) = runs::server("127.0.0.1:0", &["--admin", "127.0.0.1:0"]);
         let line = child.read_line(Duration::from_secs(5)).unwrap();
         let admin = line.strip_prefix("admin on http://").unwrap_or_else(|| panic!("{line}")).trim().to_owned();
@@ -42,7 +42,7 @@ impl Counted {
     }
 
     /// Scrapes /metrics.
-    fn scrape(&self) -> std::io::Result<Counts> {
+    pub(crate) fn scrape(&self) -> std::io::Result<Counts> {
         let mut admin = TcpStream::connect(&self.admin)?;
         admin.set_read_timeout(Some(Duration::from_secs(5)))?;
         admin.write_all(b"GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
@@ -62,7 +62,7 @@ impl Counted {
     }
 
     /// Scrapes until every connection has ended.
-    fn at_rest(&self) -> Counts {
+    pub(crate) fn at_rest(&self) -> Counts {
         let mut counts = self.scrape().unwrap();
         until("every connection has ended", || {
             counts = self.scrape().unwrap();

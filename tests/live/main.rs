@@ -15,6 +15,7 @@ mod facts;
 mod followers;
 mod gates_command;
 mod load_command;
+mod locust_master;
 #[path = "../support/loud.rs"]
 mod loud;
 mod merge_command;

@@ -47,7 +47,7 @@ impl Worker<'_> {
         let vacant = self.crew.vacant.pop();
         // Late events of the slot's last connection must not reach the new user.
         let generation = vacant.map(|slot| self.slots[slot as usize].generation).unwrap_or_default();
-        let slot = Slot { of_class, generation, ..Slot::new(self.plan, number, &self.rules) };
+        let slot = Slot { generation, of_class, ..Slot::new(self.plan, number, &self.rules) };
         if let Some(at) = vacant {
             self.slots[at as usize] = slot;
             return at;

@@ -1,0 +1,427 @@
+//! The worker as a machine: what the master says, what the run does and what time it is come in; what is to be done comes out.
+//!
+//! ```text
+//!   Asking ── ack ──► Ready ── spawn ──► Run (spawning, running) ── stop ──► Ending ── run over ──► Asking
+//! ```
+//!
+//! Rules that masters force on a worker, each seen:
+//! - A master answers every heartbeat. One that does not know this worker (it was restarted) answers none, and says nothing. So
+//!   after [`SILENCE`] the run ends, and the worker registers again.
+//! - A ROUTER ignores a second connection with an identity that it believes alive. So after mere silence a new node id is used,
+//!   and the same one only after the connection ended and a [`PAUSE`].
+//! - Without an `ack` within [`ACK_WAIT`] yet another connection is opened, under a new node id.
+
+use std::time::Duration;
+
+use rmpv::Value;
+
+use super::act::{Do, Leave, Usage};
+use super::message::{FromMaster, Spawn, encode, map};
+use super::stats::{Unreported, users_sum, users_value};
+use crate::model::figures::seconds;
+use crate::model::time::Stamp;
+use crate::stats::interval::Interval;
+
+/// Between two heartbeats.
+const BEAT: Duration = Duration::from_secs(1);
+/// Between two reports of statistics.
+const REPORT: Duration = Duration::from_secs(3);
+/// How long a heartbeat may be unanswered.
+pub const SILENCE: Duration = Duration::from_secs(10);
+/// How long `client_ready` may be unanswered.
+const ACK_WAIT: Duration = Duration::from_secs(5);
+/// How long a master is looked for.
+pub const SEARCH: Duration = Duration::from_secs(300);
+/// Between the end of a connection and the next one.
+const PAUSE: Duration = Duration::from_secs(1);
+/// What requests in flight get at a stop: the master leaves 0.5 s after a `quit`.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Worker {
+    host: String,
+    node_id: String,
+    is_open: bool,
+    registration: Registration,
+    next_beat: Stamp,
+    /// since when a heartbeat has had no answer, or could not be sent
+    unanswered: Option<Stamp>,
+    last_spawn: f64,
+    run: Option<Run>,
+    out: Vec<Do>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Registration {
+    /// looked for a master from `since` on; asked it at `asked`
+    Asking {
+        since: Stamp,
+        asked: Option<Stamp>,
+    },
+    Done,
+}
+
+#[derive(Debug)]
+struct Run {
+    spawn: Spawn,
+    /// classes that it has; none before it has begun
+    known: Option<Vec<String>>,
+    unreported: Unreported,
+    /// the master waits for `spawning_complete`
+    is_spawning: bool,
+    at_work: Vec<(String, u32)>,
+    next_report: Stamp,
+    /// it is ending, for this reason
+    ending: Option<Ending>,
+    /// there is nothing that must end first
+    is_idle: bool,
+    /// classes that were reported as unknown
+    reported: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    Silence,
+    Stop,
+    Signal,
+    Quit,
+}
+
+impl Worker {
+    /// On the machine `host`, looking for a master from `now` on. `unique` is in no other name.
+    pub fn new(host: &str, unique: u128, now: Stamp) -> Self {
+        Self {
+            host: host.to_owned(),
+            node_id: node_id(host, unique),
+            is_open: false,
+            registration: Registration::Asking { since: now, asked: None },
+            next_beat: now,
+            unanswered: None,
+            last_spawn: 0.0,
+            run: None,
+            out: vec![Do::Reopen(Duration::ZERO)],
+        }
+    }
+
+    /// The identity of the present connection, or of the next one.
+    pub fn node_id(&self) -> &str {
+        &self.node_id
+    }
+
+    /// What is to be done since the last call.
+    pub fn take(&mut self) -> Vec<Do> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// The connection is open: both ends are ready.
+    pub fn on_open(&mut self, now: Stamp) {
+        self.is_open = true;
+        self.next_beat = now;
+        if self.registration != Registration::Done {
+            self.ask(now);
+        }
+    }
+
+    /// The connection has ended, or could not be made.
+    pub fn on_closed(&mut self, now: Stamp) {
+        if std::mem::replace(&mut self.is_open, false) && self.run.is_some() {
+            self.tell("the connection to the master has ended; the load goes on, another is opened");
+        }
+        // During a run the master may still know this worker: the next heartbeat shows that.
+        if self.run.is_none() {
+            self.look_from(now);
+        }
+        self.out.push(Do::Reopen(PAUSE));
+    }
+
+    /// A message came.
+    pub fn on_message(&mut self, message: FromMaster, now: Stamp) {
+        match message {
+            FromMaster::Ack => {
+                if self.registration != Registration::Done {
+                    self.registration = Registration::Done;
+                    (self.next_beat, self.unanswered) = (now, None);
+                    let line = format!("ready, as {}", self.node_id);
+                    self.tell(&line);
+                }
+            }
+            FromMaster::Heartbeat => self.unanswered = None,
+            FromMaster::Spawn(spawn) => self.on_spawn(spawn, now),
+            FromMaster::SpawningComplete => {
+                if let Some(run) = self.run.as_mut().filter(|run| run.spawn.reset_stats) {
+                    run.unreported.reset();
+                }
+            }
+            FromMaster::Stop => self.end(Ending::Stop, now),
+            FromMaster::Quit => self.end(Ending::Quit, now),
+            FromMaster::Reconnect => self.on_closed(now),
+            // Custom messages of a locustfile, and what the web page edits: nothing that a run here could follow.
+            FromMaster::Other(_) => {}
+        }
+    }
+
+    /// A signal asks the process to end.
+    pub fn on_signal(&mut self, now: Stamp) {
+        self.end(Ending::Signal, now);
+    }
+
+    /// The run has begun at Unix time `started`; it has these classes, and `paths` in the order of its mix.
+    pub fn on_begun(&mut self, known: Vec<String>, method: &str, paths: Vec<String>, started: f64, now: Stamp) {
+        let host = self.host.clone();
+        let Some(run) = &mut self.run else { return };
+        run.unreported = Unreported::new(method, paths, &host, started);
+        (run.known, run.is_idle, run.next_report) = (Some(known), false, now.plus(REPORT));
+        match run.ending {
+            Some(_) => self.out.push(Do::End(GRACE)),
+            None => self.aim(),
+        }
+    }
+
+    /// The run could not be begun, or did not last: the master shows why, and no users come.
+    pub fn on_failed(&mut self, why: &str, now: Stamp) {
+        self.except(why);
+        let Some(run) = &mut self.run else { return };
+        (run.known, run.is_idle) = (Some(Vec::new()), true);
+        run.at_work.clear();
+        if run.ending.is_some() {
+            self.on_over(now);
+        }
+    }
+
+    /// A whole second of the run is over.
+    pub fn on_interval(&mut self, interval: &Interval) {
+        if let Some(run) = &mut self.run {
+            run.unreported.add(interval);
+        }
+    }
+
+    /// These users are at work, by class.
+    pub fn on_users(&mut self, at_work: Vec<(String, u32)>) {
+        let Some(run) = self.run.as_mut().filter(|run| run.known.is_some()) else { return };
+        run.at_work = at_work;
+        let is_there = |wanted: &(String, u32)| run.at_work.contains(wanted) || !run.at_work.iter().any(|(c, _)| *c == wanted.0);
+        if run.is_spawning && run.ending.is_none() && run.spawn.users.iter().all(is_there) {
+            run.is_spawning = false;
+            let users = run.users();
+            let data = map([("user_classes_count", users_value(&users)), ("user_count", users_sum(&users).into())]);
+            self.send("spawning_complete", data);
+        }
+    }
+
+    /// The run is over, and its last second has come.
+    pub fn on_over(&mut self, now: Stamp) {
+        let Some(mut run) = self.run.take() else { return };
+        let Some(ending) = run.ending else {
+            // It ended by itself: it waits for the master's stop.
+            (run.is_idle, run.known) = (true, Some(Vec::new()));
+            self.run = Some(run);
+            return;
+        };
+        run.at_work.clear();
+        let last = run.unreported.take(&run.users());
+        self.send("stats", last);
+        match ending {
+            Ending::Silence => self.renew(now),
+            Ending::Stop => {
+                self.send("client_stopped", Value::Nil);
+                self.look_from(now);
+                self.ask(now);
+            }
+            Ending::Signal | Ending::Quit => self.leave(ending),
+        }
+    }
+
+    /// Time passes; called many times a second. `usage` is asked when a heartbeat is due.
+    pub fn on_tick(&mut self, now: Stamp, usage: &mut dyn FnMut() -> Usage) {
+        if let Registration::Asking { since, asked } = self.registration {
+            if now.since(since) >= SEARCH {
+                self.out.push(Do::Leave(Leave::NoMaster));
+            } else if self.is_open && asked.is_some_and(|at| now.since(at) >= ACK_WAIT) {
+                self.tell("the master does not acknowledge this worker: another connection is opened");
+                self.rename();
+            }
+            return;
+        }
+        if now >= self.next_beat {
+            self.next_beat = now.plus(BEAT);
+            self.beat(usage());
+            self.unanswered = self.unanswered.or(Some(now));
+        }
+        if self.unanswered.is_some_and(|since| now.since(since) >= SILENCE) {
+            self.on_silence(now);
+            return;
+        }
+        let is_due = |run: &&mut Run| run.known.is_some() && run.ending.is_none() && now >= run.next_report;
+        if let Some(run) = self.run.as_mut().filter(is_due).filter(|_| self.is_open) {
+            run.next_report = now.plus(REPORT);
+            let users = run.users();
+            let data = run.unreported.take(&users);
+            self.send("stats", data);
+        }
+    }
+
+    fn on_spawn(&mut self, spawn: Spawn, now: Stamp) {
+        if spawn.timestamp <= self.last_spawn || self.run.as_ref().is_some_and(|run| run.ending.is_some()) {
+            return;
+        }
+        self.last_spawn = spawn.timestamp;
+        self.send("spawning", Value::Nil);
+        if let Some(run) = &mut self.run {
+            (run.spawn, run.is_spawning) = (spawn, true);
+            self.aim();
+            return;
+        }
+        self.tell("a test begins");
+        self.run = Some(Run {
+            spawn: spawn.clone(),
+            known: None,
+            unreported: Unreported::default(),
+            is_spawning: true,
+            at_work: Vec::new(),
+            next_report: now.plus(REPORT),
+            ending: None,
+            is_idle: false,
+            reported: Vec::new(),
+        });
+        self.out.push(Do::Begin(Box::new(spawn)));
+    }
+
+    /// The run gets the users that the master wants. Classes that it does not have are reported once and get none.
+    fn aim(&mut self) {
+        let Some(run) = self.run.as_mut().filter(|run| !run.is_idle) else { return };
+        let Some(known) = &run.known else { return };
+        let wanted = |class: &String| run.spawn.users.iter().find(|(c, _)| c == class).map_or(0, |(_, n)| *n);
+        let users: Vec<(String, u32)> = known.iter().map(|class| (class.clone(), wanted(class))).collect();
+        let is_new = |class: &&String| !known.contains(class) && !run.reported.contains(class);
+        let unknown: Vec<String> =
+            run.spawn.users.iter().filter(|(_, n)| *n > 0).map(|(c, _)| c).filter(is_new).cloned().collect();
+        let known = known.join(", ");
+        run.reported.extend(unknown.iter().cloned());
+        self.out.push(Do::Users(users));
+        for class in unknown {
+            self.except(&format!(
+                "class {class}: not one of this worker's: {known}; sockbench locustfile prints classes that are"
+            ));
+        }
+    }
+
+    /// Ends the run if there is one; of several reasons the strongest counts.
+    fn end(&mut self, ending: Ending, now: Stamp) {
+        let Some(run) = &mut self.run else {
+            match ending {
+                Ending::Signal | Ending::Quit => self.leave(ending),
+                // A stop that comes twice, or that another worker's end caused.
+                Ending::Stop | Ending::Silence => {}
+            }
+            return;
+        };
+        let before = run.ending;
+        run.ending = before.max(Some(ending));
+        let grace = if ending == Ending::Stop { run.spawn.stop_timeout.max(GRACE) } else { GRACE };
+        if run.is_idle {
+            self.on_over(now);
+        } else if run.known.is_some() && before.is_none_or(|before| before < ending) {
+            self.out.push(Do::End(grace));
+        }
+    }
+
+    fn leave(&mut self, ending: Ending) {
+        if ending == Ending::Signal {
+            self.send("quit", Value::Nil);
+        }
+        self.out.push(Do::Leave(if ending == Ending::Signal { Leave::Signal } else { Leave::Quit }));
+    }
+
+    fn on_silence(&mut self, now: Stamp) {
+        if self.run.as_ref().is_some_and(|run| run.ending.is_some()) {
+            return;
+        }
+        let what = if self.run.is_some() { "the test ends here, and " } else { "" };
+        let line = format!("the master has not answered for {}: {what}it is looked for again", seconds(SILENCE.as_secs_f64()));
+        self.tell(&line);
+        if self.run.is_some() {
+            self.end(Ending::Silence, now);
+        } else {
+            self.renew(now);
+        }
+    }
+
+    /// Looks for a master again, as a new worker.
+    fn renew(&mut self, now: Stamp) {
+        self.look_from(now);
+        self.rename();
+    }
+
+    fn rename(&mut self) {
+        let unique = u128::from_str_radix(&self.node_id[self.node_id.len() - 32..], 16).unwrap_or(0);
+        self.node_id = node_id(&self.host, unique.wrapping_add(1));
+        self.is_open = false;
+        if let Registration::Asking { asked, .. } = &mut self.registration {
+            *asked = None;
+        }
+        self.out.push(Do::Reopen(Duration::ZERO));
+    }
+
+    fn look_from(&mut self, now: Stamp) {
+        self.unanswered = None;
+        if self.registration == Registration::Done {
+            self.registration = Registration::Asking { since: now, asked: None };
+        }
+    }
+
+    /// Registers. -1 leaves the version out of it: the master has no reason to warn of another one.
+    fn ask(&mut self, now: Stamp) {
+        if let Registration::Asking { asked, .. } = &mut self.registration {
+            *asked = Some(now);
+        }
+        self.send("client_ready", (-1).into());
+    }
+
+    fn beat(&mut self, usage: Usage) {
+        let state = match &self.run {
+            None => "ready",
+            Some(run) if run.is_spawning && run.ending.is_none() => "spawning",
+            Some(_) => "running",
+        };
+        let data = map([
+            ("state", state.into()),
+            ("current_cpu_usage", usage.cpu_percent.into()),
+            ("current_memory_usage", usage.memory_bytes.into()),
+        ]);
+        self.send("heartbeat", data);
+    }
+
+    /// The master groups exceptions by their traceback.
+    fn except(&mut self, why: &str) {
+        self.tell(why);
+        self.send("exception", map([("msg", why.into()), ("traceback", format!("sockbench worker: {why}").into())]));
+    }
+
+    fn send(&mut self, kind: &str, data: Value) {
+        if self.is_open {
+            self.out.push(Do::Send(encode(kind, data, &self.node_id)));
+        }
+    }
+
+    fn tell(&mut self, line: &str) {
+        self.out.push(Do::Tell(line.to_owned()));
+    }
+}
+
+impl Run {
+    /// By class, as the master asked for them; those at work.
+    fn users(&self) -> Vec<(String, u32)> {
+        let at_work = |class: &String| self.at_work.iter().find(|(c, _)| c == class).map_or(0, |(_, n)| *n);
+        self.spawn.users.iter().map(|(class, _)| (class.clone(), at_work(class))).collect()
+    }
+}
+
+/// What the master spreads users by is before the first underscore.
+fn node_id(host: &str, unique: u128) -> String {
+    format!("{}_{unique:032x}", host.replace('_', "-"))
+}
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

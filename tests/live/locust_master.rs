@@ -1,0 +1,205 @@
+//! `sockbench worker` under a real, unpatched Locust master: what Locust counts, what the worker keeps, and what the server
+//! answered are the same numbers.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use sockbench::testing::model::result::RunResult;
+
+use crate::counting::Counted;
+use crate::loud;
+use crate::support::SOCKBENCH;
+use crate::until::until;
+
+const MIX: &str = "/health=9,/nowhere=1";
+
+/// Ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn ended(&mut self) -> i32 {
+        let mut status = None;
+        until("it ends", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code().unwrap_or(-1)
+    }
+}
+
+/// A target that counts, a directory, ports for a master.
+struct Rig {
+    locust: String,
+    target: Counted,
+    dir: tempfile::TempDir,
+    port: u16,
+    web: u16,
+}
+
+impl Rig {
+    /// None where Locust is not installed.
+    fn new(each: &[&str]) -> Option<Self> {
+        let locust = std::env::var("SOCKBENCH_TEST_LOCUST").unwrap_or_else(|_| "locust".into());
+        if !Command::new(&locust).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+        {
+            loud::skipped(format!("{locust}: not installed; SOCKBENCH_TEST_LOCUST names one"));
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let made = Command::new(SOCKBENCH).arg("locustfile").args(each).args(["--mix", MIX, "--think", "5ms"]).output().unwrap();
+        assert!(made.status.success() && made.stderr.is_empty(), "{made:?}");
+        std::fs::write(dir.path().join("sockbench.py"), made.stdout).unwrap();
+        let free = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, web] = free.map(|l| l.local_addr().unwrap().port());
+        Some(Self { locust, target: Counted::start(), dir, port, web })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn master(&self, more: &[&str]) -> Running {
+        let port = self.port.to_string();
+        let log = std::fs::File::create(self.path("master.log")).unwrap();
+        let mut command = Command::new(&self.locust);
+        command.args([
+            "--master",
+            "--master-bind-host",
+            "127.0.0.1",
+            "--master-bind-port",
+            &port,
+            "--host",
+            &self.target.url,
+            "-f",
+        ]);
+        Running::start(command.arg(self.path("sockbench.py")).args(more).stderr(log).current_dir(self.dir.path()))
+    }
+
+    fn headless(&self, users: &str, length: &str, csv: &str) -> Running {
+        let csv = self.path(csv);
+        let csv = csv.to_str().unwrap();
+        self.master(&["--headless", "--expect-workers", "1", "-u", users, "-r", "100", "-t", length, "--csv", csv])
+    }
+
+    fn worker(&self) -> Running {
+        let mut command = Command::new(SOCKBENCH);
+        command.args(["worker", "-q", "--master-port", &self.port.to_string(), "-o"]).arg(self.path("kept"));
+        Running::start(command.stderr(std::fs::File::create(self.path("worker.log")).unwrap()))
+    }
+
+    fn kept(&self, test: &str) -> RunResult {
+        let file = self.path("kept").join(test).join("run.json");
+        until("the test's result is kept", || file.exists());
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap()
+    }
+
+    fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// A page of the master's web server.
+    fn web(&self, path: &str, form: Option<&str>) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.web);
+        let answer = match form {
+            Some(form) => ureq::post(&url).content_type("application/x-www-form-urlencoded").send(form),
+            None => ureq::get(&url).call(),
+        };
+        answer.map(|mut a| a.body_mut().read_to_string().unwrap_or_default()).unwrap_or_default()
+    }
+
+    fn stats(&self) -> serde_json::Value {
+        serde_json::from_str(&self.web("/stats/requests", None)).unwrap_or_default()
+    }
+}
+
+/// Requests and failures of all rows together, as Locust's CSV file has them.
+fn of_csv(prefix: &Path) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("{}_stats.csv", prefix.display())).unwrap();
+    let row = text.lines().find(|line| line.contains(",Aggregated,")).unwrap_or_else(|| panic!("{text}"));
+    let cell = |n: usize| row.split(',').nth(n).unwrap().parse().unwrap();
+    (cell(2), cell(3))
+}
+
+fn of_run(run: &RunResult) -> (u64, u64) {
+    (run.locust_requests(), run.locust_failures())
+}
+
+#[test]
+fn locusts_csv_the_kept_run_and_the_servers_count_are_the_same() {
+    for (each, users) in [(&[][..], 10), (&["--class-each"][..], 10)] {
+        let Some(rig) = Rig::new(each) else { return };
+        let mut master = rig.headless(&users.to_string(), "4s", "csv");
+        let mut worker = rig.worker();
+        let codes = (master.ended(), worker.ended());
+        let said = format!("{}{}", rig.log("master.log"), rig.log("worker.log"));
+        // Each tenth path is not there: Locust ends with 1 when a request failed.
+        assert_eq!(codes, (1, 0), "{said}");
+        let run = rig.kept("1");
+        assert_eq!(of_csv(&rig.path("csv")), of_run(&run), "{said}");
+        assert_eq!(run.totals.requests, rig.target.at_rest().answered, "{said}");
+        assert!(run.totals.cut == 0 && run.totals.requests > 100, "{:?} {said}", run.totals);
+        assert_eq!((run.plan.users, run.totals.users_reached), (users, users));
+        assert!(run.endpoints.iter().all(|e| e.requests > 0), "{:?}", run.endpoints);
+        assert!(!said.contains("Traceback") && !said.contains("Unknown message"), "{said}");
+    }
+}
+
+#[test]
+fn users_are_moved_from_the_web_page_and_a_stop_ends_the_test() {
+    let Some(rig) = Rig::new(&[]) else { return };
+    let web = rig.web.to_string();
+    let _master = rig.master(&["--web-host", "127.0.0.1", "--web-port", &web]);
+    let worker = rig.worker();
+    until("the worker is registered", || rig.stats()["workers"].as_array().is_some_and(|w| w.len() == 1));
+    for users in [5, 12, 3] {
+        rig.web("/swarm", Some(&format!("user_count={users}&spawn_rate=100&host={}", rig.target.url)));
+        until("the users are there", || rig.stats()["user_count"] == users);
+    }
+    until("it has reported", || rig.stats()["total_rps"].as_f64().is_some_and(|rps| rps > 0.0));
+    rig.web("/stop", Some(""));
+    until("the test has ended", || rig.stats()["state"] == "stopped");
+    let run = rig.kept("1");
+    let stats = rig.stats();
+    let total = stats["stats"].as_array().unwrap().iter().find(|row| row["name"] == "Aggregated").unwrap();
+    let counted = (total["num_requests"].as_u64().unwrap(), total["num_failures"].as_u64().unwrap());
+    assert_eq!(counted, of_run(&run), "{}", rig.log("worker.log"));
+    assert_eq!((run.totals.requests, run.totals.cut), (rig.target.at_rest().answered, 0));
+    assert_eq!(run.plan.users, 12);
+    // A worker that dies is missed, and another takes its place.
+    until("it is ready again", || rig.stats()["workers"].as_array().is_some_and(|w| w.len() == 1));
+    drop(worker);
+    until("it is missed", || rig.stats()["workers"].as_array().is_some_and(|w| w.iter().all(|w| w["state"] == "missing")));
+    let _another = rig.worker();
+    until("the other one is ready", || {
+        rig.stats()["workers"].as_array().is_some_and(|w| w.iter().any(|w| w["state"] == "ready"))
+    });
+    rig.web("/swarm", Some(&format!("user_count=2&spawn_rate=100&host={}", rig.target.url)));
+    until("its users are there", || rig.stats()["user_count"] == 2);
+}
+
+#[test]
+fn a_master_that_is_restarted_finds_the_worker_again() {
+    let Some(rig) = Rig::new(&[]) else { return };
+    let first = rig.headless("4", "10m", "first");
+    let _worker = rig.worker();
+    until("the first test runs", || rig.target.scrape().is_ok_and(|c| c.answered > 0));
+    drop(first);
+    let mut second = rig.headless("6", "3s", "second");
+    until("the second test has begun", || rig.path("kept").join("2").exists());
+    assert_eq!(second.ended(), 1, "{}{}", rig.log("master.log"), rig.log("worker.log"));
+    let run = rig.kept("2");
+    assert_eq!(of_csv(&rig.path("second")), of_run(&run), "{}{}", rig.log("master.log"), rig.log("worker.log"));
+    assert_eq!((run.plan.users, rig.kept("1").plan.users), (6, 4));
+}
