@@ -196,12 +196,11 @@ impl Gathering<'_> {
             let connected = self.shared.connected.load(Ordering::Relaxed);
             return UsersNow { asked: self.plan.users, active: connected };
         }
-        let asked = match &self.steering {
-            Some(steering) => steering.asked(),
-            None => {
-                let whole = self.plan.whole();
-                self.plan.users_of(pacer::users_due(Stamp::from_duration(now), whole.users, whole.spawn_rate))
-            }
+        let asked = if let Some(steering) = &self.steering {
+            steering.asked()
+        } else {
+            let whole = self.plan.whole();
+            self.plan.users_of(pacer::users_due(Stamp::from_duration(now), whole.users, whole.spawn_rate))
         };
         let started = self.shared.started.load(Ordering::Relaxed);
         UsersNow { asked, active: started.saturating_sub(self.shared.paused.load(Ordering::Relaxed)) }
