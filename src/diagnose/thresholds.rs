@@ -98,6 +98,16 @@ thresholds! {
     HANG_MS: f64 = 1000.0, Ms;
     /// target-hangs: and this many times as long as the slowest answered one took.
     HANG_TIMES: f64 = 2.0, Times;
+    /// target-splits-answers: least median from the first to the last byte; Linux puts an acknowledgement off for 40 ms.
+    SPLIT_LEAST_MS: f64 = 38.0, Ms;
+    /// target-splits-answers: most of it.
+    SPLIT_MOST_MS: f64 = 60.0, Ms;
+    /// target-splits-answers: answers of an endpoint that it needs.
+    SPLIT_ANSWERS: u64 = 20, Count;
+    /// target-splits-answers: longer answers take several round trips anyway.
+    SPLIT_BYTES: f64 = 14_000.0, Count;
+    /// target-hangs: from this many times the slowest answer on, waiting longer is not advised.
+    STUCK_TIMES: f64 = 20.0, Times;
     /// target-timeouts: less CPU of a core than this, and the target had time.
     IDLE_PERCENT: f64 = 20.0, Percent;
     /// target-timeouts: answers whose 95th percentile is this many times below the timeout came at once.

@@ -210,7 +210,15 @@ fn refused(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
         Some(Refusing::AtFirst(until_s)) => {
             format!("target failing until {}: nothing listened yet, {of} were refused", seconds(until_s))
         }
-        Some(Refusing::ForAWhile) => format!("target failing: it refused {of}, from {first} to {last}, and was back after that"),
+        Some(Refusing::ForAWhile) => match run.totals.away {
+            Some(away) => format!(
+                "target failing: it was away for {}, from {} to {}, and refused {of}",
+                seconds(away.length_s()),
+                seconds(away.from_s),
+                seconds(away.to_s)
+            ),
+            None => format!("target failing: it refused {of}, from {first} to {last}, and was back after that"),
+        },
         Some(Refusing::NowAndThen) => format!("target failing: it refused {of} now and then, from {first} to {last}"),
         _ => format!("target failing: it refused {of} since {first}"),
     };

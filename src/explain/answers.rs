@@ -16,6 +16,8 @@ pub(super) struct Answers {
     bad: u64,
     /// the first of their statuses
     status: Option<u16>,
+    /// some had another one
+    is_mixed: bool,
     /// iterations that k6 did not start
     dropped: u64,
 }
@@ -136,6 +138,9 @@ impl Answers {
             }
             return;
         }
+        if let Some(status) = one_status(text) {
+            return self.add(Some(status), 1);
+        }
         // `1xx - 0, 2xx - 99, 4xx - 104`, `1xx=0 2xx=99 4xx=104`, `99 2xx, 0 3xx, 104 4xx, 0 5xx`
         if text.contains("2xx") && text.contains("5xx") {
             let words: Vec<&str> = text.split([' ', '=', ',', '-']).filter(|w| !w.is_empty()).collect();
@@ -150,7 +155,10 @@ impl Answers {
 
     fn add(&mut self, status: Option<u16>, n: u64) {
         self.bad = self.bad.saturating_add(n);
-        self.status = self.status.or(status.filter(|_| n > 0));
+        if n > 0 {
+            self.is_mixed |= self.bad > n && self.status != status;
+            self.status = self.status.or(status);
+        }
     }
 
     /// Whether the text is a summary of a load tool: what fails there are its own connections.
@@ -173,12 +181,13 @@ impl Answers {
         let is_summary = self.tool.is_some();
         let tool = self.tool.unwrap_or("the summary");
         if self.bad > 0 {
-            let status =
-                self.status.map_or_else(|| "a status other than 2xx and 3xx".to_owned(), |s| format!("status {s} or the like"));
-            return Some(format!(
-                "no failed connection: {} had {status}; the target's program answered so, and its log says why",
-                counted(self.bad, "answer")
-            ));
+            let status = match self.status {
+                None => "a status other than 2xx and 3xx".to_owned(),
+                Some(s) if self.is_mixed => format!("status {s} or the like"),
+                Some(s) => format!("status {s}"),
+            };
+            let who = self.status.filter(|_| !self.is_mixed).map_or(ANSWERED, who_answered);
+            return Some(format!("no failed connection: {} had {status}; {who}", counted(self.bad, "answer")));
         }
         if let Some(n) = self.lengths.filter(|n| *n > 0) {
             return Some(format!("no failed connection: {} had another length than the first one", counted(n, "answer")));
@@ -202,6 +211,66 @@ impl Answers {
             None => None,
         }
     }
+}
+
+const ANSWERED: &str = "the target's program answered so, and its log says why";
+
+/// Whose answer a status usually is.
+const fn who_answered(status: u16) -> &'static str {
+    match status {
+        429 => "the target takes only so many requests of one client: a limit of its own, or of what stands before it",
+        502 => {
+            "a proxy got no valid answer from the server behind it (it refused, reset, or ended): the proxy's error log says which"
+        }
+        503 => {
+            "the target or a proxy before it takes no more now: a full queue, a limit, or no healthy server; its log says which"
+        }
+        504 => {
+            "a proxy waited for the server behind it for longer than its own timeout (nginx proxy_read_timeout, 60 s): that server is slow or stuck"
+        }
+        _ => ANSWERED,
+    }
+}
+
+/// Words that mark a line which may name the status of an answer.
+pub(super) const STATUS_WORDS: &[&str] = &[
+    "bad gateway",
+    "gateway time",
+    "service unavailable",
+    "service temporarily unavailable",
+    "too many requests",
+    "internal server error",
+    "http/1.1\" 5",
+    "http/1.1\" 4",
+    "http/1.0\" 5",
+    "http/2.0\" 5",
+    "http/1.1 5",
+    "http/1.1 4",
+    "http/2 5",
+    "http/2 4",
+    "status code",
+    "response code",
+];
+
+/// The status of one answer that a line names: `HTTP/1.1 504 Gateway Time-out`, `"GET / HTTP/1.1" 502 157`, `status code 503`,
+/// `429 Too Many Requests`. A figure behind other words may be anything.
+fn one_status(text: &str) -> Option<u16> {
+    const PHRASES: &[(&str, u16)] = &[
+        ("502 bad gateway", 502),
+        ("504 gateway time", 504),
+        ("503 service unavailable", 503),
+        ("503 service temporarily unavailable", 503),
+        ("429 too many requests", 429),
+        ("500 internal server error", 500),
+    ];
+    let phrase = || PHRASES.iter().find(|(words, _)| text.contains(words)).map(|(_, status)| *status);
+    let behind = |words: &&str| {
+        let rest = text.split_once(*words)?.1.trim_start_matches(['"', ' ', ':', '=']);
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<u16>().ok().filter(|status| digits.len() == 3 && (400..600).contains(status))
+    };
+    let labels = ["http/1.1", "http/1.0", "http/2.0", "http/2", "status code", "response code"];
+    labels.iter().find_map(behind).or_else(phrase)
 }
 
 /// Answers of another length: ab counts them as failed.

@@ -47,7 +47,7 @@ pub(super) const fn can_give(call: FailedCall, condition: Condition) -> bool {
         }
         Condition::BrokenPipe => matches!(call, FailedCall::Write),
         Condition::TimedOut => matches!(call, FailedCall::Connect | FailedCall::Read | FailedCall::Write | FailedCall::Accept),
-        Condition::Ended => matches!(call, FailedCall::Read | FailedCall::Write),
+        Condition::Ended | Condition::IdleClosed | Condition::PingLost => matches!(call, FailedCall::Read | FailedCall::Write),
         Condition::Refused | Condition::Reset | Condition::Unreachable => {
             matches!(call, FailedCall::Connect | FailedCall::Read | FailedCall::Write)
         }

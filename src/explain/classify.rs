@@ -58,7 +58,7 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::BacklogFull | Condition::SynQueueFull => certain(Call::Accept, Limit::Backlog),
         Condition::ListenDropped => judged(Call::Accept, Limit::Hidden, Certainty::Ambiguous, tell::dropped_at_a_listener()),
         Condition::ConntrackFull => certain(Call::Unnamed, Limit::Conntrack),
-        Condition::ServerLimit | Condition::RateLimit => {
+        Condition::ServerLimit | Condition::RateLimit | Condition::WorkerKilled => {
             Judged { side: Some(Side::Server), ..certain(Call::Unnamed, Limit::Hidden) }
         }
         Condition::TimeWaitFull
@@ -71,7 +71,9 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         | Condition::ToolCpu
         | Condition::ToolUsers => certain(Call::Unnamed, Limit::Hidden),
         Condition::WinsockBroken => certain(if call == Call::Unnamed { Call::Socket } else { call }, Limit::Hidden),
-        Condition::NoName => certain(Call::Getaddrinfo, Limit::NameResolution),
+        Condition::NoName(_) => certain(Call::Getaddrinfo, Limit::NameResolution),
+        Condition::PingLost => certain(Call::Read, Limit::TimedOut),
+        Condition::IdleClosed => certain(Call::Read, Limit::Reset),
         Condition::NoReason => no_reason(e),
     };
     out.side = out.side.or(e.side);

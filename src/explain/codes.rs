@@ -41,8 +41,14 @@ pub(super) enum Condition {
     Unreachable,
     /// a kernel says outright that its ports are used up
     PortsUsedUp,
-    /// a name could not be turned into an address
-    NoName,
+    /// a name could not be turned into an address, and why
+    NoName(Lookup),
+    /// a PING, of HTTP/2 or of a connection kept alive, got no answer in time
+    PingLost,
+    /// the target ended a kept connection between two requests, and the program says so
+    IdleClosed,
+    /// a server ended one of its workers for taking too long
+    WorkerKilled,
     /// listen queue overflow
     BacklogFull,
     /// SYN flooding: the queue of half-open connections
@@ -79,7 +85,23 @@ pub(super) enum Condition {
     ToolUsers,
 }
 
+/// Why a name gave no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Lookup {
+    /// the text does not say
+    Unsaid,
+    /// there is no such name, or it has no address
+    Unknown,
+    /// no answer came from the name server, or it could not say
+    NoAnswer,
+}
+
 impl Condition {
+    /// A name that could not be looked up.
+    pub(super) const fn is_lookup(self) -> bool {
+        matches!(self, Self::NoName(_))
+    }
+
     /// Which of several conditions of one line is the cause: this machine's own limits come first, then what a system
     /// said, then what a program concluded from it, a bare "failed" last.
     pub(super) const fn rank(self) -> u8 {
@@ -95,6 +117,7 @@ impl Condition {
             | Self::RateLimit
             | Self::AllDown
             | Self::NoThread
+            | Self::WorkerKilled
             | Self::OutOfMemory
             | Self::OomBegins
             | Self::ToolCpu
@@ -107,13 +130,15 @@ impl Condition {
             | Self::TimeWaitFull
             | Self::KernelFull(_) => 6,
             // A refusal or a timeout beside a failed look-up is the name server's.
-            Self::NoName => 5,
+            Self::NoName(_) => 5,
             Self::NoMemory
             | Self::Denied
             | Self::NotPermitted
             | Self::Refused
             | Self::Reset
             | Self::BrokenPipe
+            | Self::PingLost
+            | Self::IdleClosed
             | Self::Unreachable => 4,
             Self::TimedOut => 3,
             Self::Ended | Self::Again => 2,
@@ -131,6 +156,7 @@ impl Condition {
                 | Self::RateLimit
                 | Self::AllDown
                 | Self::NoThread
+                | Self::WorkerKilled
                 | Self::OutOfMemory
                 | Self::OomBegins
                 | Self::ToolCpu
@@ -257,7 +283,9 @@ pub(super) fn by_number(n: i32, asked: Option<Os>) -> Option<Numbered> {
 /// Numbers of Windows that are no errno: of the resolver, of WinHTTP, of Winsock's own providers.
 fn windows_only(n: i32) -> Option<Numbered> {
     let (condition, call) = match n {
-        11_001..=11_004 | 12_007 => (Condition::NoName, Some(FailedCall::Getaddrinfo)),
+        11_001 | 11_004 => (Condition::NoName(Lookup::Unknown), Some(FailedCall::Getaddrinfo)),
+        11_002 => (Condition::NoName(Lookup::NoAnswer), Some(FailedCall::Getaddrinfo)),
+        11_003 | 12_007 => (Condition::NoName(Lookup::Unsaid), Some(FailedCall::Getaddrinfo)),
         10_091..=10_093 | 10_104..=10_107 => (Condition::WinsockBroken, None),
         12_002 => (Condition::TimedOut, None),
         12_029 => (Condition::NoReason, Some(FailedCall::Connect)),
@@ -286,7 +314,8 @@ pub(super) fn by_winerror(n: i32) -> Option<Numbered> {
 pub(super) fn by_k6_code(n: i32) -> Option<(Condition, Option<FailedCall>)> {
     Some(match n {
         1050 => (Condition::TimedOut, None),
-        1100 | 1101 => (Condition::NoName, Some(FailedCall::Getaddrinfo)),
+        1100 => (Condition::NoName(Lookup::Unsaid), Some(FailedCall::Getaddrinfo)),
+        1101 => (Condition::NoName(Lookup::Unknown), Some(FailedCall::Getaddrinfo)),
         1201 => (Condition::BrokenPipe, Some(FailedCall::Write)),
         1200 | 1202 => (Condition::NoReason, None),
         1210 | 1213 => (Condition::NoReason, Some(FailedCall::Connect)),

@@ -9,7 +9,9 @@
 //!       any other line, a blank line without a link behind it
 //! ```
 
+use super::asides::Frames;
 use super::calls::{self, FrameCall};
+use super::codes::Condition;
 use super::evidence::{Evidence, Sighting};
 use super::normal::indent;
 
@@ -53,7 +55,11 @@ pub(super) struct Events {
     in_trace: bool,
     /// the call of its last frame
     trace: Option<FrameCall>,
+    /// whose socket its innermost frames use
+    frames: Frames,
     done: Vec<Event>,
+    /// tracebacks of a server whose client had gone: no events
+    pub(super) of_servers: u64,
 }
 
 /// What a line is to the event before it.
@@ -95,7 +101,7 @@ impl Events {
                     Some(open) if !open.is_interrupted && !open.ended_trace => open.is_logged = true,
                     _ => self.close(),
                 }
-                (self.in_trace, self.trace) = (true, None);
+                (self.in_trace, self.trace, self.frames) = (true, None, Frames::default());
                 false
             }
             Shape::Frame => self.frame(line),
@@ -123,12 +129,13 @@ impl Events {
         let call = calls::of_frame(&line.to_lowercase());
         if self.in_trace {
             self.trace = call.or(self.trace);
+            self.frames = self.frames.then(line);
             return false;
         }
         let Some(open) = &mut self.open else {
             // A traceback whose head was not pasted.
             if line.trim_start().starts_with("File \"") && line.contains(", line ") {
-                (self.in_trace, self.trace) = (true, call);
+                (self.in_trace, self.trace, self.frames) = (true, call, Frames::default().then(line));
             }
             return false;
         };
@@ -146,6 +153,13 @@ impl Events {
         let ends_trace = self.in_trace && indent(line) == 0;
         self.in_trace &= !ends_trace;
         let frame = self.trace.take_if(|_| ends_trace);
+        let lost_client = |s: &Sighting| matches!(s.evidence.condition, Condition::Reset | Condition::BrokenPipe);
+        if ends_trace && self.frames == Frames::Server && !sightings.is_empty() && sightings.iter().all(lost_client) {
+            self.of_servers += 1;
+            // The line of the log before it was about the same.
+            self.open.take_if(|open| open.is_logged);
+            return false;
+        }
         let depth = depth(line);
         if shape != Shape::Field {
             self.split();

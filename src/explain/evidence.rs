@@ -65,6 +65,10 @@ impl Evidence {
         let weight = |e: &Self| (e.condition.rank(), e.errno.is_some());
         let (main, other) = if weight(&more) > weight(&self) { (more, self) } else { (self, more) };
         let same = main.condition == other.condition;
+        let condition = match (main.condition, other.condition) {
+            (Condition::NoName(a), Condition::NoName(b)) => Condition::NoName(a.max(b)),
+            (condition, _) => condition,
+        };
         let call = if main.call == FailedCall::Unnamed && (same || other.errno.is_none()) { other.call } else { main.call };
         Self {
             call: if calls::can_give(call, main.condition) || call == main.call { call } else { FailedCall::Unnamed },
@@ -73,6 +77,7 @@ impl Evidence {
             side: main.side.or(other.side),
             source: if main.source == SourcePort::Unsaid { other.source } else { main.source },
             target: if main.target == Target::Unsaid { other.target } else { main.target },
+            condition,
             ..main
         }
     }

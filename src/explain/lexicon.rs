@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
-use super::answers::SUMMARIES;
+use super::answers::{STATUS_WORDS, SUMMARIES};
+use super::asides::ASIDES;
 use super::call_words::CALL_WORDS;
 use super::codes::ERRNOS;
 use super::messages::{Message, SYSTEM, WINDOWS};
@@ -235,7 +236,9 @@ impl Lexicon {
         let to_find: Vec<&str> = messages().filter_map(part).chain(ERRNOS.iter().map(|e| e.name)).collect();
         // Columns of a summary are blanks apart.
         let summaries = SUMMARIES.iter().map(|(words, _)| words.find('[').map_or(words.trim_end(), |at| &words[at..]));
-        let marks = to_find.into_iter().chain(MARKS.iter().copied()).chain(summaries);
+        let asides = ASIDES.iter().map(|(words, _)| *words);
+        let statuses = STATUS_WORDS.iter().copied();
+        let marks = to_find.into_iter().chain(MARKS.iter().copied()).chain(summaries).chain(asides).chain(statuses);
         Self { words: automaton(patterns), roles, marks: automaton(marks) }
     }
 

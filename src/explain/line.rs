@@ -10,14 +10,14 @@ use std::ops::Range;
 
 use super::address::{self, SourcePort};
 use super::calls;
-use super::codes::{Condition, Errno, by_name};
+use super::codes::{Condition, Errno, Lookup, by_name};
 use super::evidence::{Around, Evidence, Sighting, Spelling};
 use super::lexicon::{Found, Role, lexicon};
 use super::messages::Means;
 use super::normal::normal;
 use super::number::{self, Number};
 use super::tools::TOOLS;
-use super::{counters, counts, summary};
+use super::{asides, counters, counts, summary};
 use crate::model::explanation::{FailedCall, Os, Side};
 
 /// Every kind of failure that a printable line shows: one, but for a tool's summary.
@@ -135,9 +135,9 @@ fn counted_pieces<'p>(text: &str, pieces: &'p [Piece]) -> Vec<(&'p Piece, u64)> 
 fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around: Around) -> Evidence {
     let same = |p: &&Piece| p.condition == cause.condition;
     let errno = cause.errno.or_else(|| pieces.iter().filter(same).find_map(|p| p.errno));
-    let is_lookup = pieces.iter().any(|p| p.condition == Condition::NoName);
+    let is_lookup = pieces.iter().any(|p| p.condition.is_lookup());
     let call = match cause.condition {
-        Condition::NoName => Some(FailedCall::Getaddrinfo),
+        Condition::NoName(_) => Some(FailedCall::Getaddrinfo),
         condition if condition.has_no_call() => None,
         // Words around a failed look-up speak of the connection that it was for.
         _ => calls::named(text, found, cause.condition, &cause.at).filter(|n| n.is_spelled || !is_lookup).map(|n| n.call),
@@ -159,7 +159,7 @@ fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around
         _ => tool.is_some_and(|t| t.is_client).then_some(Side::Client),
     });
     Evidence {
-        condition: cause.condition,
+        condition: looked_up(cause.condition, pieces),
         errno,
         call,
         os,
@@ -174,6 +174,20 @@ fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around
         },
         since_boot: false,
     }
+}
+
+/// Why a look-up failed, where another piece says it: a name server that refuses or is late gave no answer.
+fn looked_up(condition: Condition, pieces: &[Piece]) -> Condition {
+    if condition != Condition::NoName(Lookup::Unsaid) {
+        return condition;
+    }
+    let said = |p: &Piece| match p.condition {
+        Condition::NoName(why) => why,
+        Condition::TimedOut | Condition::Refused | Condition::Unreachable => Lookup::NoAnswer,
+        _ => Lookup::Unsaid,
+    };
+    let whys = || pieces.iter().map(said);
+    Condition::NoName(whys().find(|why| *why == Lookup::Unknown).or_else(|| whys().max()).unwrap_or(Lookup::Unsaid))
 }
 
 /// The system that a line shows beside its message.
@@ -219,7 +233,8 @@ fn system(text: &str) -> Option<Os> {
 fn is_failure(text: &str, e: &Evidence) -> bool {
     let is_traced = text.contains(" = -1 e");
     match e.condition {
-        _ if is_of_servers_client(text) => false,
+        // A server's log of a client that went away, or let its connection time out: the failure is in the client's own log.
+        _ if asides::of(text).is_some() => false,
         // Calls that have nothing to do with connections.
         _ if is_traced && e.call == FailedCall::Unnamed && e.condition != Condition::TooManyFiles => false,
         Condition::Denied if e.os == Some(Os::Windows) => true,
@@ -232,19 +247,6 @@ fn is_failure(text: &str, e: &Evidence) -> bool {
         },
         _ => true,
     }
-}
-
-/// A server's log of a client that went away, or let its connection time out: between two requests no request failed, and
-/// within one the client had given up. The failure is in the client's own log.
-fn is_of_servers_client(text: &str) -> bool {
-    const WORDS: [&str; 5] = [
-        "closed keepalive connection",
-        "while waiting for request",
-        "clientabortexception",
-        "uwsgi_response_write_body_do",
-        "processing of request from",
-    ];
-    WORDS.iter().any(|words| text.contains(words))
 }
 
 /// `ECONNRESET: 0`, `"timed out": false`, `no connection refused`: the words are there, the failure is not.

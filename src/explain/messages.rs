@@ -2,7 +2,7 @@
 //!
 //! A pattern matches whole words, but where `*` is at its start or end: there it may be part of a longer word.
 
-use super::codes::Condition;
+use super::codes::{Condition, Lookup};
 use crate::model::explanation::{FailedCall, Os};
 
 /// Words of a message and what they mean.
@@ -23,6 +23,10 @@ pub(super) enum Means {
     /// the words of a program or of a log: no errno behind them
     Only(Condition),
 }
+
+pub(super) const NO_NAME: Condition = Condition::NoName(Lookup::Unsaid);
+pub(super) const NO_SUCH_NAME: Condition = Condition::NoName(Lookup::Unknown);
+pub(super) const NO_NAME_SERVER: Condition = Condition::NoName(Lookup::NoAnswer);
 
 impl Message {
     pub(super) const fn at(self, call: FailedCall) -> Self {
@@ -139,10 +143,10 @@ pub(super) const WINDOWS: &[Message] = &[
     system("socket operation was attempted to an unreachable host", "EHOSTUNREACH").on(Os::Windows),
     system("a socket operation encountered a dead network", "ENETDOWN").on(Os::Windows),
     system("a socket operation failed because the destination host was down", "EHOSTDOWN").on(Os::Windows),
-    program("no such host is known", Condition::NoName).on(Os::Windows),
-    program("temporary error during hostname resolution", Condition::NoName).on(Os::Windows),
-    program("no data of the requested type was found", Condition::NoName).on(Os::Windows),
-    program("the server name or address could not be resolved", Condition::NoName).on(Os::Windows),
+    program("no such host is known", NO_SUCH_NAME).on(Os::Windows),
+    program("temporary error during hostname resolution", NO_NAME_SERVER).on(Os::Windows),
+    program("no data of the requested type was found", NO_SUCH_NAME).on(Os::Windows),
+    program("the server name or address could not be resolved", NO_NAME).on(Os::Windows),
     program("the requested service provider could not be loaded or initialized", Condition::WinsockBroken).on(Os::Windows),
     program("unrecognized windows sockets error", Condition::WinsockBroken).on(Os::Windows),
     program("selected local endpoint was recently used to connect to the same remote endpoint", Condition::PortsUsedUp)

@@ -11,6 +11,7 @@
 mod address;
 mod answers;
 mod arithmetic;
+mod asides;
 mod call_words;
 mod calls;
 mod classify;
@@ -99,7 +100,8 @@ impl TextReader {
                 let lines = counted(cut_lines, "line");
                 (cut_lines > 0).then(|| format!("no known connection error found: {lines} over 64 KiB, read at the start only"))
             };
-            return Err(NothingKnown { seen: gathered.answers.sentence().or_else(listed).or_else(cut) });
+            let seen = gathered.answers.sentence().or_else(|| gathered.asides.sentence());
+            return Err(NothingKnown { seen: seen.or_else(listed).or_else(cut) });
         }
         let bad_answers = gathered.answers.bad();
         Ok(Explanation { cut_lines, bad_answers, ..finished("text", readings, other_lines, &known) })

@@ -2,7 +2,7 @@
 
 use super::arithmetic;
 use super::classify::judge;
-use super::codes::Condition;
+use super::codes::{Condition, Lookup};
 use super::endpoint::{Destination, destination, endpoint};
 use super::events::Event;
 use super::evidence::{Around, Evidence, Spelling};
@@ -68,7 +68,7 @@ fn reading(text: &str, e: Evidence, count: u64) -> Reading {
         code: e.errno.and_then(|c| c.number_on(e.os)),
         call: judged.call,
         limit: judged.limit,
-        exactly: (judged.limit == Limit::Hidden).then(|| exactly(&e)).flatten(),
+        exactly: exactly(&e),
         table: if let Condition::KernelFull(table) = e.condition { table } else { None },
         side: judged.side,
         certainty: judged.certainty,
@@ -89,13 +89,19 @@ const fn exactly(e: &Evidence) -> Option<Exactly> {
         Condition::ServerLimit => Exactly::ServerLimit,
         Condition::KernelFull(_) => Exactly::KernelTable,
         Condition::TimeWaitFull => Exactly::TimeWaitTable,
-        Condition::NoBuffers | Condition::NoMemory => Exactly::KernelMemory,
+        // Those of Windows are of its ports.
+        Condition::NoBuffers | Condition::NoMemory if !matches!(e.os, Some(Os::Windows)) => Exactly::KernelMemory,
         Condition::WinsockBroken => Exactly::Winsock,
         Condition::ClosedHere => Exactly::ClosedHere,
         Condition::ListenDropped => Exactly::ListenDrops,
         Condition::RateLimit => Exactly::RateLimit,
         Condition::AllDown => Exactly::AllDown,
         Condition::NoThread => Exactly::Threads,
+        Condition::WorkerKilled => Exactly::WorkerKilled,
+        Condition::PingLost => Exactly::PingLost,
+        Condition::IdleClosed => Exactly::IdleClosed,
+        Condition::NoName(Lookup::Unknown) => Exactly::UnknownName,
+        Condition::NoName(Lookup::NoAnswer) => Exactly::NameServer,
         Condition::OutOfMemory | Condition::OomBegins => Exactly::Memory,
         Condition::ToolCpu => Exactly::ToolCpu,
         Condition::ToolUsers => Exactly::ToolUsers,

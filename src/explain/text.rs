@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::answers::Answers;
+use super::asides::Asides;
 use super::codes::Condition;
 use super::events::{Event, Events};
 use super::evidence::{Around, Evidence};
@@ -39,6 +40,7 @@ pub struct TextReader {
     kinds: Kinds,
     sockets: Sockets,
     answers: Answers,
+    asides: Asides,
     /// the start of a line whose end has not come yet
     rest: Vec<u8>,
     /// its end has not come, and it is longer than what is kept
@@ -58,6 +60,7 @@ pub(super) struct Gathered {
     pub(super) kinds: Vec<Event>,
     pub(super) sockets: Sockets,
     pub(super) answers: Answers,
+    pub(super) asides: Asides,
     /// lines that say nothing
     pub(super) other_lines: u64,
     pub(super) cut_lines: u64,
@@ -94,6 +97,7 @@ impl TextReader {
         }
         self.events.finish();
         self.collect();
+        self.asides.traces(self.events.of_servers);
         if let Some(n) = self.unanswered {
             self.kinds.count_the_only(n);
         }
@@ -110,6 +114,7 @@ impl TextReader {
             os: os.or_else(|| self.sockets.tightest().and_then(|t| t.os)),
             sockets: self.sockets,
             answers: self.answers,
+            asides: self.asides,
         }
     }
 
@@ -184,6 +189,7 @@ impl TextReader {
 
     fn read(&mut self, line: &str) {
         self.answers.take(line);
+        self.asides.take(line);
         let said = self.sockets.take(line) || {
             let mut sightings = line::read(line, self.around);
             if self.answers.are_of("bombardier") {

@@ -2,7 +2,7 @@
 
 use super::address::Target;
 use super::classify::Judged;
-use super::codes::Condition;
+use super::codes::{Condition, Lookup};
 use super::evidence::{Evidence, Spelling};
 use crate::model::explanation::{Certainty, FailedCall as Call, KernelTable, Limit, Os, Side};
 use crate::remedy::programs::Program;
@@ -197,6 +197,26 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
             "The server's own limit of connections was reached. It turned others away, or left them waiting; a proxy needs two \
              for each request, one to the client and one to the upstream."
         }
+        Condition::NoName(Lookup::Unknown) => {
+            "The host name has no address. The name server says that there is no such name: it is misspelled, or known elsewhere only (in \
+             another container network, in a VPN). No connection was tried."
+        }
+        Condition::NoName(Lookup::NoAnswer) => {
+            "The name server gave no answer. The host name may be right: the resolver was not reached, was overloaded, or could not say. No \
+             connection was tried. Where it comes under load only, each request looks the name up again."
+        }
+        Condition::PingLost => {
+            "The target did not answer a PING in time. The client gave the connection up, and nobody closed it: the target or the way to it \
+             stood still, or packets were lost. All requests on that connection failed with it."
+        }
+        Condition::IdleClosed => {
+            "The target closed a kept connection between two requests. Its idle timeout is shorter than the client's pause; the request had \
+             not been read, so it can be sent again."
+        }
+        Condition::WorkerKilled => {
+            "The server ended a worker whose request took too long. That request and all others of the worker end with a reset, or with 502 \
+             or 504 from a proxy. The worker was busy or stuck: the limit only shows it."
+        }
         Condition::WinsockBroken => {
             "Winsock could not create the socket. Its catalogue or the environment of the process is damaged."
         }
@@ -304,6 +324,11 @@ pub(super) const fn is_not(j: &Judged, e: &Evidence) -> &'static str {
             "not the target's speed and not the network: a setting of the server, or of what stands before it"
         }
         (_, _, Condition::AllDown) => "not a failure of this request's own connection: none was tried, so there is no errno",
+        (_, _, Condition::WorkerKilled) => {
+            "not the client, not its ports, and not the network: a worker had the request and did not finish it"
+        }
+        (_, _, Condition::PingLost) => "not a close by the target: a FIN or RST would have come, and did not",
+        (_, _, Condition::IdleClosed) => "not a crash, and not an answer that was cut off: no request was under way",
         (_, _, Condition::NoThread) => "not source ports, and not the limit of open files (ulimit -n)",
         (_, _, Condition::OutOfMemory | Condition::OomBegins) => "not source ports, and not a limit of connections",
         (_, _, Condition::ToolCpu) => "not the target: it may have answered fast",

@@ -157,6 +157,16 @@ pub enum Exactly {
     ToolCpu,
     /// the users that the load tool may start
     ToolUsers,
+    /// a worker of the server that took longer than the server allows, and was ended
+    WorkerKilled,
+    /// a PING, of HTTP/2 or of a connection kept alive, that was not answered
+    PingLost,
+    /// a kept connection that the target ended between two requests
+    IdleClosed,
+    /// a host name that does not exist, or has no address
+    UnknownName,
+    /// a name server that gave no answer
+    NameServer,
 }
 
 /// A table or a limit of the kernel, where a line names it.

@@ -47,6 +47,7 @@ pub enum FindingId {
     HostContended,
     TargetForbidsKeepalive,
     TargetSurplusBytes,
+    TargetSplitsAnswers,
     FailuresWillReturn,
     PortBudgetHigh,
     PortSearchSlow,

@@ -200,6 +200,10 @@ pub struct Totals {
     /// order of time; absent where they were not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silences: Option<Vec<Silence>>,
+    /// additive: where connections were refused and none was answered between the first and the last of them: from the last
+    /// answer before to the first after them; absent otherwise, or where it was shorter than 0.2 s
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub away: Option<Stretch>,
     /// additive: of the requests in flight at the end, what had come of an answer to the one that had waited longest; absent
     /// where none had begun
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use super::catalogue::Way::No;
 use super::programs::Program;
 use super::step::{Hit, Step, V4, step};
 use super::steps_hidden::hidden;
-use crate::model::explanation::{FailedCall, Limit, Side};
+use crate::model::explanation::{Exactly, FailedCall, Limit, Side};
 
 const IPV4: Step = step("name the target by its IPv4 address")
     .linux("curl -4 http://HOST:PORT/")
@@ -31,10 +31,13 @@ pub(super) fn steps(Hit { limit, exactly, table, call, side, program, .. }: Hit)
         Limit::Policy if matches!(call, FailedCall::Connect | FailedCall::Write) => POLICY_OUT,
         Limit::Policy => POLICY,
         Limit::Refused => REFUSED,
+        Limit::Reset if matches!(exactly, Some(Exactly::IdleClosed)) => IDLE_CLOSED,
         Limit::Reset if program.is_some_and(Program::is_busy) => RESET_UNDER_LOAD,
         Limit::Reset => RESET,
+        Limit::TimedOut if matches!(exactly, Some(Exactly::PingLost)) => PING_LOST,
         Limit::TimedOut if matches!(call, FailedCall::Read) => ANSWER_LATE,
         Limit::TimedOut => CONNECT_LATE,
+        Limit::NameResolution if matches!(exactly, Some(Exactly::NameServer)) => NAME_SERVER,
         Limit::NameResolution => NO_NAME,
         Limit::Unreachable => UNREACHABLE,
     }
@@ -234,6 +237,45 @@ const NO_NAME: &[Step] = &[
         .windows("curl -H \"Host: NAME\" http://IP/")
         .macos("curl -H 'Host: NAME' http://IP/")
         .expect("no resolver is needed; send the name in the Host header where the target looks at it"),
+];
+
+const NAME_SERVER: &[Step] = &[
+    step("see which resolver is asked, and whether it answers")
+        .linux("cat /etc/resolv.conf ; getent hosts NAME")
+        .windows("nslookup NAME")
+        .macos("scutil --dns ; dscacheutil -q host -a name NAME")
+        .expect("no line after some seconds: the resolver does not answer; an address: it was overloaded or away then"),
+    step("look the name up once, not for each request: keep connections, or cache it on this machine")
+        .linux("resolvectl statistics")
+        .expect("one look-up instead of one per connection"),
+    step("give the target's address instead of its name")
+        .linux("curl -H 'Host: NAME' http://IP/")
+        .windows("curl -H \"Host: NAME\" http://IP/")
+        .macos("curl -H 'Host: NAME' http://IP/")
+        .expect("no resolver is needed; send the name in the Host header where the target looks at it"),
+];
+
+/// Nobody closed the connection.
+const PING_LOST: &[Step] = &[
+    step("see whether packets get lost on the way, while it runs")
+        .linux("ss -tni dst IP | grep -o 'retrans:[0-9/]*'")
+        .windows("netstat -s -p tcp | findstr Retransmitted")
+        .macos("netstat -s -p tcp | grep retransmit")
+        .expect("figures that rise: packets are lost; none: the target's program stood still"),
+    step("see whether the target stood still: its log of that time")
+        .linux("journalctl --since -10min")
+        .windows("eventvwr")
+        .macos("log show --last 10m")
+        .expect("a garbage collection, a stopped process, a restart of the machine"),
+    step("give it more time to answer a PING: the timeout of the client's keepalive")
+        .anywhere("")
+        .expect("pauses of the target that are shorter fail no request"),
+];
+
+/// The client's connections outlive the server's patience.
+const IDLE_CLOSED: &[Step] = &[
+    step("let the server keep idle connections longer than the client: nginx keepalive_timeout 75s, Node.js server.keepAliveTimeout = 75000, gunicorn --keep-alive 75").anywhere("").expect("no connection ends between two requests"),
+    step("let the client send such a request again: it was not read").anywhere("").expect("no failed request; POST needs leave to be sent twice"),
 ];
 
 const UNREACHABLE: &[Step] = &[

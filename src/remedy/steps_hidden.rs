@@ -23,6 +23,9 @@ pub(super) const fn hidden(exactly: Option<Exactly>, table: Option<KernelTable>)
         Some(Exactly::Memory) => MEMORY,
         Some(Exactly::ToolCpu) => TOOL_CPU,
         Some(Exactly::ToolUsers) => TOOL_USERS,
+        Some(Exactly::WorkerKilled) => WORKER_KILLED,
+        // Of limits with a name of their own.
+        Some(Exactly::PingLost | Exactly::IdleClosed | Exactly::UnknownName | Exactly::NameServer) => &[],
     }
 }
 
@@ -139,6 +142,15 @@ const MEMORY: &[Step] = &[
         .macos("log show --last 1h --predicate 'eventMessage contains \"memory\"'")
         .expect("CONSTRAINT_MEMCG: the limit of its container or service; CONSTRAINT_NONE: the machine's memory"),
     step("give it more memory, or fewer connections and smaller answers at once").anywhere("").expect("it stays below the limit"),
+];
+const WORKER_KILLED: &[Step] = &[
+    step("see what the worker does meanwhile (its pid stands in the line)")
+        .linux("py-spy dump --pid PID || cat /proc/PID/stack")
+        .expect("the line of code, or the call, in which it is stuck: a query, a lock, another service"),
+    step("raise the limit, if such requests may take so long: gunicorn --timeout 120, uWSGI harakiri = 120, PHP-FPM request_terminate_timeout = 120")
+        .anywhere("")
+        .expect("the answer comes, late"),
+    step("take the slow part out of the request, or give the server more workers").anywhere("").expect("no worker reaches the limit"),
 ];
 const TOOL_CPU: &[Step] = &[
     step("spread the load tool over more processes, cores or machines").anywhere("").expect("its CPU stays below 70 %"),

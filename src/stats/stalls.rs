@@ -125,6 +125,12 @@ impl SharedSilences {
         });
     }
 
+    /// The stretch between two answers, or before the first or after the last one, in which `first_s` and `last_s` lie.
+    pub fn around(&self, first_s: f64, last_s: f64) -> Option<Stretch> {
+        let all = self.0.iter().flatten().map(|q| stretch(q.from, q.to));
+        all.filter(|s| s.from_s <= first_s && s.to_s >= last_s).max_by(|a, b| a.length_s().total_cmp(&b.length_s()))
+    }
+
     /// Stretches of 0.2 s and more in which requests were in flight all the while, the longest hundred in the order of
     /// time.
     pub fn to_rows(&self) -> Vec<Silence> {

@@ -37,6 +37,7 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
         counted.plan.mix.iter().zip(&counted.totals.endpoints).map(|(entry, e)| endpoint(counted, &entry.path, e)).collect();
     result.errors = errors(counted);
     result.surplus = surplus(counted);
+    result.totals.away = away(counted, &result.errors);
     result.totals.rate_ratio = result.shortfall().map(|s| 1.0 - s.missing / s.asked);
     result.resources.client.lateness_p99_ms = counted.totals.lateness.quantile_us(0.99).map(|us| us as f64 / 1000.0);
     result.resources.client.late_requests = counted.totals.lateness.count_above_us(LATE_MS * 1000);
@@ -85,6 +86,7 @@ fn totals(c: &Filling<'_>) -> Totals {
         ring_busy_skips: c.totals.ring_skips,
         in_flight: Some(c.totals.unanswered.to_row(slowest_us)),
         silences: Some(c.totals.silences.to_rows()),
+        away: None,
         after_last_answer: c.totals.tail.to_row(),
         partial_answer: c.totals.partial.oldest().map(|oldest| PartialAnswer {
             method: c.plan.method.clone(),
@@ -98,6 +100,13 @@ fn totals(c: &Filling<'_>) -> Totals {
         lag_p99_ms: c.totals.lag.quantile_us(0.99).map(|us| us as f64 / 1000.0),
         lag_max_ms: c.totals.lag.quantile_us(1.0).map(|us| us as f64 / 1000.0),
     }
+}
+
+/// The stretch without an answer around all refused connections.
+fn away(c: &Filling<'_>, errors: &[ErrorRow]) -> Option<Stretch> {
+    let refused = || errors.iter().filter(|e| e.failure().is_some_and(is_refused));
+    let (first_s, last_s) = (refused().map(|e| e.first_s).reduce(f64::min)?, refused().map(|e| e.last_s).reduce(f64::max)?);
+    c.totals.silences.around(first_s, last_s)
 }
 
 fn steady(c: &Filling<'_>) -> Option<Steady> {

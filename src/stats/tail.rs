@@ -101,7 +101,7 @@ impl Tail {
 }
 
 /// Nothing listened.
-fn is_refused(failure: Failure) -> bool {
+pub(super) fn is_refused(failure: Failure) -> bool {
     failure.cause == Cause::SelfConnect || (failure.call, failure.cause) == (Call::Connect, Cause::Errno(ECONNREFUSED))
 }
 

@@ -1,10 +1,12 @@
 //! What was received: answers over a limit of sockbench's own, and bytes beyond complete answers.
 
-use sockbench::testing::model::finding::FindingId::{ClientLimit, TargetSurplusBytes};
+use std::time::Duration;
+
+use sockbench::testing::model::finding::FindingId::{ClientLimit, TargetSplitsAnswers, TargetSurplusBytes};
 use sockbench::testing::model::result::{SurplusKind, VerdictId};
 
 use crate::check::{Case, Check, ROW};
-use crate::peers::{OK, answer, peer, read_head};
+use crate::peers::{OK, answer, answer_part, peer, read_head};
 use crate::rig::load;
 
 /// Few users that pause.
@@ -74,7 +76,55 @@ pub(crate) const CASES: &[Case] = &[
         check: |c| surplus(c, SurplusKind::SecondAnswer, "HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok"),
         ..ROW
     },
+    Case {
+        name: "head and body in two writes: Nagle and delayed ACK",
+        expected: Some(TargetSplitsAnswers),
+        run: || {
+            peer(|s| in_two(s, Duration::ZERO));
+            load("/", &["--conns", "2", "--duration", "3s"])
+        },
+        check: |c| {
+            c.between("first_to_last_byte_p50_ms", 38.0, 60.0);
+            c.between("first_byte_p50_ms", 0.0, 10.0);
+        },
+        ..ROW
+    },
+    Case {
+        name: "healthy: head and body in two writes 100 ms apart",
+        run: || {
+            peer(|s| in_two(s, Duration::from_millis(100)));
+            load("/", &["--conns", "2", "--duration", "3s"])
+        },
+        check: |c| c.same("failures", (c.run.totals.failures, c.run.totals.local_failures), (0, 0)),
+        ..ROW
+    },
+    Case {
+        name: "healthy: 44 ms of work before each answer",
+        run: || {
+            peer(|mut s| {
+                while read_head(&mut s) {
+                    std::thread::sleep(Duration::from_millis(44));
+                    if !answer(&mut s, OK) {
+                        break;
+                    }
+                }
+            });
+            load("/", &["--conns", "2", "--duration", "3s"])
+        },
+        check: |c| c.same("failures", (c.run.totals.failures, c.run.totals.local_failures), (0, 0)),
+        ..ROW
+    },
 ];
+
+/// The head, and the body behind it `apart`.
+fn in_two(mut s: std::net::TcpStream, apart: Duration) {
+    while read_head(&mut s) && answer_part(&mut s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n") {
+        std::thread::sleep(apart);
+        if !answer(&mut s, "ok") {
+            break;
+        }
+    }
+}
 
 /// Every answer is over the limit.
 fn over(c: &mut Check<'_>, limit: &str, value: u64) {

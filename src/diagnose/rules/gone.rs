@@ -6,13 +6,15 @@ use crate::model::figures::{counted, rate, seconds};
 use crate::model::result::RunResult;
 use crate::remedy::{advice, log_since};
 
+use super::refused::when_it_listens;
+
 /// target-gone.
 pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {
     seen.gone.map_or(Ruling::Clear, |gone| went(run, gone))
 }
 
 fn went(run: &RunResult, gone: Gone) -> Ruling {
-    let (to, since) = (run.plan.target.addr, seconds(gone.since_s));
+    let since = seconds(gone.since_s);
     let rps = rate(gone.rps_before);
     let text = format!(
         "The target answered {} until {since}, {rps} per second. Then nothing listened there any more, and it was not back \
@@ -26,11 +28,7 @@ fn went(run: &RunResult, gone: Gone) -> Ruling {
             log_since(run, gone.since_s),
             format!("an exit, a kill, out of memory, or a restart at {since} of the run"),
         ),
-        advice(
-            "start it again, and look that it listens",
-            format!("ss -ltn 'sport = :{}'", to.port()),
-            "1 line: then the same run has 0 refused",
-        ),
+        when_it_listens(run, "start it again; then the same run, as soon as it listens"),
     ];
     Found::new(
         format!("the target is gone since {since}: {} answered before, none after", counted(gone.answered, "request")),

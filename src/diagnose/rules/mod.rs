@@ -23,6 +23,7 @@ pub(in crate::diagnose) mod refusal;
 pub(in crate::diagnose) mod refused;
 pub(in crate::diagnose) mod search;
 pub(in crate::diagnose) mod settings;
+pub(in crate::diagnose) mod split;
 pub(in crate::diagnose) mod stalls;
 pub(in crate::diagnose) mod statuses;
 pub(in crate::diagnose) mod study;

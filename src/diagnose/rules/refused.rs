@@ -25,6 +25,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
     // Those after the target went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
     let (first, last) = (seconds(rows.first_s()), seconds(rows.last_s()));
+    let away = run.totals.away.filter(|_| seen.refusing == Some(Refusing::ForAWhile));
     let mut text = match (real, seen.refusing.unwrap_or(Refusing::Always)) {
         (1.., _) if went => format!("{} to {to} were refused from then on. ", counted(real, "connection")),
         (0, _) => format!("Nothing listened at {to}, but no connection was refused. "),
@@ -32,10 +33,18 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
             "Nothing listened at {to} until {}, and everything was accepted after that: the target started later than the run. ",
             seconds(until)
         ),
-        (_, Refusing::ForAWhile) => format!(
-            "Nothing listened at {to} from {first} to {last}, and it did before and after: the target restarted, or closed its \
-             listener for a while. "
-        ),
+        (_, Refusing::ForAWhile) => match away {
+            Some(away) => format!(
+                "Nothing was answered from {} to {}, and nothing listened at {to} meanwhile: the target restarted, or closed its listener \
+                 for a while. ",
+                seconds(away.from_s),
+                seconds(away.to_s)
+            ),
+            None => format!(
+                "Nothing listened at {to} from {first} to {last}, and it did before and after: the target restarted, or closed its \
+                 listener for a while. "
+            ),
+        },
         (_, Refusing::NowAndThen) => format!(
             "Nothing listened at {to} at times between {first} and {last}, while other connections were made: the target restarts again \
              and again, or a balancer before it sends some connections where nothing listens. "
@@ -71,9 +80,11 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
     evidence(Found::new(title, text), &rows)
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
+        .with("away_from_s", away.map(|a| a.from_s))
+        .with("away_to_s", away.map(|a| a.to_s))
         .remedies(match seen.refusing {
             _ if went => Vec::new(),
-            Some(Refusing::AtFirst(_)) => vec![after_it_listens(run)],
+            Some(Refusing::AtFirst(_)) => vec![when_it_listens(run, "start the load when the target listens")],
             refusing => remedies(run, &rows, refusing, inside),
         })
         .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() })
@@ -92,12 +103,26 @@ fn others(run: &RunResult) -> String {
 }
 
 /// The run again, as soon as something listens.
-fn after_it_listens(run: &RunResult) -> Remedy {
+pub(super) fn when_it_listens(run: &RunResult, action: &str) -> Remedy {
     let again = load_with(&run.plan, |_| ());
     let url = quoted(&format!("http://{}/", run.plan.target.authority));
     let command = format!("until curl -s -o /dev/null {url}; do sleep 0.1; done; {again}");
     let change = Some(format!("until curl -s {url}; do sleep 0.1; done"));
-    advice("start the load when the target listens", Command { line: command, change }, "0 refused")
+    advice(action, Command { line: command, change }, "0 refused")
+}
+
+fn own_server(run: &RunResult, rows: &Rows<'_>) -> Remedy {
+    let own_server = load_with(&run.plan, |p| {
+        p.target.own_server = true;
+        p.mix = vec![MixEntry { path: "/health".into(), weight: 1 }];
+        (p.method, p.body) = ("GET".into(), Body::default());
+        p.allow_remote = false;
+    });
+    advice(
+        "run the same load against sockbench's own server, to see whether this machine is the reason",
+        own_server,
+        format!("0 of {} refused", counted(rows.count(), "connection")),
+    )
 }
 
 /// What was back before the end listens now: why it did not is in its log.
@@ -120,19 +145,18 @@ fn remedies(run: &RunResult, rows: &Rows<'_>, refusing: Option<Refusing>, inside
         ));
     }
     if refusing == Some(Refusing::Always) {
-        remedies.push(after_it_listens(run));
+        remedies.push(when_it_listens(run, "start the load when the target listens"));
     }
-    let own_server = load_with(&run.plan, |p| {
-        p.target.own_server = true;
-        p.mix = vec![MixEntry { path: "/health".into(), weight: 1 }];
-        (p.method, p.body) = ("GET".into(), Body::default());
-        p.allow_remote = false;
-    });
-    remedies.push(advice(
-        "run the same load against sockbench's own server, to see whether this machine is the reason",
-        own_server,
-        format!("0 of {} refused", counted(rows.count(), "connection")),
-    ));
+    // A target that is back listens: this machine was not the reason.
+    if refusing == Some(Refusing::ForAWhile) {
+        remedies.push(advice(
+            "run it again, without a restart",
+            load_with(&run.plan, |_| ()),
+            format!("0 of {} refused", counted(rows.count(), "connection")),
+        ));
+    } else {
+        remedies.push(own_server(run, rows));
+    }
     if inside {
         remedies.push(advice(
             "keep the kernel from giving the target's port to clients",

@@ -1,9 +1,11 @@
 //! Rules about what stalled: requests without an answer, the client, the target.
 
+use super::capacity::who_takes_the_cores;
+use super::target::alone;
 use super::unfinished;
 use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::MID_RUN_SHARE;
+use crate::diagnose::thresholds::{MID_RUN_SHARE, STUCK_TIMES};
 use crate::model::figures::{counted, rate, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::result::RunResult;
@@ -52,19 +54,25 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         Some(_) => "It is no matter of speed: what came, came at once. Latency figures leave these requests out.",
         None => "These requests were sent and not answered. Latency figures are censored: they leave these requests out.",
     };
+    // Waits that are many times the slowest answer do not end: more time changes nothing.
+    let may_be_slow = hang.slowest_ms.is_none_or(|slowest| hang.waited_ms < STUCK_TIMES * slowest);
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
     let mut remedies = unfinished.map_or_else(Vec::new, |(received, _)| unfinished::remedies(run, &received));
     let mut by_hand =
         ask_by_hand(run, n, format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| seconds(longer))));
-    by_hand.push(advice(
-        "wait longer, to see whether it is slow or stuck",
-        load_with(&run.plan, |p| {
-            let time = std::time::Duration::from_secs(longer as u64);
-            p.timeout = time;
-            p.duration = if p.duration.is_zero() { p.duration } else { p.duration.max(time * 2) };
-        }),
-        format!("answers within {} are slow ones; what is left is stuck", seconds(longer)),
-    ));
+    if may_be_slow {
+        by_hand.push(advice(
+            "wait longer, to see whether it is slow or stuck",
+            load_with(&run.plan, |p| {
+                let time = std::time::Duration::from_secs(longer as u64);
+                p.timeout = time;
+                p.duration = if p.duration.is_zero() { p.duration } else { p.duration.max(time * 2) };
+            }),
+            format!("answers within {} are slow ones; what is left is stuck", seconds(longer)),
+        ));
+    } else if run.plan.users > 1 {
+        by_hand.push(alone(run, "the same waits with 1 request at a time are not the load's".into()));
+    }
     // More time changes nothing about an answer without an end.
     match unfinished {
         Some(_) => remedies.extend(by_hand.into_iter().skip(1).take(1)),
@@ -172,6 +180,47 @@ fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
     .ruling()
 }
 
+/// What shows the reason, by who stalled: a signal and a frozen group leave nothing in a log.
+fn against_stalls(run: &RunResult, stalls: &Stalls, still: Still) -> Vec<Remedy> {
+    let stretch = format!("{} to {}", seconds(stalls.longest.from_s), seconds(stalls.longest.to_s));
+    let log = || {
+        advice(
+            "read the target's log at that time",
+            log_since(run, stalls.longest.from_s),
+            format!("what it did from {stretch} of the run: a garbage collection, a checkpoint, a reload, a lock"),
+        )
+    };
+    let again = || {
+        advice(
+            "run longer, to see whether it recurs",
+            load_with(&run.plan, |p| p.duration = p.duration.max(std::time::Duration::from_secs(60))),
+            format!("{} in the time of this run; a period is seen from 3 on", counted(stalls.times as u64, "stall")),
+        )
+    };
+    match (still, run.resources.target.as_ref().map(|t| t.pid)) {
+        (Still::TargetStopped, Some(pid)) => vec![
+            advice(
+                "see who stops it, while it is stopped",
+                format!("grep -E 'State|PPid|TracerPid' /proc/{pid}/status"),
+                "T: a signal (Ctrl-Z in its shell, kill -STOP of a script, SIGTTIN or SIGTTOU of a terminal); t: a debugger or \
+                 strace, TracerPid names it. No log has a line about it",
+            ),
+            advice("let it go on", format!("kill -CONT {pid}"), "state S or R, and answers at once; a debugger must detach"),
+        ],
+        (Still::TargetIdle, Some(pid)) => vec![
+            advice(
+                "see what it waits for, while it stands still",
+                format!("ps -L -o tid,stat,wchan:30,comm -p {pid}"),
+                "do_freezer_trap or D: paused (docker pause, a frozen cgroup); futex: a lock; a poll or a read: another service",
+            ),
+            log(),
+            again(),
+        ],
+        (Still::Host, _) => vec![who_takes_the_cores(), again()],
+        _ => vec![log(), again()],
+    }
+}
+
 /// target-stalled.
 pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) -> Ruling {
     Ruling::about(&seen.target_stall, |stall| silent(run, stall))
@@ -190,7 +239,10 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
         ),
     };
     let (who, why) = match still {
-        Still::TargetStopped => ("target", "The target's process was stopped meanwhile (SIGSTOP, a debugger). The client ran."),
+        Still::TargetStopped => (
+            "target",
+            "The target's process was stopped meanwhile (state T: a signal such as SIGSTOP, or a debugger). The client ran.",
+        ),
         Still::TargetIdle => (
             "target",
             "The target's process used no CPU meanwhile: it waited for something (a lock, a disk, another service). The client ran.",
@@ -209,21 +261,7 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
         "From {from} to {to} nothing was answered while up to {} waited.{often} {why} Rates are means over these stretches too.",
         counted(*in_flight, "request")
     );
-    let steady = load_with(&run.plan, |p| p.duration = p.duration.max(std::time::Duration::from_secs(60)));
-    let remedies: Vec<Remedy> = vec![
-        advice(
-            "read the target's log at that time",
-            log_since(run, stalls.longest.from_s),
-            format!(
-                "what it did for {length}, {from} to {to} after the start of the run: a garbage collection, a checkpoint, a reload, a lock"
-            ),
-        ),
-        advice(
-            "run longer, to see whether it recurs",
-            steady,
-            format!("{} stretch in the time of this run; a period is seen from 3 on", stalls.times),
-        ),
-    ];
+    let remedies = against_stalls(run, stalls, *still);
     Found::new(format!("nothing was answered for {length}, from {from} to {to}"), text)
         .with("stalls", stalls.times as u64)
         .with("longest_s", stalls.longest.length_s())

@@ -196,6 +196,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     if is_idle_and_fast(run) {
         text +=
             " The target hardly used its CPU, and what it answered it answered at once: it is neither the load nor the timeout.";
+        remedies.push(alone(run, "the same timeouts with 1 request at a time are not the load's".into()));
     } else {
         remedies.push(advice(
             "wait longer, to see the whole distribution",

@@ -56,6 +56,18 @@ pub(super) const RULES: &[Rule] = &[
         check: rules::received::surplus_bytes,
     },
     Rule {
+        id: Id::TargetSplitsAnswers,
+        says: "the rest of each answer comes about 40 ms after its first byte: head and body in two writes (Nagle and delayed ACK), or a pause of the program",
+        fires: "the median time from first to last byte of an endpoint is {SPLIT_LEAST_MS} to {SPLIT_MOST_MS} over at least {SPLIT_ANSWERS} answers with {SPLIT_BYTES} bytes of body at the most",
+        needs: "",
+        advises: "one write or TCP_NODELAY, a look at the target's send queues",
+        witness: "the kernel's DelayedACKs: about one for each answer",
+        as_cause: "the rest of each answer comes late",
+        caused_by: &[],
+        swallowed_by: &[],
+        check: rules::split::splits,
+    },
+    Rule {
         id: Id::FailuresWillReturn,
         says: "after ports ran out: the failures recur every T, with the next time",
         fires: "ports ran out, TIME_WAIT (or FIN_WAIT2) had them, and T is not zero",

@@ -89,7 +89,11 @@ const fn headline(r: &Reading) -> &'static str {
         Some(Exactly::Threads) => return "THREADS",
         Some(Exactly::Memory) => return "MEMORY",
         Some(Exactly::ToolCpu | Exactly::ToolUsers) => return "LOAD TOOL",
-        None => {}
+        Some(Exactly::WorkerKilled) => return "WORKER KILLED",
+        Some(Exactly::PingLost) => return "PING LOST",
+        Some(Exactly::IdleClosed) => return "IDLE CLOSED",
+        Some(Exactly::NameServer) => return "NAME SERVER",
+        Some(Exactly::UnknownName) | None => {}
     }
     match r.limit {
         Limit::LocalPorts => "PORTS",

@@ -47,6 +47,7 @@ pub(crate) fn of(finding: Option<Id>) -> Witnessed {
         Id::HostContended => w(others, Id::TargetQueueing, "the kernel says that threads waited for a core"),
         Id::TargetForbidsKeepalive => w(reopened, Id::TargetResets, "the connections ended after whole answers"),
         Id::TargetSurplusBytes => w(all_written, Id::TargetMalformed, "the answers before the further bytes were whole"),
+        Id::TargetSplitsAnswers => w(delayed_acks, Id::TargetQueueing, "the first byte of each answer came at once"),
         Id::FailuresWillReturn => w(in_time_wait, Id::LocalPortBusy, "the kernel chose the ports"),
         Id::PortBudgetHigh | Id::PortSearchSlow => w(in_time_wait, Id::LocalPortsExhausted, "no call failed"),
         Id::GeneratorSaturated => w(busy_client, Id::TargetQueueing, "the target's threads were idle"),
@@ -138,6 +139,12 @@ fn all_written(run: &RunResult, seen: &Seen) -> Vec<(String, bool)> {
         written(run, seen, run.totals.requests),
         (format!("{made} PassiveOpens for {} connections", run.totals.connections_opened), made >= run.totals.connections_opened),
     ]
+}
+
+/// The acknowledgement of the first part was put off, once for each answer.
+fn delayed_acks(run: &RunResult, seen: &Seen) -> Vec<(String, bool)> {
+    let n = seen.counter("DelayedACKs");
+    vec![(format!("{n} DelayedACKs for {} answers", answered(run)), n >= answered(run) / 2), written(run, seen, answered(run))]
 }
 
 fn stopped(_: &RunResult, seen: &Seen) -> Vec<(String, bool)> {

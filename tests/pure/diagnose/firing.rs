@@ -4,7 +4,7 @@ use sockbench::testing::diagnose::{diagnose, diagnose_study};
 use sockbench::testing::model::finding::{FindingId as Id, Severity};
 use sockbench::testing::model::outcome::{Call, Failure, Phase, ProtocolFault};
 use sockbench::testing::model::plan::{PortMode, PortRange};
-use sockbench::testing::model::result::{RunResult, SurplusKind};
+use sockbench::testing::model::result::{PhaseMs, RunResult, SurplusKind};
 
 use super::stood_still::{contended, gone, hanging, places, silent, stopped};
 use super::{ids, page, study};
@@ -70,6 +70,14 @@ pub(crate) fn firing() -> Vec<(Id, RunResult)> {
             }),
         ),
         (Id::TargetSurplusBytes, with(healthy(), &|r| r.surplus = vec![surplus(SurplusKind::SecondAnswer, 12)])),
+        (
+            Id::TargetSplitsAnswers,
+            with(healthy(), &|r| {
+                let e = &mut r.endpoints[0];
+                e.phases_ms.receiving = Some(PhaseMs { p50: 41.2, p99: 44.8 });
+                e.content_size_mean = Some(512.0);
+            }),
+        ),
         (Id::FailuresWillReturn, exhausted()),
         (Id::PortBudgetHigh, short(400.0)),
         (

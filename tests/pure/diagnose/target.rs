@@ -3,7 +3,7 @@
 use sockbench::testing::diagnose::{Diagnosis, diagnose};
 use sockbench::testing::model::finding::FindingId as Id;
 use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase, ProtocolFault};
-use sockbench::testing::model::result::{Closes, Framing, Received, RunStamp, SurplusKind, VerdictId};
+use sockbench::testing::model::result::{Closes, Framing, PhaseMs, Received, RunStamp, SurplusKind, VerdictId};
 
 use super::capacity::own_cpu;
 use super::{clear, fires, ids, reads, unknown, unnamed};
@@ -257,6 +257,28 @@ fn bytes_beyond_complete_answers_are_a_warning_with_the_first_of_them() {
     assert_eq!(f.evidence["answers"].as_u64(), Some(8));
     reads("target-surplus-bytes, of two kinds", &f);
     clear(Id::TargetSurplusBytes, &healthy());
+}
+
+/// About 40 ms from the first to the last byte of a small answer, whoever asks: nothing else says so.
+#[test]
+fn answers_whose_rest_comes_when_an_acknowledgement_is_due() {
+    let of = |p50: f64, bytes: f64, requests: u64| {
+        let mut run = healthy();
+        let e = &mut run.endpoints[0];
+        e.phases_ms.receiving = Some(PhaseMs { p50, p99: p50 + 4.0 });
+        (e.content_size_mean, e.requests) = (Some(bytes), requests);
+        run
+    };
+    for (p50, bytes, requests) in [(41.0, 2.0, 900), (44.5, 12_000.0, 20), (58.0, 0.0, 4500)] {
+        let f = fires(Id::TargetSplitsAnswers, &of(p50, bytes, requests));
+        assert_eq!(f.evidence["first_to_last_byte_p50_ms"].as_f64(), Some(p50));
+        assert!(f.remedies[0].action.contains("TCP_NODELAY") && f.remedies[1].command.contains("ss -tni"), "{:?}", f.remedies);
+    }
+    // Quick ones, a pause of another length, a body of many round trips, few answers.
+    for (p50, bytes, requests) in [(0.1, 2.0, 900), (100.0, 2.0, 900), (41.0, 900_000.0, 900), (41.0, 2.0, 9)] {
+        clear(Id::TargetSplitsAnswers, &of(p50, bytes, requests));
+    }
+    clear(Id::TargetSplitsAnswers, &healthy());
 }
 
 /// Where the counters are the target's and stayed at 0, something else lost SYNs; it is never a slow target.
