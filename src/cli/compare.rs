@@ -9,8 +9,10 @@ use super::{EXIT_GATE, Exit, files, load_args};
 use crate::compare::{self, ChangeThreshold, NotRead, RunSide};
 use crate::model::comparison::{Comparison, Unlike};
 use crate::model::document::plain;
+use crate::model::plan::LoadPlan;
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::STUDY_SCHEMA;
+use crate::remedy::change::between;
 use crate::remedy::quoted;
 use crate::report::gates_text::{self, JudgedRun};
 use crate::report::style::Style;
@@ -73,7 +75,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let unlike: Vec<Vec<Unlike>> = others.iter().map(|other| differences(base, other)).collect();
     let first_unlike = others.iter().zip(&unlike).find(|(_, unlike)| !unlike.is_empty() && !args.across_environments);
     if let Some((other, unlike)) = first_unlike {
-        return Err(refused(&base.side, &other.side, unlike));
+        let plans = base.run.as_ref().zip(other.run.as_ref()).map(|(a, b)| (&a.plan, &b.plan));
+        return Err(refused(&base.side, &other.side, unlike, plans));
     }
     let sides: Vec<RunSide> = others.iter().map(|other| other.side.clone()).collect();
     let comparison = compare::compare(&base.side, &sides, unlike);
@@ -135,12 +138,15 @@ fn differences(base: &Input, other: &Input) -> Vec<Unlike> {
     }
 }
 
-fn refused(base: &RunSide, other: &RunSide, unlike: &[Unlike]) -> Exit {
-    let shown = unlike.iter().take(UNLIKE_SHOWN);
-    let mut list: Vec<String> = shown.map(|u| u.in_words(short)).collect();
-    if unlike.len() > UNLIKE_SHOWN {
-        list.push(format!("{} more", unlike.len() - UNLIKE_SHOWN));
+fn refused(base: &RunSide, other: &RunSide, unlike: &[Unlike], plans: Option<(&LoadPlan, &LoadPlan)>) -> Exit {
+    // What the plans differ in is named by the flags that make them so.
+    let flags = plans.and_then(|(a, b)| between(a, b));
+    let rest: Vec<&Unlike> = unlike.iter().filter(|u| flags.is_none() || !u.key.starts_with("plan.")).collect();
+    let mut list: Vec<String> = rest.iter().take(UNLIKE_SHOWN).map(|u| u.in_words(short)).collect();
+    if rest.len() > UNLIKE_SHOWN {
+        list.push(format!("{} more", rest.len() - UNLIKE_SHOWN));
     }
+    list.extend(flags.map(|flags| format!("the second had {flags}")));
     Exit::usage(format!("{} and {}: not run alike: {}", base.info.name, other.info.name, list.join(", ")))
         .hint("--across-environments compares them all the same, and names what differs")
 }

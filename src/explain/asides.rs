@@ -1,6 +1,7 @@
 //! Lines of a server's log that are no failure of a request: a client ended an idle connection, or had gone before its
 //! answer was written. They explain nothing, and a text of these alone says so in one line.
 
+use super::haproxy::{self, Ended};
 use super::normal::normal;
 use crate::model::figures::counted;
 
@@ -90,6 +91,30 @@ const CLIENTS: &[&str] = &[
     "/kombu/",
     "/botocore/",
 ];
+/// Packages of servers, and of clients, in frames of Java, in lower case.
+const JAVA_SERVERS: &[&str] = &[
+    "org.apache.coyote.",
+    "org.apache.catalina.",
+    "org.apache.tomcat.util.net.",
+    "io.undertow.server.",
+    "org.eclipse.jetty.server.",
+    "reactor.netty.http.server.",
+    "com.sun.net.httpserver.",
+    "sun.net.httpserver.",
+];
+const JAVA_CLIENTS: &[&str] = &[
+    "org.apache.http.",
+    "org.apache.hc.",
+    "okhttp3.",
+    "jdk.internal.net.http.",
+    "sun.net.www.",
+    "reactor.netty.http.client.",
+    "org.eclipse.jetty.client.",
+    "org.postgresql.",
+    "com.mysql.",
+    "redis.clients.",
+    "io.lettuce.",
+];
 /// Below both.
 const SHARED: &[&str] = &["/socket.py", "/ssl.py", "/selectors.py", "/asyncio/", "/gevent/_socket", "/_socket"];
 
@@ -104,6 +129,20 @@ pub(super) enum Frames {
 }
 
 impl Frames {
+    /// With the next outer frame of Java, which come innermost first: the first known one decides.
+    pub(super) fn then_outer(self, line: &str) -> Self {
+        let lower = line.to_lowercase();
+        let frame = lower.trim_start().strip_prefix("at ").unwrap_or_default();
+        // `at java.base/sun.nio.ch...`, `at app//org.apache...`
+        let frame = frame.rsplit('/').next().unwrap_or_default();
+        let is = |list: &[&str]| list.iter().any(|package| frame.starts_with(package));
+        match self {
+            Self::Unsaid if is(JAVA_SERVERS) => Self::Server,
+            Self::Unsaid if is(JAVA_CLIENTS) => Self::Other,
+            known => known,
+        }
+    }
+
     /// With the next inner frame; a line that names no file changes nothing.
     pub(super) fn then(self, line: &str) -> Self {
         let lower = line.to_lowercase().replace('\\', "/");
@@ -128,7 +167,8 @@ pub(super) struct Asides {
 impl Asides {
     /// Takes a printable line.
     pub(super) fn take(&mut self, line: &str) {
-        match of(&normal(line)) {
+        let by_client = haproxy::ended(line) == Some(Ended::ByClient);
+        match of(&normal(line)).or(by_client.then_some(Aside::ClientGone)) {
             Some(Aside::IdleEnded) => self.idle += 1,
             Some(Aside::ClientGone) => self.gone += 1,
             None => {}

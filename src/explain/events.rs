@@ -45,6 +45,8 @@ struct Open {
     is_logged: bool,
     /// the event is the exception of a traceback
     ended_trace: bool,
+    /// whose socket the frames behind it use
+    frames: Frames,
 }
 
 /// Puts lines together.
@@ -140,6 +142,7 @@ impl Events {
             return false;
         };
         open.depth = open.depth.saturating_add_signed(depth(line));
+        open.frames = open.frames.then_outer(line);
         if let Some(repeated) = open.repeated.take() {
             open.event.evidence = open.event.evidence.with(repeated.evidence);
         }
@@ -153,8 +156,11 @@ impl Events {
         let ends_trace = self.in_trace && indent(line) == 0;
         self.in_trace &= !ends_trace;
         let frame = self.trace.take_if(|_| ends_trace);
-        let lost_client = |s: &Sighting| matches!(s.evidence.condition, Condition::Reset | Condition::BrokenPipe);
-        if ends_trace && self.frames == Frames::Server && !sightings.is_empty() && sightings.iter().all(lost_client) {
+        if ends_trace
+            && self.frames == Frames::Server
+            && !sightings.is_empty()
+            && sightings.iter().all(|s| is_lost_peer(&s.evidence))
+        {
             self.of_servers += 1;
             // The line of the log before it was about the same.
             self.open.take_if(|open| open.is_logged);
@@ -218,6 +224,7 @@ impl Events {
                 repeated: None,
                 is_logged: false,
                 ended_trace: ends_trace,
+                frames: Frames::default(),
             };
             self.open = Some(open);
         } else {
@@ -228,7 +235,12 @@ impl Events {
 
     fn close(&mut self) {
         self.split();
-        self.done.extend(self.open.take().map(|o| o.event));
+        if let Some(open) = self.open.take() {
+            match open.frames {
+                Frames::Server if is_lost_peer(&open.event.evidence) => self.of_servers += open.event.count,
+                _ => self.done.push(open.event),
+            }
+        }
         (self.in_trace, self.trace) = (false, None);
     }
 
@@ -240,6 +252,11 @@ impl Events {
             self.done.push(before);
         }
     }
+}
+
+/// The other end of the connection had gone.
+const fn is_lost_peer(e: &Evidence) -> bool {
+    matches!(e.condition, Condition::Reset | Condition::BrokenPipe)
 }
 
 fn event(line: &str, s: &Sighting, frame: Option<FrameCall>) -> Event {

@@ -17,7 +17,7 @@ use super::messages::Means;
 use super::normal::normal;
 use super::number::{self, Number};
 use super::tools::TOOLS;
-use super::{asides, counters, counts, summary};
+use super::{asides, counters, counts, haproxy, summary};
 use crate::model::explanation::{FailedCall, Os, Side};
 
 /// Every kind of failure that a printable line shows: one, but for a tool's summary.
@@ -25,6 +25,9 @@ pub(super) fn read(line: &str, around: Around) -> Vec<Sighting> {
     let text = normal(line);
     if let Some(counted) = summary::read(&text).or_else(|| counters::read(&text)) {
         return counted.into_iter().filter(|s| s.count > 0).collect();
+    }
+    if let Some(failed) = haproxy::read(line) {
+        return vec![failed];
     }
     let found = lexicon().read(&text);
     let pieces = pieces(&text, &found, around.os);
@@ -93,7 +96,7 @@ fn pieces(text: &str, found: &[Found], asked: Option<Os>) -> Vec<Piece> {
 
 fn piece(text: &str, f: &Found) -> Option<Piece> {
     let (before, words, after) = (&text[..f.start], &text[f.start..f.end], &text[f.end..]);
-    if says_nothing(before, after) {
+    if says_nothing(before, after) || is_in_a_path(before) {
         return None;
     }
     let at = f.start..f.end;
@@ -249,6 +252,11 @@ fn is_failure(text: &str, e: &Evidence) -> bool {
     }
 }
 
+/// `GET /errors/ECONNREFUSED 200`: the name of a page.
+fn is_in_a_path(before: &str) -> bool {
+    before.ends_with('/') && before.rsplit(' ').next().is_some_and(|word| word.starts_with('/') || word.starts_with("http"))
+}
+
 /// `ECONNRESET: 0`, `"timed out": false`, `no connection refused`: the words are there, the failure is not.
 fn says_nothing(before: &str, after: &str) -> bool {
     let rest = after.trim_start_matches(['"', '\'']);
@@ -268,8 +276,10 @@ fn says_nothing(before: &str, after: &str) -> bool {
     let is_client = last == "client" && after.starts_with(", so");
     // `retry on ECONNRESET enabled`: what is done about it.
     let is_setting = ["enabled", "disabled", "is handled", "is ignored"].iter().any(|w| after.trim_start().starts_with(w));
+    // `retrying 3 times on ECONNRESET`: what would be done.
+    let is_policy = ["times on", "retry on", "retries on"].iter().any(|words| before.trim_end().ends_with(words));
     let is_denied = ["no", "without", "zero", "avoid", "avoids", "prevent", "prevents", "ignore", "ignoring"].contains(&last);
-    is_empty || is_zero || is_client || is_setting || is_denied
+    is_empty || is_zero || is_client || is_setting || is_policy || is_denied
 }
 
 /// Words that may stand behind a message: more about the same error.

@@ -4,7 +4,7 @@
 //! ASCII are not folded by the search.
 
 use super::codes::Condition;
-use super::messages::{Message, program, system};
+use super::messages::{Message, NO_SUCH_NAME, program, system};
 use crate::model::explanation::Os;
 
 const fn windows(pattern: &'static str, errno: &'static str) -> Message {
@@ -229,7 +229,7 @@ pub(super) const POSIX_TRANSLATED: &[Message] = &[
     posix("la red es inaccesible", "ENETUNREACH"),
     posix("网络不可达", "ENETUNREACH"),
     posix("сеть недоступна", "ENETUNREACH"),
-    program("name oder der dienst ist nicht bekannt", Condition::NoName),
-    program("名前またはサービスが不明です", Condition::NoName),
-    program("未知的名称或服务", Condition::NoName),
+    program("name oder der dienst ist nicht bekannt", NO_SUCH_NAME),
+    program("名前またはサービスが不明です", NO_SUCH_NAME),
+    program("未知的名称或服务", NO_SUCH_NAME),
 ];

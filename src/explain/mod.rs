@@ -22,6 +22,7 @@ mod csv_rows;
 mod endpoint;
 mod events;
 mod evidence;
+mod haproxy;
 mod history;
 mod lexicon;
 mod line;

@@ -7,6 +7,7 @@ use super::errors::{ErrorTable, Hits};
 use super::histogram::Dense;
 use super::interval::{Interval, SecondSummary};
 use super::surplus::SurplusCount;
+use super::tail::is_refused;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::figures::seconds;
 use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};

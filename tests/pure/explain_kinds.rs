@@ -1,6 +1,6 @@
 //! What a reading rests on beside its line: where connections go, which counter it is, what the program and the line name.
 
-use sockbench::testing::explain::{Known, explain_text};
+use sockbench::testing::explain::{Known, TextReader, explain_text};
 use sockbench::testing::model::explanation::{Certainty, Exactly, Explanation, Limit, Os};
 use sockbench::testing::model::finding::Remedy;
 use sockbench::testing::report::text::{Page, render_explanation};
@@ -213,14 +213,138 @@ fn a_message_over_two_lines_is_counted_once() {
     assert_eq!(count("connect EADDRNOTAVAIL 10.0.0.1:80\n  connect EADDRNOTAVAIL 10.0.0.1:80"), 2);
 }
 
-/// The server's own log of a client that went away is no failure of the server's connections.
+/// A server's own lines about its client, alone or as a trace: no failure of its connections, and one line says whose.
 #[test]
 fn a_client_that_went_away_from_a_server_is_not_put_down_to_the_target() {
+    let python = |inner: &str, error: &str| {
+        format!(
+            "Traceback (most recent call last):\n  File \"/usr/lib/python3.11/socketserver.py\", line 691, in process_request_thread\n    \
+             self.finish_request(request, client_address)\n{inner}{error}\n"
+        )
+    };
+    let write = "  File \"/usr/lib/python3.11/socketserver.py\", line 826, in write\n    self._sock.sendall(b)\n";
+    let read = "  File \"/usr/lib/python3.11/http/server.py\", line 404, in handle_one_request\n    self.rfile.readline(65537)\n  File \
+                \"/usr/lib/python3.11/socket.py\", line 706, in readinto\n    return self._sock.recv_into(b)\n";
+    let announced = "Exception occurred during processing of request from ('127.0.0.1', 56650)\n";
+    let java = "java.io.IOException: Broken pipe\n\tat java.base/sun.nio.ch.SocketDispatcher.write0(Native Method)\n\tat \
+                org.apache.tomcat.util.net.NioChannel.write(NioChannel.java:135)\n";
     for text in [
-        "org.apache.catalina.connector.ClientAbortException: java.io.IOException: Broken pipe",
-        "uwsgi_response_write_body_do(): Broken pipe [core/writer.c line 341] during GET / (10.0.0.1)",
-        "2026/11/29 08:27:11 [info] 1#1: *6 client 10.0.0.9 closed keepalive connection (104: Connection reset by peer)",
+        python(write, "BrokenPipeError: [Errno 32] Broken pipe"),
+        announced.to_owned() + &python(write, "BrokenPipeError: [Errno 32] Broken pipe"),
+        python(read, "ConnectionResetError: [Errno 104] Connection reset by peer"),
+        java.to_owned(),
+        "org.apache.catalina.connector.ClientAbortException: java.io.IOException: Broken pipe".into(),
+        "uwsgi_response_write_body_do(): Broken pipe [core/writer.c line 341] during GET / (10.0.0.1)".into(),
+        "SIGPIPE: writing to a closed pipe/socket/fd (probably the client disconnected) on request / (ip 10.0.0.1) !!!".into(),
+        "2026/11/29 [info] 7#7: *1 writev() failed (32: Broken pipe) while sending to client, client: 10.0.0.9".into(),
+        "2026/11/29 write tcp 10.0.0.2:8080->10.0.0.1:51234: write: broken pipe".into(),
     ] {
-        assert!(explain_text(text, &Known::default()).is_none(), "{text}");
+        let said = refused(&text);
+        assert!(said.contains("its client had gone"), "{text}: {said}");
     }
+    for text in [
+        "2026/11/29 08:27:11 [info] 1#1: *6 client 10.0.0.9 closed keepalive connection (104: Connection reset by peer)",
+        "2026/11/29 [info] 7#7: *5 client timed out (110: Connection timed out) while waiting for request, client: 10.0.0.9",
+    ] {
+        assert!(refused(text).contains("harmless"), "{text}: {}", refused(text));
+    }
+    // The same words of a client's own sockets, inside a server too.
+    let outgoing = "  File \"/app/views.py\", line 3, in get\n    requests.get(URL)\n  File \
+                    \"/usr/lib/python3/dist-packages/requests/adapters.py\", line 501, in send\n    raise\n";
+    for text in [
+        python(outgoing, "ConnectionResetError: [Errno 104] Connection reset by peer"),
+        "write tcp 10.0.0.1:51234->10.0.0.2:8080: write: broken pipe".into(),
+        java.replace("org.apache.tomcat.util.net.NioChannel", "org.apache.http.impl.Channel"),
+    ] {
+        assert_eq!(explained(&text).readings[0].limit, Limit::Reset, "{text}");
+    }
+}
+
+/// What a text without a failed connection says instead.
+fn refused(text: &str) -> String {
+    let mut reader = TextReader::new(Known::default());
+    reader.feed(text.as_bytes());
+    reader.finish().map_or_else(|nothing| nothing.to_string(), |e| format!("explained: {:?}", e.readings))
+}
+
+/// A status is an answer: who gives it, and how often it stands there.
+#[test]
+fn a_pasted_status_is_an_answer() {
+    for (text, says) in [
+        ("504 Gateway Time-out", "1 answer had status 504; a proxy waited"),
+        ("<h1>502 Bad Gateway</h1>\n", "1 answer had status 502; a proxy got no valid answer"),
+        ("HTTP/1.1 429 Too Many Requests", "status 429; the target takes only so many"),
+        ("\"GET / HTTP/1.1\" 503 167\n\"GET / HTTP/1.1\" 503 167\n\"GET / HTTP/1.1\" 200 12\n", "2 answers had status 503;"),
+        ("AxiosError: Request failed with status code 500", "status 500; the target's program answered so"),
+        ("HTTP/1.1 502 Bad Gateway\nHTTP/1.1 504 Gateway Timeout\n", "2 answers had status 502 or the like"),
+    ] {
+        assert!(refused(text).contains(says), "{text}: {}", refused(text));
+    }
+    for text in [
+        "HTTP/1.1 200 OK",
+        "503 requests in 2 s",
+        "took 504 ms",
+        "GET /errors/ECONNREFUSED 200 OK",
+        "retrying 3 times on ECONNRESET",
+    ] {
+        assert_eq!(refused(text), "no known connection error found", "{text}");
+    }
+}
+
+/// More exactly than the limit: why a name gave no address, and who ended a connection or did not.
+#[test]
+fn what_a_limit_is_more_exactly() {
+    for (text, limit, exactly) in [
+        ("socket.gaierror: [Errno -2] Name or service not known", Limit::NameResolution, Some(Exactly::UnknownName)),
+        ("socket.gaierror: [Errno -3] Temporary failure in name resolution", Limit::NameResolution, Some(Exactly::NameServer)),
+        ("dial tcp: lookup api.test: no such host", Limit::NameResolution, Some(Exactly::UnknownName)),
+        ("dial tcp: lookup api.test on 10.0.0.2:53: server misbehaving", Limit::NameResolution, Some(Exactly::NameServer)),
+        (
+            "dial tcp: lookup api.test on 10.0.0.2:53: read udp 10.0.0.9:4242->10.0.0.2:53: i/o timeout",
+            Limit::NameResolution,
+            Some(Exactly::NameServer),
+        ),
+        ("Error: getaddrinfo EAI_AGAIN api.test", Limit::NameResolution, Some(Exactly::NameServer)),
+        ("Error: getaddrinfo ENOTFOUND api.test", Limit::NameResolution, Some(Exactly::UnknownName)),
+        ("curl: (6) Could not resolve host: api.test", Limit::NameResolution, None),
+        ("Get \"https://x/\": http2: client connection lost", Limit::TimedOut, Some(Exactly::PingLost)),
+        (
+            "rpc error: code = Unavailable desc = keepalive ping failed to receive ACK within timeout",
+            Limit::TimedOut,
+            Some(Exactly::PingLost),
+        ),
+        ("http: server closed idle connection", Limit::Reset, Some(Exactly::IdleClosed)),
+        ("[CRITICAL] WORKER TIMEOUT (pid:456)", Limit::Hidden, Some(Exactly::WorkerKilled)),
+        ("*** HARAKIRI ON WORKER 3 (pid: 7, try: 1) ***", Limit::Hidden, Some(Exactly::WorkerKilled)),
+        ("FATAL:  sorry, too many clients already", Limit::Hidden, Some(Exactly::ServerLimit)),
+        ("SQLSTATE[HY000] [1040] Too many connections", Limit::Hidden, Some(Exactly::ServerLimit)),
+        ("http2: server sent GOAWAY and closed the connection; LastStreamID=1999, ErrCode=NO_ERROR", Limit::Reset, None),
+    ] {
+        let e = explained(text);
+        let r = &e.readings[0];
+        assert_eq!((r.limit, r.exactly, r.certainty), (limit, exactly, Certainty::Certain), "{text}");
+        assert!(!e.remedies.is_empty(), "{text}");
+    }
+}
+
+/// HAProxy's HTTP log says by two letters who ended a request; a healthy line is not read as a failure.
+#[test]
+fn haproxys_letters_say_who_ended_a_request() {
+    let line = |server: &str, times: &str, status: u16, state: &str| {
+        format!(
+            "10.0.0.1:51234 [29/Nov/2026:12:00:00.000] fe be/{server} {times} {status} 217 - - {state} 9/9/5/1/3 0/0 \"GET / HTTP/1.1\""
+        )
+    };
+    for (server, times, status, state, limit) in [
+        ("a", "0/0/-1/-1/10001", 503, "sC--", Limit::TimedOut),
+        ("a", "0/0/-1/-1/3", 503, "SC--", Limit::Refused),
+        ("a", "0/0/1/-1/30001", 504, "sH--", Limit::TimedOut),
+        ("a", "0/0/1/-1/7", 502, "SH--", Limit::Reset),
+        ("<NOSRV>", "0/-1/-1/-1/0", 503, "SC--", Limit::Hidden),
+    ] {
+        let e = explained(&line(server, times, status, state));
+        assert_eq!((e.readings[0].limit, e.readings[0].tool.as_deref()), (limit, Some("HAProxy")), "{state}");
+    }
+    assert!(refused(&line("a", "0/0/1/-1/900", 400, "CH--")).contains("its client had gone"));
+    assert_eq!(refused(&line("a", "0/0/1/12/13", 200, "----")), "no known connection error found");
 }

@@ -34,7 +34,10 @@ pub(super) fn nothing(e: &Explanation) -> String {
     match e.source.as_str() {
         "locust" if e.other_lines == 0 => "nothing to explain: no failures in this file\n".into(),
         "locust" => format!("nothing to explain: none of {} is about connections\n", counted(e.other_lines, "failure")),
-        _ => "nothing to explain: the facts of this document show no finding\n".into(),
+        source => {
+            let whose = if source == "study" { "no step of this study shows a finding" } else { "this run shows no finding" };
+            format!("nothing to explain: {whose}; what its figures leave open: sockbench report FILE\n")
+        }
     }
 }
 

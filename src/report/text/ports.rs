@@ -165,11 +165,13 @@ fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
     if let (true, Some(search)) = (shown.len() > 1, shown.iter().filter_map(|d| d.search_cps).reduce(f64::min)) {
         notes.push(format!("above {}/s connect() slows down: the kernel searches longer for a free port", rate(search)));
     }
-    let sum = |f: &dyn Fn(&DestinationPorts) -> u32| shown.iter().map(|d| u64::from(f(d))).sum::<u64>();
+    // Of rows without a port in use too: their TIME_WAIT is there all the same.
+    let sum = |f: &dyn Fn(&DestinationPorts) -> u32| r.destinations.iter().map(|d| u64::from(f(d))).sum::<u64>();
+    let listed = if r.more_destinations > 0 { " to the destinations listed" } else { "" };
     let again = sum(&|d| d.used.saturating_sub(d.held));
     if again > 0 {
         notes.push(format!(
-            "{} in TIME_WAIT are not counted as in use: connect() can take them again; bind() cannot, and no connect() can \
+            "{}{listed} in TIME_WAIT are not counted as in use: connect() can take them again; bind() cannot, and no connect() can \
              where they were bound explicitly",
             counted(again, "port")
         ));

@@ -202,6 +202,10 @@ fn notes(study: &StudyResult) -> Vec<String> {
     if study.steps.iter().all(|s| !s.plan.is_open_loop()) {
         notes.push("loop: users / (think + response), with the response of the quickest step".into());
     }
+    let whole: Vec<&str> = rows.iter().filter(|r| r.steady_rps.is_none()).map(|r| r.label.as_str()).collect();
+    if !whole.is_empty() && whole.len() < rows.len() {
+        notes.push(format!("req/s {}: of the whole step with its ramp; else from the end of the ramp on", whole.join(", ")));
+    }
     if rows.iter().any(|r| r.is_censored) {
         notes.push("*: of the answered requests only, see careful".into());
     }

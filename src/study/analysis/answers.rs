@@ -191,8 +191,26 @@ fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
         let all = counted(kept.requests, "request");
         return Some(format!("keep connections open: {} 0 of {all} failed", place(kept)));
     }
-    let change = remedy.change.as_ref().map_or_else(String::new, |c| format!(" ({c})"));
+    let change = remedy.change.as_deref().map(of_a_study).filter(|c| !c.is_empty());
+    let change = change.map_or_else(String::new, |c| format!(" ({c})"));
     Some(format!("{}{change}", remedy.action))
+}
+
+/// Flags of a run that a study has not: its steps have their own, or their plan says it.
+const NOT_OF_A_STUDY: [&str; 3] = ["--warmup", "--requests", "--timeout"];
+
+/// A change of flags without those that a study has not; each takes one value.
+fn of_a_study(change: &str) -> String {
+    let mut words = change.split(' ');
+    let mut kept: Vec<&str> = Vec::new();
+    while let Some(word) = words.next() {
+        if NOT_OF_A_STUDY.contains(&word) {
+            words.next();
+        } else {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
 }
 
 /// A step with kept connections and without failures, beside one with short connections: it shows the remedy.

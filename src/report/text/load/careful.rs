@@ -2,6 +2,7 @@
 //! decided, and further findings.
 
 use super::{is_clean, subject};
+use crate::diagnose::table::rule_of;
 use crate::model::figures::{count, counted, percent, share};
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::result::{RunResult, RunStamp, VerdictId};
@@ -172,14 +173,18 @@ fn unread(run: &RunResult) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 
-/// Short: the ids; of a clean run the reason too.
+fn in_words(id: FindingId) -> &'static str {
+    rule_of(id).map_or(id.word(), |rule| rule.as_cause)
+}
+
+/// Short: what; of a clean run the reason too.
 fn undecided(run: &RunResult) -> Option<String> {
     let all = &run.undecided;
     let first = all.first()?;
     if is_clean(run) && all.len() == 1 {
-        return Some(format!("could not decide {}: {}", first.id.word(), first.missing));
+        return Some(format!("could not tell whether {}: {}", in_words(first.id), first.missing));
     }
-    let ids: Vec<&str> = all.iter().take(UNDECIDED).map(|u| u.id.word()).collect();
-    let more = if all.len() > UNDECIDED { format!(" and {} more", all.len() - UNDECIDED) } else { String::new() };
-    Some(format!("could not decide {}{more} (-v: why)", ids.join(", ")))
+    let what: Vec<&str> = all.iter().take(UNDECIDED).map(|u| in_words(u.id)).collect();
+    let more = if all.len() > UNDECIDED { format!(", and {} more", all.len() - UNDECIDED) } else { String::new() };
+    Some(format!("could not tell whether {}{more} (-v: why)", what.join(", or ")))
 }
