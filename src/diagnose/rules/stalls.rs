@@ -58,8 +58,11 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
     let may_be_slow = hang.slowest_ms.is_none_or(|slowest| hang.waited_ms < STUCK_TIMES * slowest);
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
     let mut remedies = unfinished.map_or_else(Vec::new, |(received, _)| unfinished::remedies(run, &received));
-    let mut by_hand =
-        ask_by_hand(run, n, format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| seconds(longer))));
+    let mut by_hand = unfinished::ask_by_hand(
+        run,
+        n,
+        format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| seconds(longer))),
+    );
     if may_be_slow {
         by_hand.push(advice(
             "wait longer, to see whether it is slow or stuck",
@@ -106,30 +109,6 @@ fn so_far(run: &RunResult) -> String {
         Some((received, bytes)) => format!(": it {} (received: \"{bytes}\")", received.in_words()),
         None => String::new(),
     }
-}
-
-/// One request alone, and the connections without an answer while it runs.
-pub(super) fn ask_by_hand(run: &RunResult, unanswered: u64, answer: String) -> Vec<Remedy> {
-    vec![
-        advice("ask for one by hand", curl(run), answer),
-        advice(
-            "look at the connections that hang",
-            format!("ss -tnp '{} = :{}'", if is_local(run) { "sport" } else { "dport" }, run.plan.target.addr.port()),
-            format!(
-                "{} while it runs: Recv-Q above 0 at the target is a request that its program has not read",
-                counted(unanswered, "connection")
-            ),
-        ),
-    ]
-}
-
-fn is_local(run: &RunResult) -> bool {
-    run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback()
-}
-
-fn curl(run: &RunResult) -> String {
-    let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
-    format!("curl -m 30 -v {}", crate::remedy::quoted(&format!("http://{}{path}", run.plan.target.authority)))
 }
 
 /// client-stalled.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::lighter::round_rate;
-use super::stalls::ask_by_hand;
-use super::{places, unfinished};
+use super::places;
+use super::unfinished::{self, ask_by_hand};
 use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};

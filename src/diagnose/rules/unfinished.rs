@@ -52,3 +52,27 @@ pub(super) fn remedies(run: &RunResult, received: &Received) -> Vec<Remedy> {
     };
     vec![advice(action, curl, expected)]
 }
+
+/// One request alone, and the connections without an answer while it runs.
+pub(super) fn ask_by_hand(run: &RunResult, unanswered: u64, answer: String) -> Vec<Remedy> {
+    vec![
+        advice("ask for one by hand", curl(run), answer),
+        advice(
+            "look at the connections that hang",
+            format!("ss -tnp '{} = :{}'", if is_local(run) { "sport" } else { "dport" }, run.plan.target.addr.port()),
+            format!(
+                "{} while it runs: Recv-Q above 0 at the target is a request that its program has not read",
+                counted(unanswered, "connection")
+            ),
+        ),
+    ]
+}
+
+fn is_local(run: &RunResult) -> bool {
+    run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback()
+}
+
+fn curl(run: &RunResult) -> String {
+    let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
+    format!("curl -m 30 -v {}", quoted(&format!("http://{}{path}", run.plan.target.authority)))
+}
