@@ -1,7 +1,6 @@
 //! Lines of a server's log that are no failure of a request: a client ended an idle connection, or had gone before its
 //! answer was written. They explain nothing, and a text of these alone says so in one line.
 
-use super::haproxy::{self, Ended};
 use super::normal::normal;
 use crate::model::figures::counted;
 
@@ -167,8 +166,7 @@ pub(super) struct Asides {
 impl Asides {
     /// Takes a printable line.
     pub(super) fn take(&mut self, line: &str) {
-        let by_client = haproxy::ended(line) == Some(Ended::ByClient);
-        match of(&normal(line)).or(by_client.then_some(Aside::ClientGone)) {
+        match of(&normal(line)) {
             Some(Aside::IdleEnded) => self.idle += 1,
             Some(Aside::ClientGone) => self.gone += 1,
             None => {}

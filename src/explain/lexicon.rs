@@ -188,10 +188,6 @@ const MARKS: &[&str] = &[
     "hergestellt",
     "tcp: inuse",
     "traceback (most recent call last)",
-    // HAProxy: two cookies, then who ended the request.
-    " - - s",
-    " - - c",
-    " - - r",
 ];
 
 /// The patterns of all tables, and what each of them is.

@@ -17,7 +17,7 @@ use super::messages::Means;
 use super::normal::normal;
 use super::number::{self, Number};
 use super::tools::TOOLS;
-use super::{asides, counters, counts, haproxy, summary};
+use super::{asides, counters, counts, summary};
 use crate::model::explanation::{FailedCall, Os, Side};
 
 /// Every kind of failure that a printable line shows: one, but for a tool's summary.
@@ -25,9 +25,6 @@ pub(super) fn read(line: &str, around: Around) -> Vec<Sighting> {
     let text = normal(line);
     if let Some(counted) = summary::read(&text).or_else(|| counters::read(&text)) {
         return counted.into_iter().filter(|s| s.count > 0).collect();
-    }
-    if let Some(failed) = haproxy::read(line) {
-        return vec![failed];
     }
     let found = lexicon().read(&text);
     let pieces = pieces(&text, &found, around.os);
@@ -237,7 +234,11 @@ fn is_failure(text: &str, e: &Evidence) -> bool {
     let is_traced = text.contains(" = -1 e");
     match e.condition {
         // A server's log of a client that went away, or let its connection time out: the failure is in the client's own log.
-        _ if asides::of(text).is_some() => false,
+        Condition::Reset | Condition::BrokenPipe | Condition::TimedOut | Condition::Ended | Condition::NoReason
+            if asides::of(text).is_some() =>
+        {
+            false
+        }
         // Calls that have nothing to do with connections.
         _ if is_traced && e.call == FailedCall::Unnamed && e.condition != Condition::TooManyFiles => false,
         Condition::Denied if e.os == Some(Os::Windows) => true,

@@ -72,16 +72,6 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("ping timeout", Condition::PingLost).at(FailedCall::Read),
     program("keepalivetimedout", Condition::PingLost).at(FailedCall::Read),
     program("keep-alive timed out", Condition::PingLost).at(FailedCall::Read),
-    // Streams of HTTP/2, and the connection that they share.
-    program("server sent goaway", Condition::Ended),
-    program("received goaway", Condition::Ended),
-    program("goaway received", Condition::Ended),
-    program("err_http2_goaway_session", Condition::Ended),
-    program("err_http2_stream_error", Condition::Ended),
-    program("was not closed cleanly", Condition::Ended),
-    program("received from peer", Condition::Ended),
-    program("stream was reset", Condition::Ended),
-    program("received rst_stream", Condition::Ended),
     // A port that a server wants.
     program("was already in use", Condition::InUse).at(FailedCall::Bind),
     program("is already in use", Condition::InUse).at(FailedCall::Bind),
@@ -326,6 +316,5 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("*connectexception", Condition::NoReason).at(FailedCall::Connect),
     program("clientconnectorerror", Condition::NoReason).at(FailedCall::Connect),
     program("fetch failed", Condition::NoReason),
-    program("excessive socket failure", Condition::NoReason),
     program("error_abort_max_conn_retries", Condition::NoReason).at(FailedCall::Connect),
 ];

@@ -3,7 +3,6 @@
 //! Each is the part of its sentence that no other message shares, without its first word: capital letters beyond
 //! ASCII are not folded by the search.
 
-use super::codes::Condition;
 use super::messages::{Message, NO_SUCH_NAME, program, system};
 use crate::model::explanation::Os;
 

@@ -22,7 +22,6 @@ mod csv_rows;
 mod endpoint;
 mod events;
 mod evidence;
-mod haproxy;
 mod history;
 mod lexicon;
 mod line;

@@ -108,6 +108,7 @@ fn stand_still(run: &mut RunResult) {
         open_connections: 1,
     });
     run.totals.silences = Some(vec![Silence { stretch, in_flight: 9 }]);
+    run.totals.away = Some(stretch);
     run.resources.client.stalls = Some(vec![stretch]);
     run.resources.client.throttling = Some(throttling);
     run.host.sysctls_at_end = Some(run.host.sysctls.clone());

@@ -5,7 +5,7 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{SPLIT_ANSWERS, SPLIT_BYTES, SPLIT_LEAST_MS, SPLIT_MOST_MS};
 use crate::model::figures::ms;
 use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::advice;
+use crate::remedy::{advice, load_with};
 
 /// target-splits-answers.
 pub(in crate::diagnose) fn splits(run: &RunResult, _: &Indicators) -> Ruling {
@@ -35,13 +35,17 @@ fn found(run: &RunResult, e: &Endpoint, late_ms: f64) -> Ruling {
          acknowledged (Nagle), and this machine's kernel puts that off for 40 ms (delayed ACK). Or its program pauses between them. In \
          the first case an idle target answers no faster, and each user waits so long for each answer."
     );
-    let without = p50.map(|p50| (p50 - late_ms).max(0.0)).filter(|rest| *rest < late_ms);
+    let without = p50.map(|p50| p50 - late_ms).filter(|rest| *rest > 0.0 && *rest < late_ms);
     let expected = match without {
         Some(rest) => format!("a median near {} ms instead of {} ms, if it is Nagle (computed)", ms(rest), ms(rest + late_ms)),
         None => format!("{late} ms less for each answer, if it is Nagle (computed)"),
     };
     let remedies = vec![
-        advice("write head and body with one call, or set TCP_NODELAY at the target", "", expected),
+        advice(
+            "write head and body with one call, or set TCP_NODELAY at the target; then the run again",
+            load_with(&run.plan, |_| ()),
+            expected,
+        ),
         advice(
             "see at the target which of the two it is, while it runs",
             format!("ss -tni 'sport = :{port}'"),

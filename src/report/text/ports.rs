@@ -167,12 +167,12 @@ fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
     }
     // Of rows without a port in use too: their TIME_WAIT is there all the same.
     let sum = |f: &dyn Fn(&DestinationPorts) -> u32| r.destinations.iter().map(|d| u64::from(f(d))).sum::<u64>();
-    let listed = if r.more_destinations > 0 { " to the destinations listed" } else { "" };
+    let listed = if r.more_destinations > 0 { " (of the destinations listed)" } else { "" };
     let again = sum(&|d| d.used.saturating_sub(d.held));
     if again > 0 {
         notes.push(format!(
-            "{}{listed} in TIME_WAIT are not counted as in use: connect() can take them again; bind() cannot, and no connect() can \
-             where they were bound explicitly",
+            "{} in TIME_WAIT are not counted as in use: connect() can take them again; bind() cannot, and no connect() can \
+             where they were bound explicitly{listed}",
             counted(again, "port")
         ));
     }

@@ -56,7 +56,7 @@ fn a_restart_lasts_from_answer_to_answer() {
     let sentence = |run: &RunResult| Diagnosis::of(run).verdict.sentence;
     assert!(sentence(&run).contains("from 20.1 s to 20.8 s, and was back"), "{}", sentence(&run));
     run.totals.away = Some(Stretch { from_s: 20.0, to_s: 21.05 });
-    assert!(sentence(&run).contains("away for 1.05 s, from 20 s to 21.1 s"), "{}", sentence(&run));
+    assert!(sentence(&run).contains("away for 1.1 s, from 20 s to 21.1 s"), "{}", sentence(&run));
     let f = fires(Id::TargetRefused, &run);
     assert_eq!((&f.evidence["away_from_s"], &f.evidence["away_to_s"]), (&20.0.into(), &21.05.into()));
     assert!(f.remedies.iter().all(|r| !r.action.contains("own server")), "{:?}", f.remedies);

@@ -100,8 +100,8 @@ fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
     let at = |s: f64| seconds((s * 10.0).round() / 10.0);
     let (first, last) = (at(k.first_s), at(k.last_s));
     // `after 0.5 s` is how long, not when.
-    let known =
-        |time: &str| [" at ", " since ", " from ", " to ", " until "].iter().any(|w| sentence.contains(&format!("{w}{time}")));
+    let head = sentence.to_lowercase();
+    let known = |time: &str| [" at", " since", " from", " to", " until"].iter().any(|w| head.contains(&format!("{w} {time}")));
     text += &match (first == last, known(&first), known(&last)) {
         (true, true, _) | (false, true, true) => String::new(),
         (true, false, _) => format!(", at {first}"),
