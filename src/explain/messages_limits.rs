@@ -72,14 +72,14 @@ pub(super) const LIMITS: &[Message] = &[
     program("max clients reached", Condition::ServerLimit),
     program("max client connections reached", Condition::ServerLimit),
     // A worker that took too long: the server, or its platform, ended it.
-    program("worker timeout (pid", Condition::WorkerKilled),
-    program("harakiri on worker", Condition::WorkerKilled),
+    program("[critical] worker timeout", Condition::WorkerKilled),
+    program("harakiri on", Condition::WorkerKilled),
     program("harakiri !!!", Condition::WorkerKilled),
     program("terminating timed out worker", Condition::WorkerKilled),
     program("sec), terminating", Condition::WorkerKilled),
     program("s), killing", Condition::WorkerKilled),
-    program("task timed out after", Condition::WorkerKilled),
-    program("maximum execution time of", Condition::WorkerKilled),
+    program("task timed out", Condition::WorkerKilled),
+    program("maximum execution time", Condition::WorkerKilled),
     program("reached configured maxconn", Condition::ServerLimit),
     program("reached system memory limit", Condition::ServerLimit),
     // What one client may ask.

@@ -316,12 +316,17 @@ fn what_a_limit_is_more_exactly() {
         ("http: server closed idle connection", Limit::Reset, Some(Exactly::IdleClosed)),
         ("[CRITICAL] WORKER TIMEOUT (pid:456)", Limit::Hidden, Some(Exactly::WorkerKilled)),
         ("*** HARAKIRI ON WORKER 3 (pid: 7, try: 1) ***", Limit::Hidden, Some(Exactly::WorkerKilled)),
+        (
+            "PHP Fatal error:  Maximum execution time of 30 seconds exceeded in /a.php on line 3",
+            Limit::Hidden,
+            Some(Exactly::WorkerKilled),
+        ),
         ("FATAL:  sorry, too many clients already", Limit::Hidden, Some(Exactly::ServerLimit)),
         ("SQLSTATE[HY000] [1040] Too many connections", Limit::Hidden, Some(Exactly::ServerLimit)),
     ] {
         let e = explained(text);
         let r = &e.readings[0];
-        assert_eq!((r.limit, r.exactly, r.certainty), (limit, exactly, Certainty::Certain), "{text}");
+        assert_eq!((r.limit, r.exactly, r.certainty, r.count), (limit, exactly, Certainty::Certain, 1), "{text}");
         assert!(!e.remedies.is_empty(), "{text}");
     }
 }
