@@ -4,6 +4,9 @@
 pub mod cli {
     pub use crate::cli::read_command;
 }
+pub mod compare {
+    pub use crate::compare::{k6, locust, oha};
+}
 pub mod diagnose {
     pub use crate::diagnose::{Diagnosis, diagnose, diagnose_study, findings_markdown, preflight, ruling, settle, study_ruling};
     pub mod ports {
@@ -30,9 +33,9 @@ pub mod evloop {
     pub use crate::evloop::{Generation, SlotToken};
 }
 pub mod explain {
-    pub use crate::explain::{Known, Rates, TextReader, explain_text, read_line};
+    pub use crate::explain::{Known, Rates, TextReader, explain_run, explain_text, read_line};
     pub mod locust_csv {
-        pub use crate::explain::locust_csv::read_history;
+        pub use crate::explain::locust_csv::{Kind, counts, explain_exceptions, explain_locust, read_history};
     }
 }
 pub mod gates {
@@ -157,6 +160,12 @@ pub mod remedy {
     }
 }
 pub mod report {
+    pub mod hlog {
+        pub use crate::report::hlog::read;
+    }
+    pub mod json {
+        pub use crate::report::json::parse;
+    }
     pub mod chart {
         pub use crate::report::chart::{Axis, AxisSide, Chart, Color, Marker, Reference, Series, Shape};
     }

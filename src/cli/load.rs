@@ -23,7 +23,7 @@ use crate::report::style::{Style, wrapped};
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::preflight;
-use crate::sys::nofile;
+use crate::sys::nofile::{self, Raised};
 use crate::sys::signals::StopFlag;
 
 /// Run one load test and say why it failed.
@@ -155,7 +155,7 @@ const OF_A_THREAD: u64 = 4;
 /// Each connection is a descriptor: the limit is raised as far as it goes. A plan that is sure to need more gets a warning;
 /// one that only may, does not: a run that meets the limit says so itself.
 pub(crate) fn raise_nofile<'a>(plans: impl IntoIterator<Item = &'a LoadPlan>) {
-    let (Ok(limit), Ok(open)) = (nofile::raise(), nofile::read_open()) else { return };
+    let (Ok(Raised { to: limit, .. }), Ok(open)) = (nofile::raise(), nofile::read_open()) else { return };
     let most = plans.into_iter().max_by_key(|plan| at_once(plan));
     let Some((plan, connections)) = most.map(|plan| (plan, at_once(plan))) else { return };
     let beside = open.saturating_add(OF_A_THREAD.saturating_mul(u64::from(plan.threads)));
@@ -219,7 +219,7 @@ pub(crate) fn start_own_server(port: u16, flags: &ServerFlags) -> Result<OwnServ
     let listen = [([127, 0, 0, 1], port).into()];
     OwnServer::start_at(&listen, &words).map_err(|e| {
         Exit::environment(format!("sockbench's own server: {e}"))
-            .hint(format!("sockbench server {} starts it by hand", words.join(" ")))
+            .hint(format!("{} starts it by hand", ["sockbench server", &words.join(" ")].join(" ").trim_end()))
     })
 }
 

@@ -27,6 +27,8 @@ mod load;
 mod load_args;
 mod locust_flags;
 mod locustfile;
+mod log;
+mod manual;
 mod merge;
 mod ports;
 mod ports_args;
@@ -175,7 +177,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Server(server::Args),
+    Server(server::Run),
     Load(load::Args),
     Study(study::Args),
     Report(report::Args),
@@ -188,6 +190,8 @@ enum Command {
     Rehearse(rehearse::Args),
     Worker(worker::Args),
     Locustfile(locustfile::Args),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// The arguments; what is wrong with them is one line and a hint, as every other error.
@@ -287,7 +291,7 @@ pub(crate) fn server_plan(flags: &[String]) -> Result<ServerPlan, Exit> {
     let words: Vec<OsString> =
         ["sockbench", "server"].into_iter().chain(flags.iter().map(String::as_str)).map(Into::into).collect();
     match Cli::try_parse_from(&words) {
-        Ok(Cli { command: Command::Server(args) }) => Ok(args.plan()),
+        Ok(Cli { command: Command::Server(args) }) => Ok(args.server.plan()),
         Ok(_) => Err(Exit::usage("not the flags of a server").hint("sockbench server --help")),
         Err(e) => Err(bad_arguments(&e, &words)),
     }
@@ -326,14 +330,13 @@ pub fn main() -> ExitCode {
         Command::Rehearse(args) => rehearse::run(args),
         Command::Worker(args) => worker::run(&args),
         Command::Locustfile(args) => locustfile::run(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     });
     match result {
         Ok(code) => ExitCode::from(code),
         Err(exit) => {
-            tell_message(&format!("sockbench: {}", exit.message));
-            if let Some(hint) = exit.hint {
-                tell_message(&format!("hint: {hint}"));
-            }
+            log::fail(&exit);
             ExitCode::from(exit.code)
         }
     }
@@ -361,6 +364,8 @@ mod tests {
             ("sockbench load -d 10000000h", "longer than a year", "sockbench load --help"),
             ("sockbench study --theads 4", "--theads", "--threads"),
             ("sockbench server --queue 0", "at least 1", "sockbench server --help"),
+            ("sockbench server --reactors 257", "at most 256", "sockbench server --help"),
+            ("sockbench server --target-bytes 1000000000000000", "at most 1048576", "sockbench server --help"),
             ("sockbench server --queue 10000000000", "at most 1048576", "sockbench server --help"),
             ("sockbench server --io-workers 8193", "at most 8192", "sockbench server --help"),
             ("sockbench server --cpu-workers 1M", "at most 8192", "sockbench server --help"),

@@ -9,7 +9,7 @@ use crate::live::Door;
 use crate::model::time::Stamp;
 use crate::observe::looker::PortsLooker;
 use crate::sys::clock::Clock;
-use crate::sys::signals::StopFlag;
+use crate::sys::signals::{Hangup, StopFlag};
 use crate::watch::ports_metrics;
 
 /// Where it listens when nothing else is asked for.
@@ -30,7 +30,7 @@ pub(crate) fn run(addr: SocketAddr, top: usize) -> Result<u8, Exit> {
     let at = door.addr();
     // The loop sleeps until somebody comes: at a signal that is us.
     let stop =
-        StopFlag::install_with(move || drop(TcpStream::connect_timeout(&at, PATIENCE))).map_err(|e| failed("signals", e))?;
+        StopFlag::install_with(Hangup::Stops, move || drop(TcpStream::connect_timeout(&at, PATIENCE))).map_err(|e| failed("signals", e))?;
     let clock = Clock::start();
     let mut looker = PortsLooker::open(clock).map_err(|e| failed("sock_diag", e))?;
     tell(&format!("metrics at {}metrics, until Ctrl-C", door.url()));

@@ -80,10 +80,8 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         OutputArgs { dir: args.dir, json: args.json, html: args.html, overwrite: args.overwrite, ..OutputArgs::default() };
     let files = RunFiles::prepare(&output, &Keeps::Rehearsal, None)?;
     // Without a namespace the prediction would not be measured.
-    rehearse::check_namespace().map_err(|e| {
-        Exit::environment(format!("rehearse: {e}"))
-            .hint("an administrator can allow it, or run this in a container or virtual machine that does")
-    })?;
+    rehearse::check_namespace(size)
+        .map_err(|refusal| Exit { hint: refusal.hint, ..Exit::environment(format!("rehearse: {}", refusal.why)) })?;
     let choice = Choice { size, accident: args.remedy.is_none().then_some(setting), remedy: args.remedy };
     let quiet = args.quiet;
     let prediction = choice.accident.map_or_else(String::new, |setting| rehearsal_text::render_prediction(&setting.predict()));

@@ -4,7 +4,10 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Exit, tell, warn};
+use serde_json::{Map, Value, json};
+
+use super::Exit;
+use super::log::{self, Level};
 use crate::model::figures::{self, count, counted};
 use crate::model::limits;
 use crate::model::outcome::{errno_name, errno_text};
@@ -16,16 +19,30 @@ use crate::server::pools::Pin;
 use crate::server::shortage::{Change, Shortage};
 use crate::server::{BindError, Handle, Server, Summary};
 use crate::sys::clock::{self, Clock};
-use crate::sys::signals::StopFlag;
-use crate::sys::{nofile, thread};
+use crate::sys::nofile::{self, Raised};
+use crate::sys::service::{self, State};
+use crate::sys::signals::{Hangup, StopFlag};
+use crate::sys::{terminal, thread};
 
 /// Serve three endpoints to test against: /health answers at once, /io sleeps, /cpu computes.
 ///
 /// The first lines on stdout are `listening on http://ADDR`, one for each --listen, then `admin on http://ADDR`. SIGINT,
-/// SIGTERM or SIGHUP finishes the open requests first; a second signal ends the server at once.
+/// SIGTERM, and SIGHUP at a terminal, finish the open requests first; a second SIGINT or SIGTERM ends the server at once. As a
+/// service of systemd it says when it is ready, when it ends and that it still turns (Type=notify), and takes sockets that were
+/// opened for it.
 #[derive(Debug, clap::Args)]
 // Of two equal flags the last one wins: the flags of a study's plan come before those of its command line.
 #[command(args_override_self = true, after_long_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) server: Args,
+    /// How stderr is written: lines for people, or a JSON object a line
+    #[arg(long, hide_short_help = true, value_name = "text|json", value_enum, default_value_t, hide_possible_values = true)]
+    log: log::Form,
+}
+
+/// What is served, and how.
+#[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Address to listen on, port 0 for a free one; may be repeated
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = listen_addr)]
@@ -34,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", value_parser = listen_addr)]
     admin: Option<SocketAddr>,
     /// Event loops; above one they share the port by SO_REUSEPORT
-    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::at_least_one)]
+    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::reactors)]
     reactors: usize,
     /// Backlog of listen(2); the kernel clamps it to net.core.somaxconn
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = flag::backlog)]
@@ -94,7 +111,7 @@ pub(crate) struct Args {
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::HEAD_FIELDS, value_parser = flag::head_fields, help_heading = "Limits")]
     head_fields: usize,
     /// Longest request target (414)
-    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = flag::at_least_one, help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = flag::target_bytes, help_heading = "Limits")]
     target_bytes: usize,
     /// Longest request body (413)
     #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::BODY_BYTES, value_parser = units::count, help_heading = "Limits")]
@@ -146,28 +163,66 @@ impl Args {
 }
 
 /// Serves until a signal; exit 0 after the drain, 1 when the drain cut requests, 3 when the server cannot start.
-pub(crate) fn run(args: Args) -> Result<u8, Exit> {
-    let plan = args.plan();
+pub(crate) fn run(args: Run) -> Result<u8, Exit> {
+    log::choose(args.log);
+    let plan = args.server.plan();
     check_descriptors(&plan);
-    let server = Server::bind(&plan).map_err(refused)?;
+    let given = service::take_listeners().map_err(|e| Exit::environment(format!("sockets of the service manager: {e}")))?;
+    let server = Server::bind(&plan, &given).map_err(refused)?;
+    // A drain closes the server's own copies: the last of them ends the listening, unless the manager goes on.
+    drop(given);
     check_room()?;
-    let handle = server.handle();
     watch_shortage(server.handle());
-    StopFlag::install_with(move || handle.stop()).map_err(|e| Exit::environment(format!("install signal handlers: {e}")))?;
-    tell(plan_text::render_server_plan(&plan).trim_end());
-    tell_work(&plan, &server);
+    let stopping = server.handle();
+    let begin_drain = move || {
+        stopping.stop();
+        report_to_manager(State::Stopping);
+    };
+    let hangup = if terminal::is_controlled() { Hangup::Stops } else { Hangup::Only(go_on) };
+    StopFlag::install_with(hangup, begin_drain).map_err(|e| Exit::environment(format!("install signal handlers: {e}")))?;
+    say_plan(&plan, &server);
     announce(&server).map_err(|e| Exit::environment(format!("write to stdout: {e}")))?;
+    let addrs: Vec<String> = server.addrs().iter().map(|a| format!("http://{a}")).collect();
+    report_to_manager(State::Ready(&format!("listening on {}", addrs.join(", "))));
+    watch_loops(server.handle());
     let summary = server.run().map_err(|e| Exit::environment(format!("serve: {e}")))?;
-    table(&summary);
+    say_summary(&summary);
     let cut = summary.cut();
     if cut > 0 {
-        warn(&format!(
-            "the drain cut {} after {}: --drain-timeout gives more time",
-            counted(cut, "connection"),
-            figures::span(plan.drain_timeout)
-        ));
+        let after = figures::span(plan.drain_timeout);
+        let text = format!("the drain cut {} after {after}: --drain-timeout gives more time", counted(cut, "connection"));
+        log::say(Level::Warning, "drain-cut", &text, json!({ "connections": cut }));
     }
     Ok(u8::from(cut > 0))
+}
+
+/// A SIGHUP where no terminal can have gone.
+fn go_on() {
+    log::say(Level::Info, "sighup", "SIGHUP: no terminal and no file to read again: the server goes on", Value::Null);
+}
+
+/// A service manager that takes nothing is no reason to end.
+fn report_to_manager(state: State<'_>) {
+    if let Err(e) = service::report(state) {
+        log::say(Level::Warning, "manager", &format!("the service manager was not notified: {e}"), Value::Null);
+    }
+}
+
+/// Where a service manager watches: says that the server is alive as long as each of its event loops turns.
+fn watch_loops(handle: Handle) {
+    let Some(patience) = service::read_watchdog() else { return };
+    let watch = move || {
+        loop {
+            let before = handle.wake();
+            clock::sleep(patience / 3);
+            if handle.has_turned_since(&before) {
+                report_to_manager(State::Alive);
+            }
+        }
+    };
+    if let Err(e) = std::thread::Builder::new().name("watchdog".into()).spawn(watch) {
+        log::say(Level::Warning, "watchdog", &format!("nobody says that the server is alive: {e}"), Value::Null);
+    }
 }
 
 /// Says when connections begin to wait because accept(2) fails, and when that is over. The thread ends with the process.
@@ -179,14 +234,14 @@ fn watch_shortage(handle: Handle) {
             let (pauses, errno) = handle.accept_pauses();
             match shortage.look(clock.now(), pauses, errno) {
                 Some(Change::Began(errno)) => {
-                    warn(&format!("accept: {} ({}): new connections wait", errno_text(errno), errno_name(errno)));
+                    let name = errno_name(errno);
+                    let text = format!("accept: {} ({name}): new connections wait", errno_text(errno));
+                    log::say(Level::Warning, "accept-fails", &text, json!({ "errno": errno, "name": name }));
                 }
                 Some(Change::Ended(after, pauses)) => {
-                    tell(&format!(
-                        "accept: no failure for a second, after {} and {}",
-                        figures::span(after),
-                        counted(pauses, "pause")
-                    ));
+                    let (length, pauses_of) = (figures::span(after), counted(pauses, "pause"));
+                    let text = format!("accept: no failure for a second, after {length} and {pauses_of}");
+                    log::say(Level::Info, "accept-works", &text, json!({ "after_s": after.as_secs_f64(), "pauses": pauses }));
                 }
                 None => {}
             }
@@ -208,23 +263,31 @@ fn announce(server: &Server) -> io::Result<()> {
     out.flush()
 }
 
-fn tell_work(plan: &ServerPlan, server: &Server) {
+/// What it is, before it serves.
+fn say_plan(plan: &ServerPlan, server: &Server) {
+    let mut fields = json!({ "addresses": server.addrs(), "admin_address": server.admin_addr(), "pid": std::process::id() });
+    fields["plan"] = serde_json::to_value(plan).unwrap_or_default();
+    log::say(Level::Info, "listening", plan_text::render_server_plan(plan).trim_end(), fields);
     let iterations = server.cpu_iterations();
-    match plan.cpu_work {
+    let text = match plan.cpu_work {
         CpuWork::CalibrateS(goal) => {
-            tell(&format!("/cpu: {}, calibrated to {} of CPU time", counted(iterations, "iteration"), figures::span(goal)));
+            format!("/cpu: {}, calibrated to {} of CPU time", counted(iterations, "iteration"), figures::span(goal))
         }
-        CpuWork::Iterations(_) => tell(&format!("/cpu: {}", counted(iterations, "iteration"))),
-    }
+        CpuWork::Iterations(_) => format!("/cpu: {}", counted(iterations, "iteration")),
+    };
+    log::say(Level::Info, "cpu-work", &text, json!({ "iterations": iterations }));
     for Pin { worker, core, granted } in server.pins() {
+        let fields = json!({ "worker": worker, "core": core });
         if *granted {
-            tell(&format!("cpu worker {worker}: pinned to core {core}"));
+            log::say(Level::Info, "pinned", &format!("cpu worker {worker}: pinned to core {core}"), fields);
         } else {
-            warn(&format!("cpu worker {worker}: not allowed on core {core}; the kernel chooses its core"));
+            let text = format!("cpu worker {worker}: not allowed on core {core}; the kernel chooses its core");
+            log::say(Level::Warning, "not-pinned", &text, fields);
         }
     }
     if plan.cpu_pin && server.pins().is_empty() {
-        warn("the allowed cores cannot be read: CPU workers are not pinned");
+        let text = "the allowed cores cannot be read: CPU workers are not pinned";
+        log::say(Level::Warning, "not-pinned", text, Value::Null);
     }
 }
 
@@ -233,21 +296,27 @@ fn check_descriptors(plan: &ServerPlan) {
     // Threads need none; polls, wakers, listeners and stdio a few.
     let needed = plan.max_conns as u64 + 64;
     match nofile::raise() {
-        Ok(limit) if limit < needed => {
-            warn(&format!(
-                "{limit} descriptors are allowed, --max-conns {} may need {needed}: raise `ulimit -n`",
-                plan.max_conns
-            ));
+        Ok(Raised { to: limit, .. }) if limit < needed => {
+            let conns = plan.max_conns;
+            let text = format!("{limit} descriptors are allowed, --max-conns {conns} may need {needed}: raise `ulimit -n`");
+            log::say(Level::Warning, "few-descriptors", &text, json!({ "limit": limit, "needed": needed }));
+        }
+        Ok(Raised { from, to }) if from < to => {
+            let text = format!("descriptors: the soft limit was raised from {} to {}, the hard one", count(from), count(to));
+            log::say(Level::Info, "descriptors", &text, json!({ "from": from, "to": to }));
         }
         Ok(_) => {}
-        Err(e) => warn(&format!("the limit of descriptors cannot be read: {e}")),
+        Err(e) => {
+            let text = format!("the limit of descriptors cannot be read: {e}");
+            log::say(Level::Warning, "few-descriptors", &text, Value::Null);
+        }
     }
 }
 
 /// A server that has no descriptor left for a connection serves nobody.
 fn check_room() -> Result<(), Exit> {
     // What cannot be counted cannot be refused.
-    let (Ok(limit), Ok(open)) = (nofile::raise(), nofile::read_open()) else { return Ok(()) };
+    let (Ok(Raised { to: limit, .. }), Ok(open)) = (nofile::raise(), nofile::read_open()) else { return Ok(()) };
     if open + DESCRIPTORS_LEAST <= limit {
         return Ok(());
     }
@@ -272,21 +341,39 @@ fn refused(e: BindError) -> Exit {
     }
 }
 
-fn table(s: &Summary) {
-    tell(&format!("{:<10} {:<6} {:>4} {:>12}", "endpoint", "method", "code", "answers"));
-    for (handler, method, code, n) in &s.answers {
-        tell(&format!("{handler:<10} {method:<6} {code:>4} {n:>12}"));
-    }
-    tell(&format!("{:<10} {:<6} {:>4} {:>12}", "total", "", "", s.answered()));
+fn say_summary(s: &Summary) {
+    let fields = json!({
+        "answers": s.answered(),
+        "by_status": s.answers.iter().map(|(handler, method, code, n)| json!({
+            "endpoint": handler, "method": method, "code": code, "answers": n,
+        })).collect::<Vec<_>>(),
+        "accepted": s.accepted,
+        "closed": s.closes.iter().filter(|c| c.1 > 0).map(|(reason, n)| ((*reason).to_string(), json!(n))).collect::<Map<_, _>>(),
+        "unsent": s.unsent,
+        "accept_pauses": s.accept_pauses,
+    });
+    let text = if log::is_json() {
+        format!("{} over {}", counted(s.answered(), "answer"), counted(s.accepted, "connection"))
+    } else {
+        table(s)
+    };
+    log::say(Level::Info, "ended", &text, fields);
+}
+
+fn table(s: &Summary) -> String {
+    let mut lines = vec![format!("{:<10} {:<6} {:>4} {:>12}", "endpoint", "method", "code", "answers")];
+    lines.extend(s.answers.iter().map(|(handler, method, code, n)| format!("{handler:<10} {method:<6} {code:>4} {n:>12}")));
+    lines.push(format!("{:<10} {:<6} {:>4} {:>12}", "total", "", "", s.answered()));
     let closes: Vec<String> = s.closes.iter().filter(|c| c.1 > 0).map(|(reason, n)| format!("{reason} {n}")).collect();
     let closes = if closes.is_empty() { "none".into() } else { closes.join(", ") };
-    tell(&format!("connections: {} accepted; closed: {closes}", s.accepted));
+    lines.push(format!("connections: {} accepted; closed: {closes}", s.accepted));
     if s.unsent > 0 {
-        tell(&format!("answers not sent because their connection ended: {}", s.unsent));
+        lines.push(format!("answers not sent because their connection ended: {}", s.unsent));
     }
     if s.accept_pauses > 0 {
-        tell(&format!("pauses of accept(2) because descriptors or memory ran out: {}", s.accept_pauses));
+        lines.push(format!("pauses of accept(2) because descriptors or memory ran out: {}", s.accept_pauses));
     }
+    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -46,6 +46,10 @@ pub const READ_BUDGET: usize = 64 * 1024;
 pub const ACCEPT_BUDGET: usize = 128;
 /// Jobs that may wait in each pool (503 beyond).
 pub const QUEUE: usize = 1024;
+/// Most that `--reactors` takes.
+pub const REACTORS_MAX: usize = 256;
+/// Most that `--target-bytes` takes: a target is a part of a head.
+pub const TARGET_BYTES_MAX: usize = HEAD_BYTES_MAX;
 /// Most that `--queue` takes: the queues are made whole at the start.
 pub const QUEUE_MAX: usize = 1 << 20;
 /// Most that `--io-workers`, `--cpu-workers` take.

@@ -206,6 +206,9 @@ pub struct TargetResources {
     /// additive: stretches in which its process was stopped (state T or t), as the observer saw it; absent where not read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Vec<Stretch>>,
+    /// additive: how its process had ended when the run was over; absent while it ran, and where that cannot be seen
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
     /// additive: cores that its processes may run on (CPU affinity); absent where it cannot be read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores_allowed: Option<u32>,

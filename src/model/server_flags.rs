@@ -61,7 +61,7 @@ impl ServerFlags {
         match name {
             "listen" => self.listen.push(address(value)?),
             "admin" => self.admin = Some(address(value)?),
-            "reactors" => self.reactors = Some(at_least_one(value)?),
+            "reactors" => self.reactors = Some(reactors(value)?),
             "backlog" => self.backlog = Some(backlog(value)?),
             "io-workers" => self.io_workers = Some(workers(value)?),
             "io-sleep" => self.io_sleep = Some(units::duration(value)?),
@@ -80,7 +80,7 @@ impl ServerFlags {
             "drain-timeout" => self.drain_timeout = Some(units::duration(value)?),
             "head-bytes" => self.head_bytes = Some(head_bytes(value)?),
             "head-fields" => self.head_fields = Some(head_fields(value)?),
-            "target-bytes" => self.target_bytes = Some(at_least_one(value)?),
+            "target-bytes" => self.target_bytes = Some(target_bytes(value)?),
             "body-bytes" => self.body_bytes = Some(units::count(value)?),
             _ => return Err("no flag of sockbench server".into()),
         }
@@ -159,7 +159,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Errors: not a count, or 0.
-pub fn at_least_one(text: &str) -> Result<usize, String> {
+fn at_least_one(text: &str) -> Result<usize, String> {
     match units::count(text)? {
         0 => Err("at least 1".into()),
         n => usize::try_from(n).map_err(|_| "too large".into()),
@@ -173,6 +173,16 @@ fn at_most(most: usize, text: &str) -> Result<usize, String> {
 /// Errors: not the backlog of a listen(2) that sockbench makes.
 pub fn backlog(text: &str) -> Result<i32, String> {
     at_least_one(text).and_then(|n| i32::try_from(n).map_err(|_| format!("at most {}", i32::MAX)))
+}
+
+/// Errors: not a number of event loops.
+pub fn reactors(text: &str) -> Result<usize, String> {
+    at_most(limits::REACTORS_MAX, text)
+}
+
+/// Errors: not a length of a request target.
+pub fn target_bytes(text: &str) -> Result<usize, String> {
+    at_most(limits::TARGET_BYTES_MAX, text)
 }
 
 /// Errors: not a size of a pool.

@@ -336,6 +336,7 @@ impl Watcher {
                 threads: meter.thread_count(),
                 busiest_thread_percent: meter.busiest_percent(),
                 stopped: Some(meter.stopped()),
+                ended: process::read_end(meter.pid),
                 cores_allowed: meter.cores().map(|c| c.allowed),
                 shares_cores_with_client: meter.cores().map(|c| c.shared_with_client),
                 throttling: meter.throttling(),

@@ -20,7 +20,10 @@ impl Observation {
         }
         self.apply_resources(result);
         self.apply_series(result);
-        let (now, _) = read_sysctls();
+        let (now, missing) = read_sysctls();
+        for (key, reason) in missing {
+            result.explain_null(&key.replacen("host.sysctls.", "host.sysctls_at_end.", 1), reason);
+        }
         result.host.sysctls_at_end = Some(now);
     }
 

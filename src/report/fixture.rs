@@ -242,6 +242,7 @@ fn observe(run: &mut RunResult) {
         threads: Some(133),
         busiest_thread_percent: Some(22.0),
         stopped: None,
+        ended: Some("exit status: 1".into()),
         cores_allowed: Some(2),
         shares_cores_with_client: Some(false),
         throttling: None,

@@ -166,7 +166,7 @@ fn sparse(histogram: &Histogram<u64>) -> Sparse {
     let mut sum_us = 0;
     let bins = histogram.iter_recorded().map(|v| {
         let us = v.value_iterated_to().min(LATENCY_MAX_US);
-        sum_us += histogram.median_equivalent(us) * v.count_at_value();
+        sum_us = u64::saturating_add(sum_us, histogram.median_equivalent(us).saturating_mul(v.count_at_value()));
         Bin { us: u32::try_from(us).unwrap_or(u32::MAX), count: u32::try_from(v.count_at_value()).unwrap_or(u32::MAX) }
     });
     let bins: Vec<Bin> = bins.collect();

@@ -32,7 +32,7 @@ use self::reactor::{Parts, Reactor};
 use crate::http1::encode::JobBody;
 use crate::model::plan::ServerPlan;
 use crate::sys::clock::{self, Clock};
-use crate::sys::listen::{ListenSpec, listen};
+use crate::sys::listen::{ListenSpec, adopt, listen};
 
 /// What all threads of a server see.
 #[derive(Debug)]
@@ -79,6 +79,18 @@ impl Handle {
         self.shared.mailboxes.iter().for_each(Mailbox::wake);
     }
 
+    /// Wakes every event loop; how often each has woken up before.
+    pub fn wake(&self) -> Vec<u64> {
+        let before = self.shared.mailboxes.iter().map(Mailbox::times_woken).collect();
+        self.shared.mailboxes.iter().for_each(Mailbox::wake);
+        before
+    }
+
+    /// Whether every event loop has turned since [`Self::wake`]. One that drains has a deadline of its own.
+    pub fn has_turned_since(&self, before: &[u64]) -> bool {
+        self.shared.is_stopping() || self.shared.mailboxes.iter().zip(before).all(|(m, before)| m.times_woken() > *before)
+    }
+
     /// Pauses of accept(2) so far, and the errno of one of the latest.
     pub fn accept_pauses(&self) -> (u64, i32) {
         let pauses = self.shared.counters.iter().map(|c| c.accept_pauses.get()).sum();
@@ -103,14 +115,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Calibrates `/cpu`, starts the pools and binds. From here on the kernel accepts for us; [`Server::run`] answers.
+    /// Calibrates `/cpu`, starts the pools and binds. From here on the kernel accepts for us; [`Server::run`] answers. Sockets that
+    /// listen already, `given`, take the place of the plan's addresses.
     ///
     /// Errors: an address is in use or not of this host; descriptors or threads ran out.
-    pub fn bind(plan: &ServerPlan) -> Result<Self, BindError> {
+    pub fn bind(plan: &ServerPlan, given: &[std::net::TcpListener]) -> Result<Self, BindError> {
         let clock = Clock::start();
         let iterations = work::iterations(plan.cpu_work)?;
         let count = plan.reactors.max(1);
-        let (addrs, mut sockets) = bind_all(plan, count)?;
+        let (addrs, mut sockets) = if given.is_empty() { bind_all(plan, count)? } else { share(given, count)? };
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
         // All that can be under way at once, so that no worker ever waits to put a result down.
@@ -213,8 +226,17 @@ impl Server {
     }
 }
 
-/// One set of listeners per reactor, and the addresses bound.
-fn bind_all(plan: &ServerPlan, reactors: usize) -> Result<(Vec<SocketAddr>, Vec<Vec<mio::net::TcpListener>>), BindError> {
+/// The addresses bound, and one set of listeners per reactor.
+type Bound = (Vec<SocketAddr>, Vec<Vec<mio::net::TcpListener>>);
+
+/// The same listeners for each reactor.
+fn share(given: &[std::net::TcpListener], reactors: usize) -> Result<Bound, BindError> {
+    let addrs = given.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<_>>()?;
+    let set = || given.iter().map(|socket| adopt(socket.try_clone()?)).collect::<io::Result<_>>();
+    Ok((addrs, (0..reactors).map(|_| set()).collect::<io::Result<_>>()?))
+}
+
+fn bind_all(plan: &ServerPlan, reactors: usize) -> Result<Bound, BindError> {
     let mut addrs = Vec::new();
     let mut sets: Vec<Vec<_>> = (0..reactors).map(|_| Vec::new()).collect();
     for &asked in &plan.listen {

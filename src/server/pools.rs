@@ -40,6 +40,7 @@ pub(crate) struct Mailbox {
     pub(super) living: Living,
     to_reactor: Sender<Completion>,
     pending: AtomicBool,
+    woken: AtomicU64,
     waker: Waker,
 }
 
@@ -47,7 +48,10 @@ impl Mailbox {
     /// A mailbox for `capacity` results and `conns` connections, and the reactor's end of it.
     pub(crate) fn new(waker: Waker, capacity: usize, conns: usize) -> (Self, Receiver<Completion>) {
         let (to_reactor, results) = bounded(capacity);
-        (Self { living: Living::new(conns), to_reactor, pending: AtomicBool::new(false), waker }, results)
+        (
+            Self { living: Living::new(conns), to_reactor, pending: AtomicBool::new(false), woken: AtomicU64::new(0), waker },
+            results,
+        )
     }
 
     fn put(&self, completion: Completion) {
@@ -67,6 +71,12 @@ impl Mailbox {
     /// The reactor is awake and is about to look: to be called before it looks, or a wake could be lost.
     pub(crate) fn woken(&self) {
         self.pending.swap(false, Ordering::SeqCst);
+        self.woken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it has woken up.
+    pub(crate) fn times_woken(&self) -> u64 {
+        self.woken.load(Ordering::Relaxed)
     }
 }
 

@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
 use super::clock::{Clock, sleep};
+use super::proc_mount;
 use crate::model::time::Stamp;
 
 /// Environment variable that names the parent's pid to a child that must die with it.
@@ -140,6 +141,12 @@ impl Child {
         }
     }
 
+    /// The hint that it gave last on stderr, if that was kept.
+    pub fn hint(&self) -> Option<String> {
+        let kept = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().rev().find_map(|l| l.strip_prefix("hint: ")).map(str::to_owned)
+    }
+
     /// Its last line on stderr, if that was kept: the message, where a hint follows it.
     pub fn complaint(&self) -> Option<String> {
         let kept = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,6 +198,8 @@ impl Child {
     /// Errors: kill(2), waitpid(2).
     pub fn stop(&mut self, patience: Duration) -> io::Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
+        // One that somebody has stopped takes no signal until it goes on.
+        self.signal(Signal::SIGCONT)?;
         if let Some(status) = self.wait(patience)? {
             return Ok(status);
         }
@@ -233,7 +242,13 @@ pub fn sandboxed(sysctls: &[(String, String)], addresses: &[String], arguments: 
 ///
 /// Errors: /proc is not mounted.
 pub fn own_executable() -> io::Result<OsString> {
-    std::env::current_exe().map(OsString::from)
+    match std::env::current_exe() {
+        Ok(path) => Ok(path.into()),
+        Err(_) if !proc_mount::is_mounted() => {
+            Err(io::Error::other(format!("{}, and without it this program cannot find itself", proc_mount::NO_PROC)))
+        }
+        Err(e) => Err(e),
+    }
 }
 
 fn read_lines(
@@ -285,6 +300,15 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(said.ends_with("exit status: 3: cannot bind"), "the message, not the hint, and not half of it: {said}");
+        assert_eq!(child.hint().as_deref(), Some("another port"));
+    }
+
+    #[test]
+    fn one_that_is_stopped_ends_without_the_patience() {
+        let mut child = shell("exec sleep 30", Stderr::Inherit);
+        child.signal(Signal::SIGSTOP).unwrap();
+        let status = child.stop(Duration::from_secs(600)).unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::utsname::uname;
 use sysinfo::{MemoryRefreshKind, System};
 
 use super::cgroup::CpuGroups;
@@ -15,11 +16,11 @@ use crate::model::time::Stamp;
 /// sysinfo's CPU figure is a difference between two refreshes; closer ones are noise.
 pub const CPU_REFRESH_MIN: Duration = Duration::from_millis(200);
 
-/// Kernel release, as in `uname -r`.
+/// Kernel release, as in `uname -r`; it needs no /proc.
 ///
-/// Errors: /proc is not mounted.
+/// Errors: uname(2).
 pub fn read_kernel_release() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned())
+    Ok(uname()?.release().to_string_lossy().into_owned())
 }
 
 /// This machine's name, as in `uname -n`.

@@ -38,6 +38,15 @@ pub fn listen(spec: ListenSpec) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
+/// A socket that listens already, with the options that [`listen`] sets for what it accepts.
+///
+/// Errors: fcntl(2), setsockopt(2).
+pub fn adopt(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
+    Ok(TcpListener::from_std(listener))
+}
+
 /// Whether the next accept(2) can be tried at once after this error: it was about the connection alone that was to be
 /// accepted. accept(2) names these; any other, such as EMFILE, ENFILE, ENOBUFS and ENOMEM, would come again and again.
 pub fn is_of_one_connection(errno: i32) -> bool {

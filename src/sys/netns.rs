@@ -14,6 +14,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{getegid, geteuid};
 
 use super::netlink::{Ask, Netlink};
+use super::proc_mount;
 use super::sysctl;
 
 const NETLINK_ROUTE: isize = 0;
@@ -32,6 +33,9 @@ pub enum NetnsError {
         /// by what
         why: String,
     },
+    /// there is no /proc to write the namespace's users to
+    #[error("a private namespace needs /proc: {}", proc_mount::NO_PROC)]
+    NoProc,
     /// a setting was not taken
     #[error("{key}={value}: {}: {why}", errno_words(*errno))]
     Sysctl {
@@ -59,6 +63,11 @@ impl NetnsError {
             Self::Forbidden { .. } => {
                 Some("an administrator can allow it, or run this in a container or virtual machine that does".into())
             }
+            Self::NoProc => Some("mount -t proc proc /proc".into()),
+            Self::Sysctl { errno: libc::EROFS, .. } => Some(
+                "Docker and Podman mount it so: --security-opt systempaths=unconfined (Podman: unmask=ALL) leaves it writable"
+                    .into(),
+            ),
             Self::Sysctl { errno: libc::ENOENT, .. } => {
                 Some("ls /proc/sys/net/ipv4 inside: sockbench sandbox -- ls /proc/sys/net/ipv4".into())
             }
@@ -90,6 +99,9 @@ pub fn enter(sysctls: &[(String, String)]) -> Result<Vec<(String, String)>, Netn
     for (key, _) in sysctls {
         let path = sysctl::path_of(key).map_err(|_| NetnsError::Key(key.clone()))?;
         known_outside.push(path.exists());
+    }
+    if !proc_mount::is_mounted() {
+        return Err(NetnsError::NoProc);
     }
     let (uid, gid) = (geteuid(), getegid());
     let settings = Settings::read();
@@ -136,6 +148,7 @@ fn set(key: &str, value: &str, known_outside: bool) -> Result<(String, String), 
                 libc::ENOENT if known_outside => "the host has this setting, but a private namespace does not",
                 libc::ENOENT => "this kernel has no such setting",
                 libc::EACCES | libc::EPERM => "not writable in a private namespace",
+                libc::EROFS => "/proc/sys is mounted read-only, as it is in most containers",
                 libc::EINVAL | libc::ERANGE => "the kernel refuses this value",
                 _ => "not written",
             };

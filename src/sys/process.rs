@@ -5,6 +5,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
@@ -47,6 +49,15 @@ pub fn read_is_stopped(pid: u32) -> io::Result<bool> {
     state
         .map(|s| matches!(s, 'T' | 't'))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: not the expected line")))
+}
+
+/// How a process has ended that nobody has waited for yet: `signal: 9 (SIGKILL)`, `exit status: 1`. None while it runs, and
+/// where it is gone without a trace or its end is not for us to see.
+pub fn read_end(pid: u32) -> Option<String> {
+    let stat = procfs::process::Process::new(pid.cast_signed()).and_then(|p| p.stat()).ok()?;
+    // Of a main thread that ended before the others the process lives on.
+    let has_ended = stat.state == 'Z' && stat.num_threads <= 1;
+    stat.exit_code.filter(|_| has_ended).map(|code| ExitStatus::from_raw(code).to_string())
 }
 
 /// Cores that the main thread of a process may run on: `Cpus_allowed_list` of proc_pid_status(5).
@@ -242,6 +253,26 @@ mod tests {
         assert!(ThreadReader::default().read(pid).is_err());
         assert_eq!(parse_schedstat("2000000000 500000000 7\n"), Some((2.0, 0.5)));
         assert_eq!(parse_schedstat("7\n"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_child_is_seen_until_it_is_waited_for() {
+        for (script, end) in [("kill -KILL $$", "signal: 9 (SIGKILL)"), ("exit 3", "exit status: 3")] {
+            let mut child = std::process::Command::new("sh")
+                .args(["-c", &format!("read x; {script}")])
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let pid = child.id();
+            assert_eq!(read_end(pid), None, "it runs");
+            drop(child.stdin.take());
+            while read_end(pid).is_none() {
+                crate::sys::clock::sleep(std::time::Duration::from_millis(1));
+            }
+            assert_eq!(read_end(pid).as_deref(), Some(end));
+            child.wait().unwrap();
+            assert_eq!(read_end(pid), None, "nobody knows any more");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP (the terminal has gone): the first asks to stop, a second SIGINT or SIGTERM leaves at once.
+//! SIGINT, SIGTERM and SIGHUP (the terminal has gone): the first asks to stop, a second SIGINT or SIGTERM leaves at once. A
+//! daemon has no terminal, and a SIGHUP does not end it.
 
 use std::io;
 use std::sync::Arc;
@@ -13,17 +14,26 @@ pub struct StopFlag {
     signal: Arc<AtomicI32>,
 }
 
+/// What a SIGHUP does.
+#[derive(Debug, Clone, Copy)]
+pub enum Hangup {
+    /// it is the first signal, as a SIGINT is: the terminal has gone
+    Stops,
+    /// nothing but this: a daemon has no terminal
+    Only(fn()),
+}
+
 impl StopFlag {
     /// Takes over these signals; a second SIGINT or SIGTERM ends the process with 128 + its number. A SIGHUP never does: the
     /// shell and the kernel send one each when a terminal closes. One that was ignored stays ignored (nohup(1)).
     ///
     /// Errors: sigaction(2) or the thread that waits for signals.
     pub fn install() -> io::Result<Self> {
-        Self::install_with(|| {})
+        Self::install_with(Hangup::Stops, || {})
     }
 
     /// The same; `on_first` runs on the waiting thread when the first signal comes, to wake whoever sleeps.
-    pub fn install_with(on_first: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub fn install_with(hangup: Hangup, on_first: impl Fn() + Send + 'static) -> io::Result<Self> {
         let flag = Self::default();
         let shared = Arc::clone(&flag.signal);
         let mut taken = vec![SIGINT, SIGTERM];
@@ -33,6 +43,10 @@ impl StopFlag {
         let mut signals = Signals::new(taken)?;
         std::thread::Builder::new().name("sockbench-signals".into()).spawn(move || {
             for signal in signals.forever() {
+                if let (SIGHUP, Hangup::Only(says)) = (signal, hangup) {
+                    says();
+                    continue;
+                }
                 // The first one stays: it says how the process ends.
                 let before = shared.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
                 match before {

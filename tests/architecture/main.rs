@@ -143,7 +143,7 @@ fn the_sources_keep_to_the_floors() {
 fn the_list_for_tests_names_what_tests_use() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut users = String::new();
-    for dir in ["tests", "benches", "examples"] {
+    for dir in ["tests", "benches", "examples", "fuzz"] {
         walk(&root.join(dir), &mut |path| users += &blanked(&fs::read_to_string(path).unwrap()));
     }
     // Examples in the docs are tests as well.

@@ -4,7 +4,9 @@
 mod advice;
 mod browser;
 mod compare_command;
+mod containers;
 mod counting;
+mod daemon;
 #[path = "../support/documents.rs"]
 mod documents;
 mod exhaustion_model;
@@ -25,6 +27,7 @@ mod near;
 mod observe_live;
 mod observe_ports_command;
 mod output_paths;
+mod own_server;
 mod port_facts;
 mod refused_live;
 mod rehearse_live;

@@ -11,9 +11,13 @@ mod explain_texts;
 #[path = "../support/facts.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod facts;
+mod fuzzed;
 mod help;
 mod mistakes;
 mod pair;
 mod remedies;
+mod simulated;
 #[path = "../support/snapshot.rs"]
 mod snapshot;
+#[path = "../../fuzz/targets.rs"]
+mod targets;

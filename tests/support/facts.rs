@@ -144,6 +144,7 @@ pub(crate) fn healthy() -> RunResult {
         threads: Some(8),
         busiest_thread_percent: Some(12.0),
         stopped: None,
+        ended: None,
         cores_allowed: None,
         shares_cores_with_client: None,
         throttling: None,

@@ -49,7 +49,7 @@ struct Running {
 }
 
 fn start(plan: &ServerPlan) -> Running {
-    let server = Server::bind(plan).unwrap();
+    let server = Server::bind(plan, &[]).unwrap();
     let (addr, admin, handle) = (server.addrs()[0], server.admin_addr(), server.handle());
     Running { addr, admin, handle, thread: Some(std::thread::spawn(|| server.run().unwrap())) }
 }

@@ -16,9 +16,15 @@ pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ru
 fn went(run: &RunResult, gone: Gone) -> Ruling {
     let since = seconds(gone.since_s);
     let rps = rate(gone.rps_before);
+    let target = run.resources.target.as_ref();
+    let end = target.and_then(|t| Some((t, t.ended.as_deref()?)));
+    let how = match end {
+        Some((t, end)) => format!("Its process {} ({}) has ended ({end}).", t.pid, t.name),
+        None => "Its program ended, crashed, or closed its listener.".to_owned(),
+    };
     let text = format!(
         "The target answered {} until {since}, {rps} per second. Then nothing listened there any more, and it was not back \
-         when the run ended. Its program ended, crashed, or closed its listener. Rates and latencies of the \
+         when the run ended. {how} Rates and latencies of the \
          whole run mix both parts: read {rps} req/s until {since}.",
         counted(gone.answered, "request")
     );
@@ -38,6 +44,7 @@ fn went(run: &RunResult, gone: Gone) -> Ruling {
     .with("answered_before", gone.answered)
     .with("rps_before", gone.rps_before)
     .with("refused_since", gone.refused)
+    .with("ended", end.map(|(_, end)| end))
     .remedies(remedies)
     .ruling()
 }

@@ -11,9 +11,18 @@ use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::result::RunResult;
 use crate::remedy::{advice, load_with, log_since};
 
+/// Two looks at whether the target is stopped are not further apart.
+const STOPPED_LOOKS_S: f64 = 1.0;
+
 /// target-hangs.
 pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> Ruling {
     Ruling::about(&seen.hang, |hang| hangs(run, *hang))
+}
+
+/// The observer saw the target's process stopped at its last looks, which are a quarter of a second apart.
+fn is_stopped_at_end(run: &RunResult) -> bool {
+    let target = run.resources.target.as_ref();
+    target.and_then(|t| t.stopped.as_ref()?.last()).is_some_and(|s| s.to_s + STOPPED_LOOKS_S >= run.duration_s)
 }
 
 fn hangs(run: &RunResult, hang: Hang) -> Ruling {
@@ -48,6 +57,9 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
             seconds(since),
             rate(rps)
         );
+    }
+    if is_stopped_at_end(run) {
+        text += "The target's process was stopped (SIGSTOP, a debugger) when the run ended. ";
     }
     let unfinished = unfinished::longest(run).filter(|_| hang.begun >= n);
     text += match unfinished {

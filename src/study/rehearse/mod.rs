@@ -57,14 +57,25 @@ pub fn sysctls(spec: &Spec, size: Size) -> Vec<(String, String)> {
     all
 }
 
-/// Whether this machine allows a private namespace at all.
+/// Why there is no private namespace here, and what to do about it.
+#[derive(Debug)]
+pub struct Refusal {
+    /// in the words of `sockbench sandbox`, which names the setting
+    pub why: String,
+    /// what it advises
+    pub hint: Option<String>,
+}
+
+/// Whether this machine allows a private namespace with settings of its own: those of the baseline are written.
 ///
-/// Errors: it is not; the message is that of `sockbench sandbox`, which names the setting.
-pub fn check_namespace() -> io::Result<()> {
-    let command = child::sandboxed(&[], &[], &["--version".to_owned()])?;
-    let mut child = Child::start(command, Stderr::Keep)?;
+/// Errors: it does not.
+pub fn check_namespace(size: Size) -> Result<(), Refusal> {
+    let refusal = |e: io::Error| Refusal { why: e.to_string(), hint: None };
+    let settings = sysctls(&rows::baseline(size), size);
+    let command = child::sandboxed(&settings, &[], &["--version".to_owned()]).map_err(refusal)?;
+    let mut child = Child::start(command, Stderr::Keep).map_err(refusal)?;
     let said = child.read_line(Duration::from_secs(10)).map(drop);
-    said.map_err(|e| io::Error::other(child.complaint().unwrap_or_else(|| e.to_string())))
+    said.map_err(|e| Refusal { why: child.complaint().unwrap_or_else(|| e.to_string()), hint: child.hint() })
 }
 
 /// Runs everything; `each` is called with every row as it ends.

@@ -103,6 +103,12 @@ fn a_target_that_went_away() {
     let diagnosis = Diagnosis::of(&run);
     assert_eq!((diagnosis.verdict.id, diagnosis.verdict.since_s), (VerdictId::TargetGone, Some(3.4)));
     assert_eq!(diagnosis.validity.stamp, RunStamp::Incomplete);
+    // Its end was seen.
+    let mut killed = run.clone();
+    killed.resources.target.as_mut().unwrap().ended = Some("signal: 9 (SIGKILL)".into());
+    let seen = fires(Id::TargetGone, &killed);
+    assert_eq!((f.evidence.get("ended"), &seen.evidence["ended"]), (None, &"signal: 9 (SIGKILL)".into()));
+    assert!(seen.explanation.contains("Its process 4711 (server) has ended (signal: 9 (SIGKILL))."), "{}", seen.explanation);
     // It came back: refused for a while, but not gone.
     let mut back = run.clone();
     (back.series[59].p50_ms, back.series[59].rps) = (Some(30.0), 150.0);

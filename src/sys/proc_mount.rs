@@ -1,0 +1,17 @@
+//! Whether /proc is there at all: an ENOENT below it says little where it is not mounted.
+
+use std::io;
+use std::path::Path;
+
+/// What to say instead of an errno.
+pub const NO_PROC: &str = "/proc is not mounted here";
+
+/// Whether /proc is mounted.
+pub fn is_mounted() -> bool {
+    Path::new("/proc/self").exists()
+}
+
+/// The error of a read or write below /proc, or that there is no /proc.
+pub fn why(e: io::Error) -> io::Error {
+    if e.kind() == io::ErrorKind::NotFound && !is_mounted() { io::Error::new(io::ErrorKind::NotFound, NO_PROC) } else { e }
+}
