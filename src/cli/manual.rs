@@ -51,7 +51,8 @@ fn pages() -> Result<Vec<(String, Vec<u8>)>, Exit> {
     let all: Vec<Command> = std::iter::once(program.clone()).chain(commands).collect();
     let page = |c: Command| {
         let (name, mut page) = (named(&c), Vec::new());
-        let written = Man::new(c).manual("sockbench").render(&mut page);
+        // A page is the long form.
+        let written = Man::new(c.mut_args(|arg| arg.hide_short_help(false))).manual("sockbench").render(&mut page);
         written.map(|()| (name, page)).map_err(|e| Exit::environment(format!("a manual page: {e}")))
     };
     all.into_iter().map(page).collect()
@@ -71,6 +72,7 @@ mod tests {
         assert_eq!(pages.len(), Cli::command().get_subcommands().count() + 1);
         assert!(of("sockbench").contains("sockbench\\-load(1)"), "{}", of("sockbench"));
         let server = of("sockbench-server");
+        assert!(server.contains("calibrated to \\-\\-cpu\\-work"), "also what the short help leaves out: {server}");
         assert!(server.contains("\\-\\-drain\\-timeout") && server.contains(".TH sockbench-server 1"), "{server}");
         assert!(!of("sockbench-sandbox").contains("reap"), "what is hidden in the help is hidden here");
     }
