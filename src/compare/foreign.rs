@@ -157,14 +157,16 @@ struct OhaSummary {
 /// Errors: another shape.
 pub fn oha(name: &str, text: &str) -> Result<RunSide, NotRead> {
     let oha: Oha = serde_json::from_str(text).map_err(|error| NotRead::Json { tool: "oha", error })?;
-    let answered: u64 = oha.status_code_distribution.values().sum();
-    let errors: u64 = oha.error_distribution.values().sum();
+    // Another's figures may be any.
+    let sum = |counts: &mut dyn Iterator<Item = &u64>| counts.fold(0, |all: u64, n| all.saturating_add(*n));
+    let answered = sum(&mut oha.status_code_distribution.values());
+    let errors = sum(&mut oha.error_distribution.values());
     let is_failed = |status: &str| status.parse::<u16>().is_ok_and(|s| s >= 400);
-    let failed: u64 = oha.status_code_distribution.iter().filter(|(s, _)| is_failed(s)).map(|(_, n)| n).sum();
+    let failed = sum(&mut oha.status_code_distribution.iter().filter(|(s, _)| is_failed(s)).map(|(_, n)| n));
     let percentile = |key: &str| oha.latency_percentiles.get(key).copied().flatten().map(|s| s * 1000.0);
     let ms = [(Compared::P50Ms, "p50"), (Compared::P95Ms, "p95"), (Compared::P99Ms, "p99")];
     let mut totals = vec![(Compared::RateRps, oha.summary.requests_per_sec)];
-    totals.push((Compared::FailedShare, share(failed + errors, answered + errors)));
+    totals.push((Compared::FailedShare, share(failed.saturating_add(errors), answered.saturating_add(errors))));
     totals.extend(ms.into_iter().filter_map(|(what, key)| Some((what, percentile(key)?))));
     let careful = vec![format!("{name}: oha stores sums only, so nothing says how much they vary")];
     let info = info(name, Source::Oha, oha.summary.total, &totals);
