@@ -171,7 +171,9 @@ pub fn explain(data: &[u8]) {
     let Some((bytes, first, second)) = halves(data) else { return };
     let read = |pieces: &[&[u8]]| {
         let mut reader = TextReader::new(Known::default());
-        pieces.iter().for_each(|piece| reader.feed(piece));
+        for piece in pieces {
+            reader.feed(piece);
+        }
         reader.finish().map(|e| serde_json::to_string(&e).unwrap()).map_err(|e| e.to_string())
     };
     assert_eq!(read(&[bytes]), read(&[first, second]));

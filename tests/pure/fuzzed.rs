@@ -100,7 +100,9 @@ fn no_input_is_read_in_two_ways_or_ends_a_reader() {
     let seconds = std::env::var("SOCKBENCH_FUZZ_S").ok().and_then(|s| s.parse::<u64>().ok()).unwrap_or(0);
     let each = Duration::from_secs(seconds) / TARGETS.len() as u32;
     for (name, target, seeds) in TARGETS {
-        seeds.iter().for_each(|seed| target(seed));
+        for seed in *seeds {
+            target(seed);
+        }
         let clock = Clock::start();
         let mut inputs = 0_u64;
         // A run's document is long: a few hundred of its kind in the short form.

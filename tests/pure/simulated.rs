@@ -401,10 +401,10 @@ fn whatever_happens_each_request_has_one_sample_and_nobody_hangs() {
     }
     let mut samples = 0;
     for seed in 0..STEPS / EPISODE {
-        match catch_unwind(AssertUnwindSafe(|| play(seed))) {
-            Ok(n) => samples += n,
-            Err(_) => panic!("above: SOCKBENCH_SIM_SEED={seed} plays it again"),
-        }
+        let Ok(n) = catch_unwind(AssertUnwindSafe(|| play(seed))) else {
+            panic!("above: SOCKBENCH_SIM_SEED={seed} plays it again")
+        };
+        samples += n;
     }
     assert!(samples > STEPS / 100, "{samples} samples: nothing goes on");
     println!("{STEPS} steps, {samples} samples");
