@@ -103,6 +103,7 @@ impl FindingId {
             | Self::TargetCpuSaturated
             | Self::ClosedLoopLimited
             | Self::ThroughputPlateau
+            | Self::TargetSplitsAnswers
             | Self::TailEndpoint => false,
         }
     }
