@@ -60,10 +60,10 @@ fn by_machine(parts: &[Part], machines: &[Machine], overall: &[Finding]) -> Vec<
     named.collect()
 }
 
-/// `w1`, `w1, w2`, `w1, w2, w3 and 4 more of 9 machines`, `all 9 machines (the first: w1)`.
+/// `w1`, `w1, w2`, `w1, w2, w3 and 4 more of 9 machines`, `all 9 machines (first w1)`.
 fn who(names: &[String], all: usize) -> String {
     if names.len() == all && all > NAMED {
-        return format!("all {all} machines (the first: {})", names[0]);
+        return format!("all {all} machines (first {})", names[0]);
     }
     let first = names[..names.len().min(NAMED)].join(", ");
     match names.len().saturating_sub(NAMED) {

@@ -24,6 +24,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     let Some(finding) = subject(run) else { return Vec::new() };
     let lines = match (finding.id, run.ports.as_ref()) {
         (FindingId::LocalPortsExhausted, Some(ports)) => exhausted(run, ports),
+        (FindingId::LocalPortsExhausted, None) if !finding.machines.is_empty() => exhausted_there(run, finding),
         (FindingId::TargetQueueing, _) => queueing(run, finding, head),
         (FindingId::UsersNotReached, _) if run.totals.never_started > 0 => busy(run),
         _ => in_short(run, finding, head, page),
@@ -58,6 +59,16 @@ fn exhausted(run: &RunResult, p: &Ports) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// The law of the first machine of a merged run that has the finding.
+fn exhausted_there(run: &RunResult, finding: &Finding) -> Vec<String> {
+    let ports = run.machines.iter().find(|m| finding.machines.contains(&m.name)).and_then(|m| m.ports.as_ref());
+    let law = ports.and_then(|p| Some((p.pool?, p.hold_s.filter(|h| *h > 0.0)?, p.ceiling_cps?)));
+    let line = law.map(|(pool, hold, ceiling)| {
+        format!("{} ports / {} sustain {} connections/s there", count(pool), figures::hold(hold), rate(ceiling))
+    });
+    line.into_iter().collect()
 }
 
 /// What used the ports up: the rate of the whole run, or that until the first failure where users without a pause of

@@ -40,7 +40,14 @@ pub(super) fn sentence(run: &RunResult) -> String {
             caveat(run).map_or_else(|| format!("OK   {}", load(run)), |but| format!("OK, but {but}"))
         }
         VerdictId::Healthy => subject(run).map_or_else(String::new, |f| format!("OK, but {}", f.title)),
-        _ => loud(&sentence_of(run)),
+        _ => {
+            let whole = sentence_of(run);
+            match whole.split_once(": ") {
+                // A machine keeps its name.
+                Some((who, rest)) if subject(run).is_some_and(|f| !f.machines.is_empty()) => format!("{who}: {}", loud(rest)),
+                _ => loud(&whole),
+            }
+        }
     }
 }
 
