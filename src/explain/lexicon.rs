@@ -85,6 +85,8 @@ const MARKS: &[&str] = &[
     "ret=",
     "retcode",
     "returned -",
+    "error(1",
+    "error(9",
     "error 1",
     "error 2",
     "error 9",

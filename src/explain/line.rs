@@ -286,7 +286,7 @@ fn says_nothing(before: &str, after: &str) -> bool {
 /// Words that may stand behind a message: more about the same error.
 const FOLLOWS: &[&str] = &[
     "by", "while", "when", "at", "for", "on", "from", "in", "trying", "after", "with", "during", "to", "before", "because",
-    "until",
+    "until", "of",
 ];
 /// Words of a line that reports an error.
 const REPORTS: &[&str] = &[

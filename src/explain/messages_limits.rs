@@ -73,8 +73,10 @@ pub(super) const LIMITS: &[Message] = &[
     program("max client connections reached", Condition::ServerLimit),
     // A worker that took too long: the server, or its platform, ended it.
     program("[critical] worker timeout", Condition::WorkerKilled),
-    program("harakiri on", Condition::WorkerKilled),
+    // Not in front of a `mode` that is set.
+    program("*** harakiri", Condition::WorkerKilled),
     program("harakiri !!!", Condition::WorkerKilled),
+    program("harakiri [core", Condition::WorkerKilled),
     program("terminating timed out worker", Condition::WorkerKilled),
     program("sec), terminating", Condition::WorkerKilled),
     program("s), killing", Condition::WorkerKilled),

@@ -125,10 +125,12 @@ impl TextReader {
     }
 
     fn end_of_rest(&mut self) {
-        let rest = std::mem::take(&mut self.rest);
+        let mut rest = std::mem::take(&mut self.rest);
         self.cut += u64::from(std::mem::take(&mut self.is_cutting));
         if !rest.is_empty() {
-            self.line(&rest);
+            // By the way of all lines: a text comes to the same in any pieces.
+            rest.push(b'\n');
+            self.lines(&rest);
         }
     }
 
