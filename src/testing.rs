@@ -63,7 +63,7 @@ pub mod http1 {
 }
 pub mod load {
     pub mod pacer {
-        pub use crate::load::pacer::ConstantRate;
+        pub use crate::load::pacer::Schedule;
     }
     pub mod run {
         pub use crate::load::run::{Ended, UsersNow, Watch, run};
@@ -81,6 +81,9 @@ pub mod model {
     }
     pub mod environment {
         pub use crate::model::environment::Environment;
+    }
+    pub mod course {
+        pub use crate::model::course::{Course, LevelOf, Stage, Stages};
     }
     pub mod explanation {
         pub use crate::model::explanation::{Certainty, Exactly, Explanation, Limit, Os, Reading, Side};
@@ -108,8 +111,8 @@ pub mod model {
     }
     pub mod plan {
         pub use crate::model::plan::{
-            Closer, CpuWork, LoadLimits, LoadPlan, MixEntry, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan, Target,
-            Think,
+            Arrivals, Closer, CpuWork, LoadLimits, LoadPlan, MixEntry, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan,
+            Target, Think,
         };
     }
     pub mod port_count {

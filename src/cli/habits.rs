@@ -108,7 +108,7 @@ const HABITS: &[Habit] = &[
     (&["-T"], "wrk's -T is --timeout; ab's and hey's -T is -H 'Content-Type: ...'"),
     (&["--content-type"], "-H 'Content-Type: application/json'"),
     (&["--rps", "--qps", "--throughput"], "-R N: requests per second in all"),
-    (&["--stage", "--stages", "--ramp-up"], "-r N starts users at a rate; sockbench study --users 10,50,100 runs steps"),
+    (&["--stage", "--ramp-up"], "--stages 30s@50,1m@200 or -r N; sockbench study --users 10,50,100 runs steps"),
     (&["-m"], "--method METHOD; bombardier's and hey's -m"),
     (&["-z"], "-d DURATION; hey's -z"),
     (&["--connections", "--concurrency", "--vus", "--clients", "--workers", "--max-workers"], "-c N: one user is one connection"),

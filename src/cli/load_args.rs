@@ -6,20 +6,21 @@ use std::time::Duration;
 
 use super::connection_args::ConnectionArgs;
 use super::request_args::{self, Mix, RequestArgs};
-use super::{Exit, ports_args};
+use super::{Exit, load_shape, ports_args};
+use crate::model::course::{LevelOf, Stages};
 use crate::model::figures::count;
 use crate::model::limits;
-use crate::model::plan::{LoadLimits, LoadPlan, MixEntry, Target, Think};
+use crate::model::plan::{Arrivals, LoadLimits, LoadPlan, MixEntry, Target, Think};
 use crate::model::units::{self, Span};
 
 /// The load of one run.
 #[derive(Debug, clap::Args, Clone)]
 pub(crate) struct RunArgs {
-    /// Users, each with one connection
-    #[arg(long_help = format!("Users (-u, --users), each with one connection, at most {}; with --rate the most connections at once", count(limits::USERS_MAX)))]
+    #[arg(help = format!("Users, each with one connection [default: {}]", limits::USERS))]
+    #[arg(long_help = format!("Users (-u, --users), each with one connection, at most {}; with a rate the most connections at once [default: {}]", count(limits::USERS_MAX), limits::USERS))]
     #[arg(short = 'c', long = "conns", alias = "users", short_alias = 'u', value_name = "N",
-          default_value_t = u64::from(limits::USERS), value_parser = users, help_heading = "Load")]
-    pub(crate) conns: u64,
+          value_parser = users, help_heading = "Load")]
+    pub(crate) conns: Option<u64>,
     #[arg(help = format!("Length of the run [default: {}]", Span(limits::DURATION)))]
     #[arg(long_help = format!("Length of the run, at most {} days [default: {}, unless --requests is given]", limits::DURATION_MAX.as_secs() / 86_400, Span(limits::DURATION)))]
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = run_length, help_heading = "Load")]
@@ -41,10 +42,28 @@ pub(crate) struct RunArgs {
     /// the answer to its last one (closed loop).
     #[arg(short = 'R', long, value_name = "N", value_parser = units::rate, help_heading = "Load")]
     pub(crate) rate: Option<f64>,
-    /// Pause after each answer: A or A..B
+    /// Load that changes: DURATION@LEVEL,... [default: none]
     ///
-    /// How long a user waits between an answer and its next request: one time (200ms) or a range (100ms..500ms, uniform).
-    #[arg(long, value_name = "A..B", default_value = "0s", value_parser = think, conflicts_with = "rate", help_heading = "Load")]
+    /// Each stage moves in a straight line to its level, the first from 0; one of 0s jumps. 30s@50,1m@200,10s@0 are users; with
+    /// 50/s, 200/s they are requests per second (open loop). The stages end the run.
+    #[arg(long, value_name = "STAGES", value_parser = load_shape::stages, conflicts_with_all = ["rate", "spawn_rate", "duration", "run_time"], help_heading = "Load")]
+    pub(crate) stages: Option<Stages>,
+    /// When requests of a rate are due: constant, poisson or burst:N
+    ///
+    /// constant spaces them evenly, poisson draws them independently of each other, burst:N lets N be due at once.
+    #[arg(long, hide_short_help = true, value_name = "HOW", default_value = "constant", value_parser = load_shape::arrivals, help_heading = "Load")]
+    pub(crate) arrivals: Arrivals,
+    /// Connections opened before the clock starts [default: one for each 100/s of the rate]
+    ///
+    /// So that a rate is met from its first second. They are set-up, no attempts; more are opened as they are needed. Only with
+    /// a rate over kept connections.
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = units::count, help_heading = "Load")]
+    pub(crate) preconnect: Option<u64>,
+    /// Pause after each answer: A, A..B or exp(MEAN)
+    ///
+    /// How long a user waits between an answer and its next request: one time (200ms), a range (100ms..500ms, uniform), or
+    /// exponential with a mean (exp(300ms)).
+    #[arg(long, value_name = "A..B", default_value = "0s", value_parser = load_shape::think, conflicts_with = "rate", help_heading = "Load")]
     pub(crate) think: Think,
     /// Leave the first part of the run out of the steady figures
     #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "0s", value_parser = units::duration, help_heading = "Load")]
@@ -162,29 +181,30 @@ pub(crate) fn junit_file(text: &str) -> Result<PathBuf, String> {
     Ok(text.into())
 }
 
-/// Highest `--rate` and `--spawn-rate`, per second.
-const RATE_MAX: f64 = 1e7;
-
 /// Makes the plan of one run against `target`, whose URL named `path`.
 pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &str) -> Result<LoadPlan, Exit> {
-    let Ok(users @ 1..=limits::USERS_MAX) = u32::try_from(run.conns) else {
-        return Err(Exit::usage(format!("--conns {}: not between 1 and {}", run.conns, limits::USERS_MAX))
-            .hint("one user is one connection; --rate N asks for more requests, not more users"));
-    };
+    let users = load_shape::users(run.conns, run.stages.as_ref())?;
     let requests = run.requests.unwrap_or(0);
     if run.requests == Some(0) {
         return Err(Exit::usage("--requests 0: nothing to do").hint("leave it out: --duration alone ends the run"));
     }
     let duration = length(run, requests)?;
+    let request = run.request.resolve()?;
     let rates = [
         ("--rate", run.rate, "leave it out for no limit but the target's answers"),
         ("--spawn-rate", run.spawn_rate, "leave it out to start all users at once"),
     ];
     for (name, value, hint) in rates {
-        if let Some(value) = value.filter(|v| !v.is_finite() || *v <= 0.0 || *v > RATE_MAX) {
-            return Err(Exit::usage(format!("{name} {value}: not a rate above 0 and up to {RATE_MAX} per second")).hint(hint));
+        if let Some(value) = value.filter(|v| !v.is_finite() || *v <= 0.0 || *v > limits::RATE_MAX) {
+            return Err(
+                Exit::usage(format!("{name} {value}: not a rate above 0 and up to {} per second", limits::RATE_MAX)).hint(hint)
+            );
         }
     }
+    let staged = run.stages.as_ref().filter(|s| s.of == LevelOf::Rate).map(Stages::peak);
+    let rate = run.rate.or(staged).unwrap_or(0.0);
+    let keepalive = !conn.no_keepalive && !request.says_close;
+    check(run, rate, keepalive)?;
     if conn.threads > users {
         return Err(Exit::usage(format!("--threads {}: more threads than --conns {users}", conn.threads))
             .hint("a thread without a connection has nothing to do: raise --conns, or lower --threads"));
@@ -198,7 +218,6 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         (None, true) => experiment_mix(),
         (None, false) => vec![MixEntry { path: path.into(), weight: 1 }],
     };
-    let request = run.request.resolve()?;
     Ok(LoadPlan {
         method: request.method,
         headers: request.headers,
@@ -206,14 +225,17 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         says_close: request.says_close,
         users,
         spawn_rate: run.spawn_rate.unwrap_or(0.0),
+        stages: run.stages.clone(),
+        arrivals: run.arrivals,
+        preconnect: run.preconnect.map(|n| n.min(u64::from(users)) as u32),
         duration,
         requests,
         think: run.think,
-        rate: run.rate.unwrap_or(0.0),
+        rate,
         threads: conn.threads,
         seed: conn.seed,
         warmup: run.warmup,
-        keepalive: !conn.no_keepalive && !request.says_close,
+        keepalive,
         closer: conn.closer.into(),
         port_mode: ports.mode,
         port_range: ports.range,
@@ -232,9 +254,26 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
     })
 }
 
+/// What a rate takes, and what only a rate takes.
+fn check(run: &RunArgs, rate: f64, keepalive: bool) -> Result<(), Exit> {
+    if rate > 0.0 && !run.think.max.is_zero() {
+        return Err(Exit::usage(format!("--think {}: with a rate requests are due by the clock", run.think.typed()))
+            .hint("stages of users, such as 30s@50, take a pause"));
+    }
+    if let Some(n) = run.preconnect.filter(|_| rate <= 0.0 || !keepalive) {
+        return Err(Exit::usage(format!("--preconnect {n}: only a rate over kept connections has some before its start"))
+            .hint("--rate N without --no-keepalive, or leave --preconnect out"));
+    }
+    if rate <= 0.0 && run.arrivals != Arrivals::Constant {
+        return Err(Exit::usage(format!("--arrivals {}: only requests of a rate are due by the clock", run.arrivals))
+            .hint("--rate N, or --stages such as 30s@50/s"));
+    }
+    Ok(())
+}
+
 /// How long the run lasts, zero where a count alone bounds it; the warm-up must leave some of it.
 fn length(run: &RunArgs, requests: u64) -> Result<Duration, Exit> {
-    let asked = run.duration.or(run.run_time);
+    let asked = run.duration.or(run.run_time).or(run.stages.as_ref().map(Stages::duration));
     if asked.is_some_and(|d| d.is_zero()) {
         return Err(Exit::usage("--duration 0: nothing to do").hint("such as --duration 10s"));
     }
@@ -273,37 +312,9 @@ fn run_time(text: &str) -> Result<Duration, String> {
     units::duration(text)
 }
 
-/// `100ms..500ms`, `100..500ms` in the unit of its end, or one duration for a constant wait.
-pub(crate) fn think(text: &str) -> Result<Think, String> {
-    let (min, max) = match text.split_once("..") {
-        Some((a, b)) => {
-            let unit = b.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-            let a = if a.parse::<f64>().is_ok() { format!("{a}{unit}") } else { a.to_owned() };
-            (units::duration(&a)?, units::duration(b)?)
-        }
-        None => (units::duration(text)?, units::duration(text)?),
-    };
-    if min > max {
-        return Err(format!("{text}: the shortest wait is longer than the longest\nhint: such as 40ms..50ms"));
-    }
-    Ok(Think { min, max })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn think_times() {
-        let t = think("100ms..500ms").expect("ok");
-        assert_eq!(
-            (t.min, t.max, t.mean()),
-            (Duration::from_millis(100), Duration::from_millis(500), Duration::from_millis(300))
-        );
-        assert_eq!(think("40..60ms"), think("40ms..60ms"));
-        assert_eq!(think("0.5..1.5"), think("500ms..1500ms"));
-        assert!(think("5s..1s").is_err() && think("x").is_err());
-    }
 
     #[test]
     fn a_bare_number_after_t_is_wrks() {

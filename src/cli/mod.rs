@@ -25,6 +25,7 @@ mod habits;
 mod live_args;
 mod load;
 mod load_args;
+mod load_shape;
 mod locust_flags;
 mod locustfile;
 mod log;
@@ -404,7 +405,7 @@ mod tests {
             ("sockbench report -f csv", "-f", "--format"),
             ("sockbench sandbox id", "id", "sandbox [FLAGS] -- id"),
             ("sockbench load -v 10 http://a/", "http://a/", "-v and -q take no value"),
-            ("sockbench load --stages 30s:5", "--stages", "-r N"),
+            ("sockbench load --stages 30s", "--stages", "30s@50"),
             ("sockbench load -T4", "-T", "--timeout"),
             ("sockbench load --think 50..40ms", "longer than the longest", "40ms..50ms"),
             ("sockbench rehearse --remedy ring -R 5", "cannot be used with", "sockbench rehearse --help"),

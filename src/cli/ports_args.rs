@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use super::Exit;
 use super::connection_args::{ConnectionArgs, sources};
-use crate::load::pacer;
 use crate::model::figures::{count, counted, rate, seconds, span};
 use crate::model::limits;
 use crate::model::plan::{Closer, LoadPlan, PortMode, PortRange};
-use crate::model::time::Stamp;
 use crate::sys::{socket, sysctl};
 
 /// The resolved port mode.
@@ -104,9 +102,8 @@ pub(crate) fn doubts(plan: &LoadPlan) -> Vec<String> {
     let ramp = plan.ramp();
     // One that is due just when the run ends does not start.
     let last = plan.duration.saturating_sub(Duration::from_nanos(1));
-    let whole = plan.whole();
-    let started = plan.users_of(pacer::users_due(Stamp::from_duration(last), whole.users, whole.spawn_rate));
-    if !plan.duration.is_zero() && started < plan.users {
+    let started = plan.users_of(plan.users_course().users_at(last.as_secs_f64()));
+    if !plan.duration.is_zero() && plan.stages.is_none() && started < plan.users {
         doubts.push(format!(
             "{} at {}/s start over {}, the run ends after {}: {} of them start",
             counted(plan.users, "user"),

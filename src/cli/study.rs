@@ -15,7 +15,7 @@ use super::run_output::{self, Keeps, RunFiles, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::shard_args::ShardArgs;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, ports_args, tell};
+use super::{Exit, files, load, load_args, load_shape, ports_args, tell};
 use crate::diagnose;
 use crate::model::environment::Environment;
 use crate::model::figures::{counted, seconds, span};
@@ -57,7 +57,7 @@ pub(crate) struct Args {
     /// Pause after each answer [default: none]
     ///
     /// With --users: one time (200ms) or a range (100ms..500ms, uniform).
-    #[arg(long, value_name = "A..B", value_parser = load_args::think, requires = "users", help_heading = "Study")]
+    #[arg(long, value_name = "A..B", value_parser = load_shape::think, requires = "users", help_heading = "Study")]
     think: Option<Think>,
     /// Paths with weights [default: /]
     ///

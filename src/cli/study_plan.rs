@@ -8,9 +8,9 @@ use serde::de::{Deserializer, Error as _};
 use toml::Spanned;
 
 use super::request_args::{self, Mix, RequestArgs};
-use super::{Exit, files, load_args};
+use super::{Exit, files, load_args, load_shape};
 use crate::model::limits;
-use crate::model::plan::{MixEntry, Think};
+use crate::model::plan::{Arrivals, MixEntry, Think};
 use crate::model::units::{self, Span};
 
 /// The experiment: 10, 50 and 100 users, the built-in plan of `study`.
@@ -104,7 +104,7 @@ fn mix_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Mix>, D::Error>
 }
 
 fn think_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Think>, D::Error> {
-    parsed(from, "think", load_args::think).map(Some)
+    parsed(from, "think", load_shape::think).map(Some)
 }
 
 fn warmup<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
@@ -151,8 +151,8 @@ impl Users<'_> {
             let entries: Vec<String> = mix.0.iter().map(entry).collect();
             text += &format!("mix = {}\n", string(entries.join(",")));
         }
-        if let Some(Think { min, max }) = self.think {
-            text += &format!("think = {}\n", string(format!("{}..{}", Span(min), Span(max))));
+        if let Some(think) = self.think {
+            text += &format!("think = {}\n", string(think.typed()));
         }
         let duration = self.duration.unwrap_or(STEP);
         for users in self.each_step {
@@ -250,12 +250,15 @@ impl PlanFile {
             keepalive: s.keepalive,
             warmup_is_ramp: s.warmup.is_none(),
             run: load_args::RunArgs {
-                conns: u64::from(s.users),
+                conns: Some(u64::from(s.users)),
                 duration: Some(each.unwrap_or(s.duration.get_ref().0)),
                 run_time: None,
                 requests: None,
                 spawn_rate: s.spawn_rate.filter(|_| s.rate.is_none()),
                 rate: s.rate,
+                stages: None,
+                arrivals: Arrivals::default(),
+                preconnect: None,
                 think: think.filter(|_| s.rate.is_none()).unwrap_or_default(),
                 warmup: s.warmup.unwrap_or_default(),
                 mix: s.mix.as_ref().or(self.mix.as_ref()).cloned(),
@@ -280,7 +283,7 @@ fn words<'a>(table: impl Iterator<Item = (&'a String, &'a toml::Value)>) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::load_args::think;
+    use crate::cli::load_shape::think;
     use crate::cli::request_args::mix;
 
     #[test]
@@ -290,7 +293,7 @@ mod tests {
         assert_eq!(plan.name, "experiment");
         let users: Vec<_> = steps.iter().map(|s| (s.run.conns, s.run.spawn_rate, s.run.duration)).collect();
         let three = Some(Duration::from_secs(180));
-        assert_eq!(users, [(10, Some(2.0), three), (50, Some(5.0), three), (100, Some(10.0), three)]);
+        assert_eq!(users, [(Some(10), Some(2.0), three), (Some(50), Some(5.0), three), (Some(100), Some(10.0), three)]);
         assert!(steps.iter().all(|s| s.warmup_is_ramp));
     }
 
@@ -347,7 +350,7 @@ mod tests {
         let (plan, text) = of_users(&users).expect("sound");
         let steps = plan.steps(None);
         assert_eq!((plan.name.as_str(), steps[1].run.mix.as_ref()), ("1, 20 users", Some(&given)), "{text}");
-        assert_eq!((steps[0].run.conns, steps[1].run.conns, Some(steps[1].run.think)), (1, 20, think));
+        assert_eq!((steps[0].run.conns, steps[1].run.conns, Some(steps[1].run.think)), (Some(1), Some(20), think));
         assert_eq!((steps[1].run.duration, steps[1].run.spawn_rate), (Some(STEP), Some(10.0)), "a tenth of 20 s");
         let faster = Users { each_step: &[8], spawn_rate: Some(4.0), duration: Some(Duration::from_secs(3)), ..Users::default() };
         let run = &of_users(&faster).expect("sound").0.steps(None)[0].run;

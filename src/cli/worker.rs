@@ -170,7 +170,7 @@ fn plan(args: &Args, spawn: &Spawn) -> Result<LoadPlan, Exit> {
     let found = target::resolve(url, args.conn.allow_remote)?;
     let conn = carried.onto(&args.conn);
     let mut run = carried.run;
-    run.conns = u64::from(conn.threads);
+    run.conns = Some(u64::from(conn.threads));
     let plan = load_args::plan(&run, &conn, found.target, &found.path)?;
     // The master ends it.
     Ok(LoadPlan { duration: Duration::ZERO, ..plan })

@@ -1,6 +1,6 @@
 //! Before the first request: what the port budget sustains, what the plan asks for, and when the one exceeds the other.
 
-use super::ports::budget::Budget;
+use super::ports::budget::{Budget, Demand};
 use super::ports::hold::CAPPED;
 use super::thresholds::HURRY_CPS;
 use crate::model::figures::{self, count, counted};
@@ -46,17 +46,22 @@ pub fn preflight(plan: &LoadPlan, budget: &Budget, held: InUse) -> Option<String
         figures::rate(ceiling)
     );
     let think = plan.think.mean().as_secs_f64();
-    let (rate, asked) = if plan.is_open_loop() {
-        (plan.rate, format!("{}/s are asked for", figures::rate(plan.rate)))
-    } else if think > 0.0 {
-        let most = f64::from(plan.users) / think;
-        (most, format!("{} ask for up to {}/s", counted(plan.users, "user"), figures::rate(most)))
-    } else {
-        return hurry(plan, budget, held, &lead);
+    let (rate, asked) = match (&plan.stages, plan.is_open_loop()) {
+        (Some(_), true) => (plan.rate, format!("the stages ask for up to {}/s", figures::rate(plan.rate))),
+        (None, true) => (plan.rate, format!("{}/s are asked for", figures::rate(plan.rate))),
+        (_, false) => {
+            let most = f64::from(plan.users) / think;
+            (most, format!("{} ask for up to {}/s", counted(plan.users, "user"), figures::rate(most)))
+        }
     };
-    let forecast = budget.forecast_from(held, rate, plan.duration, None, None);
-    let (at, dead) = (forecast.exhausted_at_s?, forecast.dead_s.unwrap_or(0.0));
-    let recurs = if rate > ceiling { format!("; this recurs every {}", figures::seconds(hold)) } else { String::new() };
+    let Some(demand) = Demand::of(plan, 0.0) else { return hurry(plan, budget, held, &lead) };
+    let forecast = budget.port_forecast(held, &demand, plan.duration)?;
+    let (at, dead) = (forecast.exhausted_at_s, forecast.dead_s);
+    let recurs = match (&plan.stages, forecast.echo_s.first()) {
+        (Some(_), next) => next.map_or_else(String::new, |at| format!("; again from {} on", figures::seconds(*at))),
+        (None, _) if rate > ceiling => format!("; this recurs every {}", figures::seconds(hold)),
+        (None, _) => String::new(),
+    };
     let when = match (at > 0.0, dead > 0.0) {
         (true, true) => {
             format!("ports run out after {}; nothing connects for {}{recurs}", figures::seconds(at), figures::seconds(dead))
@@ -137,7 +142,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::plan::Target;
+    use crate::model::course::{LevelOf, Stage, Stages};
+    use crate::model::plan::{Target, Think};
 
     fn asked(rate: f64, seconds: u64) -> LoadPlan {
         let plan = LoadPlan::new(Target::at(([10, 0, 0, 1], 80).into()), Vec::new());
@@ -161,6 +167,30 @@ mod tests {
         assert!(none.contains("no port is free now: nothing connects for 50 s"), "{none}");
         let slow = preflight(&asked(10.0, 60), &Budget::new(1000, 60.0), left(600)).unwrap();
         assert!(slow.ends_with("ports run out after 40 s; nothing connects for 10 s"), "below P/T it does not recur: {slow}");
+    }
+
+    #[test]
+    fn stages_run_out_when_their_course_does() {
+        let each = [(40, 800.0), (20, 0.0)].map(|(s, to)| Stage { duration: Duration::from_secs(s), to }).to_vec();
+        let ramp = |of, rate, users, think| LoadPlan {
+            stages: Some(Stages { of, each: each.clone() }),
+            users,
+            think: Think::uniform(think, think),
+            ..asked(rate, 60)
+        };
+        let said = |plan, pool| preflight(&plan, &Budget::new(pool, 60.0), InUse::default());
+        // 20 t a second are 10 t^2 at t.
+        let rate = said(ramp(LevelOf::Rate, 800.0, 10, Duration::ZERO), 9000).unwrap_or_default();
+        assert!(
+            rate.ends_with(". the stages ask for up to 800/s: ports run out after 30 s; nothing connects for 30 s"),
+            "{rate}"
+        );
+        let users = said(ramp(LevelOf::Users, 0.0, 800, Duration::from_secs(2)), 4500).unwrap_or_default();
+        assert!(
+            users.ends_with(". 800 users ask for up to 400/s: ports run out after 30 s; nothing connects for 30 s"),
+            "{users}"
+        );
+        assert_eq!(said(ramp(LevelOf::Rate, 800.0, 10, Duration::ZERO), 25_000), None, "24,000 in all");
     }
 
     #[test]

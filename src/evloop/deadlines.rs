@@ -30,6 +30,12 @@ impl Deadlines {
         }
     }
 
+    /// `slot` has no deadline any more. Returns whether it had one.
+    pub fn clear(&mut self, slot: u32) -> bool {
+        let entry = self.entry.get_mut(slot as usize);
+        entry.is_some_and(|at| std::mem::replace(at, Stamp::NEVER) != Stamp::NEVER)
+    }
+
     /// When to look again; [`Stamp::NEVER`] when nothing is set.
     pub fn next(&self) -> Stamp {
         self.heap.peek().map_or(Stamp::NEVER, |Reverse((at, _))| *at)
@@ -67,5 +73,9 @@ mod tests {
         assert_eq!((t.pop(ms(4)), t.pop(ms(5))), (None, Some(3)));
         t.set(3, ms(999));
         assert_eq!((t.pop(ms(998)), t.pop(ms(999)), t.next()), (None, Some(3), Stamp::NEVER));
+        t.set(3, ms(1000));
+        assert_eq!((t.clear(3), t.clear(3), t.clear(99)), (true, false, false));
+        t.set(3, ms(1001));
+        assert_eq!((t.pop(ms(1000)), t.pop(ms(1001))), (None, Some(3)), "the entry that was cleared is passed over");
     }
 }

@@ -48,6 +48,8 @@ pub trait Watch {
     fn steering(&self) -> Option<Arc<Steering>> {
         None
     }
+    /// All is ready: starts the clock of the run, whose epoch is the run's start.
+    fn on_ready(&mut self) -> Clock;
 }
 
 /// Users at the end of one second: the second, users asked for by then, users active.
@@ -77,25 +79,31 @@ pub struct LoadRun {
     pub ended: Ended,
 }
 
-/// Runs the plan on `clock`, whose epoch is the run's start.
+/// Runs the plan, on the clock of `watch`.
 ///
 /// Errors: a worker's poll or thread could not be made.
-pub fn run(plan: &LoadPlan, clock: Clock, watch: &mut dyn Watch) -> io::Result<LoadRun> {
+pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
     let requests = request_bytes::requests(plan);
-    let steering = watch.steering();
-    debug_assert!(steering.is_none() || !plan.is_open_loop(), "a rate has no users to steer");
+    let others = watch.steering();
+    debug_assert!(others.is_none() || !plan.is_open_loop(), "a rate has no users to steer");
+    let is_alone = others.is_none();
+    let steering = others.unwrap_or_else(|| Arc::new(Steering::of(plan)));
     let shared = Arc::new(Shared::new(plan.requests));
     let (send, receive) = crossbeam_channel::unbounded();
     let mut workers = Vec::new();
     for index in 0..plan.threads {
-        workers.push(Worker::new(plan, index, &requests, clock, Arc::clone(&shared), steering.clone(), send.clone())?);
+        let mut worker = Worker::new(plan, index, &requests, Arc::clone(&shared), Arc::clone(&steering), send.clone())?;
+        worker.preconnect(pacer::share(plan.preconnects(), index, plan.threads));
+        workers.push(worker);
     }
     drop(send);
+    let clock = watch.on_ready();
     let mut gathering = Gathering {
         plan,
         clock,
         shared: &shared,
         steering,
+        is_alone,
         aggregate: Aggregate::new(plan),
         users: Vec::new(),
         ended: Ended::Planned,
@@ -107,7 +115,7 @@ pub fn run(plan: &LoadPlan, clock: Clock, watch: &mut dyn Watch) -> io::Result<L
     thread::scope(|scope| -> io::Result<()> {
         for worker in workers {
             let name = format!("load-{}", worker.index());
-            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, move || worker.run()) {
+            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, move || worker.run(clock)) {
                 shared.stop.store(true, Ordering::Relaxed);
                 return Err(error);
             }
@@ -122,7 +130,9 @@ struct Gathering<'a> {
     plan: &'a LoadPlan,
     clock: Clock,
     shared: &'a Shared,
-    steering: Option<Arc<Steering>>,
+    steering: Arc<Steering>,
+    /// the plan alone says when the run ends: whoever else steers it decides also where nothing listens
+    is_alone: bool,
     aggregate: Aggregate,
     users: Vec<UsersAt>,
     ended: Ended,
@@ -135,7 +145,7 @@ struct Gathering<'a> {
 impl Gathering<'_> {
     fn gather(&mut self, receive: &Receiver<Report>, watch: &mut dyn Watch) {
         let planned = if self.plan.duration.is_zero() { None } else { Some(self.plan.duration) };
-        let look = if self.is_alone() { LOOK } else { LOOK_STEERED };
+        let look = if self.is_alone { LOOK } else { LOOK_STEERED };
         while self.done < self.plan.threads {
             match receive.recv_timeout(look) {
                 Ok(report) => self.on_report(report, watch),
@@ -165,9 +175,7 @@ impl Gathering<'_> {
             }
             Report::Refused(failure) => {
                 self.refusals.push(failure);
-                if self.is_alone()
-                    && self.refusals.len() as u32 == self.plan.threads
-                    && self.refusals.iter().all(|f| *f == failure)
+                if self.is_alone && self.refusals.len() as u32 == self.plan.threads && self.refusals.iter().all(|f| *f == failure)
                 {
                     self.ended = Ended::Refused(failure);
                     self.shared.stop.store(true, Ordering::Relaxed);
@@ -186,24 +194,14 @@ impl Gathering<'_> {
         }
     }
 
-    /// Whether the plan alone says when the run ends: whoever steers it decides also where nothing listens.
-    fn is_alone(&self) -> bool {
-        self.steering.is_none()
-    }
-
     fn users_now(&self, now: Duration) -> UsersNow {
         if self.plan.is_open_loop() {
             let connected = self.shared.connected.load(Ordering::Relaxed);
             return UsersNow { asked: self.plan.users, active: connected };
         }
-        let asked = if let Some(steering) = &self.steering {
-            steering.asked()
-        } else {
-            let whole = self.plan.whole();
-            self.plan.users_of(pacer::users_due(Stamp::from_duration(now), whole.users, whole.spawn_rate))
-        };
-        let started = self.shared.started.load(Ordering::Relaxed);
-        UsersNow { asked, active: started.saturating_sub(self.shared.paused.load(Ordering::Relaxed)) }
+        let asked = self.steering.asked(self.plan, Stamp::from_duration(now));
+        let at_work = self.steering.all_at_work();
+        UsersNow { asked, active: at_work.saturating_sub(self.shared.paused.load(Ordering::Relaxed)) }
     }
 
     /// Each second has the figures of the last look in it.
@@ -221,7 +219,7 @@ impl Gathering<'_> {
         let planned = self.plan.duration;
         let duration = if !planned.is_zero() && ran > planned { planned } else { ran };
         let mut ended = self.ended;
-        if let (false, [first, rest @ ..]) = (self.opened || !self.is_alone(), &self.refusals[..])
+        if let (false, [first, rest @ ..]) = (self.opened || !self.is_alone, &self.refusals[..])
             && rest.iter().all(|f| f == first)
         {
             ended = Ended::Refused(*first);

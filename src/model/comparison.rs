@@ -124,6 +124,9 @@ pub struct Unlike {
 const FLAGS: &[(&str, &str)] = &[
     ("plan.users", "--conns"),
     ("plan.rate", "--rate"),
+    ("plan.stages", "--stages"),
+    ("plan.arrivals", "--arrivals"),
+    ("plan.preconnect", "--preconnect"),
     ("plan.duration_s", "--duration"),
     ("plan.warmup_s", "--warmup"),
     ("plan.timeout_s", "--timeout"),

@@ -85,6 +85,10 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Virtual users of one load run.
 pub const USERS_MAX: u32 = 100_000;
+/// Highest rate that is asked for, per second.
+pub const RATE_MAX: f64 = 1e7;
+/// Stages of one run.
+pub const STAGES: usize = 100;
 /// Users when none are asked for.
 pub const USERS: u32 = 10;
 /// Length of a load run when neither a duration nor a count is asked for.

@@ -7,6 +7,7 @@
 pub mod body;
 pub mod budget;
 pub mod comparison;
+pub mod course;
 pub mod document;
 pub mod environment;
 pub mod errno;

@@ -7,12 +7,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
+pub use super::course::Arrivals;
+use super::course::{Course, LevelOf, Stages};
 use super::environment::Environment;
 use super::limits;
 use super::outcome::{Call, Cause, ECONNREFUSED, ETIMEDOUT, Failure, OwnLimit};
 pub use super::port_mode::{PortChoice, PortMode};
 pub use super::server_plan::{CpuWork, ServerCloser, ServerPlan};
 use super::time::secs;
+use super::units::exact;
 
 mod shard;
 
@@ -64,7 +67,19 @@ impl PortRange {
     }
 }
 
-/// Uniform wait between an answer and the user's next request.
+/// How the waits of a user vary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Spread {
+    /// each length between the shortest and the longest is as likely
+    #[default]
+    Uniform,
+    /// exponential: independent of how long it has lasted; both ends of the range are its mean
+    Exponential,
+}
+
+/// Wait between an answer and the user's next request.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Think {
@@ -76,9 +91,30 @@ pub struct Think {
     #[serde(rename = "max_s", with = "secs")]
     #[cfg_attr(test, schemars(with = "f64"))]
     pub max: Duration,
+    /// additive: how it varies
+    #[serde(default)]
+    pub spread: Spread,
 }
 
 impl Think {
+    /// As likely any length from `min` to `max`.
+    pub const fn uniform(min: Duration, max: Duration) -> Self {
+        Self { min, max, spread: Spread::Uniform }
+    }
+
+    /// Exponential with this mean.
+    pub const fn exponential(mean: Duration) -> Self {
+        Self { min: mean, max: mean, spread: Spread::Exponential }
+    }
+
+    /// As it is typed: `100ms..500ms`, `exp(300ms)`.
+    pub fn typed(self) -> String {
+        match self.spread {
+            Spread::Uniform => format!("{}..{}", exact(self.min), exact(self.max)),
+            Spread::Exponential => format!("exp({})", exact(self.max)),
+        }
+    }
+
     /// Mean wait.
     pub fn mean(self) -> Duration {
         self.min.saturating_add(self.max) / 2
@@ -189,7 +225,7 @@ pub struct LoadPlan {
     pub says_close: bool,
     /// what is asked for, with weights
     pub mix: Vec<MixEntry>,
-    /// virtual users: one connection each
+    /// virtual users, with stages the most: one connection each
     pub users: u32,
     /// users started per second; 0 starts all at once
     pub spawn_rate: f64,
@@ -201,8 +237,17 @@ pub struct LoadPlan {
     pub requests: u64,
     /// wait between requests; none for an endless hurry
     pub think: Think,
-    /// total requests per second in an open loop; 0 for a closed loop
+    /// total requests per second in an open loop, with stages the most; 0 for a closed loop
     pub rate: f64,
+    /// additive: when they are due
+    #[serde(default)]
+    pub arrivals: Arrivals,
+    /// additive: the load's course, where it changes; absent for a level one
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Stages>,
+    /// additive: connections opened before the clock starts, where another number than the usual one was asked for
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preconnect: Option<u32>,
     /// worker threads
     pub threads: u32,
     /// seed of every random choice
@@ -257,6 +302,9 @@ impl LoadPlan {
             requests: 0,
             think: Think::default(),
             rate: 0.0,
+            arrivals: Arrivals::default(),
+            stages: None,
+            preconnect: None,
             threads: 1,
             seed: 1,
             warmup: Duration::ZERO,
@@ -278,6 +326,42 @@ impl LoadPlan {
     /// Requests are due by the clock, not by answers.
     pub fn is_open_loop(&self) -> bool {
         self.rate > 0.0
+    }
+
+    /// Its stages, where they are of `level`.
+    pub fn stages_of(&self, level: LevelOf) -> Option<&Stages> {
+        self.stages.as_ref().filter(|s| s.of == level)
+    }
+
+    /// The users that are asked for over time; of all machines.
+    pub fn users_course(&self) -> Course {
+        match self.stages_of(LevelOf::Users) {
+            Some(stages) => stages.course(),
+            None => Course::ramp(f64::from(self.whole().users), self.whole().spawn_rate),
+        }
+    }
+
+    /// The requests per second that an open loop asks for over time, 0 in a closed loop; of all machines.
+    pub fn rate_course(&self) -> Course {
+        self.stages_of(LevelOf::Rate).map_or_else(|| Course::level(self.whole().rate), Stages::course)
+    }
+
+    /// Requests per second that an open loop asks for in the mean of its first `duration_s`.
+    pub fn mean_rate(&self, duration_s: f64) -> f64 {
+        match self.stages_of(LevelOf::Rate) {
+            Some(stages) if duration_s > 0.0 => stages.course().until(duration_s) / duration_s * self.share(),
+            _ => self.rate,
+        }
+    }
+
+    /// Connections opened before the clock starts: in an open loop over kept connections one for each hundred requests a second,
+    /// or as many as were asked for.
+    pub fn preconnects(&self) -> u32 {
+        if !self.is_open_loop() || !self.keepalive {
+            return 0;
+        }
+        let usual = ((self.rate / 100.0) as u32).max(self.threads);
+        self.preconnect.unwrap_or(usual).min(self.users)
     }
 
     /// When the last user has started, at the asked spawn rate; of all machines.

@@ -172,6 +172,9 @@ pub struct Totals {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub connections_opened: u64,
+    /// additive: of these, before the clock started
+    #[serde(default)]
+    pub connections_before: u64,
     pub connects_failed: u64,
     /// null when no connection was opened
     pub requests_per_connection: Option<f64>,

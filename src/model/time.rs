@@ -83,6 +83,11 @@ impl Stamp {
         Self::ZERO.plus(d)
     }
 
+    /// A stamp that lies `s` seconds after the epoch; [`Stamp::NEVER`] where that is no length of time.
+    pub fn after_secs(s: f64) -> Self {
+        Duration::try_from_secs_f64(s).map_or(Self::NEVER, Self::from_duration)
+    }
+
     /// Time passed from `earlier` to `self`; zero when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

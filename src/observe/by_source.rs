@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::socket_count::OfSource;
-use crate::diagnose::ports::budget::Budget;
+use crate::diagnose::ports::budget::{Budget, Demand};
 use crate::model::plan::PortMode;
 use crate::model::port_count::PortCount;
 use crate::model::result::{PortStates, Ports, RunResult};
@@ -38,9 +38,9 @@ pub(super) struct Shared<'a> {
     /// tcp_max_tw_buckets
     pub(super) cap: Option<u64>,
     pub(super) mode: PortMode,
-    /// of all sources together: connections a second that were made, and those of the forecast
+    /// of all sources together: connections a second that were made, and what the forecast is for
     pub(super) rate_cps: f64,
-    pub(super) demand_cps: Option<f64>,
+    pub(super) demand: Option<&'a Demand>,
     pub(super) duration: Duration,
 }
 
@@ -92,7 +92,7 @@ impl Source {
     fn row(&self, s: Shared<'_>, part: f64) -> Ports {
         let budget = s.pool.zip(s.hold_s).map(|(p, t)| Budget::new(p, t).capped_at(s.cap));
         let share = s.pool.filter(|p| *p > 0).map(|p| f64::from(self.peak.used) / f64::from(p));
-        let demand = s.demand_cps.map(|cps| cps * part);
+        let demand = s.demand.map(|demand| demand.part(part));
         Ports {
             source: self.addr.to_string(),
             destination: s.destination.to_owned(),
@@ -106,7 +106,7 @@ impl Source {
             rate_cps: s.rate_cps * part,
             free_again_in_s: Some(self.latest.in_use.last_free_s),
             states: PortStates::of(Some(self.peak.states), None),
-            forecast: budget.zip(demand).and_then(|(b, rate)| b.port_forecast(self.before.in_use, rate, s.duration)),
+            forecast: budget.zip(demand).and_then(|(b, demand)| b.port_forecast(self.before.in_use, &demand, s.duration)),
             leftover_before: Some(self.before.in_use.ports()),
             peak_in_use: Some(self.peak_in_use),
             elsewhere: Vec::new(),
@@ -147,7 +147,7 @@ mod tests {
         cap: None,
         mode: PortMode::NoPort,
         rate_cps: 10.0,
-        demand_cps: Some(10.0),
+        demand: Some(&Demand::Level(10.0)),
         duration: Duration::from_secs(4),
     };
 

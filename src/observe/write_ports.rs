@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::by_source::{self, Shared};
 use super::observation::Observation;
 use super::write_result::Nulls;
-use crate::diagnose::ports::budget::Budget;
+use crate::diagnose::ports::budget::{Budget, Demand};
 use crate::diagnose::ports::hold::{CAPPED, hold_seen};
 use crate::diagnose::thresholds::POOL_SEEN_SHARE;
 use crate::model::facts::Fact;
@@ -61,9 +61,9 @@ impl Observation {
         null.explain(free_again_in_s.is_none(), "ports.free_again_in_s", &no_count);
         let rate_cps = rate_per_s(null.0, null.0.totals.connections_opened);
         let duration = Duration::try_from_secs_f64(null.0.duration_s).unwrap_or_default();
-        let demand = demand_cps(null.0, &states, peak_used.zip(ports));
+        let demand = demand(null.0, &states, peak_used.zip(ports));
         let forecast = match (budget, &demand) {
-            (Some(budget), Ok(rate)) => budget.port_forecast(left.unwrap_or_default(), *rate, duration),
+            (Some(budget), Ok(demand)) => budget.port_forecast(left.unwrap_or_default(), demand, duration),
             _ => None,
         };
         let no_forecast = match (&s.pool, &hold, &demand) {
@@ -84,7 +84,7 @@ impl Observation {
             cap,
             mode: s.usage.mode,
             rate_cps,
-            demand_cps: demand.ok(),
+            demand: demand.as_ref().ok(),
             duration,
         };
         result.ports_all = self.by_source.rows(shared);
@@ -108,6 +108,14 @@ impl Observation {
             elsewhere: self.elsewhere.clone(),
         });
     }
+}
+
+/// What the forecast is for: the course of the plan's stages, where its connections use up the pool; else a rate.
+fn demand(run: &RunResult, states: &PortStates, held: Option<(u32, u32)>) -> Result<Demand, &'static str> {
+    let rate = demand_cps(run, states, held)?;
+    let response_s = run.totals.latency_ms.map_or(0.0, |l| l.mean / 1000.0);
+    let staged = run.plan.stages.as_ref().filter(|_| rate > 0.0 && !run.plan.keepalive);
+    Ok(staged.and_then(|_| Demand::of(&run.plan, response_s)).unwrap_or(Demand::Level(rate)))
 }
 
 /// New connections per second that the forecast is for: the plan's own, what the whole seconds before the first

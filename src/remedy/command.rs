@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::change;
 use super::flags::{flags, has_default_source, quoted};
+use crate::model::course::LevelOf;
 use crate::model::limits;
 use crate::model::plan::{LoadPlan, PortMode, Think};
 use crate::model::units::exact;
@@ -102,11 +103,32 @@ pub(crate) fn changed(plan: &LoadPlan, change: impl FnOnce(&mut LoadPlan)) -> Lo
     }
     // A worker without a user has nothing to do, and the command line refuses it.
     changed.threads = changed.threads.min(changed.users);
+    follow_stages(plan, &mut changed);
     // An open loop has neither pauses nor a ramp.
     if changed.is_open_loop() {
         (changed.think, changed.spawn_rate) = (Think::default(), 0.0);
     }
     changed
+}
+
+/// Stages keep their shape where their peak or their length is another; other users than theirs, or a rate, have none.
+fn follow_stages(plan: &LoadPlan, changed: &mut LoadPlan) {
+    let Some(stages) = &plan.stages else { return };
+    let level = match stages.of {
+        LevelOf::Users => f64::from(changed.users) / f64::from(plan.users.max(1)),
+        LevelOf::Rate => changed.rate / plan.rate,
+    };
+    let length = changed.duration.as_secs_f64() / plan.duration.as_secs_f64();
+    let of = if changed.is_open_loop() { LevelOf::Rate } else { LevelOf::Users };
+    let fits = of == stages.of && level.is_finite() && length.is_finite();
+    changed.stages = fits.then(|| stages.scaled(level, length));
+    if let Some(stages) = changed.stages.as_ref().filter(|_| plan.shard.is_none()) {
+        changed.duration = stages.duration();
+        match stages.of {
+            LevelOf::Users => changed.users = stages.peak() as u32,
+            LevelOf::Rate => changed.rate = stages.peak(),
+        }
+    }
 }
 
 /// The plan after settings of the kernel: in its own namespace where it has one, else of the host.

@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::model::body::Body;
+use crate::model::course::LevelOf;
 use crate::model::limits;
-use crate::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode};
+use crate::model::plan::{Arrivals, Closer, LoadLimits, LoadPlan, MixEntry, PortMode};
 use crate::model::units::exact;
 
 /// Mix of `sockbench load` without a URL.
@@ -82,26 +83,39 @@ fn namespace(plan: &LoadPlan, flags: &mut Flags) {
 }
 
 fn load_shape(plan: &LoadPlan, flags: &mut Flags) {
-    flags.value("--conns", plan.users.to_string());
+    if plan.stages_of(LevelOf::Users).is_none() {
+        flags.value("--conns", plan.users.to_string());
+    }
     if plan.requests > 0 {
         flags.value("--requests", plan.requests.to_string());
     }
-    if !plan.duration.is_zero() {
+    if let Some(stages) = &plan.stages {
+        flags.value("--stages", stages.to_string());
+    } else if !plan.duration.is_zero() {
         flags.value("--duration", exact(plan.duration));
     }
     if plan.is_open_loop() {
-        flags.value("--rate", plan.rate.to_string());
+        if plan.stages.is_none() {
+            flags.value("--rate", plan.rate.to_string());
+        }
+        match plan.arrivals {
+            Arrivals::Constant => {}
+            arrivals => flags.value("--arrivals", arrivals.to_string()),
+        }
     } else {
         if plan.spawn_rate > 0.0 {
             flags.value("--spawn-rate", plan.spawn_rate.to_string());
         }
         if !plan.think.max.is_zero() {
-            flags.value("--think", format!("{}..{}", exact(plan.think.min), exact(plan.think.max)));
+            flags.value("--think", plan.think.typed());
         }
     }
     // One that left nothing of the run has no figures to leave out, and is refused.
     if !plan.warmup.is_zero() && (plan.duration.is_zero() || plan.warmup < plan.duration) {
         flags.value("--warmup", exact(plan.warmup));
+    }
+    if let Some(n) = plan.preconnect.filter(|_| plan.is_open_loop() && plan.keepalive) {
+        flags.value("--preconnect", n.min(plan.users).to_string());
     }
     if plan.threads > 1 {
         flags.value("--threads", plan.threads.to_string());

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use super::style::Tone;
 use super::text::Page;
+use crate::model::course::{LevelOf, Stages};
 use crate::model::figures::{bytes, count, counted, rate, span};
 use crate::model::limits;
-use crate::model::plan::{Closer, CpuWork, LoadLimits, LoadPlan, PortMode, ServerCloser, ServerPlan, Think};
+use crate::model::plan::{Arrivals, Closer, CpuWork, LoadLimits, LoadPlan, PortMode, ServerCloser, ServerPlan, Spread, Think};
 
+/// Stages that are named.
+const STAGES_SHOWN: usize = 5;
 /// Entries of a mix that are named.
 const MIX_SHOWN: usize = 4;
 
@@ -25,9 +28,16 @@ pub fn render_plan(plan: &LoadPlan, columns: usize) -> String {
 /// Who asks: `20 users at 2/s, think 5 ms`, `200 req/s, at most 50 connections`.
 pub(super) fn users(plan: &LoadPlan) -> String {
     if plan.is_open_loop() {
-        return format!("{} req/s, at most {}", rate(plan.rate), counted(plan.users, "connection"));
+        let load = plan.stages.as_ref().map_or_else(|| format!("{} req/s", rate(plan.rate)), course);
+        let how = match plan.arrivals {
+            Arrivals::Constant => String::new(),
+            Arrivals::Poisson => ", Poisson arrivals".to_owned(),
+            Arrivals::Burst(n) => format!(", {} at once", count(n)),
+        };
+        let opened = plan.preconnect.map_or_else(String::new, |n| format!(", {} opened before", count(n)));
+        return format!("{load}{how}, at most {}{opened}", counted(plan.users, "connection"));
     }
-    let mut text = counted(plan.users, "user");
+    let mut text = plan.stages.as_ref().map_or_else(|| counted(plan.users, "user"), course);
     if plan.spawn_rate > 0.0 {
         text += &format!(" at {}/s", rate(plan.spawn_rate));
     }
@@ -45,6 +55,20 @@ fn shard(plan: &LoadPlan) -> Option<String> {
     parts.extend((whole.rate > 0.0).then(|| format!("{} req/s", rate(whole.rate))));
     parts.extend((whole.requests > 0).then(|| counted(whole.requests, "request")));
     Some(format!("{} of {} of a plan of {}", shard.number, shard.of, parts.join(", ")))
+}
+
+/// Where stages lead: `50 users within 30 s, 200 within 1 m, 0 within 10 s`.
+fn course(stages: &Stages) -> String {
+    let unit = |i: usize, to: f64| match (i, stages.of) {
+        (0, LevelOf::Users) => counted(to as u64, "user"),
+        (0, LevelOf::Rate) => format!("{} req/s", rate(to)),
+        (_, LevelOf::Users) => count(to as u64),
+        (_, LevelOf::Rate) => rate(to),
+    };
+    let how = |d: Duration| if d.is_zero() { " at once".to_owned() } else { format!(" within {}", span(d)) };
+    let each = stages.each.iter().enumerate().take(STAGES_SHOWN).map(|(i, s)| unit(i, s.to) + &how(s.duration));
+    let hidden = stages.each.len().saturating_sub(STAGES_SHOWN);
+    each.chain((hidden > 0).then(|| format!("and {hidden} more stages"))).collect::<Vec<_>>().join(", ")
 }
 
 /// Over what: `kept connections`, `a new connection per request that the target closes, ports 10000-32000 in turn`.
@@ -93,9 +117,12 @@ pub(super) fn asked(plan: &LoadPlan) -> String {
     format!("{method}{origin}{paths}{choice}")
 }
 
-/// `5 ms`, `100..500 ms`, `500 ms..2 s`.
+/// `5 ms`, `100..500 ms`, `500 ms..2 s`, `300 ms on average, exponential`.
 pub(super) fn pause(think: Think) -> String {
     let (min, max) = (span(think.min), span(think.max));
+    if think.spread == Spread::Exponential {
+        return format!("{max} on average, exponential");
+    }
     if think.min == think.max {
         return max;
     }
@@ -200,10 +227,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::course::Stage;
 
     #[test]
     fn pauses_name_their_unit_once() {
-        let pause = |a: u64, b: u64| pause(Think { min: Duration::from_millis(a), max: Duration::from_millis(b) });
+        let pause = |a: u64, b: u64| pause(Think::uniform(Duration::from_millis(a), Duration::from_millis(b)));
         assert_eq!(
             [pause(5, 5), pause(100, 500), pause(500, 2000), pause(0, 50)],
             ["5 ms", "100..500 ms", "500 ms..2 s", "0..50 ms"]
@@ -211,9 +239,17 @@ mod tests {
     }
 
     #[test]
+    fn stages_say_where_they_lead() {
+        let each = [(0, 10.0), (60, 50.0), (10, 0.0)].map(|(s, to)| Stage { duration: Duration::from_secs(s), to }).to_vec();
+        assert_eq!(course(&Stages { of: LevelOf::Users, each: each.clone() }), "10 users at once, 50 within 60 s, 0 within 10 s");
+        let long = Stages { of: LevelOf::Rate, each: each.repeat(3) };
+        assert!(course(&long).starts_with("10 req/s at once, 50 within 60 s") && course(&long).ends_with(", and 4 more stages"));
+    }
+
+    #[test]
     fn a_plan_is_three_lines_of_80_columns() {
         let mut plan = crate::report::fixture::broken().run.plan;
-        plan.think = Think { min: Duration::from_millis(100), max: Duration::from_millis(500) };
+        plan.think = Think::uniform(Duration::from_millis(100), Duration::from_millis(500));
         insta::assert_snapshot!(render_plan(&plan, 80));
     }
 }

@@ -7,6 +7,7 @@ use super::locust_csv::{History, failures_csv, stats_csv};
 use super::style::Style;
 use super::text::{Detail, Page, render_run};
 use super::{json, locust};
+use crate::model::course::{LevelOf, Stage, Stages};
 use crate::model::outcome::Cause;
 use crate::model::plan::Unreached;
 use crate::model::result::{ClockOffset, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult};
@@ -203,6 +204,8 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         // Of a name with several addresses.
         let target = &mut f.run.plan.target;
         target.unreached.push(Unreached { addr: target.addr, cause: Cause::SelfConnect });
+        let each = vec![Stage { duration: std::time::Duration::from_secs(9), to: 50.0 }];
+        (f.run.plan.stages, f.run.plan.preconnect) = (Some(Stages { of: LevelOf::Rate, each }), Some(1));
         merged(&mut f.run);
         f.run.plan = f.run.plan.sharded(1, 2);
         f.run.host.name = Some("w1".into());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::body::Body;
-use crate::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target, Think};
+use crate::model::plan::{Arrivals, Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target, Think};
 use crate::model::result::{Host, RunResult, RunStamp, Sysctls};
 
 /// The experiment's mix, 10 users, two workers, closed loop.
@@ -29,8 +29,11 @@ pub(crate) fn plan() -> LoadPlan {
         spawn_rate: 2.0,
         duration: Duration::from_secs(20),
         requests: 0,
-        think: Think { min: Duration::from_millis(100), max: Duration::from_millis(500) },
+        think: Think::uniform(Duration::from_millis(100), Duration::from_millis(500)),
         rate: 0.0,
+        arrivals: Arrivals::default(),
+        stages: None,
+        preconnect: None,
         threads: 2,
         seed: 7,
         warmup: Duration::ZERO,

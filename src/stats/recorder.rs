@@ -159,6 +159,12 @@ impl Recorder {
         self.totals.local_outages.record_connected(at);
     }
 
+    /// The same before the clock started.
+    pub fn record_setup_before(&mut self, setup_us: u64) {
+        self.record_setup(Stamp::ZERO, setup_us);
+        self.totals.connects.before += 1;
+    }
+
     /// No connection was established, for whatever reason.
     pub fn record_connect_failed(&mut self) {
         self.totals.connects.failed += 1;

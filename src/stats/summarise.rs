@@ -74,6 +74,7 @@ fn totals(c: &Filling<'_>) -> Totals {
         bytes_in: c.totals.bytes_in,
         bytes_out: c.totals.bytes_out,
         connections_opened: opened,
+        connections_before: c.totals.connects.before,
         connects_failed: c.totals.connects.failed,
         requests_per_connection: (opened > 0).then(|| carried as f64 / opened as f64),
         users_asked: c.plan.users,

@@ -144,6 +144,8 @@ pub struct ConnectTotals {
     pub setup_retried: u64,
     /// connections that were not established
     pub failed: u64,
+    /// of the established ones, those made before the clock started
+    pub before: u64,
 }
 
 impl ConnectTotals {
@@ -155,6 +157,7 @@ impl ConnectTotals {
             setup_near_3s: 0,
             setup_retried: 0,
             failed: 0,
+            before: 0,
         }
     }
 
@@ -175,6 +178,7 @@ impl ConnectTotals {
         self.setup_near_3s += other.setup_near_3s;
         self.setup_retried += other.setup_retried;
         self.failed += other.failed;
+        self.before += other.before;
     }
 }
 

@@ -74,12 +74,11 @@ pub fn measure(
         return Ok(Measured { result, ended: Ended::Planned });
     }
     let observed = plan.observe.then(|| ObservePlan::of(baseline, target_pid));
-    let clock = Clock::start();
-    let observer = observed.map(|plan| Observer::start(plan, clock));
-    let mut relay = Relay { watch, observer: observer.as_ref(), shown: None };
-    let load = run::run(plan, clock, &mut relay)?;
-    relay.watch.on_load_over();
-    if relay.watch.steering().is_some() {
+    let mut relay = Relay { watch, observed, observer: None, shown: None };
+    let load = run::run(plan, &mut relay)?;
+    let Relay { watch, observer, .. } = relay;
+    watch.on_load_over();
+    if watch.steering().is_some() {
         planned_as_steered(&mut result, &load);
     }
     load.aggregate.fill(&mut result, load.duration, &load.users);
@@ -111,11 +110,18 @@ fn live_at(observer: &Observer, second: u64) -> LivePorts {
 
 struct Relay<'a> {
     watch: &'a mut dyn Watch,
-    observer: Option<&'a Observer>,
+    observed: Option<ObservePlan>,
+    observer: Option<Observer>,
     shown: Option<u64>,
 }
 
 impl run::Watch for Relay<'_> {
+    fn on_ready(&mut self) -> Clock {
+        let clock = Clock::start();
+        self.observer = self.observed.take().map(|plan| Observer::start(plan, clock));
+        clock
+    }
+
     fn on_interval(&mut self, interval: &Interval) {
         self.watch.on_interval(interval);
     }
@@ -124,7 +130,7 @@ impl run::Watch for Relay<'_> {
         let last = now.as_secs().checked_sub(1);
         if let Some(second) = last.filter(|s| Some(*s) != self.shown).and_then(|s| so_far.second(s)) {
             self.shown = last;
-            let live = self.observer.map(|observer| live_at(observer, second.second));
+            let live = self.observer.as_ref().map(|observer| live_at(observer, second.second));
             self.watch.on_second(&second, users, live.as_ref());
         }
         self.watch.is_stopped()

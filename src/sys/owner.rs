@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::process::{read_name, read_parents};
+use super::process::{read_name, read_parent, read_pids};
 use super::sock_diag::{Scope, SockDiag, States};
 use crate::model::facts::{AcceptQueue, DiagSocket, TcpState};
 
@@ -57,10 +57,8 @@ pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
         // Socket activation: init has the socket that it made for the service, and is the parent of everything.
         holders.retain(|pid| *pid != 1);
     }
-    let parents = read_parents().map_err(io_error)?;
-    let parent_of = |pid: u32| parents.iter().find(|(p, _)| *p == pid).map(|(_, parent)| *parent);
-    let mut roots: Vec<u32> =
-        holders.iter().copied().filter(|p| parent_of(*p).is_none_or(|parent| !holders.contains(&parent))).collect();
+    let is_root = |pid: &u32| read_parent(*pid).map_or(true, |parent| !holders.contains(&parent));
+    let mut roots: Vec<u32> = holders.iter().copied().filter(is_root).collect();
     roots.sort_unstable();
     let first = roots.first().copied().unwrap_or(holders[0]);
     Ok(Owner { name: read_name(first).map_err(io_error)?, roots })
@@ -109,10 +107,8 @@ fn listens_for(listener: IpAddr, dest: IpAddr, all: &[IpAddr]) -> bool {
 fn find_holders(inodes: &[u64]) -> io::Result<(Vec<u32>, usize)> {
     let names: Vec<String> = inodes.iter().map(|i| format!("socket:[{i}]")).collect();
     let (mut holders, mut unreadable) = (Vec::new(), 0);
-    for entry in std::fs::read_dir("/proc")? {
-        let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-        let fds = match std::fs::read_dir(entry.path().join("fd")) {
+    for pid in read_pids()? {
+        let fds = match std::fs::read_dir(format!("/proc/{pid}/fd")) {
             Ok(fds) => fds,
             Err(e) => {
                 unreadable += usize::from(e.kind() == io::ErrorKind::PermissionDenied);

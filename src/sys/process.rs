@@ -43,11 +43,14 @@ pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
 ///
 /// Errors: it has ended, or is not readable.
 pub fn read_is_stopped(pid: u32) -> io::Result<bool> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may contain anything, blanks and parentheses too.
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-    state
-        .map(|s| matches!(s, 'T' | 't'))
+    Ok(matches!(read_stat(pid)?.0, 'T' | 't'))
+}
+
+/// State and parent of one process, proc_pid_stat(5).
+fn read_stat(pid: u32) -> io::Result<(char, u32)> {
+    let mut bytes = [0; STAT_ROOM];
+    let n = std::fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut bytes)?;
+    parse_stat(&String::from_utf8_lossy(&bytes[..n]))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: not the expected line")))
 }
 
@@ -58,6 +61,13 @@ pub fn read_end(pid: u32) -> Option<String> {
     // Of a main thread that ended before the others the process lives on.
     let has_ended = stat.state == 'Z' && stat.num_threads <= 1;
     stat.exit_code.filter(|_| has_ended).map(|code| ExitStatus::from_raw(code).to_string())
+}
+
+/// The beginning of the line: pid, name, state, parent.
+fn parse_stat(line: &str) -> Option<(char, u32)> {
+    // The name in parentheses may contain anything, blanks and parentheses too; what follows has none.
+    let mut words = line.rsplit_once(')')?.1.split_ascii_whitespace();
+    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
 
 /// Cores that the main thread of a process may run on: `Cpus_allowed_list` of proc_pid_status(5).
@@ -132,10 +142,22 @@ pub fn read_tree_of_others(roots: &[u32]) -> io::Result<Vec<u32>> {
 
 /// Parent of every process, as (pid, parent). A process that ends meanwhile is left out.
 pub fn read_parents() -> io::Result<Vec<(u32, u32)>> {
-    let all = procfs::process::all_processes().map_err(io::Error::other)?;
-    Ok(all.filter_map(|p| p.and_then(|p| p.stat()).ok()).map(|s| (s.pid.cast_unsigned(), s.ppid.cast_unsigned())).collect())
+    Ok(read_pids()?.into_iter().filter_map(|pid| Some((pid, read_stat(pid).ok()?.1))).collect())
 }
 
+/// Parent of one process. Errors: it has ended.
+pub(super) fn read_parent(pid: u32) -> io::Result<u32> {
+    Ok(read_stat(pid)?.1)
+}
+
+/// Every process that is to be seen.
+pub(super) fn read_pids() -> io::Result<Vec<u32>> {
+    let entries = std::fs::read_dir("/proc")?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// A name has 64 bytes at the most (kernel threads), the numbers before and after it up to the parent fewer.
+const STAT_ROOM: usize = 512;
 /// Three decimal numbers of 64 bits, two blanks and a line end fit.
 const SCHEDSTAT_ROOM: usize = 64;
 
@@ -253,6 +275,8 @@ mod tests {
         assert!(ThreadReader::default().read(pid).is_err());
         assert_eq!(parse_schedstat("2000000000 500000000 7\n"), Some((2.0, 0.5)));
         assert_eq!(parse_schedstat("7\n"), None);
+        assert_eq!(parse_stat("42 (a (b) S 1) T 7 42 42 0 -1"), Some(('T', 7)));
+        assert_eq!((parse_stat("42 (x) S"), parse_stat("42")), (None, None));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use mio::net::TcpStream;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -150,6 +151,13 @@ pub fn take_error(stream: &TcpStream) -> Option<i32> {
         Ok(None) => None,
         Ok(Some(e)) | Err(e) => Some(e.raw_os_error().unwrap_or(0)),
     }
+}
+
+/// Waits until a connection that is being made is there, for `most` at the longest. Returns whether it is.
+pub fn is_established_within(stream: &TcpStream, most: Duration) -> bool {
+    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+    let ready = poll(&mut fds, PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX));
+    ready.is_ok_and(|n| n > 0) && take_error(stream).is_none()
 }
 
 /// Whether a socket connected to itself (simultaneous open with the destination as its own source port): its

@@ -77,7 +77,7 @@ pub(crate) fn healthy() -> RunResult {
     let mut plan = LoadPlan::new(Target::at(([10, 0, 0, 1], 80).into()), mix);
     plan.users = 50;
     plan.duration = Duration::from_secs(60);
-    plan.think = Think { min: Duration::from_millis(100), max: Duration::from_millis(500) };
+    plan.think = Think::uniform(Duration::from_millis(100), Duration::from_millis(500));
     let mut run = RunResult::new(plan, "sockbench load".into(), "2026-11-24T10:00:00Z".into(), host());
     run.host.sysctls_at_end = Some(run.host.sysctls.clone());
     run.duration_s = 60.0;

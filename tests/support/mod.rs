@@ -173,45 +173,11 @@ pub(crate) fn leave_time_wait(listener: &std::net::TcpListener, ports: std::ops:
 pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::testing::model::plan::LoadPlan {
     use std::time::Duration;
 
-    use sockbench::testing::model::body::Body;
-    use sockbench::testing::model::plan::{Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target};
-    LoadPlan {
-        target: Target {
-            url: format!("http://{addr}/"),
-            host: addr.ip().to_string(),
-            addr,
-            resolved: vec![addr],
-            unreached: vec![],
-            authority: addr.to_string(),
-            own_server: false,
-        },
-        method: "GET".into(),
-        headers: vec![],
-        body: Body::default(),
-        says_close: false,
-        mix: vec![MixEntry { path: "/".into(), weight: 1 }],
-        users: 1,
-        spawn_rate: 0.0,
-        duration: Duration::from_secs(3),
-        requests: 0,
-        think: sockbench::testing::model::plan::Think { min: Duration::ZERO, max: Duration::ZERO },
-        rate: 0.0,
-        threads: 1,
-        seed: 1,
-        warmup: Duration::ZERO,
-        keepalive: false,
-        closer: Closer::Client,
-        port_mode: PortMode::Auto,
-        port_range: None,
-        reuse_addr: false,
-        sources: vec![],
-        timeout: Duration::from_secs(10),
-        allow_remote: false,
-        observe: true,
-        limits: LoadLimits::default(),
-        environment: sockbench::testing::model::environment::Environment::default(),
-        shard: None,
-    }
+    use sockbench::testing::model::plan::{LoadPlan, MixEntry, Target};
+    let target = Target { url: format!("http://{addr}/"), ..Target::at(addr) };
+    let mix = vec![MixEntry { path: "/".into(), weight: 1 }];
+    let (duration, timeout) = (Duration::from_secs(3), Duration::from_secs(10));
+    LoadPlan { users: 1, duration, timeout, keepalive: false, ..LoadPlan::new(target, mix) }
 }
 
 /// A result of `plan` with `seconds` points, as the counting part leaves it.

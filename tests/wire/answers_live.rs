@@ -185,7 +185,7 @@ fn more_bytes_that_come_in_their_own_segment_are_the_same_surplus() {
     for think in [Duration::from_millis(60), Duration::ZERO] {
         let server = sends(vec![OK.to_vec(), b"\r\n".to_vec()], Then::Serve);
         let mut p = small_plan(&server);
-        (p.think, p.timeout) = (Think { min: think, max: think }, Duration::from_secs(2));
+        (p.think, p.timeout) = (Think::uniform(think, think), Duration::from_secs(2));
         let (r, _) = run(&p);
         assert_eq!((r.totals.requests, r.totals.failures), (4, 0), "think {think:?}: {:?}", r.errors);
         let [row] = &r.surplus[..] else { panic!("one kind of surplus: {:?}", r.surplus) };
@@ -240,7 +240,7 @@ fn a_kept_connection_ended_between_requests_is_noted_by_fin_and_by_rst() {
         });
         let mut p = plan(server.addr);
         (p.users, p.requests) = (1, 5);
-        p.think = Think { min: Duration::from_millis(60), max: Duration::from_millis(60) };
+        p.think = Think::uniform(Duration::from_millis(60), Duration::from_millis(60));
         let (r, _) = run(&p);
         assert_eq!((r.totals.requests, r.totals.failures), (5, 0), "{:?}", r.errors);
         (r.closes.idle_fin, r.closes.idle_reset)

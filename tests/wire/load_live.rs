@@ -61,7 +61,7 @@ fn the_end_of_the_duration_cuts_what_is_in_flight() {
 fn a_closed_port_is_refused_and_stops_the_run() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback");
     let mut p = plan(free);
-    (p.requests, p.think) = (0, Think { min: Duration::from_millis(50), max: Duration::from_millis(50) });
+    (p.requests, p.think) = (0, Think::uniform(Duration::from_millis(50), Duration::from_millis(50)));
     let (r, ended) = run(&p);
     assert!(matches!(ended, Ended::Refused(_)));
     assert!(r.duration_s < p.duration.as_secs_f64(), "it does not go on: {} s", r.duration_s);
@@ -196,7 +196,7 @@ fn an_idle_connection_that_the_server_closes_is_made_again_without_a_failure() {
         let _ = s.shutdown(Shutdown::Both);
     });
     let mut p = plan(server.addr);
-    (p.requests, p.think) = (40, Think { min: Duration::from_millis(30), max: Duration::from_millis(30) });
+    (p.requests, p.think) = (40, Think::uniform(Duration::from_millis(30), Duration::from_millis(30)));
     let (r, _) = run(&p);
     assert_eq!((r.totals.requests, r.totals.failures, r.totals.connections_opened), (40, 0, 40));
     assert_eq!(r.closes.server + r.closes.client, 40);
@@ -354,7 +354,7 @@ fn a_busy_port_of_the_ring_is_an_own_failure_with_its_call() {
     let mut p = plan(server.addr);
     p.sources = vec![server.addr.ip()];
     (p.port_mode, p.port_range, p.users) = (PortMode::Ring, Some(PortRange { lo: port, hi: port }), 1);
-    (p.requests, p.think) = (5, Think { min: Duration::from_millis(10), max: Duration::from_millis(10) });
+    (p.requests, p.think) = (5, Think::uniform(Duration::from_millis(10), Duration::from_millis(10)));
     let (r, ended) = run(&p);
     assert_eq!(only_error(&r), (Call::Bind, "EADDRINUSE", 5, false));
     assert_eq!((r.totals.local_failures, r.totals.requests), (5, 0));

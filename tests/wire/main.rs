@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may unwrap")]
 
 mod answers_live;
+mod course_live;
 mod load_live;
 mod requests_live;
 mod scripted;

@@ -24,6 +24,9 @@ pub(crate) fn plan(addr: SocketAddr) -> LoadPlan {
 struct Silent;
 
 impl Watch for Silent {
+    fn on_ready(&mut self) -> Clock {
+        Clock::start()
+    }
     fn on_interval(&mut self, _: &Interval) {}
     fn on_turn(&mut self, _: Duration, _: UsersNow, _: &Aggregate) -> bool {
         false
@@ -37,7 +40,7 @@ pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
 
 /// The same, with somebody who watches, and may steer.
 pub(crate) fn run_watched(plan: &LoadPlan, watch: &mut dyn Watch) -> (RunResult, Ended) {
-    let load = sockbench::testing::load::run::run(plan, Clock::start(), watch).expect("workers start");
+    let load = sockbench::testing::load::run::run(plan, watch).expect("workers start");
     let host = Host {
         name: None,
         kernel: String::new(),

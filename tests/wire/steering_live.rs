@@ -13,6 +13,7 @@ use sockbench::testing::model::plan::{LoadPlan, MixEntry, Think};
 use sockbench::testing::model::result::RunResult;
 use sockbench::testing::stats::aggregate::Aggregate;
 use sockbench::testing::stats::interval::Interval;
+use sockbench::testing::sys::clock::Clock;
 
 /// Asks for one number of users of each class after another: the next when the last is at work and has lasted a turn.
 struct Steps {
@@ -25,6 +26,10 @@ struct Steps {
 }
 
 impl Watch for Steps {
+    fn on_ready(&mut self) -> Clock {
+        Clock::start()
+    }
+
     fn on_interval(&mut self, _: &Interval) {}
 
     fn on_turn(&mut self, _: Duration, users: UsersNow, _: &Aggregate) -> bool {
@@ -69,7 +74,7 @@ fn users_start_move_and_retire_and_no_request_is_lost() {
     for (threads, think_ms) in [(2, 0), (2, 30), (1, 3_600_000)] {
         let before = server.answers.load(Ordering::SeqCst);
         let think = Duration::from_millis(think_ms);
-        let p = LoadPlan { think: Think { min: think, max: think }, ..endless(server.addr, threads) };
+        let p = LoadPlan { think: Think::uniform(think, think), ..endless(server.addr, threads) };
         let (r, ended, steps) = steered(&p, &[[3, 0], [1, 4], [0, 9], [5, 0], [0, 0], [2, 1]]);
         let t = &r.totals;
         assert_eq!((t.failures, t.local_failures, t.cut, ended), (0, 0, 0, Ended::Planned), "{:?}", r.errors);

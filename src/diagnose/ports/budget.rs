@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::playback::Playback;
+pub use super::demand::Demand;
+use super::playback::{Playback, Steps};
 pub use crate::model::budget::Budget;
 use crate::model::figures::{self, count, counted, seconds};
 use crate::model::forecast::{Assumed, FORECAST_SCHEMA, Forecast};
@@ -39,10 +40,28 @@ impl Budget {
         self.forecast_from(InUse::default(), rate, duration, fail_rate, recovered_rate)
     }
 
-    /// When the pool is used up at `rate` with `left` of it in use already; none when the rate always finds a port.
-    pub fn port_forecast(&self, left: InUse, rate: f64, duration: Duration) -> Option<PortForecast> {
-        let f = self.forecast_from(left, rate, duration, None, None);
-        Some(PortForecast { rate_cps: rate, exhausted_at_s: f.exhausted_at_s?, dead_s: f.dead_s?, echo_s: f.echo_s })
+    /// When the pool is used up by `demand` with `left` of it in use already, and for how long no port comes back; none when it
+    /// always finds a port. One that follows a course is played for `duration`; its rate is that of the moment.
+    pub fn port_forecast(&self, left: InUse, demand: &Demand, duration: Duration) -> Option<PortForecast> {
+        let (course, each_cps) = match demand {
+            Demand::Level(rate) => {
+                let f = self.forecast_from(left, *rate, duration, None, None);
+                return Some(PortForecast {
+                    rate_cps: *rate,
+                    exhausted_at_s: f.exhausted_at_s?,
+                    dead_s: f.dead_s?,
+                    echo_s: f.echo_s,
+                });
+            }
+            Demand::Course { course, each_cps } => (course, *each_cps),
+        };
+        let budget = Self { pool: self.pool.saturating_sub(left.open), ..*self };
+        let duration_s = duration.as_secs_f64();
+        let steps = Steps::of(course, each_cps, duration_s);
+        let played = Playback::run(&budget, left, &steps, None, duration_s + self.hold.as_secs_f64() + left.last_free_s.max(0.0));
+        let exhausted_at_s = *played.began.first()?;
+        let echo_s = played.began.iter().skip(1).copied().take(RECURRENCES_MAX).collect();
+        Some(PortForecast { rate_cps: steps.at(exhausted_at_s).0, exhausted_at_s, dead_s: played.dead_s?, echo_s })
     }
 
     /// As [`Self::forecast`], with `held` of the pool in use at the start: open connections are no part of the pool, the
@@ -65,10 +84,12 @@ impl Budget {
         let assumed =
             Assumed { fail_rate_cps: fail_rate.map_or(rate, sane), recovered_rate_cps: recovered_rate.map_or(rate, sane) };
         let (hold_s, duration_s) = (self.hold.as_secs_f64(), duration.as_secs_f64());
-        let counted = Playback::run(self, held, rate, assumed, duration_s);
+        let asked = |recovered| Steps::changing(rate, hold_s, recovered);
+        let run = |recovered, until| Playback::run(self, held, &asked(recovered), Some(assumed.fail_rate_cps), until);
+        let counted = run(assumed.recovered_rate_cps, duration_s);
         let horizon = duration_s.max(hold_s).max(held.last_free_s) + hold_s;
-        let again = Playback::run(self, held, rate, Assumed { recovered_rate_cps: rate, ..assumed }, horizon);
-        let recovered = Playback::run(self, held, rate, assumed, horizon);
+        let again = run(rate, horizon);
+        let recovered = run(assumed.recovered_rate_cps, horizon);
         let recurrences = |p: &Playback| p.began.iter().skip(1).copied().take(RECURRENCES_MAX).collect();
         let (exhausted_at_s, dead_s) = if held.timed == 0 {
             (self.exhausted_at(rate), self.dead_for(rate))

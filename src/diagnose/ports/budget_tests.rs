@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::course::{Course, LevelOf, Stage, Stages};
 
 /// The experiment's pool and hold time.
 fn windows() -> Budget {
@@ -150,8 +151,41 @@ fn both_limits_and_a_forecast() {
     assert_eq!(b.search_limit_cps(PortMode::Ring), None);
     assert_eq!(Budget::new(28232, 0.0).limit_cps(), None);
     let left = |timed| InUse { timed, first_free_s: 100.0, last_free_s: 110.0, open: 0 };
-    let at = |n, rate| windows().port_forecast(left(n), rate, Duration::from_mins(3)).map(|f| f.exhausted_at_s);
+    let at = |n, rate| windows().port_forecast(left(n), &Demand::Level(rate), Duration::from_mins(3)).map(|f| f.exhausted_at_s);
     close(at(0, 170.0).unwrap(), 96.4, 0.1);
     close(at(1000, 170.0).unwrap(), 90.5, 0.1);
     assert_eq!(at(1000, 136.0), None, "what was in use comes free: the ceiling is the whole pool's");
+}
+
+fn stages(of: LevelOf, each: &[(u64, f64)]) -> Course {
+    let each = each.iter().map(|(s, to)| Stage { duration: Duration::from_secs(*s), to: *to }).collect();
+    Stages { of, each }.course()
+}
+
+#[test]
+fn the_forecast_of_a_ramp_follows_the_ramp() {
+    // 2t connections a second are t^2 at t: 6,400 ports last 80 s where none comes back, and 106.7 s where T is 60 s (60 (2t - 60)).
+    let course = stages(LevelOf::Rate, &[(200, 400.0)]);
+    let at = |hold: f64, each_cps| {
+        let demand = Demand::Course { course: course.clone(), each_cps };
+        Budget::new(6400, hold).port_forecast(InUse::default(), &demand, Duration::from_secs(200))
+    };
+    let early = at(90.0, 1.0).expect("it runs out");
+    close(early.exhausted_at_s, 80.0, 0.1);
+    close(early.dead_s, 10.0, 0.1);
+    close(early.rate_cps, 160.0, 1.0);
+    close(at(60.0, 0.5).map_or(0.0, |f| f.exhausted_at_s), 6400.0 / 60.0 + 30.0, 0.1);
+    assert_eq!(at(60.0, 0.1), None, "40 a second at the most");
+}
+
+#[test]
+fn stages_that_pause_let_the_ports_come_back() {
+    // 100 a second for 10 s, a pause longer than T, and again: each time 800 ports last 8 s.
+    let course = stages(LevelOf::Rate, &[(0, 100.0), (10, 100.0), (0, 0.0), (30, 0.0), (0, 100.0), (10, 100.0)]);
+    let demand = Demand::Course { course, each_cps: 1.0 };
+    let f = Budget::new(800, 20.0).port_forecast(InUse::default(), &demand, Duration::from_secs(50)).expect("it runs out");
+    close(f.exhausted_at_s, 8.0, 1e-6);
+    close(f.dead_s, 12.0, 1e-6);
+    assert_eq!(f.echo_s.len(), 1, "{f:?}");
+    close(f.echo_s[0], 48.0, 1e-6);
 }

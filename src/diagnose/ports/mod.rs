@@ -4,6 +4,7 @@
 //! through time. Not here: reading any of it.
 
 pub mod budget;
+pub mod demand;
 pub mod hold;
 mod playback;
 pub mod pool;

@@ -2,12 +2,12 @@
 //! form is in [`super::budget`].
 
 use crate::model::budget::Budget;
-use crate::model::forecast::Assumed;
+use crate::model::course::Course;
 use crate::model::port_count::InUse;
 
 /// Pieces of constant rate that are followed one by one; a real playback takes a handful per hold time. Beyond them the
 /// counts go on at their mean.
-const PIECES_MAX: usize = 4096;
+const PIECES_MAX: usize = 1 << 15;
 
 /// One piece in which everything flows at a constant rate.
 struct Piece {
@@ -15,7 +15,50 @@ struct Piece {
     success_rate: f64,
 }
 
-/// What a constant demand comes to.
+/// Steps that one straight line of a course is played back in: the counts at their ends are exact.
+const STEPS: u32 = 200;
+
+/// New connections per second over time, constant in steps.
+pub(super) struct Steps(Vec<(f64, f64)>);
+
+impl Steps {
+    /// `rate` up to `at_s`, `then` from there on.
+    pub(super) fn changing(rate: f64, at_s: f64, then: f64) -> Self {
+        Self(vec![(at_s, rate), (f64::INFINITY, then)])
+    }
+
+    /// So many per second and unit of a course, up to `until_s`; none from there on.
+    pub(super) fn of(course: &Course, each_cps: f64, until_s: f64) -> Self {
+        let steps = course.steps(until_s, STEPS).into_iter().map(|(end, level)| (end, level * each_cps));
+        Self(steps.chain([(f64::INFINITY, 0.0)]).collect())
+    }
+
+    /// The highest.
+    fn peak(&self) -> f64 {
+        self.0.iter().fold(0.0, |most, (_, rate)| most.max(*rate))
+    }
+
+    /// Connections that are asked for up to `until`.
+    fn total(&self, until: f64) -> f64 {
+        let mut from = 0.0;
+        let mut sum = 0.0;
+        for (end, rate) in &self.0 {
+            let to = end.min(until);
+            sum += (to - from).max(0.0) * rate;
+            from = to;
+        }
+        sum
+    }
+
+    /// The rate at `now`, and how long it lasts.
+    pub(super) fn at(&self, now: f64) -> (f64, f64) {
+        let passed = self.0.partition_point(|(end, _)| *end <= now);
+        let (end, rate) = self.0[passed.min(self.0.len() - 1)];
+        (rate, end)
+    }
+}
+
+/// What a demand comes to.
 #[derive(Default)]
 pub(super) struct Playback {
     pub(super) successes: f64,
@@ -27,19 +70,20 @@ pub(super) struct Playback {
 }
 
 impl Playback {
-    /// Plays `rate` from 0 to `until`, the timed ones of `held` in the pool at the start (open ones are no part of it).
-    pub(super) fn run(budget: &Budget, held: InUse, rate: f64, assumed: Assumed, until: f64) -> Self {
+    /// Plays `demand` from 0 to `until`, the timed ones of `held` in the pool at the start (open ones are no part of it).
+    /// While nothing succeeds calls fail at `fail_cps`, or as the demand asks.
+    pub(super) fn run(budget: &Budget, held: InUse, demand: &Steps, fail_cps: Option<f64>, until: f64) -> Self {
         let (pool, hold) = (f64::from(budget.pool), budget.hold.as_secs_f64());
         let mut out = Self::default();
         let left = Left::of(held);
-        if hold <= 0.0 || budget.is_capped() || (left.ports <= 0.0 && rate <= budget.ceiling_cps()) {
-            out.successes = rate * until;
+        if hold <= 0.0 || budget.is_capped() || (left.ports <= 0.0 && demand.peak() <= budget.ceiling_cps()) {
+            out.successes = demand.total(until);
             return out;
         }
         let mut pieces: Vec<Piece> = Vec::new();
         let (mut now, mut used, mut released, mut failing) = (0.0_f64, left.ports.min(pool), 0_usize, false);
         while now < until && pieces.len() < PIECES_MAX {
-            let demand = if now < hold { rate } else { assumed.recovered_rate_cps };
+            let (asked, asked_until) = demand.at(now);
             // Releases now are the successes of T ago.
             while released < pieces.len() && pieces[released].end + hold <= now {
                 released += 1;
@@ -47,8 +91,8 @@ impl Playback {
             let own = if now < hold { 0.0 } else { pieces.get(released).map_or(0.0, |p| p.success_rate) };
             let release = own + left.rate_at(now);
             let full = used >= pool;
-            let success = if full { demand.min(release) } else { demand };
-            let mut next = left.next_after(now).map_or(until, |at| at.min(until));
+            let success = if full { asked.min(release) } else { asked };
+            let mut next = left.next_after(now).unwrap_or(until).min(until).min(asked_until);
             if now < hold {
                 next = next.min(hold);
             } else if let Some(p) = pieces.get(released) {
@@ -62,18 +106,18 @@ impl Playback {
                     (next, fills) = (at, true);
                 }
             }
-            let fails = full && success < demand;
+            let fails = full && success < asked;
             if fails && !failing {
                 out.began.push(now);
             }
-            if out.dead_s.is_none() && !out.began.is_empty() && success > 0.0 {
+            if out.dead_s.is_none() && !out.began.is_empty() && release > 0.0 {
                 out.dead_s = Some(now - out.began[0]);
             }
             failing = fails;
             let span = next - now;
             out.successes += success * span;
             if fails {
-                out.failures += assumed.fail_rate_cps * (demand - success) / demand * span;
+                out.failures += fail_cps.unwrap_or(asked) * (asked - success) / asked * span;
             }
             used = if fills { pool } else { (used + net * span).clamp(0.0, pool) };
             // A piece shorter than the clock's own resolution would never end.

@@ -22,6 +22,7 @@ pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, 
     let Shortfall { missing, asked: all } = shortfall;
     let never = counted(missing.round() as u64, "request");
     let sent = t.attempts as f64 / seen.duration_s;
+    let rate_asked = plan.mean_rate(seen.duration_s);
     let kept_away = is_kept_away(run, seen);
     let because = match (kept_away, asked) {
         (true, _) => "connections could not be made when they were due, and a user pauses after such a failure".to_owned(),
@@ -34,9 +35,9 @@ pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, 
         count(all.round() as u64),
         share(missing / all.max(1.0)),
         rate(t.rps),
-        rate(plan.rate)
+        rate(rate_asked)
     );
-    let title = format!("{} of {} req/s were sent: {never} never started", rate(sent), rate(plan.rate));
+    let title = format!("{} of {} req/s were sent: {never} never started", rate(sent), rate(rate_asked));
     // A full target answers no faster over more connections.
     let full = seen.cpu.is_yes() || seen.queue.is_yes();
     let remedies = match (kept_away, full) {
@@ -44,7 +45,7 @@ pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, 
         (false, true) => vec![lower(run, seen)],
         (false, false) if may_queue(run) => vec![lower(run, seen), more_connections(run, seen, asked)],
         (false, false) => {
-            let kept = Prediction::near(Metric::Rps, plan.rate, FALL_SHORT_SHARE);
+            let kept = Prediction::near(Metric::Rps, rate_asked, FALL_SHORT_SHARE);
             vec![more_connections(run, seen, asked).promising(kept), lower(run, seen)]
         }
     };

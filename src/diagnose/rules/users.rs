@@ -48,7 +48,10 @@ fn expected_at_once(run: &RunResult) -> Option<f64> {
     if plan.is_open_loop() || (plan.requests > 0 && run.totals.attempts < ATTEMPTS_PER_USER * u64::from(plan.users)) {
         return None;
     }
-    if plan.requests == 0 && plan.ramp().as_secs_f64() + 1.0 > duration_s(run) {
+    // One that ended early may not have come to its highest stage.
+    let all_started_s =
+        if plan.stages.is_some() { plan.duration.as_secs_f64() - EARLY_END_S } else { plan.ramp().as_secs_f64() + 1.0 };
+    if plan.requests == 0 && all_started_s > duration_s(run) {
         return None;
     }
     // A connection per answer exists only while the answer is under way; with think time hardly ever by all at once.
@@ -80,7 +83,7 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult, seen: &Indicators)
             .with("users_asked", asked)
             .with("users_reached", t.users_reached)
             .with("users_started", started)
-            .with("rate_asked", plan.is_open_loop().then_some(plan.rate))
+            .with("rate_asked", plan.is_open_loop().then_some(plan.mean_rate(duration)))
             .with("rate_achieved", plan.is_open_loop().then_some(t.attempts as f64 / duration))
             .with("never_started", t.never_started)
             .with("connects_failed", t.connects_failed)

@@ -33,9 +33,10 @@
 use std::time::Duration;
 
 use crate::http1::response::{AnswerHeads, AtEof, Progress, ResponseReader, Start, Surplus};
+use crate::load::pacer::exponential;
 use crate::model::limits;
 use crate::model::outcome::{Call, Cause, ClosedBy, EndpointId, Failure, Outcome, Phase, ProtocolFault, Sample};
-use crate::model::plan::Closer;
+use crate::model::plan::{Closer, Spread};
 use crate::model::received::Received;
 use crate::model::time::Stamp;
 
@@ -137,7 +138,7 @@ impl User {
         debug_assert_eq!(self.state, State::Idle, "one request at a time");
         self.sample = blank(endpoint, intended, now);
         self.surplus_seen = false;
-        self.reader.begin(if self.connected { Start::Reused } else { Start::Fresh });
+        self.reader.begin(if self.connected && self.answers > 0 { Start::Reused } else { Start::Fresh });
         self.deadline = now.plus(rules.timeout);
         if self.connected {
             self.state = State::Sending;
@@ -152,6 +153,11 @@ impl User {
     /// socket(2), bind(2) or connect(2) failed at once.
     pub fn on_open_failed(&mut self, failure: Failure, now: Stamp, rules: &Rules) -> After {
         self.fail(failure, now, rules, None)
+    }
+
+    /// A connection was made before the run: it has carried nothing yet.
+    pub fn on_preconnected(&mut self) {
+        self.connected = true;
     }
 
     /// connect(2) was called and goes on by itself.
@@ -398,6 +404,9 @@ impl User {
         let (min, max) = (rules.think.min, rules.think.max);
         if max.is_zero() {
             return now;
+        }
+        if rules.think.spread == Spread::Exponential {
+            return now.plus(Duration::try_from_secs_f64(max.as_secs_f64() * exponential(&mut self.rng)).unwrap_or(max));
         }
         let span = max.saturating_sub(min).as_nanos() as u64;
         let extra = if span == 0 { 0 } else { self.rng.u64(0..=span) };

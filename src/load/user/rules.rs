@@ -44,7 +44,7 @@ impl Rules {
         Self {
             keepalive: true,
             closer: Closer::Client,
-            think: Think { min: Duration::ZERO, max: Duration::ZERO },
+            think: Think::default(),
             timeout: limits::REQUEST_TIMEOUT,
             expect: Expect::default(),
         }

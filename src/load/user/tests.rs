@@ -179,7 +179,7 @@ fn refused_connects_pause_like_own_failures_and_an_answer_ends_the_doubling() {
 
 #[test]
 fn with_think_time_a_failing_user_takes_it_and_no_more() {
-    let think = Think { min: Duration::from_millis(100), max: Duration::from_millis(500) };
+    let think = Think::uniform(Duration::from_millis(100), Duration::from_millis(500));
     let r = Rules { think, ..rules(false, Closer::Client) };
     let mut u = User::new(1, &r);
     for _ in 0..50 {

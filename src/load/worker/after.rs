@@ -55,7 +55,6 @@ impl Worker<'_> {
         if self.slots[slot as usize].is_leaving {
             self.leave(slot, now);
         } else if free_at > now {
-            self.slots[slot as usize].is_asleep = true;
             self.sleepers.set(slot, free_at);
         } else if self.pacer.is_some() {
             self.set_free(slot, now);

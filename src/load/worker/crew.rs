@@ -1,11 +1,11 @@
-//! A worker's users where somebody else decides how many there are: started, and retired in the reverse order.
+//! A worker's users: started as they are asked for, and retired in the reverse order.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use super::{Slot, Worker};
 use crate::model::time::Stamp;
 
-/// This worker's part of a steered run.
+/// The users of this worker.
 #[derive(Debug, Default)]
 pub(super) struct Crew {
     /// slots at work, by class, in the order of their start
@@ -14,26 +14,30 @@ pub(super) struct Crew {
     vacant: Vec<u32>,
     /// users that were started so far
     started: u32,
+    /// when another number may be asked for
+    pub(super) next_look: Stamp,
 }
 
 impl Worker<'_> {
     /// Starts and retires users until each class has this worker's share of its target.
     pub(super) fn follow(&mut self, now: Stamp) {
-        let Some(steering) = self.steering.clone() else { return };
+        if now < self.crew.next_look {
+            return;
+        }
+        let steering = Arc::clone(&self.steering);
+        self.crew.next_look = steering.next_look(now);
         self.crew.at_work.resize_with(steering.classes(), Vec::new);
         for class in 0..steering.classes() {
-            let share = steering.share(class, self.index, self.plan.threads);
+            let share = steering.share(class, self.plan, self.index, now);
             while self.crew.at_work[class].len() < share {
                 let slot = self.recruit(class);
                 self.crew.at_work[class].push(slot);
                 self.ready.push(slot);
-                self.shared.started.fetch_add(1, Ordering::Relaxed);
                 steering.note_start(class);
             }
             while self.crew.at_work[class].len() > share {
                 let Some(slot) = self.crew.at_work[class].pop() else { break };
                 self.retire(slot, now);
-                self.shared.started.fetch_sub(1, Ordering::Relaxed);
                 steering.note_retirement(class);
             }
         }
@@ -43,7 +47,7 @@ impl Worker<'_> {
     fn recruit(&mut self, class: usize) -> u32 {
         let number = self.index.wrapping_add(self.crew.started.wrapping_mul(self.plan.threads));
         self.crew.started = self.crew.started.wrapping_add(1);
-        let of_class = self.steering.as_ref().and_then(|s| s.endpoint(class));
+        let of_class = self.steering.endpoint(class);
         let vacant = self.crew.vacant.pop();
         // Late events of the slot's last connection must not reach the new user.
         let generation = vacant.map(|slot| self.slots[slot as usize].generation).unwrap_or_default();
@@ -56,13 +60,12 @@ impl Worker<'_> {
         self.slots.len() as u32 - 1
     }
 
-    /// The user makes no further request. One that has a request in flight, or is in the list of those that begin, leaves when
-    /// that is over; one that waits is woken up for it.
+    /// The user makes no further request. One that waits leaves at once; one that has a request in flight, or is in the list of
+    /// those that begin, when that is over.
     fn retire(&mut self, slot: u32, now: Stamp) {
-        let s = &mut self.slots[slot as usize];
-        s.is_leaving = true;
-        if s.is_asleep {
-            self.sleepers.set(slot, now);
+        self.slots[slot as usize].is_leaving = true;
+        if self.sleepers.clear(slot) {
+            self.leave(slot, now);
         }
     }
 
@@ -77,8 +80,8 @@ impl Worker<'_> {
         self.crew.vacant.push(slot);
     }
 
-    /// The steered run is over, and the last of this worker's users has left.
+    /// Whoever steered the run has ended it, and the last of this worker's users has left.
     pub(super) fn has_drained(&self) -> bool {
-        self.steering.as_ref().is_some_and(|s| s.is_over()) && self.crew.vacant.len() == self.slots.len()
+        self.steering.is_over() && self.crew.vacant.len() == self.slots.len()
     }
 }

@@ -15,7 +15,7 @@ use mio::{Events, Poll, Token};
 
 use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::response::AnswerHeads;
-use crate::load::pacer::ConstantRate;
+use crate::load::pacer::Schedule;
 use crate::load::source::{Local, Sources};
 use crate::load::steering::Steering;
 use crate::load::user::{Rules, User};
@@ -31,6 +31,7 @@ use crate::sys::timer::LoopTimer;
 
 mod after;
 mod crew;
+mod preconnect;
 mod schedule;
 mod shared;
 mod sockets;
@@ -48,6 +49,10 @@ const EVENTS: usize = 1024;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// No turn of the loop takes longer than this beside its wait while the thread runs: starts and reads are bounded.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
+/// Arrivals of a worker that is to start more than so many a second are started in batches.
+const BATCHED_FROM: f64 = 20_000.0;
+/// How long an arrival of such a worker may wait for the next ones.
+const BATCH: Duration = Duration::from_micros(50);
 /// A request longer than this may need two segments: Nagle's algorithm would delay the second one.
 const ONE_SEGMENT: usize = 1000;
 
@@ -65,8 +70,6 @@ struct Slot {
     /// its events say when it can be written to
     watches_write: bool,
     paused: bool,
-    /// waits in the list of sleepers
-    is_asleep: bool,
     /// makes no further request
     is_leaving: bool,
     /// all that its user asks for; none: the whole mix
@@ -88,7 +91,6 @@ impl Slot {
             counted: false,
             watches_write: false,
             paused: false,
-            is_asleep: false,
             is_leaving: false,
             of_class: None,
         }
@@ -109,8 +111,8 @@ pub(in crate::load) struct Worker<'a> {
     rules: Rules,
     clock: Clock,
     shared: Arc<Shared>,
-    /// who else decides how many users there are
-    steering: Option<Arc<Steering>>,
+    /// how many users there are to be
+    steering: Arc<Steering>,
     crew: Crew,
     reports: Sender<Report>,
     poll: Poll,
@@ -123,7 +125,7 @@ pub(in crate::load) struct Worker<'a> {
     recorder: Recorder,
     slots: Vec<Slot>,
     sources: Sources,
-    pacer: Option<ConstantRate>,
+    pacer: Option<Schedule>,
     spec: ConnectSpec,
     self_connect_possible: bool,
     /// users waiting for their next request
@@ -136,9 +138,10 @@ pub(in crate::load) struct Worker<'a> {
     unread: Vec<(SlotToken, bool)>,
     /// open loop: users without a request
     free: Vec<u32>,
-    next_spawn: u32,
     /// when this turn began to start requests; NEVER: it has not yet
     turn_began: Stamp,
+    /// arrivals wait for each other until then
+    batch_until: Stamp,
     in_flight: u32,
     /// the latest stretch in which this thread did not run
     standstill: (Stamp, Stamp),
@@ -166,27 +169,27 @@ impl<'a> Worker<'a> {
         plan: &'a LoadPlan,
         index: u32,
         requests: &'a [Vec<u8>],
-        clock: Clock,
         shared: Arc<Shared>,
-        steering: Option<Arc<Steering>>,
+        steering: Arc<Steering>,
         reports: Sender<Report>,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let pacer =
-            plan.is_open_loop().then(|| ConstantRate::new(plan.whole().rate, plan.in_whole(index), plan.threads_of_all()));
+        let pacer = plan.is_open_loop().then(|| Schedule::of(plan, index));
         let timer = if pacer.is_some() { Some(LoopTimer::register(poll.registry(), TIMER)?) } else { None };
         let rules = Rules::of(plan);
-        // Where somebody steers the run, users come when they are asked for.
-        let first = if steering.is_some() { plan.users } else { index };
-        let slots: Vec<Slot> =
-            (first..plan.users).step_by(plan.threads as usize).map(|number| Slot::new(plan, number, &rules)).collect();
+        // Connections of a rate are there from the start; users come when they are asked for.
+        let own = (index..plan.users).step_by(plan.threads as usize);
+        let mut slots = Vec::with_capacity(own.len());
+        if pacer.is_some() {
+            slots.extend(own.map(|number| Slot::new(plan, number, &rules)));
+        }
         let ring = if plan.port_mode == PortMode::Ring { plan.port_range } else { None };
         let longest = requests.iter().map(Vec::len).max().unwrap_or(0);
         let free = if pacer.is_some() { (0..slots.len() as u32).rev().collect() } else { Vec::new() };
         Ok(Self {
             plan,
             index,
-            clock,
+            clock: Clock::start(),
             shared,
             steering,
             crew: Crew::default(),
@@ -215,8 +218,8 @@ impl<'a> Worker<'a> {
             ready: Vec::new(),
             unread: Vec::new(),
             free,
-            next_spawn: 0,
             turn_began: Stamp::NEVER,
+            batch_until: Stamp::ZERO,
             in_flight: 0,
             standstill: (Stamp::NEVER, Stamp::ZERO),
             last_sample: Stamp::ZERO,
@@ -236,8 +239,9 @@ impl<'a> Worker<'a> {
         self.index
     }
 
-    /// Runs until the plan's end or a stop request, then reports its totals.
-    pub(in crate::load) fn run(mut self) {
+    /// Runs on `clock` until the plan's end or a stop request, then reports its totals.
+    pub(in crate::load) fn run(mut self, clock: Clock) {
+        self.clock = clock;
         let mut events = Events::with_capacity(EVENTS);
         let mut wait_over = Stamp::NEVER;
         loop {

@@ -1,11 +1,10 @@
-//! When the worker's users begin and how long the loop may sleep: the ramp, users that waited, arrivals of a schedule,
+//! When the worker's users begin and how long the loop may sleep: users that waited, arrivals of a schedule,
 //! timeouts.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{LONGEST_WAIT, Worker};
-use crate::load::pacer;
+use super::{BATCH, BATCHED_FROM, LONGEST_WAIT, Worker};
 use crate::load::user::Begin;
 use crate::model::limits;
 use crate::model::outcome::EndpointId;
@@ -18,17 +17,7 @@ impl Worker<'_> {
             return;
         }
         self.follow(now);
-        while self.steering.is_none() && (self.next_spawn as usize) < self.slots.len() {
-            let number = self.plan.in_whole(self.index + self.next_spawn * self.plan.threads);
-            if pacer::user_start(number, self.plan.whole().spawn_rate) > now {
-                break;
-            }
-            self.shared.started.fetch_add(1, Ordering::Relaxed);
-            self.ready.push(self.next_spawn);
-            self.next_spawn += 1;
-        }
         while let Some(slot) = self.sleepers.pop(now) {
-            self.slots[slot as usize].is_asleep = false;
             self.ready.push(slot);
         }
         let mut ready = std::mem::take(&mut self.ready);
@@ -69,6 +58,9 @@ impl Worker<'_> {
             pacer.advance();
             at = self.clock.now();
             self.begin(slot, Some(due), at);
+        }
+        if at > now && self.plan.rate > BATCHED_FROM * f64::from(self.plan.threads) {
+            self.batch_until = at.plus(BATCH);
         }
     }
 
@@ -152,12 +144,11 @@ impl Worker<'_> {
             return Duration::ZERO;
         }
         let mut next = now.plus(LONGEST_WAIT).min(self.end).min(self.sleepers.next()).min(self.deadlines.next());
-        if self.pacer.is_none() && self.steering.is_none() && (self.next_spawn as usize) < self.slots.len() {
-            let number = self.plan.in_whole(self.index + self.next_spawn * self.plan.threads);
-            next = next.min(pacer::user_start(number, self.plan.whole().spawn_rate));
+        if self.pacer.is_none() {
+            next = next.min(self.crew.next_look);
         }
         if let (Some(pacer), Some(timer), false) = (&self.pacer, &self.timer, self.free.is_empty()) {
-            let due = pacer.next();
+            let due = pacer.next().max(self.batch_until);
             if due <= now {
                 return Duration::ZERO;
             }

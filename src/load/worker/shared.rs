@@ -18,8 +18,6 @@ pub(in crate::load) struct Shared {
     pub(in crate::load) connected: AtomicU32,
     /// the most there were at once
     pub(in crate::load) connected_peak: AtomicU32,
-    /// users that were started
-    pub(in crate::load) started: AtomicU32,
     /// users that pause because they could not make a connection
     pub(in crate::load) paused: AtomicU32,
 }
@@ -31,7 +29,6 @@ impl Shared {
             tickets: AtomicI64::new(i64::try_from(requests).unwrap_or(i64::MAX)),
             connected: AtomicU32::new(0),
             connected_peak: AtomicU32::new(0),
-            started: AtomicU32::new(0),
             paused: AtomicU32::new(0),
         }
     }

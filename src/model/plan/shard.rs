@@ -106,12 +106,17 @@ impl LoadPlan {
         self.threads.saturating_mul(self.shard.map_or(1, |shard| shard.at_work))
     }
 
+    /// This machine's share of the plan.
+    pub fn share(&self) -> f64 {
+        self.shard.map_or(1.0, |shard| if shard.is_empty() { 0.0 } else { 1.0 / f64::from(shard.at_work) })
+    }
+
     /// Requests that the schedule of an open loop asks of this machine within `seconds`.
     pub fn due_by(&self, seconds: f64) -> f64 {
         let seconds = if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
         match self.shard {
-            Some(shard) => shard.part((shard.whole.rate * seconds).ceil() as u64) as f64,
-            None => self.rate * seconds,
+            Some(shard) => shard.part(self.rate_course().until(seconds).ceil() as u64) as f64,
+            None => self.rate_course().until(seconds),
         }
     }
 }

@@ -133,7 +133,7 @@ fn rates(run: &RunResult) -> String {
     let t = &run.totals;
     let mut text = format!("{} req/s", rate(t.rps));
     if run.plan.is_open_loop() {
-        text += &format!(" of {} asked for", rate(run.plan.rate));
+        text += &format!(" of {} asked for", rate(run.plan.mean_rate(run.duration_s)));
     }
     if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0) {
         text += &format!("; {} req/s after the first {}", rate(steady.rps), seconds(steady.from_s));
@@ -157,6 +157,9 @@ fn clock(run: &RunResult) -> &'static str {
 fn connections(run: &RunResult) -> String {
     let t = &run.totals;
     let mut text = format!("{} opened", count(t.connections_opened));
+    if t.connections_before > 0 {
+        text += &format!(" ({} before the clock started)", count(t.connections_before));
+    }
     if t.connects_failed > 0 {
         text += &format!(", {} failed to open", count(t.connects_failed));
     }

@@ -110,7 +110,7 @@ fn short(addr: SocketAddr) -> LoadPlan {
     LoadPlan {
         users: USERS,
         duration: Duration::from_secs(30),
-        think: Think { min: HURRY, max: HURRY },
+        think: Think::uniform(HURRY, HURRY),
         keepalive: false,
         ..LoadPlan::new(Target::own(addr), vec![MixEntry { path: "/health".into(), weight: 1 }])
     }

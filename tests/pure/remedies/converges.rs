@@ -50,7 +50,7 @@ impl Case {
 
     fn closed(mut self, users: u32, think_ms: (u64, u64)) -> Self {
         self.plan.users = users;
-        self.plan.think = Think { min: Duration::from_millis(think_ms.0), max: Duration::from_millis(think_ms.1) };
+        self.plan.think = Think::uniform(Duration::from_millis(think_ms.0), Duration::from_millis(think_ms.1));
         self
     }
 

@@ -37,7 +37,7 @@ fn rich() -> LoadPlan {
     (plan.users, plan.threads, plan.seed, plan.requests) = (40, 2, 77, 9_000);
     (plan.duration, plan.warmup, plan.timeout) =
         (Duration::from_millis(4_500), Duration::from_millis(1_250), Duration::from_micros(2_500_500));
-    (plan.spawn_rate, plan.think) = (12.625, Think { min: Duration::from_millis(100), max: Duration::from_millis(500) });
+    (plan.spawn_rate, plan.think) = (12.625, Think::uniform(Duration::from_millis(100), Duration::from_millis(500)));
     (plan.keepalive, plan.closer, plan.observe) = (false, Closer::Server, false);
     (plan.port_mode, plan.reuse_addr) = (PortMode::Ring, true);
     plan.port_range = Some(PortRange { lo: 10_000, hi: 10_999 });

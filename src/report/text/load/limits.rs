@@ -66,11 +66,11 @@ fn why(run: &RunResult) -> String {
     let plan = &run.plan;
     let rps = per_second(answered(run), run.duration_s);
     if plan.is_open_loop() {
-        let all = rps >= plan.rate * (1.0 - RATE_WITHIN);
+        let all = rps >= plan.mean_rate(run.duration_s) * (1.0 - RATE_WITHIN);
         return if all { "the rate asked for was reached".to_owned() } else { String::new() };
     }
     let Some(latency) = run.totals.latency_ms else { return String::new() };
-    if subject(run).is_some_and(|f| f.id == FindingId::UsersNotReached) {
+    if plan.stages.is_some() || subject(run).is_some_and(|f| f.id == FindingId::UsersNotReached) {
         return String::new();
     }
     let think_ms = plan.think.mean().as_secs_f64() * 1000.0;
