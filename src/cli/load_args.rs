@@ -42,7 +42,7 @@ pub(crate) struct RunArgs {
     /// the answer to its last one (closed loop).
     #[arg(short = 'R', long, value_name = "N", value_parser = units::rate, help_heading = "Load")]
     pub(crate) rate: Option<f64>,
-    /// Load that changes: DURATION@LEVEL,... [default: none]
+    /// Changing load: DURATION@LEVEL,... [default: none]
     ///
     /// Each stage moves in a straight line to its level, the first from 0; one of 0s jumps. 30s@50,1m@200,10s@0 are users; with
     /// 50/s, 200/s they are requests per second (open loop). The stages end the run.
@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
     /// a rate over kept connections.
     #[arg(long, hide_short_help = true, value_name = "N", value_parser = units::count, help_heading = "Load")]
     pub(crate) preconnect: Option<u64>,
-    /// Pause after each answer: A, A..B or exp(MEAN)
+    /// Pause after each answer: A..B, exp(A)
     ///
     /// How long a user waits between an answer and its next request: one time (200ms), a range (100ms..500ms, uniform), or
     /// exponential with a mean (exp(300ms)).
