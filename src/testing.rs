@@ -111,8 +111,8 @@ pub mod model {
     }
     pub mod plan {
         pub use crate::model::plan::{
-            Arrivals, Closer, CpuWork, LoadLimits, LoadPlan, MixEntry, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan,
-            Target, Think,
+            Arrivals, Closer, CpuWork, LoadPlan, MixEntry, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan, Target,
+            Think,
         };
     }
     pub mod port_count {

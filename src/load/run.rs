@@ -153,7 +153,9 @@ impl Gathering<'_> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             let now = self.clock.now().since(Stamp::ZERO);
-            let users = self.users_now(now);
+            // What stages ask for at their very end belongs to no second of the run.
+            let within = planned.map_or(now, |p| now.min(p.saturating_sub(Duration::from_nanos(1))));
+            let users = self.users_now(within);
             self.note_users(now, users);
             if watch.on_turn(now, users, &self.aggregate) && self.ended == Ended::Planned {
                 self.ended = Ended::Stopped;
