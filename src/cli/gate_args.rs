@@ -23,7 +23,7 @@ pub(crate) struct GateArgs {
     /// 'http_req_failed:rate<1%', 'http_reqs:rate>100'; also ports_peak_share<0.7, local_failures:count==0, rate_ratio>0.99,
     /// schedule_lag:p(99)<5ms, client_busiest_thread<0.9, validity==valid, verdict==healthy. Without samples it fails. An
     /// interrupted run is not judged.
-    #[arg(long, value_name = "EXPR", value_parser = threshold, help_heading = "Output")]
+    #[arg(long, hide_short_help = true, value_name = "EXPR", value_parser = threshold, help_heading = "Output")]
     threshold: Vec<Threshold>,
     /// Exit with 99 when the run is not stamped valid
     #[arg(long, hide_short_help = true, help_heading = "Output")]

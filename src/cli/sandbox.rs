@@ -41,7 +41,7 @@ pub(crate) struct Setup {
     /// Setting in the namespace [default: the kernel's]
     ///
     /// Repeatable. Written in the namespace and read back, such as net.ipv4.tcp_tw_reuse=0.
-    #[arg(hide_short_help = true, long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Target")]
+    #[arg(long = "sysctl", value_name = "net.KEY=VALUE", value_parser = parse_setting, help_heading = "Target")]
     pub(crate) sysctls: Vec<(String, String)>,
     /// Further address on the loopback interface, repeatable [default: none]
     #[arg(hide_short_help = true, long = "address", value_name = "IP[/LEN]", value_parser = parse_address, help_heading = "Target")]

@@ -93,8 +93,8 @@ pub(super) fn recurrence(run: &RunResult, page: &Page) -> Vec<Block> {
     let Some(p) = run.ports.as_ref().filter(|_| exhausted) else { return Vec::new() };
     let mut parts = Vec::new();
     let since = run.verdict.since_s.or_else(|| p.forecast.as_ref().map(|f| f.exhausted_at_s));
-    // What recurred within the run is in the figures by second.
-    let later = since.zip(p.hold_s).is_none_or(|(since, hold)| since + hold > run.duration_s);
+    // What recurred within the run is in the figures by second; after its last stage a load does not go on.
+    let later = run.plan.stages.is_none() && since.zip(p.hold_s).is_none_or(|(since, hold)| since + hold > run.duration_s);
     if let (Some(hold), Some(since), true) = (p.hold_s, since, later && p.holder() == Some(Holder::TimeWait)) {
         parts.push(format!(
             "if the load goes on, it connects again at {} and fails again at {}",
