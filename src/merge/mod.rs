@@ -116,7 +116,10 @@ fn whole_plan(parts: &[Part]) -> LoadPlan {
     );
     let Whole { users, spawn_rate, rate, requests } = whole;
     let threads = plans().map(|p| p.threads).max().unwrap_or(1);
-    LoadPlan { users, spawn_rate, rate, requests, threads, shard: None, ..first }
+    // A part knows the stages of all machines; a run that was not divided those of its own.
+    let times = if first.shard.is_some() { 1.0 } else { parts.len() as f64 };
+    let stages = first.stages.as_ref().map(|stages| stages.scaled(times, 1.0));
+    LoadPlan { users, spawn_rate, rate, requests, stages, threads, shard: None, ..first }
 }
 
 /// What all machines have in common.

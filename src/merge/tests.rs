@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::course::{LevelOf, Stage, Stages};
 use crate::model::document;
 use crate::model::finding::FindingId;
 use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, EndpointId, Failure, Outcome, Sample};
@@ -121,6 +122,19 @@ fn what_belongs_to_a_machine_stays_with_it() {
     assert!(all.run.verdict.sentence.starts_with("w3: source ports ran out"), "{}", all.run.verdict.sentence);
     let errors = all.run.findings.iter().find(|f| f.id == FindingId::TargetErrors).expect("of the target");
     assert_eq!(errors.machines, Vec::<String>::new(), "over all");
+}
+
+#[test]
+fn the_stages_of_a_merged_plan_are_those_of_all_machines() {
+    let each = [(2, 4.0), (2, 9.0)].map(|(s, to)| Stage { duration: std::time::Duration::from_secs(s), to }).to_vec();
+    let whole = LoadPlan { stages: Some(Stages { of: LevelOf::Users, each }), users: 9, ..fixture::plan() };
+    let peak = |plans: [LoadPlan; 2]| {
+        let parts = plans.map(|plan| Part { run: RunResult { plan, ..part(1, 2, "", &[]).run }, ..part(1, 2, "", &[]) });
+        let merged = whole_plan(&parts);
+        (merged.users, merged.stages.map(|stages| stages.peak()))
+    };
+    assert_eq!(peak([1, 2].map(|n| whole.clone().sharded(n, 2))), (9, Some(9.0)));
+    assert_eq!(peak([whole.clone(), whole.clone()]), (18, Some(18.0)));
 }
 
 #[test]

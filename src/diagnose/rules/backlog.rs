@@ -147,7 +147,8 @@ fn remedies(run: &RunResult, seen: &Indicators, limit: Option<u32>) -> Vec<Remed
         };
         remedies.push(advice("make fewer connections at once", fewer, expected));
     }
-    if kept && !run.plan.is_open_loop() && (run.plan.spawn_rate <= 0.0 || run.plan.spawn_rate > ramp) {
+    let at_will = !run.plan.is_open_loop() && run.plan.stages.is_none();
+    if kept && at_will && (run.plan.spawn_rate <= 0.0 || run.plan.spawn_rate > ramp) {
         let now = if run.plan.spawn_rate > 0.0 {
             format!("{}/s", rate(run.plan.spawn_rate))
         } else {
