@@ -52,7 +52,7 @@ impl Counted {
             let samples = page.lines().filter(|l| l.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
             samples.map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
         };
-        assert!(page.contains("# TYPE http_requests_total counter"), "{page}");
+        assert!(page.contains("# TYPE sockbench_connections_accepted_total counter"), "{page}");
         Ok(Counts {
             answered: sum("http_requests_total"),
             unsent: sum("sockbench_answers_unsent_total"),

@@ -8,8 +8,8 @@
 //! - A master answers every heartbeat. One that does not know this worker (it was restarted) answers none, and says nothing. So
 //!   after [`SILENCE`] the run ends, and the worker registers again.
 //! - A ROUTER ignores a second connection with an identity that it believes alive. So after mere silence a new node id is used,
-//!   and the same one only after the connection ended and a [`PAUSE`].
-//! - Without an `ack` within [`ACK_WAIT`] yet another connection is opened, under a new node id.
+//!   and the same one only after the connection ended and a `PAUSE`.
+//! - Without an `ack` within `ACK_WAIT` yet another connection is opened, under a new node id.
 
 use std::time::Duration;
 

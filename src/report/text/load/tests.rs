@@ -1,5 +1,6 @@
 //! Stored runs as a person reads them: what each says, that it fits one screen, and that it breaks well.
 
+use crate::model::course::{LevelOf, Stages};
 use crate::model::result::RunResult;
 use crate::report::json;
 use crate::report::text::{Page, render_run};
@@ -23,6 +24,15 @@ fn each_reads_like_this() {
     for (name, run) in stored() {
         insta::assert_snapshot!(name, render_run(&run, &Page::plain()));
     }
+}
+
+#[test]
+fn a_load_that_its_stages_end_does_not_go_on() {
+    let (_, mut run) = stored().find(|(name, _)| *name == "exhausted").unwrap();
+    let goes_on = |run: &RunResult| render_run(run, &Page::plain()).contains("if the load goes on");
+    assert!(goes_on(&run));
+    run.plan.stages = Some(Stages { of: LevelOf::Users, each: Vec::new() });
+    assert!(!goes_on(&run));
 }
 
 #[test]
