@@ -36,7 +36,7 @@ stage cargo clippy --all-targets -- -D warnings
 if [ "$fast" = 1 ]; then
   stage cargo test --lib --test architecture --test pure --test wire
 else
-  if command -v cargo-deny >/dev/null; then stage cargo deny check licenses bans sources; fi
+  if command -v cargo-deny >/dev/null; then stage cargo deny check licenses bans sources; else echo "SKIPPED: cargo-deny: licences, bans and sources are not checked"; fi
   RUSTDOCFLAGS="-D warnings" stage cargo doc --no-deps --document-private-items
   stage cargo test --profile quick --no-run
   stage cargo test --profile quick

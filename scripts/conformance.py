@@ -47,7 +47,7 @@ def cases():
         ("no blank after the colon", field("A:b"), OK), ("tabs around the value", field("A:\tb\t"), OK), ("empty value", field("A:"), OK), ("a list", field("A: b, c"), OK), ("obs-text in a value", field("A: \xe4"), OK), ("every token character", field("!#$%&'*+-.^_`|~9z: b"), OK),
         ("blank before the colon", field("A : b"), BAD), ("tab before the colon", field("A\t: b"), BAD), ("blank before the name", START + b" A: b\r\n" + HOST + b"\r\n", BAD), ("no colon", field("Ab"), BAD), ("no name", field(": b"), BAD), ("folded", field("A: b\r\n c"), "200 400"),
         ("folded at the start", START + b" folded\r\n" + HOST + b"\r\n", BAD), ("NUL in a value", field("A: b\0c"), BAD), ("CR in a value", field("A: b\rc"), BAD), ("bell in a value", field("A: b\x07c"), "200 400"), ("NUL in a name", field("A\0: b"), BAD), ("umlaut in a name", field("\xc4: b"), BAD),
-        ("parenthesis in a name", field("A(: b"), BAD), ("bare LF after a field", HEAD + b"A: b\nC: d\r\n\r\n", "200 400"), ("bare CR after a field", HEAD + b"A: b\rC: d\r\n\r\n", BAD), ("LF CR at the end", HEAD + b"A: b\n\r\n", "200 400"), ("101 fields", HEAD + b"A: b\r\n" * 100 + b"\r\n", "200 400 431"), ("a value of 40,000 bytes", field("A: " + "b" * 40000), "400 431 494"),
+        ("parenthesis in a name", field("A(: b"), BAD), ("bare LF after a field", HEAD + b"A: b\nC: d\r\n\r\n", "200 400"), ("bare CR after a field", HEAD + b"A: b\rC: d\r\n\r\n", BAD), ("LF CR at the end", HEAD + b"A: b\n\r\n", "200 400"), ("101 fields", HEAD + b"A: b\r\n" * 100 + b"\r\n", "200 400 431"), ("a value of 40,000 bytes", field("A: " + "b" * 40000), "400 431"),
         ("Connection: close", field("Connection: close"), OK), ("Connection: keep-alive, close", field("Connection: keep-alive, close"), OK), ("Connection: Upgrade without a wish", field("Connection: Upgrade\r\nUpgrade: h2c"), OK), ("Expect: tea", field("Expect: tea"), "200 417"), ("Expect: 100-continue without a body", field("Expect: 100-continue"), "100 200"),
     ])
     yield from all_of("Content-Length", [
@@ -151,24 +151,27 @@ def main():
     table = list(cases())
     with tempfile.TemporaryDirectory() as work:
         os.chmod(work, 0o755)
-        running = list(servers(binary, work))
         rows, right, steady = [], collections.Counter(), collections.Counter()
-        for group, name, data, allowed in table:
-            row = []
-            for who, port, _ in running:
-                whole = ask(port, [data])
-                # A request that is long is cut where it is interesting: at its beginning and its end.
-                cuts = range(1, len(data)) if len(data) < 300 else [*range(1, 100), *range(len(data) - 100, len(data))]
-                others = sorted({ask(port, [data[:cut], data[cut:]]) for cut in cuts} - {whole})
-                right[who] += whole in allowed.split() and all(o in allowed.split() for o in others)
-                steady[who] += not others
-                row.append((whole, others))
-            rows.append((group, name, allowed, row))
-        for _, _, stop in running:
-            stop()
+        running = []
+        try:
+            running.extend(servers(binary, work))
+            for group, name, data, allowed in table:
+                row = []
+                for who, port, _ in running:
+                    whole = ask(port, [data])
+                    # A request that is long is cut where it is interesting: at its beginning and its end.
+                    cuts = range(1, len(data)) if len(data) < 300 else [*range(1, 100), *range(len(data) - 100, len(data))]
+                    others = sorted({ask(port, [data[:cut], data[cut:]]) for cut in cuts} - {whole})
+                    right[who] += whole in allowed.split() and all(o in allowed.split() for o in others)
+                    steady[who] += not others
+                    row.append((whole, others))
+                rows.append((group, name, allowed, row))
+        finally:
+            for _, _, stop in running:
+                stop()
     names = [who for who, _, _ in running]
     out = ["# Conformance of the server", "",
-           f"{len(table)} raw requests, each whole and cut in two at every byte. *Allowed* are the statuses that RFC 9110 and 9112 leave open; `-` is an end without an",
+           f"{len(table)} raw requests, each whole and cut in two at every byte (of 300 bytes or more: at the first and the last 100). *Allowed* are the statuses that RFC 9110 and 9112 leave open; `-` is an end without an",
            "answer, `0.9` an answer without a head, `!` something else. `400/200` changes with the cut: nginx' `return` answers once the head is whole, and",
            "sees a fault only in what has come of the body by then; http.server knows no chunks. Made by `scripts/conformance.py --write`.", "",
            "| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names),

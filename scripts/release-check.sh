@@ -1,21 +1,19 @@
 #!/usr/bin/env bash
 # Builds every package of a release and tries it as its user would: the .deb in a chroot, the .rpm read back, the static archive
-# and the container's image in an empty root, the wheel in a virtual environment, the crate's list. Needs the release profile
+# and the container's image in an empty root, the wheel in a virtual environment, the crate built. Needs the release profile
 # twice (about 5 minutes each on two cores); what is there already can be given. docs/RELEASE.md says when.
 #
-# usage: scripts/release-check.sh [-o DIR] [-h|--help]      DIR: where the packages go [default: target/packages]
+# usage: scripts/release-check.sh [-h|--help]      The packages go to target/packages; older ones there are removed.
 # DYNAMIC=BINARY, STATIC=BINARY: not built again. Tools that are not there are named, and their part is left out; with
 # SOCKBENCH_NO_SKIP=1 that is a failure. Exit: 0 all that was tried works.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=target/packages
-while [ $# -gt 0 ]; do
-  case "$1" in
-    -o) [ $# -gt 1 ] || { echo "release-check: -o: needs a directory" >&2; exit 2; }; out=$2; shift ;;
+for arg in "$@"; do
+  case "$arg" in
     -h | --help) awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "$0"; exit 0 ;;
-    *) echo "release-check: $1: unknown argument" >&2; exit 2 ;;
+    *) echo "release-check: $arg: unknown argument" >&2; exit 2 ;;
   esac
-  shift
 done
 # cargo-deb and generate-rpm take the binary, the pages and the completions from below target/ (Cargo.toml).
 unset CARGO_TARGET_DIR
@@ -48,7 +46,7 @@ build() {
   static=${STATIC:-target/$triple/release/sockbench}
   [ -n "${STATIC:-}" ] || RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$triple"
   ls -l target/release/sockbench "$static"
-  with "tatically linked" ldd "$static" || true
+  with "tatically linked" ldd "$static"
 }
 
 beside() {
@@ -64,7 +62,8 @@ beside() {
   # As man(1) sets them: nothing is wrong with the pages.
   if has man; then
     for page in "$out"/man/*.1; do
-      with sockbench env LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -l "$page" >/dev/null
+      env LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -l "$page" 2>"$work/man.log" >/dev/null
+      [ ! -s "$work/man.log" ] || { cat "$work/man.log"; echo "release-check: $page: not clean" >&2; exit 1; }
     done
   else
     skip man
@@ -105,9 +104,9 @@ archive() {
 deb() {
   say ".deb"
   has cargo-deb || { skip cargo-deb; return; }
-  cargo deb --no-build --no-strip --output "$out/sockbench_${version}_$(dpkg --print-architecture).deb" >/dev/null
   local deb
-  deb=$(realpath "$out"/sockbench_*.deb)
+  deb=$out/sockbench_${version}_$(dpkg --print-architecture).deb
+  cargo deb --no-build --no-strip --output "$deb" >/dev/null
   dpkg-deb --info "$deb" | sed -n 's/^ \(Package\|Version\|Depends\|Installed-Size\):/\1:/p'
   if has lintian; then lintian --fail-on error "$deb" || { echo "release-check: lintian" >&2; exit 1; }; else skip lintian; fi
   if [ "$(id -u)" = 0 ] && has debootstrap && debootstrap --variant=minbase --include=man-db bookworm "$work/chroot" >"$work/debootstrap.log" 2>&1; then
@@ -128,8 +127,10 @@ deb() {
 rpm_package() {
   say ".rpm"
   has cargo-generate-rpm || { skip cargo-generate-rpm; return; }
-  cargo generate-rpm -o "$out/sockbench-$version.rpm"
-  if has rpm; then with /usr/bin/sockbench rpm -qpl --nosignature "$out/sockbench-$version.rpm"; else skip rpm; fi
+  local rpm
+  rpm=$out/sockbench-$version-1.$(uname -m).rpm
+  cargo generate-rpm -o "$rpm"
+  if has rpm; then with /usr/bin/sockbench rpm -qpl --nosignature "$rpm"; else skip rpm; fi
 }
 
 wheel() {
@@ -147,11 +148,14 @@ crate() {
   local files
   files=$(cargo package --list --locked --allow-dirty)
   wc -l <<<"$files"
-  ! grep -E '^(tests|docs|scripts|dist|\.ci|\.github)/' <<<"$files"
+  if grep -E '^(tests|docs|scripts|dist|\.ci|\.github)/' <<<"$files"; then return 1; fi
+  # Its build shows that the list has all that the sources include.
+  cargo package --locked --allow-dirty
 }
 
 mkdir -p "$out"
 out=$(realpath "$out")
+rm -f "$out"/sockbench[-_]*
 build
 beside
 archive
@@ -160,7 +164,7 @@ rpm_package
 wheel
 crate
 say "checksums"
-(cd "$out" && sha256sum -- *.tar.gz *.deb *.rpm *.whl 2>/dev/null | tee SHA256SUMS)
+(cd "$out" && shopt -s nullglob && sha256sum -- *.tar.gz *.deb *.rpm *.whl | tee SHA256SUMS)
 if [ -n "$skipped" ]; then
   echo "not tried, their tools are not there:$skipped"
   [ -z "${SOCKBENCH_NO_SKIP:-}" ] || exit 1
