@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use rustix::termios::tcsetwinsize;
 use serde_json::Value;
@@ -23,8 +24,14 @@ fn signal(name: &str, pid: u32) {
 
 /// A command on a terminal of its own, and what comes out there.
 fn on_terminal(command: &mut Command) -> (Child, BufReader<File>) {
+    // A command that another test starts meanwhile inherits neither end.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let size = Winsize { ws_row: 33, ws_col: 111, ws_xpixel: 0, ws_ypixel: 0 };
     let pair = openpty(Some(&size), None).unwrap();
+    for end in [&pair.master, &pair.slave] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+    }
     let theirs = || Stdio::from(pair.slave.try_clone().unwrap());
     let child = command.stdin(Stdio::null()).stdout(theirs()).stderr(theirs()).spawn().unwrap();
     // The command keeps its end in its own description: it must be dropped, or the terminal never ends.
@@ -73,8 +80,10 @@ fn a_command_at_a_terminal_has_no_descriptor_more_than_without_us() {
 fn output_to_a_stream_that_does_not_block_comes_whole() {
     let (mut from, to) = std::io::pipe().unwrap();
     fcntl(&to, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
-    let mut child = watch(&["-q"], &["head", "-c", "500000", "/dev/zero"]);
-    let mut child = child.stdout(to).stderr(Stdio::null()).spawn().unwrap();
+    let mut command = watch(&["-q"], &["head", "-c", "500000", "/dev/zero"]);
+    let mut child = command.stdout(to).stderr(Stdio::null()).spawn().unwrap();
+    // It keeps its end of the pipe, which would never end.
+    drop(command);
     // It is full by then.
     until("nothing more fits", || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(|s| s.contains(") S")));
     let mut all = Vec::new();

@@ -169,7 +169,10 @@ impl Link {
                 self.run = None;
                 self.machine.on_failed(&why, now);
             }
-            News::Second(interval) => self.machine.on_interval(&interval),
+            News::Second(interval) => {
+                let unix = Duration::from_nanos(clock::wall_unix_ns());
+                self.machine.on_interval(&interval, unix.as_secs_f64());
+            }
             News::Over => {
                 self.run = None;
                 self.machine.on_over(now);

@@ -35,7 +35,8 @@ struct Entry {
     times: Sparse,
     per_second: BTreeMap<u64, u64>,
     failed_per_second: BTreeMap<u64, u64>,
-    last: Option<u64>,
+    /// Unix time of the last request
+    last: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,9 +53,11 @@ impl Unreported {
         Self { method: method.to_owned(), paths, host: host.to_owned(), started, entries, errors: BTreeMap::new() }
     }
 
-    /// Adds a second of the run.
-    pub fn add(&mut self, interval: &Interval) {
+    /// Adds a second of the run, which is known at Unix time `now`: the run's last one may be a part of a second. Locust
+    /// divides by the time until the last request.
+    pub fn add(&mut self, interval: &Interval, now: f64) {
         let at = self.started as u64 + interval.second;
+        let end = (self.started + interval.second as f64 + 1.0).min(now);
         for (entry, second) in self.entries.iter_mut().zip(&interval.endpoints) {
             let c = second.counts;
             let (requests, failures) = (c.requests + c.local_failures, c.failures + c.local_failures);
@@ -66,7 +69,7 @@ impl Unreported {
             entry.times.add(&second.failed);
             if requests > 0 {
                 *entry.per_second.entry(at).or_default() += requests;
-                entry.last = Some(at);
+                entry.last = Some(end);
             }
             if failures > 0 {
                 *entry.failed_per_second.entry(at).or_default() += failures;
@@ -152,7 +155,10 @@ impl Entry {
                 *mine.entry(*at).or_default() += count;
             }
         }
-        self.last = self.last.max(other.last);
+        self.last = match (self.last, other.last) {
+            (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
     }
 
     fn to_value(&self, name: &str, method: &str, started: f64) -> Value {
@@ -168,7 +174,7 @@ impl Entry {
         map([
             ("name", name.into()),
             ("method", method.into()),
-            ("last_request_timestamp", self.last.map_or(Value::Nil, |at| (at as f64).into())),
+            ("last_request_timestamp", self.last.map_or(Value::Nil, Value::from)),
             ("start_time", started.into()),
             ("num_requests", self.requests.into()),
             ("num_none_requests", self.none.into()),
@@ -238,8 +244,8 @@ mod tests {
     #[test]
     fn a_report_has_what_was_counted_since_the_last_one() {
         let mut u = Unreported::new("GET", vec!["/a".into(), "/b".into()], "w1", 1000.5);
-        u.add(&second(0));
-        u.add(&second(1));
+        u.add(&second(0), 1001.6);
+        u.add(&second(1), 1002.1);
         let users = [("Sockbench".to_owned(), 5)];
         let data = u.take(&users);
         let stats = field(&data, "stats").as_array().expect("a list");
@@ -249,6 +255,7 @@ mod tests {
             assert_eq!(field(entry, "name").as_str(), Some(name));
             assert_eq!(["num_requests", "num_none_requests", "num_failures"].map(number), [14.0, 6.0, 8.0]);
             assert_eq!(["total_content_length", "max_response_time", "min_response_time"].map(number), [120.0, 3432.1, 0.251]);
+            assert_eq!(number("last_request_timestamp"), 1002.1, "the last second was cut");
             let times: Vec<(f64, u64)> = field(entry, "response_times")
                 .as_map()
                 .expect("a map")

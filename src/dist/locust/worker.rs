@@ -189,10 +189,10 @@ impl Worker {
         }
     }
 
-    /// A whole second of the run is over.
-    pub fn on_interval(&mut self, interval: &Interval) {
+    /// A second of the run is over, at Unix time `unix_s`.
+    pub fn on_interval(&mut self, interval: &Interval, unix_s: f64) {
         if let Some(run) = &mut self.run {
-            run.unreported.add(interval);
+            run.unreported.add(interval, unix_s);
         }
     }
 

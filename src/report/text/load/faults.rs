@@ -101,8 +101,12 @@ fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
     let (first, last) = (at(k.first_s), at(k.last_s));
     // `after 0.5 s` is how long, not when.
     let head = sentence.to_lowercase();
-    let known = |time: &str| [" at", " since", " from", " to", " until"].iter().any(|w| head.contains(&format!("{w} {time}")));
-    text += &match (first == last, known(&first), known(&last)) {
+    // Nor is `up to 1 s`.
+    let head = head.replace(" up to ", " for ");
+    let known = |time: &str, words: &[&str]| words.iter().any(|w| head.contains(&format!("{w} {time}")));
+    let is_begin_known = known(&first, &[" at", " since", " from"]);
+    let is_end_known = known(&last, &[" at", " to", " until"]);
+    text += &match (first == last, is_begin_known, is_end_known) {
         (true, true, _) | (false, true, true) => String::new(),
         (true, false, _) => format!(", at {first}"),
         (false, true, false) if k.last_s + 1.0 >= run.duration_s => ", from then to the end".to_owned(),
