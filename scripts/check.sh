@@ -39,7 +39,8 @@ else
   if command -v cargo-deny >/dev/null; then stage cargo deny check licenses bans sources; else echo "SKIPPED: cargo-deny: licences, bans and sources are not checked"; fi
   RUSTDOCFLAGS="-D warnings" stage cargo doc --no-deps --document-private-items
   stage cargo test --profile quick --no-run
-  stage cargo test --profile quick
+  # What a background job or nohup(1) ignores is not ignored by the programs under test.
+  stage env --default-signal=HUP,INT cargo test --profile quick
 fi
 stage no_snapshot_is_left_over
 printf '\nall checks passed in %s s\n' "$SECONDS"

@@ -122,7 +122,9 @@ fn a_sighup_ends_it_only_at_a_terminal() {
     if Command::new("setsid").arg("--version").output().is_err() || Command::new("script").arg("--version").output().is_err() {
         return loud::skipped("setsid and script (util-linux) are not installed");
     }
-    let mut served = Served::start_under(&["setsid"], &[]);
+    // Who runs the tests may have ignored it, as nohup(1) does, and a process inherits that.
+    let defaults = ["env", "--default-signal=HUP"];
+    let mut served = Served::start_under(&[&defaults[..], &["setsid"]].concat(), &[]);
     served.signal("HUP");
     served.said("the server goes on");
     assert_eq!(served.connect().get("/health").answer().status, 200);
@@ -133,8 +135,8 @@ fn a_sighup_ends_it_only_at_a_terminal() {
         "echo pid $$; exec {} server --listen 127.0.0.1:0 --cpu-iterations 1000 --io-workers 1",
         env!("CARGO_BIN_EXE_sockbench")
     );
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("SHELL", "/bin/sh");
+    let mut script = Command::new(defaults[0]);
+    script.args([defaults[1], "script", "--quiet", "--return", "--command", &line, "/dev/null"]).env("SHELL", "/bin/sh");
     script.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut script = script.spawn().unwrap();
     let mut out = std::io::BufRead::lines(std::io::BufReader::new(script.stdout.take().unwrap()));

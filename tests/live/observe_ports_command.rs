@@ -145,7 +145,7 @@ fn a_client_that_drips_does_not_keep_prometheus_away() {
     });
     let mut scraper = TcpStream::connect(&at).unwrap();
     scraper.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    scraper.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    write!(scraper, "GET /metrics HTTP/1.1\r\nHost: {at}\r\n\r\n").unwrap();
     let mut page = String::new();
     scraper.read_to_string(&mut page).unwrap();
     assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("sockbench_ephemeral_port_pool "), "{page}");
