@@ -2,6 +2,7 @@
 //! alone has nothing to explain, and these say so in one line.
 
 use super::counts::whole;
+use super::normal::is_policy;
 use crate::model::figures::{self, counted};
 
 /// The answers that a text counts.
@@ -263,10 +264,17 @@ fn one_status(text: &str) -> Option<u16> {
         ("429 too many requests", 429),
         ("500 internal server error", 500),
     ];
-    let phrase = || PHRASES.iter().find(|(words, _)| text.contains(words)).map(|(_, status)| *status);
+    let is_answer = |words: &str| text.split_once(words).is_some_and(|(before, _)| !is_policy(before));
+    let phrase = || PHRASES.iter().find(|(words, _)| is_answer(words)).map(|(_, status)| *status);
     let behind = |words: &&str| {
-        let rest = text.split_once(*words)?.1.trim_start_matches(['"', ' ', ':', '=']);
+        let (_, rest) = text.split_once(*words).filter(|_| is_answer(words))?;
+        let rest = rest.trim_start_matches(['"', ' ', ':', '=']);
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        // `HTTP/1.1 500 ms`: a time.
+        let unit = rest[digits.len()..].trim_start().split(|c: char| !c.is_alphabetic()).next()?;
+        if ["ms", "s", "us", "sec", "seconds"].contains(&unit) {
+            return None;
+        }
         digits.parse::<u16>().ok().filter(|status| digits.len() == 3 && (400..600).contains(status))
     };
     let labels = ["http/1.1", "http/1.0", "http/2.0", "http/2", "status code", "response code"];

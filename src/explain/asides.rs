@@ -17,14 +17,14 @@ pub(super) enum Aside {
 pub(super) const ASIDES: &[(&str, Aside)] = &[
     ("closed keepalive connection", Aside::IdleEnded),
     ("while waiting for request", Aside::IdleEnded),
-    ("while keepalive", Aside::IdleEnded),
+    ("while keepalive, client", Aside::IdleEnded),
     ("clientabortexception", Aside::ClientGone),
     ("asyncrequestnotusableexception", Aside::ClientGone),
     ("org.eclipse.jetty.io.eofexception", Aside::ClientGone),
     ("uwsgi_response_write_body_do", Aside::ClientGone),
     ("uwsgi_response_writev_headers_and_body_do", Aside::ClientGone),
     ("probably the client disconnected", Aside::ClientGone),
-    ("processing of request from", Aside::ClientGone),
+    ("processing of request from ('", Aside::ClientGone),
     ("broken pipe from (", Aside::ClientGone),
     ("while sending to client", Aside::ClientGone),
     ("while sending response to client", Aside::ClientGone),
@@ -42,7 +42,18 @@ pub(super) const ASIDES: &[(&str, Aside)] = &[
 
 /// What a line in normal form says of a server's client; none where it says nothing of one.
 pub(super) fn of(text: &str) -> Option<Aside> {
+    if is_of_upstream(text) {
+        return None;
+    }
     ASIDES.iter().find(|(words, _)| text.contains(words)).map(|(_, aside)| *aside).or_else(|| by_ports(text))
+}
+
+/// nginx, a proxy: `recv() failed (104: ...) while sending to client, ..., upstream: "..."`. What it did for its client
+/// meanwhile stands there too, but what failed is a call towards the server behind it.
+fn is_of_upstream(text: &str) -> bool {
+    const CALLS: &[&str] =
+        &["upstream prematurely", "upstream timed out", "upstream sent", "recv() failed", "readv() failed", "connect() failed"];
+    text.contains("upstream: \"") && CALLS.iter().any(|call| text.contains(call))
 }
 
 /// `write tcp 10.0.0.2:8080->10.0.0.1:51234: write: broken pipe`: the end with the listener's port lost its client.

@@ -14,7 +14,7 @@ use super::codes::{Condition, Errno, Lookup, by_name};
 use super::evidence::{Around, Evidence, Sighting, Spelling};
 use super::lexicon::{Found, Role, lexicon};
 use super::messages::Means;
-use super::normal::normal;
+use super::normal::{is_policy, normal};
 use super::number::{self, Number};
 use super::tools::TOOLS;
 use super::{asides, counters, counts, summary};
@@ -277,10 +277,10 @@ fn says_nothing(before: &str, after: &str) -> bool {
     let is_client = last == "client" && after.starts_with(", so");
     // `retry on ECONNRESET enabled`: what is done about it.
     let is_setting = ["enabled", "disabled", "is handled", "is ignored"].iter().any(|w| after.trim_start().starts_with(w));
-    // `retrying 3 times on ECONNRESET`: what would be done.
-    let is_policy = ["times on", "retry on", "retries on"].iter().any(|words| before.trim_end().ends_with(words));
+    // `too many connections from one client are rejected by default`: what would happen.
+    let is_rule = [" are rejected", " are refused", " is rejected", " is refused"].iter().any(|w| after.contains(w));
     let is_denied = ["no", "without", "zero", "avoid", "avoids", "prevent", "prevents", "ignore", "ignoring"].contains(&last);
-    is_empty || is_zero || is_client || is_setting || is_policy || is_denied
+    is_empty || is_zero || is_client || is_setting || is_rule || is_policy(before) || is_denied
 }
 
 /// Words that may stand behind a message: more about the same error.
@@ -386,6 +386,9 @@ fn stands(before: &str, words: &str, after: &str) -> bool {
     }
     if words == "ms exceeded" {
         return before.contains("timeout of ");
+    }
+    if words == "s), killing" {
+        return before.contains("timeout (") && before.contains("s > ");
     }
     // So many words stand in this order in messages only; a single one is a name.
     let n = words.split(' ').count();

@@ -50,6 +50,11 @@ pub(super) fn indent(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
+/// `retrying 3 times on ECONNRESET`, `retry on status code 503`: what would be done.
+pub(super) fn is_policy(before: &str) -> bool {
+    ["times on", "retry on", "retries on"].iter().any(|words| before.trim_end().ends_with(words))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -238,6 +238,10 @@ fn a_client_that_went_away_from_a_server_is_not_put_down_to_the_target() {
         "SIGPIPE: writing to a closed pipe/socket/fd (probably the client disconnected) on request / (ip 10.0.0.1) !!!".into(),
         "2026/11/29 [info] 7#7: *1 writev() failed (32: Broken pipe) while sending to client, client: 10.0.0.9".into(),
         "2026/11/29 write tcp 10.0.0.2:8080->10.0.0.1:51234: write: broken pipe".into(),
+        "[info] 7#7: *1 epoll_wait() reported that client prematurely closed connection, so upstream connection is closed too while \
+         sending request to upstream, client: 10.0.0.9, upstream: \"http://10.0.0.5:80/\""
+            .into(),
+        "[info] 7#7: *1 writev() failed (32: Broken pipe) while sending to client, client: 10.0.0.9, upstream: \"http://10.0.0.5:80/\"".into(),
     ] {
         let said = refused(&text);
         assert!(said.contains("its client had gone"), "{text}: {said}");
@@ -247,6 +251,17 @@ fn a_client_that_went_away_from_a_server_is_not_put_down_to_the_target() {
         "2026/11/29 [info] 7#7: *5 client timed out (110: Connection timed out) while waiting for request, client: 10.0.0.9",
     ] {
         assert!(refused(text).contains("harmless"), "{text}: {}", refused(text));
+    }
+    // What a proxy says of the server behind it, and a program of its own, in the same words.
+    for text in [
+        "[error] 7#7: *1 upstream prematurely closed connection while sending to client, client: 10.0.0.9, upstream: \"http://10.0.0.5:80/\"",
+        "[error] 7#7: *1 recv() failed (104: Connection reset by peer) while sending to client, client: 10.0.0.9, upstream: \"http://10.0.0.5:80/\"",
+        "[error] 7#7: *1 readv() failed (104: Connection reset by peer) while reading client request, upstream: \"http://10.0.0.5:80/\"",
+        "[error] 7#7: *1 upstream timed out (110: Connection timed out) while sending to client, upstream: \"http://10.0.0.5:80/\"",
+        "processing of request from queue failed: Connection reset by peer (redis)",
+        "dial tcp 10.0.0.5:80: i/o timeout: while keepalive",
+    ] {
+        assert!(!explained(text).readings.is_empty(), "{text}");
     }
     // The same words of a client's own sockets, inside a server too.
     let outgoing = "  File \"/app/views.py\", line 3, in get\n    requests.get(URL)\n  File \
@@ -286,6 +301,13 @@ fn a_pasted_status_is_an_answer() {
         "took 504 ms",
         "GET /errors/ECONNREFUSED 200 OK",
         "retrying 3 times on ECONNRESET",
+        "retry on status code 503",
+        "retry on 503 Service Unavailable",
+        "HTTP/1.1 500 ms",
+        "max_user_connections = 100",
+        "Too many connections from one client are rejected by default",
+        "idle timeout: server closes after (60 s), killing time",
+        "the task timed out policy is off",
     ] {
         assert_eq!(refused(text), "no known connection error found", "{text}");
     }
@@ -315,6 +337,8 @@ fn what_a_limit_is_more_exactly() {
         ),
         ("http: server closed idle connection", Limit::Reset, Some(Exactly::IdleClosed)),
         ("[CRITICAL] WORKER TIMEOUT (pid:456)", Limit::Hidden, Some(Exactly::WorkerKilled)),
+        ("worker=0 PID:123 timeout (61s > 60s), killing", Limit::Hidden, Some(Exactly::WorkerKilled)),
+        ("2026-11-28T09:00:00.000Z 7f3c-11 Task timed out after 3.00 seconds", Limit::Hidden, Some(Exactly::WorkerKilled)),
         ("*** HARAKIRI ON WORKER 3 (pid: 7, try: 1) ***", Limit::Hidden, Some(Exactly::WorkerKilled)),
         (
             "PHP Fatal error:  Maximum execution time of 30 seconds exceeded in /a.php on line 3",
