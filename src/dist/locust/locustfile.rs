@@ -90,7 +90,8 @@ pub fn render(mix: &[MixEntry], flags: &str, class_each: bool, command: &str) ->
              )\n\
          \n\
          \n{}",
-        command.replace('\n', " "),
+        // A carriage return ends a line of Python too.
+        command.replace(char::is_control, " "),
         serde_json::Value::from(flags),
         body.join("\n\n")
     )
@@ -109,6 +110,14 @@ mod tests {
         let named = classes(&mix(&["/a/b", "/a-b", "/a_b_2", "/1", "/class", "/Sockbench", "/%C3%A9"]));
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["Sockbench", "a_b", "a_b_2", "a_b_2_2", "path_1", "path_class", "Sockbench_2", "C3_A9"]);
+    }
+
+    #[test]
+    fn no_character_of_a_command_ends_its_comment() {
+        let odd: String = (0..0x20).chain(0x7f..0xa0).filter_map(char::from_u32).collect();
+        let file = render(&mix(&["/"]), &odd, false, &format!("sockbench locustfile --body {odd}import os"));
+        let first = file.split(|c: char| c.is_control()).next().unwrap_or_default();
+        assert!(first.starts_with("# Made by: ") && first.ends_with("import os"), "{first:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rmpv::Value;
 /// Longest `stop_timeout` that is believed.
 const STOP_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// Most classes of users in one message.
-const CLASSES: usize = 4096;
+pub(super) const CLASSES: usize = 4096;
 
 /// What a master says.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,9 @@ pub enum BadMessage {
     /// not what Locust sends
     #[error("a message of the master without its {0}")]
     Lacks(&'static str),
+    /// more than a mix can have
+    #[error("a message of the master with more than {CLASSES} classes")]
+    Classes,
 }
 
 /// The name of the option that carries flags of sockbench (see [`super::locustfile`]).
@@ -80,10 +83,10 @@ pub fn decode(mut bytes: &[u8]) -> Result<FromMaster, BadMessage> {
 
 fn spawn(data: &Value) -> Result<Spawn, BadMessage> {
     let field = |name| entry(data, name);
-    let timestamp = field("timestamp").and_then(Value::as_f64).ok_or(BadMessage::Lacks("timestamp"))?;
+    let timestamp = field("timestamp").and_then(Value::as_f64).filter(|t| t.is_finite()).ok_or(BadMessage::Lacks("timestamp"))?;
     let counts = field("user_classes_count").and_then(Value::as_map).ok_or(BadMessage::Lacks("user_classes_count"))?;
     if counts.len() > CLASSES {
-        return Err(BadMessage::Lacks("limit of classes"));
+        return Err(BadMessage::Classes);
     }
     let users = counts
         .iter()
@@ -184,6 +187,8 @@ mod tests {
             b"\x93\x01\xc0\xc0".to_vec(),
             spawn_bytes(Value::Nil),
             with(Value::Nil),
+            with(Value::Map((0..=CLASSES).map(|n| (n.to_string().into(), 1.into())).collect())),
+            spawn_bytes(map([("timestamp", f64::INFINITY.into()), ("user_classes_count", map([("a", 1.into())]))])),
             with(map([("a", (-1).into())])),
             with(map([("a", "many".into())])),
             vec![0x91; 4096],

@@ -11,14 +11,16 @@
 //!   and the same one only after the connection ended and a `PAUSE`.
 //! - Without an `ack` within `ACK_WAIT` yet another connection is opened, under a new node id.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rmpv::Value;
 
 use super::act::{Do, Leave, Usage};
-use super::message::{FromMaster, Spawn, encode, map};
+use super::message::{CLASSES, FromMaster, Spawn, encode, map};
 use super::stats::{Unreported, users_sum, users_value};
-use crate::model::figures::seconds;
+use crate::model::figures::{count, seconds};
+use crate::model::limits::USERS_MAX;
 use crate::model::time::Stamp;
 use crate::stats::interval::Interval;
 
@@ -34,6 +36,8 @@ const ACK_WAIT: Duration = Duration::from_secs(5);
 pub const SEARCH: Duration = Duration::from_secs(300);
 /// Between the end of a connection and the next one.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Characters of a class's name that are repeated to a reader.
+const NAME_CHARS: usize = 80;
 /// What requests in flight get at a stop: the master leaves 0.5 s after a `quit`.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -76,8 +80,8 @@ struct Run {
     ending: Option<Ending>,
     /// there is nothing that must end first
     is_idle: bool,
-    /// classes that were reported as unknown
-    reported: Vec<String>,
+    /// classes that were reported as unknown, as a reader sees them
+    reported: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,6 +146,8 @@ impl Worker {
                 if self.registration != Registration::Done {
                     self.registration = Registration::Done;
                     (self.next_beat, self.unanswered) = (now, None);
+                    // A master that was restarted may have a clock that is behind.
+                    self.last_spawn = 0.0;
                     let line = format!("ready, as {}", self.node_id);
                     self.tell(&line);
                 }
@@ -262,13 +268,27 @@ impl Worker {
     }
 
     fn on_spawn(&mut self, spawn: Spawn, now: Stamp) {
-        if spawn.timestamp <= self.last_spawn || self.run.as_ref().is_some_and(|run| run.ending.is_some()) {
+        if self.run.as_ref().is_some_and(|run| run.ending.is_some()) {
+            return;
+        }
+        if spawn.timestamp <= self.last_spawn {
+            self.tell("the master repeats an older number of users: ignored");
             return;
         }
         self.last_spawn = spawn.timestamp;
+        let asked = spawn.users.iter().fold(0_u64, |sum, (_, n)| sum.saturating_add(u64::from(*n)));
+        if asked > u64::from(USERS_MAX) {
+            let (asked, most) = (count(asked), count(u64::from(USERS_MAX)));
+            self.except(&format!("{asked} users: one worker takes at most {most}; start more workers, or ask for fewer users"));
+            return;
+        }
         self.send("spawning", Value::Nil);
         if let Some(run) = &mut self.run {
+            let is_other = (&run.spawn.host, &run.spawn.flags) != (&spawn.host, &spawn.flags);
             (run.spawn, run.is_spawning) = (spawn, true);
+            if is_other {
+                self.except("target or flags were changed in mid-run: this worker keeps those that the test began with; stop it and start again");
+            }
             self.aim();
             return;
         }
@@ -282,7 +302,7 @@ impl Worker {
             next_report: now.plus(REPORT),
             ending: None,
             is_idle: false,
-            reported: Vec::new(),
+            reported: BTreeSet::new(),
         });
         self.out.push(Do::Begin(Box::new(spawn)));
     }
@@ -293,17 +313,20 @@ impl Worker {
         let Some(known) = &run.known else { return };
         let wanted = |class: &String| run.spawn.users.iter().find(|(c, _)| c == class).map_or(0, |(_, n)| *n);
         let users: Vec<(String, u32)> = known.iter().map(|class| (class.clone(), wanted(class))).collect();
-        let is_new = |class: &&String| !known.contains(class) && !run.reported.contains(class);
-        let unknown: Vec<String> =
-            run.spawn.users.iter().filter(|(_, n)| *n > 0).map(|(c, _)| c).filter(is_new).cloned().collect();
-        let known = known.join(", ");
-        run.reported.extend(unknown.iter().cloned());
-        self.out.push(Do::Users(users));
-        for class in unknown {
-            self.except(&format!(
-                "class {class}: not one of this worker's: {known}; sockbench locustfile prints classes that are"
-            ));
+        let is_unknown = |(class, n): &&(String, u32)| *n > 0 && !known.contains(class);
+        let unknown = run.spawn.users.iter().filter(is_unknown).map(|(class, _)| class.chars().take(NAME_CHARS).collect());
+        let mut new: BTreeSet<String> = unknown.filter(|class| !run.reported.contains(class)).collect();
+        if run.reported.len() + new.len() > CLASSES {
+            new.clear();
         }
+        let known = known.join(", ");
+        run.reported.extend(new.iter().cloned());
+        self.out.push(Do::Users(users));
+        let Some(first) = new.first() else { return };
+        let more = if new.len() > 1 { format!(" and {} more", new.len() - 1) } else { String::new() };
+        self.except(&format!(
+            "class {first}{more}: not one of this worker's: {known}; sockbench locustfile prints classes that are"
+        ));
     }
 
     /// Ends the run if there is one; of several reasons the strongest counts.

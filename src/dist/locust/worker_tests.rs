@@ -166,6 +166,56 @@ fn an_unknown_class_is_reported_once_and_gets_no_users() {
 }
 
 #[test]
+fn many_unknown_classes_are_one_exception_and_few_words() {
+    let mut t = Talk::running(1);
+    for round in 0..3_u32 {
+        let names: Vec<String> = (0..3000).map(|n| format!("{round}_{n}_{}", "x".repeat(900))).collect();
+        let users: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        t.hears(spawn(f64::from(round) + 2.0, &users));
+        let said: Vec<String> = t.done().into_iter().filter(|d| d.starts_with("exception")).collect();
+        assert_eq!(said.len(), usize::from(round == 0), "those that are remembered are bounded");
+        assert!(said.iter().all(|d| d.len() < 300 && d.contains(" and 2999 more: ")), "{said:?}");
+    }
+}
+
+#[test]
+fn more_users_than_a_worker_takes_are_an_exception_and_begin_nothing() {
+    let mut t = Talk::ready();
+    for (n, users) in [(1.0, &[("Sockbench", u32::MAX)][..]), (2.0, &[("Sockbench", 60_000), ("io", 60_000)])] {
+        t.hears(spawn(n, users));
+        let done = t.done();
+        assert!(done.len() == 1 && done[0].starts_with("exception ") && done[0].contains("at most 100,000"), "{done:?}");
+    }
+    let mut t = Talk::running(3);
+    t.hears(spawn(2.0, &[("Sockbench", u32::MAX), ("io", u32::MAX)]));
+    assert!(t.done().iter().all(|d| d.starts_with("exception ")), "those at work stay");
+}
+
+#[test]
+fn another_target_in_mid_run_is_not_taken_and_is_said() {
+    let mut t = Talk::running(3);
+    let FromMaster::Spawn(other) = spawn(2.0, &[("Sockbench", 4)]) else { return };
+    for (timestamp, host) in [(2.0, "http://127.0.0.1:2"), (3.0, "http://127.0.0.1:2")] {
+        t.hears(FromMaster::Spawn(Spawn { timestamp, host: Some(host.into()), ..other.clone() }));
+    }
+    let said = t.done().into_iter().filter(|d| d.starts_with("exception target or flags were changed")).count();
+    assert_eq!(said, 1);
+}
+
+#[test]
+fn a_restarted_master_may_have_a_clock_that_is_behind() {
+    let mut t = Talk::running(3);
+    t.hears(FromMaster::Stop);
+    t.worker.on_over(t.now);
+    t.worker.on_closed(t.now);
+    t.open();
+    t.hears(FromMaster::Ack);
+    t.done();
+    t.hears(spawn(0.5, &[("Sockbench", 1)]));
+    assert_eq!(t.done(), ["spawning", "BEGIN"]);
+}
+
+#[test]
 fn a_test_that_cannot_begin_is_an_exception_and_waits_for_the_stop() {
     let mut t = Talk::ready();
     t.hears(spawn(1.0, &[("Sockbench", 1)]));
