@@ -111,8 +111,8 @@ pub mod model {
     }
     pub mod plan {
         pub use crate::model::plan::{
-            Arrivals, Closer, CpuWork, LoadPlan, MixEntry, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan, Target,
-            Think,
+            Arrivals, Closer, CpuWork, LoadPlan, MixEntry, Pinning, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan,
+            Target, Think,
         };
     }
     pub mod port_count {
@@ -132,10 +132,10 @@ pub mod model {
     }
     pub mod result {
         pub use crate::model::result::{
-            AfterLastAnswer, Closes, Connects, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight, LatencyMs,
-            PartialAnswer, PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult, RunStamp, SeriesPoint,
-            ServerTimingMs, Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow, Throttling,
-            Validity, VerdictId,
+            AfterLastAnswer, Closes, Connects, CoreUse, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight,
+            LatencyMs, PartialAnswer, PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult, RunStamp,
+            SeriesPoint, ServerTimingMs, Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow,
+            Throttling, Validity, VerdictId,
         };
     }
     pub mod server_flags {

@@ -6,7 +6,8 @@ use clap::ValueEnum;
 
 use crate::model::figures::count;
 use crate::model::limits;
-use crate::model::plan::{Closer, PortMode, PortRange};
+use crate::model::plan::{Closer, Pinning, PortMode, PortRange};
+use crate::model::server_flags as flag;
 use crate::model::units::{self, Span, span};
 
 /// How connections are made and ended, and by how many threads.
@@ -58,6 +59,17 @@ pub(crate) struct ConnectionArgs {
     #[arg(long_help = format!("Threads of the client, at most {} and one per user", limits::THREADS_MAX))]
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::THREADS_MAX)), help_heading = "Load")]
     pub(crate) threads: u32,
+    /// Give each thread a core: auto, off
+    ///
+    /// With auto, thread i runs on core i. Together with server --pin auto, both ends of a connection share a core, and no data
+    /// passes between cores.
+    #[arg(long, hide_short_help = true, value_name = "auto|off", default_value = "off", value_parser = flag::pin, help_heading = "Load")]
+    pub(crate) pin: Pinning,
+    /// Poll for events all the time instead of sleeping
+    ///
+    /// Each thread uses a whole core. Answers are seen sooner: worth it with few connections and cores to spare.
+    #[arg(long, hide_short_help = true, help_heading = "Load")]
+    pub(crate) busy_poll: bool,
     /// Seed of every random choice
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, help_heading = "Load")]
     pub(crate) seed: u64,

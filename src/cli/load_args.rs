@@ -233,6 +233,8 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         think: run.think,
         rate,
         threads: conn.threads,
+        pin: conn.pin,
+        busy_poll: conn.busy_poll,
         seed: conn.seed,
         warmup: run.warmup,
         keepalive,

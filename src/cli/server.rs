@@ -11,7 +11,7 @@ use super::log::{self, Level};
 use crate::model::figures::{self, count, counted};
 use crate::model::limits;
 use crate::model::outcome::{errno_name, errno_text};
-use crate::model::plan::{CpuWork, ServerCloser, ServerPlan};
+use crate::model::plan::{CpuWork, Pinning, ServerCloser, ServerPlan};
 use crate::model::server_flags as flag;
 use crate::model::units::{self, Span, span};
 use crate::report::plan_text;
@@ -53,6 +53,16 @@ pub(crate) struct Args {
     /// Event loops; above one they share the port by SO_REUSEPORT
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::reactors)]
     reactors: usize,
+    /// Give each event loop a core: auto, off
+    ///
+    /// With auto, event loop i runs on core i and takes the connections that were opened on that core.
+    #[arg(long, hide_short_help = true, value_name = "auto|off", default_value = "off", value_parser = flag::pin)]
+    pin: Pinning,
+    /// Poll for events all the time instead of sleeping: on, off
+    ///
+    /// Each event loop uses a whole core. Requests are seen sooner: worth it with few connections and cores to spare.
+    #[arg(long, hide_short_help = true, value_name = "on|off", default_value = "off", num_args = 0..=1, default_missing_value = "on", value_parser = flag::on_off, action = clap::ArgAction::Set)]
+    busy_poll: bool,
     /// Backlog of listen(2); the kernel clamps it to net.core.somaxconn
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = flag::backlog)]
     backlog: i32,
@@ -141,6 +151,8 @@ impl Args {
             listen: self.listen,
             admin: self.admin,
             reactors: self.reactors,
+            pin: self.pin,
+            busy_poll: self.busy_poll,
             io_workers: self.io_workers,
             cpu_pin: self.cpu_pin,
             io_sleep: self.io_sleep.0,

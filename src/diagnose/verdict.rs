@@ -4,7 +4,9 @@
 //! rows, in [`super::validity`]; nothing else decides either.
 
 use super::caveat::caveat;
-use super::indicators::{Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of};
+use super::indicators::{
+    CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of,
+};
 use super::rules::contended::SPOILS_ALL;
 use super::rules::{backlog, received, refusal};
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
@@ -237,6 +239,7 @@ fn saturated(run: &RunResult, seen: &Indicators) -> String {
             format!(", {} ms of queue for {} ms of service time", number(*queue_ms), number(*work_ms))
         }
         (_, Some(limit)) if limit.full == Full::Machine => ", every core is busy".to_owned(),
+        (_, Some(CpuLimit { full: Full::SharedCore(core, _), .. })) => format!(", the client and it fill core {core} together"),
         (_, Some(limit)) => format!(", its CPU is at {} of a core", percent(limit.percent)),
         (Some(Queue::Rising(g)), None) => {
             format!(", and its median grew from {} to {} ms with the users", number(g.p50_ms.0), number(g.p50_ms.1))

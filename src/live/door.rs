@@ -47,7 +47,7 @@ pub struct Page {
 impl Door {
     /// Errors: the address is in use, or not this host's.
     pub fn open(addr: SocketAddr) -> io::Result<Self> {
-        let listener = listen(ListenSpec { addr, backlog: BACKLOG, reuse_port: false })?;
+        let listener = listen(ListenSpec { addr, backlog: BACKLOG, reuse_port: false, core: None })?;
         let addr = listener.local_addr()?;
         Ok(Self { listener, addr })
     }

@@ -18,6 +18,7 @@ use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::Interval;
 use crate::sys::clock::Clock;
+use crate::sys::thread::cores;
 
 /// How long after the planned end a worker may take to report.
 const JOIN_GRACE: Duration = Duration::from_secs(5);
@@ -97,6 +98,7 @@ pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
         workers.push(worker);
     }
     drop(send);
+    let allowed = cores();
     let clock = watch.on_ready();
     let mut gathering = Gathering {
         plan,
@@ -115,7 +117,8 @@ pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
     thread::scope(|scope| -> io::Result<()> {
         for worker in workers {
             let name = format!("load-{}", worker.index());
-            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, move || worker.run(clock)) {
+            let core = plan.pin.core(worker.index() as usize, &allowed);
+            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, move || worker.run(clock, core)) {
                 shared.stop.store(true, Ordering::Relaxed);
                 return Err(error);
             }

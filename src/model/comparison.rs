@@ -135,6 +135,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("plan.think.min_s", "--think from"),
     ("plan.think.max_s", "--think to"),
     ("plan.threads", "--threads"),
+    ("plan.pin", "--pin"),
+    ("plan.busy_poll", "--busy-poll"),
     ("plan.method", "--method"),
     ("plan.body", "--body"),
     ("plan.closer", "--closer"),

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod metrics;
 pub mod observed;
 pub mod outcome;
+pub mod pinning;
 pub mod plan;
 pub mod port_count;
 pub mod port_mode;

@@ -169,6 +169,9 @@ pub struct ClientResources {
     /// additive: the load thread that ran most: its time on a core as a share of the run, 0 to 1
     #[serde(default)]
     pub busiest_thread: Option<f64>,
+    /// additive: cores to which some of its threads are confined
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cores: Vec<CoreUse>,
     /// additive: stretches in which no thread of this program ran (stopped, no CPU at all, swapped out), 0.2 s
     /// and more each; absent where they were not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,6 +179,15 @@ pub struct ClientResources {
     /// additive: what a CPU quota did to this program; absent where none is in force or it cannot be read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttling: Option<Throttling>,
+}
+
+/// What the threads that may run on one core alone used of it (CPU affinity).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[allow(missing_docs, reason = "contract keys")]
+pub struct CoreUse {
+    pub core: u32,
+    pub cpu_s: f64,
 }
 
 /// One thread of this process over the run.
@@ -215,6 +227,9 @@ pub struct TargetResources {
     /// additive: whether the client may run on these cores only, and so takes CPU from it; absent where it cannot be read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares_cores_with_client: Option<bool>,
+    /// additive: cores to which some of its threads are confined
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cores: Vec<CoreUse>,
     /// additive: what a CPU quota did to it; absent where none is in force or it cannot be read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttling: Option<Throttling>,

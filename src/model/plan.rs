@@ -12,6 +12,7 @@ use super::course::{Course, LevelOf, Stages};
 use super::environment::Environment;
 use super::limits;
 use super::outcome::{Call, Cause, ECONNREFUSED, ETIMEDOUT, Failure, OwnLimit};
+pub use super::pinning::Pinning;
 pub use super::port_mode::{PortChoice, PortMode};
 pub use super::server_plan::{CpuWork, ServerCloser, ServerPlan};
 use super::time::secs;
@@ -208,6 +209,11 @@ impl Target {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_off(flag: &bool) -> bool {
+    !flag
+}
+
 /// One load run, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -250,6 +256,12 @@ pub struct LoadPlan {
     pub preconnect: Option<u32>,
     /// worker threads
     pub threads: u32,
+    /// additive: which cores they run on
+    #[serde(default, skip_serializing_if = "Pinning::is_off")]
+    pub pin: Pinning,
+    /// additive: they look for events all the time instead of sleeping until the next one
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub busy_poll: bool,
     /// seed of every random choice
     pub seed: u64,
     /// first part that `totals.steady` leaves out
@@ -306,6 +318,8 @@ impl LoadPlan {
             stages: None,
             preconnect: None,
             threads: 1,
+            pin: Pinning::Off,
+            busy_poll: false,
             seed: 1,
             warmup: Duration::ZERO,
             keepalive: true,

@@ -16,7 +16,7 @@ use super::plan::LoadPlan;
 pub use super::error_row::{ErrorRow, NoPort};
 pub use super::latency::{LatencyMs, PhaseMs, PhasesMs, ServerTimingMs};
 pub use super::observed::{
-    Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
+    CoreUse, Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
 pub use super::received::{Framing, PartialAnswer, Received, SurplusKind, SurplusRow};
 pub use super::series::SeriesPoint;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
+use super::pinning::Pinning;
 use super::server_plan::{CpuWork, ServerCloser};
 use super::units;
 
@@ -31,6 +32,8 @@ pub struct ServerFlags {
     pub listen: Vec<SocketAddr>,
     pub admin: Option<SocketAddr>,
     pub reactors: Option<usize>,
+    pub pin: Option<Pinning>,
+    pub busy_poll: Option<bool>,
     pub backlog: Option<i32>,
     pub io_workers: Option<usize>,
     pub io_sleep: Option<Duration>,
@@ -62,6 +65,8 @@ impl ServerFlags {
             "listen" => self.listen.push(address(value)?),
             "admin" => self.admin = Some(address(value)?),
             "reactors" => self.reactors = Some(reactors(value)?),
+            "pin" => self.pin = Some(pin(value)?),
+            "busy-poll" => self.busy_poll = Some(on_off(value)?),
             "backlog" => self.backlog = Some(backlog(value)?),
             "io-workers" => self.io_workers = Some(workers(value)?),
             "io-sleep" => self.io_sleep = Some(units::duration(value)?),
@@ -103,6 +108,8 @@ impl ServerFlags {
         let on_off = |on: bool| if on { "on" } else { "off" }.to_owned();
         flag("admin", self.admin.map(|a| a.to_string()));
         flag("reactors", self.reactors.map(|n| n.to_string()));
+        flag("pin", self.pin.map(|p| p.word().to_owned()));
+        flag("busy-poll", self.busy_poll.map(on_off));
         flag("backlog", self.backlog.map(|n| n.to_string()));
         flag("io-workers", self.io_workers.map(|n| n.to_string()));
         flag("io-sleep", self.io_sleep.map(units::exact));
@@ -221,6 +228,15 @@ pub fn on_off(text: &str) -> Result<bool, String> {
 
 fn true_false(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "true or false".into())
+}
+
+/// Errors: neither `auto` nor `off`.
+pub fn pin(text: &str) -> Result<Pinning, String> {
+    match text {
+        "auto" => Ok(Pinning::Auto),
+        "off" => Ok(Pinning::Off),
+        _ => Err("auto or off".into()),
+    }
 }
 
 /// Errors: neither `server` nor `client`.

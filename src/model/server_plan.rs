@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::pinning::Pinning;
 use super::time::secs;
 
 /// Who ends a connection when the server does not keep it.
@@ -52,6 +53,10 @@ pub struct ServerPlan {
     pub admin: Option<SocketAddr>,
     /// reactor threads; above one the listeners share the port by SO_REUSEPORT
     pub reactors: usize,
+    /// which cores the reactors run on
+    pub pin: Pinning,
+    /// reactors look for events all the time instead of sleeping until the next one
+    pub busy_poll: bool,
     /// threads of the blocking pool
     pub io_workers: usize,
     /// threads of the CPU pool

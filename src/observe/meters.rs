@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::threads::{Newcomer, Shares, Threads};
 use super::throttle::{QuotaMeter, StopWatch};
 use crate::model::facts::Fact;
-use crate::model::result::{Stretch, ThreadRow, Throttling};
+use crate::model::result::{CoreUse, Stretch, ThreadRow, Throttling};
 use crate::model::time::Stamp;
 use crate::sys::owner::{OwnerError, find_owner};
 use crate::sys::process;
@@ -103,6 +103,11 @@ impl ClientMeter {
 
     pub(super) fn rows(&self) -> Vec<ThreadRow> {
         self.threads.rows()
+    }
+
+    /// The cores to which threads of it are confined.
+    pub(super) fn confined_to(&self) -> Vec<CoreUse> {
+        self.threads.cores()
     }
 
     /// What a CPU quota did to this process so far; none where none is in force.
@@ -311,6 +316,11 @@ impl TargetMeter {
     /// The cores that its processes may run on; none where it cannot be read.
     pub(super) const fn cores(&self) -> Option<Cores> {
         self.cores
+    }
+
+    /// The cores to which threads of it are confined.
+    pub(super) fn confined_to(&self) -> Vec<CoreUse> {
+        self.threads.cores()
     }
 
     /// Threads alive at the last look; none when unreadable.

@@ -5,7 +5,7 @@ use super::by_source::BySource;
 use super::meters::{Usage, UsageSum};
 use crate::model::facts::{AcceptQueue, Fact, HostUsage, KernelCounters};
 use crate::model::port_count::PortCount;
-use crate::model::result::{Elsewhere, TargetResources, ThreadRow, Throttling};
+use crate::model::result::{CoreUse, Elsewhere, TargetResources, ThreadRow, Throttling};
 
 /// One second of the run.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Observation {
     pub(super) counters: Fact<KernelCounters>,
     pub(super) client: UsageSum,
     pub(super) threads: Vec<ThreadRow>,
+    /// cores to which threads of this process are confined
+    pub(super) client_cores: Vec<CoreUse>,
     pub(super) threads_error: Option<String>,
     /// what a CPU quota did to this process; none where none is in force
     pub(super) throttling: Option<Throttling>,
@@ -66,6 +68,7 @@ impl Observation {
             counters: Fact::missing(reason),
             client: UsageSum::default(),
             threads: Vec::new(),
+            client_cores: Vec::new(),
             threads_error: Some(reason.to_owned()),
             throttling: None,
             saturated_seconds: 0,

@@ -323,6 +323,7 @@ impl Watcher {
         };
         seen.throttling = self.client.throttling();
         seen.threads = self.client.rows();
+        seen.client_cores = self.client.confined_to();
         seen.threads_error = self.client.threads_error().map(str::to_owned);
         seen.client = self.client.summary;
         seen.host = self.host_sum;
@@ -339,6 +340,7 @@ impl Watcher {
                 ended: process::read_end(meter.pid),
                 cores_allowed: meter.cores().map(|c| c.allowed),
                 shares_cores_with_client: meter.cores().map(|c| c.shared_with_client),
+                cores: meter.confined_to(),
                 throttling: meter.throttling(),
                 name: meter.name,
             }),

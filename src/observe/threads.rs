@@ -1,13 +1,14 @@
 //! Threads of the processes that are measured: their CPU time and run-queue wait since the start, and within the last
 //! interval.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::model::facts::ThreadUsage;
-use crate::model::result::ThreadRow;
+use crate::model::result::{CoreUse, ThreadRow};
 use crate::model::time::Stamp;
 use crate::sys::process::ThreadReader;
+use crate::sys::thread::only_core_of;
 
 /// Linux cuts thread names after 15 bytes.
 const COMM_BYTES: usize = 15;
@@ -47,6 +48,8 @@ struct Track {
     last: (f64, f64),
     last_at: Stamp,
     alive: bool,
+    /// the only core that it may run on, at the last interval's end
+    core: Option<u32>,
 }
 
 /// A thread that ended this soon after the last interval says nothing about the present one.
@@ -94,6 +97,7 @@ impl Threads {
                 last: now,
                 last_at: at,
                 alive: true,
+                core: None,
             });
             track.name = t.name;
             (track.last, track.last_at) = (now, at);
@@ -123,8 +127,11 @@ impl Threads {
 
     pub(super) fn mark(&mut self, at: Stamp) {
         self.marked = at;
-        for track in self.known.values_mut() {
+        for (tid, track) in &mut self.known {
             track.mark = track.last;
+            if track.alive {
+                track.core = only_core_of(*tid);
+            }
         }
     }
 
@@ -145,6 +152,17 @@ impl Threads {
     pub(super) fn busiest_cpu_s(&self) -> Option<f64> {
         let alive = self.known.values().map(|t| t.last.0 - t.first.0).reduce(f64::max);
         alive.or((self.retired_cpu_s > 0.0).then_some(0.0)).map(|cpu_s| cpu_s.max(self.retired_cpu_s))
+    }
+
+    /// What threads that are confined to one core used of it, by core.
+    pub(super) fn cores(&self) -> Vec<CoreUse> {
+        let mut by_core = BTreeMap::new();
+        for track in self.known.values() {
+            if let Some(core) = track.core {
+                *by_core.entry(core).or_insert(0.0) += track.last.0 - track.first.0;
+            }
+        }
+        by_core.into_iter().map(|(core, cpu_s)| CoreUse { core, cpu_s }).collect()
     }
 
     pub(super) fn rows(&self) -> Vec<ThreadRow> {

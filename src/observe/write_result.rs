@@ -36,6 +36,7 @@ impl Observation {
         client.rss_bytes_max = self.client.rss_bytes_max;
         client.threads.clone_from(&self.threads);
         client.busiest_thread = busiest_worker(&self.threads, result.duration_s);
+        client.cores.clone_from(&self.client_cores);
         client.throttling = self.throttling;
         client.measured_seconds = self.measured_seconds;
         client.saturated_seconds = (self.measured_seconds > 0).then_some(self.saturated_seconds);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::model::body::Body;
 use crate::model::course::LevelOf;
 use crate::model::limits;
-use crate::model::plan::{Arrivals, Closer, LoadLimits, LoadPlan, MixEntry, PortMode};
+use crate::model::plan::{Arrivals, Closer, LoadLimits, LoadPlan, MixEntry, Pinning, PortMode};
 use crate::model::units::exact;
 
 /// Mix of `sockbench load` without a URL.
@@ -119,6 +119,12 @@ fn load_shape(plan: &LoadPlan, flags: &mut Flags) {
     }
     if plan.threads > 1 {
         flags.value("--threads", plan.threads.to_string());
+    }
+    if plan.pin != Pinning::Off {
+        flags.value("--pin", plan.pin.word());
+    }
+    if plan.busy_poll {
+        flags.switch("--busy-poll");
     }
     if plan.seed != 1 {
         flags.value("--seed", plan.seed.to_string());

@@ -245,6 +245,7 @@ fn observe(run: &mut RunResult) {
         ended: Some("exit status: 1".into()),
         cores_allowed: Some(2),
         shares_cores_with_client: Some(false),
+        cores: Vec::new(),
         throttling: None,
     });
     run.resources.host.cpu_percent_mean = Some(23.4);

@@ -8,7 +8,9 @@ use super::text::Page;
 use crate::model::course::{LevelOf, Stages};
 use crate::model::figures::{bytes, count, counted, rate, span};
 use crate::model::limits;
-use crate::model::plan::{Arrivals, Closer, CpuWork, LoadLimits, LoadPlan, PortMode, ServerCloser, ServerPlan, Spread, Think};
+use crate::model::plan::{
+    Arrivals, Closer, CpuWork, LoadLimits, LoadPlan, Pinning, PortMode, ServerCloser, ServerPlan, Spread, Think,
+};
 
 /// Stages that are named.
 const STAGES_SHOWN: usize = 5;
@@ -88,7 +90,9 @@ pub(super) fn connections(plan: &LoadPlan) -> String {
         PortMode::Range => format!(", ports within{range}"),
     };
     let reuse = if plan.reuse_addr { ", SO_REUSEADDR" } else { "" };
-    format!("{kept}{closer}{mode}{reuse}")
+    let pinned = if plan.pin == Pinning::Auto { ", each thread on a core" } else { "" };
+    let polling = if plan.busy_poll { ", busy polling" } else { "" };
+    format!("{kept}{closer}{mode}{reuse}{pinned}{polling}")
 }
 
 fn from(sources: &[IpAddr]) -> String {
@@ -180,9 +184,11 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
         CpuWork::CalibrateS(goal) => span(goal),
         CpuWork::Iterations(n) => counted(n, "iteration"),
     };
+    let pinned = if plan.pin == Pinning::Auto { " on a core each" } else { "" };
+    let polling = if plan.busy_poll { ", busy polling" } else { "" };
     let time = span;
     format!(
-        "server   {}, {} and {}, {kept}; /io sleeps {}, /cpu works {work}\n\
+        "server   {}{pinned}{polling}, {} and {}, {kept}; /io sleeps {}, /cpu works {work}\n\
          limits   {} connections, backlog {}, queue {} per pool, head {} and {} fields, target {}, body {}; timeouts: header {}, \
          idle {}, body {}, write {}, drain {}\n",
         counted(plan.reactors as u64, "event loop"),

@@ -33,6 +33,7 @@ use crate::http1::encode::JobBody;
 use crate::model::plan::ServerPlan;
 use crate::sys::clock::{self, Clock};
 use crate::sys::listen::{ListenSpec, adopt, listen};
+use crate::sys::thread;
 
 /// What all threads of a server see.
 #[derive(Debug)]
@@ -121,9 +122,11 @@ impl Server {
     /// Errors: an address is in use or not of this host; descriptors or threads ran out.
     pub fn bind(plan: &ServerPlan, given: &[std::net::TcpListener]) -> Result<Self, BindError> {
         let clock = Clock::start();
+        let allowed = thread::cores();
+        let cores: Vec<Option<usize>> = (0..plan.reactors.max(1)).map(|i| plan.pin.core(i, &allowed)).collect();
         let iterations = work::iterations(plan.cpu_work)?;
-        let count = plan.reactors.max(1);
-        let (addrs, mut sockets) = if given.is_empty() { bind_all(plan, count)? } else { share(given, count)? };
+        let count = cores.len();
+        let (addrs, mut sockets) = if given.is_empty() { bind_all(plan, &cores)? } else { share(given, count)? };
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
         // All that can be under way at once, so that no worker ever waits to put a result down.
@@ -176,6 +179,8 @@ impl Server {
                 results,
                 listeners: sockets.remove(0),
                 drain_timeout: plan.drain_timeout,
+                core: cores[number],
+                busy_poll: plan.busy_poll,
             })?);
         }
         let admin = plan.admin.map(|addr| Admin::bind(addr, &shared)).transpose()?;
@@ -236,19 +241,20 @@ fn share(given: &[std::net::TcpListener], reactors: usize) -> Result<Bound, Bind
     Ok((addrs, (0..reactors).map(|_| set()).collect::<io::Result<_>>()?))
 }
 
-fn bind_all(plan: &ServerPlan, reactors: usize) -> Result<Bound, BindError> {
+/// One set for each event loop, which runs on the core named.
+fn bind_all(plan: &ServerPlan, cores: &[Option<usize>]) -> Result<Bound, BindError> {
     let mut addrs = Vec::new();
-    let mut sets: Vec<Vec<_>> = (0..reactors).map(|_| Vec::new()).collect();
+    let mut sets: Vec<Vec<_>> = cores.iter().map(|_| Vec::new()).collect();
     for &asked in &plan.listen {
         let fail = |source| BindError::Listen { addr: asked, source };
-        let spec = ListenSpec { addr: asked, backlog: plan.backlog, reuse_port: reactors > 1 };
+        let spec = ListenSpec { addr: asked, backlog: plan.backlog, reuse_port: cores.len() > 1, core: None };
         if spec.reuse_port {
             // Shared ports would be shared with a stranger's server of the same user, too: it must be free first.
             drop(listen(ListenSpec { reuse_port: false, ..spec }).map_err(fail)?);
         }
         let mut addr = asked;
-        for set in &mut sets {
-            let socket = listen(ListenSpec { addr, ..spec }).map_err(fail)?;
+        for (set, core) in sets.iter_mut().zip(cores) {
+            let socket = listen(ListenSpec { addr, core: *core, ..spec }).map_err(fail)?;
             addr = socket.local_addr()?;
             set.push(socket);
         }

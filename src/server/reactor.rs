@@ -25,7 +25,7 @@ use crate::model::limits;
 use crate::model::time::Stamp;
 use crate::sys::clock::{Clock, wall};
 use crate::sys::listen::is_of_one_connection;
-use crate::sys::stream;
+use crate::sys::{stream, thread};
 
 /// Events taken from one poll.
 const EVENTS: usize = 1024;
@@ -74,6 +74,8 @@ pub(super) struct Reactor {
     generation: Generation,
     accept_at: Stamp,
     drain_timeout: Duration,
+    core: Option<usize>,
+    busy_poll: bool,
     /// when the drain cuts; none while it has not begun
     cut_at: Option<Stamp>,
 }
@@ -91,6 +93,10 @@ pub(super) struct Parts {
     pub(super) results: Receiver<Completion>,
     pub(super) listeners: Vec<TcpListener>,
     pub(super) drain_timeout: Duration,
+    /// where it runs; none: wherever the kernel likes
+    pub(super) core: Option<usize>,
+    /// it never sleeps
+    pub(super) busy_poll: bool,
 }
 
 impl Reactor {
@@ -122,12 +128,16 @@ impl Reactor {
             generation: Generation::default(),
             accept_at: Stamp::ZERO,
             drain_timeout: p.drain_timeout,
+            core: p.core,
+            busy_poll: p.busy_poll,
             cut_at: None,
         })
     }
 
     /// Serves until a drain has ended. Errors: epoll_wait(2) or the clock of the host failed.
     pub(super) fn run(mut self) -> io::Result<()> {
+        // Refused: it runs anywhere, which the client's report shows.
+        self.core.map(thread::pin);
         let mut events = Events::with_capacity(EVENTS);
         let mut date_due = Stamp::ZERO;
         let mut now = self.clock.now();
@@ -205,7 +215,7 @@ impl Reactor {
     }
 
     fn timeout(&self, now: Stamp) -> Option<Duration> {
-        if !self.again.is_empty() {
+        if self.busy_poll || !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
         let mut at = self.deadlines.next();

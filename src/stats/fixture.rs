@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::body::Body;
-use crate::model::plan::{Arrivals, Closer, LoadLimits, LoadPlan, MixEntry, PortMode, Target, Think};
+use crate::model::plan::{Arrivals, Closer, LoadLimits, LoadPlan, MixEntry, Pinning, PortMode, Target, Think};
 use crate::model::result::{Host, RunResult, RunStamp, Sysctls};
 
 /// The experiment's mix, 10 users, two workers, closed loop.
@@ -35,6 +35,8 @@ pub(crate) fn plan() -> LoadPlan {
         stages: None,
         preconnect: None,
         threads: 2,
+        pin: Pinning::Off,
+        busy_poll: false,
         seed: 7,
         warmup: Duration::ZERO,
         keepalive: true,

@@ -17,6 +17,9 @@ pub struct ListenSpec {
     pub backlog: i32,
     /// several sockets share the port
     pub reuse_port: bool,
+    /// of the sockets that share the port, takes the connections whose handshake this core processes: on loopback the
+    /// core that called connect(2) (socket(7) SO_INCOMING_CPU; among sockets that share a port since Linux 6.2)
+    pub core: Option<usize>,
 }
 
 /// Binds and listens. TCP_NODELAY is set here: accepted sockets inherit it, which saves a call for each.
@@ -31,6 +34,9 @@ pub fn listen(spec: ListenSpec) -> io::Result<TcpListener> {
     }
     if spec.reuse_port {
         socket.set_reuse_port(true)?;
+    }
+    if let Some(core) = spec.core {
+        socket.set_cpu_affinity(core)?;
     }
     socket.set_tcp_nodelay(true)?;
     socket.bind(&spec.addr.into())?;
@@ -72,13 +78,30 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_refused_unless_shared() {
-        let spec = |addr, reuse_port| ListenSpec { addr, backlog: 16, reuse_port };
+        let spec = |addr, reuse_port| ListenSpec { addr, backlog: 16, reuse_port, core: None };
         let any = "127.0.0.1:0".parse().unwrap();
         let first = listen(spec(any, false)).unwrap();
         let taken = first.local_addr().unwrap();
         assert_eq!(listen(spec(taken, false)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         let shared = listen(spec(any, true)).unwrap();
         listen(spec(shared.local_addr().unwrap(), true)).unwrap();
+    }
+
+    #[test]
+    fn a_connection_goes_to_the_socket_of_the_core_that_opened_it() {
+        let cores = crate::sys::thread::cores();
+        let spec = |addr, core| ListenSpec { addr, backlog: 16, reuse_port: true, core: Some(core) };
+        let first = listen(spec("127.0.0.1:0".parse().unwrap(), cores[0])).unwrap();
+        let addr = first.local_addr().unwrap();
+        let mut sockets = vec![first];
+        sockets.extend(cores[1..].iter().map(|core| listen(spec(addr, *core)).unwrap()));
+        for (core, socket) in cores.iter().zip(&sockets) {
+            let core = *core;
+            let connect = move || crate::sys::thread::pin(core).then(|| std::net::TcpStream::connect(addr).unwrap());
+            let client = std::thread::spawn(connect).join().unwrap().expect("a core of ours");
+            let (_, from) = socket.accept().expect("it waits here");
+            assert_eq!(from, client.local_addr().unwrap());
+        }
     }
 
     #[test]

@@ -147,6 +147,7 @@ pub(crate) fn healthy() -> RunResult {
         ended: None,
         cores_allowed: None,
         shares_cores_with_client: None,
+        cores: Vec::new(),
         throttling: None,
     });
     run.series = (0..60).map(|i| second(i, 50, 150.0, 29.7)).collect();

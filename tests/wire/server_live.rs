@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::until::{read_by_peer, until};
 use sockbench::testing::model::limits;
-use sockbench::testing::model::plan::{CpuWork, ServerCloser, ServerPlan};
+use sockbench::testing::model::plan::{CpuWork, Pinning, ServerCloser, ServerPlan};
 use sockbench::testing::server::{Handle, Server, Summary};
 use sockbench::testing::sys::clock::Clock;
 
@@ -18,6 +18,8 @@ fn plan() -> ServerPlan {
     ServerPlan {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         admin: None,
+        pin: Pinning::Off,
+        busy_poll: false,
         reactors: 1,
         io_workers: 4,
         cpu_workers: 1,

@@ -27,6 +27,12 @@ pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     // Where threads wait for a core that others have, or stalled, they are late for that: host-contended, client-stalled.
     let late_ms = lateness(run, seen, hurried).filter(|_| !seen.contention.is_yes() && !seen.client_stalls.is_yes());
     let of = |seconds, measured, for_long| Seen::Yes(Saturated { seconds, measured, for_long, late_ms, hurried });
+    if run.plan.busy_poll {
+        return match late_ms {
+            Some(_) => of(0, 0, false),
+            None => Seen::Unknown("with --busy-poll a thread uses its whole core, with work or without".into()),
+        };
+    }
     let Some((seconds, measured)) = full_seconds(run) else {
         return match late_ms {
             Some(_) => of(0, 0, false),

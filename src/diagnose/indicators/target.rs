@@ -13,6 +13,8 @@ use crate::remedy::target::{Kind as Server, Pool, cpu_workers, own_flags, workin
 pub(in crate::diagnose) enum Full {
     /// every core of the machine, by the target, or by it and the client
     Machine,
+    /// this core, to which threads of the client and of the target are confined; so are so many in all
+    SharedCore(u32, u32),
     /// the `/cpu` pool of a sockbench server, which has this many workers
     CpuPool(u32),
     /// the event loop of a sockbench server
@@ -48,6 +50,9 @@ pub(super) fn cpu(run: &RunResult, seen: &Indicators) -> Seen<CpuLimit> {
             figures::seconds(seen.duration_s)
         ));
     }
+    if own_flags(run).is_some_and(|flags| flags.busy_poll == Some(true)) {
+        return Seen::Unknown("with --busy-poll the server uses its whole core, with work or without".into());
+    }
     cpu_limit(run, t).filter(|limit| is_flat(run, seen, limit)).map_or(Seen::No, Seen::Yes)
 }
 
@@ -60,6 +65,9 @@ fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
     let together = mean + client >= CPU_LIMIT_PERCENT * cpus && mean >= 2.0 * client;
     if cpus > 0.0 && (mean >= CPU_LIMIT_PERCENT * cpus || together) {
         return limit(Full::Machine, mean, cpus);
+    }
+    if let Some((core, of, percent)) = shared_core(run, t) {
+        return limit(Full::SharedCore(core, of), percent, 1.0);
     }
     if t.threads == Some(1) {
         return (mean >= CPU_LIMIT_PERCENT).then_some(CpuLimit { full: Full::OneThread, percent: mean, slots: 1.0 });
@@ -84,6 +92,16 @@ fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
     }
     let never_more = t.cpu_percent_max.is_some_and(|m| m <= ONE_CORE_PERCENT);
     if never_more && mean >= CPU_LIMIT_PERCENT { limit(Full::OneCoreInAll, mean, 1.0) } else { None }
+}
+
+/// The fullest of the cores to which threads of both ends are confined: its number, how many such cores there are, and
+/// the target's percent of it. None while it has room.
+fn shared_core(run: &RunResult, t: &TargetResources) -> Option<(u32, u32, f64)> {
+    let share = |cpu_s: f64| 100.0 * cpu_s / run.duration_s;
+    let of_client = |core| run.resources.client.cores.iter().find(|c| c.core == core).map(|c| c.cpu_s);
+    let shared = t.cores.iter().filter_map(|t| Some((t.core, t.cpu_s, of_client(t.core)?)));
+    let (core, target_s, client_s) = shared.clone().max_by(|a, b| (a.1 + a.2).total_cmp(&(b.1 + b.2)))?;
+    (share(target_s + client_s) >= CPU_LIMIT_PERCENT).then_some((core, shared.count() as u32, share(target_s)))
 }
 
 /// Throughput does not grow with the load: the asked rate was missed, or stayed flat while users came, or there are

@@ -123,7 +123,7 @@ fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
 }
 
 /// Client and target on cores of their own, as far as there are any.
-fn apart(run: &RunResult) -> Remedy {
+pub(super) fn apart(run: &RunResult) -> Remedy {
     let cpus = run.host.cpus;
     let (action, effect) = ("give the client a core that the target does not use", "no core shared with the target");
     if cpus < 2 {

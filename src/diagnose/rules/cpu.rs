@@ -1,6 +1,7 @@
 //! The rule about the CPU of a local target: which part of it is used up, and the way past it.
 
 use super::capacity::{all_cores, less_work};
+use super::client::apart;
 use super::lighter::{Bottleneck, lighter};
 use crate::diagnose::indicators::{CpuLimit, Full, Indicators};
 use crate::diagnose::rule::{Found, Ruling};
@@ -37,7 +38,11 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
     } else {
         advice("see where it spends the time", format!("perf top -p {}", t.pid), "the functions that use the CPU")
     };
-    Found::new(format!("the target is at its CPU limit: {at} of a core at {} req/s", rate(rps)), text)
+    let title = match limit.full {
+        Full::SharedCore(core, _) => format!("client and target fill core {core} together, at {} req/s", rate(rps)),
+        _ => format!("the target is at its CPU limit: {at} of a core at {} req/s", rate(rps)),
+    };
+    Found::new(title, text)
         .with("target_pid", t.pid)
         .with("target_cpu_percent", t.cpu_percent_mean)
         .with("target_busiest_thread_percent", t.busiest_thread_percent)
@@ -68,6 +73,10 @@ fn words(run: &RunResult, limit: &CpuLimit) -> String {
                 None => all_cores(cpus),
             }
         }
+        Full::SharedCore(core, 1) => {
+            format!("with the client it filled core {core}, to which both are confined")
+        }
+        Full::SharedCore(core, of) => format!("with the client it filled core {core}, the fullest of {of} cores that they share"),
         Full::CpuPool(workers) => format!("all that its {} for /cpu can use", counted(workers, "worker")),
         Full::Reactor => "one core, by its event loop".to_owned(),
         Full::OneThread => "one core, all that its single thread can use".to_owned(),
@@ -95,6 +104,7 @@ fn less_or_more(run: &RunResult, t: &TargetResources, limit: &CpuLimit) -> Remed
         {
             less_work(run, &format!("it uses {} already", all_cores(cpus)))
         }
+        (Full::SharedCore(..), _) => apart(run),
         (Full::OneThread | Full::BusiestThread | Full::OneCoreInAll, _) if cpus > 1 => advice(
             "let the target use more cores: more processes of it behind one port, where it can have them (Python, Node.js: one for each core)",
             format!("ps -L -o pid,tid,pcpu,stat,comm -p {}", t.pid),

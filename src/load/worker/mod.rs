@@ -27,6 +27,7 @@ use crate::stats::recorder::Recorder;
 use crate::sys::clock::Clock;
 use crate::sys::socket::{self, ConnectSpec};
 use crate::sys::sysctl;
+use crate::sys::thread;
 use crate::sys::timer::LoopTimer;
 
 mod after;
@@ -239,8 +240,10 @@ impl<'a> Worker<'a> {
         self.index
     }
 
-    /// Runs on `clock` until the plan's end or a stop request, then reports its totals.
-    pub(in crate::load) fn run(mut self, clock: Clock) {
+    /// Runs on `clock`, and on `core` if one is named, until the plan's end or a stop request; then reports its totals.
+    pub(in crate::load) fn run(mut self, clock: Clock, core: Option<usize>) {
+        // Refused: it runs anywhere, which the report shows.
+        core.map(thread::pin);
         self.clock = clock;
         let mut events = Events::with_capacity(EVENTS);
         let mut wait_over = Stamp::NEVER;

@@ -140,7 +140,7 @@ impl Worker<'_> {
 
     /// Until the nearest thing that is due. Arrivals of a schedule go by the timer, which is finer than poll.
     pub(super) fn next_wait(&mut self, now: Stamp) -> Duration {
-        if !self.ready.is_empty() || !self.unread.is_empty() {
+        if self.plan.busy_poll || !self.ready.is_empty() || !self.unread.is_empty() {
             return Duration::ZERO;
         }
         let mut next = now.plus(LONGEST_WAIT).min(self.end).min(self.sleepers.next()).min(self.deadlines.next());

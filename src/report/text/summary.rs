@@ -3,7 +3,7 @@
 use super::{Page, section};
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
-use crate::model::result::{LatencyMs, Ports, RunResult, RunStamp};
+use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult, RunStamp};
 use crate::report::style::{Tone, wrapped};
 
 /// CPU of others, percent of all cores, from which they are named.
@@ -224,6 +224,7 @@ fn ports(p: &Ports) -> String {
 fn client(run: &RunResult) -> String {
     let c = &run.resources.client;
     let mut text = usage(c.cpu_percent_mean, c.cpu_percent_max, c.rss_bytes_max);
+    text += &confined(&c.cores, run.duration_s);
     if let Some(late) = c.lateness_p99_ms {
         text += &format!("; due requests written late by {} ms at the 99th percentile", ms(late));
     }
@@ -239,7 +240,17 @@ fn target(run: &RunResult) -> Option<String> {
     if let Some(busiest) = t.busiest_thread_percent {
         text += &format!("; busiest thread {}", percent(busiest));
     }
+    text += &confined(&t.cores, run.duration_s);
     Some(text)
+}
+
+/// `; threads confined to core 0 (48 %), 1 (51 %)`.
+fn confined(cores: &[CoreUse], duration_s: f64) -> String {
+    if cores.is_empty() {
+        return String::new();
+    }
+    let each: Vec<String> = cores.iter().map(|c| format!("{} ({})", c.core, percent(100.0 * c.cpu_s / duration_s))).collect();
+    format!("; threads confined to {} {}", if cores.len() == 1 { "core" } else { "cores" }, each.join(", "))
 }
 
 fn usage(cpu_mean: Option<f64>, cpu_max: Option<f64>, rss_max: Option<u64>) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sockbench::testing::model::finding::FindingId as Id;
 use sockbench::testing::model::plan::{Target, Think};
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::result::{CoreUse, RunResult};
 
 use super::{clear, fires, reads, unknown};
 use crate::facts::{endpoint, healthy, latency, second};
@@ -200,4 +200,37 @@ fn a_run_of_moments_says_nothing_of_the_targets_cpu() {
     fires(Id::TargetCpuSaturated, &run);
     run.duration_s = 0.036;
     unknown(Id::TargetCpuSaturated, &run);
+}
+
+#[test]
+fn both_ends_on_one_core_fill_it_together() {
+    let mut run = healthy();
+    let on = |core, cpu_s| CoreUse { core, cpu_s };
+    let set = |run: &mut RunResult, client: &[CoreUse], target: &[CoreUse]| {
+        run.resources.client.cores = client.to_vec();
+        run.resources.target.as_mut().unwrap().cores = target.to_vec();
+    };
+    run.totals.latency_ms = Some(latency(900.0));
+    run.totals.steady.as_mut().unwrap().latency_ms = Some(latency(900.0));
+    let whole = run.duration_s;
+    set(&mut run, &[on(0, 0.45 * whole)], &[on(0, 0.5 * whole)]);
+    let f = fires(Id::TargetCpuSaturated, &run);
+    reads("target-cpu-saturated, by a core that both share", &f);
+    // Neither is full, and they do not share a core.
+    set(&mut run, &[on(1, 0.45 * whole)], &[on(0, 0.5 * whole)]);
+    clear(Id::TargetCpuSaturated, &run);
+    // They share one with room.
+    set(&mut run, &[on(0, 0.3 * whole)], &[on(0, 0.3 * whole)]);
+    clear(Id::TargetCpuSaturated, &run);
+    // Of several the fullest counts.
+    set(&mut run, &[on(0, 0.1 * whole), on(3, 0.5 * whole)], &[on(0, 0.2 * whole), on(3, 0.47 * whole)]);
+    reads("target-cpu-saturated, by the fullest core that both share", &fires(Id::TargetCpuSaturated, &run));
+}
+
+#[test]
+fn a_thread_that_polls_all_the_time_says_nothing_of_its_core() {
+    let mut run = own_cpu(20, 570.0, 97.0, &["busy-poll=on"]);
+    unknown(Id::TargetCpuSaturated, &run);
+    run.plan.busy_poll = true;
+    unknown(Id::GeneratorSaturated, &run);
 }

@@ -107,8 +107,10 @@ fn parts(run: &RunResult) -> Vec<Part> {
     }
     if let Some(cpu) = run.resources.client.cpu_percent_mean {
         let core = if parts.is_empty() { core } else { "" };
-        let words = format!("client {}{core}", percent(cpu));
-        let used = cpu / 100.0 / f64::from(run.plan.threads.max(1));
+        // A thread that polls uses its core whether it has work or not.
+        let (polling, used) =
+            if run.plan.busy_poll { (", busy polling", 0.0) } else { ("", cpu / 100.0 / f64::from(run.plan.threads.max(1))) };
+        let words = format!("client {}{core}{polling}", percent(cpu));
         parts.push(Part { verdicts: &[VerdictId::ClientBound], words, used });
     }
     if let Some(used) = run.ports.as_ref().and_then(Ports::in_use_share) {

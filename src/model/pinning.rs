@@ -1,0 +1,53 @@
+//! Which cores the threads of event loops run on.
+
+use serde::{Deserialize, Serialize};
+
+/// `--pin`: whether each event loop has a core of its own.
+///
+/// With it, loop i of a server and thread i of a client run on the same core i of those allowed, and the server accepts
+/// a connection on the core that opened it (socket(7) SO_INCOMING_CPU). A pair on one core passes no data between cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, strum::IntoStaticStr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[strum(serialize_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum Pinning {
+    /// the kernel chooses, and changes its mind
+    #[default]
+    Off,
+    /// one core each, in order; beyond the last core from the first again
+    Auto,
+}
+
+impl Pinning {
+    /// The word of `--pin`.
+    pub fn word(self) -> &'static str {
+        self.into()
+    }
+
+    /// The core of event loop `index` among those `allowed`; none where the kernel is to choose.
+    pub fn core(self, index: usize, allowed: &[usize]) -> Option<usize> {
+        match self {
+            Self::Off => None,
+            Self::Auto => allowed.get(index.checked_rem(allowed.len())?).copied(),
+        }
+    }
+
+    /// Whether it is off: what plans without it say.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+    pub(super) fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_take_the_allowed_cores_in_turn() {
+        let cores = |n| (0..n).map(|i| Pinning::Auto.core(i, &[2, 5])).collect::<Vec<_>>();
+        assert_eq!(cores(3), [Some(2), Some(5), Some(2)]);
+        assert_eq!(Pinning::Off.core(0, &[2, 5]), None);
+        assert_eq!(Pinning::Auto.core(0, &[]), None, "the machine does not say");
+    }
+}
