@@ -22,7 +22,7 @@ pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<PathBuf> {
         None => rehearsal.clone(),
     };
     let mut draft = Draft::begin(&file)?;
-    draft.write_all(&serde_json::to_vec(&all)?)?;
+    draft.write_all(&serde_json::to_string_pretty(&all)?.as_bytes())?;
     draft.keep()?;
     Ok(file)
 }
@@ -40,7 +40,7 @@ pub(crate) fn attach(result: &mut RunResult) {
 }
 
 fn latest() -> Option<Rehearsal> {
-    serde_json::from_slice(&std::fs::read(place()?).ok()?).ok()
+    serde_json::from_str(&std::fs::read_to_string(place()?).ok()?).ok()
 }
 
 fn place() -> Option<PathBuf> {

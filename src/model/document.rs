@@ -22,7 +22,8 @@ pub fn explain(rows: &mut Vec<Unavailable>, key: &str, reason: impl Into<String>
 /// Keys of `document` that are null, in order, each once; array elements share a key: `series[].p50_ms`.
 pub fn nulls(document: &impl Serialize) -> Vec<String> {
     // A document that cannot be written is not sound either.
-    let Ok(document) = serde_json::to_value(document) else { return vec!["(not serialisable)".into()] };
+    let written = serde_json::to_string_pretty(document).and_then(|text| serde_json::from_str(&text));
+    let Ok(document) = written else { return vec!["(not serialisable)".into()] };
     let mut keys = Vec::new();
     collect(&document, String::new(), &mut keys);
     keys.sort();
