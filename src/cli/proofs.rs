@@ -22,7 +22,7 @@ pub(crate) fn keep(rehearsal: &Rehearsal) -> io::Result<PathBuf> {
         None => rehearsal.clone(),
     };
     let mut draft = Draft::begin(&file)?;
-    draft.write_all(&serde_json::to_string_pretty(&all)?.as_bytes())?;
+    draft.write_all(serde_json::to_string_pretty(&all)?.as_bytes())?;
     draft.keep()?;
     Ok(file)
 }
