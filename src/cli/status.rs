@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write as _};
 
 use crate::load::run::UsersNow;
 use crate::model::figures::{count, counted, ms, number, percent, seconds};
+use crate::model::order::Order as _;
 use crate::model::outcome::Failure;
 use crate::model::plan::LoadPlan;
 use crate::observe::LivePorts;
@@ -129,7 +130,7 @@ fn block(second: &Second<'_>, width: usize) -> Vec<String> {
     add("load", load);
     let failed = c.counts.failures + c.counts.local_failures;
     let mut kinds: Vec<(&Failure, &u64)> = second.failures.iter().collect();
-    kinds.sort_by_key(|(failure, count)| (std::cmp::Reverse(**count), **failure));
+    kinds.order_by_key(|(failure, count)| (std::cmp::Reverse(**count), **failure));
     let named = kinds.into_iter().take(KINDS).map(|(f, n)| format!("{} {} {}", f.call.word(), f.name(), count(*n)));
     add("failed", std::iter::once(format!("{}/s", count(failed))).chain(named.filter(|_| failed > 0)).collect());
     add("ports", live.and_then(LivePorts::used_in_words).into_iter().collect());

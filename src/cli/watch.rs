@@ -13,6 +13,7 @@ use super::sandbox::{SandboxArgs, show};
 use super::watch_output::{Passing, Streams};
 use super::{EXIT_GATE, Exit, command_line, tell, warn};
 use crate::model::finding::FindingId;
+use crate::model::order::Order as _;
 use crate::model::result::{Tool, Verdict};
 use crate::model::units;
 use crate::model::watch::{Processes, WATCH_SCHEMA, WatchReport, Watched};
@@ -181,7 +182,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
         report.output.bad_answers = report.output.bad_answers.saturating_add(e.bad_answers);
         report.output.readings.extend(e.readings);
     }
-    report.output.readings.sort_by_key(|r| std::cmp::Reverse(r.count));
+    report.output.readings.order_by_key(|r| std::cmp::Reverse(r.count));
     let addresses = report.output.readings.iter().filter_map(|r| r.address.clone()).collect::<Vec<_>>();
     watch.course.name(&resolved(named_addresses(&addresses)));
     report.processes.throttling = watch.looker.throttling();

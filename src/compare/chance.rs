@@ -2,6 +2,8 @@
 //!
 //! Sources: Wallace (1959) for t to normal; Abramowitz and Stegun 26.7.5 for the quantile, 7.1.26 for erfc; Holm (1979).
 
+use crate::model::order::Order as _;
+
 /// Probability of a |t| of this size or more by chance, with so many degrees of freedom.
 pub(super) fn p_of_t(t: f64, freedom: f64) -> f64 {
     if !t.is_finite() {
@@ -33,7 +35,7 @@ fn erfc(x: f64) -> f64 {
 /// Holm's step-down correction: the same order, each at most 1.
 pub(super) fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
-    order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
+    order.order_by(|a, b| p[*a].total_cmp(&p[*b]));
     let mut corrected = vec![1.0; p.len()];
     let mut least: f64 = 0.0;
     for (rank, at) in order.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 
 use super::thresholds::{CPU_LIMIT_PERCENT, ONE_CORE_PERCENT};
 use crate::model::figures::{count, counted, ms, number, seconds, share as percent, us};
+use crate::model::order::Order as _;
 use crate::model::plan::Closer;
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::{Ceiling, CeilingKind, CoresBy};
@@ -22,7 +23,7 @@ pub(crate) fn ceilings(heaviest: &RunResult, steps: &[&RunResult]) -> Vec<Ceilin
     all.extend(of_ports(heaviest));
     let most = steps.iter().chain([&heaviest]).map(|run| answered_rps(run)).fold(0.0, f64::max);
     all.retain(|c| c.rps.is_finite() && c.rps > 0.0 && (c.kind == CeilingKind::Ports || c.rps >= most));
-    all.sort_by(|a, b| a.rps.total_cmp(&b.rps));
+    all.order_by(|a, b| a.rps.total_cmp(&b.rps));
     all
 }
 

@@ -7,6 +7,7 @@ use super::table::{STUDY_RULES, rule_of, rules};
 use super::{validity, verdict};
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId, Severity, Undecided};
+use crate::model::order::Order as _;
 use crate::model::outcome::Cause;
 use crate::model::plan::Shard;
 use crate::model::result::{ErrorRow, NoPort, RunResult, RunStamp, Validity, Verdict, VerdictId};
@@ -125,7 +126,7 @@ pub(crate) fn joined_by_id(found: Vec<(FindingId, Found)>) -> Vec<Finding> {
 fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
     let all: Vec<FindingId> = found.iter().map(|(rule, _)| rule.id).collect();
     found.retain(|(rule, _)| !rule.swallowed_by.iter().any(|by| all.contains(by)));
-    found.sort_by_key(|(rule, _)| rule.id);
+    found.order_by_key(|(rule, _)| rule.id);
     let left: Vec<FindingId> = found.iter().map(|(rule, _)| rule.id).collect();
     found
         .into_iter()

@@ -8,6 +8,7 @@ use super::verdict::{TABLE, decides};
 use crate::model::figures;
 use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::limits::LINGER_TIMEOUT;
+use crate::model::order::Order as _;
 use crate::model::outcome::{Call, FailureSide};
 use crate::model::plan::Closer;
 use crate::model::result::{RunResult, RunStamp, Validity};
@@ -21,7 +22,7 @@ pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Va
     let mut reasons: Vec<(RunStamp, String)> = findings.iter().filter(|f| decides(f)).filter_map(by_table).collect();
     own_failures(run, seen, &mut reasons);
     completeness(run, seen, findings, &mut reasons);
-    reasons.sort_by_key(|(stamp, _)| order(*stamp));
+    reasons.order_by_key(|(stamp, _)| order(*stamp));
     let stamp = reasons.first().map_or(RunStamp::Valid, |r| r.0);
     Validity { stamp, reasons: reasons.into_iter().map(|r| r.1).collect() }
 }

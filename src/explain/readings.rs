@@ -11,6 +11,7 @@ use super::text::Gathered;
 use super::{Known, is_open, line, may_be_ports, wording};
 use crate::model::explanation::{Alternative, Certainty, Exactly, FailedCall, Limit, Os, Reading, Side};
 use crate::model::figures::{self, count, counted};
+use crate::model::order::Order as _;
 use crate::remedy::placeholders::filled;
 
 /// Readings of one text at most; further ones join the last.
@@ -111,7 +112,7 @@ const fn exactly(e: &Evidence) -> Option<Exactly> {
 
 /// The most frequent first, then the surest.
 pub(super) fn in_order(readings: &mut Vec<Reading>) {
-    readings.sort_by_key(|r| (std::cmp::Reverse(r.count), r.certainty));
+    readings.order_by_key(|r| (std::cmp::Reverse(r.count), r.certainty));
     readings.truncate(READINGS_MAX);
 }
 

@@ -9,6 +9,7 @@ use crate::diagnose::{deciding, diagnose, diagnose_study, keep_proofs};
 use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId};
+use crate::model::order::Order as _;
 use crate::model::result::{Ports, RunResult};
 use crate::model::study::StudyResult;
 
@@ -17,7 +18,7 @@ pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
     let mut findings = keep_proofs(diagnose(run), &run.findings);
     // What the report says first.
     let leads = deciding(&findings).map(|f| f.id);
-    findings.sort_by_key(|f| Some(f.id) != leads);
+    findings.order_by_key(|f| Some(f.id) != leads);
     explanation("run", findings, run, known)
 }
 
@@ -36,7 +37,7 @@ pub fn explain_study(study: &StudyResult, known: &Known) -> Option<Explanation> 
             }
         }
     }
-    findings.sort_by_key(|(f, _)| f.id);
+    findings.order_by_key(|(f, _)| f.id);
     let step = findings.first().map_or(last, |(_, n)| *n);
     Some(explanation("study", findings.into_iter().map(|(f, _)| f).collect(), &steps[step], known))
 }

@@ -16,6 +16,7 @@ use super::normal::printable;
 use super::sockets::Sockets;
 use super::summary;
 use crate::model::explanation::{Os, Side};
+use crate::model::order::Order as _;
 
 /// Longer lines are cut.
 pub(super) const LINE_BYTES: usize = 64 * 1024;
@@ -270,7 +271,7 @@ impl Kinds {
     /// In the order of their first lines.
     pub(super) fn in_order(self) -> Vec<Event> {
         let mut all: Vec<(usize, Event)> = self.by_evidence.into_values().collect();
-        all.sort_by_key(|(n, _)| *n);
+        all.order_by_key(|(n, _)| *n);
         all.into_iter().map(|(_, e)| e).collect()
     }
 }

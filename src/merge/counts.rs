@@ -3,6 +3,7 @@
 
 use super::Part;
 use super::align::Axis;
+use crate::model::order::Order as _;
 use crate::model::result::{ErrorRow, FailureSpan, InFlight, LatencyMs, RunResult, SurplusRow};
 use crate::model::time::per_second;
 use crate::stats::outages;
@@ -12,7 +13,7 @@ pub(super) fn add(parts: &[Part], axis: &Axis, run: &mut RunResult) {
     totals(parts, run);
     endpoints(parts, run);
     run.errors = rows(parts, axis, |run| &run.errors, same_error, add_error);
-    run.errors.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.first_s.total_cmp(&b.first_s)));
+    run.errors.order_by(|a, b| b.count.cmp(&a.count).then_with(|| a.first_s.total_cmp(&b.first_s)));
     run.surplus = rows(parts, axis, |run| &run.surplus, same_surplus, add_surplus);
     run.closes = parts.iter().fold(run.closes, |mut sum, part| {
         sum += part.run.closes;
@@ -162,7 +163,7 @@ fn spans(parts: &[Part], axis: &Axis) -> Vec<FailureSpan> {
         part.run.totals.local_failure_spans.iter().map(move |s| FailureSpan { from_s: s.from_s + by, to_s: s.to_s + by, ..*s })
     });
     let mut all: Vec<FailureSpan> = moved.collect();
-    all.sort_by(|a, b| a.from_s.total_cmp(&b.from_s).then(a.to_s.total_cmp(&b.to_s)));
+    all.order_by(|a, b| a.from_s.total_cmp(&b.from_s).then(a.to_s.total_cmp(&b.to_s)));
     let mut joined: Vec<FailureSpan> = Vec::new();
     for span in all {
         match joined.last_mut() {

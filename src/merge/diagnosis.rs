@@ -7,6 +7,7 @@ use super::Part;
 use crate::diagnose;
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId, Severity};
+use crate::model::order::Order as _;
 use crate::model::result::{Machine, RunResult, RunStamp, Validity, Verdict, VerdictId};
 
 /// Machines that a sentence names.
@@ -23,7 +24,7 @@ pub(super) fn settle(run: &mut RunResult, parts: &[Part], missing: &[String]) {
     run.findings.retain(|f| !f.id.is_of_machine());
     let of_machines = by_machine(parts, &run.machines, &run.findings);
     run.findings.extend(of_machines);
-    run.findings.sort_by_key(|f| f.id);
+    run.findings.order_by_key(|f| f.id);
     let found: Vec<FindingId> = run.findings.iter().map(|f| f.id).collect();
     run.findings.iter_mut().for_each(|f| f.caused_by.retain(|cause| found.contains(cause)));
     run.undecided.clear();
@@ -32,7 +33,7 @@ pub(super) fn settle(run: &mut RunResult, parts: &[Part], missing: &[String]) {
             run.undecided.push(undecided.clone());
         }
     }
-    run.undecided.sort_by_key(|u| u.id);
+    run.undecided.order_by_key(|u| u.id);
     if let Some(verdict) = own {
         run.verdict = verdict;
     }
@@ -103,7 +104,7 @@ fn validity(machines: &[Machine], parts: &[Part], missing: &[String]) -> Validit
         RunStamp::Valid => 3,
     };
     let mut bad: Vec<(&Machine, &Part)> = machines.iter().zip(parts).filter(|(m, _)| m.stamp != RunStamp::Valid).collect();
-    bad.sort_by_key(|(machine, _)| order(machine.stamp));
+    bad.order_by_key(|(machine, _)| order(machine.stamp));
     let worst = bad.first().map_or(RunStamp::Valid, |(machine, _)| machine.stamp);
     let stamp = if worst == RunStamp::Valid && !missing.is_empty() { RunStamp::Incomplete } else { worst };
     let mut reasons: Vec<String> = missing.to_vec();

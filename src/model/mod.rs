@@ -21,6 +21,7 @@ mod latency;
 pub mod limits;
 pub mod metrics;
 pub mod observed;
+pub mod order;
 pub mod outcome;
 pub mod pinning;
 pub mod plan;

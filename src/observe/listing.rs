@@ -11,6 +11,7 @@ use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, hold};
 use crate::diagnose::ports::pool::{PortPool, PortUse, pool};
 use crate::model::facts::Fact;
+use crate::model::order::Order as _;
 use crate::model::port_count::concrete;
 use crate::model::ports_report::{DestinationPorts, PORTS_SCHEMA, PortsReport};
 use crate::model::result::Sysctls;
@@ -34,7 +35,7 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
     let how = Reading { facts: facts.known(), sysctls: &sysctls, to, inodes: &HashSet::new(), since: Duration::ZERO };
     // Where a destination on this host has the TIME_WAIT itself, no port of the source is lost: a figure of its own.
     let (mut groups, at_servers) = Groups::of(&sockets, &how).joined(|_, _| to.is_some());
-    groups.sort_unstable_by_key(|t| (std::cmp::Reverse(t.count.used + t.used_outside), t.dest, t.source));
+    groups.order_by_key(|t| (std::cmp::Reverse(t.count.used + t.used_outside), t.dest, t.source));
     if let Some(dest) = to
         && groups.is_empty()
     {

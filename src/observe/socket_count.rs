@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::model::facts::{DiagSocket, Fact, TcpState};
+use crate::model::order::Order as _;
 use crate::model::plan::PortRange;
 use crate::model::port_count::{Free, PortCount, concrete};
 use crate::model::result::Elsewhere;
@@ -162,7 +163,7 @@ fn group_elsewhere(sockets: &[DiagSocket], dest: SocketAddr, range: PortRange, l
         }
     }
     let mut rows: Vec<_> = by.into_iter().collect();
-    rows.sort_unstable_by_key(|(to, ports)| (std::cmp::Reverse(*ports), *to));
+    rows.order_by_key(|(to, ports)| (std::cmp::Reverse(*ports), *to));
     rows.truncate(ELSEWHERE_MAX);
     rows.into_iter().map(|(to, ports)| Elsewhere { destination: to.to_string(), ports }).collect()
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::model::facts::ThreadUsage;
+use crate::model::order::Order as _;
 use crate::model::result::{CoreUse, ThreadRow};
 use crate::model::time::Stamp;
 use crate::sys::process::ThreadReader;
@@ -167,7 +168,7 @@ impl Threads {
 
     pub(super) fn rows(&self) -> Vec<ThreadRow> {
         let mut tids: Vec<_> = self.known.iter().collect();
-        tids.sort_unstable_by_key(|(tid, _)| **tid);
+        tids.order_by_key(|(tid, _)| **tid);
         tids.into_iter()
             .map(|(_, t)| ThreadRow { name: full_name(&t.name), cpu_s: t.last.0 - t.first.0, wait_s: t.last.1 - t.first.1 })
             .collect()

@@ -15,6 +15,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, IntervalLog
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
 
 use crate::model::limits::{LATENCY_DIGITS, LATENCY_MAX_US};
+use crate::model::order::Order as _;
 use crate::model::plan::{LoadPlan, MixEntry};
 use crate::model::result::RunResult;
 use crate::stats::interval::Interval;
@@ -149,7 +150,7 @@ pub fn read(log: &[u8], run: &RunResult) -> Result<Vec<Interval>, HlogError> {
             slot.answered.add(&bins);
         }
     }
-    seconds.sort_by_key(|s| s.second);
+    seconds.order_by_key(|s| s.second);
     complete(&mut seconds, run);
     Ok(seconds)
 }

@@ -3,6 +3,7 @@
 //! Request Count = requests + local failures, Failure Count = failures + local failures; times are over the requests
 //! that ended at the target, answered or failed there (a failure of our own machine has no latency).
 
+use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult};
 use crate::model::time::per_second;
 
@@ -37,7 +38,7 @@ impl LocustRow {
 /// One row per endpoint, by name, and the aggregated one.
 pub fn rows(run: &RunResult) -> (Vec<LocustRow>, LocustRow) {
     let mut endpoints: Vec<&Endpoint> = run.endpoints.iter().collect();
-    endpoints.sort_by(|a, b| (&a.name, &a.method).cmp(&(&b.name, &b.method)));
+    endpoints.order_by(|a, b| (&a.name, &a.method).cmp(&(&b.name, &b.method)));
     let counted = |method: &str, name: &str, requests: u64, failures: u64, times_ms, body_bytes: f64| LocustRow {
         method: method.into(),
         name: name.into(),

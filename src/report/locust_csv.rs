@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use super::hlog::{HlogError, rfc3339_of, seconds_of};
 use super::locust::{LocustRow, rows};
 use crate::model::limits::LATENCY_DIGITS;
+use crate::model::order::Order as _;
 use crate::model::result::{ErrorRow, LatencyMs, RunResult};
 use crate::stats::histogram::Dense;
 use crate::stats::interval::Interval;
@@ -84,7 +85,7 @@ pub fn failures_csv(run: &RunResult) -> Result<String, CsvError> {
     let mut out = writer();
     out.write_record(FAILURES_HEAD)?;
     let mut errors: Vec<&ErrorRow> = run.errors.iter().collect();
-    errors.sort_by(|a, b| (&a.endpoint, &a.method).cmp(&(&b.endpoint, &b.method)));
+    errors.order_by(|a, b| (&a.endpoint, &a.method).cmp(&(&b.endpoint, &b.method)));
     for e in errors {
         let errno = e.errno.map_or_else(String::new, |n| format!(" ({n})"));
         out.write_record([

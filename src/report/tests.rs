@@ -9,8 +9,8 @@ use super::text::{Detail, Page, render_run};
 use super::{json, locust};
 use crate::model::course::{LevelOf, Stage, Stages};
 use crate::model::outcome::Cause;
-use crate::model::plan::Unreached;
-use crate::model::result::{ClockOffset, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult};
+use crate::model::plan::{Pinning, Unreached};
+use crate::model::result::{ClockOffset, CoreUse, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult};
 use crate::stats::aggregate::Aggregate;
 
 fn full() -> Page {
@@ -206,6 +206,8 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         target.unreached.push(Unreached { addr: target.addr, cause: Cause::SelfConnect });
         let each = vec![Stage { duration: std::time::Duration::from_secs(9), to: 50.0 }];
         (f.run.plan.stages, f.run.plan.preconnect) = (Some(Stages { of: LevelOf::Rate, each }), Some(1));
+        (f.run.plan.pin, f.run.plan.busy_poll) = (Pinning::Auto, true);
+        f.run.resources.client.cores = vec![CoreUse { core: 0, cpu_s: 0.5 }];
         merged(&mut f.run);
         f.run.plan = f.run.plan.sharded(1, 2);
         f.run.host.name = Some("w1".into());

@@ -14,6 +14,7 @@ use super::conn::{Job, JobResult};
 use super::places::Living;
 use crate::evloop::SlotToken;
 use crate::http1::encode::{JobBody, Timing};
+use crate::model::order::Order as _;
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::thread;
@@ -163,7 +164,7 @@ impl WorkerPool {
         }
         drop(to_us);
         let mut pins: Vec<Pin> = pins.iter().flatten().collect();
-        pins.sort_by_key(|p| p.worker);
+        pins.order_by_key(|p| p.worker);
         Ok((Self { queue, gauge }, pins))
     }
 

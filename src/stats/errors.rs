@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::model::limits::ERROR_ROWS;
+use crate::model::order::Order as _;
 use crate::model::outcome::{Call, EndpointId, Failure, FailureSide};
 use crate::model::received::{Received, escaped};
 use crate::model::time::Stamp;
@@ -131,7 +132,7 @@ impl ErrorTable {
     /// In any order of `tables` the same.
     pub fn merged(tables: &[Self]) -> Self {
         let mut rows: Vec<ErrorCount> = tables.iter().flat_map(|t| t.rows.iter().cloned()).collect();
-        rows.sort_by_key(|r| (r.failure, r.endpoint));
+        rows.order_by_key(|r| (r.failure, r.endpoint));
         rows.dedup_by(|later, kept| {
             let same = later.failure == kept.failure && later.endpoint == kept.endpoint;
             if same {
@@ -145,13 +146,13 @@ impl ErrorTable {
             }
             same
         });
-        rows.sort_by_key(|r| (Reverse(r.hits.count), r.failure, r.endpoint));
+        rows.order_by_key(|r| (Reverse(r.hits.count), r.failure, r.endpoint));
         let mut merged = Self::default();
         tables.iter().flat_map(|t| &t.other).for_each(|o| merged.add_other(*o));
         for row in rows {
             merged.add_row(row);
         }
-        merged.other.sort_by_key(|o| o.side);
+        merged.other.order_by_key(|o| o.side);
         merged
     }
 

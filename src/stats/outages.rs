@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::model::order::Order as _;
 use crate::model::result::FailureSpan;
 use crate::model::time::Stamp;
 
@@ -71,7 +72,7 @@ impl Outages {
     /// In the form of a result: over all workers, those with nothing between them joined.
     pub fn to_rows(&self) -> Vec<FailureSpan> {
         let mut outages = self.outages.clone();
-        outages.sort_unstable_by_key(|s| (s.from, s.to, s.count));
+        outages.order_by_key(|s| (s.from, s.to, s.count));
         let mut connected: Vec<(Stamp, Stamp)> = outages.iter().filter_map(|s| s.connected).collect();
         connected.sort_unstable();
         let mut connected = connected.into_iter().peekable();

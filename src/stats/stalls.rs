@@ -4,6 +4,7 @@
 //! Over several workers a stretch counts where all of them share it: a target is silent when nobody got an answer, a
 //! client stalled when none of its workers ran. Merging is order-free.
 
+use crate::model::order::Order as _;
 use crate::model::outcome::{Call, Outcome, Sample};
 use crate::model::result::{InFlight, Silence, Stretch};
 use crate::model::time::Stamp;
@@ -125,9 +126,11 @@ impl SharedSilences {
         });
     }
 
-    /// The stretch between two answers, or before the first or after the last one, in which `first_s` and `last_s` lie.
+    /// The stretch between two answers, or before the first or after the last one, in which `first_s` and `last_s` lie. What
+    /// several workers share may be shorter than what one keeps: as with one, only 0.2 s and more count.
     pub fn around(&self, first_s: f64, last_s: f64) -> Option<Stretch> {
-        let all = self.0.iter().flatten().map(|q| stretch(q.from, q.to));
+        let long = |q: &&Quiet| q.to.0 - q.from.0 >= STRETCH_MIN_NS;
+        let all = self.0.iter().flatten().filter(long).map(|q| stretch(q.from, q.to));
         all.filter(|s| s.from_s <= first_s && s.to_s >= last_s).max_by(|a, b| a.length_s().total_cmp(&b.length_s()))
     }
 
@@ -140,9 +143,9 @@ impl SharedSilences {
                 .then(|| Silence { stretch: stretch(from, q.to), in_flight: q.in_flight })
         });
         let mut rows: Vec<Silence> = silent.collect();
-        rows.sort_by(|a, b| b.stretch.length_s().total_cmp(&a.stretch.length_s()));
+        rows.order_by(|a, b| b.stretch.length_s().total_cmp(&a.stretch.length_s()));
         rows.truncate(ROWS);
-        rows.sort_by(|a, b| a.stretch.from_s.total_cmp(&b.stretch.from_s));
+        rows.order_by(|a, b| a.stretch.from_s.total_cmp(&b.stretch.from_s));
         rows
     }
 }
@@ -312,6 +315,15 @@ mod tests {
         let late = Outcome::of(Failure { port_bound: true, ..Failure::new(Call::Timeout, Cause::TimedOut(Phase::Waiting)) });
         let silent = of(&[(0, 10, OK), (10, 510, late), (511, 1011, late), (1012, 1400, OK)], 1400);
         assert_eq!(rows(&silent), [(0.01, 1.4, 1)]);
+    }
+
+    #[test]
+    fn what_workers_share_is_a_stretch_only_where_it_is_long() {
+        let mut both = of(&[(0, 300, OK), (300, 900, OK)], 1000);
+        both.add(&of(&[(0, 850, OK)], 1000));
+        assert_eq!(both.around(0.4, 0.5), Some(Stretch { from_s: 0.3, to_s: 0.85 }));
+        // The second answers at 0.85 s, the first at 0.9 s: no worker alone would keep 50 ms.
+        assert_eq!(both.around(0.86, 0.87), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Answers that more bytes followed, by kind and endpoint.
 
+use crate::model::order::Order as _;
 use crate::model::outcome::EndpointId;
 use crate::model::received::{SurplusKind, escaped};
 use crate::model::time::Stamp;
@@ -71,7 +72,7 @@ impl SurplusTable {
     /// The most frequent first.
     pub fn rows(&self) -> Vec<&SurplusCount> {
         let mut rows: Vec<&SurplusCount> = self.rows.iter().collect();
-        rows.sort_by_key(|r| (std::cmp::Reverse(r.count), r.kind, r.endpoint));
+        rows.order_by_key(|r| (std::cmp::Reverse(r.count), r.kind, r.endpoint));
         rows
     }
 }

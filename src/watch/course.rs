@@ -12,6 +12,7 @@ use crate::diagnose::ports::hold::{Hold, hold};
 use crate::diagnose::ports::pool::PortUse;
 use crate::diagnose::settings_changed;
 use crate::model::facts::{Fact, KernelCounters};
+use crate::model::order::Order as _;
 use crate::model::port_count::PortCount;
 use crate::model::result::Sysctls;
 use crate::model::watch::{Attribution, Destination, LookRow, Outlook, Processes, SettingChange, WatchReport};
@@ -281,7 +282,7 @@ impl Course {
     pub fn write(self, report: &mut WatchReport, end: End) {
         let mut own: Vec<(&Seen, Attribution)> =
             self.seen.values().filter_map(|s| Some((s, self.attribution(s)?))).filter(|(s, by)| is_reported(s, *by)).collect();
-        own.sort_unstable_by_key(|(s, by)| (std::cmp::Reverse(s.peak.in_use.ports().max(s.peak.used)), *by, s.key.1, s.key.0));
+        own.order_by_key(|(s, by)| (std::cmp::Reverse(s.peak.in_use.ports().max(s.peak.used)), *by, s.key.1, s.key.0));
         let others = self.seen.values().filter(|s| self.attribution(s).is_none() && s.client + s.server > 0).count();
         report.destinations = own.iter().map(|(seen, by)| self.destination(report, seen, *by)).collect();
         report.kernel = self.counters.zip(self.first.as_ref()).map(|(now, (first, _))| now.since(first));

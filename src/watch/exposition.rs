@@ -11,6 +11,7 @@ use crate::diagnose::ports::hold::hold;
 use crate::diagnose::ports::pool::PortUse;
 use crate::model::facts::AcceptQueue;
 use crate::model::metrics::{Exposition, Kind};
+use crate::model::order::Order as _;
 use crate::model::result::Sysctls;
 
 /// The rate of a destination is that of so many seconds.
@@ -44,7 +45,7 @@ type OfQueue = fn(&AcceptQueue) -> u32;
 /// The page: the `top` destinations with the most ports in use, and the sum of the others.
 pub fn ports_metrics(now: &PortsNow, top: usize) -> String {
     let mut all: Vec<&Towards> = now.towards.iter().filter(|t| t.count.used > 0).collect();
-    all.sort_unstable_by_key(|t| (std::cmp::Reverse(t.count.used), t.dest, t.source));
+    all.order_by_key(|t| (std::cmp::Reverse(t.count.used), t.dest, t.source));
     let (shown, rest) = all.split_at(top.min(all.len()));
     let rows: Vec<Row<'_>> = shown.iter().map(|t| row(now, t)).collect();
     let mut o = Exposition::default();

@@ -9,6 +9,7 @@ use crate::diagnose::thresholds::{
     FALL_SHORT_SHARE, OTHERS_PERCENT, THROTTLED_SHARE, WAIT_PERCENT, WAIT_SECONDS, WAIT_SECONDS_SHARE, WAIT_SPOILS_PERCENT,
 };
 use crate::model::figures::seconds;
+use crate::model::order::Order as _;
 use crate::model::result::{RunResult, SeriesPoint, Throttling};
 
 /// Whose threads waited.
@@ -64,7 +65,7 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
     let mut unexplained = false;
     let mut waiting: Vec<Waits<'_>> =
         client.into_iter().chain(Waits::of(run, Waiter::Target)).filter(|w| w.is_much(WAIT_PERCENT)).collect();
-    waiting.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+    waiting.order_by(|a, b| b.mean.total_cmp(&a.mean));
     for waits in waiting {
         match waits.others_percent(run) {
             Some(others) if others >= OTHERS_PERCENT => {

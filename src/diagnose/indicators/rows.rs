@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::model::figures::count;
+use crate::model::order::Order as _;
 use crate::model::outcome::{
     Call, Cause, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, FailureSide,
     Phase,
@@ -156,7 +157,7 @@ impl<'a> Rows<'a> {
         if let [(kind, _)] = kinds.as_slice() {
             return kind.clone();
         }
-        kinds.sort_by_key(|k| std::cmp::Reverse(k.1));
+        kinds.order_by_key(|k| std::cmp::Reverse(k.1));
         kinds.truncate(KINDS_NAMED);
         kinds.iter().map(|(kind, n)| format!("{} x {kind}", count(*n))).collect::<Vec<_>>().join(", ")
     }

@@ -8,6 +8,7 @@ use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
 use crate::model::explanation::Os;
 use crate::model::figures::{count, counted, number, rate, seconds, share};
 use crate::model::finding::Remedy;
+use crate::model::order::Order as _;
 use crate::model::plan::PortMode;
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{Holder, RunResult};
@@ -135,7 +136,7 @@ fn states(run: &RunResult, seen: &Indicators) -> String {
     .into_iter()
     .filter_map(|(n, what)| n.filter(|n| *n > 0).map(|n| (n, what)))
     .collect();
-    parts.sort_by_key(|p| std::cmp::Reverse(p.0));
+    parts.order_by_key(|p| std::cmp::Reverse(p.0));
     let known: u32 = parts.iter().map(|(n, _)| *n).fold(0, u32::saturating_add);
     if seen.ports.holding == Some(Holding::By(Holder::Open)) && known < run.totals.users_reached {
         return format!("{} of this run were open at the same time", counted(run.totals.users_reached, "connection"));

@@ -4,6 +4,7 @@ use crate::diagnose::indicators::{Indicators, OwnPace};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{TAIL_REQUESTS, TAIL_TIMES};
 use crate::model::figures::{count, counted, number, rate, seconds, share};
+use crate::model::order::Order as _;
 use crate::model::plan::MixEntry;
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{Endpoint, RunResult};
@@ -104,7 +105,7 @@ pub(in crate::diagnose) fn tail(run: &RunResult, _: &Indicators) -> Ruling {
             Ruling::Undecided(format!("fewer than two endpoints gave {TAIL_REQUESTS} answers"))
         };
     }
-    known.sort_by(|a, b| b.1.total_cmp(&a.1));
+    known.order_by(|a, b| b.1.total_cmp(&a.1));
     let ((top, p95), (next, next_p95)) = (known[0], known[1]);
     if p95 < TAIL_TIMES * next_p95 {
         return Ruling::Clear;

@@ -8,6 +8,7 @@ use crate::diagnose::rule::{Found, Ruling, Step};
 use crate::diagnose::thresholds::FEW_FAILURES;
 use crate::model::figures::{counted, rate, seconds, share};
 use crate::model::finding::Remedy;
+use crate::model::order::Order as _;
 use crate::model::result::RunResult;
 use crate::model::study::CeilingKind;
 use crate::remedy::target::{Kind, cpu_workers, serve_with};
@@ -29,7 +30,7 @@ struct Limit {
 pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     let answered = |s: &&Step<'_>| !s.run.plan.is_open_loop() && s.run.totals.requests > 0;
     let mut known: Vec<&Step<'_>> = steps.iter().filter(answered).collect();
-    known.sort_by_key(|s| s.run.plan.users);
+    known.order_by_key(|s| s.run.plan.users);
     if known.len() < 2 {
         return Ruling::Undecided("fewer than two steps of users were answered".into());
     }
@@ -40,7 +41,7 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     let (before, after) = (first.run, second.run);
     // The two that lie closest to what was measured could explain it; the others are far from it.
     let distance = |l: &Limit| (l.rps / b.max(1e-9)).ln().abs();
-    limits.sort_by(|x, y| distance(x).total_cmp(&distance(y)));
+    limits.order_by(|x, y| distance(x).total_cmp(&distance(y)));
     limits.truncate(2);
     let mut text = format!(
         "Throughput grew up to {} ({} req/s); with {} it was {} req/s, {} of that. ",

@@ -2,6 +2,7 @@
 
 use super::Marker;
 use crate::model::finding::FindingId;
+use crate::model::order::Order as _;
 use crate::model::result::{RunResult, Stretch, VerdictId};
 
 /// Stretches of one kind that are marked, the longest; the rest would hide the curves.
@@ -79,7 +80,7 @@ impl Moments {
 
 /// Stretches with a short time between them as one.
 fn joined(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
-    stretches.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+    stretches.order_by(|a, b| a.from_s.total_cmp(&b.from_s));
     let mut out: Vec<Stretch> = Vec::new();
     for s in stretches {
         match out.last_mut().filter(|last| s.from_s - last.to_s < APART_S) {
@@ -93,8 +94,8 @@ fn joined(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
 /// The longest, in the order of time.
 fn longest(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
     let length = |s: &Stretch| s.to_s - s.from_s;
-    stretches.sort_by(|a, b| length(b).total_cmp(&length(a)));
+    stretches.order_by(|a, b| length(b).total_cmp(&length(a)));
     stretches.truncate(MOST);
-    stretches.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+    stretches.order_by(|a, b| a.from_s.total_cmp(&b.from_s));
     stretches
 }

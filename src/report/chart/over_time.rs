@@ -3,6 +3,7 @@
 use super::endpoint_times::EndpointTimes;
 use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape, Span};
 use crate::model::figures::{self, counted, seconds};
+use crate::model::order::Order as _;
 use crate::model::result::{RunResult, SeriesPoint};
 
 /// Colours of endpoints, the slowest first.
@@ -106,7 +107,7 @@ pub(super) fn latency_chart(steps: &[Step<'_>]) -> Chart {
 pub(super) fn slowest(run: &RunResult) -> Vec<usize> {
     let p95 = |i: &usize| run.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
     let mut order: Vec<usize> = (0..run.endpoints.len()).collect();
-    order.sort_by(|a, b| p95(b).total_cmp(&p95(a)));
+    order.order_by(|a, b| p95(b).total_cmp(&p95(a)));
     order.truncate(ENDPOINT_COLORS.len());
     order
 }

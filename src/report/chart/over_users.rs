@@ -3,6 +3,7 @@
 use super::over_time::{ENDPOINT_COLORS, slowest};
 use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape};
 use crate::model::figures::{rate, share};
+use crate::model::order::Order as _;
 use crate::model::study::{CeilingKind, SaturationKind, StepRow, StudyResult};
 
 /// Requests per second against users, with the closed loop's line and the lowest known ceiling; none for open loops and
@@ -12,7 +13,7 @@ pub fn throughput(study: &StudyResult) -> Option<Chart> {
     let rows = &study.analysis.rows;
     let points = |f: &dyn Fn(usize) -> Option<f64>| {
         let mut all: Vec<(f64, Option<f64>)> = (0..rows.len()).map(|i| (f64::from(rows[i].users), f(i))).collect();
-        all.sort_by(|a, b| a.0.total_cmp(&b.0));
+        all.order_by(|a, b| a.0.total_cmp(&b.0));
         all
     };
     let predicted = points(&|i| rows[i].expected_rps);
@@ -53,7 +54,7 @@ pub fn response_times(study: &StudyResult) -> Option<Chart> {
                 (f64::from(step.plan.users), end.and_then(|e| e.latency_ms.as_ref()).map(figure))
             };
             let mut all: Vec<(f64, Option<f64>)> = study.steps.iter().map(of).collect();
-            all.sort_by(|a, b| a.0.total_cmp(&b.0));
+            all.order_by(|a, b| a.0.total_cmp(&b.0));
             all
         };
         chart.series.push(Series::line(name.as_str(), color, points(|l| l.p50)));
@@ -92,7 +93,7 @@ fn of_answered(study: &StudyResult) -> String {
 /// A column of the steps, in rising order of users.
 fn by_users(study: &StudyResult, column: fn(&StepRow) -> Option<f64>) -> Vec<(f64, Option<f64>)> {
     let mut all: Vec<(f64, Option<f64>)> = study.analysis.rows.iter().map(|r| (f64::from(r.users), column(r))).collect();
-    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all.order_by(|a, b| a.0.total_cmp(&b.0));
     all
 }
 

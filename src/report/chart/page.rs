@@ -6,6 +6,7 @@ use super::over_time::{Step, cpu_chart, empty, latency_chart, points, rps_chart,
 use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape};
 use crate::model::comparison::Comparison;
 use crate::model::figures::{count, rate, seconds};
+use crate::model::order::Order as _;
 use crate::model::result::{LatencyMs, RunResult, SeriesPoint};
 use crate::model::time::per_second;
 
@@ -208,7 +209,7 @@ fn distribution(run: &RunResult) -> PageChart {
     for e in &run.endpoints {
         curves.extend(e.latency_ms.as_ref().map(|l| (name(&e.name), l, e.requests - e.failures.min(e.requests))));
     }
-    curves.sort_by(|a, b| b.1.p95.total_cmp(&a.1.p95));
+    curves.order_by(|a, b| b.1.p95.total_cmp(&a.1.p95));
     spread("percentiles", &curves)
 }
 

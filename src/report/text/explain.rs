@@ -8,6 +8,7 @@ use crate::model::explanation::{
 use crate::model::figures::{count, counted, hold, rate, seconds};
 use crate::model::finding::{Finding, Remedy};
 use crate::model::forecast::Forecast;
+use crate::model::order::Order as _;
 use crate::report::style::{Tone, wrapped};
 
 /// Remedies on one screen.
@@ -260,7 +261,7 @@ pub(super) fn history(m: &Measured) -> String {
 /// The change in the program first, then settings of its system; what sockbench shows comes last.
 fn of_remedies(remedies: &[Remedy], os: Option<Os>, page: &Page) -> Vec<Block> {
     let mut ordered: Vec<&Remedy> = remedies.iter().collect();
-    ordered.sort_by_key(|r| !keeps(r) && shown(r, os).is_some_and(|c| c.starts_with("sockbench ")));
+    ordered.order_by_key(|r| !keeps(r) && shown(r, os).is_some_and(|c| c.starts_with("sockbench ")));
     if ordered.is_empty() {
         return Vec::new();
     }

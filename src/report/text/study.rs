@@ -4,6 +4,7 @@ use super::{Detail, Page, study_detail};
 use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
 use crate::model::figures::{count, ms, number, percent, rate, seconds, share};
 use crate::model::finding::Severity;
+use crate::model::order::Order as _;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
 use crate::model::study::{Comparison, Question, StepRow, StudyResult};
 use crate::report::style::{Tone, shortened, wrapped};
@@ -126,7 +127,7 @@ fn shown(study: &StudyResult) -> Vec<String> {
     let Some(last) = study.steps.last() else { return Vec::new() };
     let p95 = |i: &usize| last.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
     let mut order: Vec<usize> = (0..last.endpoints.len()).collect();
-    order.sort_by(|a, b| p95(b).total_cmp(&p95(a)));
+    order.order_by(|a, b| p95(b).total_cmp(&p95(a)));
     order.truncate(ENDPOINTS);
     order.sort_unstable();
     order.into_iter().map(|i| last.endpoints[i].name.clone()).collect()

@@ -12,6 +12,7 @@ mod verdict;
 pub use verdict::verdict;
 
 use crate::diagnose::ceiling::ceilings;
+use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::{Analysis, EndpointLoad, Saturation, StepRow, unanswered_share};
 
@@ -88,7 +89,7 @@ impl<'a> Steps<'a> {
         let Some((light, heavy)) = self.rising() else { return Vec::new() };
         let (first, last) = (&self.runs[light], &self.runs[heavy]);
         let mut by_load: Vec<&RunResult> = self.runs.iter().collect();
-        by_load.sort_by(|a, b| Self::offered(a).total_cmp(&Self::offered(b)));
+        by_load.order_by(|a, b| Self::offered(a).total_cmp(&Self::offered(b)));
         let both = |end: &'a Endpoint| {
             let start = first.endpoints.iter().find(|e| e.name == end.name && e.method == end.method)?;
             let (a, b) = (start.latency_ms?, end.latency_ms?);

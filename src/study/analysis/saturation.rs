@@ -2,6 +2,7 @@
 
 use crate::diagnose::growth::{Change, Point, Trend, plateau};
 use crate::diagnose::thresholds::{CUT_SHARE, FEW_FAILURES, GROWN_LATENCY, OWN_PACE_SHARE};
+use crate::model::order::Order as _;
 use crate::model::study::{Saturation, SaturationKind, StepRow};
 
 /// A step of users with its figures, all of them known.
@@ -40,7 +41,7 @@ pub(super) fn find(rows: &[StepRow]) -> Option<Saturation> {
         is_of_answers(r).then_some(Loop { users: r.users, rps, response_s, share })
     };
     let mut steps: Vec<Loop> = rows.iter().filter_map(known).collect();
-    steps.sort_by_key(|s| s.users);
+    steps.order_by_key(|s| s.users);
     let quickest = steps.iter().map(|s| s.response_s).reduce(f64::min)?;
     let heaviest = *steps.last()?;
     let points: Vec<Point> = steps.iter().map(|s| Point { load: f64::from(s.users), rate: s.rps }).collect();

@@ -4,6 +4,7 @@ use super::Steps;
 use crate::diagnose::growth::{Change, Trend};
 use crate::diagnose::thresholds::CUT_SHARE;
 use crate::model::figures::{ms, share};
+use crate::model::order::Order as _;
 use crate::model::study::EndpointLoad;
 
 /// A median that changed by less than this, milliseconds, changed by nothing that a user sees.
@@ -19,11 +20,11 @@ const NAMED: usize = 3;
 pub(super) fn under_load(steps: &Steps<'_>, endpoints: &[EndpointLoad]) -> Option<String> {
     let users = endpoints.first()?.users;
     let (mut stay, mut change): (Vec<&EndpointLoad>, Vec<&EndpointLoad>) = endpoints.iter().partition(|e| stays(e));
-    change.sort_by(|a, b| b.times().total_cmp(&a.times()));
+    change.order_by(|a, b| b.times().total_cmp(&a.times()));
     let mut parts = Vec::new();
     if !stay.is_empty() {
         // Those with the same verb come together, and it is said once.
-        stay.sort_by_key(|e| change_of(e).trend() != Trend::Stays);
+        stay.order_by_key(|e| change_of(e).trend() != Trend::Stays);
         let mut each: Vec<String> = stay.iter().map(|e| stayed(e) + &of_the_answered(steps, e)).collect();
         for text in each.iter_mut().skip(1) {
             *text = text.replacen(" stays ", " ", 1);

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::model::document::{self, Unavailable};
+use crate::model::order::Order as _;
 use crate::model::rehearsal::{Accident, REHEARSAL_SCHEMA, Rehearsal, Row};
 use crate::sys::child::{self, Child, Stderr};
 use crate::sys::clock::{self, Clock};
@@ -115,7 +116,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
             table.push(judge::not_run(name, what, 0, None, commands, format!("Windows only; by the model: {what}")));
         }
     }
-    table.sort_by_key(|row| (row.verdict, std::cmp::Reverse(row.made)));
+    table.order_by_key(|row| (row.verdict, std::cmp::Reverse(row.made)));
     let mut rehearsal = Rehearsal {
         schema: REHEARSAL_SCHEMA.into(),
         kernel,

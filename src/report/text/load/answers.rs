@@ -2,6 +2,7 @@
 
 use super::answered;
 use crate::model::figures::{count, is_supported, ms, rate, share};
+use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictId};
 use crate::model::time::per_second;
 use crate::report::style::{Tone, shortened};
@@ -136,7 +137,7 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
 fn slowest(run: &RunResult) -> Vec<&Endpoint> {
     let p95 = |i: &usize| run.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
     let mut order: Vec<usize> = (0..run.endpoints.len()).collect();
-    order.sort_by(|a, b| p95(b).total_cmp(&p95(a)));
+    order.order_by(|a, b| p95(b).total_cmp(&p95(a)));
     order.truncate(ENDPOINTS);
     order.sort_unstable();
     order.into_iter().map(|i| &run.endpoints[i]).collect()

@@ -1,6 +1,7 @@
 //! What failed: each kind with its call and errno, how often, who is responsible, and what was received.
 
 use crate::model::figures::{count, counted, seconds, share, span};
+use crate::model::order::Order as _;
 use crate::model::outcome::{Call, Cause, Party};
 use crate::model::result::{ErrorRow, Framing, Received, RunResult, VerdictId};
 use crate::report::style::Tone;
@@ -63,7 +64,7 @@ fn kinds(run: &RunResult) -> Vec<Kind<'_>> {
             None => kinds.push(Kind { row, count: row.count, first_s: row.first_s, last_s: row.last_s }),
         }
     }
-    kinds.sort_by_key(|k| std::cmp::Reverse(k.count));
+    kinds.order_by_key(|k| std::cmp::Reverse(k.count));
     kinds
 }
 

@@ -2,6 +2,7 @@
 
 use crate::model::figures::{count, ms, percent, share};
 use crate::model::finding::Severity;
+use crate::model::order::Order as _;
 use crate::model::result::{Machine, RunResult, RunStamp};
 use crate::report::style::{Tone, shortened};
 use crate::report::table::{Align, Cell, Table};
@@ -23,7 +24,7 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
         let findings = run.findings.iter().filter(|f| f.severity != Severity::Info);
         findings.flat_map(|f| &f.machines).filter(|name| **name == m.name).count()
     };
-    machines.sort_by_key(|m| (m.stamp == RunStamp::Valid, std::cmp::Reverse(named(m))));
+    machines.order_by_key(|m| (m.stamp == RunStamp::Valid, std::cmp::Reverse(named(m))));
     let hidden = machines.len().saturating_sub(ROWS);
     machines.truncate(ROWS);
     let mut table = table(&machines);
