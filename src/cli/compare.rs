@@ -69,7 +69,10 @@ struct Input {
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let outputs = [("--json", &args.json), ("--html", &args.html), ("--junit", &args.junit)];
     let asked = outputs.map(|(flag, file)| Asked::of(flag, file.as_deref()));
-    files::check(&asked.into_iter().flatten().collect::<Vec<_>>())?;
+    let asked: Vec<Asked> = asked.into_iter().flatten().collect();
+    files::check(&asked)?;
+    let documents = args.runs.iter().filter_map(|given| super::report::document(given).ok());
+    files::spare(&asked, &documents.flat_map(|document| super::report::inputs(&document)).collect::<Vec<_>>())?;
     let inputs = args.runs.iter().map(|path| read(path)).collect::<Result<Vec<Input>, Exit>>()?;
     let (base, others) = inputs.split_first().ok_or_else(|| Exit::usage("nothing to compare"))?;
     let unlike: Vec<Vec<Unlike>> = others.iter().map(|other| differences(base, other)).collect();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Exit;
@@ -70,6 +71,19 @@ pub(crate) fn check_distinct(asked: &[Asked]) -> Result<(), Exit> {
             && !is_stream(&one.file)
         {
             return Err(one.refused(&format!("{} names the same file", same.flag)).hint("give each its own"));
+        }
+    }
+    Ok(())
+}
+
+/// Errors: exit 2, a result would replace one of `inputs`, the files that it is made from, by whatever name.
+pub(crate) fn spare(asked: &[Asked], inputs: &[PathBuf]) -> Result<(), Exit> {
+    let id = |file: &Path| fs::metadata(file).ok().map(|there| (there.dev(), there.ino()));
+    for one in asked.iter().filter(|one| !is_stream(&one.file)) {
+        let Some(there) = id(&one.file) else { continue };
+        if let Some(input) = inputs.iter().find(|input| id(input) == Some(there)) {
+            let why = format!("would replace {}, which is read here", shown(input));
+            return Err(one.refused(&why).hint("another file or directory"));
         }
     }
     Ok(())

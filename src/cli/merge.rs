@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::files::Asked;
 use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::{self, OutputArgs, ReportArgs};
 use super::report::{self, Stored};
@@ -15,7 +16,8 @@ use crate::report::style::Style;
 ///
 /// RUN is the directory of one machine's part (sockbench load --shard I/N -o RUN), or a run.json with its run.hlog beside it.
 /// Latencies are added bin by bin, seconds aligned on wall clock. Runs of different plans or versions, and a part that is
-/// there twice, are refused.
+/// there twice, are refused. A part that is missing, or a machine that began more than a second after the others, leaves the
+/// result incomplete; without compared clocks (--start-at compares them) a minute is allowed, and said.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Directories or run.json files, one for each machine
@@ -45,6 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
+    spare_the_runs(args)?;
     let parts = args.runs.iter().map(|given| read(given)).collect::<Result<Vec<Part>, Exit>>()?;
     let merged = merge::merge(parts, super::command_line()).map_err(|misfit| Exit::usage(misfit.message).hint(misfit.hint))?;
     let run = &merged.run;
@@ -78,6 +81,17 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     }
     args.gates.publish(&outcome, &to_judge, &mut written);
     written.settle(Ok(0)).and_then(|code| outcome.settle(code))
+}
+
+/// Nothing is read or written before. Errors: exit 2, a result would replace one of the runs, or there is no run.
+fn spare_the_runs(args: &Args) -> Result<(), Exit> {
+    let documents = args.runs.iter().map(|given| report::document(given)).collect::<Result<Vec<PathBuf>, Exit>>()?;
+    let inputs: Vec<PathBuf> = documents.iter().flat_map(|document| report::inputs(document)).collect();
+    let kept = ["run.json", "run.hlog"].map(|name| args.dir.as_ref().map(|dir| dir.join(name)));
+    let kept = kept.iter().filter_map(|file| Asked::of("-o", file.as_deref()));
+    let files = [("--json", &args.json), ("--html", &args.html)];
+    let files = files.iter().filter_map(|(flag, file)| Asked::of(flag, file.as_deref()));
+    files::spare(&kept.chain(files).chain(args.gates.asked()).collect::<Vec<_>>(), &inputs)
 }
 
 /// Errors: exit 2, no run of one machine, or without its log.

@@ -75,9 +75,11 @@ pub(crate) enum Stored {
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let csv = args.csv.iter().flat_map(|prefix| Asked::csv(prefix));
-    files::check(&csv.chain(args.gates.asked()).collect::<Vec<_>>())?;
+    let asked: Vec<Asked> = csv.chain(args.gates.asked()).collect();
+    files::check(&asked)?;
     let given = args.document.as_deref().ok_or_else(|| nothing_given(Path::new(".")))?;
     let file = document(given)?;
+    files::spare(&asked, &inputs(&file))?;
     match read(&file)? {
         Stored::Run(run) => {
             args.gates.check([&run.plan])?;
@@ -226,6 +228,11 @@ fn diagnose_again(run: &mut RunResult) {
     diagnose::settle(run);
     run.findings = keep_proofs(std::mem::take(&mut run.findings), &earlier);
     run.validity.reasons.extend(stopped);
+}
+
+/// What is read of a run: its document, and the log beside it.
+pub(crate) fn inputs(document: &Path) -> [PathBuf; 2] {
+    [document.to_owned(), document.with_extension("hlog")]
 }
 
 /// The interval log beside a run's document. Errors: exit 2.

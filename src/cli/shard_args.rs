@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Exit, tell};
 use crate::load::clock_probe;
 use crate::model::figures::seconds;
+use crate::model::limits::SHARDS_MAX;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{ClockOffset, PlannedStart, RunResult};
 use crate::model::{time, units};
@@ -12,8 +13,6 @@ use crate::report::style::wrapped;
 use crate::sys::clock;
 use crate::sys::signals::StopFlag;
 
-/// More machines than this are taken for a mistake.
-const SHARDS_MAX: u32 = 10_000;
 /// A start further away is taken for a mistake.
 const AWAIT_MAX_S: f64 = 86_400.0;
 /// What is done right before the start: the ports are looked at, the plan is shown.

@@ -172,8 +172,8 @@ fn plan(args: &Args, spawn: &Spawn) -> Result<LoadPlan, Exit> {
     let mut run = carried.run;
     run.conns = Some(u64::from(conn.threads));
     let plan = load_args::plan(&run, &conn, found.target, &found.path)?;
-    // The master ends it.
-    Ok(LoadPlan { duration: Duration::ZERO, ..plan })
+    // The master ends it, or the machine that speaks with it when it has lasted too long.
+    Ok(LoadPlan { duration: Duration::ZERO, led: true, ..plan })
 }
 
 /// The first of DIR/1, DIR/2 and so on that is not there. Errors: exit 2.

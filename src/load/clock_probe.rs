@@ -14,10 +14,13 @@ use crate::sys::signals::StopFlag;
 const REQUESTS: u32 = 8;
 /// A connect, or an answer, takes no longer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Shorter waits are none: the start is too near.
+const LEAST: Duration = Duration::from_millis(1);
 /// Longest head that is read.
 const HEAD_BYTES: usize = 64 * 1024;
 
-/// Asks for the head of `path` up to eight times, until `deadline_s` (seconds since 1970) at the latest.
+/// Asks for the head of `path` up to eight times, and is done by `deadline_s` (seconds since 1970): a target that does not answer
+/// delays nobody.
 ///
 /// Errors: no answer had a Date; why.
 pub fn measure(target: &Target, path: &str, deadline_s: f64, stop: &StopFlag) -> Result<ClockOffset, String> {
@@ -35,7 +38,7 @@ pub fn measure(target: &Target, path: &str, deadline_s: f64, stop: &StopFlag) ->
             break;
         }
         clock::sleep(Duration::try_from_secs_f64(at - clock::wall_s()).unwrap_or_default());
-        match ask(target, &request, &mut kept) {
+        match ask(target, &request, deadline_s, &mut kept) {
             Ok((sent, received, Some(date))) => bounds.narrow(sent, received, date),
             Ok((.., None)) => {
                 failed = Some("its answers have no Date field".to_owned());
@@ -50,30 +53,41 @@ pub fn measure(target: &Target, path: &str, deadline_s: f64, stop: &StopFlag) ->
     bounds.offset().ok_or_else(|| failed.unwrap_or_else(|| "the start was too near".to_owned()))
 }
 
+/// How long what begins at `now_s` may take. Errors: the deadline is too near for anything.
+fn patience(now_s: f64, deadline_s: f64) -> io::Result<Duration> {
+    let left = Duration::try_from_secs_f64(deadline_s - now_s).unwrap_or_default();
+    if left < LEAST { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left.min(PATIENCE)) }
+}
+
 /// When the request was sent and the head of its answer was there, and the answer's Date.
-fn ask(target: &Target, request: &str, kept: &mut Option<TcpStream>) -> io::Result<(f64, f64, Option<u64>)> {
+fn ask(target: &Target, request: &str, deadline_s: f64, kept: &mut Option<TcpStream>) -> io::Result<(f64, f64, Option<u64>)> {
     if let Some(stream) = kept.take()
-        && let Ok(answer) = exchange(stream, request, kept)
+        && let Ok(answer) = exchange(stream, request, deadline_s, kept)
     {
         return Ok(answer);
     }
-    let stream = TcpStream::connect_timeout(&target.addr, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let stream = TcpStream::connect_timeout(&target.addr, patience(clock::wall_s(), deadline_s)?)?;
     stream.set_nodelay(true)?;
-    exchange(stream, request, kept)
+    exchange(stream, request, deadline_s, kept)
 }
 
-fn exchange(mut stream: TcpStream, request: &str, kept: &mut Option<TcpStream>) -> io::Result<(f64, f64, Option<u64>)> {
+fn exchange(
+    mut stream: TcpStream,
+    request: &str,
+    deadline_s: f64,
+    kept: &mut Option<TcpStream>,
+) -> io::Result<(f64, f64, Option<u64>)> {
     let sent = clock::wall_s();
+    let until_s = deadline_s.min(sent + PATIENCE.as_secs_f64());
+    stream.set_write_timeout(Some(patience(sent, until_s)?))?;
     stream.write_all(request.as_bytes())?;
     let mut head = Vec::new();
     let mut piece = [0; 4096];
-    let started = clock::Clock::start();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() > HEAD_BYTES || started.now().as_secs_f64() > PATIENCE.as_secs_f64() {
-            return Err(io::ErrorKind::TimedOut.into());
+        if head.len() > HEAD_BYTES {
+            return Err(io::ErrorKind::InvalidData.into());
         }
+        stream.set_read_timeout(Some(patience(clock::wall_s(), until_s)?))?;
         match stream.read(&mut piece)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             n => head.extend_from_slice(&piece[..n]),
@@ -104,6 +118,25 @@ fn imf_seconds(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_waited_for_beyond_the_deadline() {
+        let ms = |now, deadline| patience(now, deadline).ok().map(|left| left.as_millis());
+        assert_eq!(ms(100.0, 100.25), Some(250));
+        assert_eq!(ms(100.0, 1000.0), Some(1000), "and no longer than a second for anything");
+        for deadline in [100.0, 99.0, 100.000_5, f64::NAN, f64::NEG_INFINITY] {
+            assert_eq!(ms(100.0, deadline), None, "{deadline}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_silent_gives_up_the_clock_and_no_more() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::at(silent.local_addr().unwrap());
+        let stop = StopFlag::default();
+        assert!(measure(&target, "/", clock::wall_s() + 0.1, &stop).is_err());
+        assert_eq!(measure(&target, "/", clock::wall_s() - 1.0, &stop), Err("the start was too near".to_owned()));
+    }
 
     #[test]
     fn a_date_is_read_whatever_the_case_of_its_name() {

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use super::Part;
 use crate::model::figures::seconds;
-use crate::model::result::Machine;
+use crate::model::result::{ClockOffset, Machine};
 use crate::model::time::{rfc3339_of, unix_seconds};
 use crate::stats::interval::Interval;
 
 /// Starts further apart are said.
 const APART_S: f64 = 0.5;
+/// Machines that share a load begin within this time of each other.
+const TOGETHER_S: f64 = 1.0;
+/// What clocks that nobody has compared may differ by.
+const UNKNOWN_S: f64 = 60.0;
 
 /// Where each machine's first second lies. In the order of the parts.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,27 +24,75 @@ pub(super) struct Axis {
     pub(super) shifts: Vec<u64>,
     /// the same, as it was
     exact: Vec<f64>,
-    /// by the target's clock
-    corrected: bool,
+    clocks: Clocks,
+}
+
+/// What is known of the clocks of machines that had something to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Clocks {
+    /// all parts ran on one machine
+    One,
+    /// each was compared with the target's; how far the starts may be wrong
+    Compared { within_s: f64 },
+    /// not all were compared
+    Unknown,
 }
 
 impl Axis {
-    /// Starts are those of the machines' own clocks. Where each machine has measured how far its clock is from the target's,
-    /// they are those of the target's.
+    /// Starts are those of the machines' own clocks. Where all machines have compared theirs with the target's, a clock that
+    /// differs for sure is corrected.
     pub(super) fn of(parts: &[Part]) -> Self {
-        let at_work = || parts.iter().filter(|part| !part.run.plan.is_empty());
-        let clock = |part: &Part| part.run.start.as_ref().and_then(|start| start.clock);
-        let corrected = at_work().all(|part| clock(part).is_some()) && at_work().any(|p| clock(p).is_some_and(|c| c.differs()));
+        let clocks = Clocks::of(parts);
         let began = |part: &Part| {
             let own = unix_seconds(&part.run.started_at).unwrap_or_default();
-            own + clock(part).filter(|_| corrected).map_or(0.0, |c| c.offset_s)
+            own + off(part).filter(|_| matches!(clocks, Clocks::Compared { .. })).map_or(0.0, |c| c.offset_s)
         };
         let first =
-            at_work().map(began).reduce(f64::min).or_else(|| parts.iter().map(began).reduce(f64::min)).unwrap_or_default();
+            at_work(parts).map(began).reduce(f64::min).or_else(|| parts.iter().map(began).reduce(f64::min)).unwrap_or_default();
         // One that had nothing to do began with the others.
         let after = |part: &Part| if part.run.plan.is_empty() { 0.0 } else { (began(part) - first).max(0.0) };
         let exact: Vec<f64> = parts.iter().map(after).collect();
-        Self { started_at: rfc3339_of(first), shifts: exact.iter().map(|s| s.round() as u64).collect(), exact, corrected }
+        Self { started_at: rfc3339_of(first), shifts: exact.iter().map(|s| s.round() as u64).collect(), exact, clocks }
+    }
+
+    /// The run that had ended longest before another began, by more than unknown clocks explain: which two, and seconds.
+    pub(super) fn gap(&self, parts: &[Part]) -> Option<(usize, usize, f64)> {
+        let working = || parts.iter().zip(&self.exact).enumerate().filter(|(_, (part, _))| !part.run.plan.is_empty());
+        let ends = working().map(|(at, (part, began))| (at, began + part.run.duration_s));
+        let (first, ended) = ends.min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let (last, began) = working().map(|(at, (_, began))| (at, *began)).max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let apart = began - ended;
+        (apart > UNKNOWN_S).then_some((first, last, apart))
+    }
+
+    /// Why the machines were not one load: the last began too long after the first.
+    pub(super) fn not_together(&self, machines: &[Machine]) -> Option<String> {
+        let (after, machine) = self.last(machines)?;
+        let (most, by) = match self.clocks {
+            Clocks::One => (TOGETHER_S, ""),
+            Clocks::Compared { within_s } => (TOGETHER_S + within_s, ""),
+            Clocks::Unknown => (UNKNOWN_S, " by its own clock"),
+        };
+        (after > most).then(|| format!("not one run: {} began {} after the first machine{by}", machine.name, seconds(after)))
+    }
+
+    /// That nobody knows whether they began together, where nobody does.
+    pub(super) fn unknown_start(&self, machines: &[Machine]) -> Option<String> {
+        let (after, machine) = self.last(machines).filter(|_| self.clocks == Clocks::Unknown)?;
+        let apart = if after >= APART_S {
+            format!("{} began {} later by its own, and ", machine.name, seconds(after))
+        } else {
+            String::new()
+        };
+        Some(format!(
+            "the clocks of the machines were not compared (--start-at does): {apart}up to {} are taken for a difference of clocks",
+            seconds(UNKNOWN_S)
+        ))
+    }
+
+    /// The machine that began last.
+    fn last<'a>(&self, machines: &'a [Machine]) -> Option<(f64, &'a Machine)> {
+        self.exact.iter().copied().zip(machines).max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// From the first second to the last.
@@ -54,7 +106,7 @@ impl Axis {
         for (part, shift) in parts.iter().zip(&self.shifts) {
             for (second, point) in (*shift..).zip(&part.run.series) {
                 let sum = sums.entry(second).or_default();
-                *sum = (sum.0 + point.users_asked, sum.1 + point.users);
+                *sum = (sum.0.saturating_add(point.users_asked), sum.1.saturating_add(point.users));
             }
         }
         sums.into_iter().map(|(second, (asked, active))| (second, asked, active)).collect()
@@ -63,22 +115,53 @@ impl Axis {
     /// What a reader must know of starts and clocks.
     pub(super) fn notes(&self, parts: &[Part], machines: &[Machine]) -> Vec<String> {
         let mut notes = Vec::new();
-        let last = self.exact.iter().zip(machines).max_by(|a, b| a.0.total_cmp(b.0)).filter(|(after, _)| **after >= APART_S);
-        if let Some((after, machine)) = last {
-            notes.push(format!("{} began {} after the first machine", machine.name, seconds(*after)));
+        if let Some((after, machine)) = self.last(machines).filter(|(after, _)| *after >= APART_S) {
+            notes.push(format!("{} began {} after the first machine", machine.name, seconds(after)));
         }
         let clocks = parts.iter().zip(machines).filter_map(|(part, machine)| Some((part.run.start.as_ref()?.clock?, machine)));
         let furthest = clocks.filter(|(c, _)| c.differs()).max_by(|a, b| a.0.offset_s.abs().total_cmp(&b.0.offset_s.abs()));
         if let Some((clock, machine)) = furthest {
-            let done = if self.corrected {
-                "seconds are aligned by the target's"
-            } else {
-                "others are not known, so nothing is corrected"
+            let done = match self.clocks {
+                Clocks::Compared { .. } => "its seconds are aligned by the target's",
+                Clocks::One => "all parts ran there, so nothing is corrected",
+                Clocks::Unknown => "others are not known, so nothing is corrected",
             };
             notes.push(format!("the clock of {} is {}; {done}", machine.name, clock.in_words()));
         }
         notes
     }
+}
+
+impl Clocks {
+    fn of(parts: &[Part]) -> Self {
+        let mut names = at_work(parts).map(|part| part.run.host.name.as_deref());
+        if let Some(first) = names.next()
+            && names.all(|name| name == first)
+            && (first.is_some() || at_work(parts).count() == 1)
+        {
+            return Self::One;
+        }
+        if at_work(parts).any(|part| clock(part).is_none()) {
+            return Self::Unknown;
+        }
+        // The two that are furthest apart may both have been corrected.
+        let mut wrong: Vec<f64> = at_work(parts).filter_map(off).map(|c| c.within_s.max(0.0)).collect();
+        wrong.sort_by(|a, b| b.total_cmp(a));
+        Self::Compared { within_s: wrong.iter().take(2).sum() }
+    }
+}
+
+fn at_work(parts: &[Part]) -> impl Iterator<Item = &Part> {
+    parts.iter().filter(|part| !part.run.plan.is_empty())
+}
+
+fn clock(part: &Part) -> Option<ClockOffset> {
+    part.run.start.as_ref().and_then(|start| start.clock)
+}
+
+/// A clock that differs from the target's for sure.
+fn off(part: &Part) -> Option<ClockOffset> {
+    clock(part).filter(ClockOffset::differs)
 }
 
 /// The seconds of one machine with what its log does not have: requests that began and connections, from its series.
@@ -100,7 +183,7 @@ pub(super) fn joined(machines: impl IntoIterator<Item = (Vec<Interval>, u64)>) -
     let mut sums: BTreeMap<u64, Interval> = BTreeMap::new();
     for (seconds, shift) in machines {
         for own in seconds {
-            let moved = Interval { second: own.second + shift, ..own };
+            let moved = Interval { second: own.second.saturating_add(shift), ..own };
             match sums.get_mut(&moved.second) {
                 Some(sum) => sum.add(&moved),
                 None => drop(sums.insert(moved.second, moved)),

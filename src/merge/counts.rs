@@ -25,26 +25,31 @@ pub(super) fn add(parts: &[Part], axis: &Axis, run: &mut RunResult) {
     run.totals.partial_answer = partial.reduce(|a, b| if b.waited_ms > a.waited_ms { b } else { a });
 }
 
+/// Sums of documents stay at the most that fits.
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
 fn totals(parts: &[Part], run: &mut RunResult) {
     let all = || parts.iter().map(|part| &part.run.totals);
     let t = &mut run.totals;
-    t.attempts = all().map(|t| t.attempts).sum();
-    t.requests = all().map(|t| t.requests).sum();
-    t.failures = all().map(|t| t.failures).sum();
-    t.local_failures = all().map(|t| t.local_failures).sum();
-    t.cut = all().map(|t| t.cut).sum();
-    t.never_started = all().map(|t| t.never_started).sum();
+    t.attempts = sum(all().map(|t| t.attempts));
+    t.requests = sum(all().map(|t| t.requests));
+    t.failures = sum(all().map(|t| t.failures));
+    t.local_failures = sum(all().map(|t| t.local_failures));
+    t.cut = sum(all().map(|t| t.cut));
+    t.never_started = sum(all().map(|t| t.never_started));
     t.rps = per_second(t.requests, run.duration_s);
     t.failures_per_s = per_second(t.failures, run.duration_s);
-    t.bytes_in = all().map(|t| t.bytes_in).sum();
-    t.bytes_out = all().map(|t| t.bytes_out).sum();
-    t.connections_opened = all().map(|t| t.connections_opened).sum();
-    t.connects_failed = all().map(|t| t.connects_failed).sum();
+    t.bytes_in = sum(all().map(|t| t.bytes_in));
+    t.bytes_out = sum(all().map(|t| t.bytes_out));
+    t.connections_opened = sum(all().map(|t| t.connections_opened));
+    t.connects_failed = sum(all().map(|t| t.connects_failed));
     let carried: f64 = all().filter_map(|t| Some(t.requests_per_connection? * t.connections_opened as f64)).sum();
     t.requests_per_connection = (t.connections_opened > 0).then(|| carried / t.connections_opened as f64);
-    t.users_asked = all().map(|t| t.users_asked).sum();
-    t.users_reached = all().map(|t| t.users_reached).sum();
-    t.ring_busy_skips = all().map(|t| t.ring_busy_skips).sum();
+    t.users_asked = all().fold(0, |sum, t| sum.saturating_add(t.users_asked));
+    t.users_reached = all().fold(0, |sum, t| sum.saturating_add(t.users_reached));
+    t.ring_busy_skips = sum(all().map(|t| t.ring_busy_skips));
     t.lag_max_ms = all().filter_map(|t| t.lag_max_ms).reduce(f64::max);
     exact(&mut t.latency_ms, all().map(|t| (t.latency_ms, t.requests - t.failures.min(t.requests))));
     exact(&mut t.failed_latency_ms, all().map(|t| (t.failed_latency_ms, t.failures)));
@@ -55,7 +60,7 @@ fn totals(parts: &[Part], run: &mut RunResult) {
 fn exact(merged: &mut Option<LatencyMs>, parts: impl Iterator<Item = (Option<LatencyMs>, u64)>) {
     let Some(merged) = merged else { return };
     let known: Vec<(LatencyMs, u64)> = parts.filter_map(|(latency, n)| Some((latency?, n))).collect();
-    let values: u64 = known.iter().map(|(_, n)| n).sum();
+    let values = sum(known.iter().map(|(_, n)| *n));
     let (Some(min), Some(max)) =
         (known.iter().map(|(l, _)| l.min).reduce(f64::min), known.iter().map(|(l, _)| l.max).reduce(f64::max))
     else {
@@ -87,17 +92,18 @@ fn endpoints(parts: &[Part], run: &mut RunResult) {
     let duration_s = run.duration_s;
     for (at, endpoint) in run.endpoints.iter_mut().enumerate() {
         let all = || parts.iter().filter_map(|part| part.run.endpoints.get(at));
-        endpoint.requests = all().map(|e| e.requests).sum();
-        endpoint.failures = all().map(|e| e.failures).sum();
-        endpoint.local_failures = all().map(|e| e.local_failures).sum();
-        endpoint.cut = all().map(|e| e.cut).sum();
+        endpoint.requests = sum(all().map(|e| e.requests));
+        endpoint.failures = sum(all().map(|e| e.failures));
+        endpoint.local_failures = sum(all().map(|e| e.local_failures));
+        endpoint.cut = sum(all().map(|e| e.cut));
         endpoint.rps = per_second(endpoint.requests, duration_s);
         endpoint.status.clear();
         for (status, n) in all().flat_map(|e| &e.status) {
-            *endpoint.status.entry(status.clone()).or_default() += n;
+            let sum = endpoint.status.entry(status.clone()).or_default();
+            *sum = sum.saturating_add(*n);
         }
-        let answers: u64 = endpoint.status.values().sum();
-        let bytes: f64 = all().filter_map(|e| Some(e.content_size_mean? * e.status.values().sum::<u64>() as f64)).sum();
+        let answers = sum(endpoint.status.values().copied());
+        let bytes: f64 = all().filter_map(|e| Some(e.content_size_mean? * sum(e.status.values().copied()) as f64)).sum();
         endpoint.content_size_mean = (answers > 0).then(|| bytes / answers as f64);
         exact(&mut endpoint.latency_ms, all().map(|e| (e.latency_ms, e.requests - e.failures.min(e.requests))));
         exact(&mut endpoint.all_latency_ms, all().map(|e| (e.all_latency_ms, e.requests)));
@@ -132,7 +138,7 @@ fn same_error(a: &ErrorRow, b: &ErrorRow) -> bool {
 fn add_error(known: Option<&mut ErrorRow>, row: ErrorRow, began_s: f64) -> Option<ErrorRow> {
     let moved = ErrorRow { first_s: row.first_s + began_s, last_s: row.last_s + began_s, ..row };
     let Some(known) = known else { return Some(moved) };
-    let (count, last_s) = (known.count + moved.count, known.last_s.max(moved.last_s));
+    let (count, last_s) = (known.count.saturating_add(moved.count), known.last_s.max(moved.last_s));
     // What was received is that of the first failure.
     if moved.first_s < known.first_s {
         *known = moved;
@@ -148,7 +154,8 @@ fn same_surplus(a: &SurplusRow, b: &SurplusRow) -> bool {
 fn add_surplus(known: Option<&mut SurplusRow>, row: SurplusRow, began_s: f64) -> Option<SurplusRow> {
     let moved = SurplusRow { first_s: row.first_s + began_s, last_s: row.last_s + began_s, ..row };
     let Some(known) = known else { return Some(moved) };
-    let (count, bytes, last_s) = (known.count + moved.count, known.bytes + moved.bytes, known.last_s.max(moved.last_s));
+    let (count, bytes) = (known.count.saturating_add(moved.count), known.bytes.saturating_add(moved.bytes));
+    let last_s = known.last_s.max(moved.last_s);
     if moved.first_s < known.first_s {
         *known = moved;
     }
@@ -169,7 +176,7 @@ fn spans(parts: &[Part], axis: &Axis) -> Vec<FailureSpan> {
         match joined.last_mut() {
             Some(last) if span.from_s <= last.to_s + outages::GAP.as_secs_f64() => {
                 last.to_s = last.to_s.max(span.to_s);
-                last.count += span.count;
+                last.count = last.count.saturating_add(span.count);
             }
             _ => joined.push(span),
         }
@@ -181,13 +188,13 @@ fn spans(parts: &[Part], axis: &Axis) -> Vec<FailureSpan> {
 fn in_flight(a: Option<InFlight>, b: Option<InFlight>) -> Option<InFlight> {
     let (a, b) = (a?, b?);
     Some(InFlight {
-        count: a.count + b.count,
-        connecting: a.connecting + b.connecting,
-        waiting: a.waiting + b.waiting,
-        receiving: a.receiving + b.receiving,
-        overdue: a.overdue + b.overdue,
-        unserved: a.unserved + b.unserved,
-        served: a.served + b.served,
+        count: a.count.saturating_add(b.count),
+        connecting: a.connecting.saturating_add(b.connecting),
+        waiting: a.waiting.saturating_add(b.waiting),
+        receiving: a.receiving.saturating_add(b.receiving),
+        overdue: a.overdue.saturating_add(b.overdue),
+        unserved: a.unserved.saturating_add(b.unserved),
+        served: a.served.saturating_add(b.served),
         waited_max_ms: a.waited_max_ms.max(b.waited_max_ms),
         oldest_sent_s: None,
     })

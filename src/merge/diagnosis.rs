@@ -4,19 +4,18 @@
 use std::collections::BTreeMap;
 
 use super::Part;
+use super::machines::{by_text, who};
 use crate::diagnose;
 use crate::model::figures::counted;
-use crate::model::finding::{Finding, FindingId, Severity};
+use crate::model::finding::{Finding, FindingId, Severity, Undecided};
 use crate::model::order::Order as _;
 use crate::model::result::{Machine, RunResult, RunStamp, Validity, Verdict, VerdictId};
 
-/// Machines that a sentence names.
-const NAMED: usize = 3;
 /// Machines whose reasons are in the stamp.
 const REASONS: usize = 4;
 
-/// Diagnoses `run`, whose machines are those of `parts`; `missing` are the parts of the plan that nobody ran.
-pub(super) fn settle(run: &mut RunResult, parts: &[Part], missing: &[String]) {
+/// Diagnoses `run`, whose machines are those of `parts`; `lacks` is why it is not the whole of one run.
+pub(super) fn settle(run: &mut RunResult, parts: &[Part], lacks: &[String]) {
     // Each machine has looked at its own facts: what it could decide of the target it decided there.
     diagnose::settle(run);
     let overall = diagnose::decision(&run.findings).map(|(_, finding)| finding.id);
@@ -27,17 +26,36 @@ pub(super) fn settle(run: &mut RunResult, parts: &[Part], missing: &[String]) {
     run.findings.order_by_key(|f| f.id);
     let found: Vec<FindingId> = run.findings.iter().map(|f| f.id).collect();
     run.findings.iter_mut().for_each(|f| f.caused_by.retain(|cause| found.contains(cause)));
-    run.undecided.clear();
-    for undecided in parts.iter().flat_map(|part| &part.run.undecided) {
-        if !found.contains(&undecided.id) && run.undecided.iter().all(|known| known.id != undecided.id) {
-            run.undecided.push(undecided.clone());
-        }
-    }
-    run.undecided.order_by_key(|u| u.id);
+    run.undecided = undecided(parts, &run.machines, &run.findings);
     if let Some(verdict) = own {
         run.verdict = verdict;
     }
-    run.validity = validity(&run.machines, parts, missing);
+    if !lacks.is_empty() {
+        run.verdict = incomplete(&run.verdict, lacks);
+    }
+    run.validity = validity(&run.machines, parts, lacks);
+}
+
+/// A part of a run says nothing good of the whole. What it found stays the answer.
+fn incomplete(verdict: &Verdict, lacks: &[String]) -> Verdict {
+    let lacks = format!("incomplete: {}", lacks.join("; "));
+    match verdict.id {
+        VerdictId::Healthy => Verdict { id: VerdictId::Undecided, sentence: lacks, since_s: None },
+        id => Verdict { id, sentence: format!("{}; {lacks}", verdict.sentence), since_s: verdict.since_s },
+    }
+}
+
+/// What machines could not decide, under their names. What was found over all is decided.
+fn undecided(parts: &[Part], machines: &[Machine], found: &[Finding]) -> Vec<Undecided> {
+    let mut by_id: BTreeMap<FindingId, Vec<(String, String)>> = BTreeMap::new();
+    for (part, machine) in parts.iter().zip(machines) {
+        for undecided in &part.run.undecided {
+            if !found.iter().any(|f| f.id == undecided.id && f.machines.is_empty()) {
+                by_id.entry(undecided.id).or_default().push((machine.name.clone(), undecided.missing.clone()));
+            }
+        }
+    }
+    by_id.into_iter().map(|(id, said)| Undecided { id, missing: by_text(said, machines.len()).join("; ") }).collect()
 }
 
 /// What the machines found: a finding each, with the text of the first machine that has it.
@@ -59,18 +77,6 @@ fn by_machine(parts: &[Part], machines: &[Machine], overall: &[Finding]) -> Vec<
         ..finding
     });
     named.collect()
-}
-
-/// `w1`, `w1, w2`, `w1, w2, w3 and 4 more of 9 machines`, `all 9 machines (first w1)`.
-fn who(names: &[String], all: usize) -> String {
-    if names.len() == all && all > NAMED {
-        return format!("all {all} machines (first {})", names[0]);
-    }
-    let first = names[..names.len().min(NAMED)].join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => first,
-        more => format!("{first} and {more} more of {all} machines"),
-    }
 }
 
 /// The verdict of the machines on themselves, where it comes before that over all: in the order of findings.
@@ -96,7 +102,7 @@ fn own_verdict(run: &RunResult, parts: &[Part], overall: Option<FindingId>) -> O
 }
 
 /// The stamp of the machine that has the worst, and the reasons of those that are not valid.
-fn validity(machines: &[Machine], parts: &[Part], missing: &[String]) -> Validity {
+fn validity(machines: &[Machine], parts: &[Part], lacks: &[String]) -> Validity {
     let order = |stamp: RunStamp| match stamp {
         RunStamp::PortBound => 0,
         RunStamp::ClientBound => 1,
@@ -106,8 +112,8 @@ fn validity(machines: &[Machine], parts: &[Part], missing: &[String]) -> Validit
     let mut bad: Vec<(&Machine, &Part)> = machines.iter().zip(parts).filter(|(m, _)| m.stamp != RunStamp::Valid).collect();
     bad.order_by_key(|(machine, _)| order(machine.stamp));
     let worst = bad.first().map_or(RunStamp::Valid, |(machine, _)| machine.stamp);
-    let stamp = if worst == RunStamp::Valid && !missing.is_empty() { RunStamp::Incomplete } else { worst };
-    let mut reasons: Vec<String> = missing.to_vec();
+    let stamp = if worst == RunStamp::Valid && !lacks.is_empty() { RunStamp::Incomplete } else { worst };
+    let mut reasons: Vec<String> = lacks.to_vec();
     for (machine, part) in bad.iter().take(REASONS) {
         reasons.extend(part.run.validity.reasons.iter().map(|reason| format!("{}: {reason}", machine.name)));
     }

@@ -1,15 +1,18 @@
-//! Whether runs belong together: one version, one plan, no part twice, all at the same time.
+//! Whether runs belong together: one version, one plan, no part twice, all at the same time. Whether each of them is the
+//! document of a run at all is asked before (`sound`).
+
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::Part;
+use super::align::Axis;
 use crate::model::environment::Environment;
-use crate::model::figures::{count, seconds};
-use crate::model::plan::{LoadPlan, PortRange};
-use crate::model::time::unix_seconds;
+use crate::model::figures::{counted, seconds};
+use crate::model::plan::{LoadPlan, PortMode, PortRange};
 
-/// Runs further apart than this did not run together.
-const APART_S: f64 = 60.0;
+/// Stretches of missing shards that are named.
+const STRETCHES: usize = 8;
 /// Longer values are cut in a message.
 const SHOWN: usize = 40;
 
@@ -22,43 +25,21 @@ pub struct Misfit {
     pub hint: &'static str,
 }
 
-/// `parts` are in the order of their shards. Returns what is missing for the whole plan, a line each.
-pub(super) fn check(parts: &[Part]) -> Result<Vec<String>, Misfit> {
+/// `parts` are in the order of their shards. Returns which shards are missing for the whole plan.
+pub(super) fn check(parts: &[Part]) -> Result<Option<String>, Misfit> {
     let Some(first) = parts.first() else {
         return Err(Misfit { message: "nothing to merge".into(), hint: "give the directories that -o made" });
     };
-    for part in parts {
-        whole_log(part)?;
-    }
     for other in &parts[1..] {
         one_version(first, other)?;
         one_plan(first, other)?;
     }
-    for pair in parts.windows(2) {
-        no_overlap(&pair[0], &pair[1])?;
+    for (at, part) in parts.iter().enumerate() {
+        // In their order a shard that is there twice has itself beside it; a whole plan has no such order.
+        let before = if part.run.plan.shard.is_some() { at.saturating_sub(1) } else { 0 };
+        parts[before..at].iter().try_for_each(|other| no_overlap(other, part))?;
     }
-    one_time(parts)?;
     Ok(missing(parts))
-}
-
-/// A merged run is not merged again, and a log has what its document counted.
-fn whole_log(part: &Part) -> Result<(), Misfit> {
-    if !part.run.machines.is_empty() {
-        return Err(Misfit { message: format!("{}: merged already", part.from), hint: "give the runs that it was merged from" });
-    }
-    let logged: u64 = part.seconds.iter().map(|s| s.counts().requests).sum();
-    if logged != part.run.totals.requests {
-        return Err(Misfit {
-            message: format!(
-                "{}: its log has {} of the {} requests of run.json",
-                part.from,
-                count(logged),
-                count(part.run.totals.requests)
-            ),
-            hint: "run.hlog and run.json belong to one run",
-        });
-    }
-    Ok(())
 }
 
 fn one_version(a: &Part, b: &Part) -> Result<(), Misfit> {
@@ -86,7 +67,7 @@ fn one_plan(a: &Part, b: &Part) -> Result<(), Misfit> {
     match difference("plan", &plans[0], &plans[1]) {
         Some((key, one, other)) => Err(Misfit {
             message: format!("{} and {} ran different plans: {key} {one} and {other}", a.from, b.from),
-            hint: "the same command on all machines; only --shard, --threads, --source, --port-range and the address of the target may differ",
+            hint: "the same command on all machines; only --shard, --threads, --source, --port-mode, --port-range and the address of the target may differ",
         }),
         None => Ok(()),
     }
@@ -102,8 +83,12 @@ fn shared(plan: &LoadPlan) -> LoadPlan {
         rate: if whole.rate > 0.0 { whole.rate } else { f64::from(u8::from(plan.rate > 0.0)) },
         requests: whole.requests,
         threads: 1,
+        // A machine has the addresses and the ports that it has, and both choose the mode.
+        port_mode: PortMode::Auto,
         port_range: None::<PortRange>,
         sources: Vec::new(),
+        // Whoever led it ended it: some milliseconds apart on each machine.
+        duration: if plan.led { Duration::ZERO } else { plan.duration },
         allow_remote: true,
         observe: true,
         environment: Environment::default(),
@@ -137,15 +122,14 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Neighbours in the order of shards.
 fn no_overlap(a: &Part, b: &Part) -> Result<(), Misfit> {
-    let same_run = a.run.started_at == b.run.started_at && a.run.host.name == b.run.host.name && a.run.command == b.run.command;
     match (a.run.plan.shard, b.run.plan.shard) {
         (Some(one), Some(other)) if one.number == other.number => Err(Misfit {
             message: format!("{} and {} are both shard {}/{}", a.from, b.from, one.number, one.of),
             hint: "each part of the plan once",
         }),
-        (None, None) if same_run => {
+        // Two machines, or two programs on one, may begin in the same millisecond. They do not count the same in each second.
+        (None, None) if a.run == b.run => {
             Err(Misfit { message: format!("{} and {} are the same run", a.from, b.from), hint: "each run once" })
         }
         _ => Ok(()),
@@ -153,41 +137,47 @@ fn no_overlap(a: &Part, b: &Part) -> Result<(), Misfit> {
 }
 
 /// Runs that did not overlap in time were no load together.
-fn one_time(parts: &[Part]) -> Result<(), Misfit> {
-    let mut times = Vec::new();
-    for part in parts.iter().filter(|part| !part.run.plan.is_empty()) {
-        let Some(began) = unix_seconds(&part.run.started_at) else {
-            let message = format!("{}: started_at {}: not a time", part.from, part.run.started_at);
-            return Err(Misfit { message, hint: "run.json as sockbench wrote it" });
-        };
-        times.push((began, began + part.run.duration_s, part));
-    }
-    let first_end = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-    let last_start = times.iter().max_by(|a, b| a.0.total_cmp(&b.0));
-    let Some((ended, began)) = first_end.zip(last_start) else { return Ok(()) };
-    let apart = began.0 - ended.1;
-    if apart <= APART_S {
-        return Ok(());
-    }
+pub(super) fn one_time(parts: &[Part], axis: &Axis) -> Result<(), Misfit> {
+    let Some((ended, began, apart)) = axis.gap(parts) else { return Ok(()) };
     Err(Misfit {
         message: format!(
             "{} had ended {} before {} began: they were no load together",
-            ended.2.from,
+            parts[ended].from,
             seconds(apart),
-            began.2.from
+            parts[began].from
         ),
         hint: "start all machines at one time: --start-at",
     })
 }
 
-/// Shards with work that nobody gave.
-fn missing(parts: &[Part]) -> Vec<String> {
-    let Some(shard) = parts[0].run.plan.shard else { return Vec::new() };
-    let is_there = |number: &u32| parts.iter().any(|part| part.run.plan.shard.is_some_and(|s| s.number == *number));
-    let missing: Vec<String> = (1..=shard.at_work).filter(|n| !is_there(n)).map(|n| format!("{n}/{}", shard.of)).collect();
-    match missing.as_slice() {
-        [] => Vec::new(),
-        [one] => vec![format!("shard {one} of the plan is missing")],
-        [one, .., last] => vec![format!("{} shards of the plan are missing, {one} to {last}", missing.len())],
+/// Shards with work that nobody gave, by their numbers: one line, or none.
+fn missing(parts: &[Part]) -> Option<String> {
+    let shard = parts.first()?.run.plan.shard?;
+    let is_there = |number: u32| parts.iter().any(|part| part.run.plan.shard.is_some_and(|s| s.number == number));
+    let mut stretches: Vec<(u32, u32)> = Vec::new();
+    for number in (1..=shard.at_work).filter(|n| !is_there(*n)) {
+        match stretches.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => stretches.push((number, number)),
+        }
+    }
+    if let [(one, last)] = stretches[..]
+        && one == last
+    {
+        return Some(format!("shard {one}/{} of the plan is missing", shard.of));
+    }
+    let more: u32 = stretches.iter().skip(STRETCHES).map(|(first, last)| last - first + 1).sum();
+    let mut named: Vec<String> = stretches.iter().take(STRETCHES).map(|s| stretch(*s)).collect();
+    named.extend((more > 0).then(|| counted(more, "more shard")));
+    let (last, before) = named.split_last()?;
+    let and = if before.is_empty() { String::new() } else { format!("{} and ", before.join(", ")) };
+    Some(format!("shards {and}{last} of {} of the plan are missing", shard.of))
+}
+
+/// `5`, `5 to 9`.
+fn stretch((first, last): (u32, u32)) -> String {
+    match last - first {
+        0 => first.to_string(),
+        _ => format!("{first} to {last}"),
     }
 }

@@ -2,7 +2,16 @@
 
 use super::Part;
 use super::align::Axis;
-use crate::model::result::{Host, Machine, MachinePoint, MachinePorts, Ports, RunResult};
+use crate::diagnose;
+use crate::model::figures::percent;
+use crate::model::finding::FindingId;
+use crate::model::plan::LoadPlan;
+use crate::model::result::{Host, Machine, MachinePoint, MachinePorts, Ports, RunResult, VerdictId};
+
+/// Machines that a sentence names.
+const NAMED: usize = 3;
+/// CPU of other programs, percent of all cores, from which they are named.
+const OTHERS_PERCENT: f64 = 15.0;
 
 /// The hosts, each once: several shards may have run on one.
 pub(super) fn by_host(parts: &[Part]) -> Vec<&Host> {
@@ -37,10 +46,75 @@ pub(super) fn notes(parts: &[Part]) -> Vec<String> {
         let name = host.name.as_deref()?;
         let shards = parts.iter().filter(|part| part.run.host.name == host.name).count();
         (shards > 1).then(|| {
-            format!("{shards} parts ran on {name}: the ports and the host's CPU in each of their rows are of all of them")
+            format!(
+                "{shards} parts ran on {name}: the ports in each of their rows are of all of them, and so is host_cpu_percent"
+            )
         })
     });
     shared.collect()
+}
+
+/// `w1`, `w1, w2`, `w1, w2, w3 and 4 more of 9 machines`, `all 9 machines (first w1)`.
+pub(super) fn who(names: &[String], all: usize) -> String {
+    if names.len() == all && all > NAMED {
+        return format!("all {all} machines (first {})", names[0]);
+    }
+    let first = names[..names.len().min(NAMED)].join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more of {all} machines"),
+    }
+}
+
+/// What is said of machines, each text once: `w1, w2: TEXT`. In the order in which texts come.
+pub(super) fn by_text(said: impl IntoIterator<Item = (String, String)>, all: usize) -> Vec<String> {
+    let mut texts: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, text) in said {
+        match texts.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, names)) => names.push(name),
+            None => texts.push((text, vec![name])),
+        }
+    }
+    texts.into_iter().map(|(text, names)| format!("{}: {text}", who(&names, all))).collect()
+}
+
+/// Whether all plans say the same.
+pub(super) fn alike<T: PartialEq>(parts: &[Part], of: impl Fn(&LoadPlan) -> T) -> bool {
+    parts.windows(2).all(|pair| of(&pair[0].run.plan) == of(&pair[1].run.plan))
+}
+
+/// What makes the figures of some machines doubtful. What no machine could decide is with the findings.
+pub(super) fn careful(parts: &[Part], machines: &[Machine]) -> Vec<String> {
+    let at_work = || machines.iter().zip(parts).filter(|(_, part)| !part.run.plan.is_empty());
+    let named = |(machine, text): (&Machine, String)| (machine.name.clone(), text);
+    let doubts = at_work().flat_map(|(machine, part)| doubts(&part.run).into_iter().map(move |text| (machine, text)));
+    let mut lines = by_text(doubts.map(named), machines.len());
+    if !alike(parts, |plan| (plan.port_mode, plan.port_range)) {
+        let ways = at_work().map(|(machine, part)| (machine, way(&part.run.plan)));
+        let ways = by_text(ways.map(named), machines.len());
+        lines.push(format!("source ports were not chosen alike: {}", ways.join("; ")));
+    }
+    lines
+}
+
+/// `--port-mode ring, 10000-32000`.
+fn way(plan: &LoadPlan) -> String {
+    let range = plan.port_range.map_or_else(String::new, |r| format!(", {}-{}", r.lo, r.hi));
+    format!("--port-mode {}{range}", plan.port_mode.word())
+}
+
+/// What a reader of one machine's report would be warned of, beside its findings.
+fn doubts(run: &RunResult) -> Vec<String> {
+    let mut doubts: Vec<String> = Vec::new();
+    doubts.extend(diagnose::caveat(run).filter(|_| run.verdict.id == VerdictId::Healthy));
+    let is_said = run.findings.iter().any(|f| f.id == FindingId::HostContended);
+    let others = run.others_cpu_percent().filter(|others| *others >= OTHERS_PERCENT && !is_said);
+    doubts.extend(others.map(|others| format!("other programs took {} of its CPU", percent(others))));
+    for (key, what) in [("ports", "ports"), ("resources.host.cpu_percent_mean", "the host's CPU")] {
+        let row = run.unavailable.iter().find(|row| row.key == key);
+        doubts.extend(row.map(|row| format!("{what} not measured: {}", row.reason)));
+    }
+    doubts
 }
 
 /// A row for each machine, in the order of the parts.
@@ -72,6 +146,9 @@ fn row(run: &RunResult, name: String, from_s: u64) -> Machine {
         clock: run.start.as_ref().and_then(|start| start.clock),
         duration_s: run.duration_s,
         users: run.plan.users,
+        port_mode: run.plan.port_mode,
+        port_range: run.plan.port_range,
+        sources: run.plan.sources.clone(),
         attempts: t.attempts,
         requests: t.requests,
         failures: t.failures,

@@ -5,11 +5,16 @@
 
 mod align;
 mod counts;
+#[cfg(test)]
+mod damaged_tests;
 mod diagnosis;
 mod fits;
 mod machines;
+mod sound;
 #[cfg(test)]
 mod tests;
+
+use std::net::IpAddr;
 
 use crate::model::document;
 use crate::model::limits::LATENCY_DIGITS;
@@ -54,13 +59,18 @@ pub struct Merged {
 /// Errors: they do not belong together; which, and why.
 pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
     parts.sort_by(|a, b| order(a).cmp(&order(b)));
+    parts.iter().try_for_each(sound::check)?;
     let missing = fits::check(&parts)?;
     let axis = align::Axis::of(&parts);
+    fits::one_time(&parts, &axis)?;
     let seconds = align::joined(parts.iter().zip(&axis.shifts).map(|(part, shift)| (align::whole_seconds(part), *shift)));
     let plan = whole_plan(&parts);
     let mut run = RunResult::new(plan, command, axis.started_at.clone(), host(&parts));
     run.tool = parts[0].run.tool.clone();
     // The first reason for a key stays.
+    if !machines::alike(&parts, |plan| plan.port_range) {
+        run.explain_null("plan.port_range", PER_MACHINE);
+    }
     for key in ["totals.service_latency_ms", "totals.lag_p99_ms", "totals.connects", "endpoints[].server_timing_ms"] {
         run.explain_null(key, NOT_ADDED);
     }
@@ -86,14 +96,17 @@ pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
     run.totals.steady = steady(&run.plan, &axis, &seconds, duration_s);
     run.machines = machines::rows(&parts, &axis);
     run.totals.rate_ratio = run.shortfall().map(|s| 1.0 - s.missing / s.asked);
-    diagnosis::settle(&mut run, &parts, &missing);
+    let lacks: Vec<String> = missing.into_iter().chain(axis.not_together(&run.machines)).collect();
+    run.careful = machines::careful(&parts, &run.machines);
+    run.careful.extend(axis.unknown_start(&run.machines));
+    diagnosis::settle(&mut run, &parts, &lacks);
     let nulls = document::nulls(&run);
     run.unavailable.retain(|row| nulls.contains(&row.key));
     for key in nulls {
         run.explain_null(&key, PER_MACHINE);
     }
     let clocks = axis.notes(&parts, &run.machines);
-    let notes = clocks.into_iter().chain(machines::notes(&parts)).chain(missing).collect();
+    let notes = clocks.into_iter().chain(machines::notes(&parts)).chain(lacks).collect();
     Ok(Merged { run, seconds, notes })
 }
 
@@ -107,10 +120,10 @@ fn whole_plan(parts: &[Part]) -> LoadPlan {
     let first = plans().find(|plan| !plan.is_empty()).unwrap_or(&parts[0].run.plan).clone();
     let whole = first.shard.map_or_else(
         || Whole {
-            users: plans().map(|p| p.users).sum(),
+            users: plans().fold(0, |sum, p| sum.saturating_add(p.users)),
             spawn_rate: plans().map(|p| p.spawn_rate).sum(),
             rate: plans().map(|p| p.rate).sum(),
-            requests: plans().map(|p| p.requests).sum(),
+            requests: plans().fold(0, |sum, p| sum.saturating_add(p.requests)),
         },
         |shard| shard.whole,
     );
@@ -119,7 +132,13 @@ fn whole_plan(parts: &[Part]) -> LoadPlan {
     // A part knows the stages of all machines; a run that was not divided those of its own.
     let times = if first.shard.is_some() { 1.0 } else { parts.len() as f64 };
     let stages = first.stages.as_ref().map(|stages| stages.scaled(times, 1.0));
-    LoadPlan { users, spawn_rate, rate, requests, stages, threads, shard: None, ..first }
+    // Of machines that were led each has the length that it had.
+    let duration = plans().map(|p| p.duration).max().unwrap_or_default();
+    let port_range = first.port_range.filter(|_| machines::alike(parts, |plan| plan.port_range));
+    let mut sources: Vec<IpAddr> = plans().flat_map(|p| p.sources.iter().copied()).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    LoadPlan { users, spawn_rate, rate, requests, stages, duration, threads, port_range, sources, shard: None, ..first }
 }
 
 /// What all machines have in common.
@@ -133,7 +152,7 @@ fn host(parts: &[Part]) -> Host {
     Host {
         name: None,
         kernel: kernels.join(", "),
-        cpus: machines::by_host(parts).iter().map(|host| host.cpus).sum(),
+        cpus: machines::by_host(parts).iter().fold(0, |sum, host| sum.saturating_add(host.cpus)),
         memory_bytes: None,
         nofile: None,
         sysctls: if alike(&|h| h.sysctls == first.sysctls) { first.sysctls.clone() } else { Sysctls::default() },
@@ -148,11 +167,11 @@ fn host(parts: &[Part]) -> Host {
 
 /// The part after every machine's warm-up, in whole seconds: that is what a log can be cut at.
 fn steady(plan: &LoadPlan, axis: &align::Axis, seconds: &[Interval], duration_s: f64) -> Option<Steady> {
-    let from = plan.steady_from().as_secs_f64().ceil() as u64 + axis.shifts.iter().max().copied().unwrap_or(0);
+    let from = (plan.steady_from().as_secs_f64().ceil() as u64).saturating_add(axis.shifts.iter().max().copied().unwrap_or(0));
     let mut answered = Dense::new(LATENCY_DIGITS);
     let mut requests = 0;
     for second in seconds.iter().filter(|s| s.second >= from) {
-        requests += second.counts().requests;
+        requests = u64::saturating_add(requests, second.counts().requests);
         second.endpoints.iter().for_each(|e| answered.add_sparse(&e.answered));
     }
     let from_s = from as f64;

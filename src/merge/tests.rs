@@ -5,7 +5,8 @@ use crate::model::course::{LevelOf, Stage, Stages};
 use crate::model::document;
 use crate::model::finding::FindingId;
 use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, EndpointId, Failure, Outcome, Sample};
-use crate::model::result::{Ports, RunStamp, VerdictId};
+use crate::model::plan::PortMode;
+use crate::model::result::{ClockOffset, PlannedStart, Ports, RunStamp, VerdictId};
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
 use crate::stats::fixture;
@@ -13,10 +14,10 @@ use crate::stats::interval::EndpointSecond;
 use crate::stats::recorder::Recorder;
 use crate::stats::sparse::{Bin, Sparse};
 
-const OK: Outcome = Outcome::Answered { status: 200 };
+pub(super) const OK: Outcome = Outcome::Answered { status: 200 };
 
 /// A machine that made these requests (when each began, how long it took, milliseconds) within 4 s.
-fn part(number: u32, of: u32, started_at: &str, requests: &[(u64, u64, Outcome)]) -> Part {
+pub(super) fn part(number: u32, of: u32, started_at: &str, requests: &[(u64, u64, Outcome)]) -> Part {
     let mut plan = fixture::plan();
     (plan.spawn_rate, plan.duration, plan.users) = (0.0, std::time::Duration::from_secs(4), 9);
     plan.target.own_server = false;
@@ -143,6 +144,128 @@ fn a_part_that_is_missing_leaves_the_plan_incomplete() {
     assert_eq!(all.run.validity.stamp, RunStamp::Incomplete);
     assert_eq!(all.run.validity.reasons[0], "shard 3/3 of the plan is missing");
     assert_eq!(all.run.plan.users, 9);
+    // What was found stays the answer, and nothing healthy is said of a part.
+    let sentence = all.run.verdict.sentence;
+    assert!(sentence.starts_with("target failing: ") && sentence.ends_with("; incomplete: shard 3/3 of the plan is missing"));
+    let well = |of: u32, given: &[u32]| {
+        let parts = given.iter().map(|n| part(*n, of, "2026-11-24T10:00:00Z", &[(0, 10, OK)])).collect();
+        let verdict = merged(parts).run.verdict;
+        assert_eq!(verdict.id, VerdictId::Undecided, "{verdict:?}");
+        verdict.sentence
+    };
+    assert_eq!(well(3, &[1, 3]), "incomplete: shard 2/3 of the plan is missing");
+    assert_eq!(well(9, &[1, 5, 9]), "incomplete: shards 2 to 4 and 6 to 8 of 9 of the plan are missing");
+    assert_eq!(well(9, &[1, 3, 4, 5, 6, 7]), "incomplete: shards 2 and 8 to 9 of 9 of the plan are missing");
+}
+
+/// Parts of machines that began so many seconds after the first, each with the clock that it measured.
+fn began(seconds: &[f64], clocks: &[Option<ClockOffset>]) -> Vec<Part> {
+    let each = seconds.iter().zip(clocks).zip(1..);
+    each.map(|((after, clock), n)| {
+        let began = crate::model::time::rfc3339_of(1_795_514_400.0 + after);
+        let mut part = part(n, seconds.len() as u32, &began, &[(0, 10, OK)]);
+        part.run.start = Some(PlannedStart { at: began, late_s: 0.0, clock: *clock });
+        part
+    })
+    .collect()
+}
+
+#[test]
+fn machines_that_did_not_begin_together_are_not_one_run() {
+    let clock = |offset_s| Some(ClockOffset { offset_s, within_s: 1.0, requests: 8 });
+    let stamp = |parts: Vec<Part>| {
+        let run = merged(parts).run;
+        let careful = run.careful.iter().any(|line| line.contains("clocks of the machines were not compared"));
+        let reason = run.validity.reasons.iter().find(|reason| reason.starts_with("not one run")).cloned();
+        assert_eq!(reason.is_some(), run.verdict.sentence.contains("incomplete: not one run"), "{:?}", run.verdict);
+        (reason, careful)
+    };
+    let late = |s: &str| Some(format!("not one run: w2 began {s} after the first machine"));
+    // Clocks that were compared, and are the target's: a second.
+    assert_eq!(stamp(began(&[0.0, 0.9], &[clock(0.2), clock(-0.2)])), (None, false));
+    assert_eq!(stamp(began(&[0.0, 1.2], &[clock(0.2), clock(-0.2)])), (late("1.2 s"), false));
+    // One that is ahead for sure is corrected, as far as is known.
+    assert_eq!(stamp(began(&[0.0, 30.0], &[clock(0.2), clock(-30.0)])), (None, false));
+    assert_eq!(stamp(began(&[0.0, 30.0], &[clock(0.2), clock(-25.0)])), (late("5 s"), false));
+    // One machine has one clock.
+    let on_one = |seconds: &[f64]| {
+        let mut parts = began(seconds, &[None, None]);
+        for part in &mut parts {
+            part.run.host.name = Some("w".into());
+        }
+        parts
+    };
+    assert_eq!(stamp(on_one(&[0.0, 0.9])), (None, false));
+    let late_here = Some("not one run: w 2/2 began 1.2 s after the first machine".to_owned());
+    assert_eq!(stamp(on_one(&[0.0, 1.2])), (late_here, false));
+    // Clocks that nobody compared: a minute may be theirs, and that is said.
+    assert_eq!(stamp(began(&[0.0, 59.0], &[clock(0.1), None])), (None, true));
+    assert_eq!(stamp(began(&[0.0, 61.0], &[clock(0.1), None])), (late("61 s").map(|l| l + " by its own clock"), true));
+}
+
+#[test]
+fn what_one_machine_warns_of_is_said_under_its_name() {
+    let mut parts = three();
+    parts[0] = part(1, 3, "2026-11-24T10:00:00Z", &[(0, 10, OK)]);
+    for part in &mut parts {
+        part.run.undecided.clear();
+    }
+    let undecided = |missing: &str| crate::model::finding::Undecided { id: FindingId::TargetQueueing, missing: missing.into() };
+    parts[0].run.undecided = vec![undecided("no queue was read")];
+    parts[1].run.undecided = vec![undecided("no queue was read")];
+    parts[2].run.undecided = vec![undecided("it is far away")];
+    parts[1].run.explain_null("ports", "not watched: --no-observe");
+    let run = merged(parts).run;
+    assert_eq!(run.undecided.len(), 1);
+    assert_eq!(run.undecided[0].missing, "w1, w2: no queue was read; w3: it is far away");
+    assert!(run.careful.contains(&"w2: ports not measured: not watched: --no-observe".to_owned()), "{:?}", run.careful);
+    assert!(run.careful.contains(&"w1: only 1 answer in 4 s: too few to judge by".to_owned()), "{:?}", run.careful);
+}
+
+#[test]
+fn machines_may_choose_their_ports_and_addresses() {
+    let mut parts = three();
+    let range = |lo, hi| Some(crate::model::plan::PortRange { lo, hi });
+    (parts[1].run.plan.port_mode, parts[1].run.plan.port_range) = (PortMode::Ring, range(10_000, 20_000));
+    parts[1].run.plan.sources = vec![[10, 0, 0, 2].into()];
+    parts[2].run.plan.port_mode = PortMode::NoPort;
+    parts[2].run.plan.sources = vec![[10, 0, 0, 3].into()];
+    let run = merged(parts).run;
+    let ports: Vec<_> = run.machines.iter().map(|m| (m.port_mode, m.port_range, m.sources.len())).collect();
+    assert_eq!(ports, [(PortMode::Auto, None, 0), (PortMode::Ring, range(10_000, 20_000), 1), (PortMode::NoPort, None, 1)]);
+    assert_eq!((run.plan.port_range, run.plan.sources.len()), (None, 2));
+    assert!(run.unavailable.iter().any(|row| row.key == "plan.port_range" && row.reason == PER_MACHINE));
+    let said =
+        "source ports were not chosen alike: w1: --port-mode auto; w2: --port-mode ring, 10000-20000; w3: --port-mode no-port";
+    assert!(run.careful.iter().any(|line| line == said), "{:?}", run.careful);
+}
+
+#[test]
+fn runs_that_somebody_led_have_each_its_own_length() {
+    let led = |n: u32, ms: u64| {
+        let mut part = part(1, 1, "2026-11-24T10:00:00Z", &[(0, 10, OK)]);
+        (part.run.plan.shard, part.run.plan.led, part.from) = (None, true, format!("run-{n}"));
+        (part.run.plan.duration, part.run.plan.users) = (std::time::Duration::from_millis(ms), n);
+        part.run.host.name = Some(format!("w{n}"));
+        part
+    };
+    let all = merged(vec![led(1, 4_000), led(2, 4_013)]).run;
+    assert_eq!((all.plan.users, all.totals.requests, all.plan.duration.as_millis()), (3, 2, 4_013));
+    // Others ran as long as they were asked to.
+    let mut alone = [led(1, 4_000), led(2, 4_013)];
+    for part in &mut alone {
+        part.run.plan.led = false;
+    }
+    let refused = merge(alone.to_vec(), String::new()).expect_err("two lengths").message;
+    assert!(refused.contains("plan.duration_s"), "{refused}");
+    // Two on one machine, begun in the same millisecond by the same words, are two all the same.
+    let mut twins = [led(1, 4_000), led(2, 4_000)];
+    for part in &mut twins {
+        (part.run.host.name, part.run.plan.users) = (Some("w".into()), 2);
+    }
+    assert!(merge(twins.to_vec(), String::new()).expect_err("equal to the last figure").message.contains("are the same run"));
+    twins[1].run.totals.bytes_in += 1;
+    assert_eq!(merged(twins.to_vec()).run.totals.requests, 2);
 }
 
 #[test]
@@ -166,7 +289,8 @@ fn what_does_not_belong_together_is_refused_by_name() {
     assert!(refused(&|p| p[1].run.tool.version = "9.9.9".into()).contains("run-2 of 9.9.9"));
     let other = refused(&|p| p[2].run.plan.mix[1].path = "/else".into());
     assert!(other.starts_with("run-1 and run-3 ran different plans: plan.mix"), "{other}");
-    let users = refused(&|p| p[2].run.plan.shard.as_mut().unwrap().whole.users = 90);
+    let of_90 = |plan: &LoadPlan| LoadPlan { users: 90, shard: None, ..plan.clone() }.sharded(3, 3);
+    let users = refused(&|p| p[2].run.plan = of_90(&p[2].run.plan));
     assert!(users.contains("plan.users 9 and 90"), "{users}");
     assert!(refused(&|p| p[2].run.plan.shard = None).contains("run-3 is a whole plan"));
     assert!(refused(&|p| p[2].run.started_at = "2026-11-24T11:00:00Z".into()).contains("before run-3 began"));

@@ -87,6 +87,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const USERS_MAX: u32 = 100_000;
 /// Highest rate that is asked for, per second.
 pub const RATE_MAX: f64 = 1e7;
+/// Machines that share one plan; more are taken for a mistake.
+pub const SHARDS_MAX: u32 = 10_000;
 /// Stages of one run.
 pub const STAGES: usize = 100;
 /// Users when none are asked for.

@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod budget;
+mod closes;
 pub mod comparison;
 pub mod course;
 pub mod document;

@@ -296,6 +296,9 @@ pub struct LoadPlan {
     /// additive: the part of a plan that several machines share; users, rates and requests above are those of this machine
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
+    /// additive: somebody else, such as a Locust master, decided how many users there were and when they ended
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub led: bool,
 }
 
 impl LoadPlan {
@@ -334,6 +337,7 @@ impl LoadPlan {
             limits: LoadLimits::default(),
             environment: Environment::default(),
             shard: None,
+            led: false,
         }
     }
 

@@ -13,6 +13,7 @@ use super::facts::KernelCounters;
 use super::finding::{Finding, Undecided};
 use super::plan::LoadPlan;
 
+pub use super::closes::Closes;
 pub use super::error_row::{ErrorRow, NoPort};
 pub use super::latency::{LatencyMs, PhaseMs, PhasesMs, ServerTimingMs};
 pub use super::observed::{
@@ -75,6 +76,9 @@ pub struct RunResult {
     /// additive: findings that could not be decided, and what was missing
     #[serde(default)]
     pub undecided: Vec<Undecided>,
+    /// additive: of a merged run, what makes the figures of some of its machines doubtful, a line each, with their names
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub careful: Vec<String>,
     /// additive: of a merged run, a row for each machine; what the run itself has of ports, CPU and memory is null then
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<Machine>,
@@ -301,35 +305,6 @@ pub struct Endpoint {
     pub server_timing_ms: Option<ServerTimingMs>,
 }
 
-/// Who ended the connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
-pub struct Closes {
-    pub client: u64,
-    pub server: u64,
-    pub reset: u64,
-    /// additive: answers that announced `Connection: close` (or were HTTP/1.0 without keep-alive)
-    pub announced_by_target: u64,
-    /// additive: kept connections that the target ended between two requests, by FIN; part of `server`
-    #[serde(default)]
-    pub idle_fin: u64,
-    /// additive: the same by RST; part of `reset`
-    #[serde(default)]
-    pub idle_reset: u64,
-}
-
-impl std::ops::AddAssign for Closes {
-    fn add_assign(&mut self, other: Self) {
-        self.client += other.client;
-        self.server += other.server;
-        self.reset += other.reset;
-        self.announced_by_target += other.announced_by_target;
-        self.idle_fin += other.idle_fin;
-        self.idle_reset += other.idle_reset;
-    }
-}
-
 impl RunResult {
     /// A result in which nothing was counted or observed yet.
     pub fn new(plan: LoadPlan, command: String, started_at: String, host: Host) -> Self {
@@ -358,6 +333,7 @@ impl RunResult {
             series: Vec::new(),
             findings: Vec::new(),
             undecided: Vec::new(),
+            careful: Vec::new(),
             machines: Vec::new(),
         }
     }

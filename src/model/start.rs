@@ -18,6 +18,9 @@ pub struct PlannedStart {
     pub clock: Option<ClockOffset>,
 }
 
+/// A Date field has whole seconds, and a server may make it once a second: it is up to this much older than the answer.
+const DATE_AGE_S: f64 = 1.0;
+
 /// The target's clock, by the Date fields of its answers, minus this machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -36,9 +39,9 @@ impl ClockOffset {
         self.offset_s.abs() > self.within_s
     }
 
-    /// `1.3 s behind the target's, within 8 ms`, `the target's, within 8 ms`.
+    /// `3.2 s behind the target's, within 1 s (its Date has whole seconds)`, `the target's, within 1 s (...)`.
     pub fn in_words(&self) -> String {
-        let within = format!("within {}", seconds(self.within_s));
+        let within = format!("within {} (its Date has whole seconds)", seconds(self.within_s));
         if !self.differs() {
             return format!("the target's, {within}");
         }
@@ -75,10 +78,11 @@ impl OffsetBounds {
         (after + middle).ceil() - middle
     }
 
-    /// What is known by now; none before the first answer.
+    /// What is known by now; none before the first answer. Nothing below the age of a Date is.
     pub fn offset(&self) -> Option<ClockOffset> {
         let (low, high) = self.bounds?;
-        Some(ClockOffset { offset_s: f64::midpoint(low, high), within_s: (high - low) / 2.0, requests: self.requests })
+        let within_s = (high - low) / 2.0 + DATE_AGE_S;
+        Some(ClockOffset { offset_s: f64::midpoint(low, high), within_s, requests: self.requests })
     }
 }
 
@@ -89,29 +93,32 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// `age`: how much older than its answer the Date is.
         #[test]
-        fn eight_answers_bound_any_offset_to_some_milliseconds(offset in -5e3_f64..5e3, trip in 0.0002_f64..0.004) {
+        fn eight_answers_bound_any_offset_to_a_second(
+            offset in -5e3_f64..5e3, trip in 0.0002_f64..0.004, age in prop_oneof![Just(0.0), 0.0_f64..1.0]
+        ) {
             let mut bounds = OffsetBounds::default();
             let mut now = 1_795_514_400.25;
             for _ in 0..8 {
                 now = bounds.next(now + 0.001);
                 let (sent, received) = (now, now + trip);
-                bounds.narrow(sent, received, (sent + trip / 2.0 + offset).floor() as u64);
+                bounds.narrow(sent, received, (sent + trip / 2.0 + offset - age).floor() as u64);
                 now = received;
             }
             let found = bounds.offset().expect("measured");
             prop_assert!((found.offset_s - offset).abs() <= found.within_s + 1e-5, "{found:?} for {offset}");
-            prop_assert!(found.within_s < 0.01, "{found:?}");
+            prop_assert!((1.0..1.01).contains(&found.within_s), "{found:?}");
             prop_assert!(now < 1_795_514_409.0, "at most a second for each");
         }
     }
 
     #[test]
     fn an_offset_in_words() {
-        let of = |offset_s| ClockOffset { offset_s, within_s: 0.008, requests: 8 }.in_words();
-        assert_eq!(of(1.3), "1.3 s behind the target's, within 8 ms");
-        assert_eq!(of(-0.5), "0.5 s ahead of the target's, within 8 ms");
-        assert_eq!(of(0.001), "the target's, within 8 ms");
+        let of = |offset_s| ClockOffset { offset_s, within_s: 1.0, requests: 8 }.in_words();
+        assert_eq!(of(3.2), "3.2 s behind the target's, within 1 s (its Date has whole seconds)");
+        assert_eq!(of(-1.5), "1.5 s ahead of the target's, within 1 s (its Date has whole seconds)");
+        assert_eq!(of(0.4), "the target's, within 1 s (its Date has whole seconds)");
     }
 
     #[test]

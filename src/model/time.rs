@@ -23,9 +23,10 @@ pub fn unix_seconds(rfc3339: &str) -> Option<f64> {
     let (time, offset_s) = match sign_at {
         Some(at) => {
             let (hours, minutes) = rfc3339[at + 1..].split_once(':')?;
-            let minutes = hours.parse::<f64>().ok()? * 60.0 + minutes.parse::<f64>().ok()?;
+            let two = |text: &str, most| text.parse::<u32>().ok().filter(|n| text.len() == 2 && *n <= most);
+            let minutes = two(hours, 23)? * 60 + two(minutes, 59)?;
             let ahead = if rfc3339[at..].starts_with('+') { 60.0 } else { -60.0 };
-            (format!("{}Z", &rfc3339[..at]), minutes * ahead)
+            (format!("{}Z", &rfc3339[..at]), f64::from(minutes) * ahead)
         }
         None => (rfc3339.to_owned(), 0.0),
     };
@@ -33,10 +34,13 @@ pub fn unix_seconds(rfc3339: &str) -> Option<f64> {
     Some(since.as_secs_f64() - offset_s)
 }
 
-/// RFC 3339, UTC, milliseconds, of seconds since 1970.
+/// The last moment that RFC 3339 can name, seconds since 1970: the end of the year 9999, less half a millisecond.
+const LAST_UNIX_S: f64 = 253_402_300_799.999_5;
+
+/// RFC 3339, UTC, milliseconds, of seconds since 1970. Moments before 1970 are its beginning, those after the year 9999 its end.
 pub fn rfc3339_of(unix_s: f64) -> String {
-    let since = Duration::try_from_secs_f64(unix_s).unwrap_or_default();
-    humantime::format_rfc3339_millis(UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)).to_string()
+    let since = Duration::try_from_secs_f64(unix_s.clamp(0.0, LAST_UNIX_S)).unwrap_or_default();
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }
 
 /// Serialises a [`Duration`] as seconds (fractional); the key carries the suffix `_s`.
@@ -127,8 +131,30 @@ mod tests {
         assert_eq!(unix_seconds("2026-11-24T12:30:00.5+02:30"), utc);
         assert_eq!(unix_seconds("2026-11-24T05:00:00.5-05:00"), utc);
         assert_eq!(rfc3339_of(1_795_514_400.5), "2026-11-24T10:00:00.500Z");
-        for bad in ["2026-11-24", "10:00", "", "+02:00", "2026-11-24T10:00:00+2"] {
+        for bad in [
+            "2026-11-24",
+            "10:00",
+            "",
+            "+02:00",
+            "2026-11-24T10:00:00+2",
+            "2026-11-24T10:00:00+99:00",
+            "2026-11-24T10:00:00+00:99",
+            "2026-11-24T10:00:00+nan:00",
+            "2026-11-24T10:00:00-1e300:00",
+        ] {
             assert_eq!(unix_seconds(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn any_number_of_seconds_has_a_date() {
+        for (unix_s, date) in [
+            (f64::NAN, "1970-01-01T00:00:00.000Z"),
+            (-1e300, "1970-01-01T00:00:00.000Z"),
+            (1e12, "9999-12-31T23:59:59.999Z"),
+            (f64::INFINITY, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(rfc3339_of(unix_s), date, "{unix_s}");
         }
     }
 }

@@ -8,7 +8,7 @@
 //! percent-encoded.
 
 use std::io::{self, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag};
@@ -102,8 +102,8 @@ pub(super) fn seconds_of(rfc3339: &str) -> Result<f64, HlogError> {
 
 /// RFC 3339 time, whole seconds, of seconds since 1970.
 pub(super) fn rfc3339_of(epoch_s: f64) -> String {
-    let since = Duration::try_from_secs_f64(epoch_s).unwrap_or_default();
-    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
+    let millis = crate::model::time::rfc3339_of(epoch_s);
+    millis.split_once('.').map_or_else(|| millis.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 fn tag(entry: &MixEntry) -> String {

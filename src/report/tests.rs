@@ -9,7 +9,7 @@ use super::text::{Detail, Page, render_run};
 use super::{json, locust};
 use crate::model::course::{LevelOf, Stage, Stages};
 use crate::model::outcome::Cause;
-use crate::model::plan::{Pinning, Unreached};
+use crate::model::plan::{Pinning, PortMode, PortRange, Unreached};
 use crate::model::result::{ClockOffset, CoreUse, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult};
 use crate::stats::aggregate::Aggregate;
 
@@ -116,6 +116,9 @@ fn merged(run: &mut RunResult) {
         clock: Some(clock),
         duration_s: run.duration_s,
         users: run.plan.users / 2,
+        port_mode: PortMode::Ring,
+        port_range: Some(PortRange { lo: 10_000, hi: 32_000 }),
+        sources: vec![[10, 0, 0, number as u8].into()],
         attempts: run.totals.attempts / 2,
         requests: run.totals.requests / 2,
         failures: run.totals.failures / 2,
@@ -209,6 +212,7 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         (f.run.plan.pin, f.run.plan.busy_poll) = (Pinning::Auto, true);
         f.run.resources.client.cores = vec![CoreUse { core: 0, cpu_s: 0.5 }];
         merged(&mut f.run);
+        (f.run.plan.led, f.run.careful) = (true, vec!["w1: only 3 answers".into()]);
         f.run.plan = f.run.plan.sharded(1, 2);
         f.run.host.name = Some("w1".into());
         f.run.start = Some(PlannedStart { at: f.run.started_at.clone(), late_s: 0.0, clock: f.run.machines[0].clock });

@@ -1,4 +1,5 @@
-//! Samples by how they ended: what adds up over endpoints, seconds and workers.
+//! Samples by how they ended: what adds up over endpoints, seconds and workers. Sums stay at the most that fits: counts may
+//! come from a document.
 
 use std::iter::Sum;
 use std::ops::AddAssign;
@@ -21,17 +22,17 @@ pub struct Counts {
 impl Counts {
     /// Samples that ended in any way.
     pub const fn samples(&self) -> u64 {
-        self.requests + self.local_failures + self.cut
+        self.requests.saturating_add(self.local_failures).saturating_add(self.cut)
     }
 }
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.failures += other.failures;
-        self.local_failures += other.local_failures;
-        self.cut += other.cut;
-        self.body_bytes += other.body_bytes;
+        self.requests = self.requests.saturating_add(other.requests);
+        self.failures = self.failures.saturating_add(other.failures);
+        self.local_failures = self.local_failures.saturating_add(other.local_failures);
+        self.cut = self.cut.saturating_add(other.cut);
+        self.body_bytes = self.body_bytes.saturating_add(other.body_bytes);
     }
 }
 

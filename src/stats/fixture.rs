@@ -51,6 +51,7 @@ pub(crate) fn plan() -> LoadPlan {
         limits: LoadLimits::default(),
         environment: crate::model::environment::Environment::default(),
         shard: None,
+        led: false,
     }
 }
 

@@ -43,8 +43,8 @@ impl Interval {
     /// Adds the same second of another worker.
     pub fn add(&mut self, other: &Self) {
         debug_assert_eq!(self.second, other.second, "only the same second adds up");
-        self.attempts += other.attempts;
-        self.connects += other.connects;
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.connects = self.connects.saturating_add(other.connects);
         self.connect_call.add(&other.connect_call);
         if self.endpoints.len() < other.endpoints.len() {
             self.endpoints.resize(other.endpoints.len(), EndpointSecond::default());
@@ -55,7 +55,8 @@ impl Interval {
             mine.failed.add(&theirs.failed);
         }
         for (kind, count) in &other.failures {
-            *self.failures.entry(*kind).or_default() += count;
+            let sum = self.failures.entry(*kind).or_default();
+            *sum = sum.saturating_add(*count);
         }
     }
 

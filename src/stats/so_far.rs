@@ -45,13 +45,13 @@ impl SoFar {
     /// Adds the next second.
     pub fn push(&mut self, second: &Interval) {
         self.seconds.insert(second.second, SecondSummary::of(second));
-        self.connects += second.connects;
+        self.connects = self.connects.saturating_add(second.connects);
         self.totals.connects.call.add_sparse(&second.connect_call);
         for (all, now) in self.totals.endpoints.iter_mut().zip(&second.endpoints) {
             all.counts += now.counts;
             all.answered.add_sparse(&now.answered);
             all.failed.add_sparse(&now.failed);
-            all.answers += now.counts.requests - now.counts.failures;
+            all.answers = all.answers.saturating_add(now.counts.requests.saturating_sub(now.counts.failures));
         }
         for ((failure, endpoint), count) in &second.failures {
             let [first, last] = [second.second, second.second + 1].map(|s| Stamp(s * 1_000_000_000));

@@ -293,8 +293,8 @@ fn point_summary(c: &Filling<'_>, seconds: std::ops::Range<u64>) -> SecondSummar
     // Counts come from the summaries, which are never dropped; the joined bins give the percentiles.
     let all = || c.seconds.range(seconds.clone()).map(|(_, s)| s);
     SecondSummary {
-        attempts: all().map(|s| s.attempts).sum(),
-        connects: all().map(|s| s.connects).sum(),
+        attempts: all().fold(0, |sum, s| sum.saturating_add(s.attempts)),
+        connects: all().fold(0, |sum, s| sum.saturating_add(s.connects)),
         counts: all().map(|s| s.counts).sum(),
         ..SecondSummary::of(&joined)
     }

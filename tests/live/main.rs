@@ -31,6 +31,7 @@ mod own_server;
 mod port_facts;
 mod refused_live;
 mod rehearse_live;
+mod relay;
 mod ring_wear;
 #[path = "../support/runs.rs"]
 mod runs;

@@ -97,9 +97,50 @@ fn three_shards_merged_are_one_run_to_the_unit() {
     let log = sockbench(&["report", all.to_str().unwrap(), "--format", "hlog"]).output().unwrap();
     assert!(log.status.success(), "{}", text(&log.stderr));
 
+    // Two of three are no whole, and the first line says so.
+    let some = merge(dir.path(), &[1, 3], &["--json", "-"]);
+    let some: Value = serde_json::from_slice(&some.stdout).unwrap();
+    let sentence = some["verdict"]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("incomplete: shard 2/3 of the plan is missing") && !sentence.starts_with("OK"), "{sentence}");
+    assert_eq!(some["validity"]["stamp"], "incomplete");
+
     let twice = merge(dir.path(), &[1, 2, 2], &[]);
     assert_eq!(twice.status.code(), Some(2));
     assert!(text(&twice.stderr).contains("are both shard 2/3"), "{}", text(&twice.stderr));
+}
+
+#[test]
+fn no_result_replaces_a_run_that_it_is_made_from() {
+    let served = Served::start(&[]);
+    let url = format!("http://{}/", served.addr);
+    let dir = tempfile::tempdir().unwrap();
+    ended((1..=2).map(|n| shard(&url, n, 2, &["-n", "20", "-c", "2"], dir.path())).collect());
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink(at("1/run.hlog"), at("link")).unwrap();
+    let kept = || ["1/run.json", "1/run.hlog", "2/run.json", "2/run.hlog"].map(|name| std::fs::read(at(name)).unwrap());
+    let before = kept();
+    let refused = |out: Output| {
+        assert_eq!(out.status.code(), Some(2));
+        assert!(text(&out.stderr).contains("which is read here"), "{}", text(&out.stderr));
+        assert!(out.stdout.is_empty() && kept() == before);
+    };
+    for more in [
+        &["-o", &at("1"), "--overwrite"][..],
+        &["-o", &at("2/../1"), "--overwrite"],
+        &["--json", &at("2/run.json")],
+        &["--html", &at("link")],
+        &["--junit", &at("1/run.json"), "--fail-on-invalid"],
+    ] {
+        refused(merge(dir.path(), &[1, 2], more));
+    }
+    // So it is where runs are compared, and where one is shown again.
+    for (command, flag) in [("compare", "--json"), ("compare", "--html"), ("report", "--junit")] {
+        let runs = [at("1"), at("2")];
+        let runs = if command == "compare" { &runs[..] } else { &runs[..1] };
+        refused(sockbench(&[command]).args(runs).args([flag, &at("1/run.json")]).output().unwrap());
+    }
+    let out = merge(dir.path(), &[1, 2], &["--json", &at("all.json")]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
 }
 
 #[test]

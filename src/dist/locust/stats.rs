@@ -13,7 +13,7 @@ use crate::stats::interval::Interval;
 use crate::stats::sparse::Sparse;
 
 /// Counts of one run that the master does not have yet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Unreported {
     method: String,
     paths: Vec<String>,
@@ -101,21 +101,44 @@ impl Unreported {
         self.errors.clear();
     }
 
-    /// The data of a `stats` message with these users, by class; what it reports is forgotten here.
-    pub fn take(&mut self, users: &[(String, u32)]) -> Value {
+    /// What was counted until now, which is forgotten here.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let taken = self.clone();
+        self.reset();
+        taken
+    }
+
+    /// Takes back counts that did not arrive: they go with the next report.
+    pub fn put_back(&mut self, lost: &Self) {
+        for (entry, more) in self.entries.iter_mut().zip(&lost.entries) {
+            entry.add(more);
+        }
+        for (of, more) in &lost.errors {
+            let error = self.errors.entry(*of).or_insert(ErrorCount { count: 0, ..*more });
+            error.count += more.count;
+            (error.first, error.last) = (error.first.min(more.first), error.last.max(more.last));
+        }
+    }
+
+    /// Requests in it, as Locust counts them.
+    pub fn requests(&self) -> u64 {
+        self.entries.iter().map(|e| e.requests).sum()
+    }
+
+    /// The data of a `stats` message with these users, by class.
+    pub fn to_value(&self, users: &[(String, u32)]) -> Value {
         let mut total = Entry::default();
         self.entries.iter().for_each(|e| total.add(e));
         let named = self.paths.iter().zip(&self.entries).filter(|(_, e)| e.requests > 0);
         let stats = named.map(|(path, e)| e.to_value(path, &self.method, self.started)).collect();
-        let data = map([
+        map([
             ("stats", Value::Array(stats)),
             ("stats_total", total.to_value("Aggregated", "", self.started)),
             ("errors", Value::Map(self.errors.iter().map(|(of, count)| self.error(*of, *count)).collect())),
             ("user_classes_count", users_value(users)),
             ("user_count", users_sum(users).into()),
-        ]);
-        self.reset();
-        data
+        ])
     }
 
     fn error(&self, (endpoint, failure): (EndpointId, Option<Failure>), count: ErrorCount) -> (Value, Value) {
@@ -247,7 +270,7 @@ mod tests {
         u.add(&second(0), 1001.6);
         u.add(&second(1), 1002.1);
         let users = [("Sockbench".to_owned(), 5)];
-        let data = u.take(&users);
+        let data = u.take().to_value(&users);
         let stats = field(&data, "stats").as_array().expect("a list");
         assert_eq!(stats.len(), 1, "an endpoint without requests has no row");
         for (entry, name) in [(&stats[0], "/a"), (field(&data, "stats_total"), "Aggregated")] {
@@ -274,10 +297,26 @@ mod tests {
             .collect();
         assert_eq!(errors, [("other failures", 2), ("connect EADDRNOTAVAIL (this machine: w1)", 6)]);
         assert_eq!(field(&data, "user_count").as_u64(), Some(5));
-        let empty = u.take(&users);
+        let empty = u.take().to_value(&users);
         assert!(field(&empty, "stats").as_array().is_some_and(Vec::is_empty));
         assert_eq!(field(field(&empty, "stats_total"), "num_requests").as_u64(), Some(0));
         assert!(field(field(&empty, "stats_total"), "min_response_time").is_nil());
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_in_the_next_report_as_if_it_had_waited() {
+        let new = || Unreported::new("GET", vec!["/a".into(), "/b".into()], "w1", 1000.5);
+        let (mut waited, mut lost) = (new(), new());
+        for (n, now) in [(0, 1001.6), (1, 1002.6), (2, 1003.1)] {
+            waited.add(&second(n), now);
+            lost.add(&second(n), now);
+            // Each report is cut on its way, and one of them twice.
+            let report = lost.take();
+            assert_eq!(report.requests(), 7 * (n + 1));
+            lost.put_back(&report);
+        }
+        let users = [("Sockbench".to_owned(), 5)];
+        assert_eq!(lost.to_value(&users), waited.to_value(&users));
     }
 
     #[test]

@@ -9,18 +9,21 @@
 //!   after [`SILENCE`] the run ends, and the worker registers again.
 //! - A ROUTER ignores a second connection with an identity that it believes alive. So after mere silence a new node id is used,
 //!   and the same one only after the connection ended and a `PAUSE`.
+//! - A report may be cut on its way, and a master acknowledges none. It works off what came in order, so that its answer to a
+//!   heartbeat says that the report before arrived. Counts whose report has no such answer when the connection ends go with the
+//!   next one.
 //! - Without an `ack` within `ACK_WAIT` yet another connection is opened, under a new node id.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rmpv::Value;
 
 use super::act::{Do, Leave, Usage};
-use super::message::{CLASSES, FromMaster, Spawn, encode, map};
+use super::message::{FromMaster, Spawn, encode, map};
+use super::run::{Ending, GRACE, Run};
 use super::stats::{Unreported, users_sum, users_value};
-use crate::model::figures::{count, seconds};
-use crate::model::limits::USERS_MAX;
+use crate::model::figures::{count, counted, seconds};
+use crate::model::limits::{DURATION_MAX, USERS_MAX};
 use crate::model::time::Stamp;
 use crate::stats::interval::Interval;
 
@@ -36,10 +39,6 @@ const ACK_WAIT: Duration = Duration::from_secs(5);
 pub const SEARCH: Duration = Duration::from_secs(300);
 /// Between the end of a connection and the next one.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Characters of a class's name that are repeated to a reader.
-const NAME_CHARS: usize = 80;
-/// What requests in flight get at a stop: the master leaves 0.5 s after a `quit`.
-const GRACE: Duration = Duration::from_millis(200);
 
 /// See the module.
 #[derive(Debug)]
@@ -51,6 +50,8 @@ pub struct Worker {
     next_beat: Stamp,
     /// since when a heartbeat has had no answer, or could not be sent
     unanswered: Option<Stamp>,
+    /// heartbeats of this connection, and answers to them
+    beats: (u64, u64),
     last_spawn: f64,
     run: Option<Run>,
     out: Vec<Do>,
@@ -66,32 +67,6 @@ enum Registration {
     Done,
 }
 
-#[derive(Debug)]
-struct Run {
-    spawn: Spawn,
-    /// classes that it has; none before it has begun
-    known: Option<Vec<String>>,
-    unreported: Unreported,
-    /// the master waits for `spawning_complete`
-    is_spawning: bool,
-    at_work: Vec<(String, u32)>,
-    next_report: Stamp,
-    /// it is ending, for this reason
-    ending: Option<Ending>,
-    /// there is nothing that must end first
-    is_idle: bool,
-    /// classes that were reported as unknown, as a reader sees them
-    reported: BTreeSet<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Ending {
-    Silence,
-    Stop,
-    Signal,
-    Quit,
-}
-
 impl Worker {
     /// On the machine `host`, looking for a master from `now` on. `unique` is in no other name.
     pub fn new(host: &str, unique: u128, now: Stamp) -> Self {
@@ -102,6 +77,7 @@ impl Worker {
             registration: Registration::Asking { since: now, asked: None },
             next_beat: now,
             unanswered: None,
+            beats: (0, 0),
             last_spawn: 0.0,
             run: None,
             out: vec![Do::Reopen(Duration::ZERO)],
@@ -121,7 +97,7 @@ impl Worker {
     /// The connection is open: both ends are ready.
     pub fn on_open(&mut self, now: Stamp) {
         self.is_open = true;
-        self.next_beat = now;
+        (self.next_beat, self.beats) = (now, (0, 0));
         if self.registration != Registration::Done {
             self.ask(now);
         }
@@ -129,8 +105,11 @@ impl Worker {
 
     /// The connection has ended, or could not be made.
     pub fn on_closed(&mut self, now: Stamp) {
-        if std::mem::replace(&mut self.is_open, false) && self.run.is_some() {
+        if std::mem::replace(&mut self.is_open, false) && self.run.as_ref().is_some_and(|run| run.ending.is_none()) {
             self.tell("the connection to the master has ended; the load goes on, another is opened");
+        }
+        if let Some(run) = &mut self.run {
+            run.take_back();
         }
         // During a run the master may still know this worker: the next heartbeat shows that.
         if self.run.is_none() {
@@ -152,11 +131,18 @@ impl Worker {
                     self.tell(&line);
                 }
             }
-            FromMaster::Heartbeat => self.unanswered = None,
+            FromMaster::Heartbeat => {
+                self.unanswered = None;
+                self.beats.1 += 1;
+                if let Some(run) = &mut self.run {
+                    run.sent.retain(|(beat, _)| *beat > self.beats.1);
+                }
+            }
             FromMaster::Spawn(spawn) => self.on_spawn(spawn, now),
             FromMaster::SpawningComplete => {
                 if let Some(run) = self.run.as_mut().filter(|run| run.spawn.reset_stats) {
                     run.unreported.reset();
+                    run.sent.clear();
                 }
             }
             FromMaster::Stop => self.end(Ending::Stop, now),
@@ -178,8 +164,9 @@ impl Worker {
         let Some(run) = &mut self.run else { return };
         run.unreported = Unreported::new(method, paths, &host, started);
         (run.known, run.is_idle, run.next_report) = (Some(known), false, now.plus(REPORT));
+        run.longest = Some(now.plus(DURATION_MAX));
         match run.ending {
-            Some(_) => self.out.push(Do::End(GRACE)),
+            Some(ending) => self.out.push(Do::End(run.grace(ending))),
             None => self.aim(),
         }
     }
@@ -221,12 +208,18 @@ impl Worker {
         let Some(ending) = run.ending else {
             // It ended by itself: it waits for the master's stop.
             (run.is_idle, run.known) = (true, Some(Vec::new()));
+            run.at_work.clear();
             self.run = Some(run);
             return;
         };
         run.at_work.clear();
-        let last = run.unreported.take(&run.users());
-        self.send("stats", last);
+        if self.is_open {
+            let last = run.unreported.take().to_value(&run.users());
+            self.send("stats", last);
+        } else if run.unreported.requests() > 0 {
+            let lost = counted(run.unreported.requests(), "request");
+            self.tell(&format!("the master is gone: {lost} that it does not have are in this worker's own result alone"));
+        }
         match ending {
             Ending::Silence => self.renew(now),
             Ending::Stop => {
@@ -249,21 +242,31 @@ impl Worker {
             }
             return;
         }
+        let is_due = |run: &&mut Run| run.known.is_some() && run.reports() && now >= run.next_report;
+        if let Some(run) = self.run.as_mut().filter(is_due).filter(|_| self.is_open) {
+            run.next_report = now.plus(REPORT);
+            let report = run.unreported.take();
+            let data = report.to_value(&run.users());
+            run.sent.push((self.beats.0 + 1, report));
+            self.send("stats", data);
+            // The answer to a heartbeat after it says that it has arrived.
+            self.next_beat = now;
+        }
         if now >= self.next_beat {
-            self.next_beat = now.plus(BEAT);
-            self.beat(usage());
-            self.unanswered = self.unanswered.or(Some(now));
+            self.beat(usage(), now);
         }
         if self.unanswered.is_some_and(|since| now.since(since) >= SILENCE) {
             self.on_silence(now);
             return;
         }
-        let is_due = |run: &&mut Run| run.known.is_some() && run.ending.is_none() && now >= run.next_report;
-        if let Some(run) = self.run.as_mut().filter(is_due).filter(|_| self.is_open) {
-            run.next_report = now.plus(REPORT);
-            let users = run.users();
-            let data = run.unreported.take(&users);
-            self.send("stats", data);
+        let is_too_long = |run: &&mut Run| run.ending.is_none() && run.longest.is_some_and(|longest| now >= longest);
+        if let Some(run) = self.run.as_mut().filter(is_too_long) {
+            run.longest = None;
+            self.out.push(Do::End(run.spawn.stop_timeout.max(GRACE)));
+            let longest = seconds(DURATION_MAX.as_secs_f64());
+            self.except(&format!(
+                "this test has run for {longest}, the longest run of a worker: its users end; stop it and start again"
+            ));
         }
     }
 
@@ -293,40 +296,17 @@ impl Worker {
             return;
         }
         self.tell("a test begins");
-        self.run = Some(Run {
-            spawn: spawn.clone(),
-            known: None,
-            unreported: Unreported::default(),
-            is_spawning: true,
-            at_work: Vec::new(),
-            next_report: now.plus(REPORT),
-            ending: None,
-            is_idle: false,
-            reported: BTreeSet::new(),
-        });
+        self.run = Some(Run::new(spawn.clone(), now.plus(REPORT)));
         self.out.push(Do::Begin(Box::new(spawn)));
     }
 
     /// The run gets the users that the master wants. Classes that it does not have are reported once and get none.
     fn aim(&mut self) {
-        let Some(run) = self.run.as_mut().filter(|run| !run.is_idle) else { return };
-        let Some(known) = &run.known else { return };
-        let wanted = |class: &String| run.spawn.users.iter().find(|(c, _)| c == class).map_or(0, |(_, n)| *n);
-        let users: Vec<(String, u32)> = known.iter().map(|class| (class.clone(), wanted(class))).collect();
-        let is_unknown = |(class, n): &&(String, u32)| *n > 0 && !known.contains(class);
-        let unknown = run.spawn.users.iter().filter(is_unknown).map(|(class, _)| class.chars().take(NAME_CHARS).collect());
-        let mut new: BTreeSet<String> = unknown.filter(|class| !run.reported.contains(class)).collect();
-        if run.reported.len() + new.len() > CLASSES {
-            new.clear();
-        }
-        let known = known.join(", ");
-        run.reported.extend(new.iter().cloned());
+        let Some(users) = self.run.as_ref().and_then(Run::wanted) else { return };
         self.out.push(Do::Users(users));
-        let Some(first) = new.first() else { return };
-        let more = if new.len() > 1 { format!(" and {} more", new.len() - 1) } else { String::new() };
-        self.except(&format!(
-            "class {first}{more}: not one of this worker's: {known}; sockbench locustfile prints classes that are"
-        ));
+        if let Some(why) = self.run.as_mut().and_then(Run::unknown) {
+            self.except(&why);
+        }
     }
 
     /// Ends the run if there is one; of several reasons the strongest counts.
@@ -341,7 +321,11 @@ impl Worker {
         };
         let before = run.ending;
         run.ending = before.max(Some(ending));
-        let grace = if ending == Ending::Stop { run.spawn.stop_timeout.max(GRACE) } else { GRACE };
+        let grace = run.grace(ending);
+        if ending == Ending::Quit && before != Some(Ending::Quit) {
+            // The master leaves before a long stop timeout is over: it gets what is known by then.
+            run.next_report = now.plus(GRACE);
+        }
         if run.is_idle {
             self.on_over(now);
         } else if run.known.is_some() && before.is_none_or(|before| before < ending) {
@@ -401,7 +385,10 @@ impl Worker {
         self.send("client_ready", (-1).into());
     }
 
-    fn beat(&mut self, usage: Usage) {
+    fn beat(&mut self, usage: Usage, now: Stamp) {
+        self.next_beat = now.plus(BEAT);
+        self.unanswered = self.unanswered.or(Some(now));
+        self.beats.0 += u64::from(self.is_open);
         let state = match &self.run {
             None => "ready",
             Some(run) if run.is_spawning && run.ending.is_none() => "spawning",
@@ -429,14 +416,6 @@ impl Worker {
 
     fn tell(&mut self, line: &str) {
         self.out.push(Do::Tell(line.to_owned()));
-    }
-}
-
-impl Run {
-    /// By class, as the master asked for them; those at work.
-    fn users(&self) -> Vec<(String, u32)> {
-        let at_work = |class: &String| self.at_work.iter().find(|(c, _)| c == class).map_or(0, |(_, n)| *n);
-        self.spawn.users.iter().map(|(class, _)| (class.clone(), at_work(class))).collect()
     }
 }
 

@@ -65,6 +65,32 @@ impl Talk {
         all
     }
 
+    /// A second of the run in which so many requests were answered.
+    fn counts(&mut self, requests: u64) {
+        let mut second = Interval::empty(0, 2);
+        second.endpoints[0].counts.requests = requests;
+        self.worker.on_interval(&second, 101.0);
+    }
+
+    /// Requests in the reports that were sent since the last call.
+    fn reported(&mut self) -> Vec<u64> {
+        let total = |wanted: Do| {
+            let Do::Send(bytes) = wanted else { return None };
+            let value = rmpv::decode::read_value(&mut &bytes[..]).expect("whole");
+            let field = |of: &rmpv::Value, key: &str| {
+                of.as_map()?.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, value)| value.clone())
+            };
+            field(&field(&value.as_array()?[1], "stats_total")?, "num_requests")?.as_u64()
+        };
+        self.worker.take().into_iter().filter_map(total).collect()
+    }
+
+    /// One tick, so much later.
+    fn tick(&mut self, after: Duration) {
+        self.now = self.now.plus(after);
+        self.worker.on_tick(self.now, &mut Usage::default);
+    }
+
     /// What was wanted since the last call; what is only said is left out.
     fn done(&mut self) -> Vec<String> {
         let words = |wanted| match wanted {
@@ -122,7 +148,7 @@ fn a_whole_test_from_registration_to_quit() {
     t.at_work(3);
     assert_eq!(t.done(), ["spawning_complete 3"]);
     t.hears(FromMaster::SpawningComplete);
-    assert_eq!(t.wait(3000, true), ["heartbeat running", "heartbeat running", "heartbeat running", "stats 3"]);
+    assert_eq!(t.wait(3000, true), ["heartbeat running", "heartbeat running", "stats 3", "heartbeat running"]);
     t.hears(FromMaster::Stop);
     assert_eq!(t.done(), ["END 200"]);
     t.worker.on_over(t.now);
@@ -264,7 +290,7 @@ fn a_connection_that_ends_is_reopened_under_the_same_name_and_the_load_goes_on()
     assert_eq!(t.wait(3000, true), [""; 0], "nothing can be sent");
     t.open();
     let done = t.wait(1000, true);
-    assert_eq!(done[..2], ["heartbeat running", "stats 2"], "no client_ready: the master may know it still");
+    assert_eq!(done[..2], ["stats 2", "heartbeat running"], "no client_ready: the master may know it still");
     assert_eq!(t.worker.node_id(), name);
     // Nothing is lost while ready either: it registers again.
     let mut t = Talk::ready();
@@ -297,7 +323,7 @@ fn a_standstill_of_this_process_is_no_silence_of_the_master() {
     let mut t = Talk::running(2);
     t.wait(1000, true);
     t.now = t.now.plus(Duration::from_secs(30));
-    assert_eq!(t.wait(1000, true)[..2], ["heartbeat running", "stats 2"]);
+    assert_eq!(t.wait(1000, true)[..2], ["stats 2", "heartbeat running"]);
 }
 
 #[test]
@@ -310,4 +336,84 @@ fn a_signal_says_goodbye() {
     let mut t = Talk::ready();
     t.worker.on_signal(t.now);
     assert_eq!(t.done(), ["quit", "LEAVE Signal"]);
+}
+
+#[test]
+fn a_report_that_was_cut_on_its_way_goes_with_the_next_one() {
+    let three = Duration::from_secs(3);
+    let mut t = Talk::running(2);
+    t.counts(10);
+    t.tick(three);
+    assert_eq!(t.reported(), [10]);
+    // The answer to the heartbeat behind it says that it arrived.
+    t.hears(FromMaster::Heartbeat);
+    t.counts(5);
+    t.tick(three);
+    assert_eq!(t.reported(), [5]);
+    // Here it does not come before the connection ends.
+    t.worker.on_closed(t.now);
+    t.counts(7);
+    t.tick(three);
+    assert_eq!(t.reported(), [0; 0], "nothing can be sent");
+    t.open();
+    t.tick(Duration::ZERO);
+    assert_eq!(t.reported(), [12]);
+    // An answer to an earlier heartbeat says nothing of it.
+    let mut t = Talk::running(2);
+    t.tick(Duration::from_secs(1));
+    t.counts(3);
+    t.tick(three);
+    t.hears(FromMaster::Heartbeat);
+    t.worker.on_closed(t.now);
+    t.open();
+    t.reported();
+    t.tick(three);
+    assert_eq!(t.reported(), [3]);
+    t.hears(FromMaster::Heartbeat);
+    t.hears(FromMaster::Stop);
+    t.worker.on_over(t.now);
+    assert_eq!(t.reported(), [0], "it has arrived");
+}
+
+#[test]
+fn requests_in_flight_get_the_stop_timeout_and_a_master_that_leaves_gets_what_is_known() {
+    let with = |ending: fn(&mut Talk)| {
+        let mut t = Talk::ready();
+        let FromMaster::Spawn(asked) = spawn(1.0, &[("Sockbench", 2)]) else { unreachable!() };
+        t.hears(FromMaster::Spawn(Spawn { stop_timeout: Duration::from_secs(5), ..asked }));
+        t.begun();
+        t.at_work(2);
+        t.done();
+        ending(&mut t);
+        t
+    };
+    assert_eq!(with(|t| t.hears(FromMaster::Stop)).done(), ["END 5000"]);
+    let mut t = with(|t| t.hears(FromMaster::Quit));
+    t.hears(FromMaster::Quit);
+    t.counts(4);
+    assert_eq!(t.done(), ["END 5000"]);
+    t.tick(Duration::from_millis(200));
+    assert_eq!(t.reported(), [4], "before it leaves");
+    t.counts(2);
+    t.worker.on_over(t.now);
+    assert_eq!(t.done(), ["stats 0", "LEAVE Quit"]);
+    // Nobody waits for a stop timeout where a signal asks to end.
+    assert_eq!(with(|t| t.worker.on_signal(t.now)).done(), ["END 200"]);
+}
+
+#[test]
+fn a_test_that_nobody_stops_ends_after_the_longest_run() {
+    let mut t = Talk::running(2);
+    t.tick(DURATION_MAX.saturating_sub(Duration::from_secs(1)));
+    assert!(!t.done().iter().any(|d| d.starts_with("END")));
+    t.hears(FromMaster::Heartbeat);
+    t.tick(Duration::from_secs(1));
+    let done = t.done();
+    let at = done.iter().position(|d| d == "END 200").unwrap();
+    assert!(done[at + 1].starts_with("exception this test has run for"), "{done:?}");
+    t.worker.on_over(t.now);
+    t.hears(FromMaster::Heartbeat);
+    assert!(!t.wait(4000, true).iter().any(|d| d.starts_with("END") || d.starts_with("exception")), "once");
+    t.hears(FromMaster::Stop);
+    assert_eq!(t.done(), ["stats 0", "client_stopped", "client_ready"]);
 }

@@ -1,6 +1,10 @@
 //! One machine's part of a merged run.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::model::plan::{PortMode, PortRange};
 
 use super::{ClockOffset, LatencyMs, RunStamp, Verdict};
 
@@ -28,6 +32,14 @@ pub struct Machine {
     pub clock: Option<ClockOffset>,
     pub duration_s: f64,
     pub users: u32,
+    /// who picked its source ports; with range and addresses it may differ between machines
+    #[serde(default)]
+    pub port_mode: PortMode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port_range: Option<PortRange>,
+    /// its source addresses; empty: the kernel's choice
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<IpAddr>,
     pub attempts: u64,
     pub requests: u64,
     pub failures: u64,

@@ -28,6 +28,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     ranked.extend(statuses(run).map(|text| (2, text)));
     ranked.extend(cut(run).map(|text| (2, text)));
     ranked.extend(validity(run).map(|text| (3, text)));
+    ranked.extend(run.careful.iter().map(|text| (4, text.clone())));
     ranked.extend(others(run).map(|text| (4, text)));
     ranked.extend(unread(run).map(|text| (5, text)));
     ranked.extend(undecided(run).map(|text| (7, text)));

@@ -12,7 +12,7 @@ use crate::report::text::page::Block;
 /// Machines on one screen.
 const ROWS: usize = 4;
 /// Longer names lose their middle.
-const NAME_WIDTH: usize = 24;
+const NAME_WIDTH: usize = 18;
 
 /// The machines with the most to say first; `-v` has all of them.
 pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
@@ -43,12 +43,13 @@ fn table(machines: &[&Machine]) -> Table {
     let mut table = Table::new([
         ("machine", Align::Left),
         ("began", Align::Right),
-        ("answered", Align::Right),
+        ("answers", Align::Right),
         ("failed", Align::Right),
         ("failed here", Align::Right),
         ("p95 ms", Align::Right),
         ("ports", Align::Right),
-        ("CPU", Align::Right),
+        // CPU of the load generator, not of its host.
+        ("client", Align::Right),
     ])
     .indented(2);
     let known = |text: Option<String>| text.unwrap_or_else(|| "?".into());

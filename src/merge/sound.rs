@@ -1,0 +1,140 @@
+//! Whether the document of one run can be true by itself. What is checked here needs no other machine: a document that was
+//! damaged, or made by hand, is refused with its key before anything is added up.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Part;
+use super::fits::Misfit;
+use crate::model::figures::{count, seconds};
+use crate::model::limits::{DURATION_MAX, SHARDS_MAX};
+use crate::model::plan::Shard;
+use crate::model::result::RunResult;
+use crate::model::time::unix_seconds;
+
+/// No figure of a run comes near: a machine that counts a thousand million requests a second does so for eleven days.
+const FIGURE_MAX: f64 = 1e15;
+/// A run may outlast its plan by the requests that it waits for, and a log may have a second more than the run.
+const SLACK_S: f64 = 3_600.0;
+
+/// Errors: what of the part is no result of a run; the key, and why.
+pub(super) fn check(part: &Part) -> Result<(), Misfit> {
+    let run = &part.run;
+    if !run.machines.is_empty() {
+        return Err(Misfit { message: format!("{}: merged already", part.from), hint: "give the runs that it was merged from" });
+    }
+    let wrong = mix(run).or_else(|| shard(run)).or_else(|| times(part)).or_else(|| figures(run)).or_else(|| sums(run));
+    if let Some(why) = wrong {
+        let message = format!("{}: {why}", part.from);
+        return Err(Misfit { message, hint: "run.json as sockbench wrote it" });
+    }
+    whole_log(part)
+}
+
+fn mix(run: &RunResult) -> Option<String> {
+    let (asked, counted) = (run.plan.mix.len(), run.endpoints.len());
+    if asked == 0 {
+        return Some("plan.mix: empty: nothing was asked for".into());
+    }
+    (asked != counted).then(|| format!("endpoints: {counted}, and plan.mix has {asked}"))
+}
+
+/// A part of a plan is the part that its number has.
+fn shard(run: &RunResult) -> Option<String> {
+    let shard = run.plan.shard?;
+    let Shard { number, of, whole, .. } = shard;
+    if of == 0 || of > SHARDS_MAX {
+        return Some(format!("plan.shard.of: {of}: not between 1 and {}", count(SHARDS_MAX)));
+    }
+    if number == 0 || number > of {
+        return Some(format!("plan.shard.number: {number}: not between 1 and {of}"));
+    }
+    let own = Shard::new(number, of, whole);
+    if own.at_work != shard.at_work {
+        return Some(format!("plan.shard.at_work: {}: of {of} shards of this plan {} have work", shard.at_work, own.at_work));
+    }
+    let (users, requests) = (own.part(u64::from(whole.users)), own.part(whole.requests));
+    if (u64::from(run.plan.users), run.plan.requests) != (users, requests) {
+        return Some(format!(
+            "plan.users, plan.requests: {} and {}: shard {number}/{of} has {users} and {requests}",
+            run.plan.users, run.plan.requests
+        ));
+    }
+    None
+}
+
+/// Its seconds are those between its start and its end.
+fn times(part: &Part) -> Option<String> {
+    let run = &part.run;
+    if unix_seconds(&run.started_at).is_none() {
+        return Some(format!("started_at: {}: not a time", run.started_at));
+    }
+    let most = DURATION_MAX.as_secs_f64() + SLACK_S;
+    if !(0.0..=most).contains(&run.duration_s) {
+        return Some(format!("duration_s: {}: not between 0 and {}", run.duration_s, seconds(most)));
+    }
+    let points = run.duration_s.round().max(1.0);
+    if (run.series.len() as f64 - points).abs() > 1.0 {
+        return Some(format!("series: {} points in {}", run.series.len(), seconds(run.duration_s)));
+    }
+    let rise = run.series.windows(2).all(|pair| pair[0].t_s < pair[1].t_s);
+    if !rise || run.series.iter().any(|point| !(0.0..=points + 1.0).contains(&point.t_s)) {
+        return Some(format!("series[].t_s: no rising seconds of a run of {}", seconds(run.duration_s)));
+    }
+    let last = part.seconds.iter().map(|s| s.second).max().unwrap_or(0);
+    (last as f64 > run.duration_s + SLACK_S)
+        .then(|| format!("its log has second {last}, and the run lasted {}", seconds(run.duration_s)))
+}
+
+/// Figures that no run can have.
+fn figures(run: &RunResult) -> Option<String> {
+    fn of(key: &str, counted: &impl Serialize) -> Option<String> {
+        absurd(key, &serde_json::to_value(counted).unwrap_or_default())
+    }
+    of("totals", &run.totals)
+        .or_else(|| of("endpoints", &run.endpoints))
+        .or_else(|| of("errors", &run.errors))
+        .or_else(|| of("surplus", &run.surplus))
+        .or_else(|| of("closes", &run.closes))
+        .or_else(|| of("series", &run.series))
+        .or_else(|| of("start", &run.start))
+        .or_else(|| of("verdict", &run.verdict))
+}
+
+/// The first number that is too large, with its key.
+fn absurd(key: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Number(n) => {
+            let too_large = n.as_f64().is_none_or(|x| x.abs() > FIGURE_MAX);
+            too_large.then(|| format!("{key}: {n}: no run has such a figure"))
+        }
+        Value::Array(items) => items.iter().find_map(|item| absurd(&format!("{key}[]"), item)),
+        Value::Object(map) => map.iter().find_map(|(name, item)| absurd(&format!("{key}.{name}"), item)),
+        Value::Null | Value::Bool(_) | Value::String(_) => None,
+    }
+}
+
+/// Each sample that began ended in one way.
+fn sums(run: &RunResult) -> Option<String> {
+    let t = &run.totals;
+    let ended = t.requests.saturating_add(t.local_failures).saturating_add(t.cut);
+    if t.attempts != ended {
+        return Some(format!("totals.attempts: {}: requests, local failures and cut are {}", count(t.attempts), count(ended)));
+    }
+    if t.failures > t.requests {
+        return Some(format!("totals.failures: {}: more than the {} requests", count(t.failures), count(t.requests)));
+    }
+    let too_many = run.endpoints.iter().find(|e| e.failures > e.requests)?;
+    Some(format!("endpoints[].failures: {}: more than the {} requests", count(too_many.failures), count(too_many.requests)))
+}
+
+/// A log has what its document counted.
+fn whole_log(part: &Part) -> Result<(), Misfit> {
+    let logged = part.seconds.iter().fold(0_u64, |sum, s| sum.saturating_add(s.counts().requests));
+    if logged == part.run.totals.requests {
+        return Ok(());
+    }
+    let message =
+        format!("{}: its log has {} of the {} requests of run.json", part.from, count(logged), count(part.run.totals.requests));
+    Err(Misfit { message, hint: "run.hlog and run.json belong to one run" })
+}
