@@ -21,6 +21,7 @@ use crate::model::result::TargetResources;
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::host::HostMeter;
+use crate::sys::process::ProcessEnd;
 use crate::sys::sock_diag::Family;
 use crate::sys::{owner, proc_net, process, socket, thread};
 
@@ -327,6 +328,8 @@ impl Watcher {
         seen.client = self.client.summary;
         seen.host = self.host_sum;
         seen.memory_percent_max = self.memory_max;
+        let target_end = self.target.as_ref().map_or(ProcessEnd::Unknown, |meter| process::read_end(meter.pid));
+        seen.target_end_hidden = target_end == ProcessEnd::Hidden;
         seen.target = match self.target {
             Ok(meter) => Fact::Known(TargetResources {
                 pid: meter.pid,
@@ -336,7 +339,7 @@ impl Watcher {
                 threads: meter.thread_count(),
                 busiest_thread_percent: meter.busiest_percent(),
                 stopped: Some(meter.stopped()),
-                ended: process::read_end(meter.pid),
+                ended: if let ProcessEnd::Ended(how) = target_end { Some(how) } else { None },
                 cores_allowed: meter.cores().map(|c| c.allowed),
                 shares_cores_with_client: meter.cores().map(|c| c.shared_with_client),
                 throttling: meter.throttling(),

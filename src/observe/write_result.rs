@@ -7,6 +7,7 @@ use crate::model::facts::Fact;
 use crate::model::result::{HostResources, RunResult, SeriesPoint, ThreadRow};
 use crate::sys::sysctl::read_sysctls;
 
+const END_HIDDEN: &str = "its process has ended; how is hidden from other users (/proc/PID/stat shows them 0)";
 const NO_LOOK: &str = "the observer did not look in this second";
 
 impl Observation {
@@ -62,6 +63,7 @@ impl Observation {
                 let hidden = "its threads' times cannot be read (/proc/PID/task/*/schedstat)";
                 null.explain(t.threads.is_none(), "resources.target.threads", hidden);
                 null.explain(t.busiest_thread_percent.is_none(), "resources.target.busiest_thread_percent", hidden);
+                null.explain(self.target_end_hidden, "resources.target.ended", END_HIDDEN);
             }
         }
         let no_host = self.seconds.iter().find_map(|s| s.host.reason()).unwrap_or("the run was too short to measure the host");
