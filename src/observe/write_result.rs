@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::listing::TARGET_ELSEWHERE;
 use super::observation::{Observation, ObservedSecond};
 use crate::model::facts::Fact;
 use crate::model::result::{HostResources, RunResult, SeriesPoint, ThreadRow};
@@ -118,7 +119,10 @@ pub(super) fn fill_point(point: &mut SeriesPoint, second: &ObservedSecond, note:
     let count = second.count.known();
     point.ports_used = count.map(|c| c.used);
     point.time_wait = count.map(|c| c.states.time_wait);
-    point.time_wait_target_side = count.map(|c| c.time_wait_target_side);
+    point.time_wait_target_side = count.and_then(|c| c.time_wait_target_side);
+    if count.is_some_and(|c| c.time_wait_target_side.is_none()) {
+        note("time_wait_target_side", Some(TARGET_ELSEWHERE));
+    }
     let client = second.client.known();
     point.client_cpu_percent = client.map(|u| u.cpu_percent);
     point.client_rss_bytes = client.map(|u| u.rss_bytes);
