@@ -216,7 +216,7 @@ pub mod sys {
         pub use crate::sys::proc_net::{read_counters, read_sockstat};
     }
     pub mod process {
-        pub use crate::sys::process::read_tree;
+        pub use crate::sys::process::{read_tree, read_usage};
     }
     pub mod sock_diag {
         pub use crate::sys::sock_diag::{Family, Scope, SockDiag, States};

@@ -1,7 +1,7 @@
 //! `sockbench server`.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -44,8 +44,8 @@ pub(crate) struct Run {
 /// What is served, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Address to listen on, port 0 for a free one; may be repeated
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = listen_addr)]
+    #[arg(help = format!("Address to listen on, port 0 for a free one; may be repeated [default: {LISTEN}]"))]
+    #[arg(long, value_name = "ADDR", value_parser = listen_addr)]
     listen: Vec<SocketAddr>,
     /// Address of the admin port, which serves /metrics [default: none]
     #[arg(long, value_name = "ADDR", value_parser = listen_addr)]
@@ -63,9 +63,9 @@ pub(crate) struct Args {
     /// Each event loop uses a whole core. Requests are seen sooner: worth it with few connections and cores to spare.
     #[arg(long, hide_short_help = true, value_name = "on|off", default_value = "off", num_args = 0..=1, default_missing_value = "on", value_parser = flag::on_off, action = clap::ArgAction::Set)]
     busy_poll: bool,
-    /// Backlog of listen(2); the kernel clamps it to net.core.somaxconn
-    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::LISTEN_BACKLOG, value_parser = flag::backlog)]
-    backlog: i32,
+    #[arg(help = format!("Backlog of listen(2); the kernel clamps it to net.core.somaxconn [default: {}]", limits::LISTEN_BACKLOG))]
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = flag::backlog)]
+    backlog: Option<i32>,
 
     #[arg(help = format!("Threads of the blocking pool, at most {}", count(limits::WORKERS_MAX as u64)))]
     #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = flag::workers, help_heading = "Work")]
@@ -128,6 +128,8 @@ pub(crate) struct Args {
     body_bytes: u64,
 }
 
+/// Where it listens unless it is asked to listen elsewhere.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 /// Between two looks at accept(2).
 const SHORTAGE_LOOK: Duration = Duration::from_millis(200);
 /// Descriptors that must be left when the server listens.
@@ -143,12 +145,18 @@ fn listen_addr(text: &str) -> Result<SocketAddr, String> {
 }
 
 impl Args {
+    /// The flags that are about sockets of its own, as they were typed: sockets that are given listen already.
+    fn about_own_sockets(&self) -> Vec<String> {
+        let listen = self.listen.iter().map(|addr| format!("--listen {addr}"));
+        listen.chain(self.backlog.map(|n| format!("--backlog {n}"))).collect()
+    }
+
     /// The plan, with defaults filled in.
     pub(crate) fn plan(self) -> ServerPlan {
         ServerPlan {
             cpu_workers: self.cpu_workers.unwrap_or_else(|| thread::cores().len().max(1)),
             cpu_work: self.cpu_iterations.map_or(CpuWork::CalibrateS(self.cpu_work.0), CpuWork::Iterations),
-            listen: self.listen,
+            listen: if self.listen.is_empty() { vec![LISTEN] } else { self.listen },
             admin: self.admin,
             reactors: self.reactors,
             pin: self.pin,
@@ -158,7 +166,7 @@ impl Args {
             io_sleep: self.io_sleep.0,
             queue: self.queue,
             max_conns: self.max_conns,
-            backlog: self.backlog,
+            backlog: self.backlog.unwrap_or(limits::LISTEN_BACKLOG),
             keepalive: self.keepalive,
             closer: self.closer,
             header_timeout: self.header_timeout.0,
@@ -177,9 +185,16 @@ impl Args {
 /// Serves until a signal; exit 0 after the drain, 1 when the drain cut requests, 3 when the server cannot start.
 pub(crate) fn run(args: Run) -> Result<u8, Exit> {
     log::choose(args.log);
+    let about_sockets = args.server.about_own_sockets();
     let plan = args.server.plan();
     check_descriptors(&plan);
     let given = service::take_listeners().map_err(|e| Exit::environment(format!("sockets of the service manager: {e}")))?;
+    if !given.is_empty() && !about_sockets.is_empty() {
+        let given = counted(given.len() as u64, "socket");
+        let text =
+            format!("the service manager opened {given} to serve, so these flags are ignored: {}", about_sockets.join(", "));
+        log::say(Level::Warning, "ignored-flags", &text, json!({ "flags": about_sockets }));
+    }
     let server = Server::bind(&plan, &given).map_err(refused)?;
     // A drain closes the server's own copies: the last of them ends the listening, unless the manager goes on.
     drop(given);

@@ -42,7 +42,7 @@ const NAMES_MAX: usize = 8;
 /// the ports will run out; a report follows at the end, on stderr. No root is needed.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: the command's own; 128+N where signal N ended it; 126 it cannot be executed, 127 there is none; 99 with --fail-on"
+    after_help = "Exit codes: the command's own; 128+N where signal N ended it; 126 it cannot be executed, 127 there is none; 2 no process has the id of --pid; 99 with --fail-on"
 )]
 pub(crate) struct Args {
     /// The command and its arguments
@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Watch this process and its children, which run already
     #[arg(long, value_name = "PID", conflicts_with_all = ["command", "sandbox"])]
     pid: Option<u32>,
+    /// Connections to this address (HOST:PORT or URL) are the command's, repeatable: where its words do not name it
+    #[arg(long, value_name = "ADDR", value_parser = destination)]
+    to: Vec<String>,
     /// Stop watching after this time; the command gets SIGTERM, SIGKILL 30 s later; a process of --pid runs on
     #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration)]
     duration: Option<Duration>,
@@ -139,7 +142,7 @@ struct Watch<'a> {
 
 fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     let words: Vec<String> = match args.pid {
-        Some(pid) => words_of(pid).map_err(|e| Exit::usage(format!("--pid {pid}: {e}")))?,
+        Some(pid) => words_of(pid)?,
         None => args.command.iter().map(|w| w.to_string_lossy().into_owned()).collect(),
     };
     if let Some(pid) = args.pid {
@@ -160,6 +163,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     if !args.sandbox.sandbox {
         course.share();
     }
+    course.name(&resolved(named_addresses(&args.to)));
     course.name(&resolved(named_addresses(&report.watched.words)));
     course.on_look(&looker.look(&[]), None);
     looker.start();
@@ -311,6 +315,7 @@ fn report(words: Vec<String>, sandbox: bool) -> WatchReport {
         undecided: Vec::new(),
         destinations: Vec::new(),
         other_destinations: 0,
+        unowned: Vec::new(),
         kernel: None,
         processes: Processes::default(),
         host_cpu_percent_mean: None,
@@ -327,10 +332,25 @@ fn report(words: Vec<String>, sandbox: bool) -> WatchReport {
 }
 
 /// The command line of a process. Errors: there is none, or it is another user's.
-fn words_of(pid: u32) -> Result<Vec<String>, String> {
-    let words = process::read_words(pid).map_err(|e| super::files::words(&e))?;
-    descriptors::read_open(pid).map_err(|e| format!("its descriptors: {}", super::files::words(&e)))?;
+fn words_of(pid: u32) -> Result<Vec<String>, Exit> {
+    let refused = |e: &io::Error, what: &str| {
+        if process::is_gone(e) {
+            let exit = Exit::usage(format!("--pid {pid}: no process has this id"));
+            return exit.hint("`pgrep -a NAME` lists the ids of programs that run");
+        }
+        Exit::usage(format!("--pid {pid}: {what}{}", super::files::words(e)))
+    };
+    let words = process::read_words(pid).map_err(|e| refused(&e, ""))?;
+    descriptors::read_open(pid).map_err(|e| refused(&e, "its descriptors: "))?;
     Ok(words)
+}
+
+/// An address as the words of a command name one.
+fn destination(word: &str) -> Result<String, String> {
+    match named_addresses(&[word.to_owned()])[..] {
+        [_] => Ok(word.to_owned()),
+        _ => Err(format!("{word}: not an address with a port\nhint: such as 127.0.0.1:8080 or http://localhost:8080/")),
+    }
 }
 
 /// The addresses of these; a name that has none is no address of the command's.

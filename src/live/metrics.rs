@@ -82,8 +82,8 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
     let bytes = |n: Option<u64>| n.map(|n| n as f64);
     let target = || ("destination", run.plan.target.addr.to_string());
     let to_target = |value: Option<f64>| value.map_or_else(Vec::new, |value| vec![(vec![target()], value)]);
-    let time_wait = point.time_wait.unwrap_or(0);
-    let by_state = point.ports_used.map_or_else(Vec::new, |used| {
+    // What is unknown has no line.
+    let by_state = point.ports_used.zip(point.time_wait).map_or_else(Vec::new, |(used, time_wait)| {
         let states = [("time_wait", time_wait), ("other", used.saturating_sub(time_wait))];
         states.map(|(state, n)| (vec![target(), ("state", state.to_owned())], f64::from(n))).to_vec()
     });

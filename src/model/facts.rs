@@ -68,7 +68,7 @@ pub struct Sockstat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct KernelCounters {
-    /// TcpExt TW: sockets that finished TIME_WAIT by timeout
+    /// TcpExt TW: sockets that entered TIME_WAIT for its whole time, either side
     pub time_waited: u64,
     /// TcpExt TWRecycled: TIME_WAIT sockets reused at connect
     pub time_wait_recycled: u64,
@@ -80,8 +80,11 @@ pub struct KernelCounters {
     pub listen_drops: u64,
     /// Tcp ActiveOpens
     pub active_opens: u64,
-    /// Tcp AttemptFails
+    /// Tcp AttemptFails: connections that were never established, refused ones among them
     pub attempt_fails: u64,
+    /// additive: Tcp EstabResets: established connections that ended at once, by a reset of either side
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estab_resets: Option<u64>,
     /// Tcp RetransSegs
     pub retrans_segs: u64,
     /// Tcp OutRsts
@@ -107,6 +110,7 @@ impl KernelCounters {
             listen_drops: d(self.listen_drops, earlier.listen_drops),
             active_opens: d(self.active_opens, earlier.active_opens),
             attempt_fails: d(self.attempt_fails, earlier.attempt_fails),
+            estab_resets: self.estab_resets.zip(earlier.estab_resets).map(|(now, then)| d(now, then)),
             retrans_segs: d(self.retrans_segs, earlier.retrans_segs),
             out_rsts: d(self.out_rsts, earlier.out_rsts),
         }

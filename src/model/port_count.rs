@@ -107,8 +107,9 @@ pub struct PortCount {
     pub time_wait_in_use: u32,
     /// the sockets by state
     pub states: StateCounts,
-    /// sockets in TIME_WAIT with the destination as LOCAL end: the target has them
-    pub time_wait_target_side: u32,
+    /// sockets in TIME_WAIT with the destination as LOCAL end: the target has them; none where it is on another host, whose
+    /// sockets are not seen
+    pub time_wait_target_side: Option<u32>,
 }
 
 impl PortCount {

@@ -59,8 +59,8 @@ pub struct DestinationPorts {
     pub share: Option<f64>,
     /// by what, inside the range; `bound_only` has no destination and is reported once for the namespace
     pub states: StateCounts,
-    /// connections in TIME_WAIT at the destination's end, where that is on this host: the server closed first
-    pub time_wait_target_side: u32,
+    /// connections in TIME_WAIT at the destination's end: the server closed first; null where that is on another host
+    pub time_wait_target_side: Option<u32>,
     /// T for a connection whose port the kernel picks and whose client closes first, seconds
     pub hold_s: Option<f64>,
     /// the rule that gives it

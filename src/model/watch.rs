@@ -41,6 +41,9 @@ pub struct WatchReport {
     pub destinations: Vec<Destination>,
     /// destinations of other programs in this network namespace with new connections meanwhile
     pub other_destinations: u32,
+    /// additive: of these, those with the most connections that ended meanwhile; absent where there are none
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unowned: Vec<Unowned>,
     /// kernel counters added meanwhile, the whole network namespace
     pub kernel: Option<KernelCounters>,
     /// the command's processes
@@ -127,6 +130,20 @@ pub struct Destination {
     pub stuck_s: f64,
     /// the process that listens there; null where it is not on this host or not visible
     pub server: Option<Server>,
+}
+
+/// Connections to one destination that ended meanwhile, and whose owner no look saw: the command's, or another program's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Unowned {
+    /// local address
+    pub source: String,
+    /// peer address and port
+    pub destination: String,
+    /// connections that entered TIME_WAIT on this side: the client closed first
+    pub closed_by_client: u64,
+    /// and on the destination's side, where it is on this host: at least so many, those that a look saw
+    pub closed_by_server: u64,
 }
 
 /// How a destination is known to be the command's.

@@ -19,6 +19,9 @@ use crate::sys::sock_diag::{Scope, SockDiag, States};
 use crate::sys::{host, socket, sysctl};
 use crate::watch::Towards;
 
+/// Why nothing is known of a target's own sockets.
+pub(super) const TARGET_ELSEWHERE: &str = "the target is on another host, whose sockets are not seen";
+
 /// Looks now. `to` narrows it to one destination, which is then listed even if none of its ports is in use; at most `rows`
 /// destinations are listed. One dump of all sockets (of the destination's with `to`).
 ///
@@ -77,7 +80,7 @@ fn destination(towards: &Towards, pool: &Fact<PortPool>, sysctls: &Sysctls, usag
         used_outside,
         share: ports.filter(|p| *p > 0).map(|p| f64::from(held) / f64::from(p)),
         states: count.states,
-        time_wait_target_side: count.time_wait_target_side,
+        time_wait_target_side: count.time_wait_target_side.or_else(|| socket::is_own_address(dest.ip()).then_some(0)),
         hold_s,
         hold_why: match hold {
             Fact::Known(h) if budget.is_some_and(|b| b.is_capped()) => format!("{}; {CAPPED}", h.why),
@@ -106,6 +109,9 @@ fn explain(report: &mut PortsReport, pool: &Fact<PortPool>, bound_only: Fact<u32
         let unknown = pool.reason().unwrap_or(&d.hold_why).to_owned();
         if d.share.is_none() {
             report.explain_null("destinations[].share", "the pool is empty");
+        }
+        if d.time_wait_target_side.is_none() {
+            report.explain_null("destinations[].time_wait_target_side", TARGET_ELSEWHERE);
         }
         if d.hold_s.is_none() {
             report.explain_null("destinations[].hold_s", d.hold_why.clone());

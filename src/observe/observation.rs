@@ -48,6 +48,8 @@ pub struct Observation {
     pub(super) saturated_seconds: u32,
     pub(super) measured_seconds: u32,
     pub(super) target: Fact<TargetResources>,
+    /// its process has ended, and how is not for this user to see
+    pub(super) target_end_hidden: bool,
     pub(super) host: UsageSum,
     pub(super) memory_percent_max: Option<f64>,
 }
@@ -74,6 +76,7 @@ impl Observation {
             saturated_seconds: 0,
             measured_seconds: 0,
             target: Fact::missing(reason),
+            target_end_hidden: false,
             host: UsageSum::default(),
             memory_percent_max: None,
         }

@@ -21,6 +21,7 @@ use crate::model::result::TargetResources;
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::host::HostMeter;
+use crate::sys::process::ProcessEnd;
 use crate::sys::sock_diag::Family;
 use crate::sys::{owner, proc_net, process, socket, thread};
 
@@ -256,8 +257,8 @@ impl Watcher {
         // their ports.
         let kept = if self.ending && !self.plan.baseline.short_lived { Kept::Yes } else { Kept::No };
         let count = if kept == Kept::Yes {
-            let before = self.plan.baseline.leftover.known().map_or(0, |l| l.states.time_wait);
-            count.before_closing(before)
+            // Where it is not known what was in TIME_WAIT before, it is not known what has been closed since.
+            self.plan.baseline.leftover.known().map_or(count, |l| count.before_closing(l.states.time_wait))
         } else {
             count
         };
@@ -328,6 +329,8 @@ impl Watcher {
         seen.client = self.client.summary;
         seen.host = self.host_sum;
         seen.memory_percent_max = self.memory_max;
+        let target_end = self.target.as_ref().map_or(ProcessEnd::Unknown, |meter| process::read_end(meter.pid));
+        seen.target_end_hidden = target_end == ProcessEnd::Hidden;
         seen.target = match self.target {
             Ok(meter) => Fact::Known(TargetResources {
                 pid: meter.pid,
@@ -337,7 +340,7 @@ impl Watcher {
                 threads: meter.thread_count(),
                 busiest_thread_percent: meter.busiest_percent(),
                 stopped: Some(meter.stopped()),
-                ended: process::read_end(meter.pid),
+                ended: if let ProcessEnd::Ended(how) = target_end { Some(how) } else { None },
                 cores_allowed: meter.cores().map(|c| c.allowed),
                 shares_cores_with_client: meter.cores().map(|c| c.shared_with_client),
                 cores: meter.confined_to(),

@@ -11,6 +11,7 @@ use crate::model::plan::PortRange;
 use crate::model::port_count::{Free, PortCount, concrete};
 use crate::model::result::Elsewhere;
 use crate::sys::sock_diag::{Family, Scope, SockDiag, States};
+use crate::sys::socket;
 
 /// Other destinations that are named.
 const ELSEWHERE_MAX: usize = 8;
@@ -65,6 +66,8 @@ pub fn families_of(dest: SocketAddr) -> &'static [Family] {
 pub struct SocketCounter {
     diag: io::Result<SockDiag>,
     scope: CountScope,
+    /// the destination is on this host
+    is_here: bool,
     seen: PortsSeen,
     /// by local address, in the order of `seen`
     each: Vec<PortCount>,
@@ -73,7 +76,8 @@ pub struct SocketCounter {
 impl SocketCounter {
     /// Opens a sock_diag conversation; where there is none, every count says so.
     pub fn new(scope: CountScope) -> Self {
-        Self { diag: SockDiag::open(), scope, seen: PortsSeen::default(), each: Vec::new() }
+        let is_here = socket::is_own_address(scope.dest.ip());
+        Self { diag: SockDiag::open(), is_here, scope, seen: PortsSeen::default(), each: Vec::new() }
     }
 
     /// Counts now. About 0.15 ms when nothing matches, 6.6 ms of CPU with 28,000 in TIME_WAIT.
@@ -84,7 +88,8 @@ impl SocketCounter {
         };
         self.seen.clear();
         self.each.clear();
-        let mut count = PortCount::default();
+        let time_wait_target_side = self.is_here.then_some(0);
+        let mut count = PortCount { time_wait_target_side, ..PortCount::default() };
         let asked = if self.scope.any_destination { Scope::All } else { Scope::Either(self.scope.dest) };
         for family in families {
             let (scope, seen, each) = (&self.scope, &mut self.seen, &mut self.each);
@@ -109,7 +114,7 @@ impl SocketCounter {
 fn add(scope: &CountScope, seen: &mut PortsSeen, s: &DiagSocket, count: &mut PortCount, each: &mut Vec<PortCount>) {
     let dest = (scope.dest.ip(), scope.dest.port());
     if s.local == dest && s.peer != dest {
-        count.time_wait_target_side += u32::from(s.state == TcpState::TimeWait);
+        *count.time_wait_target_side.get_or_insert(0) += u32::from(s.state == TcpState::TimeWait);
         return;
     }
     let ours = scope.sources.is_empty() || scope.sources.contains(&s.local.0);
@@ -243,7 +248,7 @@ mod tests {
         let c = take(&CountScope::towards(dest), &rows);
         assert_eq!(c.used, 6, "40003 twice from 127.0.0.1, once from 127.0.0.2");
         assert_eq!(c.states, StateCounts { time_wait: 2, fin_wait2: 1, close_wait: 1, established: 3 });
-        assert_eq!(c.time_wait_target_side, 1);
+        assert_eq!(c.time_wait_target_side, Some(1));
         assert_eq!((c.in_use.first_free_s, c.in_use.last_free_s), (0.1, 59.0), "FIN_WAIT2 without a process has a timer too");
 
         let mine = CountScope { sources: vec![HERE.parse().unwrap()], ..CountScope::towards(dest) };

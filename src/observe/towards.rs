@@ -97,7 +97,7 @@ impl<'a> Groups<'a> {
             }
             let at = self.at(key);
             let t = &mut self.towards[at];
-            t.count.time_wait_target_side += side.time_wait;
+            *t.count.time_wait_target_side.get_or_insert(0) += side.time_wait;
             t.server_new += side.new;
             t.server_close_wait += side.close_wait;
         }
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!((groups.len(), at_servers), (3, 0), "said in the row: {groups:?}");
         let first = &groups[0];
         assert_eq!(first.dest.to_string(), "127.0.0.1:80");
-        assert_eq!((first.count.used, first.used_outside, first.count.time_wait_target_side), (2, 1, 1));
+        assert_eq!((first.count.used, first.used_outside, first.count.time_wait_target_side), (2, 1, Some(1)));
         assert_eq!((first.count.states.time_wait, first.count.states.fin_wait2), (2, 0), "20000 lies outside the range");
         assert_eq!((first.count.in_use.first_free_s, first.count.in_use.last_free_s), (10.0, 50.0));
         assert_eq!([groups[1].dest.port(), groups[2].dest.port()], [443, 50_000]);
@@ -235,6 +235,6 @@ mod tests {
         ];
         let (groups, elsewhere) = grouped(&rows, Some("127.0.0.1:41000"), None);
         let seen: Vec<_> = groups.iter().map(|t| (t.count.used, t.count.time_wait_target_side)).collect();
-        assert_eq!((seen, elsewhere), (vec![(1, 0), (0, 1)], 0));
+        assert_eq!((seen, elsewhere), (vec![(1, None), (0, Some(1))], 0));
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::listing::TARGET_ELSEWHERE;
 use super::observation::{Observation, ObservedSecond};
 use crate::model::facts::Fact;
 use crate::model::result::{HostResources, RunResult, SeriesPoint, ThreadRow};
 use crate::sys::sysctl::read_sysctls;
 
+const END_HIDDEN: &str = "its process has ended; how is hidden from other users (/proc/PID/stat shows them 0)";
 const NO_LOOK: &str = "the observer did not look in this second";
 
 impl Observation {
@@ -63,6 +65,7 @@ impl Observation {
                 let hidden = "its threads' times cannot be read (/proc/PID/task/*/schedstat)";
                 null.explain(t.threads.is_none(), "resources.target.threads", hidden);
                 null.explain(t.busiest_thread_percent.is_none(), "resources.target.busiest_thread_percent", hidden);
+                null.explain(self.target_end_hidden, "resources.target.ended", END_HIDDEN);
             }
         }
         let no_host = self.seconds.iter().find_map(|s| s.host.reason()).unwrap_or("the run was too short to measure the host");
@@ -117,7 +120,10 @@ pub(super) fn fill_point(point: &mut SeriesPoint, second: &ObservedSecond, note:
     let count = second.count.known();
     point.ports_used = count.map(|c| c.used);
     point.time_wait = count.map(|c| c.states.time_wait);
-    point.time_wait_target_side = count.map(|c| c.time_wait_target_side);
+    point.time_wait_target_side = count.and_then(|c| c.time_wait_target_side);
+    if count.is_some_and(|c| c.time_wait_target_side.is_none()) {
+        note("time_wait_target_side", Some(TARGET_ELSEWHERE));
+    }
     let client = second.client.known();
     point.client_cpu_percent = client.map(|u| u.cpu_percent);
     point.client_rss_bytes = client.map(|u| u.rss_bytes);

@@ -120,7 +120,8 @@ fn follow_stages(plan: &LoadPlan, changed: &mut LoadPlan) {
     };
     let length = changed.duration.as_secs_f64() / plan.duration.as_secs_f64();
     let of = if changed.is_open_loop() { LevelOf::Rate } else { LevelOf::Users };
-    let fits = of == stages.of && level.is_finite() && length.is_finite();
+    // A number of requests in place of a time has no stages.
+    let fits = of == stages.of && level.is_finite() && length.is_finite() && length > 0.0;
     changed.stages = fits.then(|| stages.scaled(level, length));
     if let Some(stages) = changed.stages.as_ref().filter(|_| plan.shard.is_none()) {
         changed.duration = stages.duration();

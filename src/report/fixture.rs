@@ -201,7 +201,7 @@ fn recorded(millis: u64, outcome: fn(u64) -> Outcome) -> Fixture {
 }
 
 fn observe(run: &mut RunResult) {
-    run.kernel = Some(KernelCounters { active_opens: 825, ..KernelCounters::default() });
+    run.kernel = Some(KernelCounters { active_opens: 825, estab_resets: Some(0), ..KernelCounters::default() });
     run.ports = Some(Ports {
         source: "127.0.0.1".into(),
         destination: "127.0.0.1:8080".into(),

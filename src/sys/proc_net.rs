@@ -67,6 +67,7 @@ pub fn parse_counters(netstat: &str, snmp: &str) -> Result<KernelCounters, &'sta
         listen_drops: ext.value("ListenDrops")?,
         active_opens: tcp.value("ActiveOpens")?,
         attempt_fails: tcp.value("AttemptFails")?,
+        estab_resets: Some(tcp.value("EstabResets")?),
         retrans_segs: tcp.value("RetransSegs")?,
         out_rsts: tcp.value("OutRsts")?,
     })
@@ -114,11 +115,12 @@ mod tests {
     fn counters_are_found_by_name() {
         let netstat = "TcpExt: TW TWRecycled ListenOverflows ListenDrops TCPTimeWaitOverflow New\nTcpExt: 9 8 7 6 5 4\n\
                        IpExt: InNoRoutes\nIpExt: 0\n";
-        let snmp = "Ip: Forwarding\nIp: 1\nTcp: RtoAlgorithm MaxConn ActiveOpens AttemptFails RetransSegs OutRsts\nTcp: 1 -1 100 3 2 1\n";
+        let snmp = "Ip: Forwarding\nIp: 1\nTcp: RtoAlgorithm MaxConn ActiveOpens AttemptFails EstabResets RetransSegs OutRsts\nTcp: 1 -1 100 3 5 2 1\n";
         let c = parse_counters(netstat, snmp).unwrap();
         assert_eq!((c.time_waited, c.time_wait_recycled, c.time_wait_overflow), (9, 8, 5));
         assert_eq!((c.listen_overflows, c.listen_drops), (7, 6));
         assert_eq!((c.active_opens, c.attempt_fails, c.retrans_segs, c.out_rsts), (100, 3, 2, 1));
+        assert_eq!(c.estab_resets, Some(5));
         assert_eq!(parse_counters("TcpExt: TW\nTcpExt: 9\n", snmp), Err("TWRecycled"));
         assert_eq!(parse_counters("", snmp), Err("TcpExt"));
     }

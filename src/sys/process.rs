@@ -54,13 +54,40 @@ fn read_stat(pid: u32) -> io::Result<(char, u32)> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: not the expected line")))
 }
 
-/// How a process has ended that nobody has waited for yet: `signal: 9 (SIGKILL)`, `exit status: 1`. None while it runs, and
-/// where it is gone without a trace or its end is not for us to see.
-pub fn read_end(pid: u32) -> Option<String> {
-    let stat = procfs::process::Process::new(pid.cast_signed()).and_then(|p| p.stat()).ok()?;
+/// How a process has ended, as far as anybody but its parent sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProcessEnd {
+    /// it runs, or is gone without a trace
+    Unknown,
+    /// `signal: 9 (SIGKILL)`, `exit status: 1`
+    Ended(String),
+    /// it has ended, and how is not for this user to see
+    Hidden,
+}
+
+/// How a process has ended that nobody has waited for yet.
+///
+/// The kernel writes a code of 0 for every reader that it would not let look into the process (proc_pid_stat(5), field 52:
+/// PTRACE_MODE_READ_FSCREDS), so 0 is believed only with that right.
+pub fn read_end(pid: u32) -> ProcessEnd {
+    let stat = procfs::process::Process::new(pid.cast_signed()).and_then(|p| p.stat());
     // Of a main thread that ended before the others the process lives on.
-    let has_ended = stat.state == 'Z' && stat.num_threads <= 1;
-    stat.exit_code.filter(|_| has_ended).map(|code| ExitStatus::from_raw(code).to_string())
+    let Some(stat) = stat.ok().filter(|stat| stat.state == 'Z' && stat.num_threads <= 1) else { return ProcessEnd::Unknown };
+    end_of(stat.exit_code, may_look_into(pid))
+}
+
+/// A zombie's exit code, as wait(2) has it, by what its reader may see.
+fn end_of(code: Option<i32>, may_look: bool) -> ProcessEnd {
+    match code {
+        Some(code) if code != 0 || may_look => ProcessEnd::Ended(ExitStatus::from_raw(code).to_string()),
+        _ => ProcessEnd::Hidden,
+    }
+}
+
+/// Whether the kernel lets this process look into another one, zombies included: the links of namespaces(7) are read with the
+/// same right as the hidden fields of proc_pid_stat(5). The user namespace is the one that a zombie still has.
+fn may_look_into(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/ns/user")).is_ok()
 }
 
 /// The beginning of the line: pid, name, state, parent.
@@ -281,22 +308,34 @@ mod tests {
 
     #[test]
     fn the_end_of_a_child_is_seen_until_it_is_waited_for() {
-        for (script, end) in [("kill -KILL $$", "signal: 9 (SIGKILL)"), ("exit 3", "exit status: 3")] {
+        for (script, end) in
+            [("kill -KILL $$", "signal: 9 (SIGKILL)"), ("exit 3", "exit status: 3"), ("exit 0", "exit status: 0")]
+        {
             let mut child = std::process::Command::new("sh")
                 .args(["-c", &format!("read x; {script}")])
                 .stdin(std::process::Stdio::piped())
                 .spawn()
                 .unwrap();
             let pid = child.id();
-            assert_eq!(read_end(pid), None, "it runs");
+            assert_eq!(read_end(pid), ProcessEnd::Unknown, "it runs");
             drop(child.stdin.take());
-            while read_end(pid).is_none() {
+            while read_end(pid) == ProcessEnd::Unknown {
                 crate::sys::clock::sleep(std::time::Duration::from_millis(1));
             }
-            assert_eq!(read_end(pid).as_deref(), Some(end));
+            assert_eq!(read_end(pid), ProcessEnd::Ended(end.into()));
             child.wait().unwrap();
-            assert_eq!(read_end(pid), None, "nobody knows any more");
+            assert_eq!(read_end(pid), ProcessEnd::Unknown, "nobody knows any more");
         }
+    }
+
+    /// proc_pid_stat(5): the field reads as 0 for whoever may not look into the process.
+    #[test]
+    fn a_code_of_zero_is_believed_only_by_who_may_see_another_one() {
+        assert_eq!(end_of(Some(0), false), ProcessEnd::Hidden);
+        assert_eq!(end_of(None, true), ProcessEnd::Hidden, "a kernel without the field");
+        assert_eq!(end_of(Some(0), true), ProcessEnd::Ended("exit status: 0".into()));
+        assert_eq!(end_of(Some(0x300), false), ProcessEnd::Ended("exit status: 3".into()), "no kernel hides it as that");
+        assert!(may_look_into(own_pid()) && !may_look_into(u32::MAX >> 1));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Readin
 use crate::model::finding::Remedy;
 use crate::model::watch::{Destination, Server, WatchReport};
 use crate::remedy::by_limit::{for_program, kept_by_server};
+use crate::remedy::placeholders::filled;
 
 /// Lines of the output about a limit that is certain or likely, and the first of them.
 pub(super) fn said(report: &WatchReport, limit: Limit) -> (u64, Option<&Reading>) {
@@ -60,8 +61,21 @@ pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at:
     let is_kept = in_server.is_some();
     // The program's own advice would be about a server that is not known.
     let in_program = in_program.into_iter().filter(|r| !is_kept || r.name.as_deref() != Some("keep-alive"));
-    let all = in_server.into_iter().chain(in_program);
+    let address = address(report, limit, at);
+    let fill = |r: Remedy| Remedy { command: filled(&r.command, address), ..r };
+    let all = in_server.into_iter().chain(in_program).map(fill);
     if report.watched.sandbox { all.map(in_sandbox).collect() } else { all.collect() }
+}
+
+/// What commands are about: the address of the output's own lines, else the destination.
+fn address<'a>(report: &'a WatchReport, limit: Limit, at: Option<&'a Destination>) -> Option<&'a str> {
+    let named = said(report, limit).1.and_then(|r| r.address.as_deref());
+    let only = || match &report.destinations[..] {
+        // The port that is in use is one of this side.
+        [only] if limit != Limit::PortBusy => Some(only.destination.as_str()),
+        _ => None,
+    };
+    named.or_else(|| at.map(|d| d.destination.as_str())).or_else(only)
 }
 
 /// The settings of a private namespace are flags of the next one.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::forecast::filling;
 use super::look::{Look, Towards};
+use super::peak::{Growth, Peak, RATE_S};
 use super::seen::{Mean, ServerSeen};
 use super::teller::{PoolNow, Teller};
 use crate::diagnose::ports::budget::Budget;
@@ -15,12 +16,8 @@ use crate::model::facts::{Fact, KernelCounters};
 use crate::model::order::Order as _;
 use crate::model::port_count::PortCount;
 use crate::model::result::Sysctls;
-use crate::model::watch::{Attribution, Destination, LookRow, Outlook, Processes, SettingChange, WatchReport};
+use crate::model::watch::{Attribution, Destination, LookRow, Outlook, Processes, SettingChange, Unowned, WatchReport};
 
-/// Seconds over which a rate counts: one closing of all kept connections at the end is none.
-const RATE_S: f64 = 2.0;
-/// A shorter look gives no rate.
-const RATE_SPAN_MIN_S: f64 = 0.45;
 /// A thread that ran or waited for this share of a look.
 const BUSY: f64 = 0.90;
 const WAITED: f64 = 0.10;
@@ -31,6 +28,8 @@ const ROWS_MAX: usize = 20_000;
 const SEEN_MAX: usize = 4096;
 /// Destinations whose listeners are looked at.
 const LISTENERS_MAX: usize = 64;
+/// Destinations without an owner that are named.
+const UNOWNED_MAX: usize = 8;
 /// Lines and changes that are kept.
 const SAID_MAX: usize = 1000;
 
@@ -48,11 +47,15 @@ struct Seen {
     key: (IpAddr, SocketAddr),
     owned: bool,
     used_before: u32,
+    open_before: u32,
     peak: PortCount,
     peak_at_s: f64,
     client: u64,
     server: u64,
-    peak_cps: f64,
+    /// by the ages in TIME_WAIT
+    by_client: Peak,
+    /// by what looks saw
+    by_server: Growth,
     full: Option<[f64; 2]>,
     stuck_s: f64,
     open_max: u32,
@@ -80,8 +83,8 @@ pub struct Course {
     host: Mean,
     first: Option<(KernelCounters, Sysctls)>,
     counters: Option<KernelCounters>,
-    /// most connections that were made in the namespace per second
-    opened_cps: f64,
+    /// connections that were made in the namespace
+    opened: Growth,
     sysctls: Sysctls,
     changes: Vec<SettingChange>,
     pool: Option<u32>,
@@ -127,11 +130,10 @@ impl Course {
         {
             self.first = Some((counters, look.sysctls.clone()));
         }
-        if let Some((now, before)) = look.counters.zip(self.counters)
+        if let Some((now, (first, _))) = look.counters.zip(self.first.as_ref())
             && ended_s.is_none()
-            && span_s >= RATE_SPAN_MIN_S
         {
-            self.opened_cps = self.opened_cps.max(now.since(&before).opened_actively() as f64 / span_s);
+            self.opened.add(look.at_s, now.since(first).opened_actively());
         }
         self.counters = look.counters.or(self.counters);
         self.pool = look.pool.or(self.pool);
@@ -220,7 +222,7 @@ impl Course {
         seen.owned |= t.owned > 0;
         seen.open_max = seen.open_max.max(t.count.states.established);
         if at_s <= 0.0 {
-            seen.used_before = t.count.in_use.ports();
+            (seen.used_before, seen.open_before) = (t.count.in_use.ports(), t.count.states.established);
         } else {
             seen.client += u64::from(t.new);
             seen.server += u64::from(t.server_new);
@@ -232,10 +234,10 @@ impl Course {
         let after_end_s = ended_s.map_or(0.0, |ended| (at_s - ended).max(0.0) + 0.5);
         let own_s = (at_s - after_end_s).min(RATE_S);
         if own_s >= 0.5 {
-            let n = t.births.between(after_end_s, after_end_s + own_s);
-            let server = f64::from(t.server_new) / span_s.max(0.25);
-            let server = if ended_s.is_none() { server } else { 0.0 };
-            seen.peak_cps = seen.peak_cps.max(f64::from(n) / own_s).max(server);
+            seen.by_client.add(f64::from(t.births.between(after_end_s, after_end_s + own_s)), own_s);
+        }
+        if ended_s.is_none() {
+            seen.by_server.add(at_s.max(0.0), seen.server);
         }
         if is_full(t, look.pool) && at_s > 0.0 {
             let idle_s = t.births.newest_s().unwrap_or(span_s);
@@ -279,13 +281,20 @@ impl Course {
     }
 
     /// Writes the facts into a report.
-    pub fn write(self, report: &mut WatchReport, end: End) {
+    pub fn write(mut self, report: &mut WatchReport, end: End) {
+        report.kernel = self.counters.zip(self.first.as_ref()).map(|(now, (first, _))| now.since(first));
+        if let Some(kernel) = &report.kernel {
+            self.keep_to(kernel.opened_actively());
+        }
         let mut own: Vec<(&Seen, Attribution)> =
             self.seen.values().filter_map(|s| Some((s, self.attribution(s)?))).filter(|(s, by)| is_reported(s, *by)).collect();
         own.order_by_key(|(s, by)| (std::cmp::Reverse(s.peak.in_use.ports().max(s.peak.used)), *by, s.key.1, s.key.0));
-        let others = self.seen.values().filter(|s| self.attribution(s).is_none() && s.client + s.server > 0).count();
+        let mut unowned: Vec<&Seen> =
+            self.seen.values().filter(|s| self.attribution(s).is_none() && s.client + s.server > 0).collect();
+        unowned.order_by_key(|s| (std::cmp::Reverse(s.client + s.server), s.key.1, s.key.0));
+        let others = unowned.len();
+        report.unowned = unowned.into_iter().take(UNOWNED_MAX).map(Seen::unowned).collect();
         report.destinations = own.iter().map(|(seen, by)| self.destination(report, seen, *by)).collect();
-        report.kernel = self.counters.zip(self.first.as_ref()).map(|(now, (first, _))| now.since(first));
         if let [only] = &mut report.destinations[..]
             && !self.is_shared
             && others + self.not_followed == 0
@@ -293,7 +302,7 @@ impl Course {
             // A SYN that fails on the way in is among those that failed: where more were seen to end, it says nothing.
             let opened = report.kernel.map(|k| k.opened_actively());
             only.made = opened.filter(|n| *n >= only.closed_by_client + only.closed_by_server);
-            only.peak_cps = if only.made.is_some() { only.peak_cps.max(self.opened_cps) } else { only.peak_cps };
+            only.peak_cps = if only.made.is_some() { only.peak_cps.max(self.opened.peak.cps) } else { only.peak_cps };
         }
         for address in &self.named {
             if !own.iter().any(|(s, _)| s.key.1 == *address) && self.servers.contains_key(address) {
@@ -315,6 +324,20 @@ impl Course {
         (report.settings_changed, report.outlooks, report.looks) = (self.changes, self.outlooks, self.rows);
         if let Some(why) = &self.sockets_missing {
             report.explain_null("destinations", why.clone());
+        }
+    }
+
+    /// No more connections ended than were opened meanwhile or were open before. A look takes a while, and what the server
+    /// closes during one may be counted by the next one too.
+    fn keep_to(&mut self, opened: u64) {
+        let ended: u64 = self.seen.values().map(|s| s.client + s.server).sum();
+        let before: u64 = self.seen.values().map(|s| u64::from(s.open_before)).sum();
+        let mut surplus = ended.saturating_sub(opened + before);
+        let mut rows: Vec<&mut Seen> = self.seen.values_mut().collect();
+        rows.sort_unstable_by_key(|s| (std::cmp::Reverse(s.server), s.key.1, s.key.0));
+        for seen in rows {
+            let less = surplus.min(seen.server);
+            (seen.server, surplus) = (seen.server - less, surplus - less);
         }
     }
 
@@ -345,7 +368,7 @@ impl Course {
             closed_by_server: seen.server,
             made: None,
             open_max: seen.open_max,
-            peak_cps: seen.peak_cps,
+            peak_cps: seen.by_client.or(seen.by_server.peak),
             full_s: seen.full,
             stuck_s: seen.stuck_s,
             server: self.servers.get(&dest).filter(|s| s.listened).map(ServerSeen::row),
@@ -359,14 +382,26 @@ impl Seen {
             key,
             owned: false,
             used_before: 0,
+            open_before: 0,
             peak: PortCount::default(),
             peak_at_s: 0.0,
             client: 0,
             server: 0,
-            peak_cps: 0.0,
+            by_client: Peak::default(),
+            by_server: Growth::default(),
             full: None,
             stuck_s: 0.0,
             open_max: 0,
+        }
+    }
+
+    fn unowned(&self) -> Unowned {
+        let (source, dest) = self.key;
+        Unowned {
+            source: source.to_string(),
+            destination: dest.to_string(),
+            closed_by_client: self.client,
+            closed_by_server: self.server,
         }
     }
 }
@@ -381,6 +416,9 @@ pub(super) fn is_full(t: &Towards, pool: Option<u32>) -> bool {
     pool.is_some_and(|p| t.count.in_use.fill(p))
 }
 
+#[cfg(test)]
+#[path = "measured_tests.rs"]
+mod measured_tests;
 #[cfg(test)]
 #[path = "course_tests.rs"]
 mod tests;

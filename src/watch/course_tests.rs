@@ -10,23 +10,23 @@ use crate::watch::{program_of, settle};
 
 const POOL: u32 = 1000;
 
-fn dest() -> SocketAddr {
+pub(super) fn dest() -> SocketAddr {
     "10.0.0.1:80".parse().unwrap()
 }
 
 /// A namespace in which connections are made as a table says, played back second by second: `made(s)` in second `s`.
-struct Played {
-    hold: Sysctls,
-    made: Vec<u32>,
-    closed_by_server: bool,
-    tree: TreeLook,
-    server: Option<ServerLook>,
-    open: u32,
-    leftover: u32,
+pub(super) struct Played {
+    pub(super) hold: Sysctls,
+    pub(super) made: Vec<u32>,
+    pub(super) closed_by_server: bool,
+    pub(super) tree: TreeLook,
+    pub(super) server: Option<ServerLook>,
+    pub(super) open: u32,
+    pub(super) leftover: u32,
 }
 
 impl Played {
-    fn new(made: &[u32]) -> Self {
+    pub(super) fn new(made: &[u32]) -> Self {
         let hold = Sysctls { tcp_tw_reuse: Some(0), tcp_timestamps: Some(1), ..Sysctls::default() };
         let tree = TreeLook {
             count: 1,
@@ -39,7 +39,7 @@ impl Played {
         Self { hold, made: made.to_vec(), closed_by_server: false, tree, server: None, open: 1, leftover: 0 }
     }
 
-    fn look(&self, second: usize) -> Look {
+    pub(super) fn look(&self, second: usize) -> Look {
         let mut t = Towards { owned: 1, ..Towards::new([10, 0, 0, 2].into(), dest()) };
         for ago in 0..second.min(self.made.len()) {
             let made = self.made[second - ago - 1];
@@ -69,7 +69,7 @@ impl Played {
             at_s: second as f64,
             towards: vec![t],
             pool: Some(POOL),
-            counters: Some(KernelCounters::default()),
+            counters: Some(self.counted(second)),
             tree: if second == 0 { TreeLook::default() } else { self.tree },
             servers: self.server.iter().map(|s| (dest(), s.clone())).collect(),
             host_cpu_percent: Some(10.0),
@@ -78,7 +78,13 @@ impl Played {
         }
     }
 
-    fn report(&self, command: &str, change: impl FnOnce(&mut WatchReport)) -> WatchReport {
+    /// What the kernel has counted by then.
+    fn counted(&self, second: usize) -> KernelCounters {
+        let made: u32 = self.made[..second.min(self.made.len())].iter().sum();
+        KernelCounters { active_opens: u64::from(made + self.open), ..KernelCounters::default() }
+    }
+
+    pub(super) fn report(&self, command: &str, change: impl FnOnce(&mut WatchReport)) -> WatchReport {
         let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
         let mut course = Course::default();
         let last = self.made.len();
@@ -95,7 +101,7 @@ impl Played {
     }
 }
 
-fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
+pub(super) fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
     let program = program_of(&words).map(|p| p.name.to_owned());
     WatchReport {
         schema: WATCH_SCHEMA.into(),
@@ -120,6 +126,7 @@ fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
         undecided: Vec::new(),
         destinations: Vec::new(),
         other_destinations: 0,
+        unowned: Vec::new(),
         kernel: None,
         processes: Processes::default(),
         host_cpu_percent_mean: None,
@@ -131,7 +138,7 @@ fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
     }
 }
 
-fn ids(report: &WatchReport) -> Vec<Id> {
+pub(super) fn ids(report: &WatchReport) -> Vec<Id> {
     report.findings.iter().map(|f| f.id).collect()
 }
 
@@ -192,7 +199,7 @@ fn a_burst_that_would_exceed_the_budget_if_it_went_on_is_high() {
     assert_eq!(report.verdict.id, VerdictId::Healthy);
 }
 
-fn reading(text: &str) -> Reading {
+pub(super) fn reading(text: &str) -> Reading {
     let limit = match text {
         "99" => Limit::LocalPorts,
         "24" => Limit::Descriptors,

@@ -354,8 +354,11 @@ pub(super) fn server_full(report: &WatchReport) -> Ruling {
     let waits = waits.map_or_else(String::new, |w| format!(" and waited {} of the time to run", percent(w)));
     let title = format!("a thread of the server at {} ({}) used {} of a core{waits}", d.destination, s.name, percent(ran));
     let text = format!(
-        "One thread runs on one core at a time, so the server is at its limit: more load only waits there. At most {} waited for accept().",
-        counted(s.queue_max, "connection")
+        "One thread runs on one core at a time, so the server is at its limit: more load only waits there. {} for accept().",
+        match s.queue_max {
+            0 => "No look saw a connection wait".into(),
+            n => format!("At most {} waited", counted(n, "connection")),
+        }
     );
     let profile = advice("see where the server spends its time", format!("perf top -p {}", s.pid), "the busiest functions");
     Found::new(title, text)

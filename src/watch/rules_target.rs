@@ -16,7 +16,7 @@ pub(super) fn gone(report: &WatchReport) -> Ruling {
     };
     let (lines, _) = said(report, Limit::Refused);
     let title = format!("nothing listened at {} any more when the command ended", d.destination);
-    let text = format!("{} (process {}) listened there at first. Connections are refused since.", s.name, s.pid);
+    let text = format!("Its server, {} (process {}), listened there at first. Connections are refused since.", s.name, s.pid);
     let look = advice("see why it ended", "journalctl -e", "its last words, where it logs there");
     Found::new(title, text).with("lines", lines).with("pid", s.pid).remedies(vec![look]).ruling()
 }
@@ -41,7 +41,7 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
     let n = if lines == 0 || only_these { failed } else { lines };
     let title = format!("the target{at} refused {}", counted(n, "connection"));
     let text = "A refused connection was answered by a reset at once: the machine is reached, and nothing listens on that port.";
-    let see = remedies(report, Limit::Refused, FailedCall::Connect, None);
+    let see = remedies(report, Limit::Refused, FailedCall::Connect, nobody);
     Found::new(title, text.into()).with("lines", lines).with("attempt_fails", failed).remedies(see).ruling()
 }
 
@@ -54,7 +54,7 @@ pub(super) fn backlog(report: &WatchReport) -> Ruling {
     let Some((d, s)) = full.or_else(only).filter(|_| drops > 0) else { return Ruling::Clear };
     let title = format!("the queue of {} overflowed: {} dropped", d.destination, counted(drops, "SYN"));
     let text = format!(
-        "{} ({}) did not accept connections as fast as they came: at most {} waited, {} may. The kernel drops further SYNs; they are sent again after 1 s, 3 s and 7 s, so {} sees slow connects and timeouts, not errors.",
+        "The server {} ({}) did not accept connections as fast as they came: at most {} waited, {} may. The kernel drops further SYNs; they are sent again after 1 s, 3 s and 7 s, so {} sees slow connects and timeouts, not errors.",
         s.name,
         s.pid,
         count(s.queue_max),
@@ -64,7 +64,7 @@ pub(super) fn backlog(report: &WatchReport) -> Ruling {
     let found =
         Found::new(title, text).with("listen_overflows", kernel.listen_overflows).with("listen_drops", kernel.listen_drops);
     let found = found.with("queue_max", s.queue_max).with("queue_limit", s.queue_limit);
-    found.remedies(remedies(report, Limit::Backlog, FailedCall::Connect, None)).ruling()
+    found.remedies(remedies(report, Limit::Backlog, FailedCall::Connect, Some(d))).ruling()
 }
 
 /// target-resets, target-timeouts: what the output says, and nothing seen explains it.

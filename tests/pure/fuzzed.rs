@@ -1,15 +1,20 @@
-//! The fuzz targets, without cargo-fuzz: their seeds and what mutations make of them. A few thousand inputs each, or for
-//! SOCKBENCH_FUZZ_S seconds in all, as continuous integration does. A failure shows the shrunk input, and stays a test as a seed.
+//! The fuzz targets, without cargo-fuzz: their seeds, what was found once, and what mutations make of these. A few thousand
+//! inputs each, or for SOCKBENCH_FUZZ_S seconds in all, as continuous integration does. The inputs are always the same ones,
+//! unless SOCKBENCH_FUZZ_SEED is another number. A failure shows the shrunk input; a file in `fuzz/regressions/TARGET/` keeps it.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sockbench::testing::model::time::Stamp;
 use sockbench::testing::sys::clock::Clock;
 
 use crate::targets::TARGETS;
 
+/// What the inputs come from, so that a failure comes again: the same change fails or passes wherever it is tested.
+const SEED: u64 = 0x5eed;
 /// Inputs of each target in one go.
 const CASES: u32 = 1500;
 /// What parsers look for: a mutation puts them anywhere.
@@ -95,20 +100,82 @@ fn edited(seed: &[u8], edits: &[Edit]) -> Vec<u8> {
     bytes
 }
 
+fn fuzz_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+}
+
+/// Inputs that a target once failed on, by file name.
+fn regressions(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = std::fs::read_dir(fuzz_dir().join("regressions").join(target)).into_iter().flatten();
+    let mut all: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    all.sort();
+    all.into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
+}
+
+fn random(seed: u64, round: u64, target: usize) -> TestRng {
+    let mut bytes = [0; 32];
+    for (part, n) in bytes.chunks_exact_mut(8).zip([seed, round, target as u64, 0]) {
+        part.copy_from_slice(&n.to_le_bytes());
+    }
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
+}
+
+#[test]
+fn each_target_has_seeds_a_program_and_the_place_for_what_was_found() {
+    let manifest = std::fs::read_to_string(fuzz_dir().join("Cargo.toml")).unwrap();
+    for (name, _, seeds) in TARGETS {
+        assert!(!seeds.is_empty() && seeds.iter().all(|seed| !seed.is_empty()), "{name}: a seed is missing or empty");
+        let program = std::fs::read_to_string(fuzz_dir().join(format!("fuzz_targets/{name}.rs"))).unwrap_or_default();
+        assert!(!program.is_empty() && manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}: no program");
+    }
+    let names = |dir: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(fuzz_dir().join(dir)).into_iter().flatten();
+        let stem = |path: PathBuf| path.file_stem().unwrap().to_string_lossy().into_owned();
+        entries.map(|entry| stem(entry.unwrap().path())).filter(|name| name != "README").collect()
+    };
+    for name in names("fuzz_targets").into_iter().chain(names("regressions")) {
+        assert!(TARGETS.iter().any(|(target, ..)| *target == name), "{name} is no target");
+    }
+}
+
+#[test]
+fn what_was_found_once_is_read_as_it_should() {
+    for (name, target, _) in TARGETS {
+        for (path, bytes) in regressions(name) {
+            assert!(std::panic::catch_unwind(|| target(&bytes)).is_ok(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_inputs_of_a_seed_are_always_the_same() {
+    let inputs = |seed| {
+        let mut runner = TestRunner::new_with_rng(Config::default(), random(seed, 0, 0));
+        (0..20).map(|_| format!("{:?}", edit().new_tree(&mut runner).unwrap().current())).collect::<Vec<_>>()
+    };
+    assert_eq!(inputs(SEED), inputs(SEED));
+    assert_ne!(inputs(SEED), inputs(SEED + 1));
+}
+
 #[test]
 fn no_input_is_read_in_two_ways_or_ends_a_reader() {
     let seconds = std::env::var("SOCKBENCH_FUZZ_S").ok().and_then(|s| s.parse::<u64>().ok()).unwrap_or(0);
     let each = Duration::from_secs(seconds) / TARGETS.len() as u32;
-    for (name, target, seeds) in TARGETS {
+    let start = std::env::var("SOCKBENCH_FUZZ_SEED").map_or(SEED, |s| s.parse().expect("SOCKBENCH_FUZZ_SEED: a number"));
+    println!("SOCKBENCH_FUZZ_SEED={start}");
+    for (number, (name, target, seeds)) in TARGETS.iter().enumerate() {
         for seed in *seeds {
             target(seed);
         }
+        let found = regressions(name);
+        let seeds: Vec<&[u8]> = seeds.iter().copied().chain(found.iter().map(|(_, bytes)| &bytes[..])).collect();
         let clock = Clock::start();
         let mut inputs = 0_u64;
         // A run's document is long: a few hundred of its kind in the short form.
         let cases = if seeds[0].len() > 10_000 { CASES / 30 } else { CASES };
-        let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-        loop {
+        for round in 0.. {
+            let config = Config { cases, failure_persistence: None, ..Config::default() };
+            let mut runner = TestRunner::new_with_rng(config, random(start, round, number));
             let input = (0..seeds.len(), prop::collection::vec(edit(), 1..6));
             let ran = runner.run(&input, |(seed, edits)| {
                 let bytes = edited(seeds[seed], &edits);
@@ -116,7 +183,11 @@ fn no_input_is_read_in_two_ways_or_ends_a_reader() {
                 prop_assert!(is_sound, "{}", bytes.escape_ascii().to_string().chars().take(2000).collect::<String>());
                 Ok(())
             });
-            assert!(ran.is_ok(), "{name}: {}", ran.unwrap_err());
+            assert!(
+                ran.is_ok(),
+                "{name}, SOCKBENCH_FUZZ_SEED={start}, round {round}: {}\nkeep these bytes as a file in fuzz/regressions/{name}/",
+                ran.unwrap_err()
+            );
             inputs += u64::from(cases);
             if clock.now().since(Stamp::ZERO) >= each {
                 break;

@@ -180,7 +180,7 @@ fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
     if outside > 0 {
         notes.push(format!("{} outside the range are in use, bound explicitly", counted(outside, "port")));
     }
-    let servers = sum(&|d| d.time_wait_target_side) + u64::from(r.time_wait_at_servers);
+    let servers = sum(&|d| d.time_wait_target_side.unwrap_or(0)) + u64::from(r.time_wait_at_servers);
     if servers > 0 {
         notes.push(format!("{} in TIME_WAIT at the server's end, which closed first, use no source port", count(servers)));
     }
@@ -263,7 +263,7 @@ mod tests {
                 used_outside: 3,
                 share: Some(27000.0 / 28230.0),
                 states: StateCounts { time_wait: 26990, established: 10, fin_wait2: 0, close_wait: 0 },
-                time_wait_target_side: 4,
+                time_wait_target_side: Some(4),
                 hold_s: Some(60.0),
                 hold_why: "tcp_tw_reuse=0: TIME_WAIT lasts its full 60 s".into(),
                 ceiling_cps: Some(470.5),

@@ -8,7 +8,7 @@ use crate::model::explanation::Reading;
 use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
 use crate::model::finding::{Finding, Severity};
 use crate::model::result::VerdictId;
-use crate::model::watch::{Attribution, Destination, Server, WatchReport};
+use crate::model::watch::{Attribution, Destination, Server, Unowned, WatchReport};
 use crate::report::style::{Tone, shortened, visible, wrapped};
 
 /// Column in which further lines of the head start.
@@ -37,6 +37,9 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
         if let Some(server) = &d.server {
             blocks.push(Block::ranked(3, page.labelled("server", Tone::Normal, &of_server(server))));
         }
+    }
+    if !report.destinations.iter().any(|d| in_use(&d)) {
+        blocks.extend(unowned(report, page));
     }
     blocks.push(Block::ranked(3, page.labelled("command", Tone::Normal, &processes(report))));
     blocks.extend(output(report, page));
@@ -132,6 +135,30 @@ fn ports(d: &Destination) -> String {
     format!("{}{by}: {used}{before}{closed}{law}", d.destination)
 }
 
+/// What ended meanwhile and may be the command's, where nothing is known to be.
+fn unowned(report: &WatchReport, page: &Page) -> Vec<Block> {
+    let line = |(n, u): (usize, &Unowned)| {
+        let least = if u.closed_by_server > 0 { "at least " } else { "" };
+        let ended = counted(u.closed_by_client + u.closed_by_server, "connection");
+        let first = match (u.closed_by_client, u.closed_by_server) {
+            (_, 0) => "closed by the client first".to_owned(),
+            (0, _) => "closed by the server first".to_owned(),
+            (c, s) => format!("closed first: {} by the client, {} by the server", count(c), count(s)),
+        };
+        let text = format!("{}: {least}{ended} ended meanwhile, {first}; no look saw whose they were", u.destination);
+        Block::ranked(if n == 0 { 1 } else { 4 }, page.labelled(if n == 0 { "not owned" } else { "" }, Tone::Normal, &text))
+    };
+    let mut blocks: Vec<Block> = report.unowned.iter().take(ROWS).enumerate().map(line).collect();
+    if let Some(first) = report.unowned.first() {
+        let text = format!(
+            "a connection that is shorter than the time between two looks shows no owner: --to {} counts these as the command's",
+            first.destination
+        );
+        blocks.push(Block::ranked(1, page.labelled("careful", Tone::Normal, &text)));
+    }
+    blocks
+}
+
 fn of_server(s: &Server) -> String {
     let name = if s.pid == 0 { "a process that cannot be seen".to_owned() } else { format!("{} ({})", visible(&s.name), s.pid) };
     let cpu = match (s.cpu_percent_mean, s.busiest_thread_percent) {
@@ -140,7 +167,11 @@ fn of_server(s: &Server) -> String {
         _ => String::new(),
     };
     let wait = if s.close_wait_max > 0 { format!("; {} in CLOSE_WAIT", count(s.close_wait_max)) } else { String::new() };
-    format!("{name}{cpu}; at most {} of {} waited for accept(){wait}", count(s.queue_max), counted(s.queue_limit, "connection"))
+    let queue = match s.queue_max {
+        0 => "no look saw a connection wait for accept()".into(),
+        n => format!("at most {} of {} waited for accept()", count(n), counted(s.queue_limit, "connection")),
+    };
+    format!("{name}{cpu}; {queue}{wait}")
 }
 
 fn processes(report: &WatchReport) -> String {

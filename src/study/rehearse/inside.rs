@@ -46,7 +46,7 @@ pub fn run(spec: &Spec, size: Size) -> io::Result<Inside> {
         let seen = socket_count::towards(*dest);
         let seen = seen.known();
         time_wait.client = time_wait.client.zip(seen).map(|(n, c)| n + c.states.time_wait);
-        time_wait.server = time_wait.server.zip(seen).map(|(n, c)| n + c.time_wait_target_side);
+        time_wait.server = time_wait.server.zip(seen.and_then(|c| c.time_wait_target_side)).map(|(n, c)| n + c);
     }
     // The row needs nothing more from the server; the namespace ends with this process.
     let _ = server.stop();

@@ -1,0 +1,127 @@
+//! What a report says was measured: rates, connections without an owner, refusals.
+
+use super::tests::{Played, dest, empty, ids, reading};
+use super::*;
+use crate::model::explanation::{Alternative, Certainty, FailedCall, Limit, Reading};
+use crate::model::finding::FindingId as Id;
+use crate::model::result::VerdictId;
+use crate::watch::look::ServerLook;
+use crate::watch::settle;
+
+/// One second of connections in a long watch is no rate that lasts: the forecast of used-up ports rests on it.
+#[test]
+fn a_burst_is_the_rate_of_two_seconds_whoever_closed_and_whoever_counted() {
+    for closed_by_server in [false, true] {
+        let played = Played { closed_by_server, ..Played::new(&[100, 0, 0, 0, 0, 0]) };
+        let report = played.report("tool", |_| ());
+        assert_eq!(report.destinations[0].peak_cps, 50.0, "closed by the server: {closed_by_server}");
+    }
+    let mut course = Course::default();
+    let played = Played::new(&[1; 6]);
+    for second in 0..6 {
+        let mut look = played.look(second);
+        look.counters = Some(KernelCounters { active_opens: if second > 2 { 300 } else { 0 }, ..KernelCounters::default() });
+        course.on_look(&look, None);
+    }
+    let mut report = empty(vec!["tool".into()], Played::new(&[]).hold);
+    course.write(&mut report, End { at_s: 6.0, left: 0 });
+    assert_eq!((report.destinations[0].made, report.destinations[0].peak_cps), (Some(300), 150.0));
+}
+
+#[test]
+fn what_was_measured_is_said_where_nobody_was_seen_to_own_it() {
+    let watched = |opened: u64, failed: u64, made: u32| {
+        let mut course = Course::default();
+        course.share();
+        let played = Played { open: 0, ..Played::new(&[made; 4]) };
+        for second in 0..5_u64 {
+            let mut look = played.look(second as usize);
+            for t in &mut look.towards {
+                t.owned = 0;
+            }
+            let (active_opens, attempt_fails) = (opened * second / 4, failed * second / 4);
+            look.counters = Some(KernelCounters { active_opens, attempt_fails, ..KernelCounters::default() });
+            course.on_look(&look, None);
+        }
+        let mut report = empty(vec!["./load.sh".into()], Played::new(&[]).hold);
+        course.write(&mut report, End { at_s: 4.0, left: 0 });
+        settle(&mut report);
+        assert_eq!((report.verdict.id, report.destinations.len()), (VerdictId::Undecided, 0));
+        report
+    };
+    let short = watched(1200, 0, 300);
+    let unowned: Vec<_> =
+        short.unowned.iter().map(|u| (u.destination.as_str(), u.closed_by_client, u.closed_by_server)).collect();
+    assert_eq!(unowned, [("10.0.0.1:80", 1200, 0)]);
+    assert!(
+        short.verdict.sentence.ends_with("; the kernel counted 1,200 connections in this network namespace meanwhile"),
+        "{:?}",
+        short.verdict
+    );
+    let refused = watched(300, 300, 0);
+    assert!(refused.unowned.is_empty() && refused.verdict.sentence.ends_with(", 300 of them in vain"), "{:?}", refused.verdict);
+    let none = watched(0, 0, 0).verdict.sentence;
+    assert!(none.ends_with("; the kernel counted none in this network namespace either"), "{none}");
+}
+
+/// ab -r at a port where nobody listens: one kind of failure, one finding, one line of the output.
+#[test]
+fn refused_connects_that_a_summary_counts_as_resets_are_refusals() {
+    let line = "(Connect: 0, Receive: 300, Length: 0, Exceptions: 150)";
+    let report = |estab_resets| {
+        let mut course = Course::default();
+        course.name(&[dest()]);
+        for second in 0..2_u64 {
+            let mut look = Played::new(&[]).look(0);
+            (look.at_s, look.towards) = (second as f64, Vec::new());
+            // Of this host it is known that nobody listens.
+            look.servers = vec![(dest(), ServerLook::default())];
+            let n = second * 301;
+            look.counters = Some(KernelCounters {
+                active_opens: n,
+                attempt_fails: n,
+                estab_resets: Some(second * estab_resets),
+                ..KernelCounters::default()
+            });
+            course.on_look(&look, None);
+        }
+        let mut report = empty("ab -r http://10.0.0.1/".split(' ').map(str::to_owned).collect(), Played::new(&[]).hold);
+        let reset = Reading { limit: Limit::Reset, count: 300, call: FailedCall::Read, ..reading(line) };
+        let refused = Alternative { call: FailedCall::Connect, limit: Limit::Refused, tell: String::new() };
+        let again = Reading { certainty: Certainty::Ambiguous, alternatives: vec![refused], count: 150, ..reading(line) };
+        report.output.readings = vec![Reading { certainty: Certainty::Certain, ..reset }, again];
+        course.write(&mut report, End { at_s: 1.0, left: 0 });
+        settle(&mut report);
+        report
+    };
+    let refused = report(0);
+    assert_eq!((ids(&refused), refused.verdict.id), (vec![Id::TargetRefused], VerdictId::TargetGone));
+    assert_eq!(refused.output.readings.len(), 1, "{:?}", refused.output.readings);
+    assert_eq!(refused.findings[0].title, "the target at 10.0.0.1:80 refused 301 connections");
+    let commands: Vec<_> = refused.findings[0].remedies.iter().map(|r| r.command.as_str()).collect();
+    assert!(commands[0].contains("sport = :80'") && !commands.concat().contains("PORT"), "{commands:?}");
+    assert!(ids(&report(9)).contains(&Id::TargetResets), "established connections were reset too");
+}
+
+/// A look takes a while, and a socket that enters TIME_WAIT meanwhile may be counted by two of them.
+#[test]
+fn no_more_connections_ended_than_the_kernel_counted() {
+    for is_owned in [true, false] {
+        let mut course = Course::default();
+        course.share();
+        let played = Played { closed_by_server: true, open: 2, ..Played::new(&[300; 4]) };
+        for second in 0..5_u64 {
+            let mut look = played.look(second as usize);
+            for t in &mut look.towards {
+                t.owned = u32::from(is_owned);
+            }
+            look.counters = Some(KernelCounters { active_opens: second * 295, ..KernelCounters::default() });
+            course.on_look(&look, None);
+        }
+        let mut report = empty(vec!["tool".into()], Played::new(&[]).hold);
+        course.write(&mut report, End { at_s: 4.0, left: 0 });
+        let ended =
+            report.destinations.iter().map(|d| d.closed_by_server).chain(report.unowned.iter().map(|u| u.closed_by_server));
+        assert_eq!(ended.sum::<u64>(), 4 * 295 + 2, "those that were open before may end too");
+    }
+}
