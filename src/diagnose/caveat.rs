@@ -17,6 +17,12 @@ pub fn caveat(run: &RunResult) -> Option<String> {
     redirected(run, answers)
 }
 
+/// So little was answered, in so short a time, that no rate follows from it.
+pub fn has_no_rate(run: &RunResult) -> bool {
+    let answers = run.totals.requests.saturating_sub(run.totals.failures);
+    run.duration_s < SHORT_RUN_S || answers < FEW_ANSWERS
+}
+
 fn redirected(run: &RunResult, answers: u64) -> Option<String> {
     let by_status = run.endpoints.iter().flat_map(|e| &e.status).filter(|(status, _)| status.starts_with('3'));
     let mut names: Vec<&str> = Vec::new();

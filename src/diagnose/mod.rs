@@ -23,12 +23,13 @@ pub mod thresholds;
 mod validity;
 mod verdict;
 
-pub use caveat::caveat;
+pub use caveat::{caveat, has_no_rate};
 pub(crate) use engine::joined_by_id;
 pub use engine::{Diagnosis, diagnose, diagnose_study, ruling, settle, study_ruling};
 pub use findings_doc::findings_markdown;
 pub use preflight::preflight;
 pub use proofs::{attach_proofs, keep_proofs};
 pub(crate) use rules::settings::settings_changed;
+pub(crate) use rules::users::users_started;
 pub(crate) use verdict::decision;
 pub use verdict::{decides, deciding};

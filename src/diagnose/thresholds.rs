@@ -216,6 +216,10 @@ thresholds! {
     HURRY_CPS: f64 = 50_000.0, Count;
     /// target-errors: from this share of a time on, every answer of it is said to be an error.
     ALL_SHARE: f64 = 0.995, Share;
+    /// target-resets, target-malformed, target-errors: failures in turn are so even that chance brings no more than this share of runs there.
+    TURN_CHANCE: f64 = 0.02, Share;
+    /// target-resets, target-malformed, target-errors: of one request in more than this many it is not said that they take turns.
+    TURN_MOST: u64 = 10, Count;
     /// Headline: fewer answers say nothing of the next ones.
     FEW_ANSWERS: u64 = 20, Count;
     /// Headline: a shorter run says nothing of the next second.

@@ -8,6 +8,7 @@ use super::indicators::{
     CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of,
 };
 use super::rules::contended::SPOILS_ALL;
+use super::rules::users::users_started;
 use super::rules::{backlog, received, refusal};
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId as Id, Severity};
@@ -232,7 +233,8 @@ fn saturated(run: &RunResult, seen: &Indicators) -> String {
     let figures = if run.plan.is_open_loop() && seen.steady_rps < run.plan.rate * 0.95 {
         format!("target saturated: {rps} of {} req/s answered", rate(run.plan.rate))
     } else {
-        format!("target saturated: {rps} req/s with {}", counted(run.plan.users, "user"))
+        let started = users_started(run).map_or_else(String::new, |n| format!("{} of ", count(n)));
+        format!("target saturated: {rps} req/s with {started}{}", counted(run.plan.users, "user"))
     };
     let why = match (seen.queue.yes(), seen.cpu.yes()) {
         (Some(Queue::Reported { queue_ms, work_ms, .. }), _) => {

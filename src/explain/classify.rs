@@ -58,7 +58,16 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::BacklogFull | Condition::SynQueueFull => certain(Call::Accept, Limit::Backlog),
         Condition::ListenDropped => judged(Call::Accept, Limit::Hidden, Certainty::Ambiguous, tell::dropped_at_a_listener()),
         Condition::ConntrackFull => certain(Call::Unnamed, Limit::Conntrack),
-        Condition::ServerLimit | Condition::RateLimit | Condition::WorkerKilled => {
+        // The server's own clock says that a request was late, not why.
+        Condition::WorkerKilled => Judged {
+            side: Some(Side::Server),
+            ..judged(Call::Unnamed, Limit::TimedOut, Certainty::Likely, tell::ended_by_its_server())
+        },
+        Condition::WorkerGone => Judged {
+            side: Some(Side::Server),
+            ..judged(Call::Unnamed, Limit::Hidden, Certainty::Likely, vec![tell::own_time_limit()])
+        },
+        Condition::ServerLimit | Condition::RateLimit => {
             Judged { side: Some(Side::Server), ..certain(Call::Unnamed, Limit::Hidden) }
         }
         Condition::TimeWaitFull

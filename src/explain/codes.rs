@@ -77,6 +77,8 @@ pub(super) enum Condition {
     NoThread,
     /// a process was killed, or ended, for lack of memory
     OutOfMemory,
+    /// a server found its worker killed, and guesses at memory
+    WorkerGone,
     /// the kernel's first lines about a process that it is going to kill
     OomBegins,
     /// the load tool's own CPU is used up
@@ -119,6 +121,7 @@ impl Condition {
             | Self::NoThread
             | Self::WorkerKilled
             | Self::OutOfMemory
+            | Self::WorkerGone
             | Self::OomBegins
             | Self::ToolCpu
             | Self::ToolUsers
@@ -158,6 +161,7 @@ impl Condition {
                 | Self::NoThread
                 | Self::WorkerKilled
                 | Self::OutOfMemory
+                | Self::WorkerGone
                 | Self::OomBegins
                 | Self::ToolCpu
                 | Self::ToolUsers
@@ -169,6 +173,8 @@ impl Condition {
         match self {
             Self::ListenDropped => Some(Self::BacklogFull),
             Self::OomBegins => Some(Self::OutOfMemory),
+            // After its own time limit a server ends the worker with a SIGKILL too.
+            Self::WorkerGone => Some(Self::WorkerKilled),
             _ => None,
         }
     }

@@ -43,7 +43,10 @@ pub(super) fn read(line: &str, around: Around) -> Vec<Sighting> {
     }
     let own = |n: &u64| i32::try_from(*n).ok().zip(evidence.errno).is_some_and(|(n, e)| e.system_of(n).is_some());
     let behind = || counts::behind(&text, cause.at.end, cause.is_name).filter(|n| cause.is_name || !own(n));
-    let count = counts::keyed(line).or_else(behind).unwrap_or_else(|| counts::count(line, evidence.errno));
+    let count = counts::keyed(line).or_else(behind);
+    // Bare numbers beside a worker are its own and its pid.
+    let is_of_worker = matches!(evidence.condition, Condition::WorkerKilled | Condition::WorkerGone);
+    let count = count.unwrap_or_else(|| if is_of_worker { 1 } else { counts::count(line, evidence.errno) });
     if count == 0 { Vec::new() } else { vec![sighting(evidence, count)] }
 }
 

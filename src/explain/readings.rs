@@ -103,7 +103,7 @@ const fn exactly(e: &Evidence) -> Option<Exactly> {
         Condition::IdleClosed => Exactly::IdleClosed,
         Condition::NoName(Lookup::Unknown) => Exactly::UnknownName,
         Condition::NoName(Lookup::NoAnswer) => Exactly::NameServer,
-        Condition::OutOfMemory | Condition::OomBegins => Exactly::Memory,
+        Condition::OutOfMemory | Condition::OomBegins | Condition::WorkerGone => Exactly::Memory,
         Condition::ToolCpu => Exactly::ToolCpu,
         Condition::ToolUsers => Exactly::ToolUsers,
         _ => return None,

@@ -202,6 +202,32 @@ pub(super) fn closed_here() -> Vec<Alternative> {
     ]
 }
 
+/// Why a worker passed the time limit of its server.
+pub(super) fn ended_by_its_server() -> Vec<Alternative> {
+    vec![
+        other(
+            Call::Unnamed,
+            Limit::TimedOut,
+            "one request alone, without load, takes as long: it is the request, or what it waits for, and not the load",
+        ),
+        other(
+            Call::Read,
+            Limit::TimedOut,
+            "a stack of the worker (py-spy dump, gdb) ends in recv(): it waits for a client that opened a connection and sent nothing, as \
+             a worker that serves one connection at a time does",
+        ),
+    ]
+}
+
+pub(super) fn own_time_limit() -> Alternative {
+    other(
+        Call::Unnamed,
+        Limit::TimedOut,
+        "WORKER TIMEOUT with the same pid comes before it: the server's own time limit ended the worker; dmesg names a process that was \
+         killed for memory",
+    )
+}
+
 pub(super) fn early_end(call: Call) -> Alternative {
     other(call, Limit::Reset, "the target's log shows why it closed; an early end of an answer is counted here too")
 }

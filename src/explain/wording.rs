@@ -214,8 +214,13 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
              not been read, so it can be sent again."
         }
         Condition::WorkerKilled => {
-            "The server ended a worker whose request took too long. That request and all others of the worker end with a reset, or with 502 \
-             or 504 from a proxy. The worker was busy or stuck: the limit only shows it."
+            "The target's server ended one of its workers, which had passed the server's own time limit. Requests that the worker had end \
+             with a reset, or with 502 or 504 from a proxy. The line does not say what it waited for: a slow request, a lock or a pool, a \
+             core that others had, or a client that sent nothing."
+        }
+        Condition::WorkerGone => {
+            "A worker of the target's server was killed by a signal, and the server guesses that memory ran out. Requests that the worker \
+             had end with a reset, or with 502 or 504 from a proxy."
         }
         Condition::WinsockBroken => {
             "Winsock could not create the socket. Its catalogue or the environment of the process is damaged."
@@ -324,9 +329,8 @@ pub(super) const fn is_not(j: &Judged, e: &Evidence) -> &'static str {
             "not the target's speed and not the network: a setting of the server, or of what stands before it"
         }
         (_, _, Condition::AllDown) => "not a failure of this request's own connection: none was tried, so there is no errno",
-        (_, _, Condition::WorkerKilled) => {
-            "not the client, not its ports, and not the network: a worker had the request and did not finish it"
-        }
+        (_, _, Condition::WorkerKilled) => "not source ports, and not the network: the target's program ended its own worker",
+        (_, _, Condition::WorkerGone) => "not source ports, and not the network: it happened inside the target",
         (_, _, Condition::PingLost) => "not a close by the target: a FIN or RST would have come, and did not",
         (_, _, Condition::IdleClosed) => "not a crash, and not an answer that was cut off: no request was under way",
         (_, _, Condition::NoThread) => "not source ports, and not the limit of open files (ulimit -n)",

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::threads::{Newcomer, Shares, Threads};
+use super::threads::{Newcomer, SHARE_SPAN_MIN, Shares, Threads};
 use super::throttle::{QuotaMeter, StopWatch};
 use crate::model::facts::Fact;
 use crate::model::result::{CoreUse, Stretch, ThreadRow, Throttling};
@@ -39,12 +39,15 @@ impl UsageSum {
         let span_s = span.as_secs_f64();
         self.cpu_s += usage.cpu_percent / 100.0 * span_s;
         self.span_s += span_s;
-        self.cpu_percent_max = Some(self.cpu_percent_max.unwrap_or(0.0).max(usage.cpu_percent));
+        if span >= SHARE_SPAN_MIN {
+            self.cpu_percent_max = Some(self.cpu_percent_max.unwrap_or(0.0).max(usage.cpu_percent));
+        }
         self.rss_bytes_max = Some(self.rss_bytes_max.unwrap_or(0).max(usage.rss_bytes));
     }
 
+    /// None over a time that is too short for a share of it.
     pub(super) fn cpu_percent_mean(&self) -> Option<f64> {
-        (self.span_s > 0.0).then(|| self.cpu_s / self.span_s * 100.0)
+        (self.span_s >= SHARE_SPAN_MIN.as_secs_f64()).then(|| self.cpu_s / self.span_s * 100.0)
     }
 }
 
@@ -331,7 +334,7 @@ impl TargetMeter {
     /// Mean share of one core of the busiest thread over the whole observation, percent.
     pub(super) fn busiest_percent(&self) -> Option<f64> {
         let span_s = self.at.since(self.started).as_secs_f64();
-        (span_s > 0.0).then_some(())?;
+        (span_s >= SHARE_SPAN_MIN.as_secs_f64()).then_some(())?;
         self.threads.busiest_cpu_s().map(|cpu_s| cpu_s / span_s * 100.0)
     }
 }
@@ -411,6 +414,18 @@ mod tests {
         assert!(ClientMeter::start(now).read(now).reason().is_some());
         sleeper.kill().unwrap();
         sleeper.wait().unwrap();
+    }
+
+    /// Ten milliseconds of CPU in three of time are no share.
+    #[test]
+    fn a_share_of_too_short_a_time_is_none() {
+        let usage = |cpu_percent| Usage { cpu_percent, rss_bytes: 7, threads: None };
+        let mut sum = UsageSum::default();
+        sum.add(&usage(121.0), Duration::from_millis(3));
+        assert_eq!((sum.cpu_percent_mean(), sum.cpu_percent_max, sum.rss_bytes_max), (None, None, Some(7)));
+        sum.add(&usage(50.0), Duration::from_millis(997));
+        assert_eq!(sum.cpu_percent_max, Some(50.0));
+        assert!(sum.cpu_percent_mean().is_some_and(|mean| (50.0..51.0).contains(&mean)));
     }
 
     #[test]

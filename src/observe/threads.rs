@@ -53,8 +53,9 @@ struct Track {
     core: Option<u32>,
 }
 
-/// A thread that ended this soon after the last interval says nothing about the present one.
-const SHARE_SPAN_MIN: Duration = Duration::from_millis(200);
+/// A shorter time gives no share of CPU: its start and end are read too unevenly. Nor does a thread that ended this soon after the
+/// last interval say anything about the present one.
+pub(super) const SHARE_SPAN_MIN: Duration = Duration::from_millis(200);
 
 /// What a process or thread that is seen for the first time had used before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use super::listing::TARGET_ELSEWHERE;
 use super::observation::{Observation, ObservedSecond};
+use super::threads::SHARE_SPAN_MIN;
 use crate::model::facts::Fact;
 use crate::model::result::{HostResources, RunResult, SeriesPoint, ThreadRow};
 use crate::sys::sysctl::read_sysctls;
 
 const END_HIDDEN: &str = "its process has ended; how is hidden from other users (/proc/PID/stat shows them 0)";
+/// Why a run shorter than [`SHARE_SPAN_MIN`] has no share of CPU.
+const TOO_SHORT: &str = "too short: CPU needs 200 ms between two readings";
 const NO_LOOK: &str = "the observer did not look in this second";
 
 impl Observation {
@@ -30,8 +33,7 @@ impl Observation {
     }
 
     fn apply_resources(&self, result: &mut RunResult) {
-        let no_second =
-            || self.seconds.iter().find_map(|s| s.client.reason()).unwrap_or("the run was too short to measure").to_owned();
+        let no_second = || self.seconds.iter().find_map(|s| s.client.reason()).unwrap_or(TOO_SHORT).to_owned();
         let client = &mut result.resources.client;
         client.cpu_percent_mean = self.client.cpu_percent_mean();
         client.cpu_percent_max = self.client.cpu_percent_max;
@@ -48,9 +50,10 @@ impl Observation {
             HostResources { cpu_percent_mean: self.host.cpu_percent_mean(), memory_percent_max: self.memory_percent_max };
 
         let mut null = Nulls(result);
-        let client_is_null = self.client.cpu_percent_mean().is_none();
-        for key in ["cpu_percent_mean", "cpu_percent_max", "rss_bytes_max"] {
-            null.explain(client_is_null, &format!("resources.client.{key}"), &no_second());
+        let sum = self.client;
+        let client = [("cpu_percent_mean", sum.cpu_percent_mean().is_none()), ("cpu_percent_max", sum.cpu_percent_max.is_none())];
+        for (key, is_null) in client.into_iter().chain([("rss_bytes_max", sum.rss_bytes_max.is_none())]) {
+            null.explain(is_null, &format!("resources.client.{key}"), &no_second());
         }
         let no_threads = self.threads_error.clone().unwrap_or_else(|| "no load worker was seen over a whole interval".into());
         null.explain(self.measured_seconds == 0, "resources.client.saturated_seconds", &no_threads);
@@ -58,17 +61,17 @@ impl Observation {
         match &self.target {
             Fact::Unavailable(why) => null.explain(true, "resources.target", why),
             Fact::Known(t) => {
-                let short = "the run was too short to measure the target";
-                null.explain(t.cpu_percent_mean.is_none(), "resources.target.cpu_percent_mean", short);
-                null.explain(t.cpu_percent_max.is_none(), "resources.target.cpu_percent_max", short);
-                null.explain(t.rss_bytes_max.is_none(), "resources.target.rss_bytes_max", short);
+                null.explain(t.cpu_percent_mean.is_none(), "resources.target.cpu_percent_mean", TOO_SHORT);
+                null.explain(t.cpu_percent_max.is_none(), "resources.target.cpu_percent_max", TOO_SHORT);
+                null.explain(t.rss_bytes_max.is_none(), "resources.target.rss_bytes_max", TOO_SHORT);
                 let hidden = "its threads' times cannot be read (/proc/PID/task/*/schedstat)";
+                let busiest = if t.cpu_percent_mean.is_none() { TOO_SHORT } else { hidden };
                 null.explain(t.threads.is_none(), "resources.target.threads", hidden);
-                null.explain(t.busiest_thread_percent.is_none(), "resources.target.busiest_thread_percent", hidden);
+                null.explain(t.busiest_thread_percent.is_none(), "resources.target.busiest_thread_percent", busiest);
                 null.explain(self.target_end_hidden, "resources.target.ended", END_HIDDEN);
             }
         }
-        let no_host = self.seconds.iter().find_map(|s| s.host.reason()).unwrap_or("the run was too short to measure the host");
+        let no_host = self.seconds.iter().find_map(|s| s.host.reason()).unwrap_or(TOO_SHORT);
         null.explain(self.host.cpu_percent_mean().is_none(), "resources.host.cpu_percent_mean", no_host);
         null.explain(self.memory_percent_max.is_none(), "resources.host.memory_percent_max", no_host);
     }
@@ -86,9 +89,17 @@ impl Observation {
         for second in &self.seconds {
             by_second.entry(second.index).or_insert(second);
         }
+        let duration_s = result.duration_s;
         for (i, point) in result.series.iter_mut().enumerate() {
             match by_second.get(&(i as u64)) {
-                Some(second) => fill_point(point, second, &mut note),
+                Some(second) => {
+                    fill_point(point, second, &mut note);
+                    if duration_s < SHARE_SPAN_MIN.as_secs_f64() {
+                        (point.client_cpu_percent, point.target_cpu_percent) = (None, None);
+                        note("client_cpu_percent", Some(TOO_SHORT));
+                        note("target_cpu_percent", Some(TOO_SHORT));
+                    }
+                }
                 None => COLUMNS.iter().for_each(|key| note(key, Some(NO_LOOK))),
             }
         }
@@ -101,7 +112,7 @@ impl Observation {
 /// The share of the run that the load thread that ran most was on a core.
 fn busiest_worker(threads: &[ThreadRow], duration_s: f64) -> Option<f64> {
     let most = threads.iter().filter(|t| t.name.starts_with(super::WORKER_PREFIX)).map(|t| t.cpu_s).reduce(f64::max)?;
-    (duration_s > 0.0).then(|| (most / duration_s).clamp(0.0, 1.0))
+    (duration_s >= SHARE_SPAN_MIN.as_secs_f64()).then(|| (most / duration_s).clamp(0.0, 1.0))
 }
 
 const COLUMNS: [&str; 9] = [

@@ -5,6 +5,8 @@
 
 use strum::{EnumIter, IntoStaticStr};
 
+use crate::model::finding::Remedy;
+
 /// Every remedy that a rule, `explain` or the rehearsal names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
 #[strum(serialize_all = "kebab-case")]
@@ -38,6 +40,11 @@ impl Name {
     /// As written in reports and JSON: `keep-alive`.
     pub fn word(self) -> &'static str {
         self.into()
+    }
+
+    /// Whether a finding's remedy is this one.
+    pub fn is(self, remedy: &Remedy) -> bool {
+        remedy.name.as_deref() == Some(self.word())
     }
 
     /// Its row.

@@ -65,6 +65,23 @@ pub fn longer_backlog(process: &str) -> &'static str {
     BACKLOGS.iter().find(|(name, _)| process.starts_with(name)).map_or("listen(fd, 4096)", |(_, change)| change)
 }
 
+/// How programs send what they wrote at once (TCP_NODELAY), by the name of their process. `disable_nagle_algorithm` is an
+/// attribute of the handler (Lib/socketserver.py, StreamRequestHandler).
+const NO_DELAYS: &[(&str, &str)] = &[
+    ("python", "disable_nagle_algorithm = True"),
+    ("node", "socket.setNoDelay(true)"),
+    ("java", "socket.setTcpNoDelay(true)"),
+    ("ruby", "setsockopt(:TCP, :NODELAY, 1)"),
+    ("nginx", "tcp_nodelay on;"),
+    ("haproxy", "option http-no-delay"),
+];
+
+/// How the program of this process sets TCP_NODELAY; the call itself where nothing is known of it.
+pub fn no_delay(process: &str) -> &'static str {
+    let known = NO_DELAYS.iter().find(|(name, _)| process.starts_with(name));
+    known.map_or("setsockopt(fd, IPPROTO_TCP, TCP_NODELAY)", |(_, change)| change)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +92,10 @@ mod tests {
         assert_eq!(change("python3.11"), Some("http.server.ThreadingHTTPServer"));
         assert_eq!(change("php-fpm8.2"), Some("pm.max_children = 64"));
         assert_eq!((change("my-server"), change("")), (None, None));
+        assert_eq!(
+            (no_delay("python3"), no_delay("")),
+            ("disable_nagle_algorithm = True", "setsockopt(fd, IPPROTO_TCP, TCP_NODELAY)")
+        );
         assert_eq!((longer_backlog("nginx"), longer_backlog("my-server")), ("listen 80 backlog=4096;", "listen(fd, 4096)"));
     }
 }

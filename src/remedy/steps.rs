@@ -5,7 +5,7 @@
 use super::catalogue::Way::No;
 use super::programs::Program;
 use super::step::{Hit, Step, V4, step};
-use super::steps_hidden::hidden;
+use super::steps_hidden::{WORKER_KILLED, hidden};
 use crate::model::explanation::{Exactly, FailedCall, Limit, Side};
 
 const IPV4: Step = step("name the target by its IPv4 address")
@@ -35,6 +35,7 @@ pub(super) fn steps(Hit { limit, exactly, table, call, side, program, .. }: Hit)
         Limit::Reset if program.is_some_and(Program::is_busy) => RESET_UNDER_LOAD,
         Limit::Reset => RESET,
         Limit::TimedOut if matches!(exactly, Some(Exactly::PingLost)) => PING_LOST,
+        Limit::TimedOut if matches!(exactly, Some(Exactly::WorkerKilled)) => WORKER_KILLED,
         Limit::TimedOut if matches!(call, FailedCall::Read) => ANSWER_LATE,
         Limit::TimedOut => CONNECT_LATE,
         Limit::NameResolution if matches!(exactly, Some(Exactly::NameServer)) => NAME_SERVER,

@@ -23,9 +23,8 @@ pub(super) const fn hidden(exactly: Option<Exactly>, table: Option<KernelTable>)
         Some(Exactly::Memory) => MEMORY,
         Some(Exactly::ToolCpu) => TOOL_CPU,
         Some(Exactly::ToolUsers) => TOOL_USERS,
-        Some(Exactly::WorkerKilled) => WORKER_KILLED,
         // Of limits with a name of their own.
-        Some(Exactly::PingLost | Exactly::IdleClosed | Exactly::UnknownName | Exactly::NameServer) => &[],
+        Some(Exactly::PingLost | Exactly::IdleClosed | Exactly::WorkerKilled | Exactly::UnknownName | Exactly::NameServer) => &[],
     }
 }
 
@@ -143,7 +142,7 @@ const MEMORY: &[Step] = &[
         .expect("CONSTRAINT_MEMCG: the limit of its container or service; CONSTRAINT_NONE: the machine's memory"),
     step("give it more memory, or fewer connections and smaller answers at once").anywhere("").expect("it stays below the limit"),
 ];
-const WORKER_KILLED: &[Step] = &[
+pub(super) const WORKER_KILLED: &[Step] = &[
     step("see what the worker does meanwhile (its pid stands in the line)")
         .linux("py-spy dump --pid PID || cat /proc/PID/stack")
         .expect("the line of code, or the call, in which it is stuck: a query, a lock, another service"),

@@ -103,7 +103,7 @@ impl HostMeter {
             Err(reason) => return Fact::missing(reason.clone()),
         };
         if now.since(self.last) < CPU_REFRESH_MIN {
-            return Fact::missing("host CPU needs 200 ms between two readings");
+            return Fact::missing("too short: CPU needs 200 ms between two readings");
         }
         self.last = now;
         system.refresh_cpu_usage();

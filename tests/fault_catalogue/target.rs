@@ -1,5 +1,6 @@
 //! Failures at the target: scripted peers that refuse, drop, reset, stay silent, break off, or answer with errors.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sockbench::testing::model::finding::FindingId::{
@@ -133,6 +134,29 @@ pub(crate) const CASES: &[Case] = &[
             // Two answers to each reset; the last connections may have had fewer or more.
             let (answered, reset) = (c.run.totals.requests - c.run.totals.failures, c.run.totals.failures);
             c.that("two answers a connection", (2 * reset..=2 * reset + 8).contains(&answered));
+        },
+        ..ROW
+    },
+    Case {
+        name: "end of file instead of every second answer, over all connections",
+        expected: Some(TargetResets),
+        run: || {
+            static ASKED: AtomicU64 = AtomicU64::new(0);
+            peer(
+                |mut s| {
+                    while read_head(&mut s) && ASKED.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) && answer(&mut s, OK) {}
+                },
+            );
+            load("/", &["--conns", "10", "--requests", "2000"])
+        },
+        check: |c| {
+            c.failure("read", None, None);
+            c.same("failures", c.run.totals.failures, 1000);
+            c.is("every_nth", 2.0);
+            c.is("share", 0.5);
+            let reused = c.run.errors.iter().filter(|e| e.reused).map(|e| e.count).sum::<u64>();
+            c.counts("on_reused_connections", reused);
+            c.counts("on_fresh_connections", 1000 - reused);
         },
         ..ROW
     },

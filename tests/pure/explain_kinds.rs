@@ -1,7 +1,7 @@
 //! What a reading rests on beside its line: where connections go, which counter it is, what the program and the line name.
 
 use sockbench::testing::explain::{Known, TextReader, explain_text};
-use sockbench::testing::model::explanation::{Certainty, Exactly, Explanation, Limit, Os};
+use sockbench::testing::model::explanation::{Certainty, Exactly, Explanation, Limit, Os, Side};
 use sockbench::testing::model::finding::Remedy;
 use sockbench::testing::report::text::{Page, render_explanation};
 
@@ -336,15 +336,6 @@ fn what_a_limit_is_more_exactly() {
             Some(Exactly::PingLost),
         ),
         ("http: server closed idle connection", Limit::Reset, Some(Exactly::IdleClosed)),
-        ("[CRITICAL] WORKER TIMEOUT (pid:456)", Limit::Hidden, Some(Exactly::WorkerKilled)),
-        ("worker=0 PID:123 timeout (61s > 60s), killing", Limit::Hidden, Some(Exactly::WorkerKilled)),
-        ("2026-11-28T09:00:00.000Z 7f3c-11 Task timed out after 3.00 seconds", Limit::Hidden, Some(Exactly::WorkerKilled)),
-        ("*** HARAKIRI ON WORKER 3 (pid: 7, try: 1) ***", Limit::Hidden, Some(Exactly::WorkerKilled)),
-        (
-            "PHP Fatal error:  Maximum execution time of 30 seconds exceeded in /a.php on line 3",
-            Limit::Hidden,
-            Some(Exactly::WorkerKilled),
-        ),
         ("FATAL:  sorry, too many clients already", Limit::Hidden, Some(Exactly::ServerLimit)),
         ("SQLSTATE[HY000] [1040] Too many connections", Limit::Hidden, Some(Exactly::ServerLimit)),
     ] {
@@ -353,4 +344,35 @@ fn what_a_limit_is_more_exactly() {
         assert_eq!((r.limit, r.exactly, r.certainty, r.count), (limit, exactly, Certainty::Certain, 1), "{text}");
         assert!(!e.remedies.is_empty(), "{text}");
     }
+}
+
+/// A worker that passed its server's own time limit: the target's program ended it. What it waited for is not in the line.
+#[test]
+fn a_worker_that_its_server_ended_is_late_for_a_reason_that_is_not_said() {
+    for text in [
+        "[CRITICAL] WORKER TIMEOUT (pid:456)",
+        "[2026-01-01 10:00:00 +0000] [7] [CRITICAL] WORKER TIMEOUT (pid:456)",
+        "worker=0 PID:123 timeout (61s > 60s), killing",
+        "E, [2026-01-01T10:00:00 #7] ERROR -- : worker=0 PID:123 timeout (61s > 60s), killing",
+        "[7] ! Terminating timed out worker (worker failed to check in within 60 seconds): 123",
+        "*** HARAKIRI ON WORKER 3 (pid: 7, try: 1) ***",
+        "HARAKIRI triggered by worker 3 core 0",
+        "WARNING: [pool www] child 21, script '/index.php' (request: \"GET /index.php\") execution timed out (30.0 sec), terminating",
+        "PHP Fatal error:  Maximum execution time of 30 seconds exceeded in /a.php on line 3",
+        "2026-11-28T09:00:00.000Z 7f3c-11 Task timed out after 3.00 seconds",
+        "mod_wsgi (pid=7): Daemon process deadlock timer expired, stopping process 'x'.",
+    ] {
+        let e = explained(text);
+        let r = &e.readings[0];
+        assert_eq!((r.limit, r.exactly, r.side), (Limit::TimedOut, Some(Exactly::WorkerKilled), Some(Side::Server)), "{text}");
+        assert_eq!((r.certainty, r.count, e.readings.len()), (Certainty::Likely, 1, 1), "{text}");
+        assert!(!r.alternatives.is_empty() && !e.remedies.is_empty(), "{text}");
+        assert!(e.remedies.iter().any(|remedy| remedy.action.contains("raise the limit")), "{text}: {:?}", e.remedies);
+    }
+    // Its server guesses at memory; beside its own time limit that is no second cause.
+    let killed = "[2026-01-01 10:00:01 +0000] [7] [ERROR] Worker (pid:456) was sent SIGKILL! Perhaps out of memory?";
+    let alone = explained(killed);
+    assert_eq!((alone.readings[0].exactly, alone.readings[0].certainty), (Some(Exactly::Memory), Certainty::Likely));
+    let both = explained(&format!("[2026-01-01 10:00:00 +0000] [7] [CRITICAL] WORKER TIMEOUT (pid:456)\n{killed}"));
+    assert!(both.readings.iter().all(|r| r.exactly == Some(Exactly::WorkerKilled)), "{:?}", both.readings);
 }

@@ -18,6 +18,7 @@ mod refusing;
 mod rows;
 mod stalls;
 mod target;
+mod turns;
 
 pub(super) use backlog::{Overflow, Retried};
 pub(super) use budget::HighBudget;
@@ -35,6 +36,7 @@ pub(super) use refusing::Refusing;
 pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
 pub(super) use stalls::{Hang, Stalls, Still, TargetStall};
 pub(super) use target::{CpuLimit, Full};
+pub(super) use turns::{Turn, part_of};
 
 use crate::model::result::{RunResult, Shortfall};
 use crate::remedy::{Situation, TargetEnds};

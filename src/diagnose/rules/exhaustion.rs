@@ -178,7 +178,7 @@ fn law(run: &RunResult, seen: &Indicators, first: f64) -> String {
     let Some(b) = seen.ports.budget.filter(|b| !b.hold.is_zero() && b.pool > 0) else { return String::new() };
     let ceiling = b.ceiling_cps();
     let made = cps_before(run, first).filter(|made| *made > ceiling);
-    let made = made.map_or_else(String::new, |made| format!("; this run made {}/s until then", rate(made)));
+    let made = made.map_or_else(String::new, |made| format!("; this run made {}/s until they ran out", rate(made)));
     format!(
         "{} / {} sustain {} connections/s to one destination{made}. ",
         counted(b.pool, "port"),

@@ -6,6 +6,7 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
 use crate::model::figures::{count, counted, rate, seconds, share};
 use crate::model::result::RunResult;
+use crate::remedy::catalogue::Name;
 use crate::remedy::ports::for_run;
 use crate::remedy::{advice, load_with, target_keeps};
 
@@ -51,7 +52,7 @@ fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
     let short = load_with(&run.plan, |p| p.keepalive = false);
     // Ports are mentioned where this can use them up.
     if seen.ports.budget.is_some_and(|b| seen.ports.wearing_cps > BUDGET_HIGH_SHARE * b.ceiling_cps()) {
-        remedies.extend(for_run(&seen.situation(run)).into_iter().filter(|r| r.name.as_deref() == Some("ring")));
+        remedies.extend(for_run(&seen.situation(run)).into_iter().filter(|r| Name::Ring.is(r)));
     }
     remedies.push(advice(
         "plan for a connection per request: the same figures, and the port budget before the run",

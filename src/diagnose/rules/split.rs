@@ -5,7 +5,8 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{SPLIT_ANSWERS, SPLIT_BYTES, SPLIT_LEAST_MS, SPLIT_MOST_MS};
 use crate::model::figures::ms;
 use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::{advice, load_with};
+use crate::remedy::advice;
+use crate::remedy::software::no_delay;
 
 /// target-splits-answers.
 pub(in crate::diagnose) fn splits(run: &RunResult, _: &Indicators) -> Ruling {
@@ -30,10 +31,10 @@ fn found(run: &RunResult, e: &Endpoint, late_ms: f64) -> Ruling {
     let (late, p50) = (ms(late_ms), e.latency_ms.map(|l| l.p50));
     let of = if run.endpoints.len() > 1 { format!(" of {}", e.name) } else { String::new() };
     let text = format!(
-        "The rest of each answer{of} comes {late} ms after its first byte (half of them later). Two things do that, and latencies do not \
-         tell which. The target writes head and body with two calls: its kernel keeps the second part back until the first is \
-         acknowledged (Nagle), and this machine's kernel puts that off for 40 ms (delayed ACK). Or its program pauses between them. In \
-         the first case an idle target answers no faster, and each user waits so long for each answer."
+        "The rest of each answer{of} comes {late} ms after its first byte (half of them later). Either the target writes head and body \
+         with two calls, and its kernel keeps the second back until the first is acknowledged (Nagle), which this machine's kernel \
+         delays by 40 ms; or its program pauses between them. Latencies do not tell which. In the first case an idle target answers no \
+         faster, and each user waits so long for each answer."
     );
     let without = p50.map(|p50| p50 - late_ms).filter(|rest| *rest > 0.0 && *rest < late_ms);
     let expected = match without {
@@ -42,8 +43,8 @@ fn found(run: &RunResult, e: &Endpoint, late_ms: f64) -> Ruling {
     };
     let remedies = vec![
         advice(
-            "write head and body with one call, or set TCP_NODELAY at the target; then the run again",
-            load_with(&run.plan, |_| ()),
+            "write head and body with one call or set TCP_NODELAY: at the target; then the run again",
+            run.resources.target.as_ref().map_or(no_delay(""), |t| no_delay(&t.name)),
             expected,
         ),
         advice(

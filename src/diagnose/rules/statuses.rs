@@ -2,7 +2,7 @@
 
 use super::capacity::more_workers;
 use super::target::{alone, evidence, hidden, in_part, less_load};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, name_of};
+use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, Turn, name_of};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::ALL_SHARE;
 use crate::model::figures::{count, counted, share};
@@ -30,6 +30,10 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         (None, Party::TargetMachine) => "No answer came: the target's machine refused.",
         (None, _) => "No answer came: call and errno name what failed.",
     };
+    let turn = Turn::of(run, &rows, &course);
+    if let Some(turn) = turn {
+        text += &format!(" {}", turn.meaning());
+    }
     let limits = rows.0.iter().find_map(|row| row.limit_fields.as_deref());
     if let Some(fields) = limits {
         text += &format!(" It says when: {fields}.");
@@ -48,8 +52,9 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         run,
         format!("the same share of errors is not the load's: it was {} with {}", share(of_all), counted(run.plan.users, "user")),
     ));
-    in_part(evidence(Found::new(title(run, &rows, &course), text), &rows), &course)
+    in_part(evidence(Found::new(title(run, &rows, &course, turn), text), &rows), &course)
         .with("share", of_all)
+        .with("every_nth", turn.map(|turn| turn.every))
         .with("name", name_of(row).into_owned())
         .with("limit_fields", limits.map(str::to_owned))
         .with("endpoints", rows.endpoints())
@@ -58,7 +63,7 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
 }
 
 /// Which status, since when, and its share of the answers.
-fn title(run: &RunResult, rows: &Rows<'_>, course: &Course) -> String {
+fn title(run: &RunResult, rows: &Rows<'_>, course: &Course, turn: Option<Turn>) -> String {
     let when = course.in_words();
     let mut statuses: Vec<Option<u16>> = rows.0.iter().map(|row| row.failure().and_then(Failure::status)).collect();
     statuses.sort_unstable();
@@ -71,6 +76,8 @@ fn title(run: &RunResult, rows: &Rows<'_>, course: &Course) -> String {
             let what = status_words(status);
             if rows.count() >= answers {
                 format!("every answer was {what}: {} in all", count(answers))
+            } else if let Some(turn) = turn {
+                format!("{} was {what}: {}", turn.in_words("answer"), turn.counted())
             } else if course.is_part() && course.share.is_some_and(|share| share >= ALL_SHARE) {
                 format!("every answer{when} was {what}: {many}")
             } else {

@@ -102,7 +102,7 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
         }
         _ if after.plan.mix.len() > 1 => {
             let name = &after.plan.mix[0].path;
-            advice(format!("repeat it with {name} alone: that takes the other endpoints' work away"), lone, expected)
+            advice(format!("repeat it for {name} alone: that takes the other endpoints' work away"), lone, expected)
         }
         _ => advice("repeat it with a server that can do more", load_with(&after.plan, |_| ()), expected),
     });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lighter::round_rate;
 use super::places;
 use super::unfinished::{self, ask_by_hand};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of, unnamed};
+use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, Turn, message_of, name_of, part_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};
 use crate::model::figures::{count, counted, is_supported, number, seconds};
@@ -54,6 +54,7 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
     let fresh = rows.count() - reused;
     // Those of a target that went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
+    let turn = Turn::of(run, &rows, &course);
     let mut text =
         format!("The target ended {} before it had answered: {}. ", counted(rows.count(), "connection"), rows.in_words());
     if went {
@@ -61,21 +62,32 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
     } else {
         if reused > 0 {
             text += &format!(
-                "{reused} of them had carried an answer before: the target closed the connection while the next request was on its \
-                 way. {} ",
-                if pauses(run) {
-                    "Its idle timeout is shorter than the users' pauses, or it limits requests per connection."
-                } else {
-                    "The users do not pause, so it is no idle timeout: it limits its connections, or the requests of each."
-                }
+                "{} of them had carried an answer before: the target closed the connection while the next request was on its \
+                 way. ",
+                count(reused)
             );
+            text += &match turn {
+                Some(turn) if fresh == 0 => format!(
+                    "It closed each after {}: it limits the requests of a connection, and does not announce the end. ",
+                    counted(turn.every - 1, "answer")
+                ),
+                // One that takes turns does so whatever the connection did before.
+                Some(_) => String::new(),
+                None if pauses(run) => {
+                    "Its idle timeout is shorter than the users' pauses, or it limits requests per connection. ".to_owned()
+                }
+                None => "The users do not pause, so it is no idle timeout: it limits its connections, or the requests of each. "
+                    .to_owned(),
+            };
         }
         if fresh > 0 {
             text += &format!(
-                "{fresh} were fresh: the target accepted and hung up, as a crashing worker, a connection limit or a TLS port does. "
+                "{} were fresh: the target accepted and hung up, as a crashing worker, a connection limit or a TLS port does. ",
+                count(fresh)
             );
         }
     }
+    text += &turn.filter(|_| fresh > 0).map_or_else(String::new, |turn| turn.meaning() + " ");
     let few = few_kept(run).filter(|_| reused > 0 && !went);
     if let Some((open, users)) = few {
         text += &format!(
@@ -86,12 +98,17 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
         );
     }
     text += "No request is retried. Windows shows WSAECONNRESET 10054.";
-    let title =
-        format!("{} ended without an answer{}: {}", counted(rows.count(), "connection"), course.in_words(), rows.in_words());
+    let what = match turn {
+        Some(turn) => format!("{} ended without an answer, {}", turn.in_words("request"), turn.counted()),
+        None => format!("{} ended without an answer{}", part_of(rows.count(), run.totals.requests, "request"), course.in_words()),
+    };
+    let title = format!("{what}: {}", rows.in_words());
     in_part(evidence(Found::new(title, text), &rows), &course)
         .with("open_at_the_end", few.map(|(open, _)| open))
         .with("on_reused_connections", reused)
         .with("on_fresh_connections", fresh)
+        .with("share", rows.count() as f64 / run.totals.requests.max(1) as f64)
+        .with("every_nth", turn.map(|turn| turn.every))
         .with("endpoints", rows.endpoints())
         .remedies(if went { Vec::new() } else { against_resets(run, &rows, reused, fresh) })
         .caused_only_by(if went { vec![Id::TargetGone] } else { vec![Id::TargetBacklogOverflow] })
@@ -208,11 +225,11 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         ));
     }
     let (after, when) = (seconds(limit), course.in_words());
-    let title = match unfinished {
-        Some((received, _)) => {
-            format!("{} did not end within {after}{when}: {}", counted(rows.count(), "answer"), unfinished::missing(&received))
-        }
-        None => format!("{} timed out after {after}{when}{}", counted(rows.count(), "request"), rows.after_a_clause()),
+    let title = if let Some((received, _)) = unfinished {
+        format!("{} did not end within {after}{when}: {}", counted(rows.count(), "answer"), unfinished::missing(&received))
+    } else {
+        let many = part_of(rows.count(), run.totals.requests, "request");
+        format!("{many} timed out after {after}{when}{}", rows.after_a_clause())
     };
     // Those of a target that went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
@@ -265,9 +282,16 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         Some(Cause::Malformed(ProtocolFault::NotHttp(_))) => "not HTTP/1",
         _ => "malformed",
     };
-    let title = format!("{} {what}{}: {}", counted(rows.count(), "answer"), course.in_words(), message_of(row));
+    let turn = Turn::of(run, &rows, &course);
+    let text = turn.map_or_else(|| text.clone(), |turn| format!("{text} {}", turn.meaning()));
+    let many = match turn {
+        Some(turn) => format!("{} {what}, {}", turn.in_words("answer"), turn.counted()),
+        None => format!("{} {what}{}", part_of(rows.count(), run.totals.requests, "answer"), course.in_words()),
+    };
+    let title = format!("{many}: {}", message_of(row));
     in_part(evidence(Found::new(title, text), &rows), &course)
         .with("fault", name_of(row).into_owned())
+        .with("every_nth", turn.map(|turn| turn.every))
         .with("first_bytes", row.first_bytes.clone())
         .with("endpoints", rows.endpoints())
         .remedies(remedies)

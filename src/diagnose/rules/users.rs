@@ -21,6 +21,11 @@ fn started_of_ramp(run: &RunResult, asked: u32) -> Option<u32> {
     (due < asked).then_some(seen.map_or(due, |n| n.min(due)))
 }
 
+/// Users that were started, where the run ended before all that were asked for; none where all were.
+pub(crate) fn users_started(run: &RunResult) -> Option<u32> {
+    started_of_ramp(run, run.totals.users_asked.max(run.plan.users))
+}
+
 /// The run ended before the time or the count that was asked for: a signal, or nothing worked at all.
 fn was_stopped(run: &RunResult) -> bool {
     let plan = &run.plan;

@@ -104,7 +104,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: Id::TargetResets,
-        says: "the target ended connections before it answered, by call and errno, on fresh and on reused connections",
+        says: "the target ended connections before it answered: their share of the requests, whether they take turns (every second one), by call and errno, on fresh and on reused connections",
         fires: "read(), write() or connect() met ECONNRESET 104, EPIPE 32 or ECONNABORTED 103, or the connection ended before the first byte of an answer (Windows 10054)",
         needs: COUNTED_AT_TARGET,
         advises: "a longer idle timeout of the target, its log at that time, less load",

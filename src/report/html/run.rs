@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::shell::{Document, Tile, Top, lines, list, page, section, tiles, titled};
 use super::{charts, environment, failures, findings};
-use crate::model::figures::{count, counted, is_supported, ms, percent, rate, share};
+use crate::diagnose::has_no_rate;
+use crate::model::figures::{count, counted, is_supported, ms, percent, rate, seconds, share};
 use crate::model::result::{RunResult, VerdictId};
 use crate::report::chart::{EndpointTimes, page_charts};
 use crate::report::locust;
@@ -70,7 +71,12 @@ pub(super) fn key_figures(run: &RunResult, ports_now: Option<Tile>) -> Vec<Tile>
     let mut figures = vec![
         tile(count(all.requests), "requests", Tone::Normal),
         tile(percent(all.failures_percent()), &format!("failed: {}", count(all.failures)), failed),
-        tile(rate(run.totals.rps), "requests/s answered or failed at the target", Tone::Normal),
+        if has_no_rate(run) {
+            let ended = counted(run.totals.requests, "request");
+            tile("-".into(), &format!("requests/s: {ended} in {} give no rate", seconds(run.duration_s)), Tone::Normal)
+        } else {
+            tile(rate(run.totals.rps), "requests/s answered or failed at the target", Tone::Normal)
+        },
     ];
     if let Some(l) = &run.totals.latency_ms {
         let answers = run.totals.requests.saturating_sub(run.totals.failures);
@@ -89,6 +95,8 @@ pub(super) fn key_figures(run: &RunResult, ports_now: Option<Tile>) -> Vec<Tile>
             .or(ports.peak_used)
             .zip(ports.pool)
             .map_or_else(String::new, |(n, of)| format!(": {} of {}", count(n), count(of)));
+        let before = ports.leftover_before.filter(|n| *n > 0);
+        let of = of + &before.map_or_else(String::new, |n| format!(", {} before the run", count(n)));
         let tone = if used >= 1.0 { Tone::Bad } else { Tone::Normal };
         figures.push(tile(share(used), &format!("of the source ports at the peak{of}"), tone));
     }

@@ -9,6 +9,7 @@ use crate::model::figures::{count, counted, hold, rate, seconds};
 use crate::model::finding::{Finding, Remedy};
 use crate::model::forecast::Forecast;
 use crate::model::order::Order as _;
+use crate::remedy::catalogue::Name;
 use crate::report::style::{Tone, wrapped};
 
 /// Remedies on one screen.
@@ -291,7 +292,7 @@ fn remedy(number: usize, r: &Remedy, os: Option<Os>, page: &Page) -> String {
 
 /// Kept connections: the change in the program, which comes before all others.
 fn keeps(r: &Remedy) -> bool {
-    r.name.as_deref() == Some("keep-alive")
+    Name::KeepAlive.is(r)
 }
 
 /// A command in lines that can be pasted as they are; `goes_on` ends those that have another one behind them.

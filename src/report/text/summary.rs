@@ -1,9 +1,11 @@
 //! The summary: is the run valid, how much of what, on how many connections, through which ports, at what cost.
 
 use super::{Page, section};
+use crate::diagnose::has_no_rate;
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
 use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult, RunStamp};
+use crate::model::time::per_second;
 use crate::report::style::{Tone, wrapped};
 
 /// CPU of others, percent of all cores, from which they are named.
@@ -131,9 +133,22 @@ fn requests(run: &RunResult) -> String {
 
 fn rates(run: &RunResult) -> String {
     let t = &run.totals;
-    let mut text = format!("{} req/s", rate(t.rps));
+    let failed = t.failures + t.local_failures > 0;
+    let mut text = if failed {
+        let answers = t.requests.saturating_sub(t.failures);
+        let [tried, answered] = [t.attempts, answers].map(|n| rate(per_second(n, run.duration_s)));
+        format!("{tried} requests/s tried, {answered} answered")
+    } else {
+        format!("{} req/s", rate(t.rps))
+    };
     if run.plan.is_open_loop() {
-        text += &format!(" of {} asked for", rate(run.plan.mean_rate(run.duration_s)));
+        let asked = rate(run.plan.mean_rate(run.duration_s));
+        text += &if failed { format!(", {asked} asked for") } else { format!(" of {asked} asked for") };
+    }
+    if has_no_rate(run) {
+        text += &format!(" (of {} in {}: no rate that holds)", counted(t.attempts, "request"), seconds(run.duration_s));
+    } else if failed {
+        text += " (means of the whole run)";
     }
     if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0) {
         text += &format!("; {} req/s after the first {}", rate(steady.rps), seconds(steady.from_s));
@@ -203,7 +218,11 @@ fn ports(p: &Ports) -> String {
     let some = p.peak_time_wait.is_some_and(|n| n > 0);
     let again =
         if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", ports that can be reused included" } else { "" };
-    text += &format!(", {} of them in TIME_WAIT{again}; {} new connections/s", known(p.peak_time_wait), rate(p.rate_cps));
+    text += &format!(", {} of them in TIME_WAIT{again}", known(p.peak_time_wait));
+    if let Some(before) = p.leftover_before.filter(|n| *n > 0) {
+        text += &format!(", {} in use before the run", count(before));
+    }
+    text += &format!("; {} new connections/s were made on the mean", rate(p.rate_cps));
     if let (Some(ceiling), Some(hold)) = (p.ceiling_cps, p.hold_s) {
         text += &format!(", {}/s can be sustained (each port stays in use for {})", rate(ceiling), figures::hold(hold));
     }

@@ -13,7 +13,7 @@ use crate::model::figures::{counted, ms, number, percent, rate, share, times};
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::result::VerdictId;
 use crate::model::study::{Answer, Ceiling, CeilingKind, EndpointLoad, Question, Saturation, SaturationKind, StepRow};
-use crate::remedy;
+use crate::remedy::{self, catalogue::Name};
 
 /// Of a ceiling of which less than this was reached at saturation, something else is the limit.
 const CEILING_NEAR_SHARE: f64 = 0.5;
@@ -187,7 +187,7 @@ fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
         return Some(text);
     }
     let remedy = finding.remedies.first()?;
-    if let (Some("keep-alive"), Some(kept)) = (remedy.name.as_deref(), shown_by(steps, index)) {
+    if let Some(kept) = shown_by(steps, index).filter(|_| Name::KeepAlive.is(remedy)) {
         let all = counted(kept.requests, "request");
         return Some(format!("keep connections open: {} 0 of {all} failed", place(kept)));
     }

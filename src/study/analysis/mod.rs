@@ -12,19 +12,26 @@ mod verdict;
 pub use verdict::verdict;
 
 use crate::diagnose::ceiling::ceilings;
+use crate::diagnose::users_started;
 use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, RunResult};
 use crate::model::study::{Analysis, EndpointLoad, Saturation, StepRow, unanswered_share};
 
-/// Analyses the steps, in their order; `labels` is what each is called.
+/// Analyses the steps, in their order; `labels` is what each is called. One that ended before all of its users had started is
+/// called by those that had: `21 of 100 users`.
 pub fn analyse(runs: &[RunResult], labels: &[String]) -> Analysis {
     let mut rows: Vec<StepRow> = runs.iter().zip(labels).map(|(run, label)| StepRow::of(run, label)).collect();
     let quick = rows.iter().filter(|r| r.failures + r.local_failures == 0).filter_map(|r| r.response_mean_s).reduce(f64::min);
     for (row, run) in rows.iter_mut().zip(runs) {
+        let started = users_started(run);
+        if let Some(n) = started {
+            row.label = if by_load(row) { format!("{n} of {}", row.label) } else { format!("{} ({n} of its users)", row.label) };
+        }
         row.expected_rps = if run.plan.is_open_loop() {
             Some(run.plan.rate)
         } else {
-            quick.map(|q| f64::from(row.users) / (row.think_mean_s + q).max(1e-9))
+            // Users that never started make no line.
+            quick.filter(|_| started.is_none()).map(|q| f64::from(row.users) / (row.think_mean_s + q).max(1e-9))
         };
         row.expected_share = row.steady_rps.zip(row.expected_rps).map(|(steady, expected)| steady / expected.max(1e-9));
     }
@@ -118,8 +125,12 @@ impl<'a> Steps<'a> {
 
 /// `at 100 users`, `in step short`.
 pub(crate) fn place(row: &StepRow) -> String {
-    let by_load = row.label.starts_with(|c: char| c.is_ascii_digit());
-    if by_load { format!("at {}", row.label) } else { format!("in step {}", row.label) }
+    if by_load(row) { format!("at {}", row.label) } else { format!("in step {}", row.label) }
+}
+
+/// Steps of a study of users are called by their number, those of a plan by their names.
+fn by_load(row: &StepRow) -> bool {
+    row.label.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]

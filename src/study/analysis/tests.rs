@@ -209,3 +209,21 @@ fn a_step_that_ends_inside_its_ramp_is_named() {
     run.plan.duration = Duration::from_secs(30);
     assert!(!found(&run));
 }
+
+/// A step that ended before all of its users had started is called by those that had, wherever it is named.
+#[test]
+fn users_that_never_started_are_not_counted() {
+    let mut late = step(100, 50.0, 0.1, 30.0);
+    (late.plan.spawn_rate, late.duration_s, late.totals.steady) = (1.0, 20.0, None);
+    (late.totals.users_reached, late.totals.users_asked) = (21, 21);
+    for (i, p) in late.series.iter_mut().enumerate() {
+        p.users_asked = 21.min(i as u32 + 1);
+    }
+    diagnose::settle(&mut late);
+    let found = study(vec![step(10, 27.2, 0.1, 30.0), late]);
+    assert_eq!(found.analysis.rows[1].label, "20 of 100 users");
+    assert_eq!(found.analysis.rows[1].expected_rps, None);
+    let page = render_study(&found, &Page::plain());
+    assert!(page.contains("20 of 100") && !page.contains("to 100 users") && !page.contains("at 100 users"), "{page}");
+    assert!(!found.verdict.sentence.contains("up to 100 users"), "{}", found.verdict.sentence);
+}

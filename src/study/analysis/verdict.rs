@@ -2,7 +2,7 @@
 //! steps together do: the rate stays behind the users.
 
 use super::{Steps, place};
-use crate::model::figures::{count, counted, rate, seconds, share};
+use crate::model::figures::{counted, rate, seconds, share};
 use crate::model::finding::FindingId;
 use crate::model::result::{RunResult, Verdict, VerdictId};
 use crate::model::study::{Analysis, Saturation, SaturationKind};
@@ -98,10 +98,10 @@ fn healthy(steps: &Steps<'_>) -> String {
     if let Some(worst) = censored {
         return format!("OK, but {} of the requests {} got no answer", share(worst.unanswered_share), place(worst));
     }
-    let totals = &steps.runs[heavy].totals;
-    if totals.users_reached < totals.users_asked {
-        let (reached, asked) = (count(totals.users_reached), count(totals.users_asked));
-        return format!("OK as far as it went: only {reached} of {asked} users started before the last step ended");
+    // Users that share connections, or had none, are not the load that was asked for.
+    let short = steps.runs[heavy].findings.iter().find(|f| f.id == FindingId::UsersNotReached);
+    if let Some(finding) = short {
+        return format!("OK as far as it went: {} ({})", finding.title, place(row));
     }
     format!("OK: no limit reached up to {}: {} req/s", row.label, rate(row.steady_rps.unwrap_or(row.rps)))
 }

@@ -7,7 +7,7 @@ use sockbench::testing::model::result::{Closes, Framing, PhaseMs, Received, RunS
 
 use super::capacity::own_cpu;
 use super::{clear, fires, ids, reads, unknown, unnamed};
-use crate::facts::{errno, exhausted, fail, healthy, late, over, short, status, surplus};
+use crate::facts::{errno, exhausted, fail, healthy, late, over, short, status, surplus, truncated};
 
 #[test]
 fn refused_and_self_connects() {
@@ -342,4 +342,39 @@ fn fields_about_a_limit_are_shown() {
     let f = fires(Id::TargetErrors, &run);
     assert_eq!(f.evidence["limit_fields"], "Retry-After: 5");
     assert!(f.explanation.contains("Retry-After: 5"), "{}", f.explanation);
+}
+
+/// Failures that take turns are named as such, with what it means; those of chance have their share.
+#[test]
+fn every_second_request_is_no_chance() {
+    let half = |failed: u64, failure: Failure| {
+        let mut run = healthy();
+        fail(&mut run, failure, failed, 0.0, 59.9);
+        let requests = run.totals.requests;
+        run.endpoints.truncate(1);
+        run.endpoints[0].requests = requests;
+        run
+    };
+    let answers = healthy().totals.requests;
+    for (id, failure) in [
+        (Id::TargetResets, Failure::new(Call::Read, Cause::Eof)),
+        (Id::TargetErrors, status(503)),
+        (Id::TargetMalformed, truncated()),
+    ] {
+        let even = fires(id, &half(answers, failure));
+        assert_eq!(even.evidence["every_nth"], 2, "{}", id.word());
+        assert!(even.title.starts_with("every second ") && even.explanation.contains("takes turns"), "{}: {even:?}", id.word());
+        let third = fires(id, &half(answers / 2, failure));
+        assert_eq!(third.evidence["every_nth"], 3, "{}", id.word());
+        let by_chance = fires(id, &half(answers - 100, failure));
+        assert!(!by_chance.evidence.contains_key("every_nth"), "{}: {by_chance:?}", id.word());
+        assert!(by_chance.title.contains(" % of "), "{}: {}", id.word(), by_chance.title);
+        // In a part of the run another one begins.
+        let mut part = half(answers, failure);
+        (part.errors[0].first_s, part.duration_s) = (40.0, 60.0);
+        assert!(!fires(id, &part).evidence.contains_key("every_nth"), "{}", id.word());
+    }
+    // On reused connections only, each connection ends after so many answers.
+    let limit = fires(Id::TargetResets, &half(answers / 3, Failure { reused: true, ..Failure::new(Call::Read, Cause::Eof) }));
+    assert!(limit.explanation.contains("It closed each after 3 answers"), "{}", limit.explanation);
 }

@@ -1,6 +1,7 @@
 //! What was answered, how fast, and how long it took: for all requests, and a row each where endpoints differ.
 
 use super::answered;
+use crate::diagnose::has_no_rate;
 use crate::model::figures::{count, is_supported, ms, rate, share};
 use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictId};
@@ -58,6 +59,8 @@ fn rates(run: &RunResult, head: &str) -> String {
             text += ", while users paused after a failed connect";
         }
         text
+    } else if t.failures + t.local_failures == 0 && has_no_rate(run) {
+        format!("{} of {}, 0 failed", count(answers), count(t.attempts))
     } else if t.failures + t.local_failures == 0 {
         let rps = rate(per_second(answers, run.duration_s));
         if head.contains(&format!("{rps} req/s")) {
@@ -70,11 +73,14 @@ fn rates(run: &RunResult, head: &str) -> String {
         let of = if run.errors.is_empty() { format!(" of {}", count(t.attempts)) } else { String::new() };
         let mut text = format!("{}{of}", count(answers));
         // The mean over a time in which nothing could be answered is nobody's rate.
-        if !matches!(run.verdict.id, VerdictId::PortBound | VerdictId::TargetGone) {
+        if !matches!(run.verdict.id, VerdictId::PortBound | VerdictId::TargetGone) && !has_no_rate(run) {
             text += &format!(", {}/s", rate(per_second(answers, run.duration_s)));
         }
         text
     };
+    if has_no_rate(run) {
+        return text;
+    }
     if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0 && t.failures + t.local_failures == 0) {
         text += &format!("; {} req/s after {}", rate(steady.rps), crate::model::figures::seconds(steady.from_s));
     } else if let Some((least, most)) = spread(run).map(|(least, most)| (rate(least), rate(most)))
@@ -112,7 +118,8 @@ fn percentiles(l: &LatencyMs, answers: u64) -> String {
 fn endpoints(run: &RunResult, page: &Page) -> String {
     let right = Align::Right;
     let failed = run.endpoints.iter().any(|e| e.failures + e.local_failures > 0);
-    let mut columns = vec![("endpoint", Align::Left), ("req/s", right)];
+    let rates = !has_no_rate(run);
+    let mut columns = vec![("endpoint", Align::Left), if rates { ("req/s", right) } else { ("answered", right) }];
     columns.extend(failed.then_some(("failed", right)));
     columns.extend([("p50", right), ("p95", right), ("p99 ms", right)]);
     let mut table = Table::with_columns(columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect()).indented(2);
@@ -122,7 +129,8 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
             let known = e.latency_ms.as_ref().filter(|_| is_supported(percentile, answers));
             Cell::from(known.map_or_else(|| "-".into(), |l| ms(pick(l))))
         };
-        let mut cells: Vec<Cell> = vec![shortened(&e.name, NAME_WIDTH).into(), rate(per_second(answers, run.duration_s)).into()];
+        let mut cells: Vec<Cell> = vec![shortened(&e.name, NAME_WIDTH).into()];
+        cells.push(if rates { rate(per_second(answers, run.duration_s)) } else { count(answers) }.into());
         cells.extend(failed.then(|| Cell::from(count(e.failures + e.local_failures))));
         cells.extend([time(50.0, |l| l.p50), time(95.0, |l| l.p95), time(99.0, |l| l.p99)]);
         table.row_of(cells);

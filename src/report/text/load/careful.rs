@@ -156,8 +156,13 @@ fn others(run: &RunResult) -> Option<String> {
 
 /// Whole parts that could not be read.
 fn unread(run: &RunResult) -> Option<String> {
-    let parts =
-        [("ports", "ports"), ("resources.target", "the target's CPU"), ("resources.host.cpu_percent_mean", "the host's CPU")];
+    let parts = [
+        ("ports", "ports"),
+        ("resources.client.cpu_percent_mean", "the client's CPU"),
+        ("resources.target", "the target's CPU"),
+        ("resources.target.cpu_percent_mean", "the target's CPU"),
+        ("resources.host.cpu_percent_mean", "the host's CPU"),
+    ];
     let row = |key: &str| run.unavailable.iter().find(|u| u.key == key);
     let mut missing: Vec<(&str, Vec<&str>)> = Vec::new();
     for (key, words) in parts {

@@ -51,7 +51,7 @@ fn exhausted(run: &RunResult, p: &Ports) -> Vec<String> {
     }
     if let Some((pool, hold, ceiling)) = law {
         lines.push(format!(
-            "{} ports / {} sustain {} connections/s; this run {}",
+            "{} ports / {} sustain {} new connections/s; {}",
             count(pool),
             figures::hold(hold),
             rate(ceiling),
@@ -66,7 +66,7 @@ fn exhausted_there(run: &RunResult, finding: &Finding) -> Vec<String> {
     let ports = run.machines.iter().find(|m| finding.machines.contains(&m.name)).and_then(|m| m.ports.as_ref());
     let law = ports.and_then(|p| Some((p.pool?, p.hold_s.filter(|h| *h > 0.0)?, p.ceiling_cps?)));
     let line = law.map(|(pool, hold, ceiling)| {
-        format!("{} ports / {} sustain {} connections/s there", count(pool), figures::hold(hold), rate(ceiling))
+        format!("{} ports / {} sustain {} new connections/s there", count(pool), figures::hold(hold), rate(ceiling))
     });
     line.into_iter().collect()
 }
@@ -79,11 +79,11 @@ fn tried(run: &RunResult) -> String {
     let until = finding.and_then(|f| f.evidence.get("rate_until_first_cps")?.as_f64());
     match until.filter(|cps| run.plan.think.max.is_zero() && !run.plan.is_open_loop() && *cps > all) {
         Some(cps) => format!(
-            "made {}/s until they ran out; after a failure sockbench's users pause up to {}",
+            "{}/s were made until they ran out; after a failure sockbench's users pause up to {}",
             rate(cps),
             span(LOCAL_PAUSE_MAX)
         ),
-        None => format!("tried {}/s", rate(all)),
+        None => format!("{}/s were tried", rate(all)),
     }
 }
 

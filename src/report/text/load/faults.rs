@@ -18,6 +18,8 @@ const EXCERPT: usize = 50;
 struct Kind<'a> {
     row: &'a ErrorRow,
     count: u64,
+    /// those of them whose connection had carried an answer before
+    reused: u64,
     first_s: f64,
     last_s: f64,
 }
@@ -55,13 +57,14 @@ fn kinds(run: &RunResult) -> Vec<Kind<'_>> {
     for row in &run.errors {
         let same =
             |k: &&mut Kind| (k.row.call, &k.row.name, k.row.party, k.row.phase) == (row.call, &row.name, row.party, row.phase);
-        match kinds.iter_mut().find(same) {
-            Some(k) => {
-                k.count += row.count;
-                k.first_s = k.first_s.min(row.first_s);
-                k.last_s = k.last_s.max(row.last_s);
-            }
-            None => kinds.push(Kind { row, count: row.count, first_s: row.first_s, last_s: row.last_s }),
+        let reused = if row.reused { row.count } else { 0 };
+        if let Some(k) = kinds.iter_mut().find(same) {
+            k.count += row.count;
+            k.reused += reused;
+            k.first_s = k.first_s.min(row.first_s);
+            k.last_s = k.last_s.max(row.last_s);
+        } else {
+            kinds.push(Kind { row, count: row.count, reused, first_s: row.first_s, last_s: row.last_s });
         }
     }
     kinds.order_by_key(|k| std::cmp::Reverse(k.count));
@@ -114,6 +117,7 @@ fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
         (false, true, false) => format!(", from then until {last}"),
         (false, false, _) => format!(", {first} to {last}"),
     };
+    text += &connections(k);
     if let Some(bytes) = k.row.first_bytes.as_ref().filter(|bytes| !bytes.is_empty()) {
         text += &format!("; received \"{}\"", excerpt(bytes));
     }
@@ -129,8 +133,21 @@ fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
     text
 }
 
+/// On which connections reads and writes failed: a target that ends kept connections does something else than one that hangs
+/// up on new ones.
+fn connections(k: &Kind) -> String {
+    let fresh = k.count - k.reused;
+    match (k.row.call, k.reused, fresh) {
+        (Call::Read | Call::Write, 0, _) => "; on fresh connections".to_owned(),
+        (Call::Read | Call::Write, _, 0) => "; on reused connections".to_owned(),
+        (Call::Read | Call::Write, reused, fresh) => {
+            format!("; {} on reused connections, {} on fresh ones", count(reused), count(fresh))
+        }
+        _ => String::new(),
+    }
+}
+
 fn what(row: &ErrorRow, run: &RunResult, sentence: &str) -> String {
-    let reused = if row.reused { " on a reused connection" } else { "" };
     let windows = row.windows_code.map_or_else(String::new, |code| format!(" (Windows {code})"));
     match (row.call, row.errno) {
         (Call::Http, _) => format!("status {}", row.name),
@@ -141,7 +158,10 @@ fn what(row: &ErrorRow, run: &RunResult, sentence: &str) -> String {
             format!("timed out{after}{doing}")
         }
         (Call::Protocol, _) => row.message.clone(),
-        (call, Some(errno)) => format!("{}(): {} {errno}{windows}{reused}", call.word(), row.name),
+        (call, Some(errno)) => format!("{}(): {} {errno}{windows}", call.word(), row.name),
+        (call, None) if row.cause == Some(Cause::Eof) => {
+            format!("{}(): {}, the target closed the connection without an answer", call.word(), row.name)
+        }
         (call, None) => format!("{}(): {}, {}", call.word(), row.name, row.message),
     }
 }
@@ -191,5 +211,40 @@ pub(super) fn party(party: Party) -> &'static str {
         Party::TargetProgram => "the target's program",
         Party::Sockbench => "sockbench's own limit",
         Party::Undecided => "undecided: the path, the target's machine or its backlog",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::{ECONNRESET, EPIPE, Failure};
+    use crate::report::fixture;
+
+    /// The same failure on fresh and on reused connections is one line that counts both.
+    #[test]
+    fn fresh_and_reused_connections_are_told_apart() {
+        for (call, cause) in
+            [(Call::Read, Cause::Eof), (Call::Read, Cause::Errno(ECONNRESET)), (Call::Write, Cause::Errno(EPIPE))]
+        {
+            let mut run = fixture::broken().run;
+            let sample = run.errors[0].clone();
+            let row = |reused: bool, count: u64| {
+                let failure = Failure { reused, ..Failure::new(call, cause) };
+                let (name, message) = (failure.name().into_owned(), failure.message());
+                ErrorRow { call, cause: Some(cause), errno: failure.errno(), name, message, reused, count, ..sample.clone() }
+            };
+            let mut said = |rows: Vec<ErrorRow>| {
+                run.errors = rows;
+                let text: String = blocks(&run, &Page::plain(), "").into_iter().map(|b| b.text).collect();
+                text.split_whitespace().collect::<Vec<_>>().join(" ")
+            };
+            for rows in [vec![row(true, 2417), row(false, 2420)], vec![row(false, 2420), row(true, 2417)]] {
+                let both = said(rows);
+                assert!(both.contains("2,417 on reused connections, 2,420 on fresh ones"), "{both}");
+                assert!(!both.contains("on a reused connection"), "{both}");
+            }
+            assert!(said(vec![row(true, 7)]).contains("; on reused connections"));
+            assert!(said(vec![row(false, 7)]).contains("; on fresh connections"));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Which limit was reached, or that none was, and how far away the others were.
 
 use super::{answered, headline, is_clean, subject};
+use crate::diagnose::has_no_rate;
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
 use crate::model::result::{Ports, RunResult, VerdictId};
@@ -16,6 +17,9 @@ const LOOP_WITHIN: f64 = 1.1;
 const RATE_WITHIN: f64 = 0.02;
 /// A part that is used this much is named as near its limit.
 const NEAR: f64 = 0.5;
+
+/// Ports of before the run are named from this part of those in use at its peak.
+const EARLIER: f64 = 0.1;
 
 /// A part of the machine: how much of it was used, in words and as a share of what there is.
 struct Part {
@@ -39,6 +43,8 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
         let reached = match is_clean(run) {
             // In a closed loop each user waits for its answer: more users, more requests.
             true if !run.plan.is_open_loop() && !why.is_empty() => "the users",
+            // Too little to say so.
+            true if has_no_rate(run) => "",
             true => "none reached",
             false => "",
         };
@@ -69,7 +75,7 @@ fn why(run: &RunResult) -> String {
         let all = rps >= plan.mean_rate(run.duration_s) * (1.0 - RATE_WITHIN);
         return if all { "the rate asked for was reached".to_owned() } else { String::new() };
     }
-    let Some(latency) = run.totals.latency_ms else { return String::new() };
+    let Some(latency) = run.totals.latency_ms.filter(|_| !has_no_rate(run)) else { return String::new() };
     if plan.stages.is_some() || subject(run).is_some_and(|f| f.id == FindingId::UsersNotReached) {
         return String::new();
     }
@@ -114,7 +120,9 @@ fn parts(run: &RunResult) -> Vec<Part> {
         parts.push(Part { verdicts: &[VerdictId::ClientBound], words, used });
     }
     if let Some(used) = run.ports.as_ref().and_then(Ports::in_use_share) {
-        parts.push(Part { verdicts: &[VerdictId::PortBound], words: format!("ports {}", share(used)), used });
+        let before = run.ports.as_ref().and_then(|p| earlier_share(p, used));
+        let before = before.map_or_else(String::new, |before| format!(" ({} before the run)", share(before)));
+        parts.push(Part { verdicts: &[VerdictId::PortBound], words: format!("ports {}{before}", share(used)), used });
     }
     if let Some(nofile) = run.host.nofile.filter(|n| *n > 0) {
         let used = f64::from(run.totals.users_reached) / nofile as f64;
@@ -123,4 +131,11 @@ fn parts(run: &RunResult) -> Vec<Part> {
         }
     }
     parts
+}
+
+/// The share of the ports that were in use before the run began, where that is much of what was in use at the peak: they are
+/// not the run's own.
+fn earlier_share(ports: &Ports, used: f64) -> Option<f64> {
+    let before = f64::from(ports.leftover_before?) / f64::from(ports.pool.filter(|pool| *pool > 0)?);
+    (before >= EARLIER * used && before > 0.0).then_some(before)
 }

@@ -14,6 +14,8 @@ const REMEDIES: usize = 3;
 const GAP: usize = 2;
 /// Longer commands are for `-v`.
 const COMMAND: usize = 40;
+/// What stands for a command that is too long.
+const LONG: &str = "see -v";
 /// Columns of a row's number, with its indent.
 const NUMBER: usize = 4;
 
@@ -84,15 +86,18 @@ fn folded(cell: &str, width: usize) -> Vec<String> {
 
 /// The action up to its first explanation.
 fn short(action: &str) -> String {
-    let end = [":", ";", " (", ", ", " with ", " so that "].iter().filter_map(|mark| action.find(mark)).min();
+    let end = [":", ";", " (", ", ", " so that "].iter().filter_map(|mark| action.find(mark)).min();
     let short = action[..end.unwrap_or(action.len())].trim_end();
     if short.contains(' ') { short.to_owned() } else { action.to_owned() }
 }
 
-/// The flags that change; a short command where none do.
+/// The flags that change; the command where none do. A long one is for `-v`.
 fn change(r: &Remedy) -> String {
-    let command = Some(&r.command).filter(|c| c.chars().count() <= COMMAND);
-    r.change.as_ref().or(command).cloned().unwrap_or_default()
+    match &r.change {
+        Some(change) => change.clone(),
+        None if r.command.chars().count() > COMMAND => LONG.to_owned(),
+        None => r.command.clone(),
+    }
 }
 
 /// `300 of 300`, `no effect`.

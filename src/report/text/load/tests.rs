@@ -76,3 +76,35 @@ fn no_key_of_the_document_and_no_evidence_is_on_the_page() {
         }
     }
 }
+
+/// Neither a rate nor a share of CPU follows from a moment.
+#[test]
+fn a_run_of_a_moment_has_no_rate_and_no_share() {
+    let (_, mut run) = stored().find(|(name, _)| *name == "healthy").unwrap();
+    (run.duration_s, run.plan.requests) = (0.003, 10);
+    (run.totals.requests, run.totals.attempts, run.endpoints[0].requests) = (10, 10, 10);
+    run.resources.client.cpu_percent_mean = None;
+    run.resources.target.as_mut().unwrap().cpu_percent_mean = None;
+    let why = "too short: CPU needs 200 ms between two readings";
+    for key in ["client", "target", "host"] {
+        run.explain_null(&format!("resources.{key}.cpu_percent_mean"), why);
+    }
+    let text = render_run(&run, &Page::plain());
+    assert!(!text.contains("req/s"), "{text}");
+    assert!(text.contains("answered  10 of 10, 0 failed"), "{text}");
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(&format!("the client's CPU, the target's CPU, the host's CPU not measured: {why}")), "{text}");
+}
+
+/// Ports that an earlier run left in TIME_WAIT are not this run's.
+#[test]
+fn ports_of_before_the_run_are_named() {
+    let (_, mut run) = stored().find(|(name, _)| *name == "healthy").unwrap();
+    let ports = run.ports.as_mut().unwrap();
+    (ports.pool, ports.peak_in_use, ports.peak_used, ports.peak_share) = (Some(1000), Some(410), Some(410), Some(0.41));
+    ports.leftover_before = Some(390);
+    let flat = |run: &RunResult| render_run(run, &Page::plain()).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat(&run).contains("ports 41 % (39 % before the run)"), "{}", flat(&run));
+    run.ports.as_mut().unwrap().leftover_before = Some(4);
+    assert!(flat(&run).contains("ports 41 %") && !flat(&run).contains("before the run"), "{}", flat(&run));
+}
