@@ -53,9 +53,7 @@ pub(crate) struct Args {
     /// Event loops; above one they share the port by SO_REUSEPORT
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::reactors)]
     reactors: usize,
-    /// Give each event loop a core: auto, off
-    ///
-    /// With auto, event loop i runs on core i and takes the connections that were opened on that core.
+    /// Give each event loop a core, and the connections that are opened on it: auto, off
     #[arg(long, hide_short_help = true, value_name = "auto|off", default_value = "off", value_parser = flag::pin)]
     pin: Pinning,
     /// Poll for events all the time instead of sleeping: on, off

@@ -10,6 +10,7 @@ use super::indicators::{
 use super::rules::contended::SPOILS_ALL;
 use super::rules::users::users_started;
 use super::rules::{backlog, received, refusal};
+use super::thresholds::SHORT_RUN_S;
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId as Id, Severity};
 use crate::model::result::{Holder, RunResult, RunStamp, Verdict, VerdictId};
@@ -194,11 +195,12 @@ fn host(seen: &Indicators, finding: &Finding) -> String {
 
 fn gone(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
     if let Some(gone) = seen.gone {
-        let sentence = format!(
-            "the target is gone since {}: {} req/s until then, none answered after",
-            seconds(gone.since_s),
-            rate(gone.rps_before)
-        );
+        let until = if gone.since_s < SHORT_RUN_S {
+            format!("{} until then", counted(gone.answered, "answer"))
+        } else {
+            format!("{} req/s until then", rate(gone.rps_before))
+        };
+        let sentence = format!("the target is gone since {}: {until}, none answered after", seconds(gone.since_s));
         return (sentence, Some(gone.since_s));
     }
     (format!("the target refused every connection: nothing listens at {}", run.plan.target.addr), None)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Part;
 use crate::model::figures::seconds;
+use crate::model::order::Order as _;
 use crate::model::result::{ClockOffset, Machine};
 use crate::model::time::{rfc3339_of, unix_seconds};
 use crate::stats::interval::Interval;
@@ -146,7 +147,7 @@ impl Clocks {
         }
         // The two that are furthest apart may both have been corrected.
         let mut wrong: Vec<f64> = at_work(parts).filter_map(off).map(|c| c.within_s.max(0.0)).collect();
-        wrong.sort_by(|a, b| b.total_cmp(a));
+        wrong.order_by(|a, b| b.total_cmp(a));
         Self::Compared { within_s: wrong.iter().take(2).sum() }
     }
 }

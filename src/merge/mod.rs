@@ -18,6 +18,7 @@ use std::net::IpAddr;
 
 use crate::model::document;
 use crate::model::limits::LATENCY_DIGITS;
+use crate::model::order::Order as _;
 use crate::model::plan::{LoadPlan, Whole};
 use crate::model::result::{Host, PhasesMs, RunResult, Steady, Sysctls};
 use crate::model::time::per_second;
@@ -58,7 +59,7 @@ pub struct Merged {
 ///
 /// Errors: they do not belong together; which, and why.
 pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
-    parts.sort_by(|a, b| order(a).cmp(&order(b)));
+    parts.order_by(|a, b| order(a).cmp(&order(b)));
     parts.iter().try_for_each(sound::check)?;
     let missing = fits::check(&parts)?;
     let axis = align::Axis::of(&parts);

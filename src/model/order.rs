@@ -1,6 +1,6 @@
 //! Sorting for lists of a page or a document.
 //!
-//! The standard library's sort is made anew for each type and comparison, 6 KB of code each. Here one sort of positions
+//! The standard library's sort is compiled again for each type and comparison, to 6 KB of code each time. Here one sort of positions
 //! serves all types; it costs an allocation, and an indirect call for each comparison.
 
 use std::cmp::Ordering;
@@ -10,7 +10,7 @@ pub trait Order<T> {
     /// By a comparison.
     fn order_by(&mut self, by: impl FnMut(&T, &T) -> Ordering);
 
-    /// By a key, which is made anew for each comparison.
+    /// By a key, which is made for each comparison.
     fn order_by_key<K: Ord>(&mut self, mut key: impl FnMut(&T) -> K) {
         self.order_by(|a, b| key(a).cmp(&key(b)));
     }

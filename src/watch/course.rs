@@ -334,7 +334,7 @@ impl Course {
         let before: u64 = self.seen.values().map(|s| u64::from(s.open_before)).sum();
         let mut surplus = ended.saturating_sub(opened + before);
         let mut rows: Vec<&mut Seen> = self.seen.values_mut().collect();
-        rows.sort_unstable_by_key(|s| (std::cmp::Reverse(s.server), s.key.1, s.key.0));
+        rows.order_by_key(|s| (std::cmp::Reverse(s.server), s.key.1, s.key.0));
         for seen in rows {
             let less = surplus.min(seen.server);
             (seen.server, surplus) = (seen.server - less, surplus - less);

@@ -2,6 +2,7 @@
 
 use crate::diagnose::indicators::{Gone, Indicators};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::thresholds::SHORT_RUN_S;
 use crate::model::figures::{counted, rate, seconds};
 use crate::model::result::RunResult;
 use crate::remedy::{advice, log_since};
@@ -15,7 +16,10 @@ pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ru
 
 fn went(run: &RunResult, gone: Gone) -> Ruling {
     let since = seconds(gone.since_s);
-    let rps = rate(gone.rps_before);
+    // No rate follows from less than a second.
+    let per_second = (gone.since_s >= SHORT_RUN_S).then(|| rate(gone.rps_before));
+    let each = per_second.as_ref().map_or_else(String::new, |rps| format!(", {rps} per second"));
+    let read = per_second.map_or_else(String::new, |rps| format!(": read {rps} req/s until {since}"));
     let target = run.resources.target.as_ref();
     let end = target.and_then(|t| Some((t, t.ended.as_deref()?)));
     let how = match end {
@@ -23,9 +27,9 @@ fn went(run: &RunResult, gone: Gone) -> Ruling {
         None => "Its program ended, crashed, or closed its listener.".to_owned(),
     };
     let text = format!(
-        "The target answered {} until {since}, {rps} per second. Then nothing listened there any more, and it was not back \
+        "The target answered {} until {since}{each}. Then nothing listened there any more, and it was not back \
          when the run ended. {how} Rates and latencies of the \
-         whole run mix both parts: read {rps} req/s until {since}.",
+         whole run mix both parts{read}.",
         counted(gone.answered, "request")
     );
     let remedies = vec![

@@ -5,7 +5,7 @@ use super::target::alone;
 use super::unfinished;
 use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::{MID_RUN_SHARE, STUCK_TIMES};
+use crate::diagnose::thresholds::{MID_RUN_SHARE, SHORT_RUN_S, STUCK_TIMES};
 use crate::model::figures::{counted, rate, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
 use crate::model::result::RunResult;
@@ -52,11 +52,9 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         };
     }
     if let (Some(since), Some(rps)) = (hang.since_s, hang.rps_before) {
-        text += &format!(
-            "From {} on nothing was answered: the rates of the whole run mix both parts, read {} req/s until then. ",
-            seconds(since),
-            rate(rps)
-        );
+        // No rate follows from less than a second.
+        let read = if since < SHORT_RUN_S { String::new() } else { format!(", read {} req/s until then", rate(rps)) };
+        text += &format!("From {} on nothing was answered: the rates of the whole run mix both parts{read}. ", seconds(since));
     }
     if is_stopped_at_end(run) {
         text += "The target's process was stopped (SIGSTOP, a debugger) when the run ended. ";

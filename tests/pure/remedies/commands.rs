@@ -23,6 +23,8 @@ const FLAGS: &[&[&str]] = &[
     &["--preconnect 3", "--preconnect 0"],
     &["--warmup 20ms", "--warmup 1250us"],
     &["--threads 2", "--threads 1"],
+    &["--pin auto", "--pin off"],
+    &["--busy-poll"],
     &["--seed 77"],
     &["--timeout 2.5005s", "--timeout 1h"],
     &["--no-keepalive"],
@@ -71,6 +73,8 @@ const SERVER: &[&str] = &[
     "max-conns=1M",
     "backlog=1",
     "reactors=3",
+    "pin=auto",
+    "busy-poll=on",
     "cpu-pin=false",
     "io-sleep=20ms",
 ];

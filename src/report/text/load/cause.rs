@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{headline, subject};
+use crate::diagnose::thresholds::SHORT_RUN_S;
 use crate::model::figures::{self, count, counted, ms, rate, seconds, span};
 use crate::model::finding::{Finding, FindingId};
 use crate::model::limits::LOCAL_PAUSE_MAX;
@@ -77,14 +78,14 @@ fn tried(run: &RunResult) -> String {
     let all = per_second(run.totals.attempts, run.duration_s);
     let finding = subject(run).filter(|f| f.id == FindingId::LocalPortsExhausted);
     let until = finding.and_then(|f| f.evidence.get("rate_until_first_cps")?.as_f64());
-    match until.filter(|cps| run.plan.think.max.is_zero() && !run.plan.is_open_loop() && *cps > all) {
-        Some(cps) => format!(
-            "{}/s were made until they ran out; after a failure sockbench's users pause up to {}",
-            rate(cps),
-            span(LOCAL_PAUSE_MAX)
-        ),
-        None => format!("{}/s were tried", rate(all)),
-    }
+    let until = until.filter(|cps| run.plan.think.max.is_zero() && !run.plan.is_open_loop() && *cps > all);
+    let used_up = match (until, run.verdict.since_s) {
+        // No rate follows from less than a second.
+        (Some(_), Some(since)) if since < SHORT_RUN_S => format!("all were used within {}", seconds(since)),
+        (Some(cps), _) => format!("{}/s were made until they ran out", rate(cps)),
+        (None, _) => return format!("{}/s were tried", rate(all)),
+    };
+    format!("{used_up}; after a failure sockbench's users pause up to {}", span(LOCAL_PAUSE_MAX))
 }
 
 /// When the ports are free again, when they run out again.

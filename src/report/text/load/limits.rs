@@ -26,6 +26,15 @@ struct Part {
     verdicts: &'static [VerdictId],
     words: String,
     used: f64,
+    /// its figure is a share of a core
+    is_cpu: bool,
+}
+
+/// In a row; the first share of a core says of what it is.
+fn of_a_core(parts: &[&Part]) -> String {
+    let first = parts.iter().position(|p| p.is_cpu);
+    let words = parts.iter().enumerate().map(|(i, p)| format!("{}{}", p.words, if Some(i) == first { " of a core" } else { "" }));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
@@ -34,9 +43,9 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
     let is_new = |p: &Part| p.words.split_once(' ').is_none_or(|(_, figure)| !sentence.contains(figure));
     let words = |near: bool| {
         let wanted = parts.iter().filter(|p| !p.verdicts.contains(&run.verdict.id) && (p.used >= NEAR) == near && is_new(p));
-        wanted.map(|p| p.words.clone()).collect::<Vec<_>>().join(", ")
+        wanted.collect::<Vec<_>>()
     };
-    let (near, far) = (words(true), words(false));
+    let (near, far) = (of_a_core(&words(true)), of_a_core(&words(false)));
     let mut text = String::new();
     if run.verdict.id == VerdictId::Healthy {
         let why = why(run);
@@ -61,7 +70,7 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
             text += &page.labelled("near", Tone::Warn, &near);
         }
         if !far.is_empty() {
-            text += &page.labelled("not it", Tone::Normal, &far);
+            text += &page.labelled("had room", Tone::Normal, &far);
         }
     }
     (!text.is_empty()).then(|| Block::ranked(5, text))
@@ -102,32 +111,40 @@ fn why(run: &RunResult) -> String {
 fn parts(run: &RunResult) -> Vec<Part> {
     let mut parts = Vec::new();
     let cpus = f64::from(run.host.cpus.max(1));
-    let core = " of a core";
     if let Some(t) = &run.resources.target
         && let Some(cpu) = t.cpu_percent_mean
     {
         let busiest = t.busiest_thread_percent.unwrap_or(0.0);
-        let words = format!("target {}{core}", percent(cpu));
+        let words = format!("target {}", percent(cpu));
         let used = (cpu / cpus).max(busiest) / 100.0;
-        parts.push(Part { verdicts: &[VerdictId::TargetBound], words, used });
+        parts.push(Part { verdicts: &[VerdictId::TargetBound], words, used, is_cpu: true });
     }
     if let Some(cpu) = run.resources.client.cpu_percent_mean {
-        let core = if parts.is_empty() { core } else { "" };
         // A thread that polls uses its core whether it has work or not.
         let (polling, used) =
-            if run.plan.busy_poll { (", busy polling", 0.0) } else { ("", cpu / 100.0 / f64::from(run.plan.threads.max(1))) };
-        let words = format!("client {}{core}{polling}", percent(cpu));
-        parts.push(Part { verdicts: &[VerdictId::ClientBound], words, used });
+            if run.plan.busy_poll { (" busy polling", 0.0) } else { ("", cpu / 100.0 / f64::from(run.plan.threads.max(1))) };
+        let words = format!("client {}{polling}", percent(cpu));
+        parts.push(Part { verdicts: &[VerdictId::ClientBound], words, used, is_cpu: true });
     }
     if let Some(used) = run.ports.as_ref().and_then(Ports::in_use_share) {
         let before = run.ports.as_ref().and_then(|p| earlier_share(p, used));
         let before = before.map_or_else(String::new, |before| format!(" ({} before the run)", share(before)));
-        parts.push(Part { verdicts: &[VerdictId::PortBound], words: format!("ports {}{before}", share(used)), used });
+        parts.push(Part {
+            verdicts: &[VerdictId::PortBound],
+            words: format!("ports {}{before}", share(used)),
+            used,
+            is_cpu: false,
+        });
     }
     if let Some(nofile) = run.host.nofile.filter(|n| *n > 0) {
         let used = f64::from(run.totals.users_reached) / nofile as f64;
         if used >= NEAR {
-            parts.push(Part { verdicts: &[VerdictId::FdBound], words: format!("descriptors {}", share(used)), used });
+            parts.push(Part {
+                verdicts: &[VerdictId::FdBound],
+                words: format!("descriptors {}", share(used)),
+                used,
+                is_cpu: false,
+            });
         }
     }
     parts

@@ -118,7 +118,7 @@ fn more(run: &RunResult, remedies: &[Remedy], shown: &[Remedy], page: &Page) -> 
     let mut parts = Vec::new();
     let unproven = shown.iter().any(|r| r.name.is_some() && r.proven.is_none());
     if unproven {
-        parts.push("not rehearsed here: sockbench rehearse".to_owned());
+        parts.push("sockbench rehearse tries them here".to_owned());
     }
     let hidden = remedies.len() > shown.len();
     let all = if hidden { format!("all {} remedies, ", remedies.len()) } else { String::new() };
