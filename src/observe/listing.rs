@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::baseline::{bound_inside, read_pool_facts};
 use super::towards::{Groups, Reading};
@@ -35,7 +34,7 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
     let pool = facts.clone().map(|f| pool(&f, &usage));
     let (sysctls, _) = sysctl::read_sysctls();
     let kernel = host::read_kernel_release().unwrap_or_else(|e| format!("unknown ({e})"));
-    let how = Reading { facts: facts.known(), sysctls: &sysctls, to, inodes: &HashSet::new(), since: Duration::ZERO };
+    let how = Reading { facts: facts.known(), sysctls: &sysctls, to, inodes: &HashSet::new(), last: None };
     // Where a destination on this host has the TIME_WAIT itself, no port of the source is lost: a figure of its own.
     let (mut groups, at_servers) = Groups::of(&sockets, &how).joined(|_, _| to.is_some());
     groups.order_by_key(|t| (std::cmp::Reverse(t.count.used + t.used_outside), t.dest, t.source));

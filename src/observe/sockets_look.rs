@@ -4,10 +4,9 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use super::baseline::pool_facts_of;
-use super::towards::{Groups, Reading};
+use super::towards::{Groups, Last, Pair, Reading, young};
 use crate::diagnose::ports::pool::{PortUse, pool};
 use crate::model::facts::{AcceptQueue, DiagSocket, TcpState};
 use crate::model::result::Sysctls;
@@ -35,21 +34,28 @@ pub(super) struct SocketsLooker {
     sockets: Vec<DiagSocket>,
     own_addresses: HashMap<IpAddr, bool>,
     last: Option<Stamp>,
+    young: HashSet<Pair>,
 }
 
 impl SocketsLooker {
     /// Errors: no sock_diag.
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Self { diag: SockDiag::open()?, sockets: Vec::new(), own_addresses: HashMap::new(), last: None })
+        Ok(Self {
+            diag: SockDiag::open()?,
+            sockets: Vec::new(),
+            own_addresses: HashMap::new(),
+            last: None,
+            young: HashSet::new(),
+        })
     }
 
     /// Looks now. `inodes` are the command's sockets.
     ///
     /// Errors: the kernel's.
     pub(super) fn look(&mut self, inodes: &HashSet<u32>, sysctls: &Sysctls, clock: Clock) -> io::Result<SocketsLook> {
-        // Ages are those of the dump, not of the whole look, so that none is counted twice.
+        // Ages are those of the dump, not of the whole look.
         let now = clock.now();
-        let since = self.last.replace(now).map_or(Duration::ZERO, |last| now.since(last));
+        let ago = self.last.replace(now).map(|last| now.since(last));
         self.sockets.clear();
         for family in Family::BOTH {
             let states = States::CONNECTED.and(States::LISTEN).and(States::BOUND_ONLY);
@@ -57,7 +63,9 @@ impl SocketsLooker {
             self.diag.dump(family, states, Scope::All, |s| sockets.push(s))?;
         }
         let facts = pool_facts_of(&self.sockets).ok();
-        let how = Reading { facts: facts.as_ref(), sysctls, to: None, inodes, since };
+        let before = std::mem::replace(&mut self.young, young(&self.sockets));
+        let last = ago.map(|ago| Last { ago, young: &before });
+        let how = Reading { facts: facts.as_ref(), sysctls, to: None, inodes, last };
         let own = &mut self.own_addresses;
         if own.len() > OWN_MAX {
             own.clear();
@@ -80,6 +88,7 @@ impl SocketsLooker {
 mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd as _;
+    use std::time::Duration;
 
     use super::*;
     use crate::sys::owner::queue_at;

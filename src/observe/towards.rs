@@ -24,8 +24,43 @@ pub(super) struct Reading<'a> {
     pub(super) to: Option<SocketAddr>,
     /// sockets that somebody is known to own
     pub(super) inodes: &'a HashSet<u32>,
-    /// what entered TIME_WAIT since then is new
-    pub(super) since: Duration,
+    /// the look before, where what entered TIME_WAIT since then matters
+    pub(super) last: Option<Last<'a>>,
+}
+
+/// A look takes a while, and the kernel counts ages in ticks of 4 ms or more: by its age alone a socket that entered TIME_WAIT so
+/// near to the look before may have been seen by it or not.
+const BORDER: Duration = Duration::from_millis(250);
+/// What the next look needs of this one: sockets that are younger than this.
+const YOUNG: Duration = Duration::from_millis(500);
+
+/// Both ends of a connection.
+pub(super) type Pair = ((IpAddr, u16), (IpAddr, u16));
+
+/// The look before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last<'a> {
+    pub(super) ago: Duration,
+    /// of the sockets in TIME_WAIT that it saw, the youngest: [`young`]
+    pub(super) young: &'a HashSet<Pair>,
+}
+
+impl Last<'_> {
+    /// Whether it has not seen this one, which has been in TIME_WAIT for `age`.
+    fn missed(&self, s: &DiagSocket, age: Duration) -> bool {
+        age + BORDER <= self.ago || age <= self.ago + BORDER && !self.young.contains(&(s.local, s.peer))
+    }
+}
+
+/// For how long a socket has been in TIME_WAIT.
+fn age(s: &DiagSocket) -> Duration {
+    Duration::from_secs_f64((LINUX_HOLD_S - f64::from(s.expires_ms) / 1000.0).max(0.0))
+}
+
+/// The sockets of a look that the next one may take for new by their age alone.
+pub(super) fn young(sockets: &[DiagSocket]) -> HashSet<Pair> {
+    let young = sockets.iter().filter(|s| s.state == TcpState::TimeWait && age(s) <= YOUNG);
+    young.map(|s| (s.local, s.peer)).collect()
 }
 
 /// Sockets at a server's end of connections from one source.
@@ -58,8 +93,7 @@ impl<'a> Groups<'a> {
                 Some(dest) => peer == dest,
                 None => is_outgoing(s, how.facts, || counts.get_or_init(|| degrees(sockets))),
             };
-            let age_s = (LINUX_HOLD_S - f64::from(s.expires_ms) / 1000.0).max(0.0);
-            let is_new = s.state == TcpState::TimeWait && age_s <= how.since.as_secs_f64();
+            let is_new = s.state == TcpState::TimeWait && how.last.is_some_and(|last| last.missed(s, age(s)));
             if !is_outgoing {
                 if matches!(s.state, TcpState::TimeWait | TcpState::CloseWait) {
                     let side = groups.servers.entry((peer.ip(), local)).or_default();
@@ -77,7 +111,7 @@ impl<'a> Groups<'a> {
                 t.used_outside += 1;
             }
             if s.state == TcpState::TimeWait {
-                t.births.add(age_s);
+                t.births.add(age(s).as_secs_f64());
                 t.new += u32::from(is_new);
             } else if how.inodes.contains(&s.inode) {
                 t.owned += 1;
@@ -176,7 +210,7 @@ mod tests {
         let sysctls = Sysctls { tcp_tw_reuse, tcp_timestamps: Some(1), ..Sysctls::default() };
         let to = to.map(|to| to.parse().unwrap());
         let inodes = HashSet::new();
-        let how = Reading { facts: Some(&facts), sysctls: &sysctls, to, inodes: &inodes, since: Duration::ZERO };
+        let how = Reading { facts: Some(&facts), sysctls: &sysctls, to, inodes: &inodes, last: None };
         let (mut all, elsewhere) = Groups::of(rows, &how).joined(|_, _| to.is_some());
         all.sort_by_key(|t| (std::cmp::Reverse(t.count.used), t.dest));
         (all, elsewhere)
@@ -191,6 +225,36 @@ mod tests {
         let (groups, at_servers) = grouped(&rows, None, None);
         assert_eq!(at_servers, 5);
         assert_eq!(groups.iter().map(|t| (t.dest.port(), t.count.used)).collect::<Vec<_>>(), [(46_000, 3)]);
+    }
+
+    /// A look a second, each of which walks over the sockets for a while, on a kernel that counts in ticks.
+    #[test]
+    fn each_connection_is_new_once_however_long_a_look_takes() {
+        const TICK_MS: u32 = 4;
+        let tick = |ms: u32| ms / TICK_MS * TICK_MS;
+        let born = |i: u32| i * 3;
+        for walks_ms in [[0, 0, 0, 0], [1, 9, 2, 40], [120, 3, 90, 5], [0, 200, 0, 200]] {
+            let (mut before, mut new, mut seen) = (HashSet::new(), 0, 0);
+            for (n, walk_ms) in walks_ms.into_iter().enumerate() {
+                let now_ms = 1000 * (n as u32 + 1) + 1;
+                let at_ms = now_ms + walk_ms;
+                let rows: Vec<DiagSocket> = (0..at_ms / 3)
+                    .map(|i| {
+                        let left_ms = 60_000 + tick(born(i)) - tick(at_ms);
+                        row(TcpState::TimeWait, &format!("127.0.0.1:{}", 33_000 + i), "127.0.0.1:80", left_ms)
+                    })
+                    .collect();
+                seen = rows.len();
+                let ago = Duration::from_millis(if n == 0 { u64::from(now_ms) } else { 1000 });
+                let (inodes, sysctls) = (HashSet::new(), Sysctls::default());
+                let last = Some(Last { ago, young: &before });
+                let how = Reading { facts: None, sysctls: &sysctls, to: None, inodes: &inodes, last };
+                let (groups, _) = Groups::of(&rows, &how).joined(|_, _| false);
+                new += groups.iter().map(|t| t.new as usize).sum::<usize>();
+                before = young(&rows);
+            }
+            assert_eq!(new, seen, "{walks_ms:?}");
+        }
     }
 
     #[test]

@@ -47,7 +47,6 @@ struct Seen {
     key: (IpAddr, SocketAddr),
     owned: bool,
     used_before: u32,
-    open_before: u32,
     peak: PortCount,
     peak_at_s: f64,
     client: u64,
@@ -222,7 +221,7 @@ impl Course {
         seen.owned |= t.owned > 0;
         seen.open_max = seen.open_max.max(t.count.states.established);
         if at_s <= 0.0 {
-            (seen.used_before, seen.open_before) = (t.count.in_use.ports(), t.count.states.established);
+            seen.used_before = t.count.in_use.ports();
         } else {
             seen.client += u64::from(t.new);
             seen.server += u64::from(t.server_new);
@@ -281,11 +280,8 @@ impl Course {
     }
 
     /// Writes the facts into a report.
-    pub fn write(mut self, report: &mut WatchReport, end: End) {
+    pub fn write(self, report: &mut WatchReport, end: End) {
         report.kernel = self.counters.zip(self.first.as_ref()).map(|(now, (first, _))| now.since(first));
-        if let Some(kernel) = &report.kernel {
-            self.keep_to(kernel.opened_actively());
-        }
         let mut own: Vec<(&Seen, Attribution)> =
             self.seen.values().filter_map(|s| Some((s, self.attribution(s)?))).filter(|(s, by)| is_reported(s, *by)).collect();
         own.order_by_key(|(s, by)| (std::cmp::Reverse(s.peak.in_use.ports().max(s.peak.used)), *by, s.key.1, s.key.0));
@@ -324,20 +320,6 @@ impl Course {
         (report.settings_changed, report.outlooks, report.looks) = (self.changes, self.outlooks, self.rows);
         if let Some(why) = &self.sockets_missing {
             report.explain_null("destinations", why.clone());
-        }
-    }
-
-    /// No more connections ended than were opened meanwhile or were open before. A look takes a while, and what the server
-    /// closes during one may be counted by the next one too.
-    fn keep_to(&mut self, opened: u64) {
-        let ended: u64 = self.seen.values().map(|s| s.client + s.server).sum();
-        let before: u64 = self.seen.values().map(|s| u64::from(s.open_before)).sum();
-        let mut surplus = ended.saturating_sub(opened + before);
-        let mut rows: Vec<&mut Seen> = self.seen.values_mut().collect();
-        rows.order_by_key(|s| (std::cmp::Reverse(s.server), s.key.1, s.key.0));
-        for seen in rows {
-            let less = surplus.min(seen.server);
-            (seen.server, surplus) = (seen.server - less, surplus - less);
         }
     }
 
@@ -382,7 +364,6 @@ impl Seen {
             key,
             owned: false,
             used_before: 0,
-            open_before: 0,
             peak: PortCount::default(),
             peak_at_s: 0.0,
             client: 0,

@@ -7,6 +7,7 @@ use crate::model::figures::{count, counted};
 use crate::model::finding::Remedy;
 use crate::model::watch::WatchReport;
 use crate::remedy::advice;
+use crate::remedy::software::longer_backlog;
 
 /// target-gone: it listened, and did not any more at the end.
 pub(super) fn gone(report: &WatchReport) -> Ruling {
@@ -53,8 +54,11 @@ pub(super) fn backlog(report: &WatchReport) -> Ruling {
     let only = || Some(servers(report).next()?).filter(|_| servers(report).count() == 1);
     let Some((d, s)) = full.or_else(only).filter(|_| drops > 0) else { return Ruling::Clear };
     let title = format!("the queue of {} overflowed: {} dropped", d.destination, counted(drops, "SYN"));
+    // The kernel's limit is the smaller one only where both are equal.
+    let most = report.host.sysctls.somaxconn.filter(|most| u64::from(s.queue_limit) < *most);
+    let own = most.map_or_else(String::new, |most| format!(" by its own listen(), where the kernel allows {}", count(most)));
     let text = format!(
-        "The server {} ({}) did not accept connections as fast as they came: at most {} waited, {} may. The kernel drops further SYNs; they are sent again after 1 s, 3 s and 7 s, so {} sees slow connects and timeouts, not errors.",
+        "The server {} ({}) did not accept connections as fast as they came: at most {} waited, {} may{own}. The kernel drops further SYNs; they are sent again after 1 s, 3 s and 7 s, so {} sees slow connects and timeouts, not errors.",
         s.name,
         s.pid,
         count(s.queue_max),
@@ -64,7 +68,17 @@ pub(super) fn backlog(report: &WatchReport) -> Ruling {
     let found =
         Found::new(title, text).with("listen_overflows", kernel.listen_overflows).with("listen_drops", kernel.listen_drops);
     let found = found.with("queue_max", s.queue_max).with("queue_limit", s.queue_limit);
-    found.remedies(remedies(report, Limit::Backlog, FailedCall::Connect, Some(d))).ruling()
+    if most.is_none() {
+        return found.remedies(remedies(report, Limit::Backlog, FailedCall::Connect, Some(d))).ruling();
+    }
+    let port = d.destination.rsplit(':').next().unwrap_or_default();
+    let asks = advice(
+        format!("let the server ask for more than {} in listen(), or accept faster", count(s.queue_limit)),
+        longer_backlog(&s.name),
+        "as many connections as it asks for may wait",
+    );
+    let see = advice("see its queue while the command runs", format!("ss -ltn 'sport = :{port}'"), "Recv-Q waits, Send-Q may");
+    found.remedies(vec![asks, see]).ruling()
 }
 
 /// target-resets, target-timeouts: what the output says, and nothing seen explains it.
