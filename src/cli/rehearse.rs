@@ -158,7 +158,7 @@ fn run_inside(name: &str, size: rows::Size, setting: &Setting) -> Result<u8, Exi
         inside::run(&spec.ok_or_else(|| Exit::usage(format!("--inside {name}: no such row")))?, size)
     };
     let came = came.map_err(|e| Exit::environment(format!("rehearse: {e}")))?;
-    let text = serde_json::to_string_pretty(&came).map_err(|e| Exit::environment(format!("rehearse: {e}")))?;
+    let text = serde_json::to_string(&came).map_err(|e| Exit::environment(format!("rehearse: {e}")))?;
     files::to_stdout((text + "\n").as_bytes())?;
     Ok(0)
 }
