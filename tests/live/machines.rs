@@ -18,14 +18,14 @@ ip route add default via 10.77.$n.1
 echo $range > /proc/sys/net/ipv4/ip_local_port_range; echo 0 > /proc/sys/net/ipv4/tcp_tw_reuse; exec \"$@\"";
 
 /// A namespace in which a command runs.
-struct Machine {
+pub(crate) struct Machine {
     child: Child,
     out: BufReader<ChildStdout>,
 }
 
 impl Machine {
     /// Joins number `n` to this namespace, which is its router 10.77.N.1, and lets it run `command`.
-    fn start(n: u8, range: &str, command: &[&str]) -> Self {
+    pub(crate) fn start(n: u8, range: &str, command: &[&str]) -> Self {
         let mut words = vec!["--net", "--", "sh", "-c", MACHINE, "machine"];
         let number = n.to_string();
         words.extend([number.as_str(), range]);
@@ -43,7 +43,7 @@ impl Machine {
         Self { child, out }
     }
 
-    fn ended(mut self) {
+    pub(crate) fn ended(mut self) {
         let said = std::io::read_to_string(&mut self.out).unwrap();
         assert!(self.child.wait().unwrap().success(), "{said}");
     }
@@ -56,6 +56,18 @@ impl Drop for Machine {
     }
 }
 
+/// Options of the namespace that all are joined to: its address is one for all of them.
+pub(crate) const HUB: &[&str] = &["--address", "10.77.0.1/32"];
+
+/// Whether what joins namespaces is installed; says what is missing.
+pub(crate) fn can_be_joined() -> bool {
+    let missing = ["ip", "unshare"].into_iter().find(|tool| Command::new(tool).arg("-V").output().is_err());
+    if let Some(tool) = missing {
+        loud::skipped(format!("{tool}: not installed"));
+    }
+    missing.is_none()
+}
+
 fn ip(words: &[&str]) {
     assert!(Command::new("ip").args(words).status().unwrap().success(), "ip {words:?}");
 }
@@ -66,11 +78,7 @@ fn kept(dir: &Path) -> RunResult {
 
 #[test]
 fn a_merged_run_says_which_machine_had_no_ports_left() {
-    if let Some(missing) = ["ip", "unshare"].iter().find(|tool| Command::new(tool).arg("-V").output().is_err()) {
-        loud::skipped(format!("{missing}: not installed"));
-        return;
-    }
-    if !inside(here!(), &["--address", "10.77.0.1/32"]) {
+    if !can_be_joined() || !inside(here!(), HUB) {
         return;
     }
     let target = Counted::start_at("0.0.0.0:0");
