@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     match read(&file)? {
         Stored::Run(run) => {
             args.gates.check([&run.plan])?;
-            let run = current(args, &file, *run);
+            let run = current(args, &file, *run)?;
             // Read before anything is shown: a log that cannot be read is found first.
             let durations = if args.gates.need_histogram(&run) { Some(durations(&file, &run)?) } else { None };
             render_run(args, &file, &run)?;
@@ -182,8 +182,14 @@ struct Head {
 }
 
 /// The run as it is to be shown: diagnosed again where asked for, or where it has no verdict.
-fn current(args: &Args, file: &Path, mut run: RunResult) -> RunResult {
+///
+/// Errors: exit 2, a merged run has not what its machines found.
+fn current(args: &Args, file: &Path, mut run: RunResult) -> Result<RunResult, Exit> {
     let nameless = run.verdict.sentence.is_empty();
+    if args.again && !run.machines.is_empty() {
+        return Err(Exit::usage(format!("{}: --again of a merged run: its rules ran on each machine's facts", file.display()))
+            .hint("sockbench merge again, from the runs that it was made of"));
+    }
     if args.again || nameless {
         if nameless && !args.again {
             tell(&format!(
@@ -194,7 +200,7 @@ fn current(args: &Args, file: &Path, mut run: RunResult) -> RunResult {
         }
         diagnose_again(&mut run);
     }
-    run
+    Ok(run)
 }
 
 fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {

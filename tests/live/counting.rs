@@ -35,7 +35,11 @@ pub(crate) struct Counts {
 
 impl Counted {
     pub(crate) fn start() -> Self {
-        let (mut child, url) = runs::server("127.0.0.1:0", &["--admin", "127.0.0.1:0"]);
+        Self::start_at("127.0.0.1:0")
+    }
+
+    pub(crate) fn start_at(listen: &str) -> Self {
+        let (mut child, url) = runs::server(listen, &["--admin", "127.0.0.1:0"]);
         let line = child.read_line(Duration::from_secs(5)).unwrap();
         let admin = line.strip_prefix("admin on http://").unwrap_or_else(|| panic!("{line}")).trim().to_owned();
         Self { child, url, admin }

@@ -13,8 +13,9 @@ use sockbench::testing::model::result::RunResult;
 
 use crate::counting::Counted;
 use crate::loud;
+use crate::machines::{HUB, Machine, can_be_joined};
 use crate::relay::Relay;
-use crate::support::SOCKBENCH;
+use crate::support::{SOCKBENCH, here, inside};
 use crate::until::until;
 
 const MIX: &str = "/health=9,/nowhere=1";
@@ -66,11 +67,13 @@ struct Rig {
     target: Counted,
     dir: tempfile::TempDir,
     ports: Cell<Option<[u16; 2]>>,
+    /// where target and master are
+    host: &'static str,
 }
 
-/// Two ports that nobody has now.
-fn free_ports() -> [u16; 2] {
-    let mut free = (0..).map(|_| fastrand::u16(PORTS)).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+/// Two ports at `host` that nobody has now.
+fn free_ports(host: &str) -> [u16; 2] {
+    let mut free = (0..).map(|_| fastrand::u16(PORTS)).filter(|port| TcpListener::bind((host, *port)).is_ok());
     let first = free.next().unwrap();
     [first, free.find(|port| *port != first).unwrap()]
 }
@@ -78,6 +81,11 @@ fn free_ports() -> [u16; 2] {
 impl Rig {
     /// None where Locust is not installed.
     fn new(each: &[&str]) -> Option<Self> {
+        Self::at("127.0.0.1", each)
+    }
+
+    /// The same with another address of this host.
+    fn at(host: &'static str, each: &[&str]) -> Option<Self> {
         let locust = std::env::var("SOCKBENCH_TEST_LOCUST").unwrap_or_else(|_| "locust".into());
         if !Command::new(&locust).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
         {
@@ -88,7 +96,7 @@ impl Rig {
         let made = Command::new(SOCKBENCH).arg("locustfile").args(each).args(["--mix", MIX, "--think", "5ms"]).output().unwrap();
         assert!(made.status.success() && made.stderr.is_empty(), "{made:?}");
         std::fs::write(dir.path().join("sockbench.py"), made.stdout).unwrap();
-        Some(Self { locust, target: Counted::start(), dir, ports: Cell::new(None) })
+        Some(Self { locust, target: Counted::start_at(&format!("{host}:0")), dir, ports: Cell::new(None), host })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,10 +111,10 @@ impl Rig {
     /// given: then it gets another. One that follows another has the same, which workers look for.
     fn master(&self, has_web: bool, more: &[&str]) -> Running {
         for _ in 0..TRIES {
-            let [port, web] = self.ports.get().unwrap_or_else(free_ports);
+            let [port, web] = self.ports.get().unwrap_or_else(|| free_ports(self.host));
             let log = std::fs::File::create(self.path("master.log")).unwrap();
             let mut command = Command::new(&self.locust);
-            command.args(["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", &port.to_string()]);
+            command.args(["--master", "--master-bind-host", self.host, "--master-bind-port", &port.to_string()]);
             command.args(["--host", &self.target.url, "-f"]).arg(self.path("sockbench.py")).args(more);
             if has_web {
                 command.args(["--web-host", "127.0.0.1", "--web-port", &web.to_string()]);
@@ -146,7 +154,11 @@ impl Rig {
     }
 
     fn kept(&self, test: &str) -> RunResult {
-        let file = self.path("kept").join(test).join("run.json");
+        self.kept_in("kept", test)
+    }
+
+    fn kept_in(&self, kept: &str, test: &str) -> RunResult {
+        let file = self.path(kept).join(test).join("run.json");
         until("the test's result is kept", || file.exists());
         serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap()
     }
@@ -219,6 +231,31 @@ fn what_two_workers_kept_merges_to_what_the_master_counted() {
     assert_eq!((merged.machines.len(), merged.plan.users, merged.totals.cut), (2, 10, 0));
     assert!(merged.machines.iter().all(|m| m.users == 5 && m.requests > 50), "the master has dealt them out");
     assert!(!merged.verdict.sentence.contains("incomplete"), "one master starts both at once: {}", merged.verdict.sentence);
+}
+
+#[test]
+fn a_machine_without_ports_fails_under_its_name_and_the_other_does_not() {
+    if !can_be_joined() || !inside(here!(), HUB) {
+        return;
+    }
+    let Some(rig) = Rig::at("10.77.0.1", &["--no-keepalive"]) else { return };
+    let mut master = rig.headless("20", "4s", "csv", 2);
+    let port = rig.ports()[0].to_string();
+    let machines = [(1, "40000 40049", "few"), (2, "20000 59999", "many")].map(|(n, range, kept)| {
+        let kept = rig.path(kept);
+        let led =
+            ["worker", "-q", "--allow-remote", "--master-host", rig.host, "--master-port", &port, "-o", kept.to_str().unwrap()];
+        Machine::start(n, range, &[&[SOCKBENCH], &led[..]].concat())
+    });
+    assert_eq!(master.ended(), 1, "{}", rig.log("master.log"));
+    machines.into_iter().for_each(Machine::ended);
+    let [few, many] = ["few", "many"].map(|kept| rig.kept_in(kept, "1"));
+    let [(few_all, few_failed), (many_all, many_failed)] = [&few, &many].map(of_run);
+    assert_eq!(of_csv(&rig.path("csv")), (few_all + many_all, few_failed + many_failed), "{}", rig.log("master.log"));
+    assert_eq!(few.totals.requests + many.totals.requests, rig.target.at_rest().answered);
+    assert!(few.totals.local_failures > 0 && many.totals.local_failures == 0, "{:?} {:?}", few.totals, many.totals);
+    let said = rig.log("csv_failures.csv");
+    assert!(said.contains("connect EADDRNOTAVAIL (this machine: "), "{said}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod load_command;
 mod locust_master;
 #[path = "../support/loud.rs"]
 mod loud;
+mod machines;
 mod merge_command;
 mod names_live;
 #[path = "../support/near.rs"]

@@ -94,6 +94,8 @@ fn three_shards_merged_are_one_run_to_the_unit() {
     let compared =
         sockbench(&["compare", "--across-environments", all.to_str().unwrap(), all.to_str().unwrap()]).output().unwrap();
     assert!(compared.status.success(), "{}", text(&compared.stderr));
+    let again = sockbench(&["report", all.to_str().unwrap(), "--again"]).output().unwrap();
+    assert!(again.status.code() == Some(2) && text(&again.stderr).contains("sockbench merge again"), "{}", text(&again.stderr));
     let log = sockbench(&["report", all.to_str().unwrap(), "--format", "hlog"]).output().unwrap();
     assert!(log.status.success(), "{}", text(&log.stderr));
 

@@ -52,13 +52,14 @@ impl Shard {
         if self.is_empty() {
             return 0;
         }
-        let (each, rest) = (total / u64::from(self.at_work), total % u64::from(self.at_work));
-        each + u64::from(u64::from(self.number) <= rest)
+        let at_work = u64::from(self.at_work.max(1));
+        let (each, rest) = (total / at_work, total % at_work);
+        each.saturating_add(u64::from(u64::from(self.number) <= rest))
     }
 
     /// The number in the whole plan of this shard's own number `n`, both from 0.
     pub fn in_whole(&self, n: u32) -> u32 {
-        n.saturating_mul(self.at_work).saturating_add(self.number - 1)
+        n.saturating_mul(self.at_work).saturating_add(self.number.saturating_sub(1))
     }
 }
 
@@ -108,7 +109,7 @@ impl LoadPlan {
 
     /// This machine's share of the plan.
     pub fn share(&self) -> f64 {
-        self.shard.map_or(1.0, |shard| if shard.is_empty() { 0.0 } else { 1.0 / f64::from(shard.at_work) })
+        self.shard.map_or(1.0, |shard| if shard.is_empty() { 0.0 } else { 1.0 / f64::from(shard.at_work.max(1)) })
     }
 
     /// Requests that the schedule of an open loop asks of this machine within `seconds`.
@@ -134,6 +135,22 @@ mod tests {
     }
 
     proptest! {
+        /// A document may have any numbers: nobody divides by them, and none runs over.
+        #[test]
+        fn a_shard_of_a_damaged_document_ends_nobody(
+            number in prop_oneof![Just(0), Just(u32::MAX), any::<u32>()],
+            of in prop_oneof![Just(0), any::<u32>()],
+            at_work in prop_oneof![Just(0), Just(u32::MAX), any::<u32>()],
+            total in prop_oneof![Just(u64::MAX), any::<u64>()],
+        ) {
+            let shard = Shard { number, of, at_work, whole: Whole::default() };
+            let plan = LoadPlan { shard: Some(shard), ..plan(3, 100.0, 0) };
+            prop_assert!(shard.part(total) <= total.saturating_add(1));
+            prop_assert!((0.0..=1.0).contains(&plan.share()));
+            prop_assert!(plan.due_by(1e300) >= 0.0 && plan.threads_of_all() >= 1 || at_work == 0);
+            let _ = (plan.in_whole(u32::MAX), plan.users_of(u32::MAX));
+        }
+
         #[test]
         fn any_number_of_shards_sums_to_the_plan(users in 1_u32..500, of in 1_u32..700, requests in 0_u64..2000, rate in 0.1_f64..1e6) {
             let whole = plan(users, rate, requests);

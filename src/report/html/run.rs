@@ -36,7 +36,7 @@ pub fn run_page(run: &RunResult, times: &EndpointTimes) -> Document {
         (section("findings", "Findings", &findings::render(&run.findings)))
         (section("requests", "Requests", &request_tables(run)))
         @if !run.machines.is_empty() {
-            (section("machines", "Machines", &load::machines::all(run).to_html()))
+            (section("machines", "Machines", &html! { (load::machines::all(run).to_html()) (list(&run.careful)) }))
         }
         (section("charts", "Second by second", &charts::grid(&page_charts(run, times))))
         (section("errors", "Errors, statuses, closes", &failures::render(run)))
