@@ -60,7 +60,7 @@ fn what_was_measured_is_said_where_nobody_was_seen_to_own_it() {
         short.verdict
     );
     let refused = watched(300, 300, 0);
-    assert!(refused.unowned.is_empty() && refused.verdict.sentence.ends_with(", 300 of them in vain"), "{:?}", refused.verdict);
+    assert!(refused.unowned.is_empty() && refused.verdict.sentence.ends_with(", 300 of them failed"), "{:?}", refused.verdict);
     let none = watched(0, 0, 0).verdict.sentence;
     assert!(none.ends_with("; the kernel counted none in this network namespace either"), "{none}");
 }
@@ -123,4 +123,22 @@ fn a_short_queue_is_lengthened_where_its_length_comes_from() {
     assert_eq!(own, "request_queue_size = 4096 (socketserver)");
     assert!(text.contains("5 may by its own listen(), where the kernel allows 4,096"), "{text}");
     assert!(advice(4096).0.contains("net.core.somaxconn"));
+}
+
+#[test]
+fn a_look_that_saw_no_sockets_has_no_row_of_zeros() {
+    let mut course = Course::default();
+    let played = Played::new(&[5; 3]);
+    for second in 0..3 {
+        let mut look = played.look(second);
+        if second == 2 {
+            (look.towards, look.sockets_missing) = (Vec::new(), Some("sock_diag: no buffer space".into()));
+        }
+        course.on_look(&look, None);
+    }
+    let mut report = empty(vec!["tool".into()], played.hold);
+    course.write(&mut report, End { at_s: 3.0, left: 0 });
+    assert_eq!(report.looks.iter().map(|l| l.t_s).collect::<Vec<_>>(), [1.0]);
+    settle(&mut report);
+    assert_eq!(report.verdict.sentence, "undecided: the sockets of this machine could not be read");
 }
