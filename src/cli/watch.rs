@@ -338,7 +338,8 @@ fn words_of(pid: u32) -> Result<Vec<String>, Exit> {
             let exit = Exit::usage(format!("--pid {pid}: no process has this id"));
             return exit.hint("`pgrep -a NAME` lists the ids of programs that run");
         }
-        Exit::usage(format!("--pid {pid}: {what}{}", super::files::words(e)))
+        let exit = Exit::usage(format!("--pid {pid}: {what}{}", super::files::words(e)));
+        if e.kind() == io::ErrorKind::PermissionDenied { exit.hint("as root, or as the user of that process") } else { exit }
     };
     let words = process::read_words(pid).map_err(|e| refused(&e, ""))?;
     descriptors::read_open(pid).map_err(|e| refused(&e, "its descriptors: "))?;

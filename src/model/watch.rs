@@ -56,7 +56,7 @@ pub struct WatchReport {
     pub settings_changed: Vec<SettingChange>,
     /// what was said while it ran, with the time
     pub outlooks: Vec<Outlook>,
-    /// a row for each look
+    /// a row for each look that could read the sockets
     pub looks: Vec<LookRow>,
     /// every null in this document has its row here
     pub unavailable: Vec<Unavailable>,

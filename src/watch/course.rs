@@ -157,7 +157,8 @@ impl Course {
         self.outlooks.extend(said.iter().take(SAID_MAX.saturating_sub(self.outlooks.len())).cloned());
         let mine = |t: &&Towards| self.seen.get(&(t.source, t.dest)).is_some_and(|s| self.attribution(s).is_some());
         let own: Vec<&Towards> = look.towards.iter().filter(mine).collect();
-        if look.at_s > 0.0 && self.rows.len() < ROWS_MAX {
+        // Sockets that could not be read are not 0.
+        if look.at_s > 0.0 && look.sockets_missing.is_none() && self.rows.len() < ROWS_MAX {
             self.rows.push(LookRow {
                 t_s: (look.at_s * 1000.0).round() / 1000.0,
                 ports_used: own.iter().map(|t| t.count.in_use.ports()).max().unwrap_or(0),

@@ -60,7 +60,7 @@ fn what_was_measured_is_said_where_nobody_was_seen_to_own_it() {
         short.verdict
     );
     let refused = watched(300, 300, 0);
-    assert!(refused.unowned.is_empty() && refused.verdict.sentence.ends_with(", 300 of them in vain"), "{:?}", refused.verdict);
+    assert!(refused.unowned.is_empty() && refused.verdict.sentence.ends_with(", 300 of them failed"), "{:?}", refused.verdict);
     let none = watched(0, 0, 0).verdict.sentence;
     assert!(none.ends_with("; the kernel counted none in this network namespace either"), "{none}");
 }
@@ -123,4 +123,54 @@ fn a_short_queue_is_lengthened_where_its_length_comes_from() {
     assert_eq!(own, "request_queue_size = 4096 (socketserver)");
     assert!(text.contains("5 may by its own listen(), where the kernel allows 4,096"), "{text}");
     assert!(advice(4096).0.contains("net.core.somaxconn"));
+}
+
+/// h2load -c 10 -n 100 at a port of this host where nobody listens, while other programs connect elsewhere.
+#[test]
+fn an_output_that_does_not_say_why_is_about_the_port_at_which_nobody_listens() {
+    let report = |listens: bool| {
+        let mut course = Course::default();
+        course.share();
+        course.name(&[dest()]);
+        let queue = listens.then_some(AcceptQueue { waiting: 0, limit: 128 });
+        for second in 0..2_u64 {
+            let mut look = Played::new(&[]).look(0);
+            (look.at_s, look.towards) = (second as f64, Vec::new());
+            look.servers = vec![(dest(), ServerLook { queue, ..ServerLook::default() })];
+            look.counters =
+                Some(KernelCounters { active_opens: second * 40, attempt_fails: second * 10, ..KernelCounters::default() });
+            course.on_look(&look, None);
+        }
+        let mut report = empty("h2load http://10.0.0.1/".split(' ').map(str::to_owned).collect(), Played::new(&[]).hold);
+        let may_be = |limit| Alternative { call: FailedCall::Connect, limit, tell: String::new() };
+        report.output.readings = vec![Reading {
+            alternatives: vec![may_be(Limit::Refused), may_be(Limit::LocalPorts)],
+            count: 100,
+            ..reading("hidden")
+        }];
+        course.write(&mut report, End { at_s: 1.0, left: 0 });
+        settle(&mut report);
+        report
+    };
+    let refused = report(false);
+    assert_eq!(refused.verdict.sentence, "the target at 10.0.0.1:80 refused 10 connections");
+    assert_eq!(report(true).verdict.id, VerdictId::Undecided, "somebody listens there: why is not known");
+}
+
+#[test]
+fn a_look_that_saw_no_sockets_has_no_row_of_zeros() {
+    let mut course = Course::default();
+    let played = Played::new(&[5; 3]);
+    for second in 0..3 {
+        let mut look = played.look(second);
+        if second == 2 {
+            (look.towards, look.sockets_missing) = (Vec::new(), Some("sock_diag: no buffer space".into()));
+        }
+        course.on_look(&look, None);
+    }
+    let mut report = empty(vec!["tool".into()], played.hold);
+    course.write(&mut report, End { at_s: 3.0, left: 0 });
+    assert_eq!(report.looks.iter().map(|l| l.t_s).collect::<Vec<_>>(), [1.0]);
+    settle(&mut report);
+    assert_eq!(report.verdict.sentence, "undecided: the sockets of this machine could not be read");
 }

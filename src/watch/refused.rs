@@ -10,24 +10,24 @@ use crate::model::facts::KernelCounters;
 const SAYS: &str = "The target refused the connection: nothing listens on that port. The program noticed at its first read; the kernel counted failed connects, and no reset of an established connection.";
 const IS_NOT: &str = "not a target that ended established connections: the kernel counted none";
 
-/// The readings with such refusals named as what they are, each counted once. `kernel` is what was added meanwhile.
+/// The readings with such refusals named as what they are, and each failure counted once. `kernel` is what was added meanwhile.
 pub(super) fn told_apart(readings: &mut Vec<Reading>, kernel: Option<&KernelCounters>) {
-    let Some(kernel) = kernel else { return };
-    let mut refused = Vec::new();
     for reading in readings.iter_mut() {
         // An errno in the output is the program's own witness.
         let is_count = reading.limit == Limit::Reset && reading.code.is_none() && reading.name.is_none();
-        if is_count && kernel.estab_resets == Some(0) && kernel.attempt_fails >= reading.count {
+        if is_count && kernel.is_some_and(|k| k.estab_resets == Some(0) && k.attempt_fails >= reading.count) {
             (reading.limit, reading.call, reading.certainty) = (Limit::Refused, FailedCall::Connect, Certainty::Certain);
             (reading.says, reading.is_not) = (SAYS.into(), IS_NOT.into());
-            refused.push(reading.text.clone());
         }
     }
-    // The same line, under another heading: the same requests.
+    // The same line under another heading, which may be the same limit: the same requests.
+    let is_sure = |r: &&Reading| matches!(r.limit, Limit::Refused | Limit::Reset) && r.certainty != Certainty::Ambiguous;
+    let sure: Vec<(String, Limit, u64)> = readings.iter().filter(is_sure).map(|r| (r.text.clone(), r.limit, r.count)).collect();
     let is_again = |r: &Reading| {
-        r.certainty == Certainty::Ambiguous
-            && r.alternatives.iter().any(|a| a.limit == Limit::Refused)
-            && refused.contains(&r.text)
+        let same = |(text, limit, count): &(String, Limit, u64)| {
+            *text == r.text && *count >= r.count && r.alternatives.iter().any(|a| a.limit == *limit)
+        };
+        r.certainty == Certainty::Ambiguous && sure.iter().any(same)
     };
     readings.retain(|r| !is_again(r));
 }
@@ -41,7 +41,7 @@ mod tests {
 
     fn reading(limit: Limit, count: u64) -> Reading {
         let is_open = limit == Limit::Hidden;
-        let refused = Alternative { call: FailedCall::Connect, limit: Limit::Refused, tell: String::new() };
+        let may_be = |limit| Alternative { call: FailedCall::Unnamed, limit, tell: String::new() };
         Reading {
             text: LINE.into(),
             count,
@@ -58,7 +58,7 @@ mod tests {
             certainty: if is_open { Certainty::Ambiguous } else { Certainty::Certain },
             says: String::new(),
             is_not: String::new(),
-            alternatives: if is_open { vec![refused] } else { Vec::new() },
+            alternatives: if is_open { vec![may_be(Limit::Refused), may_be(Limit::Reset)] } else { Vec::new() },
         }
     }
 
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_refused_connect_is_no_reset_and_is_counted_once() {
         let ab = || vec![reading(Limit::Reset, 300), reading(Limit::Hidden, 150)];
-        let as_it_is = [(Limit::Reset, 300), (Limit::Hidden, 150)];
+        let as_it_is = [(Limit::Reset, 300)];
         assert_eq!(read(ab(), 301, Some(0)), [(Limit::Refused, 300)]);
         assert_eq!(read(ab(), 301, Some(7)), as_it_is, "established ones were reset too");
         assert_eq!(read(ab(), 301, None), as_it_is, "a stored document without the counter");
@@ -80,6 +80,8 @@ mod tests {
 
     #[test]
     fn a_named_errno_and_another_line_stay() {
+        let more = vec![reading(Limit::Reset, 3), reading(Limit::Hidden, 150)];
+        assert_eq!(read(more, 0, Some(6)).len(), 2, "more than the resets: something else is among them");
         let named = Reading { name: Some("ECONNRESET".into()), code: Some(104), ..reading(Limit::Reset, 3) };
         assert_eq!(read(vec![named], 301, Some(0)), [(Limit::Reset, 3)]);
         let other = Reading { text: "another line".into(), ..reading(Limit::Hidden, 9) };

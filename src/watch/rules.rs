@@ -115,7 +115,7 @@ fn why_full(report: &WatchReport, d: &Destination, pool: u32) -> String {
         format!("Each connection of {who} ended after use, and this side closed first, so its port stays in TIME_WAIT")
     };
     let made = rate(d.peak_cps);
-    format!("{which}{law}; {}{made}/s were made.{left}", at_least(d))
+    format!("{which}{law}; in the two busiest seconds {}{made}/s were made.{left}", at_least(d))
 }
 
 fn times(n: u64) -> String {

@@ -1,11 +1,11 @@
 //! Rules about the other side: what its kernel queue, its process and the command's output show.
 
-use super::cases::{ended, name, remedies, said, servers};
+use super::cases::{ended, may_be, name, remedies, said, servers};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::explanation::{FailedCall, Limit};
 use crate::model::figures::{count, counted};
 use crate::model::finding::Remedy;
-use crate::model::watch::WatchReport;
+use crate::model::watch::{Destination, WatchReport};
 use crate::remedy::advice;
 use crate::remedy::software::longer_backlog;
 
@@ -27,7 +27,10 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
     let (lines, first) = said(report, Limit::Refused);
     let nobody = report.destinations.iter().find(|d| d.server.is_none() && ended(d) == 0 && d.open_max == 0);
     let failed = report.kernel.map_or(0, |k| k.attempt_fails);
-    let all_failed = nobody.filter(|_| failed > 0 && report.kernel.is_some_and(|k| failed >= k.active_opens));
+    let only_failed = report.kernel.is_some_and(|k| failed >= k.active_opens);
+    // A port of this host at which no look saw a socket, and an output that leaves it open why connections failed.
+    let by_output = |d: &Destination| d.peak_used == 0 && may_be(report, Limit::Refused) > 0;
+    let all_failed = nobody.filter(|d| failed > 0 && (only_failed || by_output(d)));
     if lines == 0 && all_failed.is_none() {
         return if report.kernel.is_none() {
             Ruling::Undecided("the kernel's counters could not be read".into())

@@ -144,7 +144,7 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
 fn opened(kernel: &KernelCounters) -> String {
     let failed = match kernel.attempt_fails.min(kernel.active_opens) {
         0 => String::new(),
-        n => format!(", {} of them in vain", count(n)),
+        n => format!(", {} of them failed", count(n)),
     };
     match kernel.active_opens {
         0 => "the kernel counted none in this network namespace either".into(),

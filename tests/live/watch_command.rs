@@ -214,3 +214,30 @@ fn ports_that_run_out_are_foreseen_and_named() {
     assert!(text(&out.stderr).contains("SOURCE PORTS RAN OUT ON THIS MACHINE"), "{shown}");
     assert_eq!(d["findings"][0]["remedies"][0]["name"], "keep-alive");
 }
+
+/// Forty connections, each open for as long as the server takes to close it.
+const QUICK: &str = r"
+import socket, sys
+for _ in range(40):
+    with socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5) as s:
+        s.recv(1)
+";
+
+#[test]
+fn connections_that_no_look_saw_open_are_listed_or_are_those_of_to() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dest = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(drop));
+    let port = dest.rsplit(':').next().unwrap().to_owned();
+    let ended = |d: &Value, key: &str| -> u64 {
+        let rows = d[key].as_array().into_iter().flatten().filter(|row| row["destination"] == *dest);
+        rows.map(|row| row["closed_by_client"].as_u64().unwrap() + row["closed_by_server"].as_u64().unwrap()).sum()
+    };
+    // Nothing but the port is in its words. A look may see one of them open by chance.
+    let (out, d) = document(&[], &["python3", "-c", QUICK, &port]);
+    assert_eq!(ended(&d, "destinations") + ended(&d, "unowned"), 40, "{}", describe(&out));
+    assert!(d["kernel"]["active_opens"].as_u64().unwrap() >= 40, "{d}");
+    let (out, d) = document(&["--to", &dest], &["python3", "-c", QUICK, &port]);
+    assert_eq!((ended(&d, "destinations"), ended(&d, "unowned")), (40, 0), "{}", describe(&out));
+    assert_ne!(d["verdict"]["id"], "undecided", "{}", describe(&out));
+}

@@ -145,6 +145,9 @@ fn of_other_commands() {
         ("ports --predict 5 --json no-such-directory/f", USAGE),
         ("rehearse --html no-such-directory/page.html", USAGE),
         ("report no-such-run --format html", USAGE),
+        // More than any kernel gives.
+        ("watch --pid 4194305", USAGE),
+        ("watch --to nowhere -- true", USAGE),
         ("server --io-sleep soon", USAGE),
         ("server --queue 0", USAGE),
         ("server --listen nowhere", USAGE),

@@ -23,8 +23,12 @@ pub fn render_ports(r: &PortsReport, page: &Page) -> String {
     out += &page.labelled("pool", Tone::Normal, &pool(r));
     let noted = if shown.is_empty() { r.destinations.iter().collect() } else { shown };
     out += &page.listed("note", &notes(r, &noted));
-    let missing: Vec<String> =
-        r.unavailable.iter().filter(|u| !u.key.ends_with("_free_in_s")).map(|u| format!("{}: {}", u.key, u.reason)).collect();
+    let missing: Vec<String> = r
+        .unavailable
+        .iter()
+        .filter(|u| !OF_ROWS.iter().any(|end| u.key.ends_with(end)))
+        .map(|u| format!("{}: {}", u.key, u.reason))
+        .collect();
     out + &page.listed("unknown", &missing)
 }
 
@@ -150,6 +154,9 @@ fn table(shown: &[&DestinationPorts]) -> Table {
 fn or_dash(value: Option<f64>, text: fn(f64) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), text)
 }
+
+/// What many rows do not have, and no line here is about.
+const OF_ROWS: &[&str] = &["_free_in_s", "time_wait_target_side"];
 
 /// Why each port stays in use so long, ports outside the range, TIME_WAIT that costs none. Each once.
 fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {

@@ -38,7 +38,7 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
             blocks.push(Block::ranked(3, page.labelled("server", Tone::Normal, &of_server(server))));
         }
     }
-    if !report.destinations.iter().any(|d| in_use(&d)) {
+    if report.verdict.id == VerdictId::Undecided && !report.destinations.iter().any(|d| in_use(&d)) {
         blocks.extend(unowned(report, page));
     }
     blocks.push(Block::ranked(3, page.labelled("command", Tone::Normal, &processes(report))));
