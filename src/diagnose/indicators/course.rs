@@ -61,6 +61,11 @@ impl Course {
         }
     }
 
+    /// The same after a share of the whole run, which is none of that time: `, all since 50 s`.
+    pub(in crate::diagnose) fn all_in_words(&self) -> String {
+        if self.is_part() { format!(", all{}", self.in_words()) } else { String::new() }
+    }
+
     /// It began or ended in mid-run.
     pub(in crate::diagnose) const fn is_part(&self) -> bool {
         self.since_s.is_some() || self.until_s.is_some()

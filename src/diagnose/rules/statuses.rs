@@ -81,13 +81,13 @@ fn title(run: &RunResult, rows: &Rows<'_>, course: &Course, turn: Option<Turn>) 
             } else if course.is_part() && course.share.is_some_and(|share| share >= ALL_SHARE) {
                 format!("every answer{when} was {what}: {many}")
             } else {
-                format!("{many}{when} were {what}")
+                format!("{many} were {what}{}", course.all_in_words())
             }
         }
         _ if statuses.contains(&None) => {
             format!("{} failed at the target{when}: {}", counted(rows.count(), "request"), rows.in_words())
         }
-        _ => format!("{many}{when} were errors: {}", rows.in_words()),
+        _ => format!("{many} were errors{}: {}", course.all_in_words(), rows.in_words()),
     }
 }
 

@@ -15,6 +15,9 @@ use crate::model::result::{ErrorRow, LatencyMs, RunResult};
 use crate::model::time::per_second;
 use crate::remedy::{advice, load_with, log_since, longer_idle, quoted};
 
+/// No server's idle timeout is shorter.
+const IDLE_LEAST: Duration = Duration::from_millis(100);
+
 /// The gap between the totals and the error table hides this kind of failure.
 pub(super) fn hidden(run: &RunResult) -> Ruling {
     match unnamed(run, FailureSide::Target) {
@@ -76,7 +79,7 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
                 None if pauses(run) => {
                     "Its idle timeout is shorter than the users' pauses, or it limits requests per connection. ".to_owned()
                 }
-                None => "The users do not pause, so it is no idle timeout: it limits its connections, or the requests of each. "
+                None => "The users hardly pause, so it is no idle timeout: it limits its connections, or the requests of each. "
                     .to_owned(),
             };
         }
@@ -100,7 +103,9 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
     text += "No request is retried. Windows shows WSAECONNRESET 10054.";
     let what = match turn {
         Some(turn) => format!("{} ended without an answer, {}", turn.in_words("request"), turn.counted()),
-        None => format!("{} ended without an answer{}", part_of(rows.count(), run.totals.requests, "request"), course.in_words()),
+        None => {
+            format!("{} ended without an answer{}", part_of(rows.count(), run.totals.requests, "request"), course.all_in_words())
+        }
     };
     let title = format!("{what}: {}", rows.in_words());
     in_part(evidence(Found::new(title, text), &rows), &course)
@@ -156,9 +161,12 @@ fn against_resets(run: &RunResult, rows: &Rows<'_>, reused: u64, fresh: u64) -> 
     remedies
 }
 
-/// Whether connections are idle between requests: users think, or wait for the next due time.
+/// Whether connections are idle between requests, for as long as an idle timeout may be: users think, or wait for the next due
+/// time. Shorter pauses count where a connection ended in one.
 fn pauses(run: &RunResult) -> bool {
-    !run.plan.think.max.is_zero() || run.plan.is_open_loop()
+    let ended_idle = run.closes.idle_fin.saturating_add(run.closes.idle_reset) > 0;
+    let think = run.plan.think.max;
+    think >= IDLE_LEAST || (!think.is_zero() && ended_idle) || run.plan.is_open_loop()
 }
 
 /// target-timeouts. Those at connect belong to the backlog where it overflowed.
@@ -229,7 +237,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         format!("{} did not end within {after}{when}: {}", counted(rows.count(), "answer"), unfinished::missing(&received))
     } else {
         let many = part_of(rows.count(), run.totals.requests, "request");
-        format!("{many} timed out after {after}{when}{}", rows.after_a_clause())
+        format!("{many} timed out after {after}{}{}", rows.after_a_clause(), course.all_in_words())
     };
     // Those of a target that went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
@@ -286,7 +294,7 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
     let text = turn.map_or_else(|| text.clone(), |turn| format!("{text} {}", turn.meaning()));
     let many = match turn {
         Some(turn) => format!("{} {what}, {}", turn.in_words("answer"), turn.counted()),
-        None => format!("{} {what}{}", part_of(rows.count(), run.totals.requests, "answer"), course.in_words()),
+        None => format!("{} {what}{}", part_of(rows.count(), run.totals.requests, "answer"), course.all_in_words()),
     };
     let title = format!("{many}: {}", message_of(row));
     in_part(evidence(Found::new(title, text), &rows), &course)

@@ -182,6 +182,11 @@ fn a_status_its_share_and_since_when_are_in_the_headline() {
     let since = with(503, 500, 500, 30.0, 59.9);
     assert_eq!(since, "target failing: every answer since 30 s was 503 Service Unavailable: 50 % of 1,000 answers");
     assert_eq!(with(599, 9, 1, 0.0, 59.9), "target failing: 10 % of 10 answers were 599");
+    // Where not all answers since then were errors, the share is of the whole run.
+    let mut some = healthy();
+    fail(&mut some, status(500), 1000, 30.0, 59.9);
+    let some = Diagnosis::of(&some).verdict.sentence;
+    assert_eq!(some, "target failing: 10 % of 10,000 answers were 500 Internal Server Error, all since 30 s");
 }
 
 #[test]

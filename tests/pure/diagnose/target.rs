@@ -378,3 +378,17 @@ fn every_second_request_is_no_chance() {
     let limit = fires(Id::TargetResets, &half(answers / 3, Failure { reused: true, ..Failure::new(Call::Read, Cause::Eof) }));
     assert!(limit.explanation.contains("It closed each after 3 answers"), "{}", limit.explanation);
 }
+
+/// A pause of 2 ms is shorter than any idle timeout, unless a connection ended in one.
+#[test]
+fn a_short_pause_is_no_idle_timeout() {
+    let advice = |pause_ms: u64, ended_idle: u64| {
+        let mut run = healthy();
+        run.plan.think.max = std::time::Duration::from_millis(pause_ms);
+        run.closes.idle_fin = ended_idle;
+        fail(&mut run, Failure { reused: true, ..Failure::new(Call::Read, Cause::Eof) }, 90, 0.0, 59.9);
+        let f = fires(Id::TargetResets, &run);
+        (f.explanation.contains("idle timeout is shorter"), f.remedies[0].action.contains("idle"))
+    };
+    assert_eq!([advice(2, 0), advice(2, 7), advice(500, 0)], [(false, false), (true, true), (true, true)]);
+}
