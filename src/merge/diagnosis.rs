@@ -21,6 +21,10 @@ pub(super) fn settle(run: &mut RunResult, parts: &[Part], lacks: &[String]) {
     let overall = diagnose::decision(&run.findings).map(|(_, finding)| finding.id);
     let own = own_verdict(run, parts, overall);
     run.findings.retain(|f| !f.id.is_of_machine());
+    // The plan is that of all parts. Users of a part that is missing were asked of nobody.
+    if run.totals.users_reached >= run.totals.users_asked {
+        run.findings.retain(|f| f.id != FindingId::UsersNotReached);
+    }
     let of_machines = by_machine(parts, &run.machines, &run.findings);
     run.findings.extend(of_machines);
     run.findings.order_by_key(|f| f.id);

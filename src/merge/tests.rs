@@ -149,7 +149,9 @@ fn a_part_that_is_missing_leaves_the_plan_incomplete() {
     assert!(sentence.starts_with("target failing: ") && sentence.ends_with("; incomplete: shard 3/3 of the plan is missing"));
     let well = |of: u32, given: &[u32]| {
         let parts = given.iter().map(|n| part(*n, of, "2026-11-24T10:00:00Z", &[(0, 10, OK)])).collect();
-        let verdict = merged(parts).run.verdict;
+        let run = merged(parts).run;
+        assert!(run.findings.iter().all(|f| f.id != FindingId::UsersNotReached), "of nobody that was there");
+        let verdict = run.verdict;
         assert_eq!(verdict.id, VerdictId::Undecided, "{verdict:?}");
         verdict.sentence
     };
