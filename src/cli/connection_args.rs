@@ -61,13 +61,13 @@ pub(crate) struct ConnectionArgs {
     pub(crate) threads: u32,
     /// Give each thread a core: auto, off
     ///
-    /// With auto, thread i runs on core i. Together with server --pin auto, both ends of a connection share a core, and no data
-    /// passes between cores.
+    /// With auto, thread i runs on core i. A server on this host with --pin auto and as many event loops then has its end of
+    /// each connection on the same core.
     #[arg(long, hide_short_help = true, value_name = "auto|off", default_value = "off", value_parser = flag::pin, help_heading = "Load")]
     pub(crate) pin: Pinning,
     /// Poll for events all the time instead of sleeping
     ///
-    /// Each thread uses a whole core. Answers are seen sooner: worth it with few connections and cores to spare.
+    /// Each thread uses a whole core. Answers are seen sooner, which matters with few connections.
     #[arg(long, hide_short_help = true, help_heading = "Load")]
     pub(crate) busy_poll: bool,
     /// Seed of every random choice

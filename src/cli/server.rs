@@ -45,10 +45,10 @@ pub(crate) struct Run {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(help = format!("Address to listen on, port 0 for a free one; may be repeated [default: {LISTEN}]"))]
-    #[arg(long, value_name = "ADDR", value_parser = listen_addr)]
+    #[arg(long, value_name = "ADDR", value_parser = flag::address)]
     listen: Vec<SocketAddr>,
     /// Address of the admin port, which serves /metrics [default: none]
-    #[arg(long, value_name = "ADDR", value_parser = listen_addr)]
+    #[arg(long, value_name = "ADDR", value_parser = flag::address)]
     admin: Option<SocketAddr>,
     /// Event loops; above one they share the port by SO_REUSEPORT
     #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::reactors)]
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     pin: Pinning,
     /// Poll for events all the time instead of sleeping: on, off
     ///
-    /// Each event loop uses a whole core. Requests are seen sooner: worth it with few connections and cores to spare.
+    /// Each event loop uses a whole core. Requests are seen sooner, which matters with few connections.
     #[arg(long, hide_short_help = true, value_name = "on|off", default_value = "off", num_args = 0..=1, default_missing_value = "on", value_parser = flag::on_off, action = clap::ArgAction::Set)]
     busy_poll: bool,
     #[arg(help = format!("Backlog of listen(2); the kernel clamps it to net.core.somaxconn [default: {}]", limits::LISTEN_BACKLOG))]
@@ -133,20 +133,16 @@ const SHORTAGE_LOOK: Duration = Duration::from_millis(200);
 /// Descriptors that must be left when the server listens.
 const DESCRIPTORS_LEAST: u64 = 4;
 
-fn listen_addr(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| match text.trim_start_matches(':').parse::<u16>() {
-        Ok(port) => {
-            format!("{text}: a port without an address\nhint: --listen 127.0.0.1:{port}; 0.0.0.0:{port} for every address")
-        }
-        Err(_) => format!("{text}: not an address with a port\nhint: such as 127.0.0.1:8080"),
-    })
-}
-
 impl Args {
     /// The flags that are about sockets of its own, as they were typed: sockets that are given listen already.
     fn about_own_sockets(&self) -> Vec<String> {
-        let listen = self.listen.iter().map(|addr| format!("--listen {addr}"));
-        listen.chain(self.backlog.map(|n| format!("--backlog {n}"))).collect()
+        let pin = (self.pin == Pinning::Auto).then(|| "--pin auto".to_owned());
+        self.listen
+            .iter()
+            .map(|addr| format!("--listen {addr}"))
+            .chain(self.backlog.map(|n| format!("--backlog {n}")))
+            .chain(pin)
+            .collect()
     }
 
     /// The plan, with defaults filled in.

@@ -100,7 +100,11 @@ impl Cores {
 
     /// CPU of the client for a request, milliseconds, where it takes it of these cores.
     fn client_ms(self, run: &RunResult) -> Option<f64> {
-        let percent = run.resources.client.cpu_percent_mean.filter(|_| self.client_shares && run.totals.rps > 0.0)?;
+        let percent = run
+            .resources
+            .client
+            .cpu_percent_mean
+            .filter(|_| self.client_shares && !run.plan.busy_poll && run.totals.rps > 0.0)?;
         Some(percent * 10.0 / run.totals.rps)
     }
 
@@ -146,7 +150,7 @@ fn share(run: &RunResult, name: &str) -> Option<f64> {
 /// The CPU of a local target, by what a request of the mix takes of it on average.
 fn of_all_requests(run: &RunResult) -> Option<Ceiling> {
     let target = run.resources.target.as_ref()?;
-    let ms = target.cpu_percent_mean.filter(|_| run.totals.rps > 0.0)? * 10.0 / run.totals.rps;
+    let ms = target.worked_percent().filter(|_| run.totals.rps > 0.0)? * 10.0 / run.totals.rps;
     // One thread, or one that is busy while all together use no more than a core: an interpreter lock.
     let locked = target.busiest_thread_percent.is_some_and(|b| b >= CPU_LIMIT_PERCENT)
         && target.cpu_percent_max.is_some_and(|m| m <= ONE_CORE_PERCENT);

@@ -190,6 +190,8 @@ thresholds! {
     CAPACITY_SHARE: f64 = 0.7, Share;
     /// target-cpu-saturated: CPU of the limit (a core, or all of them).
     CPU_LIMIT_PERCENT: f64 = 90.0, Percent;
+    /// target-cpu-saturated: a client with this much of a core takes it from the target.
+    SHARED_PERCENT: f64 = 10.0, Percent;
     /// target-cpu-saturated: a shorter run says nothing of a mean CPU.
     CPU_RUN_S: f64 = 1.0, Seconds;
     /// target-cpu-saturated: requests at the target, in times of those that its full CPU works on, from which more of them only wait.

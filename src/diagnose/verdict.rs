@@ -243,7 +243,9 @@ fn saturated(run: &RunResult, seen: &Indicators) -> String {
             format!(", {} ms of queue for {} ms of service time", number(*queue_ms), number(*work_ms))
         }
         (_, Some(limit)) if limit.full == Full::Machine => ", every core is busy".to_owned(),
-        (_, Some(CpuLimit { full: Full::SharedCore(core, _), .. })) => format!(", the client and it fill core {core} together"),
+        (_, Some(CpuLimit { full: Full::SharedCores(shared), .. })) => {
+            format!(", it and the client together fill {}", shared.in_words())
+        }
         (_, Some(limit)) => format!(", its CPU is at {} of a core", percent(limit.percent)),
         (Some(Queue::Rising(g)), None) => {
             format!(", and its median grew from {} to {} ms with the users", number(g.p50_ms.0), number(g.p50_ms.1))

@@ -227,12 +227,22 @@ pub struct TargetResources {
     /// additive: whether the client may run on these cores only, and so takes CPU from it; absent where it cannot be read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares_cores_with_client: Option<bool>,
+    /// additive: a sockbench server that polls all the time (`--busy-poll`, by its command line): its CPU is no work
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub busy_poll: bool,
     /// additive: cores to which some of its threads are confined
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cores: Vec<CoreUse>,
     /// additive: what a CPU quota did to it; absent where none is in force or it cannot be read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttling: Option<Throttling>,
+}
+
+impl TargetResources {
+    /// CPU that means work, mean percent of a core: none of a target that polls all the time, and where it was not read.
+    pub fn worked_percent(&self) -> Option<f64> {
+        self.cpu_percent_mean.filter(|_| !self.busy_poll)
+    }
 }
 
 /// The whole machine.

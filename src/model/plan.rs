@@ -209,11 +209,6 @@ impl Target {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_off(flag: &bool) -> bool {
-    !flag
-}
-
 /// One load run, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -260,7 +255,7 @@ pub struct LoadPlan {
     #[serde(default, skip_serializing_if = "Pinning::is_off")]
     pub pin: Pinning,
     /// additive: they look for events all the time instead of sleeping until the next one
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub busy_poll: bool,
     /// seed of every random choice
     pub seed: u64,

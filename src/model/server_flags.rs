@@ -161,8 +161,21 @@ impl TryFrom<Vec<String>> for ServerFlags {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?}: not an address such as 127.0.0.1:8080"))
+/// Whether a command line of `sockbench server` has `--busy-poll`, without `off` behind it.
+pub fn asks_to_poll(words: &[String]) -> bool {
+    let value = |at: usize| words[at].strip_prefix("--busy-poll=").or(words.get(at + 1).map(String::as_str));
+    let named = words.iter().rposition(|word| word == "--busy-poll" || word.starts_with("--busy-poll="));
+    named.is_some_and(|at| value(at) != Some("off"))
+}
+
+/// Errors: not an address with a port; the next line is a hint.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match text.trim_start_matches(':').parse::<u16>() {
+        Ok(port) => {
+            format!("{text}: a port without an address\nhint: --listen 127.0.0.1:{port}; 0.0.0.0:{port} for every address")
+        }
+        Err(_) => format!("{text}: not an address with a port\nhint: such as 127.0.0.1:8080"),
+    })
 }
 
 /// Errors: not a count, or 0.
@@ -273,6 +286,19 @@ mod tests {
         {
             let why = read(bad).expect_err("refused");
             assert!(why.starts_with(bad[bad.len() - 1]), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_polling_server_is_known_by_its_command_line() {
+        let polls = |line: &str| asks_to_poll(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for line in
+            ["sockbench server --busy-poll", "sockbench server --busy-poll on", "sockbench server --busy-poll=on --queue 5"]
+        {
+            assert!(polls(line), "{line}");
+        }
+        for line in ["sockbench server", "sockbench server --busy-poll off", "sockbench server --busy-poll=off"] {
+            assert!(!polls(line), "{line}");
         }
     }
 }

@@ -8,6 +8,7 @@ use super::threads::{Newcomer, SHARE_SPAN_MIN, Shares, Threads};
 use super::throttle::{QuotaMeter, StopWatch};
 use crate::model::facts::Fact;
 use crate::model::result::{CoreUse, Stretch, ThreadRow, Throttling};
+use crate::model::server_flags::asks_to_poll;
 use crate::model::time::Stamp;
 use crate::sys::owner::{OwnerError, find_owner};
 use crate::sys::process;
@@ -168,6 +169,8 @@ impl Cores {
 pub(super) struct TargetMeter {
     pub(super) pid: u32,
     pub(super) name: String,
+    /// a sockbench server with `--busy-poll`
+    pub(super) polls: bool,
     roots: Vec<u32>,
     tree: Vec<u32>,
     tree_at: Stamp,
@@ -202,6 +205,7 @@ impl TargetMeter {
         }
         let mut meter = Self {
             pid: first,
+            polls: name == "sockbench" && process::read_words(first).is_ok_and(|words| asks_to_poll(&words)),
             name,
             tree: roots.clone(),
             roots,

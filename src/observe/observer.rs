@@ -343,6 +343,7 @@ impl Watcher {
                 ended: if let ProcessEnd::Ended(how) = target_end { Some(how) } else { None },
                 cores_allowed: meter.cores().map(|c| c.allowed),
                 shares_cores_with_client: meter.cores().map(|c| c.shared_with_client),
+                busy_poll: meter.polls,
                 cores: meter.confined_to(),
                 throttling: meter.throttling(),
                 name: meter.name,

@@ -245,6 +245,7 @@ fn observe(run: &mut RunResult) {
         ended: Some("exit status: 1".into()),
         cores_allowed: Some(2),
         shares_cores_with_client: Some(false),
+        busy_poll: false,
         cores: Vec::new(),
         throttling: None,
     });

@@ -90,7 +90,7 @@ pub(super) fn connections(plan: &LoadPlan) -> String {
         PortMode::Range => format!(", ports within{range}"),
     };
     let reuse = if plan.reuse_addr { ", SO_REUSEADDR" } else { "" };
-    let pinned = if plan.pin == Pinning::Auto { ", each thread on a core" } else { "" };
+    let pinned = if plan.pin == Pinning::Auto { ", threads pinned" } else { "" };
     let polling = if plan.busy_poll { ", busy polling" } else { "" };
     format!("{kept}{closer}{mode}{reuse}{pinned}{polling}")
 }
@@ -184,7 +184,7 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
         CpuWork::CalibrateS(goal) => span(goal),
         CpuWork::Iterations(n) => counted(n, "iteration"),
     };
-    let pinned = if plan.pin == Pinning::Auto { " on a core each" } else { "" };
+    let pinned = if plan.pin == Pinning::Auto { " (pinned)" } else { "" };
     let polling = if plan.busy_poll { ", busy polling" } else { "" };
     let time = span;
     format!(

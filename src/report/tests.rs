@@ -210,6 +210,7 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         let each = vec![Stage { duration: std::time::Duration::from_secs(9), to: 50.0 }];
         (f.run.plan.stages, f.run.plan.preconnect) = (Some(Stages { of: LevelOf::Rate, each }), Some(1));
         (f.run.plan.pin, f.run.plan.busy_poll) = (Pinning::Auto, true);
+        f.run.resources.target.iter_mut().for_each(|t| t.busy_poll = true);
         f.run.resources.client.cores = vec![CoreUse { core: 0, cpu_s: 0.5 }];
         merged(&mut f.run);
         (f.run.plan.led, f.run.careful) = (true, vec!["w1: only 3 answers".into()]);

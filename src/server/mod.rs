@@ -30,7 +30,7 @@ use self::places::Room;
 use self::pools::{Gauge, Mailbox, Pin, PoolSpec, WorkerPool};
 use self::reactor::{Parts, Reactor};
 use crate::http1::encode::JobBody;
-use crate::model::plan::ServerPlan;
+use crate::model::plan::{Pinning, ServerPlan};
 use crate::sys::clock::{self, Clock};
 use crate::sys::listen::{ListenSpec, adopt, listen};
 use crate::sys::thread;
@@ -123,7 +123,9 @@ impl Server {
     pub fn bind(plan: &ServerPlan, given: &[std::net::TcpListener]) -> Result<Self, BindError> {
         let clock = Clock::start();
         let allowed = thread::cores();
-        let cores: Vec<Option<usize>> = (0..plan.reactors.max(1)).map(|i| plan.pin.core(i, &allowed)).collect();
+        // Sockets that others opened take connections of any core.
+        let pin = if given.is_empty() { plan.pin } else { Pinning::Off };
+        let cores: Vec<Option<usize>> = (0..plan.reactors.max(1)).map(|i| pin.core(i, &allowed)).collect();
         let iterations = work::iterations(plan.cpu_work)?;
         let count = cores.len();
         let (addrs, mut sockets) = if given.is_empty() { bind_all(plan, &cores)? } else { share(given, count)? };

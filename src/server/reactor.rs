@@ -136,7 +136,7 @@ impl Reactor {
 
     /// Serves until a drain has ended. Errors: epoll_wait(2) or the clock of the host failed.
     pub(super) fn run(mut self) -> io::Result<()> {
-        // Refused: it runs anywhere, which the client's report shows.
+        // Where it is refused, resources.target.cores of a load lacks the core.
         self.core.map(thread::pin);
         let mut events = Events::with_capacity(EVENTS);
         let mut date_due = Stamp::ZERO;

@@ -147,6 +147,7 @@ pub(crate) fn healthy() -> RunResult {
         ended: None,
         cores_allowed: None,
         shares_cores_with_client: None,
+        busy_poll: false,
         cores: Vec::new(),
         throttling: None,
     });

@@ -2,7 +2,7 @@
 
 use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
-    CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS,
+    CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS, SHARED_PERCENT,
 };
 use crate::model::figures;
 use crate::model::result::{RunResult, TargetResources};
@@ -13,8 +13,8 @@ use crate::remedy::target::{Kind as Server, Pool, cpu_workers, own_flags, workin
 pub(in crate::diagnose) enum Full {
     /// every core of the machine, by the target, or by it and the client
     Machine,
-    /// this core, to which threads of the client and of the target are confined; so are so many in all
-    SharedCore(u32, u32),
+    /// cores to which threads of the client and of the target are confined
+    SharedCores(Shared),
     /// the `/cpu` pool of a sockbench server, which has this many workers
     CpuPool(u32),
     /// the event loop of a sockbench server
@@ -25,6 +25,24 @@ pub(in crate::diagnose) enum Full {
     BusiestThread,
     /// many threads that together never pass one core
     OneCoreInAll,
+}
+
+/// Cores that threads of both ends are confined to, and that both together fill.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::diagnose) struct Shared {
+    /// number of one of them
+    pub(in crate::diagnose) core: u32,
+    /// how many there are
+    pub(in crate::diagnose) count: u32,
+    /// percent of a core that the client uses of them
+    pub(in crate::diagnose) client_percent: f64,
+}
+
+impl Shared {
+    /// `core 0`, `2 cores`
+    pub(in crate::diagnose) fn in_words(self) -> String {
+        if self.count == 1 { format!("core {}", self.core) } else { format!("{} cores", self.count) }
+    }
 }
 
 /// A limit of the target's CPU.
@@ -50,8 +68,8 @@ pub(super) fn cpu(run: &RunResult, seen: &Indicators) -> Seen<CpuLimit> {
             figures::seconds(seen.duration_s)
         ));
     }
-    if own_flags(run).is_some_and(|flags| flags.busy_poll == Some(true)) {
-        return Seen::Unknown("with --busy-poll the server uses its whole core, with work or without".into());
+    if t.busy_poll {
+        return Seen::Unknown("the server polls all the time (--busy-poll): it uses its whole core, with work or without".into());
     }
     cpu_limit(run, t).filter(|limit| is_flat(run, seen, limit)).map_or(Seen::No, Seen::Yes)
 }
@@ -66,8 +84,8 @@ fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
     if cpus > 0.0 && (mean >= CPU_LIMIT_PERCENT * cpus || together) {
         return limit(Full::Machine, mean, cpus);
     }
-    if let Some((core, of, percent)) = shared_core(run, t) {
-        return limit(Full::SharedCore(core, of), percent, 1.0);
+    if let Some((shared, percent)) = shared_cores(run, t) {
+        return limit(Full::SharedCores(shared), percent, f64::from(shared.count));
     }
     if t.threads == Some(1) {
         return (mean >= CPU_LIMIT_PERCENT).then_some(CpuLimit { full: Full::OneThread, percent: mean, slots: 1.0 });
@@ -94,14 +112,19 @@ fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
     if never_more && mean >= CPU_LIMIT_PERCENT { limit(Full::OneCoreInAll, mean, 1.0) } else { None }
 }
 
-/// The fullest of the cores to which threads of both ends are confined: its number, how many such cores there are, and
-/// the target's percent of it. None while it has room.
-fn shared_core(run: &RunResult, t: &TargetResources) -> Option<(u32, u32, f64)> {
+/// Cores to which threads of both ends are confined, all of them full by both together, and the target's percent of them. None while one of them has room, and where the client takes little of them or the target
+/// fills one alone.
+fn shared_cores(run: &RunResult, t: &TargetResources) -> Option<(Shared, f64)> {
     let share = |cpu_s: f64| 100.0 * cpu_s / run.duration_s;
-    let of_client = |core| run.resources.client.cores.iter().find(|c| c.core == core).map(|c| c.cpu_s);
-    let shared = t.cores.iter().filter_map(|t| Some((t.core, t.cpu_s, of_client(t.core)?)));
-    let (core, target_s, client_s) = shared.clone().max_by(|a, b| (a.1 + a.2).total_cmp(&(b.1 + b.2)))?;
-    (share(target_s + client_s) >= CPU_LIMIT_PERCENT).then_some((core, shared.count() as u32, share(target_s)))
+    let of_client = |core| run.resources.client.cores.iter().find(|c| c.core == core).map(|c| share(c.cpu_s));
+    let shared: Vec<(u32, f64, f64)> =
+        t.cores.iter().filter_map(|t| Some((t.core, share(t.cpu_s), of_client(t.core)?))).collect();
+    let by_both =
+        |target: f64, client: f64| target + client >= CPU_LIMIT_PERCENT && target < CPU_LIMIT_PERCENT && client >= SHARED_PERCENT;
+    let full = shared.iter().all(|(_, target, client)| by_both(*target, *client));
+    let (core, ..) = shared.first().filter(|_| full)?;
+    let client_percent = shared.iter().map(|(.., client)| client).sum();
+    Some((Shared { core: *core, count: shared.len() as u32, client_percent }, shared.iter().map(|(_, target, _)| target).sum()))
 }
 
 /// Throughput does not grow with the load: the asked rate was missed, or stayed flat while users came, or there are

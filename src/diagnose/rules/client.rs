@@ -6,8 +6,9 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE};
 use crate::model::figures::{counted, number, percent, rate, seconds, share, times};
 use crate::model::finding::Remedy;
+use crate::model::plan::Pinning;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{RunResult, ThreadRow};
+use crate::model::result::{CoreUse, RunResult, ThreadRow};
 use crate::remedy::command::Command;
 use crate::remedy::target::Kind;
 use crate::remedy::{advice, keep_alive, load_with, quoted};
@@ -126,18 +127,23 @@ fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
 pub(super) fn apart(run: &RunResult) -> Remedy {
     let cpus = run.host.cpus;
     let (action, effect) = ("give the client a core that the target does not use", "no core shared with the target");
-    if cpus < 2 {
+    let of_target: &[CoreUse] = run.resources.target.as_ref().map_or(&[], |t| &t.cores);
+    // The own server is started again, on other cores.
+    let is_own = Kind::of(run) == Kind::Own && !run.plan.environment.sandbox;
+    let free = (0..cpus).rev().find(|core| is_own || of_target.iter().all(|used| used.core != *core));
+    let Some(last) = free.filter(|_| cpus > 1) else {
         // What that machine calls this one is not known here.
-        let action = "run the client on another machine, with the URL of this one and --allow-remote: this one has 1 core";
+        let why = if cpus > 1 { "the target uses each core of this one" } else { "this one has 1 core" };
+        let action = format!("run the client on another machine, with the URL of this one and --allow-remote: {why}");
         return advice(action, "ip -brief address", format!("{effect}; this lists the addresses of this machine"));
-    }
-    let last = cpus - 1;
-    if Kind::of(run) == Kind::Own && !run.plan.environment.sandbox {
+    };
+    if is_own {
         let mut serve = vec!["sockbench server".to_owned()];
         serve.extend(run.plan.environment.server.arguments().iter().map(|word| quoted(word)));
         let serve = serve.join(" ");
         let load = load_with(&run.plan, |p| {
             p.target.own_server = false;
+            p.pin = Pinning::Off;
             p.target.url = "http://127.0.0.1:8080".into();
         });
         let others = if last == 1 { "0".to_owned() } else { format!("0-{}", last - 1) };
@@ -147,7 +153,7 @@ pub(super) fn apart(run: &RunResult) -> Remedy {
     }
     advice(
         action,
-        load_with(&run.plan, |_| ()).under(&format!("taskset -c {last}")),
+        load_with(&run.plan, |p| p.pin = Pinning::Off).under(&format!("taskset -c {last}")),
         format!("{effect}, once the target has the others"),
     )
 }

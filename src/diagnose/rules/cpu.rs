@@ -5,7 +5,7 @@ use super::client::apart;
 use super::lighter::{Bottleneck, lighter};
 use crate::diagnose::indicators::{CpuLimit, Full, Indicators};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::CPU_LIMIT_PERCENT;
+use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, SHARED_PERCENT};
 use crate::model::figures::{counted, number, percent, rate, times};
 use crate::model::finding::Remedy;
 use crate::model::result::{RunResult, TargetResources};
@@ -21,14 +21,24 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
     let (at, rps) = (percent(limit.percent), seen.steady_rps);
     let per = t.cpu_percent_mean.filter(|_| rps > 0.0).map(|c| c * 10.0 / rps);
     let costs = per.map_or_else(String::new, |per| format!(" A request costs it {} ms of CPU.", number(per)));
-    let mut text = format!(
-        "The target's process {} ({}, its children included) used {at} of a core: {}. Throughput stays at {} req/s; more load does not \
-         raise it.{costs}",
-        t.name,
-        t.pid,
-        words(run, &limit),
-        rate(rps)
-    );
+    let used = match limit.full {
+        Full::SharedCores(shared) => format!(
+            "Threads of the target's process {} ({}) and of the client are confined to {} and fill {}: the target's used {at} of a core \
+             there, the client's {}.",
+            t.name,
+            t.pid,
+            shared.in_words(),
+            if shared.count == 1 { "it" } else { "them" },
+            percent(shared.client_percent)
+        ),
+        full => format!(
+            "The target's process {} ({}, its children included) used {at} of a core: {}.",
+            t.name,
+            t.pid,
+            words(run, full, limit.percent)
+        ),
+    };
+    let mut text = format!("{used} Throughput stays at {} req/s; more load does not raise it.{costs}", rate(rps));
     if limit.full == Full::Machine && run.resources.client.cpu_percent_mean.is_some_and(|client| client >= SHARED_PERCENT) {
         text += " Client and target share the cores: on a machine of its own the target would do more.";
     }
@@ -39,7 +49,9 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
         advice("see where it spends the time", format!("perf top -p {}", t.pid), "the functions that use the CPU")
     };
     let title = match limit.full {
-        Full::SharedCore(core, _) => format!("client and target fill core {core} together, at {} req/s", rate(rps)),
+        Full::SharedCores(shared) => {
+            format!("client and target together fill {}, at {} req/s", shared.in_words(), rate(rps))
+        }
         _ => format!("the target is at its CPU limit: {at} of a core at {} req/s", rate(rps)),
     };
     Found::new(title, text)
@@ -61,22 +73,15 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
         .ruling()
 }
 
-/// A client with this much of a core takes it from the target, percent.
-const SHARED_PERCENT: f64 = 10.0;
-
-fn words(run: &RunResult, limit: &CpuLimit) -> String {
+fn words(run: &RunResult, full: Full, used: f64) -> String {
     let cpus = run.host.cpus;
-    match limit.full {
-        Full::Machine => {
-            match run.resources.client.cpu_percent_mean.filter(|_| limit.percent < CPU_LIMIT_PERCENT * f64::from(cpus)) {
-                Some(client) => format!("{}, with {} of the client beside it", all_cores(cpus), percent(client)),
-                None => all_cores(cpus),
-            }
-        }
-        Full::SharedCore(core, 1) => {
-            format!("with the client it filled core {core}, to which both are confined")
-        }
-        Full::SharedCore(core, of) => format!("with the client it filled core {core}, the fullest of {of} cores that they share"),
+    match full {
+        Full::Machine => match run.resources.client.cpu_percent_mean.filter(|_| used < CPU_LIMIT_PERCENT * f64::from(cpus)) {
+            Some(client) => format!("{}, with {} of the client beside it", all_cores(cpus), percent(client)),
+            None => all_cores(cpus),
+        },
+        // The caller has words of its own.
+        Full::SharedCores(shared) => shared.in_words(),
         Full::CpuPool(workers) => format!("all that its {} for /cpu can use", counted(workers, "worker")),
         Full::Reactor => "one core, by its event loop".to_owned(),
         Full::OneThread => "one core, all that its single thread can use".to_owned(),
@@ -104,7 +109,7 @@ fn less_or_more(run: &RunResult, t: &TargetResources, limit: &CpuLimit) -> Remed
         {
             less_work(run, &format!("it uses {} already", all_cores(cpus)))
         }
-        (Full::SharedCore(..), _) => apart(run),
+        (Full::SharedCores(_), _) => apart(run),
         (Full::OneThread | Full::BusiestThread | Full::OneCoreInAll, _) if cpus > 1 => advice(
             "let the target use more cores: more processes of it behind one port, where it can have them (Python, Node.js: one for each core)",
             format!("ps -L -o pid,tid,pcpu,stat,comm -p {}", t.pid),

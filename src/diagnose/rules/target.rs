@@ -255,7 +255,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
 
 /// A target that had time, and answers far quicker than the timeout: those that got none are not late.
 fn is_idle_and_fast(run: &RunResult) -> bool {
-    let cpu = run.resources.target.as_ref().and_then(|t| Some(t.cpu_percent_mean?.max(t.busiest_thread_percent.unwrap_or(0.0))));
+    let cpu = run.resources.target.as_ref().and_then(|t| Some(t.worked_percent()?.max(t.busiest_thread_percent.unwrap_or(0.0))));
     let quick = |l: LatencyMs| l.p95 * FAR_BELOW < run.plan.timeout.as_secs_f64() * 1000.0;
     cpu.is_some_and(|percent| percent < IDLE_PERCENT) && run.totals.latency_ms.is_some_and(quick)
 }

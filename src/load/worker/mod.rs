@@ -242,7 +242,7 @@ impl<'a> Worker<'a> {
 
     /// Runs on `clock`, and on `core` if one is named, until the plan's end or a stop request; then reports its totals.
     pub(in crate::load) fn run(mut self, clock: Clock, core: Option<usize>) {
-        // Refused: it runs anywhere, which the report shows.
+        // Where it is refused, resources.client.cores lacks the core.
         core.map(thread::pin);
         self.clock = clock;
         let mut events = Events::with_capacity(EVENTS);

@@ -222,14 +222,20 @@ fn both_ends_on_one_core_fill_it_together() {
     // They share one with room.
     set(&mut run, &[on(0, 0.3 * whole)], &[on(0, 0.3 * whole)]);
     clear(Id::TargetCpuSaturated, &run);
-    // Of several the fullest counts.
+    // The client hardly uses it: the target is what fills it.
+    set(&mut run, &[on(0, 0.02 * whole)], &[on(0, 0.97 * whole)]);
+    clear(Id::TargetCpuSaturated, &run);
+    // One of two has room.
     set(&mut run, &[on(0, 0.1 * whole), on(3, 0.5 * whole)], &[on(0, 0.2 * whole), on(3, 0.47 * whole)]);
-    reads("target-cpu-saturated, by the fullest core that both share", &fires(Id::TargetCpuSaturated, &run));
+    clear(Id::TargetCpuSaturated, &run);
+    set(&mut run, &[on(0, 0.5 * whole), on(1, 0.5 * whole)], &[on(0, 0.45 * whole), on(1, 0.47 * whole)]);
+    reads("target-cpu-saturated, by two cores that both share", &fires(Id::TargetCpuSaturated, &run));
 }
 
 #[test]
 fn a_thread_that_polls_all_the_time_says_nothing_of_its_core() {
     let mut run = own_cpu(20, 570.0, 97.0, &["busy-poll=on"]);
+    run.resources.target.as_mut().unwrap().busy_poll = true;
     unknown(Id::TargetCpuSaturated, &run);
     run.plan.busy_poll = true;
     unknown(Id::GeneratorSaturated, &run);

@@ -108,6 +108,9 @@ fn why(run: &RunResult) -> String {
     format!("{users} / {each} = {} req/s at most", rate(at_most))
 }
 
+/// A thread that polls uses its core whether it has work or not.
+const POLLING: &str = " (busy polling)";
+
 fn parts(run: &RunResult) -> Vec<Part> {
     let mut parts = Vec::new();
     let cpus = f64::from(run.host.cpus.max(1));
@@ -115,14 +118,13 @@ fn parts(run: &RunResult) -> Vec<Part> {
         && let Some(cpu) = t.cpu_percent_mean
     {
         let busiest = t.busiest_thread_percent.unwrap_or(0.0);
-        let words = format!("target {}", percent(cpu));
-        let used = (cpu / cpus).max(busiest) / 100.0;
+        let (polling, used) = if t.busy_poll { (POLLING, 0.0) } else { ("", (cpu / cpus).max(busiest) / 100.0) };
+        let words = format!("target {}{polling}", percent(cpu));
         parts.push(Part { verdicts: &[VerdictId::TargetBound], words, used, is_cpu: true });
     }
     if let Some(cpu) = run.resources.client.cpu_percent_mean {
-        // A thread that polls uses its core whether it has work or not.
         let (polling, used) =
-            if run.plan.busy_poll { (" busy polling", 0.0) } else { ("", cpu / 100.0 / f64::from(run.plan.threads.max(1))) };
+            if run.plan.busy_poll { (POLLING, 0.0) } else { ("", cpu / 100.0 / f64::from(run.plan.threads.max(1))) };
         let words = format!("client {}{polling}", percent(cpu));
         parts.push(Part { verdicts: &[VerdictId::ClientBound], words, used, is_cpu: true });
     }
