@@ -30,6 +30,11 @@ const EXIT_NOT_EXECUTABLE: u8 = 126;
 const EXIT_NOT_FOUND: u8 = 127;
 /// Looks of the first second, seconds from the start; one a second follows.
 const FIRST_LOOKS_S: [f64; 4] = [0.1, 0.25, 0.5, 1.0];
+/// Share of a core that looks may take after the first second: one that costs more is followed by a longer pause. 28,000
+/// sockets in TIME_WAIT cost some 35 ms a look.
+const LOOKS_SHARE: f64 = 0.015;
+/// But no pause is longer than this.
+const PAUSE_MAX_S: f64 = 5.0;
 /// How often a process that is no child is looked for, and one that is to stop.
 const ALIVE_EVERY: Duration = Duration::from_millis(100);
 /// Names are looked up for this many addresses of the command's words.
@@ -133,6 +138,8 @@ struct Watch<'a> {
     looker: Looker,
     course: Course,
     looks: usize,
+    /// the last look cost CPU: no further one before then
+    not_before_s: f64,
     /// the command's process
     pid: u32,
     ended: Option<(Ended, f64)>,
@@ -174,7 +181,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     };
     report.watched.pid = pid;
     let stopping = Stopping::default();
-    let mut watch = Watch { args, clock, looker, course, looks: 0, pid, ended: None, stopping, passing };
+    let mut watch = Watch { args, clock, looker, course, looks: 0, not_before_s: 0.0, pid, ended: None, stopping, passing };
     watch.follow(signals, start_s).map_err(|e| Exit::environment(format!("watch: {e}")))?;
     let at_s = watch.ended.map_or_else(|| clock.now().as_secs_f64() - start_s, |(_, at_s)| at_s);
     let ended = watch.ended.map(|(ended, _)| ended);
@@ -215,7 +222,9 @@ impl Watch<'_> {
     fn follow(&mut self, signals: &Signals, start_s: f64) -> io::Result<()> {
         loop {
             let now_s = self.clock.now().as_secs_f64() - start_s;
-            let due_s = FIRST_LOOKS_S.get(self.looks).copied().unwrap_or_else(|| (self.looks - FIRST_LOOKS_S.len() + 2) as f64);
+            let in_turn_s =
+                FIRST_LOOKS_S.get(self.looks).copied().unwrap_or_else(|| (self.looks - FIRST_LOOKS_S.len() + 2) as f64);
+            let due_s = in_turn_s.max(self.not_before_s);
             let mut patience = Duration::try_from_secs_f64(due_s - now_s).unwrap_or(Duration::ZERO);
             if self.args.pid.is_some() || self.stopping.has_begun() {
                 patience = patience.min(ALIVE_EVERY);
@@ -239,7 +248,12 @@ impl Watch<'_> {
             }
             self.stop(now_s);
             if now_s >= due_s {
+                let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
                 self.look();
+                let cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
+                if now_s >= 1.0 {
+                    self.not_before_s = now_s + (cost_s / LOOKS_SHARE).min(PAUSE_MAX_S);
+                }
                 // A late look does not make up for those that it missed.
                 let due = (now_s.floor() as usize + FIRST_LOOKS_S.len()).saturating_sub(1);
                 self.looks = (self.looks + 1).max(if now_s >= 1.0 { due } else { 0 });
