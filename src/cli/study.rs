@@ -18,11 +18,11 @@ use super::study_plan::{self, PlanFile};
 use super::{Exit, files, load, load_args, load_shape, ports_args, tell};
 use crate::diagnose;
 use crate::model::environment::Environment;
-use crate::model::figures::{counted, seconds, span};
+use crate::model::figures::{seconds, span};
 use crate::model::plan::{LoadLimits, LoadPlan, Target, Think};
 use crate::model::result::{RunResult, Tool, Verdict};
 use crate::model::server_flags::ServerFlags;
-use crate::model::study::{STUDY_SCHEMA, StudyPlan, StudyResult};
+use crate::model::study::{STUDY_SCHEMA, StepKind, StudyPlan, StudyResult};
 use crate::observe::Baseline;
 use crate::report::chart::{self, EndpointTimes};
 use crate::report::style::{Style, wrapped};
@@ -154,7 +154,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let started_at = clock::wall_rfc3339();
     let mut watch = Steps {
         output: &args.output,
-        labels: &plan.labels,
+        kinds: &plan.kinds,
         followers: &followers,
         stop: &stop,
         start: &start,
@@ -181,10 +181,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         started_at,
         duration_s: ran.duration.as_secs_f64(),
         verdict: Verdict::default(),
-        analysis: analysis::analyse(&steps, &plan.labels),
+        analysis: analysis::analyse(&steps, &plan.kinds),
         steps_planned: plan.steps.len() as u32,
         ended: ran.ended,
-        not_run: plan.labels.iter().skip(steps.len()).cloned().collect(),
+        not_run: plan.kinds.iter().skip(steps.len()).map(StepKind::label).collect(),
         comparison: match steps.first() {
             Some(first) if is_windows_ports(args) => windows_ports::compare(first),
             _ => Vec::new(),
@@ -244,7 +244,7 @@ fn length(plan: &StudyPlan) -> String {
             format!("{} steps of {}", plan.steps.len(), span(last.duration))
         }
         steps => {
-            let each = steps.iter().zip(&plan.labels).map(|(s, label)| format!("{label} {}", span(s.duration)));
+            let each = steps.iter().zip(&plan.kinds).map(|(s, kind)| format!("{} {}", kind.label(), span(s.duration)));
             each.collect::<Vec<_>>().join(", ")
         }
     };
@@ -365,20 +365,23 @@ fn resolve(args: &Args, file: &PlanFile, each: Option<Duration>, targets: &[Targ
         names.push(step.name.clone());
         steps.push(args.shard.part(plan));
     }
-    let labels = labels(&steps, &names);
-    Ok(StudyPlan { name: file.name.clone(), steps, labels, cooldown_max: file.cooldown_max })
+    let kinds = kinds(&steps, names);
+    Ok(StudyPlan { name: file.name.clone(), steps, kinds, cooldown_max: file.cooldown_max })
 }
 
 /// What the steps are called: by their name in the plan, else by their load, and how they connect where that differs.
-fn labels(steps: &[LoadPlan], names: &[Option<String>]) -> Vec<String> {
+fn kinds(steps: &[LoadPlan], names: Vec<Option<String>>) -> Vec<StepKind> {
     let differ = steps.windows(2).any(|w| w[0].keepalive != w[1].keepalive);
-    let how = |s: &LoadPlan| match (differ, s.keepalive) {
-        (false, _) => "",
-        (true, true) => ", kept",
-        (true, false) => ", short",
+    let by_load = |s: &LoadPlan| {
+        let keepalive = differ.then_some(s.keepalive);
+        if s.is_open_loop() {
+            StepKind::Rate { per_s: s.whole().rate, keepalive }
+        } else {
+            StepKind::Users { of: s.whole().users, started: None, keepalive }
+        }
     };
-    let load = |s: &LoadPlan| if s.is_open_loop() { format!("{}/s", s.whole().rate) } else { counted(s.whole().users, "user") };
-    steps.iter().zip(names).map(|(s, name)| name.clone().unwrap_or_else(|| format!("{}{}", load(s), how(s)))).collect()
+    let by_name = |name| StepKind::Name { name, started: None };
+    steps.iter().zip(names).map(|(s, name)| name.map_or_else(|| by_load(s), by_name)).collect()
 }
 
 /// The name of a step's document beside study.json: `step-1-10-users.json`.

@@ -11,7 +11,7 @@ use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId};
 use crate::model::order::Order as _;
 use crate::model::result::{Ports, RunResult};
-use crate::model::study::StudyResult;
+use crate::model::study::{StepRow, StudyResult};
 
 /// A stored run (`sockbench/1`).
 pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
@@ -44,11 +44,8 @@ pub fn explain_study(study: &StudyResult, known: &Known) -> Option<Explanation> 
 
 /// `at 100 users`, `in step short`: as the study's own report calls its steps.
 fn place(study: &StudyResult, n: usize) -> String {
-    match study.analysis.rows.get(n).map(|row| row.label.as_str()) {
-        Some(label) if label.starts_with(|c: char| c.is_ascii_digit()) => format!("at {label}"),
-        Some(label) => format!("in step {label}"),
-        None => format!("in step {}, {}", n + 1, counted(study.steps[n].plan.users, "user")),
-    }
+    let unnamed = || format!("in step {}, {}", n + 1, counted(study.steps[n].plan.users, "user"));
+    study.analysis.rows.get(n).map_or_else(unnamed, StepRow::place)
 }
 
 fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Known) -> Explanation {
@@ -89,13 +86,13 @@ mod tests {
     use serde_json::{Value, json, to_value};
 
     use super::*;
-    use crate::model::study::{Analysis, StepRow};
+    use crate::model::study::{Analysis, StepKind};
 
     const HEALTHY: &str = include_str!("../../tests/data/runs/healthy.json");
     const EXHAUSTED: &str = include_str!("../../tests/data/runs/exhausted.json");
 
     /// A study whose steps have names, as windows-ports has.
-    fn study(steps: [(&str, &str); 2]) -> StudyResult {
+    fn study(steps: [(StepKind, &str); 2]) -> StudyResult {
         let runs: Vec<Value> = steps.iter().map(|(_, run)| serde_json::from_str(run).expect("a run")).collect();
         let mut study: StudyResult = serde_json::from_value(json!({
             "schema": "sockbench-study/1", "tool": {"version": "0"}, "command": "", "name": "windows-ports", "started_at": "",
@@ -103,15 +100,18 @@ mod tests {
             "analysis": to_value(Analysis::default()).expect("JSON"), "comparison": [], "findings": [], "unavailable": [],
         }))
         .expect("a study");
-        study.analysis.rows = study.steps.iter().zip(steps).map(|(run, (label, _))| StepRow::of(run, label)).collect();
+        study.analysis.rows = study.steps.iter().zip(steps).map(|(run, (kind, _))| StepRow::of(run).called(kind)).collect();
         study
     }
 
     #[test]
     fn findings_of_a_study_are_titled_as_its_steps_are_called_and_computed_from_that_step() {
+        let users = |of| StepKind::Users { of, started: None, keepalive: None };
+        let name = |name: &str| StepKind::Name { name: name.into(), started: None };
         for (steps, place) in [
-            ([("short", EXHAUSTED), ("kept", HEALTHY)], "in step short: "),
-            ([("10 users", HEALTHY), ("20 users", EXHAUSTED)], "at 20 users: "),
+            ([(name("short"), EXHAUSTED), (name("kept"), HEALTHY)], "in step short: "),
+            ([(name("2nd"), EXHAUSTED), (name("10 users"), HEALTHY)], "in step 2nd: "),
+            ([(users(10), HEALTHY), (users(20), EXHAUSTED)], "at 20 users: "),
         ] {
             let e = explain_study(&study(steps), &Known::default()).expect("steps");
             assert_eq!(e.findings[0].id, FindingId::LocalPortsExhausted);

@@ -134,7 +134,19 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let target = Target::at(silent.local_addr().unwrap());
         let stop = StopFlag::default();
+        // It answers, but later than the deadline, and sooner than a client gives up that knows none.
+        let late = std::thread::spawn(move || {
+            let mut stream = silent.accept().unwrap().0;
+            stream.set_read_timeout(Some(PATIENCE * 9 / 10)).unwrap();
+            let mut request = Vec::new();
+            let has_left = stream.read_to_end(&mut request).is_ok();
+            if !has_left {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+            }
+            has_left
+        });
         assert!(measure(&target, "/", clock::wall_s() + 0.1, &stop).is_err());
+        assert!(late.join().unwrap(), "the client leaves first");
         assert_eq!(measure(&target, "/", clock::wall_s() - 1.0, &stop), Err("the start was too near".to_owned()));
     }
 

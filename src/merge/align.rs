@@ -40,13 +40,12 @@ enum Clocks {
 }
 
 impl Axis {
-    /// Starts are those of the machines' own clocks. Where all machines have compared theirs with the target's, a clock that
-    /// differs for sure is corrected.
+    /// Starts are those of the machines' own clocks; where all machines have compared theirs with the target's, of the target's.
     pub(super) fn of(parts: &[Part]) -> Self {
         let clocks = Clocks::of(parts);
         let began = |part: &Part| {
             let own = unix_seconds(&part.run.started_at).unwrap_or_default();
-            own + off(part).filter(|_| matches!(clocks, Clocks::Compared { .. })).map_or(0.0, |c| c.offset_s)
+            own + clock(part).filter(|_| matches!(clocks, Clocks::Compared { .. })).map_or(0.0, |c| c.offset_s)
         };
         let first =
             at_work(parts).map(began).reduce(f64::min).or_else(|| parts.iter().map(began).reduce(f64::min)).unwrap_or_default();
@@ -77,18 +76,23 @@ impl Axis {
         (after > most).then(|| format!("not one run: {} began {} after the first machine{by}", machine.name, seconds(after)))
     }
 
-    /// That nobody knows whether they began together, where nobody does.
-    pub(super) fn unknown_start(&self, machines: &[Machine]) -> Option<String> {
+    /// That nobody knows whether they began together, where nobody does: which clock is not known and why, and what follows.
+    pub(super) fn unknown_start(&self, parts: &[Part], machines: &[Machine]) -> Option<String> {
         let (after, machine) = self.last(machines).filter(|_| self.clocks == Clocks::Unknown)?;
-        let apart = if after >= APART_S {
-            format!("{} began {} later by its own, and ", machine.name, seconds(after))
+        let mut lacking = parts.iter().zip(machines).filter(|(part, _)| !part.run.plan.is_empty() && clock(part).is_none());
+        let (part, lacks) = lacking.next()?;
+        let others = if lacking.next().is_some() { " and others" } else { "" };
+        let why = if part.run.start.is_some() { "no answer before the start had a Date" } else { "it takes --start-at" };
+        let unknown = format!("the clock of {}{others} was not compared with the target's: {why}", lacks.name);
+        let most = seconds(UNKNOWN_S);
+        Some(if after >= APART_S {
+            let (name, after) = (&machine.name, seconds(after));
+            format!(
+                "{unknown}. {name} began {after} after the first machine by its own clock; up to {most} may be the clocks' difference"
+            )
         } else {
-            String::new()
-        };
-        Some(format!(
-            "the clocks of the machines were not compared (--start-at does): {apart}up to {} are taken for a difference of clocks",
-            seconds(UNKNOWN_S)
-        ))
+            format!("{unknown}. The machines may have begun up to {most} apart")
+        })
     }
 
     /// The machine that began last.
@@ -117,7 +121,11 @@ impl Axis {
     pub(super) fn notes(&self, parts: &[Part], machines: &[Machine]) -> Vec<String> {
         let mut notes = Vec::new();
         if let Some((after, machine)) = self.last(machines).filter(|(after, _)| *after >= APART_S) {
-            notes.push(format!("{} began {} after the first machine", machine.name, seconds(after)));
+            let within = match self.clocks {
+                Clocks::Compared { within_s } => format!(", as far as clocks are known (within {})", seconds(within_s)),
+                Clocks::One | Clocks::Unknown => String::new(),
+            };
+            notes.push(format!("{} began {} after the first machine{within}", machine.name, seconds(after)));
         }
         let clocks = parts.iter().zip(machines).filter_map(|(part, machine)| Some((part.run.start.as_ref()?.clock?, machine)));
         let furthest = clocks.filter(|(c, _)| c.differs()).max_by(|a, b| a.0.offset_s.abs().total_cmp(&b.0.offset_s.abs()));
@@ -135,18 +143,17 @@ impl Axis {
 
 impl Clocks {
     fn of(parts: &[Part]) -> Self {
-        let mut names = at_work(parts).map(|part| part.run.host.name.as_deref());
-        if let Some(first) = names.next()
-            && names.all(|name| name == first)
-            && (first.is_some() || at_work(parts).count() == 1)
+        let mut each = at_work(parts);
+        if let Some(first) = each.next()
+            && each.all(|part| is_one_machine(first, part))
         {
             return Self::One;
         }
         if at_work(parts).any(|part| clock(part).is_none()) {
             return Self::Unknown;
         }
-        // The two that are furthest apart may both have been corrected.
-        let mut wrong: Vec<f64> = at_work(parts).filter_map(off).map(|c| c.within_s.max(0.0)).collect();
+        // The two that are furthest apart may both be wrong.
+        let mut wrong: Vec<f64> = at_work(parts).filter_map(clock).map(|c| c.within_s.max(0.0)).collect();
         wrong.order_by(|a, b| b.total_cmp(a));
         Self::Compared { within_s: wrong.iter().take(2).sum() }
     }
@@ -160,9 +167,19 @@ fn clock(part: &Part) -> Option<ClockOffset> {
     part.run.start.as_ref().and_then(|start| start.clock)
 }
 
-/// A clock that differs from the target's for sure.
-fn off(part: &Part) -> Option<ClockOffset> {
-    clock(part).filter(ClockOffset::differs)
+/// Whether two parts ran on one machine, by one clock. Machines that were made from one image may all have one name.
+pub(super) fn is_one_machine(a: &Part, b: &Part) -> bool {
+    let (one, other) = (&a.run.host, &b.run.host);
+    let is_one_boot = match (&one.boot_id, &other.boot_id) {
+        (Some(a), Some(b)) => a == b,
+        // A document of an earlier version.
+        _ => (&one.kernel, one.cpus, one.memory_bytes) == (&other.kernel, other.cpus, other.memory_bytes),
+    };
+    let is_one_clock = match (clock(a), clock(b)) {
+        (Some(a), Some(b)) => (a.offset_s - b.offset_s).abs() <= a.within_s + b.within_s,
+        _ => true,
+    };
+    one.name.is_some() && one.name == other.name && is_one_boot && is_one_clock
 }
 
 /// The seconds of one machine with what its log does not have: requests that began and connections, from its series.

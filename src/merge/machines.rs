@@ -1,24 +1,24 @@
 //! What stays with each machine, and what each is called.
 
 use super::Part;
-use super::align::Axis;
+use super::align::{Axis, is_one_machine};
 use crate::diagnose;
 use crate::model::figures::percent;
 use crate::model::finding::FindingId;
 use crate::model::plan::LoadPlan;
-use crate::model::result::{Host, Machine, MachinePoint, MachinePorts, Ports, RunResult, VerdictId};
+use crate::model::result::{Machine, MachinePoint, MachinePorts, Ports, RunResult, VerdictId};
 
 /// Machines that a sentence names.
 const NAMED: usize = 3;
 /// CPU of other programs, percent of all cores, from which they are named.
 const OTHERS_PERCENT: f64 = 15.0;
 
-/// The hosts, each once: several shards may have run on one.
-pub(super) fn by_host(parts: &[Part]) -> Vec<&Host> {
-    let mut hosts: Vec<&Host> = Vec::new();
-    for host in parts.iter().map(|part| &part.run.host) {
-        if host.name.is_none() || hosts.iter().all(|known| known.name != host.name) {
-            hosts.push(host);
+/// The first part of each host: several shards may have run on one.
+pub(super) fn by_host(parts: &[Part]) -> Vec<&Part> {
+    let mut hosts: Vec<&Part> = Vec::new();
+    for part in parts {
+        if !hosts.iter().any(|known| is_one_machine(known, part)) {
+            hosts.push(part);
         }
     }
     hosts
@@ -42,9 +42,9 @@ fn names(parts: &[Part]) -> Vec<String> {
 
 /// Hosts on which several shards ran: what each saw of ports and of the host is not its own.
 pub(super) fn notes(parts: &[Part]) -> Vec<String> {
-    let shared = by_host(parts).into_iter().filter_map(|host| {
-        let name = host.name.as_deref()?;
-        let shards = parts.iter().filter(|part| part.run.host.name == host.name).count();
+    let shared = by_host(parts).into_iter().filter_map(|first| {
+        let name = first.run.host.name.as_deref()?;
+        let shards = parts.iter().filter(|part| is_one_machine(first, part)).count();
         (shards > 1).then(|| {
             format!(
                 "{shards} parts ran on {name}: the ports in each of their rows are of all of them, and so is host_cpu_percent"

@@ -99,7 +99,7 @@ pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
     run.totals.rate_ratio = run.shortfall().map(|s| 1.0 - s.missing / s.asked);
     let lacks: Vec<String> = missing.into_iter().chain(axis.not_together(&run.machines)).collect();
     run.careful = machines::careful(&parts, &run.machines);
-    run.careful.extend(axis.unknown_start(&run.machines));
+    run.careful.extend(axis.unknown_start(&parts, &run.machines));
     diagnosis::settle(&mut run, &parts, &lacks);
     let nulls = document::nulls(&run);
     run.unavailable.retain(|row| nulls.contains(&row.key));
@@ -152,8 +152,9 @@ fn host(parts: &[Part]) -> Host {
     let alike = |same: &dyn Fn(&Host) -> bool| hosts().all(same);
     Host {
         name: None,
+        boot_id: None,
         kernel: kernels.join(", "),
-        cpus: machines::by_host(parts).iter().fold(0, |sum, host| sum.saturating_add(host.cpus)),
+        cpus: machines::by_host(parts).iter().fold(0, |sum, part| sum.saturating_add(part.run.host.cpus)),
         memory_bytes: None,
         nofile: None,
         sysctls: if alike(&|h| h.sysctls == first.sysctls) { first.sysctls.clone() } else { Sysctls::default() },

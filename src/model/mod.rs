@@ -39,6 +39,7 @@ pub mod server_flags;
 mod server_plan;
 pub mod stalls;
 pub mod start;
+mod step;
 pub mod study;
 pub mod time;
 pub mod units;

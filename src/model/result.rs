@@ -100,6 +100,9 @@ pub struct Host {
     /// additive: its name (uname -n); absent where it was not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// additive: which start of the machine it is (boot_id): one machine has one; absent where it was not recorded
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     pub kernel: String,
     pub cpus: u32,
     pub memory_bytes: Option<u64>,

@@ -8,6 +8,7 @@ use super::document::{self, Unavailable};
 use super::finding::Finding;
 use super::plan::LoadPlan;
 use super::result::{RunResult, Tool, Verdict};
+pub use super::step::StepKind;
 use super::time::secs;
 
 /// A step that ended this much before its planned end was cut short, seconds.
@@ -24,8 +25,8 @@ pub struct StudyPlan {
     pub name: String,
     /// the steps in order
     pub steps: Vec<LoadPlan>,
-    /// what each step is called: `10 users`, or its name in the plan file
-    pub labels: Vec<String>,
+    /// what each step is called
+    pub kinds: Vec<StepKind>,
     /// longest wait between two steps for leftover TIME_WAIT to go
     #[serde(rename = "cooldown_max_s", with = "secs")]
     #[cfg_attr(test, schemars(with = "f64"))]
@@ -279,6 +280,9 @@ pub struct StepRow {
     /// additive: what the step is called: `10 users`, or its name in the plan file
     #[serde(default)]
     pub label: String,
+    /// additive: by what it is called so; absent in documents of earlier versions
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<StepKind>,
     /// users asked for
     pub users: u32,
     /// length of the step
@@ -351,8 +355,22 @@ impl StepRow {
         Some(self.planned_s - self.duration_s).filter(|s| *s >= ENDED_EARLY_S)
     }
 
-    /// The row of one run, called `label`.
-    pub fn of(run: &RunResult, label: &str) -> Self {
+    /// `at 100 users`, `in step short`.
+    pub fn place(&self) -> String {
+        match self.kind {
+            Some(StepKind::Users { .. } | StepKind::Rate { .. }) => format!("at {}", self.label),
+            Some(StepKind::Name { .. }) | None => format!("in step {}", self.label),
+        }
+    }
+
+    /// The same row, called by `kind`.
+    #[must_use]
+    pub fn called(self, kind: StepKind) -> Self {
+        Self { label: kind.label(), kind: Some(kind), ..self }
+    }
+
+    /// The row of one run, which is not called anything yet.
+    pub fn of(run: &RunResult) -> Self {
         let plan = &run.plan;
         let think = plan.think.mean().as_secs_f64();
         let steady = run.totals.steady.as_ref();
@@ -366,7 +384,8 @@ impl StepRow {
         let latency = run.totals.latency_ms;
         let failed = [run.totals.failures, run.totals.local_failures];
         Self {
-            label: label.to_owned(),
+            label: String::new(),
+            kind: None,
             users: plan.users,
             duration_s: run.duration_s,
             planned_s: plan.duration.as_secs_f64(),

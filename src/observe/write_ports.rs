@@ -179,6 +179,7 @@ mod tests {
             sysctls,
             sysctls_at_end: None,
             congestion_control: None,
+            boot_id: None,
             cpu_quota: None,
         };
         let mut run = RunResult::new(plan, String::new(), String::new(), host);

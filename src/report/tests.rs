@@ -215,7 +215,7 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         merged(&mut f.run);
         (f.run.plan.led, f.run.careful) = (true, vec!["w1: only 3 answers".into()]);
         f.run.plan = f.run.plan.sharded(1, 2);
-        f.run.host.name = Some("w1".into());
+        (f.run.host.name, f.run.host.boot_id) = (Some("w1".into()), Some("b".into()));
         f.run.start = Some(PlannedStart { at: f.run.started_at.clone(), late_s: 0.0, clock: f.run.machines[0].clock });
         keys_of(&serde_json::to_value(&f.run).unwrap(), "", &mut keys);
     }

@@ -76,6 +76,7 @@ pub(crate) fn blank(plan: &LoadPlan) -> RunResult {
         },
         sysctls_at_end: None,
         congestion_control: Some("cubic".into()),
+        boot_id: None,
         cpu_quota: Some(2.0),
     };
     let mut run = RunResult::new(plan.clone(), "sockbench load".into(), "2026-11-24T10:00:00Z".into(), host);

@@ -30,6 +30,11 @@ pub fn read_name() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned())
 }
 
+/// The number that the kernel drew when it started: containers of one machine have the same.
+fn read_boot_id() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
 /// `host{}` of a run result; what could not be read comes as rows (key, reason).
 pub fn read_host() -> (Host, Vec<(String, String)>) {
     let (sysctls, mut missing) = read_sysctls();
@@ -58,6 +63,7 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
     let name = read_name().ok();
     let host = Host {
         name: name.filter(|name| !name.is_empty()),
+        boot_id: read_boot_id().ok(),
         kernel,
         cpus,
         memory_bytes,

@@ -119,6 +119,7 @@ pub(super) fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
             sysctls,
             sysctls_at_end: None,
             congestion_control: None,
+            boot_id: None,
             cpu_quota: None,
         },
         verdict: Verdict::default(),

@@ -49,6 +49,7 @@ pub(crate) fn host() -> Host {
         },
         sysctls_at_end: None,
         congestion_control: None,
+        boot_id: None,
         cpu_quota: None,
     }
 }

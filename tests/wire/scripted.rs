@@ -50,6 +50,7 @@ pub(crate) fn run_watched(plan: &LoadPlan, watch: &mut dyn Watch) -> (RunResult,
         sysctls: Sysctls::default(),
         sysctls_at_end: None,
         congestion_control: None,
+        boot_id: None,
         cpu_quota: None,
     };
     let mut result = RunResult::new(plan.clone(), "test".into(), String::new(), host);

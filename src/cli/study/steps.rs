@@ -14,6 +14,7 @@ use crate::gates::Durations;
 use crate::model::facts::Fact;
 use crate::model::figures::{count, counted};
 use crate::model::plan::LoadPlan;
+use crate::model::study::StepKind;
 use crate::observe::Baseline;
 use crate::report::chart::EndpointTimes;
 use crate::study::measured::Measured;
@@ -23,7 +24,7 @@ use crate::sys::signals::StopFlag;
 /// Watches the steps: status, files of each, cool-downs.
 pub(super) struct Steps<'a> {
     pub(super) output: &'a OutputArgs,
-    pub(super) labels: &'a [String],
+    pub(super) kinds: &'a [StepKind],
     pub(super) followers: &'a Followers,
     pub(super) stop: &'a StopFlag,
     /// of the first step
@@ -63,11 +64,11 @@ impl<'s> StudyWatch for Steps<'s> {
             self.written.note(Err(e));
             RunWatch::without_log(plan, self.output.quiet, self.stop, self.followers)
         });
-        self.followers.begin(plan, baseline, &self.labels[index], Some(self.labels.len()));
+        self.followers.begin(plan, baseline, &self.kinds[index].label(), Some(self.kinds.len()));
         if index == 0 {
             self.start.wait(plan, self.stop);
         }
-        watch.of_step(index + 1, self.labels.len())
+        watch.of_step(index + 1, self.kinds.len())
     }
 
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) {

@@ -213,13 +213,7 @@ impl Worker {
             return;
         };
         run.at_work.clear();
-        if self.is_open {
-            let last = run.unreported.take().to_value(&run.users());
-            self.send("stats", last);
-        } else if run.unreported.requests() > 0 {
-            let lost = counted(run.unreported.requests(), "request");
-            self.tell(&format!("the master is gone: {lost} that it does not have are in this worker's own result alone"));
-        }
+        self.report_last(&mut run, ending, now);
         match ending {
             Ending::Silence => self.renew(now),
             Ending::Stop => {
@@ -228,6 +222,27 @@ impl Worker {
                 self.ask(now);
             }
             Ending::Signal | Ending::Quit => self.leave(ending),
+        }
+    }
+
+    /// The last report of a run that is over. Says how many requests the master does not have, or may not have.
+    fn report_last(&mut self, run: &mut Run, ending: Ending, now: Stamp) {
+        let last = run.unreported.take();
+        self.send("stats", last.to_value(&run.users()));
+        // A master that has just sent a stop or a quit gets what was sent before. One that is silent may get none of it.
+        let is_silent = match ending {
+            Ending::Silence => true,
+            Ending::Signal => self.unanswered.is_some_and(|since| now.since(since) > BEAT),
+            Ending::Stop | Ending::Quit => false,
+        };
+        let sent: u64 = run.sent.iter().map(|(_, report)| report.requests()).sum();
+        let (lost, lacks) = match self.is_open {
+            false => (last.requests(), "the master is gone: it lacks"),
+            true if is_silent => (sent + last.requests(), "the master does not answer: it may lack"),
+            true => return,
+        };
+        if lost > 0 {
+            self.tell(&format!("{lacks} {}, which this worker's own result has", counted(lost, "request")));
         }
     }
 

@@ -85,6 +85,12 @@ impl Talk {
         self.worker.take().into_iter().filter_map(total).collect()
     }
 
+    /// What was said since the last call.
+    fn told(&mut self) -> Vec<String> {
+        let line = |wanted| if let Do::Tell(line) = wanted { Some(line) } else { None };
+        self.worker.take().into_iter().filter_map(line).collect()
+    }
+
     /// One tick, so much later.
     fn tick(&mut self, after: Duration) {
         self.now = self.now.plus(after);
@@ -339,43 +345,6 @@ fn a_signal_says_goodbye() {
 }
 
 #[test]
-fn a_report_that_was_cut_on_its_way_goes_with_the_next_one() {
-    let three = Duration::from_secs(3);
-    let mut t = Talk::running(2);
-    t.counts(10);
-    t.tick(three);
-    assert_eq!(t.reported(), [10]);
-    // The answer to the heartbeat behind it says that it arrived.
-    t.hears(FromMaster::Heartbeat);
-    t.counts(5);
-    t.tick(three);
-    assert_eq!(t.reported(), [5]);
-    // Here it does not come before the connection ends.
-    t.worker.on_closed(t.now);
-    t.counts(7);
-    t.tick(three);
-    assert_eq!(t.reported(), [0; 0], "nothing can be sent");
-    t.open();
-    t.tick(Duration::ZERO);
-    assert_eq!(t.reported(), [12]);
-    // An answer to an earlier heartbeat says nothing of it.
-    let mut t = Talk::running(2);
-    t.tick(Duration::from_secs(1));
-    t.counts(3);
-    t.tick(three);
-    t.hears(FromMaster::Heartbeat);
-    t.worker.on_closed(t.now);
-    t.open();
-    t.reported();
-    t.tick(three);
-    assert_eq!(t.reported(), [3]);
-    t.hears(FromMaster::Heartbeat);
-    t.hears(FromMaster::Stop);
-    t.worker.on_over(t.now);
-    assert_eq!(t.reported(), [0], "it has arrived");
-}
-
-#[test]
 fn requests_in_flight_get_the_stop_timeout_and_a_master_that_leaves_gets_what_is_known() {
     let with = |ending: fn(&mut Talk)| {
         let mut t = Talk::ready();
@@ -417,3 +386,6 @@ fn a_test_that_nobody_stops_ends_after_the_longest_run() {
     t.hears(FromMaster::Stop);
     assert_eq!(t.done(), ["stats 0", "client_stopped", "client_ready"]);
 }
+
+#[path = "worker_reports_tests.rs"]
+mod reports;

@@ -44,7 +44,7 @@ impl Shard {
 
     /// There are fewer users or requests than shards, and none for this one.
     pub fn is_empty(&self) -> bool {
-        self.number > self.at_work
+        !(1..=self.at_work).contains(&self.number)
     }
 
     /// How many of the first `total` of the whole plan are this shard's.
@@ -104,7 +104,7 @@ impl LoadPlan {
 
     /// Worker threads of all machines.
     pub fn threads_of_all(&self) -> u32 {
-        self.threads.saturating_mul(self.shard.map_or(1, |shard| shard.at_work))
+        self.threads.saturating_mul(self.shard.map_or(1, |shard| shard.at_work.max(1)))
     }
 
     /// This machine's share of the plan.
@@ -135,20 +135,27 @@ mod tests {
     }
 
     proptest! {
-        /// A document may have any numbers: nobody divides by them, and none runs over.
+        /// A document may have any numbers: nobody divides by them, none runs over, and no part is more than the whole.
         #[test]
         fn a_shard_of_a_damaged_document_ends_nobody(
             number in prop_oneof![Just(0), Just(u32::MAX), any::<u32>()],
             of in prop_oneof![Just(0), any::<u32>()],
             at_work in prop_oneof![Just(0), Just(u32::MAX), any::<u32>()],
-            total in prop_oneof![Just(u64::MAX), any::<u64>()],
+            total in prop_oneof![Just(0), Just(1), Just(u64::MAX), any::<u64>()],
+            users in any::<u32>(),
         ) {
-            let shard = Shard { number, of, at_work, whole: Whole::default() };
-            let plan = LoadPlan { shard: Some(shard), ..plan(3, 100.0, 0) };
-            prop_assert!(shard.part(total) <= total.saturating_add(1));
-            prop_assert!((0.0..=1.0).contains(&plan.share()));
-            prop_assert!(plan.due_by(1e300) >= 0.0 && plan.threads_of_all() >= 1 || at_work == 0);
-            let _ = (plan.in_whole(u32::MAX), plan.users_of(u32::MAX));
+            let plan = plan(3, 100.0, 0);
+            let shard = Shard { number, of, at_work, whole: plan.whole() };
+            let plan = LoadPlan { shard: Some(shard), ..plan };
+            prop_assert_eq!(shard.is_empty(), number == 0 || at_work == 0 || number > at_work);
+            let is_part = |part: u64, of: u64| part <= of && (part == 0 || !shard.is_empty());
+            prop_assert!(is_part(shard.part(total), total), "{} of {total}", shard.part(total));
+            prop_assert!(is_part(plan.users_of(users).into(), users.into()));
+            prop_assert!(is_part(plan.due_by(3.5) as u64, 350), "{}", plan.due_by(3.5));
+            prop_assert!(plan.due_by(1e300).is_finite() && plan.due_by(f64::NAN) == 0.0);
+            prop_assert!((0.0..=1.0).contains(&plan.share()) && (plan.share() > 0.0) != shard.is_empty());
+            prop_assert!(plan.threads_of_all() >= plan.threads, "{}", plan.threads_of_all());
+            let _ = plan.in_whole(u32::MAX);
         }
 
         #[test]

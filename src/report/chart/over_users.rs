@@ -87,7 +87,7 @@ pub fn resources_over_users(study: &StudyResult) -> Option<Chart> {
 fn of_answered(study: &StudyResult) -> String {
     let censored = study.analysis.rows.iter().filter(|r| r.is_censored);
     let worst = censored.max_by(|a, b| a.unanswered_share.total_cmp(&b.unanswered_share));
-    worst.map_or_else(String::new, |r| format!("; at {} {} got no answer", r.label, share(r.unanswered_share)))
+    worst.map_or_else(String::new, |r| format!("; {} {} got no answer", r.place(), share(r.unanswered_share)))
 }
 
 /// A column of the steps, in rising order of users.

@@ -59,7 +59,8 @@ pub fn live_page(going: &Going<'_>) -> Document {
         command: &run.command,
     };
     let all = if going.planned.is_some() { time_charts(going.steps) } else { page_charts(run, times) };
-    let done: Vec<StepRow> = going.steps.iter().rev().skip(1).rev().map(|s| StepRow::of(s.run, s.label)).collect();
+    let row = |s: &Step<'_>| StepRow { label: s.label.to_owned(), ..StepRow::of(s.run) };
+    let done: Vec<StepRow> = going.steps.iter().rev().skip(1).rev().map(row).collect();
     let of_step = if going.planned.is_some() { format!(" of {label}") } else { String::new() };
     let body = html! {
         (tiles(&key_figures(run, ports_tile(going))))

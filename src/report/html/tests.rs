@@ -5,7 +5,7 @@ use crate::model::comparison::Unlike;
 use crate::model::figures::count;
 use crate::model::rehearsal::{Accident, AccidentSecond, Commands, Course, Effect, REHEARSAL_SCHEMA, Rehearsal, Row, Sides};
 use crate::model::result::{SeriesPoint, Tool, Verdict};
-use crate::model::study::{Analysis, STUDY_SCHEMA, StepRow, StudyResult};
+use crate::model::study::{Analysis, STUDY_SCHEMA, StepKind, StepRow, StudyResult};
 use crate::report::chart::EndpointTimes;
 use crate::report::fixture::{self, Fixture};
 use crate::stats::interval::Interval;
@@ -36,7 +36,10 @@ fn study_of(fixtures: &[Fixture]) -> StudyResult {
             run
         })
         .collect();
-    let rows = steps.iter().map(|run| StepRow::of(run, &format!("{} users", run.plan.users))).collect();
+    let rows = steps
+        .iter()
+        .map(|run| StepRow::of(run).called(StepKind::Users { of: run.plan.users, started: None, keepalive: None }))
+        .collect();
     StudyResult {
         schema: STUDY_SCHEMA.into(),
         tool: Tool { version: "0".into() },

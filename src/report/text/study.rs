@@ -166,9 +166,9 @@ fn step_table(study: &StudyResult, show: Columns) -> Table {
     let endpoints = if show.times { shown(study) } else { Vec::new() };
     let open = study.steps.iter().any(|s| s.plan.is_open_loop());
     let with_ports = show.figures && rows.iter().any(|r| used_share(r).is_some_and(|s| s >= PORTS_SHARE));
-    let by_name = rows.iter().any(|r| !r.label.starts_with(|c: char| c.is_ascii_digit()));
+    let users: Option<Vec<String>> = rows.iter().map(|r| r.kind.as_ref()?.users()).collect();
     let right = Align::Right;
-    let mut columns = vec![if by_name { ("step".to_owned(), Align::Left) } else { ("users".to_owned(), right) }];
+    let mut columns = vec![if users.is_none() { ("step".to_owned(), Align::Left) } else { ("users".to_owned(), right) }];
     if show.figures {
         let asked = if open { "asked" } else { "loop" };
         columns.extend(["req/s", asked, "failed"].map(|head| (head.to_owned(), right)));
@@ -177,8 +177,8 @@ fn step_table(study: &StudyResult, show: Columns) -> Table {
     columns.extend(show.figures.then(|| ("CPU t/c/h".to_owned(), right)));
     columns.extend(with_ports.then(|| ("ports".to_owned(), right)));
     let mut t = Table::with_columns(columns).indented(2);
-    for (row, run) in rows.iter().zip(&study.steps) {
-        let name = if by_name { row.label.clone() } else { bare(&row.label).to_owned() };
+    let names = users.unwrap_or_else(|| rows.iter().map(|r| r.label.clone()).collect());
+    for ((row, run), name) in rows.iter().zip(&study.steps).zip(names) {
         let mut cells = vec![Cell::from(name)];
         let ([rates, cpu, ports], times) = (figures(row), times(row, run, &endpoints));
         if show.figures {
@@ -217,10 +217,6 @@ fn notes(study: &StudyResult) -> Vec<String> {
     notes
 }
 
-fn bare(label: &str) -> &str {
-    label.trim_end_matches(" users").trim_end_matches(" user")
-}
-
 /// Rates and failures; CPU; ports.
 fn figures(r: &StepRow) -> [Vec<Cell>; 3] {
     let failed = r.failures + r.local_failures;
@@ -246,12 +242,6 @@ fn used_share(r: &StepRow) -> Option<f64> {
     r.peak_ports.zip(r.pool).filter(|(_, pool)| *pool > 0).map(|(peak, pool)| f64::from(peak) / f64::from(pool))
 }
 
-/// `at 100 users`, `in step short`.
-fn place(row: &StepRow) -> String {
-    let by_load = row.label.starts_with(|c: char| c.is_ascii_digit());
-    if by_load { format!("at {}", row.label) } else { format!("in step {}", row.label) }
-}
-
 /// What makes figures doubtful, and the findings that the answers do not name.
 pub(in crate::report) fn careful(study: &StudyResult) -> Vec<String> {
     let rows = &study.analysis.rows;
@@ -263,7 +253,7 @@ pub(in crate::report) fn careful(study: &StudyResult) -> Vec<String> {
         all.push(format!("other programs took {range} of all cores: part of the times is theirs"));
     }
     let censored: Vec<String> =
-        rows.iter().filter(|r| r.is_censored).map(|r| format!("{} {}", share(r.unanswered_share), place(r))).collect();
+        rows.iter().filter(|r| r.is_censored).map(|r| format!("{} {}", share(r.unanswered_share), r.place())).collect();
     if !censored.is_empty() {
         let list = censored.join(", ");
         all.push(format!("requests without an answer (failed, or in flight at the end): {list}; times are those of the rest"));

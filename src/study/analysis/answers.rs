@@ -3,9 +3,9 @@
 //! Limits, reasons and advice are those of the steps' findings; figures are those of the rows. This page never says
 //! anything else than they do.
 
+use super::Steps;
 use super::saturation::is_of_answers;
 use super::under_load::under_load;
-use super::{Steps, place};
 use crate::diagnose::ceiling::formula;
 use crate::diagnose::growth::Change;
 use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, OTHERS_NAMED_PERCENT, OWN_PACE_SHARE};
@@ -83,7 +83,7 @@ fn by_row(steps: &Steps<'_>) -> Option<(String, Option<usize>)> {
     let (light, heavy) = steps.rising()?;
     let (first, last) = (&steps.rows[light], &steps.rows[heavy]);
     if let Some(row) = steps.rows.iter().find(|r| !is_of_answers(r)) {
-        let text = format!("cannot be said: {} of the requests {} got no answer", share(row.unanswered_share), place(row));
+        let text = format!("cannot be said: {} of the requests {} got no answer", share(row.unanswered_share), row.place());
         return Some((text, None));
     }
     let full = (0..steps.rows.len()).find(|i| steps.runs[*i].verdict.id == VerdictId::TargetBound);
@@ -189,7 +189,7 @@ fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     let remedy = finding.remedies.first()?;
     if let Some(kept) = shown_by(steps, index).filter(|_| Name::KeepAlive.is(remedy)) {
         let all = counted(kept.requests, "request");
-        return Some(format!("keep connections open: {} 0 of {all} failed", place(kept)));
+        return Some(format!("keep connections open: {} 0 of {all} failed", kept.place()));
     }
     let change = remedy.change.as_deref().map(of_a_study).filter(|c| !c.is_empty());
     let change = change.map_or_else(String::new, |c| format!(" ({c})"));

@@ -15,18 +15,15 @@ use crate::diagnose::ceiling::ceilings;
 use crate::diagnose::users_started;
 use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, RunResult};
-use crate::model::study::{Analysis, EndpointLoad, Saturation, StepRow, unanswered_share};
+use crate::model::study::{Analysis, EndpointLoad, Saturation, StepKind, StepRow, unanswered_share};
 
-/// Analyses the steps, in their order; `labels` is what each is called. One that ended before all of its users had started is
+/// Analyses the steps, in their order; `kinds` is what each is called. One that ended before all of its users had started is
 /// called by those that had: `21 of 100 users`.
-pub fn analyse(runs: &[RunResult], labels: &[String]) -> Analysis {
-    let mut rows: Vec<StepRow> = runs.iter().zip(labels).map(|(run, label)| StepRow::of(run, label)).collect();
+pub fn analyse(runs: &[RunResult], kinds: &[StepKind]) -> Analysis {
+    let mut rows: Vec<StepRow> = runs.iter().zip(kinds).map(|(run, kind)| row(run, kind.clone())).collect();
     let quick = rows.iter().filter(|r| r.failures + r.local_failures == 0).filter_map(|r| r.response_mean_s).reduce(f64::min);
     for (row, run) in rows.iter_mut().zip(runs) {
         let started = users_started(run);
-        if let Some(n) = started {
-            row.label = if by_load(row) { format!("{n} of {}", row.label) } else { format!("{} ({n} of its users)", row.label) };
-        }
         row.expected_rps = if run.plan.is_open_loop() {
             Some(run.plan.rate)
         } else {
@@ -88,7 +85,12 @@ impl<'a> Steps<'a> {
 
     /// `at 100 users`, `in step short`.
     fn at(&self, index: usize) -> String {
-        place(&self.rows[index])
+        self.rows[index].place()
+    }
+
+    /// `100`, `21 of 100`; none for a step that is not called by its users.
+    fn users(&self, index: usize) -> Option<String> {
+        self.rows[index].kind.as_ref()?.users()
     }
 
     /// Each endpoint that was answered at both ends of rising load.
@@ -123,14 +125,13 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// `at 100 users`, `in step short`.
-pub(crate) fn place(row: &StepRow) -> String {
-    if by_load(row) { format!("at {}", row.label) } else { format!("in step {}", row.label) }
-}
-
-/// Steps of a study of users are called by their number, those of a plan by their names.
-fn by_load(row: &StepRow) -> bool {
-    row.label.starts_with(|c: char| c.is_ascii_digit())
+/// The row of a step that the plan calls `kind`.
+fn row(run: &RunResult, kind: StepKind) -> StepRow {
+    let kind = match users_started(run) {
+        Some(n) => kind.with_started(n),
+        None => kind,
+    };
+    StepRow::of(run).called(kind)
 }
 
 #[cfg(test)]

@@ -42,8 +42,8 @@ pub(super) fn step(users: u32, rps: f64, queue_ms: f64, work_ms: f64) -> RunResu
     run
 }
 
-pub(super) fn labels(steps: &[RunResult]) -> Vec<String> {
-    steps.iter().map(|s| format!("{} users", s.plan.users)).collect()
+pub(super) fn kinds(steps: &[RunResult]) -> Vec<StepKind> {
+    steps.iter().map(|s| StepKind::Users { of: s.plan.users, started: None, keepalive: None }).collect()
 }
 
 fn experiment() -> Vec<RunResult> {
@@ -51,7 +51,7 @@ fn experiment() -> Vec<RunResult> {
 }
 
 pub(super) fn study(steps: Vec<RunResult>) -> StudyResult {
-    let analysis = analyse(&steps, &labels(&steps));
+    let analysis = analyse(&steps, &kinds(&steps));
     StudyResult {
         schema: STUDY_SCHEMA.into(),
         tool: steps[0].tool.clone(),
@@ -105,7 +105,7 @@ fn the_full_report_has_what_the_screen_leaves_out() {
 #[test]
 fn the_ceiling_is_cores_by_work_by_share() {
     let steps = experiment();
-    let analysis = analyse(&steps, &labels(&steps));
+    let analysis = analyse(&steps, &kinds(&steps));
     let c = analysis.ceiling.expect("sockbench's own server says what its work takes");
     assert_eq!((c.kind, c.slots, c.busy_ms, c.share), (CeilingKind::Cpu, 2.0, 30.0, 0.2));
     assert!((c.rps - 333.3).abs() < 0.1 && (c.reached_rps - 250.0).abs() < 0.1, "{c:?}");
@@ -117,14 +117,14 @@ fn a_pool_smaller_than_the_cores_is_the_ceiling_and_not_the_cores() {
     for s in &mut steps {
         s.plan.environment.server.cpu_workers = Some(1);
     }
-    let c = analyse(&steps, &labels(&steps)).ceiling.expect("known");
+    let c = analyse(&steps, &kinds(&steps)).ceiling.expect("known");
     assert_eq!((c.kind, c.slots, c.rps.round()), (CeilingKind::Workers, 1.0, 167.0));
 }
 
 #[test]
 fn what_stays_and_what_rises_is_told_apart_and_where_the_time_goes() {
     let steps = experiment();
-    let analysis = analyse(&steps, &labels(&steps));
+    let analysis = analyse(&steps, &kinds(&steps));
     let io = analysis.endpoints.iter().find(|e| e.name == "/io").expect("answered");
     let cpu = analysis.endpoints.iter().find(|e| e.name == "/cpu").expect("answered");
     assert_eq!((io.p50_ms, io.users), ([200.0, 200.0], [10, 100]));
@@ -132,7 +132,7 @@ fn what_stays_and_what_rises_is_told_apart_and_where_the_time_goes() {
     let text = answer(&analysis, Question::UnderLoad);
     assert!(text.contains("/io at 200 ms") && text.contains("/cpu rises 3.8 times"), "{text}");
     let flat = [steps[0].clone(), steps[0].clone()];
-    assert!(analyse(&flat, &labels(&flat)).endpoints.is_empty(), "the load did not rise");
+    assert!(analyse(&flat, &kinds(&flat)).endpoints.is_empty(), "the load did not rise");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn the_analysis_says_what_the_findings_say() {
                 s.plan.environment.server.cpu_workers = Some(workers);
                 diagnose::settle(s);
             }
-            let analysis = analyse(&steps, &labels(&steps));
+            let analysis = analyse(&steps, &kinds(&steps));
             let (why, next) = (answer(&analysis, Question::Why), answer(&analysis, Question::Next));
             let limits = [FindingId::ClosedLoopLimited, FindingId::TargetCpuSaturated];
             let grave = |f: &Finding| f.severity != Severity::Info || limits.contains(&f.id);
@@ -181,7 +181,7 @@ fn the_verdict_is_the_gravest_of_the_steps_and_names_them() {
         let mut steps: Vec<RunResult> =
             ids.iter().zip([10, 50, 100]).map(|(_, u)| step(u, 2.7 * f64::from(u), 0.1, 30.0)).collect();
         steps.iter_mut().zip(ids).for_each(|(s, id)| s.verdict.id = *id);
-        let analysis = analyse(&steps, &labels(&steps));
+        let analysis = analyse(&steps, &kinds(&steps));
         verdict(&steps, &analysis)
     };
     for (ids, id, says) in [
@@ -203,7 +203,7 @@ fn a_step_that_ends_inside_its_ramp_is_named() {
     run.plan.duration = Duration::from_secs(3);
     let found = |run: &RunResult| {
         let runs = [run.clone()];
-        analyse(&runs, &labels(&runs)).sentences.iter().any(|s| s.contains("50 users start over 9.8 s, their step took 3 s"))
+        analyse(&runs, &kinds(&runs)).sentences.iter().any(|s| s.contains("50 users start over 9.8 s, their step took 3 s"))
     };
     assert!(found(&run));
     run.plan.duration = Duration::from_secs(30);
@@ -217,13 +217,29 @@ fn users_that_never_started_are_not_counted() {
     (late.plan.spawn_rate, late.duration_s, late.totals.steady) = (1.0, 20.0, None);
     (late.totals.users_reached, late.totals.users_asked) = (21, 21);
     for (i, p) in late.series.iter_mut().enumerate() {
-        p.users_asked = 21.min(i as u32 + 1);
+        // One at once, and one a second: by the end of this one.
+        p.users_asked = 21.min(i as u32 + 2);
     }
     diagnose::settle(&mut late);
     let found = study(vec![step(10, 27.2, 0.1, 30.0), late]);
-    assert_eq!(found.analysis.rows[1].label, "20 of 100 users");
+    assert_eq!(found.analysis.rows[1].label, "21 of 100 users");
     assert_eq!(found.analysis.rows[1].expected_rps, None);
     let page = render_study(&found, &Page::plain());
-    assert!(page.contains("20 of 100") && !page.contains("to 100 users") && !page.contains("at 100 users"), "{page}");
+    assert!(page.contains("21 of 100") && !page.contains("to 100 users") && !page.contains("at 100 users"), "{page}");
     assert!(!found.verdict.sentence.contains("up to 100 users"), "{}", found.verdict.sentence);
+}
+
+/// A name that looks like a number of users is a name.
+#[test]
+fn a_step_with_a_name_is_called_by_it_whatever_it_looks_like() {
+    let runs = experiment();
+    let names = ["1st", "100 users", "3"].map(|name| StepKind::Name { name: name.into(), started: None });
+    let by_name = analyse(&runs, &names);
+    let places: Vec<String> = by_name.rows.iter().map(StepRow::place).collect();
+    assert_eq!(places, ["in step 1st", "in step 100 users", "in step 3"]);
+    assert!(by_name.answers[0].text.starts_with("medians from 10 to 100 users: "), "{:?}", by_name.answers);
+    let kept = serde_json::to_value(&by_name.rows[1]).unwrap();
+    assert_eq!(kept["kind"], serde_json::json!({"by": "name", "name": "100 users"}));
+    let page = render_study(&StudyResult { analysis: by_name, ..study(runs) }, &Page::plain());
+    assert!(page.lines().any(|line| line.trim_start().starts_with("step ")) && page.contains("  100 users "), "{page}");
 }

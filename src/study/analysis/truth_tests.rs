@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{answer, labels, step, study};
+use super::tests::{answer, kinds, step, study};
 use super::*;
 use crate::diagnose;
 use crate::diagnose::growth::{Change, Trend};
@@ -43,7 +43,7 @@ fn foreign(of: &[(u32, f64)]) -> Vec<RunResult> {
 }
 
 fn analysed(runs: &[RunResult]) -> Analysis {
-    analyse(runs, &labels(runs))
+    analyse(runs, &kinds(runs))
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How each endpoint takes rising load: which median stays, which rises, and where the added time goes.
 
-use super::{Steps, by_load};
+use super::Steps;
 use crate::diagnose::growth::{Change, Trend};
 use crate::diagnose::thresholds::CUT_SHARE;
 use crate::model::figures::{ms, share};
@@ -36,11 +36,10 @@ pub(super) fn under_load(steps: &Steps<'_>, endpoints: &[EndpointLoad]) -> Optio
         parts.push(some(each, "; ", "change"));
     }
     let between = match steps.rising().filter(|_| users[0] < users[1]) {
-        Some((light, heavy)) if by_load(&steps.rows[light]) && by_load(&steps.rows[heavy]) => {
-            let (light, heavy) = (&steps.rows[light].label, &steps.rows[heavy].label);
-            format!("medians from {} to {heavy}: ", light.trim_end_matches(" users").trim_end_matches(" user"))
-        }
-        Some(_) => format!("medians from {} to {} users: ", users[0], users[1]),
+        Some((light, heavy)) => match (steps.users(light), steps.users(heavy)) {
+            (Some(light), Some(_)) => format!("medians from {light} to {}: ", steps.rows[heavy].label),
+            _ => format!("medians from {} to {} users: ", users[0], users[1]),
+        },
         None => String::new(),
     };
     Some(between + &parts.join("; "))

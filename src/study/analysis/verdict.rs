@@ -1,11 +1,11 @@
 //! The verdict of a study: the gravest verdict of its steps, and from which step on. Where no step alone shows it, the
 //! steps together do: the rate stays behind the users.
 
-use super::{Steps, place};
+use super::Steps;
 use crate::model::figures::{counted, rate, seconds, share};
 use crate::model::finding::FindingId;
 use crate::model::result::{RunResult, Verdict, VerdictId};
-use crate::model::study::{Analysis, Saturation, SaturationKind};
+use crate::model::study::{Analysis, Saturation, SaturationKind, StepKind};
 
 /// What a step is called whose target refused some connections and answered others.
 const REFUSED: &str = "TARGET REFUSED CONNECTIONS";
@@ -96,12 +96,12 @@ fn healthy(steps: &Steps<'_>) -> String {
     let row = &steps.rows[heavy];
     let censored = steps.rows.iter().filter(|r| r.is_censored).max_by(|a, b| a.unanswered_share.total_cmp(&b.unanswered_share));
     if let Some(worst) = censored {
-        return format!("OK, but {} of the requests {} got no answer", share(worst.unanswered_share), place(worst));
+        return format!("OK, but {} of the requests {} got no answer", share(worst.unanswered_share), worst.place());
     }
     // Users that share connections, or had none, are not the load that was asked for.
     let short = steps.runs[heavy].findings.iter().find(|f| f.id == FindingId::UsersNotReached);
     if let Some(finding) = short {
-        return format!("OK as far as it went: {} ({})", finding.title, place(row));
+        return format!("OK as far as it went: {} ({})", finding.title, row.place());
     }
     format!("OK: no limit reached up to {}: {} req/s", row.label, rate(row.steady_rps.unwrap_or(row.rps)))
 }
@@ -113,19 +113,20 @@ fn places(steps: &Steps<'_>, hit: &[usize], when: &str) -> String {
     let text = match hit {
         [] => String::new(),
         _ if rest.is_empty() && steps.rows.len() > 1 => "in every step".into(),
-        [one] => place(row(one)),
+        [one] => row(one).place(),
         [first, ..] if *hit == (*first..steps.rows.len()).collect::<Vec<_>>() && steps.rising().is_some() => {
             format!("from {} on", row(first).label)
         }
-        many => many.iter().map(|i| place(row(i))).collect::<Vec<_>>().join(", "),
+        many => many.iter().map(|i| row(i).place()).collect::<Vec<_>>().join(", "),
     };
     let text = text + when;
     let fine = rest.iter().all(|i| steps.runs[*i].verdict.id == VerdictId::Healthy);
     match rest.as_slice() {
         [] => text,
         [one] if fine => {
-            let label = &row(one).label;
-            format!("{text}; {label} {} fine", if label.ends_with("users") { "are" } else { "is" })
+            let (label, kind) = (&row(one).label, &row(one).kind);
+            let is_many = matches!(kind, Some(StepKind::Users { of, .. }) if *of != 1);
+            format!("{text}; {label} {} fine", if is_many { "are" } else { "is" })
         }
         _ if fine => format!("{text}; the others are fine"),
         _ => text,
