@@ -16,6 +16,7 @@ use crate::report::style::{Style, visible, wrapped};
 use crate::report::text::Page;
 use crate::sys::terminal;
 
+mod bad_value;
 mod compare;
 mod connection_args;
 mod explain;
@@ -243,12 +244,8 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
         _ => None,
     };
     let mut text = e.to_string();
-    if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue)
-        && given.contains(char::is_control)
-        && let (Some(start), Some(end)) = (text.find("invalid value '"), text.find("' for '"))
-    {
-        // Shown as it would be typed: clap drops what a terminal obeys, and the message ended at the first line break.
-        text = format!("{}invalid value '{}{}", &text[..start], given.escape_debug(), &text[end..]);
+    if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue) {
+        text = bad_value::shown(text, given);
     }
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let message = lines.next().unwrap_or("bad arguments").trim_start_matches("error: ").to_owned();

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 use super::Exit;
 use super::log::{self, Level};
 use crate::model::figures::{self, count, counted};
-use crate::model::limits;
 use crate::model::outcome::{errno_name, errno_text};
 use crate::model::plan::{CpuWork, Pinning, ServerCloser, ServerPlan};
 use crate::model::server_flags as flag;
 use crate::model::units::{self, Span, span};
+use crate::model::{document, limits};
 use crate::report::plan_text;
 use crate::server::pools::Pin;
 use crate::server::shortage::{Change, Shortage};
@@ -287,7 +287,7 @@ fn announce(server: &Server) -> io::Result<()> {
 /// What it is, before it serves.
 fn say_plan(plan: &ServerPlan, server: &Server) {
     let mut fields = json!({ "addresses": server.addrs(), "admin_address": server.admin_addr(), "pid": std::process::id() });
-    fields["plan"] = serde_json::to_value(plan).unwrap_or_default();
+    fields["plan"] = document::as_value(plan).unwrap_or_default();
     log::say(Level::Info, "listening", plan_text::render_server_plan(plan).trim_end(), fields);
     let iterations = server.cpu_iterations();
     let text = match plan.cpu_work {

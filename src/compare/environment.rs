@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::comparison::Unlike;
+use crate::model::document::as_value;
 use crate::model::result::RunResult;
 
 /// Parts of a plan that say nothing about its load: the seed, and of sockbench's own server where it happened to listen.
@@ -42,7 +43,7 @@ fn settings(run: &RunResult) -> BTreeMap<String, String> {
 
 fn put(all: &mut BTreeMap<String, String>, key: &str, value: &impl Serialize) {
     // A setting that cannot be written differs from every other.
-    flatten(all, key, &serde_json::to_value(value).unwrap_or_else(|e| Value::String(e.to_string())));
+    flatten(all, key, &as_value(value).unwrap_or_else(|e| Value::String(e.to_string())));
 }
 
 fn flatten(all: &mut BTreeMap<String, String>, key: &str, value: &Value) {

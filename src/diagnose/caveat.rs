@@ -17,10 +17,30 @@ pub fn caveat(run: &RunResult) -> Option<String> {
     redirected(run, answers)
 }
 
-/// So little was answered, in so short a time, that no rate follows from it.
-pub fn has_no_rate(run: &RunResult) -> bool {
-    let answers = run.totals.requests.saturating_sub(run.totals.failures);
-    run.duration_s < SHORT_RUN_S || answers < FEW_ANSWERS
+/// Why a number gives no rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+pub enum NoRate {
+    /// the run lasted less than [`SHORT_RUN_S`]
+    #[strum(serialize = "too short for a rate")]
+    TooShort,
+    /// they are less than [`FEW_ANSWERS`]
+    #[strum(serialize = "too few for a rate")]
+    TooFew,
+}
+
+impl NoRate {
+    /// `too short for a rate`
+    pub fn words(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Why `n` of this run, its answers or its requests, give no rate; none where they do.
+pub fn no_rate(run: &RunResult, n: u64) -> Option<NoRate> {
+    if run.duration_s < SHORT_RUN_S {
+        return Some(NoRate::TooShort);
+    }
+    (n < FEW_ANSWERS).then_some(NoRate::TooFew)
 }
 
 fn redirected(run: &RunResult, answers: u64) -> Option<String> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Part;
 use super::align::Axis;
+use crate::model::document::as_value;
 use crate::model::environment::Environment;
 use crate::model::figures::{counted, seconds};
 use crate::model::plan::{LoadPlan, PortMode, PortRange};
@@ -63,7 +64,7 @@ fn one_plan(a: &Part, b: &Part) -> Result<(), Misfit> {
         let message = format!("{} is a whole plan, the others are parts of one", whole.from);
         return Err(Misfit { message, hint: "leave it out, or run it with --shard" });
     }
-    let plans = [a, b].map(|part| serde_json::to_value(shared(&part.run.plan)).unwrap_or_default());
+    let plans = [a, b].map(|part| as_value(&shared(&part.run.plan)).unwrap_or_default());
     match difference("plan", &plans[0], &plans[1]) {
         Some((key, one, other)) => Err(Misfit {
             message: format!("{} and {} ran different plans: {key} {one} and {other}", a.from, b.from),

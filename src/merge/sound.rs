@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Part;
 use super::fits::Misfit;
+use crate::model::document::as_value;
 use crate::model::figures::{count, seconds};
 use crate::model::limits::{DURATION_MAX, SHARDS_MAX};
 use crate::model::plan::Shard;
@@ -89,7 +90,10 @@ fn times(part: &Part) -> Option<String> {
 /// Figures that no run can have.
 fn figures(run: &RunResult) -> Option<String> {
     fn of(key: &str, counted: &impl Serialize) -> Option<String> {
-        absurd(key, &serde_json::to_value(counted).unwrap_or_default())
+        match as_value(counted) {
+            Ok(value) => absurd(key, &value),
+            Err(e) => Some(format!("{key}: no JSON: {e}")),
+        }
     }
     of("totals", &run.totals)
         .or_else(|| of("endpoints", &run.endpoints))

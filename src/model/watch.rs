@@ -124,6 +124,9 @@ pub struct Destination {
     pub open_max: u32,
     /// most connections per second: those that were made, or that were seen to end, over two seconds
     pub peak_cps: f64,
+    /// additive: the seconds that `peak_cps` was counted over, less than two in a short watch; absent where there was no rate
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_over_s: Option<f64>,
     /// from when to when every port was in use; null where that was not seen
     pub full_s: Option<[f64; 2]>,
     /// of that time, how long no connection began while the command ran

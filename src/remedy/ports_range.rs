@@ -91,7 +91,7 @@ pub(super) fn ring(at: &Situation<'_>) -> Option<Remedy> {
     let action = if run.plan.port_mode == PortMode::Ring {
         "set SO_REUSEADDR on every socket of the ring, from the first one on, once the ports of sockets without it are free (60 s)"
     } else {
-        "take source ports from a ring: with SO_REUSEADDR on every socket, a port in TIME_WAIT is taken again at once"
+        "take source ports from a ring, with SO_REUSEADDR on every socket: a port in TIME_WAIT is taken again at once"
     };
     let expected = format!("T = 0: P/T no longer limits, connect() near 13 us with every port in TIME_WAIT{also}{aside}");
     let remedy = named(Name::Ring, action, command, expected);

@@ -79,7 +79,7 @@ const NO_DELAYS: &[(&str, &str)] = &[
 /// How the program of this process sets TCP_NODELAY; the call itself where nothing is known of it.
 pub fn no_delay(process: &str) -> &'static str {
     let known = NO_DELAYS.iter().find(|(name, _)| process.starts_with(name));
-    known.map_or("setsockopt(fd, IPPROTO_TCP, TCP_NODELAY)", |(_, change)| change)
+    known.map_or("setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int))", |(_, change)| change)
 }
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!((change("my-server"), change("")), (None, None));
         assert_eq!(
             (no_delay("python3"), no_delay("")),
-            ("disable_nagle_algorithm = True", "setsockopt(fd, IPPROTO_TCP, TCP_NODELAY)")
+            ("disable_nagle_algorithm = True", "setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int))")
         );
         assert_eq!((longer_backlog("nginx"), longer_backlog("my-server")), ("listen 80 backlog=4096;", "listen(fd, 4096)"));
     }

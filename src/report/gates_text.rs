@@ -3,6 +3,7 @@
 use super::style::{Style, Tone, shortened, visible};
 use super::table::{Align, Cell, Table};
 use crate::gates::{Actual, Judged, Unit};
+use crate::model::document::as_value;
 use crate::model::figures;
 
 /// The thresholds of one run.
@@ -82,5 +83,5 @@ pub fn actual(actual: &Actual) -> String {
 
 /// The name of a unit variant in the document.
 fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    as_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -2,17 +2,25 @@
 
 use super::program::{Keeps, Known};
 use crate::model::budget::Budget;
-use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Reading};
+use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Reading, Side};
 use crate::model::finding::Remedy;
 use crate::model::watch::{Destination, Server, WatchReport};
 use crate::remedy::by_limit::{for_program, kept_by_server};
 use crate::remedy::placeholders::filled;
 
-/// Lines of the output about a limit that is certain or likely, and the first of them.
+/// Lines of the output about a limit that is certain or likely, and the first of them. A server's own line about its end of a
+/// connection, or about a worker of its own, is none about a connection of the command.
 pub(super) fn said(report: &WatchReport, limit: Limit) -> (u64, Option<&Reading>) {
-    let of = |r: &&Reading| r.limit == limit && r.certainty != Certainty::Ambiguous;
+    let is_its_own = matches!(limit, Limit::Reset | Limit::TimedOut);
+    let elsewhere = |r: &Reading| is_its_own && is_of_server(r);
+    let of = |r: &&Reading| r.limit == limit && r.certainty != Certainty::Ambiguous && !elsewhere(r);
     let count = report.output.readings.iter().filter(of).map(|r| r.count).fold(0, u64::saturating_add);
     (count, report.output.readings.iter().find(of))
+}
+
+/// A line of a server about its own end.
+pub(super) fn is_of_server(reading: &Reading) -> bool {
+    reading.side == Some(Side::Server)
 }
 
 /// Lines that leave it open between several limits, this one among them.
@@ -22,6 +30,13 @@ pub(super) fn may_be(report: &WatchReport, limit: Limit) -> u64 {
         is_open && (r.limit == Limit::Hidden || r.alternatives.iter().any(|a| a.limit == limit))
     };
     report.output.readings.iter().filter(open).map(|r| r.count).fold(0, u64::saturating_add)
+}
+
+/// A port of this host at which nobody was seen to listen, and no look saw a socket of the command.
+pub(super) fn nobody_listens(report: &WatchReport) -> Option<&Destination> {
+    // Of another host it is a destination only once a socket was seen.
+    let untouched = |d: &&Destination| d.server.is_none() && ended(d) == 0 && d.open_max == 0 && d.peak_used == 0;
+    report.destinations.iter().find(untouched)
 }
 
 /// The command as a sentence names it: `wrk`, `the command`.

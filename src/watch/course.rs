@@ -299,7 +299,9 @@ impl Course {
             // A SYN that fails on the way in is among those that failed: where more were seen to end, it says nothing.
             let opened = report.kernel.map(|k| k.opened_actively());
             only.made = opened.filter(|n| *n >= only.closed_by_client + only.closed_by_server);
-            only.peak_cps = if only.made.is_some() { only.peak_cps.max(self.opened.peak.cps) } else { only.peak_cps };
+            if only.made.is_some() && self.opened.peak.cps > only.peak_cps {
+                (only.peak_cps, only.peak_over_s) = of_peak(self.opened.peak);
+            }
         }
         for address in &self.named {
             if !own.iter().any(|(s, _)| s.key.1 == *address) && self.servers.contains_key(address) {
@@ -331,6 +333,7 @@ impl Course {
         let hold_s = held.known().map(|h: &Hold| h.seconds);
         let budget = self.pool.zip(hold_s).map(|(p, t)| Budget::new(p, t).capped_at(sysctls.tcp_max_tw_buckets));
         let used = seen.peak.in_use.ports();
+        let (peak_cps, peak_over_s) = of_peak(seen.by_client.or(seen.by_server.peak));
         Destination {
             source: source.to_string(),
             destination: dest.to_string(),
@@ -351,7 +354,8 @@ impl Course {
             closed_by_server: seen.server,
             made: None,
             open_max: seen.open_max,
-            peak_cps: seen.by_client.or(seen.by_server.peak),
+            peak_cps,
+            peak_over_s,
             full_s: seen.full,
             stuck_s: seen.stuck_s,
             server: self.servers.get(&dest).filter(|s| s.listened).map(ServerSeen::row),
@@ -391,6 +395,11 @@ impl Seen {
 /// A named destination is reported where something went to it.
 fn is_reported(seen: &Seen, by: Attribution) -> bool {
     by == Attribution::Socket || seen.client + seen.server > 0 || seen.peak.used > 0
+}
+
+/// The rate, and the seconds that it was counted over.
+fn of_peak(peak: Peak) -> (f64, Option<f64>) {
+    (peak.cps, (peak.over_s > 0.0).then(|| (peak.over_s * 1000.0).round() / 1000.0))
 }
 
 /// Whether every port is in use.

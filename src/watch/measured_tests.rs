@@ -2,7 +2,7 @@
 
 use super::tests::{Played, dest, empty, ids, reading};
 use super::*;
-use crate::model::explanation::{Alternative, Certainty, FailedCall, Limit, Reading};
+use crate::model::explanation::{Alternative, Certainty, FailedCall, Limit, Reading, Side};
 use crate::model::facts::AcceptQueue;
 use crate::model::finding::FindingId as Id;
 use crate::model::result::VerdictId;
@@ -104,6 +104,35 @@ fn refused_connects_that_a_summary_counts_as_resets_are_refusals() {
     assert!(ids(&report(9)).contains(&Id::TargetResets), "established connections were reset too");
 }
 
+/// A script that also starts the server: what the server says of itself is about no connection of a client.
+#[test]
+fn a_servers_own_lines_are_no_failures_of_the_command() {
+    for limit in [Limit::TimedOut, Limit::Reset] {
+        let said = |side| {
+            let line = Reading { limit, side, certainty: Certainty::Likely, call: FailedCall::Unnamed, ..reading("said") };
+            Played::new(&[5; 10]).report("./load.sh", |r| r.output.readings = vec![line])
+        };
+        let (of_client, of_server) = (said(None), said(Some(Side::Server)));
+        assert!(matches!(ids(&of_client)[..], [Id::TargetTimeouts | Id::TargetResets]), "{:?}", of_client.findings);
+        assert_eq!((ids(&of_server), of_server.verdict.id), (vec![], VerdictId::Undecided));
+        assert!(of_server.verdict.sentence.contains("3 lines of a server"), "{:?}", of_server.verdict);
+    }
+}
+
+/// A watch that was shorter than two seconds says over which time its rate is.
+#[test]
+fn a_peak_is_of_the_time_that_it_was_counted_over() {
+    let text = |over_s| {
+        let made: &[u32] = if over_s < 1.0 { &[1000] } else { &[500, 500, 0, 0] };
+        let report = Played { open: 0, ..Played::new(made) }.report("tool", |r| r.output.readings = vec![reading("99")]);
+        assert_eq!(report.destinations[0].peak_over_s, Some(over_s));
+        report.findings[0].explanation.clone()
+    };
+    // The last half of a second before the end is none: that is the closing of what was open.
+    assert!(text(0.5).contains("in the busiest 0.5 s "), "{}", text(0.5));
+    assert!(text(2.0).contains("in the two busiest seconds "), "{}", text(2.0));
+}
+
 /// Python's http.server asks for 5: no setting of the kernel makes that more.
 #[test]
 fn a_short_queue_is_lengthened_where_its_length_comes_from() {
@@ -153,7 +182,9 @@ fn an_output_that_does_not_say_why_is_about_the_port_at_which_nobody_listens() {
         report
     };
     let refused = report(false);
-    assert_eq!(refused.verdict.sentence, "the target at 10.0.0.1:80 refused 10 connections");
+    let sentence = "nothing listens at 10.0.0.1:80, and the output counts 100 failed connections";
+    assert_eq!((refused.verdict.id, refused.verdict.sentence.as_str()), (VerdictId::TargetGone, sentence));
+    assert!(!refused.findings[0].evidence.contains_key("attempt_fails"), "of other programs too: {:?}", refused.findings);
     assert_eq!(report(true).verdict.id, VerdictId::Undecided, "somebody listens there: why is not known");
 }
 

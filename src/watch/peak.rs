@@ -7,12 +7,13 @@ pub(super) const RATE_S: f64 = 2.0;
 /// A shorter span gives no rate, however short the watch was.
 pub(super) const RATE_SPAN_MIN_S: f64 = 0.45;
 /// Spans that differ by less are equally long.
-const JITTER_S: f64 = 0.1;
+pub(super) const JITTER_S: f64 = 0.1;
 
 /// The highest rate per second over [`RATE_S`], or over the longest span that there was.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Peak {
-    over_s: f64,
+    /// seconds that it was counted over; 0 where there was no rate
+    pub(super) over_s: f64,
     pub(super) cps: f64,
 }
 
@@ -30,9 +31,9 @@ impl Peak {
         }
     }
 
-    /// The highest of both.
-    pub(super) fn or(self, other: Self) -> f64 {
-        self.cps.max(other.cps)
+    /// The higher of both.
+    pub(super) fn or(self, other: Self) -> Self {
+        if other.cps > self.cps { other } else { self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rules about this machine: ports, descriptors, cores, settings.
 
 use super::cases::{at_least, by_server, ended, keeps, may_be, name, remedies, said, servers};
+use super::peak::{JITTER_S, RATE_S};
 use super::program::Keeps;
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT, WAIT_PERCENT};
@@ -115,7 +116,17 @@ fn why_full(report: &WatchReport, d: &Destination, pool: u32) -> String {
         format!("Each connection of {who} ended after use, and this side closed first, so its port stays in TIME_WAIT")
     };
     let made = rate(d.peak_cps);
-    format!("{which}{law}; in the two busiest seconds {}{made}/s were made.{left}", at_least(d))
+    let when = busiest(d.peak_over_s);
+    format!("{which}{law}; {when} {}{made}/s were made.{left}", at_least(d))
+}
+
+/// When the peak of the rate was: seconds that it was counted over.
+fn busiest(over_s: Option<f64>) -> String {
+    match over_s {
+        Some(s) if s >= RATE_S - JITTER_S => "in the two busiest seconds".to_owned(),
+        Some(s) => format!("in the busiest {}", seconds(s)),
+        None => "at the most".to_owned(),
+    }
 }
 
 fn times(n: u64) -> String {

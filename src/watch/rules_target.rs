@@ -1,8 +1,8 @@
 //! Rules about the other side: what its kernel queue, its process and the command's output show.
 
-use super::cases::{ended, may_be, name, remedies, said, servers};
+use super::cases::{ended, may_be, name, nobody_listens, remedies, said, servers};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::model::explanation::{FailedCall, Limit};
+use crate::model::explanation::{Certainty, FailedCall, Limit};
 use crate::model::figures::{count, counted};
 use crate::model::finding::Remedy;
 use crate::model::watch::{Destination, WatchReport};
@@ -28,10 +28,13 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
     let nobody = report.destinations.iter().find(|d| d.server.is_none() && ended(d) == 0 && d.open_max == 0);
     let failed = report.kernel.map_or(0, |k| k.attempt_fails);
     let only_failed = report.kernel.is_some_and(|k| failed >= k.active_opens);
-    // A port of this host at which no look saw a socket, and an output that leaves it open why connections failed.
-    let by_output = |d: &Destination| d.peak_used == 0 && may_be(report, Limit::Refused) > 0;
-    let all_failed = nobody.filter(|d| failed > 0 && (only_failed || by_output(d)));
+    let all_failed = nobody.filter(|_| failed > 0 && only_failed);
     if lines == 0 && all_failed.is_none() {
+        // An output that leaves it open why connections failed. What the kernel counted is of other programs too.
+        let open = may_be(report, Limit::Refused);
+        if let Some(d) = nobody_listens(report).filter(|_| failed > 0 && open > 0) {
+            return unanswered(report, d, open);
+        }
         return if report.kernel.is_none() {
             Ruling::Undecided("the kernel's counters could not be read".into())
         } else {
@@ -43,10 +46,21 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
     // A program that repeats a line a thousand times, or says it once for all: the kernel counts them.
     let only_these = report.kernel.is_some_and(|k| k.attempt_fails > lines && k.attempt_fails >= k.active_opens);
     let n = if lines == 0 || only_these { failed } else { lines };
-    let title = format!("the target{at} refused {}", counted(n, "connection"));
+    let is_likely = first.is_some_and(|r| r.certainty == Certainty::Likely);
+    let title = format!("the target{at} {}refused {}", if is_likely { "probably " } else { "" }, counted(n, "connection"));
     let text = "A refused connection was answered by a reset at once: the machine is reached, and nothing listens on that port.";
+    let doubt = first.filter(|_| is_likely).map_or_else(String::new, |r| format!(" {}", r.says));
     let see = remedies(report, Limit::Refused, FailedCall::Connect, nobody);
-    Found::new(title, text.into()).with("lines", lines).with("attempt_fails", failed).remedies(see).ruling()
+    Found::new(title, text.to_owned() + &doubt).with("lines", lines).with("attempt_fails", failed).remedies(see).ruling()
+}
+
+/// Of failures without a reason, while other programs connect too: `open` of them by the output, at a port without a listener.
+fn unanswered(report: &WatchReport, d: &Destination, open: u64) -> Ruling {
+    let at = &d.destination;
+    let title = format!("nothing listens at {at}, and the output counts {}", counted(open, "failed connection"));
+    let text = "The output does not say why. No look saw a listener at that port of this host, and a connection to such a port is refused.";
+    let see = remedies(report, Limit::Refused, FailedCall::Connect, Some(d));
+    Found::new(title, text.into()).with("lines", open).remedies(see).ruling()
 }
 
 /// target-backlog-overflow.

@@ -1,6 +1,6 @@
 //! Findings, verdict and reasons of a report, from its facts.
 
-use super::cases::{ended, may_be, name};
+use super::cases::{ended, is_of_server, may_be, name};
 use super::{refused, rules, rules_target};
 use crate::diagnose::rule::Ruling;
 use crate::diagnose::{decision, joined_by_id};
@@ -45,7 +45,7 @@ pub fn findings() -> impl Iterator<Item = Id> {
 
 /// Judges a report by its facts; what an earlier judgement left in it is not read.
 pub fn settle(report: &mut WatchReport) {
-    refused::told_apart(&mut report.output.readings, report.kernel.as_ref());
+    refused::told_apart(report);
     let (mut found, mut undecided) = (Vec::new(), Vec::new());
     for (id, check) in RULES {
         match check(report) {
@@ -103,13 +103,22 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
     if report.unavailable.iter().any(|u| u.key == "destinations") {
         return (VerdictId::Undecided, "undecided: the sockets of this machine could not be read".into());
     }
-    let failed = report.output.readings.iter().map(|r| r.count).fold(0, u64::saturating_add);
+    let lines = |of_server: bool| {
+        let those = report.output.readings.iter().filter(|r| is_of_server(r) == of_server);
+        those.map(|r| r.count).fold(0, u64::saturating_add)
+    };
+    let (failed, of_server) = (lines(false), lines(true));
     let connections: u64 = report.destinations.iter().map(|d| ended(d) + u64::from(d.open_max)).sum();
     if failed > 0 {
         let hidden = may_be(report, Limit::Hidden);
         let why = if hidden > 0 { "and does not say why" } else { "for a reason that was not seen on this machine" };
         let sentence =
             format!("undecided: the output of {} counts {}, {why}", name(report), counted(failed, "failed connection"));
+        return (VerdictId::Undecided, sentence);
+    }
+    if of_server > 0 {
+        let lines = counted(of_server, "line");
+        let sentence = format!("undecided: the output has {lines} of a server about failures of its own, and no limit was seen");
         return (VerdictId::Undecided, sentence);
     }
     if connections == 0 {

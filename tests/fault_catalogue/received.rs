@@ -84,7 +84,7 @@ pub(crate) const CASES: &[Case] = &[
             load("/", &["--conns", "2", "--duration", "3s"])
         },
         check: |c| {
-            // How long a delayed ACK takes is the kernel's affair; that each answer waited for one the witness counts.
+            // How long a delayed ACK takes is the kernel's affair; that half of the answers waited for one the witness counts.
             c.counts("answers", c.run.totals.requests);
             c.is("content_size_mean", 2.0);
         },

@@ -43,7 +43,7 @@ fn found(run: &RunResult, e: &Endpoint, late_ms: f64) -> Ruling {
     };
     let remedies = vec![
         advice(
-            "write head and body with one call or set TCP_NODELAY: at the target; then the run again",
+            "set TCP_NODELAY at the target, or write head and body with one call; then run again",
             run.resources.target.as_ref().map_or(no_delay(""), |t| no_delay(&t.name)),
             expected,
         ),

@@ -15,7 +15,7 @@ use crate::model::result::{ErrorRow, LatencyMs, RunResult};
 use crate::model::time::per_second;
 use crate::remedy::{advice, load_with, log_since, longer_idle, quoted};
 
-/// No server's idle timeout is shorter.
+/// Idle timeouts that are shorter are rare.
 const IDLE_LEAST: Duration = Duration::from_millis(100);
 
 /// The gap between the totals and the error table hides this kind of failure.
@@ -70,6 +70,12 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
                 count(reused)
             );
             text += &match turn {
+                // Where each pause is longer than an idle timeout, each second request meets its end: that takes turns too.
+                Some(turn) if fresh == 0 && turn.every == 2 && pauses(run) => {
+                    "Its idle timeout is shorter than the users' pauses (or that of a box between), or it ends each connection \
+                     after 1 answer and does not announce the end. "
+                        .to_owned()
+                }
                 Some(turn) if fresh == 0 => format!(
                     "It closed each after {}: it limits the requests of a connection, and does not announce the end. ",
                     counted(turn.every - 1, "answer")
@@ -79,7 +85,7 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
                 None if pauses(run) => {
                     "Its idle timeout is shorter than the users' pauses, or it limits requests per connection. ".to_owned()
                 }
-                None => "The users hardly pause, so it is no idle timeout: it limits its connections, or the requests of each. "
+                None => "The users hardly pause, so it is hardly an idle timeout: it limits its connections, or the requests of each. "
                     .to_owned(),
             };
         }
@@ -287,14 +293,14 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
     );
     let remedies = vec![raw(run, row), alone(run, "the same faults with 1 request at a time are not the load's".into())];
     let what = match row.failure().map(|f| f.cause) {
-        Some(Cause::Malformed(ProtocolFault::NotHttp(_))) => "not HTTP/1",
-        _ => "malformed",
+        Some(Cause::Malformed(ProtocolFault::NotHttp(_))) => "got an answer that is not HTTP/1",
+        _ => "got a malformed answer",
     };
     let turn = Turn::of(run, &rows, &course);
     let text = turn.map_or_else(|| text.clone(), |turn| format!("{text} {}", turn.meaning()));
     let many = match turn {
-        Some(turn) => format!("{} {what}, {}", turn.in_words("answer"), turn.counted()),
-        None => format!("{} {what}{}", part_of(rows.count(), run.totals.requests, "answer"), course.all_in_words()),
+        Some(turn) => format!("{} {what}, {}", turn.in_words("request"), turn.counted()),
+        None => format!("{} {what}{}", part_of(rows.count(), run.totals.requests, "request"), course.all_in_words()),
     };
     let title = format!("{many}: {}", message_of(row));
     in_part(evidence(Found::new(title, text), &rows), &course)

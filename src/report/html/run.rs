@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::shell::{Document, Tile, Top, lines, list, page, section, tiles, titled};
 use super::{charts, environment, failures, findings};
-use crate::diagnose::has_no_rate;
+use crate::diagnose::no_rate;
 use crate::model::figures::{count, counted, is_supported, ms, percent, rate, seconds, share};
 use crate::model::result::{RunResult, VerdictId};
 use crate::report::chart::{EndpointTimes, page_charts};
@@ -71,11 +71,13 @@ pub(super) fn key_figures(run: &RunResult, ports_now: Option<Tile>) -> Vec<Tile>
     let mut figures = vec![
         tile(count(all.requests), "requests", Tone::Normal),
         tile(percent(all.failures_percent()), &format!("failed: {}", count(all.failures)), failed),
-        if has_no_rate(run) {
-            let ended = counted(run.totals.requests, "request");
-            tile("-".into(), &format!("requests/s: {ended} in {} give no rate", seconds(run.duration_s)), Tone::Normal)
-        } else {
-            tile(rate(run.totals.rps), "requests/s answered or failed at the target", Tone::Normal)
+        match no_rate(run, run.totals.requests) {
+            Some(why) => {
+                let ended = counted(run.totals.requests, "request");
+                let label = format!("requests/s: {ended} in {}, {}", seconds(run.duration_s), why.words());
+                tile("-".into(), &label, Tone::Normal)
+            }
+            None => tile(rate(run.totals.rps), "requests/s answered or failed at the target", Tone::Normal),
         },
     ];
     if let Some(l) = &run.totals.latency_ms {

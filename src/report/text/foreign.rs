@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::model::document::as_value;
 use crate::report::style::visible;
 
 /// Prose of sockbench, whose line breaks are its own, and bodies, which are not shown.
@@ -12,8 +13,7 @@ const KEEP_LINES: [&str; 2] = ["explanation", "body"];
 
 /// `document` with every text as [`visible`] shows it; none where that changes nothing.
 pub(super) fn shown<T: Serialize + DeserializeOwned>(document: &T) -> Option<T> {
-    // By way of a text, as documents are written and read anyway: a second way would be 0.5 MB of code.
-    let mut value: Value = serde_json::from_str(&serde_json::to_string_pretty(document).ok()?).ok()?;
+    let mut value: Value = as_value(document).ok()?;
     let mut changed = false;
     clean(&mut value, "", &mut changed);
     if changed { serde_json::from_str(&serde_json::to_string_pretty(&value).ok()?).ok() } else { None }

@@ -1,7 +1,7 @@
 //! The summary: is the run valid, how much of what, on how many connections, through which ports, at what cost.
 
 use super::{Page, section};
-use crate::diagnose::has_no_rate;
+use crate::diagnose::no_rate;
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
 use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult, RunStamp};
@@ -134,8 +134,8 @@ fn requests(run: &RunResult) -> String {
 fn rates(run: &RunResult) -> String {
     let t = &run.totals;
     let failed = t.failures + t.local_failures > 0;
+    let answers = t.requests.saturating_sub(t.failures);
     let mut text = if failed {
-        let answers = t.requests.saturating_sub(t.failures);
         let [tried, answered] = [t.attempts, answers].map(|n| rate(per_second(n, run.duration_s)));
         format!("{tried} requests/s tried, {answered} answered")
     } else {
@@ -145,8 +145,11 @@ fn rates(run: &RunResult) -> String {
         let asked = rate(run.plan.mean_rate(run.duration_s));
         text += &if failed { format!(", {asked} asked for") } else { format!(" of {asked} asked for") };
     }
-    if has_no_rate(run) {
-        text += &format!(" (of {} in {}: no rate that holds)", counted(t.attempts, "request"), seconds(run.duration_s));
+    if let Some(why) = no_rate(run, if failed { t.attempts } else { t.requests }) {
+        let (of, lasted) = (counted(t.attempts, "request"), seconds(run.duration_s));
+        text += &format!(" (of {of} in {lasted}: {} that holds)", why.words());
+    } else if failed && let Some(why) = no_rate(run, answers) {
+        text += &format!(" (means of the whole run; {}: {} that holds)", counted(answers, "answer"), why.words());
     } else if failed {
         text += " (means of the whole run)";
     }

@@ -1,5 +1,7 @@
 //! Failures at the target: refused, overflowed, reset, late, malformed, forbidding.
 
+use std::time::Duration;
+
 use sockbench::testing::diagnose::{Diagnosis, diagnose};
 use sockbench::testing::model::finding::FindingId as Id;
 use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase, ProtocolFault};
@@ -377,6 +379,15 @@ fn every_second_request_is_no_chance() {
     // On reused connections only, each connection ends after so many answers.
     let limit = fires(Id::TargetResets, &half(answers / 3, Failure { reused: true, ..Failure::new(Call::Read, Cause::Eof) }));
     assert!(limit.explanation.contains("It closed each after 3 answers"), "{}", limit.explanation);
+    // A pause that is longer than an idle timeout each time takes turns as a limit of one answer does.
+    let alternate = |think: Duration| {
+        let mut run = half(answers, Failure { reused: true, ..Failure::new(Call::Read, Cause::Eof) });
+        (run.plan.think.min, run.plan.think.max) = (think, think);
+        let text = fires(Id::TargetResets, &run).explanation;
+        assert!(text.contains("after 1 answer"), "{text}");
+        text.contains("idle timeout is shorter")
+    };
+    assert!(alternate(Duration::from_secs(5)) && !alternate(Duration::ZERO));
 }
 
 /// A pause of 2 ms is shorter than any idle timeout, unless a connection ended in one.

@@ -1,7 +1,7 @@
 //! What was answered, how fast, and how long it took: for all requests, and a row each where endpoints differ.
 
 use super::answered;
-use crate::diagnose::has_no_rate;
+use crate::diagnose::no_rate;
 use crate::model::figures::{count, is_supported, ms, rate, share};
 use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictId};
@@ -43,6 +43,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
 fn rates(run: &RunResult, head: &str) -> String {
     let t = &run.totals;
     let answers = answered(run);
+    let has_rate = no_rate(run, answers).is_none();
     let mut text = if run.plan.is_open_loop() && t.never_started > 0 {
         let asked = t.attempts + t.never_started;
         let missed = share(t.never_started as f64 / asked.max(1) as f64);
@@ -59,7 +60,7 @@ fn rates(run: &RunResult, head: &str) -> String {
             text += ", while users paused after a failed connect";
         }
         text
-    } else if t.failures + t.local_failures == 0 && has_no_rate(run) {
+    } else if t.failures + t.local_failures == 0 && !has_rate {
         format!("{} of {}, 0 failed", count(answers), count(t.attempts))
     } else if t.failures + t.local_failures == 0 {
         let rps = rate(per_second(answers, run.duration_s));
@@ -73,12 +74,12 @@ fn rates(run: &RunResult, head: &str) -> String {
         let of = if run.errors.is_empty() { format!(" of {}", count(t.attempts)) } else { String::new() };
         let mut text = format!("{}{of}", count(answers));
         // The mean over a time in which nothing could be answered is nobody's rate.
-        if !matches!(run.verdict.id, VerdictId::PortBound | VerdictId::TargetGone) && !has_no_rate(run) {
+        if !matches!(run.verdict.id, VerdictId::PortBound | VerdictId::TargetGone) && has_rate {
             text += &format!(", {}/s", rate(per_second(answers, run.duration_s)));
         }
         text
     };
-    if has_no_rate(run) {
+    if !has_rate {
         return text;
     }
     if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0 && t.failures + t.local_failures == 0) {
@@ -118,7 +119,7 @@ fn percentiles(l: &LatencyMs, answers: u64) -> String {
 fn endpoints(run: &RunResult, page: &Page) -> String {
     let right = Align::Right;
     let failed = run.endpoints.iter().any(|e| e.failures + e.local_failures > 0);
-    let rates = !has_no_rate(run);
+    let rates = no_rate(run, answered(run)).is_none();
     let mut columns = vec![("endpoint", Align::Left), if rates { ("req/s", right) } else { ("answered", right) }];
     columns.extend(failed.then_some(("failed", right)));
     columns.extend([("p50", right), ("p95", right), ("p99 ms", right)]);

@@ -1,7 +1,7 @@
 //! Which limit was reached, or that none was, and how far away the others were.
 
 use super::{answered, headline, is_clean, subject};
-use crate::diagnose::has_no_rate;
+use crate::diagnose::no_rate;
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
 use crate::model::result::{Ports, RunResult, VerdictId};
@@ -53,7 +53,7 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
             // In a closed loop each user waits for its answer: more users, more requests.
             true if !run.plan.is_open_loop() && !why.is_empty() => "the users",
             // Too little to say so.
-            true if has_no_rate(run) => "",
+            true if no_rate(run, answered(run)).is_some() => "",
             true => "none reached",
             false => "",
         };
@@ -84,7 +84,7 @@ fn why(run: &RunResult) -> String {
         let all = rps >= plan.mean_rate(run.duration_s) * (1.0 - RATE_WITHIN);
         return if all { "the rate asked for was reached".to_owned() } else { String::new() };
     }
-    let Some(latency) = run.totals.latency_ms.filter(|_| !has_no_rate(run)) else { return String::new() };
+    let Some(latency) = run.totals.latency_ms.filter(|_| no_rate(run, answered(run)).is_none()) else { return String::new() };
     if plan.stages.is_some() || subject(run).is_some_and(|f| f.id == FindingId::UsersNotReached) {
         return String::new();
     }

@@ -3,7 +3,7 @@
 use crate::model::course::{LevelOf, Stages};
 use crate::model::result::RunResult;
 use crate::report::json;
-use crate::report::text::{Page, render_run};
+use crate::report::text::{Detail, Page, render_run};
 
 const RUNS: [(&str, &str); 7] = [
     ("healthy", include_str!("../../../../tests/data/runs/healthy.json")),
@@ -94,6 +94,22 @@ fn a_run_of_a_moment_has_no_rate_and_no_share() {
     assert!(text.contains("answered  10 of 10, 0 failed"), "{text}");
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat.contains(&format!("the client's CPU, the target's CPU, the host's CPU not measured: {why}")), "{text}");
+}
+
+/// A failing target answers a few of many requests: these have a rate, and the few answers do not.
+#[test]
+fn a_number_has_a_rate_where_it_is_large_enough_itself() {
+    let (_, mut run) = stored().find(|(name, _)| *name == "healthy").unwrap();
+    (run.duration_s, run.totals.steady) = (60.0, None);
+    (run.totals.attempts, run.totals.requests, run.totals.failures) = (5000, 5000, 4990);
+    let full = |run: &RunResult| {
+        let text = render_run(run, &Page { detail: Detail::Full, ..Page::plain() });
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let text = full(&run);
+    assert!(text.contains("83.3 requests/s tried, 0.17 answered (means of the whole run; 10 answers: too few"), "{text}");
+    (run.duration_s, run.totals.requests, run.totals.failures) = (0.5, 5000, 0);
+    assert!(full(&run).contains("(of 5,000 requests in 0.5 s: too short for a rate that holds)"), "{}", full(&run));
 }
 
 /// Ports that an earlier run left in TIME_WAIT are not this run's.
