@@ -262,7 +262,7 @@ fn misplaced(command: Option<&str>, word: &str, words: &[String]) -> Option<Stri
     let command = command?;
     match (command, word.starts_with('-')) {
         (_, true) => habits::hint(command, word, words).map(str::to_owned),
-        ("sandbox", false) => Some(format!("sockbench sandbox [FLAGS] -- {word} ...: the command comes after --")),
+        ("sandbox" | "watch", false) => Some(format!("sockbench {command} [FLAGS] -- {word} ...: the command comes after --")),
         ("load", false) if words.windows(2).any(|w| w[0] == "-q" && w[1].parse::<f64>().is_ok()) => {
             Some("-R N is the rate of all requests; hey's and oha's -q. Here -q is --quiet".to_owned())
         }
@@ -401,6 +401,7 @@ mod tests {
             ("sockbench study --rate 5", "--rate", "sockbench load -R"),
             ("sockbench report -f csv", "-f", "--format"),
             ("sockbench sandbox id", "id", "sandbox [FLAGS] -- id"),
+            ("sockbench watch ab http://localhost/", "ab", "watch [FLAGS] -- ab ..."),
             ("sockbench load -v 10 http://a/", "http://a/", "-v and -q take no value"),
             ("sockbench load --stages 30s", "--stages", "30s@50"),
             ("sockbench load -T4", "-T", "--timeout"),

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     /// With --users: one time (200ms) or a range (100ms..500ms, uniform).
     #[arg(long, value_name = "A..B", value_parser = load_shape::think, requires = "users", help_heading = "Study")]
     think: Option<Think>,
-    /// Paths with weights [default: /]
+    /// Paths with weights [default: the URL's path]
     ///
     /// With --users. The default is the URL's path; of sockbench's own server it is /health=50,/io=30,/cpu=20.
     #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, requires = "users", help_heading = "Study")]

@@ -10,6 +10,9 @@ use crate::remedy::catalogue::Name;
 use crate::remedy::ports::for_run;
 use crate::remedy::{advice, load_with, target_keeps};
 
+/// Where both sides close first, a smaller part than this is not named.
+const SOME: f64 = 0.05;
+
 /// target-forbids-keepalive.
 pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators) -> Ruling {
     Ruling::about(&seen.not_kept, |not_kept| forbidden(run, seen, *not_kept))
@@ -27,15 +30,22 @@ fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
     let since = since_s.map_or_else(String::new, |at| format!(" since {}", seconds(at)));
     let opened = counted(t.connections_opened, "connection");
     let cps = t.connections_opened as f64 / seen.duration_s;
-    let by_client = seen.ports.closed_by_client > 0.5;
+    let by_client = seen.ports.closed_by_client >= SOME;
     let mut text = format!(
         "The client asked to keep connections, and the target ended them after {} of the answers{since}: {how}. Each of \
          these answers pays for a new connection and its handshake. {}.",
         share(not_kept.share),
-        if by_client {
-            "The client closes first after the last byte, so it keeps the TIME_WAIT and loses a source port each time"
-        } else {
-            "The target closes first, so the TIME_WAIT stays there and costs no source port here"
+        match seen.ports.closed_by_client {
+            few if few < SOME => "The target closes first, so the TIME_WAIT stays there and costs no source port here".to_owned(),
+            most if most > 1.0 - SOME => {
+                "The client closes first after the last byte, so it keeps the TIME_WAIT and loses a source port each time"
+                    .to_owned()
+            }
+            part => format!(
+                "The client closed {} of them first, after the last byte: each of these keeps a source port in TIME_WAIT. The target \
+                 closed the others first",
+                share(part)
+            ),
         }
     );
     if let Some(b) = seen.ports.budget.filter(|b| !b.hold.is_zero() && by_client && b.ceiling_cps().is_finite()) {

@@ -133,6 +133,15 @@ fn forbidden_keepalive_is_the_cause_of_used_up_ports() {
     run.resources.target.as_mut().unwrap().name = "sockbench".into();
     let f = fires(Id::LocalPortsExhausted, &run);
     assert_eq!(f.remedies[0].command, "sockbench server --listen 10.0.0.1:80 --keepalive on");
+    // Each side closes some first: none of them did it "each time".
+    for (by_target, says) in
+        [(0, "a source port each time"), (14_116, "The client closed 50 % of them first"), (28_000, "stays there")]
+    {
+        let mut both = run.clone();
+        (both.closes.client, both.closes.server) = (28_232 - by_target, by_target);
+        let text = fires(Id::TargetForbidsKeepalive, &both).explanation;
+        assert!(text.contains(says), "{by_target}: {text}");
+    }
     // A limit of a hundred requests per connection is not a ban.
     let mut hundred = healthy();
     hundred.closes.announced_by_target = 90;

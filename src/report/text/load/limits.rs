@@ -65,6 +65,12 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
         if !rest.is_empty() {
             text += &page.labelled(if text.is_empty() { "used" } else { "" }, Tone::Normal, &rest);
         }
+    } else if run.verdict.id == VerdictId::HostBound {
+        // Nobody had room where other programs took the cores.
+        let all = words(true).into_iter().chain(words(false)).collect::<Vec<_>>();
+        if !all.is_empty() {
+            text += &page.labelled("used", Tone::Normal, &of_a_core(&all));
+        }
     } else {
         if !near.is_empty() {
             text += &page.labelled("near", Tone::Warn, &near);
