@@ -35,7 +35,8 @@ pub(crate) fn attach(result: &mut RunResult) {
         diagnose::attach_proofs(&mut result.findings, &latest);
     }
     if result.findings.iter().flat_map(|f| &f.remedies).any(|r| r.proven.is_none()) {
-        result.explain_null("findings[].remedies[].proven", "not rehearsed on this host and kernel: sockbench rehearse");
+        let why = "not about source ports, or not rehearsed on this host and kernel: sockbench rehearse";
+        result.explain_null("findings[].remedies[].proven", why);
     }
 }
 

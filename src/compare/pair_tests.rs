@@ -105,3 +105,15 @@ fn a_mix_of_quick_and_slow_is_judged_by_endpoint() {
     let of_all = pair.totals.iter().find(|r| r.what == Compared::P50Ms).expect("a row");
     assert_eq!((of_all.p, of_all.outcome), (None, None), "the median of both together decides nothing");
 }
+
+/// A port in TIME_WAIT that may be reused is not in use: those that an earlier run left are no figure of this one.
+#[test]
+fn ports_that_can_be_reused_are_not_counted() {
+    use crate::model::result::{Ports, RunResult};
+    let mut run = crate::stats::fixture::blank(&crate::stats::fixture::plan());
+    let ports = |run: &RunResult| RunSide::of("a", run, None).totals.iter().find(|t| t.0 == Compared::PortsPeak).map(|t| t.1);
+    run.ports = Some(Ports { pool: Some(28_232), peak_used: Some(14_100), peak_in_use: Some(4), ..Ports::default() });
+    assert_eq!(ports(&run), Some(4.0));
+    run.ports.as_mut().expect("set").peak_in_use = None;
+    assert_eq!(ports(&run), Some(14_100.0), "of an earlier version");
+}

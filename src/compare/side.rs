@@ -1,7 +1,7 @@
 //! One side of a comparison, whoever measured it.
 
 use crate::model::comparison::{Compared, PercentilePoint, PercentilesFrom, SideInfo, Source};
-use crate::model::result::{LatencyMs, RunResult};
+use crate::model::result::{LatencyMs, Ports, RunResult};
 use crate::stats::interval::Interval;
 use crate::stats::sparse::Sparse;
 
@@ -80,7 +80,7 @@ impl RunSide {
         totals.push((Compared::RateRps, run.totals.rps));
         totals.push((Compared::FailedShare, share(run.locust_failures(), run.locust_requests())));
         totals.push((Compared::Connections, run.totals.connections_opened as f64));
-        totals.extend(run.ports.as_ref().and_then(|p| p.peak_used).map(|n| (Compared::PortsPeak, f64::from(n))));
+        totals.extend(run.ports.as_ref().and_then(Ports::in_use).map(|n| (Compared::PortsPeak, f64::from(n))));
         let cpu = |percent: Option<f64>| {
             let requests = run.totals.requests as f64;
             percent.filter(|_| requests > 0.0).map(|p| p / 100.0 * run.duration_s * 1e6 / requests)

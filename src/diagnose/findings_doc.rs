@@ -88,7 +88,8 @@ All in `src/diagnose/thresholds.rs`.
 const NAMES: &str = "
 ## Names of remedies
 
-A remedy with one of these names is proven by `sockbench rehearse`, and shows the verdict of the latest rehearsal on this host:
+`sockbench rehearse` tries the remedies with these names for missing source ports. Findings about those (`local-ports-exhausted`,
+`local-port-busy`, `failures-will-return`, `port-budget-high`) show the verdict of the latest rehearsal on this host:
 `keep-alive`, `server-closes`, `ring`, `tw-reuse`, `tw-reuse-delay`, `wider-range`, `source-ips`, `destinations`, `pace`, `wait`,
 `fresh-namespace`, `linger-reset`, `max-tw-buckets`, `fin-timeout`, `reuse-addr-alone`. The last two have no effect and no finding
 advises them; `linger-reset` and `max-tw-buckets` give up too much to be advised.

@@ -76,6 +76,17 @@ impl Found {
     }
 }
 
+/// Four decimals and at least four significant digits, up to nanoseconds of a second: a formula with the evidence in it
+/// comes out as the text says.
+fn rounded(v: f64) -> f64 {
+    if v == 0.0 || v.abs() >= 1e9 {
+        return v;
+    }
+    let decimals = (3 - v.abs().log10().floor() as i32).clamp(4, 9);
+    let scale = 10_f64.powi(decimals);
+    (v * scale).round() / scale
+}
+
 /// A number of the evidence; unknown and not finite ones leave no key (a null would need its own reason).
 pub(crate) struct Evidence(Option<Value>);
 
@@ -99,9 +110,7 @@ impl From<i32> for Evidence {
 
 impl From<f64> for Evidence {
     fn from(v: f64) -> Self {
-        // Evidence is read by people: four digits behind the point are below any measurement here.
-        let rounded = if v.abs() < 1e9 { (v * 1e4).round() / 1e4 } else { v };
-        Self(v.is_finite().then(|| json!(rounded)))
+        Self(v.is_finite().then(|| json!(rounded(v))))
     }
 }
 
@@ -164,4 +173,23 @@ pub struct Step<'a> {
     pub run: &'a RunResult,
     /// what was read off it
     pub seen: Indicators,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn evidence_keeps_what_its_formula_needs() {
+        assert_eq!(
+            [0.005, 0.000_114_49, 0.012_345_6, 910.123_45, 1e-17].map(rounded),
+            [0.005, 0.000_114_5, 0.012_35, 910.1235, 0.0]
+        );
+        let predicted = 5.0 / (0.005 + 0.000_107_8);
+        assert_eq!((5.0 / (rounded(0.005) + rounded(0.000_107_8))).round(), f64::round(predicted));
+        for exponent in -4..9 {
+            let v = 1.234_567 * 10_f64.powi(exponent);
+            assert!((rounded(-v) / -v - 1.0).abs() < 5e-4, "{v}");
+        }
+    }
 }

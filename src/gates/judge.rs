@@ -2,7 +2,7 @@
 
 use super::durations::Durations;
 use super::threshold::{Answered, Figure, Metric, Selector, Test, Threshold, Unit};
-use crate::model::result::{Endpoint, LatencyMs, RunResult, RunStamp, VerdictId};
+use crate::model::result::{Endpoint, LatencyMs, Ports, RunResult, RunStamp, VerdictId};
 use crate::model::time::per_second;
 use crate::stats::sparse::Sparse;
 
@@ -83,7 +83,7 @@ fn number(threshold: &Threshold, figure: Figure, run: &RunResult, durations: Opt
         Metric::ScheduleLag if figure == Figure::Maximum => or_reason(t.lag_max_ms, &["totals.lag_max_ms"]),
         Metric::ScheduleLag => or_reason(t.lag_p99_ms, &["totals.lag_p99_ms"]),
         Metric::PortsPeakShare => {
-            or_reason(run.ports.as_ref().and_then(|p| p.peak_share), &["ports.peak_share", "ports.pool", "ports"])
+            or_reason(run.ports.as_ref().and_then(Ports::in_use_share), &["ports.peak_share", "ports.pool", "ports"])
         }
         Metric::ClientBusiestThread => or_reason(run.resources.client.busiest_thread, &["resources.client.busiest_thread"]),
         Metric::Validity | Metric::Verdict => Err("it is a word".into()),

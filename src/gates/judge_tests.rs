@@ -121,3 +121,14 @@ fn stamps_and_verdicts_are_the_same_or_not() {
     assert!(!passes("validity==valid", &run) && passes("validity!=valid", &run) && passes("validity==port-bound", &run));
     assert!(!passes("verdict==healthy", &run) && passes("verdict===port-bound", &run));
 }
+
+#[test]
+fn ports_that_can_be_reused_are_not_in_use() {
+    let mut run = run();
+    let ports =
+        |in_use| Ports { pool: Some(100), peak_used: Some(90), peak_share: Some(0.9), peak_in_use: in_use, ..Ports::default() };
+    for (in_use, holds) in [(Some(3), true), (Some(80), false), (None, false)] {
+        run.0.ports = Some(ports(in_use));
+        assert_eq!(passes("ports_peak_share<0.7", &run), holds, "{in_use:?}");
+    }
+}

@@ -177,5 +177,6 @@ fn ports(p: &Ports) -> MachinePorts {
         peak_used: p.peak_used,
         peak_share: p.peak_share,
         peak_time_wait: p.peak_time_wait,
+        peak_in_use: p.peak_in_use,
     }
 }

@@ -6,7 +6,7 @@ use crate::model::document;
 use crate::model::finding::FindingId;
 use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, EndpointId, Failure, Outcome, Sample};
 use crate::model::plan::PortMode;
-use crate::model::result::{ClockOffset, PlannedStart, Ports, RunStamp, VerdictId};
+use crate::model::result::{ClockOffset, MachinePorts, PlannedStart, Ports, RunStamp, VerdictId};
 use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
 use crate::stats::fixture;
@@ -109,6 +109,15 @@ fn three_machines_are_the_sum_of_each() {
     assert_eq!(all.run.errors.iter().map(|e| e.count).sum::<u64>(), 20);
     assert!(all.run.errors.iter().filter(|e| e.local).all(|e| e.first_s >= 2.0), "moved with its machine");
     assert_eq!(document::unexplained(&all.run, &all.run.unavailable), Vec::<String>::new());
+}
+
+#[test]
+fn ports_that_can_be_reused_are_not_in_use() {
+    let mut parts = three();
+    parts[0].run.ports.as_mut().expect("made so").peak_in_use = Some(1);
+    let machines = merged(parts).run.machines;
+    let shares: Vec<_> = machines.iter().map(|m| m.ports.as_ref().and_then(MachinePorts::in_use_share)).collect();
+    assert_eq!(shares, [Some(0.01), Some(0.03), Some(1.0)]);
 }
 
 #[test]

@@ -14,6 +14,9 @@
 
 use std::time::Duration;
 
+/// Nanoseconds of a second.
+const PRECISE_DECIMALS: i32 = 9;
+
 /// A count with its thousands separated: `19,225`.
 pub fn count(n: impl Into<u64>) -> String {
     separated(n.into())
@@ -42,6 +45,17 @@ pub fn number(value: f64) -> String {
     }
     let text = significant(value);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A number that others are calculated from, with four significant digits: `0.005`, `0.0001145`, `97.86`, `1,163`.
+pub fn precise(value: f64) -> String {
+    if !value.is_finite() || value == 0.0 || value.abs() >= 999.95 {
+        return number(value);
+    }
+    let decimals = (3 - value.abs().log10().floor() as i32).clamp(0, PRECISE_DECIMALS);
+    let text = format!("{value:.*}", decimals as usize);
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
 /// How many times as much: `3.7`, `14`. Its noun is `times`.
@@ -189,6 +203,13 @@ mod tests {
         assert_eq!([rate(f64::INFINITY), number(-1.5)], ["any number", "-1.5"]);
         assert_eq!([1.0, 3.74, 14.4].map(times), ["1", "3.7", "14"]);
         assert_eq!([0.3, 4.25, 13.4, 1020.0].map(us), ["0.3", "4.3", "13", "1,020"]);
+    }
+
+    #[test]
+    fn what_others_are_calculated_from_has_four_digits() {
+        assert_eq!([0.0, 0.005, 0.000_114_49, 0.5, 3.0].map(precise), ["0", "0.005", "0.0001145", "0.5", "3"]);
+        assert_eq!([9.999_96, 97.864, -1.25, 999.96, 1163.2].map(precise), ["10", "97.86", "-1.25", "1,000", "1,163"]);
+        assert_eq!([1e-12, -1e-12, f64::INFINITY].map(precise), ["0", "0", "any number"]);
     }
 
     #[test]

@@ -108,6 +108,11 @@ impl FindingId {
         }
     }
 
+    /// Whether a rehearsal is about it: source ports that are missing. What was measured of a remedy says nothing of other findings.
+    pub const fn is_rehearsed(self) -> bool {
+        matches!(self, Self::LocalPortsExhausted | Self::LocalPortBusy | Self::FailuresWillReturn | Self::PortBudgetHigh)
+    }
+
     /// Its severity: errors come first, then warnings.
     pub const fn severity(self) -> Severity {
         match self as usize {

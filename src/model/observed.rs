@@ -98,16 +98,26 @@ impl Ports {
         self.forecast.as_ref().map(|f| f.rate_cps).filter(|r| *r > 0.0).unwrap_or(self.rate_cps)
     }
 
-    /// Share of the pool that could not be taken at the peak; of an earlier version, TIME_WAIT that may be reused included.
+    /// Most ports that could not be taken at a look; of an earlier version, TIME_WAIT that may be reused included.
+    pub fn in_use(&self) -> Option<u32> {
+        self.peak_in_use.or(self.peak_used)
+    }
+
+    /// [`Self::in_use`] as a share of the pool, 0 to 1.
     pub fn in_use_share(&self) -> Option<f64> {
-        let in_use = self.peak_in_use.zip(self.pool.filter(|p| *p > 0));
-        in_use.map(|(ports, pool)| f64::from(ports) / f64::from(pool)).or(self.peak_share)
+        share_of(self.peak_in_use, self.pool).or(self.peak_share)
     }
 
     /// Ports of the pool that no socket was seen to use towards this destination at the peak.
     pub fn unseen(&self) -> Option<u32> {
         Some(self.pool?.saturating_sub(self.peak_used?))
     }
+}
+
+/// Ports as a share of the pool, 0 to 1.
+pub(super) fn share_of(ports: Option<u32>, pool: Option<u32>) -> Option<f64> {
+    let known = ports.zip(pool.filter(|p| *p > 0));
+    known.map(|(ports, pool)| f64::from(ports) / f64::from(pool))
 }
 
 /// Sockets towards the target at the peak.

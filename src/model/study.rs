@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::document::{self, Unavailable};
 use super::finding::Finding;
 use super::plan::LoadPlan;
-use super::result::{RunResult, Tool, Verdict};
+use super::result::{Ports, RunResult, Tool, Verdict};
 pub use super::step::StepKind;
 use super::time::secs;
 
@@ -413,7 +413,7 @@ impl StepRow {
             host_cpu_percent: host.cpu_percent_mean,
             others_cpu_percent: run.others_cpu_percent(),
             host_memory_percent: host.memory_percent_max,
-            peak_ports: run.ports.as_ref().and_then(|p| p.peak_used),
+            peak_ports: run.ports.as_ref().and_then(Ports::in_use),
             pool: run.ports.as_ref().and_then(|p| p.pool),
         }
     }

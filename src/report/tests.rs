@@ -135,6 +135,7 @@ fn merged(run: &mut RunResult) {
             peak_used: p.peak_used,
             peak_share: p.peak_share,
             peak_time_wait: p.peak_time_wait,
+            peak_in_use: p.peak_in_use,
         }),
         client_cpu_percent_mean: Some(3.5),
         client_rss_bytes_max: Some(9 << 20),

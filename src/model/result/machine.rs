@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::observed::share_of;
 use crate::model::plan::{PortMode, PortRange};
 
 use super::{ClockOffset, LatencyMs, RunStamp, Verdict};
@@ -83,6 +84,16 @@ pub struct MachinePorts {
     pub peak_share: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_time_wait: Option<u32>,
+    /// additive
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_in_use: Option<u32>,
+}
+
+impl MachinePorts {
+    /// Share of the pool that could not be taken at the peak, as `Ports::in_use_share`.
+    pub fn in_use_share(&self) -> Option<f64> {
+        share_of(self.peak_in_use, self.pool).or(self.peak_share)
+    }
 }
 
 /// One second of one machine.

@@ -92,11 +92,7 @@ pub(super) fn key_figures(run: &RunResult, ports_now: Option<Tile>) -> Vec<Tile>
     if let Some(tile) = ports_now {
         figures.push(tile);
     } else if let Some((ports, used)) = run.ports.as_ref().and_then(|p| Some((p, p.in_use_share()?))) {
-        let of = ports
-            .peak_in_use
-            .or(ports.peak_used)
-            .zip(ports.pool)
-            .map_or_else(String::new, |(n, of)| format!(": {} of {}", count(n), count(of)));
+        let of = ports.in_use().zip(ports.pool).map_or_else(String::new, |(n, of)| format!(": {} of {}", count(n), count(of)));
         let before = ports.leftover_before.filter(|n| *n > 0);
         let of = of + &before.map_or_else(String::new, |n| format!(", {} before the run", count(n)));
         let tone = if used >= 1.0 { Tone::Bad } else { Tone::Normal };

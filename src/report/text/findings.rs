@@ -1,7 +1,7 @@
 //! Findings: what the run shows, why, on which numbers, and what to do.
 
 use super::{Page, section};
-use crate::model::figures::number;
+use crate::model::figures::precise;
 use crate::model::finding::{Finding, Proven, Remedy, Severity};
 use crate::model::rehearsal::Effect;
 use crate::report::style::{Style, Tone, wrapped};
@@ -77,7 +77,7 @@ pub(in crate::report) fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(s) => s.clone(),
         serde_json::Value::Number(n) => match n.as_f64() {
-            Some(f) if !n.is_u64() && !n.is_i64() => number(f),
+            Some(f) if !n.is_u64() && !n.is_i64() => precise(f),
             _ => n.to_string(),
         },
         other => other.to_string(),

@@ -219,8 +219,12 @@ fn ports(p: &Ports) -> String {
     let mut text = format!("{} to {}: peak {} of {} ports{share}", p.source, p.destination, known(p.peak_used), known(p.pool));
     // The peak is of ports in use; where TIME_WAIT can be taken again, that is more than cannot be used.
     let some = p.peak_time_wait.is_some_and(|n| n > 0);
-    let again =
-        if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) { ", ports that can be reused included" } else { "" };
+    let again = if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) {
+        let in_use = p.peak_in_use.map_or_else(String::new, |n| format!(": without them at most {} in use", count(n)));
+        format!(", ports that can be reused included{in_use}")
+    } else {
+        String::new()
+    };
     text += &format!(", {} of them in TIME_WAIT{again}", known(p.peak_time_wait));
     if let Some(before) = p.leftover_before.filter(|n| *n > 0) {
         text += &format!(", {} in use before the run", count(before));

@@ -4,7 +4,7 @@ use super::*;
 use crate::diagnose;
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::result::VerdictId::{self, Healthy, HostBound, PortBound, TargetBound};
-use crate::model::result::{PhaseMs, ServerTimingMs, Steady};
+use crate::model::result::{PhaseMs, Ports, ServerTimingMs, Steady};
 use crate::model::study::{CeilingKind, Question, STUDY_SCHEMA, SaturationKind, StudyResult};
 use crate::report::fixture;
 use crate::report::text::{Detail, Page, render_study};
@@ -242,4 +242,14 @@ fn a_step_with_a_name_is_called_by_it_whatever_it_looks_like() {
     assert_eq!(kept["kind"], serde_json::json!({"by": "name", "name": "100 users"}));
     let page = render_study(&StudyResult { analysis: by_name, ..study(runs) }, &Page::plain());
     assert!(page.lines().any(|line| line.trim_start().starts_with("step ")) && page.contains("  100 users "), "{page}");
+}
+
+#[test]
+fn ports_that_can_be_reused_are_not_in_use() {
+    let mut run = step(10, 27.2, 0.1, 30.0);
+    run.ports = Some(Ports { pool: Some(28_232), peak_used: Some(14_100), peak_in_use: Some(4), ..Ports::default() });
+    let found = study(vec![run]);
+    assert_eq!(found.analysis.rows[0].peak_ports, Some(4));
+    let said = found.analysis.sentences.iter().find(|s| s.starts_with("Source ports")).expect("a sentence");
+    assert!(said.contains("at most 4 of 28,232 in use"), "{said}");
 }

@@ -3,7 +3,7 @@
 use crate::model::figures::{count, ms, percent, share};
 use crate::model::finding::Severity;
 use crate::model::order::Order as _;
-use crate::model::result::{Machine, RunResult, RunStamp};
+use crate::model::result::{Machine, MachinePorts, RunResult, RunStamp};
 use crate::report::style::{Tone, shortened};
 use crate::report::table::{Align, Cell, Table};
 use crate::report::text::Page;
@@ -55,7 +55,7 @@ fn table(machines: &[&Machine]) -> Table {
     let known = |text: Option<String>| text.unwrap_or_else(|| "?".into());
     for m in machines {
         let tone = |bad: u64| if bad > 0 { Tone::Bad } else { Tone::Normal };
-        let peak = m.ports.as_ref().and_then(|p| p.peak_share);
+        let peak = m.ports.as_ref().and_then(MachinePorts::in_use_share);
         table.row([
             Cell::from(shortened(&m.name, NAME_WIDTH)),
             Cell::from(format!("{} s", m.from_s)),

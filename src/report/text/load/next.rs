@@ -1,7 +1,7 @@
 //! What helps, as a change of the run, and where to read on.
 
 use super::{is_clean, subject};
-use crate::model::finding::{Proven, Remedy};
+use crate::model::finding::{Finding, Proven, Remedy};
 use crate::model::rehearsal::Effect;
 use crate::model::result::RunResult;
 use crate::report::style::Tone;
@@ -20,14 +20,15 @@ const LONG: &str = "see -v";
 const NUMBER: usize = 4;
 
 pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
-    let remedies: &[Remedy] = subject(run).map_or(&[], |f| &f.remedies);
+    let about = subject(run);
+    let remedies: &[Remedy] = about.map_or(&[], |f| &f.remedies);
     let shown = &remedies[..remedies.len().min(REMEDIES)];
     let mut blocks = Vec::new();
     if !shown.is_empty() {
         blocks.push(Block::ranked(6, "\n".into()));
         blocks.push(Block::kept(table(shown, page)));
     }
-    blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(run, remedies, shown, page))));
+    blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(run, about, shown, page))));
     blocks
 }
 
@@ -114,14 +115,15 @@ fn numbers(measured: &str) -> String {
     measured.strip_suffix(" connections made").unwrap_or(measured).to_owned()
 }
 
-fn more(run: &RunResult, remedies: &[Remedy], shown: &[Remedy], page: &Page) -> String {
+fn more(run: &RunResult, about: Option<&Finding>, shown: &[Remedy], page: &Page) -> String {
     let mut parts = Vec::new();
-    let unproven = shown.iter().any(|r| r.name.is_some() && r.proven.is_none());
+    let remedies = about.map_or(0, |f| f.remedies.len());
+    let unproven = about.is_some_and(|f| f.id.is_rehearsed()) && shown.iter().any(|r| r.name.is_some() && r.proven.is_none());
     if unproven {
         parts.push("sockbench rehearse tries them here".to_owned());
     }
-    let hidden = remedies.len() > shown.len();
-    let all = if hidden { format!("all {} remedies, ", remedies.len()) } else { String::new() };
+    let hidden = remedies > shown.len();
+    let all = if hidden { format!("all {remedies} remedies, ") } else { String::new() };
     parts.push(if is_clean(run) { "-v every figure".into() } else { format!("-v {all}commands and evidence") });
     parts.push(match &page.kept {
         Some(dir) => format!("sockbench explain {dir}"),
