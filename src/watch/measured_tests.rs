@@ -246,6 +246,7 @@ fn a_server_that_the_command_ended_is_gone_only_where_a_connection_failed_for_it
         ("timeouts lead", ended_server(0, vec![sure(Limit::TimedOut)], 8, true), VerdictId::TargetFailing, false, false),
         ("resets lead", ended_server(0, vec![sure(Limit::Reset)], 0, true), VerdictId::TargetFailing, false, false),
         ("it was refused", ended_server(0, vec![reading("111")], 0, true), VerdictId::TargetGone, true, false),
+        ("reset, and it failed", ended_server(104, vec![sure(Limit::Reset)], 0, true), VerdictId::TargetGone, true, false),
         ("reset, then refused", ended_server(0, vec![sure(Limit::Reset)], 8, true), VerdictId::TargetGone, true, false),
         ("it does not say why", ended_server(0, vec![reading("hidden")], 8, true), VerdictId::TargetGone, true, false),
         ("it failed and was refused", ended_server(1, vec![], 8, true), VerdictId::TargetGone, true, false),

@@ -28,6 +28,9 @@ pub(super) fn gone(report: &WatchReport) -> Ruling {
         format!("The output counts {}.", counted(refused, "refused connection"))
     } else if resets > 0 && failed > 0 {
         format!("The output counts {}, and {counted_by_kernel}.", counted(resets, "reset connection"))
+    } else if resets > 0 && report.watched.exit_code != Some(0) {
+        // It ended at its own failure, and tried no further connect.
+        format!("The output counts {}, and the command failed.", counted(resets, "reset connection"))
     } else if open > 0 && said(report, Limit::TimedOut).0 == 0 {
         format!("The output counts {}, and does not say why.", counted(open, "failed connection"))
     } else if failed > 0 && !others && !is_silent_and_well {
