@@ -79,7 +79,9 @@ pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at:
     let address = address(report, limit, at);
     let fill = |r: Remedy| Remedy { command: filled(&r.command, address), ..r };
     let all = in_server.into_iter().chain(in_program).map(fill);
-    if report.watched.sandbox { all.map(in_sandbox).collect() } else { all.collect() }
+    // The host's sockets are not those of a private namespace, which has ended with the command.
+    let is_of_host = |r: &Remedy| ["ss ", "curl "].iter().any(|start| r.command.starts_with(start));
+    if report.watched.sandbox { all.filter(|r| !is_of_host(r)).map(in_sandbox).collect() } else { all.collect() }
 }
 
 /// What commands are about: the address of the output's own lines, else the destination.

@@ -4,7 +4,7 @@ use super::tests::{Played, dest, empty, ids, reading};
 use super::*;
 use crate::model::explanation::{Alternative, Certainty, FailedCall, Limit, Reading, Side};
 use crate::model::facts::AcceptQueue;
-use crate::model::finding::FindingId as Id;
+use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::result::VerdictId;
 use crate::watch::look::ServerLook;
 use crate::watch::settle;
@@ -204,4 +204,94 @@ fn a_look_that_saw_no_sockets_has_no_row_of_zeros() {
     assert_eq!(report.looks.iter().map(|l| l.t_s).collect::<Vec<_>>(), [1.0]);
     settle(&mut report);
     assert_eq!(report.verdict.sentence, "undecided: the sockets of this machine could not be read");
+}
+
+/// A server that listened and does not at the end, by the command's exit code, its output, and failed connects by the kernel.
+fn ended_server(exit_code: i32, readings: Vec<Reading>, failed: u64, is_read: bool) -> WatchReport {
+    let mut course = Course::default();
+    course.name(&[dest()]);
+    let queue = Some(AcceptQueue { waiting: 0, limit: 128 });
+    for second in 0..3_u64 {
+        let mut look = Played::new(&[5; 4]).look(second as usize);
+        let queue = queue.filter(|_| second < 2);
+        look.servers = vec![(dest(), ServerLook { pid: 9, name: "python3".into(), queue, ..ServerLook::default() })];
+        look.counters = Some(KernelCounters {
+            active_opens: second * 50,
+            attempt_fails: second * failed / 2,
+            estab_resets: Some(0),
+            ..KernelCounters::default()
+        });
+        course.on_look(&look, (second == 2).then_some(2.0));
+    }
+    let mut report = empty(vec!["sh".into(), "-c".into(), "SERVER & ab http://10.0.0.1/; kill $p".into()], Played::new(&[]).hold);
+    report.watched.exit_code = Some(exit_code);
+    report.output.readings = readings;
+    report.output.read = is_read;
+    course.write(&mut report, End { at_s: 2.0, left: 0 });
+    settle(&mut report);
+    report
+}
+
+#[test]
+fn a_server_that_the_command_ended_is_gone_only_where_a_connection_failed_for_it() {
+    let sure = |limit| Reading { limit, certainty: Certainty::Certain, ..reading("said") };
+    let of_server = || Reading { side: Some(Side::Server), ..sure(Limit::TimedOut) };
+    let is_open = |r: &WatchReport| r.undecided.iter().any(|u| u.id == Id::TargetGone);
+    // Its exit code, its lines, failed connects, whether it is read: the verdict, whether the server is gone or may be.
+    for (name, report, verdict, is_gone, may_be) in [
+        ("all was well", ended_server(0, vec![], 0, true), VerdictId::Healthy, false, false),
+        ("it failed for another reason", ended_server(28, vec![], 0, true), VerdictId::Undecided, false, false),
+        ("it waited for its server", ended_server(0, vec![], 8, true), VerdictId::Healthy, false, true),
+        ("its server said something", ended_server(0, vec![of_server()], 0, true), VerdictId::Undecided, false, false),
+        ("timeouts lead", ended_server(0, vec![sure(Limit::TimedOut)], 8, true), VerdictId::TargetFailing, false, false),
+        ("resets lead", ended_server(0, vec![sure(Limit::Reset)], 0, true), VerdictId::TargetFailing, false, false),
+        ("it was refused", ended_server(0, vec![reading("111")], 0, true), VerdictId::TargetGone, true, false),
+        ("reset, and it failed", ended_server(104, vec![sure(Limit::Reset)], 0, true), VerdictId::TargetGone, true, false),
+        ("reset, then refused", ended_server(0, vec![sure(Limit::Reset)], 8, true), VerdictId::TargetGone, true, false),
+        ("it does not say why", ended_server(0, vec![reading("hidden")], 8, true), VerdictId::TargetGone, true, false),
+        ("it failed and was refused", ended_server(1, vec![], 8, true), VerdictId::TargetGone, true, false),
+        ("it was not read", ended_server(0, vec![], 8, false), VerdictId::TargetGone, true, false),
+    ] {
+        let seen = (report.verdict.id, ids(&report).contains(&Id::TargetGone), is_open(&report));
+        assert_eq!(seen, (verdict, is_gone, may_be), "{name}: {:?} {:?}", report.verdict, report.undecided);
+    }
+    let text = &ended_server(1, vec![], 8, true).findings[0].explanation;
+    assert!(text.ends_with("Meanwhile the kernel counted 8 failed connects in this network namespace."), "{text}");
+}
+
+/// The loopback of a private namespace is not the host's: a command at the host's sockets would show a listener there.
+#[test]
+fn a_server_outside_of_the_sandbox_is_said_to_be_out_of_reach() {
+    let report = |dest: &str, sandbox: bool, listens: bool, said: &str| {
+        let dest: SocketAddr = dest.parse().unwrap();
+        let mut course = Course::default();
+        course.name(&[dest]);
+        let queue = listens.then_some(AcceptQueue { waiting: 0, limit: 128 });
+        for second in 0..2_u64 {
+            let mut look = Played::new(&[]).look(0);
+            (look.at_s, look.towards) = (second as f64, Vec::new());
+            look.servers = vec![(dest, ServerLook { queue, ..ServerLook::default() })];
+            look.counters = Some(KernelCounters { active_opens: second, attempt_fails: second, ..KernelCounters::default() });
+            course.on_look(&look, None);
+        }
+        let mut report = empty(vec!["ab".into(), format!("http://{dest}/")], Played::new(&[]).hold);
+        report.watched.sandbox = sandbox;
+        report.output.readings = vec![reading(said)];
+        course.write(&mut report, End { at_s: 1.0, left: 0 });
+        settle(&mut report);
+        assert_eq!(report.verdict.id, VerdictId::TargetGone, "{:?}", report.verdict);
+        report.findings.remove(0)
+    };
+    let of_host = |f: &Finding| f.remedies.iter().any(|r| r.command.starts_with("ss ") || r.command.starts_with("curl "));
+    let is_said = |f: &Finding| f.explanation.contains("a private namespace cannot reach a server outside");
+    for (at, said) in [("127.0.0.1:8123", "111"), ("127.0.0.1:8123", "hidden"), ("[::1]:8123", "111")] {
+        let inside = report(at, true, false, said);
+        assert!(is_said(&inside) && !of_host(&inside) && inside.remedies.len() == 2, "{inside:?}");
+        let outside = report(at, false, false, said);
+        assert!(!is_said(&outside) && of_host(&outside), "{outside:?}");
+    }
+    // Another address of the sandbox, and a server that listened in it too late.
+    for f in [report("10.0.0.1:80", true, false, "111"), report("127.0.0.1:8123", true, true, "111")] {
+        assert!(!is_said(&f) && !of_host(&f) && !f.remedies.is_empty(), "{f:?}");
+    }
 }

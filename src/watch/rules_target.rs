@@ -1,6 +1,8 @@
 //! Rules about the other side: what its kernel queue, its process and the command's output show.
 
-use super::cases::{ended, may_be, name, nobody_listens, remedies, said, servers};
+use std::net::SocketAddr;
+
+use super::cases::{ended, is_of_server, may_be, name, nobody_listens, remedies, said, servers};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::explanation::{Certainty, FailedCall, Limit};
 use crate::model::figures::{count, counted};
@@ -9,17 +11,43 @@ use crate::model::watch::{Destination, WatchReport};
 use crate::remedy::advice;
 use crate::remedy::software::longer_backlog;
 
-/// target-gone: it listened, and did not any more at the end.
+/// target-gone: it listened, did not any more at the end, and connections failed for it. A script that ends its own server
+/// last is none: nobody wanted to connect any more.
 pub(super) fn gone(report: &WatchReport) -> Ruling {
     let gone = servers(report).find(|(d, s)| !s.listens_at_end && ended(d) + u64::from(d.open_max) > 0);
     let Some((d, s)) = gone.filter(|_| report.watched.exit_code.is_some() && !report.watched.stopped) else {
         return Ruling::Clear;
     };
-    let (lines, _) = said(report, Limit::Refused);
+    let (refused, resets, open) = (said(report, Limit::Refused).0, said(report, Limit::Reset).0, may_be(report, Limit::Refused));
+    let failed = report.kernel.map_or(0, |k| k.attempt_fails);
+    let counted_by_kernel = format!("the kernel counted {} in this network namespace", counted(failed, "failed connect"));
+    // What the output names leads. A command that says nothing of a failure and ends well may have waited for its server.
+    let others = report.output.readings.iter().any(|r| !is_of_server(r)) || report.output.bad_answers > 0;
+    let is_silent_and_well = report.output.read && report.watched.exit_code == Some(0);
+    let why = if refused > 0 {
+        format!("The output counts {}.", counted(refused, "refused connection"))
+    } else if resets > 0 && failed > 0 {
+        format!("The output counts {}, and {counted_by_kernel}.", counted(resets, "reset connection"))
+    } else if resets > 0 && report.watched.exit_code != Some(0) {
+        // It ended at its own failure, and tried no further connect.
+        format!("The output counts {}, and the command failed.", counted(resets, "reset connection"))
+    } else if open > 0 && said(report, Limit::TimedOut).0 == 0 {
+        format!("The output counts {}, and does not say why.", counted(open, "failed connection"))
+    } else if failed > 0 && !others && !is_silent_and_well {
+        format!("Meanwhile {counted_by_kernel}.")
+    } else if failed > 0 && !others {
+        return Ruling::Undecided(format!(
+            "nothing listened at {} any more at the end, and {counted_by_kernel}: before it listened, after it ended, or another program's",
+            d.destination
+        ));
+    } else {
+        return Ruling::Clear;
+    };
     let title = format!("nothing listened at {} any more when the command ended", d.destination);
-    let text = format!("Its server, {} (process {}), listened there at first. Connections are refused since.", s.name, s.pid);
+    let text = format!("Its server, {} (process {}), listened there at first. {why}", s.name, s.pid);
     let look = advice("see why it ended", "journalctl -e", "its last words, where it logs there");
-    Found::new(title, text).with("lines", lines).with("pid", s.pid).remedies(vec![look]).ruling()
+    let found = Found::new(title, text).with("lines", refused).with("attempt_fails", failed).with("pid", s.pid);
+    found.remedies(vec![look]).ruling()
 }
 
 /// target-refused.
@@ -41,8 +69,8 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
             Ruling::Clear
         };
     }
-    let at = first.and_then(|r| r.address.clone()).or_else(|| nobody.map(|d| d.destination.clone()));
-    let at = at.map_or_else(String::new, |a| format!(" at {a}"));
+    let address = first.and_then(|r| r.address.clone()).or_else(|| nobody.map(|d| d.destination.clone()));
+    let at = address.as_ref().map_or_else(String::new, |a| format!(" at {a}"));
     // A program that repeats a line a thousand times, or says it once for all: the kernel counts them.
     let only_these = report.kernel.is_some_and(|k| k.attempt_fails > lines && k.attempt_fails >= k.active_opens);
     let n = if lines == 0 || only_these { failed } else { lines };
@@ -50,8 +78,44 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
     let title = format!("the target{at} {}refused {}", if is_likely { "probably " } else { "" }, counted(n, "connection"));
     let text = "A refused connection was answered by a reset at once: the machine is reached, and nothing listens on that port.";
     let doubt = first.filter(|_| is_likely).map_or_else(String::new, |r| format!(" {}", r.says));
-    let see = remedies(report, Limit::Refused, FailedCall::Connect, nobody);
-    Found::new(title, text.to_owned() + &doubt).with("lines", lines).with("attempt_fails", failed).remedies(see).ruling()
+    let found = if let Some(address) = address.filter(|address| is_outside(report, address)) {
+        Found::new(title, own_loopback(&address) + &doubt).remedies(ways_out())
+    } else {
+        let mut see = remedies(report, Limit::Refused, FailedCall::Connect, nobody);
+        if see.is_empty() {
+            let wait = "until curl -s URL; do sleep 0.1; done";
+            see.push(advice("let the load wait until its server listens", wait, "no refused connection at the start"));
+        }
+        Found::new(title, text.to_owned() + &doubt).remedies(see)
+    };
+    found.with("lines", lines).with("attempt_fails", failed).ruling()
+}
+
+/// Whether an address can only have meant a server outside: in a sandbox, on its loopback, and nothing listens there.
+fn is_outside(report: &WatchReport, address: &str) -> bool {
+    let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_owned());
+    let is_loopback = address.starts_with("localhost:") || address.parse::<SocketAddr>().is_ok_and(|a| a.ip().is_loopback());
+    let listens = servers(report).any(|(d, _)| port(&d.destination) == port(address));
+    report.watched.sandbox && is_loopback && !listens
+}
+
+fn own_loopback(address: &str) -> String {
+    format!(
+        "The sandbox has a loopback of its own, and nothing listens at {address} in it: a private namespace cannot reach a server outside."
+    )
+}
+
+/// What helps where the server is outside of the sandbox: a command at the host's sockets would show it, and mislead.
+fn ways_out() -> Vec<Remedy> {
+    let inside = advice(
+        "start the server inside",
+        "sockbench watch --sandbox -- sh -c 'SERVER & COMMAND'",
+        "the command reaches it on the sandbox's loopback",
+    );
+    let outside = advice("or watch without a sandbox", "sockbench watch -- COMMAND", "the command reaches this host's loopback");
+    let inside = Remedy { change: Some("-- sh -c 'SERVER & COMMAND'".into()), ..inside };
+    let outside = Remedy { change: Some("drop --sandbox".into()), ..outside };
+    vec![inside, outside]
 }
 
 /// Of failures without a reason, while other programs connect too: `open` of them by the output, at a port without a listener.
@@ -59,6 +123,9 @@ fn unanswered(report: &WatchReport, d: &Destination, open: u64) -> Ruling {
     let at = &d.destination;
     let title = format!("nothing listens at {at}, and the output counts {}", counted(open, "failed connection"));
     let text = "The output does not say why. No look saw a listener at that port of this host, and a connection to such a port is refused.";
+    if is_outside(report, at) {
+        return Found::new(title, own_loopback(at)).with("lines", open).remedies(ways_out()).ruling();
+    }
     let see = remedies(report, Limit::Refused, FailedCall::Connect, Some(d));
     Found::new(title, text.into()).with("lines", open).remedies(see).ruling()
 }

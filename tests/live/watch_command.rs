@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{SOCKBENCH, describe, here, inside, text};
+use crate::support::{SOCKBENCH, describe, here, inside, namespaces_work, text};
 use crate::until::until;
 
 pub(crate) fn watch(options: &[&str], command: &[&str]) -> Command {
@@ -240,4 +240,20 @@ fn connections_that_no_look_saw_open_are_listed_or_are_those_of_to() {
     let (out, d) = document(&["--to", &dest], &["python3", "-c", QUICK, &port]);
     assert_eq!((ended(&d, "destinations"), ended(&d, "unowned")), (40, 0), "{}", describe(&out));
     assert_ne!(d["verdict"]["id"], "undecided", "{}", describe(&out));
+}
+
+/// One connection to where a server of the host would listen.
+const TRIES: &str = "import socket, sys; socket.create_connection(('127.0.0.1', 8123), 5)";
+
+#[test]
+fn the_hosts_loopback_is_out_of_reach_of_a_sandbox_and_is_said_to_be() {
+    if !namespaces_work() {
+        return;
+    }
+    let (out, d) = document(&["--sandbox"], &["python3", "-c", TRIES, "127.0.0.1:8123"]);
+    let shown = describe(&out);
+    assert_eq!(d["findings"][0]["id"], "target-refused", "{shown}");
+    let said = text(&out.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("a private namespace cannot reach a server outside"), "{shown}");
+    assert!(!said.contains("ss -ltn") && said.contains("drop --sandbox"), "{shown}");
 }

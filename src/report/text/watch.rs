@@ -6,9 +6,10 @@ use super::page::{Block, Page, one_screen};
 use crate::diagnose::deciding;
 use crate::model::explanation::Reading;
 use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
-use crate::model::finding::{Finding, Severity};
+use crate::model::finding::{Finding, Remedy, Severity};
 use crate::model::result::VerdictId;
 use crate::model::watch::{Attribution, Destination, Server, Unowned, WatchReport};
+use crate::remedy::advice;
 use crate::report::style::{Tone, shortened, visible, wrapped};
 
 /// Column in which further lines of the head start.
@@ -17,6 +18,8 @@ const INDENT: usize = 5;
 const ROWS: usize = 3;
 /// Remedies that are shown.
 const REMEDIES: usize = 3;
+/// A server that used less of a core than this did nothing.
+const IDLE_PERCENT: f64 = 1.0;
 
 pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     let subject = subject(report);
@@ -44,9 +47,10 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     blocks.push(Block::ranked(3, page.labelled("command", Tone::Normal, &processes(report))));
     blocks.extend(output(report, page));
     blocks.extend(careful(report, page));
-    if let Some(f) = subject.filter(|f| !f.remedies.is_empty()) {
+    let steps = subject.map(|f| f.remedies.clone()).filter(|r| !r.is_empty()).unwrap_or_else(|| next_steps(report));
+    if !steps.is_empty() {
         blocks.push(Block::ranked(6, "\n".into()));
-        blocks.push(Block::kept(next::table(&f.remedies[..f.remedies.len().min(REMEDIES)], page)));
+        blocks.push(Block::kept(next::table(&steps[..steps.len().min(REMEDIES)], page)));
     }
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(page))));
     one_screen(blocks)
@@ -101,6 +105,29 @@ fn head(report: &WatchReport, page: &Page) -> String {
     let words = visible(&w.words.join(" ").split_whitespace().collect::<Vec<_>>().join(" "));
     let words = shortened(&words, (page.width - INDENT).saturating_sub(tail.len()).max(20));
     out + &wrapped(&(words + &tail), INDENT, page.width)
+}
+
+/// Where a command failed and nothing seen says why: its server first, if that took nothing, then one request by hand.
+fn next_steps(report: &WatchReport) -> Vec<Remedy> {
+    let w = &report.watched;
+    let failed = w.exit_code.is_some_and(|code| code != 0) || w.signal.is_some();
+    if report.verdict.id != VerdictId::Undecided || !failed || w.stopped {
+        return Vec::new();
+    }
+    let mut steps = Vec::new();
+    let idle = |s: &&Server| s.queue_max > 0 && s.cpu_percent_mean.is_some_and(|percent| percent < IDLE_PERCENT);
+    if let Some(s) = report.destinations.iter().filter_map(|d| d.server.as_ref()).find(idle) {
+        steps.push(advice(format!("read the log of {}", visible(&s.name)), "", "why connections waited and it used no CPU"));
+    }
+    steps.push(advice("read the command's own last lines", "", "its reason"));
+    if let Some(d) = report.destinations.first() {
+        let ask = format!("curl -v http://{}/", d.destination);
+        // Its server was in the namespace that has ended.
+        let ask = if w.sandbox { format!("sockbench sandbox -- sh -c 'SERVER & sleep 1; {ask}'") } else { ask };
+        let by_hand = advice("send one request by hand", "", "its answer, or why there is none");
+        steps.push(Remedy { change: Some(ask), ..by_hand });
+    }
+    steps
 }
 
 fn capital(text: &str) -> String {
@@ -160,6 +187,7 @@ fn unowned(report: &WatchReport, page: &Page) -> Vec<Block> {
 }
 
 fn of_server(s: &Server) -> String {
+    let end = if s.listens_at_end { "" } else { "; it did not listen any more at the end" };
     let name = if s.pid == 0 { "a process that cannot be seen".to_owned() } else { format!("{} ({})", visible(&s.name), s.pid) };
     let cpu = match (s.cpu_percent_mean, s.busiest_thread_percent) {
         (Some(all), Some(one)) => format!(": {} of a core, its busiest thread {}", percent(all), percent(one)),
@@ -171,7 +199,7 @@ fn of_server(s: &Server) -> String {
         0 => "no look saw a connection wait for accept()".into(),
         n => format!("at most {} of {} waited for accept()", count(n), counted(s.queue_limit, "connection")),
     };
-    format!("{name}{cpu}; {queue}{wait}")
+    format!("{name}{cpu}; {queue}{wait}{end}")
 }
 
 fn processes(report: &WatchReport) -> String {

@@ -163,3 +163,26 @@ fn a_healthy_one_says_so_first() {
     let text = render(&report, &Page::plain());
     assert!(text.starts_with("OK   no limit was reached"), "{text}");
 }
+
+/// nginx whose worker could not start: the client gave up, and no limit was seen.
+#[test]
+fn a_command_that_failed_for_a_reason_that_was_not_seen_gets_a_next_step() {
+    let mut report = report();
+    report.findings.clear();
+    report.verdict.id = VerdictId::Undecided;
+    report.verdict.sentence = "undecided: the command ended with exit code 28; no limit was reached on this machine".into();
+    assert!(!render(&report, &Page::plain()).contains("what helps"), "exit code 0");
+    report.watched.exit_code = Some(28);
+    report.watched.sandbox = true;
+    let server = report.destinations[0].server.as_mut().unwrap();
+    (server.name, server.cpu_percent_mean, server.queue_max, server.listens_at_end) = ("nginx".into(), Some(0.0), 1, false);
+    let text = render(&report, &Page::plain());
+    assert!(text.lines().count() <= Page::LINES && text.lines().all(|l| l.chars().count() <= 80), "{text}");
+    insta::assert_snapshot!("failed_without_a_reason", text);
+    report.watched.stopped = true;
+    assert!(!render(&report, &Page::plain()).contains("what helps"), "somebody stopped it");
+    report.watched.stopped = false;
+    report.destinations.clear();
+    let text = render(&report, &Page::plain());
+    assert!(text.contains("what helps") && !text.contains("curl"), "{text}");
+}
