@@ -49,12 +49,12 @@ fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     }
 }
 
-/// `already at the first step, 10 users: 48.6 req/s, with 100 users 43.7; the mean answer rises 10 times, from 205 to 2,090 ms`.
+/// `already at the first step, 10 users: 48.6 req/s, 43.7 req/s with 100 users; the mean answer rises 10 times, from 205 to 2,090 ms`.
 fn at_step(s: &Saturation) -> String {
     let (users, rps) = (counted(s.users, "user"), rate(s.rps));
     let response = Change { from: s.response_mean_ms, to: s.heaviest_response_mean_ms };
     let beyond = if s.heaviest_users > s.users {
-        let more = format!("{} with {}", rate(s.heaviest_rps), s.heaviest_users);
+        let more = format!("{} req/s with {}", rate(s.heaviest_rps), counted(s.heaviest_users, "user"));
         format!(", {more}; the mean answer {}", response.in_words(ms, "ms"))
     } else {
         format!(", with a mean answer of {} ms", ms(s.response_mean_ms))
@@ -65,7 +65,7 @@ fn at_step(s: &Saturation) -> String {
             format!("between {before} and {users}: {rps} req/s with {}{beyond}", s.users)
         }
         (SaturationKind::Bends, _) => {
-            format!("slows down from {users} on: {rps} req/s are {} of the closed loop's line{beyond}", share(s.expected_share))
+            format!("slows down from {users} on: {rps} req/s, {} of the rate without a queue{beyond}", share(s.expected_share))
         }
     }
 }
@@ -101,7 +101,7 @@ fn by_row(steps: &Steps<'_>) -> Option<(String, Option<usize>)> {
         let how = if line >= OWN_PACE_SHARE { "not up to" } else { "cannot be said up to" };
         format!("{how} {}", last.label)
     });
-    Some((format!("{how}: {} req/s, {} of the closed loop's line", rate(rps), share(line)), Some(about)))
+    Some((format!("{how}: {} req/s, {} of the rate without a queue", rate(rps), share(line)), Some(about)))
 }
 
 /// The ceiling and how near the heaviest step came, who else took of it; `about` is the step that was named already. Nothing where
@@ -113,7 +113,7 @@ fn near(steps: &Steps<'_>, c: &Ceiling, about: Option<usize>) -> Option<String> 
         return None;
     }
     let others = others(&steps.rows[focus]).filter(|_| c.kind == CeilingKind::Cpu);
-    let others = others.map_or_else(String::new, |o| format!(" had other programs not taken {o} of the CPU"));
+    let others = others.map_or_else(String::new, |o| format!(" without the other programs, which took {o} of the CPU"));
     let ceiling = format!("{} = {} req/s{others}", formula(c), rate(c.rps));
     if c.kind == CeilingKind::Ports && plan.is_open_loop() {
         // The pool itself adds to the rate of a short step: what was asked is what compares.

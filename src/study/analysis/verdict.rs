@@ -40,7 +40,7 @@ fn saturated(s: &Saturation) -> String {
         (SaturationKind::Flat, None) => format!("TARGET SATURATED already at {users}: {rps} req/s"),
         (SaturationKind::Flat, Some(_)) => format!("TARGET SATURATED from {users} on: {rps} req/s"),
         (SaturationKind::Bends, _) => {
-            format!("TARGET SLOWS DOWN from {users} on: {rps} req/s, {} of the closed loop's line", share(s.expected_share))
+            format!("TARGET SLOWS DOWN from {users} on: {rps} req/s, {} of the rate without a queue", share(s.expected_share))
         }
     }
 }
