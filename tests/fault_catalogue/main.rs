@@ -84,11 +84,11 @@ fn every_error_and_warning_is_provoked_and_named() {
     }
     rows.sort_by_key(|(case, _)| cases.iter().position(|c| c.name == case.name));
     let text = matrix::markdown(&rows);
-    println!("{text}");
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("confusion.md");
     if let Err(e) = std::fs::write(&path, &text) {
         println!("{}: {e}", path.display());
     }
+    // What is wrong is printed by itself: a log that is cut in the middle of the matrix would leave it out.
     let wrong: Vec<String> = rows
         .iter()
         .filter_map(|(case, outcome)| match outcome {
@@ -96,7 +96,9 @@ fn every_error_and_warning_is_provoked_and_named() {
             _ => None,
         })
         .collect();
-    assert!(wrong.is_empty(), "{} of {} rows are wrong\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+    let (count, all) = (wrong.len(), rows.len());
+    assert!(wrong.is_empty(), "{count} of {all} rows are wrong (matrix: {})\n{}", path.display(), wrong.join("\n"));
+    println!("{text}");
 }
 
 /// Runs them, `at_once` beside each other.
