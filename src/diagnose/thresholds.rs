@@ -228,6 +228,8 @@ thresholds! {
     SHORT_RUN_S: f64 = 1.0, Seconds;
     /// Headline: from this share of redirects on, it says so: the pages behind them were not loaded.
     REDIRECTED_SHARE: f64 = 0.5, Share;
+    /// target-hangs, target-timeouts, target-stalled: a machine without a way to the target shows it this soon, besides pauses and answers.
+    CUT_OFF_S: f64 = 0.5, Seconds;
     /// Stamp: a run may end this long before its planned end.
     EARLY_END_S: f64 = 0.5, Seconds;
 }

@@ -3,8 +3,9 @@
 use super::rows::{Kind, Rows};
 use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
-    CLIENT_STALL_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, WAIT_PERCENT,
+    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, WAIT_PERCENT,
 };
+use crate::model::figures::seconds;
 use crate::model::outcome::{Cause, Phase};
 use crate::model::result::{RunResult, Silence, Stretch};
 
@@ -62,6 +63,9 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
         _ => (timeout_ms, waiting.first_s().min(receiving.first_s()) - timeout_ms / 1000.0),
     };
     let since = overdue.and_then(|f| f.oldest_sent_s).unwrap_or(f64::INFINITY).min(first_s);
+    if let Some(why) = no_way_back(run, since) {
+        return Seen::Unknown(why);
+    }
     let silent = run.totals.silences.iter().flatten().find_map(|s| lasts_until(s, run.duration_s));
     // Answers that came after the first of them was sent belong to no part before.
     let rps_before = silent.filter(|from| (*from - since).abs() <= 1.0 && *from > 0.0).map(|from| {
@@ -77,6 +81,30 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
         slowest_ms,
         since_s: since.is_finite().then(|| since.max(0.0)),
     })
+}
+
+/// Since when this machine itself refused every connection, to the end of the run (an address, a route or an interface is
+/// gone, a policy forbids it); none where it did not, or not to the end. Seconds.
+fn cut_off_s(run: &RunResult) -> Option<f64> {
+    let rows = Rows::are(run, |kind| matches!(kind, Kind::OwnMachine | Kind::ForeignSource));
+    let to_the_end = !rows.is_empty() && rows.last_s() + seen_late_s(run) >= run.duration_s;
+    to_the_end.then(|| rows.first_s()).filter(|s| s.is_finite())
+}
+
+/// How long users may take to see that there is no way any more: they pause, and wait for an answer, before they connect.
+fn seen_late_s(run: &RunResult) -> f64 {
+    let slowest_ms = run.totals.latency_ms.map_or(0.0, |l| l.max);
+    CUT_OFF_S + run.plan.think.mean().as_secs_f64() + slowest_ms / 1000.0
+}
+
+/// Why nobody can say whether the target answered requests that were sent at `since_s` or later: this machine had no way
+/// to it any more.
+pub(in crate::diagnose) fn no_way_back(run: &RunResult, since_s: f64) -> Option<String> {
+    let cut_s = cut_off_s(run).filter(|cut_s| since_s + seen_late_s(run) >= *cut_s)?;
+    Some(format!(
+        "this machine itself had no way to the target from {} on: whether the target answered what was in flight is not known",
+        seconds(cut_s)
+    ))
 }
 
 /// Stretches of one kind.
@@ -147,7 +175,7 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
     // One that lasts to the end may be a hang, or a target that is gone; where connections are still being made, it is
     // those that wait.
     let connecting = run.totals.in_flight.is_none_or(|f| f.connecting > 0);
-    let is_other = seen.hang.is_yes() || seen.gone.is_some() || connecting;
+    let is_other = seen.hang.is_yes() || seen.gone.is_some() || connecting || cut_off_s(run).is_some();
     let ended = |s: &&Silence| !is_other || lasts_until(s, seen.duration_s).is_none();
     let own = run.resources.client.stalls.as_deref().unwrap_or(&[]);
     let of_client = |s: &Silence| own.iter().map(|o| s.stretch.shared_s(o)).sum::<f64>() >= STALL_SHARED * s.stretch.length_s();

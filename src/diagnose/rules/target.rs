@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lighter::round_rate;
 use super::places;
 use super::unfinished::{self, ask_by_hand};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, Turn, message_of, name_of, part_of, unnamed};
+use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};
 use crate::model::figures::{count, counted, is_supported, number, seconds};
@@ -183,6 +183,9 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         return hidden(run);
     }
     let limit = run.plan.timeout.as_secs_f64();
+    if let Some(why) = no_way_back(run, rows.first_s() - limit) {
+        return Ruling::Undecided(why);
+    }
     let course = Course::after(run, &rows, limit);
     let connecting = if overflow { 0 } else { Rows::kind(run, Kind::ConnectTimeout).count() };
     let begun = Rows::of(run, |e| Kind::of(e) == Kind::AnswerTimeout && e.phase == Some(Phase::Receiving));

@@ -1,12 +1,12 @@
 //! The verdict: which finding decides it, what its headline says, and the stamp that goes with it.
 
 use sockbench::testing::diagnose::Diagnosis;
-use sockbench::testing::model::finding::Severity;
-use sockbench::testing::model::outcome::Call;
+use sockbench::testing::model::finding::{FindingId as Id, Severity};
+use sockbench::testing::model::outcome::{Call, Cause, Phase};
 use sockbench::testing::model::result::{RunResult, RunStamp, VerdictId};
 
 use super::firing::firing;
-use crate::facts::{errno, exhausted, fail, healthy, short};
+use crate::facts::{errno, exhausted, fail, healthy, late, short};
 use crate::snapshot;
 
 /// What a headline says in any case, by verdict.
@@ -93,4 +93,35 @@ fn what_this_machine_refuses_is_not_the_targets_fault() {
     assert_eq!(diagnosis.verdict.id, VerdictId::ClientBound);
     assert!(diagnosis.verdict.sentence.contains("no route to 10.0.0.1"), "{:?}", diagnosis.verdict);
     assert_eq!(diagnosis.validity.stamp, RunStamp::ClientBound);
+}
+
+#[test]
+fn what_was_in_flight_when_this_machine_lost_its_way_is_not_the_targets_fault() {
+    // EADDRNOTAVAIL, ENETDOWN, ENETUNREACH, EHOSTUNREACH, EPERM: from 41.2 s to the end; three requests were in flight.
+    for (n, late_too) in [(99, false), (100, false), (101, true), (113, false), (1, true)] {
+        let mut run = super::stood_still::hanging();
+        fail(&mut run, errno(Call::Connect, n), 200, 41.2, 59.9);
+        let row = &mut run.errors[0];
+        row.local = true;
+        // 99 means this too, where the port range is nearly free.
+        row.cause = if n == 99 { Some(Cause::NoAddress) } else { row.cause };
+        (run.totals.local_failures, run.totals.failures) = (200, 0);
+        if late_too {
+            run.plan.timeout = std::time::Duration::from_secs(10);
+            fail(&mut run, late(Phase::Waiting), 9, 51.1, 51.3);
+        }
+        let diagnosis = Diagnosis::of(&run);
+        let ids: Vec<Id> = diagnosis.findings.iter().map(|f| f.id).collect();
+        assert!(!ids.contains(&Id::TargetHangs) && !ids.contains(&Id::TargetTimeouts), "{n}: {ids:?}");
+        assert_eq!(diagnosis.verdict.id, VerdictId::ClientBound, "{n}: {:?}", diagnosis.verdict);
+        let missing = diagnosis.undecided.iter().find(|u| u.id == Id::TargetHangs).map(|u| u.missing.as_str());
+        assert!(missing.is_some_and(|m| m.contains("no way to the target from 41.2 s on")), "{n}: {missing:?}");
+        // Requests that had waited for long before say something of the target.
+        run.totals.in_flight.as_mut().unwrap().oldest_sent_s = Some(20.0);
+        assert!(Diagnosis::of(&run).findings.iter().any(|f| f.id == Id::TargetHangs), "{n}: sent at 20 s");
+        // And so do those of a machine that found its way again.
+        run.totals.in_flight.as_mut().unwrap().oldest_sent_s = Some(41.0);
+        run.errors[0].last_s = 45.0;
+        assert!(Diagnosis::of(&run).findings.iter().any(|f| f.id == Id::TargetHangs), "{n}: until 45 s");
+    }
 }
