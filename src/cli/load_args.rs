@@ -209,6 +209,11 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         return Err(Exit::usage(format!("--threads {}: more threads than --conns {users}", conn.threads))
             .hint("a thread without a connection has nothing to do: raise --conns, or lower --threads"));
     }
+    // A user without a request would never connect.
+    let users = match u32::try_from(requests) {
+        Ok(n @ 1..) if rate <= 0.0 && run.stages.is_none() => users.min(n),
+        _ => users,
+    };
     if conn.timeout.0.is_zero() {
         return Err(Exit::usage("--timeout 0: no answer could come in time").hint("such as --timeout 10s"));
     }
@@ -232,7 +237,7 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         requests,
         think: run.think,
         rate,
-        threads: conn.threads,
+        threads: conn.threads.min(users),
         pin: conn.pin,
         busy_poll: conn.busy_poll,
         seed: conn.seed,
@@ -322,5 +327,20 @@ mod tests {
     fn a_bare_number_after_t_is_wrks() {
         assert!(run_time("4").expect_err("no unit").contains("--threads"));
         assert_eq!(run_time("3m"), Ok(Duration::from_secs(180)));
+    }
+
+    #[test]
+    fn there_are_no_more_users_than_requests() {
+        let users_and_threads = |words: &str| {
+            let words: Vec<String> = std::iter::once("load").chain(words.split(' ')).map(str::to_owned).collect();
+            let plan = crate::cli::read_command(&words).expect("accepted").expect("a load");
+            (plan.users, plan.threads)
+        };
+        assert_eq!(users_and_threads("-n 1"), (1, 1));
+        assert_eq!(users_and_threads("-n 3 -c 20 --threads 4 --no-keepalive"), (3, 3));
+        assert_eq!(users_and_threads("-n 20 -c 20"), (20, 1));
+        // Connections of a rate are a limit, and stages say how many users there are.
+        assert_eq!(users_and_threads("-n 3 -c 20 --rate 10"), (20, 1));
+        assert_eq!(users_and_threads("-n 3 --stages 1s@5,1s@9"), (9, 1));
     }
 }
