@@ -24,6 +24,9 @@ const LATE_MS: f64 = thresholds::LATENESS_MS / 2.0;
 /// From here on the witness says that other programs use this machine: half of what the rule needs.
 pub(crate) const OTHERS_PERCENT: f64 = thresholds::OTHERS_PERCENT / 2.0;
 
+/// A machine on which a mere sleeper wakes up this late keeps nobody's time.
+const HALT_MS: f64 = 150.0;
+
 /// A sleeper that was late by this share of a stall met the same.
 const STALL_SHARE: f64 = 0.5;
 
@@ -56,11 +59,21 @@ pub(crate) fn outcome(here: &str, case: &Case) -> Outcome {
     }
 }
 
-/// Why the row shows nothing: this machine had no core to spare, the run says so itself, and so does the witness.
+/// Why a row that is wrong shows nothing: this machine had no core to spare, as the witness saw.
 fn disturbance(case: &Case, run: &RunResult, found: &[FindingId], seen: &Seen) -> Option<String> {
     let unexpected = |id: FindingId| found.contains(&id) && case.expected != Some(id) && !case.also.contains(&id);
     if unexpected(HostContended) && seen.others_percent >= OTHERS_PERCENT {
         return Some(format!("other programs used {:.0} % of a core", seen.others_percent));
+    }
+    if case.alone
+        && case.expected != Some(HostContended)
+        && !case.also.contains(&HostContended)
+        && seen.others_percent >= OTHERS_PERCENT
+    {
+        return Some(format!("it needs the machine for itself, and other programs used {:.0} % of a core", seen.others_percent));
+    }
+    if seen.late_max_ms >= HALT_MS {
+        return Some(format!("a mere sleeper woke up {:.0} ms late", seen.late_max_ms));
     }
     // A machine that lets nobody run for a while stalls client and target alike.
     let stalled_ms = |id| unexpected_stall_ms(case, run, id);
