@@ -81,8 +81,8 @@ pub(crate) const CASES: &[Case] = &[
         alone: true,
         run: || {
             peer(good);
-            let _group = quota(20_000);
-            load_by(&["sh", "-c", IN_GROUP, "in-group"], "/", &["--conns", "8", "--duration", "4s"])
+            let group = quota(20_000);
+            load_by(&["sh", "-c", IN_GROUP, &group.0], "/", &["--conns", "8", "--duration", "4s"])
         },
         check: |c| {
             let seen = c.run.resources.client.throttling;
@@ -96,8 +96,8 @@ pub(crate) const CASES: &[Case] = &[
         alone: true,
         run: || {
             peer(good);
-            let _group = quota(190_000);
-            load_by(&["sh", "-c", IN_GROUP, "in-group"], "/", &["--conns", "4", "--think", "20ms", "--duration", "4s"])
+            let group = quota(190_000);
+            load_by(&["sh", "-c", IN_GROUP, &group.0], "/", &["--conns", "4", "--think", "20ms", "--duration", "4s"])
         },
         check: |c| c.that("the quota is known", c.run.host.cpu_quota.is_some()),
         ..ROW
@@ -254,24 +254,25 @@ fn one_lock(mut s: std::net::TcpStream) {
     }
 }
 
-/// Where [`quota`] makes its group, and how a client enters it: `$0` is a name, the rest the client.
-const GROUP: &str = "/sys/fs/cgroup/cpu/sockbench-catalogue";
-const IN_GROUP: &str = "echo $$ > /sys/fs/cgroup/cpu/sockbench-catalogue/cgroup.procs && exec \"$@\"";
+/// How a client enters a control group: `$0` is the group's directory, the rest the client.
+const IN_GROUP: &str = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
 
-/// A control group (v1 layout) with a quota of `us` in each 100 ms; removed at the end of the row.
-struct Group;
+/// A control group (v1 layout) of this process alone, removed at the end of the row.
+struct Group(String);
 
+/// With a quota of `us` in each 100 ms.
 fn quota(us: u32) -> Group {
-    let made =
-        std::fs::create_dir(GROUP).or_else(|e| if e.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) });
-    if let Err(e) = made.and_then(|()| std::fs::write(format!("{GROUP}/cpu.cfs_quota_us"), us.to_string())) {
-        cannot(&format!("no control group with a CPU quota can be made here: {GROUP}: {e}"));
+    // Its name is its own: catalogues may run beside each other.
+    let group = format!("/sys/fs/cgroup/cpu/sockbench-catalogue-{}", std::process::id());
+    if let Err(e) = std::fs::create_dir(&group).and_then(|()| std::fs::write(format!("{group}/cpu.cfs_quota_us"), us.to_string()))
+    {
+        cannot(&format!("no control group with a CPU quota can be made here: {group}: {e}"));
     }
-    Group
+    Group(group)
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir(GROUP);
+        let _ = std::fs::remove_dir(&self.0);
     }
 }

@@ -65,13 +65,6 @@ fn disturbance(case: &Case, run: &RunResult, found: &[FindingId], seen: &Seen) -
     if unexpected(HostContended) && seen.others_percent >= OTHERS_PERCENT {
         return Some(format!("other programs used {:.0} % of a core", seen.others_percent));
     }
-    if case.alone
-        && case.expected != Some(HostContended)
-        && !case.also.contains(&HostContended)
-        && seen.others_percent >= OTHERS_PERCENT
-    {
-        return Some(format!("it needs the machine for itself, and other programs used {:.0} % of a core", seen.others_percent));
-    }
     if seen.late_max_ms >= HALT_MS {
         return Some(format!("a mere sleeper woke up {:.0} ms late", seen.late_max_ms));
     }
