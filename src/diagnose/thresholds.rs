@@ -124,6 +124,8 @@ thresholds! {
     STALL_SHARED: f64 = 0.5, Share;
     /// target-stalled: a process that used less than this of a core did nothing.
     STALL_IDLE_PERCENT: f64 = 5.0, Percent;
+    /// target-stalled: threads that waited for a core for this share of it did not stand still by themselves.
+    STALL_WAIT_PERCENT: f64 = 50.0, Percent;
     /// host-contended: a thread waited for a core for more than this share of the run, or of a second.
     WAIT_PERCENT: f64 = 10.0, Percent;
     /// host-contended: a share of seconds from which there are many of them.

@@ -3,7 +3,7 @@
 use super::rows::{Kind, Rows};
 use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
-    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, WAIT_PERCENT,
+    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, STALL_WAIT_PERCENT,
 };
 use crate::model::figures::seconds;
 use crate::model::outcome::{Cause, Phase};
@@ -224,7 +224,7 @@ fn still(run: &RunResult, stall: &Stretch) -> Still {
     };
     let waited = mean(|p| p.target_wait_percent).or_else(|| mean(|p| p.client_wait_percent));
     match (waited, mean(|p| p.target_cpu_percent)) {
-        (Some(wait), _) if wait > WAIT_PERCENT => Still::Host,
+        (Some(wait), _) if wait >= STALL_WAIT_PERCENT => Still::Host,
         (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => Still::TargetIdle,
         (_, Some(_)) => Still::TargetBusy,
         (_, None) => Still::Unseen,

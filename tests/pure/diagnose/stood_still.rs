@@ -219,6 +219,11 @@ fn a_target_that_stood_still() {
         p.target_wait_percent = Some(80.0);
     }
     assert_eq!(fires(Id::TargetStalled, &starved).evidence["stood_still"], "host");
+    // Threads that slept, and waited a little for a core when they woke up: a busy machine is not the reason.
+    for p in &mut starved.series {
+        (p.target_wait_percent, p.target_cpu_percent) = (Some(30.0), Some(1.0));
+    }
+    assert_eq!(fires(Id::TargetStalled, &starved).evidence["stood_still"], "target");
     // A slow but steady target is silent between its answers.
     let mut slow = silent();
     slow.totals.latency_ms.as_mut().unwrap().p75 = 900.0;
