@@ -73,7 +73,7 @@ impl Baseline {
             host_missing,
         };
         let mut counter = SocketCounter::new(baseline.scope());
-        baseline.leftover = counter.count(&Family::BOTH);
+        baseline.leftover = counter.count(Family::Both);
         baseline.leftover_by_source = counter.by_source();
         baseline
     }

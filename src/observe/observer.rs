@@ -27,6 +27,8 @@ use crate::sys::{owner, proc_net, process, socket, thread};
 
 /// Between two cheap looks.
 const CHEAP_EVERY: Duration = Duration::from_millis(250);
+/// A run that ends sooner is not worth a walk over the descriptors of every process, to find the target's.
+const FIND_AFTER: Duration = Duration::from_millis(10);
 /// Share of one core that dumps may take when connections are short.
 const DUMP_SHARE: f64 = 0.003;
 /// The same when connections are kept: nothing much changes then.
@@ -118,7 +120,7 @@ struct Watcher {
     host_sum: UsageSum,
     memory_max: Option<f64>,
     counter: SocketCounter,
-    families: &'static [Family],
+    family: Family,
     last_dump: Stamp,
     dump_cost_s: f64,
     last_counters: Option<(Stamp, KernelCounters)>,
@@ -133,15 +135,15 @@ impl Watcher {
         let now = clock.now();
         let counter = SocketCounter::new(plan.baseline.scope());
         let seen = Observation::nothing(&plan.baseline, "not observed yet");
-        let mut watcher = Self {
+        Self {
             client: ClientMeter::start(now),
-            target: Err(NoTarget::NotYet("not looked for yet".into())),
+            target: Err(NoTarget::NotYet("the run ended before its process was looked for".into())),
             tries: 0,
             host: HostMeter::start(now),
             host_sum: UsageSum::default(),
             memory_max: None,
             counter,
-            families: socket_count::families_of(plan.baseline.dest),
+            family: socket_count::family_of(plan.baseline.dest),
             last_dump: Stamp::ZERO,
             dump_cost_s: 0.0,
             last_counters: plan.baseline.counters.known().map(|c| (now, *c)),
@@ -151,12 +153,14 @@ impl Watcher {
             plan,
             clock,
             live,
-        };
-        watcher.find_target(now);
-        watcher
+        }
     }
 
     fn watch(mut self, stopped: &Receiver<()>) -> Observation {
+        if stopped.recv_timeout(FIND_AFTER) != Err(RecvTimeoutError::Timeout) {
+            return self.finish();
+        }
+        self.find_target(self.clock.now());
         let mut next_second = self.last_look.second() + 1;
         let mut next_cheap = self.last_look.plus(CHEAP_EVERY);
         loop {
@@ -192,7 +196,7 @@ impl Watcher {
     fn look(&mut self, now: Stamp, second: u64, count: Fact<PortCount>) {
         let span = now.since(self.last_look);
         self.last_look = now;
-        if matches!(self.target, Err(NoTarget::NotYet(_))) && self.tries < FIND_TRIES {
+        if matches!(self.target, Err(NoTarget::NotYet(_))) && self.tries < FIND_TRIES && !self.ending {
             self.find_target(now);
         }
         let client = self.client.read(now);
@@ -246,7 +250,7 @@ impl Watcher {
 
     fn count(&mut self, now: Stamp) -> Fact<PortCount> {
         let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
-        let count = match self.counter.count(self.families) {
+        let count = match self.counter.count(self.family) {
             Fact::Known(count) => count,
             missing @ Fact::Unavailable(_) => return missing,
         };

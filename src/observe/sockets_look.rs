@@ -57,11 +57,8 @@ impl SocketsLooker {
         let now = clock.now();
         let ago = self.last.replace(now).map(|last| now.since(last));
         self.sockets.clear();
-        for family in Family::BOTH {
-            let states = States::CONNECTED.and(States::LISTEN).and(States::BOUND_ONLY);
-            let sockets = &mut self.sockets;
-            self.diag.dump(family, states, Scope::All, |s| sockets.push(s))?;
-        }
+        let (states, sockets) = (States::CONNECTED.and(States::LISTEN).and(States::BOUND_ONLY), &mut self.sockets);
+        self.diag.dump(Family::Both, states, Scope::All, |s| sockets.push(s))?;
         let facts = pool_facts_of(&self.sockets).ok();
         let before = std::mem::replace(&mut self.young, young(&self.sockets));
         let last = ago.map(|ago| Last { ago, young: &before });

@@ -132,7 +132,7 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
             _ if watch.is_stopped() => break "stopped".to_owned(),
             _ => clock::sleep(LOOK_EVERY),
         }
-        now = timed(counter.count(&Family::BOTH));
+        now = timed(counter.count(Family::Both));
     };
     Cooldown {
         before_step: index as u32 + 1,

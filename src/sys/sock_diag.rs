@@ -13,7 +13,11 @@ use super::netlink::{Ask, Netlink, u32_at};
 use crate::model::facts::{DiagSocket, TcpState};
 
 const NETLINK_SOCK_DIAG: isize = 4;
+/// One family, by struct inet_diag_req_v2.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// TCP sockets of every family in one walk over the kernel's tables, by the older struct inet_diag_req
+/// (net/ipv4/inet_diag.c, inet_diag_dump_compat).
+const TCPDIAG_GETSOCK: u16 = 18;
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const BC_JMP: u8 = 1;
 const BC_S_COND: u8 = 7;
@@ -62,11 +66,8 @@ pub enum Family {
     V4,
     /// AF_INET6
     V6,
-}
-
-impl Family {
-    /// Both, in turn.
-    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+    /// both; two dumps would walk over the kernel's tables twice
+    Both,
 }
 
 /// A conversation with sock_diag, to be kept for several dumps.
@@ -88,9 +89,9 @@ impl SockDiag {
     /// Errors: the kernel's errno (ENOENT: no tcp_diag module); InvalidData for a row that is shorter than the kernel's
     /// fixed part.
     pub fn dump(&mut self, family: Family, states: States, scope: Scope, mut each: impl FnMut(DiagSocket)) -> io::Result<()> {
-        let request = encode_request(family, states, scope);
+        let (kind, request) = encode_request(family, states, scope);
         let mut short = false;
-        self.netlink.talk(SOCK_DIAG_BY_FAMILY, Ask::Dump, &request, |payload| {
+        self.netlink.talk(kind, Ask::Dump, &request, |payload| {
             short |= payload.len() < MESSAGE;
             if let Some(socket) = parse_message(payload) {
                 each(socket);
@@ -99,12 +100,10 @@ impl SockDiag {
         if short { Err(io::Error::new(io::ErrorKind::InvalidData, "sock_diag: a row is too short")) } else { Ok(()) }
     }
 
-    /// As [`Self::dump`], for both families, collected.
+    /// As [`Self::dump`] of both families, collected.
     pub fn collect(&mut self, states: States, scope: Scope) -> io::Result<Vec<DiagSocket>> {
         let mut all = Vec::new();
-        for family in Family::BOTH {
-            self.dump(family, states, scope, |s| all.push(s))?;
-        }
+        self.dump(Family::Both, states, scope, |s| all.push(s))?;
         Ok(all)
     }
 }
@@ -126,23 +125,37 @@ pub fn bound_only_missing(release: &str) -> Option<String> {
     }
 }
 
-/// struct inet_diag_req_v2 and, where the scope needs one, the bytecode attribute.
-fn encode_request(family: Family, states: States, scope: Scope) -> Vec<u8> {
+/// The kind of message, its struct (inet_diag_req_v2, or inet_diag_req) and, where the scope needs one, the bytecode
+/// attribute.
+fn encode_request(family: Family, states: States, scope: Scope) -> (u16, Vec<u8>) {
     let mut request = Vec::with_capacity(128);
-    let family = match family {
-        Family::V4 => libc::AF_INET,
-        Family::V6 => libc::AF_INET6,
+    let of_one =
+        |family: libc::c_int| [&[family as u8, libc::IPPROTO_TCP as u8, 0, 0], &states.0.to_ne_bytes()[..], &[0; 48]].concat();
+    let kind = match family {
+        Family::V4 => {
+            request.extend(of_one(libc::AF_INET));
+            SOCK_DIAG_BY_FAMILY
+        }
+        Family::V6 => {
+            request.extend(of_one(libc::AF_INET6));
+            SOCK_DIAG_BY_FAMILY
+        }
+        Family::Both => {
+            // Its family is not looked at; then struct inet_diag_sockid, the states, and a field for databases of none.
+            request.extend_from_slice(&[libc::AF_INET as u8, 0, 0, 0]);
+            request.extend_from_slice(&[0; 48]);
+            request.extend_from_slice(&states.0.to_ne_bytes());
+            request.extend_from_slice(&[0; 4]);
+            TCPDIAG_GETSOCK
+        }
     };
-    request.extend_from_slice(&[family as u8, libc::IPPROTO_TCP as u8, 0, 0]);
-    request.extend_from_slice(&states.0.to_ne_bytes());
-    request.extend_from_slice(&[0; 48]);
     let code = encode_filter(scope);
     if !code.is_empty() {
         request.extend_from_slice(&((4 + code.len()) as u16).to_ne_bytes());
         request.extend_from_slice(&INET_DIAG_REQ_BYTECODE.to_ne_bytes());
         request.extend_from_slice(&code);
     }
-    request
+    (kind, request)
 }
 
 /// The kernel's little filter machine (net/ipv4/inet_diag.c, inet_diag_bc_run): an op jumps `yes` bytes on a
@@ -283,6 +296,34 @@ mod tests {
         let _client = TcpStream::connect(v4).unwrap();
         let rows = SockDiag::open().unwrap().collect(States::CONNECTED, Scope::Either(v4)).unwrap();
         assert_eq!(rows.len(), 2, "the accepted end is an AF_INET6 socket with v4-mapped addresses: {rows:?}");
+    }
+
+    #[test]
+    fn one_walk_over_both_families_sees_what_two_walks_see() {
+        let listeners = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("[::1]:0").ok());
+        let here = listeners.0.local_addr().unwrap();
+        let client = TcpStream::connect(here).unwrap();
+        drop(client);
+        let mut diag = SockDiag::open().unwrap();
+        let mut ends = |families: &[Family], states, scope| {
+            let mut all = Vec::new();
+            for family in families {
+                diag.dump(*family, states, scope, |s| all.push((s.local, s.peer))).unwrap();
+            }
+            all.sort_unstable();
+            all
+        };
+        let ours = [listeners.0.local_addr().ok(), listeners.1.as_ref().and_then(|l| l.local_addr().ok())];
+        for port in ours.into_iter().flatten().map(|addr| addr.port()) {
+            for states in [States::LISTEN, States::CONNECTED, States::CONNECTED.and(States::LISTEN)] {
+                let scope = Scope::LocalPort(port);
+                assert_eq!(ends(&[Family::Both], states, scope), ends(&[Family::V4, Family::V6], states, scope));
+            }
+        }
+        let scope = Scope::Either(here);
+        let both = ends(&[Family::Both], States::CONNECTED, scope);
+        assert_eq!(both, ends(&[Family::V4, Family::V6], States::CONNECTED, scope));
+        assert!(!both.is_empty());
     }
 
     #[test]
