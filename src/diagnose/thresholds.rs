@@ -143,9 +143,11 @@ thresholds! {
     /// target-forbids-keepalive: seconds at the end of the run from which a change in mid-run is seen.
     FORBIDS_SECONDS: usize = 3, Seconds;
     /// generator-saturated: a load thread itself ran for this share of a second, waiting for a core excluded.
-    RAN_PERCENT: f64 = 90.0, Percent;
+    RAN_PERCENT: f64 = crate::model::limits::FULL_RAN_PERCENT, Percent;
+    /// generator-saturated: or its loop waited for events for no more than this share of a second.
+    LOOP_IDLE_PERCENT: f64 = crate::model::limits::FULL_IDLE_PERCENT, Percent;
     /// generator-saturated: with this much of a core idle at the target's busiest thread, the target had room.
-    ROOM_PERCENT: f64 = 10.0, Percent;
+    ROOM_PERCENT: f64 = crate::model::limits::ROOM_PERCENT, Percent;
     /// generator-saturated: share of the measured seconds with a saturated thread.
     SATURATED_SHARE: f64 = 0.5, Share;
     /// generator-saturated: seconds that must have been measured.
