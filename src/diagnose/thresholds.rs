@@ -82,6 +82,8 @@ thresholds! {
     SEARCH_PORT_US: f64 = 0.5, Us;
     /// port-search-slow: the rate is near (P/2)/T within this share of it.
     SEARCH_NEAR: f64 = 0.25, Share;
+    /// port-search-slow: calls of connect() in a second from which their median says that all of them were slow.
+    SEARCH_CALLS: u64 = 100, Count;
     /// target-gone: a refusal this long before the end still shows that the target was away: users pause after one.
     STILL_GONE_S: f64 = 2.0, Seconds;
     /// target-gone: where connections were refused before as well, so many answers must be missing after the last one.
