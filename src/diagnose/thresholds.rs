@@ -82,6 +82,8 @@ thresholds! {
     SEARCH_PORT_US: f64 = 0.5, Us;
     /// port-search-slow: the rate is near (P/2)/T within this share of it.
     SEARCH_NEAR: f64 = 0.25, Share;
+    /// port-search-slow: calls of connect() in a second from which their median says that all of them were slow.
+    SEARCH_CALLS: u64 = 100, Count;
     /// target-gone: a refusal this long before the end still shows that the target was away: users pause after one.
     STILL_GONE_S: f64 = 2.0, Seconds;
     /// target-gone: where connections were refused before as well, so many answers must be missing after the last one.
@@ -145,9 +147,11 @@ thresholds! {
     /// target-forbids-keepalive: seconds at the end of the run from which a change in mid-run is seen.
     FORBIDS_SECONDS: usize = 3, Seconds;
     /// generator-saturated: a load thread itself ran for this share of a second, waiting for a core excluded.
-    RAN_PERCENT: f64 = 90.0, Percent;
+    RAN_PERCENT: f64 = crate::model::limits::FULL_RAN_PERCENT, Percent;
+    /// generator-saturated: or its loop waited for events for no more than this share of a second.
+    LOOP_IDLE_PERCENT: f64 = crate::model::limits::FULL_IDLE_PERCENT, Percent;
     /// generator-saturated: with this much of a core idle at the target's busiest thread, the target had room.
-    ROOM_PERCENT: f64 = 10.0, Percent;
+    ROOM_PERCENT: f64 = crate::model::limits::ROOM_PERCENT, Percent;
     /// generator-saturated: share of the measured seconds with a saturated thread.
     SATURATED_SHARE: f64 = 0.5, Share;
     /// generator-saturated: seconds that must have been measured.

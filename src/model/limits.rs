@@ -128,5 +128,11 @@ pub const LATENCY_DIGITS: u8 = 3;
 pub const PHASE_DIGITS: u8 = 2;
 /// Distinct rows of the error table; further kinds are counted in one row "other".
 pub const ERROR_ROWS: usize = 256;
+/// A load thread that itself ran for this share of a second had no time left, percent.
+pub const FULL_RAN_PERCENT: f64 = 90.0;
+/// Nor had one whose loop waited for events for no more than this share of a second, whatever it ran, percent.
+pub const FULL_IDLE_PERCENT: f64 = 10.0;
+/// A target whose busiest thread neither ran nor waited for a core for this share of a second had room, percent.
+pub const ROOM_PERCENT: f64 = 10.0;
 /// A due request written later than this is late, milliseconds.
 pub const LATE_MS: u64 = 10;

@@ -165,8 +165,8 @@ pub struct ClientResources {
     pub cpu_percent_max: Option<f64>,
     pub rss_bytes_max: Option<u64>,
     pub threads: Vec<ThreadRow>,
-    /// additive: seconds in which a worker ran 90 % of the time (waiting for a core excluded) while the target's
-    /// busiest thread had 10 % idle or could not be read
+    /// additive: seconds in which a worker ran 90 % of the time (waiting for a core excluded), or waited for events for no
+    /// more than 10 % of it, while the target's busiest thread had 10 % idle or could not be read
     pub saturated_seconds: Option<u32>,
     /// additive: seconds that were measured for it
     pub measured_seconds: u32,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::{FULL_IDLE_PERCENT, FULL_RAN_PERCENT, ROOM_PERCENT};
+
 /// One second of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -42,6 +44,10 @@ pub struct SeriesPoint {
     /// additive: the load thread that waited most for a core, percent of the time (schedstat); absent where not read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_wait_percent: Option<f64>,
+    /// additive: the load thread that waited least for events, percent of the time (a wait for a core that follows included);
+    /// absent where it was not recorded
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_idle_percent: Option<f64>,
     pub target_cpu_percent: Option<f64>,
     /// additive: the thread of a local target that ran most in it, percent of a core; absent where not read
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,4 +66,27 @@ pub struct SeriesPoint {
     pub host_memory_percent: Option<f64>,
     pub client_rss_bytes: Option<u64>,
     pub target_rss_bytes: Option<u64>,
+}
+
+impl SeriesPoint {
+    /// Whether a load thread had no time left while the target had room, or could not be read: the thread ran nearly all the
+    /// time, or its loop hardly ever waited because there was always something to do. None where neither was measured.
+    pub fn is_client_full(&self) -> Option<bool> {
+        let ran = self.client_busiest_percent.map(|ran| ran >= FULL_RAN_PERCENT);
+        let never_idle = self.is_client_never_idle();
+        let is_full = ran.or(never_idle)? || never_idle == Some(true);
+        let target = self.target_busiest_percent.map(|ran| ran + self.target_wait_percent.unwrap_or(0.0));
+        Some(is_full && target.is_none_or(|busy| busy <= 100.0 - ROOM_PERCENT))
+    }
+
+    /// Whether the loop of a load thread hardly ever waited for events. None where that was not measured.
+    pub fn is_client_never_idle(&self) -> Option<bool> {
+        self.client_idle_percent.map(|idle| idle <= FULL_IDLE_PERCENT)
+    }
+}
+
+/// Seconds in which the client was full, and seconds of which that is known.
+pub fn full_client_seconds(series: &[SeriesPoint]) -> (u32, u32) {
+    let known = || series.iter().filter_map(SeriesPoint::is_client_full);
+    (known().filter(|full| *full).count() as u32, known().count() as u32)
 }

@@ -45,8 +45,6 @@ pub struct Observation {
     pub(super) threads_error: Option<String>,
     /// what a CPU quota did to this process; none where none is in force
     pub(super) throttling: Option<Throttling>,
-    pub(super) saturated_seconds: u32,
-    pub(super) measured_seconds: u32,
     pub(super) target: Fact<TargetResources>,
     /// its process has ended, and how is not for this user to see
     pub(super) target_end_hidden: bool,
@@ -73,8 +71,6 @@ impl Observation {
             client_cores: Vec::new(),
             threads_error: Some(reason.to_owned()),
             throttling: None,
-            saturated_seconds: 0,
-            measured_seconds: 0,
             target: Fact::missing(reason),
             target_end_hidden: false,
             host: UsageSum::default(),

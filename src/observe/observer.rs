@@ -37,10 +37,6 @@ const DUMP_SHARE_KEPT: f64 = 0.0003;
 const LAST_LOOK_MIN: Duration = Duration::from_millis(500);
 /// A target that does not listen yet is looked for this often, in seconds.
 const FIND_TRIES: u32 = 5;
-/// Share of a core that a worker ran at which it counts as saturated; waiting for a core is not work.
-const WORKER_BUSY: f64 = 0.90;
-/// The target's busiest thread has room below this share of its core, waiting included.
-const TARGET_ROOM_BELOW: f64 = 0.90;
 
 /// What to observe.
 #[derive(Debug, Clone)]
@@ -211,11 +207,6 @@ impl Watcher {
         if let Fact::Known(h) = &host {
             self.host_sum.add(&Usage { cpu_percent: h.cpu_percent, rss_bytes: 0, threads: None }, span);
             self.memory_max = Some(self.memory_max.unwrap_or(0.0).max(h.memory_percent));
-        }
-        if let Some(workers) = client.known().and_then(|u| u.threads) {
-            self.seen.measured_seconds += 1;
-            let room = target.known().and_then(|u| u.threads).is_none_or(|t| t.ran + t.waited <= TARGET_ROOM_BELOW);
-            self.seen.saturated_seconds += u32::from(workers.ran >= WORKER_BUSY && room);
         }
         // When the load is over, its connections are closed, and a target takes those that waited for them.
         let is_seen = self.plan.target_is_local && !self.ending;

@@ -6,7 +6,7 @@ use super::listing::TARGET_ELSEWHERE;
 use super::observation::{Observation, ObservedSecond};
 use super::threads::SHARE_SPAN_MIN;
 use crate::model::facts::Fact;
-use crate::model::result::{HostResources, RunResult, SeriesPoint, ThreadRow};
+use crate::model::result::{HostResources, RunResult, SeriesPoint, ThreadRow, full_client_seconds};
 use crate::sys::sysctl::read_sysctls;
 
 const END_HIDDEN: &str = "its process has ended; how is hidden from other users (/proc/PID/stat shows them 0)";
@@ -23,8 +23,8 @@ impl Observation {
         if let Some(why) = self.counters.reason() {
             result.explain_null("kernel", why);
         }
-        self.apply_resources(result);
         self.apply_series(result);
+        self.apply_resources(result);
         let (now, missing) = read_sysctls();
         for (key, reason) in missing {
             result.explain_null(&key.replacen("host.sysctls.", "host.sysctls_at_end.", 1), reason);
@@ -42,8 +42,9 @@ impl Observation {
         client.busiest_thread = busiest_worker(&self.threads, result.duration_s);
         client.cores.clone_from(&self.client_cores);
         client.throttling = self.throttling;
-        client.measured_seconds = self.measured_seconds;
-        client.saturated_seconds = (self.measured_seconds > 0).then_some(self.saturated_seconds);
+        let (full, measured) = full_client_seconds(&result.series);
+        client.measured_seconds = measured;
+        client.saturated_seconds = (measured > 0).then_some(full);
         let no_worker = client.busiest_thread.is_none();
         result.resources.target = self.target.known().cloned();
         result.resources.host =
@@ -56,7 +57,7 @@ impl Observation {
             null.explain(is_null, &format!("resources.client.{key}"), &no_second());
         }
         let no_threads = self.threads_error.clone().unwrap_or_else(|| "no load worker was seen over a whole interval".into());
-        null.explain(self.measured_seconds == 0, "resources.client.saturated_seconds", &no_threads);
+        null.explain(measured == 0, "resources.client.saturated_seconds", &no_threads);
         null.explain(no_worker, "resources.client.busiest_thread", &no_threads);
         match &self.target {
             Fact::Unavailable(why) => null.explain(true, "resources.target", why),

@@ -114,6 +114,7 @@ fn stand_still(run: &mut RunResult) {
     run.host.sysctls_at_end = Some(run.host.sysctls.clone());
     for point in &mut run.series {
         (point.client_busiest_percent, point.client_wait_percent) = (Some(3.0), Some(0.4));
+        point.client_idle_percent = Some(96.0);
         (point.accept_queue, point.accept_queue_limit) = (Some(0), Some(4096));
     }
 }

@@ -1,6 +1,7 @@
 //! One second of one worker, or of all workers merged, and its figures.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::counts::Counts;
 use super::sparse::Sparse;
@@ -17,6 +18,8 @@ pub struct Interval {
     pub connects: u64,
     /// duration of connect(2) itself, microseconds, 2 digits
     pub connect_call: Sparse,
+    /// how long the worker that waited least for events waited for them; none where that was not recorded, and in a stored log
+    pub waited: Option<Duration>,
     /// by endpoint, in the order of the plan's mix
     pub endpoints: Vec<EndpointSecond>,
     /// failures by kind, for those who watch: kinds beyond the rows of the error table are left out, and a stored log has none
@@ -46,6 +49,7 @@ impl Interval {
         self.attempts = self.attempts.saturating_add(other.attempts);
         self.connects = self.connects.saturating_add(other.connects);
         self.connect_call.add(&other.connect_call);
+        self.waited = [self.waited, other.waited].into_iter().flatten().min();
         if self.endpoints.len() < other.endpoints.len() {
             self.endpoints.resize(other.endpoints.len(), EndpointSecond::default());
         }
@@ -93,6 +97,8 @@ pub struct SecondSummary {
     pub counts: Counts,
     /// connections established in it
     pub connects: u64,
+    /// how long the worker that waited least for events waited for them
+    pub waited: Option<Duration>,
     /// of answered requests; none when nothing was answered
     pub p50_ms: Option<f64>,
     /// of answered requests
@@ -118,6 +124,7 @@ impl SecondSummary {
             attempts: interval.attempts,
             counts: interval.counts(),
             connects: interval.connects,
+            waited: interval.waited,
             p50_ms: ms(0.50),
             p95_ms: ms(0.95),
             p99_ms: ms(0.99),

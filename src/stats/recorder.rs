@@ -42,6 +42,8 @@ struct RunningSecond {
     attempts: u64,
     connects: u64,
     connect_call: Dense,
+    /// how long the loop waited for events, nanoseconds; none: that was not recorded
+    waited_ns: Option<u64>,
     endpoints: Vec<RunningEndpoint>,
 }
 
@@ -70,6 +72,7 @@ impl Recorder {
                 attempts: 0,
                 connects: 0,
                 connect_call: Dense::new(PHASE_DIGITS),
+                waited_ns: None,
                 endpoints: vec![endpoint; endpoints],
             },
             done: Vec::new(),
@@ -237,6 +240,21 @@ impl Recorder {
         self.totals.standstills.record(from, to);
     }
 
+    /// The worker's loop waited for events from `from` to `to`; the same stamp twice: it had more to do and asked only
+    /// what else there is.
+    pub fn record_wait(&mut self, from: Stamp, to: Stamp) {
+        if to >= self.second_end {
+            self.add_wait(from, self.second_end);
+            self.roll_to(to);
+        }
+        self.add_wait(from.max(Stamp(self.second * 1_000_000_000)), to);
+    }
+
+    fn add_wait(&mut self, from: Stamp, to: Stamp) {
+        let waited = self.now.waited_ns.get_or_insert_default();
+        *waited = waited.saturating_add(to.0.saturating_sub(from.0));
+    }
+
     /// `n` requests were due and never started.
     pub fn add_never_started(&mut self, n: u64) {
         self.totals.never_started += n;
@@ -285,6 +303,7 @@ impl Recorder {
             attempts: std::mem::take(&mut self.now.attempts),
             connects: std::mem::take(&mut self.now.connects),
             connect_call,
+            waited: self.now.waited_ns.take().map(Duration::from_nanos),
             endpoints,
             failures,
         });

@@ -296,6 +296,7 @@ fn point_summary(c: &Filling<'_>, seconds: std::ops::Range<u64>) -> SecondSummar
         attempts: all().fold(0, |sum, s| sum.saturating_add(s.attempts)),
         connects: all().fold(0, |sum, s| sum.saturating_add(s.connects)),
         counts: all().map(|s| s.counts).sum(),
+        waited: all().filter_map(|s| s.waited).reduce(std::time::Duration::saturating_add),
         ..SecondSummary::of(&joined)
     }
 }
@@ -306,6 +307,7 @@ fn fill_point(point: &mut SeriesPoint, s: &SecondSummary, width_s: f64) {
     point.failures_per_s = per_second(s.counts.failures, width_s);
     point.local_failures_per_s = per_second(s.counts.local_failures, width_s);
     point.connects = s.connects;
+    point.client_idle_percent = s.waited.filter(|_| width_s > 0.0).map(|w| (w.as_secs_f64() / width_s * 100.0).min(100.0));
     point.p50_ms = s.p50_ms;
     point.p95_ms = s.p95_ms;
     point.p99_ms = s.p99_ms;

@@ -223,3 +223,24 @@ fn an_open_loop_says_how_much_of_its_rate_was_started_and_how_late() {
     let t = &run.totals;
     assert_eq!((t.rate_ratio, t.lag_p99_ms, t.lag_max_ms), (Some(0.75), Some(1.0), Some(9.0)));
 }
+
+#[test]
+fn a_wait_belongs_to_the_seconds_that_it_lies_in() {
+    let mut r = Recorder::new(1, Duration::ZERO, false);
+    let ms = Stamp::from_millis;
+    r.record_wait(ms(100), ms(400));
+    r.record_wait(ms(900), ms(1100));
+    // It had no time to wait in the third second, and did not come by in the fourth.
+    r.record_wait(ms(2000), ms(2000));
+    r.record_wait(ms(4000), ms(4000));
+    r.record_wait(ms(4900), ms(5020));
+    let waited = |r: Recorder| r.finish(ms(5030)).intervals.iter().map(|i| i.waited.map(|w| w.as_millis())).collect::<Vec<_>>();
+    assert_eq!(waited(r), [Some(400), Some(100), Some(0), None, Some(100), Some(20)]);
+    // Of several workers the one that waited least decides; one that recorded nothing does not.
+    let second = |ms| Interval { waited: ms, ..Interval::empty(0, 1) };
+    let mut all = second(None);
+    for ms in [Some(300), None, Some(20), Some(500)] {
+        all.add(&second(ms.map(Duration::from_millis)));
+    }
+    assert_eq!(all.waited, Some(Duration::from_millis(20)));
+}

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use sockbench::testing::model::finding::FindingId::{GeneratorSaturated, HostContended, TargetQueueing, UsersNotReached};
 
+use sockbench::testing::model::result::VerdictId;
+
 use crate::check::{Case, Check, ROW};
 use crate::peers::{OK, answer, peer, read_head};
 use crate::rig::{cannot, load, load_by, server};
@@ -44,6 +46,10 @@ pub(crate) const CASES: &[Case] = &[
             c.between("others_cpu_percent", 50.0, 250.0);
             let worker = c.run.resources.client.threads.iter().find(|t| t.name == "load-0");
             c.that("it waited longer than it ran", worker.is_some_and(|t| t.wait_s > t.cpu_s));
+            // It never had nothing to do, so it is the limit whatever part of a core it got.
+            let limit = c.run.findings.iter().find(|f| f.id == GeneratorSaturated);
+            c.that("the client is the limit, because of others", limit.is_some_and(|f| f.caused_by == [HostContended]));
+            c.that("others are the headline", c.run.verdict.id == VerdictId::HostBound);
         },
         ..ROW
     },

@@ -2,16 +2,18 @@
 
 use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
-    BUSY_WORKER_SHARE, FALL_SHORT_SHARE, LATE_REQUESTS, LATE_SAMPLE, LATE_STALL_S, LATENESS_MS, RAN_PERCENT, ROOM_PERCENT,
-    SATURATED_SECONDS, SATURATED_SHARE,
+    BUSY_WORKER_SHARE, FALL_SHORT_SHARE, LATE_REQUESTS, LATE_SAMPLE, LATE_STALL_S, LATENESS_MS, RAN_PERCENT, SATURATED_SECONDS,
+    SATURATED_SHARE,
 };
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, SeriesPoint, full_client_seconds};
 
 /// How the client was the limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::diagnose) struct Saturated {
     /// seconds in which a load thread was saturated
     pub(in crate::diagnose) seconds: u32,
+    /// of them, seconds in which its loop never had to wait for events although it did not run all the time
+    pub(in crate::diagnose) never_idle: u32,
     /// of so many that were measured
     pub(in crate::diagnose) measured: u32,
     /// and these were more than the share of the measured ones that counts
@@ -22,11 +24,20 @@ pub(in crate::diagnose) struct Saturated {
     pub(in crate::diagnose) hurried: bool,
 }
 
+impl Saturated {
+    /// Most of its seconds are known by its loop alone: it had less than its whole core.
+    pub(in crate::diagnose) fn by_loop(&self) -> bool {
+        self.never_idle.saturating_mul(2) > self.seconds
+    }
+}
+
 pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     let hurried = is_hurried(run, seen);
     // Where threads wait for a core that others have, or stalled, they are late for that: host-contended, client-stalled.
     let late_ms = lateness(run, seen, hurried).filter(|_| !seen.contention.is_yes() && !seen.client_stalls.is_yes());
-    let of = |seconds, measured, for_long| Seen::Yes(Saturated { seconds, measured, for_long, late_ms, hurried });
+    let ran_all = |p: &SeriesPoint| p.client_busiest_percent.is_some_and(|ran| ran >= RAN_PERCENT);
+    let never_idle = run.series.iter().filter(|p| p.is_client_full() == Some(true) && !ran_all(p)).count() as u32;
+    let of = |seconds, measured, for_long| Seen::Yes(Saturated { seconds, never_idle, measured, for_long, late_ms, hurried });
     if run.plan.busy_poll {
         return match late_ms {
             Some(_) => of(0, 0, false),
@@ -50,18 +61,15 @@ pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     }
 }
 
-/// Seconds in which a load thread itself ran nearly all the time while the target had room, and measured seconds: from the
-/// series, else as the observer counted them.
+/// Seconds in which a load thread had no time left while the target had room, and measured seconds: from the series, else as
+/// they were counted when the run ended.
 fn full_seconds(run: &RunResult) -> Option<(u32, u32)> {
-    let measured: Vec<(f64, Option<f64>)> =
-        run.series.iter().filter_map(|p| Some((p.client_busiest_percent?, p.target_busiest_percent))).collect();
-    if measured.is_empty() {
+    let (full, measured) = full_client_seconds(&run.series);
+    if measured == 0 {
         let c = &run.resources.client;
         return c.saturated_seconds.map(|full| (full, c.measured_seconds));
     }
-    let has_room = |target: Option<f64>| target.is_none_or(|busy| busy <= 100.0 - ROOM_PERCENT);
-    let full = measured.iter().filter(|(ran, target)| *ran >= RAN_PERCENT && has_room(*target)).count();
-    Some((full as u32, measured.len() as u32))
+    Some((full, measured))
 }
 
 /// How late the client was by its own fault, 99th percentile in milliseconds; none where it kept its schedule, where

@@ -167,16 +167,22 @@ pub(in crate::diagnose) fn held_by_second(run: &RunResult) -> Vec<(&SeriesPoint,
         .collect()
 }
 
-/// As [`held_by_second`], but a second without an observation is known only where those before and after it lie on
-/// the same side of `border`: the ports may have been taken in either.
+/// As [`held_by_second`], but where the ports in use crossed `border` between two looks, the connections made in each second
+/// between them say how far they had come. None where no connection was made in all that time.
 pub(in crate::diagnose) fn held_against(run: &RunResult, border: f64) -> Vec<(&SeriesPoint, Option<u32>)> {
     let mut rows = held_by_second(run);
-    let mut next = None;
-    for (point, held) in rows.iter_mut().rev() {
-        next = point.ports_used.or(next);
-        let crosses = |(a, b): (u32, u32)| (f64::from(a) > border) != (f64::from(b) > border);
-        if point.ports_used.is_none() && held.zip(next).is_some_and(crosses) {
-            *held = None;
+    let looks: Vec<(usize, u32)> = run.series.iter().enumerate().filter_map(|(i, p)| Some((i, p.ports_used?))).collect();
+    for pair in looks.windows(2) {
+        let [(from, before), (to, after)] = *pair else { continue };
+        if (f64::from(before) > border) == (f64::from(after) > border) {
+            continue;
+        }
+        let made = |rows: &[(&SeriesPoint, Option<u32>)]| rows.iter().map(|(p, _)| p.connects as f64).sum::<f64>();
+        let all = made(&rows[from + 1..=to]);
+        for i in from + 1..to {
+            let part = made(&rows[from + 1..=i]) / all;
+            rows[i].1 =
+                part.is_finite().then(|| (f64::from(before) + (f64::from(after) - f64::from(before)) * part).round() as u32);
         }
     }
     rows

@@ -1,11 +1,11 @@
 //! The rule about the client as the limit: a load thread that used its whole core, a schedule that it could not keep.
 
 use super::lighter::round_rate;
-use crate::diagnose::indicators::{Indicators, Saturated};
+use crate::diagnose::indicators::{Indicators, Saturated, Waiter};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE};
+use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, RAN_PERCENT};
 use crate::model::figures::{counted, number, percent, rate, seconds, share, times};
-use crate::model::finding::Remedy;
+use crate::model::finding::{FindingId, Remedy};
 use crate::model::plan::Pinning;
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{CoreUse, RunResult, ThreadRow};
@@ -29,7 +29,15 @@ fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
             Some(t) => format!("while the target's busiest thread used {} of a core", percent(t)),
             None => "and the target's threads could not be read".to_owned(),
         };
-        text += &format!("A load thread used its whole core in {full} of {measured} measured seconds, {room}. ");
+        text += &if how.by_loop() {
+            format!(
+                "A load thread never had to wait for the target in {full} of {measured} measured seconds: there was always something \
+                 to read or to send{}, {room}. ",
+                least_of_a_core(run)
+            )
+        } else {
+            format!("A load thread used its whole core in {full} of {measured} measured seconds, {room}. ")
+        };
     }
     if let Some(late) = late_ms {
         text += &format!(
@@ -47,11 +55,17 @@ fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
     }
     let title = match late_ms {
         Some(late) if !for_long => format!("the client is the limit: it sent due requests {} ms late (p99)", number(late)),
-        _ => format!("the client is the limit: a load thread used its whole core in {full} of {measured} s"),
+        _ if !how.by_loop() => format!("the client is the limit: a load thread used its whole core in {full} of {measured} s"),
+        _ => format!("the client is the limit: a load thread never had to wait for the target in {full} of {measured} s"),
     };
+    // With a little waiting for a core it would have been the limit all the same.
+    let by_others = seen.contention.yes().is_some_and(|c| c.who == Waiter::Client && c.spoils);
+    let possible = [FindingId::LocalPortsExhausted, FindingId::HostContended, FindingId::PortSearchSlow];
+    let causes = possible.into_iter().filter(|id| by_others || *id != FindingId::HostContended).collect();
     Found::new(title, text)
         .with("saturated_seconds", full)
         .with("measured_seconds", measured)
+        .with("seconds_never_idle", Some(how.never_idle).filter(|n| *n > 0))
         .with("lateness_p99_ms", c.lateness_p99_ms)
         .with("late_requests", c.lateness_p99_ms.map(|_| c.late_requests))
         .with("client_cpu_percent", c.cpu_percent_mean)
@@ -62,7 +76,15 @@ fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
         .with("threads", run.plan.threads)
         .with("cpus", run.host.cpus)
         .remedies(remedies(run, seen, how))
+        .caused_only_by(causes)
         .ruling()
+}
+
+/// `, although it had as little as 60 % of a core`; empty where it had all of it, or that was not measured.
+fn least_of_a_core(run: &RunResult) -> String {
+    let least = run.series.iter().filter_map(|p| p.client_busiest_percent).fold(f64::INFINITY, f64::min);
+    let part = least < RAN_PERCENT;
+    if part { format!(", although it had as little as {} of a core", percent(least)) } else { String::new() }
 }
 
 fn busiest(run: &RunResult) -> Option<&ThreadRow> {

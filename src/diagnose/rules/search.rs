@@ -2,9 +2,11 @@
 
 use crate::diagnose::indicators::{Indicators, held_against, kernel_searches};
 use crate::diagnose::rule::{Found, Ruling};
-use crate::diagnose::thresholds::{SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_NEAR, SEARCH_PORT_US, SEARCH_SHARE, SEARCH_TIMES};
+use crate::diagnose::thresholds::{
+    SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_CALLS, SEARCH_NEAR, SEARCH_PORT_US, SEARCH_SHARE, SEARCH_TIMES,
+};
 use crate::model::figures::{counted, number, rate, times, us};
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, SeriesPoint};
 use crate::remedy::{advice, for_search};
 
 /// connect(2) over some seconds, weighted by how often it was called.
@@ -18,12 +20,22 @@ struct Cost {
 }
 
 impl Cost {
-    fn add(&mut self, calls: f64, mean: f64, p95: f64, p50: f64) {
-        self.calls += calls;
-        self.mean_sum += mean * calls;
-        self.p95_sum += p95 * calls;
-        self.p50_sum += p50 * calls;
-        self.seconds += 1;
+    /// One second; none where connect() was not called or not measured in it.
+    fn of(point: &SeriesPoint) -> Option<Self> {
+        let (mean, p95) = (point.connect_mean_us.or(point.connect_p50_us)?, point.connect_p95_us?);
+        let calls = point.connects.max(1) as f64;
+        let p50 = point.connect_p50_us.unwrap_or(mean);
+        Some(Self { calls, mean_sum: mean * calls, p95_sum: p95 * calls, p50_sum: p50 * calls, seconds: 1 })
+    }
+
+    fn sum(all: &[Self]) -> Self {
+        all.iter().fold(Self::default(), |sum, one| Self {
+            calls: sum.calls + one.calls,
+            mean_sum: sum.mean_sum + one.mean_sum,
+            p95_sum: sum.p95_sum + one.p95_sum,
+            p50_sum: sum.p50_sum + one.p50_sum,
+            seconds: sum.seconds + one.seconds,
+        })
     }
 
     fn mean(self) -> f64 {
@@ -48,46 +60,49 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         return Ruling::Undecided("the pool of source ports to the destination was not observed".into());
     };
     let half = SEARCH_SHARE * f64::from(p);
-    let (mut below, mut above, mut blind) = (Cost::default(), Cost::default(), 0_u32);
-    let mut rate_above = 0.0;
+    let (mut below, mut above, mut blind) = (Vec::new(), Vec::new(), Vec::new());
     for (point, held) in held_against(run, half) {
-        let (Some(mean), Some(p95)) = (point.connect_mean_us.or(point.connect_p50_us), point.connect_p95_us) else { continue };
         // A refused connect() has searched the whole range: that belongs to the exhaustion.
-        if point.local_failures_per_s > 0.0 {
-            continue;
-        }
-        let Some(held) = held else {
-            blind += 1;
-            continue;
-        };
-        let cost = if f64::from(held) > half { &mut above } else { &mut below };
-        cost.add(point.connects.max(1) as f64, mean, p95, point.connect_p50_us.unwrap_or(mean));
-        if f64::from(held) > half {
-            rate_above += point.connects as f64;
+        let Some(cost) = Cost::of(point).filter(|_| point.local_failures_per_s <= 0.0) else { continue };
+        match held {
+            None => blind.push(cost),
+            Some(held) if f64::from(held) > half => above.push(cost),
+            Some(_) => below.push(cost),
         }
     }
-    if above.seconds == 0 {
+    if above.is_empty() {
         let reached_half = run.ports.as_ref().and_then(|p| p.peak_used).is_none_or(|used| f64::from(used) > half);
-        return if blind > 0 && reached_half {
+        return if !blind.is_empty() && reached_half {
+            let blind = blind.len();
             Ruling::Undecided(format!("the ports in use were not observed in {blind} of the seconds with connections"))
         } else {
             Ruling::Clear
         };
     }
-    let alone = below.seconds == 0;
-    let (mean, p95) = (above.mean(), above.p95());
+    let alone = below.is_empty();
+    let below = Cost::sum(&below);
     // On a machine without a free core one connect() can take 100 ms, and 100 ports cannot be the reason.
     let most = f64::from(p) * SEARCH_PORT_US;
+    let (all, slow) = (Cost::sum(&above), slow_by_median(&above, below, most));
     let is_slow = if alone {
-        (SEARCH_ALONE_US..=most).contains(&mean)
+        (SEARCH_ALONE_US..=most).contains(&all.mean())
     } else {
         let (m, q) = (below.mean(), below.p95());
-        mean >= SEARCH_TIMES * m && (SEARCH_ADDED_US..=most).contains(&(mean - m)) && p95 >= SEARCH_TIMES * q
+        all.mean() >= SEARCH_TIMES * m && (SEARCH_ADDED_US..=most).contains(&(all.mean() - m)) && all.p95() >= SEARCH_TIMES * q
     };
-    if !is_slow {
-        return Ruling::Clear;
+    // The ports of one parity run out and come back in waves: on average over many seconds that is no longer seen.
+    let (above, seconds_above) = (if is_slow { all } else { slow }, all.seconds);
+    if above.seconds == 0 {
+        let unseen = slow_by_median(&blind, below, most).seconds;
+        return if unseen > 0 {
+            let unseen = counted(unseen, "second");
+            Ruling::Undecided(format!("connect() was slow in {unseen} in which the ports in use were not observed"))
+        } else {
+            Ruling::Clear
+        };
     }
-    let made = rate_above / f64::from(above.seconds);
+    let (mean, p95) = (above.mean(), above.p95());
+    let made = all.calls / f64::from(seconds_above);
     let search = seen.ports.budget.map(|b| b.search_cps()).filter(|c| c.is_finite());
     let before = if alone { String::new() } else { format!(" ({} before)", took(below.mean())) };
     let mut text = format!(
@@ -97,6 +112,9 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         took(mean),
         took(p95)
     );
+    if above.seconds < seconds_above {
+        text += &format!("That is in {} of {seconds_above} such seconds: ports come back after T, in waves. ", above.seconds);
+    }
     if let Some(search) = search {
         let near = (made - search).abs() <= SEARCH_NEAR * search;
         let here = if near { ", near where this run levelled off" } else { "" };
@@ -133,11 +151,23 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         .with("p95_us", p95)
         .with("p95_us_below_half", b(below.p95()))
         .with("p50_us", above.p50())
-        .with("seconds_above_half", above.seconds)
+        .with("seconds_above_half", seconds_above)
+        .with("seconds_slow", Some(above.seconds).filter(|n| *n < seconds_above))
         .with("rate_cps", made)
         .with("search_cps", search)
         .remedies(remedies)
         .ruling()
+}
+
+/// The seconds in which all calls were slow, by their median. Where a thread loses its core in the middle, one call takes
+/// long and the median stays: on a busy machine it says more than the mean.
+fn slow_by_median(seconds: &[Cost], below: Cost, most: f64) -> Cost {
+    let is_slow = |c: &Cost| match below.seconds {
+        0 => (SEARCH_ALONE_US..=most).contains(&c.p50()),
+        _ => c.p50() >= SEARCH_TIMES * below.p50() && (SEARCH_ADDED_US..=most).contains(&(c.p50() - below.p50())),
+    };
+    let slow: Vec<Cost> = seconds.iter().copied().filter(|c| c.calls >= SEARCH_CALLS as f64 && is_slow(c)).collect();
+    Cost::sum(&slow)
 }
 
 /// Microseconds with their unit, milliseconds from one on.

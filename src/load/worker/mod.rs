@@ -139,6 +139,8 @@ pub(in crate::load) struct Worker<'a> {
     unread: Vec<(SlotToken, bool)>,
     /// open loop: users without a request
     free: Vec<u32>,
+    /// this turn has started a request before it polled
+    has_begun: bool,
     /// when this turn began to start requests; NEVER: it has not yet
     turn_began: Stamp,
     /// arrivals wait for each other until then
@@ -219,6 +221,7 @@ impl<'a> Worker<'a> {
             ready: Vec::new(),
             unread: Vec::new(),
             free,
+            has_begun: false,
             turn_began: Stamp::NEVER,
             batch_until: Stamp::ZERO,
             in_flight: 0,
@@ -257,11 +260,15 @@ impl<'a> Worker<'a> {
                 break;
             }
             self.turn_began = now;
+            self.has_begun = false;
             self.start_due(now);
             self.expire(now);
             let wait = self.next_wait(now);
             wait_over = now.plus(wait);
-            if self.poll.poll(&mut events, Some(wait)).is_err() {
+            let from = if self.has_begun { self.clock.now() } else { now };
+            let polled = self.poll.poll(&mut events, Some(wait));
+            self.recorder.record_wait(from, if wait.is_zero() { from } else { self.clock.now() });
+            if polled.is_err() {
                 // EINTR: signals are handled by another thread; the next turn goes on.
                 continue;
             }

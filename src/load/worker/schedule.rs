@@ -85,6 +85,7 @@ impl Worker<'_> {
         if !self.take_ticket() {
             return;
         }
+        self.has_begun = true;
         let endpoint = self.pick_endpoint(slot);
         let s = &mut self.slots[slot as usize];
         s.endpoint = endpoint;

@@ -83,6 +83,48 @@ fn a_client_is_saturated_by_what_it_ran_and_not_by_what_it_waited() {
     assert_eq!(ids(&diagnose(&starved))[0], Id::HostContended);
 }
 
+#[test]
+fn a_loop_that_never_waits_is_the_limit_whatever_its_thread_ran() {
+    // A core that others, or the host of a virtual machine, leave to it for a part of the time only.
+    let busy = |ran: f64, waited: f64, idle: f64| {
+        let mut run = healthy();
+        for p in &mut run.series {
+            p.client_busiest_percent = Some(ran);
+            (p.client_wait_percent, p.client_idle_percent) = (Some(waited), Some(idle));
+        }
+        run
+    };
+    for (ran, waited) in [(85.0, 4.0), (60.0, 0.5), (20.0, 8.0), (89.0, 9.0)] {
+        let f = fires(Id::GeneratorSaturated, &busy(ran, waited, 1.0));
+        assert_eq!((&f.evidence["saturated_seconds"], &f.evidence["seconds_never_idle"]), (&60.into(), &60.into()), "{ran}");
+        assert_eq!(diagnose(&busy(ran, waited, 1.0))[0].caused_by, [], "{ran}");
+        // The same with some time to wait in: it kept up.
+        clear(Id::GeneratorSaturated, &busy(ran, waited, 30.0));
+    }
+    reads("generator-saturated, by its loop", &fires(Id::GeneratorSaturated, &busy(85.0, 4.0, 1.0)));
+    // A thread that others starve waits for a core when its events have come: its loop is idle for all that time.
+    clear(Id::GeneratorSaturated, &busy(10.0, 85.0, 88.0));
+    // The target was as full, or waited for a core itself.
+    for (ran, waited) in [(97.0, 0.0), (40.0, 58.0)] {
+        let mut both = busy(60.0, 5.0, 1.0);
+        for p in &mut both.series {
+            (p.target_busiest_percent, p.target_wait_percent) = (Some(ran), Some(waited));
+        }
+        clear(Id::GeneratorSaturated, &both);
+    }
+    // Where only the loop was measured, that decides.
+    let mut unseen = busy(0.0, 0.0, 1.0);
+    unseen.series.iter_mut().for_each(|p| p.client_busiest_percent = None);
+    fires(Id::GeneratorSaturated, &unseen);
+    // Where others had its core, it is the limit because of them, and they are the headline.
+    let mut starved = contended();
+    starved.series.iter_mut().for_each(|p| p.client_idle_percent = Some(0.5));
+    let found = diagnose(&starved);
+    let limit = found.iter().find(|f| f.id == Id::GeneratorSaturated).unwrap();
+    assert_eq!(limit.caused_by, [Id::HostContended]);
+    assert_eq!(stamp(&starved).stamp, RunStamp::ClientBound);
+}
+
 /// 5 connections at 200 ms carry 25/s of 300/s; a turn of the loop that took up five answers late is not the cause.
 pub(super) fn connections_busy() -> RunResult {
     let mut run = healthy();

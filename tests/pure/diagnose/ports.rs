@@ -119,6 +119,51 @@ fn search_slow_by_mean_and_p95() {
     unknown(Id::PortSearchSlow, &blind);
 }
 
+/// Ports of one parity run out in the fourth second of every four: 8000 ports, T = 4 s, 1250/s.
+fn waves() -> RunResult {
+    let mut run = short(1250.0);
+    run.series.truncate(8);
+    (run.duration_s, run.totals.connections_opened) = (8.0, 10_000);
+    let ports = run.ports.as_mut().unwrap();
+    (ports.pool, ports.hold_s, ports.peak_used) = (Some(8000), Some(4.0), Some(5000));
+    for (i, p) in run.series.iter_mut().enumerate() {
+        let slow = i % 4 == 3;
+        p.connects = 1250;
+        p.ports_used = Some((1250 * (i as u32 + 1)).min(5000));
+        p.connect_p50_us = Some(if slow { 627.0 } else { 29.0 });
+        // A busy machine: single calls lose the core.
+        p.connect_mean_us = Some(if slow { 611.0 } else { 70.0 });
+        p.connect_p95_us = Some(if slow { 719.0 } else { 547.0 });
+    }
+    run
+}
+
+#[test]
+fn a_slow_search_is_seen_on_a_busy_machine_and_between_two_looks() {
+    let f = fires(Id::PortSearchSlow, &waves());
+    assert_eq!((&f.evidence["seconds_above_half"], &f.evidence["seconds_slow"]), (&5.into(), &2.into()));
+    assert_eq!(f.evidence["mean_us"].as_f64(), Some(611.0));
+    reads("port-search-slow, in waves", &f);
+    // The look of the slow second is missing, as on a machine where a look takes long.
+    let mut between = waves();
+    (between.series[3].ports_used, between.series[4].ports_used, between.series[7].ports_used) = (None, Some(5031), None);
+    assert_eq!(fires(Id::PortSearchSlow, &between).evidence["seconds_slow"], 2);
+    // Single slow calls, a median that is higher for another reason, and a median of a few calls are no slow search.
+    let mut lost = waves();
+    lost.series.iter_mut().for_each(|p| p.connect_p50_us = Some(29.0));
+    clear(Id::PortSearchSlow, &lost);
+    let mut contended = waves();
+    contended.series.iter_mut().for_each(|p| p.connect_p50_us = p.connect_p50_us.map(|us| us.min(90.0)));
+    clear(Id::PortSearchSlow, &contended);
+    let mut few = waves();
+    few.series.iter_mut().for_each(|p| p.connects = 60);
+    clear(Id::PortSearchSlow, &few);
+    // Where slow seconds were not looked at, and nothing says how many ports were in use, it is not decided.
+    let mut unseen = waves();
+    unseen.series.iter_mut().for_each(|p| p.ports_used = None);
+    unknown(Id::PortSearchSlow, &unseen);
+}
+
 /// The exhausted run with the ports in use by something else at the peak.
 fn held_by(change: impl FnOnce(&mut sockbench::testing::model::result::Ports)) -> RunResult {
     let mut run = exhausted();
