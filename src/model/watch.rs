@@ -76,6 +76,9 @@ pub struct Watched {
     pub exit_code: Option<i32>,
     /// the signal that ended it; null where none did
     pub signal: Option<i32>,
+    /// additive: it did not run any more at the end, however it ended; absent in earlier documents
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<bool>,
     /// somebody ended the watch, or its time was over: how the command ended says nothing then
     pub stopped: bool,
     /// additive: it ran in a private network namespace

@@ -110,7 +110,16 @@ pub(super) fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
         command: "sockbench watch".into(),
         started_at: "2026-01-01T00:00:00Z".into(),
         duration_s: 0.0,
-        watched: Watched { words, pid: 7, program, exit_code: Some(0), signal: None, stopped: false, sandbox: false },
+        watched: Watched {
+            words,
+            pid: 7,
+            program,
+            exit_code: Some(0),
+            signal: None,
+            ended: Some(true),
+            stopped: false,
+            sandbox: false,
+        },
         host: Host {
             name: None,
             kernel: "6.18.0".into(),

@@ -216,7 +216,7 @@ fn no_syn_answered(report: &WatchReport) -> Ruling {
     let port = d.destination.rsplit(':').next().unwrap_or_default();
     let see = advice(
         "see whether anything comes back",
-        format!("tcpdump -ni any 'tcp port {port} and tcp[tcpflags] & tcp-syn != 0'"),
+        format!("tcpdump -ni any tcp port {port}"),
         "SYNs without a SYN-ACK: lost, or dropped there",
     );
     let found = Found::new(title, text).with("unanswered_max", d.unanswered_max);
