@@ -12,6 +12,7 @@ use super::run_output::{Keeps, RunFiles, Written};
 use super::sandbox::{SandboxArgs, show};
 use super::watch_output::{Passing, Streams};
 use super::{EXIT_GATE, Exit, command_line, tell, warn};
+use crate::model::errno::ENOEXEC;
 use crate::model::finding::FindingId;
 use crate::model::order::Order as _;
 use crate::model::result::{Tool, Verdict};
@@ -199,6 +200,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     report.processes.throttling = watch.looker.throttling();
     let left = watch.looker.read_all().len() as u32;
     let left = if args.pid.is_some() { 0 } else { left };
+    report.watched.ended = Some(ended.is_some() || args.pid.is_some_and(|pid| !looker::is_alive(pid)));
     (report.watched.exit_code, report.watched.signal) = match ended {
         Some(Ended::Code(code)) => (Some(code), None),
         Some(Ended::Signal(signal)) => (None, Some(signal)),
@@ -306,7 +308,10 @@ fn start(args: &Args, signals: &Signals) -> Result<(u32, Passing), Exit> {
     let pid = command::start(signals, &args.command, out, err).map_err(|e| {
         let code = if e.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
         let name = args.command.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
-        Exit { code, message: format!("watch: {name}: {}", super::files::words(&e)), hint: None }
+        let exit = Exit { code, message: format!("watch: {name}: {}", super::files::words(&e)), hint: None };
+        // A shell runs such a file itself; nothing else does.
+        let is_script = e.raw_os_error() == Some(ENOEXEC);
+        if is_script { exit.hint(format!("a script begins with a line such as `#!/bin/sh`; else: -- sh {name}")) } else { exit }
     })?;
     let passing = ours.pass_on().map_err(|e| Exit::environment(format!("watch: threads: {e}")))?;
     Ok((pid, passing))
@@ -322,7 +327,7 @@ fn report(words: Vec<String>, sandbox: bool) -> WatchReport {
         command: command_line(),
         started_at: wall_rfc3339(),
         duration_s: 0.0,
-        watched: Watched { words, pid: 0, program, exit_code: None, signal: None, stopped: false, sandbox },
+        watched: Watched { words, pid: 0, program, exit_code: None, signal: None, ended: None, stopped: false, sandbox },
         host,
         verdict: Verdict::default(),
         findings: Vec::new(),

@@ -24,6 +24,8 @@ pub const EPERM: i32 = 1;
 pub const EAGAIN: i32 = 11;
 /// ENOMEM, Linux.
 pub const ENOMEM: i32 = 12;
+/// ENOEXEC, Linux.
+pub const ENOEXEC: i32 = 8;
 /// EACCES, Linux.
 pub const EACCES: i32 = 13;
 /// EINVAL, Linux.
@@ -57,6 +59,8 @@ const ERRNOS: &[(i32, &str, &str)] = &[
     (4, "EINTR", "interrupted system call"),
     (5, "EIO", "input/output error"),
     (6, "ENXIO", "no such device or address"),
+    (7, "E2BIG", "argument list too long"),
+    (ENOEXEC, "ENOEXEC", "not a program that can be executed"),
     (9, "EBADF", "bad file descriptor"),
     (11, "EAGAIN", "resource temporarily unavailable"),
     (12, "ENOMEM", "cannot allocate memory"),
@@ -78,6 +82,7 @@ const ERRNOS: &[(i32, &str, &str)] = &[
     (38, "ENOSYS", "function not implemented"),
     (40, "ELOOP", "too many levels of symbolic links"),
     (71, "EPROTO", "protocol error"),
+    (80, "ELIBBAD", "accessing a corrupted shared library"),
     (87, "EUSERS", "too many users"),
     (92, "ENOPROTOOPT", "protocol not available"),
     (97, "EAFNOSUPPORT", "address family not supported by protocol"),

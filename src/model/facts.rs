@@ -89,6 +89,12 @@ pub struct KernelCounters {
     pub retrans_segs: u64,
     /// Tcp OutRsts
     pub out_rsts: u64,
+    /// additive: TcpExt TCPSynRetrans: SYNs sent again, because nothing came back for a second and more
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syn_retrans: Option<u64>,
+    /// additive: Icmp InDestUnreachs: messages that a packet could not be delivered
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dest_unreachable: Option<u64>,
 }
 
 impl KernelCounters {
@@ -98,10 +104,18 @@ impl KernelCounters {
         self.active_opens.saturating_sub(self.attempt_fails)
     }
 
+    /// Connects that failed at once, answered by a reset: the least it can be. A connect whose SYN was sent again got no answer,
+    /// and one that a router or this host's own neighbour table gave up was not refused either.
+    pub fn refused(&self) -> u64 {
+        let otherwise = self.syn_retrans.unwrap_or(0).saturating_add(self.dest_unreachable.unwrap_or(0));
+        self.attempt_fails.saturating_sub(otherwise)
+    }
+
     /// What was added since `earlier`, counter by counter.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let d = |a: u64, b: u64| a.saturating_sub(b);
+        let both = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(now, then)| d(now, then));
         Self {
             time_waited: d(self.time_waited, earlier.time_waited),
             time_wait_recycled: d(self.time_wait_recycled, earlier.time_wait_recycled),
@@ -110,9 +124,11 @@ impl KernelCounters {
             listen_drops: d(self.listen_drops, earlier.listen_drops),
             active_opens: d(self.active_opens, earlier.active_opens),
             attempt_fails: d(self.attempt_fails, earlier.attempt_fails),
-            estab_resets: self.estab_resets.zip(earlier.estab_resets).map(|(now, then)| d(now, then)),
+            estab_resets: both(self.estab_resets, earlier.estab_resets),
             retrans_segs: d(self.retrans_segs, earlier.retrans_segs),
             out_rsts: d(self.out_rsts, earlier.out_rsts),
+            syn_retrans: both(self.syn_retrans, earlier.syn_retrans),
+            dest_unreachable: both(self.dest_unreachable, earlier.dest_unreachable),
         }
     }
 }
@@ -182,6 +198,8 @@ pub struct DiagSocket {
     pub inode: u32,
     /// owner's user id
     pub uid: u32,
+    /// times that the running timer ran out; of a SYN, how often it was sent again
+    pub retransmits: u8,
 }
 
 /// CPU and memory of one process (its children included where said).

@@ -76,6 +76,9 @@ pub struct Watched {
     pub exit_code: Option<i32>,
     /// the signal that ended it; null where none did
     pub signal: Option<i32>,
+    /// additive: it did not run any more at the end, however it ended; absent in earlier documents
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<bool>,
     /// somebody ended the watch, or its time was over: how the command ended says nothing then
     pub stopped: bool,
     /// additive: it ran in a private network namespace
@@ -122,6 +125,9 @@ pub struct Destination {
     pub made: Option<u64>,
     /// most connections that were open at once
     pub open_max: u32,
+    /// additive: most connections at a look whose SYN had been sent again: no answer for a second and more; absent where there were none
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unanswered_max: u32,
     /// most connections per second: those that were made, or that were seen to end, over two seconds
     pub peak_cps: f64,
     /// additive: the seconds that `peak_cps` was counted over, less than two in a short watch; absent where there was no rate
@@ -133,6 +139,11 @@ pub struct Destination {
     pub stuck_s: f64,
     /// the process that listens there; null where it is not on this host or not visible
     pub server: Option<Server>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// Connections to one destination that ended meanwhile, and whose owner no look saw: the command's, or another program's.
@@ -188,6 +199,13 @@ pub struct Server {
     pub descriptor_limit: Option<u64>,
     /// whether something still listened at the last look
     pub listens_at_end: bool,
+    /// additive: the first and the last look at which something listened, seconds from the start; absent in earlier documents
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listened_s: Option<[f64; 2]>,
+    /// additive: connects that failed in this network namespace before that, after it, by the kernel's counter: a listener refuses
+    /// nobody; absent where the counters could not be read
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_outside: Option<[u64; 2]>,
 }
 
 /// The command's processes, those excepted that listen at one of its destinations.
@@ -198,12 +216,17 @@ pub struct Processes {
     pub count_max: u32,
     /// all of them, 100 is one core; null where it ended before it could be measured
     pub cpu_percent_mean: Option<f64>,
-    /// the thread that ran most: its mean share of a core
+    /// the thread that ran most: its mean share of a core; all threads of a Python or Ruby process count as one, which runs one at a
+    /// time
     pub busiest_thread_percent: Option<f64>,
     /// the longest wait for a core of a thread: its mean share of the time
     pub waited_percent_mean: Option<f64>,
     /// looks at which a thread ran 90 % of the time since the last one
     pub busy_looks: u32,
+    /// additive: looks at which the busiest thread ran, or waited for a core that others had, for 90 % of that time, and ran for half of
+    /// it at least; absent: 0
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub no_room_looks: u32,
     /// looks at which a thread waited for a core for more than 10 % of the time
     pub waiting_looks: u32,
     /// looks that could be measured

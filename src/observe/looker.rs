@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 
+use super::interpreters::Interpreters;
 use super::meters::{NoTarget, TargetMeter};
 use super::sockets_look::{SocketsLook, SocketsLooker};
 use crate::model::facts::Fact;
@@ -32,7 +33,7 @@ type Descriptors = (u32, Option<u64>);
 
 #[derive(Debug)]
 enum Server {
-    Found(Box<TargetMeter>),
+    Found(Box<(TargetMeter, Interpreters)>),
     Unseen { tries: u32 },
 }
 
@@ -43,6 +44,7 @@ pub struct Looker {
     clock: Clock,
     sockets: Result<SocketsLooker, String>,
     meter: Option<TargetMeter>,
+    interpreters: Interpreters,
     servers: HashMap<SocketAddr, Server>,
     host: HostMeter,
     started: Option<Stamp>,
@@ -57,6 +59,7 @@ impl Looker {
             whom,
             sockets: SocketsLooker::open().map_err(|e| format!("sock_diag: {e}")),
             meter: None,
+            interpreters: Interpreters::default(),
             servers: HashMap::new(),
             host: HostMeter::start(clock.now()),
             started: None,
@@ -115,7 +118,7 @@ impl Looker {
     }
 
     fn serves(&self, pid: u32) -> bool {
-        self.servers.values().any(|s| matches!(s, Server::Found(m) if m.tree().contains(&pid)))
+        self.servers.values().any(|s| matches!(s, Server::Found(m) if m.0.tree().contains(&pid)))
     }
 
     /// What a CPU quota did to the command so far; none where none is in force.
@@ -131,12 +134,15 @@ impl Looker {
         if self.meter.is_none() {
             self.meter = TargetMeter::find(nowhere, Some(first), now).ok();
         }
+        let in_turn = self.interpreters.read(&pids, now);
         let usage = self.meter.as_mut().and_then(|meter| meter.read_of(pids, now).known().copied());
+        let threads = usage.and_then(|u| u.threads);
         TreeLook {
             count,
             cpu_percent: usage.map(|u| u.cpu_percent),
-            ran: usage.and_then(|u| u.threads).map(|t| t.ran),
-            waited: usage.and_then(|u| u.threads).map(|t| t.waited_most),
+            ran: threads.map(|t| t.ran.max(in_turn.unwrap_or(0.0))),
+            busiest_waited: threads.map(|t| t.waited),
+            waited: threads.map(|t| t.waited_most),
             rss_bytes: usage.map(|u| u.rss_bytes),
             descriptors: fds,
         }
@@ -172,23 +178,25 @@ impl Looker {
             if *tries < TRIES {
                 *tries += 1;
                 match TargetMeter::find(dest, None, now) {
-                    Ok(meter) => *server = Server::Found(Box::new(meter)),
+                    Ok(meter) => *server = Server::Found(Box::new((meter, Interpreters::default()))),
                     Err(NoTarget::Never(_)) => *tries = TRIES,
                     Err(NoTarget::NotYet(_)) => {}
                 }
             }
         }
-        let Server::Found(meter) = server else { return Some(ServerLook { queue, ..ServerLook::default() }) };
+        let Server::Found(found) = server else { return Some(ServerLook { queue, ..ServerLook::default() }) };
+        let (meter, interpreters) = &mut **found;
         let usage = match meter.read(now) {
             Fact::Known(usage) => Some(usage),
             Fact::Unavailable(_) => None,
         };
+        let in_turn = interpreters.read(meter.tree(), now);
         let open = descriptors::read_open(meter.pid).ok().map(|open| open.count);
         Some(ServerLook {
             pid: meter.pid,
             name: meter.name.clone(),
             cpu_percent: usage.map(|u| u.cpu_percent),
-            ran: usage.and_then(|u| u.threads).map(|t| t.ran),
+            ran: usage.and_then(|u| u.threads).map(|t| t.ran.max(in_turn.unwrap_or(0.0))),
             waited: usage.and_then(|u| u.threads).map(|t| t.waited),
             queue,
             descriptors: open.map(|count| (count, descriptors::read_limit(meter.pid).ok().flatten())),

@@ -12,6 +12,7 @@
 
 pub mod baseline;
 mod by_source;
+mod interpreters;
 pub mod listing;
 mod live;
 pub mod looker;

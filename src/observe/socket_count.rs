@@ -214,7 +214,17 @@ mod tests {
 
     fn row(state: TcpState, local: (&str, u16), peer: (&str, u16), expires_ms: u32) -> DiagSocket {
         let at = |a: (&str, u16)| (a.0.parse().unwrap(), a.1);
-        DiagSocket { state, local: at(local), peer: at(peer), expires_ms, receive_queue: 0, send_queue: 0, inode: 0, uid: 0 }
+        DiagSocket {
+            state,
+            local: at(local),
+            peer: at(peer),
+            expires_ms,
+            receive_queue: 0,
+            send_queue: 0,
+            inode: 0,
+            uid: 0,
+            retransmits: 0,
+        }
     }
 
     fn take(scope: &CountScope, rows: &[DiagSocket]) -> PortCount {

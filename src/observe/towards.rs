@@ -105,6 +105,10 @@ impl<'a> Groups<'a> {
             }
             let at = groups.at((local.ip(), peer));
             let t = &mut groups.towards[at];
+            if s.state == TcpState::SynSent {
+                t.opening += 1;
+                t.unanswered += u32::from(s.retransmits > 0);
+            }
             if how.facts.is_none_or(|f| f.range.contains(local.port())) {
                 t.count.add_port(s.state, free(s, groups.taken_again[at]));
             } else {
@@ -200,7 +204,17 @@ mod tests {
             let a: SocketAddr = a.parse().unwrap();
             (a.ip(), a.port())
         };
-        DiagSocket { state, local: at(local), peer: at(peer), expires_ms, receive_queue: 0, send_queue: 0, inode: 0, uid: 0 }
+        DiagSocket {
+            state,
+            local: at(local),
+            peer: at(peer),
+            expires_ms,
+            receive_queue: 0,
+            send_queue: 0,
+            inode: 0,
+            uid: 0,
+            retransmits: 0,
+        }
     }
 
     /// By destination; the most ports first.

@@ -59,6 +59,7 @@ pub fn parse_sockstat(sockstat: &str, sockstat6: Option<&str>) -> Option<Socksta
 pub fn parse_counters(netstat: &str, snmp: &str) -> Result<KernelCounters, &'static str> {
     let ext = Table::of(netstat, "TcpExt:").ok_or("TcpExt")?;
     let tcp = Table::of(snmp, "Tcp:").ok_or("Tcp")?;
+    let icmp = Table::of(snmp, "Icmp:");
     Ok(KernelCounters {
         time_waited: ext.value("TW")?,
         time_wait_recycled: ext.value("TWRecycled")?,
@@ -70,6 +71,8 @@ pub fn parse_counters(netstat: &str, snmp: &str) -> Result<KernelCounters, &'sta
         estab_resets: Some(tcp.value("EstabResets")?),
         retrans_segs: tcp.value("RetransSegs")?,
         out_rsts: tcp.value("OutRsts")?,
+        syn_retrans: ext.value("TCPSynRetrans").ok(),
+        dest_unreachable: icmp.and_then(|icmp| icmp.value("InDestUnreachs").ok()),
     })
 }
 
@@ -113,14 +116,17 @@ mod tests {
 
     #[test]
     fn counters_are_found_by_name() {
-        let netstat = "TcpExt: TW TWRecycled ListenOverflows ListenDrops TCPTimeWaitOverflow New\nTcpExt: 9 8 7 6 5 4\n\
+        let netstat = "TcpExt: TW TWRecycled ListenOverflows ListenDrops TCPTimeWaitOverflow TCPSynRetrans New\nTcpExt: 9 8 7 6 5 12 4\n\
                        IpExt: InNoRoutes\nIpExt: 0\n";
-        let snmp = "Ip: Forwarding\nIp: 1\nTcp: RtoAlgorithm MaxConn ActiveOpens AttemptFails EstabResets RetransSegs OutRsts\nTcp: 1 -1 100 3 5 2 1\n";
+        let snmp = "Ip: Forwarding\nIp: 1\nTcp: RtoAlgorithm MaxConn ActiveOpens AttemptFails EstabResets RetransSegs OutRsts\nTcp: 1 -1 100 3 5 2 1\n\
+                    Icmp: InMsgs InDestUnreachs\nIcmp: 14 13\n";
         let c = parse_counters(netstat, snmp).unwrap();
         assert_eq!((c.time_waited, c.time_wait_recycled, c.time_wait_overflow), (9, 8, 5));
         assert_eq!((c.listen_overflows, c.listen_drops), (7, 6));
         assert_eq!((c.active_opens, c.attempt_fails, c.retrans_segs, c.out_rsts), (100, 3, 2, 1));
-        assert_eq!(c.estab_resets, Some(5));
+        assert_eq!((c.estab_resets, c.syn_retrans, c.dest_unreachable), (Some(5), Some(12), Some(13)));
+        let older = parse_counters(&netstat.replace("TCPSynRetrans", "Other"), &snmp.replace("Icmp:", "Other:")).unwrap();
+        assert_eq!((older.syn_retrans, older.dest_unreachable), (None, None), "not there is not 0");
         assert_eq!(parse_counters("TcpExt: TW\nTcpExt: 9\n", snmp), Err("TWRecycled"));
         assert_eq!(parse_counters("", snmp), Err("TcpExt"));
     }

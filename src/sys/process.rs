@@ -39,6 +39,25 @@ pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
     Ok(ProcessUsage { cpu_s, rss_bytes: pages * procfs::page_size() })
 }
 
+/// User CPU seconds of all threads of one process, proc_pid_stat(5) field 14, in steps of 10 ms.
+///
+/// Errors: it has ended, or is not readable.
+pub fn read_user_s(pid: u32) -> io::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let ticks = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(11)?.parse::<u64>().ok());
+    let ticks =
+        ticks.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: not the expected line")))?;
+    Ok(ticks as f64 / procfs::ticks_per_second() as f64)
+}
+
+/// The file name of the program that a process executes, links resolved.
+///
+/// Errors: it has ended, or is another user's.
+pub fn read_executable(pid: u32) -> io::Result<String> {
+    let path = std::fs::read_link(format!("/proc/{pid}/exe"))?;
+    Ok(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
 /// Whether a process is stopped: state `T` (a stop signal) or `t` (a debugger), proc_pid_stat(5).
 ///
 /// Errors: it has ended, or is not readable.

@@ -202,7 +202,7 @@ fn set_no(op: &mut [u8], beyond: usize) {
     op[2..4].copy_from_slice(&no.to_ne_bytes());
 }
 
-/// struct inet_diag_msg: family 0, state 1, sport 4, dport 6, src 8, dst 24, expires 52, rqueue 56, wqueue 60, uid 64, inode 68; 72
+/// struct inet_diag_msg: family 0, state 1, retrans 3, sport 4, dport 6, src 8, dst 24, expires 52, rqueue 56, wqueue 60, uid 64, inode 68; 72
 /// bytes.
 fn parse_message(m: &[u8]) -> Option<DiagSocket> {
     if m.len() < MESSAGE {
@@ -221,6 +221,7 @@ fn parse_message(m: &[u8]) -> Option<DiagSocket> {
         local: (address(8)?, port(4)),
         peer: (address(24)?, port(6)),
         expires_ms: u32_at(m, 52)?,
+        retransmits: m[3],
         receive_queue: u32_at(m, 56)?,
         send_queue: u32_at(m, 60)?,
         inode: u32_at(m, 68)?,

@@ -58,6 +58,7 @@ struct Seen {
     full: Option<[f64; 2]>,
     stuck_s: f64,
     open_max: u32,
+    unanswered_max: u32,
 }
 
 /// Looks, folded.
@@ -151,7 +152,8 @@ impl Course {
         self.any_sure = self.any_sure || self.seen.values().any(|s| self.is_sure(s));
         for (dest, server) in &look.servers {
             let close_wait = look.towards.iter().filter(|t| t.dest == *dest).map(|t| t.server_close_wait).sum();
-            self.servers.entry(*dest).or_default().on_look(server, close_wait, span_s);
+            let failed = self.failed();
+            self.servers.entry(*dest).or_default().on_look(server, close_wait, span_s, look.at_s.max(0.0), failed);
         }
         let said = if ended_s.is_none() { self.tell(look) } else { Vec::new() };
         self.outlooks.extend(said.iter().take(SAID_MAX.saturating_sub(self.outlooks.len())).cloned());
@@ -163,12 +165,18 @@ impl Course {
                 t_s: (look.at_s * 1000.0).round() / 1000.0,
                 ports_used: own.iter().map(|t| t.count.in_use.ports()).max().unwrap_or(0),
                 ended: own.iter().map(|t| t.new + t.server_new).sum(),
-                open: own.iter().map(|t| t.count.states.established).sum(),
+                open: own.iter().map(|t| open(t)).sum(),
                 cpu_percent: look.tree.cpu_percent.unwrap_or(0.0),
             });
         }
         self.before_s = look.at_s;
         said
+    }
+
+    /// Connects that have failed since the first look; none where the counters could not be read.
+    fn failed(&self) -> Option<u64> {
+        let (now, (first, _)) = self.counters.zip(self.first.as_ref())?;
+        Some(now.since(first).refused())
     }
 
     /// Forgets pairs of other programs that have no socket any more, where there are many.
@@ -206,6 +214,8 @@ impl Course {
         if let Some(ran) = t.ran {
             p.measured_looks += 1;
             p.busy_looks += u32::from(ran >= BUSY);
+            let no_room = ran >= BUSY / 2.0 && ran + t.busiest_waited.unwrap_or(0.0) >= BUSY;
+            p.no_room_looks += u32::from(no_room);
             p.waiting_looks += u32::from(t.waited.is_some_and(|w| w > WAITED));
         }
         let nearest = |d: Option<(u32, Option<u64>)>| d.map_or(0.0, |(n, limit)| f64::from(n) / limit.unwrap_or(u64::MAX) as f64);
@@ -220,7 +230,8 @@ impl Course {
         let at_s = look.at_s;
         let seen = self.seen.entry(key).or_insert_with(|| Seen::nothing(key));
         seen.owned |= t.owned > 0;
-        seen.open_max = seen.open_max.max(t.count.states.established);
+        seen.open_max = seen.open_max.max(open(t));
+        seen.unanswered_max = seen.unanswered_max.max(t.unanswered);
         if at_s <= 0.0 {
             seen.used_before = t.count.in_use.ports();
         } else {
@@ -298,7 +309,9 @@ impl Course {
         {
             // A SYN that fails on the way in is among those that failed: where more were seen to end, it says nothing.
             let opened = report.kernel.map(|k| k.opened_actively());
-            only.made = opened.filter(|n| *n >= only.closed_by_client + only.closed_by_server);
+            // Nor where a SYN had no answer: a program that gives it up leaves no trace in the counters.
+            let all_answered = only.unanswered_max == 0;
+            only.made = opened.filter(|n| all_answered && *n >= only.closed_by_client + only.closed_by_server);
             if only.made.is_some() && self.opened.peak.cps > only.peak_cps {
                 (only.peak_cps, only.peak_over_s) = of_peak(self.opened.peak);
             }
@@ -354,11 +367,12 @@ impl Course {
             closed_by_server: seen.server,
             made: None,
             open_max: seen.open_max,
+            unanswered_max: seen.unanswered_max,
             peak_cps,
             peak_over_s,
             full_s: seen.full,
             stuck_s: seen.stuck_s,
-            server: self.servers.get(&dest).filter(|s| s.listened).map(ServerSeen::row),
+            server: self.servers.get(&dest).filter(|s| s.listened).map(|s| s.row(self.failed())),
         }
     }
 }
@@ -378,6 +392,7 @@ impl Seen {
             full: None,
             stuck_s: 0.0,
             open_max: 0,
+            unanswered_max: 0,
         }
     }
 
@@ -400,6 +415,11 @@ fn is_reported(seen: &Seen, by: Attribution) -> bool {
 /// The rate, and the seconds that it was counted over.
 fn of_peak(peak: Peak) -> (f64, Option<f64>) {
     (peak.cps, (peak.over_s > 0.0).then(|| (peak.over_s * 1000.0).round() / 1000.0))
+}
+
+/// Connections that are established.
+fn open(t: &Towards) -> u32 {
+    t.count.states.established.saturating_sub(t.opening)
 }
 
 /// Whether every port is in use.

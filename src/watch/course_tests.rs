@@ -32,6 +32,7 @@ impl Played {
             count: 1,
             cpu_percent: Some(20.0),
             ran: Some(0.2),
+            busiest_waited: Some(0.0),
             waited: Some(0.0),
             rss_bytes: Some(1 << 20),
             descriptors: Some((12, Some(1024))),
@@ -109,7 +110,16 @@ pub(super) fn empty(words: Vec<String>, sysctls: Sysctls) -> WatchReport {
         command: "sockbench watch".into(),
         started_at: "2026-01-01T00:00:00Z".into(),
         duration_s: 0.0,
-        watched: Watched { words, pid: 7, program, exit_code: Some(0), signal: None, stopped: false, sandbox: false },
+        watched: Watched {
+            words,
+            pid: 7,
+            program,
+            exit_code: Some(0),
+            signal: None,
+            ended: Some(true),
+            stopped: false,
+            sandbox: false,
+        },
         host: Host {
             name: None,
             kernel: "6.18.0".into(),
@@ -261,6 +271,16 @@ fn limits_of_the_command_and_of_its_server_are_told_apart() {
     assert_eq!(verdict(busy(0.4), server(0.98, queue)), VerdictId::TargetBound);
     assert_eq!(verdict(busy(0.97), server(0.98, queue)), VerdictId::TargetBound);
     assert_eq!(verdict(busy(0.1), server(0.1, queue)), VerdictId::Healthy);
+    // It always wanted to run: that others had its core for a moment changes nothing, for long they come first.
+    let kept_waiting = |ran: f64, waited: f64| TreeLook { busiest_waited: Some(waited), waited: Some(waited), ..busy(ran) };
+    assert_eq!(verdict(kept_waiting(0.86, 0.08), server(0.2, queue)), VerdictId::ClientBound);
+    assert_eq!(verdict(kept_waiting(0.7, 0.08), server(0.2, queue)), VerdictId::Healthy);
+    let beside = |tree| {
+        let of_host = |r: &mut WatchReport| r.host.cpus = 20;
+        Played { tree, server: server(0.2, queue), ..Played::new(&[5; 10]) }.report("locust", of_host).verdict.id
+    };
+    assert_eq!(beside(kept_waiting(0.86, 0.08)), VerdictId::ClientBound);
+    assert_eq!(beside(kept_waiting(0.6, 0.35)), VerdictId::HostBound);
     let full = TreeLook { descriptors: Some((64, Some(64))), ..busy(0.1) };
     assert_eq!(verdict(full, server(0.1, queue)), VerdictId::FdBound);
 }

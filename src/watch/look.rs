@@ -66,6 +66,10 @@ pub struct Towards {
     pub server_new: u32,
     /// open sockets of the command
     pub owned: u32,
+    /// connections whose SYN has no answer yet
+    pub opening: u32,
+    /// of these, those whose SYN was sent again: no answer for a second and more
+    pub unanswered: u32,
     /// sockets on the destination's side in CLOSE_WAIT
     pub server_close_wait: u32,
 }
@@ -82,6 +86,8 @@ impl Towards {
             new: 0,
             server_new: 0,
             owned: 0,
+            opening: 0,
+            unanswered: 0,
             server_close_wait: 0,
         }
     }
@@ -96,7 +102,7 @@ pub struct ServerLook {
     pub name: String,
     /// since the last look, with its children
     pub cpu_percent: Option<f64>,
-    /// its busiest thread, 0 to 1
+    /// its busiest thread, 0 to 1; all threads of an interpreter that runs one at a time count as one
     pub ran: Option<f64>,
     /// the same thread: ready to run, but waiting for a core
     pub waited: Option<f64>,
@@ -113,8 +119,10 @@ pub struct TreeLook {
     pub count: u32,
     /// CPU since the last look, 100 is one core
     pub cpu_percent: Option<f64>,
-    /// the thread that ran most, 0 to 1
+    /// the thread that ran most, 0 to 1; all threads of an interpreter that runs one at a time count as one
     pub ran: Option<f64>,
+    /// the same thread: ready to run, but waiting for a core
+    pub busiest_waited: Option<f64>,
     /// the longest wait for a core of a thread, 0 to 1
     pub waited: Option<f64>,
     /// resident memory

@@ -206,57 +206,75 @@ fn a_look_that_saw_no_sockets_has_no_row_of_zeros() {
     assert_eq!(report.verdict.sentence, "undecided: the sockets of this machine could not be read");
 }
 
-/// A server that listened and does not at the end, by the command's exit code, its output, and failed connects by the kernel.
-fn ended_server(exit_code: i32, readings: Vec<Reading>, failed: u64, is_read: bool) -> WatchReport {
+/// A server that listens from 1 s on and does not at the end, by the command's exit code, its output, and failed connects by the
+/// kernel before and after it listened.
+fn ended_server(exit_code: i32, readings: Vec<Reading>, failed: [u64; 2], is_read: bool) -> WatchReport {
     let mut course = Course::default();
     course.name(&[dest()]);
     let queue = Some(AcceptQueue { waiting: 0, limit: 128 });
-    for second in 0..3_u64 {
+    for second in 0..4_u64 {
         let mut look = Played::new(&[5; 4]).look(second as usize);
-        let queue = queue.filter(|_| second < 2);
+        let queue = queue.filter(|_| (1..3).contains(&second));
         look.servers = vec![(dest(), ServerLook { pid: 9, name: "python3".into(), queue, ..ServerLook::default() })];
         look.counters = Some(KernelCounters {
             active_opens: second * 50,
-            attempt_fails: second * failed / 2,
+            attempt_fails: [0, failed[0], failed[0], failed[0] + failed[1]][second as usize],
             estab_resets: Some(0),
             ..KernelCounters::default()
         });
-        course.on_look(&look, (second == 2).then_some(2.0));
+        course.on_look(&look, (second == 3).then_some(3.0));
     }
     let mut report = empty(vec!["sh".into(), "-c".into(), "SERVER & ab http://10.0.0.1/; kill $p".into()], Played::new(&[]).hold);
     report.watched.exit_code = Some(exit_code);
     report.output.readings = readings;
     report.output.read = is_read;
-    course.write(&mut report, End { at_s: 2.0, left: 0 });
+    course.write(&mut report, End { at_s: 3.0, left: 0 });
     settle(&mut report);
     report
 }
 
 #[test]
 fn a_server_that_the_command_ended_is_gone_only_where_a_connection_failed_for_it() {
+    const NONE: [u64; 2] = [0, 0];
+    const BEFORE: [u64; 2] = [8, 0];
+    const AFTER: [u64; 2] = [0, 8];
     let sure = |limit| Reading { limit, certainty: Certainty::Certain, ..reading("said") };
     let of_server = || Reading { side: Some(Side::Server), ..sure(Limit::TimedOut) };
     let is_open = |r: &WatchReport| r.undecided.iter().any(|u| u.id == Id::TargetGone);
     // Its exit code, its lines, failed connects, whether it is read: the verdict, whether the server is gone or may be.
     for (name, report, verdict, is_gone, may_be) in [
-        ("all was well", ended_server(0, vec![], 0, true), VerdictId::Healthy, false, false),
-        ("it failed for another reason", ended_server(28, vec![], 0, true), VerdictId::Undecided, false, false),
-        ("it waited for its server", ended_server(0, vec![], 8, true), VerdictId::Healthy, false, true),
-        ("its server said something", ended_server(0, vec![of_server()], 0, true), VerdictId::Undecided, false, false),
-        ("timeouts lead", ended_server(0, vec![sure(Limit::TimedOut)], 8, true), VerdictId::TargetFailing, false, false),
-        ("resets lead", ended_server(0, vec![sure(Limit::Reset)], 0, true), VerdictId::TargetFailing, false, false),
-        ("it was refused", ended_server(0, vec![reading("111")], 0, true), VerdictId::TargetGone, true, false),
-        ("reset, and it failed", ended_server(104, vec![sure(Limit::Reset)], 0, true), VerdictId::TargetGone, true, false),
-        ("reset, then refused", ended_server(0, vec![sure(Limit::Reset)], 8, true), VerdictId::TargetGone, true, false),
-        ("it does not say why", ended_server(0, vec![reading("hidden")], 8, true), VerdictId::TargetGone, true, false),
-        ("it failed and was refused", ended_server(1, vec![], 8, true), VerdictId::TargetGone, true, false),
-        ("it was not read", ended_server(0, vec![], 8, false), VerdictId::TargetGone, true, false),
+        ("all was well", ended_server(0, vec![], NONE, true), VerdictId::Healthy, false, false),
+        ("it failed for another reason", ended_server(28, vec![], NONE, true), VerdictId::Undecided, false, false),
+        ("it waited for its server", ended_server(0, vec![], BEFORE, true), VerdictId::Healthy, false, false),
+        ("it waited, then failed", ended_server(7, vec![], BEFORE, true), VerdictId::Undecided, false, false),
+        ("it waited for the end of its server", ended_server(0, vec![], AFTER, true), VerdictId::Healthy, false, true),
+        ("its server said something", ended_server(0, vec![of_server()], NONE, true), VerdictId::Undecided, false, false),
+        ("timeouts lead", ended_server(0, vec![sure(Limit::TimedOut)], AFTER, true), VerdictId::TargetFailing, false, false),
+        ("resets lead", ended_server(0, vec![sure(Limit::Reset)], NONE, true), VerdictId::TargetFailing, false, false),
+        ("it was refused", ended_server(0, vec![reading("111")], NONE, true), VerdictId::TargetGone, true, false),
+        ("reset, and it failed", ended_server(104, vec![sure(Limit::Reset)], NONE, true), VerdictId::TargetGone, true, false),
+        ("reset, then refused", ended_server(0, vec![sure(Limit::Reset)], AFTER, true), VerdictId::TargetGone, true, false),
+        ("it does not say why", ended_server(0, vec![reading("hidden")], AFTER, true), VerdictId::TargetGone, true, false),
+        ("it failed and was refused", ended_server(1, vec![], AFTER, true), VerdictId::TargetGone, true, false),
+        ("it was not read", ended_server(0, vec![], AFTER, false), VerdictId::TargetGone, true, false),
     ] {
         let seen = (report.verdict.id, ids(&report).contains(&Id::TargetGone), is_open(&report));
         assert_eq!(seen, (verdict, is_gone, may_be), "{name}: {:?} {:?}", report.verdict, report.undecided);
     }
-    let text = &ended_server(1, vec![], 8, true).findings[0].explanation;
-    assert!(text.ends_with("Meanwhile the kernel counted 8 failed connects in this network namespace."), "{text}");
+    for (failed, when) in [
+        (AFTER, "8 failed connects in this network namespace, after it was last seen to listen, at 2 s."),
+        (
+            [3, 5],
+            "8 failed connects in this network namespace, 3 of them before it was first seen to listen, at 1 s, and 5 after it was last seen to listen, at 2 s.",
+        ),
+    ] {
+        let text = &ended_server(1, vec![], failed, true).findings[0].explanation;
+        assert!(text.ends_with(&format!("Meanwhile the kernel counted {when}")), "{text}");
+    }
+    let early = ended_server(0, vec![reading("111")], BEFORE, true);
+    let refused = early.findings.iter().find(|f| f.id == Id::TargetRefused).unwrap();
+    let when = "The kernel counted 8 failed connects, before it was first seen to listen, at 1 s.";
+    assert!(refused.explanation.ends_with(when), "{}", refused.explanation);
 }
 
 /// The loopback of a private namespace is not the host's: a command at the host's sockets would show a listener there.
@@ -294,4 +312,57 @@ fn a_server_outside_of_the_sandbox_is_said_to_be_out_of_reach() {
     for f in [report("10.0.0.1:80", true, false, "111"), report("127.0.0.1:8123", true, true, "111")] {
         assert!(!is_said(&f) && !of_host(&f) && !f.remedies.is_empty(), "{f:?}");
     }
+}
+
+/// A target elsewhere that answers no SYN, by what the kernel counted: the command's own patience may end before the kernel's.
+#[test]
+fn a_target_that_answers_no_syn_has_refused_nothing() {
+    let counted = |active_opens, attempt_fails, syn_retrans| KernelCounters {
+        active_opens,
+        attempt_fails,
+        syn_retrans: Some(syn_retrans),
+        dest_unreachable: Some(0),
+        ..KernelCounters::default()
+    };
+    let report = |unanswered: u32, kernel: KernelCounters, change: fn(&mut Look)| {
+        let mut course = Course::default();
+        course.name(&[dest()]);
+        for second in 0..4_u64 {
+            let mut t = Towards { owned: 1, opening: 3, unanswered, ..Towards::new([10, 0, 0, 2].into(), dest()) };
+            for _ in 0..3 {
+                t.count.add_port(crate::model::facts::TcpState::SynSent, crate::model::port_count::Free::Unknown);
+            }
+            let mut look = Look { at_s: second as f64, pool: Some(1000), towards: vec![t], ..Look::default() };
+            look.counters = Some(if second == 0 { counted(0, 0, 0) } else { kernel });
+            change(&mut look);
+            course.on_look(&look, None);
+        }
+        let mut report = empty(vec!["tool".into(), "http://10.0.0.1/".into()], Played::new(&[]).hold);
+        report.watched.sandbox = true;
+        course.write(&mut report, End { at_s: 4.0, left: 0 });
+        settle(&mut report);
+        report
+    };
+    let none_seen: fn(&mut Look) = |look| look.towards.clear();
+    // Given up by the kernel; by the command.
+    for kernel in [counted(9, 9, 18), counted(9, 0, 9)] {
+        let silent = report(3, kernel, |_| {});
+        assert_eq!(
+            (silent.verdict.id, ids(&silent)),
+            (VerdictId::TargetFailing, vec![Id::TargetTimeouts]),
+            "{:?}",
+            silent.verdict
+        );
+        let d = &silent.destinations[0];
+        assert_eq!((d.unanswered_max, d.open_max, d.made), (3, 0, None), "a SYN is no connection: {d:?}");
+    }
+    // No look saw one of them. A router that says at once that there is no way has refused nothing either.
+    let unreachable = KernelCounters { dest_unreachable: Some(9), ..counted(9, 9, 0) };
+    for kernel in [counted(9, 9, 18), unreachable] {
+        let unseen = report(0, kernel, none_seen);
+        assert_eq!((unseen.verdict.id, ids(&unseen)), (VerdictId::Undecided, vec![]), "{:?}", unseen.verdict);
+    }
+    // A SYN on its way at a look is none without an answer, and what fails without a second SYN was refused.
+    let young = report(0, counted(9, 0, 0), |_| {});
+    assert_eq!(ids(&young), [], "{:?}", young.verdict);
 }

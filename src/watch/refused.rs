@@ -49,7 +49,7 @@ fn renamed(readings: &mut Vec<Reading>, kernel: Option<&KernelCounters>, place: 
     for reading in readings.iter_mut() {
         // An errno in the output is the program's own witness.
         let is_count = reading.limit == Limit::Reset && reading.code.is_none() && reading.name.is_none();
-        let fits = kernel.is_some_and(|k| k.estab_resets == Some(0) && k.attempt_fails >= reading.count);
+        let fits = kernel.is_some_and(|k| k.estab_resets == Some(0) && k.refused() >= reading.count);
         if !is_count || !fits || place == Place::Listens {
             continue;
         }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use super::cases::{ended, is_of_server, may_be, name, nobody_listens, remedies, said, servers};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::explanation::{Certainty, FailedCall, Limit};
-use crate::model::figures::{count, counted};
+use crate::model::figures::{count, counted, seconds};
 use crate::model::finding::Remedy;
-use crate::model::watch::{Destination, WatchReport};
+use crate::model::watch::{Destination, Server, WatchReport};
 use crate::remedy::advice;
 use crate::remedy::software::longer_backlog;
 
@@ -19,8 +19,11 @@ pub(super) fn gone(report: &WatchReport) -> Ruling {
         return Ruling::Clear;
     };
     let (refused, resets, open) = (said(report, Limit::Refused).0, said(report, Limit::Reset).0, may_be(report, Limit::Refused));
-    let failed = report.kernel.map_or(0, |k| k.attempt_fails);
-    let counted_by_kernel = format!("the kernel counted {} in this network namespace", counted(failed, "failed connect"));
+    let failed = report.kernel.map_or(0, |k| k.refused());
+    let counted_by_kernel =
+        format!("the kernel counted {} in this network namespace{}", counted(failed, "failed connect"), when_failed(s, failed));
+    // Those before it listened waited for it.
+    let failed = s.failed_outside.map_or(failed, |[_, after]| after);
     // What the output names leads. A command that says nothing of a failure and ends well may have waited for its server.
     let others = report.output.readings.iter().any(|r| !is_of_server(r)) || report.output.bad_answers > 0;
     let is_silent_and_well = report.output.read && report.watched.exit_code == Some(0);
@@ -36,8 +39,9 @@ pub(super) fn gone(report: &WatchReport) -> Ruling {
     } else if failed > 0 && !others && !is_silent_and_well {
         format!("Meanwhile {counted_by_kernel}.")
     } else if failed > 0 && !others {
+        let whose = if s.failed_outside.is_some() { "the command's" } else { "before it listened, after it ended" };
         return Ruling::Undecided(format!(
-            "nothing listened at {} any more at the end, and {counted_by_kernel}: before it listened, after it ended, or another program's",
+            "nothing listened at {} any more at the end, and {counted_by_kernel}: {whose}, or another program's",
             d.destination
         ));
     } else {
@@ -50,12 +54,27 @@ pub(super) fn gone(report: &WatchReport) -> Ruling {
     found.remedies(vec![look]).ruling()
 }
 
+/// When connects failed, as seen from the server: a listener refuses nobody. `, all of them after ...`, or nothing.
+fn when_failed(s: &Server, failed: u64) -> String {
+    let (Some([before, after]), Some([from_s, to_s])) = (s.failed_outside, s.listened_s) else { return String::new() };
+    let first = format!("before it was first seen to listen, at {}", seconds(from_s));
+    let last = format!("after it was last seen to listen, at {}", seconds(to_s));
+    match (before, after) {
+        (0, 0) => String::new(),
+        (_, 0) if before >= failed => format!(", {first}"),
+        (0, _) if after >= failed => format!(", {last}"),
+        (_, 0) => format!(", {} of them {first}", count(before)),
+        (0, _) => format!(", {} of them {last}", count(after)),
+        (..) => format!(", {} of them {first}, and {} {last}", count(before), count(after)),
+    }
+}
+
 /// target-refused.
 pub(super) fn refused(report: &WatchReport) -> Ruling {
     let (lines, first) = said(report, Limit::Refused);
     let nobody = report.destinations.iter().find(|d| d.server.is_none() && ended(d) == 0 && d.open_max == 0);
-    let failed = report.kernel.map_or(0, |k| k.attempt_fails);
-    let only_failed = report.kernel.is_some_and(|k| failed >= k.active_opens);
+    let failed = report.kernel.map_or(0, |k| k.refused());
+    let only_failed = report.kernel.is_some_and(|k| k.attempt_fails >= k.active_opens);
     let all_failed = nobody.filter(|_| failed > 0 && only_failed);
     if lines == 0 && all_failed.is_none() {
         // An output that leaves it open why connections failed. What the kernel counted is of other programs too.
@@ -72,12 +91,18 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
     let address = first.and_then(|r| r.address.clone()).or_else(|| nobody.map(|d| d.destination.clone()));
     let at = address.as_ref().map_or_else(String::new, |a| format!(" at {a}"));
     // A program that repeats a line a thousand times, or says it once for all: the kernel counts them.
-    let only_these = report.kernel.is_some_and(|k| k.attempt_fails > lines && k.attempt_fails >= k.active_opens);
+    let only_these = report.kernel.is_some_and(|k| failed > lines && k.attempt_fails >= k.active_opens);
     let n = if lines == 0 || only_these { failed } else { lines };
     let is_likely = first.is_some_and(|r| r.certainty == Certainty::Likely);
     let title = format!("the target{at} {}refused {}", if is_likely { "probably " } else { "" }, counted(n, "connection"));
     let text = "A refused connection was answered by a reset at once: the machine is reached, and nothing listens on that port.";
-    let doubt = first.filter(|_| is_likely).map_or_else(String::new, |r| format!(" {}", r.says));
+    let mut doubt = first.filter(|_| is_likely).map_or_else(String::new, |r| format!(" {}", r.says));
+    if let Some((_, s)) = servers(report).find(|(d, _)| address.as_ref().is_none_or(|a| *a == d.destination)) {
+        let when = when_failed(s, failed);
+        if !when.is_empty() {
+            doubt += &format!(" The kernel counted {}{when}.", counted(failed, "failed connect"));
+        }
+    }
     let found = if let Some(address) = address.filter(|address| is_outside(report, address)) {
         Found::new(title, own_loopback(&address) + &doubt).remedies(ways_out())
     } else {
@@ -170,9 +195,32 @@ pub(super) fn resets(report: &WatchReport) -> Ruling {
     of_output(report, Limit::Reset, "the target reset")
 }
 
-/// See [`resets`].
+/// See [`resets`]; or no SYN to a destination was answered, whatever the output says of it.
 pub(super) fn timeouts(report: &WatchReport) -> Ruling {
-    of_output(report, Limit::TimedOut, "no answer came in time on")
+    match of_output(report, Limit::TimedOut, "no answer came in time on") {
+        Ruling::Clear => no_syn_answered(report),
+        by_output => by_output,
+    }
+}
+
+fn no_syn_answered(report: &WatchReport) -> Ruling {
+    // A full queue drops SYNs too, and is a finding of its own.
+    let drops = report.kernel.map_or(0, |k| k.listen_overflows.max(k.listen_drops));
+    let silent = |d: &&Destination| d.unanswered_max > 0 && d.open_max == 0 && ended(d) == 0;
+    let Some(d) = report.destinations.iter().find(silent).filter(|_| drops == 0) else { return Ruling::Clear };
+    let title = format!("no SYN to {} was answered", d.destination);
+    let text = format!(
+        "At most {} waited at once, with a SYN that was sent again after a second and more, and none was ever established. Packets are lost on the way, a firewall drops them, or no machine has this address; a port at which nobody listens would have refused at once.",
+        counted(d.unanswered_max, "connection")
+    );
+    let port = d.destination.rsplit(':').next().unwrap_or_default();
+    let see = advice(
+        "see whether anything comes back",
+        format!("tcpdump -ni any tcp port {port}"),
+        "SYNs without a SYN-ACK: lost, or dropped there",
+    );
+    let found = Found::new(title, text).with("unanswered_max", d.unanswered_max);
+    found.with("syn_retrans", report.kernel.and_then(|k| k.syn_retrans)).remedies(vec![see]).ruling()
 }
 
 fn of_output(report: &WatchReport, limit: Limit, what: &str) -> Ruling {

@@ -16,6 +16,9 @@ pub(super) struct ServerSeen {
     descriptors: Option<(u32, Option<u64>)>,
     pub(super) listened: bool,
     listens: bool,
+    listened_s: Option<[f64; 2]>,
+    /// connects that had failed by then
+    failed: Option<[u64; 2]>,
 }
 
 /// A mean over time.
@@ -39,13 +42,20 @@ impl Mean {
 }
 
 impl ServerSeen {
-    pub(super) fn on_look(&mut self, look: &ServerLook, close_wait: u32, span_s: f64) {
+    /// `failed` are the connects that have failed in the network namespace since the start.
+    pub(super) fn on_look(&mut self, look: &ServerLook, close_wait: u32, span_s: f64, at_s: f64, failed: Option<u64>) {
         self.cpu.add(look.cpu_percent, span_s);
         self.ran.add(look.ran.map(|ran| ran * 100.0), span_s);
         self.waited.add(look.waited.map(|waited| waited * 100.0), span_s);
         self.close_wait_max = self.close_wait_max.max(close_wait);
         self.listens = look.queue.is_some();
         self.listened |= self.listens;
+        if self.listens {
+            self.listened_s.get_or_insert([at_s, at_s])[1] = at_s;
+            if let Some(failed) = failed {
+                self.failed.get_or_insert([failed, failed])[1] = failed;
+            }
+        }
         if let Some(queue) = look.queue {
             if queue.waiting >= self.queue_max {
                 self.queue_limit = queue.limit;
@@ -58,7 +68,8 @@ impl ServerSeen {
         }
     }
 
-    pub(super) fn row(&self) -> Server {
+    /// `failed` are the connects that failed in all.
+    pub(super) fn row(&self, failed: Option<u64>) -> Server {
         Server {
             pid: self.last.pid,
             name: self.last.name.clone(),
@@ -71,6 +82,8 @@ impl ServerSeen {
             descriptors_max: self.descriptors.map(|d| d.0),
             descriptor_limit: self.descriptors.and_then(|d| d.1),
             listens_at_end: self.listens,
+            listened_s: self.listened_s,
+            failed_outside: self.failed.zip(failed).map(|([first, last], all)| [first, all.saturating_sub(last)]),
         }
     }
 }

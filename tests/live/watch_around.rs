@@ -75,6 +75,35 @@ fn a_command_at_a_terminal_has_no_descriptor_more_than_without_us() {
     until("the watch ends", || child.try_wait().unwrap().is_some());
 }
 
+/// Runs its arguments as the foreground of a terminal of their own, and types Ctrl-C there when they have said `ready`.
+const CTRL_C: &str = r"
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])
+said, typed = b'', False
+while True:
+    try: some = os.read(terminal, 4096)
+    except OSError: break
+    said += some
+    if b'ready' in said and not typed: typed = bool(os.write(terminal, b'\x03'))
+print(said.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+
+#[test]
+fn ctrl_c_reaches_the_command_once_and_its_report_follows() {
+    let script =
+        "trap 'echo got; n=$((n + 1))' INT; echo ready; until test \"$n\"; do sleep 0.05; done; sleep 0.3; exit $((4 + n))";
+    let out = Command::new("python3")
+        .args(["-c", CTRL_C, SOCKBENCH, "watch", "-q", "--", "sh", "-c", script])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = text(&out.stdout);
+    assert_eq!((out.status.code(), said.matches("got").count() - 1), (Some(5), 1), "the words in the report aside: {said}");
+    assert!(said.contains("exit code 5"), "{said}");
+}
+
 /// A terminal, or a pipe, that another process of the same description has made non-blocking.
 #[test]
 fn output_to_a_stream_that_does_not_block_comes_whole() {
@@ -107,6 +136,7 @@ fn attached(pid: u32, options: &[&str]) -> Value {
 fn a_process_that_runs_already_runs_on_when_the_time_of_the_watch_is_over() {
     let mut watched = Command::new("sleep").arg("64").spawn().unwrap();
     let d = attached(watched.id(), &["-d", "300ms"]);
+    assert_eq!(d["watched"]["ended"], false);
     assert!(lives(&watched.id().to_string()));
     assert_eq!((d["watched"]["exit_code"].clone(), d["processes"]["left"].clone()), (Value::Null, 0.into()), "{d}");
     watched.kill().unwrap();

@@ -48,6 +48,14 @@ fn exit_codes_are_the_commands_own() {
         assert_eq!(out.status.code(), Some(code), "{command:?}: {}", describe(&out));
         assert!(out.stdout.is_empty(), "stdout is the command's: {}", describe(&out));
     }
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("script");
+    std::fs::write(&script, "exit 7\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let without_interpreter = out(&[], &[script.to_str().unwrap()]);
+    let said = text(&without_interpreter.stderr);
+    assert!(without_interpreter.status.code() == Some(126) && said.contains("(ENOEXEC)"), "{said}");
+    assert!(said.contains("hint: a script begins with a line such as `#!/bin/sh`"), "{said}");
     let (out, document) = document(&[], &["true"]);
     assert!(text(&out.stderr).starts_with("UNDECIDED: no connection of the command was seen"), "{}", describe(&out));
     assert_eq!(document["verdict"]["id"], "undecided");
@@ -118,6 +126,20 @@ fn a_time_limit_ends_what_a_shell_runs() {
 }
 
 #[test]
+fn a_reader_that_has_gone_is_the_commands_affair_as_without_us() {
+    let script = ["sh", "-c", "while echo line; do :; done"];
+    let mut child = watch(&["-q"], &script).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert_eq!((line.as_str(), out.status.code()), ("line\n", Some(128 + 13)), "{}", describe(&out));
+    // Nobody takes the report, and the exit code is the command's still.
+    let mut child = watch(&["-q"], &["sh", "-c", "exit 4"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+}
+
+#[test]
 fn a_slow_reader_gets_the_last_line_too() {
     // More than one pipe holds, less than two: the command ends before anything is read.
     let script = "head -c 90000 /dev/zero; echo end";
@@ -136,7 +158,7 @@ fn a_process_that_nobody_buries_has_ended() {
     let mut child = Command::new(SOCKBENCH)
         .args(["watch", "-q", "--pid", &watched.id().to_string()])
         .stdin(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let fds = format!("/proc/{}/fd", child.id());
@@ -147,6 +169,8 @@ fn a_process_that_nobody_buries_has_ended() {
     watched.kill().unwrap();
     until("the watch ends", || child.try_wait().unwrap().is_some());
     watched.wait().unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success() && text(&out.stderr).contains(", it has ended"), "{}", describe(&out));
 }
 
 #[test]
@@ -256,4 +280,21 @@ fn the_hosts_loopback_is_out_of_reach_of_a_sandbox_and_is_said_to_be() {
     let said = text(&out.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("a private namespace cannot reach a server outside"), "{shown}");
     assert!(!said.contains("ss -ltn") && said.contains("drop --sandbox"), "{shown}");
+}
+
+#[test]
+fn a_target_that_answers_no_syn_is_not_healthy_and_has_refused_nothing() {
+    let has_ip = Command::new("ip").arg("-V").output().is_ok();
+    if !namespaces_work() || !has_ip {
+        return crate::loud::skipped("a route to nowhere needs ip(8), and a private namespace");
+    }
+    // The kernel gives up after the second SYN; the command does not say so.
+    let connect = "import socket\ntry: socket.create_connection(('192.0.2.9', 80))\nexcept OSError: pass";
+    let script = "ip route add 192.0.2.0/24 dev lo && exec python3 -c \"$0\"";
+    let options = ["--sandbox", "--sysctl", "net.ipv4.tcp_syn_retries=1"];
+    let (out, d) = document(&options, &["sh", "-c", script, connect]);
+    let shown = describe(&out);
+    assert_eq!(d["verdict"]["id"], "target-failing", "{shown}");
+    assert_eq!(d["findings"][0]["id"], "target-timeouts", "{shown}");
+    assert_eq!((&d["kernel"]["attempt_fails"], &d["destinations"][0]["open_max"]), (&1.into(), &0.into()), "{shown}");
 }

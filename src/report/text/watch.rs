@@ -99,6 +99,7 @@ fn head(report: &WatchReport, page: &Page) -> String {
     let how = match (w.exit_code, w.signal) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) if w.ended == Some(true) => "it has ended".into(),
         (None, None) => "still running".into(),
     };
     let tail = format!(", {}, {how}", seconds(report.duration_s));
