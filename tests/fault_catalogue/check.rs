@@ -18,6 +18,8 @@ pub(crate) struct Case {
     pub(crate) sysctls: &'static [&'static str],
     /// needs the machine for itself
     pub(crate) alone: bool,
+    /// starts programs itself that take the cores
+    pub(crate) rivals: bool,
     pub(crate) run: fn() -> RunResult,
     pub(crate) check: fn(&mut Check<'_>),
 }
@@ -29,6 +31,7 @@ pub(crate) const ROW: Case = Case {
     also: &[],
     sysctls: &[],
     alone: false,
+    rivals: false,
     run: || unreachable!("each row has a run"),
     check: |_| (),
 };

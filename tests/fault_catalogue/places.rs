@@ -216,6 +216,7 @@ pub(crate) const CASES: &[Case] = &[
         expected: Some(TargetQueueing),
         also: &[HostContended],
         alone: true,
+        rivals: true,
         run: || {
             let _server = server(&["--io-workers", "1", "--cpu-workers", "1"]);
             let rivals = "timeout 6 sh -c 'while :; do :; done' & ".repeat(4);

@@ -31,6 +31,7 @@ pub(crate) const CASES: &[Case] = &[
         expected: Some(HostContended),
         also: &[GeneratorSaturated],
         alone: true,
+        rivals: true,
         run: || {
             let cores = sockbench::testing::sys::thread::cores();
             let [_, .., last] = cores[..] else { cannot("one core only: client and target cannot have one each") };
