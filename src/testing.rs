@@ -132,10 +132,10 @@ pub mod model {
     }
     pub mod result {
         pub use crate::model::result::{
-            AfterLastAnswer, Closes, Connects, CoreUse, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight,
-            LatencyMs, PartialAnswer, PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult, RunStamp,
-            SeriesPoint, ServerTimingMs, Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow,
-            Throttling, Validity, VerdictId,
+            AfterLastAnswer, Closes, Connects, CoreUse, Doubt, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host,
+            InFlight, LatencyMs, PartialAnswer, PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult,
+            RunStamp, SeriesPoint, ServerTimingMs, Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources,
+            ThreadRow, Throttling, Validity, VerdictId,
         };
     }
     pub mod server_flags {
@@ -217,6 +217,9 @@ pub mod sys {
     }
     pub mod process {
         pub use crate::sys::process::{read_tree, read_usage};
+    }
+    pub mod signals {
+        pub use crate::sys::signals::StopFlag;
     }
     pub mod sock_diag {
         pub use crate::sys::sock_diag::{Family, Scope, SockDiag, States};

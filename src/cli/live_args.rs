@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Exit, target, tell, warn};
+use super::{Exit, target, tell_line, warn};
 use crate::live::{Begun, Collector, Door, Now, Page, Update};
 use crate::load::run::UsersNow;
 use crate::model::figures::{count, counted};
@@ -128,7 +128,7 @@ impl Doors {
         });
         let page = page.transpose()?;
         if let (Some((_, url)), false) = (&page, quiet) {
-            tell(&format!("live page {url}, for Prometheus {url}metrics"));
+            tell_line(&format!("live page {url}, for Prometheus {url}metrics"));
         }
         let start = |(addrs, authority, path)| Collector::start(addrs, authority, path).map_err(refused("--otlp"));
         Ok(Followers { page, collector: self.collector.map(start).transpose()? })

@@ -23,7 +23,7 @@ pub(crate) struct RunArgs {
     pub(crate) conns: Option<u64>,
     #[arg(help = format!("Length of the run [default: {}]", Span(limits::DURATION)))]
     #[arg(long_help = format!("Length of the run, at most {} days [default: {}, unless --requests is given]", limits::DURATION_MAX.as_secs() / 86_400, Span(limits::DURATION)))]
-    #[arg(short = 'd', long, value_name = "DURATION", value_parser = run_length, help_heading = "Load")]
+    #[arg(short = 'd', long, value_name = "DURATION", value_parser = units::duration, help_heading = "Load")]
     pub(crate) duration: Option<Duration>,
     /// The same, by Locust's name, with a unit [default: as --duration]
     #[arg(short = 't', long, hide_short_help = true, value_name = "DURATION", value_parser = run_time, conflicts_with = "duration", help_heading = "Load")]
@@ -305,16 +305,9 @@ pub(crate) fn experiment_mix() -> Vec<MixEntry> {
     [("/health", 50), ("/io", 30), ("/cpu", 20)].map(|(path, weight)| MixEntry { path: path.into(), weight }).to_vec()
 }
 
-/// curl's `-d` is a body.
-fn run_length(text: &str) -> Result<Duration, String> {
-    let is_data = text.starts_with(['{', '[', '@']) || text.contains('=');
-    units::duration(text)
-        .map_err(|why| if is_data { format!("{why}\nhint: curl's -d is --body; -d is the length of the run") } else { why })
-}
-
 fn run_time(text: &str) -> Result<Duration, String> {
     if text.trim().parse::<f64>().is_ok() {
-        return Err("a number without a unit\nhint: wrk's -t is --threads; a time is 30s or 3m".into());
+        return Err("a number without a unit\nhint: a time is 30s or 3m".into());
     }
     units::duration(text)
 }
@@ -324,8 +317,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_number_after_t_is_wrks() {
-        assert!(run_time("4").expect_err("no unit").contains("--threads"));
+    fn a_run_time_has_a_unit() {
+        assert!(run_time("4").expect_err("no unit").contains("30s or 3m"));
         assert_eq!(run_time("3m"), Ok(Duration::from_secs(180)));
     }
 

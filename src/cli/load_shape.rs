@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(think("40..60ms"), think("40ms..60ms"));
         assert_eq!(think("0.5..1.5"), think("500ms..1500ms"));
         assert_eq!(think("exp(300ms)"), Ok(Think::exponential(Duration::from_millis(300))));
-        for typed in ["100ms..500ms", "exp(1500ms)"] {
+        for typed in ["100ms..500ms", "exp(1.5s)", "2.5ms..7.5ms"] {
             assert_eq!(think(typed).map(Think::typed), Ok(typed.to_owned()));
         }
         assert!(think("exp(5").is_err() && think("5s..1s").is_err() && think("x").is_err());

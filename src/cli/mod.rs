@@ -100,12 +100,20 @@ pub(crate) fn tell(text: &str) {
 
 /// One message on stderr. A terminal that is narrower than it gets it broken at words; a log gets one line.
 pub(crate) fn tell_message(text: &str) {
-    let columns = told_columns();
-    if std::io::stderr().is_terminal() && text.lines().any(|line| line.chars().count() > columns) {
-        tell(&wrapped(text, 0, columns - HANGING.len()).trim_end().replace('\n', &format!("\n{HANGING}")));
-    } else {
-        tell(text);
+    if std::io::stderr().is_terminal() { tell_line(text) } else { tell(text) }
+}
+
+/// What goes on, on stderr: on a terminal and elsewhere lines of at most [`told_columns`], broken at words.
+pub(crate) fn tell_line(text: &str) {
+    tell(&within(text, told_columns()));
+}
+
+/// `text` in lines of at most `columns`, those after the first under their words.
+fn within(text: &str, columns: usize) -> String {
+    if text.lines().all(|line| line.chars().count() <= columns) {
+        return text.to_owned();
     }
+    wrapped(text, 0, columns - HANGING.len()).trim_end().replace('\n', &format!("\n{HANGING}"))
 }
 
 /// Columns of what goes to stderr: those of the terminal, or of a page.
@@ -244,8 +252,10 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
         _ => None,
     };
     let mut text = e.to_string();
+    let mut meant = None;
     if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue) {
         text = bad_value::shown(text, given);
+        meant = command.and_then(|command| habits::of_another_tool(command, &words, given)).map(str::to_owned);
     }
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let message = lines.next().unwrap_or("bad arguments").trim_start_matches("error: ").to_owned();
@@ -254,7 +264,7 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     // clap offers to pass an unknown flag as a value; no command takes one.
     let tipped = lines.find_map(tip).filter(|t| !t.contains("as a value"));
     let both = (e.kind() == ErrorKind::ArgumentConflict).then(|| format!("leave out one of the two; {help}"));
-    Exit::usage(message).hint(unknown.or(tipped).or(both).unwrap_or(help))
+    Exit::usage(message).hint(unknown.or(meant).or(tipped).or(both).unwrap_or(help))
 }
 
 /// What to type for a word that the command does not take.
@@ -396,7 +406,10 @@ mod tests {
             ("sockbench run -u 5 http://a/", "not a command", "sockbench load -u 5 http://a/"),
             ("sockbench ports -p 170", "-p", "sockbench ports 127.0.0.1:8080"),
             ("sockbench server -p 9000", "-p", "--listen 127.0.0.1:"),
-            ("sockbench server --listen 9000", "a port without an address", "--listen 127.0.0.1:9000"),
+            ("sockbench server --listen 9000", "a port without an address", "127.0.0.1:9000, or 0.0.0.0:9000"),
+            ("sockbench server --admin 9000", "a port without an address", "127.0.0.1:9000, or 0.0.0.0:9000"),
+            ("sockbench ports --serve 9000", "a port without an address", "127.0.0.1:9000, or 0.0.0.0:9000"),
+            ("sockbench ports --serve nowhere", "not an address with a port", "such as 127.0.0.1:"),
             ("sockbench study -c 10", "-c", "--users"),
             ("sockbench study --rate 5", "--rate", "sockbench load -R"),
             ("sockbench report -f csv", "-f", "--format"),
@@ -413,6 +426,34 @@ mod tests {
             assert!(exit.message.contains(says) && !exit.message.contains('\n'), "{line}: {}", exit.message);
             assert!(exit.hint.as_deref().is_some_and(|h| h.contains(hint)), "{line}: {:?}", exit.hint);
         }
+    }
+
+    /// A hint about the value of a flag may name another flag only where the value itself shows that the other was meant.
+    #[test]
+    fn the_hint_of_a_bad_value_names_the_flag_that_was_given() {
+        let cli = Cli::command();
+        let mut refusals = 0;
+        for command in cli.get_subcommands() {
+            let flags = command.get_arguments().filter(|a| a.get_action().takes_values());
+            for long in flags.filter_map(clap::Arg::get_long) {
+                for value in ["9000", "?", "99999999", "nowhere:"] {
+                    let line = format!("sockbench {} --{long}={value}", command.get_name());
+                    let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+                    let Err(e) = Cli::try_parse_from(&words) else { continue };
+                    if e.kind() != ErrorKind::ValueValidation {
+                        continue;
+                    }
+                    let (exit, given) = (bad_arguments(&e, &words), format!("--{long}"));
+                    assert!(exit.message.contains(&given), "{line}: {}", exit.message);
+                    let hint = exit.hint.unwrap_or_default();
+                    let others = hint.split(|c: char| c.is_whitespace() || ",;=".contains(c)).filter(|w| w.starts_with("--"));
+                    let others: Vec<&str> = others.filter(|w| *w != "--help" && *w != given).collect();
+                    assert!(others.is_empty(), "{line}: {hint}");
+                    refusals += 1;
+                }
+            }
+        }
+        assert!(refusals > 100, "{refusals}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, count, counted, span};
 use crate::model::plan::Target;
 use crate::model::ports_report::PortsReport;
+use crate::model::server_flags::address;
 use crate::model::units;
 use crate::observe::{baseline, listing};
 use crate::report::text::{Page, render_forecast, render_ports};
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long)]
     all: bool,
     #[arg(help = format!("Serve the figures to Prometheus at http://ADDR/metrics [default ADDR: {}]", ports_serve::ADDRESS))]
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = ports_serve::ADDRESS, conflicts_with_all = ["predict", "watch", "json", "destination", "to", "all"])]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = ports_serve::ADDRESS, value_parser = address, conflicts_with_all = ["predict", "watch", "json", "destination", "to", "all"])]
     serve: Option<SocketAddr>,
     #[arg(help = format!("Destinations with figures of their own, the rest summed [default: {ROWS}]"))]
     #[arg(long, value_name = "N", requires = "serve")]
@@ -211,7 +212,7 @@ fn destination(text: &str) -> Result<SocketAddr, Exit> {
     let (addr, unreached) = target::choose(&found);
     if found.len() > 1 {
         let target = Target { resolved: found, unreached, ..Target::at(addr) };
-        super::tell(&format!("{host} {}", target.choice_in_words().unwrap_or_default()));
+        super::tell_line(&format!("{host} {}", target.choice_in_words().unwrap_or_default()));
     }
     Ok(addr)
 }

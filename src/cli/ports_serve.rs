@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::{Exit, files, tell};
+use super::{Exit, files, tell_line};
 use crate::live::Door;
 use crate::model::time::Stamp;
 use crate::observe::looker::PortsLooker;
@@ -33,7 +33,7 @@ pub(crate) fn run(addr: SocketAddr, top: usize) -> Result<u8, Exit> {
         .map_err(|e| failed("signals", e))?;
     let clock = Clock::start();
     let mut looker = PortsLooker::open(clock).map_err(|e| failed("sock_diag", e))?;
-    tell(&format!("metrics at {}metrics, until Ctrl-C", door.url()));
+    tell_line(&format!("metrics at {}metrics, until Ctrl-C", door.url()));
     let mut page: Option<(Stamp, String)> = None;
     let metrics = || {
         let now = clock.now();

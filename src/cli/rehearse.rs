@@ -123,7 +123,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 fn remember(rehearsal: &Rehearsal, quiet: bool) {
     match proofs::keep(rehearsal) {
         Ok(_) if quiet => {}
-        Ok(file) => super::tell(&format!("kept for later findings: {}", file.display())),
+        Ok(file) => super::tell_line(&format!("kept for later findings: {}", file.display())),
         Err(e) => super::warn(&format!("the rehearsal could not be kept for later findings: {e}")),
     }
 }

@@ -10,11 +10,11 @@ use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::ReportArgs;
 use super::run_output::Written;
 use super::study::steps_to_judge;
-use super::{Exit, files, run_output, tell};
+use super::{Exit, files, run_output, tell_line};
 use crate::diagnose::{self, keep_proofs};
 use crate::gates::Durations;
 use crate::model::document::plain;
-use crate::model::result::{RunResult, SCHEMA, STOPPED};
+use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::remedy::quoted;
 use crate::report::chart::EndpointTimes;
@@ -192,7 +192,7 @@ fn current(args: &Args, file: &Path, mut run: RunResult) -> Result<RunResult, Ex
     }
     if args.again || nameless {
         if nameless && !args.again {
-            tell(&format!(
+            tell_line(&format!(
                 "{}: stored without a verdict: diagnosed again by sockbench {}",
                 file.display(),
                 env!("CARGO_PKG_VERSION")
@@ -230,10 +230,8 @@ fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
 /// The rules of this version on the stored facts. What only the run itself knew stays: proofs, and that it was stopped.
 fn diagnose_again(run: &mut RunResult) {
     let earlier = std::mem::take(&mut run.findings);
-    let stopped = run.was_stopped().then(|| STOPPED.to_owned());
     diagnose::settle(run);
     run.findings = keep_proofs(std::mem::take(&mut run.findings), &earlier);
-    run.validity.reasons.extend(stopped);
 }
 
 /// What is read of a run: its document, and the log beside it.

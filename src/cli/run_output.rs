@@ -228,6 +228,10 @@ impl Watch for RunWatch<'_> {
     fn is_stopped(&mut self) -> bool {
         self.stop.is_set()
     }
+
+    fn signal(&self) -> Option<StopFlag> {
+        Some(self.stop.clone())
+    }
 }
 
 /// What a command keeps.

@@ -138,7 +138,7 @@ pub(crate) fn enter(setup: &Setup) -> Result<Vec<(String, String)>, Exit> {
 /// What [`enter`] has set, a line each.
 pub(crate) fn show(settings: &[(String, String)]) {
     for (key, value) in settings {
-        super::tell(&format!("sandbox: {key} = {value}"));
+        super::tell_line(&format!("sandbox: {key} = {value}"));
     }
 }
 

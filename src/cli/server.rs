@@ -350,7 +350,7 @@ fn refused(e: BindError) -> Exit {
     match e {
         BindError::Listen { addr, source } => match source.kind() {
             io::ErrorKind::AddrInUse => exit.hint(format!(
-                "another process has port {0}: `ss -ltnp 'sport = :{0}'` shows it; --listen {1}:0 takes a free one",
+                "another process has port {0}: `ss -ltnp 'sport = :{0}'` shows it; {1}:0 takes a free one",
                 addr.port(),
                 addr.ip()
             )),

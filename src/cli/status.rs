@@ -79,7 +79,7 @@ impl Status {
                 let _ = std::io::stderr().write_all(redrawn(&drawn.borrow(), &lines, columns).as_bytes());
                 *drawn.borrow_mut() = lines;
             }
-            Self::Plain(shown) if shown.replace(Some(second)) != Some(second) => super::tell(&line()),
+            Self::Plain(shown) if shown.replace(Some(second)) != Some(second) => super::tell_line(&line()),
             Self::Plain(_) | Self::Off => {}
         }
     }

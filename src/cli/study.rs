@@ -15,7 +15,7 @@ use super::run_output::{self, Keeps, RunFiles, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::shard_args::ShardArgs;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, load_shape, ports_args, tell};
+use super::{Exit, files, load, load_args, load_shape, ports_args, tell, tell_line};
 use crate::diagnose;
 use crate::model::environment::Environment;
 use crate::model::figures::{seconds, span};
@@ -28,7 +28,7 @@ use crate::report::chart::{self, EndpointTimes};
 use crate::report::style::{Style, wrapped};
 use crate::report::text::{self, Detail, Page};
 use crate::report::{html, json, plan_text};
-use crate::study::analysis;
+use crate::study::analysis::{self, StoppedStudy};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::run;
 use crate::study::windows_ports;
@@ -115,7 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     enter_sandbox(args, &file)?;
     let (target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote)?;
     if let (Some(choice), false) = (target.choice_in_words(), args.output.quiet) {
-        tell(&format!("target {} {choice}", target.host));
+        tell_line(&format!("target {} {choice}", target.host));
     }
     let planned = resolve(args, &file, each, &vec![target.clone(); file.step.len()], &path)?.steps;
     args.gates.check(&planned)?;
@@ -184,6 +184,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         analysis: analysis::analyse(&steps, &plan.kinds),
         steps_planned: plan.steps.len() as u32,
         ended: ran.ended,
+        stopped: ran.stopped,
         not_run: plan.kinds.iter().skip(steps.len()).map(StepKind::label).collect(),
         comparison: match steps.first() {
             Some(first) if is_windows_ports(args) => windows_ports::compare(first),
@@ -194,9 +195,13 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         steps,
         unavailable: Vec::new(),
     };
+    let stopped = ran.stopped.then_some(StoppedStudy { planned: plan.steps.len() });
     study.verdict = match steps_of(&study) {
-        (Some(first), second) if is_windows_ports(args) => windows_ports::verdict(first, second),
-        _ => analysis::verdict(&study.steps, &study.analysis),
+        (Some(first), second) if is_windows_ports(args) => {
+            let verdict = windows_ports::verdict(first, second);
+            stopped.map_or(verdict.clone(), |stopped| verdict.with_end(&format!("; stopped {}", stopped.place(&study.steps))))
+        }
+        _ => analysis::verdict(&study.steps, &study.analysis, stopped),
     };
     study.explain_nulls();
     let to_judge: Vec<ToJudge<'_>> =

@@ -11,7 +11,7 @@ use super::load_args::OutputArgs;
 use super::run_output::{Keeps, RunFiles, Written};
 use super::sandbox::{SandboxArgs, show};
 use super::watch_output::{Passing, Streams};
-use super::{EXIT_GATE, Exit, command_line, tell, warn};
+use super::{EXIT_GATE, Exit, command_line, tell_line, warn};
 use crate::model::errno::ENOEXEC;
 use crate::model::finding::FindingId;
 use crate::model::order::Order as _;
@@ -160,7 +160,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
             Exit::environment(format!("--pid {pid}: its network namespace cannot be entered: {why}")).hint("as root")
         })?;
         if joined && !args.quiet {
-            tell(&format!("sockbench: process {pid} is in another network namespace: looking there"));
+            tell_line(&format!("sockbench: process {pid} is in another network namespace: looking there"));
         }
     }
     let mut report = report(words, args.sandbox.sandbox);
@@ -272,7 +272,7 @@ impl Watch<'_> {
         for outlook in self.course.on_look(&look, None) {
             // A line that nobody takes is not waited for: the report has it.
             if !self.args.quiet && command::wait_writable(io::stderr().as_fd(), Some(Duration::ZERO)).unwrap_or(true) {
-                tell(&format!("sockbench: {}", outlook.text));
+                tell_line(&format!("sockbench: {}", outlook.text));
             }
         }
     }

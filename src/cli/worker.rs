@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let (news, of_runs) = crossbeam_channel::unbounded();
     let clock = Clock::start();
     let cut_at = Arc::new(AtomicU64::new(Stamp::NEVER.0));
-    super::tell(&format!("looking for Locust's master at {host}:{port}"));
+    super::tell_line(&format!("looking for Locust's master at {host}:{port}"));
     let link = Link::new((host.clone(), port), clock, stop.clone(), orders, of_runs, Arc::clone(&cut_at));
     let link = std::thread::Builder::new().name("locust-link".into()).spawn(move || link.run());
     let link = link.map_err(|e| Exit::environment(format!("start a thread: {e}")))?;

@@ -54,8 +54,8 @@ impl Diagnosis {
         let Shard { whole, number, of, .. } = shard;
         let few = if shard.at_work == whole.users { counted(whole.users, "user") } else { counted(whole.requests, "request") };
         let sentence = format!("nothing to do for shard {number}/{of}: the plan has {few}");
-        let verdict = Verdict { id: VerdictId::Undecided, sentence, since_s: None };
-        let validity = Validity { stamp: RunStamp::Valid, reasons: Vec::new() };
+        let verdict = Verdict::new(VerdictId::Undecided, sentence);
+        let validity = Validity::new(RunStamp::Valid, Vec::new());
         Self { findings: Vec::new(), undecided: Vec::new(), verdict, validity }
     }
 }
@@ -82,7 +82,7 @@ pub fn diagnose(run: &RunResult) -> Vec<Finding> {
 
 /// Diagnoses a run in place: findings, verdict, stamp, and the rows that explain the nulls of the findings.
 ///
-/// Reasons that only the caller knows (a signal) are added by it afterwards.
+/// What only the caller knows, that somebody stopped the run, is in `run.validity.stopped` before.
 pub fn settle(run: &mut RunResult) {
     let diagnosis = Diagnosis::of(run);
     if Indicators::of(run).ports.no_address > 0 {

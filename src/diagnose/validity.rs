@@ -11,7 +11,7 @@ use crate::model::limits::LINGER_TIMEOUT;
 use crate::model::order::Order as _;
 use crate::model::outcome::{Call, FailureSide};
 use crate::model::plan::Closer;
-use crate::model::result::{RunResult, RunStamp, Validity};
+use crate::model::result::{Doubt, RunResult, RunStamp, STOPPED, Validity};
 
 /// Why a run without latencies is incomplete.
 const UNANSWERED: &str = "no request was answered";
@@ -19,17 +19,21 @@ const EVERY_ANSWER_FAILED: &str = "every answer was an error";
 
 /// The first stamp that applies, in the order of [`RunStamp`], and every reason, the decisive ones first.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Validity {
-    let mut reasons: Vec<(RunStamp, String)> = findings.iter().filter(|f| decides(f)).filter_map(by_table).collect();
+    let mut reasons: Vec<Reason> = findings.iter().filter(|f| decides(f)).filter_map(by_table).collect();
     own_failures(run, seen, &mut reasons);
     completeness(run, seen, findings, &mut reasons);
-    reasons.order_by_key(|(stamp, _)| order(*stamp));
+    reasons.order_by_key(|(stamp, ..)| order(*stamp));
     let stamp = reasons.first().map_or(RunStamp::Valid, |r| r.0);
-    Validity { stamp, reasons: reasons.into_iter().map(|r| r.1).collect() }
+    let reasons = reasons.into_iter().map(|(_, kind, text)| (kind, text)).collect();
+    Validity { stopped: run.was_stopped(), ..Validity::new(stamp, reasons) }
 }
 
-fn by_table(finding: &Finding) -> Option<(RunStamp, String)> {
+/// What it makes of the stamp, what it is about, and in words.
+type Reason = (RunStamp, Doubt, String);
+
+fn by_table(finding: &Finding) -> Option<Reason> {
     let (.., stamp) = TABLE.iter().find(|(id, ..)| *id == finding.id)?;
-    (*stamp != RunStamp::Valid).then(|| (*stamp, finding.title.clone()))
+    (*stamp != RunStamp::Valid).then(|| (*stamp, Doubt::Finding(finding.id), finding.title.clone()))
 }
 
 const fn order(stamp: RunStamp) -> u8 {
@@ -42,46 +46,57 @@ const fn order(stamp: RunStamp) -> u8 {
 }
 
 /// Failures of this machine that no finding of the table is about.
-fn own_failures(run: &RunResult, seen: &Indicators, into: &mut Vec<(RunStamp, String)>) {
+fn own_failures(run: &RunResult, seen: &Indicators, into: &mut Vec<Reason>) {
     if let Some(refusal) = refusal::of(run, seen).filter(|r| !is_many(run, r.failed)) {
         into.push((
             RunStamp::ClientBound,
+            Doubt::OwnFailures,
             format!("{} could not begin: {}", figures::counted(refusal.failed, "attempt"), refusal.what),
         ));
     }
     let unnamed = unnamed(run, FailureSide::Local);
     if unnamed > 0 {
-        into.push((RunStamp::ClientBound, format!("{unnamed} failures of this machine without a row in the error table")));
+        into.push((
+            RunStamp::ClientBound,
+            Doubt::OwnFailures,
+            format!("{unnamed} failures of this machine without a row in the error table"),
+        ));
     }
 }
 
-fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: &mut Vec<(RunStamp, String)>) {
+fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: &mut Vec<Reason>) {
     let (plan, t, duration) = (&run.plan, &run.totals, seen.duration_s);
     let asked_s = plan.duration.as_secs_f64();
     let counted = plan.requests > 0 && t.attempts >= plan.requests;
     if asked_s > 0.0 && !counted && duration < asked_s - EARLY_END_S {
-        into.push((RunStamp::Incomplete, format!("ended after {} of {}", figures::seconds(duration), figures::seconds(asked_s))));
+        let reason = format!("ended after {} of {}", figures::seconds(duration), figures::seconds(asked_s));
+        into.push((RunStamp::Incomplete, Doubt::EndedEarly, reason));
     } else if plan.requests > 0 && !counted && asked_s <= 0.0 {
-        into.push((RunStamp::Incomplete, format!("ended after {} of {} requests", t.attempts, plan.requests)));
+        into.push((RunStamp::Incomplete, Doubt::EndedEarly, format!("ended after {} of {} requests", t.attempts, plan.requests)));
     }
     if t.attempts == 0 {
-        into.push((RunStamp::Incomplete, "no request was started".into()));
+        into.push((RunStamp::Incomplete, Doubt::NotStarted, "no request was started".into()));
     } else if t.latency_ms.is_none() {
         let errors = run.count_errors(|row| row.call == Call::Http);
-        let reason = if errors > 0 { EVERY_ANSWER_FAILED } else { UNANSWERED };
-        into.push((RunStamp::Incomplete, reason.into()));
+        let (kind, reason) = if errors > 0 { (Doubt::OnlyErrors, EVERY_ANSWER_FAILED) } else { (Doubt::Unanswered, UNANSWERED) };
+        into.push((RunStamp::Incomplete, kind, reason.into()));
     }
     if let Some(f) = findings.iter().find(|f| f.id == Id::UsersNotReached) {
         let refused_here = refusal::of(run, seen).is_some_and(|r| is_many(run, r.failed));
-        into.push((if refused_here { RunStamp::ClientBound } else { RunStamp::Incomplete }, f.title.clone()));
+        let stamp = if refused_here { RunStamp::ClientBound } else { RunStamp::Incomplete };
+        into.push((stamp, Doubt::Finding(f.id), f.title.clone()));
     } else if let Some((asked, reached)) = users::fewer_held(run) {
         into.push((
             RunStamp::Incomplete,
+            Doubt::FewerUsers,
             format!("{} asked for, {reached} had a connection at the same time", figures::counted(asked, "user")),
         ));
     }
     if let Some(reason) = not_closed_by_target(run) {
-        into.push((RunStamp::Incomplete, reason));
+        into.push((RunStamp::Incomplete, Doubt::NotClosedByTarget, reason));
+    }
+    if run.was_stopped() {
+        into.push((RunStamp::Incomplete, Doubt::Stopped, STOPPED.into()));
     }
 }
 

@@ -39,21 +39,46 @@ pub(super) const TABLE: &[(Id, VerdictId, RunStamp)] = &[
     (Id::TargetCpuSaturated, VerdictId::TargetBound, RunStamp::Valid),
 ];
 
-/// The verdict of a run with these findings.
+/// The verdict of a run with these findings; of one that somebody stopped it says so.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Verdict {
+    let verdict = as_far_as_it_went(run, seen, findings);
+    let Some(stopped) = stopped(run) else { return verdict };
+    match verdict.id {
+        VerdictId::Healthy => Verdict::new(verdict.id, format!("{stopped}: {}", until_the_stop(run, findings))),
+        VerdictId::Undecided => Verdict::new(verdict.id, format!("{stopped}: {}", verdict.sentence)),
+        _ => verdict.with_end(&format!("; {stopped}")),
+    }
+}
+
+/// `stopped after 2.3 s of 6 s`, `stopped after 300 of 1,000 requests`; none where nobody stopped it.
+pub fn stopped(run: &RunResult) -> Option<String> {
+    let plan = &run.plan;
+    run.was_stopped().then(|| match plan.duration.as_secs_f64() {
+        asked_s if asked_s > 0.0 => format!("stopped after {} of {}", seconds(run.duration_s), seconds(asked_s)),
+        _ => format!("stopped after {} of {}", count(run.totals.attempts), counted(plan.requests, "request")),
+    })
+}
+
+fn as_far_as_it_went(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Verdict {
     if let Some((id, finding)) = decision(findings) {
         let id = if is_back(seen, finding) { VerdictId::TargetFailing } else { id };
+        if id == VerdictId::TargetBound {
+            let (short, why) = saturated(run, seen);
+            let whole = format!("{short}{why}");
+            // Of a queue, its lines have these figures.
+            return Verdict { short: (finding.id == Id::TargetQueueing).then_some(short), ..Verdict::new(id, whole) };
+        }
         let (sentence, since_s) = headline(id, run, seen, finding);
-        return Verdict { id, sentence, since_s };
+        return Verdict { since_s, ..Verdict::new(id, sentence) };
     }
     if let Some(refusal) = refusal::of(run, seen) {
         let sentence = format!("the client could not connect: {}", refusal.what);
-        return Verdict { id: VerdictId::ClientBound, sentence, since_s: None };
+        return Verdict::new(VerdictId::ClientBound, sentence);
     }
     let answered = run.totals.latency_ms.is_some();
     let (id, sentence) =
         if answered { (VerdictId::Healthy, healthy(run, findings)) } else { (VerdictId::Undecided, undecided(run)) };
-    Verdict { id, sentence, since_s: None }
+    Verdict::new(id, sentence)
 }
 
 /// The finding that decides the verdict; none where the run is healthy or undecided.
@@ -98,14 +123,13 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
         VerdictId::FdBound => descriptors(run),
         VerdictId::ClientBound => client(run, seen, finding),
         VerdictId::TargetGone => gone(run, seen),
-        VerdictId::TargetBound => (saturated(run, seen), None),
         VerdictId::TargetFailing if finding.id == Id::TargetRefused => refused(run, seen),
         VerdictId::TargetFailing if matches!(finding.id, Id::TargetBacklogOverflow | Id::SlowConnects) => {
             (backlog::headline(run, seen), None)
         }
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
         VerdictId::HostBound => (host(seen, finding), None),
-        VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),
+        VerdictId::TargetBound | VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),
     }
 }
 
@@ -230,7 +254,8 @@ fn refused(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
     (sentence, Some(rows.first_s()))
 }
 
-fn saturated(run: &RunResult, seen: &Indicators) -> String {
+/// How much came, and after a comma why it was not more; empty where that is not known.
+fn saturated(run: &RunResult, seen: &Indicators) -> (String, String) {
     let rps = rate(seen.steady_rps);
     let figures = if run.plan.is_open_loop() && seen.steady_rps < run.plan.rate * 0.95 {
         format!("target saturated: {rps} of {} req/s answered", rate(run.plan.rate))
@@ -255,7 +280,7 @@ fn saturated(run: &RunResult, seen: &Indicators) -> String {
         }
         (None, None) => String::new(),
     };
-    figures + &why
+    (figures, why)
 }
 
 fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Option<f64> {
@@ -274,9 +299,20 @@ fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Optio
     Some(Rows::are(run, of_kind).first_s()).filter(|at| at.is_finite())
 }
 
-fn healthy(run: &RunResult, findings: &[Finding]) -> String {
+fn figures(run: &RunResult) -> String {
     let t = &run.totals;
-    let figures = format!("{} req/s, {} failed of {}", rate(t.rps), count(t.failures), counted(t.requests, "request"));
+    format!("{} req/s, {} failed of {}", rate(t.rps), count(t.failures), counted(t.requests, "request"))
+}
+
+/// What was measured of a run without an error, and what to mind.
+fn until_the_stop(run: &RunResult, findings: &[Finding]) -> String {
+    let warning = findings.iter().find(|f| f.severity != Severity::Info && decides(f)).map(|f| f.title.clone());
+    let but = warning.or_else(|| caveat(run)).map_or_else(String::new, |but| format!(" ({but})"));
+    format!("{} until then{but}", figures(run))
+}
+
+fn healthy(run: &RunResult, findings: &[Finding]) -> String {
+    let figures = figures(run);
     let warning = findings.iter().find(|f| f.severity != Severity::Info && decides(f));
     match warning {
         Some(w) => format!("OK, but {} ({figures})", w.title),
@@ -287,6 +323,14 @@ fn healthy(run: &RunResult, findings: &[Finding]) -> String {
 fn undecided(run: &RunResult) -> String {
     let t = &run.totals;
     match (t.attempts, t.local_failures.saturating_add(t.failures)) {
+        (0, _) if run.was_stopped() => "no request was started until then".to_owned(),
+        (attempts, 0) if run.was_stopped() => {
+            let waited = t
+                .in_flight
+                .filter(|f| f.waited_max_ms > 0.0)
+                .map_or_else(String::new, |f| format!("; the longest had waited {}", seconds(f.waited_max_ms / 1000.0)));
+            format!("none of {} was answered until then{waited}", counted(attempts, "request"))
+        }
         (0, _) => "undecided: no request was started".to_owned(),
         (attempts, 0) => format!("undecided: none of {} was answered before the run ended", counted(attempts, "request")),
         (attempts, failed) => format!(

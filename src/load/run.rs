@@ -18,6 +18,7 @@ use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::Interval;
 use crate::sys::clock::Clock;
+use crate::sys::signals::StopFlag;
 use crate::sys::thread::cores;
 
 /// How long after the planned end a worker may take to report.
@@ -47,6 +48,10 @@ pub trait Watch {
     fn on_turn(&mut self, now: Duration, users: UsersNow, so_far: &Aggregate) -> bool;
     /// Who decides how many users there are; asked once. None: the plan.
     fn steering(&self) -> Option<Arc<Steering>> {
+        None
+    }
+    /// The flag of the signals that end the run at once; asked once. None: `on_turn` alone ends it.
+    fn signal(&self) -> Option<StopFlag> {
         None
     }
     /// All is ready: starts the clock of the run, whose epoch is the run's start.
@@ -89,7 +94,7 @@ pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
     debug_assert!(others.is_none() || !plan.is_open_loop(), "a rate has no users to steer");
     let is_alone = others.is_none();
     let steering = others.unwrap_or_else(|| Arc::new(Steering::of(plan)));
-    let shared = Arc::new(Shared::new(plan.requests));
+    let shared = Arc::new(Shared::new(plan.requests, watch.signal().unwrap_or_default()));
     let (send, receive) = crossbeam_channel::unbounded();
     let mut workers = Vec::new();
     for index in 0..plan.threads {

@@ -9,7 +9,7 @@ use crate::diagnose;
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId, Severity, Undecided};
 use crate::model::order::Order as _;
-use crate::model::result::{Machine, RunResult, RunStamp, Validity, Verdict, VerdictId};
+use crate::model::result::{Doubt, Machine, RunResult, RunStamp, Validity, Verdict, VerdictId};
 
 /// Machines whose reasons are in the stamp.
 const REASONS: usize = 4;
@@ -17,6 +17,7 @@ const REASONS: usize = 4;
 /// Diagnoses `run`, whose machines are those of `parts`; `lacks` is why it is not the whole of one run.
 pub(super) fn settle(run: &mut RunResult, parts: &[Part], lacks: &[String]) {
     // Each machine has looked at its own facts: what it could decide of the target it decided there.
+    run.validity.stopped = parts.iter().any(|part| part.run.was_stopped());
     diagnose::settle(run);
     let overall = diagnose::decision(&run.findings).map(|(_, finding)| finding.id);
     let own = own_verdict(run, parts, overall);
@@ -37,15 +38,15 @@ pub(super) fn settle(run: &mut RunResult, parts: &[Part], lacks: &[String]) {
     if !lacks.is_empty() {
         run.verdict = incomplete(&run.verdict, lacks);
     }
-    run.validity = validity(&run.machines, parts, lacks);
+    run.validity = validity(&run.machines, parts, lacks, run.was_stopped());
 }
 
 /// A part of a run says nothing good of the whole. What it found stays the answer.
 fn incomplete(verdict: &Verdict, lacks: &[String]) -> Verdict {
     let lacks = format!("incomplete: {}", lacks.join("; "));
     match verdict.id {
-        VerdictId::Healthy => Verdict { id: VerdictId::Undecided, sentence: lacks, since_s: None },
-        id => Verdict { id, sentence: format!("{}; {lacks}", verdict.sentence), since_s: verdict.since_s },
+        VerdictId::Healthy => Verdict::new(VerdictId::Undecided, lacks),
+        _ => verdict.clone().with_end(&format!("; {lacks}")),
     }
 }
 
@@ -102,11 +103,13 @@ fn own_verdict(run: &RunResult, parts: &[Part], overall: Option<FindingId>) -> O
     let at = *with.first()?;
     let verdict = &parts[at].run.verdict;
     let since_s = verdict.since_s.map(|s| s + run.machines[at].from_s as f64);
-    Some(Verdict { id: verdict.id, sentence: format!("{}: {}", who(&names, parts.len()), verdict.sentence), since_s })
+    let who = who(&names, parts.len());
+    let sentence = format!("{who}: {}", verdict.sentence);
+    Some(Verdict { since_s, who: Some(who), ..Verdict::new(verdict.id, sentence) })
 }
 
 /// The stamp of the machine that has the worst, and the reasons of those that are not valid.
-fn validity(machines: &[Machine], parts: &[Part], lacks: &[String]) -> Validity {
+fn validity(machines: &[Machine], parts: &[Part], lacks: &[String], stopped: bool) -> Validity {
     let order = |stamp: RunStamp| match stamp {
         RunStamp::PortBound => 0,
         RunStamp::ClientBound => 1,
@@ -122,5 +125,6 @@ fn validity(machines: &[Machine], parts: &[Part], lacks: &[String]) -> Validity 
         reasons.extend(part.run.validity.reasons.iter().map(|reason| format!("{}: {reason}", machine.name)));
     }
     reasons.extend((bad.len() > REASONS).then(|| format!("and {} more", counted((bad.len() - REASONS) as u64, "machine"))));
-    Validity { stamp, reasons }
+    let reasons = reasons.into_iter().map(|reason| (Doubt::Machines, reason)).collect();
+    Validity { stopped, ..Validity::new(stamp, reasons) }
 }

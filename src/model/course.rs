@@ -94,10 +94,16 @@ impl Stages {
     /// The same stages with every level and every length multiplied.
     #[must_use]
     pub fn scaled(&self, level: f64, length: f64) -> Self {
-        let to = |to: f64| if self.of == LevelOf::Users { (to * level - EDGE).ceil().max(0.0) + 0.0 } else { to * level };
-        let each = self.each.iter().map(|s| Stage { duration: s.duration.mul_f64(length), to: to(s.to) });
+        let to = |to: f64| if self.of == LevelOf::Users { (to * level - EDGE).ceil().max(0.0) + 0.0 } else { typed(to * level) };
+        let whole_ms = |d: Duration| Duration::from_millis((d.as_secs_f64() * 1000.0).round().max(1.0) as u64);
+        let each = self.each.iter().map(|s| Stage { duration: whole_ms(s.duration.mul_f64(length)), to: to(s.to) });
         Self { of: self.of, each: each.collect() }
     }
+}
+
+/// A rate as a person types it: four digits.
+fn typed(rate: f64) -> f64 {
+    format!("{rate:.3e}").parse().unwrap_or(rate)
 }
 
 /// As it is typed: `30s@50,60s@200/s`.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{self, Unavailable};
 use super::facts::KernelCounters;
-use super::finding::{Finding, Undecided};
+use super::finding::{Finding, FindingId, Undecided};
 use super::plan::LoadPlan;
 
 pub use super::closes::Closes;
@@ -31,7 +31,7 @@ mod machine;
 /// The schema of [`RunResult`].
 pub const SCHEMA: &str = "sockbench/1";
 
-/// The reason of a run that somebody ended; added last, so that it stays when the run is diagnosed again.
+/// The reason of a run that somebody ended. Documents of earlier versions have this text only.
 pub const STOPPED: &str = "stopped before its planned end";
 
 /// One run.
@@ -160,6 +160,53 @@ pub enum RunStamp {
 pub struct Validity {
     pub stamp: RunStamp,
     pub reasons: Vec<String>,
+    /// additive: what each of the reasons is about, in their order; empty in documents of earlier versions
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<Doubt>,
+    /// additive: somebody ended the run before its planned end; absent where nobody did
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+}
+
+impl Validity {
+    /// A stamp with these reasons.
+    pub fn new(stamp: RunStamp, reasons: Vec<(Doubt, String)>) -> Self {
+        let (kinds, reasons) = reasons.into_iter().unzip();
+        Self { stamp, reasons, kinds, stopped: false }
+    }
+
+    /// The reasons with what they are about; none where an earlier version did not record it.
+    pub fn doubts(&self) -> impl Iterator<Item = (Option<Doubt>, &str)> {
+        let kinds = self.kinds.iter().copied().map(Some).chain(std::iter::repeat(None));
+        kinds.zip(self.reasons.iter().map(String::as_str))
+    }
+}
+
+/// What a reason against the stamp `valid` is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Doubt {
+    /// a finding: the reason is its title
+    Finding(FindingId),
+    /// failures of this machine
+    OwnFailures,
+    /// the run was shorter than planned, or made fewer requests
+    EndedEarly,
+    /// somebody ended it
+    Stopped,
+    /// no request was started
+    NotStarted,
+    /// no request was answered
+    Unanswered,
+    /// every answer was an error
+    OnlyErrors,
+    /// fewer users had a connection at the same time than were asked for
+    FewerUsers,
+    /// the target was to close connections first, and did not
+    NotClosedByTarget,
+    /// merged runs: a machine, or what is missing of one
+    Machines,
 }
 
 /// Sums over the run. `attempts = requests + local_failures + cut`; `failures` is part of `requests`.
@@ -321,7 +368,7 @@ impl RunResult {
             duration_s: 0.0,
             host,
             plan,
-            validity: Validity { stamp: RunStamp::Incomplete, reasons: Vec::new() },
+            validity: Validity::new(RunStamp::Incomplete, Vec::new()),
             verdict: Verdict::default(),
             unavailable: Vec::new(),
             totals: Totals { users_asked, ..Totals::default() },
@@ -377,12 +424,13 @@ impl RunResult {
 
     /// Whether somebody ended it before its planned end.
     pub fn was_stopped(&self) -> bool {
-        self.validity.reasons.iter().any(|r| r == STOPPED)
+        self.validity.stopped
     }
 
-    /// Gives the keys that a run stored by an earlier version does not have a reason.
+    /// Gives the keys that a run stored by an earlier version does not have a value, or a reason.
     pub fn explain_later_keys(&mut self) {
         const OLDER: &str = "stored by a version that did not record it";
+        self.validity.stopped |= self.validity.reasons.iter().any(|reason| reason == STOPPED);
         let t = &self.totals;
         let later = [
             ("totals.rate_ratio", t.rate_ratio.is_none()),

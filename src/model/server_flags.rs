@@ -172,7 +172,7 @@ pub fn asks_to_poll(words: &[String]) -> bool {
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| match text.trim_start_matches(':').parse::<u16>() {
         Ok(port) => {
-            format!("{text}: a port without an address\nhint: --listen 127.0.0.1:{port}; 0.0.0.0:{port} for every address")
+            format!("{text}: a port without an address\nhint: 127.0.0.1:{port}, or 0.0.0.0:{port} for every address")
         }
         Err(_) => format!("{text}: not an address with a port\nhint: such as 127.0.0.1:8080"),
     })
@@ -274,7 +274,7 @@ mod tests {
         let flags = read(&["cpu-work=1.5s", "keepalive=off", "queue=1k", "io-sleep=20ms"]).expect("sound");
         assert_eq!(flags.cpu_work, Some(CpuWork::CalibrateS(Duration::from_millis(1500))));
         assert_eq!((flags.keepalive, flags.queue), (Some(false), Some(1000)));
-        assert_eq!(flags.arguments()[..4], ["--io-sleep", "20ms", "--cpu-work", "1500ms"]);
+        assert_eq!(flags.arguments()[..4], ["--io-sleep", "20ms", "--cpu-work", "1.5s"]);
         let again: ServerFlags = serde_json::from_value(serde_json::to_value(&flags).expect("list")).expect("the same list");
         assert_eq!(again, flags);
     }

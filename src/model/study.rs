@@ -52,6 +52,9 @@ pub struct StudyResult {
     pub steps_planned: u32,
     /// why the study ended where it did
     pub ended: String,
+    /// additive: somebody stopped it; absent where nobody did
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
     /// additive: what the steps that did not run are called
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_run: Vec<String>,

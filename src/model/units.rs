@@ -51,14 +51,19 @@ fn unit_seconds(unit: &str) -> Option<f64> {
     })
 }
 
-/// A length of time as [`duration`] reads it back without loss: `90s`, `1500ms`, `0.0000015s`.
+/// A length of time as a person types it, and as [`duration`] reads it back without loss: `90s`, `1.5s`, `7.5ms`, `250us`.
 pub fn exact(d: Duration) -> String {
-    if d.subsec_nanos() == 0 {
-        format!("{}s", d.as_secs())
-    } else if d.subsec_nanos().is_multiple_of(1_000_000) {
-        format!("{}ms", d.as_millis())
-    } else {
-        format!("{}.{:09}s", d.as_secs(), d.subsec_nanos())
+    let (unit, nanos) = match d.as_nanos() {
+        1..1_000_000 => ("us", 1_000),
+        1_000_000..1_000_000_000 => ("ms", 1_000_000),
+        _ => ("s", 1_000_000_000),
+    };
+    let (whole, rest) = (d.as_nanos() / nanos, d.as_nanos() % nanos);
+    let digits = nanos.ilog10() as usize;
+    let fraction = format!("{rest:0digits$}");
+    match fraction.trim_end_matches('0') {
+        "" => format!("{whole}{unit}"),
+        fraction => format!("{whole}.{fraction}{unit}"),
     }
 }
 
@@ -114,6 +119,31 @@ mod tests {
         );
         for bad in ["", "abc", "-1", "1x", "nan", "inf", "10000000h", "99999999999999999999", "1e300"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_is_printed_as_a_person_types_it() {
+        for (ns, typed) in [
+            (0, "0s"),
+            (1, "0.001us"),
+            (250_000, "250us"),
+            (7_500_000, "7.5ms"),
+            (15_000_000, "15ms"),
+            (999_999_999, "999.999999ms"),
+            (1_500_000_000, "1.5s"),
+            (1_000_000_001, "1.000000001s"),
+            (90_000_000_000, "90s"),
+        ] {
+            let d = Duration::from_nanos(ns);
+            assert_eq!((exact(d).as_str(), duration(typed)), (typed, Ok(d)));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_printed_length_of_time_is_read_back(ns in 0u64..100_000_000_000) {
+            proptest::prop_assert_eq!(duration(&exact(Duration::from_nanos(ns))), Ok(Duration::from_nanos(ns)));
         }
     }
 

@@ -36,7 +36,29 @@ pub struct Verdict {
     pub id: VerdictId,
     /// the headline: one sentence that is true; empty before the diagnosis
     pub sentence: String,
+    /// additive: the sentence as a report begins that says its last figures in lines of their own; absent where that is all
+    /// of it
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short: Option<String>,
+    /// additive, merged runs: the machines that the sentence is about, which it begins with, before a colon; absent where
+    /// it is about all
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
     /// seconds from the run's start until it became so; absent where it was so from the start or the time is not known
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_s: Option<f64>,
+}
+
+impl Verdict {
+    /// One that says so, with no time.
+    pub fn new(id: VerdictId, sentence: impl Into<String>) -> Self {
+        Self { id, sentence: sentence.into(), ..Self::default() }
+    }
+
+    /// The same with more at the end of its sentence.
+    #[must_use]
+    pub fn with_end(self, end: &str) -> Self {
+        let longer = |text: String| text + end;
+        Self { sentence: longer(self.sentence), short: self.short.map(longer), ..self }
+    }
 }

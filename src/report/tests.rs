@@ -160,6 +160,8 @@ fn merged(run: &mut RunResult) {
         finding.title = format!("w1: {}", finding.title);
     }
     run.verdict.sentence = format!("w1: {}", run.verdict.sentence);
+    run.verdict.who = Some("w1".into());
+    run.verdict.short.get_or_insert_with(|| run.verdict.sentence.clone());
     run.verdict.since_s.get_or_insert(1.0);
 }
 
@@ -214,6 +216,7 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         f.run.resources.target.iter_mut().for_each(|t| t.busy_poll = true);
         f.run.resources.client.cores = vec![CoreUse { core: 0, cpu_s: 0.5 }];
         merged(&mut f.run);
+        f.run.validity.stopped = true;
         (f.run.plan.led, f.run.careful) = (true, vec!["w1: only 3 answers".into()]);
         f.run.plan = f.run.plan.sharded(1, 2);
         (f.run.host.name, f.run.host.boot_id) = (Some("w1".into()), Some("b".into()));

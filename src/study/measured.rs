@@ -9,11 +9,12 @@ use crate::diagnose;
 use crate::load::run::{self, Ended, LoadRun, UsersNow};
 use crate::load::steering::Steering;
 use crate::model::plan::LoadPlan;
-use crate::model::result::{RunResult, STOPPED};
+use crate::model::result::RunResult;
 use crate::observe::{Baseline, LivePorts, ObservePlan, Observer};
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::sys::clock::{self, Clock};
+use crate::sys::signals::StopFlag;
 
 /// The plan of a run that somebody steered is what they made of it: its length, and the most users at once.
 fn planned_as_steered(result: &mut RunResult, load: &LoadRun) {
@@ -36,6 +37,10 @@ pub trait Watch {
     fn is_stopped(&mut self) -> bool;
     /// Who decides how many users there are; none: the plan.
     fn steering(&self) -> Option<Arc<Steering>> {
+        None
+    }
+    /// The flag of the signals that end the run at once; none: [`Self::is_stopped`] alone ends it.
+    fn signal(&self) -> Option<StopFlag> {
         None
     }
     /// The load is over and its last second has come; the result is yet to be made.
@@ -88,10 +93,8 @@ pub fn measure(
         Some(observer) => observer.stop().apply(&mut result),
         None => crate::observe::apply_unobserved(&mut result, "not watched: --no-observe"),
     }
+    result.validity.stopped = load.ended == Ended::Stopped;
     diagnose::settle(&mut result);
-    if load.ended == Ended::Stopped {
-        result.validity.reasons.push(STOPPED.into());
-    }
     Ok(Measured { result, ended: load.ended })
 }
 
@@ -138,5 +141,9 @@ impl run::Watch for Relay<'_> {
 
     fn steering(&self) -> Option<Arc<Steering>> {
         self.watch.steering()
+    }
+
+    fn signal(&self) -> Option<StopFlag> {
+        self.watch.signal()
     }
 }

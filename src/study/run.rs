@@ -43,6 +43,8 @@ pub struct StudyRun {
     pub cooldowns: Vec<Cooldown>,
     /// why it ended where it did
     pub ended: String,
+    /// somebody stopped it
+    pub stopped: bool,
     /// its length
     pub duration: Duration,
     /// why a step could not be started; those before it are whole
@@ -57,11 +59,13 @@ pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: 
     let mut cooldowns = Vec::new();
     let mut ended = "all steps ran".to_owned();
     let mut failed = None;
+    let mut stopped = false;
     for (index, step) in plan.steps.iter().enumerate() {
         if index > 0 {
             cooldowns.push(cool_down(index, step, plan.cooldown_max, watch));
         }
         if watch.is_stopped() {
+            stopped = true;
             ended = format!("stopped before step {}", index + 1);
             break;
         }
@@ -76,6 +80,7 @@ pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: 
                 break;
             }
         };
+        stopped |= measured.ended == Ended::Stopped;
         let why = why_no_further(measured.ended);
         watch.on_step_done(index, &mut measured, step_watch);
         steps.push(measured);
@@ -85,7 +90,7 @@ pub fn run(plan: &StudyPlan, target_pids: &[Option<u32>], command: &str, watch: 
         }
     }
     let duration = clock.now().since(crate::model::time::Stamp::ZERO);
-    StudyRun { steps, cooldowns, ended, duration, failed }
+    StudyRun { steps, cooldowns, ended, stopped, duration, failed }
 }
 
 /// Why no further step makes sense after one that ended like this.

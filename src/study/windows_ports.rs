@@ -25,7 +25,8 @@ mod experiment {
 pub fn verdict(short: &RunResult, kept: Option<&RunResult>) -> Verdict {
     let Some(first) = short.totals.local_failure_spans.first() else {
         let why = why_not(short);
-        return Verdict { sentence: format!("THE ACCIDENT DID NOT HAPPEN: {why}"), ..short.verdict.clone() };
+        let sentence = format!("THE ACCIDENT DID NOT HAPPEN: {why}");
+        return Verdict { since_s: short.verdict.since_s, ..Verdict::new(short.verdict.id, sentence) };
     };
     let beside = match kept {
         None => String::new(),
@@ -34,11 +35,8 @@ pub fn verdict(short: &RunResult, kept: Option<&RunResult>) -> Verdict {
             n => format!("; {} with kept connections too", counted(n, "failure")),
         },
     };
-    Verdict {
-        id: VerdictId::PortBound,
-        sentence: format!("PORTS RAN OUT at {}, as in the experiment{beside}", seconds(first.from_s)),
-        since_s: Some(first.from_s),
-    }
+    let sentence = format!("PORTS RAN OUT at {}, as in the experiment{beside}", seconds(first.from_s));
+    Verdict { since_s: Some(first.from_s), ..Verdict::new(VerdictId::PortBound, sentence) }
 }
 
 /// The rows of the comparison.

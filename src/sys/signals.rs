@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -12,7 +12,12 @@ use signal_hook::iterator::Signals;
 #[derive(Debug, Clone, Default)]
 pub struct StopFlag {
     signal: Arc<AtomicI32>,
+    /// set inside the handlers of [`STOPS`]: whoever looks sees a signal before the thread that waits for it has woken
+    came: [Arc<AtomicBool>; STOPS.len()],
 }
+
+/// The signals that ask to stop.
+const STOPS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// What a SIGHUP does.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +40,16 @@ impl StopFlag {
     /// The same; `on_first` runs on the waiting thread when the first signal comes, to wake whoever sleeps.
     pub fn install_with(hangup: Hangup, on_first: impl Fn() + Send + 'static) -> io::Result<Self> {
         let flag = Self::default();
-        let shared = Arc::clone(&flag.signal);
+        let shared = flag.clone();
         let mut taken = vec![SIGINT, SIGTERM];
         if !is_ignored(SIGHUP) {
             taken.push(SIGHUP);
+        }
+        for (signal, came) in STOPS.iter().zip(&flag.came) {
+            let is_stop = *signal != SIGHUP || matches!(hangup, Hangup::Stops);
+            if is_stop && taken.contains(signal) {
+                signal_hook::flag::register(*signal, Arc::clone(came))?;
+            }
         }
         let mut signals = Signals::new(taken)?;
         std::thread::Builder::new().name("sockbench-signals".into()).spawn(move || {
@@ -48,9 +59,8 @@ impl StopFlag {
                     continue;
                 }
                 // The first one stays: it says how the process ends.
-                let before = shared.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-                match before {
-                    Ok(_) => on_first(),
+                match shared.ask(signal) {
+                    Ok(()) => on_first(),
                     Err(_) if signal == SIGHUP => {}
                     Err(_) => signal_hook::low_level::exit(128 + signal),
                 }
@@ -64,12 +74,19 @@ impl StopFlag {
         self.signal().is_some()
     }
 
-    /// The signal's number.
+    /// The signal's number; the first one's where several came.
     pub fn signal(&self) -> Option<i32> {
         match self.signal.load(Ordering::SeqCst) {
-            0 => None,
+            0 => STOPS.iter().zip(&self.came).find(|(_, came)| came.load(Ordering::SeqCst)).map(|(signal, _)| *signal),
             n => Some(n),
         }
+    }
+
+    /// Asks to stop as this signal does, if none has come yet.
+    ///
+    /// Errors: the signal that came first.
+    pub fn ask(&self, signal: i32) -> Result<(), i32> {
+        self.signal.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).map(|_| ())
     }
 }
 

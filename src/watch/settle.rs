@@ -63,10 +63,10 @@ pub fn settle(report: &mut WatchReport) {
 
 fn verdict(report: &WatchReport) -> Verdict {
     if let Some((id, finding)) = decision(&report.findings) {
-        return Verdict { id, sentence: headline(report, id, finding), since_s: since(report, finding.id) };
+        return Verdict { since_s: since(report, finding.id), ..Verdict::new(id, headline(report, id, finding)) };
     }
     let (id, sentence) = without_finding(report);
-    Verdict { id, sentence, since_s: None }
+    Verdict::new(id, sentence)
 }
 
 fn since(report: &WatchReport, id: Id) -> Option<f64> {

@@ -11,5 +11,6 @@ mod served;
 mod server_live;
 mod server_wire;
 mod steering_live;
+mod stopped_live;
 #[path = "../support/until.rs"]
 mod until;

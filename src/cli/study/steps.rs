@@ -93,7 +93,7 @@ impl<'s> StudyWatch for Steps<'s> {
         let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet));
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
             let line = format!(
-                "cool-down {:>3} s: {} to its target in TIME_WAIT; the next step begins when fewer than {} are left",
+                "cool-down {:>3} s: {} in TIME_WAIT; the next step begins at {} or fewer",
                 waited.as_secs(),
                 counted(*held, "port"),
                 count(limit)

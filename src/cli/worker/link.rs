@@ -151,7 +151,7 @@ impl Link {
                     self.connection = None;
                     self.reopen_at = self.clock.now().plus(after);
                 }
-                Do::Tell(line) => super::super::tell(&format!("locust: {line}")),
+                Do::Tell(line) => super::super::tell_line(&format!("locust: {line}")),
                 Do::Leave(leave) => return Some(leave),
             }
         }
@@ -196,7 +196,7 @@ impl Link {
     fn lost(&mut self, why: &str) {
         let (host, port) = &self.master;
         if self.said != why {
-            super::super::tell(&format!("locust: master {host}:{port}: {why}"));
+            super::super::tell_line(&format!("locust: master {host}:{port}: {why}"));
             why.clone_into(&mut self.said);
         }
         self.connection = None;
@@ -237,7 +237,7 @@ impl Link {
             }
             Event::Message(bytes) => match message::decode(&bytes) {
                 Ok(message) => self.machine.on_message(message, now),
-                Err(why) => super::super::tell(&format!("locust: {why}")),
+                Err(why) => super::super::tell_line(&format!("locust: {why}")),
             },
         }
     }

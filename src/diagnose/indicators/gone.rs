@@ -1,6 +1,6 @@
 //! A target that answered, went away in mid-run, and was still away at the end.
 
-use super::rows::{Kind, Rows};
+use super::rows::{Kind, Rows, is_in_the_stop};
 use crate::diagnose::thresholds::{GONE_MISSING, STILL_GONE_S};
 use crate::model::result::RunResult;
 
@@ -47,7 +47,7 @@ fn by_last_answer(run: &RunResult) -> Option<Gone> {
     let after = run.totals.after_last_answer?;
     let (first, last) = (after.first_refused_s?, after.last_refused_s?);
     let still_away = last + STILL_GONE_S >= run.duration_s;
-    if after.open_connections > 0 || !still_away {
+    if after.open_connections > 0 || !still_away || is_in_the_stop(run, first) {
         return None;
     }
     let ended = Rows::of(run, |row| Kind::of(row) == Kind::Reset && row.first_s >= after.last_answer_s);

@@ -107,9 +107,9 @@ impl Kind {
 pub(in crate::diagnose) struct Rows<'a>(pub(in crate::diagnose) Vec<&'a ErrorRow>);
 
 impl<'a> Rows<'a> {
-    /// The rows that are `wanted`.
+    /// The rows that are `wanted`, without those of [`is_of_the_stop`].
     pub(in crate::diagnose) fn of(run: &'a RunResult, wanted: impl Fn(&ErrorRow) -> bool) -> Self {
-        Self(run.errors.iter().filter(|e| e.count > 0 && wanted(e)).collect())
+        Self(run.errors.iter().filter(|e| e.count > 0 && !is_of_the_stop(run, e) && wanted(e)).collect())
     }
 
     /// The rows of these kinds.
@@ -180,6 +180,20 @@ impl<'a> Rows<'a> {
         names.truncate(ENDPOINTS_NAMED);
         if rest > 0 { format!("{} and {rest} more", names.join(", ")) } else { names.join(", ") }
     }
+}
+
+/// Before the end of a run that somebody stopped: longer than the signal takes to reach this program and its workers.
+const STOP_S: f64 = 0.25;
+
+/// What came only when the run was being stopped says nothing of the target: a signal to a process group, as Ctrl-C sends,
+/// reaches the target of the same terminal too.
+pub(in crate::diagnose) fn is_of_the_stop(run: &RunResult, row: &ErrorRow) -> bool {
+    !row.local && row.call != Call::Http && is_in_the_stop(run, row.first_s)
+}
+
+/// The same by the time of the first failure, seconds from the run's start.
+pub(super) fn is_in_the_stop(run: &RunResult, first_s: f64) -> bool {
+    run.was_stopped() && first_s + STOP_S >= run.duration_s
 }
 
 /// A row's kind of failure, made from its typed cause.

@@ -5,7 +5,7 @@ use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
     CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, STALL_WAIT_PERCENT,
 };
-use crate::model::figures::seconds;
+use crate::model::figures::{counted, seconds};
 use crate::model::outcome::{Cause, Phase};
 use crate::model::result::{RunResult, Silence, Stretch};
 
@@ -47,9 +47,16 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
     let (waiting, receiving) = (given_up(Phase::Waiting), given_up(Phase::Receiving));
     let timed_out = if is_long(timeout_ms) { waiting.count().saturating_add(receiving.count()) } else { 0 };
     let overdue = t.in_flight.filter(|f| f.overdue > 0 && is_long(f.waited_max_ms));
+    // Who stopped the run cut them: nobody knows what they would have got.
+    let (overdue, cut) = if run.was_stopped() { (None, overdue) } else { (overdue, None) };
     if timed_out == 0 && overdue.is_none() {
-        return match t.in_flight {
-            None if t.cut > 0 => {
+        return match (t.in_flight, cut) {
+            (_, Some(cut)) => Seen::Unknown(format!(
+                "the run was stopped while {} waited, up to {}",
+                counted(cut.overdue, "request"),
+                seconds(cut.waited_max_ms / 1000.0)
+            )),
+            (None, None) if t.cut > 0 => {
                 Seen::Unknown(format!("how long the {} requests in flight at the end had waited was not recorded", t.cut))
             }
             _ => Seen::No,
@@ -175,7 +182,8 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
     // One that lasts to the end may be a hang, or a target that is gone; where connections are still being made, it is
     // those that wait.
     let connecting = run.totals.in_flight.is_none_or(|f| f.connecting > 0);
-    let is_other = seen.hang.is_yes() || seen.gone.is_some() || connecting || cut_off_s(run).is_some();
+    let to_the_end = connecting || run.was_stopped() || cut_off_s(run).is_some();
+    let is_other = seen.hang.is_yes() || seen.gone.is_some() || to_the_end;
     let ended = |s: &&Silence| !is_other || lasts_until(s, seen.duration_s).is_none();
     let own = run.resources.client.stalls.as_deref().unwrap_or(&[]);
     let of_client = |s: &Silence| own.iter().map(|o| s.stretch.shared_s(o)).sum::<f64>() >= STALL_SHARED * s.stretch.length_s();

@@ -7,6 +7,7 @@ use crate::model::explanation::Os;
 use crate::model::figures::{count, counted, rate, seconds, share};
 use crate::model::finding::Remedy;
 use crate::model::result::{Holder, RunResult};
+use crate::model::units::exact;
 use crate::remedy::advice;
 use crate::remedy::ports::for_run;
 use crate::remedy::systems::System;
@@ -113,10 +114,10 @@ fn remedies(run: &RunResult, seen: &Indicators, high: &HighBudget) -> Vec<Remedy
         remedies.push(advice(
             "predict a rate before running it",
             format!(
-                "sockbench ports --predict {} --pool {} --hold {}s",
+                "sockbench ports --predict {} --pool {} --hold {}",
                 high.rate_cps.ceil(),
                 high.budget.pool,
-                high.budget.hold.as_secs_f64()
+                exact(high.budget.hold)
             ),
             "P/T, the first failure, and how long nothing connects",
         ));

@@ -256,7 +256,7 @@ impl<'a> Worker<'a> {
                 self.stood_still(wait_over, now);
             }
             self.hand_over(now);
-            if now >= self.end || self.shared.stop.load(Ordering::Relaxed) || self.is_finished() || self.has_drained() {
+            if now >= self.end || self.shared.is_to_stop() || self.is_finished() || self.has_drained() {
                 break;
             }
             self.turn_began = now;
@@ -273,6 +273,9 @@ impl<'a> Worker<'a> {
                 continue;
             }
             self.turn_began = Stamp::NEVER;
+            if self.shared.is_to_stop() {
+                break;
+            }
             for event in &events {
                 self.on_event(event);
             }

@@ -1,17 +1,20 @@
 //! What the workers of a run share, and what they report to it.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use crate::model::outcome::Failure;
 use crate::model::time::Stamp;
 use crate::stats::interval::Interval;
 use crate::stats::totals::WorkerTotals;
+use crate::sys::signals::StopFlag;
 
 /// What the workers of a run share: a few counters, no locks.
 #[derive(Debug)]
 pub(in crate::load) struct Shared {
     /// end now
     pub(in crate::load) stop: AtomicBool,
+    /// so does a signal: its sender may have ended the target as well, and what fails after it says nothing of the target
+    pub(in crate::load) signal: StopFlag,
     /// attempts left of `--requests`; meaningless without it
     pub(in crate::load) tickets: AtomicI64,
     /// users that have a connection
@@ -23,14 +26,20 @@ pub(in crate::load) struct Shared {
 }
 
 impl Shared {
-    pub(in crate::load) fn new(requests: u64) -> Self {
+    pub(in crate::load) fn new(requests: u64, signal: StopFlag) -> Self {
         Self {
             stop: AtomicBool::new(false),
+            signal,
             tickets: AtomicI64::new(i64::try_from(requests).unwrap_or(i64::MAX)),
             connected: AtomicU32::new(0),
             connected_peak: AtomicU32::new(0),
             paused: AtomicU32::new(0),
         }
+    }
+
+    /// Whether the run is to end now.
+    pub(in crate::load) fn is_to_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.signal.is_set()
     }
 }
 

@@ -50,6 +50,7 @@ fn study_of(fixtures: &[Fixture]) -> StudyResult {
         verdict: Verdict { sentence: "port-bound at 50 users".into(), ..Verdict::default() },
         not_run: Vec::new(),
         steps_planned: 2,
+        stopped: false,
         ended: "all steps ran".into(),
         steps,
         cooldowns: Vec::new(),

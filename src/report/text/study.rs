@@ -47,10 +47,12 @@ pub fn render_study(study: &StudyResult, page: &Page) -> String {
     while page.detail == Detail::Brief && careful.len() > 1 && doubts(&careful).lines().count() > room {
         careful.pop();
     }
-    if !careful.is_empty() {
+    let doubts = doubts(&careful);
+    // A line of its own between table and doubts is the first thing to save.
+    if !doubts.is_empty() && (page.detail == Detail::Full || doubts.lines().count() <= room) {
         out.push('\n');
-        out += &doubts(&careful);
     }
+    out += &doubts;
     out += &more;
     out
 }

@@ -9,7 +9,7 @@ mod saturation;
 mod under_load;
 mod verdict;
 
-pub use verdict::verdict;
+pub use verdict::{StoppedStudy, verdict};
 
 use crate::diagnose::ceiling::ceilings;
 use crate::diagnose::users_started;

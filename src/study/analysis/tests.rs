@@ -59,9 +59,10 @@ pub(super) fn study(steps: Vec<RunResult>) -> StudyResult {
         name: "experiment".into(),
         started_at: "2026-11-24T10:00:00Z".into(),
         duration_s: 60.0,
-        verdict: verdict(&steps, &analysis),
+        verdict: verdict(&steps, &analysis, None),
         not_run: Vec::new(),
         steps_planned: steps.len() as u32,
+        stopped: false,
         ended: "all steps ran".into(),
         cooldowns: Vec::new(),
         analysis,
@@ -182,7 +183,7 @@ fn the_verdict_is_the_gravest_of_the_steps_and_names_them() {
             ids.iter().zip([10, 50, 100]).map(|(_, u)| step(u, 2.7 * f64::from(u), 0.1, 30.0)).collect();
         steps.iter_mut().zip(ids).for_each(|(s, id)| s.verdict.id = *id);
         let analysis = analyse(&steps, &kinds(&steps));
-        verdict(&steps, &analysis)
+        verdict(&steps, &analysis, None)
     };
     for (ids, id, says) in [
         ([Healthy, Healthy, Healthy], Healthy, "up to 100 users"),

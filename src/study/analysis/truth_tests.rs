@@ -58,7 +58,7 @@ fn a_server_of_one_request_at_a_time_is_saturated_and_where() {
         let analysis = analysed(&runs);
         let found = analysis.saturation.clone().expect("flat");
         assert_eq!((found.kind, found.users, found.users_before), (SaturationKind::Flat, users, before), "{of:?}");
-        let verdict = verdict(&runs, &analysis);
+        let verdict = verdict(&runs, &analysis, None);
         assert_eq!(verdict.id, VerdictId::TargetBound, "{verdict:?}");
         assert_ne!(answer(&analysis, Question::Why), "no limit was reached");
         let chart = crate::report::chart::throughput(&study(runs)).expect("users rose");
@@ -72,7 +72,7 @@ fn a_rate_that_follows_the_users_is_not_saturated() {
         let runs = foreign(&of);
         let analysis = analysed(&runs);
         assert_eq!(analysis.saturation, None, "{of:?}");
-        assert_eq!(verdict(&runs, &analysis).id, VerdictId::Healthy);
+        assert_eq!(verdict(&runs, &analysis, None).id, VerdictId::Healthy);
     }
 }
 
@@ -82,7 +82,7 @@ fn a_rate_that_still_grows_slows_down_and_did_not_stop() {
     let analysis = analysed(&runs);
     let found = analysis.saturation.clone().expect("bends");
     assert_eq!((found.kind, found.users), (SaturationKind::Bends, 40));
-    assert!(verdict(&runs, &analysis).sentence.starts_with("TARGET SLOWS DOWN from 40 users on"));
+    assert!(verdict(&runs, &analysis, None).sentence.starts_with("TARGET SLOWS DOWN from 40 users on"));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn percentiles_of_the_survivors_are_called_so() {
         let page = render_study(&study, &Page::plain());
         let words: Vec<&str> = page.split_whitespace().collect();
         assert!(words.join(" ").contains("50 % at 20 users; times are those of the rest"), "{page}");
-        assert!(verdict(&study.steps, &study.analysis).sentence.contains("50 %"), "the headline is not all well");
+        assert!(verdict(&study.steps, &study.analysis, None).sentence.contains("50 %"), "the headline is not all well");
     }
 }
 
@@ -149,7 +149,7 @@ fn a_target_that_refused_only_at_first_is_not_gone() {
     let mut runs = foreign(&[(10, 100.0), (20, 200.0)]);
     runs[0].verdict.id = VerdictId::TargetGone;
     let analysis = analysed(&runs);
-    let sentence = verdict(&runs, &analysis).sentence;
+    let sentence = verdict(&runs, &analysis, None).sentence;
     assert!(sentence.starts_with("TARGET REFUSED CONNECTIONS at 10 users"), "{sentence}");
 }
 
@@ -165,6 +165,13 @@ fn what_a_study_did_not_do_is_in_its_first_paragraph() {
     assert!(first.iter().any(|l| l.contains("missing   13 s of the 20 s of 20 users; all of 40 users")), "{page}");
 }
 
+/// Found by the property below: as many lines as there can be above the doubts.
+#[test]
+fn a_study_whose_every_answer_is_long_keeps_to_a_screen() {
+    let page = render_study(&study(foreign(&[(3, 128.0), (6, 307.0), (12, 37.5), (24, 1.0), (48, 371.0)])), &Page::plain());
+    assert!(page.lines().count() <= Page::LINES && page.contains("  careful   "), "{page}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -173,7 +180,7 @@ proptest! {
         let of: Vec<(u32, f64)> = rates.iter().zip(0u32..).map(|(r, i)| (first * 2u32.pow(i), *r)).collect();
         let runs = foreign(&of);
         let analysis = analysed(&runs);
-        let verdict = verdict(&runs, &analysis);
+        let verdict = verdict(&runs, &analysis, None);
         let at = answer(&analysis, Question::Saturation).to_owned();
         let rows = &analysis.rows;
         // What is said not to be saturated lies on the line.

@@ -10,18 +10,48 @@ use crate::model::study::{Analysis, Saturation, SaturationKind, StepKind};
 /// What a step is called whose target refused some connections and answered others.
 const REFUSED: &str = "TARGET REFUSED CONNECTIONS";
 
-/// The verdict over all steps. The first of the gravest verdicts decides; the sentence names the steps it is about.
-pub fn verdict(runs: &[RunResult], analysis: &Analysis) -> Verdict {
+/// Where somebody stopped a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoppedStudy {
+    /// steps of its plan
+    pub planned: usize,
+}
+
+impl StoppedStudy {
+    /// `in step 2 of 3`, `before step 2 of 3`
+    pub fn place(self, runs: &[RunResult]) -> String {
+        let (ran, of) = (runs.len(), self.planned);
+        match runs.last() {
+            Some(last) if last.was_stopped() => format!("in step {ran} of {of}"),
+            _ => format!("before step {} of {of}", ran + 1),
+        }
+    }
+}
+
+/// The verdict over all steps; of a study that somebody stopped it says so.
+pub fn verdict(runs: &[RunResult], analysis: &Analysis, stopped: Option<StoppedStudy>) -> Verdict {
+    let verdict = as_far_as_it_went(runs, analysis, stopped.is_some());
+    let Some(place) = stopped.map(|stopped| stopped.place(runs)) else { return verdict };
+    match verdict.id {
+        VerdictId::Healthy => Verdict { sentence: format!("STOPPED {place}: {}", verdict.sentence), ..verdict },
+        _ => verdict.with_end(&format!("; stopped {place}")),
+    }
+}
+
+/// The first of the gravest verdicts decides; the sentence names the steps it is about. That of a healthy study which was
+/// stopped does not begin with `OK`.
+fn as_far_as_it_went(runs: &[RunResult], analysis: &Analysis, is_stopped: bool) -> Verdict {
     let steps = Steps { runs, rows: &analysis.rows, saturation: analysis.saturation.as_ref() };
     let Some(id) = runs.iter().min_by_key(|run| gravity_of(run)).map(|run| run.verdict.id) else {
         return Verdict { sentence: "UNDECIDED: no step ran".into(), ..Verdict::default() };
     };
     // A client or a host that was the limit makes the rate flat as well.
     if let (Some(found), VerdictId::Healthy | VerdictId::Undecided) = (steps.saturation, id) {
-        return Verdict { id: VerdictId::TargetBound, sentence: saturated(found), since_s: None };
+        return Verdict::new(VerdictId::TargetBound, saturated(found));
     }
     if id == VerdictId::Healthy {
-        return Verdict { id, sentence: healthy(&steps), since_s: None };
+        let (ok, text) = healthy(&steps);
+        return Verdict::new(id, if is_stopped { text } else { format!("{ok} {text}") });
     }
     let is_full = |i: &usize| steps.saturation.is_some_and(|s| steps.rows[*i].users >= s.users) && id == VerdictId::TargetBound;
     let hit: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].verdict.id == id || is_full(i)).collect();
@@ -30,7 +60,7 @@ pub fn verdict(runs: &[RunResult], analysis: &Analysis) -> Verdict {
     let words = first.map_or_else(|| words(id), |run| words_of(run, id));
     let when = since_s.filter(|_| id == VerdictId::TargetGone);
     let when = when.map_or_else(String::new, |s| format!(" ({} into the step)", seconds(s)));
-    Verdict { id, sentence: format!("{words} {}", places(&steps, &hit, &when)), since_s }
+    Verdict { since_s, ..Verdict::new(id, format!("{words} {}", places(&steps, &hit, &when))) }
 }
 
 /// `TARGET SATURATED already at 10 users: 48.6 req/s`.
@@ -91,19 +121,20 @@ const fn words(id: VerdictId) -> &'static str {
     }
 }
 
-fn healthy(steps: &Steps<'_>) -> String {
-    let Some(heavy) = steps.heaviest() else { return "OK".into() };
+/// `OK:` or the like, and what is.
+fn healthy(steps: &Steps<'_>) -> (&'static str, String) {
+    let Some(heavy) = steps.heaviest() else { return ("OK:", "no limit reached".into()) };
     let row = &steps.rows[heavy];
     let censored = steps.rows.iter().filter(|r| r.is_censored).max_by(|a, b| a.unanswered_share.total_cmp(&b.unanswered_share));
     if let Some(worst) = censored {
-        return format!("OK, but {} of the requests {} got no answer", share(worst.unanswered_share), worst.place());
+        return ("OK, but", format!("{} of the requests {} got no answer", share(worst.unanswered_share), worst.place()));
     }
     // Users that share connections, or had none, are not the load that was asked for.
     let short = steps.runs[heavy].findings.iter().find(|f| f.id == FindingId::UsersNotReached);
     if let Some(finding) = short {
-        return format!("OK as far as it went: {} ({})", finding.title, row.place());
+        return ("OK as far as it went:", format!("{} ({})", finding.title, row.place()));
     }
-    format!("OK: no limit reached up to {}: {} req/s", row.label, rate(row.steady_rps.unwrap_or(row.rps)))
+    ("OK:", format!("no limit reached up to {}: {} req/s", row.label, rate(row.steady_rps.unwrap_or(row.rps))))
 }
 
 /// `at 100 users; the other steps are fine`; `when` comes after the steps.

@@ -9,6 +9,20 @@ use super::firing::firing;
 use super::ids;
 use crate::facts::{errno, exhausted, fail, healthy, short, status};
 
+/// Numbers of commands are as a person types them: no zeros at the end of a fraction, and no digits that nobody would type.
+#[test]
+fn commands_have_numbers_that_a_person_would_type() {
+    for (id, run) in firing() {
+        let found = diagnose(&run);
+        let commands = found.iter().flat_map(|f| &f.remedies).flat_map(|r| [Some(&r.command), r.change.as_ref()]).flatten();
+        for word in commands.flat_map(|c| c.split(|c: char| !c.is_ascii_digit() && c != '.')) {
+            // An address has several points.
+            let Some((_, fraction)) = word.split_once('.').filter(|(_, rest)| !rest.contains('.')) else { continue };
+            assert!(!fraction.ends_with('0') && fraction.len() < 5, "{}: {word}", id.word());
+        }
+    }
+}
+
 #[test]
 fn a_finding_names_its_number_two_remedies_their_commands_and_effects() {
     for (id, run) in firing() {

@@ -15,6 +15,7 @@ pub(crate) use firing::firing;
 mod port_remedies;
 mod ports;
 mod stood_still;
+mod stopped;
 mod study;
 mod target;
 mod users;

@@ -5,7 +5,7 @@ use super::{is_clean, subject};
 use crate::diagnose::table::rule_of;
 use crate::model::figures::{count, counted, percent, share};
 use crate::model::finding::{Finding, FindingId, Severity};
-use crate::model::result::{RunResult, RunStamp, VerdictId};
+use crate::model::result::{Doubt, RunResult, RunStamp, VerdictId};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
@@ -125,12 +125,13 @@ fn cut(run: &RunResult) -> Option<String> {
 
 /// The reasons against the stamp that no finding and no headline says.
 fn validity(run: &RunResult) -> Option<String> {
-    let is_new = |reason: &&String| {
-        !run.findings.iter().any(|f| f.title == **reason)
-            && !reason.starts_with("ended after")
-            // The headline says so of both.
-            && *reason != "no request was answered"
-            && *reason != "every answer was an error"
+    // The headline says the others.
+    let is_new = |kind: Option<Doubt>| match kind {
+        Some(Doubt::Finding(id)) => !run.findings.iter().any(|f| f.id == id),
+        Some(Doubt::EndedEarly | Doubt::Stopped | Doubt::Unanswered | Doubt::OnlyErrors) => false,
+        Some(Doubt::OwnFailures | Doubt::NotStarted | Doubt::FewerUsers | Doubt::NotClosedByTarget | Doubt::Machines) | None => {
+            true
+        }
     };
     let word = match run.validity.stamp {
         RunStamp::Valid | RunStamp::PortBound => return None,
@@ -140,7 +141,7 @@ fn validity(run: &RunResult) -> Option<String> {
     if run.verdict.id == VerdictId::TargetGone {
         return None;
     }
-    let reasons: Vec<&str> = run.validity.reasons.iter().filter(is_new).map(String::as_str).collect();
+    let reasons: Vec<&str> = run.validity.doubts().filter(|(kind, _)| is_new(*kind)).map(|(_, text)| text).collect();
     (!reasons.is_empty()).then(|| format!("{word}: {}", reasons.join("; ")))
 }
 

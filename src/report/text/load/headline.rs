@@ -1,9 +1,8 @@
 //! The first lines: the verdict in one sentence, and what was run.
 
 use super::{is_clean, subject};
-use crate::diagnose::caveat;
+use crate::diagnose::{caveat, stopped};
 use crate::model::figures::{counted, seconds, span};
-use crate::model::finding::FindingId;
 use crate::model::result::{RunResult, VerdictId};
 use crate::report::plan_text;
 use crate::report::style::{Tone, wrapped};
@@ -13,7 +12,7 @@ use crate::report::text::Page;
 const INDENT: usize = 5;
 
 pub(super) fn render(run: &RunResult, page: &Page) -> String {
-    let clean = is_clean(run) && caveat(run).is_none();
+    let clean = is_clean(run) && caveat(run).is_none() && !run.was_stopped();
     let sentence = sentence(run);
     let tone = match run.verdict.id {
         VerdictId::Healthy if clean => Tone::Good,
@@ -29,39 +28,45 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
         let line = line.replacen("OK ", "OK   ", usize::from(clean && i == 0));
         out += &format!("{}{}\n", " ".repeat(indent), page.style.paint(tone, &line));
     }
-    let second = if clean { plan_text::asked(&run.plan) } else { format!("{}, {}", plan_text::asked(&run.plan), load(run)) };
+    let second = if clean {
+        plan_text::asked(&run.plan)
+    } else if run.was_stopped() {
+        // The headline says how long it was.
+        format!("{}, {}", plan_text::asked(&run.plan), users_and_connections(run))
+    } else {
+        format!("{}, {}", plan_text::asked(&run.plan), load(run))
+    };
     out + &wrapped(&second, INDENT, page.width)
 }
 
 /// The first sentence of the page.
 pub(super) fn sentence(run: &RunResult) -> String {
+    if let (Some(stopped), VerdictId::Healthy) = (stopped(run), run.verdict.id) {
+        let but = subject(run).map(|f| f.title.clone()).or_else(|| caveat(run));
+        let until =
+            but.map_or_else(|| ": no limit was reached until then".to_owned(), |but| format!("; OK until then, but {but}"));
+        return loud(&stopped) + &until;
+    }
     match run.verdict.id {
         VerdictId::Healthy if is_clean(run) => {
             caveat(run).map_or_else(|| format!("OK   {}", load(run)), |but| format!("OK, but {but}"))
         }
         VerdictId::Healthy => subject(run).map_or_else(String::new, |f| format!("OK, but {}", f.title)),
         _ => {
-            let whole = sentence_of(run);
-            match whole.split_once(": ") {
+            let verdict = &run.verdict;
+            let whole = verdict.short.as_ref().unwrap_or(&verdict.sentence);
+            match verdict.who.as_ref().and_then(|who| Some((who, whole.strip_prefix(who.as_str())?.strip_prefix(": ")?))) {
                 // A machine keeps its name.
-                Some((who, rest)) if subject(run).is_some_and(|f| !f.machines.is_empty()) => format!("{who}: {}", loud(rest)),
-                _ => loud(&whole),
+                Some((who, rest)) => format!("{who}: {}", loud(rest)),
+                None => loud(whole),
             }
         }
     }
 }
 
-/// The verdict without the figures that the lines below it say.
-fn sentence_of(run: &RunResult) -> String {
-    let whole = &run.verdict.sentence;
-    let said_below = subject(run).is_some_and(|f| f.id == FindingId::TargetQueueing);
-    let end = whole.find(", ").filter(|_| said_below).unwrap_or(whole.len());
-    whole[..end].to_owned()
-}
-
 /// Its first clause in capitals: up to a colon, a comma, a number or a name with signs in it.
 pub(in crate::report) fn loud(sentence: &str) -> String {
-    const SMALL: [&str; 5] = ["at", "in", "of", "from", "for"];
+    const SMALL: [&str; 6] = ["after", "at", "in", "of", "from", "for"];
     let words: Vec<&str> = sentence.split(' ').collect();
     let plain = |w: &str| w.chars().all(|c| c.is_alphabetic() || c == '\'' || c == '-');
     let mut end = 0;
@@ -85,7 +90,11 @@ pub(in crate::report) fn loud(sentence: &str) -> String {
 
 /// How it was asked, and for how long: `20 users, think 5 ms, kept connections, 5 s`.
 pub(in crate::report) fn load(run: &RunResult) -> String {
-    format!("{}, {}, {}", plan_text::users(&run.plan), plan_text::connections(&run.plan), length(run))
+    format!("{}, {}", users_and_connections(run), length(run))
+}
+
+fn users_and_connections(run: &RunResult) -> String {
+    format!("{}, {}", plan_text::users(&run.plan), plan_text::connections(&run.plan))
 }
 
 /// `5 s`, `1,000 requests`, and how long it really was where that is another length.
