@@ -281,6 +281,8 @@ fn limits_of_the_command_and_of_its_server_are_told_apart() {
     };
     assert_eq!(beside(kept_waiting(0.86, 0.08)), VerdictId::ClientBound);
     assert_eq!(beside(kept_waiting(0.6, 0.35)), VerdictId::HostBound);
+    // Of an interpreter one thread runs all the time, and another is ready meanwhile.
+    assert_eq!(beside(kept_waiting(0.97, 0.35)), VerdictId::ClientBound);
     let full = TreeLook { descriptors: Some((64, Some(64))), ..busy(0.1) };
     assert_eq!(verdict(full, server(0.1, queue)), VerdictId::FdBound);
 }

@@ -278,14 +278,15 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
             Ruling::Clear
         };
     }
-    let busy = f64::from(p.busy_looks.max(p.no_room_looks)) / f64::from(p.measured_looks);
+    let of_looks = |n: u32| f64::from(n) / f64::from(p.measured_looks);
+    let busy = of_looks(p.busy_looks.max(p.no_room_looks));
     let server = server_percent(report);
     let connects = report.destinations.iter().any(|d| ended(d) > 0 || d.open_max > 0);
     if !connects || busy <= BUSY_SHARE || servers(report).any(|(_, s)| has_no_room(s)) {
         return Ruling::Clear;
     }
     // Where others had its core for long, they come first: it is not known what it would have done with a whole one.
-    if p.no_room_looks > p.busy_looks && matches!(contended(report), Ruling::Finding(_)) {
+    if of_looks(p.busy_looks) <= BUSY_SHARE && matches!(contended(report), Ruling::Finding(_)) {
         return Ruling::Clear;
     }
     let ran = p.busiest_thread_percent.unwrap_or(0.0);
