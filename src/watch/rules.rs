@@ -292,10 +292,17 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
     let ran = p.busiest_thread_percent.unwrap_or(0.0);
     let room = server.map_or_else(String::new, |s| format!(", the server's {} of one", percent(s)));
     let title = format!("a thread of {} used {} of a core{room}", name(report), percent(ran));
-    let text = "One thread runs on one core at a time: the rate that the command reached is its own maximum, and answers that were there waited for it. More threads, processes or machines raise it, or fewer users each.";
+    let what_helps = if is_python(report) {
+        "The threads of a Python process run one at a time, so more processes or machines raise it, or fewer users each."
+    } else {
+        "More threads, processes or machines raise it, or fewer users each."
+    };
+    let text = format!(
+        "One thread runs on one core at a time: the rate that the command reached is its own maximum, and answers that were there waited for it. {what_helps}"
+    );
     let (how, command) = more_workers(report);
     let more = advice(how, command, "a higher rate, until the server is the limit");
-    Found::new(title, text.into())
+    Found::new(title, text)
         .with("busiest_thread_percent", ran)
         .with("busy_share", busy)
         .with("server_percent", server)
@@ -303,10 +310,15 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
         .ruling()
 }
 
+fn is_python(report: &WatchReport) -> bool {
+    matches!(report.watched.program.as_deref(), Some("Locust" | "Python requests"))
+}
+
 fn more_workers(report: &WatchReport) -> (&'static str, &'static str) {
     let spread = "spread the load over more processes or threads";
     match report.watched.program.as_deref() {
         Some("Locust") => (spread, "locust --processes -1"),
+        Some("Python requests") => ("start it several times at once", ""),
         Some("wrk") => (spread, "wrk -t 4"),
         Some("h2load") => (spread, "h2load -t 4"),
         Some("ab") => ("start several ab at once, or use a tool with several threads: ab has one", "wrk -t 4 -c 100 -d 30s URL"),
