@@ -349,6 +349,15 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
     match keeps(report) {
         Keeps::No => return Ruling::Clear,
         Keeps::Unknown => return Ruling::Undecided(format!("whether {who} asked to keep its connections: only it knows")),
+        Keeps::ByDefault => {
+            return Ruling::Undecided(format!(
+                "{}{} connections of {who} to {} ended, with at most {} open at once; whether its script asked to keep them, only it knows",
+                at_least(d),
+                count(ended(d)),
+                d.destination,
+                count(d.open_max.max(1))
+            ));
+        }
         Keeps::Yes => {}
     }
     let first = if mostly_by_client(d) {
