@@ -23,12 +23,9 @@ impl Interpreters {
         let span = now.since(std::mem::replace(&mut self.at, now));
         let mut most: Option<f64> = None;
         for pid in pids {
-            if matches!(self.known.get(pid), Some(None)) {
-                continue;
-            }
-            let runs_one = || process::read_executable(*pid).is_ok_and(|name| runs_one_thread(&name));
-            let is_known = self.known.contains_key(pid);
-            let user_s = if is_known || runs_one() { process::read_user_s(*pid).ok() } else { None };
+            // Asked each time: a shell becomes its last command.
+            let runs_one = process::read_executable(*pid).is_ok_and(|name| runs_one_thread(&name));
+            let user_s = if runs_one { process::read_user_s(*pid).ok() } else { None };
             let before = self.known.insert(*pid, user_s).flatten();
             if let Some((now_s, before_s)) = user_s.zip(before)
                 && span >= SHARE_SPAN_MIN
@@ -49,7 +46,38 @@ fn runs_one_thread(executable: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
     use super::*;
+    use crate::sys::clock::{self, Clock};
+
+    /// It waits for a line as a shell, then becomes an interpreter whose two threads compute in turn.
+    const THREADS: &str = "read go; exec python3 -c '
+import threading
+def spin():
+    while True: pass
+threads = [threading.Thread(target=spin) for _ in range(2)]
+for t in threads: t.start()
+print(\"ready\", flush=True)'";
+
+    #[test]
+    fn a_shell_that_becomes_an_interpreter_is_one_from_then_on() {
+        let mut shell = Command::new("sh").args(["-c", THREADS]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (pids, clock) = ([shell.id()], Clock::start());
+        let mut interpreters = Interpreters::default();
+        assert_eq!(interpreters.read(&pids, clock.now()), None, "a shell");
+        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), b"go\n").unwrap();
+        let mut said = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(interpreters.read(&pids, clock.now()), None, "the first look at it");
+        // An interval is what is measured; how much of it the machine gives is not asserted.
+        clock::sleep(SHARE_SPAN_MIN);
+        let share = interpreters.read(&pids, clock.now());
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert!(share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{share:?}");
+    }
 
     #[test]
     fn interpreters_with_one_lock_for_all_threads() {

@@ -71,7 +71,9 @@ pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at:
     });
     let in_program = for_program(report.watched.program.as_deref(), limit, call, arithmetic.as_ref());
     // A program that keeps its connections needs a server that does: where that one is known, its change comes first.
-    let server = at.and_then(|d| d.server.as_ref()).filter(|_| limit == Limit::LocalPorts && keeps(report) == Keeps::Yes);
+    let server = at
+        .and_then(|d| d.server.as_ref())
+        .filter(|_| limit == Limit::LocalPorts && matches!(keeps(report), Keeps::Yes | Keeps::ByDefault));
     let in_server = server.and_then(|s| kept_by_server(&s.name, law?.ceiling_cps()));
     let is_kept = in_server.is_some();
     // The program's own advice would be about a server that is not known.

@@ -281,6 +281,8 @@ fn limits_of_the_command_and_of_its_server_are_told_apart() {
     };
     assert_eq!(beside(kept_waiting(0.86, 0.08)), VerdictId::ClientBound);
     assert_eq!(beside(kept_waiting(0.6, 0.35)), VerdictId::HostBound);
+    // Of an interpreter one thread runs all the time, and another is ready meanwhile.
+    assert_eq!(beside(kept_waiting(0.97, 0.35)), VerdictId::ClientBound);
     let full = TreeLook { descriptors: Some((64, Some(64))), ..busy(0.1) };
     assert_eq!(verdict(full, server(0.1, queue)), VerdictId::FdBound);
 }
@@ -304,8 +306,12 @@ fn a_tool_that_keeps_connections_and_makes_one_each_time_is_not_let() {
     let played = Played { closed_by_server: true, ..Played::new(&[40; 10]) };
     assert_eq!(ids(&played.report("wrk http://10.0.0.1/", |_| ())), [Id::TargetForbidsKeepalive]);
     assert_eq!(ids(&played.report("ab http://10.0.0.1/", |_| ())), [], "ab asks for one each");
-    let unknown = played.report("python3 load.py", |_| ());
-    assert!(unknown.undecided.iter().any(|u| u.id == Id::TargetForbidsKeepalive));
+    // What a script asks for is not seen: neither a locustfile with a header of its own nor one without is accused.
+    for command in ["python3 load.py", "locust -f file.py", "wrk -s headers.lua http://10.0.0.1/"] {
+        let unknown = played.report(command, |_| ());
+        assert_eq!((ids(&unknown), unknown.verdict.id), (vec![], VerdictId::Healthy), "{command}");
+        assert!(unknown.undecided.iter().any(|u| u.id == Id::TargetForbidsKeepalive), "{command}");
+    }
 }
 
 /// 300 a second that the server closes first, of which each look sees a tenth: a socket at its end is there for a moment.

@@ -10,31 +10,41 @@ pub struct Known {
     pub(super) keeps: Keeps,
     /// arguments that turn that round
     unless: &'static [&'static str],
+    /// arguments that name a script or a list of requests, with headers of its own
+    script: &'static [&'static str],
 }
 
 /// Whether a program keeps its connections when nothing says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeps {
     Yes,
+    /// unless its script says otherwise, which is not seen
+    ByDefault,
     No,
     /// it depends on its code
     Unknown,
 }
 
 const fn known(name: &'static str, starts: &'static [&'static str], keeps: Keeps, unless: &'static [&'static str]) -> Known {
-    Known { name, starts, keeps, unless }
+    Known { name, starts, keeps, unless, script: &[] }
+}
+
+impl Known {
+    const fn scripted(self, script: &'static [&'static str]) -> Self {
+        Self { script, ..self }
+    }
 }
 
 /// The first that fits: tools before languages.
 const PROGRAMS: &[Known] = &[
-    known("Locust", &["locust"], Keeps::Yes, &[]),
-    known("k6", &["k6"], Keeps::Yes, &["--no-connection-reuse", "--no-vu-connection-reuse"]),
-    known("wrk", &["wrk", "wrk2"], Keeps::Yes, &["connection: close"]),
+    known("Locust", &["locust"], Keeps::ByDefault, &[]),
+    known("k6", &["k6"], Keeps::ByDefault, &["--no-connection-reuse", "--no-vu-connection-reuse"]),
+    known("wrk", &["wrk", "wrk2"], Keeps::Yes, &["connection: close"]).scripted(&["-s", "--script"]),
     known("h2load", &["h2load"], Keeps::Yes, &["connection: close"]),
     known("ab", &["ab"], Keeps::No, &["-k"]),
     known("hey", &["hey"], Keeps::Yes, &["-disable-keepalive", "connection: close"]),
     known("oha", &["oha"], Keeps::Yes, &["--disable-keepalive", "connection: close"]),
-    known("vegeta", &["vegeta"], Keeps::Yes, &["-keepalive=false", "connection: close"]),
+    known("vegeta", &["vegeta"], Keeps::Yes, &["-keepalive=false", "connection: close"]).scripted(&["-targets"]),
     known("bombardier", &["bombardier"], Keeps::Yes, &["connection: close"]),
     known("siege", &["siege"], Keeps::Unknown, &[]),
     known("JMeter", &["jmeter", "jmeter.sh", "ApacheJMeter.jar"], Keeps::Unknown, &[]),
@@ -64,9 +74,12 @@ impl Known {
             Some(_) => text.contains(flag),
             None => text.split_whitespace().any(|word| word == *flag),
         });
+        let flag_of = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
+        let is_scripted = text.split_whitespace().any(|word| self.script.contains(&flag_of(word).as_str()));
         match (self.keeps, is_turned) {
-            (Keeps::Yes, true) => Keeps::No,
+            (Keeps::Yes | Keeps::ByDefault, true) => Keeps::No,
             (Keeps::No, true) => Keeps::Yes,
+            (Keeps::Yes, false) if is_scripted => Keeps::ByDefault,
             (keeps, _) => keeps,
         }
     }
@@ -104,6 +117,11 @@ mod tests {
     fn what_they_do_with_connections_depends_on_their_flags() {
         let keeps = |line: &str| program_of(&words(line)).map(|p| p.keeps_with(&words(line)));
         assert_eq!([keeps("ab -n 9 URL"), keeps("ab -k URL")], [Some(Keeps::No), Some(Keeps::Yes)]);
+        assert_eq!([keeps("locust -H http://h"), keeps("k6 run s.js"), keeps("wrk -s x.lua URL")], [Some(Keeps::ByDefault); 3]);
+        assert_eq!(
+            [keeps("vegeta attack -targets=list"), keeps("k6 run --no-connection-reuse s.js")],
+            [Some(Keeps::ByDefault), Some(Keeps::No)]
+        );
         assert_eq!([keeps("wrk URL"), keeps("wrk -H 'Connection: Close' URL")], [Some(Keeps::Yes), Some(Keeps::No)]);
     }
 }

@@ -278,23 +278,31 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
             Ruling::Clear
         };
     }
-    let busy = f64::from(p.busy_looks.max(p.no_room_looks)) / f64::from(p.measured_looks);
+    let of_looks = |n: u32| f64::from(n) / f64::from(p.measured_looks);
+    let busy = of_looks(p.busy_looks.max(p.no_room_looks));
     let server = server_percent(report);
     let connects = report.destinations.iter().any(|d| ended(d) > 0 || d.open_max > 0);
     if !connects || busy <= BUSY_SHARE || servers(report).any(|(_, s)| has_no_room(s)) {
         return Ruling::Clear;
     }
     // Where others had its core for long, they come first: it is not known what it would have done with a whole one.
-    if p.no_room_looks > p.busy_looks && matches!(contended(report), Ruling::Finding(_)) {
+    if of_looks(p.busy_looks) <= BUSY_SHARE && matches!(contended(report), Ruling::Finding(_)) {
         return Ruling::Clear;
     }
     let ran = p.busiest_thread_percent.unwrap_or(0.0);
     let room = server.map_or_else(String::new, |s| format!(", the server's {} of one", percent(s)));
     let title = format!("a thread of {} used {} of a core{room}", name(report), percent(ran));
-    let text = "One thread runs on one core at a time: the rate that the command reached is its own maximum, and answers that were there waited for it. More threads, processes or machines raise it, or fewer users each.";
+    let what_helps = if is_python(report) {
+        "The threads of a Python process run one at a time, so more processes or machines raise it, or fewer users each."
+    } else {
+        "More threads, processes or machines raise it, or fewer users each."
+    };
+    let text = format!(
+        "One thread runs on one core at a time: the rate that the command reached is its own maximum, and answers that were there waited for it. {what_helps}"
+    );
     let (how, command) = more_workers(report);
     let more = advice(how, command, "a higher rate, until the server is the limit");
-    Found::new(title, text.into())
+    Found::new(title, text)
         .with("busiest_thread_percent", ran)
         .with("busy_share", busy)
         .with("server_percent", server)
@@ -302,10 +310,15 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
         .ruling()
 }
 
+fn is_python(report: &WatchReport) -> bool {
+    matches!(report.watched.program.as_deref(), Some("Locust" | "Python requests"))
+}
+
 fn more_workers(report: &WatchReport) -> (&'static str, &'static str) {
     let spread = "spread the load over more processes or threads";
     match report.watched.program.as_deref() {
         Some("Locust") => (spread, "locust --processes -1"),
+        Some("Python requests") => ("start it several times at once", ""),
         Some("wrk") => (spread, "wrk -t 4"),
         Some("h2load") => (spread, "h2load -t 4"),
         Some("ab") => ("start several ab at once, or use a tool with several threads: ab has one", "wrk -t 4 -c 100 -d 30s URL"),
@@ -336,6 +349,15 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
     match keeps(report) {
         Keeps::No => return Ruling::Clear,
         Keeps::Unknown => return Ruling::Undecided(format!("whether {who} asked to keep its connections: only it knows")),
+        Keeps::ByDefault => {
+            return Ruling::Undecided(format!(
+                "{}{} connections of {who} to {} ended, with at most {} open at once; whether its script asked to keep them, only it knows",
+                at_least(d),
+                count(ended(d)),
+                d.destination,
+                count(d.open_max.max(1))
+            ));
+        }
         Keeps::Yes => {}
     }
     let first = if mostly_by_client(d) {
