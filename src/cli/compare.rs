@@ -150,8 +150,8 @@ fn refused(base: &RunSide, other: &RunSide, unlike: &[Unlike], plans: Option<(&L
         list.push(format!("{} more", rest.len() - UNLIKE_SHOWN));
     }
     list.extend(flags.map(|flags| format!("the second had {flags}")));
-    Exit::usage(format!("{} and {}: not run alike: {}", base.info.name, other.info.name, list.join(", ")))
-        .hint("--across-environments compares them all the same, and names what differs")
+    Exit::usage(format!("{} and {} were not run in the same way: {}", base.info.name, other.info.name, list.join(", ")))
+        .hint("--across-environments compares them nevertheless; what differs may then be the reason for a change")
 }
 
 fn short(text: &str) -> String {

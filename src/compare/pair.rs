@@ -227,11 +227,12 @@ fn sentence(verdict: Difference, totals: &[Row], endpoints: &[EndpointRows], bas
         real.push(format!("{more} more"));
     }
     let list = real.join(", ");
+    let [base_name, other_name] = [a, b].map(|side| shortened(&side.name));
     match verdict {
         Difference::None => "no real difference: p50, p95 and failures differ by no more than chance explains".into(),
-        Difference::Better => format!("better: {list}"),
-        Difference::Worse => format!("worse: {list}"),
-        Difference::Mixed => format!("better and worse: {list}"),
+        Difference::Better => format!("better: {other_name} than {base_name}: {list}"),
+        Difference::Worse => format!("worse: {other_name} than {base_name}: {list}"),
+        Difference::Mixed => format!("better and worse: {other_name} than {base_name}: {list}"),
         Difference::Untold if a.duration_s.min(b.duration_s) < SHORTEST_S as f64 => {
             let [a, b] = [a, b].map(|side| figures::seconds(side.duration_s));
             format!("too short to tell: the runs lasted {a} and {b}, {SHORTEST_S} s of steady load are needed")

@@ -138,7 +138,7 @@ fn in_use(e: &Evidence) -> Judged {
 
 fn not_available(e: &Evidence) -> Judged {
     // A reading that leaves this open must say how to tell.
-    let both = |call| vec![tell::ports_under_load(e.os), tell::not_local_at_first(call, e.os)];
+    let both = |call| vec![tell::ports_under_load(e.os), tell::not_local_at_first(call, e.os, e.target)];
     if e.os == Some(Os::Windows) {
         // 10049 is not exhaustion: that is 10048 or 10055 there.
         return certain(e.call, Limit::NotLocal);

@@ -1,5 +1,6 @@
 //! Other readings of the same text, and how to tell which one it is.
 
+use super::address::Target;
 use crate::model::explanation::{Alternative, FailedCall as Call, Limit, Os};
 
 fn other(call: Call, limit: Limit, tell: impl Into<String>) -> Alternative {
@@ -56,13 +57,16 @@ pub(super) fn busy_at_start(os: Option<Os>) -> Alternative {
     busy(format!("it comes at once when a server starts, and stays: another process listens on that port ({look})"))
 }
 
-pub(super) fn not_local_at_first(call: Call, os: Option<Os>) -> Alternative {
+pub(super) fn not_local_at_first(call: Call, os: Option<Os>, target: Target) -> Alternative {
     let look = if os == Some(Os::Macos) { "ifconfig" } else { "ip addr" };
-    other(
-        call,
-        Limit::NotLocal,
-        format!("it comes with the very first connection and always: the address is not this machine's, or IPv6 is off ({look})"),
-    )
+    let why = match target {
+        Target::Localhost => format!("localhost is ::1 there, and the machine has no ::1 ({look} shows it): use 127.0.0.1"),
+        Target::V6 => format!("the address is IPv6, and IPv6 is off ({look}): use an IPv4 address, 127.0.0.1 for ::1"),
+        Target::Unsaid | Target::V4 | Target::Unix | Target::Datagram => {
+            format!("the address is not this machine's, or IPv6 is off ({look}); of localhost, use 127.0.0.1")
+        }
+    };
+    other(call, Limit::NotLocal, format!("it comes with the very first connection and always: {why}"))
 }
 
 /// Both readings of an outgoing bind(): the client bound its source address before connecting.

@@ -103,7 +103,11 @@ impl Stages {
 
 /// A rate as a person types it: four digits.
 fn typed(rate: f64) -> f64 {
-    format!("{rate:.3e}").parse().unwrap_or(rate)
+    if rate <= 0.0 {
+        return rate;
+    }
+    let scale = 10_f64.powi(3 - rate.log10().floor() as i32);
+    (rate * scale).round() / scale
 }
 
 /// As it is typed: `30s@50,60s@200/s`.

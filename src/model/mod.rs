@@ -43,5 +43,6 @@ mod step;
 pub mod study;
 pub mod time;
 pub mod units;
+pub mod validity;
 pub mod verdict;
 pub mod watch;

@@ -6,12 +6,22 @@ use serde::{Deserialize, Serialize};
 use super::document::{self, Unavailable};
 use super::explanation::Reading;
 use super::facts::KernelCounters;
-use super::finding::{Finding, Undecided};
+use super::finding::{Finding, FindingId, Undecided};
 use super::port_count::StateCounts;
 use super::result::{Host, Throttling, Tool, Verdict};
 
 /// The schema of [`WatchReport`].
 pub const WATCH_SCHEMA: &str = "sockbench-watch/1";
+
+/// Findings about answers and times, which only a program's own client has: watching leaves them undecided.
+pub const OF_A_CLIENT_ALONE: [FindingId; 6] = [
+    FindingId::TargetHangs,
+    FindingId::TargetMalformed,
+    FindingId::PortSearchSlow,
+    FindingId::UsersNotReached,
+    FindingId::TargetStalled,
+    FindingId::TargetQueueing,
+];
 
 /// One watched command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::model::facts::KernelCounters;
 use crate::model::figures::{count, counted, seconds, share as share_of};
 use crate::model::finding::{Finding, FindingId as Id, Severity, Undecided};
 use crate::model::result::{Verdict, VerdictId};
-use crate::model::watch::WatchReport;
+use crate::model::watch::{OF_A_CLIENT_ALONE, WatchReport};
 
 type Check = fn(&WatchReport) -> Ruling;
 
@@ -31,10 +31,6 @@ const RULES: &[(Id, Check)] = &[
     (Id::TargetCpuSaturated, rules::server_full),
 ];
 
-/// Findings about answers and times, which only a program's own client has.
-const OWN_CLIENT: &[Id] =
-    &[Id::TargetHangs, Id::TargetMalformed, Id::PortSearchSlow, Id::UsersNotReached, Id::TargetStalled, Id::TargetQueueing];
-
 /// What is missing for these.
 const ONLY_THE_COMMAND: &str = "answers and their times, which only the command itself has (sockbench load measures them)";
 
@@ -54,7 +50,7 @@ pub fn settle(report: &mut WatchReport) {
             Ruling::Clear => {}
         }
     }
-    undecided.extend(OWN_CLIENT.iter().map(|id| Undecided { id: *id, missing: ONLY_THE_COMMAND.into() }));
+    undecided.extend(OF_A_CLIENT_ALONE.iter().map(|id| Undecided { id: *id, missing: ONLY_THE_COMMAND.into() }));
     report.findings = joined_by_id(found);
     report.undecided = undecided;
     report.verdict = verdict(report);

@@ -36,6 +36,24 @@ fn table() -> Table {
     toml::from_str(include_str!("../data/error_texts.toml")).unwrap()
 }
 
+/// A name or an address of IPv6 may have no address to be reached from: one reading says so, and what to use instead.
+#[test]
+fn localhost_that_is_ipv6_only_has_a_reading_with_the_address_to_use() {
+    for (text, why) in [
+        (
+            "OSError: [Errno 99] Cannot assign requested address [while attempting to connect to ('localhost', 8089, 0, 0)]",
+            "localhost is ::1",
+        ),
+        ("connect to localhost:8080 failed: Cannot assign requested address", "localhost is ::1"),
+        ("OSError: [Errno 99] connect() to ('::1', 8089, 0, 0): Cannot assign requested address", "IPv6 is off"),
+        ("dial tcp [::1]:8080: connect: cannot assign requested address", "IPv6 is off"),
+    ] {
+        let explained = explain_text(text, &Known::default()).expect(text);
+        let tells: Vec<&str> = explained.readings.iter().flat_map(|r| &r.alternatives).map(|a| a.tell.as_str()).collect();
+        assert!(tells.iter().any(|t| t.contains(why) && t.contains("127.0.0.1")), "{text}: {tells:?}");
+    }
+}
+
 #[test]
 fn every_line_is_read_as_expected() {
     let table = table();

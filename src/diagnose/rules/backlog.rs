@@ -40,9 +40,16 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
     match (limit, somaxconn) {
         (Some(limit), _) => {
             let room = counted(limit.saturating_add(1), "connection");
-            text += &format!("Its backlog has room for {room} (Send-Q of its listener is {limit}). ");
+            text += &format!(
+                "The target's backlog, the queue of connections that its program has not accepted yet, has room for {room} (Send-Q of \
+                 its listening socket is {limit}). "
+            );
         }
-        (None, Some(n)) => text += &format!("The backlog is the smaller of listen()'s argument and somaxconn = {n}. "),
+        (None, Some(n)) => {
+            text += &format!(
+                "The target's backlog, the queue of connections that its program has not accepted yet, is the smaller of listen()'s argument and somaxconn = {n}. "
+            );
+        }
         (None, None) => {}
     }
     text += "The client sees latency and timeouts, never a port error. Windows refuses instead (10061) when its backlog is full.";

@@ -52,7 +52,7 @@ fn is_high(run: &RunResult, seen: &Indicators, high: &HighBudget) -> Ruling {
                 seconds(t)
             );
         }
-        Some(at) => text += &format!("That is more than they sustain: an empty pool lasts {}. ", seconds(at)),
+        Some(at) => text += &format!("That is more than these ports allow: an empty pool lasts {}. ", seconds(at)),
         None => {}
     }
     text += &on_windows(high.rate_cps);

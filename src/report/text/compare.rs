@@ -69,7 +69,7 @@ pub(crate) fn sentence(pair: &Pair) -> String {
 /// What the intervals rest on; none where there are none.
 pub(crate) fn intervals(pair: &Pair) -> Option<String> {
     let (block_s, blocks) = pair.block_s.zip(pair.blocks)?;
-    Some(format!("95 % by {} of {} s of the steady part", counted(blocks, "block"), figures::number(block_s)))
+    Some(format!("hold the true change, 95 % sure ({blocks} x {} s)", figures::number(block_s)))
 }
 
 /// What a reader must know besides the figures.
@@ -79,10 +79,10 @@ pub(crate) fn careful(pair: &Pair, endpoints: usize) -> Vec<String> {
         .environment
         .iter()
         .take(UNLIKE)
-        .map(|u| format!("not alike: {}", u.in_words(|value| shortened(value, 24))))
+        .map(|u| format!("base and other differ: {}", u.in_words(|value| shortened(value, 24))))
         .collect();
     if pair.environment.len() > UNLIKE {
-        careful.push(format!("unlike as well: {} in --json", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));
+        careful.push(format!("they differ in {} (--json)", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));
     }
     careful.extend(pair.careful.iter().map(|c| shortened(c, 140)));
     if rest > 0 {

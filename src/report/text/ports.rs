@@ -21,6 +21,7 @@ pub fn render_ports(r: &PortsReport, page: &Page) -> String {
         several => many(r, several, page),
     };
     out += &page.labelled("pool", Tone::Normal, &pool(r));
+    out += &page.labelled("scope", Tone::Normal, SCOPE);
     let noted = if shown.is_empty() { r.destinations.iter().collect() } else { shown };
     out += &page.listed("note", &notes(r, &noted));
     let missing: Vec<String> = r
@@ -52,6 +53,10 @@ fn pool(r: &PortsReport) -> String {
     }
     text + &format!("; Linux {}", r.kernel)
 }
+
+/// What each kind of figure is of.
+const SCOPE: &str = "this network namespace: a container has ports of its own. Free ports and connections/s are those of each \
+                     destination (address and port) by itself";
 
 /// `27,900 of 28,232 source ports to 127.0.0.1:8080 are free`, then what has the others and what all of them sustain.
 fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
@@ -90,7 +95,12 @@ fn limit(pool: u32, hold_s: f64, ceiling_cps: f64, search_cps: Option<f64>) -> S
     let slower = search_cps.map_or_else(String::new, |s| {
         format!("; above {}/s connect() slows down (Linux searches longer for a free port)", rate(s))
     });
-    format!("{} / {} = {} connections/s at most{slower}", counted(pool, "port"), figures::hold(hold_s), rate(ceiling_cps))
+    format!(
+        "{} / {} = {} connections/s to one destination at most{slower}",
+        counted(pool, "port"),
+        figures::hold(hold_s),
+        rate(ceiling_cps)
+    )
 }
 
 fn tone(d: &DestinationPorts) -> Tone {

@@ -8,7 +8,7 @@ use crate::model::explanation::Reading;
 use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
 use crate::model::finding::{Finding, Remedy, Severity};
 use crate::model::result::VerdictId;
-use crate::model::watch::{Attribution, Destination, Server, Unowned, WatchReport};
+use crate::model::watch::{Attribution, Destination, OF_A_CLIENT_ALONE, Server, Unowned, WatchReport};
 use crate::remedy::advice;
 use crate::report::style::{Tone, shortened, visible, wrapped};
 
@@ -80,7 +80,7 @@ fn others<'a>(report: &'a WatchReport, subject: Option<&'a Finding>) -> impl Ite
 fn head(report: &WatchReport, page: &Page) -> String {
     let v = &report.verdict;
     let (sentence, tone) = match v.id {
-        VerdictId::Healthy if v.sentence.starts_with("OK:") => (v.sentence.replacen("OK:", "OK  ", 1), Tone::Good),
+        VerdictId::Healthy if subject(report).is_none() => (v.sentence.replacen("OK:", "OK  ", 1), Tone::Good),
         VerdictId::Healthy => (v.sentence.clone(), Tone::Warn),
         VerdictId::Undecided | VerdictId::HostBound | VerdictId::ClientBound | VerdictId::TargetBound => {
             (headline::loud(&v.sentence), Tone::Warn)
@@ -145,7 +145,7 @@ fn ports(d: &Destination) -> String {
     let law = d
         .ceiling_cps
         .filter(|c| d.closed_by_client > 0 && *c < 100.0 * d.peak_cps.max(1.0))
-        .map_or_else(String::new, |c| format!("; they sustain {} connections/s", rate(c)));
+        .map_or_else(String::new, |c| format!("; these ports allow {} new connections/s at the most", rate(c)));
     let least = if d.made.is_none() { "at least " } else { "" };
     let most = if d.peak_cps > 0.0 { format!(", at most {}/s", rate(d.peak_cps)) } else { String::new() };
     let closed = match (d.closed_by_client, d.closed_by_server, d.made) {
@@ -274,7 +274,7 @@ fn careful(report: &WatchReport, page: &Page) -> Vec<Block> {
         ));
     }
     // The first ones are the rules' own; what only the command knows is said by -v.
-    let open = report.undecided.iter().find(|u| !u.missing.starts_with("answers and their times"));
+    let open = report.undecided.iter().find(|u| !OF_A_CLIENT_ALONE.contains(&u.id));
     texts.extend(open.map(|u| format!("{} is undecided: {}", u.id.word(), u.missing)));
     let lines = texts.iter().enumerate();
     lines.map(|(n, text)| Block::ranked(4, page.labelled(if n == 0 { "careful" } else { "" }, Tone::Normal, text))).collect()
