@@ -51,6 +51,7 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::BrokenPipe => broken_pipe(e),
         Condition::ClosedHere => judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::closed_here()),
         Condition::TimedOut => timed_out(e),
+        Condition::UnderWay => judged(Call::Connect, Limit::TimedOut, Certainty::Likely, tell::under_way()),
         Condition::Unreachable => {
             certain(if matches!(call, Call::Read | Call::Write) { call } else { Call::Connect }, Limit::Unreachable)
         }
