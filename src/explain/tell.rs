@@ -253,6 +253,16 @@ pub(super) fn early_end(call: Call) -> Alternative {
     other(call, Limit::Reset, "the target's log shows why it closed; an early end of an answer is counted here too")
 }
 
+/// wrk counts answers that its parser refuses as failed reads.
+pub(super) fn early_end_or_no_http(call: Call) -> Alternative {
+    other(
+        call,
+        Limit::Reset,
+        "the target's log shows why it closed; answers that ended early, or that it could not parse, are counted here too (curl -v \
+         --raw URL shows one)",
+    )
+}
+
 pub(super) fn where_it_waited() -> Vec<Alternative> {
     vec![
         other(

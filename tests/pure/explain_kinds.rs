@@ -377,6 +377,20 @@ fn a_worker_that_its_server_ended_is_late_for_a_reason_that_is_not_said() {
     assert!(both.readings.iter().all(|r| r.exactly == Some(Exactly::WorkerKilled)), "{:?}", both.readings);
 }
 
+/// wrk has one count for connections that ended and for answers that it could not parse.
+#[test]
+fn failed_reads_of_wrk_may_be_answers_that_are_not_http() {
+    for counts in ["connect 0, read 236, write 0, timeout 0", "connect 0, read 3268, write 0, timeout 48"] {
+        let e = explain_text(&format!("  Socket errors: {counts}\n"), &Known::default()).unwrap();
+        assert_eq!((e.readings[0].limit, e.readings[0].certainty), (Limit::Reset, Certainty::Likely), "{counts}");
+        assert!(
+            e.readings[0].alternatives.iter().any(|a| a.tell.contains("could not parse")),
+            "{:?}",
+            e.readings[0].alternatives
+        );
+    }
+}
+
 /// What refused at loopback may be the container's own: then another reading fits, and it is not certain.
 #[test]
 fn a_refusal_at_the_loopback_of_a_container_is_not_certain() {
