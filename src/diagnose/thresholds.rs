@@ -220,6 +220,18 @@ thresholds! {
     TAIL_TIMES: f64 = 1.5, Times;
     /// tail-endpoint: requests that an endpoint needs.
     TAIL_REQUESTS: u64 = 20, Count;
+    /// slow-bodies: least time from the first to the last byte.
+    BODY_LEAST_MS: f64 = 200.0, Ms;
+    /// slow-bodies: share of the latency that it makes.
+    BODY_SHARE: f64 = 0.5, Share;
+    /// slow-bodies: and this many times what a body of that size needs.
+    BODY_NEEDS_TIMES: f64 = 10.0, Times;
+    /// slow-bodies: bytes of a body that a path which is not slow carries in a millisecond, beside its round trips.
+    BODY_BYTES_PER_MS: f64 = 1000.0, Count;
+    /// slow-bodies: answers that an endpoint needs for its median.
+    BODY_ANSWERS: u64 = 20, Count;
+    /// slow-bodies: and for its 99th percentile.
+    BODY_TAIL_ANSWERS: u64 = 200, Count;
     /// Before a run: connections per second that users without a pause may reach; a ceiling above it is not announced.
     HURRY_CPS: f64 = 50_000.0, Count;
     /// target-errors: from this share of a time on, every answer of it is said to be an error.

@@ -51,6 +51,7 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::BrokenPipe => broken_pipe(e),
         Condition::ClosedHere => judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::closed_here()),
         Condition::TimedOut => timed_out(e),
+        Condition::UnderWay => judged(Call::Connect, Limit::TimedOut, Certainty::Likely, tell::under_way()),
         Condition::Unreachable => {
             certain(if matches!(call, Call::Read | Call::Write) { call } else { Call::Connect }, Limit::Unreachable)
         }
@@ -206,7 +207,7 @@ fn ended(e: &Evidence) -> Judged {
     let call = if e.call == Call::Write { Call::Write } else { Call::Read };
     let is_count = e.spelling == Spelling::Name && e.errno.is_none() && e.tool.is_some_and(|t| t.name == "wrk");
     if is_count {
-        return judged(call, Limit::Reset, Certainty::Likely, vec![tell::early_end(call)]);
+        return judged(call, Limit::Reset, Certainty::Likely, vec![tell::early_end_or_no_http(call)]);
     }
     certain(call, Limit::Reset)
 }

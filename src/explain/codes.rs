@@ -19,6 +19,8 @@ pub(super) enum Condition {
     NoMemory,
     /// EMFILE, ENFILE
     TooManyFiles,
+    /// EALREADY: connect() again, before the first one has come to an end
+    UnderWay,
     /// EAGAIN: an error at connect() only, elsewhere the normal answer of a non-blocking socket
     Again,
     /// EACCES
@@ -143,7 +145,7 @@ impl Condition {
             | Self::PingLost
             | Self::IdleClosed
             | Self::Unreachable => 4,
-            Self::TimedOut => 3,
+            Self::TimedOut | Self::UnderWay => 3,
             Self::Ended | Self::Again => 2,
             Self::ClosedHere => 1,
             Self::NoReason => 0,
@@ -214,6 +216,7 @@ pub(super) const ERRNOS: &[Errno] = &[
     errno("EPIPE", Condition::BrokenPipe, 32, 0, 32, 4047),
     errno("ENOTCONN", Condition::BrokenPipe, 107, 10057, 57, 4053),
     errno("ESHUTDOWN", Condition::BrokenPipe, 108, 10058, 58, 0),
+    errno("EALREADY", Condition::UnderWay, 114, 10037, 37, 4084),
     errno("ETIMEDOUT", Condition::TimedOut, 110, 10060, 60, 4039),
     errno("ENETUNREACH", Condition::Unreachable, 101, 10051, 51, 4062),
     errno("EHOSTUNREACH", Condition::Unreachable, 113, 10065, 65, 4073),

@@ -73,6 +73,7 @@ pub(super) const SYSTEM: &[Message] = &[
     system("toomanyopensockets", "EMFILE").on(Os::Windows),
     system("file descriptor limit reached", "EMFILE"),
     system("resource temporarily unavailable", "EAGAIN"),
+    system("operation already in progress", "EALREADY"),
     system("permission denied", "EACCES"),
     system("operation not permitted", "EPERM"),
     system("connection refused", "ECONNREFUSED"),

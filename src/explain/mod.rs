@@ -16,6 +16,7 @@ mod call_words;
 mod calls;
 mod classify;
 mod codes;
+mod container;
 mod counters;
 mod counts;
 mod csv_rows;

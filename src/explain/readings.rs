@@ -3,12 +3,13 @@
 use super::arithmetic;
 use super::classify::judge;
 use super::codes::{Condition, Lookup};
+use super::container;
 use super::endpoint::{Destination, destination, endpoint};
 use super::events::Event;
 use super::evidence::{Around, Evidence, Spelling};
 use super::sockets::{Sockets, Tightest};
 use super::text::Gathered;
-use super::{Known, is_open, line, may_be_ports, wording};
+use super::{Known, is_open, line, may_be_ports, tell, wording};
 use crate::model::explanation::{Alternative, Certainty, Exactly, FailedCall, Limit, Os, Reading, Side};
 use crate::model::figures::{self, count, counted};
 use crate::model::order::Order as _;
@@ -35,13 +36,14 @@ pub fn read_line(line: &str, os: Option<Os>) -> Option<Reading> {
 /// Every kind of failure that one line shows, with its count.
 pub(super) fn read_kinds(line: &str, around: Around) -> Vec<Reading> {
     let line = super::normal::printable(line);
-    line::read(&line, around).into_iter().map(|s| reading(line.trim(), s.evidence, s.count)).collect()
+    let of_containers = container::shows(line.as_bytes());
+    line::read(&line, around).into_iter().map(|s| reading(line.trim(), s.evidence, s.count, of_containers)).collect()
 }
 
 /// The readings of a text; and, where it has none, what it shows instead.
 pub(super) fn of(gathered: &Gathered, known: &Known) -> (Vec<Reading>, Option<String>) {
     let os = gathered.os;
-    let judged = gathered.kinds.iter().map(|e| judged(e, os));
+    let judged = gathered.kinds.iter().map(|e| judged(e, os, gathered.of_containers));
     let mut readings = joined(judged.collect());
     let (listed, seen) = of_sockets(&gathered.sockets, known, os);
     readings.extend(listed);
@@ -50,16 +52,22 @@ pub(super) fn of(gathered: &Gathered, known: &Known) -> (Vec<Reading>, Option<St
     (readings, seen)
 }
 
-fn judged(event: &Event, os: Option<Os>) -> Reading {
-    reading(&event.text, Evidence { os: event.evidence.os.or(os), ..event.evidence }, event.count)
+fn judged(event: &Event, os: Option<Os>, of_containers: bool) -> Reading {
+    reading(&event.text, Evidence { os: event.evidence.os.or(os), ..event.evidence }, event.count, of_containers)
 }
 
-fn reading(text: &str, e: Evidence, count: u64) -> Reading {
+fn reading(text: &str, e: Evidence, count: u64, of_containers: bool) -> Reading {
     let mut judged = judge(&e);
     if judged.certainty == Certainty::Certain {
         judged.alternatives.clear();
     }
     let address = endpoint(text, judged.call);
+    // A container's loopback is its own: what refused may be the wrong machine.
+    let is_loopback = destination(address.as_deref()) == Destination::Loopback;
+    if of_containers && is_loopback && judged.limit == Limit::Refused {
+        judged.certainty = judged.certainty.max(Certainty::Likely);
+        judged.alternatives.push(tell::own_loopback());
+    }
     Reading {
         text: text.to_owned(),
         count,
@@ -73,7 +81,7 @@ fn reading(text: &str, e: Evidence, count: u64) -> Reading {
         table: if let Condition::KernelFull(table) = e.condition { table } else { None },
         side: judged.side,
         certainty: judged.certainty,
-        says: wording::says(&judged, &e, destination(address.as_deref()) == Destination::Loopback),
+        says: wording::says(&judged, &e, is_loopback),
         is_not: wording::is_not(&judged, &e).to_owned(),
         alternatives: judged
             .alternatives
@@ -259,7 +267,7 @@ pub(super) fn of_counted<'a>(lines: impl Iterator<Item = (&'a str, u64)>, around
         }
     }
     let os = around.os.or_else(|| seen.iter().find_map(|(e, _)| e.evidence.os));
-    let mut readings = joined(seen.into_iter().map(|(e, _)| judged(&e, os)).collect());
+    let mut readings = joined(seen.into_iter().map(|(e, _)| judged(&e, os, false)).collect());
     in_order(&mut readings);
     (readings, other)
 }

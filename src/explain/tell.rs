@@ -57,6 +57,27 @@ pub(super) fn busy_at_start(os: Option<Os>) -> Alternative {
     busy(format!("it comes at once when a server starts, and stays: another process listens on that port ({look})"))
 }
 
+pub(super) fn own_loopback() -> Alternative {
+    other(
+        Call::Connect,
+        Limit::Refused,
+        "the load tool runs in a container, and the server outside it: loopback is the container's own there. With \
+         docker run --network host, or at host.docker.internal:PORT, or at the name of the server's container, it answers",
+    )
+}
+
+/// A connection that had not been established when it was asked for again.
+pub(super) fn under_way() -> Vec<Alternative> {
+    vec![
+        other(Call::Connect, Limit::Backlog, "nstat -az TcpExtListenDrops at the target rises: its queue of connections is full"),
+        other(
+            Call::Connect,
+            Limit::TimedOut,
+            "ss -tn state syn-sent at the client has lines, and the counter stays: the path loses packets",
+        ),
+    ]
+}
+
 pub(super) fn not_local_at_first(call: Call, os: Option<Os>, target: Target) -> Alternative {
     let look = if os == Some(Os::Macos) { "ifconfig" } else { "ip addr" };
     let why = match target {
@@ -234,6 +255,16 @@ pub(super) fn own_time_limit() -> Alternative {
 
 pub(super) fn early_end(call: Call) -> Alternative {
     other(call, Limit::Reset, "the target's log shows why it closed; an early end of an answer is counted here too")
+}
+
+/// wrk counts answers that its parser refuses as failed reads.
+pub(super) fn early_end_or_no_http(call: Call) -> Alternative {
+    other(
+        call,
+        Limit::Reset,
+        "the target's log shows why it closed; answers that ended early, or that it could not parse, are counted here too (curl -v \
+         --raw URL shows one)",
+    )
 }
 
 pub(super) fn where_it_waited() -> Vec<Alternative> {

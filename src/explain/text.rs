@@ -8,6 +8,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::answers::Answers;
 use super::asides::Asides;
 use super::codes::Condition;
+use super::container;
 use super::events::{Event, Events};
 use super::evidence::{Around, Evidence};
 use super::lexicon::lexicon;
@@ -48,6 +49,8 @@ pub struct TextReader {
     is_cutting: bool,
     /// a line of Gatling's errors, which breaks long messages: the rest comes on the next line
     broken: Option<String>,
+    /// it shows that programs ran in containers
+    of_containers: bool,
     /// requests that got no status, as vegeta counts them beside a list of errors without counts
     unanswered: Option<u64>,
     lines: u64,
@@ -67,6 +70,8 @@ pub(super) struct Gathered {
     pub(super) cut_lines: u64,
     /// the system that the text shows
     pub(super) os: Option<Os>,
+    /// it shows that programs ran in containers
+    pub(super) of_containers: bool,
 }
 
 impl TextReader {
@@ -116,6 +121,7 @@ impl TextReader {
             sockets: self.sockets,
             answers: self.answers,
             asides: self.asides,
+            of_containers: self.of_containers,
         }
     }
 
@@ -137,6 +143,7 @@ impl TextReader {
 
     /// Whole lines.
     fn lines(&mut self, block: &[u8]) {
+        self.of_containers = self.of_containers || container::shows(block);
         let mut at = 0;
         while at < block.len() {
             // The first line of a text is always read: it may be all there is.

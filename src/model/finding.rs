@@ -60,6 +60,7 @@ pub enum FindingId {
     ClosedLoopLimited,
     ThroughputPlateau,
     TailEndpoint,
+    SlowBodies,
 }
 
 impl FindingId {
@@ -104,7 +105,8 @@ impl FindingId {
             | Self::ClosedLoopLimited
             | Self::ThroughputPlateau
             | Self::TargetSplitsAnswers
-            | Self::TailEndpoint => false,
+            | Self::TailEndpoint
+            | Self::SlowBodies => false,
         }
     }
 

@@ -181,6 +181,12 @@ const REFUSED: &[Step] = &[
         .macos("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/")
         .expect("one of the two answers, if the target listens on one only")
         .useless(V4::Elsewhere),
+    step("where the load tool runs in a container, let it have the host's network, or name the host: its loopback is its own")
+        .linux("docker run --network host IMAGE")
+        .windows("curl http://host.docker.internal:PORT/")
+        .macos("curl http://host.docker.internal:PORT/")
+        .expect("the server outside the container answers")
+        .useless(V4::Elsewhere),
 ];
 
 const RESET: &[Step] = &[

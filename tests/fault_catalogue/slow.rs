@@ -3,12 +3,14 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use sockbench::testing::model::finding::FindingId::{GeneratorSaturated, HostContended, TargetQueueing, UsersNotReached};
+use sockbench::testing::model::finding::FindingId::{
+    GeneratorSaturated, HostContended, SlowBodies, TargetQueueing, UsersNotReached,
+};
 
 use sockbench::testing::model::result::VerdictId;
 
 use crate::check::{Case, Check, ROW};
-use crate::peers::{OK, answer, peer, read_head};
+use crate::peers::{OK, answer, answer_part, peer, read_head};
 use crate::rig::{cannot, load, load_by, server};
 
 /// Processes that share the client's core.
@@ -51,6 +53,22 @@ pub(crate) const CASES: &[Case] = &[
             let limit = c.run.findings.iter().find(|f| f.id == GeneratorSaturated);
             c.that("the client is the limit, because of others", limit.is_some_and(|f| f.caused_by == [HostContended]));
             c.that("others are the headline", c.run.verdict.id == VerdictId::HostBound);
+        },
+        ..ROW
+    },
+    Case {
+        name: "a body of 8 bytes in eight pieces over 800 ms",
+        run: || {
+            peer(trickles);
+            load("/", &["--conns", "20", "--duration", "4s"])
+        },
+        check: |c| {
+            let slow = c.run.findings.iter().find(|f| f.id == SlowBodies);
+            let of = |key: &str| slow.and_then(|f| f.evidence.get(key)?.as_f64()).unwrap_or(0.0);
+            c.that(
+                "the body's time is named",
+                of("body_ms") >= 700.0 && of("first_byte_ms") < 100.0 && of("content_size_mean") == 8.0,
+            );
         },
         ..ROW
     },
@@ -138,6 +156,20 @@ fn many_chunks(mut s: std::net::TcpStream) {
     let body = "1\r\na\r\n".repeat(16_384);
     let whole = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n");
     while read_head(&mut s) && answer(&mut s, &whole) {}
+}
+
+/// The head at once, then a byte every 100 ms.
+fn trickles(mut s: std::net::TcpStream) {
+    s.set_nodelay(true).unwrap();
+    while read_head(&mut s) && answer_part(&mut s, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n") {
+        for _ in 0..8 {
+            std::thread::sleep(Duration::from_millis(100));
+            if !answer_part(&mut s, "x") {
+                return;
+            }
+        }
+        crate::ledger::on_answer();
+    }
 }
 
 /// 200 ms for every answer, whatever the load.

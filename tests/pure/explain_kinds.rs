@@ -376,3 +376,38 @@ fn a_worker_that_its_server_ended_is_late_for_a_reason_that_is_not_said() {
     let both = explained(&format!("[2026-01-01 10:00:00 +0000] [7] [CRITICAL] WORKER TIMEOUT (pid:456)\n{killed}"));
     assert!(both.readings.iter().all(|r| r.exactly == Some(Exactly::WorkerKilled)), "{:?}", both.readings);
 }
+
+/// wrk has one count for connections that ended and for answers that it could not parse.
+#[test]
+fn failed_reads_of_wrk_may_be_answers_that_are_not_http() {
+    for counts in ["connect 0, read 236, write 0, timeout 0", "connect 0, read 3268, write 0, timeout 48"] {
+        let e = explain_text(&format!("  Socket errors: {counts}\n"), &Known::default()).unwrap();
+        assert_eq!((e.readings[0].limit, e.readings[0].certainty), (Limit::Reset, Certainty::Likely), "{counts}");
+        assert!(
+            e.readings[0].alternatives.iter().any(|a| a.tell.contains("could not parse")),
+            "{:?}",
+            e.readings[0].alternatives
+        );
+    }
+}
+
+/// What refused at loopback may be the container's own: then another reading fits, and it is not certain.
+#[test]
+fn a_refusal_at_the_loopback_of_a_container_is_not_certain() {
+    let refused = "dial tcp 127.0.0.1:8080: connect: connection refused";
+    let read = |text: &str| explain_text(text, &Known::default()).unwrap().readings.remove(0);
+    for shown in ["$ docker run --rm grafana/k6 run -\n", "k6-1  | ", "kubectl logs job/k6\n", "INFO container started\n"] {
+        let r = read(&format!("{shown}{refused}\n"));
+        assert_eq!((r.limit, r.certainty, r.alternatives.len()), (Limit::Refused, Certainty::Likely, 1), "{shown}");
+        assert!(r.alternatives[0].tell.contains("--network host"), "{:?}", r.alternatives);
+    }
+    // Nothing else fits without a container, at another address, or where the port itself was taken.
+    for text in [
+        refused,
+        "docker run k6: dial tcp 10.0.0.5:80: connect: connection refused",
+        "docker: listen tcp4 127.0.0.1:8080: bind: address already in use.",
+    ] {
+        let r = read(text);
+        assert_eq!((r.certainty, r.alternatives.len()), (Certainty::Certain, 0), "{text}");
+    }
+}

@@ -3,6 +3,7 @@
 //! Not here: which rules there are and in which order ([`super::table`]), and the limits they use ([`super::thresholds`]).
 
 pub(in crate::diagnose) mod backlog;
+pub(in crate::diagnose) mod bodies;
 pub(in crate::diagnose) mod busy;
 mod capacity;
 pub(in crate::diagnose) mod client;

@@ -55,7 +55,7 @@ pub(crate) fn of(finding: Option<Id>) -> Witnessed {
         Id::TargetStalled => w(gap, Id::ClientStalled, "the client's threads ran meanwhile"),
         Id::TargetQueueing => w(one_at_a_time, Id::GeneratorSaturated, "the client's threads were idle"),
         Id::SysctlChanged => w(range_changed, Id::PortBudgetHigh, "the setting was read before and after"),
-        Id::TargetCpuSaturated | Id::ClosedLoopLimited | Id::ThroughputPlateau | Id::TailEndpoint => {
+        Id::TargetCpuSaturated | Id::ClosedLoopLimited | Id::ThroughputPlateau | Id::TailEndpoint | Id::SlowBodies => {
             Witnessed { check: |_, _| Vec::new(), not: None, because: "" }
         }
     }

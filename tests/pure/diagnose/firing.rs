@@ -6,6 +6,7 @@ use sockbench::testing::model::outcome::{Call, Failure, Phase, ProtocolFault};
 use sockbench::testing::model::plan::{PortMode, PortRange};
 use sockbench::testing::model::result::{PhaseMs, RunResult, SurplusKind};
 
+use super::bodies::slow_bodies;
 use super::stood_still::{contended, gone, hanging, places, silent, stopped};
 use super::{ids, page, study};
 use crate::facts::{endpoint, errno, exhausted, fail, healthy, late, over, short, status, surplus, truncated};
@@ -110,6 +111,7 @@ pub(crate) fn firing() -> Vec<(Id, RunResult)> {
         ),
         (Id::ClosedLoopLimited, healthy()),
         (Id::TailEndpoint, with(healthy(), &|r| r.endpoints[1] = endpoint("/io", 4500, 210.0))),
+        (Id::SlowBodies, slow_bodies(800.0, 8.0)),
     ]
 }
 

@@ -25,6 +25,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     let mut ranked: Vec<(u8, String)> = Vec::new();
     ranked.extend(follows(run).map(|text| (2, text)));
     ranked.extend(further(run).into_iter().map(|text| (2, text)));
+    ranked.extend(slow_bodies(run).map(|text| (2, text)));
     ranked.extend(statuses(run).map(|text| (2, text)));
     ranked.extend(cut(run).map(|text| (2, text)));
     ranked.extend(validity(run).map(|text| (3, text)));
@@ -39,6 +40,11 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
         blocks.push(Block::ranked(*rank, page.listed(&label, std::slice::from_ref(text))));
     }
     blocks
+}
+
+/// Where the time of answers goes, if it is their body's.
+fn slow_bodies(run: &RunResult) -> Option<String> {
+    run.findings.iter().find(|f| f.id == FindingId::SlowBodies).map(|f| f.title.clone())
 }
 
 /// Other findings that are more than remarks, one line each. Of a run with failures, what follows from them is left to
