@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Other load tools under `sockbench watch`, each in the same faults: do the verdict and the finding name the fault?
 #
-#   scripts/watch-matrix.sh [SOCKBENCH]      all tools (about 9 minutes, on a quiet machine)
+#   scripts/watch-matrix.sh [SOCKBENCH]      all tools: about 9 minutes, on a quiet machine
 #   ONLY='wrk exhaustion' scripts/watch-matrix.sh
 #   TOOLS='wrk requests' KEEP=DIR scripts/watch-matrix.sh       some tools; reports and documents stay in DIR
 #   PYTHON=venv/bin/python LOCUST=venv/bin/locust scripts/watch-matrix.sh       where they are not the system's
 #
 # Every cell runs in a private network namespace. A line each: tool, fault, right or not, the verdict, the findings. A cell is
-#   right       the verdict is the one that is wanted, and so are the findings that matter: none is missing, none too many
+#   right       the verdict is the one that is wanted, and so is the finding; in a healthy cell there is no finding at all
 #   undecided   the verdict is `undecided`, or the finding that is missing is listed under `undecided` in the document
 #   WRONG       anything else
 # The exit code is 0 where no cell is wrong and no tool is missing, else 1.

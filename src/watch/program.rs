@@ -67,9 +67,17 @@ pub fn program_of(words: &[String]) -> Option<&'static Known> {
 }
 
 impl Known {
+    /// Its own arguments: in a shell's line other programs have theirs, before it and after it.
+    fn own_words<'a>(&self, words: &'a [String]) -> Vec<&'a str> {
+        let name = |word: &str| word.rsplit('/').next().unwrap_or(word).trim_matches(['\'', '"', ';', '(', ')']).to_owned();
+        let all = words.iter().flat_map(|word| word.split_whitespace());
+        let own = all.skip_while(|word| !self.starts.contains(&name(word).as_str()));
+        own.take_while(|word| !matches!(*word, "&" | "&&" | "|" | "||" | ";")).collect()
+    }
+
     /// What it does with its connections when it is started with `words`.
     pub(super) fn keeps_with(&self, words: &[String]) -> Keeps {
-        let text = words.join(" ").to_lowercase();
+        let text = self.own_words(words).join(" ").to_lowercase();
         let is_turned = self.unless.iter().any(|flag| match flag.strip_prefix("connection") {
             Some(_) => text.contains(flag),
             None => text.split_whitespace().any(|word| word == *flag),
@@ -122,6 +130,10 @@ mod tests {
             [keeps("vegeta attack -targets=list"), keeps("k6 run --no-connection-reuse s.js")],
             [Some(Keeps::ByDefault), Some(Keeps::No)]
         );
+        let shell =
+            ["bash", "-c", "until curl -s -k http://h/; do sleep 1; done; wrk http://h/ & ab -s 9 http://h/"].map(str::to_owned);
+        let keeps_in_shell = |name: &str| Known::named(name).map(|p| p.keeps_with(&shell));
+        assert_eq!([keeps_in_shell("wrk"), keeps_in_shell("ab")], [Some(Keeps::Yes), Some(Keeps::No)], "curl's -s and -k");
         assert_eq!([keeps("wrk URL"), keeps("wrk -H 'Connection: Close' URL")], [Some(Keeps::Yes), Some(Keeps::No)]);
     }
 }
