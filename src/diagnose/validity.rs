@@ -22,7 +22,7 @@ pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Va
     let mut reasons: Vec<Reason> = findings.iter().filter(|f| decides(f)).filter_map(by_table).collect();
     own_failures(run, seen, &mut reasons);
     completeness(run, seen, findings, &mut reasons);
-    reasons.order_by_key(|(stamp, ..)| order(*stamp));
+    reasons.order_by_key(|(stamp, ..)| *stamp);
     let stamp = reasons.first().map_or(RunStamp::Valid, |r| r.0);
     let reasons = reasons.into_iter().map(|(_, kind, text)| (kind, text)).collect();
     Validity { stopped: run.was_stopped(), ..Validity::new(stamp, reasons) }
@@ -34,15 +34,6 @@ type Reason = (RunStamp, Doubt, String);
 fn by_table(finding: &Finding) -> Option<Reason> {
     let (.., stamp) = TABLE.iter().find(|(id, ..)| *id == finding.id)?;
     (*stamp != RunStamp::Valid).then(|| (*stamp, Doubt::Finding(finding.id), finding.title.clone()))
-}
-
-const fn order(stamp: RunStamp) -> u8 {
-    match stamp {
-        RunStamp::PortBound => 0,
-        RunStamp::ClientBound => 1,
-        RunStamp::Incomplete => 2,
-        RunStamp::Valid => 3,
-    }
 }
 
 /// Failures of this machine that no finding of the table is about.

@@ -6,9 +6,8 @@ use super::csv_rows::{at, column, reader};
 use super::evidence::Around;
 use super::history::{History, Share};
 use super::readings::{line_may_be_ports, of_counted};
-use super::{Known, arithmetic};
-use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Measured, Side};
-use crate::remedy::by_limit::for_readings;
+use super::{Known, finished};
+use crate::model::explanation::{Certainty, Explanation, FailedCall, Limit, Measured, Side};
 
 /// One of Locust's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,22 +93,9 @@ fn of_rows(rows: &[Row], history: Option<&str>, known: &Known) -> Result<Explana
             r.alternatives.clear();
         }
     }
-    let os = known.os.or_else(|| readings.iter().find_map(|r| r.os));
     let history = history.map(|h| History::read(h, share(rows, around))).transpose()?;
     let history = history.as_ref().filter(|h| h.measured.port_failures > 0);
-    let arithmetic = arithmetic::of_readings(known, os, history, &readings);
-    let remedies = for_readings(&readings, arithmetic.as_ref(), os);
-    Ok(Explanation {
-        schema: EXPLAIN_SCHEMA.into(),
-        source: "locust".into(),
-        readings,
-        other_lines,
-        cut_lines: 0,
-        bad_answers: 0,
-        arithmetic,
-        remedies,
-        findings: Vec::new(),
-    })
+    Ok(finished("locust", readings, other_lines, known, history))
 }
 
 /// One row of a failures file.

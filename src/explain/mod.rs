@@ -43,6 +43,7 @@ mod text;
 mod tools;
 mod wording;
 
+use self::history::History;
 use crate::model::explanation::{Certainty, EXPLAIN_SCHEMA, Explanation, FailedCall, Limit, Os, Reading};
 use crate::model::figures::counted;
 use crate::remedy::by_limit::for_readings;
@@ -105,13 +106,13 @@ impl TextReader {
             return Err(NothingKnown { seen: seen.or_else(listed).or_else(cut) });
         }
         let bad_answers = gathered.answers.bad();
-        Ok(Explanation { cut_lines, bad_answers, ..finished("text", readings, other_lines, &known) })
+        Ok(Explanation { cut_lines, bad_answers, ..finished("text", readings, other_lines, &known, None) })
     }
 }
 
-fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Known) -> Explanation {
+fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Known, history: Option<&History>) -> Explanation {
     let os = known.os.or_else(|| readings.iter().find_map(|r| r.os));
-    let arithmetic = arithmetic::of_readings(known, os, None, &readings);
+    let arithmetic = arithmetic::of_readings(known, os, history, &readings);
     let remedies = for_readings(&readings, arithmetic.as_ref(), os);
     Explanation {
         schema: EXPLAIN_SCHEMA.into(),

@@ -110,14 +110,8 @@ fn own_verdict(run: &RunResult, parts: &[Part], overall: Option<FindingId>) -> O
 
 /// The stamp of the machine that has the worst, and the reasons of those that are not valid.
 fn validity(machines: &[Machine], parts: &[Part], lacks: &[String], stopped: bool) -> Validity {
-    let order = |stamp: RunStamp| match stamp {
-        RunStamp::PortBound => 0,
-        RunStamp::ClientBound => 1,
-        RunStamp::Incomplete => 2,
-        RunStamp::Valid => 3,
-    };
     let mut bad: Vec<(&Machine, &Part)> = machines.iter().zip(parts).filter(|(m, _)| m.stamp != RunStamp::Valid).collect();
-    bad.order_by_key(|(machine, _)| order(machine.stamp));
+    bad.order_by_key(|(machine, _)| machine.stamp);
     let worst = bad.first().map_or(RunStamp::Valid, |(machine, _)| machine.stamp);
     let stamp = if worst == RunStamp::Valid && !lacks.is_empty() { RunStamp::Incomplete } else { worst };
     let mut reasons: Vec<String> = lacks.to_vec();

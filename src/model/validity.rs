@@ -7,8 +7,8 @@ use super::finding::FindingId;
 /// The reason of a run that somebody ended. Documents of earlier versions have this text only.
 pub const STOPPED: &str = "stopped before its planned end";
 
-/// Whether the figures are what was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether the figures are what was asked for; the decisive ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStamp {
