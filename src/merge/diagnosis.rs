@@ -17,7 +17,8 @@ const REASONS: usize = 4;
 /// Diagnoses `run`, whose machines are those of `parts`; `lacks` is why it is not the whole of one run.
 pub(super) fn settle(run: &mut RunResult, parts: &[Part], lacks: &[String]) {
     // Each machine has looked at its own facts: what it could decide of the target it decided there.
-    run.validity.stopped = parts.iter().any(|part| part.run.was_stopped());
+    // A part that somebody stopped says so itself; the others went on.
+    run.validity.stopped = parts.iter().all(|part| part.run.was_stopped());
     diagnose::settle(run);
     let overall = diagnose::decision(&run.findings).map(|(_, finding)| finding.id);
     let own = own_verdict(run, parts, overall);

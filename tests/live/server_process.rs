@@ -187,7 +187,7 @@ fn counts_agree_to_the_unit() {
                     assert_eq!(peer.get("/health").answer().status, 200);
                 }
                 // Left before the answer: no client has counted it, and neither does the server.
-                peer.get("/io?ms=1000").is_read();
+                peer.get("/io?ms=4000").is_read();
                 peer.reset();
             });
         }

@@ -191,9 +191,15 @@ pub(in crate::diagnose) fn is_of_the_stop(run: &RunResult, row: &ErrorRow) -> bo
     !row.local && row.call != Call::Http && is_in_the_stop(run, row.first_s)
 }
 
-/// The same by the time of the first failure, seconds from the run's start.
+/// The same by the time of the first failure, seconds from the run's start. A run that was all stop has nothing else to
+/// judge by.
 pub(super) fn is_in_the_stop(run: &RunResult, first_s: f64) -> bool {
-    run.was_stopped() && first_s + STOP_S >= run.duration_s
+    run.was_stopped() && run.duration_s > 2.0 * STOP_S && first_s + STOP_S >= run.duration_s
+}
+
+/// How much of the end of a run belongs to its stop, seconds: zero where nobody stopped it.
+pub(super) fn stop_s(run: &RunResult) -> f64 {
+    if run.was_stopped() { STOP_S } else { 0.0 }
 }
 
 /// A row's kind of failure, made from its typed cause.

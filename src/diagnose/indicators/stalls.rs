@@ -1,13 +1,13 @@
 //! What stalled: requests that got no answer, the client itself, the target.
 
-use super::rows::{Kind, Rows};
+use super::rows::{Kind, Rows, stop_s};
 use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
     CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, STALL_WAIT_PERCENT,
 };
-use crate::model::figures::{counted, seconds};
+use crate::model::figures::seconds;
 use crate::model::outcome::{Cause, Phase};
-use crate::model::result::{RunResult, Silence, Stretch};
+use crate::model::result::{RunResult, SeriesPoint, Silence, Stretch};
 
 /// Requests that waited longer than any answered one and got nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,17 +46,11 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
     };
     let (waiting, receiving) = (given_up(Phase::Waiting), given_up(Phase::Receiving));
     let timed_out = if is_long(timeout_ms) { waiting.count().saturating_add(receiving.count()) } else { 0 };
-    let overdue = t.in_flight.filter(|f| f.overdue > 0 && is_long(f.waited_max_ms));
-    // Who stopped the run cut them: nobody knows what they would have got.
-    let (overdue, cut) = if run.was_stopped() { (None, overdue) } else { (overdue, None) };
+    // What a target did while it was being stopped too is no wait.
+    let overdue = t.in_flight.filter(|f| f.overdue > 0 && is_long(f.waited_max_ms - stop_s(run) * 1000.0));
     if timed_out == 0 && overdue.is_none() {
-        return match (t.in_flight, cut) {
-            (_, Some(cut)) => Seen::Unknown(format!(
-                "the run was stopped while {} waited, up to {}",
-                counted(cut.overdue, "request"),
-                seconds(cut.waited_max_ms / 1000.0)
-            )),
-            (None, None) if t.cut > 0 => {
+        return match t.in_flight {
+            None if t.cut > 0 => {
                 Seen::Unknown(format!("how long the {} requests in flight at the end had waited was not recorded", t.cut))
             }
             _ => Seen::No,
@@ -91,17 +85,21 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
 }
 
 /// Since when this machine itself refused every connection, to the end of the run (an address, a route or an interface is
-/// gone, a policy forbids it); none where it did not, or not to the end. Seconds.
+/// gone, a policy forbids it); none where it did not, not to the end, or where something was answered after. Seconds.
 fn cut_off_s(run: &RunResult) -> Option<f64> {
     let rows = Rows::are(run, |kind| matches!(kind, Kind::OwnMachine | Kind::ForeignSource));
-    let to_the_end = !rows.is_empty() && rows.last_s() + seen_late_s(run) >= run.duration_s;
-    to_the_end.then(|| rows.first_s()).filter(|s| s.is_finite())
+    let to_the_end = rows.count() > 1 && rows.last_s() + seen_late_s(run) >= run.duration_s;
+    let since_s = to_the_end.then(|| rows.first_s()).filter(|s| s.is_finite())?;
+    // Another source, or another endpoint, may have gone on. What was in flight is answered within a second.
+    let went_on = run.series.iter().any(|p| p.p50_ms.is_some() && p.t_s - 1.0 > since_s + seen_late_s(run));
+    (!went_on).then_some(since_s)
 }
 
 /// How long users may take to see that there is no way any more: they pause, and wait for an answer, before they connect.
+/// At most a second: a single slow answer must not widen it.
 fn seen_late_s(run: &RunResult) -> f64 {
-    let slowest_ms = run.totals.latency_ms.map_or(0.0, |l| l.max);
-    CUT_OFF_S + run.plan.think.mean().as_secs_f64() + slowest_ms / 1000.0
+    let answer_ms = run.totals.latency_ms.map_or(0.0, |l| l.p99);
+    (CUT_OFF_S + run.plan.think.mean().as_secs_f64() + answer_ms / 1000.0).min(1.0)
 }
 
 /// Why nobody can say whether the target answered requests that were sent at `since_s` or later: this machine had no way
@@ -182,8 +180,7 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
     // One that lasts to the end may be a hang, or a target that is gone; where connections are still being made, it is
     // those that wait.
     let connecting = run.totals.in_flight.is_none_or(|f| f.connecting > 0);
-    let to_the_end = connecting || run.was_stopped() || cut_off_s(run).is_some();
-    let is_other = seen.hang.is_yes() || seen.gone.is_some() || to_the_end;
+    let is_other = seen.hang.is_yes() || seen.gone.is_some() || connecting || cut_off_s(run).is_some();
     let ended = |s: &&Silence| !is_other || lasts_until(s, seen.duration_s).is_none();
     let own = run.resources.client.stalls.as_deref().unwrap_or(&[]);
     let of_client = |s: &Silence| own.iter().map(|o| s.stretch.shared_s(o)).sum::<f64>() >= STALL_SHARED * s.stretch.length_s();
@@ -192,9 +189,11 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
     let hung = |s: &Silence| seen.hang.is_yes() && s.stretch.length_s() >= HUNG_SHARE * timeout_s;
     // Users whose SYN was lost wait for its retry, and for no answer.
     let slow_connects = seen.overflow.yes().map(|o| o.retried).or(seen.retried).map_or(0.0, |r| r.longest_ms / 1000.0);
+    // What a run's stop adds to the last one is not the target's.
+    let length_s = |s: &Silence| s.stretch.length_s() - lasts_until(s, seen.duration_s).map_or(0.0, |_| stop_s(run));
     let long: Vec<&Silence> = silences
         .iter()
-        .filter(|s| s.stretch.length_s() >= shortest)
+        .filter(|s| length_s(s) >= shortest)
         .filter(ended)
         .filter(|s| !of_client(s) && !hung(s) && s.stretch.length_s() > slow_connects)
         .collect();
@@ -220,17 +219,20 @@ fn still(run: &RunResult, stall: &Stretch) -> Still {
     if stopped >= STALL_SHARED * stall.length_s() {
         return Still::TargetStopped;
     }
-    // Whole seconds inside the stall; of a short one the second that it mostly fills.
-    let inside: Vec<_> = run
-        .series
-        .iter()
-        .filter(|p| Stretch { from_s: p.t_s - 1.0, to_s: p.t_s }.shared_s(stall) >= STALL_SHARED.min(stall.length_s() / 2.0))
-        .collect();
-    let mean = |of: fn(&crate::model::result::SeriesPoint) -> Option<f64>| {
+    // Whole seconds inside the stall; of a short one the seconds that it mostly fills.
+    let shared_s = |p: &SeriesPoint| Stretch { from_s: p.t_s - 1.0, to_s: p.t_s }.shared_s(stall);
+    let inside: Vec<_> = run.series.iter().filter(|p| shared_s(p) >= STALL_SHARED.min(stall.length_s() / 2.0)).collect();
+    let mean = |of: fn(&SeriesPoint) -> Option<f64>| {
         let known: Vec<f64> = inside.iter().filter_map(|p| of(p)).collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     };
-    let waited = mean(|p| p.target_wait_percent).or_else(|| mean(|p| p.client_wait_percent));
+    // Shares of whole seconds: of the stall's own part of them it is more.
+    let share = |of: fn(&SeriesPoint) -> Option<f64>| {
+        let known = inside.iter().filter_map(|p| Some((of(p)?, shared_s(p))));
+        let (percent, of_s) = known.fold((0.0, 0.0), |(a, b), (percent, s)| (a + percent, b + s));
+        (of_s > 0.0).then(|| (percent / of_s).min(100.0))
+    };
+    let waited = share(|p| p.target_wait_percent).or_else(|| share(|p| p.client_wait_percent));
     match (waited, mean(|p| p.target_cpu_percent)) {
         (Some(wait), _) if wait >= STALL_WAIT_PERCENT => Still::Host,
         (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => Still::TargetIdle,

@@ -224,6 +224,13 @@ fn a_target_that_stood_still() {
         (p.target_wait_percent, p.target_cpu_percent) = (Some(30.0), Some(1.0));
     }
     assert_eq!(fires(Id::TargetStalled, &starved).evidence["stood_still"], "target");
+    // A stall that lies across two seconds fills neither.
+    let mut across = silent();
+    across.totals.silences = Some(vec![Silence { stretch: Stretch { from_s: 20.7, to_s: 21.3 }, in_flight: 40 }]);
+    for p in &mut across.series {
+        (p.target_wait_percent, p.target_cpu_percent) = (Some(31.0), Some(20.0));
+    }
+    assert_eq!(fires(Id::TargetStalled, &across).evidence["stood_still"], "host");
     // A slow but steady target is silent between its answers.
     let mut slow = silent();
     slow.totals.latency_ms.as_mut().unwrap().p75 = 900.0;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use sockbench::testing::diagnose::Diagnosis;
 use sockbench::testing::model::finding::{FindingId as Id, Severity};
 use sockbench::testing::model::outcome::{Call, Failure, Phase};
-use sockbench::testing::model::result::{AfterLastAnswer, Doubt, RunResult, RunStamp, VerdictId};
+use sockbench::testing::model::result::{AfterLastAnswer, Doubt, RunResult, RunStamp, Silence, Stretch, VerdictId};
 use sockbench::testing::report::text::{Page, render_run};
 
+use super::fires;
 use super::firing::firing;
 use super::stood_still::{gone, hanging, places};
-use super::unknown;
 use crate::facts::{errno, fail, healthy, late};
 
 /// The same facts of a run that was to last longer, and that somebody stopped.
@@ -48,18 +48,32 @@ fn every_headline_of_a_stopped_run_says_so() {
 }
 
 #[test]
-fn what_waited_when_the_run_was_stopped_does_not_hang() {
+fn what_had_waited_for_long_when_the_run_was_stopped_hangs() {
     for run in [hanging(), places()] {
-        let whole = diagnosed(run.clone());
-        assert_eq!(whole.verdict.id, VerdictId::TargetFailing);
-        let run = stopped(run);
-        assert!(unknown(Id::TargetHangs, &run).starts_with("the run was stopped while"));
-        assert_eq!(diagnosed(run).verdict.id, VerdictId::Healthy);
+        assert_eq!(diagnosed(run.clone()).verdict.id, VerdictId::TargetFailing);
+        let mut run = stopped(run);
+        assert_eq!(diagnosed(run.clone()).verdict.id, VerdictId::TargetFailing, "somebody stopped it because it hangs");
+        // The stop takes a moment itself.
+        run.totals.in_flight.as_mut().unwrap().waited_max_ms = 1_100.0;
+        let found = diagnosed(run).findings;
+        assert!(!found.iter().any(|f| f.id == Id::TargetHangs), "{found:?}");
     }
     // What the timeout ended before is the target's.
     let mut run = stopped(healthy());
     fail(&mut run, late(Phase::Waiting), 40, 2.0, 50.0);
     assert_eq!(diagnosed(run).verdict.id, VerdictId::TargetFailing);
+    // So is a stretch without an answer that lasted until somebody stopped the run.
+    let mut run = stopped(healthy());
+    run.totals.silences = Some(vec![Silence { stretch: Stretch { from_s: 55.0, to_s: 60.0 }, in_flight: 40 }]);
+    fires(Id::TargetStalled, &run);
+}
+
+#[test]
+fn a_run_that_was_stopped_at_once_keeps_its_failures() {
+    let mut run = stopped(healthy());
+    (run.duration_s, run.totals.latency_ms) = (0.2, None);
+    fail(&mut run, errno(Call::Read, 104), 2_249, 0.0, 0.2);
+    assert_eq!(diagnosed(run).findings.first().map(|f| f.id), Some(Id::TargetResets));
 }
 
 /// Ctrl-C reaches every program of the terminal, the target too: its connections end, and nothing listens any more.

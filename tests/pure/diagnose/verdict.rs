@@ -106,6 +106,9 @@ fn what_was_in_flight_when_this_machine_lost_its_way_is_not_the_targets_fault() 
         // 99 means this too, where the port range is nearly free.
         row.cause = if n == 99 { Some(Cause::NoAddress) } else { row.cause };
         (run.totals.local_failures, run.totals.failures) = (200, 0);
+        for p in run.series.iter_mut().filter(|p| p.t_s > 42.0) {
+            (p.p50_ms, p.rps) = (None, 0.0);
+        }
         if late_too {
             run.plan.timeout = std::time::Duration::from_secs(10);
             fail(&mut run, late(Phase::Waiting), 9, 51.1, 51.3);
@@ -119,8 +122,20 @@ fn what_was_in_flight_when_this_machine_lost_its_way_is_not_the_targets_fault() 
         // Requests that had waited for long before say something of the target.
         run.totals.in_flight.as_mut().unwrap().oldest_sent_s = Some(20.0);
         assert!(Diagnosis::of(&run).findings.iter().any(|f| f.id == Id::TargetHangs), "{n}: sent at 20 s");
-        // And so do those of a machine that found its way again.
+        // So do those of a machine that went on from another source, one slow answer or not, and of one single failure.
+        let hangs = |run: &RunResult| Diagnosis::of(run).findings.iter().any(|f| f.id == Id::TargetHangs);
         run.totals.in_flight.as_mut().unwrap().oldest_sent_s = Some(41.0);
+        let mut other = run.clone();
+        other.series.iter_mut().for_each(|p| p.p50_ms = Some(1.0));
+        assert!(hangs(&other), "{n}: answers from another source");
+        let mut slow = run.clone();
+        slow.totals.latency_ms.as_mut().unwrap().max = 8_000.0;
+        slow.totals.in_flight.as_mut().unwrap().oldest_sent_s = Some(39.0);
+        assert!(hangs(&slow), "{n}: sent two seconds before");
+        let mut once = run.clone();
+        once.errors[0].count = 1;
+        assert!(hangs(&once), "{n}: one failure");
+        // And so do those of a machine that found its way again.
         run.errors[0].last_s = 45.0;
         assert!(Diagnosis::of(&run).findings.iter().any(|f| f.id == Id::TargetHangs), "{n}: until 45 s");
     }
