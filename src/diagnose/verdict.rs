@@ -256,12 +256,17 @@ fn refused(run: &RunResult, seen: &Indicators) -> (String, Option<f64>) {
 
 /// How much came, and after a comma why it was not more; empty where that is not known.
 fn saturated(run: &RunResult, seen: &Indicators) -> (String, String) {
-    let rps = rate(seen.steady_rps);
+    // Requests that failed are no measure of what it can do.
+    let answered = run.totals.requests.saturating_sub(run.totals.failures);
+    let (rps, unit) = match run.totals.failures {
+        0 => (rate(seen.steady_rps), "req/s"),
+        _ => (rate(answered as f64 / seen.duration_s), "answers/s"),
+    };
     let figures = if run.plan.is_open_loop() && seen.steady_rps < run.plan.rate * 0.95 {
         format!("target saturated: {rps} of {} req/s answered", rate(run.plan.rate))
     } else {
         let started = users_started(run).map_or_else(String::new, |n| format!("{} of ", count(n)));
-        format!("target saturated: {rps} req/s with {started}{}", counted(run.plan.users, "user"))
+        format!("target saturated: {rps} {unit} with {started}{}", counted(run.plan.users, "user"))
     };
     let why = match (seen.queue.yes(), seen.cpu.yes()) {
         (Some(Queue::Reported { queue_ms, work_ms, .. }), _) => {

@@ -28,6 +28,10 @@ pub(super) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<Remedy> {
             )],
             _ => vec![less_work(run, &format!("its workers use {} already", all_cores(cpus)))],
         },
+        // Of a sockbench server, workers for /cpu are what is confined to a core each.
+        (Some(Pool::Cpu), _) if run.resources.target.as_ref().is_some_and(|t| t.cores.len() as u32 >= cpus) => {
+            vec![less_work(run, &format!("it has a worker on {} already", all_cores(cpus)))]
+        }
         (Some(Pool::Cpu), _) => vec![advice(
             "give /cpu a worker on every core, unless it has them; beyond that only less work or more cores help",
             serve_with(run, |f| f.cpu_workers = Some(cpus as usize)),

@@ -92,16 +92,17 @@ fn rates(run: &RunResult, head: &str) -> String {
     text
 }
 
-/// The least and most answers of the whole seconds in which all users ran, where nothing failed.
+/// The least and most answers per second of the whole seconds in which all users ran, where nothing failed.
 fn spread(run: &RunResult) -> Option<(f64, f64)> {
     let t = &run.totals;
     if t.failures + t.local_failures > 0 {
         return None;
     }
     let ramp_s = run.plan.ramp().as_secs_f64();
-    let is_whole = |p: &SeriesPoint, n: u32| (p.t_s - f64::from(n)).abs() < 1e-6 && p.t_s >= ramp_s + 1.0;
-    let whole = run.series.iter().zip(1_u32..).filter(|(p, n)| is_whole(p, *n)).map(|(p, _)| p.rps);
-    let whole: Vec<f64> = whole.collect();
+    // The last one may be longer than a second: a short rest joins it.
+    let began = std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s));
+    let is_whole = |p: &SeriesPoint, from_s: f64| p.t_s - from_s > 1.0 - 1e-6 && p.t_s >= ramp_s + 1.0;
+    let whole: Vec<f64> = run.series.iter().zip(began).filter(|(p, from)| is_whole(p, *from)).map(|(p, _)| p.rps).collect();
     (whole.len() >= SECONDS_MIN)
         .then(|| (whole.iter().copied().fold(f64::INFINITY, f64::min), whole.iter().copied().fold(0.0, f64::max)))
 }

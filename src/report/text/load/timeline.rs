@@ -1,6 +1,6 @@
 //! The run by second, where something happened in time: what was answered and what failed, side by side.
 
-use crate::model::figures::count;
+use crate::model::figures::{count, number};
 use crate::model::result::{NoPort, RunResult};
 use crate::report::style::Tone;
 use crate::report::text::Page;
@@ -59,7 +59,8 @@ fn rows(run: &RunResult, sums: &[Sum], page: &Page) -> String {
     let no_port = run.count_errors(|e| e.local && e.no_port() == Some(NoPort::Exhausted));
     let here = if no_port == local { "no port" } else { "failed here" };
     let mut all: Vec<(&str, Vec<String>)> = vec![
-        ("second", sums.iter().map(|s| count(s.until_s.round() as u64)).collect()),
+        // A run that was stopped ends within a second: its rest is in the last column.
+        ("second", sums.iter().map(|s| number((s.until_s * 10.0).round() / 10.0)).collect()),
         ("answered", sums.iter().map(|s| count(s.answered.round() as u64)).collect()),
     ];
     if sums.iter().any(|s| s.failed > 0.0) {
