@@ -195,7 +195,7 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
         report.output.readings.extend(e.readings);
     }
     report.output.readings.order_by_key(|r| std::cmp::Reverse(r.count));
-    let addresses = report.output.readings.iter().filter_map(|r| r.address.clone()).collect::<Vec<_>>();
+    let addresses = report.output.readings.iter().filter_map(|r| Some(r.address.as_ref()?.to_string())).collect::<Vec<_>>();
     watch.course.name(&resolved(named_addresses(&addresses)));
     report.processes.throttling = watch.looker.throttling();
     let left = watch.looker.read_all().len() as u32;

@@ -142,6 +142,7 @@ fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
                 title: f.title,
                 evidence: f.evidence,
                 remedies: f.remedies,
+                spoils: f.spoils,
             }
         })
         .collect()

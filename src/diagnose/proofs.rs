@@ -85,6 +85,7 @@ mod tests {
             explanation: String::new(),
             remedies: vec![keep_alive()],
             machines: Vec::new(),
+            spoils: None,
         };
         let new: Vec<Finding> = FindingId::ALL.iter().map(finding).collect();
         let mut attached = new.clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::indicators::{Indicators, Seen};
-use crate::model::finding::{FindingId, Remedy};
+use crate::model::finding::{FindingId, Remedy, Spoils};
 use crate::model::result::RunResult;
 
 /// What a rule says of a run.
@@ -43,6 +43,8 @@ pub struct Found {
     pub remedies: Vec<Remedy>,
     /// the only ones of its rule's causes that explain it in this run; none: all of them do
     pub causes: Option<Vec<FindingId>>,
+    /// the figures that it spoils
+    pub spoils: Option<Spoils>,
 }
 
 impl Found {
@@ -68,6 +70,12 @@ impl Found {
     /// Only these of its rule's causes explain it.
     pub(super) fn caused_only_by(mut self, causes: Vec<FindingId>) -> Self {
         self.causes = Some(causes);
+        self
+    }
+
+    /// Says which figures are not the target's own.
+    pub(super) fn spoiling(mut self, spoils: Spoils) -> Self {
+        self.spoils = Some(spoils);
         self
     }
 

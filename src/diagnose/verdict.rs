@@ -7,12 +7,11 @@ use super::caveat::caveat;
 use super::indicators::{
     CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of,
 };
-use super::rules::contended::SPOILS_ALL;
 use super::rules::users::users_started;
 use super::rules::{backlog, received, refusal};
 use super::thresholds::SHORT_RUN_S;
 use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
-use crate::model::finding::{Finding, FindingId as Id, Severity};
+use crate::model::finding::{Finding, FindingId as Id, Severity, Spoils};
 use crate::model::result::{Holder, RunResult, RunStamp, Verdict, VerdictId};
 
 /// Finding, the verdict that it decides, and what it makes of the stamp. Findings without a row decide neither.
@@ -103,9 +102,9 @@ pub(crate) fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
 }
 
 /// A finding that can be the headline. Waiting for a core that spoils the slowest latencies at most cannot, and asks for
-/// care only. Findings of earlier versions do not say.
+/// care only.
 pub fn decides(finding: &Finding) -> bool {
-    finding.evidence.get(SPOILS_ALL).is_none_or(|all| all == "yes")
+    finding.spoiled().is_none_or(Spoils::is_all)
 }
 
 /// A target that refused some connections, and answered others after them, is not gone.

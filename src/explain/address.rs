@@ -1,5 +1,7 @@
 //! Addresses in a line: what kind of target, and whether the source port was named.
 
+use crate::model::address::Address;
+
 /// What is known of the target's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Target {
@@ -81,7 +83,7 @@ fn has_v4(text: &str) -> bool {
 pub(super) fn source_port(text: &str) -> SourcePort {
     let local = text.split_once("local (").and_then(|(_, rest)| rest.split_once(')')).map(|(local, _)| local);
     let dialled = || text.split_once("->").and_then(|(before, _)| before.rsplit(' ').next());
-    let named = local.or_else(dialled).and_then(|a| a.rsplit_once(':')).and_then(|(_, port)| port.parse::<u16>().ok());
+    let named = local.or_else(dialled).and_then(|a| Address::from(a).port_number());
     let traced = || {
         let rest = text.split_once("bind(")?.1.split_once("port=htons(")?.1;
         rest.split(')').next()?.parse::<u16>().ok()

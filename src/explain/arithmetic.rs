@@ -60,7 +60,7 @@ pub(super) const fn default_pool(os: Os) -> u32 {
 pub(super) fn of_readings(known: &Known, os: Option<Os>, history: Option<&History>, readings: &[Reading]) -> Option<Arithmetic> {
     let first = readings.iter().find(|r| may_be_ports(r))?;
     // tcp_tw_reuse never helps bind().
-    let to = if first.call == FailedCall::Bind { Destination::Elsewhere } else { destination(first.address.as_deref()) };
+    let to = if first.call == FailedCall::Bind { Destination::Elsewhere } else { destination(first.address.as_ref()) };
     let is_sure = |r: &Reading| r.limit == Limit::LocalPorts && r.certainty != Certainty::Ambiguous;
     let seen = if readings.iter().any(is_sure) { Seen::Failures } else { Seen::MaybeFailures };
     Some(of(known, (os.unwrap_or(Os::Linux), to), history, seen))

@@ -2,6 +2,7 @@
 //! answer was written. They explain nothing, and a text of these alone says so in one line.
 
 use super::normal::normal;
+use crate::model::address::Address;
 use crate::model::figures::counted;
 
 /// What such a line says.
@@ -60,7 +61,7 @@ fn is_of_upstream(text: &str) -> bool {
 fn by_ports(text: &str) -> Option<Aside> {
     let verb = ["write tcp ", "read tcp "].iter().find_map(|verb| Some(text.split_once(verb)?.1))?;
     let (own, rest) = verb.split_once("->")?;
-    let port = |address: &str| address.rsplit_once(':')?.1.parse::<u16>().ok();
+    let port = |address: &str| Address::from(address).port_number();
     let other = rest.split(": ").next()?;
     let is_of_end = ["broken pipe", "connection reset by peer"].iter().any(|words| rest.ends_with(words));
     (is_of_end && port(own)? < EPHEMERAL_FROM && port(other)? >= EPHEMERAL_FROM).then_some(Aside::ClientGone)

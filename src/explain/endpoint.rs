@@ -1,6 +1,7 @@
 //! Which address a text is about: the target's, or the one that a listener wants. Only to show it again in commands; what
 //! kind of address it is decides `address`.
 
+use crate::model::address::Address;
 use crate::model::explanation::FailedCall;
 
 /// Extensions of source files: `sock.c:282` is no host and port.
@@ -10,12 +11,12 @@ const SOURCES: &[&str] = &[
 ];
 
 /// `10.0.0.1:8080`, `[::1]:80`, `:3000`; none where the text shows no port, or of a failed look-up no name.
-pub(super) fn endpoint(line: &str, call: FailedCall) -> Option<String> {
+pub(super) fn endpoint(line: &str, call: FailedCall) -> Option<Address> {
     if call == FailedCall::Getaddrinfo {
-        return name(line).map(str::to_owned);
+        return name(line).map(Address::from);
     }
     let text = if call == FailedCall::Bind { line } else { line.split_once("->").map_or(line, |(_, peer)| peer) };
-    by_token(text).or_else(|| by_url(text)).or_else(|| by_key(text))
+    by_token(text).or_else(|| by_url(text)).or_else(|| by_key(text)).map(Address::from)
 }
 
 /// Where connections go, as far as T depends on it.
@@ -28,14 +29,14 @@ pub(super) enum Destination {
 }
 
 /// Of an address as [`endpoint`] gives it.
-pub(super) fn destination(address: Option<&str>) -> Destination {
-    let host = address.and_then(|a| a.rsplit_once(':')).map_or("", |(host, _)| host.trim_matches(['[', ']']));
-    match host.parse::<std::net::IpAddr>() {
-        Ok(ip) if ip.is_loopback() || ip.is_unspecified() => Destination::Loopback,
-        Ok(_) => Destination::Elsewhere,
-        Err(_) if host == "localhost" => Destination::Loopback,
+pub(super) fn destination(address: Option<&Address>) -> Destination {
+    let Some(at) = address.filter(|a| a.port.is_some()) else { return Destination::Unsaid };
+    match at.ip() {
+        Some(ip) if ip.is_unspecified() => Destination::Loopback,
+        _ if at.is_loopback() => Destination::Loopback,
+        Some(_) => Destination::Elsewhere,
         // What a name stands for is not known here.
-        Err(_) => Destination::Unsaid,
+        None => Destination::Unsaid,
     }
 }
 
@@ -197,7 +198,7 @@ mod tests {
             ("dial tcp: lookup api on 10.0.0.53:53: no such host", FailedCall::Getaddrinfo, "api"),
             ("curl: (6) Could not resolve host: api.internal", FailedCall::Getaddrinfo, "api.internal"),
         ] {
-            assert_eq!(endpoint(text, call).as_deref(), Some(wanted), "{text}");
+            assert_eq!(endpoint(text, call).map(|a| a.to_string()).as_deref(), Some(wanted), "{text}");
         }
     }
 

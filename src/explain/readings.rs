@@ -10,6 +10,7 @@ use super::evidence::{Around, Evidence, Spelling};
 use super::sockets::{Sockets, Tightest};
 use super::text::Gathered;
 use super::{Known, is_open, line, may_be_ports, tell, wording};
+use crate::model::address::Address;
 use crate::model::explanation::{Alternative, Certainty, Exactly, FailedCall, Limit, Os, Reading, Side};
 use crate::model::figures::{self, count, counted};
 use crate::model::order::Order as _;
@@ -63,7 +64,7 @@ fn reading(text: &str, e: Evidence, count: u64, of_containers: bool) -> Reading 
     }
     let address = endpoint(text, judged.call);
     // A container's loopback is its own: what refused may be the wrong machine.
-    let is_loopback = destination(address.as_deref()) == Destination::Loopback;
+    let is_loopback = destination(address.as_ref()) == Destination::Loopback;
     if of_containers && is_loopback && judged.limit == Limit::Refused {
         judged.certainty = judged.certainty.max(Certainty::Likely);
         judged.alternatives.push(tell::own_loopback());
@@ -86,7 +87,7 @@ fn reading(text: &str, e: Evidence, count: u64, of_containers: bool) -> Reading 
         alternatives: judged
             .alternatives
             .into_iter()
-            .map(|a| Alternative { tell: filled(&a.tell, address.as_deref()), ..a })
+            .map(|a| Alternative { tell: filled(&a.tell, address.as_ref()), ..a })
             .collect(),
         address,
     }
@@ -211,7 +212,7 @@ fn of_full(t: &Tightest, os: Option<Os>, seen: &str) -> Reading {
         limit: Limit::LocalPorts,
         exactly: None,
         table: None,
-        address: t.destination.clone(),
+        address: t.destination.as_deref().map(Address::from),
         side: Some(Side::Client),
         certainty: if is_certain { Certainty::Likely } else { Certainty::Ambiguous },
         says: format!("{seen}. With all of them in use, connect() finds no source port."),
@@ -233,7 +234,7 @@ fn of_listener(n: u64, (address, waiting, limit): &(String, u64, u64)) -> Readin
         limit: Limit::Backlog,
         exactly: None,
         table: None,
-        address: Some(address.clone()),
+        address: Some(Address::from(address.as_str())),
         side: Some(Side::Server),
         certainty: Certainty::Likely,
         says: format!(

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
+
 use super::finding::{Finding, Remedy};
 use super::forecast::Forecast;
 
@@ -242,7 +244,8 @@ pub struct Reading {
     /// additive: the address that it is about, the target's or a listener's (`10.0.0.1:8080`, `:3000`); of a failed look-up
     /// the name
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub address: Option<String>,
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub address: Option<Address>,
     /// whose socket, where the text shows it
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub side: Option<Side>,

@@ -143,10 +143,48 @@ pub struct Finding {
     pub explanation: String,
     /// what to do, best first for the plan in force
     pub remedies: Vec<Remedy>,
+    /// additive: which figures it spoils; absent where it spoils none, and in documents of earlier versions
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spoils: Option<Spoils>,
     /// additive: of a merged run, the machines that have it, the text being that of the first; empty where it is of all
     /// together
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<String>,
+}
+
+/// Figures of a run that are not to be taken for the target's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Spoils {
+    /// those alone: the rest of the run holds
+    #[strum(serialize = "the slowest latencies")]
+    SlowestLatencies,
+    /// the client waited
+    #[strum(serialize = "latencies, and rates above what it could send")]
+    LatenciesAndSentRates,
+    /// the target waited
+    #[strum(serialize = "rates and latencies")]
+    RatesAndLatencies,
+}
+
+impl Spoils {
+    /// `the slowest latencies`
+    pub fn words(self) -> &'static str {
+        self.into()
+    }
+
+    /// The figures as a whole.
+    pub fn is_all(self) -> bool {
+        self != Self::SlowestLatencies
+    }
+}
+
+impl Finding {
+    /// What it spoils; documents of earlier versions have the words among the evidence only.
+    pub fn spoiled(&self) -> Option<Spoils> {
+        self.spoils.or_else(|| self.evidence.get("spoils")?.as_str()?.parse().ok())
+    }
 }
 
 /// A finding that could not be decided.
@@ -238,4 +276,25 @@ pub struct Proven {
     pub kernel: String,
     /// RFC 3339 time of the rehearsal
     pub rehearsal: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A document that an earlier version wrote says the same as one of today.
+    #[test]
+    fn what_an_earlier_version_said_in_words_is_read() {
+        for spoils in [Spoils::SlowestLatencies, Spoils::LatenciesAndSentRates, Spoils::RatesAndLatencies] {
+            let earlier = serde_json::json!({
+                "id": "host-contended", "severity": "warning", "caused_by": [], "title": "", "explanation": "", "remedies": [],
+                "evidence": { "spoils": spoils.words(), "spoils_all": if spoils.is_all() { "yes" } else { "no" } },
+            });
+            let mut finding: Finding = serde_json::from_value(earlier).unwrap();
+            assert_eq!((finding.spoils, finding.spoiled()), (None, Some(spoils)));
+            (finding.spoils, finding.evidence) = (Some(spoils), BTreeMap::new());
+            let read: Finding = serde_json::from_value(serde_json::to_value(&finding).unwrap()).unwrap();
+            assert_eq!(read.spoiled(), Some(spoils));
+        }
+    }
 }

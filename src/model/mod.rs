@@ -4,6 +4,7 @@
 //! Not here: anything that computes over time, reads a clock or talks to the OS. Derived figures that two
 //! renderers need are methods on these types, so that no two renderers compute the same figure twice.
 
+pub mod address;
 pub mod body;
 pub mod budget;
 mod closes;

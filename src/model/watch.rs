@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
+
 use super::document::{self, Unavailable};
 use super::explanation::Reading;
 use super::facts::KernelCounters;
@@ -104,7 +106,8 @@ pub struct Destination {
     /// local address
     pub source: String,
     /// peer address and port
-    pub destination: String,
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub destination: Address,
     /// how it is known to be the command's
     pub by: Attribution,
     /// P

@@ -11,6 +11,7 @@ use super::programs::Program;
 use super::step::{Hit, Step, V4};
 use super::steps::steps;
 use super::systems::System;
+use crate::model::address::Address;
 use crate::model::budget::Budget;
 use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Os, Reading, Side};
 use crate::model::figures::{self, hold};
@@ -25,14 +26,14 @@ pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: O
         let open = reading.certainty == Certainty::Ambiguous;
         let program = reading.tool.as_deref().and_then(Program::of_tool);
         let exactly = |limit| reading.exactly.filter(|_| limit == reading.limit);
-        let v4 = Hit::v4(reading.address.as_deref());
+        let v4 = Hit::v4(reading.address.as_ref());
         let hit =
             |limit, call| Hit { limit, exactly: exactly(limit), table: reading.table, call, side: reading.side, program, v4 };
         let first = hit(reading.limit, reading.call);
         let others = reading.alternatives.iter().filter(|_| open);
         let others = others.map(|a| hit(a.limit, a.call)).filter(|h| h.limit != first.limit);
         let all = std::iter::once(first).chain(others).flat_map(|hit| for_hit(hit, arithmetic, os));
-        for remedy in all.map(|remedy| with_address(remedy, reading.address.as_deref())) {
+        for remedy in all.map(|remedy| with_address(remedy, reading.address.as_ref())) {
             if !out.iter().any(|r| r.action == remedy.action) {
                 out.push(remedy);
             }
@@ -70,7 +71,7 @@ fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Option<Os>) -> Vec<Rem
 }
 
 /// With the address that the text shows in its commands.
-fn with_address(remedy: Remedy, address: Option<&str>) -> Remedy {
+fn with_address(remedy: Remedy, address: Option<&Address>) -> Remedy {
     let fill = |command: String| filled(&command, address);
     Remedy {
         command: fill(remedy.command),

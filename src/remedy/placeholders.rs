@@ -1,5 +1,7 @@
 //! Commands with the address that a text shows, or in a form that needs none.
 
+use crate::model::address::Address;
+
 /// What stands for an address in commands and sentences, and what they are where the text shows none. The longer first.
 const WITHOUT: &[(&str, &str)] = &[
     (" 'sport = :PORT'", ""),
@@ -12,12 +14,12 @@ const WITHOUT: &[(&str, &str)] = &[
     ("http://ADDRESS:PORT/", "URL"),
 ];
 
-/// `text` with `address` (`10.0.0.1:8080`, `[::1]:80`, `:3000`, or a name) in the places of HOST, PORT, ADDRESS and NAME.
-pub fn filled(text: &str, address: Option<&str>) -> String {
-    let (host, port) = address.map_or((None, None), parts);
+/// `text` with `address` in the places of HOST, PORT, ADDRESS and NAME.
+pub fn filled(text: &str, address: Option<&Address>) -> String {
+    let port = address.and_then(|a| a.port.as_ref());
     let mut out = text.to_owned();
     match port {
-        Some(port) => out = out.replace("PORT", port),
+        Some(port) => out = out.replace("PORT", &port.to_string()),
         None => {
             for (with, without) in WITHOUT {
                 out = out.replace(with, without);
@@ -25,27 +27,20 @@ pub fn filled(text: &str, address: Option<&str>) -> String {
         }
     }
     // An address that stands for all of them is none to connect to.
-    let host = host.filter(|h| !matches!(*h, "" | "0.0.0.0" | "[::]"));
-    match host {
-        Some(host) => out.replace("HOST", host).replace("NAME", host).replace("ADDRESS", host.trim_matches(['[', ']'])),
+    match address.filter(|a| !a.is_any()) {
+        Some(at) => out.replace("HOST", &at.url_host()).replace("NAME", &at.url_host()).replace("ADDRESS", &at.host),
         None if port.is_some() => out.replace("HOST", "localhost"),
         None => out,
     }
 }
 
-fn parts(address: &str) -> (Option<&str>, Option<&str>) {
-    match address.rsplit_once(':') {
-        Some((host, port)) => (Some(host), Some(port)),
-        None => (Some(address), None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::model::address::Address;
 
     #[test]
     fn a_known_address_is_filled_in_and_an_unknown_one_is_left_out() {
+        let filled = |text: &str, address: Option<&str>| super::filled(text, address.map(Address::from).as_ref());
         assert_eq!(filled("ss -ltnp 'sport = :PORT'", Some(":3000")), "ss -ltnp 'sport = :3000'");
         assert_eq!(filled("ss -ltnp 'sport = :PORT'", None), "ss -ltnp");
         assert_eq!(filled("curl -v http://HOST:PORT/", Some("10.0.0.1:80")), "curl -v http://10.0.0.1:80/");

@@ -1,8 +1,11 @@
 //! One thing to do about a limit, on each system; and a limit as it was hit.
 
+use std::net::IpAddr;
+
 use super::catalogue::Way;
 use super::catalogue::Way::{Command, No, Same};
 use super::programs::Program;
+use crate::model::address::Address;
 use crate::model::explanation::{Exactly, FailedCall, KernelTable, Limit, Side};
 
 /// A limit as hit: at which call, by whose socket, on the way to which address.
@@ -28,12 +31,11 @@ pub(super) enum V4 {
 
 impl Hit {
     /// Of an address with its port.
-    pub(super) fn v4(address: Option<&str>) -> V4 {
-        let host = address.and_then(|a| a.rsplit_once(':')).map_or("", |(host, _)| host);
-        match host.parse::<std::net::Ipv4Addr>() {
-            Ok(ip) if ip.is_loopback() => V4::Loopback,
-            Ok(_) => V4::Elsewhere,
-            Err(_) => V4::No,
+    pub(super) fn v4(address: Option<&Address>) -> V4 {
+        match address.filter(|a| a.port.is_some()).and_then(Address::ip) {
+            Some(IpAddr::V4(ip)) if ip.is_loopback() => V4::Loopback,
+            Some(IpAddr::V4(_)) => V4::Elsewhere,
+            Some(IpAddr::V6(_)) | None => V4::No,
         }
     }
 }

@@ -292,6 +292,7 @@ fn exhausted() -> Finding {
     let id = FindingId::LocalPortsExhausted;
     Finding {
         machines: Vec::new(),
+        spoils: None,
         id,
         severity: id.severity(),
         caused_by: Vec::new(),
@@ -341,6 +342,7 @@ fn returning() -> Finding {
     let id = FindingId::FailuresWillReturn;
     Finding {
         machines: Vec::new(),
+        spoils: None,
         id,
         severity: id.severity(),
         caused_by: vec![FindingId::LocalPortsExhausted],

@@ -8,6 +8,7 @@ use super::style::Style;
 use super::text::{Detail, Page, render_run};
 use super::{json, locust};
 use crate::model::course::{LevelOf, Stage, Stages};
+use crate::model::finding::Spoils;
 use crate::model::outcome::Cause;
 use crate::model::plan::{Pinning, PortMode, PortRange, Unreached};
 use crate::model::result::{ClockOffset, CoreUse, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult};
@@ -217,6 +218,7 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         f.run.resources.client.cores = vec![CoreUse { core: 0, cpu_s: 0.5 }];
         merged(&mut f.run);
         f.run.validity.stopped = true;
+        f.run.findings.iter_mut().for_each(|finding| finding.spoils = Some(Spoils::RatesAndLatencies));
         (f.run.plan.led, f.run.careful) = (true, vec!["w1: only 3 answers".into()]);
         f.run.plan = f.run.plan.sharded(1, 2);
         (f.run.host.name, f.run.host.boot_id) = (Some("w1".into()), Some("b".into()));

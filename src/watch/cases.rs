@@ -1,6 +1,7 @@
 //! What several rules need of a report.
 
 use super::program::{Keeps, Known};
+use crate::model::address::Address;
 use crate::model::budget::Budget;
 use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Reading, Side};
 use crate::model::finding::Remedy;
@@ -87,14 +88,14 @@ pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at:
 }
 
 /// What commands are about: the address of the output's own lines, else the destination.
-fn address<'a>(report: &'a WatchReport, limit: Limit, at: Option<&'a Destination>) -> Option<&'a str> {
-    let named = said(report, limit).1.and_then(|r| r.address.as_deref());
+fn address<'a>(report: &'a WatchReport, limit: Limit, at: Option<&'a Destination>) -> Option<&'a Address> {
+    let named = said(report, limit).1.and_then(|r| r.address.as_ref());
     let only = || match &report.destinations[..] {
         // The port that is in use is one of this side.
-        [only] if limit != Limit::PortBusy => Some(only.destination.as_str()),
+        [only] if limit != Limit::PortBusy => Some(&only.destination),
         _ => None,
     };
-    named.or_else(|| at.map(|d| d.destination.as_str())).or_else(only)
+    named.or_else(|| at.map(|d| &d.destination)).or_else(only)
 }
 
 /// The settings of a private namespace are flags of the next one.

@@ -349,7 +349,7 @@ impl Course {
         let (peak_cps, peak_over_s) = of_peak(seen.by_client.or(seen.by_server.peak));
         Destination {
             source: source.to_string(),
-            destination: dest.to_string(),
+            destination: dest.into(),
             by,
             pool: self.pool,
             hold_s,

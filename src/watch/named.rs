@@ -1,5 +1,7 @@
 //! Addresses that a command's own words name: `http://HOST:PORT/`, `--host=HOST:PORT`, `HOST:PORT`.
 
+use crate::model::address::Address;
+
 /// Host and port of every address in `words`, each once. Port 80 or 443 where a URL has none.
 pub fn named_addresses(words: &[String]) -> Vec<(String, u16)> {
     let mut found = Vec::new();
@@ -30,16 +32,14 @@ fn of_url(word: &str) -> Option<(String, u16)> {
 }
 
 fn of_pair(word: &str) -> Option<(String, u16)> {
-    let (host, port) = word.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|port| *port > 0)?;
-    let (host, is_v6) = match host.strip_prefix('[') {
-        Some(v6) => (v6.strip_suffix(']')?, true),
-        None => (host, false),
-    };
+    let address = Address::from(word);
+    let port = address.port_number().filter(|port| *port > 0)?;
+    let is_v6 = word.starts_with('[') && address.ip().is_some_and(|ip| ip.is_ipv6());
+    let host = address.host;
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-:".contains(c);
     // `app:8080` may be anything; a bare word before a port is a host only where it looks like one.
     let is_host = host == "localhost" || host.contains('.') || is_v6;
-    (is_host && host.chars().all(plain) && !host.starts_with('.')).then(|| (host.to_owned(), port))
+    (is_host && host.chars().all(plain) && !host.starts_with('.')).then_some((host, port))
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Rules about the other side: what its kernel queue, its process and the command's output show.
 
-use std::net::SocketAddr;
-
 use super::cases::{ended, is_of_server, may_be, name, nobody_listens, remedies, said, servers};
 use crate::diagnose::rule::{Found, Ruling};
+use crate::model::address::Address;
 use crate::model::explanation::{Certainty, FailedCall, Limit};
 use crate::model::figures::{count, counted, seconds};
 use crate::model::finding::Remedy;
@@ -117,14 +116,12 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
 }
 
 /// Whether an address can only have meant a server outside: in a sandbox, on its loopback, and nothing listens there.
-fn is_outside(report: &WatchReport, address: &str) -> bool {
-    let port = |address: &str| address.rsplit_once(':').map(|(_, port)| port.to_owned());
-    let is_loopback = address.starts_with("localhost:") || address.parse::<SocketAddr>().is_ok_and(|a| a.ip().is_loopback());
-    let listens = servers(report).any(|(d, _)| port(&d.destination) == port(address));
-    report.watched.sandbox && is_loopback && !listens
+fn is_outside(report: &WatchReport, address: &Address) -> bool {
+    let listens = servers(report).any(|(d, _)| d.destination.port == address.port);
+    report.watched.sandbox && address.port.is_some() && address.is_loopback() && !listens
 }
 
-fn own_loopback(address: &str) -> String {
+fn own_loopback(address: &Address) -> String {
     format!(
         "The sandbox has a loopback of its own, and nothing listens at {address} in it: a private namespace cannot reach a server outside."
     )
@@ -180,7 +177,7 @@ pub(super) fn backlog(report: &WatchReport) -> Ruling {
     if most.is_none() {
         return found.remedies(remedies(report, Limit::Backlog, FailedCall::Connect, Some(d))).ruling();
     }
-    let port = d.destination.rsplit(':').next().unwrap_or_default();
+    let port = d.destination.port_number().unwrap_or_default();
     let asks = advice(
         format!("let the server ask for more than {} in listen(), or accept faster", count(s.queue_limit)),
         longer_backlog(&s.name),
@@ -213,7 +210,7 @@ fn no_syn_answered(report: &WatchReport) -> Ruling {
         "At most {} waited at once, with a SYN that was sent again after a second and more, and none was ever established. Packets are lost on the way, a firewall drops them, or no machine has this address; a port at which nobody listens would have refused at once.",
         counted(d.unanswered_max, "connection")
     );
-    let port = d.destination.rsplit(':').next().unwrap_or_default();
+    let port = d.destination.port_number().unwrap_or_default();
     let see = advice(
         "see whether anything comes back",
         format!("tcpdump -ni any tcp port {port}"),

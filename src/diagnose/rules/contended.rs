@@ -4,11 +4,9 @@ use crate::diagnose::indicators::{Contention, Indicators, Reason, Waiter};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::WAIT_PERCENT;
 use crate::model::figures::{number, percent, seconds, share};
+use crate::model::finding::Spoils;
 use crate::model::result::RunResult;
 use crate::remedy::{advice, load_with};
-
-/// Evidence: whether the figures as a whole are not to be trusted.
-pub(in crate::diagnose) const SPOILS_ALL: &str = "spoils_all";
 
 /// host-contended.
 pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -22,15 +20,15 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
     };
     let (spoils, reading) = match (c.who, c.spoils) {
         (_, false) => (
-            "the slowest latencies",
+            Spoils::SlowestLatencies,
             "Requests of that time waited too: read the slowest latencies as this machine's, not the target's.",
         ),
         (Waiter::Client, true) => (
-            "latencies, and rates above what it could send",
+            Spoils::LatenciesAndSentRates,
             "Its own waiting is in every latency, and a rate may be what the client could send: read neither as the target's.",
         ),
         (Waiter::Target, true) => {
-            ("rates and latencies", "Rates and latencies are those of a target with less than its share of this machine.")
+            (Spoils::RatesAndLatencies, "Rates and latencies are those of a target with less than its share of this machine.")
         }
     };
     let waited = percent(c.wait_percent);
@@ -92,12 +90,13 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
         .with("seconds_with_waiting", c.seconds as u64)
         .with("measured_seconds", c.measured as u64)
         .with("wait_percent_mean", c.wait_percent)
-        .with("spoils", spoils)
-        .with(SPOILS_ALL, if c.spoils { "yes" } else { "no" })
+        .with("spoils", spoils.words())
+        .with("spoils_all", if spoils.is_all() { "yes" } else { "no" })
         .with("others_cpu_percent", others)
         .with("quota_cores", quota.map(|q| q.quota_cores))
         .with("throttled_periods", quota.map(|q| q.throttled_periods))
         .with("throttled_s", quota.map(|q| q.throttled_s))
         .remedies(vec![first, advice("run it again on a quiet machine", again, "waiting for a core near 0 %")])
+        .spoiling(spoils)
         .ruling()
 }

@@ -72,8 +72,7 @@ fn follows(run: &RunResult) -> Option<String> {
 
 /// Its title, and what it spoils where it says so.
 fn in_a_line(f: &Finding) -> String {
-    let spoils = f.evidence.get("spoils").and_then(serde_json::Value::as_str);
-    spoils.map_or_else(|| f.title.clone(), |what| format!("{}; that spoils {what}", f.title))
+    f.spoiled().map_or_else(|| f.title.clone(), |what| format!("{}; that spoils {}", f.title, what.words()))
 }
 
 /// What the lines above have said: kinds of failures, requests that never started, users without a connection where
