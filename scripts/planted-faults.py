@@ -216,8 +216,8 @@ class Tree:
             except ProcessLookupError:
                 pass
             child.wait()
-        failed = re.findall(r"^test (\S+).* \.\.\. FAILED$", output, re.M)
-        failed += [n for n in re.findall(r"^    (\S+)$", output, re.M) if n not in failed] if child.returncode else []
+        # The list at the end; what a test prints itself stands before it.
+        failed = re.findall(r"^    ([\w:]+)$", output.rpartition("\nfailures:\n")[2], re.M) if child.returncode else []
         if child.returncode and not failed:
             failed = [f"(ended with {child.returncode})"]
         ran = re.search(r"^running (\d+) tests?$", output, re.M)
