@@ -26,7 +26,7 @@ its row in the table has changed, or if it was not caught. --fresh forgets the s
 
   --check          only: does every row still fit the sources of this tree (each text found exactly once)? Builds nothing
   --list           only: the rows and their results so far
-  --only TEXT      only faults whose id or file contains TEXT
+  --only TEXT      only faults whose id, file or test contains TEXT
   --alone          plant every fault by itself, without switches: a build for each
   --widen          where the named test passes, try all tests of the binaries lib, pure and wire
   --state FILE     default: target/planted-faults.json
@@ -188,7 +188,9 @@ class Tree:
             message = json.loads(line)
             if message["reason"] == "compiler-artifact" and message.get("executable") and message["profile"]["test"]:
                 kind = message["target"]["kind"][0]
-                self.built["lib" if kind == "lib" else message["target"]["name"]] = message["executable"]
+                # A copy: another cargo may build in the same directory.
+                name = "lib" if kind == "lib" else message["target"]["name"]
+                self.built[name] = shutil.copy(message["executable"], os.path.join(self.above, name))
             elif message["reason"] == "compiler-message" and message["message"]["level"] == "error":
                 for span in message["message"]["spans"] or [{"file_name": "", "line_start": 0}]:
                     errors.append((span["file_name"], span["line_start"], message["message"]["message"]))
@@ -385,7 +387,7 @@ def main(arguments):
         print(__doc__.strip())
         return 0
     every = rows_of(TABLE)
-    rows = [r for r in every if options.only in r["id"] or options.only in r["file"]]
+    rows = [r for r in every if any(options.only in r[key] for key in ("id", "file", "test"))]
     if options.check:
         check(every, ROOT)
         print(f"planted faults: {len(every)} rows fit the sources")
