@@ -28,6 +28,7 @@ else
   [ -z "${SOCKBENCH_NO_SKIP:-}" ] || exit 1
 fi
 command -v python3 >/dev/null || skip "python3 is not installed"
+python3 scripts/planted-faults.py --check || exit 1
 # One that lies there may be of an older tree; nothing is done if it is not.
 [ -n "${SOCKBENCH:-}" ] || cargo build --profile quick --quiet || exit 1
 export SOCKBENCH=${SOCKBENCH:-${CARGO_TARGET_DIR:-target}/quick/sockbench}

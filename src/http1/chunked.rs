@@ -317,6 +317,16 @@ mod tests {
     }
 
     #[test]
+    fn each_chunk_and_the_trailers_have_their_limits_for_themselves() {
+        let many = [b"1\r\nx\r\n".repeat(20), b"0\r\n\r\n".to_vec()].concat();
+        assert_eq!(whole(&many), Ok(Step { consumed: many.len(), body: 20, done: true }), "21 digits in all");
+        let (extension, trailer) = ("e".repeat(limits::CHUNK_EXT_BYTES - 1), "t".repeat(limits::TRAILER_BYTES - 3));
+        let longest = format!("1;{extension}\r\nx\r\n0;{extension}\r\nT:{trailer}\r\n\r\n");
+        assert_eq!(whole(longest.as_bytes()), Ok(Step { consumed: longest.len(), body: 1, done: true }));
+        assert_eq!(whole(longest.replace("T:", "T:t").as_bytes()), Err(ChunkFault::TooLong), "one byte more");
+    }
+
+    #[test]
     fn a_fault_says_where_and_shows_its_line() {
         for (text, consumed, body, line) in [
             (&b"3\r\nabc\r\nzz\r\n"[..], 8, 3, &b"z"[..]),

@@ -219,6 +219,7 @@ mod tests {
     fn dates() {
         assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(date(951_868_800), "Wed, 01 Mar 2000 00:00:00 GMT", "the years of the arithmetic begin here");
         assert_eq!(date(1_709_251_199), "Thu, 29 Feb 2024 23:59:59 GMT");
         assert_eq!(date(1_798_761_599), "Thu, 31 Dec 2026 23:59:59 GMT");
     }

@@ -116,6 +116,10 @@ fn lengths_are_limited_before_the_end_is_seen() {
     assert_eq!(HeadReader::default().read(long_field.as_bytes(), &SMALL), Err(Fault::HeadTooLong));
     assert_eq!(read(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(64)).as_bytes()), Err(Fault::TargetTooLong));
     assert_eq!(read(format!("{long_field}\r\nHost: a\r\n\r\n").as_bytes()), Err(Fault::HeadTooLong));
+    let of_length = |n: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(n - 32));
+    assert_eq!(of_length(SMALL.bytes).len(), SMALL.bytes);
+    assert!(read(of_length(SMALL.bytes).as_bytes()).is_ok(), "the greatest length is allowed");
+    assert_eq!(read(of_length(SMALL.bytes + 1).as_bytes()), Err(Fault::HeadTooLong));
 }
 
 #[test]

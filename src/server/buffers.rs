@@ -117,3 +117,32 @@ impl Spare {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::request::Method;
+    use crate::http1::status::Status;
+    use crate::model::time::Stamp;
+    use crate::server::route::Handler;
+
+    #[test]
+    fn an_answer_is_counted_when_its_last_byte_is_sent_also_after_what_was_sent_is_dropped() {
+        let answered = Answered { handler: Handler::Health, method: Method::Get, status: Status::Ok, since: Stamp::ZERO };
+        let mut b = Buffers::default();
+        let sent = |b: &mut Buffers, n| {
+            let mut count = 0;
+            b.on_sent(n, |_| count += 1);
+            count
+        };
+        b.output = vec![0; limits::WRITE_HIGH_WATER];
+        b.mark(answered);
+        b.output.extend_from_slice(&[1; 10]);
+        b.mark(answered);
+        assert_eq!(sent(&mut b, limits::WRITE_HIGH_WATER - 1), 0);
+        assert_eq!(sent(&mut b, 1), 1);
+        assert_eq!(b.unsent(), [1; 10], "all else is dropped");
+        assert_eq!((sent(&mut b, 9), sent(&mut b, 1)), (0, 1));
+        assert!(b.is_empty());
+    }
+}

@@ -252,6 +252,20 @@ mod tests {
         assert!(!b.pool.submit(task(3)));
         drop(hold);
         assert_eq!(b.results.iter().take(3).map(|c| c.token.slot).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!((b.pool.gauge.busy(), b.pool.gauge.waiting()), (0, 0));
+    }
+
+    #[test]
+    fn a_job_says_how_long_it_waited_and_worked() {
+        let b = bench(1, 8, false, |_| {
+            sleep(Duration::from_millis(2));
+            JobBody::Io
+        });
+        // Both are queued when the clock starts; the second waits for the first.
+        assert!(b.pool.submit(task(0)) && b.pool.submit(task(1)));
+        let times = b.results.iter().take(2).map(|c| if let JobResult::Done(_, timing) = c.result { timing } else { panic!() });
+        let [first, second] = times.collect::<Vec<_>>()[..] else { panic!("two results") };
+        assert!(first.work_us >= 2000 && second.queue_us >= first.queue_us + 2000, "{first:?} {second:?}");
     }
 
     #[test]

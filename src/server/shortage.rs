@@ -60,5 +60,6 @@ mod tests {
         assert_eq!(s.look(ms(1400), 4, libc::EMFILE), Some(Change::Ended(Duration::from_millis(200), 4)));
         assert_eq!(s.look(ms(1600), 4, libc::EMFILE), None);
         assert_eq!(s.look(ms(1800), 5, libc::ENFILE), Some(Change::Began(libc::ENFILE)));
+        assert_eq!(s.look(ms(2800), 5, libc::ENFILE), Some(Change::Ended(Duration::ZERO, 1)), "its own pauses only");
     }
 }

@@ -144,4 +144,21 @@ mod tests {
         failing.record_connected(Stamp::from_millis(1500));
         assert_eq!((both(failing.clone(), &other), both(other, &failing)), (2, 2));
     }
+
+    #[test]
+    fn only_a_connection_after_the_last_failure_and_more_than_the_gap_part_two_workers() {
+        let rows = |mine: &[u64], connected: &[u64], other: u64| {
+            let (mut a, mut b) = (Outages::default(), Outages::default());
+            for at in mine {
+                a.record(Stamp::from_millis(*at));
+                connected.iter().filter(|c| *c > at).for_each(|c| a.record_connected(Stamp::from_millis(*c)));
+            }
+            b.record(Stamp::from_millis(other));
+            a.add(&b);
+            a.to_rows().len()
+        };
+        assert_eq!((rows(&[1000], &[1100], 1500), rows(&[1000], &[1100], 1501)), (1, 2), "the gap belongs to the stretch");
+        // A connection in the stretch says nothing of its end: the first after it was made when the other had failed.
+        assert_eq!(rows(&[5000, 5400], &[5200, 6000], 5950), 1);
+    }
 }

@@ -380,6 +380,7 @@ mod tests {
         assert_eq!((row.count, row.connecting, row.waiting, row.receiving, row.overdue), (3, 1, 1, 1, 1));
         assert_eq!((row.waited_max_ms, row.oldest_sent_s), (900.0, Some(0.1)));
         assert_eq!(u.to_row(None).overdue, 2, "nothing was answered: all that were sent");
+        assert_eq!(u.to_row(Some(900_000)).overdue, 0, "as long as the slowest answer is not longer");
     }
 
     #[test]
@@ -391,5 +392,6 @@ mod tests {
         }
         let rows = s.to_rows().unwrap();
         assert_eq!((rows.len(), rows[0].to_s), (ROWS, 9.0));
+        assert!(rows[1].from_s > 700.0, "those after the first that were longer: {:?}", rows[1]);
     }
 }

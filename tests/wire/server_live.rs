@@ -155,6 +155,22 @@ fn a_half_closed_client_is_answered_from_a_pool_too() {
     assert_eq!(read_all(&mut s).matches("200 OK").count(), 2);
 }
 
+/// The kernel reports the last bytes and the FIN behind them as one event: no further one comes.
+#[test]
+fn a_fin_in_the_packet_of_the_request_ends_the_connection() {
+    let server = start(&plan());
+    for _ in 0..10 {
+        let mut s = server.connect();
+        s.write_all(HEALTH.as_bytes()).unwrap();
+        read_answers(&mut s, 1);
+        socket2::SockRef::from(&s).set_tcp_cork(true).unwrap();
+        s.write_all(HEALTH.as_bytes()).unwrap();
+        s.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_all(&mut s).matches("200 OK").count(), 1);
+    }
+    assert_eq!(closes(&server.stop(), "client-fin"), 10);
+}
+
 #[test]
 fn refusals_reach_a_client_that_goes_on_sending() {
     let server = start(&plan());

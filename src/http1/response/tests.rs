@@ -182,6 +182,32 @@ fn faults_by_name_with_the_bytes_that_show_them() {
 }
 
 #[test]
+fn answers_without_a_body_end_with_their_head() {
+    for status in ["204 No Content", "304 Not Modified"] {
+        let text = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n");
+        let (p, a) = read(text.as_bytes());
+        assert_eq!((p, a.keep, a.body_bytes), (DONE, true, 0), "the length of a {status} is that of another answer");
+    }
+}
+
+#[test]
+fn a_body_may_have_the_greatest_length_and_no_byte_more() {
+    let expect = Expect { body_bytes: 5, ..SMALL };
+    let (length, chunks) =
+        ("Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n");
+    for framing in [length, chunks] {
+        let text = format!("HTTP/1.1 200 OK\r\n{framing}");
+        let (p, a, _) = read_in(&[text.as_bytes()], expect, Start::Fresh);
+        assert_eq!((p, a.body_bytes), (DONE, 5), "{framing:?}");
+        let (p, ..) = read_in(&[text.as_bytes()], Expect { body_bytes: 4, ..expect }, Start::Fresh);
+        assert_eq!(p, Err(ProtocolFault::BodyTooLarge), "{framing:?}");
+    }
+    let open = b"HTTP/1.1 200 OK\r\n\r\nhello";
+    assert_eq!(read_in(&[open], expect, Start::Fresh).0, Ok(Progress::More), "whole at the end of the connection");
+    assert_eq!(read_in(&[open, b"!"], expect, Start::Fresh).0, Err(ProtocolFault::BodyTooLarge));
+}
+
+#[test]
 fn an_upgrade_that_was_asked_for_is_an_answer() {
     let asked = Expect { upgrade: true, ..SMALL };
     let (p, a, _) = read_in(&[b"HTTP/1.1 101 Switching Protocols\r\n\r\n"], asked, Start::Fresh);

@@ -67,6 +67,14 @@ fn closer_server_ends_the_sample_at_the_last_byte_and_frees_the_user_at_eof() {
     assert_eq!((after.close, after.free_at), (None, None));
     let after = u.on_eof(at(9), &r);
     assert_eq!((after.sample, after.close, after.free_at), (None, Some(ClosedBy::Server), Some(at(9))));
+    // The think time counts from the answer, and is kept where the end of the connection takes less.
+    let think = Think::uniform(Duration::from_millis(50), Duration::from_millis(50));
+    let r = Rules { think, ..r };
+    for (eof, free) in [(at(9), at(55)), (at(60), at(60))] {
+        let mut u = waiting(&r);
+        u.on_bytes(OK, at(5), &r, &mut AnswerHeads::default());
+        assert_eq!(u.on_eof(eof, &r).free_at, Some(free));
+    }
 }
 
 #[test]
@@ -115,6 +123,34 @@ fn reset_inside_and_outside_a_request() {
     let after = u.on_error(on_socket(Call::Read, ECONNRESET), at(3), &r);
     assert_eq!((after.sample, after.close), (None, Some(ClosedBy::Reset)), "an idle connection is lost, nothing failed");
     assert_eq!(u.begin(EndpointId(0), None, at(4), &r), Begin::Connect);
+    u.on_connecting();
+    u.on_connected(at(5));
+    assert!(!failure(&u.on_error(on_socket(Call::Write, ECONNRESET), at(6), &r)).reused, "another connection, its first request");
+    let mut u = waiting(&r);
+    u.on_bytes(OK, at(2), &r, &mut AnswerHeads::default());
+    u.begin(EndpointId(0), None, at(3), &r);
+    assert!(failure(&u.on_error(on_socket(Call::Write, ECONNRESET), at(4), &r)).reused, "one answer came on it");
+}
+
+#[test]
+fn a_status_from_400_on_is_a_failure() {
+    for (status, fails) in [(399, false), (400, true), (599, true)] {
+        let r = rules(true, Closer::Client);
+        let text = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
+        let after = waiting(&r).on_bytes(text.as_bytes(), at(5), &r, &mut AnswerHeads::default());
+        assert_eq!(matches!(outcome(&after), Outcome::Failed(f) if f.status() == Some(status)), fails, "{status}");
+    }
+}
+
+#[test]
+fn a_request_has_its_time_from_its_start() {
+    let r = rules(true, Closer::Client);
+    let mut u = waiting(&r);
+    assert_eq!(u.deadline(), at(0).plus(r.timeout));
+    u.on_bytes(OK, at(5), &r, &mut AnswerHeads::default());
+    assert_eq!(u.deadline(), Stamp::NEVER);
+    u.begin(EndpointId(0), None, at(6), &r);
+    assert_eq!(u.deadline(), at(6).plus(r.timeout), "the next one on the same connection too");
 }
 
 #[test]

@@ -281,6 +281,45 @@ fn reading_stops_while_64_kib_of_answers_wait() {
 }
 
 #[test]
+fn a_slow_reader_has_its_time_from_the_last_byte_that_it_took() {
+    // It takes its answer late, but whole: what is left is the idle time.
+    let mut b = Bench::new(Rules::default());
+    b.flows = false;
+    b.bytes(HEALTH).with(|c, cx| c.on_written(cx, 0));
+    b.flows = true;
+    b.at(20_000).at(60_000);
+    assert_eq!(b.conn().closed(), None, "the write timeout is over with the write");
+
+    // It asks faster than it takes the answers: that is no idle connection, however long it lasts.
+    let mut b = Bench::new(Rules::default());
+    b.flows = false;
+    b.bytes(&HEALTH.repeat(1000));
+    for n in 0..10 {
+        b.with(|c, cx| c.on_written(cx, 1)).at(n * 20_000);
+    }
+    assert_eq!(b.conn().closed(), None);
+}
+
+#[test]
+fn the_pieces_of_a_chunked_body_add_up() {
+    let mut rules = Rules::default();
+    rules.head.body = 10;
+    let mut b = Bench::new(rules);
+    b.bytes(b"GET /health HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    b.bytes(b"6\r\nabcdef\r\n").bytes(b"4\r\nghij\r\n");
+    assert_eq!(b.statuses(), "", "ten bytes are allowed");
+    b.bytes(b"1\r\n");
+    assert_eq!(b.statuses(), "413!");
+}
+
+#[test]
+fn an_error_to_head_has_no_body() {
+    let mut b = Bench::new(Rules::default());
+    b.bytes(b"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(b.sent.starts_with(b"HTTP/1.1 404 ") && b.sent.ends_with(b"\r\n\r\n"), "{}", b.sent.escape_ascii());
+}
+
+#[test]
 fn a_drain_lets_go_the_idle_and_finishes_the_busy() {
     let mut idle = Bench::new(Rules::default());
     idle.bytes(HEALTH).with(Conn::on_drain);
@@ -293,6 +332,12 @@ fn a_drain_lets_go_the_idle_and_finishes_the_busy() {
     assert_eq!(busy.shutdowns, 0);
     busy.job(io_done());
     assert_eq!((busy.statuses().as_str(), busy.shutdowns), ("200!", 1));
+
+    let mut halfway = Bench::new(Rules::default());
+    halfway.bytes(&[HEALTH, &HEALTH[..9]].concat()).with(Conn::on_drain);
+    assert_eq!(halfway.shutdowns, 0, "the request that has begun is answered");
+    halfway.bytes(&HEALTH[9..]);
+    assert_eq!((halfway.statuses().as_str(), halfway.shutdowns), ("200 200!", 1));
 
     let mut fresh = Bench::new(Rules::default());
     fresh.with(Conn::on_drain).at(500).bytes(HEALTH);

@@ -70,6 +70,13 @@ fn a_client_is_saturated_by_what_it_ran_and_not_by_what_it_waited() {
     let mut run = healthy();
     run.series[..40].iter_mut().for_each(|p| p.client_busiest_percent = Some(95.0));
     assert_eq!(fires(Id::GeneratorSaturated, &run).evidence["saturated_seconds"], 40);
+    // Two measured seconds are enough, one is not.
+    let mut short = healthy();
+    short.series.iter_mut().for_each(|p| p.client_busiest_percent = None);
+    short.series[..2].iter_mut().for_each(|p| p.client_busiest_percent = Some(95.0));
+    assert_eq!(fires(Id::GeneratorSaturated, &short).evidence["saturated_seconds"], 2);
+    short.series[1].client_busiest_percent = None;
+    clear(Id::GeneratorSaturated, &short);
     // The target's busiest thread was as full: then it is the target.
     let mut both = run.clone();
     both.series.iter_mut().for_each(|p| p.target_busiest_percent = Some(98.0));
