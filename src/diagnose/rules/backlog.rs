@@ -89,11 +89,17 @@ pub(in crate::diagnose) fn headline(run: &RunResult, seen: &Indicators) -> Strin
         (None, Some(retried)) => (retried, 0, "the way to the target is failing: SYNs are lost, and no backlog overflowed"),
         (None, None) => (Retried { count: 0, longest_ms: 0.0 }, 0, "the target is failing to accept them in time"),
     };
+    // Three of a million are another thing than three of four.
+    let of = match run.totals.connections_opened {
+        all if all > retried.count => format!(" of {}", count(all)),
+        _ => String::new(),
+    };
+    let took = || took(&retried).replacen(' ', &format!("{of} "), 1);
     let many = match (retried.count, given_up) {
         (0, 0) => "some were still being made at the end".to_owned(),
         (0, n) => format!("{} not made within {timeout}", were(n)),
-        (_, 0) => format!("{} to be made", took(&retried)),
-        (_, n) => format!("{} to be made, and {n} more were not made within {timeout}", took(&retried)),
+        (_, 0) => format!("{} to be made", took()),
+        (_, n) => format!("{} to be made, and {n} more were not made within {timeout}", took()),
     };
     format!("slow connects: {many}; {who}")
 }
