@@ -9,6 +9,7 @@ use super::{Exit, files, ports_serve, target};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, hold};
 use crate::diagnose::ports::pool::{PortUse, pool};
+use crate::model::address::{Address, Port};
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, count, counted, span};
 use crate::model::plan::Target;
@@ -199,16 +200,16 @@ fn destination(text: &str) -> Result<SocketAddr, Exit> {
     if let Ok(addr) = authority.parse() {
         return Ok(addr);
     }
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse::<u16>().map_err(|_| bad())?),
-        _ if text.starts_with("http://") => (authority, 80),
+    let Address { host, port } = Address::from(authority);
+    let port = match port {
+        Some(Port::Number(port)) => port,
+        None if text.starts_with("http://") => 80,
         _ => return Err(bad()),
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() {
         return Err(bad());
     }
-    let found = target::addresses(host, port)?;
+    let found = target::addresses(&host, port)?;
     let (addr, unreached) = target::choose(&found);
     if found.len() > 1 {
         let target = Target { resolved: found, unreached, ..Target::at(addr) };

@@ -68,7 +68,7 @@ impl Found {
     }
 
     /// Only these of its rule's causes explain it.
-    pub(super) fn caused_only_by(mut self, causes: Vec<FindingId>) -> Self {
+    pub(crate) fn caused_only_by(mut self, causes: Vec<FindingId>) -> Self {
         self.causes = Some(causes);
         self
     }

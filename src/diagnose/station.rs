@@ -12,6 +12,8 @@ pub(super) struct Station {
     pub(super) away_s: f64,
 }
 
+/// The share that waits at a constant pace is the limit of so many steps.
+const PACE_STEPS: u32 = 60;
 /// Weights of the states are kept below this.
 const LARGE: f64 = 1e150;
 
@@ -44,6 +46,19 @@ impl Station {
         late / all
     }
 
+    /// The same where requests come at a constant pace, which keeps the workers busy for the share `busy` of the time:
+    /// exact for one worker (D/M/1); of several fewer wait.
+    pub(super) fn waiting_longer_at_a_pace(&self, busy: f64, wait_s: f64) -> f64 {
+        if busy >= 1.0 {
+            return 1.0;
+        }
+        let mut waiting = busy;
+        for _ in 0..PACE_STEPS {
+            waiting = (-(1.0 - waiting) / busy).exp();
+        }
+        waiting * (-(1.0 - waiting) * wait_s * f64::from(self.workers.max(1)) / self.work_s).exp()
+    }
+
     /// The most users, up to `most`, of whose requests not more than `share` wait longer than `wait_s`; at least 1.
     pub(super) fn users_within(&self, wait_s: f64, share: f64, most: u32) -> u32 {
         let (mut fits, mut beyond) = (1, most.max(1).saturating_add(1));
@@ -71,6 +86,17 @@ mod tests {
 
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-3
+    }
+
+    /// D/M/1: the root of s = exp(-(1 - s) / load).
+    #[test]
+    fn at_a_constant_pace_fewer_wait() {
+        let one = Station { workers: 1, work_s: 1.0, away_s: 0.0 };
+        for (busy, waiting) in [(0.0, 0.0), (0.5, 0.2032), (0.7, 0.4670), (1.0, 1.0)] {
+            let got = one.waiting_longer_at_a_pace(busy, 0.0);
+            assert!(near(got, waiting), "{busy}: {got}");
+        }
+        assert!(near(one.waiting_longer_at_a_pace(0.7, 1.0), 0.4670 * (-0.533_f64).exp()));
     }
 
     /// One worker, Z = 9 S: by mean value analysis six users keep it busy for 0.5595 of the time.

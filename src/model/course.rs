@@ -95,8 +95,12 @@ impl Stages {
     #[must_use]
     pub fn scaled(&self, level: f64, length: f64) -> Self {
         let to = |to: f64| if self.of == LevelOf::Users { (to * level - EDGE).ceil().max(0.0) + 0.0 } else { typed(to * level) };
-        let whole_ms = |d: Duration| Duration::from_millis((d.as_secs_f64() * 1000.0).round().max(1.0) as u64);
-        let each = self.each.iter().map(|s| Stage { duration: whole_ms(s.duration.mul_f64(length)), to: to(s.to) });
+        let whole_ms = |d: Duration| {
+            // A stage of no length jumps, and stays one.
+            let least = if d.is_zero() { 0.0 } else { 1.0 };
+            Duration::from_millis((d.as_secs_f64() * length * 1000.0).round().max(least) as u64)
+        };
+        let each = self.each.iter().map(|s| Stage { duration: whole_ms(s.duration), to: to(s.to) });
         Self { of: self.of, each: each.collect() }
     }
 }
@@ -249,6 +253,14 @@ mod tests {
 
     fn stages(of: LevelOf, each: &[(u64, f64)]) -> Stages {
         Stages { of, each: each.iter().map(|(s, to)| Stage { duration: Duration::from_secs(*s), to: *to }).collect() }
+    }
+
+    #[test]
+    fn a_stage_of_no_length_stays_one_when_stages_are_scaled() {
+        let jump = stages(LevelOf::Users, &[(0, 9.0), (3, 90.0)]);
+        assert_eq!(jump.scaled(1.0, 1.0), jump);
+        assert_eq!(jump.scaled(2.0, 2.0), stages(LevelOf::Users, &[(0, 18.0), (6, 180.0)]));
+        assert_eq!(jump.scaled(1.0, 1e-9).each[1].duration, Duration::from_millis(1));
     }
 
     #[test]

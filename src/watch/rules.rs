@@ -7,6 +7,7 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT, WAIT_PERCENT};
 use crate::model::explanation::{FailedCall, Limit};
 use crate::model::figures::{count, counted, hold, percent, rate, seconds, share};
+use crate::model::finding::FindingId;
 use crate::model::watch::{Destination, Server, WatchReport};
 use crate::remedy::advice;
 
@@ -307,6 +308,8 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
         .with("busy_share", busy)
         .with("server_percent", server)
         .remedies(vec![more])
+        // A thread that ran all the time was kept by nobody.
+        .caused_only_by(vec![FindingId::LocalPortsExhausted])
         .ruling()
 }
 

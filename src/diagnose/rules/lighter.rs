@@ -192,7 +192,12 @@ impl<'a> Full<'a> {
         let is_mixed = plan.mix.len() > 1;
         let too_much = |part: &f64| {
             let think_s = (f64::from(plan.users) / (part * most) - self.alone_s).max(0.0);
-            is_mixed && self.waits(plan.users, think_s)
+            if is_mixed {
+                self.waits(plan.users, think_s)
+            } else {
+                let busy = part * most / self.capacity;
+                self.station(think_s).waiting_longer_at_a_pace(busy, WAIT_SHARE * self.own_s) > self.late_share
+            }
         };
         let parts = [CAPACITY_SHARE, 0.6, 0.5, 0.4];
         let part = parts.iter().copied().find(|part| !too_much(part)).unwrap_or(0.3);

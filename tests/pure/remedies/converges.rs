@@ -173,6 +173,15 @@ fn a_lock_behind_another_program() {
     check(&Case::foreign(1, 20, true).closed(90, (1000, 1000))).unwrap();
 }
 
+/// Work that varies much makes requests wait at a constant pace too: 70 % of what one worker did would leave the median at
+/// twice the response without a queue, which is the most that is promised.
+#[test]
+fn a_constant_pace_of_work_that_varies_much() {
+    for rate in [10.1, 10.6, 11.0, 15.0, 30.0] {
+        check(&Case::own("/cpu", 1, 100, Varies::Much).closed(19, (0, 0)).open(rate)).unwrap();
+    }
+}
+
 /// A mix whose requests meet a queue at one of its endpoints only.
 #[test]
 fn a_mix_with_one_full_endpoint() {
