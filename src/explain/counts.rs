@@ -319,4 +319,17 @@ mod tests {
             "a number of the epoch at best"
         );
     }
+
+    #[test]
+    fn thousands_and_running_totals() {
+        assert_eq!(
+            ["12k", "12K", "12", "1,234", "012"].map(super::whole),
+            [Some(12_000), Some(12_000), Some(12), Some(1234), None]
+        );
+        let total = |text| super::running_total(text);
+        assert_eq!(
+            [total("stats: refused 5 5"), total("stats: refused 5 9"), total("stats: refused 9 5")],
+            [Some(5), Some(9), None]
+        );
+    }
 }

@@ -146,3 +146,19 @@ fn epoch_s(text: &str) -> Option<f64> {
 pub fn read_history(text: &str) -> Result<Measured, LocustError> {
     History::read(text, Share::default()).map(|h| h.measured)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_failures_of_a_history_are_those_of_the_ports_where_no_others_were() {
+        let around = Around { os: None, side: Some(Side::Client) };
+        let row = |error: &str, count| Row { error: error.into(), count, seen: Some((1.0, 2.0)) };
+        let ports = || row("OSError(99, 'Cannot assign requested address')", 7);
+        let all = share(&[ports(), ports()], around);
+        assert_eq!((all.count, all.between), (None, None));
+        let some = share(&[ports(), row("ConnectionRefusedError(111, 'Connection refused')", 5)], around);
+        assert_eq!((some.count, some.between), (Some(7), Some((1.0, 2.0))));
+    }
+}

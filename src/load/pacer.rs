@@ -128,6 +128,15 @@ mod tests {
     }
 
     #[test]
+    fn the_last_user_starts_at_the_end_of_the_ramp_and_no_more_connect_before_it_than_there_are() {
+        let ramp = LoadPlan { users: 11, spawn_rate: 10.0, ..plan(0.0, 1) };
+        assert_eq!(ramp.ramp(), Duration::from_secs(1));
+        let few = LoadPlan { users: 3, ..plan(10_000.0, 1) };
+        assert_eq!((few.preconnects(), LoadPlan { preconnect: Some(2), ..few.clone() }.preconnects()), (3, 2));
+        assert_eq!(LoadPlan { preconnect: Some(9), ..few }.preconnects(), 3);
+    }
+
+    #[test]
     fn workers_share_the_rate_evenly() {
         let all = starts(&plan(300.0, 3), 1000);
         assert_eq!(all.len(), 300);

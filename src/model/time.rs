@@ -125,6 +125,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_of_a_run_has_hours_minutes_and_seconds() {
+        let at = |s| clock_at("2026-11-24T02:58:30Z", s);
+        assert_eq!(at(95.0).as_deref(), Some("2026-11-24 03:00:05 UTC"));
+        assert_eq!(at(86_400.0), None, "another day");
+    }
+
+    #[test]
     fn times_with_an_offset_are_the_same_moment() {
         let utc = unix_seconds("2026-11-24T10:00:00.5Z");
         assert_eq!(utc, Some(1_795_514_400.5));

@@ -123,6 +123,12 @@ mod tests {
     }
 
     #[test]
+    fn a_leap_year_is_the_longest_time() {
+        assert_eq!(duration("31622400"), Ok(Duration::from_secs(366 * 86_400)));
+        assert!(duration("31622401").is_err());
+    }
+
+    #[test]
     fn a_length_of_time_is_printed_as_a_person_types_it() {
         for (ns, typed) in [
             (0, "0s"),

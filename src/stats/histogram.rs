@@ -164,6 +164,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_at_a_bound_is_not_above_it() {
+        let mut t = Dense::new(LATENCY_DIGITS);
+        [999, 1000, 1000, 1001, 2_000_000].into_iter().for_each(|us| t.record(us));
+        assert_eq!([998, 999, 1000, 1001, 3_000_000].map(|us| t.count_above_us(us)), [5, 4, 2, 1, 0]);
+    }
+
+    #[test]
     fn sparse_and_dense_agree_on_every_quantile() {
         let mut dense = Dense::new(LATENCY_DIGITS);
         (0..5000_u64).for_each(|i| dense.record(i * i % 700_001));

@@ -146,6 +146,10 @@ mod tests {
         assert_eq!((row.first_refused_s, row.last_refused_s), (Some(0.95), Some(0.99)));
         assert_eq!(tail(&[100, 900], &[200]).to_row().unwrap().refused, 0);
         assert_eq!(tail(&[], &[200]).to_row(), None);
+        // Times of two workers are not finer than a slot: what was refused in that of the last answer is not after it.
+        for (answer, refused) in [(901, 919), (919, 901)] {
+            assert_eq!(tail(&[answer], &[refused, 921]).to_row().unwrap().refused, 1, "{answer} and {refused}");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use super::fixture;
 use super::interval::Interval;
 use super::recorder::Recorder;
 use super::totals::WorkerTotals;
-use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EndpointId, Failure, Outcome, Sample};
+use crate::model::outcome::{
+    Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EndpointId, Failure, Outcome, Sample,
+};
 use crate::model::result::RunResult;
 use crate::model::time::Stamp;
 
@@ -170,6 +172,35 @@ fn a_second_is_reported_once_every_worker_has_delivered_it() {
 }
 
 #[test]
+fn a_second_in_which_a_worker_finished_waits_for_the_others() {
+    let mut all = Aggregate::new(&fixture::plan());
+    let (mut a, mut b) = (Recorder::new(3, Duration::ZERO, false), Recorder::new(3, Duration::ZERO, false));
+    a.record_attempt(Stamp::from_millis(100));
+    all.add_worker(a.finish(Stamp::from_millis(700)));
+    assert_eq!((all.second(0), all.take_complete().len()), (None, 0), "it is no worker before that second");
+    b.record_attempt(Stamp::from_millis(800));
+    all.add_worker(b.finish(Stamp::from_millis(900)));
+    assert_eq!(all.second(0).map(|s| s.attempts), Some(2));
+}
+
+#[test]
+fn phases_follow_each_other_and_set_ups_are_told_apart() {
+    let ms = |n| Some(Stamp::from_millis(n));
+    let mut r = Recorder::new(1, Duration::ZERO, true);
+    let stamps = Sample { intended: ms(1), started: Stamp::from_millis(3), ended: Stamp::from_millis(80), ..answered() };
+    r.record(&Sample { connected: ms(8), sent: ms(18), first_byte: ms(48), ..stamps });
+    for us in [949_999, 950_000, 1_200_001, 2_900_000, 3_400_001] {
+        r.record_setup(Stamp::from_millis(80), us);
+    }
+    let totals = r.finish(Stamp::from_millis(100));
+    let p = &totals.endpoints[0].phases;
+    let phases = [&p.blocked, &p.connecting, &p.sending, &p.waiting, &p.receiving].map(|d| d.max_us());
+    assert_eq!(phases, [2000, 5000, 10_000, 30_000, 32_000].map(Some));
+    let c = &totals.connects;
+    assert_eq!((c.setup_retried, c.setup_near_1s, c.setup_near_3s), (4, 1, 1));
+}
+
+#[test]
 fn a_short_rest_joins_the_last_point() {
     let mut plan = fixture::plan();
     plan.threads = 1;
@@ -243,4 +274,54 @@ fn a_wait_belongs_to_the_seconds_that_it_lies_in() {
         all.add(&second(ms.map(Duration::from_millis)));
     }
     assert_eq!(all.waited, Some(Duration::from_millis(20)));
+}
+
+#[test]
+fn what_the_end_cut_and_how_idle_connections_ended_are_counted() {
+    let mut r = Recorder::new(1, Duration::ZERO, false);
+    r.record_attempt(Stamp::ZERO);
+    r.record(&Sample { outcome: Outcome::Cut, sent: Some(Stamp::ZERO), ..answered() });
+    [ClosedBy::Reset, ClosedBy::Server, ClosedBy::Reset].into_iter().for_each(|by| r.record_idle_close(by));
+    let totals = r.finish(Stamp::from_millis(1000));
+    let open = totals.unanswered.to_row(None);
+    assert_eq!((open.count, open.waiting, open.overdue), (1, 1, 1));
+    assert_eq!((totals.closes.idle_reset, totals.closes.idle_fin), (2, 1));
+}
+
+#[test]
+fn figures_are_over_the_time_that_they_are_of() {
+    let mut plan = fixture::plan();
+    (plan.rate, plan.threads, plan.warmup, plan.spawn_rate) = (100.0, 1, Duration::from_secs(1), 0.0);
+    let mut r = Recorder::new(3, plan.steady_from(), true);
+    for at_ms in [500, 1500, 2200] {
+        r.record(&Sample { ended: Stamp::from_millis(at_ms), ..answered() });
+    }
+    [10, 9900, 10_500].into_iter().for_each(|us| r.record_lateness(us));
+    r.record_wait(Stamp::from_millis(2200), Stamp::from_millis(2450));
+    let mut all = Aggregate::new(&plan);
+    all.add_worker(r.finish(Stamp::from_millis(2500)));
+    let mut run = fixture::blank(&plan);
+    all.fill(&mut run, Duration::from_millis(2500), &[]);
+    let steady = run.totals.steady.expect("longer than its warm-up");
+    assert!((steady.rps - 2.0 / 1.5).abs() < 1e-9, "{steady:?}");
+    assert_eq!(run.resources.client.late_requests, 1, "later than 10 ms");
+    let last = run.series.last().expect("three points");
+    assert_eq!((last.t_s, last.client_idle_percent), (2.5, Some(50.0)), "250 ms of 500");
+}
+
+#[test]
+fn requests_that_never_had_a_connection_were_carried_by_none() {
+    let mut plan = fixture::plan();
+    plan.threads = 1;
+    let mut r = Recorder::new(3, Duration::ZERO, false);
+    r.record_setup(Stamp::ZERO, 100);
+    let refused = Outcome::of(Failure::new(Call::Connect, Cause::Errno(ECONNREFUSED)));
+    for outcome in [answered().outcome, answered().outcome, refused] {
+        r.record(&Sample { outcome, ..answered() });
+    }
+    let mut all = Aggregate::new(&plan);
+    all.add_worker(r.finish(Stamp::from_millis(1000)));
+    let mut run = fixture::blank(&plan);
+    all.fill(&mut run, Duration::from_secs(1), &[]);
+    assert_eq!((run.totals.requests, run.totals.requests_per_connection), (3, Some(2.0)));
 }

@@ -213,6 +213,7 @@ fn the_closer_decides_who_closes_first() {
     p.keepalive = false;
     let (r, _) = run(&p);
     assert_eq!((r.totals.requests, r.closes.client, r.totals.connections_opened), (100, 100, 100));
+    assert!((1..=p.users).contains(&r.totals.users_reached), "at the same time: {}", r.totals.users_reached);
     p.closer = Closer::Reset;
     let (r, _) = run(&p);
     assert_eq!((r.totals.requests, r.closes.reset), (100, 100));

@@ -67,6 +67,16 @@ fn a_playback_longer_than_its_pieces_still_counts_to_the_end() {
 }
 
 #[test]
+fn what_a_pool_sustains_it_sustains_for_ever() {
+    let b = Budget::new(6000, 60.0);
+    assert_eq!((b.exhausted_at(100.0), b.dead_for(100.0)), (None, None));
+    close(b.exhausted_at(100.1).unwrap(), 59.94, 0.01);
+    // Where TIME_WAIT is capped above half of the pool, the search for a port still slows down.
+    let search = |cap| Budget::new(6000, 60.0).capped_at(Some(cap)).search_cps();
+    assert_eq!((search(4000), search(3000), search(2999)), (50.0, 50.0, f64::INFINITY));
+}
+
+#[test]
 fn seconds_until_the_pool_is_used_up() {
     let from = |pool, timed, rate, hold_s| {
         Budget::new(pool, hold_s).exhausted_from(rate, InUse { timed, first_free_s: 30.0, last_free_s: 50.0, open: 0 })

@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn seconds(sysctls: &Sysctls, dest: &str, usage: &PortUse) -> Option<f64> {
-        hold(sysctls, dest.parse().unwrap(), usage).known().map(|h| h.seconds)
+        hold(sysctls, dest.parse().unwrap(), usage).known().map(|hold| hold.seconds)
     }
 
     const LOCAL: &str = "127.0.0.9:80";
@@ -167,5 +167,17 @@ mod tests {
         let taken_again = |seconds| Hold::by(seconds, "").taken_again();
         assert_eq!((taken_again(1.0), taken_again(60.0)), (Duration::from_secs(59), Duration::ZERO));
         assert_eq!(taken_again(120.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_closed_most_connections_keeps_them() {
+        let mut run = crate::stats::fixture::blank(&crate::stats::fixture::plan());
+        (run.host.sysctls, run.totals.connections_opened) = (sysctls(), 100);
+        let mut seen = |client, server, planned| {
+            (run.closes.client, run.closes.server, run.plan.closer) = (client, server, planned);
+            hold_seen(&run, &PortStates::default(), Some(1000)).known().map(|h| h.seconds)
+        };
+        assert_eq!(seen(51, 49, Closer::Server), Some(1.0), "asked of the target, done by the client");
+        assert_eq!(seen(49, 51, Closer::Server), Some(0.0));
     }
 }

@@ -33,6 +33,14 @@ fn port_busy_by_holder() {
     assert_eq!(f.evidence["tcp_timestamps"], 0);
     assert!(f.remedies[0].command.starts_with("sysctl -w net.ipv4.tcp_timestamps=1"), "{:?}", f.remedies);
     reads("local-port-busy, without timestamps", &f);
+    // As many users as ports can all have one; with one more, the ports are this run's own.
+    let crowded = |users: u32| {
+        let mut run = ring(true, errno(Call::Bind, 98));
+        (run.totals.users_asked, run.totals.users_reached) = (users, 5000);
+        fires(Id::LocalPortBusy, &run).explanation
+    };
+    assert!(!crowded(5000).contains("more users than its ring has ports"), "{}", crowded(5000));
+    assert!(crowded(5001).contains("more users than its ring has ports"), "{}", crowded(5001));
     clear(Id::LocalPortBusy, &exhausted());
     unknown(Id::LocalPortBusy, &unnamed(true));
 }
@@ -90,6 +98,17 @@ fn ports_of_an_earlier_run_are_told_from_those_of_this_one() {
     reads("local-port-busy, by an earlier run", &f);
     let moved = &f.remedies[1].command;
     assert!(moved.contains("--port-range 20100-32000 "), "past those in use: {moved}");
+}
+
+#[test]
+fn a_policy_that_forbids_connections_is_named() {
+    for refused in [1, 13] {
+        let mut run = healthy();
+        (run.totals.requests, run.totals.attempts, run.totals.users_reached, run.totals.latency_ms) = (0, 0, 0, None);
+        fail(&mut run, errno(Call::Connect, refused), 500, 0.0, 1.0);
+        let f = fires(Id::UsersNotReached, &run);
+        assert!(f.title.contains("a policy of this machine forbids connections"), "{refused}: {}", f.title);
+    }
 }
 
 #[test]

@@ -49,6 +49,13 @@ fn queueing_by_timing_or_by_growth() {
     clear(Id::TargetQueueing, &blind);
     blind.plan.think = Think::default();
     unknown(Id::TargetQueueing, &blind);
+    // A queue that is shorter than the work behind it is no saturation.
+    let mut short = healthy();
+    let timing = short.endpoints[0].server_timing_ms.as_mut().unwrap();
+    (timing.queue.p50, timing.work.p50) = (20.0, 30.0);
+    clear(Id::TargetQueueing, &short);
+    short.endpoints[0].server_timing_ms.as_mut().unwrap().work.p50 = 19.0;
+    fires(Id::TargetQueueing, &short);
     // Timings that show no queue have the last word.
     let mut reported = rising;
     reported.endpoints = healthy().endpoints;
@@ -85,6 +92,10 @@ fn a_latency_that_grows_at_a_constant_load() {
     assert!(f.evidence["p50_ms_last_third"].as_f64() > f.evidence["p50_ms_first_third"].as_f64(), "{:?}", f.evidence);
     reads("target-queueing, by a leak", &f);
     clear(Id::TargetQueueing, &leaking(40.0));
+    // It rose once, early, and stays: that is a level, not a leak.
+    let mut once = healthy();
+    once.series = (0..60).map(|i| second(i, 50, 150.0, if i < 20 { 30.0 } else { 100.0 })).collect();
+    clear(Id::TargetQueueing, &once);
     // From a moment on, in a run as short as the default one, is seen too, and so is when.
     let from = |at: u32, seconds: u32| {
         let mut run = healthy();

@@ -29,6 +29,9 @@ fn fd_limit() {
     assert_eq!((&f.evidence["windows_code"], &f.evidence["nofile"]), (&10_024.into(), &1024.into()));
     let found = diagnose(&run);
     assert!(!ids(&found).contains(&Id::UsersNotReached), "swallowed: {:?}", ids(&found));
+    let mut of_the_system = healthy();
+    fail(&mut of_the_system, errno(Call::Socket, 23), 900, 0.1, 59.0);
+    fires(Id::LocalFdLimit, &of_the_system);
     clear(Id::LocalFdLimit, &healthy());
     unknown(Id::LocalFdLimit, &unnamed(true));
 }

@@ -18,6 +18,11 @@ fn ports_exhausted_by_call_and_choice() {
     );
     assert!((f.evidence["ceiling_cps"].as_f64().unwrap() - 470.5).abs() < 0.1);
     assert!((f.evidence["rate_until_first_cps"].as_f64().unwrap() - 800.0).abs() < 1.0);
+    // Half of the ports were in use before: at most the other half was used up.
+    let mut half = exhausted();
+    half.ports.as_mut().unwrap().leftover_before = Some(14_116);
+    let f = fires(Id::LocalPortsExhausted, &half);
+    assert!((f.evidence["rate_until_first_cps"].as_f64().unwrap() - 14_116.0 / 35.3).abs() < 1.0, "{:?}", f.evidence);
     let mut bind = short(800.0);
     bind.plan.port_mode = PortMode::Bind;
     fail(&mut bind, errno(Call::Bind, 98), 10, 35.0, 60.0);
@@ -87,6 +92,14 @@ fn budget_high_by_peak_or_by_rate() {
     clear(Id::PortBudgetHigh, &proven);
     assert!(!ids(&diagnose(&exhausted())).contains(&Id::PortBudgetHigh));
     clear(Id::PortBudgetHigh, &short(200.0));
+    // Ten thousand users who connect in 10 s and stay connected make no rate that uses ports up.
+    let mut kept = healthy();
+    kept.duration_s = 10.0;
+    kept.series.truncate(10);
+    let t = &mut kept.totals;
+    (t.connections_opened, t.users_asked, t.users_reached) = (10_000, 10_000, 10_000);
+    kept.closes.client = 10_000;
+    clear(Id::PortBudgetHigh, &kept);
     let mut blind = short(400.0);
     blind.ports = None;
     unknown(Id::PortBudgetHigh, &blind);

@@ -109,6 +109,10 @@ fn resets_malformed_and_errors_are_told_apart() {
     assert_eq!((f.evidence["on_reused_connections"].as_u64(), f.evidence["on_fresh_connections"].as_u64()), (Some(6), Some(4)));
     clear(Id::TargetErrors, &run);
     clear(Id::TargetMalformed, &run);
+    let mut broken_pipe = healthy();
+    fail(&mut broken_pipe, errno(Call::Write, 32), 6, 1.0, 2.0);
+    fires(Id::TargetResets, &broken_pipe);
+    clear(Id::TargetErrors, &broken_pipe);
     let mut other = healthy();
     fail(&mut other, Failure { so_error: true, ..errno(Call::Connect, 113) }, 6, 1.0, 2.0);
     let f = fires(Id::TargetErrors, &other);
@@ -142,13 +146,19 @@ fn forbidden_keepalive_is_the_cause_of_used_up_ports() {
         let text = fires(Id::TargetForbidsKeepalive, &both).explanation;
         assert!(text.contains(says), "{by_target}: {text}");
     }
+    // So do resets: they are ends too.
+    (run.closes.client, run.closes.reset) = (14_116, 14_116);
+    let text = fires(Id::TargetForbidsKeepalive, &run).explanation;
+    assert!(text.contains("The client closed 50 % of them first"), "{text}");
     // A limit of a hundred requests per connection is not a ban.
     let mut hundred = healthy();
     hundred.closes.announced_by_target = 90;
     clear(Id::TargetForbidsKeepalive, &hundred);
     let mut none = healthy();
-    none.totals.requests = 2;
+    none.totals.requests = 3;
     unknown(Id::TargetForbidsKeepalive, &none);
+    none.totals.requests = 4;
+    clear(Id::TargetForbidsKeepalive, &none);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use sockbench::testing::diagnose::diagnose;
 use sockbench::testing::model::finding::FindingId as Id;
 use sockbench::testing::model::outcome::Call;
 use sockbench::testing::model::plan::Closer;
-use sockbench::testing::model::result::{Closes, RunStamp};
+use sockbench::testing::model::result::{Closes, RunResult, RunStamp};
 
 use super::{clear, fires, ids, reads, stamp, unknown};
 use crate::facts::{errno, fail, healthy, latency, short};
@@ -100,4 +100,13 @@ fn a_target_that_leaves_the_first_fin_to_the_client_is_said_in_the_stamp() {
     run.closes = Closes { server: 11_990, client: 10, ..Default::default() };
     run.totals.cut = 10;
     assert_eq!(stamp(&run).stamp, RunStamp::Valid, "those that the end cut off: {:?}", stamp(&run).reasons);
+    run.closes = Closes { server: 11_000, client: 1000, ..Default::default() };
+    run.totals.cut = 1000;
+    assert_eq!(stamp(&run).stamp, RunStamp::Valid, "however many: {:?}", stamp(&run).reasons);
+}
+
+#[test]
+fn a_run_that_is_over_a_moment_early_is_whole() {
+    let ended = |duration_s: f64| stamp(&RunResult { duration_s, ..healthy() }).stamp;
+    assert_eq!([59.9, 59.6, 59.4].map(ended), [RunStamp::Valid, RunStamp::Valid, RunStamp::Incomplete]);
 }
