@@ -142,17 +142,38 @@ const HABITS: &[Habit] = &[
 /// Whether a value shows it.
 type Shows = fn(&str) -> bool;
 
-/// Short flags of `load` whose value shows that another tool's was meant: the letter, how its value shows it, what to type.
-const OF_OTHERS: [(char, Shows, &str); 2] = [
-    ('t', |value| value.parse::<f64>().is_ok(), "wrk's -t is --threads; a time is 30s or 3m"),
-    ('d', |value| value.starts_with(['{', '[', '@']) || value.contains('='), "curl's -d is --body; -d is the length of the run"),
+/// A flag of `load` whose value shows that another tool's flag of the same letter was meant.
+struct OfAnother {
+    /// as it is called in full
+    flag: &'static str,
+    letter: char,
+    shows: Shows,
+    /// what to type
+    hint: &'static str,
+}
+
+const OF_OTHERS: [OfAnother; 2] = [
+    OfAnother {
+        flag: "--run-time",
+        letter: 't',
+        shows: |value| value.parse::<f64>().is_ok(),
+        hint: "wrk's -t is --threads; a time is 30s or 3m",
+    },
+    OfAnother {
+        flag: "--duration",
+        letter: 'd',
+        shows: |value| value.starts_with(['{', '[', '@']) || value.contains('='),
+        hint: "curl's -d is --body; -d is the length of the run",
+    },
 ];
 
-/// What to type instead of a short flag with a value that only another tool's flag of this letter takes.
-pub(super) fn of_another_tool(command: &str, words: &[String], value: &str) -> Option<&'static str> {
-    let is_given = |letter: char| words.iter().any(|w| w.strip_prefix('-').is_some_and(|w| w.starts_with(letter)));
-    let meant = OF_OTHERS.iter().find(|(letter, shows, _)| is_given(*letter) && shows(value.trim()));
-    meant.filter(|_| command == "load").map(|(.., hint)| *hint)
+/// What to type instead of a short flag with a value that only another tool's flag of this letter takes. `failed` is the flag whose
+/// value was refused, in full (`--duration <DURATION>`).
+pub(super) fn of_another_tool(command: &str, failed: &str, words: &[String], value: &str) -> Option<&'static str> {
+    let failed = failed.split(' ').next().unwrap_or(failed);
+    let is_short = |letter: char| words.iter().any(|w| w.strip_prefix('-').is_some_and(|w| w.starts_with(letter)));
+    let meant = OF_OTHERS.iter().find(|o| o.flag == failed && is_short(o.letter) && (o.shows)(value.trim()));
+    meant.filter(|_| command == "load").map(|o| o.hint)
 }
 
 #[cfg(test)]

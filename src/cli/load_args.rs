@@ -30,7 +30,8 @@ pub(crate) struct RunArgs {
     pub(crate) run_time: Option<Duration>,
     /// End after this many requests [default: none]
     ///
-    /// Requests that fail are counted too. With --duration, whichever comes first ends the run.
+    /// Requests that fail are counted too. With --duration, whichever comes first ends the run. Without a rate or stages there are no
+    /// more users, and so no more threads, than requests.
     #[arg(short = 'n', long, value_name = "N", value_parser = units::count, help_heading = "Load")]
     pub(crate) requests: Option<u64>,
     /// Users started per second [default: all at once]

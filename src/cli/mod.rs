@@ -255,7 +255,9 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     let mut meant = None;
     if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue) {
         text = bad_value::shown(text, given);
-        meant = command.and_then(|command| habits::of_another_tool(command, &words, given)).map(str::to_owned);
+        if let (Some(command), Some(ContextValue::String(failed))) = (command, e.get(ContextKind::InvalidArg)) {
+            meant = habits::of_another_tool(command, failed, &words, given).map(str::to_owned);
+        }
     }
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let message = lines.next().unwrap_or("bad arguments").trim_start_matches("error: ").to_owned();

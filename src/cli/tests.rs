@@ -10,12 +10,35 @@ fn refused(line: &str) -> Exit {
     }
 }
 
+/// A flag that is right, beside one that is wrong: what its letter means elsewhere is no hint.
+#[test]
+fn a_hint_is_about_the_flag_that_failed() {
+    for good in ["-t 30s", "-d 10s", "-d5s", "-t3m"] {
+        for (bad, flag) in [
+            ("--threads 0", "--threads"),
+            ("--mix /a=x", "--mix"),
+            ("-H a=b", "--header"),
+            ("--stages a=1", "--stages"),
+            ("-c x=1", "--conns"),
+            ("-n 0.5", "--requests"),
+        ] {
+            for line in [format!("sockbench load {good} {bad}"), format!("sockbench load {bad} {good}")] {
+                let shown = format!("{:?}", refused(&line));
+                assert!(shown.contains(flag) || shown.contains(bad), "{line}: {shown}");
+                assert!(!shown.contains("wrk's -t") && !shown.contains("curl's -d"), "{line}: {shown}");
+            }
+        }
+    }
+}
+
 #[test]
 fn bad_arguments_are_one_line_and_a_hint_that_helps() {
     for (line, says, hint) in [
         ("sockbench load -c -3", "-3: a negative value", "sockbench load --help"),
         ("sockbench load -d -5s", "-5s: a negative value", "sockbench load --help"),
         ("sockbench load -t 4", "a number without a unit", "wrk's -t is --threads"),
+        ("sockbench load -d 5s -t4", "a number without a unit", "wrk's -t is --threads"),
+        ("sockbench load -c 5 -d @file", "not a length of time", "curl's -d is --body"),
         ("sockbench load --bogus", "--bogus", "sockbench load --help"),
         ("sockbench load -d 10000000h", "longer than a year", "sockbench load --help"),
         ("sockbench study --theads 4", "--theads", "--threads"),

@@ -12,10 +12,7 @@ use crate::model::order::Order as _;
 use crate::model::outcome::{Call, FailureSide};
 use crate::model::plan::Closer;
 use crate::model::result::{Doubt, RunResult, RunStamp, STOPPED, Validity};
-
-/// Why a run without latencies is incomplete.
-const UNANSWERED: &str = "no request was answered";
-const EVERY_ANSWER_FAILED: &str = "every answer was an error";
+use crate::model::validity::{EVERY_ANSWER_FAILED, NOT_STARTED, UNANSWERED};
 
 /// The first stamp that applies, in the order of [`RunStamp`], and every reason, the decisive ones first.
 pub(super) fn of(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Validity {
@@ -66,7 +63,7 @@ fn completeness(run: &RunResult, seen: &Indicators, findings: &[Finding], into: 
         into.push((RunStamp::Incomplete, Doubt::EndedEarly, format!("ended after {} of {} requests", t.attempts, plan.requests)));
     }
     if t.attempts == 0 {
-        into.push((RunStamp::Incomplete, Doubt::NotStarted, "no request was started".into()));
+        into.push((RunStamp::Incomplete, Doubt::NotStarted, NOT_STARTED.into()));
     } else if t.latency_ms.is_none() {
         let errors = run.count_errors(|row| row.call == Call::Http);
         let (kind, reason) = if errors > 0 { (Doubt::OnlyErrors, EVERY_ANSWER_FAILED) } else { (Doubt::Unanswered, UNANSWERED) };

@@ -358,6 +358,9 @@ impl RunResult {
     pub fn explain_later_keys(&mut self) {
         const OLDER: &str = "stored by a version that did not record it";
         self.validity.stopped |= self.validity.reasons.iter().any(|reason| reason == STOPPED);
+        self.validity.recover_kinds(&self.findings, !self.machines.is_empty());
+        let names: Vec<&str> = self.machines.iter().map(|m| m.name.as_str()).collect();
+        self.verdict.recover_who(&names);
         let t = &self.totals;
         let later = [
             ("totals.rate_ratio", t.rate_ratio.is_none()),

@@ -44,8 +44,8 @@ pub struct SeriesPoint {
     /// additive: the load thread that waited most for a core, percent of the time (schedstat); absent where not read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_wait_percent: Option<f64>,
-    /// additive: the load thread that waited least for events, percent of the time (a wait for a core that follows included);
-    /// absent where it was not recorded
+    /// additive: the load thread that waited least for events, percent of the time (with the wait for a core with
+    /// which such a wait ends; a thread that loses its core while it works is not idle meanwhile); absent where it was not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_idle_percent: Option<f64>,
     pub target_cpu_percent: Option<f64>,

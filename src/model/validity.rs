@@ -2,10 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::FindingId;
+use super::finding::{Finding, FindingId};
 
 /// The reason of a run that somebody ended. Documents of earlier versions have this text only.
 pub const STOPPED: &str = "stopped before its planned end";
+
+/// The reasons of a run without latencies.
+pub const NOT_STARTED: &str = "no request was started";
+/// See [`NOT_STARTED`].
+pub const UNANSWERED: &str = "no request was answered";
+/// See [`NOT_STARTED`].
+pub const EVERY_ANSWER_FAILED: &str = "every answer was an error";
 
 /// Whether the figures are what was asked for; the decisive ones first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,10 +51,38 @@ impl Validity {
         Self { stamp, reasons, kinds, stopped: false }
     }
 
+    /// Gives the reasons of a document of an earlier version, which has their texts only, their kinds. `findings` are those of the
+    /// document; of merged runs each reason begins with the name of a machine.
+    pub(super) fn recover_kinds(&mut self, findings: &[Finding], is_merged: bool) {
+        let kind = |reason: &String| {
+            if is_merged {
+                return Doubt::Machines;
+            }
+            findings.iter().find(|f| f.title == *reason).map_or_else(|| by_text(reason), |f| Doubt::Finding(f.id))
+        };
+        let later = self.reasons.iter().skip(self.kinds.len()).map(kind);
+        self.kinds.extend(later.collect::<Vec<_>>());
+    }
+
     /// The reasons with what they are about; none where an earlier version did not record it.
     pub fn doubts(&self) -> impl Iterator<Item = (Option<Doubt>, &str)> {
         let kinds = self.kinds.iter().copied().map(Some).chain(std::iter::repeat(None));
         kinds.zip(self.reasons.iter().map(String::as_str))
+    }
+}
+
+/// What a reason is about that is not the title of a finding.
+fn by_text(reason: &str) -> Doubt {
+    match reason {
+        STOPPED => Doubt::Stopped,
+        NOT_STARTED => Doubt::NotStarted,
+        UNANSWERED => Doubt::Unanswered,
+        EVERY_ANSWER_FAILED => Doubt::OnlyErrors,
+        _ if reason.starts_with("ended after ") => Doubt::EndedEarly,
+        _ if reason.starts_with("asked for the target to close first") => Doubt::NotClosedByTarget,
+        _ if reason.ends_with(" had a connection at the same time") => Doubt::FewerUsers,
+        _ if reason.contains(" could not begin: ") || reason.contains(" failures of this machine ") => Doubt::OwnFailures,
+        _ => Doubt::Unrecorded,
     }
 }
 
@@ -76,4 +111,6 @@ pub enum Doubt {
     NotClosedByTarget,
     /// merged runs: a machine, or what is missing of one
     Machines,
+    /// stored by a version that did not record it, and none of the texts that are known
+    Unrecorded,
 }

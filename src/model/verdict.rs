@@ -55,6 +55,20 @@ impl Verdict {
         Self { id, sentence: sentence.into(), ..Self::default() }
     }
 
+    /// Of a merged run stored by an earlier version: the `machines` that the sentence begins with, as [`Self::who`] has them.
+    pub(super) fn recover_who(&mut self, machines: &[&str]) {
+        let Some(first) = machines.first().filter(|_| self.who.is_none()) else { return };
+        let all = format!("all {} machines (first {first})", machines.len());
+        let further = format!(" more of {} machines", machines.len());
+        let is_who = |text: &str| {
+            let counted = text.strip_suffix(&further).and_then(|named| named.rsplit_once(" and "));
+            let named = counted.filter(|(_, more)| more.parse::<usize>().is_ok()).map_or(text, |(named, _)| named);
+            text == all || named.split(", ").all(|name| machines.contains(&name))
+        };
+        let ends = self.sentence.match_indices(": ").map(|(at, _)| &self.sentence[..at]);
+        self.who = ends.into_iter().find(|text| is_who(text)).map(str::to_owned);
+    }
+
     /// The same with more at the end of its sentence.
     #[must_use]
     pub fn with_end(self, end: &str) -> Self {

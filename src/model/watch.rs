@@ -196,9 +196,10 @@ pub struct Server {
     pub name: String,
     /// with its children, 100 is one core; null where it was not seen over an interval
     pub cpu_percent_mean: Option<f64>,
-    /// share of a core that its busiest thread ran, mean; null where that is not readable
+    /// share of a core that its busiest thread ran, mean, threads of a Python or Ruby process as in `processes`; null where that is
+    /// not readable
     pub busiest_thread_percent: Option<f64>,
-    /// share of the time that this thread waited for a core, mean; null where that is not readable
+    /// share of the time that this thread waited for a core, mean, 0 where several count as one; null where that is not readable
     pub thread_waited_percent: Option<f64>,
     /// most connections that waited for accept() at a look
     pub queue_max: u32,
@@ -230,7 +231,7 @@ pub struct Processes {
     /// all of them, 100 is one core; null where it ended before it could be measured
     pub cpu_percent_mean: Option<f64>,
     /// the thread that ran most: its mean share of a core; all threads of a Python or Ruby process count as one, which runs one at a
-    /// time
+    /// time, until they ran more than a core between two looks: code in C had released the lock
     pub busiest_thread_percent: Option<f64>,
     /// the longest wait for a core of a thread: its mean share of the time
     pub waited_percent_mean: Option<f64>,

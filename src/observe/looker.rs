@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 
-use super::interpreters::Interpreters;
+use super::interpreters::{Interpreters, busiest};
 use super::meters::{NoTarget, TargetMeter};
 use super::sockets_look::{SocketsLook, SocketsLooker};
 use crate::model::facts::Fact;
@@ -137,11 +137,12 @@ impl Looker {
         let in_turn = self.interpreters.read(&pids, now);
         let usage = self.meter.as_mut().and_then(|meter| meter.read_of(pids, now).known().copied());
         let threads = usage.and_then(|u| u.threads);
+        let (ran, waited) = threads.map(|t| busiest(t, in_turn)).unzip();
         TreeLook {
             count,
             cpu_percent: usage.map(|u| u.cpu_percent),
-            ran: threads.map(|t| t.ran.max(in_turn.unwrap_or(0.0))),
-            busiest_waited: threads.map(|t| t.waited),
+            ran,
+            busiest_waited: waited,
             waited: threads.map(|t| t.waited_most),
             rss_bytes: usage.map(|u| u.rss_bytes),
             descriptors: fds,
@@ -191,13 +192,14 @@ impl Looker {
             Fact::Unavailable(_) => None,
         };
         let in_turn = interpreters.read(meter.tree(), now);
+        let (ran, waited) = usage.and_then(|u| u.threads).map(|t| busiest(t, in_turn)).unzip();
         let open = descriptors::read_open(meter.pid).ok().map(|open| open.count);
         Some(ServerLook {
             pid: meter.pid,
             name: meter.name.clone(),
             cpu_percent: usage.map(|u| u.cpu_percent),
-            ran: usage.and_then(|u| u.threads).map(|t| t.ran.max(in_turn.unwrap_or(0.0))),
-            waited: usage.and_then(|u| u.threads).map(|t| t.waited),
+            ran,
+            waited,
             queue,
             descriptors: open.map(|count| (count, descriptors::read_limit(meter.pid).ok().flatten())),
         })

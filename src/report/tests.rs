@@ -8,10 +8,12 @@ use super::style::Style;
 use super::text::{Detail, Page, render_run};
 use super::{json, locust};
 use crate::model::course::{LevelOf, Stage, Stages};
-use crate::model::finding::Spoils;
+use crate::model::finding::{Severity, Spoils};
 use crate::model::outcome::Cause;
 use crate::model::plan::{Pinning, PortMode, PortRange, Unreached};
-use crate::model::result::{ClockOffset, CoreUse, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult};
+use crate::model::result::{
+    ClockOffset, CoreUse, Doubt, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult, Validity, Verdict, VerdictId,
+};
 use crate::stats::aggregate::Aggregate;
 
 fn full() -> Page {
@@ -180,6 +182,49 @@ fn a_merged_run_names_its_machines() {
     let text = render_run(&many, &Page::plain());
     assert!(text.lines().count() <= Page::LINES && text.contains("and 46 more"), "{text}");
     assert_eq!(render_run(&many, &full()).matches("loadgen-eu-west-1b").count(), 54, "-v has all");
+}
+
+/// A document of an earlier version has no kinds of doubts, and no name of the machines that its first sentence is about.
+#[test]
+fn a_run_stored_by_an_earlier_version_reads_the_same() {
+    let mut of_machines = fixture::broken().run;
+    merged(&mut of_machines);
+    for mut run in [fixture::healthy().run, fixture::broken().run, of_machines] {
+        // As the diagnosis writes them: such a reason is the title of its finding.
+        let titles = run.findings.iter().filter(|f| f.severity != Severity::Info && run.machines.is_empty());
+        let mut doubts: Vec<(Doubt, String)> = titles.map(|f| (Doubt::Finding(f.id), f.title.clone())).collect();
+        doubts.push((Doubt::OnlyErrors, "every answer was an error".into()));
+        if !run.machines.is_empty() {
+            doubts = vec![(Doubt::Machines, "w1: every answer was an error".into())];
+        }
+        run.validity = Validity::new(run.validity.stamp, doubts);
+        let mut value = serde_json::to_value(&run).unwrap();
+        value["validity"].as_object_mut().unwrap().remove("kinds");
+        value["verdict"].as_object_mut().unwrap().remove("who");
+        let older = json::parse(&value.to_string()).unwrap();
+        assert_eq!((&older.validity, &older.verdict), (&run.validity, &run.verdict));
+        assert_eq!(render_run(&older, &full()), render_run(&run, &full()));
+    }
+}
+
+#[test]
+fn the_machines_of_an_older_verdict_are_those_that_its_sentence_begins_with() {
+    let who = |sentence: &str, machines: &[&str]| {
+        let mut run = fixture::broken().run;
+        merged(&mut run);
+        let first = run.machines[0].clone();
+        let one = |name: &&str| Machine { name: (*name).into(), ..first.clone() };
+        (run.machines, run.verdict) = (machines.iter().map(one).collect(), Verdict::new(VerdictId::PortBound, sentence));
+        json::parse(&serde_json::to_string(&run).unwrap()).unwrap().verdict.who
+    };
+    let five = ["a", "b: 1", "c", "d", "e"];
+    for begins in ["a", "b: 1", "b: 1, c", "a, c, d and 1 more of 5 machines", "all 5 machines (first a)"] {
+        assert_eq!(who(&format!("{begins}: no port: none was left"), &five).as_deref(), Some(begins));
+    }
+    for other in ["no port was left: all in use", "x: no port", "a, x: no port", "all 4 machines (first a): no port"] {
+        assert_eq!(who(other, &five), None, "{other}");
+    }
+    assert_eq!(who("a: no port", &[]), None);
 }
 
 /// Every key of the document, array elements as `[]`; the figures of a latency and of a phase are listed once.

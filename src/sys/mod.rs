@@ -32,7 +32,7 @@ pub mod timer;
 
 /// Says why a test is not run here. What a passing test prints is thrown away; the standard error itself is not.
 #[cfg(test)]
-fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     use std::io::Write as _;
     let _ = std::io::stderr().write_all(format!("SKIPPED {why}\n").as_bytes());
 }

@@ -104,7 +104,7 @@ pub struct ServerLook {
     pub cpu_percent: Option<f64>,
     /// its busiest thread, 0 to 1; all threads of an interpreter that runs one at a time count as one
     pub ran: Option<f64>,
-    /// the same thread: ready to run, but waiting for a core
+    /// the same thread: ready to run, but waiting for a core; 0 where several threads count as one
     pub waited: Option<f64>,
     /// its queue; none where nothing listens any more
     pub queue: Option<AcceptQueue>,
@@ -121,7 +121,7 @@ pub struct TreeLook {
     pub cpu_percent: Option<f64>,
     /// the thread that ran most, 0 to 1; all threads of an interpreter that runs one at a time count as one
     pub ran: Option<f64>,
-    /// the same thread: ready to run, but waiting for a core
+    /// the same thread: ready to run, but waiting for a core; 0 where several threads count as one
     pub busiest_waited: Option<f64>,
     /// the longest wait for a core of a thread, 0 to 1
     pub waited: Option<f64>,

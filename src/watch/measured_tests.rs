@@ -344,9 +344,10 @@ fn a_target_that_answers_no_syn_has_refused_nothing() {
         report
     };
     let none_seen: fn(&mut Look) = |look| look.towards.clear();
+    let no_change: fn(&mut Look) = |_| {};
     // Given up by the kernel; by the command.
-    for kernel in [counted(9, 9, 18), counted(9, 0, 9)] {
-        let silent = report(3, kernel, |_| {});
+    for (waiting, kernel) in [(3, counted(9, 9, 18)), (3, counted(9, 6, 15)), (9, counted(9, 0, 9))] {
+        let silent = report(waiting, kernel, no_change);
         assert_eq!(
             (silent.verdict.id, ids(&silent)),
             (VerdictId::TargetFailing, vec![Id::TargetTimeouts]),
@@ -354,8 +355,20 @@ fn a_target_that_answers_no_syn_has_refused_nothing() {
             silent.verdict
         );
         let d = &silent.destinations[0];
-        assert_eq!((d.unanswered_max, d.open_max, d.made), (3, 0, None), "a SYN is no connection: {d:?}");
+        assert_eq!((d.unanswered_max, d.open_max, d.made), (waiting, 0, None), "a SYN is no connection: {d:?}");
     }
+    // Connections of a few milliseconds that the target closes first, which no look sees, and one SYN that was lost. Where the
+    // command itself gave up more than waited at once, the counters look the same.
+    let no_counters: fn(&mut Look) = |look| look.counters = None;
+    for (kernel, change) in [(counted(21, 0, 1), no_change), (counted(9, 0, 9), no_change), (counted(9, 9, 18), no_counters)] {
+        let unsure = report(1, kernel, change);
+        assert_eq!(ids(&unsure), [], "{:?}", unsure.verdict);
+        assert!(unsure.undecided.iter().any(|u| u.id == Id::TargetTimeouts), "{:?}", unsure.undecided);
+        assert_ne!(unsure.verdict.id, VerdictId::TargetFailing, "{:?}", unsure.verdict);
+    }
+    // A SYN that some other program's listener on this host dropped says nothing of a target elsewhere.
+    let other_drops = KernelCounters { listen_drops: 1, ..counted(9, 9, 18) };
+    assert_eq!(ids(&report(3, other_drops, no_change)), [Id::TargetTimeouts]);
     // No look saw one of them. A router that says at once that there is no way has refused nothing either.
     let unreachable = KernelCounters { dest_unreachable: Some(9), ..counted(9, 9, 0) };
     for kernel in [counted(9, 9, 18), unreachable] {

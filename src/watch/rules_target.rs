@@ -201,13 +201,27 @@ pub(super) fn timeouts(report: &WatchReport) -> Ruling {
 }
 
 fn no_syn_answered(report: &WatchReport) -> Ruling {
-    // A full queue drops SYNs too, and is a finding of its own.
-    let drops = report.kernel.map_or(0, |k| k.listen_overflows.max(k.listen_drops));
-    let silent = |d: &&Destination| d.unanswered_max > 0 && d.open_max == 0 && ended(d) == 0;
-    let Some(d) = report.destinations.iter().find(silent).filter(|_| drops == 0) else { return Ruling::Clear };
+    // A full queue of a server on this host drops SYNs too, and is a finding of its own.
+    let overflows = matches!(backlog(report), Ruling::Finding(_));
+    let silent =
+        |d: &&Destination| d.unanswered_max > 0 && d.open_max == 0 && ended(d) == 0 && !(overflows && d.server.is_some());
+    let Some(d) = report.destinations.iter().find(silent) else { return Ruling::Clear };
+    // A connection that lasts a few milliseconds and that the other side closes first leaves nothing for a look to see.
+    let Some(kernel) = report.kernel else {
+        return Ruling::Undecided("no look saw an established connection, and the kernel's counters could not be read".into());
+    };
+    let established = kernel.opened_actively();
+    if established > u64::from(d.unanswered_max) {
+        return Ruling::Undecided(format!(
+            "no look saw a connection established to {}, but {} of those that the kernel counted did not fail, and at most {} waited for an answer at once",
+            d.destination,
+            count(established),
+            count(d.unanswered_max)
+        ));
+    }
     let title = format!("no SYN to {} was answered", d.destination);
     let text = format!(
-        "At most {} waited at once, with a SYN that was sent again after a second and more, and none was ever established. Packets are lost on the way, a firewall drops them, or no machine has this address; a port at which nobody listens would have refused at once.",
+        "At most {} waited at once, with a SYN that was sent again after a second and more, and none was seen established. Packets are lost on the way, a firewall drops them, or no machine has this address; a port at which nobody listens would have refused at once.",
         counted(d.unanswered_max, "connection")
     );
     let port = d.destination.port_number().unwrap_or_default();
@@ -217,7 +231,7 @@ fn no_syn_answered(report: &WatchReport) -> Ruling {
         "SYNs without a SYN-ACK: lost, or dropped there",
     );
     let found = Found::new(title, text).with("unanswered_max", d.unanswered_max);
-    found.with("syn_retrans", report.kernel.and_then(|k| k.syn_retrans)).remedies(vec![see]).ruling()
+    found.with("syn_retrans", kernel.syn_retrans).remedies(vec![see]).ruling()
 }
 
 fn of_output(report: &WatchReport, limit: Limit, what: &str) -> Ruling {

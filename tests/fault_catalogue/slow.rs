@@ -49,7 +49,7 @@ pub(crate) const CASES: &[Case] = &[
             c.between("others_cpu_percent", 50.0, 250.0);
             let worker = c.run.resources.client.threads.iter().find(|t| t.name == "load-0");
             c.that("it waited longer than it ran", worker.is_some_and(|t| t.wait_s > t.cpu_s));
-            // It never had nothing to do, so it is the limit whatever part of a core it got.
+            // It always had something to do, so it is the limit whatever part of a core it got.
             let limit = c.run.findings.iter().find(|f| f.id == GeneratorSaturated);
             c.that("the client is the limit, because of others", limit.is_some_and(|f| f.caused_by == [HostContended]));
             c.that("others are the headline", c.run.verdict.id == VerdictId::HostBound);

@@ -167,8 +167,9 @@ pub(in crate::diagnose) fn held_by_second(run: &RunResult) -> Vec<(&SeriesPoint,
         .collect()
 }
 
-/// As [`held_by_second`], but where the ports in use crossed `border` between two looks, the connections made in each second
-/// between them say how far they had come. None where no connection was made in all that time.
+/// As [`held_by_second`], but where the ports in use crossed `border` between two looks: where they rose, the connections made in
+/// each second between them say how far they had come. None where no connection was made in all that time, and where they fell:
+/// ports become free as T ends, whatever connects.
 pub(in crate::diagnose) fn held_against(run: &RunResult, border: f64) -> Vec<(&SeriesPoint, Option<u32>)> {
     let mut rows = held_by_second(run);
     let looks: Vec<(usize, u32)> = run.series.iter().enumerate().filter_map(|(i, p)| Some((i, p.ports_used?))).collect();
@@ -181,8 +182,8 @@ pub(in crate::diagnose) fn held_against(run: &RunResult, border: f64) -> Vec<(&S
         let all = made(&rows[from + 1..=to]);
         for i in from + 1..to {
             let part = made(&rows[from + 1..=i]) / all;
-            rows[i].1 =
-                part.is_finite().then(|| (f64::from(before) + (f64::from(after) - f64::from(before)) * part).round() as u32);
+            rows[i].1 = (after > before && part.is_finite())
+                .then(|| (f64::from(before) + f64::from(after - before) * part).round() as u32);
         }
     }
     rows

@@ -56,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: Id::SlowBodies,
         says: "where the time of answers goes: their first byte comes soon, their small body long after it",
-        fires: "the median time of an endpoint from first to last byte, over at least {BODY_ANSWERS} answers, is {BODY_LEAST_MS} or more, {BODY_SHARE} of the latency, and {BODY_NEEDS_TIMES} of what a body of that size needs: a round trip for each doubling, and a millisecond for each {BODY_BYTES_PER_MS} bytes. Or the same of the 99th percentile over at least {BODY_TAIL_ANSWERS}, with all the bytes in these answers, where nothing stalled or took the cores",
+        fires: "the median time of an endpoint from first to last byte, over at least {BODY_ANSWERS} answers, is {BODY_LEAST_MS} or more, {BODY_SHARE} of the latency, and {BODY_NEEDS_TIMES} times what a body of that size needs: a round trip for its first bytes, one more for each time that the sender doubles what it sends at once, and a millisecond for each {BODY_BYTES_PER_MS} bytes. Or the same of the 99th percentile over at least {BODY_TAIL_ANSWERS}, with all the bytes in these answers, where nothing stalled or took the cores",
         needs: "",
         advises: "a look at when the bytes of one answer come",
         witness: "",

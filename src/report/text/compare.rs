@@ -69,7 +69,7 @@ pub(crate) fn sentence(pair: &Pair) -> String {
 /// What the intervals rest on; none where there are none.
 pub(crate) fn intervals(pair: &Pair) -> Option<String> {
     let (block_s, blocks) = pair.block_s.zip(pair.blocks)?;
-    Some(format!("hold the true change, 95 % sure ({blocks} x {} s)", figures::number(block_s)))
+    Some(format!("hold the change, 95 % sure ({blocks} blocks of {} s)", figures::number(block_s)))
 }
 
 /// What a reader must know besides the figures.

@@ -112,7 +112,7 @@ fn a_loop_that_never_waits_is_the_limit_whatever_its_thread_ran() {
         clear(Id::GeneratorSaturated, &busy(ran, waited, 30.0));
     }
     reads("generator-saturated, by its loop", &fires(Id::GeneratorSaturated, &busy(85.0, 4.0, 1.0)));
-    // A thread that others starve waits for a core when its events have come: its loop is idle for all that time.
+    // A thread with little to do that gets a core late, each time its events have come.
     clear(Id::GeneratorSaturated, &busy(10.0, 85.0, 88.0));
     // The target was as full, or waited for a core itself.
     for (ran, waited) in [(97.0, 0.0), (40.0, 58.0)] {

@@ -161,6 +161,14 @@ fn a_slow_search_is_seen_on_a_busy_machine_and_between_two_looks() {
     let mut between = waves();
     (between.series[3].ports_used, between.series[4].ports_used, between.series[7].ports_used) = (None, Some(5031), None);
     assert_eq!(fires(Id::PortSearchSlow, &between).evidence["seconds_slow"], 2);
+    // From above half to below it between two looks: ports become free as T ends, not by the connections made, so nothing says
+    // how many were in use in the slow second between them.
+    let mut falling = waves();
+    for (p, used) in falling.series.iter_mut().skip(2).zip([Some(4500), None, None, Some(1000), Some(1000), Some(1000)]) {
+        p.ports_used = used;
+    }
+    falling.series[7].connect_p50_us = Some(29.0);
+    assert!(unknown(Id::PortSearchSlow, &falling).contains("not observed"));
     // Single slow calls, a median that is higher for another reason, and a median of a few calls are no slow search.
     let mut lost = waves();
     lost.series.iter_mut().for_each(|p| p.connect_p50_us = Some(29.0));

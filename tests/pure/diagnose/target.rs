@@ -315,7 +315,11 @@ fn slow_connects_are_named_by_who_lost_the_syns() {
     let on_the_way = slow(7, 3140.0);
     let f = fires(Id::SlowConnects, &on_the_way);
     assert_eq!(f.evidence["setups_retried"], 7);
-    assert!(sentence(&on_the_way).starts_with("slow connects: 7 of 50 connections took 1 s to 3.1 s"), "{}", sentence(&on_the_way));
+    assert!(
+        sentence(&on_the_way).starts_with("slow connects: 7 of 50 connections took 1 s to 3.1 s"),
+        "{}",
+        sentence(&on_the_way)
+    );
     clear(Id::TargetBacklogOverflow, &on_the_way);
     clear(Id::SlowConnects, &slow(2, 1020.0));
     let mut dropped = slow(7, 1040.0);

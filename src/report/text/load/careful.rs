@@ -134,9 +134,15 @@ fn validity(run: &RunResult) -> Option<String> {
     let is_new = |kind: Option<Doubt>| match kind {
         Some(Doubt::Finding(id)) => !run.findings.iter().any(|f| f.id == id),
         Some(Doubt::EndedEarly | Doubt::Stopped | Doubt::Unanswered | Doubt::OnlyErrors) => false,
-        Some(Doubt::OwnFailures | Doubt::NotStarted | Doubt::FewerUsers | Doubt::NotClosedByTarget | Doubt::Machines) | None => {
-            true
-        }
+        Some(
+            Doubt::OwnFailures
+            | Doubt::NotStarted
+            | Doubt::FewerUsers
+            | Doubt::NotClosedByTarget
+            | Doubt::Machines
+            | Doubt::Unrecorded,
+        )
+        | None => true,
     };
     let word = match run.validity.stamp {
         RunStamp::Valid | RunStamp::PortBound => return None,
