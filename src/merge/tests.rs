@@ -430,3 +430,11 @@ proptest! {
         prop_assert_eq!((&one.run, &one.seconds), (&two.run, &two.seconds));
     }
 }
+
+#[test]
+fn the_seconds_of_a_machine_that_began_later_are_moved() {
+    use crate::stats::interval::Interval;
+    let second = |n, attempts| Interval { attempts, ..Interval::empty(n, 1) };
+    let all = super::align::joined([(vec![second(0, 1), second(1, 2)], 0), (vec![second(0, 10)], 1)]);
+    assert_eq!(all.iter().map(|s| (s.second, s.attempts)).collect::<Vec<_>>(), [(0, 1), (1, 12)]);
+}

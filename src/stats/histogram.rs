@@ -166,7 +166,9 @@ mod tests {
     #[test]
     fn what_is_at_a_bound_is_not_above_it() {
         let mut t = Dense::new(LATENCY_DIGITS);
-        [999, 1000, 1000, 1001, 2_000_000].into_iter().for_each(|us| t.record(us));
+        for us in [999, 1000, 1000, 1001, 2_000_000] {
+            t.record(us);
+        }
         assert_eq!([998, 999, 1000, 1001, 3_000_000].map(|us| t.count_above_us(us)), [5, 4, 2, 1, 0]);
     }
 

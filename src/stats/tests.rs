@@ -194,7 +194,7 @@ fn phases_follow_each_other_and_set_ups_are_told_apart() {
     }
     let totals = r.finish(Stamp::from_millis(100));
     let p = &totals.endpoints[0].phases;
-    let phases = [&p.blocked, &p.connecting, &p.sending, &p.waiting, &p.receiving].map(|d| d.max_us());
+    let phases = [&p.blocked, &p.connecting, &p.sending, &p.waiting, &p.receiving].map(super::histogram::Dense::max_us);
     assert_eq!(phases, [2000, 5000, 10_000, 30_000, 32_000].map(Some));
     let c = &totals.connects;
     assert_eq!((c.setup_retried, c.setup_near_1s, c.setup_near_3s), (4, 1, 1));
@@ -281,7 +281,9 @@ fn what_the_end_cut_and_how_idle_connections_ended_are_counted() {
     let mut r = Recorder::new(1, Duration::ZERO, false);
     r.record_attempt(Stamp::ZERO);
     r.record(&Sample { outcome: Outcome::Cut, sent: Some(Stamp::ZERO), ..answered() });
-    [ClosedBy::Reset, ClosedBy::Server, ClosedBy::Reset].into_iter().for_each(|by| r.record_idle_close(by));
+    for by in [ClosedBy::Reset, ClosedBy::Server, ClosedBy::Reset] {
+        r.record_idle_close(by);
+    }
     let totals = r.finish(Stamp::from_millis(1000));
     let open = totals.unanswered.to_row(None);
     assert_eq!((open.count, open.waiting, open.overdue), (1, 1, 1));
@@ -296,7 +298,9 @@ fn figures_are_over_the_time_that_they_are_of() {
     for at_ms in [500, 1500, 2200] {
         r.record(&Sample { ended: Stamp::from_millis(at_ms), ..answered() });
     }
-    [10, 9900, 10_500].into_iter().for_each(|us| r.record_lateness(us));
+    for us in [10, 9900, 10_500] {
+        r.record_lateness(us);
+    }
     r.record_wait(Stamp::from_millis(2200), Stamp::from_millis(2450));
     let mut all = Aggregate::new(&plan);
     all.add_worker(r.finish(Stamp::from_millis(2500)));

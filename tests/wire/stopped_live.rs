@@ -68,3 +68,22 @@ fn the_first_signal_stays() {
     assert_eq!((flag.ask(SIGINT), flag.ask(15)), (Ok(()), Err(SIGINT)));
     assert_eq!(flag.clone().signal(), Some(SIGINT));
 }
+
+#[test]
+fn what_is_due_after_a_signal_was_not_left_out() {
+    let stop = StopFlag::default();
+    let asks = stop.clone();
+    let target = Scripted::start(move |mut stream, answers| {
+        while read_head(&mut stream) && stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_ok() {
+            if answers.fetch_add(1, Ordering::SeqCst) >= ANSWERED {
+                let _ = asks.ask(SIGINT);
+            }
+        }
+    });
+    let hour = Duration::from_secs(3600);
+    let plan = LoadPlan { requests: 0, rate: 1000.0, duration: hour, users: 1, threads: 1, ..plan(target.addr) };
+    let (result, ended) = run_watched(&plan, &mut Signalled(stop));
+    assert_eq!(ended, Ended::Stopped);
+    let (due, t) = (1000.0 * result.duration_s + 1.0, &result.totals);
+    assert!((t.attempts + t.never_started) as f64 <= due, "{} and {} of {due}", t.attempts, t.never_started);
+}
