@@ -6,7 +6,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use sockbench::testing::model::finding::FindingId::{
-    HostContended, LocalFdLimit, SysctlChanged, TargetErrors, TargetForbidsKeepalive, TargetQueueing, UsersNotReached,
+    GeneratorSaturated, HostContended, LocalFdLimit, SysctlChanged, TargetErrors, TargetForbidsKeepalive, TargetQueueing,
+    UsersNotReached,
 };
 
 use crate::check::{Case, Check, ROW};
@@ -78,6 +79,8 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a CPU quota of a fifth of a core for the client",
         expected: Some(HostContended),
+        // Its loop has always something to do, and the quota is why.
+        also: &[GeneratorSaturated],
         alone: true,
         run: || {
             peer(good);
@@ -88,6 +91,8 @@ pub(crate) const CASES: &[Case] = &[
             let seen = c.run.resources.client.throttling;
             c.that("the kernel counted throttled periods", seen.is_some_and(|t| t.throttled_periods > 5));
             c.that("the quota is known", c.run.host.cpu_quota.is_some_and(|q| (q - 0.2).abs() < 0.01));
+            let saturated = c.run.findings.iter().find(|f| f.id == GeneratorSaturated);
+            c.that("the quota is the cause", saturated.is_none_or(|f| f.caused_by == [HostContended]));
         },
         ..ROW
     },
