@@ -97,7 +97,7 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
         }
     }
     text += &turn.filter(|_| fresh > 0).map_or_else(String::new, |turn| turn.meaning() + " ");
-    let few = few_kept(run).filter(|_| reused > 0 && !went);
+    let few = few_kept(run).filter(|_| ends_kept(run, reused) && !went);
     if let Some((open, users)) = few {
         text += &format!(
             "{} of {} had a connection at the end: the target keeps only so many and ends idle ones for new ones, or its idle timeout is \
@@ -133,9 +133,14 @@ fn few_kept(run: &RunResult) -> Option<(u64, u32)> {
     (each_keeps && open > 0 && open.saturating_mul(2) <= u64::from(users)).then_some((open, users))
 }
 
+/// The target ended connections that had carried an answer: under the next request, or between two.
+fn ends_kept(run: &RunResult, reused: u64) -> bool {
+    reused > 0 || run.closes.idle_fin > 0 || run.closes.idle_reset > 0
+}
+
 fn against_resets(run: &RunResult, rows: &Rows<'_>, reused: u64, fresh: u64) -> Vec<Remedy> {
     let mut remedies = Vec::new();
-    if let Some((_, users)) = few_kept(run).filter(|_| reused > 0) {
+    if let Some((_, users)) = few_kept(run).filter(|_| ends_kept(run, reused)) {
         remedies.push(places::more(run, "keep more connections", format!("{users} of {users} open at the end")));
     }
     if reused > 0 {

@@ -354,6 +354,16 @@ fn resets_of_a_target_that_keeps_few_connections_say_how_many() {
     let f = fires(Id::TargetResets, &run);
     assert_eq!(f.evidence["open_at_the_end"], 6);
     assert_eq!(f.remedies[0].command, "events { worker_connections 4096; }");
+    // With many more users than it keeps, each connection ends before its second request: all failures are fresh ones.
+    let mut fresh = run.clone();
+    fresh.errors[0].reused = false;
+    assert!(!fires(Id::TargetResets, &fresh).evidence.contains_key("open_at_the_end"), "none had carried an answer");
+    fresh.closes.idle_fin = 2_187;
+    let f = fires(Id::TargetResets, &fresh);
+    assert_eq!(
+        (&f.evidence["open_at_the_end"], f.remedies[0].command.as_str()),
+        (&6.into(), "events { worker_connections 4096; }")
+    );
     run.totals.after_last_answer.as_mut().unwrap().open_connections = 50;
     assert!(!fires(Id::TargetResets, &run).evidence.contains_key("open_at_the_end"));
 }
