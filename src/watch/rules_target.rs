@@ -213,10 +213,9 @@ fn no_syn_answered(report: &WatchReport) -> Ruling {
     let established = kernel.opened_actively();
     if established > u64::from(d.unanswered_max) {
         return Ruling::Undecided(format!(
-            "no look saw a connection established to {}, but {} of those that the kernel counted did not fail, and at most {} waited for an answer at once",
+            "no look saw a connection to {} established, but the kernel counted {} that did not fail: whether its SYNs were answered is not known",
             d.destination,
-            count(established),
-            count(d.unanswered_max)
+            counted(established, "connection")
         ));
     }
     let title = format!("no SYN to {} was answered", d.destination);

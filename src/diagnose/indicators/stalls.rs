@@ -91,7 +91,8 @@ fn cut_off_s(run: &RunResult) -> Option<f64> {
     let to_the_end = rows.count() > 1 && rows.last_s() + seen_late_s(run) >= run.duration_s;
     let since_s = to_the_end.then(|| rows.first_s()).filter(|s| s.is_finite())?;
     // Another source, or another endpoint, may have gone on. What was in flight is answered within a second.
-    let went_on = run.series.iter().any(|p| p.p50_ms.is_some() && p.t_s - 1.0 > since_s + seen_late_s(run));
+    let began = std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s));
+    let went_on = run.series.iter().zip(began).any(|(p, from_s)| p.p50_ms.is_some() && from_s > since_s + seen_late_s(run));
     (!went_on).then_some(since_s)
 }
 
