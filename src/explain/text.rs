@@ -148,7 +148,7 @@ impl TextReader {
         while at < block.len() {
             // The first line of a text is always read: it may be all there is.
             if self.lines > 0 && !self.events.is_open() && !self.sockets.is_open() && self.broken.is_none() {
-                let next = lexicon().next_mark(&block[at..]).map_or(block.len(), |n| at + n);
+                let next = lexicon().next_mark(&block[at..], self.lines).map_or(block.len(), |n| at + n);
                 let start = memrchr(b'\n', &block[at..next]).map_or(at, |n| at + n + 1);
                 self.pass_over(&block[at..start]);
                 at = start;

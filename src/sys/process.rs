@@ -8,6 +8,7 @@ use std::io::{self, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 
@@ -116,13 +117,12 @@ fn parse_stat(line: &str) -> Option<(char, u32)> {
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
 
-/// Cores that the main thread of a process may run on: `Cpus_allowed_list` of proc_pid_status(5).
+/// Online cores that the main thread of a process may run on (sched_getaffinity(2)); of cores 0 to 1023.
 ///
-/// Errors: it has ended, or is not readable.
+/// Errors: it has ended, or a security module forbids it.
 pub fn read_cores_allowed(pid: u32) -> io::Result<BTreeSet<u32>> {
-    let status = procfs::process::Process::new(pid.cast_signed()).and_then(|p| p.status()).map_err(io::Error::other)?;
-    let ranges = status.cpus_allowed_list.ok_or_else(|| io::Error::other(format!("/proc/{pid}/status: no Cpus_allowed_list")))?;
-    Ok(ranges.into_iter().flat_map(|(lo, hi)| lo..=hi).collect())
+    let set = sched_getaffinity(Pid::from_raw(pid.cast_signed()))?;
+    Ok((0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).map(|core| core as u32).collect())
 }
 
 /// Whether an error of [`read_usage`] says that the process has ended.
