@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plants deliberate faults, one at a time, and says which test catches each (docs/MEASURING.md has the results).
 
-usage: scripts/planted-faults.py [--check | --list] [--only TEXT] [--alone] [--fresh] [--widen]
+usage: scripts/planted-faults.py [--check | --list] [--only TEXT]... [--alone] [--fresh] [--widen]
                                  [--state FILE] [--target-dir DIR] [--timeout SECONDS] [--run COMMAND]
 
 The faults are in scripts/planted-faults.toml. What is committed (HEAD) is measured, in a git worktree under a temporary
@@ -26,7 +26,7 @@ its row in the table has changed, or if it was not caught. --fresh forgets the s
 
   --check          only: does every row still fit the sources of this tree (each text found exactly once)? Builds nothing
   --list           only: the rows and their results so far
-  --only TEXT      only faults whose id, file or test contains TEXT
+  --only TEXT      only faults whose id, file or test contains TEXT; more than once: those of any
   --alone          plant every fault by itself, without switches: a build for each
   --widen          where the named test passes, try all tests of the binaries lib, pure and wire
   --state FILE     default: target/planted-faults.json
@@ -371,7 +371,7 @@ def options_of(arguments):
     parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
     for flag in ("-h", "--help"), ("--check",), ("--list",), ("--alone",), ("--fresh",), ("--widen",):
         parser.add_argument(*flag, action="store_true")
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--state", default=os.path.join(ROOT, "target", "planted-faults.json"))
     parser.add_argument("--target-dir", default=os.path.join(ROOT, "target", "planted"))
     parser.add_argument("--timeout", type=float, default=300.0)
@@ -387,7 +387,7 @@ def main(arguments):
         print(__doc__.strip())
         return 0
     every = rows_of(TABLE)
-    rows = [r for r in every if any(options.only in r[key] for key in ("id", "file", "test"))]
+    rows = [r for r in every if any(text in r[key] for text in options.only or [""] for key in ("id", "file", "test"))]
     if options.check:
         check(every, ROOT)
         print(f"planted faults: {len(every)} rows fit the sources")
