@@ -116,10 +116,13 @@ impl Ring {
         Some((self.lo + at as u32 * self.step) as u16)
     }
 
-    /// From the port after the busy one to where the next try is.
+    /// From the port after the busy one to where the next try is. Leaps of one length would come back to the same few ports
+    /// after a round: one in each round is shorter.
     fn leap(&mut self) {
         let doubled = 1_usize.checked_shl(self.busy.saturating_sub(1)).unwrap_or(usize::MAX);
-        let step = doubled.min(self.live.len() / LEAP_SHARE).max(1);
+        let most = self.live.len() / LEAP_SHARE;
+        let is_shorter = doubled > most && self.busy.is_multiple_of(LEAP_SHARE as u32);
+        let step = if is_shorter { most * 5 / 8 } else { doubled.min(most) }.max(1);
         self.cursor = (self.cursor + step - 1) % self.live.len();
         self.busy = self.busy.saturating_add(1);
     }
@@ -179,6 +182,32 @@ mod tests {
         let mut small = Sources::new(&[], Some(FIVE), 0, 1);
         assert_eq!(tries(&mut small, 7), [10, 11, 12, 13, 14, 10, 11], "a small ring is tried port by port");
         assert_eq!(tries(&mut small, 100).len(), 100, "for ever, if asked");
+    }
+
+    #[test]
+    fn stretches_that_earlier_runs_left_in_use_are_passed_while_a_third_of_the_ring_is_free() {
+        for ports in [1000_u16, 10_000, 28_000] {
+            let mut in_use = std::collections::HashSet::new();
+            // Each run begins at the first port again, and leaves a fiftieth of the ring in TIME_WAIT.
+            while in_use.len() < usize::from(ports) * 2 / 3 {
+                let mut s = Sources::new(&[], Some(PortRange { lo: 1, hi: ports }), 0, 1);
+                let failed = (0..ports / 50).filter(|_| {
+                    let is_made = (0..crate::model::limits::RING_TRIES).any(|_| {
+                        let local = s.take().expect("none is live");
+                        let is_free = in_use.insert(local.port);
+                        if is_free {
+                            s.hold(local);
+                        } else {
+                            s.pass_over(local);
+                        }
+                        is_free
+                    });
+                    !is_made
+                });
+                let failed = failed.count();
+                assert!(failed <= 2 + usize::from(ports) / 250, "{failed} with {} of {ports} in use", in_use.len());
+            }
+        }
     }
 
     #[test]
