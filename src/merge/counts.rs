@@ -12,9 +12,9 @@ use crate::stats::outages;
 pub(super) fn add(parts: &[Part], axis: &Axis, run: &mut RunResult) {
     totals(parts, run);
     endpoints(parts, run);
-    run.errors = rows(parts, axis, |run| &run.errors, same_error, add_error);
+    run.errors = rows(parts, axis, |run| &run.errors, same_error, |row| [&mut row.first_s, &mut row.last_s], add_error);
     run.errors.order_by(|a, b| b.count.cmp(&a.count).then_with(|| a.first_s.total_cmp(&b.first_s)));
-    run.surplus = rows(parts, axis, |run| &run.surplus, same_surplus, add_surplus);
+    run.surplus = rows(parts, axis, |run| &run.surplus, same_surplus, |row| [&mut row.first_s, &mut row.last_s], add_surplus);
     run.closes = parts.iter().fold(run.closes, |mut sum, part| {
         sum += part.run.closes;
         sum
@@ -110,21 +110,32 @@ fn endpoints(parts: &[Part], run: &mut RunResult) {
     }
 }
 
-/// Rows of all machines, those that count the same added up. `add` gets the second on the axis at which the machine began;
-/// of a new row nothing is there yet.
+/// Rows of all machines in the order of their parts, with `times` (when it was seen first and last) on one axis. `add` adds the
+/// counts of a row to those of the same one; what else a row says is that of the first in time.
 fn rows<R: Clone>(
     parts: &[Part],
     axis: &Axis,
     of: fn(&RunResult) -> &Vec<R>,
     same: fn(&R, &R) -> bool,
-    add: fn(Option<&mut R>, R, f64) -> Option<R>,
+    times: fn(&mut R) -> [&mut f64; 2],
+    add: fn(&mut R, &R),
 ) -> Vec<R> {
     let mut all: Vec<R> = Vec::new();
     for (part, shift) in parts.iter().zip(&axis.shifts) {
-        for row in of(&part.run) {
-            let known = all.iter().position(|known| same(known, row));
-            let new = add(known.map(|at| &mut all[at]), row.clone(), *shift as f64);
-            all.extend(new);
+        for mut row in of(&part.run).iter().cloned() {
+            for t in times(&mut row) {
+                *t += *shift as f64;
+            }
+            let Some(known) = all.iter_mut().find(|known| same(known, &row)) else {
+                all.push(row);
+                continue;
+            };
+            if *times(&mut row)[0] < *times(known)[0] {
+                std::mem::swap(known, &mut row);
+            }
+            add(known, &row);
+            let last_s = times(known)[1].max(*times(&mut row)[1]);
+            *times(known)[1] = last_s;
         }
     }
     all
@@ -135,32 +146,17 @@ fn same_error(a: &ErrorRow, b: &ErrorRow) -> bool {
     kind(a) == kind(b) && a.name == b.name && a.endpoint == b.endpoint && a.method == b.method
 }
 
-fn add_error(known: Option<&mut ErrorRow>, row: ErrorRow, began_s: f64) -> Option<ErrorRow> {
-    let moved = ErrorRow { first_s: row.first_s + began_s, last_s: row.last_s + began_s, ..row };
-    let Some(known) = known else { return Some(moved) };
-    let (count, last_s) = (known.count.saturating_add(moved.count), known.last_s.max(moved.last_s));
-    // What was received is that of the first failure.
-    if moved.first_s < known.first_s {
-        *known = moved;
-    }
-    (known.count, known.last_s) = (count, last_s);
-    None
+fn add_error(known: &mut ErrorRow, row: &ErrorRow) {
+    known.count = known.count.saturating_add(row.count);
 }
 
 fn same_surplus(a: &SurplusRow, b: &SurplusRow) -> bool {
     a.kind == b.kind && a.endpoint == b.endpoint && a.method == b.method
 }
 
-fn add_surplus(known: Option<&mut SurplusRow>, row: SurplusRow, began_s: f64) -> Option<SurplusRow> {
-    let moved = SurplusRow { first_s: row.first_s + began_s, last_s: row.last_s + began_s, ..row };
-    let Some(known) = known else { return Some(moved) };
-    let (count, bytes) = (known.count.saturating_add(moved.count), known.bytes.saturating_add(moved.bytes));
-    let last_s = known.last_s.max(moved.last_s);
-    if moved.first_s < known.first_s {
-        *known = moved;
-    }
-    (known.count, known.bytes, known.last_s) = (count, bytes, last_s);
-    None
+fn add_surplus(known: &mut SurplusRow, row: &SurplusRow) {
+    known.count = known.count.saturating_add(row.count);
+    known.bytes = known.bytes.saturating_add(row.bytes);
 }
 
 /// Stretches of failures of any machine.
@@ -198,4 +194,24 @@ fn in_flight(a: Option<InFlight>, b: Option<InFlight>) -> Option<InFlight> {
         waited_max_ms: a.waited_max_ms.max(b.waited_max_ms),
         oldest_sent_s: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{OK, part};
+    use super::*;
+
+    #[test]
+    fn a_short_outage_within_a_long_one_ends_with_it() {
+        let mut parts = [1, 2, 3].map(|n| part(n, 3, "2026-11-24T10:00:00Z", &[(0, 10, OK)]));
+        let outages = [(1.0, 3.0, 10), (1.5, 1.7, 2), (3.2, 3.4, 1)];
+        for (part, (from_s, to_s, count)) in parts.iter_mut().zip(outages) {
+            part.run.totals.local_failure_spans = vec![FailureSpan { from_s, to_s, count }];
+        }
+        let axis = Axis::of(&parts);
+        // The third begins less than half a second after the first has ended.
+        assert_eq!(spans(&parts, &axis), [FailureSpan { from_s: 1.0, to_s: 3.4, count: 13 }]);
+        parts[2].run.totals.local_failure_spans.clear();
+        assert_eq!(spans(&parts, &axis), [FailureSpan { from_s: 1.0, to_s: 3.0, count: 12 }]);
+    }
 }

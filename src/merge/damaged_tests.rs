@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::tests::{OK, part};
 use super::*;
 use crate::model::document;
+use crate::model::outcome::Outcome;
 
 /// Where one value of a document is: keys and places in lists.
 type Path = Vec<String>;
@@ -139,6 +140,14 @@ fn what_no_run_can_be_is_refused_with_its_key() {
     ] {
         assert!(message.starts_with(begins), "{message}");
     }
+}
+
+#[test]
+fn a_run_whose_end_cut_requests_is_sound() {
+    let mut parts = two();
+    parts[1] = part(2, 2, "2026-11-24T10:00:00Z", &[(0, 10, OK), (3_000, 1_000, Outcome::Cut)]);
+    let t = merge(parts, String::new()).unwrap().run.totals;
+    assert_eq!((t.attempts, t.requests, t.cut), (4, 3, 1));
 }
 
 /// Documents that are sound by themselves may still be more together than a number has room for.
