@@ -5,7 +5,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use procfs::net::TcpState;
+
 use crate::scripted::{Scripted, keep_answering, plan, read_head, run};
+use crate::until::until;
 use sockbench::testing::load::run::Ended;
 use sockbench::testing::model::outcome::Call;
 use sockbench::testing::model::plan::{Closer, MixEntry, PortMode, PortRange, Think};
@@ -403,4 +406,44 @@ fn nothing_of_a_partial_write_is_lost() {
     let (r, _) = run(&p);
     assert_eq!((r.totals.requests, r.totals.failures), (1, 0), "{:?}", r.errors);
     assert!(r.totals.bytes_out > 3_000_000);
+}
+
+#[test]
+fn large_answers_to_several_users_of_one_thread_are_read_to_their_end() {
+    // Answers that the kernel has whole, while the thread reads those of other users: more than one turn reads, and no edge
+    // comes for the rest.
+    let server = Scripted::start(|mut s, _| {
+        s.set_nodelay(true).expect("a TCP socket");
+        let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec(), vec![b'x'; 1_000_000]].concat();
+        while read_head(&mut s) && s.write_all(&answer).is_ok() {}
+    });
+    let mut p = plan(server.addr);
+    (p.requests, p.threads) = (400, 1);
+    let (r, _) = run(&p);
+    assert_eq!((r.totals.requests, r.totals.failures), (400, 0), "{:?}", r.errors);
+    assert!(r.totals.bytes_in > 400_000_000);
+}
+
+#[test]
+fn a_connect_that_is_refused_later_keeps_its_errno() {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("loopback");
+    listener.listen(0).expect("a listener");
+    let addr = listener.local_addr().ok().and_then(|a| a.as_socket()).expect("bound");
+    // It has room for one. The SYN of a second one is dropped, sent again after a second, and answered by a reset then.
+    let first = TcpStream::connect(addr).expect("room for one");
+    let mut p = plan(addr);
+    (p.requests, p.users) = (1, 1);
+    let (r, _) = std::thread::scope(|scope| {
+        let load = scope.spawn(|| run(&p));
+        until("a SYN waits", || {
+            let all = procfs::net::tcp().expect("/proc/net/tcp");
+            all.iter().any(|e| e.remote_address == addr && e.state == TcpState::SynSent)
+        });
+        drop(listener);
+        load.join().expect("it ends")
+    });
+    drop(first);
+    assert_eq!(only_error(&r), (Call::Connect, "ECONNREFUSED", 1, false));
+    assert!(r.errors[0].so_error && r.totals.connections_opened == 0);
 }
