@@ -159,10 +159,11 @@ class Tree:
         self.above = tempfile.mkdtemp(prefix="sockbench-planted-")
         self.root = os.path.join(self.above, "tree")
         self.built = {}
+        self.commit = git("rev-parse", "HEAD")
 
     def __enter__(self):
         try:
-            git("worktree", "add", "--detach", "--quiet", self.root, "HEAD")
+            git("worktree", "add", "--detach", "--quiet", self.root, self.commit)
         except BaseException:
             self.__exit__()
             raise
@@ -175,6 +176,10 @@ class Tree:
         subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", self.root], stderr=subprocess.DEVNULL)
         shutil.rmtree(self.above, ignore_errors=True)
         subprocess.run(["git", "-C", ROOT, "worktree", "prune"])
+
+    def committed(self, file):
+        """The text of a file in the commit that is measured; HEAD may move meanwhile."""
+        return git("show", f"{self.commit}:{file}") + "\n"
 
     def build(self, targets):
         """Builds test binaries. Returns the errors as (file, line, text), none if it compiles."""
@@ -289,7 +294,7 @@ def judge(tree, row, number, widen):
 def plant_switches(tree, rows):
     """All rows behind switches, from the end of each file to its beginning."""
     for file, of_file in by_file(rows).items():
-        text = git("show", f"HEAD:{file}") + "\n"
+        text = tree.committed(file)
         for (begin, end), row in sorted(((place(row, text), row) for row in of_file), key=lambda at: at[0], reverse=True):
             text = text[:begin] + switched(row) + text[end:]
         write(tree.root, file, text)
@@ -322,7 +327,7 @@ def run_switched(tree, rows, state, options, commit):
             raise Wrong("the switches do not compile: " + "; ".join(f"{f}:{n}: {why}" for f, n, why in errors[:5]))
         for row in [r for r in rows if r["id"] in bad]:
             state.note(row, "no build", [bad[row["id"]]], commit)
-            write(tree.root, row["file"], git("show", f"HEAD:{row['file']}") + "\n")
+            write(tree.root, row["file"], tree.committed(row["file"]))
         rows = [r for r in rows if r["id"] not in bad]
     good = sound(tree, rows)
     for row in rows:
@@ -331,7 +336,7 @@ def run_switched(tree, rows, state, options, commit):
         else:
             state.note(row, "no verdict", [row["test"]], commit)
     for file in [*by_file(rows), "src/lib.rs"]:
-        write(tree.root, file, git("show", f"HEAD:{file}") + "\n")
+        write(tree.root, file, tree.committed(file))
 
 
 def run_alone(tree, rows, state, options, commit):
