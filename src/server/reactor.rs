@@ -307,12 +307,10 @@ impl Reactor {
 
     fn begin_drain(&mut self, now: Stamp) {
         self.cut_at = Some(now.plus(self.drain_timeout));
-        // What the kernel has accepted must be answered: a listener closes when its queue is empty. With all connections
-        // or descriptors in use that takes until some end.
+        // What the kernel has accepted must be answered: a listener closes when its queue is empty, in the turns that follow.
+        // With all connections or descriptors in use that takes until some end.
         self.listeners.iter_mut().for_each(|l| l.ready = true);
         self.accept_at = Stamp::ZERO;
-        self.accept(now, limits::LISTEN_BACKLOG as usize + 1);
-        self.close_emptied_listeners();
         self.for_all(|r, token| {
             // A request may have come since the last poll: it is answered.
             if let Some(slot) = r.slot(token) {
