@@ -18,10 +18,6 @@ fn second() -> Vec<Sample> {
             let took_us = 50 + n * 7919 % 20_000;
             let started = Stamp(ended.0.saturating_sub(took_us * 1000));
             Sample {
-                endpoint: EndpointId((n % 3) as u16),
-                intended: None,
-                started,
-                connected: None,
                 sent: Some(started),
                 first_byte: Some(ended),
                 ended,
@@ -29,7 +25,7 @@ fn second() -> Vec<Sample> {
                 bytes_in: 120,
                 body_bytes: 21,
                 bytes_out: 60,
-                server_timing_us: None,
+                ..Sample::begun(EndpointId((n % 3) as u16), None, started)
             }
         })
         .collect()

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::course::{LevelOf, Stage, Stages};
 use crate::model::document;
 use crate::model::finding::FindingId;
-use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, EndpointId, Failure, Outcome, Sample};
+use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, EndpointId, Failure, Outcome};
 use crate::model::plan::PortMode;
 use crate::model::result::{ClockOffset, MachinePorts, PlannedStart, Ports, RunStamp, VerdictId};
 use crate::model::time::Stamp;
@@ -33,20 +33,8 @@ pub(super) fn part(number: u32, of: u32, started_at: &str, requests: &[(u64, u64
         if outcome == OK {
             recorder.record_setup(ended, 100);
         }
-        recorder.record(&Sample {
-            endpoint: EndpointId(u16::try_from(began % 3).unwrap()),
-            intended: None,
-            started: Stamp::from_millis(began),
-            connected: None,
-            sent: Some(Stamp::from_millis(began)),
-            first_byte: Some(ended),
-            ended,
-            outcome,
-            bytes_in: 100,
-            body_bytes: 21,
-            bytes_out: 50,
-            server_timing_us: None,
-        });
+        let endpoint = EndpointId(u16::try_from(began % 3).unwrap());
+        recorder.record(&fixture::sample(endpoint, Stamp::from_millis(began), ended, outcome));
     }
     recorder.roll_to(Stamp::from_millis(4000));
     let seconds: Vec<Interval> = recorder.drain_intervals().collect();

@@ -314,6 +314,24 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// One that begins now: cut, unless something else comes of it.
+    pub const fn begun(endpoint: EndpointId, intended: Option<Stamp>, now: Stamp) -> Self {
+        Self {
+            endpoint,
+            intended,
+            started: now,
+            connected: None,
+            sent: None,
+            first_byte: None,
+            ended: now,
+            outcome: Outcome::Cut,
+            bytes_in: 0,
+            body_bytes: 0,
+            bytes_out: 0,
+            server_timing_us: None,
+        }
+    }
+
     /// Latency as reported: from the intended start when there is one (coordinated omission), else from the
     /// real one. Microseconds.
     pub fn latency_us(&self) -> u64 {

@@ -2,57 +2,41 @@
 
 use std::time::Duration;
 
-use crate::model::body::Body;
-use crate::model::plan::{Arrivals, Closer, LoadLimits, LoadPlan, MixEntry, Pinning, PortMode, Target, Think};
+use crate::model::outcome::{EndpointId, Outcome, Sample};
+use crate::model::plan::{LoadPlan, MixEntry, Target, Think};
 use crate::model::result::{Host, RunResult, RunStamp, Sysctls};
+use crate::model::time::Stamp;
 
 /// The experiment's mix, 10 users, two workers, closed loop.
 pub(crate) fn plan() -> LoadPlan {
     let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
     let entry = |path: &str, weight| MixEntry { path: path.into(), weight };
+    let target = Target {
+        url: "http://127.0.0.1:8080".into(),
+        host: "127.0.0.1".into(),
+        addr,
+        resolved: vec![addr],
+        unreached: vec![],
+        authority: "127.0.0.1:8080".into(),
+        own_server: true,
+    };
     LoadPlan {
-        target: Target {
-            url: "http://127.0.0.1:8080".into(),
-            host: "127.0.0.1".into(),
-            addr,
-            resolved: vec![addr],
-            unreached: vec![],
-            authority: "127.0.0.1:8080".into(),
-            own_server: true,
-        },
-        method: "GET".into(),
-        headers: Vec::new(),
-        body: Body::default(),
-        says_close: false,
-        mix: vec![entry("/health", 50), entry("/io", 30), entry("/cpu", 20)],
         users: 10,
         spawn_rate: 2.0,
         duration: Duration::from_secs(20),
-        requests: 0,
         think: Think::uniform(Duration::from_millis(100), Duration::from_millis(500)),
-        rate: 0.0,
-        arrivals: Arrivals::default(),
-        stages: None,
-        preconnect: None,
         threads: 2,
-        pin: Pinning::Off,
-        busy_poll: false,
         seed: 7,
-        warmup: Duration::ZERO,
-        keepalive: true,
-        closer: Closer::Client,
-        port_mode: PortMode::Auto,
-        port_range: None,
-        reuse_addr: false,
-        sources: Vec::new(),
         timeout: Duration::from_secs(10),
-        allow_remote: false,
-        observe: true,
-        limits: LoadLimits::default(),
-        environment: crate::model::environment::Environment::default(),
-        shard: None,
-        led: false,
+        ..LoadPlan::new(target, vec![entry("/health", 50), entry("/io", 30), entry("/cpu", 20)])
     }
+}
+
+/// A request of 50 bytes, whose answer of 100 bytes came all at once.
+pub(crate) fn sample(endpoint: EndpointId, started: Stamp, ended: Stamp, outcome: Outcome) -> Sample {
+    let (sent, first_byte) = (Some(started), Some(ended));
+    let begun = Sample::begun(endpoint, None, started);
+    Sample { sent, first_byte, ended, outcome, bytes_in: 100, body_bytes: 21, bytes_out: 50, ..begun }
 }
 
 /// A run of [`plan`] in which nothing was counted or observed yet.

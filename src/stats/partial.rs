@@ -50,23 +50,15 @@ impl Partial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::Outcome;
     use crate::model::received::Received;
 
     fn cut(sent_ms: u64, begun: bool) -> Sample {
         Sample {
-            endpoint: EndpointId(0),
-            intended: None,
-            started: Stamp::ZERO,
-            connected: None,
             sent: Some(Stamp::from_millis(sent_ms)),
             first_byte: begun.then(|| Stamp::from_millis(sent_ms + 1)),
             ended: Stamp::from_millis(1000),
-            outcome: Outcome::Cut,
-            bytes_in: 0,
-            body_bytes: 0,
             bytes_out: 50,
-            server_timing_us: None,
+            ..Sample::begun(EndpointId(0), None, Stamp::ZERO)
         }
     }
 

@@ -349,22 +349,11 @@ fn failed_to_connect(failure: Failure) -> bool {
 mod tests {
     use super::*;
     use crate::model::outcome::{EADDRNOTAVAIL, ECONNREFUSED};
+    use crate::stats::fixture;
 
     fn sample(started_ms: u64, ended_ms: u64, outcome: Outcome) -> Sample {
-        Sample {
-            endpoint: EndpointId(0),
-            intended: None,
-            started: Stamp::from_millis(started_ms),
-            connected: None,
-            sent: Some(Stamp::from_millis(started_ms)),
-            first_byte: Some(Stamp::from_millis(ended_ms)),
-            ended: Stamp::from_millis(ended_ms),
-            outcome,
-            bytes_in: 100,
-            body_bytes: 21,
-            bytes_out: 50,
-            server_timing_us: None,
-        }
+        let (started, ended) = (Stamp::from_millis(started_ms), Stamp::from_millis(ended_ms));
+        fixture::sample(EndpointId(0), started, ended, outcome)
     }
 
     const OK: Outcome = Outcome::Answered { status: 200 };

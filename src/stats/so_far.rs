@@ -106,20 +106,7 @@ mod tests {
     use crate::stats::recorder::Recorder;
 
     fn sample(ms: u64, outcome: Outcome) -> Sample {
-        Sample {
-            endpoint: EndpointId(0),
-            intended: None,
-            started: Stamp::from_millis(ms),
-            connected: None,
-            sent: Some(Stamp::from_millis(ms)),
-            first_byte: Some(Stamp::from_millis(ms + 10)),
-            ended: Stamp::from_millis(ms + 10),
-            outcome,
-            bytes_in: 100,
-            body_bytes: 21,
-            bytes_out: 50,
-            server_timing_us: None,
-        }
+        fixture::sample(EndpointId(0), Stamp::from_millis(ms), Stamp::from_millis(ms + 10), outcome)
     }
 
     /// The same seconds as they were seen and as they were counted at the end.

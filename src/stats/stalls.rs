@@ -265,20 +265,9 @@ mod tests {
     const OK: Outcome = Outcome::Answered { status: 200 };
 
     fn sample(started_ms: u64, ended_ms: u64, outcome: Outcome) -> Sample {
-        Sample {
-            endpoint: EndpointId(0),
-            intended: None,
-            started: Stamp::from_millis(started_ms),
-            connected: None,
-            sent: Some(Stamp::from_millis(started_ms)),
-            first_byte: None,
-            ended: Stamp::from_millis(ended_ms),
-            outcome,
-            bytes_in: 0,
-            body_bytes: 0,
-            bytes_out: 50,
-            server_timing_us: None,
-        }
+        let started = Stamp::from_millis(started_ms);
+        let begun = Sample::begun(EndpointId(0), None, started);
+        Sample { sent: Some(started), ended: Stamp::from_millis(ended_ms), outcome, bytes_out: 50, ..begun }
     }
 
     fn of(requests: &[(u64, u64, Outcome)], end_ms: u64) -> SharedSilences {

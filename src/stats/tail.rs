@@ -111,20 +111,7 @@ mod tests {
     use crate::model::outcome::EndpointId;
 
     fn sample(ended_ms: u64, outcome: Outcome) -> Sample {
-        Sample {
-            endpoint: EndpointId(0),
-            intended: None,
-            started: Stamp::ZERO,
-            connected: None,
-            sent: None,
-            first_byte: None,
-            ended: Stamp::from_millis(ended_ms),
-            outcome,
-            bytes_in: 0,
-            body_bytes: 0,
-            bytes_out: 0,
-            server_timing_us: None,
-        }
+        Sample { ended: Stamp::from_millis(ended_ms), outcome, ..Sample::begun(EndpointId(0), None, Stamp::ZERO) }
     }
 
     fn tail(answers: &[u64], refused: &[u64]) -> Tail {

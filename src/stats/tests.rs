@@ -27,20 +27,8 @@ fn sample() -> impl Strategy<Value = Sample> {
     (0_u16..3, 0_u64..5_000_000, 0_u64..3_000_000, outcome, 0_u64..200).prop_map(
         |(endpoint, start_us, took_us, outcome, body)| {
             let (started, ended) = (Stamp(start_us * 1000), Stamp((start_us + took_us) * 1000));
-            Sample {
-                endpoint: EndpointId(endpoint),
-                intended: None,
-                started,
-                connected: None,
-                sent: Some(started),
-                first_byte: Some(ended),
-                ended,
-                outcome,
-                bytes_in: body + 100,
-                body_bytes: body,
-                bytes_out: 50,
-                server_timing_us: None,
-            }
+            let sample = fixture::sample(EndpointId(endpoint), started, ended, outcome);
+            Sample { bytes_in: body + 100, body_bytes: body, ..sample }
         },
     )
 }
@@ -219,20 +207,7 @@ fn a_short_rest_joins_the_last_point() {
 }
 
 fn answered() -> Sample {
-    Sample {
-        endpoint: EndpointId(0),
-        intended: None,
-        started: Stamp::ZERO,
-        connected: None,
-        sent: None,
-        first_byte: None,
-        ended: Stamp::ZERO,
-        outcome: Outcome::Answered { status: 200 },
-        bytes_in: 0,
-        body_bytes: 0,
-        bytes_out: 0,
-        server_timing_us: None,
-    }
+    Sample { outcome: Outcome::Answered { status: 200 }, ..Sample::begun(EndpointId(0), None, Stamp::ZERO) }
 }
 
 #[test]

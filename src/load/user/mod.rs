@@ -88,7 +88,7 @@ impl User {
             state: State::Idle,
             connected: false,
             answers: 0,
-            sample: blank(EndpointId(0), None, Stamp::ZERO),
+            sample: Sample::begun(EndpointId(0), None, Stamp::ZERO),
             reader: ResponseReader::new(rules.expect),
             rng: fastrand::Rng::with_seed(seed),
             pause: limits::LOCAL_PAUSE,
@@ -136,7 +136,7 @@ impl User {
     /// Starts a request. The user must be idle.
     pub fn begin(&mut self, endpoint: EndpointId, intended: Option<Stamp>, now: Stamp, rules: &Rules) -> Begin {
         debug_assert_eq!(self.state, State::Idle, "one request at a time");
-        self.sample = blank(endpoint, intended, now);
+        self.sample = Sample::begun(endpoint, intended, now);
         self.surplus_seen = false;
         self.reader.begin(if self.connected && self.answers > 0 { Start::Reused } else { Start::Fresh });
         self.deadline = now.plus(rules.timeout);
@@ -421,23 +421,6 @@ enum End {
     Framed(Option<Surplus>),
     /// by the end of the connection
     Eof,
-}
-
-fn blank(endpoint: EndpointId, intended: Option<Stamp>, now: Stamp) -> Sample {
-    Sample {
-        endpoint,
-        intended,
-        started: now,
-        connected: None,
-        sent: None,
-        first_byte: None,
-        ended: now,
-        outcome: Outcome::Cut,
-        bytes_in: 0,
-        body_bytes: 0,
-        bytes_out: 0,
-        server_timing_us: None,
-    }
 }
 
 #[cfg(test)]
