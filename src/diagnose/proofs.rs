@@ -38,27 +38,16 @@ fn rehearsed(findings: &mut [Finding]) -> impl Iterator<Item = &mut Remedy> {
 mod tests {
     use super::*;
     use crate::model::finding::FindingId;
-    use crate::model::rehearsal::{Commands, Effect, REHEARSAL_SCHEMA, Row, Sides};
+    use crate::model::rehearsal::{Commands, Effect, REHEARSAL_SCHEMA, Row};
 
     fn rehearsal() -> Rehearsal {
         let row = Row {
-            remedy: "keep-alive".into(),
-            what: String::new(),
             asked: 300,
             made: Some(300),
-            errors: Vec::new(),
-            rate_cps: None,
-            paced_cps: None,
-            connections: None,
-            connect_us: None,
-            time_wait: Sides::default(),
             predicted: Some(300),
             measured: Some(300),
             verdict: Effect::Helps,
-            price: String::new(),
-            reason: String::new(),
-            commands: Commands::default(),
-            rehearsed_at: None,
+            ..Row::not_run("keep-alive", "", Commands::default(), String::new())
         };
         Rehearsal {
             schema: REHEARSAL_SCHEMA.into(),

@@ -145,6 +145,29 @@ pub struct Commands {
 }
 
 impl Row {
+    /// One that was not run, and why.
+    pub fn not_run(remedy: &str, what: &str, commands: Commands, reason: String) -> Self {
+        Self {
+            remedy: remedy.into(),
+            what: what.into(),
+            asked: 0,
+            made: None,
+            errors: Vec::new(),
+            rate_cps: None,
+            paced_cps: None,
+            connections: None,
+            connect_us: None,
+            time_wait: Sides::default(),
+            predicted: None,
+            measured: None,
+            verdict: Effect::NotRun,
+            price: String::new(),
+            reason,
+            commands,
+            rehearsed_at: None,
+        }
+    }
+
     /// What a finding's remedy of the same name shows as `proven`; none for a row that was not run. `when` is the
     /// document's own time, for a row that has none.
     pub fn proof(&self, kernel: &str, when: &str) -> Option<Proven> {
@@ -181,25 +204,9 @@ mod tests {
     use super::*;
 
     fn row(remedy: &str, made: Option<u64>) -> Row {
-        Row {
-            remedy: remedy.into(),
-            what: String::new(),
-            asked: 300,
-            made,
-            errors: Vec::new(),
-            rate_cps: None,
-            connections: None,
-            connect_us: None,
-            time_wait: Sides::default(),
-            predicted: Some(300),
-            measured: made,
-            verdict: if made.is_some() { Effect::Helps } else { Effect::NotRun },
-            price: String::new(),
-            reason: String::new(),
-            commands: Commands::default(),
-            paced_cps: None,
-            rehearsed_at: None,
-        }
+        let verdict = if made.is_some() { Effect::Helps } else { Effect::NotRun };
+        let row = Row::not_run(remedy, "", Commands::default(), String::new());
+        Row { asked: 300, made, predicted: Some(300), measured: made, verdict, ..row }
     }
 
     fn rehearsal(started_at: &str, rows: Vec<Row>) -> Rehearsal {

@@ -270,29 +270,13 @@ fn cells(row: &Row) -> [Cell; 12] {
 mod tests {
     use super::*;
     use crate::model::outcome::Call;
-    use crate::model::rehearsal::{AccidentSecond, Commands, REHEARSAL_SCHEMA, RowError, Sides};
+    use crate::model::rehearsal::{AccidentSecond, Commands, REHEARSAL_SCHEMA, RowError};
 
     fn row(remedy: &str, verdict: Effect, asked: u64) -> Row {
         let ran = verdict != Effect::NotRun;
-        Row {
-            remedy: remedy.into(),
-            what: "words".into(),
-            asked,
-            made: ran.then_some(50),
-            errors: Vec::new(),
-            rate_cps: None,
-            connections: None,
-            connect_us: None,
-            time_wait: Sides::default(),
-            predicted: ran.then_some(50),
-            measured: ran.then_some(50),
-            verdict,
-            price: String::new(),
-            reason: "a reason".into(),
-            commands: Commands::default(),
-            paced_cps: None,
-            rehearsed_at: None,
-        }
+        let made = ran.then_some(50);
+        let row = Row::not_run(remedy, "words", Commands::default(), "a reason".into());
+        Row { asked, made, predicted: made, measured: made, verdict, ..row }
     }
 
     fn rendered(rows: Vec<Row>, detail: Detail) -> String {

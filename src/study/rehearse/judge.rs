@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::{Shape, Spec};
 use crate::model::figures::{self, counted};
-use crate::model::rehearsal::{Commands, ConnectUs, Effect, Row, RowError, Sides};
+use crate::model::rehearsal::{ConnectUs, Effect, Row, RowError, Sides};
 use crate::model::result::RunResult;
 
 /// A remedy helps when it makes at least this share of what was asked.
@@ -60,29 +60,6 @@ pub fn row(spec: &Spec, inside: &[Inside], baseline_share: f64) -> Row {
         paced_cps: if let Shape::Paced(cps) = spec.shape { Some(f64::from(cps)) } else { None },
         rehearsed_at: None,
         commands: spec.commands.clone(),
-    }
-}
-
-/// A row that was not run, and why.
-pub fn not_run(name: &str, what: &str, asked: u64, predicted: Option<u64>, commands: Commands, reason: String) -> Row {
-    Row {
-        remedy: name.into(),
-        what: what.into(),
-        asked,
-        made: None,
-        errors: Vec::new(),
-        rate_cps: None,
-        connections: None,
-        connect_us: None,
-        time_wait: Sides::default(),
-        predicted,
-        measured: None,
-        verdict: Effect::NotRun,
-        price: String::new(),
-        reason,
-        commands,
-        paced_cps: None,
-        rehearsed_at: None,
     }
 }
 

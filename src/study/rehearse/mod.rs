@@ -113,7 +113,7 @@ pub fn run(choice: &Choice, each: &(dyn Fn(&Row) + Sync)) -> io::Result<Rehearsa
     let accident = course.transpose()?;
     if choice.remedy.is_none() {
         for (name, what, commands) in rows::windows_rows() {
-            table.push(judge::not_run(name, what, 0, None, commands, format!("Windows only; by the model: {what}")));
+            table.push(Row::not_run(name, what, commands, format!("Windows only; by the model: {what}")));
         }
     }
     table.order_by_key(|row| (row.verdict, std::cmp::Reverse(row.made)));
@@ -138,8 +138,8 @@ fn rehearse(spec: &Spec, size: Size, baseline_share: f64) -> Row {
     match runs {
         Ok(runs) => judge::row(spec, &runs, baseline_share),
         Err(e) => {
-            let commands = spec.commands.clone();
-            judge::not_run(spec.name, &spec.what, spec.asked, Some(spec.predicted), commands, e.to_string())
+            let row = Row::not_run(spec.name, &spec.what, spec.commands.clone(), e.to_string());
+            Row { asked: spec.asked, predicted: Some(spec.predicted), ..row }
         }
     }
 }
