@@ -3,6 +3,7 @@
 //! Request Count = requests + local failures, Failure Count = failures + local failures; times are over the requests
 //! that ended at the target, answered or failed there (a failure of our own machine has no latency).
 
+use crate::model::figures::ms;
 use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult};
 use crate::model::time::per_second;
@@ -32,6 +33,11 @@ impl LocustRow {
     /// Share of counted requests that failed, per cent.
     pub fn failures_percent(&self) -> f64 {
         if self.requests == 0 { 0.0 } else { 100.0 * self.failures as f64 / self.requests as f64 }
+    }
+
+    /// One of its times in ms, `-` where there was none.
+    pub fn time(&self, pick: fn(&LatencyMs) -> f64) -> String {
+        self.times_ms.as_ref().map_or_else(|| "-".into(), |times| ms(pick(times)))
     }
 }
 

@@ -77,17 +77,16 @@ fn requests(run: &RunResult, rows: &[&LocustRow]) -> Table {
 }
 
 fn cells(row: &LocustRow) -> [Cell; 11] {
-    let time = |pick: fn(&LatencyMs) -> f64| Cell::from(row.times_ms.as_ref().map_or("-".into(), |t| ms(pick(t))));
     let fails = format!("{} ({})", count(row.failures), percent(row.failures_percent()));
     [
         Cell::from(row.method.as_str()),
         Cell::from(shortened(&row.name, NAME_WIDTH)),
         count(row.requests).into(),
         if row.failures > 0 { Cell::toned(Tone::Bad, fails) } else { fails.into() },
-        time(|t| t.mean),
-        time(|t| t.min),
-        time(|t| t.max),
-        time(|t| t.p50),
+        row.time(|t| t.mean).into(),
+        row.time(|t| t.min).into(),
+        row.time(|t| t.max).into(),
+        row.time(|t| t.p50).into(),
         rate(row.rps).into(),
         rate(row.failures_per_s).into(),
         ms(row.content_size_mean).into(),
@@ -101,8 +100,7 @@ fn percentiles(rows: &[&LocustRow]) -> Table {
     let mut table = Table::with_columns(columns);
     for row in rows {
         let mut cells: Vec<Cell> = vec![shortened(&row.name, NAME_WIDTH).into()];
-        let times = row.times_ms.as_ref();
-        cells.extend(PERCENTILES.iter().map(|(_, pick)| Cell::from(times.map_or_else(|| "-".into(), |t| ms(pick(t))))));
+        cells.extend(PERCENTILES.iter().map(|(_, pick)| Cell::from(row.time(*pick))));
         cells.push(count(row.requests).into());
         table.row_of(cells);
     }

@@ -3,7 +3,7 @@
 
 use super::{Page, render_findings};
 use crate::model::figures::{bytes, count, deviation, ms, number, percent, rate, seconds};
-use crate::model::result::{LatencyMs, RunStamp};
+use crate::model::result::RunStamp;
 use crate::model::study::{StepRow, StudyResult};
 use crate::report::locust;
 use crate::report::style::{Tone, wrapped};
@@ -127,18 +127,17 @@ pub(in crate::report) fn endpoints(study: &StudyResult) -> Table {
         }
         let (rows, all) = locust::rows(step);
         for row in rows.iter().chain([&all]) {
-            let time = |f: fn(&LatencyMs) -> f64| Cell::from(row.times_ms.as_ref().map_or_else(|| "-".into(), |l| ms(f(l))));
             t.row([
                 of.label.clone().into(),
                 row.name.clone().into(),
                 count(row.requests).into(),
                 if row.failures > 0 { Cell::toned(Tone::Bad, count(row.failures)) } else { "0".into() },
-                time(|l| l.p50),
-                time(|l| l.p95),
-                time(|l| l.p99),
-                time(|l| l.mean),
-                time(|l| l.min),
-                time(|l| l.max),
+                row.time(|l| l.p50).into(),
+                row.time(|l| l.p95).into(),
+                row.time(|l| l.p99).into(),
+                row.time(|l| l.mean).into(),
+                row.time(|l| l.min).into(),
+                row.time(|l| l.max).into(),
                 number(row.content_size_mean).into(),
                 rate(row.rps).into(),
             ]);
