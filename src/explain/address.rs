@@ -50,16 +50,19 @@ pub(super) fn target(text: &str) -> Target {
 fn has_v6(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_hexdigit() || c == ':' || c == '.';
     let bounded = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    pieces(text, is_part).any(|(before, piece, after)| {
+        bounded(before.chars().next_back()) && bounded(after.chars().next()) && is_v6(piece.trim_end_matches('.'))
+    })
+}
+
+/// Longest pieces of `text` of which each character `is_part`: what is before, the piece, what is after.
+pub(super) fn pieces(text: &str, is_part: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (&str, &str, &str)> {
     let mut from = 0;
-    while let Some(start) = text[from..].find(is_part).map(|n| from + n) {
-        let end = text[start..].find(|c| !is_part(c)).map_or(text.len(), |n| start + n);
-        from = end;
-        let piece = text[start..end].trim_end_matches('.');
-        if bounded(text[..start].chars().next_back()) && bounded(text[end..].chars().next()) && is_v6(piece) {
-            return true;
-        }
-    }
-    false
+    std::iter::from_fn(move || {
+        let start = from + text[from..].find(is_part)?;
+        from = text[start..].find(|c| !is_part(c)).map_or(text.len(), |n| start + n);
+        Some((&text[..start], &text[start..from], &text[from..]))
+    })
 }
 
 fn is_v6(piece: &str) -> bool {

@@ -27,6 +27,27 @@ pub(super) fn column(head: &csv::StringRecord, name: &'static str) -> Result<usi
     head.iter().position(|c| c.trim() == name).ok_or(LocustError::NoColumn(name))
 }
 
+/// A field without blanks at its ends; empty where the row is short.
+pub(super) fn field(record: &csv::StringRecord, column: usize) -> &str {
+    record.get(column).unwrap_or_default().trim()
+}
+
+/// Each row with the count in its column `of`, which is a count of `what`.
+pub(super) fn counted<R>(
+    csv: &mut csv::Reader<&[u8]>,
+    of: usize,
+    what: &str,
+    row: impl Fn(&csv::StringRecord, u64) -> R,
+) -> Result<Vec<R>, LocustError> {
+    let read = |(i, record): (usize, csv::Result<csv::StringRecord>)| {
+        let record = record.map_err(|e| at(i + 2, e))?;
+        let n = field(&record, of);
+        let n = n.parse().map_err(|_| at(i + 2, format!("{what} {n:?}: not a count")))?;
+        Ok(row(&record, n))
+    };
+    csv.records().enumerate().map(read).collect()
+}
+
 pub(super) fn at(row: usize, why: impl std::fmt::Display) -> LocustError {
     LocustError::Row { row, why: why.to_string() }
 }

@@ -1,6 +1,7 @@
 //! Which address a text is about: the target's, or the one that a listener wants. Only to show it again in commands; what
 //! kind of address it is decides `address`.
 
+use super::address::pieces;
 use crate::model::address::Address;
 use crate::model::explanation::FailedCall;
 
@@ -43,22 +44,12 @@ pub(super) fn destination(address: Option<&Address>) -> Destination {
 /// The first host and port in one piece.
 fn by_token(text: &str) -> Option<String> {
     let is_part = |c: char| c.is_alphanumeric() || "._:-[]%*".contains(c);
-    let mut from = 0;
-    while let Some(start) = text[from..].find(is_part).map(|n| from + n) {
-        let end = text[start..].find(|c| !is_part(c)).map_or(text.len(), |n| start + n);
-        from = end;
-        let token = text[start..end].trim_end_matches(['.', ':', '-', ']', '[']);
-        let token = if text[start..].starts_with('[') {
-            token.strip_prefix('[').filter(|t| !t.contains(']')).unwrap_or(token)
-        } else {
-            token
-        };
-        let is_peer = text[..start].ends_with("client ") || text[..start].ends_with("client: ");
-        if let Some(found) = host_and_port(token, &text[..start]).filter(|_| !is_peer) {
-            return Some(found);
-        }
-    }
-    None
+    pieces(text, is_part).find_map(|(before, piece, _)| {
+        let token = piece.trim_end_matches(['.', ':', '-', ']', '[']);
+        let token = token.strip_prefix('[').filter(|t| !t.contains(']')).unwrap_or(token);
+        let is_peer = before.ends_with("client ") || before.ends_with("client: ");
+        host_and_port(token, before).filter(|_| !is_peer)
+    })
 }
 
 fn host_and_port(token: &str, before: &str) -> Option<String> {

@@ -2,7 +2,7 @@
 //! `PREFIX_stats.csv` for how often.
 
 pub use super::csv_rows::LocustError;
-use super::csv_rows::{at, column, reader};
+use super::csv_rows::{at, column, counted, field, reader};
 use super::evidence::Around;
 use super::history::{History, Share};
 use super::readings::{line_may_be_ports, of_counted};
@@ -56,16 +56,13 @@ pub fn explain_exceptions(exceptions: &str, known: &Known) -> Result<Explanation
     let mut csv = reader(exceptions);
     let head = csv.headers().map_err(|e| at(1, e))?.clone();
     let (count, message, trace) = (column(&head, "Count")?, column(&head, "Message")?, column(&head, "Traceback")?);
-    let mut rows = Vec::new();
-    for (i, record) in csv.records().enumerate() {
-        let record = record.map_err(|e| at(i + 2, e))?;
-        let field = |n: usize| record.get(n).unwrap_or_default().trim();
-        let n = field(count).parse().map_err(|_| at(i + 2, format!("count {:?}: not a count", field(count))))?;
+    let rows = counted(&mut csv, count, "count", |record, count| {
         // The last line of a trace has the exception's name beside its message.
-        let last = field(trace).lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-        let error = if last.contains(field(message)) { last } else { field(message) };
-        rows.push(Row { error: error.to_owned(), count: n, seen: None });
-    }
+        let last = field(record, trace).lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        let message = field(record, message);
+        let error = if last.contains(message) { last } else { message };
+        Row { error: error.to_owned(), count, seen: None }
+    })?;
     of_rows(&rows, None, known)
 }
 
@@ -125,15 +122,10 @@ fn failure_rows(text: &str) -> Result<Vec<Row>, LocustError> {
     let head = csv.headers().map_err(|e| at(1, e))?.clone();
     let (error, count) = (column(&head, "Error")?, column(&head, "Occurrences")?);
     let (first, last) = (column(&head, "First Seen").ok(), column(&head, "Last Seen").ok());
-    let mut rows = Vec::new();
-    for (i, record) in csv.records().enumerate() {
-        let record = record.map_err(|e| at(i + 2, e))?;
-        let field = |n: usize| record.get(n).unwrap_or_default().trim();
-        let n = field(count).parse::<u64>().map_err(|_| at(i + 2, format!("occurrences {:?}: not a count", field(count))))?;
-        let seen = first.and_then(|n| epoch_s(field(n))).zip(last.and_then(|n| epoch_s(field(n))));
-        rows.push(Row { error: field(error).to_owned(), count: n, seen });
-    }
-    Ok(rows)
+    counted(&mut csv, count, "occurrences", |record, count| {
+        let seen_at = |column: Option<usize>| epoch_s(field(record, column?));
+        Row { error: field(record, error).to_owned(), count, seen: seen_at(first).zip(seen_at(last)) }
+    })
 }
 
 /// `2026-11-26T01:08:17Z`, or seconds of the epoch.
