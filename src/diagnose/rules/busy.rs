@@ -1,6 +1,7 @@
 //! The rule about a source port that was asked for by number and was in use: by what, until when, and where free ones are.
 
 use super::local::hidden;
+use super::target::evidence;
 use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::model::budget::LINUX_HOLD_S;
@@ -115,19 +116,13 @@ pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling 
         name_of(row),
         row.call.word()
     );
-    Found::new(title, text)
-        .with("failures", rows.count())
-        .with("call", row.call.word())
-        .with("errno", row.errno)
-        .with("windows_code", row.windows_code)
+    evidence(Found::new(title, text), &rows)
         .with("port_bound", u32::from(row.port_bound))
         .with("reuse_addr", u32::from(run.plan.reuse_addr))
         .with("tcp_timestamps", run.host.sysctls.tcp_timestamps)
         .with("ring_ports", ports)
         .with("ring_held_before", before)
         .with("ring_busy_skips", skips)
-        .with("first_s", rows.first_s())
-        .with("last_s", rows.last_s())
         .remedies(remedies(run, holder))
         .ruling()
 }

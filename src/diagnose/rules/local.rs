@@ -1,6 +1,7 @@
 //! Rules about failures of this machine: no port, no descriptor.
 
 use super::exhaustion;
+use super::target::evidence;
 use crate::diagnose::indicators::{Indicators, Kind, Rows, cps_before, elsewhere, name_of, unnamed};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::ECHO_SOON_S;
@@ -31,11 +32,7 @@ pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -
     let found = |title: String, text: String| {
         let states = run.ports.as_ref().map(|p| p.states).unwrap_or_default();
         let forecast = run.ports.as_ref().and_then(|p| p.forecast.as_ref());
-        Found::new(title, text)
-            .with("failures", failed)
-            .with("call", call)
-            .with("errno", errno)
-            .with("windows_code", row.windows_code)
+        evidence(Found::new(title, text), &rows)
             .with("pool", seen.ports.pool)
             .with("hold_s", seen.ports.hold.as_ref().map(|h| h.seconds))
             .with("ceiling_cps", seen.ports.budget.map(|b| b.ceiling_cps()))
@@ -44,8 +41,6 @@ pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -
             .with("established", states.established)
             .with("fin_wait2", states.fin_wait2)
             .with("bound_only", states.bound_only)
-            .with("first_s", rows.first_s())
-            .with("last_s", rows.last_s())
             .with("predicted_first_s", forecast.map(|f| f.exhausted_at_s))
             .with("rate_until_first_cps", cps_before(run, rows.first_s()))
             .with("ports_elsewhere", Some(elsewhere(run)).filter(|n| *n > 0))
@@ -90,16 +85,10 @@ pub(in crate::diagnose) fn fd_limit(run: &RunResult, _: &Indicators) -> Ruling {
         name_of(row),
         limit.filter(|_| !whole_system).map_or_else(String::new, |n| format!(", limit {n}"))
     );
-    Found::new(title, text)
-        .with("failures", rows.count())
-        .with("call", row.call.word())
-        .with("errno", row.errno)
-        .with("windows_code", row.windows_code)
+    evidence(Found::new(title, text), &rows)
         .with("nofile", limit)
         .with("users_asked", users)
         .with("users_reached", reached)
-        .with("first_s", rows.first_s())
-        .with("last_s", rows.last_s())
         .remedies(more_descriptors(run, whole_system))
         .ruling()
 }

@@ -8,7 +8,7 @@ use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{MID_RUN_SHARE, SHORT_RUN_S, STUCK_TIMES};
 use crate::model::figures::{counted, rate, seconds};
 use crate::model::finding::{FindingId as Id, Remedy};
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, Stretch};
 use crate::remedy::{advice, load_with, log_since};
 
 /// Two looks at whether the target is stopped are not further apart.
@@ -129,13 +129,11 @@ pub(in crate::diagnose) fn client_stalled(run: &RunResult, seen: &Indicators) ->
 fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
     let times =
         if stalls.times == 1 { String::new() } else { format!(", {} times, {} in all", stalls.times, seconds(stalls.total_s)) };
+    let [from, to, length] = in_words(stalls);
     let text = format!(
-        "No thread of this program ran from {} to {}{times}. It was stopped (SIGSTOP, a debugger, a suspended machine), or the \
+        "No thread of this program ran from {from} to {to}{times}. It was stopped (SIGSTOP, a debugger, a suspended machine), or the \
          machine had no time for it (a paused virtual machine, swapping). Answers that came meanwhile were read late, and \
-         nothing was sent. Read no latency above {} as the target's.",
-        seconds(stalls.longest.from_s),
-        seconds(stalls.longest.to_s),
-        seconds(stalls.longest.length_s())
+         nothing was sent. Read no latency above {length} as the target's."
     );
     let again = load_with(&run.plan, |_| ());
     let remedies = vec![
@@ -150,33 +148,34 @@ fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
             "st above 0: the host of a virtual machine takes the CPU; si and so above 0: it swaps",
         ),
     ];
-    Found::new(
-        format!(
-            "this program stalled for {}, from {} to {}",
-            seconds(stalls.longest.length_s()),
-            seconds(stalls.longest.from_s),
-            seconds(stalls.longest.to_s)
-        ),
-        text,
-    )
-    .with("stalls", stalls.times as u64)
-    .with("longest_s", stalls.longest.length_s())
-    .with("from_s", stalls.longest.from_s)
-    .with("to_s", stalls.longest.to_s)
-    .with("total_s", stalls.total_s)
-    .with("share_of_run", stalls.total_s / seen.duration_s)
-    .remedies(remedies)
-    .ruling()
+    let title = format!("this program stalled for {length}, from {from} to {to}");
+    evidence(Found::new(title, text), stalls).with("share_of_run", stalls.total_s / seen.duration_s).remedies(remedies).ruling()
+}
+
+/// The common evidence of stretches.
+fn evidence(found: Found, stalls: &Stalls) -> Found {
+    let Stretch { from_s, to_s } = stalls.longest;
+    found
+        .with("stalls", stalls.times as u64)
+        .with("longest_s", stalls.longest.length_s())
+        .with("from_s", from_s)
+        .with("to_s", to_s)
+        .with("total_s", stalls.total_s)
+}
+
+/// The longest stretch: from, to, how long.
+fn in_words(stalls: &Stalls) -> [String; 3] {
+    [stalls.longest.from_s, stalls.longest.to_s, stalls.longest.length_s()].map(seconds)
 }
 
 /// What shows the reason, by who stalled: a signal and a frozen group leave nothing in a log.
 fn against_stalls(run: &RunResult, stalls: &Stalls, still: Still) -> Vec<Remedy> {
-    let stretch = format!("{} to {}", seconds(stalls.longest.from_s), seconds(stalls.longest.to_s));
+    let [from, to, _] = in_words(stalls);
     let log = || {
         advice(
             "read the target's log at that time",
             log_since(run, stalls.longest.from_s),
-            format!("what it did from {stretch} of the run: a garbage collection, a checkpoint, a reload, a lock"),
+            format!("what it did from {from} to {to} of the run: a garbage collection, a checkpoint, a reload, a lock"),
         )
     };
     let again = || {
@@ -217,7 +216,7 @@ pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) ->
 
 fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
     let TargetStall { stalls, still, in_flight } = stall;
-    let (from, to, length) = (seconds(stalls.longest.from_s), seconds(stalls.longest.to_s), seconds(stalls.longest.length_s()));
+    let [from, to, length] = in_words(stalls);
     let often = match stalls.times {
         1 => String::new(),
         n => format!(
@@ -251,12 +250,7 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
         counted(*in_flight, "request")
     );
     let remedies = against_stalls(run, stalls, *still);
-    Found::new(format!("nothing was answered for {length}, from {from} to {to}"), text)
-        .with("stalls", stalls.times as u64)
-        .with("longest_s", stalls.longest.length_s())
-        .with("from_s", stalls.longest.from_s)
-        .with("to_s", stalls.longest.to_s)
-        .with("total_s", stalls.total_s)
+    evidence(Found::new(format!("nothing was answered for {length}, from {from} to {to}"), text), stalls)
         .with("in_flight", *in_flight)
         .with("stood_still", who)
         .with("rps", run.totals.rps)
