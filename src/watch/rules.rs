@@ -349,17 +349,18 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
     let short = |d: &&Destination| d.peak_cps >= SHORT_CPS && ended(d) >= 10 && ended(d) > 3 * u64::from(d.open_max.max(1));
     let Some(d) = report.destinations.iter().find(short) else { return Ruling::Clear };
     let who = name(report);
+    let title = format!(
+        "{}{} connections of {who} to {} ended, with at most {} open at once",
+        at_least(d),
+        count(ended(d)),
+        d.destination,
+        count(d.open_max.max(1))
+    );
     match keeps(report) {
         Keeps::No => return Ruling::Clear,
         Keeps::Unknown => return Ruling::Undecided(format!("whether {who} asked to keep its connections: only it knows")),
         Keeps::ByDefault => {
-            return Ruling::Undecided(format!(
-                "{}{} connections of {who} to {} ended, with at most {} open at once; whether its script asked to keep them, only it knows",
-                at_least(d),
-                count(ended(d)),
-                d.destination,
-                count(d.open_max.max(1))
-            ));
+            return Ruling::Undecided(format!("{title}; whether its script asked to keep them, only it knows"));
         }
         Keeps::Yes => {}
     }
@@ -368,13 +369,6 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
     } else {
         "the server closed first"
     };
-    let title = format!(
-        "{}{} connections of {who} to {} ended, with at most {} open at once",
-        at_least(d),
-        count(ended(d)),
-        d.destination,
-        count(d.open_max.max(1))
-    );
     let text = format!(
         "{who} uses a connection for many requests unless the answers or its options end it; here {first}. How many requests each had is not seen: a thousand do no harm (keepalive_requests of nginx); where it is one, each request pays for a connection, and where this side closes first also with a source port."
     );
