@@ -3,7 +3,8 @@
 those of the first part of the run, within 2 %.
 
 usage: scripts/soak.py [-d SECONDS] [BINARY]      default: 600 s, target/release/sockbench
-The first tenth, a minute of ten, is the warm-up that the end is compared with. Exit 0: it held; 1: it did not."""
+The end, its last tenth, is compared with the second half of the first tenth: of ten minutes, the second half of minute one.
+Exit 0: it held; 1: it did not."""
 
 import argparse, json, os, random, re, select, signal, socket, struct, subprocess, sys, threading, time
 
@@ -59,30 +60,34 @@ def main():
     for thread in threads:
         thread.start()
     begun, looks = time.monotonic(), []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         while load.poll() is None and time.monotonic() - begun < args.seconds + 30:
             time.sleep(0.2)
+            if server.poll() is not None:
+                sys.exit(f"soak.py: the server ended with {server.returncode} after {time.monotonic() - begun:.0f} s")
             looks.append((time.monotonic() - begun, *look(server.pid)))
             if select.select([load.stdout], [], [], 0)[0]:
                 break
-        text = load.stdout.read()
-        load.wait(30)
+        text, _ = load.communicate(timeout=30)
     finally:
         stop.set()
+        load.kill()
         for thread in threads:
             thread.join()
-        server.send_signal(signal.SIGTERM)
+        server.terminate()
         server.wait(30)
     totals = json.loads(text)["totals"]
     failed = totals["failures"] + totals["local_failures"]
-    part = lambda a, b, column: max(l[column] for l in looks if a * args.seconds <= l[0] <= b * args.seconds)
+    part = lambda span, column: max(l[column] for l in looks if span[0] <= l[0] <= span[1])
+    early, late = ([share * args.seconds for share in span] for span in ((0.05, 0.1), (0.9, 1.0)))
     ok = failed == 0
     print(f"{totals['requests']:,} honest requests, {failed} failed; {counts[0]:,} attacks in {args.seconds:g} s; server ended with {server.returncode}")
-    for name, column, slack in (("RSS", 1, 65536), ("descriptors", 2, 2)):
-        first, last = part(0.05, 0.1, column), part(0.9, 1.0, column)
+    for name, column, slack in (("RSS, bytes", 1, 65536), ("descriptors", 2, 2)):
+        first, last = part(early, column), part(late, column)
         held = last <= first * 1.02 + slack
         ok &= held
-        print(f"{name}: {first:,} in the first tenth, {last:,} in the last{'' if held else ': GREW'}")
+        print(f"{name}: at most {first:,} from {early[0]:g} to {early[1]:g} s, {last:,} from {late[0]:g} to {late[1]:g} s{'' if held else ': GREW'}")
     sys.exit(0 if ok else 1)
 
 
