@@ -91,10 +91,7 @@ impl Worker<'_> {
         s.endpoint = endpoint;
         s.written = 0;
         if let Some(intended) = intended {
-            // One that became due while this thread did not run is late from then on, free connection or not.
-            let in_standstill = self.standstill.0 <= intended && intended < self.standstill.1;
-            let could_begin = if in_standstill { intended } else { intended.max(s.free_since) };
-            self.recorder.record_lateness(now.micros_since(could_begin));
+            self.recorder.record_lateness(now.micros_since(could_begin(intended, s.free_since, self.standstill)));
             self.recorder.record_lag(now.micros_since(intended));
         }
         self.recorder.record_attempt(now);
@@ -162,5 +159,29 @@ impl Worker<'_> {
             }
         }
         next.since(now)
+    }
+}
+
+/// When a request that was due at `intended` could have begun on a connection that was free since then. One that became due
+/// while this thread did not run is late from then on, free connection or not.
+fn could_begin(intended: Stamp, free_since: Stamp, (stood_from, ran_again): (Stamp, Stamp)) -> Stamp {
+    let in_standstill = stood_from <= intended && intended < ran_again;
+    if in_standstill { intended } else { intended.max(free_since) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_late_from_when_it_could_have_begun_unless_the_client_stood_still() {
+        let begins = |due_ms, free_ms| {
+            let stood = (Stamp::from_millis(100), Stamp::from_millis(200));
+            could_begin(Stamp::from_millis(due_ms), Stamp::from_millis(free_ms), stood)
+        };
+        assert_eq!(begins(50, 20), Stamp::from_millis(50), "a connection was free");
+        assert_eq!(begins(50, 80), Stamp::from_millis(80), "all were in use");
+        assert_eq!(begins(100, 201), Stamp::from_millis(100), "answers came meanwhile, and nobody read them");
+        assert_eq!(begins(200, 201), Stamp::from_millis(201));
     }
 }
