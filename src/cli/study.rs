@@ -30,7 +30,7 @@ use crate::report::text::{self, Detail, Page};
 use crate::report::{html, json, plan_text};
 use crate::study::analysis::{self, StoppedStudy};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
-use crate::study::run;
+use crate::study::run::{self, StudyRun};
 use crate::study::windows_ports;
 use crate::sys::clock;
 use crate::sys::signals::StopFlag;
@@ -163,47 +163,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         times: Vec::new(),
         durations: Vec::new(),
     };
-    let ran = run::run(&plan, &pids, &super::command_line(), &mut watch);
+    let mut ran = run::run(&plan, &pids, &super::command_line(), &mut watch);
     let (mut written, times, durations) = (watch.written, watch.times, watch.durations);
     stop_servers(owns);
-    let started = ran.failed.map_or(Ok(()), |e| Err(Exit::environment(format!("start the client: {e}"))));
+    let started = ran.failed.take().map_or(Ok(()), |e| Err(Exit::environment(format!("start the client: {e}"))));
     if ran.steps.is_empty() {
         started?;
         return Ok(stop.signal().map_or(0, |s| 128 + s as u8));
     }
     let code = load::conclude(&ran.steps.iter().collect::<Vec<_>>(), stop.signal(), args.output.fail_on_errors);
-    let steps: Vec<RunResult> = ran.steps.into_iter().map(|m| m.result).collect();
-    let mut study = StudyResult {
-        schema: STUDY_SCHEMA.into(),
-        tool: Tool { version: env!("CARGO_PKG_VERSION").into() },
-        command: super::command_line(),
-        name: plan.name.clone(),
-        started_at,
-        duration_s: ran.duration.as_secs_f64(),
-        verdict: Verdict::default(),
-        analysis: analysis::analyse(&steps, &plan.kinds),
-        steps_planned: plan.steps.len() as u32,
-        ended: ran.ended,
-        stopped: ran.stopped,
-        not_run: plan.kinds.iter().skip(steps.len()).map(StepKind::label).collect(),
-        comparison: match steps.first() {
-            Some(first) if is_windows_ports(args) => windows_ports::compare(first),
-            _ => Vec::new(),
-        },
-        findings: diagnose::diagnose_study(&steps),
-        cooldowns: ran.cooldowns,
-        steps,
-        unavailable: Vec::new(),
-    };
-    let stopped = ran.stopped.then_some(StoppedStudy { planned: plan.steps.len() });
-    study.verdict = match steps_of(&study) {
-        (Some(first), second) if is_windows_ports(args) => {
-            let verdict = windows_ports::verdict(first, second);
-            stopped.map_or(verdict.clone(), |stopped| verdict.with_end(&format!("; stopped {}", stopped.place(&study.steps))))
-        }
-        _ => analysis::verdict(&study.steps, &study.analysis, stopped),
-    };
-    study.explain_nulls();
+    let study = result(args, &plan, started_at, ran);
     let to_judge: Vec<ToJudge<'_>> =
         steps_to_judge(&study).zip(&durations).map(|(s, d)| ToJudge { durations: Some(d), ..s }).collect();
     let outcome = args.gates.judge(&to_judge, stop.signal())?;
@@ -229,6 +198,43 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     args.gates.publish(&outcome, &to_judge, &mut written);
     followers.end(|| html::study_page(&study, &times));
     written.settle(started.and(code)).and_then(|code| outcome.settle(code))
+}
+
+/// The steps that ran, analysed and judged together.
+fn result(args: &Args, plan: &StudyPlan, started_at: String, ran: StudyRun) -> StudyResult {
+    let stopped = ran.stopped.then_some(StoppedStudy { planned: plan.steps.len() });
+    let steps: Vec<RunResult> = ran.steps.into_iter().map(|m| m.result).collect();
+    let mut study = StudyResult {
+        schema: STUDY_SCHEMA.into(),
+        tool: Tool { version: env!("CARGO_PKG_VERSION").into() },
+        command: super::command_line(),
+        name: plan.name.clone(),
+        started_at,
+        duration_s: ran.duration.as_secs_f64(),
+        verdict: Verdict::default(),
+        analysis: analysis::analyse(&steps, &plan.kinds),
+        steps_planned: plan.steps.len() as u32,
+        ended: ran.ended,
+        stopped: ran.stopped,
+        not_run: plan.kinds.iter().skip(steps.len()).map(StepKind::label).collect(),
+        comparison: match steps.first() {
+            Some(first) if is_windows_ports(args) => windows_ports::compare(first),
+            _ => Vec::new(),
+        },
+        findings: diagnose::diagnose_study(&steps),
+        cooldowns: ran.cooldowns,
+        steps,
+        unavailable: Vec::new(),
+    };
+    study.verdict = match steps_of(&study) {
+        (Some(first), second) if is_windows_ports(args) => {
+            let verdict = windows_ports::verdict(first, second);
+            stopped.map_or(verdict.clone(), |stopped| verdict.with_end(&format!("; stopped {}", stopped.place(&study.steps))))
+        }
+        _ => analysis::verdict(&study.steps, &study.analysis, stopped),
+    };
+    study.explain_nulls();
+    study
 }
 
 /// The plan that the arguments name, and its text. Errors: exit 2.
