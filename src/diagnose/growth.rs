@@ -36,12 +36,17 @@ impl Change {
         }
     }
 
-    /// `30 %`, `3.7 times`: how much it rose; in per cent up to twice as much.
-    pub(crate) fn risen_by(self) -> String {
-        if self.times() < 2.0 { share(self.times() - 1.0) } else { format!("{} times", times(self.times())) }
+    /// `30 % more`, `3.7 times as much`: what it rose to; in per cent up to twice as much.
+    fn risen_to(self) -> String {
+        if self.times() < 2.0 {
+            format!("{} more", share(self.times() - 1.0))
+        } else {
+            format!("{} times as much", times(self.times()))
+        }
     }
 
-    /// `stays at 200 ms`, `stays between 200 and 213 ms`, `rises 3.7 times, from 32 to 119 ms`, `falls 20 %, from 40 to 32 ms`.
+    /// `stays at 200 ms`, `stays between 200 and 213 ms`, `rises from 32 to 119 ms (3.7 times as much)`, `falls from 40 to 32 ms
+    /// (20 % less)`.
     pub(crate) fn in_words(self, figure: fn(f64) -> String, unit: &str) -> String {
         let (from, to) = (figure(self.from), figure(self.to));
         match self.trend() {
@@ -50,8 +55,8 @@ impl Change {
                 let (low, high) = if self.from < self.to { (from, to) } else { (to, from) };
                 format!("stays between {low} and {high} {unit}")
             }
-            Trend::Rises => format!("rises {}, from {from} to {to} {unit}", self.risen_by()),
-            Trend::Falls => format!("falls {}, from {from} to {to} {unit}", share(1.0 - self.times())),
+            Trend::Rises => format!("rises from {from} to {to} {unit} ({})", self.risen_to()),
+            Trend::Falls => format!("falls from {from} to {to} {unit} ({} less)", share(1.0 - self.times())),
         }
     }
 }
@@ -91,9 +96,9 @@ mod tests {
         for (from, to, says) in [
             (200.0, 200.0, "stays at 200 ms"),
             (200.0, 213.0, "stays between 200 and 213 ms"),
-            (30.0, 39.0, "rises 30 %, from 30.0 to 39.0 ms"),
-            (32.0, 119.0, "rises 3.7 times, from 32.0 to 119 ms"),
-            (40.0, 32.0, "falls 20 %, from 40.0 to 32.0 ms"),
+            (30.0, 39.0, "rises from 30.0 to 39.0 ms (30 % more)"),
+            (32.0, 119.0, "rises from 32.0 to 119 ms (3.7 times as much)"),
+            (40.0, 32.0, "falls from 40.0 to 32.0 ms (20 % less)"),
         ] {
             assert_eq!(Change { from, to }.in_words(ms, "ms"), says);
         }

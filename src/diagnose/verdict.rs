@@ -86,19 +86,27 @@ pub fn deciding(findings: &[Finding]) -> Option<&Finding> {
 }
 
 /// The first finding that decides, or the one that it follows from: where that decides the same, where this side is the
-/// reason, or where requests that were late waited in a full target.
+/// reason, or where requests that were late waited in a full target. The cause may have a cause of its own.
+///
+/// This is the one place that says what leads: a load run, the steps of a study and a merged run ask it.
 pub(crate) fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
     let decide = || findings.iter().filter(|f| decides(f)).filter_map(|f| Some((decided_by(f.id)?, f)));
     // Other programs explain what nothing else does.
     let (id, first) = decide().find(|(_, f)| f.id != Id::HostContended).or_else(|| decide().next())?;
-    let root = |cause: &Id| {
-        let found = findings.iter().find(|f| f.id == *cause && f.caused_by.is_empty() && decides(f))?;
-        let decides = decided_by(found.id)?;
+    Some(root_of(findings, (id, first)))
+}
+
+/// What a finding follows from, as far as its causes decide; itself where none does.
+fn root_of<'a>(findings: &'a [Finding], (id, finding): (VerdictId, &'a Finding)) -> (VerdictId, &'a Finding) {
+    let cause = |cause: &Id| {
+        // Findings follow only from others: a chain has an end.
+        let found = findings.iter().find(|f| f.id == *cause && f.id != finding.id && decides(f))?;
+        let (decides, root) = root_of(findings, (decided_by(found.id)?, found));
         let this_side = matches!(decides, VerdictId::ClientBound | VerdictId::HostBound);
-        let full = first.id == Id::TargetTimeouts && decides == VerdictId::TargetBound;
-        (decides == id || this_side || full).then_some((decides, found))
+        let full = finding.id == Id::TargetTimeouts && decides == VerdictId::TargetBound;
+        (root.caused_by.is_empty() && (decides == id || this_side || full)).then_some((decides, root))
     };
-    Some(first.caused_by.iter().find_map(root).unwrap_or((id, first)))
+    finding.caused_by.iter().find_map(cause).unwrap_or((id, finding))
 }
 
 /// A finding that can be the headline. Waiting for a core that spoils the slowest latencies at most cannot, and asks for

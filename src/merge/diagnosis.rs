@@ -20,12 +20,18 @@ pub(super) fn settle(run: &mut RunResult, parts: &[Part], lacks: &[String]) {
     // A part that somebody stopped says so itself; the others went on.
     run.validity.stopped = parts.iter().all(|part| part.run.was_stopped());
     diagnose::settle(run);
-    let overall = diagnose::decision(&run.findings).map(|(_, finding)| finding.id);
+    let overall = diagnose::decision(&run.findings).map(|(_, finding)| finding.id).filter(|id| !is_of_other_programs(parts, *id));
     let own = own_verdict(run, parts, overall);
     run.findings.retain(|f| !f.id.is_of_machine());
     // The plan is that of all parts. Users of a part that is missing were asked of nobody.
     if run.totals.users_reached >= run.totals.users_asked {
         run.findings.retain(|f| f.id != FindingId::UsersNotReached);
+    }
+    for finding in &mut run.findings {
+        let follows = |f: &Finding| f.id == finding.id && f.caused_by.contains(&FindingId::HostContended);
+        if parts.iter().filter(|part| decided_by_other_programs(part)).any(|part| part.run.findings.iter().any(follows)) {
+            finding.caused_by = vec![FindingId::HostContended];
+        }
     }
     let of_machines = by_machine(parts, &run.machines, &run.findings);
     run.findings.extend(of_machines);
@@ -40,6 +46,17 @@ pub(super) fn settle(run: &mut RunResult, parts: &[Part], lacks: &[String]) {
         run.verdict = incomplete(&run.verdict, lacks);
     }
     run.validity = validity(&run.machines, parts, lacks, run.was_stopped());
+}
+
+/// A machine that has the finding too, and sees the target's threads, says that it follows from other programs.
+fn is_of_other_programs(parts: &[Part], id: FindingId) -> bool {
+    let is_there = |part: &&Part| part.run.findings.iter().any(|f| f.id == id);
+    parts.iter().filter(is_there).any(decided_by_other_programs)
+}
+
+/// As [`diagnose::decision`] has it, for a load run alone.
+fn decided_by_other_programs(part: &Part) -> bool {
+    diagnose::decision(&part.run.findings).is_some_and(|(_, f)| f.id == FindingId::HostContended)
 }
 
 /// A part of a run says nothing good of the whole. What it found stays the answer.

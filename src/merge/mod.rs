@@ -9,6 +9,8 @@ mod counts;
 mod damaged_tests;
 mod diagnosis;
 mod fits;
+#[cfg(test)]
+mod leading_tests;
 mod machines;
 mod sound;
 #[cfg(test)]

@@ -41,6 +41,9 @@ pub(in crate::diagnose) struct Contention {
     pub(in crate::diagnose) wait_percent: f64,
     /// the figures as a whole are not to be trusted; else the slowest latencies at most
     pub(in crate::diagnose) spoils: bool,
+    /// other programs had the cores that the target's threads waited for, so much that its work on a request is not what it is
+    /// on a free machine
+    pub(in crate::diagnose) starves_target: bool,
 }
 
 pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
@@ -52,7 +55,15 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
         if let Some(quota) = throttling.filter(is_tight) {
             let waits = Waits::of(run, who);
             let (seconds, measured, wait_percent) = waits.map_or((0, 0, 0.0), |w| (w.high.len(), w.measured, w.mean));
-            return Seen::Yes(Contention { who, reason: Reason::Quota(quota), seconds, measured, wait_percent, spoils: true });
+            return Seen::Yes(Contention {
+                who,
+                reason: Reason::Quota(quota),
+                seconds,
+                measured,
+                wait_percent,
+                spoils: true,
+                starves_target: is_target_starved(run),
+            });
         }
     }
     let client = Waits::of(run, Waiter::Client);
@@ -76,6 +87,7 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
                     measured: waits.measured,
                     wait_percent: waits.mean,
                     spoils: waits.spoils(run),
+                    starves_target: is_target_starved(run),
                 });
             }
             // Our own processes share the cores among themselves.
@@ -87,6 +99,14 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
         return Seen::Unknown("threads waited for a core, and who had the cores was not measured".into());
     }
     Seen::No
+}
+
+/// Other programs took from the target what it would have on a free machine.
+fn is_target_starved(run: &RunResult) -> bool {
+    Waits::of(run, Waiter::Target)
+        .filter(|waits| waits.is_much(WAIT_SPOILS_PERCENT))
+        .and_then(|waits| waits.others_percent(run))
+        .is_some_and(|others| others >= OTHERS_PERCENT)
 }
 
 fn is_tight(throttling: &Throttling) -> bool {

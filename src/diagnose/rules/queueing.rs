@@ -40,8 +40,12 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
             counted(pool, "worker")
         );
     }
-    let mut remedies = if idle.is_some() { vec![who_takes_the_cores()] } else { more_workers(run, &e.name) };
-    remedies.push(lighter(run, seen, Bottleneck { endpoint: Some(e), slots: None }));
+    let lacks_cores = is_starved(run, seen, e);
+    let mut remedies = if idle.is_some() || lacks_cores { vec![who_takes_the_cores()] } else { more_workers(run, &e.name) };
+    if !lacks_cores {
+        // What a starved target answered is not what it can take.
+        remedies.push(lighter(run, seen, Bottleneck { endpoint: Some(e), slots: None }));
+    }
     let found = Found::new(
         format!("{} waits {} ms in the target's queue for {} ms of service time", e.name, number(queue), number(work)),
         text,
@@ -54,8 +58,8 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
     .with("requests", e.requests)
     .with("workers", workers(run, &e.name))
     .remedies(remedies);
-    // Workers that are all at work make the queue, whatever else this machine does.
-    let starved = idle.is_some() || has_quota(seen);
+    // Workers that are all at work, and have their cores, make the queue, whatever else this machine does.
+    let starved = idle.is_some() || lacks_cores || has_quota(seen);
     let causes = [(Id::HostContended, starved), (Id::TargetCpuSaturated, true)];
     found.caused_only_by(causes.into_iter().filter_map(|(id, is_so)| is_so.then_some(id)).collect()).ruling()
 }
@@ -64,6 +68,13 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
 fn waits_for_a_core(seen: &Indicators) -> String {
     let waiting = seen.contention.yes().filter(|c| c.who == Waiter::Target);
     waiting.map_or_else(String::new, |c| format!(", of which its threads waited {} for a core", percent(c.wait_percent)))
+}
+
+/// The target's threads had not the cores that they have on a free machine: its work on a request took longer than there. Jobs
+/// that only wait, those of `/io`, need hardly any.
+fn is_starved(run: &RunResult, seen: &Indicators, e: &Endpoint) -> bool {
+    let by_others = seen.contention.yes().is_some_and(|c| c.starves_target);
+    by_others && Pool::of(run, &e.name) != Some(Pool::Io)
 }
 
 /// A quota stopped the target's process.

@@ -17,9 +17,7 @@ pub fn throughput(study: &StudyResult) -> Option<Chart> {
         all
     };
     let predicted = points(&|i| rows[i].expected_rps);
-    chart
-        .series
-        .push(Series::line("closed loop: users / (think + quickest response)", Color::Grey, predicted).shaped(Shape::Dashed));
+    chart.series.push(Series::line("ideal: users / (think + quickest response)", Color::Grey, predicted).shaped(Shape::Dashed));
     let measured = points(&|i| Some(rows[i].steady_rps.unwrap_or(rows[i].rps)));
     chart.series.push(Series::line("measured", Color::Blue, measured.clone()));
     chart.series.push(Series::line("", Color::Blue, measured).shaped(Shape::Dots));

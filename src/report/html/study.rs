@@ -125,7 +125,7 @@ pub(super) fn by_step(rows: &[StepRow]) -> Table {
         ("req/s", |r| rate(r.rps)),
         ("req/s after the last user had started", |r| or_dash(r.steady_rps, rate)),
         ("users / (think + response)", |r| or_dash(r.predicted_rps, rate)),
-        ("of the rate without a queue", |r| or_dash(r.expected_share, share)),
+        ("of the ideal rate, without a queue", |r| or_dash(r.expected_share, share)),
         ("p50, ms", |r| or_dash(r.p50_ms, ms)),
         ("p95, ms", |r| or_dash(r.p95_ms, ms)),
         ("p99, ms", |r| or_dash(r.p99_ms, ms)),

@@ -172,7 +172,7 @@ fn step_table(study: &StudyResult, show: Columns) -> Table {
     let right = Align::Right;
     let mut columns = vec![if users.is_none() { ("step".to_owned(), Align::Left) } else { ("users".to_owned(), right) }];
     if show.figures {
-        let asked = if open { "asked" } else { "loop" };
+        let asked = if open { "asked" } else { "ideal" };
         columns.extend(["req/s", asked, "failed"].map(|head| (head.to_owned(), right)));
     }
     columns.extend(endpoints.iter().map(|name| (shortened(name, NAME_WIDTH), right)));
@@ -203,7 +203,7 @@ fn notes(study: &StudyResult) -> Vec<String> {
     let rows = &study.analysis.rows;
     let mut notes = vec!["endpoints: p50/p95 ms; CPU: target and client in % of a core, host in % of all".to_owned()];
     if study.steps.iter().all(|s| !s.plan.is_open_loop()) {
-        notes.push("loop: users / (think + response), with the response of the quickest step".into());
+        notes.push("ideal: req/s without a queue: users / (think + response of the quickest step)".into());
     }
     let whole: Vec<&str> = rows.iter().filter(|r| r.steady_rps.is_none()).map(|r| r.label.as_str()).collect();
     if !whole.is_empty() && whole.len() < rows.len() {

@@ -7,11 +7,12 @@ use super::Steps;
 use super::saturation::is_of_answers;
 use super::under_load::under_load;
 use crate::diagnose::ceiling::formula;
+use crate::diagnose::decision;
 use crate::diagnose::growth::Change;
 use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, OTHERS_NAMED_PERCENT, OWN_PACE_SHARE};
 use crate::model::figures::{counted, ms, number, percent, rate, share, times};
 use crate::model::finding::{Finding, FindingId, Severity};
-use crate::model::result::VerdictId;
+use crate::model::result::{RunResult, VerdictId};
 use crate::model::study::{Answer, Ceiling, CeilingKind, EndpointLoad, Question, Saturation, SaturationKind, StepRow};
 use crate::remedy::{self, catalogue::Name};
 
@@ -39,7 +40,10 @@ pub(super) fn answers(steps: &Steps<'_>, endpoints: &[EndpointLoad], ceiling: Op
 /// Where the rate falls behind the users, and the lowest known ceiling.
 fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     let (found, about) = match steps.saturation {
-        Some(found) => (Some(at_step(found) + beside_the_target(steps, found)), None),
+        Some(found) => match host_bound(steps, found) {
+            Some(row) => return Some(format!("cannot be said: other programs took the cores {}", row.place())),
+            None => (Some(at_step(found) + beside_the_target(steps, found)), None),
+        },
         None => by_row(steps).map_or((None, None), |(text, about)| (Some(text), about)),
     };
     let near = ceiling.and_then(|c| near(steps, c, about));
@@ -49,23 +53,31 @@ fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
     }
 }
 
-/// `already at the first step, 10 users: 48.6 req/s, 43.7 req/s with 100 users; the mean answer rises 10 times, from 205 to 2,090 ms`.
+/// The first step of the saturated ones whose cores other programs had: it may be flat for that.
+fn host_bound<'a>(steps: &Steps<'a>, found: &Saturation) -> Option<&'a StepRow> {
+    let is_there = |i: &usize| steps.rows[*i].users >= found.users && steps.runs[*i].verdict.id == VerdictId::HostBound;
+    (0..steps.rows.len()).find(is_there).map(|i| &steps.rows[i])
+}
+
+/// `at the first step already: 10 users get 48.6 req/s, 100 users get 43.7 req/s; the mean answer rises from 205 to 2,090 ms (10
+/// times as much)`.
 fn at_step(s: &Saturation) -> String {
-    let (users, rps) = (counted(s.users, "user"), rate(s.rps));
+    let users = counted(s.users, "user");
+    let get = |users: u32, rps: f64| {
+        format!("{} {} {} req/s", counted(users, "user"), if users == 1 { "gets" } else { "get" }, rate(rps))
+    };
+    let here = get(s.users, s.rps);
     let response = Change { from: s.response_mean_ms, to: s.heaviest_response_mean_ms };
     let beyond = if s.heaviest_users > s.users {
-        let more = format!("{} req/s with {}", rate(s.heaviest_rps), counted(s.heaviest_users, "user"));
-        format!(", {more}; the mean answer {}", response.in_words(ms, "ms"))
+        format!(", {}; the mean answer {}", get(s.heaviest_users, s.heaviest_rps), response.in_words(ms, "ms"))
     } else {
-        format!(", with a mean answer of {} ms", ms(s.response_mean_ms))
+        format!("; the mean answer takes {} ms", ms(s.response_mean_ms))
     };
     match (s.kind, s.users_before) {
-        (SaturationKind::Flat, None) => format!("already at the first step, {users}: {rps} req/s{beyond}"),
-        (SaturationKind::Flat, Some(before)) => {
-            format!("between {before} and {users}: {rps} req/s with {}{beyond}", s.users)
-        }
+        (SaturationKind::Flat, None) => format!("at the first step already: {here}{beyond}"),
+        (SaturationKind::Flat, Some(before)) => format!("between {before} and {users}: {here}{beyond}"),
         (SaturationKind::Bends, _) => {
-            format!("slows down from {users} on: {rps} req/s, {} of the rate without a queue{beyond}", share(s.expected_share))
+            format!("slows down from {users} on: {here}, {} of the ideal rate{beyond}", share(s.expected_share))
         }
     }
 }
@@ -77,7 +89,7 @@ fn beside_the_target(steps: &Steps<'_>, found: &Saturation) -> &'static str {
     if from.into_iter().any(|run| is_other(run.verdict.id)) { ", not by the target alone" } else { "" }
 }
 
-/// The heaviest step against the closed loop's line, where the rows alone show no saturation; a step that its own findings
+/// The heaviest step against the ideal rate, that of its users if none waited, where the rows alone show no saturation; a step that its own findings
 /// call saturated is called so here. With the step that the text ends with; nothing where the load did not rise.
 fn by_row(steps: &Steps<'_>) -> Option<(String, Option<usize>)> {
     let (light, heavy) = steps.rising()?;
@@ -101,7 +113,7 @@ fn by_row(steps: &Steps<'_>) -> Option<(String, Option<usize>)> {
         let how = if line >= OWN_PACE_SHARE { "not up to" } else { "cannot be said up to" };
         format!("{how} {}", last.label)
     });
-    Some((format!("{how}: {} req/s, {} of the rate without a queue", rate(rps), share(line)), Some(about)))
+    Some((format!("{how}: {} req/s, {} of the ideal rate", rate(rps), share(line)), Some(about)))
 }
 
 /// The ceiling and how near the heaviest step came, who else took of it; `about` is the step that was named already. Nothing where
@@ -113,7 +125,7 @@ fn near(steps: &Steps<'_>, c: &Ceiling, about: Option<usize>) -> Option<String> 
         return None;
     }
     let others = others(&steps.rows[focus]).filter(|_| c.kind == CeilingKind::Cpu);
-    let others = others.map_or_else(String::new, |o| format!(" without the other programs, which took {o} of the CPU"));
+    let others = others.map_or_else(String::new, |o| format!(" (less here: other programs took {o} of the CPU)"));
     let ceiling = format!("{} = {} req/s{others}", formula(c), rate(c.rps));
     if c.kind == CeilingKind::Ports && plan.is_open_loop() {
         // The pool itself adds to the rate of a short step: what was asked is what compares.
@@ -232,6 +244,11 @@ fn lighter_or_look(steps: &Steps<'_>, found: &Saturation) -> String {
     format!("lighter steps show how quick it is without a queue: {}", remedy::study(&steps.runs[light].plan, &users))
 }
 
+/// The finding that decides a run's verdict where that is that other programs took the cores.
+fn of_other_programs(run: &RunResult) -> Option<FindingId> {
+    decision(&run.findings).filter(|(id, _)| *id == VerdictId::HostBound).map(|(_, finding)| finding.id)
+}
+
 /// The users whose closed loop comes to the ceiling while the answers stay as quick as at the lightest step.
 fn knee(steps: &Steps<'_>, index: usize, ceiling: Option<&Ceiling>) -> Option<String> {
     let light = steps.rising().map_or(index, |r| r.0);
@@ -261,6 +278,9 @@ pub(super) fn decisive<'a>(steps: &Steps<'a>) -> Option<(usize, &'a Finding)> {
     };
     let explains = |run: usize| steps.saturation.is_none() || steps.runs[run].verdict.id != VerdictId::Healthy;
     let all = steps.runs.iter().enumerate().flat_map(|(i, r)| r.findings.iter().map(move |f| (i, f)));
+    // What follows from other programs is not what a step is about.
+    let of_others: Vec<Option<FindingId>> = steps.runs.iter().map(of_other_programs).collect();
+    let all = all.filter(|(i, f)| of_others[*i].is_none_or(|decides| decides == f.id));
     // The last step of the least rank: with rising load that is the heaviest.
     all.filter(|(i, f)| rank(f) < LIMITS_NOTHING && explains(*i)).min_by_key(|(i, f)| (rank(f), std::cmp::Reverse(*i)))
 }

@@ -131,7 +131,7 @@ fn what_stays_and_what_rises_is_told_apart_and_where_the_time_goes() {
     assert_eq!((io.p50_ms, io.users), ([200.0, 200.0], [10, 100]));
     assert_eq!((cpu.queue_p50_ms, cpu.work_p50_ms), (Some([0.1, 80.0]), Some([30.0, 34.0])));
     let text = answer(&analysis, Question::UnderLoad);
-    assert!(text.contains("/io at 200 ms") && text.contains("/cpu rises 3.8 times"), "{text}");
+    assert!(text.contains("/io at 200 ms") && text.contains("/cpu rises from 30.1 to 114 ms (3.8 times as much)"), "{text}");
     let flat = [steps[0].clone(), steps[0].clone()];
     assert!(analyse(&flat, &kinds(&flat)).endpoints.is_empty(), "the load did not rise");
 }
@@ -195,6 +195,30 @@ fn the_verdict_is_the_gravest_of_the_steps_and_names_them() {
         let found = of(&ids);
         assert!(found.id == id && found.sentence.contains(says), "{ids:?}: {found:?}");
     }
+}
+
+/// Steps whose cores other programs had: no answer is about the target.
+#[test]
+fn steps_that_other_programs_made_slow_say_nothing_of_the_target() {
+    let mut steps = vec![step(10, 24.1, 0.1, 30.0), step(50, 52.7, 1900.0, 150.0), step(100, 53.0, 3000.0, 150.0)];
+    for run in &mut steps[1..] {
+        let waiting = |p: &mut crate::model::result::SeriesPoint| {
+            (p.target_wait_percent, p.host_cpu_percent) = (Some(70.0), Some(100.0));
+            (p.client_cpu_percent, p.target_cpu_percent) = (Some(2.0), Some(40.0));
+        };
+        run.series.iter_mut().for_each(waiting);
+        run.series.iter_mut().for_each(|p| p.client_wait_percent = Some(2.0));
+        diagnose::settle(run);
+    }
+    let study = study(steps);
+    assert_eq!(study.verdict.id, HostBound, "{}", study.verdict.sentence);
+    let said = |question| answer(&study.analysis, question);
+    assert!(study.analysis.saturation.is_some(), "the rows alone show it");
+    assert_eq!(said(Question::Saturation), "cannot be said: other programs took the cores at 50 users");
+    assert!(said(Question::Why).contains("other programs used"), "{}", said(Question::Why));
+    assert!(said(Question::Next).contains("see what takes the cores"), "{}", said(Question::Next));
+    let page = page(&study, Detail::Brief);
+    assert!(page.starts_with("OTHER PROGRAMS TOOK THE CPU from 50 users on") && !page.contains("SATURATED"), "{page}");
 }
 
 #[test]

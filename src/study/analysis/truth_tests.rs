@@ -101,7 +101,7 @@ fn percentiles_of_the_survivors_are_called_so() {
         assert_eq!((rows[0].is_censored, rows[1].is_censored), (false, true));
         assert!((rows[1].unanswered_share - 0.5).abs() < 0.01, "{}", rows[1].unanswered_share);
         let text = answer(&study.analysis, Question::UnderLoad);
-        assert!(text.contains("among the 50 % that were answered at 20 users"), "{text}");
+        assert!(text.contains("of the 50 % that were answered at 20 users"), "{text}");
         let page = render_study(&study, &Page::plain());
         let words: Vec<&str> = page.split_whitespace().collect();
         assert!(words.join(" ").contains("50 % at 20 users; times are those of the rest"), "{page}");

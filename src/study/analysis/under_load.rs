@@ -16,7 +16,8 @@ const OUTSIDE_SHARE: f64 = 0.5;
 /// Endpoints of one kind that are named.
 const NAMED: usize = 3;
 
-/// `medians from 10 to 100 users: /io stays at 200 ms; /cpu rises 3.7 times, from 32 to 119 ms, all of the added time in the queue`.
+/// `medians from 10 to 100 users: /io stays at 200 ms; /cpu rises from 32 to 119 ms (3.7 times as much), all by waiting
+/// in the queue`.
 pub(super) fn under_load(steps: &Steps<'_>, endpoints: &[EndpointLoad]) -> Option<String> {
     let users = endpoints.first()?.users;
     let (mut stay, mut change): (Vec<&EndpointLoad>, Vec<&EndpointLoad>) = endpoints.iter().partition(|e| stays(e));
@@ -61,7 +62,7 @@ fn of_the_answered(steps: &Steps<'_>, e: &EndpointLoad) -> String {
         return String::new();
     }
     let place = steps.rising().map_or_else(String::new, |ends| steps.at([ends.0, ends.1][worse]));
-    format!(", among the {} that were answered {place}", share(1.0 - unanswered))
+    format!(", of the {} that were answered {place}", share(1.0 - unanswered))
 }
 
 /// No step has a median that is called other than staying.
@@ -103,11 +104,11 @@ fn spent(e: &EndpointLoad) -> String {
     let (queued, worked) = (queue[1] - queue[0], work[1] - work[0]);
     let added = (e.p50_ms[1] - e.p50_ms[0]).max(1e-3);
     if queued >= ALL_SHARE * added {
-        ", all of the added time in the queue".into()
+        ", all by waiting in the queue".into()
     } else if worked >= ALL_SHARE * added {
-        ", all of the added time at work".into()
+        ", all by longer work".into()
     } else if queued + worked < OUTSIDE_SHARE * added {
-        ", most of the added time neither in its queue nor at work".into()
+        ", mostly neither by waiting in the queue nor by work".into()
     } else {
         format!(": {} ms more in the queue, {} ms more at work", ms(queued.max(0.0)), ms(worked.max(0.0)))
     }

@@ -63,6 +63,49 @@ fn a_cause_with_direct_evidence_comes_before_other_programs() {
     }
 }
 
+/// What its workers need for a request is not what they need on a free machine: neither its capacity nor its limit is known.
+/// What follows from its queue follows from the same.
+#[test]
+fn a_queue_of_a_target_without_cores_is_of_the_other_programs() {
+    let queue = |r: &mut RunResult| {
+        let timing = r.endpoints[0].server_timing_ms.as_mut().unwrap();
+        (timing.queue.p50, timing.work.p50) = (600.0, 150.0);
+    };
+    let starved = |r: &mut RunResult| {
+        r.series.iter_mut().for_each(|p| (p.target_wait_percent, p.host_cpu_percent) = (Some(70.0), Some(100.0)));
+    };
+    let of = |what: &[&dyn Fn(&mut RunResult)]| {
+        let mut run = healthy();
+        for change in what {
+            change(&mut run);
+        }
+        sockbench::testing::diagnose::settle(&mut run);
+        run
+    };
+    let late_too = |r: &mut RunResult| {
+        fail(r, late(Phase::Waiting), 500, 10.0, 59.0);
+        r.totals.latency_ms.as_mut().unwrap().max = 9_900.0;
+    };
+    for (name, run) in [("queue", of(&[&queue, &starved])), ("timeouts", of(&[&queue, &starved, &late_too]))] {
+        assert_eq!(run.verdict.id, VerdictId::HostBound, "{name}: {}", run.verdict.sentence);
+        let page = render_run(&run, &Page::plain());
+        assert!(page.starts_with("OTHER PROGRAMS TOOK THE CORES"), "{name}: {page}");
+        assert!(!page.contains("capacity =") && page.contains("see what takes the cores"), "{name}: {page}");
+        let f = run.findings.iter().find(|f| f.id == Id::TargetQueueing).unwrap();
+        assert_eq!(f.caused_by, [Id::HostContended], "{name}");
+        assert_eq!(f.remedies.len(), 1, "{name}: no load is advised by a capacity that is not its own: {:?}", f.remedies);
+    }
+    // Jobs that only wait need no core: 64 workers, all of them at work.
+    let io = |r: &mut RunResult| {
+        r.plan.target.own_server = true;
+        "/io".clone_into(&mut r.endpoints[0].name);
+        r.endpoints[0].rps = 500.0;
+    };
+    for (name, run) in [("quiet", of(&[&queue])), ("jobs that wait", of(&[&io, &queue, &starved]))] {
+        assert_eq!(run.verdict.id, VerdictId::TargetBound, "{name}: {}", run.verdict.sentence);
+    }
+}
+
 /// Requests that were late because a pool was full are a symptom; a target that hangs as well is not full.
 #[test]
 fn a_full_target_comes_before_the_timeouts_that_follow() {
