@@ -8,6 +8,7 @@ use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
 use sockbench::testing::model::result::{AfterLastAnswer, Framing, InFlight, PartialAnswer, Received, RunResult, VerdictId};
 use sockbench::testing::report::text::{Page, render_run};
 
+use super::capacity::own_cpu;
 use super::stood_still::contended;
 use super::{fires, reads};
 use crate::facts::{errno, fail, healthy, late, status};
@@ -95,13 +96,14 @@ fn a_queue_of_a_target_without_cores_is_of_the_other_programs() {
         assert_eq!(f.caused_by, [Id::HostContended], "{name}");
         assert_eq!(f.remedies.len(), 1, "{name}: no load is advised by a capacity that is not its own: {:?}", f.remedies);
     }
-    // Jobs that only wait need no core: 64 workers, all of them at work.
-    let io = |r: &mut RunResult| {
-        r.plan.target.own_server = true;
-        "/io".clone_into(&mut r.endpoints[0].name);
-        r.endpoints[0].rps = 500.0;
-    };
-    for (name, run) in [("quiet", of(&[&queue])), ("jobs that wait", of(&[&io, &queue, &starved]))] {
+    // Jobs that only wait need no core.
+    let mut io = own_cpu(20, 1800.0, 5.0, &["io-workers=2"]);
+    "/io".clone_into(&mut io.endpoints[0].name);
+    io.endpoints[0].server_timing_ms.as_mut().unwrap().work.p50 = 200.0;
+    starved(&mut io);
+    sockbench::testing::diagnose::settle(&mut io);
+    assert!(io.findings.iter().any(|f| f.id == Id::HostContended));
+    for (name, run) in [("quiet", of(&[&queue])), ("jobs that wait", io)] {
         assert_eq!(run.verdict.id, VerdictId::TargetBound, "{name}: {}", run.verdict.sentence);
     }
 }
