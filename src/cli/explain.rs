@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Exit, files, page};
+use super::{EXIT_FAILED, Exit, files, page};
 use crate::explain::{self, KNOWN_TEXTS, Known, NothingKnown, Rates, TextReader, locust_csv as locust};
 use crate::model::document::plain;
 use crate::model::explanation::{Explanation, Os};
@@ -33,7 +33,7 @@ const ODD_SHARE: usize = 20;
 
 /// Explain an error text of any tool, Locust's failures CSV, or a stored run: which call, which limit, what to do.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = known_texts())]
+#[command(after_help = EXPLAIN_CODES, after_long_help = known_texts())]
 pub(crate) struct Args {
     /// A file, a result directory, or the error text itself (after -- where it begins with a dash); - reads standard input
     #[arg(value_name = "FILE|TEXT|-")]
@@ -70,8 +70,11 @@ pub(crate) struct Args {
     no_color: bool,
 }
 
+const EXPLAIN_CODES: &str = "Exit codes: 0 the text was read, and the answer says what failed, or that no connection did; 1 it was read, and \
+     the reason is not in it; 2 it could not be read, or an argument is wrong";
+
 fn known_texts() -> String {
-    format!("Known are:\n  {}", KNOWN_TEXTS.join("\n  "))
+    format!("Known are:\n  {}\n\n{EXPLAIN_CODES}", KNOWN_TEXTS.join("\n  "))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -191,7 +194,10 @@ fn explain_stream(mut input: impl Read, path: Option<&Path>, known: &Known) -> R
         start.clear();
         input.by_ref().take(PIECE_BYTES).read_to_end(&mut start).map_err(bad)?;
     }
-    reader.finish().map_err(|nothing| unknown(&nothing))
+    if read == 0 {
+        return Err(Exit::usage(format!("{name}: empty")).hint(KNOWN_IN_SHORT));
+    }
+    answer(reader)
 }
 
 /// A document of ours or of Locust: what it means depends on all of it.
@@ -273,7 +279,7 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
                 Some(path) => read_beside(path, kind, wanted),
                 None => Ok(None),
             };
-            let failures = other(locust::Kind::Failures)?.ok_or_else(|| without_reasons(text, bad))?;
+            let Some(failures) = other(locust::Kind::Failures)? else { return without_reasons(text, bad) };
             locust::explain_locust(&failures, other(locust::Kind::History)?.as_deref(), known).map_err(wrong)
         }
         None => explain_whole(text, known),
@@ -281,20 +287,22 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
 }
 
 /// What Locust's counts say, where the file with the reasons is not there.
-fn without_reasons(text: &str, bad: impl Fn(String) -> Exit) -> Exit {
+fn without_reasons(text: &str, bad: impl Fn(String) -> Exit) -> Result<Explanation, Exit> {
     let (failures, of) = match locust::counts(text) {
-        Some((requests, 0)) => return bad(format!("no failure: Locust counts none in {}", counted(requests, "request"))),
+        Some((requests, 0)) => {
+            return Ok(explain::answered(format!("no failure: Locust counts none in {}", counted(requests, "request"))));
+        }
         Some((requests, failures)) => (count(failures), format!(" of {}", counted(requests, "request"))),
         None => ("some".into(), String::new()),
     };
-    bad(format!("Locust counts {failures} failed{of}, and this file does not say why"))
-        .hint("give PREFIX_failures.csv, which says it")
+    let exit = bad(format!("Locust counts {failures} failed{of}, and this file does not say why"));
+    Err(Exit { code: EXIT_FAILED, ..exit }.hint("give PREFIX_failures.csv, which says it"))
 }
 
 fn explain_whole(text: &str, known: &Known) -> Result<Explanation, Exit> {
     let mut reader = TextReader::new(*known);
     reader.feed(text.as_bytes());
-    reader.finish().map_err(|nothing| unknown(&nothing))
+    answer(reader)
 }
 
 #[derive(serde::Deserialize)]
@@ -309,10 +317,18 @@ fn read_beside(path: &Path, kind: locust::Kind, wanted: locust::Kind) -> Result<
     wanted.filter(|p| p.is_file()).map(|p| read(&p)).transpose()
 }
 
-fn unknown(nothing: &NothingKnown) -> Exit {
-    let exit = Exit::usage(nothing.to_string());
-    // A text that was understood needs no hint.
-    if nothing.seen.is_some() { exit } else { exit.hint(KNOWN_IN_SHORT) }
+/// What the text says: of a failed connection, or of what it shows instead. Errors: it does not say why, exit 1.
+fn answer(reader: TextReader) -> Result<Explanation, Exit> {
+    reader.finish().or_else(|nothing| match nothing {
+        NothingKnown::Answered(text) => Ok(explain::answered(text)),
+        NothingKnown::Unexplained(_) => Err(unexplained(nothing.to_string())),
+        NothingKnown::Unknown => Err(unexplained(nothing.to_string()).hint(KNOWN_IN_SHORT)),
+    })
+}
+
+/// The text was read, and the reason is not in it.
+fn unexplained(message: String) -> Exit {
+    Exit { code: EXIT_FAILED, message, hint: None }
 }
 
 fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {

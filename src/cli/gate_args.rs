@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::files::Asked;
 use super::run_output::Written;
-use super::{EXIT_GATE, Exit, files, load_args, tell};
+use super::{EXIT_FAILED, EXIT_GATE, Exit, files, load_args, tell};
 use crate::gates::{self, Durations, Threshold};
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
@@ -156,9 +156,6 @@ impl Outcome {
         Ok(code)
     }
 }
-
-/// Requests failed and `--fail-on-errors`.
-const EXIT_FAILED: u8 = 1;
 
 fn threshold(text: &str) -> Result<Threshold, String> {
     gates::parse(text).map_err(|e| format!("{}\nhint: {}", e.why, e.hint))

@@ -54,13 +54,15 @@ mod watch_output;
 mod worker;
 
 /// For the help of the program.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors), or a server's drain cut requests; 2 unusable arguments, files or output paths, \
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 a request failed (only with --fail-on-errors), or a server's drain cut requests, or a text does not say why (explain); 2 unusable arguments, files or output paths, \
 found before the run; 3 this machine refused, a result could not be written (the others are kept), or the target was not reached \
 or went away; 99 a threshold failed; 128+N ended by signal N";
 
 /// In front of the second line of a message.
 const HANGING: &str = "  ";
 
+/// Done, and what was asked for is not so.
+pub(crate) const EXIT_FAILED: u8 = 1;
 /// Usage or plan error.
 pub(crate) const EXIT_USAGE: u8 = 2;
 /// A threshold failed.

@@ -1,6 +1,7 @@
 //! What a load tool's summary says beside failures: that requests were answered, and with which statuses. A text of answers
 //! alone has nothing to explain, and these say so in one line.
 
+use super::NothingKnown;
 use super::counts::whole;
 use super::normal::is_policy;
 use crate::model::figures::{self, counted};
@@ -178,7 +179,7 @@ impl Answers {
     }
 
     /// What the text says in one line; none where it is no summary.
-    pub(super) fn sentence(&self) -> Option<String> {
+    pub(super) fn told(&self) -> Option<NothingKnown> {
         let is_summary = self.tool.is_some();
         let tool = self.tool.unwrap_or("the summary");
         if self.bad > 0 {
@@ -188,16 +189,20 @@ impl Answers {
                 Some(s) => format!("status {s}"),
             };
             let who = self.status.filter(|_| !self.is_mixed).map_or(ANSWERED, who_answered);
-            return Some(format!("no failed connection: {} had {status}; {who}", counted(self.bad, "answer")));
+            return Some(NothingKnown::Answered(format!(
+                "no failed connection: {} had {status}; {who}",
+                counted(self.bad, "answer")
+            )));
         }
         if let Some(n) = self.lengths.filter(|n| *n > 0) {
-            return Some(format!("no failed connection: {} had another length than the first one", counted(n, "answer")));
+            let text = format!("no failed connection: {} had another length than the first one", counted(n, "answer"));
+            return Some(NothingKnown::Answered(text));
         }
         if self.dropped > 0 {
-            return Some(format!(
+            return Some(NothingKnown::Answered(format!(
                 "no failed connection: k6 did not start {} (dropped_iterations): it had too few VUs for the rate, or no time left",
                 counted(self.dropped, "iteration")
-            ));
+            )));
         }
         match &self.failed {
             Some(failed) if !failed.is_none() => {
@@ -205,10 +210,11 @@ impl Answers {
                     Failed::Requests(n) => counted(*n, "failed request"),
                     Failed::Percent(p) => format!("{} of the requests as failed", figures::share(p / 100.0)),
                 };
-                Some(format!("{tool} counts {failed}, and this text does not say why: give its error lines or its log too"))
+                let text = format!("{tool} counts {failed}, and this text does not say why: give its error lines or its log too");
+                Some(NothingKnown::Unexplained(text))
             }
-            Some(_) => Some(format!("no failure: {tool} counts none")),
-            None if is_summary => Some(format!("no failure: this summary of {tool} shows none")),
+            Some(_) => Some(NothingKnown::Answered(format!("no failure: {tool} counts none"))),
+            None if is_summary => Some(NothingKnown::Answered(format!("no failure: this summary of {tool} shows none"))),
             None => None,
         }
     }
@@ -251,6 +257,11 @@ pub(super) const STATUS_WORDS: &[&str] = &[
     "http/2 4",
     "status code",
     "response code",
+    " server error: ",
+    " client error: ",
+    "status=",
+    "status: ",
+    "status\":",
 ];
 
 /// The status of one answer that a line names: `HTTP/1.1 504 Gateway Time-out`, `"GET / HTTP/1.1" 502 157`, `status code 503`,
@@ -263,6 +274,12 @@ fn one_status(text: &str) -> Option<u16> {
         ("503 service temporarily unavailable", 503),
         ("429 too many requests", 429),
         ("500 internal server error", 500),
+        // Python's requests.
+        ("502 server error", 502),
+        ("504 server error", 504),
+        ("503 server error", 503),
+        ("500 server error", 500),
+        ("429 client error", 429),
     ];
     let is_answer = |words: &str| text.split_once(words).is_some_and(|(before, _)| !is_policy(before));
     let phrase = || PHRASES.iter().find(|(words, _)| is_answer(words)).map(|(_, status)| *status);
@@ -277,7 +294,8 @@ fn one_status(text: &str) -> Option<u16> {
         }
         digits.parse::<u16>().ok().filter(|status| digits.len() == 3 && (400..600).contains(status))
     };
-    let labels = ["http/1.1", "http/1.0", "http/2.0", "http/2", "status code", "response code"];
+    let labels =
+        ["http/1.1", "http/1.0", "http/2.0", "http/2", "status code", "response code", "status=", "status:", "status\":"];
     labels.iter().find_map(behind).or_else(phrase)
 }
 

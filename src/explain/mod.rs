@@ -70,10 +70,21 @@ pub struct Known {
 
 /// A text in which no line says that a connection failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .seen.as_deref().unwrap_or("no known connection error found"))]
-pub struct NothingKnown {
-    /// what it shows instead: answers without a failure, a list of sockets that is far from any limit, lines that were too long
-    pub seen: Option<String>,
+pub enum NothingKnown {
+    /// it says what happened instead: answers with their statuses, a list of sockets that is far from any limit
+    #[error("{0}")]
+    Answered(String),
+    /// it does not say why: failures that are only counted, lines that were too long
+    #[error("{0}")]
+    Unexplained(String),
+    /// no line of it is known
+    #[error("no known connection error found")]
+    Unknown,
+}
+
+/// The explanation of a text that shows this instead of a failed connection.
+pub fn answered(answer: String) -> Explanation {
+    Explanation { answer: Some(answer), ..finished("text", Vec::new(), 0, &Known::default(), None) }
 }
 
 /// What a text says; none when no line of it says anything about connections.
@@ -97,13 +108,14 @@ impl TextReader {
         let (other_lines, cut_lines) = (gathered.other_lines, gathered.cut_lines);
         let (readings, listed) = readings::of(&gathered, &known);
         if readings.is_empty() {
-            let listed = || listed.map(|text| format!("no known connection error found: {text}"));
+            let aside = || gathered.asides.sentence().map(NothingKnown::Answered);
+            let listed = || listed.map(|text| NothingKnown::Answered(format!("no known connection error found: {text}")));
             let cut = || {
                 let lines = counted(cut_lines, "line");
-                (cut_lines > 0).then(|| format!("no known connection error found: {lines} over 64 KiB, read at the start only"))
+                let text = format!("no known connection error found: {lines} over 64 KiB, read at the start only");
+                (cut_lines > 0).then_some(NothingKnown::Unexplained(text))
             };
-            let seen = gathered.answers.sentence().or_else(|| gathered.asides.sentence());
-            return Err(NothingKnown { seen: seen.or_else(listed).or_else(cut) });
+            return Err(gathered.answers.told().or_else(aside).or_else(listed).or_else(cut).unwrap_or(NothingKnown::Unknown));
         }
         let bad_answers = gathered.answers.bad();
         Ok(Explanation { cut_lines, bad_answers, ..finished("text", readings, other_lines, &known, None) })
@@ -121,6 +133,7 @@ fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Know
         other_lines,
         cut_lines: 0,
         bad_answers: 0,
+        answer: None,
         arithmetic,
         remedies,
         findings: Vec::new(),

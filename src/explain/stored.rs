@@ -75,6 +75,7 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
         other_lines: 0,
         cut_lines: 0,
         bad_answers: 0,
+        answer: None,
         arithmetic,
         remedies: Vec::new(),
         findings,

@@ -338,6 +338,10 @@ pub struct Explanation {
     /// additive: answers with another status than 2xx or 3xx, where the text counts them; absent when there is none
     #[serde(skip_serializing_if = "is_zero", default)]
     pub bad_answers: u64,
+    /// additive: of a text in which no connection failed, what it shows instead (answers and their statuses, a list of sockets far
+    /// from any limit), in a sentence; absent where there are readings
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answer: Option<String>,
     /// the law, where ports are the limit
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arithmetic: Option<Arithmetic>,

@@ -1,6 +1,7 @@
 //! An explanation on one screen: what happened, why, the arithmetic of ports, what to change.
 
 use super::Page;
+use super::load::headline::loud;
 use super::page::{Block, one_screen};
 use crate::model::explanation::{
     Alternative, Arithmetic, Certainty, Exactly, Explanation, FailedCall, Limit, Measured, Os, Reading,
@@ -26,13 +27,18 @@ pub(super) fn render(e: &Explanation, page: &Page) -> String {
     let blocks = match (e.readings.first(), e.findings.first()) {
         (Some(first), _) => of_readings(first, e, page),
         (None, Some(first)) => of_findings(first, e, page),
-        (None, None) => return nothing(e),
+        (None, None) => return nothing(e, page),
     };
     one_screen(blocks)
 }
 
 /// Why there is nothing to explain.
-pub(super) fn nothing(e: &Explanation) -> String {
+pub(super) fn nothing(e: &Explanation, page: &Page) -> String {
+    if let Some(answer) = &e.answer {
+        let (what, why) = answer.split_once("; ").map_or((answer.as_str(), None), |(what, why)| (what, Some(why)));
+        let why = why.map_or_else(String::new, |why| page.labelled("why", Tone::Normal, why));
+        return wrapped(&loud(what), 0, page.width) + &why;
+    }
     match e.source.as_str() {
         "locust" if e.other_lines == 0 => "nothing to explain: no failures in this file\n".into(),
         "locust" => format!("nothing to explain: none of {} is about connections\n", counted(e.other_lines, "failure")),

@@ -16,7 +16,7 @@ pub(super) fn render(e: &Explanation, page: &Page) -> String {
     if !e.findings.is_empty() {
         parts.push(render_findings(&e.findings, page.style));
     } else if e.readings.is_empty() {
-        parts.push(nothing(e));
+        parts.push(nothing(e, page));
     }
     parts.extend(e.arithmetic.as_ref().map(|a| arithmetic(a, is_open(e), page)));
     if !e.remedies.is_empty() {
