@@ -431,5 +431,8 @@ pub(super) fn is_full(t: &Towards, pool: Option<u32>) -> bool {
 #[path = "measured_tests.rs"]
 mod measured_tests;
 #[cfg(test)]
+#[path = "rules_tests.rs"]
+mod rules_tests;
+#[cfg(test)]
 #[path = "course_tests.rs"]
 mod tests;

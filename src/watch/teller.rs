@@ -177,6 +177,30 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_that_has_emptied_is_warned_of_again() {
+        let mut teller = Teller::default();
+        let mut say = |at_s: f64, now: PoolNow| teller.on_look(at_s, &now).map(|o| o.text);
+        let (high, low) = (now(23_000, Some((11.0, Some(11.4), 480.0)), false), now(9_000, None, false));
+        assert!(say(40.0, high).unwrap().starts_with("warning"));
+        assert!(say(50.0, now(28_232, None, true)).unwrap().contains("all 28,232"));
+        assert_eq!(say(100.0, low), None);
+        assert!(say(140.0, high).unwrap().starts_with("warning"));
+        assert!(say(150.0, now(28_232, None, true)).unwrap().contains("all 28,232"));
+    }
+
+    #[test]
+    fn only_looks_without_a_forecast_in_a_row_take_it_back() {
+        let mut teller = Teller::default();
+        let mut say = |at_s: f64, now: PoolNow| teller.on_look(at_s, &now).map(|o| o.text);
+        let (fills, level) = (now(5000, Some((25.0, Some(26.0), 900.0)), false), now(5100, None, false));
+        assert!(say(5.0, fills).is_some());
+        assert_eq!([6.0, 7.0].map(|at_s| say(at_s, level)), [None, None]);
+        assert_eq!(say(7.5, fills), None);
+        assert_eq!([8.0, 9.0].map(|at_s| say(at_s, level)), [None, None]);
+        assert!(say(10.0, level).unwrap().ends_with("no longer filling"));
+    }
+
+    #[test]
     fn a_burst_that_ends_is_taken_back() {
         let mut teller = Teller::default();
         let mut say = |at_s: f64, now: PoolNow| teller.on_look(at_s, &now).map(|o| o.text);

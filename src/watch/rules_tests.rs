@@ -1,0 +1,167 @@
+//! Facts of a report at the borders of what is said of them.
+
+use super::tests::{Played, empty, ids, reading};
+use super::*;
+use crate::model::explanation::Reading;
+use crate::model::facts::AcceptQueue;
+use crate::model::finding::{Finding, FindingId as Id};
+use crate::model::port_count::StateCounts;
+use crate::model::watch::Server;
+use crate::watch::look::ServerLook;
+use crate::watch::settle;
+
+/// A watch of ten seconds of wrk with a server on this host, in which nothing is wrong, with these changes.
+fn judged(change: impl FnOnce(&mut WatchReport)) -> WatchReport {
+    let queue = Some(AcceptQueue { waiting: 0, limit: 128 });
+    let server = Some(ServerLook { pid: 9, name: "python3".into(), queue, ..ServerLook::default() });
+    let mut report = Played { server, ..Played::new(&[1; 10]) }.report("wrk http://10.0.0.1/", |_| ());
+    assert_eq!(ids(&report), [], "{:?}", report.findings);
+    report.destinations[0].made = None;
+    change(&mut report);
+    settle(&mut report);
+    report
+}
+
+fn server(report: &mut WatchReport) -> &mut Server {
+    report.destinations[0].server.as_mut().unwrap()
+}
+
+fn found(report: &WatchReport, id: Id) -> Option<&Finding> {
+    report.findings.iter().find(|f| f.id == id)
+}
+
+#[test]
+fn a_full_pool_is_used_up_only_where_connections_were_to_be_expected() {
+    let full = |peak_cps, states| {
+        judged(|r| {
+            let d = &mut r.destinations[0];
+            (d.full_s, d.stuck_s, d.peak_cps, d.peak_used, d.states) = (Some([5.0, 9.0]), 4.0, peak_cps, 1000, states);
+        })
+    };
+    let states = |established, time_wait, fin_wait2| StateCounts { time_wait, established, fin_wait2, ..Default::default() };
+    assert!(found(&full(1.0, states(0, 1000, 0)), Id::LocalPortsExhausted).is_none(), "4 connections in 4 s are chance");
+    let why = |states| found(&full(2.0, states), Id::LocalPortsExhausted).unwrap().explanation.clone();
+    assert!(why(states(900, 90, 10)).starts_with("900 of the 1,000 ports are open connections"));
+    assert!(why(states(10, 90, 900)).starts_with("900 of the 1,000 ports are in FIN_WAIT2"));
+    assert!(why(states(10, 900, 90)).contains("stays in TIME_WAIT"));
+}
+
+#[test]
+fn all_descriptors_are_in_use_at_the_limit_and_not_below() {
+    let at = |n| judged(|r| (r.processes.descriptors_max, r.processes.descriptor_limit) = (Some(n), Some(1024)));
+    assert!(found(&at(1023), Id::LocalFdLimit).is_none());
+    assert!(found(&at(1024), Id::LocalFdLimit).is_some());
+}
+
+#[test]
+fn what_others_used_is_without_the_command_and_its_servers_each_of_them_once() {
+    let report = judged(|r| {
+        let p = &mut r.processes;
+        (p.measured_looks, p.waiting_looks, p.waited_percent_mean, p.cpu_percent_mean) = (10, 5, Some(40.0), Some(50.0));
+        r.host_cpu_percent_mean = Some(100.0);
+        server(r).cpu_percent_mean = Some(100.0);
+        r.destinations.push(r.destinations[0].clone());
+    });
+    assert_eq!(found(&report, Id::HostContended).unwrap().evidence["others_percent"], 250.0);
+}
+
+#[test]
+fn a_server_that_waits_for_a_core_has_no_room_only_where_it_runs() {
+    let with =
+        |ran, waited| judged(|r| (server(r).busiest_thread_percent, server(r).thread_waited_percent) = (Some(ran), Some(waited)));
+    assert!(found(&with(10.0, 85.0), Id::TargetCpuSaturated).is_none());
+    assert!(found(&with(50.0, 45.0), Id::TargetCpuSaturated).is_some());
+}
+
+#[test]
+fn connections_that_end_with_the_command_were_kept() {
+    let with = |open_max| {
+        judged(|r| {
+            let d = &mut r.destinations[0];
+            (d.peak_cps, d.closed_by_client, d.open_max) = (20.0, 20, open_max);
+        })
+    };
+    assert!(found(&with(10), Id::TargetForbidsKeepalive).is_none());
+    assert!(found(&with(5), Id::TargetForbidsKeepalive).is_some());
+}
+
+#[test]
+fn a_server_is_gone_for_a_command_that_used_it_and_ended_by_itself() {
+    let gone = |open_max, stopped| {
+        let report = judged(|r| {
+            (r.watched.exit_code, r.watched.stopped) = (Some(1), stopped);
+            r.kernel = Some(KernelCounters { active_opens: 40, attempt_fails: 8, ..KernelCounters::default() });
+            (server(r).listens_at_end, server(r).failed_outside) = (false, Some([0, 8]));
+            let d = &mut r.destinations[0];
+            (d.open_max, d.closed_by_client) = (open_max, 0);
+        });
+        found(&report, Id::TargetGone).is_some()
+    };
+    assert!(gone(1, false));
+    assert!(!gone(0, false), "nothing connected to it");
+    assert!(!gone(1, true), "both were ended from outside");
+}
+
+#[test]
+fn of_two_servers_the_one_whose_queue_was_exactly_full_dropped_syns() {
+    let report = judged(|r| {
+        let mut second = r.destinations[0].clone();
+        second.destination = "10.0.0.1:81".parse::<SocketAddr>().unwrap().into();
+        second.server.iter_mut().for_each(|s| (s.queue_max, s.queue_limit) = (5, 5));
+        r.destinations.push(second);
+        r.kernel = Some(KernelCounters { listen_drops: 24, ..KernelCounters::default() });
+    });
+    let title = &found(&report, Id::TargetBacklogOverflow).unwrap().title;
+    assert_eq!(title, "the queue of 10.0.0.1:81 overflowed: 24 SYNs dropped");
+}
+
+#[test]
+fn a_server_that_listens_in_the_sandbox_is_inside_whoever_it_refused() {
+    let outside = |port: u16| {
+        let report = judged(|r| {
+            r.watched.sandbox = true;
+            let address = SocketAddr::from(([127, 0, 0, 1], port)).into();
+            r.output.readings = vec![Reading { address: Some(address), ..reading("111") }];
+        });
+        let f = found(&report, Id::TargetRefused).unwrap();
+        f.explanation.contains("a private namespace cannot reach a server outside")
+    };
+    assert_eq!([80, 81].map(outside), [false, true]);
+}
+
+#[test]
+fn a_pool_that_stays_full_after_the_command_keeps_nobody_waiting() {
+    let played = Played { open: 0, ..Played::new(&[500, 500, 0, 0, 0, 0]) };
+    let mut course = Course::default();
+    for second in 0..=6 {
+        course.on_look(&played.look(second), (second >= 2).then_some(2.0));
+    }
+    let mut report = empty(vec!["tool".into()], played.hold.clone());
+    course.write(&mut report, End { at_s: 2.0, left: 0 });
+    let d = &report.destinations[0];
+    assert!(d.full_s.is_some() && d.stuck_s < 0.3, "{d:?}");
+}
+
+#[test]
+fn pairs_that_are_not_followed_count_once_however_often_they_are_seen() {
+    let mut course = Course::default();
+    let others = SEEN_MAX as u32 + 904;
+    for second in 0..4 {
+        let mut look = Played::new(&[1; 4]).look(second);
+        let own = look.towards[0].clone();
+        look.towards.extend((0..others).map(|i| {
+            let dest = SocketAddr::from(([11, 0, (i / 250) as u8, (i % 250) as u8], 80));
+            Towards { dest, owned: 0, ..own.clone() }
+        }));
+        course.on_look(&look, None);
+    }
+    let mut report = empty(vec!["tool".into()], Played::new(&[]).hold);
+    course.write(&mut report, End { at_s: 4.0, left: 0 });
+    assert_eq!((report.destinations.len(), report.other_destinations), (1, others));
+}
+
+#[test]
+fn the_limit_of_a_queue_in_which_nobody_waits_is_known() {
+    let report = judged(|_| ());
+    assert_eq!(report.destinations[0].server.as_ref().map(|s| (s.queue_max, s.queue_limit)), Some((0, 128)));
+}
