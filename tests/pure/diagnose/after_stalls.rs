@@ -1,13 +1,13 @@
-//! What is advised after a stall, a hang and a restart: what shows who did it, and nothing that cannot.
+//! What is said and advised after a stall, a hang and a restart: what shows who did it, and nothing that cannot.
 
 use sockbench::testing::diagnose::Diagnosis;
 use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::Call;
+use sockbench::testing::model::outcome::{Call, Failure, Phase};
 use sockbench::testing::model::result::{AfterLastAnswer, RunResult, Stretch};
 
-use super::fires;
-use super::stood_still::{TWO_SECONDS, hanging, silent};
-use crate::facts::{errno, fail, healthy};
+use super::stood_still::{TWO_SECONDS, gone, hanging, silent};
+use super::{clear, fires};
+use crate::facts::{errno, fail, healthy, late};
 
 /// Advice after a stall is about who stalled: no log has a line about a signal, and more time shows nothing of it.
 #[test]
@@ -60,4 +60,80 @@ fn a_restart_lasts_from_answer_to_answer() {
     let f = fires(Id::TargetRefused, &run);
     assert_eq!((&f.evidence["away_from_s"], &f.evidence["away_to_s"]), (&20.0.into(), &21.05.into()));
     assert!(f.remedies.iter().all(|r| !r.action.contains("own server")), "{:?}", f.remedies);
+}
+
+#[test]
+fn only_a_process_that_was_stopped_to_the_end_was_stopped_when_the_run_ended() {
+    let said = |to_s| {
+        let mut run = hanging();
+        run.resources.target.as_mut().unwrap().stopped = Some(vec![Stretch { from_s: 41.0, to_s }]);
+        fires(Id::TargetHangs, &run).explanation.contains("was stopped (SIGSTOP")
+    };
+    // Its last look was up to a second before.
+    assert_eq!([60.0, 59.7, 55.0].map(said), [true, true, false]);
+}
+
+/// Ordinary answers are cut by the end as well: only as many as hang can be without an end.
+#[test]
+fn answers_that_the_end_cut_are_not_without_an_end() {
+    let begun = |receiving| {
+        let mut run = hanging();
+        let f = run.totals.in_flight.as_mut().unwrap();
+        (f.count, f.waiting, f.receiving) = (20, 20 - receiving, receiving);
+        fires(Id::TargetHangs, &run).evidence["with_part_of_an_answer"].clone()
+    };
+    assert_eq!([0, 17, 19, 20].map(begun), [0, 0, 2, 3].map(serde_json::Value::from));
+}
+
+/// A retry of a lost SYN comes after 1, 3 and 7 s: no answer was missing so long.
+#[test]
+fn users_whose_syn_was_lost_wait_for_no_answer() {
+    let with = |longest_ms| {
+        let mut run = silent();
+        let connects = run.totals.connects.as_mut().unwrap();
+        (connects.setup_retried, connects.setup_max_ms) = (7, longest_ms);
+        run
+    };
+    clear(Id::TargetStalled, &with(3_040.0));
+    fires(Id::TargetStalled, &with(1_020.0));
+}
+
+#[test]
+fn resets_before_the_target_went_away_have_a_reason_of_their_own() {
+    let resets = |run: &RunResult| {
+        let f = Diagnosis::of(run).findings.into_iter().find(|f| f.id == Id::TargetResets).unwrap();
+        (f.caused_by.contains(&Id::TargetGone), f.remedies.is_empty())
+    };
+    assert_eq!(resets(&gone()), (true, true));
+    let mut before = gone();
+    fail(&mut before, Failure { reused: true, ..errno(Call::Read, 104) }, 3, 1.0, 1.2);
+    assert_eq!(resets(&before), (false, false));
+}
+
+/// The mean of many threads is low where one of them does all the work.
+#[test]
+fn a_target_with_one_busy_thread_has_no_time() {
+    let said = |busiest| {
+        let mut run = healthy();
+        fail(&mut run, late(Phase::Waiting), 9, 15.0, 50.0);
+        let target = run.resources.target.as_mut().unwrap();
+        (target.cpu_percent_mean, target.busiest_thread_percent) = (Some(5.0), Some(busiest));
+        fires(Id::TargetTimeouts, &run).explanation.contains("hardly used its CPU")
+    };
+    assert_eq!([5.0, 97.0].map(said), [true, false]);
+}
+
+#[test]
+fn less_load_is_half_of_the_rate_or_less_than_what_was_answered() {
+    let advised = |rate| {
+        let mut run = healthy();
+        run.plan.rate = rate;
+        fail(&mut run, errno(Call::Read, 104), 30, 5.0, 50.0);
+        let found = fires(Id::TargetResets, &run);
+        let less = found.remedies.iter().find(|r| r.action.starts_with("try ")).unwrap();
+        less.action.clone()
+    };
+    // 150/s were answered.
+    assert_eq!(advised(200.0), "try half of the rate");
+    assert_eq!(advised(1000.0), "try a rate below what it answers");
 }

@@ -205,6 +205,18 @@ fn target_cpu_is_the_limit_of_what_can_work() {
     clear(Id::TargetCpuSaturated, &paced);
 }
 
+/// Both fill the machine: which of them is the limit, their shares say.
+#[test]
+fn a_client_that_fills_the_machine_is_no_limit_of_the_target() {
+    let run = |client, target| {
+        let mut run = own_cpu(20, 270.0, target, &[]);
+        run.resources.client.cpu_percent_mean = Some(client);
+        run
+    };
+    clear(Id::TargetCpuSaturated, &run(110.0, 80.0));
+    fires(Id::TargetCpuSaturated, &run(50.0, 140.0));
+}
+
 #[test]
 fn a_run_of_moments_says_nothing_of_the_targets_cpu() {
     let mut run = own_cpu(50, 40.0, 190.0, &[]);
@@ -235,6 +247,9 @@ fn both_ends_on_one_core_fill_it_together() {
     clear(Id::TargetCpuSaturated, &run);
     // The client hardly uses it: the target is what fills it.
     set(&mut run, &[on(0, 0.02 * whole)], &[on(0, 0.97 * whole)]);
+    clear(Id::TargetCpuSaturated, &run);
+    // Nor does it share what it hardly uses where the target leaves it a little.
+    set(&mut run, &[on(0, 0.05 * whole)], &[on(0, 0.86 * whole)]);
     clear(Id::TargetCpuSaturated, &run);
     // One of two has room.
     set(&mut run, &[on(0, 0.1 * whole), on(3, 0.5 * whole)], &[on(0, 0.2 * whole), on(3, 0.47 * whole)]);
