@@ -122,6 +122,10 @@ print(\"ready\", flush=True)'";
         clock::sleep(SHARE_SPAN_MIN);
         let share = interpreters.read(&pids, clock.now());
         assert!(share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{share:?}");
+        // An id that was gone may be another process's.
+        assert_eq!(interpreters.read(&[], clock.now()), None);
+        clock::sleep(SHARE_SPAN_MIN);
+        assert_eq!(interpreters.read(&pids, clock.now()), None, "the first look at it");
     }
 
     #[test]

@@ -304,6 +304,7 @@ mod tests {
         let late = Outcome::of(Failure { port_bound: true, ..Failure::new(Call::Timeout, Cause::TimedOut(Phase::Waiting)) });
         let silent = of(&[(0, 10, OK), (10, 510, late), (511, 1011, late), (1012, 1400, OK)], 1400);
         assert_eq!(rows(&silent), [(0.01, 1.4, 1)]);
+        assert_eq!(rows(&of(&[(0, 10, OK), (10, 510, late)], 3000)), [], "the end was idle");
     }
 
     #[test]
@@ -370,6 +371,23 @@ mod tests {
         assert_eq!((row.waited_max_ms, row.oldest_sent_s), (900.0, Some(0.1)));
         assert_eq!(u.to_row(None).overdue, 2, "nothing was answered: all that were sent");
         assert_eq!(u.to_row(Some(900_000)).overdue, 0, "as long as the slowest answer is not longer");
+    }
+
+    #[test]
+    fn what_two_workers_have_in_flight_adds_up_and_who_has_sent_a_part_no_longer_connects() {
+        let unserved = |ended| {
+            let mut u = Unanswered::default();
+            u.record(&sample(100, ended, Outcome::Cut));
+            u.record_unserved(&sample(100, ended, Outcome::Cut));
+            u.record(&Sample { sent: None, bytes_out: 10, ..sample(900, ended, Outcome::Cut) });
+            u.record(&Sample { sent: None, bytes_out: 0, ..sample(900, ended, Outcome::Cut) });
+            u.record_served();
+            u
+        };
+        let mut all = unserved(1000);
+        all.add(&unserved(900));
+        let row = all.to_row(None);
+        assert_eq!((row.count, row.connecting, row.waiting, row.unserved, row.served), (6, 2, 2, 2, 2));
     }
 
     #[test]
