@@ -183,3 +183,24 @@ fn connect(addrs: &[SocketAddr]) -> io::Result<TcpStream> {
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{begin, now};
+    use super::*;
+
+    #[test]
+    fn a_delivery_that_fails_loses_each_second_in_it() {
+        let (updates, receive) = channel();
+        let seconds = BATCH as u64 + 3;
+        updates.send(begin(None)).unwrap();
+        (0..seconds).for_each(|second| updates.send(Update::Second(Box::new(now(second)))).unwrap());
+        drop(updates);
+        // Nowhere to deliver to.
+        let (addrs, course, so_far) = (Vec::new(), Course::default(), Delivered::default());
+        let delivery = Delivery { addrs, authority: "a".into(), path: "/".into(), connection: None, course, so_far };
+        let delivered = delivery.deliver(&receive);
+        assert_eq!((delivered.taken, delivered.lost), (0, seconds));
+        assert!(delivered.why.is_some_and(|why| why.starts_with("connect: ")));
+    }
+}

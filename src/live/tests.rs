@@ -11,14 +11,19 @@ use crate::model::result::{Ports, SeriesPoint};
 use crate::report::fixture;
 use crate::stats::interval::Interval;
 
-/// A run that goes on: two endpoints with hostile names, `seconds` over.
+/// A run of two endpoints with hostile names begins.
+pub(super) fn begin(steps: Option<usize>) -> Update {
+    let f = fixture::broken();
+    let mut run = crate::model::result::RunResult::new(f.run.plan, "sockbench load".into(), "now".into(), f.run.host);
+    run.plan.mix[0].path = "/a\"<i>\\\n".into();
+    Update::Begin(Arc::new(Begun { run, label: "10 users".into(), steps, unix_ns: 1_000_000_000 }))
+}
+
+/// It goes on, `seconds` over.
 fn course(seconds: u64, steps: Option<usize>) -> Course {
     let f = fixture::broken();
-    let mut begun =
-        crate::model::result::RunResult::new(f.run.plan.clone(), "sockbench load".into(), "now".into(), f.run.host.clone());
-    begun.plan.mix[0].path = "/a\"<i>\\\n".into();
     let mut course = Course::default();
-    course.on_update(Update::Begin(Arc::new(Begun { run: begun, label: "10 users".into(), steps, unix_ns: 1_000_000_000 })));
+    course.on_update(begin(steps));
     for second in 0..seconds {
         let like = &f.seconds[second as usize % f.seconds.len()];
         // Two kinds that differ in what no label shows.
@@ -30,7 +35,7 @@ fn course(seconds: u64, steps: Option<usize>) -> Course {
     course
 }
 
-fn now(second: u64) -> Now {
+pub(super) fn now(second: u64) -> Now {
     Now {
         second,
         users_asked: 10,
@@ -96,6 +101,21 @@ fn a_study_shows_its_steps_and_what_it_waits_for() {
     course.on_update(Update::Begin(Arc::new(begun)));
     let page = course.page();
     assert!(page.contains("step 2 of 3 (50 users)") && page.contains("Steps that are over"), "{page:.300}");
+}
+
+#[test]
+fn each_second_has_its_own_update_and_a_finished_step_keeps_its_result() {
+    let f = fixture::broken();
+    let mut course = course(1, None);
+    let first = course.update().to_owned();
+    course.on_update(Update::Interval(Arc::new(Interval { second: 1, ..f.seconds[1].clone() })));
+    course.on_update(Update::Second(Box::new(now(1))));
+    assert!(first.contains("running, 1 of") && course.update().contains("running, 2 of"));
+    // The result comes before anybody has looked at the last second.
+    course.on_update(Update::Second(Box::new(now(2))));
+    course.on_update(Update::Done(Arc::new(f.run.clone())));
+    let whole = format!("running, {} of", crate::model::figures::number(f.run.duration_s));
+    assert!(course.update().contains(&whole), "{:.300}", course.update());
 }
 
 #[test]
