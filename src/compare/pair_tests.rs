@@ -117,3 +117,38 @@ fn ports_that_can_be_reused_are_not_counted() {
     run.ports.as_mut().expect("set").peak_in_use = None;
     assert_eq!(ports(&run), Some(14_100.0), "of an earlier version");
 }
+
+#[test]
+fn a_difference_of_microseconds_is_none_that_matters() {
+    let pair = of(seconds(60, 1.0, 0.0, 3), seconds(60, 1.05, 0.0, 4));
+    let p50 = pair.totals.iter().find(|r| r.what == Compared::P50Ms).expect("a row");
+    assert!(p50.p.is_some_and(|p| p < 0.01), "it is real: {p50:?}");
+    assert_eq!((p50.outcome, pair.verdict), (Some(Difference::None), Difference::None));
+}
+
+#[test]
+fn an_endpoint_that_one_side_hardly_asked_for_has_no_interval() {
+    let with = |requests: f64, seed: u64| {
+        let mut few = seconds(60, 20.0, 0.0, seed);
+        for s in &mut few {
+            s.requests = requests;
+        }
+        let figures = [Compared::P50Ms, Compared::P95Ms].map(|what| (what, 1.0)).to_vec();
+        let part = Part { name: "/rare".into(), figures, seconds: few };
+        RunSide { endpoints: vec![part], ..side("a", seconds(60, 20.0, 0.0, seed)) }
+    };
+    let known = |base, other| {
+        let pair = compare(&with(base, 1), &[with(other, 2)], vec![Vec::new()]).pairs.remove(0);
+        pair.endpoints[0].rows.iter().all(|r| r.interval.is_some())
+    };
+    assert_eq!([known(1.0, 1.0), known(0.5, 1.0), known(1.0, 0.5)], [true, false, false]);
+}
+
+#[test]
+fn only_whole_seconds_of_the_steady_part_are_compared() {
+    let mut run = crate::stats::fixture::blank(&crate::stats::fixture::plan());
+    (run.plan.spawn_rate, run.plan.warmup, run.duration_s) = (0.0, std::time::Duration::from_millis(1500), 5.4);
+    let log: Vec<_> = (0..6).map(|second| crate::stats::interval::Interval::empty(second, 3)).collect();
+    // Those that begin at 2, 3 and 4 s.
+    assert_eq!(RunSide::of("a", &run, Some(&log)).seconds.len(), 3);
+}
