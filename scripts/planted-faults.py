@@ -96,9 +96,9 @@ def rows_of(table):
         seen.add(name)
         row.setdefault("old", row["find"])
         row.setdefault("alone", False)
+        row["print"] = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16]
         row["number"] = number
         row["target"], *row["filters"] = row["test"].split()
-        row["print"] = hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16]
     return rows
 
 
