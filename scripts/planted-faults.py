@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plants deliberate faults, one at a time, and says which test catches each (docs/MEASURING.md has the results).
 
-usage: scripts/planted-faults.py [--check | --list] [--only TEXT]... [--alone] [--fresh] [--widen]
+usage: scripts/planted-faults.py [--check | --list | --table] [--only TEXT]... [--alone] [--fresh] [--widen]
                                  [--state FILE] [--target-dir DIR] [--timeout SECONDS] [--run COMMAND]
 
 The faults are in scripts/planted-faults.toml. What is committed (HEAD) is measured, in a git worktree under a temporary
@@ -26,6 +26,7 @@ its row in the table has changed, or if it was not caught. --fresh forgets the s
 
   --check          only: does every row still fit the sources of this tree (each text found exactly once)? Builds nothing
   --list           only: the rows and their results so far
+  --table          only: the same as the table in docs/MEASURING.md
   --only TEXT      only faults whose id, file or test contains TEXT; more than once: those of any
   --alone          plant every fault by itself, without switches: a build for each
   --widen          where the named test passes, try all tests of the binaries lib, pure and wire
@@ -374,7 +375,7 @@ def summary(rows, state):
 
 def options_of(arguments):
     parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
-    for flag in ("-h", "--help"), ("--check",), ("--list",), ("--alone",), ("--fresh",), ("--widen",):
+    for flag in ("-h", "--help"), ("--check",), ("--list",), ("--table",), ("--alone",), ("--fresh",), ("--widen",):
         parser.add_argument(*flag, action="store_true")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--state", default=os.path.join(ROOT, "target", "planted-faults.json"))
@@ -403,6 +404,13 @@ def main(arguments):
             known = state.of(row) or {"result": "not run", "by": []}
             print(f"{known['result']:<11} {row['id']:<40} {row['file']:<36} {row['about']}: {', '.join(known['by'][:3])}")
         return 0 if summary(rows, state) else 1
+    if options.table:
+        print("| fault | result | by |\n|---|---|---|")
+        for row in rows:
+            known = state.of(row) or {"result": "not run", "by": []}
+            by = f"`{known['by'][0]}`" + (f" and {len(known['by']) - 1} more" if known["by"][1:] else "") if known["by"] else ""
+            print(f"| `{row['id']}` | {known['result']} | {by} |")
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     todo = [r for r in rows if (state.of(r) or {"result": ""})["result"] not in CAUGHT]
     if todo:
