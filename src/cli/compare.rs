@@ -15,13 +15,17 @@ use crate::model::study::STUDY_SCHEMA;
 use crate::remedy::change::between;
 use crate::remedy::quoted;
 use crate::report::gates_text::{self, JudgedRun};
-use crate::report::style::Style;
+use crate::report::style::{Style, shortened, visible};
 use crate::report::text::render_comparison;
 use crate::report::{hlog, html, json, junit};
 
 const INPUTS: &str = "run.json, the directory that -o made, Locust's _stats.csv, oha's JSON or k6's --summary-export";
-/// Settings that differ and are named in one line.
-const UNLIKE_SHOWN: usize = 4;
+/// Columns of a refusal, `sockbench: ` in front of it included.
+const LINE: usize = 80;
+const PROGRAM: usize = "sockbench: ".len();
+/// Columns of a run's name in a refusal, and of one thing that differs.
+const NAME: usize = 16;
+const PART: usize = 34;
 /// Steps of a study that are named.
 const STEPS_SHOWN: usize = 2;
 
@@ -79,7 +83,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let first_unlike = others.iter().zip(&unlike).find(|(_, unlike)| !unlike.is_empty() && !args.across_environments);
     if let Some((other, unlike)) = first_unlike {
         let plans = base.run.as_ref().zip(other.run.as_ref()).map(|(a, b)| (&a.plan, &b.plan));
-        return Err(refused(&base.side, &other.side, unlike, plans));
+        let who = if others.len() == 1 { "the second run" } else { &other.side.info.name };
+        return Err(refused(who, unlike, plans));
     }
     let sides: Vec<RunSide> = others.iter().map(|other| other.side.clone()).collect();
     let comparison = compare::compare(&base.side, &sides, unlike);
@@ -141,21 +146,33 @@ fn differences(base: &Input, other: &Input) -> Vec<Unlike> {
     }
 }
 
-fn refused(base: &RunSide, other: &RunSide, unlike: &[Unlike], plans: Option<(&LoadPlan, &LoadPlan)>) -> Exit {
+/// One line: the flags of `who` that the first run had not, else what differs; as much of it as fits, and how much more.
+fn refused(who: &str, unlike: &[Unlike], plans: Option<(&LoadPlan, &LoadPlan)>) -> Exit {
     // What the plans differ in is named by the flags that make them so.
     let flags = plans.and_then(|(a, b)| between(a, b));
-    let rest: Vec<&Unlike> = unlike.iter().filter(|u| flags.is_none() || !u.key.starts_with("plan.")).collect();
-    let mut list: Vec<String> = rest.iter().take(UNLIKE_SHOWN).map(|u| u.in_words(short)).collect();
-    if rest.len() > UNLIKE_SHOWN {
-        list.push(format!("{} more", rest.len() - UNLIKE_SHOWN));
+    let rest = unlike.iter().filter(|u| flags.is_none() || !u.key.starts_with("plan."));
+    let who = shortened(&visible(who), NAME);
+    let mut parts = flags.iter().map(|flags| shortened(flags, PART)).chain(rest.map(|u| shortened(&u.in_words(short), PART)));
+    let verb = if flags.is_some() { "had" } else { "differs:" };
+    let mut text = format!("{who} {verb} {}", parts.next().unwrap_or_default());
+    let all: Vec<String> = parts.collect();
+    let mut said = 0;
+    for part in &all {
+        let more = format!(", {} more", all.len() - said);
+        if PROGRAM + text.chars().count() + 2 + part.chars().count() + more.len() > LINE {
+            break;
+        }
+        text += &format!(", {part}");
+        said += 1;
     }
-    list.extend(flags.map(|flags| format!("the second had {flags}")));
-    Exit::usage(format!("{} and {} were not run in the same way: {}", base.info.name, other.info.name, list.join(", ")))
-        .hint("--across-environments compares them nevertheless; what differs may then be the reason for a change")
+    if said < all.len() {
+        text += &format!(", {} more", all.len() - said);
+    }
+    Exit::usage(text).hint("--across-environments compares them nevertheless")
 }
 
 fn short(text: &str) -> String {
-    crate::report::style::shortened(&crate::report::style::visible(text), 24)
+    shortened(&visible(text), 24)
 }
 
 fn read(given: &Path) -> Result<Input, Exit> {
@@ -223,4 +240,27 @@ struct Head {
 
 fn threshold(text: &str) -> Result<ChangeThreshold, String> {
     compare::parse_threshold(text).map_err(|e| format!("{}\nhint: {}", e.why, e.hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever differs, and however a run is called.
+    #[test]
+    fn a_refusal_is_one_line_and_one_hint() {
+        for len in [1, 9, 20, 60] {
+            for n in [1, 2, 5, 40] {
+                let each = |i: usize| Unlike {
+                    key: format!("host.{i}{}", "k".repeat(len)),
+                    base: "b".repeat(len),
+                    other: "o".repeat(len),
+                };
+                let exit = refused(&"n".repeat(len), &(0..n).map(each).collect::<Vec<_>>(), None);
+                assert!(PROGRAM + exit.message.chars().count() <= LINE && !exit.message.contains('\n'), "{}", exit.message);
+                assert!(n == 1 || n == 2 && len == 1 || exit.message.ends_with(" more"), "{}", exit.message);
+                assert!(exit.hint.is_some_and(|hint| hint.len() <= LINE && !hint.contains(';')));
+            }
+        }
+    }
 }

@@ -4,10 +4,18 @@ use super::thresholds::{FEW_ANSWERS, REDIRECTED_SHARE, SHORT_RUN_S};
 use crate::model::figures::{counted, seconds, share};
 use crate::model::result::RunResult;
 
+/// One request was asked for, a try by hand (`-n 1`): nobody asks for a rate, or for what only many show.
+pub fn is_try(run: &RunResult) -> bool {
+    run.plan.requests == 1
+}
+
 /// After "OK, but"; none where the figures of a healthy run can be read as they are.
 pub fn caveat(run: &RunResult) -> Option<String> {
     let answers = run.totals.requests.saturating_sub(run.totals.failures);
     let lasted = seconds(run.duration_s);
+    if is_try(run) && answers == run.plan.requests {
+        return redirected(run, answers);
+    }
     if answers < FEW_ANSWERS {
         return Some(format!("only {} in {lasted}: too few to judge by", counted(answers, "answer")));
     }

@@ -59,6 +59,19 @@ impl Station {
         waiting * (-(1.0 - waiting) * wait_s * f64::from(self.workers.max(1)) / self.work_s).exp()
     }
 
+    /// The same where requests come at random moments (`--arrivals poisson`): Erlang's C, the probability that all of the workers
+    /// are at work, and the time until one is free (M/M/c).
+    pub(super) fn waiting_longer_at_random(&self, busy: f64, wait_s: f64) -> f64 {
+        if busy >= 1.0 {
+            return 1.0;
+        }
+        let workers = self.workers.max(1);
+        let asked = busy * f64::from(workers);
+        let lost = (1..=workers).fold(1.0, |lost, k| asked * lost / (f64::from(k) + asked * lost));
+        let waiting = lost / (1.0 - busy * (1.0 - lost));
+        waiting * (-(1.0 - busy) * wait_s * f64::from(workers) / self.work_s).exp()
+    }
+
     /// The most users, up to `most`, of whose requests not more than `share` wait longer than `wait_s`; at least 1.
     pub(super) fn users_within(&self, wait_s: f64, share: f64, most: u32) -> u32 {
         let (mut fits, mut beyond) = (1, most.max(1).saturating_add(1));
@@ -97,6 +110,21 @@ mod tests {
             assert!(near(got, waiting), "{busy}: {got}");
         }
         assert!(near(one.waiting_longer_at_a_pace(0.7, 1.0), 0.4670 * (-0.533_f64).exp()));
+    }
+
+    /// M/M/1: the load itself; of two workers at 0.5 each a third of the requests wait (Erlang C).
+    #[test]
+    fn at_random_moments_more_wait_than_at_a_constant_pace() {
+        let of = |workers: u32| Station { workers, work_s: 1.0, away_s: 0.0 };
+        for (workers, busy, waiting) in [(1, 0.0, 0.0), (1, 0.5, 0.5), (1, 0.7, 0.7), (1, 1.0, 1.0), (2, 0.5, 1.0 / 3.0)] {
+            let got = of(workers).waiting_longer_at_random(busy, 0.0);
+            assert!(near(got, waiting), "{workers} at {busy}: {got}");
+        }
+        assert!(near(of(1).waiting_longer_at_random(0.7, 1.0), 0.7 * (-0.3_f64).exp()));
+        for busy in [0.3, 0.5, 0.7, 0.9] {
+            assert!(of(1).waiting_longer_at_random(busy, 0.25) > of(1).waiting_longer_at_a_pace(busy, 0.25), "{busy}");
+        }
+        assert!(of(100_000).waiting_longer_at_random(0.99, 0.0).is_finite());
     }
 
     /// One worker, Z = 9 S: by mean value analysis six users keep it busy for 0.5595 of the time.

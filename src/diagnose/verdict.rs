@@ -3,7 +3,7 @@
 //! The first finding, in the order of reports, that has a row decides the verdict. The stamp follows from the same
 //! rows, in [`super::validity`]; nothing else decides either.
 
-use super::caveat::caveat;
+use super::caveat::{caveat, is_try};
 use super::indicators::{
     CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of,
 };
@@ -313,6 +313,10 @@ fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Optio
 
 fn figures(run: &RunResult) -> String {
     let t = &run.totals;
+    if is_try(run) {
+        let answered = count(t.requests.saturating_sub(t.failures));
+        return format!("{answered} of {} answered in {}", counted(run.plan.requests, "request"), seconds(run.duration_s));
+    }
     format!("{} req/s, {} failed of {}", rate(t.rps), count(t.failures), counted(t.requests, "request"))
 }
 

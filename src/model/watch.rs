@@ -318,7 +318,43 @@ pub struct LookRow {
     pub cpu_percent: f64,
 }
 
+/// The connections of a command, as far as looks show them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Connections {
+    /// how many were made
+    pub made: u64,
+    /// per second of the watch
+    pub per_s: f64,
+    /// how long one was open, mean, seconds: what looks saw open, over all that were made (Little's law); none where fewer than
+    /// [`SIGHTINGS`] were seen open
+    pub open_mean_s: Option<f64>,
+}
+
+/// Open connections that looks must have seen, each at each look, before a mean of their lifetime holds.
+const SIGHTINGS: u32 = 5;
+
 impl WatchReport {
+    /// Connections made and how long they were open; none where none was made, or no look was measured.
+    pub fn connections(&self) -> Option<Connections> {
+        let last = self.looks.last()?;
+        let closed = |d: &Destination| d.closed_by_client.saturating_add(d.closed_by_server);
+        let by_kernel: Option<u64> = self.destinations.iter().map(|d| d.made).sum();
+        let seen = self.destinations.iter().map(closed).sum::<u64>().saturating_add(u64::from(last.open));
+        let made = by_kernel.unwrap_or(0).max(seen);
+        let mut from_s = 0.0;
+        let mut open_s = 0.0;
+        for look in &self.looks {
+            open_s += f64::from(look.open) * (look.t_s - from_s).max(0.0);
+            from_s = look.t_s;
+        }
+        let sightings = self.looks.iter().map(|look| look.open).fold(0, u32::saturating_add);
+        (made > 0 && self.duration_s > 0.0).then(|| Connections {
+            made,
+            per_s: made as f64 / self.duration_s,
+            open_mean_s: (sightings >= SIGHTINGS).then(|| open_s / made as f64),
+        })
+    }
+
     /// Adds a row to `unavailable`; the first reason for a key stays.
     pub fn explain_null(&mut self, key: &str, reason: impl Into<String>) {
         document::explain(&mut self.unavailable, key, reason);

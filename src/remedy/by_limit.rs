@@ -8,6 +8,7 @@ use super::catalogue::{Name, Row, Way};
 use super::placeholders::filled;
 use super::program_steps::change;
 use super::programs::Program;
+pub use super::step::Network;
 use super::step::{Hit, Step, V4};
 use super::steps::steps;
 use super::systems::System;
@@ -26,9 +27,17 @@ pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: O
         let open = reading.certainty == Certainty::Ambiguous;
         let program = reading.tool.as_deref().and_then(Program::of_tool);
         let exactly = |limit| reading.exactly.filter(|_| limit == reading.limit);
-        let v4 = Hit::v4(reading.address.as_ref());
-        let hit =
-            |limit, call| Hit { limit, exactly: exactly(limit), table: reading.table, call, side: reading.side, program, v4 };
+        let (v4, network) = (Hit::v4(reading.address.as_ref()), Network::Machine);
+        let hit = |limit, call| Hit {
+            limit,
+            exactly: exactly(limit),
+            table: reading.table,
+            call,
+            side: reading.side,
+            program,
+            v4,
+            network,
+        };
         let first = hit(reading.limit, reading.call);
         let others = reading.alternatives.iter().filter(|_| open);
         let others = others.map(|a| hit(a.limit, a.call)).filter(|h| h.limit != first.limit);
@@ -42,11 +51,17 @@ pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: O
     out
 }
 
-/// Remedies for a limit that a program on Linux was seen to hit, its own change first; `tool` as readings name it.
-pub fn for_program(tool: Option<&str>, limit: Limit, call: FailedCall, arithmetic: Option<&Arithmetic>) -> Vec<Remedy> {
+/// Remedies for a limit that a program on Linux was seen to hit in `network`, its own change first; `tool` as readings name it.
+pub fn for_program(
+    tool: Option<&str>,
+    limit: Limit,
+    call: FailedCall,
+    arithmetic: Option<&Arithmetic>,
+    network: Network,
+) -> Vec<Remedy> {
     let program = tool.and_then(Program::of_tool);
     for_hit(
-        Hit { limit, exactly: None, table: None, call, side: Some(Side::Client), program, v4: V4::No },
+        Hit { limit, exactly: None, table: None, call, side: Some(Side::Client), program, v4: V4::No, network },
         arithmetic,
         Some(Os::Linux),
     )
@@ -64,7 +79,7 @@ fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Option<Os>) -> Vec<Rem
         ..Remedy::default()
     });
     // What the program's own change says already is not said again in general.
-    let general = steps(hit).iter().filter(|step| step.fits(hit)).filter_map(|step| on(step, os));
+    let general = steps(hit).iter().filter(|step| step.fits(hit)).filter_map(|step| on(step, os, hit.network));
     let general = general
         .filter(|r| in_program.is_none() || !(r.command.is_empty() && r.windows_command.is_none() && r.macos_command.is_none()));
     in_program.clone().into_iter().chain(general).collect()
@@ -82,7 +97,7 @@ fn with_address(remedy: Remedy, address: Option<&Address>) -> Remedy {
 }
 
 /// None where it does not apply on `os`.
-fn on(step: &Step, os: Option<Os>) -> Option<Remedy> {
+fn on(step: &Step, os: Option<Os>, network: Network) -> Option<Remedy> {
     let way = match os {
         Some(Os::Linux) | None => step.linux,
         Some(Os::Windows) => step.windows,
@@ -92,13 +107,13 @@ fn on(step: &Step, os: Option<Os>) -> Option<Remedy> {
         return None;
     }
     let base = Remedy { action: step.action.into(), expected: step.expected.into(), ..Remedy::default() };
-    Some(with_commands(base, [step.linux, step.windows, step.macos], os))
+    Some(with_commands(base, [step.linux, step.windows, step.macos], os, network))
 }
 
 /// Commands for the system of the text; all of them where it shows none.
-fn with_commands(remedy: Remedy, [linux, windows, macos]: [Way; 3], os: Option<Os>) -> Remedy {
+fn with_commands(remedy: Remedy, [linux, windows, macos]: [Way; 3], os: Option<Os>, network: Network) -> Remedy {
     let fits = |system| os.is_none_or(|os| os == system);
-    let text = |way: Way, fits: bool| way.command().filter(|_| fits).map(str::to_owned);
+    let text = |way: Way, fits: bool| network.typed(way).filter(|_| fits);
     // sockbench runs on Linux and shows there what another program meets elsewhere.
     let shows = linux.command().is_some_and(|line| line.starts_with("sockbench "));
     Remedy {
@@ -129,7 +144,7 @@ fn for_ports(hit: Hit, a: &Arithmetic, shown: Option<Os>) -> Vec<Remedy> {
             price: price(row, os),
             ..Remedy::default()
         };
-        with_commands(base, [row.linux, row.windows, row.macos], shown)
+        with_commands(base, [row.linux, row.windows, row.macos], shown, hit.network)
     };
     let mut out = vec![
         kept(hit.program, &now, shown),
@@ -222,7 +237,7 @@ fn kept(program: Option<Program>, now: &str, shown: Option<Os>) -> Remedy {
         return Remedy { action: keep.action.into(), change: Some(keep.change.into()), ..base };
     }
     let action = "keep connections open and reuse them: one session or pooled client for all requests of a user; the server must not send Connection: close";
-    with_commands(Remedy { action: action.into(), ..base }, [row.linux, row.windows, row.macos], shown)
+    with_commands(Remedy { action: action.into(), ..base }, [row.linux, row.windows, row.macos], shown, Network::Machine)
 }
 
 /// What is given up; what to mind is about Linux.

@@ -7,6 +7,14 @@ use strum::{EnumIter, IntoStaticStr};
 
 use crate::model::finding::Remedy;
 
+/// [`Way::Settings`] of a literal `KEY=VALUE ...`.
+macro_rules! sysctl {
+    ($values:literal) => {
+        $crate::remedy::catalogue::Way::Settings { values: $values, line: concat!("sysctl -w ", $values) }
+    };
+}
+pub(super) use sysctl;
+
 /// Every remedy that a rule, `explain` or the rehearsal names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
 #[strum(serialize_all = "kebab-case")]
@@ -68,19 +76,19 @@ impl Name {
             Self::TwReuse => rehearsed("connect() takes ports in TIME_WAIT again after 1 s (tcp_tw_reuse=1)")
                 .ceiling("P / tcp_tw_reuse_delay (1 s); Windows: P / TcpTimedWaitDelay")
                 .caution("root, for the whole machine; tcp_timestamps=1; does not help bind()")
-                .linux(Way::Command("sysctl -w net.ipv4.tcp_tw_reuse=1"))
+                .linux(sysctl!("net.ipv4.tcp_tw_reuse=1"))
                 .windows(Way::Command(SHORT_TIMED_WAIT))
                 .macos(Way::Command("sudo sysctl -w net.inet.tcp.msl=1000")),
             Self::TwReuseDelay => rehearsed("ports in TIME_WAIT are taken again sooner (tcp_tw_reuse_delay)")
                 .ceiling("P / tcp_tw_reuse_delay")
                 .price("an old segment could be taken for a new one within the delay")
                 .caution("root, Linux 6.14 or later")
-                .linux(Way::Command("sysctl -w net.ipv4.tcp_tw_reuse=1 net.ipv4.tcp_tw_reuse_delay=1"))
+                .linux(sysctl!("net.ipv4.tcp_tw_reuse=1 net.ipv4.tcp_tw_reuse_delay=1"))
                 .windows(Way::No("nearest: TcpTimedWaitDelay=30")),
             Self::WiderRange => rehearsed("a wider range of source ports")
                 .ceiling("P of the wider range / T")
                 .caution("root; reserve the ports of listeners inside (ip_local_reserved_ports)")
-                .linux(Way::Command("sysctl -w net.ipv4.ip_local_port_range='1024 65535'"))
+                .linux(sysctl!("net.ipv4.ip_local_port_range='1024 65535'"))
                 .windows(Way::Command(WIDE_DYNAMIC_RANGE))
                 .macos(Way::Command("sudo sysctl -w net.inet.ip.portrange.first=10000")),
             Self::NoPort => computed("the port is chosen in connect(), not in bind() (IP_BIND_ADDRESS_NO_PORT)")
@@ -116,7 +124,7 @@ impl Name {
             Self::TwReuseBurst => rehearsed("tcp_tw_reuse=1, in a burst shorter than the reuse delay of 1 s")
                 .ceiling("P within 1 s")
                 .caution("root")
-                .linux(Way::Command("sysctl -w net.ipv4.tcp_tw_reuse=1")),
+                .linux(sysctl!("net.ipv4.tcp_tw_reuse=1")),
             Self::BindPort0 => rehearsed("bind(ip, 0) before connect(): one pool for all destinations together")
                 .ceiling("P/T, shared by all destinations")
                 .linux(Way::Command("sockbench load URL --no-keepalive --port-mode bind"))
@@ -130,7 +138,7 @@ impl Name {
                 .ceiling("T = 0 for the surplus")
                 .price("surplus TIME_WAIT sockets are dropped: no protection from old segments")
                 .caution("root")
-                .linux(Way::Command("sysctl -w net.ipv4.tcp_max_tw_buckets=5")),
+                .linux(sysctl!("net.ipv4.tcp_max_tw_buckets=5")),
             Self::FinTimeout => rehearsed("tcp_fin_timeout=5, as folklore has it: it shortens FIN_WAIT2, not TIME_WAIT")
                 .ceiling("P/T as before: no effect")
                 .linux(Way::No("it does not help"))
@@ -168,6 +176,8 @@ const SHORT_TIMED_WAIT: &str =
 pub enum Way {
     /// this command
     Command(&'static str),
+    /// these settings of the kernel, `KEY=VALUE` with blanks between, and the command that sets them
+    Settings { values: &'static str, line: &'static str },
     /// as on Linux, by these words
     Same(&'static str),
     /// not there, for this reason
@@ -178,7 +188,7 @@ impl Way {
     /// The command, where it is one.
     pub const fn command(self) -> Option<&'static str> {
         match self {
-            Self::Command(line) => Some(line),
+            Self::Command(line) | Self::Settings { line, .. } => Some(line),
             Self::Same(_) | Self::No(_) => None,
         }
     }
@@ -186,7 +196,7 @@ impl Way {
     /// For a table: the command or the words.
     pub fn words(self) -> String {
         match self {
-            Self::Command(line) => line.to_owned(),
+            Self::Command(line) | Self::Settings { line, .. } => line.to_owned(),
             Self::Same("") => "the same".to_owned(),
             Self::Same(how) => format!("the same: {how}"),
             Self::No("") => "none".to_owned(),

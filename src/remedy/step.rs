@@ -18,6 +18,29 @@ pub(super) struct Hit {
     pub(super) side: Option<Side>,
     pub(super) program: Option<Program>,
     pub(super) v4: V4,
+    pub(super) network: Network,
+}
+
+/// The network that a failure was in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// the machine's, or one that is not known
+    Machine,
+    /// a private namespace, which has ended with the command; its settings are flags of the next one
+    Private,
+}
+
+impl Network {
+    /// The command as it is typed for the next run.
+    pub(super) fn typed(self, way: Way) -> Option<String> {
+        match (way, self) {
+            (Way::Settings { values, .. }, Self::Private) => {
+                let each = values.replace(" net.", " --sysctl net.");
+                Some(format!("--sysctl {each}"))
+            }
+            _ => way.command().map(str::to_owned),
+        }
+    }
 }
 
 /// Whether the text shows an IPv4 address.
@@ -49,16 +72,28 @@ pub(super) struct Step {
     pub(super) expected: &'static str,
     /// of no use from this on
     pub(super) useless: Option<V4>,
+    /// its command needs the network that the failure was in
+    pub(super) in_network: bool,
 }
 
 /// On no system, until it is said how.
 pub(super) const fn step(action: &'static str) -> Step {
-    Step { action, linux: No(""), windows: No(""), macos: No(""), expected: "", useless: None }
+    Step { action, linux: No(""), windows: No(""), macos: No(""), expected: "", useless: None, in_network: false }
 }
 
 impl Step {
     pub(super) const fn linux(self, command: &'static str) -> Self {
         Self { linux: Command(command), ..self }
+    }
+
+    /// Settings of Linux.
+    pub(super) const fn settings(self, settings: Way) -> Self {
+        Self { linux: settings, ..self }
+    }
+
+    /// It looks at the sockets of the network that the failure was in, or asks its target: of no use once that network has ended.
+    pub(super) const fn in_network(self) -> Self {
+        Self { in_network: true, ..self }
     }
 
     pub(super) const fn windows(self, command: &'static str) -> Self {
@@ -101,6 +136,7 @@ impl Step {
 
     /// Whether it is of use.
     pub(super) fn fits(&self, hit: Hit) -> bool {
-        self.useless.is_none_or(|from| hit.v4 < from)
+        let is_there = !self.in_network || hit.network == Network::Machine;
+        is_there && self.useless.is_none_or(|from| hit.v4 < from)
     }
 }

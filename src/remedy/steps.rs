@@ -3,6 +3,7 @@
 //! Linux: measured. Windows and macOS: documentation.
 
 use super::catalogue::Way::No;
+use super::catalogue::sysctl;
 use super::programs::Program;
 use super::step::{Hit, Step, V4, step};
 use super::steps_hidden::{WORKER_KILLED, hidden};
@@ -10,6 +11,7 @@ use crate::model::explanation::{Exactly, FailedCall, Limit, Side};
 
 const IPV4: Step = step("name the target by its IPv4 address")
     .linux("curl -4 http://HOST:PORT/")
+    .in_network()
     .windows("curl -4 http://HOST:PORT/")
     .macos("curl -4 http://HOST:PORT/")
     .expect("connects, where only IPv6 is off")
@@ -50,6 +52,7 @@ const PORT_OF_CLIENT: &[Step] = &[
         .expect("any free port of the range works"),
     step("see which socket uses the port")
         .linux("ss -tan 'sport = :PORT'")
+        .in_network()
         .windows("netstat -ano | findstr :PORT")
         .macos("netstat -an -p tcp | grep PORT")
         .expect("one line shows its state and its other end"),
@@ -63,6 +66,7 @@ const PORT_OF_CLIENT: &[Step] = &[
 const PORT_OF_LISTENER: &[Step] = &[
     step("see which process listens on the port")
         .linux("ss -ltnp 'sport = :PORT'")
+        .in_network()
         .windows("netstat -ano | findstr :PORT")
         .macos("lsof -nP -iTCP:PORT -sTCP:LISTEN")
         .expect("one line names the process"),
@@ -125,7 +129,7 @@ const DESCRIPTORS_OF_SERVER: &[Step] = &[
 
 const BACKLOG: &[Step] = &[
     step("lengthen the queue")
-        .linux("sysctl -w net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096")
+        .settings(sysctl!("net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096"))
         .no_windows("the backlog is that of listen()")
         .macos("sudo sysctl -w kern.ipc.somaxconn=2048")
         .expect("thousands of connections may wait, where the server asks for as many in listen()"),
@@ -134,19 +138,19 @@ const BACKLOG: &[Step] = &[
 
 const CONNTRACK: &[Step] = &[
     step("enlarge the table")
-        .linux("sysctl -w net.netfilter.nf_conntrack_max=262144")
+        .settings(sysctl!("net.netfilter.nf_conntrack_max=262144"))
         .no_windows("a table of Linux")
         .no_macos("a table of Linux")
         .expect("room for 262,144 connections"),
     step("remove closed connections from it sooner")
-        .linux("sysctl -w net.netfilter.nf_conntrack_tcp_timeout_time_wait=30")
+        .settings(sysctl!("net.netfilter.nf_conntrack_tcp_timeout_time_wait=30"))
         .no_windows("a table of Linux")
         .no_macos("a table of Linux")
         .expect("entries leave after 30 s instead of 120 s"),
 ];
 
 const HIGH_PORT: Step = step("listen on a port from 1024 on, or allow lower ones")
-    .linux("sysctl -w net.ipv4.ip_unprivileged_port_start=80")
+    .settings(sysctl!("net.ipv4.ip_unprivileged_port_start=80"))
     .same_on_macos("a port from 1024 on")
     .expect("every user may listen from port 80 on");
 const EXCLUDED: Step = step("see which port ranges Windows keeps for itself")
@@ -172,11 +176,13 @@ const POLICY: &[Step] = &[EXCLUDED, EXCLUSIVE, FIREWALL, SELINUX, HIGH_PORT];
 const REFUSED: &[Step] = &[
     step("see whether a process listens")
         .linux("ss -ltn 'sport = :PORT'")
+        .in_network()
         .windows("netstat -ano | findstr LISTENING")
         .macos("lsof -nP -iTCP:PORT -sTCP:LISTEN")
         .expect("no line: start the target"),
     step("try IPv4 and IPv6 separately")
         .linux("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/")
+        .in_network()
         .windows("curl -4 http://localhost:PORT/ & curl -6 http://localhost:PORT/")
         .macos("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/")
         .expect("one of the two answers, if the target listens on one only")
@@ -214,6 +220,7 @@ const RESET_UNDER_LOAD: &[Step] = &[
 const ANSWER_LATE: &[Step] = &[
     step("see how long the target takes without load")
         .anywhere("curl -s -o /dev/null -w '%{time_total}\\n' http://HOST:PORT/")
+        .in_network()
         .expect("near the timeout: the timeout is too short; far below it: the load is too much"),
     step("find the load from which answers come too late")
         .anywhere("sockbench study --url URL")
@@ -223,11 +230,13 @@ const ANSWER_LATE: &[Step] = &[
 const CONNECT_LATE: &[Step] = &[
     step("see whether SYNs are answered")
         .linux("ss -tn state syn-sent")
+        .in_network()
         .windows("netstat -an | findstr SYN_SENT")
         .macos("netstat -an -p tcp | grep SYN_SENT")
         .expect("lines that stay: they are not"),
     step("see whether the server's queue is full")
         .linux("nstat -az TcpExtListenOverflows")
+        .in_network()
         .no_windows("Windows refuses instead")
         .macos("netstat -Lan")
         .expect("Linux: a number that rises; macOS: a first figure near the third"),
@@ -241,6 +250,7 @@ const NO_NAME: &[Step] = &[
         .expect("no line: the name is wrong, or no resolver answers"),
     step("give the target's address instead of its name")
         .linux("curl -H 'Host: NAME' http://IP/")
+        .in_network()
         .windows("curl -H \"Host: NAME\" http://IP/")
         .macos("curl -H 'Host: NAME' http://IP/")
         .expect("no resolver is needed; send the name in the Host header where the target looks at it"),
@@ -257,6 +267,7 @@ const NAME_SERVER: &[Step] = &[
         .expect("one look-up instead of one per connection"),
     step("give the target's address instead of its name")
         .linux("curl -H 'Host: NAME' http://IP/")
+        .in_network()
         .windows("curl -H \"Host: NAME\" http://IP/")
         .macos("curl -H 'Host: NAME' http://IP/")
         .expect("no resolver is needed; send the name in the Host header where the target looks at it"),
@@ -266,6 +277,7 @@ const NAME_SERVER: &[Step] = &[
 const PING_LOST: &[Step] = &[
     step("see whether packets get lost on the way, while it runs")
         .linux("ss -tni dst IP | grep -o 'retrans:[0-9/]*'")
+        .in_network()
         .windows("netstat -s -p tcp | findstr Retransmitted")
         .macos("netstat -s -p tcp | grep retransmit")
         .expect("figures that rise: packets are lost; none: the target's program stood still"),
@@ -288,6 +300,7 @@ const IDLE_CLOSED: &[Step] = &[
 const UNREACHABLE: &[Step] = &[
     step("look up the route")
         .linux("ip route get ADDRESS ; ip -br addr")
+        .in_network()
         .windows("route print")
         .macos("route -n get ADDRESS")
         .expect("unreachable, or no default route, or no interface that is UP: there is none"),

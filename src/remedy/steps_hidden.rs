@@ -2,6 +2,7 @@
 //!
 //! Linux: measured. Windows and macOS: documentation.
 
+use super::catalogue::sysctl;
 use super::step::{Step, step};
 use crate::model::explanation::{Exactly, KernelTable};
 
@@ -42,6 +43,7 @@ const SERVER_LIMIT: &[Step] = &[
         .expect("as many connections as clients"),
     step("see how many connections it has")
         .linux("ss -tn state established 'sport = :PORT' | wc -l")
+        .in_network()
         .windows("netstat -an | findstr ESTABLISHED")
         .macos("netstat -an -p tcp | grep ESTABLISHED")
         .expect("near its limit: that is it"),
@@ -60,48 +62,60 @@ const fn kernel_table(table: Option<KernelTable>) -> &'static [Step] {
 
 const SEE_TCP_MEMORY: Step = step("see how much of it is in use, in pages of 4 KiB")
     .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem")
+    .in_network()
     .expect("mem near the third figure of tcp_mem");
 const SEE_ORPHANS: Step = step("see how many there are")
     .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_max_orphans")
+    .in_network()
     .expect("orphan near tcp_max_orphans");
 const TCP_MEMORY: &[Step] = &[
     SEE_TCP_MEMORY,
     step("raise it: three figures, in pages")
-        .linux("sysctl -w net.ipv4.tcp_mem='200000 400000 800000'")
+        .settings(sysctl!("net.ipv4.tcp_mem='200000 400000 800000'"))
         .expect("up to 3 GiB for TCP"),
     step("use less of it: fewer connections, and programs that read what comes")
         .linux("ss -tnm | sort -rnk2 | head")
+        .in_network()
         .expect("the sockets with the most unread bytes come first"),
 ];
 const ORPHANS: &[Step] = &[
     SEE_ORPHANS,
     step("raise the limit; each takes up to 64 KiB")
-        .linux("sysctl -w net.ipv4.tcp_max_orphans=262144")
+        .settings(sysctl!("net.ipv4.tcp_max_orphans=262144"))
         .expect("the line no longer comes in dmesg"),
     step("let them end sooner")
-        .linux("sysctl -w net.ipv4.tcp_orphan_retries=1 net.ipv4.tcp_fin_timeout=10")
+        .settings(sysctl!("net.ipv4.tcp_orphan_retries=1 net.ipv4.tcp_fin_timeout=10"))
         .expect("fewer of them at once"),
 ];
 const TCP_MEMORY_OR_ORPHANS: &[Step] = &[SEE_TCP_MEMORY, SEE_ORPHANS];
 const NEIGHBOURS: &[Step] = &[
-    step("see how many there are").linux("ip -4 neigh | wc -l ; sysctl net.ipv4.neigh.default.gc_thresh3").expect("near gc_thresh3"),
+    step("see how many there are")
+        .linux("ip -4 neigh | wc -l ; sysctl net.ipv4.neigh.default.gc_thresh3")
+        .expect("near gc_thresh3"),
     step("raise its three thresholds")
-        .linux("sysctl -w net.ipv4.neigh.default.gc_thresh1=2048 net.ipv4.neigh.default.gc_thresh2=4096 net.ipv4.neigh.default.gc_thresh3=8192")
+        .settings(sysctl!(
+            "net.ipv4.neigh.default.gc_thresh1=2048 net.ipv4.neigh.default.gc_thresh2=4096 net.ipv4.neigh.default.gc_thresh3=8192"
+        ))
         .expect("room for 8,192 neighbours"),
 ];
 const NEIGHBOURS_6: &[Step] = &[
-    step("see how many there are").linux("ip -6 neigh | wc -l ; sysctl net.ipv6.neigh.default.gc_thresh3").expect("near gc_thresh3"),
+    step("see how many there are")
+        .linux("ip -6 neigh | wc -l ; sysctl net.ipv6.neigh.default.gc_thresh3")
+        .expect("near gc_thresh3"),
     step("raise its three thresholds")
-        .linux("sysctl -w net.ipv6.neigh.default.gc_thresh1=2048 net.ipv6.neigh.default.gc_thresh2=4096 net.ipv6.neigh.default.gc_thresh3=8192")
+        .settings(sysctl!(
+            "net.ipv6.neigh.default.gc_thresh1=2048 net.ipv6.neigh.default.gc_thresh2=4096 net.ipv6.neigh.default.gc_thresh3=8192"
+        ))
         .expect("room for 8,192 neighbours"),
 ];
 const ROUTES: &[Step] =
-    &[step("raise the limit").linux("sysctl -w net.ipv6.route.max_size=65536").expect("room for 65,536 routes in use")];
+    &[step("raise the limit").settings(sysctl!("net.ipv6.route.max_size=65536")).expect("room for 65,536 routes in use")];
 const LISTEN_DROPS: &[Step] = &[
     step("see which counters rise with it during the test")
         .linux("nstat -az TcpExtListenOverflows TcpExtTCPReqQFullDrop TcpExtListenDrops TcpExtTCPReqQFullDoCookies")
+        .in_network()
         .expect("ListenOverflows as fast: the queue for accept() is full; TCPReqQFullDrop: that of half-open ones"),
-    step("see whose queue it is").linux("ss -ltn").expect("a Recv-Q near its Send-Q"),
+    step("see whose queue it is").linux("ss -ltn").in_network().expect("a Recv-Q near its Send-Q"),
 ];
 const RATE_LIMIT: &[Step] = &[
     step("take the load generator's address out of the limit for the test, or raise the limit")
@@ -122,6 +136,7 @@ const ALL_DOWN: &[Step] = &[
         .expect("refused, reset or timed out connections: explain those lines"),
     step("ask one of the servers behind it directly")
         .anywhere("curl -v http://HOST:PORT/")
+        .in_network()
         .expect("an answer: the proxy's own settings or ports are the cause"),
 ];
 const THREADS: &[Step] = &[
@@ -167,12 +182,13 @@ const TOOL_USERS: &[Step] = &[
 ];
 const TIME_WAIT_TABLE: &[Step] =
     &[step("nothing has to be done: no connection fails by it. To keep all of them again, raise the limit")
-        .linux("sysctl -w net.ipv4.tcp_max_tw_buckets=262144")
+        .settings(sysctl!("net.ipv4.tcp_max_tw_buckets=262144"))
         .no_windows("a table of Linux")
         .no_macos("a table of Linux")
         .expect("TcpExtTCPTimeWaitOverflow (nstat -az) no longer rises; ports stay in use for 60 s then")];
 const KERNEL_MEMORY: &[Step] = &[step("see what the sockets need")
     .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem")
+    .in_network()
     .windows("netstat -an | find /c \"TCP\"")
     .macos("netstat -m")
     .expect("mem near the third figure of tcp_mem: too many sockets, or a leak")];
@@ -192,6 +208,7 @@ const HIDDEN: &[Step] = &[
         .expect("call, errno and cause of every failure"),
     step("make one connection by hand")
         .linux("curl -v http://HOST:PORT/")
+        .in_network()
         .windows("curl -v http://HOST:PORT/")
         .macos("curl -v http://HOST:PORT/")
         .expect("the reason of one failure"),

@@ -6,7 +6,7 @@ use crate::model::budget::Budget;
 use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Reading, Side};
 use crate::model::finding::Remedy;
 use crate::model::watch::{Destination, Server, WatchReport};
-use crate::remedy::by_limit::{for_program, kept_by_server};
+use crate::remedy::by_limit::{Network, for_program, kept_by_server};
 use crate::remedy::placeholders::filled;
 
 /// Lines of the output about a limit that is certain or likely, and the first of them. A server's own line about its end of a
@@ -70,7 +70,8 @@ pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at:
         solved_hold_s: None,
         rejected: Vec::new(),
     });
-    let in_program = for_program(report.watched.program.as_deref(), limit, call, arithmetic.as_ref());
+    let network = if report.watched.sandbox { Network::Private } else { Network::Machine };
+    let in_program = for_program(report.watched.program.as_deref(), limit, call, arithmetic.as_ref(), network);
     // A program that keeps its connections needs a server that does: where that one is known, its change comes first.
     let server = at
         .and_then(|d| d.server.as_ref())
@@ -81,10 +82,7 @@ pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at:
     let in_program = in_program.into_iter().filter(|r| !is_kept || r.name.as_deref() != Some("keep-alive"));
     let address = address(report, limit, at);
     let fill = |r: Remedy| Remedy { command: filled(&r.command, address), ..r };
-    let all = in_server.into_iter().chain(in_program).map(fill);
-    // The host's sockets are not those of a private namespace, which has ended with the command.
-    let is_of_host = |r: &Remedy| ["ss ", "curl "].iter().any(|start| r.command.starts_with(start));
-    if report.watched.sandbox { all.filter(|r| !is_of_host(r)).map(in_sandbox).collect() } else { all.collect() }
+    in_server.into_iter().chain(in_program).map(fill).collect()
 }
 
 /// What commands are about: the address of the output's own lines, else the destination.
@@ -96,14 +94,6 @@ fn address<'a>(report: &'a WatchReport, limit: Limit, at: Option<&'a Destination
         _ => None,
     };
     named.or_else(|| at.map(|d| &d.destination)).or_else(only)
-}
-
-/// The settings of a private namespace are flags of the next one.
-fn in_sandbox(remedy: Remedy) -> Remedy {
-    match remedy.command.strip_prefix("sysctl -w ") {
-        Some(settings) => Remedy { command: format!("--sysctl {}", settings.replace(" net.", " --sysctl net.")), ..remedy },
-        None => remedy,
-    }
 }
 
 /// Connections that ended meanwhile: where the kernel's counter is nobody else's, all of them, else the least it can be.

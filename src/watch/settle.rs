@@ -140,7 +140,7 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
     });
     let sentence = match warning {
         Some(w) => format!("OK, but {}", w.title),
-        None => format!("OK: no limit was reached{ports}"),
+        None => format!("OK: no limit was reached, as far as can be seen from outside{ports}"),
     };
     (VerdictId::Healthy, sentence)
 }

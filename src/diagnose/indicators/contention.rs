@@ -5,6 +5,7 @@
 //! figures can it be the headline, and only where nothing else explains the run.
 
 use super::Seen;
+use crate::diagnose::caveat::is_try;
 use crate::diagnose::thresholds::{
     FALL_SHORT_SHARE, OTHERS_PERCENT, THROTTLED_SHARE, WAIT_PERCENT, WAIT_SECONDS, WAIT_SECONDS_SHARE, WAIT_SPOILS_PERCENT,
 };
@@ -47,6 +48,9 @@ pub(in crate::diagnose) struct Contention {
 }
 
 pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
+    if is_try(run) {
+        return Seen::Unknown("one request does not last long enough to tell how threads wait for a core".into());
+    }
     let by_quota = [
         (Waiter::Client, run.resources.client.throttling),
         (Waiter::Target, run.resources.target.as_ref().and_then(|t| t.throttling)),

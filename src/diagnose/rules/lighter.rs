@@ -10,7 +10,7 @@ use crate::diagnose::station::Station;
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, IN_FLIGHT_TIMES};
 use crate::model::figures::{self, counted, number, rate, seconds, share};
 use crate::model::finding::Remedy;
-use crate::model::plan::LoadPlan;
+use crate::model::plan::{Arrivals, LoadPlan};
 use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{Endpoint, RunResult};
 use crate::remedy::target::{Pool, cpu_workers, io_workers};
@@ -188,15 +188,25 @@ impl<'a> Full<'a> {
     fn lower_rate(&self, run: &RunResult) -> Remedy {
         let plan = &run.plan;
         let most = self.capacity.min(plan.rate);
-        // A mix comes to each endpoint at random; one endpoint is asked at a constant pace.
+        // A mix comes to each endpoint at random; one endpoint is asked as the plan says.
         let is_mixed = plan.mix.len() > 1;
         let too_much = |part: &f64| {
             let think_s = (f64::from(plan.users) / (part * most) - self.alone_s).max(0.0);
             if is_mixed {
                 self.waits(plan.users, think_s)
             } else {
-                let busy = part * most / self.capacity;
-                self.station(think_s).waiting_longer_at_a_pace(busy, WAIT_SHARE * self.own_s) > self.late_share
+                let (busy, wait_s) = (part * most / self.capacity, WAIT_SHARE * self.own_s);
+                let station = self.station(think_s);
+                let late = match plan.arrivals {
+                    Arrivals::Constant => station.waiting_longer_at_a_pace(busy, wait_s),
+                    Arrivals::Poisson => station.waiting_longer_at_random(busy, wait_s),
+                    // Of those that come at once, the first find a worker, whatever the rate.
+                    Arrivals::Burst(n) => {
+                        let soon = f64::from(station.workers.max(1)) * (1.0 + wait_s / station.work_s) / f64::from(n.max(1));
+                        (1.0 - soon).max(station.waiting_longer_at_a_pace(busy, wait_s))
+                    }
+                };
+                late > self.late_share
             }
         };
         let parts = [CAPACITY_SHARE, 0.6, 0.5, 0.4];

@@ -129,14 +129,13 @@ pub(in crate::diagnose) fn surplus_bytes(run: &RunResult, _: &Indicators) -> Rul
         format!("more bytes followed {}: {} (\"{}\")", counted(answers, "complete answer"), what(first.kind), first.first_bytes);
     let url = format!("http://{}{}", run.plan.target.authority, first.endpoint);
     let head = if run.plan.method == "HEAD" { "--head " } else { "" };
-    let remedies = vec![
-        advice(
-            "look at one raw answer",
-            format!("curl -v --raw {head}{}", quoted(&url)),
-            "1 length that is announced, and what comes beyond it",
-        ),
-        alone(run, format!("the same with 1 request at a time; {} of this run had them", counted(answers, "answer"))),
-    ];
+    let look = advice(
+        "look at one raw answer",
+        format!("curl -v --raw {head}{}", quoted(&url)),
+        "1 length that is announced, and what comes beyond it",
+    );
+    let again = alone(run, format!("the same with 1 request at a time; {} of this run had them", counted(answers, "answer")));
+    let remedies = std::iter::once(look).chain(again).collect();
     Found::new(title, text)
         .with("answers", answers)
         .with("bytes", bytes)

@@ -84,7 +84,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
             format!("answers within {} are slow ones; what is left is stuck", seconds(longer)),
         ));
     } else if run.plan.users > 1 {
-        by_hand.push(alone(run, "the same waits with 1 request at a time are not the load's".into()));
+        by_hand.extend(alone(run, "the same waits with 1 request at a time are not the load's".into()));
     }
     // More time changes nothing about an answer without an end.
     match unfinished {

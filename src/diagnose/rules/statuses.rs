@@ -48,7 +48,7 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         format!("curl -i {}", quoted(&url)),
         format!("{} without load: then it is not the load", name_of(row)),
     ));
-    remedies.push(alone(
+    remedies.extend(alone(
         run,
         format!("the same share of errors is not the load's: it was {} with {}", share(of_all), counted(run.plan.users, "user")),
     ));

@@ -235,7 +235,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     if is_idle_and_fast(run) {
         text +=
             " The target hardly used its CPU, and what it answered it answered at once: it is neither the load nor the timeout.";
-        remedies.push(alone(run, "the same timeouts with 1 request at a time are not the load's".into()));
+        remedies.extend(alone(run, "the same timeouts with 1 request at a time are not the load's".into()));
     } else {
         remedies.push(advice(
             "wait longer, to see the whole distribution",
@@ -299,7 +299,8 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         message_of(row),
         excerpt(row)
     );
-    let remedies = vec![raw(run, row), alone(run, "the same faults with 1 request at a time are not the load's".into())];
+    let again = alone(run, "the same faults with 1 request at a time are not the load's".into());
+    let remedies = std::iter::once(raw(run, row)).chain(again).collect();
     let what = match row.failure().map(|f| f.cause) {
         Some(Cause::Malformed(ProtocolFault::NotHttp(_))) => "got an answer that is not HTTP/1",
         _ => "got a malformed answer",
@@ -339,11 +340,14 @@ pub(super) fn less_load(run: &RunResult, expected: String) -> Remedy {
     advice("let the user pause longer between requests", load_with(&run.plan, |p| p.think.max = pause), expected)
 }
 
-/// One user, or one request where there is one user already.
-pub(super) fn alone(run: &RunResult, expected: String) -> Remedy {
+/// One user, or one request where there is one user already; none where it was one request.
+pub(super) fn alone(run: &RunResult, expected: String) -> Option<Remedy> {
     if run.plan.users > 1 {
-        return advice("try one user", load_with(&run.plan, |p| p.users = 1), expected);
+        return Some(advice("try one user", load_with(&run.plan, |p| p.users = 1), expected));
+    }
+    if run.plan.requests == 1 {
+        return None;
     }
     let once = load_with(&run.plan, |p| (p.requests, p.duration) = (1, Duration::ZERO));
-    advice("try one request", once, expected)
+    Some(advice("try one request", once, expected))
 }

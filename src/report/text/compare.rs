@@ -41,7 +41,7 @@ fn render_with(base: &SideInfo, pair: &Pair, endpoints: usize, page: &Page) -> S
         out += &page.labelled("intervals", Tone::Normal, &text);
     }
     out.push('\n');
-    let tables: Vec<String> = tables(pair, endpoints).iter().map(|table| table.render(page.style)).collect();
+    let tables: Vec<String> = within(pair, endpoints, page.width).iter().map(|table| table.render(page.style)).collect();
     out += &tables.join("\n");
     let careful = careful(pair, endpoints);
     if !careful.is_empty() {
@@ -108,17 +108,41 @@ pub(crate) fn side(info: &SideInfo) -> String {
     format!("{}: {tool}, {}{from}{at}", shortened(&info.name, NAME), figures::seconds(info.duration_s))
 }
 
+/// How much the tables say; what is left out first is last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Detail {
+    /// the figures of the other side alone
+    Figures,
+    /// and by how much they changed
+    Changes,
+    /// and what that is, and the intervals
+    All,
+}
+
+/// Each table with as much as `width` columns hold.
+fn within(pair: &Pair, endpoints: usize, width: usize) -> Vec<Table> {
+    let mut shown = tables_with(pair, endpoints, Detail::All);
+    for detail in [Detail::Changes, Detail::Figures] {
+        let less = tables_with(pair, endpoints, detail);
+        for (table, less) in shown.iter_mut().zip(less).filter(|(table, _)| table.width() > width) {
+            *table = less;
+        }
+    }
+    shown
+}
+
 /// The figures of both sides; then those by endpoint, where there are several.
 pub(crate) fn tables(pair: &Pair, endpoints: usize) -> Vec<Table> {
-    let columns = [
-        ("", Align::Left),
-        ("base", Align::Right),
-        ("other", Align::Right),
-        ("change", Align::Right),
-        ("95 % interval", Align::Right),
-        ("", Align::Left),
-    ];
-    let mut table = Table::new(columns).indented(2);
+    tables_with(pair, endpoints, Detail::All)
+}
+
+fn tables_with(pair: &Pair, endpoints: usize, detail: Detail) -> Vec<Table> {
+    let mut columns = vec![("", Align::Left), ("base", Align::Right), ("other", Align::Right)];
+    columns.extend((detail >= Detail::Changes).then_some(("change", Align::Right)));
+    columns.extend((detail == Detail::All).then_some(("95 % interval", Align::Right)));
+    columns.push(("", Align::Left));
+    let named = |columns: Vec<(&str, Align)>| columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect();
+    let mut table = Table::with_columns(named(columns)).indented(2);
     // A count that is the same on both sides, and decides nothing, takes no line.
     let tells = |row: &&Row| row.outcome.is_some() || row.base != row.other || row.what == Compared::RateRps;
     for row in pair.totals.iter().filter(tells) {
@@ -129,14 +153,12 @@ pub(crate) fn tables(pair: &Pair, endpoints: usize) -> Vec<Table> {
             Some(_) => (Tone::Faint, "chance"),
             None => (Tone::Normal, ""),
         };
-        table.row([
-            label(row.what).into(),
-            value(row.what, row.base).into(),
-            value(row.what, row.other).into(),
-            change(row).into(),
-            interval.into(),
-            Cell::toned(tone, word),
-        ]);
+        let mut cells: Vec<Cell> =
+            vec![label(row.what).into(), value(row.what, row.base).into(), value(row.what, row.other).into()];
+        cells.extend((detail >= Detail::Changes).then(|| Cell::from(change(row))));
+        cells.extend((detail == Detail::All).then(|| Cell::from(interval)));
+        cells.push(Cell::toned(tone, word));
+        table.row_of(cells);
     }
     let mut tables = vec![table];
     if pair.endpoints.len() > 1 {
@@ -155,10 +177,12 @@ pub(crate) fn tables(pair: &Pair, endpoints: usize) -> Vec<Table> {
             let cell = |what| {
                 let row = endpoint.rows.iter().find(|r| r.what == what);
                 let Some(row) = row else { return Cell::from("-") };
-                let text = [value(what, row.other), row.change.map_or_else(String::new, signed)].join(" ").trim_end().to_owned();
+                let by = row.change.filter(|_| detail >= Detail::Changes).map_or_else(String::new, signed);
+                let text = [value(what, row.other), by].join(" ").trim_end().to_owned();
+                let word = |word: &str| if detail == Detail::All { format!("{text} {word}") } else { text.clone() };
                 match row.outcome {
-                    Some(Difference::Better) => Cell::toned(Tone::Good, text + " better"),
-                    Some(Difference::Worse) => Cell::toned(Tone::Bad, text + " worse"),
+                    Some(Difference::Better) => Cell::toned(Tone::Good, word("better")),
+                    Some(Difference::Worse) => Cell::toned(Tone::Bad, word("worse")),
                     _ => text.into(),
                 }
             };
@@ -218,6 +242,33 @@ mod tests {
     use super::*;
     use crate::report::fixture;
     use crate::report::style::Style;
+
+    /// Names of 1 to 60 characters, figures of 1 to 9 digits.
+    #[test]
+    fn no_name_and_no_figure_makes_a_line_longer_than_the_page() {
+        for (name, digits) in (1..=60).step_by(7).flat_map(|n| (1..=9).map(move |d| (n, d))) {
+            let mut comparison = fixture::comparison();
+            let large = 10_f64.powi(digits) - 1.0;
+            let grow = |rows: &mut Vec<Row>| {
+                for row in rows {
+                    (row.base, row.other, row.change) = (row.base.max(1.0), large, Some(large));
+                    row.interval = row.interval.map(|_| [-large, large]);
+                }
+            };
+            comparison.base.name = "b".repeat(name);
+            for pair in &mut comparison.pairs {
+                pair.side.name = "o".repeat(name);
+                grow(&mut pair.totals);
+                for (n, e) in pair.endpoints.iter_mut().enumerate() {
+                    e.name = format!("/{n}{}", "p".repeat(name));
+                    grow(&mut e.rows);
+                }
+            }
+            let text = render_comparison(&comparison, &Page { style: Style::Plain, ..Page::default() });
+            let longest = text.lines().map(|l| l.chars().count()).max().unwrap_or(0);
+            assert!(longest <= Page::WIDTH, "{longest} columns for names of {name} and figures of {digits} digits:\n{text}");
+        }
+    }
 
     /// One screen for each pair, at 80 columns and at 60.
     #[test]

@@ -41,6 +41,7 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
             blocks.push(Block::ranked(3, page.labelled("server", Tone::Normal, &of_server(server))));
         }
     }
+    blocks.extend(connections(report, page));
     if report.verdict.id == VerdictId::Undecided && !report.destinations.iter().any(|d| in_use(&d)) {
         blocks.extend(unowned(report, page));
     }
@@ -161,6 +162,23 @@ fn ports(d: &Destination) -> String {
     // Nobody else is in its namespace.
     let by = if d.by == Attribution::Time { " (owner not seen)" } else { "" };
     format!("{}{by}: {used}{before}{closed}{law}", d.destination)
+}
+
+/// How many connections were made, and how long each was open; of a command without a finding, what this does not say.
+fn connections(report: &WatchReport, page: &Page) -> Vec<Block> {
+    let Some(c) = report.connections() else { return Vec::new() };
+    let open = match c.open_mean_s {
+        Some(s) if c.made == 1 => format!(", open for {}", seconds(s)),
+        Some(s) => format!(", each open for {} on average", seconds(s)),
+        None => ", open for less time than between two looks".to_owned(),
+    };
+    let made = format!("{}, {}/s{open}", counted(c.made, "connection"), rate(c.per_s));
+    let mut blocks = vec![Block::ranked(2, page.labelled("made", Tone::Normal, &made))];
+    if report.verdict.id == VerdictId::Healthy {
+        let text = "requests, answers and their times: a target that answers slowly looks like this too (sockbench load URL measures it)";
+        blocks.push(Block::ranked(1, page.labelled("not seen", Tone::Normal, text)));
+    }
+    blocks
 }
 
 /// What ended meanwhile and may be the command's, where nothing is known to be.

@@ -164,6 +164,31 @@ fn a_healthy_one_says_so_first() {
     assert!(text.starts_with("OK   no limit was reached"), "{text}");
 }
 
+/// A target that answers one request in 2 s fills no limit: the page says what was made, how long it was open, and what nobody saw.
+#[test]
+fn a_command_that_crawls_is_no_bare_ok() {
+    let of = |open: u32, closed: u64| {
+        let mut report = report();
+        report.findings.clear();
+        report.verdict.id = VerdictId::Healthy;
+        report.verdict.sentence = "OK: no limit was reached, as far as can be seen from outside".into();
+        report.duration_s = 30.0;
+        let d = &mut report.destinations[0];
+        (d.closed_by_client, d.closed_by_server, d.made, d.open_max) = (closed, 0, None, open);
+        let look = |t_s: u32| crate::model::watch::LookRow { t_s: f64::from(t_s), open, ..Default::default() };
+        report.looks = (1..=30).map(look).collect();
+        let text = render(&report, &Page::plain());
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let short = of(1, 14);
+    assert!(short.contains("made 15 connections, 0.5/s, each open for 2 s on average"), "{short}");
+    assert!(short.contains("not seen requests, answers and their times"), "{short}");
+    let kept = of(10, 0);
+    assert!(kept.contains("made 10 connections, 0.33/s, each open for 30 s on average"), "{kept}");
+    let quick = of(0, 9000);
+    assert!(quick.contains("made 9,000 connections, 300/s, open for less time than between two looks"), "{quick}");
+}
+
 /// nginx whose worker could not start: the client gave up, and no limit was seen.
 #[test]
 fn a_command_that_failed_for_a_reason_that_was_not_seen_gets_a_next_step() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::plan::{Target, Think};
+use sockbench::testing::model::finding::{FindingId as Id, Remedy};
+use sockbench::testing::model::plan::{Arrivals, Target, Think};
 use sockbench::testing::model::result::{CoreUse, RunResult};
 
 use super::{clear, fires, reads, unknown};
@@ -130,6 +130,16 @@ fn the_load_that_is_advised_is_arithmetic() {
     (open.totals.attempts, open.totals.never_started) = (4000, 8000);
     let f = fires(Id::TargetQueueing, &open);
     assert!(f.remedies.iter().any(|r| r.command.contains("--rate 46 ")), "70 % of 66.7/s: {:?}", f.remedies);
+    // One worker: at random moments more than half of the requests wait at 60 % of its 33.3/s too.
+    let lower = |arrivals: Arrivals| {
+        let mut one = own_cpu(60, 1770.0, 97.0, &["cpu-workers=1"]);
+        (one.plan.rate, one.plan.arrivals) = (200.0, arrivals);
+        one.endpoints[0].server_timing_ms.as_mut().unwrap().work.p99 = 40.0;
+        (one.totals.attempts, one.totals.never_started) = (2000, 10_000);
+        let rate = |r: &Remedy| r.command.split(' ').skip_while(|w| *w != "--rate").nth(1)?.parse::<f64>().ok();
+        fires(Id::TargetQueueing, &one).remedies.iter().filter_map(rate).reduce(f64::min).unwrap()
+    };
+    assert_eq!((lower(Arrivals::Constant), lower(Arrivals::Poisson)), (23.0, 16.0));
 }
 
 #[test]

@@ -285,6 +285,34 @@ fn too_few_answers_too_short_a_run_and_redirects_are_in_the_headline() {
     assert!(verdict.sentence.starts_with("OK: ") && page.starts_with("OK   "), "{page}");
 }
 
+/// A try by hand: what only many requests can show is no matter of it, and nothing that was done is advised.
+#[test]
+fn a_request_that_was_asked_for_alone_needs_no_care() {
+    let of = |what: fn(&mut RunResult)| {
+        let mut run = contended();
+        (run.plan.requests, run.plan.users, run.plan.duration, run.duration_s) = (1, 1, Duration::ZERO, 0.3);
+        (run.totals.requests, run.totals.attempts, run.totals.users_asked, run.totals.users_reached) = (1, 1, 1, 1);
+        run.endpoints.truncate(1);
+        (run.endpoints[0].requests, run.totals.steady) = (1, None);
+        run.endpoints[0].status = [("200".to_owned(), 1)].into();
+        run.resources.client.cpu_percent_mean = None;
+        run.explain_null("resources.client.cpu_percent_mean", "too short");
+        what(&mut run);
+        sockbench::testing::diagnose::settle(&mut run);
+        (run.verdict.clone(), render_run(&run, &Page::plain()))
+    };
+    let (verdict, page) = of(|_| ());
+    assert_eq!((verdict.id, verdict.sentence.as_str()), (VerdictId::Healthy, "OK: 1 of 1 request answered in 0.3 s"));
+    assert!(page.starts_with("OK   1 user") && !page.contains("careful"), "{page}");
+    let (verdict, page) = of(|r| {
+        r.endpoints[0].status = [("404".to_owned(), 1)].into();
+        fail(r, status(404), 1, 0.0, 0.0);
+        (r.totals.requests, r.totals.attempts, r.totals.latency_ms) = (1, 1, None);
+    });
+    assert_eq!(verdict.id, VerdictId::TargetFailing, "{page}");
+    assert!(!page.contains("careful") && !page.contains("try one request"), "{page}");
+}
+
 #[test]
 fn answers_without_an_end_say_what_is_missing_and_not_that_they_are_slow() {
     let received = |framing: Option<Framing>, missing_bytes: Option<u64>| Received {

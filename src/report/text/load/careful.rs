@@ -2,6 +2,7 @@
 //! decided, and further findings.
 
 use super::{is_clean, subject};
+use crate::diagnose::is_try;
 use crate::diagnose::table::rule_of;
 use crate::model::figures::{count, counted, percent, share};
 use crate::model::finding::{Finding, FindingId, Severity};
@@ -30,9 +31,13 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     ranked.extend(cut(run).map(|text| (2, text)));
     ranked.extend(validity(run).map(|text| (3, text)));
     ranked.extend(run.careful.iter().map(|text| (4, text.clone())));
-    ranked.extend(others(run).map(|text| (4, text)));
-    ranked.extend(unread(run).map(|text| (5, text)));
-    ranked.extend(undecided(run).map(|text| (7, text)));
+    // Of one request nobody asks for CPU, or for what only many show; where every connection was refused, that is the answer.
+    if !is_try(run) {
+        ranked.extend(others(run).map(|text| (4, text)));
+        ranked.extend(unread(run).map(|text| (5, text)));
+        let is_never = run.verdict.id == VerdictId::TargetGone && run.totals.latency_ms.is_none();
+        ranked.extend(undecided(run).filter(|_| !is_never).map(|text| (7, text)));
+    }
     ranked.retain(|(_, text)| !head.contains(&flat(text)));
     let mut blocks = Vec::new();
     for (i, (rank, text)) in ranked.iter().enumerate() {
