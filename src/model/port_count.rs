@@ -16,6 +16,9 @@ pub fn concrete(dest: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, dest.port())
 }
 
+/// What is not in use although it has a socket: the words of every page that counts ports.
+pub const REUSABLE: &str = "in TIME_WAIT that connect() can take again";
+
 /// Sockets by state. The opening and closing states are counted with their neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -121,6 +121,12 @@ pub fn shortened(name: &str, width: usize) -> String {
     format!("{first}..{last}")
 }
 
+/// With a capital at its start.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 fn push_line(out: &mut String, indent: usize, line: &str) {
     if !line.is_empty() {
         out.extend(std::iter::repeat_n(' ', indent));

@@ -207,7 +207,7 @@ fn label(what: Compared) -> &'static str {
         Compared::P99Ms => "p99 ms",
         Compared::FailedShare => "failed",
         Compared::Connections => "connections",
-        Compared::PortsPeak => "ports at the peak",
+        Compared::PortsPeak => "ports in use, peak",
         Compared::ClientCpuUsPerRequest => "client CPU us/request",
         Compared::TargetCpuUsPerRequest => "target CPU us/request",
     }

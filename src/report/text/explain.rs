@@ -11,7 +11,7 @@ use crate::model::finding::{Finding, Remedy};
 use crate::model::forecast::Forecast;
 use crate::model::order::Order as _;
 use crate::remedy::catalogue::Name;
-use crate::report::style::{Tone, wrapped};
+use crate::report::style::{Tone, capital, wrapped};
 
 /// Remedies on one screen.
 const REMEDIES: usize = 4;
@@ -281,7 +281,8 @@ fn of_remedies(remedies: &[Remedy], os: Option<Os>, page: &Page) -> Vec<Block> {
 }
 
 fn remedy(number: usize, r: &Remedy, os: Option<Os>, page: &Page) -> String {
-    let expected = if r.expected.is_empty() { String::new() } else { format!(": {}", r.expected) };
+    // A sentence of its own: actions and expectations have colons.
+    let expected = if r.expected.is_empty() { String::new() } else { format!(". {}", capital(&r.expected)) };
     let text = wrapped(&format!("{}{expected}", r.action), NUMBER, page.width);
     let mut out = format!("  {number} {}", text.trim_start());
     let room = page.width - COMMAND;

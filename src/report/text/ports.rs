@@ -3,6 +3,7 @@
 use super::page::Page;
 use crate::model::figures::{self, count, counted, rate, seconds, share};
 use crate::model::forecast::Forecast;
+use crate::model::port_count::REUSABLE;
 use crate::model::ports_report::{DestinationPorts, PortsReport};
 use crate::report::style::{Style, Tone, wrapped};
 use crate::report::table::{Align, Cell, Table};
@@ -69,8 +70,9 @@ fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
     };
     let mut out = page.style.paint(tone(d), wrapped(&head, 0, page.width).trim_end()) + "\n";
     if is_used(d) {
+        let reusable = d.used.saturating_sub(d.held);
         let states = [
-            (d.states.time_wait, "in TIME_WAIT"),
+            (d.states.time_wait.saturating_sub(reusable), "in TIME_WAIT"),
             (d.states.established, "in ESTABLISHED"),
             (d.states.fin_wait2, "in FIN_WAIT2"),
             (d.states.close_wait, "in CLOSE_WAIT"),
@@ -188,8 +190,7 @@ fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
     let again = sum(&|d| d.used.saturating_sub(d.held));
     if again > 0 {
         notes.push(format!(
-            "{} in TIME_WAIT are not counted as in use: connect() can take them again; bind() cannot, and no connect() can \
-             where they were bound explicitly{listed}",
+            "{} {REUSABLE} are not in use; bind() cannot take them, nor connect() where they were bound explicitly{listed}",
             counted(again, "port")
         ));
     }
@@ -295,6 +296,26 @@ mod tests {
         }
     }
 
+    /// As a load run counts them: what connect() can take again is no port in use, and no state of one.
+    #[test]
+    fn ports_that_connect_can_take_again_are_counted_apart() {
+        let mut r = report();
+        let d = &mut r.destinations[0];
+        (d.used, d.held, d.share, d.hold_s) = (341, 67, Some(67.0 / 28_230.0), Some(1.0));
+        d.states = StateCounts { time_wait: 340, established: 1, fin_wait2: 0, close_wait: 0 };
+        let page = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let now = page(render_ports(&r, &Page::plain()));
+        assert!(now.contains("in use 67 (0.2 %), from 127.0.0.1: 66 in TIME_WAIT, 1 in ESTABLISHED"), "{now}");
+        assert!(now.contains(&format!("274 ports {REUSABLE} are not in use")), "{now}");
+        let mut run = crate::report::fixture::healthy().run;
+        let p = run.ports.as_mut().unwrap();
+        (p.pool, p.peak_used, p.peak_in_use, p.hold_s) = (Some(28_230), Some(341), Some(67), Some(1.0));
+        let run =
+            page(crate::report::text::render_run(&run, &Page { detail: crate::report::text::Detail::Full, ..Page::plain() }));
+        assert!(run.contains("at most 67 of 28,230 ports in use (0.2 %)"), "{run}");
+        assert!(run.contains(&format!("341 with those {REUSABLE}")), "{run}");
+    }
+
     #[test]
     fn the_budget_reads_like_this() {
         insta::assert_snapshot!(render_ports(&report(), &Page::plain()));
@@ -308,7 +329,8 @@ mod tests {
         r.time_wait_at_servers = 12;
         let shown = render_ports(&r, &Page::plain());
         assert!(shown.contains("28,220 of 28,230"), "{shown}");
-        assert!(shown.contains("26,990 ports in TIME_WAIT are not counted"), "{shown}");
+        let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(&format!("26,990 ports {REUSABLE} are not in use")), "{shown}");
         assert!(shown.contains("16 in TIME_WAIT at the server's end"), "{shown}");
     }
 

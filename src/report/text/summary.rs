@@ -4,6 +4,7 @@ use super::{Page, section};
 use crate::diagnose::no_rate;
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
+use crate::model::port_count::REUSABLE;
 use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult, RunStamp};
 use crate::model::time::per_second;
 use crate::report::style::{Tone, wrapped};
@@ -215,17 +216,15 @@ fn set_up(run: &RunResult) -> Option<String> {
 
 fn ports(p: &Ports) -> String {
     let known = |v: Option<u32>| v.map_or_else(|| "?".to_owned(), count);
-    let share = p.peak_share.map_or_else(String::new, |s| format!(" ({})", share(s)));
-    let mut text = format!("{} to {}: peak {} of {} ports{share}", p.source, p.destination, known(p.peak_used), known(p.pool));
-    // The peak is of ports in use; where TIME_WAIT can be taken again, that is more than cannot be used.
-    let some = p.peak_time_wait.is_some_and(|n| n > 0);
-    let again = if some && p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S) {
-        let in_use = p.peak_in_use.map_or_else(String::new, |n| format!(": without them at most {} in use", count(n)));
-        format!(", ports that can be reused included{in_use}")
-    } else {
-        String::new()
+    let share = p.in_use_share().map_or_else(String::new, |s| format!(" ({})", share(s)));
+    let mut text =
+        format!("{} to {}: at most {} of {} ports in use{share}", p.source, p.destination, known(p.in_use()), known(p.pool));
+    // Ports that have a socket are more than those in use where TIME_WAIT can be taken again.
+    let is_reusable = p.hold_s.is_some_and(|h| h > 0.0 && h < LINUX_HOLD_S);
+    text += &match (is_reusable, p.peak_used, p.in_use()) {
+        (true, Some(all), Some(in_use)) if all > in_use => format!("; {} with those {REUSABLE}", count(all)),
+        _ => format!(", {} in TIME_WAIT", known(p.peak_time_wait)),
     };
-    text += &format!(", {} of them in TIME_WAIT{again}", known(p.peak_time_wait));
     if let Some(before) = p.leftover_before.filter(|n| *n > 0) {
         text += &format!(", {} in use before the run", count(before));
     }

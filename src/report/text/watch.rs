@@ -10,7 +10,7 @@ use crate::model::finding::{Finding, Remedy, Severity};
 use crate::model::result::VerdictId;
 use crate::model::watch::{Attribution, Destination, OF_A_CLIENT_ALONE, Server, Unowned, WatchReport};
 use crate::remedy::advice;
-use crate::report::style::{Tone, shortened, visible, wrapped};
+use crate::report::style::{Tone, capital, shortened, visible, wrapped};
 
 /// Column in which further lines of the head start.
 const INDENT: usize = 5;
@@ -130,11 +130,6 @@ fn next_steps(report: &WatchReport) -> Vec<Remedy> {
         steps.push(Remedy { change: Some(ask), ..by_hand });
     }
     steps
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn ports(d: &Destination) -> String {
