@@ -96,7 +96,7 @@ impl Start {
     /// Measures the target's clock, and waits until shortly before the start.
     pub(crate) fn approach(&mut self, plan: &LoadPlan, stop: &StopFlag) {
         let Some(at_s) = self.at_s.filter(|_| !plan.is_empty()) else { return };
-        let path = plan.mix.first().map_or("/", |entry| entry.path.as_str());
+        let path = plan.mix.first().map_or("/", |entry| entry.host_and_path("").1);
         let measured = clock_probe::measure(&plan.target, path, at_s - AHEAD_S, stop);
         if !self.quiet {
             let clock = match &measured {

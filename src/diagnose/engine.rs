@@ -135,6 +135,7 @@ fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
             let causes: Vec<FindingId> = rule.caused_by.iter().copied().filter(|c| left.contains(c)).filter(explains).collect();
             Finding {
                 machines: Vec::new(),
+                destinations: Vec::new(),
                 id: rule.id,
                 severity: rule.id.severity(),
                 explanation: after_causes(&causes, f.explanation),

@@ -74,6 +74,7 @@ mod tests {
             explanation: String::new(),
             remedies: vec![keep_alive()],
             machines: Vec::new(),
+            destinations: Vec::new(),
             spoils: None,
         };
         let new: Vec<Finding> = FindingId::ALL.iter().map(finding).collect();

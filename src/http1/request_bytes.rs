@@ -1,6 +1,6 @@
 //! The bytes of a request as a client sends them, made once per endpoint of the mix.
 
-use crate::model::plan::{Closer, LoadPlan};
+use crate::model::plan::{Closer, LoadPlan, MixEntry};
 
 /// One request per entry of the mix, in its order: HTTP/1.1, `Host` first, the plan's fields as given.
 ///
@@ -17,8 +17,11 @@ use crate::model::plan::{Closer, LoadPlan};
 /// ```
 pub fn requests(plan: &LoadPlan) -> Vec<Vec<u8>> {
     let close = !plan.keepalive && (plan.closer == Closer::Server || plan.says_close);
-    let one = |path: &str| request(&plan.method, path, &plan.target.authority, &plan.headers, plan.body.content(), close);
-    plan.mix.iter().map(|m| one(&m.path)).collect()
+    let one = |entry: &MixEntry| {
+        let (host, path) = entry.host_and_path(&plan.target.authority);
+        request(&plan.method, path, host, &plan.headers, plan.body.content(), close)
+    };
+    plan.mix.iter().map(one).collect()
 }
 
 /// One request. `headers` override `Host`, `User-Agent`, `Accept` and `Content-Length` where they name them. Methods that

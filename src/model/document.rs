@@ -51,7 +51,8 @@ fn collect(value: &Value, at: String, into: &mut Vec<String>) {
         Value::Null => into.push(at),
         Value::Array(items) => items.iter().for_each(|item| collect(item, format!("{at}[]"), into)),
         Value::Object(map) => {
-            for (key, item) in map {
+            // Those are documents with rows of their own.
+            for (key, item) in map.iter().filter(|(key, _)| !(at.is_empty() && *key == "destinations")) {
                 collect(item, if at.is_empty() { key.clone() } else { format!("{at}.{key}") }, into);
             }
         }

@@ -150,6 +150,10 @@ pub struct Finding {
     /// together
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<String>,
+    /// additive: of a run with several destinations, those that have it, the text being that of the first; empty where it is
+    /// of this program or machine as a whole
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<String>,
 }
 
 /// Figures of a run that are not to be taken for the target's own.

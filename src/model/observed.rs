@@ -153,6 +153,10 @@ pub struct Resources {
     pub client: ClientResources,
     /// null when the target is not a process of this host, or was not found
     pub target: Option<TargetResources>,
+    /// additive: CPU of the targets of the run's other destinations, percent of a core; absent where there are none, or where
+    /// that of one is not known
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_targets_cpu_percent_mean: Option<f64>,
     pub host: HostResources,
 }
 

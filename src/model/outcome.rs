@@ -284,6 +284,13 @@ pub enum ClosedBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(pub u16);
 
+impl EndpointId {
+    /// The same endpoint of a run in which the first of these is number `first`.
+    pub(crate) fn moved(self, first: u16) -> Self {
+        Self(self.0.saturating_add(first))
+    }
+}
+
 /// One request of one user: when each step happened, and how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {

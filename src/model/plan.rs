@@ -18,8 +18,12 @@ pub use super::server_plan::{CpuWork, ServerCloser, ServerPlan};
 use super::time::secs;
 use super::units::exact;
 
+mod destinations;
+mod mix;
 mod shard;
 
+pub use destinations::{Aim, Destination, Share, Undivided};
+pub use mix::MixEntry;
 pub use shard::{Shard, Whole};
 
 /// Who ends a connection that is not kept (`--closer`).
@@ -122,16 +126,6 @@ impl Think {
     }
 }
 
-/// One entry of the mix.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct MixEntry {
-    /// request target: path and query, joined to the target URL's authority
-    pub path: String,
-    /// weight, not necessarily adding up to 100
-    pub weight: u32,
-}
-
 /// An address of the target's name that took no connection before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -213,8 +207,11 @@ impl Target {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoadPlan {
-    /// where to
+    /// where to; of several destinations the first
     pub target: Target,
+    /// additive: of a run with several destinations, each of them; absent where there is one
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<Destination>,
     /// request method
     pub method: String,
     /// further header fields, in order
@@ -301,6 +298,7 @@ impl LoadPlan {
     pub fn new(target: Target, mix: Vec<MixEntry>) -> Self {
         Self {
             target,
+            destinations: Vec::new(),
             method: "GET".into(),
             headers: Vec::new(),
             body: Body::default(),

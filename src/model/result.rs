@@ -80,6 +80,10 @@ pub struct RunResult {
     /// additive: of a merged run, a row for each machine; what the run itself has of ports, CPU and memory is null then
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<Machine>,
+    /// additive: of a run with several destinations, the run of each as a document of its own: its ports, its findings, its
+    /// verdict. Counts here are sums; `ports` are those of the fullest pool
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<Self>,
 }
 
 /// This program.
@@ -312,6 +316,7 @@ impl RunResult {
             undecided: Vec::new(),
             careful: Vec::new(),
             machines: Vec::new(),
+            destinations: Vec::new(),
         }
     }
 
@@ -319,7 +324,12 @@ impl RunResult {
     /// kernel does in nobody's name (interrupts). None where one of the three is not known.
     pub fn others_cpu_percent(&self) -> Option<f64> {
         let host = self.resources.host.cpu_percent_mean?;
-        let target = self.resources.target.as_ref()?.cpu_percent_mean?;
+        let (target, others) = (self.resources.target.as_ref(), self.resources.other_targets_cpu_percent_mean);
+        // Of a run with several destinations all targets are others.
+        let target = match target {
+            None if !self.destinations.is_empty() => others?,
+            target => target?.cpu_percent_mean? + others.unwrap_or(0.0),
+        };
         let own = self.resources.client.cpu_percent_mean? + target;
         Some((host - own / f64::from(self.host.cpus.max(1))).max(0.0))
     }
@@ -356,6 +366,7 @@ impl RunResult {
 
     /// Gives the keys that a run stored by an earlier version does not have a value, or a reason.
     pub fn explain_later_keys(&mut self) {
+        self.destinations.iter_mut().for_each(Self::explain_later_keys);
         const OLDER: &str = "stored by a version that did not record it";
         self.validity.stopped |= self.validity.reasons.iter().any(|reason| reason == STOPPED);
         self.validity.recover_kinds(&self.findings, !self.machines.is_empty());
@@ -379,7 +390,11 @@ impl RunResult {
     ///
     /// Array elements share a key: `series[].p50_ms`.
     pub fn unexplained_nulls(&self) -> Vec<String> {
-        document::unexplained(self, &self.unavailable)
+        let mut keys = document::unexplained(self, &self.unavailable);
+        for (at, part) in self.destinations.iter().enumerate() {
+            keys.extend(part.unexplained_nulls().into_iter().map(|key| format!("destinations[{at}].{key}")));
+        }
+        keys
     }
 
     /// Adds a row to `unavailable`; the first reason for a key stays.

@@ -49,6 +49,9 @@ pub struct SeriesPoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_idle_percent: Option<f64>,
     pub target_cpu_percent: Option<f64>,
+    /// additive: of the targets of the run's other destinations; absent where there are none, or where that of one is not known
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_targets_cpu_percent: Option<f64>,
     /// additive: the thread of a local target that ran most in it, percent of a core; absent where not read
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_busiest_percent: Option<f64>,

@@ -292,6 +292,7 @@ fn exhausted() -> Finding {
     let id = FindingId::LocalPortsExhausted;
     Finding {
         machines: Vec::new(),
+        destinations: Vec::new(),
         spoils: None,
         id,
         severity: id.severity(),
@@ -342,6 +343,7 @@ fn returning() -> Finding {
     let id = FindingId::FailuresWillReturn;
     Finding {
         machines: Vec::new(),
+        destinations: Vec::new(),
         spoils: None,
         id,
         severity: id.severity(),

@@ -39,9 +39,18 @@ struct OpenSecond {
 impl Aggregate {
     /// For `plan.threads` workers, each of which delivers every second once.
     pub fn new(plan: &LoadPlan) -> Self {
+        Self::of(plan, plan.threads.max(1) as usize)
+    }
+
+    /// For the runs to the destinations of `plan`, each of which delivers every second once, moved to its endpoints.
+    pub fn of_destinations(plan: &LoadPlan) -> Self {
+        Self::of(plan, plan.destinations.len())
+    }
+
+    fn of(plan: &LoadPlan, workers: usize) -> Self {
         Self {
             plan: plan.clone(),
-            workers: plan.threads.max(1) as usize,
+            workers,
             open: BTreeMap::new(),
             taken: BTreeMap::new(),
             tail: VecDeque::new(),
@@ -74,6 +83,13 @@ impl Aggregate {
         self.error_tables.push(std::mem::take(&mut worker.errors));
         self.finished_in.push(worker.last_second);
         self.totals.add(&worker);
+    }
+
+    /// Adds the run to one destination that has ended, whose seconds were added; the first of its endpoints is number `first`.
+    pub fn add_destination(&mut self, own: &Self, first: u16) {
+        self.error_tables.extend(own.error_tables.iter().map(|table| table.clone().moved(first)));
+        self.finished_in.push(own.finished_in.iter().copied().max().unwrap_or(0));
+        self.totals.add(&own.totals.clone().moved(first, self.plan.mix.len()));
     }
 
     /// The figures of second `n`, once it is complete.

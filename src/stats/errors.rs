@@ -109,6 +109,12 @@ impl ErrorTable {
         }
     }
 
+    /// The same table of a run in which the first of these endpoints is number `first`.
+    pub(super) fn moved(mut self, first: u16) -> Self {
+        self.rows.iter_mut().for_each(|row| row.endpoint = row.endpoint.moved(first));
+        self
+    }
+
     fn add_row(&mut self, row: ErrorCount) {
         if let Some(known) = self.rows.iter_mut().find(|r| r.failure == row.failure && r.endpoint == row.endpoint) {
             known.hits.add(row.hits);

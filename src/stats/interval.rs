@@ -64,6 +64,18 @@ impl Interval {
         }
     }
 
+    /// The same second of a run of `endpoints` endpoints, in which the first of these is number `first`.
+    #[must_use]
+    pub fn moved(&self, first: u16, endpoints: usize) -> Self {
+        let mut moved = Self { endpoints: Self::empty(self.second, endpoints).endpoints, ..self.clone() };
+        for (to, from) in moved.endpoints.iter_mut().skip(usize::from(first)).zip(&self.endpoints) {
+            to.clone_from(from);
+        }
+        let kinds = self.failures.iter().map(|((failure, endpoint), count)| ((*failure, endpoint.moved(first)), *count));
+        moved.failures = kinds.collect();
+        moved
+    }
+
     /// Samples over all endpoints.
     pub fn counts(&self) -> Counts {
         self.endpoints.iter().map(|e| e.counts).sum()

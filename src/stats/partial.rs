@@ -33,6 +33,13 @@ impl Partial {
         }
     }
 
+    /// The same in a run in which the first of these endpoints is number `first`.
+    pub(super) fn move_by(&mut self, first: u16) {
+        if let Some(oldest) = &mut self.0 {
+            oldest.endpoint = oldest.endpoint.moved(first);
+        }
+    }
+
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
         let age = |p: &Self| p.0.as_ref().map_or((Stamp::NEVER, EndpointId(u16::MAX)), |o| (o.sent, o.endpoint));

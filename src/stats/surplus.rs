@@ -51,6 +51,11 @@ impl SurplusTable {
         }
     }
 
+    /// The same table of a run in which the first of these endpoints is number `first`.
+    pub(super) fn move_by(&mut self, first: u16) {
+        self.rows.iter_mut().for_each(|row| row.endpoint = row.endpoint.moved(first));
+    }
+
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
         for more in &other.rows {

@@ -12,6 +12,7 @@ use super::totals::WorkerTotals;
 use crate::model::outcome::{
     Call, Cause, ClosedBy, EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EndpointId, Failure, Outcome, Sample,
 };
+use crate::model::plan::{Destination, LoadPlan};
 use crate::model::result::RunResult;
 use crate::model::time::Stamp;
 
@@ -98,6 +99,37 @@ proptest! {
         prop_assert_eq!(&forward.endpoints, &single.endpoints);
         prop_assert_eq!(&forward.errors, &single.errors);
         prop_assert_eq!(&forward.series, &single.series);
+    }
+
+    /// A run to two destinations counts the same as one run that saw all their samples.
+    #[test]
+    fn destinations_add_up_to_one_run(samples in prop::collection::vec(sample(), 0..120), first in 1_u16..3) {
+        let (seconds, all) = worker(&samples);
+        let one = filled(seconds, vec![all], Taking::AtTheEnd);
+        let mut plan = LoadPlan { warmup: Duration::from_secs(1), ..fixture::plan() };
+        let destination = Destination { target: plan.target.clone(), weight: 1 };
+        plan.destinations = vec![destination.clone(), destination];
+        let mut joint = Aggregate::of_destinations(&plan);
+        for from in [0, first] {
+            let own = |s: &&Sample| (s.endpoint.0 >= first) == (from > 0);
+            let own: Vec<Sample> = samples.iter().filter(own).map(|s| Sample { endpoint: EndpointId(s.endpoint.0 - from), ..*s }).collect();
+            let (seconds, totals) = worker(&own);
+            let of_one = LoadPlan { threads: 1, destinations: Vec::new(), ..plan.clone() };
+            let mut lane = Aggregate::new(&of_one);
+            seconds.into_iter().for_each(|second| lane.add_interval(second));
+            lane.add_worker(totals);
+            lane.take_complete().iter().for_each(|second| joint.add_interval(second.moved(from, plan.mix.len())));
+            joint.add_destination(&lane, from);
+        }
+        let mut result = fixture::blank(&plan);
+        joint.take_complete();
+        joint.fill(&mut result, Duration::from_secs(8), &[(0, 10, 4), (3, 10, 10)]);
+        let mut one = one;
+        (result.totals.silences, one.totals.silences) = (None, None);
+        prop_assert_eq!(&result.totals, &one.totals);
+        prop_assert_eq!(&result.endpoints, &one.endpoints);
+        prop_assert_eq!(&result.errors, &one.errors);
+        prop_assert_eq!(&result.series, &one.series);
     }
 
     #[test]

@@ -265,6 +265,19 @@ impl WorkerTotals {
         }
     }
 
+    /// The same of a run of `endpoints` endpoints, in which the first of these is number `first`; error table and intervals
+    /// are left as they are.
+    pub(super) fn moved(mut self, first: u16, endpoints: usize) -> Self {
+        let own = std::mem::take(&mut self.endpoints);
+        self.endpoints = vec![EndpointTotals::new(); endpoints];
+        for (to, from) in self.endpoints.iter_mut().skip(usize::from(first)).zip(own) {
+            *to = from;
+        }
+        self.surplus.move_by(first);
+        self.partial.move_by(first);
+        self
+    }
+
     /// Adds another worker, its error table and intervals excepted: those are merged over all workers at once.
     pub(super) fn add(&mut self, other: &Self) {
         debug_assert_eq!(self.endpoints.len(), other.endpoints.len(), "all workers have the plan's mix");

@@ -167,7 +167,8 @@ impl<'a> Waits<'a> {
         let target = &run.plan.target;
         let is_here = run.resources.target.is_some() || target.own_server || target.addr.ip().is_loopback();
         let others = |p: &SeriesPoint| {
-            let own = p.client_cpu_percent? + if is_here { p.target_cpu_percent? } else { 0.0 };
+            let targets = if is_here { p.target_cpu_percent? } else { 0.0 } + p.other_targets_cpu_percent.unwrap_or(0.0);
+            let own = p.client_cpu_percent? + targets;
             Some((p.host_cpu_percent? * cpus - own).max(0.0))
         };
         let known: Vec<f64> = self.high.iter().filter_map(|p| others(p)).collect();

@@ -73,7 +73,7 @@ fn found(run: &RunResult, e: &Endpoint, slow: Slow) -> Ruling {
         share((slow.body_ms / (slow.body_ms + slow.first_byte_ms.unwrap_or(0.0))).min(1.0)),
         ms(slow.needs_ms.max(0.1))
     );
-    let url = format!("http://{}{}", run.plan.target.authority, e.name);
+    let url = run.plan.url_of(&e.name);
     Found::new(title, text)
         .with("endpoint", e.name.as_str())
         .with("percentile", if slow.is_median { 50_u32 } else { 99 })

@@ -60,7 +60,7 @@ pub(in crate::diagnose) fn limit_of(row: &ErrorRow) -> Option<OwnLimit> {
 
 fn against_limit(run: &RunResult, row: &ErrorRow, limit: OwnLimit) -> Vec<Remedy> {
     let value = run.plan.limits.value(limit);
-    let url = quoted(&format!("http://{}{}", run.plan.target.authority, row.endpoint));
+    let url = quoted(&run.plan.url_of(&row.endpoint));
     let enough = match row.received.and_then(|r| r.framing) {
         Some(Framing::ContentLength(all)) if limit == OwnLimit::BodyBytes => all.max(value),
         _ => value.saturating_mul(RAISE_TIMES),
@@ -127,7 +127,7 @@ pub(in crate::diagnose) fn surplus_bytes(run: &RunResult, _: &Indicators) -> Rul
     );
     let title =
         format!("more bytes followed {}: {} (\"{}\")", counted(answers, "complete answer"), what(first.kind), first.first_bytes);
-    let url = format!("http://{}{}", run.plan.target.authority, first.endpoint);
+    let url = run.plan.url_of(&first.endpoint);
     let head = if run.plan.method == "HEAD" { "--head " } else { "" };
     let look = advice(
         "look at one raw answer",

@@ -42,7 +42,7 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         Some(503 | 429) => take_more(run, row),
         _ => Vec::new(),
     };
-    let url = format!("http://{}{}", run.plan.target.authority, row.endpoint);
+    let url = run.plan.url_of(&row.endpoint);
     remedies.push(advice(
         "send one by hand",
         format!("curl -i {}", quoted(&url)),

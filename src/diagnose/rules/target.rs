@@ -281,7 +281,7 @@ fn excerpt(row: &ErrorRow) -> String {
 
 /// One answer as it comes.
 fn raw(run: &RunResult, row: &ErrorRow) -> Remedy {
-    let url = format!("http://{}{}", run.plan.target.authority, row.endpoint);
+    let url = run.plan.url_of(&row.endpoint);
     advice("look at one raw answer", format!("curl -v --raw {}", quoted(&url)), "1 head with the length that it announces")
 }
 

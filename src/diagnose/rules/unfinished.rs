@@ -36,7 +36,7 @@ pub(super) fn missing(received: &Received) -> String {
 /// What the target would have to do, and how to see it.
 pub(super) fn remedies(run: &RunResult, received: &Received) -> Vec<Remedy> {
     let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
-    let curl = format!("curl -m 10 -v --raw {}", quoted(&format!("http://{}{path}", run.plan.target.authority)));
+    let curl = format!("curl -m 10 -v --raw {}", quoted(&run.plan.url_of(path)));
     let (action, expected) = match (received.head_complete, received.framing) {
         (false, _) => ("let the target end its head with a blank line (CR LF)", "1 blank line after the fields"),
         (true, Some(Framing::ContentLength(_))) => {
@@ -74,5 +74,5 @@ fn is_local(run: &RunResult) -> bool {
 
 fn curl(run: &RunResult) -> String {
     let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
-    format!("curl -m 30 -v {}", quoted(&format!("http://{}{path}", run.plan.target.authority)))
+    format!("curl -m 30 -v {}", quoted(&run.plan.url_of(path)))
 }

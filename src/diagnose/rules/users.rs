@@ -121,7 +121,7 @@ fn fewer(run: &RunResult, asked: u32) -> Found {
     let why = "connections were refused, ended early, or took too long to be made";
     let (text, remedy) = if reached == 0 {
         // There is no smaller load that works: nothing did.
-        let url = format!("http://{}{}", plan.target.authority, plan.mix.first().map_or("/", |m| m.path.as_str()));
+        let url = plan.url_of(plan.mix.first().map_or("/", |m| m.path.as_str()));
         (
             format!("None of {all} had a connection: {why}. Nothing was measured of the target under load."),
             advice(
