@@ -85,7 +85,7 @@ const NUMBERS: &[(&str, &str)] = &[
 
 /// Flags of ab, autocannon, bombardier, curl, hey, k6, Locust, oha, vegeta, wrk and wrk2.
 const HABITS: &[Habit] = &[
-    (&["--targets", "--urls-from-file"], "one URL; --mix '/a=9,/b=1' names several paths below it"),
+    (&["--targets", "--urls-from-file"], "sockbench load URL URL; --mix '/a=9,/b=1' names several paths below each"),
     (&["--head", "-I", "-i"], "--method HEAD"),
     (&["-b"], "-H 'Cookie: name=value' (curl's -b), or --body TEXT (bombardier's -b)"),
     (&["--form", "-F"], "--body @FILE and -H 'Content-Type: multipart/form-data; boundary=...': forms are not built"),

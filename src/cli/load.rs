@@ -1,5 +1,7 @@
 //! `sockbench load`: one run.
 
+use std::io;
+
 use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
 use super::live_args::LiveArgs;
@@ -7,19 +9,20 @@ use super::load_args::{OutputArgs, ReportArgs, RunArgs};
 use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::shard_args::ShardArgs;
-use super::{Exit, files, load_args, ports_args, proofs, target, tell};
+use super::{Exit, destinations, files, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
 use crate::model::figures::{count, counted};
 use crate::model::finding::FindingId;
 use crate::model::outcome::ECONNREFUSED;
-use crate::model::plan::{LoadLimits, LoadPlan, Target};
+use crate::model::plan::{Aim, LoadLimits, LoadPlan, Target};
 use crate::model::result::RunResult;
 use crate::model::server_flags::ServerFlags;
 use crate::observe::Baseline;
 use crate::report::html;
 use crate::report::plan_text;
 use crate::report::style::{Style, wrapped};
+use crate::study::destinations as side_by_side;
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::preflight;
@@ -29,11 +32,15 @@ use crate::sys::signals::StopFlag;
 /// Run one load test and say why it failed.
 ///
 /// Without a URL, sockbench starts a server of its own on a free loopback port and asks for /health=50, /io=30, /cpu=20.
+///
+/// Several URLs share the load in equal parts, or by the weights of --mix. Each user belongs to one destination, an address and
+/// port, which has a pool of source ports and a row of the report.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
-    /// http:// URL to load; without one, sockbench's own server
-    url: Option<String>,
+    /// http:// URLs to load; without one, sockbench's own server
+    #[arg(value_name = "URL")]
+    urls: Vec<String>,
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
@@ -53,7 +60,7 @@ pub(crate) struct Args {
     /// Setting of sockbench's own server [default: none]
     ///
     /// A flag of sockbench server without its dashes, such as cpu-workers=1 or keepalive=off.
-    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "url", hide_short_help = true, help_heading = "Target")]
+    #[arg(long, value_name = "FLAG=VALUE", conflicts_with = "urls", hide_short_help = true, help_heading = "Target")]
     server: Vec<String>,
 }
 
@@ -61,92 +68,165 @@ pub(crate) struct Args {
 const NO_PORT_YET: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
-    args.shard.check(args.url.is_some())?;
+    args.shard.check(args.first_url().is_some())?;
     let mut start = args.shard.start(args.output.quiet);
     let doors = args.live.open(args.sandbox.sandbox)?;
-    let settings = args.sandbox.enter_if_asked(args.url.as_deref())?;
+    let settings = args.sandbox.enter_if_asked(args.first_url())?;
     if !args.output.quiet {
         sandbox::show(&settings);
     }
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     // Everything a person can get wrong is found before anything is made or started.
-    let (mut target, path) = aim(args.url.as_deref(), args.conn.allow_remote)?;
-    let planned = plan(args, target.clone(), &path)?;
-    args.gates.check([&planned])?;
-    raise_nofile([&planned]);
-    let environment = planned.environment;
+    let aimed = aimed(args)?;
+    let mut planned = plan(args, &aimed)?;
+    args.gates.check([&planned.plan])?;
+    raise_nofile([&planned.plan]);
     let files = RunFiles::prepare(&args.output, &Keeps::Run, args.gates.asked())?;
     let mut own = None;
-    if target.own_server {
+    if planned.plan.target.own_server {
         let port = if args.sandbox.sandbox { SANDBOX_PORT } else { 0 };
-        let started = start_own_server(port, &environment.server)?;
-        target = Target::own(started.addr());
+        let started = start_own_server(port, &planned.plan.environment.server)?;
+        planned = plan(args, &Aimed::One(Target::own(started.addr()), "/".to_owned()))?;
         own = Some(started);
     }
-    let plan = args.shard.part(load_args::plan(&args.run, &args.conn, target, &path)?);
-    let plan = LoadPlan { environment, ..plan };
-    for doubt in ports_args::doubts(&plan) {
+    let plan = &planned.plan;
+    for doubt in ports_args::doubts(plan) {
         super::warn(&doubt);
     }
-    start.approach(&plan, &stop);
-    let baseline = Baseline::of(&plan);
-    announce(&plan, &baseline, &args.output);
+    start.approach(plan, &stop);
+    let looks: Vec<Baseline> = planned.loads().map(Baseline::of).collect();
+    announce(plan, &planned.loads().zip(&looks).collect::<Vec<_>>(), &args.output);
     let followers = doors.start(args.output.quiet)?;
-    followers.begin(&plan, &baseline, "", None);
-    let mut watch = RunWatch::new(&plan, args.output.quiet, &stop, &followers, files.hlog_path().as_deref())?;
-    start.wait(&plan, &stop);
-    let mut measured = measured::measure(&plan, baseline, own.as_ref().map(OwnServer::pid), &super::command_line(), &mut watch)
+    followers.begin(plan, &looks[0], "", None);
+    let mut watch = RunWatch::new(plan, args.output.quiet, &stop, &followers, files.hlog_path().as_deref())?;
+    start.wait(plan, &stop);
+    let (mut result, ended) = measure(&planned, looks, own.as_ref().map(OwnServer::pid), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
-    proofs::attach(&mut measured.result);
-    start.settle(&mut measured.result);
+    proofs::attach(&mut result);
+    start.settle(&mut result);
     let mut written = Written::default();
     let seconds = watch.finish(&mut written);
     if let Some(own) = own {
         stop_own_server(own);
     }
-    files.write(&measured.result, &seconds, &mut written);
+    files.write(&result, &seconds, &mut written);
     let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
-    let to_judge = ToJudge { step: None, result: &measured.result, durations: Some(&seconds.durations) };
+    let to_judge = ToJudge { step: None, result: &result, durations: Some(&seconds.durations) };
     // A shard that had nothing to do has no figures to judge.
     let to_judge = if plan.is_empty() { Vec::new() } else { vec![to_judge] };
     let outcome = args.gates.judge(&to_judge, stop.signal())?;
-    let whole = run_output::whole_report(&measured.result, kept.clone()) + &outcome.table(Style::Plain);
+    let whole = run_output::whole_report(&result, kept.clone()) + &outcome.table(Style::Plain);
     files.write_report(&whole, &mut written);
     if files.is_stdout_json() {
         outcome.tell_table();
     } else {
         let page = super::page(args.output.no_color, kept);
         let table = outcome.table(page.style);
-        written.note(files::to_stdout((run_output::report(&measured.result, args.report, page) + &table).as_bytes()));
+        written.note(files::to_stdout((run_output::report(&result, args.report, page) + &table).as_bytes()));
     }
     args.gates.publish(&outcome, &to_judge, &mut written);
-    followers.end(|| html::run_page(&measured.result, &seconds.times));
-    let code = conclude(&[&measured], stop.signal(), args.output.fail_on_errors);
+    followers.end(|| html::run_page(&result, &seconds.times));
+    let runs: Vec<(&RunResult, Ended)> = result.each_destination().zip(ended).collect();
+    let code = conclude(&runs, stop.signal(), args.output.fail_on_errors);
     written.settle(code).and_then(|code| outcome.settle(code))
 }
 
-/// The plan of these arguments, before anything is started. Errors: everything that a person can get wrong, exit 2.
-fn plan(args: &Args, target: Target, path: &str) -> Result<LoadPlan, Exit> {
+/// Where the load goes.
+enum Aimed {
+    /// and the path that its URL names
+    One(Target, String),
+    /// what is asked of each destination
+    Several(Vec<Aim>),
+}
+
+/// The plan of a run, and of each destination where there are several.
+struct Planned {
+    plan: LoadPlan,
+    parts: Vec<LoadPlan>,
+}
+
+impl Planned {
+    /// The loads that run side by side.
+    fn loads(&self) -> impl Iterator<Item = &LoadPlan> {
+        let only = self.parts.is_empty().then_some(&self.plan);
+        only.into_iter().chain(&self.parts)
+    }
+}
+
+impl Args {
+    /// Of several arguments the first that is no URL.
+    pub(crate) fn stray(&self) -> Option<&str> {
+        let several = self.urls.len() > 1;
+        self.urls.iter().map(String::as_str).find(|url| several && !url.contains("://"))
+    }
+
+    /// A URL that is to be loaded, of those that are given.
+    fn first_url(&self) -> Option<&str> {
+        let entries = self.run.mix.iter().flat_map(|mix| &mix.0).filter(|entry| entry.is_url());
+        self.urls.first().map(String::as_str).or_else(|| entries.map(|entry| entry.path.as_str()).next())
+    }
+}
+
+/// Errors: exit 2 and 3, URLs that cannot be loaded.
+fn aimed(args: &Args) -> Result<Aimed, Exit> {
+    if destinations::are_asked(&args.urls, args.run.mix.as_ref()) {
+        return destinations::aims(&args.urls, args.run.mix.as_ref(), args.conn.allow_remote).map(Aimed::Several);
+    }
+    aim(args.urls.first().map(String::as_str), args.conn.allow_remote).map(|(target, path)| Aimed::One(target, path))
+}
+
+/// The plan of these arguments. Errors: everything that a person can get wrong, exit 2.
+fn plan(args: &Args, aimed: &Aimed) -> Result<Planned, Exit> {
     let server = server_flags("--server", &server_words(&args.server))?;
-    let plan = args.shard.part(load_args::plan(&args.run, &args.conn, target, path)?);
-    Ok(LoadPlan { environment: Environment { server, ..args.sandbox.environment() }, ..plan })
+    let environment = Environment { server, ..args.sandbox.environment() };
+    let of = |run: &RunArgs, target: &Target, path: &str| {
+        let plan = load_args::plan(run, &args.conn, target.clone(), path)?;
+        Ok::<LoadPlan, Exit>(LoadPlan { environment: environment.clone(), ..plan })
+    };
+    let one = |plan: LoadPlan| Planned { plan: args.shard.part(plan), parts: Vec::new() };
+    match aimed {
+        Aimed::One(target, path) => of(&args.run, target, path).map(one),
+        Aimed::Several(aims) => {
+            let without_mix = RunArgs { mix: None, ..args.run.clone() };
+            let plan = of(&without_mix, &aims[0].target, "/")?;
+            if let [only] = &aims[..] {
+                return Ok(one(LoadPlan { mix: only.mix.clone(), ..plan }));
+            }
+            args.shard.refuse_destinations(aims.len())?;
+            let (plan, parts) = destinations::divided(plan, aims, &args.conn)?;
+            Ok(Planned { plan, parts })
+        }
+    }
+}
+
+/// One load, or one for each destination: the result, and why each ended.
+fn measure(
+    planned: &Planned,
+    looks: Vec<Baseline>,
+    target_pid: Option<u32>,
+    watch: &mut RunWatch<'_>,
+) -> io::Result<(RunResult, Vec<Ended>)> {
+    let command = super::command_line();
+    if planned.parts.is_empty() {
+        let look = looks.into_iter().next().unwrap_or_else(|| Baseline::of(&planned.plan));
+        let Measured { result, ended } = measured::measure(&planned.plan, look, target_pid, &command, watch)?;
+        return Ok((result, vec![ended]));
+    }
+    let part = |(plan, baseline): (&LoadPlan, Baseline)| side_by_side::Planned { plan: plan.clone(), baseline };
+    let parts = planned.loads().zip(looks).map(part).collect();
+    let side_by_side::Several { result, ended } = side_by_side::measure(&planned.plan, parts, &command, watch)?;
+    Ok((result, ended))
 }
 
 /// The same from the start; nothing is printed. sockbench's own server has port 1, because it has none yet.
 pub(crate) fn plan_of(args: &Args) -> Result<LoadPlan, Exit> {
-    if args.sandbox.sandbox && args.url.is_some() {
+    if args.sandbox.sandbox && args.first_url().is_some() {
         return Err(sandbox::no_way_out());
     }
     if !args.sandbox.sandbox {
         args.sandbox.refuse_settings()?;
     }
-    match &args.url {
-        Some(url) => {
-            let found = target::resolve(url, args.conn.allow_remote)?;
-            plan(args, found.target, &found.path)
-        }
-        None => plan(args, Target::own(NO_PORT_YET.into()), "/"),
-    }
+    plan(args, &aimed(args)?).map(|planned| planned.plan)
 }
 
 /// Descriptors that each thread of a client opens beside its connections: its poll, its waker, a file or two.
@@ -229,28 +309,28 @@ pub(crate) fn stop_own_server(own: OwnServer) {
     }
 }
 
-/// What will be done, before it is done.
-pub(crate) fn announce(plan: &LoadPlan, baseline: &Baseline, output: &OutputArgs) {
+/// What will be done, before it is done; of each load the look before it.
+pub(crate) fn announce(plan: &LoadPlan, loads: &[(&LoadPlan, &Baseline)], output: &OutputArgs) {
     if output.quiet || plan.is_empty() {
         return;
     }
     let columns = super::told_columns();
     tell(plan_text::render_plan(plan, columns).trim_end());
-    for line in preflight::lines(plan, baseline) {
+    for line in loads.iter().flat_map(|(plan, look)| preflight::lines(plan, look)) {
         tell(wrapped(&line, 2, columns).trim_end());
     }
 }
 
-/// Signal, refusal, a target that went away, failures: the first that applies decides. Errors: exit 3, no connection
-/// succeeded, or the target was gone at the end.
-pub(crate) fn conclude(runs: &[&Measured], signal: Option<i32>, fail_on_errors: bool) -> Result<u8, Exit> {
+/// Signal, refusal, a target that went away, failures: the first that applies decides, whichever destination it is of.
+/// Errors: exit 3, no connection succeeded, or the target was gone at the end.
+pub(crate) fn conclude(runs: &[(&RunResult, Ended)], signal: Option<i32>, fail_on_errors: bool) -> Result<u8, Exit> {
     if let Some(signal) = signal {
         return Ok(128 + signal as u8);
     }
-    for run in runs {
-        if let Ended::Refused(failure) = run.ended {
-            let target = &run.result.plan.target;
-            let all = run.result.totals.attempts;
+    for (run, ended) in runs {
+        if let Ended::Refused(failure) = ended {
+            let target = &run.plan.target;
+            let all = run.totals.attempts;
             let exit = Exit::environment(format!(
                 "{} {}: {} ({}): no connection succeeded in {all} attempts",
                 failure.call.word(),
@@ -265,9 +345,9 @@ pub(crate) fn conclude(runs: &[&Measured], signal: Option<i32>, fail_on_errors: 
             }));
         }
     }
-    if let Some(gone) = runs.iter().find(|r| r.result.findings.iter().any(|f| f.id == FindingId::TargetGone)) {
-        return Err(Exit::environment(format!("load {}: {}", gone.result.plan.target.addr, gone.result.verdict.sentence)));
+    if let Some((gone, _)) = runs.iter().find(|(run, _)| run.findings.iter().any(|f| f.id == FindingId::TargetGone)) {
+        return Err(Exit::environment(format!("load {}: {}", gone.plan.target.addr, gone.verdict.sentence)));
     }
-    let failed = |r: &RunResult| r.totals.failures + r.totals.local_failures > 0;
-    Ok(u8::from(fail_on_errors && runs.iter().any(|r| failed(&r.result))))
+    let failed = |run: &RunResult| run.totals.failures + run.totals.local_failures > 0;
+    Ok(u8::from(fail_on_errors && runs.iter().any(|(run, _)| failed(run))))
 }

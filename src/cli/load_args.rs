@@ -71,7 +71,8 @@ pub(crate) struct RunArgs {
     pub(crate) warmup: Duration,
     /// Paths with weights [default: the URL's path]
     ///
-    /// /a=50,/b=30 asks for /a in 50 of 80 requests. Without a URL the default is /health=50,/io=30,/cpu=20.
+    /// /a=50,/b=30 asks for /a in 50 of 80 requests. Without a URL the default is /health=50,/io=30,/cpu=20. With load, an entry
+    /// may be a URL: http://a:80/x=9,http://b:80/y=1 gives the first destination nine of ten users.
     #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, help_heading = "Request")]
     pub(crate) mix: Option<Mix>,
     #[command(flatten)]
@@ -217,6 +218,10 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
     };
     if conn.timeout.0.is_zero() {
         return Err(Exit::usage("--timeout 0: no answer could come in time").hint("such as --timeout 10s"));
+    }
+    if let Some(url) = run.mix.iter().flat_map(|mix| &mix.0).find(|entry| entry.is_url()) {
+        return Err(Exit::usage(format!("--mix {}: a URL, not a path", url.path))
+            .hint("only sockbench load has several destinations; the URL is an argument of its own"));
     }
     let ports = ports_args::resolve(conn, target.addr)?;
     let mix = match (&run.mix, target.own_server) {

@@ -19,6 +19,7 @@ use crate::sys::terminal;
 mod bad_value;
 mod compare;
 mod connection_args;
+mod destinations;
 mod explain;
 mod files;
 mod gate_args;
@@ -210,12 +211,22 @@ enum Command {
 fn parse() -> Result<Cli, Exit> {
     let words: Vec<OsString> = std::env::args_os().collect();
     one_dash(&words)?;
-    Cli::try_parse_from(&words).map_err(|e| {
+    let cli = Cli::try_parse_from(&words).map_err(|e| {
         if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             e.exit();
         }
         bad_arguments(&e, &words)
-    })
+    })?;
+    only_urls(cli, &words)
+}
+
+/// Errors: of several arguments of `load` one is no URL: a value of a flag that takes none, perhaps.
+fn only_urls(cli: Cli, words: &[OsString]) -> Result<Cli, Exit> {
+    let Command::Load(args) = &cli.command else { return Ok(cli) };
+    let Some(word) = args.stray() else { return Ok(cli) };
+    let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+    let exit = Exit::usage(format!("unexpected argument '{word}' found"));
+    Err(exit.hint(misplaced(Some("load"), word, &words).unwrap_or_default()))
 }
 
 /// Errors: a long flag with one dash, which would be read as flags of one letter (`-host x` as `-h`).
@@ -282,7 +293,7 @@ fn misplaced(command: Option<&str>, word: &str, words: &[String]) -> Option<Stri
         }
         // `-v 4`, as with ab: the number became the URL.
         ("load", false) if words.iter().any(|w| w == "-v" || w == "-q") => Some("-v and -q take no value".to_owned()),
-        ("load", false) => Some("one URL; several paths of it: --mix /a=2,/b=1".to_owned()),
+        ("load", false) => Some("a URL begins with http://; several paths of one: --mix /a=2,/b=1".to_owned()),
         _ => None,
     }
 }
@@ -316,7 +327,8 @@ pub(crate) fn server_plan(flags: &[String]) -> Result<ServerPlan, Exit> {
 pub fn read_command(words: &[String]) -> Result<Option<LoadPlan>, String> {
     let words: Vec<OsString> = std::iter::once("sockbench").chain(words.iter().map(String::as_str)).map(Into::into).collect();
     let refused = |exit: Exit| exit.message;
-    match Cli::try_parse_from(&words).map_err(|e| refused(bad_arguments(&e, &words)))?.command {
+    let cli = Cli::try_parse_from(&words).map_err(|e| bad_arguments(&e, &words)).and_then(|cli| only_urls(cli, &words));
+    match cli.map_err(refused)?.command {
         Command::Load(args) => load::plan_of(&args).map(Some).map_err(refused),
         _ => Ok(None),
     }

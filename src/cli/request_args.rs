@@ -86,12 +86,11 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
             _ => (part, "1"),
         };
         let weight: u32 = weight.parse().map_err(|_| format!("{path}: weight {weight} is too large"))?;
-        if path.contains("://") {
-            return Err(format!(
-                "{path}: a URL, not a path\nhint: the URL is an argument of its own; --mix names paths below it"
-            ));
+        let is_url = path.starts_with("http://");
+        if path.contains("://") && !is_url && !path.starts_with('/') {
+            return Err(format!("{path}: not an http:// URL\nhint: such as http://127.0.0.1:8080/a=3, or a path alone"));
         }
-        if !path.starts_with('/') || path.bytes().any(|b| b <= b' ' || b == 127) {
+        if !(is_url || path.starts_with('/')) || path.bytes().any(|b| b <= b' ' || b == 127) {
             return Err(format!("{path:?}: a path starts with / and has no blanks"));
         }
         if path.contains('#') {

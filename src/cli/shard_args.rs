@@ -66,6 +66,13 @@ impl ShardArgs {
         Ok(())
     }
 
+    /// Errors: exit 2, users that were divided among destinations are not divided again.
+    pub(crate) fn refuse_destinations(self, destinations: usize) -> Result<(), Exit> {
+        let Some((number, of)) = self.shard else { return Ok(()) };
+        let message = format!("--shard {number}/{of}: a run with {destinations} destinations is not divided among machines");
+        Err(Exit::usage(message).hint("one URL for each run; or one machine for all of them"))
+    }
+
     /// This machine's part of `plan`.
     pub(crate) fn part(self, plan: LoadPlan) -> LoadPlan {
         match self.shard {

@@ -171,7 +171,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         started?;
         return Ok(stop.signal().map_or(0, |s| 128 + s as u8));
     }
-    let code = load::conclude(&ran.steps.iter().collect::<Vec<_>>(), stop.signal(), args.output.fail_on_errors);
+    let runs: Vec<_> = ran.steps.iter().map(|m| (&m.result, m.ended)).collect();
+    let code = load::conclude(&runs, stop.signal(), args.output.fail_on_errors);
     let study = result(args, &plan, started_at, ran);
     let to_judge: Vec<ToJudge<'_>> =
         steps_to_judge(&study).zip(&durations).map(|(s, d)| ToJudge { durations: Some(d), ..s }).collect();

@@ -9,7 +9,7 @@ use crate::model::plan::{Target, Unreached};
 use crate::sys::{reach, socket};
 
 /// A target and the path that its URL names (`/` when it names none).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Resolved {
     pub(crate) target: Target,
     pub(crate) path: String,

@@ -54,6 +54,10 @@ pub trait Watch {
     fn signal(&self) -> Option<StopFlag> {
         None
     }
+    /// How many load threads of this program have lower numbers; asked once.
+    fn first_thread(&self) -> u32 {
+        0
+    }
     /// All is ready: starts the clock of the run, whose epoch is the run's start.
     fn on_ready(&mut self) -> Clock;
 }
@@ -103,7 +107,7 @@ pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
         workers.push(worker);
     }
     drop(send);
-    let allowed = cores();
+    let (allowed, first_thread) = (cores(), watch.first_thread());
     let clock = watch.on_ready();
     let mut gathering = Gathering {
         plan,
@@ -121,8 +125,9 @@ pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
     };
     thread::scope(|scope| -> io::Result<()> {
         for worker in workers {
-            let name = format!("load-{}", worker.index());
-            let core = plan.pin.core(worker.index() as usize, &allowed);
+            let number = first_thread + worker.index();
+            let name = format!("load-{number}");
+            let core = plan.pin.core(number as usize, &allowed);
             if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, move || worker.run(clock, core)) {
                 shared.stop.store(true, Ordering::Relaxed);
                 return Err(error);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Part;
-use super::machines::{by_text, who};
+use super::machines::{NOUN, by_text, who};
 use crate::diagnose;
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId, Severity, Undecided};
@@ -78,7 +78,7 @@ fn undecided(parts: &[Part], machines: &[Machine], found: &[Finding]) -> Vec<Und
             }
         }
     }
-    by_id.into_iter().map(|(id, said)| Undecided { id, missing: by_text(said, machines.len()).join("; ") }).collect()
+    by_id.into_iter().map(|(id, said)| Undecided { id, missing: by_text(said, machines.len(), NOUN).join("; ") }).collect()
 }
 
 /// What the machines found: a finding each, with the text of the first machine that has it.
@@ -95,7 +95,7 @@ fn by_machine(parts: &[Part], machines: &[Machine], overall: &[Finding]) -> Vec<
         }
     }
     let named = by_id.into_values().map(|(finding, names)| Finding {
-        title: format!("{}: {}", who(&names, machines.len()), finding.title),
+        title: format!("{}: {}", who(&names, machines.len(), NOUN), finding.title),
         machines: names,
         ..finding
     });
@@ -121,7 +121,7 @@ fn own_verdict(run: &RunResult, parts: &[Part], overall: Option<FindingId>) -> O
     let at = *with.first()?;
     let verdict = &parts[at].run.verdict;
     let since_s = verdict.since_s.map(|s| s + run.machines[at].from_s as f64);
-    let who = who(&names, parts.len());
+    let who = who(&names, parts.len(), NOUN);
     let sentence = format!("{who}: {}", verdict.sentence);
     Some(Verdict { since_s, who: Some(who), ..Verdict::new(verdict.id, sentence) })
 }

@@ -8,6 +8,8 @@ use crate::model::finding::FindingId;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{Machine, MachinePoint, MachinePorts, Ports, RunResult, VerdictId};
 
+/// What they are called where there are many.
+pub(super) const NOUN: &str = "machine";
 /// Machines that a sentence names.
 const NAMED: usize = 3;
 /// CPU of other programs, percent of all cores, from which they are named.
@@ -54,20 +56,20 @@ pub(super) fn notes(parts: &[Part]) -> Vec<String> {
     shared.collect()
 }
 
-/// `w1`, `w1, w2`, `w1, w2, w3 and 4 more of 9 machines`, `all 9 machines (first w1)`.
-pub(super) fn who(names: &[String], all: usize) -> String {
+/// `w1`, `w1, w2`, `w1, w2, w3 and 4 more of 9 machines`, `all 9 machines (first w1)`; `noun` is what one of them is.
+pub(super) fn who(names: &[String], all: usize, noun: &str) -> String {
     if names.len() == all && all > NAMED {
-        return format!("all {all} machines (first {})", names[0]);
+        return format!("all {all} {noun}s (first {})", names[0]);
     }
     let first = names[..names.len().min(NAMED)].join(", ");
     match names.len().saturating_sub(NAMED) {
         0 => first,
-        more => format!("{first} and {more} more of {all} machines"),
+        more => format!("{first} and {more} more of {all} {noun}s"),
     }
 }
 
 /// What is said of machines, each text once: `w1, w2: TEXT`. In the order in which texts come.
-pub(super) fn by_text(said: impl IntoIterator<Item = (String, String)>, all: usize) -> Vec<String> {
+pub(super) fn by_text(said: impl IntoIterator<Item = (String, String)>, all: usize, noun: &str) -> Vec<String> {
     let mut texts: Vec<(String, Vec<String>)> = Vec::new();
     for (name, text) in said {
         match texts.iter_mut().find(|(known, _)| *known == text) {
@@ -75,7 +77,7 @@ pub(super) fn by_text(said: impl IntoIterator<Item = (String, String)>, all: usi
             None => texts.push((text, vec![name])),
         }
     }
-    texts.into_iter().map(|(text, names)| format!("{}: {text}", who(&names, all))).collect()
+    texts.into_iter().map(|(text, names)| format!("{}: {text}", who(&names, all, noun))).collect()
 }
 
 /// Whether all plans say the same.
@@ -88,10 +90,10 @@ pub(super) fn careful(parts: &[Part], machines: &[Machine]) -> Vec<String> {
     let at_work = || machines.iter().zip(parts).filter(|(_, part)| !part.run.plan.is_empty());
     let named = |(machine, text): (&Machine, String)| (machine.name.clone(), text);
     let doubts = at_work().flat_map(|(machine, part)| doubts(&part.run).into_iter().map(move |text| (machine, text)));
-    let mut lines = by_text(doubts.map(named), machines.len());
+    let mut lines = by_text(doubts.map(named), machines.len(), NOUN);
     if !alike(parts, |plan| (plan.port_mode, plan.port_range)) {
         let ways = at_work().map(|(machine, part)| (machine, way(&part.run.plan)));
-        let ways = by_text(ways.map(named), machines.len());
+        let ways = by_text(ways.map(named), machines.len(), NOUN);
         lines.push(format!("source ports were not chosen alike: {}", ways.join("; ")));
     }
     lines

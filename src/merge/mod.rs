@@ -7,6 +7,7 @@ mod align;
 mod counts;
 #[cfg(test)]
 mod damaged_tests;
+pub mod destinations;
 mod diagnosis;
 mod fits;
 #[cfg(test)]

@@ -110,6 +110,15 @@ impl FindingId {
         }
     }
 
+    /// It is about this program or this machine as a whole, wherever the load goes: its descriptors, its threads, its CPU, its
+    /// settings. Source ports are not: each destination has a pool.
+    pub const fn is_of_process(self) -> bool {
+        matches!(
+            self,
+            Self::LocalFdLimit | Self::ClientStalled | Self::HostContended | Self::GeneratorSaturated | Self::SysctlChanged
+        )
+    }
+
     /// Whether a rehearsal is about it: source ports that are missing. What was measured of a remedy says nothing of other findings.
     pub const fn is_rehearsed(self) -> bool {
         matches!(self, Self::LocalPortsExhausted | Self::LocalPortBusy | Self::FailuresWillReturn | Self::PortBudgetHigh)

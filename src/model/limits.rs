@@ -106,6 +106,8 @@ pub const DURATION_MAX: Duration = Duration::from_secs(7 * 86_400);
 pub const THREADS_MAX: u32 = 256;
 /// Entries of a mix.
 pub const MIX_ENTRIES: usize = 256;
+/// Destinations of one run: each has a thread and an observer.
+pub const DESTINATIONS_MAX: usize = 16;
 /// Source addresses of one run.
 pub const SOURCES: u64 = 1 << 16;
 /// New requests of one loop turn begin within this time; the rest waits for the next turn. A connect(2) that searches a

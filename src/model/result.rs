@@ -359,6 +359,12 @@ impl RunResult {
         if self.totals.in_flight.is_some_and(|f| f.overdue == 0 && f.count >= cut) { 0 } else { cut }
     }
 
+    /// The runs that it consists of: one for each destination, or itself where there is one.
+    pub fn each_destination(&self) -> impl Iterator<Item = &Self> {
+        let only = self.destinations.is_empty().then_some(self);
+        only.into_iter().chain(&self.destinations)
+    }
+
     /// Whether somebody ended it before its planned end.
     pub fn was_stopped(&self) -> bool {
         self.validity.stopped

@@ -1,5 +1,7 @@
 //! The latest port figures, for the status line.
 
+use std::net::SocketAddr;
+
 use crate::diagnose::ports::budget::Budget;
 use crate::model::figures::{count, seconds};
 use crate::model::port_count::PortCount;
@@ -11,6 +13,8 @@ const OLD_S: f64 = 0.75;
 /// The ports now. Numbers only; cheap to copy.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LivePorts {
+    /// of a run with several destinations, the one whose ports these are
+    pub towards: Option<SocketAddr>,
     /// the plan makes a connection for each request: ports can run out
     pub short_lived: bool,
     /// towards the destination, at the last dump; none before the first
@@ -42,12 +46,26 @@ impl LivePorts {
         budget.exhausted_from(self.rate_cps?, in_use)
     }
 
+    /// Whether a larger part of its pool is in use than of `other`'s.
+    pub fn is_fuller_than(&self, other: &Self) -> bool {
+        let used = |live: &Self| Some(f64::from(live.count?.in_use.ports()) / f64::from(live.pool?.max(1)));
+        used(self) > used(other)
+    }
+
     /// What is known of the ports in mid-run: pool, T and ceiling. None where they were not looked at.
     pub fn ports(&self) -> Option<Ports> {
         self.looked?;
         let hold_s = self.budget.map(|b| b.hold.as_secs_f64());
         let ceiling_cps = self.budget.and_then(|b| b.limit_cps());
-        Some(Ports { pool: self.pool, hold_s, ceiling_cps, rate_cps: self.rate_cps.unwrap_or(0.0), ..Ports::default() })
+        let destination = self.towards.map(|to| to.to_string()).unwrap_or_default();
+        Some(Ports {
+            destination,
+            pool: self.pool,
+            hold_s,
+            ceiling_cps,
+            rate_cps: self.rate_cps.unwrap_or(0.0),
+            ..Ports::default()
+        })
     }
 
     /// For the status line: `ports 812/1,000, full in 3 s`. None when the plan keeps its connections, or nothing is known.
@@ -64,7 +82,8 @@ impl LivePorts {
             None => String::new(),
         };
         let ago = if self.age_s >= OLD_S { format!(" {} ago", seconds(self.age_s.round())) } else { String::new() };
-        Some(format!("{}/{}{ago}{full}", count(used), count(pool)))
+        let to = self.towards.map_or_else(String::new, |to| format!("to {to} "));
+        Some(format!("{to}{}/{}{ago}{full}", count(used), count(pool)))
     }
 }
 

@@ -29,6 +29,7 @@ mod write_result;
 
 pub use baseline::Baseline;
 pub use live::LivePorts;
+pub use observation::Observation;
 pub use observer::{ObservePlan, Observer};
 pub use write_result::apply_unobserved;
 

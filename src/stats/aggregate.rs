@@ -85,10 +85,17 @@ impl Aggregate {
         self.totals.add(&worker);
     }
 
-    /// Adds the run to one destination that has ended, whose seconds were added; the first of its endpoints is number `first`.
+    /// The run to one destination has ended: no second after `last` comes any more; none: there was none.
+    pub fn end_destination(&mut self, last: Option<u64>) {
+        match last {
+            Some(last) => self.finished_in.push(last),
+            None => self.workers = self.workers.saturating_sub(1),
+        }
+    }
+
+    /// Adds what the run to one destination counted beside its seconds; the first of its endpoints is number `first`.
     pub fn add_destination(&mut self, own: &Self, first: u16) {
         self.error_tables.extend(own.error_tables.iter().map(|table| table.clone().moved(first)));
-        self.finished_in.push(own.finished_in.iter().copied().max().unwrap_or(0));
         self.totals.add(&own.totals.clone().moved(first, self.plan.mix.len()));
     }
 

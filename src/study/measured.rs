@@ -10,7 +10,7 @@ use crate::load::run::{self, Ended, LoadRun, UsersNow};
 use crate::load::steering::Steering;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
-use crate::observe::{Baseline, LivePorts, ObservePlan, Observer};
+use crate::observe::{self, Baseline, LivePorts, Observation, ObservePlan, Observer};
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::sys::clock::{self, Clock};
@@ -43,6 +43,16 @@ pub trait Watch {
     fn signal(&self) -> Option<StopFlag> {
         None
     }
+    /// How many load threads of this program have lower numbers.
+    fn first_thread(&self) -> u32 {
+        0
+    }
+    /// All is ready for the load; the clock that it begins with.
+    fn on_ready(&mut self) -> Clock {
+        Clock::start()
+    }
+    /// The observer looks on; the load begins.
+    fn on_observed(&mut self) {}
     /// The load is over and its last second has come; the result is yet to be made.
     fn on_load_over(&mut self) {}
 }
@@ -67,16 +77,34 @@ pub fn measure(
     command: &str,
     watch: &mut dyn Watch,
 ) -> io::Result<Measured> {
+    let mut measured = load(plan, baseline, target_pid, command, watch)?.counted();
+    diagnose::settle(&mut measured.result);
+    Ok(measured)
+}
+
+/// A load that is over, and what was seen meanwhile.
+pub(super) struct Loaded {
+    result: RunResult,
+    /// none where there was nothing to do
+    pub(super) load: Option<LoadRun>,
+    seen: Option<Observation>,
+}
+
+/// The load of one plan, with its observer. Errors: a poll or a thread could not be made.
+pub(super) fn load(
+    plan: &LoadPlan,
+    baseline: Baseline,
+    target_pid: Option<u32>,
+    command: &str,
+    watch: &mut dyn Watch,
+) -> io::Result<Loaded> {
     let mut result = RunResult::new(plan.clone(), command.to_owned(), clock::wall_rfc3339(), baseline.host.clone());
     for (key, reason) in &baseline.host_missing {
         result.explain_null(key, reason.clone());
     }
     if plan.is_empty() {
         // A shard without users or requests: over before it began.
-        Aggregate::new(plan).fill(&mut result, Duration::ZERO, &[]);
-        crate::observe::apply_unobserved(&mut result, "this shard had nothing to do");
-        diagnose::settle(&mut result);
-        return Ok(Measured { result, ended: Ended::Planned });
+        return Ok(Loaded { result, load: None, seen: None });
     }
     let observed = plan.observe.then(|| ObservePlan::of(baseline, target_pid));
     let mut relay = Relay { watch, observed, observer: None, shown: None };
@@ -86,16 +114,28 @@ pub fn measure(
     if watch.steering().is_some() {
         planned_as_steered(&mut result, &load);
     }
-    load.aggregate.fill(&mut result, load.duration, &load.users);
-    result.totals.users_asked = result.plan.users;
-    result.totals.users_reached = load.users_reached;
-    match observer {
-        Some(observer) => observer.stop().apply(&mut result),
-        None => crate::observe::apply_unobserved(&mut result, "not watched: --no-observe"),
+    Ok(Loaded { result, load: Some(load), seen: observer.map(Observer::stop) })
+}
+
+impl Loaded {
+    /// The result without its diagnosis.
+    pub(super) fn counted(self) -> Measured {
+        let Self { mut result, load, seen } = self;
+        let Some(load) = load else {
+            Aggregate::new(&result.plan).fill(&mut result, Duration::ZERO, &[]);
+            observe::apply_unobserved(&mut result, "this shard had nothing to do");
+            return Measured { result, ended: Ended::Planned };
+        };
+        load.aggregate.fill(&mut result, load.duration, &load.users);
+        result.totals.users_asked = result.plan.users;
+        result.totals.users_reached = load.users_reached;
+        match seen {
+            Some(seen) => seen.apply(&mut result),
+            None => observe::apply_unobserved(&mut result, "not watched: --no-observe"),
+        }
+        result.validity.stopped = load.ended == Ended::Stopped;
+        Measured { result, ended: load.ended }
     }
-    result.validity.stopped = load.ended == Ended::Stopped;
-    diagnose::settle(&mut result);
-    Ok(Measured { result, ended: load.ended })
 }
 
 /// The live as of the end of `second`. The observer looks at the same moment: it is given a little time, so that the line
@@ -120,8 +160,9 @@ struct Relay<'a> {
 
 impl run::Watch for Relay<'_> {
     fn on_ready(&mut self) -> Clock {
-        let clock = Clock::start();
+        let clock = self.watch.on_ready();
         self.observer = self.observed.take().map(|plan| Observer::start(plan, clock));
+        self.watch.on_observed();
         clock
     }
 
@@ -145,5 +186,9 @@ impl run::Watch for Relay<'_> {
 
     fn signal(&self) -> Option<StopFlag> {
         self.watch.signal()
+    }
+
+    fn first_thread(&self) -> u32 {
+        self.watch.first_thread()
     }
 }

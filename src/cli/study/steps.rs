@@ -58,7 +58,7 @@ impl<'s> StudyWatch for Steps<'s> {
         if !self.output.quiet {
             tell(&format!("\nstep {}", index + 1));
         }
-        load::announce(plan, baseline, self.output);
+        load::announce(plan, &[(plan, baseline)], self.output);
         let hlog = self.stem(index, plan).map(|s| files::with_suffix(&s, ".hlog"));
         let watch = RunWatch::new(plan, self.output.quiet, self.stop, self.followers, hlog.as_deref()).unwrap_or_else(|e| {
             self.written.note(Err(e));
