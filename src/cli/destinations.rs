@@ -22,7 +22,7 @@ pub(crate) fn are_asked(urls: &[String], mix: Option<&Mix>) -> bool {
 ///
 /// Errors: exit 2, entries and URLs that do not fit each other; what [`target::resolve`] refuses.
 pub(crate) fn aims(urls: &[String], mix: Option<&Mix>, allow_remote: bool) -> Result<Vec<Aim>, Exit> {
-    let mut all = Aims { allow_remote, known: BTreeMap::new(), aims: Vec::new(), named: Vec::new() };
+    let mut all = Aims { allow_remote, known: BTreeMap::new(), found: Vec::new(), named: Vec::new() };
     for url in urls {
         let found = all.resolve(url)?;
         let at = all.place(&found);
@@ -55,13 +55,13 @@ pub(crate) fn aims(urls: &[String], mix: Option<&Mix>, allow_remote: bool) -> Re
             }
         }
     }
-    if let Some((_, _, url)) = named.iter().find(|(at, ..)| all.aims[*at].mix.is_empty()) {
+    if let Some((_, _, url)) = named.iter().find(|(at, ..)| all.found[*at].mix.is_empty()) {
         return Err(
             Exit::usage(format!("{url}: no entry of --mix is for it")).hint("an entry with its URL, or with a path alone")
         );
     }
-    within_limits(&all.aims)?;
-    Ok(all.aims)
+    within_limits(&all.found)?;
+    Ok(all.found)
 }
 
 fn within_limits(aims: &[Aim]) -> Result<(), Exit> {
@@ -87,7 +87,7 @@ struct Aims {
     allow_remote: bool,
     /// each name and port is looked up once
     known: BTreeMap<(String, u16), Resolved>,
-    aims: Vec<Aim>,
+    found: Vec<Aim>,
     /// of each URL that is given: its destination, its authority, and itself
     named: Vec<(usize, String, String)>,
 }
@@ -104,22 +104,22 @@ impl Aims {
     }
 
     fn address(&self, at: usize) -> SocketAddr {
-        concrete(self.aims[at].target.addr)
+        concrete(self.found[at].target.addr)
     }
 
     /// The place of its destination, which is made where it is new.
     fn place(&mut self, found: &Resolved) -> usize {
         let address = concrete(found.target.addr);
-        (0..self.aims.len()).find(|at| self.address(*at) == address).unwrap_or_else(|| {
-            self.aims.push(Aim { target: found.target.clone(), mix: Vec::new() });
-            self.aims.len() - 1
+        (0..self.found.len()).find(|at| self.address(*at) == address).unwrap_or_else(|| {
+            self.found.push(Aim { target: found.target.clone(), mix: Vec::new() });
+            self.found.len() - 1
         })
     }
 
     /// `given` is how it was typed. Errors: exit 2, twice.
     fn ask(&mut self, at: usize, authority: &str, path: &str, weight: u32, given: &str) -> Result<(), Exit> {
         let entry = MixEntry { path: path.to_owned(), weight };
-        let aim = &mut self.aims[at];
+        let aim = &mut self.found[at];
         // Another name of the same destination is another Host field.
         let entry = if authority == aim.target.authority { entry } else { entry.as_url(authority) };
         if aim.mix.iter().any(|known| known.path == entry.path) {

@@ -13,6 +13,7 @@ use super::study::steps_to_judge;
 use super::{Exit, files, run_output, tell_line};
 use crate::diagnose::{self, keep_proofs};
 use crate::gates::Durations;
+use crate::merge;
 use crate::model::document::plain;
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
@@ -230,7 +231,12 @@ fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
 /// The rules of this version on the stored facts. What only the run itself knew stays: proofs, and that it was stopped.
 fn diagnose_again(run: &mut RunResult) {
     let earlier = std::mem::take(&mut run.findings);
-    diagnose::settle(run);
+    run.destinations.iter_mut().for_each(diagnose_again);
+    if run.destinations.is_empty() {
+        diagnose::settle(run);
+    } else {
+        merge::destinations::settle(run);
+    }
     run.findings = keep_proofs(std::mem::take(&mut run.findings), &earlier);
 }
 

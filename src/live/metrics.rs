@@ -80,7 +80,8 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
         [("client", client), ("target", target)].into_iter().filter_map(known).collect::<Vec<_>>()
     };
     let bytes = |n: Option<u64>| n.map(|n| n as f64);
-    let target = || ("destination", run.plan.target.addr.to_string());
+    let pool = ports.map(|p| p.destination.clone()).filter(|to| !to.is_empty());
+    let target = || ("destination", pool.clone().unwrap_or_else(|| run.plan.target.addr.to_string()));
     let to_target = |value: Option<f64>| value.map_or_else(Vec::new, |value| vec![(vec![target()], value)]);
     // What is unknown has no line.
     let by_state = point.ports_used.zip(point.time_wait).map_or_else(Vec::new, |(used, time_wait)| {

@@ -193,7 +193,7 @@ fn verdict(whole: &Diagnosis, shared: &[Finding], parts: &[RunResult], names: &[
     with.extend(
         all.iter().filter(|c| c.by == first.by).filter_map(|c| c.at).filter(|other| *other != at).map(|o| names[o].clone()),
     );
-    named(&first.verdict, who(&with, names.len(), NOUN))
+    named(&first.verdict, &who(&with, names.len(), NOUN))
 }
 
 /// Where nothing was found: a destination that could not be judged, or all is well.
@@ -206,15 +206,20 @@ fn without_finding(whole: &Diagnosis, parts: &[RunResult], names: &[String]) -> 
     // A shard may have no user for one of them.
     let judged = || parts.iter().zip(names).filter(|(part, _)| !part.plan.is_empty());
     match judged().min_by_key(|(part, _)| rank(part.verdict.id)) {
-        Some((part, name)) if part.verdict.id != VerdictId::Healthy => named(&part.verdict, name.clone()),
+        Some((part, name)) if part.verdict.id != VerdictId::Healthy => named(&part.verdict, name),
         _ if whole.verdict.id == VerdictId::Healthy => whole.verdict.clone(),
         _ => Verdict::new(VerdictId::Healthy, "OK: no limit was reached at any destination"),
     }
 }
 
-fn named(verdict: &Verdict, who: String) -> Verdict {
+fn named(verdict: &Verdict, who: &str) -> Verdict {
     let of = |text: &String| format!("{who}: {text}");
-    Verdict { sentence: of(&verdict.sentence), short: verdict.short.as_ref().map(of), who: Some(who.clone()), ..verdict.clone() }
+    Verdict {
+        sentence: of(&verdict.sentence),
+        short: verdict.short.as_ref().map(of),
+        who: Some(who.to_owned()),
+        ..verdict.clone()
+    }
 }
 
 /// What could not be decided, of the whole or under the names of destinations.

@@ -24,6 +24,10 @@ pub(super) fn check(part: &Part) -> Result<(), Misfit> {
     if !run.machines.is_empty() {
         return Err(Misfit { message: format!("{}: merged already", part.from), hint: "give the runs that it was merged from" });
     }
+    if !run.destinations.is_empty() {
+        let message = format!("{}: {} destinations: only runs to one are merged", part.from, run.destinations.len());
+        return Err(Misfit { message, hint: "destinations[] of run.json has the run to each" });
+    }
     let wrong = mix(run).or_else(|| shard(run)).or_else(|| times(part)).or_else(|| figures(run)).or_else(|| sums(run));
     if let Some(why) = wrong {
         let message = format!("{}: {why}", part.from);

@@ -372,8 +372,8 @@ impl RunResult {
 
     /// Gives the keys that a run stored by an earlier version does not have a value, or a reason.
     pub fn explain_later_keys(&mut self) {
-        self.destinations.iter_mut().for_each(Self::explain_later_keys);
         const OLDER: &str = "stored by a version that did not record it";
+        self.destinations.iter_mut().for_each(Self::explain_later_keys);
         self.validity.stopped |= self.validity.reasons.iter().any(|reason| reason == STOPPED);
         self.validity.recover_kinds(&self.findings, !self.machines.is_empty());
         let names: Vec<&str> = self.machines.iter().map(|m| m.name.as_str()).collect();

@@ -106,6 +106,9 @@ fn from(sources: &[IpAddr]) -> String {
 /// What is asked for: `POST http://127.0.0.1:8080/cpu`, `http://127.0.0.1:8080 /health=50 /io=30`.
 pub(super) fn asked(plan: &LoadPlan) -> String {
     let method = if plan.method == "GET" { String::new() } else { format!("{} ", plan.method) };
+    if plan.has_several_destinations() {
+        return format!("{method}{}", several(plan));
+    }
     let origin = format!("http://{}", plan.target.authority);
     let paths = match &plan.mix[..] {
         [] => return method + &plan.target.url,
@@ -119,6 +122,14 @@ pub(super) fn asked(plan: &LoadPlan) -> String {
     };
     let choice = plan.target.choice_in_words().map_or_else(String::new, |choice| format!(" {choice}"));
     format!("{method}{origin}{paths}{choice}")
+}
+
+/// `2 destinations: http://127.0.0.1:8080/a=9 http://127.0.0.1:8081/b=1`
+fn several(plan: &LoadPlan) -> String {
+    let mut words: Vec<String> = plan.mix.iter().take(MIX_SHOWN).map(|m| format!("{}={}", m.path, m.weight)).collect();
+    let hidden = plan.mix.len().saturating_sub(MIX_SHOWN);
+    words.extend((hidden > 0).then(|| format!("and {hidden} more")));
+    format!("{}: {}", counted(plan.destinations.len() as u64, "destination"), words.join(" "))
 }
 
 /// `5 ms`, `100..500 ms`, `500 ms..2 s`, `300 ms on average, exponential`.

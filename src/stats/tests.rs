@@ -116,7 +116,9 @@ proptest! {
             let (seconds, totals) = worker(&own);
             let of_one = LoadPlan { threads: 1, destinations: Vec::new(), ..plan.clone() };
             let mut lane = Aggregate::new(&of_one);
-            seconds.into_iter().for_each(|second| lane.add_interval(second));
+            for second in seconds {
+                lane.add_interval(second);
+            }
             lane.add_worker(totals);
             lane.take_complete().iter().for_each(|second| joint.add_interval(second.moved(from, plan.mix.len())));
             joint.add_destination(&lane, from);

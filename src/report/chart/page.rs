@@ -112,6 +112,11 @@ fn percentile_chart(steps: &[Step<'_>]) -> Chart {
 /// Source ports in use, in TIME_WAIT, the pool, and the forecast up to the end of the time in which nothing connects.
 fn ports_over_time(steps: &[Step<'_>]) -> Chart {
     let mut chart = blank(steps, "Source ports in use", "ports");
+    if let [step] = steps
+        && !step.run.destinations.is_empty()
+    {
+        return by_destination(chart, step.run);
+    }
     let used = points(steps, |p| p.ports_used.map(f64::from));
     let most = used.iter().filter_map(|p| p.1).fold(0.0, f64::max);
     chart.series.push(Series::line("in use", Color::Blue, used).shaped(Shape::Area).joined());
@@ -134,6 +139,24 @@ fn ports_over_time(steps: &[Step<'_>]) -> Chart {
         chart.series.push(Series::line("forecast", Color::Grey, course).shaped(Shape::Dashed));
         let again = f.echo_s.iter().filter(|t| **t < end);
         chart.markers.extend(again.map(|t| Marker { x: *t, label: "forecast: run out again".into() }));
+    }
+    chart
+}
+
+/// A curve for each destination, whose pools are apart: a pool of one size is drawn.
+fn by_destination(mut chart: Chart, run: &RunResult) -> Chart {
+    const COLORS: [Color; 5] = [Color::Vermillion, Color::Blue, Color::Orange, Color::Green, Color::Grey];
+    let mut most = 0.0_f64;
+    let mut pools: Vec<u32> = run.destinations.iter().filter_map(|part| part.ports.as_ref()?.pool).collect();
+    for (part, color) in run.destinations.iter().zip(COLORS.into_iter().cycle()) {
+        let step = Step { label: "", run: part, times: &EndpointTimes::default() };
+        let used = points(&[step], |p| p.ports_used.map(f64::from));
+        most = used.iter().filter_map(|p| p.1).fold(most, f64::max);
+        chart.series.push(Series::line(format!("to {}", part.plan.target.authority), color, used).joined());
+    }
+    pools.dedup();
+    if let [pool] = pools[..] {
+        limit(&mut chart, f64::from(pool), most, &format!("pool of each: {} ports", count(pool)));
     }
     chart
 }

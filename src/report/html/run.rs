@@ -38,6 +38,9 @@ pub fn run_page(run: &RunResult, times: &EndpointTimes) -> Document {
         @if !run.machines.is_empty() {
             (section("machines", "Machines", &html! { (load::machines::all(run).to_html()) (list(&run.careful)) }))
         }
+        @if !run.destinations.is_empty() {
+            (section("destinations", "Destinations", &destinations(run)))
+        }
         (section("charts", "Second by second", &charts::grid(&page_charts(run, times))))
         (section("errors", "Errors, statuses, closes", &failures::render(run)))
         (section("summary", "All figures", &lines(&summary::lines(run))))
@@ -104,6 +107,16 @@ pub(super) fn key_figures(run: &RunResult, ports_now: Option<Tile>) -> Vec<Tile>
 pub(super) fn request_tables(run: &RunResult) -> Markup {
     let [counted, percentiles] = requests::tables(run);
     html! { (titled(requests::REQUESTS, &counted)) (titled(requests::PERCENTILES_TITLE, &percentiles)) }
+}
+
+/// A row each, and what each is found to be.
+fn destinations(run: &RunResult) -> Markup {
+    let verdict = |part: &RunResult| format!("{}: {}", part.plan.target.authority, part.verdict.sentence);
+    html! {
+        (load::destinations::all(run).to_html())
+        (list(&run.destinations.iter().map(verdict).collect::<Vec<_>>()))
+        (list(&run.careful))
+    }
 }
 
 fn undecided(run: &RunResult) -> Markup {

@@ -80,7 +80,7 @@ fn in_a_line(f: &Finding) -> String {
     f.spoiled().map_or_else(|| f.title.clone(), |what| format!("{}; that spoils {}", f.title, what.words()))
 }
 
-/// What the lines above have said: kinds of failures, requests that never started, users without a connection where
+/// What the lines above have said: kinds of failures (of several destinations those of one), requests that never started, users without a connection where
 /// there was none.
 fn is_same(run: &RunResult, id: FindingId) -> bool {
     match id {
@@ -89,7 +89,7 @@ fn is_same(run: &RunResult, id: FindingId) -> bool {
         | FindingId::TargetTimeouts
         | FindingId::TargetMalformed
         | FindingId::TargetErrors
-        | FindingId::ClientLimit => true,
+        | FindingId::ClientLimit => run.destinations.is_empty(),
         FindingId::UsersNotReached => {
             run.totals.never_started > 0 || matches!(run.verdict.id, VerdictId::TargetGone | VerdictId::PortBound)
         }
@@ -189,8 +189,9 @@ fn unread(run: &RunResult) -> Option<String> {
             None => missing.push((&u.reason, vec![words])),
         }
     }
-    // What each machine has of its own is in the rows of the machines.
-    let gone = run.verdict.id == VerdictId::TargetGone || !run.machines.is_empty();
+    // What each machine or destination has of its own is in their rows.
+    let has_rows = !run.machines.is_empty() || !run.destinations.is_empty();
+    let gone = run.verdict.id == VerdictId::TargetGone || has_rows;
     let texts: Vec<String> =
         missing.iter().filter(|_| !gone).map(|(reason, all)| format!("{} not measured: {reason}", all.join(", "))).collect();
     (!texts.is_empty()).then(|| texts.join("; "))

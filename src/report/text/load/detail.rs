@@ -10,9 +10,11 @@ pub(in crate::report::text) fn render(run: &RunResult, page: &Page) -> String {
     let parts = [
         command(run, page),
         machines(run, page),
+        destinations(run, page),
         requests::render_locust_table(run, page.style),
         errors::render(run, page),
         summary::render(run, page),
+        each_destination(run, page),
         findings::render(&run.findings, page),
         undecided(run, page),
         summary::render_unavailable(run, page),
@@ -33,6 +35,16 @@ fn command(run: &RunResult, page: &Page) -> String {
 
 fn machines(run: &RunResult, page: &Page) -> String {
     if run.machines.is_empty() { String::new() } else { super::machines::all(run).render(page.style) }
+}
+
+fn destinations(run: &RunResult, page: &Page) -> String {
+    if run.destinations.is_empty() { String::new() } else { super::destinations::all(run).render(page.style) }
+}
+
+/// The figures of each: its ports, its target.
+fn each_destination(run: &RunResult, page: &Page) -> String {
+    let one = |part: &RunResult| format!("To {}: {}", part.plan.target.authority, summary::render(part, page));
+    run.destinations.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 fn undecided(run: &RunResult, page: &Page) -> String {

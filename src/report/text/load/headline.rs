@@ -28,13 +28,18 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
         let line = line.replacen("OK ", "OK   ", usize::from(clean && i == 0));
         out += &format!("{}{}\n", " ".repeat(indent), page.style.paint(tone, &line));
     }
+    let asked = match run.destinations.len() {
+        0 => plan_text::asked(&run.plan),
+        // Each has a row.
+        several => counted(several as u64, "destination"),
+    };
     let second = if clean {
-        plan_text::asked(&run.plan)
+        asked
     } else if run.was_stopped() {
         // The headline says how long it was.
-        format!("{}, {}", plan_text::asked(&run.plan), users_and_connections(run))
+        format!("{asked}, {}", users_and_connections(run))
     } else {
-        format!("{}, {}", plan_text::asked(&run.plan), load(run))
+        format!("{asked}, {}", load(run))
     };
     out + &wrapped(&second, INDENT, page.width)
 }

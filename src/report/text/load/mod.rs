@@ -10,6 +10,7 @@ use crate::model::result::{RunResult, VerdictId};
 mod answers;
 mod careful;
 mod cause;
+pub(in crate::report) mod destinations;
 pub(super) mod detail;
 mod faults;
 pub(in crate::report) mod headline;
@@ -22,6 +23,9 @@ mod timeline;
 
 /// The report of a run on one screen.
 pub(super) fn render(run: &RunResult, page: &Page) -> String {
+    if !run.destinations.is_empty() {
+        return destinations::render(run, page);
+    }
     let head = headline::render(run, page);
     let mut blocks = vec![Block::kept(head.clone()), Block::ranked(6, "\n".into())];
     blocks.extend(cause::blocks(run, page, &head));

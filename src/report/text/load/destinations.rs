@@ -1,0 +1,105 @@
+//! Of a run with several destinations: a row for each, and the page of the one that the verdict is about.
+
+use super::{answers, careful, cause, faults, headline, limits, next, subject, timeline};
+use crate::model::figures::{count, ms, rate};
+use crate::model::order::Order as _;
+use crate::model::result::{RunResult, RunStamp, VerdictId};
+use crate::model::time::per_second;
+use crate::report::style::{Tone, shortened};
+use crate::report::table::{Align, Cell, Table};
+use crate::report::text::Page;
+use crate::report::text::page::{Block, one_screen};
+
+/// Destinations on one screen.
+const ROWS: usize = 6;
+/// Longer names lose their middle.
+const NAME_WIDTH: usize = 28;
+
+/// The report on one screen.
+pub(super) fn render(run: &RunResult, page: &Page) -> String {
+    let head = headline::render(run, page);
+    let mut blocks = vec![Block::kept(head.clone()), Block::ranked(6, "\n".into()), Block::kept(rows(run, page))];
+    let about = about(run);
+    let shown = about.unwrap_or(run);
+    // Failures have their rows where a destination has no finding.
+    let has_more = about.is_some() || subject(run).is_some() || !run.errors.is_empty();
+    if has_more {
+        if let Some(part) = about {
+            let of = page.style.paint(Tone::Heading, &part.plan.target.authority);
+            blocks.push(Block::ranked(2, format!("  {of}\n")));
+        }
+        blocks.extend(cause::blocks(shown, page, &head));
+        blocks.extend(faults::blocks(shown, page, &headline::sentence(shown)));
+        blocks.extend(timeline::block(shown, page));
+        blocks.extend(cause::recurrence(shown, page));
+    } else {
+        blocks.extend(answers::blocks(run, page, &head));
+    }
+    if run.verdict.id == VerdictId::Healthy {
+        blocks.extend(limits::block(run, page));
+    }
+    blocks.extend(careful::blocks(run, page, &head));
+    blocks.extend(next::blocks(run, page));
+    one_screen(blocks)
+}
+
+/// The run to the first destination that has the finding of the page; none where it is of the program as a whole.
+fn about(run: &RunResult) -> Option<&RunResult> {
+    let named = subject(run)?.destinations.first()?;
+    run.destinations.iter().find(|part| part.plan.target.authority == *named)
+}
+
+/// Those with the most to say first; `-v` has all of them.
+fn rows(run: &RunResult, page: &Page) -> String {
+    let mut parts: Vec<&RunResult> = run.destinations.iter().collect();
+    if parts.len() > ROWS {
+        parts.order_by_key(|part| (part.verdict.id == VerdictId::Healthy, part.validity.stamp == RunStamp::Valid));
+    }
+    let hidden = parts.len().saturating_sub(ROWS);
+    parts.truncate(ROWS);
+    let mut table = table(run, &parts);
+    if hidden > 0 {
+        table.note(format!("and {hidden} more: -v"));
+    }
+    table.render(page.style)
+}
+
+/// All of them.
+pub(in crate::report) fn all(run: &RunResult) -> Table {
+    table(run, &run.destinations.iter().collect::<Vec<_>>())
+}
+
+fn table(run: &RunResult, parts: &[&RunResult]) -> Table {
+    let right = Align::Right;
+    let columns = [
+        ("destination", Align::Left),
+        ("weight", right),
+        ("req/s", right),
+        ("failed", right),
+        ("p50", right),
+        ("p95 ms", right),
+        ("ports in use", right),
+    ];
+    let mut table = Table::new(columns).indented(2);
+    for part in parts {
+        let t = &part.totals;
+        let failed = t.failures.saturating_add(t.local_failures);
+        let tone = |bad: bool| if bad { Tone::Bad } else { Tone::Normal };
+        let time = |pick: fn(&crate::model::result::LatencyMs) -> f64| t.latency_ms.as_ref().map_or("-".into(), |l| ms(pick(l)));
+        let ports = part.ports.as_ref().and_then(|p| Some((p.in_use()?, p.pool?)));
+        let weight = run.plan.destinations.iter().find(|d| d.target.addr == part.plan.target.addr).map(|d| d.weight);
+        table.row([
+            Cell::from(shortened(&part.plan.target.authority, NAME_WIDTH)),
+            Cell::from(weight.map_or_else(|| "?".into(), count)),
+            Cell::from(rate(per_second(t.requests.saturating_sub(t.failures), part.duration_s))),
+            Cell::toned(tone(failed > 0), count(failed)),
+            Cell::from(time(|l| l.p50)),
+            Cell::from(time(|l| l.p95)),
+            Cell::toned(
+                tone(ports.is_some_and(|(used, pool)| used >= pool)),
+                ports.map_or_else(|| "?".into(), |(used, pool)| format!("{} of {}", count(used), count(pool))),
+            ),
+        ]);
+    }
+    table
+}
