@@ -40,7 +40,7 @@ use crate::sys::signals::StopFlag;
 pub(crate) struct Args {
     /// http:// URLs to load; without one, sockbench's own server
     #[arg(value_name = "URL")]
-    urls: Vec<String>,
+    pub(crate) urls: Vec<String>,
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]

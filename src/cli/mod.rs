@@ -225,7 +225,8 @@ fn only_urls(cli: Cli, words: &[OsString]) -> Result<Cli, Exit> {
     let Command::Load(args) = &cli.command else { return Ok(cli) };
     let Some(word) = args.stray() else { return Ok(cli) };
     let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
-    let exit = Exit::usage(format!("unexpected argument '{word}' found"));
+    let beside = args.urls.iter().find(|url| url.as_str() != word).map_or("", String::as_str);
+    let exit = Exit::usage(format!("{word}: not a URL, beside {beside}"));
     Err(exit.hint(misplaced(Some("load"), word, &words).unwrap_or_default()))
 }
 

@@ -211,7 +211,8 @@ mod tests {
             m.iter().map(|e| (e.path.as_str(), e.weight)).collect::<Vec<_>>(),
             [("/health", 50), ("/io", 30), ("/cpu?a=b", 1)]
         );
-        for bad in ["", "health=1", "/a=0", "/a=x", "/a=1,/a=2", "/a b=1", "/a=99999999999", "/a#b", "http://h/a=1", "/ü,/%C3%BC"]
+        assert_eq!(mix("http://h:80/a=3").expect("a URL").0, [MixEntry { path: "http://h:80/a".into(), weight: 3 }]);
+        for bad in ["", "health=1", "/a=0", "/a=x", "/a=1,/a=2", "/a b=1", "/a=99999999999", "/a#b", "ftp://h/a=1", "/ü,/%C3%BC"]
         {
             assert!(mix(bad).is_err(), "{bad}");
         }

@@ -6,7 +6,10 @@ fn refused(line: &str) -> Exit {
     let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
     match one_dash(&words) {
         Err(exit) => exit,
-        Ok(()) => bad_arguments(&Cli::try_parse_from(&words).expect_err(line), &words),
+        Ok(()) => match Cli::try_parse_from(&words) {
+            Ok(cli) => only_urls(cli, &words).expect_err(line),
+            Err(e) => bad_arguments(&e, &words),
+        },
     }
 }
 

@@ -8,6 +8,8 @@ mod counts;
 #[cfg(test)]
 mod damaged_tests;
 pub mod destinations;
+#[cfg(test)]
+mod destinations_tests;
 mod diagnosis;
 mod fits;
 #[cfg(test)]

@@ -216,7 +216,7 @@ pub struct ThreadRow {
 }
 
 /// The process that listens at the target, its children included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct TargetResources {

@@ -6,11 +6,11 @@ use super::hlog::HlogWriter;
 use super::locust_csv::{History, failures_csv, stats_csv};
 use super::style::Style;
 use super::text::{Detail, Page, render_run};
-use super::{json, locust};
+use super::{html, json, locust};
 use crate::model::course::{LevelOf, Stage, Stages};
 use crate::model::finding::{Severity, Spoils};
 use crate::model::outcome::Cause;
-use crate::model::plan::{Pinning, PortMode, PortRange, Unreached};
+use crate::model::plan::{Destination, Pinning, PortMode, PortRange, Unreached};
 use crate::model::result::{
     ClockOffset, CoreUse, Doubt, Machine, MachinePoint, MachinePorts, PlannedStart, RunResult, Validity, Verdict, VerdictId,
 };
@@ -230,6 +230,8 @@ fn the_machines_of_an_older_verdict_are_those_that_its_sentence_begins_with() {
 /// Every key of the document, array elements as `[]`; the figures of a latency and of a phase are listed once.
 fn keys_of(value: &serde_json::Value, at: &str, into: &mut std::collections::BTreeSet<String>) {
     match value {
+        // A document of its own, and a target as above.
+        _ if ["destinations[]", "plan.destinations[].target"].contains(&at) => {}
         serde_json::Value::Array(items) => items.iter().for_each(|item| keys_of(item, &format!("{at}[]"), into)),
         // Names chosen by the run, not by the schema.
         serde_json::Value::Object(_) if at.ends_with(".status") || at.ends_with(".evidence") => {}
@@ -261,7 +263,13 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         (f.run.plan.pin, f.run.plan.busy_poll) = (Pinning::Auto, true);
         f.run.resources.target.iter_mut().for_each(|t| t.busy_poll = true);
         f.run.resources.client.cores = vec![CoreUse { core: 0, cpu_s: 0.5 }];
+        let (other, all_ports) = (f.run.clone(), f.run.ports_all.clone());
+        f.run.resources.other_targets_cpu_percent_mean = Some(9.0);
+        f.run.series.iter_mut().for_each(|p| p.other_targets_cpu_percent = Some(9.0));
         merged(&mut f.run);
+        to_two_destinations(&mut f.run, other);
+        f.run.resources.target = f.run.destinations[0].resources.target.clone();
+        f.run.ports_all = all_ports;
         f.run.validity.stopped = true;
         f.run.findings.iter_mut().for_each(|finding| finding.spoils = Some(Spoils::RatesAndLatencies));
         (f.run.plan.led, f.run.careful) = (true, vec!["w1: only 3 answers".into()]);
@@ -278,4 +286,53 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
     let missing: Vec<_> = keys.difference(&documented).collect();
     let stale: Vec<_> = documented.difference(&keys).collect();
     assert!(missing.is_empty() && stale.is_empty(), "docs/JSON.md lacks {missing:?} and has too many {stale:?}");
+}
+
+/// As if it had gone to two destinations, the first of which is `self`'s and the second had no trouble.
+fn to_two_destinations(run: &mut RunResult, other: RunResult) {
+    let mut parts = [run.clone(), other];
+    for (part, port) in parts.iter_mut().zip([8080, 8081]) {
+        part.plan.target.addr.set_port(port);
+        part.plan.target.authority = part.plan.target.addr.to_string();
+        if let Some(ports) = &mut part.ports {
+            ports.destination = part.plan.target.authority.clone();
+        }
+    }
+    let weights = [9, 1];
+    let destination = |(part, weight): (&RunResult, u64)| Destination { target: part.plan.target.clone(), weight };
+    run.plan.destinations = parts.iter().zip(weights).map(destination).collect();
+    run.plan.mix = parts.iter().flat_map(|p| p.plan.mix.iter().map(|m| m.as_url(&p.plan.target.authority))).collect();
+    let name = parts[0].plan.target.authority.clone();
+    for finding in &mut run.findings {
+        finding.destinations = vec![name.clone()];
+        finding.title = format!("{name}: {}", finding.title);
+    }
+    run.verdict.sentence = format!("{name}: {}", run.verdict.sentence);
+    run.verdict.short = run.verdict.short.as_ref().map(|short| format!("{name}: {short}"));
+    run.verdict.who = Some(name);
+    run.ports_all = parts.iter().filter_map(|p| p.ports.clone()).collect();
+    run.resources.target = None;
+    for key in ["resources.target", "ports_all[].forecast"] {
+        run.explain_null(key, "each destination has its own: destinations[]");
+    }
+    run.destinations = parts.to_vec();
+}
+
+#[test]
+fn a_run_to_several_destinations_has_a_row_for_each() {
+    let mut run = fixture::broken().run;
+    to_two_destinations(&mut run, fixture::healthy().run);
+    let text = render_run(&run, &Page::plain());
+    assert!(text.lines().count() <= Page::LINES && text.lines().all(|l| l.chars().count() <= Page::WIDTH), "{text}");
+    insta::assert_snapshot!("a_run_to_two_destinations_as_text", text);
+    let whole = render_run(&run, &full());
+    assert!(whole.contains("To 127.0.0.1:8080: ") && whole.contains("To 127.0.0.1:8081: "), "{whole}");
+    let page = html::render_run(&run, &EndpointTimes::default());
+    assert!(page.contains("to 127.0.0.1:8081") && page.contains("Destinations"), "a curve and a row each");
+    let stored = json::render(&run).unwrap();
+    assert_eq!(json::parse(&stored).unwrap(), run, "it is read again as it was written");
+    let mut many = run.clone();
+    many.destinations = (0..12).map(|n| run.destinations[n % 2].clone()).collect();
+    let text = render_run(&many, &Page::plain());
+    assert!(text.lines().count() <= Page::LINES && text.contains("and 6 more"), "{text}");
 }

@@ -7,6 +7,7 @@ mod compare_command;
 mod containers;
 mod counting;
 mod daemon;
+mod destinations;
 #[path = "../support/documents.rs"]
 mod documents;
 mod exhaustion_model;
