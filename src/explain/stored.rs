@@ -15,11 +15,14 @@ use crate::model::study::{StepRow, StudyResult};
 
 /// A stored run (`sockbench/1`).
 pub fn explain_run(run: &RunResult, known: &Known) -> Explanation {
-    let mut findings = keep_proofs(diagnose(run), &run.findings);
+    // Of several destinations each was judged by its own facts.
+    let is_judged = !run.destinations.is_empty();
+    let mut findings = if is_judged { run.findings.clone() } else { keep_proofs(diagnose(run), &run.findings) };
     // What the report says first.
     let leads = deciding(&findings).map(|f| f.id);
     findings.order_by_key(|f| Some(f.id) != leads);
-    explanation("run", findings, run, known)
+    let of = findings.first().and_then(|f| run.destination(f.destinations.first()?)).unwrap_or(run);
+    explanation("run", findings, of, known)
 }
 
 /// The steps of a stored study (`sockbench-study/1`): the study's own findings first, then each step's, each id once. The

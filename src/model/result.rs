@@ -365,6 +365,11 @@ impl RunResult {
         only.into_iter().chain(&self.destinations)
     }
 
+    /// The run to the destination that findings call `name`.
+    pub fn destination(&self, name: &str) -> Option<&Self> {
+        self.destinations.iter().find(|part| part.plan.target.authority == name)
+    }
+
     /// Whether somebody ended it before its planned end.
     pub fn was_stopped(&self) -> bool {
         self.validity.stopped

@@ -61,7 +61,8 @@ impl From<&str> for Command {
 /// The plan as a `sockbench load` command.
 pub fn load(plan: &LoadPlan) -> String {
     let mut words = vec!["sockbench load".to_owned()];
-    if !plan.target.own_server {
+    // The entries of the mix of several destinations are URLs.
+    if !plan.target.own_server && !plan.has_several_destinations() {
         words.push(quoted(&plan.target.url));
     }
     words.extend(flags(plan).iter().map(ToString::to_string));

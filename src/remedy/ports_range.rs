@@ -13,7 +13,7 @@ use crate::model::explanation::Os;
 use crate::model::figures;
 use crate::model::finding::Remedy;
 use crate::model::limits;
-use crate::model::plan::{PortMode, PortRange};
+use crate::model::plan::{Destination, PortMode, PortRange};
 use crate::model::result::RunResult;
 
 /// The widest range that leaves the well-known ports alone.
@@ -141,7 +141,7 @@ pub(super) fn wider_range(at: &Situation<'_>) -> Option<Remedy> {
 pub(super) fn destinations(at: &Situation<'_>) -> Option<Remedy> {
     let (run, b) = (at.run, at.budget()?);
     let own_pool = matches!(run.plan.port_mode, PortMode::Auto | PortMode::NoPort | PortMode::Range);
-    let halves = run.plan.users > 1;
+    let halves = run.plan.users > 1 && run.plan.requests != 1;
     // Its own child server has one address.
     if !own_pool || run.plan.target.own_server || b.hold.is_zero() || b.pool == 0 || !halves {
         return None;
@@ -166,22 +166,16 @@ pub(super) fn destinations(at: &Situation<'_>) -> Option<Remedy> {
     }
     let port = if to.port() < u16::MAX { to.port() + 1 } else { to.port() - 1 };
     let second = std::net::SocketAddr::new(to.ip(), port).to_string();
-    let half = |host: Option<&str>| {
-        let plan = load_with(&run.plan, |p| {
-            (p.users, p.rate, p.spawn_rate) = (p.users / 2, p.rate / 2.0, p.spawn_rate / 2.0);
-            p.requests = p.requests.div_ceil(2);
-            if let Some(host) = host {
-                p.target.url = p.target.url.replacen(&p.target.authority, host, 1);
-            }
-        });
-        plan.line
-    };
-    let line = format!(
-        "sockbench server --listen {} & SERVER=$!; sleep 1; {} & LOAD=$!; {}; wait $LOAD; kill $SERVER",
-        quoted(&second),
-        half(None),
-        half(Some(&second))
-    );
+    let Command { line, .. } = load_with(&run.plan, |p| {
+        let mut other = p.target.clone();
+        other.url = other.url.replacen(&other.authority, &second, 1);
+        other.authority.clone_from(&second);
+        let targets = [p.target.clone(), other];
+        p.mix = targets.iter().flat_map(|target| p.mix.iter().map(|entry| entry.as_url(&target.authority))).collect();
+        p.destinations = targets.map(|target| Destination { target, weight: 1 }).to_vec();
+    });
+    let listen = quoted(&second);
+    let line = format!("sockbench server --listen {listen} & SERVER=$!; sleep 1; {line}; kill $SERVER");
     let command = Command { line, change: Some(format!("half of the load to {second}")) };
     Some(named(Name::Destinations, action, command, expected))
 }

@@ -53,7 +53,13 @@ fn port_remedies_work_beside_each_other() {
     second.resources.target.as_mut().unwrap().name = "sockbench".into();
     let command = by(&second, "destinations").command;
     assert!(command.starts_with("sockbench server --listen 127.0.0.1:8081 & "), "{command}");
-    assert!(command.matches("--conns 25 ").count() == 2 && command.contains("load http://127.0.0.1:8081 "), "{command}");
+    assert!(
+        command.matches("sockbench load ").count() == 1 && command.contains(" --conns 50 "),
+        "all users in one run: {command}"
+    );
+    for entry in ["http://127.0.0.1:8080/health=1", "http://127.0.0.1:8081/health=1"] {
+        assert!(command.contains(entry), "{command}");
+    }
 }
 
 /// In a private namespace the settings are part of the command; the host's are left alone.

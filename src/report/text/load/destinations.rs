@@ -45,8 +45,7 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
 
 /// The run to the first destination that has the finding of the page; none where it is of the program as a whole.
 fn about(run: &RunResult) -> Option<&RunResult> {
-    let named = subject(run)?.destinations.first()?;
-    run.destinations.iter().find(|part| part.plan.target.authority == *named)
+    run.destination(subject(run)?.destinations.first()?)
 }
 
 /// Those with the most to say first; `-v` has all of them.
