@@ -61,9 +61,12 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
     }
     let unfinished = unfinished::longest(run).filter(|_| hang.begun >= n);
     text += match unfinished {
-        Some(_) => "It is no matter of speed: what came, came at once. Latency figures leave these requests out.",
-        None => "These requests were sent and not answered. Latency figures are censored: they leave these requests out.",
+        Some(_) => "It is no matter of speed: what came, came at once.",
+        None => "These requests were sent and not answered.",
     };
+    if run.totals.latency_ms.is_some() {
+        text += " Latency figures leave these requests out.";
+    }
     // Waits that are many times the slowest answer do not end: more time changes nothing.
     let may_be_slow = hang.slowest_ms.is_none_or(|slowest| hang.waited_ms < STUCK_TIMES * slowest);
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);

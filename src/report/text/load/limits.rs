@@ -18,6 +18,9 @@ const RATE_WITHIN: f64 = 0.02;
 /// A part that is used this much is named as near its limit.
 const NEAR: f64 = 0.5;
 
+/// A queue of this part of a median keeps users from more.
+const QUEUED: f64 = 0.25;
+
 /// Ports of before the run are named from this part of those in use at its peak.
 const EARLIER: f64 = 0.1;
 
@@ -51,13 +54,17 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
         let why = why(run);
         let reached = match is_clean(run) {
             // In a closed loop each user waits for its answer: more users, more requests.
-            true if !run.plan.is_open_loop() && !why.is_empty() => "the users",
+            true if !run.plan.is_open_loop() && !why.is_empty() => match queue(run) {
+                // What waits in a queue there is not the users' own pace alone.
+                Some(queue) => format!("the users, and the target's queue ({queue})"),
+                None => "the users".to_owned(),
+            },
             // Too little to say so.
-            true if no_rate(run, answered(run)).is_some() => "",
-            true => "none reached",
-            false => "",
+            true if no_rate(run, answered(run)).is_some() => String::new(),
+            true => "none reached".to_owned(),
+            false => String::new(),
         };
-        let first = [reached, &why].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
+        let first = [&*reached, &why].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
         if !first.is_empty() {
             text += &page.labelled("limit", Tone::Normal, &first);
         }
@@ -80,6 +87,14 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
         }
     }
     (!text.is_empty()).then(|| Block::ranked(5, text))
+}
+
+/// `191 of 391 ms of /io`: the largest part of a median that is the target's queue, by its own timing, where it is much.
+fn queue(run: &RunResult) -> Option<String> {
+    let told = run.endpoints.iter().filter_map(|e| Some((e, e.server_timing_ms.as_ref()?.queue.p50, e.latency_ms?.p50)));
+    let much = told.filter(|(_, queue, all)| *all > 0.0 && queue / all >= QUEUED);
+    let (e, queue, all) = much.max_by(|a, b| (a.1 / a.2).total_cmp(&(b.1 / b.2)))?;
+    Some(format!("{} of {} ms of {}", ms(queue), ms(all), e.name))
 }
 
 /// Why the rate is what it is, where the plan says so.

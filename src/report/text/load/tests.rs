@@ -112,6 +112,20 @@ fn a_number_has_a_rate_where_it_is_large_enough_itself() {
     assert!(full(&run).contains("(of 5,000 requests in 0.5 s: too short for a rate that holds)"), "{}", full(&run));
 }
 
+/// A queue shorter than the work is no finding yet; but it is not the users alone who set the pace.
+#[test]
+fn a_queue_of_the_target_is_named_beside_the_users() {
+    let (_, mut run) = stored().find(|(name, _)| *name == "healthy").unwrap();
+    let flat = |run: &RunResult| render_run(run, &Page::plain()).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat(&run).contains("limit the users: "), "{}", flat(&run));
+    let e = &mut run.endpoints[0];
+    let (p50, name) = (e.latency_ms.unwrap().p50, e.name.clone());
+    let pair = |p50: f64| crate::model::result::PhaseMs { p50, p99: p50 };
+    e.server_timing_ms = Some(crate::model::result::ServerTimingMs { queue: pair(0.45 * p50), work: pair(0.55 * p50) });
+    let text = flat(&run);
+    assert!(text.contains("limit the users, and the target's queue (") && text.contains(&format!("ms of {name})")), "{text}");
+}
+
 /// Ports that an earlier run left in TIME_WAIT are not this run's.
 #[test]
 fn ports_of_before_the_run_are_named() {
