@@ -39,7 +39,7 @@ fn a_slower_target_is_found_named_and_judged() {
     let refused = sockbench(dir.path(), "compare before after");
     assert_eq!(code(&refused), Some(2), "{refused:?}");
     assert!(
-        text(&refused.stderr).contains("the second had --server io-sleep=80ms")
+        text(&refused.stderr).contains("the second run had --server io-sleep=80ms")
             && text(&refused.stderr).contains("--across-environments"),
         "{refused:?}"
     );

@@ -44,9 +44,12 @@ fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
             Some(row) => return Some(format!("cannot be said: other programs took the cores {}", row.place())),
             None => (Some(at_step(found) + beside_the_target(steps, found)), None),
         },
+        None if failing(steps).is_some() => (failing(steps), None),
         None => by_row(steps).map_or((None, None), |(text, about)| (Some(text), about)),
     };
-    let near = ceiling.and_then(|c| near(steps, c, about));
+    // Failures kept the rate from the ceiling of the target; that of the ports may be why they failed.
+    let is_of_use = |c: &&Ceiling| c.kind == CeilingKind::Ports || steps.saturation.is_some() || failing(steps).is_none();
+    let near = ceiling.filter(is_of_use).and_then(|c| near(steps, c, about));
     match (found, near) {
         (Some(found), Some(near)) => Some(format!("{found}; {near}")),
         (found, near) => found.or(near),
@@ -89,15 +92,18 @@ fn beside_the_target(steps: &Steps<'_>, found: &Saturation) -> &'static str {
     if from.into_iter().any(|run| is_other(run.verdict.id)) { ", not by the target alone" } else { "" }
 }
 
+/// Why saturation cannot be said of steps of rising load with failures: their rates are not those of answers.
+fn failing(steps: &Steps<'_>) -> Option<String> {
+    steps.rising()?;
+    let row = steps.rows.iter().find(|r| !is_of_answers(r))?;
+    Some(format!("cannot be said: {} of the requests {} got no answer", share(row.unanswered_share), row.place()))
+}
+
 /// The heaviest step against the ideal rate, that of its users if none waited, where the rows alone show no saturation; a step that its own findings
 /// call saturated is called so here. With the step that the text ends with; nothing where the load did not rise.
 fn by_row(steps: &Steps<'_>) -> Option<(String, Option<usize>)> {
     let (light, heavy) = steps.rising()?;
     let (first, last) = (&steps.rows[light], &steps.rows[heavy]);
-    if let Some(row) = steps.rows.iter().find(|r| !is_of_answers(r)) {
-        let text = format!("cannot be said: {} of the requests {} got no answer", share(row.unanswered_share), row.place());
-        return Some((text, None));
-    }
     let full = (0..steps.rows.len()).find(|i| steps.runs[*i].verdict.id == VerdictId::TargetBound);
     let how = full.map(|i| steps.at(i));
     if steps.runs[heavy].plan.is_open_loop() {

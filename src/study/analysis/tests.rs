@@ -221,6 +221,17 @@ fn steps_that_other_programs_made_slow_say_nothing_of_the_target() {
     assert!(page.starts_with("OTHER PROGRAMS TOOK THE CPU from 50 users on") && !page.contains("SATURATED"), "{page}");
 }
 
+/// A rate that failures kept low is no part of what the target's CPU allows.
+#[test]
+fn steps_with_failures_are_not_compared_with_the_ceiling() {
+    let mut steps = vec![step(10, 27.2, 0.1, 30.0), step(100, 60.0, 0.1, 30.0)];
+    steps[1].totals.failures = steps[1].totals.requests / 2;
+    let analysis = analyse(&steps, &kinds(&steps));
+    assert!(analysis.ceiling.as_ref().is_some_and(|c| c.kind != CeilingKind::Ports));
+    let said = answer(&analysis, Question::Saturation);
+    assert!(said.starts_with("cannot be said: ") && said.ends_with("got no answer"), "{said}");
+}
+
 #[test]
 fn a_step_that_ends_inside_its_ramp_is_named() {
     let mut run = fixture::healthy().run;
