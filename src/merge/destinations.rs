@@ -142,12 +142,20 @@ fn fullest(parts: &[RunResult]) -> Option<&RunResult> {
     known.reduce(|a, b| if used(b) > used(a) { b } else { a })
 }
 
+/// The places of the destinations, those first whose verdict became so first.
+fn by_time(parts: &[RunResult]) -> Vec<usize> {
+    let since = |at: &usize| parts[*at].verdict.since_s.unwrap_or(f64::INFINITY);
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.order_by(|a, b| since(a).total_cmp(&since(b)));
+    order
+}
+
 /// What is found of single destinations, a finding for each id, with the text of the first destination that has it.
 fn by_destination(parts: &[RunResult], names: &[String]) -> Vec<Finding> {
     let mut by_id: BTreeMap<FindingId, (&Finding, Vec<String>)> = BTreeMap::new();
-    for (part, name) in parts.iter().zip(names) {
-        for finding in part.findings.iter().filter(|f| !f.id.is_of_process()) {
-            by_id.entry(finding.id).or_insert_with(|| (finding, Vec::new())).1.push(name.clone());
+    for at in by_time(parts) {
+        for finding in parts[at].findings.iter().filter(|f| !f.id.is_of_process()) {
+            by_id.entry(finding.id).or_insert_with(|| (finding, Vec::new())).1.push(names[at].clone());
         }
     }
     let named = by_id.into_values().map(|(finding, destinations)| Finding {
@@ -158,9 +166,10 @@ fn by_destination(parts: &[RunResult], names: &[String]) -> Vec<Finding> {
     named.collect()
 }
 
-/// A verdict, the finding that decides it, and when it became so.
+/// A verdict and the finding that decides it.
 struct Candidate {
     by: FindingId,
+    /// the place of the destination; none of the program as a whole
     at: Option<usize>,
     verdict: Verdict,
 }
@@ -173,7 +182,8 @@ fn verdict(whole: &Diagnosis, shared: &[Finding], parts: &[RunResult], names: &[
         let verdict = if same { whole.verdict.clone() } else { Verdict::new(id, finding.title.clone()) };
         Candidate { by: finding.id, at: None, verdict }
     });
-    let of_parts = parts.iter().enumerate().filter_map(|(at, part)| {
+    let of_parts = by_time(parts).into_iter().filter_map(|at| {
+        let part = &parts[at];
         let own: Vec<Finding> = part.findings.iter().filter(|f| !f.id.is_of_process()).cloned().collect();
         let (id, finding) = diagnose::decision(&own)?;
         let same = diagnose::deciding(&part.findings).is_some_and(|f| f.id == finding.id);
@@ -181,18 +191,13 @@ fn verdict(whole: &Diagnosis, shared: &[Finding], parts: &[RunResult], names: &[
         Some(Candidate { by: finding.id, at: Some(at), verdict })
     });
     let mut all: Vec<Candidate> = of_all.into_iter().chain(of_parts).collect();
-    let since = |c: &Candidate| c.verdict.since_s.unwrap_or(f64::INFINITY);
     // Other programs explain what nothing else does.
-    all.order_by(|a, b| {
-        let order = |c: &Candidate| (c.by == FindingId::HostContended, c.by);
-        order(a).cmp(&order(b)).then_with(|| since(a).total_cmp(&since(b)))
-    });
+    all.order_by_key(|c| (c.by == FindingId::HostContended, c.by));
     let Some(first) = all.first() else { return without_finding(whole, parts, names) };
-    let Some(at) = first.at else { return first.verdict.clone() };
-    let mut with: Vec<String> = vec![names[at].clone()];
-    with.extend(
-        all.iter().filter(|c| c.by == first.by).filter_map(|c| c.at).filter(|other| *other != at).map(|o| names[o].clone()),
-    );
+    if first.at.is_none() {
+        return first.verdict.clone();
+    }
+    let with: Vec<String> = all.iter().filter(|c| c.by == first.by).filter_map(|c| Some(names[c.at?].clone())).collect();
     named(&first.verdict, &who(&with, names.len(), NOUN))
 }
 

@@ -67,6 +67,19 @@ fn a_pool_that_ran_out_is_of_one_destination_and_no_pools_are_added() {
 }
 
 #[test]
+fn of_several_with_the_same_finding_the_first_in_time_speaks() {
+    let late: Vec<(u64, u64, Outcome)> = (0..90).map(|n| (n * 40, 10, if n >= 60 { no_port() } else { OK })).collect();
+    let mut first = to(8080, OK);
+    first.run = RunResult { plan: first.run.plan.clone(), ..part(1, 1, "2026-11-24T10:00:00Z", &late).run };
+    let run = joined(vec![first, to(8081, no_port())]);
+    assert_eq!(run.verdict.who.as_deref(), Some("127.0.0.1:8081, 127.0.0.1:8080"));
+    let finding = run.findings.iter().find(|f| f.id == FindingId::LocalPortsExhausted).expect("found");
+    assert_eq!(finding.destinations, ["127.0.0.1:8081", "127.0.0.1:8080"]);
+    assert_eq!(run.verdict.since_s, run.destinations[1].verdict.since_s);
+    assert!(run.verdict.since_s < run.destinations[0].verdict.since_s, "{:?}", run.verdict);
+}
+
+#[test]
 fn a_finding_of_several_names_them_and_the_order_of_findings_decides() {
     let refused = Outcome::Failed(Failure::new(Call::Http, Cause::Status(503)));
     let run = joined(vec![to(8080, refused), to(8081, no_port()), to(8082, no_port())]);

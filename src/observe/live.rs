@@ -115,6 +115,23 @@ mod tests {
     }
 
     #[test]
+    fn of_several_destinations_the_fullest_is_named() {
+        let to = |port: u16, used: u32, pool: u32| LivePorts {
+            towards: Some(([127, 0, 0, 1], port).into()),
+            count: Some(timed(used)),
+            pool: Some(pool),
+            ..live(60.0, 100.0)
+        };
+        let (many, few) = (to(8080, 300, 1000), to(8081, 90, 100));
+        assert!(few.is_fuller_than(&many) && !many.is_fuller_than(&few), "by the part of the pool");
+        assert!(many.is_fuller_than(&LivePorts { count: None, ..few }), "what is not known is not the fullest");
+        assert_eq!(few.in_words().unwrap(), "ports to 127.0.0.1:8081 90/100, full in 10 s");
+        assert_eq!(few.ports(), None, "not looked at yet");
+        let looked = LivePorts { looked: Some(1), ..few };
+        assert_eq!(looked.ports().unwrap().destination, "127.0.0.1:8081");
+    }
+
+    #[test]
     fn above_the_ceiling_it_counts_down_and_below_it_does_not() {
         let mut g = live(60.0, 100.0);
         assert_eq!(g.in_words(), None, "no count yet");
