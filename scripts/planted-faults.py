@@ -405,11 +405,12 @@ def main(arguments):
             print(f"{known['result']:<11} {row['id']:<40} {row['file']:<36} {row['about']}: {', '.join(known['by'][:3])}")
         return 0 if summary(rows, state) else 1
     if options.table:
-        print("| fault | result | by |\n|---|---|---|")
+        print("| fault | caught by |\n|---|---|")
         for row in rows:
             known = state.of(row) or {"result": "not run", "by": []}
-            by = f"`{known['by'][0]}`" + (f" and {len(known['by']) - 1} more" if known["by"][1:] else "") if known["by"] else ""
-            print(f"| `{row['id']}` | {known['result']} | {by} |")
+            more = f" and {len(known['by']) - 1} more" if known["by"][1:] else ""
+            by = f"`{known['by'][0]}`{more}" if known["result"] in CAUGHT else known["result"]
+            print(f"| `{row['id']}` | {by} |")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     todo = [r for r in rows if (state.of(r) or {"result": ""})["result"] not in CAUGHT]
