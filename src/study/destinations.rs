@@ -138,6 +138,10 @@ impl Lane<'_> {
 
 impl Drop for Lane<'_> {
     fn drop(&mut self) {
+        // Nobody waits for one that ended in a panic.
+        if thread::panicking() {
+            self.give_up();
+        }
         self.tell(Told::Over(self.at));
     }
 }
