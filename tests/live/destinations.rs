@@ -24,7 +24,7 @@ fn text(bytes: &[u8]) -> String {
 /// The document and the page of a run that is kept in `dir`.
 fn kept(dir: &std::path::Path) -> (Value, String) {
     let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap();
-    (serde_json::from_str(&read("run.json")).unwrap(), read("report.txt"))
+    (crate::documents::parse("run", &read("run.json")), read("report.txt"))
 }
 
 #[test]
@@ -108,6 +108,25 @@ fn a_destination_that_refuses_is_named_and_the_other_has_all_its_requests() {
     assert!(told.contains("connect 127.0.0.1:1: connection refused (ECONNREFUSED)"), "{told}");
     let row = page.lines().find(|line| line.trim_start().starts_with(&served.addr.to_string())).unwrap();
     assert_eq!(row.split_whitespace().nth(3), Some("0"), "nothing failed there: {row}");
+}
+
+/// A rate, stages and a run that nobody watches are divided as users are; each document keeps to its schema.
+#[test]
+fn rates_and_stages_are_divided_and_nobody_needs_to_watch() {
+    let servers = [(); 2].map(|()| Served::start(&[]));
+    let mix = format!("http://{}/health=3,http://{}/health=1", servers[0].addr, servers[1].addr);
+    for (flags, of_first) in [
+        (&["-R", "400", "-c", "8", "-n", "40"][..], 30),
+        (&["--stages", "0s@8,1s@8", "-n", "40"], 30),
+        (&["-n", "40", "-c", "4", "--no-observe"], 30),
+    ] {
+        let out = load(&[&["--mix", &mix, "--json", "-"], flags].concat());
+        assert!(out.status.success(), "{flags:?}: {}", text(&out.stderr));
+        let document: Value = crate::documents::parse_bytes("run", &out.stdout);
+        let asked = |at: usize| document["destinations"][at]["totals"]["attempts"].as_u64().unwrap();
+        assert_eq!((asked(0), asked(1)), (of_first, 40 - of_first), "{flags:?}");
+        assert_eq!(document["ports"].is_null(), flags.contains(&"--no-observe"), "{flags:?}");
+    }
 }
 
 /// Why a ring is divided among destinations, and a pool that the kernel chooses from at connect() is not.
