@@ -330,13 +330,13 @@ pub(crate) fn conclude(runs: &[(&RunResult, Ended)], signal: Option<i32>, fail_o
     for (run, ended) in runs {
         if let Ended::Refused(failure) = ended {
             let target = &run.plan.target;
-            let all = run.totals.attempts;
             let exit = Exit::environment(format!(
-                "{} {}: {} ({}): no connection succeeded in {all} attempts",
+                "{} {}: {} ({}): no connection succeeded in {}",
                 failure.call.word(),
                 target.addr,
                 failure.message(),
-                failure.name()
+                failure.name(),
+                counted(run.totals.attempts, "attempt")
             ));
             return Err(exit.hint(if failure.errno() == Some(ECONNREFUSED) {
                 "nothing listens there: `ss -ltn` shows who listens; without a URL sockbench starts its own server"

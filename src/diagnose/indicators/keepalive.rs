@@ -3,6 +3,7 @@
 use super::rows::Rows;
 use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{FORBIDS_ANSWERS, FORBIDS_SECONDS, FORBIDS_SHARE};
+use crate::model::figures::counted;
 use crate::model::outcome::{Call, Cause, ECONNRESET, EPIPE, Failure, ProtocolFault};
 use crate::model::plan::Closer;
 use crate::model::result::{ErrorRow, RunResult, SeriesPoint};
@@ -42,7 +43,7 @@ pub(super) fn not_kept(run: &RunResult, seen: &Indicators) -> Seen<NotKept> {
         return Seen::No;
     }
     if answers < FORBIDS_ANSWERS {
-        return Seen::Unknown(format!("only {answers} answers came: too few to decide"));
+        return Seen::Unknown(format!("only {} came: too few to decide", counted(answers, "answer")));
     }
     let (announced, ended) = ends(run, answers);
     let share = ended as f64 / answers as f64;

@@ -71,7 +71,7 @@ fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
     ));
     Found::new(
         format!(
-            "the target ended the connection after {} of the answers{since}, although asked to keep it",
+            "the target did not keep the connection after {} of the answers{since}, although asked to",
             share(not_kept.share)
         ),
         text,

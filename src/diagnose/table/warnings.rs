@@ -33,7 +33,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: Id::TargetForbidsKeepalive,
-        says: "the target ended the connection after each answer, or announced that it would, although asked to keep it",
+        says: "the target did not keep connections: it ended them after an answer, or announced the end, although asked to keep it",
         fires: "it did so after at least {FORBIDS_SHARE} of at least {FORBIDS_ANSWERS} answers, by FIN or by RST; or from a moment in mid-run to the end, over at least {FORBIDS_SECONDS}",
         needs: "fewer than {FORBIDS_ANSWERS} answers came",
         advises: "keep-alive at the target, a longer idle timeout, a ring of ports",

@@ -183,7 +183,7 @@ fn connections(run: &RunResult) -> String {
         text += &format!(", {} failed to open", count(t.connects_failed));
     }
     if let Some(each) = t.requests_per_connection {
-        text += &format!(", {} requests on each", number(each));
+        text += &format!(", {} {} on each", number(each), if number(each) == "1" { "request" } else { "requests" });
     }
     let c = &run.closes;
     text += &format!("; ended by the client {}, the target {}, a reset {}", count(c.client), count(c.server), count(c.reset));

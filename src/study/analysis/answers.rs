@@ -39,8 +39,11 @@ pub(super) fn answers(steps: &Steps<'_>, endpoints: &[EndpointLoad], ceiling: Op
 
 /// Where the rate falls behind the users, and the lowest known ceiling.
 fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
+    let is_full = || steps.runs.iter().any(|run| run.verdict.id == VerdictId::TargetBound);
     let (found, about) = match steps.saturation {
         Some(found) => match host_bound(steps, found) {
+            // A step that its own findings call saturated is.
+            Some(_) if is_full() => by_row(steps).map_or((None, None), |(text, about)| (Some(text), about)),
             Some(row) => return Some(format!("cannot be said: other programs took the cores {}", row.place())),
             None => (Some(at_step(found) + beside_the_target(steps, found)), None),
         },
@@ -57,7 +60,7 @@ fn saturation(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
 }
 
 /// The first step of the saturated ones whose cores other programs had: it may be flat for that.
-fn host_bound<'a>(steps: &Steps<'a>, found: &Saturation) -> Option<&'a StepRow> {
+pub(super) fn host_bound<'a>(steps: &Steps<'a>, found: &Saturation) -> Option<&'a StepRow> {
     let is_there = |i: &usize| steps.rows[*i].users >= found.users && steps.runs[*i].verdict.id == VerdictId::HostBound;
     (0..steps.rows.len()).find(is_there).map(|i| &steps.rows[i])
 }

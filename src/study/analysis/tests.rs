@@ -187,13 +187,32 @@ fn the_verdict_is_the_gravest_of_the_steps_and_names_them() {
     };
     for (ids, id, says) in [
         ([Healthy, Healthy, Healthy], Healthy, "up to 100 users"),
-        ([Healthy, Healthy, TargetBound], TargetBound, "at 100 users; the others are fine"),
+        ([Healthy, Healthy, TargetBound], TargetBound, "at 100 users; the other steps are fine"),
         ([Healthy, TargetBound, TargetBound], TargetBound, "from 50 users on; 10 users are fine"),
         ([HostBound, TargetBound, PortBound], PortBound, "at 100 users"),
         ([TargetBound, TargetBound, TargetBound], TargetBound, "in every step"),
     ] {
         let found = of(&ids);
         assert!(found.id == id && found.sentence.contains(says), "{ids:?}: {found:?}");
+    }
+}
+
+/// The headline and the paragraph say the same of steps of which one had no cores and another is saturated by itself.
+#[test]
+fn a_step_that_other_programs_made_slow_is_not_called_saturated_for_another() {
+    for (ids, says, saturates) in [
+        ([TargetBound, HostBound, TargetBound], "TARGET SATURATED at 10 users, at 100 users", "at 10 users"),
+        ([Healthy, HostBound, TargetBound], "TARGET SATURATED at 100 users", "at 100 users"),
+        ([Healthy, HostBound, HostBound], "OTHER PROGRAMS TOOK THE CPU from 50 users on", "cannot be said"),
+    ] {
+        let mut steps = vec![step(10, 24.1, 0.1, 30.0), step(50, 52.7, 1900.0, 150.0), step(100, 53.0, 3000.0, 150.0)];
+        steps.iter_mut().zip(ids).for_each(|(s, id)| s.verdict.id = id);
+        let analysis = analyse(&steps, &kinds(&steps));
+        let verdict = verdict(&steps, &analysis, None);
+        assert!(analysis.saturation.is_some(), "the rows alone show it");
+        assert!(verdict.sentence.starts_with(says), "{ids:?}: {}", verdict.sentence);
+        let answer = answer(&analysis, Question::Saturation);
+        assert!(answer.starts_with(saturates), "{ids:?}: {answer}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! steps together do: the rate stays behind the users.
 
 use super::Steps;
+use super::answers::host_bound;
 use crate::model::figures::{counted, rate, seconds, share};
 use crate::model::finding::FindingId;
 use crate::model::result::{RunResult, Verdict, VerdictId};
@@ -42,6 +43,9 @@ pub fn verdict(runs: &[RunResult], analysis: &Analysis, stopped: Option<StoppedS
 /// stopped does not begin with `OK`.
 fn as_far_as_it_went(runs: &[RunResult], analysis: &Analysis, is_stopped: bool) -> Verdict {
     let steps = Steps { runs, rows: &analysis.rows, saturation: analysis.saturation.as_ref() };
+    // Where other programs had the cores, the rate may be flat for that: only what a step shows by itself counts.
+    let saturation = steps.saturation.filter(|found| host_bound(&steps, found).is_none());
+    let steps = Steps { saturation, ..steps };
     let Some(id) = runs.iter().min_by_key(|run| gravity_of(run)).map(|run| run.verdict.id) else {
         return Verdict { sentence: "UNDECIDED: no step ran".into(), ..Verdict::default() };
     };
@@ -159,7 +163,7 @@ fn places(steps: &Steps<'_>, hit: &[usize], when: &str) -> String {
             let is_many = matches!(kind, Some(StepKind::Users { of, .. }) if *of != 1);
             format!("{text}; {label} {} fine", if is_many { "are" } else { "is" })
         }
-        _ if fine => format!("{text}; the others are fine"),
+        _ if fine => format!("{text}; the other steps are fine"),
         _ => text,
     }
 }
