@@ -94,6 +94,7 @@ impl LoadPlan {
         let stages = self.stages.as_ref().map(|stages| divided_stages(stages, &weights));
         let users = by_weight(Share::Users, u64::from(self.users))?;
         let requests = by_weight(Share::Requests, self.requests)?;
+        let users = if self.requests >= u64::from(self.users) { with_work(users, &requests) } else { users };
         let preconnects = self.preconnect.map(|n| apportion(u64::from(n), &weights));
         let more_threads = apportion(u64::from(self.threads).saturating_sub(aims.len() as u64), &weights);
         let ranges = match self.port_range.filter(|_| self.shares_bound_ports()) {
@@ -142,6 +143,22 @@ impl LoadPlan {
 fn least(weights: &[u64]) -> u64 {
     let all: u64 = weights.iter().sum();
     weights.iter().filter(|w| **w > 0).map(|w| all.div_ceil(*w)).max().unwrap_or(1)
+}
+
+/// No destination has more users than requests: those left over go where there are most requests without a user.
+fn with_work(mut users: Vec<u64>, requests: &[u64]) -> Vec<u64> {
+    let mut left = 0;
+    for (users, requests) in users.iter_mut().zip(requests) {
+        left += users.saturating_sub(*requests);
+        *users = (*users).min(*requests);
+    }
+    while left > 0 {
+        let room = |at: &usize| requests[*at] - users[*at];
+        let Some(most) = (0..users.len()).rev().max_by_key(room).filter(|at| room(at) > 0) else { break };
+        users[most] += 1;
+        left -= 1;
+    }
+    users
 }
 
 /// Each level is divided by itself.
@@ -249,6 +266,24 @@ mod tests {
                 prop_assert_eq!(parts.iter().map(|p| p.users).sum::<u32>(), users);
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn no_destination_has_more_users_than_requests(
+            weights in prop::collection::vec(1_u32..50, 2..8), users in 1_u32..300, more in 0_u64..40,
+        ) {
+            let requests = u64::from(users) + more;
+            let Ok((_, parts)) = plan(users, requests, 0.0).divided(&aims(&weights)) else { return Ok(()) };
+            prop_assert!(parts.iter().all(|p| u64::from(p.users) <= p.requests), "{parts:?}");
+            prop_assert_eq!(parts.iter().map(|p| p.users).sum::<u32>(), users);
+        }
+    }
+
+    #[test]
+    fn a_user_for_whom_no_request_is_left_goes_where_one_is() {
+        let (_, parts) = plan(10, 11, 0.0).divided(&aims(&[6, 6, 2])).expect("divided");
+        assert_eq!(parts.iter().map(|p| (p.users, p.requests)).collect::<Vec<_>>(), [(5, 5), (4, 5), (1, 1)]);
     }
 
     #[test]
