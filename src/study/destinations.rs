@@ -158,7 +158,8 @@ impl Watch for Lane<'_> {
     }
 
     fn is_stopped(&mut self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        // The workers see a signal themselves: a load that it ended is stopped, whether or not the others were told yet.
+        self.stop.load(Ordering::Relaxed) || self.signal.is_set()
     }
 
     fn signal(&self) -> Option<StopFlag> {
@@ -330,6 +331,17 @@ fn users<'a>(loads: impl Iterator<Item = &'a LoadRun>) -> Vec<UsersAt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Workers end at a signal by themselves, before the others are told.
+    #[test]
+    fn a_load_that_a_signal_ended_is_stopped_at_once() {
+        let (gate, stop, signal) = (Gate::for_all(1), AtomicBool::new(false), StopFlag::default());
+        let (told, _hear) = crossbeam_channel::unbounded();
+        let mut lane = Lane { at: 0, first_thread: 0, told, gate: &gate, stop: &stop, signal: signal.clone() };
+        assert!(!lane.is_stopped());
+        signal.ask(2).expect("the first");
+        assert!(lane.is_stopped() && !stop.load(Ordering::Relaxed));
+    }
 
     #[test]
     fn loads_pass_a_gate_together_or_not_at_all() {
