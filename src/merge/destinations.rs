@@ -37,9 +37,10 @@ pub fn join(run: &mut RunResult, mut parts: Vec<RunResult>) {
 
 /// The findings, the verdict and the stamp of a run whose destinations have theirs.
 pub fn settle(run: &mut RunResult) {
+    // With its destinations: they say whose targets are on this machine.
+    let whole = Diagnosis::of(run);
     let parts = std::mem::take(&mut run.destinations);
     let names: Vec<String> = parts.iter().map(|part| part.plan.target.authority.clone()).collect();
-    let whole = Diagnosis::of(run);
     let shared: Vec<Finding> = whole.findings.iter().filter(|f| f.id.is_of_process()).cloned().collect();
     run.verdict = verdict(&whole, &shared, &parts, &names);
     run.findings = shared.into_iter().chain(by_destination(&parts, &names)).collect();
@@ -59,8 +60,11 @@ fn name_other_targets(parts: &mut [RunResult]) {
     let means: Vec<Option<f64>> = parts.iter().map(|p| p.resources.target.as_ref()?.cpu_percent_mean).collect();
     let series: Vec<Vec<Option<f64>>> =
         parts.iter().map(|p| p.series.iter().map(|point| point.target_cpu_percent).collect()).collect();
+    // A target elsewhere takes nothing of this machine.
+    let is_here: Vec<bool> = parts.iter().map(RunResult::is_target_here).collect();
     for (at, part) in parts.iter_mut().enumerate() {
-        let others: Vec<usize> = each_once(&pids).filter(|other| *other != at && (pids[*other] != pids[at])).collect();
+        let is_other = |other: &usize| *other != at && is_here[*other] && (pids[*other].is_none() || pids[*other] != pids[at]);
+        let others: Vec<usize> = each_once(&pids).filter(is_other).collect();
         part.resources.other_targets_cpu_percent_mean = sum(others.iter().map(|other| means[*other]));
         for (second, point) in part.series.iter_mut().enumerate() {
             point.other_targets_cpu_percent =
@@ -85,7 +89,7 @@ fn facts(run: &mut RunResult, parts: &[RunResult]) {
     let longest = parts.iter().reduce(|a, b| if b.duration_s > a.duration_s { b } else { a });
     let (Some(longest), fullest) = (longest, fullest(parts)) else { return };
     let pids: Vec<Option<u32>> = parts.iter().map(|p| p.resources.target.as_ref().map(|t| t.pid)).collect();
-    let targets: Vec<&RunResult> = each_once(&pids).map(|at| &parts[at]).collect();
+    let targets: Vec<&RunResult> = each_once(&pids).map(|at| &parts[at]).filter(|part| part.is_target_here()).collect();
     run.started_at.clone_from(&longest.started_at);
     run.host = longest.host.clone();
     run.kernel = longest.kernel;
@@ -184,11 +188,17 @@ fn verdict(whole: &Diagnosis, shared: &[Finding], parts: &[RunResult], names: &[
     });
     let of_parts = by_time(parts).into_iter().filter_map(|at| {
         let part = &parts[at];
+        let root = diagnose::deciding(&part.findings)?;
+        if !root.id.is_of_process() {
+            return Some(Candidate { by: root.id, at: Some(at), verdict: part.verdict.clone() });
+        }
+        // What follows from the program or the machine is said once, over all; unless it is not found over all.
+        if shared.iter().any(|f| f.id == root.id && diagnose::decides(f)) {
+            return None;
+        }
         let own: Vec<Finding> = part.findings.iter().filter(|f| !f.id.is_of_process()).cloned().collect();
         let (id, finding) = diagnose::decision(&own)?;
-        let same = diagnose::deciding(&part.findings).is_some_and(|f| f.id == finding.id);
-        let verdict = if same { part.verdict.clone() } else { Verdict::new(id, finding.title.clone()) };
-        Some(Candidate { by: finding.id, at: Some(at), verdict })
+        Some(Candidate { by: finding.id, at: Some(at), verdict: Verdict::new(id, finding.title.clone()) })
     });
     let mut all: Vec<Candidate> = of_all.into_iter().chain(of_parts).collect();
     // Other programs explain what nothing else does.

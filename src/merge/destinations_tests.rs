@@ -4,9 +4,9 @@ use super::Part;
 use super::destinations::join;
 use super::tests::{OK, part};
 use crate::model::finding::FindingId;
-use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, Failure, Outcome};
+use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, Failure, Outcome, Phase};
 use crate::model::plan::{Destination, LoadPlan};
-use crate::model::result::{RunResult, RunStamp, TargetResources, VerdictId};
+use crate::model::result::{PhaseMs, RunResult, RunStamp, ServerTimingMs, TargetResources, VerdictId};
 use crate::stats::aggregate::Aggregate;
 use crate::stats::fixture;
 
@@ -120,4 +120,64 @@ fn the_target_of_another_destination_is_no_other_program() {
     assert_eq!(one.others_cpu_percent(), Some(45.0));
     let finding = one.findings.iter().find(|f| f.id == FindingId::HostContended).expect("found");
     assert!(finding.destinations.is_empty() && one.verdict.who.is_none(), "{finding:?}");
+}
+
+/// The target of another machine takes nothing of this one; one at another address of this host does, whichever is first.
+#[test]
+fn the_program_as_a_whole_knows_every_target_of_this_host() {
+    let at = |part: Part, ip: [u8; 4]| {
+        let mut part = part;
+        let target = &mut part.run.plan.target;
+        target.addr.set_ip(ip.into());
+        (target.url, target.authority) = (format!("http://{}/", target.addr), target.addr.to_string());
+        part
+    };
+    let remote = || {
+        let mut part = at(busy(8090, 1), [192, 0, 2, 9]);
+        part.run.resources.target = None;
+        part.run.series.iter_mut().for_each(|p| p.target_cpu_percent = None);
+        part
+    };
+    let here = |ip: [u8; 4]| [at(busy(8080, 1), ip), at(busy(8081, 2), ip)];
+    let contended = |run: &RunResult| {
+        let is_it = |id: FindingId| id == FindingId::HostContended;
+        let of_parts = run.destinations.iter().flat_map(|p| &p.findings).filter(|f| is_it(f.id)).count();
+        let whole = run.findings.iter().any(|f| is_it(f.id)) || run.undecided.iter().any(|u| is_it(u.id));
+        (whole, of_parts, run.others_cpu_percent())
+    };
+    for ip in [[127, 0, 0, 1], [10, 1, 2, 3]] {
+        let [a, b] = here(ip);
+        assert_eq!(contended(&joined(vec![a, b])), (false, 0, Some(0.0)), "{ip:?}");
+        for remote_at in 0..3 {
+            let mut parts = here(ip).to_vec();
+            parts.insert(remote_at, remote());
+            assert_eq!(contended(&joined(parts)), (false, 0, Some(0.0)), "{ip:?}, elsewhere at {remote_at}");
+        }
+    }
+}
+
+/// What other programs made of both targets is theirs: the rule is that of a load run.
+#[test]
+fn a_queue_that_other_programs_made_is_theirs_at_all_destinations() {
+    let starved = |port: u16| {
+        let late = Outcome::Failed(Failure::new(Call::Timeout, Cause::TimedOut(Phase::Waiting)));
+        let mut part = to(port, late);
+        for point in &mut part.run.series {
+            (point.target_wait_percent, point.client_wait_percent) = (Some(70.0), Some(70.0));
+            (point.client_cpu_percent, point.target_cpu_percent, point.host_cpu_percent) = (Some(1.0), Some(20.0), Some(100.0));
+        }
+        let e = part.run.endpoints.iter_mut().max_by_key(|e| e.requests).expect("an endpoint");
+        e.requests = e.requests.max(100);
+        let pair = |p50: f64| PhaseMs { p50, p99: p50 };
+        e.server_timing_ms = Some(ServerTimingMs { queue: pair(400.0), work: pair(90.0) });
+        part.run.totals.latency_ms.as_mut().expect("answers").max = 9_900.0;
+        part
+    };
+    let run = joined(vec![starved(8080), starved(8081)]);
+    for part in &run.destinations {
+        assert_eq!(part.verdict.id, VerdictId::HostBound, "{:?}", part.verdict);
+        assert!(part.findings.iter().any(|f| f.id == FindingId::TargetQueueing), "{:?}", part.findings);
+    }
+    assert_eq!(run.verdict.id, VerdictId::HostBound, "{:?}", run.verdict);
+    assert_eq!(run.verdict.who, None, "of the machine");
 }

@@ -365,6 +365,15 @@ impl RunResult {
         only.into_iter().chain(&self.destinations)
     }
 
+    /// Whether the target, or that of one destination at least, is known to run on this machine.
+    pub fn is_target_here(&self) -> bool {
+        let is_here = |run: &Self| {
+            let target = &run.plan.target;
+            run.resources.target.is_some() || target.own_server || target.addr.ip().is_loopback()
+        };
+        self.each_destination().any(is_here)
+    }
+
     /// The run to the destination that findings call `name`.
     pub fn destination(&self, name: &str) -> Option<&Self> {
         self.destinations.iter().find(|part| part.plan.target.authority == name)

@@ -164,8 +164,7 @@ impl<'a> Waits<'a> {
     /// What neither the client nor a local target took in the seconds with waiting, mean percent of a core.
     fn others_percent(&self, run: &RunResult) -> Option<f64> {
         let cpus = f64::from(run.host.cpus.max(1));
-        let target = &run.plan.target;
-        let is_here = run.resources.target.is_some() || target.own_server || target.addr.ip().is_loopback();
+        let is_here = run.is_target_here();
         let others = |p: &SeriesPoint| {
             let targets = if is_here { p.target_cpu_percent? } else { 0.0 } + p.other_targets_cpu_percent.unwrap_or(0.0);
             let own = p.client_cpu_percent? + targets;
