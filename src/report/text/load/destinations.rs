@@ -1,6 +1,7 @@
 //! Of a run with several destinations: a row for each, and the page of the one that the verdict is about.
 
-use super::{answers, careful, cause, faults, headline, limits, next, subject, timeline};
+use super::{answered, answers, careful, cause, faults, headline, limits, next, subject, timeline};
+use crate::diagnose::no_rate;
 use crate::model::figures::{count, ms, rate};
 use crate::model::order::Order as _;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
@@ -70,10 +71,12 @@ pub(in crate::report) fn all(run: &RunResult) -> Table {
 
 fn table(run: &RunResult, parts: &[&RunResult]) -> Table {
     let right = Align::Right;
+    // As the rows of endpoints have it: over the time of the run, or how many, where there is no rate.
+    let has_rates = no_rate(run, answered(run)).is_none();
     let columns = [
         ("destination", Align::Left),
         ("weight", right),
-        ("req/s", right),
+        (if has_rates { "req/s" } else { "answered" }, right),
         ("failed", right),
         ("p50", right),
         ("p95 ms", right),
@@ -90,7 +93,7 @@ fn table(run: &RunResult, parts: &[&RunResult]) -> Table {
         table.row([
             Cell::from(shortened(&part.plan.target.authority, NAME_WIDTH)),
             Cell::from(weight.map_or_else(|| "?".into(), count)),
-            Cell::from(rate(per_second(t.requests.saturating_sub(t.failures), part.duration_s))),
+            Cell::from(if has_rates { rate(per_second(answered(part), run.duration_s)) } else { count(answered(part)) }),
             Cell::toned(tone(failed > 0), count(failed)),
             Cell::from(time(|l| l.p50)),
             Cell::from(time(|l| l.p95)),
