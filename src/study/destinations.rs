@@ -47,7 +47,7 @@ pub struct Several {
 /// Errors: a poll or a thread could not be made; all have ended then.
 pub fn measure(plan: &LoadPlan, parts: Vec<Planned>, command: &str, watch: &mut dyn Watch) -> io::Result<Several> {
     let (told, hear) = crossbeam_channel::unbounded();
-    let gate = Gate::for_all(parts.iter().filter(|part| !part.plan.is_empty()).count());
+    let gate = Gate::for_all(parts.len());
     let stop = AtomicBool::new(false);
     let host = parts.first().map(|part| part.baseline.host.clone());
     let Some(host) = host else { return Err(io::Error::other("no destination")) };
@@ -249,7 +249,7 @@ impl Gathering {
             first,
             looked: vec![None; parts.len()],
             last: vec![None; parts.len()],
-            is_over: parts.iter().map(|part| part.plan.is_empty()).collect(),
+            is_over: vec![false; parts.len()],
             addresses: parts.iter().map(|part| part.baseline.dest).collect(),
             shown: None,
         }
@@ -295,12 +295,12 @@ impl Gathering {
         }
         let Some(counted) = self.aggregate.second(second) else { return };
         self.shown = Some(second);
-        let users = going().flatten().fold(UsersNow::default(), |sum, looked| UsersNow {
+        let users = at_work(&self.looked, second).fold(UsersNow::default(), |sum, (_, looked)| UsersNow {
             asked: sum.asked.saturating_add(looked.users.asked),
             active: sum.active.saturating_add(looked.users.active),
         });
-        let lives = self.looked.iter().zip(&self.addresses);
-        let lives = lives.filter_map(|(looked, to)| Some(LivePorts { towards: Some(*to), ..looked.as_ref()?.live? }));
+        let lives = at_work(&self.looked, second)
+            .filter_map(|(at, looked)| Some(LivePorts { towards: Some(self.addresses[at]), ..looked.live? }));
         let fullest = lives.reduce(|a, b| if b.is_fuller_than(&a) { b } else { a });
         watch.on_second(&counted, users, fullest.as_ref());
     }
@@ -316,6 +316,13 @@ impl Gathering {
         let duration = loads().map(|load| load.duration).max().unwrap_or_default();
         self.aggregate.fill(result, duration, &users(loads()));
     }
+}
+
+/// The last look at each destination that had not ended before `second`, with its place. What was seen of one that had is of
+/// another time.
+fn at_work(looked: &[Option<Looked>], second: u64) -> impl Iterator<Item = (usize, &Looked)> {
+    let known = looked.iter().enumerate().filter_map(|(at, looked)| Some((at, looked.as_ref()?)));
+    known.filter(move |(_, looked)| looked.second >= second)
 }
 
 /// Users of all, second by second. One that has ended has none.
@@ -341,6 +348,14 @@ mod tests {
         assert!(!lane.is_stopped());
         signal.ask(2).expect("the first");
         assert!(lane.is_stopped() && !stop.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn one_that_ended_in_a_second_has_its_users_in_it_and_none_after() {
+        let users = UsersNow { asked: 20, active: 20 };
+        let looked = [Some(Looked { second: 9, users, live: None }), Some(Looked { second: 10, users, live: None }), None];
+        let places = |second| at_work(&looked, second).map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!((places(9), places(10), places(11)), (vec![0, 1], vec![1], vec![]));
     }
 
     #[test]
