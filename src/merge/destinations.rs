@@ -146,28 +146,35 @@ fn fullest(parts: &[RunResult]) -> Option<&RunResult> {
     known.reduce(|a, b| if used(b) > used(a) { b } else { a })
 }
 
-/// The places of the destinations, those first whose verdict became so first.
-fn by_time(parts: &[RunResult]) -> Vec<usize> {
-    let since = |at: &usize| parts[*at].verdict.since_s.unwrap_or(f64::INFINITY);
-    let mut order: Vec<usize> = (0..parts.len()).collect();
-    order.order_by(|a, b| since(a).total_cmp(&since(b)));
-    order
+/// When a finding of `part` began, seconds into the run; infinite where it is of the whole run, or has no time.
+fn began_s(part: &RunResult, finding: &Finding) -> f64 {
+    let decides = diagnose::deciding(&part.findings).is_some_and(|f| f.id == finding.id);
+    let by_verdict = part.verdict.since_s.filter(|_| decides);
+    let by_evidence = || ["first_s", "since_s"].iter().find_map(|key| finding.evidence.get(*key)?.as_f64());
+    by_verdict.or_else(by_evidence).unwrap_or(f64::INFINITY)
 }
 
-/// What is found of single destinations, a finding for each id, with the text of the first destination that has it.
+/// What is found of single destinations, a finding for each id, with the text of the destination where it began first.
 fn by_destination(parts: &[RunResult], names: &[String]) -> Vec<Finding> {
-    let mut by_id: BTreeMap<FindingId, (&Finding, Vec<String>)> = BTreeMap::new();
-    for at in by_time(parts) {
-        for finding in parts[at].findings.iter().filter(|f| !f.id.is_of_process()) {
-            by_id.entry(finding.id).or_insert_with(|| (finding, Vec::new())).1.push(names[at].clone());
+    let mut by_id: BTreeMap<FindingId, Vec<(usize, &Finding)>> = BTreeMap::new();
+    for (at, part) in parts.iter().enumerate() {
+        for finding in part.findings.iter().filter(|f| !f.id.is_of_process()) {
+            by_id.entry(finding.id).or_default().push((at, finding));
         }
     }
-    let named = by_id.into_values().map(|(finding, destinations)| Finding {
-        title: format!("{}: {}", who(&destinations, names.len(), NOUN), finding.title),
-        destinations,
-        ..finding.clone()
+    let named = by_id.into_values().filter_map(|mut alike| {
+        alike.order_by(|(a, x), (b, y)| began_s(&parts[*a], x).total_cmp(&began_s(&parts[*b], y)));
+        let destinations: Vec<String> = alike.iter().map(|(at, _)| names[*at].clone()).collect();
+        let (_, finding) = alike.first()?;
+        let title = format!("{}: {}{}", destinations[0], finding.title, also(&destinations[1..], names.len()));
+        Some(Finding { title, destinations, ..(*finding).clone() })
     });
     named.collect()
+}
+
+/// The numbers of a text are those of the first: the others are named after them.
+fn also(others: &[String], all: usize) -> String {
+    if others.is_empty() { String::new() } else { format!("; also {}", who(others, all, NOUN)) }
 }
 
 /// A verdict and the finding that decides it.
@@ -175,6 +182,8 @@ struct Candidate {
     by: FindingId,
     /// the place of the destination; none of the program as a whole
     at: Option<usize>,
+    /// when it began, seconds; infinite where that is not known
+    began_s: f64,
     verdict: Verdict,
 }
 
@@ -184,13 +193,18 @@ fn verdict(whole: &Diagnosis, shared: &[Finding], parts: &[RunResult], names: &[
     let of_all = diagnose::decision(shared).map(|(id, finding)| {
         let same = diagnose::deciding(&whole.findings).is_some_and(|f| f.id == finding.id);
         let verdict = if same { whole.verdict.clone() } else { Verdict::new(id, finding.title.clone()) };
-        Candidate { by: finding.id, at: None, verdict }
+        Candidate { by: finding.id, at: None, began_s: 0.0, verdict }
     });
-    let of_parts = by_time(parts).into_iter().filter_map(|at| {
-        let part = &parts[at];
+    let of_parts = parts.iter().enumerate().filter_map(|(at, part)| {
         let root = diagnose::deciding(&part.findings)?;
+        let candidate = |finding: &Finding, verdict: Verdict| Candidate {
+            by: finding.id,
+            at: Some(at),
+            began_s: began_s(part, finding),
+            verdict,
+        };
         if !root.id.is_of_process() {
-            return Some(Candidate { by: root.id, at: Some(at), verdict: part.verdict.clone() });
+            return Some(candidate(root, part.verdict.clone()));
         }
         // What follows from the program or the machine is said once, over all; unless it is not found over all.
         if shared.iter().any(|f| f.id == root.id && diagnose::decides(f)) {
@@ -198,9 +212,10 @@ fn verdict(whole: &Diagnosis, shared: &[Finding], parts: &[RunResult], names: &[
         }
         let own: Vec<Finding> = part.findings.iter().filter(|f| !f.id.is_of_process()).cloned().collect();
         let (id, finding) = diagnose::decision(&own)?;
-        Some(Candidate { by: finding.id, at: Some(at), verdict: Verdict::new(id, finding.title.clone()) })
+        Some(candidate(finding, Verdict::new(id, finding.title.clone())))
     });
     let mut all: Vec<Candidate> = of_all.into_iter().chain(of_parts).collect();
+    all.order_by(|a, b| a.began_s.total_cmp(&b.began_s));
     // Other programs explain what nothing else does.
     all.order_by_key(|c| (c.by == FindingId::HostContended, c.by));
     let Some(first) = all.first() else { return without_finding(whole, parts, names) };
@@ -208,7 +223,7 @@ fn verdict(whole: &Diagnosis, shared: &[Finding], parts: &[RunResult], names: &[
         return first.verdict.clone();
     }
     let with: Vec<String> = all.iter().filter(|c| c.by == first.by).filter_map(|c| Some(names[c.at?].clone())).collect();
-    named(&first.verdict, &who(&with, names.len(), NOUN))
+    named(&first.verdict, &with[0]).with_end(&also(&with[1..], names.len()))
 }
 
 /// Where nothing was found: a destination that could not be judged, or all is well.
@@ -218,9 +233,7 @@ fn without_finding(whole: &Diagnosis, parts: &[RunResult], names: &[String]) -> 
         VerdictId::Undecided => 1,
         _ => 2,
     };
-    // A shard may have no user for one of them.
-    let judged = || parts.iter().zip(names).filter(|(part, _)| !part.plan.is_empty());
-    match judged().min_by_key(|(part, _)| rank(part.verdict.id)) {
+    match parts.iter().zip(names).min_by_key(|(part, _)| rank(part.verdict.id)) {
         Some((part, name)) if part.verdict.id != VerdictId::Healthy => named(&part.verdict, name),
         _ if whole.verdict.id == VerdictId::Healthy => whole.verdict.clone(),
         _ => Verdict::new(VerdictId::Healthy, "OK: no limit was reached at any destination"),

@@ -72,7 +72,8 @@ fn of_several_with_the_same_finding_the_first_in_time_speaks() {
     let mut first = to(8080, OK);
     first.run = RunResult { plan: first.run.plan.clone(), ..part(1, 1, "2026-11-24T10:00:00Z", &late).run };
     let run = joined(vec![first, to(8081, no_port())]);
-    assert_eq!(run.verdict.who.as_deref(), Some("127.0.0.1:8081, 127.0.0.1:8080"));
+    assert_eq!(run.verdict.who.as_deref(), Some("127.0.0.1:8081"));
+    assert!(run.verdict.sentence.ends_with("; also 127.0.0.1:8080"), "{}", run.verdict.sentence);
     let finding = run.findings.iter().find(|f| f.id == FindingId::LocalPortsExhausted).expect("found");
     assert_eq!(finding.destinations, ["127.0.0.1:8081", "127.0.0.1:8080"]);
     assert_eq!(run.verdict.since_s, run.destinations[1].verdict.since_s);
@@ -83,11 +84,34 @@ fn of_several_with_the_same_finding_the_first_in_time_speaks() {
 fn a_finding_of_several_names_them_and_the_order_of_findings_decides() {
     let refused = Outcome::Failed(Failure::new(Call::Http, Cause::Status(503)));
     let run = joined(vec![to(8080, refused), to(8081, no_port()), to(8082, no_port())]);
-    assert_eq!(run.verdict.who.as_deref(), Some("127.0.0.1:8081, 127.0.0.1:8082"));
+    assert_eq!(run.verdict.who.as_deref(), Some("127.0.0.1:8081"));
     let found: Vec<_> = run.findings.iter().map(|f| (f.id, f.destinations.len())).collect();
     assert_eq!(found[..2], [(FindingId::LocalPortsExhausted, 2), (FindingId::TargetErrors, 1)], "{found:?}");
     let healthy = joined(vec![to(8080, OK), to(8081, OK)]);
     assert_eq!((healthy.verdict.id, healthy.verdict.who, healthy.validity.stamp), (VerdictId::Healthy, None, RunStamp::Valid));
+}
+
+/// The numbers of a text are those of one destination, and only that one is named before them; which it is the time of the
+/// finding says, not that of a verdict about something else.
+#[test]
+fn numbers_are_under_the_name_of_the_destination_that_has_them() {
+    let not_found = Outcome::Failed(Failure::new(Call::Http, Cause::Status(503)));
+    let each = |from: u64, bad: Outcome| {
+        let requests: Vec<(u64, u64, Outcome)> = (0..90).map(|n| (n * 40, 10, if n >= from { bad } else { OK })).collect();
+        part(1, 1, "2026-11-24T10:00:00Z", &requests).run
+    };
+    let at = |port: u16, run: RunResult| {
+        let whole = to(port, OK);
+        Part { run: RunResult { plan: whole.run.plan.clone(), ..run }, ..whole }
+    };
+    let run = joined(vec![at(8080, each(60, not_found)), at(8081, each(30, not_found)), at(8082, each(0, OK))]);
+    let finding = run.findings.iter().find(|f| f.id == FindingId::TargetErrors).expect("found");
+    assert_eq!(finding.destinations, ["127.0.0.1:8081", "127.0.0.1:8080"]);
+    let own = run.destinations[1].findings.iter().find(|f| f.id == FindingId::TargetErrors).expect("found");
+    assert_eq!(finding.title, format!("127.0.0.1:8081: {}; also 127.0.0.1:8080", own.title));
+    let own = &run.destinations[1].verdict.sentence;
+    assert_eq!(run.verdict.sentence, format!("127.0.0.1:8081: {own}; also 127.0.0.1:8080"));
+    assert_eq!(run.verdict.who.as_deref(), Some("127.0.0.1:8081"));
 }
 
 /// Both targets of this host are busy, and the client waits for a core.
