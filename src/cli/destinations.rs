@@ -152,6 +152,7 @@ pub(crate) fn divided(plan: LoadPlan, aims: &[Aim], conn: &ConnectionArgs) -> Re
 fn nothing_left(none: Undivided, aim: &Aim) -> Exit {
     let (what, flag) = match none.what {
         Share::Users => ("user", "-c"),
+        Share::StageUsers => ("user", "--stages: a level of"),
         Share::Requests => ("request", "-n"),
         Share::Ports => ("source port", "--port-range"),
     };
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn each_url_is_a_part_and_the_entries_of_the_mix_are_where_they_belong() {
-        let all: [(&[&str], Option<&str>, &[&str]); 7] = [
+        let all: [(&[&str], Option<&str>, &[&str]); 8] = [
             (&[A, B], None, &["127.0.0.1:1001 /x=1", "127.0.0.1:1002 /=1"]),
             (&[A, B], Some("/a=3,/b"), &["127.0.0.1:1001 /a=3 /b=1", "127.0.0.1:1002 /a=3 /b=1"]),
             (
@@ -196,6 +197,11 @@ mod tests {
                 &["127.0.0.1:1001 /x=9", "127.0.0.1:1002 /y?q=1=1"],
             ),
             (&[A, B], Some("/a=2,http://127.0.0.1:1002/b=5"), &["127.0.0.1:1001 /a=2", "127.0.0.1:1002 /a=2 /b=5"]),
+            (
+                &["HTTP://127.0.0.1:1001/x", B],
+                Some("Http://127.0.0.1:1001/x=2,/b"),
+                &["127.0.0.1:1001 /x=2 /b=1", "127.0.0.1:1002 /b=1"],
+            ),
             // One destination: two paths, two addresses that mean this host, and another name.
             (&[A, "http://127.0.0.1:1001/y", B], None, &["127.0.0.1:1001 /x=1 /y=1", "127.0.0.1:1002 /=1"]),
             (&[A, "http://0.0.0.0:1001/x"], None, &["127.0.0.1:1001 /x=1 http://0.0.0.0:1001/x=1"]),
@@ -203,6 +209,16 @@ mod tests {
         ];
         for (urls, mix, wanted) in all {
             assert_eq!(asked(urls, mix).expect("accepted"), wanted, "{urls:?} {mix:?}");
+        }
+    }
+
+    #[test]
+    fn settings_of_a_server_that_nobody_asks_are_refused() {
+        for url in ["--mix http://127.0.0.1:1001/=1", "--mix HTTP://127.0.0.1:1001/=1,http://127.0.0.1:1002/"] {
+            let words = format!("load --server cpu-workers=1 {url}");
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let refused = crate::cli::read_command(&words).expect_err(url);
+            assert!(format!("{refused:?}").contains("--server: http://127.0.0.1:1001/ is loaded"), "{refused:?}");
         }
     }
 

@@ -34,7 +34,7 @@ use crate::sys::signals::StopFlag;
 /// Without a URL, sockbench starts a server of its own on a free loopback port and asks for /health=50, /io=30, /cpu=20.
 ///
 /// Several URLs share the load in equal parts, or by the weights of --mix. Each user belongs to one destination, an address and
-/// port, which has a pool of source ports and a row of the report.
+/// port, which has a pool of source ports, threads (one at least) and a row of the report.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
@@ -169,6 +169,10 @@ impl Args {
 
 /// Errors: exit 2 and 3, URLs that cannot be loaded.
 fn aimed(args: &Args) -> Result<Aimed, Exit> {
+    if let (false, Some(url)) = (args.server.is_empty(), args.first_url()) {
+        return Err(Exit::usage(format!("--server: {url} is loaded, not sockbench's own server"))
+            .hint("leave --server out, or the URLs: --mix with paths alone is asked of sockbench's own server"));
+    }
     if destinations::are_asked(&args.urls, args.run.mix.as_ref()) {
         return destinations::aims(&args.urls, args.run.mix.as_ref(), args.conn.allow_remote).map(Aimed::Several);
     }

@@ -86,7 +86,10 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
             _ => (part, "1"),
         };
         let weight: u32 = weight.parse().map_err(|_| format!("{path}: weight {weight} is too large"))?;
-        let is_url = path.starts_with("http://");
+        let (is_url, path) = match without_scheme(path) {
+            Some(rest) => (true, format!("http://{rest}")),
+            None => (false, path.to_owned()),
+        };
         if path.contains("://") && !is_url && !path.starts_with('/') {
             return Err(format!("{path}: not an http:// URL\nhint: such as http://127.0.0.1:8080/a=3, or a path alone"));
         }
@@ -99,7 +102,7 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
         if weight == 0 {
             return Err(format!("{path}: weight 0"));
         }
-        let path = percent_encoded(path);
+        let path = percent_encoded(&path);
         if entries.iter().any(|e| e.path == path) {
             return Err(format!("{path}: named twice"));
         }
@@ -109,6 +112,12 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
         return Err(format!("more than {} entries, or weights beyond {}", limits::MIX_ENTRIES, u32::MAX));
     }
     Ok(Mix(entries))
+}
+
+/// What follows the scheme of an http:// URL, which may be in capitals (RFC 3986 section 3.1); none where it is no such URL.
+pub(crate) fn without_scheme(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_at_checked("http://".len())?;
+    scheme.eq_ignore_ascii_case("http://").then_some(rest)
 }
 
 /// A request target whose characters beyond ASCII are percent-encoded, as browsers and curl send them (RFC 3986 section

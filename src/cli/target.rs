@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use super::Exit;
-use super::request_args::percent_encoded;
+use super::request_args::{percent_encoded, without_scheme};
 use crate::model::plan::{Target, Unreached};
 use crate::sys::{reach, socket};
 
@@ -69,13 +69,13 @@ pub(crate) fn parse(url: &str) -> Result<(String, u16, String), Exit> {
     if scheme("ws://") || scheme("wss://") {
         return Err(bad("WebSocket is not supported").hint("load an http:// path of the same server"));
     }
-    if SCRIPTS.iter().any(|end| url.ends_with(end)) && !scheme("http://") {
+    if SCRIPTS.iter().any(|end| url.ends_with(end)) && without_scheme(url).is_none() {
         return Err(bad("a script, not a URL").hint("scripts are not run: --mix names paths with weights"));
     }
-    if !scheme("http://") {
+    let Some(rest) = without_scheme(url) else {
         return Err(bad("not an http:// URL").hint(as_url(url)));
-    }
-    let authority = url[7..].split(['/', '?', '#']).next().unwrap_or_default();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !authority.is_ascii() {
         return Err(bad("the host name is not ASCII").hint("its ASCII form, as DNS has it: it begins with xn--"));
     }

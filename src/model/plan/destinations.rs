@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LoadPlan, MixEntry, PortMode, PortRange, Target};
-use crate::model::course::{LevelOf, Stage, Stages};
+use crate::model::course::{Arrivals, LevelOf, Stage, Stages};
 
 /// One of several destinations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ impl Aim {
 pub enum Share {
     /// users, or connections of a rate
     Users,
+    /// users of a stage
+    StageUsers,
     /// requests of a plan that ends after a number of them
     Requests,
     /// source ports that destinations cannot share
@@ -78,8 +80,8 @@ impl LoadPlan {
         !self.destinations.is_empty()
     }
 
-    /// This plan for several destinations, and the plan of each: users, stages, rate, requests and connections before the
-    /// start by weight. Each has a thread at least.
+    /// This plan for several destinations, and the plan of each: users, stages, rate, bursts, requests and connections
+    /// before the start by weight. Each has a thread, and a request of a burst, at least.
     ///
     /// Errors: a destination would have no user, no request or no source port.
     pub fn divided(self, aims: &[Aim]) -> Result<(Self, Vec<Self>), Undivided> {
@@ -91,10 +93,14 @@ impl LoadPlan {
             },
             none => Ok(none),
         };
-        let stages = self.stages.as_ref().map(|stages| divided_stages(stages, &weights));
+        let stages = self.stages.as_ref().map(|stages| divided_stages(stages, &weights, by_weight)).transpose()?;
         let users = by_weight(Share::Users, u64::from(self.users))?;
         let requests = by_weight(Share::Requests, self.requests)?;
         let users = if self.requests >= u64::from(self.users) { with_work(users, &requests) } else { users };
+        let bursts = match self.arrivals {
+            Arrivals::Burst(n) => Some(apportion(u64::from(n), &weights)),
+            Arrivals::Constant | Arrivals::Poisson => None,
+        };
         let preconnects = self.preconnect.map(|n| apportion(u64::from(n), &weights));
         let more_threads = apportion(u64::from(self.threads).saturating_sub(aims.len() as u64), &weights);
         let ranges = match self.port_range.filter(|_| self.shares_bound_ports()) {
@@ -114,6 +120,7 @@ impl LoadPlan {
                 users,
                 spawn_rate: self.spawn_rate * share,
                 rate: self.rate * share,
+                arrivals: bursts.as_ref().map_or(self.arrivals, |each| Arrivals::Burst((each[at] as u32).max(1))),
                 stages,
                 requests: requests[at],
                 preconnect: preconnects.as_ref().map(|each| each[at] as u32),
@@ -162,21 +169,24 @@ fn with_work(mut users: Vec<u64>, requests: &[u64]) -> Vec<u64> {
 }
 
 /// Each level is divided by itself.
-fn divided_stages(stages: &Stages, weights: &[u64]) -> Vec<Stages> {
+fn divided_stages(
+    stages: &Stages,
+    weights: &[u64],
+    by_weight: impl Fn(Share, u64) -> Result<Vec<u64>, Undivided>,
+) -> Result<Vec<Stages>, Undivided> {
     let all = weights.iter().sum::<u64>() as f64;
-    let levels: Vec<Vec<f64>> = stages
-        .each
-        .iter()
-        .map(|stage| match stages.of {
-            LevelOf::Users => apportion(stage.to as u64, weights).into_iter().map(|users| users as f64).collect(),
-            LevelOf::Rate => weights.iter().map(|w| stage.to * *w as f64 / all).collect(),
-        })
-        .collect();
+    let level = |stage: &Stage| match stages.of {
+        LevelOf::Users => {
+            by_weight(Share::StageUsers, stage.to as u64).map(|each| each.into_iter().map(|users| users as f64).collect())
+        }
+        LevelOf::Rate => Ok(weights.iter().map(|w| stage.to * *w as f64 / all).collect()),
+    };
+    let levels: Vec<Vec<f64>> = stages.each.iter().map(level).collect::<Result<_, _>>()?;
     let of = |at: usize| Stages {
         of: stages.of,
         each: stages.each.iter().zip(&levels).map(|(stage, to)| Stage { duration: stage.duration, to: to[at] }).collect(),
     };
-    (0..weights.len()).map(of).collect()
+    Ok((0..weights.len()).map(of).collect())
 }
 
 /// Stretches of `range` of these lengths, one after the other.
@@ -278,6 +288,25 @@ mod tests {
             prop_assert!(parts.iter().all(|p| u64::from(p.users) <= p.requests), "{parts:?}");
             prop_assert_eq!(parts.iter().map(|p| p.users).sum::<u32>(), users);
         }
+    }
+
+    #[test]
+    fn a_burst_is_divided_and_no_stage_leaves_a_destination_out() {
+        let burst = |n: u32| LoadPlan { arrivals: Arrivals::Burst(n), ..plan(10, 0, 100.0) };
+        let arrivals = |n: u32| {
+            let (joint, parts) = burst(n).divided(&aims(&[3, 1])).expect("divided");
+            assert_eq!(joint.arrivals, Arrivals::Burst(n));
+            parts.iter().map(|p| p.arrivals).collect::<Vec<_>>()
+        };
+        assert_eq!(arrivals(20), [Arrivals::Burst(15), Arrivals::Burst(5)]);
+        assert_eq!(arrivals(1), [Arrivals::Burst(1), Arrivals::Burst(1)], "one at least");
+        let stages = |levels: &[f64]| {
+            let each = levels.iter().map(|to| Stage { duration: Duration::from_secs(1), to: *to }).collect();
+            let whole = LoadPlan { stages: Some(Stages { of: LevelOf::Users, each }), ..plan(8, 0, 0.0) };
+            whole.divided(&aims(&[3, 1])).map(|(_, parts)| parts.len())
+        };
+        assert_eq!(stages(&[8.0, 4.0, 0.0]), Ok(2), "a level of nobody is of nobody");
+        assert_eq!(stages(&[8.0, 1.0]), Err(Undivided { what: Share::StageUsers, which: 1, total: 1, least: 4 }));
     }
 
     #[test]
