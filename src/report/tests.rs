@@ -326,6 +326,7 @@ fn a_run_to_several_destinations_has_a_row_for_each() {
     assert!(text.lines().count() <= Page::LINES && text.lines().all(|l| l.chars().count() <= Page::WIDTH), "{text}");
     insta::assert_snapshot!("a_run_to_two_destinations_as_text", text);
     let whole = render_run(&run, &full());
+    assert_eq!(whole.matches("weight  req/s").count(), 1, "each row once: {whole}");
     assert!(whole.contains("To 127.0.0.1:8080: ") && whole.contains("To 127.0.0.1:8081: "), "{whole}");
     let page = html::render_run(&run, &EndpointTimes::default());
     assert!(page.contains("to 127.0.0.1:8081") && page.contains("Destinations"), "a curve and a row each");
@@ -335,4 +336,9 @@ fn a_run_to_several_destinations_has_a_row_for_each() {
     many.destinations = (0..12).map(|n| run.destinations[n % 2].clone()).collect();
     let text = render_run(&many, &Page::plain());
     assert!(text.lines().count() <= Page::LINES && text.contains("and 6 more"), "{text}");
+    assert_eq!(render_run(&many, &full()).matches("weight  req/s").count(), 2, "a few, and all");
+    let mut few = run;
+    (few.totals.requests, few.totals.failures, few.duration_s) = (2, 0, 200.0);
+    let text = render_run(&few, &Page::plain());
+    assert!(text.contains("answered  failed"), "few answers are no rate: {text}");
 }

@@ -158,7 +158,7 @@ impl Watch for Lane<'_> {
     }
 
     fn is_stopped(&mut self) -> bool {
-        // The workers see a signal themselves: a load that it ended is stopped, whether or not the others were told yet.
+        // The workers see a signal themselves: a load that it ended is stopped, whether or not the others know of it yet.
         self.stop.load(Ordering::Relaxed) || self.signal.is_set()
     }
 
@@ -339,7 +339,7 @@ fn users<'a>(loads: impl Iterator<Item = &'a LoadRun>) -> Vec<UsersAt> {
 mod tests {
     use super::*;
 
-    /// Workers end at a signal by themselves, before the others are told.
+    /// Workers end at a signal by themselves, before the others know of it.
     #[test]
     fn a_load_that_a_signal_ended_is_stopped_at_once() {
         let (gate, stop, signal) = (Gate::for_all(1), AtomicBool::new(false), StopFlag::default());

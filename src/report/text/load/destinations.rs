@@ -64,6 +64,11 @@ fn rows(run: &RunResult, page: &Page) -> String {
     table.render(page.style)
 }
 
+/// Whether the screen has a row for each.
+pub(super) fn are_all_shown(run: &RunResult) -> bool {
+    run.destinations.len() <= ROWS
+}
+
 /// All of them.
 pub(in crate::report) fn all(run: &RunResult) -> Table {
     table(run, &run.destinations.iter().collect::<Vec<_>>())

@@ -37,8 +37,9 @@ fn machines(run: &RunResult, page: &Page) -> String {
     if run.machines.is_empty() { String::new() } else { super::machines::all(run).render(page.style) }
 }
 
+/// Where the screen has not all of them.
 fn destinations(run: &RunResult, page: &Page) -> String {
-    if run.destinations.is_empty() { String::new() } else { super::destinations::all(run).render(page.style) }
+    if super::destinations::are_all_shown(run) { String::new() } else { super::destinations::all(run).render(page.style) }
 }
 
 /// The figures of each: its ports, its target.
