@@ -131,7 +131,7 @@ fn joined(mut found: Vec<(&Rule, Found)>) -> Vec<Finding> {
     found
         .into_iter()
         .map(|(rule, f)| {
-            let explains = |c: &FindingId| f.causes.as_ref().is_none_or(|only| only.contains(c));
+            let explains = |c: &FindingId| !f.not_causes.contains(c) && f.causes.as_ref().is_none_or(|only| only.contains(c));
             let causes: Vec<FindingId> = rule.caused_by.iter().copied().filter(|c| left.contains(c)).filter(explains).collect();
             Finding {
                 machines: Vec::new(),

@@ -43,6 +43,8 @@ pub struct Found {
     pub remedies: Vec<Remedy>,
     /// the only ones of its rule's causes that explain it in this run; none: all of them do
     pub causes: Option<Vec<FindingId>>,
+    /// those of its rule's causes that do not
+    pub not_causes: Vec<FindingId>,
     /// the figures that it spoils
     pub spoils: Option<Spoils>,
 }
@@ -70,6 +72,12 @@ impl Found {
     /// Only these of its rule's causes explain it.
     pub(crate) fn caused_only_by(mut self, causes: Vec<FindingId>) -> Self {
         self.causes = Some(causes);
+        self
+    }
+
+    /// This one of its rule's causes does not explain it.
+    pub(super) fn not_caused_by(mut self, cause: FindingId) -> Self {
+        self.not_causes.push(cause);
         self
     }
 

@@ -26,6 +26,8 @@ pub(in crate::diagnose) struct Hang {
     pub(in crate::diagnose) since_s: Option<f64>,
     /// answers per second until then, where nothing was answered from then on
     pub(in crate::diagnose) rps_before: Option<f64>,
+    /// this program stalled for most of these waits
+    pub(in crate::diagnose) is_own_stall: bool,
 }
 
 impl Hang {
@@ -73,7 +75,16 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
         let answered = run.totals.requests.saturating_sub(run.totals.failures);
         answered as f64 / from
     });
+    let by_timeout = timed_out == 0 || {
+        let ended_s = [waiting.first_s().min(receiving.first_s()), waiting.last_s().max(receiving.last_s())];
+        stalls_cover(run, ended_s, timeout_ms / 1000.0)
+    };
+    let by_end = overdue.is_none_or(|f| {
+        let ended_s = [run.duration_s - stop_s(run); 2];
+        stalls_cover(run, ended_s, f.waited_max_ms / 1000.0 - stop_s(run))
+    });
     Seen::Yes(Hang {
+        is_own_stall: by_timeout && by_end,
         rps_before: rps_before.filter(|_| slowest_ms.is_some()),
         in_flight,
         timed_out,
@@ -143,6 +154,29 @@ pub(super) fn client_stalls(run: &RunResult) -> Seen<Stalls> {
     };
     let long: Vec<Stretch> = all.iter().copied().filter(|s| s.length_s() >= CLIENT_STALL_S).collect();
     Stalls::of(&long).map_or(Seen::No, Seen::Yes)
+}
+
+/// Whether this program stalled for at least [`STALL_SHARED`] of each wait that ended from `first_s` to `last_s`, so that
+/// it, and not the target, let them end without an answer. Seconds of the run, and how long each waited.
+///
+/// Of the waits between the first and the last nothing is known: the same stall covers both, or each second with failures
+/// has part of a stall.
+pub(in crate::diagnose) fn stalls_cover(run: &RunResult, [first_s, last_s]: [f64; 2], waited_s: f64) -> bool {
+    let all = run.resources.client.stalls.as_deref().unwrap_or(&[]);
+    let long = || all.iter().filter(|s| s.length_s() >= CLIENT_STALL_S);
+    let covers = |stall: &Stretch, to_s: f64| {
+        let shared_s = stall.shared_s(&Stretch { from_s: to_s - waited_s, to_s });
+        shared_s > 0.0 && shared_s >= STALL_SHARED * waited_s
+    };
+    if long().any(|stall| covers(stall, first_s) && covers(stall, last_s)) {
+        return true;
+    }
+    let began = std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s));
+    let has_stall = |from_s: f64, to_s: f64| long().any(|s| s.from_s <= to_s && from_s <= s.to_s);
+    let mut failed = run.series.iter().zip(began).filter(|(p, _)| p.failures_per_s > 0.0).peekable();
+    failed.peek().is_some()
+        && [first_s, last_s].iter().all(|to_s| long().any(|stall| covers(stall, *to_s)))
+        && failed.all(|(p, from_s)| has_stall(from_s, p.t_s))
 }
 
 /// Who stalled while nothing was answered.

@@ -112,6 +112,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         .with("since_s", hang.since_s)
         .with("rps_before", hang.rps_before)
         .remedies(remedies)
+        .caused_only_by(if hang.is_own_stall { vec![Id::ClientStalled] } else { Vec::new() })
         .ruling()
 }
 

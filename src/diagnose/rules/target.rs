@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::lighter::round_rate;
 use super::places;
 use super::unfinished::{self, ask_by_hand};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, unnamed};
+use crate::diagnose::indicators::{
+    Course, Indicators, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, stalls_cover, unnamed,
+};
 use crate::diagnose::rule::{Found, Ruling};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};
 use crate::model::figures::{count, counted, is_supported, number, seconds};
@@ -256,7 +258,14 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     // Those of a target that went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
     let found = in_part(evidence(Found::new(title, text), &rows), &course);
-    let found = if went { found.caused_only_by(vec![Id::TargetGone]) } else { found };
+    let found = if went {
+        found.caused_only_by(vec![Id::TargetGone])
+    } else if stalls_cover(run, [rows.first_s(), rows.last_s()], limit) {
+        found
+    } else {
+        // A stall of this program explains no wait that it had little part in.
+        found.not_caused_by(Id::ClientStalled)
+    };
     found
         .with("timeout_s", limit)
         .with("while_connecting", connecting)

@@ -141,7 +141,7 @@ pub(super) const RULES: &[Rule] = &[
         advises: "one request by hand, a look at the connections that hang, more time",
         witness: "the target's own count of answers",
         as_cause: "the target does not answer some requests at all",
-        caused_by: &[],
+        caused_by: &[Id::ClientStalled],
         swallowed_by: &[Id::TargetConnectionLimit],
         check: rules::stalls::target_hangs,
     },

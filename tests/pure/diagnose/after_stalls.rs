@@ -1,9 +1,11 @@
 //! What is said and advised after a stall, a hang and a restart: what shows who did it, and nothing that cannot.
 
+use std::time::Duration;
+
 use sockbench::testing::diagnose::Diagnosis;
 use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::{Call, Failure, Phase};
-use sockbench::testing::model::result::{AfterLastAnswer, RunResult, Stretch};
+use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
+use sockbench::testing::model::result::{AfterLastAnswer, RunResult, Stretch, VerdictId};
 
 use super::stood_still::{TWO_SECONDS, gone, hanging, silent};
 use super::{clear, fires};
@@ -136,4 +138,56 @@ fn less_load_is_half_of_the_rate_or_less_than_what_was_answered() {
     // 150/s were answered.
     assert_eq!(advised(200.0), "try half of the rate");
     assert_eq!(advised(1000.0), "try a rate below what it answers");
+}
+
+/// Requests that ran into their timeout while this program did not run are this machine's, and no other are.
+#[test]
+fn a_stall_of_this_program_explains_the_timeouts_that_it_covers() {
+    const WAIT: Failure = Failure::new(Call::Timeout, Cause::TimedOut(Phase::Waiting));
+    let run = |stalls: &[Stretch], rows: &[(f64, f64)]| {
+        let mut run = healthy();
+        run.plan.timeout = Duration::from_secs(1);
+        run.resources.client.stalls = Some(stalls.to_vec());
+        run.totals.latency_ms.as_mut().unwrap().max = 60.0;
+        run.totals.service_latency_ms = None;
+        for (first_s, last_s) in rows {
+            fail(&mut run, WAIT, 4, *first_s, *last_s);
+            for p in run.series.iter_mut().filter(|p| p.t_s >= *first_s && p.t_s - 1.0 <= *first_s) {
+                p.failures_per_s = 4.0;
+            }
+        }
+        run
+    };
+    let later = Stretch { from_s: 40.0, to_s: 42.5 };
+    let own = [run(&[TWO_SECONDS], &[(22.0, 22.0)]), run(&[TWO_SECONDS], &[(21.0, 22.4)]), {
+        let mut run = run(&[TWO_SECONDS, later], &[(22.0, 42.5)]);
+        run.series.iter_mut().for_each(|p| p.failures_per_s = if [22.0, 43.0].contains(&p.t_s) { 4.0 } else { 0.0 });
+        run
+    }];
+    for run in own {
+        let seen = Diagnosis::of(&run);
+        for id in [Id::TargetHangs, Id::TargetTimeouts] {
+            let f = seen.findings.iter().find(|f| f.id == id).expect("it fires");
+            assert!(f.caused_by.contains(&Id::ClientStalled), "{f:?}");
+        }
+        assert_eq!(seen.verdict.id, VerdictId::ClientBound, "{}", seen.verdict.sentence);
+    }
+    // Before the stall, long after it, and throughout the run.
+    for rows in [(10.0, 10.5), (50.0, 50.2), (5.0, 59.0), (22.0, 30.0)] {
+        let run = run(&[TWO_SECONDS], &[rows]);
+        let seen = Diagnosis::of(&run);
+        let blamed = seen.findings.iter().filter(|f| f.caused_by.contains(&Id::ClientStalled)).count();
+        assert_eq!((seen.verdict.id, blamed), (VerdictId::TargetFailing, 0), "{rows:?}: {}", seen.verdict.sentence);
+    }
+}
+
+/// A request that still waits when the run ends, and had this program stalled for most of that time.
+#[test]
+fn a_stall_of_this_program_explains_what_waits_at_the_end_only_where_it_covers_that_wait() {
+    let verdict = |from_s: f64| {
+        let mut run = hanging();
+        run.resources.client.stalls = Some(vec![Stretch { from_s, to_s: 59.9 }]);
+        Diagnosis::of(&run).verdict.id
+    };
+    assert_eq!([42.0, 58.0].map(verdict), [VerdictId::ClientBound, VerdictId::TargetFailing]);
 }
