@@ -325,12 +325,23 @@ pub struct Connections {
     pub made: u64,
     /// per second of the watch
     pub per_s: f64,
-    /// how long one was open, mean, seconds: what looks saw open, over all that were made (Little's law); none where fewer than
-    /// [`SIGHTINGS`] were seen open
-    pub open_mean_s: Option<f64>,
+    /// how long one was open
+    pub open: OpenFor,
 }
 
-/// Open connections that looks must have seen, each at each look, before a mean of their lifetime holds.
+/// How long a connection was open, as far as looks show it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OpenFor {
+    /// mean, seconds: what looks saw open, over all that were made (Little's law)
+    Mean(f64),
+    /// less than the time between two looks: they saw few of many
+    LessThanALook,
+    /// looks saw too few connections, and there were too few to miss many
+    Unknown,
+}
+
+/// Open connections that looks must have seen, each at each look, before a mean of their lifetime holds. Of as many that
+/// were made and not seen so often, the mean is less than the time between two looks.
 const SIGHTINGS: u32 = 5;
 
 impl WatchReport {
@@ -351,7 +362,11 @@ impl WatchReport {
         (made > 0 && self.duration_s > 0.0).then(|| Connections {
             made,
             per_s: made as f64 / self.duration_s,
-            open_mean_s: (sightings >= SIGHTINGS).then(|| open_s / made as f64),
+            open: match sightings {
+                SIGHTINGS.. => OpenFor::Mean(open_s / made as f64),
+                _ if made >= u64::from(SIGHTINGS) && self.looks.len() > 1 => OpenFor::LessThanALook,
+                _ => OpenFor::Unknown,
+            },
         })
     }
 

@@ -8,7 +8,7 @@ use crate::model::explanation::Reading;
 use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
 use crate::model::finding::{Finding, Remedy, Severity};
 use crate::model::result::VerdictId;
-use crate::model::watch::{Attribution, Destination, OF_A_CLIENT_ALONE, Server, Unowned, WatchReport};
+use crate::model::watch::{Attribution, Destination, OF_A_CLIENT_ALONE, OpenFor, Server, Unowned, WatchReport};
 use crate::remedy::advice;
 use crate::report::style::{Tone, capital, shortened, visible, wrapped};
 
@@ -162,10 +162,11 @@ fn ports(d: &Destination) -> String {
 /// How many connections were made, and how long each was open; of a command without a finding, what this does not say.
 fn connections(report: &WatchReport, page: &Page) -> Vec<Block> {
     let Some(c) = report.connections() else { return Vec::new() };
-    let open = match c.open_mean_s {
-        Some(s) if c.made == 1 => format!(", open for {}", seconds(s)),
-        Some(s) => format!(", each open for {} on average", seconds(s)),
-        None => ", open for less time than between two looks".to_owned(),
+    let open = match c.open {
+        OpenFor::Mean(s) if c.made == 1 => format!(", open for {}", seconds(s)),
+        OpenFor::Mean(s) => format!(", each open for {} on average", seconds(s)),
+        OpenFor::LessThanALook => ", open for less time than between two looks".to_owned(),
+        OpenFor::Unknown => String::new(),
     };
     let made = format!("{}, {}/s{open}", counted(c.made, "connection"), rate(c.per_s));
     let mut blocks = vec![Block::ranked(2, page.labelled("made", Tone::Normal, &made))];

@@ -189,6 +189,27 @@ fn a_command_that_crawls_is_no_bare_ok() {
     assert!(quick.contains("made 9,000 connections, 300/s, open for less time than between two looks"), "{quick}");
 }
 
+/// Of a run of few looks at few connections nothing follows about how long they were open.
+#[test]
+fn few_looks_at_few_connections_say_nothing_of_their_length() {
+    use crate::model::watch::{LookRow, OpenFor};
+    let open = |looks: u32, open: u32, made: u64| {
+        let mut report = report();
+        report.duration_s = f64::from(looks);
+        let d = &mut report.destinations[0];
+        (d.closed_by_client, d.closed_by_server, d.made) = (made - u64::from(open), 0, Some(made));
+        report.looks = (1..=looks).map(|t| LookRow { t_s: f64::from(t), open, ..Default::default() }).collect();
+        report.connections().expect("some were made").open
+    };
+    for (looks, at_once) in (1..5).flat_map(|looks| (0..=4 / looks).map(move |n| (looks, n))) {
+        for made in u64::from(at_once.max(1))..5 {
+            assert_eq!(open(looks, at_once, made), OpenFor::Unknown, "{made} made, {at_once} open at each of {looks} looks");
+        }
+    }
+    assert_eq!([open(1, 0, 9000), open(2, 0, 9000)], [OpenFor::Unknown, OpenFor::LessThanALook]);
+    assert_eq!([open(5, 1, 1), open(4, 2, 2)], [OpenFor::Mean(5.0), OpenFor::Mean(4.0)]);
+}
+
 /// nginx whose worker could not start: the client gave up, and no limit was seen.
 #[test]
 fn a_command_that_failed_for_a_reason_that_was_not_seen_gets_a_next_step() {
