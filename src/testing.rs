@@ -8,7 +8,9 @@ pub mod compare {
     pub use crate::compare::{k6, locust, oha};
 }
 pub mod diagnose {
-    pub use crate::diagnose::{Diagnosis, diagnose, diagnose_study, findings_markdown, preflight, ruling, settle, study_ruling};
+    pub use crate::diagnose::{
+        Diagnosis, deciding, diagnose, diagnose_study, findings_markdown, preflight, ruling, settle, study_ruling,
+    };
     pub mod ports {
         pub mod budget {
             pub use crate::diagnose::ports::budget::Budget;

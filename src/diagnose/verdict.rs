@@ -3,6 +3,8 @@
 //! The first finding, in the order of reports, that has a row decides the verdict. The stamp follows from the same
 //! rows, in [`super::validity`]; nothing else decides either.
 
+use std::collections::BTreeMap;
+
 use super::caveat::{caveat, is_try};
 use super::indicators::{
     CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of,
@@ -97,16 +99,39 @@ pub(crate) fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
 }
 
 /// What a finding follows from, as far as its causes decide; itself where none does.
-fn root_of<'a>(findings: &'a [Finding], (id, finding): (VerdictId, &'a Finding)) -> (VerdictId, &'a Finding) {
-    let cause = |cause: &Id| {
-        // Findings follow only from others: a chain has an end.
-        let found = findings.iter().find(|f| f.id == *cause && f.id != finding.id && decides(f))?;
-        let (decides, root) = root_of(findings, (decided_by(found.id)?, found));
+fn root_of<'a>(findings: &'a [Finding], decided: (VerdictId, &'a Finding)) -> (VerdictId, &'a Finding) {
+    Roots { findings, known: BTreeMap::new() }.of(decided)
+}
+
+/// Looks for roots. Each finding is looked at once: in a stored run, which anybody may have edited, findings may cause each
+/// other.
+struct Roots<'a> {
+    findings: &'a [Finding],
+    /// none while its causes are being looked at
+    known: BTreeMap<Id, Option<(VerdictId, &'a Finding)>>,
+}
+
+impl<'a> Roots<'a> {
+    fn of(&mut self, (id, finding): (VerdictId, &'a Finding)) -> (VerdictId, &'a Finding) {
+        self.known.insert(finding.id, None);
+        let root = finding.caused_by.iter().find_map(|cause| self.through(*cause, id, finding)).unwrap_or((id, finding));
+        self.known.insert(finding.id, Some(root));
+        root
+    }
+
+    /// The root of `finding` through one of its causes, where that is one.
+    fn through(&mut self, cause: Id, id: VerdictId, finding: &Finding) -> Option<(VerdictId, &'a Finding)> {
+        let (decides, root) = match self.known.get(&cause) {
+            Some(known) => (*known)?,
+            None => {
+                let found = self.findings.iter().find(|f| f.id == cause && decides(f))?;
+                self.of((decided_by(found.id)?, found))
+            }
+        };
         let this_side = matches!(decides, VerdictId::ClientBound | VerdictId::HostBound);
         let full = finding.id == Id::TargetTimeouts && decides == VerdictId::TargetBound;
         (root.caused_by.is_empty() && (decides == id || this_side || full)).then_some((decides, root))
-    };
-    finding.caused_by.iter().find_map(cause).unwrap_or((id, finding))
+    }
 }
 
 /// A finding that can be the headline. Waiting for a core that spoils the slowest latencies at most cannot, and asks for

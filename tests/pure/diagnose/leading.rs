@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use sockbench::testing::diagnose::Diagnosis;
-use sockbench::testing::model::finding::FindingId as Id;
+use sockbench::testing::diagnose::table::{rule_of, rules};
+use sockbench::testing::diagnose::{Diagnosis, deciding};
+use sockbench::testing::model::finding::{Finding, FindingId as Id};
 use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
 use sockbench::testing::model::result::{AfterLastAnswer, Framing, InFlight, PartialAnswer, Received, RunResult, VerdictId};
 use sockbench::testing::report::text::{Page, render_run};
 
 use super::capacity::own_cpu;
-use super::stood_still::contended;
+use super::stood_still::{contended, hanging};
 use super::{fires, reads};
 use crate::facts::{errno, fail, healthy, late, status};
 
@@ -355,6 +356,36 @@ fn answers_without_an_end_say_what_is_missing_and_not_that_they_are_slow() {
             let first = Diagnosis::of(&run).findings[0].clone();
             assert!(first.remedies[0].action.contains(fix), "{:?}", first.remedies);
             assert!(!first.explanation.contains("too slow"), "{}", first.explanation);
+        }
+    }
+}
+
+/// In a run.json that somebody edited, any finding may name any other as its cause, itself too.
+#[test]
+fn findings_that_cause_each_other_have_a_verdict() {
+    let any = Diagnosis::of(&hanging()).findings.remove(0);
+    let all: Vec<Id> = rules().map(|rule| rule.id).collect();
+    let whole: Vec<Finding> = all.iter().map(|id| Finding { id: *id, caused_by: all.clone(), ..any.clone() }).collect();
+    assert!(deciding(&whole).is_some());
+    let pair = [(Id::TargetHangs, Id::TargetTimeouts), (Id::TargetTimeouts, Id::TargetHangs)];
+    let pair = pair.map(|(id, cause)| Finding { id, caused_by: vec![cause], ..any.clone() });
+    assert!(deciding(&pair).is_some_and(|f| f.id == Id::TargetHangs));
+}
+
+/// What a finding follows from never follows from that finding, through whatever other ones.
+#[test]
+fn no_finding_of_the_table_is_a_cause_of_its_own() {
+    for rule in rules() {
+        let mut causes = rule.caused_by.to_vec();
+        let mut at = 0;
+        while let Some(cause) = causes.get(at).copied() {
+            assert_ne!(cause, rule.id, "{} follows from itself", rule.id.word());
+            for more in rule_of(cause).expect("a rule for each finding").caused_by {
+                if !causes.contains(more) {
+                    causes.push(*more);
+                }
+            }
+            at += 1;
         }
     }
 }
