@@ -87,7 +87,7 @@ impl Observer {
                 Watcher::start(given, clock, ours).watch(&stopped)
             })
             .ok();
-        // No connection of the load may be open while the table is copied.
+        // No connection of the load may be closed while the table is copied: the copy would keep it open.
         let _ = is_ready.recv();
         Self { live, stop: Some(stop), thread, plan }
     }

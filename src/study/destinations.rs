@@ -175,7 +175,8 @@ impl Watch for Lane<'_> {
         self.gate.clock()
     }
 
-    /// An observer copies the table of descriptors: no load has connections before all have theirs.
+    /// An observer copies the table of descriptors, and closes the copies: no load opens or closes a connection before all
+    /// have theirs. Those that were made before the start stay open meanwhile.
     fn on_observed(&mut self) {
         self.gate.pass();
     }
