@@ -121,12 +121,11 @@ impl<'a> Roots<'a> {
 
     /// The root of `finding` through one of its causes, where that is one.
     fn through(&mut self, cause: Id, id: VerdictId, finding: &Finding) -> Option<(VerdictId, &'a Finding)> {
-        let (decides, root) = match self.known.get(&cause) {
-            Some(known) => (*known)?,
-            None => {
-                let found = self.findings.iter().find(|f| f.id == cause && decides(f))?;
-                self.of((decided_by(found.id)?, found))
-            }
+        let (decides, root) = if let Some(known) = self.known.get(&cause) {
+            (*known)?
+        } else {
+            let found = self.findings.iter().find(|f| f.id == cause && decides(f))?;
+            self.of((decided_by(found.id)?, found))
         };
         let this_side = matches!(decides, VerdictId::ClientBound | VerdictId::HostBound);
         let full = finding.id == Id::TargetTimeouts && decides == VerdictId::TargetBound;

@@ -72,7 +72,7 @@ fn follows_from(run: &RunResult, f: &Finding) -> bool {
 /// What follows from the finding that the page is about is one sentence of it.
 fn follows(run: &RunResult) -> Option<String> {
     let titles: Vec<&str> = others_of(run).filter(|f| follows_from(run, f)).map(|f| f.title.as_str()).collect();
-    (!titles.is_empty()).then(|| format!("it follows that {}", titles.join("; ")))
+    (!titles.is_empty()).then(|| format!("because of this, {}", titles.join("; ")))
 }
 
 /// Its title, and what it spoils where it says so.
