@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::{Exit, target, tell_line, warn};
-use crate::live::{Begun, Collector, Door, Now, Page, Update};
+use crate::live::{Begun, Collector, Door, Now, Page, Towards, Update};
 use crate::load::run::UsersNow;
 use crate::model::figures::{count, counted};
 use crate::model::plan::LoadPlan;
@@ -169,8 +169,10 @@ impl Followers {
         self.send(|| Update::Interval(Arc::new(second.clone())));
     }
 
-    pub(crate) fn on_second(&self, second: u64, users: UsersNow, live: Option<&LivePorts>) {
+    pub(crate) fn on_second(&self, second: u64, users: UsersNow, live: Option<&LivePorts>, each: &[LivePorts]) {
         self.send(|| {
+            let full_in_s = |live: &LivePorts| live.exhausted_in_s().filter(|_| live.short_lived);
+            let towards = |live: &LivePorts| Some(Towards { seen: live.seen, ports: live.ports()?, full_in_s: full_in_s(live) });
             let live = live.copied().unwrap_or_default();
             Update::Second(Box::new(Now {
                 second,
@@ -179,7 +181,8 @@ impl Followers {
                 seen: live.seen,
                 ports: live.ports(),
                 ports_in_use: live.count.map(|c| c.in_use.ports()),
-                full_in_s: live.exhausted_in_s().filter(|_| live.short_lived),
+                full_in_s: full_in_s(&live),
+                destinations: each.iter().filter_map(towards).collect(),
             }))
         });
     }

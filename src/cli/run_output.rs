@@ -88,6 +88,8 @@ pub(crate) struct RunWatch<'a> {
     followers: &'a Followers,
     plan: LoadPlan,
     step: Option<(usize, usize)>,
+    /// of several destinations, what was seen of each in this second
+    each: Vec<LivePorts>,
     /// the last second, its failures by kind, and requests that have ended so far
     last: (u64, BTreeMap<Failure, u64>),
     ended: u64,
@@ -172,6 +174,7 @@ impl<'a> RunWatch<'a> {
             followers,
             plan: plan.clone(),
             step: None,
+            each: Vec::new(),
             last: (0, BTreeMap::new()),
             ended: 0,
             seconds: Seconds::default(),
@@ -222,7 +225,11 @@ impl Watch for RunWatch<'_> {
             step,
             page: self.followers.page_url(),
         });
-        self.followers.on_second(second.second, users, live);
+        self.followers.on_second(second.second, users, live, &self.each);
+    }
+
+    fn on_destinations(&mut self, each: &[LivePorts]) {
+        self.each = each.to_vec();
     }
 
     fn is_stopped(&mut self) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::client::Shown;
-use super::metrics;
+use super::metrics::{self, Towards};
 use crate::model::result::{Ports, RunResult, SeriesPoint};
 use crate::report::chart::{EndpointTimes, Step};
 use crate::report::html::{Going, live_page};
@@ -60,6 +60,8 @@ pub struct Now {
     pub ports_in_use: Option<u32>,
     /// seconds until none is free at the present rate
     pub full_in_s: Option<f64>,
+    /// of several destinations, each
+    pub destinations: Vec<Towards>,
 }
 
 /// One run so far.
@@ -172,7 +174,9 @@ impl Course {
         run.refresh();
         let second = run.result.series.last().map_or(0.0, |p| p.t_s);
         let times = metrics::Times { begin_ns: run.begun.unix_ns, now_ns: run.begun.unix_ns + (second * 1e9) as u64 };
-        Some((metrics::of(&run.result, run.now.as_ref().and_then(|now| now.full_in_s)), times))
+        let now = run.now.as_ref();
+        let each = now.map_or(&[][..], |now| &now.destinations);
+        Some((metrics::of(&run.result, now.and_then(|now| now.full_in_s), each), times))
     }
 
     /// The target, for those who keep the figures of many.

@@ -1,7 +1,7 @@
 //! The figures of a run for machines: one list, written as Prometheus text or for a collector of OpenTelemetry.
 
 use crate::model::metrics::{Exposition, Kind};
-use crate::model::result::{Endpoint, RunResult, SeriesPoint};
+use crate::model::result::{Endpoint, Ports, RunResult, SeriesPoint};
 
 /// In which unit: the end of a name for Prometheus, the code of UCUM for OpenTelemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +56,32 @@ pub(super) struct Times {
     pub(super) now_ns: u64,
 }
 
+/// What was seen of one of several destinations at the end of a second.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Towards {
+    /// the observed columns of its series
+    pub seen: SeriesPoint,
+    /// its pool, T and ceiling
+    pub ports: Ports,
+    /// seconds until none of its ports is free at the present rate
+    pub full_in_s: Option<f64>,
+}
+
+/// The same, of the only destination too.
+struct At<'a> {
+    name: String,
+    seen: SeriesPoint,
+    ports: Option<&'a Ports>,
+    full_in_s: Option<f64>,
+}
+
 /// All figures of a run so far; what is not known is left out. `full_in_s`: until no source port is free.
-pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
+/// `each`: what was seen of each of several destinations, which have their own lines.
+pub(super) fn of(run: &RunResult, full_in_s: Option<f64>, each: &[Towards]) -> Vec<Metric> {
     use Kind::{Counter, Gauge};
     let point = run.series.last().copied().unwrap_or_default();
     let all = |value: f64| vec![(Labels::new(), value)];
     let known = |value: Option<f64>| value.map_or_else(Vec::new, all);
-    let ports = run.ports.as_ref();
     let by_endpoint = |value: fn(&Endpoint) -> u64| {
         let of = |e: &Endpoint| (vec![("method", e.method.clone()), ("endpoint", e.name.clone())], value(e) as f64);
         summed(run.endpoints.iter().map(of))
@@ -80,14 +99,30 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
         [("client", client), ("target", target)].into_iter().filter_map(known).collect::<Vec<_>>()
     };
     let bytes = |n: Option<u64>| n.map(|n| n as f64);
-    let pool = ports.map(|p| p.destination.clone()).filter(|to| !to.is_empty());
-    let target = || ("destination", pool.clone().unwrap_or_else(|| run.plan.target.addr.to_string()));
-    let to_target = |value: Option<f64>| value.map_or_else(Vec::new, |value| vec![(vec![target()], value)]);
+    let named = |ports: &Ports| Some(ports.destination.clone()).filter(|to| !to.is_empty());
+    let destinations: Vec<At<'_>> = match each {
+        [] => {
+            let ports = run.ports.as_ref();
+            let name = ports.and_then(named).unwrap_or_else(|| run.plan.target.addr.to_string());
+            vec![At { name, seen: point, ports, full_in_s }]
+        }
+        several => several
+            .iter()
+            .map(|d| At { name: d.ports.destination.clone(), seen: d.seen, ports: Some(&d.ports), full_in_s: d.full_in_s })
+            .collect(),
+    };
     // What is unknown has no line.
-    let by_state = point.ports_used.zip(point.time_wait).map_or_else(Vec::new, |(used, time_wait)| {
+    let by_destination = |label: &'static str, value: &dyn Fn(&At<'_>) -> Option<f64>| {
+        destinations.iter().filter_map(|at| Some((vec![(label, at.name.clone())], value(at)?))).collect::<Vec<_>>()
+    };
+    let by_state = destinations.iter().filter_map(|at| {
+        let (used, time_wait) = at.seen.ports_used.zip(at.seen.time_wait)?;
         let states = [("time_wait", time_wait), ("other", used.saturating_sub(time_wait))];
-        states.map(|(state, n)| (vec![target(), ("state", state.to_owned())], f64::from(n))).to_vec()
+        Some(states.map(|(state, n)| (vec![("destination", at.name.clone()), ("state", state.to_owned())], f64::from(n))))
     });
+    let by_state = by_state.flatten().collect();
+    let pool = |at: &At<'_>| at.ports?.pool.map(f64::from);
+    let pools = if each.is_empty() { known(pool(&destinations[0])) } else { by_destination("destination", &pool) };
     let share = |percent: Option<f64>| percent.map(|p| p / 100.0);
     let SeriesPoint { p50_ms, p95_ms, p99_ms, .. } = point;
     let rows: [Row; 19] = [
@@ -121,26 +156,20 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
         ),
         // As `ports --serve` names them: one alert is about both.
         ("ephemeral_ports", Gauge, Unit::None, "Source ports with a socket towards the target, by state.", by_state),
-        (
-            "ephemeral_port_pool",
-            Gauge,
-            Unit::None,
-            "Source ports that the run can use.",
-            known(ports.and_then(|p| p.pool).map(f64::from)),
-        ),
+        ("ephemeral_port_pool", Gauge, Unit::None, "Source ports that the run can use.", pools),
         (
             "sustainable_connections_per_second",
             Gauge,
             Unit::None,
             "New connections per second that the ports sustain (P/T).",
-            to_target(ports.and_then(|p| p.ceiling_cps)),
+            by_destination("destination", &|at| at.ports?.ceiling_cps),
         ),
         (
             "ephemeral_ports_exhausted_in",
             Gauge,
             Unit::Seconds,
             "Time until no source port is left at the present rate; absent where it always finds one.",
-            to_target(full_in_s),
+            by_destination("destination", &|at| at.full_in_s),
         ),
         (
             "cpu_cores",
@@ -163,7 +192,7 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>) -> Vec<Metric> {
             Gauge,
             Unit::None,
             "Connections that wait for accept() of a target on this host.",
-            point.accept_queue.map_or_else(Vec::new, |n| vec![(vec![("listener", target().1)], f64::from(n))]),
+            by_destination("listener", &|at| at.seen.accept_queue.map(f64::from)),
         ),
     ];
     let of = |(name, kind, unit, help, points)| Metric { name, kind, unit, help, points };

@@ -22,3 +22,4 @@ mod tests;
 pub use collector::Collector;
 pub use course::{Begun, Now, Update};
 pub use door::{Door, Page};
+pub use metrics::Towards;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::client::Shown as _;
 use super::course::{Begun, Course, Now, Update};
-use super::{metrics, otlp};
+use super::{Towards, metrics, otlp};
 use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, EndpointId, Failure};
 use crate::model::result::{Ports, SeriesPoint};
 use crate::report::fixture;
@@ -49,6 +49,7 @@ pub(super) fn now(second: u64) -> Now {
         ports: Some(Ports { pool: Some(500), hold_s: Some(60.0), ceiling_cps: Some(500.0 / 60.0), ..Ports::default() }),
         ports_in_use: Some(400),
         full_in_s: Some(2.5),
+        destinations: Vec::new(),
     }
 }
 
@@ -144,4 +145,31 @@ fn a_collector_gets_numbers_as_the_encoding_has_them() {
     assert_eq!(times, metrics::Times { begin_ns: 1_000_000_000, now_ns: 3_000_000_000 });
     let request = otlp::request("http://t/", &[(figures, times)]);
     insta::assert_snapshot!(serde_json::to_string_pretty(&request).unwrap());
+}
+
+/// The pool that is named does not change from second to second.
+#[test]
+fn each_of_several_destinations_has_its_lines() {
+    let towards = |name: &str, used: u32| Towards {
+        seen: SeriesPoint { ports_used: Some(used), time_wait: Some(1), accept_queue: Some(2), ..SeriesPoint::default() },
+        ports: Ports { destination: name.into(), pool: Some(500), ceiling_cps: Some(8.0), ..Ports::default() },
+        full_in_s: Some(f64::from(used)),
+    };
+    let mut course = course(3, None);
+    let seen = SeriesPoint { target_cpu_percent: Some(150.0), ..SeriesPoint::default() };
+    let destinations = vec![towards("127.0.0.1:1", 30), towards("127.0.0.1:2", 40)];
+    course.on_update(Update::Second(Box::new(Now { destinations, seen, ..now(2) })));
+    let text = course.metrics().unwrap();
+    for (name, used) in [("127.0.0.1:1", 30), ("127.0.0.1:2", 40)] {
+        for line in [
+            format!("sockbench_ephemeral_ports{{destination=\"{name}\",state=\"other\"}} {}", used - 1),
+            format!("sockbench_ephemeral_port_pool{{destination=\"{name}\"}} 500"),
+            format!("sockbench_sustainable_connections_per_second{{destination=\"{name}\"}} 8"),
+            format!("sockbench_ephemeral_ports_exhausted_in_seconds{{destination=\"{name}\"}} {used}"),
+            format!("sockbench_listen_queue_connections{{listener=\"{name}\"}} 2"),
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+    }
+    assert!(text.contains("sockbench_cpu_cores{of=\"target\"} 1.5\n"), "{text}");
 }

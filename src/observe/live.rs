@@ -15,6 +15,8 @@ const OLD_S: f64 = 0.75;
 pub struct LivePorts {
     /// of a run with several destinations, the one whose ports these are
     pub towards: Option<SocketAddr>,
+    /// the target's process; none where it is not known
+    pub target_pid: Option<u32>,
     /// the plan makes a connection for each request: ports can run out
     pub short_lived: bool,
     /// towards the destination, at the last dump; none before the first
@@ -50,6 +52,20 @@ impl LivePorts {
     pub fn is_fuller_than(&self, other: &Self) -> bool {
         let used = |live: &Self| Some(f64::from(live.count?.in_use.ports()) / f64::from(live.pool?.max(1)));
         used(self) > used(other)
+    }
+
+    /// What is shown of several destinations as one: the ports of the fullest pool, and the CPU of all targets of this host.
+    /// None where nothing was looked at.
+    pub fn of_all(each: &[Self]) -> Option<Self> {
+        let fullest = each.iter().copied().reduce(|a, b| if b.is_fuller_than(&a) { b } else { a })?;
+        let is_new = |at: &usize| each[*at].target_pid.is_none_or(|pid| each[..*at].iter().all(|d| d.target_pid != Some(pid)));
+        let is_here = |d: &&Self| d.target_pid.is_some() || d.towards.is_some_and(|to| to.ip().is_loopback());
+        let here: Vec<&Self> = (0..each.len()).filter(is_new).map(|at| &each[at]).filter(is_here).collect();
+        let sum = here.iter().map(|d| d.seen.target_cpu_percent).sum::<Option<f64>>();
+        let target_cpu_percent = sum.filter(|_| !here.is_empty());
+        // Of one target alone, it has a place with its destination.
+        let seen = SeriesPoint { target_cpu_percent, target_rss_bytes: None, accept_queue: None, ..fullest.seen };
+        Some(Self { target_pid: None, seen, ..fullest })
     }
 
     /// What is known of the ports in mid-run: pool, T and ceiling. None where they were not looked at.
@@ -112,6 +128,24 @@ mod tests {
         assert_eq!(g.in_words().unwrap(), "ports 600/1,000 2 s ago, full in 25 s");
         g.count = Some(PortCount { used: 600, ..PortCount::default() });
         assert_eq!(g.in_words().unwrap(), "ports 0/1,000 2 s ago", "all of them can be taken again");
+    }
+
+    #[test]
+    fn the_targets_of_several_destinations_are_added_up_once_each() {
+        let to = |ip: [u8; 4], pid: Option<u32>, cpu: Option<f64>| LivePorts {
+            towards: Some((ip, 80).into()),
+            target_pid: pid,
+            seen: SeriesPoint { target_cpu_percent: cpu, target_rss_bytes: Some(1), ..SeriesPoint::default() },
+            ..LivePorts::default()
+        };
+        let (here, elsewhere) = ([127, 0, 0, 1], [192, 0, 2, 1]);
+        let (a, b) = (to(here, Some(1), Some(90.0)), to([10, 0, 0, 1], Some(2), Some(30.0)));
+        let cpu =
+            |each: &[LivePorts]| LivePorts::of_all(each).map(|all| (all.seen.target_cpu_percent, all.seen.target_rss_bytes));
+        assert_eq!(cpu(&[a, b, a, to(elsewhere, None, None)]), Some((Some(120.0), None)), "a process counts once");
+        assert_eq!(cpu(&[a, to(here, None, None)]), Some((None, None)), "one of this host is not known");
+        assert_eq!(cpu(&[to(elsewhere, None, None)]), Some((None, None)));
+        assert_eq!(cpu(&[]), None);
     }
 
     #[test]

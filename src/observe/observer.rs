@@ -283,6 +283,7 @@ impl Watcher {
         live.namespace_time_wait = tw;
         live.rate_cps = rate;
         live.age_s = now.since(self.last_dump).as_secs_f64();
+        live.target_pid = self.target.as_ref().ok().map(|meter| meter.pid);
         live.looked = Some(seen.index);
     }
 

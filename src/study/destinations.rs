@@ -300,10 +300,11 @@ impl Gathering {
             asked: sum.asked.saturating_add(looked.users.asked),
             active: sum.active.saturating_add(looked.users.active),
         });
-        let lives = at_work(&self.looked, second)
-            .filter_map(|(at, looked)| Some(LivePorts { towards: Some(self.addresses[at]), ..looked.live? }));
-        let fullest = lives.reduce(|a, b| if b.is_fuller_than(&a) { b } else { a });
-        watch.on_second(&counted, users, fullest.as_ref());
+        let each: Vec<LivePorts> = at_work(&self.looked, second)
+            .filter_map(|(at, looked)| Some(LivePorts { towards: Some(self.addresses[at]), ..looked.live? }))
+            .collect();
+        watch.on_destinations(&each);
+        watch.on_second(&counted, users, LivePorts::of_all(&each).as_ref());
     }
 
     /// Writes what was counted of all into `result`.

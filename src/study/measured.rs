@@ -33,6 +33,8 @@ pub trait Watch {
     fn on_interval(&mut self, interval: &Interval);
     /// The latest whole second in figures, about once a second.
     fn on_second(&mut self, second: &SecondSummary, users: UsersNow, live: Option<&LivePorts>);
+    /// What was seen of each of several destinations at the end of the second that [`Self::on_second`] has next.
+    fn on_destinations(&mut self, _each: &[LivePorts]) {}
     /// Asked several times a second: true ends the run.
     fn is_stopped(&mut self) -> bool;
     /// Who decides how many users there are; none: the plan.
