@@ -19,6 +19,7 @@ pub mod json;
 pub mod junit;
 pub mod locust;
 pub mod locust_csv;
+mod names;
 pub mod plan_text;
 pub mod rehearsal_text;
 pub mod style;

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::shell::{list, titled};
 use crate::model::figures::{count, counted, seconds};
 use crate::model::result::RunResult;
+use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, shortened, visible};
 use crate::report::table::{Align, Cell, Table};
 use crate::report::text::errors;
@@ -45,8 +46,10 @@ pub(super) fn statuses(run: &RunResult) -> Table {
     columns.extend(shown.iter().map(|status| (shortened(status, NAME_WIDTH), Align::Right)));
     columns.push(("No status".into(), Align::Right));
     let mut table = Table::with_columns(columns);
-    for e in &run.endpoints {
-        let mut cells: Vec<Cell> = vec![shortened(&format!("{} {}", e.method, e.name), NAME_WIDTH).into()];
+    let names: Vec<String> = run.endpoints.iter().map(|e| format!("{} {}", e.method, e.name)).collect();
+    let names = shortened_apart(names.iter().map(String::as_str), NAME_WIDTH);
+    for (e, name) in run.endpoints.iter().zip(names) {
+        let mut cells: Vec<Cell> = vec![name.into()];
         for status in &shown {
             let n = e.status.get(*status).copied().unwrap_or(0);
             let bad = n > 0 && status.starts_with(['4', '5']);

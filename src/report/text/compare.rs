@@ -3,6 +3,7 @@
 use super::Page;
 use crate::model::comparison::{Compared, Comparison, Difference, EndpointRows, Pair, PercentilesFrom, Row, SideInfo, Source};
 use crate::model::figures::{self, counted};
+use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, shortened, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
@@ -13,6 +14,9 @@ const LINES: usize = 25;
 /// Settings that differ and are shown.
 const UNLIKE: usize = 2;
 const NAME: usize = 34;
+/// Characters of an endpoint's name, and of one that is a URL, the widest that fits.
+const ENDPOINT: usize = 14;
+const URLS: [usize; 2] = [28, 22];
 
 /// All pairs, one below the other.
 pub fn render_comparison(comparison: &Comparison, page: &Page) -> String {
@@ -119,11 +123,14 @@ enum Detail {
     All,
 }
 
-/// Each table with as much as `width` columns hold.
+/// Each table with as much as `width` columns hold. A host and its port tell URLs apart: figures give way first.
 fn within(pair: &Pair, endpoints: usize, width: usize) -> Vec<Table> {
-    let mut shown = tables_with(pair, endpoints, Detail::All);
-    for detail in [Detail::Changes, Detail::Figures] {
-        let less = tables_with(pair, endpoints, detail);
+    let are_urls = pair.endpoints.iter().any(|e| e.name.contains("://"));
+    let rooms: &[usize] = if are_urls { &[URLS[0], URLS[1], ENDPOINT] } else { &[ENDPOINT] };
+    let details = [Detail::All, Detail::Changes, Detail::Figures];
+    let mut forms = rooms.iter().flat_map(|room| details.map(|detail| tables_with(pair, endpoints, detail, *room)));
+    let mut shown = forms.next().unwrap_or_default();
+    for less in forms {
         for (table, less) in shown.iter_mut().zip(less).filter(|(table, _)| table.width() > width) {
             *table = less;
         }
@@ -133,10 +140,10 @@ fn within(pair: &Pair, endpoints: usize, width: usize) -> Vec<Table> {
 
 /// The figures of both sides; then those by endpoint, where there are several.
 pub(crate) fn tables(pair: &Pair, endpoints: usize) -> Vec<Table> {
-    tables_with(pair, endpoints, Detail::All)
+    tables_with(pair, endpoints, Detail::All, URLS[0])
 }
 
-fn tables_with(pair: &Pair, endpoints: usize, detail: Detail) -> Vec<Table> {
+fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Vec<Table> {
     let mut columns = vec![("", Align::Left), ("base", Align::Right), ("other", Align::Right)];
     columns.extend((detail >= Detail::Changes).then_some(("change", Align::Right)));
     columns.extend((detail == Detail::All).then_some(("95 % interval", Align::Right)));
@@ -173,7 +180,9 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail) -> Vec<Table> {
         let differs =
             |e: &&EndpointRows| e.rows.iter().any(|r| matches!(r.outcome, Some(Difference::Better | Difference::Worse)));
         let (first, then): (Vec<_>, Vec<_>) = pair.endpoints.iter().partition(differs);
-        for endpoint in first.into_iter().chain(then).take(endpoints) {
+        let shown: Vec<&EndpointRows> = first.into_iter().chain(then).take(endpoints).collect();
+        let names = shortened_apart(shown.iter().map(|e| e.name.as_str()), room);
+        for (endpoint, name) in shown.into_iter().zip(names) {
             let cell = |what| {
                 let row = endpoint.rows.iter().find(|r| r.what == what);
                 let Some(row) = row else { return Cell::from("-") };
@@ -187,7 +196,7 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail) -> Vec<Table> {
                 }
             };
             table.row([
-                shortened(&endpoint.name, 14).into(),
+                name.into(),
                 cell(Compared::RateRps),
                 cell(Compared::P50Ms),
                 cell(Compared::P95Ms),
@@ -267,6 +276,24 @@ mod tests {
             let text = render_comparison(&comparison, &Page { style: Style::Plain, ..Page::default() });
             let longest = text.lines().map(|l| l.chars().count()).max().unwrap_or(0);
             assert!(longest <= Page::WIDTH, "{longest} columns for names of {name} and figures of {digits} digits:\n{text}");
+        }
+    }
+
+    /// Two hosts, and paths of them that differ in the middle.
+    #[test]
+    fn endpoints_that_are_urls_keep_their_host_and_stay_apart() {
+        for width in [60, 80, 100] {
+            let mut comparison = fixture::comparison();
+            let pair = &mut comparison.pairs[0];
+            let row = pair.endpoints[0].clone();
+            let urls = [8080, 8081].map(|port| ["a", "b"].map(|x| format!("http://127.0.0.1:{port}/long/{x}/path/health")));
+            pair.endpoints = urls.into_iter().flatten().map(|name| EndpointRows { name, ..row.clone() }).collect();
+            let tables = within(pair, ENDPOINTS, width);
+            let text = tables[1].render(Style::Plain);
+            let names: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+            let hosts = ["127.0.0.1:8080/", "127.0.0.1:8081/"].map(|host| names.iter().filter(|n| n.starts_with(host)).count());
+            assert_eq!(hosts, [2, 2], "{width}: {text}");
+            assert!(names.iter().enumerate().all(|(n, name)| !names[..n].contains(name)), "{width}: {text}");
         }
     }
 

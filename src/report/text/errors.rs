@@ -4,9 +4,12 @@ use super::{Page, section};
 use crate::model::figures::{count, counted, seconds};
 use crate::model::plan::PortChoice;
 use crate::model::result::{ErrorRow, RunResult};
-use crate::report::style::{Tone, shortened, wrapped};
+use crate::report::names::shortened_apart;
+use crate::report::style::{Tone, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
+/// Characters of a method and a name.
+const NAME_WIDTH: usize = 24;
 /// Kinds shown; `run.json` has all.
 const ROWS_SHOWN: usize = 20;
 
@@ -42,8 +45,11 @@ pub(in crate::report) fn table(run: &RunResult) -> Table {
         ("Last", Align::Right),
     ])
     .indented(2);
-    for row in shown(run) {
-        table.row(cells(row));
+    let rows = shown(run);
+    let names: Vec<String> = rows.iter().map(|row| format!("{} {}", row.method, row.endpoint)).collect();
+    let names = shortened_apart(names.iter().map(String::as_str), NAME_WIDTH);
+    for (row, name) in rows.iter().zip(names) {
+        table.row(cells(row, name));
     }
     table
 }
@@ -63,7 +69,7 @@ pub(in crate::report) fn rest(run: &RunResult) -> Option<String> {
     ))
 }
 
-fn cells(row: &ErrorRow) -> [Cell; 9] {
+fn cells(row: &ErrorRow, name: String) -> [Cell; 9] {
     let place = if row.local { Cell::toned(Tone::Warn, "this machine") } else { Cell::toned(Tone::Bad, "target") };
     [
         count(row.count).into(),
@@ -72,7 +78,7 @@ fn cells(row: &ErrorRow) -> [Cell; 9] {
         Cell::toned(Tone::Heading, error_name(row)),
         local_port(row).into(),
         row.windows_code.map_or_else(|| "-".to_owned(), |code| code.to_string()).into(),
-        shortened(&format!("{} {}", row.method, row.endpoint), 24).into(),
+        name.into(),
         seconds(row.first_s).into(),
         seconds(row.last_s).into(),
     ]

@@ -4,7 +4,8 @@ use super::section;
 use crate::model::figures::{count, ms, percent, rate};
 use crate::model::result::{LatencyMs, RunResult};
 use crate::report::locust::{LocustRow, rows};
-use crate::report::style::{Style, Tone, shortened};
+use crate::report::names::shortened_apart;
+use crate::report::style::{Style, Tone};
 use crate::report::table::{Align, Cell, Table};
 
 /// Longer names lose their middle.
@@ -62,8 +63,8 @@ fn requests(run: &RunResult, rows: &[&LocustRow]) -> Table {
         ("failures/s", right),
         ("avg size", right),
     ]);
-    for row in rows {
-        table.row(cells(row));
+    for (row, name) in rows.iter().zip(names(rows)) {
+        table.row(cells(row, name));
     }
     table.note(if run.totals.local_failures == 0 {
         "times in ms, sizes in bytes"
@@ -76,11 +77,15 @@ fn requests(run: &RunResult, rows: &[&LocustRow]) -> Table {
     table
 }
 
-fn cells(row: &LocustRow) -> [Cell; 11] {
+fn names(rows: &[&LocustRow]) -> Vec<String> {
+    shortened_apart(rows.iter().map(|row| row.name.as_str()), NAME_WIDTH)
+}
+
+fn cells(row: &LocustRow, name: String) -> [Cell; 11] {
     let fails = format!("{} ({})", count(row.failures), percent(row.failures_percent()));
     [
         Cell::from(row.method.as_str()),
-        Cell::from(shortened(&row.name, NAME_WIDTH)),
+        Cell::from(name),
         count(row.requests).into(),
         if row.failures > 0 { Cell::toned(Tone::Bad, fails) } else { fails.into() },
         row.time(|t| t.mean).into(),
@@ -98,8 +103,8 @@ fn percentiles(rows: &[&LocustRow]) -> Table {
     columns.extend(PERCENTILES.iter().map(|(head, _)| ((*head).to_owned(), Align::Right)));
     columns.push(("# reqs".to_owned(), Align::Right));
     let mut table = Table::with_columns(columns);
-    for row in rows {
-        let mut cells: Vec<Cell> = vec![shortened(&row.name, NAME_WIDTH).into()];
+    for (row, name) in rows.iter().zip(names(rows)) {
+        let mut cells: Vec<Cell> = vec![name.into()];
         cells.extend(PERCENTILES.iter().map(|(_, pick)| Cell::from(row.time(*pick))));
         cells.push(count(row.requests).into());
         table.row_of(cells);

@@ -7,7 +7,8 @@ use crate::model::finding::Severity;
 use crate::model::order::Order as _;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
 use crate::model::study::{Comparison, Question, StepRow, StudyResult};
-use crate::report::style::{Tone, shortened, wrapped};
+use crate::report::names::shortened_apart;
+use crate::report::style::{Tone, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
 /// Endpoints with a column of their own.
@@ -175,7 +176,8 @@ fn step_table(study: &StudyResult, show: Columns) -> Table {
         let asked = if open { "asked" } else { "ideal" };
         columns.extend(["req/s", asked, "failed"].map(|head| (head.to_owned(), right)));
     }
-    columns.extend(endpoints.iter().map(|name| (shortened(name, NAME_WIDTH), right)));
+    let names = shortened_apart(endpoints.iter().map(String::as_str), NAME_WIDTH);
+    columns.extend(names.into_iter().map(|name| (name, right)));
     columns.extend(show.figures.then(|| ("CPU t/c/h".to_owned(), right)));
     columns.extend(with_ports.then(|| ("ports".to_owned(), right)));
     let mut t = Table::with_columns(columns).indented(2);

@@ -6,7 +6,8 @@ use crate::model::figures::{count, is_supported, ms, rate, share};
 use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictId};
 use crate::model::time::per_second;
-use crate::report::style::{Tone, shortened};
+use crate::report::names::shortened_apart;
+use crate::report::style::Tone;
 use crate::report::table::{Align, Cell, Table};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
@@ -125,13 +126,15 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
     columns.extend(failed.then_some(("failed", right)));
     columns.extend([("p50", right), ("p95", right), ("p99 ms", right)]);
     let mut table = Table::with_columns(columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect()).indented(2);
-    for e in slowest(run) {
+    let shown = slowest(run);
+    let names = shortened_apart(shown.iter().map(|e| e.name.as_str()), NAME_WIDTH);
+    for (e, name) in shown.into_iter().zip(names) {
         let answers = e.requests - e.failures.min(e.requests);
         let time = |percentile: f64, pick: fn(&LatencyMs) -> f64| {
             let known = e.latency_ms.as_ref().filter(|_| is_supported(percentile, answers));
             Cell::from(known.map_or_else(|| "-".into(), |l| ms(pick(l))))
         };
-        let mut cells: Vec<Cell> = vec![shortened(&e.name, NAME_WIDTH).into()];
+        let mut cells: Vec<Cell> = vec![name.into()];
         cells.push(if rates { rate(per_second(answers, run.duration_s)) } else { count(answers) }.into());
         cells.extend(failed.then(|| Cell::from(count(e.failures + e.local_failures))));
         cells.extend([time(50.0, |l| l.p50), time(95.0, |l| l.p95), time(99.0, |l| l.p99)]);
