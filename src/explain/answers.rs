@@ -294,9 +294,26 @@ fn one_status(text: &str) -> Option<u16> {
         }
         digits.parse::<u16>().ok().filter(|status| digits.len() == 3 && (400..600).contains(status))
     };
-    let labels =
-        ["http/1.1", "http/1.0", "http/2.0", "http/2", "status code", "response code", "status=", "status:", "status\":"];
-    labels.iter().find_map(behind).or_else(phrase)
+    let labels = ["http/1.1", "http/1.0", "http/2.0", "http/2", "status code", "response code"];
+    // Programs, orders and jobs have a status too.
+    let bare = ["status=", "status:", "status\":"];
+    let of_answer = |words: &&str| text.split_once(*words).is_some_and(|(before, after)| is_of_http(before, after));
+    labels.iter().find_map(behind).or_else(|| bare.iter().filter(|w| of_answer(w)).find_map(behind)).or_else(phrase)
+}
+
+/// Whether a line speaks of HTTP around its `status=`: it names the protocol, a method, a path, a URL, or a request.
+fn is_of_http(before: &str, after: &str) -> bool {
+    const METHODS: &[&str] = &["get", "head", "post", "put", "delete", "patch", "options"];
+    const WORDS: &[&str] = &["request", "requests", "response", "responses", "upstream", "url", "uri"];
+    if before.trim_end().ends_with("exit") {
+        return false;
+    }
+    let is_end = |c: char| c.is_whitespace() || "\"'=,()[]{}<>;".contains(c);
+    let is_word = |word: &str| {
+        let bare = word.trim_end_matches([':', '.']);
+        word.starts_with('/') || word.starts_with("http") || METHODS.contains(&bare) || WORDS.contains(&bare)
+    };
+    [before, after].iter().any(|part| part.contains("://") || part.split(is_end).any(is_word))
 }
 
 /// Answers of another length: ab counts them as failed.
@@ -334,4 +351,36 @@ fn failed(text: &str) -> Option<Failed> {
     }
     let ratio = behind("success rate:").or_else(|| behind("success [ratio]"));
     ratio.and_then(percent).map(|p| Failed::Percent(100.0 - p))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs, orders and jobs have a status too; an answer's stands beside a method, a path, a URL or a request.
+    #[test]
+    fn a_bare_status_is_of_an_answer_only_beside_words_of_http() {
+        let others = [
+            "exit status=500",
+            "order status=404 items shipped",
+            "job 17 ended, status: 503",
+            "{\"status\":404,\"sku\":\"a-1\"}",
+            "cron /opt/job.sh exit status=500",
+        ];
+        for text in others {
+            assert_eq!(one_status(text), None, "{text}");
+        }
+        let answers = [
+            "get /cart status=503 12ms",
+            "post http://127.0.0.1:8080/cart status: 503",
+            "level=warn method=get path=/cart status=503",
+            "{\"status\":503,\"path\":\"/cart\"}",
+            "request failed, status: 503",
+            "http answer status=503",
+            "upstream status: 503",
+        ];
+        for text in answers {
+            assert_eq!(one_status(text), Some(503), "{text}");
+        }
+    }
 }
