@@ -4,9 +4,10 @@ use super::thresholds::{FEW_ANSWERS, REDIRECTED_SHARE, SHORT_RUN_S};
 use crate::model::figures::{counted, seconds, share};
 use crate::model::result::RunResult;
 
-/// One request was asked for, a try by hand (`-n 1`): nobody asks for a rate, or for what only many show.
+/// One request was asked for, a try by hand (`-n 1`): nobody asks for a rate, or for what only many show. Of a machine that
+/// has a part of a plan, what was asked of all of them counts.
 pub fn is_try(run: &RunResult) -> bool {
-    run.plan.requests == 1
+    run.plan.shard.map_or(run.plan.requests, |shard| shard.whole.requests) == 1
 }
 
 /// After "OK, but"; none where the figures of a healthy run can be read as they are.

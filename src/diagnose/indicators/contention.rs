@@ -48,7 +48,7 @@ pub(in crate::diagnose) struct Contention {
 }
 
 pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
-    if is_try(run) {
+    if is_try(run) && run.duration_s < WAIT_SECONDS {
         return Seen::Unknown("one request does not last long enough to tell how threads wait for a core".into());
     }
     let by_quota = [

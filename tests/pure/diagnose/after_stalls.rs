@@ -191,3 +191,15 @@ fn a_stall_of_this_program_explains_what_waits_at_the_end_only_where_it_covers_t
     };
     assert_eq!([42.0, 58.0].map(verdict), [VerdictId::ClientBound, VerdictId::TargetFailing]);
 }
+
+/// One request of a moment shows no waiting for a core; one that takes seconds does.
+#[test]
+fn only_a_short_try_is_too_short_to_tell_how_threads_wait() {
+    let missing = |duration_s: f64| {
+        let mut run = healthy();
+        (run.plan.requests, run.duration_s) = (1, duration_s);
+        Diagnosis::of(&run).undecided.into_iter().find(|u| u.id == Id::HostContended).map(|u| u.missing)
+    };
+    assert!(missing(0.2).is_some_and(|why| why.contains("does not last long enough")));
+    assert_eq!(missing(4.0), None);
+}
