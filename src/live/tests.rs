@@ -158,7 +158,7 @@ fn each_of_several_destinations_has_its_lines() {
     let mut course = course(3, None);
     let seen = SeriesPoint { target_cpu_percent: Some(150.0), ..SeriesPoint::default() };
     let destinations = vec![towards("127.0.0.1:1", 30), towards("127.0.0.1:2", 40)];
-    course.on_update(Update::Second(Box::new(Now { destinations, seen, ..now(2) })));
+    course.on_update(Update::Second(Box::new(Now { seen, destinations, ..now(2) })));
     let text = course.metrics().unwrap();
     for (name, used) in [("127.0.0.1:1", 30), ("127.0.0.1:2", 40)] {
         for line in [
