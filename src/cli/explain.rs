@@ -35,7 +35,7 @@ const ODD_SHARE: usize = 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXPLAIN_CODES, after_long_help = known_texts())]
 pub(crate) struct Args {
-    /// A file, a result directory, or the error text itself (after -- where it begins with a dash); - reads standard input
+    /// A file, a result directory, or the error text itself (after -- where it begins with a dash); -, or nothing behind a pipe, reads standard input
     #[arg(value_name = "FILE|TEXT|-")]
     input: Vec<String>,
     /// Source ports to one destination [default: of the system]
@@ -100,8 +100,9 @@ fn rate(text: &str) -> Result<f64, String> {
 
 pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
     if args.input.is_empty()
-        && let Some(text) = args.json.replace("-".into())
+        && let Some(text) = args.json.take()
     {
+        args.json = Some("-".into());
         // `explain --json TEXT`: the text was taken for the file to write. `-` is standard input then.
         args.input.push(text);
     }
@@ -125,6 +126,11 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
             duration: args.duration,
         },
     };
+    let is_path = |word: &String| Path::new(word).exists() || looks_like_a_file(word);
+    if args.input.len() > 1 && args.input.iter().all(is_path) {
+        let all = args.input.join(", ");
+        return Err(Exit::usage(format!("{all}: one at a time")).hint("files together: cat FILE... | sockbench explain -"));
+    }
     let input = args.input.join(" ");
     let explanation = match input.as_str() {
         "-" => explain_stream(std::io::stdin(), None, &known)?,

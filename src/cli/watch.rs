@@ -12,12 +12,13 @@ use super::run_output::{Keeps, RunFiles, Written};
 use super::sandbox::{SandboxArgs, show};
 use super::watch_output::{Passing, Streams};
 use super::{EXIT_GATE, Exit, command_line, tell_line, warn};
+use crate::explain::Heard;
 use crate::model::errno::ENOEXEC;
 use crate::model::finding::FindingId;
 use crate::model::order::Order as _;
 use crate::model::result::{Tool, Verdict};
 use crate::model::units;
-use crate::model::watch::{Processes, WATCH_SCHEMA, WatchReport, Watched};
+use crate::model::watch::{Output, Processes, WATCH_SCHEMA, WatchReport, Watched};
 use crate::observe::looker::{self, Looker, Whom};
 use crate::report::text::{Detail, Page, render_watch};
 use crate::sys::clock::{Clock, wall_rfc3339};
@@ -188,11 +189,8 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     let ended = watch.ended.map(|(ended, _)| ended);
     report.watched.stopped = args.pid.is_none() && watch.stopping.has_begun();
     report.output.read = watch.passing.reads;
-    let explained = watch.passing.finish(signals);
-    for e in explained {
-        // A number that a foreign text names: it ends at the largest.
-        report.output.bad_answers = report.output.bad_answers.saturating_add(e.bad_answers);
-        report.output.readings.extend(e.readings);
+    for heard in watch.passing.finish(signals) {
+        add(&mut report.output, heard);
     }
     report.output.readings.order_by_key(|r| std::cmp::Reverse(r.count));
     let addresses = report.output.readings.iter().filter_map(|r| Some(r.address.as_ref()?.to_string())).collect::<Vec<_>>();
@@ -317,6 +315,22 @@ fn start(args: &Args, signals: &Signals) -> Result<(u32, Passing), Exit> {
     Ok((pid, passing))
 }
 
+/// Adds what a stream says.
+fn add(output: &mut Output, heard: Heard) {
+    let is_same = output.bad_answers == 0 || heard.bad_answers == 0 || output.bad_status == heard.status;
+    output.bad_status = output.bad_status.or(heard.status).filter(|_| is_same);
+    // Numbers that a foreign text names: a sum ends at the largest.
+    output.bad_answers = output.bad_answers.saturating_add(heard.bad_answers);
+    // A stream with bad answers that it does not count among all leaves the number of all open.
+    output.answers = match (output.answers, heard.answers) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
+    };
+    output.answers = output.answers.filter(|all| *all >= output.bad_answers);
+    output.usage |= heard.usage;
+    output.readings.extend(heard.readings);
+}
+
 /// A report in which nothing was seen yet.
 fn report(words: Vec<String>, sandbox: bool) -> WatchReport {
     let (host, missing) = host::read_host();
@@ -338,7 +352,7 @@ fn report(words: Vec<String>, sandbox: bool) -> WatchReport {
         kernel: None,
         processes: Processes::default(),
         host_cpu_percent_mean: None,
-        output: crate::model::watch::Output::default(),
+        output: Output::default(),
         settings_changed: Vec::new(),
         outlooks: Vec::new(),
         looks: Vec::new(),

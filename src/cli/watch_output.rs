@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::explain::{Known, TextReader};
-use crate::model::explanation::{Explanation, Os};
+use crate::explain::{Heard, Known, TextReader};
+use crate::model::explanation::Os;
 use crate::sys::command::{self, Event, Signals, Stream};
 
 /// Bytes that are passed on at once.
@@ -129,9 +129,8 @@ impl Passing {
         }
     }
 
-    /// Waits until the rest was taken, however slowly, or a signal comes; what each stream says, where it says that
-    /// connections failed.
-    pub(crate) fn finish(self, signals: &Signals) -> Vec<Explanation> {
+    /// Waits until the rest was taken, however slowly, or a signal comes; what each stream says.
+    pub(crate) fn finish(self, signals: &Signals) -> Vec<Heard> {
         drop((self.running, self.terminals));
         let is_taken = |end: &Receiver<()>| {
             while end.recv_timeout(SIGNAL_EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -143,7 +142,7 @@ impl Passing {
         };
         let _ = self.ends.iter().all(is_taken);
         let take = |reader: &Arc<Mutex<TextReader>>| std::mem::take(&mut *reader.lock().unwrap_or_else(PoisonError::into_inner));
-        self.readers.iter().filter_map(|reader| take(reader).finish().ok()).collect()
+        self.readers.iter().map(|reader| take(reader).heard()).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 //! alone has nothing to explain, and these say so in one line.
 
 use super::NothingKnown;
+use super::counted_answers;
 use super::counts::whole;
 use super::normal::is_policy;
 use crate::model::figures::{self, counted};
@@ -16,12 +17,42 @@ pub(super) struct Answers {
     lengths: Option<u64>,
     /// answers with another status than 2xx or 3xx
     bad: u64,
+    /// answers with 2xx or 3xx
+    good: u64,
+    /// all answers, where the text has one figure for them
+    all: Option<u64>,
+    /// what the last line about a status was of its answer
+    part: Option<(Part, u16)>,
     /// the first of their statuses
     status: Option<u16>,
     /// some had another one
     is_mixed: bool,
     /// iterations that k6 did not start
     dropped: u64,
+}
+
+/// Lines about one answer: it may have each of them, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// `HTTP/1.1 502 Bad Gateway`, `< HTTP/1.1 502 Bad Gateway`
+    Head,
+    /// `<title>502 Bad Gateway</title>`
+    Title,
+    /// `<h1>502 Bad Gateway</h1>`
+    Heading,
+}
+
+impl Part {
+    /// The part of an answer that a line in lower case is; none for a line of another kind, which is an answer of its own.
+    fn of(text: &str) -> Option<Self> {
+        let starts = |text: &str| text.starts_with("http/");
+        match text {
+            _ if starts(text.trim_start_matches(['<', ' '])) => Some(Self::Head),
+            _ if text.contains("<h1") => Some(Self::Heading),
+            _ if text.contains("<title") => Some(Self::Title),
+            _ => None,
+        }
+    }
 }
 
 /// Several tools print such a line.
@@ -74,10 +105,14 @@ impl Failed {
 }
 
 impl Answers {
-    /// Takes a printable line.
-    pub(super) fn take(&mut self, line: &str) {
+    /// Takes a printable line: whether it names answers with a bad status.
+    pub(super) fn take(&mut self, line: &str) -> bool {
         let text = line.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase();
+        let before = (self.bad, self.part);
         self.statuses(&text);
+        let is_answer = (self.bad, self.part) != before;
+        self.good = self.good.saturating_add(counted_answers::good(&text));
+        self.all = counted_answers::all(&text).max(self.all);
         self.lengths = length(&text).or(self.lengths);
         if let Some(rest) = text.strip_prefix("dropped_iterations") {
             self.dropped = rest.trim_start_matches(['.', ':', ' ']).split(' ').next().and_then(whole).unwrap_or(0);
@@ -87,11 +122,12 @@ impl Answers {
         {
             self.failed = Some(failed);
         }
-        let Some((_, tool)) = SUMMARIES.iter().find(|(words, _)| text.contains(words)) else { return };
+        let Some((_, tool)) = SUMMARIES.iter().find(|(words, _)| text.contains(words)) else { return is_answer };
         // wrk and autocannon print the same sentence; autocannon rounds to thousands.
         let is_rounded = text.split(' ').next().is_some_and(|n| n.ends_with('k'));
         let tool = if *tool == "wrk" && is_rounded { "autocannon" } else { tool };
         self.tool = self.tool.filter(|known| *known != SOME_TOOL).or(Some(tool));
+        is_answer
     }
 
     /// Counts of statuses, as the tools print them.
@@ -140,18 +176,26 @@ impl Answers {
             }
             return;
         }
-        if let Some(status) = one_status(text) {
-            return self.add(Some(status), 1);
+        if let Some(status) = one_status(text).or_else(|| counted_answers::by_http(text)) {
+            return self.one(text, status);
         }
         // `1xx - 0, 2xx - 99, 4xx - 104`, `1xx=0 2xx=99 4xx=104`, `99 2xx, 0 3xx, 104 4xx, 0 5xx`
         if text.contains("2xx") && text.contains("5xx") {
-            let words: Vec<&str> = text.split([' ', '=', ',', '-']).filter(|w| !w.is_empty()).collect();
-            let at = |class: &str| words.iter().position(|w| *w == class);
-            let number_first = at("2xx").is_some_and(|n| n > 0 && whole(words[n - 1]).is_some() && at("1xx").is_none());
             for class in ["4xx", "5xx"] {
-                let near = at(class).and_then(|n| if number_first { n.checked_sub(1) } else { Some(n + 1) });
-                self.add(None, near.and_then(|n| whole(words.get(n)?)).unwrap_or(0));
+                self.add(None, counted_answers::of_class(text, class));
             }
+        }
+    }
+
+    /// One answer, unless an earlier line was of the same one: a saved page has its status in the title and in the heading.
+    fn one(&mut self, text: &str, status: u16) {
+        let part = Part::of(text);
+        let is_same = part.zip(self.part).is_some_and(|(now, (before, said))| before < now && said == status);
+        // A page on one line is whole.
+        let is_whole = text.contains("<title") && text.contains("<h1");
+        self.part = part.filter(|_| !is_whole).map(|part| (part, status));
+        if !is_same {
+            self.add(Some(status), 1);
         }
     }
 
@@ -176,6 +220,17 @@ impl Answers {
     /// Answers with another status than 2xx or 3xx.
     pub(super) const fn bad(&self) -> u64 {
         self.bad
+    }
+
+    /// All answers, where the text counts them.
+    pub(super) fn all(&self) -> Option<u64> {
+        let by_status = (self.good > 0).then(|| self.good.saturating_add(self.bad));
+        by_status.max(self.all).filter(|all| *all >= self.bad)
+    }
+
+    /// The status of the bad ones, where all have the same.
+    pub(super) const fn status(&self) -> Option<u16> {
+        if self.is_mixed { None } else { self.status }
     }
 
     /// What the text says in one line; none where it is no summary.
@@ -241,6 +296,9 @@ const fn who_answered(status: u16) -> &'static str {
 
 /// Words that mark a line which may name the status of an answer.
 pub(super) const STATUS_WORDS: &[&str] = &[
+    "http error",
+    "http 4",
+    "http 5",
     "bad gateway",
     "gateway time",
     "service unavailable",

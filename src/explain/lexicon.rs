@@ -17,6 +17,7 @@ use super::messages_limits::LIMITS;
 use super::messages_programs::PROGRAMS;
 use super::messages_translated::{POSIX_TRANSLATED, WINDOWS_TRANSLATED};
 use super::tools::TOOLS;
+use super::usage::USAGE;
 use crate::model::explanation::{FailedCall, Side};
 
 /// What a piece of a line is.
@@ -251,7 +252,8 @@ impl Lexicon {
         let summaries = SUMMARIES.iter().map(|(words, _)| words.find('[').map_or(words.trim_end(), |at| &words[at..]));
         let asides = ASIDES.iter().map(|(words, _)| *words);
         let statuses = STATUS_WORDS.iter().copied();
-        let marks = to_find.into_iter().chain(MARKS.iter().copied()).chain(summaries).chain(asides).chain(statuses);
+        let marks =
+            to_find.into_iter().chain(MARKS.iter().copied()).chain(summaries).chain(asides).chain(statuses).chain([USAGE]);
         let marks: Vec<&str> = marks.collect();
         let words = small_automaton(&patterns);
         let small = small_automaton(&marks);

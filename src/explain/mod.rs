@@ -17,6 +17,7 @@ mod calls;
 mod classify;
 mod codes;
 mod container;
+mod counted_answers;
 mod counters;
 mod counts;
 mod csv_rows;
@@ -41,6 +42,7 @@ mod summary;
 mod tell;
 mod text;
 mod tools;
+mod usage;
 mod wording;
 
 use self::history::History;
@@ -100,7 +102,36 @@ pub fn explain_text(text: &str, known: &Known) -> Option<Explanation> {
     reader.finish().ok()
 }
 
+/// What a command printed: its failures and its answers, whichever of them there are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Heard {
+    /// what each kind of line about a failure says
+    pub readings: Vec<Reading>,
+    /// answers with another status than 2xx or 3xx
+    pub bad_answers: u64,
+    /// all answers, where the text counts them
+    pub answers: Option<u64>,
+    /// the status of the bad ones, where all have one
+    pub status: Option<u16>,
+    /// it has a usage text: how the program is called
+    pub usage: bool,
+}
+
 impl TextReader {
+    /// What the whole text shows, failures or not.
+    pub fn heard(self) -> Heard {
+        let known = self.known;
+        let gathered = self.gather();
+        let answers = &gathered.answers;
+        Heard {
+            bad_answers: answers.bad(),
+            answers: answers.all(),
+            status: answers.status(),
+            usage: gathered.usage,
+            readings: readings::of(&gathered, &known).0,
+        }
+    }
+
     /// What the whole text says. Errors: no line of it says that a connection failed.
     pub fn finish(self) -> Result<Explanation, NothingKnown> {
         let known = self.known;
@@ -115,10 +146,15 @@ impl TextReader {
                 let text = format!("no known connection error found: {lines} over 64 KiB, read at the start only");
                 (cut_lines > 0).then_some(NothingKnown::Unexplained(text))
             };
-            return Err(gathered.answers.told().or_else(aside).or_else(listed).or_else(cut).unwrap_or(NothingKnown::Unknown));
+            let usage = || {
+                let text = "no known connection error found: this is the usage text of a program";
+                gathered.usage.then(|| NothingKnown::Unexplained(text.into()))
+            };
+            let told = gathered.answers.told().or_else(aside).or_else(listed).or_else(cut).or_else(usage);
+            return Err(told.unwrap_or(NothingKnown::Unknown));
         }
-        let bad_answers = gathered.answers.bad();
-        Ok(Explanation { cut_lines, bad_answers, ..finished("text", readings, other_lines, &known, None) })
+        let (bad_answers, bad_status) = (gathered.answers.bad(), gathered.answers.status());
+        Ok(Explanation { cut_lines, bad_answers, bad_status, ..finished("text", readings, other_lines, &known, None) })
     }
 }
 
@@ -133,6 +169,7 @@ fn finished(source: &str, readings: Vec<Reading>, other_lines: u64, known: &Know
         other_lines,
         cut_lines: 0,
         bad_answers: 0,
+        bad_status: None,
         answer: None,
         arithmetic,
         remedies,

@@ -78,6 +78,7 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
         other_lines: 0,
         cut_lines: 0,
         bad_answers: 0,
+        bad_status: None,
         answer: None,
         arithmetic,
         remedies: Vec::new(),

@@ -16,6 +16,7 @@ use super::line;
 use super::normal::printable;
 use super::sockets::Sockets;
 use super::summary;
+use super::usage::Usage;
 use crate::model::explanation::{Os, Side};
 use crate::model::order::Order as _;
 
@@ -43,6 +44,7 @@ pub struct TextReader {
     sockets: Sockets,
     answers: Answers,
     asides: Asides,
+    usage: Usage,
     /// the start of a line whose end has not come yet
     rest: Vec<u8>,
     /// its end has not come, and it is longer than what is kept
@@ -72,6 +74,8 @@ pub(super) struct Gathered {
     pub(super) os: Option<Os>,
     /// it shows that programs ran in containers
     pub(super) of_containers: bool,
+    /// it has a usage text
+    pub(super) usage: bool,
 }
 
 impl TextReader {
@@ -122,6 +126,7 @@ impl TextReader {
             answers: self.answers,
             asides: self.asides,
             of_containers: self.of_containers,
+            usage: self.usage.is_shown(),
         }
     }
 
@@ -147,7 +152,8 @@ impl TextReader {
         let mut at = 0;
         while at < block.len() {
             // The first line of a text is always read: it may be all there is.
-            if self.lines > 0 && !self.events.is_open() && !self.sockets.is_open() && self.broken.is_none() {
+            let is_open = self.events.is_open() || self.sockets.is_open() || self.usage.is_open();
+            if self.lines > 0 && !is_open && self.broken.is_none() {
                 let next = lexicon().next_mark(&block[at..], self.lines).map_or(block.len(), |n| at + n);
                 let start = memrchr(b'\n', &block[at..next]).map_or(at, |n| at + n + 1);
                 self.pass_over(&block[at..start]);
@@ -198,7 +204,10 @@ impl TextReader {
     }
 
     fn read(&mut self, line: &str) {
-        self.answers.take(line);
+        if self.usage.take(line) {
+            return;
+        }
+        let is_answer = self.answers.take(line);
         self.asides.take(line);
         let said = self.sockets.take(line) || {
             let mut sightings = line::read(line, self.around);
@@ -207,7 +216,7 @@ impl TextReader {
             }
             self.events.take(line, &sightings)
         };
-        self.saying += u64::from(said);
+        self.saying += u64::from(said || is_answer);
         self.collect();
     }
 

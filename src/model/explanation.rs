@@ -338,6 +338,9 @@ pub struct Explanation {
     /// additive: answers with another status than 2xx or 3xx, where the text counts them; absent when there is none
     #[serde(skip_serializing_if = "is_zero", default)]
     pub bad_answers: u64,
+    /// additive: their status, where all have the same one that the text names; absent otherwise
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bad_status: Option<u16>,
     /// additive: of a text in which no connection failed, what it shows instead (answers and their statuses, a list of sockets far
     /// from any limit), in a sentence; absent where there are readings
     #[serde(skip_serializing_if = "Option::is_none", default)]

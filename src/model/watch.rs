@@ -268,6 +268,15 @@ pub struct Output {
     pub readings: Vec<Reading>,
     /// answers with a bad status, where the output counts them
     pub bad_answers: u64,
+    /// additive: all answers, where the output counts them; absent where it does not
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<u64>,
+    /// additive: the status of the bad ones, where all have the same one that the output names; absent otherwise
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad_status: Option<u16>,
+    /// additive: the command printed its usage; absent where it did not
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub usage: bool,
 }
 
 /// A setting that changed.
@@ -351,7 +360,9 @@ impl WatchReport {
         let closed = |d: &Destination| d.closed_by_client.saturating_add(d.closed_by_server);
         let by_kernel: Option<u64> = self.destinations.iter().map(|d| d.made).sum();
         let seen = self.destinations.iter().map(closed).sum::<u64>().saturating_add(u64::from(last.open));
-        let made = by_kernel.unwrap_or(0).max(seen);
+        // Those that were open at once are as many connections, whatever a look missed of their ends.
+        let at_once = self.destinations.iter().map(|d| u64::from(d.open_max)).sum::<u64>();
+        let made = by_kernel.unwrap_or(0).max(seen).max(at_once);
         let mut from_s = 0.0;
         let mut open_s = 0.0;
         for look in &self.looks {
@@ -363,7 +374,7 @@ impl WatchReport {
             made,
             per_s: made as f64 / self.duration_s,
             open: match sightings {
-                SIGHTINGS.. => OpenFor::Mean(open_s / made as f64),
+                SIGHTINGS.. => OpenFor::Mean((open_s / made as f64).min(self.duration_s)),
                 _ if made >= u64::from(SIGHTINGS) && self.looks.len() > 1 => OpenFor::LessThanALook,
                 _ => OpenFor::Unknown,
             },

@@ -241,14 +241,26 @@ fn of_output(report: &WatchReport, limit: Limit, what: &str) -> Ruling {
 
 /// target-errors: answers with a bad status, where the output counts them.
 pub(super) fn bad_answers(report: &WatchReport) -> Ruling {
-    let n = report.output.bad_answers;
+    let o = &report.output;
+    let n = o.bad_answers;
     if n == 0 {
         return Ruling::Clear;
     }
+    let of = o.answers.map_or_else(|| counted(n, "answer"), |all| format!("{} of {}", count(n), counted(all, "answer")));
+    let how = match (o.bad_status, n) {
+        (Some(status), _) => format!("had status {status}"),
+        (None, 1) => "was not 2xx or 3xx".to_owned(),
+        (None, _) => "were not 2xx or 3xx".to_owned(),
+    };
     let see: Vec<Remedy> = vec![advice("see one of them", "curl -v URL", "status, header and body of one answer")];
     let text = "The target was reached and answered; what it answered is its own affair.";
-    Found::new(format!("{} had a bad status, by the command's output", counted(n, "answer")), text.into())
-        .with("answers", n)
-        .remedies(see)
-        .ruling()
+    let found = Found::new(format!("{of} {how}, by the command's output"), text.into()).with("answers", n);
+    found.with("answers_all", o.answers).remedies(see).ruling()
+}
+
+/// Whether fewer than half of the answers were bad: the target works, but for these. Where the output does not count all
+/// answers, there were at least as many as connections.
+pub(super) fn are_few_bad(report: &WatchReport) -> bool {
+    let of_connections = || report.connections().map_or(0, |c| c.made);
+    report.output.bad_answers.saturating_mul(2) < report.output.answers.unwrap_or_else(of_connections)
 }

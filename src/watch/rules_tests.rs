@@ -165,3 +165,50 @@ fn the_limit_of_a_queue_in_which_nobody_waits_is_known() {
     let report = judged(|_| ());
     assert_eq!(report.destinations[0].server.as_ref().map(|s| (s.queue_max, s.queue_limit)), Some((0, 128)));
 }
+
+#[test]
+fn answers_that_are_mostly_bad_lead_and_a_few_are_said_beside() {
+    use crate::model::result::VerdictId;
+    let with = |bad, all, status| {
+        let report = judged(|r| (r.output.bad_answers, r.output.answers, r.output.bad_status) = (bad, all, status));
+        (report.verdict.id, report.verdict.sentence)
+    };
+    let failing = |says: &str| (VerdictId::TargetFailing, format!("target failing: {says}, by the command's output"));
+    assert_eq!(with(135_625, Some(135_626), None), failing("135,625 of 135,626 answers were not 2xx or 3xx"));
+    assert_eq!(with(50, Some(100), Some(502)), failing("50 of 100 answers had status 502"));
+    assert_eq!(with(400, None, Some(502)), failing("400 answers had status 502"));
+    let few = with(49, Some(100), Some(502));
+    assert_eq!(few, (VerdictId::Healthy, "OK, but 49 of 100 answers had status 502, by the command's output".into()));
+    assert_eq!(with(1, None, Some(502)).0, VerdictId::Healthy, "of at least ten answers");
+    assert_eq!(with(0, Some(100), None).0, VerdictId::Healthy);
+}
+
+#[test]
+fn a_usage_text_leaves_it_undecided() {
+    let report = judged(|r| {
+        r.destinations.clear();
+        (r.output.usage, r.watched.exit_code) = (true, Some(1));
+    });
+    let says = "undecided: no connection of the command was seen, and it printed its usage and ended with exit code 1";
+    assert!(report.verdict.sentence.starts_with(says), "{}", report.verdict.sentence);
+}
+
+#[test]
+fn as_many_connections_were_made_as_were_open_at_once_and_none_longer_than_the_watch() {
+    let with = |made, open_max| {
+        let report = judged(|r| {
+            r.duration_s = 3.0;
+            r.looks = [1.0, 2.0, 3.0, 3.1].map(|t_s| LookRow { t_s, open: 4, ..LookRow::default() }).to_vec();
+            if let Some(last) = r.looks.last_mut() {
+                last.open = 0;
+            }
+            let d = &mut r.destinations[0];
+            (d.made, d.open_max, d.closed_by_client, d.closed_by_server) = (made, open_max, 0, 1);
+        });
+        report.connections().unwrap()
+    };
+    for (made, open_max, all) in [(Some(1), 4, 4), (None, 4, 4), (Some(9), 4, 9), (None, 0, 1)] {
+        let c = with(made, open_max);
+        assert!(c.made == all && c.open_mean_s.is_some_and(|s| s <= 3.0), "{c:?}");
+    }
+}

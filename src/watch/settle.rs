@@ -52,13 +52,21 @@ pub fn settle(report: &mut WatchReport) {
     }
     undecided.extend(OF_A_CLIENT_ALONE.iter().map(|id| Undecided { id: *id, missing: ONLY_THE_COMMAND.into() }));
     report.findings = joined_by_id(found);
+    if rules_target::are_few_bad(report) {
+        for f in report.findings.iter_mut().filter(|f| f.id == Id::TargetErrors) {
+            f.severity = Severity::Warning;
+        }
+    }
     report.undecided = undecided;
     report.verdict = verdict(report);
     explain_nulls(report);
 }
 
 fn verdict(report: &WatchReport) -> Verdict {
-    if let Some((id, finding)) = decision(&report.findings) {
+    // A few bad answers are no limit, and what fails beside them comes first.
+    let is_minor = |f: &&Finding| f.id == Id::TargetErrors && f.severity == Severity::Warning;
+    let deciding: Vec<Finding> = report.findings.iter().filter(|f| !is_minor(f)).cloned().collect();
+    if let Some((id, finding)) = decision(&deciding) {
         return Verdict { since_s: since(report, finding.id), ..Verdict::new(id, headline(report, id, finding)) };
     }
     let (id, sentence) = without_finding(report);
@@ -118,7 +126,9 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
         return (VerdictId::Undecided, sentence);
     }
     if connections == 0 {
-        let ended = how.map_or_else(String::new, |how| format!(", and it {how}"));
+        let usage = report.output.usage.then(|| "printed its usage".to_owned());
+        let did = usage.into_iter().chain(how).collect::<Vec<_>>().join(" and ");
+        let ended = if did.is_empty() { did } else { format!(", and it {did}") };
         let opened = report.kernel.map_or_else(String::new, |k| format!("; {}", opened(&k)));
         return (VerdictId::Undecided, format!("undecided: no connection of the command was seen{ended}{opened}"));
     }

@@ -110,6 +110,34 @@ fn a_line_of_any_length_needs_little_memory() {
     assert!(text.starts_with("REFUSED") && text.contains("1 line over 64 KiB"), "{text}");
 }
 
+/// Behind a pipe, `explain` alone is `explain -`: text, and JSON only where that is asked for.
+#[test]
+fn a_pipe_needs_no_dash() {
+    let line = "connect: Connection refused\n";
+    let page = |args: &[&str]| explain(args).write_stdin(line).assert().success().get_output().stdout.clone();
+    assert!(page(&[]).starts_with(b"REFUSED"));
+    assert_eq!(page(&[]), page(&["-"]));
+    assert!(page(&["--json"]).starts_with(b"{"));
+    assert_eq!(page(&["--json"]), page(&["-", "--json"]));
+}
+
+/// Several files or directories are no text.
+#[test]
+fn of_several_files_each_is_explained_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["two", "s1"].map(|name| {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        dir.path().join(name).to_str().unwrap().to_owned()
+    });
+    for names in [[names[0].as_str(), names[1].as_str()], [names[0].as_str(), "missing.csv"]] {
+        let out = explain(&names).assert().code(2);
+        let err = String::from_utf8(out.get_output().stderr.clone()).unwrap();
+        assert!(err.contains("one at a time"), "{err}");
+    }
+    // The words of a message are no files.
+    explain(&["connect:", "Connection", "refused"]).assert().success();
+}
+
 /// `report` alone says what it needs, and names the newest kept run nearby.
 #[test]
 fn a_report_of_nothing_names_the_newest_run_nearby() {

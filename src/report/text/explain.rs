@@ -345,10 +345,17 @@ fn more(e: &Explanation) -> String {
     if e.cut_lines > 0 {
         parts.push(format!("{} over 64 KiB, read at the start only", counted(e.cut_lines, "line")));
     }
+    parts.extend(bad_answers(e));
     if e.other_lines > 0 {
         let what = if e.source == "locust" { "other failure" } else { "other line" };
         parts.push(format!("{} not about connections", counted(e.other_lines, what)));
     }
     parts.push("every reading and remedy: -v".into());
     parts.join("; ")
+}
+
+/// Answers beside the failures.
+pub(super) fn bad_answers(e: &Explanation) -> Option<String> {
+    let status = e.bad_status.map_or_else(|| "a status other than 2xx and 3xx".to_owned(), |s| format!("status {s}"));
+    (e.bad_answers > 0).then(|| format!("{} had {status}", counted(e.bad_answers, "answer")))
 }

@@ -1,7 +1,7 @@
 //! All of an explanation: each kind of failure and how to tell it from others, the arithmetic with its assumptions, every
 //! remedy with the commands of all systems.
 
-use super::explain::{called, first_sentence, history, law, nothing, read_as};
+use super::explain::{bad_answers, called, first_sentence, history, law, nothing, read_as};
 use super::{Page, render_findings, render_forecast, section};
 use crate::model::explanation::{Arithmetic, Certainty, Explanation, Limit, Reading};
 use crate::model::figures::{counted, seconds};
@@ -23,6 +23,7 @@ pub(super) fn render(e: &Explanation, page: &Page) -> String {
         let list: String = e.remedies.iter().enumerate().map(|(i, r)| remedy(i + 1, r, page)).collect();
         parts.push(section("What to do", page.style) + &list);
     }
+    parts.extend(bad_answers(e).map(|text| page.style.paint(Tone::Faint, &text) + "\n"));
     for (n, what) in [(e.cut_lines, "line over 64 KiB, read at its start only"), (e.other_lines, "line not about connections")] {
         if n > 0 {
             parts.push(page.style.paint(Tone::Faint, &counted(n, what)) + "\n");

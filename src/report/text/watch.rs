@@ -20,6 +20,8 @@ const ROWS: usize = 3;
 const REMEDIES: usize = 3;
 /// A server that used less of a core than this did nothing.
 const IDLE_PERCENT: f64 = 1.0;
+/// A connection that was open for this share of a watch was open from the first look at it to the last.
+const WHOLE: f64 = 0.9;
 
 pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     let subject = subject(report);
@@ -62,8 +64,16 @@ pub(super) fn detail(report: &WatchReport, page: &Page) -> String {
     let mut out = findings::render(&report.findings, page);
     if !report.undecided.is_empty() {
         out += &format!("\n{}", super::section("Undecided", page.style));
+        // Findings that miss the same are one paragraph.
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for u in &report.undecided {
-            out += &wrapped(&format!("{}: not known: {}", u.id.word(), u.missing), 2, page.width);
+            match reasons.iter_mut().find(|(missing, _)| *missing == u.missing) {
+                Some((_, ids)) => ids.push(u.id.word()),
+                None => reasons.push((&u.missing, vec![u.id.word()])),
+            }
+        }
+        for (missing, ids) in reasons {
+            out += &wrapped(&format!("{}: not known: {missing}", ids.join(", ")), 2, page.width);
         }
     }
     out
@@ -163,6 +173,7 @@ fn ports(d: &Destination) -> String {
 fn connections(report: &WatchReport, page: &Page) -> Vec<Block> {
     let Some(c) = report.connections() else { return Vec::new() };
     let open = match c.open {
+        OpenFor::Mean(s) if s >= WHOLE * report.duration_s => ", open the whole time".to_owned(),
         OpenFor::Mean(s) if c.made == 1 => format!(", open for {}", seconds(s)),
         OpenFor::Mean(s) => format!(", each open for {} on average", seconds(s)),
         OpenFor::LessThanALook => ", open for less time than between two looks".to_owned(),

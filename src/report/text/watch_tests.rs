@@ -184,7 +184,7 @@ fn a_command_that_crawls_is_no_bare_ok() {
     assert!(short.contains("made 15 connections, 0.5/s, each open for 2 s on average"), "{short}");
     assert!(short.contains("not seen requests, answers and their times"), "{short}");
     let kept = of(10, 0);
-    assert!(kept.contains("made 10 connections, 0.33/s, each open for 30 s on average"), "{kept}");
+    assert!(kept.contains("made 10 connections, 0.33/s, open the whole time"), "{kept}");
     let quick = of(0, 9000);
     assert!(quick.contains("made 9,000 connections, 300/s, open for less time than between two looks"), "{quick}");
 }
@@ -231,4 +231,17 @@ fn a_command_that_failed_for_a_reason_that_was_not_seen_gets_a_next_step() {
     report.destinations.clear();
     let text = render(&report, &Page::plain());
     assert!(text.contains("what helps") && !text.contains("curl"), "{text}");
+}
+
+/// What nobody saw is said once, for all findings that miss it.
+#[test]
+fn findings_that_miss_the_same_are_one_paragraph() {
+    use crate::model::finding::{FindingId, Undecided};
+    let mut report = report();
+    report.undecided = OF_A_CLIENT_ALONE.iter().map(|id| Undecided { id: *id, missing: "answers".into() }).collect();
+    report.undecided.push(Undecided { id: FindingId::TargetGone, missing: "its end".into() });
+    let text = detail(&report, &Page::plain());
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(flat.matches("not known: answers").count(), 1, "{flat}");
+    assert!(flat.contains("target-hangs, target-malformed, ") && flat.contains("target-gone: not known: its end"), "{flat}");
 }

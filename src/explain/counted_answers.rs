@@ -1,0 +1,138 @@
+//! Answers that a line counts, good ones and all of them; and the status that a line names behind `HTTP`.
+
+use super::counts::whole;
+use super::normal::is_policy;
+
+/// Answers with 2xx or 3xx in a line in lower case, where the line counts answers by their status.
+pub(super) fn good(text: &str) -> u64 {
+    // `[200] 104 responses` of hey and oha.
+    if let Some((status, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']'))
+        && let Some(n) = rest.trim().strip_suffix(" responses")
+    {
+        return if is_good(status) { whole(n.trim()).unwrap_or(0) } else { 0 };
+    }
+    // `http.codes.200: ..... 104` of artillery.
+    if let Some((status, n)) = text.strip_prefix("http.codes.").and_then(|t| t.split_once(':')) {
+        return if is_good(status) { whole(n.trim_start_matches(['.', ' '])).unwrap_or(0) } else { 0 };
+    }
+    // `200:104` behind vegeta's `[code:count]`.
+    if let Some((_, codes)) = text.split_once("[code:count]") {
+        let pairs = codes.split_whitespace().filter_map(|pair| pair.split_once(':'));
+        return pairs.filter(|(status, _)| is_good(status)).filter_map(|(_, n)| whole(n)).fold(0, u64::saturating_add);
+    }
+    // `1xx - 0, 2xx - 99, 3xx - 1`, `99 2xx, 1 3xx, 104 4xx, 0 5xx`
+    if text.contains("2xx") && text.contains("5xx") {
+        return of_class(text, "2xx").saturating_add(of_class(text, "3xx"));
+    }
+    0
+}
+
+/// The figure of a class of statuses, before it or behind it as the line has them.
+pub(super) fn of_class(text: &str, class: &str) -> u64 {
+    let words: Vec<&str> = text.split([' ', '=', ',', '-']).filter(|w| !w.is_empty()).collect();
+    let at = |class: &str| words.iter().position(|w| *w == class);
+    let number_first = at("2xx").is_some_and(|n| n > 0 && whole(words[n - 1]).is_some() && at("1xx").is_none());
+    let near = at(class).and_then(|n| if number_first { n.checked_sub(1) } else { Some(n + 1) });
+    near.and_then(|n| whole(words.get(n)?)).unwrap_or(0)
+}
+
+fn is_good(status: &str) -> bool {
+    status.len() == 3 && status.starts_with(['2', '3'])
+}
+
+/// The one figure that a summary has for all answers, in a line in lower case.
+pub(super) fn all(text: &str) -> Option<u64> {
+    // wrk: `135626 requests in 3.00s, 20.1MB read`
+    if let Some((n, _)) = text.split_once(" requests in ") {
+        return whole(n);
+    }
+    // ab
+    if let Some(n) = text.strip_prefix("complete requests:") {
+        return whole(n.trim());
+    }
+    // k6: `http_reqs......: 104 20.8/s`
+    let rest = text.split_once("http_reqs")?.1.trim_start_matches(['.', ':', ' ']);
+    whole(rest.split(' ').next()?)
+}
+
+/// The status behind `HTTP` in a line in lower case: `HTTP Error 502: Bad Gateway`, `HTTP 502`. A count is none:
+/// `HTTP 500 requests`.
+pub(super) fn by_http(text: &str) -> Option<u16> {
+    ["http error ", "http error: ", "http "].iter().find_map(|words| {
+        let (before, rest) = text.split_once(words)?;
+        let starts = !before.ends_with(|c: char| c.is_alphanumeric() || c == '/');
+        let (digits, rest) = rest.split_at_checked(3)?;
+        let next = rest.trim_start().split(|c: char| !c.is_alphabetic()).next()?;
+        let is_unit = rest.starts_with(' ') && UNITS.contains(&next);
+        let ends = !rest.starts_with(|c: char| c.is_alphanumeric() || c == '%')
+            && !rest.strip_prefix(['.', ',']).is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()));
+        let status = digits.parse::<u16>().ok().filter(|status| (400..600).contains(status))?;
+        (starts && ends && !is_unit && !is_policy(before)).then_some(status)
+    })
+}
+
+/// What a figure behind `http` may count or measure.
+const UNITS: &[&str] = &[
+    "ms",
+    "s",
+    "us",
+    "sec",
+    "seconds",
+    "requests",
+    "reqs",
+    "req",
+    "users",
+    "vus",
+    "connections",
+    "clients",
+    "workers",
+    "threads",
+    "calls",
+    "times",
+    "bytes",
+    "kb",
+    "mb",
+    "rps",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_answers_and_all_of_them_as_tools_count_them() {
+        for (line, n) in [
+            ("[200] 104 responses", 104),
+            ("[503] 104 responses", 0),
+            ("http.codes.302: ........ 7", 7),
+            ("status codes [code:count] 200:90 301:10 503:4", 100),
+            ("status codes: 99 2xx, 1 3xx, 104 4xx, 0 5xx", 100),
+            ("1xx - 0, 2xx - 99, 3xx - 0, 4xx - 104, 5xx - 0", 99),
+            ("200 requests failed", 0),
+        ] {
+            assert_eq!(good(line), n, "{line}");
+        }
+        assert_eq!(all("135626 requests in 3.00s, 20.1mb read"), Some(135_626));
+        assert_eq!(all("complete requests: 1000"), Some(1000));
+        assert_eq!(all("http_reqs......................: 104 20.8/s"), Some(104));
+        assert_eq!(all("104 requests failed"), None);
+    }
+
+    #[test]
+    fn a_status_behind_http_is_no_count() {
+        for (line, status) in [
+            ("urllib.error.httperror: http error 502: bad gateway", Some(502)),
+            ("http 502", Some(502)),
+            ("got http 404 for /x", Some(404)),
+            ("http error 404: not found", Some(404)),
+            ("http 500 requests sent", None),
+            ("http 500ms", None),
+            ("http 502.5 kb", None),
+            ("http 200 ok", None),
+            ("http 5021", None),
+            ("retry on http 503", None),
+        ] {
+            assert_eq!(by_http(line), status, "{line}");
+        }
+    }
+}
