@@ -242,7 +242,7 @@ fn a_server_that_the_command_ended_is_gone_only_where_a_connection_failed_for_it
     let of_server = || Reading { side: Some(Side::Server), ..sure(Limit::TimedOut) };
     let is_open = |r: &WatchReport| r.undecided.iter().any(|u| u.id == Id::TargetGone);
     // Its exit code, its lines, failed connects, whether it is read: the verdict, whether the server is gone or may be.
-    for (name, report, verdict, is_gone, may_be) in [
+    for (name, report, verdict, is_gone, may_be) in vec![
         ("all was well", ended_server(0, vec![], NONE, true), VerdictId::Healthy, false, false),
         ("it failed for another reason", ended_server(28, vec![], NONE, true), VerdictId::Undecided, false, false),
         ("it waited for its server", ended_server(0, vec![], BEFORE, true), VerdictId::Healthy, false, false),

@@ -296,7 +296,7 @@ fn a_status_beside_a_failure_is_not_lost() {
 #[test]
 fn a_usage_text_is_no_failure() {
     for text in USAGES {
-        for text in [(*text).to_owned(), format!("bad argument\n{text}"), text.replace("\n", "\r\n")] {
+        for text in [(*text).to_owned(), format!("bad argument\n{text}"), text.replace('\n', "\r\n")] {
             assert_eq!(refused(&text), "no known connection error found: this is the usage text of a program", "{text}");
         }
         let e = explained(&format!("{text}\nerror: connect: connection refused\n"));
