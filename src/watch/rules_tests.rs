@@ -6,7 +6,7 @@ use crate::model::explanation::Reading;
 use crate::model::facts::AcceptQueue;
 use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::port_count::StateCounts;
-use crate::model::watch::Server;
+use crate::model::watch::{OpenFor, Server};
 use crate::watch::look::ServerLook;
 use crate::watch::settle;
 
@@ -209,6 +209,6 @@ fn as_many_connections_were_made_as_were_open_at_once_and_none_longer_than_the_w
     };
     for (made, open_max, all) in [(Some(1), 4, 4), (None, 4, 4), (Some(9), 4, 9), (None, 0, 1)] {
         let c = with(made, open_max);
-        assert!(c.made == all && c.open_mean_s.is_some_and(|s| s <= 3.0), "{c:?}");
+        assert!(c.made == all && matches!(c.open, OpenFor::Mean(s) if s <= 3.0), "{c:?}");
     }
 }

@@ -197,7 +197,7 @@ fn few_looks_at_few_connections_say_nothing_of_their_length() {
         let mut report = report();
         report.duration_s = f64::from(looks);
         let d = &mut report.destinations[0];
-        (d.closed_by_client, d.closed_by_server, d.made) = (made - u64::from(open), 0, Some(made));
+        (d.closed_by_client, d.closed_by_server, d.made, d.open_max) = (made - u64::from(open), 0, Some(made), open);
         report.looks = (1..=looks).map(|t| LookRow { t_s: f64::from(t), open, ..Default::default() }).collect();
         report.connections().expect("some were made").open
     };
