@@ -176,8 +176,13 @@ const SHORT_TIMED_WAIT: &str =
 pub enum Way {
     /// this command
     Command(&'static str),
-    /// these settings of the kernel, `KEY=VALUE` with blanks between, and the command that sets them
-    Settings { values: &'static str, line: &'static str },
+    /// settings of the kernel
+    Settings {
+        /// `KEY=VALUE`, with blanks between
+        values: &'static str,
+        /// the command that sets them
+        line: &'static str,
+    },
     /// as on Linux, by these words
     Same(&'static str),
     /// not there, for this reason
