@@ -359,10 +359,13 @@ fn one_status(text: &str) -> Option<u16> {
     labels.iter().find_map(behind).or_else(|| bare.iter().filter(|w| of_answer(w)).find_map(behind)).or_else(phrase)
 }
 
-/// Whether a line speaks of HTTP around its `status=`: it names the protocol, a method, a path, a URL, or a request.
+/// Whether a line speaks of HTTP around its `status=`: it names the protocol, a method, a path, a URL, a request, or a reason
+/// that only an answer has (RFC 9110 section 15): `{"status":503,"error":"Service Unavailable"}`.
 fn is_of_http(before: &str, after: &str) -> bool {
     const METHODS: &[&str] = &["get", "head", "post", "put", "delete", "patch", "options"];
     const WORDS: &[&str] = &["request", "requests", "response", "responses", "upstream", "url", "uri"];
+    const REASONS: &[&str] =
+        &["bad gateway", "gateway time", "service unavailable", "too many requests", "internal server error"];
     if before.trim_end().ends_with("exit") {
         return false;
     }
@@ -371,7 +374,8 @@ fn is_of_http(before: &str, after: &str) -> bool {
         let bare = word.trim_end_matches([':', '.']);
         word.starts_with('/') || word.starts_with("http") || METHODS.contains(&bare) || WORDS.contains(&bare)
     };
-    [before, after].iter().any(|part| part.contains("://") || part.split(is_end).any(is_word))
+    let is_reason = |part: &str| REASONS.iter().any(|words| part.contains(words));
+    [before, after].iter().any(|part| part.contains("://") || is_reason(part) || part.split(is_end).any(is_word))
 }
 
 /// Answers of another length: ab counts them as failed.
@@ -433,6 +437,7 @@ mod tests {
             "post http://127.0.0.1:8080/cart status: 503",
             "level=warn method=get path=/cart status=503",
             "{\"status\":503,\"path\":\"/cart\"}",
+            "{\"status\":503,\"error\":\"service unavailable\"}",
             "request failed, status: 503",
             "http answer status=503",
             "upstream status: 503",

@@ -94,8 +94,9 @@ impl LoadPlan {
             none => Ok(none),
         };
         let stages = self.stages.as_ref().map(|stages| divided_stages(stages, &weights, by_weight)).transpose()?;
-        let users = by_weight(Share::Users, u64::from(self.users))?;
+        // There are no more users than requests: too few requests are named first.
         let requests = by_weight(Share::Requests, self.requests)?;
+        let users = by_weight(Share::Users, u64::from(self.users))?;
         let users = if self.requests >= u64::from(self.users) { with_work(users, &requests) } else { users };
         let bursts = match self.arrivals {
             Arrivals::Burst(n) => Some(apportion(u64::from(n), &weights)),
@@ -307,6 +308,15 @@ mod tests {
         };
         assert_eq!(stages(&[8.0, 4.0, 0.0]), Ok(2), "a level of nobody is of nobody");
         assert_eq!(stages(&[8.0, 1.0]), Err(Undivided { what: Share::StageUsers, which: 1, total: 1, least: 4 }));
+    }
+
+    /// `-n 1` leaves one user: more users would not help.
+    #[test]
+    fn too_few_requests_are_named_before_the_users_that_they_allow() {
+        for (users, requests) in [(1, 1), (2, 2)] {
+            let without = plan(users, requests, 0.0).divided(&aims(&[1, 1, 1])).unwrap_err();
+            assert_eq!((without.what, without.least), (Share::Requests, 3), "-n {requests}");
+        }
     }
 
     #[test]
