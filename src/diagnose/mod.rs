@@ -32,4 +32,4 @@ pub use proofs::{attach_proofs, keep_proofs};
 pub(crate) use rules::settings::settings_changed;
 pub(crate) use rules::users::users_started;
 pub(crate) use verdict::decision;
-pub use verdict::{decides, deciding, stopped};
+pub use verdict::{decides, deciding, remark, stopped};

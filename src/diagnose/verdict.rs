@@ -133,6 +133,14 @@ impl<'a> Roots<'a> {
     }
 }
 
+/// What is to mind of a run without a verdict of its own: the first warning. Before what the answers show comes that they are
+/// not of the load that was asked for.
+pub fn remark(findings: &[Finding]) -> Option<&Finding> {
+    let warnings = || findings.iter().filter(|f| f.severity != Severity::Info && decides(f));
+    let fell_short = warnings().find(|f| f.id == Id::UsersNotReached && f.caused_by.is_empty());
+    fell_short.or_else(|| warnings().next())
+}
+
 /// A finding that can be the headline. Waiting for a core that spoils the slowest latencies at most cannot, and asks for
 /// care only.
 pub fn decides(finding: &Finding) -> bool {
@@ -346,15 +354,14 @@ fn figures(run: &RunResult) -> String {
 
 /// What was measured of a run without an error, and what to mind.
 fn until_the_stop(run: &RunResult, findings: &[Finding]) -> String {
-    let warning = findings.iter().find(|f| f.severity != Severity::Info && decides(f)).map(|f| f.title.clone());
+    let warning = remark(findings).map(|f| f.title.clone());
     let but = warning.or_else(|| caveat(run)).map_or_else(String::new, |but| format!(" ({but})"));
     format!("{} until then{but}", figures(run))
 }
 
 fn healthy(run: &RunResult, findings: &[Finding]) -> String {
     let figures = figures(run);
-    let warning = findings.iter().find(|f| f.severity != Severity::Info && decides(f));
-    match warning {
+    match remark(findings) {
         Some(w) => format!("OK, but {} ({figures})", w.title),
         None => caveat(run).map_or_else(|| format!("OK: {figures}"), |but| format!("OK, but {but} ({figures})")),
     }

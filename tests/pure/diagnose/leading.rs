@@ -6,7 +6,9 @@ use sockbench::testing::diagnose::table::{rule_of, rules};
 use sockbench::testing::diagnose::{Diagnosis, deciding};
 use sockbench::testing::model::finding::{Finding, FindingId as Id};
 use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
-use sockbench::testing::model::result::{AfterLastAnswer, Framing, InFlight, PartialAnswer, Received, RunResult, VerdictId};
+use sockbench::testing::model::result::{
+    AfterLastAnswer, Framing, InFlight, PartialAnswer, PhaseMs, Received, RunResult, VerdictId,
+};
 use sockbench::testing::report::text::{Page, render_run};
 
 use super::capacity::own_cpu;
@@ -388,4 +390,20 @@ fn no_finding_of_the_table_is_a_cause_of_its_own() {
             at += 1;
         }
     }
+}
+
+/// What the answers show comes after the load that was not given as asked.
+#[test]
+fn a_load_that_fell_short_leads_what_its_answers_show() {
+    let mut run = healthy();
+    run.totals.users_reached = 31;
+    run.endpoints[0].phases_ms.receiving = Some(PhaseMs { p50: 41.2, p99: 44.8 });
+    run.endpoints[0].content_size_mean = Some(512.0);
+    sockbench::testing::diagnose::settle(&mut run);
+    let ids: Vec<Id> = run.findings.iter().map(|f| f.id).collect();
+    assert!(ids.contains(&Id::TargetSplitsAnswers) && ids.contains(&Id::UsersNotReached), "{ids:?}");
+    assert_eq!(run.verdict.id, VerdictId::Healthy);
+    assert!(run.verdict.sentence.starts_with("OK, but 31 of 50 users"), "{}", run.verdict.sentence);
+    let page = render_run(&run, &Page::plain());
+    assert!(page.starts_with("OK, but 31 of 50 users"), "{page}");
 }

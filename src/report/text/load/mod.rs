@@ -4,7 +4,7 @@
 //! No figure is said twice, and a part of the machine is named only where it matters. Every figure is in [`detail`].
 
 use super::page::{Block, Page, one_screen};
-use crate::model::finding::{Finding, Severity};
+use crate::model::finding::Finding;
 use crate::model::result::{RunResult, VerdictId};
 
 mod answers;
@@ -40,10 +40,9 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     one_screen(blocks)
 }
 
-/// The finding that the page is about: the one that decided the verdict, else the first that is more than a remark.
+/// The finding that the page is about: the one that decided the verdict, else what is to mind.
 fn subject(run: &RunResult) -> Option<&Finding> {
-    let decided = crate::diagnose::deciding(&run.findings);
-    decided.or_else(|| run.findings.iter().find(|f| f.severity != Severity::Info && crate::diagnose::decides(f)))
+    crate::diagnose::deciding(&run.findings).or_else(|| crate::diagnose::remark(&run.findings))
 }
 
 /// No limit was reached, and nothing asks for care.
