@@ -334,3 +334,22 @@ pub(super) fn by_k6_code(n: i32) -> Option<(Condition, Option<FailedCall>)> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Winsock's numbers are those of BSD after WSABASEERR (winsock2.h), and Darwin's are those of BSD.
+    #[test]
+    fn winsock_counts_from_its_base_as_bsd_does() {
+        for e in ERRNOS.iter().filter(|e| e.windows != 0) {
+            assert_eq!(e.windows, 10_000 + e.macos, "{}", e.name);
+        }
+        for system in 0..4 {
+            let number = |e: &Errno| [e.linux, e.windows, e.macos, e.libuv][system];
+            let mut known: Vec<i32> = ERRNOS.iter().map(number).filter(|n| *n != 0).collect();
+            known.sort_unstable();
+            assert!(known.windows(2).all(|pair| pair[0] != pair[1]), "{known:?}");
+        }
+    }
+}

@@ -265,9 +265,9 @@ mod tests {
     fn timing_in_milliseconds_and_bodies_to_the_byte() {
         let a = Answers::new();
         let mut out = Vec::new();
-        a.job(&mut out, JobBody::Cpu(0xabc), Timing { queue_us: 5, work_us: 30_120 }, Link::Keep, false);
+        a.job(&mut out, JobBody::Cpu(0xabc), Timing { queue_us: 5, work_us: 30_012 }, Link::Keep, false);
         let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("\r\nServer-Timing: queue;dur=0.005, work;dur=30.120\r\nContent-Length: 33\r\n\r\n"), "{text}");
+        assert!(text.contains("\r\nServer-Timing: queue;dur=0.005, work;dur=30.012\r\nContent-Length: 33\r\n\r\n"), "{text}");
         assert_eq!(text.split("\r\n\r\n").nth(1).unwrap(), "{\"cpu_state\": \"0000000000000abc\"}");
     }
 }
