@@ -258,9 +258,24 @@ pub(super) fn bad_answers(report: &WatchReport) -> Ruling {
     found.with("answers_all", o.answers).remedies(see).ruling()
 }
 
-/// Whether fewer than half of the answers were bad: the target works, but for these. Where the output does not count all
-/// answers, there were at least as many as connections.
-pub(super) fn are_few_bad(report: &WatchReport) -> bool {
-    let of_connections = || report.connections().map_or(0, |c| c.made);
-    report.output.bad_answers.saturating_mul(2) < report.output.answers.unwrap_or_else(of_connections)
+/// How many of the answers were bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// at least half
+    Most,
+    /// fewer: the target works, but for these
+    Few,
+    /// the output does not count the good ones
+    Unknown,
+}
+
+/// By the output's own count; where it has none, there were at least as many answers as connections.
+pub(super) fn bad_share(report: &WatchReport) -> Bad {
+    let twice = report.output.bad_answers.saturating_mul(2);
+    match (report.output.answers, report.connections()) {
+        (Some(all), _) if twice >= all => Bad::Most,
+        (Some(_), _) => Bad::Few,
+        (None, Some(c)) if twice < c.made => Bad::Few,
+        (None, _) => Bad::Unknown,
+    }
 }

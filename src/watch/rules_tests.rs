@@ -176,7 +176,9 @@ fn answers_that_are_mostly_bad_lead_and_a_few_are_said_beside() {
     let failing = |says: &str| (VerdictId::TargetFailing, format!("target failing: {says}, by the command's output"));
     assert_eq!(with(135_625, Some(135_626), None), failing("135,625 of 135,626 answers were not 2xx or 3xx"));
     assert_eq!(with(50, Some(100), Some(502)), failing("50 of 100 answers had status 502"));
-    assert_eq!(with(400, None, Some(502)), failing("400 answers had status 502"));
+    // The loop may have kept its connections, and had a million good answers beside.
+    let says = "undecided: 400 answers had status 502, by the command's output, which does not count the good ones";
+    assert_eq!(with(400, None, Some(502)), (VerdictId::Undecided, says.into()));
     let few = with(49, Some(100), Some(502));
     assert_eq!(few, (VerdictId::Healthy, "OK, but 49 of 100 answers had status 502, by the command's output".into()));
     assert_eq!(with(1, None, Some(502)).0, VerdictId::Healthy, "of at least ten answers");

@@ -1,6 +1,7 @@
 //! Findings, verdict and reasons of a report, from its facts.
 
 use super::cases::{ended, is_of_server, may_be, name};
+use super::rules_target::Bad;
 use super::{refused, rules, rules_target};
 use crate::diagnose::rule::Ruling;
 use crate::diagnose::{decision, joined_by_id};
@@ -52,7 +53,7 @@ pub fn settle(report: &mut WatchReport) {
     }
     undecided.extend(OF_A_CLIENT_ALONE.iter().map(|id| Undecided { id: *id, missing: ONLY_THE_COMMAND.into() }));
     report.findings = joined_by_id(found);
-    if rules_target::are_few_bad(report) {
+    if rules_target::bad_share(report) != Bad::Most {
         for f in report.findings.iter_mut().filter(|f| f.id == Id::TargetErrors) {
             f.severity = Severity::Warning;
         }
@@ -63,7 +64,7 @@ pub fn settle(report: &mut WatchReport) {
 }
 
 fn verdict(report: &WatchReport) -> Verdict {
-    // A few bad answers are no limit, and what fails beside them comes first.
+    // Bad answers that are few, or may be, are no limit, and what fails beside them comes first.
     let is_minor = |f: &&Finding| f.id == Id::TargetErrors && f.severity == Severity::Warning;
     let deciding: Vec<Finding> = report.findings.iter().filter(|f| !is_minor(f)).cloned().collect();
     if let Some((id, finding)) = decision(&deciding) {
@@ -137,6 +138,9 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
         // What is known comes first.
         let seen = warning.map_or("no limit was reached on this machine", |w| w.title.as_str());
         return (VerdictId::Undecided, format!("undecided: the command {how}; {seen}"));
+    }
+    if let Some(bad) = warning.filter(|w| w.id == Id::TargetErrors && rules_target::bad_share(report) == Bad::Unknown) {
+        return (VerdictId::Undecided, format!("undecided: {}, which does not count the good ones", bad.title));
     }
     let most = report.destinations.iter().filter_map(|d| Some((d.peak_share?, d))).max_by(|a, b| a.0.total_cmp(&b.0));
     let ports = most.map_or_else(String::new, |(share, d)| {

@@ -4,6 +4,7 @@
 mod diagnose;
 mod diagnose_docs;
 mod diagnose_properties;
+mod explain_answers;
 mod explain_kinds;
 mod explain_lists;
 mod explain_pages;
