@@ -157,7 +157,7 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
         let (tone, word) = match row.outcome {
             Some(Difference::Better) => (Tone::Good, "better"),
             Some(Difference::Worse) => (Tone::Bad, "worse"),
-            Some(_) => (Tone::Faint, "chance"),
+            Some(_) => (Tone::Faint, "same"),
             None => (Tone::Normal, ""),
         };
         let mut cells: Vec<Cell> =
