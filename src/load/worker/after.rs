@@ -10,9 +10,10 @@ use crate::model::time::Stamp;
 use crate::stats::errors::Evidence;
 
 impl Worker<'_> {
-    /// Does what the machine said: records the sample, closes, and lets the user go on, `at_once` if it may begin
-    /// on the connection that is being read.
-    pub(super) fn carry_out(&mut self, slot: u32, after: After, now: Stamp, at_once: bool) {
+    /// Does what the machine said: records the sample, closes, and lets the user go on. One that may go on at once begins in the
+    /// next turn: all answers of a turn are read before the next requests go out. That keeps the kernel's code for one
+    /// direction in the cache, 2 to 7 % of a request, and no answer waits behind a write before its time is taken.
+    pub(super) fn carry_out(&mut self, slot: u32, after: After, now: Stamp) {
         if after.announced_close {
             self.recorder.record_announced_close();
         }
@@ -58,9 +59,6 @@ impl Worker<'_> {
             self.sleepers.set(slot, free_at);
         } else if self.pacer.is_some() {
             self.set_free(slot, now);
-        } else if at_once && self.may_begin(now) {
-            // The stamp of the last byte read: another reading would cost as much as what lies between.
-            self.begin(slot, None, now);
         } else {
             self.ready.push(slot);
         }

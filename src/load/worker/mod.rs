@@ -133,8 +133,10 @@ pub(in crate::load) struct Worker<'a> {
     sleepers: Deadlines,
     /// when users give up what they wait for
     deadlines: Deadlines,
-    /// users to begin in this turn
+    /// users to begin in the next turn
     ready: Vec<u32>,
+    /// when the latest write returned
+    written_at: Stamp,
     /// connections whose read budget ended before their bytes did
     unread: Vec<(SlotToken, bool)>,
     /// open loop: users without a request
@@ -219,6 +221,7 @@ impl<'a> Worker<'a> {
             sleepers: Deadlines::default(),
             deadlines: Deadlines::default(),
             ready: Vec::new(),
+            written_at: Stamp::ZERO,
             unread: Vec::new(),
             free,
             has_begun: false,

@@ -23,7 +23,8 @@ impl Worker<'_> {
         let mut ready = std::mem::take(&mut self.ready);
         let (mut begun, mut at) = (0, now);
         while begun < ready.len() && self.may_begin(at) {
-            at = self.clock.now();
+            // The write before has just read the clock.
+            at = if self.written_at > at { self.written_at } else { self.clock.now() };
             self.begin(ready[begun], None, at);
             begun += 1;
         }
@@ -130,7 +131,7 @@ impl Worker<'_> {
             let user = &mut self.slots[slot as usize].user;
             if user.deadline() <= now {
                 let after = user.on_deadline(now, &self.rules);
-                self.carry_out(slot, after, now, false);
+                self.carry_out(slot, after, now);
             }
             self.watch_deadline(slot);
         }

@@ -87,7 +87,7 @@ impl Worker<'_> {
     pub(super) fn open_failed(&mut self, slot: u32, failure: Failure, now: Stamp) {
         self.recorder.record_connect_failed();
         let after = self.slots[slot as usize].user.on_open_failed(failure, now, &self.rules);
-        self.carry_out(slot, after, now, false);
+        self.carry_out(slot, after, now);
     }
 
     /// connect(2) goes on by itself. On loopback the connection is already established and the first write passes, so
@@ -118,7 +118,7 @@ impl Worker<'_> {
 
     fn self_connected(&mut self, slot: u32, now: Stamp) {
         let after = self.slots[slot as usize].user.on_self_connect(now, &self.rules);
-        self.carry_out(slot, after, now, false);
+        self.carry_out(slot, after, now);
     }
 
     pub(super) fn is_self_connected(&self, slot: u32) -> bool {
@@ -182,7 +182,8 @@ impl Worker<'_> {
         let s = &mut self.slots[slot as usize];
         s.written += n;
         let all = s.written == self.requests[s.endpoint.0 as usize].len();
-        s.user.on_written(n, all, self.clock.now());
+        self.written_at = self.clock.now();
+        s.user.on_written(n, all, self.written_at);
         if !all && n > 0 {
             self.write(slot);
         }
@@ -198,7 +199,7 @@ impl Worker<'_> {
         let so_error = call == Call::Connect;
         let failure = Failure { port_bound, so_error, ..Failure::new(call, Cause::Errno(errno)) };
         let after = s.user.on_error(failure, now, &self.rules);
-        self.carry_out(slot, after, now, false);
+        self.carry_out(slot, after, now);
     }
 
     pub(super) fn on_event(&mut self, event: &Event) {
@@ -248,14 +249,13 @@ impl Worker<'_> {
                 Ok(0) => {
                     let now = self.clock.now();
                     let after = s.user.on_eof(now, &self.rules);
-                    self.carry_out(slot, after, now, false);
+                    self.carry_out(slot, after, now);
                     return;
                 }
                 Ok(n) => {
                     let now = self.clock.now();
                     let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules, &mut self.heads);
-                    // With a FIN already in the socket the next request must not go out on this connection.
-                    self.carry_out(slot, after, now, !read_closed);
+                    self.carry_out(slot, after, now);
                     let s = &self.slots[slot as usize];
                     if s.generation != generation || s.stream.is_none() || (n < self.buffer.len() && !read_closed) {
                         return;
