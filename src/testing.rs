@@ -178,7 +178,7 @@ pub mod report {
         pub use crate::report::style::{Style, Tone};
     }
     pub mod text {
-        pub use crate::report::text::{Detail, Page, render_explanation, render_run};
+        pub use crate::report::text::{Detail, Page, render_explanation, render_ports, render_run};
     }
 }
 pub mod server {

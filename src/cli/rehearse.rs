@@ -93,7 +93,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         if !quiet {
             let made = row.made.map_or_else(|| "not run".into(), |m| format!("{} of {}", count(m), count(row.asked)));
             let why = if row.verdict == Effect::NotRun { format!(": {}", row.reason) } else { String::new() };
-            super::tell(&format!("  {:<18} {made}{why}", row.remedy));
+            super::tell_line(&format!("  {:<18} {made}{why}", row.remedy));
         }
     })
     .map_err(|e| {

@@ -45,7 +45,8 @@ fn render_with(base: &SideInfo, pair: &Pair, endpoints: usize, page: &Page) -> S
         out += &page.labelled("intervals", Tone::Normal, &text);
     }
     out.push('\n');
-    let tables: Vec<String> = within(pair, endpoints, page.width).iter().map(|table| table.render(page.style)).collect();
+    let tables: Vec<String> =
+        within(pair, endpoints, page.width).iter().map(|table| table.render(page.style, page.width)).collect();
     out += &tables.join("\n");
     let careful = careful(pair, endpoints);
     if !careful.is_empty() {
@@ -289,7 +290,7 @@ mod tests {
             let urls = [8080, 8081].map(|port| ["a", "b"].map(|x| format!("http://127.0.0.1:{port}/long/{x}/path/health")));
             pair.endpoints = urls.into_iter().flatten().map(|name| EndpointRows { name, ..row.clone() }).collect();
             let tables = within(pair, ENDPOINTS, width);
-            let text = tables[1].render(Style::Plain);
+            let text = tables[1].render(Style::Plain, 80);
             let names: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
             let hosts = ["127.0.0.1:8080/", "127.0.0.1:8081/"].map(|host| names.iter().filter(|n| n.starts_with(host)).count());
             assert_eq!(hosts, [2, 2], "{width}: {text}");

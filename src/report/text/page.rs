@@ -1,6 +1,6 @@
 //! A page: how wide it is, how much of it is wanted, and its labelled lines.
 
-use crate::report::style::{Style, Tone, wrapped};
+use crate::report::style::{Style, Tone, command_lines, wrapped};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +62,19 @@ impl Page {
             let label = if i == 0 { label } else { "" };
             let label = self.style.paint(Tone::Faint, &format!("  {label:<width$} ", width = Self::VALUE - 3));
             out += &format!("{label}{}\n", self.style.paint(tone, line));
+        }
+        out
+    }
+
+    /// A command after its prompt, in lines that can be pasted as they are; `goes_on` ends those that have another one
+    /// behind them.
+    pub(in crate::report) fn typed(&self, indent: usize, prompt: &str, command: &str, goes_on: &str) -> String {
+        let indent = " ".repeat(indent);
+        let room = self.width.saturating_sub(indent.len() + prompt.len()).max(20);
+        let mut out = String::new();
+        for (i, line) in command_lines(command, room, goes_on).iter().enumerate() {
+            let prompt = if i == 0 { prompt.to_owned() } else { " ".repeat(prompt.len()) };
+            out += &format!("{indent}{prompt}{}\n", self.style.paint(Tone::Command, line));
         }
         out
     }

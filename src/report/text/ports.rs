@@ -5,6 +5,7 @@ use crate::model::figures::{self, count, counted, rate, seconds, share};
 use crate::model::forecast::Forecast;
 use crate::model::port_count::REUSABLE;
 use crate::model::ports_report::{DestinationPorts, PortsReport};
+use crate::report::names::shortened_apart;
 use crate::report::style::{Style, Tone, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
@@ -123,7 +124,7 @@ fn many(r: &PortsReport, shown: &[&DestinationPorts], page: &Page) -> String {
     });
     let head = format!("{} in use to {}{most}", counted(all, "source port"), counted(destinations, "destination"));
     let mut out = wrapped(&head, 0, page.width);
-    out += &table(shown).render(page.style);
+    out += &table(shown, page).render(page.style, page.width);
     if r.more_destinations > 0 {
         let more = counted(r.more_destinations, "destination");
         out += &format!("  and {more} more with {} (--all)\n", counted(r.more_used, "port"));
@@ -131,36 +132,59 @@ fn many(r: &PortsReport, shown: &[&DestinationPorts], page: &Page) -> String {
     out
 }
 
-/// Head, edge and text of a column.
-type Column = (&'static str, Align, fn(&DestinationPorts) -> String);
+/// A column: from which step on it gives way where the rows are too wide, its head, its edge, its text.
+type Column = (usize, &'static str, Align, fn(&DestinationPorts) -> String);
 
-/// Columns that are zero in every row are left out.
-fn table(shown: &[&DestinationPorts]) -> Table {
+/// The least that a destination's name keeps.
+const LEAST_NAME: usize = 14;
+
+/// The rows in at most the columns of the page: columns give way step by step, then names lose their middle.
+fn table(shown: &[&DestinationPorts], page: &Page) -> Table {
+    let widest = shown.iter().map(|d| d.destination.chars().count().max(d.source.chars().count())).max().unwrap_or(0);
+    let steps = (0..=GIVE_WAY).map(|step| (step, widest));
+    let names = (LEAST_NAME..widest).rev().map(|name| (GIVE_WAY, name));
+    let mut tables = steps.chain(names).map(|(step, name)| with_columns(shown, step, name));
+    let fits = tables.find(|table| table.width() <= page.width);
+    fits.unwrap_or_else(|| with_columns(shown, GIVE_WAY, LEAST_NAME))
+}
+
+/// Steps in which columns give way.
+const GIVE_WAY: usize = 3;
+
+/// Columns that are zero in every row are left out, and those that gave way.
+fn with_columns(shown: &[&DestinationPorts], step: usize, name: usize) -> Table {
     let right = Align::Right;
     let any = |f: &dyn Fn(&DestinationPorts) -> bool| shown.iter().any(|d| f(d));
     let sources = shown.windows(2).any(|w| w[0].source != w[1].source);
-    let columns: [(bool, Column); 9] = [
-        (sources, ("source", Align::Left, |d| d.source.clone())),
-        (true, ("destination", Align::Left, |d| d.destination.clone())),
-        (true, ("in use", right, |d| count(d.held))),
-        (true, ("share", right, |d| or_dash(d.share, share))),
-        (any(&|d| d.states.time_wait > 0), ("TIME_WAIT", right, |d| count(d.states.time_wait))),
-        (any(&|d| d.states.established > 0), ("ESTAB", right, |d| count(d.states.established))),
-        (any(&|d| d.states.fin_wait2 > 0), ("FIN_WAIT2", right, |d| count(d.states.fin_wait2))),
-        (any(&|d| d.states.close_wait > 0), ("CLOSE_WAIT", right, |d| count(d.states.close_wait))),
-        (any(&|d| d.ceiling_cps.is_some()), ("max/s", right, |d| or_dash(d.ceiling_cps, rate))),
+    let columns: [(bool, Column); 8] = [
+        (true, (4, "in use", right, |d| count(d.held))),
+        (true, (4, "share", right, |d| or_dash(d.share, share))),
+        (any(&|d| d.states.time_wait > 0), (3, "TIME_WAIT", right, |d| count(d.states.time_wait))),
+        (any(&|d| d.states.established > 0), (3, "ESTAB", right, |d| count(d.states.established))),
+        (any(&|d| d.states.fin_wait2 > 0), (2, "FIN_WAIT2", right, |d| count(d.states.fin_wait2))),
+        (any(&|d| d.states.close_wait > 0), (2, "CLOSE_WAIT", right, |d| count(d.states.close_wait))),
+        (any(&|d| d.ceiling_cps.is_some()), (1, "max/s", right, |d| or_dash(d.ceiling_cps, rate))),
+        (any(&waits), (4, "all free", right, |d| or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds))),
     ];
-    let columns: Vec<Column> = columns.into_iter().filter(|(wanted, _)| *wanted).map(|(_, column)| column).collect();
-    let mut heads: Vec<(String, Align)> = columns.iter().map(|(head, align, _)| ((*head).to_owned(), *align)).collect();
-    let waits = any(&|d| d.last_free_in_s.is_some_and(|s| s > 0.0));
-    heads.extend(waits.then(|| ("all free".to_owned(), right)));
+    let columns: Vec<Column> =
+        columns.into_iter().filter(|(wanted, column)| *wanted && column.0 > step).map(|(_, c)| c).collect();
+    let names = |of: fn(&DestinationPorts) -> &str| shortened_apart(shown.iter().map(|d| of(d)), name);
+    let (source, destination) = (names(|d| &d.source), names(|d| &d.destination));
+    let mut heads: Vec<(String, Align)> = Vec::new();
+    heads.extend(sources.then(|| ("source".to_owned(), Align::Left)));
+    heads.push(("destination".to_owned(), Align::Left));
+    heads.extend(columns.iter().map(|(_, head, align, _)| ((*head).to_owned(), *align)));
     let mut table = Table::with_columns(heads).indented(2);
-    for d in shown {
-        let mut cells: Vec<Cell> = columns.iter().map(|(_, _, text)| Cell::toned(tone(d), text(d))).collect();
-        cells.extend(waits.then(|| Cell::from(or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds))));
-        table.row_of(cells);
+    for ((d, source), destination) in shown.iter().zip(source).zip(destination) {
+        let names = sources.then_some(source).into_iter().chain([destination]);
+        let figures = columns.iter().map(|(_, _, _, text)| text(d));
+        table.row_of(names.chain(figures).map(|text| Cell::toned(tone(d), text)).collect());
     }
     table
+}
+
+fn waits(d: &DestinationPorts) -> bool {
+    d.last_free_in_s.is_some_and(|s| s > 0.0)
 }
 
 fn or_dash(value: Option<f64>, text: fn(f64) -> String) -> String {

@@ -144,7 +144,7 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
     if hidden > 0 {
         table.note(format!("{hidden} faster ones: -v"));
     }
-    table.render(page.style)
+    table.render(page.style, page.width)
 }
 
 fn slowest(run: &RunResult) -> Vec<&Endpoint> {

@@ -61,7 +61,7 @@ fn rows(run: &RunResult, page: &Page) -> String {
     if hidden > 0 {
         table.note(format!("and {hidden} more: -v"));
     }
-    table.render(page.style)
+    table.render(page.style, page.width)
 }
 
 /// Whether the screen has a row for each.

@@ -4,7 +4,7 @@ use super::{is_clean, subject};
 use crate::model::finding::{Finding, Proven, Remedy};
 use crate::model::rehearsal::Effect;
 use crate::model::result::RunResult;
-use crate::report::style::Tone;
+use crate::report::style::{Tone, folded};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
@@ -71,18 +71,6 @@ fn lines(number: &str, cells: &[String; 3], widths: [usize; 3]) -> String {
         out.push('\n');
     }
     out
-}
-
-/// A cell's lines: words stay whole.
-fn folded(cell: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in cell.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// The action up to its first explanation.
