@@ -2,7 +2,7 @@
 //! nobody uses; nothing here is an interface for anybody else.
 
 pub mod cli {
-    pub use crate::cli::read_command;
+    pub use crate::cli::{read_command, read_plan};
 }
 pub mod compare {
     pub use crate::compare::{k6, locust, oha};

@@ -332,6 +332,16 @@ pub fn read_command(words: &[String]) -> Result<Option<LoadPlan>, String> {
     }
 }
 
+/// A study's plan, read and written again with steps of 1 s. For tests.
+///
+/// Errors: the plan is refused; why.
+#[doc(hidden)]
+pub fn read_plan(text: &str) -> Result<String, String> {
+    let plan = study_plan::parse(text, "plan.toml").map_err(|exit| exit.message)?;
+    drop((plan.steps(None), plan.server_words()));
+    Ok(plan.text_with(text, std::time::Duration::from_secs(1)))
+}
+
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     // First of all: a child of ours whose parent is gone already must not start anything.
