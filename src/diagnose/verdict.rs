@@ -138,8 +138,9 @@ impl<'a> Roots<'a> {
 /// not of the load that was asked for.
 pub fn remark(findings: &[Finding]) -> Option<&Finding> {
     let warnings = || findings.iter().filter(|f| f.severity != Severity::Info && decides(f));
-    let fell_short = warnings().find(|f| f.id == Id::UsersNotReached && f.caused_by.is_empty());
-    fell_short.or_else(|| warnings().next())
+    let fell_short = warnings().find(|f| f.id == Id::UsersNotReached);
+    let because = fell_short.and_then(|short| warnings().find(|f| short.caused_by.contains(&f.id)));
+    because.or(fell_short).or_else(|| warnings().next())
 }
 
 /// A finding that can be the headline. Waiting for a core that spoils the slowest latencies at most cannot, and asks for
