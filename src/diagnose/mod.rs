@@ -23,7 +23,7 @@ pub mod thresholds;
 mod validity;
 mod verdict;
 
-pub use caveat::{caveat, is_try, no_rate};
+pub use caveat::{caveat, few_answers, is_try, no_rate};
 pub(crate) use engine::joined_by_id;
 pub use engine::{Diagnosis, diagnose, diagnose_study, ruling, settle, study_ruling};
 pub use findings_doc::findings_markdown;

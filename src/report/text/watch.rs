@@ -53,7 +53,7 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     let steps = subject.map(|f| f.remedies.clone()).filter(|r| !r.is_empty()).unwrap_or_else(|| next_steps(report));
     if !steps.is_empty() {
         blocks.push(Block::ranked(6, "\n".into()));
-        blocks.push(Block::kept(next::table(&steps[..steps.len().min(REMEDIES)], page)));
+        blocks.push(Block::kept(next::table("what helps", &steps[..steps.len().min(REMEDIES)], page)));
     }
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(page))));
     one_screen(blocks)

@@ -201,14 +201,21 @@ fn in_words(id: FindingId) -> &'static str {
     rule_of(id).map_or(id.word(), |rule| rule.as_cause)
 }
 
-/// Short: what; of a clean run the reason too.
+/// Short: what; of a clean run the reason too. Of several destinations, at which.
 fn undecided(run: &RunResult) -> Option<String> {
     let all = &run.undecided;
     let first = all.first()?;
     if is_clean(run) && all.len() == 1 {
         return Some(format!("could not tell whether {}: {}", in_words(first.id), first.missing));
     }
-    let what: Vec<&str> = all.iter().take(UNDECIDED).map(|u| in_words(u.id)).collect();
+    let what: Vec<String> = all.iter().take(UNDECIDED).map(|u| in_words(u.id).to_owned() + &at_which(run, u.id)).collect();
     let more = if all.len() > UNDECIDED { format!(", and {} more", all.len() - UNDECIDED) } else { String::new() };
     Some(format!("could not tell whether {}{more} (-v: why)", what.join(", or ")))
+}
+
+/// ` (127.0.0.1:8081)`: the destinations where it is open; none where it is at all of them, or of the program.
+fn at_which(run: &RunResult, id: FindingId) -> String {
+    let open = run.destinations.iter().filter(|part| !id.is_of_process() && part.undecided.iter().any(|u| u.id == id));
+    let names: Vec<&str> = open.map(|part| part.plan.target.authority.as_str()).collect();
+    if names.is_empty() || names.len() == run.destinations.len() { String::new() } else { format!(" ({})", names.join(", ")) }
 }
