@@ -41,8 +41,8 @@ fn a_slower_target_is_found_named_and_judged() {
     let refused = sockbench(dir.path(), "compare before after");
     assert_eq!(code(&refused), Some(2), "{refused:?}");
     assert!(
-        text(&refused.stderr).contains("the second run had --server io-sleep=80ms")
-            && text(&refused.stderr).contains("--across-environments"),
+        messages(&refused).contains("the second run has another plan: --server io-sleep=80ms")
+            && messages(&refused).contains("--across-environments"),
         "{refused:?}"
     );
 

@@ -74,7 +74,7 @@ pub(crate) fn sentence(pair: &Pair) -> String {
 /// What the intervals rest on; none where there are none.
 pub(crate) fn intervals(pair: &Pair) -> Option<String> {
     let (block_s, blocks) = pair.block_s.zip(pair.blocks)?;
-    Some(format!("hold the change, 95 % sure ({blocks} blocks of {} s)", figures::number(block_s)))
+    Some(format!("95 % sure to hold the change ({blocks} blocks of {} s)", figures::number(block_s)))
 }
 
 /// What a reader must know besides the figures.
@@ -84,10 +84,10 @@ pub(crate) fn careful(pair: &Pair, endpoints: usize) -> Vec<String> {
         .environment
         .iter()
         .take(UNLIKE)
-        .map(|u| format!("base and other differ: {}", u.in_words(|value| shortened(value, 24))))
+        .map(|u| format!("different: {}", u.in_words(|value| shortened(value, 24))))
         .collect();
     if pair.environment.len() > UNLIKE {
-        careful.push(format!("they differ in {} (--json)", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));
+        careful.push(format!("different: {} (--json)", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));
     }
     careful.extend(pair.careful.iter().map(|c| shortened(c, 140)));
     if rest > 0 {
@@ -171,7 +171,7 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
     let mut tables = vec![table];
     if pair.endpoints.len() > 1 {
         let columns = [
-            ("endpoint", Align::Left),
+            ("in other", Align::Left),
             ("req/s", Align::Right),
             ("p50 ms", Align::Right),
             ("p95 ms", Align::Right),
@@ -242,6 +242,8 @@ fn signed(change: f64) -> String {
     let text = figures::share(change.abs());
     match text.as_str() {
         "0 %" => text,
+        "<0.1 %" => "0 %".into(),
+        ">99.9 %" if change < 0.0 => "-99.9 %".into(),
         _ if change < 0.0 => format!("-{text}"),
         _ => format!("+{text}"),
     }
