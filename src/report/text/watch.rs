@@ -6,7 +6,7 @@ use super::page::{Block, Page, one_screen};
 use crate::diagnose::deciding;
 use crate::model::explanation::Reading;
 use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
-use crate::model::finding::{Finding, Remedy, Severity};
+use crate::model::finding::{Finding, FindingId, Remedy, Severity};
 use crate::model::result::VerdictId;
 use crate::model::watch::{Attribution, Destination, OF_A_CLIENT_ALONE, OpenFor, Server, Unowned, WatchReport};
 use crate::remedy::advice;
@@ -27,7 +27,7 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     let subject = subject(report);
     let mut blocks = vec![Block::kept(head(report, page)), Block::ranked(6, "\n".into())];
     if let Some(f) = subject {
-        let title = Some(&f.title).filter(|t| !report.verdict.sentence.contains(t.as_str()));
+        let title = Some(&f.title).filter(|_| !has_title(report, f));
         let why = title.map_or_else(|| f.explanation.clone(), |t| format!("{t}. {}", f.explanation));
         blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &visible(&capital(&why)))));
     }
@@ -57,6 +57,15 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     }
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(page))));
     one_screen(blocks)
+}
+
+/// The verdict has the title of `f`. That of ports says when instead, and one that the output left open says that.
+fn has_title(report: &WatchReport, f: &Finding) -> bool {
+    match report.verdict.id {
+        VerdictId::PortBound => f.id != FindingId::LocalPortsExhausted,
+        VerdictId::Undecided => report.output.readings.is_empty(),
+        _ => true,
+    }
 }
 
 /// Every finding, and what could not be decided.
