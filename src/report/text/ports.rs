@@ -124,7 +124,7 @@ fn many(r: &PortsReport, shown: &[&DestinationPorts], page: &Page) -> String {
     });
     let head = format!("{} in use to {}{most}", counted(all, "source port"), counted(destinations, "destination"));
     let mut out = wrapped(&head, 0, page.width);
-    out += &table(shown, page).render(page.style, page.width);
+    out += &table(shown).render(page.style, page.width);
     if r.more_destinations > 0 {
         let more = counted(r.more_destinations, "destination");
         out += &format!("  and {more} more with {} (--all)\n", counted(r.more_used, "port"));
@@ -132,52 +132,35 @@ fn many(r: &PortsReport, shown: &[&DestinationPorts], page: &Page) -> String {
     out
 }
 
-/// A column: from which step on it gives way where the rows are too wide, its head, its edge, its text.
-type Column = (usize, &'static str, Align, fn(&DestinationPorts) -> String);
+/// Characters of an address: those of IPv6 lose their middle.
+const NAME_WIDTH: usize = 24;
 
-/// The least that a destination's name keeps.
-const LEAST_NAME: usize = 14;
+/// Head and text of a column of figures.
+type Column = (&'static str, fn(&DestinationPorts) -> String);
 
-/// The rows in at most the columns of the page: columns give way step by step, then names lose their middle.
-fn table(shown: &[&DestinationPorts], page: &Page) -> Table {
-    let widest = shown.iter().map(|d| d.destination.chars().count().max(d.source.chars().count())).max().unwrap_or(0);
-    let steps = (0..=GIVE_WAY).map(|step| (step, widest));
-    let names = (LEAST_NAME..widest).rev().map(|name| (GIVE_WAY, name));
-    let mut tables = steps.chain(names).map(|(step, name)| with_columns(shown, step, name));
-    let fits = tables.find(|table| table.width() <= page.width);
-    fits.unwrap_or_else(|| with_columns(shown, GIVE_WAY, LEAST_NAME))
-}
-
-/// Steps in which columns give way.
-const GIVE_WAY: usize = 3;
-
-/// Columns that are zero in every row are left out, and those that gave way.
-fn with_columns(shown: &[&DestinationPorts], step: usize, name: usize) -> Table {
-    let right = Align::Right;
+/// Columns that are zero in every row are left out.
+fn table(shown: &[&DestinationPorts]) -> Table {
     let any = |f: &dyn Fn(&DestinationPorts) -> bool| shown.iter().any(|d| f(d));
     let sources = shown.windows(2).any(|w| w[0].source != w[1].source);
     let columns: [(bool, Column); 8] = [
-        (true, (4, "in use", right, |d| count(d.held))),
-        (true, (4, "share", right, |d| or_dash(d.share, share))),
-        (any(&|d| d.states.time_wait > 0), (3, "TIME_WAIT", right, |d| count(d.states.time_wait))),
-        (any(&|d| d.states.established > 0), (3, "ESTAB", right, |d| count(d.states.established))),
-        (any(&|d| d.states.fin_wait2 > 0), (2, "FIN_WAIT2", right, |d| count(d.states.fin_wait2))),
-        (any(&|d| d.states.close_wait > 0), (2, "CLOSE_WAIT", right, |d| count(d.states.close_wait))),
-        (any(&|d| d.ceiling_cps.is_some()), (1, "max/s", right, |d| or_dash(d.ceiling_cps, rate))),
-        (any(&waits), (4, "all free", right, |d| or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds))),
+        (true, ("in use", |d| count(d.held))),
+        (true, ("share", |d| or_dash(d.share, share))),
+        (any(&|d| d.states.time_wait > 0), ("TIME_WAIT", |d| count(d.states.time_wait))),
+        (any(&|d| d.states.established > 0), ("ESTAB", |d| count(d.states.established))),
+        (any(&|d| d.states.fin_wait2 > 0), ("FIN_WAIT2", |d| count(d.states.fin_wait2))),
+        (any(&|d| d.states.close_wait > 0), ("CLOSE_WAIT", |d| count(d.states.close_wait))),
+        (any(&|d| d.ceiling_cps.is_some()), ("max/s", |d| or_dash(d.ceiling_cps, rate))),
+        (any(&waits), ("all free", |d| or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds))),
     ];
-    let columns: Vec<Column> =
-        columns.into_iter().filter(|(wanted, column)| *wanted && column.0 > step).map(|(_, c)| c).collect();
-    let names = |of: fn(&DestinationPorts) -> &str| shortened_apart(shown.iter().map(|d| of(d)), name);
+    let columns: Vec<Column> = columns.into_iter().filter(|(wanted, _)| *wanted).map(|(_, column)| column).collect();
+    let names = |of: fn(&DestinationPorts) -> &str| shortened_apart(shown.iter().map(|d| of(d)), NAME_WIDTH);
     let (source, destination) = (names(|d| &d.source), names(|d| &d.destination));
-    let mut heads: Vec<(String, Align)> = Vec::new();
-    heads.extend(sources.then(|| ("source".to_owned(), Align::Left)));
-    heads.push(("destination".to_owned(), Align::Left));
-    heads.extend(columns.iter().map(|(_, head, align, _)| ((*head).to_owned(), *align)));
-    let mut table = Table::with_columns(heads).indented(2);
+    let named = sources.then_some("source").into_iter().chain(["destination"]).map(|head| (head.to_owned(), Align::Left));
+    let figures = columns.iter().map(|(head, _)| ((*head).to_owned(), Align::Right));
+    let mut table = Table::with_columns(named.chain(figures).collect()).indented(2).named_by(1 + usize::from(sources));
     for ((d, source), destination) in shown.iter().zip(source).zip(destination) {
         let names = sources.then_some(source).into_iter().chain([destination]);
-        let figures = columns.iter().map(|(_, _, _, text)| text(d));
+        let figures = columns.iter().map(|(_, text)| text(d));
         table.row_of(names.chain(figures).map(|text| Cell::toned(tone(d), text)).collect());
     }
     table
