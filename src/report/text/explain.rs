@@ -62,10 +62,8 @@ fn of_readings(first: &Reading, e: &Explanation, page: &Page) -> Vec<Block> {
     blocks.push(Block::ranked(6, page.labelled("not", Tone::Normal, first.is_not.strip_prefix("not ").unwrap_or(&first.is_not))));
     blocks.extend(of_alternatives(first, page));
     blocks.extend(e.arithmetic.iter().flat_map(|a| of_ports(a, page)));
-    for (n, r) in e.readings.iter().skip(1).take(OTHERS).enumerate() {
-        let text = format!("{}: {}", times(r.count), continued(first_sentence(&r.says).0));
-        blocks.push(Block::ranked(3, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &text)));
-    }
+    let also = |r: &Reading| format!("{}: {}", times(r.count), continued(first_sentence(&r.says).0));
+    blocks.extend(page.blocks(3, "also", e.readings.iter().skip(1).take(OTHERS).map(also)));
     blocks.extend(of_remedies(&e.remedies, first.os, page));
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(e))));
     blocks
@@ -75,9 +73,7 @@ fn of_findings(first: &Finding, e: &Explanation, page: &Page) -> Vec<Block> {
     let mut blocks = vec![Block::kept(head(first.id.word(), &first.title, 1, page)), Block::ranked(7, "\n".into())];
     blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &first.explanation)));
     blocks.extend(e.arithmetic.iter().flat_map(|a| of_ports(a, page)));
-    for (n, f) in e.findings.iter().skip(1).take(OTHERS).enumerate() {
-        blocks.push(Block::ranked(3, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &f.title)));
-    }
+    blocks.extend(page.blocks(3, "also", e.findings.iter().skip(1).take(OTHERS).map(|f| f.title.clone())));
     blocks.extend(of_remedies(&first.remedies, None, page));
     let text = "every finding with its numbers and remedies: -v; the whole report: sockbench report RUN";
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, text)));

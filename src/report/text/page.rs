@@ -66,6 +66,13 @@ impl Page {
         out
     }
 
+    /// A block for each text, so that some of them may be left out: the label comes before the first.
+    pub(super) fn blocks(&self, rank: u8, label: &str, texts: impl IntoIterator<Item = String>) -> Vec<Block> {
+        let line =
+            |(i, text): (usize, String)| Block::ranked(rank, self.labelled(if i == 0 { label } else { "" }, Tone::Normal, &text));
+        texts.into_iter().enumerate().map(line).collect()
+    }
+
     /// A command after its prompt, in lines that can be pasted as they are; `goes_on` ends those that have another one
     /// behind them.
     pub(in crate::report) fn typed(&self, indent: usize, prompt: &str, command: &str, goes_on: &str) -> String {
