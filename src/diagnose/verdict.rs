@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::caveat::{caveat, is_try};
 use super::indicators::{
-    CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of,
+    CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Still, Waiter, message_of,
 };
 use super::rules::users::users_started;
 use super::rules::{backlog, received, refusal};
@@ -63,6 +63,7 @@ pub fn stopped(run: &RunResult) -> Option<String> {
 fn as_far_as_it_went(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Verdict {
     if let Some((id, finding)) = decision(findings) {
         let id = if is_back(seen, finding) { VerdictId::TargetFailing } else { id };
+        let id = if is_of_nobody(seen, finding) { VerdictId::Undecided } else { id };
         if id == VerdictId::TargetBound {
             let (short, why) = saturated(run, seen);
             let whole = format!("{short}{why}");
@@ -137,8 +138,9 @@ impl<'a> Roots<'a> {
 /// not of the load that was asked for.
 pub fn remark(findings: &[Finding]) -> Option<&Finding> {
     let warnings = || findings.iter().filter(|f| f.severity != Severity::Info && decides(f));
-    let fell_short = warnings().find(|f| f.id == Id::UsersNotReached && f.caused_by.is_empty());
-    fell_short.or_else(|| warnings().next())
+    let fell_short = warnings().find(|f| f.id == Id::UsersNotReached);
+    let because = fell_short.and_then(|short| warnings().find(|f| short.caused_by.contains(&f.id)));
+    because.or(fell_short).or_else(|| warnings().next())
 }
 
 /// A finding that can be the headline. Waiting for a core that spoils the slowest latencies at most cannot, and asks for
@@ -150,6 +152,11 @@ pub fn decides(finding: &Finding) -> bool {
 /// A target that refused some connections, and answered others after them, is not gone.
 fn is_back(seen: &Indicators, finding: &Finding) -> bool {
     finding.id == Id::TargetRefused && !matches!(seen.refusing, None | Some(Refusing::Always))
+}
+
+/// A stall that may as well be of other programs.
+fn is_of_nobody(seen: &Indicators, finding: &Finding) -> bool {
+    finding.id == Id::TargetStalled && seen.target_stall.yes().is_some_and(|stall| stall.still == Still::HostFull)
 }
 
 fn decided_by(finding: Id) -> Option<VerdictId> {
@@ -168,7 +175,8 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
         }
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
         VerdictId::HostBound => (host(seen, finding), None),
-        VerdictId::TargetBound | VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),
+        VerdictId::Undecided => (format!("undecided: {}", finding.title), failing_since(run, seen, finding)),
+        VerdictId::TargetBound | VerdictId::Healthy => (finding.title.clone(), None),
     }
 }
 

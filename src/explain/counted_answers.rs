@@ -20,6 +20,10 @@ pub(super) fn good(text: &str) -> u64 {
         let pairs = codes.split_whitespace().filter_map(|pair| pair.split_once(':'));
         return pairs.filter(|(status, _)| is_good(status)).filter_map(|(_, n)| whole(n)).fold(0, u64::saturating_add);
     }
+    // `1612 2xx responses, 75 non 2xx responses` of autocannon.
+    if let Some((n, _)) = text.split_once(" 2xx responses") {
+        return whole(n).unwrap_or(0);
+    }
     // `1xx - 0, 2xx - 99, 3xx - 1`, `99 2xx, 1 3xx, 104 4xx, 0 5xx`
     if text.contains("2xx") && text.contains("5xx") {
         return of_class(text, "2xx").saturating_add(of_class(text, "3xx"));
@@ -108,6 +112,8 @@ mod tests {
             ("status codes [code:count] 200:90 301:10 503:4", 100),
             ("status codes: 99 2xx, 1 3xx, 104 4xx, 0 5xx", 100),
             ("1xx - 0, 2xx - 99, 3xx - 0, 4xx - 104, 5xx - 0", 99),
+            ("1612 2xx responses, 75 non 2xx responses", 1612),
+            ("75 non 2xx responses", 0),
             ("200 requests failed", 0),
         ] {
             assert_eq!(good(line), n, "{line}");

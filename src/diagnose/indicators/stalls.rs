@@ -3,7 +3,8 @@
 use super::rows::{Kind, Rows, stop_s};
 use super::{Indicators, Seen};
 use crate::diagnose::thresholds::{
-    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, STALL_WAIT_PERCENT,
+    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_HOST_PERCENT, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES,
+    STALL_WAIT_PERCENT,
 };
 use crate::model::figures::seconds;
 use crate::model::outcome::{Cause, Phase};
@@ -190,6 +191,8 @@ pub(in crate::diagnose) enum Still {
     TargetBusy,
     /// threads waited for a core
     Host,
+    /// the target's process used no CPU, and the machine had none idle
+    HostFull,
     /// the target's process cannot be seen from here
     Unseen,
 }
@@ -270,7 +273,10 @@ fn still(run: &RunResult, stall: &Stretch) -> Still {
     let waited = share(|p| p.target_wait_percent).or_else(|| share(|p| p.client_wait_percent));
     match (waited, mean(|p| p.target_cpu_percent)) {
         (Some(wait), _) if wait >= STALL_WAIT_PERCENT => Still::Host,
-        (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => Still::TargetIdle,
+        (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => match mean(|p| p.host_cpu_percent) {
+            Some(host) if host >= STALL_HOST_PERCENT => Still::HostFull,
+            _ => Still::TargetIdle,
+        },
         (_, Some(_)) => Still::TargetBusy,
         (_, None) => Still::Unseen,
     }

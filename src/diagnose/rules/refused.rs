@@ -80,6 +80,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
     evidence(Found::new(title, text), &rows)
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
+        .with("when", seen.refusing.map(Refusing::word))
         .with("away_from_s", away.map(|a| a.from_s))
         .with("away_to_s", away.map(|a| a.to_s))
         .remedies(match seen.refusing {

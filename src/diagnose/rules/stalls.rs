@@ -208,7 +208,7 @@ fn against_stalls(run: &RunResult, stalls: &Stalls, still: Still) -> Vec<Remedy>
             log(),
             again(),
         ],
-        (Still::Host, _) => vec![who_takes_the_cores(), again()],
+        (Still::Host | Still::HostFull, _) => vec![who_takes_the_cores(), again()],
         _ => vec![log(), again()],
     }
 }
@@ -244,6 +244,11 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
             "The target's process used CPU meanwhile and answered nobody: a long job in its only thread, or a garbage collection. The client ran.",
         ),
         Still::Host => ("host", "Threads waited for a core meanwhile: other programs of this machine had them."),
+        Still::HostFull => (
+            "undecided",
+            "The target's process used no CPU meanwhile, and no core of this machine was idle: either other programs had the cores, \
+             or it waited for something else (a lock, a disk, another service).",
+        ),
         Still::Unseen => (
             "undecided",
             "The client ran. What the target did cannot be seen from here: its program stalled, or the way to it lost packets.",

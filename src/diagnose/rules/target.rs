@@ -213,7 +213,6 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         let known = row.received.map_or_else(|| "its end did not come".to_owned(), |r| format!("it {}", r.in_words()));
         text += &format!("Of {} part of an answer came: {known}{}. ", begun.count(), excerpt(row));
     }
-    text += "Windows shows WSAETIMEDOUT 10060.";
     let longer = load_with(&run.plan, |p| p.timeout = Duration::try_from_secs_f64((limit * 3.0).ceil()).unwrap_or(p.timeout));
     let counts = format!("answers up to {} are counted", seconds((limit * 3.0).ceil()));
     let mut remedies = Vec::new();
@@ -236,7 +235,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     }
     if is_idle_and_fast(run) {
         text +=
-            " The target hardly used its CPU, and what it answered it answered at once: it is neither the load nor the timeout.";
+            "The target hardly used its CPU, and what it answered it answered at once: it is neither the load nor the timeout. ";
         remedies.extend(alone(run, "the same timeouts with 1 request at a time are not the load's".into()));
     } else {
         remedies.push(advice(
@@ -248,6 +247,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
                 .map_or_else(|| counts.clone(), |l| format!("{counts}; the p99 of those in time is {} ms", number(l.p99))),
         ));
     }
+    text += "Windows shows WSAETIMEDOUT 10060.";
     let (after, when) = (seconds(limit), course.in_words());
     let title = if let Some((received, _)) = unfinished {
         format!("{} did not end within {after}{when}: {}", counted(rows.count(), "answer"), unfinished::missing(&received))
