@@ -116,15 +116,14 @@ pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling 
         name_of(row),
         row.call.word()
     );
-    evidence(Found::new(title, text), &rows)
+    Ok(evidence(Found::new(title, text), &rows)
         .with("port_bound", u32::from(row.port_bound))
         .with("reuse_addr", u32::from(run.plan.reuse_addr))
         .with("tcp_timestamps", run.host.sysctls.tcp_timestamps)
         .with("ring_ports", ports)
         .with("ring_held_before", before)
         .with("ring_busy_skips", skips)
-        .remedies(remedies(run, holder))
-        .ruling()
+        .remedies(remedies(run, holder)))
 }
 
 /// Ports of the ring that were in use before this run took any: it goes round from port to port and skips only busy

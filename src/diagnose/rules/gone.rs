@@ -1,7 +1,7 @@
 //! The rule about a target that answered and then went away.
 
-use crate::diagnose::indicators::{Gone, Indicators};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::Indicators;
+use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
 use crate::diagnose::thresholds::SHORT_RUN_S;
 use crate::model::figures::{counted, rate, seconds};
 use crate::model::result::RunResult;
@@ -11,10 +11,7 @@ use super::refused::when_it_listens;
 
 /// target-gone.
 pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {
-    seen.gone.map_or(Ruling::Clear, |gone| went(run, gone))
-}
-
-fn went(run: &RunResult, gone: Gone) -> Ruling {
+    let gone = seen.gone.ok_or(Clear)?;
     let since = seconds(gone.since_s);
     // No rate follows from less than a second.
     let per_second = (gone.since_s >= SHORT_RUN_S).then(|| rate(gone.rps_before));
@@ -40,7 +37,7 @@ fn went(run: &RunResult, gone: Gone) -> Ruling {
         ),
         when_it_listens(run, "start it again; then the same run, as soon as it listens"),
     ];
-    Found::new(
+    Ok(Found::new(
         format!("the target is gone since {since}: {} answered before, none after", counted(gone.answered, "request")),
         text,
     )
@@ -49,6 +46,5 @@ fn went(run: &RunResult, gone: Gone) -> Ruling {
     .with("rps_before", gone.rps_before)
     .with("refused_since", gone.refused)
     .with("ended", end.map(|(_, end)| end))
-    .remedies(remedies)
-    .ruling()
+    .remedies(remedies))
 }

@@ -39,7 +39,7 @@ pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, 
     );
     let title = format!("{} of {} req/s were sent: {never} never started", rate(sent), rate(rate_asked));
     // A full target answers no faster over more connections.
-    let full = seen.cpu.is_yes() || seen.queue.is_yes();
+    let full = seen.cpu.is_ok() || seen.queue.is_ok();
     let remedies = match (kept_away, full) {
         (true, _) => sustained_rate(run, seen).into_iter().collect(),
         (false, true) => vec![lower(run, seen)],

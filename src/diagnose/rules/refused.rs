@@ -77,7 +77,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
             format!("{} to {to} refused{when}, and {} connected to themselves", counted(real, "connection"), count(own))
         }
     };
-    evidence(Found::new(title, text), &rows)
+    Ok(evidence(Found::new(title, text), &rows)
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
         .with("away_from_s", away.map(|a| a.from_s))
@@ -87,8 +87,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
             Some(Refusing::AtFirst(_)) => vec![when_it_listens(run, "start the load when the target listens")],
             refusing => remedies(run, &rows, refusing, inside),
         })
-        .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() })
-        .ruling()
+        .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() }))
 }
 
 /// What the other addresses of the target's name did before the run.

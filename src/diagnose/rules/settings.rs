@@ -1,7 +1,7 @@
 //! The rule about settings of the kernel that changed during the run.
 
 use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
 use crate::model::figures::counted;
 use crate::model::result::{RunResult, Sysctls};
 use crate::remedy::{advice, load_with};
@@ -18,13 +18,13 @@ pub(in crate::diagnose) fn sysctl_changed(run: &RunResult, _: &Indicators) -> Ru
     // Nothing rests on them where no connection is made; where they were not read again, none is predicted on.
     let Some(after) = run.host.sysctls_at_end.as_ref() else {
         return if run.plan.is_short_lived() && run.plan.observe {
-            Ruling::Undecided("the kernel's settings were not read again at the end".into())
+            undecided("the kernel's settings were not read again at the end")
         } else {
-            Ruling::Clear
+            Err(Clear)
         };
     };
     let changes = changes(&run.host.sysctls, after);
-    let Some(first) = changes.first() else { return Ruling::Clear };
+    let Some(first) = changes.first() else { return Err(Clear) };
     let list: Vec<String> = changes.iter().map(|c| format!("{} from {} to {}", c.key, c.before, c.after)).collect();
     let text = format!(
         "When the run ended, this machine's settings were others than at its start: {}. T, the pool and every forecast here rest on the \
@@ -48,7 +48,7 @@ pub(in crate::diagnose) fn sysctl_changed(run: &RunResult, _: &Indicators) -> Ru
         let name = c.key.rsplit('.').next().unwrap_or(c.key);
         found = found.with(&format!("{name}_before"), c.before.as_str()).with(&format!("{name}_after"), c.after.as_str());
     }
-    found.remedies(remedies).ruling()
+    Ok(found.remedies(remedies))
 }
 
 /// Settings that are known at both ends and differ: which, before, after.

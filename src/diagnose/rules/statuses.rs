@@ -52,14 +52,13 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         run,
         format!("the same share of errors is not the load's: it was {} with {}", share(of_all), counted(run.plan.users, "user")),
     ));
-    in_part(evidence(Found::new(title(run, &rows, &course, turn), text), &rows), &course)
+    Ok(in_part(evidence(Found::new(title(run, &rows, &course, turn), text), &rows), &course)
         .with("share", of_all)
         .with("every_nth", turn.map(|turn| turn.every))
         .with("name", name_of(row).into_owned())
         .with("limit_fields", limits.map(str::to_owned))
         .with("endpoints", rows.endpoints())
-        .remedies(remedies)
-        .ruling()
+        .remedies(remedies))
 }
 
 /// Which status, since when, and its share of the answers.
