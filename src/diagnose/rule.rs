@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::indicators::Indicators;
 pub use super::indicators::NoFinding;
 pub(crate) use super::indicators::undecided;
-use crate::model::document::as_value;
 use crate::model::finding::{FindingId, Remedy, Spoils};
 use crate::model::result::RunResult;
 
@@ -42,7 +41,7 @@ impl Found {
 
     /// Adds a number. Unknown and not finite ones leave no key (a null would need its own reason).
     pub(crate) fn with(mut self, name: &str, value: impl Serialize) -> Self {
-        match as_value(&value) {
+        match serde_json::to_value(value) {
             Ok(Value::Null) | Err(_) => {}
             Ok(Value::Number(n)) if n.is_f64() => drop(self.evidence.insert(name.to_owned(), json!(n.as_f64().map(rounded)))),
             Ok(v) => drop(self.evidence.insert(name.to_owned(), v)),

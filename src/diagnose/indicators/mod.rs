@@ -39,7 +39,7 @@ pub(super) use target::{CpuLimit, Full};
 pub(super) use turns::{Turn, part_of};
 
 use crate::model::result::{RunResult, Shortfall};
-use crate::remedy::{Situation, TargetEnds};
+use crate::remedy::Situation;
 
 /// Why there is no finding.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,13 +171,12 @@ impl Indicators {
 
     /// What remedies must know of the run.
     pub(super) fn situation<'a>(&self, run: &'a RunResult) -> Situation<'a> {
-        let ends = if self.not_kept.is_ok() { TargetEnds::Most } else { TargetEnds::Few };
         Situation {
             run,
             pool: self.ports.pool,
             hold_s: self.ports.hold.as_ref().map(|h| h.seconds),
             wanted_cps: if run.plan.is_open_loop() { run.plan.rate } else { ports::wanted_cps(run) },
-            ends,
+            ends_most: self.not_kept.is_ok(),
         }
     }
 }

@@ -1,15 +1,12 @@
 //! Rules about connections that took a retry of their SYN: the target's backlog overflowed, by the kernel's counters, or
 //! something else lost SYNs.
 
-use crate::diagnose::indicators::{Indicators, Overflow, Retried};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
-use crate::model::figures::{count, counted, rate, seconds};
-use crate::model::finding::Remedy;
+use super::prelude::*;
+use crate::diagnose::indicators::{Overflow, Retried};
 use crate::model::limits;
-use crate::model::result::RunResult;
 use crate::remedy::software::longer_backlog;
 use crate::remedy::target::{Kind, own_flags, serve_with};
-use crate::remedy::{advice, keep_alive, load_after_sysctl, load_with};
+use crate::remedy::{keep_alive, load_after_sysctl};
 
 /// Users that start one after the other do so within this time, seconds.
 const RAMP_S: f64 = 10.0;
@@ -104,7 +101,6 @@ fn were(n: u64) -> String {
     format!("{} {}", counted(n, "connection"), if n == 1 { "was" } else { "were" })
 }
 
-/// slow-connects.
 pub(in crate::diagnose) fn slow_connects(run: &RunResult, seen: &Indicators) -> Ruling {
     let retried = seen.retried.ok_or(Clear)?;
     let text = format!(

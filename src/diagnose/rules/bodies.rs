@@ -1,14 +1,12 @@
 //! The rule about answers whose time is their body's, although the body is small.
 
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
+use super::prelude::*;
 use crate::diagnose::thresholds::{
     BODY_ANSWERS, BODY_BYTES_PER_MS, BODY_LEAST_MS, BODY_NEEDS_TIMES, BODY_SHARE, BODY_TAIL_ANSWERS, SPLIT_BYTES,
 };
-use crate::model::figures::{bytes, ms, share};
+use crate::model::figures::{bytes, ms};
 use crate::model::plan::MixEntry;
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::{advice, load_with};
+use crate::model::result::Endpoint;
 
 /// Where the time of answers goes.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +20,6 @@ struct Slow {
     needs_ms: f64,
 }
 
-/// slow-bodies.
 pub(in crate::diagnose) fn slow_bodies(run: &RunResult, seen: &Indicators) -> Ruling {
     let slow = run.endpoints.iter().filter_map(|e| Some((e, slow(run, seen, e)?)));
     let worst = slow.max_by(|a, b| a.1.is_median.cmp(&b.1.is_median).then(a.1.body_ms.total_cmp(&b.1.body_ms)));

@@ -1,18 +1,15 @@
 //! The rule about a source port that was asked for by number and was in use: by what, until when, and where free ones are.
 
 use super::local::hidden;
+use super::prelude::*;
 use super::target::evidence;
-use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{Kind, Rows, name_of};
 use crate::model::budget::LINUX_HOLD_S;
-use crate::model::figures::{count, counted, rate, seconds};
-use crate::model::finding::Remedy;
 use crate::model::outcome::Call;
 use crate::model::plan::PortMode;
-use crate::model::result::RunResult;
 use crate::remedy::catalogue::Name;
 use crate::remedy::command::Command;
-use crate::remedy::{advice, free_of, load_after_sysctl, load_with, named};
+use crate::remedy::{free_of, load_after_sysctl, named};
 
 /// A ring with this share of its ports connected at once was used up by the run itself.
 const CROWDED_SHARE: f64 = 0.9;

@@ -1,19 +1,18 @@
 //! The rule about the client as the limit: a load thread that used its whole core, a schedule that it could not keep.
 
 use super::lighter::round_rate;
-use crate::diagnose::indicators::{Indicators, Saturated, Waiter};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{Saturated, Waiter};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, RAN_PERCENT};
-use crate::model::figures::{counted, number, percent, rate, seconds, share, times};
-use crate::model::finding::{FindingId, Remedy};
+use crate::model::figures::times;
+use crate::model::finding::FindingId;
 use crate::model::plan::Pinning;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{CoreUse, RunResult, ThreadRow};
+use crate::model::result::{CoreUse, ThreadRow};
 use crate::remedy::command::Command;
 use crate::remedy::target::Kind;
-use crate::remedy::{advice, keep_alive, load_with, quoted};
+use crate::remedy::{keep_alive, quoted};
 
-/// generator-saturated.
 pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicators) -> Ruling {
     let how = seen.saturated.clone()?;
     let Saturated { seconds: full, measured, for_long, late_ms, .. } = how;

@@ -1,14 +1,10 @@
 //! The rule about a machine that others use: threads that wait for a core.
 
-use crate::diagnose::indicators::{Indicators, Reason, Waiter};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{Reason, Waiter};
 use crate::diagnose::thresholds::WAIT_PERCENT;
-use crate::model::figures::{number, percent, seconds, share};
 use crate::model::finding::Spoils;
-use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with};
 
-/// host-contended.
 pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {
     let c = seen.contention.clone()?;
     let who = match c.who {

@@ -3,14 +3,12 @@
 use super::capacity::{all_cores, less_work};
 use super::client::apart;
 use super::lighter::{Bottleneck, lighter};
-use crate::diagnose::indicators::{CpuLimit, Full, Indicators};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{CpuLimit, Full};
 use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, SHARED_PERCENT};
-use crate::model::figures::{counted, number, percent, rate, times};
-use crate::model::finding::Remedy;
-use crate::model::result::{RunResult, TargetResources};
+use crate::model::figures::times;
+use crate::model::result::TargetResources;
 use crate::remedy::target::{Kind, Pool, serve_with};
-use crate::remedy::{advice, load_with};
 
 /// target-cpu-saturated.
 pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Ruling {

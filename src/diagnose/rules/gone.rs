@@ -1,15 +1,11 @@
 //! The rule about a target that answered and then went away.
 
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
+use super::prelude::*;
 use crate::diagnose::thresholds::SHORT_RUN_S;
-use crate::model::figures::{counted, rate, seconds};
-use crate::model::result::RunResult;
-use crate::remedy::{advice, log_since};
+use crate::remedy::log_since;
 
 use super::refused::when_it_listens;
 
-/// target-gone.
 pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {
     let gone = seen.gone.ok_or(Clear)?;
     let since = seconds(gone.since_s);

@@ -1,15 +1,13 @@
 //! Rules about the closed loop and the tail: how to read figures while nothing fails.
 
-use crate::diagnose::indicators::{Indicators, OwnPace};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
+use super::prelude::*;
+use crate::diagnose::indicators::OwnPace;
 use crate::diagnose::thresholds::{TAIL_REQUESTS, TAIL_TIMES};
-use crate::model::figures::{count, counted, number, rate, seconds, share};
 use crate::model::order::Order as _;
 use crate::model::plan::MixEntry;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::target::{Pool, cpu_workers, io_workers};
-use crate::remedy::{advice, load_with};
+use crate::model::result::Endpoint;
+use crate::remedy::target::useful_workers;
 
 /// Connections beyond those that a rate needs on average, times.
 const SPARE: f64 = 1.2;
@@ -79,10 +77,7 @@ pub(in crate::diagnose) fn closed_loop(run: &RunResult, seen: &Indicators) -> Ru
 /// Requests per second, of all endpoints, that the pools of its own server can work on; none where nothing bounds them.
 fn pools_can(run: &RunResult) -> Option<f64> {
     let bound = |e: &Endpoint| {
-        let workers = match Pool::of(run, &e.name)? {
-            Pool::Cpu => cpu_workers(run)?.min(run.host.cpus),
-            Pool::Io => io_workers(run)?,
-        };
+        let workers = useful_workers(run, &e.name)?;
         let part = e.requests as f64 / run.totals.requests.max(1) as f64;
         let work_s = e.server_timing_ms.as_ref()?.work.p50 / 1000.0;
         Some(f64::from(workers) / (part * work_s)).filter(|rps| rps.is_finite())

@@ -1,14 +1,12 @@
 //! The rule about connections that the target does not keep.
 
 use super::exhaustion::hold_words;
-use crate::diagnose::indicators::{Ending, Indicators, NotKept};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{Ending, NotKept};
 use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
-use crate::model::figures::{count, counted, rate, seconds, share};
-use crate::model::result::RunResult;
 use crate::remedy::catalogue::Name;
 use crate::remedy::ports::for_run;
-use crate::remedy::{advice, load_with, target_keeps};
+use crate::remedy::target_keeps;
 
 /// Where both sides close first, a smaller part than this is not named.
 const SOME: f64 = 0.05;

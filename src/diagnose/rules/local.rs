@@ -1,15 +1,11 @@
 //! Rules about failures of this machine: no port, no descriptor.
 
 use super::exhaustion;
+use super::prelude::*;
 use super::target::evidence;
-use crate::diagnose::indicators::{Indicators, Kind, Rows, cps_before, elsewhere, name_of, unnamed};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
+use crate::diagnose::indicators::{Kind, Rows, cps_before, elsewhere, name_of, unnamed};
 use crate::diagnose::thresholds::ECHO_SOON_S;
-use crate::model::figures::{count, counted, seconds};
-use crate::model::finding::Remedy;
 use crate::model::outcome::{ENFILE, FailureSide};
-use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with};
 
 /// The gap between the totals and the error table hides this kind of failure.
 pub(super) fn hidden(run: &RunResult) -> Ruling {

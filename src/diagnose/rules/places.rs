@@ -1,14 +1,10 @@
 //! The rule about a target that serves so many connections at once, and leaves the others waiting.
 
-use crate::diagnose::indicators::{Indicators, Places};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
-use crate::model::figures::{count, counted, rate, seconds};
-use crate::model::finding::Remedy;
-use crate::model::result::RunResult;
+use super::prelude::*;
+use crate::diagnose::indicators::Places;
 use crate::model::time::per_second;
 use crate::remedy::software::more_places;
 use crate::remedy::target::{own_flags, serve_with};
-use crate::remedy::{advice, load_with};
 
 /// target-connection-limit.
 pub(in crate::diagnose) fn connection_limit(run: &RunResult, seen: &Indicators) -> Ruling {

@@ -1,14 +1,11 @@
 //! The rule about the port budget while no port is missing yet.
 
 use super::exhaustion;
-use crate::diagnose::indicators::{HighBudget, Holding, Indicators};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{HighBudget, Holding};
 use crate::model::explanation::Os;
-use crate::model::figures::{count, counted, rate, seconds, share};
-use crate::model::finding::Remedy;
-use crate::model::result::{Holder, RunResult};
+use crate::model::result::Holder;
 use crate::model::units::exact;
-use crate::remedy::advice;
 use crate::remedy::ports::for_run;
 use crate::remedy::systems::System;
 

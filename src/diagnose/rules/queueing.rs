@@ -2,14 +2,13 @@
 
 use super::capacity::{more_workers, other_target, who_takes_the_cores};
 use super::lighter::{Bottleneck, lighter};
-use crate::diagnose::indicators::{Growth, Indicators, Leak, Queue, Reason, Waiter};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{Growth, Leak, Queue, Reason, Waiter};
 use crate::diagnose::thresholds::{BUSY_POOL_SHARE, FALL_SHORT_SHARE};
-use crate::model::figures::{counted, number, percent, rate, seconds, times};
+use crate::model::figures::times;
 use crate::model::finding::FindingId as Id;
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::target::{Pool, cpu_workers, io_workers, working};
-use crate::remedy::{advice, load_with};
+use crate::model::result::Endpoint;
+use crate::remedy::target::{Pool, workers, working};
 
 /// target-queueing.
 pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -79,13 +78,6 @@ fn is_starved(run: &RunResult, seen: &Indicators, e: &Endpoint) -> bool {
 /// A quota stopped the target's process.
 fn has_quota(seen: &Indicators) -> bool {
     seen.contention.as_ref().ok().is_some_and(|c| c.who == Waiter::Target && matches!(c.reason, Reason::Quota(_)))
-}
-
-fn workers(run: &RunResult, endpoint: &str) -> Option<u32> {
-    match Pool::of(run, endpoint)? {
-        Pool::Cpu => cpu_workers(run),
-        Pool::Io => io_workers(run),
-    }
 }
 
 /// Workers of the endpoint's pool and how many of them worked at a time, where that is well below all of them: then

@@ -1,14 +1,13 @@
 //! users-not-reached where requests of an asked rate were never started: what kept them away, and a rate that is possible.
 
 use super::lighter::round_rate;
-use crate::diagnose::indicators::{Indicators, Kind, Rows, is_many};
-use crate::diagnose::rule::Found;
+use super::prelude::*;
+use crate::diagnose::indicators::{Kind, Rows, is_many};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE};
-use crate::model::figures::{count, counted, rate, seconds, share};
-use crate::model::finding::{FindingId as Id, Remedy};
+use crate::model::finding::FindingId as Id;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{RunResult, Shortfall};
-use crate::remedy::{PACE_SHARE, advice, load_with};
+use crate::model::result::Shortfall;
+use crate::remedy::PACE_SHARE;
 
 /// Connections beyond those that the rate needs on average, times.
 const SPARE: f64 = 1.2;

@@ -1,21 +1,18 @@
 //! Rules about what was received: answers over a limit of sockbench's own, and bytes beyond complete answers.
 
+use super::prelude::*;
 use super::target::{alone, evidence, hidden};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
-use crate::model::figures::{count, counted};
-use crate::model::finding::Remedy;
+use crate::diagnose::indicators::{Course, Kind, Rows, message_of, name_of};
 use crate::model::limits;
 use crate::model::outcome::{Cause, Failure, OwnLimit};
-use crate::model::result::{ErrorRow, Framing, RunResult, SurplusKind, SurplusRow};
-use crate::remedy::{advice, load_with, quoted};
+use crate::model::result::{ErrorRow, Framing, SurplusKind, SurplusRow};
+use crate::remedy::quoted;
 
 /// How many times as much the advised limit takes, where it is not known how long the answer is.
 const RAISE_TIMES: u64 = 4;
 /// Kinds of surplus that are described.
 const KINDS: usize = 3;
 
-/// client-limit.
 pub(in crate::diagnose) fn client_limit(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::OwnLimit);
     let Some((row, limit)) = rows.largest().and_then(|row| Some((row, limit_of(row)?))) else { return hidden(run) };

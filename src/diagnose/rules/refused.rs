@@ -1,15 +1,13 @@
 //! The rule about connections that the target's machine refused.
 
+use super::prelude::*;
 use super::target::{evidence, hidden};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Refusing, Rows};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{Course, Kind, Refusing, Rows};
 use crate::model::body::Body;
-use crate::model::figures::{count, counted, seconds};
-use crate::model::finding::{FindingId as Id, Remedy};
+use crate::model::finding::FindingId as Id;
 use crate::model::plan::{MixEntry, Unreached};
-use crate::model::result::RunResult;
 use crate::remedy::command::Command;
-use crate::remedy::{advice, load_after_sysctl, load_with, log_since, quoted};
+use crate::remedy::{load_after_sysctl, log_since, quoted};
 
 /// target-refused.
 pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling {

@@ -1,13 +1,13 @@
 //! The rule about the kernel's search for a free source port: what it costs once half of them are in use.
 
-use crate::diagnose::indicators::{Indicators, held_against, kernel_searches};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
+use super::prelude::*;
+use crate::diagnose::indicators::{held_against, kernel_searches};
 use crate::diagnose::thresholds::{
     SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_CALLS, SEARCH_NEAR, SEARCH_PORT_US, SEARCH_SHARE, SEARCH_TIMES,
 };
-use crate::model::figures::{counted, number, rate, times, us};
-use crate::model::result::{RunResult, SeriesPoint};
-use crate::remedy::{advice, for_search};
+use crate::model::figures::{times, us};
+use crate::model::result::SeriesPoint;
+use crate::remedy::for_search;
 
 /// connect(2) over some seconds, weighted by how often it was called.
 #[derive(Default, Clone, Copy)]

@@ -1,11 +1,9 @@
 //! The rule about answers whose rest comes about 40 ms after their first byte.
 
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling};
+use super::prelude::*;
 use crate::diagnose::thresholds::{SPLIT_ANSWERS, SPLIT_BYTES, SPLIT_LEAST_MS, SPLIT_MOST_MS};
 use crate::model::figures::ms;
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::advice;
+use crate::model::result::Endpoint;
 use crate::remedy::software::no_delay;
 
 /// target-splits-answers.

@@ -1,20 +1,18 @@
 //! Rules about what stalled: requests without an answer, the client, the target.
 
 use super::capacity::who_takes_the_cores;
+use super::prelude::*;
 use super::target::alone;
 use super::unfinished;
-use crate::diagnose::indicators::{Indicators, Stalls, Still, TargetStall};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{Stalls, Still, TargetStall};
 use crate::diagnose::thresholds::{MID_RUN_SHARE, SHORT_RUN_S, STUCK_TIMES};
-use crate::model::figures::{counted, rate, seconds};
-use crate::model::finding::{FindingId as Id, Remedy};
-use crate::model::result::{RunResult, Stretch};
-use crate::remedy::{advice, load_with, log_since};
+use crate::model::finding::FindingId as Id;
+use crate::model::result::Stretch;
+use crate::remedy::log_since;
 
 /// Two looks at whether the target is stopped are not further apart.
 const STOPPED_LOOKS_S: f64 = 1.0;
 
-/// target-hangs.
 pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> Ruling {
     let hang = seen.hang.clone()?;
     let (n, waited) = (hang.requests(), seconds(hang.waited_ms / 1000.0));
@@ -121,7 +119,6 @@ fn so_far(run: &RunResult) -> String {
     }
 }
 
-/// client-stalled.
 pub(in crate::diagnose) fn client_stalled(run: &RunResult, seen: &Indicators) -> Ruling {
     let stalls = seen.client_stalls.clone()?;
     let times =
@@ -206,7 +203,6 @@ fn against_stalls(run: &RunResult, stalls: Stalls, still: Still) -> Vec<Remedy> 
     }
 }
 
-/// target-stalled.
 pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) -> Ruling {
     let stall = seen.target_stall.clone()?;
     let TargetStall { stalls, still, in_flight } = stall;

@@ -1,17 +1,15 @@
 //! The rule about statuses of 400 and above, and failures at the target that no other rule names.
 
 use super::capacity::more_workers;
+use super::prelude::*;
 use super::target::{alone, evidence, hidden, in_part, less_load};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, Turn, name_of};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{Course, Kind, Rows, Turn, name_of};
 use crate::diagnose::thresholds::ALL_SHARE;
-use crate::model::figures::{count, counted, share};
-use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::outcome::{Failure, Party, status_words};
-use crate::model::result::{ErrorRow, RunResult};
+use crate::model::result::ErrorRow;
+use crate::remedy::quoted;
 use crate::remedy::target::{Pool, own_flags, serve_with};
-use crate::remedy::{advice, quoted};
 
 /// target-errors.
 pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {

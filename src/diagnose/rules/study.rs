@@ -1,18 +1,15 @@
 //! The rule over the steps of a study: where throughput stopped growing, and the limits that could explain it.
 
 use super::exhaustion::hold_words;
+use super::prelude::*;
 use crate::diagnose::ceiling::{ceilings, formula};
 use crate::diagnose::growth::{self, Point};
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, Step, undecided};
+use crate::diagnose::rule::Step;
 use crate::diagnose::thresholds::FEW_FAILURES;
-use crate::model::figures::{counted, rate, seconds, share};
-use crate::model::finding::Remedy;
 use crate::model::order::Order as _;
-use crate::model::result::RunResult;
 use crate::model::study::CeilingKind;
+use crate::remedy::keep_alive;
 use crate::remedy::target::{Kind, cpu_workers, serve_with};
-use crate::remedy::{advice, keep_alive, load_with};
 
 /// One run alone cannot show it.
 pub(in crate::diagnose) fn single(_: &RunResult, _: &Indicators) -> Ruling {

@@ -1,21 +1,19 @@
 //! Rules about failures at the target after the connection was made, or while it was: reset, late, malformed.
 
+use super::prelude::*;
 use std::time::Duration;
 
 use super::lighter::round_rate;
 use super::places;
 use super::unfinished::{self, ask_by_hand};
-use crate::diagnose::indicators::{
-    Course, Indicators, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, stalls_cover, unnamed,
-};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
+use crate::diagnose::indicators::{Course, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, stalls_cover, unnamed};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};
-use crate::model::figures::{count, counted, is_supported, number, seconds};
-use crate::model::finding::{FindingId as Id, Remedy};
+use crate::model::figures::is_supported;
+use crate::model::finding::FindingId as Id;
 use crate::model::outcome::{Cause, FailureSide, Phase, ProtocolFault};
-use crate::model::result::{ErrorRow, LatencyMs, RunResult};
+use crate::model::result::{ErrorRow, LatencyMs};
 use crate::model::time::per_second;
-use crate::remedy::{advice, load_with, log_since, longer_idle, quoted};
+use crate::remedy::{log_since, longer_idle, quoted};
 
 /// Idle timeouts that are shorter are rare.
 const IDLE_LEAST: Duration = Duration::from_millis(100);

@@ -1,14 +1,13 @@
 //! The rule about users or a rate that were asked for and not reached.
 
+use super::prelude::*;
 use std::time::Duration;
 
 use super::{rate, refusal};
-use crate::diagnose::indicators::{Indicators, duration_s, is_many};
-use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
+use crate::diagnose::indicators::{duration_s, is_many};
 use crate::diagnose::thresholds::{ATTEMPTS_PER_USER, EARLY_END_S, FALL_SHORT_REQUESTS, FALL_SHORT_SHARE, SHORT_AT_ONCE_SHARE};
-use crate::model::figures::{self, count, counted, seconds};
-use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with, quoted};
+use crate::model::figures::{self};
+use crate::remedy::quoted;
 
 /// Users whose time to start came before the run's end, where the ramp did not end before it.
 fn started_of_ramp(run: &RunResult, asked: u32) -> Option<u32> {
@@ -67,7 +66,6 @@ fn expected_at_once(run: &RunResult) -> Option<f64> {
     }
 }
 
-/// users-not-reached.
 pub(in crate::diagnose) fn users_not_reached(run: &RunResult, seen: &Indicators) -> Ruling {
     let (t, plan) = (&run.totals, &run.plan);
     if t.attempts == 0 {
