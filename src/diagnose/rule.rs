@@ -61,9 +61,9 @@ impl Found {
         self
     }
 
-    /// This one of its rule's causes does not explain it.
-    pub(super) fn not_caused_by(mut self, cause: FindingId) -> Self {
-        self.not_causes.push(cause);
+    /// These of its rule's causes do not explain it.
+    pub(super) fn not_caused_by(mut self, causes: impl IntoIterator<Item = FindingId>) -> Self {
+        self.not_causes.extend(causes);
         self
     }
 

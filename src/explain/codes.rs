@@ -110,30 +110,6 @@ impl Condition {
     /// said, then what a program concluded from it, a bare "failed" last.
     pub(super) const fn rank(self) -> u8 {
         match self {
-            Self::InUse
-            | Self::NotAvailable
-            | Self::FamilyOff
-            | Self::NoBuffers
-            | Self::TooManyFiles
-            | Self::PortsUsedUp
-            | Self::ProgramLimit
-            | Self::ServerLimit
-            | Self::RateLimit
-            | Self::AllDown
-            | Self::NoThread
-            | Self::WorkerKilled
-            | Self::OutOfMemory
-            | Self::WorkerGone
-            | Self::OomBegins
-            | Self::ToolCpu
-            | Self::ToolUsers
-            | Self::WinsockBroken
-            | Self::BacklogFull
-            | Self::SynQueueFull
-            | Self::ListenDropped
-            | Self::ConntrackFull
-            | Self::TimeWaitFull
-            | Self::KernelFull(_) => 6,
             // A refusal or a timeout beside a failed look-up is the name server's.
             Self::NoName(_) => 5,
             Self::NoMemory
@@ -149,6 +125,8 @@ impl Condition {
             Self::Ended | Self::Again => 2,
             Self::ClosedHere => 1,
             Self::NoReason => 0,
+            // Limits of this machine, of a program or of a kernel.
+            _ => 6,
         }
     }
 

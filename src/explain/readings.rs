@@ -236,7 +236,7 @@ pub(super) fn line_may_be_ports(line: &str, around: Around) -> bool {
 
 /// Spelled out for a list whose rows carry counts: the readings of many lines.
 pub(super) fn of_counted<'a>(lines: impl Iterator<Item = (&'a str, u64)>, around: Around) -> (Vec<Reading>, u64) {
-    let (mut seen, mut other): (Vec<(Event, u64)>, u64) = (Vec::new(), 0);
+    let (mut seen, mut other): (Vec<Event>, u64) = (Vec::new(), 0);
     for (line, count) in lines {
         let line = super::normal::printable(line);
         let sightings = line::read(&line, around);
@@ -246,11 +246,11 @@ pub(super) fn of_counted<'a>(lines: impl Iterator<Item = (&'a str, u64)>, around
         for s in sightings {
             // The row's own count is the count, whatever the text has.
             let n = if s.evidence.spelling == Spelling::Words { count } else { count.saturating_mul(s.count) };
-            seen.push((Event { evidence: s.evidence, count: n, is_total: false, text: line.trim().to_owned() }, n));
+            seen.push(Event { evidence: s.evidence, count: n, is_total: false, text: line.trim().to_owned() });
         }
     }
-    let os = around.os.or_else(|| seen.iter().find_map(|(e, _)| e.evidence.os));
-    let mut readings = joined(seen.into_iter().map(|(e, _)| judged(&e, os, false)).collect());
+    let os = around.os.or_else(|| seen.iter().find_map(|e| e.evidence.os));
+    let mut readings = joined(seen.iter().map(|e| judged(e, os, false)).collect());
     in_order(&mut readings);
     (readings, other)
 }

@@ -1,5 +1,7 @@
 //! Rules about this machine: ports, descriptors, cores, settings.
 
+use std::collections::HashSet;
+
 use super::cases::{at_least, by_server, ended, keeps, may_be, name, remedies, said, servers};
 use super::peak::{JITTER_S, RATE_S};
 use super::program::Keeps;
@@ -176,9 +178,7 @@ pub(super) fn budget_high(report: &WatchReport) -> Ruling {
         short_s && short_lived && d.ceiling_cps.is_some_and(|c| d.peak_cps > c) && mostly_by_client(d)
     };
     let high = |d: &&Destination| d.peak_share.is_some_and(|s| s >= BUDGET_HIGH_SHARE);
-    let Some(d) = report.destinations.iter().find(high).or_else(|| report.destinations.iter().find(over)) else {
-        return Err(Clear);
-    };
+    let d = report.destinations.iter().find(high).or_else(|| report.destinations.iter().find(over)).ok_or(Clear)?;
     let pool = d.pool.unwrap_or(0);
     let used = d.peak_share.unwrap_or(0.0);
     let ceiling = d.ceiling_cps.map_or_else(String::new, rate);
@@ -244,16 +244,8 @@ pub(super) fn contended(report: &WatchReport) -> Ruling {
 /// CPU that neither the command nor its servers took, 100 is one core.
 fn others_percent(report: &WatchReport) -> Option<f64> {
     let all = report.host_cpu_percent_mean? * f64::from(report.host.cpus.max(1));
-    let mut pids = Vec::new();
-    let of_servers: f64 = servers(report)
-        .filter(|(_, s)| {
-            !pids.contains(&s.pid) && {
-                pids.push(s.pid);
-                true
-            }
-        })
-        .filter_map(|(_, s)| s.cpu_percent_mean)
-        .sum();
+    let mut pids = HashSet::new();
+    let of_servers: f64 = servers(report).filter(|(_, s)| pids.insert(s.pid)).filter_map(|(_, s)| s.cpu_percent_mean).sum();
     Some((all - report.processes.cpu_percent_mean? - of_servers).max(0.0))
 }
 
@@ -325,7 +317,7 @@ fn more_workers(report: &WatchReport) -> (&'static str, &'static str) {
 
 /// sysctl-changed.
 pub(super) fn settings(report: &WatchReport) -> Ruling {
-    let Some(first) = report.settings_changed.first() else { return Err(Clear) };
+    let first = report.settings_changed.first().ok_or(Clear)?;
     let list: Vec<String> =
         report.settings_changed.iter().map(|c| format!("{} from {} to {} at {}", c.key, c.from, c.to, seconds(c.at_s))).collect();
     let title = format!("{} changed from {} to {} at {}", first.key, first.from, first.to, seconds(first.at_s));
@@ -341,7 +333,7 @@ pub(super) fn settings(report: &WatchReport) -> Ruling {
 pub(super) fn not_kept(report: &WatchReport) -> Ruling {
     // Ended while the command ran, not by its end.
     let short = |d: &&Destination| d.peak_cps >= SHORT_CPS && ended(d) >= 10 && ended(d) > 3 * u64::from(d.open_max.max(1));
-    let Some(d) = report.destinations.iter().find(short) else { return Err(Clear) };
+    let d = report.destinations.iter().find(short).ok_or(Clear)?;
     let who = name(report);
     let title = format!(
         "{}{} connections of {who} to {} ended, with at most {} open at once",
@@ -377,7 +369,7 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
 /// target-cpu-saturated.
 pub(super) fn server_full(report: &WatchReport) -> Ruling {
     let full = servers(report).find_map(|(d, s)| s.busiest_thread_percent.filter(|_| has_no_room(s)).map(|p| (d, s, p)));
-    let Some((d, s, ran)) = full else { return Err(Clear) };
+    let (d, s, ran) = full.ok_or(Clear)?;
     let waits = s.thread_waited_percent.filter(|w| *w >= WAIT_PERCENT);
     let waits = waits.map_or_else(String::new, |w| format!(" and waited {} of the time to run", percent(w)));
     let title = format!("a thread of the server at {} ({}) used {} of a core{waits}", d.destination, s.name, percent(ran));

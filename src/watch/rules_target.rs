@@ -14,9 +14,7 @@ use crate::remedy::software::longer_backlog;
 /// last is none: nobody wanted to connect any more.
 pub(super) fn gone(report: &WatchReport) -> Ruling {
     let gone = servers(report).find(|(d, s)| !s.listens_at_end && ended(d) + u64::from(d.open_max) > 0);
-    let Some((d, s)) = gone.filter(|_| report.watched.exit_code.is_some() && !report.watched.stopped) else {
-        return Err(Clear);
-    };
+    let (d, s) = gone.filter(|_| report.watched.exit_code.is_some() && !report.watched.stopped).ok_or(Clear)?;
     let (refused, resets, open) = (said(report, Limit::Refused).0, said(report, Limit::Reset).0, may_be(report, Limit::Refused));
     let failed = report.kernel.map_or(0, |k| k.refused());
     let counted_by_kernel =
@@ -154,7 +152,7 @@ pub(super) fn backlog(report: &WatchReport) -> Ruling {
     let drops = kernel.listen_overflows.max(kernel.listen_drops);
     let full = servers(report).find(|(_, s)| s.queue_max > 0 && s.queue_max >= s.queue_limit);
     let only = || Some(servers(report).next()?).filter(|_| servers(report).count() == 1);
-    let Some((d, s)) = full.or_else(only).filter(|_| drops > 0) else { return Err(Clear) };
+    let (d, s) = full.or_else(only).filter(|_| drops > 0).ok_or(Clear)?;
     let title = format!("the queue of {} overflowed: {} dropped", d.destination, counted(drops, "SYN"));
     // The kernel's limit is the smaller one only where both are equal.
     let most = report.host.sysctls.somaxconn.filter(|most| u64::from(s.queue_limit) < *most);
@@ -201,7 +199,7 @@ fn no_syn_answered(report: &WatchReport) -> Ruling {
     let overflows = backlog(report).is_ok();
     let silent =
         |d: &&Destination| d.unanswered_max > 0 && d.open_max == 0 && ended(d) == 0 && !(overflows && d.server.is_some());
-    let Some(d) = report.destinations.iter().find(silent) else { return Err(Clear) };
+    let d = report.destinations.iter().find(silent).ok_or(Clear)?;
     // A connection that lasts a few milliseconds and that the other side closes first leaves nothing for a look to see.
     let Some(kernel) = report.kernel else {
         return undecided("no look saw an established connection, and the kernel's counters could not be read");

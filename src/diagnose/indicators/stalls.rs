@@ -204,7 +204,7 @@ pub(in crate::diagnose) struct TargetStall {
 }
 
 pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetStall> {
-    let Some(l) = run.totals.service_latency_ms.or(run.totals.latency_ms) else { return Err(Clear) };
+    let l = run.totals.service_latency_ms.or(run.totals.latency_ms).ok_or(Clear)?;
     let Some(silences) = run.totals.silences.as_ref() else {
         return match seen.duration_s {
             short if short < STALL_S => Err(Clear),
@@ -233,7 +233,7 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
         .filter(|s| !of_client(s) && !hung(s) && s.stretch.length_s() > slow_connects)
         .collect();
     let stretches: Vec<Stretch> = long.iter().map(|s| s.stretch).collect();
-    let Some(stalls) = Stalls::of(&stretches) else { return Err(Clear) };
+    let stalls = Stalls::of(&stretches).ok_or(Clear)?;
     let in_flight = long.iter().map(|s| s.in_flight).max().unwrap_or(0);
     Ok(TargetStall { stalls, still: still(run, &stalls.longest), in_flight })
 }

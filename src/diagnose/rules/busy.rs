@@ -1,11 +1,10 @@
 //! The rule about a source port that was asked for by number and was in use: by what, until when, and where free ones are.
 
-use super::local::hidden;
 use super::prelude::*;
-use super::target::evidence;
+use super::target::{evidence, hidden};
 use crate::diagnose::indicators::{Kind, Rows, name_of};
 use crate::model::budget::LINUX_HOLD_S;
-use crate::model::outcome::Call;
+use crate::model::outcome::{Call, FailureSide};
 use crate::model::plan::PortMode;
 use crate::remedy::catalogue::Name;
 use crate::remedy::command::Command;
@@ -83,7 +82,7 @@ impl Holder {
 /// local-port-busy.
 pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::PortBusy);
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
     let ring = run.plan.port_mode == PortMode::Ring;
     let skips = run.totals.ring_busy_skips;
     let ports = run.plan.port_range.filter(|_| ring).map(|r| r.len() * run.plan.sources.len().max(1) as u32);

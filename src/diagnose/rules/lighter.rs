@@ -3,9 +3,9 @@
 //! `capacity x (think + response without a queue)` users fill the target. The advice is 70 % of them, fewer where half of
 //! the requests would still wait ([`Station`]), and never fewer than the workers that they keep busy one for one.
 
-use super::prelude::*;
 use std::time::Duration;
 
+use super::prelude::*;
 use crate::diagnose::station::Station;
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, IN_FLIGHT_TIMES};
 use crate::model::figures::{self};

@@ -2,23 +2,15 @@
 
 use super::exhaustion;
 use super::prelude::*;
-use super::target::evidence;
-use crate::diagnose::indicators::{Kind, Rows, cps_before, elsewhere, name_of, unnamed};
+use super::target::{evidence, hidden};
+use crate::diagnose::indicators::{Kind, Rows, cps_before, elsewhere, name_of};
 use crate::diagnose::thresholds::ECHO_SOON_S;
 use crate::model::outcome::{ENFILE, FailureSide};
-
-/// The gap between the totals and the error table hides this kind of failure.
-pub(super) fn hidden(run: &RunResult) -> Ruling {
-    match unnamed(run, FailureSide::Local) {
-        0 => Err(Clear),
-        n => undecided(format!("{n} failures of this machine have no row in the error table")),
-    }
-}
 
 /// local-ports-exhausted.
 pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoPort);
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
     if seen.ports.exhausted == 0 {
         return Err(Clear);
     }
@@ -59,7 +51,7 @@ fn destination(run: &RunResult) -> String {
 /// local-fd-limit.
 pub(in crate::diagnose) fn fd_limit(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoDescriptor);
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
     let (users, reached) = (run.plan.users, run.totals.users_reached);
     let whole_system = row.errno == Some(ENFILE);
     let limit = run.host.nofile;
@@ -127,7 +119,7 @@ fn more_descriptors(run: &RunResult, whole_system: bool) -> Vec<Remedy> {
 pub(in crate::diagnose) fn failures_return(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoPort);
     if rows.is_empty() {
-        return hidden(run);
+        return hidden(run, FailureSide::Local);
     }
     if seen.ports.exhausted == 0 {
         return Err(Clear);

@@ -4,7 +4,7 @@ use super::prelude::*;
 use super::target::{alone, evidence, hidden};
 use crate::diagnose::indicators::{Course, Kind, Rows, message_of, name_of};
 use crate::model::limits;
-use crate::model::outcome::{Cause, Failure, OwnLimit};
+use crate::model::outcome::{Cause, Failure, FailureSide, OwnLimit};
 use crate::model::result::{ErrorRow, Framing, SurplusKind, SurplusRow};
 use crate::remedy::quoted;
 
@@ -15,7 +15,9 @@ const KINDS: usize = 3;
 
 pub(in crate::diagnose) fn client_limit(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::OwnLimit);
-    let Some((row, limit)) = rows.largest().and_then(|row| Some((row, limit_of(row)?))) else { return hidden(run) };
+    let Some((row, limit)) = rows.largest().and_then(|row| Some((row, limit_of(row)?))) else {
+        return hidden(run, FailureSide::Target);
+    };
     let (value, course) = (run.plan.limits.value(limit), Course::of(run, &rows));
     let what = match limit {
         OwnLimit::HeadBytes => format!("{} of head", counted(value, "byte")),
@@ -98,7 +100,7 @@ fn against_limit(run: &RunResult, row: &ErrorRow, limit: OwnLimit) -> Vec<Remedy
 
 /// target-surplus-bytes.
 pub(in crate::diagnose) fn surplus_bytes(run: &RunResult, _: &Indicators) -> Ruling {
-    let Some(first) = run.surplus.first() else { return Err(Clear) };
+    let first = run.surplus.first().ok_or(Clear)?;
     let sum = |of: fn(&SurplusRow) -> u64| run.surplus.iter().map(of).fold(0_u64, u64::saturating_add);
     let (answers, bytes) = (sum(|row| row.count), sum(|row| row.bytes));
     let each: Vec<String> = run

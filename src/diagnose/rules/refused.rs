@@ -5,6 +5,7 @@ use super::target::{evidence, hidden};
 use crate::diagnose::indicators::{Course, Kind, Refusing, Rows};
 use crate::model::body::Body;
 use crate::model::finding::FindingId as Id;
+use crate::model::outcome::FailureSide;
 use crate::model::plan::{MixEntry, Unreached};
 use crate::remedy::command::Command;
 use crate::remedy::{load_after_sysctl, log_since, quoted};
@@ -13,7 +14,7 @@ use crate::remedy::{load_after_sysctl, log_since, quoted};
 pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::are(run, Kind::is_refused);
     if rows.is_empty() {
-        return hidden(run);
+        return hidden(run, FailureSide::Target);
     }
     let to = run.plan.target.addr;
     let own = Rows::kind(run, Kind::SelfConnect).count();

@@ -6,7 +6,7 @@ use super::target::{alone, evidence, hidden, in_part, less_load};
 use crate::diagnose::indicators::{Course, Kind, Rows, Turn, name_of};
 use crate::diagnose::thresholds::ALL_SHARE;
 use crate::model::limits;
-use crate::model::outcome::{Failure, Party, status_words};
+use crate::model::outcome::{Failure, FailureSide, Party, status_words};
 use crate::model::result::ErrorRow;
 use crate::remedy::quoted;
 use crate::remedy::target::{Pool, own_flags, serve_with};
@@ -14,7 +14,7 @@ use crate::remedy::target::{Pool, own_flags, serve_with};
 /// target-errors.
 pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::are(run, |kind| matches!(kind, Kind::Status | Kind::OtherAtTarget));
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Target) };
     let course = Course::of(run, &rows);
     let of_all = rows.count() as f64 / run.totals.requests.max(1) as f64;
     let status = row.failure().and_then(Failure::status);

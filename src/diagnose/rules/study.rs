@@ -32,7 +32,7 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
         return undecided("fewer than two steps of users were answered");
     }
     let points: Vec<Point> = known.iter().map(|s| Point { load: f64::from(s.run.plan.users), rate: s.seen.steady_rps }).collect();
-    let Some((first, second)) = growth::plateau(&points).map(|(a, b)| (known[a], known[b])) else { return Err(Clear) };
+    let (first, second) = growth::plateau(&points).map(|(a, b)| (known[a], known[b])).ok_or(Clear)?;
     let (a, b) = (first.seen.steady_rps, second.seen.steady_rps);
     let mut limits = limits(first, second);
     let (before, after) = (first.run, second.run);

@@ -1,10 +1,10 @@
 //! Rules about failures at the target after the connection was made, or while it was: reset, late, malformed.
 
-use super::prelude::*;
 use std::time::Duration;
 
 use super::lighter::round_rate;
 use super::places;
+use super::prelude::*;
 use super::unfinished::{self, ask_by_hand};
 use crate::diagnose::indicators::{Course, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, stalls_cover, unnamed};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};
@@ -19,10 +19,11 @@ use crate::remedy::{log_since, longer_idle, quoted};
 const IDLE_LEAST: Duration = Duration::from_millis(100);
 
 /// The gap between the totals and the error table hides this kind of failure.
-pub(super) fn hidden(run: &RunResult) -> Ruling {
-    match unnamed(run, FailureSide::Target) {
+pub(super) fn hidden(run: &RunResult, side: FailureSide) -> Ruling {
+    let at = if side == FailureSide::Local { "of this machine" } else { "at the target" };
+    match unnamed(run, side) {
         0 => Err(Clear),
-        n => undecided(format!("{n} failures at the target have no row in the error table")),
+        n => undecided(format!("{n} failures {at} have no row in the error table")),
     }
 }
 
@@ -50,7 +51,7 @@ pub(super) fn in_part(found: Found, course: &Course) -> Found {
 pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Reset);
     if rows.is_empty() {
-        return hidden(run);
+        return hidden(run, FailureSide::Target);
     }
     let course = Course::of(run, &rows);
     let reused = Rows::of(run, |e| Kind::of(e) == Kind::Reset && e.reused).count();
@@ -184,7 +185,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     let overflow = seen.overflow.is_ok();
     let rows = Rows::are(run, |kind| kind.is_timeout() && !(overflow && kind == Kind::ConnectTimeout));
     if rows.is_empty() {
-        return hidden(run);
+        return hidden(run, FailureSide::Target);
     }
     let limit = run.plan.timeout.as_secs_f64();
     if let Some(why) = no_way_back(run, rows.first_s() - limit) {
@@ -261,7 +262,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         found
     } else {
         // A stall of this program explains no wait that it had little part in.
-        found.not_caused_by(Id::ClientStalled)
+        found.not_caused_by([Id::ClientStalled])
     };
     Ok(found
         .with("timeout_s", limit)
@@ -293,7 +294,7 @@ fn raw(run: &RunResult, row: &ErrorRow) -> Remedy {
 /// target-malformed.
 pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Malformed);
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Target) };
     let course = Course::of(run, &rows);
     let text = format!(
         "{} broke HTTP/1.1: {}. The most frequent one, at {}: {}{}. The connection is closed after such an answer, because \

@@ -1,8 +1,8 @@
 //! The rule about users or a rate that were asked for and not reached.
 
-use super::prelude::*;
 use std::time::Duration;
 
+use super::prelude::*;
 use super::{rate, refusal};
 use crate::diagnose::indicators::{duration_s, is_many};
 use crate::diagnose::thresholds::{ATTEMPTS_PER_USER, EARLY_END_S, FALL_SHORT_REQUESTS, FALL_SHORT_SHARE, SHORT_AT_ONCE_SHARE};
