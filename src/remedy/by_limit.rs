@@ -63,13 +63,7 @@ fn for_hit(hit: Hit, law: Option<Budget>, os: Option<Os>) -> Vec<Remedy> {
     if hit.limit == Limit::LocalPorts {
         return law.map_or_else(Vec::new, |law| for_ports(hit, law, os));
     }
-    let in_program = change(hit).map(|c| Remedy {
-        name: None,
-        action: c.action.into(),
-        change: Some(c.code.into()),
-        expected: c.expected.into(),
-        ..Remedy::default()
-    });
+    let in_program = change(hit);
     // What the program's own change says already is not said again in general.
     let general = steps(hit).iter().filter(|step| step.fits(hit)).filter_map(|step| on(step, os, hit.network));
     let general = general
