@@ -17,7 +17,7 @@ pub mod diagnose {
         }
     }
     pub mod rule {
-        pub use crate::diagnose::rule::{Found, Ruling};
+        pub use crate::diagnose::rule::{Found, NoFinding};
     }
     pub mod thresholds {
         pub use crate::diagnose::thresholds::{LATENESS_MS, OTHERS_PERCENT};

@@ -1,6 +1,6 @@
 //! The comparison itself: rows, which of them decide, and what they say together.
 
-use super::blocks::{Blocks, SHORTEST_S, length};
+use super::blocks::{Blocks, JUDGED, SHORTEST_S, length};
 use super::bootstrap::{Spread, Spreads, spreads};
 use super::chance::{holm, p_of_t, t95};
 use super::side::{Part, RunSide, Second};
@@ -50,15 +50,8 @@ impl Chance {
     }
 
     fn of_row(&self, what: Compared) -> Option<(Spread, Spread)> {
-        let of = |s: &Spreads| match what {
-            Compared::RateRps => s.rate,
-            Compared::FailedShare => s.failed_share,
-            Compared::P50Ms => s.p50_ms,
-            Compared::P95Ms => s.p95_ms,
-            Compared::P99Ms => s.p99_ms,
-            _ => None,
-        };
-        Some((of(&self.base)?, of(&self.other)?))
+        let at = JUDGED.iter().position(|judged| *judged == what)?;
+        Some((self.base[at]?, self.other[at]?))
     }
 }
 

@@ -211,14 +211,14 @@ fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Opt
     if finding.id == Id::ClientLimit {
         return over_limit(run, finding);
     }
-    if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.yes()) {
+    if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.as_ref().ok()) {
         let (from, to) = (seconds(stalls.longest.from_s), seconds(stalls.longest.to_s));
         return (
             format!("the client itself stalled from {from} to {to}: latencies of that time are not the target's"),
             Some(stalls.first_s),
         );
     }
-    let sentence = match seen.saturated.yes() {
+    let sentence = match seen.saturated.as_ref().ok() {
         Some(Saturated { for_long: true, .. }) => {
             format!("the client was the limit: {} req/s are its own maximum, not the target's", rate(seen.steady_rps))
         }
@@ -247,7 +247,7 @@ fn over_limit(run: &RunResult, finding: &Finding) -> (String, Option<f64>) {
 }
 
 fn host(seen: &Indicators, finding: &Finding) -> String {
-    let Some(c) = seen.contention.yes() else { return format!("other programs took the cores: {}", finding.title) };
+    let Some(c) = seen.contention.as_ref().ok() else { return format!("other programs took the cores: {}", finding.title) };
     let who = match c.who {
         Waiter::Client => "the client",
         Waiter::Target => "the target",
@@ -315,7 +315,7 @@ fn saturated(run: &RunResult, seen: &Indicators) -> (String, String) {
         let started = users_started(run).map_or_else(String::new, |n| format!("{} of ", count(n)));
         format!("target saturated: {rps} {unit} with {started}{}", counted(run.plan.users, "user"))
     };
-    let why = match (seen.queue.yes(), seen.cpu.yes()) {
+    let why = match (seen.queue.as_ref().ok(), seen.cpu.as_ref().ok()) {
         (Some(Queue::Reported { queue_ms, work_ms, .. }), _) => {
             format!(", {} ms of queue for {} ms of service time", number(*queue_ms), number(*work_ms))
         }
@@ -337,8 +337,8 @@ fn saturated(run: &RunResult, seen: &Indicators) -> (String, String) {
 
 fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Option<f64> {
     match finding.id {
-        Id::TargetHangs => return seen.hang.yes().and_then(|h| h.since_s),
-        Id::TargetStalled => return seen.target_stall.yes().map(|t| t.stalls.first_s),
+        Id::TargetHangs => return seen.hang.as_ref().ok().and_then(|h| h.since_s),
+        Id::TargetStalled => return seen.target_stall.as_ref().ok().map(|t| t.stalls.first_s),
         _ => {}
     }
     let of_kind = |kind: Kind| match finding.id {
