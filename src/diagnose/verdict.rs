@@ -156,7 +156,7 @@ fn is_back(seen: &Indicators, finding: &Finding) -> bool {
 
 /// A stall that may as well be of other programs.
 fn is_of_nobody(seen: &Indicators, finding: &Finding) -> bool {
-    finding.id == Id::TargetStalled && seen.target_stall.yes().is_some_and(|stall| stall.still == Still::HostFull)
+    finding.id == Id::TargetStalled && seen.target_stall.as_ref().ok().is_some_and(|stall| stall.still == Still::HostFull)
 }
 
 fn decided_by(finding: Id) -> Option<VerdictId> {
