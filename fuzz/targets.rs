@@ -2,6 +2,7 @@
 //! cargo-fuzz; tests/pure/fuzzed.rs runs the same on the seeds below and what becomes of them.
 #![allow(dead_code, clippy::unwrap_used, reason = "each program uses one; what cannot happen is a finding")]
 
+use sockbench::testing::cli::read_plan;
 use sockbench::testing::compare;
 use sockbench::testing::explain::{Known, TextReader, explain_run, locust_csv};
 use sockbench::testing::http1::chunked::Chunked;
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("run_json", run_json, RUNS),
     ("explain", explain, TEXTS),
     ("foreign", foreign, SUMMARIES),
+    ("plan", plan, PLANS),
 ];
 
 const REQUESTS: &[&[u8]] = &[
@@ -66,6 +68,13 @@ const SUMMARIES: &[&[u8]] = &[
     b"{\"summary\":{\"successRate\":1.0,\"total\":2.0,\"requestsPerSec\":1e308},\"latencyPercentiles\":{\"p50\":0.1},\"statusCodeDistribution\":{\"200\":18446744073709551615,\"500\":2}}",
     b"{\"metrics\":{\"http_reqs\":{\"count\":1e300,\"rate\":1},\"http_req_duration\":{\"avg\":1,\"med\":1,\"p(95)\":2},\"http_req_failed\":{\"passes\":1,\"fails\":2}}}",
     b"Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time\r\n,Aggregated,18446744073709551615,1,5,5\r\n",
+];
+
+const PLANS: &[&[u8]] = &[
+    b"name = 'x'\ncooldown_max = '9s'\n[server]\nio-workers = 4\n[sysctl]\n'net.ipv4.tcp_tw_reuse' = '0'\n[[step]]\nusers = 1\nduration = '1s'\nmix = '/a=2,/b?c'\nthink = '1s..2s'\n[step.server]\nqueue = 1\n",
+    b"step=[{users=1,duration='3m',warmup='1s'},{users=2,duration=\"4m\",rate=1e3,keepalive=false}] # both\n",
+    include_bytes!("../src/cli/plans/experiment.toml"),
+    include_bytes!("../src/cli/plans/windows-ports.toml"),
 ];
 
 /// The first byte says where the others are cut in two.
@@ -185,4 +194,12 @@ pub fn foreign(data: &[u8]) {
     let _ = compare::oha("a", &text);
     let _ = compare::k6("a", &text);
     let _ = compare::locust("a", &text, Some(&text));
+}
+
+/// A plan that is read is read again with other lengths of its steps.
+pub fn plan(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(again) = read_plan(&text) {
+        assert_eq!(read_plan(&again).as_deref(), Ok(again.as_str()));
+    }
 }

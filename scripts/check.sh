@@ -37,6 +37,8 @@ if [ "$fast" = 1 ]; then
   stage cargo test --lib --test architecture --test pure --test wire
 else
   if command -v cargo-deny >/dev/null; then stage cargo deny check licenses bans sources; else echo "SKIPPED: cargo-deny: licences, bans and sources are not checked"; fi
+  stage cargo fmt --check --manifest-path benches/peers/Cargo.toml
+  stage cargo clippy --quiet --manifest-path benches/peers/Cargo.toml --target-dir target/peers -- -D warnings
   RUSTDOCFLAGS="-D warnings" stage cargo doc --no-deps --document-private-items
   stage cargo test --profile quick --no-run
   # What a background job or nohup(1) ignores is not ignored by the programs under test.

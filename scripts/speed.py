@@ -1,24 +1,31 @@
 #!/usr/bin/env python3
-"""CPU per request of sockbench's server and client beside nginx, wrk, ab, h2load and, if given, a bare epoll pair.
+"""CPU per request of sockbench's server and client beside a bare epoll pair, nginx, hyper, wrk, ab and h2load.
 
 Server on the first core, client on the last (two), or both on the first (one), one after the other in alternating rounds; the
 median of all rounds with lowest and highest. CPU time is the kernel's own account of each process (getrusage of a finished
 client, /proc/PID/schedstat of every thread of a server), so it moves less than the rate when others use the machine. Every
 round ends with a canary, the same short run each time: rounds whose canary falls below 85 % of the best are named.
 
-usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--cores two|one|both] [--floor DIR] [--bench FILE]
-                        [--state FILE] [--minutes M] [--json FILE]
-  --conns LIST  kept connections at once, one table row each [default: 100]; connections of one request are measured with the first
-  --floor DIR   a folder with the programs floor_server and floor_client (a bare epoll pair without HTTP parsing);
-                every figure then has its ratio to the floor of the same round
+Rows: kept connections, a connection a request, and an open loop of 10,000 requests/s (the last two with the first of --conns); at
+the end what one request costs in time, and the client's memory with 1 and 50 endpoints. Each ratio is of one round, to the floor
+of that round; its 90 % interval is that of the median, by order statistics, which takes five rounds or more.
+
+usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--cores two|one|both] [--peers NAME,...] [--floor DIR]
+                        [--bench FILE] [--state FILE] [--minutes M] [--json FILE] [--write FILE]
+  --conns LIST  kept connections at once, one table row each [default: 100]
+  --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
+  --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
+                benches/peers is measured beside them as "floor in Rust"
   --bench FILE  a sockbench that is built already
   --state FILE  keep each measurement there at once, and go on after the last one when called again
   --minutes M   end after so long, with the table of what is there [default: 120]
+  --write FILE  put the result between the lines "<!-- speed.py -->" and "<!-- end of speed.py -->" of FILE
 needs: cargo, taskset, and any of nginx, wrk, ab, h2load. What is missing is named. Loopback only; only own processes are ended.
 """
 
 import argparse
 import json
+import math
 import os
 import re
 import shutil
@@ -34,6 +41,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = str(CORES[0]), str(CORES[-1])
+PEERS = ("nginx", "hyper", "wrk", "ab", "h2load")
+# Requests a second of the open loop.
+OPEN_RATE = 10_000
+KINDS = {"kept": "kept", "short": "a connection a request", "open": f"open loop, {OPEN_RATE:,}/s"}
 
 
 def free_port():
@@ -86,38 +97,40 @@ def run_client(command, server, core):
 class Clients:
     """Each method gives (requests, client CPU s, server CPU s, wall s)."""
 
-    def __init__(self, bench, seconds, floor):
-        self.bench, self.seconds, self.floor = bench, seconds, floor
+    def __init__(self, bench, seconds):
+        self.bench, self.seconds = bench, seconds
 
-    def sockbench(self, server, short, conns, core):
-        args = ["--no-keepalive", "--closer", "server"] if short else []
+    def sockbench(self, server, kind, conns, core):
+        args = {"short": ["--no-keepalive", "--closer", "server"], "open": ["-R", str(OPEN_RATE)]}.get(kind, [])
         command = [self.bench, "load", f"http://127.0.0.1:{server.port}/health", "-c", str(conns), "-d", f"{self.seconds}s"]
         out, *rest = run_client([*command, *args, "--quiet", "--json", "-"], server, core)
         return json.loads(out[out.index("{"):])["totals"]["requests"], *rest
 
-    def wrk(self, server, short, conns, core):
-        args = ["-H", "Connection: close"] if short else []
+    def wrk(self, server, kind, conns, core):
+        args = ["-H", "Connection: close"] if kind == "short" else []
         command = ["wrk", "-t1", f"-c{conns}", f"-d{self.seconds}s", *args, f"http://127.0.0.1:{server.port}/health"]
         out, *rest = run_client(command, server, core)
         return int(re.search(r"(\d+) requests in", out).group(1)), *rest
 
-    def ab(self, server, short, conns, core):
-        args = [] if short else ["-k"]
+    def ab(self, server, kind, conns, core):
+        args = [] if kind == "short" else ["-k"]
         command = ["ab", "-q", "-r", "-t", str(self.seconds), "-n", "100000000", "-c", str(conns), *args]
         out, *rest = run_client([*command, f"http://127.0.0.1:{server.port}/health"], server, core)
         return int(re.search(r"Complete requests:\s+(\d+)", out).group(1)), *rest
 
-    def h2load(self, server, short, conns, core):
+    def h2load(self, server, _kind, conns, core):
         command = ["h2load", "--h1", "-t1", f"-c{conns}", f"-D{self.seconds}", f"http://127.0.0.1:{server.port}/health"]
         out, *rest = run_client(command, server, core)
         return int(re.search(r"(\d+) succeeded", out).group(1)), *rest
 
-    def floor_pair(self, server, short, conns, core):
-        """The floor's client; short connections are closed by the server (-e)."""
-        args = ["-e"] if short else []
-        command = [f"{self.floor}/floor_client", str(server.port), "-c", str(conns), "-d", str(self.seconds), *args]
-        out, *rest = run_client(command, server, core)
-        return int(re.search(r"done=(\d+)", out).group(1)), *rest
+    def floor_of(self, folder):
+        """A floor's client; short connections are closed by the server (-e)."""
+        def run(server, kind, conns, core):
+            args = {"short": ["-e"], "open": ["-q", str(OPEN_RATE)]}.get(kind, [])
+            command = [f"{folder}/floor_client", str(server.port), "-c", str(conns), "-d", str(self.seconds), *args]
+            out, *rest = run_client(command, server, core)
+            return int(re.search(r"done=(\d+)", out).group(1)), *rest
+        return run
 
 
 def nginx_conf(folder, port):
@@ -132,27 +145,29 @@ def nginx_conf(folder, port):
     return ["nginx", "-p", str(folder), "-c", str(path)]
 
 
-# Clients that cannot ask for a connection of its own for each request, or not for so many at once.
-KEPT_ONLY = {"h2load"}
+# What a client cannot do: a connection of its own for each request, a rate, or so many connections at once.
+CANNOT = {"short": {"h2load"}, "open": {"h2load", "ab", "wrk"}}
 CONNS_MOST = {"ab": 1000}
+FLOORS = ("floor", "floor in Rust")
 
 
 def measurements(args, loads, servers):
-    """(cores, connections, short, what, who, server, client) of one round."""
+    """(cores, connections, kind, what, who, server, client) of one round."""
     conns = [int(n) for n in args.conns.split(",")]
     reference = "wrk" if "wrk" in loads else "sockbench"
+    rows = [(count, "kept") for count in conns] + [(conns[0], "short"), (conns[0], "open")]
     for cores in ("two", "one") if args.cores == "both" else (args.cores,):
-        for count, short in [(count, False) for count in conns] + [(conns[0], True)]:
-            closing = "floor, closing" if short else "floor"
-            for name in ("sockbench", "nginx", "floor"):
-                server = servers.get(closing if name == "floor" else name)
-                if server:
-                    yield cores, count, short, "server", name, server, reference
+        for count, kind in rows:
+            def at(name):
+                return servers[f"{name}, closing" if name in FLOORS and kind == "short" else name]
+            if kind != "open":
+                for name in ("sockbench", "nginx", "hyper", *FLOORS):
+                    if name in servers:
+                        yield cores, count, kind, "server", name, at(name), reference
             for name in loads:
-                if (short and name in KEPT_ONLY) or count > CONNS_MOST.get(name, count):
-                    continue
-                # The floor's client does not ask for the end of the connection: its own server closes unasked.
-                yield cores, count, short, "client", name, servers[closing if name == "floor" and short else "sockbench"], name
+                if name not in CANNOT.get(kind, ()) and count <= CONNS_MOST.get(name, count):
+                    # A floor's client does not ask for the end of the connection: its own server closes unasked.
+                    yield cores, count, kind, "client", name, at(name if name in FLOORS and kind == "short" else "sockbench"), name
 
 
 def measure(args, loads, servers, done, keep):
@@ -162,21 +177,21 @@ def measure(args, loads, servers, done, keep):
     for number in range(args.rounds):
         plan = list(measurements(args, loads, servers))
         # Every other round backwards: what comes first is not always the same.
-        for cores, conns, short, what, who, server, client in plan if number % 2 == 0 else reversed(plan):
-            key = f"{number}/{cores}/{conns}/{'short' if short else 'kept'}/{what}/{who}"
+        for cores, conns, kind, what, who, server, client in plan if number % 2 == 0 else reversed(plan):
+            key = f"{number}/{cores}/{conns}/{kind}/{what}/{who}"
             if key in done:
                 continue
             if time.monotonic() > until:
                 return False
             core = CLIENT_CORE if cores == "two" else SERVER_CORE
-            requests, client_cpu, server_cpu, wall = loads[client](server, short, conns, core)
+            requests, client_cpu, server_cpu, wall = loads[client](server, kind, conns, core)
             if not requests:
                 sys.exit(f"speed.py: {key}: no request was answered")
             cpu = server_cpu if what == "server" else client_cpu
             done[key] = [cpu / requests * 1e6, requests / wall]
             keep()
         if f"{number}/canary" not in done:
-            canary = reference(servers["sockbench"], False, 100, CLIENT_CORE)
+            canary = reference(servers["sockbench"], "kept", 100, CLIENT_CORE)
             done[f"{number}/canary"] = canary[0] / canary[3]
             keep()
         print(f"round {number + 1} of {args.rounds}: canary {done[f'{number}/canary']:,.0f}/s", file=sys.stderr)
@@ -194,18 +209,71 @@ def table(done):
     return rows
 
 
-def show(rows):
-    print("| cores | connections | CPU us per request | who | median | lowest..highest | of the floor | requests/s |")
-    print("|---|---|---|---|---|---|---|---|")
+def interval(values):
+    """The 90 % interval of the median, by order statistics (the sign test); None with fewer than five values."""
+    values, n, below = sorted(values), len(values), 0.0
+    k = 0
+    while k < n // 2 and below + math.comb(n, k) / 2**n <= 0.05:
+        below += math.comb(n, k) / 2**n
+        k += 1
+    return (values[k - 1], values[n - k]) if k else None
+
+
+def speeds(rows):
+    yield "| cores | connections | CPU us per request | who | median | lowest..highest | of the floor | 90 % interval | requests/s |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for (cores, conns, kind, what), by_who in rows.items():
         for who, rounds in by_who.items():
             us = [v[0] for v in rounds.values()]
             floor = by_who.get("floor", {})
             ratios = [v[0] / floor[n][0] for n, v in rounds.items() if n in floor]
-            of_floor = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})" if ratios else "-"
+            of_floor = f"{statistics.median(ratios):.3f}" if ratios else "-"
+            between = interval(ratios)
+            of_floor += f" | {between[0]:.3f}..{between[1]:.3f}" if between else " | -"
             rate = statistics.median(v[1] for v in rounds.values())
-            print(f"| {cores} | {conns:,} | {what}, {kind} | {who} | {statistics.median(us):.2f} | {min(us):.2f}..{max(us):.2f} "
-                  f"| {of_floor} | {rate:,.0f} |")
+            yield (f"| {cores} | {conns:,} | {what}, {KINDS[kind]} | {who} | {statistics.median(us):.2f} | {min(us):.2f}..{max(us):.2f} "
+                   f"| {of_floor} | {rate:,.0f} |")
+
+
+def small(bench, port):
+    """What one request costs in time, and a client's memory."""
+    url = f"http://127.0.0.1:{port}"
+    for extra in ([], ["--no-observe"]):
+        took = []
+        for _ in range(25):
+            began = time.monotonic()
+            subprocess.run([bench, "load", f"{url}/health", "-n", "1", *extra], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            took.append((time.monotonic() - began) * 1e3)
+        yield (f"`{' '.join(['load -n 1', *extra])}`: {statistics.median(took):.1f} ms ({min(took):.1f}..{max(took):.1f}, {len(took)} runs).")
+    for endpoints in (1, 50):
+        mix = ",".join(f"/health?{n}=1" for n in range(endpoints))
+        most = []
+        for _ in range(3):
+            command = [bench, "load", url, "--mix", mix, "-c", "100", "-d", "2s", "--quiet", "--json", "-"]
+            child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            if child.returncode:
+                sys.exit(f"speed.py: {' '.join(command)}: exit {child.returncode}")
+            most.append(usage.ru_maxrss * 1024 / 1e6)
+        yield f"Memory of the client, 100 users, {endpoints} endpoint{'s' * (endpoints > 1)}: {statistics.median(most):.1f} MB ({min(most):.1f}..{max(most):.1f}, 3 runs)."
+
+
+def put_between(path, lines):
+    """Replaces what stands between the two marks of a file."""
+    begin, end = "<!-- speed.py -->\n", "<!-- end of speed.py -->\n"
+    text = path.read_text()
+    if text.count(begin) != 1 or text.count(end) != 1:
+        sys.exit(f"speed.py: {path}: not one line {begin.strip()} and one line {end.strip()}")
+    head, tail = text.split(begin)[0], text.split(end)[1]
+    path.write_text(head + begin + "\n".join(lines) + "\n" + end + tail)
+
+
+def peers_folder():
+    """The programs of benches/peers, built."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "peers"
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--target-dir", target], cwd=ROOT / "benches/peers", check=True)
+    return target / "release"
 
 
 def main():
@@ -214,19 +282,24 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--conns", default="100")
     parser.add_argument("--cores", choices=("two", "one", "both"), default="two")
+    parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--floor")
     parser.add_argument("--bench")
     parser.add_argument("--state")
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--json")
+    parser.add_argument("--write")
     args = parser.parse_args()
+    asked = args.peers.split(",")
+    if unknown := [name for name in asked if name not in PEERS]:
+        sys.exit(f"speed.py: --peers: {', '.join(unknown)}: not one of {', '.join(PEERS)}")
     if not args.bench:
         subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
-    bench = args.bench or str(ROOT / "target/release/sockbench")
-    clients = Clients(bench, args.seconds, args.floor)
-    missing = [name for name in ("nginx", "wrk", "ab", "h2load") if not shutil.which(name)]
-    if not args.floor:
-        missing.append("floor pair (--floor DIR)")
+    bench = args.bench or str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/sockbench")
+    built = peers_folder()
+    floors = {"floor": args.floor, "floor in Rust": built} if args.floor else {"floor": built}
+    missing = [name for name in asked if name != "hyper" and not shutil.which(name)]
+    peers = [name for name in asked if name not in missing]
     state = Path(args.state) if args.state else None
     done = json.loads(state.read_text()) if state and state.is_file() else {}
 
@@ -237,35 +310,45 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         servers = {}
-        try:
+
+        def serve(name, command_at):
             port = free_port()
-            command = [bench, "server", "--listen", f"127.0.0.1:{port}", "--cpu-iterations", "1000", "--max-conns", "15000"]
-            servers["sockbench"] = Server("sockbench", command, port)
-            if "nginx" not in missing:
-                port = free_port()
-                servers["nginx"] = Server("nginx", nginx_conf(folder, port), port)
-            for name, mode in (("floor", "ka"), ("floor, closing", "sclose")) if args.floor else ():
-                port = free_port()
-                servers[name] = Server(name, [f"{args.floor}/floor_server", str(port), "-m", mode], port)
+            servers[name] = Server(name, command_at(port), port)
+
+        try:
+            serve("sockbench", lambda port: [bench, "server", "--listen", f"127.0.0.1:{port}", "--cpu-iterations", "1000", "--max-conns", "19900"])
+            if "nginx" in peers:
+                serve("nginx", lambda port: nginx_conf(folder, port))
+            if "hyper" in peers:
+                serve("hyper", lambda port: [f"{built}/hyper_server", str(port)])
+            for name, where in floors.items():
+                serve(name, lambda port, where=where: [f"{where}/floor_server", str(port), "-m", "ka"])
+                serve(f"{name}, closing", lambda port, where=where: [f"{where}/floor_server", str(port), "-m", "sclose"])
+            clients = Clients(bench, args.seconds)
             loads = {"sockbench": clients.sockbench}
-            loads |= {name: getattr(clients, name) for name in ("wrk", "ab", "h2load") if name not in missing}
-            if args.floor:
-                loads["floor"] = clients.floor_pair
+            loads |= {name: getattr(clients, name) for name in ("wrk", "ab", "h2load") if name in peers}
+            loads |= {name: clients.floor_of(where) for name, where in floors.items()}
             complete = measure(args, loads, servers, done, keep)
+            others = list(small(bench, servers["sockbench"].port))
         finally:
             for server in servers.values():
                 server.stop()
 
-    show(table(done))
     canaries = {int(key.split("/")[0]) + 1: value for key, value in done.items() if key.endswith("/canary")}
     weak = [number for number, c in canaries.items() if c < 0.85 * max(canaries.values())]
-    print(f"\n{args.rounds} alternating rounds of {args.seconds} s; servers driven by {'wrk' if 'wrk' in loads else 'sockbench'}; canary "
-          + (f"{min(canaries.values()):,.0f}..{max(canaries.values()):,.0f}/s, rounds below 85 % of the best: {weak or 'none'}"
-             if canaries else "not run"))
+    control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    lines = [*speeds(table(done)), "", *others, "",
+             f"{args.rounds} alternating rounds of {args.seconds} s, {time.strftime('%Y-%m-%d')}, Linux {os.uname().release}, {len(CORES)} cores, "
+             f"{control}; servers driven by {'wrk' if 'wrk' in loads else 'sockbench'}; canary "
+             + (f"{min(canaries.values()):,.0f} to {max(canaries.values()):,.0f}/s, rounds below 85 % of the best: "
+                f"{', '.join(map(str, weak)) or 'none'}." if canaries else "not run.")]
     if not complete:
-        print(f"the time of {args.minutes:g} min was over: {len(canaries)} rounds are whole" + (f"; --state {state} goes on" if state else ""))
+        lines.append(f"The time of {args.minutes:g} min was over: {len(canaries)} rounds are whole" + (f"; --state {state} goes on." if state else "."))
     if missing:
-        print(f"missing, not measured: {', '.join(missing)}")
+        lines.append(f"Not installed, so not measured: {', '.join(missing)}.")
+    print("\n".join(lines))
+    if args.write:
+        put_between(Path(args.write), lines)
     if args.json:
         document = {"measurements": done, "weak_rounds": weak, "complete": complete}
         Path(args.json).write_text(json.dumps(document, indent=1) + "\n")

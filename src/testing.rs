@@ -2,7 +2,7 @@
 //! nobody uses; nothing here is an interface for anybody else.
 
 pub mod cli {
-    pub use crate::cli::read_command;
+    pub use crate::cli::{read_command, read_plan};
 }
 pub mod compare {
     pub use crate::compare::{k6, locust, oha};
@@ -17,7 +17,7 @@ pub mod diagnose {
         }
     }
     pub mod rule {
-        pub use crate::diagnose::rule::{Found, Ruling};
+        pub use crate::diagnose::rule::{Found, NoFinding};
     }
     pub mod thresholds {
         pub use crate::diagnose::thresholds::{LATENESS_MS, OTHERS_PERCENT};
@@ -178,7 +178,7 @@ pub mod report {
         pub use crate::report::style::{Style, Tone};
     }
     pub mod text {
-        pub use crate::report::text::{Detail, Page, render_explanation, render_run};
+        pub use crate::report::text::{Detail, Page, render_explanation, render_ports, render_run};
     }
 }
 pub mod server {

@@ -20,12 +20,14 @@ use crate::report::text::render_comparison;
 use crate::report::{hlog, html, json, junit};
 
 const INPUTS: &str = "run.json, the directory that -o made, Locust's _stats.csv, oha's JSON or k6's --summary-export";
-/// Columns of a refusal, `sockbench: ` in front of it included.
-const LINE: usize = 80;
+/// Characters of a refusal, two lines, `sockbench: ` in front of it included.
+const LINE: usize = 160;
 const PROGRAM: usize = "sockbench: ".len();
 /// Columns of a run's name in a refusal, and of one thing that differs.
 const NAME: usize = 16;
-const PART: usize = 34;
+const PART: usize = 50;
+/// Columns of the flags that make another plan.
+const FLAGS: usize = 120;
 /// Steps of a study that are named.
 const STEPS_SHOWN: usize = 2;
 
@@ -146,20 +148,20 @@ fn differences(base: &Input, other: &Input) -> Vec<Unlike> {
     }
 }
 
-/// One line: the flags of `who` that the first run had not, else what differs; as much of it as fits, and how much more.
+/// The flags of `who` that the first run had not, else what differs; as much of it as fits, and how much more.
 fn refused(who: &str, unlike: &[Unlike], plans: Option<(&LoadPlan, &LoadPlan)>) -> Exit {
     // What the plans differ in is named by the flags that make them so.
     let flags = plans.and_then(|(a, b)| between(a, b));
     let rest = unlike.iter().filter(|u| flags.is_none() || !u.key.starts_with("plan."));
     let who = shortened(&visible(who), NAME);
-    let mut parts = flags.iter().map(|flags| shortened(flags, PART)).chain(rest.map(|u| shortened(&u.in_words(short), PART)));
-    let verb = if flags.is_some() { "had" } else { "differs:" };
+    let mut parts = flags.iter().map(|flags| shortened(flags, FLAGS)).chain(rest.map(|u| shortened(&u.in_words(short), PART)));
+    let (verb, most) = if flags.is_some() { ("has another plan:", 2 * LINE) } else { ("differs:", LINE) };
     let mut text = format!("{who} {verb} {}", parts.next().unwrap_or_default());
     let all: Vec<String> = parts.collect();
     let mut said = 0;
     for part in &all {
         let more = format!(", {} more", all.len() - said);
-        if PROGRAM + text.chars().count() + 2 + part.chars().count() + more.len() > LINE {
+        if PROGRAM + text.chars().count() + 2 + part.chars().count() + more.len() > most {
             break;
         }
         text += &format!(", {part}");
@@ -248,7 +250,7 @@ mod tests {
 
     /// Whatever differs, and however a run is called.
     #[test]
-    fn a_refusal_is_one_line_and_one_hint() {
+    fn a_refusal_is_short_and_says_how_much_more_differs() {
         for len in [1, 9, 20, 60] {
             for n in [1, 2, 5, 40] {
                 let each = |i: usize| Unlike {
@@ -258,8 +260,9 @@ mod tests {
                 };
                 let exit = refused(&"n".repeat(len), &(0..n).map(each).collect::<Vec<_>>(), None);
                 assert!(PROGRAM + exit.message.chars().count() <= LINE && !exit.message.contains('\n'), "{}", exit.message);
-                assert!(n == 1 || n == 2 && len == 1 || exit.message.ends_with(" more"), "{}", exit.message);
-                assert!(exit.hint.is_some_and(|hint| hint.len() <= LINE && !hint.contains(';')));
+                let is_whole = (0..n).all(|i| exit.message.contains(&format!("{i}k")));
+                assert!(is_whole || exit.message.ends_with(" more"), "{}", exit.message);
+                assert!(exit.hint.is_some_and(|hint| hint.len() <= LINE / 2 && !hint.contains(';')));
             }
         }
     }

@@ -46,9 +46,9 @@ pub(crate) fn say(level: Level, event: &str, text: &str, fields: Value) {
         return super::tell(&line(&clock::wall_rfc3339(), level, event, text, fields));
     }
     match level {
-        Level::Info => super::tell(text),
+        Level::Info => super::tell_line(text),
         Level::Warning => super::warn(text),
-        Level::Error => super::tell_message(&format!("sockbench: {text}")),
+        Level::Error => super::tell_line(&format!("sockbench: {text}")),
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn fail(exit: &Exit) {
     let fields = serde_json::json!({ "exit": exit.code, "hint": exit.hint });
     say(Level::Error, "failed", &exit.message, fields);
     if let (Some(hint), false) = (&exit.hint, is_json()) {
-        super::tell_message(&format!("hint: {hint}"));
+        super::tell_line(&format!("hint: {hint}"));
     }
 }
 

@@ -101,12 +101,7 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", shown.join("\n"));
 }
 
-/// One message on stderr. A terminal that is narrower than it gets it broken at words; a log gets one line.
-pub(crate) fn tell_message(text: &str) {
-    if std::io::stderr().is_terminal() { tell_line(text) } else { tell(text) }
-}
-
-/// What goes on, on stderr: on a terminal and elsewhere lines of at most [`told_columns`], broken at words.
+/// A message on stderr: on a terminal and elsewhere lines of at most [`told_columns`], broken at words.
 pub(crate) fn tell_line(text: &str) {
     tell(&within(text, told_columns()));
 }
@@ -116,7 +111,9 @@ fn within(text: &str, columns: usize) -> String {
     if text.lines().all(|line| line.chars().count() <= columns) {
         return text.to_owned();
     }
-    wrapped(text, 0, columns - HANGING.len()).trim_end().replace('\n', &format!("\n{HANGING}"))
+    let indent = &text[..text.len() - text.trim_start_matches(' ').len()];
+    let lines = wrapped(text, 0, columns - HANGING.len() - indent.len());
+    format!("{indent}{}", lines.trim_end().replace('\n', &format!("\n{indent}{HANGING}")))
 }
 
 /// Columns of what goes to stderr: those of the terminal, or of a page.
@@ -127,7 +124,7 @@ pub(crate) fn told_columns() -> usize {
 
 /// One warning on stderr; the run goes on.
 pub(crate) fn warn(text: &str) {
-    tell_message(&format!("warning: {text}"));
+    tell_line(&format!("warning: {text}"));
 }
 
 /// This process's command line, as a reader would type it, for the result document.
@@ -333,6 +330,16 @@ pub fn read_command(words: &[String]) -> Result<Option<LoadPlan>, String> {
         Command::Load(args) => load::plan_of(&args).map(Some).map_err(refused),
         _ => Ok(None),
     }
+}
+
+/// A study's plan, read and written again with steps of 1 s. For tests.
+///
+/// Errors: the plan is refused; why.
+#[doc(hidden)]
+pub fn read_plan(text: &str) -> Result<String, String> {
+    let plan = study_plan::parse(text, "plan.toml").map_err(|exit| exit.message)?;
+    drop((plan.steps(None), plan.server_words()));
+    Ok(plan.text_with(text, std::time::Duration::from_secs(1)))
 }
 
 /// Runs the program on the process's arguments.

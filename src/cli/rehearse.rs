@@ -87,13 +87,13 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let prediction = choice.accident.map_or_else(String::new, |setting| rehearsal_text::render_prediction(&setting.predict()));
     // Before it is measured, so that nobody can say that it came after.
     if !quiet && let Some(setting) = &choice.accident {
-        super::tell(&rehearsal_text::render_predicted(&setting.predict()));
+        super::tell_line(&rehearsal_text::render_predicted(&setting.predict()));
     }
     let rehearsal = rehearse::run(&choice, &|row| {
         if !quiet {
             let made = row.made.map_or_else(|| "not run".into(), |m| format!("{} of {}", count(m), count(row.asked)));
             let why = if row.verdict == Effect::NotRun { format!(": {}", row.reason) } else { String::new() };
-            super::tell(&format!("  {:<18} {made}{why}", row.remedy));
+            super::tell_line(&format!("  {:<18} {made}{why}", row.remedy));
         }
     })
     .map_err(|e| {

@@ -1,6 +1,7 @@
 //! Seconds in blocks, so that figures of any number of them, drawn with replacement, are quick to have.
 
 use super::side::{Latency, Second};
+use crate::model::comparison::Compared;
 
 /// Longest block: what happens in one second still shows a few seconds later.
 const BLOCK_S: f64 = 5.0;
@@ -35,15 +36,12 @@ struct Block {
     weight: f64,
 }
 
-/// Figures of some blocks. None where nothing was answered in them.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Figures {
-    pub(super) rate: f64,
-    pub(super) failed_share: f64,
-    pub(super) p50_ms: Option<f64>,
-    pub(super) p95_ms: Option<f64>,
-    pub(super) p99_ms: Option<f64>,
-}
+/// What chance is known for, in the order of [`Figures`].
+pub(super) const JUDGED: [Compared; 5] =
+    [Compared::RateRps, Compared::FailedShare, Compared::P50Ms, Compared::P95Ms, Compared::P99Ms];
+
+/// Figures of some blocks. A percentile is none where nothing was answered in them.
+pub(super) type Figures = [Option<f64>; 5];
 
 impl Blocks {
     /// Blocks of `length` seconds; a rest joins the last.
@@ -91,13 +89,13 @@ impl Blocks {
             }
         }
         let of_seconds = |total: f64| (sum.weight > 0.0).then(|| total / sum.weight);
-        Figures {
-            rate: if sum.seconds > 0.0 { sum.requests / sum.seconds } else { 0.0 },
-            failed_share: if sum.requests > 0.0 { sum.failed / sum.requests } else { 0.0 },
-            p50_ms: self.quantile(counts, 0.50).or_else(|| of_seconds(sum.p50)),
-            p95_ms: self.quantile(counts, 0.95).or_else(|| of_seconds(sum.p95)),
-            p99_ms: self.quantile(counts, 0.99),
-        }
+        [
+            Some(if sum.seconds > 0.0 { sum.requests / sum.seconds } else { 0.0 }),
+            Some(if sum.requests > 0.0 { sum.failed / sum.requests } else { 0.0 }),
+            self.quantile(counts, 0.50).or_else(|| of_seconds(sum.p50)),
+            self.quantile(counts, 0.95).or_else(|| of_seconds(sum.p95)),
+            self.quantile(counts, 0.99),
+        ]
     }
 
     fn quantile(&self, counts: &[u64], q: f64) -> Option<f64> {

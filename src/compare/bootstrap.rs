@@ -1,6 +1,7 @@
 //! How much each figure of a side varies by chance.
 
-use super::blocks::{Blocks, Figures};
+use super::blocks::{Blocks, Figures, JUDGED};
+use crate::model::comparison::Compared;
 
 /// Times that the blocks are drawn.
 const DRAWS: usize = 600;
@@ -16,15 +17,8 @@ pub(super) struct Spread {
     pub(super) variance: f64,
 }
 
-/// The figures of a side.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Spreads {
-    pub(super) rate: Option<Spread>,
-    pub(super) failed_share: Option<Spread>,
-    pub(super) p50_ms: Option<Spread>,
-    pub(super) p95_ms: Option<Spread>,
-    pub(super) p99_ms: Option<Spread>,
-}
+/// Those of [`JUDGED`].
+pub(super) type Spreads = [Option<Spread>; 5];
 
 /// Draws the blocks again and again.
 pub(super) fn spreads(blocks: &Blocks) -> Spreads {
@@ -43,19 +37,13 @@ pub(super) fn spreads(blocks: &Blocks) -> Spreads {
     // Blocks drawn from themselves vary a little less than new ones would.
     let n = blocks.len() as f64;
     let small = if n > 1.0 { n / (n - 1.0) } else { 1.0 };
-    let of = |value: Option<f64>, of: &dyn Fn(&Figures) -> Option<f64>| {
-        let value = value?;
-        let drawn: Vec<f64> = draws.iter().filter_map(of).filter(|v| v.is_finite()).collect();
+    std::array::from_fn(|at| {
+        // A share may be zero; of the others the logarithm is looked at.
+        let scaled = |v: f64| if JUDGED[at] == Compared::FailedShare { v } else { v.ln() };
+        let value = whole[at].filter(|v| JUDGED[at] != Compared::RateRps || *v > 0.0)?;
+        let drawn: Vec<f64> = draws.iter().filter_map(|f| f[at].map(scaled)).filter(|v| v.is_finite()).collect();
         Some(Spread { value, variance: variance(&drawn) * small })
-    };
-    let log = |value: Option<f64>| value.filter(|v| *v > 0.0).map(f64::ln);
-    Spreads {
-        rate: of((whole.rate > 0.0).then_some(whole.rate), &|f| log(Some(f.rate))),
-        failed_share: of(Some(whole.failed_share), &|f| Some(f.failed_share)),
-        p50_ms: of(whole.p50_ms, &|f| log(f.p50_ms)),
-        p95_ms: of(whole.p95_ms, &|f| log(f.p95_ms)),
-        p99_ms: of(whole.p99_ms, &|f| log(f.p99_ms)),
-    }
+    })
 }
 
 fn variance(values: &[f64]) -> f64 {

@@ -1,6 +1,6 @@
 //! The comparison itself: rows, which of them decide, and what they say together.
 
-use super::blocks::{Blocks, SHORTEST_S, length};
+use super::blocks::{Blocks, JUDGED, SHORTEST_S, length};
 use super::bootstrap::{Spread, Spreads, spreads};
 use super::chance::{holm, p_of_t, t95};
 use super::side::{Part, RunSide, Second};
@@ -50,15 +50,8 @@ impl Chance {
     }
 
     fn of_row(&self, what: Compared) -> Option<(Spread, Spread)> {
-        let of = |s: &Spreads| match what {
-            Compared::RateRps => s.rate,
-            Compared::FailedShare => s.failed_share,
-            Compared::P50Ms => s.p50_ms,
-            Compared::P95Ms => s.p95_ms,
-            Compared::P99Ms => s.p99_ms,
-            _ => None,
-        };
-        Some((of(&self.base)?, of(&self.other)?))
+        let at = JUDGED.iter().position(|judged| *judged == what)?;
+        Some((self.base[at]?, self.other[at]?))
     }
 }
 
@@ -230,19 +223,19 @@ fn sentence(verdict: Difference, totals: &[Row], endpoints: &[EndpointRows], bas
     let [base_name, other_name] = [a, b].map(|side| shortened(&side.name));
     match verdict {
         Difference::None => "no real difference: p50, p95 and failures differ by no more than chance explains".into(),
-        Difference::Better => format!("better: {other_name} than {base_name}: {list}"),
-        Difference::Worse => format!("worse: {other_name} than {base_name}: {list}"),
-        Difference::Mixed => format!("better and worse: {other_name} than {base_name}: {list}"),
+        Difference::Better => format!("better: against {base_name}, {other_name} has {list}"),
+        Difference::Worse => format!("worse: against {base_name}, {other_name} has {list}"),
+        Difference::Mixed => format!("better and worse: against {base_name}, {other_name} has {list}"),
         Difference::Untold if a.duration_s.min(b.duration_s) < SHORTEST_S as f64 => {
             let [a, b] = [a, b].map(|side| figures::seconds(side.duration_s));
-            format!("too short to tell: the runs lasted {a} and {b}, {SHORTEST_S} s of steady load are needed")
+            format!("too short to tell: the runs lasted {a} and {b}; {SHORTEST_S} s of steady load are needed")
         }
         Difference::Untold if base.seconds.is_empty() || other.seconds.is_empty() => {
             let without = if base.seconds.is_empty() { a } else { b };
             format!("no verdict: {} has no figures by second of steady load", shortened(&without.name))
         }
         Difference::Untold => {
-            format!("too short to tell: {} s and {} s of steady load, {SHORTEST_S} s are needed", a.steady_s, b.steady_s)
+            format!("too short to tell: {} s and {} s of steady load; {SHORTEST_S} s are needed", a.steady_s, b.steady_s)
         }
     }
 }
@@ -265,7 +258,8 @@ fn spoken(row: &Row) -> String {
 /// `+5 %`, `-12 %`.
 fn signed(change: f64) -> String {
     let sign = if change < 0.0 { "-" } else { "+" };
-    format!("{sign}{}", figures::share(change.abs()))
+    // `>99.9 %` has no sign before it.
+    format!("{sign}{}", figures::share(change.abs()).trim_start_matches(['<', '>']))
 }
 
 #[cfg(test)]

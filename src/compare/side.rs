@@ -2,6 +2,7 @@
 
 use crate::model::comparison::{Compared, PercentilePoint, PercentilesFrom, SideInfo, Source};
 use crate::model::result::{LatencyMs, Ports, RunResult};
+use crate::stats::counts::Counts;
 use crate::stats::interval::Interval;
 use crate::stats::sparse::Sparse;
 
@@ -60,10 +61,12 @@ impl RunSide {
         let (seconds, from) = match log {
             Some(log) => {
                 let whole = log.iter().filter(|i| is_whole(i.second));
-                (whole.map(second_of).collect(), PercentilesFrom::IntervalLog)
+                (whole.map(|i| second(&i.counts(), i.answered())).collect(), PercentilesFrom::IntervalLog)
             }
             None => (series(run, &is_whole), PercentilesFrom::Series),
         };
+        let of_endpoint =
+            |i: &Interval, at: usize| i.endpoints.get(at).map_or_else(Second::default, |e| second(&e.counts, e.answered.clone()));
         let endpoints = run.endpoints.iter().enumerate().map(|(at, e)| Part {
             name: e.name.clone(),
             figures: latency(e.latency_ms.as_ref())
@@ -73,8 +76,7 @@ impl RunSide {
                     (Compared::FailedShare, share(e.failures + e.local_failures, e.requests + e.local_failures)),
                 ])
                 .collect(),
-            seconds: log
-                .map_or_else(Vec::new, |log| log.iter().filter(|i| is_whole(i.second)).map(|i| endpoint_second(i, at)).collect()),
+            seconds: log.unwrap_or_default().iter().filter(|i| is_whole(i.second)).map(|i| of_endpoint(i, at)).collect(),
         });
         let mut totals = latency(run.totals.latency_ms.as_ref());
         totals.push((Compared::RateRps, run.totals.rps));
@@ -115,21 +117,11 @@ impl RunSide {
     }
 }
 
-fn second_of(i: &Interval) -> Second {
-    let counts = i.counts();
+fn second(counts: &Counts, answered: Sparse) -> Second {
     Second {
         requests: (counts.requests + counts.local_failures) as f64,
         failed: (counts.failures + counts.local_failures) as f64,
-        latency: Latency::All(i.answered()),
-    }
-}
-
-fn endpoint_second(i: &Interval, at: usize) -> Second {
-    let Some(e) = i.endpoints.get(at) else { return Second::default() };
-    Second {
-        requests: (e.counts.requests + e.counts.local_failures) as f64,
-        failed: (e.counts.failures + e.counts.local_failures) as f64,
-        latency: Latency::All(e.answered.clone()),
+        latency: Latency::All(answered),
     }
 }
 

@@ -12,18 +12,28 @@ pub fn is_try(run: &RunResult) -> bool {
 
 /// After "OK, but"; none where the figures of a healthy run can be read as they are.
 pub fn caveat(run: &RunResult) -> Option<String> {
-    let answers = run.totals.requests.saturating_sub(run.totals.failures);
-    let lasted = seconds(run.duration_s);
+    let answers = answers(run);
     if is_try(run) && answers == run.plan.requests {
         return redirected(run, answers);
     }
-    if answers < FEW_ANSWERS {
-        return Some(format!("only {} in {lasted}: too few to judge by", counted(answers, "answer")));
+    if let Some(few) = few_answers(run) {
+        return Some(few);
     }
     if run.duration_s < SHORT_RUN_S {
-        return Some(format!("the run lasted {lasted}: too short for rates that hold"));
+        return Some(format!("the run lasted {}: too short for rates that hold", seconds(run.duration_s)));
     }
     redirected(run, answers)
+}
+
+fn answers(run: &RunResult) -> u64 {
+    run.totals.requests.saturating_sub(run.totals.failures)
+}
+
+/// That answers are too few to judge by, where they are; of a try by hand too.
+pub fn few_answers(run: &RunResult) -> Option<String> {
+    let answers = answers(run);
+    let few = || format!("only {} in {}: too few to judge by", counted(answers, "answer"), seconds(run.duration_s));
+    (answers < FEW_ANSWERS).then(few)
 }
 
 /// Why a number gives no rate.

@@ -2,7 +2,7 @@
 //! stronger ones; the verdict and the stamp from these.
 
 use super::indicators::Indicators;
-use super::rule::{Found, Rule, Ruling, Step};
+use super::rule::{Found, NoFinding, Rule, Ruling, Step};
 use super::table::{STUDY_RULES, rule_of, rules};
 use super::{validity, verdict};
 use crate::model::figures::counted;
@@ -36,11 +36,11 @@ impl Diagnosis {
         let mut undecided = Vec::new();
         for rule in rules() {
             match (rule.check)(run, &seen) {
-                Ruling::Finding(f) => found.push((rule, *f)),
+                Ok(f) => found.push((rule, f)),
                 // How to read figures is no question that must be answered.
-                Ruling::Undecided(_) if rule.id.severity() == Severity::Info => {}
-                Ruling::Undecided(missing) => undecided.push(Undecided { id: rule.id, missing }),
-                Ruling::Clear => {}
+                Err(NoFinding::Undecided(_)) if rule.id.severity() == Severity::Info => {}
+                Err(NoFinding::Undecided(missing)) => undecided.push(Undecided { id: rule.id, missing }),
+                Err(NoFinding::Clear) => {}
             }
         }
         let findings = joined(found);
@@ -62,13 +62,13 @@ impl Diagnosis {
 
 /// What one rule says of a run.
 pub fn ruling(id: FindingId, run: &RunResult) -> Ruling {
-    rule_of(id).map_or(Ruling::Clear, |rule| (rule.check)(run, &Indicators::of(run)))
+    rule_of(id).map_or(Err(NoFinding::Clear), |rule| (rule.check)(run, &Indicators::of(run)))
 }
 
 /// What one rule says of the steps of a study.
 pub fn study_ruling(id: FindingId, steps: &[RunResult]) -> Ruling {
     let rule = STUDY_RULES.iter().find(|r| r.id == id);
-    rule.map_or(Ruling::Clear, |rule| (rule.check)(&stepped(steps)))
+    rule.map_or(Err(NoFinding::Clear), |rule| (rule.check)(&stepped(steps)))
 }
 
 fn stepped(steps: &[RunResult]) -> Vec<Step<'_>> {
@@ -107,13 +107,7 @@ fn name_the_address(row: &mut ErrorRow) {
 /// What the steps of a study show together; each step has its own findings beside these.
 pub fn diagnose_study(steps: &[RunResult]) -> Vec<Finding> {
     let steps = stepped(steps);
-    let found = STUDY_RULES.iter().filter_map(|study| {
-        let rule = rule_of(study.id)?;
-        match (study.check)(&steps) {
-            Ruling::Finding(found) => Some((rule, *found)),
-            Ruling::Clear | Ruling::Undecided(_) => None,
-        }
-    });
+    let found = STUDY_RULES.iter().filter_map(|study| Some((rule_of(study.id)?, (study.check)(&steps).ok()?)));
     joined(found.collect())
 }
 

@@ -2,33 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::indicators::{Indicators, Seen};
+use super::indicators::Indicators;
+pub use super::indicators::NoFinding;
+pub(crate) use super::indicators::undecided;
 use crate::model::finding::{FindingId, Remedy, Spoils};
 use crate::model::result::RunResult;
 
-/// What a rule says of a run.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Ruling {
-    /// looked, and it is not so
-    Clear,
-    /// it is so
-    Finding(Box<Found>),
-    /// cannot be decided: what is missing
-    Undecided(String),
-}
-
-impl Ruling {
-    /// The ruling about what an indicator looked for: `found` words it where it is there.
-    pub(super) fn about<T>(seen: &Seen<T>, found: impl FnOnce(&T) -> Self) -> Self {
-        match seen {
-            Seen::Yes(what) => found(what),
-            Seen::No => Self::Clear,
-            Seen::Unknown(missing) => Self::Undecided(missing.clone()),
-        }
-    }
-}
+/// What a rule says of a run: it is so, or why it says nothing.
+pub type Ruling = Result<Found, NoFinding>;
 
 /// The parts of a finding that its rule makes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -55,10 +39,12 @@ impl Found {
         Self { title, explanation, ..Self::default() }
     }
 
-    /// Adds a number.
-    pub(crate) fn with(mut self, name: &str, value: impl Into<Evidence>) -> Self {
-        if let Evidence(Some(v)) = value.into() {
-            self.evidence.insert(name.to_owned(), v);
+    /// Adds a number. Unknown and not finite ones leave no key (a null would need its own reason).
+    pub(crate) fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        match serde_json::to_value(value) {
+            Ok(Value::Null) | Err(_) => {}
+            Ok(Value::Number(n)) if n.is_f64() => drop(self.evidence.insert(name.to_owned(), json!(n.as_f64().map(rounded)))),
+            Ok(v) => drop(self.evidence.insert(name.to_owned(), v)),
         }
         self
     }
@@ -75,9 +61,9 @@ impl Found {
         self
     }
 
-    /// This one of its rule's causes does not explain it.
-    pub(super) fn not_caused_by(mut self, cause: FindingId) -> Self {
-        self.not_causes.push(cause);
+    /// These of its rule's causes do not explain it.
+    pub(super) fn not_caused_by(mut self, causes: impl IntoIterator<Item = FindingId>) -> Self {
+        self.not_causes.extend(causes);
         self
     }
 
@@ -85,10 +71,6 @@ impl Found {
     pub(super) fn spoiling(mut self, spoils: Spoils) -> Self {
         self.spoils = Some(spoils);
         self
-    }
-
-    pub(crate) fn ruling(self) -> Ruling {
-        Ruling::Finding(Box::new(self))
     }
 }
 
@@ -101,51 +83,6 @@ fn rounded(v: f64) -> f64 {
     let decimals = (3 - v.abs().log10().floor() as i32).clamp(4, 9);
     let scale = 10_f64.powi(decimals);
     (v * scale).round() / scale
-}
-
-/// A number of the evidence; unknown and not finite ones leave no key (a null would need its own reason).
-pub(crate) struct Evidence(Option<Value>);
-
-impl From<u64> for Evidence {
-    fn from(v: u64) -> Self {
-        Self(Some(json!(v)))
-    }
-}
-
-impl From<u32> for Evidence {
-    fn from(v: u32) -> Self {
-        Self(Some(json!(v)))
-    }
-}
-
-impl From<i32> for Evidence {
-    fn from(v: i32) -> Self {
-        Self(Some(json!(v)))
-    }
-}
-
-impl From<f64> for Evidence {
-    fn from(v: f64) -> Self {
-        Self(v.is_finite().then(|| json!(rounded(v))))
-    }
-}
-
-impl From<&str> for Evidence {
-    fn from(v: &str) -> Self {
-        Self(Some(json!(v)))
-    }
-}
-
-impl From<String> for Evidence {
-    fn from(v: String) -> Self {
-        Self(Some(json!(v)))
-    }
-}
-
-impl<T: Into<Evidence>> From<Option<T>> for Evidence {
-    fn from(v: Option<T>) -> Self {
-        Self(v.and_then(|v| v.into().0))
-    }
 }
 
 /// One rule: everything that docs/FINDINGS.md says of it, and the check.

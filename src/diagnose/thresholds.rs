@@ -128,6 +128,8 @@ thresholds! {
     STALL_IDLE_PERCENT: f64 = 5.0, Percent;
     /// target-stalled: threads that waited for a core for this share of it did not stand still by themselves.
     STALL_WAIT_PERCENT: f64 = 50.0, Percent;
+    /// target-stalled: from this share of all cores on, a process without CPU may have waited for one.
+    STALL_HOST_PERCENT: f64 = 95.0, Percent;
     /// host-contended: a thread waited for a core for more than this share of the run, or of a second.
     WAIT_PERCENT: f64 = 10.0, Percent;
     /// host-contended: a share of seconds from which there are many of them.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::caveat::{caveat, is_try};
 use super::indicators::{
-    CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Waiter, message_of,
+    CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Still, Waiter, message_of,
 };
 use super::rules::users::users_started;
 use super::rules::{backlog, received, refusal};
@@ -63,6 +63,7 @@ pub fn stopped(run: &RunResult) -> Option<String> {
 fn as_far_as_it_went(run: &RunResult, seen: &Indicators, findings: &[Finding]) -> Verdict {
     if let Some((id, finding)) = decision(findings) {
         let id = if is_back(seen, finding) { VerdictId::TargetFailing } else { id };
+        let id = if is_of_nobody(seen, finding) { VerdictId::Undecided } else { id };
         if id == VerdictId::TargetBound {
             let (short, why) = saturated(run, seen);
             let whole = format!("{short}{why}");
@@ -137,8 +138,9 @@ impl<'a> Roots<'a> {
 /// not of the load that was asked for.
 pub fn remark(findings: &[Finding]) -> Option<&Finding> {
     let warnings = || findings.iter().filter(|f| f.severity != Severity::Info && decides(f));
-    let fell_short = warnings().find(|f| f.id == Id::UsersNotReached && f.caused_by.is_empty());
-    fell_short.or_else(|| warnings().next())
+    let fell_short = warnings().find(|f| f.id == Id::UsersNotReached);
+    let because = fell_short.and_then(|short| warnings().find(|f| short.caused_by.contains(&f.id)));
+    because.or(fell_short).or_else(|| warnings().next())
 }
 
 /// A finding that can be the headline. Waiting for a core that spoils the slowest latencies at most cannot, and asks for
@@ -150,6 +152,11 @@ pub fn decides(finding: &Finding) -> bool {
 /// A target that refused some connections, and answered others after them, is not gone.
 fn is_back(seen: &Indicators, finding: &Finding) -> bool {
     finding.id == Id::TargetRefused && !matches!(seen.refusing, None | Some(Refusing::Always))
+}
+
+/// A stall that may as well be of other programs.
+fn is_of_nobody(seen: &Indicators, finding: &Finding) -> bool {
+    finding.id == Id::TargetStalled && seen.target_stall.as_ref().ok().is_some_and(|stall| stall.still == Still::HostFull)
 }
 
 fn decided_by(finding: Id) -> Option<VerdictId> {
@@ -168,7 +175,8 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
         }
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
         VerdictId::HostBound => (host(seen, finding), None),
-        VerdictId::TargetBound | VerdictId::Healthy | VerdictId::Undecided => (finding.title.clone(), None),
+        VerdictId::Undecided => (format!("undecided: {}", finding.title), failing_since(run, seen, finding)),
+        VerdictId::TargetBound | VerdictId::Healthy => (finding.title.clone(), None),
     }
 }
 
@@ -203,14 +211,14 @@ fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Opt
     if finding.id == Id::ClientLimit {
         return over_limit(run, finding);
     }
-    if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.yes()) {
+    if let (Id::ClientStalled, Some(stalls)) = (finding.id, seen.client_stalls.as_ref().ok()) {
         let (from, to) = (seconds(stalls.longest.from_s), seconds(stalls.longest.to_s));
         return (
             format!("the client itself stalled from {from} to {to}: latencies of that time are not the target's"),
             Some(stalls.first_s),
         );
     }
-    let sentence = match seen.saturated.yes() {
+    let sentence = match seen.saturated.as_ref().ok() {
         Some(Saturated { for_long: true, .. }) => {
             format!("the client was the limit: {} req/s are its own maximum, not the target's", rate(seen.steady_rps))
         }
@@ -239,7 +247,7 @@ fn over_limit(run: &RunResult, finding: &Finding) -> (String, Option<f64>) {
 }
 
 fn host(seen: &Indicators, finding: &Finding) -> String {
-    let Some(c) = seen.contention.yes() else { return format!("other programs took the cores: {}", finding.title) };
+    let Some(c) = seen.contention.as_ref().ok() else { return format!("other programs took the cores: {}", finding.title) };
     let who = match c.who {
         Waiter::Client => "the client",
         Waiter::Target => "the target",
@@ -307,7 +315,7 @@ fn saturated(run: &RunResult, seen: &Indicators) -> (String, String) {
         let started = users_started(run).map_or_else(String::new, |n| format!("{} of ", count(n)));
         format!("target saturated: {rps} {unit} with {started}{}", counted(run.plan.users, "user"))
     };
-    let why = match (seen.queue.yes(), seen.cpu.yes()) {
+    let why = match (seen.queue.as_ref().ok(), seen.cpu.as_ref().ok()) {
         (Some(Queue::Reported { queue_ms, work_ms, .. }), _) => {
             format!(", {} ms of queue for {} ms of service time", number(*queue_ms), number(*work_ms))
         }
@@ -329,8 +337,8 @@ fn saturated(run: &RunResult, seen: &Indicators) -> (String, String) {
 
 fn failing_since(run: &RunResult, seen: &Indicators, finding: &Finding) -> Option<f64> {
     match finding.id {
-        Id::TargetHangs => return seen.hang.yes().and_then(|h| h.since_s),
-        Id::TargetStalled => return seen.target_stall.yes().map(|t| t.stalls.first_s),
+        Id::TargetHangs => return seen.hang.as_ref().ok().and_then(|h| h.since_s),
+        Id::TargetStalled => return seen.target_stall.as_ref().ok().map(|t| t.stalls.first_s),
         _ => {}
     }
     let of_kind = |kind: Kind| match finding.id {

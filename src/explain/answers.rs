@@ -136,19 +136,15 @@ impl Answers {
         if let Some(n) = behind("non-2xx or 3xx responses:").or_else(|| behind("non-2xx responses:")) {
             return self.add(None, n);
         }
-        if let Some(n) = text.strip_suffix(" non 2xx responses").and_then(whole) {
+        // autocannon: `1612 2xx responses, 75 non 2xx responses`, the second alone where there are no others.
+        if let Some(n) = text.strip_suffix(" non 2xx responses").and_then(|t| whole(t.rsplit(' ').next()?)) {
             return self.add(None, n);
         }
-        // `[503] 104 responses` of hey and oha.
-        if let Some((status, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']'))
-            && let Some(n) = rest.trim().strip_suffix(" responses").and_then(|n| whole(n.trim()))
-        {
-            return self.add(status.parse().ok().filter(|s| *s >= 400), if status.starts_with(['4', '5']) { n } else { 0 });
-        }
-        // `http.codes.503: ..... 104` of artillery.
-        if let Some((status, rest)) = text.strip_prefix("http.codes.").and_then(|t| t.split_once(':')) {
-            let n = rest.trim_start_matches(['.', ' ']);
-            return self.add(status.parse().ok(), if status.starts_with(['4', '5']) { whole(n).unwrap_or(0) } else { 0 });
+        if let Some(counts) = counted_answers::by_status(text) {
+            for (status, n) in counts.into_iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+                self.add(status.parse().ok().filter(|s| *s >= 400), n);
+            }
+            return;
         }
         // Locust: `104 GET /cpu: HTTPError('503 Server Error: ...`; Gatling: `... found 503 104 (100.0%)`.
         if let Some((before, after)) = text.split_once("httperror('") {
@@ -167,14 +163,6 @@ impl Answers {
             && let Some(status) = text.split(',').find(|f| f.len() == 3 && f.starts_with(['4', '5']) && whole(f).is_some())
         {
             return self.add(status.parse().ok(), 1);
-        }
-        // `503:104` behind vegeta's `[code:count]`.
-        if let Some((_, codes)) = text.split_once("[code:count]") {
-            let pairs = codes.split_whitespace().filter_map(|pair| pair.split_once(':'));
-            for (status, n) in pairs.filter(|(status, _)| status.starts_with(['4', '5'])) {
-                self.add(status.parse().ok(), whole(n).unwrap_or(0));
-            }
-            return;
         }
         if let Some(status) = one_status(text).or_else(|| counted_answers::by_http(text)) {
             return self.one(text, status);

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::address::pieces;
 use super::call_words::CALL_NAMES;
 use super::codes::Condition;
 use super::lexicon::{Found, Role};
@@ -64,18 +65,8 @@ pub(super) const fn can_give(call: FailedCall, condition: Condition) -> bool {
 
 /// The words of a text: letters, digits and `_`.
 pub(super) fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let bytes = text.as_bytes();
-        let start = from + bytes[from..].iter().position(|b| is_word(*b))?;
-        let end = bytes[start..].iter().position(|b| !is_word(*b)).map_or(bytes.len(), |n| start + n);
-        from = end;
-        Some(start..end)
-    })
-}
-
-const fn is_word(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'_'
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    pieces(text, is_word).map(|(before, word, _)| before.len()..before.len() + word.len())
 }
 
 /// The call that a function's name means: a name of the table, or one with what runtimes put around it.

@@ -110,30 +110,6 @@ impl Condition {
     /// said, then what a program concluded from it, a bare "failed" last.
     pub(super) const fn rank(self) -> u8 {
         match self {
-            Self::InUse
-            | Self::NotAvailable
-            | Self::FamilyOff
-            | Self::NoBuffers
-            | Self::TooManyFiles
-            | Self::PortsUsedUp
-            | Self::ProgramLimit
-            | Self::ServerLimit
-            | Self::RateLimit
-            | Self::AllDown
-            | Self::NoThread
-            | Self::WorkerKilled
-            | Self::OutOfMemory
-            | Self::WorkerGone
-            | Self::OomBegins
-            | Self::ToolCpu
-            | Self::ToolUsers
-            | Self::WinsockBroken
-            | Self::BacklogFull
-            | Self::SynQueueFull
-            | Self::ListenDropped
-            | Self::ConntrackFull
-            | Self::TimeWaitFull
-            | Self::KernelFull(_) => 6,
             // A refusal or a timeout beside a failed look-up is the name server's.
             Self::NoName(_) => 5,
             Self::NoMemory
@@ -149,6 +125,8 @@ impl Condition {
             Self::Ended | Self::Again => 2,
             Self::ClosedHere => 1,
             Self::NoReason => 0,
+            // Limits of this machine, of a program or of a kernel.
+            _ => 6,
         }
     }
 
@@ -261,13 +239,20 @@ pub(super) fn by_name(name: &str) -> Option<&'static Errno> {
     ERRNOS.iter().find(|e| e.name.eq_ignore_ascii_case(name))
 }
 
-/// What a number of an error means.
+/// What a piece of a line, a number or words, means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Numbered {
+pub(super) struct Meaning {
     pub(super) condition: Condition,
     pub(super) errno: Option<&'static Errno>,
     pub(super) call: Option<FailedCall>,
-    pub(super) os: Os,
+    pub(super) os: Option<Os>,
+}
+
+impl Meaning {
+    /// An errno of a system.
+    pub(super) const fn of(errno: &'static Errno, os: Option<Os>) -> Self {
+        Self { condition: errno.condition, errno: Some(errno), call: None, os }
+    }
 }
 
 /// Winsock's numbers begin here; all others are below.
@@ -275,8 +260,8 @@ pub(super) const WINSOCK_FROM: i32 = 10_000;
 
 /// A number as the errno of a system. Small ones are Linux's unless macOS is asked for or said otherwise: the two overlap
 /// (48, 49, 61 are other errors on Linux).
-pub(super) fn by_number(n: i32, asked: Option<Os>) -> Option<Numbered> {
-    let on = |os, errno: &'static Errno| Numbered { condition: errno.condition, errno: Some(errno), call: None, os };
+pub(super) fn by_number(n: i32, asked: Option<Os>) -> Option<Meaning> {
+    let on = |os, errno| Meaning::of(errno, Some(os));
     if n >= WINSOCK_FROM {
         let winsock = ERRNOS.iter().find(|e| e.windows == n).map(|e| on(Os::Windows, e));
         return winsock.or_else(|| windows_only(n));
@@ -290,7 +275,7 @@ pub(super) fn by_number(n: i32, asked: Option<Os>) -> Option<Numbered> {
 }
 
 /// Numbers of Windows that are no errno: of the resolver, of WinHTTP, of Winsock's own providers.
-fn windows_only(n: i32) -> Option<Numbered> {
+fn windows_only(n: i32) -> Option<Meaning> {
     let (condition, call) = match n {
         11_001 | 11_004 => (Condition::NoName(Lookup::Unknown), Some(FailedCall::Getaddrinfo)),
         11_002 => (Condition::NoName(Lookup::NoAnswer), Some(FailedCall::Getaddrinfo)),
@@ -301,11 +286,11 @@ fn windows_only(n: i32) -> Option<Numbered> {
         12_030 | 12_031 => (Condition::Reset, Some(FailedCall::Read)),
         _ => return None,
     };
-    Some(Numbered { condition, errno: None, call, os: Os::Windows })
+    Some(Meaning { condition, errno: None, call, os: Some(Os::Windows) })
 }
 
 /// `[WinError N]` below Winsock's numbers (winerror.h): errors of overlapped sockets.
-pub(super) fn by_winerror(n: i32) -> Option<Numbered> {
+pub(super) fn by_winerror(n: i32) -> Option<Meaning> {
     let (name, call) = match n {
         64 | 1236 => ("ECONNRESET", FailedCall::Read),
         121 => ("ETIMEDOUT", FailedCall::Unnamed),
@@ -316,12 +301,12 @@ pub(super) fn by_winerror(n: i32) -> Option<Numbered> {
     };
     let errno = by_name(name)?;
     let call = (call != FailedCall::Unnamed).then_some(call);
-    Some(Numbered { condition: errno.condition, errno: Some(errno), call, os: Os::Windows })
+    Some(Meaning { call, ..Meaning::of(errno, Some(Os::Windows)) })
 }
 
 /// k6's own numbers (lib/netext/httpext/error_codes.go): what it prints as `error_code`.
-pub(super) fn by_k6_code(n: i32) -> Option<(Condition, Option<FailedCall>)> {
-    Some(match n {
+pub(super) fn by_k6_code(n: i32) -> Option<Meaning> {
+    let (condition, call) = match n {
         1050 => (Condition::TimedOut, None),
         1100 => (Condition::NoName(Lookup::Unsaid), Some(FailedCall::Getaddrinfo)),
         1101 => (Condition::NoName(Lookup::Unknown), Some(FailedCall::Getaddrinfo)),
@@ -332,7 +317,8 @@ pub(super) fn by_k6_code(n: i32) -> Option<(Condition, Option<FailedCall>)> {
         1212 => (Condition::Refused, Some(FailedCall::Connect)),
         1220 => (Condition::Reset, Some(FailedCall::Read)),
         _ => return None,
-    })
+    };
+    Some(Meaning { condition, errno: None, call, os: None })
 }
 
 #[cfg(test)]

@@ -3,22 +3,30 @@
 use super::counts::whole;
 use super::normal::is_policy;
 
-/// Answers with 2xx or 3xx in a line in lower case, where the line counts answers by their status.
-pub(super) fn good(text: &str) -> u64 {
+/// Answers by their status, where a line in lower case counts them so.
+pub(super) fn by_status(text: &str) -> Option<Vec<(&str, u64)>> {
     // `[200] 104 responses` of hey and oha.
     if let Some((status, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']'))
-        && let Some(n) = rest.trim().strip_suffix(" responses")
+        && let Some(n) = rest.trim().strip_suffix(" responses").and_then(|n| whole(n.trim()))
     {
-        return if is_good(status) { whole(n.trim()).unwrap_or(0) } else { 0 };
+        return Some(vec![(status, n)]);
     }
-    // `http.codes.200: ..... 104` of artillery.
+    // `http.codes.200: ..... 104` of artillery; `200:104` behind vegeta's `[code:count]`.
     if let Some((status, n)) = text.strip_prefix("http.codes.").and_then(|t| t.split_once(':')) {
-        return if is_good(status) { whole(n.trim_start_matches(['.', ' '])).unwrap_or(0) } else { 0 };
+        return Some(vec![(status, whole(n.trim_start_matches(['.', ' '])).unwrap_or(0))]);
     }
-    // `200:104` behind vegeta's `[code:count]`.
-    if let Some((_, codes)) = text.split_once("[code:count]") {
-        let pairs = codes.split_whitespace().filter_map(|pair| pair.split_once(':'));
-        return pairs.filter(|(status, _)| is_good(status)).filter_map(|(_, n)| whole(n)).fold(0, u64::saturating_add);
+    let pairs = text.split_once("[code:count]")?.1.split_whitespace().filter_map(|pair| pair.split_once(':'));
+    Some(pairs.map(|(status, n)| (status, whole(n).unwrap_or(0))).collect())
+}
+
+/// Answers with 2xx or 3xx in a line in lower case, where the line counts answers by their status.
+pub(super) fn good(text: &str) -> u64 {
+    if let Some(counts) = by_status(text) {
+        return counts.iter().filter(|(status, _)| is_good(status)).fold(0, |sum, (_, n)| sum.saturating_add(*n));
+    }
+    // `1612 2xx responses, 75 non 2xx responses` of autocannon.
+    if let Some((n, _)) = text.split_once(" 2xx responses") {
+        return whole(n).unwrap_or(0);
     }
     // `1xx - 0, 2xx - 99, 3xx - 1`, `99 2xx, 1 3xx, 104 4xx, 0 5xx`
     if text.contains("2xx") && text.contains("5xx") {
@@ -108,6 +116,8 @@ mod tests {
             ("status codes [code:count] 200:90 301:10 503:4", 100),
             ("status codes: 99 2xx, 1 3xx, 104 4xx, 0 5xx", 100),
             ("1xx - 0, 2xx - 99, 3xx - 0, 4xx - 104, 5xx - 0", 99),
+            ("1612 2xx responses, 75 non 2xx responses", 1612),
+            ("75 non 2xx responses", 0),
             ("200 requests failed", 0),
         ] {
             assert_eq!(good(line), n, "{line}");

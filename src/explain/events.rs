@@ -117,11 +117,6 @@ impl Events {
         }
     }
 
-    /// All events; the last one too.
-    pub(super) fn finish(&mut self) {
-        self.close();
-    }
-
     /// The events that are complete.
     pub(super) fn drain(&mut self) -> std::vec::Drain<'_, Event> {
         self.done.drain(..)
@@ -233,7 +228,8 @@ impl Events {
         true
     }
 
-    fn close(&mut self) {
+    /// No line belongs to the open event any more.
+    pub(super) fn close(&mut self) {
         self.split();
         if let Some(open) = self.open.take() {
             match open.frames {

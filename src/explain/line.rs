@@ -6,16 +6,14 @@
 //! Refused on purpose: a number without the context of an error (`10048 requests done`), words of a sentence, a count of
 //! zero, and failures that have nothing to do with connections.
 
-use std::ops::Range;
-
 use super::address::{self, SourcePort};
 use super::calls;
-use super::codes::{Condition, Errno, Lookup, by_name};
+use super::codes::{Condition, Errno, Lookup, Meaning, by_name};
 use super::evidence::{Around, Evidence, Sighting, Spelling};
 use super::lexicon::{Found, Role, lexicon};
 use super::messages::Means;
 use super::normal::{is_policy, normal};
-use super::number::{self, Number};
+use super::number::{self, Piece};
 use super::tools::TOOLS;
 use super::{asides, counters, counts, summary};
 use crate::model::explanation::{FailedCall, Os, Side};
@@ -54,43 +52,14 @@ const fn sighting(evidence: Evidence, count: u64) -> Sighting {
     Sighting { evidence, count, is_total: false }
 }
 
-/// A piece of a line that gives a condition.
-#[derive(Debug, Clone)]
-struct Piece {
-    condition: Condition,
-    errno: Option<&'static Errno>,
-    call: Option<FailedCall>,
-    os: Option<Os>,
-    at: Range<usize>,
-    /// a symbolic name, not a sentence
-    is_name: bool,
-    is_alone: bool,
-}
-
 fn pieces(text: &str, found: &[Found], asked: Option<Os>) -> Vec<Piece> {
     let all: Vec<Piece> = found.iter().filter_map(|f| piece(text, f)).collect();
     // Of a message and a part of it the whole one counts.
     let is_part = |p: &Piece| all.iter().any(|o| o.at.start <= p.at.start && p.at.end <= o.at.end && p.at.len() < o.at.len());
     let mut out: Vec<Piece> = all.iter().filter(|p| !is_part(p)).cloned().collect();
-    let said: Vec<&'static Errno> = out.iter().filter_map(|p| p.errno).collect();
-    out.extend(number::numbers(text, &said, asked).into_iter().map(|Number { means, at, is_alone }| Piece {
-        condition: means.condition,
-        errno: means.errno,
-        call: means.call,
-        os: Some(means.os),
-        at,
-        is_name: true,
-        is_alone,
-    }));
-    out.extend(number::k6_code(text).map(|(condition, call)| Piece {
-        condition,
-        errno: None,
-        call,
-        os: None,
-        at: text.len()..text.len(),
-        is_name: true,
-        is_alone: false,
-    }));
+    let said: Vec<&'static Errno> = out.iter().filter_map(|p| p.means.errno).collect();
+    out.extend(number::numbers(text, &said, asked));
+    out.extend(number::k6_code(text));
     out
 }
 
@@ -100,13 +69,15 @@ fn piece(text: &str, f: &Found) -> Option<Piece> {
         return None;
     }
     let at = f.start..f.end;
-    let blank = Piece { condition: Condition::NoReason, errno: None, call: None, os: None, at, is_name: true, is_alone: false };
+    let piece = |means, is_name| Piece { means, at, is_name, is_alone: false };
     match f.role {
-        Role::Name(name) => by_name(name).map(|e| Piece { condition: e.condition, errno: Some(e), ..blank }),
+        Role::Name(name) => by_name(name).map(|e| piece(Meaning::of(e, None), true)),
         Role::Message(m) if stands(before, words, after) => {
-            let errno = if let Means::Errno(name) = m.means { by_name(name) } else { None };
-            let condition = if let Means::Only(condition) = m.means { Some(condition) } else { errno.map(|e| e.condition) };
-            Some(Piece { condition: condition?, errno, call: m.call, os: m.os, is_name: !words.contains(' '), ..blank })
+            let means = match m.means {
+                Means::Errno(name) => Meaning::of(by_name(name)?, None),
+                Means::Only(condition) => Meaning { condition, errno: None, call: None, os: None },
+            };
+            Some(piece(Meaning { call: m.call, os: m.os, ..means }, !words.contains(' ')))
         }
         _ => None,
     }
@@ -114,10 +85,10 @@ fn piece(text: &str, f: &Found) -> Option<Piece> {
 
 /// The cause among the pieces: by rank; of equals the one with an errno, then the last, which is the innermost.
 fn cause(pieces: &[Piece]) -> Option<&Piece> {
-    let best = pieces.iter().max_by_key(|p| (p.condition.rank(), p.errno.is_some(), p.at.start))?;
+    let best = pieces.iter().max_by_key(|p| (p.means.condition.rank(), p.means.errno.is_some(), p.at.start))?;
     // axios and others call their own timeout ECONNABORTED.
-    let timeout = || pieces.iter().find(|p| p.condition == Condition::TimedOut);
-    let is_aborted = best.errno.is_some_and(|e| e.name == "ECONNABORTED");
+    let timeout = || pieces.iter().find(|p| p.means.condition == Condition::TimedOut);
+    let is_aborted = best.means.errno.is_some_and(|e| e.name == "ECONNABORTED");
     Some(if is_aborted { timeout().unwrap_or(best) } else { best })
 }
 
@@ -126,7 +97,7 @@ fn counted_pieces<'p>(text: &str, pieces: &'p [Piece]) -> Vec<(&'p Piece, u64)> 
     let mut out: Vec<(&Piece, u64)> = Vec::new();
     for p in pieces {
         let Some(n) = counts::behind(text, p.at.end, p.is_name) else { continue };
-        let is_own = i32::try_from(n).ok().zip(p.errno).is_some_and(|(n, e)| !p.is_name && e.system_of(n).is_some());
+        let is_own = i32::try_from(n).ok().zip(p.means.errno).is_some_and(|(n, e)| !p.is_name && e.system_of(n).is_some());
         // The longest of those that end together.
         if !is_own && !out.iter().any(|(o, _)| o.at.end == p.at.end) {
             out.push((p, n));
@@ -136,20 +107,20 @@ fn counted_pieces<'p>(text: &str, pieces: &'p [Piece]) -> Vec<(&'p Piece, u64)> 
 }
 
 fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around: Around) -> Evidence {
-    let same = |p: &&Piece| p.condition == cause.condition;
-    let errno = cause.errno.or_else(|| pieces.iter().filter(same).find_map(|p| p.errno));
-    let is_lookup = pieces.iter().any(|p| p.condition.is_lookup());
-    let call = match cause.condition {
+    let same = |p: &&Piece| p.means.condition == cause.means.condition;
+    let errno = cause.means.errno.or_else(|| pieces.iter().filter(same).find_map(|p| p.means.errno));
+    let is_lookup = pieces.iter().any(|p| p.means.condition.is_lookup());
+    let call = match cause.means.condition {
         Condition::NoName(_) => Some(FailedCall::Getaddrinfo),
         condition if condition.has_no_call() => None,
         // Words around a failed look-up speak of the connection that it was for.
-        _ => calls::named(text, found, cause.condition, &cause.at).filter(|n| n.is_spelled || !is_lookup).map(|n| n.call),
+        _ => calls::named(text, found, cause.means.condition, &cause.at).filter(|n| n.is_spelled || !is_lookup).map(|n| n.call),
     };
-    let implied = pieces.iter().filter(same).find_map(|p| p.call).filter(|_| !cause.condition.has_no_call());
+    let implied = pieces.iter().filter(same).find_map(|p| p.means.call).filter(|_| !cause.means.condition.has_no_call());
     let call = call.or(implied).or_else(|| is_lookup.then_some(FailedCall::Getaddrinfo)).unwrap_or(FailedCall::Unnamed);
     let tool = found.iter().filter_map(|f| if let Role::Tool(n) = f.role { Some(n) } else { None }).min().map(|n| &TOOLS[n]);
-    let os = pieces.iter().filter(same).find_map(|p| p.os).or_else(|| system(text)).or(around.os);
-    let source = if matches!(cause.condition, Condition::InUse | Condition::NotAvailable) {
+    let os = pieces.iter().filter(same).find_map(|p| p.means.os).or_else(|| system(text)).or(around.os);
+    let source = if matches!(cause.means.condition, Condition::InUse | Condition::NotAvailable) {
         address::source_port(text)
     } else {
         SourcePort::Unsaid
@@ -162,7 +133,7 @@ fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around
         _ => tool.is_some_and(|t| t.is_client).then_some(Side::Client),
     });
     Evidence {
-        condition: looked_up(cause.condition, pieces),
+        condition: looked_up(cause.means.condition, pieces),
         errno,
         call,
         os,
@@ -184,7 +155,7 @@ fn looked_up(condition: Condition, pieces: &[Piece]) -> Condition {
     if condition != Condition::NoName(Lookup::Unsaid) {
         return condition;
     }
-    let said = |p: &Piece| match p.condition {
+    let said = |p: &Piece| match p.means.condition {
         Condition::NoName(why) => why,
         Condition::TimedOut | Condition::Refused | Condition::Unreachable => Lookup::NoAnswer,
         _ => Lookup::Unsaid,

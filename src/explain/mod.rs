@@ -120,40 +120,37 @@ pub struct Heard {
 impl TextReader {
     /// What the whole text shows, failures or not.
     pub fn heard(self) -> Heard {
-        let known = self.known;
-        let gathered = self.gather();
-        let answers = &gathered.answers;
+        let text = self.ended();
         Heard {
-            bad_answers: answers.bad(),
-            answers: answers.all(),
-            status: answers.status(),
-            usage: gathered.usage,
-            readings: readings::of(&gathered, &known).0,
+            bad_answers: text.answers.bad(),
+            answers: text.answers.all(),
+            status: text.answers.status(),
+            usage: text.usage.is_shown(),
+            readings: readings::of(&text).0,
         }
     }
 
     /// What the whole text says. Errors: no line of it says that a connection failed.
     pub fn finish(self) -> Result<Explanation, NothingKnown> {
-        let known = self.known;
-        let gathered = self.gather();
-        let (other_lines, cut_lines) = (gathered.other_lines, gathered.cut_lines);
-        let (readings, listed) = readings::of(&gathered, &known);
+        let text = self.ended();
+        let (known, other_lines, cut_lines) = (text.known, text.other_lines(), text.cut);
+        let (readings, listed) = readings::of(&text);
         if readings.is_empty() {
-            let aside = || gathered.asides.sentence().map(NothingKnown::Answered);
+            let aside = || text.asides.sentence().map(NothingKnown::Answered);
             let listed = || listed.map(|text| NothingKnown::Answered(format!("no known connection error found: {text}")));
             let cut = || {
                 let lines = counted(cut_lines, "line");
-                let text = format!("no known connection error found: {lines} over 64 KiB, read at the start only");
-                (cut_lines > 0).then_some(NothingKnown::Unexplained(text))
+                let said = format!("no known connection error found: {lines} over 64 KiB, read at the start only");
+                (cut_lines > 0).then_some(NothingKnown::Unexplained(said))
             };
             let usage = || {
-                let text = "no known connection error found: this is the usage text of a program";
-                gathered.usage.then(|| NothingKnown::Unexplained(text.into()))
+                let said = "no known connection error found: this is the usage text of a program";
+                text.usage.is_shown().then(|| NothingKnown::Unexplained(said.into()))
             };
-            let told = gathered.answers.told().or_else(aside).or_else(listed).or_else(cut).or_else(usage);
+            let told = text.answers.told().or_else(aside).or_else(listed).or_else(cut).or_else(usage);
             return Err(told.unwrap_or(NothingKnown::Unknown));
         }
-        let (bad_answers, bad_status) = (gathered.answers.bad(), gathered.answers.status());
+        let (bad_answers, bad_status) = (text.answers.bad(), text.answers.status());
         Ok(Explanation { cut_lines, bad_answers, bad_status, ..finished("text", readings, other_lines, &known, None) })
     }
 }

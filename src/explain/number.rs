@@ -2,16 +2,24 @@
 
 use std::ops::Range;
 
-use super::codes::{self, Condition, Errno, Numbered, WINSOCK_FROM};
-use crate::model::explanation::{FailedCall, Os};
+use super::codes::{self, Errno, Meaning, WINSOCK_FROM};
+use crate::model::explanation::Os;
 
-/// A number of a line that is the number of an error.
+/// A piece of a line that gives a condition.
 #[derive(Debug, Clone)]
-pub(super) struct Number {
-    pub(super) means: Numbered,
+pub(super) struct Piece {
+    pub(super) means: Meaning,
     pub(super) at: Range<usize>,
+    /// a symbolic name or a number, not a sentence
+    pub(super) is_name: bool,
     /// the text is this number and nothing else
     pub(super) is_alone: bool,
+}
+
+impl Piece {
+    const fn number(means: Meaning, at: Range<usize>) -> Self {
+        Self { means, at, is_name: true, is_alone: false }
+    }
 }
 
 /// Words before a number that make it an errno, whatever the number.
@@ -83,10 +91,10 @@ const CONNECTION_WORDS: &[&str] = &[
 ];
 
 /// Every number of an error in a line in normal form. `said`: errnos that its words name; a number beside them is theirs.
-pub(super) fn numbers(text: &str, said: &[&'static Errno], asked: Option<Os>) -> Vec<Number> {
+pub(super) fn numbers(text: &str, said: &[&'static Errno], asked: Option<Os>) -> Vec<Piece> {
     if let Ok(alone) = text.trim_start_matches('-').parse::<i32>() {
         let means = codes::by_number(alone, asked);
-        return means.map(|means| Number { means, at: 0..text.len(), is_alone: true }).into_iter().collect();
+        return means.map(|means| Piece { is_alone: true, ..Piece::number(means, 0..text.len()) }).into_iter().collect();
     }
     let mut out = Vec::new();
     let (bytes, mut at) = (text.as_bytes(), 0);
@@ -95,12 +103,12 @@ pub(super) fn numbers(text: &str, said: &[&'static Errno], asked: Option<Os>) ->
         at = end;
         let in_word = text[..start].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_');
         let means = if in_word { hexadecimal(text, start, &mut at) } else { one(text, start..end, said, asked) };
-        out.extend(means.map(|means| Number { means, at: start..end, is_alone: false }));
+        out.extend(means.map(|means| Piece::number(means, start..end)));
     }
     out
 }
 
-fn one(text: &str, at: Range<usize>, said: &[&'static Errno], asked: Option<Os>) -> Option<Numbered> {
+fn one(text: &str, at: Range<usize>, said: &[&'static Errno], asked: Option<Os>) -> Option<Meaning> {
     let (before, after) = (text[..at.start].trim_end_matches('-'), &text[at.end..]);
     if before.ends_with("0x") || after.starts_with('x') && text[at.clone()] == *"0" {
         return hexadecimal(text, at.end, &mut { at.end });
@@ -128,7 +136,7 @@ fn one(text: &str, at: Range<usize>, said: &[&'static Errno], asked: Option<Os>)
         in_brackets || is_behind_name || ends(ERRNO_BEFORE) || ends(ERROR_BEFORE) || (before.ends_with(": ") && after.is_empty());
     // Beside its message: then the number shows the system too.
     if is_named && let Some((errno, os)) = said.iter().find_map(|e| Some((*e, e.system_of(n)?))) {
-        return Some(Numbered { condition: errno.condition, errno: Some(errno), call: None, os });
+        return Some(Meaning::of(errno, Some(os)));
     }
     let speaks_of_connections = || CONNECTION_WORDS.iter().any(|w| text.contains(w));
     let reports = || {
@@ -158,7 +166,7 @@ fn is_total(before: &str) -> bool {
 }
 
 /// `0x80072740`: an HRESULT of a Win32 error, as .NET and WinHTTP print it.
-fn hexadecimal(text: &str, near: usize, at: &mut usize) -> Option<Numbered> {
+fn hexadecimal(text: &str, near: usize, at: &mut usize) -> Option<Meaning> {
     let start =
         text[..near].rfind("0x").or_else(|| text[near.saturating_sub(1)..].find("0x").map(|n| near.saturating_sub(1) + n))?;
     let digits = text[start + 2..].split(|c: char| !c.is_ascii_hexdigit()).next()?;
@@ -169,8 +177,9 @@ fn hexadecimal(text: &str, near: usize, at: &mut usize) -> Option<Numbered> {
 }
 
 /// k6's `error_code=1211`, also as a tag in JSON.
-pub(super) fn k6_code(text: &str) -> Option<(Condition, Option<FailedCall>)> {
+pub(super) fn k6_code(text: &str) -> Option<Piece> {
     let rest = text.split_once("error_code")?.1.trim_start_matches(['"', ':', '=', ' ', '\'']);
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    codes::by_k6_code(digits.parse().ok()?)
+    let means = codes::by_k6_code(digits.parse().ok()?)?;
+    Some(Piece::number(means, text.len()..text.len()))
 }

@@ -8,7 +8,7 @@ use super::endpoint::{Destination, destination, endpoint};
 use super::events::Event;
 use super::evidence::{Around, Evidence, Spelling};
 use super::sockets::{Sockets, Tightest};
-use super::text::Gathered;
+use super::text::TextReader;
 use super::{Known, is_open, line, may_be_ports, tell, wording};
 use crate::model::address::Address;
 use crate::model::explanation::{Alternative, Certainty, Exactly, FailedCall, Limit, Os, Reading, Side};
@@ -42,11 +42,11 @@ pub(super) fn read_kinds(line: &str, around: Around) -> Vec<Reading> {
 }
 
 /// The readings of a text; and, where it has none, what it shows instead.
-pub(super) fn of(gathered: &Gathered, known: &Known) -> (Vec<Reading>, Option<String>) {
-    let os = gathered.os;
-    let judged = gathered.kinds.iter().map(|e| judged(e, os, gathered.of_containers));
+pub(super) fn of(text: &TextReader) -> (Vec<Reading>, Option<String>) {
+    let os = text.os();
+    let judged = text.kinds.in_order().into_iter().map(|e| judged(e, os, text.of_containers));
     let mut readings = joined(judged.collect());
-    let (listed, seen) = of_sockets(&gathered.sockets, known, os);
+    let (listed, seen) = of_sockets(&text.sockets, &text.known, os);
     readings.extend(listed);
     in_order(&mut readings);
     let seen = seen.filter(|_| readings.is_empty());
@@ -201,49 +201,31 @@ fn of_full(t: &Tightest, os: Option<Os>, seen: &str) -> Reading {
         limit: Limit::Hidden,
         tell: "they go to several destinations, or belong to a server on this machine: then nothing is used up".into(),
     };
+    let full = Evidence { os, side: Some(Side::Client), ..Evidence::new(Condition::PortsUsedUp, FailedCall::Connect) };
     Reading {
-        text: t.sample.clone(),
-        count: t.used.ports(),
-        tool: None,
-        os,
-        name: None,
-        code: None,
-        call: FailedCall::Connect,
-        limit: Limit::LocalPorts,
-        exactly: None,
-        table: None,
         address: t.destination.as_deref().map(Address::from),
-        side: Some(Side::Client),
         certainty: if is_certain { Certainty::Likely } else { Certainty::Ambiguous },
         says: format!("{seen}. With all of them in use, connect() finds no source port."),
         is_not: "not the server, not the CPU: the list is of this machine's own ports".into(),
         alternatives: if is_certain { vec![alternative] } else { vec![alternative, spread] },
+        ..reading(&t.sample, full, t.used.ports(), false)
     }
 }
 
 fn of_listener(n: u64, (address, waiting, limit): &(String, u64, u64)) -> Reading {
     let tell = "ListenOverflows and ListenDrops rise meanwhile (nstat -az): then SYNs are dropped";
+    let full =
+        Evidence { os: Some(Os::Linux), side: Some(Side::Server), ..Evidence::new(Condition::BacklogFull, FailedCall::Accept) };
     Reading {
-        text: format!("LISTEN {waiting} {limit} {address}"),
-        count: n,
-        tool: None,
-        os: Some(Os::Linux),
-        name: None,
-        code: None,
-        call: FailedCall::Accept,
-        limit: Limit::Backlog,
-        exactly: None,
-        table: None,
         address: Some(Address::from(address.as_str())),
-        side: Some(Side::Server),
         certainty: Certainty::Likely,
         says: format!(
             "{} wait for accept() at {address}, and its queue takes {}: it is full, and the next ones are dropped.",
             counted(*waiting, "connection"),
             count(*limit)
         ),
-        is_not: "not used-up ports of the client: it would get an error at once, not a delay".into(),
         alternatives: vec![Alternative { call: FailedCall::Accept, limit: Limit::Backlog, tell: tell.into() }],
+        ..reading(&format!("LISTEN {waiting} {limit} {address}"), full, n, false)
     }
 }
 
@@ -254,7 +236,7 @@ pub(super) fn line_may_be_ports(line: &str, around: Around) -> bool {
 
 /// Spelled out for a list whose rows carry counts: the readings of many lines.
 pub(super) fn of_counted<'a>(lines: impl Iterator<Item = (&'a str, u64)>, around: Around) -> (Vec<Reading>, u64) {
-    let (mut seen, mut other): (Vec<(Event, u64)>, u64) = (Vec::new(), 0);
+    let (mut seen, mut other): (Vec<Event>, u64) = (Vec::new(), 0);
     for (line, count) in lines {
         let line = super::normal::printable(line);
         let sightings = line::read(&line, around);
@@ -264,11 +246,11 @@ pub(super) fn of_counted<'a>(lines: impl Iterator<Item = (&'a str, u64)>, around
         for s in sightings {
             // The row's own count is the count, whatever the text has.
             let n = if s.evidence.spelling == Spelling::Words { count } else { count.saturating_mul(s.count) };
-            seen.push((Event { evidence: s.evidence, count: n, is_total: false, text: line.trim().to_owned() }, n));
+            seen.push(Event { evidence: s.evidence, count: n, is_total: false, text: line.trim().to_owned() });
         }
     }
-    let os = around.os.or_else(|| seen.iter().find_map(|(e, _)| e.evidence.os));
-    let mut readings = joined(seen.into_iter().map(|(e, _)| judged(&e, os, false)).collect());
+    let os = around.os.or_else(|| seen.iter().find_map(|e| e.evidence.os));
+    let mut readings = joined(seen.iter().map(|e| judged(e, os, false)).collect());
     in_order(&mut readings);
     (readings, other)
 }

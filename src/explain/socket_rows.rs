@@ -31,48 +31,32 @@ pub(super) enum State {
     Other,
 }
 
-/// States by the words of all systems.
+/// States by the words of all systems, without what joins them: `TIME_WAIT`, `TIME-WAIT`, `TimeWait`.
 const STATES: &[(&str, State)] = &[
-    ("time_wait", State::TimeWait),
-    ("time-wait", State::TimeWait),
     ("timewait", State::TimeWait),
     ("wartend", State::TimeWait),
     ("established", State::Established),
     ("estab", State::Established),
     ("hergestellt", State::Established),
-    ("syn_sent", State::Opening),
-    ("syn-sent", State::Opening),
     ("synsent", State::Opening),
-    ("syn_gesendet", State::Opening),
-    ("close_wait", State::Closing),
-    ("close-wait", State::Closing),
+    ("syngesendet", State::Opening),
     ("closewait", State::Closing),
-    ("schliessen_warten", State::Closing),
-    ("fin_wait", State::Closing),
-    ("fin_wait1", State::Closing),
-    ("fin_wait2", State::Closing),
-    ("fin_wait_1", State::Closing),
-    ("fin_wait_2", State::Closing),
-    ("fin-wait-1", State::Closing),
-    ("fin-wait-2", State::Closing),
+    ("schliessenwarten", State::Closing),
+    ("finwait", State::Closing),
     ("finwait1", State::Closing),
     ("finwait2", State::Closing),
-    ("fin_warten_1", State::Closing),
-    ("fin_warten_2", State::Closing),
-    ("last_ack", State::Closing),
-    ("last-ack", State::Closing),
+    ("finwarten1", State::Closing),
+    ("finwarten2", State::Closing),
     ("lastack", State::Closing),
-    ("letzte_best", State::Closing),
+    ("letztebest", State::Closing),
     ("closing", State::Closing),
     ("listen", State::Listening),
     ("listening", State::Listening),
     ("abhören", State::Listening),
-    ("syn_recv", State::Other),
-    ("syn-recv", State::Other),
-    ("syn_received", State::Other),
-    ("syn_rcvd", State::Other),
+    ("synrecv", State::Other),
     ("synreceived", State::Other),
-    ("syn_empfangen", State::Other),
+    ("synrcvd", State::Other),
+    ("synempfangen", State::Other),
     ("closed", State::Other),
     ("unconn", State::Other),
     ("bound", State::Other),
@@ -271,8 +255,8 @@ fn state(word: &str) -> Option<State> {
             "Bound",
         ]
         .contains(&word);
-    let lower = word.to_lowercase();
-    STATES.iter().find(|(name, _)| is_listed && *name == lower).map(|(_, state)| *state)
+    let joined = word.to_lowercase().replace(['_', '-'], "");
+    STATES.iter().find(|(name, _)| is_listed && *name == joined).map(|(_, state)| *state)
 }
 
 fn is_protocol(word: &str) -> bool {

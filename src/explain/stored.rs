@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::Known;
 use super::arithmetic::{self, Seen};
 use super::endpoint::Destination;
+use super::{Known, finished};
 use crate::diagnose::{deciding, diagnose, diagnose_study, keep_proofs};
-use crate::model::explanation::{EXPLAIN_SCHEMA, Explanation, Os};
+use crate::model::explanation::{Explanation, Os};
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId};
 use crate::model::order::Order as _;
@@ -71,19 +71,7 @@ fn explanation(source: &str, findings: Vec<Finding>, run: &RunResult, known: &Kn
         .iter()
         .any(is_ports)
         .then(|| arithmetic::of(&facts, (known.os.unwrap_or(Os::Linux), Destination::Elsewhere), None, seen));
-    Explanation {
-        schema: EXPLAIN_SCHEMA.into(),
-        source: source.into(),
-        readings: Vec::new(),
-        other_lines: 0,
-        cut_lines: 0,
-        bad_answers: 0,
-        bad_status: None,
-        answer: None,
-        arithmetic,
-        remedies: Vec::new(),
-        findings,
-    }
+    Explanation { arithmetic, findings, ..finished(source, Vec::new(), 0, known, None) }
 }
 
 #[cfg(test)]

@@ -40,11 +40,11 @@ pub struct TextReader {
     pub(super) known: super::Known,
     around: Around,
     events: Events,
-    kinds: Kinds,
-    sockets: Sockets,
-    answers: Answers,
-    asides: Asides,
-    usage: Usage,
+    pub(super) kinds: Kinds,
+    pub(super) sockets: Sockets,
+    pub(super) answers: Answers,
+    pub(super) asides: Asides,
+    pub(super) usage: Usage,
     /// the start of a line whose end has not come yet
     rest: Vec<u8>,
     /// its end has not come, and it is longer than what is kept
@@ -52,30 +52,13 @@ pub struct TextReader {
     /// a line of Gatling's errors, which breaks long messages: the rest comes on the next line
     broken: Option<String>,
     /// it shows that programs ran in containers
-    of_containers: bool,
+    pub(super) of_containers: bool,
     /// requests that got no status, as vegeta counts them beside a list of errors without counts
     unanswered: Option<u64>,
     lines: u64,
     saying: u64,
-    cut: u64,
-}
-
-/// What a text comes to.
-#[derive(Debug)]
-pub(super) struct Gathered {
-    pub(super) kinds: Vec<Event>,
-    pub(super) sockets: Sockets,
-    pub(super) answers: Answers,
-    pub(super) asides: Asides,
-    /// lines that say nothing
-    pub(super) other_lines: u64,
-    pub(super) cut_lines: u64,
-    /// the system that the text shows
-    pub(super) os: Option<Os>,
-    /// it shows that programs ran in containers
-    pub(super) of_containers: bool,
-    /// it has a usage text
-    pub(super) usage: bool,
+    /// lines that were cut
+    pub(super) cut: u64,
 }
 
 impl TextReader {
@@ -100,12 +83,13 @@ impl TextReader {
         self.keep(&bytes[last_end + 1..]);
     }
 
-    pub(super) fn gather(mut self) -> Gathered {
+    /// After the last byte.
+    pub(super) fn ended(mut self) -> Self {
         self.end_of_rest();
         if let Some(line) = self.broken.take() {
             self.read(&line);
         }
-        self.events.finish();
+        self.events.close();
         self.collect();
         self.asides.traces(self.events.of_servers);
         if let Some(n) = self.unanswered {
@@ -115,19 +99,18 @@ impl TextReader {
             self.kinds.are_clients();
         }
         self.kinds.without_parts();
-        let os = self.known.os.or_else(|| self.kinds.system());
-        let other_lines = self.lines.saturating_sub(self.saying).saturating_add(self.kinds.lost);
-        Gathered {
-            kinds: self.kinds.in_order(),
-            other_lines,
-            cut_lines: self.cut,
-            os: os.or_else(|| self.sockets.tightest().and_then(|t| t.os)),
-            sockets: self.sockets,
-            answers: self.answers,
-            asides: self.asides,
-            of_containers: self.of_containers,
-            usage: self.usage.is_shown(),
-        }
+        self
+    }
+
+    /// The system that the text shows, or that is known.
+    pub(super) fn os(&self) -> Option<Os> {
+        let of_sockets = || self.sockets.tightest().and_then(|t| t.os);
+        self.known.os.or_else(|| self.kinds.system()).or_else(of_sockets)
+    }
+
+    /// Lines that say nothing.
+    pub(super) const fn other_lines(&self) -> u64 {
+        self.lines.saturating_sub(self.saying).saturating_add(self.kinds.lost)
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -285,8 +268,8 @@ impl Kinds {
     }
 
     /// In the order of their first lines.
-    pub(super) fn in_order(self) -> Vec<Event> {
-        let mut all: Vec<(usize, Event)> = self.by_evidence.into_values().collect();
+    pub(super) fn in_order(&self) -> Vec<&Event> {
+        let mut all: Vec<&(usize, Event)> = self.by_evidence.values().collect();
         all.order_by_key(|(n, _)| *n);
         all.into_iter().map(|(_, e)| e).collect()
     }

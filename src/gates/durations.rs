@@ -1,5 +1,6 @@
 //! All latencies of a run by endpoint, for percentiles that a result does not keep.
 
+use super::threshold::Answered;
 use crate::stats::interval::Interval;
 use crate::stats::sparse::Sparse;
 
@@ -36,19 +37,18 @@ impl Durations {
         all
     }
 
-    /// Requests that were answered, of the endpoints for which `wanted` holds of their index.
-    pub(super) fn answered(&self, wanted: impl Fn(usize) -> bool) -> Sparse {
-        self.sum(wanted, |e, into| into.add(&e.answered))
-    }
-
-    /// The same of those that failed at the target.
-    pub(super) fn failed(&self, wanted: impl Fn(usize) -> bool) -> Sparse {
-        self.sum(wanted, |e, into| into.add(&e.failed))
-    }
-
-    fn sum(&self, wanted: impl Fn(usize) -> bool, add: impl Fn(&Ended, &mut Sparse)) -> Sparse {
+    /// Those of the endpoints for which `wanted` holds of their index: of requests that were answered, that failed at the target,
+    /// or of both.
+    pub(super) fn latencies(&self, wanted: impl Fn(usize) -> bool, only: Option<Answered>) -> Sparse {
         let mut all = Sparse::default();
-        self.endpoints.iter().enumerate().filter(|(i, _)| wanted(*i)).for_each(|(_, e)| add(e, &mut all));
+        for (_, ended) in self.endpoints.iter().enumerate().filter(|(i, _)| wanted(*i)) {
+            if only != Some(Answered::Badly) {
+                all.add(&ended.answered);
+            }
+            if only != Some(Answered::Well) {
+                all.add(&ended.failed);
+            }
+        }
         all
     }
 }

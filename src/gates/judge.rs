@@ -174,13 +174,7 @@ fn duration(
     }
     let durations = durations.ok_or(NoHistogram)?;
     let wanted = |i: usize| part.endpoints.as_ref().is_none_or(|all| all.iter().any(|(at, _)| *at == i));
-    let mut all = Sparse::default();
-    if only.answered != Some(Answered::Badly) {
-        all.add(&durations.answered(wanted));
-    }
-    if only.answered != Some(Answered::Well) {
-        all.add(&durations.failed(wanted));
-    }
+    let all = durations.latencies(wanted, only.answered);
     Ok(of_histogram(&all, figure).ok_or_else(|| NO_SAMPLES.into()))
 }
 

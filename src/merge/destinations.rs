@@ -48,7 +48,7 @@ pub fn settle(run: &mut RunResult) {
     let found: Vec<FindingId> = run.findings.iter().map(|f| f.id).collect();
     run.findings.iter_mut().for_each(|f| f.caused_by.retain(|cause| found.contains(cause)));
     run.undecided = undecided(&whole, &parts, &names, &found);
-    run.careful = careful(&parts, &names);
+    run.careful = careful(run, &parts, &names);
     run.validity = Validity { stopped: run.validity.stopped, ..validity(&whole, &parts, &names) };
     run.destinations = parts;
 }
@@ -265,16 +265,19 @@ fn undecided(whole: &Diagnosis, parts: &[RunResult], names: &[String], found: &[
     all
 }
 
-/// Pools that were not looked at, where others were.
-fn careful(parts: &[RunResult], names: &[String]) -> Vec<String> {
-    if parts.iter().all(|part| part.ports.is_none()) {
-        return Vec::new();
-    }
-    let missing = parts.iter().zip(names).filter_map(|(part, name)| {
+/// Answers of a destination that are too few, where all together are not; pools that were not looked at, where others were.
+fn careful(run: &RunResult, parts: &[RunResult], names: &[String]) -> Vec<String> {
+    let each = || parts.iter().zip(names);
+    let is_judged = diagnose::few_answers(run).is_none();
+    // Of one where all failed, the verdict says so.
+    let few = each().filter(|(part, _)| is_judged && part.verdict.id == VerdictId::Healthy);
+    let few = few.filter_map(|(part, name)| Some((name.clone(), diagnose::few_answers(part)?)));
+    let is_seen = parts.iter().any(|part| part.ports.is_some());
+    let unseen = each().filter(|_| is_seen).filter_map(|(part, name)| {
         let row = part.unavailable.iter().find(|row| row.key == "ports")?;
         Some((name.clone(), format!("ports not measured: {}", row.reason)))
     });
-    by_text(missing, names.len(), NOUN)
+    by_text(few.chain(unseen), names.len(), NOUN)
 }
 
 /// The worst stamp, and the reasons of the destinations that are not valid under their names.

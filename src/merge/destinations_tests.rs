@@ -1,7 +1,7 @@
 //! Destinations of one program as one run.
 
 use super::Part;
-use super::destinations::join;
+use super::destinations::{join, settle};
 use super::tests::{OK, part};
 use crate::model::finding::FindingId;
 use crate::model::outcome::{Call, Cause, EADDRNOTAVAIL, Failure, Outcome, Phase};
@@ -112,6 +112,28 @@ fn numbers_are_under_the_name_of_the_destination_that_has_them() {
     let own = &run.destinations[1].verdict.sentence;
     assert_eq!(run.verdict.sentence, format!("127.0.0.1:8081: {own}; also 127.0.0.1:8080"));
     assert_eq!(run.verdict.who.as_deref(), Some("127.0.0.1:8081"));
+}
+
+/// One request of many is no try by hand: of its destination it says little.
+#[test]
+fn a_destination_with_one_request_is_too_few_to_judge_by() {
+    let mut one = to(8081, OK);
+    let all = (one.run.plan.clone(), one.run.host.clone());
+    one.run = part(1, 1, "2026-11-24T10:00:00Z", &[(0, 10, OK)]).run;
+    (one.run.plan, one.run.host) = all;
+    one.run.plan.requests = 1;
+    let many = to(8080, OK);
+    let careful = |parts: Vec<Part>| {
+        let requests = parts.iter().map(|p| p.run.totals.requests).sum();
+        let mut run = joined(parts);
+        run.totals.requests = requests;
+        settle(&mut run);
+        run.careful
+    };
+    let of_one = careful(vec![many.clone(), one]);
+    assert!(of_one.iter().any(|line| line.starts_with("127.0.0.1:8081: only 1 answer in ")), "{of_one:?}");
+    let of_many = careful(vec![many, to(8081, OK)]);
+    assert!(of_many.is_empty(), "{of_many:?}");
 }
 
 /// Both targets of this host are busy, and the client waits for a core.

@@ -102,7 +102,13 @@ pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
     run.totals.steady = steady(&run.plan, &axis, &seconds, duration_s);
     run.machines = machines::rows(&parts, &axis);
     run.totals.rate_ratio = run.shortfall().map(|s| 1.0 - s.missing / s.asked);
-    let lacks: Vec<String> = missing.into_iter().chain(axis.not_together(&run.machines)).collect();
+    let apart = axis.not_together(&run.machines);
+    if apart.is_some() {
+        // What came after all had started is of those that began last.
+        run.totals.steady = None;
+        run.explain_null("totals.steady", "the machines did not run together");
+    }
+    let lacks: Vec<String> = missing.into_iter().chain(apart).collect();
     run.careful = machines::careful(&parts, &run.machines);
     run.careful.extend(axis.unknown_start(&parts, &run.machines));
     diagnosis::settle(&mut run, &parts, &lacks);

@@ -1,7 +1,6 @@
 //! Whether the document of one run can be true by itself. What is checked here needs no other machine: a document that was
 //! damaged, or made by hand, is refused with its key before anything is added up.
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::Part;
@@ -93,20 +92,21 @@ fn times(part: &Part) -> Option<String> {
 
 /// Figures that no run can have.
 fn figures(run: &RunResult) -> Option<String> {
-    fn of(key: &str, counted: &impl Serialize) -> Option<String> {
-        match as_value(counted) {
-            Ok(value) => absurd(key, &value),
-            Err(e) => Some(format!("{key}: no JSON: {e}")),
-        }
-    }
-    of("totals", &run.totals)
-        .or_else(|| of("endpoints", &run.endpoints))
-        .or_else(|| of("errors", &run.errors))
-        .or_else(|| of("surplus", &run.surplus))
-        .or_else(|| of("closes", &run.closes))
-        .or_else(|| of("series", &run.series))
-        .or_else(|| of("start", &run.start))
-        .or_else(|| of("verdict", &run.verdict))
+    let of = |(key, value): (&str, serde_json::Result<Value>)| match value {
+        Ok(value) => absurd(key, &value),
+        Err(e) => Some(format!("{key}: no JSON: {e}")),
+    };
+    let parts = [
+        ("totals", as_value(&run.totals)),
+        ("endpoints", as_value(&run.endpoints)),
+        ("errors", as_value(&run.errors)),
+        ("surplus", as_value(&run.surplus)),
+        ("closes", as_value(&run.closes)),
+        ("series", as_value(&run.series)),
+        ("start", as_value(&run.start)),
+        ("verdict", as_value(&run.verdict)),
+    ];
+    parts.into_iter().find_map(of)
 }
 
 /// The first number that is too large, with its key.

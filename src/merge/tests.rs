@@ -177,6 +177,10 @@ fn machines_that_did_not_begin_together_are_not_one_run() {
         let careful = run.careful.iter().any(|line| line.contains("not compared with the target's"));
         let reason = run.validity.reasons.iter().find(|reason| reason.starts_with("not one run")).cloned();
         assert_eq!(reason.is_some(), run.verdict.sentence.contains("incomplete: not one run"), "{:?}", run.verdict);
+        // A rate after the start of the last machine would be that machine's alone; the others are over all seconds.
+        assert!(reason.is_none() || run.totals.steady.is_none(), "{:?}", run.totals.steady);
+        let mean = run.totals.requests as f64 / run.duration_s;
+        assert!((run.totals.rps - mean).abs() < 1e-6, "{} {mean}", run.totals.rps);
         (reason, careful)
     };
     let late = |s: &str| Some(format!("not one run: w2 began {s} after the first machine"));

@@ -157,9 +157,9 @@ impl Unlike {
         words.replace(['.', '_'], " ")
     }
 
-    /// Both values with their name: `--conns 5 and 10`.
+    /// Both values with their name: `--conns (base 5, other 10)`.
     pub fn in_words(&self, shown: impl Fn(&str) -> String) -> String {
-        format!("{} {} and {}", self.name(), shown(&self.base), shown(&self.other))
+        format!("{} (base {}, other {})", self.name(), shown(&self.base), shown(&self.other))
     }
 }
 

@@ -28,7 +28,7 @@ pub struct PortsReport {
     pub pool: Option<u32>,
     /// destinations with ports in use, most first; with `--to` the asked one, even without
     pub destinations: Vec<DestinationPorts>,
-    /// destinations beyond the longest list
+    /// destinations with ports in use beyond the longest list
     pub more_destinations: u32,
     /// ports in use towards them
     pub more_used: u32,

@@ -37,7 +37,10 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
     let how = Reading { facts: facts.known(), sysctls: &sysctls, to, inodes: &HashSet::new(), last: None };
     // Where a destination on this host has the TIME_WAIT itself, no port of the source is lost: a figure of its own.
     let (mut groups, at_servers) = Groups::of(&sockets, &how).joined(|_, _| to.is_some());
-    groups.order_by_key(|t| (std::cmp::Reverse(t.count.used + t.used_outside), t.dest, t.source));
+    // What connect() can take again is no port in use: such rows come last, and are none of those beyond the list.
+    let in_use = |t: &Towards| t.count.in_use.ports() + t.used_outside;
+    groups.retain(|t| to.is_some() || t.count.used + t.used_outside > 0);
+    groups.order_by_key(|t| (std::cmp::Reverse((in_use(t), t.count.used)), t.dest, t.source));
     if let Some(dest) = to
         && groups.is_empty()
     {
@@ -53,7 +56,7 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
         bound_only: None,
         pool: pool.known().map(|p| p.ports),
         destinations: groups.iter().take(rows).map(|towards| destination(towards, &pool, &sysctls, &usage)).collect(),
-        more_destinations: groups.len().saturating_sub(rows) as u32,
+        more_destinations: groups.iter().skip(rows).filter(|t| in_use(t) > 0).count() as u32,
         more_used: groups.iter().skip(rows).map(|towards| towards.count.in_use.ports()).sum(),
         time_wait_at_servers: at_servers,
         unavailable: Vec::new(),

@@ -22,6 +22,7 @@ use crate::model::finding::Remedy;
 /// count only where it is open between them. A text that shows no system is taken for one of Linux, with the commands of
 /// the others beside it.
 pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: Option<Os>) -> Vec<Remedy> {
+    let law = arithmetic.map(|a| Budget::new(a.pool, a.hold_s));
     let mut out: Vec<Remedy> = Vec::new();
     for reading in readings {
         let open = reading.certainty == Certainty::Ambiguous;
@@ -41,7 +42,7 @@ pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: O
         let first = hit(reading.limit, reading.call);
         let others = reading.alternatives.iter().filter(|_| open);
         let others = others.map(|a| hit(a.limit, a.call)).filter(|h| h.limit != first.limit);
-        let all = std::iter::once(first).chain(others).flat_map(|hit| for_hit(hit, arithmetic, os));
+        let all = std::iter::once(first).chain(others).flat_map(|hit| for_hit(hit, law, os));
         for remedy in all.map(|remedy| with_address(remedy, reading.address.as_ref())) {
             if !out.iter().any(|r| r.action == remedy.action) {
                 out.push(remedy);
@@ -52,32 +53,17 @@ pub fn for_readings(readings: &[Reading], arithmetic: Option<&Arithmetic>, os: O
 }
 
 /// Remedies for a limit that a program on Linux was seen to hit in `network`, its own change first; `tool` as readings name it.
-pub fn for_program(
-    tool: Option<&str>,
-    limit: Limit,
-    call: FailedCall,
-    arithmetic: Option<&Arithmetic>,
-    network: Network,
-) -> Vec<Remedy> {
+pub fn for_program(tool: Option<&str>, limit: Limit, call: FailedCall, law: Option<Budget>, network: Network) -> Vec<Remedy> {
     let program = tool.and_then(Program::of_tool);
-    for_hit(
-        Hit { limit, exactly: None, table: None, call, side: Some(Side::Client), program, v4: V4::No, network },
-        arithmetic,
-        Some(Os::Linux),
-    )
+    let hit = Hit { limit, exactly: None, table: None, call, side: Some(Side::Client), program, v4: V4::No, network };
+    for_hit(hit, law, Some(Os::Linux))
 }
 
-fn for_hit(hit: Hit, arithmetic: Option<&Arithmetic>, os: Option<Os>) -> Vec<Remedy> {
+fn for_hit(hit: Hit, law: Option<Budget>, os: Option<Os>) -> Vec<Remedy> {
     if hit.limit == Limit::LocalPorts {
-        return arithmetic.map_or_else(Vec::new, |a| for_ports(hit, a, os));
+        return law.map_or_else(Vec::new, |law| for_ports(hit, law, os));
     }
-    let in_program = change(hit).map(|c| Remedy {
-        name: None,
-        action: c.action.into(),
-        change: Some(c.code.into()),
-        expected: c.expected.into(),
-        ..Remedy::default()
-    });
+    let in_program = change(hit);
     // What the program's own change says already is not said again in general.
     let general = steps(hit).iter().filter(|step| step.fits(hit)).filter_map(|step| on(step, os, hit.network));
     let general = general
@@ -125,12 +111,12 @@ fn with_commands(remedy: Remedy, [linux, windows, macos]: [Way; 3], os: Option<O
 }
 
 /// What helps where connect(), or bind() to port 0, finds no port: the program first, then its system, then less load.
-fn for_ports(hit: Hit, a: &Arithmetic, shown: Option<Os>) -> Vec<Remedy> {
+fn for_ports(hit: Hit, law: Budget, shown: Option<Os>) -> Vec<Remedy> {
     let os = shown.unwrap_or(Os::Linux);
     let binds = hit.call == FailedCall::Bind && os == Os::Linux;
-    let law = Budget::new(a.pool, a.hold_s);
+    let (pool, hold_s, ceiling_cps) = (law.pool, law.hold.as_secs_f64(), law.limit_cps().unwrap_or(f64::MAX));
     let system = System::of(os);
-    let now = figures::rate(a.ceiling_cps);
+    let now = figures::rate(ceiling_cps);
     let sustains = |pool: u32, hold_s: f64| {
         let then = Budget::new(pool, hold_s);
         format!("{}/s instead of {now}/s", figures::rate(then.ceiling_cps()))
@@ -161,7 +147,7 @@ fn for_ports(hit: Hit, a: &Arithmetic, shown: Option<Os>) -> Vec<Remedy> {
             "choose the port in connect(), not in bind(): IP_BIND_ADDRESS_NO_PORT on the socket, or bind no address at all",
             format!("{now}/s to each destination, instead of to all together; and tcp_tw_reuse can help then"),
         ));
-    } else if a.hold_s > system.short_hold_s {
+    } else if hold_s > system.short_hold_s {
         let shorter = match os {
             Os::Linux => "let connect() take ports in TIME_WAIT again (needs timestamps; does not help bind())",
             Os::Windows => "shorten TIME_WAIT (TcpTimedWaitDelay, 30 s at least; reboot)",
@@ -175,17 +161,17 @@ fn for_ports(hit: Hit, a: &Arithmetic, shown: Option<Os>) -> Vec<Remedy> {
         } else {
             String::new()
         };
-        let then = sustains(a.pool, system.short_hold_s);
+        let then = sustains(pool, system.short_hold_s);
         out.push(row(Name::TwReuse, shorter, format!("T = {}: {then}{with}", hold(system.short_hold_s))));
     }
     let ports = figures::number(f64::from(system.wide_pool));
     let wider = if os == Os::Windows { "widen the range of dynamic ports" } else { "widen the range of source ports" };
-    out.push(row(Name::WiderRange, wider, format!("{ports} ports: {}", sustains(system.wide_pool, a.hold_s))));
+    out.push(row(Name::WiderRange, wider, format!("{ports} ports: {}", sustains(system.wide_pool, hold_s))));
     if os == Os::Linux {
         out.push(row(
             Name::Ring,
             "explicit ports, one after the other, with SO_REUSEADDR on every socket",
-            format!("a port is free at once: T = 0 instead of {}", hold(a.hold_s)),
+            format!("a port is free at once: T = 0 instead of {}", hold(hold_s)),
         ));
     }
     if !binds {
@@ -195,22 +181,22 @@ fn for_ports(hit: Hit, a: &Arithmetic, shown: Option<Os>) -> Vec<Remedy> {
             format!("2 addresses: {}/s instead of {now}/s", figures::rate(2.0 * law.ceiling_cps())),
         ));
     }
-    let pace = PACE_SHARE * a.ceiling_cps;
+    let pace = PACE_SHARE * ceiling_cps;
     let pace = if pace < 10.0 { (pace * 10.0).floor() / 10.0 } else { pace.floor() };
     let stay = row(
         Name::Pace,
         &format!("stay below the ceiling: at most {} new connections/s", figures::number(pace)),
-        format!("{} of {} ports in use", figures::number(law.held_at(pace).round()), figures::number(f64::from(a.pool))),
+        format!("{} of {} ports in use", figures::number(law.held_at(pace).round()), figures::number(f64::from(pool))),
     );
     out.push(Remedy { command: format!("sockbench load URL --no-keepalive --rate {pace}"), ..stay });
     let wait = row(
         Name::Wait,
-        &format!("wait {} between runs", figures::seconds(a.hold_s)),
-        format!("all {} ports are free again; the ceiling stays {now}/s", figures::number(f64::from(a.pool))),
+        &format!("wait {} between runs", figures::seconds(hold_s)),
+        format!("all {} ports are free again; the ceiling stays {now}/s", figures::number(f64::from(pool))),
     );
-    let pause = format!("sleep {}", a.hold_s.ceil());
+    let pause = format!("sleep {}", hold_s.ceil());
     out.push(match os {
-        Os::Windows => Remedy { windows_command: Some(format!("timeout /t {}", a.hold_s.ceil())), ..wait },
+        Os::Windows => Remedy { windows_command: Some(format!("timeout /t {}", hold_s.ceil())), ..wait },
         Os::Linux => Remedy { command: pause, windows_command: None, macos_command: None, ..wait },
         Os::Macos => Remedy { macos_command: Some(pause), ..wait },
     });

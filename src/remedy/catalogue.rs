@@ -91,7 +91,7 @@ impl Name {
                 .linux(sysctl!("net.ipv4.ip_local_port_range='1024 65535'"))
                 .windows(Way::Command(WIDE_DYNAMIC_RANGE))
                 .macos(Way::Command("sudo sysctl -w net.inet.ip.portrange.first=10000")),
-            Self::NoPort => computed("the port is chosen in connect(), not in bind() (IP_BIND_ADDRESS_NO_PORT)")
+            Self::NoPort => row("the port is chosen in connect(), not in bind() (IP_BIND_ADDRESS_NO_PORT)", Basis::Computed)
                 .ceiling("P/T to each destination instead of to all together")
                 .linux(Way::Command("sockbench load URL --no-keepalive --port-mode no-port --source IP")),
             Self::SourceIps => rehearsed("several source addresses in turn, each with its own pool of ports")
@@ -151,16 +151,19 @@ impl Name {
                     .ceiling("P/T as before until the old ports are free: no effect")
                     .linux(Way::No("it does not help"))
             }
-            Self::WindowsDynamicPort => documented("a wider range of dynamic ports: 55,535 / 120 s = 463 connections/s")
-                .ceiling("55535 / T")
-                .caution("administrator")
-                .windows(Way::Command(WIDE_DYNAMIC_RANGE)),
-            Self::WindowsTimedWaitDelay => {
-                documented("TcpTimedWaitDelay=30: 16,384 ports / 30 s = 546 connections/s; with the wider range 1,851/s")
-                    .ceiling("P / 30 s")
-                    .caution("administrator, reboot")
-                    .windows(Way::Command(SHORT_TIMED_WAIT))
+            Self::WindowsDynamicPort => {
+                row("a wider range of dynamic ports: 55,535 / 120 s = 463 connections/s", Basis::Documented)
+                    .ceiling("55535 / T")
+                    .caution("administrator")
+                    .windows(Way::Command(WIDE_DYNAMIC_RANGE))
             }
+            Self::WindowsTimedWaitDelay => row(
+                "TcpTimedWaitDelay=30: 16,384 ports / 30 s = 546 connections/s; with the wider range 1,851/s",
+                Basis::Documented,
+            )
+            .ceiling("P / 30 s")
+            .caution("administrator, reboot")
+            .windows(Way::Command(SHORT_TIMED_WAIT)),
         }
     }
 }
@@ -248,14 +251,6 @@ const fn row(what: &'static str, basis: Basis) -> Row {
 
 const fn rehearsed(what: &'static str) -> Row {
     row(what, Basis::Rehearsed)
-}
-
-const fn computed(what: &'static str) -> Row {
-    row(what, Basis::Computed)
-}
-
-const fn documented(what: &'static str) -> Row {
-    row(what, Basis::Documented)
 }
 
 impl Row {

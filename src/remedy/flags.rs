@@ -47,6 +47,13 @@ impl Flags {
         self.0.push(Flag { name, key: String::new(), value: Some(value.into()) });
     }
 
+    /// A flag that is typed only where it `is` so.
+    fn when(&mut self, is: bool, name: &'static str, value: impl fmt::Display) {
+        if is {
+            self.value(name, value.to_string());
+        }
+    }
+
     /// `--sysctl KEY=VALUE`: one of several of its name.
     fn keyed(&mut self, name: &'static str, key: &str, value: String) {
         self.0.push(Flag { name, key: key.to_owned(), value: Some(value) });
@@ -83,52 +90,38 @@ fn namespace(plan: &LoadPlan, flags: &mut Flags) {
 }
 
 fn load_shape(plan: &LoadPlan, flags: &mut Flags) {
-    if plan.stages_of(LevelOf::Users).is_none() {
-        flags.value("--conns", plan.users.to_string());
-    }
-    if plan.requests > 0 {
-        flags.value("--requests", plan.requests.to_string());
-    }
+    flags.when(plan.stages_of(LevelOf::Users).is_none(), "--conns", plan.users);
+    flags.when(plan.requests > 0, "--requests", plan.requests);
     if let Some(stages) = &plan.stages {
         flags.value("--stages", stages.to_string());
-    } else if !plan.duration.is_zero() {
-        flags.value("--duration", exact(plan.duration));
+    } else {
+        flags.when(!plan.duration.is_zero(), "--duration", exact(plan.duration));
     }
     if plan.is_open_loop() {
-        if plan.stages.is_none() {
-            flags.value("--rate", plan.rate.to_string());
-        }
+        flags.when(plan.stages.is_none(), "--rate", plan.rate);
         match plan.arrivals {
             Arrivals::Constant => {}
             arrivals => flags.value("--arrivals", arrivals.to_string()),
         }
     } else {
-        if plan.spawn_rate > 0.0 {
-            flags.value("--spawn-rate", plan.spawn_rate.to_string());
-        }
-        if !plan.think.max.is_zero() {
-            flags.value("--think", plan.think.typed());
-        }
+        flags.when(plan.spawn_rate > 0.0, "--spawn-rate", plan.spawn_rate);
+        flags.when(!plan.think.max.is_zero(), "--think", plan.think.typed());
     }
     // One that left nothing of the run has no figures to leave out, and is refused.
-    if !plan.warmup.is_zero() && (plan.duration.is_zero() || plan.warmup < plan.duration) {
-        flags.value("--warmup", exact(plan.warmup));
-    }
+    flags.when(
+        !plan.warmup.is_zero() && (plan.duration.is_zero() || plan.warmup < plan.duration),
+        "--warmup",
+        exact(plan.warmup),
+    );
     if let Some(n) = plan.preconnect.filter(|_| plan.is_open_loop() && plan.keepalive) {
         flags.value("--preconnect", n.min(plan.users).to_string());
     }
-    if plan.threads > 1 {
-        flags.value("--threads", plan.threads.to_string());
-    }
-    if plan.pin != Pinning::Off {
-        flags.value("--pin", plan.pin.word());
-    }
+    flags.when(plan.threads > 1, "--threads", plan.threads);
+    flags.when(plan.pin != Pinning::Off, "--pin", plan.pin.word());
     if plan.busy_poll {
         flags.switch("--busy-poll");
     }
-    if plan.seed != 1 {
-        flags.value("--seed", plan.seed.to_string());
-    }
+    flags.when(plan.seed != 1, "--seed", plan.seed);
 }
 
 fn connections(plan: &LoadPlan, flags: &mut Flags) {
@@ -143,31 +136,19 @@ fn connections(plan: &LoadPlan, flags: &mut Flags) {
     }
     let has_sources = !plan.sources.is_empty() && !has_default_source(plan);
     // Sources alone would imply no-port.
-    if plan.port_mode != PortMode::Auto || has_sources {
-        flags.value("--port-mode", plan.port_mode.word());
-    }
+    flags.when(plan.port_mode != PortMode::Auto || has_sources, "--port-mode", plan.port_mode.word());
     if let (PortMode::Ring | PortMode::Range, Some(r)) = (plan.port_mode, plan.port_range) {
         flags.value("--port-range", format!("{}-{}", r.lo, r.hi));
     }
     if plan.reuse_addr {
         flags.switch("--reuse-addr");
     }
-    if has_sources {
-        flags.value("--source", sources(&plan.sources));
-    }
-    if plan.timeout != limits::REQUEST_TIMEOUT {
-        flags.value("--timeout", exact(plan.timeout));
-    }
+    flags.when(has_sources, "--source", sources(&plan.sources));
+    flags.when(plan.timeout != limits::REQUEST_TIMEOUT, "--timeout", exact(plan.timeout));
     let (limits, usual) = (&plan.limits, LoadLimits::default());
-    if limits.head_bytes != usual.head_bytes {
-        flags.value("--head-bytes", limits.head_bytes.to_string());
-    }
-    if limits.head_fields != usual.head_fields {
-        flags.value("--head-fields", limits.head_fields.to_string());
-    }
-    if limits.body_bytes != usual.body_bytes {
-        flags.value("--body-bytes", limits.body_bytes.to_string());
-    }
+    flags.when(limits.head_bytes != usual.head_bytes, "--head-bytes", limits.head_bytes);
+    flags.when(limits.head_fields != usual.head_fields, "--head-fields", limits.head_fields);
+    flags.when(limits.body_bytes != usual.body_bytes, "--body-bytes", limits.body_bytes);
     if plan.allow_remote {
         flags.switch("--allow-remote");
     }
@@ -177,21 +158,15 @@ fn connections(plan: &LoadPlan, flags: &mut Flags) {
 }
 
 fn request(plan: &LoadPlan, flags: &mut Flags) {
-    if !has_default_mix(plan) {
-        flags.value("--mix", mix(&plan.mix));
-    }
-    if plan.method != plan.body.default_method() {
-        flags.value("--method", &*plan.method);
-    }
+    flags.when(!has_default_mix(plan), "--mix", mix(&plan.mix));
+    flags.when(plan.method != plan.body.default_method(), "--method", &*plan.method);
     for (name, value) in &plan.headers {
         flags.keyed("--header", &format!("{name}: {value}"), format!("{name}: {value}"));
     }
     if !plan.keepalive && plan.says_close {
         flags.keyed("--header", "Connection: close", "Connection: close".into());
     }
-    if plan.body != Body::default() {
-        flags.value("--body", plan.body.typed());
-    }
+    flags.when(plan.body != Body::default(), "--body", plan.body.typed());
 }
 
 /// The mix that the command line takes without `--mix`: the experiment's, or the URL's own path.

@@ -52,16 +52,7 @@ pub struct Situation<'a> {
     /// new connections a second that the plan wants: asked in an open loop, else as ports were used up
     pub wanted_cps: f64,
     /// the target ends most connections after an answer, whatever it was asked
-    pub ends: TargetEnds,
-}
-
-/// What the target does with a connection after an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetEnds {
-    /// keeps it, or ends a few
-    Few,
-    /// ends most of them
-    Most,
+    pub ends_most: bool,
 }
 
 impl Situation<'_> {

@@ -10,7 +10,7 @@ use super::promise::{PACE_SHARE, against_demand, leaving, none_missing, room_for
 use super::software::keeps_connections;
 use super::systems::System;
 use super::target::{Kind, serve_with};
-use super::{Situation, TargetEnds, advice, named, sustains};
+use super::{Situation, advice, named, sustains};
 use crate::model::budget::{Budget, LINUX_HOLD_S, REUSE_DELAY_DEFAULT_MS};
 use crate::model::explanation::Os;
 use crate::model::figures;
@@ -98,7 +98,7 @@ pub(crate) fn keep_alive(at: &Situation<'_>) -> Option<Remedy> {
         let opened = Prediction::at_most(Metric::ConnectionsOpened, f64::from(users));
         return Some(none_missing(remedy).promising(opened));
     }
-    (at.ends == TargetEnds::Most).then(|| target_keeps(at.run, expected))
+    at.ends_most.then(|| target_keeps(at.run, expected))
 }
 
 /// The target ends connections between requests without announcing it, and the users pause there.
@@ -168,10 +168,16 @@ fn server_closes(at: &Situation<'_>) -> Option<Remedy> {
     })
 }
 
-/// What P ports sustain with another T.
-fn with_hold(at: &Situation<'_>, hold_s: f64) -> Option<(Budget, Budget)> {
-    let now = at.budget()?;
-    Some((now, Budget { hold: Budget::new(now.pool, hold_s).hold, ..now }))
+/// What P ports sustain with another T, in words too; `unknown` where P or T now is not known.
+fn with_hold(at: &Situation<'_>, hold_s: f64, unknown: impl FnOnce() -> String) -> (Option<Budget>, String) {
+    let to = figures::seconds(hold_s);
+    at.budget().map_or_else(
+        || (None, format!("T = {to}{}", unknown())),
+        |now| {
+            let then = Budget { hold: Budget::new(now.pool, hold_s).hold, ..now };
+            (Some(then), format!("T = {to}: {}", sustains(now, then)))
+        },
+    )
 }
 
 fn delay_s(run: &RunResult) -> f64 {
@@ -189,18 +195,10 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
         return None;
     }
     let to = delay_s(run);
-    let budgets = with_hold(at, to);
-    let ceiling = budgets.map_or_else(
-        || {
-            format!(
-                "T = {} instead of {}: {} times the ceiling",
-                figures::seconds(to),
-                figures::seconds(LINUX_HOLD_S),
-                figures::number((LINUX_HOLD_S / to.max(0.001)).round())
-            )
-        },
-        |(now, then)| format!("T = {}: {}", figures::seconds(to), sustains(now, then)),
-    );
+    let (then, ceiling) = with_hold(at, to, || {
+        let times = figures::number((LINUX_HOLD_S / to.max(0.001)).round());
+        format!(" instead of {}: {times} times the ceiling", figures::seconds(LINUX_HOLD_S))
+    });
     let mut settings = Vec::new();
     if run.host.sysctls.tcp_timestamps == Some(0) {
         settings.push(("net.ipv4.tcp_timestamps", "1"));
@@ -231,8 +229,8 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
         command,
         format!("{ceiling}; Windows, TcpTimedWaitDelay=30: {}/s (computed)", figures::rate(there)),
     );
-    Some(match budgets {
-        Some((_, then)) => leaving(remedy, then, at),
+    Some(match then {
+        Some(then) => leaving(remedy, then, at),
         None => remedy,
     })
 }
@@ -243,17 +241,14 @@ fn reuse_delay(at: &Situation<'_>) -> Option<Remedy> {
     let now = at.run.host.sysctls.tcp_tw_reuse_delay_ms?;
     (is_reusing(at) && now > TO_MS).then(|| {
         let to = f64::from(TO_MS) / 1000.0;
-        let budgets = with_hold(at, to);
-        let expected = budgets.map_or_else(
-            || format!("T = {}: {} times the ceiling", figures::seconds(to), figures::number(f64::from(now) / f64::from(TO_MS))),
-            |(now, then)| format!("T = {}: {}", figures::seconds(to), sustains(now, then)),
-        );
+        let (then, expected) =
+            with_hold(at, to, || format!(": {} times the ceiling", figures::number(f64::from(now) / f64::from(TO_MS))));
         let setting = [("net.ipv4.tcp_tw_reuse_delay", &*TO_MS.to_string())];
         let command = load_after_sysctl(&at.run.plan, &setting, |_| ());
         let remedy =
             named(Name::TwReuseDelay, "let ports in TIME_WAIT be taken again sooner (Linux 6.14 or later)", command, expected);
-        match budgets {
-            Some((_, then)) => leaving(remedy, then, at),
+        match then {
+            Some(then) => leaving(remedy, then, at),
             None => remedy,
         }
     })

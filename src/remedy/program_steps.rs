@@ -3,19 +3,10 @@
 use super::programs::Program as P;
 use super::step::Hit;
 use crate::model::explanation::{Exactly, Limit, Side};
-
-/// A change in a program.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Change {
-    /// in words
-    pub(super) action: &'static str,
-    /// the line of code, the setting or the flag
-    pub(super) code: &'static str,
-    pub(super) expected: &'static str,
-}
+use crate::model::finding::Remedy;
 
 /// The change in its program; none where nothing is known of that.
-pub(super) fn change(Hit { program, limit, exactly, side, .. }: Hit) -> Option<Change> {
+pub(super) fn change(Hit { program, limit, exactly, side, .. }: Hit) -> Option<Remedy> {
     let program = program?;
     let is_server = side == Some(Side::Server);
     let (action, code, expected) = match (limit, exactly) {
@@ -33,30 +24,32 @@ pub(super) fn change(Hit { program, limit, exactly, side, .. }: Hit) -> Option<C
         }
         (Limit::Hidden, Some(Exactly::ServerLimit)) => (
             "raise its limit of connections, and its limit of open files with it",
-            more_served(program)?,
+            own_limit(program, Exactly::ServerLimit)?,
             "as many connections as clients",
         ),
         (Limit::Hidden, Some(Exactly::AllDown)) => (
             "show the failures as what they are: a server that is the only one must not be left out",
-            never_down(program)?,
+            own_limit(program, Exactly::AllDown)?,
             "the errors of the connections themselves come back, with their errno",
         ),
         (Limit::Hidden, Some(Exactly::RateLimit)) => (
             "raise its limit for one client, or exempt the load generator",
-            rate_limit(program)?,
+            own_limit(program, Exactly::RateLimit)?,
             "no request is refused for its rate",
         ),
-        (Limit::Hidden, Some(Exactly::ToolCpu)) => {
-            ("let it use more cores, or a client that takes less CPU", more_cores(program)?, "CPU below 90 % in each process")
-        }
+        (Limit::Hidden, Some(Exactly::ToolCpu)) => (
+            "let it use more cores, or a client that takes less CPU",
+            own_limit(program, Exactly::ToolCpu)?,
+            "CPU below 90 % in each process",
+        ),
         (Limit::Hidden, Some(Exactly::ToolUsers)) => (
             "allow more users: rate times response time, and as many again",
-            more_users(program)?,
+            own_limit(program, Exactly::ToolUsers)?,
             "no iteration is dropped, where the target keeps up",
         ),
         _ => return None,
     };
-    Some(Change { action, code, expected })
+    Some(Remedy { action: action.into(), change: Some(code.into()), expected: expected.into(), ..Remedy::default() })
 }
 
 /// Idle connections end at the client first: a server's usual idle timeout is 5 s.
@@ -129,40 +122,17 @@ const fn larger_pool(program: P) -> Option<&'static str> {
     })
 }
 
-const fn more_served(program: P) -> Option<&'static str> {
-    Some(match program {
-        P::Nginx | P::NginxServer => "events { worker_connections 8192; }  worker_rlimit_nofile 16384;",
-        P::HaProxy => "maxconn 20000",
-        _ => return None,
-    })
-}
-
-const fn never_down(program: P) -> Option<&'static str> {
-    Some(match program {
-        P::Nginx | P::NginxServer => "upstream { server ADDRESS max_fails=0; }",
-        P::HaProxy => "server NAME ADDRESS, without check",
-        P::Envoy => "common_lb_config: { healthy_panic_threshold: { value: 100 } }",
-        _ => return None,
-    })
-}
-
-const fn rate_limit(program: P) -> Option<&'static str> {
-    Some(match program {
-        P::Nginx | P::NginxServer => "limit_req zone=NAME burst=1000 nodelay;  limit_conn NAME 1000;",
-        _ => return None,
-    })
-}
-
-const fn more_cores(program: P) -> Option<&'static str> {
-    Some(match program {
-        P::Locust => "locust --processes -1  (one for each core), or FastHttpUser instead of HttpUser",
-        _ => return None,
-    })
-}
-
-const fn more_users(program: P) -> Option<&'static str> {
-    Some(match program {
-        P::K6 => "preAllocatedVUs: 200, maxVUs: 1000",
+/// Against a limit that a program has for itself, or for its users.
+const fn own_limit(program: P, exactly: Exactly) -> Option<&'static str> {
+    Some(match (exactly, program) {
+        (Exactly::ServerLimit, P::Nginx | P::NginxServer) => "events { worker_connections 8192; }  worker_rlimit_nofile 16384;",
+        (Exactly::ServerLimit, P::HaProxy) => "maxconn 20000",
+        (Exactly::AllDown, P::Nginx | P::NginxServer) => "upstream { server ADDRESS max_fails=0; }",
+        (Exactly::AllDown, P::HaProxy) => "server NAME ADDRESS, without check",
+        (Exactly::AllDown, P::Envoy) => "common_lb_config: { healthy_panic_threshold: { value: 100 } }",
+        (Exactly::RateLimit, P::Nginx | P::NginxServer) => "limit_req zone=NAME burst=1000 nodelay;  limit_conn NAME 1000;",
+        (Exactly::ToolCpu, P::Locust) => "locust --processes -1  (one for each core), or FastHttpUser instead of HttpUser",
+        (Exactly::ToolUsers, P::K6) => "preAllocatedVUs: 200, maxVUs: 1000",
         _ => return None,
     })
 }

@@ -1,11 +1,9 @@
 //! How connections are kept in the program that lacked ports: the change in its own code or settings.
 
-use strum::{EnumIter, IntoStaticStr};
+use super::software::Setting;
 
 /// A client, a library or a server whose connections can be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, EnumIter)]
-#[strum(serialize_all = "kebab-case")]
-#[allow(missing_docs, reason = "names of programs")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Program {
     Requests,
     Locust,
@@ -43,17 +41,8 @@ pub enum Program {
     NginxServer,
 }
 
-/// What to change in a program so that it keeps connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
-    /// in words
-    pub action: &'static str,
-    /// the line of code, the setting or the flag
-    pub change: &'static str,
-}
-
-const fn keep(action: &'static str, change: &'static str) -> Keep {
-    Keep { action, change }
+const fn keep(action: &'static str, change: &'static str) -> Setting {
+    Setting { action, change }
 }
 
 impl Program {
@@ -115,8 +104,8 @@ impl Program {
         matches!(self, Self::KeepsByItself | Self::Ab)
     }
 
-    /// What to change in it.
-    pub const fn keep(self) -> Keep {
+    /// What to change in it so that it keeps connections.
+    pub const fn keep(self) -> Setting {
         match self {
             Self::Requests => keep(
                 "use one requests.Session per user instead of requests.get()",

@@ -104,6 +104,16 @@ impl Step {
         Self { macos: Command(command), ..self }
     }
 
+    /// The same command on each system.
+    pub(super) const fn everywhere(self, command: &'static str) -> Self {
+        self.linux(command).windows(command).macos(command)
+    }
+
+    /// Where each system keeps what programs said of themselves.
+    pub(super) const fn log(self) -> Self {
+        self.linux("journalctl --since -10min").windows("eventvwr").macos("log show --last 10m")
+    }
+
     pub(super) const fn no_windows(self, why: &'static str) -> Self {
         Self { windows: No(why), ..self }
     }

@@ -10,10 +10,8 @@ use super::steps_hidden::{WORKER_KILLED, hidden};
 use crate::model::explanation::{Exactly, FailedCall, Limit, Side};
 
 const IPV4: Step = step("name the target by its IPv4 address")
-    .linux("curl -4 http://HOST:PORT/")
+    .everywhere("curl -4 http://HOST:PORT/")
     .in_network()
-    .windows("curl -4 http://HOST:PORT/")
-    .macos("curl -4 http://HOST:PORT/")
     .expect("connects, where only IPv6 is off")
     .useless(V4::Loopback);
 
@@ -197,7 +195,7 @@ const REFUSED: &[Step] = &[
 
 const RESET: &[Step] = &[
     step("let the server keep idle connections longer than the client: nginx keepalive_timeout 75s, Node.js server.keepAliveTimeout = 75000, gunicorn --keep-alive 75").anywhere("").expect("no resets on reused connections"),
-    step("read the server's log of that time").linux("journalctl --since -10min").windows("eventvwr").macos("log show --last 10m").expect("a crash, a kill, or a connection limit"),
+    step("read the server's log of that time").log().expect("a crash, a kill, or a connection limit"),
 ];
 
 /// The client's connections are never idle: no timeout of idle ones ended them.
@@ -242,18 +240,20 @@ const CONNECT_LATE: &[Step] = &[
         .expect("Linux: a number that rises; macOS: a first figure near the third"),
 ];
 
+const BY_ADDRESS: Step = step("give the target's address instead of its name")
+    .linux("curl -H 'Host: NAME' http://IP/")
+    .in_network()
+    .windows("curl -H \"Host: NAME\" http://IP/")
+    .macos("curl -H 'Host: NAME' http://IP/")
+    .expect("no resolver is needed; send the name in the Host header where the target looks at it");
+
 const NO_NAME: &[Step] = &[
     step("look the name up by hand")
         .linux("getent hosts NAME")
         .windows("nslookup NAME")
         .macos("dscacheutil -q host -a name NAME")
         .expect("no line: the name is wrong, or no resolver answers"),
-    step("give the target's address instead of its name")
-        .linux("curl -H 'Host: NAME' http://IP/")
-        .in_network()
-        .windows("curl -H \"Host: NAME\" http://IP/")
-        .macos("curl -H 'Host: NAME' http://IP/")
-        .expect("no resolver is needed; send the name in the Host header where the target looks at it"),
+    BY_ADDRESS,
 ];
 
 const NAME_SERVER: &[Step] = &[
@@ -265,12 +265,7 @@ const NAME_SERVER: &[Step] = &[
     step("look the name up once, not for each request: keep connections, or cache it on this machine")
         .linux("resolvectl statistics")
         .expect("one look-up instead of one per connection"),
-    step("give the target's address instead of its name")
-        .linux("curl -H 'Host: NAME' http://IP/")
-        .in_network()
-        .windows("curl -H \"Host: NAME\" http://IP/")
-        .macos("curl -H 'Host: NAME' http://IP/")
-        .expect("no resolver is needed; send the name in the Host header where the target looks at it"),
+    BY_ADDRESS,
 ];
 
 /// Nobody closed the connection.
@@ -282,9 +277,7 @@ const PING_LOST: &[Step] = &[
         .macos("netstat -s -p tcp | grep retransmit")
         .expect("figures that rise: packets are lost; none: the target's program stood still"),
     step("see whether the target stood still: its log of that time")
-        .linux("journalctl --since -10min")
-        .windows("eventvwr")
-        .macos("log show --last 10m")
+        .log()
         .expect("a garbage collection, a stopped process, a restart of the machine"),
     step("give it more time to answer a PING: the timeout of the client's keepalive")
         .anywhere("")

@@ -81,6 +81,20 @@ impl Pool {
     }
 }
 
+/// Workers of the pool behind an endpoint of sockbench's own server.
+pub(crate) fn workers(run: &RunResult, endpoint: &str) -> Option<u32> {
+    match Pool::of(run, endpoint)? {
+        Pool::Cpu => cpu_workers(run),
+        Pool::Io => io_workers(run),
+    }
+}
+
+/// The same as far as they get more done: workers for `/cpu` that outnumber the cores do not.
+pub(crate) fn useful_workers(run: &RunResult, endpoint: &str) -> Option<u32> {
+    let workers = workers(run, endpoint)?;
+    Some(if Pool::of(run, endpoint) == Some(Pool::Cpu) { workers.min(run.host.cpus) } else { workers })
+}
+
 /// Jobs of an endpoint under work at the same time, by Little's law over the target's own timing.
 pub(crate) fn working(e: &Endpoint) -> Option<f64> {
     e.server_timing_ms.as_ref().map(|t| e.rps * t.work.p50 / 1000.0).filter(|n| n.is_finite())

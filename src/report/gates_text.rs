@@ -50,7 +50,7 @@ pub fn render(runs: &[JudgedRun], style: Style) -> String {
             }
         }
     }
-    format!("{}\n{}", style.paint(Tone::Heading, &heading(runs)), table.render(style))
+    format!("{}\n{}", style.paint(Tone::Heading, &heading(runs)), table.render(style, NOTE_CHARS + 6))
 }
 
 /// `thresholds: 2 of 5 failed`, `thresholds: all 5 passed`.

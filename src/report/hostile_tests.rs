@@ -72,7 +72,7 @@ fn on_the_terminal() {
                 let text = render_run(&run, &Page { style, detail, ..Page::plain() });
                 assert_eq!(obeyed(&text, style), None, "{name:.40}: {text:.2000}");
             }
-            assert_eq!(obeyed(&render_locust_table(&run, style), style), None, "{name:.40}");
+            assert_eq!(obeyed(&render_locust_table(&run, &Page { style, ..Page::plain() }), style), None, "{name:.40}");
             let table = gates_text::render(&judged(&name), style);
             assert_eq!(obeyed(&table, style), None, "{name:.40}");
             assert!(table.lines().all(|l| l.chars().count() <= 200), "{table:.400}");

@@ -184,7 +184,7 @@ pub fn load_limits(l: &LoadLimits) -> String {
     )
 }
 
-/// A server before it serves: two lines.
+/// A server before it serves: what runs, and its limits.
 pub fn render_server_plan(plan: &ServerPlan) -> String {
     let kept = match (plan.keepalive, plan.closer) {
         (true, _) => "connections kept",
@@ -198,14 +198,17 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
     let pinned = if plan.pin == Pinning::Auto { " (pinned)" } else { "" };
     let polling = if plan.busy_poll { ", busy polling" } else { "" };
     let time = span;
-    format!(
-        "server   {}{pinned}{polling}, {} and {}, {kept}; /io sleeps {}, /cpu works {work}\n\
-         limits   {} connections, backlog {}, queue {} per pool, head {} and {} fields, target {}, body {}; timeouts: header {}, \
-         idle {}, body {}, write {}, drain {}\n",
+    let page = Page::plain();
+    let server = format!(
+        "{}{pinned}{polling}, {} and {}, {kept}; /io sleeps {}, /cpu works {work}",
         counted(plan.reactors as u64, "event loop"),
         counted(plan.io_workers as u64, "blocking thread"),
         counted(plan.cpu_workers as u64, "CPU thread"),
         time(plan.io_sleep),
+    );
+    let limits = format!(
+        "{} connections, backlog {}, queue {} per pool, head {} and {} fields, target {}, body {}; timeouts: header {}, \
+         idle {}, body {}, write {}, drain {}",
         count(plan.max_conns as u64),
         plan.backlog,
         count(plan.queue as u64),
@@ -218,7 +221,8 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
         time(plan.body_timeout),
         time(plan.write_timeout),
         time(plan.drain_timeout),
-    )
+    );
+    page.labelled("server", Tone::Normal, &server) + &page.labelled("limits", Tone::Normal, &limits)
 }
 
 /// The limits of the server that no flag changes.

@@ -67,8 +67,8 @@ pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
             out += &page.labelled("more", Tone::Faint, "-v every figure and how to apply each remedy");
         }
         Detail::Full => {
-            out += &table(r).render(style);
-            out += &how_to_apply(r, style);
+            out += &table(r).render(style, page.width);
+            out += &how_to_apply(r, page);
         }
     }
     out += &format!("rehearsed in {}; no setting of this host was changed\n", seconds(r.duration_s));
@@ -108,22 +108,11 @@ fn brief(r: &Rehearsal, page: &Page) -> String {
     }
     let (left, right) = (Align::Left, Align::Right);
     let mut t = Table::new([("", left), ("predicted", right), ("made", right), ("remedies", left)]).indented(2);
-    let width = alike.iter().map(|a| a.made.len()).max().unwrap_or(0);
-    let room = page.width.saturating_sub(2 + "at a price".len() + 2 + "predicted".len() + 2 + width + 2);
     for Alike { effect, predicted, made, note, remedies } in alike {
         let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
-        let names = wrapped(&(remedies.join(", ") + &note), 0, room);
-        for (n, line) in names.lines().enumerate() {
-            let first = |text: &str| if n == 0 { text.to_owned() } else { String::new() };
-            t.row([
-                Cell::toned(tone(effect), first(verdict(effect))),
-                first(&predicted).into(),
-                first(&made).into(),
-                line.to_owned().into(),
-            ]);
-        }
+        t.row([Cell::toned(tone(effect), verdict(effect)), predicted.into(), made.into(), (remedies.join(", ") + &note).into()]);
     }
-    t.render(page.style)
+    t.render(page.style, page.width)
 }
 
 /// The price, else the most frequent failure, else why the row was not run; what is too long is left to `-v`.
@@ -145,23 +134,23 @@ fn note(row: &Row) -> String {
     }
 }
 
-fn how_to_apply(r: &Rehearsal, style: Style) -> String {
-    let applied: Vec<&Row> =
-        r.rows.iter().filter(|row| matches!(row.verdict, Effect::Helps | Effect::AtAPrice | Effect::NotRun)).collect();
-    if applied.is_empty() {
+fn how_to_apply(r: &Rehearsal, page: &Page) -> String {
+    let is_applied = |row: &&Row| matches!(row.verdict, Effect::Helps | Effect::AtAPrice | Effect::NotRun);
+    let mut applied = r.rows.iter().filter(is_applied).peekable();
+    if applied.peek().is_none() {
         return String::new();
     }
-    let mut out = format!("\n{}\n", style.paint(Tone::Heading, "how to apply them"));
+    let mut out = format!("\n{}\n", page.style.paint(Tone::Heading, "how to apply them"));
     for row in applied {
-        out += &format!("  {}: {}\n", row.remedy, row.what);
-        if !row.commands.linux.is_empty() {
-            out += &format!("    Linux    {}\n", style.paint(Tone::Command, &row.commands.linux));
-        }
-        if !row.commands.windows.is_empty() {
-            out += &format!("    Windows  {}\n", style.paint(Tone::Command, &row.commands.windows));
+        out += &wrapped(&format!("{}: {}", row.remedy, row.what), 2, page.width);
+        for (system, command, goes_on) in [("Linux    ", &row.commands.linux, " \\"), ("Windows  ", &row.commands.windows, " ^")]
+        {
+            if !command.is_empty() {
+                out += &page.typed(4, system, command, goes_on);
+            }
         }
         if !row.price.is_empty() {
-            out += &format!("    price    {}\n", row.price);
+            out += &format!("    price    {}", wrapped(&row.price, 13, page.width).trim_start());
         }
     }
     out
@@ -313,8 +302,13 @@ mod tests {
             failing,
             windows,
         ];
+        let command = format!("sysctl -w {}", ["net.ipv4.tcp_tw_reuse=1"; 6].join(" "));
+        let commands = Commands { linux: command.clone(), windows: command, macos: None };
+        let what = ["words"; 30].join(" ");
+        let long = Row { commands, what: what.clone(), price: what, ..row("wait", Effect::AtAPrice, 300) };
+        let full = rendered(rows.iter().cloned().chain([long]).collect(), Detail::Full);
         let text = rendered(rows, Detail::Brief);
-        assert!(text.lines().all(|l| l.chars().count() <= Page::WIDTH), "{text}");
+        assert!([&text, &full].iter().all(|t| t.lines().all(|l| l.chars().count() <= Page::WIDTH)), "{text}\n{full}");
         insta::assert_snapshot!(text);
     }
 

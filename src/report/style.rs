@@ -55,35 +55,116 @@ impl Style {
     }
 }
 
-/// `text` in lines of at most `width` characters, each after `indent` spaces; a longer word gets a line of its own, and a number
-/// stays with its unit.
+/// `text` in lines of at most `width` characters, each after `indent` spaces; a longer word gets a line of its own. A number
+/// stays with its unit, a flag with its value.
 pub fn wrapped(text: &str, indent: usize, width: usize) -> String {
     let room = width.saturating_sub(indent).max(20);
     let mut out = String::new();
     for paragraph in text.lines() {
-        let mut line = String::new();
-        let mut words = paragraph.split_whitespace().peekable();
-        while let Some(word) = words.next() {
-            let mut piece = word.to_owned();
-            while let Some(unit) = words.next_if(|next| is_quantity(&piece) && is_unit(next)) {
-                piece = format!("{piece} {unit}");
-            }
-            if !line.is_empty() && line.chars().count() + 1 + piece.chars().count() > room {
-                push_line(&mut out, indent, &line);
-                line.clear();
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(&piece);
+        let lines = folded(paragraph, room);
+        for line in &lines {
+            push_line(&mut out, indent, line);
         }
-        push_line(&mut out, indent, &line);
+        if lines.is_empty() {
+            out.push('\n');
+        }
     }
     out
 }
 
-fn is_quantity(piece: &str) -> bool {
-    piece.split(' ').next_back().is_some_and(|word| word.ends_with(|c: char| c.is_ascii_digit()))
+/// The lines of one paragraph, each of at most `room` characters unless it is one word.
+pub(super) fn folded(paragraph: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut words = with_quotes(paragraph, room).into_iter().peekable();
+    while let Some(mut piece) = words.next() {
+        let mut last = piece.clone();
+        while let Some(next) = words.next_if(|next| belongs(&last, next) && length(&piece) + 1 + length(next) <= room) {
+            piece = format!("{piece} {next}");
+            last = next;
+        }
+        match lines.last_mut() {
+            Some(line) if length(line) + 1 + length(&piece) <= room => *line += &format!(" {piece}"),
+            _ => lines.push(piece),
+        }
+    }
+    lines
+}
+
+/// A command in lines of at most `room` characters that can be pasted as they are; `goes_on` ends those that have another
+/// one behind them. A longer word stands alone.
+pub(super) fn command_lines(command: &str, room: usize, goes_on: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    if length(command) <= room {
+        return vec![command.to_owned()];
+    }
+    let mut from = 0;
+    let mut words: Vec<&str> = outside_quotes(command).map(|at| &command[std::mem::replace(&mut from, at + 1)..at]).collect();
+    words.push(&command[from..]);
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        let mut piece = word.to_owned();
+        while let Some(value) = words.next_if(|next| belongs(piece.rsplit(' ').next().unwrap_or(&piece), next)) {
+            piece = format!("{piece} {value}");
+        }
+        match lines.last_mut() {
+            Some(line) if length(line) + 1 + length(&piece) + length(goes_on) <= room => *line += &format!(" {piece}"),
+            _ => lines.push(piece),
+        }
+    }
+    let last = lines.len() - 1;
+    lines[..last].iter_mut().for_each(|line| *line += goes_on);
+    lines
+}
+
+/// The blanks between words: one inside quotes is part of a word.
+fn outside_quotes(command: &str) -> impl Iterator<Item = usize> {
+    let mut quote = None;
+    command.char_indices().filter_map(move |(at, c)| {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            _ => {}
+        }
+        (c == ' ' && quote.is_none()).then_some(at)
+    })
+}
+
+/// Characters of `text`.
+pub(super) fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Words; one that begins a quoted value goes as far as that, where it fits.
+fn with_quotes(paragraph: &str, room: usize) -> Vec<String> {
+    let is_open = |text: &str| text.matches('\'').count() % 2 == 1;
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let (mut all, mut at) = (Vec::new(), 0);
+    while let Some(word) = words.get(at) {
+        let follows_flag = at > 0 && is_flag(words[at - 1]);
+        let begins = follows_flag && word.starts_with('\'') || word.find("='").is_some();
+        let end = (at + 1..words.len()).find(|end| is_open(words[*end])).filter(|_| begins && is_open(word));
+        let quotation = end.map(|end| words[at..=end].join(" ")).filter(|text| length(text) <= room);
+        at = end.filter(|_| quotation.is_some()).unwrap_or(at) + 1;
+        all.push(quotation.unwrap_or_else(|| (*word).to_owned()));
+    }
+    all
+}
+
+/// Whether `next` stays on the line of `last`: a unit after its number, what comes after a flag.
+fn belongs(last: &str, next: &str) -> bool {
+    is_quantity(last) && is_unit(next) || is_flag(last) && !next.starts_with(['-', '(', '&', '|', ';', '\\'])
+}
+
+/// `--rate`, `-c`, `'--queue`: a flag that its value may follow, not one that a mark or a value ends.
+fn is_flag(word: &str) -> bool {
+    let word = word.trim_start_matches(['\'', '`', '(']);
+    let name = word.trim_start_matches('-');
+    let dashes = word.len() - name.len();
+    (1..=2).contains(&dashes) && !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
+}
+
+fn is_quantity(word: &str) -> bool {
+    word.ends_with(|c: char| c.is_ascii_digit())
 }
 
 /// `s`, `%,`, `MiB)`: what a number is of.
@@ -128,10 +209,8 @@ pub fn capital(text: &str) -> String {
 }
 
 fn push_line(out: &mut String, indent: usize, line: &str) {
-    if !line.is_empty() {
-        out.extend(std::iter::repeat_n(' ', indent));
-        out.push_str(line);
-    }
+    out.extend(std::iter::repeat_n(' ', indent));
+    out.push_str(line);
     out.push('\n');
 }
 

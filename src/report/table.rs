@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::style::{Style, Tone, visible};
+use super::style::{Style, Tone, folded, length, visible};
 
 /// Which edge a column's cells share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,16 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
+/// Blanks between two columns.
+const GAP: usize = 2;
+/// A last column of words is not narrower where its cells have lines.
+const LEAST_TEXT: usize = 30;
+
+/// Of columns of these widths, side by side.
+fn taken(widths: &[usize], gap: usize) -> usize {
+    widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1)
+}
+
 enum Row {
     Cells(Vec<Cell>),
     Rule,
@@ -44,6 +54,8 @@ pub struct Table {
     columns: Vec<(String, Align)>,
     rows: Vec<Row>,
     indent: usize,
+    /// columns at the left that name a row
+    names: usize,
 }
 
 impl Table {
@@ -54,13 +66,21 @@ impl Table {
 
     /// An empty table whose columns depend on what is shown.
     pub fn with_columns(columns: Vec<(String, Align)>) -> Self {
-        Self { columns, rows: Vec::new(), indent: 0 }
+        Self { columns, rows: Vec::new(), indent: 0, names: 1 }
     }
 
     /// The whole table starts after `spaces`.
     #[must_use]
     pub fn indented(mut self, spaces: usize) -> Self {
         self.indent = spaces;
+        self
+    }
+
+    /// The first `columns` name a row: where a table is too wide for a page, its other columns follow below, after these
+    /// again.
+    #[must_use]
+    pub fn named_by(mut self, columns: usize) -> Self {
+        self.names = columns;
         self
     }
 
@@ -88,7 +108,7 @@ impl Table {
     /// Columns that its rows take, notes not counted.
     pub(super) fn width(&self) -> usize {
         let widths = self.widths();
-        self.indent + widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)
+        self.indent + taken(&widths, GAP)
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -105,21 +125,64 @@ impl Table {
             .collect()
     }
 
-    /// The table as text, each line ended.
-    pub fn render(&self, style: Style) -> String {
-        let widths = self.widths();
+    /// The table as text in at most `width` columns, each line ended. Where it is too wide, words of its last column get
+    /// lines, or its columns move together, or those that do not fit are a table of their own below.
+    pub fn render(&self, style: Style, width: usize) -> String {
+        let room = width.saturating_sub(self.indent);
+        let parts = self.parts(room);
+        let last = parts.len() - 1;
+        let texts: Vec<String> = parts.iter().enumerate().map(|(i, part)| self.part(part, style, room, i == last)).collect();
+        texts.join("\n")
+    }
+
+    /// The columns of each part.
+    fn parts(&self, room: usize) -> Vec<Vec<usize>> {
+        let mut widths = self.widths();
+        let all: Vec<usize> = (0..widths.len()).collect();
+        if taken(&widths, 1) <= room {
+            return vec![all];
+        }
+        if let (Some(width), Some((_, Align::Left))) = (widths.last_mut(), self.columns.last()) {
+            *width = (*width).min(LEAST_TEXT);
+        }
+        let (names, others) = all.split_at(self.names.min(widths.len()));
+        let mut parts = vec![names.to_vec()];
+        for column in others {
+            let part = parts.last_mut().expect("there is one");
+            part.push(*column);
+            let of: Vec<usize> = part.iter().map(|i| widths[*i]).collect();
+            if taken(&of, GAP) > room && part.len() > names.len() + 1 {
+                part.pop();
+                parts.push([names, &[*column]].concat());
+            }
+        }
+        parts
+    }
+
+    fn part(&self, columns: &[usize], style: Style, room: usize, is_last: bool) -> String {
+        let all = self.widths();
+        let mut widths: Vec<usize> = columns.iter().map(|i| all[*i]).collect();
+        let is_text = columns.last().is_some_and(|i| self.columns[*i].1 == Align::Left);
+        let others = taken(&widths[..widths.len().saturating_sub(1)], GAP) + GAP;
+        if let Some(width) = widths.last_mut().filter(|_| is_text && others + LEAST_TEXT <= room) {
+            *width = (*width).min(room - others);
+        }
+        let gap = if taken(&widths, GAP) <= room { GAP } else { 1 };
+        let of = |cells: &[Cell]| columns.iter().map(|i| cells[*i].clone()).collect::<Vec<_>>();
         let rule: Vec<Cell> = widths.iter().map(|w| Cell::toned(Tone::Faint, "-".repeat(*w))).collect();
         let head: Vec<Cell> = self.columns.iter().map(|(h, _)| Cell::toned(Tone::Heading, h.clone())).collect();
-        let mut out = self.line(&head, &widths, style) + &self.line(&rule, &widths, style);
+        let line = |cells: &[Cell]| self.line(cells, columns, (&widths, gap), style);
+        let mut out = line(&of(&head)) + &line(&rule);
         for row in &self.rows {
             match row {
-                Row::Cells(cells) => out += &self.line(cells, &widths, style),
-                Row::Rule => out += &self.line(&rule, &widths, style),
-                Row::Note(text) => {
-                    out.extend(std::iter::repeat_n(' ', self.indent));
-                    out += &style.paint(Tone::Faint, text);
-                    out.push('\n');
+                Row::Cells(cells) => out += &line(&of(cells)),
+                Row::Rule => out += &line(&rule),
+                Row::Note(text) if is_last => {
+                    for text in folded_beyond(text, room) {
+                        out += &format!("{:indent$}{}\n", "", style.paint(Tone::Faint, &text), indent = self.indent);
+                    }
                 }
+                Row::Note(_) => {}
             }
         }
         out
@@ -150,21 +213,32 @@ impl Table {
         }
     }
 
-    fn line(&self, cells: &[Cell], widths: &[usize], style: Style) -> String {
-        let mut line = " ".repeat(self.indent);
-        for (i, ((cell, width), (_, align))) in cells.iter().zip(widths).zip(&self.columns).enumerate() {
-            let pad = " ".repeat(width - cell.text.chars().count());
-            let text = style.paint(cell.tone, &cell.text);
-            let gap = if i == 0 { "" } else { "  " };
-            match align {
-                Align::Left => line += &format!("{gap}{text}{pad}"),
-                Align::Right => line += &format!("{gap}{pad}{text}"),
+    fn line(&self, cells: &[Cell], columns: &[usize], (widths, gap): (&[usize], usize), style: Style) -> String {
+        let lines: Vec<Vec<String>> = cells.iter().zip(widths).map(|(cell, width)| folded_beyond(&cell.text, *width)).collect();
+        let mut out = String::new();
+        for n in 0..lines.iter().map(Vec::len).max().unwrap_or(0) {
+            let mut line = " ".repeat(self.indent);
+            for (i, column) in columns.iter().enumerate() {
+                let text = lines[i].get(n).map_or("", String::as_str);
+                let pad = " ".repeat(widths[i].saturating_sub(length(text)));
+                let text = style.paint(cells[i].tone, text);
+                let gap = if i == 0 { "" } else { &"  "[..gap] };
+                match self.columns[*column].1 {
+                    Align::Left => line += &format!("{gap}{text}{pad}"),
+                    Align::Right => line += &format!("{gap}{pad}{text}"),
+                }
             }
+            line.truncate(line.trim_end().len());
+            out += &line;
+            out.push('\n');
         }
-        line.truncate(line.trim_end().len());
-        line.push('\n');
-        line
+        out
     }
+}
+
+/// As it is where it fits, else in lines.
+fn folded_beyond(text: &str, width: usize) -> Vec<String> {
+    if length(text) <= width { vec![text.to_owned()] } else { folded(text, width) }
 }
 
 /// The class of a tone, or none.
@@ -193,15 +267,15 @@ mod tests {
         t.row(["/health".into(), "5".into()]);
         t.row(["/io".into(), "1210".into()]);
         t.note("a note");
-        assert_eq!(t.render(Style::Plain), " Name       ms\n -------  ----\n /health     5\n /io      1210\n a note\n");
+        assert_eq!(t.render(Style::Plain, 80), " Name       ms\n -------  ----\n /health     5\n /io      1210\n a note\n");
     }
 
     #[test]
     fn colour_does_not_move_a_column() {
         let mut t = Table::new([("a", Align::Right), ("b", Align::Left)]);
         t.row([Cell::toned(Tone::Bad, "12"), "x".into()]);
-        let bare = t.render(Style::Ansi).replace("\u{1b}[0m", "");
+        let bare = t.render(Style::Ansi, 80).replace("\u{1b}[0m", "");
         let bare = ["\u{1b}[31m", "\u{1b}[1m", "\u{1b}[2m"].iter().fold(bare, |s, code| s.replace(code, ""));
-        assert_eq!(bare, t.render(Style::Plain));
+        assert_eq!(bare, t.render(Style::Plain, 80));
     }
 }

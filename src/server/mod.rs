@@ -20,6 +20,7 @@ pub mod pools;
 mod reactor;
 pub mod route;
 pub mod shortage;
+mod slot;
 pub mod work;
 
 use self::admin::Admin;

@@ -13,37 +13,25 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::Shared;
 use super::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules, Spare};
 use super::pools::{Completion, Task, WorkerPool};
+use super::slot::{Slot, again, read, slot_of, watch_write, write};
 use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::encode::Answers;
 use crate::model::limits;
 use crate::model::time::Stamp;
 use crate::sys::clock::{Clock, wall};
 use crate::sys::listen::is_of_one_connection;
-use crate::sys::{stream, thread};
+use crate::sys::thread;
 
 /// Events taken from one poll.
 const EVENTS: usize = 1024;
 /// Token of the waker; listeners count down from the next.
 pub(super) const WAKER: Token = Token(usize::MAX);
-
-#[derive(Debug)]
-struct Slot {
-    stream: TcpStream,
-    conn: Conn,
-    generation: Generation,
-    readable: bool,
-    writable: bool,
-    read_closed: bool,
-    queued: bool,
-    /// its events say when it can be written to
-    watches_write: bool,
-}
 
 #[derive(Debug)]
 struct Listening {
@@ -400,61 +388,4 @@ impl Reactor {
         }
         self.deadlines.set(token.slot, slot.conn.deadline());
     }
-}
-
-/// Puts a connection on the list of those that are driven on, once.
-fn again(list: &mut VecDeque<SlotToken>, slot: &mut Slot, token: SlotToken) {
-    if !std::mem::replace(&mut slot.queued, true) {
-        list.push_back(token);
-    }
-}
-
-fn write(slot: &mut Slot, cx: &mut Ctx<'_>, clock: Clock) {
-    match stream::send(&slot.stream, slot.conn.output()) {
-        Ok(n) => {
-            slot.writable = n == slot.conn.output().len();
-            // Measured where the kernel has it: the turn's time would hide what the turn itself took.
-            let turn = std::mem::replace(&mut cx.now, clock.now());
-            slot.conn.on_written(cx, n);
-            cx.now = turn;
-        }
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-            slot.writable = false;
-            slot.conn.on_written(cx, 0);
-        }
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-        Err(_) => slot.conn.on_reset(cx),
-    }
-}
-
-/// The kernel takes no more now: an event is to say when it does again. Most connections never need that.
-#[cold]
-fn watch_write(registry: &Registry, slot: &mut Slot, token: SlotToken, cx: &mut Ctx<'_>) {
-    slot.watches_write = true;
-    let both = Interest::READABLE | Interest::WRITABLE;
-    if registry.reregister(&mut slot.stream, Token(token.bits()), both).is_err() {
-        slot.conn.on_reset(cx);
-    }
-}
-
-fn read(slot: &mut Slot, cx: &mut Ctx<'_>, scratch: &mut [u8], budget: &mut usize) {
-    match stream::receive(&slot.stream, scratch) {
-        Ok(0) => {
-            slot.readable = false;
-            slot.conn.on_eof(cx);
-        }
-        Ok(n) => {
-            slot.readable = n == scratch.len() || slot.read_closed;
-            *budget = budget.saturating_sub(n);
-            slot.conn.on_bytes(cx, &scratch[..n]);
-        }
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => slot.readable = false,
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-        Err(_) => slot.conn.on_reset(cx),
-    }
-}
-
-/// The connection that `token` means, unless it has ended.
-fn slot_of(slots: &mut Slab<Slot>, token: SlotToken) -> Option<&mut Slot> {
-    slots.get_mut(token.slot as usize).filter(|s| s.generation == token.generation)
 }

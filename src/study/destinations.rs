@@ -352,6 +352,31 @@ mod tests {
         assert!(lane.is_stopped() && !stop.load(Ordering::Relaxed));
     }
 
+    /// Whoever waits at the gate for a load that panicked goes on, and ends.
+    #[test]
+    fn a_load_that_ends_in_a_panic_opens_the_gate() {
+        let (gate, stop) = (Gate::for_all(2), AtomicBool::new(false));
+        let (told, hear) = crossbeam_channel::unbounded();
+        let lane = |at| Lane { at, first_thread: 0, told: told.clone(), gate: &gate, stop: &stop, signal: StopFlag::default() };
+        let (mut waits, fails) = (lane(0), lane(1));
+        thread::scope(|scope| {
+            let waits = scope.spawn(move || {
+                waits.on_ready();
+                waits.on_observed();
+                waits.is_stopped()
+            });
+            let fails = scope.spawn(move || {
+                let _lane = fails;
+                // As a worker's panic comes out of the scope that joined it.
+                std::panic::resume_unwind(Box::new("a worker"));
+            });
+            assert!(fails.join().is_err());
+            assert!(waits.join().expect("it waits no more"));
+        });
+        let over = hear.try_iter().filter(|told| matches!(told, Told::Over(_))).count();
+        assert_eq!(over, 2, "nobody waits for what either says");
+    }
+
     #[test]
     fn one_that_ended_in_a_second_has_its_users_in_it_and_none_after() {
         let users = UsersNow { asked: 20, active: 20 };

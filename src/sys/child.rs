@@ -26,6 +26,8 @@ use crate::model::time::Stamp;
 pub const PARENT_VAR: &str = "SOCKBENCH_PARENT";
 /// Lines of stderr that are kept for an error message.
 const KEPT_LINES: usize = 20;
+/// How a message of this program begins.
+const MESSAGES: [&str; 3] = ["sockbench: ", "hint: ", "warning: "];
 const POLL: Duration = Duration::from_millis(5);
 /// How long an ended child is waited for, and listened to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -111,6 +113,12 @@ impl Child {
             let kept = Arc::clone(&child.complaints);
             let reader = read_lines(err, "sockbench-err", move |line| {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                // A message of several lines: the others begin under its words.
+                let is_message = |line: &&mut String| MESSAGES.iter().any(|begin| line.starts_with(begin));
+                if let (Some(message), Some(rest)) = (kept.back_mut().filter(is_message), line.strip_prefix("  ")) {
+                    *message += &format!(" {rest}");
+                    return;
+                }
                 if kept.len() == KEPT_LINES {
                     kept.pop_front();
                 }
@@ -294,7 +302,10 @@ mod tests {
 
     #[test]
     fn one_that_ends_early_says_why() {
-        let mut child = shell("exec >&-; echo sockbench: cannot bind >&2; echo hint: another port >&2; exit 3", Stderr::Keep);
+        let mut child = shell(
+            "exec >&-; echo sockbench: cannot >&2; echo '  bind' >&2; echo hint: another >&2; echo '  port' >&2; exit 3",
+            Stderr::Keep,
+        );
         let said = match child.read_line(Duration::from_secs(5)) {
             Err(e @ ChildError::Ended { .. }) => e.to_string(),
             other => panic!("{other:?}"),

@@ -3,7 +3,7 @@
 use super::program::{Keeps, Known};
 use crate::model::address::Address;
 use crate::model::budget::Budget;
-use crate::model::explanation::{Arithmetic, Certainty, FailedCall, Limit, Reading, Side};
+use crate::model::explanation::{Certainty, FailedCall, Limit, Reading, Side};
 use crate::model::finding::Remedy;
 use crate::model::watch::{Destination, Server, WatchReport};
 use crate::remedy::by_limit::{Network, for_program, kept_by_server};
@@ -58,20 +58,8 @@ pub(super) fn keeps(report: &WatchReport) -> Keeps {
 /// Remedies for a limit, phrased for the program.
 pub(super) fn remedies(report: &WatchReport, limit: Limit, call: FailedCall, at: Option<&Destination>) -> Vec<Remedy> {
     let law = at.and_then(|d| Some(Budget::new(d.pool?, d.hold_s?))).filter(|b| !b.hold.is_zero());
-    let arithmetic = law.map(|b| Arithmetic {
-        pool: b.pool,
-        hold_s: b.hold.as_secs_f64(),
-        ceiling_cps: b.ceiling_cps(),
-        assumed: Vec::new(),
-        forecast: None,
-        measured: None,
-        solved_pool: None,
-        doubts: Vec::new(),
-        solved_hold_s: None,
-        rejected: Vec::new(),
-    });
     let network = if report.watched.sandbox { Network::Private } else { Network::Machine };
-    let in_program = for_program(report.watched.program.as_deref(), limit, call, arithmetic.as_ref(), network);
+    let in_program = for_program(report.watched.program.as_deref(), limit, call, law, network);
     // A program that keeps its connections needs a server that does: where that one is known, its change comes first.
     let server = at
         .and_then(|d| d.server.as_ref())

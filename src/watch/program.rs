@@ -56,11 +56,15 @@ const PROGRAMS: &[Known] = &[
     known("curl", &["curl"], Keeps::Unknown, &[]),
 ];
 
+/// The name of a program without its directory and what a shell has around it.
+fn bare(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word).trim_matches(['\'', '"', ';', '(', ')'])
+}
+
 /// The program that these words start, also inside `sh -c '...'`; none where it is not known.
 pub fn program_of(words: &[String]) -> Option<&'static Known> {
     let all: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
-    let name = |word: &str| word.rsplit('/').next().unwrap_or(word).trim_matches(['\'', '"', ';', '(', ')']).to_owned();
-    let names: Vec<String> = all.iter().map(|word| name(word)).collect();
+    let names: Vec<&str> = all.iter().map(|word| bare(word)).collect();
     // python3.11 is a python3.
     let is = |name: &str, start: &str| name == start || start == "python3" && name.starts_with("python3.");
     PROGRAMS.iter().find(|p| p.starts.iter().any(|start| names.iter().any(|n| is(n, start))))
@@ -69,9 +73,8 @@ pub fn program_of(words: &[String]) -> Option<&'static Known> {
 impl Known {
     /// Its own arguments: in a shell's line other programs have theirs, before it and after it.
     fn own_words<'a>(&self, words: &'a [String]) -> Vec<&'a str> {
-        let name = |word: &str| word.rsplit('/').next().unwrap_or(word).trim_matches(['\'', '"', ';', '(', ')']).to_owned();
         let all = words.iter().flat_map(|word| word.split_whitespace());
-        let own = all.skip_while(|word| !self.starts.contains(&name(word).as_str()));
+        let own = all.skip_while(|word| !self.starts.contains(&bare(word)));
         own.take_while(|word| !matches!(*word, "&" | "&&" | "|" | "||" | ";")).collect()
     }
 

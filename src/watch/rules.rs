@@ -1,9 +1,11 @@
 //! Rules about this machine: ports, descriptors, cores, settings.
 
+use std::collections::HashSet;
+
 use super::cases::{at_least, by_server, ended, keeps, may_be, name, remedies, said, servers};
 use super::peak::{JITTER_S, RATE_S};
 use super::program::Keeps;
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
 use crate::diagnose::thresholds::{BUDGET_HIGH_SHARE, OTHERS_PERCENT, WAIT_PERCENT};
 use crate::model::explanation::{FailedCall, Limit};
 use crate::model::figures::{count, counted, hold, percent, rate, seconds, share};
@@ -47,15 +49,15 @@ pub(super) fn ports_exhausted(report: &WatchReport) -> Ruling {
                 |s| format!("at most {} of the ports were seen in use", share(s)),
             );
             let line = crate::model::figures::counted(lines, "line");
-            return Ruling::Undecided(format!(
+            return undecided(format!(
                 "{line} of the output say that no port was left ({}), but {seen}: a source address that this machine does not have, or ports that the program chooses itself",
                 reading.name.as_deref().unwrap_or("no system error")
             ));
         }
         if report.destinations.iter().any(|d| d.pool.is_none()) {
-            return Ruling::Undecided("the pool of source ports is not known".into());
+            return undecided("the pool of source ports is not known");
         }
-        return Ruling::Clear;
+        return Err(Clear);
     };
     let pool = d.pool.unwrap_or(d.peak_used);
     let since = d.full_s.map_or(d.peak_at_s, |f| f[0]);
@@ -76,7 +78,7 @@ pub(super) fn ports_exhausted(report: &WatchReport) -> Ruling {
         .with("full_from_s", d.full_s.map(|f| f[0]))
         .with("stuck_s", d.stuck_s)
         .with("lines", lines);
-    found.remedies(remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d))).ruling()
+    Ok(found.remedies(remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d))))
 }
 
 fn since_words(since_s: f64) -> String {
@@ -136,9 +138,9 @@ fn times(n: u64) -> String {
 
 /// local-port-busy.
 pub(super) fn port_busy(report: &WatchReport) -> Ruling {
-    let (lines, Some(first)) = said(report, Limit::PortBusy) else { return Ruling::Clear };
+    let (lines, Some(first)) = said(report, Limit::PortBusy) else { return Err(Clear) };
     let found = Found::new(format!("a port was in use already, {}", times(lines)), first.says.clone());
-    found.with("lines", lines).remedies(remedies(report, Limit::PortBusy, first.call, None)).ruling()
+    Ok(found.with("lines", lines).remedies(remedies(report, Limit::PortBusy, first.call, None)))
 }
 
 /// local-fd-limit.
@@ -150,8 +152,8 @@ pub(super) fn descriptors(report: &WatchReport) -> Ruling {
     let at_limit = p.descriptors_max.zip(p.descriptor_limit).filter(|(n, limit)| u64::from(*n) >= *limit);
     if at_limit.is_none() && lines == 0 {
         return match p.descriptors_max {
-            None if p.count_max > 0 => Ruling::Undecided("the descriptors of the command's processes could not be read".into()),
-            _ => Ruling::Clear,
+            None if p.count_max > 0 => undecided("the descriptors of the command's processes could not be read"),
+            _ => Err(Clear),
         };
     }
     let title = match (at_limit, lines) {
@@ -164,7 +166,7 @@ pub(super) fn descriptors(report: &WatchReport) -> Ruling {
     let text = "Each connection takes a descriptor. At the limit of open files (ulimit -n) socket() fails with EMFILE, and nothing goes out.";
     let found =
         Found::new(title, text.into()).with("descriptors_max", p.descriptors_max).with("descriptor_limit", p.descriptor_limit);
-    found.with("lines", lines).remedies(remedies(report, Limit::Descriptors, FailedCall::Socket, None)).ruling()
+    Ok(found.with("lines", lines).remedies(remedies(report, Limit::Descriptors, FailedCall::Socket, None)))
 }
 
 /// port-budget-high.
@@ -176,9 +178,7 @@ pub(super) fn budget_high(report: &WatchReport) -> Ruling {
         short_s && short_lived && d.ceiling_cps.is_some_and(|c| d.peak_cps > c) && mostly_by_client(d)
     };
     let high = |d: &&Destination| d.peak_share.is_some_and(|s| s >= BUDGET_HIGH_SHARE);
-    let Some(d) = report.destinations.iter().find(high).or_else(|| report.destinations.iter().find(over)) else {
-        return Ruling::Clear;
-    };
+    let d = report.destinations.iter().find(high).or_else(|| report.destinations.iter().find(over)).ok_or(Clear)?;
     let pool = d.pool.unwrap_or(0);
     let used = d.peak_share.unwrap_or(0.0);
     let ceiling = d.ceiling_cps.map_or_else(String::new, rate);
@@ -205,7 +205,7 @@ pub(super) fn budget_high(report: &WatchReport) -> Ruling {
         .with("pool", pool)
         .with("peak_cps", d.peak_cps)
         .with("ceiling_cps", d.ceiling_cps);
-    found.remedies(remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d))).ruling()
+    Ok(found.remedies(remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d))))
 }
 
 fn mostly_by_client(d: &Destination) -> bool {
@@ -216,15 +216,15 @@ fn mostly_by_client(d: &Destination) -> bool {
 pub(super) fn contended(report: &WatchReport) -> Ruling {
     let p = &report.processes;
     if p.measured_looks < WAIT_LOOKS {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let waited = f64::from(p.waiting_looks) / f64::from(p.measured_looks);
     let Some(others) = others_percent(report) else {
-        return Ruling::Undecided("the CPU of the machine or of the command is not known".into());
+        return undecided("the CPU of the machine or of the command is not known");
     };
     let mean = p.waited_percent_mean.unwrap_or(0.0);
     if waited <= WAIT_SHARE || mean < WAIT_PERCENT || others < OTHERS_PERCENT {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let title = format!(
         "other programs used {} of a core, and {} waited {} of the time to run",
@@ -234,27 +234,18 @@ pub(super) fn contended(report: &WatchReport) -> Ruling {
     );
     let text = "A thread of the command was ready to run and had no core for more than 10 % of the time. What it measured then is not the target's own.";
     let see = advice("see which programs use the CPU", "top -o %CPU", "the busiest programs first");
-    Found::new(title, text.into())
+    Ok(Found::new(title, text.into())
         .with("others_percent", others)
         .with("waiting_share", waited)
         .with("waited_percent", mean)
-        .remedies(vec![see])
-        .ruling()
+        .remedies(vec![see]))
 }
 
 /// CPU that neither the command nor its servers took, 100 is one core.
 fn others_percent(report: &WatchReport) -> Option<f64> {
     let all = report.host_cpu_percent_mean? * f64::from(report.host.cpus.max(1));
-    let mut pids = Vec::new();
-    let of_servers: f64 = servers(report)
-        .filter(|(_, s)| {
-            !pids.contains(&s.pid) && {
-                pids.push(s.pid);
-                true
-            }
-        })
-        .filter_map(|(_, s)| s.cpu_percent_mean)
-        .sum();
+    let mut pids = HashSet::new();
+    let of_servers: f64 = servers(report).filter(|(_, s)| pids.insert(s.pid)).filter_map(|(_, s)| s.cpu_percent_mean).sum();
     Some((all - report.processes.cpu_percent_mean? - of_servers).max(0.0))
 }
 
@@ -273,22 +264,18 @@ fn has_no_room(s: &Server) -> bool {
 pub(super) fn saturated(report: &WatchReport) -> Ruling {
     let p = &report.processes;
     if p.measured_looks < 2 {
-        return if p.count_max > 0 {
-            Ruling::Undecided("the command ended before its CPU could be measured".into())
-        } else {
-            Ruling::Clear
-        };
+        return if p.count_max > 0 { undecided("the command ended before its CPU could be measured") } else { Err(Clear) };
     }
     let of_looks = |n: u32| f64::from(n) / f64::from(p.measured_looks);
     let busy = of_looks(p.busy_looks.max(p.no_room_looks));
     let server = server_percent(report);
     let connects = report.destinations.iter().any(|d| ended(d) > 0 || d.open_max > 0);
     if !connects || busy <= BUSY_SHARE || servers(report).any(|(_, s)| has_no_room(s)) {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     // Where others had its core for long, they come first: it is not known what it would have done with a whole one.
-    if of_looks(p.busy_looks) <= BUSY_SHARE && matches!(contended(report), Ruling::Finding(_)) {
-        return Ruling::Clear;
+    if of_looks(p.busy_looks) <= BUSY_SHARE && contended(report).is_ok() {
+        return Err(Clear);
     }
     let ran = p.busiest_thread_percent.unwrap_or(0.0);
     let room = server.map_or_else(String::new, |s| format!(", the server's {} of one", percent(s)));
@@ -303,14 +290,13 @@ pub(super) fn saturated(report: &WatchReport) -> Ruling {
     );
     let (how, command) = more_workers(report);
     let more = advice(how, command, "a higher rate, until the server is the limit");
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("busiest_thread_percent", ran)
         .with("busy_share", busy)
         .with("server_percent", server)
         .remedies(vec![more])
         // A thread that ran all the time was kept by nobody.
-        .caused_only_by(vec![FindingId::LocalPortsExhausted])
-        .ruling()
+        .caused_only_by(vec![FindingId::LocalPortsExhausted]))
 }
 
 fn is_python(report: &WatchReport) -> bool {
@@ -331,7 +317,7 @@ fn more_workers(report: &WatchReport) -> (&'static str, &'static str) {
 
 /// sysctl-changed.
 pub(super) fn settings(report: &WatchReport) -> Ruling {
-    let Some(first) = report.settings_changed.first() else { return Ruling::Clear };
+    let first = report.settings_changed.first().ok_or(Clear)?;
     let list: Vec<String> =
         report.settings_changed.iter().map(|c| format!("{} from {} to {} at {}", c.key, c.from, c.to, seconds(c.at_s))).collect();
     let title = format!("{} changed from {} to {} at {}", first.key, first.from, first.to, seconds(first.at_s));
@@ -340,14 +326,14 @@ pub(super) fn settings(report: &WatchReport) -> Ruling {
         list.join("; ")
     );
     let look = advice("see the value now", format!("sysctl {}", first.key), "1 setting with its value");
-    Found::new(title, text).with("changed", list.len() as u64).with("at_s", first.at_s).remedies(vec![look]).ruling()
+    Ok(Found::new(title, text).with("changed", list.len() as u64).with("at_s", first.at_s).remedies(vec![look]))
 }
 
 /// target-forbids-keepalive.
 pub(super) fn not_kept(report: &WatchReport) -> Ruling {
     // Ended while the command ran, not by its end.
     let short = |d: &&Destination| d.peak_cps >= SHORT_CPS && ended(d) >= 10 && ended(d) > 3 * u64::from(d.open_max.max(1));
-    let Some(d) = report.destinations.iter().find(short) else { return Ruling::Clear };
+    let d = report.destinations.iter().find(short).ok_or(Clear)?;
     let who = name(report);
     let title = format!(
         "{}{} connections of {who} to {} ended, with at most {} open at once",
@@ -357,10 +343,10 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
         count(d.open_max.max(1))
     );
     match keeps(report) {
-        Keeps::No => return Ruling::Clear,
-        Keeps::Unknown => return Ruling::Undecided(format!("whether {who} asked to keep its connections: only it knows")),
+        Keeps::No => return Err(Clear),
+        Keeps::Unknown => return undecided(format!("whether {who} asked to keep its connections: only it knows")),
         Keeps::ByDefault => {
-            return Ruling::Undecided(format!("{title}; whether its script asked to keep them, only it knows"));
+            return undecided(format!("{title}; whether its script asked to keep them, only it knows"));
         }
         Keeps::Yes => {}
     }
@@ -377,13 +363,13 @@ pub(super) fn not_kept(report: &WatchReport) -> Ruling {
         .with("closed_by_server", d.closed_by_server)
         .with("open_max", d.open_max);
     let keep = remedies(report, Limit::LocalPorts, FailedCall::Connect, Some(d));
-    found.remedies(keep.into_iter().filter(|r| r.name.as_deref() == Some("keep-alive")).collect()).ruling()
+    Ok(found.remedies(keep.into_iter().filter(|r| r.name.as_deref() == Some("keep-alive")).collect()))
 }
 
 /// target-cpu-saturated.
 pub(super) fn server_full(report: &WatchReport) -> Ruling {
     let full = servers(report).find_map(|(d, s)| s.busiest_thread_percent.filter(|_| has_no_room(s)).map(|p| (d, s, p)));
-    let Some((d, s, ran)) = full else { return Ruling::Clear };
+    let (d, s, ran) = full.ok_or(Clear)?;
     let waits = s.thread_waited_percent.filter(|w| *w >= WAIT_PERCENT);
     let waits = waits.map_or_else(String::new, |w| format!(" and waited {} of the time to run", percent(w)));
     let title = format!("a thread of the server at {} ({}) used {} of a core{waits}", d.destination, s.name, percent(ran));
@@ -395,10 +381,9 @@ pub(super) fn server_full(report: &WatchReport) -> Ruling {
         }
     );
     let profile = advice("see where the server spends its time", format!("perf top -p {}", s.pid), "the busiest functions");
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("busiest_thread_percent", ran)
         .with("pid", s.pid)
         .with("queue_max", s.queue_max)
-        .remedies(vec![profile])
-        .ruling()
+        .remedies(vec![profile]))
 }

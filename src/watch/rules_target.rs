@@ -1,7 +1,7 @@
 //! Rules about the other side: what its kernel queue, its process and the command's output show.
 
 use super::cases::{ended, is_of_server, may_be, name, nobody_listens, remedies, said, servers};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
 use crate::model::address::Address;
 use crate::model::explanation::{Certainty, FailedCall, Limit};
 use crate::model::figures::{count, counted, seconds};
@@ -14,9 +14,7 @@ use crate::remedy::software::longer_backlog;
 /// last is none: nobody wanted to connect any more.
 pub(super) fn gone(report: &WatchReport) -> Ruling {
     let gone = servers(report).find(|(d, s)| !s.listens_at_end && ended(d) + u64::from(d.open_max) > 0);
-    let Some((d, s)) = gone.filter(|_| report.watched.exit_code.is_some() && !report.watched.stopped) else {
-        return Ruling::Clear;
-    };
+    let (d, s) = gone.filter(|_| report.watched.exit_code.is_some() && !report.watched.stopped).ok_or(Clear)?;
     let (refused, resets, open) = (said(report, Limit::Refused).0, said(report, Limit::Reset).0, may_be(report, Limit::Refused));
     let failed = report.kernel.map_or(0, |k| k.refused());
     let counted_by_kernel =
@@ -39,18 +37,18 @@ pub(super) fn gone(report: &WatchReport) -> Ruling {
         format!("Meanwhile {counted_by_kernel}.")
     } else if failed > 0 && !others {
         let whose = if s.failed_outside.is_some() { "the command's" } else { "before it listened, after it ended" };
-        return Ruling::Undecided(format!(
+        return undecided(format!(
             "nothing listened at {} any more at the end, and {counted_by_kernel}: {whose}, or another program's",
             d.destination
         ));
     } else {
-        return Ruling::Clear;
+        return Err(Clear);
     };
     let title = format!("nothing listened at {} any more when the command ended", d.destination);
     let text = format!("Its server, {} (process {}), listened there at first. {why}", s.name, s.pid);
     let look = advice("see why it ended", "journalctl -e", "its last words, where it logs there");
     let found = Found::new(title, text).with("lines", refused).with("attempt_fails", failed).with("pid", s.pid);
-    found.remedies(vec![look]).ruling()
+    Ok(found.remedies(vec![look]))
 }
 
 /// When connects failed, as seen from the server: a listener refuses nobody. `, all of them after ...`, or nothing.
@@ -79,13 +77,9 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
         // An output that leaves it open why connections failed. What the kernel counted is of other programs too.
         let open = may_be(report, Limit::Refused);
         if let Some(d) = nobody_listens(report).filter(|_| failed > 0 && open > 0) {
-            return unanswered(report, d, open);
+            return Ok(unanswered(report, d, open));
         }
-        return if report.kernel.is_none() {
-            Ruling::Undecided("the kernel's counters could not be read".into())
-        } else {
-            Ruling::Clear
-        };
+        return if report.kernel.is_none() { undecided("the kernel's counters could not be read") } else { Err(Clear) };
     }
     let address = first.and_then(|r| r.address.clone()).or_else(|| nobody.map(|d| d.destination.clone()));
     let at = address.as_ref().map_or_else(String::new, |a| format!(" at {a}"));
@@ -112,7 +106,7 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
         }
         Found::new(title, text.to_owned() + &doubt).remedies(see)
     };
-    found.with("lines", lines).with("attempt_fails", failed).ruling()
+    Ok(found.with("lines", lines).with("attempt_fails", failed))
 }
 
 /// Whether an address can only have meant a server outside: in a sandbox, on its loopback, and nothing listens there.
@@ -141,24 +135,24 @@ fn ways_out() -> Vec<Remedy> {
 }
 
 /// Of failures without a reason, while other programs connect too: `open` of them by the output, at a port without a listener.
-fn unanswered(report: &WatchReport, d: &Destination, open: u64) -> Ruling {
+fn unanswered(report: &WatchReport, d: &Destination, open: u64) -> Found {
     let at = &d.destination;
     let title = format!("nothing listens at {at}, and the output counts {}", counted(open, "failed connection"));
     let text = "The output does not say why. No look saw a listener at that port of this host, and a connection to such a port is refused.";
     if is_outside(report, at) {
-        return Found::new(title, own_loopback(at)).with("lines", open).remedies(ways_out()).ruling();
+        return Found::new(title, own_loopback(at)).with("lines", open).remedies(ways_out());
     }
     let see = remedies(report, Limit::Refused, FailedCall::Connect, Some(d));
-    Found::new(title, text.into()).with("lines", open).remedies(see).ruling()
+    Found::new(title, text.into()).with("lines", open).remedies(see)
 }
 
 /// target-backlog-overflow.
 pub(super) fn backlog(report: &WatchReport) -> Ruling {
-    let Some(kernel) = report.kernel else { return Ruling::Undecided("the kernel's counters could not be read".into()) };
+    let Some(kernel) = report.kernel else { return undecided("the kernel's counters could not be read") };
     let drops = kernel.listen_overflows.max(kernel.listen_drops);
     let full = servers(report).find(|(_, s)| s.queue_max > 0 && s.queue_max >= s.queue_limit);
     let only = || Some(servers(report).next()?).filter(|_| servers(report).count() == 1);
-    let Some((d, s)) = full.or_else(only).filter(|_| drops > 0) else { return Ruling::Clear };
+    let (d, s) = full.or_else(only).filter(|_| drops > 0).ok_or(Clear)?;
     let title = format!("the queue of {} overflowed: {} dropped", d.destination, counted(drops, "SYN"));
     // The kernel's limit is the smaller one only where both are equal.
     let most = report.host.sysctls.somaxconn.filter(|most| u64::from(s.queue_limit) < *most);
@@ -175,7 +169,7 @@ pub(super) fn backlog(report: &WatchReport) -> Ruling {
         Found::new(title, text).with("listen_overflows", kernel.listen_overflows).with("listen_drops", kernel.listen_drops);
     let found = found.with("queue_max", s.queue_max).with("queue_limit", s.queue_limit);
     if most.is_none() {
-        return found.remedies(remedies(report, Limit::Backlog, FailedCall::Connect, Some(d))).ruling();
+        return Ok(found.remedies(remedies(report, Limit::Backlog, FailedCall::Connect, Some(d))));
     }
     let port = d.destination.port_number().unwrap_or_default();
     let asks = advice(
@@ -184,7 +178,7 @@ pub(super) fn backlog(report: &WatchReport) -> Ruling {
         "as many connections as it asks for may wait",
     );
     let see = advice("see its queue while the command runs", format!("ss -ltn 'sport = :{port}'"), "Recv-Q waits, Send-Q may");
-    found.remedies(vec![asks, see]).ruling()
+    Ok(found.remedies(vec![asks, see]))
 }
 
 /// target-resets, target-timeouts: what the output says, and nothing seen explains it.
@@ -195,24 +189,24 @@ pub(super) fn resets(report: &WatchReport) -> Ruling {
 /// See [`resets`]; or no SYN to a destination was answered, whatever the output says of it.
 pub(super) fn timeouts(report: &WatchReport) -> Ruling {
     match of_output(report, Limit::TimedOut, "no answer came in time on") {
-        Ruling::Clear => no_syn_answered(report),
+        Err(Clear) => no_syn_answered(report),
         by_output => by_output,
     }
 }
 
 fn no_syn_answered(report: &WatchReport) -> Ruling {
     // A full queue of a server on this host drops SYNs too, and is a finding of its own.
-    let overflows = matches!(backlog(report), Ruling::Finding(_));
+    let overflows = backlog(report).is_ok();
     let silent =
         |d: &&Destination| d.unanswered_max > 0 && d.open_max == 0 && ended(d) == 0 && !(overflows && d.server.is_some());
-    let Some(d) = report.destinations.iter().find(silent) else { return Ruling::Clear };
+    let d = report.destinations.iter().find(silent).ok_or(Clear)?;
     // A connection that lasts a few milliseconds and that the other side closes first leaves nothing for a look to see.
     let Some(kernel) = report.kernel else {
-        return Ruling::Undecided("no look saw an established connection, and the kernel's counters could not be read".into());
+        return undecided("no look saw an established connection, and the kernel's counters could not be read");
     };
     let established = kernel.opened_actively();
     if established > u64::from(d.unanswered_max) {
-        return Ruling::Undecided(format!(
+        return undecided(format!(
             "no look saw a connection to {} established, but the kernel counted {} that did not fail: whether its SYNs were answered is not known",
             d.destination,
             counted(established, "connection")
@@ -230,13 +224,13 @@ fn no_syn_answered(report: &WatchReport) -> Ruling {
         "SYNs without a SYN-ACK: lost, or dropped there",
     );
     let found = Found::new(title, text).with("unanswered_max", d.unanswered_max);
-    found.with("syn_retrans", kernel.syn_retrans).remedies(vec![see]).ruling()
+    Ok(found.with("syn_retrans", kernel.syn_retrans).remedies(vec![see]))
 }
 
 fn of_output(report: &WatchReport, limit: Limit, what: &str) -> Ruling {
-    let (lines, Some(first)) = said(report, limit) else { return Ruling::Clear };
+    let (lines, Some(first)) = said(report, limit) else { return Err(Clear) };
     let title = format!("{what} {}, by the command's output", counted(lines, "connection"));
-    Found::new(title, first.says.clone()).with("lines", lines).remedies(remedies(report, limit, first.call, None)).ruling()
+    Ok(Found::new(title, first.says.clone()).with("lines", lines).remedies(remedies(report, limit, first.call, None)))
 }
 
 /// target-errors: answers with a bad status, where the output counts them.
@@ -244,7 +238,7 @@ pub(super) fn bad_answers(report: &WatchReport) -> Ruling {
     let o = &report.output;
     let n = o.bad_answers;
     if n == 0 {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let of = o.answers.map_or_else(|| counted(n, "answer"), |all| format!("{} of {}", count(n), counted(all, "answer")));
     let how = match (o.bad_status, n) {
@@ -255,7 +249,7 @@ pub(super) fn bad_answers(report: &WatchReport) -> Ruling {
     let see: Vec<Remedy> = vec![advice("see one of them", "curl -v URL", "status, header and body of one answer")];
     let text = "The target was reached and answered; what it answered is its own affair.";
     let found = Found::new(format!("{of} {how}, by the command's output"), text.into()).with("answers", n);
-    found.with("answers_all", o.answers).remedies(see).ruling()
+    Ok(found.with("answers_all", o.answers).remedies(see))
 }
 
 /// How many of the answers were bad.

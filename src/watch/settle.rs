@@ -3,7 +3,7 @@
 use super::cases::{ended, is_of_server, may_be, name};
 use super::rules_target::Bad;
 use super::{refused, rules, rules_target};
-use crate::diagnose::rule::Ruling;
+use crate::diagnose::rule::{NoFinding, Ruling};
 use crate::diagnose::{decision, joined_by_id};
 use crate::model::explanation::Limit;
 use crate::model::facts::KernelCounters;
@@ -46,9 +46,9 @@ pub fn settle(report: &mut WatchReport) {
     let (mut found, mut undecided) = (Vec::new(), Vec::new());
     for (id, check) in RULES {
         match check(report) {
-            Ruling::Finding(f) => found.push((*id, *f)),
-            Ruling::Undecided(missing) => undecided.push(Undecided { id: *id, missing }),
-            Ruling::Clear => {}
+            Ok(f) => found.push((*id, f)),
+            Err(NoFinding::Undecided(missing)) => undecided.push(Undecided { id: *id, missing }),
+            Err(NoFinding::Clear) => {}
         }
     }
     undecided.extend(OF_A_CLIENT_ALONE.iter().map(|id| Undecided { id: *id, missing: ONLY_THE_COMMAND.into() }));

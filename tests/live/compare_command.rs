@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::support::messages;
+
 fn sockbench(dir: &Path, line: &str) -> Output {
     let words = line.split_whitespace();
     Command::new(env!("CARGO_BIN_EXE_sockbench")).current_dir(dir).env("NO_COLOR", "1").args(words).output().unwrap()
@@ -39,8 +41,8 @@ fn a_slower_target_is_found_named_and_judged() {
     let refused = sockbench(dir.path(), "compare before after");
     assert_eq!(code(&refused), Some(2), "{refused:?}");
     assert!(
-        text(&refused.stderr).contains("the second run had --server io-sleep=80ms")
-            && text(&refused.stderr).contains("--across-environments"),
+        messages(&refused).contains("the second run has another plan: --server io-sleep=80ms")
+            && messages(&refused).contains("--across-environments"),
         "{refused:?}"
     );
 
@@ -83,7 +85,7 @@ fn what_cannot_be_compared_says_why_in_one_line() {
     fs::write(dir.path().join("text"), "p95 is fine").unwrap();
     for wrong in ["nothing", "other.json", "text", "short/run.hlog"] {
         let out = sockbench(dir.path(), &format!("compare short {wrong}"));
-        let err = text(&out.stderr);
+        let err = messages(&out);
         assert_eq!((code(&out), err.lines().count(), err.contains("hint: ")), (Some(2), 2, true), "{wrong}: {err}");
     }
     let out = sockbench(dir.path(), "compare short short --threshold p95<5");

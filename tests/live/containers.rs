@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::served::Served;
-use crate::support::{SOCKBENCH, describe, namespaces_work, text};
+use crate::support::{SOCKBENCH, describe, messages, namespaces_work, text};
 use crate::{documents, loud};
 
 /// `script` as root of a user and a mount namespace of its own, then the program with `args`; none where util-linux cannot make
@@ -38,7 +38,7 @@ const NO_PROC: &str = "mount -t tmpfs none /proc";
 
 /// Ends with 3, one line that says `why`, and a hint that says `what`; nothing on stdout.
 fn refuses(out: &Output, why: &str, what: &str) {
-    let err = text(&out.stderr);
+    let err = messages(out);
     let lines: Vec<&str> = err.lines().collect();
     assert_eq!(out.status.code(), Some(3), "{}", describe(out));
     assert!(text(&out.stdout).is_empty(), "{}", describe(out));

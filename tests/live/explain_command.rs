@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::facts;
+use crate::support::messages;
 use assert_cmd::Command;
 use serde_json::Value;
 
@@ -177,7 +178,7 @@ fn answers_without_a_failed_connection_are_answered() {
         assert!(e["readings"].as_array().is_some_and(Vec::is_empty) && e["answer"].is_string(), "{text}: {e}");
     }
     let out = explain(&["-"]).write_stdin("> request count   1048 (OK=944    KO=104   )\n").assert().code(1);
-    let err = String::from_utf8(out.get_output().stderr.clone()).unwrap();
+    let err = messages(out.get_output());
     assert!(err.lines().count() == 1 && err.contains("does not say why"), "{err}");
 }
 
@@ -250,8 +251,8 @@ fn each_of_locusts_files_is_read() {
         )
     };
     let said = |name: &str| {
-        let out = explain(&[&file(name)]).assert().code(1).get_output().stderr.clone();
-        String::from_utf8(out).unwrap()
+        let out = explain(&[&file(name)]).assert().code(1);
+        messages(out.get_output())
     };
     std::fs::write(file("a_stats.csv"), stats(7)).unwrap();
     assert!(said("a_stats.csv").contains("counts 7 failed of 100 requests") && said("a_stats.csv").contains("_failures.csv"));

@@ -10,7 +10,7 @@ use sockbench::testing::model::time::Stamp;
 use sockbench::testing::sys::clock::Clock;
 
 use crate::loud;
-use crate::support::SOCKBENCH;
+use crate::support::{SOCKBENCH, messages};
 use crate::until::{PATIENCE, until};
 
 /// A run with the page on a free port.
@@ -126,7 +126,7 @@ fn mistakes_are_found_before_the_run() {
         (vec!["--otlp", "http://127.0.0.1:1", "--sandbox"], "no way out", "/metrics"),
     ] {
         let out = Command::new(SOCKBENCH).arg("load").args(&flags).output().unwrap();
-        let err = String::from_utf8(out.stderr).unwrap();
+        let err = messages(&out);
         assert!(out.status.code() == Some(2) && err.contains(says) && err.contains(hint), "{flags:?}: {err}");
     }
 }
@@ -252,7 +252,7 @@ fn a_collector_that_fails_is_counted_and_holds_nobody() {
             ])
             .output()
             .unwrap();
-        let err = String::from_utf8(out.stderr).unwrap();
+        let err = messages(&out);
         assert!(out.status.success() && err.contains(says) && err.lines().count() == 1, "{addr}: {err}");
         assert!(clock.now().since(Stamp::ZERO) < Duration::from_secs(15), "{addr}");
     }

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::process::{Command, Output};
 
+use crate::support::messages;
+
 /// A short run against sockbench's own server that is ready at once.
 const SHORT: &[&str] =
     &["load", "-n", "20", "-c", "2", "--mix", "/health", "--server", "cpu-iterations=1", "--server", "io-workers=2"];
@@ -18,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn last_lines(out: &Output) -> (String, String) {
-    let err = text(&out.stderr);
+    let err = messages(out);
     let mut lines = err.lines().rev().map(str::to_owned);
     let hint = lines.next().unwrap_or_default();
     (lines.next().unwrap_or_default(), hint)

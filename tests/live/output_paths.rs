@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::support::{describe, namespaces_work, text};
+use crate::support::{describe, messages, namespaces_work, text};
 use crate::until::until;
 
 /// Known before the run.
@@ -87,7 +87,7 @@ fn contents(dir: &Path) -> Vec<(PathBuf, String)> {
 
 /// `sockbench: MESSAGE` and the hint, the last lines of stderr.
 fn last_lines(out: &Output) -> (String, String) {
-    let err = text(&out.stderr);
+    let err = messages(out);
     let mut lines = err.lines().rev().map(str::to_owned);
     let hint = lines.next().unwrap_or_default();
     (lines.next().unwrap_or_default(), hint)
@@ -143,7 +143,7 @@ fn what_can_be_known_is_found_before_the_run() {
     let before = contents(places.path());
     for line in lines {
         let out = places.run(&line);
-        let err = text(&out.stderr);
+        let err = messages(&out);
         assert_eq!(out.status.code(), USAGE, "{line}: {err}");
         assert!(out.stdout.is_empty(), "{line}: {}", text(&out.stdout));
         let lines: Vec<&str> = err.lines().collect();

@@ -1,6 +1,6 @@
 //! `sockbench sandbox`: settings inside, the host untouched, refusals with their reason and exit code.
 
-use crate::support::{self, describe, here, namespaces_work, sandbox, text};
+use crate::support::{self, describe, here, messages, namespaces_work, sandbox, text};
 
 fn host(key: &str) -> String {
     std::fs::read_to_string(format!("/proc/sys/net/ipv4/{key}")).unwrap()
@@ -52,7 +52,7 @@ fn refused_keys_end_with_3_and_one_line_with_a_hint() {
         ("net.ipv4.tcp_tw_reuse=7", "the kernel refuses this value"),
     ] {
         let out = sandbox(&["--sysctl", setting], &["echo", "ran"]).output().unwrap();
-        let err = text(&out.stderr);
+        let err = messages(&out);
         assert_eq!(out.status.code(), Some(3), "{setting}: {}", describe(&out));
         assert!(err.contains(says), "{setting}: {err}");
         assert_eq!(err.lines().count(), 2, "one line and a hint: {err}");
@@ -84,7 +84,7 @@ fn where_namespaces_are_forbidden_the_setting_is_named() {
     let script = format!("echo 0 > /proc/sys/user/max_user_namespaces && exec {} sandbox -- true", support::SOCKBENCH);
     let out = sandbox(&[], &["sh", "-c", &script]).output().unwrap();
     assert_eq!(out.status.code(), Some(3), "{}", describe(&out));
-    assert!(text(&out.stderr).contains("user.max_user_namespaces is 0"), "{}", describe(&out));
+    assert!(messages(&out).contains("user.max_user_namespaces is 0"), "{}", describe(&out));
     assert!(text(&out.stderr).contains("hint: "));
 }
 
@@ -98,5 +98,5 @@ fn where_namespaces_are_forbidden_the_setting_is_named_and_nothing_predicted() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_sockbench")).arg("rehearse").output().expect("it starts");
     assert_eq!(out.status.code(), Some(3), "{}", support::describe(&out));
     assert_eq!(support::text(&out.stdout), "", "no prediction that is not measured");
-    assert!(support::text(&out.stderr).contains("user.max_user_namespaces is 0"), "{}", support::describe(&out));
+    assert!(support::messages(&out).contains("user.max_user_namespaces is 0"), "{}", support::describe(&out));
 }

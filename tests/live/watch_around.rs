@@ -12,7 +12,7 @@ use nix::pty::{Winsize, openpty};
 use rustix::termios::tcsetwinsize;
 use serde_json::Value;
 
-use crate::support::{SOCKBENCH, describe, namespaces_work, sandbox, text};
+use crate::support::{SOCKBENCH, describe, messages, namespaces_work, sandbox, text};
 use crate::until::until;
 use crate::watch_command::{document, lives, watch};
 use crate::{documents, followers, loud};
@@ -211,7 +211,7 @@ fn a_command_that_is_not_read_is_said_to_be() {
 #[test]
 fn what_watching_cannot_find_is_no_reason_to_fail() {
     let out = watch(&["--fail-on", "target-hangs"], &["true"]).output().unwrap();
-    let err = text(&out.stderr);
+    let err = messages(&out);
     assert!(out.status.code() == Some(2) && err.contains("nothing that watching can find"), "{}", describe(&out));
     assert!(err.contains("local-ports-exhausted") && !err.contains("FINDINGS.md"), "{err}");
 }

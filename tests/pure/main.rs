@@ -22,3 +22,4 @@ mod simulated;
 mod snapshot;
 #[path = "../../fuzz/targets.rs"]
 mod targets;
+mod widths;

@@ -1,4 +1,4 @@
-//! What a person gets wrong is one line and a hint, before anything is made or started. The words are snapshots.
+//! What a person gets wrong is one message and a hint, in lines of 80 columns, before anything is made or started. The words are snapshots.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,12 @@ fn say(name: &str, dir: &Path, lines: &[(&str, i32)]) {
         let err = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(*code), "{line}: {err}");
         assert!(out.stdout.is_empty(), "{line}: {}", String::from_utf8_lossy(&out.stdout));
-        let (message, hint) = err.split_once('\n').unwrap();
+        for line in err.lines() {
+            assert!(line.chars().count() <= 80 || line.split_whitespace().count() == 1, "{line}: more than 80 columns");
+        }
+        // Further lines of a message begin under its words.
+        let paragraphs = err.replace("\n  ", " ");
+        let (message, hint) = paragraphs.split_once('\n').unwrap();
         assert!(message.starts_with("sockbench: "), "{line}: {err}");
         // What the environment refuses may leave nothing to do but to read why.
         let is_hint = hint.starts_with("hint: ") && hint.lines().count() == 1;

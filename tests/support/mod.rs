@@ -141,6 +141,11 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Messages on stderr, a line for each: their further lines begin under their words.
+pub(crate) fn messages(out: &Output) -> String {
+    text(&out.stderr).replace("\n  ", " ")
+}
+
 /// One line for an assertion message.
 pub(crate) fn describe(out: &Output) -> String {
     format!("{}\nstdout: {}\nstderr: {}", out.status, text(&out.stdout), text(&out.stderr))

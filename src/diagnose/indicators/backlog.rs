@@ -1,7 +1,7 @@
 //! The target's queue of connections that wait for accept(): whether SYNs were dropped.
 
-use super::Seen;
 use super::rows::{Kind, Rows};
+use super::{NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::{HELD_UP_MS, SYN_RETRIES};
 use crate::model::result::{Connects, RunResult};
 
@@ -64,17 +64,15 @@ pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {
     let clustered = cluster >= SYN_RETRIES && counted != Some(0);
     if dropped.unwrap_or(0) > 0 || clustered {
         let limit = run.series.iter().find_map(|p| p.accept_queue_limit);
-        return Seen::Yes(Overflow { dropped: dropped.filter(|n| *n > 0), retried, near_1s, near_3s, given_up, limit });
+        return Ok(Overflow { dropped: dropped.filter(|n| *n > 0), retried, near_1s, near_3s, given_up, limit });
     }
     match (dropped, run.totals.connects) {
-        (None, _) if given_up > 0 => {
-            Seen::Unknown("connects timed out, and the target's ListenOverflows cannot be read from here".into())
-        }
+        (None, _) if given_up > 0 => undecided("connects timed out, and the target's ListenOverflows cannot be read from here"),
         // Nothing was established and nothing was waited for: no queue had a part in it.
         (None, None) if run.totals.connections_opened > 0 => {
-            Seen::Unknown("neither ListenOverflows nor the durations of connection set-ups are known".into())
+            undecided("neither ListenOverflows nor the durations of connection set-ups are known")
         }
-        _ => Seen::No,
+        _ => Err(Clear),
     }
 }
 

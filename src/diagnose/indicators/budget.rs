@@ -1,7 +1,7 @@
 //! How much of the port budget a run used, by source address where each has a pool of its own.
 
 use super::ports::wearing_within;
-use super::{Indicators, Seen};
+use super::{Indicators, NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
 use crate::model::budget::{Budget, LINUX_HOLD_S};
 use crate::model::result::{Holder, Ports, RunResult};
@@ -27,18 +27,18 @@ pub(super) fn high_budget(run: &RunResult, seen: &Indicators) -> Seen<HighBudget
     let figures = &seen.ports;
     if figures.exhausted > 0 || figures.busy > 0 {
         // Said by local-ports-exhausted or local-port-busy: "no port was missing yet" would not be true.
-        return Seen::No;
+        return Err(Clear);
     }
     if figures.closed_by_client <= 0.5 && run.plan.is_short_lived() {
-        return Seen::No;
+        return Err(Clear);
     }
     let Some(budget) = figures.budget else {
         return match (run.totals.connections_opened, figures.pool) {
-            (0, _) => Seen::No,
+            (0, _) => Err(Clear),
             // Kept connections take a port each: they cannot use up a pool that nobody knows of.
-            _ if figures.wearing_cps <= 0.0 && figures.pool.is_none_or(|p| p > run.plan.users) => Seen::No,
-            (_, None) => Seen::Unknown("the pool of source ports to the destination was not observed".into()),
-            (_, Some(_)) => Seen::Unknown("T for this destination could not be read".into()),
+            _ if figures.wearing_cps <= 0.0 && figures.pool.is_none_or(|p| p > run.plan.users) => Err(Clear),
+            (_, None) => undecided("the pool of source ports to the destination was not observed"),
+            (_, Some(_)) => undecided("T for this destination could not be read"),
         };
     };
     let all = if run.ports_all.len() > 1 {
@@ -47,7 +47,7 @@ pub(super) fn high_budget(run: &RunResult, seen: &Indicators) -> Seen<HighBudget
         vec![of_run(run, seen, budget)]
     };
     let high = |b: &HighBudget| !b.budget.hold.is_zero() && b.budget.pool > 0 && (b.share > BUDGET_HIGH_SHARE || b.too_short);
-    all.into_iter().filter(high).max_by(|a, b| a.share.total_cmp(&b.share)).map_or(Seen::No, Seen::Yes)
+    all.into_iter().filter(high).max_by(|a, b| a.share.total_cmp(&b.share)).ok_or(Clear)
 }
 
 fn of_run(run: &RunResult, seen: &Indicators, budget: Budget) -> HighBudget {

@@ -1,6 +1,6 @@
 //! The client as the limit: a worker without CPU to spare, or a schedule that it could not keep.
 
-use super::{Indicators, Seen};
+use super::{Indicators, NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::{
     BUSY_WORKER_SHARE, FALL_SHORT_SHARE, LATE_REQUESTS, LATE_SAMPLE, LATE_STALL_S, LATENESS_MS, RAN_PERCENT, SATURATED_SECONDS,
     SATURATED_SHARE,
@@ -34,30 +34,30 @@ impl Saturated {
 pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     let hurried = is_hurried(run, seen);
     // Where threads wait for a core that others have, or stalled, they are late for that: host-contended, client-stalled.
-    let late_ms = lateness(run, seen, hurried).filter(|_| !seen.contention.is_yes() && !seen.client_stalls.is_yes());
+    let late_ms = lateness(run, seen, hurried).filter(|_| seen.contention.is_err() && seen.client_stalls.is_err());
     let ran_all = |p: &SeriesPoint| p.client_busiest_percent.is_some_and(|ran| ran >= RAN_PERCENT);
     let never_idle = run.series.iter().filter(|p| p.is_client_full() == Some(true) && !ran_all(p)).count() as u32;
-    let of = |seconds, measured, for_long| Seen::Yes(Saturated { seconds, never_idle, measured, for_long, late_ms, hurried });
+    let of = |seconds, measured, for_long| Ok(Saturated { seconds, never_idle, measured, for_long, late_ms, hurried });
     if run.plan.busy_poll {
         return match late_ms {
             Some(_) => of(0, 0, false),
-            None => Seen::Unknown("with --busy-poll a thread uses its whole core, with work or without".into()),
+            None => undecided("with --busy-poll a thread uses its whole core, with work or without"),
         };
     }
     let Some((seconds, measured)) = full_seconds(run) else {
         return match late_ms {
             Some(_) => of(0, 0, false),
-            None if had_time(run, seen) => Seen::No,
-            None => Seen::Unknown("the CPU of the client's threads was not measured".into()),
+            None if had_time(run, seen) => Err(Clear),
+            None => undecided("the CPU of the client's threads was not measured"),
         };
     };
     let enough = measured >= SATURATED_SECONDS;
     let for_long = enough && f64::from(seconds) > SATURATED_SHARE * f64::from(measured);
     match (for_long || late_ms.is_some(), enough) {
         (true, _) => of(seconds, measured, for_long),
-        (false, true) => Seen::No,
-        (false, false) if had_time(run, seen) => Seen::No,
-        (false, false) => Seen::Unknown(format!("the CPU of the client's threads was measured for {measured} s only")),
+        (false, true) => Err(Clear),
+        (false, false) if had_time(run, seen) => Err(Clear),
+        (false, false) => undecided(format!("the CPU of the client's threads was measured for {measured} s only")),
     }
 }
 

@@ -4,7 +4,7 @@
 //! by second. Below the first level it is silent. From there on it is a line that asks for care. Only where it spoils the
 //! figures can it be the headline, and only where nothing else explains the run.
 
-use super::Seen;
+use super::{NoFinding::Clear, Seen, undecided};
 use crate::diagnose::caveat::is_try;
 use crate::diagnose::thresholds::{
     FALL_SHORT_SHARE, OTHERS_PERCENT, THROTTLED_SHARE, WAIT_PERCENT, WAIT_SECONDS, WAIT_SECONDS_SHARE, WAIT_SPOILS_PERCENT,
@@ -49,7 +49,7 @@ pub(in crate::diagnose) struct Contention {
 
 pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
     if is_try(run) && run.duration_s < WAIT_SECONDS {
-        return Seen::Unknown("one request does not last long enough to tell how threads wait for a core".into());
+        return undecided("one request does not last long enough to tell how threads wait for a core");
     }
     let by_quota = [
         (Waiter::Client, run.resources.client.throttling),
@@ -59,7 +59,7 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
         if let Some(quota) = throttling.filter(is_tight) {
             let waits = Waits::of(run, who);
             let (seconds, measured, wait_percent) = waits.map_or((0, 0, 0.0), |w| (w.high.len(), w.measured, w.mean));
-            return Seen::Yes(Contention {
+            return Ok(Contention {
                 who,
                 reason: Reason::Quota(quota),
                 seconds,
@@ -72,10 +72,10 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
     }
     let client = Waits::of(run, Waiter::Client);
     let Some(known) = client.as_ref() else {
-        return Seen::Unknown("how long this program's threads waited for a core was not measured".into());
+        return undecided("how long this program's threads waited for a core was not measured");
     };
     if known.measured_s < WAIT_SECONDS && known.is_much(WAIT_PERCENT) {
-        return Seen::Unknown(format!("waiting for a core was measured for {} only", seconds(known.measured_s)));
+        return undecided(format!("waiting for a core was measured for {} only", seconds(known.measured_s)));
     }
     let mut unexplained = false;
     let mut waiting: Vec<Waits<'_>> =
@@ -84,7 +84,7 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
     for waits in waiting {
         match waits.others_percent(run) {
             Some(others) if others >= OTHERS_PERCENT => {
-                return Seen::Yes(Contention {
+                return Ok(Contention {
                     who: waits.who,
                     reason: Reason::Others(others),
                     seconds: waits.high.len(),
@@ -100,9 +100,9 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
         }
     }
     if unexplained {
-        return Seen::Unknown("threads waited for a core, and who had the cores was not measured".into());
+        return undecided("threads waited for a core, and who had the cores was not measured");
     }
-    Seen::No
+    Err(Clear)
 }
 
 /// Other programs took from the target what it would have on a free machine.

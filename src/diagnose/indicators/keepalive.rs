@@ -1,7 +1,7 @@
 //! Connections that the target does not keep: in the whole run, or from a moment in mid-run on.
 
 use super::rows::Rows;
-use super::{Indicators, Seen};
+use super::{Indicators, NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::{FORBIDS_ANSWERS, FORBIDS_SECONDS, FORBIDS_SHARE};
 use crate::model::figures::counted;
 use crate::model::outcome::{Call, Cause, ECONNRESET, EPIPE, Failure, ProtocolFault};
@@ -35,25 +35,25 @@ pub(in crate::diagnose) struct NotKept {
 
 pub(super) fn not_kept(run: &RunResult, seen: &Indicators) -> Seen<NotKept> {
     if !run.plan.keepalive {
-        return Seen::No;
+        return Err(Clear);
     }
     // A broken answer ends its connection for another reason, and so does an end without an answer.
     let answers = run.totals.requests.saturating_sub(run.count_errors(|e| !e.local && e.call != Call::Http));
     if answers == 0 {
-        return Seen::No;
+        return Err(Clear);
     }
     if answers < FORBIDS_ANSWERS {
-        return Seen::Unknown(format!("only {} came: too few to decide", counted(answers, "answer")));
+        return undecided(format!("only {} came: too few to decide", counted(answers, "answer")));
     }
     let (announced, ended) = ends(run, answers);
     let share = ended as f64 / answers as f64;
     let part = later_part(run);
     if share < FORBIDS_SHARE && part.is_none() {
-        return Seen::No;
+        return Err(Clear);
     }
     // Where the target is gone, connections are made again and again for another reason.
     if share < FORBIDS_SHARE && seen.gone.is_some() {
-        return Seen::No;
+        return Err(Clear);
     }
     let ending = match (announced.saturating_mul(2) >= ended, run.closes.reset > run.closes.server) {
         (true, _) => Ending::Announced,
@@ -62,7 +62,7 @@ pub(super) fn not_kept(run: &RunResult, seen: &Indicators) -> Seen<NotKept> {
         (false, false) => Ending::Fin,
     };
     let whole = NotKept { answers, share, ending, since_s: None };
-    Seen::Yes(part.map_or(whole, |part| NotKept {
+    Ok(part.map_or(whole, |part| NotKept {
         answers: part.answers,
         share: part.connects as f64 / part.answers.max(1) as f64,
         since_s: Some(part.since_s),

@@ -36,34 +36,28 @@ pub(super) use refusing::Refusing;
 pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
 pub(super) use stalls::{Hang, Stalls, Still, TargetStall, no_way_back, stalls_cover};
 pub(super) use target::{CpuLimit, Full};
+pub(crate) use turns::Form;
 pub(super) use turns::{Turn, part_of};
 
 use crate::model::result::{RunResult, Shortfall};
-use crate::remedy::{Situation, TargetEnds};
+use crate::remedy::Situation;
 
-/// Whether something was found in a run.
+/// Why there is no finding.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Seen<T> {
-    /// it is there
-    Yes(T),
-    /// looked, and it is not there
-    No,
+pub enum NoFinding {
+    /// looked, and it is not so
+    Clear,
     /// cannot be decided: what is missing
-    Unknown(String),
+    Undecided(String),
 }
 
-impl<T> Seen<T> {
-    pub(super) const fn yes(&self) -> Option<&T> {
-        match self {
-            Self::Yes(what) => Some(what),
-            Self::No | Self::Unknown(_) => None,
-        }
-    }
-
-    pub(super) const fn is_yes(&self) -> bool {
-        self.yes().is_some()
-    }
+/// It cannot be decided, because this is missing.
+pub(crate) fn undecided<T>(missing: impl Into<String>) -> Result<T, NoFinding> {
+    Err(NoFinding::Undecided(missing.into()))
 }
+
+/// What was found in a run; or that it is not there, or cannot be decided.
+pub(super) type Seen<T> = Result<T, NoFinding>;
 
 /// What was read off one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,16 +127,16 @@ impl Indicators {
             hang: stalls::hang(run),
             places: None,
             client_stalls: stalls::client_stalls(run),
-            target_stall: Seen::No,
+            target_stall: Err(NoFinding::Clear),
             contention: contention::contention(run),
-            not_kept: Seen::No,
-            high_budget: Seen::No,
+            not_kept: Err(NoFinding::Clear),
+            high_budget: Err(NoFinding::Clear),
             overflow: backlog::overflow(run),
             retried: backlog::retried(run),
-            saturated: Seen::No,
-            queue: Seen::No,
-            cpu: Seen::No,
-            own_pace: Seen::No,
+            saturated: Err(NoFinding::Clear),
+            queue: Err(NoFinding::Clear),
+            cpu: Err(NoFinding::Clear),
+            own_pace: Err(NoFinding::Clear),
         };
         // Each of these looks at those before it.
         seen.places = places::places(run, &seen);
@@ -159,10 +153,10 @@ impl Indicators {
     /// Something stalled, went away or was starved: rates and latencies say nothing of the users' pace or of a queue.
     pub(super) const fn is_disturbed(&self) -> bool {
         self.gone.is_some()
-            || self.hang.is_yes()
-            || self.client_stalls.is_yes()
-            || self.target_stall.is_yes()
-            || self.contention.is_yes()
+            || self.hang.is_ok()
+            || self.client_stalls.is_ok()
+            || self.target_stall.is_ok()
+            || self.contention.is_ok()
     }
 
     /// Requests at the target at the same time, by Little's law.
@@ -178,13 +172,12 @@ impl Indicators {
 
     /// What remedies must know of the run.
     pub(super) fn situation<'a>(&self, run: &'a RunResult) -> Situation<'a> {
-        let ends = if self.not_kept.is_yes() { TargetEnds::Most } else { TargetEnds::Few };
         Situation {
             run,
             pool: self.ports.pool,
             hold_s: self.ports.hold.as_ref().map(|h| h.seconds),
             wanted_cps: if run.plan.is_open_loop() { run.plan.rate } else { ports::wanted_cps(run) },
-            ends,
+            ends_most: self.not_kept.is_ok(),
         }
     }
 }

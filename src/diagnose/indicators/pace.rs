@@ -1,6 +1,6 @@
 //! The closed loop: whether the users' own pace, and nothing else, sets the rate.
 
-use super::{Indicators, Seen};
+use super::{Indicators, NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::{CLOSED_LOOP_NEAR, FEW_FAILURES};
 use crate::model::result::RunResult;
 
@@ -13,32 +13,30 @@ pub(in crate::diagnose) struct OwnPace {
 
 pub(super) fn own_pace(run: &RunResult, seen: &Indicators) -> Seen<OwnPace> {
     if run.plan.is_open_loop() || run.plan.think.max.is_zero() {
-        return Seen::No;
+        return Err(Clear);
     }
     let (Some(response_s), Some(predicted_rps)) = (seen.response_s, seen.closed_loop_rps(run)) else {
-        return Seen::Unknown("nothing was answered".into());
+        return undecided("nothing was answered");
     };
     if run.totals.steady.is_none() && run.plan.ramp().as_secs_f64() > 0.1 * seen.duration_s {
-        return Seen::Unknown("the run ended before all users had been started for long".into());
+        return undecided("the run ended before all users had been started for long");
     }
     if seen.is_disturbed() {
-        return Seen::No;
+        return Err(Clear);
     }
     let near = (seen.steady_rps - predicted_rps).abs() <= CLOSED_LOOP_NEAR * predicted_rps;
     if !near || response_s > seen.think_s || seen.failed_share > FEW_FAILURES {
-        return Seen::No;
+        return Err(Clear);
     }
     // users / (think + response) is the rate of a full target too, whose queue is in the response: then it is the limit.
-    if seen.queue.is_yes() || seen.cpu.is_yes() {
-        return Seen::No;
+    if seen.queue.is_ok() || seen.cpu.is_ok() {
+        return Err(Clear);
     }
     match waited_s(run) {
-        Some(waited) if waited <= CLOSED_LOOP_NEAR * (seen.think_s + response_s) => {
-            Seen::Yes(OwnPace { response_s, predicted_rps })
-        }
-        _ if told_queue_s(run).is_some() => Seen::No,
-        _ => Seen::Unknown(
-            "answers vary, and without Server-Timing a queue at the target cannot be distinguished from work that varies".into(),
+        Some(waited) if waited <= CLOSED_LOOP_NEAR * (seen.think_s + response_s) => Ok(OwnPace { response_s, predicted_rps }),
+        _ if told_queue_s(run).is_some() => Err(Clear),
+        _ => undecided(
+            "answers vary, and without Server-Timing a queue at the target cannot be distinguished from work that varies",
         ),
     }
 }

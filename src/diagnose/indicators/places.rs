@@ -35,7 +35,7 @@ impl Places {
 
 /// None where a connection that was served hangs too: then it is the requests, and not the places.
 pub(super) fn places(run: &RunResult, seen: &Indicators) -> Option<Places> {
-    let hang = seen.hang.yes().filter(|hang| run.plan.keepalive && hang.rps_before.is_none())?;
+    let hang = seen.hang.as_ref().ok().filter(|hang| run.plan.keepalive && hang.rps_before.is_none())?;
     let f = run.totals.in_flight?;
     let late = Rows::kind(run, Kind::AnswerTimeout);
     let is_first = |cause| cause == Cause::TimedOut(Phase::Waiting);

@@ -1,6 +1,6 @@
 //! Requests that wait at the target: by its own timing, with a load that grew, or longer and longer at a constant one.
 
-use super::{Indicators, Seen};
+use super::{Indicators, NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::{
     FLAT_THROUGHPUT, GROWN_LATENCY, GROWN_USERS, GROWTH_SECONDS, LEAK_SECONDS, LEAK_TIMES, QUEUE_MS, QUEUE_REQUESTS,
 };
@@ -44,20 +44,20 @@ pub(super) fn queue(run: &RunResult, seen: &Indicators) -> Seen<Queue> {
         .collect();
     let worst = reported.iter().filter(|(_, queue, work)| *queue >= QUEUE_MS && queue > work).max_by(|a, b| a.1.total_cmp(&b.1));
     if let Some(&(endpoint, queue_ms, work_ms)) = worst {
-        return Seen::Yes(Queue::Reported { endpoint, queue_ms, work_ms });
+        return Ok(Queue::Reported { endpoint, queue_ms, work_ms });
     }
     // A client that is saturated, starved or stalled queues too.
-    let is_spoilt = seen.saturated.is_yes() || seen.is_disturbed();
+    let is_spoilt = seen.saturated.is_ok() || seen.is_disturbed();
     let growth = seen.growth.filter(|g| reported.is_empty() && !is_spoilt && is_flat(g));
     let leak = leak(run).filter(|_| !is_spoilt);
     match (growth, leak) {
-        (Some(growth), _) => Seen::Yes(Queue::Rising(growth)),
-        (None, Some(leak)) => Seen::Yes(Queue::Leak(leak)),
+        (Some(growth), _) => Ok(Queue::Rising(growth)),
+        (None, Some(leak)) => Ok(Queue::Leak(leak)),
         // Timings that show no queue have the last word.
         (None, None) if reported.is_empty() && seen.growth.is_none() && !is_spoilt && is_pushed(run, seen) => {
-            Seen::Unknown("the target sends no Server-Timing, and the load never grew enough to compare".into())
+            undecided("the target sends no Server-Timing, and the load never grew enough to compare")
         }
-        (None, None) => Seen::No,
+        (None, None) => Err(Clear),
     }
 }
 

@@ -19,6 +19,19 @@ pub(in crate::diagnose) enum Refusing {
     ToTheEnd,
 }
 
+impl Refusing {
+    /// The word of the evidence.
+    pub(in crate::diagnose) const fn word(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::AtFirst(_) => "at-first",
+            Self::ForAWhile => "for-a-while",
+            Self::NowAndThen => "now-and-then",
+            Self::ToTheEnd => "to-the-end",
+        }
+    }
+}
+
 /// None where nothing was refused.
 pub(super) fn refusing(run: &RunResult) -> Option<Refusing> {
     let rows = Rows::are(run, Kind::is_refused);

@@ -1,9 +1,10 @@
 //! What stalled: requests that got no answer, the client itself, the target.
 
 use super::rows::{Kind, Rows, stop_s};
-use super::{Indicators, Seen};
+use super::{Indicators, NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::{
-    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES, STALL_WAIT_PERCENT,
+    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_HOST_PERCENT, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES,
+    STALL_WAIT_PERCENT,
 };
 use crate::model::figures::seconds;
 use crate::model::outcome::{Cause, Phase};
@@ -53,9 +54,9 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
     if timed_out == 0 && overdue.is_none() {
         return match t.in_flight {
             None if t.cut > 0 => {
-                Seen::Unknown(format!("how long the {} requests in flight at the end had waited was not recorded", t.cut))
+                undecided(format!("how long the {} requests in flight at the end had waited was not recorded", t.cut))
             }
-            _ => Seen::No,
+            _ => Err(Clear),
         };
     }
     let in_flight = overdue.map_or(0, |f| f.overdue);
@@ -67,7 +68,7 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
     };
     let since = overdue.and_then(|f| f.oldest_sent_s).unwrap_or(f64::INFINITY).min(first_s);
     if let Some(why) = no_way_back(run, since) {
-        return Seen::Unknown(why);
+        return undecided(why);
     }
     let silent = run.totals.silences.iter().flatten().find_map(|s| lasts_until(s, run.duration_s));
     // Answers that came after the first of them was sent belong to no part before.
@@ -83,7 +84,7 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
         let ended_s = [run.duration_s - stop_s(run); 2];
         stalls_cover(run, ended_s, f.waited_max_ms / 1000.0 - stop_s(run))
     });
-    Seen::Yes(Hang {
+    Ok(Hang {
         is_own_stall: by_timeout && by_end,
         rps_before: rps_before.filter(|_| slowest_ms.is_some()),
         in_flight,
@@ -150,10 +151,10 @@ impl Stalls {
 
 pub(super) fn client_stalls(run: &RunResult) -> Seen<Stalls> {
     let Some(all) = run.resources.client.stalls.as_ref() else {
-        return Seen::Unknown("whether this program's own threads stalled was not recorded".into());
+        return undecided("whether this program's own threads stalled was not recorded");
     };
     let long: Vec<Stretch> = all.iter().copied().filter(|s| s.length_s() >= CLIENT_STALL_S).collect();
-    Stalls::of(&long).map_or(Seen::No, Seen::Yes)
+    Stalls::of(&long).ok_or(Clear)
 }
 
 /// Whether this program stalled for at least [`STALL_SHARED`] of each wait that ended from `first_s` to `last_s`, so that
@@ -190,6 +191,8 @@ pub(in crate::diagnose) enum Still {
     TargetBusy,
     /// threads waited for a core
     Host,
+    /// the target's process used no CPU, and the machine had none idle
+    HostFull,
     /// the target's process cannot be seen from here
     Unseen,
 }
@@ -204,26 +207,26 @@ pub(in crate::diagnose) struct TargetStall {
 }
 
 pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetStall> {
-    let Some(l) = run.totals.service_latency_ms.or(run.totals.latency_ms) else { return Seen::No };
+    let l = run.totals.service_latency_ms.or(run.totals.latency_ms).ok_or(Clear)?;
     let Some(silences) = run.totals.silences.as_ref() else {
         return match seen.duration_s {
-            short if short < STALL_S => Seen::No,
-            _ => Seen::Unknown("stretches without an answer were not recorded".into()),
+            short if short < STALL_S => Err(Clear),
+            _ => undecided("stretches without an answer were not recorded"),
         };
     };
     let shortest = STALL_S.max(STALL_TIMES * l.p75 / 1000.0);
     // One that lasts to the end may be a hang, or a target that is gone; where connections are still being made, it is
     // those that wait.
     let connecting = run.totals.in_flight.is_none_or(|f| f.connecting > 0);
-    let is_other = seen.hang.is_yes() || seen.gone.is_some() || connecting || cut_off_s(run).is_some();
+    let is_other = seen.hang.is_ok() || seen.gone.is_some() || connecting || cut_off_s(run).is_some();
     let ended = |s: &&Silence| !is_other || lasts_until(s, seen.duration_s).is_none();
     let own = run.resources.client.stalls.as_deref().unwrap_or(&[]);
     let of_client = |s: &Silence| own.iter().map(|o| s.stretch.shared_s(o)).sum::<f64>() >= STALL_SHARED * s.stretch.length_s();
     // Where every request in flight hangs, nothing is answered until the timeout ends them: target-hangs says so.
     let timeout_s = run.plan.timeout.as_secs_f64();
-    let hung = |s: &Silence| seen.hang.is_yes() && s.stretch.length_s() >= HUNG_SHARE * timeout_s;
+    let hung = |s: &Silence| seen.hang.is_ok() && s.stretch.length_s() >= HUNG_SHARE * timeout_s;
     // Users whose SYN was lost wait for its retry, and for no answer.
-    let slow_connects = seen.overflow.yes().map(|o| o.retried).or(seen.retried).map_or(0.0, |r| r.longest_ms / 1000.0);
+    let slow_connects = seen.overflow.as_ref().ok().map(|o| o.retried).or(seen.retried).map_or(0.0, |r| r.longest_ms / 1000.0);
     // What a run's stop adds to the last one is not the target's.
     let length_s = |s: &Silence| s.stretch.length_s() - lasts_until(s, seen.duration_s).map_or(0.0, |_| stop_s(run));
     let long: Vec<&Silence> = silences
@@ -233,9 +236,9 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
         .filter(|s| !of_client(s) && !hung(s) && s.stretch.length_s() > slow_connects)
         .collect();
     let stretches: Vec<Stretch> = long.iter().map(|s| s.stretch).collect();
-    let Some(stalls) = Stalls::of(&stretches) else { return Seen::No };
+    let stalls = Stalls::of(&stretches).ok_or(Clear)?;
     let in_flight = long.iter().map(|s| s.in_flight).max().unwrap_or(0);
-    Seen::Yes(TargetStall { stalls, still: still(run, &stalls.longest), in_flight })
+    Ok(TargetStall { stalls, still: still(run, &stalls.longest), in_flight })
 }
 
 /// A silence that lasts to the end of a run of `duration_s`.
@@ -270,7 +273,10 @@ fn still(run: &RunResult, stall: &Stretch) -> Still {
     let waited = share(|p| p.target_wait_percent).or_else(|| share(|p| p.client_wait_percent));
     match (waited, mean(|p| p.target_cpu_percent)) {
         (Some(wait), _) if wait >= STALL_WAIT_PERCENT => Still::Host,
-        (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => Still::TargetIdle,
+        (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => match mean(|p| p.host_cpu_percent) {
+            Some(host) if host >= STALL_HOST_PERCENT => Still::HostFull,
+            _ => Still::TargetIdle,
+        },
         (_, Some(_)) => Still::TargetBusy,
         (_, None) => Still::Unseen,
     }

@@ -1,6 +1,6 @@
 //! The CPU of a local target: whether it is the limit.
 
-use super::{Indicators, Seen};
+use super::{Indicators, NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::{
     CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS, SHARED_PERCENT,
 };
@@ -57,21 +57,21 @@ pub(in crate::diagnose) struct CpuLimit {
 
 pub(super) fn cpu(run: &RunResult, seen: &Indicators) -> Seen<CpuLimit> {
     let Some(t) = run.resources.target.as_ref() else {
-        return Seen::Unknown("the target's process is not of this host, or was not found".into());
+        return undecided("the target's process is not of this host, or was not found");
     };
     if t.cpu_percent_mean.is_none() {
-        return Seen::Unknown("the target's CPU could not be read".into());
+        return undecided("the target's CPU could not be read");
     }
     if seen.duration_s < CPU_RUN_S {
-        return Seen::Unknown(format!(
+        return undecided(format!(
             "the run lasted {}: too short for a mean of the target's CPU",
             figures::seconds(seen.duration_s)
         ));
     }
     if t.busy_poll {
-        return Seen::Unknown("the server polls all the time (--busy-poll): it uses its whole core, with work or without".into());
+        return undecided("the server polls all the time (--busy-poll): it uses its whole core, with work or without");
     }
-    cpu_limit(run, t).filter(|limit| is_flat(run, seen, limit)).map_or(Seen::No, Seen::Yes)
+    cpu_limit(run, t).filter(|limit| is_flat(run, seen, limit)).ok_or(Clear)
 }
 
 fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {

@@ -66,13 +66,35 @@ fn chance_of(every: u64, failed: u64, of: u64) -> f64 {
     (2.0 * off / (spread.max(1e-9) * std::f64::consts::TAU.sqrt())).min(1.0)
 }
 
+/// How a headline gives a part: by what it is of, its share, or its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `all 9,675`
+    All,
+    /// `50 % of 9,675`
+    Share,
+    /// `3 of 9,675`
+    Count,
+}
+
+impl Form {
+    /// Less than a hundredth is given by number.
+    pub(crate) fn of(n: u64, of: u64) -> Self {
+        match n as f64 / of.max(n).max(1) as f64 {
+            _ if n >= of && n > 1 => Self::All,
+            part if part >= 0.01 => Self::Share,
+            _ => Self::Count,
+        }
+    }
+}
+
 /// `50 % of 9,675 requests`; less than a hundredth by number: `3 of 9,675 requests`; and `all 9,675 requests`.
 pub(in crate::diagnose) fn part_of(n: u64, of: u64, noun: &str) -> String {
     let of = of.max(n);
-    match n as f64 / of.max(1) as f64 {
-        _ if n == of && n > 1 => format!("all {}", counted(of, noun)),
-        part if part >= 0.01 => format!("{} of {}", share(part), counted(of, noun)),
-        _ => format!("{} of {}", count(n), counted(of, noun)),
+    match Form::of(n, of) {
+        Form::All => format!("all {}", counted(of, noun)),
+        Form::Share => format!("{} of {}", share(n as f64 / of.max(1) as f64), counted(of, noun)),
+        Form::Count => format!("{} of {}", count(n), counted(of, noun)),
     }
 }
 

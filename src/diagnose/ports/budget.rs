@@ -75,36 +75,32 @@ impl Budget {
         recovered_rate: Option<f64>,
     ) -> Forecast {
         let budget = Self { pool: self.pool.saturating_sub(held.open), ..*self };
-        budget.play(held, rate, duration, fail_rate, recovered_rate)
-    }
-
-    fn play(&self, held: InUse, rate: f64, duration: Duration, fail_rate: Option<f64>, recovered_rate: Option<f64>) -> Forecast {
         let sane = |r: f64| if r > 0.0 { r.min(RATE_MAX) } else { 0.0 };
         let rate = sane(rate);
         let assumed =
             Assumed { fail_rate_cps: fail_rate.map_or(rate, sane), recovered_rate_cps: recovered_rate.map_or(rate, sane) };
-        let (hold_s, duration_s) = (self.hold.as_secs_f64(), duration.as_secs_f64());
+        let (hold_s, duration_s) = (budget.hold.as_secs_f64(), duration.as_secs_f64());
         let asked = |recovered| Steps::changing(rate, hold_s, recovered);
-        let run = |recovered, until| Playback::run(self, held, &asked(recovered), Some(assumed.fail_rate_cps), until);
+        let run = |recovered, until| Playback::run(&budget, held, &asked(recovered), Some(assumed.fail_rate_cps), until);
         let counted = run(assumed.recovered_rate_cps, duration_s);
         let horizon = duration_s.max(hold_s).max(held.last_free_s) + hold_s;
         let again = run(rate, horizon);
         let recovered = run(assumed.recovered_rate_cps, horizon);
         let recurrences = |p: &Playback| p.began.iter().skip(1).copied().take(RECURRENCES_MAX).collect();
         let (exhausted_at_s, dead_s) = if held.timed == 0 {
-            (self.exhausted_at(rate), self.dead_for(rate))
+            (budget.exhausted_at(rate), budget.dead_for(rate))
         } else {
             (again.began.first().copied(), again.dead_s)
         };
         Forecast {
             schema: FORECAST_SCHEMA.into(),
             rate_cps: rate,
-            pool: self.pool,
+            pool: budget.pool,
             hold_s,
             duration_s,
-            ceiling_cps: self.limit_cps(),
-            search_cps: self.search_limit_cps(PortMode::Auto),
-            peak_share: if self.pool == 0 { 1.0 } else { self.held_at(rate) / f64::from(self.pool) },
+            ceiling_cps: budget.limit_cps(),
+            search_cps: budget.search_limit_cps(PortMode::Auto),
+            peak_share: if budget.pool == 0 { 1.0 } else { budget.held_at(rate) / f64::from(budget.pool) },
             exhausted_at_s,
             dead_s,
             echo_s: recurrences(&again),

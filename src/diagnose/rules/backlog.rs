@@ -1,25 +1,19 @@
 //! Rules about connections that took a retry of their SYN: the target's backlog overflowed, by the kernel's counters, or
 //! something else lost SYNs.
 
-use crate::diagnose::indicators::{Indicators, Overflow, Retried};
-use crate::diagnose::rule::{Found, Ruling};
-use crate::model::figures::{count, counted, rate, seconds};
-use crate::model::finding::Remedy;
+use super::prelude::*;
+use crate::diagnose::indicators::{Overflow, Retried};
 use crate::model::limits;
-use crate::model::result::RunResult;
 use crate::remedy::software::longer_backlog;
 use crate::remedy::target::{Kind, own_flags, serve_with};
-use crate::remedy::{advice, keep_alive, load_after_sysctl, load_with};
+use crate::remedy::{keep_alive, load_after_sysctl};
 
 /// Users that start one after the other do so within this time, seconds.
 const RAMP_S: f64 = 10.0;
 
 /// target-backlog-overflow.
 pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.overflow, |overflow| overflowed(run, seen, *overflow))
-}
-
-fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling {
+    let overflow = seen.overflow.clone()?;
     let Overflow { dropped, retried, near_1s, near_3s, given_up, limit } = overflow;
     let somaxconn = run.host.sysctls.somaxconn;
     let mut text = match dropped {
@@ -57,7 +51,7 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
         Some(n) => format!("the target's backlog overflowed: {} dropped, {}", counted(n, "connection attempt"), took(&retried)),
         None => format!("{} to be made: SYNs were dropped on the way or at the target", took(&retried)),
     };
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("listen_overflows", run.kernel.map(|k| k.listen_overflows).filter(|_| dropped.is_some()))
         .with("listen_drops", run.kernel.map(|k| k.listen_drops).filter(|_| dropped.is_some()))
         .with("setups_retried", retried.count)
@@ -68,8 +62,7 @@ fn overflowed(run: &RunResult, seen: &Indicators, overflow: Overflow) -> Ruling 
         .with("somaxconn", somaxconn)
         .with("backlog", limit)
         .with("retransmitted_segments", run.kernel.map(|k| k.retrans_segs))
-        .remedies(remedies(run, seen, limit))
-        .ruling()
+        .remedies(remedies(run, seen, limit)))
 }
 
 /// `25 connections took 1 s to 4.4 s`
@@ -83,7 +76,7 @@ fn took(retried: &Retried) -> String {
 /// The headline of both: how many, how long, and who lost the SYNs.
 pub(in crate::diagnose) fn headline(run: &RunResult, seen: &Indicators) -> String {
     let timeout = seconds(run.plan.timeout.as_secs_f64());
-    let (retried, given_up, who) = match (seen.overflow.yes(), seen.retried) {
+    let (retried, given_up, who) = match (seen.overflow.as_ref().ok(), seen.retried) {
         (Some(o), _) if o.dropped.is_some() => (o.retried, o.given_up, "the target is failing to accept them in time"),
         (Some(o), _) => (o.retried, o.given_up, "the way or the target's backlog is failing: SYNs are lost"),
         (None, Some(retried)) => (retried, 0, "the way to the target is failing: SYNs are lost, and no backlog overflowed"),
@@ -108,12 +101,8 @@ fn were(n: u64) -> String {
     format!("{} {}", counted(n, "connection"), if n == 1 { "was" } else { "were" })
 }
 
-/// slow-connects.
 pub(in crate::diagnose) fn slow_connects(run: &RunResult, seen: &Indicators) -> Ruling {
-    seen.retried.map_or(Ruling::Clear, |retried| slow(run, seen, retried))
-}
-
-fn slow(run: &RunResult, seen: &Indicators, retried: Retried) -> Ruling {
+    let retried = seen.retried.ok_or(Clear)?;
     let text = format!(
         "A lost SYN is sent again after 1 s, 2 s or 3 s: {}. No listener of this machine dropped one (ListenOverflows and ListenDrops stayed \
          at 0), so a filter, a lossy link, or an old connection with the same ports at the target lost them. The waiting is in the latency \
@@ -134,12 +123,11 @@ fn slow(run: &RunResult, seen: &Indicators, retried: Retried) -> Ruling {
         ),
     ];
     remedies.extend(keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive));
-    Found::new(format!("{} to be made, and no backlog overflowed: SYNs were lost", took(&retried)), text)
+    Ok(Found::new(format!("{} to be made, and no backlog overflowed: SYNs were lost", took(&retried)), text)
         .with("setups_retried", retried.count)
         .with("setup_max_ms", retried.longest_ms)
         .with("retransmitted_segments", run.kernel.map(|k| k.retrans_segs))
-        .remedies(remedies)
-        .ruling()
+        .remedies(remedies))
 }
 
 fn remedies(run: &RunResult, seen: &Indicators, limit: Option<u32>) -> Vec<Remedy> {

@@ -1,14 +1,12 @@
 //! The rule about answers whose time is their body's, although the body is small.
 
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
 use crate::diagnose::thresholds::{
     BODY_ANSWERS, BODY_BYTES_PER_MS, BODY_LEAST_MS, BODY_NEEDS_TIMES, BODY_SHARE, BODY_TAIL_ANSWERS, SPLIT_BYTES,
 };
-use crate::model::figures::{bytes, ms, share};
+use crate::model::figures::{bytes, ms};
 use crate::model::plan::MixEntry;
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::{advice, load_with};
+use crate::model::result::Endpoint;
 
 /// Where the time of answers goes.
 #[derive(Debug, Clone, Copy)]
@@ -22,43 +20,10 @@ struct Slow {
     needs_ms: f64,
 }
 
-/// slow-bodies.
 pub(in crate::diagnose) fn slow_bodies(run: &RunResult, seen: &Indicators) -> Ruling {
     let slow = run.endpoints.iter().filter_map(|e| Some((e, slow(run, seen, e)?)));
-    match slow.max_by(|a, b| a.1.is_median.cmp(&b.1.is_median).then(a.1.body_ms.total_cmp(&b.1.body_ms))) {
-        Some((endpoint, slow)) => found(run, endpoint, slow),
-        None => Ruling::Clear,
-    }
-}
-
-fn slow(run: &RunResult, seen: &Indicators, e: &Endpoint) -> Option<Slow> {
-    let (body, latency, size) = (e.phases_ms.receiving?, e.latency_ms?, e.content_size_mean?);
-    let first = e.phases_ms.waiting;
-    let answered = e.requests.saturating_sub(e.failures);
-    let judge = |is_median: bool, body_ms: f64, of_ms: f64, size: f64| {
-        let needs_ms = needs_ms(run, size);
-        let first_byte_ms = first.map(|w| if is_median { w.p50 } else { w.p99 });
-        let is_slow = body_ms >= BODY_LEAST_MS && body_ms >= BODY_SHARE * of_ms && body_ms >= BODY_NEEDS_TIMES * needs_ms;
-        is_slow.then_some(Slow { is_median, first_byte_ms, body_ms, needs_ms })
-    };
-    let median = (answered >= BODY_ANSWERS).then(|| judge(true, body.p50, latency.p50, size)).flatten();
-    // A few slow bodies may be those of the few large answers: these have all the bytes at the most. And a few are slow where
-    // something stood still.
-    let stood_still = seen.contention.yes().is_some() || seen.client_stalls.yes().is_some() || seen.target_stall.yes().is_some();
-    let tail =
-        || (answered >= BODY_TAIL_ANSWERS && !stood_still).then(|| judge(false, body.p99, latency.p99, size * 100.0)).flatten();
-    median.or_else(tail)
-}
-
-/// What a body of `size` bytes takes at the most on a path that is not slow: a round trip for each doubling beyond what a sender
-/// may send at once, and its bytes.
-fn needs_ms(run: &RunResult, size: f64) -> f64 {
-    let round_trip_ms = run.totals.connects.as_ref().map_or(0.0, |c| c.setup_p50_ms);
-    let doublings = (size / SPLIT_BYTES).max(1.0).log2().ceil();
-    (1.0 + doublings) * round_trip_ms + size / BODY_BYTES_PER_MS
-}
-
-fn found(run: &RunResult, e: &Endpoint, slow: Slow) -> Ruling {
+    let worst = slow.max_by(|a, b| a.1.is_median.cmp(&b.1.is_median).then(a.1.body_ms.total_cmp(&b.1.body_ms)));
+    let (e, slow) = worst.ok_or(Clear)?;
     let of = if run.endpoints.len() > 1 { format!(" of {}", e.name) } else { String::new() };
     let size = e.content_size_mean.unwrap_or(0.0);
     let body = ms(slow.body_ms);
@@ -74,7 +39,7 @@ fn found(run: &RunResult, e: &Endpoint, slow: Slow) -> Ruling {
         ms(slow.needs_ms.max(0.1))
     );
     let url = run.plan.url_of(&e.name);
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("endpoint", e.name.as_str())
         .with("percentile", if slow.is_median { 50_u32 } else { 99 })
         .with("first_byte_ms", slow.first_byte_ms)
@@ -95,6 +60,34 @@ fn found(run: &RunResult, e: &Endpoint, slow: Slow) -> Ruling {
                 }),
                 format!("{body} ms from first to last byte again: it is how the answer is made; much less: it is the load"),
             ),
-        ])
-        .ruling()
+        ]))
+}
+
+fn slow(run: &RunResult, seen: &Indicators, e: &Endpoint) -> Option<Slow> {
+    let (body, latency, size) = (e.phases_ms.receiving?, e.latency_ms?, e.content_size_mean?);
+    let first = e.phases_ms.waiting;
+    let answered = e.requests.saturating_sub(e.failures);
+    let judge = |is_median: bool, body_ms: f64, of_ms: f64, size: f64| {
+        let needs_ms = needs_ms(run, size);
+        let first_byte_ms = first.map(|w| if is_median { w.p50 } else { w.p99 });
+        let is_slow = body_ms >= BODY_LEAST_MS && body_ms >= BODY_SHARE * of_ms && body_ms >= BODY_NEEDS_TIMES * needs_ms;
+        is_slow.then_some(Slow { is_median, first_byte_ms, body_ms, needs_ms })
+    };
+    let median = (answered >= BODY_ANSWERS).then(|| judge(true, body.p50, latency.p50, size)).flatten();
+    // A few slow bodies may be those of the few large answers: these have all the bytes at the most. And a few are slow where
+    // something stood still.
+    let stood_still = seen.contention.as_ref().ok().is_some()
+        || seen.client_stalls.as_ref().ok().is_some()
+        || seen.target_stall.as_ref().ok().is_some();
+    let tail =
+        || (answered >= BODY_TAIL_ANSWERS && !stood_still).then(|| judge(false, body.p99, latency.p99, size * 100.0)).flatten();
+    median.or_else(tail)
+}
+
+/// What a body of `size` bytes takes at the most on a path that is not slow: a round trip for each doubling beyond what a sender
+/// may send at once, and its bytes.
+fn needs_ms(run: &RunResult, size: f64) -> f64 {
+    let round_trip_ms = run.totals.connects.as_ref().map_or(0.0, |c| c.setup_p50_ms);
+    let doublings = (size / SPLIT_BYTES).max(1.0).log2().ceil();
+    (1.0 + doublings) * round_trip_ms + size / BODY_BYTES_PER_MS
 }

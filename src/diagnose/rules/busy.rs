@@ -1,18 +1,14 @@
 //! The rule about a source port that was asked for by number and was in use: by what, until when, and where free ones are.
 
-use super::local::hidden;
-use super::target::evidence;
-use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use super::target::{evidence, hidden};
+use crate::diagnose::indicators::{Kind, Rows, name_of};
 use crate::model::budget::LINUX_HOLD_S;
-use crate::model::figures::{count, counted, rate, seconds};
-use crate::model::finding::Remedy;
-use crate::model::outcome::Call;
+use crate::model::outcome::{Call, FailureSide};
 use crate::model::plan::PortMode;
-use crate::model::result::RunResult;
 use crate::remedy::catalogue::Name;
 use crate::remedy::command::Command;
-use crate::remedy::{advice, free_of, load_after_sysctl, load_with, named};
+use crate::remedy::{free_of, load_after_sysctl, named};
 
 /// A ring with this share of its ports connected at once was used up by the run itself.
 const CROWDED_SHARE: f64 = 0.9;
@@ -86,7 +82,7 @@ impl Holder {
 /// local-port-busy.
 pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::PortBusy);
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
     let ring = run.plan.port_mode == PortMode::Ring;
     let skips = run.totals.ring_busy_skips;
     let ports = run.plan.port_range.filter(|_| ring).map(|r| r.len() * run.plan.sources.len().max(1) as u32);
@@ -116,15 +112,14 @@ pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling 
         name_of(row),
         row.call.word()
     );
-    evidence(Found::new(title, text), &rows)
+    Ok(evidence(Found::new(title, text), &rows)
         .with("port_bound", u32::from(row.port_bound))
         .with("reuse_addr", u32::from(run.plan.reuse_addr))
         .with("tcp_timestamps", run.host.sysctls.tcp_timestamps)
         .with("ring_ports", ports)
         .with("ring_held_before", before)
         .with("ring_busy_skips", skips)
-        .remedies(remedies(run, holder))
-        .ruling()
+        .remedies(remedies(run, holder)))
 }
 
 /// Ports of the ring that were in use before this run took any: it goes round from port to port and skips only busy

@@ -3,14 +3,12 @@
 //! Not here: the load that it can take as it is ([`super::lighter`]).
 
 use super::lighter::{MEDIAN_TOLD, median_range};
+use super::prelude::*;
 use crate::model::figures;
-use crate::model::figures::{counted, number};
-use crate::model::finding::Remedy;
 use crate::model::limits;
 use crate::model::plan::CpuWork;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::advice;
+use crate::model::result::Endpoint;
 use crate::remedy::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
 
 /// What makes the pool behind an endpoint of the target faster; what the target has already is not among it.

@@ -1,24 +1,20 @@
 //! The rule about the client as the limit: a load thread that used its whole core, a schedule that it could not keep.
 
 use super::lighter::round_rate;
-use crate::diagnose::indicators::{Indicators, Saturated, Waiter};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{Saturated, Waiter};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, RAN_PERCENT};
-use crate::model::figures::{counted, number, percent, rate, seconds, share, times};
-use crate::model::finding::{FindingId, Remedy};
+use crate::model::figures::times;
+use crate::model::finding::FindingId;
 use crate::model::plan::Pinning;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{CoreUse, RunResult, ThreadRow};
+use crate::model::result::{CoreUse, ThreadRow};
 use crate::remedy::command::Command;
 use crate::remedy::target::Kind;
-use crate::remedy::{advice, keep_alive, load_with, quoted};
+use crate::remedy::{keep_alive, quoted};
 
-/// generator-saturated.
 pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.saturated, |how| saturated(run, seen, *how))
-}
-
-fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
+    let how = seen.saturated.clone()?;
     let Saturated { seconds: full, measured, for_long, late_ms, .. } = how;
     let c = &run.resources.client;
     let busiest = busiest(run);
@@ -59,10 +55,10 @@ fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
         _ => format!("the client is the limit: a load thread never had to wait for the target in {full} of {measured} s"),
     };
     // With a little waiting for a core it would have been the limit all the same.
-    let by_others = seen.contention.yes().is_some_and(|c| c.who == Waiter::Client && c.spoils);
+    let by_others = seen.contention.as_ref().ok().is_some_and(|c| c.who == Waiter::Client && c.spoils);
     let possible = [FindingId::LocalPortsExhausted, FindingId::HostContended, FindingId::PortSearchSlow];
     let causes = possible.into_iter().filter(|id| by_others || *id != FindingId::HostContended).collect();
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("saturated_seconds", full)
         .with("measured_seconds", measured)
         .with("seconds_never_idle", Some(how.never_idle).filter(|n| *n > 0))
@@ -76,8 +72,7 @@ fn saturated(run: &RunResult, seen: &Indicators, how: Saturated) -> Ruling {
         .with("threads", run.plan.threads)
         .with("cpus", run.host.cpus)
         .remedies(remedies(run, seen, how))
-        .caused_only_by(causes)
-        .ruling()
+        .caused_only_by(causes))
 }
 
 /// `, although it had as little as 60 % of a core`; empty where it had all of it, or that was not measured.

@@ -1,19 +1,12 @@
 //! The rule about a machine that others use: threads that wait for a core.
 
-use crate::diagnose::indicators::{Contention, Indicators, Reason, Waiter};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{Reason, Waiter};
 use crate::diagnose::thresholds::WAIT_PERCENT;
-use crate::model::figures::{number, percent, seconds, share};
 use crate::model::finding::Spoils;
-use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with};
 
-/// host-contended.
 pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.contention, |contention| contended(run, contention))
-}
-
-fn contended(run: &RunResult, c: &Contention) -> Ruling {
+    let c = seen.contention.clone()?;
     let who = match c.who {
         Waiter::Client => "the client's threads",
         Waiter::Target => "the target's threads",
@@ -79,7 +72,7 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
         Reason::Others(percent) => (Some(percent), None),
         Reason::Quota(quota) => (None, Some(quota)),
     };
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with(
             "waiting",
             match c.who {
@@ -97,6 +90,5 @@ fn contended(run: &RunResult, c: &Contention) -> Ruling {
         .with("throttled_periods", quota.map(|q| q.throttled_periods))
         .with("throttled_s", quota.map(|q| q.throttled_s))
         .remedies(vec![first, advice("run it again on a quiet machine", again, "waiting for a core near 0 %")])
-        .spoiling(spoils)
-        .ruling()
+        .spoiling(spoils))
 }

@@ -3,21 +3,17 @@
 use super::capacity::{all_cores, less_work};
 use super::client::apart;
 use super::lighter::{Bottleneck, lighter};
-use crate::diagnose::indicators::{CpuLimit, Full, Indicators};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{CpuLimit, Full};
 use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, SHARED_PERCENT};
-use crate::model::figures::{counted, number, percent, rate, times};
-use crate::model::finding::Remedy;
-use crate::model::result::{RunResult, TargetResources};
+use crate::model::figures::times;
+use crate::model::result::TargetResources;
 use crate::remedy::target::{Kind, Pool, serve_with};
-use crate::remedy::{advice, load_with};
 
 /// target-cpu-saturated.
 pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.cpu, |limit| run.resources.target.as_ref().map_or(Ruling::Clear, |t| full(run, seen, t, *limit)))
-}
-
-fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit) -> Ruling {
+    let limit = seen.cpu.clone()?;
+    let t = run.resources.target.as_ref().ok_or(Clear)?;
     let (at, rps) = (percent(limit.percent), seen.steady_rps);
     let per = t.cpu_percent_mean.filter(|_| rps > 0.0).map(|c| c * 10.0 / rps);
     let costs = per.map_or_else(String::new, |per| format!(" A request costs it {} ms of CPU.", number(per)));
@@ -54,7 +50,7 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
         }
         _ => format!("the target is at its CPU limit: {at} of a core at {} req/s", rate(rps)),
     };
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("target_pid", t.pid)
         .with("target_cpu_percent", t.cpu_percent_mean)
         .with("target_busiest_thread_percent", t.busiest_thread_percent)
@@ -69,8 +65,7 @@ fn full(run: &RunResult, seen: &Indicators, t: &TargetResources, limit: CpuLimit
             less_or_more(run, t, &limit),
             look,
             lighter(run, seen, Bottleneck { endpoint: None, slots: Some(limit.slots) }),
-        ])
-        .ruling()
+        ]))
 }
 
 fn words(run: &RunResult, full: Full, used: f64) -> String {

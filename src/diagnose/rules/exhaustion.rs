@@ -3,18 +3,17 @@
 //!
 //! Not here: whether it happened ([`super::local`]), and the law itself ([`crate::diagnose::ports::budget`]).
 
-use crate::diagnose::indicators::{Holding, Indicators, Rows, cps_before, elsewhere};
+use super::prelude::*;
+use crate::diagnose::indicators::{Holding, Rows, cps_before, elsewhere};
 use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
 use crate::model::explanation::Os;
-use crate::model::figures::{count, counted, number, rate, seconds, share};
-use crate::model::finding::Remedy;
 use crate::model::order::Order as _;
 use crate::model::plan::PortMode;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{Holder, RunResult};
+use crate::model::result::Holder;
 use crate::remedy::ports::for_run;
 use crate::remedy::systems::System;
-use crate::remedy::{advice, load_after_sysctl, load_with, room_for};
+use crate::remedy::{load_after_sysctl, room_for};
 
 /// Stretches of failures, and other destinations, that are named.
 const NAMED: usize = 3;

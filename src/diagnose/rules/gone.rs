@@ -1,20 +1,13 @@
 //! The rule about a target that answered and then went away.
 
-use crate::diagnose::indicators::{Gone, Indicators};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
 use crate::diagnose::thresholds::SHORT_RUN_S;
-use crate::model::figures::{counted, rate, seconds};
-use crate::model::result::RunResult;
-use crate::remedy::{advice, log_since};
+use crate::remedy::log_since;
 
 use super::refused::when_it_listens;
 
-/// target-gone.
 pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ruling {
-    seen.gone.map_or(Ruling::Clear, |gone| went(run, gone))
-}
-
-fn went(run: &RunResult, gone: Gone) -> Ruling {
+    let gone = seen.gone.ok_or(Clear)?;
     let since = seconds(gone.since_s);
     // No rate follows from less than a second.
     let per_second = (gone.since_s >= SHORT_RUN_S).then(|| rate(gone.rps_before));
@@ -40,7 +33,7 @@ fn went(run: &RunResult, gone: Gone) -> Ruling {
         ),
         when_it_listens(run, "start it again; then the same run, as soon as it listens"),
     ];
-    Found::new(
+    Ok(Found::new(
         format!("the target is gone since {since}: {} answered before, none after", counted(gone.answered, "request")),
         text,
     )
@@ -49,6 +42,5 @@ fn went(run: &RunResult, gone: Gone) -> Ruling {
     .with("rps_before", gone.rps_before)
     .with("refused_since", gone.refused)
     .with("ended", end.map(|(_, end)| end))
-    .remedies(remedies)
-    .ruling()
+    .remedies(remedies))
 }

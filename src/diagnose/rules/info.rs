@@ -1,15 +1,13 @@
 //! Rules about the closed loop and the tail: how to read figures while nothing fails.
 
-use crate::diagnose::indicators::{Indicators, OwnPace};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::OwnPace;
 use crate::diagnose::thresholds::{TAIL_REQUESTS, TAIL_TIMES};
-use crate::model::figures::{count, counted, number, rate, seconds, share};
 use crate::model::order::Order as _;
 use crate::model::plan::MixEntry;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::target::{Pool, cpu_workers, io_workers};
-use crate::remedy::{advice, load_with};
+use crate::model::result::Endpoint;
+use crate::remedy::target::useful_workers;
 
 /// Connections beyond those that a rate needs on average, times.
 const SPARE: f64 = 1.2;
@@ -18,10 +16,7 @@ const DOUBLED_NEAR: f64 = 0.15;
 
 /// closed-loop-limited.
 pub(in crate::diagnose) fn closed_loop(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.own_pace, |pace| paced(run, seen, *pace))
-}
-
-fn paced(run: &RunResult, seen: &Indicators, pace: OwnPace) -> Ruling {
+    let pace = seen.own_pace.clone()?;
     let (think, rps) = (seen.think_s, seen.steady_rps);
     let OwnPace { response_s: response, predicted_rps: predicted } = pace;
     let users = run.plan.users;
@@ -63,7 +58,7 @@ fn paced(run: &RunResult, seen: &Indicators, pace: OwnPace) -> Ruling {
         )
         .promising(Prediction::near(Metric::Rps, asked.min(most), DOUBLED_NEAR)),
     ];
-    Found::new(
+    Ok(Found::new(
         format!(
             "{} req/s is what {} can ask for: the closed loop is the limit, not the target",
             rate(rps),
@@ -76,17 +71,13 @@ fn paced(run: &RunResult, seen: &Indicators, pace: OwnPace) -> Ruling {
     .with("response_s", response)
     .with("predicted_rps", predicted)
     .with("rps", rps)
-    .remedies(remedies)
-    .ruling()
+    .remedies(remedies))
 }
 
 /// Requests per second, of all endpoints, that the pools of its own server can work on; none where nothing bounds them.
 fn pools_can(run: &RunResult) -> Option<f64> {
     let bound = |e: &Endpoint| {
-        let workers = match Pool::of(run, &e.name)? {
-            Pool::Cpu => cpu_workers(run)?.min(run.host.cpus),
-            Pool::Io => io_workers(run)?,
-        };
+        let workers = useful_workers(run, &e.name)?;
         let part = e.requests as f64 / run.totals.requests.max(1) as f64;
         let work_s = e.server_timing_ms.as_ref()?.work.p50 / 1000.0;
         Some(f64::from(workers) / (part * work_s)).filter(|rps| rps.is_finite())
@@ -100,15 +91,15 @@ pub(in crate::diagnose) fn tail(run: &RunResult, _: &Indicators) -> Ruling {
         run.endpoints.iter().filter(|e| e.requests >= TAIL_REQUESTS).filter_map(|e| e.latency_ms.map(|l| (e, l.p95))).collect();
     if known.len() < 2 {
         return if run.endpoints.len() < 2 && run.plan.mix.len() < 2 {
-            Ruling::Clear
+            Err(Clear)
         } else {
-            Ruling::Undecided(format!("fewer than two endpoints gave {TAIL_REQUESTS} answers"))
+            undecided(format!("fewer than two endpoints gave {TAIL_REQUESTS} answers"))
         };
     }
     known.order_by(|a, b| b.1.total_cmp(&a.1));
     let ((top, p95), (next, next_p95)) = (known[0], known[1]);
     if p95 < TAIL_TIMES * next_p95 {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let of_all = top.requests as f64 / run.totals.requests.max(1) as f64;
     let all = run.totals.latency_ms;
@@ -143,7 +134,7 @@ pub(in crate::diagnose) fn tail(run: &RunResult, _: &Indicators) -> Ruling {
             format!("their own p95 ({} ms now) without its load", number(next_p95)),
         ));
     }
-    Found::new(
+    Ok(Found::new(
         format!("{} makes the tail: p95 {} ms, {} ms for the next endpoint", top.name, number(p95), number(next_p95)),
         text,
     )
@@ -153,6 +144,5 @@ pub(in crate::diagnose) fn tail(run: &RunResult, _: &Indicators) -> Ruling {
     .with("next_p95_ms", next_p95)
     .with("share_of_requests", of_all)
     .with("all_p95_ms", all.map(|l| l.p95))
-    .remedies(remedies)
-    .ruling()
+    .remedies(remedies))
 }

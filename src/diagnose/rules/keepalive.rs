@@ -1,24 +1,19 @@
 //! The rule about connections that the target does not keep.
 
 use super::exhaustion::hold_words;
-use crate::diagnose::indicators::{Ending, Indicators, NotKept};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{Ending, NotKept};
 use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
-use crate::model::figures::{count, counted, rate, seconds, share};
-use crate::model::result::RunResult;
 use crate::remedy::catalogue::Name;
 use crate::remedy::ports::for_run;
-use crate::remedy::{advice, load_with, target_keeps};
+use crate::remedy::target_keeps;
 
 /// Where both sides close first, a smaller part than this is not named.
 const SOME: f64 = 0.05;
 
 /// target-forbids-keepalive.
 pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.not_kept, |not_kept| forbidden(run, seen, *not_kept))
-}
-
-fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
+    let not_kept = seen.not_kept.clone()?;
     let NotKept { answers, ending, since_s, .. } = not_kept;
     let (t, closes) = (&run.totals, run.closes);
     let how = match ending {
@@ -69,7 +64,7 @@ fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
         short,
         format!("{opened} again, as planned"),
     ));
-    Found::new(
+    Ok(Found::new(
         format!(
             "the target did not keep the connection after {} of the answers{since}, although asked to",
             share(not_kept.share)
@@ -85,6 +80,5 @@ fn forbidden(run: &RunResult, seen: &Indicators, not_kept: NotKept) -> Ruling {
     .with("requests_per_connection", t.requests_per_connection)
     .with("connections_opened", t.connections_opened)
     .with("rate_cps", cps)
-    .remedies(remedies)
-    .ruling()
+    .remedies(remedies))
 }

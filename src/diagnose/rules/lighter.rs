@@ -5,16 +5,14 @@
 
 use std::time::Duration;
 
-use crate::diagnose::indicators::Indicators;
+use super::prelude::*;
 use crate::diagnose::station::Station;
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, IN_FLIGHT_TIMES};
-use crate::model::figures::{self, counted, number, rate, seconds, share};
-use crate::model::finding::Remedy;
+use crate::model::figures::{self};
 use crate::model::plan::{Arrivals, LoadPlan};
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::target::{Pool, cpu_workers, io_workers};
-use crate::remedy::{advice, load_with};
+use crate::model::result::Endpoint;
+use crate::remedy::target::{Pool, useful_workers};
 
 /// Half of the requests may wait this share of the response without a queue, in the worst case.
 const WAIT_SHARE: f64 = 0.25;
@@ -142,12 +140,7 @@ impl<'a> Full<'a> {
     }
 
     fn workers_there(&self, run: &RunResult) -> Option<u32> {
-        let workers = match Pool::of(run, &self.endpoint.name)? {
-            // More of them than cores get no more done.
-            Pool::Cpu => cpu_workers(run)?.min(run.host.cpus),
-            Pool::Io => io_workers(run)?,
-        };
-        Some(workers.max(1))
+        useful_workers(run, &self.endpoint.name).map(|workers| workers.max(1))
     }
 
     /// Workers that are busy with requests that nobody waits for any longer can do more than was answered in time: as

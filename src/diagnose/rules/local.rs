@@ -1,30 +1,18 @@
 //! Rules about failures of this machine: no port, no descriptor.
 
 use super::exhaustion;
-use super::target::evidence;
-use crate::diagnose::indicators::{Indicators, Kind, Rows, cps_before, elsewhere, name_of, unnamed};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use super::target::{evidence, hidden};
+use crate::diagnose::indicators::{Kind, Rows, cps_before, elsewhere, name_of};
 use crate::diagnose::thresholds::ECHO_SOON_S;
-use crate::model::figures::{count, counted, seconds};
-use crate::model::finding::Remedy;
 use crate::model::outcome::{ENFILE, FailureSide};
-use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with};
-
-/// The gap between the totals and the error table hides this kind of failure.
-pub(super) fn hidden(run: &RunResult) -> Ruling {
-    match unnamed(run, FailureSide::Local) {
-        0 => Ruling::Clear,
-        n => Ruling::Undecided(format!("{n} failures of this machine have no row in the error table")),
-    }
-}
 
 /// local-ports-exhausted.
 pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoPort);
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
     if seen.ports.exhausted == 0 {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let (failed, to) = (rows.count(), destination(run));
     let (call, errno) = (row.call.word(), row.errno.unwrap_or(0));
@@ -53,7 +41,7 @@ pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -
         exhaustion::in_use(run, seen, &to),
         name_of(row)
     );
-    found(title, exhaustion::story(run, seen, &rows, call, errno)).remedies(exhaustion::remedies(run, seen)).ruling()
+    Ok(found(title, exhaustion::story(run, seen, &rows, call, errno)).remedies(exhaustion::remedies(run, seen)))
 }
 
 fn destination(run: &RunResult) -> String {
@@ -63,7 +51,7 @@ fn destination(run: &RunResult) -> String {
 /// local-fd-limit.
 pub(in crate::diagnose) fn fd_limit(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoDescriptor);
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
     let (users, reached) = (run.plan.users, run.totals.users_reached);
     let whole_system = row.errno == Some(ENFILE);
     let limit = run.host.nofile;
@@ -85,12 +73,11 @@ pub(in crate::diagnose) fn fd_limit(run: &RunResult, _: &Indicators) -> Ruling {
         name_of(row),
         limit.filter(|_| !whole_system).map_or_else(String::new, |n| format!(", limit {n}"))
     );
-    evidence(Found::new(title, text), &rows)
+    Ok(evidence(Found::new(title, text), &rows)
         .with("nofile", limit)
         .with("users_asked", users)
         .with("users_reached", reached)
-        .remedies(more_descriptors(run, whole_system))
-        .ruling()
+        .remedies(more_descriptors(run, whole_system)))
 }
 
 fn more_descriptors(run: &RunResult, whole_system: bool) -> Vec<Remedy> {
@@ -132,19 +119,19 @@ fn more_descriptors(run: &RunResult, whole_system: bool) -> Vec<Remedy> {
 pub(in crate::diagnose) fn failures_return(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoPort);
     if rows.is_empty() {
-        return hidden(run);
+        return hidden(run, FailureSide::Local);
     }
     if seen.ports.exhausted == 0 {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let Some(hold) = seen.ports.hold.as_ref() else {
-        return Ruling::Undecided("T for this destination: tcp_tw_reuse and tcp_timestamps could not be read".into());
+        return undecided("T for this destination: tcp_tw_reuse and tcp_timestamps could not be read");
     };
     let ports = run.ports.as_ref();
     let leftover = ports.and_then(|p| p.leftover_before).unwrap_or(0);
     let nothing_opened = run.totals.connections_opened == 0 && leftover == 0;
     if hold.seconds <= 0.0 || !seen.ports.by_law || nothing_opened || seen.ports.closed_by_client <= 0.5 {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let (t, end, first) = (hold.seconds, seen.duration_s, rows.first_s());
     // The first recurrence after the run's end; those inside it were measured, not predicted.
@@ -170,7 +157,7 @@ pub(in crate::diagnose) fn failures_return(run: &RunResult, seen: &Indicators) -
         text += &format!(" This run met it {times}, from {} on.", seconds(*at));
     }
     text += &format!(" A rate below P/T ends it; a pause of {} clears it. On Windows T is 120 s.", seconds(t));
-    Found::new(
+    Ok(Found::new(
         format!("if the load goes on, the failures recur every {}, next {} after the start", seconds(t), seconds(next)),
         text,
     )
@@ -178,6 +165,5 @@ pub(in crate::diagnose) fn failures_return(run: &RunResult, seen: &Indicators) -
     .with("first_s", first)
     .with("next_s", next)
     .with("dead_s", dead)
-    .with("echoes_in_run", inside.len() as u64)
-    .ruling()
+    .with("echoes_in_run", inside.len() as u64))
 }

@@ -31,3 +31,13 @@ pub(in crate::diagnose) mod study;
 pub(in crate::diagnose) mod target;
 mod unfinished;
 pub(in crate::diagnose) mod users;
+
+/// What nearly every rule is written with.
+mod prelude {
+    pub(super) use crate::diagnose::indicators::Indicators;
+    pub(super) use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
+    pub(super) use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
+    pub(super) use crate::model::finding::Remedy;
+    pub(super) use crate::model::result::RunResult;
+    pub(super) use crate::remedy::{advice, load_with};
+}

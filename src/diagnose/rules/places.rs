@@ -1,21 +1,14 @@
 //! The rule about a target that serves so many connections at once, and leaves the others waiting.
 
-use crate::diagnose::indicators::{Indicators, Places};
-use crate::diagnose::rule::{Found, Ruling};
-use crate::model::figures::{count, counted, rate, seconds};
-use crate::model::finding::Remedy;
-use crate::model::result::RunResult;
+use super::prelude::*;
+use crate::diagnose::indicators::Places;
 use crate::model::time::per_second;
 use crate::remedy::software::more_places;
 use crate::remedy::target::{own_flags, serve_with};
-use crate::remedy::{advice, load_with};
 
 /// target-connection-limit.
 pub(in crate::diagnose) fn connection_limit(run: &RunResult, seen: &Indicators) -> Ruling {
-    seen.places.map_or(Ruling::Clear, |places| limited(run, places))
-}
-
-fn limited(run: &RunResult, places: Places) -> Ruling {
+    let places = seen.places.ok_or(Clear)?;
     let Places { served, waiting, connecting, timed_out, waited_ms, not_accepted } = places;
     let (is, rest) = (if served == 1 { "is" } else { "are" }, places.without());
     let answers = run.totals.requests.saturating_sub(run.totals.failures);
@@ -42,7 +35,7 @@ fn limited(run: &RunResult, places: Places) -> Ruling {
     };
     text += "It is a limit of connections, not of speed: one that is served keeps its place as long as it is open. Latency figures leave \
              the others out.";
-    Found::new(
+    Ok(Found::new(
         format!("{} of {} {is} served; the other {} unanswered", count(served), counted(places.all(), "connection"), waits(rest)),
         text,
     )
@@ -53,8 +46,7 @@ fn limited(run: &RunResult, places: Places) -> Ruling {
     .with("waited_max_ms", waited_ms)
     .with("accept_queue", not_accepted)
     .with("rps", per_second(answers, run.duration_s))
-    .remedies(remedies(run, &places))
-    .ruling()
+    .remedies(remedies(run, &places)))
 }
 
 fn waits(rest: u64) -> String {

@@ -1,23 +1,17 @@
 //! The rule about the port budget while no port is missing yet.
 
 use super::exhaustion;
-use crate::diagnose::indicators::{HighBudget, Holding, Indicators};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{HighBudget, Holding};
 use crate::model::explanation::Os;
-use crate::model::figures::{count, counted, rate, seconds, share};
-use crate::model::finding::Remedy;
-use crate::model::result::{Holder, RunResult};
+use crate::model::result::Holder;
 use crate::model::units::exact;
-use crate::remedy::advice;
 use crate::remedy::ports::for_run;
 use crate::remedy::systems::System;
 
 /// port-budget-high.
 pub(in crate::diagnose) fn budget_high(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.high_budget, |high| is_high(run, seen, high))
-}
-
-fn is_high(run: &RunResult, seen: &Indicators, high: &HighBudget) -> Ruling {
+    let high = seen.high_budget.clone()?;
     let b = high.budget;
     let (t, ceiling) = (b.hold.as_secs_f64(), b.ceiling_cps());
     let from = high.source.as_ref().map_or_else(String::new, |ip| format!(" from {ip}"));
@@ -74,7 +68,7 @@ fn is_high(run: &RunResult, seen: &Indicators, high: &HighBudget) -> Ruling {
         }
     };
     let ports = run.ports.as_ref();
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("pool", b.pool)
         .with("hold_s", t)
         .with("source", high.source.clone())
@@ -84,8 +78,7 @@ fn is_high(run: &RunResult, seen: &Indicators, high: &HighBudget) -> Ruling {
         .with("rate_cps", high.rate_cps)
         .with("exhausted_at_s", at)
         .with("connections_opened", run.totals.connections_opened)
-        .remedies(remedies(run, seen, high))
-        .ruling()
+        .remedies(remedies(run, seen, &high)))
 }
 
 fn on_windows(rate_cps: f64) -> String {

@@ -2,28 +2,26 @@
 
 use super::capacity::{more_workers, other_target, who_takes_the_cores};
 use super::lighter::{Bottleneck, lighter};
-use crate::diagnose::indicators::{Growth, Indicators, Leak, Queue, Reason, Waiter};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{Growth, Leak, Queue, Reason, Waiter};
 use crate::diagnose::thresholds::{BUSY_POOL_SHARE, FALL_SHORT_SHARE};
-use crate::model::figures::{counted, number, percent, rate, seconds, times};
+use crate::model::figures::times;
 use crate::model::finding::FindingId as Id;
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::target::{Pool, cpu_workers, io_workers, working};
-use crate::remedy::{advice, load_with};
+use crate::model::result::Endpoint;
+use crate::remedy::target::{Pool, workers, working};
 
 /// target-queueing.
 pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.queue, |queue| match *queue {
-        Queue::Reported { endpoint, queue_ms, work_ms } => match run.endpoints.get(endpoint) {
-            Some(e) => by_its_own_timing(run, seen, e, queue_ms, work_ms),
-            None => Ruling::Clear,
-        },
+    Ok(match seen.queue.clone()? {
+        Queue::Reported { endpoint, queue_ms, work_ms } => {
+            by_its_own_timing(run, seen, run.endpoints.get(endpoint).ok_or(Clear)?, queue_ms, work_ms)
+        }
         Queue::Rising(growth) => by_growth(run, seen, growth),
         Queue::Leak(leak) => leaking(run, seen, leak),
     })
 }
 
-fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f64, work: f64) -> Ruling {
+fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f64, work: f64) -> Found {
     let mut text = format!(
         "The target says how long requests wait for a worker and how long that one has them (Server-Timing): half of those to {} waited \
          {} ms or more for a service time of {} ms{}. It is the target's queue, not the network, the client or its ports.",
@@ -61,32 +59,25 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
     // Workers that are all at work, and have their cores, make the queue, whatever else this machine does.
     let starved = idle.is_some() || lacks_cores || has_quota(seen);
     let causes = [(Id::HostContended, starved), (Id::TargetCpuSaturated, true)];
-    found.caused_only_by(causes.into_iter().filter_map(|(id, is_so)| is_so.then_some(id)).collect()).ruling()
+    found.caused_only_by(causes.into_iter().filter_map(|(id, is_so)| is_so.then_some(id)).collect())
 }
 
 /// What of the service time is no work.
 fn waits_for_a_core(seen: &Indicators) -> String {
-    let waiting = seen.contention.yes().filter(|c| c.who == Waiter::Target);
+    let waiting = seen.contention.as_ref().ok().filter(|c| c.who == Waiter::Target);
     waiting.map_or_else(String::new, |c| format!(", of which its threads waited {} for a core", percent(c.wait_percent)))
 }
 
 /// The target's threads had not the cores that they have on a free machine: its work on a request took longer than there. Jobs
 /// that only wait, those of `/io`, need hardly any.
 fn is_starved(run: &RunResult, seen: &Indicators, e: &Endpoint) -> bool {
-    let by_others = seen.contention.yes().is_some_and(|c| c.starves_target);
+    let by_others = seen.contention.as_ref().ok().is_some_and(|c| c.starves_target);
     by_others && Pool::of(run, &e.name) != Some(Pool::Io)
 }
 
 /// A quota stopped the target's process.
 fn has_quota(seen: &Indicators) -> bool {
-    seen.contention.yes().is_some_and(|c| c.who == Waiter::Target && matches!(c.reason, Reason::Quota(_)))
-}
-
-fn workers(run: &RunResult, endpoint: &str) -> Option<u32> {
-    match Pool::of(run, endpoint)? {
-        Pool::Cpu => cpu_workers(run),
-        Pool::Io => io_workers(run),
-    }
+    seen.contention.as_ref().ok().is_some_and(|c| c.who == Waiter::Target && matches!(c.reason, Reason::Quota(_)))
 }
 
 /// Workers of the endpoint's pool and how many of them worked at a time, where that is well below all of them: then
@@ -96,7 +87,7 @@ fn idle_workers(run: &RunResult, e: &Endpoint) -> Option<(u32, f64)> {
     (busy < BUSY_POOL_SHARE * f64::from(all)).then_some((all, busy))
 }
 
-fn by_growth(run: &RunResult, seen: &Indicators, g: Growth) -> Ruling {
+fn by_growth(run: &RunResult, seen: &Indicators, g: Growth) -> Found {
     let text = format!(
         "From {} to {} users throughput went from {} to {} req/s, and the median from {} to {} ms. Additional users only wait longer: the \
          target is saturated. Server-Timing would say which of its queues; it sends none. It is neither the client nor its ports.",
@@ -123,11 +114,10 @@ fn by_growth(run: &RunResult, seen: &Indicators, g: Growth) -> Ruling {
             other_target(run, "give the target more workers or cores, or less work per request"),
             lighter(run, seen, Bottleneck::default()),
         ])
-        .ruling()
 }
 
 /// The load stayed, and answers took longer and longer.
-fn leaking(run: &RunResult, seen: &Indicators, leak: Leak) -> Ruling {
+fn leaking(run: &RunResult, seen: &Indicators, leak: Leak) -> Found {
     let ((from, to), at) = (leak.p50_ms, seconds(leak.since_s));
     let load = if run.plan.is_open_loop() {
         format!("At a constant {} req/s", rate(run.plan.rate))
@@ -162,5 +152,4 @@ fn leaking(run: &RunResult, seen: &Indicators, leak: Leak) -> Ruling {
         .with("rps_last_third", leak.rps.1)
         .with("since_s", leak.since_s)
         .remedies(remedies)
-        .ruling()
 }

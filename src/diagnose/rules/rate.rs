@@ -1,14 +1,13 @@
 //! users-not-reached where requests of an asked rate were never started: what kept them away, and a rate that is possible.
 
 use super::lighter::round_rate;
-use crate::diagnose::indicators::{Indicators, Kind, Rows, is_many};
-use crate::diagnose::rule::Found;
+use super::prelude::*;
+use crate::diagnose::indicators::{Kind, Rows, is_many};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE};
-use crate::model::figures::{count, counted, rate, seconds, share};
-use crate::model::finding::{FindingId as Id, Remedy};
+use crate::model::finding::FindingId as Id;
 use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::{RunResult, Shortfall};
-use crate::remedy::{PACE_SHARE, advice, load_with};
+use crate::model::result::Shortfall;
+use crate::remedy::PACE_SHARE;
 
 /// Connections beyond those that the rate needs on average, times.
 const SPARE: f64 = 1.2;
@@ -39,7 +38,7 @@ pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, 
     );
     let title = format!("{} of {} req/s were sent: {never} never started", rate(sent), rate(rate_asked));
     // A full target answers no faster over more connections.
-    let full = seen.cpu.is_yes() || seen.queue.is_yes();
+    let full = seen.cpu.is_ok() || seen.queue.is_ok();
     let remedies = match (kept_away, full) {
         (true, _) => sustained_rate(run, seen).into_iter().collect(),
         (false, true) => vec![lower(run, seen)],
@@ -49,7 +48,7 @@ pub(super) fn missing(run: &RunResult, seen: &Indicators, shortfall: Shortfall, 
             vec![more_connections(run, seen, asked).promising(kept), lower(run, seen)]
         }
     };
-    Found::new(title, text).remedies(remedies).caused_only_by(causes_of_missing(run))
+    Found::new(title, text).remedies(remedies).not_caused_by(not_causes_of_missing(run))
 }
 
 /// Connections could not be made when users or requests were due: more of them would meet the same failures.
@@ -127,25 +126,16 @@ fn may_queue(run: &RunResult) -> bool {
     is_many(run, run.totals.failures) || (!told && varies)
 }
 
-/// The causes of the table that explain a missing rate here: failures only where they are many enough.
-fn causes_of_missing(run: &RunResult) -> Vec<Id> {
-    let many = |wanted: fn(Kind) -> bool| is_many(run, Rows::are(run, wanted).count());
-    [
-        (Id::LocalPortBusy, many(|kind| kind == Kind::PortBusy)),
-        (Id::TargetGone, true),
-        (Id::TargetRefused, many(Kind::is_refused)),
-        (Id::TargetResets, many(|kind| kind == Kind::Reset)),
-        (Id::TargetTimeouts, many(Kind::is_timeout)),
-        (Id::TargetBacklogOverflow, true),
-        (Id::TargetHangs, true),
-        (Id::ClientStalled, true),
-        (Id::HostContended, true),
-        (Id::PortSearchSlow, true),
-        (Id::TargetStalled, true),
-        (Id::TargetQueueing, true),
-        (Id::TargetCpuSaturated, true),
-    ]
-    .into_iter()
-    .filter_map(|(id, explains)| explains.then_some(id))
-    .collect()
+/// The causes of the table that do not explain a missing rate here: failures unless they are many enough.
+fn not_causes_of_missing(run: &RunResult) -> impl Iterator<Item = Id> {
+    let few = |wanted: fn(Kind) -> bool| !is_many(run, Rows::are(run, wanted).count());
+    let all = [
+        (Id::LocalPortBusy, few(|kind| kind == Kind::PortBusy)),
+        (Id::TargetRefused, few(Kind::is_refused)),
+        (Id::TargetConnectionLimit, true),
+        (Id::SlowConnects, true),
+        (Id::TargetResets, few(|kind| kind == Kind::Reset)),
+        (Id::TargetTimeouts, few(Kind::is_timeout)),
+    ];
+    all.into_iter().filter_map(|(id, is_so)| is_so.then_some(id))
 }

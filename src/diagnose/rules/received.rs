@@ -1,24 +1,23 @@
 //! Rules about what was received: answers over a limit of sockbench's own, and bytes beyond complete answers.
 
+use super::prelude::*;
 use super::target::{alone, evidence, hidden};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, message_of, name_of};
-use crate::diagnose::rule::{Found, Ruling};
-use crate::model::figures::{count, counted};
-use crate::model::finding::Remedy;
+use crate::diagnose::indicators::{Course, Kind, Rows, message_of, name_of};
 use crate::model::limits;
-use crate::model::outcome::{Cause, Failure, OwnLimit};
-use crate::model::result::{ErrorRow, Framing, RunResult, SurplusKind, SurplusRow};
-use crate::remedy::{advice, load_with, quoted};
+use crate::model::outcome::{Cause, Failure, FailureSide, OwnLimit};
+use crate::model::result::{ErrorRow, Framing, SurplusKind, SurplusRow};
+use crate::remedy::quoted;
 
 /// How many times as much the advised limit takes, where it is not known how long the answer is.
 const RAISE_TIMES: u64 = 4;
 /// Kinds of surplus that are described.
 const KINDS: usize = 3;
 
-/// client-limit.
 pub(in crate::diagnose) fn client_limit(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::OwnLimit);
-    let Some((row, limit)) = rows.largest().and_then(|row| Some((row, limit_of(row)?))) else { return hidden(run) };
+    let Some((row, limit)) = rows.largest().and_then(|row| Some((row, limit_of(row)?))) else {
+        return hidden(run, FailureSide::Target);
+    };
     let (value, course) = (run.plan.limits.value(limit), Course::of(run, &rows));
     let what = match limit {
         OwnLimit::HeadBytes => format!("{} of head", counted(value, "byte")),
@@ -39,15 +38,14 @@ pub(in crate::diagnose) fn client_limit(run: &RunResult, _: &Indicators) -> Ruli
         limit.flag()
     );
     let title = format!("{} over this program's limit of {what}{}", counted(rows.count(), "answer"), course.in_words());
-    evidence(Found::new(title, text), &rows)
+    Ok(evidence(Found::new(title, text), &rows)
         .with("name", name_of(row).into_owned())
         .with("limit", limit.flag().trim_start_matches('-'))
         .with("value", value)
         .with("flag", limit.flag())
         .with("first_bytes", row.first_bytes.clone())
         .with("endpoints", rows.endpoints())
-        .remedies(against_limit(run, row, limit))
-        .ruling()
+        .remedies(against_limit(run, row, limit)))
 }
 
 /// The limit that a row's answers passed.
@@ -102,7 +100,7 @@ fn against_limit(run: &RunResult, row: &ErrorRow, limit: OwnLimit) -> Vec<Remedy
 
 /// target-surplus-bytes.
 pub(in crate::diagnose) fn surplus_bytes(run: &RunResult, _: &Indicators) -> Ruling {
-    let Some(first) = run.surplus.first() else { return Ruling::Clear };
+    let first = run.surplus.first().ok_or(Clear)?;
     let sum = |of: fn(&SurplusRow) -> u64| run.surplus.iter().map(of).fold(0_u64, u64::saturating_add);
     let (answers, bytes) = (sum(|row| row.count), sum(|row| row.bytes));
     let each: Vec<String> = run
@@ -136,7 +134,7 @@ pub(in crate::diagnose) fn surplus_bytes(run: &RunResult, _: &Indicators) -> Rul
     );
     let again = alone(run, format!("the same with 1 request at a time; {} of this run had them", counted(answers, "answer")));
     let remedies = std::iter::once(look).chain(again).collect();
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("answers", answers)
         .with("bytes", bytes)
         .with("share", answers as f64 / run.totals.requests.max(answers).max(1) as f64)
@@ -144,8 +142,7 @@ pub(in crate::diagnose) fn surplus_bytes(run: &RunResult, _: &Indicators) -> Rul
         .with("endpoint", first.endpoint.clone())
         .with("first_s", run.surplus.iter().map(|row| row.first_s).fold(f64::INFINITY, f64::min))
         .with("last_s", run.surplus.iter().map(|row| row.last_s).fold(0.0, f64::max))
-        .remedies(remedies)
-        .ruling()
+        .remedies(remedies))
 }
 
 fn what(kind: SurplusKind) -> &'static str {

@@ -1,13 +1,10 @@
 //! users-not-reached where this machine itself refused the connections for another reason than ports and descriptors:
 //! a source address that it does not have, no local address, no route, a policy.
 
-use crate::diagnose::indicators::{Indicators, Kind, Rows, name_of};
-use crate::diagnose::rule::Found;
-use crate::model::figures::counted;
-use crate::model::finding::Remedy;
+use super::prelude::*;
+use crate::diagnose::indicators::{Kind, Rows, name_of};
 use crate::model::outcome::{Cause, EACCES, EHOSTUNREACH, ENETUNREACH, EPERM, errno_text};
-use crate::model::result::{ErrorRow, RunResult};
-use crate::remedy::{advice, load_with};
+use crate::model::result::ErrorRow;
 
 /// Why this machine refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

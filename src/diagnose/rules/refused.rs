@@ -1,21 +1,20 @@
 //! The rule about connections that the target's machine refused.
 
+use super::prelude::*;
 use super::target::{evidence, hidden};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Refusing, Rows};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{Course, Kind, Refusing, Rows};
 use crate::model::body::Body;
-use crate::model::figures::{count, counted, seconds};
-use crate::model::finding::{FindingId as Id, Remedy};
+use crate::model::finding::FindingId as Id;
+use crate::model::outcome::FailureSide;
 use crate::model::plan::{MixEntry, Unreached};
-use crate::model::result::RunResult;
 use crate::remedy::command::Command;
-use crate::remedy::{advice, load_after_sysctl, load_with, log_since, quoted};
+use crate::remedy::{load_after_sysctl, log_since, quoted};
 
 /// target-refused.
 pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::are(run, Kind::is_refused);
     if rows.is_empty() {
-        return hidden(run);
+        return hidden(run, FailureSide::Target);
     }
     let to = run.plan.target.addr;
     let own = Rows::kind(run, Kind::SelfConnect).count();
@@ -77,9 +76,10 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
             format!("{} to {to} refused{when}, and {} connected to themselves", counted(real, "connection"), count(own))
         }
     };
-    evidence(Found::new(title, text), &rows)
+    Ok(evidence(Found::new(title, text), &rows)
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
+        .with("when", seen.refusing.map(Refusing::word))
         .with("away_from_s", away.map(|a| a.from_s))
         .with("away_to_s", away.map(|a| a.to_s))
         .remedies(match seen.refusing {
@@ -87,8 +87,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
             Some(Refusing::AtFirst(_)) => vec![when_it_listens(run, "start the load when the target listens")],
             refusing => remedies(run, &rows, refusing, inside),
         })
-        .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() })
-        .ruling()
+        .caused_only_by(if went { vec![Id::TargetGone] } else { Vec::new() }))
 }
 
 /// What the other addresses of the target's name did before the run.

@@ -1,13 +1,13 @@
 //! The rule about the kernel's search for a free source port: what it costs once half of them are in use.
 
-use crate::diagnose::indicators::{Indicators, held_against, kernel_searches};
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
+use crate::diagnose::indicators::{held_against, kernel_searches};
 use crate::diagnose::thresholds::{
     SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_CALLS, SEARCH_NEAR, SEARCH_PORT_US, SEARCH_SHARE, SEARCH_TIMES,
 };
-use crate::model::figures::{counted, number, rate, times, us};
-use crate::model::result::{RunResult, SeriesPoint};
-use crate::remedy::{advice, for_search};
+use crate::model::figures::{times, us};
+use crate::model::result::SeriesPoint;
+use crate::remedy::for_search;
 
 /// connect(2) over some seconds, weighted by how often it was called.
 #[derive(Default, Clone, Copy)]
@@ -54,10 +54,10 @@ impl Cost {
 /// port-search-slow.
 pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ruling {
     if !kernel_searches(run) || seen.ports.wearing_cps <= 0.0 {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let Some(p) = seen.ports.pool.filter(|p| *p > 0) else {
-        return Ruling::Undecided("the pool of source ports to the destination was not observed".into());
+        return undecided("the pool of source ports to the destination was not observed");
     };
     let half = SEARCH_SHARE * f64::from(p);
     let (mut below, mut above, mut blind) = (Vec::new(), Vec::new(), Vec::new());
@@ -74,9 +74,9 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         let reached_half = run.ports.as_ref().and_then(|p| p.peak_used).is_none_or(|used| f64::from(used) > half);
         return if !blind.is_empty() && reached_half {
             let blind = blind.len();
-            Ruling::Undecided(format!("the ports in use were not observed in {blind} of the seconds with connections"))
+            undecided(format!("the ports in use were not observed in {blind} of the seconds with connections"))
         } else {
-            Ruling::Clear
+            Err(Clear)
         };
     }
     let alone = below.is_empty();
@@ -96,9 +96,9 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         let unseen = slow_by_median(&blind, below, most).seconds;
         return if unseen > 0 {
             let unseen = counted(unseen, "second");
-            Ruling::Undecided(format!("connect() was slow in {unseen} in which the ports in use were not observed"))
+            undecided(format!("connect() was slow in {unseen} in which the ports in use were not observed"))
         } else {
-            Ruling::Clear
+            Err(Clear)
         };
     }
     let (mean, p95) = (above.mean(), above.p95());
@@ -144,7 +144,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         )
     };
     let b = |v: f64| (!alone).then_some(v);
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("pool", p)
         .with("mean_us", mean)
         .with("mean_us_below_half", b(below.mean()))
@@ -155,8 +155,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         .with("seconds_slow", Some(above.seconds).filter(|n| *n < seconds_above))
         .with("rate_cps", made)
         .with("search_cps", search)
-        .remedies(remedies)
-        .ruling()
+        .remedies(remedies))
 }
 
 /// The seconds in which all calls were slow, by their median. Where a thread loses its core in the middle, one call takes

@@ -1,38 +1,27 @@
 //! The rule about settings of the kernel that changed during the run.
 
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, Ruling};
-use crate::model::figures::counted;
-use crate::model::result::{RunResult, Sysctls};
-use crate::remedy::{advice, load_with};
+use super::prelude::*;
+use crate::model::result::Sysctls;
 
-/// One setting before and after.
-struct Change {
-    key: &'static str,
-    before: String,
-    after: String,
-}
-
-/// sysctl-changed.
 pub(in crate::diagnose) fn sysctl_changed(run: &RunResult, _: &Indicators) -> Ruling {
     // Nothing rests on them where no connection is made; where they were not read again, none is predicted on.
     let Some(after) = run.host.sysctls_at_end.as_ref() else {
         return if run.plan.is_short_lived() && run.plan.observe {
-            Ruling::Undecided("the kernel's settings were not read again at the end".into())
+            undecided("the kernel's settings were not read again at the end")
         } else {
-            Ruling::Clear
+            Err(Clear)
         };
     };
-    let changes = changes(&run.host.sysctls, after);
-    let Some(first) = changes.first() else { return Ruling::Clear };
-    let list: Vec<String> = changes.iter().map(|c| format!("{} from {} to {}", c.key, c.before, c.after)).collect();
+    let changes = settings_changed(&run.host.sysctls, after);
+    let (key, before, after) = changes.first().ok_or(Clear)?;
+    let list: Vec<String> = changes.iter().map(|(key, from, to)| format!("{key} from {from} to {to}")).collect();
     let text = format!(
         "When the run ended, this machine's settings were others than at its start: {}. T, the pool and every forecast here rest on the \
          values at the start, so what is said about ports may not hold for the later part. Something else changed them: a \
          configuration tool, or a second test.",
         list.join("; ")
     );
-    let keys: Vec<&str> = changes.iter().map(|c| c.key).collect();
+    let keys: Vec<&str> = changes.iter().map(|c| c.0).collect();
     let remedies = vec![
         advice(
             "see the values now",
@@ -42,21 +31,17 @@ pub(in crate::diagnose) fn sysctl_changed(run: &RunResult, _: &Indicators) -> Ru
         advice("run again without a change", load_with(&run.plan, |_| ()), "0 settings changed"),
     ];
     let more = if changes.len() > 1 { format!(", and {} more", changes.len() - 1) } else { String::new() };
-    let title = format!("{} changed from {} to {} during the run{more}", first.key, first.before, first.after);
+    let title = format!("{key} changed from {before} to {after} during the run{more}");
     let mut found = Found::new(title, text).with("changed", changes.len() as u64);
-    for c in &changes {
-        let name = c.key.rsplit('.').next().unwrap_or(c.key);
-        found = found.with(&format!("{name}_before"), c.before.as_str()).with(&format!("{name}_after"), c.after.as_str());
+    for (key, before, after) in &changes {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        found = found.with(&format!("{name}_before"), before).with(&format!("{name}_after"), after);
     }
-    found.remedies(remedies).ruling()
+    Ok(found.remedies(remedies))
 }
 
 /// Settings that are known at both ends and differ: which, before, after.
 pub(crate) fn settings_changed(before: &Sysctls, after: &Sysctls) -> Vec<(&'static str, String, String)> {
-    changes(before, after).into_iter().map(|c| (c.key, c.before, c.after)).collect()
-}
-
-fn changes(before: &Sysctls, after: &Sysctls) -> Vec<Change> {
     let range = |s: &Sysctls| s.ip_local_port_range.map(|[lo, hi]| format!("{lo}-{hi}"));
     let number = |n: Option<u32>| n.map(|n| n.to_string());
     let large = |n: Option<u64>| n.map(|n| n.to_string());
@@ -72,7 +57,7 @@ fn changes(before: &Sysctls, after: &Sysctls) -> Vec<Change> {
         ("net.core.somaxconn", large(before.somaxconn), large(after.somaxconn)),
     ]
     .into_iter()
-    .filter_map(|(key, before, after)| Some(Change { key, before: before?, after: after? }))
-    .filter(|c| c.before != c.after)
+    .filter_map(|(key, before, after)| Some((key, before?, after?)))
+    .filter(|(_, before, after)| before != after)
     .collect()
 }

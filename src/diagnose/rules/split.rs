@@ -1,32 +1,15 @@
 //! The rule about answers whose rest comes about 40 ms after their first byte.
 
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, Ruling};
+use super::prelude::*;
 use crate::diagnose::thresholds::{SPLIT_ANSWERS, SPLIT_BYTES, SPLIT_LEAST_MS, SPLIT_MOST_MS};
 use crate::model::figures::ms;
-use crate::model::result::{Endpoint, RunResult};
-use crate::remedy::advice;
+use crate::model::result::Endpoint;
 use crate::remedy::software::no_delay;
 
 /// target-splits-answers.
 pub(in crate::diagnose) fn splits(run: &RunResult, _: &Indicators) -> Ruling {
     let split = run.endpoints.iter().filter_map(|e| Some((e, split_ms(e)?)));
-    match split.max_by_key(|(e, _)| e.requests) {
-        Some((endpoint, late_ms)) => found(run, endpoint, late_ms),
-        None => Ruling::Clear,
-    }
-}
-
-/// The median time from first to last byte, where it is that of an acknowledgement that the client's kernel puts off: of an
-/// answer that fits the packets which a sender may send at once.
-fn split_ms(e: &Endpoint) -> Option<f64> {
-    let median = e.phases_ms.receiving?.p50;
-    let is_small = e.content_size_mean.is_some_and(|bytes| bytes <= SPLIT_BYTES);
-    let answered = e.requests.saturating_sub(e.failures);
-    (answered >= SPLIT_ANSWERS && is_small && (SPLIT_LEAST_MS..=SPLIT_MOST_MS).contains(&median)).then_some(median)
-}
-
-fn found(run: &RunResult, e: &Endpoint, late_ms: f64) -> Ruling {
+    let (e, late_ms) = split.max_by_key(|(e, _)| e.requests).ok_or(Clear)?;
     let port = run.plan.target.addr.port();
     let (late, p50) = (ms(late_ms), e.latency_ms.map(|l| l.p50));
     let of = if run.endpoints.len() > 1 { format!(" of {}", e.name) } else { String::new() };
@@ -53,12 +36,20 @@ fn found(run: &RunResult, e: &Endpoint, late_ms: f64) -> Ruling {
             "notsent above 0 in some of the lines: its kernel keeps bytes back; in none: its program pauses",
         ),
     ];
-    Found::new(format!("the rest of each answer{of} comes {late} ms after its first byte"), text)
+    Ok(Found::new(format!("the rest of each answer{of} comes {late} ms after its first byte"), text)
         .with("endpoint", e.name.as_str())
         .with("first_to_last_byte_p50_ms", late_ms)
         .with("first_byte_p50_ms", e.phases_ms.waiting.map(|w| w.p50))
         .with("content_size_mean", e.content_size_mean)
         .with("answers", e.requests - e.failures.min(e.requests))
-        .remedies(remedies)
-        .ruling()
+        .remedies(remedies))
+}
+
+/// The median time from first to last byte, where it is that of an acknowledgement that the client's kernel puts off: of an
+/// answer that fits the packets which a sender may send at once.
+fn split_ms(e: &Endpoint) -> Option<f64> {
+    let median = e.phases_ms.receiving?.p50;
+    let is_small = e.content_size_mean.is_some_and(|bytes| bytes <= SPLIT_BYTES);
+    let answered = e.requests.saturating_sub(e.failures);
+    (answered >= SPLIT_ANSWERS && is_small && (SPLIT_LEAST_MS..=SPLIT_MOST_MS).contains(&median)).then_some(median)
 }

@@ -1,31 +1,20 @@
 //! Rules about what stalled: requests without an answer, the client, the target.
 
 use super::capacity::who_takes_the_cores;
+use super::prelude::*;
 use super::target::alone;
 use super::unfinished;
-use crate::diagnose::indicators::{Hang, Indicators, Stalls, Still, TargetStall};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{Stalls, Still, TargetStall};
 use crate::diagnose::thresholds::{MID_RUN_SHARE, SHORT_RUN_S, STUCK_TIMES};
-use crate::model::figures::{counted, rate, seconds};
-use crate::model::finding::{FindingId as Id, Remedy};
-use crate::model::result::{RunResult, Stretch};
-use crate::remedy::{advice, load_with, log_since};
+use crate::model::finding::FindingId as Id;
+use crate::model::result::Stretch;
+use crate::remedy::log_since;
 
 /// Two looks at whether the target is stopped are not further apart.
 const STOPPED_LOOKS_S: f64 = 1.0;
 
-/// target-hangs.
 pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.hang, |hang| hangs(run, *hang))
-}
-
-/// The observer saw the target's process stopped at its last looks, which are a quarter of a second apart.
-fn is_stopped_at_end(run: &RunResult) -> bool {
-    let target = run.resources.target.as_ref();
-    target.and_then(|t| t.stopped.as_ref()?.last()).is_some_and(|s| s.to_s + STOPPED_LOOKS_S >= run.duration_s)
-}
-
-fn hangs(run: &RunResult, hang: Hang) -> Ruling {
+    let hang = seen.hang.clone()?;
     let (n, waited) = (hang.requests(), seconds(hang.waited_ms / 1000.0));
     let slowest = hang.slowest_ms.map(|ms| seconds(ms / 1000.0));
     let mut text = match (hang.in_flight, hang.timed_out) {
@@ -100,7 +89,7 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         Some((received, _)) => format!("{}{when} did not end: {}", counted(n, "answer"), unfinished::missing(&received)),
         None => format!("{}{when} waited up to {waited} and got no answer", counted(n, "request")),
     };
-    Found::new(title, text)
+    Ok(Found::new(title, text)
         .with("unanswered", n)
         .with("in_flight_at_end", hang.in_flight)
         .with("timed_out", hang.timed_out)
@@ -112,8 +101,13 @@ fn hangs(run: &RunResult, hang: Hang) -> Ruling {
         .with("since_s", hang.since_s)
         .with("rps_before", hang.rps_before)
         .remedies(remedies)
-        .caused_only_by(if hang.is_own_stall { vec![Id::ClientStalled] } else { Vec::new() })
-        .ruling()
+        .caused_only_by(if hang.is_own_stall { vec![Id::ClientStalled] } else { Vec::new() }))
+}
+
+/// The observer saw the target's process stopped at its last looks, which are a quarter of a second apart.
+fn is_stopped_at_end(run: &RunResult) -> bool {
+    let target = run.resources.target.as_ref();
+    target.and_then(|t| t.stopped.as_ref()?.last()).is_some_and(|s| s.to_s + STOPPED_LOOKS_S >= run.duration_s)
 }
 
 /// What came of the answer that was waited for longest: `: it stopped after 5 of the 100 bytes of its body (received: "...")`.
@@ -125,12 +119,8 @@ fn so_far(run: &RunResult) -> String {
     }
 }
 
-/// client-stalled.
 pub(in crate::diagnose) fn client_stalled(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.client_stalls, |stalls| client(run, seen, stalls))
-}
-
-fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
+    let stalls = seen.client_stalls.clone()?;
     let times =
         if stalls.times == 1 { String::new() } else { format!(", {} times, {} in all", stalls.times, seconds(stalls.total_s)) };
     let [from, to, length] = in_words(stalls);
@@ -153,11 +143,11 @@ fn client(run: &RunResult, seen: &Indicators, stalls: &Stalls) -> Ruling {
         ),
     ];
     let title = format!("this program stalled for {length}, from {from} to {to}");
-    evidence(Found::new(title, text), stalls).with("share_of_run", stalls.total_s / seen.duration_s).remedies(remedies).ruling()
+    Ok(evidence(Found::new(title, text), stalls).with("share_of_run", stalls.total_s / seen.duration_s).remedies(remedies))
 }
 
 /// The common evidence of stretches.
-fn evidence(found: Found, stalls: &Stalls) -> Found {
+fn evidence(found: Found, stalls: Stalls) -> Found {
     let Stretch { from_s, to_s } = stalls.longest;
     found
         .with("stalls", stalls.times as u64)
@@ -168,12 +158,12 @@ fn evidence(found: Found, stalls: &Stalls) -> Found {
 }
 
 /// The longest stretch: from, to, how long.
-fn in_words(stalls: &Stalls) -> [String; 3] {
+fn in_words(stalls: Stalls) -> [String; 3] {
     [stalls.longest.from_s, stalls.longest.to_s, stalls.longest.length_s()].map(seconds)
 }
 
 /// What shows the reason, by who stalled: a signal and a frozen group leave nothing in a log.
-fn against_stalls(run: &RunResult, stalls: &Stalls, still: Still) -> Vec<Remedy> {
+fn against_stalls(run: &RunResult, stalls: Stalls, still: Still) -> Vec<Remedy> {
     let [from, to, _] = in_words(stalls);
     let log = || {
         advice(
@@ -208,17 +198,13 @@ fn against_stalls(run: &RunResult, stalls: &Stalls, still: Still) -> Vec<Remedy>
             log(),
             again(),
         ],
-        (Still::Host, _) => vec![who_takes_the_cores(), again()],
+        (Still::Host | Still::HostFull, _) => vec![who_takes_the_cores(), again()],
         _ => vec![log(), again()],
     }
 }
 
-/// target-stalled.
 pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) -> Ruling {
-    Ruling::about(&seen.target_stall, |stall| silent(run, stall))
-}
-
-fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
+    let stall = seen.target_stall.clone()?;
     let TargetStall { stalls, still, in_flight } = stall;
     let [from, to, length] = in_words(stalls);
     let often = match stalls.times {
@@ -244,6 +230,11 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
             "The target's process used CPU meanwhile and answered nobody: a long job in its only thread, or a garbage collection. The client ran.",
         ),
         Still::Host => ("host", "Threads waited for a core meanwhile: other programs of this machine had them."),
+        Still::HostFull => (
+            "undecided",
+            "The target's process used no CPU meanwhile, and no core of this machine was idle: either other programs had the cores, \
+             or it waited for something else (a lock, a disk, another service).",
+        ),
         Still::Unseen => (
             "undecided",
             "The client ran. What the target did cannot be seen from here: its program stalled, or the way to it lost packets.",
@@ -251,14 +242,13 @@ fn silent(run: &RunResult, stall: &TargetStall) -> Ruling {
     };
     let text = format!(
         "From {from} to {to} nothing was answered while up to {} waited.{often} {why} Rates are means over these stretches too.",
-        counted(*in_flight, "request")
+        counted(in_flight, "request")
     );
-    let remedies = against_stalls(run, stalls, *still);
-    evidence(Found::new(format!("nothing was answered for {length}, from {from} to {to}"), text), stalls)
-        .with("in_flight", *in_flight)
+    let remedies = against_stalls(run, stalls, still);
+    Ok(evidence(Found::new(format!("nothing was answered for {length}, from {from} to {to}"), text), stalls)
+        .with("in_flight", in_flight)
         .with("stood_still", who)
         .with("rps", run.totals.rps)
         .remedies(remedies)
-        .caused_only_by(if *still == Still::Host { vec![Id::HostContended] } else { Vec::new() })
-        .ruling()
+        .caused_only_by(if still == Still::Host { vec![Id::HostContended] } else { Vec::new() }))
 }

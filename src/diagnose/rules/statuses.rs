@@ -1,22 +1,20 @@
 //! The rule about statuses of 400 and above, and failures at the target that no other rule names.
 
 use super::capacity::more_workers;
+use super::prelude::*;
 use super::target::{alone, evidence, hidden, in_part, less_load};
-use crate::diagnose::indicators::{Course, Indicators, Kind, Rows, Turn, name_of};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{Course, Kind, Rows, Turn, name_of};
 use crate::diagnose::thresholds::ALL_SHARE;
-use crate::model::figures::{count, counted, share};
-use crate::model::finding::Remedy;
 use crate::model::limits;
-use crate::model::outcome::{Failure, Party, status_words};
-use crate::model::result::{ErrorRow, RunResult};
+use crate::model::outcome::{Failure, FailureSide, Party, status_words};
+use crate::model::result::ErrorRow;
+use crate::remedy::quoted;
 use crate::remedy::target::{Pool, own_flags, serve_with};
-use crate::remedy::{advice, quoted};
 
 /// target-errors.
 pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::are(run, |kind| matches!(kind, Kind::Status | Kind::OtherAtTarget));
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Target) };
     let course = Course::of(run, &rows);
     let of_all = rows.count() as f64 / run.totals.requests.max(1) as f64;
     let status = row.failure().and_then(Failure::status);
@@ -52,14 +50,13 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         run,
         format!("the same share of errors is not the load's: it was {} with {}", share(of_all), counted(run.plan.users, "user")),
     ));
-    in_part(evidence(Found::new(title(run, &rows, &course, turn), text), &rows), &course)
+    Ok(in_part(evidence(Found::new(title(run, &rows, &course, turn), text), &rows), &course)
         .with("share", of_all)
         .with("every_nth", turn.map(|turn| turn.every))
         .with("name", name_of(row).into_owned())
         .with("limit_fields", limits.map(str::to_owned))
         .with("endpoints", rows.endpoints())
-        .remedies(remedies)
-        .ruling()
+        .remedies(remedies))
 }
 
 /// Which status, since when, and its share of the answers.

@@ -1,22 +1,19 @@
 //! The rule over the steps of a study: where throughput stopped growing, and the limits that could explain it.
 
 use super::exhaustion::hold_words;
+use super::prelude::*;
 use crate::diagnose::ceiling::{ceilings, formula};
 use crate::diagnose::growth::{self, Point};
-use crate::diagnose::indicators::Indicators;
-use crate::diagnose::rule::{Found, Ruling, Step};
+use crate::diagnose::rule::Step;
 use crate::diagnose::thresholds::FEW_FAILURES;
-use crate::model::figures::{counted, rate, seconds, share};
-use crate::model::finding::Remedy;
 use crate::model::order::Order as _;
-use crate::model::result::RunResult;
 use crate::model::study::CeilingKind;
+use crate::remedy::keep_alive;
 use crate::remedy::target::{Kind, cpu_workers, serve_with};
-use crate::remedy::{advice, keep_alive, load_with};
 
 /// One run alone cannot show it.
 pub(in crate::diagnose) fn single(_: &RunResult, _: &Indicators) -> Ruling {
-    Ruling::Clear
+    Err(Clear)
 }
 
 /// A limit with the rate it allows and how it comes about.
@@ -32,10 +29,10 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     let mut known: Vec<&Step<'_>> = steps.iter().filter(answered).collect();
     known.order_by_key(|s| s.run.plan.users);
     if known.len() < 2 {
-        return Ruling::Undecided("fewer than two steps of users were answered".into());
+        return undecided("fewer than two steps of users were answered");
     }
     let points: Vec<Point> = known.iter().map(|s| Point { load: f64::from(s.run.plan.users), rate: s.seen.steady_rps }).collect();
-    let Some((first, second)) = growth::plateau(&points).map(|(a, b)| (known[a], known[b])) else { return Ruling::Clear };
+    let (first, second) = growth::plateau(&points).map(|(a, b)| (known[a], known[b])).ok_or(Clear)?;
     let (a, b) = (first.seen.steady_rps, second.seen.steady_rps);
     let mut limits = limits(first, second);
     let (before, after) = (first.run, second.run);
@@ -123,7 +120,7 @@ pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     for l in &limits {
         found = found.with(&format!("limit_{}_rps", l.name), l.rps);
     }
-    found.remedies(remedies).ruling()
+    Ok(found.remedies(remedies))
 }
 
 fn ports_were_seen(run: &RunResult) -> bool {
@@ -145,7 +142,7 @@ fn limits(first: &Step<'_>, second: &Step<'_>) -> Vec<Limit> {
                 seconds(think),
                 seconds(response),
                 rate(rps),
-                if first.seen.own_pace.is_yes() {
+                if first.seen.own_pace.is_ok() {
                     ", so the earlier step was its users' own pace and not a full target"
                 } else {
                     ""
@@ -176,7 +173,7 @@ fn limits(first: &Step<'_>, second: &Step<'_>) -> Vec<Limit> {
             words: format!("the target's {} = {} req/s", formula(&c), rate(c.rps)),
         });
     }
-    if let Some(how) = second.seen.saturated.yes().filter(|how| how.for_long) {
+    if let Some(how) = second.seen.saturated.as_ref().ok().filter(|how| how.for_long) {
         all.push(Limit {
             name: "client",
             rps: second.seen.steady_rps,

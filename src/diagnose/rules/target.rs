@@ -4,27 +4,26 @@ use std::time::Duration;
 
 use super::lighter::round_rate;
 use super::places;
+use super::prelude::*;
 use super::unfinished::{self, ask_by_hand};
-use crate::diagnose::indicators::{
-    Course, Indicators, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, stalls_cover, unnamed,
-};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{Course, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, stalls_cover, unnamed};
 use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};
-use crate::model::figures::{count, counted, is_supported, number, seconds};
-use crate::model::finding::{FindingId as Id, Remedy};
+use crate::model::figures::is_supported;
+use crate::model::finding::FindingId as Id;
 use crate::model::outcome::{Cause, FailureSide, Phase, ProtocolFault};
-use crate::model::result::{ErrorRow, LatencyMs, RunResult};
+use crate::model::result::{ErrorRow, LatencyMs};
 use crate::model::time::per_second;
-use crate::remedy::{advice, load_with, log_since, longer_idle, quoted};
+use crate::remedy::{log_since, longer_idle, quoted};
 
 /// Idle timeouts that are shorter are rare.
 const IDLE_LEAST: Duration = Duration::from_millis(100);
 
 /// The gap between the totals and the error table hides this kind of failure.
-pub(super) fn hidden(run: &RunResult) -> Ruling {
-    match unnamed(run, FailureSide::Target) {
-        0 => Ruling::Clear,
-        n => Ruling::Undecided(format!("{n} failures at the target have no row in the error table")),
+pub(super) fn hidden(run: &RunResult, side: FailureSide) -> Ruling {
+    let at = if side == FailureSide::Local { "of this machine" } else { "at the target" };
+    match unnamed(run, side) {
+        0 => Err(Clear),
+        n => undecided(format!("{n} failures {at} have no row in the error table")),
     }
 }
 
@@ -52,7 +51,7 @@ pub(super) fn in_part(found: Found, course: &Course) -> Found {
 pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Reset);
     if rows.is_empty() {
-        return hidden(run);
+        return hidden(run, FailureSide::Target);
     }
     let course = Course::of(run, &rows);
     let reused = Rows::of(run, |e| Kind::of(e) == Kind::Reset && e.reused).count();
@@ -116,7 +115,7 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
         }
     };
     let title = format!("{what}: {}", rows.in_words());
-    in_part(evidence(Found::new(title, text), &rows), &course)
+    Ok(in_part(evidence(Found::new(title, text), &rows), &course)
         .with("open_at_the_end", few.map(|(open, _)| open))
         .with("on_reused_connections", reused)
         .with("on_fresh_connections", fresh)
@@ -124,8 +123,7 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
         .with("every_nth", turn.map(|turn| turn.every))
         .with("endpoints", rows.endpoints())
         .remedies(if went { Vec::new() } else { against_resets(run, &rows, reused, fresh) })
-        .caused_only_by(if went { vec![Id::TargetGone] } else { vec![Id::TargetBacklogOverflow] })
-        .ruling()
+        .caused_only_by(if went { vec![Id::TargetGone] } else { vec![Id::TargetBacklogOverflow] }))
 }
 
 /// Connections open at the end and users, where each user should have kept one and at most half of them had.
@@ -184,14 +182,14 @@ fn pauses(run: &RunResult) -> bool {
 
 /// target-timeouts. Those at connect belong to the backlog where it overflowed.
 pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Ruling {
-    let overflow = seen.overflow.is_yes();
+    let overflow = seen.overflow.is_ok();
     let rows = Rows::are(run, |kind| kind.is_timeout() && !(overflow && kind == Kind::ConnectTimeout));
     if rows.is_empty() {
-        return hidden(run);
+        return hidden(run, FailureSide::Target);
     }
     let limit = run.plan.timeout.as_secs_f64();
     if let Some(why) = no_way_back(run, rows.first_s() - limit) {
-        return Ruling::Undecided(why);
+        return undecided(why);
     }
     let course = Course::after(run, &rows, limit);
     let connecting = if overflow { 0 } else { Rows::kind(run, Kind::ConnectTimeout).count() };
@@ -213,7 +211,6 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         let known = row.received.map_or_else(|| "its end did not come".to_owned(), |r| format!("it {}", r.in_words()));
         text += &format!("Of {} part of an answer came: {known}{}. ", begun.count(), excerpt(row));
     }
-    text += "Windows shows WSAETIMEDOUT 10060.";
     let longer = load_with(&run.plan, |p| p.timeout = Duration::try_from_secs_f64((limit * 3.0).ceil()).unwrap_or(p.timeout));
     let counts = format!("answers up to {} are counted", seconds((limit * 3.0).ceil()));
     let mut remedies = Vec::new();
@@ -236,7 +233,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     }
     if is_idle_and_fast(run) {
         text +=
-            " The target hardly used its CPU, and what it answered it answered at once: it is neither the load nor the timeout.";
+            "The target hardly used its CPU, and what it answered it answered at once: it is neither the load nor the timeout. ";
         remedies.extend(alone(run, "the same timeouts with 1 request at a time are not the load's".into()));
     } else {
         remedies.push(advice(
@@ -248,6 +245,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
                 .map_or_else(|| counts.clone(), |l| format!("{counts}; the p99 of those in time is {} ms", number(l.p99))),
         ));
     }
+    text += "Windows shows WSAETIMEDOUT 10060.";
     let (after, when) = (seconds(limit), course.in_words());
     let title = if let Some((received, _)) = unfinished {
         format!("{} did not end within {after}{when}: {}", counted(rows.count(), "answer"), unfinished::missing(&received))
@@ -264,16 +262,15 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
         found
     } else {
         // A stall of this program explains no wait that it had little part in.
-        found.not_caused_by(Id::ClientStalled)
+        found.not_caused_by([Id::ClientStalled])
     };
-    found
+    Ok(found
         .with("timeout_s", limit)
         .with("while_connecting", connecting)
         .with("after_connecting", rows.count() - connecting)
         .with("with_part_of_an_answer", Some(begun.count()).filter(|n| *n > 0))
         .with("endpoints", rows.endpoints())
-        .remedies(if went { Vec::new() } else { remedies })
-        .ruling()
+        .remedies(if went { Vec::new() } else { remedies }))
 }
 
 /// A target that had time, and answers far quicker than the timeout: those that got none are not late.
@@ -297,7 +294,7 @@ fn raw(run: &RunResult, row: &ErrorRow) -> Remedy {
 /// target-malformed.
 pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Malformed);
-    let Some(row) = rows.largest() else { return hidden(run) };
+    let Some(row) = rows.largest() else { return hidden(run, FailureSide::Target) };
     let course = Course::of(run, &rows);
     let text = format!(
         "{} broke HTTP/1.1: {}. The most frequent one, at {}: {}{}. The connection is closed after such an answer, because \
@@ -321,13 +318,12 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         None => format!("{} {what}{}", part_of(rows.count(), run.totals.requests, "request"), course.all_in_words()),
     };
     let title = format!("{many}: {}", message_of(row));
-    in_part(evidence(Found::new(title, text), &rows), &course)
+    Ok(in_part(evidence(Found::new(title, text), &rows), &course)
         .with("fault", name_of(row).into_owned())
         .with("every_nth", turn.map(|turn| turn.every))
         .with("first_bytes", row.first_bytes.clone())
         .with("endpoints", rows.endpoints())
-        .remedies(remedies)
-        .ruling()
+        .remedies(remedies))
 }
 
 /// Half of the load: users in a closed loop, rate in an open one, less where it answers less than that; a pause where there is

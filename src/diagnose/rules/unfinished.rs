@@ -1,12 +1,11 @@
 //! Answers that began and did not end: what is missing of them, and what ends them. Words for the rules about requests
 //! without a whole answer.
 
+use super::prelude::*;
 use crate::diagnose::indicators::{Kind, Rows};
-use crate::model::figures::{count, counted};
-use crate::model::finding::Remedy;
 use crate::model::outcome::Phase;
-use crate::model::result::{Framing, Received, RunResult};
-use crate::remedy::{advice, quoted};
+use crate::model::result::{Framing, Received};
+use crate::remedy::quoted;
 
 /// What had come of the answer that was waited for longest, else of the first that the timeout ended; none where none had
 /// begun.

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use super::prelude::*;
 use super::{rate, refusal};
-use crate::diagnose::indicators::{Indicators, duration_s, is_many};
-use crate::diagnose::rule::{Found, Ruling};
+use crate::diagnose::indicators::{duration_s, is_many};
 use crate::diagnose::thresholds::{ATTEMPTS_PER_USER, EARLY_END_S, FALL_SHORT_REQUESTS, FALL_SHORT_SHARE, SHORT_AT_ONCE_SHARE};
-use crate::model::figures::{self, count, counted, seconds};
-use crate::model::result::RunResult;
-use crate::remedy::{advice, load_with, quoted};
+use crate::model::figures::{self};
+use crate::remedy::quoted;
 
 /// Users whose time to start came before the run's end, where the ramp did not end before it.
 fn started_of_ramp(run: &RunResult, asked: u32) -> Option<u32> {
@@ -67,11 +66,10 @@ fn expected_at_once(run: &RunResult) -> Option<f64> {
     }
 }
 
-/// users-not-reached.
 pub(in crate::diagnose) fn users_not_reached(run: &RunResult, seen: &Indicators) -> Ruling {
     let (t, plan) = (&run.totals, &run.plan);
     if t.attempts == 0 {
-        return Ruling::Undecided("no request was started".into());
+        return undecided("no request was started");
     }
     let asked = t.users_asked.max(plan.users);
     let missing_rate = seen.shortfall.filter(|s| s.missing > FALL_SHORT_SHARE * s.asked && s.missing >= FALL_SHORT_REQUESTS);
@@ -80,19 +78,18 @@ pub(in crate::diagnose) fn users_not_reached(run: &RunResult, seen: &Indicators)
     let too_few = expected_at_once(run).is_some_and(|e| f64::from(t.users_reached) < e && t.users_reached < asked);
     let refused_here = refusal::of(run, seen).filter(|r| is_many(run, r.failed));
     if missing_rate.is_none() && !too_few && started.is_none() && refused_here.is_none() {
-        return Ruling::Clear;
+        return Err(Clear);
     }
     let duration = seen.duration_s;
     let evidence = |found: Found| {
-        found
+        Ok(found
             .with("users_asked", asked)
             .with("users_reached", t.users_reached)
             .with("users_started", started)
             .with("rate_asked", plan.is_open_loop().then_some(plan.mean_rate(duration)))
             .with("rate_achieved", plan.is_open_loop().then_some(t.attempts as f64 / duration))
             .with("never_started", t.never_started)
-            .with("connects_failed", t.connects_failed)
-            .ruling()
+            .with("connects_failed", t.connects_failed))
     };
     if let Some(refusal) = refused_here {
         return evidence(refusal.found(run, asked));

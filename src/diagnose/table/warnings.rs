@@ -146,7 +146,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: Id::TargetStalled,
         says: "nothing was answered for a while although requests were in flight: from when to when, how often, and who stalled",
-        fires: "a stretch of {STALL_S} and {STALL_TIMES} times the p75 without any answer, which ended before the run did, and less than {STALL_SHARED} of which this program stalled. Not where connects took as long",
+        fires: "a stretch of {STALL_S} and {STALL_TIMES} times the p75 without any answer, which ended before the run did, and less than {STALL_SHARED} of which this program stalled. Not where connects took as long. Who stalled is undecided where the target used less than {STALL_IDLE_PERCENT} of a core and the host {STALL_HOST_PERCENT} of all cores or more",
         needs: "stretches without an answer were not recorded",
         advises: "the target's log at that time, a longer run",
         witness: "the target's own time between two answers, or /proc/PID/stat of the target: state T",

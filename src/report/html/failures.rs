@@ -75,10 +75,12 @@ fn surplus(run: &RunResult) -> Table {
         ("First", Align::Right),
         ("Last", Align::Right),
     ]);
-    for row in &run.surplus {
+    let names: Vec<String> = run.surplus.iter().map(|row| format!("{} {}", row.method, row.endpoint)).collect();
+    let names = shortened_apart(names.iter().map(String::as_str), NAME_WIDTH);
+    for (row, name) in run.surplus.iter().zip(names) {
         table.row([
             count(row.count).into(),
-            shortened(&format!("{} {}", row.method, row.endpoint), NAME_WIDTH).into(),
+            name.into(),
             count(row.bytes).into(),
             row.first_bytes.clone().into(),
             seconds(row.first_s).into(),

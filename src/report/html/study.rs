@@ -46,7 +46,7 @@ pub fn study_page(study: &StudyResult, times: &[EndpointTimes]) -> Document {
             (charts::grid(&over_users(study, &steps)))
             @if !study.analysis.endpoints.is_empty() { (titled("Each endpoint under rising load", &under_load(study))) }
         }))
-        (section("steps", "Steps", &html! { (by_step(rows).to_html()) (titled("Endpoints by step", &study_detail::endpoints(study))) }))
+        (section("steps", "Steps", &html! { (by_step(rows).to_html()) (titled("Endpoints by step", &study_detail::endpoints(study, usize::MAX))) }))
         (section("charts", "Second by second", &charts::grid(&chart::time_charts(&steps))))
         (section("findings", "Findings over all steps", &findings::render(&study.findings)))
         @for (run, row) in study.steps.iter().zip(rows) {

@@ -8,6 +8,7 @@ use crate::model::result::{SeriesPoint, Tool, Verdict};
 use crate::model::study::{Analysis, STUDY_SCHEMA, StepKind, StepRow, StudyResult};
 use crate::report::chart::EndpointTimes;
 use crate::report::fixture::{self, Fixture};
+use crate::report::text::{self, Detail, Page};
 use crate::stats::interval::Interval;
 
 /// What names, statuses and error texts try to be.
@@ -112,6 +113,15 @@ fn rehearsal() -> Rehearsal {
             row("fin-timeout", Effect::NoEffect, 50),
         ],
         unavailable: Vec::new(),
+    }
+}
+
+#[test]
+fn the_text_of_a_study_keeps_to_its_page() {
+    let study = study_of(&[fixture::healthy(), fixture::broken()]);
+    for detail in [Detail::Brief, Detail::Full] {
+        let text = text::render_study(&study, &Page { detail, ..Page::plain() });
+        assert!(text.lines().all(|line| line.chars().count() <= Page::WIDTH), "{text}");
     }
 }
 

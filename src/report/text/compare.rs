@@ -45,7 +45,8 @@ fn render_with(base: &SideInfo, pair: &Pair, endpoints: usize, page: &Page) -> S
         out += &page.labelled("intervals", Tone::Normal, &text);
     }
     out.push('\n');
-    let tables: Vec<String> = within(pair, endpoints, page.width).iter().map(|table| table.render(page.style)).collect();
+    let tables: Vec<String> =
+        within(pair, endpoints, page.width).iter().map(|table| table.render(page.style, page.width)).collect();
     out += &tables.join("\n");
     let careful = careful(pair, endpoints);
     if !careful.is_empty() {
@@ -73,7 +74,7 @@ pub(crate) fn sentence(pair: &Pair) -> String {
 /// What the intervals rest on; none where there are none.
 pub(crate) fn intervals(pair: &Pair) -> Option<String> {
     let (block_s, blocks) = pair.block_s.zip(pair.blocks)?;
-    Some(format!("hold the change, 95 % sure ({blocks} blocks of {} s)", figures::number(block_s)))
+    Some(format!("95 % sure to hold the change ({blocks} blocks of {} s)", figures::number(block_s)))
 }
 
 /// What a reader must know besides the figures.
@@ -83,10 +84,10 @@ pub(crate) fn careful(pair: &Pair, endpoints: usize) -> Vec<String> {
         .environment
         .iter()
         .take(UNLIKE)
-        .map(|u| format!("base and other differ: {}", u.in_words(|value| shortened(value, 24))))
+        .map(|u| format!("different: {}", u.in_words(|value| shortened(value, 24))))
         .collect();
     if pair.environment.len() > UNLIKE {
-        careful.push(format!("they differ in {} (--json)", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));
+        careful.push(format!("different: {} (--json)", counted((pair.environment.len() - UNLIKE) as u64, "more setting")));
     }
     careful.extend(pair.careful.iter().map(|c| shortened(c, 140)));
     if rest > 0 {
@@ -170,7 +171,7 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
     let mut tables = vec![table];
     if pair.endpoints.len() > 1 {
         let columns = [
-            ("endpoint", Align::Left),
+            ("in other", Align::Left),
             ("req/s", Align::Right),
             ("p50 ms", Align::Right),
             ("p95 ms", Align::Right),
@@ -241,6 +242,8 @@ fn signed(change: f64) -> String {
     let text = figures::share(change.abs());
     match text.as_str() {
         "0 %" => text,
+        "<0.1 %" => "0 %".into(),
+        ">99.9 %" if change < 0.0 => "-99.9 %".into(),
         _ if change < 0.0 => format!("-{text}"),
         _ => format!("+{text}"),
     }
@@ -289,7 +292,7 @@ mod tests {
             let urls = [8080, 8081].map(|port| ["a", "b"].map(|x| format!("http://127.0.0.1:{port}/long/{x}/path/health")));
             pair.endpoints = urls.into_iter().flatten().map(|name| EndpointRows { name, ..row.clone() }).collect();
             let tables = within(pair, ENDPOINTS, width);
-            let text = tables[1].render(Style::Plain);
+            let text = tables[1].render(Style::Plain, 80);
             let names: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
             let hosts = ["127.0.0.1:8080/", "127.0.0.1:8081/"].map(|host| names.iter().filter(|n| n.starts_with(host)).count());
             assert_eq!(hosts, [2, 2], "{width}: {text}");

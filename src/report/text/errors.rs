@@ -19,7 +19,7 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     if run.errors.is_empty() {
         return String::new();
     }
-    let mut out = section("Errors", style) + &table(run).render(style);
+    let mut out = section("Errors", style) + &table(run).render(style, page.width);
     for message in messages(run) {
         out += &style.paint(Tone::Faint, wrapped(&message, 2, page.width).trim_end());
         out.push('\n');
@@ -35,16 +35,17 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
 pub(in crate::report) fn table(run: &RunResult) -> Table {
     let mut table = Table::new([
         ("Count", Align::Right),
-        ("Where", Align::Left),
-        ("Call", Align::Left),
         ("Error", Align::Left),
+        ("Call", Align::Left),
+        ("Where", Align::Left),
         ("Local port", Align::Left),
         ("Windows", Align::Left),
         ("Endpoint", Align::Left),
         ("First", Align::Right),
         ("Last", Align::Right),
     ])
-    .indented(2);
+    .indented(2)
+    .named_by(2);
     let rows = shown(run);
     let names: Vec<String> = rows.iter().map(|row| format!("{} {}", row.method, row.endpoint)).collect();
     let names = shortened_apart(names.iter().map(String::as_str), NAME_WIDTH);
@@ -73,9 +74,9 @@ fn cells(row: &ErrorRow, name: String) -> [Cell; 9] {
     let place = if row.local { Cell::toned(Tone::Warn, "this machine") } else { Cell::toned(Tone::Bad, "target") };
     [
         count(row.count).into(),
-        place,
-        row.call.word().into(),
         Cell::toned(Tone::Heading, error_name(row)),
+        row.call.word().into(),
+        place,
         local_port(row).into(),
         row.windows_code.map_or_else(|| "-".to_owned(), |code| code.to_string()).into(),
         name.into(),

@@ -39,14 +39,14 @@ pub(super) fn nothing(e: &Explanation, page: &Page) -> String {
         let why = why.map_or_else(String::new, |why| page.labelled("why", Tone::Normal, why));
         return wrapped(&loud(what), 0, page.width) + &why;
     }
-    match e.source.as_str() {
-        "locust" if e.other_lines == 0 => "nothing to explain: no failures in this file\n".into(),
-        "locust" => format!("nothing to explain: none of {} is about connections\n", counted(e.other_lines, "failure")),
-        source => {
-            let whose = if source == "study" { "no step of this study shows a finding" } else { "this run shows no finding" };
-            format!("nothing to explain: {whose}; what its figures leave open: sockbench report FILE\n")
-        }
-    }
+    let open = "what its figures leave open: sockbench report FILE";
+    let why = match e.source.as_str() {
+        "locust" if e.other_lines == 0 => "no failures in this file".into(),
+        "locust" => format!("none of {} is about connections", counted(e.other_lines, "failure")),
+        "study" => format!("no step of this study shows a finding; {open}"),
+        _ => format!("this run shows no finding; {open}"),
+    };
+    wrapped(&format!("nothing to explain: {why}"), 0, page.width)
 }
 
 fn of_readings(first: &Reading, e: &Explanation, page: &Page) -> Vec<Block> {
@@ -62,10 +62,8 @@ fn of_readings(first: &Reading, e: &Explanation, page: &Page) -> Vec<Block> {
     blocks.push(Block::ranked(6, page.labelled("not", Tone::Normal, first.is_not.strip_prefix("not ").unwrap_or(&first.is_not))));
     blocks.extend(of_alternatives(first, page));
     blocks.extend(e.arithmetic.iter().flat_map(|a| of_ports(a, page)));
-    for (n, r) in e.readings.iter().skip(1).take(OTHERS).enumerate() {
-        let text = format!("{}: {}", times(r.count), continued(first_sentence(&r.says).0));
-        blocks.push(Block::ranked(3, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &text)));
-    }
+    let also = |r: &Reading| format!("{}: {}", times(r.count), continued(first_sentence(&r.says).0));
+    blocks.extend(page.blocks(3, "also", e.readings.iter().skip(1).take(OTHERS).map(also)));
     blocks.extend(of_remedies(&e.remedies, first.os, page));
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(e))));
     blocks
@@ -75,9 +73,7 @@ fn of_findings(first: &Finding, e: &Explanation, page: &Page) -> Vec<Block> {
     let mut blocks = vec![Block::kept(head(first.id.word(), &first.title, 1, page)), Block::ranked(7, "\n".into())];
     blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &first.explanation)));
     blocks.extend(e.arithmetic.iter().flat_map(|a| of_ports(a, page)));
-    for (n, f) in e.findings.iter().skip(1).take(OTHERS).enumerate() {
-        blocks.push(Block::ranked(3, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &f.title)));
-    }
+    blocks.extend(page.blocks(3, "also", e.findings.iter().skip(1).take(OTHERS).map(|f| f.title.clone())));
     blocks.extend(of_remedies(&first.remedies, None, page));
     let text = "every finding with its numbers and remedies: -v; the whole report: sockbench report RUN";
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, text)));
@@ -285,14 +281,11 @@ fn remedy(number: usize, r: &Remedy, os: Option<Os>, page: &Page) -> String {
     let expected = if r.expected.is_empty() { String::new() } else { format!(". {}", capital(&r.expected)) };
     let text = wrapped(&format!("{}{expected}", r.action), NUMBER, page.width);
     let mut out = format!("  {number} {}", text.trim_start());
-    let room = page.width - COMMAND;
-    let lines = match (shown(r, os), r.change.as_deref()) {
-        (Some(command), _) => typed(command, room, if os == Some(Os::Windows) { " ^" } else { " \\" }),
-        (None, Some(code)) => typed(code, room, ""),
-        (None, None) => Vec::new(),
-    };
-    for line in lines {
-        out += &format!("{:COMMAND$}{}\n", "", page.style.paint(Tone::Command, &line));
+    let goes_on = if os == Some(Os::Windows) { " ^" } else { " \\" };
+    match (shown(r, os), r.change.as_deref()) {
+        (Some(command), _) => out += &page.typed(COMMAND, "", command, goes_on),
+        (None, Some(code)) => out += &page.typed(COMMAND, "", code, ""),
+        (None, None) => {}
     }
     out
 }
@@ -300,34 +293,6 @@ fn remedy(number: usize, r: &Remedy, os: Option<Os>, page: &Page) -> String {
 /// Kept connections: the change in the program, which comes before all others.
 fn keeps(r: &Remedy) -> bool {
     Name::KeepAlive.is(r)
-}
-
-/// A command in lines that can be pasted as they are; `goes_on` ends those that have another one behind them.
-fn typed(command: &str, room: usize, goes_on: &str) -> Vec<String> {
-    let (mut lines, mut rest) = (Vec::new(), command);
-    while rest.len() > room {
-        let blanks: Vec<usize> = outside_quotes(rest).collect();
-        // A word that is too long stands alone.
-        let within = blanks.iter().rev().find(|at| **at > 0 && **at <= room - goes_on.len());
-        let Some(at) = within.or_else(|| blanks.first()).copied() else { break };
-        lines.push(format!("{}{goes_on}", &rest[..at]));
-        rest = &rest[at + 1..];
-    }
-    lines.push(rest.to_owned());
-    lines
-}
-
-/// The blanks between words: one inside quotes is part of a word.
-fn outside_quotes(command: &str) -> impl Iterator<Item = usize> {
-    let mut quote = None;
-    command.char_indices().filter_map(move |(at, c)| {
-        match quote {
-            Some(open) if c == open => quote = None,
-            None if matches!(c, '\'' | '"') => quote = Some(c),
-            _ => {}
-        }
-        (c == ' ' && quote.is_none()).then_some(at)
-    })
 }
 
 /// The command on that system; none where it is the program that changes.

@@ -2,7 +2,7 @@
 //! remedy with the commands of all systems.
 
 use super::explain::{bad_answers, called, first_sentence, history, law, nothing, read_as};
-use super::{Page, render_findings, render_forecast, section};
+use super::{Page, findings, render_forecast, section};
 use crate::model::explanation::{Arithmetic, Certainty, Explanation, Limit, Reading};
 use crate::model::figures::{counted, seconds};
 use crate::model::finding::Remedy;
@@ -14,7 +14,7 @@ const QUOTED: usize = 160;
 pub(super) fn render(e: &Explanation, page: &Page) -> String {
     let mut parts: Vec<String> = e.readings.iter().map(|r| reading(r, page)).collect();
     if !e.findings.is_empty() {
-        parts.push(render_findings(&e.findings, page.style));
+        parts.push(findings::render(&e.findings, page));
     } else if e.readings.is_empty() {
         parts.push(nothing(e, page));
     }
@@ -39,7 +39,8 @@ fn reading(r: &Reading, page: &Page) -> String {
     }
     let often = if r.count > 1 { format!(" ({})", counted(r.count, "time")) } else { String::new() };
     let (sentence, rest) = first_sentence(&r.says);
-    let mut out = page.style.paint(Tone::Heading, &format!("{}.{often}", sentence.trim_end_matches('.'))) + "\n";
+    let head = wrapped(&format!("{}.{often}", sentence.trim_end_matches('.')), 0, page.width);
+    let mut out = page.style.paint(Tone::Heading, head.trim_end()) + "\n";
     out += &wrapped(&quoted, 2, page.width);
     out += &page.labelled("read as", Tone::Normal, &read_as(r));
     if !rest.is_empty() {
@@ -87,13 +88,11 @@ fn remedy(number: usize, r: &Remedy, page: &Page) -> String {
     let expected = if r.expected.is_empty() { String::new() } else { format!(" (expected: {})", r.expected) };
     let mut out = wrapped(&format!("{number}. {}{expected}", r.action), 2, page.width);
     if let Some(change) = r.change.as_ref().filter(|_| r.command.is_empty()) {
-        out += &format!("     {}\n", page.style.paint(Tone::Command, change));
+        out += &page.typed(5, "", change, "");
     }
-    let commands = [("$", Some(&r.command)), ("Windows>", r.windows_command.as_ref()), ("macOS$", r.macos_command.as_ref())];
-    for (prompt, command) in commands {
-        if let Some(command) = command.filter(|c| !c.is_empty()) {
-            out += &format!("     {prompt} {}\n", page.style.paint(Tone::Command, command));
-        }
+    out += &findings::commands(r, page, 5);
+    if let Some(command) = &r.macos_command {
+        out += &page.typed(5, "macOS$ ", command, " \\");
     }
     if let Some(price) = &r.price {
         out += &wrapped(&format!("mind: {price}"), 5, page.width);

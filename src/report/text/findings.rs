@@ -4,14 +4,9 @@ use super::{Page, section};
 use crate::model::figures::precise;
 use crate::model::finding::{Finding, Proven, Remedy, Severity};
 use crate::model::rehearsal::Effect;
-use crate::report::style::{Style, Tone, wrapped};
+use crate::report::style::{Tone, wrapped};
 
-/// All findings in their order, 80 columns wide; nothing when there are none.
-pub fn render_findings(findings: &[Finding], style: Style) -> String {
-    render(findings, &Page { style, ..Page::plain() })
-}
-
-/// The same on a page.
+/// All findings in their order; nothing when there are none.
 pub(super) fn render(findings: &[Finding], page: &Page) -> String {
     if findings.is_empty() {
         return String::new();
@@ -53,18 +48,22 @@ fn render_remedy(number: usize, r: &Remedy, page: &Page) -> String {
         text += &format!(" (expected: {})", r.expected);
     }
     let mut out = wrapped(&text, 4, page.width);
-    // Commands are never wrapped: they are there to be copied.
-    for (prompt, command) in [("$", Some(&r.command)), ("Windows>", r.windows_command.as_ref())] {
-        if let Some(command) = command.filter(|c| !c.is_empty()) {
-            out += &format!("       {prompt} {}\n", style.paint(Tone::Command, command));
-        }
-    }
+    out += &commands(r, page, 7);
     if let Some(proven) = &r.proven {
         let line = wrapped(&said(proven), 7, page.width);
         let tone = if proven.verdict == Effect::Helps { Tone::Good } else { Tone::Warn };
         out += &format!("       {}\n", style.paint(tone, line.trim()));
     }
     out
+}
+
+/// Those of Linux and of Windows.
+pub(super) fn commands(r: &Remedy, page: &Page, indent: usize) -> String {
+    let each = [("$ ", Some(&r.command), " \\"), ("Windows> ", r.windows_command.as_ref(), " ^")];
+    let typed = |(prompt, command, goes_on): (&str, Option<&String>, &str)| {
+        command.filter(|c| !c.is_empty()).map(|command| page.typed(indent, prompt, command, goes_on))
+    };
+    each.into_iter().filter_map(typed).collect()
 }
 
 /// What a rehearsal showed, in one line.

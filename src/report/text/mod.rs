@@ -16,7 +16,6 @@ pub(super) mod summary;
 mod watch;
 
 pub use compare::render_comparison;
-pub use findings::render_findings;
 pub use page::{Detail, Page};
 pub use ports::{render_forecast, render_ports};
 pub use requests::render_locust_table;

@@ -1,6 +1,6 @@
 //! A page: how wide it is, how much of it is wanted, and its labelled lines.
 
-use crate::report::style::{Style, Tone, wrapped};
+use crate::report::style::{Style, Tone, command_lines, wrapped};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +62,26 @@ impl Page {
             let label = if i == 0 { label } else { "" };
             let label = self.style.paint(Tone::Faint, &format!("  {label:<width$} ", width = Self::VALUE - 3));
             out += &format!("{label}{}\n", self.style.paint(tone, line));
+        }
+        out
+    }
+
+    /// A block for each text, so that some of them may be left out: the label comes before the first.
+    pub(super) fn blocks(&self, rank: u8, label: &str, texts: impl IntoIterator<Item = String>) -> Vec<Block> {
+        let line =
+            |(i, text): (usize, String)| Block::ranked(rank, self.labelled(if i == 0 { label } else { "" }, Tone::Normal, &text));
+        texts.into_iter().enumerate().map(line).collect()
+    }
+
+    /// A command after its prompt, in lines that can be pasted as they are; `goes_on` ends those that have another one
+    /// behind them.
+    pub(in crate::report) fn typed(&self, indent: usize, prompt: &str, command: &str, goes_on: &str) -> String {
+        let indent = " ".repeat(indent);
+        let room = self.width.saturating_sub(indent.len() + prompt.len()).max(20);
+        let mut out = String::new();
+        for (i, line) in command_lines(command, room, goes_on).iter().enumerate() {
+            let prompt = if i == 0 { prompt.to_owned() } else { " ".repeat(prompt.len()) };
+            out += &format!("{indent}{prompt}{}\n", self.style.paint(Tone::Command, line));
         }
         out
     }

@@ -5,6 +5,7 @@ use crate::model::figures::{self, count, counted, rate, seconds, share};
 use crate::model::forecast::Forecast;
 use crate::model::port_count::REUSABLE;
 use crate::model::ports_report::{DestinationPorts, PortsReport};
+use crate::report::names::shortened_apart;
 use crate::report::style::{Style, Tone, wrapped};
 use crate::report::table::{Align, Cell, Table};
 
@@ -123,7 +124,7 @@ fn many(r: &PortsReport, shown: &[&DestinationPorts], page: &Page) -> String {
     });
     let head = format!("{} in use to {}{most}", counted(all, "source port"), counted(destinations, "destination"));
     let mut out = wrapped(&head, 0, page.width);
-    out += &table(shown).render(page.style);
+    out += &table(shown).render(page.style, page.width);
     if r.more_destinations > 0 {
         let more = counted(r.more_destinations, "destination");
         out += &format!("  and {more} more with {} (--all)\n", counted(r.more_used, "port"));
@@ -131,36 +132,42 @@ fn many(r: &PortsReport, shown: &[&DestinationPorts], page: &Page) -> String {
     out
 }
 
-/// Head, edge and text of a column.
-type Column = (&'static str, Align, fn(&DestinationPorts) -> String);
+/// Characters of an address: those of IPv6 lose their middle.
+const NAME_WIDTH: usize = 24;
+
+/// Head and text of a column of figures.
+type Column = (&'static str, fn(&DestinationPorts) -> String);
 
 /// Columns that are zero in every row are left out.
 fn table(shown: &[&DestinationPorts]) -> Table {
-    let right = Align::Right;
     let any = |f: &dyn Fn(&DestinationPorts) -> bool| shown.iter().any(|d| f(d));
     let sources = shown.windows(2).any(|w| w[0].source != w[1].source);
-    let columns: [(bool, Column); 9] = [
-        (sources, ("source", Align::Left, |d| d.source.clone())),
-        (true, ("destination", Align::Left, |d| d.destination.clone())),
-        (true, ("in use", right, |d| count(d.held))),
-        (true, ("share", right, |d| or_dash(d.share, share))),
-        (any(&|d| d.states.time_wait > 0), ("TIME_WAIT", right, |d| count(d.states.time_wait))),
-        (any(&|d| d.states.established > 0), ("ESTAB", right, |d| count(d.states.established))),
-        (any(&|d| d.states.fin_wait2 > 0), ("FIN_WAIT2", right, |d| count(d.states.fin_wait2))),
-        (any(&|d| d.states.close_wait > 0), ("CLOSE_WAIT", right, |d| count(d.states.close_wait))),
-        (any(&|d| d.ceiling_cps.is_some()), ("max/s", right, |d| or_dash(d.ceiling_cps, rate))),
+    let columns: [(bool, Column); 8] = [
+        (true, ("in use", |d| count(d.held))),
+        (true, ("share", |d| or_dash(d.share, share))),
+        (any(&|d| d.states.time_wait > 0), ("TIME_WAIT", |d| count(d.states.time_wait))),
+        (any(&|d| d.states.established > 0), ("ESTAB", |d| count(d.states.established))),
+        (any(&|d| d.states.fin_wait2 > 0), ("FIN_WAIT2", |d| count(d.states.fin_wait2))),
+        (any(&|d| d.states.close_wait > 0), ("CLOSE_WAIT", |d| count(d.states.close_wait))),
+        (any(&|d| d.ceiling_cps.is_some()), ("max/s", |d| or_dash(d.ceiling_cps, rate))),
+        (any(&waits), ("all free", |d| or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds))),
     ];
     let columns: Vec<Column> = columns.into_iter().filter(|(wanted, _)| *wanted).map(|(_, column)| column).collect();
-    let mut heads: Vec<(String, Align)> = columns.iter().map(|(head, align, _)| ((*head).to_owned(), *align)).collect();
-    let waits = any(&|d| d.last_free_in_s.is_some_and(|s| s > 0.0));
-    heads.extend(waits.then(|| ("all free".to_owned(), right)));
-    let mut table = Table::with_columns(heads).indented(2);
-    for d in shown {
-        let mut cells: Vec<Cell> = columns.iter().map(|(_, _, text)| Cell::toned(tone(d), text(d))).collect();
-        cells.extend(waits.then(|| Cell::from(or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds))));
-        table.row_of(cells);
+    let names = |of: fn(&DestinationPorts) -> &str| shortened_apart(shown.iter().map(|d| of(d)), NAME_WIDTH);
+    let (source, destination) = (names(|d| &d.source), names(|d| &d.destination));
+    let named = sources.then_some("source").into_iter().chain(["destination"]).map(|head| (head.to_owned(), Align::Left));
+    let figures = columns.iter().map(|(head, _)| ((*head).to_owned(), Align::Right));
+    let mut table = Table::with_columns(named.chain(figures).collect()).indented(2).named_by(1 + usize::from(sources));
+    for ((d, source), destination) in shown.iter().zip(source).zip(destination) {
+        let names = sources.then_some(source).into_iter().chain([destination]);
+        let figures = columns.iter().map(|(_, text)| text(d));
+        table.row_of(names.chain(figures).map(|text| Cell::toned(tone(d), text)).collect());
     }
     table
+}
+
+fn waits(d: &DestinationPorts) -> bool {
+    d.last_free_in_s.is_some_and(|s| s > 0.0)
 }
 
 fn or_dash(value: Option<f64>, text: fn(f64) -> String) -> String {

@@ -1,11 +1,11 @@
 //! Locust's two tables, with all their columns: requests, and the percentiles of their response times.
 
-use super::section;
+use super::{Page, section};
 use crate::model::figures::{count, ms, percent, rate};
 use crate::model::result::{LatencyMs, RunResult};
 use crate::report::locust::{LocustRow, rows};
 use crate::report::names::shortened_apart;
-use crate::report::style::{Style, Tone};
+use crate::report::style::Tone;
 use crate::report::table::{Align, Cell, Table};
 
 /// Longer names lose their middle.
@@ -31,11 +31,12 @@ const PERCENTILES: [Percentile; 11] = [
 ];
 
 /// One row per endpoint, and an aggregated one where there are several. Times in milliseconds.
-pub fn render_locust_table(run: &RunResult, style: Style) -> String {
+pub fn render_locust_table(run: &RunResult, page: &Page) -> String {
     let shown = super::foreign::shown(run);
     let run = shown.as_ref().unwrap_or(run);
     let [requests, percentiles] = tables(run);
-    section(REQUESTS, style) + &requests.render(style) + "\n" + &section(PERCENTILES_TITLE, style) + &percentiles.render(style)
+    let part = |title: &str, table: &Table| section(title, page.style) + &table.render(page.style, page.width);
+    part(REQUESTS, &requests) + "\n" + &part(PERCENTILES_TITLE, &percentiles)
 }
 
 /// Both tables: requests, and the percentiles of their response times.
@@ -62,7 +63,8 @@ fn requests(run: &RunResult, rows: &[&LocustRow]) -> Table {
         ("req/s", right),
         ("failures/s", right),
         ("avg size", right),
-    ]);
+    ])
+    .named_by(2);
     for (row, name) in rows.iter().zip(names(rows)) {
         table.row(cells(row, name));
     }

@@ -110,7 +110,7 @@ pub(in crate::report) fn label(question: Question) -> &'static str {
 fn compared(study: &StudyResult, page: &Page) -> String {
     let table = comparison(study);
     if table.width() <= page.width {
-        return table.render(page.style);
+        return table.render(page.style, page.width);
     }
     let line = |c: &Comparison| wrapped(&format!("{}: {}; in the experiment {}", c.what, c.here, c.experiment), 2, page.width);
     study.comparison.iter().map(line).collect()
@@ -150,11 +150,11 @@ fn steps(study: &StudyResult, page: &Page) -> String {
     let all = Columns { figures: true, times: true };
     let whole = step_table(study, all);
     let mut out = if whole.width() <= page.width {
-        whole.render(page.style)
+        whole.render(page.style, page.width)
     } else {
         let figures = step_table(study, Columns { times: false, ..all });
         let times = step_table(study, Columns { figures: false, ..all });
-        format!("{}\n{}", figures.render(page.style), times.render(page.style))
+        format!("{}\n{}", figures.render(page.style, page.width), times.render(page.style, page.width))
     };
     for note in notes(study) {
         for line in wrapped(&note, 2, page.width).lines() {

@@ -1,26 +1,31 @@
 //! The rest of a study's report, for `-v` and `report.txt`: every endpoint of every step, resources, the waits between
 //! the steps, the analysis in sentences, the findings with their remedies.
 
-use super::{Page, render_findings};
+use super::{Page, findings};
 use crate::model::figures::{bytes, count, deviation, ms, number, percent, rate, seconds};
 use crate::model::result::RunStamp;
 use crate::model::study::{StepRow, StudyResult};
 use crate::report::locust;
+use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, wrapped};
 use crate::report::table::{Align, Cell, Table};
+
+/// Characters of an endpoint's name.
+const NAME_WIDTH: usize = 28;
 
 /// Everything but the first screen.
 pub(super) fn render(study: &StudyResult, page: &Page) -> String {
     let style = page.style;
     let heading = |text: &str| format!("\n{}\n", style.paint(Tone::Heading, text));
     let mut out = heading("steps");
-    out += &steps(study).render(style);
+    out += &steps(study).render(style, page.width);
     out += &heading("endpoints by step");
-    out += &endpoints(study).render(style);
+    out += &endpoints(study, NAME_WIDTH).render(style, page.width);
     if !study.cooldowns.is_empty() {
         out += &heading("between the steps");
         for c in &study.cooldowns {
-            out += &format!("  before step {}: waited {}: {}\n", c.before_step, seconds(c.waited_s), c.ended);
+            let text = format!("before step {}: waited {}: {}", c.before_step, seconds(c.waited_s), c.ended);
+            out += &wrapped(&text, 2, page.width);
         }
     }
     out += &heading("analysis");
@@ -34,12 +39,12 @@ pub(super) fn render(study: &StudyResult, page: &Page) -> String {
             for reason in &step.validity.reasons {
                 out += &wrapped(reason, 2, page.width);
             }
-            out += &render_findings(&step.findings, style);
+            out += &findings::render(&step.findings, page);
         }
     }
     if !study.findings.is_empty() {
         out += &heading("over all steps");
-        out += &render_findings(&study.findings, style);
+        out += &findings::render(&study.findings, page);
     }
     out
 }
@@ -104,7 +109,8 @@ fn step_cells(r: &StepRow) -> [Cell; 16] {
     ]
 }
 
-pub(in crate::report) fn endpoints(study: &StudyResult) -> Table {
+/// Names longer than `name_width` lose their middle.
+pub(in crate::report) fn endpoints(study: &StudyResult, name_width: usize) -> Table {
     let (left, right) = (Align::Left, Align::Right);
     let mut t = Table::new([
         ("step", left),
@@ -120,16 +126,19 @@ pub(in crate::report) fn endpoints(study: &StudyResult) -> Table {
         ("size", right),
         ("req/s", right),
     ])
-    .indented(2);
-    for (i, (step, of)) in study.steps.iter().zip(&study.analysis.rows).enumerate() {
+    .indented(2)
+    .named_by(2);
+    let steps: Vec<_> = study.steps.iter().map(locust::rows).collect();
+    let all: Vec<&str> = steps.iter().flat_map(|(rows, all)| rows.iter().chain([all])).map(|row| row.name.as_str()).collect();
+    let mut names = shortened_apart(all, name_width).into_iter();
+    for (i, ((rows, all), of)) in steps.iter().zip(&study.analysis.rows).enumerate() {
         if i > 0 {
             t.rule();
         }
-        let (rows, all) = locust::rows(step);
-        for row in rows.iter().chain([&all]) {
+        for (row, name) in rows.iter().chain([all]).zip(names.by_ref()) {
             t.row([
                 of.label.clone().into(),
-                row.name.clone().into(),
+                name.into(),
                 count(row.requests).into(),
                 if row.failures > 0 { Cell::toned(Tone::Bad, count(row.failures)) } else { "0".into() },
                 row.time(|l| l.p50).into(),

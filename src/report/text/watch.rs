@@ -6,7 +6,7 @@ use super::page::{Block, Page, one_screen};
 use crate::diagnose::deciding;
 use crate::model::explanation::Reading;
 use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
-use crate::model::finding::{Finding, Remedy, Severity};
+use crate::model::finding::{Finding, FindingId, Remedy, Severity};
 use crate::model::result::VerdictId;
 use crate::model::watch::{Attribution, Destination, OF_A_CLIENT_ALONE, OpenFor, Server, Unowned, WatchReport};
 use crate::remedy::advice;
@@ -27,13 +27,11 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     let subject = subject(report);
     let mut blocks = vec![Block::kept(head(report, page)), Block::ranked(6, "\n".into())];
     if let Some(f) = subject {
-        let title = Some(&f.title).filter(|t| !report.verdict.sentence.contains(t.as_str()));
+        let title = Some(&f.title).filter(|_| !has_title(report, f));
         let why = title.map_or_else(|| f.explanation.clone(), |t| format!("{t}. {}", f.explanation));
         blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &visible(&capital(&why)))));
     }
-    for (n, f) in others(report, subject).take(ROWS).enumerate() {
-        blocks.push(Block::ranked(2, page.labelled(if n == 0 { "also" } else { "" }, Tone::Normal, &visible(&f.title))));
-    }
+    blocks.extend(page.blocks(2, "also", others(report, subject).take(ROWS).map(|f| visible(&f.title))));
     blocks.extend(forecasts(report, page));
     let in_use = |d: &&Destination| d.closed_by_client + d.closed_by_server + u64::from(d.open_max) > 0;
     for (n, d) in report.destinations.iter().filter(in_use).take(ROWS).enumerate() {
@@ -53,10 +51,19 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     let steps = subject.map(|f| f.remedies.clone()).filter(|r| !r.is_empty()).unwrap_or_else(|| next_steps(report));
     if !steps.is_empty() {
         blocks.push(Block::ranked(6, "\n".into()));
-        blocks.push(Block::kept(next::table(&steps[..steps.len().min(REMEDIES)], page)));
+        blocks.push(Block::kept(next::table("what helps", &steps[..steps.len().min(REMEDIES)], page)));
     }
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(page))));
     one_screen(blocks)
+}
+
+/// The verdict has the title of `f`. That of ports says when instead, and one that the output left open says that.
+fn has_title(report: &WatchReport, f: &Finding) -> bool {
+    match report.verdict.id {
+        VerdictId::PortBound => f.id != FindingId::LocalPortsExhausted,
+        VerdictId::Undecided => report.output.readings.is_empty(),
+        _ => true,
+    }
 }
 
 /// Every finding, and what could not be decided.
@@ -252,16 +259,15 @@ fn output(report: &WatchReport, page: &Page) -> Vec<Block> {
     if !report.output.read {
         return vec![Block::ranked(4, page.labelled("output", Tone::Normal, "not read"))];
     }
-    let lines = report.output.readings.iter().take(ROWS).enumerate().map(|(n, r)| {
+    let lines = report.output.readings.iter().take(ROWS).map(|r| {
         let what = match (&r.name, r.code) {
             (Some(name), Some(code)) => format!("{name} {code}: "),
             (Some(name), None) => format!("{name}: "),
             (None, _) => String::new(),
         };
-        let text = format!("{} x {what}{}", count(r.count), line_of(r, page.width - Page::VALUE));
-        Block::ranked(2, page.labelled(if n == 0 { "output" } else { "" }, Tone::Normal, &text))
+        format!("{} x {what}{}", count(r.count), line_of(r, page.width - Page::VALUE))
     });
-    lines.collect()
+    page.blocks(2, "output", lines)
 }
 
 /// The line without its own count; where it is long, its beginning, on two lines of the page with what is before it.
@@ -281,11 +287,7 @@ fn forecasts(report: &WatchReport, page: &Page) -> Vec<Block> {
     let foretold: Vec<_> = report.outlooks.iter().filter(|o| o.full_from_s.is_some()).collect();
     let mut shown: Vec<_> = foretold.first().into_iter().chain(foretold.last()).collect();
     shown.dedup();
-    let line = |(n, o): (usize, &&&crate::model::watch::Outlook)| {
-        let text = format!("at {}: {}", seconds(o.at_s), o.text);
-        Block::ranked(4, page.labelled(if n == 0 { "forecast" } else { "" }, Tone::Normal, &text))
-    };
-    shown.iter().enumerate().map(line).collect()
+    page.blocks(4, "forecast", shown.into_iter().map(|o| format!("at {}: {}", seconds(o.at_s), o.text)))
 }
 
 fn careful(report: &WatchReport, page: &Page) -> Vec<Block> {
@@ -301,8 +303,7 @@ fn careful(report: &WatchReport, page: &Page) -> Vec<Block> {
     // The first ones are the rules' own; what only the command knows is said by -v.
     let open = report.undecided.iter().find(|u| !OF_A_CLIENT_ALONE.contains(&u.id));
     texts.extend(open.map(|u| format!("{} is undecided: {}", u.id.word(), u.missing)));
-    let lines = texts.iter().enumerate();
-    lines.map(|(n, text)| Block::ranked(4, page.labelled(if n == 0 { "careful" } else { "" }, Tone::Normal, text))).collect()
+    page.blocks(4, "careful", texts)
 }
 
 fn more(page: &Page) -> String {

@@ -82,6 +82,7 @@ fn a_watched_command_is_on_one_screen_at_any_width() {
     }
     let full = detail(&report(), &Page { detail: Detail::Full, ..Page::plain() });
     assert!(full.contains("target-queueing: not known: answers and their times"), "{full}");
+    assert!(full.lines().all(|l| l.chars().count() <= Page::WIDTH), "{full}");
 }
 
 #[test]

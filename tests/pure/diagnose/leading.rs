@@ -6,6 +6,7 @@ use sockbench::testing::diagnose::table::{rule_of, rules};
 use sockbench::testing::diagnose::{Diagnosis, deciding};
 use sockbench::testing::model::finding::{Finding, FindingId as Id};
 use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
+use sockbench::testing::model::plan::Think;
 use sockbench::testing::model::result::{
     AfterLastAnswer, Framing, InFlight, PartialAnswer, PhaseMs, Received, RunResult, VerdictId,
 };
@@ -406,4 +407,15 @@ fn a_load_that_fell_short_leads_what_its_answers_show() {
     assert!(run.verdict.sentence.starts_with("OK, but 31 of 50 users"), "{}", run.verdict.sentence);
     let page = render_run(&run, &Page::plain());
     assert!(page.starts_with("OK, but 31 of 50 users"), "{page}");
+    // Requests of an open loop that never started lead too, and what they follow from leads them.
+    run.totals.users_reached = 50;
+    (run.plan.rate, run.totals.never_started, run.plan.think) = (250.0, 6000, Think::default());
+    sockbench::testing::diagnose::settle(&mut run);
+    assert!(run.findings.iter().any(|f| f.id == Id::TargetSplitsAnswers), "{:?}", run.findings);
+    assert!(run.verdict.sentence.starts_with("OK, but 150 of 250 req/s were sent"), "{}", run.verdict.sentence);
+    for p in &mut run.series {
+        (p.client_wait_percent, p.host_cpu_percent) = (Some(14.0), Some(98.0));
+    }
+    sockbench::testing::diagnose::settle(&mut run);
+    assert!(run.verdict.sentence.starts_with("other programs took the cores"), "{}", run.verdict.sentence);
 }

@@ -22,7 +22,7 @@ mod target;
 mod users;
 mod verdict;
 
-use sockbench::testing::diagnose::rule::{Found, Ruling};
+use sockbench::testing::diagnose::rule::{Found, NoFinding};
 use sockbench::testing::diagnose::{Diagnosis, ruling};
 use sockbench::testing::model::finding::{Finding, FindingId as Id, Remedy};
 use sockbench::testing::model::result::{RunResult, Validity};
@@ -32,18 +32,18 @@ use crate::snapshot;
 
 fn fires(id: Id, run: &RunResult) -> Found {
     match ruling(id, run) {
-        Ruling::Finding(f) => *f,
+        Ok(f) => f,
         other => panic!("{}: {other:?}", id.word()),
     }
 }
 
 fn clear(id: Id, run: &RunResult) {
-    assert_eq!(ruling(id, run), Ruling::Clear, "{}", id.word());
+    assert_eq!(ruling(id, run), Err(NoFinding::Clear), "{}", id.word());
 }
 
 fn unknown(id: Id, run: &RunResult) -> String {
     match ruling(id, run) {
-        Ruling::Undecided(missing) => missing,
+        Err(NoFinding::Undecided(missing)) => missing,
         other => panic!("{}: {other:?}", id.word()),
     }
 }

@@ -224,6 +224,18 @@ fn a_target_that_stood_still() {
         (p.target_wait_percent, p.target_cpu_percent) = (Some(30.0), Some(1.0));
     }
     assert_eq!(fires(Id::TargetStalled, &starved).evidence["stood_still"], "target");
+    // Without a core that was idle, nobody can say whether it slept or waited for one.
+    let mut full = silent();
+    for p in &mut full.series {
+        (p.target_wait_percent, p.client_wait_percent, p.target_cpu_percent) = (None, None, Some(0.0));
+    }
+    for (host, who) in [(None, "target"), (Some(60.0), "target"), (Some(99.0), "undecided")] {
+        full.series.iter_mut().for_each(|p| p.host_cpu_percent = host);
+        assert_eq!(fires(Id::TargetStalled, &full).evidence["stood_still"], who);
+        let verdict = Diagnosis::of(&full).verdict;
+        let expected = if who == "target" { VerdictId::TargetFailing } else { VerdictId::Undecided };
+        assert_eq!((verdict.id, verdict.since_s), (expected, Some(20.0)), "{}", verdict.sentence);
+    }
     // A stall that lies across two seconds fills neither.
     let mut across = silent();
     across.totals.silences = Some(vec![Silence { stretch: Stretch { from_s: 20.7, to_s: 21.3 }, in_flight: 40 }]);

@@ -1,6 +1,6 @@
 //! Several steps together, the closed loop's arithmetic, and the tail of a mix.
 
-use sockbench::testing::diagnose::rule::Ruling;
+use sockbench::testing::diagnose::rule::NoFinding;
 use sockbench::testing::diagnose::{diagnose_study, study_ruling};
 use sockbench::testing::model::finding::FindingId as Id;
 use sockbench::testing::model::plan::Think;
@@ -80,6 +80,6 @@ fn plateau_names_the_two_limits_of_the_experiment() {
     assert!((f.evidence["limit_ports_rps"].as_f64().unwrap() - 136.5).abs() < 0.1);
     let mut growing = steps();
     growing[2].totals.steady.as_mut().unwrap().rps = 200.0;
-    assert_eq!(study_ruling(Id::ThroughputPlateau, &growing), Ruling::Clear);
-    assert!(matches!(study_ruling(Id::ThroughputPlateau, &steps()[..1]), Ruling::Undecided(_)));
+    assert_eq!(study_ruling(Id::ThroughputPlateau, &growing), Err(NoFinding::Clear));
+    assert!(matches!(study_ruling(Id::ThroughputPlateau, &steps()[..1]), Err(NoFinding::Undecided(_))));
 }

@@ -1,6 +1,7 @@
 //! What was answered, how fast, and how long it took: for all requests, and a row each where endpoints differ.
 
 use super::answered;
+use super::said::Said;
 use crate::diagnose::no_rate;
 use crate::model::figures::{count, is_supported, ms, rate, share};
 use crate::model::order::Order as _;
@@ -19,13 +20,13 @@ const NAME_WIDTH: usize = 28;
 /// Whole seconds from which their spread is said.
 const SECONDS_MIN: usize = 3;
 
-/// `head` is above them: its figures are not repeated.
-pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
+/// What was `said` above them is not repeated.
+pub(super) fn blocks(run: &RunResult, page: &Page, said: &Said<'_>) -> Vec<Block> {
     let mut blocks = Vec::new();
     if answered(run) == 0 {
         return blocks;
     }
-    blocks.push(Block::kept(page.labelled("answered", Tone::Normal, &rates(run, head))));
+    blocks.push(Block::kept(page.labelled("answered", Tone::Normal, &rates(run, said))));
     if let Some(latency) = &run.totals.latency_ms {
         let clock = if run.totals.service_latency_ms.is_some() { " from the due time" } else { "" };
         blocks.push(Block::kept(page.labelled("latency", Tone::Normal, &(percentiles(latency, answered(run)) + clock))));
@@ -41,7 +42,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
     blocks
 }
 
-fn rates(run: &RunResult, head: &str) -> String {
+fn rates(run: &RunResult, said: &Said<'_>) -> String {
     let t = &run.totals;
     let answers = answered(run);
     let has_rate = no_rate(run, answers).is_none();
@@ -52,7 +53,7 @@ fn rates(run: &RunResult, head: &str) -> String {
         if t.attempts - answers.min(t.attempts) > t.attempts / 100 {
             text += &format!(", {} sent", count(t.attempts));
         }
-        text += &if head.contains(&count(t.never_started)) {
+        text += &if said.has_never_started() {
             format!("; {missed} never started")
         } else {
             format!("; {} ({missed}) never started", count(t.never_started))
@@ -65,7 +66,7 @@ fn rates(run: &RunResult, head: &str) -> String {
         format!("{} of {}, 0 failed", count(answers), count(t.attempts))
     } else if t.failures + t.local_failures == 0 {
         let rps = rate(per_second(answers, run.duration_s));
-        if head.contains(&format!("{rps} req/s")) {
+        if said.rates().any(|said| rate(said) == rps) {
             format!("{}, 0 failed", count(t.requests))
         } else {
             format!("{rps} req/s, 0 failed of {}", count(t.requests))
@@ -144,7 +145,7 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
     if hidden > 0 {
         table.note(format!("{hidden} faster ones: -v"));
     }
-    table.render(page.style)
+    table.render(page.style, page.width)
 }
 
 fn slowest(run: &RunResult) -> Vec<&Endpoint> {

@@ -19,10 +19,7 @@ const STATUSES: usize = 4;
 /// Undecided findings that are named.
 const UNDECIDED: usize = 3;
 
-/// `head` is above them: what it says is not repeated.
-pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
-    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    let head = flat(head);
+pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
     let mut ranked: Vec<(u8, String)> = Vec::new();
     ranked.extend(follows(run).map(|text| (2, text)));
     ranked.extend(further(run).into_iter().map(|text| (2, text)));
@@ -38,7 +35,6 @@ pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
         let is_never = run.verdict.id == VerdictId::TargetGone && run.totals.latency_ms.is_none();
         ranked.extend(undecided(run).filter(|_| !is_never).map(|text| (7, text)));
     }
-    ranked.retain(|(_, text)| !head.contains(&flat(text)));
     let mut blocks = Vec::new();
     for (i, (rank, text)) in ranked.iter().enumerate() {
         let label = if i == 0 { "careful".to_owned() } else { String::new() };
@@ -138,15 +134,9 @@ fn validity(run: &RunResult) -> Option<String> {
     // The headline says the others.
     let is_new = |kind: Option<Doubt>| match kind {
         Some(Doubt::Finding(id)) => !run.findings.iter().any(|f| f.id == id),
-        Some(Doubt::EndedEarly | Doubt::Stopped | Doubt::Unanswered | Doubt::OnlyErrors) => false,
-        Some(
-            Doubt::OwnFailures
-            | Doubt::NotStarted
-            | Doubt::FewerUsers
-            | Doubt::NotClosedByTarget
-            | Doubt::Machines
-            | Doubt::Unrecorded,
-        )
+        // What a merged run lacks is its verdict, or the end of it.
+        Some(Doubt::EndedEarly | Doubt::Stopped | Doubt::Unanswered | Doubt::OnlyErrors | Doubt::Machines) => false,
+        Some(Doubt::OwnFailures | Doubt::NotStarted | Doubt::FewerUsers | Doubt::NotClosedByTarget | Doubt::Unrecorded)
         | None => true,
     };
     let word = match run.validity.stamp {
@@ -201,14 +191,21 @@ fn in_words(id: FindingId) -> &'static str {
     rule_of(id).map_or(id.word(), |rule| rule.as_cause)
 }
 
-/// Short: what; of a clean run the reason too.
+/// Short: what; of a clean run the reason too. Of several destinations, at which.
 fn undecided(run: &RunResult) -> Option<String> {
     let all = &run.undecided;
     let first = all.first()?;
     if is_clean(run) && all.len() == 1 {
         return Some(format!("could not tell whether {}: {}", in_words(first.id), first.missing));
     }
-    let what: Vec<&str> = all.iter().take(UNDECIDED).map(|u| in_words(u.id)).collect();
+    let what: Vec<String> = all.iter().take(UNDECIDED).map(|u| in_words(u.id).to_owned() + &at_which(run, u.id)).collect();
     let more = if all.len() > UNDECIDED { format!(", and {} more", all.len() - UNDECIDED) } else { String::new() };
     Some(format!("could not tell whether {}{more} (-v: why)", what.join(", or ")))
+}
+
+/// ` (127.0.0.1:8081)`: the destinations where it is open; none where it is at all of them, or of the program.
+fn at_which(run: &RunResult, id: FindingId) -> String {
+    let open = run.destinations.iter().filter(|part| !id.is_of_process() && part.undecided.iter().any(|u| u.id == id));
+    let names: Vec<&str> = open.map(|part| part.plan.target.authority.as_str()).collect();
+    if names.is_empty() || names.len() == run.destinations.len() { String::new() } else { format!(" ({})", names.join(", ")) }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{headline, subject};
+use super::said::Said;
+use super::subject;
 use crate::diagnose::thresholds::SHORT_RUN_S;
 use crate::model::figures::{self, count, counted, ms, rate, seconds, span};
 use crate::model::finding::{Finding, FindingId};
@@ -20,15 +21,15 @@ const LINES: usize = 3;
 /// The same where the failures have lines of their own.
 const LINES_BESIDE_FAULTS: usize = 2;
 
-/// The lines of the finding that the page is about; `head` is above them.
-pub(super) fn blocks(run: &RunResult, page: &Page, head: &str) -> Vec<Block> {
+/// The lines of the finding that the page is about, but for what was `said` above them.
+pub(super) fn blocks(run: &RunResult, page: &Page, said: &Said<'_>) -> Vec<Block> {
     let Some(finding) = subject(run) else { return Vec::new() };
     let lines = match (finding.id, run.ports.as_ref()) {
         (FindingId::LocalPortsExhausted, Some(ports)) => exhausted(run, ports),
         (FindingId::LocalPortsExhausted, None) if !finding.machines.is_empty() => exhausted_there(run, finding),
-        (FindingId::TargetQueueing, _) => queueing(run, finding, head),
+        (FindingId::TargetQueueing, _) => queueing(run, finding),
         (FindingId::UsersNotReached, _) if run.totals.never_started > 0 => busy(run),
-        _ => in_short(run, finding, head, page),
+        _ => in_short(run, finding, said, page),
     };
     let text = lines.iter().map(|line| wrapped(line, 2, page.width)).collect();
     vec![Block::kept(text)]
@@ -110,12 +111,10 @@ pub(super) fn recurrence(run: &RunResult, page: &Page) -> Vec<Block> {
 }
 
 /// `/cpu waits 1,163 ms in the target's queue for 42 ms of service time`, and the capacity that follows from the work.
-fn queueing(run: &RunResult, f: &Finding, head: &str) -> Vec<String> {
+fn queueing(run: &RunResult, f: &Finding) -> Vec<String> {
     let number = |name: &str| f.evidence.get(name).and_then(Value::as_f64);
-    let mut lines = Vec::new();
-    if !head.contains(&f.title) {
-        lines.push(f.title.clone());
-    }
+    // The headline has the rate.
+    let mut lines = vec![f.title.clone()];
     if let (Some(workers), Some(work)) = (number("workers"), number("work_p50_ms").filter(|w| *w > 0.0)) {
         let of = word(&f.evidence, "endpoint")
             .filter(|_| run.endpoints.len() > 1)
@@ -146,20 +145,13 @@ fn word<'a>(evidence: &'a BTreeMap<String, Value>, name: &str) -> Option<&'a str
 }
 
 /// The title, where the headline says something else, and the first sentences of the explanation that say more.
-fn in_short(run: &RunResult, f: &Finding, head: &str, page: &Page) -> Vec<String> {
+fn in_short(run: &RunResult, f: &Finding, said: &Said<'_>, page: &Page) -> Vec<String> {
     let failed = !run.errors.is_empty();
-    let flat = head.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    let mut said = numbers(&flat);
-    let mut lines = Vec::new();
-    let is_new = !flat.contains(&f.title.to_lowercase()) && !is_known(&f.title, &numbers(&headline::sentence(run)));
-    if !failed && is_new {
-        said.extend(numbers(&f.title));
-        lines.push(f.title.clone());
-    }
+    let mut lines: Vec<String> = (!failed && !said.has_title()).then(|| f.title.clone()).into_iter().collect();
     let room = if failed { LINES_BESIDE_FAULTS } else { LINES };
     let height = |text: &str| wrapped(text, 2, page.width).lines().count();
     let mut shown = String::new();
-    for sentence in sentences(&f.explanation).into_iter().filter(|s| !repeats(s, run, f, &said)) {
+    for sentence in said.sentences_but(sentences(&f.explanation)) {
         let more = if shown.is_empty() { sentence.to_owned() } else { format!("{shown} {sentence}") };
         if height(&more) + lines.iter().map(|l| height(l)).sum::<usize>() > room {
             break;
@@ -168,28 +160,6 @@ fn in_short(run: &RunResult, f: &Finding, head: &str, page: &Page) -> Vec<String
     }
     lines.extend((!shown.is_empty()).then_some(shown));
     lines
-}
-
-/// A sentence that repeats another line: half of its figures were `said`, or it is what the title counts after its colon,
-/// or what was received. What Windows shows is beside the failures.
-fn repeats(sentence: &str, run: &RunResult, f: &Finding, said: &[String]) -> bool {
-    let tail = f.title.split_once(": ").is_some_and(|(_, tail)| sentence.contains(tail));
-    let mut bytes = run.errors.iter().filter_map(|e| e.first_bytes.as_deref()).map(|b| b.trim_end_matches("..."));
-    let of_bytes = bytes.any(|b| sentence.contains(b));
-    is_known(sentence, said) || tail || of_bytes || sentence.starts_with("Windows")
-}
-
-/// At least half of the figures of `text` were `said`.
-fn is_known(text: &str, said: &[String]) -> bool {
-    let numbers = numbers(text);
-    let known = numbers.iter().filter(|n| said.contains(n)).count();
-    known > 0 && 2 * known >= numbers.len()
-}
-
-/// `3`, `680`, `127.0.0.1:9`: words with digits, without their signs and thousands' marks.
-fn numbers(text: &str) -> Vec<String> {
-    let words = text.split_whitespace().map(|w| w.trim_matches(|c: char| !c.is_alphanumeric()).replace(',', ""));
-    words.filter(|w| w.contains(|c: char| c.is_ascii_digit())).collect()
 }
 
 /// Ends of sentences are a full stop before a blank and a capital.
@@ -216,6 +186,5 @@ mod tests {
     fn sentences_end_before_a_capital() {
         assert_eq!(sentences("One is 1.5 s. Two at 10.0.0.1. three. Four"), ["One is 1.5 s.", "Two at 10.0.0.1. three.", "Four"]);
         assert!(sentences("").is_empty());
-        assert_eq!(numbers("In 4 of 5 s, at 127.0.0.1:9: 1,200 (x)."), ["4", "5", "127.0.0.1:9", "1200"]);
     }
 }

@@ -1,5 +1,6 @@
 //! Of a run with several destinations: a row for each, and the page of the one that the verdict is about.
 
+use super::said::Said;
 use super::{answered, answers, careful, cause, faults, headline, limits, next, subject, timeline};
 use crate::diagnose::no_rate;
 use crate::model::figures::{count, ms, rate};
@@ -18,8 +19,7 @@ const NAME_WIDTH: usize = 28;
 
 /// The report on one screen.
 pub(super) fn render(run: &RunResult, page: &Page) -> String {
-    let head = headline::render(run, page);
-    let mut blocks = vec![Block::kept(head.clone()), Block::ranked(6, "\n".into()), Block::kept(rows(run, page))];
+    let mut blocks = vec![Block::kept(headline::render(run, page)), Block::ranked(6, "\n".into()), Block::kept(rows(run, page))];
     let about = about(run);
     let shown = about.unwrap_or(run);
     // Failures have their rows where a destination has no finding.
@@ -29,17 +29,18 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
             let of = page.style.paint(Tone::Heading, &part.plan.target.authority);
             blocks.push(Block::ranked(2, format!("  {of}\n")));
         }
-        blocks.extend(cause::blocks(shown, page, &head));
-        blocks.extend(faults::blocks(shown, page, &headline::sentence(shown)));
+        let said = Said::by_headline(shown);
+        blocks.extend(cause::blocks(shown, page, &said));
+        blocks.extend(faults::blocks(shown, page, &said));
         blocks.extend(timeline::block(shown, page));
         blocks.extend(cause::recurrence(shown, page));
     } else {
-        blocks.extend(answers::blocks(run, page, &head));
+        blocks.extend(answers::blocks(run, page, &Said::by_headline(run)));
     }
     if run.verdict.id == VerdictId::Healthy {
-        blocks.extend(limits::block(run, page));
+        blocks.extend(limits::block(run, page, &Said::by_headline(run)));
     }
-    blocks.extend(careful::blocks(run, page, &head));
+    blocks.extend(careful::blocks(run, page));
     blocks.extend(next::blocks(run, page));
     one_screen(blocks)
 }
@@ -61,7 +62,7 @@ fn rows(run: &RunResult, page: &Page) -> String {
     if hidden > 0 {
         table.note(format!("and {hidden} more: -v"));
     }
-    table.render(page.style)
+    table.render(page.style, page.width)
 }
 
 /// Whether the screen has a row for each.

@@ -11,7 +11,7 @@ pub(in crate::report::text) fn render(run: &RunResult, page: &Page) -> String {
         command(run, page),
         machines(run, page),
         destinations(run, page),
-        requests::render_locust_table(run, page.style),
+        requests::render_locust_table(run, page),
         errors::render(run, page),
         summary::render(run, page),
         each_destination(run, page),
@@ -30,16 +30,20 @@ fn command(run: &RunResult, page: &Page) -> String {
         run.host.kernel,
         counted(run.host.cpus, "core")
     );
-    format!("{}\n{}\n", page.style.paint(Tone::Command, &run.command), page.style.paint(Tone::Faint, &on))
+    page.typed(0, "", &run.command, " \\") + &page.style.paint(Tone::Faint, wrapped(&on, 0, page.width).trim_end()) + "\n"
 }
 
 fn machines(run: &RunResult, page: &Page) -> String {
-    if run.machines.is_empty() { String::new() } else { super::machines::all(run).render(page.style) }
+    if run.machines.is_empty() { String::new() } else { super::machines::all(run).render(page.style, page.width) }
 }
 
 /// Where the screen has not all of them.
 fn destinations(run: &RunResult, page: &Page) -> String {
-    if super::destinations::are_all_shown(run) { String::new() } else { super::destinations::all(run).render(page.style) }
+    if super::destinations::are_all_shown(run) {
+        String::new()
+    } else {
+        super::destinations::all(run).render(page.style, page.width)
+    }
 }
 
 /// The figures of each: its ports, its target.

@@ -1,5 +1,7 @@
 //! What failed: each kind with its call and errno, how often, who is responsible, and what was received.
 
+use super::said::Said;
+use crate::diagnose::Form;
 use crate::model::figures::{count, counted, seconds, share, span};
 use crate::model::order::Order as _;
 use crate::model::outcome::{Call, Cause, Party};
@@ -24,8 +26,8 @@ struct Kind<'a> {
     last_s: f64,
 }
 
-/// `sentence` is the headline: its figures are not repeated.
-pub(super) fn blocks(run: &RunResult, page: &Page, sentence: &str) -> Vec<Block> {
+/// What was `said` above them is not repeated.
+pub(super) fn blocks(run: &RunResult, page: &Page, headline: &Said<'_>) -> Vec<Block> {
     let kinds = kinds(run);
     // A target that went away ends, refuses and swallows requests: one failure in several forms.
     let all_one = run.verdict.id == VerdictId::TargetGone && kinds.len() > 1;
@@ -36,7 +38,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page, sentence: &str) -> Vec<Block>
         let text = page.labelled(
             label,
             Tone::Normal,
-            &format!("{}: {}", often(kind, run, sentence, kinds.len(), i), said(kind, run, sentence)),
+            &format!("{}: {}", often(kind, run, headline, kinds.len(), i), said(kind, run, headline, i)),
         );
         blocks.push(if i == 0 { Block::kept(text) } else { Block::ranked(3, text) });
     }
@@ -72,44 +74,35 @@ fn kinds(run: &RunResult) -> Vec<Kind<'_>> {
 }
 
 /// How often, as far as the headline and the kinds above do not say it: `1,798 of 2,298 (78 %)`, `280 (35 %)`, `78 %`.
-fn often(k: &Kind, run: &RunResult, sentence: &str, kinds: usize, nth: usize) -> String {
+fn often(k: &Kind, run: &RunResult, headline: &Said<'_>, kinds: usize, nth: usize) -> String {
     // What was in flight at the end did not fail, and nobody knows whether it would have.
     let attempts = run.totals.attempts.saturating_sub(run.totals.cut).max(1);
     let (n, all, part) = (count(k.count), count(attempts), share(k.count as f64 / attempts as f64));
-    let says =
-        |text: &str| sentence.split([' ', ':', ';', ',']).any(|word| word == text) || sentence.contains(&format!("{text} "));
     if nth > 0 {
-        format!("{n} ({part})")
-    } else if sentence.contains(&format!("{n} of {all}")) {
-        part
-    } else if sentence.contains(&format!("{part} of {all}")) {
-        n
-    } else if kinds == 1 && says(&n) {
-        format!("{part} of {all}")
-    } else {
-        format!("{n} of {all} ({part})")
+        return format!("{n} ({part})");
+    }
+    match headline.counted() {
+        Some(said) if said.form == Form::Count && (said.n, said.of) == (k.count, attempts) => part,
+        Some(said) if said.form == Form::Share && (said.n, said.of) == (k.count, attempts) => n,
+        Some(said) if kinds == 1 && said.form != Form::Share && said.n == k.count => format!("{part} of {all}"),
+        _ => format!("{n} of {all} ({part})"),
     }
 }
 
 /// `connect(): EADDRNOTAVAIL 99 (Windows 10048), this machine's sockets, 1.3 s to 6 s`
-fn said(k: &Kind, run: &RunResult, sentence: &str) -> String {
-    let what = what(k.row, run, sentence);
-    let named = k.row.call == Call::Http && sentence.split([' ', ':', ',']).any(|word| word == k.row.name);
-    let mut text = if named || sentence.contains(&what) { String::new() } else { format!("{what}; ") };
+fn said(k: &Kind, run: &RunResult, headline: &Said<'_>, nth: usize) -> String {
+    let is_named = headline.names(k.row) && (nth == 0 || k.row.call == Call::Http);
+    let mut text = if is_named { String::new() } else { format!("{}; ", what(k.row, run, headline)) };
     text += match (k.row.party, run.machines.is_empty()) {
         (Party::Sockets, false) => "the machine's own sockets",
         (Party::Limits, false) => "the machine's own limits or policy",
         (of, _) => party(of),
     };
-    let at = |s: f64| seconds((s * 10.0).round() / 10.0);
+    let tenths = |s: f64| (s * 10.0).round();
+    let at = |s: f64| seconds(tenths(s) / 10.0);
     let (first, last) = (at(k.first_s), at(k.last_s));
-    // `after 0.5 s` is how long, not when.
-    let head = sentence.to_lowercase();
-    // Nor is `up to 1 s`.
-    let head = head.replace(" up to ", " for ");
-    let known = |time: &str, words: &[&str]| words.iter().any(|w| head.contains(&format!("{w} {time}")));
-    let is_begin_known = known(&first, &[" at", " since", " from"]);
-    let is_end_known = known(&last, &[" at", " to", " until"]);
+    let known = |said_s: Option<f64>, s: f64| said_s.is_some_and(|said_s| tenths(said_s) == tenths(s));
+    let (is_begin_known, is_end_known) = (known(headline.since_s(), k.first_s), known(headline.until_s(), k.last_s));
     text += &match (first == last, is_begin_known, is_end_known) {
         (true, true, _) | (false, true, true) => String::new(),
         (true, false, _) => format!(", at {first}"),
@@ -147,14 +140,14 @@ fn connections(k: &Kind) -> String {
     }
 }
 
-fn what(row: &ErrorRow, run: &RunResult, sentence: &str) -> String {
+fn what(row: &ErrorRow, run: &RunResult, headline: &Said<'_>) -> String {
     let windows = row.windows_code.map_or_else(String::new, |code| format!(" (Windows {code})"));
     match (row.call, row.errno) {
         (Call::Http, _) => format!("status {}", row.name),
         (Call::Timeout, _) => {
             let doing = row.phase.map_or_else(String::new, |phase| format!(" while {}", phase.words()));
             let timeout = span(run.plan.timeout);
-            let after = if sentence.contains(&timeout) { String::new() } else { format!(" after {timeout}") };
+            let after = if headline.has_timeout() { String::new() } else { format!(" after {timeout}") };
             format!("timed out{after}{doing}")
         }
         (Call::Protocol, _) => row.message.clone(),
@@ -235,7 +228,7 @@ mod tests {
             };
             let mut said = |rows: Vec<ErrorRow>| {
                 run.errors = rows;
-                let text: String = blocks(&run, &Page::plain(), "").into_iter().map(|b| b.text).collect();
+                let text: String = blocks(&run, &Page::plain(), &Said::by_headline(&run)).into_iter().map(|b| b.text).collect();
                 text.split_whitespace().collect::<Vec<_>>().join(" ")
             };
             for rows in [vec![row(true, 2417), row(false, 2420)], vec![row(false, 2420), row(true, 2417)]] {

@@ -1,6 +1,7 @@
 //! Which limit was reached, or that none was, and how far away the others were.
 
-use super::{answered, headline, is_clean, subject};
+use super::said::Said;
+use super::{answered, is_clean, subject};
 use crate::diagnose::no_rate;
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
@@ -17,6 +18,9 @@ const LOOP_WITHIN: f64 = 1.1;
 const RATE_WITHIN: f64 = 0.02;
 /// A part that is used this much is named as near its limit.
 const NEAR: f64 = 0.5;
+
+/// Shares that read the same.
+const SAME_SHARE: f64 = 0.005;
 
 /// A queue of this part of a median keeps users from more.
 const QUEUED: f64 = 0.25;
@@ -40,10 +44,10 @@ fn of_a_core(parts: &[&Part]) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
+pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Block> {
     let parts = parts(run);
-    let sentence = headline::sentence(run);
-    let is_new = |p: &Part| p.words.split_once(' ').is_none_or(|(_, figure)| !sentence.contains(figure));
+    let is_said = |used: f64| said.ports_share().is_some_and(|said| (said - used).abs() < SAME_SHARE);
+    let is_new = |p: &Part| !(p.verdicts == [VerdictId::PortBound] && is_said(p.used));
     let words = |near: bool| {
         let wanted = parts.iter().filter(|p| !p.verdicts.contains(&run.verdict.id) && (p.used >= NEAR) == near && is_new(p));
         wanted.collect::<Vec<_>>()

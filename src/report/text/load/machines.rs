@@ -31,7 +31,7 @@ pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
     if hidden > 0 {
         table.note(format!("and {hidden} more: -v"));
     }
-    Some(Block::ranked(1, table.render(page.style)))
+    Some(Block::ranked(1, table.render(page.style, page.width)))
 }
 
 /// All of them.

@@ -6,6 +6,7 @@
 use super::page::{Block, Page, one_screen};
 use crate::model::finding::Finding;
 use crate::model::result::{RunResult, VerdictId};
+use said::Said;
 
 mod answers;
 mod careful;
@@ -17,6 +18,7 @@ pub(in crate::report) mod headline;
 mod limits;
 pub(in crate::report) mod machines;
 pub(in crate::report) mod next;
+mod said;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -26,16 +28,16 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     if !run.destinations.is_empty() {
         return destinations::render(run, page);
     }
-    let head = headline::render(run, page);
-    let mut blocks = vec![Block::kept(head.clone()), Block::ranked(6, "\n".into())];
-    blocks.extend(cause::blocks(run, page, &head));
-    blocks.extend(faults::blocks(run, page, &headline::sentence(run)));
-    blocks.extend(answers::blocks(run, page, &head));
+    let said = Said::by_headline(run);
+    let mut blocks = vec![Block::kept(headline::render(run, page)), Block::ranked(6, "\n".into())];
+    blocks.extend(cause::blocks(run, page, &said));
+    blocks.extend(faults::blocks(run, page, &said));
+    blocks.extend(answers::blocks(run, page, &said));
     blocks.extend(machines::block(run, page));
     blocks.extend(timeline::block(run, page));
     blocks.extend(cause::recurrence(run, page));
-    blocks.extend(limits::block(run, page));
-    blocks.extend(careful::blocks(run, page, &head));
+    blocks.extend(limits::block(run, page, &said));
+    blocks.extend(careful::blocks(run, page));
     blocks.extend(next::blocks(run, page));
     one_screen(blocks)
 }

@@ -4,7 +4,7 @@ use super::{is_clean, subject};
 use crate::model::finding::{Finding, Proven, Remedy};
 use crate::model::rehearsal::Effect;
 use crate::model::result::RunResult;
-use crate::report::style::Tone;
+use crate::report::style::{Tone, folded};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
@@ -26,18 +26,20 @@ pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
     let mut blocks = Vec::new();
     if !shown.is_empty() {
         blocks.push(Block::ranked(6, "\n".into()));
-        blocks.push(Block::kept(table(shown, page)));
+        // Of several destinations the finding is about one: "the target" of its remedies.
+        let at = about.and_then(|f| f.destinations.first()).map_or_else(String::new, |name| format!(" at {name}"));
+        blocks.push(Block::kept(table(&format!("what helps{at}"), shown, page)));
     }
     blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(run, about, shown, page))));
     blocks
 }
 
 /// A row each: what, the change of flags, what a rehearsal here made of it.
-pub(in crate::report) fn table(shown: &[Remedy], page: &Page) -> String {
+pub(in crate::report) fn table(title: &str, shown: &[Remedy], page: &Page) -> String {
     let row = |r: &Remedy| [short(&r.action), change(r), r.proven.as_ref().map_or_else(String::new, proof)];
     let rows: Vec<[String; 3]> = shown.iter().map(row).collect();
     let any = |column: usize| rows.iter().any(|r| !r[column].is_empty());
-    let head = ["what helps", if any(1) { "how" } else { "" }, if any(2) { "rehearsed" } else { "" }].map(str::to_owned);
+    let head = [title, if any(1) { "how" } else { "" }, if any(2) { "rehearsed" } else { "" }].map(str::to_owned);
     let widest = |column: usize| rows.iter().map(|r| r[column].chars().count()).chain([head[column].len()]).max().unwrap_or(0);
     let room = page.width - NUMBER;
     let proven = widest(2);
@@ -71,18 +73,6 @@ fn lines(number: &str, cells: &[String; 3], widths: [usize; 3]) -> String {
         out.push('\n');
     }
     out
-}
-
-/// A cell's lines: words stay whole.
-fn folded(cell: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in cell.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// The action up to its first explanation.

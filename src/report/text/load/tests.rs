@@ -47,6 +47,30 @@ fn each_fits_one_screen_and_says_its_verdict_first() {
     }
 }
 
+/// What a page leaves out because the headline says it is there.
+#[test]
+fn the_headline_has_the_figures_that_it_is_said_to_have() {
+    use super::said::Said;
+    use crate::diagnose::Form;
+    use crate::model::figures::{count, seconds, share};
+    let mut asked = 0;
+    for (name, run) in stored().chain([("broken", crate::report::fixture::broken().run)]) {
+        let (said, text) = (Said::by_headline(&run), super::headline::sentence(&run));
+        let mut figures: Vec<String> = [said.since_s(), said.until_s()].into_iter().flatten().map(seconds).collect();
+        figures.extend(said.counted().map(|c| match c.form {
+            Form::All => count(c.n),
+            Form::Share => format!("{} of {}", share(c.n as f64 / c.of as f64), count(c.of)),
+            Form::Count => format!("{} of {}", count(c.n), count(c.of)),
+        }));
+        figures.extend(said.ports_share().map(share));
+        for figure in figures {
+            asked += 1;
+            assert!(text.contains(&figure), "{name}: no {figure} in {text}");
+        }
+    }
+    assert!(asked >= 3, "{asked} figures");
+}
+
 #[test]
 fn on_60_columns_lines_break_between_words() {
     for (name, run) in stored() {

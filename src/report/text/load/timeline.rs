@@ -22,9 +22,9 @@ struct Sum {
 
 pub(super) fn block(run: &RunResult, page: &Page) -> Option<Block> {
     let columns = COLUMNS * page.width / Page::WIDTH;
-    let step = STEPS.into_iter().find(|step| run.series.len().div_ceil(*step) <= columns)?;
-    let sums: Vec<Sum> = summed(run, step);
-    happened(&sums).then(|| Block::ranked(1, rows(run, &sums, page)))
+    let steps = STEPS.into_iter().filter(|step| run.series.len().div_ceil(*step) <= columns);
+    let sums = steps.map(|step| summed(run, step)).find(|sums| gap(&cells(run, sums), page).is_some())?;
+    happened(&sums).then(|| Block::ranked(1, rows(&cells(run, &sums), page)))
 }
 
 fn summed(run: &RunResult, step: usize) -> Vec<Sum> {
@@ -54,29 +54,40 @@ fn happened(sums: &[Sum]) -> bool {
     sums.len() > 1 && (differs(&bad) || differs(&silent))
 }
 
-fn rows(run: &RunResult, sums: &[Sum], page: &Page) -> String {
+/// A label and a cell for each column.
+type Row = (&'static str, Vec<String>);
+
+fn cells(run: &RunResult, sums: &[Sum]) -> Vec<Row> {
     let local = run.count_errors(|e| e.local);
     let no_port = run.count_errors(|e| e.local && e.no_port() == Some(NoPort::Exhausted));
     let here = if no_port == local { "no port" } else { "failed here" };
-    let mut all: Vec<(&str, Vec<String>)> = vec![
-        // A run that was stopped ends within a second: its rest is in the last column.
-        ("second", sums.iter().map(|s| number((s.until_s * 10.0).round() / 10.0)).collect()),
-        ("answered", sums.iter().map(|s| count(s.answered.round() as u64)).collect()),
-    ];
-    if sums.iter().any(|s| s.failed > 0.0) {
-        all.push(("failed", sums.iter().map(|s| count(s.failed.round() as u64)).collect()));
-    }
-    if sums.iter().any(|s| s.local > 0.0) {
-        all.push((here, sums.iter().map(|s| count(s.local.round() as u64)).collect()));
-    }
-    let width = all.iter().flat_map(|(_, cells)| cells).map(String::len).max().unwrap_or(1);
-    // Columns that do not fit are joined in pairs by the caller's step; here they only lose their distance.
-    let gap = if Page::VALUE + sums.len() * (width + 2) <= page.width { 2 } else { 1 };
+    let counts = |of: fn(&Sum) -> f64| sums.iter().map(|s| count(of(s).round() as u64)).collect();
+    // A run that was stopped ends within a second: its rest is in the last column.
+    let mut all = vec![("second", sums.iter().map(|s| number((s.until_s * 10.0).round() / 10.0)).collect())];
+    all.push(("answered", counts(|s| s.answered)));
+    all.extend(sums.iter().any(|s| s.failed > 0.0).then(|| ("failed", counts(|s| s.failed))));
+    all.extend(sums.iter().any(|s| s.local > 0.0).then(|| (here, counts(|s| s.local))));
+    all
+}
+
+fn widest(rows: &[Row]) -> usize {
+    rows.iter().flat_map(|(_, cells)| cells).map(String::len).max().unwrap_or(1)
+}
+
+/// Blanks between two columns; none where they do not fit the page.
+fn gap(rows: &[Row], page: &Page) -> Option<usize> {
+    let columns = rows.first().map_or(0, |(_, cells)| cells.len());
+    let fits = |gap: &usize| Page::VALUE + columns * (widest(rows) + gap) <= page.width + usize::from(*gap == 1);
+    [2, 1].into_iter().find(fits)
+}
+
+fn rows(rows: &[Row], page: &Page) -> String {
+    let (width, gap) = (widest(rows), " ".repeat(gap(rows, page).unwrap_or(1)));
     let mut out = String::new();
-    for (label, cells) in all {
+    for (label, cells) in rows {
         let label = page.style.paint(Tone::Faint, &format!("  {label:<w$}", w = Page::VALUE - 2));
         let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>width$}")).collect();
-        out += &format!("{label}{}\n", cells.join(&" ".repeat(gap)));
+        out += &format!("{label}{}\n", cells.join(&gap));
     }
     out
 }

@@ -1,0 +1,157 @@
+//! A bare epoll client of 127.0.0.1. The length of an answer is learned from the first one; nothing is parsed after that.
+//!
+//! usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e] [-q RATE]
+//!   -e  a connection for each request, which the server closes
+//!   -q  an open loop of so many requests a second over kept connections
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::connect;
+use sockbench_peers::{Poll, loopback, now, receive, send, socket};
+
+struct Client {
+    poll: Poll,
+    port: u16,
+    request: Vec<u8>,
+    short: bool,
+}
+
+#[derive(Default)]
+struct Connection {
+    fd: Option<OwnedFd>,
+    got: usize,
+    /// its request waits until it can be written to
+    unsent: bool,
+}
+
+impl Client {
+    /// Opens connection `slot`; with one for each request, the request goes out with it.
+    fn dial(&self, slot: usize) -> rustix::io::Result<Connection> {
+        let fd = socket(!self.short)?;
+        match connect(&fd, &loopback(self.port)) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(e) => return Err(e),
+        }
+        let unsent = self.short && send(&fd, &self.request).is_err();
+        self.poll.add(&fd, slot as u64, unsent)?;
+        Ok(Connection { fd: Some(fd), got: 0, unsent })
+    }
+}
+
+/// Bytes of an answer, by one exchange that blocks.
+fn learn_length(port: u16, request: &[u8]) -> Result<usize, Box<dyn Error>> {
+    let mut stream = TcpStream::connect(loopback(port))?;
+    stream.write_all(request)?;
+    let (mut answer, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let n = stream.read(&mut chunk)?;
+        answer.extend_from_slice(&chunk[..n]);
+        let text = String::from_utf8_lossy(&answer).to_lowercase();
+        if let (Some(head), Some((_, after))) = (text.find("\r\n\r\n"), text.split_once("content-length:")) {
+            let body: usize = after.lines().next().unwrap_or_default().trim().parse()?;
+            if answer.len() >= head + 4 + body {
+                return Ok(head + 4 + body);
+            }
+        }
+        if n == 0 {
+            return Err("the answer has no Content-Length".into());
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "as the C program does: connections stand before the clock starts")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let value = |flag: &str| args.iter().position(|a| a == flag).and_then(|at| args.get(at + 1));
+    let port: u16 = args.first().ok_or("usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e] [-q RATE]")?.parse()?;
+    let count: usize = value("-c").map_or(Ok(100), |v| v.parse())?;
+    let seconds: f64 = value("-d").map_or(Ok(5.0), |v| v.parse())?;
+    let rate: f64 = value("-q").map_or(Ok(0.0), |v| v.parse())?;
+    let short = args.iter().any(|a| a == "-e");
+    let request = format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").into_bytes();
+    let whole = learn_length(port, &request)?;
+
+    let mut client = Client { poll: Poll::new()?, port, request, short };
+    let mut all = (0..count).map(|slot| client.dial(slot)).collect::<Result<Vec<_>, _>>()?;
+    if !short {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let began = now();
+    let (end, mut due, mut done, mut turns) = (began + seconds, began, 0_u64, 0_u32);
+    let (mut free, mut waiting): (Vec<usize>, VecDeque<f64>) = (Vec::new(), VecDeque::new());
+    if rate > 0.0 {
+        free = (0..count).collect();
+    } else if !short {
+        for connection in &all {
+            send(connection.fd.as_ref().ok_or("not open")?, &client.request)?;
+        }
+    }
+    let (mut buffer, mut tokens) = (vec![0; 65536], Vec::new());
+    loop {
+        if rate > 0.0 {
+            let t = now();
+            if t >= end {
+                break;
+            }
+            while due <= t {
+                waiting.push_back(due);
+                due += 1.0 / rate;
+            }
+            while !waiting.is_empty() {
+                let Some(slot) = free.pop() else { break };
+                waiting.pop_front();
+                send(all[slot].fd.as_ref().ok_or("not open")?, &client.request)?;
+            }
+        } else {
+            if turns.is_multiple_of(16) && now() >= end {
+                break;
+            }
+            turns += 1;
+        }
+        client.poll.wait(Some(if rate > 0.0 { 1 } else { 10 }), &mut tokens);
+        for &(token, writable) in &tokens {
+            let slot = token as usize;
+            let connection = &mut all[slot];
+            let Some(fd) = &connection.fd else { continue };
+            if connection.unsent && writable {
+                send(fd, &client.request)?;
+                client.poll.reads_only(fd, token)?;
+                connection.unsent = false;
+                continue;
+            }
+            match receive(fd, &mut buffer) {
+                Err(Errno::AGAIN) => {}
+                Ok(n) if n > 0 => {
+                    connection.got += n;
+                    if connection.got < whole || short {
+                        continue;
+                    }
+                    connection.got = 0;
+                    done += 1;
+                    if rate > 0.0 {
+                        free.push(slot);
+                    } else {
+                        send(fd, &client.request)?;
+                    }
+                }
+                // The server's FIN.
+                Ok(_) if short && connection.got == whole => {
+                    done += 1;
+                    connection.fd = None;
+                    all[slot] = client.dial(slot)?;
+                }
+                Ok(_) => return Err("the server closed a connection".into()),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+    let took = now() - began;
+    println!("done={done} rps={:.0}", done as f64 / took);
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! What the bare epoll programs share: the lowest cost of a request that a plain loop reaches on the kernel at hand. Level-triggered
+//! epoll(7), one read(2) and one write(2) a request, no HTTP parsing.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::io::Result;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Events taken from one epoll_wait(2).
+const EVENTS: usize = 512;
+
+/// The monotonic clock, seconds.
+pub fn now() -> f64 {
+    let t = clock_gettime(ClockId::Monotonic);
+    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
+}
+
+/// A port of 127.0.0.1.
+pub fn loopback(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+}
+
+/// A TCP socket that does not block; Nagle's algorithm is off where `nodelay`.
+pub fn socket(nodelay: bool) -> Result<OwnedFd> {
+    let fd = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, Some(ipproto::TCP))?;
+    if nodelay {
+        sockopt::set_tcp_nodelay(&fd, true)?;
+    }
+    Ok(fd)
+}
+
+/// read(2).
+pub fn receive(fd: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
+    rustix::io::read(fd, buffer)
+}
+
+/// write(2); Rust programs ignore SIGPIPE.
+pub fn send(fd: &OwnedFd, bytes: &[u8]) -> Result<usize> {
+    rustix::io::write(fd, bytes)
+}
+
+/// An epoll instance with its list of events.
+pub struct Poll {
+    epoll: OwnedFd,
+    events: Vec<Event>,
+}
+
+impl Poll {
+    /// epoll_create1(2).
+    pub fn new() -> Result<Self> {
+        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, events: Vec::with_capacity(EVENTS) })
+    }
+
+    /// Reports `fd` as `token` when it can be read, and when it can be written to where `writable`.
+    pub fn add(&self, fd: &OwnedFd, token: u64, writable: bool) -> Result<()> {
+        let flags = if writable { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+        epoll::add(&self.epoll, fd, EventData::new_u64(token), flags)
+    }
+
+    /// From now on only when it can be read.
+    pub fn reads_only(&self, fd: &OwnedFd, token: u64) -> Result<()> {
+        epoll::modify(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN)
+    }
+
+    /// Waits for `ms` at most, for ever where there are none; token and whether it can be written to.
+    pub fn wait(&mut self, ms: Option<i64>, tokens: &mut Vec<(u64, bool)>) {
+        let timeout = ms.map(|ms| Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 });
+        self.events.clear();
+        tokens.clear();
+        if epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), timeout.as_ref()).is_ok() {
+            tokens.extend(self.events.iter().map(|e| (e.data.u64(), { e.flags }.contains(EventFlags::OUT))));
+        }
+    }
+}
