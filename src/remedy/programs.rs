@@ -4,6 +4,7 @@ use super::software::Setting;
 
 /// A client, a library or a server whose connections can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "names of programs")]
 pub enum Program {
     Requests,
     Locust,
