@@ -18,9 +18,13 @@ pub(super) struct Slot {
     pub(super) stream: TcpStream,
     pub(super) conn: Conn,
     pub(super) generation: Generation,
+    /// what the last edge said of reading, until a read says otherwise
     pub(super) readable: bool,
+    /// the same of writing
     pub(super) writable: bool,
+    /// the peer's FIN is known
     pub(super) read_closed: bool,
+    /// on the list of those that are driven on
     pub(super) queued: bool,
     /// its events say when it can be written to
     pub(super) watches_write: bool,
@@ -33,6 +37,7 @@ pub(super) fn again(list: &mut VecDeque<SlotToken>, slot: &mut Slot, token: Slot
     }
 }
 
+/// Sends what is ready; the connection hears what the kernel took.
 pub(super) fn write(slot: &mut Slot, cx: &mut Ctx<'_>, clock: Clock) {
     match stream::send(&slot.stream, slot.conn.output()) {
         Ok(n) => {
@@ -61,6 +66,7 @@ pub(super) fn watch_write(registry: &Registry, slot: &mut Slot, token: SlotToken
     }
 }
 
+/// Reads once and hands on what came; `budget`, in bytes, becomes less by it.
 pub(super) fn read(slot: &mut Slot, cx: &mut Ctx<'_>, scratch: &mut [u8], budget: &mut usize) {
     match stream::receive(&slot.stream, scratch) {
         Ok(0) => {

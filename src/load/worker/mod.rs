@@ -2,7 +2,7 @@
 //! decided by [`crate::load::user`], when by [`crate::load::pacer`], and from which local end by [`crate::load::source`].
 //!
 //! A turn, in this order: read the clock; hand over whole seconds; stop if it is time; start what is due (users of
-//! the ramp, users that waited, arrivals of the schedule); expire timeouts; poll; do what the sockets say.
+//! the ramp, users that waited or had their answer in the last turn, arrivals of the schedule); expire timeouts; poll; do what the sockets say.
 
 use std::io;
 use std::sync::Arc;

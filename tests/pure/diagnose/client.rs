@@ -8,7 +8,7 @@ use sockbench::testing::model::outcome::Call;
 use sockbench::testing::model::plan::Think;
 use sockbench::testing::model::result::{RunResult, RunStamp, ThreadRow};
 
-use super::stood_still::contended;
+use super::cores::contended;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
 use crate::facts::{errno, fail, healthy, latency};
 

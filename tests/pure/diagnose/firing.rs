@@ -7,7 +7,8 @@ use sockbench::testing::model::plan::{PortMode, PortRange};
 use sockbench::testing::model::result::{PhaseMs, RunResult, SurplusKind};
 
 use super::bodies::slow_bodies;
-use super::stood_still::{contended, gone, hanging, places, silent, stopped};
+use super::cores::contended;
+use super::stood_still::{gone, hanging, places, silent, stopped};
 use super::{ids, page, study};
 use crate::facts::{endpoint, errno, exhausted, fail, healthy, late, over, short, status, surplus, truncated};
 use crate::snapshot;

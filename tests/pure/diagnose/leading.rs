@@ -13,7 +13,8 @@ use sockbench::testing::model::result::{
 use sockbench::testing::report::text::{Page, render_run};
 
 use super::capacity::own_cpu;
-use super::stood_still::{contended, hanging};
+use super::cores::contended;
+use super::stood_still::hanging;
 use super::{fires, reads};
 use crate::facts::{errno, fail, healthy, late, status};
 

@@ -8,6 +8,7 @@ mod busy_port;
 mod capacity;
 mod client;
 mod contract;
+mod cores;
 mod firing;
 mod leading;
 mod pages;
