@@ -171,6 +171,8 @@ impl Reactor {
                 }
             }
             if self.cut_at.is_none() && self.shared.is_stopping() {
+                // A connection reads on only when its answers are out, and a request that waits behind them is answered too.
+                self.sends = true;
                 self.begin_drain(now);
             }
             self.accept(now, limits::ACCEPT_BUDGET);
