@@ -163,14 +163,14 @@ impl<'a> Waits<'a> {
 
     /// What neither the client nor a local target took in the seconds with waiting, mean percent of a core.
     fn others_percent(&self, run: &RunResult) -> Option<f64> {
-        let cpus = f64::from(run.host.cpus.max(1));
-        let is_here = run.is_target_here();
-        let others = |p: &SeriesPoint| {
-            let targets = if is_here { p.target_cpu_percent? } else { 0.0 } + p.other_targets_cpu_percent.unwrap_or(0.0);
-            let own = p.client_cpu_percent? + targets;
-            Some((p.host_cpu_percent? * cpus - own).max(0.0))
-        };
-        let known: Vec<f64> = self.high.iter().filter_map(|p| others(p)).collect();
+        let known: Vec<f64> = self.high.iter().filter_map(|p| others_percent(run, p)).collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
     }
+}
+
+/// What neither the client nor a local target took in a second, percent of a core.
+pub(super) fn others_percent(run: &RunResult, p: &SeriesPoint) -> Option<f64> {
+    let targets = if run.is_target_here() { p.target_cpu_percent? } else { 0.0 } + p.other_targets_cpu_percent.unwrap_or(0.0);
+    let own = p.client_cpu_percent? + targets;
+    Some((p.host_cpu_percent? * f64::from(run.host.cpus.max(1)) - own).max(0.0))
 }

@@ -1,10 +1,11 @@
 //! What stalled: requests that got no answer, the client itself, the target.
 
+use super::contention::others_percent;
 use super::rows::{Kind, Rows, stop_s};
 use super::{Indicators, NoFinding::Clear, Seen, undecided};
 use crate::diagnose::thresholds::{
-    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, STALL_HOST_PERCENT, STALL_IDLE_PERCENT, STALL_S, STALL_SHARED, STALL_TIMES,
-    STALL_WAIT_PERCENT,
+    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, OTHERS_PERCENT, STALL_HOST_PERCENT, STALL_IDLE_PERCENT, STALL_S,
+    STALL_SHARED, STALL_TIMES, STALL_WAIT_PERCENT,
 };
 use crate::model::figures::seconds;
 use crate::model::outcome::{Cause, Phase};
@@ -273,10 +274,13 @@ fn still(run: &RunResult, stall: &Stretch) -> Still {
     let waited = share(|p| p.target_wait_percent).or_else(|| share(|p| p.client_wait_percent));
     match (waited, mean(|p| p.target_cpu_percent)) {
         (Some(wait), _) if wait >= STALL_WAIT_PERCENT => Still::Host,
-        (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => match mean(|p| p.host_cpu_percent) {
-            Some(host) if host >= STALL_HOST_PERCENT => Still::HostFull,
-            _ => Still::TargetIdle,
-        },
+        (_, Some(cpu)) if cpu < STALL_IDLE_PERCENT => {
+            let is_full = mean(|p| p.host_cpu_percent).is_some_and(|host| host >= STALL_HOST_PERCENT);
+            // A client that polls fills cores as well.
+            let others: Vec<f64> = inside.iter().filter_map(|p| others_percent(run, p)).collect();
+            let by_others = others.iter().sum::<f64>() >= OTHERS_PERCENT * others.len().max(1) as f64;
+            if is_full && by_others { Still::HostFull } else { Still::TargetIdle }
+        }
         (_, Some(_)) => Still::TargetBusy,
         (_, None) => Still::Unseen,
     }

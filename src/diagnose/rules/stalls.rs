@@ -250,5 +250,5 @@ pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) ->
         .with("stood_still", who)
         .with("rps", run.totals.rps)
         .remedies(remedies)
-        .caused_only_by(if still == Still::Host { vec![Id::HostContended] } else { Vec::new() }))
+        .caused_only_by(if matches!(still, Still::Host | Still::HostFull) { vec![Id::HostContended] } else { Vec::new() }))
 }

@@ -225,6 +225,13 @@ fn a_target_that_stood_still() {
         let expected = if who == "target" { VerdictId::TargetFailing } else { VerdictId::Undecided };
         assert_eq!((verdict.id, verdict.since_s), (expected, Some(20.0)), "{}", verdict.sentence);
     }
+    // A client that polls fills cores as well, and says nothing of other programs.
+    let mut polling = full.clone();
+    polling.series.iter_mut().for_each(|p| p.client_cpu_percent = p.host_cpu_percent.map(|h| h * f64::from(full.host.cpus)));
+    assert_eq!(fires(Id::TargetStalled, &polling).evidence["stood_still"], "target");
+    // Where the client waited for a core, other programs had it: no question is left.
+    full.series.iter_mut().for_each(|p| (p.client_wait_percent, p.client_cpu_percent) = (Some(30.0), Some(5.0)));
+    assert_eq!(Diagnosis::of(&full).verdict.id, VerdictId::HostBound);
     // A stall that lies across two seconds fills neither.
     let mut across = silent();
     across.totals.silences = Some(vec![Silence { stretch: Stretch { from_s: 20.7, to_s: 21.3 }, in_flight: 40 }]);
