@@ -91,12 +91,19 @@ pub(super) fn folded(paragraph: &str, room: usize) -> Vec<String> {
 }
 
 /// A command in lines of at most `room` characters that can be pasted as they are; `goes_on` ends those that have another
-/// one behind them. A longer word stands alone.
+/// one behind them. A longer word stands alone. A comment behind a command that is too long has lines of its own.
 pub(super) fn command_lines(command: &str, room: usize, goes_on: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
     if length(command) <= room {
         return vec![command.to_owned()];
     }
+    if let Some(at) = outside_quotes(command).find(|at| command[at + 1..].starts_with('#')) {
+        let comment = command[at + 1..].trim_start_matches('#').trim();
+        let mut lines = command_lines(command[..at].trim_end(), room, goes_on);
+        let wrapped = wrapped(comment, 0, room.saturating_sub(2));
+        lines.extend(wrapped.lines().map(|line| format!("# {line}")));
+        return lines;
+    }
+    let mut lines: Vec<String> = Vec::new();
     let mut from = 0;
     let mut words: Vec<&str> = outside_quotes(command).map(|at| &command[std::mem::replace(&mut from, at + 1)..at]).collect();
     words.push(&command[from..]);
@@ -116,10 +123,14 @@ pub(super) fn command_lines(command: &str, room: usize, goes_on: &str) -> Vec<St
     lines
 }
 
-/// The blanks between words: one inside quotes is part of a word.
+/// The blanks between words: one inside quotes is part of a word, and so is one after a backslash.
 fn outside_quotes(command: &str) -> impl Iterator<Item = usize> {
-    let mut quote = None;
+    let (mut quote, mut is_escaped) = (None, false);
     command.char_indices().filter_map(move |(at, c)| {
+        if std::mem::take(&mut is_escaped) {
+            return None;
+        }
+        is_escaped = c == '\\' && quote != Some('\'');
         match quote {
             Some(open) if c == open => quote = None,
             None if matches!(c, '\'' | '"') => quote = Some(c),
@@ -230,5 +241,26 @@ mod tests {
         assert_eq!(text, "  one two three four\n  five six seven\n");
         assert_eq!(wrapped("a\n\nb", 1, 80), " a\n\n b\n");
         assert_eq!(wrapped("they came back after 60 s, all", 0, 23), "they came back after\n60 s, all\n");
+    }
+
+    /// What a shell takes: lines that end with a backslash go on, and a comment is nothing.
+    #[test]
+    fn folded_commands_are_the_same_to_a_shell() {
+        for (command, typed) in [
+            ("sockbench server --listen 0.0.0.0:8080   # and there: sockbench load http://THIS-HOST:8080 --allow-remote", 4),
+            (r#"sockbench load http://127.0.0.1/ --body "{\"text\": \"it's a long text\"}" -c 100 --duration 30s"#, 9),
+            (r"sockbench load http://127.0.0.1/ --body it\'s\ a\ long\ text -c 100 --duration 30s # while it runs", 9),
+        ] {
+            let whole = shlex::split(command.split(" #").next().unwrap()).unwrap();
+            assert_eq!(whole.len(), typed, "{command}");
+            for room in 20..command.len() {
+                let lines = command_lines(command, room, " \\");
+                let text = lines.join("\n").replace(" \\\n", " ");
+                let at_once: Vec<String> =
+                    text.lines().filter(|l| !l.starts_with('#')).map(|l| l.split(" # ").next().unwrap().to_owned()).collect();
+                assert_eq!(at_once.len(), 1, "{lines:#?}");
+                assert_eq!(shlex::split(&at_once[0]).unwrap(), whole, "{lines:#?}");
+            }
+        }
     }
 }
