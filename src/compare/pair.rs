@@ -249,17 +249,10 @@ fn spoken(row: &Row) -> String {
     let change = row.change.unwrap_or(0.0);
     match row.what {
         Compared::FailedShare => format!("failures {} instead of {}", figures::share(row.other), figures::share(row.base)),
-        Compared::RateRps => format!("rate {}", signed(change)),
-        Compared::P50Ms => format!("p50 {}", signed(change)),
-        _ => format!("p95 {}", signed(change)),
+        Compared::RateRps => format!("rate {}", figures::signed_share(change)),
+        Compared::P50Ms => format!("p50 {}", figures::signed_share(change)),
+        _ => format!("p95 {}", figures::signed_share(change)),
     }
-}
-
-/// `+5 %`, `-12 %`.
-fn signed(change: f64) -> String {
-    let sign = if change < 0.0 { "-" } else { "+" };
-    // `>99.9 %` has no sign before it.
-    format!("{sign}{}", figures::share(change.abs()).trim_start_matches(['<', '>']))
 }
 
 #[cfg(test)]

@@ -186,6 +186,16 @@ fn separated(n: u64) -> String {
     out
 }
 
+/// A change as a share: `+5 %`, `-12 %`, `0 %` for less than 0.1 %.
+pub fn signed_share(change: f64) -> String {
+    let text = share(change.abs());
+    // `>99.9 %` has no sign before it.
+    match text.as_str() {
+        "0 %" | "<0.1 %" => "0 %".into(),
+        _ => format!("{}{}", if change < 0.0 { "-" } else { "+" }, text.trim_start_matches('>')),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,5 +238,11 @@ mod tests {
         assert_eq!([99.0, 99.6, 99.96, 100.0, 180.0].map(percent), ["99 %", "99.6 %", ">99.9 %", "100 %", "180 %"]);
         assert_eq!([0.7, 0.0035, 1.0].map(share), ["70 %", "0.4 %", "100 %"]);
         assert_eq!([-12.4, -0.1, 3.96].map(deviation), ["-12 %", "-0.1 %", "+4 %"]);
+    }
+
+    #[test]
+    fn a_change_has_a_sign_unless_it_is_nothing() {
+        let all = [0.0, 0.0002, -0.0002, 0.05, -0.12, 0.9997, -0.9997].map(signed_share);
+        assert_eq!(all, ["0 %", "0 %", "0 %", "+5 %", "-12 %", "+99.9 %", "-99.9 %"]);
     }
 }

@@ -57,7 +57,7 @@ pub fn look(to: Option<SocketAddr>, rows: usize) -> io::Result<PortsReport> {
         pool: pool.known().map(|p| p.ports),
         destinations: groups.iter().take(rows).map(|towards| destination(towards, &pool, &sysctls, &usage)).collect(),
         more_destinations: groups.iter().skip(rows).filter(|t| in_use(t) > 0).count() as u32,
-        more_used: groups.iter().skip(rows).map(|towards| towards.count.in_use.ports()).sum(),
+        more_used: groups.iter().skip(rows).map(in_use).sum(),
         time_wait_at_servers: at_servers,
         unavailable: Vec::new(),
     };

@@ -154,7 +154,9 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
     // A count that is the same on both sides, and decides nothing, takes no line.
     let tells = |row: &&Row| row.outcome.is_some() || row.base != row.other || row.what == Compared::RateRps;
     for row in pair.totals.iter().filter(tells) {
-        let interval = row.interval.map_or_else(String::new, |[low, high]| format!("{} .. {}", signed(low), signed(high)));
+        let interval = row
+            .interval
+            .map_or_else(String::new, |[low, high]| format!("{} .. {}", figures::signed_share(low), figures::signed_share(high)));
         let (tone, word) = match row.outcome {
             Some(Difference::Better) => (Tone::Good, "better"),
             Some(Difference::Worse) => (Tone::Bad, "worse"),
@@ -187,7 +189,7 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
             let cell = |what| {
                 let row = endpoint.rows.iter().find(|r| r.what == what);
                 let Some(row) = row else { return Cell::from("-") };
-                let by = row.change.filter(|_| detail >= Detail::Changes).map_or_else(String::new, signed);
+                let by = row.change.filter(|_| detail >= Detail::Changes).map_or_else(String::new, figures::signed_share);
                 let text = [value(what, row.other), by].join(" ").trim_end().to_owned();
                 let word = |word: &str| if detail == Detail::All { format!("{text} {word}") } else { text.clone() };
                 match row.outcome {
@@ -234,19 +236,7 @@ fn value(what: Compared, value: f64) -> String {
 }
 
 fn change(row: &Row) -> String {
-    row.change.map_or_else(|| "-".to_owned(), signed)
-}
-
-/// `+5 %`, `-12 %`, `0 %`.
-fn signed(change: f64) -> String {
-    let text = figures::share(change.abs());
-    match text.as_str() {
-        "0 %" => text,
-        "<0.1 %" => "0 %".into(),
-        ">99.9 %" if change < 0.0 => "-99.9 %".into(),
-        _ if change < 0.0 => format!("-{text}"),
-        _ => format!("+{text}"),
-    }
+    row.change.map_or_else(|| "-".to_owned(), figures::signed_share)
 }
 
 #[cfg(test)]

@@ -162,11 +162,14 @@ fn in_short(run: &RunResult, f: &Finding, said: &Said<'_>, page: &Page) -> Vec<S
     lines
 }
 
-/// Ends of sentences are a full stop before a blank and a capital.
+/// Ends of sentences are a full stop before a blank and a capital, not inside what was received.
 fn sentences(text: &str) -> Vec<&str> {
     let mut all = Vec::new();
     let mut from = 0;
     for (at, _) in text.match_indices(". ") {
+        if is_quoted(text, at) {
+            continue;
+        }
         let next = text[at + 2..].chars().next();
         if next.is_some_and(|c| c.is_uppercase() || c == '/') {
             all.push(&text[from..=at]);
@@ -178,9 +181,22 @@ fn sentences(text: &str) -> Vec<&str> {
     all
 }
 
+/// Whether the byte at `at` is between double quotes; `\"` is none.
+fn is_quoted(text: &str, at: usize) -> bool {
+    let mut before = None;
+    let marks = text[..at].chars().filter(|c| before.replace(*c) != Some('\\') && *c == '"');
+    marks.count() % 2 == 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_were_received_are_no_sentences() {
+        let text = r#"The head has no colon (received: "Oops. Something \"broke\". So"). It ends there."#;
+        assert_eq!(sentences(text), [&text[..text.len() - 15], "It ends there."]);
+    }
 
     #[test]
     fn sentences_end_before_a_capital() {

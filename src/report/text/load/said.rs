@@ -161,8 +161,8 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// How many sentences of the finding's explanation come before the first that a page shows, and how many of those after it
-    /// are left out: they say what the headline says, or what lines below say. At the end is what Windows shows.
+    /// The sentences of the finding's explanation, but for those that say what the headline or the lines below say, and, where
+    /// it has one, the one about Windows.
     pub(super) fn sentences_but<'b>(&self, all: Vec<&'b str>) -> Vec<&'b str> {
         let Some(about) = self.about else { return all };
         let is_told = self.has_title() || self.run.errors.is_empty();
@@ -189,8 +189,9 @@ impl<'a> Said<'a> {
             Id::UsersNotReached => self.run.verdict.id == VerdictId::ClientBound,
             _ => false,
         };
-        let end = all.len() - usize::from(is_of_windows && !all.is_empty());
-        all.into_iter().take(end).enumerate().filter(|(at, _)| !(from..to).contains(at)).map(|(_, text)| text).collect()
+        let left_out = |text: &str| is_of_windows && (text.starts_with("Windows ") || text.starts_with("On Windows "));
+        let but = all.into_iter().enumerate().filter(|(at, text)| !(from..to).contains(at) && !left_out(text));
+        but.map(|(_, text)| text).collect()
     }
 }
 
