@@ -44,6 +44,9 @@ pub(in crate::load) use shared::{Report, Shared};
 const READ_BUFFER: usize = 64 * 1024;
 /// Buffers' worth of bytes read from one connection before the others get their turn.
 const READS_PER_TURN: usize = 4;
+/// Bytes of answers after which the users that are ready begin although the turn is not over: where answers are large,
+/// reading those of all others first would leave the target without work.
+const READ_BEFORE_BEGIN: usize = 64 * 1024;
 /// Events taken per poll.
 const EVENTS: usize = 1024;
 /// Longest sleep of the loop: how late a stop request may be noticed.
@@ -135,6 +138,8 @@ pub(in crate::load) struct Worker<'a> {
     deadlines: Deadlines,
     /// users to begin in the next turn
     ready: Vec<u32>,
+    /// bytes read since they last began
+    read_since_begun: usize,
     /// when the latest write returned
     written_at: Stamp,
     /// connections whose read budget ended before their bytes did
@@ -221,6 +226,7 @@ impl<'a> Worker<'a> {
             sleepers: Deadlines::default(),
             deadlines: Deadlines::default(),
             ready: Vec::new(),
+            read_since_begun: 0,
             written_at: Stamp::ZERO,
             unread: Vec::new(),
             free,
@@ -290,6 +296,7 @@ impl<'a> Worker<'a> {
             }
             for event in &events {
                 self.on_event(event);
+                self.begin_between_reads();
             }
             self.read_on();
         }

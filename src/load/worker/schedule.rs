@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{BATCH, BATCHED_FROM, LONGEST_WAIT, Worker};
+use super::{BATCH, BATCHED_FROM, LONGEST_WAIT, READ_BEFORE_BEGIN, Worker};
 use crate::load::user::Begin;
 use crate::model::limits;
 use crate::model::outcome::EndpointId;
@@ -20,6 +20,20 @@ impl Worker<'_> {
         while let Some(slot) = self.sleepers.pop(now) {
             self.ready.push(slot);
         }
+        self.begin_ready(now);
+    }
+
+    /// Begins what is ready within a turn that reads much.
+    pub(super) fn begin_between_reads(&mut self) {
+        if self.read_since_begun >= READ_BEFORE_BEGIN && self.pacer.is_none() {
+            let now = self.clock.now();
+            self.begin_ready(now);
+        }
+    }
+
+    /// Begins what is ready at `now`.
+    pub(super) fn begin_ready(&mut self, now: Stamp) {
+        self.read_since_begun = 0;
         let mut ready = std::mem::take(&mut self.ready);
         let (mut begun, mut at) = (0, now);
         while begun < ready.len() && self.may_begin(at) {

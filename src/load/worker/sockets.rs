@@ -253,6 +253,7 @@ impl Worker<'_> {
                     return;
                 }
                 Ok(n) => {
+                    self.read_since_begun += n;
                     let now = self.clock.now();
                     let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules, &mut self.heads);
                     self.carry_out(slot, after, now);
@@ -278,6 +279,7 @@ impl Worker<'_> {
         for (SlotToken { slot, generation }, read_closed) in unread.drain(..) {
             if self.slots[slot as usize].generation == generation {
                 self.read(slot, read_closed);
+                self.begin_between_reads();
             }
         }
         // Those whose budget ended again; the list keeps its memory.
