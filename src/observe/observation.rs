@@ -53,6 +53,17 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// The request failed: counts the ports now where that was left out before it.
+    pub fn on_failure(&mut self) {
+        if std::mem::take(&mut self.baseline.counts_on_failure) {
+            self.baseline.count_ports();
+            let counted = Self::nothing(&self.baseline, "");
+            (self.peak, self.peak_in_use, self.peak_time_wait) = (counted.peak, counted.peak_in_use, counted.peak_time_wait);
+            (self.by_source, self.bound_only) = (counted.by_source, counted.bound_only);
+            self.end = self.baseline.leftover.clone();
+        }
+    }
+
     /// Nothing but the baseline, all else for `reason`.
     pub(super) fn nothing(baseline: &Baseline, reason: &str) -> Self {
         Self {

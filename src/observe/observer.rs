@@ -116,7 +116,8 @@ struct Watcher {
     host_sum: UsageSum,
     memory_max: Option<f64>,
     counter: SocketCounter,
-    family: Family,
+    /// known from the first count on
+    family: Option<Family>,
     last_dump: Stamp,
     dump_cost_s: f64,
     last_counters: Option<(Stamp, KernelCounters)>,
@@ -139,7 +140,7 @@ impl Watcher {
             host_sum: UsageSum::default(),
             memory_max: None,
             counter,
-            family: socket_count::family_of(plan.baseline.dest),
+            family: None,
             last_dump: Stamp::ZERO,
             dump_cost_s: 0.0,
             last_counters: plan.baseline.counters.known().map(|c| (now, *c)),
@@ -226,6 +227,9 @@ impl Watcher {
     }
 
     fn count_if_cheap(&mut self, now: Stamp) -> Fact<PortCount> {
+        if self.plan.baseline.counts_on_failure {
+            return self.plan.baseline.leftover.clone();
+        }
         let share = if self.plan.baseline.short_lived { DUMP_SHARE } else { DUMP_SHARE_KEPT };
         let pause = Duration::from_secs_f64(self.dump_cost_s / share);
         // Half a second of grace: looks are aligned on seconds, not on the last dump.
@@ -241,7 +245,8 @@ impl Watcher {
 
     fn count(&mut self, now: Stamp) -> Fact<PortCount> {
         let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
-        let count = match self.counter.count(self.family) {
+        let family = *self.family.get_or_insert_with(|| socket_count::family_of(self.plan.baseline.dest));
+        let count = match self.counter.count(family) {
             Fact::Known(count) => count,
             missing @ Fact::Unavailable(_) => return missing,
         };
@@ -290,7 +295,7 @@ impl Watcher {
     fn finish(mut self) -> Observation {
         let now = self.clock.now();
         self.ending = true;
-        let end = self.count(now);
+        let end = if self.plan.baseline.counts_on_failure { self.plan.baseline.leftover.clone() } else { self.count(now) };
         if self.seen.seconds.is_empty() || now.since(self.last_look) >= LAST_LOOK_MIN {
             self.look(now, last_second(now), end.clone());
         } else {
@@ -311,12 +316,16 @@ impl Watcher {
         }
         seen.bound_only = match (seen.bound_only, bound_after) {
             (Fact::Known(a), Fact::Known(b)) => Fact::Known(a.max(b)),
-            (known @ Fact::Known(_), _) | (_, known) => known,
+            (_, known @ Fact::Known(_)) | (known, _) => known,
         };
-        seen.counters = match (&self.plan.baseline.counters, proc_net::read_counters()) {
-            (Fact::Known(before), Ok(after)) => Fact::Known(after.since(before)),
-            (Fact::Unavailable(why), _) => Fact::missing(why.clone()),
-            (_, Err(e)) => Fact::missing(e.to_string()),
+        // A look of this moment has read them.
+        let after = match self.last_counters {
+            Some((at, counters)) if at == now => Fact::Known(counters),
+            _ => Fact::from(proc_net::read_counters()),
+        };
+        seen.counters = match (&self.plan.baseline.counters, &after) {
+            (Fact::Known(before), Fact::Known(after)) => Fact::Known(after.since(before)),
+            (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => Fact::missing(why.clone()),
         };
         seen.throttling = self.client.throttling();
         seen.threads = self.client.rows();

@@ -132,7 +132,12 @@ impl Loaded {
         result.totals.users_asked = result.plan.users;
         result.totals.users_reached = load.users_reached;
         match seen {
-            Some(seen) => seen.apply(&mut result),
+            Some(mut seen) => {
+                if result.totals.failures + result.totals.local_failures > 0 {
+                    seen.on_failure();
+                }
+                seen.apply(&mut result);
+            }
             None => observe::apply_unobserved(&mut result, "not watched: --no-observe"),
         }
         result.validity.stopped = load.ended == Ended::Stopped;

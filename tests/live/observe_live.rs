@@ -4,13 +4,16 @@ use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use crate::runs;
 use crate::support::{self, here};
 use crate::until::until;
+use sockbench::testing::model::finding::FindingId;
 use sockbench::testing::model::plan::{Closer, PortMode, PortRange};
 use sockbench::testing::model::result::SeriesPoint;
 use sockbench::testing::observe::{Baseline, ObservePlan, Observer, apply_unobserved, socket_count};
 use sockbench::testing::sys::clock::{Clock, sleep};
 
+const PATIENCE: Duration = Duration::from_secs(20);
 const NO_REUSE: [&str; 2] = ["--sysctl", "net.ipv4.tcp_tw_reuse=0"];
 
 /// One connection that ends with the client's FIN first.
@@ -214,4 +217,28 @@ fn a_very_short_run_has_a_reason_for_every_null() {
     let mut result = support::counted(&plan, 1, 0);
     observer.stop().apply(&mut result);
     assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
+}
+
+#[test]
+fn one_request_has_its_ports_counted_only_where_it_fails() {
+    if !support::inside(here!(), &["--sysctl", "net.ipv4.ip_local_port_range=10000 10009", "--sysctl", "net.ipv4.tcp_tw_reuse=0"])
+    {
+        return;
+    }
+    let (mut server, url) = runs::server("127.0.0.1:9000", &[]);
+    let health = format!("{url}/health");
+    let answered = runs::load(&[&health, "--requests", "1"], PATIENCE);
+    let ports = answered.ports.as_ref().unwrap();
+    assert_eq!((answered.totals.requests, answered.totals.local_failures, ports.pool, ports.peak_used), (1, 0, None, None));
+    assert_eq!(support::observed_nulls(&answered), Vec::<String>::new());
+    let mut all = Vec::new();
+    while let Ok(one) = TcpStream::connect("127.0.0.1:9000") {
+        all.push(one);
+    }
+    let failed = runs::result_with_code(runs::start_load(&[&health, "--requests", "1"]), 3, PATIENCE);
+    let ports = failed.ports.as_ref().unwrap();
+    assert_eq!((failed.totals.local_failures, ports.pool, ports.peak_used), (1, Some(10), Some(10)));
+    assert!(failed.findings.iter().any(|f| f.id == FindingId::LocalPortsExhausted), "{:?}", failed.findings);
+    assert_eq!(support::observed_nulls(&failed), Vec::<String>::new());
+    server.stop(PATIENCE).unwrap();
 }
