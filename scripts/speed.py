@@ -123,10 +123,10 @@ class Clients:
         out, *rest = run_client(command, server, core)
         return int(re.search(r"(\d+) succeeded", out).group(1)), *rest
 
-    def floor_of(self, folder):
+    def floor_of(self, folder, *more):
         """A floor's client; short connections are closed by the server (-e)."""
         def run(server, kind, conns, core):
-            args = {"short": ["-e"], "open": ["-q", str(OPEN_RATE)]}.get(kind, [])
+            args = {"short": ["-e"], "open": ["-q", str(OPEN_RATE), *more]}.get(kind, [])
             command = [f"{folder}/floor_client", str(server.port), "-c", str(conns), "-d", str(self.seconds), *args]
             out, *rest = run_client(command, server, core)
             return int(re.search(r"done=(\d+)", out).group(1)), *rest
@@ -149,6 +149,8 @@ def nginx_conf(folder, port):
 CANNOT = {"short": {"h2load"}, "open": {"h2load", "ab", "wrk"}}
 CONNS_MOST = {"ab": 1000}
 FLOORS = ("floor", "floor in Rust")
+# Of the open loop: the floors send when they come by, up to a millisecond late; this one when a request is due.
+TIMED_FLOOR = "floor with a timerfd"
 
 
 def measurements(args, loads, servers):
@@ -165,7 +167,7 @@ def measurements(args, loads, servers):
                     if name in servers:
                         yield cores, count, kind, "server", name, at(name), reference
             for name in loads:
-                if name not in CANNOT.get(kind, ()) and count <= CONNS_MOST.get(name, count):
+                if (name != TIMED_FLOOR or kind == "open") and name not in CANNOT.get(kind, ()) and count <= CONNS_MOST.get(name, count):
                     # A floor's client does not ask for the end of the connection: its own server closes unasked.
                     yield cores, count, kind, "client", name, at(name if name in FLOORS and kind == "short" else "sockbench"), name
 
@@ -329,6 +331,7 @@ def main():
             loads = {"sockbench": clients.sockbench}
             loads |= {name: getattr(clients, name) for name in ("wrk", "ab", "h2load") if name in peers}
             loads |= {name: clients.floor_of(where) for name, where in floors.items()}
+            loads[TIMED_FLOOR] = clients.floor_of(built, "-t")
             # First: thousands of ports in TIME_WAIT would make each look at the kernel's tables longer.
             others = list(small(bench, servers["sockbench"].port))
             complete = measure(args, loads, servers, done, keep)

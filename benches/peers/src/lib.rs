@@ -7,7 +7,10 @@ use std::os::fd::OwnedFd;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::io::Result;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
+    timerfd_settime,
+};
 
 /// Events taken from one epoll_wait(2).
 const EVENTS: usize = 512;
@@ -16,6 +19,18 @@ const EVENTS: usize = 512;
 pub fn now() -> f64 {
     let t = clock_gettime(ClockId::Monotonic);
     t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
+}
+
+/// timerfd_create(2).
+pub fn timer() -> Result<OwnedFd> {
+    timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)
+}
+
+/// Lets `timer` fire once, `seconds` from now.
+pub fn set(timer: &OwnedFd, seconds: f64) -> Result<()> {
+    let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let it_value = Timespec { tv_sec: seconds as i64, tv_nsec: ((seconds.fract() * 1e9) as i64).max(1) };
+    timerfd_settime(timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value }).map(|_| ())
 }
 
 /// A port of 127.0.0.1.

@@ -1,8 +1,10 @@
 //! A bare epoll client of 127.0.0.1. The length of an answer is learned from the first one; nothing is parsed after that.
 //!
-//! usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e] [-q RATE]
+//! usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e] [-q RATE [-t]]
 //!   -e  a connection for each request, which the server closes
-//!   -q  an open loop of so many requests a second over kept connections
+//!   -q  an open loop of so many requests a second over kept connections: what is due is sent when the loop comes by, up to
+//!       a millisecond late
+//!   -t  with a timerfd, which wakes it up for each request
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -13,7 +15,10 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::connect;
-use sockbench_peers::{Poll, loopback, now, receive, send, socket};
+use sockbench_peers::{Poll, loopback, now, receive, send, set, socket, timer};
+
+/// The token of the timer.
+const TIMER: u64 = u64::MAX;
 
 struct Client {
     poll: Poll,
@@ -69,11 +74,12 @@ fn learn_length(port: u16, request: &[u8]) -> Result<usize, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let value = |flag: &str| args.iter().position(|a| a == flag).and_then(|at| args.get(at + 1));
-    let port: u16 = args.first().ok_or("usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e] [-q RATE]")?.parse()?;
+    let port: u16 = args.first().ok_or("usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e] [-q RATE [-t]]")?.parse()?;
     let count: usize = value("-c").map_or(Ok(100), |v| v.parse())?;
     let seconds: f64 = value("-d").map_or(Ok(5.0), |v| v.parse())?;
     let rate: f64 = value("-q").map_or(Ok(0.0), |v| v.parse())?;
     let short = args.iter().any(|a| a == "-e");
+    let timer = if args.iter().any(|a| a == "-t") { Some(timer()?) } else { None };
     let request = format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").into_bytes();
     let whole = learn_length(port, &request)?;
 
@@ -82,8 +88,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !short {
         std::thread::sleep(Duration::from_millis(200));
     }
+    if let Some(timer) = &timer {
+        client.poll.add(timer, TIMER, false)?;
+    }
     let began = now();
-    let (end, mut due, mut done, mut turns) = (began + seconds, began, 0_u64, 0_u32);
+    let (end, mut due, mut timer_at, mut done, mut turns) = (began + seconds, began, began, 0_u64, 0_u32);
     let (mut free, mut waiting): (Vec<usize>, VecDeque<f64>) = (Vec::new(), VecDeque::new());
     if rate > 0.0 {
         free = (0..count).collect();
@@ -114,8 +123,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             turns += 1;
         }
-        client.poll.wait(Some(if rate > 0.0 { 1 } else { 10 }), &mut tokens);
+        if let Some(timer) = timer.as_ref().filter(|_| due > timer_at) {
+            // Setting it again clears its readiness.
+            set(timer, due - now())?;
+            timer_at = due;
+        }
+        client.poll.wait(Some(if rate > 0.0 && timer.is_none() { 1 } else { 10 }), &mut tokens);
         for &(token, writable) in &tokens {
+            if token == TIMER {
+                continue;
+            }
             let slot = token as usize;
             let connection = &mut all[slot];
             let Some(fd) = &connection.fd else { continue };
