@@ -98,7 +98,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     announce(plan, &planned.loads().zip(&looks).collect::<Vec<_>>(), &args.output);
     let followers = doors.start(args.output.quiet)?;
     followers.begin(plan, &looks[0], "", None);
-    let mut watch = RunWatch::new(plan, args.output.quiet, &stop, &followers, files.hlog_path().as_deref())?;
+    let mut watch = RunWatch::new(plan, args.output.quiet, &stop, &followers, files.hlog_path().as_deref())?
+        .read_by(&args.output, !args.gates.threshold.is_empty());
     start.wait(plan, &stop);
     let (mut result, ended) = measure(&planned, looks, own.as_ref().map(OwnServer::pid), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;

@@ -94,6 +94,9 @@ pub(crate) struct RunWatch<'a> {
     last: (u64, BTreeMap<Failure, u64>),
     ended: u64,
     seconds: Seconds,
+    /// what nobody reads is not gathered: it takes memory for each endpoint
+    gathers_history: bool,
+    gathers_durations: bool,
     log: Option<Log>,
 }
 
@@ -178,6 +181,8 @@ impl<'a> RunWatch<'a> {
             last: (0, BTreeMap::new()),
             ended: 0,
             seconds: Seconds::default(),
+            gathers_history: true,
+            gathers_durations: true,
             log: None,
         }
     }
@@ -185,6 +190,11 @@ impl<'a> RunWatch<'a> {
     /// For step `step` of `steps`, from 1.
     pub(crate) fn of_step(self, step: usize, steps: usize) -> Self {
         Self { step: Some((step, steps)), ..self }
+    }
+
+    /// With no more of [`Seconds`] than these files and thresholds read.
+    pub(crate) fn read_by(self, output: &OutputArgs, has_thresholds: bool) -> Self {
+        Self { gathers_history: output.dir.is_some() || output.csv.is_some(), gathers_durations: has_thresholds, ..self }
     }
 
     /// Ends the log; what was gathered second by second.
@@ -199,9 +209,13 @@ impl<'a> RunWatch<'a> {
 
 impl Watch for RunWatch<'_> {
     fn on_interval(&mut self, interval: &Interval) {
-        self.seconds.history.push(interval);
+        if self.gathers_history {
+            self.seconds.history.push(interval);
+        }
         self.seconds.times.push(interval);
-        self.seconds.durations.push(interval);
+        if self.gathers_durations {
+            self.seconds.durations.push(interval);
+        }
         self.followers.on_interval(interval);
         self.last = (interval.second, status::by_kind(interval));
         let counts = interval.counts();

@@ -291,8 +291,8 @@ impl Recorder {
                 failed: now.failed.take_sparse(),
             };
             all.counts += second.counts;
-            all.answered.add_sparse(&second.answered);
-            all.failed.add_sparse(&second.failed);
+            all.answered.add(&second.answered);
+            all.failed.add(&second.failed);
             endpoints.push(second);
         }
         let connect_call = self.now.connect_call.take_sparse();

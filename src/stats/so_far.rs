@@ -49,8 +49,8 @@ impl SoFar {
         self.totals.connects.call.add_sparse(&second.connect_call);
         for (all, now) in self.totals.endpoints.iter_mut().zip(&second.endpoints) {
             all.counts += now.counts;
-            all.answered.add_sparse(&now.answered);
-            all.failed.add_sparse(&now.failed);
+            all.answered.add(&now.answered);
+            all.failed.add(&now.failed);
             all.answers = all.answers.saturating_add(now.counts.requests.saturating_sub(now.counts.failures));
         }
         for ((failure, endpoint), count) in &second.failures {

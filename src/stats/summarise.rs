@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::counts::Counts;
 use super::errors::{ErrorTable, Hits};
-use super::histogram::Dense;
 use super::interval::{Interval, SecondSummary};
+use super::sparse::Sparse;
 use super::surplus::SurplusCount;
 use super::tail::is_refused;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::figures::seconds;
-use crate::model::limits::{ERROR_ROWS, LATE_MS, LATENCY_DIGITS};
+use crate::model::limits::{ERROR_ROWS, LATE_MS};
 use crate::model::outcome::{Cause, EndpointId, Failure, FailureSide, Party};
 use crate::model::plan::{LoadLimits, LoadPlan};
 use crate::model::received::{LimitHit, PartialAnswer, SurplusRow};
@@ -48,8 +48,8 @@ pub(super) fn fill(counted: &Filling<'_>, result: &mut RunResult) {
 }
 
 fn totals(c: &Filling<'_>) -> Totals {
-    let merged = |of: fn(&EndpointTotals) -> &Dense| {
-        c.totals.endpoints.iter().fold(Dense::new(LATENCY_DIGITS), |mut all, e| {
+    let merged = |of: fn(&EndpointTotals) -> &Sparse| {
+        c.totals.endpoints.iter().fold(Sparse::default(), |mut all, e| {
             all.add(of(e));
             all
         })
@@ -58,7 +58,7 @@ fn totals(c: &Filling<'_>) -> Totals {
     let mut all = answered.clone();
     all.add(&failed);
     // How long a request itself took: in an open loop the latency begins earlier, with the schedule.
-    let slowest_us = if c.totals.service.is_empty() { answered.max_us() } else { c.totals.service.max_us() };
+    let slowest_us = if c.totals.service.is_empty() { answered.max_us().map(u64::from) } else { c.totals.service.max_us() };
     let counts: Counts = c.totals.endpoints.iter().map(|e| e.counts).sum();
     let opened = c.totals.connects.setup.count();
     let carried = counts.requests - c.totals.endpoints.iter().map(|e| e.never_connected).sum::<u64>();

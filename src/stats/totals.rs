@@ -6,6 +6,7 @@ use super::histogram::Dense;
 use super::interval::Interval;
 use super::outages::Outages;
 use super::partial::Partial;
+use super::sparse::Sparse;
 use super::stalls::{SharedSilences, Standstills, Unanswered};
 use super::surplus::SurplusTable;
 use super::tail::Tail;
@@ -25,9 +26,9 @@ pub struct EndpointTotals {
     /// answers by status, in order of first sight
     pub statuses: Vec<(u16, u64)>,
     /// latency of answered requests
-    pub answered: Dense,
+    pub answered: Sparse,
     /// latency of requests that failed at the target
-    pub failed: Dense,
+    pub failed: Sparse,
     /// where the time of answered requests went
     pub phases: Phases,
     /// `Server-Timing: queue`
@@ -92,8 +93,8 @@ impl EndpointTotals {
             never_connected: 0,
             answers: 0,
             statuses: Vec::new(),
-            answered: Dense::new(LATENCY_DIGITS),
-            failed: Dense::new(LATENCY_DIGITS),
+            answered: Sparse::NOTHING,
+            failed: Sparse::NOTHING,
             phases: Phases::new(),
             server_queue: Dense::new(PHASE_DIGITS),
             server_work: Dense::new(PHASE_DIGITS),
