@@ -3,14 +3,14 @@
 use super::*;
 use crate::compare::side::Latency;
 use crate::model::comparison::{PercentilesFrom, SideInfo, Source};
-use crate::stats::histogram::Dense;
+use crate::stats::histogram::Latencies;
 
 /// Seconds of 100 requests around `ms`, with noise of a fifth, of which a share fails.
 fn seconds(count: usize, ms: f64, failed: f64, seed: u64) -> Vec<Second> {
     let mut rng = fastrand::Rng::with_seed(seed);
     (0..count)
         .map(|_| {
-            let mut all = Dense::new(3);
+            let mut all = Latencies::default();
             for _ in 0..100 {
                 all.record((ms * 1000.0 * (0.8 + 0.4 * rng.f64())) as u64);
             }

@@ -22,12 +22,11 @@ mod tests;
 use std::net::IpAddr;
 
 use crate::model::document;
-use crate::model::limits::LATENCY_DIGITS;
 use crate::model::order::Order as _;
 use crate::model::plan::{LoadPlan, Whole};
 use crate::model::result::{Host, PhasesMs, RunResult, Steady, Sysctls};
 use crate::model::time::per_second;
-use crate::stats::histogram::Dense;
+use crate::stats::histogram::Latencies;
 use crate::stats::interval::Interval;
 use crate::stats::so_far::SoFar;
 
@@ -181,7 +180,7 @@ fn host(parts: &[Part]) -> Host {
 /// The part after every machine's warm-up, in whole seconds: that is what a log can be cut at.
 fn steady(plan: &LoadPlan, axis: &align::Axis, seconds: &[Interval], duration_s: f64) -> Option<Steady> {
     let from = (plan.steady_from().as_secs_f64().ceil() as u64).saturating_add(axis.shifts.iter().max().copied().unwrap_or(0));
-    let mut answered = Dense::new(LATENCY_DIGITS);
+    let mut answered = Latencies::default();
     let mut requests = 0;
     for second in seconds.iter().filter(|s| s.second >= from) {
         requests = u64::saturating_add(requests, second.counts().requests);

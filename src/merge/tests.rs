@@ -82,7 +82,7 @@ fn three_machines_are_the_sum_of_each() {
     let logged: u64 = all.seconds.iter().map(|s| s.counts().requests).sum();
     assert_eq!(logged, t.requests);
     // The same latencies in one recorder.
-    let mut dense = Dense::new(LATENCY_DIGITS);
+    let mut dense = Latencies::default();
     parts.iter().flat_map(|p| &p.seconds).flat_map(|s| &s.endpoints).for_each(|e| dense.add_sparse(&e.answered));
     assert_eq!(t.latency_ms, dense.latency_ms());
     // The third began two seconds later.

@@ -3,6 +3,7 @@
 //!
 //! Keys beyond the agreed contract are additive and marked "additive" here; they carry facts that the diagnosis
 //! needs, so that a stored run can be diagnosed again.
+#![allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,6 @@ pub const SCHEMA: &str = "sockbench/1";
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct RunResult {
     pub schema: String,
     pub tool: Tool,
@@ -87,7 +87,7 @@ pub struct RunResult {
 }
 
 /// This program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tool {
     /// semantic version
@@ -95,9 +95,8 @@ pub struct Tool {
 }
 
 /// The machine that ran the client.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Host {
     /// additive: its name (uname -n); absent where it was not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,7 +124,6 @@ pub struct Host {
 /// TCP settings in force in this network namespace (net.ipv4.* unless said).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "sysctl names")]
 pub struct Sysctls {
     pub ip_local_port_range: Option<[u16; 2]>,
     /// number of reserved ports that lie inside ip_local_port_range
@@ -143,7 +141,6 @@ pub struct Sysctls {
 /// Sums over the run. `attempts = requests + local_failures + cut`; `failures` is part of `requests`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Totals {
     pub attempts: u64,
     pub requests: u64,
@@ -223,7 +220,6 @@ pub struct Shortfall {
 /// A stretch of failures of our own machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct FailureSpan {
     pub from_s: f64,
     pub to_s: f64,
@@ -233,7 +229,6 @@ pub struct FailureSpan {
 /// The part after the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Steady {
     pub from_s: f64,
     pub rps: f64,
@@ -244,7 +239,6 @@ pub struct Steady {
 /// connect(2) and the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Connects {
     /// duration of the connect(2) call itself: the kernel's port search is inside it
     pub call_mean_us: f64,
@@ -266,7 +260,6 @@ pub struct Connects {
 /// One entry of the mix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Endpoint {
     pub method: String,
     pub name: String,
@@ -420,6 +413,14 @@ impl RunResult {
     /// Adds a row to `unavailable`; the first reason for a key stays.
     pub fn explain_null(&mut self, key: &str, reason: impl Into<String>) {
         document::explain(&mut self.unavailable, key, reason);
+    }
+
+    /// Gives those of these keys that are null their reasons, in this order; the first reason for a key stays.
+    pub fn explain_nulls(&mut self, reasons: &[(&str, &str)]) {
+        let nulls = document::nulls(&*self);
+        for (key, reason) in reasons.iter().filter(|(key, _)| nulls.iter().any(|null| null == key)) {
+            self.explain_null(key, *reason);
+        }
     }
 
     /// Requests as Locust counts them: those that ended at the target plus our own machine's failures.

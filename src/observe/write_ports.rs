@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::by_source::{self, Shared};
 use super::observation::Observation;
-use super::write_result::Nulls;
 use crate::diagnose::ports::budget::{Budget, Demand};
 use crate::diagnose::ports::hold::{CAPPED, hold_seen};
 use crate::diagnose::thresholds::POOL_SEEN_SHARE;
@@ -15,14 +14,13 @@ use crate::model::result::{Holder, NoPort, PortStates, Ports, RunResult};
 impl Observation {
     pub(super) fn apply_ports(&self, result: &mut RunResult) {
         let s = &self.baseline;
-        let mut null = Nulls(result);
-        let pool = null.take("ports.pool", &s.pool).copied();
+        let pool = s.pool.known().copied();
         let peak = self.peak;
         let states = PortStates::of(peak.map(|p| p.states), self.bound_only.known().copied());
         let ports = pool.map(|p| p.ports);
-        let hold = hold_seen(null.0, &states, ports);
-        let hold_s = null.take("ports.hold_s", &hold).map(|h| h.seconds);
-        let cap = null.0.host.sysctls.tcp_max_tw_buckets;
+        let hold = hold_seen(result, &states, ports);
+        let hold_s = hold.known().map(|h| h.seconds);
+        let cap = result.host.sysctls.tcp_max_tw_buckets;
         let budget = ports.zip(hold_s).map(|(p, t)| Budget::new(p, t).capped_at(cap));
         let why_no_ceiling = match (&s.pool, &hold) {
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => why.clone(),
@@ -30,38 +28,22 @@ impl Observation {
             (_, Fact::Known(h)) => format!("no port stays in use: {}", h.why),
         };
         let ceiling_cps = budget.and_then(|b| b.limit_cps());
-        null.explain(ceiling_cps.is_none(), "ports.ceiling_cps", &why_no_ceiling);
         let search_cps = budget.and_then(|b| b.search_limit_cps(s.usage.mode));
         let why_no_search = match s.usage.mode {
             PortMode::Ring => "explicit ports: the kernel does not search",
             PortMode::Range => "IP_LOCAL_PORT_RANGE: the kernel does not search by parity",
             _ => &why_no_ceiling,
         };
-        null.explain(search_cps.is_none(), "ports.search_cps", why_no_search);
 
-        let no_count = self.end.reason().unwrap_or("the ports were not counted").to_owned();
-        for key in [
-            "peak_used",
-            "peak_in_use",
-            "peak_time_wait",
-            "states.time_wait",
-            "states.established",
-            "states.fin_wait2",
-            "states.close_wait",
-        ] {
-            null.explain(peak.is_none(), &format!("ports.{key}"), &no_count);
-        }
+        let no_count = self.end.reason().unwrap_or("the ports were not counted");
         let peak_used = peak.map(|p| p.used);
         let peak_share = peak_used.zip(ports).filter(|(_, p)| *p > 0).map(|(used, p)| f64::from(used) / f64::from(p));
-        let no_share = s.pool.reason().unwrap_or(if ports == Some(0) { "the pool is empty" } else { &no_count }).to_owned();
-        null.explain(peak_share.is_none(), "ports.peak_share", &no_share);
-        let left = null.take("ports.leftover_before", &s.leftover).map(|l| l.in_use);
-        null.take("ports.states.bound_only", &self.bound_only);
+        let no_share = s.pool.reason().unwrap_or(if ports == Some(0) { "the pool is empty" } else { no_count });
+        let left = s.leftover.known().map(|l| l.in_use);
         let free_again_in_s = self.end.known().map(|c| c.in_use.last_free_s);
-        null.explain(free_again_in_s.is_none(), "ports.free_again_in_s", &no_count);
-        let rate_cps = rate_per_s(null.0, null.0.totals.connections_opened);
-        let duration = Duration::try_from_secs_f64(null.0.duration_s).unwrap_or_default();
-        let demand = demand(null.0, &states, peak_used.zip(ports));
+        let rate_cps = rate_per_s(result, result.totals.connections_opened);
+        let duration = Duration::try_from_secs_f64(result.duration_s).unwrap_or_default();
+        let demand = demand(result, &states, peak_used.zip(ports));
         let forecast = match (budget, &demand) {
             (Some(budget), Ok(demand)) => budget.port_forecast(left.unwrap_or_default(), demand, duration),
             _ => None,
@@ -71,7 +53,6 @@ impl Observation {
             (.., Err(why)) => why,
             _ => "the rate does not exhaust the pool",
         };
-        null.explain(forecast.is_none(), "ports.forecast", no_forecast);
 
         let source = match &s.sources {
             Fact::Known(sources) => sources.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
@@ -88,7 +69,6 @@ impl Observation {
             duration,
         };
         result.ports_all = self.by_source.rows(shared);
-        by_source::explain_nulls(result);
         result.ports = Some(Ports {
             source,
             destination: s.dest.to_string(),
@@ -107,6 +87,25 @@ impl Observation {
             peak_in_use: peak.and(self.peak_in_use),
             elsewhere: self.elsewhere.clone(),
         });
+        result.explain_nulls(&[
+            ("ports.pool", s.pool.reason().unwrap_or_default()),
+            ("ports.hold_s", hold.reason().unwrap_or_default()),
+            ("ports.ceiling_cps", &why_no_ceiling),
+            ("ports.search_cps", why_no_search),
+            ("ports.peak_used", no_count),
+            ("ports.peak_in_use", no_count),
+            ("ports.peak_time_wait", no_count),
+            ("ports.states.time_wait", no_count),
+            ("ports.states.established", no_count),
+            ("ports.states.fin_wait2", no_count),
+            ("ports.states.close_wait", no_count),
+            ("ports.peak_share", no_share),
+            ("ports.leftover_before", s.leftover.reason().unwrap_or_default()),
+            ("ports.states.bound_only", self.bound_only.reason().unwrap_or_default()),
+            ("ports.free_again_in_s", no_count),
+            ("ports.forecast", no_forecast),
+        ]);
+        by_source::explain_nulls(result);
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::listing::TARGET_ELSEWHERE;
 use super::observation::{Observation, ObservedSecond};
 use super::threads::SHARE_SPAN_MIN;
-use crate::model::facts::Fact;
 use crate::model::result::{HostResources, RunResult, SeriesPoint, ThreadRow, full_client_seconds};
 use crate::sys::sysctl::read_sysctls;
 
@@ -33,7 +32,7 @@ impl Observation {
     }
 
     fn apply_resources(&self, result: &mut RunResult) {
-        let no_second = || self.seconds.iter().find_map(|s| s.client.reason()).unwrap_or(TOO_SHORT).to_owned();
+        let no_second = self.seconds.iter().find_map(|s| s.client.reason()).unwrap_or(TOO_SHORT);
         let client = &mut result.resources.client;
         client.cpu_percent_mean = self.client.cpu_percent_mean();
         client.cpu_percent_max = self.client.cpu_percent_max;
@@ -45,36 +44,31 @@ impl Observation {
         let (full, measured) = full_client_seconds(&result.series);
         client.measured_seconds = measured;
         client.saturated_seconds = (measured > 0).then_some(full);
-        let no_worker = client.busiest_thread.is_none();
         result.resources.target = self.target.known().cloned();
         result.resources.host =
             HostResources { cpu_percent_mean: self.host.cpu_percent_mean(), memory_percent_max: self.memory_percent_max };
 
-        let mut null = Nulls(result);
-        let sum = self.client;
-        let client = [("cpu_percent_mean", sum.cpu_percent_mean().is_none()), ("cpu_percent_max", sum.cpu_percent_max.is_none())];
-        for (key, is_null) in client.into_iter().chain([("rss_bytes_max", sum.rss_bytes_max.is_none())]) {
-            null.explain(is_null, &format!("resources.client.{key}"), &no_second());
-        }
-        let no_threads = self.threads_error.clone().unwrap_or_else(|| "no load worker was seen over a whole interval".into());
-        null.explain(measured == 0, "resources.client.saturated_seconds", &no_threads);
-        null.explain(no_worker, "resources.client.busiest_thread", &no_threads);
-        match &self.target {
-            Fact::Unavailable(why) => null.explain(true, "resources.target", why),
-            Fact::Known(t) => {
-                null.explain(t.cpu_percent_mean.is_none(), "resources.target.cpu_percent_mean", TOO_SHORT);
-                null.explain(t.cpu_percent_max.is_none(), "resources.target.cpu_percent_max", TOO_SHORT);
-                null.explain(t.rss_bytes_max.is_none(), "resources.target.rss_bytes_max", TOO_SHORT);
-                let hidden = "its threads' times cannot be read (/proc/PID/task/*/schedstat)";
-                let busiest = if t.cpu_percent_mean.is_none() { TOO_SHORT } else { hidden };
-                null.explain(t.threads.is_none(), "resources.target.threads", hidden);
-                null.explain(t.busiest_thread_percent.is_none(), "resources.target.busiest_thread_percent", busiest);
-                null.explain(self.target_end_hidden, "resources.target.ended", END_HIDDEN);
-            }
+        let no_threads = self.threads_error.as_deref().unwrap_or("no load worker was seen over a whole interval");
+        let hidden = "its threads' times cannot be read (/proc/PID/task/*/schedstat)";
+        let is_short = self.target.known().is_some_and(|t| t.cpu_percent_mean.is_none());
+        result.explain_nulls(&[
+            ("resources.client.cpu_percent_mean", no_second),
+            ("resources.client.cpu_percent_max", no_second),
+            ("resources.client.rss_bytes_max", no_second),
+            ("resources.client.saturated_seconds", no_threads),
+            ("resources.client.busiest_thread", no_threads),
+            ("resources.target", self.target.reason().unwrap_or_default()),
+            ("resources.target.cpu_percent_mean", TOO_SHORT),
+            ("resources.target.cpu_percent_max", TOO_SHORT),
+            ("resources.target.rss_bytes_max", TOO_SHORT),
+            ("resources.target.threads", hidden),
+            ("resources.target.busiest_thread_percent", if is_short { TOO_SHORT } else { hidden }),
+        ]);
+        if self.target_end_hidden {
+            result.explain_null("resources.target.ended", END_HIDDEN);
         }
         let no_host = self.seconds.iter().find_map(|s| s.host.reason()).unwrap_or(TOO_SHORT);
-        null.explain(self.host.cpu_percent_mean().is_none(), "resources.host.cpu_percent_mean", no_host);
-        null.explain(self.memory_percent_max.is_none(), "resources.host.memory_percent_max", no_host);
+        result.explain_nulls(&[("resources.host.cpu_percent_mean", no_host), ("resources.host.memory_percent_max", no_host)]);
     }
 
     fn apply_series(&self, result: &mut RunResult) {
@@ -161,36 +155,11 @@ pub(super) fn fill_point(point: &mut SeriesPoint, second: &ObservedSecond, note:
 
 /// For a run without an observer: every observed key is null for `reason`.
 pub fn apply_unobserved(result: &mut RunResult, reason: &str) {
-    let whole = ["ports", "kernel", "resources.target"];
     let client = ["cpu_percent_mean", "cpu_percent_max", "rss_bytes_max", "saturated_seconds", "busiest_thread"];
-    for key in whole {
-        result.explain_null(key, reason);
-    }
-    for key in client {
-        result.explain_null(&format!("resources.client.{key}"), reason);
-    }
-    for key in ["cpu_percent_mean", "memory_percent_max"] {
-        result.explain_null(&format!("resources.host.{key}"), reason);
-    }
-    for key in COLUMNS {
-        result.explain_null(&format!("series[].{key}"), reason);
-    }
-}
-
-/// Explains nulls while they are made.
-pub(super) struct Nulls<'a>(pub(super) &'a mut RunResult);
-
-impl Nulls<'_> {
-    pub(super) fn take<'f, T>(&mut self, key: &str, fact: &'f Fact<T>) -> Option<&'f T> {
-        if let Some(why) = fact.reason() {
-            self.0.explain_null(key, why);
-        }
-        fact.known()
-    }
-
-    pub(super) fn explain(&mut self, is_null: bool, key: &str, why: &str) {
-        if is_null {
-            self.0.explain_null(key, why);
-        }
+    let keys = ["ports", "kernel", "resources.target"].map(str::to_owned).into_iter();
+    let keys = keys.chain(client.map(|key| format!("resources.client.{key}")));
+    let keys = keys.chain(["cpu_percent_mean", "memory_percent_max"].map(|key| format!("resources.host.{key}")));
+    for key in keys.chain(COLUMNS.map(|key| format!("series[].{key}"))) {
+        result.explain_null(&key, reason);
     }
 }

@@ -171,7 +171,7 @@ fn recorded(millis: u64, outcome: fn(u64) -> Outcome) -> Fixture {
         r.record_attempt(started);
         r.record_connect_call(started, 12 + n % 5);
         if is_local {
-            r.record_connect_failed();
+            r.totals.connects.failed += 1;
         } else {
             r.record_setup(at(60), 40 + n % 9);
             r.record_close(if matches!(outcome, Outcome::Failed(_)) { ClosedBy::Reset } else { ClosedBy::Client });

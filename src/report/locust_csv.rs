@@ -10,10 +10,9 @@ use std::collections::VecDeque;
 
 use super::hlog::{HlogError, rfc3339_of, seconds_of};
 use super::locust::{LocustRow, rows};
-use crate::model::limits::LATENCY_DIGITS;
 use crate::model::order::Order as _;
 use crate::model::result::{ErrorRow, LatencyMs, RunResult};
-use crate::stats::histogram::Dense;
+use crate::stats::histogram::Latencies;
 use crate::stats::interval::Interval;
 use crate::stats::sparse::Sparse;
 
@@ -102,9 +101,10 @@ pub fn failures_csv(run: &RunResult) -> Result<String, CsvError> {
 
 /// `PREFIX_stats_history.csv`: fed with every second while the run goes on, or with those of a stored interval log.
 /// Keeps a row of fixed size for each second.
+#[derive(Default)]
 pub struct History {
     window: VecDeque<Recent>,
-    all: Dense,
+    all: Latencies,
     sums: Sums,
     rows: Vec<HistoryRow>,
 }
@@ -129,12 +129,6 @@ struct HistoryRow {
     current: Option<LatencyMs>,
     total: Option<LatencyMs>,
     sums: Sums,
-}
-
-impl Default for History {
-    fn default() -> Self {
-        Self { window: VecDeque::new(), all: Dense::new(LATENCY_DIGITS), sums: Sums::default(), rows: Vec::new() }
-    }
 }
 
 impl History {

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::sparse::{Bin, QUANTILES, Sparse, latency_from_us};
-use crate::model::limits::LATENCY_MAX_US;
+use crate::model::limits::{LATENCY_DIGITS, LATENCY_MAX_US, PHASE_DIGITS};
 use crate::model::result::{LatencyMs, PhaseMs};
 
 /// Values up to this need no further allocation once the first was recorded, microseconds. Slower ones grow the histogram,
@@ -11,38 +11,39 @@ use crate::model::result::{LatencyMs, PhaseMs};
 /// together take 40 kB, with room for a second they would take 125 kB.
 const FIRST_RANGE_US: u64 = 4_000;
 
-/// One distribution in microseconds. Allocates when first used: an unused one costs a few words.
+/// One distribution in microseconds, of `DIGITS` significant decimal digits (1..=5). Allocates when first used: an unused one
+/// costs a few words.
 #[derive(Debug, Clone)]
-pub struct Dense {
+pub struct Dense<const DIGITS: u8> {
     hist: Option<Histogram<u32>>,
-    digits: u8,
     sum_us: u64,
     min_us: u64,
     max_us: u64,
 }
 
-impl Dense {
-    /// An empty one of `digits` significant decimal digits (1..=5).
-    pub const fn new(digits: u8) -> Self {
-        Self { hist: None, digits, sum_us: 0, min_us: u64::MAX, max_us: 0 }
-    }
+/// Of latencies.
+pub type Latencies = Dense<LATENCY_DIGITS>;
+/// Of phases and calls.
+pub type Coarse = Dense<PHASE_DIGITS>;
 
+impl<const DIGITS: u8> Default for Dense<DIGITS> {
+    fn default() -> Self {
+        Self { hist: None, sum_us: 0, min_us: u64::MAX, max_us: 0 }
+    }
+}
+
+impl<const DIGITS: u8> Dense<DIGITS> {
     /// Records one value; one above [`LATENCY_MAX_US`] is recorded as that.
     pub fn record(&mut self, us: u64) {
-        self.record_n(us, 1);
-    }
-
-    fn record_n(&mut self, us: u64, n: u32) {
         let us = us.min(LATENCY_MAX_US);
-        self.count_n(us, n);
-        self.sum_us += us * u64::from(n);
+        self.count_n(us, 1);
+        self.sum_us += us;
         self.min_us = self.min_us.min(us);
         self.max_us = self.max_us.max(us);
     }
 
     fn count_n(&mut self, us: u64, n: u32) {
-        let digits = self.digits;
-        let recorded = self.hist.get_or_insert_with(|| first_histogram(digits)).record_n(us, n);
+        let recorded = self.hist.get_or_insert_with(|| first_histogram(DIGITS)).record_n(us, n);
         debug_assert!(recorded.is_ok(), "a histogram that grows by itself takes {us} us");
     }
 
@@ -92,10 +93,8 @@ impl Dense {
 
     /// Adds another histogram of the same precision. Exact, and in any order the same.
     pub fn add(&mut self, other: &Self) {
-        debug_assert_eq!(self.digits, other.digits, "bins of different precision do not match");
         let Some(theirs) = &other.hist else { return };
-        let digits = self.digits;
-        let added = self.hist.get_or_insert_with(|| first_histogram(digits)).add(theirs);
+        let added = self.hist.get_or_insert_with(|| first_histogram(DIGITS)).add(theirs);
         debug_assert!(added.is_ok(), "a histogram that grows by itself takes another");
         self.sum_us += other.sum_us;
         self.min_us = self.min_us.min(other.min_us);
@@ -137,11 +136,10 @@ fn first_histogram(digits: u8) -> Histogram<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::limits::LATENCY_DIGITS;
 
     #[test]
     fn figures_are_exact_at_the_ends_and_within_a_thousandth_between() {
-        let mut t = Dense::new(LATENCY_DIGITS);
+        let mut t = Latencies::default();
         (1..=100_000).for_each(|us| t.record(us));
         let ms = t.latency_ms().unwrap();
         assert_eq!((ms.min, ms.max, ms.mean), (0.001, 100.0, 50.0005));
@@ -150,9 +148,9 @@ mod tests {
 
     #[test]
     fn taking_bins_and_adding_them_back_loses_nothing() {
-        let mut second = Dense::new(LATENCY_DIGITS);
-        let mut direct = Dense::new(LATENCY_DIGITS);
-        let mut by_bins = Dense::new(LATENCY_DIGITS);
+        let mut second = Latencies::default();
+        let mut direct = Latencies::default();
+        let mut by_bins = Latencies::default();
         for us in [0, 1, 1023, 2047, 2048, 2049, 999_999, 5_000_000, LATENCY_MAX_US, u64::MAX] {
             second.record(us);
             direct.record(us);
@@ -166,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_is_at_a_bound_is_not_above_it() {
-        let mut t = Dense::new(LATENCY_DIGITS);
+        let mut t = Latencies::default();
         for us in [999, 1000, 1000, 1001, 2_000_000] {
             t.record(us);
         }
@@ -175,7 +173,7 @@ mod tests {
 
     #[test]
     fn sparse_and_dense_agree_on_every_quantile() {
-        let mut dense = Dense::new(LATENCY_DIGITS);
+        let mut dense = Latencies::default();
         (0..5000_u64).for_each(|i| dense.record(i * i % 700_001));
         let sparse = dense.clone().take_sparse();
         assert_eq!(dense.latency_ms(), sparse.latency_ms());

@@ -7,14 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::counts::Counts;
-use super::errors::Evidence;
-use super::histogram::Dense;
+use super::histogram::{Coarse, Latencies};
 use super::interval::{EndpointSecond, Interval};
 use super::stalls::{Silences, Standstills};
 use super::totals::WorkerTotals;
-use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::{Call, Cause, ClosedBy, EndpointId, Failure, Outcome, Phase, Sample};
-use crate::model::received::SurplusKind;
 use crate::model::time::Stamp;
 
 /// Quiet seconds made up at once when time jumps; a longer jump is a broken clock.
@@ -33,48 +30,38 @@ pub struct Recorder {
     /// of each row of the error table, how many are in seconds that are done
     passed_on: Vec<u64>,
     silences: Silences,
-    totals: WorkerTotals,
+    /// of what needs no clock
+    pub totals: WorkerTotals,
 }
 
 /// The running second.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct RunningSecond {
     attempts: u64,
     connects: u64,
-    connect_call: Dense,
+    connect_call: Coarse,
     /// how long the loop waited for events, nanoseconds; none: that was not recorded
     waited_ns: Option<u64>,
     endpoints: Vec<RunningEndpoint>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct RunningEndpoint {
     counts: Counts,
-    answered: Dense,
-    failed: Dense,
+    answered: Latencies,
+    failed: Latencies,
 }
 
 impl Recorder {
     /// A recorder for a mix of `endpoints` entries. Samples that end before `steady_from` are left out of the steady
     /// part; `open_loop` keeps the second clock (service latency from the real start).
     pub fn new(endpoints: usize, steady_from: Duration, open_loop: bool) -> Self {
-        let endpoint = RunningEndpoint {
-            counts: Counts::default(),
-            answered: Dense::new(LATENCY_DIGITS),
-            failed: Dense::new(LATENCY_DIGITS),
-        };
         Self {
             steady_from: Stamp::from_duration(steady_from),
             open_loop,
             second: 0,
             second_end: end_of(0),
-            now: RunningSecond {
-                attempts: 0,
-                connects: 0,
-                connect_call: Dense::new(PHASE_DIGITS),
-                waited_ns: None,
-                endpoints: vec![endpoint; endpoints],
-            },
+            now: RunningSecond { endpoints: vec![RunningEndpoint::default(); endpoints], ..RunningSecond::default() },
             done: Vec::new(),
             passed_on: Vec::new(),
             silences: Silences::default(),
@@ -98,7 +85,7 @@ impl Recorder {
                 now.counts.requests += 1;
                 now.counts.body_bytes += s.body_bytes;
                 now.answered.record(latency);
-                all.count_answer(status);
+                all.count_answers(status, 1);
                 all.phases.record(s);
                 if let Some((queue, work)) = s.server_timing_us {
                     all.server_queue.record(queue);
@@ -118,7 +105,7 @@ impl Recorder {
                 now.failed.record(s.latency_us());
                 if let Cause::Status(status) = failure.cause {
                     now.counts.body_bytes += s.body_bytes;
-                    all.count_answer(status);
+                    all.count_answers(status, 1);
                 }
                 all.never_connected += u64::from(failed_to_connect(failure));
                 if s.ended >= self.steady_from {
@@ -162,17 +149,6 @@ impl Recorder {
         self.totals.local_outages.record_connected(at);
     }
 
-    /// The same before the clock started.
-    pub fn record_setup_before(&mut self, setup_us: u64) {
-        self.record_setup(Stamp::ZERO, setup_us);
-        self.totals.connects.before += 1;
-    }
-
-    /// No connection was established, for whatever reason.
-    pub fn record_connect_failed(&mut self) {
-        self.totals.connects.failed += 1;
-    }
-
     /// An established connection has ended.
     pub fn record_close(&mut self, by: ClosedBy) {
         let closes = &mut self.totals.closes;
@@ -192,52 +168,12 @@ impl Recorder {
         }
     }
 
-    /// More bytes than a whole answer has; `excerpt` shows the first of them.
-    pub fn record_surplus(&mut self, kind: SurplusKind, endpoint: EndpointId, bytes: u64, at: Stamp, excerpt: &[u8]) {
-        self.totals.surplus.record(kind, endpoint, bytes, at, excerpt);
-    }
-
-    /// Keeps what was received for the first failure of its kind; called after [`Self::record`].
-    pub fn keep_evidence(&mut self, failure: Failure, endpoint: EndpointId, evidence: impl FnOnce() -> Option<Evidence>) {
-        self.totals.errors.keep_evidence(failure, endpoint, evidence);
-    }
-
-    /// An answer announced that the target will end the connection.
-    pub fn record_announced_close(&mut self) {
-        self.totals.closes.announced_by_target += 1;
-    }
-
-    /// Keeps what had come of an answer to `cut`, a request that the end of the run cut off.
-    pub fn keep_partial(&mut self, cut: &Sample, evidence: impl FnOnce() -> Option<Evidence>) {
-        self.totals.partial.keep(cut, evidence);
-    }
-
     /// The run ends while a connection is open; `is_served`: it has carried an answer.
     pub fn record_open_at_end(&mut self, is_served: bool) {
         self.totals.tail.on_open_at_end();
         if is_served {
             self.totals.unanswered.record_served();
         }
-    }
-
-    /// The connection of `cut`, a request that the end of the run cut off, has carried no answer.
-    pub fn record_unserved_at_end(&mut self, cut: &Sample) {
-        self.totals.unanswered.record_unserved(cut);
-    }
-
-    /// A due request was written `us` microseconds late although a connection was free.
-    pub fn record_lateness(&mut self, us: u64) {
-        self.totals.lateness.record(us);
-    }
-
-    /// A request began `us` microseconds after it was due, whatever it waited for.
-    pub fn record_lag(&mut self, us: u64) {
-        self.totals.lag.record(us);
-    }
-
-    /// The worker meant to go on at `from` and did not run until `to`.
-    pub fn record_standstill(&mut self, from: Stamp, to: Stamp) {
-        self.totals.standstills.record(from, to);
     }
 
     /// The worker's loop waited for events from `from` to `to`; the same stamp twice: it had more to do and asked only
@@ -253,16 +189,6 @@ impl Recorder {
     fn add_wait(&mut self, from: Stamp, to: Stamp) {
         let waited = self.now.waited_ns.get_or_insert_default();
         *waited = waited.saturating_add(to.0.saturating_sub(from.0));
-    }
-
-    /// `n` requests were due and never started.
-    pub fn add_never_started(&mut self, n: u64) {
-        self.totals.never_started += n;
-    }
-
-    /// `n` ports of the ring were found busy and skipped.
-    pub fn add_ring_skips(&mut self, n: u64) {
-        self.totals.ring_skips += n;
     }
 
     /// Completes all seconds that ended before `now`, quiet ones included. Costs a comparison within a second.

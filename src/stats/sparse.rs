@@ -25,9 +25,6 @@ pub struct Sparse {
 }
 
 impl Sparse {
-    /// Nothing recorded.
-    pub(super) const NOTHING: Self = Self { list: Vec::new(), count: 0, sum_us: 0, min_us: 0, max_us: 0 };
-
     /// From bins in rising order of `us`, with the exact extremes and sum of the values behind them.
     pub fn from_sorted(bins: Vec<Bin>, sum_us: u64, min_us: u32, max_us: u32) -> Self {
         debug_assert!(bins.windows(2).all(|w| w[0].us < w[1].us), "bins rise");

@@ -216,7 +216,7 @@ fn phases_follow_each_other_and_set_ups_are_told_apart() {
     }
     let totals = r.finish(Stamp::from_millis(100));
     let p = &totals.endpoints[0].phases;
-    let phases = [&p.blocked, &p.connecting, &p.sending, &p.waiting, &p.receiving].map(super::histogram::Dense::max_us);
+    let phases = [&p.blocked, &p.connecting, &p.sending, &p.waiting, &p.receiving].map(super::histogram::Coarse::max_us);
     assert_eq!(phases, [2000, 5000, 10_000, 30_000, 32_000].map(Some));
     let c = &totals.connects;
     assert_eq!((c.setup_retried, c.setup_near_1s, c.setup_near_3s), (4, 1, 1));
@@ -252,10 +252,10 @@ fn an_open_loop_says_how_much_of_its_rate_was_started_and_how_late() {
     for n in 0..300 {
         let at = Stamp::from_millis(n * 13);
         r.record_attempt(at);
-        r.record_lag(if n == 0 { 9_000 } else { 1_000 });
+        r.totals.lag.record(if n == 0 { 9_000 } else { 1_000 });
         r.record(&Sample { started: at, ended: at, ..answered() });
     }
-    r.add_never_started(100);
+    r.totals.never_started += 100;
     let mut all = Aggregate::new(&plan);
     all.add_worker(r.finish(Stamp::from_millis(4_000)));
     let mut run = fixture::blank(&plan);
@@ -308,7 +308,7 @@ fn figures_are_over_the_time_that_they_are_of() {
         r.record(&Sample { ended: Stamp::from_millis(at_ms), ..answered() });
     }
     for us in [10, 9900, 10_500] {
-        r.record_lateness(us);
+        r.totals.lateness.record(us);
     }
     r.record_wait(Stamp::from_millis(2200), Stamp::from_millis(2450));
     let mut all = Aggregate::new(&plan);

@@ -2,7 +2,7 @@
 
 use super::counts::Counts;
 use super::errors::ErrorTable;
-use super::histogram::Dense;
+use super::histogram::{Coarse, Latencies};
 use super::interval::Interval;
 use super::outages::Outages;
 use super::partial::Partial;
@@ -10,12 +10,11 @@ use super::sparse::Sparse;
 use super::stalls::{SharedSilences, Standstills, Unanswered};
 use super::surplus::SurplusTable;
 use super::tail::Tail;
-use crate::model::limits::{LATENCY_DIGITS, PHASE_DIGITS};
 use crate::model::outcome::Sample;
 use crate::model::result::Closes;
 
 /// One endpoint over the whole run of a worker.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct EndpointTotals {
     /// how its samples ended
     pub counts: Counts,
@@ -32,32 +31,27 @@ pub struct EndpointTotals {
     /// where the time of answered requests went
     pub phases: Phases,
     /// `Server-Timing: queue`
-    pub server_queue: Dense,
+    pub server_queue: Coarse,
     /// `Server-Timing: work`
-    pub server_work: Dense,
+    pub server_work: Coarse,
 }
 
 /// The phases of answered requests, microseconds, 2 digits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Phases {
     /// intended start to real start (constant rate only)
-    pub blocked: Dense,
+    pub blocked: Coarse,
     /// real start to the established connection, where the sample made one: failed tries of the ring included
-    pub connecting: Dense,
+    pub connecting: Coarse,
     /// to the last request byte handed over
-    pub sending: Dense,
+    pub sending: Coarse,
     /// to the first byte of the answer
-    pub waiting: Dense,
+    pub waiting: Coarse,
     /// to the last byte of the answer
-    pub receiving: Dense,
+    pub receiving: Coarse,
 }
 
 impl Phases {
-    const fn new() -> Self {
-        const EMPTY: Dense = Dense::new(PHASE_DIGITS);
-        Self { blocked: EMPTY, connecting: EMPTY, sending: EMPTY, waiting: EMPTY, receiving: EMPTY }
-    }
-
     /// Records the steps of one answered request; a step that did not happen is not recorded.
     pub(super) fn record(&mut self, s: &Sample) {
         if s.intended.is_some() {
@@ -87,24 +81,6 @@ impl Phases {
 }
 
 impl EndpointTotals {
-    pub(super) const fn new() -> Self {
-        Self {
-            counts: Counts { requests: 0, failures: 0, local_failures: 0, cut: 0, body_bytes: 0 },
-            never_connected: 0,
-            answers: 0,
-            statuses: Vec::new(),
-            answered: Sparse::NOTHING,
-            failed: Sparse::NOTHING,
-            phases: Phases::new(),
-            server_queue: Dense::new(PHASE_DIGITS),
-            server_work: Dense::new(PHASE_DIGITS),
-        }
-    }
-
-    pub(super) fn count_answer(&mut self, status: u16) {
-        self.count_answers(status, 1);
-    }
-
     pub(super) fn count_answers(&mut self, status: u16, n: u64) {
         self.answers += n;
         self.count_status(status, n);
@@ -131,12 +107,12 @@ impl EndpointTotals {
 }
 
 /// Connection set-up over the whole run of a worker.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ConnectTotals {
     /// duration of connect(2) itself, microseconds, 2 digits
-    pub call: Dense,
+    pub call: Coarse,
     /// connect(2) to the established connection, failed tries of the ring left out, microseconds, 3 digits
-    pub setup: Dense,
+    pub setup: Latencies,
     /// set-ups of 0.95-1.2 s: the first SYN was sent again
     pub setup_near_1s: u64,
     /// set-ups of 2.9-3.4 s: the second as well
@@ -150,18 +126,6 @@ pub struct ConnectTotals {
 }
 
 impl ConnectTotals {
-    pub(super) const fn new() -> Self {
-        Self {
-            call: Dense::new(PHASE_DIGITS),
-            setup: Dense::new(LATENCY_DIGITS),
-            setup_near_1s: 0,
-            setup_near_3s: 0,
-            setup_retried: 0,
-            failed: 0,
-            before: 0,
-        }
-    }
-
     pub(super) fn record_setup(&mut self, us: u64) {
         self.setup.record(us);
         self.setup_retried += u64::from(us >= 950_000);
@@ -184,16 +148,16 @@ impl ConnectTotals {
 }
 
 /// The part after the warm-up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SteadyTotals {
     /// requests that ended in it
     pub requests: u64,
     /// latency of the answered ones, microseconds, 3 digits
-    pub answered: Dense,
+    pub answered: Latencies,
 }
 
 /// Everything one worker counted. Send it to the aggregate when the worker ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct WorkerTotals {
     /// by endpoint, in the order of the plan's mix
     pub endpoints: Vec<EndpointTotals>,
@@ -202,11 +166,11 @@ pub struct WorkerTotals {
     /// after the warm-up
     pub steady: SteadyTotals,
     /// answered requests from their real start (constant rate only), microseconds, 3 digits
-    pub service: Dense,
+    pub service: Latencies,
     /// how late due requests were written although a connection was free, microseconds, 3 digits
-    pub lateness: Dense,
+    pub lateness: Latencies,
     /// from the due time of requests to their start, whatever they waited for, microseconds, 3 digits
-    pub lag: Dense,
+    pub lag: Latencies,
     /// connection set-up
     pub connects: ConnectTotals,
     /// who ended the connections
@@ -241,36 +205,14 @@ pub struct WorkerTotals {
 
 impl WorkerTotals {
     pub(super) fn new(endpoints: usize) -> Self {
-        Self {
-            endpoints: vec![EndpointTotals::new(); endpoints],
-            errors: ErrorTable::default(),
-            steady: SteadyTotals { requests: 0, answered: Dense::new(LATENCY_DIGITS) },
-            service: Dense::new(LATENCY_DIGITS),
-            lateness: Dense::new(LATENCY_DIGITS),
-            lag: Dense::new(LATENCY_DIGITS),
-            connects: ConnectTotals::new(),
-            closes: Closes::default(),
-            surplus: SurplusTable::default(),
-            never_started: 0,
-            ring_skips: 0,
-            local_outages: Outages::default(),
-            silences: SharedSilences::default(),
-            standstills: Standstills::default(),
-            unanswered: Unanswered::default(),
-            partial: Partial::default(),
-            tail: Tail::default(),
-            bytes_in: 0,
-            bytes_out: 0,
-            intervals: Vec::new(),
-            last_second: 0,
-        }
+        Self { endpoints: vec![EndpointTotals::default(); endpoints], ..Self::default() }
     }
 
     /// The same of a run of `endpoints` endpoints, in which the first of these is number `first`; error table and intervals
     /// are left as they are.
     pub(super) fn moved(mut self, first: u16, endpoints: usize) -> Self {
         let own = std::mem::take(&mut self.endpoints);
-        self.endpoints = vec![EndpointTotals::new(); endpoints];
+        self.endpoints = vec![EndpointTotals::default(); endpoints];
         for (to, from) in self.endpoints.iter_mut().skip(usize::from(first)).zip(own) {
             *to = from;
         }

@@ -16,7 +16,7 @@ impl Worker<'_> {
     /// before its time is taken.
     pub(super) fn carry_out(&mut self, slot: u32, after: After, now: Stamp) {
         if after.announced_close {
-            self.recorder.record_announced_close();
+            self.recorder.totals.closes.announced_by_target += 1;
         }
         if let Some(sample) = &after.sample {
             self.in_flight -= 1;
@@ -24,7 +24,7 @@ impl Worker<'_> {
             self.recorder.record(sample);
             if let Outcome::Failed(failure) = sample.outcome {
                 let user = &self.slots[slot as usize].user;
-                self.recorder.keep_evidence(failure, sample.endpoint, || {
+                self.recorder.totals.errors.keep_evidence(failure, sample.endpoint, || {
                     Some(Evidence::of(user.received()?, user.excerpt())?.with_limit_fields(user.limit_fields()))
                 });
             }
@@ -32,7 +32,7 @@ impl Worker<'_> {
         }
         if let Some(surplus) = after.surplus {
             let s = &self.slots[slot as usize];
-            self.recorder.record_surplus(surplus.kind, s.endpoint, surplus.bytes, now, s.user.excerpt());
+            self.recorder.totals.surplus.record(surplus.kind, s.endpoint, surplus.bytes, now, s.user.excerpt());
         }
         let unconnected = !self.slots[slot as usize].user.is_connected() && !self.slots[slot as usize].user.is_connecting();
         if let Some(by) = after.close {
@@ -108,7 +108,7 @@ impl Worker<'_> {
         if std::mem::replace(&mut s.counted, false) {
             self.shared.connected.fetch_sub(1, Ordering::Relaxed);
         } else {
-            self.recorder.record_connect_failed();
+            self.recorder.totals.connects.failed += 1;
         }
         self.sources.release(local);
     }

@@ -307,7 +307,7 @@ impl<'a> Worker<'a> {
     #[cold]
     fn stood_still(&mut self, at: Stamp, now: Stamp) {
         self.standstill = (at, now);
-        self.recorder.record_standstill(at, now);
+        self.recorder.totals.standstills.record(at, now);
     }
 
     /// Whole seconds go to the run as soon as they are over.
@@ -350,9 +350,9 @@ impl<'a> Worker<'a> {
             if let Some(sample) = &after.sample {
                 self.recorder.record(sample);
                 let user = &self.slots[slot as usize].user;
-                self.recorder.keep_partial(sample, || Evidence::of(user.received()?, user.excerpt()));
+                self.recorder.totals.partial.keep(sample, || Evidence::of(user.received()?, user.excerpt()));
                 if !is_served {
-                    self.recorder.record_unserved_at_end(sample);
+                    self.recorder.totals.unanswered.record_unserved(sample);
                 }
             }
             if let Some(by) = after.close {
@@ -371,7 +371,7 @@ impl<'a> Worker<'a> {
         }
         if let (Some(pacer), false) = (&self.pacer, counted_out) {
             let end = self.end.min(now);
-            self.recorder.add_never_started(pacer.left_before(end));
+            self.recorder.totals.never_started += pacer.left_before(end);
         }
         let alike = match (self.opened, self.alike) {
             (false, Alike::All(f)) => Some(f),

@@ -106,8 +106,8 @@ impl Worker<'_> {
         s.endpoint = endpoint;
         s.written = 0;
         if let Some(intended) = intended {
-            self.recorder.record_lateness(now.micros_since(could_begin(intended, s.free_since, self.standstill)));
-            self.recorder.record_lag(now.micros_since(intended));
+            self.recorder.totals.lateness.record(now.micros_since(could_begin(intended, s.free_since, self.standstill)));
+            self.recorder.totals.lag.record(now.micros_since(intended));
         }
         self.recorder.record_attempt(now);
         self.in_flight += 1;

@@ -62,7 +62,7 @@ impl Worker<'_> {
                     }
                     tries -= 1;
                     if tries > 0 && busy {
-                        self.recorder.add_ring_skips(1);
+                        self.recorder.totals.ring_skips += 1;
                         continue;
                     }
                     let failure = Failure { port_bound: error.port_bound, ..Failure::new(error.call, self.cause_of(&error)) };
@@ -85,7 +85,7 @@ impl Worker<'_> {
     }
 
     pub(super) fn open_failed(&mut self, slot: u32, failure: Failure, now: Stamp) {
-        self.recorder.record_connect_failed();
+        self.recorder.totals.connects.failed += 1;
         let after = self.slots[slot as usize].user.on_open_failed(failure, now, &self.rules);
         self.carry_out(slot, after, now);
     }
