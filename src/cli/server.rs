@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", value_parser = flag::address)]
     admin: Option<SocketAddr>,
     /// Event loops; above one they share the port by SO_REUSEPORT
-    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::reactors)]
+    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = 1, value_parser = flag::at_most::<{ limits::REACTORS_MAX }>)]
     reactors: usize,
     /// Give each event loop a core, and the connections that are opened on it: auto, off
     #[arg(long, hide_short_help = true, value_name = "auto|off", default_value = "off", value_parser = flag::pin)]
@@ -66,13 +66,13 @@ pub(crate) struct Args {
     backlog: Option<i32>,
 
     #[arg(help = format!("Threads of the blocking pool, at most {}", count(limits::WORKERS_MAX as u64)))]
-    #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = flag::workers, help_heading = "Work")]
+    #[arg(long, value_name = "N", default_value_t = limits::IO_WORKERS, value_parser = flag::at_most::<{ limits::WORKERS_MAX }>, help_heading = "Work")]
     io_workers: usize,
     /// How long one /io request sleeps; `/io?ms=N` asks for another time, up to 10s
     #[arg(long, value_name = "DURATION", default_value_t = Span(limits::IO_SLEEP), value_parser = span, help_heading = "Work")]
     io_sleep: Span,
     #[arg(help = format!("Threads of the CPU pool, at most {} [default: one per core]", count(limits::WORKERS_MAX as u64)))]
-    #[arg(long, value_name = "N", value_parser = flag::workers, help_heading = "Work")]
+    #[arg(long, value_name = "N", value_parser = flag::at_most::<{ limits::WORKERS_MAX }>, help_heading = "Work")]
     cpu_workers: Option<usize>,
     /// Pin each CPU worker to a core
     #[arg(long, hide_short_help = true, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, help_heading = "Work")]
@@ -84,7 +84,7 @@ pub(crate) struct Args {
     #[arg(long, hide_short_help = true, value_name = "N", value_parser = units::count, conflicts_with = "cpu_work", help_heading = "Work")]
     cpu_iterations: Option<u64>,
     #[arg(help = format!("Jobs that may wait in each pool, at most {}; 503 beyond", count(limits::QUEUE_MAX as u64)))]
-    #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = flag::queue, help_heading = "Work")]
+    #[arg(long, value_name = "N", default_value_t = limits::QUEUE, value_parser = flag::at_most::<{ limits::QUEUE_MAX }>, help_heading = "Work")]
     queue: usize,
 
     /// Keep connections open: on, or off to answer with `Connection: close`
@@ -94,7 +94,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "server|client", default_value = "server", value_parser = flag::closer, help_heading = "Connections")]
     closer: ServerCloser,
     #[arg(help = format!("Connections at once, at most {}; further ones wait in the backlog", count(limits::MAX_CONNS_MAX as u64)))]
-    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = flag::max_conns, help_heading = "Connections")]
+    #[arg(long, value_name = "N", default_value_t = limits::MAX_CONNS, value_parser = flag::at_most::<{ limits::MAX_CONNS_MAX }>, help_heading = "Connections")]
     max_conns: usize,
     /// Time for a whole request head, from its first byte (408)
     #[arg(long, hide_short_help = true, value_name = "DURATION", default_value_t = Span(limits::HEADER_TIMEOUT), value_parser = span, help_heading = "Connections")]
@@ -116,10 +116,10 @@ pub(crate) struct Args {
     #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::HEAD_BYTES, value_parser = flag::head_bytes, help_heading = "Limits")]
     head_bytes: usize,
     /// Most fields in a head (431)
-    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::HEAD_FIELDS, value_parser = flag::head_fields, help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_name = "N", default_value_t = limits::HEAD_FIELDS, value_parser = flag::at_most::<{ limits::HEAD_FIELDS_MAX }>, help_heading = "Limits")]
     head_fields: usize,
     /// Longest request target (414)
-    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = flag::target_bytes, help_heading = "Limits")]
+    #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::TARGET_BYTES, value_parser = flag::at_most::<{ limits::TARGET_BYTES_MAX }>, help_heading = "Limits")]
     target_bytes: usize,
     /// Longest request body (413)
     #[arg(long, hide_short_help = true, value_name = "BYTES", default_value_t = limits::BODY_BYTES, value_parser = units::count, help_heading = "Limits")]

@@ -16,9 +16,9 @@ use crate::explain::Heard;
 use crate::model::errno::ENOEXEC;
 use crate::model::finding::FindingId;
 use crate::model::order::Order as _;
-use crate::model::result::{Tool, Verdict};
+use crate::model::result::Tool;
 use crate::model::units;
-use crate::model::watch::{Output, Processes, WATCH_SCHEMA, WatchReport, Watched};
+use crate::model::watch::{Output, WATCH_SCHEMA, WatchReport, Watched};
 use crate::observe::looker::{self, Looker, Whom};
 use crate::report::text::{Detail, Page, render_watch};
 use crate::sys::clock::{Clock, wall_rfc3339};
@@ -340,23 +340,9 @@ fn report(words: Vec<String>, sandbox: bool) -> WatchReport {
         tool: Tool { version: env!("CARGO_PKG_VERSION").into() },
         command: command_line(),
         started_at: wall_rfc3339(),
-        duration_s: 0.0,
-        watched: Watched { words, pid: 0, program, exit_code: None, signal: None, ended: None, stopped: false, sandbox },
+        watched: Watched { words, program, sandbox, ..Watched::default() },
         host,
-        verdict: Verdict::default(),
-        findings: Vec::new(),
-        undecided: Vec::new(),
-        destinations: Vec::new(),
-        other_destinations: 0,
-        unowned: Vec::new(),
-        kernel: None,
-        processes: Processes::default(),
-        host_cpu_percent_mean: None,
-        output: Output::default(),
-        settings_changed: Vec::new(),
-        outlooks: Vec::new(),
-        looks: Vec::new(),
-        unavailable: Vec::new(),
+        ..WatchReport::default()
     };
     for (key, why) in missing {
         report.explain_null(&key, why);

@@ -18,28 +18,22 @@ use crate::model::limits;
 const SIZE_MAX: u64 = 1 << 62;
 
 /// How a chunked body breaks the rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChunkFault {
     /// a chunk size that is not 1 to 16 hex digits, or is too large
-    #[error("bad chunk size")]
     Size,
     /// a chunk extension with a control character
-    #[error("bad chunk extension")]
     Extension,
     /// more bytes of extensions of one chunk, or of trailers, than the limit
-    #[error("chunk extension or trailers too long")]
     TooLong,
     /// something else where CRLF must be
-    #[error("CRLF expected")]
     LineEnd,
     /// a trailer field that is none
-    #[error("bad trailer")]
     Trailer,
 }
 
 /// Where in its input a body broke the rules, and what it gave until then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Broken {
     /// how
     pub fault: ChunkFault,

@@ -116,7 +116,8 @@ impl Default for Answers {
 impl Answers {
     /// All answers, dated at the beginning of Unix time: [`Answers::set_date`] comes before the first use.
     pub fn new() -> Self {
-        let error = |status: Status| {
+        let error = |status: &Status| {
+            let status = *status;
             let more = match status {
                 Status::MethodNotAllowed => "Allow: GET, HEAD\r\n",
                 Status::Unavailable => "Retry-After: 1\r\n",
@@ -128,7 +129,7 @@ impl Answers {
         Self {
             health: Link::ALL.map(|l| Template::new(Status::Ok, l, "", Some(HEALTH_BODY))),
             job: Link::ALL.map(|l| Template::new(Status::Ok, l, "", None)),
-            errors: Status::ALL.map(error).into(),
+            errors: Status::ALL.iter().map(error).collect(),
             date: 0,
         }
     }
@@ -242,7 +243,7 @@ mod tests {
                 let timing = Timing { queue_us: 12, work_us: 30_001 };
                 add(Status::Ok, &|o| a.job(o, JobBody::Io, timing, link, head_only));
                 add(Status::Ok, &|o| a.job(o, JobBody::Cpu(7), timing, link, head_only));
-                for s in Status::ALL {
+                for s in Status::ALL.iter().copied() {
                     add(s, &|o| a.error(o, s, link, head_only));
                 }
                 for (status, text) in texts {

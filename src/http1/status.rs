@@ -1,72 +1,45 @@
 //! The statuses that the server answers with.
 
 /// A status (RFC 9110 section 15; 431 is RFC 6585).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[allow(missing_docs, reason = "each has its number beside it")]
 #[repr(usize)]
 pub enum Status {
-    /// 200
+    #[strum(serialize = "200 OK")]
     Ok,
-    /// 400
+    #[strum(serialize = "400 Bad Request")]
     BadRequest,
-    /// 404
+    #[strum(serialize = "404 Not Found")]
     NotFound,
-    /// 405
+    #[strum(serialize = "405 Method Not Allowed")]
     MethodNotAllowed,
-    /// 408
+    #[strum(serialize = "408 Request Timeout")]
     RequestTimeout,
-    /// 413
+    #[strum(serialize = "413 Content Too Large")]
     ContentTooLarge,
-    /// 414
+    #[strum(serialize = "414 URI Too Long")]
     UriTooLong,
-    /// 417
+    #[strum(serialize = "417 Expectation Failed")]
     ExpectationFailed,
-    /// 431
+    #[strum(serialize = "431 Request Header Fields Too Large")]
     FieldsTooLarge,
-    /// 500
+    #[strum(serialize = "500 Internal Server Error")]
     InternalError,
-    /// 501
+    #[strum(serialize = "501 Not Implemented")]
     NotImplemented,
-    /// 503
+    #[strum(serialize = "503 Service Unavailable")]
     Unavailable,
-    /// 505
+    #[strum(serialize = "505 HTTP Version Not Supported")]
     VersionNotSupported,
 }
 
 impl Status {
     /// All of them, in the order of their `usize` values.
-    pub const ALL: [Self; 13] = [
-        Self::Ok,
-        Self::BadRequest,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::RequestTimeout,
-        Self::ContentTooLarge,
-        Self::UriTooLong,
-        Self::ExpectationFailed,
-        Self::FieldsTooLarge,
-        Self::InternalError,
-        Self::NotImplemented,
-        Self::Unavailable,
-        Self::VersionNotSupported,
-    ];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// Number and reason phrase.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Ok => "200 OK",
-            Self::BadRequest => "400 Bad Request",
-            Self::NotFound => "404 Not Found",
-            Self::MethodNotAllowed => "405 Method Not Allowed",
-            Self::RequestTimeout => "408 Request Timeout",
-            Self::ContentTooLarge => "413 Content Too Large",
-            Self::UriTooLong => "414 URI Too Long",
-            Self::ExpectationFailed => "417 Expectation Failed",
-            Self::FieldsTooLarge => "431 Request Header Fields Too Large",
-            Self::InternalError => "500 Internal Server Error",
-            Self::NotImplemented => "501 Not Implemented",
-            Self::Unavailable => "503 Service Unavailable",
-            Self::VersionNotSupported => "505 HTTP Version Not Supported",
-        }
+    pub fn text(self) -> &'static str {
+        self.into()
     }
 
     /// The three digits.

@@ -1,4 +1,5 @@
 //! Runs side by side: schema `sockbench-compare/1`. What cannot be said is absent, never null.
+#![allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,6 @@ pub const COMPARE_SCHEMA: &str = "sockbench-compare/1";
 /// Runs compared with the first of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
 pub struct Comparison {
     pub schema: String,
     pub tool: Tool,
@@ -22,7 +22,6 @@ pub struct Comparison {
 /// Where the figures of a side come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct SideInfo {
     /// the path that was given
     pub name: String,
@@ -44,7 +43,6 @@ pub struct SideInfo {
 /// A point of a latency distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "the unit is in the name")]
 pub struct PercentilePoint {
     /// of the answered requests, 0 to 1
     pub share: f64,
@@ -81,7 +79,6 @@ pub enum PercentilesFrom {
 /// One run beside the base.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Pair {
     pub side: SideInfo,
     pub verdict: Difference,
@@ -104,7 +101,6 @@ pub struct Pair {
 /// An endpoint that both have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct EndpointRows {
     pub name: String,
     pub rows: Vec<Row>,
@@ -113,7 +109,6 @@ pub struct EndpointRows {
 /// A setting that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Unlike {
     pub key: String,
     pub base: String,
@@ -185,7 +180,6 @@ pub enum Difference {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-#[allow(missing_docs, reason = "the unit is in the name")]
 pub enum Compared {
     RateRps,
     P50Ms,
@@ -209,7 +203,6 @@ impl Compared {
 /// One figure of both sides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Row {
     pub what: Compared,
     pub base: f64,

@@ -12,6 +12,11 @@ pub struct Unavailable {
     pub reason: String,
 }
 
+/// Keeps what every document of an earlier version stands for out of a document: 0, off.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// Adds a row; the first reason for a key stays.
 pub fn explain(rows: &mut Vec<Unavailable>, key: &str, reason: impl Into<String>) {
     if !rows.iter().any(|u| u.key == key) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, Failure, Party, Phase};
 use super::plan::PortChoice;
-use super::received::{LimitHit, Received, is_false};
+use super::received::{LimitHit, Received};
 
 /// One kind of failure at one endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct ErrorRow {
     #[serde(default)]
     pub party: Party,
     /// additive: connect(2) had gone on without an error, and this came later, through SO_ERROR
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub so_error: bool,
     /// additive: of the first failure of this row, what was received: the line that is wrong, or the first bytes; escaped,
     /// at most 80 characters; absent where nothing was

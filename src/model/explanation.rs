@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-
+use super::document::is_default;
 use super::finding::{Finding, Remedy};
 use super::forecast::Forecast;
 
@@ -333,10 +333,10 @@ pub struct Explanation {
     /// lines that say nothing about connections
     pub other_lines: u64,
     /// additive: lines of which only the first 64 KiB were read; absent when there is none
-    #[serde(skip_serializing_if = "is_zero", default)]
+    #[serde(skip_serializing_if = "is_default", default)]
     pub cut_lines: u64,
     /// additive: answers with another status than 2xx or 3xx, where the text counts them; absent when there is none
-    #[serde(skip_serializing_if = "is_zero", default)]
+    #[serde(skip_serializing_if = "is_default", default)]
     pub bad_answers: u64,
     /// additive: their status, where all have the same one that the text names; absent otherwise
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -353,9 +353,4 @@ pub struct Explanation {
     /// of a stored run: its findings, diagnosed again from its facts
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub findings: Vec<Finding>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero(n: &u64) -> bool {
-    *n == 0
 }

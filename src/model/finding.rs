@@ -74,40 +74,19 @@ impl FindingId {
 
     /// It is about the machine that made the load: its ports, its CPU, its settings.
     pub const fn is_of_machine(self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::LocalPortsExhausted
-            | Self::LocalPortBusy
-            | Self::LocalFdLimit
-            | Self::ClientStalled
-            | Self::HostContended
-            | Self::FailuresWillReturn
-            | Self::PortBudgetHigh
-            | Self::PortSearchSlow
-            | Self::GeneratorSaturated
-            | Self::SysctlChanged => true,
-            Self::TargetGone
-            | Self::TargetRefused
-            | Self::TargetConnectionLimit
-            | Self::TargetBacklogOverflow
-            | Self::SlowConnects
-            | Self::TargetResets
-            | Self::TargetTimeouts
-            | Self::TargetHangs
-            | Self::TargetMalformed
-            | Self::TargetErrors
-            | Self::ClientLimit
-            | Self::TargetForbidsKeepalive
-            | Self::TargetSurplusBytes
-            | Self::UsersNotReached
-            | Self::TargetStalled
-            | Self::TargetQueueing
-            | Self::TargetCpuSaturated
-            | Self::ClosedLoopLimited
-            | Self::ThroughputPlateau
-            | Self::TargetSplitsAnswers
-            | Self::TailEndpoint
-            | Self::SlowBodies => false,
-        }
+                | Self::LocalPortBusy
+                | Self::LocalFdLimit
+                | Self::ClientStalled
+                | Self::HostContended
+                | Self::FailuresWillReturn
+                | Self::PortBudgetHigh
+                | Self::PortSearchSlow
+                | Self::GeneratorSaturated
+                | Self::SysctlChanged
+        )
     }
 
     /// It is about this program or this machine as a whole, wherever the load goes: its descriptors, its threads, its CPU, its
@@ -253,7 +232,7 @@ impl Remedy {
 }
 
 /// What a remedy does, compared with the baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
@@ -265,6 +244,7 @@ pub enum Effect {
     /// no more than without it
     NoEffect,
     /// not run here
+    #[default]
     NotRun,
     /// additive: no remedy at all, which the others are compared with
     Baseline,

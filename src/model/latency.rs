@@ -1,11 +1,11 @@
 //! Percentiles of times, in milliseconds, as the documents have them.
+#![allow(missing_docs, reason = "contract keys")]
 
 use serde::{Deserialize, Serialize};
 
 /// Percentiles of a latency, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct LatencyMs {
     pub min: f64,
     pub mean: f64,
@@ -49,7 +49,6 @@ impl LatencyMs {
 /// Where the time of answered requests went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct PhasesMs {
     pub blocked: Option<PhaseMs>,
     pub connecting: Option<PhaseMs>,
@@ -61,7 +60,6 @@ pub struct PhasesMs {
 /// Two percentiles, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct PhaseMs {
     pub p50: f64,
     pub p99: f64,
@@ -70,7 +68,6 @@ pub struct PhaseMs {
 /// What the target says of its own time (`Server-Timing`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct ServerTimingMs {
     pub queue: PhaseMs,
     pub work: PhaseMs,

@@ -1,5 +1,6 @@
 //! The observed parts of a run result: ports towards the target, CPU and memory. Re-exported by
 //! [`result`](super::result), whose document they are part of.
+#![allow(missing_docs, reason = "contract keys")]
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,6 @@ use super::stalls::{Stretch, Throttling};
 /// Ports towards the target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Ports {
     pub source: String,
     pub destination: String,
@@ -44,7 +44,6 @@ pub struct Ports {
 /// Sockets inside the range towards another destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "additive keys")]
 pub struct Elsewhere {
     pub destination: String,
     pub ports: u32,
@@ -123,7 +122,6 @@ pub(super) fn share_of(ports: Option<u32>, pool: Option<u32>) -> Option<f64> {
 /// Sockets towards the target at the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct PortStates {
     pub time_wait: Option<u32>,
     pub established: Option<u32>,
@@ -135,7 +133,6 @@ pub struct PortStates {
 /// When the pool is used up at the run's rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct PortForecast {
     /// additive: the rate it is for: the plan's, or what the whole seconds before the first refusal made
     #[serde(default)]
@@ -148,7 +145,6 @@ pub struct PortForecast {
 /// CPU and memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Resources {
     pub client: ClientResources,
     /// null when the target is not a process of this host, or was not found
@@ -163,7 +159,6 @@ pub struct Resources {
 /// This process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct ClientResources {
     pub cpu_percent_mean: Option<f64>,
     pub cpu_percent_max: Option<f64>,
@@ -198,7 +193,6 @@ pub struct ClientResources {
 /// What the threads that may run on one core alone used of it (CPU affinity).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct CoreUse {
     pub core: u32,
     pub cpu_s: f64,
@@ -207,7 +201,6 @@ pub struct CoreUse {
 /// One thread of this process over the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct ThreadRow {
     pub name: String,
     pub cpu_s: f64,
@@ -218,7 +211,6 @@ pub struct ThreadRow {
 /// The process that listens at the target, its children included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct TargetResources {
     pub pid: u32,
     pub name: String,
@@ -262,7 +254,6 @@ impl TargetResources {
 /// The whole machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct HostResources {
     pub cpu_percent_mean: Option<f64>,
     pub memory_percent_max: Option<f64>,

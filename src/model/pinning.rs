@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// With it, loop i of a server and thread i of a client run on the same core i of those allowed, and the server accepts
 /// a connection on the core whose thread opened it: over loopback, with as many loops as threads, since Linux 6.2 (socket(7)
 /// SO_INCOMING_CPU).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, strum::IntoStaticStr, strum::EnumString)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[strum(serialize_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
@@ -31,12 +31,6 @@ impl Pinning {
             Self::Off => None,
             Self::Auto => allowed.get(index.checked_rem(allowed.len())?).copied(),
         }
-    }
-
-    /// Whether it is off: what plans without it say.
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-    pub(super) fn is_off(&self) -> bool {
-        *self == Self::Off
     }
 }
 

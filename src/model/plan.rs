@@ -249,7 +249,7 @@ pub struct LoadPlan {
     /// worker threads
     pub threads: u32,
     /// additive: which cores they run on
-    #[serde(default, skip_serializing_if = "Pinning::is_off")]
+    #[serde(default, skip_serializing_if = "super::document::is_default")]
     pub pin: Pinning,
     /// additive: they look for events all the time instead of sleeping until the next one
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

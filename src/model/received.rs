@@ -33,7 +33,7 @@ pub struct Received {
     /// the blank line after the fields had come
     pub head_complete: bool,
     /// lines of its head end with LF alone
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bare_lf: bool,
     /// its status; absent before the head was complete
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,12 +81,6 @@ pub struct PartialAnswer {
     pub first_bytes: String,
     /// how far it had come
     pub received: Received,
-}
-
-/// Keeps `false` out of a document.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
-pub(crate) fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// A limit of sockbench's own that an answer passed.

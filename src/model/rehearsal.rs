@@ -1,4 +1,5 @@
 //! The rehearsal: port exhaustion and every remedy, each in a private namespace. Schema `sockbench-rehearsal/1`.
+#![allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 
 use crate::model::figures::count;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,6 @@ pub const REHEARSAL_SCHEMA: &str = "sockbench-rehearsal/1";
 /// A whole rehearsal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct Rehearsal {
     pub schema: String,
     pub kernel: String,
@@ -32,7 +32,6 @@ pub struct Rehearsal {
 /// A constant rate over P/T with a short T: exhaustion, dead time, recurrence, as predicted and as measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Accident {
     pub pool: u32,
     pub hold_s: f64,
@@ -47,7 +46,6 @@ pub struct Accident {
 /// When failures came and went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Course {
     /// null when nothing failed
     pub first_failure_s: Option<f64>,
@@ -62,7 +60,6 @@ pub struct Course {
 /// One second of the accident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct AccidentSecond {
     pub t_s: f64,
     pub made: u64,
@@ -70,9 +67,8 @@ pub struct AccidentSecond {
 }
 
 /// One remedy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 pub struct Row {
     pub remedy: String,
     /// in words
@@ -107,7 +103,6 @@ pub struct Row {
 /// One kind of failure of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "as errors[] of a run")]
 pub struct RowError {
     pub call: Call,
     pub name: String,
@@ -117,7 +112,6 @@ pub struct RowError {
 /// connect(2) itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct ConnectUs {
     pub p50: f64,
     pub p99: f64,
@@ -126,7 +120,6 @@ pub struct ConnectUs {
 /// Sockets in TIME_WAIT after the row, by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Sides {
     pub client: Option<u32>,
     pub server: Option<u32>,
@@ -135,7 +128,6 @@ pub struct Sides {
 /// How to apply it for real.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "contract keys")]
 pub struct Commands {
     pub linux: String,
     pub windows: String,
@@ -147,25 +139,7 @@ pub struct Commands {
 impl Row {
     /// One that was not run, and why.
     pub fn not_run(remedy: &str, what: &str, commands: Commands, reason: String) -> Self {
-        Self {
-            remedy: remedy.into(),
-            what: what.into(),
-            asked: 0,
-            made: None,
-            errors: Vec::new(),
-            rate_cps: None,
-            paced_cps: None,
-            connections: None,
-            connect_us: None,
-            time_wait: Sides::default(),
-            predicted: None,
-            measured: None,
-            verdict: Effect::NotRun,
-            price: String::new(),
-            reason,
-            commands,
-            rehearsed_at: None,
-        }
+        Self { remedy: remedy.into(), what: what.into(), reason, commands, ..Self::default() }
     }
 
     /// What a finding's remedy of the same name shows as `proven`; none for a row that was not run. `when` is the

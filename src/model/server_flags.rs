@@ -64,28 +64,28 @@ impl ServerFlags {
         match name {
             "listen" => self.listen.push(address(value)?),
             "admin" => self.admin = Some(address(value)?),
-            "reactors" => self.reactors = Some(reactors(value)?),
+            "reactors" => self.reactors = Some(at_most::<{ limits::REACTORS_MAX }>(value)?),
             "pin" => self.pin = Some(pin(value)?),
             "busy-poll" => self.busy_poll = Some(on_off(value)?),
             "backlog" => self.backlog = Some(backlog(value)?),
-            "io-workers" => self.io_workers = Some(workers(value)?),
+            "io-workers" => self.io_workers = Some(at_most::<{ limits::WORKERS_MAX }>(value)?),
             "io-sleep" => self.io_sleep = Some(units::duration(value)?),
-            "cpu-workers" => self.cpu_workers = Some(workers(value)?),
+            "cpu-workers" => self.cpu_workers = Some(at_most::<{ limits::WORKERS_MAX }>(value)?),
             "cpu-pin" => self.cpu_pin = Some(true_false(value)?),
             "cpu-work" => self.set_cpu_work(CpuWork::CalibrateS(units::duration(value)?))?,
             "cpu-iterations" => self.set_cpu_work(CpuWork::Iterations(units::count(value)?))?,
-            "queue" => self.queue = Some(queue(value)?),
+            "queue" => self.queue = Some(at_most::<{ limits::QUEUE_MAX }>(value)?),
             "keepalive" => self.keepalive = Some(on_off(value)?),
             "closer" => self.closer = Some(closer(value)?),
-            "max-conns" => self.max_conns = Some(max_conns(value)?),
+            "max-conns" => self.max_conns = Some(at_most::<{ limits::MAX_CONNS_MAX }>(value)?),
             "header-timeout" => self.header_timeout = Some(units::duration(value)?),
             "idle-timeout" => self.idle_timeout = Some(units::duration(value)?),
             "body-timeout" => self.body_timeout = Some(units::duration(value)?),
             "write-timeout" => self.write_timeout = Some(units::duration(value)?),
             "drain-timeout" => self.drain_timeout = Some(units::duration(value)?),
             "head-bytes" => self.head_bytes = Some(head_bytes(value)?),
-            "head-fields" => self.head_fields = Some(head_fields(value)?),
-            "target-bytes" => self.target_bytes = Some(target_bytes(value)?),
+            "head-fields" => self.head_fields = Some(at_most::<{ limits::HEAD_FIELDS_MAX }>(value)?),
+            "target-bytes" => self.target_bytes = Some(at_most::<{ limits::TARGET_BYTES_MAX }>(value)?),
             "body-bytes" => self.body_bytes = Some(units::count(value)?),
             _ => return Err("no flag of sockbench server".into()),
         }
@@ -186,8 +186,9 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
-fn at_most(most: usize, text: &str) -> Result<usize, String> {
-    at_least_one(text).and_then(|n| if n <= most { Ok(n) } else { Err(format!("at most {most}")) })
+/// Errors: not a count, 0, or more than `MOST`.
+pub fn at_most<const MOST: usize>(text: &str) -> Result<usize, String> {
+    at_least_one(text).and_then(|n| if n <= MOST { Ok(n) } else { Err(format!("at most {MOST}")) })
 }
 
 /// Errors: not the backlog of a listen(2) that sockbench makes.
@@ -195,39 +196,9 @@ pub fn backlog(text: &str) -> Result<i32, String> {
     at_least_one(text).and_then(|n| i32::try_from(n).map_err(|_| format!("at most {}", i32::MAX)))
 }
 
-/// Errors: not a number of event loops.
-pub fn reactors(text: &str) -> Result<usize, String> {
-    at_most(limits::REACTORS_MAX, text)
-}
-
-/// Errors: not a length of a request target.
-pub fn target_bytes(text: &str) -> Result<usize, String> {
-    at_most(limits::TARGET_BYTES_MAX, text)
-}
-
-/// Errors: not a size of a pool.
-pub fn workers(text: &str) -> Result<usize, String> {
-    at_most(limits::WORKERS_MAX, text)
-}
-
-/// Errors: not a length of a queue.
-pub fn queue(text: &str) -> Result<usize, String> {
-    at_most(limits::QUEUE_MAX, text)
-}
-
-/// Errors: not a number of connections.
-pub fn max_conns(text: &str) -> Result<usize, String> {
-    at_most(limits::MAX_CONNS_MAX, text)
-}
-
 /// Errors: not a length of a request head.
 pub fn head_bytes(text: &str) -> Result<usize, String> {
     at_least_one(text).and_then(|n| if n <= limits::HEAD_BYTES_MAX { Ok(n) } else { Err("at most 1 MiB".into()) })
-}
-
-/// Errors: not a number of fields in a head.
-pub fn head_fields(text: &str) -> Result<usize, String> {
-    at_most(limits::HEAD_FIELDS_MAX, text)
 }
 
 /// Errors: neither `on` nor `off`.
@@ -245,20 +216,12 @@ fn true_false(text: &str) -> Result<bool, String> {
 
 /// Errors: neither `auto` nor `off`.
 pub fn pin(text: &str) -> Result<Pinning, String> {
-    match text {
-        "auto" => Ok(Pinning::Auto),
-        "off" => Ok(Pinning::Off),
-        _ => Err("auto or off".into()),
-    }
+    text.parse().map_err(|_| "auto or off".into())
 }
 
 /// Errors: neither `server` nor `client`.
 pub fn closer(text: &str) -> Result<ServerCloser, String> {
-    match text {
-        "server" => Ok(ServerCloser::Server),
-        "client" => Ok(ServerCloser::Client),
-        _ => Err("server or client".into()),
-    }
+    text.parse().map_err(|_| "server or client".into())
 }
 
 #[cfg(test)]

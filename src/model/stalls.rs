@@ -1,5 +1,6 @@
 //! What stalled in a run: requests without an answer, stretches without any answer, a program that did not run, a CPU quota.
 //! Re-exported by [`result`](super::result), whose document these are part of.
+#![allow(missing_docs, reason = "additive keys; unit in the suffix")]
 
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,6 @@ pub struct AfterLastAnswer {
 /// A stretch of the run, from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Stretch {
     pub from_s: f64,
     pub to_s: f64,
@@ -73,7 +73,6 @@ impl Stretch {
 /// A stretch in which no answer ended although requests were in flight all the while.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "additive keys; unit in the suffix")]
 pub struct Silence {
     #[serde(flatten)]
     pub stretch: Stretch,

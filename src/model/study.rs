@@ -1,4 +1,5 @@
 //! A study: steps of load against one target, and its result. Schema `sockbench-study/1`.
+#![allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 
 use std::time::Duration;
 
@@ -36,7 +37,6 @@ pub struct StudyPlan {
 /// The result of a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "the keys are the contract, documented in docs/JSON.md")]
 pub struct StudyResult {
     pub schema: String,
     pub tool: Tool,
@@ -73,7 +73,6 @@ pub struct StudyResult {
 /// One observation, in the experiment and here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "three columns of text")]
 pub struct Comparison {
     pub what: String,
     pub experiment: String,
@@ -96,7 +95,6 @@ impl StudyResult {
 /// The wait between two steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Cooldown {
     /// the step that waited, from 2
     pub before_step: u32,
@@ -136,7 +134,6 @@ pub struct Analysis {
 /// Where additional users only wait longer. Figures of the steady part of their step.
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct Saturation {
     /// how it shows
     pub kind: SaturationKind,
@@ -194,7 +191,6 @@ pub enum Question {
 /// An endpoint under rising load. Milliseconds; medians unless said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "unit in the suffix")]
 pub struct EndpointLoad {
     pub name: String,
     /// users of the lightest and of the heaviest step

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-
 use super::document::{self, Unavailable};
 use super::explanation::Reading;
 use super::facts::KernelCounters;
@@ -26,7 +25,7 @@ pub const OF_A_CLIENT_ALONE: [FindingId; 6] = [
 ];
 
 /// One watched command.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WatchReport {
     /// [`WATCH_SCHEMA`]
@@ -75,7 +74,7 @@ pub struct WatchReport {
 }
 
 /// What was watched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Watched {
     /// the command with its arguments, or the name of the process
@@ -139,7 +138,7 @@ pub struct Destination {
     /// most connections that were open at once
     pub open_max: u32,
     /// additive: most connections at a look whose SYN had been sent again: no answer for a second and more; absent where there were none
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "document::is_default")]
     pub unanswered_max: u32,
     /// most connections per second: those that were made, or that were seen to end, over two seconds
     pub peak_cps: f64,
@@ -152,11 +151,6 @@ pub struct Destination {
     pub stuck_s: f64,
     /// the process that listens there; null where it is not on this host or not visible
     pub server: Option<Server>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_zero(n: &u32) -> bool {
-    *n == 0
 }
 
 /// Connections to one destination that ended meanwhile, and whose owner no look saw: the command's, or another program's.
@@ -239,7 +233,7 @@ pub struct Processes {
     pub busy_looks: u32,
     /// additive: looks at which the busiest thread ran, or waited for a core that others had, for 90 % of that time, and ran for half of
     /// it at least; absent: 0
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "document::is_default")]
     pub no_room_looks: u32,
     /// looks at which a thread waited for a core for more than 10 % of the time
     pub waiting_looks: u32,

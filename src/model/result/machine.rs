@@ -1,4 +1,5 @@
 //! One machine's part of a merged run.
+#![allow(missing_docs, reason = "keys as in `ports`")]
 
 use std::net::IpAddr;
 
@@ -13,7 +14,6 @@ use super::{ClockOffset, LatencyMs, RunStamp, Verdict};
 /// not measured there; its own `run.json` has the reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "keys of a document, described in docs/JSON.md")]
 pub struct Machine {
     /// host name; with the shard's number where several ran on one host
     pub name: String,
@@ -68,7 +68,6 @@ pub struct Machine {
 /// The pool of one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "keys as in `ports`")]
 pub struct MachinePorts {
     pub source: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,7 +98,6 @@ impl MachinePorts {
 /// One second of one machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[allow(missing_docs, reason = "keys as in `series`")]
 pub struct MachinePoint {
     pub t_s: f64,
     pub rps: f64,
