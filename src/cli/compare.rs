@@ -111,7 +111,7 @@ fn show(args: &Args, comparison: &Comparison, judged: &[JudgedRun]) -> Result<()
         if let Some(file) = &args.json {
             written.rendered(file, document);
         }
-        let mut text = render_comparison(comparison, &super::page(args.no_color, None));
+        let mut text = render_comparison(comparison, &super::page(args.no_color, false, None));
         if !judged.is_empty() {
             text += &format!("\n{}", table(super::style(args.no_color)));
         }

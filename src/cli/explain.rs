@@ -15,7 +15,7 @@ use crate::model::figures::{count, counted};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::model::units;
-use crate::report::text::{Detail, Page, render_explanation};
+use crate::report::text::render_explanation;
 use crate::sys::sysctl;
 
 /// Longest document that is read, bytes: a run.json of a day is far smaller.
@@ -246,12 +246,12 @@ fn utf16(bytes: &[u8]) -> Option<String> {
 }
 
 fn read(path: &Path) -> Result<String, Exit> {
-    let size = fs::metadata(path).map_err(|e| Exit::usage(format!("{}: {e}", path.display())))?.len();
+    let bad = |why: String| Exit::usage(format!("{}: {why}", path.display()));
+    let size = fs::metadata(path).map_err(|e| bad(e.to_string()))?.len();
     if size > INPUT_BYTES {
-        return Err(Exit::usage(format!("{}: {size} bytes: more than {INPUT_BYTES}", path.display())));
+        return Err(bad(format!("{size} bytes: more than {INPUT_BYTES}")));
     }
-    let bytes = fs::read(path).map_err(|e| Exit::usage(format!("{}: {e}", path.display())))?;
-    as_text(bytes, &path.display().to_string())
+    as_text(fs::read(path).map_err(|e| bad(e.to_string()))?, &path.display().to_string())
 }
 
 /// By what the content is, not by how its file is called.
@@ -346,7 +346,5 @@ fn write(e: &Explanation, args: &Args) -> Result<(), Exit> {
         }
         files::write(Path::new(to), text.as_bytes())?;
     }
-    let detail = if args.verbose { Detail::Full } else { Detail::Brief };
-    let page = Page { detail, ..page(args.no_color, None) };
-    files::to_stdout(render_explanation(e, &page).as_bytes())
+    files::to_stdout(render_explanation(e, &page(args.no_color, args.verbose, None)).as_bytes())
 }

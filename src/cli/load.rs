@@ -6,10 +6,10 @@ use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
 use super::live_args::LiveArgs;
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
-use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
+use super::run_output::{Keeps, RunFiles, RunWatch, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::shard_args::ShardArgs;
-use super::{Exit, destinations, files, load_args, ports_args, proofs, target, tell};
+use super::{Exit, destinations, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
 use crate::model::figures::{count, counted};
@@ -21,7 +21,7 @@ use crate::model::server_flags::ServerFlags;
 use crate::observe::Baseline;
 use crate::report::html;
 use crate::report::plan_text;
-use crate::report::style::{Style, wrapped};
+use crate::report::style::wrapped;
 use crate::study::destinations as side_by_side;
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
@@ -111,20 +111,11 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         stop_own_server(own);
     }
     files.write(&result, &seconds, &mut written);
-    let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
     let to_judge = ToJudge { step: None, result: &result, durations: Some(&seconds.durations) };
     // A shard that had nothing to do has no figures to judge.
     let to_judge = if plan.is_empty() { Vec::new() } else { vec![to_judge] };
     let outcome = args.gates.judge(&to_judge, stop.signal())?;
-    let whole = run_output::whole_report(&result, kept.clone()) + &outcome.table(Style::Plain);
-    files.write_report(&whole, &mut written);
-    if files.is_stdout_json() {
-        outcome.tell_table();
-    } else {
-        let page = super::page(args.output.no_color, kept);
-        let table = outcome.table(page.style);
-        written.note(files::to_stdout((run_output::report(&result, args.report, page) + &table).as_bytes()));
-    }
+    files.write_run_report(&result, args.report, args.output.no_color, &outcome, &mut written);
     args.gates.publish(&outcome, &to_judge, &mut written);
     followers.end(|| html::run_page(&result, &seconds.times));
     let runs: Vec<(&RunResult, Ended)> = result.each_destination().zip(ended).collect();

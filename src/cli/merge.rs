@@ -6,11 +6,9 @@ use super::files::Asked;
 use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::{self, OutputArgs, ReportArgs};
 use super::report::{self, Stored};
-use super::run_output::{self, Keeps, RunFiles, Seconds, Written};
+use super::run_output::{Keeps, RunFiles, Seconds, Written};
 use super::{Exit, files};
 use crate::merge::{self, Part};
-use crate::report::hlog;
-use crate::report::style::Style;
 
 /// Add up the runs of several machines: one report, exact percentiles, ports and CPU per machine.
 ///
@@ -69,16 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let mut written = Written::default();
     files.write(run, &seconds, &mut written);
     files.write_log(run, &merged.seconds, &mut written);
-    let kept = args.dir.as_ref().map(|dir| dir.display().to_string());
-    let whole = run_output::whole_report(run, kept.clone()) + &outcome.table(Style::Plain);
-    files.write_report(&whole, &mut written);
-    if files.is_stdout_json() {
-        outcome.tell_table();
-    } else {
-        let page = super::page(args.no_color, kept);
-        let table = outcome.table(page.style);
-        written.note(files::to_stdout((run_output::report(run, args.report, page) + &table).as_bytes()));
-    }
+    files.write_run_report(run, args.report, args.no_color, &outcome, &mut written);
     args.gates.publish(&outcome, &to_judge, &mut written);
     written.settle(Ok(0)).and_then(|code| outcome.settle(code))
 }
@@ -104,6 +93,6 @@ fn read(given: &Path) -> Result<Part, Exit> {
                 .hint("merge its steps one by one: the files beside study.json, such as step-1-10-users.json"));
         }
     };
-    let seconds = hlog::read(&report::log(&file)?, &run).map_err(|e| report::bad_log(&file, &e))?;
+    let seconds = report::seconds(&file, &run)?;
     Ok(Part { from: given.display().to_string(), run, seconds })
 }

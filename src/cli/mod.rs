@@ -13,7 +13,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::model::plan::{LoadPlan, ServerPlan};
 use crate::report::style::{Style, visible, wrapped};
-use crate::report::text::Page;
+use crate::report::text::{Detail, Page};
 use crate::sys::terminal;
 
 mod bad_value;
@@ -118,8 +118,7 @@ fn within(text: &str, columns: usize) -> String {
 
 /// Columns of what goes to stderr: those of the terminal, or of a page.
 pub(crate) fn told_columns() -> usize {
-    let columns = terminal_size::terminal_size_of(std::io::stderr()).map_or(0, |(width, _)| usize::from(width.0));
-    if columns > 0 { Page::plain().wide(columns).width.min(Page::WIDTH) } else { Page::WIDTH }
+    terminal::columns_of_stderr().map_or(Page::WIDTH, |columns| Page::plain().wide(columns).width.min(Page::WIDTH))
 }
 
 /// One warning on stderr; the run goes on.
@@ -158,22 +157,22 @@ pub(crate) fn is_dumb() -> bool {
 
 /// The page that stdout is: as wide as its terminal, 80 columns where there is none. `kept` names the directory with the
 /// run's files, if one has them.
-pub(crate) fn page(no_color: bool, kept: Option<String>) -> Page {
-    let page = Page { style: style(no_color), kept, ..Page::plain() };
-    match terminal::columns_of_stdout() {
-        Some(columns) => page.wide(columns),
-        None => page,
-    }
+pub(crate) fn page(no_color: bool, verbose: bool, kept: Option<String>) -> Page {
+    page_of(style(no_color), terminal::columns_of_stdout(), verbose, kept)
 }
 
 /// The same for stderr, where stdout is somebody else's.
-pub(crate) fn page_of_stderr(no_color: bool, kept: Option<String>) -> Page {
-    let is_terminal = std::io::stderr().is_terminal();
-    let style = if is_terminal && style_is_allowed(no_color) { Style::Ansi } else { Style::Plain };
-    let page = Page { style, kept, ..Page::plain() };
-    match terminal_size::terminal_size_of(std::io::stderr()) {
-        Some((width, _)) if width.0 > 0 => page.wide(usize::from(width.0)),
-        _ => page,
+pub(crate) fn page_of_stderr(no_color: bool, verbose: bool, kept: Option<String>) -> Page {
+    let has_colors = std::io::stderr().is_terminal() && style_is_allowed(no_color);
+    page_of(if has_colors { Style::Ansi } else { Style::Plain }, terminal::columns_of_stderr(), verbose, kept)
+}
+
+fn page_of(style: Style, columns: Option<usize>, verbose: bool, kept: Option<String>) -> Page {
+    let detail = if verbose { Detail::Full } else { Detail::Brief };
+    let page = Page { style, detail, kept, ..Page::plain() };
+    match columns {
+        Some(columns) => page.wide(columns),
+        None => page,
     }
 }
 

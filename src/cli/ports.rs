@@ -92,7 +92,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         return ports_serve::run(addr, args.top.unwrap_or(ROWS));
     }
     let to = args.destination.as_deref().or(args.to.as_deref()).map(destination).transpose()?;
-    let page = super::page(args.no_color, None);
+    let page = super::page(args.no_color, false, None);
     if let Some(rate) = args.predict {
         return predict(&args, rate, to, &page);
     }

@@ -111,8 +111,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     files.write_html(|| html::render_rehearsal(&rehearsal), &mut written);
     remember(&rehearsal, quiet);
     if !files.is_stdout_json() {
-        let detail = if args.verbose { Detail::Full } else { Detail::Brief };
-        let page = Page { detail, ..super::page(args.no_color, None) };
+        let page = super::page(args.no_color, args.verbose, None);
         let text = prediction + &rehearsal_text::render_rehearsal(&rehearsal, &page);
         written.note(files::to_stdout(text.as_bytes()));
     }

@@ -20,8 +20,9 @@ use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::remedy::quoted;
 use crate::report::chart::EndpointTimes;
 use crate::report::locust_csv::{self, History};
-use crate::report::text::{Detail, Page, render_study};
+use crate::report::text::render_study;
 use crate::report::{hlog, html, json};
+use crate::stats::interval::Interval;
 
 /// The kept files of a directory, in the order in which they are looked for.
 const DOCUMENTS: [&str; 2] = ["run.json", "study.json"];
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
             args.gates.check([&run.plan])?;
             let run = current(args, &file, *run)?;
             // Read before anything is shown: a log that cannot be read is found first.
-            let durations = if args.gates.need_histogram(&run) { Some(durations(&file, &run)?) } else { None };
+            let durations = if args.gates.need_histogram(&run) { Some(Durations::of(&seconds(&file, &run)?)) } else { None };
             render_run(args, &file, &run)?;
             gate(args, &[ToJudge { step: None, result: &run, durations: durations.as_ref() }])
         }
@@ -109,11 +110,6 @@ fn gate(args: &Args, runs: &[ToJudge<'_>]) -> Result<u8, Exit> {
     let mut written = Written::default();
     args.gates.publish(&outcome, runs, &mut written);
     written.settle(Ok(0)).and_then(|code| outcome.settle(code))
-}
-
-/// All latencies of a stored run. Errors: exit 2.
-fn durations(file: &Path, run: &RunResult) -> Result<Durations, Exit> {
-    Ok(Durations::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?))
 }
 
 /// What is missing, and the newest kept run in `here` or below it.
@@ -206,7 +202,7 @@ fn current(args: &Args, file: &Path, mut run: RunResult) -> Result<RunResult, Ex
 
 fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
     if let Some(prefix) = &args.csv {
-        let history = History::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?);
+        let history = History::of(&seconds(file, run)?);
         let mut written = Written::default();
         run_output::write_csv(prefix, run, &history, &mut written);
         return written.into_result();
@@ -214,14 +210,13 @@ fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
     let text = match args.format {
         Format::Text => {
             let kept = args.document.as_ref().map(|given| given.display().to_string()).unwrap_or_default();
-            run_output::report(run, args.report, super::page(args.no_color, Some(kept)))
+            run_output::report(run, args.report, &super::page(args.no_color, args.report.verbose, Some(kept)))
         }
         Format::Json => run_output::document(json::render(run))?,
         Format::Csv => run_output::document(locust_csv::stats_csv(run))?,
         Format::Hlog => {
-            let log = log(file)?;
-            hlog::read(&log, run).map_err(|e| bad_log(file, &e))?;
-            return files::to_stdout(&log);
+            seconds(file, run)?;
+            return files::to_stdout(&log(file)?);
         }
         Format::Html => html::render_run(run, &times_of(file, run)?),
     };
@@ -246,23 +241,25 @@ pub(crate) fn inputs(document: &Path) -> [PathBuf; 2] {
 }
 
 /// The interval log beside a run's document. Errors: exit 2.
-pub(crate) fn log(file: &Path) -> Result<Vec<u8>, Exit> {
+fn log(file: &Path) -> Result<Vec<u8>, Exit> {
     let log = file.with_extension("hlog");
     fs::read(&log).map_err(|e| {
         Exit::usage(format!("{}: {}", log.display(), files::words(&e))).hint("the log is kept beside run.json by -o DIR")
     })
 }
 
-/// The seconds in the log beside a document; none where there is no log. Errors: exit 2, a log that cannot be read.
+/// The seconds of a run, from the log beside its document. Errors: exit 2.
+pub(crate) fn seconds(file: &Path, run: &RunResult) -> Result<Vec<Interval>, Exit> {
+    let bad = |e| Exit::usage(format!("{}: {e}", file.with_extension("hlog").display()));
+    hlog::read(&log(file)?, run).map_err(bad)
+}
+
+/// The same by endpoint; none where there is no log. Errors: exit 2, a log that cannot be read.
 fn times_of(file: &Path, run: &RunResult) -> Result<EndpointTimes, Exit> {
     if !file.with_extension("hlog").is_file() {
         return Ok(EndpointTimes::default());
     }
-    Ok(EndpointTimes::of(&hlog::read(&log(file)?, run).map_err(|e| bad_log(file, &e))?))
-}
-
-pub(crate) fn bad_log(file: &Path, e: &hlog::HlogError) -> Exit {
-    Exit::usage(format!("{}: {e}", file.with_extension("hlog").display()))
+    Ok(EndpointTimes::of(&seconds(file, run)?))
 }
 
 fn study_report(args: &Args, file: &Path, study: &StudyResult) -> Result<(), Exit> {
@@ -283,9 +280,8 @@ fn study_report(args: &Args, file: &Path, study: &StudyResult) -> Result<(), Exi
             html::render_study(study, &times)
         }
         (None, Format::Text) => {
-            let detail = if args.report.verbose { Detail::Full } else { Detail::Brief };
             let kept = file.parent().filter(|dir| !dir.as_os_str().is_empty()).map(|dir| dir.display().to_string());
-            render_study(study, &Page { detail, ..super::page(args.no_color, kept.or(Some(".".into()))) })
+            render_study(study, &super::page(args.no_color, args.report.verbose, kept.or(Some(".".into()))))
         }
     };
     files::to_stdout(text.as_bytes())

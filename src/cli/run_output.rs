@@ -5,6 +5,7 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use super::files::Asked;
+use super::gate_args::Outcome;
 use super::live_args::Followers;
 use super::load_args::{OutputArgs, ReportArgs};
 use super::status::{self, Status};
@@ -19,6 +20,7 @@ use crate::observe::LivePorts;
 use crate::report::chart::{self, Chart, EndpointTimes};
 use crate::report::hlog::{HlogError, HlogWriter};
 use crate::report::locust_csv::{self, History};
+use crate::report::style::Style;
 use crate::report::text::{self, Detail, Page};
 use crate::report::{html, json};
 use crate::stats::interval::{Interval, SecondSummary};
@@ -360,6 +362,26 @@ impl RunFiles {
         }
     }
 
+    /// Keeps and shows the report of a run, with the thresholds it was held to.
+    pub(crate) fn write_run_report(
+        &self,
+        run: &RunResult,
+        asked: ReportArgs,
+        no_color: bool,
+        gates: &Outcome,
+        written: &mut Written,
+    ) {
+        let kept = self.output.dir.as_ref().map(|dir| dir.display().to_string());
+        let whole = Page { detail: Detail::Full, kept: kept.clone(), ..Page::plain() };
+        self.write_report(&(text::render_run(run, &whole) + &gates.table(Style::Plain)), written);
+        if self.is_stdout_json() {
+            gates.tell_table();
+        } else {
+            let page = super::page(no_color, asked.verbose, kept);
+            written.note(files::to_stdout((report(run, asked, &page) + &gates.table(page.style)).as_bytes()));
+        }
+    }
+
     /// `report.txt`: what stdout shows, in plain text.
     pub(crate) fn write_report(&self, text: &str, written: &mut Written) {
         if let Some(dir) = &self.output.dir {
@@ -374,20 +396,13 @@ impl RunFiles {
 }
 
 /// The report of a run as asked for: one screen or everything, with Locust's tables or without.
-pub(crate) fn report(run: &RunResult, asked: ReportArgs, page: Page) -> String {
-    let detail = if asked.verbose { Detail::Full } else { Detail::Brief };
-    let page = Page { detail, ..page };
-    let mut text = text::render_run(run, &page);
+pub(crate) fn report(run: &RunResult, asked: ReportArgs, page: &Page) -> String {
+    let mut text = text::render_run(run, page);
     // -v has the tables already.
     if asked.locust_table && !asked.verbose {
         text += &format!("\n{}", text::render_locust_table(run, &page));
     }
     text
-}
-
-/// `report.txt`: everything, in plain text.
-pub(crate) fn whole_report(run: &RunResult, kept: Option<String>) -> String {
-    text::render_run(run, &Page { detail: Detail::Full, kept, ..Page::plain() })
 }
 
 /// `STEM.json` and the three CSV files of one run.

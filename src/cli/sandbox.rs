@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::Exit;
@@ -107,16 +108,26 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     }
     let outside = reaper::namespace();
     show(&enter(&setup)?);
-    if let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--reap"])) {
-        super::warn(&format!("processes that the command leaves behind will not be ended: {e}"));
-    }
+    reap_in_the_end(outside);
     let mut words = command.into_iter();
     let program = words.next().ok_or_else(|| Exit::usage("sandbox: no command"))?;
     // exec: this process becomes the command, so signals, job control and the exit code are the command's own. The request
     // to die with a parent (set again in `enter`) survives exec.
     let error = Command::new(&program).args(words).env_remove(child::PARENT_VAR).exec();
-    let code = if error.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
-    Err(Exit { code, message: format!("sandbox: {}: {error}", program.to_string_lossy()), hint: None })
+    Err(not_executed(&error, format!("sandbox: {}: {error}", program.to_string_lossy())))
+}
+
+/// A command that there is not, or that could not be executed.
+pub(super) fn not_executed(e: &io::Error, message: String) -> Exit {
+    let code = if e.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
+    Exit { code, message, hint: None }
+}
+
+/// Has what the command leaves in its namespace ended with it; `outside` is the namespace that this process has left.
+pub(super) fn reap_in_the_end(outside: io::Result<PathBuf>) {
+    if let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--reap"])) {
+        super::warn(&format!("processes that the command leaves behind will not be ended: {e}"));
+    }
 }
 
 /// Moves this process, which must have one thread, into a private namespace; each setting as the kernel has it. First
@@ -143,13 +154,9 @@ pub(crate) fn show(settings: &[(String, String)]) {
 }
 
 fn exit(e: &netns::NetnsError) -> Exit {
-    let hint = e.hint();
     let message = format!("sandbox: {e}");
     let exit = if matches!(e, netns::NetnsError::Key(_)) { Exit::usage(message) } else { Exit::environment(message) };
-    match hint {
-        Some(hint) => exit.hint(hint),
-        None => exit,
-    }
+    Exit { hint: e.hint(), ..exit }
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), String> {

@@ -187,12 +187,11 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if files.is_stdout_json() {
         outcome.tell_table();
     } else {
-        let detail = if args.verbose { Detail::Full } else { Detail::Brief };
         let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
-        let page = Page { detail, ..super::page(args.output.no_color, kept) };
+        let page = super::page(args.output.no_color, args.verbose, kept);
         let text = text::render_study(&study, &page) + &outcome.table(page.style);
         written.note(files::to_stdout(text.as_bytes()));
-        if let (Some(dir), Detail::Full) = (&args.output.dir, detail) {
+        if let (Some(dir), true) = (&args.output.dir, args.verbose) {
             tell(&format!("kept in {}", dir.display()));
         }
     }

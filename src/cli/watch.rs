@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::load_args::OutputArgs;
 use super::run_output::{Keeps, RunFiles, Written};
-use super::sandbox::{SandboxArgs, show};
+use super::sandbox::{self, SandboxArgs};
 use super::watch_output::{Passing, Streams};
-use super::{EXIT_GATE, Exit, command_line, tell_line, warn};
+use super::{EXIT_GATE, Exit, command_line, tell_line};
 use crate::explain::Heard;
 use crate::model::errno::ENOEXEC;
 use crate::model::finding::FindingId;
@@ -26,10 +26,6 @@ use crate::sys::command::{self, Ended, Event, Signals};
 use crate::sys::{descriptors, host, netns, process, reaper, socket};
 use crate::watch::{Course, End, Stopping, findings, named_addresses, program_of, settle};
 
-/// The command was found, but could not be executed (as env(1) has it).
-const EXIT_NOT_EXECUTABLE: u8 = 126;
-/// There is no such command (as env(1) has it).
-const EXIT_NOT_FOUND: u8 = 127;
 /// Looks of the first second, seconds from the start; one a second follows.
 const FIRST_LOOKS_S: [f64; 4] = [0.1, 0.25, 0.5, 1.0];
 /// Share of a core that looks may take after the first second: one that costs more is followed by a longer pause. 28,000
@@ -113,8 +109,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     }
     files.write_json(document(), &mut written);
     let kept = output.dir.as_ref().map(|dir| dir.display().to_string());
-    let detail = if args.verbose { Detail::Full } else { Detail::Brief };
-    let page = Page { detail, ..super::page_of_stderr(args.no_color, kept) };
+    let page = super::page_of_stderr(args.no_color, args.verbose, kept);
     // Its colours are its own; what is foreign in it was made visible.
     let _ = io::stderr().write_all(render_watch(&report, &page).as_bytes());
     let failed = report.findings.iter().find(|f| args.fail_on.contains(&f.id));
@@ -124,11 +119,9 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 /// A private namespace, where one is asked for, that does not outlive the command.
 fn enter(sandbox: &SandboxArgs) -> Result<(), Exit> {
     let outside = reaper::namespace();
-    show(&sandbox.enter_if_asked(None)?);
-    if sandbox.sandbox
-        && let Err(e) = outside.and_then(|outside| reaper::start(&outside, &["sandbox", "--reap"]))
-    {
-        warn(&format!("processes that the command leaves behind will not be ended: {e}"));
+    sandbox::show(&sandbox.enter_if_asked(None)?);
+    if sandbox.sandbox {
+        sandbox::reap_in_the_end(outside);
     }
     Ok(())
 }
@@ -304,9 +297,8 @@ fn start(args: &Args, signals: &Signals) -> Result<(u32, Passing), Exit> {
     let streams = Streams::make(!args.no_read).map_err(|e| Exit::environment(format!("watch: pipe: {e}")))?;
     let (out, err, ours) = streams.split();
     let pid = command::start(signals, &args.command, out, err).map_err(|e| {
-        let code = if e.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
         let name = args.command.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
-        let exit = Exit { code, message: format!("watch: {name}: {}", super::files::words(&e)), hint: None };
+        let exit = sandbox::not_executed(&e, format!("watch: {name}: {}", super::files::words(&e)));
         // A shell runs such a file itself; nothing else does.
         let is_script = e.raw_os_error() == Some(ENOEXEC);
         if is_script { exit.hint(format!("a script begins with a line such as `#!/bin/sh`; else: -- sh {name}")) } else { exit }

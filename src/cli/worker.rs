@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::connection_args::ConnectionArgs;
 use super::live_args::Followers;
-use super::load_args::{self, OutputArgs, ReportArgs};
-use super::run_output::{self, Keeps, RunFiles, RunWatch, Written};
+use super::load_args::{self, OutputArgs};
+use super::run_output::{Keeps, RunFiles, RunWatch, Written};
 use super::{Exit, load, locust_flags, target};
 use crate::dist::locust::act::Leave;
 use crate::dist::locust::locustfile::{Asks, classes};
@@ -22,7 +22,7 @@ use crate::model::outcome::EndpointId;
 use crate::model::plan::LoadPlan;
 use crate::model::time::Stamp;
 use crate::observe::{Baseline, LivePorts};
-use crate::report::text::Page;
+use crate::report::text::{Detail, Page, render_run};
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::study::measured::{self, Watch};
 use crate::sys::clock::{self, Clock};
@@ -153,11 +153,11 @@ impl Tests<'_> {
         let seconds = watch.watch.finish(written);
         files.write(&measured.result, &seconds, written);
         let kept = output.dir.as_ref().map(|dir| dir.display().to_string());
-        files.write_report(&run_output::whole_report(&measured.result, kept.clone()), written);
+        let whole = Page { detail: Detail::Full, kept: kept.clone(), ..Page::plain() };
+        files.write_report(&render_run(&measured.result, &whole), written);
         if !self.args.quiet {
-            let page: Page = super::page(false, kept);
-            let asked = ReportArgs { verbose: self.args.verbose, locust_table: false };
-            written.note(super::files::to_stdout(run_output::report(&measured.result, asked, page).as_bytes()));
+            let page = super::page(false, self.args.verbose, kept);
+            written.note(super::files::to_stdout(render_run(&measured.result, &page).as_bytes()));
         }
         Ok(())
     }

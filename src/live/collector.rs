@@ -13,6 +13,7 @@ use crate::http1::expect::Expect;
 use crate::http1::response::{AnswerHeads, AtEof, Progress, ResponseReader, Start};
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
+use crate::sys::socket::connect_any;
 
 /// A connect, a write or the answer of a delivery takes no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -128,7 +129,7 @@ impl Delivery {
         {
             return done;
         }
-        let stream = connect(&self.addrs).map_err(|e| format!("connect: {e}"))?;
+        let stream = connect_any(&self.addrs, PATIENCE).map_err(|e| format!("connect: {e}"))?;
         self.exchange(stream, &request).map_err(|e| e.to_string())?
     }
 
@@ -166,22 +167,6 @@ impl Delivery {
         }
         Ok(if (200..300).contains(&answer.status) { Ok(()) } else { Err(format!("status {}", answer.status)) })
     }
-}
-
-fn connect(addrs: &[SocketAddr]) -> io::Result<TcpStream> {
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for addr in addrs {
-        match TcpStream::connect_timeout(addr, PATIENCE) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(e) => last = e,
-        }
-    }
-    Err(last)
 }
 
 #[cfg(test)]

@@ -118,12 +118,12 @@ impl Looker {
     }
 
     fn serves(&self, pid: u32) -> bool {
-        self.servers.values().any(|s| matches!(s, Server::Found(m) if m.0.tree().contains(&pid)))
+        self.servers.values().any(|s| matches!(s, Server::Found(m) if m.0.tree.contains(&pid)))
     }
 
     /// What a CPU quota did to the command so far; none where none is in force.
     pub fn throttling(&self) -> Option<Throttling> {
-        self.meter.as_ref()?.throttling()
+        self.meter.as_ref()?.quota.read()
     }
 
     fn read_tree(&mut self, pids: Vec<u32>, fds: Option<Descriptors>, now: Stamp) -> TreeLook {
@@ -191,7 +191,7 @@ impl Looker {
             Fact::Known(usage) => Some(usage),
             Fact::Unavailable(_) => None,
         };
-        let in_turn = interpreters.read(meter.tree(), now);
+        let in_turn = interpreters.read(&meter.tree, now);
         let (ran, waited) = usage.and_then(|u| u.threads).map(|t| busiest(t, in_turn)).unzip();
         let open = descriptors::read_open(meter.pid).ok().map(|open| open.count);
         Some(ServerLook {

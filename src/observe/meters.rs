@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::threads::{Newcomer, SHARE_SPAN_MIN, Shares, Threads};
 use super::throttle::{QuotaMeter, StopWatch};
 use crate::model::facts::Fact;
-use crate::model::result::{CoreUse, Stretch, ThreadRow, Throttling};
 use crate::model::server_flags::asks_to_poll;
 use crate::model::time::Stamp;
 use crate::sys::owner::{OwnerError, find_owner};
@@ -55,18 +54,19 @@ impl UsageSum {
 /// This process.
 #[derive(Debug)]
 pub(super) struct ClientMeter {
-    threads: Threads,
-    threads_error: Option<String>,
+    pub(super) threads: Threads,
+    /// why thread times could not be read
+    pub(super) threads_error: Option<String>,
     cpu_s: Option<f64>,
     at: Stamp,
-    quota: QuotaMeter,
+    pub(super) quota: QuotaMeter,
     pub(super) summary: UsageSum,
 }
 
 impl ClientMeter {
     pub(super) fn start(now: Stamp) -> Self {
-        let cpu_s = process::read_usage(process::own_pid()).ok().map(|u| u.cpu_s);
-        let quota = QuotaMeter::start(process::own_pid());
+        let cpu_s = process::read_usage(std::process::id()).ok().map(|u| u.cpu_s);
+        let quota = QuotaMeter::start(std::process::id());
         let mut meter =
             Self { threads: Threads::default(), threads_error: None, cpu_s, at: now, quota, summary: UsageSum::default() };
         meter.watch_threads(now);
@@ -75,7 +75,7 @@ impl ClientMeter {
 
     /// Notes the CPU time of the threads, so that one that ends soon is not lost. Cheap: a few files.
     pub(super) fn watch_threads(&mut self, now: Stamp) {
-        self.threads_error = self.threads.read(&[process::own_pid()], now, Newcomer::Born).err();
+        self.threads_error = self.threads.read(&[std::process::id()], now, Newcomer::Born).err();
     }
 
     /// Usage since the last call; `threads` are the load workers.
@@ -85,7 +85,7 @@ impl ClientMeter {
         if span.is_zero() {
             return Fact::missing("own process: no time since the last reading");
         }
-        let usage = match process::read_usage(process::own_pid()) {
+        let usage = match process::read_usage(std::process::id()) {
             Ok(usage) => usage,
             Err(e) => return Fact::missing(format!("own process: {e}")),
         };
@@ -103,25 +103,6 @@ impl ClientMeter {
         let usage = Usage { cpu_percent, rss_bytes: usage.rss_bytes, threads };
         self.summary.add(&usage, span);
         Fact::Known(usage)
-    }
-
-    pub(super) fn rows(&self) -> Vec<ThreadRow> {
-        self.threads.rows()
-    }
-
-    /// The cores to which threads of it are confined.
-    pub(super) fn confined_to(&self) -> Vec<CoreUse> {
-        self.threads.cores()
-    }
-
-    /// What a CPU quota did to this process so far; none where none is in force.
-    pub(super) fn throttling(&self) -> Option<Throttling> {
-        self.quota.read()
-    }
-
-    /// Why thread times could not be read.
-    pub(super) fn threads_error(&self) -> Option<&str> {
-        self.threads_error.as_deref()
     }
 }
 
@@ -158,7 +139,7 @@ impl Cores {
         for pid in pids {
             allowed.extend(process::read_cores_allowed(*pid).ok()?);
         }
-        let client = process::read_cores_allowed(process::own_pid()).ok()?;
+        let client = process::read_cores_allowed(std::process::id()).ok()?;
         let count = u32::try_from(allowed.len()).ok().filter(|n| *n > 0)?;
         Some(Self { allowed: count, shared_with_client: client.is_subset(&allowed) })
     }
@@ -172,16 +153,19 @@ pub(super) struct TargetMeter {
     /// a sockbench server with `--busy-poll`
     pub(super) polls: bool,
     roots: Vec<u32>,
-    tree: Vec<u32>,
+    /// its processes at the last look
+    pub(super) tree: Vec<u32>,
     tree_at: Stamp,
     tree_cost_s: f64,
     cpu_s: HashMap<u32, f64>,
-    threads: Threads,
+    pub(super) threads: Threads,
     started: Stamp,
     at: Stamp,
-    quota: QuotaMeter,
-    stops: StopWatch,
-    cores: Option<Cores>,
+    pub(super) quota: QuotaMeter,
+    /// seen stopped, by the looks of [`Self::watch_stops`]
+    pub(super) stops: StopWatch,
+    /// those that its processes may run on; none where it cannot be read
+    pub(super) cores: Option<Cores>,
     pub(super) summary: UsageSum,
 }
 
@@ -200,7 +184,7 @@ impl TargetMeter {
             (owner.roots, owner.name)
         };
         let Some(first) = roots.first().copied() else { return Err(NoTarget::Never("the listener has no owner".into())) };
-        if roots.contains(&process::own_pid()) {
+        if roots.contains(&std::process::id()) {
             return Err(NoTarget::Never("the target is in this very process".into()));
         }
         let mut meter = Self {
@@ -257,11 +241,6 @@ impl TargetMeter {
         self.read_as(now, Newcomer::Born)
     }
 
-    /// Its processes at the last look.
-    pub(super) fn tree(&self) -> &[u32] {
-        &self.tree
-    }
-
     fn read_as(&mut self, now: Stamp, newcomer: Newcomer) -> Fact<Usage> {
         let span = now.since(self.at);
         // Found at this very look, because it started later than the run: nothing to compare with yet.
@@ -310,26 +289,6 @@ impl TargetMeter {
         }
     }
 
-    /// Stretches in which it was seen stopped, by the looks of [`Self::watch_stops`].
-    pub(super) fn stopped(&self) -> Vec<Stretch> {
-        self.stops.stretches.clone()
-    }
-
-    /// What a CPU quota did to it so far; none where none is in force.
-    pub(super) fn throttling(&self) -> Option<Throttling> {
-        self.quota.read()
-    }
-
-    /// The cores that its processes may run on; none where it cannot be read.
-    pub(super) const fn cores(&self) -> Option<Cores> {
-        self.cores
-    }
-
-    /// The cores to which threads of it are confined.
-    pub(super) fn confined_to(&self) -> Vec<CoreUse> {
-        self.threads.cores()
-    }
-
     /// Threads alive at the last look; none when unreadable.
     pub(super) fn thread_count(&self) -> Option<u32> {
         Some(self.threads.alive()).filter(|n| *n > 0)
@@ -368,7 +327,7 @@ mod tests {
         let span_s = now.since(started).as_secs_f64();
         assert!(usage.cpu_percent / 100.0 * span_s > 0.24, "{usage:?} in {span_s} s");
         assert!(usage.threads.unwrap().ran * span_s > 0.24, "{usage:?} in {span_s} s");
-        let rows = meter.rows();
+        let rows = meter.threads.rows();
         assert!(rows.iter().any(|r| r.name == "load-0" && r.cpu_s > 0.24), "{rows:?}");
         drop(end);
         thread.join().unwrap();

@@ -327,10 +327,10 @@ impl Watcher {
             (Fact::Known(before), Fact::Known(after)) => Fact::Known(after.since(before)),
             (Fact::Unavailable(why), _) | (_, Fact::Unavailable(why)) => Fact::missing(why.clone()),
         };
-        seen.throttling = self.client.throttling();
-        seen.threads = self.client.rows();
-        seen.client_cores = self.client.confined_to();
-        seen.threads_error = self.client.threads_error().map(str::to_owned);
+        seen.throttling = self.client.quota.read();
+        seen.threads = self.client.threads.rows();
+        seen.client_cores = self.client.threads.cores();
+        seen.threads_error.clone_from(&self.client.threads_error);
         seen.client = self.client.summary;
         seen.host = self.host_sum;
         seen.memory_percent_max = self.memory_max;
@@ -344,13 +344,13 @@ impl Watcher {
                 rss_bytes_max: meter.summary.rss_bytes_max,
                 threads: meter.thread_count(),
                 busiest_thread_percent: meter.busiest_percent(),
-                stopped: Some(meter.stopped()),
+                stopped: Some(meter.stops.stretches.clone()),
                 ended: if let ProcessEnd::Ended(how) = target_end { Some(how) } else { None },
-                cores_allowed: meter.cores().map(|c| c.allowed),
-                shares_cores_with_client: meter.cores().map(|c| c.shared_with_client),
+                cores_allowed: meter.cores.map(|c| c.allowed),
+                shares_cores_with_client: meter.cores.map(|c| c.shared_with_client),
                 busy_poll: meter.polls,
-                cores: meter.confined_to(),
-                throttling: meter.throttling(),
+                cores: meter.threads.cores(),
+                throttling: meter.quota.read(),
                 name: meter.name,
             }),
             Err(why) => Fact::missing(why.reason()),

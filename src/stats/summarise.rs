@@ -141,10 +141,6 @@ fn connects(c: &ConnectTotals) -> Option<Connects> {
 fn endpoint(c: &Filling<'_>, name: &str, e: &EndpointTotals) -> Endpoint {
     let mut all = e.answered.clone();
     all.add(&e.failed);
-    let mut statuses = BTreeMap::new();
-    for (status, n) in &e.statuses {
-        statuses.insert(status.to_string(), *n);
-    }
     Endpoint {
         method: c.plan.method.clone(),
         name: name.to_owned(),
@@ -156,7 +152,7 @@ fn endpoint(c: &Filling<'_>, name: &str, e: &EndpointTotals) -> Endpoint {
         content_size_mean: (e.answers > 0).then(|| e.counts.body_bytes as f64 / e.answers as f64),
         latency_ms: e.answered.latency_ms(),
         all_latency_ms: all.latency_ms(),
-        status: statuses,
+        status: e.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
         phases_ms: PhasesMs {
             blocked: e.phases.blocked.phase_ms(),
             connecting: e.phases.connecting.phase_ms(),
@@ -164,42 +160,18 @@ fn endpoint(c: &Filling<'_>, name: &str, e: &EndpointTotals) -> Endpoint {
             waiting: e.phases.waiting.phase_ms(),
             receiving: e.phases.receiving.phase_ms(),
         },
-        server_timing_ms: server_timing(e),
+        server_timing_ms: e
+            .server_queue
+            .phase_ms()
+            .zip(e.server_work.phase_ms())
+            .map(|(queue, work)| ServerTimingMs { queue, work }),
     }
-}
-
-fn server_timing(e: &EndpointTotals) -> Option<ServerTimingMs> {
-    Some(ServerTimingMs { queue: e.server_queue.phase_ms()?, work: e.server_work.phase_ms()? })
 }
 
 fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
     let choice = c.plan.port_mode.choice();
-    let kinds = c.errors.rows().iter().map(|row| ErrorRow {
-        call: row.failure.call,
-        errno: row.failure.errno(),
-        name: row.failure.name().into_owned(),
-        port_choice: choice,
-        port_bound: row.failure.port_bound,
-        reused: row.failure.reused,
-        windows_code: row.failure.windows_code(choice),
-        message: row.failure.message(),
-        method: c.plan.method.clone(),
-        endpoint: path_of(c.plan, row.endpoint),
-        local: row.failure.side() == FailureSide::Local,
-        cause: Some(row.failure.cause),
-        phase: row.failure.phase(),
-        party: row.failure.party(),
-        so_error: row.failure.so_error,
-        first_bytes: row.evidence.as_ref().map(|e| e.first_bytes.clone()).filter(|bytes| !bytes.is_empty()),
-        received: row.evidence.as_ref().map(|e| e.received),
-        limit_fields: row.evidence.as_ref().and_then(|e| e.limit_fields.clone()),
-        limit: limit_hit(row.failure, &c.plan.limits),
-        count: row.hits.count,
-        first_s: first_s(row.hits),
-        last_s: last_s(row.hits),
-    });
-    let rest = c.errors.other().iter().map(|other| ErrorRow {
-        call: other.call,
+    let row = |call, side, hits: Hits| ErrorRow {
+        call,
         errno: None,
         name: "OTHER".into(),
         port_choice: choice,
@@ -209,7 +181,7 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         message: format!("further kinds of failures, beyond the {ERROR_ROWS} rows of the table"),
         method: c.plan.method.clone(),
         endpoint: "(several)".into(),
-        local: other.side == FailureSide::Local,
+        local: side == FailureSide::Local,
         cause: None,
         phase: None,
         party: Party::Undecided,
@@ -218,11 +190,29 @@ fn errors(c: &Filling<'_>) -> Vec<ErrorRow> {
         received: None,
         limit_fields: None,
         limit: None,
-        count: other.hits.count,
-        first_s: first_s(other.hits),
-        last_s: last_s(other.hits),
+        count: hits.count,
+        first_s: hits.first.as_secs_f64(),
+        last_s: hits.last.as_secs_f64(),
+    };
+    let kinds = c.errors.rows().iter().map(|kind| ErrorRow {
+        errno: kind.failure.errno(),
+        name: kind.failure.name().into_owned(),
+        port_bound: kind.failure.port_bound,
+        reused: kind.failure.reused,
+        windows_code: kind.failure.windows_code(choice),
+        message: kind.failure.message(),
+        endpoint: path_of(c.plan, kind.endpoint),
+        cause: Some(kind.failure.cause),
+        phase: kind.failure.phase(),
+        party: kind.failure.party(),
+        so_error: kind.failure.so_error,
+        first_bytes: kind.evidence.as_ref().map(|e| e.first_bytes.clone()).filter(|bytes| !bytes.is_empty()),
+        received: kind.evidence.as_ref().map(|e| e.received),
+        limit_fields: kind.evidence.as_ref().and_then(|e| e.limit_fields.clone()),
+        limit: limit_hit(kind.failure, &c.plan.limits),
+        ..row(kind.failure.call, kind.failure.side(), kind.hits)
     });
-    kinds.chain(rest).collect()
+    kinds.chain(c.errors.other().iter().map(|other| row(other.call, other.side, other.hits))).collect()
 }
 
 fn path_of(plan: &LoadPlan, endpoint: EndpointId) -> String {
@@ -248,14 +238,6 @@ fn surplus(c: &Filling<'_>) -> Vec<SurplusRow> {
         last_s: s.last.as_secs_f64(),
     };
     c.totals.surplus.rows().into_iter().map(row).collect()
-}
-
-fn first_s(hits: Hits) -> f64 {
-    hits.first.as_secs_f64()
-}
-
-fn last_s(hits: Hits) -> f64 {
-    hits.last.as_secs_f64()
 }
 
 /// One point a second. A rest shorter than half a second joins the last point, so that no rate is made of a handful
@@ -321,6 +303,11 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
     const NOT_HERE: &str = "no request of this endpoint was answered";
     const QUIET: &str = "nothing was answered in this second";
     const NO_CONNECT: &str = "connect(2) was not called in this second";
+    const NOT_STEADY: &str = "no request was answered in the steady part";
+    const NOT_REACHED: &str = "no request of this endpoint reached the target";
+    const NO_OWN: &str = "no answered request of this endpoint made a connection of its own";
+    const NO_TIMING: &str = "the answers of this endpoint carry no Server-Timing with queue and work";
+    const NO_CALL: &str = "no system call failed: the failure is a status, a timeout, an end of file or a protocol fault";
     let mut missing: Vec<(&str, String)> = Vec::new();
     let mut note = |is_null: bool, key: &'static str, reason: &str| {
         if is_null {
@@ -336,11 +323,8 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
     let closed = !c.plan.is_open_loop();
     let service = if closed { "closed loop: the intended start is the real one" } else { NOT_ANSWERED };
     note(t.service_latency_ms.is_none(), "totals.service_latency_ms", service);
-    note(
-        t.rate_ratio.is_none(),
-        "totals.rate_ratio",
-        if closed { "closed loop: no rate was asked for" } else { "nothing was due" },
-    );
+    let rate = if closed { "closed loop: no rate was asked for" } else { "nothing was due" };
+    note(t.rate_ratio.is_none(), "totals.rate_ratio", rate);
     let lag = if closed { "closed loop: no request is due by the clock" } else { "no request was started" };
     note(t.lag_p99_ms.is_none(), "totals.lag_p99_ms", lag);
     note(t.lag_max_ms.is_none(), "totals.lag_max_ms", lag);
@@ -351,49 +335,26 @@ fn explain(c: &Filling<'_>, result: &mut RunResult) {
         format!("the run ({}) was not longer than its warm-up ({})", seconds(c.duration_s), seconds(warmup_s))
     };
     note(t.steady.is_none(), "totals.steady", &short);
-    note(
-        t.steady.as_ref().is_some_and(|s| s.latency_ms.is_none()),
-        "totals.steady.latency_ms",
-        "no request was answered in the steady part",
-    );
-    note(
-        t.connects.is_none(),
-        "totals.connects",
-        if t.connects_failed > 0 { "no connection was established" } else { "no connection was tried" },
-    );
+    note(t.steady.as_ref().is_some_and(|s| s.latency_ms.is_none()), "totals.steady.latency_ms", NOT_STEADY);
+    let connects = if t.connects_failed > 0 { "no connection was established" } else { "no connection was tried" };
+    note(t.connects.is_none(), "totals.connects", connects);
     let lateness = if closed { "closed loop: no request is due by the clock" } else { "no due request met a free connection" };
     note(result.resources.client.lateness_p99_ms.is_none(), "resources.client.lateness_p99_ms", lateness);
 
     let any_endpoint = |is_null: fn(&Endpoint) -> bool| result.endpoints.iter().any(is_null);
     note(any_endpoint(|e| e.content_size_mean.is_none()), "endpoints[].content_size_mean", "this endpoint gave no answer");
     note(any_endpoint(|e| e.latency_ms.is_none()), "endpoints[].latency_ms", NOT_HERE);
-    note(
-        any_endpoint(|e| e.all_latency_ms.is_none()),
-        "endpoints[].all_latency_ms",
-        "no request of this endpoint reached the target",
-    );
+    note(any_endpoint(|e| e.all_latency_ms.is_none()), "endpoints[].all_latency_ms", NOT_REACHED);
     let blocked = if closed { "closed loop: a request has no intended start to wait from" } else { NOT_HERE };
     note(any_endpoint(|e| e.phases_ms.blocked.is_none()), "endpoints[].phases_ms.blocked", blocked);
-    note(
-        any_endpoint(|e| e.phases_ms.connecting.is_none()),
-        "endpoints[].phases_ms.connecting",
-        "no answered request of this endpoint made a connection of its own",
-    );
+    note(any_endpoint(|e| e.phases_ms.connecting.is_none()), "endpoints[].phases_ms.connecting", NO_OWN);
     note(any_endpoint(|e| e.phases_ms.sending.is_none()), "endpoints[].phases_ms.sending", NOT_HERE);
     note(any_endpoint(|e| e.phases_ms.waiting.is_none()), "endpoints[].phases_ms.waiting", NOT_HERE);
     note(any_endpoint(|e| e.phases_ms.receiving.is_none()), "endpoints[].phases_ms.receiving", NOT_HERE);
-    note(
-        any_endpoint(|e| e.server_timing_ms.is_none()),
-        "endpoints[].server_timing_ms",
-        "the answers of this endpoint carry no Server-Timing with queue and work",
-    );
+    note(any_endpoint(|e| e.server_timing_ms.is_none()), "endpoints[].server_timing_ms", NO_TIMING);
 
     let any_error = |is_null: fn(&ErrorRow) -> bool| result.errors.iter().any(is_null);
-    note(
-        any_error(|e| e.errno.is_none()),
-        "errors[].errno",
-        "no system call failed: the failure is a status, a timeout, an end of file or a protocol fault",
-    );
+    note(any_error(|e| e.errno.is_none()), "errors[].errno", NO_CALL);
     note(any_error(|e| e.windows_code.is_none()), "errors[].windows_code", "Windows has no code of its own for this situation");
 
     let any_point = |is_null: fn(&SeriesPoint) -> bool| result.series.iter().any(is_null);

@@ -118,9 +118,7 @@ impl Signals {
     ///
     /// Errors: poll(2).
     pub fn wait(&self, patience: Duration) -> io::Result<Event> {
-        let ms = u16::try_from(patience.as_millis()).unwrap_or(u16::MAX);
-        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::from(ms)) {
+        match poll(&mut [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)], timeout(Some(patience))) {
             Ok(0) | Err(Errno::EINTR) => return Ok(Event::Timeout),
             Ok(_) => {}
             Err(e) => return Err(e.into()),
@@ -143,29 +141,31 @@ impl Signals {
 ///
 /// Errors: poll(2).
 pub fn wait_readable(from: BorrowedFd<'_>, end: Option<BorrowedFd<'_>>, patience: Option<Duration>) -> io::Result<bool> {
-    let ms = patience.map_or(PollTimeout::NONE, |p| PollTimeout::from(u16::try_from(p.as_millis()).unwrap_or(u16::MAX)));
     let fds = [Some(from), end].into_iter().flatten();
     let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-    loop {
-        match poll(&mut fds, ms) {
-            Err(Errno::EINTR) => {}
-            Err(e) => return Err(e.into()),
-            Ok(_) => return Ok(fds[0].any() == Some(true)),
-        }
-    }
+    poll_whole(&mut fds, patience)?;
+    Ok(fds[0].any() == Some(true))
 }
 
 /// Waits until `to` takes something, or nobody takes it any more: true. False where `patience` is over, if there is one.
 ///
 /// Errors: poll(2).
 pub fn wait_writable(to: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<bool> {
-    let ms = patience.map_or(PollTimeout::NONE, |p| PollTimeout::from(u16::try_from(p.as_millis()).unwrap_or(u16::MAX)));
+    Ok(poll_whole(&mut [PollFd::new(to, PollFlags::POLLOUT)], patience)? > 0)
+}
+
+/// poll(2), again after a signal.
+fn poll_whole(fds: &mut [PollFd<'_>], patience: Option<Duration>) -> io::Result<i32> {
     loop {
-        match poll(&mut [PollFd::new(to, PollFlags::POLLOUT)], ms) {
+        match poll(fds, timeout(patience)) {
             Err(Errno::EINTR) => {}
-            done => return Ok(done? > 0),
+            done => return Ok(done?),
         }
     }
+}
+
+fn timeout(patience: Option<Duration>) -> PollTimeout {
+    patience.map_or(PollTimeout::NONE, |p| u16::try_from(p.as_millis()).unwrap_or(u16::MAX).into())
 }
 
 /// Starts `words`, looked up in PATH.
@@ -245,7 +245,7 @@ pub fn reap(command: u32) -> Option<Ended> {
 ///
 /// Errors: /proc cannot be listed.
 pub fn read_children() -> io::Result<Vec<u32>> {
-    let own = process::own_pid();
+    let own = std::process::id();
     Ok(process::read_parents()?.into_iter().filter(|(_, parent)| *parent == own).map(|(pid, _)| pid).collect())
 }
 

@@ -27,12 +27,11 @@ pub fn read_kernel_release() -> io::Result<String> {
 ///
 /// Errors: /proc is not mounted.
 pub fn read_name() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned())
+    read_sys("kernel/hostname")
 }
 
-/// The number that the kernel drew when it started: containers of one machine have the same.
-fn read_boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+fn read_sys(key: &str) -> io::Result<String> {
+    Ok(std::fs::read_to_string(format!("/proc/sys/{key}"))?.trim().to_owned())
 }
 
 /// `host{}` of a run result; what could not be read comes as rows (key, reason).
@@ -58,19 +57,18 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
             None
         }
     };
-    let congestion_control = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").ok();
     let cpu_quota = CpuGroups::read_of(std::process::id()).and_then(|groups| groups.read_quota_cores()).ok().flatten();
-    let name = read_name().ok();
     let host = Host {
-        name: name.filter(|name| !name.is_empty()),
-        boot_id: read_boot_id().ok(),
+        name: read_name().ok().filter(|name| !name.is_empty()),
+        // The kernel drew it when it started: containers of one machine have the same.
+        boot_id: read_sys("kernel/random/boot_id").ok(),
         kernel,
         cpus,
         memory_bytes,
         nofile,
         sysctls,
         sysctls_at_end: None,
-        congestion_control: congestion_control.map(|name| name.trim().to_owned()),
+        congestion_control: read_sys("net/ipv4/tcp_congestion_control").ok(),
         cpu_quota,
     };
     (host, missing)

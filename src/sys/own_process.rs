@@ -25,7 +25,7 @@ pub fn read() -> OwnProcess {
     let stat = own.stat().ok();
     let limit = own.limits().ok().map(|l| l.max_open_files.soft_limit);
     OwnProcess {
-        cpu_s: super::process::read_usage(super::process::own_pid()).ok().map(|u| u.cpu_s),
+        cpu_s: super::process::read_usage(std::process::id()).ok().map(|u| u.cpu_s),
         resident_bytes: stat.as_ref().map(|s| s.rss * procfs::page_size()),
         virtual_bytes: stat.as_ref().map(|s| s.vsize),
         open_fds: own.fd_count().ok().map(|n| n as u64),

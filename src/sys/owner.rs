@@ -40,9 +40,7 @@ pub enum OwnerError {
 /// Errors: see [`OwnerError`].
 pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
     let io_error = |e| OwnerError::Io(addr, e);
-    let sockets =
-        SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port()))).map_err(io_error)?;
-    let listening: Vec<_> = sockets.iter().filter(|s| s.state == TcpState::Listen).collect();
+    let listening = listeners(addr.port()).map_err(io_error)?;
     let all: Vec<IpAddr> = listening.iter().map(|s| s.local.0).collect();
     let inodes: Vec<u64> =
         listening.iter().filter(|s| listens_for(s.local.0, addr.ip(), &all)).map(|s| u64::from(s.inode)).collect();
@@ -64,25 +62,28 @@ pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
     Ok(Owner { name: read_name(first).map_err(io_error)?, roots })
 }
 
+/// All sockets that listen on a port.
+fn listeners(port: u16) -> io::Result<Vec<DiagSocket>> {
+    let mut sockets = SockDiag::open()?.collect(States::LISTEN, Scope::LocalPort(port))?;
+    sockets.retain(|s| s.state == TcpState::Listen);
+    Ok(sockets)
+}
+
 /// Whether a socket of this network namespace listens on `addr` or on its family's wildcard. A `[::]` listener does not
 /// count for an IPv4 address: it may be IPV6_V6ONLY.
 ///
 /// Errors: sock_diag.
 pub(super) fn listens_at(addr: SocketAddr) -> io::Result<bool> {
-    let sockets = SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port())))?;
-    let family = |ip: IpAddr| ip.is_ipv6() == addr.is_ipv6();
-    let matches = |ip: IpAddr| ip == addr.ip() || (ip.is_unspecified() && family(ip));
-    Ok(sockets.iter().any(|s| s.state == TcpState::Listen && matches(s.local.0)))
+    let matches = |ip: IpAddr| ip == addr.ip() || (ip.is_unspecified() && ip.is_ipv6() == addr.is_ipv6());
+    Ok(listeners(addr.port())?.iter().any(|s| matches(s.local.0)))
 }
 
 /// The queue at `addr` in this network namespace; none where nobody listens. About 30 us.
 ///
 /// Errors: sock_diag.
 pub fn read_accept_queue(addr: SocketAddr) -> io::Result<Option<AcceptQueue>> {
-    let sockets = SockDiag::open().and_then(|mut d| d.collect(States::LISTEN, Scope::LocalPort(addr.port())))?;
-    let listening = sockets.iter().filter(|s| s.state == TcpState::Listen);
-    let queue = |s: &DiagSocket| AcceptQueue { waiting: s.receive_queue, limit: s.send_queue };
-    Ok(queue_at(addr, &listening.map(|s| (SocketAddr::from(s.local), queue(s))).collect::<Vec<_>>()))
+    let queue = |s: &DiagSocket| (s.local.into(), AcceptQueue { waiting: s.receive_queue, limit: s.send_queue });
+    Ok(queue_at(addr, &listeners(addr.port())?.iter().map(queue).collect::<Vec<_>>()))
 }
 
 /// The queue at `addr`, by all listeners of a network namespace; none where nobody listens.

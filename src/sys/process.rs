@@ -14,28 +14,20 @@ use nix::unistd::Pid;
 
 use crate::model::facts::{ProcessUsage, ThreadUsage};
 
-/// This process's id.
-pub fn own_pid() -> u32 {
-    std::process::id()
-}
-
 /// CPU (all threads, those that ended included) and resident memory of one process, without its children.
 ///
 /// Sources: the process's CPU clock (clock_getcpuclockid(3), nanoseconds; /proc/PID/stat has only 10 ms) and
 /// /proc/PID/statm. Errors: ESRCH or ENOENT when it is gone.
 pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
-    let clock = if pid == own_pid() {
+    let clock = if pid == std::process::id() {
         ClockId::CLOCK_PROCESS_CPUTIME_ID
     } else {
         clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).map_err(io::Error::from)?
     };
     let cpu = clock.now().map_err(io::Error::from)?;
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    let pages: u64 = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|w| w.parse().ok())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/statm: not the expected line")))?;
+    let pages = statm.split_whitespace().nth(1).and_then(|w| w.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| unexpected(&format!("/proc/{pid}/statm")))?;
     let cpu_s = cpu.tv_sec() as f64 + cpu.tv_nsec() as f64 / 1e9;
     Ok(ProcessUsage { cpu_s, rss_bytes: pages * procfs::page_size() })
 }
@@ -46,8 +38,7 @@ pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
 pub fn read_user_s(pid: u32) -> io::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let ticks = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(11)?.parse::<u64>().ok());
-    let ticks =
-        ticks.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: not the expected line")))?;
+    let ticks = ticks.ok_or_else(|| unexpected(&format!("/proc/{pid}/stat")))?;
     Ok(ticks as f64 / procfs::ticks_per_second() as f64)
 }
 
@@ -66,12 +57,20 @@ pub fn read_is_stopped(pid: u32) -> io::Result<bool> {
     Ok(matches!(read_stat(pid)?.0, 'T' | 't'))
 }
 
+/// Whether a process exists and is no zombie.
+pub(super) fn is_alive(pid: u32) -> bool {
+    read_stat(pid).is_ok_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
 /// State and parent of one process, proc_pid_stat(5).
 fn read_stat(pid: u32) -> io::Result<(char, u32)> {
     let mut bytes = [0; STAT_ROOM];
     let n = std::fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut bytes)?;
-    parse_stat(&String::from_utf8_lossy(&bytes[..n]))
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat: not the expected line")))
+    parse_stat(&String::from_utf8_lossy(&bytes[..n])).ok_or_else(|| unexpected(&format!("/proc/{pid}/stat")))
+}
+
+fn unexpected(file: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{file}: not the expected line"))
 }
 
 /// How a process has ended, as far as anybody but its parent sees.
@@ -179,8 +178,8 @@ pub fn read_tree(roots: &[u32]) -> io::Result<Vec<u32>> {
 /// Errors: /proc cannot be listed.
 pub fn read_tree_of_others(roots: &[u32]) -> io::Result<Vec<u32>> {
     let mut tree = read_tree(roots)?;
-    if tree.contains(&own_pid()) {
-        let own = read_tree(&[own_pid()])?;
+    if tree.contains(&std::process::id()) {
+        let own = read_tree(&[std::process::id()])?;
         tree.retain(|pid| !own.contains(pid));
     }
     Ok(tree)
@@ -246,10 +245,8 @@ impl ThreadReader {
         // One read takes the whole line; reading on to its end would double the calls of a thousand threads.
         let mut room = [0; SCHEDSTAT_ROOM];
         let n = std::fs::File::open(&self.path)?.read(&mut room)?;
-        let (cpu_s, wait_s) = std::str::from_utf8(&room[..n])
-            .ok()
-            .and_then(parse_schedstat)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "schedstat: not the expected line"))?;
+        let figures = std::str::from_utf8(&room[..n]).ok().and_then(parse_schedstat);
+        let (cpu_s, wait_s) = figures.ok_or_else(|| unexpected("schedstat"))?;
         let name = if let Some(name) = self.names.get(&tid) {
             name.clone()
         } else {
@@ -285,9 +282,9 @@ mod tests {
 
     #[test]
     fn own_usage_grows_with_work_and_memory_is_resident() {
-        let before = read_usage(own_pid()).unwrap();
+        let before = read_usage(std::process::id()).unwrap();
         burn(50);
-        let after = read_usage(own_pid()).unwrap();
+        let after = read_usage(std::process::id()).unwrap();
         assert!(after.cpu_s > before.cpu_s, "{before:?} {after:?}");
         assert!(after.rss_bytes > 100_000);
     }
@@ -305,7 +302,7 @@ mod tests {
             })
             .unwrap();
         is_ready.recv().unwrap();
-        let threads = ThreadReader::default().read(own_pid()).unwrap();
+        let threads = ThreadReader::default().read(std::process::id()).unwrap();
         let burner = threads.iter().find(|t| t.name == "burner").unwrap();
         assert!(burner.cpu_s > 0.0 && burner.cpu_s + burner.wait_s >= 0.02, "{burner:?}");
         drop(stop);
@@ -354,20 +351,20 @@ mod tests {
         assert_eq!(end_of(None, true), ProcessEnd::Hidden, "a kernel without the field");
         assert_eq!(end_of(Some(0), true), ProcessEnd::Ended("exit status: 0".into()));
         assert_eq!(end_of(Some(0x300), false), ProcessEnd::Ended("exit status: 3".into()), "no kernel hides it as that");
-        assert!(may_look_into(own_pid()) && !may_look_into(u32::MAX >> 1));
+        assert!(may_look_into(std::process::id()) && !may_look_into(u32::MAX >> 1));
     }
 
     #[test]
     fn a_child_is_in_the_tree_of_its_parent() {
         let mut child = std::process::Command::new("sleep").arg("5").spawn().unwrap();
-        let tree = read_tree(&[own_pid()]).unwrap();
-        assert_eq!(tree[0], own_pid());
+        let tree = read_tree(&[std::process::id()]).unwrap();
+        assert_eq!(tree[0], std::process::id());
         assert!(tree.contains(&child.id()));
         let usage = read_usage(child.id()).unwrap();
         assert!(usage.cpu_s < 1.0 && usage.rss_bytes > 0, "another process's clock is readable: {usage:?}");
         let parent = std::os::unix::process::parent_id();
         let others = read_tree_of_others(&[parent]).unwrap();
-        assert!(others[0] == parent && !others.contains(&own_pid()) && !others.contains(&child.id()), "{others:?}");
+        assert!(others[0] == parent && !others.contains(&std::process::id()) && !others.contains(&child.id()), "{others:?}");
         child.kill().unwrap();
         child.wait().unwrap();
     }

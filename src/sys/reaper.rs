@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 
 use super::child::{PARENT_VAR, own_executable};
 use super::clock::{Clock, sleep};
+use super::process::{is_alive, read_pids};
 use crate::model::time::Stamp;
 
 /// How often the reaper looks whether the command lives. One look is one small file of /proc.
@@ -55,7 +56,7 @@ pub fn start(outside: &Path, hidden_arguments: &[&str]) -> io::Result<()> {
 /// Errors: fork(2), or /proc cannot be read.
 pub fn reap(command: u32) -> io::Result<()> {
     nix::unistd::daemon(false, false)?;
-    while lives(command) {
+    while is_alive(command) {
         sleep(LOOK_EVERY);
     }
     let namespace = namespace()?;
@@ -80,23 +81,10 @@ pub fn reap(command: u32) -> io::Result<()> {
     }
 }
 
-/// Whether it exists and is no zombie.
-fn lives(pid: u32) -> bool {
-    let state = |stat: &str| stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !matches!(state(&s), Some('Z' | 'X')))
-}
-
 /// Every other living process in `namespace`.
 fn living_in(namespace: &Path) -> io::Result<Vec<Pid>> {
-    let own = std::process::id();
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-        // One that ended meanwhile, or is another user's: not ours to end.
-        let here = std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|ns| ns == namespace);
-        if here && pid != own && lives(pid) {
-            found.push(Pid::from_raw(pid.cast_signed()));
-        }
-    }
-    Ok(found)
+    // One that ended meanwhile, or is another user's: not ours to end.
+    let here = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|ns| ns == namespace);
+    let others = read_pids()?.into_iter().filter(|pid| *pid != std::process::id());
+    Ok(others.filter(|pid| here(*pid) && is_alive(*pid)).map(|pid| Pid::from_raw(pid.cast_signed())).collect())
 }

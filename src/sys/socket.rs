@@ -242,6 +242,25 @@ pub fn probe_local_port_range() -> io::Result<()> {
     raw::set_local_port_range(socket.as_fd(), PortRange { lo: 32768, hi: 60999 })
 }
 
+/// A connection to the first of `addrs` that takes one; a connect, a read or a write takes no longer than `patience`.
+///
+/// Errors: the last address' refusal.
+pub fn connect_any(addrs: &[SocketAddr], patience: Duration) -> io::Result<std::net::TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for addr in addrs {
+        match std::net::TcpStream::connect_timeout(addr, patience) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(patience))?;
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;

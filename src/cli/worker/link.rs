@@ -21,6 +21,7 @@ use crate::sys::clock::{self, Clock};
 use crate::sys::host;
 use crate::sys::process::{self, ThreadReader};
 use crate::sys::signals::StopFlag;
+use crate::sys::socket::connect_any;
 
 /// How long one turn waits for the master.
 const TURN: Duration = Duration::from_millis(20);
@@ -262,18 +263,9 @@ impl Link {
 /// Errors: one line.
 fn connect((host, port): &(String, u16)) -> Result<TcpStream, String> {
     let all = (host.as_str(), *port).to_socket_addrs().map_err(|e| format!("resolve: {e}"))?;
-    let mut why = "no address".to_owned();
-    for addr in all {
-        match TcpStream::connect_timeout(&addr, PATIENCE) {
-            Ok(stream) => {
-                let set = stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(TURN)));
-                set.and_then(|()| stream.set_write_timeout(Some(PATIENCE))).map_err(|e| e.to_string())?;
-                return Ok(stream);
-            }
-            Err(e) => why = super::super::files::words(&e),
-        }
-    }
-    Err(why)
+    let stream = connect_any(&all.collect::<Vec<_>>(), PATIENCE);
+    let stream = stream.and_then(|stream| stream.set_read_timeout(Some(TURN)).map(|()| stream));
+    stream.map_err(|e| super::super::files::words(&e))
 }
 
 /// What this process uses, between two looks.
@@ -287,7 +279,7 @@ struct OwnUsage {
 impl OwnUsage {
     /// What cannot be read is zero: a master takes no heartbeat without a figure.
     fn read(&mut self, now: Stamp) -> Usage {
-        let pid = process::own_pid();
+        let pid = std::process::id();
         let threads = self.threads.read(pid).unwrap_or_default();
         let (at, before) = &self.last;
         let span_s = now.since(*at).as_secs_f64();
