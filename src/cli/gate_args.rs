@@ -4,13 +4,15 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::files::Asked;
-use super::run_output::Written;
+use super::load_args::ReportArgs;
+use super::run_output::{self, RunFiles, Written};
 use super::{EXIT_FAILED, EXIT_GATE, Exit, files, load_args, tell};
 use crate::gates::{self, Durations, Threshold};
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::report::gates_text::{self, JudgedRun};
 use crate::report::style::Style;
+use crate::report::text::{Detail, Page, render_run};
 use crate::report::{github, junit};
 use crate::sys::output_file;
 
@@ -133,6 +135,18 @@ fn summarise(results: &[&RunResult], outcome: &Outcome) -> Result<(), Exit> {
 }
 
 impl Outcome {
+    /// Keeps and shows the report of a run, with the table below it.
+    pub(crate) fn report(&self, run: &RunResult, asked: ReportArgs, no_color: bool, results: &RunFiles, written: &mut Written) {
+        let whole = Page { detail: Detail::Full, kept: results.kept_in(), ..Page::plain() };
+        results.write_report(&(render_run(run, &whole) + &self.table(Style::Plain)), written);
+        if results.is_stdout_json() {
+            self.tell_table();
+        } else {
+            let page = super::page(no_color, asked.verbose, results.kept_in());
+            written.note(files::to_stdout((run_output::report(run, asked, &page) + &self.table(page.style)).as_bytes()));
+        }
+    }
+
     /// The table; empty where nothing was judged.
     pub(crate) fn table(&self, style: Style) -> String {
         let table = gates_text::render(&self.runs, style);

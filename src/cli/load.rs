@@ -115,7 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     // A shard that had nothing to do has no figures to judge.
     let to_judge = if plan.is_empty() { Vec::new() } else { vec![to_judge] };
     let outcome = args.gates.judge(&to_judge, stop.signal())?;
-    files.write_run_report(&result, args.report, args.output.no_color, &outcome, &mut written);
+    outcome.report(&result, args.report, args.output.no_color, &files, &mut written);
     args.gates.publish(&outcome, &to_judge, &mut written);
     followers.end(|| html::run_page(&result, &seconds.times));
     let runs: Vec<(&RunResult, Ended)> = result.each_destination().zip(ended).collect();

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let mut written = Written::default();
     files.write(run, &seconds, &mut written);
     files.write_log(run, &merged.seconds, &mut written);
-    files.write_run_report(run, args.report, args.no_color, &outcome, &mut written);
+    outcome.report(run, args.report, args.no_color, &files, &mut written);
     args.gates.publish(&outcome, &to_judge, &mut written);
     written.settle(Ok(0)).and_then(|code| outcome.settle(code))
 }

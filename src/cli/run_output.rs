@@ -5,7 +5,6 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use super::files::Asked;
-use super::gate_args::Outcome;
 use super::live_args::Followers;
 use super::load_args::{OutputArgs, ReportArgs};
 use super::status::{self, Status};
@@ -20,8 +19,7 @@ use crate::observe::LivePorts;
 use crate::report::chart::{self, Chart, EndpointTimes};
 use crate::report::hlog::{HlogError, HlogWriter};
 use crate::report::locust_csv::{self, History};
-use crate::report::style::Style;
-use crate::report::text::{self, Detail, Page};
+use crate::report::text::{self, Page};
 use crate::report::{html, json};
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::study::measured::Watch;
@@ -362,24 +360,9 @@ impl RunFiles {
         }
     }
 
-    /// Keeps and shows the report of a run, with the thresholds it was held to.
-    pub(crate) fn write_run_report(
-        &self,
-        run: &RunResult,
-        asked: ReportArgs,
-        no_color: bool,
-        gates: &Outcome,
-        written: &mut Written,
-    ) {
-        let kept = self.output.dir.as_ref().map(|dir| dir.display().to_string());
-        let whole = Page { detail: Detail::Full, kept: kept.clone(), ..Page::plain() };
-        self.write_report(&(text::render_run(run, &whole) + &gates.table(Style::Plain)), written);
-        if self.is_stdout_json() {
-            gates.tell_table();
-        } else {
-            let page = super::page(no_color, asked.verbose, kept);
-            written.note(files::to_stdout((report(run, asked, &page) + &gates.table(page.style)).as_bytes()));
-        }
+    /// The directory that the results are kept in.
+    pub(crate) fn kept_in(&self) -> Option<String> {
+        self.output.dir.as_ref().map(|dir| dir.display().to_string())
     }
 
     /// `report.txt`: what stdout shows, in plain text.

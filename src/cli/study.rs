@@ -187,8 +187,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     if files.is_stdout_json() {
         outcome.tell_table();
     } else {
-        let kept = args.output.dir.as_ref().map(|dir| dir.display().to_string());
-        let page = super::page(args.output.no_color, args.verbose, kept);
+        let page = super::page(args.output.no_color, args.verbose, files.kept_in());
         let text = text::render_study(&study, &page) + &outcome.table(page.style);
         written.note(files::to_stdout(text.as_bytes()));
         if let (Some(dir), true) = (&args.output.dir, args.verbose) {

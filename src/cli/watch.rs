@@ -108,8 +108,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
         files.write_report(&render_watch(&report, &whole), &mut written);
     }
     files.write_json(document(), &mut written);
-    let kept = output.dir.as_ref().map(|dir| dir.display().to_string());
-    let page = super::page_of_stderr(args.no_color, args.verbose, kept);
+    let page = super::page_of_stderr(args.no_color, args.verbose, files.kept_in());
     // Its colours are its own; what is foreign in it was made visible.
     let _ = io::stderr().write_all(render_watch(&report, &page).as_bytes());
     let failed = report.findings.iter().find(|f| args.fail_on.contains(&f.id));

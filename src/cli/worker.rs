@@ -152,11 +152,10 @@ impl Tests<'_> {
         let written = &mut self.unwritten;
         let seconds = watch.watch.finish(written);
         files.write(&measured.result, &seconds, written);
-        let kept = output.dir.as_ref().map(|dir| dir.display().to_string());
-        let whole = Page { detail: Detail::Full, kept: kept.clone(), ..Page::plain() };
+        let whole = Page { detail: Detail::Full, kept: files.kept_in(), ..Page::plain() };
         files.write_report(&render_run(&measured.result, &whole), written);
         if !self.args.quiet {
-            let page = super::page(false, self.args.verbose, kept);
+            let page = super::page(false, self.args.verbose, files.kept_in());
             written.note(super::files::to_stdout(render_run(&measured.result, &page).as_bytes()));
         }
         Ok(())

@@ -193,12 +193,7 @@ pub enum Compared {
     TargetCpuUsPerRequest,
 }
 
-impl Compared {
-    /// Its name in the document.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-}
+words!(Compared);
 
 /// One figure of both sides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

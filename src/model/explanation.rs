@@ -35,13 +35,6 @@ pub enum FailedCall {
     Unnamed,
 }
 
-impl FailedCall {
-    /// The word of reports and JSON.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// The limit that was hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -76,13 +69,6 @@ pub enum Limit {
     Hidden,
 }
 
-impl Limit {
-    /// The word of reports and JSON.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// How sure the reading is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -95,13 +81,6 @@ pub enum Certainty {
     Likely,
     /// several readings fit: the explanation says how to distinguish them
     Ambiguous,
-}
-
-impl Certainty {
-    /// The word of reports and JSON.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// The system that the text comes from.
@@ -118,12 +97,7 @@ pub enum Os {
     Macos,
 }
 
-impl Os {
-    /// The word of reports and JSON.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-}
+words!(FailedCall, Limit, Certainty, Os);
 
 /// What a limit is more exactly, where the text shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]

@@ -67,11 +67,6 @@ impl FindingId {
     /// All ids, in the order of reports.
     pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-    /// The id as written in reports: `local-ports-exhausted`.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-
     /// It is about the machine that made the load: its ports, its CPU, its settings.
     pub const fn is_of_machine(self) -> bool {
         matches!(
@@ -250,12 +245,7 @@ pub enum Effect {
     Baseline,
 }
 
-impl Effect {
-    /// The word of reports and JSON.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-}
+words!(FindingId, Effect);
 
 /// The outcome of a remedy in the latest rehearsal on this host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

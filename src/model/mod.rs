@@ -4,6 +4,18 @@
 //! Not here: anything that computes over time, reads a clock or talks to the OS. Derived figures that two
 //! renderers need are methods on these types, so that no two renderers compute the same figure twice.
 
+/// Gives kinds that strum knows the words of (`IntoStaticStr`) a method for it.
+macro_rules! words {
+    ($($kind:ty),*) => {
+        $(impl $kind {
+            /// Its word in reports, JSON and flags.
+            pub fn word(self) -> &'static str {
+                self.into()
+            }
+        })*
+    };
+}
+
 pub mod address;
 pub mod body;
 pub mod budget;

@@ -39,12 +39,7 @@ pub enum Call {
     Protocol,
 }
 
-impl Call {
-    /// The word used in reports and JSON.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-}
+words!(Call);
 
 /// The part of an exchange in which something failed. Serialised in lower case (`errors[].phase`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -19,12 +19,9 @@ pub enum Pinning {
     Auto,
 }
 
-impl Pinning {
-    /// The word of `--pin`.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
+words!(Pinning);
 
+impl Pinning {
     /// The core of event loop `index` among those `allowed`; none where the kernel is to choose.
     pub fn core(self, index: usize, allowed: &[usize]) -> Option<usize> {
         match self {

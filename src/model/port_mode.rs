@@ -34,12 +34,9 @@ pub enum PortChoice {
     Explicit,
 }
 
-impl PortMode {
-    /// The word of `--port-mode`.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
+words!(PortMode);
 
+impl PortMode {
     /// Who chooses under this mode.
     pub const fn choice(self) -> PortChoice {
         match self {

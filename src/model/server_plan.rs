@@ -21,12 +21,7 @@ pub enum ServerCloser {
     Client,
 }
 
-impl ServerCloser {
-    /// The word of `--closer`.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
-}
+words!(ServerCloser);
 
 /// The work of one `/cpu` job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -58,14 +58,13 @@ impl BySource {
         Self(before.iter().map(source).collect())
     }
 
-    /// One more look, in the order of the plan.
-    pub(super) fn look(&mut self, counts: &[OfSource], kept_until_now: Kept) {
+    /// One more look, in the order of the plan; `kept_until_now`: after the end of the load, it shows connections that were
+    /// open until then.
+    pub(super) fn look(&mut self, counts: &[OfSource], kept_until_now: bool) {
         for (source, (_, count)) in self.0.iter_mut().zip(counts) {
             source.latest = *count;
-            let count = match kept_until_now {
-                Kept::No => *count,
-                Kept::Yes => count.before_closing(source.before.states.time_wait),
-            };
+            let before_closing = || count.before_closing(source.before.states.time_wait);
+            let count = if kept_until_now { before_closing() } else { *count };
             source.peak_in_use = source.peak_in_use.max(count.in_use.ports());
             source.peak_time_wait = source.peak_time_wait.max(count.states.time_wait);
             if count.used > source.peak.used {
@@ -79,13 +78,6 @@ impl BySource {
         let part = 1.0 / self.0.len().max(1) as f64;
         self.0.iter().map(|source| source.row(shared, part)).collect()
     }
-}
-
-/// Whether a look after the end of the load shows connections that were open until then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
-    Yes,
-    No,
 }
 
 impl Source {
@@ -154,8 +146,8 @@ mod tests {
     #[test]
     fn each_source_has_its_own_peak_leftover_and_share_of_the_rate() {
         let mut seen = BySource::from(&[(addr(2), worn(60)), (addr(3), worn(0))]);
-        seen.look(&[(addr(2), worn(80)), (addr(3), worn(20))], Kept::No);
-        seen.look(&[(addr(2), worn(70)), (addr(3), worn(20))], Kept::No);
+        seen.look(&[(addr(2), worn(80)), (addr(3), worn(20))], false);
+        seen.look(&[(addr(2), worn(70)), (addr(3), worn(20))], false);
         let rows = seen.rows(SHARED);
         let figures: Vec<_> = rows.iter().map(|r| (r.source.as_str(), r.peak_used, r.peak_share, r.leftover_before)).collect();
         assert_eq!(figures, [("127.0.0.2", Some(80), Some(0.8), Some(60)), ("127.0.0.3", Some(20), Some(0.2), Some(0))]);
@@ -169,7 +161,7 @@ mod tests {
     #[test]
     fn connections_that_the_end_closed_were_open_until_then() {
         let mut seen = BySource::from(&[(addr(2), worn(5))]);
-        seen.look(&[(addr(2), worn(25))], Kept::Yes);
+        seen.look(&[(addr(2), worn(25))], true);
         let row = &seen.rows(SHARED)[0];
         assert_eq!((row.states.time_wait, row.states.established, row.peak_time_wait), (Some(5), Some(20), Some(5)));
     }

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::baseline::Baseline;
-use super::by_source::Kept;
 use super::live::LivePorts;
 use super::meters::{ClientMeter, NoTarget, TargetMeter, Usage, UsageSum};
 use super::observation::{Observation, ObservedSecond};
@@ -255,8 +254,8 @@ impl Watcher {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).count = Some(count);
         // At the end the run has closed its kept connections itself: until then they were open, and that is what used
         // their ports.
-        let kept = if self.ending && !self.plan.baseline.short_lived { Kept::Yes } else { Kept::No };
-        let count = if kept == Kept::Yes {
+        let kept = self.ending && !self.plan.baseline.short_lived;
+        let count = if kept {
             // Where it is not known what was in TIME_WAIT before, it is not known what has been closed since.
             self.plan.baseline.leftover.known().map_or(count, |l| count.before_closing(l.states.time_wait))
         } else {
