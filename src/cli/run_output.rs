@@ -383,7 +383,7 @@ pub(crate) fn report(run: &RunResult, asked: ReportArgs, page: &Page) -> String 
     let mut text = text::render_run(run, page);
     // -v has the tables already.
     if asked.locust_table && !asked.verbose {
-        text += &format!("\n{}", text::render_locust_table(run, &page));
+        text += &format!("\n{}", text::render_locust_table(run, page));
     }
     text
 }
