@@ -13,10 +13,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use sockbench::testing::model::plan::{LoadPlan, PortMode, PortRange};
+use sockbench::testing::model::{LoadPlan, PortMode, PortRange};
 use sockbench::testing::observe::{Baseline, ObservePlan, Observer};
-use sockbench::testing::sys::clock::{Clock, sleep};
-use sockbench::testing::sys::sock_diag::{Family, Scope, SockDiag, States};
+use sockbench::testing::sys::{Clock, Family, Scope, SockDiag, States, sleep};
 
 /// Names the part to the run inside its namespace.
 const PART: &str = "SOCKBENCH_BENCH_PART";

@@ -6,9 +6,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use sockbench::testing::model::outcome::{EndpointId, Outcome, Sample};
-use sockbench::testing::model::time::Stamp;
-use sockbench::testing::stats::recorder::Recorder;
+use sockbench::testing::model::{EndpointId, Outcome, Sample, Stamp};
+use sockbench::testing::stats::Recorder;
 
 /// Samples of one second at 50,000 requests per second over three endpoints, latencies from 50 us to 20 ms.
 fn second() -> Vec<Sample> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use sockbench::testing::report::chart::{Axis, AxisSide, Chart, Color, Marker, Reference, Series, Shape};
+use sockbench::testing::report::{Axis, AxisSide, Chart, Color, Marker, Reference, Series, Shape};
 
 /// Draw a chart from columns of a CSV file.
 ///

@@ -5,12 +5,10 @@
 use sockbench::testing::cli::read_plan;
 use sockbench::testing::compare;
 use sockbench::testing::explain::{Known, TextReader, explain_run, locust_csv};
-use sockbench::testing::http1::chunked::Chunked;
-use sockbench::testing::http1::expect::Expect;
-use sockbench::testing::http1::request::{Found, HeadLimits, HeadReader};
-use sockbench::testing::http1::response::{Answer, AnswerHeads, Progress, ResponseReader, Start};
-use sockbench::testing::report::text::{Page, render_run};
-use sockbench::testing::report::{hlog, json};
+use sockbench::testing::http1::{
+    Answer, AnswerHeads, Chunked, Expect, Found, HeadLimits, HeadReader, Progress, ResponseReader, Start,
+};
+use sockbench::testing::report::{Page, hlog, json, render_run};
 
 /// A target: its name, what it does, what to begin with.
 pub type Target = (&'static str, fn(&[u8]), &'static [&'static [u8]]);

@@ -8,17 +8,11 @@ pub mod compare {
     pub use crate::compare::{k6, locust, oha};
 }
 pub mod diagnose {
+    pub use crate::diagnose::ports::budget::Budget;
+    pub use crate::diagnose::rule::{Found, NoFinding};
     pub use crate::diagnose::{
         Diagnosis, deciding, diagnose, diagnose_study, findings_markdown, preflight, ruling, settle, study_ruling,
     };
-    pub mod ports {
-        pub mod budget {
-            pub use crate::diagnose::ports::budget::Budget;
-        }
-    }
-    pub mod rule {
-        pub use crate::diagnose::rule::{Found, NoFinding};
-    }
     pub mod thresholds {
         pub use crate::diagnose::thresholds::{LATENESS_MS, OTHERS_PERCENT};
     }
@@ -44,107 +38,53 @@ pub mod gates {
     pub use crate::gates::{Figure, Metric, Test, parse};
 }
 pub mod http1 {
-    pub mod chunked {
-        pub use crate::http1::chunked::Chunked;
-    }
-    pub mod encode {
-        pub use crate::http1::encode::{Answers, JobBody, Link, Timing};
-    }
-    pub mod expect {
-        pub use crate::http1::expect::Expect;
-    }
-    pub mod request {
-        pub use crate::http1::request::{Found, HeadLimits, HeadReader};
-    }
-    pub mod request_bytes {
-        pub use crate::http1::request_bytes::request;
-    }
-    pub mod response {
-        pub use crate::http1::response::{Answer, AnswerHeads, Progress, ResponseReader, Start};
-    }
+    pub use crate::http1::chunked::Chunked;
+    pub use crate::http1::encode::{Answers, JobBody, Link, Timing};
+    pub use crate::http1::expect::Expect;
+    pub use crate::http1::request::{Found, HeadLimits, HeadReader};
+    pub use crate::http1::request_bytes::request;
+    pub use crate::http1::response::{Answer, AnswerHeads, Progress, ResponseReader, Start};
 }
 pub mod load {
-    pub mod pacer {
-        pub use crate::load::pacer::Schedule;
-    }
-    pub mod run {
-        pub use crate::load::run::{Ended, UsersNow, Watch, run};
-    }
-    pub mod steering {
-        pub use crate::load::steering::Steering;
-    }
-    pub mod user {
-        pub use crate::load::user::{After, Begin, Rules, User};
-    }
+    pub use crate::load::pacer::Schedule;
+    pub use crate::load::run::{Ended, UsersNow, Watch, run};
+    pub use crate::load::steering::Steering;
+    pub use crate::load::user::{After, Begin, Rules, User};
 }
 pub mod model {
-    pub mod body {
-        pub use crate::model::body::Body;
-    }
-    pub mod environment {
-        pub use crate::model::environment::Environment;
-    }
-    pub mod course {
-        pub use crate::model::course::{Course, LevelOf, Stage, Stages};
-    }
-    pub mod explanation {
-        pub use crate::model::explanation::{Certainty, Exactly, Explanation, Limit, Os, Reading, Side};
-    }
-    pub mod facts {
-        pub use crate::model::facts::{KernelCounters, TcpState};
-    }
+    pub use crate::model::body::Body;
+    pub use crate::model::course::{Course, LevelOf, Stage, Stages};
+    pub use crate::model::environment::Environment;
+    pub use crate::model::explanation::{Certainty, Exactly, Explanation, Limit, Os, Reading, Side};
+    pub use crate::model::facts::{KernelCounters, TcpState};
+    pub use crate::model::finding::{Finding, FindingId, Remedy, Severity};
+    pub use crate::model::forecast::Forecast;
+    pub use crate::model::outcome::{
+        Call, Cause, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, FailureSide, Foreign, Outcome, Party, Phase, ProtocolFault,
+        Sample,
+    };
+    pub use crate::model::plan::{
+        Arrivals, Closer, CpuWork, LoadPlan, MixEntry, Pinning, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan,
+        Target, Think,
+    };
+    pub use crate::model::port_count::InUse;
+    pub use crate::model::ports_report::PortsReport;
+    pub use crate::model::prediction::{Metric, Prediction};
+    pub use crate::model::received::escaped;
+    pub use crate::model::rehearsal::{Effect, Rehearsal};
+    pub use crate::model::result::{
+        AfterLastAnswer, Closes, Connects, CoreUse, Doubt, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host, InFlight,
+        LatencyMs, PartialAnswer, PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult, RunStamp, SeriesPoint,
+        ServerTimingMs, Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow, Throttling,
+        Validity, VerdictId,
+    };
+    pub use crate::model::server_flags::ServerFlags;
+    pub use crate::model::time::Stamp;
     pub mod figures {
         pub use crate::model::figures::{ms, percent, rate, seconds};
     }
-    pub mod finding {
-        pub use crate::model::finding::{Finding, FindingId, Remedy, Severity};
-    }
-    pub mod forecast {
-        pub use crate::model::forecast::Forecast;
-    }
     pub mod limits {
         pub use crate::model::limits::{BODY_BYTES, HEAD_BYTES, HEAD_FIELDS, LATENCY_MAX_US, TARGET_BYTES};
-    }
-    pub mod outcome {
-        pub use crate::model::outcome::{
-            Call, Cause, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, FailureSide, Foreign, Outcome, Party, Phase,
-            ProtocolFault, Sample,
-        };
-    }
-    pub mod plan {
-        pub use crate::model::plan::{
-            Arrivals, Closer, CpuWork, LoadPlan, MixEntry, Pinning, PortChoice, PortMode, PortRange, ServerCloser, ServerPlan,
-            Target, Think,
-        };
-    }
-    pub mod port_count {
-        pub use crate::model::port_count::InUse;
-    }
-    pub mod ports_report {
-        pub use crate::model::ports_report::PortsReport;
-    }
-    pub mod prediction {
-        pub use crate::model::prediction::{Metric, Prediction};
-    }
-    pub mod received {
-        pub use crate::model::received::escaped;
-    }
-    pub mod rehearsal {
-        pub use crate::model::rehearsal::{Effect, Rehearsal};
-    }
-    pub mod result {
-        pub use crate::model::result::{
-            AfterLastAnswer, Closes, Connects, CoreUse, Doubt, Elsewhere, Endpoint, ErrorRow, FailureSpan, Framing, Host,
-            InFlight, LatencyMs, PartialAnswer, PhaseMs, PhasesMs, PortForecast, PortStates, Ports, Received, RunResult,
-            RunStamp, SeriesPoint, ServerTimingMs, Silence, Steady, Stretch, SurplusKind, SurplusRow, Sysctls, TargetResources,
-            ThreadRow, Throttling, Validity, VerdictId,
-        };
-    }
-    pub mod server_flags {
-        pub use crate::model::server_flags::ServerFlags;
-    }
-    pub mod time {
-        pub use crate::model::time::Stamp;
     }
 }
 pub mod observe {
@@ -165,66 +105,37 @@ pub mod remedy {
     }
 }
 pub mod report {
+    pub use crate::report::chart::{Axis, AxisSide, Chart, Color, Marker, Reference, Series, Shape};
+    pub use crate::report::style::{Style, Tone};
+    pub use crate::report::text::{Detail, Page, render_explanation, render_ports, render_run};
     pub mod hlog {
         pub use crate::report::hlog::read;
     }
     pub mod json {
         pub use crate::report::json::parse;
     }
-    pub mod chart {
-        pub use crate::report::chart::{Axis, AxisSide, Chart, Color, Marker, Reference, Series, Shape};
-    }
-    pub mod style {
-        pub use crate::report::style::{Style, Tone};
-    }
-    pub mod text {
-        pub use crate::report::text::{Detail, Page, render_explanation, render_ports, render_run};
-    }
 }
 pub mod server {
+    pub use crate::server::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules, Spare};
+    pub use crate::server::counters::Counters;
     pub use crate::server::{Handle, Server, Summary};
-    pub mod conn {
-        pub use crate::server::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules, Spare};
-    }
-    pub mod counters {
-        pub use crate::server::counters::{Counters, Summary};
-    }
 }
 pub mod stats {
-    pub mod aggregate {
-        pub use crate::stats::aggregate::Aggregate;
-    }
-    pub mod interval {
-        pub use crate::stats::interval::Interval;
-    }
-    pub mod outages {
-        pub use crate::stats::outages::Outages;
-    }
-    pub mod recorder {
-        pub use crate::stats::recorder::Recorder;
-    }
+    pub use crate::stats::aggregate::Aggregate;
+    pub use crate::stats::interval::Interval;
+    pub use crate::stats::outages::Outages;
+    pub use crate::stats::recorder::Recorder;
 }
 pub mod sys {
-    pub mod child {
-        pub use crate::sys::child::{Child, ChildError, Stderr};
-    }
-    pub mod clock {
-        pub use crate::sys::clock::{Clock, sleep};
-    }
-    pub mod host {
-        pub use crate::sys::host::read_host;
-    }
+    pub use crate::sys::child::{Child, ChildError, Stderr};
+    pub use crate::sys::clock::{Clock, sleep};
+    pub use crate::sys::host::read_host;
+    pub use crate::sys::process::{read_tree, read_usage};
+    pub use crate::sys::signals::StopFlag;
+    pub use crate::sys::sock_diag::{Family, Scope, SockDiag, States};
+    pub use crate::sys::thread::cores;
     pub mod proc_net {
         pub use crate::sys::proc_net::{read_counters, read_sockstat};
-    }
-    pub mod process {
-        pub use crate::sys::process::{read_tree, read_usage};
-    }
-    pub mod signals {
-        pub use crate::sys::signals::StopFlag;
-    }
-    pub mod sock_diag {
-        pub use crate::sys::sock_diag::{Family, Scope, SockDiag, States};
     }
     pub mod socket {
         pub use crate::sys::socket::{
@@ -233,8 +144,5 @@ pub mod sys {
     }
     pub mod sysctl {
         pub use crate::sys::sysctl::write;
-    }
-    pub mod thread {
-        pub use crate::sys::thread::cores;
     }
 }

@@ -11,9 +11,8 @@ use crate::model::port_count::{InUse, PortCount};
 /// or keeps its connections.
 ///
 /// ```
-/// use sockbench::testing::diagnose::{ports::budget::Budget, preflight};
-/// use sockbench::testing::model::plan::{LoadPlan, Target};
-/// use sockbench::testing::model::port_count::InUse;
+/// use sockbench::testing::diagnose::{Budget, preflight};
+/// use sockbench::testing::model::{InUse, LoadPlan, Target};
 /// let mut plan = LoadPlan::new(Target::at(([10, 0, 0, 1], 80).into()), Vec::new());
 /// (plan.keepalive, plan.rate, plan.duration) = (false, 800.0, std::time::Duration::from_secs(180));
 /// assert_eq!(

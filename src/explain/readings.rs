@@ -25,7 +25,7 @@ const FULL_SHARE: f64 = 0.9;
 ///
 /// ```
 /// use sockbench::testing::explain::read_line;
-/// use sockbench::testing::model::explanation::Limit;
+/// use sockbench::testing::model::Limit;
 /// let r = read_line("dial tcp 10.0.0.1:80: connect: cannot assign requested address", None).expect("known");
 /// assert_eq!(r.limit, Limit::LocalPorts);
 /// assert!(read_line("10048 requests done", None).is_none());

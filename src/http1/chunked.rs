@@ -6,7 +6,7 @@
 //! servers pad the size itself): a client has no reader behind it.
 //!
 //! ```
-//! use sockbench::testing::http1::chunked::Chunked;
+//! use sockbench::testing::http1::Chunked;
 //! let mut c = Chunked::of_request();
 //! let step = c.on_bytes(b"3\r\nabc\r\n0\r\n\r\nGET").unwrap();
 //! assert_eq!((step.consumed, step.body, step.done), (13, 3, true));

@@ -2,7 +2,7 @@
 //! 29 bytes each, when the second changes.
 //!
 //! ```
-//! use sockbench::testing::http1::encode::{Answers, Link};
+//! use sockbench::testing::http1::{Answers, Link};
 //! let mut answers = Answers::new();
 //! answers.set_date(784_111_777);
 //! let mut out = Vec::new();

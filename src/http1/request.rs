@@ -5,7 +5,7 @@
 //! that just came; what was searched already is not searched again.
 //!
 //! ```
-//! use sockbench::testing::http1::request::{Found, HeadLimits, HeadReader};
+//! use sockbench::testing::http1::{Found, HeadLimits, HeadReader};
 //! let mut reader = HeadReader::default();
 //! let bytes = b"GET /io?ms=5 HTTP/1.1\r\nHost: a\r\n\r\nGET";
 //! assert!(matches!(reader.read(&bytes[..20], &HeadLimits::default()), Ok(Found::More)));

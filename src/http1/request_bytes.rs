@@ -9,7 +9,7 @@ use crate::model::plan::{Closer, LoadPlan, MixEntry};
 /// section 9.6), and then the TIME_WAIT is at the target.
 ///
 /// ```
-/// use sockbench::testing::http1::request_bytes::request;
+/// use sockbench::testing::http1::request;
 /// assert_eq!(
 ///     request("GET", "/health", "localhost:80", &[], b"", false),
 ///     b"GET /health HTTP/1.1\r\nHost: localhost:80\r\nUser-Agent: sockbench\r\nAccept: */*\r\n\r\n"

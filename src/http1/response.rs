@@ -4,8 +4,7 @@
 //! answer that does. What is not here: sockets, time, and what an answer means to the run (`load::user`).
 //!
 //! ```
-//! use sockbench::testing::http1::expect::Expect;
-//! use sockbench::testing::http1::response::{Answer, AnswerHeads, Progress, ResponseReader, Start};
+//! use sockbench::testing::http1::{Answer, AnswerHeads, Expect, Progress, ResponseReader, Start};
 //! let mut r = ResponseReader::new(Expect::default());
 //! r.begin(Start::Fresh);
 //! let mut heads = AnswerHeads::default();

@@ -11,8 +11,8 @@ const COUNTED_MAX: u64 = 1_000_000;
 /// spaced. Poisson arrivals of each worker are its own process: together they are one again.
 ///
 /// ```
-/// use sockbench::testing::load::pacer::Schedule;
-/// use sockbench::testing::model::{plan::{LoadPlan, Target}, time::Stamp};
+/// use sockbench::testing::load::Schedule;
+/// use sockbench::testing::model::{LoadPlan, Stamp, Target};
 /// let plan = LoadPlan { rate: 1000.0, threads: 2, ..LoadPlan::new(Target::at(([10, 0, 0, 1], 80).into()), Vec::new()) };
 /// let mut second_of_two = Schedule::of(&plan, 1);
 /// assert_eq!(second_of_two.next(), Stamp(1_000_000));

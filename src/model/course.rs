@@ -1,7 +1,7 @@
 //! A load that changes while the run goes on: its stages, and the arithmetic of a level that moves in straight lines.
 //!
 //! ```
-//! use sockbench::testing::model::course::Course;
+//! use sockbench::testing::model::Course;
 //! // 10 users at 2 a second: the first at once, the fifth two seconds later.
 //! let ramp = Course::ramp(10.0, 2.0);
 //! assert_eq!([0.0, 1.9, 2.0, 99.0].map(|t| ramp.users_at(t)), [1, 4, 5, 10]);

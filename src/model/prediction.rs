@@ -72,7 +72,7 @@ impl Prediction {
     /// Whether `measured` keeps the promise.
     ///
     /// ```
-    /// use sockbench::testing::model::prediction::{Metric, Prediction};
+    /// use sockbench::testing::model::{Metric, Prediction};
     /// let median = Prediction::near(Metric::LatencyP50Ms, 100.0, 0.25);
     /// assert!(median.is_kept_by(80.0) && !median.is_kept_by(666.0));
     /// ```

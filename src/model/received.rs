@@ -139,7 +139,7 @@ pub struct SurplusRow {
 /// What is cut short ends with `...`.
 ///
 /// ```
-/// use sockbench::testing::model::received::escaped;
+/// use sockbench::testing::model::escaped;
 /// assert_eq!(escaped(b"HTTP/1.1 200 OK\r\n\x00"), "HTTP/1.1 200 OK\\r\\n\\x00");
 /// assert_eq!(escaped(&[b'a'; 100]).len(), 80);
 /// ```

@@ -18,7 +18,7 @@ use super::units;
 /// In JSON a list of `name=value`.
 ///
 /// ```
-/// use sockbench::testing::model::server_flags::ServerFlags;
+/// use sockbench::testing::model::ServerFlags;
 /// let given = ["cpu-workers=2", "cpu-iterations=10k"].map(String::from);
 /// let flags = ServerFlags::try_from(given.to_vec()).expect("as sockbench server takes them");
 /// assert_eq!(flags.cpu_workers, Some(2));

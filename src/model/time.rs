@@ -63,7 +63,7 @@ pub mod secs {
 /// Nanoseconds since the run's epoch (the moment its clock was made). Monotonic; never wall time.
 ///
 /// ```
-/// use sockbench::testing::model::time::Stamp;
+/// use sockbench::testing::model::Stamp;
 /// let a = Stamp::from_millis(5);
 /// assert_eq!(a.since(Stamp::ZERO).as_millis(), 5);
 /// assert_eq!(Stamp::ZERO.since(a).as_millis(), 0, "saturates: a stamp is never negative");

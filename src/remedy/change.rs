@@ -7,7 +7,7 @@ use crate::model::plan::{LoadPlan, Target};
 /// same command.
 ///
 /// ```
-/// use sockbench::testing::model::plan::{Closer, LoadPlan, Target};
+/// use sockbench::testing::model::{Closer, LoadPlan, Target};
 /// use sockbench::testing::remedy::change::between;
 /// let mut run = LoadPlan::new(Target::own(([127, 0, 0, 1], 8080).into()), Vec::new());
 /// run.keepalive = false;

@@ -34,7 +34,7 @@ impl Style {
     /// `text`, coloured for its tone where colours are allowed.
     ///
     /// ```
-    /// use sockbench::testing::report::style::{Style, Tone};
+    /// use sockbench::testing::report::{Style, Tone};
     /// assert_eq!(Style::Plain.paint(Tone::Bad, "7 failed"), "7 failed");
     /// assert_eq!(Style::Ansi.paint(Tone::Bad, "7 failed"), "\u{1b}[31m7 failed\u{1b}[0m");
     /// ```

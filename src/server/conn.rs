@@ -19,10 +19,9 @@
 //! was read is kept, and [`Conn::wants_read`] is false. A client that half-closes still gets all answers.
 //!
 //! ```
-//! use sockbench::testing::http1::encode::Answers;
-//! use sockbench::testing::model::time::Stamp;
-//! use sockbench::testing::server::conn::{Conn, Ctx, RequestHeads, Rules, Spare};
-//! use sockbench::testing::server::counters::Counters;
+//! use sockbench::testing::http1::Answers;
+//! use sockbench::testing::model::Stamp;
+//! use sockbench::testing::server::{Conn, Counters, Ctx, RequestHeads, Rules, Spare};
 //! let (rules, answers, counters) = (Rules::default(), Answers::new(), Counters::default());
 //! let (mut spare, mut heads) = (Spare::default(), RequestHeads::default());
 //! let mut cx =

@@ -9,8 +9,8 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use sockbench::testing::model::time::Stamp;
-//! use sockbench::testing::stats::recorder::Recorder;
+//! use sockbench::testing::model::Stamp;
+//! use sockbench::testing::stats::Recorder;
 //!
 //! let mut recorder = Recorder::new(1, Duration::ZERO, false);
 //! recorder.record_attempt(Stamp::from_millis(10));

@@ -16,8 +16,8 @@ const OUTAGES: usize = 256;
 /// Stretches in the order of time.
 ///
 /// ```
-/// use sockbench::testing::model::time::Stamp;
-/// use sockbench::testing::stats::outages::Outages;
+/// use sockbench::testing::model::Stamp;
+/// use sockbench::testing::stats::Outages;
 /// let mut outages = Outages::default();
 /// for ms in [1000, 1100, 1500] {
 ///     outages.record(Stamp::from_millis(ms));

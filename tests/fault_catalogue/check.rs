@@ -1,8 +1,7 @@
 //! What a row of the catalogue is, and how its first finding is compared with what was injected.
 
 use serde_json::Value;
-use sockbench::testing::model::finding::{Finding, FindingId, Severity};
-use sockbench::testing::model::result::{RunResult, VerdictId};
+use sockbench::testing::model::{Finding, FindingId, RunResult, Severity, VerdictId};
 
 use crate::witness::{self, Seen};
 

@@ -181,5 +181,5 @@ fn fine(c: &mut Check<'_>) {
     let t = &c.run.totals;
     c.same("failures", (t.failures, t.local_failures), (0, 0));
     c.that("answers", t.requests > 0);
-    c.that("valid", c.run.validity.stamp == sockbench::testing::model::result::RunStamp::Valid);
+    c.that("valid", c.run.validity.stamp == sockbench::testing::model::RunStamp::Valid);
 }

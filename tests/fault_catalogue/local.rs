@@ -1,11 +1,9 @@
 //! Failures of our own machine: ports, a port, descriptors.
 
-use sockbench::testing::model::finding::FindingId::{
+use sockbench::testing::model::FindingId::{
     FailuresWillReturn, LocalFdLimit, LocalPortBusy, LocalPortsExhausted, UsersNotReached,
 };
-use sockbench::testing::model::outcome::{Cause, Party};
-use sockbench::testing::model::plan::PortChoice;
-use sockbench::testing::model::result::{RunStamp, VerdictId};
+use sockbench::testing::model::{Cause, Party, PortChoice, RunStamp, VerdictId};
 
 use crate::check::{Case, Check, ROW};
 use crate::rig::{cannot, load, load_by, load_url, load_url_while, server};

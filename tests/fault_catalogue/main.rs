@@ -37,7 +37,7 @@ mod witness;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use check::{Case, Outcome};
-use sockbench::testing::model::finding::{FindingId, Severity};
+use sockbench::testing::model::{FindingId, Severity};
 use support::here;
 
 /// Faults at once: most of them only wait.

@@ -1,7 +1,7 @@
 //! The confusion matrix: rows are injected faults, columns first findings; then a line for each finding.
 
 use sockbench::testing::diagnose::table::rule_of;
-use sockbench::testing::model::finding::{FindingId, Severity};
+use sockbench::testing::model::{FindingId, Severity};
 
 use crate::check::{Case, Outcome};
 use crate::witness;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use sockbench::testing::model::finding::FindingId::{
+use sockbench::testing::model::FindingId::{
     GeneratorSaturated, HostContended, LocalFdLimit, SysctlChanged, TargetErrors, TargetForbidsKeepalive, TargetQueueing,
     UsersNotReached,
 };

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use sockbench::testing::model::finding::FindingId::{
+use sockbench::testing::model::FindingId::{
     HostContended, SlowConnects, TargetBacklogOverflow, TargetConnectionLimit, TargetErrors, TargetForbidsKeepalive, TargetHangs,
     TargetQueueing, TargetRefused, TargetResets, TargetStalled, TargetTimeouts, UsersNotReached,
 };
-use sockbench::testing::model::result::VerdictId;
+use sockbench::testing::model::VerdictId;
 
 use crate::check::{Case, Check, ROW};
 use crate::peers::{OK, answer, answer_part, good, peer, read_head};

@@ -1,6 +1,6 @@
 //! The port budget while nothing fails yet: a high peak, a rate over P/T in a short run, a slow search.
 
-use sockbench::testing::model::finding::FindingId::{GeneratorSaturated, PortBudgetHigh, PortSearchSlow, UsersNotReached};
+use sockbench::testing::model::FindingId::{GeneratorSaturated, PortBudgetHigh, PortSearchSlow, UsersNotReached};
 
 use crate::check::{Case, ROW};
 use crate::rig::{load, server};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sockbench::testing::model::finding::FindingId::{ClientLimit, TargetSplitsAnswers, TargetSurplusBytes};
-use sockbench::testing::model::result::{SurplusKind, VerdictId};
+use sockbench::testing::model::FindingId::{ClientLimit, TargetSplitsAnswers, TargetSurplusBytes};
+use sockbench::testing::model::{SurplusKind, VerdictId};
 
 use crate::check::{Case, Check, ROW};
 use crate::peers::{OK, answer, answer_part, peer, read_head};

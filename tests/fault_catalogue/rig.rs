@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sockbench::testing::diagnose::thresholds;
-use sockbench::testing::model::finding::FindingId::{self, GeneratorSaturated, HostContended};
-use sockbench::testing::model::result::RunResult;
-use sockbench::testing::sys::child::{Child, ChildError, Stderr};
+use sockbench::testing::model::FindingId::{self, GeneratorSaturated, HostContended};
+use sockbench::testing::model::RunResult;
+use sockbench::testing::sys::{Child, ChildError, Stderr};
 
 use crate::check::{Case, Check, Outcome};
 use crate::witness::{self, Seen, Sleeper, Witness};

@@ -3,11 +3,9 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use sockbench::testing::model::finding::FindingId::{
-    GeneratorSaturated, HostContended, SlowBodies, TargetQueueing, UsersNotReached,
-};
+use sockbench::testing::model::FindingId::{GeneratorSaturated, HostContended, SlowBodies, TargetQueueing, UsersNotReached};
 
-use sockbench::testing::model::result::VerdictId;
+use sockbench::testing::model::VerdictId;
 
 use crate::check::{Case, Check, ROW};
 use crate::peers::{OK, answer, answer_part, peer, read_head};
@@ -35,7 +33,7 @@ pub(crate) const CASES: &[Case] = &[
         alone: true,
         rivals: true,
         run: || {
-            let cores = sockbench::testing::sys::thread::cores();
+            let cores = sockbench::testing::sys::cores();
             let [_, .., last] = cores[..] else { cannot("one core only: client and target cannot have one each") };
             let last = last.to_string();
             peer(many_chunks);

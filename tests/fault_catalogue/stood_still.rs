@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use sockbench::testing::model::finding::FindingId::{
+use sockbench::testing::model::FindingId::{
     ClientStalled, TargetGone, TargetHangs, TargetRefused, TargetResets, TargetStalled, TargetTimeouts, UsersNotReached,
 };
 
@@ -266,7 +266,7 @@ fn gone_at_1500_ms(c: &mut Check<'_>) {
     // 5 users / (5 ms + the answer), seen by the series of the seconds before.
     let before = c.run.series.first().map_or(0.0, |p| p.rps);
     c.between("rps_before", before * 0.8, before * 1.2);
-    c.same("the stamp says so", c.run.validity.stamp == sockbench::testing::model::result::RunStamp::Valid, false);
+    c.same("the stamp says so", c.run.validity.stamp == sockbench::testing::model::RunStamp::Valid, false);
 }
 
 fn gone_at_3400_ms(c: &mut Check<'_>) {
@@ -276,11 +276,11 @@ fn gone_at_3400_ms(c: &mut Check<'_>) {
     let since_s = c.number("since_s");
     c.that(&format!("the last answer before it: {after:?}"), after.last_answer_s <= since_s);
     c.same("open at the end", after.open_connections, 0);
-    c.same("the stamp says so", c.run.validity.stamp == sockbench::testing::model::result::RunStamp::Valid, false);
+    c.same("the stamp says so", c.run.validity.stamp == sockbench::testing::model::RunStamp::Valid, false);
 }
 
 /// Our own server, killed after so many seconds of the load.
-fn killed_at(after_s: f64, args: &[&str]) -> sockbench::testing::model::result::RunResult {
+fn killed_at(after_s: f64, args: &[&str]) -> sockbench::testing::model::RunResult {
     let target = server(&[]);
     let pid = target.pid();
     load_while("/health", args, |_| {

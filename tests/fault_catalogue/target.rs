@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sockbench::testing::model::finding::FindingId::{
+use sockbench::testing::model::FindingId::{
     TargetBacklogOverflow, TargetErrors, TargetForbidsKeepalive, TargetHangs, TargetMalformed, TargetRefused, TargetResets,
     TargetTimeouts, UsersNotReached,
 };
 
-use sockbench::testing::model::outcome::Phase;
+use sockbench::testing::model::Phase;
 
 use crate::check::{Case, ROW};
 use crate::peers::{OK, answer, good, peer, read_head, reset, slow_to_accept};

@@ -8,8 +8,7 @@ use std::process::Command;
 
 use crate::support::{SOCKBENCH, describe, namespaces_work};
 use crate::{documents, loud};
-use sockbench::testing::model::finding::{FindingId as Id, Remedy};
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::{FindingId as Id, Remedy, RunResult};
 use sockbench::testing::remedy::promise::measured;
 
 /// The run, the finding that it raises, and what is followed at least: a part of each change.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sockbench::testing::sys::child::{Child, Stderr};
+use sockbench::testing::sys::{Child, Stderr};
 
 use crate::followers::Followed;
 use crate::support::{describe, namespaces_work};

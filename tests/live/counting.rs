@@ -8,9 +8,8 @@ use std::time::Duration;
 use crate::runs;
 use crate::until::until;
 use nix::sys::signal::Signal;
-use sockbench::testing::model::outcome::Call;
-use sockbench::testing::model::result::RunResult;
-use sockbench::testing::sys::child::Child;
+use sockbench::testing::model::{Call, RunResult};
+use sockbench::testing::sys::Child;
 
 const REQUESTS: u64 = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::near::{First, Near, by_kernel, ring};
 use crate::served::Served;
 use crate::support::{here, inside};
-use sockbench::testing::model::plan::PortMode;
+use sockbench::testing::model::PortMode;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

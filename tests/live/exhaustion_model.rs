@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use crate::support::{self, here};
 use crate::{loud, runs};
-use sockbench::testing::diagnose::ports::budget::Budget;
-use sockbench::testing::model::forecast::Forecast;
-use sockbench::testing::model::outcome::{Call, EADDRNOTAVAIL};
-use sockbench::testing::model::result::{FailureSpan, RunResult};
+use sockbench::testing::diagnose::Budget;
+use sockbench::testing::model::{Call, EADDRNOTAVAIL, FailureSpan, Forecast, RunResult};
 
 /// Few, so that the time between two arrivals is long against the noise of a busy machine: a port that is free a
 /// moment too late for its turn is a refusal that no law predicts.

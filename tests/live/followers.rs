@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use sockbench::testing::model::time::Stamp;
-use sockbench::testing::sys::clock::Clock;
+use sockbench::testing::model::Stamp;
+use sockbench::testing::sys::Clock;
 
 use crate::loud;
 use crate::support::{SOCKBENCH, messages};

@@ -69,7 +69,7 @@ fn a_hangup_keeps_the_results_and_says_that_the_run_was_cut_short() {
     let args = ["load", &url, "-c", "2", "--think", "5ms", "-d", "30s", "-q", "-o"];
     let mut child = sockbench(&args).arg(&kept).stdout(std::process::Stdio::null()).spawn().unwrap();
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
-    sockbench::testing::sys::clock::sleep(std::time::Duration::from_millis(1300));
+    sockbench::testing::sys::sleep(std::time::Duration::from_millis(1300));
     for _ in 0..2 {
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
     }
@@ -91,7 +91,7 @@ fn a_hangup_that_nohup_ignores_does_not_end_the_run() {
         crate::loud::skipped("nohup(1) is not installed");
         return;
     };
-    sockbench::testing::sys::clock::sleep(std::time::Duration::from_millis(1000));
+    sockbench::testing::sys::sleep(std::time::Duration::from_millis(1000));
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
     let out = child.wait_with_output().unwrap();

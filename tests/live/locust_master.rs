@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use procfs::net::TcpState;
 use procfs::process::{FDTarget, Process};
 
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::RunResult;
 
 use crate::counting::Counted;
 use crate::loud;

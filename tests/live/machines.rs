@@ -4,8 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use sockbench::testing::model::finding::FindingId;
-use sockbench::testing::model::result::{RunResult, VerdictId};
+use sockbench::testing::model::{FindingId, RunResult, VerdictId};
 
 use crate::counting::Counted;
 use crate::loud;

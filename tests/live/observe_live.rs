@@ -7,11 +7,9 @@ use std::time::Duration;
 use crate::runs;
 use crate::support::{self, here};
 use crate::until::until;
-use sockbench::testing::model::finding::FindingId;
-use sockbench::testing::model::plan::{Closer, PortMode, PortRange};
-use sockbench::testing::model::result::SeriesPoint;
+use sockbench::testing::model::{Closer, FindingId, PortMode, PortRange, SeriesPoint};
 use sockbench::testing::observe::{Baseline, ObservePlan, Observer, apply_unobserved, socket_count};
-use sockbench::testing::sys::clock::{Clock, sleep};
+use sockbench::testing::sys::{Clock, sleep};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const NO_REUSE: [&str; 2] = ["--sysctl", "net.ipv4.tcp_tw_reuse=0"];
@@ -141,7 +139,7 @@ fn each_port_mode_has_its_own_pool() {
     let listener = TcpListener::bind("127.0.0.1:9000").unwrap();
     let plan = support::short_plan(listener.local_addr().unwrap());
     let ring = Some(PortRange { lo: 10_000, hi: 10_099 });
-    let baseline = |change: &dyn Fn(&mut sockbench::testing::model::plan::LoadPlan)| {
+    let baseline = |change: &dyn Fn(&mut sockbench::testing::model::LoadPlan)| {
         let mut plan = plan.clone();
         change(&mut plan);
         let s = Baseline::of(&plan);
@@ -160,7 +158,7 @@ fn each_port_mode_has_its_own_pool() {
     client_closes_first(&other);
     let mut bind = plan.clone();
     bind.port_mode = PortMode::Bind;
-    let used = |p: &sockbench::testing::model::plan::LoadPlan| Baseline::of(p).leftover.known().unwrap().used;
+    let used = |p: &sockbench::testing::model::LoadPlan| Baseline::of(p).leftover.known().unwrap().used;
     assert_eq!((used(&plan), used(&bind)), (0, 1));
 }
 
@@ -178,8 +176,7 @@ fn a_target_process_is_found_by_its_listener() {
                   time.sleep(0.3)\nif os.fork()==0:\n  while True: pass\ntime.sleep(60)";
     let mut python = std::process::Command::new("python3");
     python.args(["-c", script]);
-    let mut python =
-        sockbench::testing::sys::child::Child::start(python, sockbench::testing::sys::child::Stderr::Inherit).unwrap();
+    let mut python = sockbench::testing::sys::Child::start(python, sockbench::testing::sys::Stderr::Inherit).unwrap();
     assert_eq!(python.read_line(Duration::from_secs(10)).unwrap(), "up");
     let plan = support::short_plan("127.0.0.1:9000".parse().unwrap());
     let observer = Observer::start(ObservePlan::of(Baseline::of(&plan), None), Clock::start());
@@ -187,7 +184,7 @@ fn a_target_process_is_found_by_its_listener() {
     sleep(Duration::from_millis(4600));
     let mut result = support::counted(&plan, 5, 0);
     observer.stop().apply(&mut result);
-    let tree = sockbench::testing::sys::process::read_tree(&[python.pid()]).unwrap();
+    let tree = sockbench::testing::sys::read_tree(&[python.pid()]).unwrap();
     for pid in &tree {
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::Signal::SIGKILL);
     }

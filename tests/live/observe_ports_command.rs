@@ -6,8 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::support::{self, SOCKBENCH, describe, here, text};
-use sockbench::testing::model::forecast::Forecast;
-use sockbench::testing::model::ports_report::PortsReport;
+use sockbench::testing::model::{Forecast, PortsReport};
 
 fn ports(args: &[&str]) -> Output {
     Command::new(SOCKBENCH).arg("ports").args(args).output().unwrap()
@@ -106,7 +105,7 @@ fn the_experiment_is_predicted() {
 fn watch_looks_again_until_a_signal() {
     let mut c = Command::new(SOCKBENCH);
     c.args(["ports", "--to", "127.0.0.1:1", "--watch", "100ms", "--json"]);
-    let mut child = sockbench::testing::sys::child::Child::start(c, sockbench::testing::sys::child::Stderr::Inherit).unwrap();
+    let mut child = sockbench::testing::sys::Child::start(c, sockbench::testing::sys::Stderr::Inherit).unwrap();
     for _ in 0..3 {
         let line = child.read_line(Duration::from_secs(10)).unwrap();
         let _: PortsReport = crate::documents::parse("ports", &line);
@@ -140,7 +139,7 @@ fn a_client_that_drips_does_not_keep_prometheus_away() {
     let mut drip = TcpStream::connect(&at).unwrap();
     let dripping = std::thread::spawn(move || {
         while drip.write_all(b"x").is_ok() {
-            sockbench::testing::sys::clock::sleep(Duration::from_millis(50));
+            sockbench::testing::sys::sleep(Duration::from_millis(50));
         }
     });
     let mut scraper = TcpStream::connect(&at).unwrap();

@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use sockbench::testing::sys::process::{read_tree, read_usage};
+use sockbench::testing::sys::{read_tree, read_usage};
 use std::process::{Child, Command, Stdio};
 
 use crate::documents;

@@ -7,10 +7,9 @@ use std::time::Duration;
 use crate::near::{First, Near, by_kernel, ring, said, set_range};
 use crate::support::{here, inside};
 use crate::until::until;
-use sockbench::testing::model::outcome::{Call, EADDRNOTAVAIL};
-use sockbench::testing::model::plan::{PortMode, PortRange};
-use sockbench::testing::sys::clock::{Clock, sleep};
+use sockbench::testing::model::{Call, EADDRNOTAVAIL, PortMode, PortRange};
 use sockbench::testing::sys::socket::{self, ConnectSpec};
+use sockbench::testing::sys::{Clock, sleep};
 use sockbench::testing::sys::{proc_net, sysctl};
 use socket2::{Domain, SockAddr, Socket, Type};
 

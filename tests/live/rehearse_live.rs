@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support;
-use sockbench::testing::model::rehearsal::{Effect, Rehearsal};
+use sockbench::testing::model::{Effect, Rehearsal};
 
 const SETTINGS: [&str; 5] =
     ["ip_local_port_range", "tcp_tw_reuse", "tcp_max_tw_buckets", "tcp_fin_timeout", "ip_local_reserved_ports"];

@@ -6,12 +6,8 @@ use std::time::Duration;
 
 use crate::runs;
 use crate::support::{self, here};
-use sockbench::testing::model::finding::FindingId::{
-    self, FailuresWillReturn, LocalPortsExhausted, PortBudgetHigh, PortSearchSlow,
-};
-use sockbench::testing::model::finding::Severity;
-use sockbench::testing::model::outcome::{Call, EADDRNOTAVAIL};
-use sockbench::testing::model::result::RunStamp;
+use sockbench::testing::model::FindingId::{self, FailuresWillReturn, LocalPortsExhausted, PortBudgetHigh, PortSearchSlow};
+use sockbench::testing::model::{Call, EADDRNOTAVAIL, RunStamp, Severity};
 
 const POOL: u64 = 4000;
 const RANGE: &str = "net.ipv4.ip_local_port_range=33000 36999";

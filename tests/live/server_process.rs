@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use sockbench::testing::model::time::Stamp;
-use sockbench::testing::sys::clock::{Clock, sleep};
+use sockbench::testing::model::Stamp;
+use sockbench::testing::sys::{Clock, sleep};
 
 use crate::loud;
 use crate::served::{Peer, Served};

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::near::{First, Near, by_kernel, ring, set_range};
 use crate::support::{self, here};
-use sockbench::testing::model::plan::PortMode;
-use sockbench::testing::sys::clock::sleep;
+use sockbench::testing::model::PortMode;
+use sockbench::testing::sys::sleep;
 use sockbench::testing::sys::socket::ConnectSpec;
 
 const PORTS: u16 = 50;

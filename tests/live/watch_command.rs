@@ -145,7 +145,7 @@ fn a_slow_reader_gets_the_last_line_too() {
     let script = "head -c 90000 /dev/zero; echo end";
     let mut child = watch(&["-q"], &["sh", "-c", script]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     // A reader that comes late is what this is about; later than this does no harm.
-    sockbench::testing::sys::clock::sleep(std::time::Duration::from_millis(1500));
+    sockbench::testing::sys::sleep(std::time::Duration::from_millis(1500));
     let mut all = Vec::new();
     std::io::Read::read_to_end(&mut child.stdout.take().unwrap(), &mut all).unwrap();
     assert!(child.wait().unwrap().success());

@@ -4,9 +4,7 @@ use crate::facts;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sockbench::testing::diagnose::{Diagnosis, diagnose, diagnose_study};
-use sockbench::testing::model::finding::Severity;
-use sockbench::testing::model::plan::{Closer, PortMode};
-use sockbench::testing::model::result::{RunResult, RunStamp, VerdictId};
+use sockbench::testing::model::{Closer, PortMode, RunResult, RunStamp, Severity, VerdictId};
 
 /// A small deterministic source of choices, fed by proptest.
 struct Dice(u64);

@@ -1,7 +1,7 @@
 //! Texts that show no failed connection: answers with their statuses, and the usage texts of load tools.
 
 use sockbench::testing::explain::{Known, TextReader};
-use sockbench::testing::model::explanation::Limit;
+use sockbench::testing::model::Limit;
 
 use crate::explain_kinds::explained;
 

@@ -1,9 +1,8 @@
 //! What a reading rests on beside its line: where connections go, which counter it is, what the program and the line name.
 
 use sockbench::testing::explain::{Known, explain_text};
-use sockbench::testing::model::explanation::{Certainty, Exactly, Explanation, Limit, Os, Side};
-use sockbench::testing::model::finding::Remedy;
-use sockbench::testing::report::text::{Page, render_explanation};
+use sockbench::testing::model::{Certainty, Exactly, Explanation, Limit, Os, Remedy, Side};
+use sockbench::testing::report::{Page, render_explanation};
 
 use crate::explain_answers::refused;
 

@@ -7,7 +7,7 @@ const POOL: u32 = 10;
 
 fn read(text: &str, pool: Option<u32>) -> Vec<String> {
     let known = Known { pool, ..Known::default() };
-    let words = |e: sockbench::testing::model::explanation::Explanation| {
+    let words = |e: sockbench::testing::model::Explanation| {
         e.readings.iter().map(|r| format!("{} {} {}", r.call.word(), r.limit.word(), r.count)).collect()
     };
     explain_text(text, &known).map(words).unwrap_or_default()

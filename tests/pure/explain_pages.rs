@@ -1,8 +1,8 @@
 //! What `explain` says to a person: one screen, the words in snapshots, the size and what must be there asserted.
 
 use sockbench::testing::explain::{Known, Rates, explain_text};
-use sockbench::testing::model::explanation::{Explanation, Os};
-use sockbench::testing::report::text::{Detail, Page, render_explanation};
+use sockbench::testing::model::{Explanation, Os};
+use sockbench::testing::report::{Detail, Page, render_explanation};
 
 use crate::snapshot;
 

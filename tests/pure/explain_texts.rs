@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use sockbench::testing::explain::{Known, TextReader, explain_text, read_line};
-use sockbench::testing::model::explanation::{Certainty, Explanation, Os, Reading, Side};
+use sockbench::testing::model::{Certainty, Explanation, Os, Reading, Side};
 
 #[derive(Deserialize)]
 struct Table {

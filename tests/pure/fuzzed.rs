@@ -8,8 +8,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use sockbench::testing::model::time::Stamp;
-use sockbench::testing::sys::clock::Clock;
+use sockbench::testing::model::Stamp;
+use sockbench::testing::sys::Clock;
 
 use crate::targets::TARGETS;
 

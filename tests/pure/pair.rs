@@ -6,14 +6,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sockbench::testing::http1::encode::{Answers, JobBody, Timing};
-use sockbench::testing::http1::response::AnswerHeads;
-use sockbench::testing::load::user::{After, Begin, Rules as UserRules, User};
-use sockbench::testing::model::outcome::{Call, Cause, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome};
-use sockbench::testing::model::plan::{Closer, ServerCloser};
-use sockbench::testing::model::time::Stamp;
-use sockbench::testing::server::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules as ConnRules, Spare};
-use sockbench::testing::server::counters::{Counters, Summary};
+use sockbench::testing::http1::{AnswerHeads, Answers, JobBody, Timing};
+use sockbench::testing::load::{After, Begin, Rules as UserRules, User};
+use sockbench::testing::model::{
+    Call, Cause, Closer, EADDRNOTAVAIL, ECONNRESET, EndpointId, Failure, Outcome, ServerCloser, Stamp,
+};
+use sockbench::testing::server::{Conn, Counters, Ctx, Job, JobResult, RequestHeads, Rules as ConnRules, Spare, Summary};
 
 const REQUESTS: [&[u8]; 3] = [
     b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n",

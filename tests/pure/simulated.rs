@@ -8,14 +8,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use sockbench::testing::http1::encode::{Answers, JobBody, Timing};
-use sockbench::testing::http1::response::AnswerHeads;
-use sockbench::testing::load::user::{After, Begin, Rules, User};
-use sockbench::testing::model::outcome::{Call, Cause, ECONNRESET, EndpointId, Failure, Outcome};
-use sockbench::testing::model::plan::{Closer, ServerCloser};
-use sockbench::testing::model::time::Stamp;
-use sockbench::testing::server::conn::{Conn, Ctx, JobResult, RequestHeads, Rules as ServerRules, Spare};
-use sockbench::testing::server::counters::{Counters, Summary};
+use sockbench::testing::http1::{AnswerHeads, Answers, JobBody, Timing};
+use sockbench::testing::load::{After, Begin, Rules, User};
+use sockbench::testing::model::{Call, Cause, Closer, ECONNRESET, EndpointId, Failure, Outcome, ServerCloser, Stamp};
+use sockbench::testing::server::{Conn, Counters, Ctx, JobResult, RequestHeads, Rules as ServerRules, Spare, Summary};
 
 use crate::facts::healthy;
 
@@ -78,7 +74,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut plan = healthy().plan;
-        plan.think = sockbench::testing::model::plan::Think::default();
+        plan.think = sockbench::testing::model::Think::default();
         plan.keepalive = rng.bool();
         plan.closer = [Closer::Client, Closer::Server][rng.usize(..2)];
         let rules = Rules::of(&plan);

@@ -4,9 +4,8 @@
 use std::process::{Command, Stdio};
 
 use sockbench::testing::explain::{Known, explain_run, explain_text};
-use sockbench::testing::model::ports_report::PortsReport;
-use sockbench::testing::report::json;
-use sockbench::testing::report::text::{Detail, Page, render_explanation, render_ports, render_run};
+use sockbench::testing::model::PortsReport;
+use sockbench::testing::report::{Detail, Page, json, render_explanation, render_ports, render_run};
 
 const RUNS: [&str; 7] = ["exhausted", "generator", "gone", "healthy", "queueing", "refused", "saturated"];
 

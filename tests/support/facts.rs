@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use sockbench::testing::model::facts::KernelCounters;
-use sockbench::testing::model::outcome::{Call, Cause, Failure, FailureSide, Phase, ProtocolFault};
-use sockbench::testing::model::plan::{LoadPlan, MixEntry, Target, Think};
-use sockbench::testing::model::result::{
-    Closes, Connects, Endpoint, ErrorRow, Host, InFlight, LatencyMs, PhaseMs, PhasesMs, PortStates, Ports, RunResult,
-    SeriesPoint, ServerTimingMs, Steady, SurplusKind, SurplusRow, Sysctls, TargetResources, ThreadRow,
+use sockbench::testing::model::{
+    Call, Cause, Closes, Connects, Endpoint, ErrorRow, Failure, FailureSide, Host, InFlight, KernelCounters, LatencyMs, LoadPlan,
+    MixEntry, Phase, PhaseMs, PhasesMs, PortStates, Ports, ProtocolFault, RunResult, SeriesPoint, ServerTimingMs, Steady,
+    SurplusKind, SurplusRow, Sysctls, Target, TargetResources, Think, ThreadRow,
 };
 
 pub(crate) fn latency(mean: f64) -> LatencyMs {
@@ -294,7 +292,7 @@ pub(crate) fn exhausted() -> RunResult {
     (t.attempts, t.requests, t.connections_opened) = (28_232, 28_232, 28_232);
     run.closes.client = 28_232;
     fail(&mut run, errno(Call::Connect, 99), 12_350, 35.3, 59.9);
-    run.ports.as_mut().unwrap().forecast = Some(sockbench::testing::model::result::PortForecast {
+    run.ports.as_mut().unwrap().forecast = Some(sockbench::testing::model::PortForecast {
         rate_cps: 800.0,
         exhausted_at_s: 35.3,
         dead_s: 24.7,

@@ -154,9 +154,8 @@ pub(crate) fn describe(out: &Output) -> String {
 /// Leaves `ports` with a TIME_WAIT each towards `listener`, which must be blocking: connected, accepted, closed by
 /// the client first.
 pub(crate) fn leave_time_wait(listener: &std::net::TcpListener, ports: std::ops::RangeInclusive<u16>) {
-    use sockbench::testing::model::body::Body;
-    use sockbench::testing::model::plan::PortMode;
-    use sockbench::testing::sys::{clock::Clock, socket};
+    use sockbench::testing::model::{Body, PortMode};
+    use sockbench::testing::sys::{Clock, socket};
     let dest = listener.local_addr().unwrap();
     let clock = Clock::start();
     for port in ports {
@@ -175,10 +174,10 @@ pub(crate) fn leave_time_wait(listener: &std::net::TcpListener, ports: std::ops:
 }
 
 /// A plan of short connections towards `addr`, the client closing first.
-pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::testing::model::plan::LoadPlan {
+pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::testing::model::LoadPlan {
     use std::time::Duration;
 
-    use sockbench::testing::model::plan::{LoadPlan, MixEntry, Target};
+    use sockbench::testing::model::{LoadPlan, MixEntry, Target};
     let target = Target { url: format!("http://{addr}/"), ..Target::at(addr) };
     let mix = vec![MixEntry { path: "/".into(), weight: 1 }];
     let (duration, timeout) = (Duration::from_secs(3), Duration::from_secs(10));
@@ -187,12 +186,12 @@ pub(crate) fn short_plan(addr: std::net::SocketAddr) -> sockbench::testing::mode
 
 /// A result of `plan` with `seconds` points, as the counting part leaves it.
 pub(crate) fn counted(
-    plan: &sockbench::testing::model::plan::LoadPlan,
+    plan: &sockbench::testing::model::LoadPlan,
     seconds: u32,
     opened: u64,
-) -> sockbench::testing::model::result::RunResult {
-    use sockbench::testing::model::result::{RunResult, SeriesPoint};
-    let (host, unreadable) = sockbench::testing::sys::host::read_host();
+) -> sockbench::testing::model::RunResult {
+    use sockbench::testing::model::{RunResult, SeriesPoint};
+    let (host, unreadable) = sockbench::testing::sys::read_host();
     let mut result = RunResult::new(plan.clone(), "load".into(), "2026-01-01T00:00:00Z".into(), host);
     for (key, reason) in unreadable {
         result.explain_null(&key, reason);
@@ -204,7 +203,7 @@ pub(crate) fn counted(
 }
 
 /// Keys that the observation must fill or explain, and did not.
-pub(crate) fn observed_nulls(result: &sockbench::testing::model::result::RunResult) -> Vec<String> {
+pub(crate) fn observed_nulls(result: &sockbench::testing::model::RunResult) -> Vec<String> {
     let counted = |k: &String| {
         ["totals.", "series[].p50", "series[].p95", "series[].connect", "resources.client.lateness"]
             .iter()

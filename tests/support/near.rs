@@ -6,12 +6,10 @@ use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use crate::until::{PATIENCE, until};
-use sockbench::testing::model::facts::TcpState;
-use sockbench::testing::model::plan::PortMode;
-use sockbench::testing::sys::clock::Clock;
-use sockbench::testing::sys::sock_diag::{Scope, SockDiag, States};
+use sockbench::testing::model::{PortMode, TcpState};
 use sockbench::testing::sys::socket::{self, ConnectSpec, SocketError};
 use sockbench::testing::sys::sysctl;
+use sockbench::testing::sys::{Clock, Scope, SockDiag, States};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Who closes first and so keeps the TIME_WAIT.

@@ -4,9 +4,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use sockbench::testing::model::result::RunResult;
-use sockbench::testing::sys::child::{Child, ChildError, Stderr};
-use sockbench::testing::sys::clock::Clock;
+use sockbench::testing::model::RunResult;
+use sockbench::testing::sys::{Child, ChildError, Clock, Stderr};
 
 const SOCKBENCH: &str = env!("CARGO_BIN_EXE_sockbench");
 /// How long a child may take to say its first word.

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use procfs::net::{TcpNetEntry, TcpState};
-use sockbench::testing::model::time::Stamp;
-use sockbench::testing::sys::clock::{Clock, sleep};
+use sockbench::testing::model::Stamp;
+use sockbench::testing::sys::{Clock, sleep};
 
 /// No wait of a test is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::scripted::{Scripted, plan, read_head, run};
-use sockbench::testing::model::outcome::{Call, Cause, Foreign, Party, Phase, ProtocolFault};
-use sockbench::testing::model::plan::{LoadPlan, Think};
-use sockbench::testing::model::result::{ErrorRow, Framing, Received, RunResult, SurplusKind};
+use sockbench::testing::model::{
+    Call, Cause, ErrorRow, Foreign, Framing, LoadPlan, Party, Phase, ProtocolFault, Received, RunResult, SurplusKind, Think,
+};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

@@ -4,8 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::scripted::{Scripted, keep_answering, plan, run};
-use sockbench::testing::model::course::{LevelOf, Stage, Stages};
-use sockbench::testing::model::plan::{Arrivals, LoadPlan, Think};
+use sockbench::testing::model::{Arrivals, LevelOf, LoadPlan, Stage, Stages, Think};
 
 fn stages(of: LevelOf, each: &[(u64, f64)]) -> Stages {
     Stages { of, each: each.iter().map(|(ms, to)| Stage { duration: Duration::from_millis(*ms), to: *to }).collect() }

@@ -9,11 +9,9 @@ use procfs::net::TcpState;
 
 use crate::scripted::{Scripted, keep_answering, plan, read_head, run};
 use crate::until::until;
-use sockbench::testing::load::run::Ended;
-use sockbench::testing::model::outcome::Call;
-use sockbench::testing::model::plan::{Closer, MixEntry, PortMode, PortRange, Think};
-use sockbench::testing::model::result::{ErrorRow, RunResult};
-use sockbench::testing::sys::clock::Clock;
+use sockbench::testing::load::Ended;
+use sockbench::testing::model::{Call, Closer, ErrorRow, MixEntry, PortMode, PortRange, RunResult, Think};
+use sockbench::testing::sys::Clock;
 use sockbench::testing::sys::socket::{self, ConnectSpec};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::scripted::{Scripted, plan, run};
-use sockbench::testing::model::body::Body;
-use sockbench::testing::model::plan::LoadPlan;
+use sockbench::testing::model::{Body, LoadPlan};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

@@ -7,12 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sockbench::testing::load::run::{Ended, UsersNow, Watch};
-use sockbench::testing::model::plan::{LoadPlan, MixEntry, Target};
-use sockbench::testing::model::result::{Host, RunResult, Sysctls};
-use sockbench::testing::stats::aggregate::Aggregate;
-use sockbench::testing::stats::interval::Interval;
-use sockbench::testing::sys::clock::Clock;
+use sockbench::testing::load::{Ended, UsersNow, Watch};
+use sockbench::testing::model::{Host, LoadPlan, MixEntry, RunResult, Sysctls, Target};
+use sockbench::testing::stats::{Aggregate, Interval};
+use sockbench::testing::sys::Clock;
 
 /// A keep-alive plan of 4 users for 100 requests of `/`.
 pub(crate) fn plan(addr: SocketAddr) -> LoadPlan {
@@ -40,7 +38,7 @@ pub(crate) fn run(plan: &LoadPlan) -> (RunResult, Ended) {
 
 /// The same, with somebody who watches, and may steer.
 pub(crate) fn run_watched(plan: &LoadPlan, watch: &mut dyn Watch) -> (RunResult, Ended) {
-    let load = sockbench::testing::load::run::run(plan, watch).expect("workers start");
+    let load = sockbench::testing::load::run(plan, watch).expect("workers start");
     let host = Host {
         name: None,
         kernel: String::new(),

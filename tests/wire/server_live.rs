@@ -6,10 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::until::{read_by_peer, until};
-use sockbench::testing::model::limits;
-use sockbench::testing::model::plan::{CpuWork, Pinning, ServerCloser, ServerPlan};
+use sockbench::testing::model::{CpuWork, Pinning, ServerCloser, ServerPlan, limits};
 use sockbench::testing::server::{Handle, Server, Summary};
-use sockbench::testing::sys::clock::Clock;
+use sockbench::testing::sys::Clock;
 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
 const IO: &str = "GET /io HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -200,7 +199,7 @@ fn slow_heads_bodies_and_idle_connections_have_their_time() {
     assert!(server.ask("GET / HT").starts_with("HTTP/1.1 408 "));
     assert!(server.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab").starts_with("HTTP/1.1 408 "));
     assert_eq!(server.ask(""), "");
-    let ms = clock.now().since(sockbench::testing::model::time::Stamp::ZERO).as_millis();
+    let ms = clock.now().since(sockbench::testing::model::Stamp::ZERO).as_millis();
     assert!(ms >= 1200, "{ms}");
     let s = server.stop();
     assert_eq!((closes(&s, "header-timeout"), closes(&s, "body-timeout"), closes(&s, "idle-timeout")), (1, 1, 1));

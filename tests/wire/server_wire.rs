@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use sockbench::testing::model::time::Stamp;
-use sockbench::testing::sys::clock::{Clock, sleep};
+use sockbench::testing::model::Stamp;
+use sockbench::testing::sys::{Clock, sleep};
 
 use crate::served::{Peer, Served};
 use crate::until::{PATIENCE, until};

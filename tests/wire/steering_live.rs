@@ -6,14 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::scripted::{Scripted, keep_answering, plan, run_watched};
-use sockbench::testing::load::run::{Ended, UsersNow, Watch};
-use sockbench::testing::load::steering::Steering;
-use sockbench::testing::model::outcome::EndpointId;
-use sockbench::testing::model::plan::{LoadPlan, MixEntry, Think};
-use sockbench::testing::model::result::RunResult;
-use sockbench::testing::stats::aggregate::Aggregate;
-use sockbench::testing::stats::interval::Interval;
-use sockbench::testing::sys::clock::Clock;
+use sockbench::testing::load::{Ended, Steering, UsersNow, Watch};
+use sockbench::testing::model::{EndpointId, LoadPlan, MixEntry, RunResult, Think};
+use sockbench::testing::stats::{Aggregate, Interval};
+use sockbench::testing::sys::Clock;
 
 /// Asks for one number of users of each class after another: the next when the last is at work and has lasted a turn.
 struct Steps {

@@ -5,12 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::scripted::{Scripted, plan, read_head, run_watched};
-use sockbench::testing::load::run::{Ended, UsersNow, Watch};
-use sockbench::testing::model::plan::LoadPlan;
-use sockbench::testing::stats::aggregate::Aggregate;
-use sockbench::testing::stats::interval::Interval;
-use sockbench::testing::sys::clock::Clock;
-use sockbench::testing::sys::signals::StopFlag;
+use sockbench::testing::load::{Ended, UsersNow, Watch};
+use sockbench::testing::model::LoadPlan;
+use sockbench::testing::stats::{Aggregate, Interval};
+use sockbench::testing::sys::{Clock, StopFlag};
 
 const SIGINT: i32 = 2;
 /// Requests that are answered before the signal.

@@ -19,7 +19,7 @@ pub enum Asks {
 ///
 /// ```
 /// use sockbench::testing::dist::locustfile::{Asks, classes};
-/// use sockbench::testing::model::plan::MixEntry;
+/// use sockbench::testing::model::MixEntry;
 /// let mix = ["/", "/api/v1?q=1"].map(|path| MixEntry { path: path.into(), weight: 1 });
 /// let named: Vec<(String, Asks)> = classes(&mix);
 /// let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();

@@ -15,9 +15,9 @@
 //! ends one that is still in flight as cut. Nothing is retried in silence.
 //!
 //! ```
-//! use sockbench::testing::http1::response::AnswerHeads;
-//! use sockbench::testing::load::user::{Begin, Rules, User};
-//! use sockbench::testing::model::{outcome::{EndpointId, Outcome}, time::Stamp};
+//! use sockbench::testing::http1::AnswerHeads;
+//! use sockbench::testing::load::{Begin, Rules, User};
+//! use sockbench::testing::model::{EndpointId, Outcome, Stamp};
 //! let rules = Rules::keep_alive();
 //! let mut user = User::new(1, &rules);
 //! let at = Stamp::from_millis;

@@ -6,7 +6,7 @@
 //! [`page_charts`] those of a page.
 //!
 //! ```
-//! use sockbench::testing::report::chart::{Axis, Chart, Color, Series};
+//! use sockbench::testing::report::{Axis, Chart, Color, Series};
 //! let mut chart = Chart::over_time("Users", Axis::linear("users"));
 //! chart.series.push(Series::line("users", Color::Blue, vec![(0.0, Some(1.0)), (1.0, None), (2.0, Some(3.0))]));
 //! assert!(chart.to_svg().starts_with("<svg"));

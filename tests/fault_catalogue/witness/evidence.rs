@@ -1,9 +1,7 @@
 //! For each finding: what the witness must have seen too, the nearest wrong finding, and what rules that one out. The words
 //! for the witness are beside the rules, and in docs/FINDINGS.md.
 
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::Call;
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::{Call, FindingId as Id, RunResult};
 
 use super::Seen;
 

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use sockbench::testing::diagnose::Diagnosis;
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
-use sockbench::testing::model::result::{AfterLastAnswer, RunResult, Stretch, VerdictId};
+use sockbench::testing::model::{AfterLastAnswer, Call, Cause, Failure, FindingId as Id, Phase, RunResult, Stretch, VerdictId};
 
 use super::stood_still::{TWO_SECONDS, gone, hanging, silent};
 use super::{clear, fires};

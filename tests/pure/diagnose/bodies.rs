@@ -1,8 +1,7 @@
 //! Answers whose time is their body's.
 
 use sockbench::testing::diagnose::diagnose;
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::result::{LatencyMs, PhaseMs, RunResult, VerdictId};
+use sockbench::testing::model::{FindingId as Id, LatencyMs, PhaseMs, RunResult, VerdictId};
 
 use super::{clear, fires, ids, reads};
 use crate::facts::{healthy, latency};

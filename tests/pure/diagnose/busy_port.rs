@@ -1,10 +1,7 @@
 //! A chosen source port that is busy, or an address that is not this host's.
 
 use sockbench::testing::diagnose::diagnose;
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::{Call, Failure};
-use sockbench::testing::model::plan::{PortMode, PortRange};
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::{Call, Failure, FindingId as Id, PortMode, PortRange, RunResult};
 
 use super::client::connections_busy;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
@@ -48,7 +45,7 @@ fn port_busy_by_holder() {
 /// A ring of 100 ports without reuse at `cps` for 3 s, own 100 ports used up after one.
 fn ring_of_100() -> RunResult {
     let mut run = connections_busy();
-    run.plan.target = sockbench::testing::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    run.plan.target = sockbench::testing::model::Target::own(([127, 0, 0, 1], 8080).into());
     (run.plan.rate, run.plan.keepalive, run.plan.port_mode) = (100.0, false, PortMode::Ring);
     run.plan.port_range = Some(PortRange { lo: 20_000, hi: 20_099 });
     run.plan.sources = vec![[127, 0, 0, 1].into()];

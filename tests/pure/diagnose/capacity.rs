@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use sockbench::testing::model::finding::{FindingId as Id, Remedy};
-use sockbench::testing::model::plan::{Arrivals, Target, Think};
-use sockbench::testing::model::result::{CoreUse, RunResult};
+use sockbench::testing::model::{Arrivals, CoreUse, FindingId as Id, Remedy, RunResult, Target, Think};
 
 use super::{clear, fires, reads, unknown};
 use crate::facts::{endpoint, healthy, latency, second};

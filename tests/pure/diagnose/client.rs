@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use sockbench::testing::diagnose::diagnose;
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::Call;
-use sockbench::testing::model::plan::Think;
-use sockbench::testing::model::result::{RunResult, RunStamp, ThreadRow};
+use sockbench::testing::model::{Call, FindingId as Id, RunResult, RunStamp, Think, ThreadRow};
 
 use super::cores::contended;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};

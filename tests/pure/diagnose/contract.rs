@@ -1,9 +1,7 @@
 //! What is true of all findings: their shape, their order, and that a healthy run has none.
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose, table};
-use sockbench::testing::model::finding::{Finding, FindingId as Id, Severity};
-use sockbench::testing::model::outcome::Call;
-use sockbench::testing::model::plan::{Closer, PortMode, PortRange};
+use sockbench::testing::model::{Call, Closer, Finding, FindingId as Id, PortMode, PortRange, Severity};
 
 use super::firing::firing;
 use super::ids;
@@ -48,13 +46,13 @@ fn a_finding_names_its_number_two_remedies_their_commands_and_effects() {
 #[test]
 fn a_healthy_run_is_clear_of_errors_and_warnings() {
     let mut rate = healthy();
-    rate.plan.think = sockbench::testing::model::plan::Think::default();
+    rate.plan.think = sockbench::testing::model::Think::default();
     rate.plan.rate = 150.0;
     rate.resources.client.lateness_p99_ms = Some(1.2);
     let mut server_closes = short(3000.0);
     server_closes.plan.closer = Closer::Server;
     let n = server_closes.totals.connections_opened;
-    server_closes.closes = sockbench::testing::model::result::Closes { server: n, ..Default::default() };
+    server_closes.closes = sockbench::testing::model::Closes { server: n, ..Default::default() };
     let ports = server_closes.ports.as_mut().unwrap();
     (ports.hold_s, ports.peak_used, ports.peak_share) = (Some(0.0), Some(20), Some(0.001));
     let mut ring = short(5000.0);
@@ -65,7 +63,7 @@ fn a_healthy_run_is_clear_of_errors_and_warnings() {
     (ports.pool, ports.hold_s, ports.peak_used, ports.peak_share) = (Some(4000), Some(0.0), Some(4000), Some(1.0));
     // A default Linux box on 127.0.0.1: all ports are in TIME_WAIT, and are taken again after 1 s.
     let mut loopback = short(1000.0);
-    loopback.plan.target = sockbench::testing::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    loopback.plan.target = sockbench::testing::model::Target::own(([127, 0, 0, 1], 8080).into());
     let ports = loopback.ports.as_mut().unwrap();
     (ports.hold_s, ports.ceiling_cps, ports.search_cps) = (Some(1.0), Some(28_232.0), Some(14_116.0));
     let mut short_well_below = short(200.0);

@@ -1,8 +1,7 @@
 //! Cores that this run's threads waited for: other programs had them, or a quota took them away.
 
 use sockbench::testing::diagnose::{Diagnosis, settle};
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::result::{RunResult, RunStamp, Throttling, VerdictId};
+use sockbench::testing::model::{FindingId as Id, RunResult, RunStamp, Throttling, VerdictId};
 
 use super::{clear, fires, reads, unknown};
 use crate::facts::healthy;
@@ -60,14 +59,13 @@ fn waiting_for_a_core_is_judged_by_its_share_and_by_what_it_spoils() {
         run.plan.duration = std::time::Duration::from_secs(waits.len() as u64);
         (run.totals.attempts, run.totals.requests) = (150 * waits.len() as u64, 150 * waits.len() as u64);
         if let Some((asked, never_started)) = rate {
-            (run.plan.rate, run.plan.think) = (asked, sockbench::testing::model::plan::Think::default());
+            (run.plan.rate, run.plan.think) = (asked, sockbench::testing::model::Think::default());
             run.totals.never_started = never_started;
         }
         settle(&mut run);
         run
     };
-    let page =
-        |run: &RunResult| sockbench::testing::report::text::render_run(run, &sockbench::testing::report::text::Page::plain());
+    let page = |run: &RunResult| sockbench::testing::report::render_run(run, &sockbench::testing::report::Page::plain());
     // A healthy user waits about 1 %: silent.
     for quiet in [with(&[1.0; 5], None), with(&[3.0, 25.0, 2.0, 2.0, 2.0], None)] {
         clear(Id::HostContended, &quiet);

@@ -1,10 +1,9 @@
 //! One run for each finding.
 
 use sockbench::testing::diagnose::{diagnose, diagnose_study};
-use sockbench::testing::model::finding::{FindingId as Id, Severity};
-use sockbench::testing::model::outcome::{Call, Failure, Phase, ProtocolFault};
-use sockbench::testing::model::plan::{PortMode, PortRange};
-use sockbench::testing::model::result::{PhaseMs, RunResult, SurplusKind};
+use sockbench::testing::model::{
+    Call, Failure, FindingId as Id, Phase, PhaseMs, PortMode, PortRange, ProtocolFault, RunResult, Severity, SurplusKind,
+};
 
 use super::bodies::slow_bodies;
 use super::cores::contended;
@@ -106,7 +105,7 @@ pub(crate) fn firing() -> Vec<(Id, RunResult)> {
         (
             Id::TargetCpuSaturated,
             with(healthy(), &|r| {
-                r.plan.think = sockbench::testing::model::plan::Think::default();
+                r.plan.think = sockbench::testing::model::Think::default();
                 r.resources.target.as_mut().unwrap().busiest_thread_percent = Some(97.0);
             }),
         ),

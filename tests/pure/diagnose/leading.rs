@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use sockbench::testing::diagnose::table::{rule_of, rules};
 use sockbench::testing::diagnose::{Diagnosis, deciding};
-use sockbench::testing::model::finding::{Finding, FindingId as Id};
-use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase};
-use sockbench::testing::model::plan::Think;
-use sockbench::testing::model::result::{
-    AfterLastAnswer, Framing, InFlight, PartialAnswer, PhaseMs, Received, RunResult, VerdictId,
+use sockbench::testing::model::{
+    AfterLastAnswer, Call, Cause, Failure, Finding, FindingId as Id, Framing, InFlight, PartialAnswer, Phase, PhaseMs, Received,
+    RunResult, Think, VerdictId,
 };
-use sockbench::testing::report::text::{Page, render_run};
+use sockbench::testing::report::{Page, render_run};
 
 use super::capacity::own_cpu;
 use super::cores::contended;

@@ -23,10 +23,8 @@ mod target;
 mod users;
 mod verdict;
 
-use sockbench::testing::diagnose::rule::{Found, NoFinding};
-use sockbench::testing::diagnose::{Diagnosis, ruling};
-use sockbench::testing::model::finding::{Finding, FindingId as Id, Remedy};
-use sockbench::testing::model::result::{RunResult, Validity};
+use sockbench::testing::diagnose::{Diagnosis, Found, NoFinding, ruling};
+use sockbench::testing::model::{Finding, FindingId as Id, Remedy, RunResult, Validity};
 
 use crate::facts::healthy;
 use crate::snapshot;

@@ -1,7 +1,7 @@
 //! The one-screen report of a run for each finding: what a person reads, and that it says no number twice.
 
 use sockbench::testing::diagnose::settle;
-use sockbench::testing::report::text::{Page, render_run};
+use sockbench::testing::report::{Page, render_run};
 
 use super::firing::firing;
 use crate::snapshot;

@@ -1,7 +1,6 @@
 //! Remedies for used-up ports: those that fit the plan in force, as commands that can be run.
 
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::{FindingId as Id, RunResult};
 
 use super::{fires, names, reads, remedy};
 use crate::facts::exhausted;
@@ -41,7 +40,7 @@ fn port_remedies_work_beside_each_other() {
     assert!(by(&exhausted(), "ring").command.starts_with("sockbench load "), "nothing to set aside");
     // A small pool is compared with itself, not with its range; the target's own listener is not gained.
     let mut small = exhausted();
-    small.plan.target = sockbench::testing::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    small.plan.target = sockbench::testing::model::Target::own(([127, 0, 0, 1], 8080).into());
     small.host.sysctls.ip_local_port_range = Some([33000, 33099]);
     small.ports.as_mut().unwrap().pool = Some(40);
     let fresh = by(&small, "fresh-namespace").command;
@@ -49,7 +48,7 @@ fn port_remedies_work_beside_each_other() {
     reads("local-ports-exhausted, a small pool", &fires(Id::LocalPortsExhausted, &small));
     // A second server beside the first, and half of the load to each.
     let mut second = exhausted();
-    second.plan.target = sockbench::testing::model::plan::Target::at(([127, 0, 0, 1], 8080).into());
+    second.plan.target = sockbench::testing::model::Target::at(([127, 0, 0, 1], 8080).into());
     second.resources.target.as_mut().unwrap().name = "sockbench".into();
     let command = by(&second, "destinations").command;
     assert!(command.starts_with("sockbench server --listen 127.0.0.1:8081 & "), "{command}");
@@ -66,7 +65,7 @@ fn port_remedies_work_beside_each_other() {
 #[test]
 fn a_sandbox_stays_a_sandbox() {
     let mut run = exhausted();
-    run.plan.target = sockbench::testing::model::plan::Target::own(([127, 0, 0, 1], 8080).into());
+    run.plan.target = sockbench::testing::model::Target::own(([127, 0, 0, 1], 8080).into());
     run.plan.environment.sandbox = true;
     run.plan.environment.set_sysctl("net.ipv4.tcp_tw_reuse", "0");
     run.plan.environment.server = vec!["closer=client".to_owned()].try_into().unwrap();

@@ -1,10 +1,7 @@
 //! Source ports that run out, and what announces it.
 
 use sockbench::testing::diagnose::{diagnose, settle};
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::Call;
-use sockbench::testing::model::plan::PortMode;
-use sockbench::testing::model::result::{RunResult, RunStamp, VerdictId};
+use sockbench::testing::model::{Call, FindingId as Id, PortMode, RunResult, RunStamp, VerdictId};
 
 use super::{clear, fires, ids, names, reads, unknown, unnamed};
 use crate::facts::{errno, exhausted, fail, healthy, short};
@@ -186,10 +183,10 @@ fn a_slow_search_is_seen_on_a_busy_machine_and_between_two_looks() {
 }
 
 /// The exhausted run with the ports in use by something else at the peak.
-fn held_by(change: impl FnOnce(&mut sockbench::testing::model::result::Ports)) -> RunResult {
+fn held_by(change: impl FnOnce(&mut sockbench::testing::model::Ports)) -> RunResult {
     let mut run = exhausted();
     let ports = run.ports.as_mut().unwrap();
-    (ports.states, ports.peak_time_wait) = (sockbench::testing::model::result::PortStates::default(), Some(0));
+    (ports.states, ports.peak_time_wait) = (sockbench::testing::model::PortStates::default(), Some(0));
     change(ports);
     run
 }
@@ -219,7 +216,7 @@ fn open_connections_do_not_obey_the_law() {
 
 #[test]
 fn ports_that_others_bound_are_said_to_be_unseen() {
-    use sockbench::testing::model::result::Elsewhere;
+    use sockbench::testing::model::Elsewhere;
     let run = held_by(|p| {
         (p.pool, p.peak_used, p.states.time_wait) = (Some(100), Some(20), Some(20));
         p.elsewhere = vec![Elsewhere { destination: "10.0.0.9:5432".into(), ports: 80 }];
@@ -232,7 +229,7 @@ fn ports_that_others_bound_are_said_to_be_unseen() {
 
 #[test]
 fn the_time_without_ports_is_told_by_its_stretches() {
-    use sockbench::testing::model::result::FailureSpan;
+    use sockbench::testing::model::FailureSpan;
     let mut run = exhausted();
     let span = |from_s, to_s| FailureSpan { from_s, to_s, count: 6175 };
     run.totals.local_failure_spans = vec![span(35.3, 40.0), span(55.0, 59.9)];

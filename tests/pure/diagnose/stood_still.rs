@@ -1,9 +1,9 @@
 //! What stalled or went away: the target, some of its answers, the client.
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose, settle};
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::{Call, Failure, Phase};
-use sockbench::testing::model::result::{AfterLastAnswer, InFlight, RunResult, RunStamp, Silence, Stretch, VerdictId};
+use sockbench::testing::model::{
+    AfterLastAnswer, Call, Failure, FindingId as Id, InFlight, Phase, RunResult, RunStamp, Silence, Stretch, VerdictId,
+};
 
 use super::{clear, fires, ids, reads, unknown};
 use crate::facts::{errno, fail, healthy, late};
@@ -347,7 +347,7 @@ fn a_dead_target_is_one_page() {
     settle(&mut run);
     let timeouts = run.findings.iter().find(|f| f.id == Id::TargetTimeouts).unwrap();
     assert_eq!((&timeouts.caused_by[..], timeouts.remedies.len()), (&[Id::TargetGone][..], 0));
-    let page = sockbench::testing::report::text::render_run(&run, &sockbench::testing::report::text::Page::plain());
+    let page = sockbench::testing::report::render_run(&run, &sockbench::testing::report::Page::plain());
     assert!(page.contains("with it 20 x ECONNRESET at read(), 7 x timed out"), "{page}");
     assert!(!page.contains("(2.5 %)"), "no line of its own: {page}");
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use sockbench::testing::diagnose::Diagnosis;
-use sockbench::testing::model::finding::{FindingId as Id, Severity};
-use sockbench::testing::model::outcome::{Call, Failure, Phase};
-use sockbench::testing::model::result::{AfterLastAnswer, Doubt, RunResult, RunStamp, Silence, Stretch, VerdictId};
-use sockbench::testing::report::text::{Page, render_run};
+use sockbench::testing::model::{
+    AfterLastAnswer, Call, Doubt, Failure, FindingId as Id, Phase, RunResult, RunStamp, Severity, Silence, Stretch, VerdictId,
+};
+use sockbench::testing::report::{Page, render_run};
 
 use super::fires;
 use super::firing::firing;

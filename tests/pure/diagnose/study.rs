@@ -1,10 +1,7 @@
 //! Several steps together, the closed loop's arithmetic, and the tail of a mix.
 
-use sockbench::testing::diagnose::rule::NoFinding;
-use sockbench::testing::diagnose::{diagnose_study, study_ruling};
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::plan::Think;
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::diagnose::{NoFinding, diagnose_study, study_ruling};
+use sockbench::testing::model::{FindingId as Id, RunResult, Think};
 
 use super::{clear, fires, ids, unknown};
 use crate::facts::{healthy, latency, short};

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose};
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::{Call, Cause, Failure, Phase, ProtocolFault};
-use sockbench::testing::model::result::{Closes, Framing, PhaseMs, Received, RunStamp, SurplusKind, VerdictId};
+use sockbench::testing::model::{
+    Call, Cause, Closes, Failure, FindingId as Id, Framing, Phase, PhaseMs, ProtocolFault, Received, RunStamp, SurplusKind,
+    VerdictId,
+};
 
 use super::capacity::own_cpu;
 use super::{clear, fires, ids, reads, unknown, unnamed};
@@ -188,13 +189,13 @@ fn a_target_that_stops_keeping_connections_in_mid_run() {
 #[test]
 fn an_idle_connection_ended_by_a_reset_is_not_kept_either() {
     let mut run = healthy();
-    run.plan.think = sockbench::testing::model::plan::Think::default();
+    run.plan.think = sockbench::testing::model::Think::default();
     run.totals.connections_opened = 9000;
-    run.closes = sockbench::testing::model::result::Closes { reset: 8950, client: 50, ..Default::default() };
+    run.closes = sockbench::testing::model::Closes { reset: 8950, client: 50, ..Default::default() };
     let f = fires(Id::TargetForbidsKeepalive, &run);
     assert_eq!(f.evidence["reset_by_target"], 8950);
     // This side resets them itself.
-    run.plan.closer = sockbench::testing::model::plan::Closer::Reset;
+    run.plan.closer = sockbench::testing::model::Closer::Reset;
     clear(Id::TargetForbidsKeepalive, &run);
 }
 
@@ -305,7 +306,7 @@ fn answers_whose_rest_comes_when_an_acknowledgement_is_due() {
 /// Where the counters are the target's and stayed at 0, something else lost SYNs; it is never a slow target.
 #[test]
 fn slow_connects_are_named_by_who_lost_the_syns() {
-    let sentence = |run: &sockbench::testing::model::result::RunResult| Diagnosis::of(run).verdict.sentence;
+    let sentence = |run: &sockbench::testing::model::RunResult| Diagnosis::of(run).verdict.sentence;
     let slow = |retried: u64, longest_ms: f64| {
         let mut run = healthy();
         let connects = run.totals.connects.as_mut().unwrap();
@@ -345,11 +346,8 @@ fn slow_connects_are_named_by_who_lost_the_syns() {
 fn resets_of_a_target_that_keeps_few_connections_say_how_many() {
     let mut run = healthy();
     fail(&mut run, Failure { reused: true, ..Failure::new(Call::Read, Cause::Eof) }, 600, 0.0, 59.9);
-    run.totals.after_last_answer = Some(sockbench::testing::model::result::AfterLastAnswer {
-        last_answer_s: 59.9,
-        open_connections: 6,
-        ..Default::default()
-    });
+    run.totals.after_last_answer =
+        Some(sockbench::testing::model::AfterLastAnswer { last_answer_s: 59.9, open_connections: 6, ..Default::default() });
     run.resources.target.as_mut().unwrap().name = "nginx".into();
     let f = fires(Id::TargetResets, &run);
     assert_eq!(f.evidence["open_at_the_end"], 6);

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use sockbench::testing::diagnose::diagnose;
-use sockbench::testing::model::finding::FindingId as Id;
-use sockbench::testing::model::outcome::Call;
-use sockbench::testing::model::plan::Closer;
-use sockbench::testing::model::result::{Closes, RunResult, RunStamp};
+use sockbench::testing::model::{Call, Closer, Closes, FindingId as Id, RunResult, RunStamp};
 
 use super::{clear, fires, ids, reads, stamp, unknown};
 use crate::facts::{errno, fail, healthy, latency, short};

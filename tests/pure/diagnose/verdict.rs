@@ -1,9 +1,7 @@
 //! The verdict: which finding decides it, what its headline says, and the stamp that goes with it.
 
 use sockbench::testing::diagnose::Diagnosis;
-use sockbench::testing::model::finding::{FindingId as Id, Severity};
-use sockbench::testing::model::outcome::{Call, Cause, Phase};
-use sockbench::testing::model::result::{RunResult, RunStamp, VerdictId};
+use sockbench::testing::model::{Call, Cause, FindingId as Id, Phase, RunResult, RunStamp, Severity, VerdictId};
 
 use super::firing::firing;
 use crate::facts::{errno, exhausted, fail, healthy, late, short};

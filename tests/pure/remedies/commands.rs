@@ -4,9 +4,7 @@
 use proptest::prelude::*;
 use sockbench::testing::cli::read_command;
 use sockbench::testing::diagnose::diagnose;
-use sockbench::testing::model::finding::Remedy;
-use sockbench::testing::model::plan::{LoadPlan, PortMode};
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::{LoadPlan, PortMode, Remedy, RunResult};
 use sockbench::testing::remedy::command;
 
 use super::typed::read;

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sockbench::testing::diagnose::diagnose;
-use sockbench::testing::model::finding::{FindingId as Id, Remedy};
-use sockbench::testing::model::plan::{LoadPlan, MixEntry, Target, Think};
-use sockbench::testing::model::prediction::Metric;
-use sockbench::testing::model::result::RunResult;
+use sockbench::testing::model::{FindingId as Id, LoadPlan, Metric, MixEntry, Remedy, RunResult, Target, Think};
 use sockbench::testing::remedy::promise::measured;
 
 use super::simulated::{Varies, Work, simulate};
@@ -43,7 +40,7 @@ impl Case {
     fn foreign(workers: usize, work_ms: u64, is_cpu: bool) -> Self {
         let mut case = Self::own("/", workers, work_ms, Varies::Little);
         case.plan.target = Target::at(([127, 0, 0, 1], 8080).into());
-        case.plan.environment = sockbench::testing::model::environment::Environment::default();
+        case.plan.environment = sockbench::testing::model::Environment::default();
         case.works[0].is_cpu = is_cpu;
         Self { is_told: false, ..case }
     }

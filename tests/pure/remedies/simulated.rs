@@ -4,9 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use sockbench::testing::model::outcome::Phase;
-use sockbench::testing::model::plan::LoadPlan;
-use sockbench::testing::model::result::{LatencyMs, PhaseMs, RunResult, ServerTimingMs, Steady};
+use sockbench::testing::model::{LatencyMs, LoadPlan, Phase, PhaseMs, RunResult, ServerTimingMs, Steady};
 
 use crate::facts::{endpoint, fail, healthy, late, second};
 
@@ -246,7 +244,7 @@ fn of_path(
     answered: &[&Job],
     told: bool,
     latency_ms: impl Fn(&Job) -> f64,
-) -> Option<sockbench::testing::model::result::Endpoint> {
+) -> Option<sockbench::testing::model::Endpoint> {
     let here: Vec<&&Job> = answered.iter().filter(|j| j.pool == pool).collect();
     let latency = percentiles(here.iter().map(|j| latency_ms(j)).collect())?;
     let mut e = endpoint(&plan.mix[pool].path, here.len() as u64, latency.mean);
@@ -265,7 +263,7 @@ fn of_second(
     i: u32,
     answered: &[&Job],
     latency_ms: impl Fn(&Job) -> f64,
-) -> sockbench::testing::model::result::SeriesPoint {
+) -> sockbench::testing::model::SeriesPoint {
     let from = f64::from(i);
     let here: Vec<f64> =
         answered.iter().filter(|j| (from..from + 1.0).contains(&j.ended.unwrap())).map(|j| latency_ms(j)).collect();

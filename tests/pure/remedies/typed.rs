@@ -4,9 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sockbench::testing::cli::read_command;
-use sockbench::testing::model::environment::Environment;
-use sockbench::testing::model::plan::{Closer, LoadPlan, MixEntry, PortMode, PortRange, Target, Think};
-use sockbench::testing::model::server_flags::ServerFlags;
+use sockbench::testing::model::{Closer, Environment, LoadPlan, MixEntry, PortMode, PortRange, ServerFlags, Target, Think};
 use sockbench::testing::remedy::command;
 
 /// The plan that a typed command makes; sockbench's own server is at the address of `like`.
