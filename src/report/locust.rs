@@ -3,10 +3,28 @@
 //! Request Count = requests + local failures, Failure Count = failures + local failures; times are over the requests
 //! that ended at the target, answered or failed there (a failure of our own machine has no latency).
 
+use super::table::or_dash;
 use crate::model::figures::ms;
 use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult};
 use crate::model::time::per_second;
+
+/// A percentile: the head of its column, and where it is.
+type Percentile = (&'static str, fn(&LatencyMs) -> f64);
+/// Those of Locust's tables and files.
+pub const PERCENTILES: [Percentile; 11] = [
+    ("50%", |l| l.p50),
+    ("66%", |l| l.p66),
+    ("75%", |l| l.p75),
+    ("80%", |l| l.p80),
+    ("90%", |l| l.p90),
+    ("95%", |l| l.p95),
+    ("98%", |l| l.p98),
+    ("99%", |l| l.p99),
+    ("99.9%", |l| l.p99_9),
+    ("99.99%", |l| l.p99_99),
+    ("100%", |l| l.max),
+];
 
 /// One row: an endpoint, or all of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +55,7 @@ impl LocustRow {
 
     /// One of its times in ms, `-` where there was none.
     pub fn time(&self, pick: fn(&LatencyMs) -> f64) -> String {
-        self.times_ms.as_ref().map_or_else(|| "-".into(), |times| ms(pick(times)))
+        or_dash(self.times_ms.as_ref(), |times| ms(pick(times)))
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::hlog::{HlogError, rfc3339_of, seconds_of};
-use super::locust::{LocustRow, rows};
+use super::locust::{LocustRow, PERCENTILES, rows};
 use crate::model::order::Order as _;
 use crate::model::result::{ErrorRow, LatencyMs, RunResult};
 use crate::stats::histogram::Latencies;
@@ -32,7 +32,6 @@ const STATS_HEAD: [&str; 11] = [
     "Requests/s",
     "Failures/s",
 ];
-const PERCENTILES: [&str; 11] = ["50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%"];
 const HISTORY_HEAD: [&str; 6] = ["Timestamp", "User Count", "Type", "Name", "Requests/s", "Failures/s"];
 const HISTORY_TOTALS: [&str; 7] = [
     "Total Request Count",
@@ -62,7 +61,7 @@ pub enum CsvError {
 /// `PREFIX_stats.csv`: a row per endpoint by name, and the aggregated one.
 pub fn stats_csv(run: &RunResult) -> Result<String, CsvError> {
     let mut out = writer();
-    out.write_record(STATS_HEAD.iter().chain(&PERCENTILES))?;
+    out.write_record(STATS_HEAD.into_iter().chain(heads()))?;
     let (endpoints, all) = rows(run);
     for row in endpoints.iter().chain([&all]) {
         out.write_record(stats_record(row))?;
@@ -177,7 +176,7 @@ impl History {
     pub fn render(&self, run: &RunResult) -> Result<String, CsvError> {
         let start_s = seconds_of(&run.started_at)?.floor() as u64;
         let mut out = writer();
-        out.write_record(HISTORY_HEAD.iter().chain(&PERCENTILES).chain(&HISTORY_TOTALS))?;
+        out.write_record(HISTORY_HEAD.into_iter().chain(heads()).chain(HISTORY_TOTALS))?;
         for row in &self.rows {
             let point = run.series.get(row.second as usize).or(run.series.last());
             let mut record = vec![
@@ -207,11 +206,12 @@ fn times(l: Option<&LatencyMs>) -> [String; 4] {
     )
 }
 
+fn heads() -> impl Iterator<Item = &'static str> {
+    PERCENTILES.into_iter().map(|(head, _)| head)
+}
+
 fn percentiles(l: Option<&LatencyMs>) -> [String; 11] {
-    l.map_or_else(
-        || std::array::from_fn(|_| "N/A".to_owned()),
-        |l| [l.p50, l.p66, l.p75, l.p80, l.p90, l.p95, l.p98, l.p99, l.p99_9, l.p99_99, l.max].map(whole),
-    )
+    PERCENTILES.map(|(_, pick)| l.map_or_else(|| "N/A".to_owned(), |l| whole(pick(l))))
 }
 
 fn whole(ms: f64) -> String {

@@ -9,8 +9,9 @@ const LEAST_PATH: usize = 6;
 
 /// Each name in at most `width` characters. Of a URL, the scheme goes first, then the middle of its path. Different names
 /// that would still be alike differ in a number at their end: `127.0.0.1:8080/a..~2`.
-pub fn shortened_apart<'a>(names: impl IntoIterator<Item = &'a str>, width: usize) -> Vec<String> {
-    let names: Vec<&str> = names.into_iter().collect();
+pub fn shortened_apart(names: impl IntoIterator<Item = impl AsRef<str>>, width: usize) -> Vec<String> {
+    let names: Vec<_> = names.into_iter().collect();
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
     // A name that fits keeps its words, whoever comes before it.
     for name in names.iter().filter(|name| name.chars().count() <= width) {

@@ -2,10 +2,11 @@
 //! screen; with `-v` every figure and how to apply each remedy.
 
 use super::style::{Style, Tone, wrapped};
-use super::table::{Align, Cell, Table};
+use super::table::Align::{Left, Right};
+use super::table::{Cell, Column, Table, or_dash};
 use super::text::{Detail, Page};
 use crate::model::figures::{self, count, instant, number, rate, seconds};
-use crate::model::rehearsal::{Accident, Course, Effect, Rehearsal, Row};
+use crate::model::rehearsal::{Accident, ConnectUs, Course, Effect, Rehearsal, Row};
 
 /// Longest text in the last column.
 const NOTE_WIDTH: usize = 23;
@@ -96,8 +97,8 @@ fn brief(r: &Rehearsal, page: &Page) -> String {
     for row in [&r.baseline].into_iter().chain(r.rows.iter().filter(|row| row.asked > 0)) {
         let one = Alike {
             effect: row.verdict,
-            predicted: row.predicted.map_or_else(|| "-".into(), count),
-            made: row.made.map_or_else(|| "-".into(), |n| format!("{} of {}", count(n), count(row.asked))),
+            predicted: or_dash(row.predicted, count),
+            made: or_dash(row.made, |n| format!("{} of {}", count(n), count(row.asked))),
             note: note(row),
             remedies: vec![&row.remedy],
         };
@@ -106,8 +107,7 @@ fn brief(r: &Rehearsal, page: &Page) -> String {
             None => alike.push(one),
         }
     }
-    let (left, right) = (Align::Left, Align::Right);
-    let mut t = Table::new([("", left), ("predicted", right), ("made", right), ("remedies", left)]).indented(2);
+    let mut t = Table::new([("", Left), ("predicted", Right), ("made", Right), ("remedies", Left)]).indented(2);
     for Alike { effect, predicted, made, note, remedies } in alike {
         let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
         t.row([Cell::toned(tone(effect), verdict(effect)), predicted.into(), made.into(), (remedies.join(", ") + &note).into()]);
@@ -158,16 +158,16 @@ fn how_to_apply(r: &Rehearsal, page: &Page) -> String {
 
 /// One line of the exhaustion's table.
 fn course(label: &str, c: &Course) -> String {
-    let at = |t: Option<f64>| t.map_or_else(|| "-".into(), instant);
-    let again: Vec<String> = c.echo_s.iter().copied().map(instant).collect();
-    let again = if again.is_empty() { "-".to_owned() } else { again.join(", ") };
-    format!(
-        "  {label:<9} {:>9}  {:>11}  {:>6}  {:>6}  {again}\n",
-        at(c.first_failure_s),
-        at(c.recovered_s),
-        count(c.successes),
-        count(c.failures)
-    )
+    let [out, works, made, failed, again] = courses(c);
+    format!("  {label:<9} {out:>9}  {works:>11}  {made:>6}  {failed:>6}  {again}\n")
+}
+
+/// When ports run out and connections work again, how many were made and failed, when ports run out again.
+pub(super) fn courses(c: &Course) -> [String; 5] {
+    let at = |t: Option<f64>| or_dash(t, instant);
+    let again = c.echo_s.iter().copied().map(instant).collect::<Vec<_>>().join(", ");
+    let again = or_dash(Some(again).filter(|text| !text.is_empty()), |text| text);
+    [at(c.first_failure_s), at(c.recovered_s), count(c.successes), count(c.failures), again]
 }
 
 /// One line: a mark for each second.
@@ -186,27 +186,27 @@ fn seconds_of(a: &Accident, style: Style) -> String {
 }
 
 pub(super) fn table(r: &Rehearsal) -> Table {
-    let (left, right) = (Align::Left, Align::Right);
-    let mut t = Table::new([
-        ("remedy", left),
-        ("verdict", left),
-        ("predicted", right),
-        ("measured", right),
-        ("asked", right),
-        ("conns", right),
-        ("conn/s", right),
-        ("connect p50", right),
-        ("p99 us", right),
-        ("TW client", right),
-        ("TW server", right),
-        ("failures", left),
-    ])
-    .indented(2);
-    t.row(cells(&r.baseline));
+    let count = |n: Option<u64>| Cell::from(or_dash(n, count));
+    let us = |row: &Row, f: fn(&ConnectUs) -> f64| or_dash(row.connect_us.as_ref(), |c| figures::us(f(c))).into();
+    let columns: [Column<Row>; 12] = [
+        ("remedy", Left, &|row| row.remedy.clone().into()),
+        ("verdict", Left, &|row| Cell::toned(tone(row.verdict), verdict(row.verdict))),
+        ("predicted", Right, &|row| count(row.predicted)),
+        ("measured", Right, &|row| count(row.made)),
+        // Nothing is asked for where nothing could be run.
+        ("asked", Right, &|row| count(Some(row.asked).filter(|n| *n > 0))),
+        ("conns", Right, &|row| count(row.connections)),
+        ("conn/s", Right, &|row| or_dash(row.rate_cps, rate).into()),
+        ("connect p50", Right, &|row| us(row, |c| c.p50)),
+        ("p99 us", Right, &|row| us(row, |c| c.p99)),
+        ("TW client", Right, &|row| count(row.time_wait.client.map(u64::from))),
+        ("TW server", Right, &|row| count(row.time_wait.server.map(u64::from))),
+        ("failures", Left, &|row| failures(row).into()),
+    ];
+    let mut t = Table::of([], &columns).indented(2);
+    t.add(&r.baseline, &columns);
     t.rule();
-    for row in &r.rows {
-        t.row(cells(row));
-    }
+    r.rows.iter().for_each(|row| t.add(row, &columns));
     t
 }
 
@@ -229,30 +229,12 @@ pub(super) fn tone(v: Effect) -> Tone {
     }
 }
 
-fn cells(row: &Row) -> [Cell; 12] {
-    let count = |n: Option<u64>| Cell::from(n.map_or_else(|| "-".into(), figures::count));
-    let side = |n: Option<u32>| count(n.map(u64::from));
-    let us = |f: fn(&crate::model::rehearsal::ConnectUs) -> f64| {
-        Cell::from(row.connect_us.as_ref().map_or_else(|| "-".into(), |c| figures::us(f(c))))
-    };
-    let failures: Vec<String> =
-        row.errors.iter().map(|e| format!("{} {} {}", figures::count(e.count), e.call.word(), e.name)).collect();
-    let failures = if row.verdict == Effect::NotRun { row.reason.clone() } else { failures.join(", ") };
-    [
-        row.remedy.clone().into(),
-        Cell::toned(tone(row.verdict), verdict(row.verdict)),
-        count(row.predicted),
-        count(row.made),
-        // Nothing is asked for where nothing could be run.
-        count(Some(row.asked).filter(|n| *n > 0)),
-        count(row.connections),
-        row.rate_cps.map_or_else(|| "-".into(), figures::rate).into(),
-        us(|c| c.p50),
-        us(|c| c.p99),
-        side(row.time_wait.client),
-        side(row.time_wait.server),
-        failures.into(),
-    ]
+fn failures(row: &Row) -> String {
+    if row.verdict == Effect::NotRun {
+        return row.reason.clone();
+    }
+    let each = row.errors.iter().map(|e| format!("{} {} {}", count(e.count), e.call.word(), e.name));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::style::{Style, Tone, folded, length, visible};
+use crate::model::figures::count;
 
 /// Which edge a column's cells share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,11 @@ impl Cell {
     pub fn toned(tone: Tone, text: impl Into<String>) -> Self {
         Self { text: text.into(), tone }
     }
+
+    /// How many failed: none is fine.
+    pub fn failures(n: u64) -> Self {
+        Self::toned(if n > 0 { Tone::Bad } else { Tone::Normal }, count(n))
+    }
 }
 
 impl<T: Into<String>> From<T> for Cell {
@@ -32,6 +38,14 @@ impl<T: Into<String>> From<T> for Cell {
         Self { text: text.into(), tone: Tone::Normal }
     }
 }
+
+/// The text of what is known, `-` of what is not.
+pub(super) fn or_dash<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), text)
+}
+
+/// A column: its heading, which edge its cells share, and what a row has in it.
+pub type Column<'a, R> = (&'a str, Align, &'a dyn Fn(&R) -> Cell);
 
 /// Blanks between two columns.
 const GAP: usize = 2;
@@ -61,12 +75,25 @@ pub struct Table {
 impl Table {
     /// An empty table.
     pub fn new<const N: usize>(columns: [(&str, Align); N]) -> Self {
-        Self::with_columns(columns.map(|(head, align)| (head.to_owned(), align)).into())
+        Self::with_columns(columns)
     }
 
     /// An empty table whose columns depend on what is shown.
-    pub fn with_columns(columns: Vec<(String, Align)>) -> Self {
+    pub fn with_columns(columns: impl IntoIterator<Item = (impl Into<String>, Align)>) -> Self {
+        let columns = columns.into_iter().map(|(head, align)| (head.into(), align)).collect();
         Self { columns, rows: Vec::new(), indent: 0, names: 1 }
+    }
+
+    /// A table of `rows`.
+    pub fn of<R>(rows: impl IntoIterator<Item = R>, columns: &[Column<'_, R>]) -> Self {
+        let mut table = Self::with_columns(columns.iter().map(|(head, align, _)| (*head, *align)));
+        rows.into_iter().for_each(|row| table.add(&row, columns));
+        table
+    }
+
+    /// Adds a row below `columns`, which are the table's.
+    pub fn add<R>(&mut self, row: &R, columns: &[Column<'_, R>]) {
+        self.row_of(columns.iter().map(|(_, _, cell)| cell(row)).collect());
     }
 
     /// The whole table starts after `spaces`.

@@ -6,10 +6,11 @@ use maud::{Markup, html};
 
 use super::shell::{list, titled};
 use crate::model::figures::{count, counted, seconds};
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, SurplusRow};
 use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, shortened, visible};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::Align::{Left, Right};
+use crate::report::table::{Cell, Column, Table};
 use crate::report::text::errors;
 
 /// Longer names lose their middle.
@@ -42,12 +43,11 @@ pub(super) fn by_kind(run: &RunResult) -> Markup {
 pub(super) fn statuses(run: &RunResult) -> Table {
     let all: BTreeSet<&str> = run.endpoints.iter().flat_map(|e| e.status.keys().map(String::as_str)).collect();
     let shown: Vec<&str> = all.iter().copied().take(STATUSES).collect();
-    let mut columns = vec![("Endpoint".to_owned(), Align::Left)];
-    columns.extend(shown.iter().map(|status| (shortened(status, NAME_WIDTH), Align::Right)));
-    columns.push(("No status".into(), Align::Right));
+    let mut columns = vec![("Endpoint".to_owned(), Left)];
+    columns.extend(shown.iter().map(|status| (shortened(status, NAME_WIDTH), Right)));
+    columns.push(("No status".into(), Right));
     let mut table = Table::with_columns(columns);
-    let names: Vec<String> = run.endpoints.iter().map(|e| format!("{} {}", e.method, e.name)).collect();
-    let names = shortened_apart(names.iter().map(String::as_str), NAME_WIDTH);
+    let names = shortened_apart(run.endpoints.iter().map(|e| format!("{} {}", e.method, e.name)), NAME_WIDTH);
     for (e, name) in run.endpoints.iter().zip(names) {
         let mut cells: Vec<Cell> = vec![name.into()];
         for status in &shown {
@@ -67,32 +67,21 @@ pub(super) fn statuses(run: &RunResult) -> Table {
 }
 
 fn surplus(run: &RunResult) -> Table {
-    let mut table = Table::new([
-        ("Answers", Align::Right),
-        ("Endpoint", Align::Left),
-        ("Bytes", Align::Right),
-        ("The first of them", Align::Left),
-        ("First", Align::Right),
-        ("Last", Align::Right),
-    ]);
-    let names: Vec<String> = run.surplus.iter().map(|row| format!("{} {}", row.method, row.endpoint)).collect();
-    let names = shortened_apart(names.iter().map(String::as_str), NAME_WIDTH);
-    for (row, name) in run.surplus.iter().zip(names) {
-        table.row([
-            count(row.count).into(),
-            name.into(),
-            count(row.bytes).into(),
-            row.first_bytes.clone().into(),
-            seconds(row.first_s).into(),
-            seconds(row.last_s).into(),
-        ]);
-    }
-    table
+    let columns: [Column<(&SurplusRow, String)>; 6] = [
+        ("Answers", Right, &|(row, _)| count(row.count).into()),
+        ("Endpoint", Left, &|(_, name)| name.into()),
+        ("Bytes", Right, &|(row, _)| count(row.bytes).into()),
+        ("The first of them", Left, &|(row, _)| row.first_bytes.clone().into()),
+        ("First", Right, &|(row, _)| seconds(row.first_s).into()),
+        ("Last", Right, &|(row, _)| seconds(row.last_s).into()),
+    ];
+    let names = shortened_apart(run.surplus.iter().map(|row| format!("{} {}", row.method, row.endpoint)), NAME_WIDTH);
+    Table::of(run.surplus.iter().zip(names), &columns)
 }
 
 fn closes(run: &RunResult) -> Table {
     let c = &run.closes;
-    let mut table = Table::new([("Closed first", Align::Left), ("Connections", Align::Right), ("TIME_WAIT", Align::Left)]);
+    let mut table = Table::new([("Closed first", Left), ("Connections", Right), ("TIME_WAIT", Left)]);
     table.row(["the client".into(), count(c.client).into(), "on this machine: the port stays in use".into()]);
     table.row(["the target".into(), count(c.server).into(), "on the target's side".into()]);
     table.row(["a reset".into(), count(c.reset).into(), "none".into()]);

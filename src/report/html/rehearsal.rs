@@ -5,10 +5,10 @@ use maud::{Markup, html};
 use super::charts;
 use super::findings::commands;
 use super::shell::{Top, page, section};
-use crate::model::figures::{count, instant, number, rate, seconds};
+use crate::model::figures::{count, number, rate, seconds};
 use crate::model::rehearsal::{Accident, Course, Effect, Rehearsal, Row};
 use crate::report::chart::{Axis, AxisSide, Chart, Color, Marker, PageChart, Reference, Series, Shape};
-use crate::report::rehearsal_text::{table, tone, verdict};
+use crate::report::rehearsal_text::{self, table, tone, verdict};
 use crate::report::style::{Tone, visible};
 use crate::report::table::{Align, Table, tone_class};
 
@@ -65,27 +65,11 @@ fn accident(a: &Accident) -> Markup {
 
 fn courses(a: &Accident) -> Table {
     let right = Align::Right;
-    let heads = [
-        ("", Align::Left),
-        ("runs out", right),
-        ("works again", right),
-        ("runs out again", right),
-        ("made", right),
-        ("failed", right),
-    ];
-    let mut table = Table::new(heads);
-    let at = |t: Option<f64>| t.map_or_else(|| "-".to_owned(), instant);
+    let heads = ["runs out", "works again", "runs out again", "made", "failed"].map(|head| (head, right));
+    let mut table = Table::with_columns([("", Align::Left)].into_iter().chain(heads));
     for (label, c) in [("predicted", &a.predicted), ("measured", &a.measured)] {
-        let again: Vec<String> = c.echo_s.iter().map(|t| instant(*t)).collect();
-        let again = if again.is_empty() { "-".to_owned() } else { again.join(", ") };
-        table.row([
-            label.into(),
-            at(c.first_failure_s).into(),
-            at(c.recovered_s).into(),
-            again.into(),
-            count(c.successes).into(),
-            count(c.failures).into(),
-        ]);
+        let [out, works, made, failed, again] = rehearsal_text::courses(c);
+        table.row([label.into(), out.into(), works.into(), again.into(), made.into(), failed.into()]);
     }
     table
 }

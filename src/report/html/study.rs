@@ -7,10 +7,11 @@ use super::run::{verdict_tone, when};
 use super::shell::{Document, Top, lines, list, page, section, titled};
 use super::{charts, environment, findings};
 use crate::model::figures::{bytes, count, ms, percent, rate, seconds, share, times};
-use crate::model::study::{StepRow, StudyResult};
+use crate::model::study::{EndpointLoad, StepRow, StudyResult};
 use crate::report::chart::{self, EndpointTimes, PageChart, Step};
 use crate::report::style::Tone;
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::Align::{Left, Right};
+use crate::report::table::{Cell, Column, Table, or_dash};
 use crate::report::text::{study, study_detail, summary};
 
 /// A study. `times` are the seconds of each step.
@@ -88,23 +89,18 @@ fn over_users(study: &StudyResult, steps: &[Step<'_>]) -> Vec<PageChart> {
 fn under_load(study: &StudyResult) -> Table {
     let endpoints = &study.analysis.endpoints;
     let [light, heavy] = endpoints.first().map_or([0, 0], |e| e.users);
-    let mut columns = vec![("endpoint".to_owned(), Align::Left)];
-    columns.extend(["p50", "p95", "in the queue", "at work"].map(|what| (format!("{what}, ms"), Align::Right)));
-    columns.extend(["median, as a multiple", "without an answer"].map(|what| (what.to_owned(), Align::Right)));
-    let mut table = Table::with_columns(columns);
     let pair = |of: [f64; 2], text: fn(f64) -> String| format!("{} to {}", text(of[0]), text(of[1]));
-    for e in endpoints {
-        let timing = |of: Option<[f64; 2]>| of.map_or_else(|| "-".to_owned(), |of| pair(of, ms));
-        table.row_of(vec![
-            e.name.clone().into(),
-            pair(e.p50_ms, ms).into(),
-            pair(e.p95_ms, ms).into(),
-            timing(e.queue_p50_ms).into(),
-            timing(e.work_p50_ms).into(),
-            times(e.times()).into(),
-            pair(e.unanswered_share, share).into(),
-        ]);
-    }
+    let timing = |of: Option<[f64; 2]>| or_dash(of, |of| pair(of, ms)).into();
+    let columns: [Column<&EndpointLoad>; 7] = [
+        ("endpoint", Left, &|e| e.name.clone().into()),
+        ("p50, ms", Right, &|e| pair(e.p50_ms, ms).into()),
+        ("p95, ms", Right, &|e| pair(e.p95_ms, ms).into()),
+        ("in the queue, ms", Right, &|e| timing(e.queue_p50_ms)),
+        ("at work, ms", Right, &|e| timing(e.work_p50_ms)),
+        ("median, as a multiple", Right, &|e| times(e.times()).into()),
+        ("without an answer", Right, &|e| pair(e.unanswered_share, share).into()),
+    ];
+    let mut table = Table::of(endpoints, &columns);
     table.note(format!(
         "from {light} to {heavy} users; queue and work are medians as the target says (Server-Timing), - where it does not"
     ));
@@ -132,13 +128,13 @@ pub(super) fn by_step(rows: &[StepRow]) -> Table {
         ("CPU of the target, of a core", |r| or_dash(r.target_cpu_percent, percent)),
         ("CPU of the client, of a core", |r| or_dash(r.client_cpu_percent, percent)),
         ("CPU of the host, of all cores", |r| or_dash(r.host_cpu_percent, percent)),
-        ("memory of the target", |r| r.target_rss_bytes.map_or_else(|| "-".into(), bytes)),
-        ("memory of the client", |r| r.client_rss_bytes.map_or_else(|| "-".into(), bytes)),
-        ("source ports at the peak", |r| r.peak_ports.map_or_else(|| "-".into(), count)),
-        ("of a pool of", |r| r.pool.map_or_else(|| "-".into(), count)),
+        ("memory of the target", |r| or_dash(r.target_rss_bytes, bytes)),
+        ("memory of the client", |r| or_dash(r.client_rss_bytes, bytes)),
+        ("source ports at the peak", |r| or_dash(r.peak_ports, count)),
+        ("of a pool of", |r| or_dash(r.pool, count)),
     ];
-    let mut columns = vec![(String::new(), Align::Left)];
-    columns.extend(rows.iter().map(|r| (r.label.clone(), Align::Right)));
+    let mut columns = vec![(String::new(), Left)];
+    columns.extend(rows.iter().map(|r| (r.label.clone(), Right)));
     let mut table = Table::with_columns(columns);
     for (name, text) in figures {
         let mut cells: Vec<Cell> = vec![name.into()];
@@ -146,8 +142,4 @@ pub(super) fn by_step(rows: &[StepRow]) -> Table {
         table.row_of(cells);
     }
     table
-}
-
-fn or_dash(value: Option<f64>, text: fn(f64) -> String) -> String {
-    value.map_or_else(|| "-".to_owned(), text)
 }

@@ -5,7 +5,7 @@ use crate::model::comparison::{Compared, Comparison, Difference, EndpointRows, P
 use crate::model::figures::{self, counted};
 use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, shortened, wrapped};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::{Align, Cell, Column, Table, or_dash};
 
 /// Most endpoints shown; the document has all.
 const ENDPOINTS: usize = 4;
@@ -149,8 +149,7 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
     columns.extend((detail >= Detail::Changes).then_some(("change", Align::Right)));
     columns.extend((detail == Detail::All).then_some(("95 % interval", Align::Right)));
     columns.push(("", Align::Left));
-    let named = |columns: Vec<(&str, Align)>| columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect();
-    let mut table = Table::with_columns(named(columns)).indented(2);
+    let mut table = Table::with_columns(columns).indented(2);
     // A count that is the same on both sides, and decides nothing, takes no line.
     let tells = |row: &&Row| row.outcome.is_some() || row.base != row.other || row.what == Compared::RateRps;
     for row in pair.totals.iter().filter(tells) {
@@ -172,41 +171,31 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
     }
     let mut tables = vec![table];
     if pair.endpoints.len() > 1 {
-        let columns = [
-            ("in other", Align::Left),
-            ("req/s", Align::Right),
-            ("p50 ms", Align::Right),
-            ("p95 ms", Align::Right),
-            ("failed", Align::Right),
-        ];
-        let mut table = Table::new(columns).indented(2);
         let differs =
             |e: &&EndpointRows| e.rows.iter().any(|r| matches!(r.outcome, Some(Difference::Better | Difference::Worse)));
         let (first, then): (Vec<_>, Vec<_>) = pair.endpoints.iter().partition(differs);
         let shown: Vec<&EndpointRows> = first.into_iter().chain(then).take(endpoints).collect();
         let names = shortened_apart(shown.iter().map(|e| e.name.as_str()), room);
-        for (endpoint, name) in shown.into_iter().zip(names) {
-            let cell = |what| {
-                let row = endpoint.rows.iter().find(|r| r.what == what);
-                let Some(row) = row else { return Cell::from("-") };
-                let by = row.change.filter(|_| detail >= Detail::Changes).map_or_else(String::new, figures::signed_share);
-                let text = [value(what, row.other), by].join(" ").trim_end().to_owned();
-                let word = |word: &str| if detail == Detail::All { format!("{text} {word}") } else { text.clone() };
-                match row.outcome {
-                    Some(Difference::Better) => Cell::toned(Tone::Good, word("better")),
-                    Some(Difference::Worse) => Cell::toned(Tone::Bad, word("worse")),
-                    _ => text.into(),
-                }
-            };
-            table.row([
-                name.into(),
-                cell(Compared::RateRps),
-                cell(Compared::P50Ms),
-                cell(Compared::P95Ms),
-                cell(Compared::FailedShare),
-            ]);
-        }
-        tables.push(table);
+        let cell = |endpoint: &EndpointRows, what| {
+            let row = endpoint.rows.iter().find(|r| r.what == what);
+            let Some(row) = row else { return Cell::from("-") };
+            let by = row.change.filter(|_| detail >= Detail::Changes).map_or_else(String::new, figures::signed_share);
+            let text = [value(what, row.other), by].join(" ").trim_end().to_owned();
+            let word = |word: &str| if detail == Detail::All { format!("{text} {word}") } else { text.clone() };
+            match row.outcome {
+                Some(Difference::Better) => Cell::toned(Tone::Good, word("better")),
+                Some(Difference::Worse) => Cell::toned(Tone::Bad, word("worse")),
+                _ => text.into(),
+            }
+        };
+        let columns: [Column<(&EndpointRows, String)>; 5] = [
+            ("in other", Align::Left, &|(_, name)| name.into()),
+            ("req/s", Align::Right, &|(e, _)| cell(e, Compared::RateRps)),
+            ("p50 ms", Align::Right, &|(e, _)| cell(e, Compared::P50Ms)),
+            ("p95 ms", Align::Right, &|(e, _)| cell(e, Compared::P95Ms)),
+            ("failed", Align::Right, &|(e, _)| cell(e, Compared::FailedShare)),
+        ];
+        tables.push(Table::of(shown.into_iter().zip(names), &columns).indented(2));
     }
     tables
 }
@@ -236,7 +225,7 @@ fn value(what: Compared, value: f64) -> String {
 }
 
 fn change(row: &Row) -> String {
-    row.change.map_or_else(|| "-".to_owned(), figures::signed_share)
+    or_dash(row.change, figures::signed_share)
 }
 
 #[cfg(test)]

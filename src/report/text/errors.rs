@@ -6,7 +6,8 @@ use crate::model::plan::PortChoice;
 use crate::model::result::{ErrorRow, RunResult};
 use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, wrapped};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::Align::{Left, Right};
+use crate::report::table::{Cell, Column, Table, or_dash};
 
 /// Characters of a method and a name.
 const NAME_WIDTH: usize = 24;
@@ -33,26 +34,20 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
 
 /// A row for each kind, the most frequent of them.
 pub(in crate::report) fn table(run: &RunResult) -> Table {
-    let mut table = Table::new([
-        ("Count", Align::Right),
-        ("Error", Align::Left),
-        ("Call", Align::Left),
-        ("Where", Align::Left),
-        ("Local port", Align::Left),
-        ("Windows", Align::Left),
-        ("Endpoint", Align::Left),
-        ("First", Align::Right),
-        ("Last", Align::Right),
-    ])
-    .indented(2)
-    .named_by(2);
+    let columns: [Column<(&ErrorRow, String)>; 9] = [
+        ("Count", Right, &|(row, _)| count(row.count).into()),
+        ("Error", Left, &|(row, _)| Cell::toned(Tone::Heading, error_name(row))),
+        ("Call", Left, &|(row, _)| row.call.word().into()),
+        ("Where", Left, &|(row, _)| place(row)),
+        ("Local port", Left, &|(row, _)| local_port(row).into()),
+        ("Windows", Left, &|(row, _)| or_dash(row.windows_code, |code| code.to_string()).into()),
+        ("Endpoint", Left, &|(_, name)| name.into()),
+        ("First", Right, &|(row, _)| seconds(row.first_s).into()),
+        ("Last", Right, &|(row, _)| seconds(row.last_s).into()),
+    ];
     let rows = shown(run);
-    let names: Vec<String> = rows.iter().map(|row| format!("{} {}", row.method, row.endpoint)).collect();
-    let names = shortened_apart(names.iter().map(String::as_str), NAME_WIDTH);
-    for (row, name) in rows.iter().zip(names) {
-        table.row(cells(row, name));
-    }
-    table
+    let names = shortened_apart(rows.iter().map(|row| format!("{} {}", row.method, row.endpoint)), NAME_WIDTH);
+    Table::of(rows.iter().zip(names), &columns).indented(2).named_by(2)
 }
 
 fn shown(run: &RunResult) -> &[ErrorRow] {
@@ -70,19 +65,8 @@ pub(in crate::report) fn rest(run: &RunResult) -> Option<String> {
     ))
 }
 
-fn cells(row: &ErrorRow, name: String) -> [Cell; 9] {
-    let place = if row.local { Cell::toned(Tone::Warn, "this machine") } else { Cell::toned(Tone::Bad, "target") };
-    [
-        count(row.count).into(),
-        Cell::toned(Tone::Heading, error_name(row)),
-        row.call.word().into(),
-        place,
-        local_port(row).into(),
-        row.windows_code.map_or_else(|| "-".to_owned(), |code| code.to_string()).into(),
-        name.into(),
-        seconds(row.first_s).into(),
-        seconds(row.last_s).into(),
-    ]
+fn place(row: &ErrorRow) -> Cell {
+    if row.local { Cell::toned(Tone::Warn, "this machine") } else { Cell::toned(Tone::Bad, "target") }
 }
 
 /// `EADDRNOTAVAIL (99)`, or the name alone where no system call failed.

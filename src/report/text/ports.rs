@@ -7,7 +7,7 @@ use crate::model::port_count::REUSABLE;
 use crate::model::ports_report::{DestinationPorts, PortsReport};
 use crate::report::names::shortened_apart;
 use crate::report::style::{Style, Tone, wrapped};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::{Align, Cell, Table, or_dash};
 
 /// From this share of the pool on, a destination asks for care; from the second on it is bad.
 const SHARE_WARN: f64 = 0.5;
@@ -155,9 +155,9 @@ fn table(shown: &[&DestinationPorts]) -> Table {
     let columns: Vec<Column> = columns.into_iter().filter(|(wanted, _)| *wanted).map(|(_, column)| column).collect();
     let names = |of: fn(&DestinationPorts) -> &str| shortened_apart(shown.iter().map(|d| of(d)), NAME_WIDTH);
     let (source, destination) = (names(|d| &d.source), names(|d| &d.destination));
-    let named = sources.then_some("source").into_iter().chain(["destination"]).map(|head| (head.to_owned(), Align::Left));
-    let figures = columns.iter().map(|(head, _)| ((*head).to_owned(), Align::Right));
-    let mut table = Table::with_columns(named.chain(figures).collect()).indented(2).named_by(1 + usize::from(sources));
+    let named = sources.then_some("source").into_iter().chain(["destination"]).map(|head| (head, Align::Left));
+    let figures = columns.iter().map(|(head, _)| (*head, Align::Right));
+    let mut table = Table::with_columns(named.chain(figures)).indented(2).named_by(1 + usize::from(sources));
     for ((d, source), destination) in shown.iter().zip(source).zip(destination) {
         let names = sources.then_some(source).into_iter().chain([destination]);
         let figures = columns.iter().map(|(_, text)| text(d));
@@ -168,10 +168,6 @@ fn table(shown: &[&DestinationPorts]) -> Table {
 
 fn waits(d: &DestinationPorts) -> bool {
     d.last_free_in_s.is_some_and(|s| s > 0.0)
-}
-
-fn or_dash(value: Option<f64>, text: fn(f64) -> String) -> String {
-    value.map_or_else(|| "-".to_owned(), text)
 }
 
 /// What many rows do not have, and no line here is about.

@@ -2,11 +2,12 @@
 
 use super::{Page, section};
 use crate::model::figures::{count, ms, percent, rate};
-use crate::model::result::{LatencyMs, RunResult};
-use crate::report::locust::{LocustRow, rows};
+use crate::model::result::RunResult;
+use crate::report::locust::{LocustRow, PERCENTILES, rows};
 use crate::report::names::shortened_apart;
 use crate::report::style::Tone;
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::Align::{Left, Right};
+use crate::report::table::{Cell, Column, Table};
 
 /// Longer names lose their middle.
 const NAME_WIDTH: usize = 28;
@@ -14,21 +15,6 @@ const NAME_WIDTH: usize = 28;
 pub(in crate::report) const REQUESTS: &str = "Requests, as Locust counts them";
 /// See [`REQUESTS`].
 pub(in crate::report) const PERCENTILES_TITLE: &str = "Response time percentiles";
-/// Locust's percentiles, the heads of its columns.
-type Percentile = (&'static str, fn(&LatencyMs) -> f64);
-const PERCENTILES: [Percentile; 11] = [
-    ("50%", |l| l.p50),
-    ("66%", |l| l.p66),
-    ("75%", |l| l.p75),
-    ("80%", |l| l.p80),
-    ("90%", |l| l.p90),
-    ("95%", |l| l.p95),
-    ("98%", |l| l.p98),
-    ("99%", |l| l.p99),
-    ("99.9%", |l| l.p99_9),
-    ("99.99%", |l| l.p99_99),
-    ("100%", |l| l.max),
-];
 
 /// One row per endpoint, and an aggregated one where there are several. Times in milliseconds.
 pub fn render_locust_table(run: &RunResult, page: &Page) -> String {
@@ -50,24 +36,24 @@ pub(in crate::report) fn tables(run: &RunResult) -> [Table; 2] {
 }
 
 fn requests(run: &RunResult, rows: &[&LocustRow]) -> Table {
-    let right = Align::Right;
-    let mut table = Table::new([
-        ("Type", Align::Left),
-        ("Name", Align::Left),
-        ("# reqs", right),
-        ("# fails", right),
-        ("Avg", right),
-        ("Min", right),
-        ("Max", right),
-        ("Med", right),
-        ("req/s", right),
-        ("failures/s", right),
-        ("avg size", right),
-    ])
-    .named_by(2);
-    for (row, name) in rows.iter().zip(names(rows)) {
-        table.row(cells(row, name));
-    }
+    let fails = |row: &LocustRow| {
+        let text = format!("{} ({})", count(row.failures), percent(row.failures_percent()));
+        if row.failures > 0 { Cell::toned(Tone::Bad, text) } else { text.into() }
+    };
+    let columns: [Column<(&LocustRow, String)>; 11] = [
+        ("Type", Left, &|(row, _)| row.method.as_str().into()),
+        ("Name", Left, &|(_, name)| name.into()),
+        ("# reqs", Right, &|(row, _)| count(row.requests).into()),
+        ("# fails", Right, &|(row, _)| fails(row)),
+        ("Avg", Right, &|(row, _)| row.time(|t| t.mean).into()),
+        ("Min", Right, &|(row, _)| row.time(|t| t.min).into()),
+        ("Max", Right, &|(row, _)| row.time(|t| t.max).into()),
+        ("Med", Right, &|(row, _)| row.time(|t| t.p50).into()),
+        ("req/s", Right, &|(row, _)| rate(row.rps).into()),
+        ("failures/s", Right, &|(row, _)| rate(row.failures_per_s).into()),
+        ("avg size", Right, &|(row, _)| ms(row.content_size_mean).into()),
+    ];
+    let mut table = Table::of(rows.iter().copied().zip(names(rows)), &columns).named_by(2);
     table.note(if run.totals.local_failures == 0 {
         "times in ms, sizes in bytes"
     } else {
@@ -83,27 +69,10 @@ fn names(rows: &[&LocustRow]) -> Vec<String> {
     shortened_apart(rows.iter().map(|row| row.name.as_str()), NAME_WIDTH)
 }
 
-fn cells(row: &LocustRow, name: String) -> [Cell; 11] {
-    let fails = format!("{} ({})", count(row.failures), percent(row.failures_percent()));
-    [
-        Cell::from(row.method.as_str()),
-        Cell::from(name),
-        count(row.requests).into(),
-        if row.failures > 0 { Cell::toned(Tone::Bad, fails) } else { fails.into() },
-        row.time(|t| t.mean).into(),
-        row.time(|t| t.min).into(),
-        row.time(|t| t.max).into(),
-        row.time(|t| t.p50).into(),
-        rate(row.rps).into(),
-        rate(row.failures_per_s).into(),
-        ms(row.content_size_mean).into(),
-    ]
-}
-
 fn percentiles(rows: &[&LocustRow]) -> Table {
-    let mut columns = vec![("Name".to_owned(), Align::Left)];
-    columns.extend(PERCENTILES.iter().map(|(head, _)| ((*head).to_owned(), Align::Right)));
-    columns.push(("# reqs".to_owned(), Align::Right));
+    let mut columns = vec![("Name", Left)];
+    columns.extend(PERCENTILES.iter().map(|(head, _)| (*head, Right)));
+    columns.push(("# reqs", Right));
     let mut table = Table::with_columns(columns);
     for (row, name) in rows.iter().zip(names(rows)) {
         let mut cells: Vec<Cell> = vec![name.into()];

@@ -2,14 +2,14 @@
 
 use super::{Detail, Page, study_detail};
 use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
-use crate::model::figures::{count, ms, number, percent, rate, seconds, share};
+use crate::model::figures::{ms, number, percent, rate, seconds, share};
 use crate::model::finding::Severity;
 use crate::model::order::Order as _;
 use crate::model::result::{RunResult, RunStamp, VerdictId};
 use crate::model::study::{Comparison, Question, StepRow, StudyResult};
 use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, wrapped};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::{Align, Cell, Table, or_dash};
 
 /// Endpoints with a column of their own.
 const ENDPOINTS: usize = 3;
@@ -176,7 +176,7 @@ fn step_table(study: &StudyResult, show: Columns) -> Table {
         let asked = if open { "asked" } else { "ideal" };
         columns.extend(["req/s", asked, "failed"].map(|head| (head.to_owned(), right)));
     }
-    let names = shortened_apart(endpoints.iter().map(String::as_str), NAME_WIDTH);
+    let names = shortened_apart(&endpoints, NAME_WIDTH);
     columns.extend(names.into_iter().map(|name| (name, right)));
     columns.extend(show.figures.then(|| ("CPU t/c/h".to_owned(), right)));
     columns.extend(with_ports.then(|| ("ports".to_owned(), right)));
@@ -224,12 +224,11 @@ fn notes(study: &StudyResult) -> Vec<String> {
 /// Rates and failures; CPU; ports.
 fn figures(r: &StepRow) -> [Vec<Cell>; 3] {
     let failed = r.failures + r.local_failures;
-    let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
-    let whole = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| number(v.round()));
-    let failed = if failed > 0 { Cell::toned(Tone::Bad, count(failed)) } else { "0".into() };
-    let rates = vec![rate(r.steady_rps.unwrap_or(r.rps)).into(), opt(r.expected_rps, &rate), failed];
+    let whole = |v: Option<f64>| or_dash(v, |v| number(v.round()));
+    let expected = or_dash(r.expected_rps, rate).into();
+    let rates = vec![rate(r.steady_rps.unwrap_or(r.rps)).into(), expected, Cell::failures(failed)];
     let cpu = [r.target_cpu_percent, r.client_cpu_percent, r.host_cpu_percent].map(whole).join("/");
-    [rates, vec![cpu.into()], vec![opt(used_share(r), &share)]]
+    [rates, vec![cpu.into()], vec![or_dash(used_share(r), share).into()]]
 }
 
 /// p50 and p95 of each endpoint.
@@ -237,7 +236,7 @@ fn times(r: &StepRow, run: &RunResult, endpoints: &[String]) -> Vec<Cell> {
     let pair = |name: &String| {
         let latency = run.endpoints.iter().find(|e| e.name == *name).and_then(|e| e.latency_ms);
         let mark = if r.is_censored { CENSORED } else { "" };
-        Cell::from(latency.map_or_else(|| "-".into(), |l| format!("{}/{}{mark}", ms(l.p50), ms(l.p95))))
+        Cell::from(or_dash(latency, |l| format!("{}/{}{mark}", ms(l.p50), ms(l.p95))))
     };
     endpoints.iter().map(pair).collect()
 }

@@ -5,10 +5,11 @@ use super::{Page, findings};
 use crate::model::figures::{bytes, count, deviation, ms, number, percent, rate, seconds};
 use crate::model::result::RunStamp;
 use crate::model::study::{StepRow, StudyResult};
-use crate::report::locust;
+use crate::report::locust::{self, LocustRow};
 use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, wrapped};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::Align::{Left, Right};
+use crate::report::table::{Cell, Column, Table, or_dash};
 
 /// Characters of an endpoint's name.
 const NAME_WIDTH: usize = 28;
@@ -59,97 +60,55 @@ fn stamp(stamp: RunStamp) -> &'static str {
 }
 
 pub(in crate::report) fn steps(study: &StudyResult) -> Table {
-    let right = Align::Right;
-    let mut t = Table::new([
-        ("step", Align::Left),
-        ("requests", right),
-        ("failed", right),
-        ("cut", right),
-        ("req/s", right),
-        ("steady", right),
-        ("closed loop", right),
-        ("off", right),
-        ("p50", right),
-        ("p95", right),
-        ("p99", right),
-        ("target CPU", right),
-        ("client CPU", right),
-        ("target mem", right),
-        ("host CPU", right),
-        ("host mem", right),
-    ])
-    .indented(2);
-    for r in &study.analysis.rows {
-        t.row(step_cells(r));
-    }
+    let columns: [Column<&StepRow>; 16] = [
+        ("step", Left, &|r| r.label.clone().into()),
+        ("requests", Right, &|r| count(r.requests).into()),
+        ("failed", Right, &|r| Cell::failures(r.failures + r.local_failures)),
+        ("cut", Right, &|r| count(r.cut).into()),
+        ("req/s", Right, &|r| rate(r.rps).into()),
+        ("steady", Right, &|r| or_dash(r.steady_rps, rate).into()),
+        ("closed loop", Right, &|r| or_dash(r.predicted_rps, rate).into()),
+        ("off", Right, &|r| or_dash(r.deviation_percent, deviation).into()),
+        ("p50", Right, &|r| or_dash(r.p50_ms, ms).into()),
+        ("p95", Right, &|r| or_dash(r.p95_ms, ms).into()),
+        ("p99", Right, &|r| or_dash(r.p99_ms, ms).into()),
+        ("target CPU", Right, &|r| or_dash(r.target_cpu_percent, percent).into()),
+        ("client CPU", Right, &|r| or_dash(r.client_cpu_percent, percent).into()),
+        ("target mem", Right, &|r| or_dash(r.target_rss_bytes, bytes).into()),
+        ("host CPU", Right, &|r| or_dash(r.host_cpu_percent, percent).into()),
+        ("host mem", Right, &|r| or_dash(r.host_memory_percent, percent).into()),
+    ];
+    let mut t = Table::of(&study.analysis.rows, &columns).indented(2);
     t.note("cut: in flight at the end; steady: req/s after the last user had started; closed loop: users / (think + response); off: steady against it; times in ms; CPU in % of a core, of the host in % of all");
     t
 }
 
-fn step_cells(r: &StepRow) -> [Cell; 16] {
-    let failed = r.failures + r.local_failures;
-    let opt = |v: Option<f64>, f: &dyn Fn(f64) -> String| Cell::from(v.map_or_else(|| "-".into(), f));
-    [
-        r.label.clone().into(),
-        count(r.requests).into(),
-        if failed > 0 { Cell::toned(Tone::Bad, count(failed)) } else { "0".into() },
-        count(r.cut).into(),
-        rate(r.rps).into(),
-        opt(r.steady_rps, &rate),
-        opt(r.predicted_rps, &rate),
-        opt(r.deviation_percent, &deviation),
-        opt(r.p50_ms, &ms),
-        opt(r.p95_ms, &ms),
-        opt(r.p99_ms, &ms),
-        opt(r.target_cpu_percent, &percent),
-        opt(r.client_cpu_percent, &percent),
-        r.target_rss_bytes.map_or_else(|| "-".into(), bytes).into(),
-        opt(r.host_cpu_percent, &percent),
-        opt(r.host_memory_percent, &percent),
-    ]
-}
-
 /// Names longer than `name_width` lose their middle.
 pub(in crate::report) fn endpoints(study: &StudyResult, name_width: usize) -> Table {
-    let (left, right) = (Align::Left, Align::Right);
-    let mut t = Table::new([
-        ("step", left),
-        ("name", left),
-        ("requests", right),
-        ("failed", right),
-        ("median", right),
-        ("p95", right),
-        ("p99", right),
-        ("mean", right),
-        ("min", right),
-        ("max", right),
-        ("size", right),
-        ("req/s", right),
-    ])
-    .indented(2)
-    .named_by(2);
+    let columns: [Column<(&str, String, &LocustRow)>; 12] = [
+        ("step", Left, &|(step, ..)| (*step).into()),
+        ("name", Left, &|(_, name, _)| name.into()),
+        ("requests", Right, &|(.., row)| count(row.requests).into()),
+        ("failed", Right, &|(.., row)| Cell::failures(row.failures)),
+        ("median", Right, &|(.., row)| row.time(|l| l.p50).into()),
+        ("p95", Right, &|(.., row)| row.time(|l| l.p95).into()),
+        ("p99", Right, &|(.., row)| row.time(|l| l.p99).into()),
+        ("mean", Right, &|(.., row)| row.time(|l| l.mean).into()),
+        ("min", Right, &|(.., row)| row.time(|l| l.min).into()),
+        ("max", Right, &|(.., row)| row.time(|l| l.max).into()),
+        ("size", Right, &|(.., row)| number(row.content_size_mean).into()),
+        ("req/s", Right, &|(.., row)| rate(row.rps).into()),
+    ];
+    let mut t = Table::of([], &columns).indented(2).named_by(2);
     let steps: Vec<_> = study.steps.iter().map(locust::rows).collect();
-    let all: Vec<&str> = steps.iter().flat_map(|(rows, all)| rows.iter().chain([all])).map(|row| row.name.as_str()).collect();
+    let all = steps.iter().flat_map(|(rows, all)| rows.iter().chain([all])).map(|row| row.name.as_str());
     let mut names = shortened_apart(all, name_width).into_iter();
     for (i, ((rows, all), of)) in steps.iter().zip(&study.analysis.rows).enumerate() {
         if i > 0 {
             t.rule();
         }
         for (row, name) in rows.iter().chain([all]).zip(names.by_ref()) {
-            t.row([
-                of.label.clone().into(),
-                name.into(),
-                count(row.requests).into(),
-                if row.failures > 0 { Cell::toned(Tone::Bad, count(row.failures)) } else { "0".into() },
-                row.time(|l| l.p50).into(),
-                row.time(|l| l.p95).into(),
-                row.time(|l| l.p99).into(),
-                row.time(|l| l.mean).into(),
-                row.time(|l| l.min).into(),
-                row.time(|l| l.max).into(),
-                number(row.content_size_mean).into(),
-                rate(row.rps).into(),
-            ]);
+            t.add(&(of.label.as_str(), name, row), &columns);
         }
     }
     t.note("times in ms over requests that ended at the target; size in bytes");

@@ -9,7 +9,7 @@ use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictI
 use crate::model::time::per_second;
 use crate::report::names::shortened_apart;
 use crate::report::style::Tone;
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::{Align, Cell, Table, or_dash};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
@@ -126,14 +126,14 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
     let mut columns = vec![("endpoint", Align::Left), if rates { ("req/s", right) } else { ("answered", right) }];
     columns.extend(failed.then_some(("failed", right)));
     columns.extend([("p50", right), ("p95", right), ("p99 ms", right)]);
-    let mut table = Table::with_columns(columns.into_iter().map(|(head, align)| (head.to_owned(), align)).collect()).indented(2);
+    let mut table = Table::with_columns(columns).indented(2);
     let shown = slowest(run);
     let names = shortened_apart(shown.iter().map(|e| e.name.as_str()), NAME_WIDTH);
     for (e, name) in shown.into_iter().zip(names) {
         let answers = e.requests - e.failures.min(e.requests);
         let time = |percentile: f64, pick: fn(&LatencyMs) -> f64| {
             let known = e.latency_ms.as_ref().filter(|_| is_supported(percentile, answers));
-            Cell::from(known.map_or_else(|| "-".into(), |l| ms(pick(l))))
+            Cell::from(or_dash(known, |l| ms(pick(l))))
         };
         let mut cells: Vec<Cell> = vec![name.into()];
         cells.push(if rates { rate(per_second(answers, run.duration_s)) } else { count(answers) }.into());

@@ -5,10 +5,11 @@ use super::{answered, answers, careful, cause, faults, headline, limits, next, s
 use crate::diagnose::no_rate;
 use crate::model::figures::{count, ms, rate};
 use crate::model::order::Order as _;
-use crate::model::result::{RunResult, RunStamp, VerdictId};
+use crate::model::result::{LatencyMs, RunResult, RunStamp, VerdictId};
 use crate::model::time::per_second;
 use crate::report::style::{Tone, shortened};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::table::Align::{Left, Right};
+use crate::report::table::{Cell, Column, Table, or_dash};
 use crate::report::text::Page;
 use crate::report::text::page::{Block, one_screen};
 
@@ -76,38 +77,27 @@ pub(in crate::report) fn all(run: &RunResult) -> Table {
 }
 
 fn table(run: &RunResult, parts: &[&RunResult]) -> Table {
-    let right = Align::Right;
     // As the rows of endpoints have it: over the time of the run, or how many, where there is no rate.
     let has_rates = no_rate(run, answered(run)).is_none();
-    let columns = [
-        ("destination", Align::Left),
-        ("weight", right),
-        (if has_rates { "req/s" } else { "answered" }, right),
-        ("failed", right),
-        ("p50", right),
-        ("p95 ms", right),
-        ("ports in use", right),
+    let of_answers = |n: u64| if has_rates { rate(per_second(n, run.duration_s)) } else { count(n) };
+    let weight =
+        |part: &RunResult| run.plan.destinations.iter().find(|d| d.target.addr == part.plan.target.addr).map(|d| d.weight);
+    let time = |part: &RunResult, pick: fn(&LatencyMs) -> f64| or_dash(part.totals.latency_ms.as_ref(), |l| ms(pick(l))).into();
+    let columns: [Column<&RunResult>; 7] = [
+        ("destination", Left, &|part| shortened(&part.plan.target.authority, NAME_WIDTH).into()),
+        ("weight", Right, &|part| weight(part).map_or_else(|| "?".into(), count).into()),
+        (if has_rates { "req/s" } else { "answered" }, Right, &|part| of_answers(answered(part)).into()),
+        ("failed", Right, &|part| Cell::failures(part.totals.failures.saturating_add(part.totals.local_failures))),
+        ("p50", Right, &|part| time(part, |l| l.p50)),
+        ("p95 ms", Right, &|part| time(part, |l| l.p95)),
+        ("ports in use", Right, &|part| ports(part)),
     ];
-    let mut table = Table::new(columns).indented(2);
-    for part in parts {
-        let t = &part.totals;
-        let failed = t.failures.saturating_add(t.local_failures);
-        let tone = |bad: bool| if bad { Tone::Bad } else { Tone::Normal };
-        let time = |pick: fn(&crate::model::result::LatencyMs) -> f64| t.latency_ms.as_ref().map_or("-".into(), |l| ms(pick(l)));
-        let ports = part.ports.as_ref().and_then(|p| Some((p.in_use()?, p.pool?)));
-        let weight = run.plan.destinations.iter().find(|d| d.target.addr == part.plan.target.addr).map(|d| d.weight);
-        table.row([
-            Cell::from(shortened(&part.plan.target.authority, NAME_WIDTH)),
-            Cell::from(weight.map_or_else(|| "?".into(), count)),
-            Cell::from(if has_rates { rate(per_second(answered(part), run.duration_s)) } else { count(answered(part)) }),
-            Cell::toned(tone(failed > 0), count(failed)),
-            Cell::from(time(|l| l.p50)),
-            Cell::from(time(|l| l.p95)),
-            Cell::toned(
-                tone(ports.is_some_and(|(used, pool)| used >= pool)),
-                ports.map_or_else(|| "?".into(), |(used, pool)| format!("{} of {}", count(used), count(pool))),
-            ),
-        ]);
-    }
-    table
+    Table::of(parts.iter().copied(), &columns).indented(2)
+}
+
+/// `27,000 of 28,230`
+fn ports(part: &RunResult) -> Cell {
+    let known = part.ports.as_ref().and_then(|p| Some((p.in_use()?, p.pool?)));
+    let Some((used, pool)) = known else { return "?".into() };
+    Cell::toned(if used >= pool { Tone::Bad } else { Tone::Normal }, format!("{} of {}", count(used), count(pool)))
 }

@@ -4,8 +4,9 @@ use crate::model::figures::{count, ms, percent, share};
 use crate::model::finding::Severity;
 use crate::model::order::Order as _;
 use crate::model::result::{Machine, MachinePorts, RunResult, RunStamp};
-use crate::report::style::{Tone, shortened};
-use crate::report::table::{Align, Cell, Table};
+use crate::report::style::shortened;
+use crate::report::table::Align::{Left, Right};
+use crate::report::table::{Cell, Column, Table, or_dash};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
@@ -40,32 +41,17 @@ pub(in crate::report) fn all(run: &RunResult) -> Table {
 }
 
 fn table(machines: &[&Machine]) -> Table {
-    let mut table = Table::new([
-        ("machine", Align::Left),
-        ("began", Align::Right),
-        ("answers", Align::Right),
-        ("failed", Align::Right),
-        ("failed here", Align::Right),
-        ("p95 ms", Align::Right),
-        ("ports", Align::Right),
+    let known = |text: Option<String>| Cell::from(text.unwrap_or_else(|| "?".into()));
+    let columns: [Column<&Machine>; 8] = [
+        ("machine", Left, &|m| shortened(&m.name, NAME_WIDTH).into()),
+        ("began", Right, &|m| format!("{} s", m.from_s).into()),
+        ("answers", Right, &|m| count(m.requests - m.failures.min(m.requests)).into()),
+        ("failed", Right, &|m| Cell::failures(m.failures)),
+        ("failed here", Right, &|m| Cell::failures(m.local_failures)),
+        ("p95 ms", Right, &|m| or_dash(m.latency_ms, |l| ms(l.p95)).into()),
+        ("ports", Right, &|m| known(m.ports.as_ref().and_then(MachinePorts::in_use_share).map(share))),
         // CPU of the load generator, not of its host.
-        ("client", Align::Right),
-    ])
-    .indented(2);
-    let known = |text: Option<String>| text.unwrap_or_else(|| "?".into());
-    for m in machines {
-        let tone = |bad: u64| if bad > 0 { Tone::Bad } else { Tone::Normal };
-        let peak = m.ports.as_ref().and_then(MachinePorts::in_use_share);
-        table.row([
-            Cell::from(shortened(&m.name, NAME_WIDTH)),
-            Cell::from(format!("{} s", m.from_s)),
-            Cell::from(count(m.requests - m.failures.min(m.requests))),
-            Cell::toned(tone(m.failures), count(m.failures)),
-            Cell::toned(tone(m.local_failures), count(m.local_failures)),
-            Cell::from(m.latency_ms.map_or_else(|| "-".into(), |l| ms(l.p95))),
-            Cell::from(known(peak.map(share))),
-            Cell::from(known(m.client_cpu_percent_mean.map(percent))),
-        ]);
-    }
-    table
+        ("client", Right, &|m| known(m.client_cpu_percent_mean.map(percent))),
+    ];
+    Table::of(machines.iter().copied(), &columns).indented(2)
 }
