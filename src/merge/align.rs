@@ -8,6 +8,7 @@ use crate::model::order::Order as _;
 use crate::model::result::{ClockOffset, Machine};
 use crate::model::time::{rfc3339_of, unix_seconds};
 use crate::stats::interval::Interval;
+use crate::stats::so_far::users_of_all;
 
 /// Starts further apart are said.
 const APART_S: f64 = 0.5;
@@ -107,14 +108,8 @@ impl Axis {
 
     /// Users asked for and at work, of all machines, second by second.
     pub(super) fn users(&self, parts: &[Part]) -> Vec<(u64, u32, u32)> {
-        let mut sums: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
-        for (part, shift) in parts.iter().zip(&self.shifts) {
-            for (second, point) in (*shift..).zip(&part.run.series) {
-                let sum = sums.entry(second).or_default();
-                *sum = (sum.0.saturating_add(point.users_asked), sum.1.saturating_add(point.users));
-            }
-        }
-        sums.into_iter().map(|(second, (asked, active))| (second, asked, active)).collect()
+        let moved = parts.iter().zip(&self.shifts).flat_map(|(part, shift)| (*shift..).zip(&part.run.series));
+        users_of_all(moved.map(|(second, point)| (second, point.users_asked, point.users)))
     }
 
     /// What a reader must know of starts and clocks.

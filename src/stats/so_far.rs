@@ -95,6 +95,16 @@ impl SoFar {
     }
 }
 
+/// Users asked for and at work of several loads, second by second. One that has ended has none.
+pub fn users_of_all(each: impl IntoIterator<Item = (u64, u32, u32)>) -> Vec<(u64, u32, u32)> {
+    let mut sums: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
+    for (second, asked, active) in each {
+        let sum = sums.entry(second).or_default();
+        *sum = (sum.0.saturating_add(asked), sum.1.saturating_add(active));
+    }
+    sums.into_iter().map(|(second, (asked, active))| (second, asked, active)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

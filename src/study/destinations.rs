@@ -1,7 +1,6 @@
 //! One run to several destinations: a load for each, side by side in this program, with one start, one clock and one end.
 //! Each has its own workers, its own observer and its own pool of ports; what they counted is joined second by second.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -11,13 +10,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::measured::{self, Loaded, Watch};
-use crate::load::run::{Ended, LoadRun, UsersAt, UsersNow};
+use crate::load::run::{Ended, UsersNow};
 use crate::merge::destinations as joined;
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::observe::{Baseline, LivePorts};
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::{Interval, SecondSummary};
+use crate::stats::so_far::users_of_all;
 use crate::sys::clock::{self, Clock};
 use crate::sys::signals::StopFlag;
 
@@ -316,7 +316,7 @@ impl Gathering {
             }
         }
         let duration = loads().map(|load| load.duration).max().unwrap_or_default();
-        self.aggregate.fill(result, duration, &users(loads()));
+        self.aggregate.fill(result, duration, &users_of_all(loads().flat_map(|load| load.users.iter().copied())));
     }
 }
 
@@ -325,16 +325,6 @@ impl Gathering {
 fn at_work(looked: &[Option<Looked>], second: u64) -> impl Iterator<Item = (usize, &Looked)> {
     let known = looked.iter().enumerate().filter_map(|(at, looked)| Some((at, looked.as_ref()?)));
     known.filter(move |(_, looked)| looked.second >= second)
-}
-
-/// Users of all, second by second. One that has ended has none.
-fn users<'a>(loads: impl Iterator<Item = &'a LoadRun>) -> Vec<UsersAt> {
-    let mut sums: BTreeMap<u64, (u32, u32)> = BTreeMap::new();
-    for (second, asked, active) in loads.flat_map(|load| load.users.iter().copied()) {
-        let sum = sums.entry(second).or_default();
-        *sum = (sum.0.saturating_add(asked), sum.1.saturating_add(active));
-    }
-    sums.into_iter().map(|(second, (asked, active))| (second, asked, active)).collect()
 }
 
 #[cfg(test)]
