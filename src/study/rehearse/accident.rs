@@ -44,20 +44,9 @@ impl Setting {
 
     /// Arguments of the child that runs it inside.
     pub fn arguments(&self) -> Vec<String> {
-        let seconds = self.duration.as_secs_f64().to_string();
-        [
-            "rehearse",
-            "--inside",
-            "accident",
-            "--ports",
-            &self.ports.to_string(),
-            "--rate",
-            &self.rate.to_string(),
-            "--duration",
-            &seconds,
-        ]
-        .map(String::from)
-        .to_vec()
+        let (ports, rate, seconds) = (self.ports, self.rate, self.duration.as_secs_f64());
+        let line = format!("rehearse --inside accident --ports {ports} --rate {rate} --duration {seconds}");
+        line.split(' ').map(str::to_owned).collect()
     }
 
     /// What the law predicts; nothing is measured yet.

@@ -30,8 +30,7 @@ const SLACK: Duration = Duration::from_millis(150);
 pub fn run(spec: &Spec, size: Size) -> io::Result<Inside> {
     let destinations = if let Shape::Destinations(n) = spec.shape { n } else { 1 };
     let listen: Vec<SocketAddr> = rows::addresses(destinations).into_iter().map(|ip| (ip, PORT).into()).collect();
-    let flags = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"].map(String::from);
-    let server = OwnServer::start_at(&listen, &flags).map_err(io::Error::other)?;
+    let server = server(&listen)?;
     let mut runs = Vec::new();
     for (i, step) in steps(spec, size, &listen).into_iter().enumerate() {
         if i > 0
@@ -57,8 +56,7 @@ pub fn run(spec: &Spec, size: Size) -> io::Result<Inside> {
 ///
 /// Errors: no server, no client.
 pub fn accident(setting: &Setting) -> io::Result<Inside> {
-    let flags = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"].map(String::from);
-    let server = OwnServer::start_at(&[([127, 0, 0, 1], PORT).into()], &flags).map_err(io::Error::other)?;
+    let server = server(&[([127, 0, 0, 1], PORT).into()])?;
     let plan = LoadPlan {
         users: (setting.rate * 2.0).ceil() as u32 + 10,
         duration: setting.duration,
@@ -69,6 +67,11 @@ pub fn accident(setting: &Setting) -> io::Result<Inside> {
     let run = measured::measure(&plan, Baseline::of(&plan), Some(server.pid()), "rehearse", &mut Silent)?.result;
     let _ = server.stop();
     Ok(Inside { runs: vec![run], time_wait: Sides::default() })
+}
+
+fn server(listen: &[SocketAddr]) -> io::Result<OwnServer> {
+    let flags = ["--io-workers", "1", "--cpu-workers", "1", "--cpu-iterations", "1"].map(String::from);
+    OwnServer::start_at(listen, &flags).map_err(io::Error::other)
 }
 
 /// The load plans of a row.
