@@ -90,6 +90,19 @@ pub(super) struct Course {
 }
 
 impl Run {
+    fn new(begun: Arc<Begun>) -> Self {
+        Self {
+            so_far: SoFar::new(&begun.run.plan),
+            times: EndpointTimes::default(),
+            seen: Vec::new(),
+            now: None,
+            result: Arc::new(begun.run.clone()),
+            is_done: false,
+            is_stale: false,
+            begun,
+        }
+    }
+
     fn on_interval(&mut self, second: &Interval) {
         self.so_far.push(second);
         self.times.push(second);
@@ -125,42 +138,19 @@ impl Run {
 
 impl Course {
     pub(super) fn on_update(&mut self, update: Update) {
-        match update {
-            Update::Begin(begun) => {
-                let (plan, result) = (&begun.run.plan, Arc::new(begun.run.clone()));
-                let so_far = SoFar::new(plan);
-                let times = EndpointTimes::default();
-                self.runs.push(Run {
-                    so_far,
-                    times,
-                    seen: Vec::new(),
-                    now: None,
-                    result,
-                    is_done: false,
-                    is_stale: false,
-                    begun,
-                });
+        match (update, self.runs.last_mut()) {
+            // Shown with what was seen in the same second, which comes next.
+            (Update::Interval(second), Some(run)) => return run.on_interval(&second),
+            (Update::Interval(_), None) => return,
+            (Update::Second(now), Some(run)) => run.on_second(now),
+            (Update::Done(result), Some(run)) => (run.result, run.is_done, run.now) = (result, true, None),
+            (Update::Second(_) | Update::Done(_), None) => {}
+            (Update::Begin(begun), _) => {
+                self.runs.push(Run::new(begun));
                 self.said = None;
             }
-            // Shown with what was seen in the same second, which comes next.
-            Update::Interval(second) => {
-                if let Some(run) = self.runs.last_mut() {
-                    run.on_interval(&second);
-                }
-                return;
-            }
-            Update::Second(now) => {
-                if let Some(run) = self.runs.last_mut() {
-                    run.on_second(now);
-                }
-            }
-            Update::Say(text) => self.said = Some(text),
-            Update::Done(result) => {
-                if let Some(run) = self.runs.last_mut() {
-                    (run.result, run.is_done, run.now) = (result, true, None);
-                }
-            }
-            Update::End(page) => {
+            (Update::Say(text), _) => self.said = Some(text),
+            (Update::End(page), _) => {
                 self.update = Some((self.version + 1, page.to_string()));
                 self.is_over = true;
             }
