@@ -179,26 +179,12 @@ fn duration(
 }
 
 fn of_latency(l: &LatencyMs, figure: Figure) -> Option<f64> {
-    let kept = [
-        (0.0, l.min),
-        (50.0, l.p50),
-        (66.0, l.p66),
-        (75.0, l.p75),
-        (80.0, l.p80),
-        (90.0, l.p90),
-        (95.0, l.p95),
-        (98.0, l.p98),
-        (99.0, l.p99),
-        (99.9, l.p99_9),
-        (99.99, l.p99_99),
-        (100.0, l.max),
-    ];
     match figure {
         Figure::Average => Some(l.mean),
         Figure::Minimum => Some(l.min),
         Figure::Median => Some(l.p50),
-        Figure::Maximum => Some(l.max),
-        Figure::Percentile(n) => kept.iter().find(|(p, _)| *p == n).map(|(_, ms)| *ms),
+        Figure::Maximum | Figure::Percentile(100.0) => Some(l.max),
+        Figure::Percentile(n) => l.by_share().into_iter().find(|(share, _)| (share * 100.0 - n).abs() < 1e-9).map(|(_, ms)| ms),
         Figure::Value | Figure::Count | Figure::Rate => None,
     }
 }

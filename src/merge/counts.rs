@@ -70,19 +70,7 @@ fn exact(merged: &mut Option<LatencyMs>, parts: impl Iterator<Item = (Option<Lat
         merged.mean = known.iter().map(|(l, n)| l.mean * *n as f64).sum::<f64>() / values as f64;
     }
     // A percentile of the log is the upper end of its bin: none lies beyond what was measured.
-    let percentiles = [
-        &mut merged.p50,
-        &mut merged.p66,
-        &mut merged.p75,
-        &mut merged.p80,
-        &mut merged.p90,
-        &mut merged.p95,
-        &mut merged.p98,
-        &mut merged.p99,
-        &mut merged.p99_9,
-        &mut merged.p99_99,
-    ];
-    for p in percentiles {
+    for p in merged.percentiles_mut() {
         *p = p.clamp(min, max);
     }
     (merged.min, merged.max) = (min, max);

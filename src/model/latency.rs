@@ -40,6 +40,12 @@ impl LatencyMs {
         ]
     }
 
+    /// All percentiles of [`by_share`](Self::by_share) but the minimum, to be changed.
+    pub fn percentiles_mut(&mut self) -> [&mut f64; 10] {
+        let Self { p50, p66, p75, p80, p90, p95, p98, p99, p99_9, p99_99, .. } = self;
+        [p50, p66, p75, p80, p90, p95, p98, p99, p99_9, p99_99]
+    }
+
     /// Those of [`by_share`](Self::by_share) that `answers` can tell apart from the maximum.
     pub fn supported_by(&self, answers: u64) -> impl Iterator<Item = (f64, f64)> {
         self.by_share().into_iter().filter(move |(share, _)| answers as f64 * (1.0 - share) >= 1.0)
