@@ -11,11 +11,12 @@
 //! Source: the comment on k6's parser (metrics/thresholds_parser.go). What k6 takes means the same here, but for bounds that
 //! no run can pass or fail (a share over 1): those are mistakes.
 
-use serde::Deserialize;
-use serde::de::value::{Error as WordError, StrDeserializer};
+use std::str::FromStr;
+
 use strum::VariantNames as _;
 
 use super::threshold::{Answered, Figure, Metric, Operator, Selector, Test, Threshold, Unit};
+use crate::model::result::VerdictId;
 use crate::model::units;
 
 /// Metrics of k6 that are about its scripts or users, or that a run does not keep in this form.
@@ -65,7 +66,7 @@ pub fn parse(text: &str) -> Result<Threshold, BadThreshold> {
     let left = left.strip_prefix(':').unwrap_or(left).trim();
     let test = match metric {
         Metric::Validity => Test::Stamp { operator: same(operator)?, stamp: word(right, STAMPS)? },
-        Metric::Verdict => Test::Verdict { operator: same(operator)?, id: word(right, VERDICTS)? },
+        Metric::Verdict => Test::Verdict { operator: same(operator)?, id: word(right, &VerdictId::VARIANTS.join(", "))? },
         _ => {
             let figure = figure(metric, left)?;
             Test::Number { figure, operator, bound: bound(metric.unit(figure), right)? }
@@ -78,8 +79,6 @@ pub fn parse(text: &str) -> Result<Threshold, BadThreshold> {
 }
 
 const STAMPS: &str = "valid, port-bound, client-bound, incomplete";
-const VERDICTS: &str =
-    "healthy, port-bound, fd-bound, client-bound, host-bound, target-bound, target-failing, target-gone, undecided";
 
 fn metric(name: &str) -> Result<Metric, BadThreshold> {
     if let Ok(metric) = name.parse() {
@@ -146,10 +145,8 @@ fn same(operator: Operator) -> Result<Operator, BadThreshold> {
     }
 }
 
-fn word<'a, T: Deserialize<'a>>(given: &'a str, all: &str) -> Result<T, BadThreshold> {
-    let quoted = unquoted(given);
-    T::deserialize(StrDeserializer::<WordError>::new(quoted))
-        .map_err(|_| bad(format!("{given}: unknown"), format!("one of {all}")))
+fn word<T: FromStr>(given: &str, all: &str) -> Result<T, BadThreshold> {
+    unquoted(given).parse().map_err(|_| bad(format!("{given}: unknown"), format!("one of {all}")))
 }
 
 fn figure(metric: Metric, text: &str) -> Result<Figure, BadThreshold> {

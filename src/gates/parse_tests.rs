@@ -119,7 +119,7 @@ fn words_are_compared_with_words_that_exist() {
     let verdict = parse("verdict != port-bound").map(|t| t.test);
     assert_eq!(verdict, Ok(Test::Verdict { operator: Unequal, id: VerdictId::PortBound }));
     let stamps = STAMPS.split(", ").map(|word| format!("validity=={word}"));
-    for text in stamps.chain(VERDICTS.split(", ").map(|word| format!("verdict=={word}"))) {
+    for text in stamps.chain(VerdictId::VARIANTS.iter().map(|word| format!("verdict=={word}"))) {
         assert!(parse(&text).is_ok(), "{text}");
     }
     for bad in ["validity==good", "validity<valid", "validity:count==valid", "validity", "verdict==fine"] {

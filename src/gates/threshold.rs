@@ -29,6 +29,7 @@ impl Threshold {
 
 /// What is measured. The first six names are k6's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Metric {
     /// requests that ended at the target, failed ones included, milliseconds
     #[strum(serialize = "http_req_duration")]
@@ -40,34 +41,25 @@ pub enum Metric {
     #[strum(serialize = "http_reqs")]
     Requests,
     /// bytes of answers
-    #[strum(serialize = "data_received")]
     DataReceived,
     /// bytes of requests
-    #[strum(serialize = "data_sent")]
     DataSent,
     /// requests that were due and never started
     #[strum(serialize = "dropped_iterations")]
     NeverStarted,
     /// failures of this machine
-    #[strum(serialize = "local_failures")]
     LocalFailures,
     /// most source ports in use at once, of the pool
-    #[strum(serialize = "ports_peak_share")]
     PortsPeakShare,
     /// requests started of those that the rate asked for
-    #[strum(serialize = "rate_ratio")]
     RateRatio,
     /// from the time at which a request was due until it began, milliseconds
-    #[strum(serialize = "schedule_lag")]
     ScheduleLag,
     /// share of a core that the busiest load thread used
-    #[strum(serialize = "client_busiest_thread")]
     ClientBusiestThread,
     /// the stamp of the run
-    #[strum(serialize = "validity")]
     Validity,
     /// the id of the verdict
-    #[strum(serialize = "verdict")]
     Verdict,
 }
 

@@ -1,6 +1,7 @@
 //! The figures of a run for machines: one list, written as Prometheus text or for a collector of OpenTelemetry.
 
 use crate::model::metrics::{Exposition, Kind};
+use crate::model::order::grouped;
 use crate::model::result::{Endpoint, Ports, RunResult, SeriesPoint};
 
 /// In which unit: the end of a name for Prometheus, the code of UCUM for OpenTelemetry.
@@ -201,14 +202,7 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>, each: &[Towards]) -> V
 
 /// Rows that differ in what is no label are one: a label set may be there once.
 fn summed(points: impl Iterator<Item = (Labels, f64)>) -> Vec<(Labels, f64)> {
-    let mut all: Vec<(Labels, f64)> = Vec::new();
-    for (labels, value) in points {
-        match all.iter_mut().find(|known| known.0 == labels) {
-            Some(known) => known.1 += value,
-            None => all.push((labels, value)),
-        }
-    }
-    all
+    grouped(points).into_iter().map(|(labels, values)| (labels, values.iter().sum())).collect()
 }
 
 /// For Prometheus.

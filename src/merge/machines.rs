@@ -5,6 +5,7 @@ use super::align::{Axis, is_one_machine};
 use crate::diagnose;
 use crate::model::figures::percent;
 use crate::model::finding::FindingId;
+use crate::model::order::grouped;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{Machine, MachinePoint, MachinePorts, Ports, RunResult, VerdictId};
 
@@ -70,13 +71,7 @@ pub(super) fn who(names: &[String], all: usize, noun: &str) -> String {
 
 /// What is said of machines, each text once: `w1, w2: TEXT`. In the order in which texts come.
 pub(super) fn by_text(said: impl IntoIterator<Item = (String, String)>, all: usize, noun: &str) -> Vec<String> {
-    let mut texts: Vec<(String, Vec<String>)> = Vec::new();
-    for (name, text) in said {
-        match texts.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, names)) => names.push(name),
-            None => texts.push((text, vec![name])),
-        }
-    }
+    let texts = grouped(said.into_iter().map(|(name, text)| (text, name)));
     texts.into_iter().map(|(text, names)| format!("{}: {text}", who(&names, all, noun))).collect()
 }
 

@@ -97,7 +97,7 @@ pub enum Os {
     Macos,
 }
 
-words!(FailedCall, Limit, Certainty, Os);
+words!(FailedCall, Limit, Exactly, Certainty, Os);
 
 /// What a limit is more exactly, where the text shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]

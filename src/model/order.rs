@@ -1,4 +1,4 @@
-//! Sorting for lists of a page or a document.
+//! Sorting and grouping for lists of a page or a document.
 //!
 //! The standard library's sort is compiled again for each type and comparison, to 6 KB of code each time. Here one sort of positions
 //! serves all types; it costs an allocation, and an indirect call for each comparison.
@@ -39,6 +39,18 @@ fn positions(len: usize, by: &mut dyn FnMut(usize, usize) -> Ordering) -> Vec<us
     let mut from: Vec<usize> = (0..len).collect();
     from.sort_by(|a, b| by(*a, *b));
     from
+}
+
+/// Values by their keys, in the order in which the keys come.
+pub fn grouped<K: PartialEq, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+    let mut all: Vec<(K, Vec<V>)> = Vec::new();
+    for (key, value) in pairs {
+        match all.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, values)) => values.push(value),
+            None => all.push((key, vec![value])),
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ pub const UNANSWERED: &str = "no request was answered";
 pub const EVERY_ANSWER_FAILED: &str = "every answer was an error";
 
 /// Whether the figures are what was asked for; the decisive ones first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStamp {
     /// local ports ran out
@@ -28,6 +29,8 @@ pub enum RunStamp {
     /// none of these
     Valid,
 }
+
+words!(RunStamp);
 
 /// The stamp and all reasons; the stamp is the first that applies in the order of [`RunStamp`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 /// The kinds of verdict, one list for all commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Default,
+    strum::IntoStaticStr,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictId {
     /// no limit was reached
@@ -27,6 +43,8 @@ pub enum VerdictId {
     #[default]
     Undecided,
 }
+
+words!(VerdictId);
 
 /// The verdict, in the result and as the first line of every report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]

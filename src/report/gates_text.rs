@@ -3,7 +3,6 @@
 use super::style::{Style, Tone, shortened, visible};
 use super::table::{Align, Cell, Table};
 use crate::gates::{Actual, Judged, Unit};
-use crate::model::document::as_value;
 use crate::model::figures;
 
 /// The thresholds of one run.
@@ -75,13 +74,8 @@ pub fn actual(actual: &Actual) -> String {
             Unit::Bytes => figures::bytes(value.max(0.0).round() as u64),
             Unit::BytesPerSecond => format!("{}/s", figures::bytes(value.max(0.0).round() as u64)),
         },
-        Actual::Stamp(stamp) => word(stamp),
-        Actual::Verdict(id) => word(id),
+        Actual::Stamp(stamp) => stamp.word().into(),
+        Actual::Verdict(id) => id.word().into(),
         Actual::Missing(why) => why.clone(),
     }
-}
-
-/// The name of a unit variant in the document.
-fn word(value: &impl serde::Serialize) -> String {
-    as_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }

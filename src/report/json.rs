@@ -12,18 +12,14 @@ use crate::model::study::StudyResult;
 /// In debug builds, when a null has no row in `unavailable`.
 pub fn render(run: &RunResult) -> Result<String, serde_json::Error> {
     debug_assert!(run.unexplained_nulls().is_empty(), "nulls without a reason: {:?}", run.unexplained_nulls());
-    let mut text = serde_json::to_string_pretty(run)?;
-    text.push('\n');
-    Ok(text)
+    Ok(serde_json::to_string_pretty(run)? + "\n")
 }
 
 /// The document of a study, `sockbench-study/1`, pretty-printed.
 ///
 /// Errors: a figure that JSON cannot hold.
 pub fn render_study(study: &StudyResult) -> Result<String, serde_json::Error> {
-    let mut text = serde_json::to_string_pretty(study)?;
-    text.push('\n');
-    Ok(text)
+    Ok(serde_json::to_string_pretty(study)? + "\n")
 }
 
 /// Reads a document back. Errors name the line and column, or the schema that was found instead.

@@ -27,3 +27,15 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod text;
+
+use crate::model::order::Order as _;
+use crate::model::result::RunResult;
+
+/// The places of at most `most` endpoints, the slowest by p95 first: those that have a row or a curve where not all have.
+fn slowest(run: &RunResult, most: usize) -> Vec<usize> {
+    let p95 = |i: &usize| run.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
+    let mut order: Vec<usize> = (0..run.endpoints.len()).collect();
+    order.order_by(|a, b| p95(b).total_cmp(&p95(a)));
+    order.truncate(most);
+    order
+}

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::style::Tone;
 use super::text::Page;
 use crate::model::course::{LevelOf, Stages};
 use crate::model::figures::{bytes, count, counted, rate, span};
@@ -21,10 +20,10 @@ const MIX_SHOWN: usize = 4;
 pub fn render_plan(plan: &LoadPlan, columns: usize) -> String {
     let page = Page::plain().wide(columns);
     let whose = if plan.target.own_server { ", sockbench's own server" } else { "" };
-    page.labelled("load", Tone::Normal, &format!("{}, {}", users(plan), connections(plan)))
-        + &page.labelled("target", Tone::Normal, &format!("{}{whose}", asked(plan)))
-        + &page.labelled("ends", Tone::Normal, &ends(plan))
-        + &shard(plan).map_or_else(String::new, |text| page.labelled("shard", Tone::Normal, &text))
+    page.labelled("load", &format!("{}, {}", users(plan), connections(plan)))
+        + &page.labelled("target", &format!("{}{whose}", asked(plan)))
+        + &page.labelled("ends", &ends(plan))
+        + &shard(plan).map_or_else(String::new, |text| page.labelled("shard", &text))
 }
 
 /// Who asks: `20 users at 2/s, think 5 ms`, `200 req/s, at most 50 connections`.
@@ -107,29 +106,25 @@ fn from(sources: &[IpAddr]) -> String {
 pub(super) fn asked(plan: &LoadPlan) -> String {
     let method = if plan.method == "GET" { String::new() } else { format!("{} ", plan.method) };
     if plan.has_several_destinations() {
-        return format!("{method}{}", several(plan));
+        // `2 destinations: http://127.0.0.1:8080/a=9 http://127.0.0.1:8081/b=1`
+        return format!("{method}{}: {}", counted(plan.destinations.len() as u64, "destination"), weighted(plan));
     }
     let origin = format!("http://{}", plan.target.authority);
     let paths = match &plan.mix[..] {
         [] => return method + &plan.target.url,
         [one] => one.path.clone(),
-        several => {
-            let mut words: Vec<String> = several.iter().take(MIX_SHOWN).map(|m| format!("{}={}", m.path, m.weight)).collect();
-            let hidden = several.len().saturating_sub(MIX_SHOWN);
-            words.extend((hidden > 0).then(|| format!("and {hidden} more")));
-            format!(" {}", words.join(" "))
-        }
+        _ => format!(" {}", weighted(plan)),
     };
     let choice = plan.target.choice_in_words().map_or_else(String::new, |choice| format!(" {choice}"));
     format!("{method}{origin}{paths}{choice}")
 }
 
-/// `2 destinations: http://127.0.0.1:8080/a=9 http://127.0.0.1:8081/b=1`
-fn several(plan: &LoadPlan) -> String {
+/// `/health=50 /io=30 and 2 more`
+fn weighted(plan: &LoadPlan) -> String {
     let mut words: Vec<String> = plan.mix.iter().take(MIX_SHOWN).map(|m| format!("{}={}", m.path, m.weight)).collect();
     let hidden = plan.mix.len().saturating_sub(MIX_SHOWN);
     words.extend((hidden > 0).then(|| format!("and {hidden} more")));
-    format!("{}: {}", counted(plan.destinations.len() as u64, "destination"), words.join(" "))
+    words.join(" ")
 }
 
 /// `5 ms`, `100..500 ms`, `500 ms..2 s`, `300 ms on average, exponential`.
@@ -197,14 +192,13 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
     };
     let pinned = if plan.pin == Pinning::Auto { " (pinned)" } else { "" };
     let polling = if plan.busy_poll { ", busy polling" } else { "" };
-    let time = span;
     let page = Page::plain();
     let server = format!(
         "{}{pinned}{polling}, {} and {}, {kept}; /io sleeps {}, /cpu works {work}",
         counted(plan.reactors as u64, "event loop"),
         counted(plan.io_workers as u64, "blocking thread"),
         counted(plan.cpu_workers as u64, "CPU thread"),
-        time(plan.io_sleep),
+        span(plan.io_sleep),
     );
     let limits = format!(
         "{} connections, backlog {}, queue {} per pool, head {} and {} fields, target {}, body {}; timeouts: header {}, \
@@ -216,13 +210,13 @@ pub fn render_server_plan(plan: &ServerPlan) -> String {
         count(plan.head_fields as u64),
         bytes(plan.target_bytes as u64),
         bytes(plan.body_bytes),
-        time(plan.header_timeout),
-        time(plan.idle_timeout),
-        time(plan.body_timeout),
-        time(plan.write_timeout),
-        time(plan.drain_timeout),
+        span(plan.header_timeout),
+        span(plan.idle_timeout),
+        span(plan.body_timeout),
+        span(plan.write_timeout),
+        span(plan.drain_timeout),
     );
-    page.labelled("server", Tone::Normal, &server) + &page.labelled("limits", Tone::Normal, &limits)
+    page.labelled("server", &server) + &page.labelled("limits", &limits)
 }
 
 /// The limits of the server that no flag changes.

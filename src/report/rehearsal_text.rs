@@ -65,7 +65,7 @@ pub fn render_rehearsal(r: &Rehearsal, page: &Page) -> String {
             if !elsewhere.is_empty() {
                 out += &wrapped(&format!("not of this system, computed: {}", elsewhere.join(", ")), 2, page.width);
             }
-            out += &page.labelled("more", Tone::Faint, "-v every figure and how to apply each remedy");
+            out += &page.toned("more", Tone::Faint, "-v every figure and how to apply each remedy");
         }
         Detail::Full => {
             out += &table(r).render(style, page.width);

@@ -1,5 +1,7 @@
 //! Colour or none, and wrapping: what differs between a terminal and a file.
 
+use crate::model::result::{RunStamp, VerdictId};
+
 /// Whether text may carry ANSI colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Style {
@@ -28,6 +30,26 @@ pub enum Tone {
     Bad,
     /// something to type
     Command,
+}
+
+impl Tone {
+    /// What a verdict means.
+    pub(super) fn of_verdict(id: VerdictId) -> Self {
+        match id {
+            VerdictId::Healthy => Self::Good,
+            VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Self::Bad,
+            VerdictId::ClientBound | VerdictId::HostBound | VerdictId::TargetBound | VerdictId::Undecided => Self::Warn,
+        }
+    }
+
+    /// What a stamp means.
+    pub(super) fn of_stamp(stamp: RunStamp) -> Self {
+        match stamp {
+            RunStamp::Valid => Self::Good,
+            RunStamp::PortBound => Self::Bad,
+            RunStamp::ClientBound | RunStamp::Incomplete => Self::Warn,
+        }
+    }
 }
 
 impl Style {

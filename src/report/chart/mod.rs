@@ -31,7 +31,7 @@ pub use over_users::{percentiles_over_users, resources_over_users, response_time
 pub use page::{PageChart, compared_distribution, page_charts, step_distribution, time_charts};
 pub use palette::stylesheet;
 pub use scale::ScaleKind;
-pub use series::{AxisSide, Color, Gaps, Series, Shape};
+pub use series::{AxisSide, Color, Gaps, Points, Series, Shape};
 
 /// One axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,6 +130,24 @@ impl Chart {
     pub fn over_time(title: impl Into<String>, left: Axis) -> Self {
         let x = Axis { label: "time".into(), scale: ScaleKind::Time, max: None };
         Self::over(title, x, left)
+    }
+
+    /// The same with the load of the host, in per cent of all of it on the right axis, of the target and of the client.
+    fn with_load(mut self, of_all: &str, [host, target, client]: [Points; 3]) -> Self {
+        self.right = Some(Axis { max: Some(100.0), ..Axis::linear(of_all) });
+        self.series.push(Series::line("host", Color::Grey, host).on_right().shaped(Shape::Area));
+        self.series.push(Series::line("target", Color::Vermillion, target));
+        self.series.push(Series::line("client", Color::Blue, client));
+        self
+    }
+
+    /// The same with percentiles in equal factors.
+    fn with_percentiles(mut self, [p99, p95, p50]: [Points; 3]) -> Self {
+        self.left.scale = ScaleKind::Log;
+        self.series.push(Series::line("p99", Color::Vermillion, p99));
+        self.series.push(Series::line("p95", Color::Orange, p95));
+        self.series.push(Series::line("p50", Color::Blue, p50));
+        self
     }
 
     /// An empty chart over anything.

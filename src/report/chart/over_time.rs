@@ -1,10 +1,10 @@
 //! The charts over time, of a run or of all steps of a study: requests per second, response times by endpoint, users, CPU.
 
 use super::endpoint_times::EndpointTimes;
-use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape, Span};
+use super::{Axis, AxisSide, Chart, Color, Marker, Points, Reference, ScaleKind, Series, Shape, Span};
 use crate::model::figures::{self, counted, seconds};
-use crate::model::order::Order as _;
 use crate::model::result::{RunResult, SeriesPoint};
+use crate::report::slowest;
 
 /// Colours of endpoints, the slowest first.
 pub(super) const ENDPOINT_COLORS: [Color; 3] = [Color::Vermillion, Color::Orange, Color::Blue];
@@ -81,7 +81,7 @@ pub(super) fn latency_chart(steps: &[Step<'_>]) -> Chart {
     let mut chart = empty(steps, "Response times by endpoint, p50 and p95 (dashed)", "ms");
     chart.left.scale = ScaleKind::Log;
     let Some(last) = steps.last().map(|s| s.run) else { return chart };
-    for (index, color) in slowest(last).into_iter().zip(ENDPOINT_COLORS) {
+    for (index, color) in slowest(last, ENDPOINT_COLORS.len()).into_iter().zip(ENDPOINT_COLORS) {
         let name = &last.endpoints[index].name;
         let points = |figure: fn((f64, f64)) -> f64| {
             let mut all = Vec::new();
@@ -103,23 +103,11 @@ pub(super) fn latency_chart(steps: &[Step<'_>]) -> Chart {
     chart
 }
 
-/// The endpoints that are drawn, the slowest by p95 first.
-pub(super) fn slowest(run: &RunResult) -> Vec<usize> {
-    let p95 = |i: &usize| run.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
-    let mut order: Vec<usize> = (0..run.endpoints.len()).collect();
-    order.order_by(|a, b| p95(b).total_cmp(&p95(a)));
-    order.truncate(ENDPOINT_COLORS.len());
-    order
-}
-
 /// CPU of target and client in per cent of a core, of the host in per cent of all.
 pub(super) fn cpu_chart(steps: &[Step<'_>]) -> Chart {
-    let mut chart = empty(steps, "CPU", "% of a core");
-    chart.right = Some(Axis { max: Some(100.0), ..Axis::linear("% of all cores") });
-    chart.series.push(Series::line("host", Color::Grey, points(steps, |p| p.host_cpu_percent)).on_right().shaped(Shape::Area));
-    chart.series.push(Series::line("target", Color::Vermillion, points(steps, |p| p.target_cpu_percent)));
-    chart.series.push(Series::line("client", Color::Blue, points(steps, |p| p.client_cpu_percent)));
-    chart
+    let of = |column: fn(&SeriesPoint) -> Option<f64>| points(steps, column);
+    let each = [of(|p| p.host_cpu_percent), of(|p| p.target_cpu_percent), of(|p| p.client_cpu_percent)];
+    empty(steps, "CPU", "% of a core").with_load("% of all cores", each)
 }
 
 pub(super) fn users_chart(steps: &[Step<'_>]) -> Chart {
@@ -167,7 +155,7 @@ fn subtitle(steps: &[Step<'_>]) -> String {
 
 /// One column of all steps on the common time axis, with a gap between steps. A point lies in the middle of its
 /// second.
-pub(super) fn points(steps: &[Step<'_>], column: impl Fn(&SeriesPoint) -> Option<f64>) -> Vec<(f64, Option<f64>)> {
+pub(super) fn points(steps: &[Step<'_>], column: impl Fn(&SeriesPoint) -> Option<f64>) -> Points {
     let mut all = Vec::new();
     let mut offset = 0.0;
     for step in steps {

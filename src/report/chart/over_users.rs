@@ -1,24 +1,20 @@
 //! Charts of a study against its users: the rate beside the closed loop's prediction, and each endpoint's percentiles.
 
-use super::over_time::{ENDPOINT_COLORS, slowest};
-use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, Shape};
+use super::over_time::ENDPOINT_COLORS;
+use super::{Axis, AxisSide, Chart, Color, Marker, Points, Reference, ScaleKind, Series, Shape};
 use crate::model::figures::{rate, share};
 use crate::model::order::Order as _;
+use crate::model::result::{LatencyMs, RunResult};
 use crate::model::study::{CeilingKind, SaturationKind, StepRow, StudyResult};
+use crate::report::slowest;
 
 /// Requests per second against users, with the closed loop's line and the lowest known ceiling; none for open loops and
 /// for studies whose users did not change.
 pub fn throughput(study: &StudyResult) -> Option<Chart> {
     let mut chart = empty(study, "Throughput", "requests/s")?;
-    let rows = &study.analysis.rows;
-    let points = |f: &dyn Fn(usize) -> Option<f64>| {
-        let mut all: Vec<(f64, Option<f64>)> = (0..rows.len()).map(|i| (f64::from(rows[i].users), f(i))).collect();
-        all.order_by(|a, b| a.0.total_cmp(&b.0));
-        all
-    };
-    let predicted = points(&|i| rows[i].expected_rps);
+    let predicted = by_users(study, |r| r.expected_rps);
     chart.series.push(Series::line("ideal: users / (think + quickest response)", Color::Grey, predicted).shaped(Shape::Dashed));
-    let measured = points(&|i| Some(rows[i].steady_rps.unwrap_or(rows[i].rps)));
+    let measured = by_users(study, |r| Some(r.steady_rps.unwrap_or(r.rps)));
     chart.series.push(Series::line("measured", Color::Blue, measured.clone()));
     chart.series.push(Series::line("", Color::Blue, measured).shaped(Shape::Dots));
     if let Some(c) = &study.analysis.ceiling {
@@ -45,15 +41,13 @@ pub fn response_times(study: &StudyResult) -> Option<Chart> {
     let mut chart = empty(study, &format!("Response times by endpoint, p50 and p95 (dashed){}", of_answered(study)), "ms")?;
     chart.left.scale = ScaleKind::Log;
     let last = study.steps.last()?;
-    for (name, color) in slowest(last).into_iter().map(|i| &last.endpoints[i].name).zip(ENDPOINT_COLORS) {
-        let points = |figure: fn(&crate::model::result::LatencyMs) -> f64| {
-            let of = |step: &crate::model::result::RunResult| {
+    for (name, color) in slowest(last, ENDPOINT_COLORS.len()).into_iter().map(|i| &last.endpoints[i].name).zip(ENDPOINT_COLORS) {
+        let points = |figure: fn(&LatencyMs) -> f64| {
+            let of = |step: &RunResult| {
                 let end = step.endpoints.iter().find(|e| e.name == *name);
                 (f64::from(step.plan.users), end.and_then(|e| e.latency_ms.as_ref()).map(figure))
             };
-            let mut all: Vec<(f64, Option<f64>)> = study.steps.iter().map(of).collect();
-            all.order_by(|a, b| a.0.total_cmp(&b.0));
-            all
+            rising(study.steps.iter().map(of))
         };
         chart.series.push(Series::line(name.as_str(), color, points(|l| l.p50)));
         chart.series.push(Series::line("", color, points(|l| l.p95)).shaped(Shape::Dashed));
@@ -63,22 +57,16 @@ pub fn response_times(study: &StudyResult) -> Option<Chart> {
 
 /// Percentiles of all requests of each step against users.
 pub fn percentiles_over_users(study: &StudyResult) -> Option<Chart> {
-    let mut chart = empty(study, &format!("Response times of all requests{}", of_answered(study)), "ms")?;
-    chart.left.scale = ScaleKind::Log;
-    chart.series.push(Series::line("p99", Color::Vermillion, by_users(study, |r| r.p99_ms)));
-    chart.series.push(Series::line("p95", Color::Orange, by_users(study, |r| r.p95_ms)));
-    chart.series.push(Series::line("p50", Color::Blue, by_users(study, |r| r.p50_ms)));
-    Some(chart)
+    let of = |column: fn(&StepRow) -> Option<f64>| by_users(study, column);
+    let chart = empty(study, &format!("Response times of all requests{}", of_answered(study)), "ms")?;
+    Some(chart.with_percentiles([of(|r| r.p99_ms), of(|r| r.p95_ms), of(|r| r.p50_ms)]))
 }
 
 /// CPU of target and client in per cent of a core, of the host in per cent of all, against users.
 pub fn resources_over_users(study: &StudyResult) -> Option<Chart> {
-    let mut chart = empty(study, "CPU", "% of a core")?;
-    chart.right = Some(Axis { max: Some(100.0), ..Axis::linear("% of all cores") });
-    chart.series.push(Series::line("host", Color::Grey, by_users(study, |r| r.host_cpu_percent)).on_right().shaped(Shape::Area));
-    chart.series.push(Series::line("target", Color::Vermillion, by_users(study, |r| r.target_cpu_percent)));
-    chart.series.push(Series::line("client", Color::Blue, by_users(study, |r| r.client_cpu_percent)));
-    Some(chart)
+    let of = |column: fn(&StepRow) -> Option<f64>| by_users(study, column);
+    let each = [of(|r| r.host_cpu_percent), of(|r| r.target_cpu_percent), of(|r| r.client_cpu_percent)];
+    Some(empty(study, "CPU", "% of a core")?.with_load("% of all cores", each))
 }
 
 /// `; at 100 users 34 % got no answer`: times leave these out.
@@ -89,8 +77,12 @@ fn of_answered(study: &StudyResult) -> String {
 }
 
 /// A column of the steps, in rising order of users.
-fn by_users(study: &StudyResult, column: fn(&StepRow) -> Option<f64>) -> Vec<(f64, Option<f64>)> {
-    let mut all: Vec<(f64, Option<f64>)> = study.analysis.rows.iter().map(|r| (f64::from(r.users), column(r))).collect();
+fn by_users(study: &StudyResult, column: fn(&StepRow) -> Option<f64>) -> Points {
+    rising(study.analysis.rows.iter().map(|r| (f64::from(r.users), column(r))))
+}
+
+fn rising(points: impl Iterator<Item = (f64, Option<f64>)>) -> Points {
+    let mut all: Vec<_> = points.collect();
     all.order_by(|a, b| a.0.total_cmp(&b.0));
     all
 }

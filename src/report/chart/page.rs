@@ -7,7 +7,7 @@ use super::{Axis, AxisSide, Chart, Color, Marker, Reference, ScaleKind, Series, 
 use crate::model::comparison::Comparison;
 use crate::model::figures::{count, rate, seconds};
 use crate::model::order::Order as _;
-use crate::model::result::{LatencyMs, RunResult, SeriesPoint};
+use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint};
 use crate::model::time::per_second;
 
 /// A chart and what its page needs beside it. The chart's subtitle is a side remark.
@@ -98,15 +98,11 @@ fn requests_chart(steps: &[Step<'_>]) -> Chart {
 
 fn percentile_chart(steps: &[Step<'_>]) -> Chart {
     let mut chart = blank(steps, "Response times of all requests", "ms");
-    chart.left.scale = ScaleKind::Log;
     let several = steps.iter().any(|s| s.run.endpoints.len() > 1);
     if several {
         chart.subtitle = "over all endpoints: these move with the mix".into();
     }
-    chart.series.push(Series::line("p99", Color::Vermillion, points(steps, |p| p.p99_ms)));
-    chart.series.push(Series::line("p95", Color::Orange, points(steps, |p| p.p95_ms)));
-    chart.series.push(Series::line("p50", Color::Blue, points(steps, |p| p.p50_ms)));
-    chart
+    chart.with_percentiles([points(steps, |p| p.p99_ms), points(steps, |p| p.p95_ms), points(steps, |p| p.p50_ms)])
 }
 
 /// Source ports in use, in TIME_WAIT, the pool, and the forecast up to the end of the time in which nothing connects.
@@ -121,16 +117,11 @@ fn ports_over_time(steps: &[Step<'_>]) -> Chart {
     let most = used.iter().filter_map(|p| p.1).fold(0.0, f64::max);
     chart.series.push(Series::line("in use", Color::Blue, used).shaped(Shape::Area).joined());
     chart.series.push(Series::line("in TIME_WAIT", Color::Orange, points(steps, |p| p.time_wait.map(f64::from))).joined());
-    let [step] = steps else {
-        if let Some(pool) = steps.iter().find_map(|s| s.run.ports.as_ref()?.pool) {
-            limit(&mut chart, f64::from(pool), most, &format!("pool: {} ports", count(pool)));
-        }
-        return chart;
-    };
-    let Some(ports) = &step.run.ports else { return chart };
-    if let Some(pool) = ports.pool {
+    if let Some(pool) = steps.iter().find_map(|s| s.run.ports.as_ref()?.pool) {
         limit(&mut chart, f64::from(pool), most, &format!("pool: {} ports", count(pool)));
     }
+    let [step] = steps else { return chart };
+    let Some(ports) = &step.run.ports else { return chart };
     let end = step.run.duration_s;
     if let (Some(pool), Some(f)) = (ports.pool.map(f64::from), ports.forecast.as_ref().filter(|f| f.exhausted_at_s <= end)) {
         let dead_until = (f.exhausted_at_s + f.dead_s).min(end);
@@ -205,13 +196,9 @@ fn connect_chart(steps: &[Step<'_>]) -> Chart {
 }
 
 fn memory_chart(steps: &[Step<'_>]) -> Chart {
-    let mut chart = blank(steps, "Memory", "MiB");
-    chart.right = Some(Axis { max: Some(100.0), ..Axis::linear("% of host") });
     let mib = |column: fn(&SeriesPoint) -> Option<u64>| points(steps, move |p| column(p).map(|b| b as f64 / MIB));
-    chart.series.push(Series::line("host", Color::Grey, points(steps, |p| p.host_memory_percent)).on_right().shaped(Shape::Area));
-    chart.series.push(Series::line("target", Color::Vermillion, mib(|p| p.target_rss_bytes)));
-    chart.series.push(Series::line("client", Color::Blue, mib(|p| p.client_rss_bytes)));
-    chart
+    let each = [points(steps, |p| p.host_memory_percent), mib(|p| p.target_rss_bytes), mib(|p| p.client_rss_bytes)];
+    blank(steps, "Memory", "MiB").with_load("% of host", each)
 }
 
 /// A heat map of all answered requests.
@@ -227,29 +214,19 @@ fn heat(run: &RunResult, times: &EndpointTimes) -> PageChart {
 
 /// Each endpoint's percentiles over the share of its requests.
 fn distribution(run: &RunResult) -> PageChart {
-    let name = |name: &str| name.to_owned();
-    let mut curves: Vec<(String, &LatencyMs, u64)> = Vec::new();
-    for e in &run.endpoints {
-        curves.extend(e.latency_ms.as_ref().map(|l| (name(&e.name), l, e.requests - e.failures.min(e.requests))));
-    }
+    let of = |e: &Endpoint| e.latency_ms.map(|latency| (e.name.clone(), latency, e.requests - e.failures.min(e.requests)));
+    let mut curves: Vec<_> = run.endpoints.iter().filter_map(of).collect();
     curves.order_by(|a, b| b.1.p95.total_cmp(&a.1.p95));
-    spread("percentiles", &curves)
+    spread(&curves)
 }
 
 /// Each step's percentiles over the share of its requests.
 pub fn step_distribution(steps: &[Step<'_>]) -> PageChart {
     let of = |s: &Step<'_>| {
         let t = &s.run.totals;
-        t.latency_ms.is_some().then(|| (s.label.to_owned(), t.requests - t.failures.min(t.requests)))
+        t.latency_ms.map(|latency| (s.label.to_owned(), latency, t.requests - t.failures.min(t.requests)))
     };
-    let curves: Vec<(String, &LatencyMs, u64)> = steps
-        .iter()
-        .filter_map(|s| {
-            let (label, answers) = of(s)?;
-            Some((label, s.run.totals.latency_ms.as_ref()?, answers))
-        })
-        .collect();
-    spread("percentiles", &curves)
+    spread(&steps.iter().filter_map(of).collect::<Vec<_>>())
 }
 
 /// The percentiles of all sides of a comparison, one over the other.
@@ -270,7 +247,7 @@ fn by_percentile() -> Chart {
 }
 
 /// Percentiles that fewer requests than they need would repeat are left out.
-fn spread(id: &'static str, curves: &[(String, &LatencyMs, u64)]) -> PageChart {
+fn spread(curves: &[(String, LatencyMs, u64)]) -> PageChart {
     let mut chart = by_percentile();
     for ((name, latency, answers), color) in curves.iter().zip(Color::CYCLE) {
         let points = latency.supported_by(*answers).map(|(share, ms)| (share, Some(ms))).collect();
@@ -280,5 +257,5 @@ fn spread(id: &'static str, curves: &[(String, &LatencyMs, u64)]) -> PageChart {
     if hidden > 0 {
         chart.subtitle = format!("{hidden} quicker ones are left out");
     }
-    PageChart { id, chart, missing: "no request was answered".into() }
+    PageChart { id: "percentiles", chart, missing: "no request was answered".into() }
 }

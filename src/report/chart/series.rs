@@ -52,6 +52,9 @@ pub enum Gaps {
     Joined,
 }
 
+/// Where and how much, in rising order of x; without a value a gap.
+pub type Points = Vec<(f64, Option<f64>)>;
+
 /// One series. A point without a value leaves a gap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
@@ -63,15 +66,15 @@ pub struct Series {
     pub side: AxisSide,
     /// how it is drawn
     pub shape: Shape,
-    /// in rising order of x
-    pub points: Vec<(f64, Option<f64>)>,
+    /// what it draws
+    pub points: Points,
     /// what a point without a value means
     pub gaps: Gaps,
 }
 
 impl Series {
     /// A line on the left axis.
-    pub fn line(name: impl Into<String>, color: Color, points: Vec<(f64, Option<f64>)>) -> Self {
+    pub fn line(name: impl Into<String>, color: Color, points: Points) -> Self {
         Self { name: name.into(), color, side: AxisSide::Left, shape: Shape::Line, points, gaps: Gaps::Open }
     }
 

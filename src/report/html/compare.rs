@@ -17,11 +17,9 @@ pub fn render_comparison(comparison: &Comparison) -> String {
         kind: "sockbench compare",
         sentence: &sentences.join("; "),
         tone: compare::tone(worst.unwrap_or(Difference::Untold)),
-        stamps: Vec::new(),
         what: format!("base: {}", compare::side(&comparison.base)),
         when: format!("sockbench {}", comparison.tool.version),
-        over: None,
-        command: "",
+        ..Top::default()
     };
     let body = html! {
         @for (i, pair) in comparison.pairs.iter().enumerate() {

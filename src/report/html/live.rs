@@ -31,16 +31,8 @@ pub struct Going<'a> {
 /// As it is now: the outlook of the source ports leads. Findings come with the end, when all is known.
 pub fn live_page(going: &Going<'_>) -> Document {
     let Some(Step { label, run, times }) = going.steps.last() else {
-        let top = Top {
-            kind: "sockbench",
-            sentence: "no second is over yet",
-            tone: Tone::Normal,
-            stamps: vec![("running".into(), Tone::Normal)],
-            what: String::new(),
-            when: String::new(),
-            over: None,
-            command: "",
-        };
+        let stamps = vec![("running".into(), Tone::Normal)];
+        let top = Top { kind: "sockbench", sentence: "no second is over yet", stamps, ..Top::default() };
         return page(&top, &html! {});
     };
     let planned = run.plan.duration.as_secs_f64();

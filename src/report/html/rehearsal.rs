@@ -9,7 +9,7 @@ use crate::model::figures::{count, number, rate, seconds};
 use crate::model::rehearsal::{Accident, Course, Effect, Rehearsal, Row};
 use crate::report::chart::{Axis, AxisSide, Chart, Color, Marker, PageChart, Reference, Series, Shape};
 use crate::report::rehearsal_text::{self, table, tone, verdict};
-use crate::report::style::{Tone, visible};
+use crate::report::style::visible;
 use crate::report::table::{Align, Table, tone_class};
 
 /// A rehearsal.
@@ -18,12 +18,9 @@ pub fn render_rehearsal(r: &Rehearsal) -> String {
     let top = Top {
         kind: "sockbench rehearse",
         sentence: &sentence,
-        tone: Tone::Normal,
-        stamps: Vec::new(),
         what: format!("port exhaustion and its remedies, each in a private network namespace, in {}", seconds(r.duration_s)),
         when: format!("{}, sockbench {}, Linux {}", r.started_at, env!("CARGO_PKG_VERSION"), r.kernel),
-        over: None,
-        command: "",
+        ..Top::default()
     };
     let body = html! {
         @if let Some(a) = &r.accident { (section("exhaustion", "The exhaustion, predicted and measured", &accident(a))) }

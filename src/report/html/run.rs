@@ -6,7 +6,7 @@ use super::shell::{Document, Tile, Top, lines, list, page, section, tiles, title
 use super::{charts, environment, failures, findings};
 use crate::diagnose::no_rate;
 use crate::model::figures::{count, counted, is_supported, ms, percent, rate, seconds, share};
-use crate::model::result::{RunResult, VerdictId};
+use crate::model::result::RunResult;
 use crate::report::chart::{EndpointTimes, page_charts};
 use crate::report::locust;
 use crate::report::plan_text;
@@ -20,16 +20,16 @@ pub fn render_run(run: &RunResult, times: &EndpointTimes) -> String {
 
 /// The same by its parts.
 pub fn run_page(run: &RunResult, times: &EndpointTimes) -> Document {
-    let stamp = summary::stamp_word(run.validity.stamp);
+    let stamp = run.validity.stamp;
     let top = Top {
         kind: "sockbench load",
         sentence: &run.verdict.sentence,
-        tone: verdict_tone(run.verdict.id),
-        stamps: vec![(stamp.0.to_owned(), stamp.1)],
+        tone: Tone::of_verdict(run.verdict.id),
+        stamps: vec![(stamp.word().to_owned(), Tone::of_stamp(stamp))],
         what: format!("{}, {}", plan_text::asked(&run.plan), load::headline::load(run)),
         when: when(run),
-        over: None,
         command: &run.command,
+        ..Top::default()
     };
     let body = html! {
         (tiles(&key_figures(run, None)))
@@ -49,15 +49,6 @@ pub fn run_page(run: &RunResult, times: &EndpointTimes) -> Document {
         (section("environment", "Environment", &environment::render(run)))
     };
     page(&top, &body)
-}
-
-/// What a verdict means.
-pub(super) fn verdict_tone(id: VerdictId) -> Tone {
-    match id {
-        VerdictId::Healthy => Tone::Good,
-        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Tone::Bad,
-        VerdictId::ClientBound | VerdictId::HostBound | VerdictId::TargetBound | VerdictId::Undecided => Tone::Warn,
-    }
 }
 
 /// When, by which version, on what.

@@ -15,6 +15,7 @@ const POLICY: &str =
 const TITLE_CHARS: usize = 120;
 
 /// The top of a page.
+#[derive(Default)]
 pub(super) struct Top<'a> {
     /// what kind of page
     pub(super) kind: &'a str,

@@ -3,7 +3,7 @@
 
 use maud::html;
 
-use super::run::{verdict_tone, when};
+use super::run::when;
 use super::shell::{Document, Top, lines, list, page, section, titled};
 use super::{charts, environment, findings};
 use crate::model::figures::{bytes, count, ms, percent, rate, seconds, share, times};
@@ -12,7 +12,7 @@ use crate::report::chart::{self, EndpointTimes, PageChart, Step};
 use crate::report::style::Tone;
 use crate::report::table::Align::{Left, Right};
 use crate::report::table::{Cell, Column, Table, or_dash};
-use crate::report::text::{study, study_detail, summary};
+use crate::report::text::{study, study_detail};
 
 /// A study. `times` are the seconds of each step.
 pub fn render_study(study: &StudyResult, times: &[EndpointTimes]) -> String {
@@ -31,12 +31,12 @@ pub fn study_page(study: &StudyResult, times: &[EndpointTimes]) -> Document {
     let top = Top {
         kind: "sockbench study",
         sentence: &study.verdict.sentence,
-        tone: verdict_tone(study.verdict.id),
+        tone: Tone::of_verdict(study.verdict.id),
         stamps: study.steps.iter().zip(rows).map(stamp).collect(),
         what: format!("study {} of {target}, {} of {} steps, {}", study.name, rows.len(), study.steps_planned, ended(study)),
         when: first.map_or_else(String::new, when),
-        over: None,
         command: &study.command,
+        ..Top::default()
     };
     let answers: Vec<_> =
         study.analysis.answers.iter().map(|a| (study::label(a.question), Tone::Normal, a.text.clone())).collect();
@@ -60,8 +60,8 @@ pub fn study_page(study: &StudyResult, times: &[EndpointTimes]) -> Document {
 }
 
 fn stamp((run, row): (&crate::model::result::RunResult, &StepRow)) -> (String, Tone) {
-    let (word, tone) = summary::stamp_word(run.validity.stamp);
-    (format!("{}: {word}", row.label), tone)
+    let stamp = run.validity.stamp;
+    (format!("{}: {}", row.label, stamp.word()), Tone::of_stamp(stamp))
 }
 
 fn ended(study: &StudyResult) -> String {

@@ -39,10 +39,10 @@ fn render_with(base: &SideInfo, pair: &Pair, endpoints: usize, page: &Page) -> S
     for line in wrapped(&sentence, 0, page.width).lines() {
         out += &format!("{}\n", page.style.paint(tone, line));
     }
-    out += &page.labelled("base", Tone::Normal, &side(base));
-    out += &page.labelled("other", Tone::Normal, &side(&pair.side));
+    out += &page.labelled("base", &side(base));
+    out += &page.labelled("other", &side(&pair.side));
     if let Some(text) = intervals(pair) {
-        out += &page.labelled("intervals", Tone::Normal, &text);
+        out += &page.labelled("intervals", &text);
     }
     out.push('\n');
     let tables: Vec<String> =

@@ -36,7 +36,7 @@ pub(super) fn render(e: &Explanation, page: &Page) -> String {
 pub(super) fn nothing(e: &Explanation, page: &Page) -> String {
     if let Some(answer) = &e.answer {
         let (what, why) = answer.split_once("; ").map_or((answer.as_str(), None), |(what, why)| (what, Some(why)));
-        let why = why.map_or_else(String::new, |why| page.labelled("why", Tone::Normal, why));
+        let why = why.map_or_else(String::new, |why| page.labelled("why", why));
         return wrapped(&loud(what), 0, page.width) + &why;
     }
     let open = "what its figures leave open: sockbench report FILE";
@@ -53,70 +53,48 @@ fn of_readings(first: &Reading, e: &Explanation, page: &Page) -> Vec<Block> {
     let is_open = first.certainty == Certainty::Ambiguous;
     let (sentence, rest) = first_sentence(&first.says);
     let mut blocks =
-        vec![Block::kept(head(headline(first), sentence, first.count, page)), Block::kept(quoted(&first.text, page))];
+        vec![Block::kept(head(&headline(first), sentence, first.count, page)), Block::kept(quoted(&first.text, page))];
     blocks.push(Block::ranked(7, "\n".into()));
-    blocks.push(Block::kept(page.labelled("read as", Tone::Normal, &read_as(first))));
+    blocks.push(page.ranked(0, "read as", &read_as(first)));
     if !rest.is_empty() {
-        blocks.push(Block::ranked(if is_open { 5 } else { 1 }, page.labelled("why", Tone::Normal, rest)));
+        blocks.push(page.ranked(if is_open { 5 } else { 1 }, "why", rest));
     }
-    blocks.push(Block::ranked(6, page.labelled("not", Tone::Normal, first.is_not.strip_prefix("not ").unwrap_or(&first.is_not))));
+    blocks.push(page.ranked(6, "not", first.is_not.strip_prefix("not ").unwrap_or(&first.is_not)));
     blocks.extend(of_alternatives(first, page));
     blocks.extend(e.arithmetic.iter().flat_map(|a| of_ports(a, page)));
     let also = |r: &Reading| format!("{}: {}", times(r.count), continued(first_sentence(&r.says).0));
     blocks.extend(page.blocks(3, "also", e.readings.iter().skip(1).take(OTHERS).map(also)));
     blocks.extend(of_remedies(&e.remedies, first.os, page));
-    blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(e))));
+    blocks.push(page.more(&more(e)));
     blocks
 }
 
 fn of_findings(first: &Finding, e: &Explanation, page: &Page) -> Vec<Block> {
     let mut blocks = vec![Block::kept(head(first.id.word(), &first.title, 1, page)), Block::ranked(7, "\n".into())];
-    blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &first.explanation)));
+    blocks.push(page.ranked(1, "why", &first.explanation));
     blocks.extend(e.arithmetic.iter().flat_map(|a| of_ports(a, page)));
     blocks.extend(page.blocks(3, "also", e.findings.iter().skip(1).take(OTHERS).map(|f| f.title.clone())));
     blocks.extend(of_remedies(&first.remedies, None, page));
     let text = "every finding with its numbers and remedies: -v; the whole report: sockbench report RUN";
-    blocks.push(Block::kept(page.labelled("more", Tone::Faint, text)));
+    blocks.push(page.more(text));
     blocks
 }
 
-/// The answer in one word.
-const fn headline(r: &Reading) -> &'static str {
-    match r.exactly {
-        Some(Exactly::ProgramLimit) => return "PROGRAM LIMIT",
-        Some(Exactly::ServerLimit) => return "SERVER LIMIT",
-        Some(Exactly::KernelTable) => return "KERNEL TABLE",
-        Some(Exactly::TimeWaitTable) => return "TIME_WAIT TABLE",
-        Some(Exactly::KernelMemory) => return "KERNEL MEMORY",
-        Some(Exactly::Winsock) => return "WINSOCK",
-        Some(Exactly::ClosedHere) => return "CLOSED HERE",
-        Some(Exactly::ListenDrops) => return "LISTEN DROPS",
-        Some(Exactly::RateLimit) => return "RATE LIMIT",
-        Some(Exactly::AllDown) => return "ALL DOWN",
-        Some(Exactly::Threads) => return "THREADS",
-        Some(Exactly::Memory) => return "MEMORY",
-        Some(Exactly::ToolCpu | Exactly::ToolUsers) => return "LOAD TOOL",
-        Some(Exactly::WorkerKilled) => return "WORKER KILLED",
-        Some(Exactly::PingLost) => return "PING LOST",
-        Some(Exactly::IdleClosed) => return "IDLE CLOSED",
-        Some(Exactly::NameServer) => return "NAME SERVER",
-        Some(Exactly::UnknownName) | None => {}
-    }
-    match r.limit {
-        Limit::LocalPorts => "PORTS",
-        Limit::PortBusy => "PORT BUSY",
-        Limit::NotLocal => "ADDRESS",
-        Limit::Descriptors => "DESCRIPTORS",
-        Limit::Backlog => "BACKLOG",
-        Limit::Conntrack => "CONNTRACK",
-        Limit::Policy => "FORBIDDEN",
-        Limit::Refused => "REFUSED",
-        Limit::Reset => "RESET",
-        Limit::TimedOut => "TIMEOUT",
-        Limit::Unreachable => "UNREACHABLE",
-        Limit::NameResolution => "NAME",
-        Limit::Hidden => "UNKNOWN",
-    }
+/// The answer in capitals: the word of the document, or a shorter one.
+fn headline(r: &Reading) -> String {
+    let word = match (r.exactly, r.limit) {
+        (Some(Exactly::TimeWaitTable), _) => "TIME_WAIT table",
+        (Some(Exactly::ToolCpu | Exactly::ToolUsers), _) => "load tool",
+        (Some(exactly), _) if exactly != Exactly::UnknownName => exactly.word(),
+        (_, Limit::LocalPorts) => "ports",
+        (_, Limit::NotLocal) => "address",
+        (_, Limit::Policy) => "forbidden",
+        (_, Limit::TimedOut) => "timeout",
+        (_, Limit::NameResolution) => "name",
+        (_, Limit::Hidden) => "unknown",
+        (_, limit) => limit.word(),
+    };
+    word.replace('-', " ").to_uppercase()
 }
 
 fn head(word: &str, sentence: &str, n: u64, page: &Page) -> String {
@@ -178,17 +156,9 @@ pub(super) fn read_as(r: &Reading) -> String {
 fn of_alternatives(r: &Reading, page: &Page) -> Vec<Block> {
     let is_open = r.certainty == Certainty::Ambiguous;
     let is_other = |a: &&Alternative| is_open || r.alternatives.len() == 1 || (a.limit, a.call) != (r.limit, r.call);
-    let others = r.alternatives.iter().filter(is_other).enumerate();
-    let line = |(n, a): (usize, &Alternative)| {
-        let label = match (n, is_open) {
-            (0, true) => "either",
-            (0, false) => "check",
-            _ => "",
-        };
-        let text = format!("{}: {}", called(a.limit, a.call), a.tell);
-        Block::ranked(if is_open { 2 } else { 4 }, page.labelled(label, Tone::Normal, &text))
-    };
-    others.map(line).collect()
+    let others = r.alternatives.iter().filter(is_other);
+    let (rank, label) = if is_open { (2, "either") } else { (4, "check") };
+    page.blocks(rank, label, others.map(|a| format!("{}: {}", called(a.limit, a.call), a.tell)))
 }
 
 pub(super) fn called(limit: Limit, call: FailedCall) -> String {
@@ -205,10 +175,7 @@ fn of_ports(a: &Arithmetic, page: &Page) -> Vec<Block> {
     // Beside a doubt that says the same, a forecast without a failure says nothing.
     let says_more = |f: &&Forecast| f.failures > 0 || a.doubts.is_empty();
     texts.extend(a.forecast.as_ref().filter(says_more).map(|f| (1, forecast(f))));
-    let line = |(n, (rank, text)): (usize, (u8, String))| {
-        Block::ranked(rank, page.labelled(if n == 0 { "ports" } else { "" }, Tone::Normal, &text))
-    };
-    texts.into_iter().enumerate().map(line).collect()
+    page.each("ports", texts)
 }
 
 pub(super) fn law(a: &Arithmetic) -> String {

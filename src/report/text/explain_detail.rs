@@ -42,15 +42,15 @@ fn reading(r: &Reading, page: &Page) -> String {
     let head = wrapped(&format!("{}.{often}", sentence.trim_end_matches('.')), 0, page.width);
     let mut out = page.style.paint(Tone::Heading, head.trim_end()) + "\n";
     out += &wrapped(&quoted, 2, page.width);
-    out += &page.labelled("read as", Tone::Normal, &read_as(r));
+    out += &page.labelled("read as", &read_as(r));
     if !rest.is_empty() {
-        out += &page.labelled("why", Tone::Normal, rest);
+        out += &page.labelled("why", rest);
     }
-    out += &page.labelled("not", Tone::Normal, r.is_not.strip_prefix("not ").unwrap_or(&r.is_not));
+    out += &page.labelled("not", r.is_not.strip_prefix("not ").unwrap_or(&r.is_not));
     let lead = if r.certainty == Certainty::Ambiguous { "either" } else { "check" };
     for (n, a) in r.alternatives.iter().enumerate() {
         let text = format!("{}: {}", called(a.limit, a.call), a.tell);
-        out += &page.labelled(if n == 0 { lead } else { "" }, Tone::Normal, &text);
+        out += &page.labelled(if n == 0 { lead } else { "" }, &text);
     }
     out
 }

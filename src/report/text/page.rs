@@ -55,7 +55,12 @@ impl Page {
     }
 
     /// `  label     text`, wrapped; further lines begin below the text.
-    pub(in crate::report) fn labelled(&self, label: &str, tone: Tone, text: &str) -> String {
+    pub(in crate::report) fn labelled(&self, label: &str, text: &str) -> String {
+        self.toned(label, Tone::Normal, text)
+    }
+
+    /// The same, the text in its tone.
+    pub(in crate::report) fn toned(&self, label: &str, tone: Tone, text: &str) -> String {
         let room = self.width.saturating_sub(Self::VALUE).max(20);
         let mut out = String::new();
         for (i, line) in wrapped(text, 0, room).lines().enumerate() {
@@ -66,11 +71,25 @@ impl Page {
         out
     }
 
-    /// A block for each text, so that some of them may be left out: the label comes before the first.
+    /// A labelled line as a block, see [`Block::rank`].
+    pub(super) fn ranked(&self, rank: u8, label: &str, text: &str) -> Block {
+        Block { rank, text: self.labelled(label, text) }
+    }
+
+    /// The last line: where to read on.
+    pub(super) fn more(&self, text: &str) -> Block {
+        Block::kept(self.toned("more", Tone::Faint, text))
+    }
+
+    /// A block for each text with its rank, so that some of them may be left out: the label comes before the first.
+    pub(super) fn each(&self, label: &str, texts: impl IntoIterator<Item = (u8, String)>) -> Vec<Block> {
+        let labels = std::iter::once(label).chain(std::iter::repeat(""));
+        texts.into_iter().zip(labels).map(|((rank, text), label)| self.ranked(rank, label, &text)).collect()
+    }
+
+    /// The same, where all matter as much.
     pub(super) fn blocks(&self, rank: u8, label: &str, texts: impl IntoIterator<Item = String>) -> Vec<Block> {
-        let line =
-            |(i, text): (usize, String)| Block::ranked(rank, self.labelled(if i == 0 { label } else { "" }, Tone::Normal, &text));
-        texts.into_iter().enumerate().map(line).collect()
+        self.each(label, texts.into_iter().map(|text| (rank, text)))
     }
 
     /// A command after its prompt, in lines that can be pasted as they are; `goes_on` ends those that have another one
@@ -88,7 +107,7 @@ impl Page {
 
     /// The same for several texts: the label comes before the first.
     pub(super) fn listed(&self, label: &str, texts: &[String]) -> String {
-        let line = |(i, text): (usize, &String)| self.labelled(if i == 0 { label } else { "" }, Tone::Normal, text);
+        let line = |(i, text): (usize, &String)| self.labelled(if i == 0 { label } else { "" }, text);
         texts.iter().enumerate().map(line).collect()
     }
 }
@@ -137,7 +156,7 @@ mod tests {
     #[test]
     fn a_label_stands_once_and_lines_keep_to_the_width() {
         let page = Page::plain().wide(40);
-        let text = page.labelled("careful", Tone::Normal, "other programs took 49 % of this machine's CPU time");
+        let text = page.labelled("careful", "other programs took 49 % of this machine's CPU time");
         assert_eq!(text, "  careful   other programs took 49 % of\n            this machine's CPU time\n");
         assert_eq!(page.listed("a", &["x".into(), "y".into()]), "  a         x\n            y\n");
     }

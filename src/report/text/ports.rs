@@ -22,8 +22,8 @@ pub fn render_ports(r: &PortsReport, page: &Page) -> String {
         [one] => single(r, one, page),
         several => many(r, several, page),
     };
-    out += &page.labelled("pool", Tone::Normal, &pool(r));
-    out += &page.labelled("scope", Tone::Normal, SCOPE);
+    out += &page.labelled("pool", &pool(r));
+    out += &page.labelled("scope", SCOPE);
     let noted = if shown.is_empty() { r.destinations.iter().collect() } else { shown };
     out += &page.listed("note", &notes(r, &noted));
     let missing: Vec<String> = r
@@ -81,14 +81,13 @@ fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
         let states: Vec<String> =
             states.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{} {words}", count(*n))).collect();
         let part = d.share.map_or_else(String::new, |s| format!(" ({})", share(s)));
-        out +=
-            &page.labelled("in use", Tone::Normal, &format!("{}{part}, from {}: {}", count(d.held), d.source, states.join(", ")));
+        out += &page.labelled("in use", &format!("{}{part}, from {}: {}", count(d.held), d.source, states.join(", ")));
     }
     if let (Some(first), Some(last)) = (d.first_free_in_s.filter(|s| *s > 0.0), d.last_free_in_s) {
-        out += &page.labelled("all free", Tone::Normal, &format!("in {}, the first in {}", seconds(last), seconds(first)));
+        out += &page.labelled("all free", &format!("in {}, the first in {}", seconds(last), seconds(first)));
     }
     if let (Some(pool), Some(hold), Some(ceiling)) = (r.pool, d.hold_s, d.ceiling_cps) {
-        out += &page.labelled("limit", Tone::Normal, &limit(pool, hold, ceiling, d.search_cps));
+        out += &page.labelled("limit", &limit(pool, hold, ceiling, d.search_cps));
     }
     out
 }
@@ -215,7 +214,7 @@ pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String
     let mut out = page.style.paint(tone, wrapped(&head, 0, page.width).trim_end()) + "\n";
     if let Some(ceiling) = f.ceiling_cps {
         let limit = limit(f.pool, f.hold_s, ceiling, f.search_cps);
-        out += &page.labelled("limit", Tone::Normal, &limit);
+        out += &page.labelled("limit", &limit);
     }
     let recovered = f.assumed.recovered_rate_cps;
     if f.exhausted_at_s.is_some() && recovered != f.rate_cps {
@@ -223,13 +222,10 @@ pub fn render_forecast(f: &Forecast, assumed: &[String], style: Style) -> String
             None => format!("at {}/s after the recovery it does not recur", rate(recovered)),
             Some(at) => format!("at {}/s after the recovery it recurs at {}", rate(recovered), seconds(*at)),
         };
-        out += &page.labelled("later", Tone::Normal, &again);
+        out += &page.labelled("later", &again);
     }
-    out += &page.labelled(
-        "result",
-        Tone::Normal,
-        &format!("in {} {} connect, {} fail", seconds(f.duration_s), count(f.successes), count(f.failures)),
-    );
+    out += &page
+        .labelled("result", &format!("in {} {} connect, {} fail", seconds(f.duration_s), count(f.successes), count(f.failures)));
     out + &page.listed("assumed", assumed)
 }
 

@@ -4,10 +4,10 @@ use super::{Detail, Page, study_detail};
 use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
 use crate::model::figures::{ms, number, percent, rate, seconds, share};
 use crate::model::finding::Severity;
-use crate::model::order::Order as _;
-use crate::model::result::{RunResult, RunStamp, VerdictId};
+use crate::model::result::{RunResult, RunStamp};
 use crate::model::study::{Comparison, Question, StepRow, StudyResult};
 use crate::report::names::shortened_apart;
+use crate::report::slowest;
 use crate::report::style::{Tone, wrapped};
 use crate::report::table::{Align, Cell, Table, or_dash};
 
@@ -37,10 +37,8 @@ pub fn render_study(study: &StudyResult, page: &Page) -> String {
     let mut careful = careful(study);
     let more = match (page.detail, &page.kept) {
         (Detail::Full, _) => study_detail::render(study, page),
-        (Detail::Brief, None) => {
-            page.labelled("more", Tone::Faint, "-v every figure and finding; -o DIR keeps them, with charts")
-        }
-        (Detail::Brief, Some(dir)) => page.labelled("more", Tone::Faint, &format!("-v every figure and finding; kept in {dir}")),
+        (Detail::Brief, None) => page.toned("more", Tone::Faint, "-v every figure and finding; -o DIR keeps them, with charts"),
+        (Detail::Brief, Some(dir)) => page.toned("more", Tone::Faint, &format!("-v every figure and finding; kept in {dir}")),
     };
     let doubts = |careful: &[String]| if careful.is_empty() { String::new() } else { page.listed("careful", careful) };
     // The last of these matter least, and -v has the findings that they name.
@@ -59,15 +57,11 @@ pub fn render_study(study: &StudyResult, page: &Page) -> String {
 }
 
 fn headline(study: &StudyResult, page: &Page) -> String {
-    let tone = match study.verdict.id {
-        VerdictId::Healthy => Tone::Good,
-        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Tone::Bad,
-        _ => Tone::Warn,
-    };
+    let tone = Tone::of_verdict(study.verdict.id);
     let target = study.steps.first().map_or("", |s| s.plan.target.url.as_str());
     let second = format!("study {} of {target}, {}", study.name, seconds(study.duration_s));
     let first = wrapped(&study.verdict.sentence, 0, page.width);
-    let missing = missing(study).map_or_else(String::new, |text| page.labelled("missing", Tone::Warn, &text));
+    let missing = missing(study).map_or_else(String::new, |text| page.toned("missing", Tone::Warn, &text));
     format!("{}{}{missing}", page.style.paint(tone, &first), wrapped(&second, 5, page.width))
 }
 
@@ -93,7 +87,7 @@ fn answers(study: &StudyResult, page: &Page) -> String {
     // The comparison has the ceiling and the rate in its own rows.
     let is_said = |q: Question| q != Question::Saturation || study.comparison.is_empty();
     let answers = study.analysis.answers.iter().filter(|a| is_said(a.question));
-    answers.map(|a| page.labelled(label(a.question), Tone::Normal, &a.text)).collect()
+    answers.map(|a| page.labelled(label(a.question), &a.text)).collect()
 }
 
 /// What a question is about, in a word.
@@ -128,10 +122,7 @@ pub(in crate::report) fn comparison(study: &StudyResult) -> Table {
 /// The endpoints with a column: the slowest of the last step, in the order of the mix.
 fn shown(study: &StudyResult) -> Vec<String> {
     let Some(last) = study.steps.last() else { return Vec::new() };
-    let p95 = |i: &usize| last.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
-    let mut order: Vec<usize> = (0..last.endpoints.len()).collect();
-    order.order_by(|a, b| p95(b).total_cmp(&p95(a)));
-    order.truncate(ENDPOINTS);
+    let mut order = slowest(last, ENDPOINTS);
     order.sort_unstable();
     order.into_iter().map(|i| last.endpoints[i].name.clone()).collect()
 }

@@ -36,7 +36,7 @@ pub(super) fn render(study: &StudyResult, page: &Page) -> String {
     }
     for (row, step) in study.analysis.rows.iter().zip(&study.steps) {
         if step.validity.stamp != RunStamp::Valid || !step.findings.is_empty() {
-            out += &heading(&format!("{}: {}", row.label, stamp(step.validity.stamp)));
+            out += &heading(&format!("{}: {}", row.label, step.validity.stamp.word()));
             for reason in &step.validity.reasons {
                 out += &wrapped(reason, 2, page.width);
             }
@@ -48,15 +48,6 @@ pub(super) fn render(study: &StudyResult, page: &Page) -> String {
         out += &findings::render(&study.findings, page);
     }
     out
-}
-
-fn stamp(stamp: RunStamp) -> &'static str {
-    match stamp {
-        RunStamp::PortBound => "port-bound",
-        RunStamp::ClientBound => "client-bound",
-        RunStamp::Incomplete => "incomplete",
-        RunStamp::Valid => "valid",
-    }
 }
 
 pub(in crate::report) fn steps(study: &StudyResult) -> Table {

@@ -4,8 +4,9 @@ use super::{Page, section};
 use crate::diagnose::no_rate;
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
+use crate::model::order::grouped;
 use crate::model::port_count::REUSABLE;
-use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult, RunStamp};
+use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult};
 use crate::model::time::per_second;
 use crate::report::style::{Tone, wrapped};
 
@@ -86,32 +87,13 @@ pub(in crate::report) fn not_measured(run: &RunResult) -> Vec<(&str, Vec<&str>)>
         "series[].connect_p95_us",
         "series[].connect_mean_us",
     ];
-    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
-    for row in &run.unavailable {
-        let key = row.key.as_str();
-        if !OBSERVED.iter().any(|place| key.starts_with(place)) || NOT_MISSING.contains(&key) {
-            continue;
-        }
-        match by_reason.iter_mut().find(|(reason, _)| *reason == row.reason) {
-            Some((_, keys)) => keys.push(key),
-            None => by_reason.push((&row.reason, vec![key])),
-        }
-    }
-    by_reason
-}
-
-/// The word of a stamp and what it means.
-pub(in crate::report) fn stamp_word(stamp: RunStamp) -> (&'static str, Tone) {
-    match stamp {
-        RunStamp::Valid => ("valid", Tone::Good),
-        RunStamp::PortBound => ("port-bound", Tone::Bad),
-        RunStamp::ClientBound => ("client-bound", Tone::Warn),
-        RunStamp::Incomplete => ("incomplete", Tone::Warn),
-    }
+    let is_missing = |key: &str| OBSERVED.iter().any(|place| key.starts_with(place)) && !NOT_MISSING.contains(&key);
+    let rows = run.unavailable.iter().filter(|row| is_missing(&row.key));
+    grouped(rows.map(|row| (row.reason.as_str(), row.key.as_str())))
 }
 
 fn stamp(run: &RunResult) -> Line {
-    let (word, tone) = stamp_word(run.validity.stamp);
+    let (word, tone) = (run.validity.stamp.word(), Tone::of_stamp(run.validity.stamp));
     let reasons = run.validity.reasons.join("; ");
     ("stamp", tone, if reasons.is_empty() { word.into() } else { format!("{word}: {reasons}") })
 }

@@ -7,6 +7,7 @@ use crate::diagnose::deciding;
 use crate::model::explanation::Reading;
 use crate::model::figures::{bytes, count, counted, percent, rate, seconds, share};
 use crate::model::finding::{Finding, FindingId, Remedy, Severity};
+use crate::model::order::grouped;
 use crate::model::result::VerdictId;
 use crate::model::watch::{Attribution, Destination, OF_A_CLIENT_ALONE, OpenFor, Server, Unowned, WatchReport};
 use crate::remedy::advice;
@@ -29,23 +30,23 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
     if let Some(f) = subject {
         let title = Some(&f.title).filter(|_| !has_title(report, f));
         let why = title.map_or_else(|| f.explanation.clone(), |t| format!("{t}. {}", f.explanation));
-        blocks.push(Block::ranked(1, page.labelled("why", Tone::Normal, &visible(&capital(&why)))));
+        blocks.push(page.ranked(1, "why", &visible(&capital(&why))));
     }
     blocks.extend(page.blocks(2, "also", others(report, subject).take(ROWS).map(|f| visible(&f.title))));
     blocks.extend(forecasts(report, page));
     let in_use = |d: &&Destination| d.closed_by_client + d.closed_by_server + u64::from(d.open_max) > 0;
     for (n, d) in report.destinations.iter().filter(in_use).take(ROWS).enumerate() {
         let label = if n == 0 { "ports" } else { "" };
-        blocks.push(Block::ranked(if n == 0 { 1 } else { 4 }, page.labelled(label, Tone::Normal, &ports(d))));
+        blocks.push(page.ranked(if n == 0 { 1 } else { 4 }, label, &ports(d)));
         if let Some(server) = &d.server {
-            blocks.push(Block::ranked(3, page.labelled("server", Tone::Normal, &of_server(server))));
+            blocks.push(page.ranked(3, "server", &of_server(server)));
         }
     }
     blocks.extend(connections(report, page));
     if report.verdict.id == VerdictId::Undecided && !report.destinations.iter().any(|d| in_use(&d)) {
         blocks.extend(unowned(report, page));
     }
-    blocks.push(Block::ranked(3, page.labelled("command", Tone::Normal, &processes(report))));
+    blocks.push(page.ranked(3, "command", &processes(report)));
     blocks.extend(output(report, page));
     blocks.extend(careful(report, page));
     let steps = subject.map(|f| f.remedies.clone()).filter(|r| !r.is_empty()).unwrap_or_else(|| next_steps(report));
@@ -53,7 +54,7 @@ pub(super) fn render(report: &WatchReport, page: &Page) -> String {
         blocks.push(Block::ranked(6, "\n".into()));
         blocks.push(Block::kept(next::table("what helps", &steps[..steps.len().min(REMEDIES)], page)));
     }
-    blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(page))));
+    blocks.push(page.more(&more(page)));
     one_screen(blocks)
 }
 
@@ -72,14 +73,7 @@ pub(super) fn detail(report: &WatchReport, page: &Page) -> String {
     if !report.undecided.is_empty() {
         out += &format!("\n{}", super::section("Undecided", page.style));
         // Findings that miss the same are one paragraph.
-        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for u in &report.undecided {
-            match reasons.iter_mut().find(|(missing, _)| *missing == u.missing) {
-                Some((_, ids)) => ids.push(u.id.word()),
-                None => reasons.push((&u.missing, vec![u.id.word()])),
-            }
-        }
-        for (missing, ids) in reasons {
+        for (missing, ids) in grouped(report.undecided.iter().map(|u| (&u.missing, u.id.word()))) {
             out += &wrapped(&format!("{}: not known: {missing}", ids.join(", ")), 2, page.width);
         }
     }
@@ -97,22 +91,12 @@ fn others<'a>(report: &'a WatchReport, subject: Option<&'a Finding>) -> impl Ite
 
 fn head(report: &WatchReport, page: &Page) -> String {
     let v = &report.verdict;
-    let (sentence, tone) = match v.id {
-        VerdictId::Healthy if subject(report).is_none() => (v.sentence.replacen("OK:", "OK  ", 1), Tone::Good),
-        VerdictId::Healthy => (v.sentence.clone(), Tone::Warn),
-        VerdictId::Undecided | VerdictId::HostBound | VerdictId::ClientBound | VerdictId::TargetBound => {
-            (headline::loud(&v.sentence), Tone::Warn)
-        }
-        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => {
-            (headline::loud(&v.sentence), Tone::Bad)
-        }
+    let (sentence, tone) = match (v.id, Tone::of_verdict(v.id)) {
+        (VerdictId::Healthy, tone) if subject(report).is_none() => (v.sentence.replacen("OK:", "OK  ", 1), tone),
+        (VerdictId::Healthy, _) => (v.sentence.clone(), Tone::Warn),
+        (_, tone) => (headline::loud(&v.sentence), tone),
     };
-    let mut out = String::new();
-    for (i, line) in wrapped(&visible(&sentence), 0, page.width - INDENT).lines().enumerate() {
-        let indent = if i == 0 { 0 } else { INDENT };
-        let line = line.replacen("OK ", "OK   ", usize::from(tone == Tone::Good && i == 0));
-        out += &format!("{}{}\n", " ".repeat(indent), page.style.paint(tone, &line));
-    }
+    let out = headline::lines(&visible(&sentence), tone, page);
     let w = &report.watched;
     let how = match (w.exit_code, w.signal) {
         (Some(code), _) => format!("exit code {code}"),
@@ -187,10 +171,10 @@ fn connections(report: &WatchReport, page: &Page) -> Vec<Block> {
         OpenFor::Unknown => String::new(),
     };
     let made = format!("{}, {}/s{open}", counted(c.made, "connection"), rate(c.per_s));
-    let mut blocks = vec![Block::ranked(2, page.labelled("made", Tone::Normal, &made))];
+    let mut blocks = vec![page.ranked(2, "made", &made)];
     if report.verdict.id == VerdictId::Healthy {
         let text = "requests, answers and their times: a target that answers slowly looks like this too (sockbench load URL measures it)";
-        blocks.push(Block::ranked(1, page.labelled("not seen", Tone::Normal, text)));
+        blocks.push(page.ranked(1, "not seen", text));
     }
     blocks
 }
@@ -206,15 +190,15 @@ fn unowned(report: &WatchReport, page: &Page) -> Vec<Block> {
             (c, s) => format!("closed first: {} by the client, {} by the server", count(c), count(s)),
         };
         let text = format!("{}: {least}{ended} ended meanwhile, {first}; no look saw whose they were", u.destination);
-        Block::ranked(if n == 0 { 1 } else { 4 }, page.labelled(if n == 0 { "not owned" } else { "" }, Tone::Normal, &text))
+        (if n == 0 { 1 } else { 4 }, text)
     };
-    let mut blocks: Vec<Block> = report.unowned.iter().take(ROWS).enumerate().map(line).collect();
+    let mut blocks = page.each("not owned", report.unowned.iter().take(ROWS).enumerate().map(line));
     if let Some(first) = report.unowned.first() {
         let text = format!(
             "a connection that is shorter than the time between two looks shows no owner: --to {} counts these as the command's",
             first.destination
         );
-        blocks.push(Block::ranked(1, page.labelled("careful", Tone::Normal, &text)));
+        blocks.push(page.ranked(1, "careful", &text));
     }
     blocks
 }
@@ -257,7 +241,7 @@ fn processes(report: &WatchReport) -> String {
 
 fn output(report: &WatchReport, page: &Page) -> Vec<Block> {
     if !report.output.read {
-        return vec![Block::ranked(4, page.labelled("output", Tone::Normal, "not read"))];
+        return vec![page.ranked(4, "output", "not read")];
     }
     let lines = report.output.readings.iter().take(ROWS).map(|r| {
         let what = match (&r.name, r.code) {

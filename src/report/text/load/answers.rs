@@ -4,11 +4,10 @@ use super::answered;
 use super::said::Said;
 use crate::diagnose::no_rate;
 use crate::model::figures::{count, is_supported, ms, rate, share};
-use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictId};
 use crate::model::time::per_second;
 use crate::report::names::shortened_apart;
-use crate::report::style::Tone;
+use crate::report::slowest;
 use crate::report::table::{Align, Cell, Table, or_dash};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
@@ -26,15 +25,15 @@ pub(super) fn blocks(run: &RunResult, page: &Page, said: &Said<'_>) -> Vec<Block
     if answered(run) == 0 {
         return blocks;
     }
-    blocks.push(Block::kept(page.labelled("answered", Tone::Normal, &rates(run, said))));
+    blocks.push(page.ranked(0, "answered", &rates(run, said)));
     if let Some(latency) = &run.totals.latency_ms {
         let clock = if run.totals.service_latency_ms.is_some() { " from the due time" } else { "" };
-        blocks.push(Block::kept(page.labelled("latency", Tone::Normal, &(percentiles(latency, answered(run)) + clock))));
+        blocks.push(page.ranked(0, "latency", &(percentiles(latency, answered(run)) + clock)));
     }
     if let Some(service) = &run.totals.service_latency_ms {
         let p99 = if is_supported(99.0, answered(run)) { format!(", p99 {}", ms(service.p99)) } else { String::new() };
         let text = format!("p50 {}{p99} ms from the start", ms(service.p50));
-        blocks.push(Block::ranked(3, page.labelled("service", Tone::Normal, &text)));
+        blocks.push(page.ranked(3, "service", &text));
     }
     if run.endpoints.len() > 1 {
         blocks.push(Block::ranked(5, endpoints(run, page)));
@@ -127,7 +126,9 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
     columns.extend(failed.then_some(("failed", right)));
     columns.extend([("p50", right), ("p95", right), ("p99 ms", right)]);
     let mut table = Table::with_columns(columns).indented(2);
-    let shown = slowest(run);
+    let mut shown = slowest(run, ENDPOINTS);
+    shown.sort_unstable();
+    let shown: Vec<&Endpoint> = shown.into_iter().map(|i| &run.endpoints[i]).collect();
     let names = shortened_apart(shown.iter().map(|e| e.name.as_str()), NAME_WIDTH);
     for (e, name) in shown.into_iter().zip(names) {
         let answers = e.requests - e.failures.min(e.requests);
@@ -146,13 +147,4 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
         table.note(format!("{hidden} faster ones: -v"));
     }
     table.render(page.style, page.width)
-}
-
-fn slowest(run: &RunResult) -> Vec<&Endpoint> {
-    let p95 = |i: &usize| run.endpoints[*i].latency_ms.map_or(0.0, |l| l.p95);
-    let mut order: Vec<usize> = (0..run.endpoints.len()).collect();
-    order.order_by(|a, b| p95(b).total_cmp(&p95(a)));
-    order.truncate(ENDPOINTS);
-    order.sort_unstable();
-    order.into_iter().map(|i| &run.endpoints[i]).collect()
 }

@@ -6,6 +6,7 @@ use crate::diagnose::is_try;
 use crate::diagnose::table::rule_of;
 use crate::model::figures::{count, counted, percent, share};
 use crate::model::finding::{Finding, FindingId, Severity};
+use crate::model::order::grouped;
 use crate::model::result::{Doubt, RunResult, RunStamp, VerdictId};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
@@ -35,12 +36,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
         let is_never = run.verdict.id == VerdictId::TargetGone && run.totals.latency_ms.is_none();
         ranked.extend(undecided(run).filter(|_| !is_never).map(|text| (7, text)));
     }
-    let mut blocks = Vec::new();
-    for (i, (rank, text)) in ranked.iter().enumerate() {
-        let label = if i == 0 { "careful".to_owned() } else { String::new() };
-        blocks.push(Block::ranked(*rank, page.listed(&label, std::slice::from_ref(text))));
-    }
-    blocks
+    page.each("careful", ranked)
 }
 
 /// Where the time of answers goes, if it is their body's.
@@ -139,16 +135,12 @@ fn validity(run: &RunResult) -> Option<String> {
         Some(Doubt::OwnFailures | Doubt::NotStarted | Doubt::FewerUsers | Doubt::NotClosedByTarget | Doubt::Unrecorded)
         | None => true,
     };
-    let word = match run.validity.stamp {
-        RunStamp::Valid | RunStamp::PortBound => return None,
-        RunStamp::ClientBound => "client-bound",
-        RunStamp::Incomplete => "incomplete",
-    };
-    if run.verdict.id == VerdictId::TargetGone {
+    let stamp = run.validity.stamp;
+    if matches!(stamp, RunStamp::Valid | RunStamp::PortBound) || run.verdict.id == VerdictId::TargetGone {
         return None;
     }
     let reasons: Vec<&str> = run.validity.doubts().filter(|(kind, _)| is_new(*kind)).map(|(_, text)| text).collect();
-    (!reasons.is_empty()).then(|| format!("{word}: {}", reasons.join("; ")))
+    (!reasons.is_empty()).then(|| format!("{}: {}", stamp.word(), reasons.join("; ")))
 }
 
 fn others(run: &RunResult) -> Option<String> {
@@ -170,20 +162,15 @@ fn unread(run: &RunResult) -> Option<String> {
         ("resources.target.cpu_percent_mean", "the target's CPU"),
         ("resources.host.cpu_percent_mean", "the host's CPU"),
     ];
-    let row = |key: &str| run.unavailable.iter().find(|u| u.key == key);
-    let mut missing: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (key, words) in parts {
-        let Some(u) = row(key) else { continue };
-        match missing.iter_mut().find(|(reason, _)| *reason == u.reason) {
-            Some((_, all)) => all.push(words),
-            None => missing.push((&u.reason, vec![words])),
-        }
-    }
+    let missing = parts.iter().filter_map(|(key, words)| {
+        let row = run.unavailable.iter().find(|u| u.key == *key)?;
+        Some((row.reason.as_str(), *words))
+    });
     // What each machine or destination has of its own is in their rows.
     let has_rows = !run.machines.is_empty() || !run.destinations.is_empty();
     let gone = run.verdict.id == VerdictId::TargetGone || has_rows;
-    let texts: Vec<String> =
-        missing.iter().filter(|_| !gone).map(|(reason, all)| format!("{} not measured: {reason}", all.join(", "))).collect();
+    let missing = grouped(missing.filter(|_| !gone));
+    let texts: Vec<String> = missing.iter().map(|(reason, all)| format!("{} not measured: {reason}", all.join(", "))).collect();
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 

@@ -12,7 +12,7 @@ use crate::model::finding::{Finding, FindingId};
 use crate::model::limits::LOCAL_PAUSE_MAX;
 use crate::model::result::{Holder, Ports, RunResult};
 use crate::model::time::per_second;
-use crate::report::style::{Tone, wrapped};
+use crate::report::style::wrapped;
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
@@ -107,7 +107,7 @@ pub(super) fn recurrence(run: &RunResult, page: &Page) -> Vec<Block> {
     if let Some(free) = p.free_again_in_s.filter(|s| *s > 0.0) {
         parts.push(format!("all ports are free {} after the run", seconds(free)));
     }
-    if parts.is_empty() { Vec::new() } else { vec![Block::ranked(4, page.labelled("again", Tone::Normal, &parts.join("; ")))] }
+    if parts.is_empty() { Vec::new() } else { vec![page.ranked(4, "again", &parts.join("; "))] }
 }
 
 /// `/cpu waits 1,163 ms in the target's queue for 42 ms of service time`, and the capacity that follows from the work.

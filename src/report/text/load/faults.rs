@@ -32,23 +32,18 @@ pub(super) fn blocks(run: &RunResult, page: &Page, headline: &Said<'_>) -> Vec<B
     // A target that went away ends, refuses and swallows requests: one failure in several forms.
     let all_one = run.verdict.id == VerdictId::TargetGone && kinds.len() > 1;
     let shown = if all_one { 1 } else { KINDS };
-    let mut blocks: Vec<Block> = Vec::new();
-    for (i, kind) in kinds.iter().take(shown).enumerate() {
-        let label = if i == 0 { "failed" } else { "" };
-        let text = page.labelled(
-            label,
-            Tone::Normal,
-            &format!("{}: {}", often(kind, run, headline, kinds.len(), i), said(kind, run, headline, i)),
-        );
-        blocks.push(if i == 0 { Block::kept(text) } else { Block::ranked(3, text) });
-    }
+    let said = kinds.iter().take(shown).enumerate().map(|(i, kind)| {
+        let text = format!("{}: {}", often(kind, run, headline, kinds.len(), i), said(kind, run, headline, i));
+        (if i == 0 { 0 } else { 3 }, text)
+    });
+    let mut blocks = page.each("failed", said);
     if all_one {
         let rest: Vec<String> = kinds[1..].iter().map(|k| format!("{} x {}", count(k.count), in_short(k.row))).collect();
-        blocks.push(Block::ranked(3, page.labelled("", Tone::Normal, &format!("with it {}", rest.join(", ")))));
+        blocks.push(page.ranked(3, "", &format!("with it {}", rest.join(", "))));
     } else if kinds.len() > KINDS {
         let rest: u64 = kinds[KINDS..].iter().map(|k| k.count).sum();
         let text = format!("{} of {} further kinds: -v", count(rest), kinds.len() - KINDS);
-        blocks.push(Block::ranked(6, page.labelled("", Tone::Faint, &text)));
+        blocks.push(Block::ranked(6, page.toned("", Tone::Faint, &text)));
     }
     blocks
 }

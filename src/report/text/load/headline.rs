@@ -14,20 +14,11 @@ const INDENT: usize = 5;
 pub(super) fn render(run: &RunResult, page: &Page) -> String {
     let clean = is_clean(run) && caveat(run).is_none() && !run.was_stopped();
     let sentence = sentence(run);
-    let tone = match run.verdict.id {
-        VerdictId::Healthy if clean => Tone::Good,
-        VerdictId::Healthy | VerdictId::Undecided | VerdictId::HostBound | VerdictId::ClientBound | VerdictId::TargetBound => {
-            Tone::Warn
-        }
-        VerdictId::PortBound | VerdictId::FdBound | VerdictId::TargetFailing | VerdictId::TargetGone => Tone::Bad,
+    let tone = match Tone::of_verdict(run.verdict.id) {
+        Tone::Good if !clean => Tone::Warn,
+        tone => tone,
     };
-    let mut out = String::new();
-    for (i, line) in wrapped(&sentence, 0, page.width - INDENT).lines().enumerate() {
-        let indent = if i == 0 { 0 } else { INDENT };
-        // wrapped() makes one blank of several.
-        let line = line.replacen("OK ", "OK   ", usize::from(clean && i == 0));
-        out += &format!("{}{}\n", " ".repeat(indent), page.style.paint(tone, &line));
-    }
+    let out = lines(&sentence, tone, page);
     let asked = match run.destinations.len() {
         0 => plan_text::asked(&run.plan),
         // Each has a row.
@@ -42,6 +33,18 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
         format!("{asked}, {}", load(run))
     };
     out + &wrapped(&second, INDENT, page.width)
+}
+
+/// The first sentence; what is good has room behind its `OK`.
+pub(in crate::report) fn lines(sentence: &str, tone: Tone, page: &Page) -> String {
+    let mut out = String::new();
+    for (i, line) in wrapped(sentence, 0, page.width - INDENT).lines().enumerate() {
+        let indent = if i == 0 { 0 } else { INDENT };
+        // wrapped() makes one blank of several.
+        let line = line.replacen("OK ", "OK   ", usize::from(tone == Tone::Good && i == 0));
+        out += &format!("{}{}\n", " ".repeat(indent), page.style.paint(tone, &line));
+    }
+    out
 }
 
 /// The first sentence of the page.

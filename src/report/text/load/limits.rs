@@ -30,16 +30,22 @@ const EARLIER: f64 = 0.1;
 
 /// A part of the machine: how much of it was used, in words and as a share of what there is.
 struct Part {
-    verdicts: &'static [VerdictId],
+    /// of a run whose limit it is
+    verdict: VerdictId,
     words: String,
     used: f64,
-    /// its figure is a share of a core
-    is_cpu: bool,
+}
+
+impl Part {
+    /// Its figure is a share of a core.
+    fn is_cpu(&self) -> bool {
+        matches!(self.verdict, VerdictId::TargetBound | VerdictId::ClientBound)
+    }
 }
 
 /// In a row; the first share of a core says of what it is.
 fn of_a_core(parts: &[&Part]) -> String {
-    let first = parts.iter().position(|p| p.is_cpu);
+    let first = parts.iter().position(|p| p.is_cpu());
     let words = parts.iter().enumerate().map(|(i, p)| format!("{}{}", p.words, if Some(i) == first { " of a core" } else { "" }));
     words.collect::<Vec<_>>().join(", ")
 }
@@ -47,9 +53,9 @@ fn of_a_core(parts: &[&Part]) -> String {
 pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Block> {
     let parts = parts(run);
     let is_said = |used: f64| said.ports_share().is_some_and(|said| (said - used).abs() < SAME_SHARE);
-    let is_new = |p: &Part| !(p.verdicts == [VerdictId::PortBound] && is_said(p.used));
+    let is_new = |p: &Part| !(p.verdict == VerdictId::PortBound && is_said(p.used));
     let words = |near: bool| {
-        let wanted = parts.iter().filter(|p| !p.verdicts.contains(&run.verdict.id) && (p.used >= NEAR) == near && is_new(p));
+        let wanted = parts.iter().filter(|p| p.verdict != run.verdict.id && (p.used >= NEAR) == near && is_new(p));
         wanted.collect::<Vec<_>>()
     };
     let (near, far) = (of_a_core(&words(true)), of_a_core(&words(false)));
@@ -70,24 +76,24 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
         };
         let first = [&*reached, &why].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
         if !first.is_empty() {
-            text += &page.labelled("limit", Tone::Normal, &first);
+            text += &page.labelled("limit", &first);
         }
         let rest = [near, far].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(", ");
         if !rest.is_empty() {
-            text += &page.labelled(if text.is_empty() { "used" } else { "" }, Tone::Normal, &rest);
+            text += &page.labelled(if text.is_empty() { "used" } else { "" }, &rest);
         }
     } else if run.verdict.id == VerdictId::HostBound {
         // Nobody had room where other programs took the cores.
         let all = words(true).into_iter().chain(words(false)).collect::<Vec<_>>();
         if !all.is_empty() {
-            text += &page.labelled("used", Tone::Normal, &of_a_core(&all));
+            text += &page.labelled("used", &of_a_core(&all));
         }
     } else {
         if !near.is_empty() {
-            text += &page.labelled("near", Tone::Warn, &near);
+            text += &page.toned("near", Tone::Warn, &near);
         }
         if !far.is_empty() {
-            text += &page.labelled("had room", Tone::Normal, &far);
+            text += &page.labelled("had room", &far);
         }
     }
     (!text.is_empty()).then(|| Block::ranked(5, text))
@@ -145,33 +151,23 @@ fn parts(run: &RunResult) -> Vec<Part> {
         let busiest = t.busiest_thread_percent.unwrap_or(0.0);
         let (polling, used) = if t.busy_poll { (POLLING, 0.0) } else { ("", (cpu / cpus).max(busiest) / 100.0) };
         let words = format!("target {}{polling}", percent(cpu));
-        parts.push(Part { verdicts: &[VerdictId::TargetBound], words, used, is_cpu: true });
+        parts.push(Part { verdict: VerdictId::TargetBound, words, used });
     }
     if let Some(cpu) = run.resources.client.cpu_percent_mean {
         let (polling, used) =
             if run.plan.busy_poll { (POLLING, 0.0) } else { ("", cpu / 100.0 / f64::from(run.plan.threads.max(1))) };
         let words = format!("client {}{polling}", percent(cpu));
-        parts.push(Part { verdicts: &[VerdictId::ClientBound], words, used, is_cpu: true });
+        parts.push(Part { verdict: VerdictId::ClientBound, words, used });
     }
     if let Some(used) = run.ports.as_ref().and_then(Ports::in_use_share) {
         let before = run.ports.as_ref().and_then(|p| earlier_share(p, used));
         let before = before.map_or_else(String::new, |before| format!(" ({} before the run)", share(before)));
-        parts.push(Part {
-            verdicts: &[VerdictId::PortBound],
-            words: format!("ports {}{before}", share(used)),
-            used,
-            is_cpu: false,
-        });
+        parts.push(Part { verdict: VerdictId::PortBound, words: format!("ports {}{before}", share(used)), used });
     }
     if let Some(nofile) = run.host.nofile.filter(|n| *n > 0) {
         let used = f64::from(run.totals.users_reached) / nofile as f64;
         if used >= NEAR {
-            parts.push(Part {
-                verdicts: &[VerdictId::FdBound],
-                words: format!("descriptors {}", share(used)),
-                used,
-                is_cpu: false,
-            });
+            parts.push(Part { verdict: VerdictId::FdBound, words: format!("descriptors {}", share(used)), used });
         }
     }
     parts

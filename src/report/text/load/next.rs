@@ -30,7 +30,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
         let at = about.and_then(|f| f.destinations.first()).map_or_else(String::new, |name| format!(" at {name}"));
         blocks.push(Block::kept(table(&format!("what helps{at}"), shown, page)));
     }
-    blocks.push(Block::kept(page.labelled("more", Tone::Faint, &more(run, about, shown, page))));
+    blocks.push(page.more(&more(run, about, shown, page)));
     blocks
 }
 
