@@ -14,84 +14,48 @@ pub mod testing;
 
 pub use cli::main;
 
-#[cfg(doc)]
-pub mod cli;
-#[cfg(doc)]
-pub mod compare;
-#[cfg(doc)]
-pub mod diagnose;
-#[cfg(doc)]
-pub mod dist;
-#[cfg(doc)]
-pub mod evloop;
-#[cfg(doc)]
-pub mod explain;
-#[cfg(doc)]
-pub mod gates;
-#[cfg(doc)]
-pub mod http1;
-#[cfg(doc)]
-pub mod live;
-#[cfg(doc)]
-pub mod load;
-#[cfg(doc)]
-pub mod merge;
-#[cfg(doc)]
-pub mod model;
-#[cfg(doc)]
-pub mod observe;
-#[cfg(doc)]
-pub mod remedy;
-#[cfg(doc)]
-pub mod report;
-#[cfg(doc)]
-pub mod server;
-#[cfg(doc)]
-pub mod stats;
-#[cfg(doc)]
-pub mod study;
-#[cfg(doc)]
-pub mod sys;
-#[cfg(doc)]
-pub mod watch;
-
-#[cfg(not(doc))]
-mod cli;
-#[cfg(not(doc))]
-mod compare;
-#[cfg(not(doc))]
-mod diagnose;
-#[cfg(not(doc))]
-mod dist;
-#[cfg(not(doc))]
-mod evloop;
-#[cfg(not(doc))]
-mod explain;
-#[cfg(not(doc))]
-mod gates;
-#[cfg(not(doc))]
-mod http1;
-#[cfg(not(doc))]
-mod live;
-#[cfg(not(doc))]
-mod load;
-#[cfg(not(doc))]
-mod merge;
-#[cfg(not(doc))]
-mod model;
-#[cfg(not(doc))]
-mod observe;
-#[cfg(not(doc))]
-mod remedy;
-#[cfg(not(doc))]
-mod report;
-#[cfg(not(doc))]
-mod server;
-#[cfg(not(doc))]
-mod stats;
-#[cfg(not(doc))]
-mod study;
-#[cfg(not(doc))]
-mod sys;
-#[cfg(not(doc))]
-mod watch;
+cfg_if::cfg_if! {
+    if #[cfg(doc)] {
+        pub mod cli;
+        pub mod compare;
+        pub mod diagnose;
+        pub mod dist;
+        pub mod evloop;
+        pub mod explain;
+        pub mod gates;
+        pub mod http1;
+        pub mod live;
+        pub mod load;
+        pub mod merge;
+        pub mod model;
+        pub mod observe;
+        pub mod remedy;
+        pub mod report;
+        pub mod server;
+        pub mod stats;
+        pub mod study;
+        pub mod sys;
+        pub mod watch;
+    } else {
+        mod cli;
+        mod compare;
+        mod diagnose;
+        mod dist;
+        mod evloop;
+        mod explain;
+        mod gates;
+        mod http1;
+        mod live;
+        mod load;
+        mod merge;
+        mod model;
+        mod observe;
+        mod remedy;
+        mod report;
+        mod server;
+        mod stats;
+        mod study;
+        mod sys;
+        mod watch;
+    }
+}
