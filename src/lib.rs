@@ -9,6 +9,10 @@
 //! This is a program. Its places are private to the crate, so that the compiler names what nothing but a test uses;
 //! `testing` lists what tests need of them. For the documentation they are public, so that it has to be complete.
 
+// Derives that many types share are macros of their places: `#[apply(record)]`.
+#[macro_use(apply)]
+extern crate macro_rules_attribute;
+
 #[doc(hidden)]
 pub mod testing;
 

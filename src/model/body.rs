@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 /// The body of every request of a run. Serialised as its text, or as `{"file": "NAME", "bytes": N}`: the content of a file
 /// stays out of the document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 #[serde(untagged)]
 pub enum Body {
     /// as typed
@@ -18,8 +15,7 @@ pub enum Body {
 }
 
 /// The content of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct FileBody {
     /// its name; `-` is standard input
     pub file: String,

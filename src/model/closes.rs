@@ -1,10 +1,8 @@
 //! Who ended the connections of a run. Re-exported by [`result`](super::result), whose document it is part of.
 
-use serde::{Deserialize, Serialize};
-
 /// Who ended the connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Closes {
     pub client: u64,

@@ -1,16 +1,13 @@
 //! Runs side by side: schema `sockbench-compare/1`. What cannot be said is absent, never null.
 #![allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 
-use serde::{Deserialize, Serialize};
-
 use super::result::Tool;
 
 /// The schema of [`Comparison`].
 pub const COMPARE_SCHEMA: &str = "sockbench-compare/1";
 
 /// Runs compared with the first of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Comparison {
     pub schema: String,
     pub tool: Tool,
@@ -20,20 +17,17 @@ pub struct Comparison {
 }
 
 /// Where the figures of a side come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct SideInfo {
     /// the path that was given
     pub name: String,
     pub source: Source,
     /// RFC 3339; absent where the file does not say
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     pub duration_s: f64,
     /// seconds that the intervals rest on: whole ones of the steady part
     pub steady_s: f64,
     /// what percentiles by second rest on; absent where there are none
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percentiles_from: Option<PercentilesFrom>,
     /// latencies of all answered requests; empty where there are none
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -41,8 +35,8 @@ pub struct SideInfo {
 }
 
 /// A point of a latency distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct PercentilePoint {
     /// of the answered requests, 0 to 1
     pub share: f64,
@@ -51,9 +45,7 @@ pub struct PercentilePoint {
 }
 
 /// The tool that wrote a side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
 pub enum Source {
     /// `run.json`
     Sockbench,
@@ -66,9 +58,7 @@ pub enum Source {
 }
 
 /// What percentiles by second rest on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum PercentilesFrom {
     /// all latencies: `run.hlog`
     IntervalLog,
@@ -77,8 +67,7 @@ pub enum PercentilesFrom {
 }
 
 /// One run beside the base.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Pair {
     pub side: SideInfo,
     pub verdict: Difference,
@@ -87,10 +76,8 @@ pub struct Pair {
     /// what is not alike in the environments
     pub environment: Vec<Unlike>,
     /// seconds of a block of the bootstrap; absent where a side is too short or has no seconds
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_s: Option<f64>,
     /// blocks of the side that has fewer
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<u32>,
     pub totals: Vec<Row>,
     pub endpoints: Vec<EndpointRows>,
@@ -99,16 +86,14 @@ pub struct Pair {
 }
 
 /// An endpoint that both have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct EndpointRows {
     pub name: String,
     pub rows: Vec<Row>,
 }
 
 /// A setting that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Unlike {
     pub key: String,
     pub base: String,
@@ -159,9 +144,7 @@ impl Unlike {
 }
 
 /// What the comparison says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Difference {
     /// nothing that noise does not explain
     None,
@@ -176,10 +159,8 @@ pub enum Difference {
 }
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
+#[apply(snake_case)]
+#[derive(strum::EnumString)]
 pub enum Compared {
     RateRps,
     P50Ms,
@@ -196,22 +177,17 @@ pub enum Compared {
 words!(Compared);
 
 /// One figure of both sides.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Row {
     pub what: Compared,
     pub base: f64,
     pub other: f64,
     /// of the base: 0.05 is 5 % more; of a share the difference; absent where the base is 0
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<f64>,
     /// 95 % interval of the change by a block bootstrap
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<[f64; 2]>,
     /// probability of such a change by chance, by Holm's correction over the rows that decide; absent where it does not decide
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p: Option<f64>,
     /// whether it differs beyond chance, and which way; absent where it does not decide
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Difference>,
 }

@@ -12,15 +12,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::time::secs;
+use super::time::Secs;
 use super::units::exact;
 
 /// What the level of a stage counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
 pub enum LevelOf {
     /// virtual users
     Users,
@@ -29,9 +25,8 @@ pub enum LevelOf {
 }
 
 /// When requests of an open loop are due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
+#[derive(Default)]
 pub enum Arrivals {
     /// evenly
     #[default]
@@ -54,20 +49,18 @@ impl fmt::Display for Arrivals {
 }
 
 /// One straight line of the load.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct Stage {
     /// how long it takes; 0 jumps
-    #[serde(rename = "duration_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "duration_s", with = "Secs")]
     pub duration: Duration,
     /// users, or requests per second, at its end
     pub to: f64,
 }
 
 /// `--stages`: one line after the other, the first from 0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Stages {
     /// users or requests per second
     pub of: LevelOf,

@@ -1,11 +1,10 @@
 //! What all JSON documents share: every null in them has a row that says why.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 /// Why a key of a document is null. Array elements share a row: `series[].target_cpu_percent`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Unavailable {
     pub key: String,

@@ -1,13 +1,11 @@
 //! The environment of a run: a private namespace with settings, and the flags of sockbench's own server. Part of the
 //! plan, so that the command of a remedy repeats it.
 
-use serde::{Deserialize, Serialize};
-
 use super::server_flags::ServerFlags;
 
 /// The namespace of one run, and the flags of its own server.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Environment {
     /// a private network namespace
     pub sandbox: bool,

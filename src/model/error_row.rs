@@ -1,15 +1,12 @@
 //! A row of the error table of a run result: one kind of failure at one endpoint, with its typed cause. Re-exported by
 //! [`result`](super::result), whose document it is part of.
 
-use serde::{Deserialize, Serialize};
-
 use super::outcome::{Call, Cause, EADDRINUSE, EADDRNOTAVAIL, Failure, Party, Phase};
 use super::plan::PortChoice;
 use super::received::{LimitHit, Received};
 
 /// One kind of failure at one endpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct ErrorRow {
     pub call: Call,

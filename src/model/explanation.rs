@@ -1,8 +1,6 @@
 //! What `explain` makes of an error text, of another tool's files, or of a stored run: schema `sockbench-explain/1`.
 //! Absent keys mean that there is nothing to say; there are no nulls.
 
-use serde::{Deserialize, Serialize};
-
 use super::address::Address;
 use super::document::is_default;
 use super::finding::{Finding, Remedy};
@@ -12,10 +10,7 @@ use super::forecast::Forecast;
 pub const EXPLAIN_SCHEMA: &str = "sockbench-explain/1";
 
 /// The call that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum FailedCall {
     /// socket(2)
     Socket,
@@ -36,10 +31,7 @@ pub enum FailedCall {
 }
 
 /// The limit that was hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Limit {
     /// source ports to one destination are used up
     LocalPorts,
@@ -70,10 +62,7 @@ pub enum Limit {
 }
 
 /// How sure the reading is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Certainty {
     /// call and code are named: there is one reading
     Certain,
@@ -84,10 +73,7 @@ pub enum Certainty {
 }
 
 /// The system that the text comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
 pub enum Os {
     /// errno numbers below 200, 28232 ports and T = 60 s by default
     Linux,
@@ -100,10 +86,7 @@ pub enum Os {
 words!(FailedCall, Limit, Exactly, Certainty, Os);
 
 /// What a limit is more exactly, where the text shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Exactly {
     /// the client program's own limit of connections: none was tried
     ProgramLimit,
@@ -146,9 +129,7 @@ pub enum Exactly {
 }
 
 /// A table or a limit of the kernel, where a line names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum KernelTable {
     /// `net.ipv4.tcp_mem`
     TcpMem,
@@ -163,9 +144,7 @@ pub enum KernelTable {
 }
 
 /// Whose socket failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
 pub enum Side {
     /// an outgoing connection
     Client,
@@ -174,8 +153,7 @@ pub enum Side {
 }
 
 /// Another reading of the same text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Alternative {
     /// if this call failed
     pub call: FailedCall,
@@ -186,42 +164,33 @@ pub struct Alternative {
 }
 
 /// One reading of one kind of line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Reading {
     /// the line, as given
     pub text: String,
     /// lines like it, or occurrences by the file's own count
     pub count: u64,
     /// the tool or language, where the text shows it
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tool: Option<String>,
     /// the system, where the text shows it
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub os: Option<Os>,
     /// symbolic name of the error, where there is one
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// its number on that system
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<i32>,
     /// the call that failed
     pub call: FailedCall,
     /// the limit that was hit
     pub limit: Limit,
     /// additive: what the limit is more exactly
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub exactly: Option<Exactly>,
     /// additive: which table of the kernel, where the line names it
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub table: Option<KernelTable>,
     /// additive: the address that it is about, the target's or a listener's (`10.0.0.1:8080`, `:3000`); of a failed look-up
     /// the name
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub address: Option<Address>,
     /// whose socket, where the text shows it
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub side: Option<Side>,
     /// how sure that is
     pub certainty: Certainty,
@@ -235,13 +204,11 @@ pub struct Reading {
 }
 
 /// What was measured in another tool's history of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Measured {
     /// seconds from the first request to the first failure that ports may be the limit of
     pub onset_s: f64,
     /// seconds from there until failures stopped; absent when they did not stop
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dead_s: Option<f64>,
     /// calls that got a port before the first that did not
     pub successes_before: u64,
@@ -250,7 +217,6 @@ pub struct Measured {
     /// failures for lack of a port per second while failing
     pub fail_rate_cps: f64,
     /// successes per second afterwards; absent when nothing came after
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub recovered_rate_cps: Option<f64>,
     /// failures in all
     pub failures: u64,
@@ -263,8 +229,7 @@ pub struct Measured {
 }
 
 /// The P/T law against what is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Arithmetic {
     /// P
     pub pool: u32,
@@ -275,19 +240,15 @@ pub struct Arithmetic {
     /// what was taken for granted, in words
     pub assumed: Vec<String>,
     /// what the law says of the rate; absent when no rate is known
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub forecast: Option<Forecast>,
     /// what the history shows; absent without one
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub measured: Option<Measured>,
     /// P solved backwards: ports in use when the first call failed
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub solved_pool: Option<u64>,
     /// where P or T do not fit what was measured, and what to give
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub doubts: Vec<String>,
     /// T solved backwards from what was measured
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub solved_hold_s: Option<f64>,
     /// other values of T, and why they do not fit
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -295,8 +256,7 @@ pub struct Arithmetic {
 }
 
 /// The whole answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Explanation {
     /// [`EXPLAIN_SCHEMA`]
     pub schema: String,
@@ -313,14 +273,11 @@ pub struct Explanation {
     #[serde(skip_serializing_if = "is_default", default)]
     pub bad_answers: u64,
     /// additive: their status, where all have the same one that the text names; absent otherwise
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bad_status: Option<u16>,
     /// additive: of a text in which no connection failed, what it shows instead (answers and their statuses, a list of sockets far
     /// from any limit), in a sentence; absent where there are readings
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub answer: Option<String>,
     /// the law, where ports are the limit
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arithmetic: Option<Arithmetic>,
     /// what to do, best first
     pub remedies: Vec<Remedy>,

@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
 /// A measured value, or why there is none. Silence never reads as healthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact<T> {
@@ -65,8 +63,8 @@ pub struct Sockstat {
 }
 
 /// Counters of /proc/net/netstat (TcpExt) and /proc/net/snmp (Tcp) that matter here; they only grow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
+#[derive(Copy, Default)]
 pub struct KernelCounters {
     /// TcpExt TW: sockets that entered TIME_WAIT for its whole time, either side
     pub time_waited: u64,
@@ -83,17 +81,14 @@ pub struct KernelCounters {
     /// Tcp AttemptFails: connections that were never established, refused ones among them
     pub attempt_fails: u64,
     /// additive: Tcp EstabResets: established connections that ended at once, by a reset of either side
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estab_resets: Option<u64>,
     /// Tcp RetransSegs
     pub retrans_segs: u64,
     /// Tcp OutRsts
     pub out_rsts: u64,
     /// additive: TcpExt TCPSynRetrans: SYNs sent again, because nothing came back for a second and more
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syn_retrans: Option<u64>,
     /// additive: Icmp InDestUnreachs: messages that a packet could not be delivered
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dest_unreachable: Option<u64>,
 }
 
@@ -151,9 +146,7 @@ impl AcceptQueue {
 }
 
 /// TCP states that matter to ports (tcp_states.h). `BoundOnly` is bit 13, answered by the kernel as state 7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
+#[apply(snake_case)]
 pub enum TcpState {
     /// 1
     Established,

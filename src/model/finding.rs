@@ -2,15 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::prediction::Prediction;
 
 /// How bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
 pub enum Severity {
     /// requests failed, or the figures are not what was asked for
     Error,
@@ -21,12 +16,8 @@ pub enum Severity {
 }
 
 /// Every finding, in the order of reports.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantArray,
-)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
+#[derive(strum::VariantArray)]
 #[allow(missing_docs, reason = "each id is documented by its rule, printed in docs/FINDINGS.md")]
 pub enum FindingId {
     LocalPortsExhausted,
@@ -109,8 +100,7 @@ impl FindingId {
 }
 
 /// One thing that a run shows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Finding {
     /// which
     pub id: FindingId,
@@ -127,7 +117,6 @@ pub struct Finding {
     /// what to do, best first for the plan in force
     pub remedies: Vec<Remedy>,
     /// additive: which figures it spoils; absent where it spoils none, and in documents of earlier versions
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spoils: Option<Spoils>,
     /// additive: of a merged run, the machines that have it, the text being that of the first; empty where it is of all
     /// together
@@ -140,9 +129,8 @@ pub struct Finding {
 }
 
 /// Figures of a run that are not to be taken for the target's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
+#[derive(strum::EnumString)]
 pub enum Spoils {
     /// those alone: the rest of the run holds
     #[strum(serialize = "the slowest latencies")]
@@ -175,8 +163,7 @@ impl Finding {
 }
 
 /// A finding that could not be decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Undecided {
     /// which
     pub id: FindingId,
@@ -185,8 +172,8 @@ pub struct Undecided {
 }
 
 /// One thing to do about a finding.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Remedy {
     /// its name in the catalogue (`keep-alive`, `ring`, `wider-range`, ...), by which a rehearsal proves it
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -227,10 +214,8 @@ impl Remedy {
 }
 
 /// What a remedy does, compared with the baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
+#[derive(Default)]
 pub enum Effect {
     /// all, or nearly all, connections were made, at no cost that was seen
     Helps,
@@ -248,8 +233,7 @@ pub enum Effect {
 words!(FindingId, Effect);
 
 /// The outcome of a remedy in the latest rehearsal on this host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Proven {
     /// what it did, compared with the run without it
     pub verdict: Effect,

@@ -1,13 +1,10 @@
 //! What the P/T law predicts for a rate, a pool and a T: schema `sockbench-forecast/1` (docs/JSON.md).
 
-use serde::{Deserialize, Serialize};
-
 /// The schema of [`Forecast`].
 pub const FORECAST_SCHEMA: &str = "sockbench-forecast/1";
 
 /// A prediction over `duration_s`. Times in seconds from the first connection on an empty pool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Forecast {
     /// [`FORECAST_SCHEMA`]
     pub schema: String,
@@ -49,8 +46,8 @@ impl Forecast {
 }
 
 /// Rates that the law itself does not give.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct Assumed {
     /// calls per second that fail while no port is free (failures return at once, so a closed loop calls faster);
     /// the asked rate when not given

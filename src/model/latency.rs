@@ -1,11 +1,9 @@
 //! Percentiles of times, in milliseconds, as the documents have them.
 #![allow(missing_docs, reason = "contract keys")]
 
-use serde::{Deserialize, Serialize};
-
 /// Percentiles of a latency, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct LatencyMs {
     pub min: f64,
     pub mean: f64,
@@ -53,8 +51,7 @@ impl LatencyMs {
 }
 
 /// Where the time of answered requests went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct PhasesMs {
     pub blocked: Option<PhaseMs>,
     pub connecting: Option<PhaseMs>,
@@ -64,16 +61,15 @@ pub struct PhasesMs {
 }
 
 /// Two percentiles, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct PhaseMs {
     pub p50: f64,
     pub p99: f64,
 }
 
 /// What the target says of its own time (`Server-Timing`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct ServerTimingMs {
     pub queue: PhaseMs,
     pub work: PhaseMs,

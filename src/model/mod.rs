@@ -4,6 +4,56 @@
 //! Not here: anything that computes over time, reads a clock or talks to the OS. Derived figures that two
 //! renderers need are methods on these types, so that no two renderers compute the same figure twice.
 
+/// `#[apply(record)]`: what each part of a document derives. It has a schema in the tests (docs/schema).
+macro_rules! record {
+    ($($item:tt)*) => {
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        $($item)*
+    };
+}
+
+/// `#[apply(sparse)]`: a [`record`] in which what is not there is an absent key, never a null.
+macro_rules! sparse {
+    (@of $head:tt [$($done:tt)*] $(#[$about:meta])* pub $key:ident: Option<$kind:ty>, $($rest:tt)*) => {
+        sparse! { @of $head [
+            $($done)* $(#[$about])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $key: Option<$kind>,
+        ] $($rest)* }
+    };
+    (@of $head:tt [$($done:tt)*] $(#[$about:meta])* pub $key:ident: $kind:ty, $($rest:tt)*) => {
+        sparse! { @of $head [$($done)* $(#[$about])* pub $key: $kind,] $($rest)* }
+    };
+    (@of { $($head:tt)* } [$($keys:tt)*]) => {
+        record! { $($head)* { $($keys)* } }
+    };
+    ($(#[$about:meta])* pub struct $name:ident { $($keys:tt)* }) => {
+        sparse! { @of { $(#[$about])* pub struct $name } [] $($keys)* }
+    };
+}
+
+/// What the kinds of something derive. In JSON and as `&str` they are their names in this case.
+macro_rules! kinds {
+    ($case:tt $($item:tt)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(serde::Serialize, serde::Deserialize, strum::IntoStaticStr)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        #[serde(rename_all = $case)]
+        #[strum(serialize_all = $case)]
+        $($item)*
+    };
+}
+
+/// `#[apply(kebab_case)]`, `#[apply(lowercase)]`, `#[apply(snake_case)]`: see [`kinds`].
+macro_rules! kebab_case {
+    ($($item:tt)*) => { kinds! { "kebab-case" $($item)* } };
+}
+macro_rules! lowercase {
+    ($($item:tt)*) => { kinds! { "lowercase" $($item)* } };
+}
+macro_rules! snake_case {
+    ($($item:tt)*) => { kinds! { "snake_case" $($item)* } };
+}
+
 /// Gives kinds that strum knows the words of (`IntoStaticStr`) a method for it.
 macro_rules! words {
     ($($kind:ty),*) => {

@@ -2,14 +2,12 @@
 //! [`result`](super::result), whose document they are part of.
 #![allow(missing_docs, reason = "contract keys")]
 
-use serde::{Deserialize, Serialize};
-
 use super::port_count::StateCounts;
 use super::stalls::{Stretch, Throttling};
 
 /// Ports towards the target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Ports {
     pub source: String,
     pub destination: String,
@@ -42,8 +40,7 @@ pub struct Ports {
 }
 
 /// Sockets inside the range towards another destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Elsewhere {
     pub destination: String,
     pub ports: u32,
@@ -120,8 +117,8 @@ pub(super) fn share_of(ports: Option<u32>, pool: Option<u32>) -> Option<f64> {
 }
 
 /// Sockets towards the target at the peak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 pub struct PortStates {
     pub time_wait: Option<u32>,
     pub established: Option<u32>,
@@ -131,8 +128,7 @@ pub struct PortStates {
 }
 
 /// When the pool is used up at the run's rate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct PortForecast {
     /// additive: the rate it is for: the plan's, or what the whole seconds before the first refusal made
     #[serde(default)]
@@ -143,8 +139,8 @@ pub struct PortForecast {
 }
 
 /// CPU and memory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Resources {
     pub client: ClientResources,
     /// null when the target is not a process of this host, or was not found
@@ -157,8 +153,8 @@ pub struct Resources {
 }
 
 /// This process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct ClientResources {
     pub cpu_percent_mean: Option<f64>,
     pub cpu_percent_max: Option<f64>,
@@ -191,16 +187,15 @@ pub struct ClientResources {
 }
 
 /// What the threads that may run on one core alone used of it (CPU affinity).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct CoreUse {
     pub core: u32,
     pub cpu_s: f64,
 }
 
 /// One thread of this process over the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct ThreadRow {
     pub name: String,
     pub cpu_s: f64,
@@ -209,8 +204,8 @@ pub struct ThreadRow {
 }
 
 /// The process that listens at the target, its children included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct TargetResources {
     pub pid: u32,
     pub name: String,
@@ -252,8 +247,8 @@ impl TargetResources {
 }
 
 /// The whole machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct HostResources {
     pub cpu_percent_mean: Option<f64>,
     pub memory_percent_max: Option<f64>,

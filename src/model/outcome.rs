@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
 pub use self::party::Party;
 pub use super::errno::*;
 use super::port_mode::PortChoice;
@@ -16,10 +14,7 @@ use super::time::Stamp;
 mod party;
 
 /// Where in an exchange a failure was noticed. Serialised in lower case (`errors[].call`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
 pub enum Call {
     /// socket(2)
     Socket,
@@ -42,9 +37,7 @@ pub enum Call {
 words!(Call);
 
 /// The part of an exchange in which something failed. Serialised in lower case (`errors[].phase`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
 pub enum Phase {
     /// before the connection stood
     Connecting,
@@ -71,9 +64,7 @@ impl Phase {
 /// What exactly failed; small and `Copy`, so that a row of the error table is found without allocation.
 /// Serialised in kebab case (`errors[].cause`): `{"errno": 99}`, `"eof"`, `{"timed-out": "waiting"}`, `{"status": 503}`,
 /// `{"malformed": "truncated"}`, `"self-connect"`, `"no-address"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Cause {
     /// the errno of the system call
     Errno(i32),

@@ -1,16 +1,12 @@
 //! Which cores the threads of event loops run on.
 
-use serde::{Deserialize, Serialize};
-
 /// `--pin`: whether each event loop has a core of its own.
 ///
 /// With it, loop i of a server and thread i of a client run on the same core i of those allowed, and the server accepts
 /// a connection on the core whose thread opened it: over loopback, with as many loops as threads, since Linux 6.2 (socket(7)
 /// SO_INCOMING_CPU).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, strum::IntoStaticStr, strum::EnumString)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
+#[derive(Default, strum::EnumString)]
 pub enum Pinning {
     /// the kernel chooses, and changes its mind
     #[default]

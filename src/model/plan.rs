@@ -4,8 +4,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::body::Body;
 pub use super::course::Arrivals;
 use super::course::{Course, LevelOf, Stages};
@@ -15,7 +13,7 @@ use super::outcome::{Call, Cause, ECONNREFUSED, ETIMEDOUT, Failure, OwnLimit};
 pub use super::pinning::Pinning;
 pub use super::port_mode::{PortChoice, PortMode};
 pub use super::server_plan::{CpuWork, ServerCloser, ServerPlan};
-use super::time::secs;
+use super::time::Secs;
 use super::units::exact;
 
 mod destinations;
@@ -27,9 +25,8 @@ pub use mix::MixEntry;
 pub use shard::{Shard, Whole};
 
 /// Who ends a connection that is not kept (`--closer`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
+#[derive(Default)]
 pub enum Closer {
     /// the client closes as soon as it has the last byte: it keeps the TIME_WAIT
     #[default]
@@ -41,8 +38,8 @@ pub enum Closer {
 }
 
 /// An inclusive range of ports, `lo <= hi`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Eq, Hash)]
 pub struct PortRange {
     /// first port
     pub lo: u16,
@@ -73,9 +70,8 @@ impl PortRange {
 }
 
 /// How the waits of a user vary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
+#[derive(Default)]
 pub enum Spread {
     /// each length between the shortest and the longest is as likely
     #[default]
@@ -85,16 +81,14 @@ pub enum Spread {
 }
 
 /// Wait between an answer and the user's next request.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 pub struct Think {
     /// shortest
-    #[serde(rename = "min_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "min_s", with = "Secs")]
     pub min: Duration,
     /// longest
-    #[serde(rename = "max_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "max_s", with = "Secs")]
     pub max: Duration,
     /// additive: how it varies
     #[serde(default)]
@@ -127,8 +121,8 @@ impl Think {
 }
 
 /// An address of the target's name that took no connection before the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Eq)]
 pub struct Unreached {
     /// the address
     pub addr: SocketAddr,
@@ -149,8 +143,7 @@ impl Unreached {
 }
 
 /// Where the load goes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Target {
     /// as given, or made for the own child server
     pub url: String,
@@ -204,8 +197,7 @@ impl Target {
 }
 
 /// One load run, resolved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct LoadPlan {
     /// where to; of several destinations the first
     pub target: Target,
@@ -228,8 +220,7 @@ pub struct LoadPlan {
     /// users started per second; 0 starts all at once
     pub spawn_rate: f64,
     /// end after this long; 0 when only a count bounds the run
-    #[serde(rename = "duration_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "duration_s", with = "Secs")]
     pub duration: Duration,
     /// end after this many attempts; 0 when only time bounds the run
     pub requests: u64,
@@ -257,8 +248,7 @@ pub struct LoadPlan {
     /// seed of every random choice
     pub seed: u64,
     /// first part that `totals.steady` leaves out
-    #[serde(rename = "warmup_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "warmup_s", with = "Secs")]
     pub warmup: Duration,
     /// ask the target to keep connections
     pub keepalive: bool,
@@ -273,8 +263,7 @@ pub struct LoadPlan {
     /// source addresses used in turn; empty: the kernel's choice
     pub sources: Vec<IpAddr>,
     /// one request, start to last byte
-    #[serde(rename = "timeout_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "timeout_s", with = "Secs")]
     pub timeout: Duration,
     /// targets that are not this host's are allowed
     pub allow_remote: bool,
@@ -397,8 +386,7 @@ impl LoadPlan {
 }
 
 /// Limits of the client, with [`limits`] as defaults; printed in the plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct LoadLimits {
     /// users
     pub users_max: u32,

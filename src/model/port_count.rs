@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use serde::{Deserialize, Serialize};
-
 use super::facts::TcpState;
 
 /// `dest` as the kernel shows it: the wildcard address means loopback, a mapped address is IPv4.
@@ -20,8 +18,8 @@ pub fn concrete(dest: SocketAddr) -> SocketAddr {
 pub const REUSABLE: &str = "in TIME_WAIT that connect() can take again";
 
 /// Sockets by state. The opening and closing states are counted with their neighbours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 pub struct StateCounts {
     /// true TIME_WAIT, FIN_WAIT2 not counted
     pub time_wait: u32,

@@ -1,12 +1,8 @@
 //! Who chooses the local port of a connection.
 
-use serde::{Deserialize, Serialize};
-
 /// Who chooses the local port of an outgoing connection, and when (`--port-mode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
+#[derive(Default)]
 pub enum PortMode {
     /// no bind: the kernel picks at connect(2)
     #[default]
@@ -22,9 +18,7 @@ pub enum PortMode {
 }
 
 /// `errors[].port_choice`: who chose the port, as needed to tell bind 98 from bind 98.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum PortChoice {
     /// the kernel, in connect(2)
     KernelAtConnect,

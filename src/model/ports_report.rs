@@ -1,7 +1,5 @@
 //! The port budget now, of this network namespace: schema `sockbench-ports/1`.
 
-use serde::{Deserialize, Serialize};
-
 use super::document::{self, Unavailable};
 use super::port_count::StateCounts;
 
@@ -9,8 +7,7 @@ use super::port_count::StateCounts;
 pub const PORTS_SCHEMA: &str = "sockbench-ports/1";
 
 /// One look at the local ports.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct PortsReport {
     /// [`PORTS_SCHEMA`]
     pub schema: String,
@@ -41,8 +38,7 @@ pub struct PortsReport {
 }
 
 /// Ports from one source address to one destination.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct DestinationPorts {
     /// local address
     pub source: String,

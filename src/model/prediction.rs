@@ -2,13 +2,8 @@
 //!
 //! Not here: reading the figure from a run ([`crate::remedy::promise`]).
 
-use serde::{Deserialize, Serialize};
-
 /// A figure of a run that a remedy may promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
+#[apply(snake_case)]
 pub enum Metric {
     /// `latency_ms.p50`, of one endpoint or of all together
     LatencyP50Ms,
@@ -29,21 +24,17 @@ pub enum Metric {
 }
 
 /// One promised figure with its tolerance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Prediction {
     /// which figure of the run
     pub metric: Metric,
     /// of this endpoint; absent: of the whole run
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub endpoint: Option<String>,
     /// what is expected, in the unit of the metric
     pub value: f64,
     /// the least that keeps the promise; absent where less is better
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub at_least: Option<f64>,
     /// the most that keeps the promise; absent where more is better
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub at_most: Option<f64>,
 }
 

@@ -1,12 +1,8 @@
 //! How an answer broke HTTP/1.1, which limit of sockbench's own it passed, and which other protocol it was. Re-exported by
 //! [`outcome`](super::outcome), whose causes these are part of.
 
-use serde::{Deserialize, Serialize};
-
 /// How an answer broke the protocol, as far as its bytes say. Serialised in kebab case: `"no-colon"`, `{"not-http": "ssh"}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum ProtocolFault {
     /// not an HTTP/1 answer at all
     NotHttp(Foreign),
@@ -59,9 +55,7 @@ pub enum ProtocolFault {
 }
 
 /// What came instead of an HTTP/1 answer, as its first bytes say. Serialised in kebab case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Foreign {
     /// a TLS alert record: the port expects TLS (RFC 8446 section 5.1)
     TlsAlert,
@@ -114,9 +108,7 @@ pub enum Foreign {
 }
 
 /// A limit of sockbench's own that an answer can pass. Serialised in kebab case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum OwnLimit {
     /// bytes of a head, of trailers, of chunk extensions
     HeadBytes,

@@ -1,8 +1,6 @@
 //! What was received of an answer that failed, and what came beyond complete ones. Re-exported by
 //! [`result`](super::result), whose document these are part of.
 
-use serde::{Deserialize, Serialize};
-
 use super::figures::{count, counted};
 use super::protocol_fault::OwnLimit;
 
@@ -10,9 +8,7 @@ use super::protocol_fault::OwnLimit;
 pub const EXCERPT_CHARS: usize = 80;
 
 /// How an answer says where its body ends (RFC 9112 section 6.3). Serialised in kebab case: `{"content-length": 100}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Framing {
     /// no body follows: HEAD, 204, 304
     NoBody,
@@ -25,8 +21,8 @@ pub enum Framing {
 }
 
 /// What had come of an answer when it failed or was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
+#[derive(Copy, Eq)]
 pub struct Received {
     /// bytes of it, head included
     pub bytes: u64,
@@ -36,13 +32,10 @@ pub struct Received {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bare_lf: bool,
     /// its status; absent before the head was complete
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// how its end is marked; absent before the head was complete
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub framing: Option<Framing>,
     /// bytes of its Content-Length that did not come
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_bytes: Option<u64>,
 }
 
@@ -68,8 +61,7 @@ impl Received {
 }
 
 /// What had come of an answer when the run ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct PartialAnswer {
     /// of the request
     pub method: String,
@@ -84,8 +76,7 @@ pub struct PartialAnswer {
 }
 
 /// A limit of sockbench's own that an answer passed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct LimitHit {
     /// which
     pub limit: OwnLimit,
@@ -96,9 +87,7 @@ pub struct LimitHit {
 }
 
 /// What bytes beyond a complete answer are. Serialised in kebab case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum SurplusKind {
     /// line ends only
     LineEnd,
@@ -114,8 +103,7 @@ pub enum SurplusKind {
 
 /// Complete answers that more bytes followed, by kind and endpoint. The answers are counted as such; the connection was
 /// closed after each, for it cannot carry a further request safely (RFC 9112 section 6.3).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct SurplusRow {
     /// what came
     pub kind: SurplusKind,

@@ -2,7 +2,6 @@
 #![allow(missing_docs, reason = "the keys are a contract, documented in docs/JSON.md")]
 
 use crate::model::figures::count;
-use serde::{Deserialize, Serialize};
 
 use super::document::Unavailable;
 pub use super::finding::Effect;
@@ -13,8 +12,7 @@ use super::outcome::Call;
 pub const REHEARSAL_SCHEMA: &str = "sockbench-rehearsal/1";
 
 /// A whole rehearsal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Rehearsal {
     pub schema: String,
     pub kernel: String,
@@ -30,8 +28,7 @@ pub struct Rehearsal {
 }
 
 /// A constant rate over P/T with a short T: exhaustion, dead time, recurrence, as predicted and as measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Accident {
     pub pool: u32,
     pub hold_s: f64,
@@ -44,8 +41,8 @@ pub struct Accident {
 }
 
 /// When failures came and went.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Course {
     /// null when nothing failed
     pub first_failure_s: Option<f64>,
@@ -58,8 +55,7 @@ pub struct Course {
 }
 
 /// One second of the accident.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct AccidentSecond {
     pub t_s: f64,
     pub made: u64,
@@ -67,8 +63,8 @@ pub struct AccidentSecond {
 }
 
 /// One remedy.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Row {
     pub remedy: String,
     /// in words
@@ -101,8 +97,7 @@ pub struct Row {
 }
 
 /// One kind of failure of a row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct RowError {
     pub call: Call,
     pub name: String,
@@ -110,29 +105,28 @@ pub struct RowError {
 }
 
 /// connect(2) itself.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct ConnectUs {
     pub p50: f64,
     pub p99: f64,
 }
 
 /// Sockets in TIME_WAIT after the row, by side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 pub struct Sides {
     pub client: Option<u32>,
     pub server: Option<u32>,
 }
 
 /// How to apply it for real.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
+#[derive(Default)]
 pub struct Commands {
     pub linux: String,
     pub windows: String,
     /// additive: absent where there is no command
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub macos: Option<String>,
 }
 

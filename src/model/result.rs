@@ -7,8 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::document::{self, Unavailable};
 use super::facts::KernelCounters;
 use super::finding::{Finding, Undecided};
@@ -34,8 +32,7 @@ mod machine;
 pub const SCHEMA: &str = "sockbench/1";
 
 /// One run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct RunResult {
     pub schema: String,
     pub tool: Tool,
@@ -87,16 +84,16 @@ pub struct RunResult {
 }
 
 /// This program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Tool {
     /// semantic version
     pub version: String,
 }
 
 /// The machine that ran the client.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Host {
     /// additive: its name (uname -n); absent where it was not recorded
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,8 +119,8 @@ pub struct Host {
 }
 
 /// TCP settings in force in this network namespace (net.ipv4.* unless said).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Sysctls {
     pub ip_local_port_range: Option<[u16; 2]>,
     /// number of reserved ports that lie inside ip_local_port_range
@@ -139,8 +136,8 @@ pub struct Sysctls {
 }
 
 /// Sums over the run. `attempts = requests + local_failures + cut`; `failures` is part of `requests`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Totals {
     pub attempts: u64,
     pub requests: u64,
@@ -218,8 +215,8 @@ pub struct Shortfall {
 }
 
 /// A stretch of failures of our own machine.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct FailureSpan {
     pub from_s: f64,
     pub to_s: f64,
@@ -227,8 +224,7 @@ pub struct FailureSpan {
 }
 
 /// The part after the warm-up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Steady {
     pub from_s: f64,
     pub rps: f64,
@@ -237,8 +233,8 @@ pub struct Steady {
 }
 
 /// connect(2) and the handshake.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct Connects {
     /// duration of the connect(2) call itself: the kernel's port search is inside it
     pub call_mean_us: f64,
@@ -258,8 +254,7 @@ pub struct Connects {
 }
 
 /// One entry of the mix.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Endpoint {
     pub method: String,
     pub name: String,

@@ -1,12 +1,10 @@
 //! One second of a run as a point of its series. Re-exported by [`result`](super::result), whose document it is part of.
 
-use serde::{Deserialize, Serialize};
-
 use super::limits::{FULL_IDLE_PERCENT, FULL_RAN_PERCENT, ROOM_PERCENT};
 
 /// One second of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct SeriesPoint {
     /// end of the second, from the run's start

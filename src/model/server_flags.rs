@@ -6,8 +6,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::limits;
 use super::pinning::Pinning;
 use super::server_plan::{CpuWork, ServerCloser};
@@ -24,8 +22,8 @@ use super::units;
 /// assert_eq!(flags.cpu_workers, Some(2));
 /// assert_eq!(Vec::from(flags), ["cpu-workers=2", "cpu-iterations=10000"]);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 #[allow(missing_docs, reason = "each is the field of the same name in ServerPlan")]
 pub struct ServerFlags {

@@ -3,16 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::pinning::Pinning;
-use super::time::secs;
+use super::time::Secs;
 
 /// Who ends a connection when the server does not keep it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, strum::IntoStaticStr, strum::EnumString)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[apply(lowercase)]
+#[derive(Default, strum::EnumString)]
 pub enum ServerCloser {
     /// the server sends its FIN after the answer
     #[default]
@@ -24,23 +20,16 @@ pub enum ServerCloser {
 words!(ServerCloser);
 
 /// The work of one `/cpu` job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
+#[apply(snake_case)]
 pub enum CpuWork {
     /// calibrate at start to this much CPU time on one core
-    CalibrateS(
-        #[serde(with = "secs")]
-        #[cfg_attr(test, schemars(with = "f64"))]
-        Duration,
-    ),
+    CalibrateS(#[serde(with = "Secs")] Duration),
     /// do exactly this many iterations
     Iterations(u64),
 }
 
 /// The server, resolved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct ServerPlan {
     /// listen addresses, port 0 for a free one
     pub listen: Vec<SocketAddr>,
@@ -59,8 +48,7 @@ pub struct ServerPlan {
     /// pin each CPU worker to a core
     pub cpu_pin: bool,
     /// sleep of one `/io` job
-    #[serde(rename = "io_sleep_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "io_sleep_s", with = "Secs")]
     pub io_sleep: Duration,
     /// work of one `/cpu` job
     pub cpu_work: CpuWork,
@@ -75,24 +63,19 @@ pub struct ServerPlan {
     /// who ends a connection that is not kept
     pub closer: ServerCloser,
     /// whole head, from its first byte
-    #[serde(rename = "header_timeout_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "header_timeout_s", with = "Secs")]
     pub header_timeout: Duration,
     /// idle keep-alive connection
-    #[serde(rename = "idle_timeout_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "idle_timeout_s", with = "Secs")]
     pub idle_timeout: Duration,
     /// between two reads of a body
-    #[serde(rename = "body_timeout_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "body_timeout_s", with = "Secs")]
     pub body_timeout: Duration,
     /// between two writes that make progress
-    #[serde(rename = "write_timeout_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "write_timeout_s", with = "Secs")]
     pub write_timeout: Duration,
     /// from the first signal to the end
-    #[serde(rename = "drain_timeout_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "drain_timeout_s", with = "Secs")]
     pub drain_timeout: Duration,
     /// request head, bytes
     pub head_bytes: usize,

@@ -2,11 +2,9 @@
 //! Re-exported by [`result`](super::result), whose document these are part of.
 #![allow(missing_docs, reason = "additive keys; unit in the suffix")]
 
-use serde::{Deserialize, Serialize};
-
 /// Requests that were in flight when the run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
+#[derive(Copy, Default)]
 pub struct InFlight {
     /// all of them, each on its own connection
     pub count: u64,
@@ -28,31 +26,28 @@ pub struct InFlight {
     /// longest wait of the sent ones, since they were sent
     pub waited_max_ms: f64,
     /// from the run's start until the oldest of the sent ones was sent; absent where none was sent
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_sent_s: Option<f64>,
 }
 
 /// The end of a run: whether the target was still there.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
+#[derive(Copy, Default)]
 pub struct AfterLastAnswer {
     /// when the last answer ended, one that failed included
     pub last_answer_s: f64,
     /// connections refused after it (from the next 20 ms on)
     pub refused: u64,
     /// when the first of them was; absent where none was
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_refused_s: Option<f64>,
     /// and the last
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_refused_s: Option<f64>,
     /// connections that were open when the run ended
     pub open_connections: u64,
 }
 
 /// A stretch of the run, from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 pub struct Stretch {
     pub from_s: f64,
     pub to_s: f64,
@@ -71,8 +66,8 @@ impl Stretch {
 }
 
 /// A stretch in which no answer ended although requests were in flight all the while.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 pub struct Silence {
     #[serde(flatten)]
     pub stretch: Stretch,
@@ -81,8 +76,8 @@ pub struct Silence {
 }
 
 /// What a CPU quota (cgroup v2 `cpu.max`) did to a process during the run: `cpu.stat` at the end minus at the start.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 pub struct Throttling {
     /// cores that the quota allows: quota / period of the tightest group
     pub quota_cores: f64,

@@ -1,20 +1,16 @@
 //! A start at a time that was agreed with other machines. Re-exported by [`result`](super::result), whose document it is
 //! part of.
 
-use serde::{Deserialize, Serialize};
-
 use super::figures::seconds;
 
 /// `--start-at`, and what became of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct PlannedStart {
     /// when the run was to start, by this machine's clock; RFC 3339, UTC
     pub at: String,
     /// how much later it began
     pub late_s: f64,
     /// this machine's clock beside the target's; absent where it was not measured
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockOffset>,
 }
 
@@ -22,8 +18,8 @@ pub struct PlannedStart {
 const DATE_AGE_S: f64 = 1.0;
 
 /// The target's clock, by the Date fields of its answers, minus this machine's.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct ClockOffset {
     /// above zero: this machine's clock is behind
     pub offset_s: f64,

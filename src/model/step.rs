@@ -1,12 +1,9 @@
 //! What a step of a study is called. Re-exported by [`study`](super::study), whose document it is part of.
 
-use serde::{Deserialize, Serialize};
-
 use super::figures::{count, counted};
 
 /// By what a step is called.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 #[serde(tag = "by", rename_all = "kebab-case")]
 pub enum StepKind {
     /// by the users of a closed loop

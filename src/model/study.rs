@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::document::{self, Unavailable};
 use super::finding::Finding;
 use super::plan::LoadPlan;
 use super::result::{Ports, RunResult, Tool, Verdict};
 pub use super::step::StepKind;
-use super::time::secs;
+use super::time::Secs;
 
 /// A step that ended this much before its planned end was cut short, seconds.
 const ENDED_EARLY_S: f64 = 0.5;
@@ -19,8 +17,7 @@ const ENDED_EARLY_S: f64 = 0.5;
 pub const STUDY_SCHEMA: &str = "sockbench-study/1";
 
 /// A study, resolved: one load plan a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct StudyPlan {
     /// its name
     pub name: String,
@@ -29,14 +26,12 @@ pub struct StudyPlan {
     /// what each step is called
     pub kinds: Vec<StepKind>,
     /// longest wait between two steps for leftover TIME_WAIT to go
-    #[serde(rename = "cooldown_max_s", with = "secs")]
-    #[cfg_attr(test, schemars(with = "f64"))]
+    #[serde(rename = "cooldown_max_s", with = "Secs")]
     pub cooldown_max: Duration,
 }
 
 /// The result of a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct StudyResult {
     pub schema: String,
     pub tool: Tool,
@@ -71,8 +66,7 @@ pub struct StudyResult {
 }
 
 /// One observation, in the experiment and here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Comparison {
     pub what: String,
     pub experiment: String,
@@ -93,8 +87,7 @@ impl StudyResult {
 }
 
 /// The wait between two steps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Cooldown {
     /// the step that waited, from 2
     pub before_step: u32,
@@ -110,8 +103,8 @@ pub struct Cooldown {
 }
 
 /// Figures and sentences over all steps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
+#[derive(Default)]
 pub struct Analysis {
     /// a row for each step
     pub rows: Vec<StepRow>,
@@ -122,25 +115,21 @@ pub struct Analysis {
     #[serde(default)]
     pub endpoints: Vec<EndpointLoad>,
     /// additive: the lowest rate that a known limit allows at the heaviest step; absent where none is known
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<Ceiling>,
     /// additive: where the rate fell behind the users; absent where it did not, or where that cannot be said
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturation: Option<Saturation>,
     /// all conclusions with their numbers, the answers first
     pub sentences: Vec<String>,
 }
 
 /// Where additional users only wait longer. Figures of the steady part of their step.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[apply(sparse)]
 pub struct Saturation {
     /// how it shows
     pub kind: SaturationKind,
     /// users of the step from which on
     pub users: u32,
     /// users of the step before; absent where it is the lightest step: saturated already
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users_before: Option<u32>,
     pub rps: f64,
     /// `rps` as a part of the closed loop's line
@@ -153,9 +142,7 @@ pub struct Saturation {
 }
 
 /// How saturation shows.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum SaturationKind {
     /// no later step has a higher rate
     Flat,
@@ -164,8 +151,7 @@ pub enum SaturationKind {
 }
 
 /// A question that a study asks, and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Answer {
     /// which
     pub question: Question,
@@ -174,9 +160,7 @@ pub struct Answer {
 }
 
 /// What a study asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Question {
     /// how each endpoint takes rising load: does CPU-bound differ from I/O-bound
     UnderLoad,
@@ -189,8 +173,7 @@ pub enum Question {
 }
 
 /// An endpoint under rising load. Milliseconds; medians unless said.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct EndpointLoad {
     pub name: String,
     /// users of the lightest and of the heaviest step
@@ -204,10 +187,8 @@ pub struct EndpointLoad {
     #[serde(default)]
     pub unanswered_share: [f64; 2],
     /// what the target says of its own time (`Server-Timing`); absent where it says nothing
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_p50_ms: Option<[f64; 2]>,
     /// see `queue_p50_ms`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work_p50_ms: Option<[f64; 2]>,
 }
 
@@ -219,13 +200,11 @@ impl EndpointLoad {
 }
 
 /// What a limit allows: `slots` working at a time, each `busy_ms` for a request, `share` of the requests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Ceiling {
     /// which limit
     pub kind: CeilingKind,
     /// the endpoint whose work it is; absent where it is every request's
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// cores, workers or ports
     pub slots: f64,
@@ -235,10 +214,8 @@ pub struct Ceiling {
     pub share: f64,
     /// additive: CPU that the client takes for a request of the cores in `slots`, milliseconds; absent where it runs on others,
     /// or that is not known
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ms: Option<f64>,
     /// additive: why the target may not use every core of the machine; absent where it may
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores_by: Option<CoresBy>,
     /// requests per second: slots / (busy * share + client)
     pub rps: f64,
@@ -247,9 +224,7 @@ pub struct Ceiling {
 }
 
 /// What sets a [`Ceiling`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum CeilingKind {
     /// cores that the target may use
     Cpu,
@@ -260,9 +235,7 @@ pub enum CeilingKind {
 }
 
 /// What keeps a target from the other cores of its machine.
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum CoresBy {
     /// the CPU affinity of its processes
     Affinity,
@@ -273,8 +246,7 @@ pub enum CoresBy {
 }
 
 /// One step in a line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct StepRow {
     /// additive: what the step is called: `10 users`, or its name in the plan file
     #[serde(default)]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::{Deserialize, Deserializer, Serializer};
+
 /// Events per second; 0 where no time passed.
 pub fn per_second(count: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
@@ -43,18 +45,18 @@ pub fn rfc3339_of(unix_s: f64) -> String {
     humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }
 
-/// Serialises a [`Duration`] as seconds (fractional); the key carries the suffix `_s`.
-pub mod secs {
-    use std::time::Duration;
+/// `#[serde(with = "Secs")]`: a [`Duration`] as seconds (fractional); the key carries the suffix `_s`.
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(inline, transparent))]
+pub struct Secs(#[expect(dead_code, reason = "its functions and its schema are all that is used")] f64);
 
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    /// See the module.
+impl Secs {
+    /// See [`Secs`].
     pub fn serialize<S: Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_f64(d.as_secs_f64())
     }
 
-    /// See the module. Errors: negative or not finite.
+    /// See [`Secs`]. Errors: negative or not finite.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
         Duration::try_from_secs_f64(f64::deserialize(d)?).map_err(serde::de::Error::custom)
     }

@@ -1,7 +1,5 @@
 //! The stamp of a run: whether its figures are what was asked for, and every reason why not.
 
-use serde::{Deserialize, Serialize};
-
 use super::finding::{Finding, FindingId};
 
 /// The reason of a run that somebody ended. Documents of earlier versions have this text only.
@@ -15,10 +13,8 @@ pub const UNANSWERED: &str = "no request was answered";
 pub const EVERY_ANSWER_FAILED: &str = "every answer was an error";
 
 /// Whether the figures are what was asked for; the decisive ones first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
+#[derive(strum::EnumString)]
 pub enum RunStamp {
     /// local ports ran out
     PortBound,
@@ -33,8 +29,7 @@ pub enum RunStamp {
 words!(RunStamp);
 
 /// The stamp and all reasons; the stamp is the first that applies in the order of [`RunStamp`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 #[allow(missing_docs, reason = "contract keys")]
 pub struct Validity {
     pub stamp: RunStamp,
@@ -90,9 +85,7 @@ fn by_text(reason: &str) -> Doubt {
 }
 
 /// What a reason against the stamp `valid` is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Doubt {
     /// a finding: the reason is its title
     Finding(FindingId),

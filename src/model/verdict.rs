@@ -1,27 +1,8 @@
 //! The verdict of a run: one id for all kinds of runs, and the sentence that a report begins with.
 
-use serde::{Deserialize, Serialize};
-
 /// The kinds of verdict, one list for all commands.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    Default,
-    strum::IntoStaticStr,
-    strum::EnumString,
-    strum::VariantNames,
-)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[strum(serialize_all = "kebab-case")]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
+#[derive(Default, strum::EnumString, strum::VariantNames)]
 pub enum VerdictId {
     /// no limit was reached
     Healthy,
@@ -47,8 +28,8 @@ pub enum VerdictId {
 words!(VerdictId);
 
 /// The verdict, in the result and as the first line of every report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
+#[derive(Default)]
 pub struct Verdict {
     /// which
     pub id: VerdictId,
@@ -56,14 +37,11 @@ pub struct Verdict {
     pub sentence: String,
     /// additive: the sentence as a report begins that says its last figures in lines of their own; absent where that is all
     /// of it
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short: Option<String>,
     /// additive, merged runs: the machines that the sentence is about, which it begins with, before a colon; absent where
     /// it is about all
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
     /// seconds from the run's start until it became so; absent where it was so from the start or the time is not known
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_s: Option<f64>,
 }
 

@@ -1,8 +1,6 @@
 //! What was seen of a command that somebody else wrote: schema `sockbench-watch/1`. Verdict, findings, `undecided` and
 //! `unavailable` are those of a run.
 
-use serde::{Deserialize, Serialize};
-
 use super::address::Address;
 use super::document::{self, Unavailable};
 use super::explanation::Reading;
@@ -25,8 +23,8 @@ pub const OF_A_CLIENT_ALONE: [FindingId; 6] = [
 ];
 
 /// One watched command.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct WatchReport {
     /// [`WATCH_SCHEMA`]
     pub schema: String,
@@ -74,8 +72,8 @@ pub struct WatchReport {
 }
 
 /// What was watched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Watched {
     /// the command with its arguments, or the name of the process
     pub words: Vec<String>,
@@ -98,8 +96,7 @@ pub struct Watched {
 }
 
 /// Ports from one source address to one destination of the command.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 #[allow(clippy::struct_field_names, reason = "a key of the document, as in sockbench-ports/1")]
 pub struct Destination {
     /// local address
@@ -154,8 +151,7 @@ pub struct Destination {
 }
 
 /// Connections to one destination that ended meanwhile, and whose owner no look saw: the command's, or another program's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Unowned {
     /// local address
     pub source: String,
@@ -168,9 +164,7 @@ pub struct Unowned {
 }
 
 /// How a destination is known to be the command's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
 pub enum Attribution {
     /// a process of the command had an open socket to it
     Socket,
@@ -181,8 +175,7 @@ pub enum Attribution {
 }
 
 /// A process that listens at a destination on this host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Server {
     /// process id
     pub pid: u32,
@@ -217,8 +210,8 @@ pub struct Server {
 }
 
 /// The command's processes, those excepted that listen at one of its destinations.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Default)]
 pub struct Processes {
     /// most that lived at once
     pub count_max: u32,
@@ -253,8 +246,8 @@ pub struct Processes {
 }
 
 /// What the command printed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
+#[derive(Default)]
 pub struct Output {
     /// whether it was read
     pub read: bool,
@@ -263,10 +256,8 @@ pub struct Output {
     /// answers with a bad status, where the output counts them
     pub bad_answers: u64,
     /// additive: all answers, where the output counts them; absent where it does not
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<u64>,
     /// additive: the status of the bad ones, where all have the same one that the output names; absent otherwise
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_status: Option<u16>,
     /// additive: the command printed its usage; absent where it did not
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -274,8 +265,7 @@ pub struct Output {
 }
 
 /// A setting that changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct SettingChange {
     /// `net.ipv4.tcp_tw_reuse`
     pub key: String,
@@ -288,26 +278,23 @@ pub struct SettingChange {
 }
 
 /// A line about what is to come.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(sparse)]
 pub struct Outlook {
     /// when it was said
     pub at_s: f64,
     /// towards which destination
     pub destination: String,
     /// earliest time at which the pool is full, from the start; absent where it does not fill
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_from_s: Option<f64>,
     /// and the latest
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_to_s: Option<f64>,
     /// the line
     pub text: String,
 }
 
 /// One look. Ports are those to the destination with the largest share of its pool in use.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 pub struct LookRow {
     /// when
     pub t_s: f64,

@@ -1,7 +1,5 @@
 //! Who is responsible for a failure: the one table of it.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Call, Cause, Failure, FailureSide, Phase};
 use crate::model::errno::{
     EADDRINUSE, EADDRNOTAVAIL, EAGAIN, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH,
@@ -10,9 +8,8 @@ use crate::model::errno::{
 
 /// Who is responsible for a failure, as far as the call and the errno say (`errors[].party`). Exactly one, or
 /// undecided where they cannot say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
+#[apply(kebab_case)]
+#[derive(Default)]
 pub enum Party {
     /// this machine's sockets: no free port, a port in use
     Sockets,

@@ -3,14 +3,11 @@
 //! A user belongs to one destination, as in Locust a user is of one class, with a host and a weight. A destination is an
 //! address and a port: that is what has a pool of source ports.
 
-use serde::{Deserialize, Serialize};
-
 use super::{LoadPlan, MixEntry, PortMode, PortRange, Target};
 use crate::model::course::{Arrivals, LevelOf, Stage, Stages};
 
 /// One of several destinations.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct Destination {
     /// where
     pub target: Target,

@@ -1,15 +1,12 @@
 //! What is asked for: paths below the target, or whole URLs where a run has several names or destinations.
 
-use serde::{Deserialize, Serialize};
-
 use super::LoadPlan;
 
 /// How an entry begins that is a whole URL.
 const SCHEME: &str = "http://";
 
 /// One entry of the mix.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
 pub struct MixEntry {
     /// request target: path and query, joined to the target URL's authority; or an http:// URL with an authority of its own
     pub path: String,

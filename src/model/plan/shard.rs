@@ -1,13 +1,11 @@
 //! One of several machines that share a plan: which part of it this machine has. All parts together are the plan, exactly:
 //! the same users with the same seeds at the same time, the same arrivals, as many requests.
 
-use serde::{Deserialize, Serialize};
-
 use super::LoadPlan;
 
 /// What of a plan is divided.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy, Default)]
 #[allow(missing_docs, reason = "named as in the plan")]
 pub struct Whole {
     pub users: u32,
@@ -20,8 +18,8 @@ pub struct Whole {
 ///
 /// User, arrival and ticket `n` of the whole plan are those of shard `n % at_work`, so that ramp and schedule stay as even
 /// as those of one machine.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[apply(record)]
+#[derive(Copy)]
 pub struct Shard {
     /// which, from 1
     pub number: u32,
