@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
+use super::one_of;
 use crate::model::figures::count;
 use crate::model::limits;
 use crate::model::plan::{Closer, Pinning, PortMode, PortRange};
@@ -20,11 +21,11 @@ pub(crate) struct ConnectionArgs {
     ///
     /// Which side closes a connection first when it is not kept alive: client, server, or reset (the client, by RST).
     /// That side gets the TIME_WAIT; a reset leaves none.
-    #[arg(long, value_enum, default_value_t = CloserArg::Client, value_name = "client|server|reset", hide_possible_values = true, help_heading = "Connections")]
-    pub(crate) closer: CloserArg,
+    #[arg(long, value_parser = one_of::<Closer>(["client", "server", "reset"]), default_value = "client", value_name = "client|server|reset", hide_possible_values = true, help_heading = "Connections")]
+    pub(crate) closer: Closer,
     /// Who chooses the source port [default: auto; ring with --port-range, no-port with --source]
-    #[arg(long, value_enum, value_name = "MODE", hide_short_help = true, help_heading = "Connections")]
-    pub(crate) port_mode: Option<PortModeArg>,
+    #[arg(long, value_parser = one_of::<PortMode>(PORT_MODES.map(|(word, help)| PossibleValue::new(word).help(help))), value_name = "MODE", hide_short_help = true, help_heading = "Connections")]
+    pub(crate) port_mode: Option<PortMode>,
     #[arg(help = format!("Source ports for --port-mode ring or range [default: for ring those of {}-{} outside ip_local_port_range, for range all of it]",
           limits::RING_RANGE.0, limits::RING_RANGE.1))]
     #[arg(long, value_name = "A-B", value_parser = range, hide_short_help = true, help_heading = "Connections")]
@@ -75,53 +76,14 @@ pub(crate) struct ConnectionArgs {
     pub(crate) seed: u64,
 }
 
-/// `--closer`.
-#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
-pub(crate) enum CloserArg {
-    /// the client closes after the last byte
-    Client,
-    /// the client reads to EOF: the server closes first
-    Server,
-    /// SO_LINGER 0: an RST, no TIME_WAIT; for diagnosis only
-    Reset,
-}
-
-impl From<CloserArg> for Closer {
-    fn from(c: CloserArg) -> Self {
-        match c {
-            CloserArg::Client => Self::Client,
-            CloserArg::Server => Self::Server,
-            CloserArg::Reset => Self::Reset,
-        }
-    }
-}
-
-/// `--port-mode`.
-#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
-pub(crate) enum PortModeArg {
-    /// the kernel chooses in connect()
-    Auto,
-    /// bind(ip, 0): the kernel chooses in bind()
-    Bind,
-    /// bind(ip, 0) with IP_BIND_ADDRESS_NO_PORT: the kernel chooses in connect()
-    NoPort,
-    /// bind(ip, port): sockbench takes the ports of a range in turn
-    Ring,
-    /// IP_LOCAL_PORT_RANGE on the socket: the kernel chooses within a range
-    Range,
-}
-
-impl From<PortModeArg> for PortMode {
-    fn from(m: PortModeArg) -> Self {
-        match m {
-            PortModeArg::Auto => Self::Auto,
-            PortModeArg::Bind => Self::Bind,
-            PortModeArg::NoPort => Self::NoPort,
-            PortModeArg::Ring => Self::Ring,
-            PortModeArg::Range => Self::Range,
-        }
-    }
-}
+/// The values of `--port-mode`.
+const PORT_MODES: [(&str, &str); 5] = [
+    ("auto", "the kernel chooses in connect()"),
+    ("bind", "bind(ip, 0): the kernel chooses in bind()"),
+    ("no-port", "bind(ip, 0) with IP_BIND_ADDRESS_NO_PORT: the kernel chooses in connect()"),
+    ("ring", "bind(ip, port): sockbench takes the ports of a range in turn"),
+    ("range", "IP_LOCAL_PORT_RANGE on the socket: the kernel chooses within a range"),
+];
 
 /// `A-B`.
 pub(crate) fn range(text: &str) -> Result<PortRange, String> {

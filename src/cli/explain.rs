@@ -5,9 +5,7 @@ use std::io::{IsTerminal as _, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use clap::ValueEnum;
-
-use super::{EXIT_FAILED, Exit, files, page};
+use super::{EXIT_FAILED, Exit, files, one_of, page};
 use crate::explain::{self, KNOWN_TEXTS, Known, NothingKnown, Rates, TextReader, locust_csv as locust};
 use crate::model::document::plain;
 use crate::model::explanation::{Explanation, Os};
@@ -57,8 +55,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Arithmetic")]
     duration: Option<Duration>,
     /// The system that the text comes from [default: what the text shows]
-    #[arg(long, value_enum)]
-    os: Option<OsArg>,
+    #[arg(long, value_parser = one_of::<Os>(["windows", "linux", "macos"]))]
+    os: Option<Os>,
     /// The answer as JSON (sockbench-explain/1), to a file or, with - or alone, to standard output
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<String>,
@@ -75,23 +73,6 @@ const EXPLAIN_CODES: &str = "Exit codes: 0 the text was read, and the answer say
 
 fn known_texts() -> String {
     format!("Known are:\n  {}\n\n{EXPLAIN_CODES}", KNOWN_TEXTS.join("\n  "))
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum OsArg {
-    Windows,
-    Linux,
-    Macos,
-}
-
-impl From<OsArg> for Os {
-    fn from(os: OsArg) -> Self {
-        match os {
-            OsArg::Windows => Self::Windows,
-            OsArg::Linux => Self::Linux,
-            OsArg::Macos => Self::Macos,
-        }
-    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -117,7 +98,7 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
     let known = Known {
         pool: args.pool,
         hold_s: args.hold.map(|d| d.as_secs_f64()).filter(|s| *s > 0.0),
-        os: args.os.map(Os::from),
+        os: args.os,
         tw_reuse: sysctl::read_sysctls().0.tcp_tw_reuse,
         rates: Rates {
             rate_cps: args.rate,

@@ -249,7 +249,7 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
         seed: conn.seed,
         warmup: run.warmup,
         keepalive,
-        closer: conn.closer.into(),
+        closer: conn.closer,
         port_mode: ports.mode,
         port_range: ports.range,
         reuse_addr: conn.reuse_addr,

@@ -7,7 +7,9 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
+use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -92,6 +94,14 @@ impl Exit {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Takes one of these words for a kind that knows them.
+pub(crate) fn one_of<T>(words: impl Into<PossibleValuesParser>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = strum::ParseError> + Clone + Send + Sync + 'static,
+{
+    words.into().try_map(|word| word.parse())
 }
 
 /// Lines on stderr. A stderr that takes nothing (a full disk, a reader that left) ends no run. No control character of a

@@ -41,7 +41,7 @@ pub(crate) fn resolve(conn: &ConnectionArgs, target: SocketAddr) -> Result<PortP
         )));
     }
     let mode = match (conn.port_mode, conn.port_range, given) {
-        (Some(mode), ..) => mode.into(),
+        (Some(mode), ..) => mode,
         (None, Some(_), _) => PortMode::Ring,
         (None, None, true) => PortMode::NoPort,
         (None, None, false) => PortMode::Auto,

@@ -74,6 +74,7 @@ pub enum Certainty {
 
 /// The system that the text comes from.
 #[apply(lowercase)]
+#[derive(strum::EnumString)]
 pub enum Os {
     /// errno numbers below 200, 28232 ports and T = 60 s by default
     Linux,

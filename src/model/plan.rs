@@ -26,7 +26,7 @@ pub use shard::{Shard, Whole};
 
 /// Who ends a connection that is not kept (`--closer`).
 #[apply(lowercase)]
-#[derive(Default)]
+#[derive(Default, strum::EnumString)]
 pub enum Closer {
     /// the client closes as soon as it has the last byte: it keeps the TIME_WAIT
     #[default]

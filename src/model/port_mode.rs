@@ -2,7 +2,7 @@
 
 /// Who chooses the local port of an outgoing connection, and when (`--port-mode`).
 #[apply(kebab_case)]
-#[derive(Default)]
+#[derive(Default, strum::EnumString)]
 pub enum PortMode {
     /// no bind: the kernel picks at connect(2)
     #[default]

@@ -54,40 +54,70 @@ pub struct ServerFlags {
     pub body_bytes: Option<u64>,
 }
 
+/// One flag: how its value is read into its field, and typed again.
+struct Flag {
+    name: &'static str,
+    set: fn(&mut ServerFlags, &str) -> Result<(), String>,
+    typed: fn(&ServerFlags) -> Option<String>,
+}
+
+/// The flag `name` of a field, whose values `read` and `typed` know.
+macro_rules! flag {
+    ($name:literal, $field:ident, $read:expr, $typed:expr) => {
+        Flag {
+            name: $name,
+            set: |flags, value| $read(value).map(|value| flags.$field = Some(value)),
+            typed: |flags| flags.$field.map($typed),
+        }
+    };
+}
+
+/// All but `--listen`, which may be repeated.
+const FLAGS: [Flag; 24] = [
+    flag!("admin", admin, address, |addr| addr.to_string()),
+    flag!("reactors", reactors, at_most::<{ limits::REACTORS_MAX }>, |n| n.to_string()),
+    flag!("pin", pin, pin, |pin| pin.word().to_owned()),
+    flag!("busy-poll", busy_poll, on_off, word_of),
+    flag!("backlog", backlog, backlog, |n| n.to_string()),
+    flag!("io-workers", io_workers, at_most::<{ limits::WORKERS_MAX }>, |n| n.to_string()),
+    flag!("io-sleep", io_sleep, units::duration, units::exact),
+    flag!("cpu-workers", cpu_workers, at_most::<{ limits::WORKERS_MAX }>, |n| n.to_string()),
+    flag!("cpu-pin", cpu_pin, true_false, |on| on.to_string()),
+    Flag {
+        name: "cpu-work",
+        set: |flags, value| flags.set_cpu_work(CpuWork::CalibrateS(units::duration(value)?)),
+        typed: |flags| if let Some(CpuWork::CalibrateS(work)) = flags.cpu_work { Some(units::exact(work)) } else { None },
+    },
+    Flag {
+        name: "cpu-iterations",
+        set: |flags, value| flags.set_cpu_work(CpuWork::Iterations(units::count(value)?)),
+        typed: |flags| if let Some(CpuWork::Iterations(n)) = flags.cpu_work { Some(n.to_string()) } else { None },
+    },
+    flag!("queue", queue, at_most::<{ limits::QUEUE_MAX }>, |n| n.to_string()),
+    flag!("keepalive", keepalive, on_off, word_of),
+    flag!("closer", closer, closer, |closer| closer.word().to_owned()),
+    flag!("max-conns", max_conns, at_most::<{ limits::MAX_CONNS_MAX }>, |n| n.to_string()),
+    flag!("header-timeout", header_timeout, units::duration, units::exact),
+    flag!("idle-timeout", idle_timeout, units::duration, units::exact),
+    flag!("body-timeout", body_timeout, units::duration, units::exact),
+    flag!("write-timeout", write_timeout, units::duration, units::exact),
+    flag!("drain-timeout", drain_timeout, units::duration, units::exact),
+    flag!("head-bytes", head_bytes, head_bytes, |n| n.to_string()),
+    flag!("head-fields", head_fields, at_most::<{ limits::HEAD_FIELDS_MAX }>, |n| n.to_string()),
+    flag!("target-bytes", target_bytes, at_most::<{ limits::TARGET_BYTES_MAX }>, |n| n.to_string()),
+    flag!("body-bytes", body_bytes, units::count, |n| n.to_string()),
+];
+
 impl ServerFlags {
     /// Reads one flag, without dashes; of two of the same name the last counts.
     ///
     /// Errors: no such flag, or not such a value, in the words of `sockbench server`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "listen" => self.listen.push(address(value)?),
-            "admin" => self.admin = Some(address(value)?),
-            "reactors" => self.reactors = Some(at_most::<{ limits::REACTORS_MAX }>(value)?),
-            "pin" => self.pin = Some(pin(value)?),
-            "busy-poll" => self.busy_poll = Some(on_off(value)?),
-            "backlog" => self.backlog = Some(backlog(value)?),
-            "io-workers" => self.io_workers = Some(at_most::<{ limits::WORKERS_MAX }>(value)?),
-            "io-sleep" => self.io_sleep = Some(units::duration(value)?),
-            "cpu-workers" => self.cpu_workers = Some(at_most::<{ limits::WORKERS_MAX }>(value)?),
-            "cpu-pin" => self.cpu_pin = Some(true_false(value)?),
-            "cpu-work" => self.set_cpu_work(CpuWork::CalibrateS(units::duration(value)?))?,
-            "cpu-iterations" => self.set_cpu_work(CpuWork::Iterations(units::count(value)?))?,
-            "queue" => self.queue = Some(at_most::<{ limits::QUEUE_MAX }>(value)?),
-            "keepalive" => self.keepalive = Some(on_off(value)?),
-            "closer" => self.closer = Some(closer(value)?),
-            "max-conns" => self.max_conns = Some(at_most::<{ limits::MAX_CONNS_MAX }>(value)?),
-            "header-timeout" => self.header_timeout = Some(units::duration(value)?),
-            "idle-timeout" => self.idle_timeout = Some(units::duration(value)?),
-            "body-timeout" => self.body_timeout = Some(units::duration(value)?),
-            "write-timeout" => self.write_timeout = Some(units::duration(value)?),
-            "drain-timeout" => self.drain_timeout = Some(units::duration(value)?),
-            "head-bytes" => self.head_bytes = Some(head_bytes(value)?),
-            "head-fields" => self.head_fields = Some(at_most::<{ limits::HEAD_FIELDS_MAX }>(value)?),
-            "target-bytes" => self.target_bytes = Some(at_most::<{ limits::TARGET_BYTES_MAX }>(value)?),
-            "body-bytes" => self.body_bytes = Some(units::count(value)?),
-            _ => return Err("no flag of sockbench server".into()),
+        if name == "listen" {
+            return address(value).map(|addr| self.listen.push(addr));
         }
-        Ok(())
+        let flag = FLAGS.iter().find(|flag| flag.name == name).ok_or("no flag of sockbench server")?;
+        (flag.set)(self, value)
     }
 
     fn set_cpu_work(&mut self, work: CpuWork) -> Result<(), String> {
@@ -101,37 +131,8 @@ impl ServerFlags {
 
     /// Names and values of the flags that were given, as [`Self::set`] reads them.
     pub fn given(&self) -> Vec<(&'static str, String)> {
-        let mut all: Vec<(&'static str, String)> = self.listen.iter().map(|a| ("listen", a.to_string())).collect();
-        let mut flag = |name: &'static str, value: Option<String>| all.extend(value.map(|value| (name, value)));
-        let on_off = |on: bool| if on { "on" } else { "off" }.to_owned();
-        flag("admin", self.admin.map(|a| a.to_string()));
-        flag("reactors", self.reactors.map(|n| n.to_string()));
-        flag("pin", self.pin.map(|p| p.word().to_owned()));
-        flag("busy-poll", self.busy_poll.map(on_off));
-        flag("backlog", self.backlog.map(|n| n.to_string()));
-        flag("io-workers", self.io_workers.map(|n| n.to_string()));
-        flag("io-sleep", self.io_sleep.map(units::exact));
-        flag("cpu-workers", self.cpu_workers.map(|n| n.to_string()));
-        flag("cpu-pin", self.cpu_pin.map(|on| on.to_string()));
-        match self.cpu_work {
-            Some(CpuWork::CalibrateS(work)) => flag("cpu-work", Some(units::exact(work))),
-            Some(CpuWork::Iterations(n)) => flag("cpu-iterations", Some(n.to_string())),
-            None => {}
-        }
-        flag("queue", self.queue.map(|n| n.to_string()));
-        flag("keepalive", self.keepalive.map(on_off));
-        flag("closer", self.closer.map(|c| c.word().to_owned()));
-        flag("max-conns", self.max_conns.map(|n| n.to_string()));
-        flag("header-timeout", self.header_timeout.map(units::exact));
-        flag("idle-timeout", self.idle_timeout.map(units::exact));
-        flag("body-timeout", self.body_timeout.map(units::exact));
-        flag("write-timeout", self.write_timeout.map(units::exact));
-        flag("drain-timeout", self.drain_timeout.map(units::exact));
-        flag("head-bytes", self.head_bytes.map(|n| n.to_string()));
-        flag("head-fields", self.head_fields.map(|n| n.to_string()));
-        flag("target-bytes", self.target_bytes.map(|n| n.to_string()));
-        flag("body-bytes", self.body_bytes.map(|n| n.to_string()));
-        all
+        let listen = self.listen.iter().map(|addr| ("listen", addr.to_string()));
+        listen.chain(FLAGS.iter().filter_map(|flag| Some((flag.name, (flag.typed)(self)?)))).collect()
     }
 
     /// As arguments of `sockbench server`: `--cpu-workers`, `2`, ...
@@ -206,6 +207,10 @@ pub fn on_off(text: &str) -> Result<bool, String> {
         "off" => Ok(false),
         _ => Err("on or off".into()),
     }
+}
+
+fn word_of(on: bool) -> String {
+    if on { "on" } else { "off" }.to_owned()
 }
 
 fn true_false(text: &str) -> Result<bool, String> {
