@@ -106,7 +106,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
 
 fn show(report: &PortsReport, json: Option<&Path>, page: &Page) -> Result<(), Exit> {
     match json {
-        Some(file) => write(file, &(pretty(report)? + "\n")),
+        Some(file) => files::write(file, pretty(report)?.as_bytes()),
         None => files::to_stdout(render_ports(report, page).as_bytes()),
     }
 }
@@ -187,7 +187,7 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, page: &Page) -> Resul
         }
     }
     match &args.json {
-        Some(file) => write(file, &(pretty(&forecast)? + "\n"))?,
+        Some(file) => files::write(file, pretty(&forecast)?.as_bytes())?,
         None => files::to_stdout(render_forecast(&forecast, &assumed, page.style).as_bytes())?,
     }
     Ok(0)
@@ -231,11 +231,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 fn pretty<T: serde::Serialize>(document: &T) -> Result<String, Exit> {
-    serde_json::to_string_pretty(document).map_err(|e| Exit::environment(format!("ports: {e}")))
-}
-
-fn write(file: &Path, text: &str) -> Result<(), Exit> {
-    files::write(file, text.as_bytes())
+    serde_json::to_string_pretty(document).map(|text| text + "\n").map_err(|e| Exit::environment(format!("ports: {e}")))
 }
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ fn result(args: &Args, plan: &StudyPlan, started_at: String, ran: StudyRun) -> S
         steps,
         unavailable: Vec::new(),
     };
-    study.verdict = match steps_of(&study) {
+    study.verdict = match (study.steps.first(), study.steps.get(1)) {
         (Some(first), second) if is_windows_ports(args) => {
             let verdict = windows_ports::verdict(first, second);
             stopped.map_or(verdict.clone(), |stopped| verdict.with_end(&format!("; stopped {}", stopped.place(&study.steps))))
@@ -268,11 +268,6 @@ fn length(plan: &StudyPlan) -> String {
 pub(crate) fn steps_to_judge(study: &StudyResult) -> impl Iterator<Item = ToJudge<'_>> {
     let steps = study.steps.iter().zip(&study.analysis.rows);
     steps.map(|(result, row)| ToJudge { step: Some(row.label.clone()), result, durations: None })
-}
-
-/// The first two steps that ran.
-fn steps_of(study: &StudyResult) -> (Option<&RunResult>, Option<&RunResult>) {
-    (study.steps.first(), study.steps.get(1))
 }
 
 /// `study.json` and the charts over all steps.

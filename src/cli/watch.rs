@@ -23,7 +23,7 @@ use crate::observe::looker::{self, Looker, Whom};
 use crate::report::text::{Detail, Page, render_watch};
 use crate::sys::clock::{Clock, wall_rfc3339};
 use crate::sys::command::{self, Ended, Event, Signals};
-use crate::sys::{descriptors, host, netns, process, reaper, socket};
+use crate::sys::{descriptors, host, netns, process, reaper, socket, thread};
 use crate::watch::{Course, End, Stopping, findings, named_addresses, program_of, settle};
 
 /// Looks of the first second, seconds from the start; one a second follows.
@@ -240,9 +240,7 @@ impl Watch<'_> {
             }
             self.stop(now_s);
             if now_s >= due_s {
-                let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
-                self.look();
-                let cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
+                let ((), cost_s) = thread::with_cost(|| self.look());
                 if now_s >= 1.0 {
                     self.not_before_s = now_s + (cost_s / LOOKS_SHARE).min(PAUSE_MAX_S);
                 }
@@ -313,11 +311,8 @@ fn add(output: &mut Output, heard: Heard) {
     // Numbers that a foreign text names: a sum ends at the largest.
     output.bad_answers = output.bad_answers.saturating_add(heard.bad_answers);
     // A stream with bad answers that it does not count among all leaves the number of all open.
-    output.answers = match (output.answers, heard.answers) {
-        (Some(a), Some(b)) => Some(a.saturating_add(b)),
-        (a, b) => a.or(b),
-    };
-    output.answers = output.answers.filter(|all| *all >= output.bad_answers);
+    let answers = output.answers.into_iter().chain(heard.answers).reduce(u64::saturating_add);
+    output.answers = answers.filter(|all| *all >= output.bad_answers);
     output.usage |= heard.usage;
     output.readings.extend(heard.readings);
 }

@@ -13,6 +13,7 @@
 //! ```
 
 use std::io::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::status::Status;
 
@@ -26,6 +27,8 @@ pub const CPU_BODY_BYTES: usize = 33;
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Bytes of an IMF-fixdate.
 const DATE_BYTES: usize = 29;
+/// The last second of the year 9999: a longer year does not fit.
+const LAST_UNIX_S: u64 = 253_402_300_799;
 
 /// What an answer says of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,32 +183,10 @@ impl Answers {
     }
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7).
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7); after the year 9999 its last second.
 fn imf_fixdate(unix_s: u64) -> [u8; DATE_BYTES] {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (days, in_day) = (unix_s / 86_400, unix_s % 86_400);
-    // Days to civil date: years begin in March, so that the leap day is the last (H. Hinnant's algorithm).
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = (from_march + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(month < 2);
-    let text = format!(
-        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        DAYS[(days % 7) as usize],
-        MONTHS[month as usize],
-        in_day / 3600,
-        in_day / 60 % 60,
-        in_day % 60
-    );
-    let mut bytes = [b' '; DATE_BYTES];
-    // Longer only after the year 9999.
-    bytes.copy_from_slice(&text.as_bytes()[..DATE_BYTES]);
-    bytes
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix_s.min(LAST_UNIX_S)));
+    text.as_bytes().try_into().expect("an IMF-fixdate has 29 bytes")
 }
 
 #[cfg(test)]

@@ -18,13 +18,4 @@ pub struct Closes {
     pub idle_reset: u64,
 }
 
-impl std::ops::AddAssign for Closes {
-    fn add_assign(&mut self, other: Self) {
-        self.client = self.client.saturating_add(other.client);
-        self.server = self.server.saturating_add(other.server);
-        self.reset = self.reset.saturating_add(other.reset);
-        self.announced_by_target = self.announced_by_target.saturating_add(other.announced_by_target);
-        self.idle_fin = self.idle_fin.saturating_add(other.idle_fin);
-        self.idle_reset = self.idle_reset.saturating_add(other.idle_reset);
-    }
-}
+adds_up!(Closes: client, server, reset, announced_by_target, idle_fin, idle_reset);

@@ -147,9 +147,11 @@ impl AcceptQueue {
 
 /// TCP states that matter to ports (tcp_states.h). `BoundOnly` is bit 13, answered by the kernel as state 7.
 #[apply(snake_case)]
+#[derive(strum::FromRepr)]
+#[repr(u8)]
 pub enum TcpState {
     /// 1
-    Established,
+    Established = 1,
     /// 2
     SynSent,
     /// 3

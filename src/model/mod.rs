@@ -66,6 +66,18 @@ macro_rules! words {
     };
 }
 
+/// Lets counts be added, field by field. Sums stay at the most that fits: counts may come from a document.
+macro_rules! adds_up {
+    ($counts:ty: $($count:ident),*) => {
+        impl std::ops::AddAssign for $counts {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$count = self.$count.saturating_add(other.$count);)*
+            }
+        }
+    };
+}
+pub(crate) use adds_up;
+
 pub mod address;
 pub mod body;
 pub mod budget;

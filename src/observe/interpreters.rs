@@ -38,9 +38,7 @@ impl Interpreters {
             let before = self.known.remove(pid).flatten();
             let after = user_s.map(|user_s| Interpreter::after(before, user_s, span));
             self.known.insert(*pid, after);
-            if let Some(share) = after.and_then(|i| i.share) {
-                most = Some(most.map_or(share, |most| most.max(share)));
-            }
+            most = most.into_iter().chain(after.and_then(|i| i.share)).reduce(f64::max);
         }
         most
     }

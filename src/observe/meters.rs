@@ -10,7 +10,7 @@ use crate::model::facts::Fact;
 use crate::model::server_flags::asks_to_poll;
 use crate::model::time::Stamp;
 use crate::sys::owner::{OwnerError, find_owner};
-use crate::sys::process;
+use crate::sys::{process, thread};
 
 /// Share of a core that the search for new children of the target may take: it costs about 20 us a process of the host.
 const TREE_SHARE: f64 = 0.002;
@@ -218,11 +218,9 @@ impl TargetMeter {
 
     fn refresh_tree(&mut self, now: Stamp) {
         self.tree_at = now;
-        let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
-        if let Ok(tree) = process::read_tree_of_others(&self.roots) {
-            self.tree = tree;
-        }
-        self.tree_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
+        let (tree, cost_s) = thread::with_cost(|| process::read_tree_of_others(&self.roots));
+        self.tree = tree.unwrap_or_else(|_| std::mem::take(&mut self.tree));
+        self.tree_cost_s = cost_s;
     }
 
     /// Usage since the last call, all processes together.
@@ -316,7 +314,7 @@ mod tests {
         let (end, ended) = std::sync::mpsc::channel::<()>();
         // It takes 250 ms of CPU, however long this machine makes it wait for them.
         let burn = move || {
-            while process::read_own_thread_cpu_s().unwrap() < 0.25 {}
+            while thread::cpu_time().unwrap() < Duration::from_millis(250) {}
             done.send(()).unwrap();
             let _ = ended.recv();
         };

@@ -243,13 +243,10 @@ impl Watcher {
     }
 
     fn count(&mut self, now: Stamp) -> Fact<PortCount> {
-        let before = process::read_own_thread_cpu_s().unwrap_or(0.0);
         let family = *self.family.get_or_insert_with(|| socket_count::family_of(self.plan.baseline.dest));
-        let count = match self.counter.count(family) {
-            Fact::Known(count) => count,
-            missing @ Fact::Unavailable(_) => return missing,
-        };
-        self.dump_cost_s = process::read_own_thread_cpu_s().unwrap_or(before) - before;
+        let (count, cost_s) = thread::with_cost(|| self.counter.count(family));
+        let Fact::Known(count) = count else { return count };
+        self.dump_cost_s = cost_s;
         self.last_dump = now;
         self.live.lock().unwrap_or_else(PoisonError::into_inner).count = Some(count);
         // At the end the run has closed its kept connections itself: until then they were open, and that is what used

@@ -63,15 +63,11 @@ impl Aggregate {
     /// Adds a second of one worker.
     pub fn add_interval(&mut self, interval: Interval) {
         debug_assert!(!self.taken.contains_key(&interval.second), "second {} was complete already", interval.second);
-        match self.open.entry(interval.second) {
-            std::collections::btree_map::Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                known.delivered += 1;
-                known.sum.add(&interval);
-            }
-            std::collections::btree_map::Entry::Vacant(free) => {
-                free.insert(OpenSecond { delivered: 1, sum: interval });
-            }
+        if let Some(known) = self.open.get_mut(&interval.second) {
+            known.delivered += 1;
+            known.sum.add(&interval);
+        } else {
+            self.open.insert(interval.second, OpenSecond { delivered: 1, sum: interval });
         }
     }
 

@@ -2,7 +2,8 @@
 //! come from a document.
 
 use std::iter::Sum;
-use std::ops::AddAssign;
+
+use crate::model::adds_up;
 
 /// Ended samples. Every sample is a request, a local failure or cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,15 +27,7 @@ impl Counts {
     }
 }
 
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.requests = self.requests.saturating_add(other.requests);
-        self.failures = self.failures.saturating_add(other.failures);
-        self.local_failures = self.local_failures.saturating_add(other.local_failures);
-        self.cut = self.cut.saturating_add(other.cut);
-        self.body_bytes = self.body_bytes.saturating_add(other.body_bytes);
-    }
-}
+adds_up!(Counts: requests, failures, local_failures, cut, body_bytes);
 
 impl Sum for Counts {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {

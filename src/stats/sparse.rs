@@ -105,34 +105,13 @@ impl Sparse {
 }
 
 fn merged(a: &[Bin], b: &[Bin]) -> Vec<Bin> {
-    let mut out = Vec::with_capacity(a.len() + b.len());
-    let (mut a, mut b) = (a.iter().copied().peekable(), b.iter().copied().peekable());
-    loop {
-        let next = match (a.peek(), b.peek()) {
-            (Some(x), Some(y)) if x.us == y.us => {
-                let sum = Bin { us: x.us, count: x.count.saturating_add(y.count) };
-                a.next();
-                b.next();
-                sum
-            }
-            (Some(x), Some(y)) if x.us > y.us => {
-                let y = *y;
-                b.next();
-                y
-            }
-            (Some(x), _) => {
-                let x = *x;
-                a.next();
-                x
-            }
-            (None, Some(y)) => {
-                let y = *y;
-                b.next();
-                y
-            }
-            (None, None) => break,
-        };
-        out.push(next);
+    let mut out: Vec<Bin> = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    while let Some(next) = if b.peek().is_some_and(|y| a.peek().is_none_or(|x| y.us < x.us)) { b.next() } else { a.next() } {
+        match out.last_mut() {
+            Some(last) if last.us == next.us => last.count = last.count.saturating_add(next.count),
+            _ => out.push(*next),
+        }
     }
     // Most bins are in both: half of the room is left.
     out.shrink_to_fit();

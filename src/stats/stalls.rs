@@ -237,10 +237,7 @@ impl Unanswered {
         self.seen.connecting += other.seen.connecting;
         self.seen.waiting += other.seen.waiting;
         self.seen.receiving += other.seen.receiving;
-        self.oldest_sent = match (self.oldest_sent, other.oldest_sent) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        self.oldest_sent = self.oldest_sent.into_iter().chain(other.oldest_sent).min();
         self.waits_us.extend_from_slice(&other.waits_us);
     }
 

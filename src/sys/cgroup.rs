@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::proc_mount::read_if_there;
+
 /// The control groups that limit one process' CPU, innermost first; none of them has to have a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuGroups {
@@ -61,10 +63,7 @@ impl CpuGroups {
                     quota.zip(period).map(|(q, p)| parse_cfs(&q, &p)).transpose()?.flatten()
                 }
             };
-            tightest = match (tightest, cores) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            tightest = tightest.into_iter().chain(cores).reduce(f64::min);
         }
         Ok(tightest)
     }
@@ -82,14 +81,6 @@ impl CpuGroups {
             sum.throttled_us += one.throttled_us;
         }
         Ok(sum)
-    }
-}
-
-fn read_if_there(path: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e),
     }
 }
 

@@ -40,23 +40,15 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
     let kernel = read_kernel_release().unwrap_or_else(|e| format!("unknown ({e})"));
     let cpus = online_cpus().unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
     let mut note = |key: &str, reason: String| missing.push((format!("host.{key}"), reason));
-    let memory_bytes = match System::new() {
-        Ok(mut system) => {
-            system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-            Some(system.total_memory()).filter(|m| *m > 0)
-        }
-        Err(_) => None,
+    let total_memory = |mut system: System| {
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        system.total_memory()
     };
+    let memory_bytes = System::new().ok().map(total_memory).filter(|m| *m > 0);
     if memory_bytes.is_none() {
         note("memory_bytes", "/proc/meminfo could not be read".into());
     }
-    let nofile = match getrlimit(Resource::RLIMIT_NOFILE) {
-        Ok((soft, _)) => Some(soft),
-        Err(e) => {
-            note("nofile", format!("getrlimit: {e}"));
-            None
-        }
-    };
+    let nofile = getrlimit(Resource::RLIMIT_NOFILE).inspect_err(|e| note("nofile", format!("getrlimit: {e}"))).ok();
     let cpu_quota = CpuGroups::read_of(std::process::id()).and_then(|groups| groups.read_quota_cores()).ok().flatten();
     let host = Host {
         name: read_name().ok().filter(|name| !name.is_empty()),
@@ -65,7 +57,7 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
         kernel,
         cpus,
         memory_bytes,
-        nofile,
+        nofile: nofile.map(|(soft, _)| soft),
         sysctls,
         sysctls_at_end: None,
         congestion_control: read_sys("net/ipv4/tcp_congestion_control").ok(),

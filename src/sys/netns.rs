@@ -162,10 +162,7 @@ fn set_loopback_up() -> io::Result<()> {
     let index = nix::net::if_::if_nametoindex(LOOPBACK)?;
     let up = libc::IFF_UP as u32;
     // struct ifinfomsg: family, pad, type u16, index i32, flags u32, change u32.
-    let mut message = vec![0, 0, 0, 0];
-    message.extend_from_slice(&index.to_ne_bytes());
-    message.extend_from_slice(&up.to_ne_bytes());
-    message.extend_from_slice(&up.to_ne_bytes());
+    let message = [[0; 4], index.to_ne_bytes(), up.to_ne_bytes(), up.to_ne_bytes()].concat();
     Netlink::open(NETLINK_ROUTE)?.talk(libc::RTM_NEWLINK, Ask::Ack(0), &message, |_| ())
 }
 

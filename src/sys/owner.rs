@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use super::descriptors::read_open;
 use super::process::{read_name, read_parent, read_pids};
 use super::sock_diag::{Scope, SockDiag, States};
 use crate::model::facts::{AcceptQueue, DiagSocket, TcpState};
@@ -42,8 +43,7 @@ pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
     let io_error = |e| OwnerError::Io(addr, e);
     let listening = listeners(addr.port()).map_err(io_error)?;
     let all: Vec<IpAddr> = listening.iter().map(|s| s.local.0).collect();
-    let inodes: Vec<u64> =
-        listening.iter().filter(|s| listens_for(s.local.0, addr.ip(), &all)).map(|s| u64::from(s.inode)).collect();
+    let inodes: Vec<u32> = listening.iter().filter(|s| listens_for(s.local.0, addr.ip(), &all)).map(|s| s.inode).collect();
     if inodes.is_empty() {
         return Err(OwnerError::NotListening(addr));
     }
@@ -105,22 +105,13 @@ fn listens_for(listener: IpAddr, dest: IpAddr, all: &[IpAddr]) -> bool {
 }
 
 /// Processes that hold one of the sockets, and how many could not be looked into.
-fn find_holders(inodes: &[u64]) -> io::Result<(Vec<u32>, usize)> {
-    let names: Vec<String> = inodes.iter().map(|i| format!("socket:[{i}]")).collect();
+fn find_holders(inodes: &[u32]) -> io::Result<(Vec<u32>, usize)> {
     let (mut holders, mut unreadable) = (Vec::new(), 0);
     for pid in read_pids()? {
-        let fds = match std::fs::read_dir(format!("/proc/{pid}/fd")) {
-            Ok(fds) => fds,
-            Err(e) => {
-                unreadable += usize::from(e.kind() == io::ErrorKind::PermissionDenied);
-                continue;
-            }
-        };
-        let holds = |fd: std::fs::DirEntry| {
-            std::fs::read_link(fd.path()).is_ok_and(|t| t.to_str().is_some_and(|t| names.iter().any(|n| n == t)))
-        };
-        if fds.flatten().any(holds) {
-            holders.push(pid);
+        match read_open(pid) {
+            Ok(open) if open.sockets.iter().any(|inode| inodes.contains(inode)) => holders.push(pid),
+            Ok(_) => {}
+            Err(e) => unreadable += usize::from(e.kind() == io::ErrorKind::PermissionDenied),
         }
     }
     Ok((holders, unreadable))

@@ -11,6 +11,14 @@ pub fn is_mounted() -> bool {
     Path::new("/proc/self").exists()
 }
 
+/// The content of a file that some kernels have; none where it is not there.
+pub(super) fn read_if_there(file: &Path) -> io::Result<Option<String>> {
+    match std::fs::read_to_string(file) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
 /// The error of a read or write below /proc, or that there is no /proc.
 pub fn why(e: io::Error) -> io::Error {
     if e.kind() == io::ErrorKind::NotFound && !is_mounted() { io::Error::new(io::ErrorKind::NotFound, NO_PROC) } else { e }

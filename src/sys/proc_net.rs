@@ -5,7 +5,9 @@
 //! that silence never reads as zero.
 
 use std::io;
+use std::path::Path;
 
+use super::proc_mount::read_if_there;
 use crate::model::facts::{KernelCounters, Sockstat};
 
 /// Socket counts, v4 + v6.
@@ -14,11 +16,7 @@ use crate::model::facts::{KernelCounters, Sockstat};
 /// which is no error.
 pub fn read_sockstat() -> io::Result<Sockstat> {
     let v4 = std::fs::read_to_string("/proc/net/sockstat")?;
-    let v6 = match std::fs::read_to_string("/proc/net/sockstat6") {
-        Ok(text) => Some(text),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        Err(e) => return Err(e),
-    };
+    let v6 = read_if_there(Path::new("/proc/net/sockstat6"))?;
     parse_sockstat(&v4, v6.as_deref()).ok_or_else(|| unreadable("/proc/net/sockstat"))
 }
 

@@ -130,14 +130,6 @@ pub fn is_gone(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(ENOENT | ESRCH))
 }
 
-/// CPU seconds of the calling thread so far (CLOCK_THREAD_CPUTIME_ID, nanoseconds).
-///
-/// Errors: the kernel has no such clock.
-pub fn read_own_thread_cpu_s() -> io::Result<f64> {
-    let t = ClockId::CLOCK_THREAD_CPUTIME_ID.now().map_err(io::Error::from)?;
-    Ok(t.tv_sec() as f64 + t.tv_nsec() as f64 / 1e9)
-}
-
 /// The short name (comm, at most 15 bytes).
 ///
 /// Errors: the process is gone.

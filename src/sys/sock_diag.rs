@@ -128,26 +128,13 @@ pub fn bound_only_missing(release: &str) -> Option<String> {
 /// The kind of message, its struct (inet_diag_req_v2, or inet_diag_req) and, where the scope needs one, the bytecode
 /// attribute.
 fn encode_request(family: Family, states: States, scope: Scope) -> (u16, Vec<u8>) {
-    let mut request = Vec::with_capacity(128);
-    let of_one =
-        |family: libc::c_int| [&[family as u8, libc::IPPROTO_TCP as u8, 0, 0], &states.0.to_ne_bytes()[..], &[0; 48]].concat();
-    let kind = match family {
-        Family::V4 => {
-            request.extend(of_one(libc::AF_INET));
-            SOCK_DIAG_BY_FAMILY
-        }
-        Family::V6 => {
-            request.extend(of_one(libc::AF_INET6));
-            SOCK_DIAG_BY_FAMILY
-        }
-        Family::Both => {
-            // Its family is not looked at; then struct inet_diag_sockid, the states, and a field for databases of none.
-            request.extend_from_slice(&[libc::AF_INET as u8, 0, 0, 0]);
-            request.extend_from_slice(&[0; 48]);
-            request.extend_from_slice(&states.0.to_ne_bytes());
-            request.extend_from_slice(&[0; 4]);
-            TCPDIAG_GETSOCK
-        }
+    let states = states.0.to_ne_bytes();
+    let of_one = |family: libc::c_int| [&[family as u8, libc::IPPROTO_TCP as u8, 0, 0][..], &states, &[0; 48]].concat();
+    let (kind, mut request) = match family {
+        Family::V4 => (SOCK_DIAG_BY_FAMILY, of_one(libc::AF_INET)),
+        Family::V6 => (SOCK_DIAG_BY_FAMILY, of_one(libc::AF_INET6)),
+        // Its family is not looked at; then struct inet_diag_sockid, the states, and a field for databases of none.
+        Family::Both => (TCPDIAG_GETSOCK, [&[libc::AF_INET as u8, 0, 0, 0][..], &[0; 48], &states, &[0; 4]].concat()),
     };
     let code = encode_filter(scope);
     if !code.is_empty() {
@@ -189,11 +176,8 @@ fn condition(code: u8, ip: Option<IpAddr>, port: u16) -> Vec<u8> {
         Some(IpAddr::V6(ip)) => (libc::AF_INET6, ip.octets().to_vec()),
     };
     let length = OP + 8 + address.len();
-    let mut op = vec![code, length as u8, 0, 0];
-    op.extend_from_slice(&[family as u8, (address.len() * 8) as u8, 0, 0]);
-    op.extend_from_slice(&u32::from(port).to_ne_bytes());
-    op.extend_from_slice(&address);
-    op
+    let begin = [code, length as u8, 0, 0, family as u8, (address.len() * 8) as u8, 0, 0];
+    [&begin[..], &u32::from(port).to_ne_bytes(), &address].concat()
 }
 
 /// On no match: `beyond` bytes past this op. With nothing behind it, 4 bytes past the end refuse.
@@ -217,7 +201,8 @@ fn parse_message(m: &[u8]) -> Option<DiagSocket> {
         }
     };
     Some(DiagSocket {
-        state: state_of(m[1])?,
+        // 12: a SYN was received, and the connection has no socket of its own yet.
+        state: TcpState::from_repr(if m[1] == 12 { TcpState::SynRecv as u8 } else { m[1] })?,
         local: (address(8)?, port(4)),
         peer: (address(24)?, port(6)),
         expires_ms: u32_at(m, 52)?,
@@ -226,23 +211,6 @@ fn parse_message(m: &[u8]) -> Option<DiagSocket> {
         send_queue: u32_at(m, 60)?,
         inode: u32_at(m, 68)?,
         uid: u32_at(m, 64)?,
-    })
-}
-
-fn state_of(number: u8) -> Option<TcpState> {
-    Some(match number {
-        1 => TcpState::Established,
-        2 => TcpState::SynSent,
-        3 | 12 => TcpState::SynRecv,
-        4 => TcpState::FinWait1,
-        5 => TcpState::FinWait2,
-        6 => TcpState::TimeWait,
-        7 => TcpState::BoundOnly,
-        8 => TcpState::CloseWait,
-        9 => TcpState::LastAck,
-        10 => TcpState::Listen,
-        11 => TcpState::Closing,
-        _ => return None,
     })
 }
 

@@ -94,12 +94,8 @@ pub fn connect(spec: &ConnectSpec, dest: SocketAddr, clock: &Clock) -> Result<Co
     if let Err(e) = result
         && e.raw_os_error() != Some(nix::libc::EINPROGRESS)
     {
-        return Err(SocketError {
-            call: Call::Connect,
-            errno: e.raw_os_error().unwrap_or(0),
-            port_bound: is_port_bound(&socket),
-            call_us: Some(returned.micros_since(called)),
-        });
+        let (port_bound, call_us) = (is_port_bound(&socket), Some(returned.micros_since(called)));
+        return Err(SocketError { port_bound, call_us, ..at(Call::Connect, &e) });
     }
     Ok(Connecting { stream: TcpStream::from_std(socket.into()), called, returned })
 }
@@ -163,10 +159,7 @@ pub fn is_established_within(stream: &TcpStream, most: Duration) -> bool {
 /// Whether a socket connected to itself (simultaneous open with the destination as its own source port): its
 /// local and peer address are the same. Two system calls: ask only when [`can_self_connect`] says so.
 pub fn is_self_connected(stream: &TcpStream) -> bool {
-    match (stream.local_addr(), stream.peer_addr()) {
-        (Ok(local), Ok(peer)) => local == peer,
-        _ => false,
-    }
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
 /// Whether a connection to `dest` could connect to itself: an address of this host, and a port that may be

@@ -56,12 +56,9 @@ pub fn read_reserved_ports() -> io::Result<Vec<PortRange>> {
 pub fn read_sysctls() -> (Sysctls, Vec<(String, String)>) {
     let mut missing = Vec::new();
     let mut note = |key: &str, e: &io::Error| missing.push((format!("host.sysctls.{key}"), reason(key, e)));
-    let mut number = |key: &str, name: &str| match read(name).and_then(|v| v.parse::<u64>().map_err(io::Error::other)) {
-        Ok(v) => Some(v),
-        Err(e) => {
-            note(key, &e);
-            None
-        }
+    let mut number = |key: &str, name: &str| {
+        let value = read(name).and_then(|v| v.parse::<u64>().map_err(io::Error::other));
+        value.inspect_err(|e| note(key, e)).ok()
     };
     let small = |v: Option<u64>| v.and_then(|v| u32::try_from(v).ok());
     let mut sysctls = Sysctls {
@@ -74,14 +71,11 @@ pub fn read_sysctls() -> (Sysctls, Vec<(String, String)>) {
         somaxconn: number("somaxconn", "net.core.somaxconn"),
         ..Sysctls::default()
     };
-    match read_local_port_range() {
-        Ok(r) => sysctls.ip_local_port_range = Some([r.lo, r.hi]),
-        Err(e) => note("ip_local_port_range", &e),
-    }
-    match (sysctls.ip_local_port_range, read_reserved_ports()) {
-        (Some([lo, hi]), Ok(reserved)) => {
-            let range = PortRange { lo, hi };
-            let inside = (lo..=hi).filter(|p| range.contains(*p) && reserved.iter().any(|r| r.contains(*p))).count();
+    let range = read_local_port_range().inspect_err(|e| note("ip_local_port_range", e)).ok();
+    sysctls.ip_local_port_range = range.map(|r| [r.lo, r.hi]);
+    match (range, read_reserved_ports()) {
+        (Some(range), Ok(reserved)) => {
+            let inside = (range.lo..=range.hi).filter(|p| reserved.iter().any(|r| r.contains(*p))).count();
             sysctls.ip_local_reserved_ports = Some(inside as u32);
         }
         (None, _) => note("ip_local_reserved_ports", &io::Error::other("ip_local_port_range could not be read")),

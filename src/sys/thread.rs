@@ -33,6 +33,14 @@ pub fn cpu_time() -> io::Result<Duration> {
     Ok(Duration::new(t.tv_sec().unsigned_abs(), t.tv_nsec() as u32))
 }
 
+/// Does `what`; and the CPU seconds that it took of the calling thread, 0 where that cannot be read.
+pub fn with_cost<T>(what: impl FnOnce() -> T) -> (T, f64) {
+    let before = cpu_time().unwrap_or_default();
+    let done = what();
+    let cost = cpu_time().map_or(Duration::ZERO, |after| after.saturating_sub(before));
+    (done, cost.as_secs_f64())
+}
+
 /// Gives the calling thread an empty table of descriptors, but for the three standard ones: what other threads open takes
 /// no room in it (RLIMIT_NOFILE is a limit of each table, unshare(2) CLONE_FILES). Nobody needs a privilege for it.
 ///

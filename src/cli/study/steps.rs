@@ -42,10 +42,6 @@ impl Steps<'_> {
     fn stem(&self, index: usize, plan: &LoadPlan) -> Option<PathBuf> {
         self.output.dir.as_ref().map(|d| d.join(format!("step{}", step_end(index, plan))))
     }
-
-    fn csv_prefix(&self, index: usize, plan: &LoadPlan) -> Option<PathBuf> {
-        self.output.csv.as_ref().map(|p| files::with_suffix(p, &step_end(index, plan)))
-    }
 }
 
 impl<'s> StudyWatch for Steps<'s> {
@@ -82,7 +78,8 @@ impl<'s> StudyWatch for Steps<'s> {
         if let Some(stem) = self.stem(index, &result.plan) {
             run_output::write_run(&stem, result, &seconds.history, &mut self.written);
         }
-        if let Some(prefix) = self.csv_prefix(index, &result.plan) {
+        if let Some(prefix) = &self.output.csv {
+            let prefix = files::with_suffix(prefix, &step_end(index, &result.plan));
             run_output::write_csv(&prefix, result, &seconds.history, &mut self.written);
         }
         self.times.push(seconds.times);

@@ -178,10 +178,7 @@ impl Entry {
                 *mine.entry(*at).or_default() += count;
             }
         }
-        self.last = match (self.last, other.last) {
-            (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
-            (mine, theirs) => mine.or(theirs),
-        };
+        self.last = self.last.into_iter().chain(other.last).reduce(f64::max);
     }
 
     fn to_value(&self, name: &str, method: &str, started: f64) -> Value {
