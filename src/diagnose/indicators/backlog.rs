@@ -1,9 +1,7 @@
 //! The target's queue of connections that wait for accept(): whether SYNs were dropped.
 
-use super::rows::{Kind, Rows};
-use super::{NoFinding::Clear, Seen, undecided};
-use crate::diagnose::thresholds::{HELD_UP_MS, SYN_RETRIES};
-use crate::model::result::{Connects, RunResult};
+use super::prelude::*;
+use crate::model::result::Connects;
 
 /// An overflow, by what shows it.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,10 +1,9 @@
 //! How much of the port budget a run used, by source address where each has a pool of its own.
 
 use super::ports::wearing_within;
-use super::{Indicators, NoFinding::Clear, Seen, undecided};
-use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
-use crate::model::budget::{Budget, LINUX_HOLD_S};
-use crate::model::result::{Holder, Ports, RunResult};
+use super::prelude::*;
+use crate::model::budget::LINUX_HOLD_S;
+use crate::model::result::Ports;
 
 /// Most of a budget is used.
 #[derive(Debug, Clone, PartialEq)]

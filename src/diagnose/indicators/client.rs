@@ -1,11 +1,7 @@
 //! The client as the limit: a worker without CPU to spare, or a schedule that it could not keep.
 
-use super::{Indicators, NoFinding::Clear, Seen, undecided};
-use crate::diagnose::thresholds::{
-    BUSY_WORKER_SHARE, FALL_SHORT_SHARE, LATE_REQUESTS, LATE_SAMPLE, LATE_STALL_S, LATENESS_MS, RAN_PERCENT, SATURATED_SECONDS,
-    SATURATED_SHARE,
-};
-use crate::model::result::{RunResult, SeriesPoint, full_client_seconds};
+use super::prelude::*;
+use crate::model::result::full_client_seconds;
 
 /// How the client was the limit.
 #[derive(Debug, Clone, Copy, PartialEq)]

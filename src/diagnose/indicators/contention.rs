@@ -4,14 +4,9 @@
 //! by second. Below the first level it is silent. From there on it is a line that asks for care. Only where it spoils the
 //! figures can it be the headline, and only where nothing else explains the run.
 
-use super::{NoFinding::Clear, Seen, undecided};
+use super::prelude::*;
 use crate::diagnose::caveat::is_try;
-use crate::diagnose::thresholds::{
-    FALL_SHORT_SHARE, OTHERS_PERCENT, THROTTLED_SHARE, WAIT_PERCENT, WAIT_SECONDS, WAIT_SECONDS_SHARE, WAIT_SPOILS_PERCENT,
-};
-use crate::model::figures::seconds;
-use crate::model::order::Order as _;
-use crate::model::result::{RunResult, SeriesPoint, Throttling};
+use crate::model::result::Throttling;
 
 /// Whose threads waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,6 @@
 //! When failures came in a run: all along, from a moment on, or for a while.
 
-use super::rows::Rows;
-use crate::diagnose::thresholds::{MID_RUN_SHARE, STILL_GONE_S};
-use crate::model::figures::seconds;
-use crate::model::result::RunResult;
+use super::prelude::*;
 
 /// When failures came, and how many requests ended in that time.
 #[derive(Debug, Clone, Copy, PartialEq)]

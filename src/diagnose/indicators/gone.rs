@@ -1,8 +1,7 @@
 //! A target that answered, went away in mid-run, and was still away at the end.
 
-use super::rows::{Kind, Rows, is_in_the_stop};
-use crate::diagnose::thresholds::{GONE_MISSING, STILL_GONE_S};
-use crate::model::result::RunResult;
+use super::prelude::*;
+use super::rows::is_in_the_stop;
 
 /// Since when, and what came before.
 #[derive(Debug, Clone, Copy, PartialEq)]

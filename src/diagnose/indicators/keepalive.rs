@@ -1,12 +1,8 @@
 //! Connections that the target does not keep: in the whole run, or from a moment in mid-run on.
 
-use super::rows::Rows;
-use super::{Indicators, NoFinding::Clear, Seen, undecided};
-use crate::diagnose::thresholds::{FORBIDS_ANSWERS, FORBIDS_SECONDS, FORBIDS_SHARE};
-use crate::model::figures::counted;
-use crate::model::outcome::{Call, Cause, ECONNRESET, EPIPE, Failure, ProtocolFault};
+use super::prelude::*;
+use crate::model::outcome::{Call, ECONNRESET, EPIPE, Failure, ProtocolFault};
 use crate::model::plan::Closer;
-use crate::model::result::{ErrorRow, RunResult, SeriesPoint};
 
 /// How the connections end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! The load as it was made: how long, how fast, how much of what was asked for.
 
-use crate::diagnose::thresholds::FALL_SHORT_SHARE;
-use crate::model::result::RunResult;
+use super::prelude::*;
 
 /// Seconds the run lasted; at least a thousandth, so that rates stay finite.
 pub(in crate::diagnose) fn duration_s(run: &RunResult) -> f64 {

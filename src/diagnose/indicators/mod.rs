@@ -39,7 +39,8 @@ pub(super) use target::{CpuLimit, Full};
 pub(crate) use turns::Form;
 pub(super) use turns::{Turn, part_of};
 
-use crate::model::result::{RunResult, Shortfall};
+use self::prelude::*;
+use crate::model::result::Shortfall;
 use crate::remedy::Situation;
 
 /// Why there is no finding.
@@ -180,4 +181,16 @@ impl Indicators {
             ends_most: self.not_kept.is_ok(),
         }
     }
+}
+
+/// What indicators are written with: the rows of a run, the thresholds, words for figures.
+mod prelude {
+    pub(super) use super::rows::{Kind, Rows};
+    pub(super) use super::{Indicators, NoFinding::Clear, Seen, undecided};
+    pub(super) use crate::diagnose::thresholds::*;
+    pub(super) use crate::model::budget::Budget;
+    pub(super) use crate::model::figures::{count, counted, seconds, share};
+    pub(super) use crate::model::order::Order as _;
+    pub(super) use crate::model::outcome::{Cause, Phase};
+    pub(super) use crate::model::result::{ErrorRow, Holder, RunResult, SeriesPoint};
 }

@@ -1,8 +1,6 @@
 //! The closed loop: whether the users' own pace, and nothing else, sets the rate.
 
-use super::{Indicators, NoFinding::Clear, Seen, undecided};
-use crate::diagnose::thresholds::{CLOSED_LOOP_NEAR, FEW_FAILURES};
-use crate::model::result::RunResult;
+use super::prelude::*;
 
 /// Users / (think + response), and what it is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]

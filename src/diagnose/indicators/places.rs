@@ -1,10 +1,6 @@
 //! A target that serves some connections all the time and others not at all: it has so many places for connections.
 
-use super::Indicators;
-use super::rows::{Kind, Rows};
-use crate::diagnose::thresholds::WAITING_CONNECTIONS;
-use crate::model::outcome::{Cause, Phase};
-use crate::model::result::RunResult;
+use super::prelude::*;
 
 /// How many connections have a place.
 #[derive(Debug, Clone, Copy, PartialEq)]

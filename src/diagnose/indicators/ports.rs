@@ -1,13 +1,11 @@
 //! Source ports towards the destination: P, T, what uses them up, what used them when none was left.
 
 use super::load::duration_s;
-use super::rows::{Kind, Rows};
+use super::prelude::*;
 use crate::diagnose::ports::budget::{Budget, rate_until};
 use crate::diagnose::ports::hold::Hold;
 pub(in crate::diagnose) use crate::diagnose::ports::hold::hold_of as hold;
-use crate::diagnose::thresholds::{POOL_NOT_FULL_SHARE, POOL_SEEN_SHARE};
 use crate::model::plan::{Closer, PortMode};
-use crate::model::result::{Holder, RunResult, SeriesPoint};
 
 /// What used the ports when none was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,6 @@
 //! Requests that wait at the target: by its own timing, with a load that grew, or longer and longer at a constant one.
 
-use super::{Indicators, NoFinding::Clear, Seen, undecided};
-use crate::diagnose::thresholds::{
-    FLAT_THROUGHPUT, GROWN_LATENCY, GROWN_USERS, GROWTH_SECONDS, LEAK_SECONDS, LEAK_TIMES, QUEUE_MS, QUEUE_REQUESTS,
-};
-use crate::model::result::{RunResult, SeriesPoint};
+use super::prelude::*;
 
 /// Requests that queue at the target, by what shows it.
 #[derive(Debug, Clone, Copy, PartialEq)]

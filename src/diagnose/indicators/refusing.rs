@@ -1,8 +1,6 @@
 //! When the target refused connections: always, before it listened, for a while, now and then, or up to the end.
 
-use super::rows::{Kind, Rows};
-use crate::diagnose::thresholds::FROM_THE_START_S;
-use crate::model::result::RunResult;
+use super::prelude::*;
 
 /// When connections were refused.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,13 +3,11 @@
 
 use std::borrow::Cow;
 
-use crate::model::figures::count;
-use crate::model::order::Order as _;
+use super::prelude::*;
 use crate::model::outcome::{
-    Call, Cause, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, FailureSide,
-    Phase,
+    Call, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EMFILE, ENFILE, EPIPE, ETIMEDOUT, Failure, FailureSide,
 };
-use crate::model::result::{ErrorRow, NoPort, RunResult};
+use crate::model::result::NoPort;
 
 /// Kinds named in a sentence.
 const KINDS_NAMED: usize = 4;

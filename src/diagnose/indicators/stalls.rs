@@ -1,15 +1,9 @@
 //! What stalled: requests that got no answer, the client itself, the target.
 
 use super::contention::others_percent;
-use super::rows::{Kind, Rows, stop_s};
-use super::{Indicators, NoFinding::Clear, Seen, undecided};
-use crate::diagnose::thresholds::{
-    CLIENT_STALL_S, CUT_OFF_S, HANG_MS, HANG_TIMES, OTHERS_PERCENT, STALL_HOST_PERCENT, STALL_IDLE_PERCENT, STALL_S,
-    STALL_SHARED, STALL_TIMES, STALL_WAIT_PERCENT,
-};
-use crate::model::figures::seconds;
-use crate::model::outcome::{Cause, Phase};
-use crate::model::result::{RunResult, SeriesPoint, Silence, Stretch};
+use super::prelude::*;
+use super::rows::stop_s;
+use crate::model::result::{Silence, Stretch};
 
 /// Requests that waited longer than any answered one and got nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,11 +1,8 @@
 //! The CPU of a local target: whether it is the limit.
 
-use super::{Indicators, NoFinding::Clear, Seen, undecided};
-use crate::diagnose::thresholds::{
-    CPU_LIMIT_PERCENT, CPU_RUN_S, FALL_SHORT_SHARE, FLAT_THROUGHPUT, IN_FLIGHT_TIMES, ONE_CORE_PERCENT, QUEUE_MS, SHARED_PERCENT,
-};
+use super::prelude::*;
 use crate::model::figures;
-use crate::model::result::{RunResult, TargetResources};
+use crate::model::result::TargetResources;
 use crate::remedy::target::{Kind as Server, Pool, cpu_workers, own_flags, working};
 
 /// Which part of the target's CPU is used up.

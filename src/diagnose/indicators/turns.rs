@@ -1,10 +1,7 @@
 //! Failures that come in turn: every second, every third request.
 
 use super::course::Course;
-use super::rows::Rows;
-use crate::diagnose::thresholds::{TURN_CHANCE, TURN_MOST};
-use crate::model::figures::{count, counted, share};
-use crate::model::result::RunResult;
+use super::prelude::*;
 
 /// The words for every second up to every tenth.
 const ORDINALS: [&str; 9] = ["second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];

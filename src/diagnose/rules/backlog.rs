@@ -2,11 +2,8 @@
 //! something else lost SYNs.
 
 use super::prelude::*;
-use crate::diagnose::indicators::{Overflow, Retried};
-use crate::model::limits;
 use crate::remedy::software::longer_backlog;
-use crate::remedy::target::{Kind, own_flags, serve_with};
-use crate::remedy::{keep_alive, load_after_sysctl};
+use crate::remedy::target::Kind;
 
 /// Users that start one after the other do so within this time, seconds.
 const RAMP_S: f64 = 10.0;

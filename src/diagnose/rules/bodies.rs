@@ -1,12 +1,6 @@
 //! The rule about answers whose time is their body's, although the body is small.
 
 use super::prelude::*;
-use crate::diagnose::thresholds::{
-    BODY_ANSWERS, BODY_BYTES_PER_MS, BODY_LEAST_MS, BODY_NEEDS_TIMES, BODY_SHARE, BODY_TAIL_ANSWERS, SPLIT_BYTES,
-};
-use crate::model::figures::{bytes, ms};
-use crate::model::plan::MixEntry;
-use crate::model::result::Endpoint;
 
 /// Where the time of answers goes.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +43,7 @@ pub(in crate::diagnose) fn slow_bodies(run: &RunResult, seen: &Indicators) -> Ru
         .remedies(vec![
             advice(
                 "see when the bytes of one answer come",
-                format!("curl -sN -o /dev/null --trace-time --trace-ascii - {}", crate::remedy::quoted(&url)),
+                format!("curl -sN -o /dev/null --trace-time --trace-ascii - {}", quoted(&url)),
                 "a line with its time for each piece of the body",
             ),
             advice(

@@ -2,13 +2,9 @@
 
 use super::prelude::*;
 use super::target::{evidence, hidden};
-use crate::diagnose::indicators::{Kind, Rows, name_of};
 use crate::model::budget::LINUX_HOLD_S;
-use crate::model::outcome::{Call, FailureSide};
-use crate::model::plan::PortMode;
-use crate::remedy::catalogue::Name;
-use crate::remedy::command::Command;
-use crate::remedy::{free_of, load_after_sysctl, named};
+use crate::model::outcome::Call;
+use crate::remedy::{free_of, named};
 
 /// A ring with this share of its ports connected at once was used up by the run itself.
 const CROWDED_SHARE: f64 = 0.9;

@@ -4,12 +4,8 @@
 
 use super::lighter::{MEDIAN_TOLD, median_range};
 use super::prelude::*;
-use crate::model::figures;
-use crate::model::limits;
 use crate::model::plan::CpuWork;
-use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::Endpoint;
-use crate::remedy::target::{Kind, Pool, cpu_workers, io_workers, serve_with, waiting, working};
+use crate::remedy::target::{Kind, io_workers, waiting, working};
 
 /// What makes the pool behind an endpoint of the target faster; what the target has already is not among it.
 pub(super) fn more_workers(run: &RunResult, endpoint: &str) -> Vec<Remedy> {

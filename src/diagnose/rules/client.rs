@@ -2,16 +2,9 @@
 
 use super::lighter::round_rate;
 use super::prelude::*;
-use crate::diagnose::indicators::{Saturated, Waiter};
-use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, RAN_PERCENT};
-use crate::model::figures::times;
-use crate::model::finding::FindingId;
 use crate::model::plan::Pinning;
-use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::{CoreUse, ThreadRow};
-use crate::remedy::command::Command;
 use crate::remedy::target::Kind;
-use crate::remedy::{keep_alive, quoted};
 
 pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicators) -> Ruling {
     let how = seen.saturated.clone()?;
@@ -56,8 +49,8 @@ pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicator
     };
     // With a little waiting for a core it would have been the limit all the same.
     let by_others = seen.contention.as_ref().ok().is_some_and(|c| c.who == Waiter::Client && c.spoils);
-    let possible = [FindingId::LocalPortsExhausted, FindingId::HostContended, FindingId::PortSearchSlow];
-    let causes = possible.into_iter().filter(|id| by_others || *id != FindingId::HostContended).collect();
+    let possible = [Id::LocalPortsExhausted, Id::HostContended, Id::PortSearchSlow];
+    let causes = possible.into_iter().filter(|id| by_others || *id != Id::HostContended).collect();
     Ok(Found::new(title, text)
         .with("saturated_seconds", full)
         .with("measured_seconds", measured)

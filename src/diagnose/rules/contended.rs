@@ -1,8 +1,6 @@
 //! The rule about a machine that others use: threads that wait for a core.
 
 use super::prelude::*;
-use crate::diagnose::indicators::{Reason, Waiter};
-use crate::diagnose::thresholds::WAIT_PERCENT;
 use crate::model::finding::Spoils;
 
 pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {

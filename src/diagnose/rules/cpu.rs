@@ -4,11 +4,8 @@ use super::capacity::{all_cores, less_work};
 use super::client::apart;
 use super::lighter::{Bottleneck, lighter};
 use super::prelude::*;
-use crate::diagnose::indicators::{CpuLimit, Full};
-use crate::diagnose::thresholds::{CPU_LIMIT_PERCENT, SHARED_PERCENT};
-use crate::model::figures::times;
 use crate::model::result::TargetResources;
-use crate::remedy::target::{Kind, Pool, serve_with};
+use crate::remedy::target::Kind;
 
 /// target-cpu-saturated.
 pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Ruling {

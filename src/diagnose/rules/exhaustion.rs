@@ -4,16 +4,10 @@
 //! Not here: whether it happened ([`super::local`]), and the law itself ([`crate::diagnose::ports::budget`]).
 
 use super::prelude::*;
-use crate::diagnose::indicators::{Holding, Rows, cps_before, elsewhere};
-use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
 use crate::model::explanation::Os;
-use crate::model::order::Order as _;
-use crate::model::plan::PortMode;
-use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::Holder;
-use crate::remedy::ports::for_run;
+use crate::remedy::room_for;
 use crate::remedy::systems::System;
-use crate::remedy::{load_after_sysctl, room_for};
 
 /// Stretches of failures, and other destinations, that are named.
 const NAMED: usize = 3;

@@ -1,8 +1,6 @@
 //! The rule about a target that answered and then went away.
 
 use super::prelude::*;
-use crate::diagnose::thresholds::SHORT_RUN_S;
-use crate::remedy::log_since;
 
 use super::refused::when_it_listens;
 

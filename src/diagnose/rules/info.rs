@@ -1,12 +1,6 @@
 //! Rules about the closed loop and the tail: how to read figures while nothing fails.
 
 use super::prelude::*;
-use crate::diagnose::indicators::OwnPace;
-use crate::diagnose::thresholds::{TAIL_REQUESTS, TAIL_TIMES};
-use crate::model::order::Order as _;
-use crate::model::plan::MixEntry;
-use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::Endpoint;
 use crate::remedy::target::useful_workers;
 
 /// Connections beyond those that a rate needs on average, times.

@@ -2,10 +2,6 @@
 
 use super::exhaustion::hold_words;
 use super::prelude::*;
-use crate::diagnose::indicators::{Ending, NotKept};
-use crate::diagnose::thresholds::BUDGET_HIGH_SHARE;
-use crate::remedy::catalogue::Name;
-use crate::remedy::ports::for_run;
 use crate::remedy::target_keeps;
 
 /// Where both sides close first, a smaller part than this is not named.

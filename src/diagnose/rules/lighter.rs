@@ -3,16 +3,10 @@
 //! `capacity x (think + response without a queue)` users fill the target. The advice is 70 % of them, fewer where half of
 //! the requests would still wait ([`Station`]), and never fewer than the workers that they keep busy one for one.
 
-use std::time::Duration;
-
 use super::prelude::*;
 use crate::diagnose::station::Station;
-use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE, IN_FLIGHT_TIMES};
-use crate::model::figures::{self};
 use crate::model::plan::{Arrivals, LoadPlan};
-use crate::model::prediction::{Metric, Prediction};
-use crate::model::result::Endpoint;
-use crate::remedy::target::{Pool, useful_workers};
+use crate::remedy::target::useful_workers;
 
 /// Half of the requests may wait this share of the response without a queue, in the worst case.
 const WAIT_SHARE: f64 = 0.25;

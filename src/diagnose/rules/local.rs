@@ -3,9 +3,7 @@
 use super::exhaustion;
 use super::prelude::*;
 use super::target::{evidence, hidden};
-use crate::diagnose::indicators::{Kind, Rows, cps_before, elsewhere, name_of};
-use crate::diagnose::thresholds::ECHO_SOON_S;
-use crate::model::outcome::{ENFILE, FailureSide};
+use crate::model::outcome::ENFILE;
 
 /// local-ports-exhausted.
 pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -> Ruling {

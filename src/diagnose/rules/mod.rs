@@ -32,12 +32,24 @@ pub(in crate::diagnose) mod target;
 mod unfinished;
 pub(in crate::diagnose) mod users;
 
-/// What nearly every rule is written with.
+/// What rules are written with: what was read off a run, the thresholds, words for figures, and remedies.
 mod prelude {
-    pub(super) use crate::diagnose::indicators::Indicators;
+    pub(super) use std::time::Duration;
+
+    pub(super) use crate::diagnose::indicators::*;
     pub(super) use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
-    pub(super) use crate::model::figures::{count, counted, number, percent, rate, seconds, share};
-    pub(super) use crate::model::finding::Remedy;
-    pub(super) use crate::model::result::RunResult;
-    pub(super) use crate::remedy::{advice, load_with};
+    pub(super) use crate::diagnose::thresholds::*;
+    pub(super) use crate::model::figures::{self, bytes, count, counted, ms, number, percent, rate, seconds, share, times, us};
+    pub(super) use crate::model::finding::{FindingId as Id, Remedy};
+    pub(super) use crate::model::limits;
+    pub(super) use crate::model::order::Order as _;
+    pub(super) use crate::model::outcome::{Cause, FailureSide, Phase};
+    pub(super) use crate::model::plan::{MixEntry, PortMode};
+    pub(super) use crate::model::prediction::{Metric, Prediction};
+    pub(super) use crate::model::result::{Endpoint, ErrorRow, RunResult};
+    pub(super) use crate::remedy::catalogue::Name;
+    pub(super) use crate::remedy::command::Command;
+    pub(super) use crate::remedy::ports::for_run;
+    pub(super) use crate::remedy::target::{Pool, cpu_workers, own_flags, serve_with};
+    pub(super) use crate::remedy::{advice, keep_alive, load_after_sysctl, load_with, log_since, quoted};
 }

@@ -1,10 +1,8 @@
 //! The rule about a target that serves so many connections at once, and leaves the others waiting.
 
 use super::prelude::*;
-use crate::diagnose::indicators::Places;
 use crate::model::time::per_second;
 use crate::remedy::software::more_places;
-use crate::remedy::target::{own_flags, serve_with};
 
 /// target-connection-limit.
 pub(in crate::diagnose) fn connection_limit(run: &RunResult, seen: &Indicators) -> Ruling {

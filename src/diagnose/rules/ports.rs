@@ -2,11 +2,9 @@
 
 use super::exhaustion;
 use super::prelude::*;
-use crate::diagnose::indicators::{HighBudget, Holding};
 use crate::model::explanation::Os;
 use crate::model::result::Holder;
 use crate::model::units::exact;
-use crate::remedy::ports::for_run;
 use crate::remedy::systems::System;
 
 /// port-budget-high.

@@ -3,12 +3,7 @@
 use super::capacity::{more_workers, other_target, who_takes_the_cores};
 use super::lighter::{Bottleneck, lighter};
 use super::prelude::*;
-use crate::diagnose::indicators::{Growth, Leak, Queue, Reason, Waiter};
-use crate::diagnose::thresholds::{BUSY_POOL_SHARE, FALL_SHORT_SHARE};
-use crate::model::figures::times;
-use crate::model::finding::FindingId as Id;
-use crate::model::result::Endpoint;
-use crate::remedy::target::{Pool, workers, working};
+use crate::remedy::target::{workers, working};
 
 /// target-queueing.
 pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {

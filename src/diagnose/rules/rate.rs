@@ -2,12 +2,7 @@
 
 use super::lighter::round_rate;
 use super::prelude::*;
-use crate::diagnose::indicators::{Kind, Rows, is_many};
-use crate::diagnose::thresholds::{CAPACITY_SHARE, FALL_SHORT_SHARE};
-use crate::model::finding::FindingId as Id;
-use crate::model::prediction::{Metric, Prediction};
 use crate::model::result::Shortfall;
-use crate::remedy::PACE_SHARE;
 
 /// Connections beyond those that the rate needs on average, times.
 const SPARE: f64 = 1.2;

@@ -2,11 +2,8 @@
 
 use super::prelude::*;
 use super::target::{alone, evidence, hidden};
-use crate::diagnose::indicators::{Course, Kind, Rows, message_of, name_of};
-use crate::model::limits;
-use crate::model::outcome::{Cause, Failure, FailureSide, OwnLimit};
-use crate::model::result::{ErrorRow, Framing, SurplusKind, SurplusRow};
-use crate::remedy::quoted;
+use crate::model::outcome::{Failure, OwnLimit};
+use crate::model::result::{Framing, SurplusKind, SurplusRow};
 
 /// How many times as much the advised limit takes, where it is not known how long the answer is.
 const RAISE_TIMES: u64 = 4;

@@ -2,9 +2,7 @@
 //! a source address that it does not have, no local address, no route, a policy.
 
 use super::prelude::*;
-use crate::diagnose::indicators::{Kind, Rows, name_of};
-use crate::model::outcome::{Cause, EACCES, EHOSTUNREACH, ENETUNREACH, EPERM, errno_text};
-use crate::model::result::ErrorRow;
+use crate::model::outcome::{EACCES, EHOSTUNREACH, ENETUNREACH, EPERM, errno_text};
 
 /// Why this machine refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,13 +2,8 @@
 
 use super::prelude::*;
 use super::target::{evidence, hidden};
-use crate::diagnose::indicators::{Course, Kind, Refusing, Rows};
 use crate::model::body::Body;
-use crate::model::finding::FindingId as Id;
-use crate::model::outcome::FailureSide;
-use crate::model::plan::{MixEntry, Unreached};
-use crate::remedy::command::Command;
-use crate::remedy::{load_after_sysctl, log_since, quoted};
+use crate::model::plan::Unreached;
 
 /// target-refused.
 pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling {

@@ -1,11 +1,6 @@
 //! The rule about the kernel's search for a free source port: what it costs once half of them are in use.
 
 use super::prelude::*;
-use crate::diagnose::indicators::{held_against, kernel_searches};
-use crate::diagnose::thresholds::{
-    SEARCH_ADDED_US, SEARCH_ALONE_US, SEARCH_CALLS, SEARCH_NEAR, SEARCH_PORT_US, SEARCH_SHARE, SEARCH_TIMES,
-};
-use crate::model::figures::{times, us};
 use crate::model::result::SeriesPoint;
 use crate::remedy::for_search;
 

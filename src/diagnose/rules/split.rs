@@ -1,9 +1,6 @@
 //! The rule about answers whose rest comes about 40 ms after their first byte.
 
 use super::prelude::*;
-use crate::diagnose::thresholds::{SPLIT_ANSWERS, SPLIT_BYTES, SPLIT_LEAST_MS, SPLIT_MOST_MS};
-use crate::model::figures::ms;
-use crate::model::result::Endpoint;
 use crate::remedy::software::no_delay;
 
 /// target-splits-answers.

@@ -4,11 +4,7 @@ use super::capacity::who_takes_the_cores;
 use super::prelude::*;
 use super::target::alone;
 use super::unfinished;
-use crate::diagnose::indicators::{Stalls, Still, TargetStall};
-use crate::diagnose::thresholds::{MID_RUN_SHARE, SHORT_RUN_S, STUCK_TIMES};
-use crate::model::finding::FindingId as Id;
 use crate::model::result::Stretch;
-use crate::remedy::log_since;
 
 /// Two looks at whether the target is stopped are not further apart.
 const STOPPED_LOOKS_S: f64 = 1.0;
@@ -69,7 +65,7 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
         by_hand.push(advice(
             "wait longer, to see whether it is slow or stuck",
             load_with(&run.plan, |p| {
-                let time = std::time::Duration::from_secs(longer as u64);
+                let time = Duration::from_secs(longer as u64);
                 p.timeout = time;
                 p.duration = if p.duration.is_zero() { p.duration } else { p.duration.max(time * 2) };
             }),
@@ -175,7 +171,7 @@ fn against_stalls(run: &RunResult, stalls: Stalls, still: Still) -> Vec<Remedy> 
     let again = || {
         advice(
             "run longer, to see whether it recurs",
-            load_with(&run.plan, |p| p.duration = p.duration.max(std::time::Duration::from_secs(60))),
+            load_with(&run.plan, |p| p.duration = p.duration.max(Duration::from_secs(60))),
             format!("{} in the time of this run; a period is seen from 3 on", counted(stalls.times as u64, "stall")),
         )
     };

@@ -3,13 +3,7 @@
 use super::capacity::more_workers;
 use super::prelude::*;
 use super::target::{alone, evidence, hidden, in_part, less_load};
-use crate::diagnose::indicators::{Course, Kind, Rows, Turn, name_of};
-use crate::diagnose::thresholds::ALL_SHARE;
-use crate::model::limits;
-use crate::model::outcome::{Failure, FailureSide, Party, status_words};
-use crate::model::result::ErrorRow;
-use crate::remedy::quoted;
-use crate::remedy::target::{Pool, own_flags, serve_with};
+use crate::model::outcome::{Failure, Party, status_words};
 
 /// target-errors.
 pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {

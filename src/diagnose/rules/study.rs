@@ -5,11 +5,8 @@ use super::prelude::*;
 use crate::diagnose::ceiling::{ceilings, formula};
 use crate::diagnose::growth::{self, Point};
 use crate::diagnose::rule::Step;
-use crate::diagnose::thresholds::FEW_FAILURES;
-use crate::model::order::Order as _;
 use crate::model::study::CeilingKind;
-use crate::remedy::keep_alive;
-use crate::remedy::target::{Kind, cpu_workers, serve_with};
+use crate::remedy::target::Kind;
 
 /// One run alone cannot show it.
 pub(in crate::diagnose) fn single(_: &RunResult, _: &Indicators) -> Ruling {

@@ -1,19 +1,13 @@
 //! Rules about failures at the target after the connection was made, or while it was: reset, late, malformed.
 
-use std::time::Duration;
-
 use super::lighter::round_rate;
 use super::places;
 use super::prelude::*;
 use super::unfinished::{self, ask_by_hand};
-use crate::diagnose::indicators::{Course, Kind, Rows, Turn, message_of, name_of, no_way_back, part_of, stalls_cover, unnamed};
-use crate::diagnose::thresholds::{CAPACITY_SHARE, FAR_BELOW, IDLE_PERCENT};
-use crate::model::figures::is_supported;
-use crate::model::finding::FindingId as Id;
-use crate::model::outcome::{Cause, FailureSide, Phase, ProtocolFault};
-use crate::model::result::{ErrorRow, LatencyMs};
+use crate::model::outcome::ProtocolFault;
+use crate::model::result::LatencyMs;
 use crate::model::time::per_second;
-use crate::remedy::{log_since, longer_idle, quoted};
+use crate::remedy::longer_idle;
 
 /// Idle timeouts that are shorter are rare.
 const IDLE_LEAST: Duration = Duration::from_millis(100);
@@ -241,7 +235,7 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
             longer,
             run.totals
                 .latency_ms
-                .filter(|_| is_supported(99.0, run.totals.requests - run.totals.failures.min(run.totals.requests)))
+                .filter(|_| figures::is_supported(99.0, run.totals.requests - run.totals.failures.min(run.totals.requests)))
                 .map_or_else(|| counts.clone(), |l| format!("{counts}; the p99 of those in time is {} ms", number(l.p99))),
         ));
     }

@@ -2,10 +2,7 @@
 //! without a whole answer.
 
 use super::prelude::*;
-use crate::diagnose::indicators::{Kind, Rows};
-use crate::model::outcome::Phase;
 use crate::model::result::{Framing, Received};
-use crate::remedy::quoted;
 
 /// What had come of the answer that was waited for longest, else of the first that the timeout ended; none where none had
 /// begun.

@@ -1,13 +1,7 @@
 //! The rule about users or a rate that were asked for and not reached.
 
-use std::time::Duration;
-
 use super::prelude::*;
 use super::{rate, refusal};
-use crate::diagnose::indicators::{duration_s, is_many};
-use crate::diagnose::thresholds::{ATTEMPTS_PER_USER, EARLY_END_S, FALL_SHORT_REQUESTS, FALL_SHORT_SHARE, SHORT_AT_ONCE_SHARE};
-use crate::model::figures::{self};
-use crate::remedy::quoted;
 
 /// Users whose time to start came before the run's end, where the ramp did not end before it.
 fn started_of_ramp(run: &RunResult, asked: u32) -> Option<u32> {
