@@ -3,8 +3,8 @@
 
 use super::indicators::Indicators;
 use super::rule::{Found, NoFinding, Rule, Ruling, Step};
-use super::table::{STUDY_RULES, rule_of, rules};
-use super::{validity, verdict};
+use super::table::{rule_of, rules};
+use super::{rules::study, validity, verdict};
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId, Severity, Undecided};
 use crate::model::order::Order as _;
@@ -65,14 +65,10 @@ pub fn ruling(id: FindingId, run: &RunResult) -> Ruling {
     rule_of(id).map_or(Err(NoFinding::Clear), |rule| (rule.check)(run, &Indicators::of(run)))
 }
 
-/// What one rule says of the steps of a study.
-pub fn study_ruling(id: FindingId, steps: &[RunResult]) -> Ruling {
-    let rule = STUDY_RULES.iter().find(|r| r.id == id);
-    rule.map_or(Err(NoFinding::Clear), |rule| (rule.check)(&stepped(steps)))
-}
-
-fn stepped(steps: &[RunResult]) -> Vec<Step<'_>> {
-    steps.iter().map(|run| Step { run, seen: Indicators::of(run) }).collect()
+/// What the one rule about the steps of a study says: throughput-plateau.
+pub fn study_ruling(steps: &[RunResult]) -> Ruling {
+    let steps: Vec<Step<'_>> = steps.iter().map(|run| Step { run, seen: Indicators::of(run) }).collect();
+    study::plateau(&steps)
 }
 
 /// The findings of a run, in the order of the contract.
@@ -106,9 +102,7 @@ fn name_the_address(row: &mut ErrorRow) {
 
 /// What the steps of a study show together; each step has its own findings beside these.
 pub fn diagnose_study(steps: &[RunResult]) -> Vec<Finding> {
-    let steps = stepped(steps);
-    let found = STUDY_RULES.iter().filter_map(|study| Some((rule_of(study.id)?, (study.check)(&steps).ok()?)));
-    joined(found.collect())
+    joined_by_id(study_ruling(steps).into_iter().map(|found| (FindingId::ThroughputPlateau, found)).collect())
 }
 
 /// Findings of other rules than those of the table, which say of a finding what the table's rule of that id says: sorted,

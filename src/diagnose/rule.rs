@@ -110,13 +110,12 @@ pub struct Rule {
     pub check: fn(&RunResult, &Indicators) -> Ruling,
 }
 
-/// The same over the steps of a study.
-#[derive(Debug)]
-pub struct StudyRule {
-    /// which finding
-    pub id: FindingId,
-    /// facts of all steps in, ruling out
-    pub check: fn(&[Step<'_>]) -> Ruling,
+impl Rule {
+    /// A rule that nothing is said of yet.
+    pub(super) const fn of(id: FindingId, check: fn(&RunResult, &Indicators) -> Ruling) -> Self {
+        let [says, fires, needs, advises, witness, as_cause] = [""; 6];
+        Self { id, says, fires, needs, advises, witness, as_cause, caused_by: &[], swallowed_by: &[], check }
+    }
 }
 
 /// One step of a study.

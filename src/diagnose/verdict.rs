@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::caveat::{caveat, is_try};
-use super::indicators::{
-    CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Still, Waiter, message_of,
-};
+use super::indicators::{CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Still, message_of};
 use super::rules::users::users_started;
 use super::rules::{backlog, received, refusal};
 use super::thresholds::SHORT_RUN_S;
@@ -248,16 +246,13 @@ fn over_limit(run: &RunResult, finding: &Finding) -> (String, Option<f64>) {
 
 fn host(seen: &Indicators, finding: &Finding) -> String {
     let Some(c) = seen.contention.as_ref().ok() else { return format!("other programs took the cores: {}", finding.title) };
-    let who = match c.who {
-        Waiter::Client => "the client",
-        Waiter::Target => "the target",
-    };
+    let who = c.who;
     match c.reason {
         Reason::Others(_) => {
-            format!("other programs took the cores: {who} waited for one, so rates and latencies are not the target's own")
+            format!("other programs took the cores: the {who} waited for one, so rates and latencies are not the target's own")
         }
         Reason::Quota(q) => format!(
-            "a CPU quota of {} cores (not other programs) stopped {who} in {} of its periods",
+            "a CPU quota of {} cores (not other programs) stopped the {who} in {} of its periods",
             number(q.quota_cores),
             share(q.throttled_periods as f64 / q.periods.max(1) as f64)
         ),

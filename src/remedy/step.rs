@@ -114,14 +114,6 @@ impl Step {
         self.linux("journalctl --since -10min").windows("eventvwr").macos("log show --last 10m")
     }
 
-    pub(super) const fn no_windows(self, why: &'static str) -> Self {
-        Self { windows: No(why), ..self }
-    }
-
-    pub(super) const fn no_macos(self, why: &'static str) -> Self {
-        Self { macos: No(why), ..self }
-    }
-
     pub(super) const fn same_on_windows(self, how: &'static str) -> Self {
         Self { windows: Same(how), ..self }
     }

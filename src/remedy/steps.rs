@@ -56,8 +56,6 @@ const PORT_OF_CLIENT: &[Step] = &[
         .expect("one line shows its state and its other end"),
     step("where the port must be named: SO_REUSEADDR on every socket, from the first connection on")
         .linux("sockbench load URL --no-keepalive --port-mode ring --reuse-addr")
-        .no_windows("SO_REUSEADDR takes a port from a live socket there")
-        .no_macos("not measured there")
         .expect("a port in TIME_WAIT is free at once; one of a live connection is not"),
 ];
 
@@ -71,7 +69,6 @@ const PORT_OF_LISTENER: &[Step] = &[
     step("stop it, or listen on a free port")
         .linux("kill PID")
         .windows("taskkill /PID PID")
-        .no_macos("see the next")
         .expect("the port is free as soon as that process has ended"),
     step("stop it, or listen on another port (AirPlay Receiver uses 5000 and 7000)")
         .macos("sudo kill PID")
@@ -84,7 +81,7 @@ const NOT_LOCAL: &[Step] = &[
         .windows("ipconfig")
         .macos("ifconfig -a")
         .expect("the address must be among them"),
-    Step { macos: No("see the next"), ..IPV4 },
+    Step { macos: No(""), ..IPV4 },
     step("add it where it is one of 127.0.0.0/8: macOS has 127.0.0.1 only")
         .macos("sudo ifconfig lo0 alias 127.0.0.2")
         .expect("one more address to bind"),
@@ -93,7 +90,6 @@ const NOT_LOCAL: &[Step] = &[
 const DESCRIPTORS: &[Step] = &[
     step("raise the limit before starting the process")
         .linux("ulimit -n 65536")
-        .no_windows("what ran out is a table of the program (FD_SETSIZE) or of Winsock")
         .macos("sudo launchctl limit maxfiles 65536 200000 && ulimit -n 65536")
         .expect("room for 65,536 descriptors; the usual limit is 1,024, on macOS 256"),
     step("count the sockets of the process")
@@ -102,7 +98,6 @@ const DESCRIPTORS: &[Step] = &[
     step("use fewer connections at once")
         .linux("sockbench load URL --conns 500")
         .same_on_windows("")
-        .no_macos("see the next")
         .expect("500 connections fit into the usual limit of 1,024"),
     step("use fewer connections at once, below the limit of 256")
         .macos("sockbench load URL --conns 200")
@@ -112,7 +107,6 @@ const DESCRIPTORS: &[Step] = &[
 const DESCRIPTORS_OF_SERVER: &[Step] = &[
     step("raise the limit of the running server, as root (the name of its process for SERVER)")
         .linux("prlimit --pid $(pidof -s SERVER) --nofile=65536:65536")
-        .no_windows("what ran out is a table of the program or of Winsock")
         .macos("sudo launchctl limit maxfiles 65536 200000")
         .expect("accept() works again at once; a program that reads the limit at its start needs a restart"),
     step("keep it: [Service] LimitNOFILE=65536 in its unit; of a container --ulimit nofile=65536:65536; not ulimit in another shell")
@@ -128,22 +122,15 @@ const DESCRIPTORS_OF_SERVER: &[Step] = &[
 const BACKLOG: &[Step] = &[
     step("lengthen the queue")
         .settings(sysctl!("net.core.somaxconn=4096 net.ipv4.tcp_max_syn_backlog=4096"))
-        .no_windows("the backlog is that of listen()")
         .macos("sudo sysctl -w kern.ipc.somaxconn=2048")
         .expect("thousands of connections may wait, where the server asks for as many in listen()"),
     step("start the clients more slowly").anywhere("sockbench load URL --spawn-rate 50").expect("50 new connections per second"),
 ];
 
 const CONNTRACK: &[Step] = &[
-    step("enlarge the table")
-        .settings(sysctl!("net.netfilter.nf_conntrack_max=262144"))
-        .no_windows("a table of Linux")
-        .no_macos("a table of Linux")
-        .expect("room for 262,144 connections"),
+    step("enlarge the table").settings(sysctl!("net.netfilter.nf_conntrack_max=262144")).expect("room for 262,144 connections"),
     step("remove closed connections from it sooner")
         .settings(sysctl!("net.netfilter.nf_conntrack_tcp_timeout_time_wait=30"))
-        .no_windows("a table of Linux")
-        .no_macos("a table of Linux")
         .expect("entries leave after 30 s instead of 120 s"),
 ];
 
@@ -235,7 +222,6 @@ const CONNECT_LATE: &[Step] = &[
     step("see whether the server's queue is full")
         .linux("nstat -az TcpExtListenOverflows")
         .in_network()
-        .no_windows("Windows refuses instead")
         .macos("netstat -Lan")
         .expect("Linux: a number that rises; macOS: a first figure near the third"),
 ];

@@ -183,8 +183,6 @@ const TOOL_USERS: &[Step] = &[
 const TIME_WAIT_TABLE: &[Step] =
     &[step("nothing has to be done: no connection fails by it. To keep all of them again, raise the limit")
         .settings(sysctl!("net.ipv4.tcp_max_tw_buckets=262144"))
-        .no_windows("a table of Linux")
-        .no_macos("a table of Linux")
         .expect("TcpExtTCPTimeWaitOverflow (nstat -az) no longer rises; ports stay in use for 60 s then")];
 const KERNEL_MEMORY: &[Step] = &[step("see what the sockets need")
     .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem")

@@ -45,8 +45,7 @@ pub(super) fn retried(run: &RunResult) -> Option<Retried> {
 
 /// Drops by listeners of this namespace; none where the target lives elsewhere.
 fn counted(run: &RunResult) -> Option<u64> {
-    let local = run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback();
-    run.kernel.filter(|_| local).map(|k| k.listen_overflows.max(k.listen_drops))
+    run.kernel.filter(|_| run.is_target_here()).map(|k| k.listen_overflows.max(k.listen_drops))
 }
 
 pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {

@@ -9,7 +9,8 @@ use crate::diagnose::caveat::is_try;
 use crate::model::result::Throttling;
 
 /// Whose threads waited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub(in crate::diagnose) enum Waiter {
     Client,
     Target,
@@ -50,19 +51,12 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
         (Waiter::Client, run.resources.client.throttling),
         (Waiter::Target, run.resources.target.as_ref().and_then(|t| t.throttling)),
     ];
+    let starves_target = is_target_starved(run);
     for (who, throttling) in by_quota {
-        if let Some(quota) = throttling.filter(is_tight) {
+        if let Some(reason) = throttling.filter(is_tight).map(Reason::Quota) {
             let waits = Waits::of(run, who);
             let (seconds, measured, wait_percent) = waits.map_or((0, 0, 0.0), |w| (w.high.len(), w.measured, w.mean));
-            return Ok(Contention {
-                who,
-                reason: Reason::Quota(quota),
-                seconds,
-                measured,
-                wait_percent,
-                spoils: true,
-                starves_target: is_target_starved(run),
-            });
+            return Ok(Contention { who, reason, seconds, measured, wait_percent, spoils: true, starves_target });
         }
     }
     let client = Waits::of(run, Waiter::Client);
@@ -86,7 +80,7 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
                     measured: waits.measured,
                     wait_percent: waits.mean,
                     spoils: waits.spoils(run),
-                    starves_target: is_target_starved(run),
+                    starves_target,
                 });
             }
             // Our own processes share the cores among themselves.
@@ -128,9 +122,8 @@ impl<'a> Waits<'a> {
             Waiter::Client => p.client_wait_percent,
             Waiter::Target => p.target_wait_percent,
         };
-        let starts = std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s));
-        let lengths = run.series.iter().zip(starts).map(|(p, from)| (p, (p.t_s - from).max(0.0)));
-        let known: Vec<(&SeriesPoint, f64, f64)> = lengths.filter_map(|(p, length)| Some((p, length, wait(p)?))).collect();
+        let known: Vec<(&SeriesPoint, f64, f64)> =
+            seconds_of(run).filter_map(|(from_s, p)| Some((p, (p.t_s - from_s).max(0.0), wait(p)?))).collect();
         let measured_s: f64 = known.iter().map(|(_, length, _)| length).sum();
         if measured_s <= 0.0 {
             return None;

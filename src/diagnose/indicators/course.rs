@@ -34,15 +34,8 @@ impl Course {
         let until_s = (!still && last.is_finite()).then_some(last);
         let from = since_s.unwrap_or(0.0);
         let inside = |t_s: f64| t_s > from && t_s - 1.0 <= until_s.unwrap_or(end);
-        let mut before = 0.0;
-        let mut ended = 0.0;
-        for p in &run.series {
-            let width = (p.t_s - before).max(0.0);
-            before = p.t_s;
-            if inside(p.t_s) {
-                ended += p.rps * width;
-            }
-        }
+        let then = seconds_of(run).filter(|(_, p)| inside(p.t_s));
+        let ended: f64 = then.map(|(from_s, p)| p.rps * (p.t_s - from_s).max(0.0)).sum();
         let share = (ended >= 1.0).then(|| (rows.count() as f64 / ended).min(1.0));
         Self { since_s, until_s, share }
     }

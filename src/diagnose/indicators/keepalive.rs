@@ -108,7 +108,7 @@ struct Second {
 /// None where the run was so from its start, or not to its end.
 fn later_part(run: &RunResult) -> Option<Part> {
     let enough = |s: &Second| s.answers >= FORBIDS_ANSWERS as f64;
-    let seconds: Vec<Second> = seconds(&run.series).into_iter().filter(enough).collect();
+    let seconds: Vec<Second> = seconds(run).into_iter().filter(enough).collect();
     let later = seconds.iter().rev().take_while(|s| s.connects >= FORBIDS_SHARE * s.answers).count();
     let (before, after) = seconds.split_at(seconds.len() - later);
     // Before it connections were kept; the change may lie inside a second.
@@ -120,18 +120,14 @@ fn later_part(run: &RunResult) -> Option<Part> {
     Some(Part { since_s: after[0].began_s, answers: sum(|s| s.answers), connects: sum(|s| s.connects) })
 }
 
-fn seconds(series: &[SeriesPoint]) -> Vec<Second> {
-    let mut before = (0.0, 0);
-    let mut all = Vec::with_capacity(series.len());
-    for p in series {
-        let (began_s, users) = std::mem::replace(&mut before, (p.t_s, p.users_asked));
+fn seconds(run: &RunResult) -> Vec<Second> {
+    let mut before = 0;
+    let second = |(began_s, p): (f64, &SeriesPoint)| {
         let width = (p.t_s - began_s).max(0.0);
+        let users = std::mem::replace(&mut before, p.users_asked);
         let (started, failed) = (f64::from(p.users_asked.saturating_sub(users)), p.failures_per_s * width);
-        all.push(Second {
-            began_s,
-            answers: (p.rps * width - failed).max(0.0),
-            connects: (p.connects as f64 - started - failed).max(0.0),
-        });
-    }
-    all
+        let (answers, connects) = ((p.rps * width - failed).max(0.0), (p.connects as f64 - started - failed).max(0.0));
+        Second { began_s, answers, connects }
+    };
+    seconds_of(run).map(second).collect()
 }

@@ -7,6 +7,11 @@ pub(in crate::diagnose) fn duration_s(run: &RunResult) -> f64 {
     if run.duration_s.is_finite() { run.duration_s.max(0.001) } else { 0.001 }
 }
 
+/// Each second of the series with when it began, seconds from the run's start.
+pub(super) fn seconds_of(run: &RunResult) -> impl Iterator<Item = (f64, &SeriesPoint)> {
+    std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s)).zip(&run.series)
+}
+
 /// Mean answered response of the steady part, else of the whole run, seconds.
 pub(super) fn response_s(run: &RunResult) -> Option<f64> {
     let t = &run.totals;

@@ -60,7 +60,7 @@ pub(crate) fn undecided<T>(missing: impl Into<String>) -> Result<T, NoFinding> {
 /// What was found in a run; or that it is not there, or cannot be decided.
 pub(super) type Seen<T> = Result<T, NoFinding>;
 
-/// What was read off one run.
+/// What was read off one run; the types say what each is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Indicators {
     /// seconds the run lasted; at least a thousandth, so that rates stay finite
@@ -77,37 +77,24 @@ pub struct Indicators {
     pub(super) shortfall: Option<Shortfall>,
     /// the earlier and the later seconds of a run whose users grew
     pub(super) growth: Option<Growth>,
-    /// source ports towards the destination
     pub(super) ports: PortFigures,
-    /// the target went away in mid-run
     pub(super) gone: Option<Gone>,
-    /// when the target refused connections
     pub(super) refusing: Option<Refusing>,
-    /// requests waited longer than any answered one and got nothing
     pub(super) hang: Seen<Hang>,
-    /// some connections are served all the time, and others never
     pub(super) places: Option<Places>,
     /// this program itself stalled
     pub(super) client_stalls: Seen<Stalls>,
-    /// nothing was answered for a while, and the client ran
     pub(super) target_stall: Seen<TargetStall>,
-    /// threads waited for a core that others had
     pub(super) contention: Seen<Contention>,
-    /// the target ends each connection after one answer
     pub(super) not_kept: Seen<NotKept>,
-    /// most of the port budget is used
     pub(super) high_budget: Seen<HighBudget>,
-    /// the target's queue of connections overflowed
     pub(super) overflow: Seen<Overflow>,
     /// SYNs were sent again, and it was no backlog of the target
     pub(super) retried: Option<Retried>,
-    /// the client was the limit
     pub(super) saturated: Seen<Saturated>,
-    /// requests queue at the target
     pub(super) queue: Seen<Queue>,
     /// the target's CPU is at its limit
     pub(super) cpu: Seen<CpuLimit>,
-    /// the users' own pace sets the rate
     pub(super) own_pace: Seen<OwnPace>,
 }
 
@@ -185,6 +172,7 @@ impl Indicators {
 
 /// What indicators are written with: the rows of a run, the thresholds, words for figures.
 mod prelude {
+    pub(super) use super::load::seconds_of;
     pub(super) use super::rows::{Kind, Rows};
     pub(super) use super::{Indicators, NoFinding::Clear, Seen, undecided};
     pub(super) use crate::diagnose::thresholds::*;

@@ -3,7 +3,8 @@
 use super::prelude::*;
 
 /// When connections were refused.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub(in crate::diagnose) enum Refusing {
     /// no connection met a listener
     Always,
@@ -15,19 +16,6 @@ pub(in crate::diagnose) enum Refusing {
     NowAndThen,
     /// from a moment up to the end
     ToTheEnd,
-}
-
-impl Refusing {
-    /// The word of the evidence.
-    pub(in crate::diagnose) const fn word(self) -> &'static str {
-        match self {
-            Self::Always => "always",
-            Self::AtFirst(_) => "at-first",
-            Self::ForAWhile => "for-a-while",
-            Self::NowAndThen => "now-and-then",
-            Self::ToTheEnd => "to-the-end",
-        }
-    }
 }
 
 /// None where nothing was refused.

@@ -98,8 +98,7 @@ fn cut_off_s(run: &RunResult) -> Option<f64> {
     let to_the_end = rows.count() > 1 && rows.last_s() + seen_late_s(run) >= run.duration_s;
     let since_s = to_the_end.then(|| rows.first_s()).filter(|s| s.is_finite())?;
     // Another source, or another endpoint, may have gone on. What was in flight is answered within a second.
-    let began = std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s));
-    let went_on = run.series.iter().zip(began).any(|(p, from_s)| p.p50_ms.is_some() && from_s > since_s + seen_late_s(run));
+    let went_on = seconds_of(run).any(|(from_s, p)| p.p50_ms.is_some() && from_s > since_s + seen_late_s(run));
     (!went_on).then_some(since_s)
 }
 
@@ -167,12 +166,11 @@ pub(in crate::diagnose) fn stalls_cover(run: &RunResult, [first_s, last_s]: [f64
     if long().any(|stall| covers(stall, first_s) && covers(stall, last_s)) {
         return true;
     }
-    let began = std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s));
     let has_stall = |from_s: f64, to_s: f64| long().any(|s| s.from_s <= to_s && from_s <= s.to_s);
-    let mut failed = run.series.iter().zip(began).filter(|(p, _)| p.failures_per_s > 0.0).peekable();
+    let mut failed = seconds_of(run).filter(|(_, p)| p.failures_per_s > 0.0).peekable();
     failed.peek().is_some()
         && [first_s, last_s].iter().all(|to_s| long().any(|stall| covers(stall, *to_s)))
-        && failed.all(|(p, from_s)| has_stall(from_s, p.t_s))
+        && failed.all(|(from_s, p)| has_stall(from_s, p.t_s))
 }
 
 /// Who stalled while nothing was answered.

@@ -8,7 +8,6 @@ use crate::remedy::target::Kind;
 /// Users that start one after the other do so within this time, seconds.
 const RAMP_S: f64 = 10.0;
 
-/// target-backlog-overflow.
 pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) -> Ruling {
     let overflow = seen.overflow.clone()?;
     let Overflow { dropped, retried, near_1s, near_3s, given_up, limit } = overflow;

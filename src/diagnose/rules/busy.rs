@@ -75,7 +75,6 @@ impl Holder {
     }
 }
 
-/// local-port-busy.
 pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::PortBusy);
     let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };

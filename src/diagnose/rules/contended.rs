@@ -5,10 +5,7 @@ use crate::model::finding::Spoils;
 
 pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) -> Ruling {
     let c = seen.contention.clone()?;
-    let who = match c.who {
-        Waiter::Client => "the client's threads",
-        Waiter::Target => "the target's threads",
-    };
+    let who = format!("the {}'s threads", c.who);
     let (spoils, reading) = match (c.who, c.spoils) {
         (_, false) => (
             Spoils::SlowestLatencies,
@@ -71,13 +68,7 @@ pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) ->
         Reason::Quota(quota) => (None, Some(quota)),
     };
     Ok(Found::new(title, text)
-        .with(
-            "waiting",
-            match c.who {
-                Waiter::Client => "client",
-                Waiter::Target => "target",
-            },
-        )
+        .with("waiting", c.who.to_string())
         .with("seconds_with_waiting", c.seconds as u64)
         .with("measured_seconds", c.measured as u64)
         .with("wait_percent_mean", c.wait_percent)

@@ -7,7 +7,6 @@ use super::prelude::*;
 use crate::model::result::TargetResources;
 use crate::remedy::target::Kind;
 
-/// target-cpu-saturated.
 pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Ruling {
     let limit = seen.cpu.clone()?;
     let t = run.resources.target.as_ref().ok_or(Clear)?;

@@ -8,7 +8,6 @@ const SPARE: f64 = 1.2;
 /// How far twice the rate may be from what was computed: longer answers make the loop slower.
 const DOUBLED_NEAR: f64 = 0.15;
 
-/// closed-loop-limited.
 pub(in crate::diagnose) fn closed_loop(run: &RunResult, seen: &Indicators) -> Ruling {
     let pace = seen.own_pace.clone()?;
     let (think, rps) = (seen.think_s, seen.steady_rps);
@@ -79,7 +78,6 @@ fn pools_can(run: &RunResult) -> Option<f64> {
     run.endpoints.iter().filter_map(bound).min_by(f64::total_cmp)
 }
 
-/// tail-endpoint.
 pub(in crate::diagnose) fn tail(run: &RunResult, _: &Indicators) -> Ruling {
     let mut known: Vec<(&Endpoint, f64)> =
         run.endpoints.iter().filter(|e| e.requests >= TAIL_REQUESTS).filter_map(|e| e.latency_ms.map(|l| (e, l.p95))).collect();

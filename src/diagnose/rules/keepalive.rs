@@ -7,7 +7,6 @@ use crate::remedy::target_keeps;
 /// Where both sides close first, a smaller part than this is not named.
 const SOME: f64 = 0.05;
 
-/// target-forbids-keepalive.
 pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators) -> Ruling {
     let not_kept = seen.not_kept.clone()?;
     let NotKept { answers, ending, since_s, .. } = not_kept;

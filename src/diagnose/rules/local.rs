@@ -5,7 +5,6 @@ use super::prelude::*;
 use super::target::{evidence, hidden};
 use crate::model::outcome::ENFILE;
 
-/// local-ports-exhausted.
 pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoPort);
     let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
@@ -46,7 +45,6 @@ fn destination(run: &RunResult) -> String {
     run.ports.as_ref().map_or_else(|| run.plan.target.addr.to_string(), |p| p.destination.clone())
 }
 
-/// local-fd-limit.
 pub(in crate::diagnose) fn fd_limit(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoDescriptor);
     let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
@@ -113,7 +111,6 @@ fn more_descriptors(run: &RunResult, whole_system: bool) -> Vec<Remedy> {
     remedies
 }
 
-/// failures-will-return.
 pub(in crate::diagnose) fn failures_return(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::NoPort);
     if rows.is_empty() {

@@ -4,7 +4,6 @@ use super::prelude::*;
 use crate::model::time::per_second;
 use crate::remedy::software::more_places;
 
-/// target-connection-limit.
 pub(in crate::diagnose) fn connection_limit(run: &RunResult, seen: &Indicators) -> Ruling {
     let places = seen.places.ok_or(Clear)?;
     let Places { served, waiting, connecting, timed_out, waited_ms, not_accepted } = places;

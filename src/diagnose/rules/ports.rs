@@ -7,7 +7,6 @@ use crate::model::result::Holder;
 use crate::model::units::exact;
 use crate::remedy::systems::System;
 
-/// port-budget-high.
 pub(in crate::diagnose) fn budget_high(run: &RunResult, seen: &Indicators) -> Ruling {
     let high = seen.high_budget.clone()?;
     let b = high.budget;

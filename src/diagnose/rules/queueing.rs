@@ -5,7 +5,6 @@ use super::lighter::{Bottleneck, lighter};
 use super::prelude::*;
 use crate::remedy::target::{workers, working};
 
-/// target-queueing.
 pub(in crate::diagnose) fn queueing(run: &RunResult, seen: &Indicators) -> Ruling {
     Ok(match seen.queue.clone()? {
         Queue::Reported { endpoint, queue_ms, work_ms } => {

@@ -95,7 +95,6 @@ fn against_limit(run: &RunResult, row: &ErrorRow, limit: OwnLimit) -> Vec<Remedy
     remedies
 }
 
-/// target-surplus-bytes.
 pub(in crate::diagnose) fn surplus_bytes(run: &RunResult, _: &Indicators) -> Ruling {
     let first = run.surplus.first().ok_or(Clear)?;
     let sum = |of: fn(&SurplusRow) -> u64| run.surplus.iter().map(of).fold(0_u64, u64::saturating_add);

@@ -5,7 +5,6 @@ use super::target::{evidence, hidden};
 use crate::model::body::Body;
 use crate::model::plan::Unreached;
 
-/// target-refused.
 pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::are(run, Kind::is_refused);
     if rows.is_empty() {
@@ -74,7 +73,7 @@ pub(in crate::diagnose) fn refused(run: &RunResult, seen: &Indicators) -> Ruling
     Ok(evidence(Found::new(title, text), &rows)
         .with("self_connects", own)
         .with("port_in_local_range", u32::from(inside))
-        .with("when", seen.refusing.map(Refusing::word))
+        .with("when", seen.refusing.map(<&str>::from))
         .with("away_from_s", away.map(|a| a.from_s))
         .with("away_to_s", away.map(|a| a.to_s))
         .remedies(match seen.refusing {

@@ -46,7 +46,6 @@ impl Cost {
     }
 }
 
-/// port-search-slow.
 pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ruling {
     if !kernel_searches(run) || seen.ports.wearing_cps <= 0.0 {
         return Err(Clear);

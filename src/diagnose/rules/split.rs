@@ -3,7 +3,6 @@
 use super::prelude::*;
 use crate::remedy::software::no_delay;
 
-/// target-splits-answers.
 pub(in crate::diagnose) fn splits(run: &RunResult, _: &Indicators) -> Ruling {
     let split = run.endpoints.iter().filter_map(|e| Some((e, split_ms(e)?)));
     let (e, late_ms) = split.max_by_key(|(e, _)| e.requests).ok_or(Clear)?;

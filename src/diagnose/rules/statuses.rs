@@ -5,7 +5,6 @@ use super::prelude::*;
 use super::target::{alone, evidence, hidden, in_part, less_load};
 use crate::model::outcome::{Failure, Party, status_words};
 
-/// target-errors.
 pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::are(run, |kind| matches!(kind, Kind::Status | Kind::OtherAtTarget));
     let Some(row) = rows.largest() else { return hidden(run, FailureSide::Target) };

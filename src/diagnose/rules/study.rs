@@ -20,7 +20,6 @@ struct Limit {
     words: String,
 }
 
-/// throughput-plateau.
 pub(in crate::diagnose) fn plateau(steps: &[Step<'_>]) -> Ruling {
     let answered = |s: &&Step<'_>| !s.run.plan.is_open_loop() && s.run.totals.requests > 0;
     let mut known: Vec<&Step<'_>> = steps.iter().filter(answered).collect();

@@ -41,7 +41,6 @@ pub(super) fn in_part(found: Found, course: &Course) -> Found {
         .with("share_meanwhile", course.share.filter(|_| course.is_part()))
 }
 
-/// target-resets.
 pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Reset);
     if rows.is_empty() {
@@ -285,7 +284,6 @@ fn raw(run: &RunResult, row: &ErrorRow) -> Remedy {
     advice("look at one raw answer", format!("curl -v --raw {}", quoted(&url)), "1 head with the length that it announces")
 }
 
-/// target-malformed.
 pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling {
     let rows = Rows::kind(run, Kind::Malformed);
     let Some(row) = rows.largest() else { return hidden(run, FailureSide::Target) };

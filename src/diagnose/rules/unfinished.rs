@@ -31,8 +31,7 @@ pub(super) fn missing(received: &Received) -> String {
 
 /// What the target would have to do, and how to see it.
 pub(super) fn remedies(run: &RunResult, received: &Received) -> Vec<Remedy> {
-    let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
-    let curl = format!("curl -m 10 -v --raw {}", quoted(&run.plan.url_of(path)));
+    let curl = format!("curl -m 10 -v --raw {}", first_url(run));
     let (action, expected) = match (received.head_complete, received.framing) {
         (false, _) => ("let the target end its head with a blank line (CR LF)", "1 blank line after the fields"),
         (true, Some(Framing::ContentLength(_))) => {
@@ -52,10 +51,10 @@ pub(super) fn remedies(run: &RunResult, received: &Received) -> Vec<Remedy> {
 /// One request alone, and the connections without an answer while it runs.
 pub(super) fn ask_by_hand(run: &RunResult, unanswered: u64, answer: String) -> Vec<Remedy> {
     vec![
-        advice("ask for one by hand", curl(run), answer),
+        advice("ask for one by hand", format!("curl -m 30 -v {}", first_url(run)), answer),
         advice(
             "look at the connections that hang",
-            format!("ss -tnp '{} = :{}'", if is_local(run) { "sport" } else { "dport" }, run.plan.target.addr.port()),
+            format!("ss -tnp '{} = :{}'", if run.is_target_here() { "sport" } else { "dport" }, run.plan.target.addr.port()),
             format!(
                 "{} while it runs: Recv-Q above 0 at the target is a request that its program has not read",
                 counted(unanswered, "connection")
@@ -64,11 +63,7 @@ pub(super) fn ask_by_hand(run: &RunResult, unanswered: u64, answer: String) -> V
     ]
 }
 
-fn is_local(run: &RunResult) -> bool {
-    run.resources.target.is_some() || run.plan.target.own_server || run.plan.target.addr.ip().is_loopback()
-}
-
-fn curl(run: &RunResult) -> String {
-    let path = run.plan.mix.first().map_or("/", |m| m.path.as_str());
-    format!("curl -m 30 -v {}", quoted(&run.plan.url_of(path)))
+/// What the plan asks for first, as a word of a shell.
+pub(super) fn first_url(run: &RunResult) -> String {
+    quoted(&run.plan.url_of(run.plan.mix.first().map_or("/", |m| m.path.as_str())))
 }

@@ -1,6 +1,7 @@
 //! The rule about users or a rate that were asked for and not reached.
 
 use super::prelude::*;
+use super::unfinished::first_url;
 use super::{rate, refusal};
 
 /// Users whose time to start came before the run's end, where the ramp did not end before it.
@@ -112,12 +113,11 @@ fn fewer(run: &RunResult, asked: u32) -> Found {
     let why = "connections were refused, ended early, or took too long to be made";
     let (text, remedy) = if reached == 0 {
         // There is no smaller load that works: nothing did.
-        let url = plan.url_of(plan.mix.first().map_or("/", |m| m.path.as_str()));
         (
             format!("None of {all} had a connection: {why}. Nothing was measured of the target under load."),
             advice(
                 "make one connection by hand",
-                format!("curl -v {}", quoted(&url)),
+                format!("curl -v {}", first_url(run)),
                 "1 answer, or the reason why there is none",
             ),
         )

@@ -7,7 +7,6 @@ use crate::model::finding::FindingId as Id;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
-        id: Id::LocalPortsExhausted,
         says: "the source ports to this destination ran out: what used them, and until when",
         fires: "connect() failed with EADDRNOTAVAIL 99 where the kernel picks the port at connect, or bind() with EADDRINUSE 98 where it picks the port at bind (Windows 10048, 10055). Not where nothing ever connected and under {POOL_NOT_FULL_SHARE} of the pool was in use: then there is no local address (users-not-reached)",
         needs: COUNTED_HERE,
@@ -15,11 +14,9 @@ pub(super) const RULES: &[Rule] = &[
         witness: "the kernel's ActiveOpens: fewer SYNs than attempts",
         as_cause: "the source ports ran out",
         caused_by: &[Id::TargetForbidsKeepalive],
-        swallowed_by: &[],
-        check: rules::local::ports_exhausted,
+        ..Rule::of(Id::LocalPortsExhausted, rules::local::ports_exhausted)
     },
     Rule {
-        id: Id::LocalPortBusy,
         says: "a source port that was asked for by number was in use: by a socket without SO_REUSEADDR, by a connection with the same four numbers, or because timestamps are off",
         fires: "bind() of a chosen port failed with EADDRINUSE 98, connect() from a chosen port failed with EADDRNOTAVAIL 99, or connect() with 99 after bind(ip, 0) (Windows 10048)",
         needs: COUNTED_HERE,
@@ -27,35 +24,26 @@ pub(super) const RULES: &[Rule] = &[
         witness: "the kernel's ActiveOpens: fewer SYNs than attempts",
         as_cause: "the chosen source ports were in use",
         caused_by: &[Id::TargetForbidsKeepalive],
-        swallowed_by: &[],
-        check: rules::busy::port_busy,
+        ..Rule::of(Id::LocalPortBusy, rules::busy::port_busy)
     },
     Rule {
-        id: Id::LocalFdLimit,
         says: "this machine has no file descriptor left",
         fires: "a call of this machine failed with EMFILE 24 or ENFILE 23 (Windows 10024)",
         needs: COUNTED_HERE,
         advises: "a higher limit for the shell or the service, fewer connections at once",
         witness: "the kernel's ActiveOpens: fewer SYNs than attempts",
         as_cause: "file descriptors ran out",
-        caused_by: &[],
-        swallowed_by: &[],
-        check: rules::local::fd_limit,
+        ..Rule::of(Id::LocalFdLimit, rules::local::fd_limit)
     },
     Rule {
-        id: Id::TargetGone,
         says: "the target answered and then went away: since when, and what it answered until then",
         fires: "no answer came after some moment, connections were refused from then on, and they still were {STILL_GONE_S} before the end. Without a whole second in it: no connection was open at the end, and none was refused before, or at least {GONE_MISSING} answers are missing",
-        needs: "",
         advises: "the target's log at that time, the run again",
         witness: "the kernel's AttemptFails: an RST for each refused SYN",
         as_cause: "the target went away",
-        caused_by: &[],
-        swallowed_by: &[],
-        check: rules::gone::target_gone,
+        ..Rule::of(Id::TargetGone, rules::gone::target_gone)
     },
     Rule {
-        id: Id::TargetRefused,
         says: "nothing listened at the target: connections were refused, or connected to themselves",
         fires: "connect() failed with ECONNREFUSED 111, or both ends of a socket were the same (Windows 10061)",
         needs: COUNTED_AT_TARGET,
@@ -63,23 +51,17 @@ pub(super) const RULES: &[Rule] = &[
         witness: "the kernel's AttemptFails: an RST for each refused SYN",
         as_cause: "the target refused connections",
         caused_by: &[Id::TargetGone],
-        swallowed_by: &[],
-        check: rules::refused::refused,
+        ..Rule::of(Id::TargetRefused, rules::refused::refused)
     },
     Rule {
-        id: Id::TargetConnectionLimit,
         says: "the target serves so many connections at once; the others wait unanswered",
         fires: "kept connections that carried answers are open at the end, and at least {WAITING_CONNECTIONS} others never carried one, each waiting {HANG_MS} and {HANG_TIMES} times as long as the slowest answered request took; one is enough where the kernel says that the target did not accept it. Not where a served connection hangs too",
-        needs: "",
         advises: "the target's own setting (workers, threads, connections), as many users as it serves, a connection per request",
         witness: "the accept queue by /proc/net/tcp, or the target's own count of requests that it read",
         as_cause: "the target serves only so many connections",
-        caused_by: &[],
-        swallowed_by: &[],
-        check: rules::places::connection_limit,
+        ..Rule::of(Id::TargetConnectionLimit, rules::places::connection_limit)
     },
     Rule {
-        id: Id::TargetBacklogOverflow,
         says: "the target's queue of connections that wait for accept() overflowed: SYNs are dropped, connecting takes a second or several",
         fires: "ListenOverflows or ListenDrops rose in this namespace while the target lives here and a connection took {HELD_UP_MS} (or was still being made at the end), or {SYN_RETRIES} connections took 0.95 s or more and its counters cannot be read from here",
         needs: "neither the kernel's counters nor the times of connecting are known, or connects timed out at a target of another machine",
@@ -87,23 +69,17 @@ pub(super) const RULES: &[Rule] = &[
         witness: "the kernel's ListenOverflows and ListenDrops",
         as_cause: "the target's backlog overflowed",
         caused_by: &[Id::TargetConnectionLimit],
-        swallowed_by: &[],
-        check: rules::backlog::backlog_overflow,
+        ..Rule::of(Id::TargetBacklogOverflow, rules::backlog::backlog_overflow)
     },
     Rule {
-        id: Id::SlowConnects,
         says: "connections took a retry of their SYN (1 s, 2 s, 3 s), and no backlog overflowed",
         fires: "{SYN_RETRIES} connections took 0.95 s or more while ListenOverflows and ListenDrops of this namespace, where the target lives, stayed at 0",
-        needs: "",
         advises: "a count of SYN retries, a look for rules that drop SYNs, kept connections",
         witness: "the kernel's TCPSynRetrans, and ListenDrops that stay at 0",
         as_cause: "connects took a second or more",
-        caused_by: &[],
-        swallowed_by: &[],
-        check: rules::backlog::slow_connects,
+        ..Rule::of(Id::SlowConnects, rules::backlog::slow_connects)
     },
     Rule {
-        id: Id::TargetResets,
         says: "the target ended connections before it answered: their share of the requests, whether they take turns (every second one), by call and errno, on fresh and on reused connections",
         fires: "read(), write() or connect() met ECONNRESET 104, EPIPE 32 or ECONNABORTED 103, or the connection ended before the first byte of an answer (Windows 10054)",
         needs: COUNTED_AT_TARGET,
@@ -111,11 +87,9 @@ pub(super) const RULES: &[Rule] = &[
         witness: "the target's own count of answers",
         as_cause: "the target reset connections",
         caused_by: &[Id::TargetGone, Id::TargetBacklogOverflow],
-        swallowed_by: &[],
-        check: rules::target::resets,
+        ..Rule::of(Id::TargetResets, rules::target::resets)
     },
     Rule {
-        id: Id::TargetTimeouts,
         says: "requests got no whole answer in time, by phase",
         fires: "the plan's timeout ended a request, or a call failed with ETIMEDOUT 110 (Windows 10060). Those while connecting belong to target-backlog-overflow where it fires",
         needs: COUNTED_AT_TARGET,
@@ -130,11 +104,9 @@ pub(super) const RULES: &[Rule] = &[
             Id::ClientStalled,
             Id::TargetQueueing,
         ],
-        swallowed_by: &[],
-        check: rules::target::timeouts,
+        ..Rule::of(Id::TargetTimeouts, rules::target::timeouts)
     },
     Rule {
-        id: Id::TargetHangs,
         says: "requests waited longer than any answered one and got no answer: how many, on how many connections, how long",
         fires: "a request that was in flight at the end, or that the timeout ended, waited {HANG_MS} and {HANG_TIMES} times as long as the slowest answered one took",
         needs: "how long the requests in flight at the end had waited was not recorded",
@@ -143,10 +115,9 @@ pub(super) const RULES: &[Rule] = &[
         as_cause: "the target does not answer some requests at all",
         caused_by: &[Id::ClientStalled],
         swallowed_by: &[Id::TargetConnectionLimit],
-        check: rules::stalls::target_hangs,
+        ..Rule::of(Id::TargetHangs, rules::stalls::target_hangs)
     },
     Rule {
-        id: Id::TargetMalformed,
         says: "answers broke HTTP/1.1, by fault, with the first bytes received",
         fires: "an answer could not be parsed, or ended inside its head, body or last chunk",
         needs: COUNTED_AT_TARGET,
@@ -154,11 +125,9 @@ pub(super) const RULES: &[Rule] = &[
         witness: "the target's own count of answers, and the kernel's PassiveOpens",
         as_cause: "answers were malformed",
         caused_by: &[Id::TargetGone],
-        swallowed_by: &[],
-        check: rules::target::malformed,
+        ..Rule::of(Id::TargetMalformed, rules::target::malformed)
     },
     Rule {
-        id: Id::TargetErrors,
         says: "the target answered with a status of 400 or above, or failed in a way that no other rule names",
         fires: "a status of 400 or above, or any other failure at the target, by call and errno",
         needs: COUNTED_AT_TARGET,
@@ -166,19 +135,15 @@ pub(super) const RULES: &[Rule] = &[
         witness: "the target's own count of answers, and the kernel's PassiveOpens",
         as_cause: "the target answered with errors",
         caused_by: &[Id::TargetQueueing],
-        swallowed_by: &[],
-        check: rules::statuses::errors,
+        ..Rule::of(Id::TargetErrors, rules::statuses::errors)
     },
     Rule {
-        id: Id::ClientLimit,
         says: "answers passed a limit of sockbench's own: which one, its value, and the flag that raises it",
         fires: "an answer had more bytes or fields of head, or more bytes of body, than this run takes",
         needs: COUNTED_AT_TARGET,
         advises: "a higher limit, one answer measured by hand",
         witness: "the target's own count of answers, and the kernel's PassiveOpens",
         as_cause: "answers passed this program's own limit",
-        caused_by: &[],
-        swallowed_by: &[],
-        check: rules::received::client_limit,
+        ..Rule::of(Id::ClientLimit, rules::received::client_limit)
     },
 ];

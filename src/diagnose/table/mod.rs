@@ -6,8 +6,7 @@ mod errors;
 mod infos;
 mod warnings;
 
-use super::rule::{Rule, StudyRule};
-use super::rules;
+use super::rule::Rule;
 use crate::model::finding::FindingId as Id;
 
 /// What a rule about failures of this machine must know.
@@ -24,6 +23,3 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 pub fn rule_of(id: Id) -> Option<&'static Rule> {
     rules().find(|rule| rule.id == id)
 }
-
-/// Rules that look at the steps of a study together.
-pub const STUDY_RULES: &[StudyRule] = &[StudyRule { id: Id::ThroughputPlateau, check: rules::study::plateau }];

@@ -77,6 +77,6 @@ fn plateau_names_the_two_limits_of_the_experiment() {
     assert!((f.evidence["limit_ports_rps"].as_f64().unwrap() - 136.5).abs() < 0.1);
     let mut growing = steps();
     growing[2].totals.steady.as_mut().unwrap().rps = 200.0;
-    assert_eq!(study_ruling(Id::ThroughputPlateau, &growing), Err(NoFinding::Clear));
-    assert!(matches!(study_ruling(Id::ThroughputPlateau, &steps()[..1]), Err(NoFinding::Undecided(_))));
+    assert_eq!(study_ruling(&growing), Err(NoFinding::Clear));
+    assert!(matches!(study_ruling(&steps()[..1]), Err(NoFinding::Undecided(_))));
 }
