@@ -58,36 +58,26 @@ impl Part {
 /// Several tools print such a line.
 const SOME_TOOL: &str = "the tool";
 
-/// Words of a summary, in lower case, and the tool that prints them.
-pub(super) const SUMMARIES: &[(&str, &str)] = &[
-    (" requests in ", "wrk"),
-    ("non-2xx or 3xx responses:", "wrk"),
-    ("requests/sec:", SOME_TOOL),
-    ("complete requests:", "ab"),
-    ("non-2xx responses:", "ab"),
-    ("http_req_failed", "k6"),
-    ("http_reqs", "k6"),
-    ("dropped_iterations", "k6"),
-    ("aggregated ", "Locust"),
-    ("# occurrences", "Locust"),
-    ("status codes: ", "h2load"),
-    ("success rate:", "oha"),
-    ("status codes [code:count]", "vegeta"),
-    ("success [ratio]", "vegeta"),
-    ("http codes:", "bombardier"),
-    ("successful transactions:", "siege"),
-    ("failed transactions:", "siege"),
-    ("reply status: ", "httperf"),
-    ("summary = ", "JMeter"),
-    ("summary + ", "JMeter"),
-    ("> request count ", "Gatling"),
-    ("scenarios launched:", "artillery"),
-    ("vusers.completed", "artillery"),
-    ("vusers.failed", "artillery"),
-    ("benchmark.http_2xx", "Nighthawk"),
-    ("status code distribution:", "hey"),
-    ("sockets used: ", "fortio"),
-    ("stats: request ", "tsung"),
+/// Tools, and words of their summaries in lower case.
+pub(super) const SUMMARIES: &[(&str, &[&str])] = &[
+    ("wrk", &[" requests in ", "non-2xx or 3xx responses:"]),
+    (SOME_TOOL, &["requests/sec:"]),
+    ("ab", &["complete requests:", "non-2xx responses:"]),
+    ("k6", &["http_req_failed", "http_reqs", "dropped_iterations"]),
+    ("Locust", &["aggregated ", "# occurrences"]),
+    ("h2load", &["status codes: "]),
+    ("oha", &["success rate:"]),
+    ("vegeta", &["status codes [code:count]", "success [ratio]"]),
+    ("bombardier", &["http codes:"]),
+    ("siege", &["successful transactions:", "failed transactions:"]),
+    ("httperf", &["reply status: "]),
+    ("JMeter", &["summary = ", "summary + "]),
+    ("Gatling", &["> request count "]),
+    ("artillery", &["scenarios launched:", "vusers.completed", "vusers.failed"]),
+    ("Nighthawk", &["benchmark.http_2xx"]),
+    ("hey", &["status code distribution:"]),
+    ("fortio", &["sockets used: "]),
+    ("tsung", &["stats: request "]),
 ];
 
 /// Failures that a summary counts without saying why.
@@ -122,7 +112,8 @@ impl Answers {
         {
             self.failed = Some(failed);
         }
-        let Some((_, tool)) = SUMMARIES.iter().find(|(words, _)| text.contains(words)) else { return is_answer };
+        let printed = |words: &&str| text.contains(*words);
+        let Some((tool, _)) = SUMMARIES.iter().find(|(_, all)| all.iter().any(printed)) else { return is_answer };
         // wrk and autocannon print the same sentence; autocannon rounds to thousands.
         let is_rounded = text.split(' ').next().is_some_and(|n| n.ends_with('k'));
         let tool = if *tool == "wrk" && is_rounded { "autocannon" } else { tool };

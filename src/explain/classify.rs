@@ -6,8 +6,8 @@
 use super::address::{SourcePort, Target};
 use super::codes::Condition;
 use super::evidence::{Evidence, Spelling};
-use super::tell;
-use crate::model::explanation::{Alternative, Certainty, FailedCall as Call, Limit, Os, Side};
+use super::tell::{self, Other};
+use crate::model::explanation::{Certainty, FailedCall as Call, Limit, Os, Side};
 
 /// The reading without what only the line knows.
 #[derive(Debug, Clone)]
@@ -17,15 +17,15 @@ pub(super) struct Judged {
     pub(super) certainty: Certainty,
     /// whose socket, where the text shows it
     pub(super) side: Option<Side>,
-    pub(super) alternatives: Vec<Alternative>,
+    pub(super) alternatives: Vec<Other>,
 }
 
-pub(super) const fn judged(call: Call, limit: Limit, certainty: Certainty, alternatives: Vec<Alternative>) -> Judged {
-    Judged { call, limit, certainty, side: None, alternatives }
+fn judged(call: Call, limit: Limit, certainty: Certainty, alternatives: impl Into<Vec<Other>>) -> Judged {
+    Judged { call, limit, certainty, side: None, alternatives: alternatives.into() }
 }
 
-const fn certain(call: Call, limit: Limit) -> Judged {
-    judged(call, limit, Certainty::Certain, Vec::new())
+fn certain(call: Call, limit: Limit) -> Judged {
+    judged(call, limit, Certainty::Certain, [])
 }
 
 /// Which limit was hit.
@@ -36,7 +36,7 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::NotAvailable => not_available(e),
         Condition::FamilyOff => family_off(call),
         Condition::NoBuffers => no_buffers(e),
-        Condition::NoMemory => judged(call, Limit::Hidden, Certainty::Likely, vec![tell::memory(call)]),
+        Condition::NoMemory => judged(call, Limit::Hidden, Certainty::Likely, [tell::MEMORY.at(call)]),
         // Who accepts is a server.
         Condition::TooManyFiles if call == Call::Accept => {
             Judged { side: Some(Side::Server), ..certain(call, Limit::Descriptors) }
@@ -44,30 +44,29 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::TooManyFiles => certain(call, Limit::Descriptors),
         Condition::Again => again(e),
         Condition::Denied => denied(e),
-        Condition::NotPermitted => judged(call, Limit::Policy, Certainty::Likely, tell::filter_or_conntrack(call)),
+        Condition::NotPermitted => judged(call, Limit::Policy, Certainty::Likely, tell::FILTER_OR_CONNTRACK.map(|t| t.at(call))),
         Condition::Refused => certain(Call::Connect, Limit::Refused),
         // A reset while connecting is a refusal: where a handshake above TCP is called connect, a read met it.
         Condition::Reset | Condition::Ended => ended(e),
         Condition::BrokenPipe => broken_pipe(e),
-        Condition::ClosedHere => judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::closed_here()),
+        Condition::ClosedHere => judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::CLOSED_HERE),
         Condition::TimedOut => timed_out(e),
-        Condition::UnderWay => judged(Call::Connect, Limit::TimedOut, Certainty::Likely, tell::under_way()),
+        Condition::UnderWay => judged(Call::Connect, Limit::TimedOut, Certainty::Likely, tell::UNDER_WAY),
         Condition::Unreachable => {
             certain(if matches!(call, Call::Read | Call::Write) { call } else { Call::Connect }, Limit::Unreachable)
         }
         Condition::PortsUsedUp => certain(Call::Connect, Limit::LocalPorts),
         Condition::BacklogFull | Condition::SynQueueFull => certain(Call::Accept, Limit::Backlog),
-        Condition::ListenDropped => judged(Call::Accept, Limit::Hidden, Certainty::Ambiguous, tell::dropped_at_a_listener()),
+        Condition::ListenDropped => judged(Call::Accept, Limit::Hidden, Certainty::Ambiguous, tell::DROPPED_AT_A_LISTENER),
         Condition::ConntrackFull => certain(Call::Unnamed, Limit::Conntrack),
         // The server's own clock says that a request was late, not why.
         Condition::WorkerKilled => Judged {
             side: Some(Side::Server),
-            ..judged(Call::Unnamed, Limit::TimedOut, Certainty::Likely, tell::ended_by_its_server())
+            ..judged(Call::Unnamed, Limit::TimedOut, Certainty::Likely, tell::ENDED_BY_ITS_SERVER)
         },
-        Condition::WorkerGone => Judged {
-            side: Some(Side::Server),
-            ..judged(Call::Unnamed, Limit::Hidden, Certainty::Likely, vec![tell::own_time_limit()])
-        },
+        Condition::WorkerGone => {
+            Judged { side: Some(Side::Server), ..judged(Call::Unnamed, Limit::Hidden, Certainty::Likely, [tell::OWN_TIME_LIMIT]) }
+        }
         Condition::ServerLimit | Condition::RateLimit => {
             Judged { side: Some(Side::Server), ..certain(Call::Unnamed, Limit::Hidden) }
         }
@@ -100,7 +99,7 @@ fn weaken(j: &mut Judged) {
     if j.alternatives.is_empty() {
         j.alternatives.push(tell::is_an_errno(j.call, j.limit));
     }
-    j.alternatives.push(tell::is_no_errno());
+    j.alternatives.push(tell::IS_NO_ERRNO);
 }
 
 fn in_use(e: &Evidence) -> Judged {
@@ -116,30 +115,30 @@ fn in_use(e: &Evidence) -> Judged {
         (Some(Os::Windows), Call::Connect) => certain(e.call, Limit::LocalPorts),
         (_, Call::Bind) if e.side == Some(Side::Server) => certain(e.call, Limit::PortBusy),
         (_, Call::Bind) if is_client => judged(e.call, Limit::PortBusy, Certainty::Likely, tell::source_bound(e.os)),
-        (_, Call::Bind) => judged(e.call, Limit::PortBusy, Certainty::Likely, tell::named_or_zero()),
+        (_, Call::Bind) => judged(e.call, Limit::PortBusy, Certainty::Likely, tell::NAMED_OR_ZERO),
         (Some(Os::Windows), _) => {
             let (call, certainty) =
                 if is_client { (Call::Connect, Certainty::Likely) } else { (Call::Unnamed, Certainty::Ambiguous) };
-            judged(call, Limit::LocalPorts, certainty, vec![tell::ports_under_load(e.os), tell::busy_at_start(e.os)])
+            judged(call, Limit::LocalPorts, certainty, [tell::ports_under_load(e.os), tell::busy_at_start(e.os)])
         }
         // The name alone is the same on Windows, where connect() gives it; the C library's message is not.
         (None, Call::Connect) => {
             let mut alternatives = tell::source_bound(e.os);
-            alternatives.insert(0, tell::ports_on_windows());
+            alternatives.insert(0, tell::PORTS_ON_WINDOWS);
             let certainty = if e.spelling == Spelling::Words { Certainty::Ambiguous } else { Certainty::Likely };
             judged(e.call, Limit::LocalPorts, certainty, alternatives)
         }
         (_, _) if is_client => judged(Call::Bind, Limit::LocalPorts, Certainty::Ambiguous, tell::source_bound(e.os)),
         _ => {
-            let used_up = Alternative { call: Call::Bind, ..tell::ports_under_load(e.os) };
-            judged(Call::Unnamed, Limit::PortBusy, Certainty::Ambiguous, vec![tell::busy_at_start(e.os), used_up])
+            let used_up = tell::ports_under_load(e.os).at(Call::Bind);
+            judged(Call::Unnamed, Limit::PortBusy, Certainty::Ambiguous, [tell::busy_at_start(e.os), used_up])
         }
     }
 }
 
 fn not_available(e: &Evidence) -> Judged {
     // A reading that leaves this open must say how to tell.
-    let both = |call| vec![tell::ports_under_load(e.os), tell::not_local_at_first(call, e.os, e.target)];
+    let both = |call| [tell::ports_under_load(e.os), tell::not_local_at_first(call, e.os, e.target)];
     if e.os == Some(Os::Windows) {
         // 10049 is not exhaustion: that is 10048 or 10055 there.
         return certain(e.call, Limit::NotLocal);
@@ -168,7 +167,7 @@ fn not_available(e: &Evidence) -> Judged {
 
 fn family_off(call: Call) -> Judged {
     if call == Call::Unnamed {
-        return judged(call, Limit::NotLocal, Certainty::Likely, vec![tell::family(call)]);
+        return judged(call, Limit::NotLocal, Certainty::Likely, [tell::FAMILY.at(call)]);
     }
     certain(call, Limit::NotLocal)
 }
@@ -176,9 +175,9 @@ fn family_off(call: Call) -> Judged {
 fn no_buffers(e: &Evidence) -> Judged {
     if e.os == Some(Os::Windows) {
         let call = if e.call == Call::Unnamed { Call::Connect } else { e.call };
-        return judged(call, Limit::LocalPorts, Certainty::Likely, vec![tell::no_dynamic_port(), tell::memory(e.call)]);
+        return judged(call, Limit::LocalPorts, Certainty::Likely, [tell::NO_DYNAMIC_PORT, tell::MEMORY.at(e.call)]);
     }
-    judged(e.call, Limit::Hidden, Certainty::Ambiguous, vec![tell::memory(e.call), tell::neighbours(e.call)])
+    judged(e.call, Limit::Hidden, Certainty::Ambiguous, [tell::MEMORY.at(e.call), tell::NEIGHBOURS.at(e.call)])
 }
 
 /// EAGAIN. At a socket of the file system it is the full backlog; at UDP, and at TCP of old kernels, ports.
@@ -186,8 +185,8 @@ fn again(e: &Evidence) -> Judged {
     match (e.call, e.target) {
         (Call::Connect, Target::Unix) => certain(e.call, Limit::Backlog),
         (Call::Connect, Target::Datagram) => certain(e.call, Limit::LocalPorts),
-        (Call::Connect, _) => judged(e.call, Limit::Backlog, Certainty::Ambiguous, tell::unix_or_ports()),
-        _ => judged(Call::Read, Limit::TimedOut, Certainty::Likely, vec![tell::receive_timeout()]),
+        (Call::Connect, _) => judged(e.call, Limit::Backlog, Certainty::Ambiguous, tell::UNIX_OR_PORTS),
+        _ => judged(Call::Read, Limit::TimedOut, Certainty::Likely, [tell::RECEIVE_TIMEOUT]),
     }
 }
 
@@ -196,10 +195,11 @@ fn denied(e: &Evidence) -> Judged {
         return certain(e.call, Limit::Policy);
     }
     match (e.os, e.call) {
-        (Some(Os::Windows), Call::Connect) => judged(e.call, Limit::Policy, Certainty::Likely, vec![tell::firewall(e.call)]),
-        (Some(Os::Windows), call) => judged(call, Limit::Policy, Certainty::Likely, tell::excluded_or_exclusive(call)),
-        (_, Call::Bind) => judged(e.call, Limit::Policy, Certainty::Likely, tell::privileged_or_excluded(e.os)),
-        (_, call) => judged(call, Limit::Policy, Certainty::Likely, vec![tell::firewall(call)]),
+        (Some(Os::Windows), Call::Connect) => judged(e.call, Limit::Policy, Certainty::Likely, [tell::FIREWALL.at(e.call)]),
+        (Some(Os::Windows), call) => judged(call, Limit::Policy, Certainty::Likely, [tell::EXCLUDED.at(call), tell::EXCLUSIVE]),
+        (Some(_), Call::Bind) => judged(e.call, Limit::Policy, Certainty::Likely, [tell::PRIVILEGED]),
+        (None, Call::Bind) => judged(e.call, Limit::Policy, Certainty::Likely, [tell::PRIVILEGED, tell::EXCLUDED_ON_WINDOWS]),
+        (_, call) => judged(call, Limit::Policy, Certainty::Likely, [tell::FIREWALL.at(call)]),
     }
 }
 
@@ -207,32 +207,32 @@ fn ended(e: &Evidence) -> Judged {
     let call = if e.call == Call::Write { Call::Write } else { Call::Read };
     let is_count = e.spelling == Spelling::Name && e.errno.is_none() && e.tool.is_some_and(|t| t.name == "wrk");
     if is_count {
-        return judged(call, Limit::Reset, Certainty::Likely, vec![tell::early_end_or_no_http(call)]);
+        return judged(call, Limit::Reset, Certainty::Likely, [tell::EARLY_END_OR_NO_HTTP.at(call)]);
     }
     certain(call, Limit::Reset)
 }
 
 fn broken_pipe(e: &Evidence) -> Judged {
-    let is_count = e.errno.is_none();
-    if is_count {
-        return judged(Call::Write, Limit::Reset, Certainty::Likely, vec![tell::early_end(Call::Write)]);
+    match e.errno {
+        // A count.
+        None => judged(Call::Write, Limit::Reset, Certainty::Likely, [tell::EARLY_END.at(Call::Write)]),
+        Some(_) => certain(Call::Write, Limit::Reset),
     }
-    certain(Call::Write, Limit::Reset)
 }
 
 fn timed_out(e: &Evidence) -> Judged {
     if e.call == Call::Unnamed {
-        return judged(e.call, Limit::TimedOut, Certainty::Likely, tell::where_it_waited());
+        return judged(e.call, Limit::TimedOut, Certainty::Likely, tell::WHERE_IT_WAITED);
     }
     certain(e.call, Limit::TimedOut)
 }
 
 /// The tool counts failed connections and drops their errno.
 fn no_reason(e: &Evidence) -> Judged {
-    let mut alternatives = tell::hidden_reasons();
-    if e.call == Call::Connect {
-        return judged(e.call, Limit::Hidden, Certainty::Ambiguous, alternatives);
+    let mut out = judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::HIDDEN_REASONS);
+    match e.call {
+        Call::Connect => out.call = e.call,
+        _ => out.alternatives.push(tell::ENDED_BEFORE),
     }
-    alternatives.push(tell::ended_before());
-    judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, alternatives)
+    out
 }

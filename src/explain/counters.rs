@@ -6,40 +6,25 @@
 use super::codes::Condition;
 use super::counts::whole;
 use super::evidence::{Evidence, Sighting};
-use super::tools::TOOLS;
+use super::tools;
 use crate::model::explanation::{FailedCall as Call, Os};
 
 /// `netstat -s`: sentences behind or before the number, as net-tools, iproute2 and BSD print them.
-const KERNEL: &[(&str, Condition)] = &[
-    ("times the listen queue of a socket overflowed", Condition::BacklogFull),
-    ("syns to listen sockets dropped", Condition::ListenDropped),
-    ("syns to listen sockets ignored", Condition::ListenDropped),
-    ("syn cookies sent", Condition::SynQueueFull),
-    ("listen queue overflows", Condition::BacklogFull),
-    ("connections aborted due to memory pressure", Condition::KernelFull(None)),
-    ("tcptimewaitoverflow", Condition::TimeWaitFull),
-    ("tcpabortonmemory", Condition::KernelFull(None)),
-    ("tcpreqqfulldrop", Condition::SynQueueFull),
-    ("tcpreqqfulldocookies", Condition::SynQueueFull),
-    ("listenoverflows", Condition::BacklogFull),
-    ("listendrops", Condition::ListenDropped),
-    ("syncookiessent", Condition::SynQueueFull),
+const KERNEL: &[(Condition, &[&str])] = &[
+    (Condition::BacklogFull, &["times the listen queue of a socket overflowed", "listen queue overflows", "listenoverflows"]),
+    (Condition::ListenDropped, &["syns to listen sockets dropped", "syns to listen sockets ignored", "listendrops"]),
+    (Condition::SynQueueFull, &["syn cookies sent", "tcpreqqfulldrop", "tcpreqqfulldocookies", "syncookiessent"]),
+    (Condition::KernelFull(None), &["connections aborted due to memory pressure", "tcpabortonmemory"]),
+    (Condition::TimeWaitFull, &["tcptimewaitoverflow"]),
 ];
 
 /// Envoy and Nighthawk, by the end of the counter's name.
-const PROXY: &[(&str, Condition, Call)] = &[
-    ("pool_connection_failure", Condition::NoReason, Call::Connect),
-    ("cx_connect_fail", Condition::NoReason, Call::Connect),
-    ("cx_connect_timeout", Condition::TimedOut, Call::Connect),
-    ("rq_pending_failure_eject", Condition::NoReason, Call::Connect),
-    ("pool_overflow", Condition::ProgramLimit, Call::Unnamed),
-    ("cx_overflow", Condition::ProgramLimit, Call::Unnamed),
-    ("rq_pending_overflow", Condition::ProgramLimit, Call::Unnamed),
-    ("rq_timeout", Condition::TimedOut, Call::Read),
-    ("rq_per_try_timeout", Condition::TimedOut, Call::Read),
-    ("stream_resets", Condition::Ended, Call::Read),
-    ("rq_rx_reset", Condition::Ended, Call::Read),
-    ("destroy_remote_with_active_rq", Condition::Ended, Call::Read),
+const PROXY: &[(Condition, Call, &[&str])] = &[
+    (Condition::NoReason, Call::Connect, &["pool_connection_failure", "cx_connect_fail", "rq_pending_failure_eject"]),
+    (Condition::TimedOut, Call::Connect, &["cx_connect_timeout"]),
+    (Condition::ProgramLimit, Call::Unnamed, &["pool_overflow", "cx_overflow", "rq_pending_overflow"]),
+    (Condition::TimedOut, Call::Read, &["rq_timeout", "rq_per_try_timeout"]),
+    (Condition::Ended, Call::Read, &["stream_resets", "rq_rx_reset", "destroy_remote_with_active_rq"]),
 ];
 
 /// The counter of a line in normal form, zero too; none when it is no such line.
@@ -48,14 +33,15 @@ pub(super) fn read(text: &str) -> Option<Vec<Sighting>> {
 }
 
 fn kernel(text: &str) -> Option<Sighting> {
-    let (sentence, condition) = KERNEL.iter().find(|(sentence, _)| text.contains(sentence))?;
+    let (condition, sentence) =
+        KERNEL.iter().find_map(|(condition, all)| Some((condition, all.iter().find(|sentence| text.contains(**sentence))?)))?;
     let (before, after) = text.split_once(sentence)?;
     // `12 times the listen ...`; `TCPTimeWaitOverflow: 12`; `TcpExtListenOverflows  12  0.0`, `TcpExt.ListenDrops = 12`.
     let count = number(before.trim()).or_else(|| number(after.trim_start_matches([':', '=', ' '])))?;
     let os = if sentence.starts_with("listen queue") { Os::Macos } else { Os::Linux };
     let is_listeners = matches!(condition, Condition::BacklogFull | Condition::SynQueueFull | Condition::ListenDropped);
     let call = if is_listeners { Call::Accept } else { Call::Unnamed };
-    let tool = TOOLS.iter().find(|t| t.name == "Linux kernel").filter(|_| os == Os::Linux);
+    let tool = tools::named("Linux kernel").filter(|_| os == Os::Linux);
     let evidence = Evidence { os: Some(os), tool, since_boot: true, ..Evidence::new(*condition, call) };
     Some(Sighting { evidence, count, is_total: true })
 }
@@ -63,12 +49,13 @@ fn kernel(text: &str) -> Option<Sighting> {
 /// `cluster.x.upstream_cx_connect_fail: 12`, `benchmark.pool_connection_failure  1203  20.05`, `..._fail{cluster="x"} 12`
 fn proxy(text: &str) -> Option<Sighting> {
     let name = text.split([' ', ':', '{']).next()?;
-    let (_, condition, call) = PROXY.iter().find(|(end, ..)| name.strip_suffix("_total").unwrap_or(name).ends_with(end))?;
+    let counter = name.strip_suffix("_total").unwrap_or(name);
+    let (condition, call, _) = PROXY.iter().find(|(.., ends)| ends.iter().any(|end| counter.ends_with(end)))?;
     let rest = text[name.len()..].trim_start_matches(':');
     let rest = rest.strip_prefix('{').map_or(Some(rest), |labels| labels.split_once('}').map(|(_, rest)| rest))?;
     let count = number(rest.trim_start())?;
     let is_nighthawk = name.starts_with("benchmark.");
-    let tool = TOOLS.iter().find(|t| t.name == if is_nighthawk { "Nighthawk" } else { "Envoy" });
+    let tool = tools::named(if is_nighthawk { "Nighthawk" } else { "Envoy" });
     Some(Sighting { evidence: Evidence { tool, ..Evidence::new(*condition, *call) }, count, is_total: true })
 }
 

@@ -19,8 +19,11 @@ pub enum LocustError {
     Short,
 }
 
-pub(super) fn reader(text: &str) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().flexible(true).from_reader(text.trim_start_matches('\u{feff}').as_bytes())
+/// The rows of a text, and its head.
+pub(super) fn reader(text: &str) -> Result<(csv::Reader<&[u8]>, csv::StringRecord), LocustError> {
+    let mut csv = csv::ReaderBuilder::new().flexible(true).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let head = csv.headers().map_err(|e| at(1, e))?.clone();
+    Ok((csv, head))
 }
 
 pub(super) fn column(head: &csv::StringRecord, name: &'static str) -> Result<usize, LocustError> {

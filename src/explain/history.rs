@@ -3,7 +3,7 @@
 //! While calls fail for lack of a port, every port that comes back is taken at once: calls made up to t, less those
 //! made up to t - T, are the P ports in use.
 
-use super::csv_rows::{LocustError, at, column, reader};
+use super::csv_rows::{LocustError, at, column, field, reader};
 use crate::model::explanation::Measured;
 
 /// Seconds without a failure after which a stretch of failures is over.
@@ -76,35 +76,32 @@ impl History {
         Some(end.t - self.time_of(returned))
     }
 
+    /// Time and calls that had a port by then, from the start on.
+    fn points(&self) -> impl Iterator<Item = (f64, f64)> {
+        let rows = self.seconds.iter().skip_while(|s| s.t <= self.start);
+        std::iter::once((self.start, 0.0)).chain(rows.map(|s| (s.t, s.connected as f64)))
+    }
+
     fn connected_until(&self, t: f64) -> f64 {
-        let mut before = (self.start, 0.0);
-        for s in self.seconds.iter().skip_while(|s| s.t <= self.start) {
-            let here = (s.t, s.connected as f64);
-            if t < here.0 {
-                return between((before.0, before.1), here, t).clamp(0.0, here.1);
-            }
-            before = here;
-        }
-        before.1
+        along(self.points(), t)
     }
 
     /// The last time at which no more than `connected` calls had a port.
     fn time_of(&self, connected: f64) -> f64 {
-        let mut before = (0.0, self.start);
-        for s in self.seconds.iter().skip_while(|s| s.t <= self.start) {
-            let here = (s.connected as f64, s.t);
-            if connected < here.0 {
-                return between(before, here, connected);
-            }
-            before = here;
-        }
-        before.1
+        along(self.points().map(|(t, connected)| (connected, t)), connected)
     }
 }
 
-/// On the line from `a` to `b`, at `x`.
-fn between(a: (f64, f64), b: (f64, f64), x: f64) -> f64 {
-    if b.0 > a.0 { a.1 + (b.1 - a.1) * (x - a.0) / (b.0 - a.0) } else { a.1 }
+/// The height at `x` of the line through these points, which never fall; level before the first and after the last.
+fn along(points: impl Iterator<Item = (f64, f64)>, x: f64) -> f64 {
+    let mut before: Option<(f64, f64)> = None;
+    for here in points {
+        if x < here.0 {
+            return before.map_or(here.1, |a| a.1 + (here.1 - a.1) * (x - a.0) / (here.0 - a.0));
+        }
+        before = Some(here);
+    }
+    before.map_or(0.0, |last| last.1)
 }
 
 /// Fills in the calls that got a port; returns the failures that did not.
@@ -180,14 +177,13 @@ fn measured(seconds: &[Second], start: f64, stretch: Option<(usize, usize)>, por
 }
 
 fn seconds(text: &str) -> Result<Vec<Second>, LocustError> {
-    let mut csv = reader(text);
-    let head = csv.headers().map_err(|e| at(1, e))?.clone();
+    let (mut csv, head) = reader(text)?;
     let (time, name) = (column(&head, "Timestamp")?, column(&head, "Name")?);
     let (requests, failures) = (column(&head, "Total Request Count")?, column(&head, "Total Failure Count")?);
     let mut out: Vec<Second> = Vec::new();
     for (i, record) in csv.records().enumerate() {
         let record = record.map_err(|e| at(i + 2, e))?;
-        let field = |n: usize| record.get(n).unwrap_or_default().trim();
+        let field = |n: usize| field(&record, n);
         if field(name) != "Aggregated" {
             continue;
         }

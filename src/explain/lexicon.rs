@@ -151,16 +151,12 @@ const MARKS: &[&str] = &[
     "stream_resets",
     "code:count",
     "error set:",
-    "listen queue",
-    "to listen sockets dropped",
     "listenoverflows",
     "listendrops",
-    "timewaitoverflow",
     "abortonmemory",
     "reqqfull",
     "connection attempts",
     "attemptfails",
-    "estabresets",
     "early user close",
     "aborted due to",
     "connections reset",
@@ -237,7 +233,7 @@ impl Lexicon {
             .chain(CALL_WORDS.iter().map(|(words, call)| (*words, Role::Call(*call))))
             .chain(SIDES.iter().map(|(words, side)| (*words, Role::Side(*side))))
             // The words of a tool may be part of any word.
-            .chain(TOOLS.iter().enumerate().map(|(n, t)| (t.pattern, Role::Tool(n))));
+            .chain(TOOLS.iter().enumerate().flat_map(|(n, t)| t.patterns.iter().map(move |words| (*words, Role::Tool(n)))));
         let (mut patterns, mut roles) = (Vec::new(), Vec::new());
         for (pattern, role) in all {
             let is_tool = matches!(role, Role::Tool(_));
@@ -249,7 +245,8 @@ impl Lexicon {
         let part = |m: &'static Message| m.pattern.trim_matches('*').split('\'').max_by_key(|p| p.len());
         let to_find: Vec<&str> = messages().filter_map(part).chain(ERRNOS.iter().map(|e| e.name)).collect();
         // Columns of a summary are blanks apart.
-        let summaries = SUMMARIES.iter().map(|(words, _)| words.find('[').map_or(words.trim_end(), |at| &words[at..]));
+        let summaries =
+            SUMMARIES.iter().flat_map(|(_, all)| *all).map(|words| words.find('[').map_or(words.trim_end(), |at| &words[at..]));
         let asides = ASIDES.iter().map(|(words, _)| *words);
         let statuses = STATUS_WORDS.iter().copied();
         let marks =

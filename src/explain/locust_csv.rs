@@ -2,7 +2,7 @@
 //! `PREFIX_stats.csv` for how often.
 
 pub use super::csv_rows::LocustError;
-use super::csv_rows::{at, column, counted, field, reader};
+use super::csv_rows::{column, counted, field, reader};
 use super::evidence::Around;
 use super::history::{History, Share};
 use super::readings::{line_may_be_ports, of_counted};
@@ -53,8 +53,7 @@ pub fn explain_locust(failures: &str, history: Option<&str>, known: &Known) -> R
 
 /// Exceptions of users' tasks. Errors: not as Locust writes it.
 pub fn explain_exceptions(exceptions: &str, known: &Known) -> Result<Explanation, LocustError> {
-    let mut csv = reader(exceptions);
-    let head = csv.headers().map_err(|e| at(1, e))?.clone();
+    let (mut csv, head) = reader(exceptions)?;
     let (count, message, trace) = (column(&head, "Count")?, column(&head, "Message")?, column(&head, "Traceback")?);
     let rows = counted(&mut csv, count, "count", |record, count| {
         // The last line of a trace has the exception's name beside its message.
@@ -68,8 +67,7 @@ pub fn explain_exceptions(exceptions: &str, known: &Known) -> Result<Explanation
 
 /// How many requests were made and how many of them failed, by the aggregated row of statistics or of a history.
 pub fn counts(text: &str) -> Option<(u64, u64)> {
-    let mut csv = reader(text);
-    let head = csv.headers().ok()?.clone();
+    let (mut csv, head) = reader(text).ok()?;
     let either = |a, b| column(&head, a).or_else(|_| column(&head, b)).ok();
     let name = column(&head, "Name").ok()?;
     let (requests, failures) = (either("Request Count", "Total Request Count")?, either("Failure Count", "Total Failure Count")?);
@@ -118,8 +116,7 @@ fn share(rows: &[Row], around: Around) -> Share {
 }
 
 fn failure_rows(text: &str) -> Result<Vec<Row>, LocustError> {
-    let mut csv = reader(text);
-    let head = csv.headers().map_err(|e| at(1, e))?.clone();
+    let (mut csv, head) = reader(text)?;
     let (error, count) = (column(&head, "Error")?, column(&head, "Occurrences")?);
     let (first, last) = (column(&head, "First Seen").ok(), column(&head, "Last Seen").ok());
     counted(&mut csv, count, "occurrences", |record, count| {

@@ -8,8 +8,9 @@ use super::endpoint::{Destination, destination, endpoint};
 use super::events::Event;
 use super::evidence::{Around, Evidence, Spelling};
 use super::sockets::{Sockets, Tightest};
+use super::tell::{self, Other};
 use super::text::TextReader;
-use super::{Known, is_open, line, may_be_ports, tell, wording};
+use super::{Known, is_open, line, may_be_ports, wording};
 use crate::model::address::Address;
 use crate::model::explanation::{Alternative, Certainty, Exactly, FailedCall, Limit, Os, Reading, Side};
 use crate::model::figures::{self, count, counted};
@@ -67,8 +68,9 @@ fn reading(text: &str, e: Evidence, count: u64, of_containers: bool) -> Reading 
     let is_loopback = destination(address.as_ref()) == Destination::Loopback;
     if of_containers && is_loopback && judged.limit == Limit::Refused {
         judged.certainty = judged.certainty.max(Certainty::Likely);
-        judged.alternatives.push(tell::own_loopback());
+        judged.alternatives.push(tell::OWN_LOOPBACK);
     }
+    let another = |Other { call, limit, tell }| Alternative { call, limit, tell: filled(&tell, address.as_ref()) };
     Reading {
         text: text.to_owned(),
         count,
@@ -84,11 +86,7 @@ fn reading(text: &str, e: Evidence, count: u64, of_containers: bool) -> Reading 
         certainty: judged.certainty,
         says: wording::says(&judged, &e, is_loopback),
         is_not: wording::is_not(&judged, &e).to_owned(),
-        alternatives: judged
-            .alternatives
-            .into_iter()
-            .map(|a| Alternative { tell: filled(&a.tell, address.as_ref()), ..a })
-            .collect(),
+        alternatives: judged.alternatives.into_iter().map(another).collect(),
         address,
     }
 }

@@ -31,50 +31,16 @@ pub(super) enum State {
     Other,
 }
 
-/// States by the words of all systems, without what joins them: `TIME_WAIT`, `TIME-WAIT`, `TimeWait`.
-const STATES: &[(&str, State)] = &[
-    ("timewait", State::TimeWait),
-    ("wartend", State::TimeWait),
-    ("established", State::Established),
-    ("estab", State::Established),
-    ("hergestellt", State::Established),
-    ("synsent", State::Opening),
-    ("syngesendet", State::Opening),
-    ("closewait", State::Closing),
-    ("schliessenwarten", State::Closing),
-    ("finwait", State::Closing),
-    ("finwait1", State::Closing),
-    ("finwait2", State::Closing),
-    ("finwarten1", State::Closing),
-    ("finwarten2", State::Closing),
-    ("lastack", State::Closing),
-    ("letztebest", State::Closing),
-    ("closing", State::Closing),
-    ("listen", State::Listening),
-    ("listening", State::Listening),
-    ("abhören", State::Listening),
-    ("synrecv", State::Other),
-    ("synreceived", State::Other),
-    ("synrcvd", State::Other),
-    ("synempfangen", State::Other),
-    ("closed", State::Other),
-    ("unconn", State::Other),
-    ("bound", State::Other),
-];
-
-/// States as `/proc/net/tcp` numbers them (include/net/tcp_states.h).
-const NUMBERED: &[(&str, State)] = &[
-    ("01", State::Established),
-    ("02", State::Opening),
-    ("03", State::Other),
-    ("04", State::Closing),
-    ("05", State::Closing),
-    ("06", State::TimeWait),
-    ("07", State::Other),
-    ("08", State::Closing),
-    ("09", State::Closing),
-    ("0A", State::Listening),
-    ("0B", State::Closing),
+/// States: their words on all systems, without what joins them (`TIME_WAIT`, `TIME-WAIT`, `TimeWait`), and their numbers in
+/// `/proc/net/tcp` (include/net/tcp_states.h).
+const STATES: &[(State, &[&str], &[&str])] = &[
+    (State::TimeWait, &["timewait", "wartend"], &["06"]),
+    (State::Established, &["established", "estab", "hergestellt"], &["01"]),
+    (State::Opening, &["synsent", "syngesendet"], &["02"]),
+    (State::Closing, &["closewait", "finwait", "finwait1", "finwait2", "lastack", "closing"], &["04", "05", "08", "09", "0B"]),
+    (State::Closing, &["schliessenwarten", "finwarten1", "finwarten2", "letztebest"], &[]),
+    (State::Listening, &["listen", "listening", "abhören"], &["0A"]),
+    (State::Other, &["synrecv", "synreceived", "synrcvd", "synempfangen", "closed", "unconn", "bound"], &["03", "07"]),
 ];
 
 /// What a printable line lists, and whose system writes it so; `in_list`: rows of a list came before it.
@@ -162,7 +128,7 @@ fn proc_net_tcp(words: &[&str]) -> Option<Row> {
     if !number.strip_suffix(':').is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())) || !pair(local) || !pair(queues) {
         return None;
     }
-    let state = NUMBERED.iter().find(|(n, _)| *n == st).map(|(_, state)| *state)?;
+    let state = STATES.iter().find(|(.., numbers)| numbers.contains(&st)).map(|(state, ..)| *state)?;
     let (address, _) = local.split_once(':')?;
     Some(match state {
         State::Listening | State::Other => Row::Other,
@@ -256,7 +222,7 @@ fn state(word: &str) -> Option<State> {
         ]
         .contains(&word);
     let joined = word.to_lowercase().replace(['_', '-'], "");
-    STATES.iter().find(|(name, _)| is_listed && *name == joined).map(|(_, state)| *state)
+    STATES.iter().find(|(_, words, _)| is_listed && words.contains(&&*joined)).map(|(state, ..)| *state)
 }
 
 fn is_protocol(word: &str) -> bool {

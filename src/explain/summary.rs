@@ -3,7 +3,7 @@
 use super::codes::{Condition, by_name};
 use super::counts::whole;
 use super::evidence::{Evidence, Sighting};
-use super::tools::{TOOLS, Tool};
+use super::tools;
 use crate::model::explanation::{FailedCall as Call, Side};
 
 /// The kinds that a line in normal form counts, zeros too; none when it is no such line.
@@ -17,12 +17,8 @@ pub(super) fn read(text: &str) -> Option<Vec<Sighting>> {
         .or_else(|| fortio(text))
 }
 
-fn tool(name: &str) -> Option<&'static Tool> {
-    TOOLS.iter().find(|t| t.name == name)
-}
-
 fn counted(condition: Condition, call: Call, name: &str, count: u64) -> Sighting {
-    let evidence = Evidence { tool: tool(name), side: Some(Side::Client), ..Evidence::new(condition, call) };
+    let evidence = Evidence { tool: tools::named(name), side: Some(Side::Client), ..Evidence::new(condition, call) };
     Sighting { evidence, count, is_total: false }
 }
 
