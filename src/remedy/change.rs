@@ -38,7 +38,6 @@ pub fn between(plan: &LoadPlan, other: &LoadPlan) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// Another URL.
 fn aim(before: &Target, after: &Target) -> Option<String> {
     let is_new = before.own_server || before.url != after.url;
     (!after.own_server && is_new).then(|| quoted(&after.url))

@@ -229,10 +229,15 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
         command,
         format!("{ceiling}; Windows, TcpTimedWaitDelay=30: {}/s (computed)", figures::rate(there)),
     );
-    Some(match then {
+    Some(leaving_known(remedy, then, at))
+}
+
+/// The same where P and T then are known.
+fn leaving_known(remedy: Remedy, then: Option<Budget>, at: &Situation<'_>) -> Remedy {
+    match then {
         Some(then) => leaving(remedy, then, at),
         None => remedy,
-    })
+    }
 }
 
 fn reuse_delay(at: &Situation<'_>) -> Option<Remedy> {
@@ -247,10 +252,7 @@ fn reuse_delay(at: &Situation<'_>) -> Option<Remedy> {
         let command = load_after_sysctl(&at.run.plan, &setting, |_| ());
         let remedy =
             named(Name::TwReuseDelay, "let ports in TIME_WAIT be taken again sooner (Linux 6.14 or later)", command, expected);
-        match then {
-            Some(then) => leaving(remedy, then, at),
-            None => remedy,
-        }
+        leaving_known(remedy, then, at)
     })
 }
 

@@ -22,31 +22,10 @@ pub(super) fn change(Hit { program, limit, exactly, side, .. }: Hit) -> Option<R
         (Limit::Hidden, Some(Exactly::ProgramLimit)) => {
             ("allow as many connections as requests run at once", larger_pool(program)?, "no request waits for the pool")
         }
-        (Limit::Hidden, Some(Exactly::ServerLimit)) => (
-            "raise its limit of connections, and its limit of open files with it",
-            own_limit(program, Exactly::ServerLimit)?,
-            "as many connections as clients",
-        ),
-        (Limit::Hidden, Some(Exactly::AllDown)) => (
-            "show the failures as what they are: a server that is the only one must not be left out",
-            own_limit(program, Exactly::AllDown)?,
-            "the errors of the connections themselves come back, with their errno",
-        ),
-        (Limit::Hidden, Some(Exactly::RateLimit)) => (
-            "raise its limit for one client, or exempt the load generator",
-            own_limit(program, Exactly::RateLimit)?,
-            "no request is refused for its rate",
-        ),
-        (Limit::Hidden, Some(Exactly::ToolCpu)) => (
-            "let it use more cores, or a client that takes less CPU",
-            own_limit(program, Exactly::ToolCpu)?,
-            "CPU below 90 % in each process",
-        ),
-        (Limit::Hidden, Some(Exactly::ToolUsers)) => (
-            "allow more users: rate times response time, and as many again",
-            own_limit(program, Exactly::ToolUsers)?,
-            "no iteration is dropped, where the target keeps up",
-        ),
+        (Limit::Hidden, Some(exactly)) => {
+            let (action, expected) = against(exactly)?;
+            (action, own_limit(program, exactly)?, expected)
+        }
         _ => return None,
     };
     Some(Remedy { action: action.into(), change: Some(code.into()), expected: expected.into(), ..Remedy::default() })
@@ -122,7 +101,29 @@ const fn larger_pool(program: P) -> Option<&'static str> {
     })
 }
 
-/// Against a limit that a program has for itself, or for its users.
+/// What is done about a limit that a program has for itself or for its users, and what comes of it.
+const fn against(limit: Exactly) -> Option<(&'static str, &'static str)> {
+    Some(match limit {
+        Exactly::ServerLimit => {
+            ("raise its limit of connections, and its limit of open files with it", "as many connections as clients")
+        }
+        Exactly::AllDown => (
+            "show the failures as what they are: a server that is the only one must not be left out",
+            "the errors of the connections themselves come back, with their errno",
+        ),
+        Exactly::RateLimit => {
+            ("raise its limit for one client, or exempt the load generator", "no request is refused for its rate")
+        }
+        Exactly::ToolCpu => ("let it use more cores, or a client that takes less CPU", "CPU below 90 % in each process"),
+        Exactly::ToolUsers => (
+            "allow more users: rate times response time, and as many again",
+            "no iteration is dropped, where the target keeps up",
+        ),
+        _ => return None,
+    })
+}
+
+/// The change in the program.
 const fn own_limit(program: P, exactly: Exactly) -> Option<&'static str> {
     Some(match (exactly, program) {
         (Exactly::ServerLimit, P::Nginx | P::NginxServer) => "events { worker_connections 8192; }  worker_rlimit_nofile 16384;",

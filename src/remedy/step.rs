@@ -53,7 +53,6 @@ pub(super) enum V4 {
 }
 
 impl Hit {
-    /// Of an address with its port.
     pub(super) fn v4(address: Option<&Address>) -> V4 {
         match address.filter(|a| a.port.is_some()).and_then(Address::ip) {
             Some(IpAddr::V4(ip)) if ip.is_loopback() => V4::Loopback,
@@ -81,19 +80,23 @@ pub(super) const fn step(action: &'static str) -> Step {
     Step { action, linux: No(""), windows: No(""), macos: No(""), expected: "", useless: None, in_network: false }
 }
 
+/// In words, on each system.
+pub(super) const fn say(action: &'static str) -> Step {
+    step(action).anywhere("")
+}
+
+/// It looks at the sockets of the network that the failure was in, or asks its target: of no use once that network has ended.
+pub(super) const fn look(action: &'static str) -> Step {
+    Step { in_network: true, ..step(action) }
+}
+
 impl Step {
     pub(super) const fn linux(self, command: &'static str) -> Self {
         Self { linux: Command(command), ..self }
     }
 
-    /// Settings of Linux.
     pub(super) const fn settings(self, settings: Way) -> Self {
         Self { linux: settings, ..self }
-    }
-
-    /// It looks at the sockets of the network that the failure was in, or asks its target: of no use once that network has ended.
-    pub(super) const fn in_network(self) -> Self {
-        Self { in_network: true, ..self }
     }
 
     pub(super) const fn windows(self, command: &'static str) -> Self {
@@ -104,14 +107,19 @@ impl Step {
         Self { macos: Command(command), ..self }
     }
 
+    /// On Linux, on Windows and on macOS.
+    pub(super) const fn commands(self, linux: &'static str, windows: &'static str, macos: &'static str) -> Self {
+        self.linux(linux).windows(windows).macos(macos)
+    }
+
     /// The same command on each system.
     pub(super) const fn everywhere(self, command: &'static str) -> Self {
-        self.linux(command).windows(command).macos(command)
+        self.commands(command, command, command)
     }
 
     /// Where each system keeps what programs said of themselves.
     pub(super) const fn log(self) -> Self {
-        self.linux("journalctl --since -10min").windows("eventvwr").macos("log show --last 10m")
+        self.commands("journalctl --since -10min", "eventvwr", "log show --last 10m")
     }
 
     pub(super) const fn same_on_windows(self, how: &'static str) -> Self {

@@ -5,13 +5,12 @@
 use super::catalogue::Way::No;
 use super::catalogue::sysctl;
 use super::programs::Program;
-use super::step::{Hit, Step, V4, step};
+use super::step::{Hit, Step, V4, look, say, step};
 use super::steps_hidden::{WORKER_KILLED, hidden};
 use crate::model::explanation::{Exactly, FailedCall, Limit, Side};
 
-const IPV4: Step = step("name the target by its IPv4 address")
+const IPV4: Step = look("name the target by its IPv4 address")
     .everywhere("curl -4 http://HOST:PORT/")
-    .in_network()
     .expect("connects, where only IPv6 is off")
     .useless(V4::Loopback);
 
@@ -48,11 +47,8 @@ const PORT_OF_CLIENT: &[Step] = &[
     step("let the kernel choose the source port: name none, or 0")
         .anywhere("sockbench load URL --no-keepalive")
         .expect("any free port of the range works"),
-    step("see which socket uses the port")
-        .linux("ss -tan 'sport = :PORT'")
-        .in_network()
-        .windows("netstat -ano | findstr :PORT")
-        .macos("netstat -an -p tcp | grep PORT")
+    look("see which socket uses the port")
+        .commands("ss -tan 'sport = :PORT'", "netstat -ano | findstr :PORT", "netstat -an -p tcp | grep PORT")
         .expect("one line shows its state and its other end"),
     step("where the port must be named: SO_REUSEADDR on every socket, from the first connection on")
         .linux("sockbench load URL --no-keepalive --port-mode ring --reuse-addr")
@@ -60,11 +56,8 @@ const PORT_OF_CLIENT: &[Step] = &[
 ];
 
 const PORT_OF_LISTENER: &[Step] = &[
-    step("see which process listens on the port")
-        .linux("ss -ltnp 'sport = :PORT'")
-        .in_network()
-        .windows("netstat -ano | findstr :PORT")
-        .macos("lsof -nP -iTCP:PORT -sTCP:LISTEN")
+    look("see which process listens on the port")
+        .commands("ss -ltnp 'sport = :PORT'", "netstat -ano | findstr :PORT", "lsof -nP -iTCP:PORT -sTCP:LISTEN")
         .expect("one line names the process"),
     step("stop it, or listen on a free port")
         .linux("kill PID")
@@ -76,11 +69,7 @@ const PORT_OF_LISTENER: &[Step] = &[
 ];
 
 const NOT_LOCAL: &[Step] = &[
-    step("list this machine's addresses")
-        .linux("ip addr")
-        .windows("ipconfig")
-        .macos("ifconfig -a")
-        .expect("the address must be among them"),
+    step("list this machine's addresses").commands("ip addr", "ipconfig", "ifconfig -a").expect("the address must be among them"),
     Step { macos: No(""), ..IPV4 },
     step("add it where it is one of 127.0.0.0/8: macOS has 127.0.0.1 only")
         .macos("sudo ifconfig lo0 alias 127.0.0.2")
@@ -159,15 +148,11 @@ const POLICY_OUT: &[Step] = &[FIREWALL, SELINUX];
 const POLICY: &[Step] = &[EXCLUDED, EXCLUSIVE, FIREWALL, SELINUX, HIGH_PORT];
 
 const REFUSED: &[Step] = &[
-    step("see whether a process listens")
-        .linux("ss -ltn 'sport = :PORT'")
-        .in_network()
-        .windows("netstat -ano | findstr LISTENING")
-        .macos("lsof -nP -iTCP:PORT -sTCP:LISTEN")
+    look("see whether a process listens")
+        .commands("ss -ltn 'sport = :PORT'", "netstat -ano | findstr LISTENING", "lsof -nP -iTCP:PORT -sTCP:LISTEN")
         .expect("no line: start the target"),
-    step("try IPv4 and IPv6 separately")
+    look("try IPv4 and IPv6 separately")
         .linux("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/")
-        .in_network()
         .windows("curl -4 http://localhost:PORT/ & curl -6 http://localhost:PORT/")
         .macos("curl -4 http://localhost:PORT/ ; curl -6 http://localhost:PORT/")
         .expect("one of the two answers, if the target listens on one only")
@@ -181,19 +166,16 @@ const REFUSED: &[Step] = &[
 ];
 
 const RESET: &[Step] = &[
-    step("let the server keep idle connections longer than the client: nginx keepalive_timeout 75s, Node.js server.keepAliveTimeout = 75000, gunicorn --keep-alive 75").anywhere("").expect("no resets on reused connections"),
+    say("let the server keep idle connections longer than the client: nginx keepalive_timeout 75s, Node.js server.keepAliveTimeout = 75000, gunicorn --keep-alive 75").expect("no resets on reused connections"),
     step("read the server's log of that time").log().expect("a crash, a kill, or a connection limit"),
 ];
 
 /// The client's connections are never idle: no timeout of idle ones ended them.
 const RESET_UNDER_LOAD: &[Step] = &[
     step("see whether the server reached a limit of its own: its log names it")
-        .linux("grep -rhE 'not.enough|MaxRequestWorkers|max_children' /var/log")
-        .windows("eventvwr")
-        .macos("log show --last 10m")
+        .commands("grep -rhE 'not.enough|MaxRequestWorkers|max_children' /var/log", "eventvwr", "log show --last 10m")
         .expect("nginx: worker_connections are not enough; Apache: server reached MaxRequestWorkers"),
-    step("raise it: nginx worker_connections 8192, Apache MaxRequestWorkers 1000, gunicorn --worker-connections 8192; with its limit of open files")
-        .anywhere("")
+    say("raise it: nginx worker_connections 8192, Apache MaxRequestWorkers 1000, gunicorn --worker-connections 8192; with its limit of open files")
         .expect("as many connections as clients"),
     step("use fewer connections: double them until resets come")
         .anywhere("sockbench load URL --conns 50")
@@ -203,9 +185,8 @@ const RESET_UNDER_LOAD: &[Step] = &[
 
 /// The connection was established: what the target does, not what lies between.
 const ANSWER_LATE: &[Step] = &[
-    step("see how long the target takes without load")
+    look("see how long the target takes without load")
         .anywhere("curl -s -o /dev/null -w '%{time_total}\\n' http://HOST:PORT/")
-        .in_network()
         .expect("near the timeout: the timeout is too short; far below it: the load is too much"),
     step("find the load from which answers come too late")
         .anywhere("sockbench study --url URL")
@@ -213,40 +194,29 @@ const ANSWER_LATE: &[Step] = &[
 ];
 
 const CONNECT_LATE: &[Step] = &[
-    step("see whether SYNs are answered")
-        .linux("ss -tn state syn-sent")
-        .in_network()
-        .windows("netstat -an | findstr SYN_SENT")
-        .macos("netstat -an -p tcp | grep SYN_SENT")
+    look("see whether SYNs are answered")
+        .commands("ss -tn state syn-sent", "netstat -an | findstr SYN_SENT", "netstat -an -p tcp | grep SYN_SENT")
         .expect("lines that stay: they are not"),
-    step("see whether the server's queue is full")
+    look("see whether the server's queue is full")
         .linux("nstat -az TcpExtListenOverflows")
-        .in_network()
         .macos("netstat -Lan")
         .expect("Linux: a number that rises; macOS: a first figure near the third"),
 ];
 
-const BY_ADDRESS: Step = step("give the target's address instead of its name")
-    .linux("curl -H 'Host: NAME' http://IP/")
-    .in_network()
-    .windows("curl -H \"Host: NAME\" http://IP/")
-    .macos("curl -H 'Host: NAME' http://IP/")
+const BY_ADDRESS: Step = look("give the target's address instead of its name")
+    .commands("curl -H 'Host: NAME' http://IP/", "curl -H \"Host: NAME\" http://IP/", "curl -H 'Host: NAME' http://IP/")
     .expect("no resolver is needed; send the name in the Host header where the target looks at it");
 
 const NO_NAME: &[Step] = &[
     step("look the name up by hand")
-        .linux("getent hosts NAME")
-        .windows("nslookup NAME")
-        .macos("dscacheutil -q host -a name NAME")
+        .commands("getent hosts NAME", "nslookup NAME", "dscacheutil -q host -a name NAME")
         .expect("no line: the name is wrong, or no resolver answers"),
     BY_ADDRESS,
 ];
 
 const NAME_SERVER: &[Step] = &[
     step("see which resolver is asked, and whether it answers")
-        .linux("cat /etc/resolv.conf ; getent hosts NAME")
-        .windows("nslookup NAME")
-        .macos("scutil --dns ; dscacheutil -q host -a name NAME")
+        .commands("cat /etc/resolv.conf ; getent hosts NAME", "nslookup NAME", "scutil --dns ; dscacheutil -q host -a name NAME")
         .expect("no line after some seconds: the resolver does not answer; an address: it was overloaded or away then"),
     step("look the name up once, not for each request: keep connections, or cache it on this machine")
         .linux("resolvectl statistics")
@@ -256,32 +226,27 @@ const NAME_SERVER: &[Step] = &[
 
 /// Nobody closed the connection.
 const PING_LOST: &[Step] = &[
-    step("see whether packets get lost on the way, while it runs")
+    look("see whether packets get lost on the way, while it runs")
         .linux("ss -tni dst IP | grep -o 'retrans:[0-9/]*'")
-        .in_network()
         .windows("netstat -s -p tcp | findstr Retransmitted")
         .macos("netstat -s -p tcp | grep retransmit")
         .expect("figures that rise: packets are lost; none: the target's program stood still"),
     step("see whether the target stood still: its log of that time")
         .log()
         .expect("a garbage collection, a stopped process, a restart of the machine"),
-    step("give it more time to answer a PING: the timeout of the client's keepalive")
-        .anywhere("")
+    say("give it more time to answer a PING: the timeout of the client's keepalive")
         .expect("pauses of the target that are shorter fail no request"),
 ];
 
 /// The client's connections outlive the server's patience.
 const IDLE_CLOSED: &[Step] = &[
-    step("let the server keep idle connections longer than the client: nginx keepalive_timeout 75s, Node.js server.keepAliveTimeout = 75000, gunicorn --keep-alive 75").anywhere("").expect("no connection ends between two requests"),
-    step("let the client send such a request again: it was not read").anywhere("").expect("no failed request; POST needs leave to be sent twice"),
+    say("let the server keep idle connections longer than the client: nginx keepalive_timeout 75s, Node.js server.keepAliveTimeout = 75000, gunicorn --keep-alive 75").expect("no connection ends between two requests"),
+    say("let the client send such a request again: it was not read").expect("no failed request; POST needs leave to be sent twice"),
 ];
 
 const UNREACHABLE: &[Step] = &[
-    step("look up the route")
-        .linux("ip route get ADDRESS ; ip -br addr")
-        .in_network()
-        .windows("route print")
-        .macos("route -n get ADDRESS")
+    look("look up the route")
+        .commands("ip route get ADDRESS ; ip -br addr", "route print", "route -n get ADDRESS")
         .expect("unreachable, or no default route, or no interface that is UP: there is none"),
     IPV4,
 ];

@@ -3,7 +3,7 @@
 //! Linux: measured. Windows and macOS: documentation.
 
 use super::catalogue::sysctl;
-use super::step::{Step, step};
+use super::step::{Step, look, say, step};
 use crate::model::explanation::{Exactly, KernelTable};
 
 /// Where the text says more than that a connection failed.
@@ -30,20 +30,13 @@ pub(super) const fn hidden(exactly: Option<Exactly>, table: Option<KernelTable>)
 }
 
 const PROGRAM_LIMIT: &[Step] = &[
-    step("allow as many connections in the program's pool as requests run at once")
-        .anywhere("")
-        .expect("no request waits for the pool"),
-    step("give each connection back: read the body to its end, or close the response")
-        .anywhere("")
-        .expect("a pool that never fills by itself"),
+    say("allow as many connections in the program's pool as requests run at once").expect("no request waits for the pool"),
+    say("give each connection back: read the body to its end, or close the response").expect("a pool that never fills by itself"),
 ];
 const SERVER_LIMIT: &[Step] = &[
-    step("raise the server's limit of connections, and its limit of open files with it")
-        .anywhere("")
-        .expect("as many connections as clients"),
-    step("see how many connections it has")
+    say("raise the server's limit of connections, and its limit of open files with it").expect("as many connections as clients"),
+    look("see how many connections it has")
         .linux("ss -tn state established 'sport = :PORT' | wc -l")
-        .in_network()
         .windows("netstat -an | findstr ESTABLISHED")
         .macos("netstat -an -p tcp | grep ESTABLISHED")
         .expect("near its limit: that is it"),
@@ -60,22 +53,19 @@ const fn kernel_table(table: Option<KernelTable>) -> &'static [Step] {
     }
 }
 
-const SEE_TCP_MEMORY: Step = step("see how much of it is in use, in pages of 4 KiB")
+const SEE_TCP_MEMORY: Step = look("see how much of it is in use, in pages of 4 KiB")
     .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem")
-    .in_network()
     .expect("mem near the third figure of tcp_mem");
-const SEE_ORPHANS: Step = step("see how many there are")
+const SEE_ORPHANS: Step = look("see how many there are")
     .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_max_orphans")
-    .in_network()
     .expect("orphan near tcp_max_orphans");
 const TCP_MEMORY: &[Step] = &[
     SEE_TCP_MEMORY,
     step("raise it: three figures, in pages")
         .settings(sysctl!("net.ipv4.tcp_mem='200000 400000 800000'"))
         .expect("up to 3 GiB for TCP"),
-    step("use less of it: fewer connections, and programs that read what comes")
+    look("use less of it: fewer connections, and programs that read what comes")
         .linux("ss -tnm | sort -rnk2 | head")
-        .in_network()
         .expect("the sockets with the most unread bytes come first"),
 ];
 const ORPHANS: &[Step] = &[
@@ -111,15 +101,13 @@ const NEIGHBOURS_6: &[Step] = &[
 const ROUTES: &[Step] =
     &[step("raise the limit").settings(sysctl!("net.ipv6.route.max_size=65536")).expect("room for 65,536 routes in use")];
 const LISTEN_DROPS: &[Step] = &[
-    step("see which counters rise with it during the test")
+    look("see which counters rise with it during the test")
         .linux("nstat -az TcpExtListenOverflows TcpExtTCPReqQFullDrop TcpExtListenDrops TcpExtTCPReqQFullDoCookies")
-        .in_network()
         .expect("ListenOverflows as fast: the queue for accept() is full; TCPReqQFullDrop: that of half-open ones"),
-    step("see whose queue it is").linux("ss -ltn").in_network().expect("a Recv-Q near its Send-Q"),
+    look("see whose queue it is").linux("ss -ltn").expect("a Recv-Q near its Send-Q"),
 ];
 const RATE_LIMIT: &[Step] = &[
-    step("take the load generator's address out of the limit for the test, or raise the limit")
-        .anywhere("")
+    say("take the load generator's address out of the limit for the test, or raise the limit")
         .expect("the server answers as it would to many clients"),
     step("or stay below it: it is what the server allows one client")
         .anywhere("sockbench load URL --rate 10")
@@ -130,13 +118,10 @@ const RATE_LIMIT: &[Step] = &[
 ];
 const ALL_DOWN: &[Step] = &[
     step("read the lines before the first of these: they name the server and the reason")
-        .linux("grep -rhE 'upstream|DOWN' /var/log | grep -v 'no live' | head")
-        .windows("eventvwr")
-        .macos("log show --last 10m")
+        .commands("grep -rhE 'upstream|DOWN' /var/log | grep -v 'no live' | head", "eventvwr", "log show --last 10m")
         .expect("refused, reset or timed out connections: explain those lines"),
-    step("ask one of the servers behind it directly")
+    look("ask one of the servers behind it directly")
         .anywhere("curl -v http://HOST:PORT/")
-        .in_network()
         .expect("an answer: the proxy's own settings or ports are the cause"),
 ];
 const THREADS: &[Step] = &[
@@ -155,26 +140,24 @@ const MEMORY: &[Step] = &[
         .windows("eventvwr")
         .macos("log show --last 1h --predicate 'eventMessage contains \"memory\"'")
         .expect("CONSTRAINT_MEMCG: the limit of its container or service; CONSTRAINT_NONE: the machine's memory"),
-    step("give it more memory, or fewer connections and smaller answers at once").anywhere("").expect("it stays below the limit"),
+    say("give it more memory, or fewer connections and smaller answers at once").expect("it stays below the limit"),
 ];
 pub(super) const WORKER_KILLED: &[Step] = &[
     step("see what the worker does meanwhile (its pid stands in the line)")
         .linux("py-spy dump --pid PID || cat /proc/PID/stack")
         .expect("the line of code, or the call, in which it is stuck: a query, a lock, another service"),
-    step("raise the limit, if such requests may take so long: gunicorn --timeout 120, uWSGI harakiri = 120, PHP-FPM request_terminate_timeout = 120")
-        .anywhere("")
+    say("raise the limit, if such requests may take so long: gunicorn --timeout 120, uWSGI harakiri = 120, PHP-FPM request_terminate_timeout = 120")
         .expect("the answer comes, late"),
-    step("take the slow part out of the request, or give the server more workers").anywhere("").expect("no worker reaches the limit"),
+    say("take the slow part out of the request, or give the server more workers").expect("no worker reaches the limit"),
 ];
 const TOOL_CPU: &[Step] = &[
-    step("spread the load tool over more processes, cores or machines").anywhere("").expect("its CPU stays below 70 %"),
+    say("spread the load tool over more processes, cores or machines").expect("its CPU stays below 70 %"),
     step("see what it is worth: a client that takes less CPU")
         .anywhere("sockbench load URL --conns 100")
         .expect("the latency without the waiting of the tool; the report says how much CPU the client took"),
 ];
 const TOOL_USERS: &[Step] = &[
-    step("allow as many users as rate times response time, and as many again")
-        .anywhere("")
+    say("allow as many users as rate times response time, and as many again")
         .expect("200 requests/s of 0.5 s each need 100 users, where the target keeps up"),
     step("see whether the target keeps up: the response time at that rate")
         .anywhere("sockbench load URL --rate 100 --conns 200")
@@ -184,11 +167,8 @@ const TIME_WAIT_TABLE: &[Step] =
     &[step("nothing has to be done: no connection fails by it. To keep all of them again, raise the limit")
         .settings(sysctl!("net.ipv4.tcp_max_tw_buckets=262144"))
         .expect("TcpExtTCPTimeWaitOverflow (nstat -az) no longer rises; ports stay in use for 60 s then")];
-const KERNEL_MEMORY: &[Step] = &[step("see what the sockets need")
-    .linux("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem")
-    .in_network()
-    .windows("netstat -an | find /c \"TCP\"")
-    .macos("netstat -m")
+const KERNEL_MEMORY: &[Step] = &[look("see what the sockets need")
+    .commands("cat /proc/net/sockstat ; sysctl net.ipv4.tcp_mem", "netstat -an | find /c \"TCP\"", "netstat -m")
     .expect("mem near the third figure of tcp_mem: too many sockets, or a leak")];
 const WINSOCK: &[Step] = &[
     step("give the process its SystemRoot variable: a child with an empty environment has none")
@@ -196,13 +176,12 @@ const WINSOCK: &[Step] = &[
         .expect("socket() works again"),
     step("reset Winsock's catalogue, and reboot").windows("netsh winsock reset").expect("socket() works again"),
 ];
-const CLOSED_HERE: &[Step] = &[step("look for a timeout or a shutdown of the program itself at that time")
-    .anywhere("")
+const CLOSED_HERE: &[Step] = &[say("look for a timeout or a shutdown of the program itself at that time")
     .expect("the errors come a fixed time after the request began, or at the end of the run only")];
 
 const HIDDEN: &[Step] = &[
     step("run the same load with a tool that keeps the errno")
         .anywhere("sockbench load URL --no-keepalive")
         .expect("call, errno and cause of every failure"),
-    step("make one connection by hand").everywhere("curl -v http://HOST:PORT/").in_network().expect("the reason of one failure"),
+    look("make one connection by hand").everywhere("curl -v http://HOST:PORT/").expect("the reason of one failure"),
 ];
