@@ -6,7 +6,6 @@ use crate::model::address::Address;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Target {
     Unsaid,
-    /// an IPv4 address
     V4,
     /// an IPv6 address: a machine without IPv6 has no address to reach it from
     V6,
@@ -24,7 +23,6 @@ pub(super) enum SourcePort {
     Unsaid,
     /// port 0: the kernel was to choose
     Kernel,
-    /// one port
     Named,
 }
 

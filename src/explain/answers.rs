@@ -196,18 +196,15 @@ impl Answers {
         self.tool == Some(tool)
     }
 
-    /// Answers with another status than 2xx or 3xx.
     pub(super) const fn bad(&self) -> u64 {
         self.bad
     }
 
-    /// All answers, where the text counts them.
     pub(super) fn all(&self) -> Option<u64> {
         let by_status = (self.good > 0).then(|| self.good.saturating_add(self.bad));
         by_status.max(self.all).filter(|all| *all >= self.bad)
     }
 
-    /// The status of the bad ones, where all have the same.
     pub(super) const fn status(&self) -> Option<u16> {
         if self.is_mixed { None } else { self.status }
     }

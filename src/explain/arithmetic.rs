@@ -51,7 +51,6 @@ fn defaults((os, to): (Os, Destination), tw_reuse: Option<u32>) -> (u32, f64, St
     }
 }
 
-/// P by default of a system.
 pub(super) const fn default_pool(os: Os) -> u32 {
     System::of(os).pool
 }
@@ -85,7 +84,6 @@ pub(super) enum Seen {
     Failures,
     /// connections failed, and ports are one of the possible reasons
     MaybeFailures,
-    /// nothing failed
     Nothing,
 }
 

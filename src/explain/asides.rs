@@ -176,7 +176,6 @@ pub(super) struct Asides {
 }
 
 impl Asides {
-    /// Takes a printable line.
     pub(super) fn take(&mut self, line: &str) {
         match of(&normal(line)) {
             Some(Aside::IdleEnded) => self.idle += 1,

@@ -28,7 +28,6 @@ fn certain(call: Call, limit: Limit) -> Judged {
     judged(call, limit, Certainty::Certain, [])
 }
 
-/// Which limit was hit.
 pub(super) fn judge(e: &Evidence) -> Judged {
     let call = e.call;
     let mut out = match e.condition {

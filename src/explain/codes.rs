@@ -4,32 +4,22 @@
 
 use crate::model::explanation::{FailedCall, KernelTable, Os};
 
-/// What a text says went wrong, whatever the system and the words.
+/// What a text says went wrong, whatever the system and the words; [`ERRNOS`] has the errors of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Condition {
-    /// EADDRINUSE
     InUse,
-    /// EADDRNOTAVAIL
     NotAvailable,
-    /// EAFNOSUPPORT
     FamilyOff,
-    /// ENOBUFS
     NoBuffers,
-    /// ENOMEM
     NoMemory,
-    /// EMFILE, ENFILE
     TooManyFiles,
     /// EALREADY: connect() again, before the first one has come to an end
     UnderWay,
     /// EAGAIN: an error at connect() only, elsewhere the normal answer of a non-blocking socket
     Again,
-    /// EACCES
     Denied,
-    /// EPERM
     NotPermitted,
-    /// ECONNREFUSED
     Refused,
-    /// ECONNRESET, ECONNABORTED, ENETRESET
     Reset,
     /// EPIPE, ENOTCONN, ESHUTDOWN: written after the end
     BrokenPipe,
@@ -39,7 +29,6 @@ pub(super) enum Condition {
     ClosedHere,
     /// ETIMEDOUT, or the program's own clock
     TimedOut,
-    /// ENETUNREACH, EHOSTUNREACH, ENETDOWN, EHOSTDOWN
     Unreachable,
     /// a kernel says outright that its ports are used up
     PortsUsedUp,
@@ -101,7 +90,6 @@ pub(super) enum Lookup {
 }
 
 impl Condition {
-    /// A name that could not be looked up.
     pub(super) const fn is_lookup(self) -> bool {
         matches!(self, Self::NoName(_))
     }
@@ -249,7 +237,6 @@ pub(super) struct Meaning {
 }
 
 impl Meaning {
-    /// An errno of a system.
     pub(super) const fn of(errno: &'static Errno, os: Option<Os>) -> Self {
         Self { condition: errno.condition, errno: Some(errno), call: None, os }
     }

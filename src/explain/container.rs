@@ -6,7 +6,6 @@ use memchr::memmem;
 const WORDS: [&str; 9] =
     ["docker ", "docker:", "docker-", "Docker", "podman", "kubectl", "containerd", " container", "container "];
 
-/// Any of the words in `text`.
 pub(super) fn shows(text: &[u8]) -> bool {
     WORDS.iter().any(|word| memmem::find(text, word.as_bytes()).is_some()) || is_of_compose(text)
 }

@@ -15,7 +15,6 @@ use super::codes::Condition;
 use super::evidence::{Evidence, Sighting};
 use super::normal::indent;
 
-/// A finished event.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) evidence: Evidence,
@@ -49,7 +48,6 @@ struct Open {
     frames: Frames,
 }
 
-/// Puts lines together.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     open: Option<Open>,
@@ -117,7 +115,6 @@ impl Events {
         }
     }
 
-    /// The events that are complete.
     pub(super) fn drain(&mut self) -> std::vec::Drain<'_, Event> {
         self.done.drain(..)
     }

@@ -214,7 +214,6 @@ struct Edges {
     end: bool,
 }
 
-/// Built when first needed.
 pub(super) fn lexicon() -> &'static Lexicon {
     static LEXICON: OnceLock<Lexicon> = OnceLock::new();
     LEXICON.get_or_init(Lexicon::new)

@@ -11,7 +11,6 @@ const NEIGHBOURS: Condition = Condition::KernelFull(Some(KernelTable::Neighbours
 const NEIGHBOURS_6: Condition = Condition::KernelFull(Some(KernelTable::Neighbours6));
 const ROUTES: Condition = Condition::KernelFull(Some(KernelTable::Routes));
 
-/// Their messages.
 pub(super) const LIMITS: &[Message] = &[
     // Limits that programs set for themselves: no connection was tried.
     program("no free connections available to host", Condition::ProgramLimit),

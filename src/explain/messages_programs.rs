@@ -4,7 +4,6 @@ use super::codes::Condition;
 use super::messages::{Message, NO_NAME, NO_NAME_SERVER, NO_SUCH_NAME, program};
 use crate::model::explanation::FailedCall;
 
-/// Their messages.
 pub(super) const PROGRAMS: &[Message] = &[
     // Name look-ups.
     program("tcp: lookup *", NO_NAME),

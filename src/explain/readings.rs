@@ -174,16 +174,8 @@ fn of_sockets(sockets: &Sockets, known: &Known, os: Option<Os>) -> (Vec<Reading>
 
 fn in_use(t: &Tightest, pool: u64, share: f64) -> String {
     let to = t.destination.as_ref().map_or_else(|| "in all".to_owned(), |d| format!("to {d}"));
-    let states = [
-        ("TIME_WAIT", t.used.time_wait),
-        ("established", t.used.established),
-        ("opening", t.used.opening),
-        ("closing", t.used.closing),
-        ("listed", t.used.unsaid),
-    ];
-    let states: Vec<String> = states.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {name}", count(*n))).collect();
     let (used, pool) = (count(t.used.ports()), count(pool));
-    format!("{used} of {pool} source ports are in use {to} ({}): {}", figures::share(share), states.join(", "))
+    format!("{used} of {pool} source ports are in use {to} ({}): {}", figures::share(share), t.used.in_words())
 }
 
 fn of_full(t: &Tightest, os: Option<Os>, seen: &str) -> Reading {
@@ -227,7 +219,6 @@ fn of_listener(n: u64, (address, waiting, limit): &(String, u64, u64)) -> Readin
     }
 }
 
-/// Whether one line may be about ports.
 pub(super) fn line_may_be_ports(line: &str, around: Around) -> bool {
     read_kinds(line, around).iter().any(may_be_ports)
 }

@@ -4,40 +4,39 @@ use std::collections::HashMap;
 
 use super::socket_rows::{Row, State, row};
 use crate::model::explanation::Os;
+use crate::model::figures::count;
 
 /// Destinations that are distinguished; a server's list has one per client, and these never come near a pool.
 const DESTINATIONS_MAX: usize = 100_000;
 
-/// Ports in use from one local address to one destination.
+/// States of a port in use, and what reports call them; a list that names no state is of ports in use too.
+const IN_USE: [(State, &str); 5] = [
+    (State::TimeWait, "TIME_WAIT"),
+    (State::Established, "established"),
+    (State::Opening, "opening"),
+    (State::Closing, "closing"),
+    (State::Unsaid, "listed"),
+];
+
+/// Ports in use from one local address to one destination, by state as [`IN_USE`] has them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Use {
-    pub(super) time_wait: u64,
-    pub(super) established: u64,
-    pub(super) opening: u64,
-    pub(super) closing: u64,
-    /// rows of a list that names no state
-    pub(super) unsaid: u64,
-}
+pub(super) struct Use([u64; IN_USE.len()]);
 
 impl Use {
-    pub(super) const fn ports(&self) -> u64 {
-        self.time_wait
-            .saturating_add(self.established)
-            .saturating_add(self.opening)
-            .saturating_add(self.closing)
-            .saturating_add(self.unsaid)
+    pub(super) fn ports(&self) -> u64 {
+        self.0.iter().fold(0, |sum, n| sum.saturating_add(*n))
     }
 
-    const fn add(&mut self, state: State, n: u64) {
-        let column = match state {
-            State::TimeWait => &mut self.time_wait,
-            State::Established => &mut self.established,
-            State::Opening => &mut self.opening,
-            State::Closing => &mut self.closing,
-            State::Unsaid => &mut self.unsaid,
-            State::Listening | State::Other => return,
-        };
-        *column = column.saturating_add(n);
+    fn add(&mut self, state: State, n: u64) {
+        if let Some(at) = IN_USE.iter().position(|(known, _)| *known == state) {
+            self.0[at] = self.0[at].saturating_add(n);
+        }
+    }
+
+    /// `28,231 TIME_WAIT, 12 established`
+    pub(super) fn in_words(&self) -> String {
+        let states = IN_USE.iter().zip(self.0).filter(|(_, n)| *n > 0);
+        states.map(|((_, name), n)| format!("{} {name}", count(n))).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -50,7 +49,8 @@ pub(super) struct Sockets {
     totals: Use,
     /// listeners whose queue is longer than its limit: address, waiting, limit
     overflowing: Vec<(String, u64, u64)>,
-    rows: u64,
+    /// it has a row of a list
+    is_listed: bool,
     os: Option<Os>,
     sample: String,
     /// the last line was the head of a list, or a row below it
@@ -63,7 +63,6 @@ pub(super) struct Tightest {
     /// the destination; none where the list gives totals only
     pub(super) destination: Option<String>,
     pub(super) used: Use,
-    pub(super) rows: u64,
     /// the system whose list it is, where its columns show it
     pub(super) os: Option<Os>,
     pub(super) sample: String,
@@ -85,27 +84,21 @@ impl Sockets {
         if row == Row::Head {
             return false;
         }
+        self.is_listed |= !matches!(row, Row::Connection { n: 0, .. } | Row::Total { n: 0, .. });
         self.os = self.os.or(os);
         if self.sample.is_empty() {
             line.trim().clone_into(&mut self.sample);
         }
         match row {
             Row::Connection { local, peer, state, n } => {
-                self.rows = self.rows.saturating_add(n);
                 let key = (local, peer);
                 if self.by_pair.len() < DESTINATIONS_MAX || self.by_pair.contains_key(&key) {
                     self.by_pair.entry(key).or_default().add(state, n);
                 }
             }
-            Row::Total { state, n } => {
-                self.totals.add(state, n);
-                self.rows = self.rows.saturating_add(n);
-            }
-            Row::Listener { address, queue } => {
-                self.rows = self.rows.saturating_add(1);
-                self.listener(address, queue);
-            }
-            Row::Other | Row::Head => self.rows = self.rows.saturating_add(1),
+            Row::Total { state, n } => self.totals.add(state, n),
+            Row::Listener { address, queue } => self.listener(address, queue),
+            Row::Other | Row::Head => {}
         }
         true
     }
@@ -121,9 +114,8 @@ impl Sockets {
         }
     }
 
-    /// Nothing was listed.
     pub(super) const fn is_empty(&self) -> bool {
-        self.rows == 0
+        !self.is_listed
     }
 
     /// Listeners whose queue is over its limit: how many, and the first of them.
@@ -134,7 +126,7 @@ impl Sockets {
     /// The destination that uses most ports; of totals alone, all of them.
     pub(super) fn tightest(&self) -> Option<Tightest> {
         let most = self.by_pair.iter().max_by(|a, b| a.1.ports().cmp(&b.1.ports()).then_with(|| b.0.cmp(a.0)));
-        let of = |destination, used| Tightest { destination, used, rows: self.rows, os: self.os, sample: self.sample.clone() };
+        let of = |destination, used| Tightest { destination, used, os: self.os, sample: self.sample.clone() };
         match most {
             Some(((_, peer), used)) => Some(of(Some(peer.clone()), *used)),
             None if self.totals.ports() > 0 => Some(of(None, self.totals)),
@@ -176,7 +168,7 @@ mod tests {
             ("  TCP    10.0.0.2:40000    10.0.0.1:80    WARTEND\n  TCP  10.0.0.2:40001  10.0.0.1:80  HERGESTELLT\n", Os::Windows),
         ] {
             let t = listed(text).tightest().unwrap();
-            assert_eq!((t.used.time_wait, t.used.established, t.os), (1, 1, Some(os)), "{text}");
+            assert_eq!((t.used.in_words().as_str(), t.os), ("1 TIME_WAIT, 1 established", Some(os)), "{text}");
             assert!(t.destination.unwrap().starts_with("10.0.0.1"), "{text}");
         }
     }
@@ -190,7 +182,7 @@ mod tests {
             "TIME_WAIT 28232",
         ] {
             let t = listed(text).tightest().unwrap();
-            assert_eq!((t.used.time_wait, t.destination), (28232, None), "{text}");
+            assert_eq!((t.used.0[0], t.destination), (28232, None), "{text}");
         }
     }
 

@@ -57,7 +57,6 @@ pub struct TextReader {
     unanswered: Option<u64>,
     lines: u64,
     saying: u64,
-    /// lines that were cut
     pub(super) cut: u64,
 }
 
@@ -129,7 +128,6 @@ impl TextReader {
         }
     }
 
-    /// Whole lines.
     fn lines(&mut self, block: &[u8]) {
         self.of_containers = self.of_containers || container::shows(block);
         let mut at = 0;
@@ -210,7 +208,6 @@ impl TextReader {
     }
 }
 
-/// Events by kind.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     by_evidence: HashMap<Evidence, (usize, Event)>,

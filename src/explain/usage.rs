@@ -47,7 +47,6 @@ impl Usage {
         self.left > 0 || self.column.is_some()
     }
 
-    /// Whether the text has a usage text.
     pub(super) const fn is_shown(&self) -> bool {
         self.is_shown
     }

@@ -316,7 +316,6 @@ fn ports(call: Call, e: &Evidence, to_loopback: bool) -> String {
     )
 }
 
-/// What it is not.
 pub(super) const fn is_not(j: &Judged, e: &Evidence) -> &'static str {
     match (j.limit, j.side, e.condition) {
         (Limit::PortBusy, Some(Side::Client), _) => {
