@@ -4,20 +4,16 @@ use crate::model::figures;
 
 /// How the value of a threshold is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "units are named")]
 pub enum Unit {
     /// a share of one, written as percent
     Share,
-    /// percent
     Percent,
     /// times another figure
     Times,
-    /// how many
     Count,
-    /// seconds
     Seconds,
-    /// milliseconds
     Ms,
-    /// microseconds
     Us,
 }
 

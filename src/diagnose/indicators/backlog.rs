@@ -10,11 +10,8 @@ pub(in crate::diagnose) struct Overflow {
     pub(in crate::diagnose) dropped: Option<u64>,
     /// set-ups of which a SYN was sent again
     pub(in crate::diagnose) retried: Retried,
-    /// set-ups that took about 1 s
     pub(in crate::diagnose) near_1s: u64,
-    /// set-ups that took about 3 s
     pub(in crate::diagnose) near_3s: u64,
-    /// connects that were given up
     pub(in crate::diagnose) given_up: u64,
     /// connections that may wait at the target's listener, where it lives here
     pub(in crate::diagnose) limit: Option<u32>,

@@ -30,7 +30,6 @@ pub(in crate::diagnose) enum Reason {
 pub(in crate::diagnose) struct Contention {
     pub(in crate::diagnose) who: Waiter,
     pub(in crate::diagnose) reason: Reason,
-    /// seconds with waiting
     pub(in crate::diagnose) seconds: usize,
     /// seconds that were measured
     pub(in crate::diagnose) measured: usize,

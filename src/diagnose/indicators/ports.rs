@@ -25,9 +25,7 @@ pub(in crate::diagnose) struct PortFigures {
     pub(in crate::diagnose) hold: Option<Hold>,
     /// P and T
     pub(in crate::diagnose) budget: Option<Budget>,
-    /// share of the connections that the client ended first and by FIN: only these leave it a TIME_WAIT
     pub(in crate::diagnose) closed_by_client: f64,
-    /// new connections a second that leave a port in TIME_WAIT
     pub(in crate::diagnose) wearing_cps: f64,
     /// connections that found no free port
     pub(in crate::diagnose) exhausted: u64,
@@ -99,12 +97,10 @@ pub(in crate::diagnose) fn elsewhere(run: &RunResult) -> u32 {
     run.ports.as_ref().map_or(0, |p| p.elsewhere.iter().fold(0, |sum: u32, e| sum.saturating_add(e.ports)))
 }
 
-/// P towards the destination.
 pub(in crate::diagnose) fn pool(run: &RunResult) -> Option<u32> {
     run.ports.as_ref().and_then(|p| p.pool)
 }
 
-/// P and T.
 pub(in crate::diagnose) fn budget(run: &RunResult) -> Option<Budget> {
     Some(Budget::new(pool(run)?, hold(run)?.seconds).capped_at(run.host.sysctls.tcp_max_tw_buckets))
 }

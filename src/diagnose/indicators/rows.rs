@@ -17,13 +17,11 @@ const ENDPOINTS_NAMED: usize = 3;
 /// What a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::diagnose) enum Kind {
-    /// no free source port
     NoPort,
     /// one particular source port was in use
     PortBusy,
     /// the source address is not this host's
     ForeignSource,
-    /// no descriptor
     NoDescriptor,
     /// another refusal of this machine: no route, policy, no memory
     OwnMachine,
@@ -33,9 +31,7 @@ pub(in crate::diagnose) enum Kind {
     SelfConnect,
     /// the target ended the connection before it answered
     Reset,
-    /// no connection within the timeout
     ConnectTimeout,
-    /// no answer within the timeout
     AnswerTimeout,
     /// the answer broke the protocol
     Malformed,
@@ -110,12 +106,10 @@ impl<'a> Rows<'a> {
         Self(run.errors.iter().filter(|e| e.count > 0 && !is_of_the_stop(run, e) && wanted(e)).collect())
     }
 
-    /// The rows of these kinds.
     pub(in crate::diagnose) fn are(run: &'a RunResult, wanted: impl Fn(Kind) -> bool) -> Self {
         Self::of(run, |row| wanted(Kind::of(row)))
     }
 
-    /// The rows of one kind.
     pub(in crate::diagnose) fn kind(run: &'a RunResult, kind: Kind) -> Self {
         Self::are(run, |k| k == kind)
     }

@@ -33,7 +33,6 @@ impl Steps {
         Self(steps.chain([(f64::INFINITY, 0.0)]).collect())
     }
 
-    /// The highest.
     fn peak(&self) -> f64 {
         self.0.iter().fold(0.0, |most, (_, rate)| most.max(*rate))
     }
@@ -153,7 +152,6 @@ impl Left {
         if self.ports > 0.0 && now >= self.from && now < self.to { self.ports / (self.to - self.from) } else { 0.0 }
     }
 
-    /// When the rate changes next.
     fn next_after(&self, now: f64) -> Option<f64> {
         [self.from, self.to].into_iter().find(|at| self.ports > 0.0 && *at > now)
     }

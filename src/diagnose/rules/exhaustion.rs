@@ -25,7 +25,6 @@ pub(in crate::diagnose) fn in_use(run: &RunResult, seen: &Indicators, to: &str) 
     }
 }
 
-/// The explanation.
 pub(in crate::diagnose) fn story(run: &RunResult, seen: &Indicators, rows: &Rows<'_>, call: &str, errno: i32) -> String {
     let mut text = format!(
         "This machine had no source port left {}: {call}() failed with errno {errno} before a packet was sent. ",
@@ -81,7 +80,6 @@ fn when(run: &RunResult, rows: &Rows<'_>) -> String {
     format!("from {} to {}", seconds(first), seconds(last))
 }
 
-/// What had the ports, and why.
 fn who_has_them(run: &RunResult, seen: &Indicators) -> String {
     if run.ports.is_none() {
         return "What had them was not observed. ".into();
@@ -185,10 +183,9 @@ pub(in crate::diagnose) fn remedies(run: &RunResult, seen: &Indicators) -> Vec<R
     remedies_against(run, seen, seen.ports.holding)
 }
 
-/// What helps against this cause.
 pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, cause: Option<Holding>) -> Vec<Remedy> {
-    let of = |names: &[&str]| -> Vec<Remedy> {
-        for_run(&seen.situation(run)).into_iter().filter(|r| r.name.as_deref().is_some_and(|n| names.contains(&n))).collect()
+    let of = |names: &[Name]| -> Vec<Remedy> {
+        for_run(&seen.situation(run)).into_iter().filter(|r| names.iter().any(|name| name.is(r))).collect()
     };
     match cause {
         Some(Holding::By(Holder::FinWait2)) => {
@@ -198,21 +195,21 @@ pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, 
                 format!("ss -tnp state close-wait 'sport = :{}'", to.port()),
                 "0 lines: sockets listed here are those that the target has not closed",
             )];
-            list.extend(of(&["keep-alive"]));
+            list.extend(of(&[Name::KeepAlive]));
             list.extend(shorter_fin_timeout(run, seen));
-            list.extend(of(&["wider-range", "source-ips", "pace", "wait", "destinations"]));
+            list.extend(of(&[Name::WiderRange, Name::SourceIps, Name::Pace, Name::Wait, Name::Destinations]));
             list
         }
         Some(Holding::By(Holder::Open)) => {
-            let mut list = of(&["keep-alive"]);
+            let mut list = of(&[Name::KeepAlive]);
             list.extend(seen.ports.pool.and_then(|p| fewer_at_once(run, p)));
-            list.extend(of(&["wider-range", "source-ips", "destinations", "fresh-namespace"]));
+            list.extend(of(&[Name::WiderRange, Name::SourceIps, Name::Destinations, Name::FreshNamespace]));
             list.push(look("the open sockets and their programs"));
             list
         }
         Some(Holding::Unseen(_)) => {
             let mut list = vec![look("programs with sockets inside the range: let them bind outside it, or not at all")];
-            list.extend(of(&["keep-alive", "ring", "wider-range", "fresh-namespace"]));
+            list.extend(of(&[Name::KeepAlive, Name::Ring, Name::WiderRange, Name::FreshNamespace]));
             list.push(advice(
                 "see how many ports are free now",
                 format!("sockbench ports {}", run.plan.target.addr),

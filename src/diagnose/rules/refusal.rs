@@ -22,7 +22,6 @@ enum Why {
 /// Connections that this machine refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::diagnose) struct Refusal {
-    /// how many
     pub(in crate::diagnose) failed: u64,
     /// what it was, in one clause
     pub(in crate::diagnose) what: String,

@@ -33,6 +33,14 @@ pub(super) fn evidence(found: Found, rows: &Rows<'_>) -> Found {
         .with("last_s", rows.last_s())
 }
 
+/// `every second request {what}, 5 of 10`, `50 % of 10 requests {what}, all since 3 s`.
+fn how_many(run: &RunResult, rows: &Rows<'_>, course: &Course, turn: Option<Turn>, what: &str) -> String {
+    match turn {
+        Some(turn) => format!("{} {what}, {}", turn.in_words("request"), turn.counted()),
+        None => format!("{} {what}{}", part_of(rows.count(), run.totals.requests, "request"), course.all_in_words()),
+    }
+}
+
 /// Adds when it was so, where that is a part of the run.
 pub(super) fn in_part(found: Found, course: &Course) -> Found {
     found
@@ -101,13 +109,7 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
         );
     }
     text += "No request is retried. Windows shows WSAECONNRESET 10054.";
-    let what = match turn {
-        Some(turn) => format!("{} ended without an answer, {}", turn.in_words("request"), turn.counted()),
-        None => {
-            format!("{} ended without an answer{}", part_of(rows.count(), run.totals.requests, "request"), course.all_in_words())
-        }
-    };
-    let title = format!("{what}: {}", rows.in_words());
+    let title = format!("{}: {}", how_many(run, &rows, &course, turn, "ended without an answer"), rows.in_words());
     Ok(in_part(evidence(Found::new(title, text), &rows), &course)
         .with("open_at_the_end", few.map(|(open, _)| open))
         .with("on_reused_connections", reused)
@@ -278,7 +280,6 @@ fn excerpt(row: &ErrorRow) -> String {
     row.first_bytes.as_ref().map_or_else(String::new, |bytes| format!(" (received: \"{bytes}\")"))
 }
 
-/// One answer as it comes.
 fn raw(run: &RunResult, row: &ErrorRow) -> Remedy {
     let url = run.plan.url_of(&row.endpoint);
     advice("look at one raw answer", format!("curl -v --raw {}", quoted(&url)), "1 head with the length that it announces")
@@ -304,12 +305,8 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         _ => "got a malformed answer",
     };
     let turn = Turn::of(run, &rows, &course);
-    let text = turn.map_or_else(|| text.clone(), |turn| format!("{text} {}", turn.meaning()));
-    let many = match turn {
-        Some(turn) => format!("{} {what}, {}", turn.in_words("request"), turn.counted()),
-        None => format!("{} {what}{}", part_of(rows.count(), run.totals.requests, "request"), course.all_in_words()),
-    };
-    let title = format!("{many}: {}", message_of(row));
+    let text = text + &turn.map_or_else(String::new, |turn| format!(" {}", turn.meaning()));
+    let title = format!("{}: {}", how_many(run, &rows, &course, turn, what), message_of(row));
     Ok(in_part(evidence(Found::new(title, text), &rows), &course)
         .with("fault", name_of(row).into_owned())
         .with("every_nth", turn.map(|turn| turn.every))
