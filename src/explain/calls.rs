@@ -7,7 +7,7 @@ use super::address::pieces;
 use super::call_words::CALL_NAMES;
 use super::codes::Condition;
 use super::lexicon::{Found, Role};
-use crate::model::explanation::{FailedCall, Side};
+use crate::model::explanation::{Exactly, FailedCall, Side};
 
 /// A call that a line names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +48,16 @@ pub(super) const fn can_give(call: FailedCall, condition: Condition) -> bool {
         }
         Condition::BrokenPipe => matches!(call, FailedCall::Write),
         Condition::TimedOut => matches!(call, FailedCall::Connect | FailedCall::Read | FailedCall::Write | FailedCall::Accept),
-        Condition::Ended | Condition::IdleClosed | Condition::PingLost => matches!(call, FailedCall::Read | FailedCall::Write),
+        Condition::Ended | Condition::Exact(Exactly::IdleClosed | Exactly::PingLost) => {
+            matches!(call, FailedCall::Read | FailedCall::Write)
+        }
         Condition::Refused | Condition::Reset | Condition::Unreachable => {
             matches!(call, FailedCall::Connect | FailedCall::Read | FailedCall::Write)
         }
         Condition::Again => matches!(call, FailedCall::Connect | FailedCall::Read | FailedCall::Accept | FailedCall::Write),
         Condition::Denied => matches!(call, FailedCall::Bind | FailedCall::Connect | FailedCall::Socket | FailedCall::Accept),
         Condition::NotPermitted => !matches!(call, FailedCall::Read | FailedCall::Getaddrinfo | FailedCall::Unnamed),
-        Condition::NoMemory | Condition::WinsockBroken | Condition::FamilyOff => {
+        Condition::NoMemory | Condition::Exact(Exactly::Winsock) | Condition::FamilyOff => {
             matches!(call, FailedCall::Socket | FailedCall::Connect | FailedCall::Bind | FailedCall::Accept)
         }
         condition if condition.has_no_call() => false,

@@ -7,7 +7,7 @@ use super::address::{SourcePort, Target};
 use super::codes::Condition;
 use super::evidence::{Evidence, Spelling};
 use super::tell::{self, Other};
-use crate::model::explanation::{Certainty, FailedCall as Call, Limit, Os, Side};
+use crate::model::explanation::{Certainty, Exactly, FailedCall as Call, Limit, Os, Side};
 
 /// The reading without what only the line knows.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         // A reset while connecting is a refusal: where a handshake above TCP is called connect, a read met it.
         Condition::Reset | Condition::Ended => ended(e),
         Condition::BrokenPipe => broken_pipe(e),
-        Condition::ClosedHere => judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::CLOSED_HERE),
+        Condition::Exact(Exactly::ClosedHere) => judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::CLOSED_HERE),
         Condition::TimedOut => timed_out(e),
         Condition::UnderWay => judged(Call::Connect, Limit::TimedOut, Certainty::Likely, tell::UNDER_WAY),
         Condition::Unreachable => {
@@ -56,33 +56,29 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         }
         Condition::PortsUsedUp => certain(Call::Connect, Limit::LocalPorts),
         Condition::BacklogFull | Condition::SynQueueFull => certain(Call::Accept, Limit::Backlog),
-        Condition::ListenDropped => judged(Call::Accept, Limit::Hidden, Certainty::Ambiguous, tell::DROPPED_AT_A_LISTENER),
+        Condition::Exact(Exactly::ListenDrops) => {
+            judged(Call::Accept, Limit::Hidden, Certainty::Ambiguous, tell::DROPPED_AT_A_LISTENER)
+        }
         Condition::ConntrackFull => certain(Call::Unnamed, Limit::Conntrack),
         // The server's own clock says that a request was late, not why.
-        Condition::WorkerKilled => Judged {
+        Condition::Exact(Exactly::WorkerKilled) => Judged {
             side: Some(Side::Server),
             ..judged(Call::Unnamed, Limit::TimedOut, Certainty::Likely, tell::ENDED_BY_ITS_SERVER)
         },
         Condition::WorkerGone => {
             Judged { side: Some(Side::Server), ..judged(Call::Unnamed, Limit::Hidden, Certainty::Likely, [tell::OWN_TIME_LIMIT]) }
         }
-        Condition::ServerLimit | Condition::RateLimit => {
+        Condition::Exact(Exactly::ServerLimit | Exactly::RateLimit) => {
             Judged { side: Some(Side::Server), ..certain(Call::Unnamed, Limit::Hidden) }
         }
-        Condition::TimeWaitFull
-        | Condition::KernelFull(_)
-        | Condition::ProgramLimit
-        | Condition::AllDown
-        | Condition::NoThread
-        | Condition::OutOfMemory
-        | Condition::OomBegins
-        | Condition::ToolCpu
-        | Condition::ToolUsers => certain(Call::Unnamed, Limit::Hidden),
-        Condition::WinsockBroken => certain(if call == Call::Unnamed { Call::Socket } else { call }, Limit::Hidden),
+        Condition::Exact(Exactly::Winsock) => certain(if call == Call::Unnamed { Call::Socket } else { call }, Limit::Hidden),
         Condition::NoName(_) => certain(Call::Getaddrinfo, Limit::NameResolution),
-        Condition::PingLost => certain(Call::Read, Limit::TimedOut),
-        Condition::IdleClosed => certain(Call::Read, Limit::Reset),
+        Condition::Exact(Exactly::PingLost) => certain(Call::Read, Limit::TimedOut),
+        Condition::Exact(Exactly::IdleClosed) => certain(Call::Read, Limit::Reset),
         Condition::NoReason => no_reason(e),
+        Condition::Exact(_) | Condition::KernelFull(_) | Condition::OutOfMemory | Condition::OomBegins => {
+            certain(Call::Unnamed, Limit::Hidden)
+        }
     };
     out.side = out.side.or(e.side);
     if e.spelling == Spelling::NumberAlone {

@@ -2,11 +2,13 @@
 //!
 //! Sources: asm-generic/errno.h, winsock2.h and winerror.h, sys/errno.h of Darwin, include/uv.h of libuv.
 
-use crate::model::explanation::{FailedCall, KernelTable, Os};
+use crate::model::explanation::{Exactly, FailedCall, KernelTable, Os};
 
 /// What a text says went wrong, whatever the system and the words; [`ERRNOS`] has the errors of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Condition {
+    /// a limit or an event that reports have a name for
+    Exact(Exactly),
     InUse,
     NotAvailable,
     FamilyOff,
@@ -25,8 +27,6 @@ pub(super) enum Condition {
     BrokenPipe,
     /// an end of file where an answer was expected: no errno
     Ended,
-    /// the program's own side closed the socket while it was in use
-    ClosedHere,
     /// ETIMEDOUT, or the program's own clock
     TimedOut,
     Unreachable,
@@ -34,48 +34,22 @@ pub(super) enum Condition {
     PortsUsedUp,
     /// a name could not be turned into an address, and why
     NoName(Lookup),
-    /// a PING, of HTTP/2 or of a connection kept alive, got no answer in time
-    PingLost,
-    /// the target ended a kept connection between two requests, and the program says so
-    IdleClosed,
-    /// a server ended one of its workers for taking too long
-    WorkerKilled,
     /// listen queue overflow
     BacklogFull,
     /// SYN flooding: the queue of half-open connections
     SynQueueFull,
-    /// connection attempts that a listener dropped, for whatever reason
-    ListenDropped,
     /// `nf_conntrack: table full`
     ConntrackFull,
-    /// `time wait bucket table overflow`: the kernel dropped TIME_WAIT entries early
-    TimeWaitFull,
     /// a table or the memory of the kernel, and which where the line names it
     KernelFull(Option<KernelTable>),
-    /// a limit of connections that the program set for itself
-    ProgramLimit,
-    /// Winsock itself does not work (10106 and its neighbours)
-    WinsockBroken,
     /// the program says that a connection failed, not why
     NoReason,
-    /// the target's program takes no more connections: a limit that it has for itself
-    ServerLimit,
-    /// a server that turns away what one client asks too often
-    RateLimit,
-    /// a proxy has marked all servers behind it as failed
-    AllDown,
-    /// no further thread or process
-    NoThread,
     /// a process was killed, or ended, for lack of memory
     OutOfMemory,
     /// a server found its worker killed, and guesses at memory
     WorkerGone,
     /// the kernel's first lines about a process that it is going to kill
     OomBegins,
-    /// the load tool's own CPU is used up
-    ToolCpu,
-    /// the load tool had no user left for a request that was due
-    ToolUsers,
 }
 
 /// Why a name gave no address.
@@ -106,12 +80,11 @@ impl Condition {
             | Self::Refused
             | Self::Reset
             | Self::BrokenPipe
-            | Self::PingLost
-            | Self::IdleClosed
+            | Self::Exact(Exactly::PingLost | Exactly::IdleClosed)
             | Self::Unreachable => 4,
             Self::TimedOut | Self::UnderWay => 3,
             Self::Ended | Self::Again => 2,
-            Self::ClosedHere => 1,
+            Self::Exact(Exactly::ClosedHere) => 1,
             Self::NoReason => 0,
             // Limits of this machine, of a program or of a kernel.
             _ => 6,
@@ -120,29 +93,23 @@ impl Condition {
 
     /// A limit of a program or of its machine: no call failed by it.
     pub(super) const fn has_no_call(self) -> bool {
+        use Exactly::{AllDown, ProgramLimit, RateLimit, ServerLimit, Threads, ToolCpu, ToolUsers, WorkerKilled};
         matches!(
             self,
-            Self::ProgramLimit
-                | Self::ServerLimit
-                | Self::RateLimit
-                | Self::AllDown
-                | Self::NoThread
-                | Self::WorkerKilled
+            Self::Exact(ProgramLimit | ServerLimit | RateLimit | AllDown | Threads | WorkerKilled | ToolCpu | ToolUsers)
                 | Self::OutOfMemory
                 | Self::WorkerGone
                 | Self::OomBegins
-                | Self::ToolCpu
-                | Self::ToolUsers
         )
     }
 
     /// Another condition that says the same and more: where a text has both, this one is part of it.
     pub(super) const fn part_of(self) -> Option<Self> {
         match self {
-            Self::ListenDropped => Some(Self::BacklogFull),
+            Self::Exact(Exactly::ListenDrops) => Some(Self::BacklogFull),
             Self::OomBegins => Some(Self::OutOfMemory),
             // After its own time limit a server ends the worker with a SIGKILL too.
-            Self::WorkerGone => Some(Self::WorkerKilled),
+            Self::WorkerGone => Some(Self::Exact(Exactly::WorkerKilled)),
             _ => None,
         }
     }
@@ -267,7 +234,7 @@ fn windows_only(n: i32) -> Option<Meaning> {
         11_001 | 11_004 => (Condition::NoName(Lookup::Unknown), Some(FailedCall::Getaddrinfo)),
         11_002 => (Condition::NoName(Lookup::NoAnswer), Some(FailedCall::Getaddrinfo)),
         11_003 | 12_007 => (Condition::NoName(Lookup::Unsaid), Some(FailedCall::Getaddrinfo)),
-        10_091..=10_093 | 10_104..=10_107 => (Condition::WinsockBroken, None),
+        10_091..=10_093 | 10_104..=10_107 => (Condition::Exact(Exactly::Winsock), None),
         12_002 => (Condition::TimedOut, None),
         12_029 => (Condition::NoReason, Some(FailedCall::Connect)),
         12_030 | 12_031 => (Condition::Reset, Some(FailedCall::Read)),

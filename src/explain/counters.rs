@@ -7,22 +7,25 @@ use super::codes::Condition;
 use super::counts::whole;
 use super::evidence::{Evidence, Sighting};
 use super::tools;
-use crate::model::explanation::{FailedCall as Call, Os};
+use crate::model::explanation::{Exactly, FailedCall as Call, Os};
 
 /// `netstat -s`: sentences behind or before the number, as net-tools, iproute2 and BSD print them.
 const KERNEL: &[(Condition, &[&str])] = &[
     (Condition::BacklogFull, &["times the listen queue of a socket overflowed", "listen queue overflows", "listenoverflows"]),
-    (Condition::ListenDropped, &["syns to listen sockets dropped", "syns to listen sockets ignored", "listendrops"]),
+    (
+        Condition::Exact(Exactly::ListenDrops),
+        &["syns to listen sockets dropped", "syns to listen sockets ignored", "listendrops"],
+    ),
     (Condition::SynQueueFull, &["syn cookies sent", "tcpreqqfulldrop", "tcpreqqfulldocookies", "syncookiessent"]),
     (Condition::KernelFull(None), &["connections aborted due to memory pressure", "tcpabortonmemory"]),
-    (Condition::TimeWaitFull, &["tcptimewaitoverflow"]),
+    (Condition::Exact(Exactly::TimeWaitTable), &["tcptimewaitoverflow"]),
 ];
 
 /// Envoy and Nighthawk, by the end of the counter's name.
 const PROXY: &[(Condition, Call, &[&str])] = &[
     (Condition::NoReason, Call::Connect, &["pool_connection_failure", "cx_connect_fail", "rq_pending_failure_eject"]),
     (Condition::TimedOut, Call::Connect, &["cx_connect_timeout"]),
-    (Condition::ProgramLimit, Call::Unnamed, &["pool_overflow", "cx_overflow", "rq_pending_overflow"]),
+    (Condition::Exact(Exactly::ProgramLimit), Call::Unnamed, &["pool_overflow", "cx_overflow", "rq_pending_overflow"]),
     (Condition::TimedOut, Call::Read, &["rq_timeout", "rq_per_try_timeout"]),
     (Condition::Ended, Call::Read, &["stream_resets", "rq_rx_reset", "destroy_remote_with_active_rq"]),
 ];
@@ -39,7 +42,8 @@ fn kernel(text: &str) -> Option<Sighting> {
     // `12 times the listen ...`; `TCPTimeWaitOverflow: 12`; `TcpExtListenOverflows  12  0.0`, `TcpExt.ListenDrops = 12`.
     let count = number(before.trim()).or_else(|| number(after.trim_start_matches([':', '=', ' '])))?;
     let os = if sentence.starts_with("listen queue") { Os::Macos } else { Os::Linux };
-    let is_listeners = matches!(condition, Condition::BacklogFull | Condition::SynQueueFull | Condition::ListenDropped);
+    let is_listeners =
+        matches!(condition, Condition::BacklogFull | Condition::SynQueueFull | Condition::Exact(Exactly::ListenDrops));
     let call = if is_listeners { Call::Accept } else { Call::Unnamed };
     let tool = tools::named("Linux kernel").filter(|_| os == Os::Linux);
     let evidence = Evidence { os: Some(os), tool, since_boot: true, ..Evidence::new(*condition, call) };

@@ -16,7 +16,7 @@ use super::normal::{is_policy, normal};
 use super::number::{self, Piece};
 use super::tools::TOOLS;
 use super::{asides, counters, counts, summary};
-use crate::model::explanation::{FailedCall, Os, Side};
+use crate::model::explanation::{Exactly, FailedCall, Os, Side};
 
 /// Every kind of failure that a printable line shows: one, but for a tool's summary.
 pub(super) fn read(line: &str, around: Around) -> Vec<Sighting> {
@@ -43,7 +43,7 @@ pub(super) fn read(line: &str, around: Around) -> Vec<Sighting> {
     let behind = || counts::behind(&text, cause.at.end, cause.is_name).filter(|n| cause.is_name || !own(n));
     let count = counts::keyed(line).or_else(behind);
     // Bare numbers beside a worker are its own and its pid.
-    let is_of_worker = matches!(evidence.condition, Condition::WorkerKilled | Condition::WorkerGone);
+    let is_of_worker = matches!(evidence.condition, Condition::Exact(Exactly::WorkerKilled) | Condition::WorkerGone);
     let count = count.unwrap_or_else(|| if is_of_worker { 1 } else { counts::count(line, evidence.errno) });
     if count == 0 { Vec::new() } else { vec![sighting(evidence, count)] }
 }

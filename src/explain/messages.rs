@@ -3,7 +3,7 @@
 //! A pattern matches whole words, but where `*` is at its start or end: there it may be part of a longer word.
 
 use super::codes::{Condition, Lookup};
-use crate::model::explanation::{FailedCall, Os};
+use crate::model::explanation::{Exactly, FailedCall, Os};
 
 /// Words of a message and what they mean.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,10 @@ pub(super) const fn system(pattern: &'static str, errno: &'static str) -> Messag
 
 pub(super) const fn program(pattern: &'static str, condition: Condition) -> Message {
     Message { pattern, means: Means::Only(condition), call: None, os: None }
+}
+
+pub(super) const fn exact(pattern: &'static str, exactly: Exactly) -> Message {
+    program(pattern, Condition::Exact(exactly))
 }
 
 /// strerror(3) of glibc, musl, BSD and Darwin; names that languages give to an errno.
@@ -148,8 +152,8 @@ pub(super) const WINDOWS: &[Message] = &[
     program("temporary error during hostname resolution", NO_NAME_SERVER).on(Os::Windows),
     program("no data of the requested type was found", NO_SUCH_NAME).on(Os::Windows),
     program("the server name or address could not be resolved", NO_NAME).on(Os::Windows),
-    program("the requested service provider could not be loaded or initialized", Condition::WinsockBroken).on(Os::Windows),
-    program("unrecognized windows sockets error", Condition::WinsockBroken).on(Os::Windows),
+    exact("the requested service provider could not be loaded or initialized", Exactly::Winsock).on(Os::Windows),
+    exact("unrecognized windows sockets error", Exactly::Winsock).on(Os::Windows),
     program("selected local endpoint was recently used to connect to the same remote endpoint", Condition::PortsUsedUp)
         .on(Os::Windows),
     program("allocate an ephemeral port number from the global tcp port space has failed", Condition::PortsUsedUp)

@@ -1,8 +1,8 @@
 //! What programs say of an end, a timeout or a failure without an errno. Data only; all in lower case.
 
 use super::codes::Condition;
-use super::messages::{Message, NO_NAME, NO_NAME_SERVER, NO_SUCH_NAME, program};
-use crate::model::explanation::FailedCall;
+use super::messages::{Message, NO_NAME, NO_NAME_SERVER, NO_SUCH_NAME, exact, program};
+use crate::model::explanation::{Exactly, FailedCall};
 
 pub(super) const PROGRAMS: &[Message] = &[
     // Name look-ups.
@@ -60,17 +60,17 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("eai_nodata", NO_SUCH_NAME),
     program("eai_fail", NO_NAME_SERVER),
     // A PING that was not answered: nobody closed the connection.
-    program("http2: client connection lost", Condition::PingLost).at(FailedCall::Read),
-    program("keepalive ping failed to receive ack", Condition::PingLost).at(FailedCall::Read),
-    program("keepalive failed. the connection is likely gone", Condition::PingLost).at(FailedCall::Read),
-    program("keepalive watchdog timeout", Condition::PingLost).at(FailedCall::Read),
-    program("keepalive ping timeout", Condition::PingLost).at(FailedCall::Read),
-    program("but didn't receive pong", Condition::PingLost).at(FailedCall::Read),
-    program("didn't respond to a ping request", Condition::PingLost).at(FailedCall::Read),
-    program("err_http2_ping_failed", Condition::PingLost).at(FailedCall::Read),
-    program("ping timeout", Condition::PingLost).at(FailedCall::Read),
-    program("keepalivetimedout", Condition::PingLost).at(FailedCall::Read),
-    program("keep-alive timed out", Condition::PingLost).at(FailedCall::Read),
+    exact("http2: client connection lost", Exactly::PingLost).at(FailedCall::Read),
+    exact("keepalive ping failed to receive ack", Exactly::PingLost).at(FailedCall::Read),
+    exact("keepalive failed. the connection is likely gone", Exactly::PingLost).at(FailedCall::Read),
+    exact("keepalive watchdog timeout", Exactly::PingLost).at(FailedCall::Read),
+    exact("keepalive ping timeout", Exactly::PingLost).at(FailedCall::Read),
+    exact("but didn't receive pong", Exactly::PingLost).at(FailedCall::Read),
+    exact("didn't respond to a ping request", Exactly::PingLost).at(FailedCall::Read),
+    exact("err_http2_ping_failed", Exactly::PingLost).at(FailedCall::Read),
+    exact("ping timeout", Exactly::PingLost).at(FailedCall::Read),
+    exact("keepalivetimedout", Exactly::PingLost).at(FailedCall::Read),
+    exact("keep-alive timed out", Exactly::PingLost).at(FailedCall::Read),
     // A port that a server wants.
     program("was already in use", Condition::InUse).at(FailedCall::Bind),
     program("is already in use", Condition::InUse).at(FailedCall::Bind),
@@ -112,10 +112,10 @@ pub(super) const PROGRAMS: &[Message] = &[
     program("connection closed unexpectedly", Condition::Ended),
     program("connection was closed unexpectedly", Condition::Ended),
     program("closed the connection unexpectedly", Condition::Ended),
-    program("was expected to be kept alive was closed by the server", Condition::IdleClosed).at(FailedCall::Read),
+    exact("was expected to be kept alive was closed by the server", Exactly::IdleClosed).at(FailedCall::Read),
     program("server closed connection", Condition::Ended),
     program("server closed the connection", Condition::Ended),
-    program("server closed idle connection", Condition::IdleClosed).at(FailedCall::Read),
+    exact("server closed idle connection", Exactly::IdleClosed).at(FailedCall::Read),
     program("connection closed by peer", Condition::Ended),
     program("connection closed by server", Condition::Ended),
     program("connection closed by the server", Condition::Ended),
@@ -180,10 +180,10 @@ pub(super) const PROGRAMS: &[Message] = &[
     program(": eof", Condition::Ended),
     program("client connection lost", Condition::Ended),
     // The program's own side.
-    program("socket closed", Condition::ClosedHere),
-    program("socket is closed", Condition::ClosedHere),
-    program("*closedchannelexception", Condition::ClosedHere),
-    program("use of closed network connection", Condition::ClosedHere),
+    exact("socket closed", Exactly::ClosedHere),
+    exact("socket is closed", Exactly::ClosedHere),
+    exact("*closedchannelexception", Exactly::ClosedHere),
+    exact("use of closed network connection", Exactly::ClosedHere),
     // A program's own clock: no errno.
     program("operation timed out", Condition::TimedOut),
     program("operation timed out after", Condition::TimedOut).at(FailedCall::Read),

@@ -93,26 +93,13 @@ fn reading(text: &str, e: Evidence, count: u64, of_containers: bool) -> Reading 
 
 const fn exactly(e: &Evidence) -> Option<Exactly> {
     Some(match e.condition {
-        Condition::ProgramLimit => Exactly::ProgramLimit,
-        Condition::ServerLimit => Exactly::ServerLimit,
+        Condition::Exact(exactly) => exactly,
         Condition::KernelFull(_) => Exactly::KernelTable,
-        Condition::TimeWaitFull => Exactly::TimeWaitTable,
         // Those of Windows are of its ports.
         Condition::NoBuffers | Condition::NoMemory if !matches!(e.os, Some(Os::Windows)) => Exactly::KernelMemory,
-        Condition::WinsockBroken => Exactly::Winsock,
-        Condition::ClosedHere => Exactly::ClosedHere,
-        Condition::ListenDropped => Exactly::ListenDrops,
-        Condition::RateLimit => Exactly::RateLimit,
-        Condition::AllDown => Exactly::AllDown,
-        Condition::NoThread => Exactly::Threads,
-        Condition::WorkerKilled => Exactly::WorkerKilled,
-        Condition::PingLost => Exactly::PingLost,
-        Condition::IdleClosed => Exactly::IdleClosed,
         Condition::NoName(Lookup::Unknown) => Exactly::UnknownName,
         Condition::NoName(Lookup::NoAnswer) => Exactly::NameServer,
         Condition::OutOfMemory | Condition::OomBegins | Condition::WorkerGone => Exactly::Memory,
-        Condition::ToolCpu => Exactly::ToolCpu,
-        Condition::ToolUsers => Exactly::ToolUsers,
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@ use super::address::Target;
 use super::classify::Judged;
 use super::codes::{Condition, Lookup};
 use super::evidence::{Evidence, Spelling};
-use crate::model::explanation::{Certainty, FailedCall as Call, KernelTable, Limit, Os, Side};
+use crate::model::explanation::{Certainty, Exactly, FailedCall as Call, KernelTable, Limit, Os, Side};
 use crate::remedy::programs::Program;
 
 /// What happened, in sentences. The first is the answer; the others say how it comes about.
@@ -152,7 +152,7 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
             "The kernel had no memory or no queue space for the socket. This is not about source ports."
         }
         Condition::NoMemory => "The kernel had no memory for the socket. A limit of the container is reached, or tcp_mem.",
-        Condition::TimeWaitFull => {
+        Condition::Exact(Exactly::TimeWaitTable) => {
             "The kernel's TIME_WAIT table was full, so it dropped entries early (net.ipv4.tcp_max_tw_buckets). No connection failed \
              by this: ports are free sooner, but late packets of old connections are no longer kept apart."
         }
@@ -161,19 +161,19 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
             "A listener's queue of half-open connections is full. The kernel answers further SYNs with cookies, or drops them; any \
              burst of new connections does it, not only an attack."
         }
-        Condition::ListenDropped => {
+        Condition::Exact(Exactly::ListenDrops) => {
             "The kernel dropped connection attempts at listeners. ListenDrops counts every reason for it, not overflows alone: \
              these are ListenOverflows."
         }
-        Condition::RateLimit => {
+        Condition::Exact(Exactly::RateLimit) => {
             "The server's limit for one client was reached. A load generator is one client to it: what it asks beyond the limit is \
              refused (503, 429), delayed or dropped."
         }
-        Condition::AllDown => {
+        Condition::Exact(Exactly::AllDown) => {
             "The proxy takes none of the servers behind it for healthy. It marked each of them as failed before, and tried none for \
              this request: the lines before these say why."
         }
-        Condition::NoThread => {
+        Condition::Exact(Exactly::Threads) => {
             "No further thread or process could be started. A limit is reached, that of the user (ulimit -u), of the container or \
              service (pids.max), or of the machine; or there is no memory for a stack."
         }
@@ -181,19 +181,19 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
             "Memory ran out, and a process was killed or could not go on. If it is the server, clients see resets, then refusals; if \
              it is the load tool, its figures end there."
         }
-        Condition::ToolCpu => {
+        Condition::Exact(Exactly::ToolCpu) => {
             "The load tool has no CPU left. It sends less than asked and measures its own waiting: rates are too low and latencies \
              too long."
         }
-        Condition::ToolUsers => {
+        Condition::Exact(Exactly::ToolUsers) => {
             "The load tool had no free user for requests that were due. It did not send them: the target answers more slowly than \
              the test was planned for, or the users are too few."
         }
-        Condition::ProgramLimit => {
+        Condition::Exact(Exactly::ProgramLimit) => {
             "The program's own limit of connections was reached. It did not try another one: no system call failed, and the target \
              was not asked."
         }
-        Condition::ServerLimit => {
+        Condition::Exact(Exactly::ServerLimit) => {
             "The server's own limit of connections was reached. It turned others away, or left them waiting; a proxy needs two \
              for each request, one to the client and one to the upstream."
         }
@@ -205,15 +205,15 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
             "The name server gave no answer. The host name may be right: the resolver was not reached, was overloaded, or could not say. No \
              connection was tried. Where it comes under load only, each request looks the name up again."
         }
-        Condition::PingLost => {
+        Condition::Exact(Exactly::PingLost) => {
             "The target did not answer a PING in time. The client gave the connection up, and nobody closed it: the target or the way to it \
              stood still, or packets were lost. All requests on that connection failed with it."
         }
-        Condition::IdleClosed => {
+        Condition::Exact(Exactly::IdleClosed) => {
             "The target closed a kept connection between two requests. Its idle timeout is shorter than the client's pause; the request had \
              not been read, so it can be sent again."
         }
-        Condition::WorkerKilled => {
+        Condition::Exact(Exactly::WorkerKilled) => {
             "The target's server ended one of its workers, which had passed the server's own time limit. Requests that the worker had end \
              with a reset, or with 502 or 504 from a proxy. The line does not say what it waited for: a slow request, a lock or a pool, a \
              core that others had, or a client that sent nothing."
@@ -222,10 +222,10 @@ const fn by_condition(e: &Evidence) -> Option<&'static str> {
             "A worker of the target's server was killed by a signal, and the server guesses that memory ran out. Requests that the worker \
              had end with a reset, or with 502 or 504 from a proxy."
         }
-        Condition::WinsockBroken => {
+        Condition::Exact(Exactly::Winsock) => {
             "Winsock could not create the socket. Its catalogue or the environment of the process is damaged."
         }
-        Condition::ClosedHere => {
+        Condition::Exact(Exactly::ClosedHere) => {
             "The socket was closed on this side while it was in use. A timeout of the program closed it, or its shutdown."
         }
         Condition::FamilyOff => {
@@ -321,27 +321,32 @@ pub(super) const fn is_not(j: &Judged, e: &Evidence) -> &'static str {
         (Limit::PortBusy, Some(Side::Client), _) => {
             "not the server (no packet reached it), and not a used-up range: one port is in use, others may be free"
         }
-        (_, _, Condition::TimeWaitFull) => "not used-up source ports: entries that are dropped early leave their ports free",
-        (_, _, Condition::ProgramLimit) => "not the target and not the network: the request waited for the program's own pool",
-        (_, _, Condition::ServerLimit) => "not the client, not its ports, and not the network: the server's settings decide it",
-        (_, _, Condition::RateLimit) => {
-            "not the target's speed and not the network: a setting of the server, or of what stands before it"
-        }
-        (_, _, Condition::AllDown) => "not a failure of this request's own connection: none was tried, so there is no errno",
-        (_, _, Condition::WorkerKilled) => "not source ports, and not the network: the target's program ended its own worker",
         (_, _, Condition::WorkerGone) => "not source ports, and not the network: it happened inside the target",
-        (_, _, Condition::PingLost) => "not a close by the target: a FIN or RST would have come, and did not",
-        (_, _, Condition::IdleClosed) => "not a crash, and not an answer that was cut off: no request was under way",
-        (_, _, Condition::NoThread) => "not source ports, and not the limit of open files (ulimit -n)",
         (_, _, Condition::OutOfMemory | Condition::OomBegins) => "not source ports, and not a limit of connections",
-        (_, _, Condition::ToolCpu) => "not the target: it may have answered fast",
-        (_, _, Condition::ToolUsers) => "not source ports and not the network: no connection failed by it",
-        (_, _, Condition::ListenDropped) => "not the client's ports, and not known to be a full queue",
-        (_, _, Condition::ClosedHere) => "not known to be the target: the message is about this side's socket",
         (_, _, Condition::KernelFull(_) | Condition::NoBuffers | Condition::NoMemory) if matches!(j.limit, Limit::Hidden) => {
             "not used-up source ports (these give EADDRNOTAVAIL), and not the limit of open files"
         }
+        (limit, _, Condition::Exact(exactly)) => is_not_exactly(exactly, limit),
         (limit, ..) => is_no(limit),
+    }
+}
+
+const fn is_not_exactly(exactly: Exactly, limit: Limit) -> &'static str {
+    match exactly {
+        Exactly::TimeWaitTable => "not used-up source ports: entries that are dropped early leave their ports free",
+        Exactly::ProgramLimit => "not the target and not the network: the request waited for the program's own pool",
+        Exactly::ServerLimit => "not the client, not its ports, and not the network: the server's settings decide it",
+        Exactly::RateLimit => "not the target's speed and not the network: a setting of the server, or of what stands before it",
+        Exactly::AllDown => "not a failure of this request's own connection: none was tried, so there is no errno",
+        Exactly::WorkerKilled => "not source ports, and not the network: the target's program ended its own worker",
+        Exactly::PingLost => "not a close by the target: a FIN or RST would have come, and did not",
+        Exactly::IdleClosed => "not a crash, and not an answer that was cut off: no request was under way",
+        Exactly::Threads => "not source ports, and not the limit of open files (ulimit -n)",
+        Exactly::ToolCpu => "not the target: it may have answered fast",
+        Exactly::ToolUsers => "not source ports and not the network: no connection failed by it",
+        Exactly::ListenDrops => "not the client's ports, and not known to be a full queue",
+        Exactly::ClosedHere => "not known to be the target: the message is about this side's socket",
+        _ => is_no(limit),
     }
 }
 
