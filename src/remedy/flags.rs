@@ -39,8 +39,9 @@ impl fmt::Display for Flag {
 struct Flags(Vec<Flag>);
 
 impl Flags {
-    fn switch(&mut self, name: &'static str) {
-        self.0.push(Flag { name, key: String::new(), value: None });
+    /// A flag without a value, typed only where it `is` so.
+    fn switch(&mut self, is: bool, name: &'static str) {
+        self.0.extend(is.then(|| Flag { name, key: String::new(), value: None }));
     }
 
     fn value(&mut self, name: &'static str, value: impl Into<String>) {
@@ -80,7 +81,7 @@ fn namespace(plan: &LoadPlan, flags: &mut Flags) {
     if !around.sandbox {
         return;
     }
-    flags.switch("--sandbox");
+    flags.switch(true, "--sandbox");
     for (key, value) in &around.sysctls {
         flags.keyed("--sysctl", key, format!("{key}={value}"));
     }
@@ -118,17 +119,13 @@ fn load_shape(plan: &LoadPlan, flags: &mut Flags) {
     }
     flags.when(plan.threads > 1, "--threads", plan.threads);
     flags.when(plan.pin != Pinning::Off, "--pin", plan.pin.word());
-    if plan.busy_poll {
-        flags.switch("--busy-poll");
-    }
+    flags.switch(plan.busy_poll, "--busy-poll");
     flags.when(plan.seed != 1, "--seed", plan.seed);
 }
 
 fn connections(plan: &LoadPlan, flags: &mut Flags) {
     // The field says it as well.
-    if !plan.keepalive && !plan.says_close {
-        flags.switch("--no-keepalive");
-    }
+    flags.switch(!plan.keepalive && !plan.says_close, "--no-keepalive");
     match plan.closer {
         Closer::Client => {}
         Closer::Server => flags.value("--closer", "server"),
@@ -140,21 +137,15 @@ fn connections(plan: &LoadPlan, flags: &mut Flags) {
     if let (PortMode::Ring | PortMode::Range, Some(r)) = (plan.port_mode, plan.port_range) {
         flags.value("--port-range", format!("{}-{}", r.lo, r.hi));
     }
-    if plan.reuse_addr {
-        flags.switch("--reuse-addr");
-    }
+    flags.switch(plan.reuse_addr, "--reuse-addr");
     flags.when(has_sources, "--source", sources(&plan.sources));
     flags.when(plan.timeout != limits::REQUEST_TIMEOUT, "--timeout", exact(plan.timeout));
     let (limits, usual) = (&plan.limits, LoadLimits::default());
     flags.when(limits.head_bytes != usual.head_bytes, "--head-bytes", limits.head_bytes);
     flags.when(limits.head_fields != usual.head_fields, "--head-fields", limits.head_fields);
     flags.when(limits.body_bytes != usual.body_bytes, "--body-bytes", limits.body_bytes);
-    if plan.allow_remote {
-        flags.switch("--allow-remote");
-    }
-    if !plan.observe {
-        flags.switch("--no-observe");
-    }
+    flags.switch(plan.allow_remote, "--allow-remote");
+    flags.switch(!plan.observe, "--no-observe");
 }
 
 fn request(plan: &LoadPlan, flags: &mut Flags) {

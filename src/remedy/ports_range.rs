@@ -25,14 +25,16 @@ fn kernel_range(run: &RunResult) -> Option<PortRange> {
     run.host.sysctls.ip_local_port_range.map(|[a, b]| PortRange { lo: a.min(b), hi: a.max(b) })
 }
 
+/// The parts of `from` below and above `taken`.
+fn parts(from: PortRange, taken: PortRange) -> [Option<PortRange>; 2] {
+    let below = (taken.lo > from.lo).then(|| PortRange { lo: from.lo, hi: from.hi.min(taken.lo - 1) });
+    let above = (taken.hi < from.hi).then(|| PortRange { lo: from.lo.max(taken.hi + 1), hi: from.hi });
+    [below, above]
+}
+
 /// The larger part of `from` outside `taken`; none where nothing is left.
 fn outside(from: PortRange, taken: PortRange) -> Option<PortRange> {
-    if !from.overlaps(taken) {
-        return Some(from);
-    }
-    let below = (taken.lo > from.lo).then(|| PortRange { lo: from.lo, hi: taken.lo - 1 });
-    let above = (taken.hi < from.hi).then(|| PortRange { lo: taken.hi + 1, hi: from.hi });
-    [above, below].into_iter().flatten().max_by_key(|r| r.len())
+    parts(from, taken).into_iter().rev().flatten().max_by_key(|r| r.len())
 }
 
 /// Ports for a ring: outside the kernel's range and outside `taken`, those of the default ring first.
@@ -40,24 +42,13 @@ pub(crate) fn free_of(run: &RunResult, taken: Option<PortRange>) -> Option<PortR
     let (lo, hi) = limits::RING_RANGE;
     let kernel = kernel_range(run);
     // The kernel's range splits the ports in two, and so may the ring each part.
-    let (below, above) = match kernel {
-        Some(k) => (outside_below(k), outside_above(k)),
-        None => (Some(PortRange { lo: WIDEST.lo, hi }), None),
-    };
+    let [below, above] = kernel.map_or([Some(PortRange { lo: WIDEST.lo, hi }), None], |k| parts(WIDEST, k));
     let default = kernel.map_or(Some(PortRange { lo, hi }), |k| outside(PortRange { lo, hi }, k));
     [default, below, above]
         .into_iter()
         .flatten()
         .filter_map(|part| taken.map_or(Some(part), |taken| outside(part, taken)))
         .find(|part| part.len() >= RING_WORTH)
-}
-
-fn outside_below(kernel: PortRange) -> Option<PortRange> {
-    (kernel.lo > WIDEST.lo).then(|| PortRange { lo: WIDEST.lo, hi: kernel.lo - 1 })
-}
-
-fn outside_above(kernel: PortRange) -> Option<PortRange> {
-    (kernel.hi < WIDEST.hi).then(|| PortRange { lo: kernel.hi + 1, hi: WIDEST.hi })
 }
 
 /// A ring of source ports with SO_REUSEADDR on every socket.
@@ -107,7 +98,7 @@ pub(super) fn wider_range(at: &Situation<'_>) -> Option<Remedy> {
     let now = if matches!(mode, PortMode::Ring | PortMode::Range) { run.plan.port_range? } else { kernel };
     // A ring stays outside the kernel's range; a socket's own range must lie inside it.
     let to = match mode {
-        PortMode::Ring => [outside_below(kernel), outside_above(kernel)].into_iter().flatten().max_by_key(|r| r.len())?,
+        PortMode::Ring => parts(WIDEST, kernel).into_iter().flatten().max_by_key(|r| r.len())?,
         _ => WIDEST,
     };
     if now.len() >= to.len() || seconds <= 0.0 {

@@ -178,11 +178,7 @@ fn law(run: &RunResult, seen: &Indicators, first: f64) -> String {
     )
 }
 
-/// What helps against the cause of this run's exhaustion.
-pub(in crate::diagnose) fn remedies(run: &RunResult, seen: &Indicators) -> Vec<Remedy> {
-    remedies_against(run, seen, seen.ports.holding)
-}
-
+/// What helps against what had the ports.
 pub(in crate::diagnose) fn remedies_against(run: &RunResult, seen: &Indicators, cause: Option<Holding>) -> Vec<Remedy> {
     let of = |names: &[Name]| -> Vec<Remedy> {
         for_run(&seen.situation(run)).into_iter().filter(|r| names.iter().any(|name| name.is(r))).collect()

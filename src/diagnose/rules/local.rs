@@ -13,32 +13,29 @@ pub(in crate::diagnose) fn ports_exhausted(run: &RunResult, seen: &Indicators) -
     }
     let (failed, to) = (rows.count(), destination(run));
     let (call, errno) = (row.call.word(), row.errno.unwrap_or(0));
-    let held = run.ports.as_ref().and_then(|p| p.peak_used);
-    let found = |title: String, text: String| {
-        let states = run.ports.as_ref().map(|p| p.states).unwrap_or_default();
-        let forecast = run.ports.as_ref().and_then(|p| p.forecast.as_ref());
-        evidence(Found::new(title, text), &rows)
-            .with("pool", seen.ports.pool)
-            .with("hold_s", seen.ports.hold.as_ref().map(|h| h.seconds))
-            .with("ceiling_cps", seen.ports.budget.map(|b| b.ceiling_cps()))
-            .with("peak_used", held)
-            .with("time_wait", states.time_wait)
-            .with("established", states.established)
-            .with("fin_wait2", states.fin_wait2)
-            .with("bound_only", states.bound_only)
-            .with("predicted_first_s", forecast.map(|f| f.exhausted_at_s))
-            .with("rate_until_first_cps", cps_before(run, rows.first_s()))
-            .with("ports_elsewhere", Some(elsewhere(run)).filter(|n| *n > 0))
-            .with("free_again_in_s", run.ports.as_ref().and_then(|p| p.free_again_in_s))
-            .with("closed_first_by_client_share", seen.ports.closed_by_client)
-    };
+    let states = run.ports.as_ref().map(|p| p.states).unwrap_or_default();
+    let forecast = run.ports.as_ref().and_then(|p| p.forecast.as_ref());
     let title = format!(
         "{} found no source port: {} ({})",
         counted(failed, "connection"),
         exhaustion::in_use(run, seen, &to),
         name_of(row)
     );
-    Ok(found(title, exhaustion::story(run, seen, &rows, call, errno)).remedies(exhaustion::remedies(run, seen)))
+    Ok(evidence(Found::new(title, exhaustion::story(run, seen, &rows, call, errno)), &rows)
+        .with("pool", seen.ports.pool)
+        .with("hold_s", seen.ports.hold.as_ref().map(|h| h.seconds))
+        .with("ceiling_cps", seen.ports.budget.map(|b| b.ceiling_cps()))
+        .with("peak_used", run.ports.as_ref().and_then(|p| p.peak_used))
+        .with("time_wait", states.time_wait)
+        .with("established", states.established)
+        .with("fin_wait2", states.fin_wait2)
+        .with("bound_only", states.bound_only)
+        .with("predicted_first_s", forecast.map(|f| f.exhausted_at_s))
+        .with("rate_until_first_cps", cps_before(run, rows.first_s()))
+        .with("ports_elsewhere", Some(elsewhere(run)).filter(|n| *n > 0))
+        .with("free_again_in_s", run.ports.as_ref().and_then(|p| p.free_again_in_s))
+        .with("closed_first_by_client_share", seen.ports.closed_by_client)
+        .remedies(exhaustion::remedies_against(run, seen, seen.ports.holding)))
 }
 
 fn destination(run: &RunResult) -> String {
