@@ -7,7 +7,7 @@ use crate::model::result::{Endpoint, Ports, RunResult, SeriesPoint};
 /// In which unit: the end of a name for Prometheus, the code of UCUM for OpenTelemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
-    None,
+    Plain,
     Seconds,
     Bytes,
     /// of one
@@ -17,7 +17,7 @@ pub(super) enum Unit {
 impl Unit {
     fn suffix(self) -> &'static str {
         match self {
-            Self::None => "",
+            Self::Plain => "",
             Self::Seconds => "_seconds",
             Self::Bytes => "_bytes",
             Self::Ratio => "_ratio",
@@ -26,7 +26,7 @@ impl Unit {
 
     pub(super) fn ucum(self) -> &'static str {
         match self {
-            Self::None => "",
+            Self::Plain => "",
             Self::Seconds => "s",
             Self::Bytes => "By",
             Self::Ratio => "1",
@@ -49,6 +49,9 @@ pub(super) struct Metric {
 
 /// The parts of a [`Metric`], in its order.
 type Row = (&'static str, Kind, Unit, &'static str, Vec<(Labels, f64)>);
+
+const SUSTAINABLE: &str = "New connections per second that the ports sustain (P/T).";
+const EXHAUSTED_IN: &str = "Time until no source port is left at the present rate; absent where it always finds one.";
 
 /// When a run began and when its last second ended, nanoseconds of Unix time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,7 @@ struct At<'a> {
 /// `each`: what was seen of each of several destinations, which have their own lines.
 pub(super) fn of(run: &RunResult, full_in_s: Option<f64>, each: &[Towards]) -> Vec<Metric> {
     use Kind::{Counter, Gauge};
+    use Unit::{Bytes, Plain, Ratio, Seconds};
     let point = run.series.last().copied().unwrap_or_default();
     let all = |value: f64| vec![(Labels::new(), value)];
     let known = |value: Option<f64>| value.map_or_else(Vec::new, all);
@@ -124,77 +128,37 @@ pub(super) fn of(run: &RunResult, full_in_s: Option<f64>, each: &[Towards]) -> V
     let by_state = by_state.flatten().collect();
     let pool = |at: &At<'_>| at.ports?.pool.map(f64::from);
     let pools = if each.is_empty() { known(pool(&destinations[0])) } else { by_destination("destination", &pool) };
+    let opened = all(run.totals.connections_opened as f64);
+    let latency = percentiles([("50", point.p50_ms), ("95", point.p95_ms), ("99", point.p99_ms)], 1e3);
+    let connect = percentiles([("50", point.connect_p50_us), ("95", point.connect_p95_us), ("99", None)], 1e6);
+    let ceiling = by_destination("destination", &|at| at.ports?.ceiling_cps);
+    let full_in = by_destination("destination", &|at| at.full_in_s);
+    let waiting = by_destination("listener", &|at| at.seen.accept_queue.map(f64::from));
     let share = |percent: Option<f64>| percent.map(|p| p / 100.0);
-    let SeriesPoint { p50_ms, p95_ms, p99_ms, .. } = point;
+    let cores = both(share(point.client_cpu_percent), share(point.target_cpu_percent));
+    let memory = both(bytes(point.client_rss_bytes), bytes(point.target_rss_bytes));
+    let (host_cpu, host_memory) = (known(share(point.host_cpu_percent)), known(share(point.host_memory_percent)));
     let rows: [Row; 19] = [
-        ("elapsed", Gauge, Unit::Seconds, "Whole seconds of the run so far.", all(run.duration_s)),
-        ("users", Gauge, Unit::None, "Users that are active.", all(point.users.into())),
-        ("users_asked", Gauge, Unit::None, "Users that the plan asks for by now.", all(point.users_asked.into())),
-        ("requests", Counter, Unit::None, "Requests that ended at the target.", by_endpoint(|e| e.requests)),
-        ("failures", Counter, Unit::None, "Requests that failed at the target.", by_endpoint(|e| e.failures)),
-        ("local_failures", Counter, Unit::None, "Requests that failed on this machine.", by_endpoint(|e| e.local_failures)),
-        ("errors", Counter, Unit::None, "Failures by call and errno.", summed(errors)),
-        (
-            "connections_opened",
-            Counter,
-            Unit::None,
-            "Connections that were established.",
-            all(run.totals.connections_opened as f64),
-        ),
-        (
-            "latency",
-            Gauge,
-            Unit::Seconds,
-            "Percentiles of the answered requests of the last second.",
-            percentiles([("50", p50_ms), ("95", p95_ms), ("99", p99_ms)], 1e3),
-        ),
-        (
-            "connect",
-            Gauge,
-            Unit::Seconds,
-            "Percentiles of the duration of connect(2) in the last second.",
-            percentiles([("50", point.connect_p50_us), ("95", point.connect_p95_us), ("99", None)], 1e6),
-        ),
+        ("elapsed", Gauge, Seconds, "Whole seconds of the run so far.", all(run.duration_s)),
+        ("users", Gauge, Plain, "Users that are active.", all(point.users.into())),
+        ("users_asked", Gauge, Plain, "Users that the plan asks for by now.", all(point.users_asked.into())),
+        ("requests", Counter, Plain, "Requests that ended at the target.", by_endpoint(|e| e.requests)),
+        ("failures", Counter, Plain, "Requests that failed at the target.", by_endpoint(|e| e.failures)),
+        ("local_failures", Counter, Plain, "Requests that failed on this machine.", by_endpoint(|e| e.local_failures)),
+        ("errors", Counter, Plain, "Failures by call and errno.", summed(errors)),
+        ("connections_opened", Counter, Plain, "Connections that were established.", opened),
+        ("latency", Gauge, Seconds, "Percentiles of the answered requests of the last second.", latency),
+        ("connect", Gauge, Seconds, "Percentiles of the duration of connect(2) in the last second.", connect),
         // As `ports --serve` names them: one alert is about both.
-        ("ephemeral_ports", Gauge, Unit::None, "Source ports with a socket towards the target, by state.", by_state),
-        ("ephemeral_port_pool", Gauge, Unit::None, "Source ports that the run can use.", pools),
-        (
-            "sustainable_connections_per_second",
-            Gauge,
-            Unit::None,
-            "New connections per second that the ports sustain (P/T).",
-            by_destination("destination", &|at| at.ports?.ceiling_cps),
-        ),
-        (
-            "ephemeral_ports_exhausted_in",
-            Gauge,
-            Unit::Seconds,
-            "Time until no source port is left at the present rate; absent where it always finds one.",
-            by_destination("destination", &|at| at.full_in_s),
-        ),
-        (
-            "cpu_cores",
-            Gauge,
-            Unit::None,
-            "Cores in use in the last second.",
-            both(share(point.client_cpu_percent), share(point.target_cpu_percent)),
-        ),
-        ("memory", Gauge, Unit::Bytes, "Resident memory.", both(bytes(point.client_rss_bytes), bytes(point.target_rss_bytes))),
-        ("host_cpu", Gauge, Unit::Ratio, "Part of all cores of this machine in use.", known(share(point.host_cpu_percent))),
-        (
-            "host_memory",
-            Gauge,
-            Unit::Ratio,
-            "Part of the memory of this machine in use.",
-            known(share(point.host_memory_percent)),
-        ),
-        (
-            "listen_queue_connections",
-            Gauge,
-            Unit::None,
-            "Connections that wait for accept() of a target on this host.",
-            by_destination("listener", &|at| at.seen.accept_queue.map(f64::from)),
-        ),
+        ("ephemeral_ports", Gauge, Plain, "Source ports with a socket towards the target, by state.", by_state),
+        ("ephemeral_port_pool", Gauge, Plain, "Source ports that the run can use.", pools),
+        ("sustainable_connections_per_second", Gauge, Plain, SUSTAINABLE, ceiling),
+        ("ephemeral_ports_exhausted_in", Gauge, Seconds, EXHAUSTED_IN, full_in),
+        ("cpu_cores", Gauge, Plain, "Cores in use in the last second.", cores),
+        ("memory", Gauge, Bytes, "Resident memory.", memory),
+        ("host_cpu", Gauge, Ratio, "Part of all cores of this machine in use.", host_cpu),
+        ("host_memory", Gauge, Ratio, "Part of the memory of this machine in use.", host_memory),
+        ("listen_queue_connections", Gauge, Plain, "Connections that wait for accept() of a target on this host.", waiting),
     ];
     let of = |(name, kind, unit, help, points)| Metric { name, kind, unit, help, points };
     rows.into_iter().map(of).filter(|m| !m.points.is_empty()).collect()
