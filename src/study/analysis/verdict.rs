@@ -91,38 +91,30 @@ fn words_of(run: &RunResult, id: VerdictId) -> &'static str {
 }
 
 /// See [`gravity`]; a target that only refused some connections fails, it is not gone.
-fn gravity_of(run: &RunResult) -> u8 {
+fn gravity_of(run: &RunResult) -> usize {
     let refused = words_of(run, run.verdict.id) == REFUSED;
     gravity(if refused { VerdictId::TargetFailing } else { run.verdict.id })
 }
 
-/// The gravest first: what fails, then what limits, then what is not known.
-fn gravity(id: VerdictId) -> u8 {
-    match id {
-        VerdictId::TargetGone => 0,
-        VerdictId::PortBound => 1,
-        VerdictId::FdBound => 2,
-        VerdictId::TargetFailing => 3,
-        VerdictId::TargetBound => 4,
-        VerdictId::ClientBound => 5,
-        VerdictId::HostBound => 6,
-        VerdictId::Undecided => 7,
-        VerdictId::Healthy => 8,
-    }
+/// Verdicts and how a study says them. The gravest first: what fails, then what limits, then what is not known.
+const GRAVEST: [(VerdictId, &str); 9] = [
+    (VerdictId::TargetGone, "TARGET GONE"),
+    (VerdictId::PortBound, "PORTS RAN OUT ON THIS MACHINE"),
+    (VerdictId::FdBound, "DESCRIPTORS RAN OUT ON THIS MACHINE"),
+    (VerdictId::TargetFailing, "TARGET FAILING"),
+    (VerdictId::TargetBound, "TARGET SATURATED"),
+    (VerdictId::ClientBound, "THE CLIENT WAS THE LIMIT"),
+    (VerdictId::HostBound, "OTHER PROGRAMS TOOK THE CPU"),
+    (VerdictId::Undecided, "UNDECIDED"),
+    (VerdictId::Healthy, "OK"),
+];
+
+fn gravity(id: VerdictId) -> usize {
+    GRAVEST.iter().position(|(known, _)| *known == id).unwrap_or(GRAVEST.len())
 }
 
-const fn words(id: VerdictId) -> &'static str {
-    match id {
-        VerdictId::Healthy => "OK",
-        VerdictId::PortBound => "PORTS RAN OUT ON THIS MACHINE",
-        VerdictId::FdBound => "DESCRIPTORS RAN OUT ON THIS MACHINE",
-        VerdictId::ClientBound => "THE CLIENT WAS THE LIMIT",
-        VerdictId::HostBound => "OTHER PROGRAMS TOOK THE CPU",
-        VerdictId::TargetBound => "TARGET SATURATED",
-        VerdictId::TargetFailing => "TARGET FAILING",
-        VerdictId::TargetGone => "TARGET GONE",
-        VerdictId::Undecided => "UNDECIDED",
-    }
+fn words(id: VerdictId) -> &'static str {
+    GRAVEST.get(gravity(id)).map_or("", |(_, words)| words)
 }
 
 /// `OK:` or the like, and what is.
