@@ -1,10 +1,12 @@
 //! From values to pixels, and where the ticks go.
 
 /// How values spread along an axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum ScaleKind {
     /// equal steps
     #[default]
+    #[strum(serialize = "lin")]
     Linear,
     /// equal factors; values at or below zero have no place on it
     Log,
@@ -94,12 +96,7 @@ impl Scale {
 
     /// `lin LO HI PX PX`: for a script that reads values off a picture.
     pub(super) fn description(&self) -> String {
-        let kind = match self.kind {
-            ScaleKind::Log => "log",
-            ScaleKind::Linear => "lin",
-            ScaleKind::Time => "time",
-            ScaleKind::Nines => "nines",
-        };
+        let kind: &str = self.kind.into();
         format!("{kind} {} {} {} {}", self.lo, self.hi, self.from_px, self.to_px)
     }
 }

@@ -11,7 +11,8 @@ use crate::report::text::compare;
 
 /// Runs side by side.
 pub fn render_comparison(comparison: &Comparison) -> String {
-    let worst = comparison.pairs.iter().map(|pair| pair.verdict).max_by_key(|verdict| concern(*verdict));
+    let worst =
+        comparison.pairs.iter().map(|pair| pair.verdict).max_by_key(|verdict| CONCERN.iter().position(|known| known == verdict));
     let sentences: Vec<String> = comparison.pairs.iter().map(compare::sentence).collect();
     let top = Top {
         kind: "sockbench compare",
@@ -40,12 +41,4 @@ fn figures(pair: &Pair) -> Markup {
 }
 
 /// The order in which verdicts call for attention.
-fn concern(verdict: Difference) -> u8 {
-    match verdict {
-        Difference::None => 0,
-        Difference::Better => 1,
-        Difference::Untold => 2,
-        Difference::Mixed => 3,
-        Difference::Worse => 4,
-    }
-}
+const CONCERN: [Difference; 5] = [Difference::None, Difference::Better, Difference::Untold, Difference::Mixed, Difference::Worse];

@@ -33,30 +33,25 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
 
 /// The lines themselves.
 pub(in crate::report) fn lines(run: &RunResult) -> Vec<Line> {
-    let mut lines = vec![stamp(run), ("requests", Tone::Normal, requests(run)), ("rate", Tone::Normal, rates(run))];
-    let failures = run.totals.failures;
-    let answers = run.totals.requests.saturating_sub(failures);
-    if let Some(latency) = &run.totals.latency_ms {
-        lines.push(("latency", Tone::Normal, format!("{}{}", percentiles(latency, answers), clock(run))));
-    }
-    if let Some(service) = &run.totals.service_latency_ms {
-        lines.push(("service", Tone::Normal, format!("{}; from the real start", percentiles(service, answers))));
-    }
-    if let Some(failed) = &run.totals.failed_latency_ms {
-        lines.push(("failed", Tone::Normal, percentiles(failed, failures)));
-    }
-    lines.push((
-        "users",
-        Tone::Normal,
-        format!("{} asked for, {} had a connection at once", count(run.totals.users_asked), count(run.totals.users_reached)),
-    ));
-    lines.push(("connections", Tone::Normal, connections(run)));
-    lines.extend(set_up(run).map(|text| ("set-up", Tone::Normal, text)));
-    lines.extend(run.ports.as_ref().map(|p| ("ports", Tone::Normal, ports(p))));
-    lines.push(("client", Tone::Normal, client(run)));
-    lines.extend(target(run).map(|text| ("target", Tone::Normal, text)));
-    lines.extend(host(run).map(|text| ("host", Tone::Normal, text)));
-    lines
+    let t = &run.totals;
+    let answers = t.requests.saturating_sub(t.failures);
+    let users = format!("{} asked for, {} had a connection at once", count(t.users_asked), count(t.users_reached));
+    let all = [
+        ("requests", Some(requests(run))),
+        ("rate", Some(rates(run))),
+        ("latency", t.latency_ms.as_ref().map(|l| percentiles(l, answers) + clock(run))),
+        ("service", t.service_latency_ms.as_ref().map(|l| percentiles(l, answers) + "; from the real start")),
+        ("failed", t.failed_latency_ms.as_ref().map(|l| percentiles(l, t.failures))),
+        ("users", Some(users)),
+        ("connections", Some(connections(run))),
+        ("set-up", set_up(run)),
+        ("ports", run.ports.as_ref().map(ports)),
+        ("client", Some(client(run))),
+        ("target", target(run)),
+        ("host", host(run)),
+    ];
+    let known = all.into_iter().filter_map(|(label, text)| Some((label, Tone::Normal, text?)));
+    std::iter::once(stamp(run)).chain(known).collect()
 }
 
 /// Facts that could not be read, with the reason: silence never reads as healthy. Figures that are missing only

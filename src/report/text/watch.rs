@@ -206,11 +206,7 @@ fn unowned(report: &WatchReport, page: &Page) -> Vec<Block> {
 fn of_server(s: &Server) -> String {
     let end = if s.listens_at_end { "" } else { "; it did not listen any more at the end" };
     let name = if s.pid == 0 { "a process that cannot be seen".to_owned() } else { format!("{} ({})", visible(&s.name), s.pid) };
-    let cpu = match (s.cpu_percent_mean, s.busiest_thread_percent) {
-        (Some(all), Some(one)) => format!(": {} of a core, its busiest thread {}", percent(all), percent(one)),
-        (Some(all), None) => format!(": {} of a core", percent(all)),
-        _ => String::new(),
-    };
+    let cpu = cpu(s.cpu_percent_mean, s.busiest_thread_percent).map_or_else(String::new, |cpu| format!(": {cpu}"));
     let wait = if s.close_wait_max > 0 { format!("; {} in CLOSE_WAIT", count(s.close_wait_max)) } else { String::new() };
     let queue = match s.queue_max {
         0 => "no look saw a connection wait for accept()".into(),
@@ -219,24 +215,26 @@ fn of_server(s: &Server) -> String {
     format!("{name}{cpu}; {queue}{wait}{end}")
 }
 
+/// `40 % of a core, its busiest thread 38 %`
+fn cpu(mean: Option<f64>, busiest: Option<f64>) -> Option<String> {
+    let busiest = busiest.map_or_else(String::new, |one| format!(", its busiest thread {}", percent(one)));
+    mean.map(|all| format!("{} of a core{busiest}", percent(all)))
+}
+
 fn processes(report: &WatchReport) -> String {
     let p = &report.processes;
     if p.count_max == 0 {
         return "it ended before the first look at it".into();
     }
     let many = if p.count_max == 1 { "1 process".to_owned() } else { format!("{} processes", count(p.count_max)) };
-    let cpu = match (p.cpu_percent_mean, p.busiest_thread_percent) {
-        (Some(all), Some(one)) => format!(", {} of a core, its busiest thread {}", percent(all), percent(one)),
-        (Some(all), None) => format!(", {} of a core", percent(all)),
-        _ => ", CPU not measured (too short)".into(),
-    };
+    let cpu = cpu(p.cpu_percent_mean, p.busiest_thread_percent).unwrap_or_else(|| "CPU not measured (too short)".into());
     let fds = match (p.descriptors_max, p.descriptor_limit) {
         (Some(n), Some(limit)) => format!(", {} of {} descriptors", count(n), count(limit)),
         (Some(n), None) => format!(", {}", counted(n, "descriptor")),
         _ => String::new(),
     };
     let memory = p.rss_bytes_max.map_or_else(String::new, |b| format!(", {}", bytes(b)));
-    format!("{many}{cpu}{fds}{memory}")
+    format!("{many}, {cpu}{fds}{memory}")
 }
 
 fn output(report: &WatchReport, page: &Page) -> Vec<Block> {
