@@ -10,13 +10,14 @@ use crate::model::figures::{self, counted};
 /// The answers that a text counts.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    tool: Option<&'static str>,
+    /// the tool whose summary the text is: what fails there are its own connections
+    pub(super) tool: Option<&'static str>,
     /// failed requests, where the summary counts them
     failed: Option<Failed>,
     /// answers of another length than the first
     lengths: Option<u64>,
     /// answers with another status than 2xx or 3xx
-    bad: u64,
+    pub(super) bad: u64,
     /// answers with 2xx or 3xx
     good: u64,
     /// all answers, where the text has one figure for them
@@ -184,20 +185,6 @@ impl Answers {
             self.is_mixed |= self.bad > n && self.status != status;
             self.status = self.status.or(status);
         }
-    }
-
-    /// Whether the text is a summary of a load tool: what fails there are its own connections.
-    pub(super) const fn are_counted(&self) -> bool {
-        self.tool.is_some()
-    }
-
-    /// Whether the text is a summary of `tool`.
-    pub(super) fn are_of(&self, tool: &str) -> bool {
-        self.tool == Some(tool)
-    }
-
-    pub(super) const fn bad(&self) -> u64 {
-        self.bad
     }
 
     pub(super) fn all(&self) -> Option<u64> {

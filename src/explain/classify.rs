@@ -24,6 +24,13 @@ fn judged(call: Call, limit: Limit, certainty: Certainty, alternatives: impl Int
     Judged { call, limit, certainty, side: None, alternatives: alternatives.into() }
 }
 
+impl Judged {
+    /// The same of this side's socket.
+    fn of(self, side: Side) -> Self {
+        Self { side: Some(side), ..self }
+    }
+}
+
 fn certain(call: Call, limit: Limit) -> Judged {
     judged(call, limit, Certainty::Certain, [])
 }
@@ -33,13 +40,14 @@ pub(super) fn judge(e: &Evidence) -> Judged {
     let mut out = match e.condition {
         Condition::InUse => in_use(e),
         Condition::NotAvailable => not_available(e),
-        Condition::FamilyOff => family_off(call),
+        Condition::FamilyOff if call == Call::Unnamed => {
+            judged(call, Limit::NotLocal, Certainty::Likely, [tell::FAMILY.at(call)])
+        }
+        Condition::FamilyOff => certain(call, Limit::NotLocal),
         Condition::NoBuffers => no_buffers(e),
         Condition::NoMemory => judged(call, Limit::Hidden, Certainty::Likely, [tell::MEMORY.at(call)]),
         // Who accepts is a server.
-        Condition::TooManyFiles if call == Call::Accept => {
-            Judged { side: Some(Side::Server), ..certain(call, Limit::Descriptors) }
-        }
+        Condition::TooManyFiles if call == Call::Accept => certain(call, Limit::Descriptors).of(Side::Server),
         Condition::TooManyFiles => certain(call, Limit::Descriptors),
         Condition::Again => again(e),
         Condition::Denied => denied(e),
@@ -47,9 +55,14 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         Condition::Refused => certain(Call::Connect, Limit::Refused),
         // A reset while connecting is a refusal: where a handshake above TCP is called connect, a read met it.
         Condition::Reset | Condition::Ended => ended(e),
-        Condition::BrokenPipe => broken_pipe(e),
+        // A count of a tool.
+        Condition::BrokenPipe if e.errno.is_none() => {
+            judged(Call::Write, Limit::Reset, Certainty::Likely, [tell::EARLY_END.at(Call::Write)])
+        }
+        Condition::BrokenPipe => certain(Call::Write, Limit::Reset),
         Condition::Exact(Exactly::ClosedHere) => judged(Call::Unnamed, Limit::Hidden, Certainty::Ambiguous, tell::CLOSED_HERE),
-        Condition::TimedOut => timed_out(e),
+        Condition::TimedOut if call == Call::Unnamed => judged(call, Limit::TimedOut, Certainty::Likely, tell::WHERE_IT_WAITED),
+        Condition::TimedOut => certain(call, Limit::TimedOut),
         Condition::UnderWay => judged(Call::Connect, Limit::TimedOut, Certainty::Likely, tell::UNDER_WAY),
         Condition::Unreachable => {
             certain(if matches!(call, Call::Read | Call::Write) { call } else { Call::Connect }, Limit::Unreachable)
@@ -61,16 +74,11 @@ pub(super) fn judge(e: &Evidence) -> Judged {
         }
         Condition::ConntrackFull => certain(Call::Unnamed, Limit::Conntrack),
         // The server's own clock says that a request was late, not why.
-        Condition::Exact(Exactly::WorkerKilled) => Judged {
-            side: Some(Side::Server),
-            ..judged(Call::Unnamed, Limit::TimedOut, Certainty::Likely, tell::ENDED_BY_ITS_SERVER)
-        },
-        Condition::WorkerGone => {
-            Judged { side: Some(Side::Server), ..judged(Call::Unnamed, Limit::Hidden, Certainty::Likely, [tell::OWN_TIME_LIMIT]) }
+        Condition::Exact(Exactly::WorkerKilled) => {
+            judged(Call::Unnamed, Limit::TimedOut, Certainty::Likely, tell::ENDED_BY_ITS_SERVER).of(Side::Server)
         }
-        Condition::Exact(Exactly::ServerLimit | Exactly::RateLimit) => {
-            Judged { side: Some(Side::Server), ..certain(Call::Unnamed, Limit::Hidden) }
-        }
+        Condition::WorkerGone => judged(Call::Unnamed, Limit::Hidden, Certainty::Likely, [tell::OWN_TIME_LIMIT]).of(Side::Server),
+        Condition::Exact(Exactly::ServerLimit | Exactly::RateLimit) => certain(Call::Unnamed, Limit::Hidden).of(Side::Server),
         Condition::Exact(Exactly::Winsock) => certain(if call == Call::Unnamed { Call::Socket } else { call }, Limit::Hidden),
         Condition::NoName(_) => certain(Call::Getaddrinfo, Limit::NameResolution),
         Condition::Exact(Exactly::PingLost) => certain(Call::Read, Limit::TimedOut),
@@ -98,11 +106,10 @@ fn weaken(j: &mut Judged) {
 }
 
 fn in_use(e: &Evidence) -> Judged {
-    let client = |j: Judged| Judged { side: Some(Side::Client), ..j };
     match e.source {
         // The kernel was to choose, and had nothing to choose from.
-        SourcePort::Kernel => return client(certain(Call::Bind, Limit::LocalPorts)),
-        SourcePort::Named => return client(certain(Call::Bind, Limit::PortBusy)),
+        SourcePort::Kernel => return certain(Call::Bind, Limit::LocalPorts).of(Side::Client),
+        SourcePort::Named => return certain(Call::Bind, Limit::PortBusy).of(Side::Client),
         SourcePort::Unsaid => {}
     }
     let is_client = e.side == Some(Side::Client);
@@ -160,13 +167,6 @@ fn not_available(e: &Evidence) -> Judged {
     }
 }
 
-fn family_off(call: Call) -> Judged {
-    if call == Call::Unnamed {
-        return judged(call, Limit::NotLocal, Certainty::Likely, [tell::FAMILY.at(call)]);
-    }
-    certain(call, Limit::NotLocal)
-}
-
 fn no_buffers(e: &Evidence) -> Judged {
     if e.os == Some(Os::Windows) {
         let call = if e.call == Call::Unnamed { Call::Connect } else { e.call };
@@ -205,21 +205,6 @@ fn ended(e: &Evidence) -> Judged {
         return judged(call, Limit::Reset, Certainty::Likely, [tell::EARLY_END_OR_NO_HTTP.at(call)]);
     }
     certain(call, Limit::Reset)
-}
-
-fn broken_pipe(e: &Evidence) -> Judged {
-    match e.errno {
-        // A count.
-        None => judged(Call::Write, Limit::Reset, Certainty::Likely, [tell::EARLY_END.at(Call::Write)]),
-        Some(_) => certain(Call::Write, Limit::Reset),
-    }
-}
-
-fn timed_out(e: &Evidence) -> Judged {
-    if e.call == Call::Unnamed {
-        return judged(e.call, Limit::TimedOut, Certainty::Likely, tell::WHERE_IT_WAITED);
-    }
-    certain(e.call, Limit::TimedOut)
 }
 
 /// The tool counts failed connections and drops their errno.

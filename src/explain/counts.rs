@@ -189,15 +189,7 @@ fn trailing(line: &str) -> Option<u64> {
     };
     let in_column = before.ends_with(" - ") || before.ends_with("  ");
     let is_other = (!in_column && NO_COUNT_BEFORE.contains(&last_word(before).as_str())) || n >= EPOCH_FROM;
-    let is_counted = before.ends_with(": ")
-        || before.ends_with(" - ")
-        || before.ends_with(" | ")
-        || before.ends_with("  ")
-        || before.ends_with(".. ")
-        || before.ends_with("...")
-        || before.ends_with(" x")
-        || before.ends_with('×')
-        || before.ends_with("(x")
+    let is_counted = [": ", " - ", " | ", "  ", ".. ", "...", " x", "×", "(x"].iter().any(|w| before.ends_with(w))
         || (before.ends_with("\":") || before.ends_with("':")) && !is_field(before);
     (is_counted && !is_other).then_some(n)
 }

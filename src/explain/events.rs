@@ -57,7 +57,8 @@ pub(super) struct Events {
     trace: Option<FrameCall>,
     /// whose socket its innermost frames use
     frames: Frames,
-    done: Vec<Event>,
+    /// complete
+    pub(super) done: Vec<Event>,
     /// tracebacks of a server whose client had gone: no events
     pub(super) of_servers: u64,
 }
@@ -113,10 +114,6 @@ impl Events {
             }
             Shape::Link | Shape::Field | Shape::Text => self.text(line, shape, sightings),
         }
-    }
-
-    pub(super) fn drain(&mut self) -> std::vec::Drain<'_, Event> {
-        self.done.drain(..)
     }
 
     fn frame(&mut self, line: &str) -> bool {

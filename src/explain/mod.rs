@@ -122,10 +122,10 @@ impl TextReader {
     pub fn heard(self) -> Heard {
         let text = self.ended();
         Heard {
-            bad_answers: text.answers.bad(),
+            bad_answers: text.answers.bad,
             answers: text.answers.all(),
             status: text.answers.status(),
-            usage: text.usage.is_shown(),
+            usage: text.usage.is_shown,
             readings: readings::of(&text).0,
         }
     }
@@ -145,12 +145,12 @@ impl TextReader {
             };
             let usage = || {
                 let said = "no known connection error found: this is the usage text of a program";
-                text.usage.is_shown().then(|| NothingKnown::Unexplained(said.into()))
+                text.usage.is_shown.then(|| NothingKnown::Unexplained(said.into()))
             };
             let told = text.answers.told().or_else(aside).or_else(listed).or_else(cut).or_else(usage);
             return Err(told.unwrap_or(NothingKnown::Unknown));
         }
-        let (bad_answers, bad_status) = (text.answers.bad(), text.answers.status());
+        let (bad_answers, bad_status) = (text.answers.bad, text.answers.status());
         Ok(Explanation { cut_lines, bad_answers, bad_status, ..finished("text", readings, other_lines, &known, None) })
     }
 }

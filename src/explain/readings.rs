@@ -144,7 +144,7 @@ pub(super) fn joined(readings: Vec<Reading>) -> Vec<Reading> {
 
 /// What a list of sockets says, against the pool given or the usual one of its system.
 fn of_sockets(sockets: &Sockets, known: &Known, os: Option<Os>) -> (Vec<Reading>, Option<String>) {
-    if sockets.is_empty() {
+    if !sockets.is_listed {
         return (Vec::new(), None);
     }
     let mut out: Vec<Reading> = sockets.overflowing().map(|(n, first)| of_listener(n, first)).into_iter().collect();

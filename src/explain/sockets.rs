@@ -50,11 +50,11 @@ pub(super) struct Sockets {
     /// listeners whose queue is longer than its limit: address, waiting, limit
     overflowing: Vec<(String, u64, u64)>,
     /// it has a row of a list
-    is_listed: bool,
+    pub(super) is_listed: bool,
     os: Option<Os>,
     sample: String,
     /// the last line was the head of a list, or a row below it
-    in_list: bool,
+    pub(super) in_list: bool,
 }
 
 /// The tightest part of a list.
@@ -69,11 +69,6 @@ pub(super) struct Tightest {
 }
 
 impl Sockets {
-    /// Whether the next line may be a row that does not show by itself what it is.
-    pub(super) const fn is_open(&self) -> bool {
-        self.in_list
-    }
-
     /// Takes a printable line; whether it was part of a list.
     pub(super) fn take(&mut self, line: &str) -> bool {
         let read = row(line, self.in_list);
@@ -112,10 +107,6 @@ impl Sockets {
         {
             self.overflowing.push((address, waiting, limit));
         }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        !self.is_listed
     }
 
     /// Listeners whose queue is over its limit: how many, and the first of them.
@@ -192,7 +183,7 @@ mod tests {
         assert!(listed("LISTEN 0 128 0.0.0.0:8080 0.0.0.0:*").overflowing().is_none());
         for line in ["LISTEN on 10.0.0.1:80 for 10.0.0.2:90", "10.0.0.1:80 10.0.0.2:90 is ESTABLISHED", "TIME_WAIT is 60 seconds"]
         {
-            assert!(listed(line).is_empty(), "{line}");
+            assert!(!listed(line).is_listed, "{line}");
         }
     }
 }

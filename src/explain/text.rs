@@ -94,7 +94,7 @@ impl TextReader {
         if let Some(n) = self.unanswered {
             self.kinds.count_the_only(n);
         }
-        if self.answers.are_counted() {
+        if self.answers.tool.is_some() {
             self.kinds.are_clients();
         }
         self.kinds.without_parts();
@@ -133,7 +133,7 @@ impl TextReader {
         let mut at = 0;
         while at < block.len() {
             // The first line of a text is always read: it may be all there is.
-            let is_open = self.events.is_open() || self.sockets.is_open() || self.usage.is_open();
+            let is_open = self.events.is_open() || self.sockets.in_list || self.usage.is_open();
             if self.lines > 0 && !is_open && self.broken.is_none() {
                 let next = lexicon().next_mark(&block[at..], self.lines).map_or(block.len(), |n| at + n);
                 let start = memrchr(b'\n', &block[at..next]).map_or(at, |n| at + n + 1);
@@ -192,7 +192,7 @@ impl TextReader {
         self.asides.take(line);
         let said = self.sockets.take(line) || {
             let mut sightings = line::read(line, self.around);
-            if self.answers.are_of("bombardier") {
+            if self.answers.tool == Some("bombardier") {
                 sightings.extend(summary::bombardier_timeout(line));
             }
             self.events.take(line, &sightings)
@@ -202,7 +202,7 @@ impl TextReader {
     }
 
     fn collect(&mut self) {
-        for event in self.events.drain() {
+        for event in self.events.done.drain(..) {
             self.kinds.add(event);
         }
     }

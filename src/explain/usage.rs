@@ -15,7 +15,7 @@ pub(super) struct Usage {
     /// the column of the last option, while its description goes on
     column: Option<usize>,
     /// it began, and listed an option
-    is_shown: bool,
+    pub(super) is_shown: bool,
 }
 
 impl Usage {
@@ -45,10 +45,6 @@ impl Usage {
     /// Whether the next line may belong to it, whatever its words.
     pub(super) const fn is_open(&self) -> bool {
         self.left > 0 || self.column.is_some()
-    }
-
-    pub(super) const fn is_shown(&self) -> bool {
-        self.is_shown
     }
 }
 
