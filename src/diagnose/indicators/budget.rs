@@ -49,23 +49,32 @@ pub(super) fn high_budget(run: &RunResult, seen: &Indicators) -> Seen<HighBudget
     all.into_iter().filter(high).max_by(|a, b| a.share.total_cmp(&b.share)).ok_or(Clear)
 }
 
+/// Of the pool, in use at the peak; none where it was not seen and T does not say. `young`: ports in TIME_WAIT for less than T.
+fn share_seen(budget: &Budget, ports: Option<&Ports>, young: f64) -> Option<f64> {
+    let (p, established) = (f64::from(budget.pool.max(1)), established(ports));
+    if budget.is_capped() {
+        // Further connections skip TIME_WAIT: only open ones can use up the pool.
+        Some(established / p)
+    } else if budget.hold.as_secs_f64() < LINUX_HOLD_S {
+        // A port in TIME_WAIT that may be taken again after T is not missing: only open ones and those younger than T are.
+        Some((established + young) / p)
+    } else {
+        ports.and_then(|row| row.peak_share.or_else(|| row.peak_used.map(|used| f64::from(used) / p)))
+    }
+}
+
+fn established(ports: Option<&Ports>) -> f64 {
+    ports.and_then(|p| p.states.established).map_or(0.0, f64::from)
+}
+
 fn of_run(run: &RunResult, seen: &Indicators, budget: Budget) -> HighBudget {
     let ports = run.ports.as_ref();
     let holder = ports.and_then(Ports::holder);
-    let (p, t) = (f64::from(budget.pool), budget.hold.as_secs_f64());
-    let established = ports.and_then(|p| p.states.established).map_or(0.0, f64::from);
-    let worn = run.totals.connections_opened as f64 * seen.ports.closed_by_client;
-    let share = if budget.is_capped() {
-        // Further connections skip TIME_WAIT: only open ones can use up the pool.
-        established / p
-    } else if t < LINUX_HOLD_S {
-        // A port in TIME_WAIT that may be taken again after T is not missing: only open ones and those younger than T are.
-        (established + wearing_within(run, t)) / p
-    } else {
-        let seen_share = ports.and_then(|row| row.peak_share.or_else(|| row.peak_used.map(|used| f64::from(used) / p)));
-        seen_share.unwrap_or_else(|| (established + budget.held_at(seen.ports.wearing_cps).min(worn)) / p)
-    };
     let rate_cps = seen.ports.wearing_cps;
+    let share = share_seen(&budget, ports, wearing_within(run, budget.hold.as_secs_f64())).unwrap_or_else(|| {
+        let worn = run.totals.connections_opened as f64 * seen.ports.closed_by_client;
+        (established(ports) + budget.held_at(rate_cps).min(worn)) / f64::from(budget.pool.max(1))
+    });
     let too_short = rate_cps > budget.ceiling_cps() && run.totals.connections_opened <= u64::from(budget.pool);
     let destination = ports.map_or_else(|| run.plan.target.addr.to_string(), |p| p.destination.clone());
     HighBudget { budget, source: None, destination, share, holder, rate_cps, too_short }
@@ -75,18 +84,10 @@ fn of_run(run: &RunResult, seen: &Indicators, budget: Budget) -> HighBudget {
 fn of_source(run: &RunResult, seen: &Indicators, row: &Ports) -> Option<HighBudget> {
     let hold_s = row.hold_s.or(seen.ports.hold.as_ref().map(|h| h.seconds))?;
     let budget = Budget::new(row.pool?, hold_s).capped_at(run.host.sysctls.tcp_max_tw_buckets);
-    let p = f64::from(budget.pool.max(1));
     // Of the connections of this source, the share that leaves ports in TIME_WAIT is that of the run.
     let opened = (run.totals.connections_opened as f64 / seen.duration_s).max(1e-9);
     let rate_cps = row.rate_cps * (seen.ports.wearing_cps / opened).min(1.0);
-    let established = row.states.established.map_or(0.0, f64::from);
-    let share = if budget.is_capped() {
-        established / p
-    } else if hold_s < LINUX_HOLD_S {
-        (established + budget.held_at(rate_cps)) / p
-    } else {
-        row.peak_share.or_else(|| row.peak_used.map(|used| f64::from(used) / p))?
-    };
+    let share = share_seen(&budget, Some(row), budget.held_at(rate_cps))?;
     let made = row.rate_cps * seen.duration_s;
     Some(HighBudget {
         budget,
@@ -95,6 +96,6 @@ fn of_source(run: &RunResult, seen: &Indicators, row: &Ports) -> Option<HighBudg
         share,
         holder: row.holder(),
         rate_cps,
-        too_short: rate_cps > budget.ceiling_cps() && made <= p,
+        too_short: rate_cps > budget.ceiling_cps() && made <= f64::from(budget.pool.max(1)),
     })
 }
