@@ -65,12 +65,10 @@ impl Door {
     /// Serves it from a thread of its own.
     ///
     /// Errors: a poll or a thread could not be made.
-    pub fn serve(mut self) -> io::Result<Page> {
-        let poll = Poll::new()?;
-        poll.registry().register(&mut self.listener, LISTENER, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    pub fn serve(self) -> io::Result<Page> {
+        let serving = Serving::new(self.listener, Course::default())?;
+        let waker = Arc::new(Waker::new(serving.poll.registry(), WAKER)?);
         let (send, receive) = channel();
-        let serving = Serving::new(poll, self.listener, Course::default());
         let feed = move |course: &mut Course| feed(&receive, course);
         let thread = std::thread::Builder::new().name("live-page".into()).spawn(move || serving.serve(feed))?;
         Ok(Page { updates: Some(send), waker, thread: Some(thread) })
@@ -81,14 +79,12 @@ impl Door {
     ///
     /// Errors: a poll could not be made.
     pub fn answer(
-        mut self,
+        self,
         page: &'static str,
         metrics: impl FnMut() -> Option<String>,
         is_over: impl Fn() -> bool,
     ) -> io::Result<()> {
-        let poll = Poll::new()?;
-        poll.registry().register(&mut self.listener, LISTENER, Interest::READABLE)?;
-        Serving::new(poll, self.listener, Figures { page, metrics }).serve(|_| !is_over());
+        Serving::new(self.listener, Figures { page, metrics })?.serve(|_| !is_over());
         Ok(())
     }
 }
@@ -160,8 +156,10 @@ struct Serving<S> {
 }
 
 impl<S: Shown> Serving<S> {
-    fn new(poll: Poll, listener: TcpListener, shown: S) -> Self {
-        Self { poll, listener: Some(listener), clients: Vec::new(), shown, clock: Clock::start(), again: None, last: None }
+    fn new(mut listener: TcpListener, shown: S) -> io::Result<Self> {
+        let (poll, clock) = (Poll::new()?, Clock::start());
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Self { poll, listener: Some(listener), clients: Vec::new(), shown, clock, again: None, last: None })
     }
 
     /// Until `feed` says that nothing more will come, and those who are there have the last of it.
