@@ -2,7 +2,7 @@
 
 use maud::Markup;
 
-use super::labels::{self, Ground};
+use super::labels::{self, Frame, Ground};
 use super::palette::Ink;
 use super::scale::Scale;
 use super::svg::{Anchor, Font, Head, Place, Stroke, Svg, text_width};
@@ -14,10 +14,7 @@ struct Layout {
     place: Place,
     width: f64,
     height: f64,
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
+    plot: Frame,
     /// base line of the labels of the vertical axes
     heads: f64,
     /// x of the title, the legend and the label of the left axis
@@ -28,14 +25,12 @@ struct Layout {
 
 impl Layout {
     fn of_file(chart: &Chart) -> Self {
+        let right = 960.0 - if chart.right.is_some() { 64.0 } else { 24.0 };
         Self {
             place: Place::File,
             width: 960.0,
             height: 384.0,
-            left: 64.0,
-            right: 960.0 - if chart.right.is_some() { 64.0 } else { 24.0 },
-            top: 116.0,
-            bottom: 338.0,
+            plot: Frame { left: 64.0, right, top: 116.0, bottom: 338.0 },
             heads: 102.0,
             edge: 24.0,
             tick: 12.0,
@@ -51,10 +46,7 @@ impl Layout {
             place: Place::Page,
             width: 480.0,
             height: 230.0 + names,
-            left: 46.0,
-            right: 438.0,
-            top: 26.0 + names,
-            bottom: 194.0 + names,
+            plot: Frame { left: 46.0, right: 438.0, top: 26.0 + names, bottom: 194.0 + names },
             heads: 12.0,
             edge: 4.0,
             tick: 12.0,
@@ -68,10 +60,6 @@ impl Layout {
 
     fn bold(&self) -> Font {
         Font { size: self.label, ink: Ink::Text, weight: 500 }
-    }
-
-    fn plot(&self) -> labels::Frame {
-        labels::Frame { left: self.left, right: self.right, top: self.top, bottom: self.bottom }
     }
 }
 
@@ -141,7 +129,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn finish(&self, mut svg: Svg, description: &str) -> Markup {
-        let Layout { left, right, top, bottom, .. } = self.layout;
+        let Frame { left, right, top, bottom } = self.layout.plot;
         self.spans(&mut svg);
         self.axes(&mut svg);
         let clip = format!("{}-plot", self.id);
@@ -199,7 +187,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn spans(&self, svg: &mut Svg) {
-        let Layout { top, bottom, .. } = self.layout;
+        let Frame { top, bottom, .. } = self.layout.plot;
         for (i, span) in self.chart.spans.iter().enumerate() {
             let (Some(from), Some(to)) = (self.scales.x.px(span.from), self.scales.x.px(span.to)) else { continue };
             if i % 2 == 1 {
@@ -213,7 +201,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn alarms(&self, svg: &mut Svg) {
-        let Layout { top, bottom, .. } = self.layout;
+        let Frame { top, bottom, .. } = self.layout.plot;
         for (from, to) in &self.chart.alarms {
             let (Some(from), Some(to)) = (self.scales.x.px(*from), self.scales.x.px(*to)) else { continue };
             svg.rect((from, top), ((to - from).max(1.0), bottom - top), Ink::Alarm, 0.12);
@@ -235,7 +223,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn axes(&self, svg: &mut Svg) {
-        let Layout { left, right, top, bottom, heads, edge, .. } = self.layout;
+        let Layout { plot: Frame { left, right, top, bottom }, heads, edge, .. } = self.layout;
         let tick = self.layout.font(Ink::Faint);
         for (value, label) in self.scales.left.ticks() {
             let Some(y) = self.scales.left.px(value) else { continue };
@@ -272,7 +260,7 @@ impl<'a> Drawing<'a> {
 
     /// Reference lines and markers, then their labels, where they cover as little as may be.
     fn limits(&self, svg: &mut Svg) {
-        let Layout { left, right, top, bottom, .. } = self.layout;
+        let Frame { left, right, top, bottom } = self.layout.plot;
         let mut ground = Ground::default();
         for series in &self.chart.series {
             for run in runs(series, &self.scales.x, self.scales.of(series.side)) {
@@ -294,7 +282,7 @@ impl<'a> Drawing<'a> {
             ground.cover(&[(*x, top), (*x, bottom)]);
         }
         svg.close();
-        let (plot, font) = (self.layout.plot(), self.layout.bold());
+        let (plot, font) = (self.layout.plot, self.layout.bold());
         for (y, text) in levels {
             svg.label(ground.place(labels::along(&plot, y, text_width(text, font.size))), Anchor::Start, font, text);
         }
@@ -315,7 +303,7 @@ impl<'a> Drawing<'a> {
                 }
                 return;
             }
-            Shape::Area => svg.area(&runs, self.layout.bottom, ink, 0.10),
+            Shape::Area => svg.area(&runs, self.layout.plot.bottom, ink, 0.10),
             Shape::Line | Shape::Dashed => {}
         }
         if series.gaps == Gaps::Joined {
@@ -346,7 +334,7 @@ fn scales(chart: &Chart, layout: &Layout) -> Scales {
     let xs: Vec<f64> = xs.chain(spans).chain(chart.markers.iter().map(|m| m.x)).chain(cells).collect();
     let (lo, hi) = (lowest(xs.iter().copied()), highest(xs.iter().copied()));
     let lo = if chart.x.scale == ScaleKind::Time { lo.min(0.0) } else { lo };
-    let pixels = (layout.left, layout.right);
+    let pixels = (layout.plot.left, layout.plot.right);
     Scales {
         x: Scale::new(chart.x.scale, lo, chart.x.max.unwrap_or(hi), pixels, chart.x.scale == ScaleKind::Log),
         left: vertical(chart, layout, &chart.left, AxisSide::Left),
@@ -364,7 +352,7 @@ fn vertical(chart: &Chart, layout: &Layout, axis: &Axis, side: AxisSide) -> Scal
     let lo = if is_log { lowest(all.iter().copied()) } else { lowest(all.iter().copied()).min(0.0) };
     // A little air, so that the highest point does not lie on the frame.
     let hi = if is_log || axis.max.is_some() { hi } else { hi * 1.04 };
-    Scale::new(axis.scale, lo, hi, (layout.bottom, layout.top), true)
+    Scale::new(axis.scale, lo, hi, (layout.plot.bottom, layout.plot.top), true)
 }
 
 /// Stretches without a gap, in pixels.
