@@ -210,9 +210,9 @@ thresholds! {
     PLATEAU_TIMES: f64 = 1.10, Times;
     /// study: from this share of the closed loop's line the users set the rate, not the target.
     OWN_PACE_SHARE: f64 = 0.9, Share;
-    /// study: from this share of a step's requests in flight at its end, the slowest answers are missing.
+    /// reports: from this share of the requests in flight at the end of a run or a step, the slowest answers are missing.
     CUT_SHARE: f64 = 0.05, Share;
-    /// study: from this much of all cores taken by other programs they are named.
+    /// reports: from this much of all cores taken by other programs they are named.
     OTHERS_NAMED_PERCENT: f64 = 15.0, Percent;
     /// tail-endpoint: its p95 against the next endpoint's, at least this many times.
     TAIL_TIMES: f64 = 1.5, Times;

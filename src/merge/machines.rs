@@ -2,7 +2,7 @@
 
 use super::Part;
 use super::align::{Axis, is_one_machine};
-use crate::diagnose;
+use crate::diagnose::{self, thresholds::OTHERS_NAMED_PERCENT};
 use crate::model::figures::percent;
 use crate::model::finding::FindingId;
 use crate::model::order::grouped;
@@ -13,8 +13,6 @@ use crate::model::result::{Machine, MachinePoint, MachinePorts, Ports, RunResult
 pub(super) const NOUN: &str = "machine";
 /// Machines that a sentence names.
 const NAMED: usize = 3;
-/// CPU of other programs, percent of all cores, from which they are named.
-const OTHERS_PERCENT: f64 = 15.0;
 
 /// The first part of each host: several shards may have run on one.
 pub(super) fn by_host(parts: &[Part]) -> Vec<&Part> {
@@ -105,7 +103,7 @@ fn doubts(run: &RunResult) -> Vec<String> {
     let mut doubts: Vec<String> = Vec::new();
     doubts.extend(diagnose::caveat(run).filter(|_| run.verdict.id == VerdictId::Healthy));
     let is_said = run.findings.iter().any(|f| f.id == FindingId::HostContended);
-    let others = run.others_cpu_percent().filter(|others| *others >= OTHERS_PERCENT && !is_said);
+    let others = run.others_cpu_percent().filter(|others| *others >= OTHERS_NAMED_PERCENT && !is_said);
     doubts.extend(others.map(|others| format!("other programs took {} of its CPU", percent(others))));
     for (key, what) in [("ports", "ports"), ("resources.host.cpu_percent_mean", "the host's CPU")] {
         let row = run.unavailable.iter().find(|row| row.key == key);

@@ -2,6 +2,7 @@
 
 use super::{Page, section};
 use crate::diagnose::no_rate;
+use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
 use crate::model::order::grouped;
@@ -10,8 +11,6 @@ use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult};
 use crate::model::time::per_second;
 use crate::report::style::{Tone, wrapped};
 
-/// CPU of others, percent of all cores, from which they are named.
-const OTHERS_SHOWN_PERCENT: f64 = 15.0;
 /// Column in which the values start.
 const VALUE_COLUMN: usize = 15;
 
@@ -270,7 +269,7 @@ fn host(run: &RunResult) -> Option<String> {
     let (cpu, memory) = (h.cpu_percent_mean?, h.memory_percent_max?);
     let others = run
         .others_cpu_percent()
-        .filter(|o| *o >= OTHERS_SHOWN_PERCENT)
+        .filter(|o| *o >= OTHERS_NAMED_PERCENT)
         .map_or_else(String::new, |o| format!(", {} by neither client nor target: other programs", percent(o)));
     Some(format!("CPU {} of all cores{others}, memory at most {}", percent(cpu), percent(memory)))
 }

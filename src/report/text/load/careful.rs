@@ -4,6 +4,7 @@
 use super::{is_clean, subject};
 use crate::diagnose::is_try;
 use crate::diagnose::table::rule_of;
+use crate::diagnose::thresholds::{CUT_SHARE, OTHERS_NAMED_PERCENT};
 use crate::model::figures::{count, counted, percent, share};
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::order::grouped;
@@ -11,10 +12,6 @@ use crate::model::result::{Doubt, RunResult, RunStamp, VerdictId};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
 
-/// CPU of others, percent of all cores, from which they are named.
-const OTHERS_PERCENT: f64 = 15.0;
-/// From this share of the requests in flight at the end, the slowest answers are missing.
-const CUT_SHARE: f64 = 0.05;
 /// Statuses that are named.
 const STATUSES: usize = 4;
 /// Undecided findings that are named.
@@ -145,7 +142,7 @@ fn validity(run: &RunResult) -> Option<String> {
 
 fn others(run: &RunResult) -> Option<String> {
     let is_said = run.findings.iter().any(|f| f.id == FindingId::HostContended);
-    let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_PERCENT && !is_said)?;
+    let others = run.others_cpu_percent().filter(|o| *o >= OTHERS_NAMED_PERCENT && !is_said)?;
     let waits: Vec<f64> = run.series.iter().filter_map(|p| p.client_wait_percent).collect();
     let mean = waits.iter().sum::<f64>() / waits.len().max(1) as f64;
     let waited =
