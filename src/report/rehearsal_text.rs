@@ -13,24 +13,13 @@ const NOTE_WIDTH: usize = 23;
 
 /// The exhaustion before it is run: what it is, and the prediction.
 pub fn render_prediction(a: &Accident) -> String {
-    let head = ["runs out", "works again", "made", "failed"];
+    let (pool, hold, most) = (a.pool, figures::hold(a.hold_s), rate(f64::from(a.pool) / a.hold_s));
+    let (cps, lasts) = (number(a.rate_cps), seconds(a.duration_s));
     format!(
-        "port exhaustion, scaled down: {} ports, T = {}, {} connections/s for {}\n\
-         sustained at most: {} / {} = {}/s\n\n  {:<9} {:>9}  {:>11}  {:>6}  {:>6}  runs out again\n{}",
-        a.pool,
-        figures::hold(a.hold_s),
-        number(a.rate_cps),
-        seconds(a.duration_s),
-        a.pool,
-        figures::hold(a.hold_s),
-        rate(f64::from(a.pool) / a.hold_s),
-        "",
-        head[0],
-        head[1],
-        head[2],
-        head[3],
-        course("predicted", &a.predicted)
-    )
+        "port exhaustion, scaled down: {pool} ports, T = {hold}, {cps} connections/s for {lasts}\n\
+         sustained at most: {pool} / {hold} = {most}/s\n\n"
+    ) + &line("", ["runs out", "works again", "made", "failed", "runs out again"])
+        + &course("predicted", &a.predicted)
 }
 
 /// The prediction alone, in one line.
@@ -157,9 +146,12 @@ fn how_to_apply(r: &Rehearsal, page: &Page) -> String {
 }
 
 /// One line of the exhaustion's table.
-fn course(label: &str, c: &Course) -> String {
-    let [out, works, made, failed, again] = courses(c);
+fn line(label: &str, [out, works, made, failed, again]: [impl std::fmt::Display; 5]) -> String {
     format!("  {label:<9} {out:>9}  {works:>11}  {made:>6}  {failed:>6}  {again}\n")
+}
+
+fn course(label: &str, c: &Course) -> String {
+    line(label, courses(c))
 }
 
 /// When ports run out and connections work again, how many were made and failed, when ports run out again.

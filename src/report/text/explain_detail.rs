@@ -48,11 +48,8 @@ fn reading(r: &Reading, page: &Page) -> String {
     }
     out += &page.labelled("not", r.is_not.strip_prefix("not ").unwrap_or(&r.is_not));
     let lead = if r.certainty == Certainty::Ambiguous { "either" } else { "check" };
-    for (n, a) in r.alternatives.iter().enumerate() {
-        let text = format!("{}: {}", called(a.limit, a.call), a.tell);
-        out += &page.labelled(if n == 0 { lead } else { "" }, &text);
-    }
-    out
+    let alternatives: Vec<String> = r.alternatives.iter().map(|a| format!("{}: {}", called(a.limit, a.call), a.tell)).collect();
+    out + &page.listed(lead, &alternatives)
 }
 
 /// No reading is sure that ports are the limit.

@@ -52,13 +52,7 @@ fn exhausted(run: &RunResult, p: &Ports) -> Vec<String> {
         lines.push(format!("{all}{many}source ports to {} are {by}", p.destination));
     }
     if let Some((pool, hold, ceiling)) = law {
-        lines.push(format!(
-            "{} ports / {} sustain {} new connections/s; {}",
-            count(pool),
-            figures::hold(hold),
-            rate(ceiling),
-            tried(run)
-        ));
+        lines.push(format!("{}; {}", sustained(pool, hold, ceiling), tried(run)));
     }
     lines
 }
@@ -67,10 +61,12 @@ fn exhausted(run: &RunResult, p: &Ports) -> Vec<String> {
 fn exhausted_there(run: &RunResult, finding: &Finding) -> Vec<String> {
     let ports = run.machines.iter().find(|m| finding.machines.contains(&m.name)).and_then(|m| m.ports.as_ref());
     let law = ports.and_then(|p| Some((p.pool?, p.hold_s.filter(|h| *h > 0.0)?, p.ceiling_cps?)));
-    let line = law.map(|(pool, hold, ceiling)| {
-        format!("{} ports / {} sustain {} new connections/s there", count(pool), figures::hold(hold), rate(ceiling))
-    });
-    line.into_iter().collect()
+    law.map(|(pool, hold, ceiling)| sustained(pool, hold, ceiling) + " there").into_iter().collect()
+}
+
+/// `28,230 ports / 60 s sustain 471 new connections/s`
+fn sustained(pool: u32, hold: f64, ceiling: f64) -> String {
+    format!("{} ports / {} sustain {} new connections/s", count(pool), figures::hold(hold), rate(ceiling))
 }
 
 /// What used the ports up: the rate of the whole run, or that until the first failure where users without a pause of
