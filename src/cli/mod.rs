@@ -4,7 +4,6 @@
 //! refused, a result could not be written, or the target was refused or gone; 99 a threshold failed; 130/143 after a signal. Of several the first of
 //! 130/143, 2, 3, 99, 1.
 
-use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -215,34 +214,32 @@ enum Command {
 
 /// The arguments; what is wrong with them is one line and a hint, as every other error.
 fn parse() -> Result<Cli, Exit> {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    one_dash(&words)?;
-    let cli = Cli::try_parse_from(&words).map_err(|e| {
+    let typed: Vec<String> = std::env::args_os().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+    one_dash(&typed)?;
+    let cli = Cli::try_parse().map_err(|e| {
         if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             e.exit();
         }
-        bad_arguments(&e, &words)
+        bad_arguments(&e, &typed)
     })?;
-    only_urls(cli, &words)
+    only_urls(cli, &typed)
 }
 
 /// Errors: of several arguments of `load` one is no URL: a value of a flag that takes none, perhaps.
-fn only_urls(cli: Cli, words: &[OsString]) -> Result<Cli, Exit> {
+fn only_urls(cli: Cli, words: &[String]) -> Result<Cli, Exit> {
     let Command::Load(args) = &cli.command else { return Ok(cli) };
     let Some(word) = args.stray() else { return Ok(cli) };
-    let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
     let beside = args.urls.iter().find(|url| url.as_str() != word).map_or("", String::as_str);
     let exit = Exit::usage(format!("{word}: not a URL, beside {beside}"));
-    Err(exit.hint(misplaced(Some("load"), word, &words).unwrap_or_default()))
+    Err(exit.hint(misplaced(Some("load"), word, words).unwrap_or_default()))
 }
 
 /// Errors: a long flag with one dash, which would be read as flags of one letter (`-host x` as `-h`).
-fn one_dash(words: &[OsString]) -> Result<(), Exit> {
-    let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+fn one_dash(words: &[String]) -> Result<(), Exit> {
     let cli = Cli::command();
     let Some(command) = words.first().and_then(|name| cli.find_subcommand(name)) else { return Ok(()) };
     let long: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
-    match habits::one_dash(&words, &long) {
+    match habits::one_dash(words, &long) {
         Some((given, hint)) => Err(Exit::usage(format!("unexpected argument '{given}' found")).hint(hint)),
         None => Ok(()),
     }
@@ -250,12 +247,11 @@ fn one_dash(words: &[OsString]) -> Result<(), Exit> {
 
 /// What is wrong with `words`, in one line and a hint. A value parser's error may bring its own hint, on a line of its
 /// own that begins with `hint: `.
-fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
-    let words: Vec<String> = words.iter().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
+fn bad_arguments(e: &clap::Error, words: &[String]) -> Exit {
     let is_command = |w: &&String| Cli::command().get_subcommands().any(|c| c.get_name() == w.as_str());
     let command = words.first().filter(is_command).map(String::as_str);
     if command.is_none()
-        && let Some(line) = habits::no_command(&words)
+        && let Some(line) = habits::no_command(words)
     {
         return Exit::usage(format!("{}: not a command", words.first().map_or("", String::as_str))).hint(line);
     }
@@ -268,7 +264,7 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
         return Exit::usage(format!("{given}: a negative value: counts, rates and times are not below zero")).hint(help);
     }
     let unknown = match (e.kind(), e.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => misplaced(command, word, &words),
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => misplaced(command, word, words),
         _ => None,
     };
     let mut text = e.to_string();
@@ -276,7 +272,7 @@ fn bad_arguments(e: &clap::Error, words: &[OsString]) -> Exit {
     if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue) {
         text = bad_value::shown(text, given);
         if let (Some(command), Some(ContextValue::String(failed))) = (command, e.get(ContextKind::InvalidArg)) {
-            meant = habits::of_another_tool(command, failed, &words, given).map(str::to_owned);
+            meant = habits::of_another_tool(command, failed, words, given).map(str::to_owned);
         }
     }
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
@@ -316,14 +312,18 @@ fn rest_of(e: &clap::Error) -> String {
     }
 }
 
+/// The command line `sockbench WORDS`. Errors: what is wrong with it, exit 2.
+fn read(words: &[String]) -> Result<Cli, Exit> {
+    let line = std::iter::once("sockbench").chain(words.iter().map(String::as_str));
+    Cli::try_parse_from(line).map_err(|e| bad_arguments(&e, words))
+}
+
 /// What `sockbench server FLAGS` would serve. Errors: what is wrong with the flags, exit 2.
 pub(crate) fn server_plan(flags: &[String]) -> Result<ServerPlan, Exit> {
-    let words: Vec<OsString> =
-        ["sockbench", "server"].into_iter().chain(flags.iter().map(String::as_str)).map(Into::into).collect();
-    match Cli::try_parse_from(&words) {
-        Ok(Cli { command: Command::Server(args) }) => Ok(args.server.plan()),
-        Ok(_) => Err(Exit::usage("not the flags of a server").hint("sockbench server --help")),
-        Err(e) => Err(bad_arguments(&e, &words)),
+    let words = [&["server".to_owned()], flags].concat();
+    match read(&words)?.command {
+        Command::Server(args) => Ok(args.server.plan()),
+        _ => Err(Exit::usage("not the flags of a server").hint("sockbench server --help")),
     }
 }
 
@@ -332,9 +332,8 @@ pub(crate) fn server_plan(flags: &[String]) -> Result<ServerPlan, Exit> {
 /// Errors: the words are refused; why.
 #[doc(hidden)]
 pub fn read_command(words: &[String]) -> Result<Option<LoadPlan>, String> {
-    let words: Vec<OsString> = std::iter::once("sockbench").chain(words.iter().map(String::as_str)).map(Into::into).collect();
     let refused = |exit: Exit| exit.message;
-    let cli = Cli::try_parse_from(&words).map_err(|e| bad_arguments(&e, &words)).and_then(|cli| only_urls(cli, &words));
+    let cli = read(words).and_then(|cli| only_urls(cli, words));
     match cli.map_err(refused)?.command {
         Command::Load(args) => load::plan_of(&args).map(Some).map_err(refused),
         _ => Ok(None),

@@ -132,7 +132,7 @@ fn clip(range: PortRange, other: Option<PortRange>) -> Option<PortRange> {
     let Some(other) = other.filter(|o| o.overlaps(range)) else { return Some(range) };
     let below = (other.lo > range.lo).then(|| PortRange { lo: range.lo, hi: other.lo - 1 });
     let above = (other.hi < range.hi).then(|| PortRange { lo: other.hi + 1, hi: range.hi });
-    [below, above].into_iter().flatten().max_by_key(|r| r.len())
+    [below, above].into_iter().flatten().max_by_key(|r| r.count())
 }
 
 #[cfg(test)]

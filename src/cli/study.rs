@@ -10,16 +10,15 @@ use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
 use super::live_args::LiveArgs;
 use super::load_args::OutputArgs;
-use super::request_args::{self, Mix};
 use super::run_output::{self, Keeps, RunFiles, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::shard_args::ShardArgs;
 use super::study_plan::{self, PlanFile};
-use super::{Exit, files, load, load_args, load_shape, ports_args, tell, tell_line};
+use super::{Exit, files, load, load_args, ports_args, tell, tell_line};
 use crate::diagnose;
 use crate::model::environment::Environment;
 use crate::model::figures::{seconds, span};
-use crate::model::plan::{LoadLimits, LoadPlan, Target, Think};
+use crate::model::plan::{LoadLimits, LoadPlan, Target};
 use crate::model::result::{RunResult, Tool, Verdict};
 use crate::model::server_flags::ServerFlags;
 use crate::model::study::{STUDY_SCHEMA, StepKind, StudyPlan, StudyResult};
@@ -45,25 +44,8 @@ use steps::Steps;
 pub(crate) struct Args {
     /// `experiment`, `windows-ports`, or a TOML plan file
     plan: Option<String>,
-    /// A step for each number [default: the plan's]
-    ///
-    /// Instead of a plan: --users 10,50,100.
-    #[arg(short = 'u', long, value_name = "N,N,...", value_delimiter = ',', value_parser = study_plan::users,
-          conflicts_with = "plan", help_heading = "Study")]
-    users: Vec<u32>,
-    /// Users started per second, with --users [default: all within a tenth of the step]
-    #[arg(hide_short_help = true, short = 'r', long, value_name = "N", requires = "users", help_heading = "Study")]
-    spawn_rate: Option<f64>,
-    /// Pause after each answer [default: none]
-    ///
-    /// With --users: one time (200ms) or a range (100ms..500ms, uniform).
-    #[arg(long, value_name = "A..B", value_parser = load_shape::think, requires = "users", help_heading = "Study")]
-    think: Option<Think>,
-    /// Paths with weights [default: the URL's path]
-    ///
-    /// With --users. The default is the URL's path; of sockbench's own server it is /health=50,/io=30,/cpu=20.
-    #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, requires = "users", help_heading = "Study")]
-    mix: Option<Mix>,
+    #[command(flatten)]
+    users: study_plan::Users,
     /// http:// URL [default: sockbench's own server]
     #[arg(long, value_name = "URL", help_heading = "Study")]
     url: Option<String>,
@@ -238,13 +220,7 @@ fn result(args: &Args, plan: &StudyPlan, started_at: String, ran: StudyRun) -> S
 
 /// The plan that the arguments name, and its text. Errors: exit 2.
 fn read_plan(args: &Args, each: Option<Duration>) -> Result<(PlanFile, String), Exit> {
-    if args.users.is_empty() {
-        return study_plan::read(args.plan.as_deref());
-    }
-    let think = args.think;
-    let steps =
-        study_plan::Users { each_step: &args.users, spawn_rate: args.spawn_rate, duration: each, think, mix: args.mix.as_ref() };
-    study_plan::of_users(&steps)
+    if args.users.each_step.is_empty() { study_plan::read(args.plan.as_deref()) } else { study_plan::of_users(&args.users, each) }
 }
 
 /// How long it takes, before it begins: `study windows-ports: short 90 s, kept 60 s; 2 min 30 s in all`.

@@ -130,22 +130,36 @@ pub(crate) struct Step {
 }
 
 /// Steps of users by flags alone: `--users 10,50,100` and what goes with it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Users<'a> {
-    pub(crate) each_step: &'a [u32],
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Users {
+    /// A step for each number [default: the plan's]
+    ///
+    /// Instead of a plan: --users 10,50,100.
+    #[arg(short = 'u', long = "users", value_name = "N,N,...", value_delimiter = ',', value_parser = users,
+          conflicts_with = "plan", help_heading = "Study")]
+    pub(crate) each_step: Vec<u32>,
+    /// Users started per second, with --users [default: all within a tenth of the step]
+    #[arg(hide_short_help = true, short = 'r', long, value_name = "N", requires = "each_step", help_heading = "Study")]
     pub(crate) spawn_rate: Option<f64>,
-    pub(crate) duration: Option<Duration>,
+    /// Pause after each answer [default: none]
+    ///
+    /// With --users: one time (200ms) or a range (100ms..500ms, uniform).
+    #[arg(long, value_name = "A..B", value_parser = load_shape::think, requires = "each_step", help_heading = "Study")]
     pub(crate) think: Option<Think>,
-    pub(crate) mix: Option<&'a Mix>,
+    /// Paths with weights [default: the URL's path]
+    ///
+    /// With --users. The default is the URL's path; of sockbench's own server it is /health=50,/io=30,/cpu=20.
+    #[arg(long, value_name = "PATH=WEIGHT,...", value_parser = request_args::mix, requires = "each_step", help_heading = "Study")]
+    pub(crate) mix: Option<Mix>,
 }
 
-impl Users<'_> {
+impl Users {
     /// The same as the text of a plan: one way in for flags and files, and `--print-plan` shows it.
-    fn text(&self) -> String {
+    fn text(&self, duration: Duration) -> String {
         let string = |s: String| toml::Value::String(s).to_string();
         let each: Vec<String> = self.each_step.iter().map(u32::to_string).collect();
         let mut text = format!("name = {}\n", string(format!("{} users", each.join(", "))));
-        if let Some(mix) = self.mix {
+        if let Some(mix) = &self.mix {
             // A path with a query takes no weight: it has weight 1, as one without a number.
             let entry = |e: &MixEntry| if e.weight == 1 { e.path.clone() } else { format!("{}={}", e.path, e.weight) };
             let entries: Vec<String> = mix.0.iter().map(entry).collect();
@@ -154,8 +168,7 @@ impl Users<'_> {
         if let Some(think) = self.think {
             text += &format!("think = {}\n", string(think.typed()));
         }
-        let duration = self.duration.unwrap_or(STEP);
-        for users in self.each_step {
+        for users in &self.each_step {
             let ramp = f64::from(*users) * RAMP_PART / duration.as_secs_f64().max(1e-3);
             let spawn_rate = toml::Value::Float(self.spawn_rate.unwrap_or(ramp));
             let duration = string(Span(duration).to_string());
@@ -173,8 +186,8 @@ pub(crate) fn users(text: &str) -> Result<u32, String> {
 }
 
 /// The plan of `--users`, and its text. Errors: exit 2.
-pub(crate) fn of_users(steps: &Users<'_>) -> Result<(PlanFile, String), Exit> {
-    let text = steps.text();
+pub(crate) fn of_users(steps: &Users, each: Option<Duration>) -> Result<(PlanFile, String), Exit> {
+    let text = steps.text(each.unwrap_or(STEP));
     Ok((parse(&text, "--users")?, text))
 }
 
@@ -346,14 +359,14 @@ mod tests {
     fn users_by_flags_are_a_plan_like_any_other() {
         let given = mix("/a?b=c,/d=2").expect("a mix");
         let think = Some(think("5ms..7ms").expect("a think time"));
-        let users = Users { each_step: &[1, 20], think, mix: Some(&given), ..Users::default() };
-        let (plan, text) = of_users(&users).expect("sound");
+        let users = Users { each_step: vec![1, 20], think, mix: Some(given.clone()), ..Users::default() };
+        let (plan, text) = of_users(&users, None).expect("sound");
         let steps = plan.steps(None);
         assert_eq!((plan.name.as_str(), steps[1].run.mix.as_ref()), ("1, 20 users", Some(&given)), "{text}");
         assert_eq!((steps[0].run.conns, steps[1].run.conns, Some(steps[1].run.think)), (Some(1), Some(20), think));
         assert_eq!((steps[1].run.duration, steps[1].run.spawn_rate), (Some(STEP), Some(10.0)), "a tenth of 20 s");
-        let faster = Users { each_step: &[8], spawn_rate: Some(4.0), duration: Some(Duration::from_secs(3)), ..Users::default() };
-        let run = &of_users(&faster).expect("sound").0.steps(None)[0].run;
+        let faster = Users { each_step: vec![8], spawn_rate: Some(4.0), ..Users::default() };
+        let run = &of_users(&faster, Some(Duration::from_secs(3))).expect("sound").0.steps(None)[0].run;
         assert_eq!((run.spawn_rate, run.duration, run.mix.clone()), (Some(4.0), Some(Duration::from_secs(3)), None));
     }
 

@@ -3,14 +3,8 @@
 use super::*;
 
 fn refused(line: &str) -> Exit {
-    let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-    match one_dash(&words) {
-        Err(exit) => exit,
-        Ok(()) => match Cli::try_parse_from(&words) {
-            Ok(cli) => only_urls(cli, &words).expect_err(line),
-            Err(e) => bad_arguments(&e, &words),
-        },
-    }
+    let words: Vec<String> = line.split(' ').skip(1).map(Into::into).collect();
+    one_dash(&words).and_then(|()| only_urls(read(&words)?, &words)).expect_err(line)
 }
 
 /// A flag that is right, beside one that is wrong: what its letter means elsewhere is no hint.
@@ -112,12 +106,12 @@ fn the_hint_of_a_bad_value_names_the_flag_that_was_given() {
         for long in flags.filter_map(clap::Arg::get_long) {
             for value in ["9000", "?", "99999999", "nowhere:"] {
                 let line = format!("sockbench {} --{long}={value}", command.get_name());
-                let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+                let words: Vec<String> = line.split(' ').map(Into::into).collect();
                 let Err(e) = Cli::try_parse_from(&words) else { continue };
                 if e.kind() != ErrorKind::ValueValidation {
                     continue;
                 }
-                let (exit, given) = (bad_arguments(&e, &words), format!("--{long}"));
+                let (exit, given) = (bad_arguments(&e, &words[1..]), format!("--{long}"));
                 assert!(exit.message.contains(&given), "{line}: {}", exit.message);
                 let hint = exit.hint.unwrap_or_default();
                 let others = hint.split(|c: char| c.is_whitespace() || ",;=".contains(c)).filter(|w| w.starts_with("--"));

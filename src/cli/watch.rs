@@ -187,25 +187,19 @@ fn watch(args: &Args, signals: &Signals) -> Result<(WatchReport, u8), Exit> {
     report.output.readings.order_by_key(|r| std::cmp::Reverse(r.count));
     let addresses = report.output.readings.iter().filter_map(|r| Some(r.address.as_ref()?.to_string())).collect::<Vec<_>>();
     watch.course.name(&resolved(named_addresses(&addresses)));
-    report.processes.throttling = watch.looker.throttling();
-    let left = watch.looker.read_all().len() as u32;
-    let left = if args.pid.is_some() { 0 } else { left };
+    let throttling = watch.looker.throttling();
+    let left = if args.pid.is_some() { 0 } else { watch.looker.read_all().len() as u32 };
     report.watched.ended = Some(ended.is_some() || args.pid.is_some_and(|pid| !looker::is_alive(pid)));
-    (report.watched.exit_code, report.watched.signal) = match ended {
-        Some(Ended::Code(code)) => (Some(code), None),
-        Some(Ended::Signal(signal)) => (None, Some(signal)),
-        Some(Ended::Unknown) | None => (None, None),
+    let code;
+    (report.watched.exit_code, report.watched.signal, code) = match ended {
+        Some(Ended::Code(code)) => (Some(code), None, code as u8),
+        Some(Ended::Signal(signal)) => (None, Some(signal), 128 + signal as u8),
+        Some(Ended::Unknown) => (None, None, 1),
+        None => (None, None, 0),
     };
-    let throttling = report.processes.throttling;
     watch.course.write(&mut report, End { at_s, left });
     report.processes.throttling = throttling;
     settle(&mut report);
-    let code = match ended {
-        Some(Ended::Code(code)) => code as u8,
-        Some(Ended::Signal(signal)) => 128 + signal as u8,
-        Some(Ended::Unknown) => 1,
-        None => 0,
-    };
     Ok((report, code))
 }
 

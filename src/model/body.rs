@@ -38,12 +38,6 @@ impl From<&str> for Body {
     }
 }
 
-impl From<String> for Body {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
 impl Body {
     /// The content of `file`.
     pub fn of_file(file: &str, content: Vec<u8>) -> Self {

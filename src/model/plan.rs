@@ -49,13 +49,8 @@ pub struct PortRange {
 
 impl PortRange {
     /// Number of ports.
-    pub const fn len(self) -> u32 {
+    pub const fn count(self) -> u32 {
         self.hi as u32 - self.lo as u32 + 1
-    }
-
-    /// Never true: `lo <= hi` is always true.
-    pub const fn is_empty(self) -> bool {
-        false
     }
 
     /// Whether `port` lies inside.

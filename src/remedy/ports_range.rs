@@ -34,7 +34,7 @@ fn parts(from: PortRange, taken: PortRange) -> [Option<PortRange>; 2] {
 
 /// The larger part of `from` outside `taken`; none where nothing is left.
 fn outside(from: PortRange, taken: PortRange) -> Option<PortRange> {
-    parts(from, taken).into_iter().rev().flatten().max_by_key(|r| r.len())
+    parts(from, taken).into_iter().rev().flatten().max_by_key(|r| r.count())
 }
 
 /// Ports for a ring: outside the kernel's range and outside `taken`, those of the default ring first.
@@ -48,7 +48,7 @@ pub(crate) fn free_of(run: &RunResult, taken: Option<PortRange>) -> Option<PortR
         .into_iter()
         .flatten()
         .filter_map(|part| taken.map_or(Some(part), |taken| outside(part, taken)))
-        .find(|part| part.len() >= RING_WORTH)
+        .find(|part| part.count() >= RING_WORTH)
 }
 
 /// A ring of source ports with SO_REUSEADDR on every socket.
@@ -78,7 +78,7 @@ pub(super) fn ring(at: &Situation<'_>) -> Option<Remedy> {
     let command = if first { command.after("sleep 60") } else { command };
     let also = if off { "; needs tcp_timestamps=1, off now" } else { "" };
     let aside =
-        if shares { format!("; {} fewer ports for connect() elsewhere", figures::count(range.len())) } else { String::new() };
+        if shares { format!("; {} fewer ports for connect() elsewhere", figures::count(range.count())) } else { String::new() };
     let action = if run.plan.port_mode == PortMode::Ring {
         "set SO_REUSEADDR on every socket of the ring, from the first one on, once the ports of sockets without it are free (60 s)"
     } else {
@@ -86,7 +86,7 @@ pub(super) fn ring(at: &Situation<'_>) -> Option<Remedy> {
     };
     let expected = format!("T = 0: P/T no longer limits, connect() near 13 us with every port in TIME_WAIT{also}{aside}");
     let remedy = named(Name::Ring, action, command, expected);
-    let ports = range.len().saturating_mul(run.plan.sources.len().max(1) as u32);
+    let ports = range.count().saturating_mul(run.plan.sources.len().max(1) as u32);
     Some(if run.plan.users <= room_for(ports) { none_missing(remedy) } else { remedy })
 }
 
@@ -98,18 +98,18 @@ pub(super) fn wider_range(at: &Situation<'_>) -> Option<Remedy> {
     let now = if matches!(mode, PortMode::Ring | PortMode::Range) { run.plan.port_range? } else { kernel };
     // A ring stays outside the kernel's range; a socket's own range must lie inside it.
     let to = match mode {
-        PortMode::Ring => parts(WIDEST, kernel).into_iter().flatten().max_by_key(|r| r.len())?,
+        PortMode::Ring => parts(WIDEST, kernel).into_iter().flatten().max_by_key(|r| r.count())?,
         _ => WIDEST,
     };
-    if now.len() >= to.len() || seconds <= 0.0 {
+    if now.count() >= to.count() || seconds <= 0.0 {
         return None;
     }
     let sources = run.plan.sources.len().max(1) as u32;
     // What is missing of the pool now, listeners and reserved ports, is missing then; a target's own port comes to it.
-    let pool = at.pool.unwrap_or(now.len() * sources);
+    let pool = at.pool.unwrap_or(now.count() * sources);
     let listener = run.plan.target.addr.port();
     let loses = u32::from(to.contains(listener) && !now.contains(listener) && Kind::of(run) != Kind::Foreign);
-    let then = pool.saturating_add((to.len() - now.len() - loses) * sources).min(to.len() * sources);
+    let then = pool.saturating_add((to.count() - now.count() - loses) * sources).min(to.count() * sources);
     let range = format!("{} {}", to.lo, to.hi);
     let command = match mode {
         PortMode::Ring => load_with(&run.plan, |p| p.port_range = Some(to)),

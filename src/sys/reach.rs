@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::owner;
-use super::socket::is_own_address;
+use super::socket::{is_own_address, is_self_connected};
 use crate::model::outcome::{Cause, Phase};
 use crate::model::plan::Unreached;
 
@@ -43,7 +43,7 @@ fn try_address(addr: SocketAddr) -> Result<(), Cause> {
         return Ok(());
     }
     match TcpStream::connect_timeout(&addr, TRY_FOR) {
-        Ok(stream) if is_self(&stream) => Err(Cause::SelfConnect),
+        Ok(stream) if is_self_connected(&stream) => Err(Cause::SelfConnect),
         Ok(stream) => {
             // Nothing was sent: whether the reset is asked for or not changes only the TIME_WAIT.
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
@@ -54,11 +54,6 @@ fn try_address(addr: SocketAddr) -> Result<(), Cause> {
         }
         Err(e) => Err(Cause::Errno(e.raw_os_error().unwrap_or(0))),
     }
-}
-
-/// The kernel gave the socket the port that it was to connect to.
-fn is_self(stream: &TcpStream) -> bool {
-    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
 #[cfg(test)]

@@ -158,7 +158,8 @@ pub fn is_established_within(stream: &TcpStream, most: Duration) -> bool {
 
 /// Whether a socket connected to itself (simultaneous open with the destination as its own source port): its
 /// local and peer address are the same. Two system calls: ask only when [`can_self_connect`] says so.
-pub fn is_self_connected(stream: &TcpStream) -> bool {
+pub fn is_self_connected(stream: &impl AsFd) -> bool {
+    let stream = socket2::SockRef::from(stream);
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 

@@ -42,9 +42,11 @@ pub struct End {
     pub left: u32,
 }
 
-#[derive(Debug)]
+/// A source and a destination.
+type Pair = (IpAddr, SocketAddr);
+
+#[derive(Debug, Default)]
 struct Seen {
-    key: (IpAddr, SocketAddr),
     owned: bool,
     used_before: u32,
     peak: PortCount,
@@ -64,7 +66,7 @@ struct Seen {
 /// Looks, folded.
 #[derive(Debug, Default)]
 pub struct Course {
-    seen: HashMap<(IpAddr, SocketAddr), Seen>,
+    seen: HashMap<Pair, Seen>,
     /// some destination is known to be the command's
     any_sure: bool,
     /// other programs use this network namespace
@@ -105,16 +107,16 @@ impl Course {
                 self.named.push(*address);
             }
         }
-        self.any_sure |= self.seen.values().any(|s| self.is_sure(s));
+        self.any_sure |= self.seen.iter().any(|(pair, s)| self.is_sure(pair, s));
     }
 
-    fn is_sure(&self, seen: &Seen) -> bool {
-        seen.owned || self.named.contains(&seen.key.1)
+    fn is_sure(&self, (_, dest): &Pair, seen: &Seen) -> bool {
+        seen.owned || self.named.contains(dest)
     }
 
     /// The destinations whose listeners are worth a look.
     pub fn destinations(&self) -> Vec<SocketAddr> {
-        let own = self.seen.values().filter(|s| self.attribution(s).is_some()).map(|s| s.key.1);
+        let own = self.seen.iter().filter(|(pair, s)| self.attribution(pair, s).is_some()).map(|((_, dest), _)| *dest);
         let mut own: Vec<SocketAddr> = own.filter(|dest| !self.named.contains(dest)).collect();
         own.sort_unstable();
         own.dedup();
@@ -149,7 +151,7 @@ impl Course {
             }
         }
         self.not_followed = self.not_followed.max(not_followed);
-        self.any_sure = self.any_sure || self.seen.values().any(|s| self.is_sure(s));
+        self.any_sure = self.any_sure || self.seen.iter().any(|(pair, s)| self.is_sure(pair, s));
         for (dest, server) in &look.servers {
             let close_wait = look.towards.iter().filter(|t| t.dest == *dest).map(|t| t.server_close_wait).sum();
             let failed = self.failed();
@@ -157,7 +159,10 @@ impl Course {
         }
         let said = if ended_s.is_none() { self.tell(look) } else { Vec::new() };
         self.outlooks.extend(said.iter().take(SAID_MAX.saturating_sub(self.outlooks.len())).cloned());
-        let mine = |t: &&Towards| self.seen.get(&(t.source, t.dest)).is_some_and(|s| self.attribution(s).is_some());
+        let mine = |t: &&Towards| {
+            let pair = (t.source, t.dest);
+            self.seen.get(&pair).is_some_and(|s| self.attribution(&pair, s).is_some())
+        };
         let own: Vec<&Towards> = look.towards.iter().filter(mine).collect();
         // Sockets that could not be read are not 0.
         if look.at_s > 0.0 && look.sockets_missing.is_none() && self.rows.len() < ROWS_MAX {
@@ -182,7 +187,7 @@ impl Course {
     /// Forgets pairs of other programs that have no socket any more, where there are many.
     fn make_room(&mut self, look: &Look) {
         if self.seen.len() >= SEEN_MAX && self.any_sure {
-            let now: HashSet<(IpAddr, SocketAddr)> = look.towards.iter().map(|t| (t.source, t.dest)).collect();
+            let now: HashSet<Pair> = look.towards.iter().map(|t| (t.source, t.dest)).collect();
             let named = &self.named;
             self.seen.retain(|key, s| s.owned || named.contains(&key.1) || now.contains(key));
         }
@@ -226,9 +231,8 @@ impl Course {
     }
 
     fn towards(&mut self, look: &Look, t: &Towards, span_s: f64, ended_s: Option<f64>) {
-        let key = (t.source, t.dest);
         let at_s = look.at_s;
-        let seen = self.seen.entry(key).or_insert_with(|| Seen::nothing(key));
+        let seen = self.seen.entry((t.source, t.dest)).or_default();
         seen.owned |= t.owned > 0;
         seen.open_max = seen.open_max.max(open(t));
         seen.unanswered_max = seen.unanswered_max.max(t.unanswered);
@@ -262,10 +266,10 @@ impl Course {
     }
 
     /// How a destination is known to be the command's; none where it is another program's.
-    fn attribution(&self, seen: &Seen) -> Option<Attribution> {
+    fn attribution(&self, (_, dest): &Pair, seen: &Seen) -> Option<Attribution> {
         if seen.owned {
             Some(Attribution::Socket)
-        } else if self.named.contains(&seen.key.1) {
+        } else if self.named.contains(dest) {
             Some(Attribution::Named)
         } else {
             // Beside others, that it is new proves nothing.
@@ -276,8 +280,9 @@ impl Course {
     fn tell(&mut self, look: &Look) -> Vec<Outlook> {
         let mut lines = Vec::new();
         for t in &look.towards {
-            let Some(seen) = self.seen.get(&(t.source, t.dest)) else { continue };
-            let (Some(_), Some(pool)) = (self.attribution(seen), look.pool) else { continue };
+            let pair = (t.source, t.dest);
+            let Some(seen) = self.seen.get(&pair) else { continue };
+            let (Some(_), Some(pool)) = (self.attribution(&pair, seen), look.pool) else { continue };
             let Fact::Known(hold) = hold(&look.sysctls, t.dest, &PortUse::default()) else { continue };
             let budget = Budget::new(pool, hold.seconds).capped_at(look.sysctls.tcp_max_tw_buckets);
             // Of a tree that was found running, the last minute is known; of a new one what came since its start.
@@ -294,15 +299,17 @@ impl Course {
     /// Writes the facts into a report.
     pub fn write(self, report: &mut WatchReport, end: End) {
         report.kernel = self.counters.zip(self.first.as_ref()).map(|(now, (first, _))| now.since(first));
-        let mut own: Vec<(&Seen, Attribution)> =
-            self.seen.values().filter_map(|s| Some((s, self.attribution(s)?))).filter(|(s, by)| is_reported(s, *by)).collect();
-        own.order_by_key(|(s, by)| (std::cmp::Reverse(s.peak.in_use.ports().max(s.peak.used)), *by, s.key.1, s.key.0));
-        let mut unowned: Vec<&Seen> =
-            self.seen.values().filter(|s| self.attribution(s).is_none() && s.client + s.server > 0).collect();
-        unowned.order_by_key(|s| (std::cmp::Reverse(s.client + s.server), s.key.1, s.key.0));
+        let own = self.seen.iter().filter_map(|(pair, s)| Some((*pair, s, self.attribution(pair, s)?)));
+        let mut own: Vec<_> = own.filter(|(_, s, by)| is_reported(s, *by)).collect();
+        own.order_by_key(|((source, dest), s, by)| {
+            (std::cmp::Reverse(s.peak.in_use.ports().max(s.peak.used)), *by, *dest, *source)
+        });
+        let unowned = self.seen.iter().filter(|(pair, s)| s.client + s.server > 0 && self.attribution(pair, s).is_none());
+        let mut unowned: Vec<_> = unowned.collect();
+        unowned.order_by_key(|((source, dest), s)| (std::cmp::Reverse(s.client + s.server), *dest, *source));
         let others = unowned.len();
-        report.unowned = unowned.into_iter().take(UNOWNED_MAX).map(Seen::unowned).collect();
-        report.destinations = own.iter().map(|(seen, by)| self.destination(report, seen, *by)).collect();
+        report.unowned = unowned.into_iter().take(UNOWNED_MAX).map(|(pair, s)| s.unowned(pair)).collect();
+        report.destinations = own.iter().map(|(pair, seen, by)| self.destination(report, *pair, seen, *by)).collect();
         if let [only] = &mut report.destinations[..]
             && !self.is_shared
             && others + self.not_followed == 0
@@ -317,8 +324,8 @@ impl Course {
             }
         }
         for address in &self.named {
-            if !own.iter().any(|(s, _)| s.key.1 == *address) && self.servers.contains_key(address) {
-                let row = self.destination(report, &Seen::nothing((address.ip(), *address)), Attribution::Named);
+            if !own.iter().any(|((_, dest), ..)| dest == address) && self.servers.contains_key(address) {
+                let row = self.destination(report, (address.ip(), *address), &Seen::default(), Attribution::Named);
                 report.destinations.push(row);
             }
         }
@@ -339,8 +346,7 @@ impl Course {
         }
     }
 
-    fn destination(&self, report: &WatchReport, seen: &Seen, by: Attribution) -> Destination {
-        let (source, dest) = seen.key;
+    fn destination(&self, report: &WatchReport, (source, dest): Pair, seen: &Seen, by: Attribution) -> Destination {
         let sysctls = &report.host.sysctls;
         let held = hold(sysctls, dest, &PortUse::default());
         let hold_s = held.known().map(|h: &Hold| h.seconds);
@@ -378,26 +384,7 @@ impl Course {
 }
 
 impl Seen {
-    fn nothing(key: (IpAddr, SocketAddr)) -> Self {
-        Self {
-            key,
-            owned: false,
-            used_before: 0,
-            peak: PortCount::default(),
-            peak_at_s: 0.0,
-            client: 0,
-            server: 0,
-            by_client: Peak::default(),
-            by_server: Growth::default(),
-            full: None,
-            stuck_s: 0.0,
-            open_max: 0,
-            unanswered_max: 0,
-        }
-    }
-
-    fn unowned(&self) -> Unowned {
-        let (source, dest) = self.key;
+    fn unowned(&self, (source, dest): &Pair) -> Unowned {
         Unowned {
             source: source.to_string(),
             destination: dest.to_string(),

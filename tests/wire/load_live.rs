@@ -400,7 +400,7 @@ fn nothing_of_a_partial_write_is_lost() {
         let _ = s.read(&mut buf);
     });
     let mut p = plan(server.addr);
-    p.body = body.into();
+    p.body = body.as_str().into();
     (p.requests, p.users, p.method) = (1, 1, "POST".into());
     let (r, _) = run(&p);
     assert_eq!((r.totals.requests, r.totals.failures), (1, 0), "{:?}", r.errors);

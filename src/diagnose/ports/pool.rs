@@ -81,7 +81,7 @@ pub fn pool(facts: &PoolFacts, usage: &PortUse) -> PortPool {
     let range = effective_range(facts, usage);
     let kernel_picks = usage.mode != PortMode::Ring;
     let usable = match usage.mode {
-        PortMode::Auto | PortMode::NoPort | PortMode::Bind if range.len() > 1 && range.len() % 2 == 1 => {
+        PortMode::Auto | PortMode::NoPort | PortMode::Bind if range.count() > 1 && range.count() % 2 == 1 => {
             PortRange { lo: range.lo, hi: range.hi - 1 }
         }
         _ => range,
@@ -96,7 +96,7 @@ pub fn pool(facts: &PoolFacts, usage: &PortUse) -> PortPool {
             kernel_picks && is_reserved(*p) || facts.listeners.binary_search(p).is_ok() || facts.bound.binary_search(p).is_ok()
         })
         .count() as u32;
-    let per_source = usable.len() - lost;
+    let per_source = usable.count() - lost;
     PortPool { range, reserved, listeners, bound, per_source, ports: per_source.saturating_mul(usage.sources.max(1)) }
 }
 

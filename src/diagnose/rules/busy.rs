@@ -80,7 +80,7 @@ pub(in crate::diagnose) fn port_busy(run: &RunResult, _: &Indicators) -> Ruling 
     let Some(row) = rows.largest() else { return hidden(run, FailureSide::Local) };
     let ring = run.plan.port_mode == PortMode::Ring;
     let skips = run.totals.ring_busy_skips;
-    let ports = run.plan.port_range.filter(|_| ring).map(|r| r.len() * run.plan.sources.len().max(1) as u32);
+    let ports = run.plan.port_range.filter(|_| ring).map(|r| r.count() * run.plan.sources.len().max(1) as u32);
     let before = held_before(run, ports, rows.first_s());
     let most_before = ports.zip(before).is_some_and(|(n, held)| held.saturating_mul(2) > n);
     let holder = Holder::of(run, row.call, ports, most_before);
@@ -147,7 +147,7 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
     };
     match holder {
         Holder::OwnLive => {
-            let all = run.plan.port_range.map_or(1, |r| r.len().saturating_mul(run.plan.sources.len().max(1) as u32));
+            let all = run.plan.port_range.map_or(1, |r| r.count().saturating_mul(run.plan.sources.len().max(1) as u32));
             // Ports of the ring that others listen on or bound are not for its users.
             let n = run.ports.as_ref().and_then(|p| p.pool).map_or(all, |pool| pool.min(all)).max(1);
             remedies.push(advice(
@@ -184,7 +184,7 @@ fn remedies(run: &RunResult, holder: Holder) -> Vec<Remedy> {
         remedies.push(advice(
             "move the ring to other ports, outside this one and ip_local_port_range, with SO_REUSEADDR from the first socket on",
             command,
-            format!("{} that this ring did not use ({}-{} now)", counted(free.len(), "port"), ring.lo, ring.hi),
+            format!("{} that this ring did not use ({}-{} now)", counted(free.count(), "port"), ring.lo, ring.hi),
         ));
     }
     let (look, at) = run.plan.port_range.map_or_else(

@@ -102,7 +102,7 @@ impl LoadPlan {
         let preconnects = self.preconnect.map(|n| apportion(u64::from(n), &weights));
         let more_threads = apportion(u64::from(self.threads).saturating_sub(aims.len() as u64), &weights);
         let ranges = match self.port_range.filter(|_| self.shares_bound_ports()) {
-            Some(range) => Some(divided_range(range, &by_weight(Share::Ports, u64::from(range.len()))?)),
+            Some(range) => Some(divided_range(range, &by_weight(Share::Ports, u64::from(range.count()))?)),
             None => None,
         };
         let all = weights.iter().sum::<u64>() as f64;
