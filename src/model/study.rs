@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::document::{self, Unavailable};
-use super::finding::Finding;
+use super::finding::{Finding, FindingId};
 use super::plan::LoadPlan;
 use super::result::{Ports, RunResult, Tool, Verdict};
 pub use super::step::StepKind;
@@ -151,12 +151,14 @@ pub enum SaturationKind {
 }
 
 /// A question that a study asks, and its answer.
-#[apply(record)]
+#[apply(sparse)]
 pub struct Answer {
     /// which
     pub question: Question,
     /// one or two sentences with their numbers
     pub text: String,
+    /// additive: the finding whose title the text has; absent where it has none, and in documents of earlier versions
+    pub finding: Option<FindingId>,
 }
 
 /// What a study asks.

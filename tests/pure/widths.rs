@@ -29,7 +29,8 @@ fn is_one_word(line: &str) -> bool {
     let line = line.trim().trim_end_matches([' ', '\\', '^']);
     let line = ["$ ", "Windows> ", "macOS$ "].iter().fold(line, |line, prompt| line.strip_prefix(prompt).unwrap_or(line));
     let outside: String = line.split('\'').step_by(2).collect();
-    outside.split_whitespace().filter(|word| !word.starts_with('-')).count() <= 1
+    let words: Vec<&str> = outside.split_whitespace().collect();
+    matches!(words[..], [] | [_]) || matches!(words[..], [flag, _] if flag.starts_with('-'))
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::{Detail, Page, study_detail};
 use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
 use crate::model::figures::{ms, number, percent, rate, seconds, share};
-use crate::model::finding::Severity;
-use crate::model::result::{RunResult, RunStamp};
+use crate::model::finding::{FindingId, Severity};
+use crate::model::result::{Doubt, RunResult, RunStamp};
 use crate::model::study::{Comparison, Question, StepRow, StudyResult};
 use crate::report::names::shortened_apart;
 use crate::report::slowest;
@@ -252,24 +252,21 @@ pub(in crate::report) fn careful(study: &StudyResult) -> Vec<String> {
         let list = censored.join(", ");
         all.push(format!("requests without an answer (failed, or in flight at the end): {list}; times are those of the rest"));
     }
+    let mut named: Vec<FindingId> = study.analysis.answers.iter().filter_map(|a| a.finding).collect();
     for (row, step) in rows.iter().zip(&study.steps) {
         if step.validity.stamp == RunStamp::Incomplete
-            && let Some(reason) = step.validity.reasons.first()
+            && let Some((doubt, reason)) = step.validity.doubts().next()
         {
             all.push(format!("{} is incomplete: {reason}", row.label));
+            named.extend(if let Some(Doubt::Finding(id)) = doubt { Some(id) } else { None });
         }
     }
-    let answers = study.analysis.answers.iter().map(|a| a.text.clone());
-    let named: Vec<String> = answers.chain(all.iter().cloned()).collect();
-    let mut seen = Vec::new();
     let grave = rows.iter().zip(&study.steps).flat_map(|(row, s)| s.findings.iter().map(move |f| (row, f)));
     let further = grave
+        .filter(|(_, f)| f.severity != Severity::Info && f.caused_by.is_empty())
         .filter(|(_, f)| {
-            f.severity != Severity::Info && f.caused_by.is_empty() && !named.iter().any(|text| text.contains(&f.title))
-        })
-        .filter(|(_, f)| {
-            let is_new = !seen.contains(&f.id);
-            seen.push(f.id);
+            let is_new = !named.contains(&f.id);
+            named.push(f.id);
             is_new
         })
         .map(|(row, f)| format!("{}: {}", row.label, f.title));

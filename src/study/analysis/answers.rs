@@ -25,7 +25,10 @@ const KNEE_TIMES: f64 = 10.0;
 
 /// The answers that the steps allow, in the order of the questions.
 pub(super) fn answers(steps: &Steps<'_>, endpoints: &[EndpointLoad], ceiling: Option<&Ceiling>) -> Vec<Answer> {
-    let answer = |question, text: Option<String>| text.map(|text| Answer { question, text });
+    let named = decisive(steps).map(|(_, finding)| finding.id);
+    let answer = |question, text: Option<String>| {
+        text.map(|text| Answer { question, text, finding: named.filter(|_| question == Question::Why) })
+    };
     [
         answer(Question::UnderLoad, under_load(steps, endpoints)),
         answer(Question::Saturation, saturation(steps, ceiling)),
