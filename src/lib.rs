@@ -18,7 +18,15 @@ pub mod testing;
 
 pub use cli::main;
 
-cfg_if::cfg_if! {
+// Of its name, because rustfmt follows the modules in no other macro.
+macro_rules! cfg_if {
+    (if #[cfg($on:meta)] { $($then:item)* } else { $($otherwise:item)* }) => {
+        $(#[cfg($on)] $then)*
+        $(#[cfg(not($on))] $otherwise)*
+    };
+}
+
+cfg_if! {
     if #[cfg(doc)] {
         pub mod cli;
         pub mod compare;

@@ -15,23 +15,15 @@ macro_rules! record {
 
 /// `#[apply(sparse)]`: a [`record`] in which what is not there is an absent key, never a null.
 macro_rules! sparse {
-    (@of $head:tt [$($done:tt)*] $(#[$about:meta])* pub $key:ident: Option<$kind:ty>, $($rest:tt)*) => {
-        sparse! { @of $head [
-            $($done)* $(#[$about])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $key: Option<$kind>,
-        ] $($rest)* }
-    };
-    (@of $head:tt [$($done:tt)*] $(#[$about:meta])* pub $key:ident: $kind:ty, $($rest:tt)*) => {
-        sparse! { @of $head [$($done)* $(#[$about])* pub $key: $kind,] $($rest)* }
-    };
-    (@of { $($head:tt)* } [$($keys:tt)*]) => {
-        record! { $($head)* { $($keys)* } }
-    };
-    ($(#[$about:meta])* pub struct $name:ident { $($keys:tt)* }) => {
-        sparse! { @of { $(#[$about])* pub struct $name } [] $($keys)* }
+    ($($item:tt)*) => {
+        #[serde_with::skip_serializing_none]
+        #[apply(record)]
+        $($item)*
     };
 }
 
-/// What the kinds of something derive. In JSON and as `&str` they are their names in this case.
+/// What an enum derives whose variants carry no data: the kinds of something. In JSON and as `&str` each variant is its name in
+/// the case that is given first, `"kebab-case"` for one.
 macro_rules! kinds {
     ($case:tt $($item:tt)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,12 +58,14 @@ macro_rules! words {
     };
 }
 
-/// Lets counts be added, field by field. Sums stay at the most that fits: counts may come from a document.
+/// Lets counts be added, field by field; a field that is not listed does not compile. Sums stay at the most that fits: counts
+/// may come from a document.
 macro_rules! adds_up {
     ($counts:ty: $($count:ident),*) => {
         impl std::ops::AddAssign for $counts {
             fn add_assign(&mut self, other: Self) {
-                $(self.$count = self.$count.saturating_add(other.$count);)*
+                let Self { $($count),* } = self;
+                $(*$count = $count.saturating_add(other.$count);)*
             }
         }
     };
