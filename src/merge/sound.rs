@@ -1,6 +1,7 @@
 //! Whether the document of one run can be true by itself. What is checked here needs no other machine: a document that was
 //! damaged, or made by hand, is refused with its key before anything is added up.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Part;
@@ -92,12 +93,22 @@ fn times(part: &Part) -> Option<String> {
 
 /// Figures that no run can have.
 fn figures(run: &RunResult) -> Option<String> {
-    let document = match as_value(run) {
-        Ok(document) => document,
-        Err(e) => return Some(format!("no JSON: {e}")),
-    };
-    let parts = ["totals", "endpoints", "errors", "surplus", "closes", "series", "start", "verdict"];
-    parts.into_iter().find_map(|key| absurd(key, &document[key]))
+    absurd_in("totals", &run.totals)
+        .or_else(|| absurd_in("endpoints", &run.endpoints))
+        .or_else(|| absurd_in("errors", &run.errors))
+        .or_else(|| absurd_in("surplus", &run.surplus))
+        .or_else(|| absurd_in("closes", &run.closes))
+        .or_else(|| absurd_in("series", &run.series))
+        .or_else(|| absurd_in("start", &run.start))
+        .or_else(|| absurd_in("verdict", &run.verdict))
+}
+
+/// What is wrong with the figures of `part`, which is the run's `key`; none where nothing is.
+fn absurd_in(key: &str, part: &impl Serialize) -> Option<String> {
+    match as_value(part) {
+        Ok(value) => absurd(key, &value),
+        Err(e) => Some(format!("{key}: no JSON: {e}")),
+    }
 }
 
 /// The first number that is too large, with its key.
@@ -136,4 +147,60 @@ fn whole_log(part: &Part) -> Result<(), Misfit> {
     let message =
         format!("{}: its log has {} of the {} requests of run.json", part.from, count(logged), count(part.run.totals.requests));
     Err(Misfit { message, hint: "run.hlog and run.json belong to one run" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::merge::tests::{OK, part};
+    use crate::model::outcome::{Call, Cause, Failure, Outcome};
+    use crate::model::received::SurplusKind;
+    use crate::model::result::{PlannedStart, SurplusRow};
+
+    type Change = fn(&mut RunResult);
+
+    const TOO_LARGE: u64 = 2_000_000_000_000_000;
+
+    #[test]
+    fn each_part_with_figures_is_looked_at_and_named_by_its_key() {
+        let failed = Outcome::Failed(Failure::new(Call::Http, Cause::Status(503)));
+        let mut run = part(1, 1, "2026-11-24T10:00:00Z", &[(0, 10, OK), (500, 10, failed)]).run;
+        run.start = Some(PlannedStart { at: run.started_at.clone(), late_s: 0.0, clock: None });
+        run.surplus.push(SurplusRow {
+            kind: SurplusKind::SecondAnswer,
+            method: "GET".into(),
+            endpoint: "/".into(),
+            count: 1,
+            bytes: 1,
+            first_bytes: "x".into(),
+            first_s: 0.0,
+            last_s: 0.0,
+        });
+        assert_eq!(figures(&run), None);
+
+        let changes: [(&str, Change); 8] = [
+            ("totals.requests", |run| run.totals.requests = TOO_LARGE),
+            ("endpoints[].requests", |run| run.endpoints[1].requests = TOO_LARGE),
+            ("errors[].count", |run| run.errors[0].count = TOO_LARGE),
+            ("surplus[].count", |run| run.surplus[0].count = TOO_LARGE),
+            ("closes.client", |run| run.closes.client = TOO_LARGE),
+            ("series[].rps", |run| run.series[1].rps = TOO_LARGE as f64),
+            ("start.late_s", |run| run.start.as_mut().expect("given").late_s = TOO_LARGE as f64),
+            ("verdict.since_s", |run| run.verdict.since_s = Some(TOO_LARGE as f64)),
+        ];
+        for (key, change) in changes {
+            let mut absurd = run.clone();
+            change(&mut absurd);
+            let why = figures(&absurd).unwrap_or_default();
+            assert!(why.starts_with(&format!("{key}: 2")) && why.ends_with("no run has such a figure"), "{key}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_no_json_is_named_by_its_key() {
+        let keys_are_no_texts = BTreeMap::from([((1, 2), 3)]);
+        assert_eq!(absurd_in("start", &keys_are_no_texts).as_deref(), Some("start: no JSON: key must be a string"));
+    }
 }
