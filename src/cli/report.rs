@@ -214,10 +214,7 @@ fn render_run(args: &Args, file: &Path, run: &RunResult) -> Result<(), Exit> {
         }
         Format::Json => run_output::document(json::render(run))?,
         Format::Csv => run_output::document(locust_csv::stats_csv(run))?,
-        Format::Hlog => {
-            seconds(file, run)?;
-            return files::to_stdout(&log(file)?);
-        }
+        Format::Hlog => return files::to_stdout(&log_and_seconds(file, run)?.0),
         Format::Html => html::render_run(run, &times_of(file, run)?),
     };
     files::to_stdout(text.as_bytes())
@@ -240,18 +237,21 @@ pub(crate) fn inputs(document: &Path) -> [PathBuf; 2] {
     [document.to_owned(), document.with_extension("hlog")]
 }
 
-/// The interval log beside a run's document. Errors: exit 2.
-fn log(file: &Path) -> Result<Vec<u8>, Exit> {
+/// The interval log beside a run's document, as it is stored, and its seconds. It is read once, so that these are the same log.
+///
+/// Errors: exit 2, it cannot be read, or is not the log of this run.
+fn log_and_seconds(file: &Path, run: &RunResult) -> Result<(Vec<u8>, Vec<Interval>), Exit> {
     let log = file.with_extension("hlog");
-    fs::read(&log).map_err(|e| {
+    let bytes = fs::read(&log).map_err(|e| {
         Exit::usage(format!("{}: {}", log.display(), files::words(&e))).hint("the log is kept beside run.json by -o DIR")
-    })
+    })?;
+    let seconds = hlog::read(&bytes, run).map_err(|e| Exit::usage(format!("{}: {e}", log.display())))?;
+    Ok((bytes, seconds))
 }
 
 /// The seconds of a run, from the log beside its document. Errors: exit 2.
 pub(crate) fn seconds(file: &Path, run: &RunResult) -> Result<Vec<Interval>, Exit> {
-    let bad = |e| Exit::usage(format!("{}: {e}", file.with_extension("hlog").display()));
-    hlog::read(&log(file)?, run).map_err(bad)
+    log_and_seconds(file, run).map(|(_, seconds)| seconds)
 }
 
 /// The same by endpoint; none where there is no log. Errors: exit 2, a log that cannot be read.

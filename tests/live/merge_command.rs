@@ -98,6 +98,7 @@ fn three_shards_merged_are_one_run_to_the_unit() {
     assert!(again.status.code() == Some(2) && text(&again.stderr).contains("sockbench merge again"), "{}", text(&again.stderr));
     let log = sockbench(&["report", all.to_str().unwrap(), "--format", "hlog"]).output().unwrap();
     assert!(log.status.success(), "{}", text(&log.stderr));
+    assert_eq!(text(&log.stdout), std::fs::read_to_string(all.join("run.hlog")).unwrap());
 
     // Two of three are no whole, and the first line says so.
     let some = merge(dir.path(), &[1, 3], &["--json", "-"]);
