@@ -25,7 +25,7 @@ fn judged(call: Call, limit: Limit, certainty: Certainty, alternatives: impl Int
 }
 
 impl Judged {
-    /// The same of this side's socket.
+    /// This reading, of a socket that is known to be `side`'s.
     fn of(self, side: Side) -> Self {
         Self { side: Some(side), ..self }
     }

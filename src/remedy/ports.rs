@@ -232,7 +232,7 @@ fn reuse(at: &Situation<'_>) -> Option<Remedy> {
     Some(leaving_known(remedy, then, at))
 }
 
-/// The same where P and T then are known.
+/// `remedy` with the budget of ports that it leaves, where that budget's P and T are known; unchanged where not.
 fn leaving_known(remedy: Remedy, then: Option<Budget>, at: &Situation<'_>) -> Remedy {
     match then {
         Some(then) => leaving(remedy, then, at),

@@ -1,9 +1,10 @@
 //! Counting and percentiles: one [`recorder::Recorder`] per worker thread, one [`aggregate::Aggregate`] per run.
 //!
-//! A recorder takes samples without locks and without allocating, and once a second turns what it saw into an
-//! [`interval::Interval`]: counts and sparse histograms, small enough to send over a channel. The aggregate adds
-//! intervals and, at the end, [`totals::WorkerTotals`] of all workers in any order, and fills the counted part of a
-//! run result. Merging is exact and order-free, because histograms with equal precision share their bins.
+//! A recorder takes samples without locks, and does not allocate for each: only for a new kind of failure, for one, or when a
+//! latency is beyond the range of its histogram, which then at least doubles. Once a second it turns what it saw into an
+//! [`interval::Interval`]: counts and sparse histograms, small enough to send over a channel. The aggregate adds intervals
+//! and, at the end, [`totals::WorkerTotals`] of all workers in any order, and fills the counted part of a run result. Merging
+//! is exact and order-free, because histograms with equal precision share their bins.
 //!
 //! Not here: a clock, a thread, a lock. Time comes in with each sample.
 //!

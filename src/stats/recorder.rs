@@ -1,7 +1,8 @@
 //! The recorder of one worker thread: samples in, whole seconds and totals out.
 //!
-//! No locks, and no allocation per sample: histograms and error rows allocate when first used. What is recorded in
-//! a second goes into dense histograms that are emptied into sparse bins when the second ends.
+//! No locks, and no allocation for each sample: a histogram allocates when first used, and when a value is beyond its range,
+//! which then at least doubles; tables and lists allocate for what they did not have. What is recorded in a second goes into
+//! dense histograms that are emptied into sparse bins when the second ends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,8 +31,9 @@ pub struct Recorder {
     /// of each row of the error table, how many are in seconds that are done
     passed_on: Vec<u64>,
     silences: Silences,
-    /// of what needs no clock
-    pub totals: WorkerTotals,
+    /// the whole run so far. The worker counts here directly what changes one figure and belongs to no second; what must
+    /// change together has a method. `intervals`, `last_second` and `silences` are filled by [`Self::finish`]
+    pub(crate) totals: WorkerTotals,
 }
 
 /// The running second.
@@ -147,6 +149,12 @@ impl Recorder {
         self.now.connects += 1;
         self.totals.connects.record_setup(setup_us);
         self.totals.local_outages.record_connected(at);
+    }
+
+    /// A connection was established before the clock started, `setup_us` microseconds after connect(2) was called.
+    pub fn record_setup_before(&mut self, setup_us: u64) {
+        self.record_setup(Stamp::ZERO, setup_us);
+        self.totals.connects.before += 1;
     }
 
     /// An established connection has ended.

@@ -58,8 +58,7 @@ impl Worker<'_> {
         (s.counted, s.watches_write) = (true, false);
         s.user.on_preconnected();
         self.opened = true;
-        self.recorder.record_setup(Stamp::ZERO, self.clock.now().micros_since(s.connect_called));
-        self.recorder.totals.connects.before += 1;
+        self.recorder.record_setup_before(self.clock.now().micros_since(s.connect_called));
         let now = self.shared.connected.fetch_add(1, Ordering::Relaxed) + 1;
         self.shared.connected_peak.fetch_max(now, Ordering::Relaxed);
     }
