@@ -355,11 +355,13 @@ impl RunResult {
 
     /// Whether the target, or that of one destination at least, is known to run on this machine.
     pub fn is_target_here(&self) -> bool {
-        let is_here = |run: &Self| {
-            let target = &run.plan.target;
-            run.resources.target.is_some() || target.own_server || target.addr.ip().is_loopback()
-        };
-        self.each_destination().any(is_here)
+        self.each_destination().any(Self::is_own_target_here)
+    }
+
+    /// Whether the target of its own plan is known to run on this machine; of several destinations that is the first.
+    pub fn is_own_target_here(&self) -> bool {
+        let target = &self.plan.target;
+        self.resources.target.is_some() || target.own_server || target.addr.ip().is_loopback()
     }
 
     /// The run to the destination that findings call `name`.

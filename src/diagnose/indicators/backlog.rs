@@ -42,7 +42,7 @@ pub(super) fn retried(run: &RunResult) -> Option<Retried> {
 
 /// Drops by listeners of this namespace; none where the target lives elsewhere.
 fn counted(run: &RunResult) -> Option<u64> {
-    run.kernel.filter(|_| run.is_target_here()).map(|k| k.listen_overflows.max(k.listen_drops))
+    run.kernel.filter(|_| run.is_own_target_here()).map(|k| k.listen_overflows.max(k.listen_drops))
 }
 
 pub(super) fn overflow(run: &RunResult) -> Seen<Overflow> {

@@ -54,7 +54,7 @@ pub(super) fn ask_by_hand(run: &RunResult, unanswered: u64, answer: String) -> V
         advice("ask for one by hand", format!("curl -m 30 -v {}", first_url(run)), answer),
         advice(
             "look at the connections that hang",
-            format!("ss -tnp '{} = :{}'", if run.is_target_here() { "sport" } else { "dport" }, run.plan.target.addr.port()),
+            format!("ss -tnp '{} = :{}'", if run.is_own_target_here() { "sport" } else { "dport" }, run.plan.target.addr.port()),
             format!(
                 "{} while it runs: Recv-Q above 0 at the target is a request that its program has not read",
                 counted(unanswered, "connection")

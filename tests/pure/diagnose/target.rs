@@ -9,6 +9,7 @@ use sockbench::testing::model::{
 };
 
 use super::capacity::own_cpu;
+use super::stood_still::hanging;
 use super::{clear, fires, ids, reads, unknown, unnamed};
 use crate::facts::{errno, exhausted, fail, healthy, late, over, short, status, surplus, truncated};
 
@@ -47,6 +48,24 @@ fn backlog_by_counter_or_by_cluster() {
     let mut blind = healthy();
     (blind.kernel, blind.totals.connects) = (None, None);
     unknown(Id::TargetBacklogOverflow, &blind);
+}
+
+/// Of several destinations the plan's own is elsewhere, and another one is here.
+#[test]
+fn another_destination_here_does_not_make_the_target_a_local_one() {
+    let here = healthy();
+    let mut run = hanging();
+    run.resources.target = None;
+    run.destinations = vec![run.clone(), here];
+    run.kernel.as_mut().unwrap().listen_drops = 40;
+    run.totals.connects.as_mut().unwrap().setup_max_ms = 1021.0;
+    assert!(run.is_target_here() && !run.is_own_target_here());
+    clear(Id::TargetBacklogOverflow, &run);
+    let commands = |run: &_| fires(Id::TargetHangs, run).remedies.into_iter().map(|r| r.command).collect::<String>();
+    assert!(commands(&run).contains("'dport = "), "{}", commands(&run));
+    run.resources.target = run.destinations[1].resources.target.clone();
+    assert!(commands(&run).contains("'sport = "), "{}", commands(&run));
+    fires(Id::TargetBacklogOverflow, &run);
 }
 
 /// The counters are of the whole namespace: where nothing listens, another listener's queue was full.
