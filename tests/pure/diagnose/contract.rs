@@ -90,6 +90,21 @@ fn every_error_and_warning_has_a_witness() {
     }
 }
 
+/// Every rule can be a cause, and what could not be decided is named as a cause is. A rule with remedies says what they are about.
+#[test]
+fn every_rule_says_what_it_is_and_when_it_fires() {
+    for rule in table::rules() {
+        for (field, text) in [("says", rule.says), ("fires", rule.fires), ("as_cause", rule.as_cause)] {
+            assert!(!text.is_empty(), "{}: {field}", rule.id.word());
+        }
+    }
+    for (id, run) in firing() {
+        let has_remedies = diagnose(&run).iter().any(|f| f.id == id && !f.remedies.is_empty());
+        let rule = table::rule_of(id).unwrap();
+        assert!(!has_remedies || !rule.advises.is_empty(), "{}: advises", id.word());
+    }
+}
+
 #[test]
 fn findings_come_in_the_order_of_the_contract() {
     assert_eq!(table::rules().map(|r| r.id).collect::<Vec<_>>(), Id::ALL);

@@ -23,7 +23,7 @@ mod target;
 mod users;
 mod verdict;
 
-use sockbench::testing::diagnose::{Diagnosis, Found, NoFinding, ruling};
+use sockbench::testing::diagnose::{Diagnosis, Found, NoFinding, ruling, table::rule_of};
 use sockbench::testing::model::{Finding, FindingId as Id, Remedy, RunResult, Validity};
 
 use crate::facts::healthy;
@@ -42,7 +42,10 @@ fn clear(id: Id, run: &RunResult) {
 
 fn unknown(id: Id, run: &RunResult) -> String {
     match ruling(id, run) {
-        Err(NoFinding::Undecided(missing)) => missing,
+        Err(NoFinding::Undecided(missing)) => {
+            assert!(!rule_of(id).unwrap().needs.is_empty(), "{}: needs", id.word());
+            missing
+        }
         other => panic!("{}: {other:?}", id.word()),
     }
 }
