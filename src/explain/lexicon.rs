@@ -219,7 +219,7 @@ pub(super) fn lexicon() -> &'static Lexicon {
     LEXICON.get_or_init(Lexicon::new)
 }
 
-fn messages() -> impl Iterator<Item = &'static Message> {
+pub(super) fn messages() -> impl Iterator<Item = &'static Message> {
     [SYSTEM, WINDOWS, PROGRAMS, LIMITS, WINDOWS_TRANSLATED, POSIX_TRANSLATED].into_iter().flatten()
 }
 
@@ -232,7 +232,9 @@ impl Lexicon {
             .chain(CALL_WORDS.iter().map(|(words, call)| (*words, Role::Call(*call))))
             .chain(SIDES.iter().map(|(words, side)| (*words, Role::Side(*side))))
             // The words of a tool may be part of any word.
-            .chain(TOOLS.iter().enumerate().flat_map(|(n, t)| t.patterns.iter().map(move |words| (*words, Role::Tool(n)))));
+            .chain(
+                TOOLS.iter().enumerate().flat_map(|(n, (_, patterns))| patterns.iter().map(move |words| (*words, Role::Tool(n)))),
+            );
         let (mut patterns, mut roles) = (Vec::new(), Vec::new());
         for (pattern, role) in all {
             let is_tool = matches!(role, Role::Tool(_));

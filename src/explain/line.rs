@@ -118,7 +118,7 @@ fn evidence(text: &str, found: &[Found], cause: &Piece, pieces: &[Piece], around
     };
     let implied = pieces.iter().filter(same).find_map(|p| p.means.call).filter(|_| !cause.means.condition.has_no_call());
     let call = call.or(implied).or_else(|| is_lookup.then_some(FailedCall::Getaddrinfo)).unwrap_or(FailedCall::Unnamed);
-    let tool = found.iter().filter_map(|f| if let Role::Tool(n) = f.role { Some(n) } else { None }).min().map(|n| &TOOLS[n]);
+    let tool = found.iter().filter_map(|f| if let Role::Tool(n) = f.role { Some(n) } else { None }).min().map(|n| &TOOLS[n].0);
     let os = pieces.iter().filter(same).find_map(|p| p.means.os).or_else(|| system(text)).or(around.os);
     let source = if matches!(cause.means.condition, Condition::InUse | Condition::NotAvailable) {
         address::source_port(text)

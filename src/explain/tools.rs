@@ -4,22 +4,29 @@
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Tool {
     pub(super) name: &'static str,
-    /// words that only its lines have
-    pub(super) patterns: &'static [&'static str],
     /// it only ever makes connections: an address error without a call is its connect()
     pub(super) is_client: bool,
+    /// which of its running sums the line has, where several of them count the same failure
+    sum: Option<&'static str>,
 }
 
-const fn client(name: &'static str, patterns: &'static [&'static str]) -> Tool {
-    Tool { name, patterns, is_client: true }
+/// A tool, and words that only its lines have.
+type Row = (Tool, &'static [&'static str]);
+
+const fn client(name: &'static str, patterns: &'static [&'static str]) -> Row {
+    (Tool { name, is_client: true, sum: None }, patterns)
 }
 
-const fn either(name: &'static str, patterns: &'static [&'static str]) -> Tool {
-    Tool { name, patterns, is_client: false }
+const fn either(name: &'static str, patterns: &'static [&'static str]) -> Row {
+    (Tool { name, is_client: false, sum: None }, patterns)
+}
+
+const fn sum(name: &'static str, patterns: &'static [&'static str; 1]) -> Row {
+    (Tool { name, is_client: true, sum: Some(patterns[0]) }, patterns)
 }
 
 /// The first that occurs counts: programs before libraries, libraries before languages.
-pub(super) const TOOLS: &[Tool] = &[
+pub(super) const TOOLS: &[Row] = &[
     client("Python requests", &["requests.exceptions", "newconnectionerror", "urllib3"]),
     client("Python requests", &["httpconnectionpool", "httpsconnectionpool"]),
     client("Locust", &["locust.", "cpu usage above 90%", "exceeded cpu threshold", "oserror("]),
@@ -54,9 +61,8 @@ pub(super) const TOOLS: &[Tool] = &[
     client("wrk", &["socket errors: connect"]),
     client("h2load", &["client could not connect to host", " started, "]),
     client("httperf", &["httperf", "client-timo ", "fd-unavail "]),
-    // Two rows, so that the sums so far of the two are not taken for one.
-    client("tsung", &["error_connect"]),
-    client("tsung", &["error_abort"]),
+    sum("tsung", &["error_connect"]),
+    sum("tsung", &["error_abort"]),
     client("siege", &["sock.c:", "address is unavailable."]),
     client("curl", &["curl: (", "immediate connect fail"]),
     client("wget", &["... failed: "]),
@@ -98,5 +104,5 @@ pub(super) const TOOLS: &[Tool] = &[
 
 /// The first row of this name.
 pub(super) fn named(name: &str) -> Option<&'static Tool> {
-    TOOLS.iter().find(|t| t.name == name)
+    TOOLS.iter().map(|(tool, _)| tool).find(|t| t.name == name)
 }
