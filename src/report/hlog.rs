@@ -11,7 +11,8 @@ use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag};
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
@@ -194,9 +195,11 @@ fn complete(seconds: &mut [Interval], run: &RunResult) {
     }
 }
 
-/// RFC 4648 section 4. None for anything else.
+/// RFC 4648 section 4, also without its padding, and with unused bits that are not zero, as some writers leave them. None for
+/// anything else.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok()
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
+    LENIENT.decode(text.trim_end_matches('=')).ok()
 }
 
 #[cfg(test)]
@@ -251,7 +254,12 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_decoded_as_rfc_4648_says() {
+    fn base64_is_decoded_as_rfc_4648_says_and_as_other_writers_end_it() {
+        for text in ["Zm9vYg==", "Zm9vYg=", "Zm9vYg", "Zm9vYh==", "Zm9vYv"] {
+            assert_eq!(decode_base64(text).as_deref(), Some(b"foob".as_slice()), "{text}");
+        }
+        // Six bits are no byte: the text was cut.
+        assert_eq!(decode_base64("Zm9vY"), None);
         assert_eq!(decode_base64("Zm9vYmE=").as_deref(), Some(b"fooba".as_slice()));
         assert_eq!(decode_base64("Zm9v").as_deref(), Some(b"foo".as_slice()));
         assert_eq!(decode_base64("Zm 9v"), None);
