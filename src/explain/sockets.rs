@@ -9,14 +9,8 @@ use crate::model::figures::count;
 /// Destinations that are distinguished; a server's list has one per client, and these never come near a pool.
 const DESTINATIONS_MAX: usize = 100_000;
 
-/// States of a port in use, and what reports call them; a list that names no state is of ports in use too.
-const IN_USE: [(State, &str); 5] = [
-    (State::TimeWait, "TIME_WAIT"),
-    (State::Established, "established"),
-    (State::Opening, "opening"),
-    (State::Closing, "closing"),
-    (State::Unsaid, "listed"),
-];
+/// What reports call the states of a port in use; a list that names no state is of ports in use too.
+const IN_USE: [&str; 5] = ["TIME_WAIT", "established", "opening", "closing", "listed"];
 
 /// Ports in use from one local address to one destination, by state as [`IN_USE`] has them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,16 +21,22 @@ impl Use {
         self.0.iter().fold(0, |sum, n| sum.saturating_add(*n))
     }
 
-    fn add(&mut self, state: State, n: u64) {
-        if let Some(at) = IN_USE.iter().position(|(known, _)| *known == state) {
-            self.0[at] = self.0[at].saturating_add(n);
-        }
+    const fn add(&mut self, state: State, n: u64) {
+        let at = match state {
+            State::TimeWait => 0,
+            State::Established => 1,
+            State::Opening => 2,
+            State::Closing => 3,
+            State::Unsaid => 4,
+            State::Listening | State::Other => return,
+        };
+        self.0[at] = self.0[at].saturating_add(n);
     }
 
     /// `28,231 TIME_WAIT, 12 established`
     pub(super) fn in_words(&self) -> String {
         let states = IN_USE.iter().zip(self.0).filter(|(_, n)| *n > 0);
-        states.map(|((_, name), n)| format!("{} {name}", count(n))).collect::<Vec<_>>().join(", ")
+        states.map(|(name, n)| format!("{} {name}", count(n))).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -143,19 +143,19 @@ impl Unlike {
     }
 }
 
-/// What the comparison says.
+/// What the comparison says, in the order in which it calls for attention.
 #[apply(kebab_case)]
 pub enum Difference {
     /// nothing that noise does not explain
     None,
     /// what differs is better than in the base
     Better,
-    /// what differs is worse
-    Worse,
-    /// some of it better, some worse
-    Mixed,
     /// the runs are too short, or have no seconds
     Untold,
+    /// some of it better, some worse
+    Mixed,
+    /// what differs is worse
+    Worse,
 }
 
 /// What is compared.

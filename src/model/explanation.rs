@@ -32,6 +32,7 @@ pub enum FailedCall {
 
 /// The limit that was hit.
 #[apply(kebab_case)]
+#[cfg_attr(test, derive(strum::VariantArray))]
 pub enum Limit {
     /// source ports to one destination are used up
     LocalPorts,
@@ -88,6 +89,7 @@ words!(FailedCall, Limit, Exactly, Certainty, Os);
 
 /// What a limit is more exactly, where the text shows it.
 #[apply(kebab_case)]
+#[cfg_attr(test, derive(strum::VariantArray))]
 pub enum Exactly {
     /// the client program's own limit of connections: none was tried
     ProgramLimit,

@@ -247,7 +247,19 @@ pub struct Proven {
 
 #[cfg(test)]
 mod tests {
+    use super::FindingId as Id;
     use super::*;
+
+    #[test]
+    fn an_id_is_of_the_machine_or_of_the_target_by_its_name_or_is_listed_here() {
+        let is_other = |id: &Id| !id.is_of_machine() && !id.word().starts_with("target-");
+        let others: Vec<Id> = Id::ALL.iter().copied().filter(is_other).collect();
+        let of_the_load = [Id::UsersNotReached, Id::ClosedLoopLimited, Id::ThroughputPlateau];
+        let of_answers = [Id::SlowConnects, Id::ClientLimit, Id::TailEndpoint, Id::SlowBodies];
+        let mut listed = [&of_the_load[..], &of_answers].concat();
+        listed.sort();
+        assert_eq!(others, listed);
+    }
 
     /// A document that an earlier version wrote says the same as one of today.
     #[test]

@@ -11,8 +11,7 @@ use crate::report::text::compare;
 
 /// Runs side by side.
 pub fn render_comparison(comparison: &Comparison) -> String {
-    let worst =
-        comparison.pairs.iter().map(|pair| pair.verdict).max_by_key(|verdict| CONCERN.iter().position(|known| known == verdict));
+    let worst = comparison.pairs.iter().map(|pair| pair.verdict).max();
     let sentences: Vec<String> = comparison.pairs.iter().map(compare::sentence).collect();
     let top = Top {
         kind: "sockbench compare",
@@ -39,6 +38,3 @@ fn figures(pair: &Pair) -> Markup {
         (list(&compare::careful(pair, usize::MAX)))
     }
 }
-
-/// The order in which verdicts call for attention.
-const CONCERN: [Difference; 5] = [Difference::None, Difference::Better, Difference::Untold, Difference::Mixed, Difference::Worse];

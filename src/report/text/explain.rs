@@ -52,8 +52,10 @@ pub(super) fn nothing(e: &Explanation, page: &Page) -> String {
 fn of_readings(first: &Reading, e: &Explanation, page: &Page) -> Vec<Block> {
     let is_open = first.certainty == Certainty::Ambiguous;
     let (sentence, rest) = first_sentence(&first.says);
-    let mut blocks =
-        vec![Block::kept(head(&headline(first), sentence, first.count, page)), Block::kept(quoted(&first.text, page))];
+    let mut blocks = vec![
+        Block::kept(head(&headline(first.exactly, first.limit), sentence, first.count, page)),
+        Block::kept(quoted(&first.text, page)),
+    ];
     blocks.push(Block::ranked(7, "\n".into()));
     blocks.push(page.ranked(0, "read as", &read_as(first)));
     if !rest.is_empty() {
@@ -81,8 +83,8 @@ fn of_findings(first: &Finding, e: &Explanation, page: &Page) -> Vec<Block> {
 }
 
 /// The answer in capitals: the word of the document, or a shorter one.
-fn headline(r: &Reading) -> String {
-    let word = match (r.exactly, r.limit) {
+fn headline(exactly: Option<Exactly>, limit: Limit) -> String {
+    let word = match (exactly, limit) {
         (Some(Exactly::TimeWaitTable), _) => "TIME_WAIT table",
         (Some(Exactly::ToolCpu | Exactly::ToolUsers), _) => "load tool",
         (Some(exactly), _) if exactly != Exactly::UnknownName => exactly.word(),
@@ -290,4 +292,28 @@ fn more(e: &Explanation) -> String {
 pub(super) fn bad_answers(e: &Explanation) -> Option<String> {
     let status = e.bad_status.map_or_else(|| "a status other than 2xx and 3xx".to_owned(), |s| format!("status {s}"));
     (e.bad_answers > 0).then(|| format!("{} had {status}", counted(e.bad_answers, "answer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray as _;
+
+    use super::*;
+
+    /// A new kind has its word in the document; whether that reads well in capitals is for this list to say.
+    #[test]
+    fn every_headline_is_listed() {
+        let joined = |all: Vec<String>| all.join(", ");
+        let by_name = Exactly::VARIANTS.iter().map(|exactly| headline(Some(*exactly), Limit::NameResolution));
+        assert_eq!(
+            joined(by_name.collect()),
+            "PROGRAM LIMIT, SERVER LIMIT, KERNEL TABLE, TIME_WAIT TABLE, KERNEL MEMORY, WINSOCK, CLOSED HERE, LISTEN DROPS, \
+             RATE LIMIT, ALL DOWN, THREADS, MEMORY, LOAD TOOL, LOAD TOOL, WORKER KILLED, PING LOST, IDLE CLOSED, NAME, NAME SERVER"
+        );
+        let by_limit = Limit::VARIANTS.iter().map(|limit| headline(None, *limit));
+        assert_eq!(
+            joined(by_limit.collect()),
+            "PORTS, PORT BUSY, ADDRESS, DESCRIPTORS, BACKLOG, CONNTRACK, FORBIDDEN, REFUSED, RESET, TIMEOUT, UNREACHABLE, NAME, UNKNOWN"
+        );
+    }
 }

@@ -90,31 +90,30 @@ fn words_of(run: &RunResult, id: VerdictId) -> &'static str {
     }
 }
 
-/// See [`gravity`]; a target that only refused some connections fails, it is not gone.
+/// A target that only refused some connections fails, it is not gone.
 fn gravity_of(run: &RunResult) -> usize {
     let refused = words_of(run, run.verdict.id) == REFUSED;
-    gravity(if refused { VerdictId::TargetFailing } else { run.verdict.id })
+    gravity_and_words(if refused { VerdictId::TargetFailing } else { run.verdict.id }).0
 }
 
-/// Verdicts and how a study says them. The gravest first: what fails, then what limits, then what is not known.
-const GRAVEST: [(VerdictId, &str); 9] = [
-    (VerdictId::TargetGone, "TARGET GONE"),
-    (VerdictId::PortBound, "PORTS RAN OUT ON THIS MACHINE"),
-    (VerdictId::FdBound, "DESCRIPTORS RAN OUT ON THIS MACHINE"),
-    (VerdictId::TargetFailing, "TARGET FAILING"),
-    (VerdictId::TargetBound, "TARGET SATURATED"),
-    (VerdictId::ClientBound, "THE CLIENT WAS THE LIMIT"),
-    (VerdictId::HostBound, "OTHER PROGRAMS TOOK THE CPU"),
-    (VerdictId::Undecided, "UNDECIDED"),
-    (VerdictId::Healthy, "OK"),
-];
-
-fn gravity(id: VerdictId) -> usize {
-    GRAVEST.iter().position(|(known, _)| *known == id).unwrap_or(GRAVEST.len())
+/// The place of a verdict among all, and how a study says it. The gravest first: what fails, then what limits, then what is
+/// not known.
+const fn gravity_and_words(id: VerdictId) -> (usize, &'static str) {
+    match id {
+        VerdictId::TargetGone => (0, "TARGET GONE"),
+        VerdictId::PortBound => (1, "PORTS RAN OUT ON THIS MACHINE"),
+        VerdictId::FdBound => (2, "DESCRIPTORS RAN OUT ON THIS MACHINE"),
+        VerdictId::TargetFailing => (3, "TARGET FAILING"),
+        VerdictId::TargetBound => (4, "TARGET SATURATED"),
+        VerdictId::ClientBound => (5, "THE CLIENT WAS THE LIMIT"),
+        VerdictId::HostBound => (6, "OTHER PROGRAMS TOOK THE CPU"),
+        VerdictId::Undecided => (7, "UNDECIDED"),
+        VerdictId::Healthy => (8, "OK"),
+    }
 }
 
-fn words(id: VerdictId) -> &'static str {
-    GRAVEST.get(gravity(id)).map_or("", |(_, words)| words)
+const fn words(id: VerdictId) -> &'static str {
+    gravity_and_words(id).1
 }
 
 /// `OK:` or the like, and what is.
