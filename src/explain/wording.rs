@@ -371,3 +371,29 @@ const fn is_no(limit: Limit) -> &'static str {
         Limit::Hidden => "not known to be the server: the tool would print the same for a local cause",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray as _;
+
+    use super::super::codes::by_number;
+    use super::super::lexicon::messages;
+    use super::super::messages::Means;
+    use super::*;
+
+    #[test]
+    fn a_name_of_reports_has_words_of_its_own_or_comes_from_a_condition_that_has_them() {
+        let of_other_conditions = |exactly: Exactly| {
+            use Exactly::{KernelMemory, KernelTable, Memory, NameServer, UnknownName};
+            matches!(exactly, KernelTable | KernelMemory | Memory | UnknownName | NameServer)
+        };
+        for exactly in Exactly::VARIANTS {
+            let words = by_condition(&Evidence::new(Condition::Exact(*exactly), Call::Unnamed));
+            assert_eq!(words.is_none(), of_other_conditions(*exactly), "{}", exactly.word());
+        }
+        let of_words = messages().filter_map(|m| if let Means::Only(condition) = m.means { Some(condition) } else { None });
+        for condition in of_words.chain((0..20_000).filter_map(|n| by_number(n, None)).map(|meaning| meaning.condition)) {
+            assert!(!matches!(condition, Condition::Exact(exactly) if of_other_conditions(exactly)), "{condition:?}");
+        }
+    }
+}
