@@ -26,7 +26,7 @@ pub(crate) struct GateArgs {
     /// schedule_lag:p(99)<5ms, client_busiest_thread<0.9, validity==valid, verdict==healthy. Without samples it fails. An
     /// interrupted run is not judged.
     #[arg(long, hide_short_help = true, value_name = "EXPR", value_parser = threshold, help_heading = "Output")]
-    pub(super) threshold: Vec<Threshold>,
+    threshold: Vec<Threshold>,
     /// Exit with 99 when the run is not stamped valid
     #[arg(long, hide_short_help = true, help_heading = "Output")]
     fail_on_invalid: bool,
@@ -51,6 +51,10 @@ pub(crate) struct Outcome {
 }
 
 impl GateArgs {
+    pub(crate) fn has_thresholds(&self) -> bool {
+        !self.threshold.is_empty()
+    }
+
     /// The file that is asked for.
     pub(crate) fn asked(&self) -> Option<Asked> {
         Asked::of("--junit", self.junit.as_deref())

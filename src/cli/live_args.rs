@@ -69,6 +69,11 @@ pub(crate) struct Followers {
 }
 
 impl LiveArgs {
+    /// Somebody follows the run.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.live.is_some() || self.otlp.is_some()
+    }
+
     /// To be called before a private namespace is entered: the page stays outside of it.
     ///
     /// Errors: exit 2: an address that other hosts see, one that is in use, a URL that is none.

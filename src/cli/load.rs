@@ -6,7 +6,7 @@ use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
 use super::live_args::LiveArgs;
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
-use super::run_output::{Keeps, RunFiles, RunWatch, Written};
+use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::shard_args::ShardArgs;
 use super::{Exit, destinations, load_args, ports_args, proofs, target, tell};
@@ -94,12 +94,13 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         super::warn(&doubt);
     }
     start.approach(plan, &stop);
-    let looks: Vec<Baseline> = planned.loads().map(Baseline::of).collect();
+    let look = if is_try(args, &planned) { Baseline::of_try } else { Baseline::of };
+    let looks: Vec<Baseline> = planned.loads().map(look).collect();
     announce(plan, &planned.loads().zip(&looks).collect::<Vec<_>>(), &args.output);
     let followers = doors.start(args.output.quiet)?;
     followers.begin(plan, &looks[0], "", None);
-    let mut watch = RunWatch::new(plan, args.output.quiet, &stop, &followers, files.hlog_path().as_deref())?
-        .read_by(&args.output, !args.gates.threshold.is_empty());
+    let reads = Reads::of(&args.output, args.gates.has_thresholds());
+    let mut watch = RunWatch::new(plan, args.output.quiet, &stop, &followers, reads, files.hlog_path().as_deref())?;
     start.wait(plan, &stop);
     let (mut result, ended) = measure(&planned, looks, own.as_ref().map(OwnServer::pid), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
@@ -121,6 +122,15 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let runs: Vec<(&RunResult, Ended)> = result.each_destination().zip(ended).collect();
     let code = conclude(&runs, stop.signal(), args.output.fail_on_errors);
     written.settle(code).and_then(|code| outcome.settle(code))
+}
+
+/// One request over a connection that is kept, for the brief page alone: it says nothing of ports unless it fails.
+fn is_try(args: &Args, planned: &Planned) -> bool {
+    let OutputArgs { dir, json, html, csv, .. } = &args.output;
+    let is_read = [dir, json, html, csv].iter().any(|file| file.is_some()) || args.report.verbose || args.live.is_asked();
+    let plan = &planned.plan;
+    let is_one = plan.requests == 1 && plan.shard.is_none() && planned.parts.is_empty() && !plan.is_short_lived();
+    is_one && !is_read && !args.gates.has_thresholds()
 }
 
 /// Where the load goes.

@@ -94,10 +94,24 @@ pub(crate) struct RunWatch<'a> {
     last: (u64, BTreeMap<Failure, u64>),
     ended: u64,
     seconds: Seconds,
-    /// what nobody reads is not gathered: it takes memory for each endpoint
-    gathers_history: bool,
-    gathers_durations: bool,
+    reads: Reads,
     log: Option<Log>,
+}
+
+/// What is gathered of each second. What nobody reads is not: it takes memory for each endpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reads {
+    /// [`Seconds::history`]: Locust's CSV files are written
+    pub(crate) history: bool,
+    /// [`Seconds::durations`]: thresholds are judged
+    pub(crate) durations: bool,
+}
+
+impl Reads {
+    /// By these files, and by thresholds where there are some.
+    pub(crate) fn of(output: &OutputArgs, has_thresholds: bool) -> Self {
+        Self { history: output.dir.is_some() || output.csv.is_some(), durations: has_thresholds }
+    }
 }
 
 /// What files and charts need of each second and the result does not keep.
@@ -163,14 +177,15 @@ impl<'a> RunWatch<'a> {
         quiet: bool,
         stop: &'a StopFlag,
         followers: &'a Followers,
+        reads: Reads,
         hlog: Option<&Path>,
     ) -> Result<Self, Exit> {
         let log = hlog.map(|path| Log::begin(path, plan)).transpose()?;
-        Ok(Self { log, ..Self::without_log(plan, quiet, stop, followers) })
+        Ok(Self { log, ..Self::without_log(plan, quiet, stop, followers, reads) })
     }
 
     /// One that keeps no interval log.
-    pub(crate) fn without_log(plan: &LoadPlan, quiet: bool, stop: &'a StopFlag, followers: &'a Followers) -> Self {
+    pub(crate) fn without_log(plan: &LoadPlan, quiet: bool, stop: &'a StopFlag, followers: &'a Followers, reads: Reads) -> Self {
         Self {
             status: Status::new(quiet),
             stop,
@@ -181,8 +196,7 @@ impl<'a> RunWatch<'a> {
             last: (0, BTreeMap::new()),
             ended: 0,
             seconds: Seconds::default(),
-            gathers_history: true,
-            gathers_durations: true,
+            reads,
             log: None,
         }
     }
@@ -190,11 +204,6 @@ impl<'a> RunWatch<'a> {
     /// For step `step` of `steps`, from 1.
     pub(crate) fn of_step(self, step: usize, steps: usize) -> Self {
         Self { step: Some((step, steps)), ..self }
-    }
-
-    /// With no more of [`Seconds`] than these files and thresholds read.
-    pub(crate) fn read_by(self, output: &OutputArgs, has_thresholds: bool) -> Self {
-        Self { gathers_history: output.dir.is_some() || output.csv.is_some(), gathers_durations: has_thresholds, ..self }
     }
 
     /// Ends the log; what was gathered second by second.
@@ -209,11 +218,11 @@ impl<'a> RunWatch<'a> {
 
 impl Watch for RunWatch<'_> {
     fn on_interval(&mut self, interval: &Interval) {
-        if self.gathers_history {
+        if self.reads.history {
             self.seconds.history.push(interval);
         }
         self.seconds.times.push(interval);
-        if self.gathers_durations {
+        if self.reads.durations {
             self.seconds.durations.push(interval);
         }
         self.followers.on_interval(interval);

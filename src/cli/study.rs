@@ -136,6 +136,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let started_at = clock::wall_rfc3339();
     let mut watch = Steps {
         output: &args.output,
+        has_thresholds: args.gates.has_thresholds(),
         kinds: &plan.kinds,
         followers: &followers,
         stop: &stop,

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::connection_args::ConnectionArgs;
 use super::live_args::Followers;
 use super::load_args::{self, OutputArgs};
-use super::run_output::{Keeps, RunFiles, RunWatch, Written};
+use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written};
 use super::{Exit, load, locust_flags, target};
 use crate::dist::locust::act::Leave;
 use crate::dist::locust::locustfile::{Asks, classes};
@@ -137,7 +137,8 @@ impl Tests<'_> {
         let steering = Arc::new(Steering::new(&asks.collect::<Vec<_>>()));
         let baseline = Baseline::of(&plan);
         let nobody = Followers::default();
-        let watch = RunWatch::new(&plan, self.args.quiet, self.stop, &nobody, files.hlog_path().as_deref())?;
+        let reads = Reads::of(&output, false);
+        let watch = RunWatch::new(&plan, self.args.quiet, self.stop, &nobody, reads, files.hlog_path().as_deref())?;
         self.cut_at.store(Stamp::NEVER.0, Ordering::SeqCst);
         let _ = self.news.send(News::Begun(Run {
             steering: Arc::clone(&steering),

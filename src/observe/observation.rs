@@ -53,15 +53,16 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// The request failed: counts the ports now where that was left out before it.
-    pub fn on_failure(&mut self) {
-        if std::mem::take(&mut self.baseline.counts_on_failure) {
-            self.baseline.count_ports();
-            let counted = Self::nothing(&self.baseline, "");
-            (self.peak, self.peak_in_use, self.peak_time_wait) = (counted.peak, counted.peak_in_use, counted.peak_time_wait);
-            (self.by_source, self.bound_only) = (counted.by_source, counted.bound_only);
-            self.end = self.baseline.leftover.clone();
+    /// A try was not answered: counts the ports now.
+    pub fn on_unanswered(&mut self) {
+        if !self.baseline.is_try {
+            return;
         }
+        self.end = self.baseline.count_after();
+        self.bound_only = self.baseline.bound_only.clone();
+        self.peak = self.end.known().copied();
+        self.peak_in_use = self.peak.map(|c| c.in_use.ports());
+        self.peak_time_wait = self.peak.map(|c| c.states.time_wait);
     }
 
     /// Nothing but the baseline, all else for `reason`.

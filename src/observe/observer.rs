@@ -226,9 +226,6 @@ impl Watcher {
     }
 
     fn count_if_cheap(&mut self, now: Stamp) -> Fact<PortCount> {
-        if self.plan.baseline.counts_on_failure {
-            return self.plan.baseline.leftover.clone();
-        }
         let share = if self.plan.baseline.short_lived { DUMP_SHARE } else { DUMP_SHARE_KEPT };
         let pause = Duration::from_secs_f64(self.dump_cost_s / share);
         // Half a second of grace: looks are aligned on seconds, not on the last dump.
@@ -243,6 +240,9 @@ impl Watcher {
     }
 
     fn count(&mut self, now: Stamp) -> Fact<PortCount> {
+        if self.plan.baseline.is_try {
+            return self.plan.baseline.leftover.clone();
+        }
         let family = *self.family.get_or_insert_with(|| socket_count::family_of(self.plan.baseline.dest));
         let (count, cost_s) = thread::with_cost(|| self.counter.count(family));
         let Fact::Known(count) = count else { return count };
@@ -291,7 +291,7 @@ impl Watcher {
     fn finish(mut self) -> Observation {
         let now = self.clock.now();
         self.ending = true;
-        let end = if self.plan.baseline.counts_on_failure { self.plan.baseline.leftover.clone() } else { self.count(now) };
+        let end = self.count(now);
         if self.seen.seconds.is_empty() || now.since(self.last_look) >= LAST_LOOK_MIN {
             self.look(now, last_second(now), end.clone());
         } else {

@@ -96,7 +96,18 @@ impl Sparse {
             self.clone_from(other);
             return;
         }
-        self.list = merged(&self.list, &other.list);
+        // Later seconds of a run bring few new bins: those that are there are counted in place.
+        let (mut new, mut at) = (Vec::new(), 0);
+        for bin in &other.list {
+            at += self.list[at..].partition_point(|mine| mine.us < bin.us);
+            match self.list.get_mut(at) {
+                Some(mine) if mine.us == bin.us => mine.count = mine.count.saturating_add(bin.count),
+                _ => new.push(*bin),
+            }
+        }
+        if !new.is_empty() {
+            self.list = merged(&self.list, &new);
+        }
         self.count = self.count.saturating_add(other.count);
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
         self.min_us = self.min_us.min(other.min_us);
@@ -104,17 +115,13 @@ impl Sparse {
     }
 }
 
+/// Two lists without a bin in common, as one.
 fn merged(a: &[Bin], b: &[Bin]) -> Vec<Bin> {
-    let mut out: Vec<Bin> = Vec::with_capacity(a.len() + b.len());
+    let mut out = Vec::with_capacity(a.len() + b.len());
     let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
     while let Some(next) = if b.peek().is_some_and(|y| a.peek().is_none_or(|x| y.us < x.us)) { b.next() } else { a.next() } {
-        match out.last_mut() {
-            Some(last) if last.us == next.us => last.count = last.count.saturating_add(next.count),
-            _ => out.push(*next),
-        }
+        out.push(*next);
     }
-    // Most bins are in both: half of the room is left.
-    out.shrink_to_fit();
     out
 }
 

@@ -133,8 +133,8 @@ impl Loaded {
         result.totals.users_reached = load.users_reached;
         match seen {
             Some(mut seen) => {
-                if result.totals.failures + result.totals.local_failures > 0 {
-                    seen.on_failure();
+                if result.totals.requests == result.totals.failures {
+                    seen.on_unanswered();
                 }
                 seen.apply(&mut result);
             }

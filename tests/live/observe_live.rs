@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::runs;
 use crate::support::{self, here};
 use crate::until::until;
-use sockbench::testing::model::{Closer, FindingId, PortMode, PortRange, SeriesPoint};
+use sockbench::testing::model::{Closer, PortMode, PortRange, SeriesPoint};
 use sockbench::testing::observe::{Baseline, ObservePlan, Observer, apply_unobserved, socket_count};
 use sockbench::testing::sys::{Clock, sleep};
 
@@ -216,26 +216,45 @@ fn a_very_short_run_has_a_reason_for_every_null() {
     assert_eq!(support::observed_nulls(&result), Vec::<String>::new());
 }
 
+/// What a page says, and its exit code; `flags` ask for more than the brief page, or for nothing.
+fn page(url: &str, flags: &[&str]) -> (String, Option<i32>) {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_sockbench"))
+        .args([&["load", url, "--requests", "1", "--quiet"], flags].concat())
+        .output()
+        .unwrap();
+    (String::from_utf8(out.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" "), out.status.code())
+}
+
 #[test]
-fn one_request_has_its_ports_counted_only_where_it_fails() {
+fn ports_of_one_request_are_known_where_somebody_reads_them_and_where_it_failed() {
     if !support::inside(here!(), &["--sysctl", "net.ipv4.ip_local_port_range=10000 10009", "--sysctl", "net.ipv4.tcp_tw_reuse=0"])
     {
         return;
     }
     let (mut server, url) = runs::server("127.0.0.1:9000", &[]);
-    let health = format!("{url}/health");
-    let answered = runs::load(&[&health, "--requests", "1"], PATIENCE);
-    let ports = answered.ports.as_ref().unwrap();
-    assert_eq!((answered.totals.requests, answered.totals.local_failures, ports.pool, ports.peak_used), (1, 0, None, None));
-    assert_eq!(support::observed_nulls(&answered), Vec::<String>::new());
+    let (health, nowhere) = (format!("{url}/health"), format!("{url}/nowhere"));
+    let (brief, code) = page(&health, &[]);
+    assert!(code == Some(0) && brief.starts_with("OK ") && !brief.contains("ports"), "{brief}");
+    assert_eq!(page(&health, &["--threshold", "ports_peak_share<0.9"]).1, Some(0));
+    let (full, _) = page(&health, &["--verbose"]);
+    assert!(full.contains("of 10 ports in use"), "{full}");
+    let one = runs::load(&[&health, "--requests", "1"], PATIENCE);
+    let ports = one.ports.as_ref().unwrap();
+    assert!(ports.pool == Some(10) && ports.peak_used.is_some() && ports.leftover_before.is_some(), "{ports:?}");
+    assert_eq!(support::observed_nulls(&one), Vec::<String>::new());
+    // Its own connection was not there before.
+    let (failed, _) = page(&nowhere, &[]);
+    assert!(failed.contains("404") && !failed.contains("before the run"), "{failed}");
+    let silent = TcpListener::bind("127.0.0.1:9001").unwrap();
+    let (cut, _) = page("http://127.0.0.1:9001/", &["--duration", "1s"]);
+    assert!(!cut.contains('?'), "{cut}");
+    drop(silent);
     let mut all = Vec::new();
     while let Ok(one) = TcpStream::connect("127.0.0.1:9000") {
         all.push(one);
     }
-    let failed = runs::result_with_code(runs::start_load(&[&health, "--requests", "1"]), 3, PATIENCE);
-    let ports = failed.ports.as_ref().unwrap();
-    assert_eq!((failed.totals.local_failures, ports.pool, ports.peak_used), (1, Some(10), Some(10)));
-    assert!(failed.findings.iter().any(|f| f.id == FindingId::LocalPortsExhausted), "{:?}", failed.findings);
-    assert_eq!(support::observed_nulls(&failed), Vec::<String>::new());
+    let (exhausted, code) = page(&health, &[]);
+    assert!(exhausted.starts_with("SOURCE PORTS RAN OUT") && exhausted.contains("10 ports / 60 s"), "{exhausted}");
+    assert_eq!(code, Some(3), "{exhausted}");
     server.stop(PATIENCE).unwrap();
 }

@@ -29,6 +29,7 @@ pub fn timer() -> Result<OwnedFd> {
 /// Lets `timer` fire once, `seconds` from now.
 pub fn set(timer: &OwnedFd, seconds: f64) -> Result<()> {
     let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let seconds = seconds.max(0.0);
     let it_value = Timespec { tv_sec: seconds as i64, tv_nsec: ((seconds.fract() * 1e9) as i64).max(1) };
     timerfd_settime(timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value }).map(|_| ())
 }

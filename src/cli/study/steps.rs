@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::step_end;
 use crate::cli::live_args::Followers;
 use crate::cli::load_args::OutputArgs;
-use crate::cli::run_output::{self, RunWatch, Written};
+use crate::cli::run_output::{self, Reads, RunWatch, Written};
 use crate::cli::shard_args::Start;
 use crate::cli::status::Status;
 use crate::cli::{files, load, proofs, tell};
@@ -24,6 +24,7 @@ use crate::sys::signals::StopFlag;
 /// Watches the steps: status, files of each, cool-downs.
 pub(super) struct Steps<'a> {
     pub(super) output: &'a OutputArgs,
+    pub(super) has_thresholds: bool,
     pub(super) kinds: &'a [StepKind],
     pub(super) followers: &'a Followers,
     pub(super) stop: &'a StopFlag,
@@ -56,9 +57,10 @@ impl<'s> StudyWatch for Steps<'s> {
         }
         load::announce(plan, &[(plan, baseline)], self.output);
         let hlog = self.stem(index, plan).map(|s| files::with_suffix(&s, ".hlog"));
-        let watch = RunWatch::new(plan, self.output.quiet, self.stop, self.followers, hlog.as_deref()).unwrap_or_else(|e| {
+        let (quiet, reads) = (self.output.quiet, Reads::of(self.output, self.has_thresholds));
+        let watch = RunWatch::new(plan, quiet, self.stop, self.followers, reads, hlog.as_deref()).unwrap_or_else(|e| {
             self.written.note(Err(e));
-            RunWatch::without_log(plan, self.output.quiet, self.stop, self.followers)
+            RunWatch::without_log(plan, quiet, self.stop, self.followers, reads)
         });
         self.followers.begin(plan, baseline, &self.kinds[index].label(), Some(self.kinds.len()));
         if index == 0 {

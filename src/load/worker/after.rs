@@ -11,7 +11,7 @@ use crate::stats::errors::Evidence;
 
 impl Worker<'_> {
     /// Does what the machine said: records the sample, closes, and lets the user go on. One that may go on at once begins in the
-    /// next turn, or after `READ_BEFORE_BEGIN` bytes: the answers of a turn are read before the next requests go out. So one
+    /// next turn, or between large answers (`is_much`): the answers of a turn are read before the next requests go out. So one
     /// direction of the kernel's code at a time stays in the cache (docs/MEASURING.md), and no answer waits behind a write
     /// before its time is taken.
     pub(super) fn carry_out(&mut self, slot: u32, after: After, now: Stamp) {

@@ -44,9 +44,11 @@ pub(in crate::load) use shared::{Report, Shared};
 const READ_BUFFER: usize = 64 * 1024;
 /// Buffers' worth of bytes read from one connection before the others get their turn.
 const READS_PER_TURN: usize = 4;
-/// Bytes of answers after which the users that are ready begin although the turn is not over: where answers are large,
-/// reading those of all others first would leave the target without work.
+/// Bytes of answers after which requests begin although the turn is not over, where answers are larger than
+/// [`LARGE_ANSWER`]: reading those of all others first would leave the target without work.
 const READ_BEFORE_BEGIN: usize = 64 * 1024;
+/// Bytes of an answer that take longer to read than its request to write.
+const LARGE_ANSWER: usize = 1024;
 /// Events taken per poll.
 const EVENTS: usize = 1024;
 /// Longest sleep of the loop: how late a stop request may be noticed.
@@ -136,7 +138,7 @@ pub(in crate::load) struct Worker<'a> {
     sleepers: Deadlines,
     /// when users give up what they wait for
     deadlines: Deadlines,
-    /// users to begin in the next turn
+    /// users to begin in the next turn, or after many bytes of this one
     ready: Vec<u32>,
     /// bytes read since they last began
     read_since_begun: usize,

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{BATCH, BATCHED_FROM, LONGEST_WAIT, READ_BEFORE_BEGIN, Worker};
+use super::{BATCH, BATCHED_FROM, LARGE_ANSWER, LONGEST_WAIT, READ_BEFORE_BEGIN, Worker};
 use crate::load::user::Begin;
 use crate::model::limits;
 use crate::model::outcome::EndpointId;
@@ -12,6 +12,7 @@ use crate::model::time::Stamp;
 
 impl Worker<'_> {
     pub(super) fn start_due(&mut self, now: Stamp) {
+        self.read_since_begun = 0;
         if self.pacer.is_some() {
             self.start_arrivals(now);
             return;
@@ -23,17 +24,22 @@ impl Worker<'_> {
         self.begin_ready(now);
     }
 
-    /// Begins what is ready within a turn that reads much.
+    /// Begins what is ready, or due, within a turn that reads large answers.
     pub(super) fn begin_between_reads(&mut self) {
-        if self.read_since_begun >= READ_BEFORE_BEGIN && self.pacer.is_none() {
-            let now = self.clock.now();
+        if !is_much(self.read_since_begun, self.ready.len()) {
+            return;
+        }
+        self.read_since_begun = 0;
+        let now = self.clock.now();
+        if self.pacer.is_some() {
+            self.start_arrivals(now);
+        } else {
             self.begin_ready(now);
         }
     }
 
     /// Begins what is ready at `now`.
-    pub(super) fn begin_ready(&mut self, now: Stamp) {
-        self.read_since_begun = 0;
+    fn begin_ready(&mut self, now: Stamp) {
         let mut ready = std::mem::take(&mut self.ready);
         let (mut begun, mut at) = (0, now);
         while begun < ready.len() && self.may_begin(at) {
@@ -177,6 +183,11 @@ impl Worker<'_> {
     }
 }
 
+/// So many bytes were read since requests last began that those of `ready` users may not wait for the rest of the turn.
+fn is_much(bytes: usize, ready: usize) -> bool {
+    bytes >= READ_BEFORE_BEGIN.max(ready.saturating_mul(LARGE_ANSWER))
+}
+
 /// When a request that was due at `intended` could have begun on a connection that was free since then. One that became due
 /// while this thread did not run is late from then on, free connection or not.
 fn could_begin(intended: Stamp, free_since: Stamp, (stood_from, ran_again): (Stamp, Stamp)) -> Stamp {
@@ -187,6 +198,15 @@ fn could_begin(intended: Stamp, free_since: Stamp, (stood_from, ran_again): (Sta
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_large_answers_are_much() {
+        assert!(is_much(98_304, 1), "one of 96 KiB");
+        assert!(is_much(80_000, 8), "eight of 10 kB");
+        assert!(is_much(200_000, 0), "a part of one");
+        assert!(!is_much(130_000, 1000), "a thousand of 130 bytes");
+        assert!(!is_much(20_000, 2), "what is read in no time");
+    }
 
     #[test]
     fn a_request_is_late_from_when_it_could_have_begun_unless_the_client_stood_still() {
