@@ -79,9 +79,12 @@ fn nobody_listens(run: &RunResult) -> bool {
 }
 
 /// A set-up can still be under way at the end: a started user without its connection or, without keep-alive, an
-/// attempt whose connection was neither established nor failed.
+/// attempt whose connection was neither established nor failed. A rate that few connections keep up with opens no more.
 fn is_stuck(run: &RunResult) -> bool {
     let t = &run.totals;
+    if run.plan.keepalive && run.plan.is_open_loop() {
+        return t.in_flight.is_some_and(|f| f.connecting > 0);
+    }
     let started = run.series.iter().map(|p| p.users_asked).max().filter(|n| *n > 0).unwrap_or(t.users_asked);
     let ended = t.local_failures.saturating_add(t.connections_opened).saturating_add(t.connects_failed);
     if run.plan.keepalive { t.users_reached < started } else { t.attempts > ended }

@@ -60,7 +60,7 @@ pub(super) fn not_kept(run: &RunResult, seen: &Indicators) -> Seen<NotKept> {
     let whole = NotKept { answers, share, ending, since_s: None };
     Ok(part.map_or(whole, |part| NotKept {
         answers: part.answers,
-        share: part.connects as f64 / part.answers.max(1) as f64,
+        share: part.connects.min(part.answers) as f64 / part.answers.max(1) as f64,
         since_s: Some(part.since_s),
         ..whole
     }))
@@ -74,7 +74,8 @@ fn ends(run: &RunResult, answers: u64) -> (u64, u64) {
     // Where this side resets its connections itself, an RST says nothing of the target.
     let resets = if run.plan.closer == Closer::Reset { 0 } else { closes.reset };
     let by_target = closes.server.saturating_add(resets).saturating_sub(broken_off);
-    (announced, announced.max(by_target.min(t.connections_opened)))
+    // A connection that ends before its first answer is after none.
+    (announced, announced.max(by_target.min(t.connections_opened).min(answers)))
 }
 
 /// An end of the connection inside an exchange.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose};
 use sockbench::testing::model::{
-    Call, Cause, Closes, Failure, FindingId as Id, Framing, Phase, PhaseMs, ProtocolFault, Received, RunStamp, SurplusKind,
-    VerdictId,
+    Call, Cause, Closes, Failure, FindingId as Id, Framing, InFlight, Phase, PhaseMs, ProtocolFault, Received, RunStamp,
+    SurplusKind, VerdictId,
 };
 
 use super::capacity::own_cpu;
@@ -99,6 +99,13 @@ fn nobody_held_up_means_no_overflow_of_this_target() {
     clear(Id::TargetBacklogOverflow, &brief);
     brief.totals.attempts += 1;
     fires(Id::TargetBacklogOverflow, &brief);
+    // A rate that one connection keeps up with opens no more.
+    let mut rate = healthy();
+    (rate.plan.rate, rate.plan.keepalive, rate.kernel) = (100.0, true, run.kernel);
+    (rate.totals.users_asked, rate.totals.users_reached) = (50, 1);
+    clear(Id::TargetBacklogOverflow, &rate);
+    rate.totals.in_flight = Some(InFlight { connecting: 1, ..InFlight::default() });
+    fires(Id::TargetBacklogOverflow, &rate);
 }
 
 #[test]
@@ -192,6 +199,10 @@ fn a_target_that_stops_keeping_connections_in_mid_run() {
     let f = fires(Id::TargetForbidsKeepalive, &run);
     assert_eq!((f.evidence["since_s"].as_f64(), f.evidence["share"].as_f64()), (Some(30.0), Some(1.0)));
     reads("target-forbids-keepalive, from the middle on", &f);
+    // Connections that the target ended before their first answer are after none.
+    let mut crowd = healthy();
+    (crowd.totals.connections_opened, crowd.closes.server) = (20 * crowd.totals.requests, 20 * crowd.totals.requests);
+    assert_eq!(fires(Id::TargetForbidsKeepalive, &crowd).evidence["share"].as_f64(), Some(1.0));
     // Reconnects after failures are no ban, nor are new users.
     let mut failing = healthy();
     for p in failing.series.iter_mut().skip(30) {
