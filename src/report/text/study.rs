@@ -202,7 +202,8 @@ fn notes(study: &StudyResult) -> Vec<String> {
     if !whole.is_empty() && whole.len() < rows.len() {
         notes.push(format!("req/s {}: of the whole step with its ramp; else from the end of the ramp on", whole.join(", ")));
     }
-    if rows.iter().any(|r| r.is_censored) {
+    // Where nothing was answered there is no time to mark.
+    if rows.iter().any(|r| r.is_censored && r.response_mean_s.is_some()) {
         notes.push("*: of the answered requests only, see careful".into());
     }
     let hidden = study.steps.last().map_or(0, |s| s.endpoints.len() - shown(study).len());
@@ -250,7 +251,7 @@ pub(in crate::report) fn careful(study: &StudyResult) -> Vec<String> {
         rows.iter().filter(|r| r.is_censored).map(|r| format!("{} {}", share(r.unanswered_share), r.place())).collect();
     if !censored.is_empty() {
         let list = censored.join(", ");
-        all.push(format!("requests without an answer (failed, or in flight at the end): {list}; times are those of the rest"));
+        all.push(format!("requests that failed, or were in flight at the end: {list}; times are those of the rest"));
     }
     let mut named: Vec<FindingId> = study.analysis.answers.iter().filter_map(|a| a.finding).collect();
     for (row, step) in rows.iter().zip(&study.steps) {

@@ -102,7 +102,7 @@ fn beside_the_target(steps: &Steps<'_>, found: &Saturation) -> &'static str {
 fn failing(steps: &Steps<'_>) -> Option<String> {
     steps.rising()?;
     let row = steps.rows.iter().find(|r| !is_of_answers(r))?;
-    Some(format!("cannot be said: {} of the requests {} got no answer", share(row.unanswered_share), row.place()))
+    Some(format!("cannot be said: {} of the requests {} failed or had no answer", share(row.unanswered_share), row.place()))
 }
 
 /// The heaviest step against the ideal rate, that of its users if none waited, where the rows alone show no saturation; a step that its own findings
@@ -158,7 +158,7 @@ fn why(steps: &Steps<'_>) -> String {
         return match steps.saturation {
             Some(found) => what_waits(steps, found),
             None if steps.rows.iter().all(is_of_answers) => "no limit was reached".into(),
-            None => "no finding says why requests got no answer".into(),
+            None => "no finding says why requests failed or had no answer".into(),
         };
     };
     let mut text = finding.title.clone();
@@ -223,15 +223,15 @@ fn next(steps: &Steps<'_>, ceiling: Option<&Ceiling>) -> Option<String> {
 /// Flags of a run that a study has not: its steps have their own, or their plan says it.
 const NOT_OF_A_STUDY: [&str; 3] = ["--warmup", "--requests", "--timeout"];
 
-/// A change of flags without those that a study has not; each takes one value.
+/// A change of the flags of a load as one of a study's, without those that it has not; each takes one value.
 fn of_a_study(change: &str) -> String {
     let mut words = change.split(' ');
     let mut kept: Vec<&str> = Vec::new();
     while let Some(word) = words.next() {
-        if NOT_OF_A_STUDY.contains(&word) {
-            words.next();
-        } else {
-            kept.push(word);
+        match word {
+            word if NOT_OF_A_STUDY.contains(&word) => drop(words.next()),
+            "--conns" => kept.push("--users"),
+            word => kept.push(word),
         }
     }
     kept.join(" ")

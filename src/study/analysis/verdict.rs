@@ -122,7 +122,10 @@ fn healthy(steps: &Steps<'_>) -> (&'static str, String) {
     let row = &steps.rows[heavy];
     let censored = steps.rows.iter().filter(|r| r.is_censored).max_by(|a, b| a.unanswered_share.total_cmp(&b.unanswered_share));
     if let Some(worst) = censored {
-        return ("OK, but", format!("{} of the requests {} got no answer", share(worst.unanswered_share), worst.place()));
+        return (
+            "OK, but",
+            format!("{} of the requests {} failed or had no answer", share(worst.unanswered_share), worst.place()),
+        );
     }
     // Users that share connections, or had none, are not the load that was asked for.
     let short = steps.runs[heavy].findings.iter().find(|f| f.id == FindingId::UsersNotReached);
