@@ -3,6 +3,7 @@
 use super::capacity::more_workers;
 use super::prelude::*;
 use super::target::{alone, evidence, hidden, in_part, less_load};
+use super::unfinished::one_by_hand;
 use crate::model::outcome::{Failure, Party, status_words};
 
 pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
@@ -33,10 +34,9 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
         Some(503 | 429) => take_more(run, row),
         _ => Vec::new(),
     };
-    let url = run.plan.url_of(&row.endpoint);
     remedies.push(advice(
         "send one by hand",
-        format!("curl -i {}", quoted(&url)),
+        format!("curl -i {}", one_by_hand(run, &row.endpoint)),
         format!("{} without load: then it is not the load", name_of(row)),
     ));
     remedies.extend(alone(

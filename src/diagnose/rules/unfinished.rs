@@ -2,6 +2,7 @@
 //! without a whole answer.
 
 use super::prelude::*;
+use crate::model::body::Body;
 use crate::model::result::{Framing, Received};
 
 /// What had come of the answer that was waited for longest, else of the first that the timeout ended; none where none had
@@ -31,7 +32,7 @@ pub(super) fn missing(received: &Received) -> String {
 
 /// What the target would have to do, and how to see it.
 pub(super) fn remedies(run: &RunResult, received: &Received) -> Vec<Remedy> {
-    let curl = format!("curl -m 10 -v --raw {}", first_url(run));
+    let curl = format!("curl -m 10 -v --raw {}", first_by_hand(run));
     let (action, expected) = match (received.head_complete, received.framing) {
         (false, _) => ("let the target end its head with a blank line (CR LF)", "1 blank line after the fields"),
         (true, Some(Framing::ContentLength(_))) => {
@@ -51,7 +52,7 @@ pub(super) fn remedies(run: &RunResult, received: &Received) -> Vec<Remedy> {
 /// One request alone, and the connections without an answer while it runs.
 pub(super) fn ask_by_hand(run: &RunResult, unanswered: u64, answer: String) -> Vec<Remedy> {
     vec![
-        advice("ask for one by hand", format!("curl -m 30 -v {}", first_url(run)), answer),
+        advice("ask for one by hand", format!("curl -m 30 -v {}", first_by_hand(run)), answer),
         advice(
             "look at the connections that hang",
             format!("ss -tnp '{} = :{}'", if run.is_own_target_here() { "sport" } else { "dport" }, run.plan.target.addr.port()),
@@ -63,7 +64,25 @@ pub(super) fn ask_by_hand(run: &RunResult, unanswered: u64, answer: String) -> V
     ]
 }
 
-/// What the plan asks for first, as a word of a shell.
-pub(super) fn first_url(run: &RunResult) -> String {
-    quoted(&run.plan.url_of(run.plan.mix.first().map_or("/", |m| m.path.as_str())))
+/// What follows `curl` to send one request of the run: method, header fields and body, where there are some, and the URL.
+pub(super) fn one_by_hand(run: &RunResult, path: &str) -> String {
+    let plan = &run.plan;
+    let method = match (plan.method.as_str(), plan.body.is_empty()) {
+        ("GET", true) | ("POST", false) => None,
+        ("HEAD", _) => Some("-I".to_owned()),
+        (other, _) => Some(format!("-X {other}")),
+    };
+    let fields = plan.headers.iter().map(|(name, value)| format!("-H {}", quoted(&format!("{name}: {value}"))));
+    let body = match &plan.body {
+        body if body.is_empty() => None,
+        Body::Text(text) => Some(format!("--data-raw {}", quoted(text))),
+        Body::File(file) => Some(format!("--data-binary {}", quoted(&format!("@{}", file.file)))),
+    };
+    let words = method.into_iter().chain(fields).chain(body).chain([quoted(&plan.url_of(path)).to_string()]);
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The same for its first path.
+pub(super) fn first_by_hand(run: &RunResult) -> String {
+    one_by_hand(run, run.plan.mix.first().map_or("/", |m| m.path.as_str()))
 }

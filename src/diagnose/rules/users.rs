@@ -1,7 +1,7 @@
 //! The rule about users or a rate that were asked for and not reached.
 
 use super::prelude::*;
-use super::unfinished::first_url;
+use super::unfinished::first_by_hand;
 use super::{rate, refusal};
 
 /// Users whose time to start came before the run's end, where the ramp did not end before it.
@@ -117,7 +117,7 @@ fn fewer(run: &RunResult, asked: u32) -> Found {
             format!("None of {all} had a connection: {why}. Nothing was measured of the target under load."),
             advice(
                 "make one connection by hand",
-                format!("curl -v {}", first_url(run)),
+                format!("curl -v {}", first_by_hand(run)),
                 "1 answer, or the reason why there is none",
             ),
         )

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose};
 use sockbench::testing::model::{
-    Call, Cause, Closes, Failure, FindingId as Id, Framing, InFlight, Phase, PhaseMs, ProtocolFault, Received, RunStamp,
-    SurplusKind, VerdictId,
+    Body, Call, Cause, Closes, Failure, FindingId as Id, Framing, InFlight, Phase, PhaseMs, ProtocolFault, Received, RunResult,
+    RunStamp, SurplusKind, VerdictId,
 };
 
 use super::capacity::own_cpu;
@@ -463,4 +463,23 @@ fn a_short_pause_is_no_idle_timeout() {
         (f.explanation.contains("idle timeout is shorter"), f.remedies[0].action.contains("idle"))
     };
     assert_eq!([advice(2, 0), advice(2, 7), advice(500, 0)], [(false, false), (true, true), (true, true)]);
+}
+
+/// A request that is sent by hand is the run's: a GET may be answered where a POST is refused.
+#[test]
+fn what_is_sent_by_hand_is_what_the_run_sent() {
+    let mut run = healthy();
+    fail(&mut run, status(405), 600, 0.0, 59.9);
+    let by_hand = |run: &RunResult| {
+        fires(Id::TargetErrors, run).remedies.iter().find_map(|r| r.command.strip_prefix("curl -i ").map(str::to_owned)).unwrap()
+    };
+    let url = by_hand(&run);
+    run.plan.headers = vec![("X-A".into(), "it's".into())];
+    run.plan.body = Body::from("a=1 & b");
+    run.plan.method = "POST".into();
+    assert_eq!(by_hand(&run), format!("-H \"X-A: it's\" --data-raw 'a=1 & b' {url}"));
+    (run.plan.method, run.plan.body) = ("PUT".into(), Body::of_file("some file", b"x".to_vec()));
+    assert_eq!(by_hand(&run), format!("-X PUT -H \"X-A: it's\" --data-binary '@some file' {url}"));
+    (run.plan.method, run.plan.body, run.plan.headers) = ("HEAD".into(), Body::default(), Vec::new());
+    assert_eq!(by_hand(&run), format!("-I {url}"));
 }

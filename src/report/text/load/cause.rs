@@ -128,11 +128,16 @@ fn queueing(run: &RunResult, f: &Finding) -> Vec<String> {
 /// What the connections of an open loop can carry.
 fn busy(run: &RunResult) -> Vec<String> {
     let Some(service) = run.totals.service_latency_ms.filter(|l| l.mean > 0.0) else { return Vec::new() };
+    let most = f64::from(run.plan.users) * 1000.0 / service.mean;
+    // More than was asked for explains nothing.
+    if most >= run.plan.rate {
+        return Vec::new();
+    }
     vec![format!(
         "{} / {} ms an answer = {} req/s at most: all were busy when requests were due",
         counted(run.plan.users, "connection"),
         ms(service.mean),
-        rate(f64::from(run.plan.users) * 1000.0 / service.mean)
+        rate(most)
     )]
 }
 
