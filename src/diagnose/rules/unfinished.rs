@@ -78,7 +78,7 @@ pub(super) fn one_by_hand(run: &RunResult, path: &str) -> String {
         Body::Text(text) => Some(format!("--data-raw {}", quoted(text))),
         Body::File(file) => Some(format!("--data-binary {}", quoted(&format!("@{}", file.file)))),
     };
-    let words = method.into_iter().chain(fields).chain(body).chain([quoted(&plan.url_of(path)).to_string()]);
+    let words = method.into_iter().chain(fields).chain(body).chain([quoted(&plan.url_of(path))]);
     words.collect::<Vec<_>>().join(" ")
 }
 
