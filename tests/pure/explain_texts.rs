@@ -141,8 +141,8 @@ fn every_kind_of_a_summary_is_told_with_its_count() {
 /// A sum so far counts what it counted before, too, and what another sum of the same failure counts is not in it.
 #[test]
 fn of_each_running_sum_the_last_counts() {
-    let sums = "stats: error_connect_etimedout 5 10\nstats: error_abort_etimedout 3 7\nstats: error_connect_etimedout 2 12";
-    assert_eq!(explained(sums).readings.iter().map(words).collect::<Vec<_>>(), ["connect timed-out 19"]);
+    let sums = "stats: error_connect_epipe 5 10\nstats: error_abort_epipe 3 7\nstats: error_connect_epipe 2 12";
+    assert_eq!(explained(sums).readings.iter().map(words).collect::<Vec<_>>(), ["write reset 19"]);
 }
 
 /// On Linux 98 comes from bind() alone, and an outgoing bind() is no listener's.
