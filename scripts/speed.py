@@ -158,6 +158,7 @@ def measurements(args, loads, servers):
     conns = [int(n) for n in args.conns.split(",")]
     reference = "wrk" if "wrk" in loads else "sockbench"
     rows = [(count, "kept") for count in conns] + [(conns[0], "short"), (conns[0], "open")]
+    rows = [row for row in rows if row[1] in args.kinds.split(",")]
     for cores in ("two", "one") if args.cores == "both" else (args.cores,):
         for count, kind in rows:
             def at(name):
@@ -284,6 +285,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--conns", default="100")
+    parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--cores", choices=("two", "one", "both"), default="two")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--floor")
@@ -294,6 +296,8 @@ def main():
     parser.add_argument("--write")
     args = parser.parse_args()
     asked = args.peers.split(",")
+    if unknown := [kind for kind in args.kinds.split(",") if kind not in KINDS]:
+        sys.exit(f"speed.py: --kinds: {', '.join(unknown)}: not one of {', '.join(KINDS)}")
     if unknown := [name for name in asked if name not in PEERS]:
         sys.exit(f"speed.py: --peers: {', '.join(unknown)}: not one of {', '.join(PEERS)}")
     if not args.bench:
