@@ -10,9 +10,11 @@ Rows: kept connections, a connection a request, and an open loop of 10,000 reque
 the start what one request costs in time, and the client's memory with 1 and 50 endpoints. Each ratio is of one round, to the floor
 of that round; its 90 % interval is that of the median, by order statistics, which takes five rounds or more.
 
-usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--cores two|one|both] [--peers NAME,...] [--floor DIR]
-                        [--bench FILE] [--state FILE] [--minutes M] [--json FILE] [--write FILE]
+usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KIND,...] [--cores two|one|both]
+                        [--peers NAME,...] [--floor DIR] [--bench FILE] [--state FILE] [--minutes M]
+                        [--json FILE] [--write FILE]
   --conns LIST  kept connections at once, one table row each [default: 100]
+  --kinds LIST  of kept, short (a connection a request), open: only these [default: all]
   --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
                 benches/peers is measured beside them as "floor in Rust"
