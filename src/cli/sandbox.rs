@@ -8,8 +8,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::Exit;
+use super::{Exit, files};
 use crate::model::environment::Environment;
+use crate::model::errno::ENOEXEC;
 use crate::sys::{child, netns, reaper};
 
 /// The command was found, but could not be executed (as env(1) has it).
@@ -114,13 +115,29 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     // exec: this process becomes the command, so signals, job control and the exit code are the command's own. The request
     // to die with a parent (set again in `enter`) survives exec.
     let error = Command::new(&program).args(words).env_remove(child::PARENT_VAR).exec();
-    Err(not_executed(&error, format!("sandbox: {}: {error}", program.to_string_lossy())))
+    Err(not_executed(&error, "sandbox", &program.to_string_lossy()))
 }
 
-/// A command that there is not, or that could not be executed.
-pub(super) fn not_executed(e: &io::Error, message: String) -> Exit {
+/// A command `name` that there is not, or that could not be executed.
+pub(super) fn not_executed(e: &io::Error, who: &str, name: &str) -> Exit {
     let code = if e.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
-    Exit { code, message, hint: None }
+    let is_path = name.contains('/');
+    let hint = match e.kind() {
+        io::ErrorKind::NotFound if name.contains(char::is_whitespace) => {
+            Some(format!("the command and its arguments are words of their own: -- {name}"))
+        }
+        io::ErrorKind::NotFound if is_path => {
+            Some("it is not there, or the interpreter that its first line (#!) names is not".into())
+        }
+        io::ErrorKind::NotFound => Some(format!("no directory of PATH has it; one of this directory: ./{name}")),
+        io::ErrorKind::PermissionDenied if is_path => Some(format!("chmod +x {name}, if it is a program")),
+        // A shell runs such a file itself; nothing else does.
+        _ if e.raw_os_error() == Some(ENOEXEC) => {
+            Some(format!("a script begins with a line such as `#!/bin/sh`; else: -- sh {name}"))
+        }
+        _ => None,
+    };
+    Exit { code, message: format!("{who}: {name}: {}", files::words(e)), hint }
 }
 
 /// Has what the command leaves in its namespace ended with it; `outside` is the namespace that this process has left.

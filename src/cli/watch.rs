@@ -13,7 +13,6 @@ use super::sandbox::{self, SandboxArgs};
 use super::watch_output::{Passing, Streams};
 use super::{EXIT_GATE, Exit, command_line, tell_line};
 use crate::explain::Heard;
-use crate::model::errno::ENOEXEC;
 use crate::model::finding::FindingId;
 use crate::model::order::Order as _;
 use crate::model::result::Tool;
@@ -289,10 +288,7 @@ fn start(args: &Args, signals: &Signals) -> Result<(u32, Passing), Exit> {
     let (out, err, ours) = streams.split();
     let pid = command::start(signals, &args.command, out, err).map_err(|e| {
         let name = args.command.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
-        let exit = sandbox::not_executed(&e, format!("watch: {name}: {}", super::files::words(&e)));
-        // A shell runs such a file itself; nothing else does.
-        let is_script = e.raw_os_error() == Some(ENOEXEC);
-        if is_script { exit.hint(format!("a script begins with a line such as `#!/bin/sh`; else: -- sh {name}")) } else { exit }
+        sandbox::not_executed(&e, "watch", &name)
     })?;
     let passing = ours.pass_on().map_err(|e| Exit::environment(format!("watch: threads: {e}")))?;
     Ok((pid, passing))
@@ -307,6 +303,7 @@ fn add(output: &mut Output, heard: Heard) {
     // A stream with bad answers that it does not count among all leaves the number of all open.
     let answers = output.answers.into_iter().chain(heard.answers).reduce(u64::saturating_add);
     output.answers = answers.filter(|all| *all >= output.bad_answers);
+    output.answered = output.answered.into_iter().chain(heard.answered).reduce(|a, b| a | b);
     output.usage |= heard.usage;
     output.readings.extend(heard.readings);
 }

@@ -20,6 +20,8 @@ pub(super) struct Answers {
     pub(super) bad: u64,
     /// answers with 2xx or 3xx
     good: u64,
+    /// whether any figure of the summary counts an answer
+    any: Option<bool>,
     /// all answers, where the text has one figure for them
     all: Option<u64>,
     /// what the last line about a status was of its answer
@@ -104,6 +106,7 @@ impl Answers {
         let is_answer = (self.bad, self.part) != before;
         self.good = self.good.saturating_add(counted_answers::good(&text));
         self.all = counted_answers::all(&text).max(self.all);
+        self.any = counted_answers::any(&text).into_iter().chain(self.any).reduce(|a, b| a | b);
         self.lengths = length(&text).or(self.lengths);
         if let Some(rest) = text.strip_prefix("dropped_iterations") {
             self.dropped = rest.trim_start_matches(['.', ':', ' ']).split(' ').next().and_then(whole).unwrap_or(0);
@@ -192,6 +195,11 @@ impl Answers {
         by_status.max(self.all).filter(|all| *all >= self.bad)
     }
 
+    /// Whether a request was answered; none where the text counts no answers, and is no tool's summary.
+    pub(super) fn any(&self) -> Option<bool> {
+        self.any.map(|any| any || self.good > 0 || self.bad > 0).filter(|_| self.tool.is_some())
+    }
+
     pub(super) const fn status(&self) -> Option<u16> {
         if self.is_mixed { None } else { self.status }
     }
@@ -210,6 +218,11 @@ impl Answers {
             return Some(NothingKnown::Answered(format!(
                 "no failed connection: {} had {status}; {who}",
                 counted(self.bad, "answer")
+            )));
+        }
+        if self.any() == Some(false) && self.failed.as_ref().is_none_or(Failed::is_none) {
+            return Some(NothingKnown::Unexplained(format!(
+                "nothing was answered: {tool} counts no answer and no failure, and this text does not say why: sockbench watch -- COMMAND sees its connections"
             )));
         }
         if let Some(n) = self.lengths.filter(|n| *n > 0) {
@@ -352,7 +365,8 @@ fn failed(text: &str) -> Option<Failed> {
     let behind = |words: &str| text.split_once(words).map(|(_, rest)| rest.trim_start_matches(['.', ':', ' ']));
     let number =
         |rest: &str| rest.split(|c: char| !c.is_ascii_digit() && c != ',').next().and_then(|n| whole(n.trim_matches(',')));
-    let percent = |rest: &str| rest.split('%').next()?.parse::<f64>().ok();
+    // A share of no requests is not a number.
+    let percent = |rest: &str| rest.split('%').next()?.parse::<f64>().ok().filter(|p| p.is_finite());
     if let Some(rest) = behind("failed requests:").or_else(|| behind("failed transactions:")).or_else(|| behind("vusers.failed:"))
     {
         return number(rest).map(Failed::Requests);

@@ -63,6 +63,53 @@ pub(super) fn all(text: &str) -> Option<u64> {
     whole(rest.split(' ').next()?)
 }
 
+/// Whether a line of a summary, in lower case, counts any answer; none where it counts nothing of the kind.
+pub(super) fn any(text: &str) -> Option<bool> {
+    let first = |rest: &str| rest.trim_start_matches(['.', ':', ' ', '|']).split([' ', ',', '(']).next().map(str::to_owned);
+    let behind = |words: &str| text.split_once(words).and_then(|(_, rest)| first(rest));
+    let is_some = |n: String| whole(&n).map(|n| n > 0);
+    // wrk, autocannon: `0 requests in 3.07s, 0.00B read`; autocannon counts those that it sent.
+    if let Some((n, rest)) = text.split_once(" requests in ")
+        && let Some((_, bytes)) = rest.strip_suffix(" read").and_then(|rest| rest.rsplit_once(", "))
+    {
+        return Some(n != "0" && bytes.starts_with(|c: char| c.is_ascii_digit()) && bytes.contains(|c| ('1'..='9').contains(&c)));
+    }
+    // hey, oha, wrk
+    if let Some(rate) = behind("requests/sec:") {
+        return rate.parse().ok().filter(|rate: &f64| rate.is_finite()).map(|rate| rate > 0.0);
+    }
+    if let Some(counts) = by_status(text) {
+        return Some(counts.iter().any(|(status, n)| *status != "0" && *n > 0));
+    }
+    if text.contains("2xx") && text.contains("5xx") {
+        return Some(["1xx", "2xx", "3xx", "4xx", "5xx"].iter().any(|class| of_class(text, class) > 0));
+    }
+    // h2load: `requests: 10 total, 10 started, 0 done, ...`
+    if let Some(rest) = text.split_once("requests: ").map(|(_, rest)| rest).filter(|rest| rest.contains(" started, ")) {
+        return rest.split(", ").find_map(|part| part.strip_suffix(" done").and_then(whole)).map(|n| n > 0);
+    }
+    // k6: `http_req_failed....: 0.00% 0 out of 0`
+    if let Some((_, all)) = text.split_once("http_req_failed").and_then(|(_, rest)| rest.split_once(" out of ")) {
+        return first(all).and_then(is_some);
+    }
+    // `Aggregated 0 0(0.00%)` of Locust, whose table of percentiles begins in the same way.
+    if let Some(rest) = text.strip_prefix("aggregated ") {
+        return rest.split(' ').nth(1).filter(|failed| failed.contains('(')).and_then(|_| first(rest)).and_then(is_some);
+    }
+    [
+        "complete requests:",
+        "http_reqs",
+        "successful transactions:",
+        "> request count ",
+        "summary = ",
+        "stats: request ",
+        "all done ",
+    ]
+    .iter()
+    .find_map(|words| behind(words))
+    .and_then(is_some)
+}
+
 /// The status behind `HTTP` in a line in lower case: `HTTP Error 502: Bad Gateway`, `HTTP 502`. A count is none:
 /// `HTTP 500 requests`.
 pub(super) fn by_http(text: &str) -> Option<u16> {
@@ -126,6 +173,36 @@ mod tests {
         assert_eq!(all("complete requests: 1000"), Some(1000));
         assert_eq!(all("http_reqs......................: 104 20.8/s"), Some(104));
         assert_eq!(all("104 requests failed"), None);
+    }
+
+    /// Each tool's own figure, at zero and above.
+    #[test]
+    fn a_summary_counts_answers_or_none() {
+        for (line, zero, some) in [
+            ("wrk", "0 requests in 3.07s, 0.00b read", "135626 requests in 3.00s, 20.1mb read"),
+            ("autocannon", "10 requests in 3.04s, 0 b read", "2k requests in 3.04s, 1.2 mb read"),
+            ("hey", "requests/sec: 0.0000", "requests/sec: 1611.2"),
+            ("hey", "[200] 0 responses", "[503] 12 responses"),
+            ("ab", "complete requests: 0", "complete requests: 1000"),
+            ("k6", "http_reqs......................: 0 0/s", "http_reqs......................: 104 20.8/s"),
+            ("k6", "http_req_failed................: 0.00% 0 out of 0", "http_req_failed...: 0.00% 0 out of 104"),
+            ("h2load", "requests: 9 total, 9 started, 0 done, 0 succeeded", "requests: 9 total, 9 started, 9 done, 0 succeeded"),
+            ("h2load", "status codes: 0 2xx, 0 3xx, 0 4xx, 0 5xx", "status codes: 0 2xx, 0 3xx, 0 4xx, 7 5xx"),
+            ("bombardier", "1xx - 0, 2xx - 0, 3xx - 0, 4xx - 0, 5xx - 0", "1xx - 0, 2xx - 0, 3xx - 0, 4xx - 8, 5xx - 0"),
+            ("httperf", "reply status: 1xx=0 2xx=0 3xx=0 4xx=0 5xx=0", "reply status: 1xx=0 2xx=9 3xx=0 4xx=0 5xx=0"),
+            ("vegeta", "status codes [code:count] 0:150", "status codes [code:count] 0:1 200:149"),
+            ("vegeta", "status codes [code:count]", "status codes [code:count] 503:1"),
+            ("siege", "successful transactions: 0", "successful transactions: 12"),
+            ("Locust", "aggregated 0 0(0.00%) | 0 0 0 0 | 0.00 0.00", "aggregated 12 0(0.00%) | 1 1 1 1 | 0.00 0.00"),
+            ("JMeter", "summary = 0 in 00:00:03 = 0.0/s", "summary = 12 in 00:00:03 = 4.0/s"),
+            ("Gatling", "> request count 0 (ok=0 ko=0 )", "> request count 12 (ok=12 ko=0 )"),
+            ("fortio", "all done 0 calls (plus 0 warmup)", "all done 40 calls (plus 4 warmup)"),
+        ] {
+            assert_eq!((any(zero), any(some)), (Some(false), Some(true)), "{line}");
+        }
+        for line in ["42 requests in flight", "aggregated 0 0 0 0 0", "requests/sec: nan of them", "summary: 0"] {
+            assert_eq!(any(line), None, "{line}");
+        }
     }
 
     #[test]

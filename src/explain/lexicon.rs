@@ -162,6 +162,7 @@ const MARKS: &[&str] = &[
     "connections reset",
     "failed requests:",
     "httperror('",
+    "all done ",
     ",false,",
     "timeout - ",
     " responses",

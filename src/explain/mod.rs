@@ -111,6 +111,8 @@ pub struct Heard {
     pub bad_answers: u64,
     /// all answers, where the text counts them
     pub answers: Option<u64>,
+    /// whether any request was answered, where the text counts that
+    pub answered: Option<bool>,
     /// the status of the bad ones, where all have one
     pub status: Option<u16>,
     /// it has a usage text: how the program is called
@@ -124,6 +126,7 @@ impl TextReader {
         Heard {
             bad_answers: text.answers.bad,
             answers: text.answers.all(),
+            answered: text.answers.any(),
             status: text.answers.status(),
             usage: text.usage.is_shown,
             readings: readings::of(&text).0,

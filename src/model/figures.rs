@@ -22,10 +22,33 @@ pub fn count(n: impl Into<u64>) -> String {
     separated(n.into())
 }
 
-/// A count and its noun: `1 request`, `2,000 requests`.
+/// A count and its noun, which is the last word: `1 request`, `2,000 kept connections`, `2 retries`.
 pub fn counted(n: impl Into<u64>, noun: &str) -> String {
+    debug_assert!(ends_with_its_noun(noun), "{noun:?}: words follow the noun");
     let n = n.into();
-    if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", separated(n)) }
+    if n == 1 { format!("1 {noun}") } else { format!("{} {}", separated(n), plural(noun)) }
+}
+
+/// The verb behind such a count: `was` of one, `were` of others.
+pub fn were(n: impl Into<u64>) -> &'static str {
+    if n.into() == 1 { "was" } else { "were" }
+}
+
+/// Several of them, in the spelling of regular nouns.
+fn plural(noun: &str) -> String {
+    let has_vowel = ["ay", "ey", "oy", "uy"].iter().any(|end| noun.ends_with(end));
+    match noun.strip_suffix('y') {
+        Some(stem) if !has_vowel => format!("{stem}ies"),
+        _ if ["s", "x", "z", "ch", "sh"].iter().any(|end| noun.ends_with(end)) => format!("{noun}es"),
+        _ => format!("{noun}s"),
+    }
+}
+
+/// Whether a phrase ends with the noun that is counted: no words about it follow.
+fn ends_with_its_noun(phrase: &str) -> bool {
+    const FOLLOW: &[&str] =
+        &["about", "after", "at", "by", "for", "from", "in", "not", "of", "on", "over", "that", "to", "with", "without"];
+    !phrase.contains([',', ';', ':']) && !phrase.split(' ').any(|word| FOLLOW.contains(&word))
 }
 
 /// Milliseconds without the unit; zeros are kept, so that columns show their precision: `0.42`, `31.1`, `256`, `1,163`.
@@ -198,6 +221,13 @@ mod tests {
     fn thousands_are_separated() {
         assert_eq!([0_u64, 999, 1000, 12_345, 1_234_567].map(count), ["0", "999", "1,000", "12,345", "1,234,567"]);
         assert_eq!([counted(1_u32, "port"), counted(28_232_u32, "port")], ["1 port", "28,232 ports"]);
+        let nouns = ["retry", "key", "process", "switch", "box", "kept connection"];
+        let plurals = ["2 retries", "2 keys", "2 processes", "2 switches", "2 boxes", "2 kept connections"];
+        assert_eq!(nouns.map(|noun| counted(2_u32, noun)), plurals);
+        assert_eq!([0_u32, 1, 2].map(were), ["were", "was", "were"]);
+        for phrase in ["line not about connections", "line over 64 KiB, read at its start only", "core of the machine"] {
+            assert!(!ends_with_its_noun(phrase), "{phrase}");
+        }
     }
 
     #[test]

@@ -257,6 +257,8 @@ pub struct Output {
     pub bad_answers: u64,
     /// additive: all answers, where the output counts them; absent where it does not
     pub answers: Option<u64>,
+    /// additive: whether any request was answered, where the output counts that; absent where it does not
+    pub answered: Option<bool>,
     /// additive: the status of the bad ones, where all have the same one that the output names; absent otherwise
     pub bad_status: Option<u16>,
     /// additive: the command printed its usage; absent where it did not
@@ -313,6 +315,9 @@ pub struct LookRow {
 pub struct Connections {
     /// how many were made
     pub made: u64,
+    /// there may be more: the kernel's count is not of the command alone, and a connection that ends between two looks is seen
+    /// by none of them
+    pub is_least: bool,
     /// per second of the watch
     pub per_s: f64,
     /// how long one was open
@@ -322,17 +327,21 @@ pub struct Connections {
 /// How long a connection was open, as far as looks show it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OpenFor {
-    /// mean, seconds: what looks saw open, over all that were made (Little's law)
+    /// mean, seconds: what looks saw open, over all that were made (Little's law); at least a few times that between two looks
     Mean(f64),
     /// less than the time between two looks: they saw few of many
     LessThanALook,
-    /// looks saw too few connections, and there were too few to miss many
+    /// looks saw too few connections, or came too rarely, or it is not known how many were made
     Unknown,
 }
 
 /// Open connections that looks must have seen, each at each look, before a mean of their lifetime holds. Of as many that
 /// were made and not seen so often, the mean is less than the time between two looks.
 const SIGHTINGS: u32 = 5;
+/// A mean of lifetimes is off by the time between two looks at most: it must be so many times as long. And a watch must be so
+/// many times as long as that before connections that came and went have a mean.
+const LOOKS_OF_A_MEAN: f64 = 3.0;
+const LOOKS_OF_A_WATCH: f64 = 10.0;
 
 impl WatchReport {
     /// Connections made and how long they were open; none where none was made, or no look was measured.
@@ -344,18 +353,30 @@ impl WatchReport {
         // Those that were open at once are as many connections, whatever a look missed of their ends.
         let at_once = self.destinations.iter().map(|d| u64::from(d.open_max)).sum::<u64>();
         let made = by_kernel.unwrap_or(0).max(seen).max(at_once);
-        let mut from_s = 0.0;
-        let mut open_s = 0.0;
+        // Of those that the kernel counted for everybody, the command's are a part.
+        let of_all = self.kernel.map(|k| k.opened_actively());
+        let is_least = by_kernel.is_none() && of_all.is_none_or(|all| all > made);
+        let (mut from_s, mut open_s, mut between_s) = (0.0, 0.0, 0.0_f64);
         for look in &self.looks {
-            open_s += f64::from(look.open) * (look.t_s - from_s).max(0.0);
+            let span_s = (look.t_s - from_s).max(0.0);
+            open_s += f64::from(look.open) * span_s;
+            between_s = between_s.max(span_s);
             from_s = look.t_s;
         }
+        let mean_s = (open_s / made as f64).min(self.duration_s);
+        // The command may not have begun at the first looks, and has ended at the last one.
+        let within = self.looks.iter().filter(|look| look.t_s >= between_s && look.t_s < last.t_s);
+        let is_whole = made == at_once && within.clone().count() > 0 && within.clone().all(|look| u64::from(look.open) == made);
+        let is_long = mean_s >= LOOKS_OF_A_MEAN * between_s && self.duration_s >= LOOKS_OF_A_WATCH * between_s;
         let sightings = self.looks.iter().map(|look| look.open).fold(0, u32::saturating_add);
         (made > 0 && self.duration_s > 0.0).then(|| Connections {
             made,
+            is_least,
             per_s: made as f64 / self.duration_s,
             open: match sightings {
-                SIGHTINGS.. => OpenFor::Mean((open_s / made as f64).min(self.duration_s)),
+                SIGHTINGS.. if !is_least && is_whole => OpenFor::Mean(self.duration_s),
+                SIGHTINGS.. if !is_least && is_long => OpenFor::Mean(mean_s),
+                SIGHTINGS.. => OpenFor::Unknown,
                 _ if made >= u64::from(SIGHTINGS) && self.looks.len() > 1 => OpenFor::LessThanALook,
                 _ => OpenFor::Unknown,
             },

@@ -177,8 +177,8 @@ const RESET_UNDER_LOAD: &[Step] = &[
         .expect("nginx: worker_connections are not enough; Apache: server reached MaxRequestWorkers"),
     say("raise it: nginx worker_connections 8192, Apache MaxRequestWorkers 1000, gunicorn --worker-connections 8192; with its limit of open files")
         .expect("as many connections as clients"),
-    step("use fewer connections: double them until resets come")
-        .anywhere("sockbench load URL --conns 50")
+    step("find from how many connections on it resets: begin with one, and double them")
+        .anywhere("sockbench load URL --conns 1")
         .expect("no resets up to the server's limit"),
     step("see whether it died: its log of that time").linux("journalctl --since -10min").expect("a crash, a kill, a restart"),
 ];

@@ -23,6 +23,7 @@ mod seen;
 mod settle;
 mod stopping;
 mod teller;
+mod waited;
 
 pub use course::{Course, End};
 pub use exposition::{PortsNow, ports_metrics};

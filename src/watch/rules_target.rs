@@ -4,7 +4,7 @@ use super::cases::{ended, is_of_server, may_be, name, nobody_listens, remedies, 
 use crate::diagnose::rule::{Found, NoFinding::Clear, Ruling, undecided};
 use crate::model::address::Address;
 use crate::model::explanation::{Certainty, FailedCall, Limit};
-use crate::model::figures::{count, counted, seconds};
+use crate::model::figures::{count, counted, seconds, were};
 use crate::model::finding::Remedy;
 use crate::model::watch::{Destination, Server, WatchReport};
 use crate::remedy::advice;
@@ -101,7 +101,7 @@ pub(super) fn refused(report: &WatchReport) -> Ruling {
     } else {
         let mut see = remedies(report, Limit::Refused, FailedCall::Connect, nobody);
         if see.is_empty() {
-            let wait = "until curl -s URL; do sleep 0.1; done";
+            let wait = "until curl -s -o /dev/null URL; do sleep 0.1; done";
             see.push(advice("let the load wait until its server listens", wait, "no refused connection at the start"));
         }
         Found::new(title, text.to_owned() + &doubt).remedies(see)
@@ -186,12 +186,33 @@ pub(super) fn resets(report: &WatchReport) -> Ruling {
     of_output(report, Limit::Reset, "the target reset")
 }
 
-/// See [`resets`]; or no SYN to a destination was answered, whatever the output says of it.
+/// See [`resets`]; or no SYN to a destination was answered, whatever the output says of it; or no request was.
 pub(super) fn timeouts(report: &WatchReport) -> Ruling {
     match of_output(report, Limit::TimedOut, "no answer came in time on") {
-        Err(Clear) => no_syn_answered(report),
+        Err(Clear) => nothing_answered(report).map_or_else(|| no_syn_answered(report), Ok),
         by_output => by_output,
     }
+}
+
+/// Connections were made, and the output counts neither an answer nor a failure.
+fn nothing_answered(report: &WatchReport) -> Option<Found> {
+    let o = &report.output;
+    let d = report.destinations.iter().find(|d| ended(d) > 0 || d.open_max > 0)?;
+    if o.answered != Some(false) || o.readings.iter().any(|r| !is_of_server(r)) {
+        return None;
+    }
+    let title = format!("no request to {} was answered, by the command's output", d.destination);
+    let open = match d.open_max {
+        0 => "Connections were made".to_owned(),
+        n => format!("At most {} {} open at once", counted(n, "connection"), were(n)),
+    };
+    let text = format!(
+        "{open}, and the summary counts neither an answer nor a failure: the target took the connections and sent nothing until the end."
+    );
+    let ask = format!("curl -v --max-time 5 http://{}/", d.destination);
+    let by_hand = advice("ask for one answer by hand", "", "its answer, or none within 5 s");
+    let ask = Remedy { change: Some(ask), ..by_hand };
+    Some(Found::new(title, text).with("open_max", d.open_max).remedies(vec![ask]))
 }
 
 fn no_syn_answered(report: &WatchReport) -> Ruling {

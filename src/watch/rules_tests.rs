@@ -2,10 +2,11 @@
 
 use super::tests::{Played, empty, ids, reading};
 use super::*;
-use crate::model::explanation::Reading;
+use crate::model::explanation::{Certainty, FailedCall, Limit, Reading};
 use crate::model::facts::AcceptQueue;
 use crate::model::finding::{Finding, FindingId as Id};
 use crate::model::port_count::StateCounts;
+use crate::model::result::VerdictId;
 use crate::model::watch::{OpenFor, Server};
 use crate::watch::look::ServerLook;
 use crate::watch::settle;
@@ -211,6 +212,72 @@ fn as_many_connections_were_made_as_were_open_at_once_and_none_longer_than_the_w
     };
     for (made, open_max, all) in [(Some(1), 4, 4), (None, 4, 4), (Some(9), 4, 9), (None, 0, 1)] {
         let c = with(made, open_max);
-        assert!(c.made == all && matches!(c.open, OpenFor::Mean(s) if s <= 3.0), "{c:?}");
+        assert!(c.made == all && !matches!(c.open, OpenFor::Mean(s) if s > 3.0), "{c:?}");
     }
+}
+
+/// A target that accepts and never answers: wrk's own summary counts 0 requests and no error.
+#[test]
+fn a_command_that_got_no_answer_at_all_is_not_well() {
+    let with = |answered, open_max, readings: &[&str]| {
+        judged(|r| {
+            r.output.answered = answered;
+            r.output.readings = readings
+                .iter()
+                .map(|text| Reading { limit: Limit::Reset, certainty: Certainty::Certain, ..reading(text) })
+                .collect();
+            r.destinations[0].open_max = open_max;
+        })
+    };
+    let silent = with(Some(false), 10, &[]);
+    assert_eq!((silent.verdict.id, ids(&silent)), (VerdictId::TargetFailing, vec![Id::TargetTimeouts]), "{:?}", silent.verdict);
+    assert!(silent.verdict.sentence.contains("no request to 10.0.0.1:80 was answered"), "{:?}", silent.verdict);
+    for answered in [Some(true), None] {
+        assert_eq!(with(answered, 10, &[]).verdict.id, VerdictId::Healthy);
+    }
+    let named = with(Some(false), 10, &["read: Connection reset by peer"]);
+    assert_eq!(ids(&named), [Id::TargetResets], "what the output names comes first");
+}
+
+/// Looks saw the connections open: what was late was the answer.
+#[test]
+fn a_timeout_on_open_connections_is_one_of_the_answer() {
+    let with = |open_max, unanswered_max| {
+        let report = judged(|r| {
+            let late = reading("context deadline exceeded");
+            r.output.readings = vec![Reading { call: FailedCall::Unnamed, limit: Limit::TimedOut, ..late }];
+            (r.destinations[0].open_max, r.destinations[0].unanswered_max) = (open_max, unanswered_max);
+        });
+        report.output.readings[0].call
+    };
+    assert_eq!(with(5, 0), FailedCall::Read);
+    assert_eq!([with(0, 0), with(5, 1)], [FailedCall::Unnamed; 2], "none was seen open, or a SYN was sent again");
+}
+
+/// What only looks counted is the least it can be, and of short watches and short connections no mean is known.
+#[test]
+fn what_looks_may_have_missed_is_the_least_and_has_no_mean() {
+    let with = |opened: Option<u64>, open: u32, looks: &[f64], made: Option<u64>| {
+        let report = judged(|r| {
+            r.duration_s = looks.last().copied().unwrap_or(0.0);
+            r.looks = looks.iter().map(|t_s| LookRow { t_s: *t_s, open, ..LookRow::default() }).collect();
+            if let Some(last) = r.looks.last_mut() {
+                last.open = 0;
+            }
+            r.kernel = opened.map(|active_opens| KernelCounters { active_opens, ..KernelCounters::default() });
+            let d = &mut r.destinations[0];
+            (d.made, d.open_max, d.closed_by_client, d.closed_by_server) = (made, open, 0, 0);
+        });
+        report.connections().unwrap()
+    };
+    let short = [0.3, 0.6, 1.0, 2.0, 3.07];
+    let reset = with(Some(16_719), 10, &short, None);
+    assert_eq!((reset.made, reset.is_least, reset.open), (10, true, OpenFor::Unknown), "16,709 resets left no trace");
+    assert!(with(None, 10, &short, None).is_least, "the counters could not be read");
+    let kept = with(Some(10), 10, &short, None);
+    assert_eq!((kept.made, kept.is_least, kept.open), (10, false, OpenFor::Mean(3.07)), "the kernel counted no others");
+    assert_eq!(with(Some(20), 10, &short, Some(20)).open, OpenFor::Unknown, "a short watch");
+    let long: Vec<f64> = (1..=30).map(f64::from).collect();
+    assert_eq!(with(Some(300), 10, &long, Some(300)).open, OpenFor::Unknown, "each lives for a look");
+    assert!(matches!(with(Some(30), 10, &long, Some(30)).open, OpenFor::Mean(s) if (9.0..=10.0).contains(&s)));
 }

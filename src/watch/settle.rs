@@ -2,7 +2,7 @@
 
 use super::cases::{ended, is_of_server, may_be, name};
 use super::rules_target::Bad;
-use super::{refused, rules, rules_target};
+use super::{refused, rules, rules_target, waited};
 use crate::diagnose::rule::{NoFinding, Ruling};
 use crate::diagnose::{decision, joined_by_id};
 use crate::model::explanation::Limit;
@@ -43,6 +43,7 @@ pub fn findings() -> impl Iterator<Item = Id> {
 /// Judges a report by its facts; what an earlier judgement left in it is not read.
 pub fn settle(report: &mut WatchReport) {
     refused::told_apart(report);
+    waited::told_apart(report);
     let (mut found, mut undecided) = (Vec::new(), Vec::new());
     for (id, check) in RULES {
         match check(report) {

@@ -93,3 +93,41 @@ fn a_pasted_status_is_an_answer() {
         assert_eq!(refused(text), "no known connection error found", "{text}");
     }
 }
+
+/// A summary that counts no answer and no failure is none of success: nothing was answered.
+#[test]
+fn a_summary_without_an_answer_is_not_well() {
+    let silent = [
+        (
+            "wrk",
+            "Running 3s test @ http://127.0.0.1:80/\n  1 threads and 10 connections\n  0 requests in 3.07s, 0.00B read\nRequests/sec:      0.00\nTransfer/sec:       0.00B\n",
+        ),
+        ("autocannon", "Running 3s test @ http://127.0.0.1:80\n10 connections\n\n0 requests in 3.05s, 0 B read\n"),
+        ("hey", "Summary:\n  Total:\t3.0012 secs\n  Requests/sec:\t0.0000\n\nStatus code distribution:\n\n"),
+        ("oha", "Summary:\n  Success rate:\tNaN%\n  Requests/sec:\t0.0000\n\nStatus code distribution:\n"),
+        ("ab", "Concurrency Level:      10\nComplete requests:      0\nFailed requests:        0\n"),
+        (
+            "h2load",
+            "finished in 3.00s, 0.00 req/s, 0B/s\nrequests: 10 total, 10 started, 0 done, 0 succeeded, 0 failed, 0 errored, 0 timeout\nstatus codes: 0 2xx, 0 3xx, 0 4xx, 0 5xx\n",
+        ),
+        ("k6", "     http_req_failed................: 0.00% 0 out of 0\n     http_reqs......................: 0 0/s\n"),
+        ("bombardier", "  HTTP codes:\n    1xx - 0, 2xx - 0, 3xx - 0, 4xx - 0, 5xx - 0\n    others - 0\n"),
+        ("siege", "Transactions:\t\t        0 hits\nSuccessful transactions:           0\nFailed transactions:\t           0\n"),
+        ("JMeter", "summary =      0 in 00:00:03 =    0.0/s Avg:     0 Min:     0 Max:     0 Err:     0 (0.00%)\n"),
+        (
+            "Locust",
+            "         Aggregated                        0     0(0.00%) |      0       0       0      0 |    0.00        0.00\n",
+        ),
+        ("Gatling", "> request count                                          0 (OK=0      KO=0     )\n"),
+    ];
+    for (tool, text) in silent {
+        let said = refused(text);
+        assert!(said.starts_with("nothing was answered: "), "{tool}: {said}");
+    }
+    // Locust's first lines have no requests yet; what failed comes first.
+    let later =
+        format!("{}         Aggregated    12     0(0.00%) |      1       1       1      1 |    4.00        0.00\n", silent[10].1);
+    assert_eq!(refused(&later), "no failure: Locust counts none");
+    let failed = explained(&format!("{}  Socket errors: connect 0, read 0, write 0, timeout 10\n", silent[0].1));
+    assert_eq!(failed.readings[0].limit, Limit::TimedOut);
+}

@@ -24,9 +24,9 @@ pub(super) fn render(e: &Explanation, page: &Page) -> String {
         parts.push(section("What to do", page.style) + &list);
     }
     parts.extend(bad_answers(e).map(|text| page.style.paint(Tone::Faint, &text) + "\n"));
-    for (n, what) in [(e.cut_lines, "line over 64 KiB, read at its start only"), (e.other_lines, "line not about connections")] {
+    for (n, what) in [(e.cut_lines, "over 64 KiB, read at the start only"), (e.other_lines, "not about connections")] {
         if n > 0 {
-            parts.push(page.style.paint(Tone::Faint, &counted(n, what)) + "\n");
+            parts.push(page.style.paint(Tone::Faint, &format!("{} {what}", counted(n, "line"))) + "\n");
         }
     }
     parts.join("\n")

@@ -10,7 +10,7 @@ use crate::model::finding::{Finding, FindingId, Remedy, Severity};
 use crate::model::order::grouped;
 use crate::model::result::VerdictId;
 use crate::model::watch::{Attribution, Destination, OF_A_CLIENT_ALONE, OpenFor, Server, Unowned, WatchReport};
-use crate::remedy::advice;
+use crate::remedy::{advice, quoted};
 use crate::report::style::{Tone, capital, shortened, visible, wrapped};
 
 /// Column in which further lines of the head start.
@@ -105,7 +105,9 @@ fn head(report: &WatchReport, page: &Page) -> String {
         (None, None) => "still running".into(),
     };
     let tail = format!(", {}, {how}", seconds(report.duration_s));
-    let words = visible(&w.words.join(" ").split_whitespace().collect::<Vec<_>>().join(" "));
+    // As a shell takes them, in one line.
+    let words = w.words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+    let words = visible(&words.split_whitespace().collect::<Vec<_>>().join(" "));
     let words = shortened(&words, (page.width - INDENT).saturating_sub(tail.len()).max(20));
     out + &wrapped(&(words + &tail), INDENT, page.width)
 }
@@ -139,9 +141,13 @@ fn ports(d: &Destination) -> String {
         _ => format!("at most {} in use", count(d.peak_used)),
     };
     let before = if d.used_before > 0 { format!(", {} before it started", count(d.used_before)) } else { String::new() };
+    // Those that the other side ended leave their port free at once: the law is of the others.
+    let seen = d.closed_by_client.saturating_add(d.closed_by_server);
+    let ended = seen.max(d.made.unwrap_or(0).saturating_sub(u64::from(d.open_max)));
+    let mostly_here = d.closed_by_client > ended - d.closed_by_client.min(ended);
     let law = d
         .ceiling_cps
-        .filter(|c| d.closed_by_client > 0 && *c < 100.0 * d.peak_cps.max(1.0))
+        .filter(|c| mostly_here && *c < 100.0 * d.peak_cps.max(1.0))
         .map_or_else(String::new, |c| format!("; these ports allow {} new connections/s at the most", rate(c)));
     let least = if d.made.is_none() { "at least " } else { "" };
     let most = if d.peak_cps > 0.0 { format!(", at most {}/s", rate(d.peak_cps)) } else { String::new() };
@@ -170,7 +176,8 @@ fn connections(report: &WatchReport, page: &Page) -> Vec<Block> {
         OpenFor::LessThanALook => ", open for less time than between two looks".to_owned(),
         OpenFor::Unknown => String::new(),
     };
-    let made = format!("{}, {}/s{open}", counted(c.made, "connection"), rate(c.per_s));
+    let least = if c.is_least { "at least " } else { "" };
+    let made = format!("{least}{}, {}/s{open}", counted(c.made, "connection"), rate(c.per_s));
     let mut blocks = vec![page.ranked(2, "made", &made)];
     if report.verdict.id == VerdictId::Healthy {
         let text = "requests, answers and their times: a target that answers slowly looks like this too (sockbench load URL measures it)";
@@ -290,7 +297,7 @@ fn careful(report: &WatchReport, page: &Page) -> Vec<Block> {
 
 fn more(page: &Page) -> String {
     let kept = match &page.kept {
-        Some(dir) => format!("{dir} keeps watch.json"),
+        Some(dir) => format!("{dir} keeps watch.json and report.txt"),
         None => "-o DIR keeps report and JSON".into(),
     };
     format!("-v every finding with its numbers, and what stays undecided; {kept}")

@@ -147,6 +147,20 @@ fn connections_are_said_as_they_were_counted() {
     }
 }
 
+/// P/T is of connections that this side closes first.
+#[test]
+fn the_law_of_the_ports_is_said_where_it_holds() {
+    let has_law = |client: u64, server: u64, made: Option<u64>| {
+        let d = report().destinations.remove(0);
+        let d = Destination { closed_by_client: client, closed_by_server: server, made, ceiling_cps: Some(8.33), ..d };
+        ports(&d).contains("these ports allow 8.33")
+    };
+    assert!(has_law(400, 0, None) && has_law(400, 0, Some(410)) && has_law(400, 40, None));
+    for (client, server, made) in [(0, 400, None), (40, 400, None), (12, 0, Some(1500)), (12, 3, Some(1500)), (0, 0, Some(10))] {
+        assert!(!has_law(client, server, made), "{client} {server} {made:?}");
+    }
+}
+
 #[test]
 fn a_command_that_ended_at_once_was_a_process_all_the_same() {
     let mut report = report();
@@ -168,8 +182,9 @@ fn a_healthy_one_says_so_first() {
 /// A target that answers one request in 2 s fills no limit: the page says what was made, how long it was open, and what nobody saw.
 #[test]
 fn a_command_that_crawls_is_no_bare_ok() {
-    let of = |open: u32, closed: u64| {
+    let of = |open: u32, closed: u64, opened: u64| {
         let mut report = report();
+        report.kernel = Some(crate::model::facts::KernelCounters { active_opens: opened, ..Default::default() });
         report.findings.clear();
         report.verdict.id = VerdictId::Healthy;
         report.verdict.sentence = "OK: no limit was reached, as far as can be seen from outside".into();
@@ -181,12 +196,14 @@ fn a_command_that_crawls_is_no_bare_ok() {
         let text = render(&report, &Page::plain());
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let short = of(1, 14);
-    assert!(short.contains("made 15 connections, 0.5/s, each open for 2 s on average"), "{short}");
+    let short = of(1, 5, 6);
+    assert!(short.contains("made 6 connections, 0.2/s, each open for 5 s on average"), "{short}");
+    let least = of(1, 5, 600);
+    assert!(least.contains("made at least 6 connections, 0.2/s not seen"), "others connect too: {least}");
     assert!(short.contains("not seen requests, answers and their times"), "{short}");
-    let kept = of(10, 0);
+    let kept = of(10, 0, 10);
     assert!(kept.contains("made 10 connections, 0.33/s, open the whole time"), "{kept}");
-    let quick = of(0, 9000);
+    let quick = of(0, 9000, 9000);
     assert!(quick.contains("made 9,000 connections, 300/s, open for less time than between two looks"), "{quick}");
 }
 
