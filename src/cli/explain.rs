@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{EXIT_FAILED, Exit, files, one_of, page};
@@ -13,6 +13,7 @@ use crate::model::figures::{count, counted};
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::model::units;
+use crate::remedy::quoted;
 use crate::report::text::render_explanation;
 use crate::sys::sysctl;
 
@@ -118,9 +119,7 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
         text => {
             let path = Path::new(text);
             if path.is_dir() {
-                let run = [path.join("run.json"), path.join("study.json")].into_iter().find(|p| p.is_file());
-                let run = run.ok_or_else(|| Exit::usage(format!("{text}: neither run.json nor study.json in it")))?;
-                explain_file(&run, &known)?
+                explain_file(&file_of(path)?, &known)?
             } else if path.exists() {
                 // Pipes too: `explain <(command)`, /dev/stdin.
                 explain_file(path, &known)?
@@ -133,6 +132,34 @@ pub(crate) fn run(mut args: Args) -> Result<u8, Exit> {
     };
     write(&explanation, &args)?;
     Ok(0)
+}
+
+/// The file of a directory that says what failed: a run, a study, or what Locust's --csv PREFIX wrote, where it is of one run.
+/// Errors: there is none, or there are several.
+fn file_of(dir: &Path) -> Result<PathBuf, Exit> {
+    if let Some(run) = ["run.json", "study.json"].map(|name| dir.join(name)).into_iter().find(|p| p.is_file()) {
+        return Ok(run);
+    }
+    let bad = |why: &str| Exit::usage(format!("{}: {why}", dir.display()));
+    let mut names: Vec<PathBuf> = fs::read_dir(dir).map_err(|e| bad(&files::words(&e)))?.flatten().map(|e| e.path()).collect();
+    names.sort();
+    let of = |kind: locust::Kind| {
+        let is_one = |p: &&PathBuf| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.ends_with(kind.suffix()));
+        names.iter().filter(is_one).collect::<Vec<_>>()
+    };
+    // The one with the reasons first; the others are read beside it.
+    let kinds = [locust::Kind::Failures, locust::Kind::Exceptions, locust::Kind::Stats];
+    let found = kinds.into_iter().map(of).find(|files| !files.is_empty());
+    match found.as_deref() {
+        Some([one]) => Ok((*one).clone()),
+        Some([first, ..]) => Err(bad("the files of several runs of Locust")
+            .hint(format!("sockbench explain {}", quoted(&first.display().to_string())))),
+        _ if dir.join("watch.json").is_file() => {
+            Err(bad("a watched command, and no run").hint(format!("{} has its report", dir.join("report.txt").display())))
+        }
+        _ => Err(bad("neither run.json, study.json nor Locust's PREFIX_failures.csv in it")
+            .hint("a directory that a run was given with -o, or one of its files by name")),
+    }
 }
 
 fn no_such_file(text: &str) -> Exit {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Exit, target, tell_line, warn};
 use crate::live::{Begun, Collector, Door, Now, Page, Towards, Update};
 use crate::load::run::UsersNow;
-use crate::model::figures::{count, counted};
+use crate::model::figures::{count, counted, were};
 use crate::model::plan::LoadPlan;
 use crate::model::result::RunResult;
 use crate::observe::{self, Baseline, LivePorts};
@@ -213,7 +213,7 @@ impl Followers {
             Some(delivered) if delivered.lost > 0 => {
                 let all = counted(delivered.taken + delivered.lost, "second");
                 let why = delivered.why.unwrap_or_default();
-                warn(&format!("--otlp: {} of {all} were not delivered: {why}", count(delivered.lost)));
+                warn(&format!("--otlp: {} of {all} {} not delivered: {why}", count(delivered.lost), were(delivered.lost)));
             }
             Some(_) => {}
         }

@@ -4,6 +4,7 @@
 //! refused, a result could not be written, or the target was refused or gone; 99 a threshold failed; 130/143 after a signal. Of several the first of
 //! 130/143, 2, 3, 99, 1.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -216,13 +217,20 @@ enum Command {
 fn parse() -> Result<Cli, Exit> {
     let typed: Vec<String> = std::env::args_os().skip(1).map(|w| w.to_string_lossy().into_owned()).collect();
     one_dash(&typed)?;
-    let cli = Cli::try_parse().map_err(|e| {
+    let cli = Cli::try_parse_from(asked(std::env::args_os())).map_err(|e| {
         if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             e.exit();
         }
         bad_arguments(&e, &typed)
     })?;
     only_urls(cli, &typed)
+}
+
+/// The command line; `help -h` and `help load --help` ask for what `help` and `help load` show.
+fn asked(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let words: Vec<OsString> = words.collect();
+    let is_help = words.get(1).is_some_and(|word| word == "help");
+    words.into_iter().filter(|word| !is_help || word != "-h" && word != "--help").collect()
 }
 
 /// Errors: of several arguments of `load` one is no URL: a value of a flag that takes none, perhaps.
@@ -265,6 +273,11 @@ fn bad_arguments(e: &clap::Error, words: &[String]) -> Exit {
     }
     let unknown = match (e.kind(), e.get(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => misplaced(command, word, words),
+        // A study's own argument is a plan.
+        (ErrorKind::ArgumentConflict, _) if command == Some("study") => {
+            let bare = |pair: &&[String]| pair[1].contains("://") && !pair[0].starts_with("--url");
+            words.windows(2).find(bare).map(|pair| format!("--url {}: the argument of a study is a plan", pair[1]))
+        }
         _ => None,
     };
     let mut text = e.to_string();

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -68,8 +69,10 @@ impl NetnsError {
                 "Docker and Podman mount it so: --security-opt systempaths=unconfined (Podman: unmask=ALL) leaves it writable"
                     .into(),
             ),
-            Self::Sysctl { errno: libc::ENOENT, .. } => {
-                Some("ls /proc/sys/net/ipv4 inside: sockbench sandbox -- ls /proc/sys/net/ipv4".into())
+            Self::Sysctl { errno: libc::ENOENT, key, .. } => {
+                let dir = key.rsplit_once('.').map_or("net", |(dir, _)| dir).replace('.', "/");
+                let dir = if Path::new("/proc/sys").join(&dir).is_dir() { dir } else { "net".into() };
+                Some(format!("the settings that a sandbox has: sockbench sandbox -- ls /proc/sys/{dir}"))
             }
             Self::Sysctl { errno: libc::EACCES | libc::EPERM, key, .. } => {
                 Some(format!("it belongs to the whole host: as root, sysctl -w {key}=... outside the sandbox"))
@@ -252,6 +255,16 @@ mod tests {
 
     fn why(errno: Errno, s: &Settings) -> String {
         forbidden("unshare(user, net)", errno, s).to_string()
+    }
+
+    /// The directory of the nearest settings that there are.
+    #[test]
+    fn a_setting_that_there_is_not_is_told_where_they_are() {
+        for (key, dir) in [("net.ipv4.nosuch", "net/ipv4"), ("net.core.nosuch", "net/core"), ("net.nosuch.x", "net")] {
+            let error = NetnsError::Sysctl { key: key.into(), value: "1".into(), errno: libc::ENOENT, why: "" };
+            let hint = format!("the settings that a sandbox has: sockbench sandbox -- ls /proc/sys/{dir}");
+            assert_eq!(error.hint(), Some(hint));
+        }
     }
 
     #[test]

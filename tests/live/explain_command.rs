@@ -50,6 +50,32 @@ fn the_experiments_text_and_rates_come_to_its_figures() {
     assert_eq!(a["forecast"]["successes"], 23584);
 }
 
+/// What `locust --csv PREFIX` leaves in a directory, of one run and of two; a watch's directory.
+#[test]
+fn a_directory_with_the_files_of_locust_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let row = "Method,Name,Error,Occurrences\nGET,/,\"ConnectionRefusedError(111, 'Connection refused')\",7\n";
+    std::fs::write(dir.path().join("run_failures.csv"), row).unwrap();
+    std::fs::write(dir.path().join("run_stats.csv"), "Type,Name,Request Count,Failure Count\n").unwrap();
+    let e = json(&[path]);
+    assert_eq!(
+        (&e["source"], &e["readings"][0]["limit"], &e["readings"][0]["count"]),
+        (&"locust".into(), &"refused".into(), &7.into())
+    );
+    let says = |words: &[&str]| {
+        let text = messages(explain(&[path]).assert().code(2).get_output());
+        assert!(words.iter().all(|w| text.contains(w)), "{text}");
+    };
+    std::fs::write(dir.path().join("again_failures.csv"), row).unwrap();
+    says(&["several runs of Locust", "sockbench explain ", "again_failures.csv"]);
+    for name in ["run_failures.csv", "run_stats.csv", "again_failures.csv"] {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    std::fs::write(dir.path().join("watch.json"), "{}").unwrap();
+    says(&["report.txt has its report"]);
+}
+
 #[test]
 fn windows_defaults_are_known() {
     let a = &json(&[WINERROR])["arithmetic"];

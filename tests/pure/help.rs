@@ -31,6 +31,15 @@ fn every_help_page_reads_well() {
     }
 }
 
+/// `help` takes the flag that every other command has.
+#[test]
+fn help_of_help_is_help() {
+    for flag in ["-h", "--help"] {
+        assert_eq!(help(&["help", flag]), help(&["help"]), "{flag}");
+        assert_eq!(help(&["help", "load", flag]), help(&["help", "load"]), "{flag}");
+    }
+}
+
 /// The flags that a page lists: `  -o, --output <DIR>`.
 fn flags(page: &str) -> BTreeSet<String> {
     let listed = page.lines().map(str::trim_start).filter(|line| line.starts_with('-'));

@@ -8,6 +8,8 @@ use crate::snapshot;
 
 /// Usage.
 const USAGE: i32 = 2;
+/// As a shell has it: there is no such command.
+const NOT_FOUND: i32 = 127;
 /// The environment refuses.
 const ENVIRONMENT: i32 = 3;
 
@@ -132,6 +134,7 @@ fn of_a_study() {
         ("study --source 192.0.2.7 -o made", ENVIRONMENT),
         ("study --url ftp://127.0.0.1/ -o made", USAGE),
         ("study --html no-such-directory/page.html", USAGE),
+        ("study --users 1,5,10 -d 1s http://127.0.0.1:18780/", USAGE),
     ];
     say("study", dir.path(), &lines);
 }
@@ -160,6 +163,10 @@ fn of_other_commands() {
         ("sandbox --sysctl kernel.pid_max=1 -- true", USAGE),
         ("sandbox --sysctl net.ipv4.tcp_tw_reuse -- true", USAGE),
         ("sandbox --sysctl net.../kernel/pid_max=1 -- true", USAGE),
+        ("watch -q -- no-such-program", NOT_FOUND),
+        ("watch -q -- ./no-such-program", NOT_FOUND),
+        ("watch -q -- no-such-program+-t1", NOT_FOUND),
+        ("explain .", USAGE),
         ("no-such-command", USAGE),
     ];
     say("others", dir.path(), &lines);

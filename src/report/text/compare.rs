@@ -160,7 +160,7 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
             Some(Difference::Better) => (Tone::Good, "better"),
             Some(Difference::Worse) => (Tone::Bad, "worse"),
             Some(_) => (Tone::Faint, "same"),
-            None => (Tone::Normal, ""),
+            None => (Tone::Faint, "not judged"),
         };
         let mut cells: Vec<Cell> =
             vec![label(row.what).into(), value(row.what, row.base).into(), value(row.what, row.other).into()];
@@ -276,6 +276,17 @@ mod tests {
             let hosts = ["127.0.0.1:8080/", "127.0.0.1:8081/"].map(|host| names.iter().filter(|n| n.starts_with(host)).count());
             assert_eq!(hosts, [2, 2], "{width}: {text}");
             assert!(names.iter().enumerate().all(|(n, name)| !names[..n].contains(name)), "{width}: {text}");
+        }
+    }
+
+    /// A change without a word would be one that was judged, and is none.
+    #[test]
+    fn each_row_says_what_its_change_is() {
+        let pair = fixture::comparison().pairs.remove(0);
+        let text = tables(&pair, ENDPOINTS)[0].render(Style::Plain, 100);
+        assert!(pair.totals.iter().any(|row| row.outcome.is_none()), "{text}");
+        for line in text.lines().skip(2) {
+            assert!(["better", "worse", "same", "not judged"].iter().any(|word| line.trim_end().ends_with(word)), "{line}");
         }
     }
 

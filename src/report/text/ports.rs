@@ -84,7 +84,16 @@ fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
         out += &page.labelled("in use", &format!("{}{part}, from {}: {}", count(d.held), d.source, states.join(", ")));
     }
     if let (Some(first), Some(last)) = (d.first_free_in_s.filter(|s| *s > 0.0), d.last_free_in_s) {
-        out += &page.labelled("all free", &format!("in {}, the first in {}", seconds(last), seconds(first)));
+        out += &if may_stay(d) {
+            let text = format!(
+                "the first in {}, those with a known end in {}; open connections and FIN_WAIT2 may stay",
+                seconds(first),
+                seconds(last)
+            );
+            page.labelled("free", &text)
+        } else {
+            page.labelled("all free", &format!("in {}, the first in {}", seconds(last), seconds(first)))
+        };
     }
     if let (Some(pool), Some(hold), Some(ceiling)) = (r.pool, d.hold_s, d.ceiling_cps) {
         out += &page.labelled("limit", &limit(pool, hold, ceiling, d.search_cps));
@@ -149,7 +158,7 @@ fn table(shown: &[&DestinationPorts]) -> Table {
         (any(&|d| d.states.fin_wait2 > 0), ("FIN_WAIT2", |d| count(d.states.fin_wait2))),
         (any(&|d| d.states.close_wait > 0), ("CLOSE_WAIT", |d| count(d.states.close_wait))),
         (any(&|d| d.ceiling_cps.is_some()), ("max/s", |d| or_dash(d.ceiling_cps, rate))),
-        (any(&waits), ("all free", |d| or_dash(d.last_free_in_s.filter(|s| *s > 0.0), seconds))),
+        (any(&waits), ("all free", |d| or_dash(d.last_free_in_s.filter(|s| *s > 0.0 && !may_stay(d)), seconds))),
     ];
     let columns: Vec<Column> = columns.into_iter().filter(|(wanted, _)| *wanted).map(|(_, column)| column).collect();
     let names = |of: fn(&DestinationPorts) -> &str| shortened_apart(shown.iter().map(|d| of(d)), NAME_WIDTH);
@@ -165,8 +174,14 @@ fn table(shown: &[&DestinationPorts]) -> Table {
     table
 }
 
+/// Whether there is a time at which all of them are free.
 fn waits(d: &DestinationPorts) -> bool {
-    d.last_free_in_s.is_some_and(|s| s > 0.0)
+    d.last_free_in_s.is_some_and(|s| s > 0.0) && !may_stay(d)
+}
+
+/// Some of the sockets may have no known end: of those in FIN_WAIT2 only the ones without a process have a timer.
+const fn may_stay(d: &DestinationPorts) -> bool {
+    d.states.established + d.states.fin_wait2 + d.states.close_wait > 0
 }
 
 /// What many rows do not have, and no line here is about.
@@ -331,6 +346,30 @@ mod tests {
         let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(flat.contains(&format!("26,990 ports {REUSABLE} are not in use")), "{shown}");
         assert!(shown.contains("16 in TIME_WAIT at the server's end"), "{shown}");
+    }
+
+    /// Of FIN_WAIT2 only what has no process has a timer, and an open connection ends when it likes.
+    #[test]
+    fn all_are_free_only_where_each_has_a_known_end() {
+        let shown = |states| {
+            let mut r = report();
+            let alone = render_ports(
+                &PortsReport { destinations: vec![DestinationPorts { states, ..r.destinations.remove(0) }], ..r },
+                &Page::plain(),
+            );
+            alone.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert!(
+            shown(StateCounts { time_wait: 27_000, ..StateCounts::default() }).contains("all free in 59.9 s, the first in 1.5 s")
+        );
+        for states in [
+            StateCounts { time_wait: 26_999, established: 1, ..StateCounts::default() },
+            StateCounts { fin_wait2: 31, ..StateCounts::default() },
+            StateCounts { close_wait: 2, time_wait: 9, ..StateCounts::default() },
+        ] {
+            let text = shown(states);
+            assert!(!text.contains("all free") && text.contains("free the first in 1.5 s"), "{text}");
+        }
     }
 
     #[test]

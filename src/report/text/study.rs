@@ -258,7 +258,7 @@ pub(in crate::report) fn careful(study: &StudyResult) -> Vec<String> {
         if step.validity.stamp == RunStamp::Incomplete
             && let Some((doubt, reason)) = step.validity.doubts().next()
         {
-            all.push(format!("{} is incomplete: {reason}", row.label));
+            all.push(format!("incomplete {}: {reason}", row.place()));
             named.extend(if let Some(Doubt::Finding(id)) = doubt { Some(id) } else { None });
         }
     }

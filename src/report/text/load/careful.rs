@@ -5,7 +5,7 @@ use super::{is_clean, subject};
 use crate::diagnose::is_try;
 use crate::diagnose::table::rule_of;
 use crate::diagnose::thresholds::{CUT_SHARE, OTHERS_NAMED_PERCENT};
-use crate::model::figures::{count, counted, percent, share};
+use crate::model::figures::{counted, percent, share, were};
 use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::order::grouped;
 use crate::model::result::{Doubt, RunResult, RunStamp, VerdictId};
@@ -115,9 +115,10 @@ fn cut(run: &RunResult) -> Option<String> {
     // Requests that have waited no longer than answered ones did are ordinary ones.
     (run.cut_late() > 0 && part >= CUT_SHARE).then(|| {
         format!(
-            "{} requests ({}) were in flight at the end: the slowest answers are in no latency figure",
-            count(t.cut),
-            share(part)
+            "{} ({}) {} in flight at the end: the slowest answers are in no latency figure",
+            counted(t.cut, "request"),
+            share(part),
+            were(t.cut)
         )
     })
 }
