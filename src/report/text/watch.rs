@@ -176,8 +176,9 @@ fn connections(report: &WatchReport, page: &Page) -> Vec<Block> {
         OpenFor::LessThanALook => ", open for less time than between two looks".to_owned(),
         OpenFor::Unknown => String::new(),
     };
-    let least = if c.is_least { "at least " } else { "" };
-    let made = format!("{least}{}, {}/s{open}", counted(c.made, "connection"), rate(c.per_s));
+    let made = counted(c.made, "connection");
+    // The least that there can be has no rate: that of all may be any times as high.
+    let made = if c.is_least { format!("at least {made}{open}") } else { format!("{made}, {}/s{open}", rate(c.per_s)) };
     let mut blocks = vec![page.ranked(2, "made", &made)];
     if report.verdict.id == VerdictId::Healthy {
         let text = "requests, answers and their times: a target that answers slowly looks like this too (sockbench load URL measures it)";

@@ -199,7 +199,7 @@ fn a_command_that_crawls_is_no_bare_ok() {
     let short = of(1, 5, 6);
     assert!(short.contains("made 6 connections, 0.2/s, each open for 5 s on average"), "{short}");
     let least = of(1, 5, 600);
-    assert!(least.contains("made at least 6 connections, 0.2/s not seen"), "others connect too: {least}");
+    assert!(least.contains("made at least 6 connections not seen"), "others connect too: {least}");
     assert!(short.contains("not seen requests, answers and their times"), "{short}");
     let kept = of(10, 0, 10);
     assert!(kept.contains("made 10 connections, 0.33/s, open the whole time"), "{kept}");
