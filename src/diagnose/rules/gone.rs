@@ -29,7 +29,7 @@ pub(in crate::diagnose) fn target_gone(run: &RunResult, seen: &Indicators) -> Ru
             log_since(run, gone.since_s),
             format!("an exit, a kill, out of memory, or a restart at {since} of the run"),
         ),
-        when_it_listens(run, "start it again; then the same run, as soon as it listens"),
+        when_it_listens(run, "start it again, wait until it listens, then run the same load"),
     ];
     Ok(Found::new(
         format!("the target is gone since {since}: {} answered before, none after", counted(gone.answered, "request")),

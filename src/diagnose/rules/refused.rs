@@ -99,9 +99,9 @@ fn others(run: &RunResult) -> String {
 pub(super) fn when_it_listens(run: &RunResult, action: &str) -> Remedy {
     let again = load_with(&run.plan, |_| ());
     let url = quoted(&format!("http://{}/", run.plan.target.authority));
-    let command = format!("until curl -s -o /dev/null {url}; do sleep 0.1; done; {again}");
-    let change = Some(format!("until curl -s {url}; do sleep 0.1; done"));
-    advice(action, Command { line: command, change }, "0 refused")
+    let wait = format!("until curl -s -o /dev/null {url}; do sleep 0.1; done");
+    let line = format!("{wait}; {again}");
+    advice(action, Command { line, change: Some(wait) }, "0 refused")
 }
 
 fn own_server(run: &RunResult, rows: &Rows<'_>) -> Remedy {
