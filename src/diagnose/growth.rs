@@ -50,14 +50,19 @@ impl Change {
     pub(crate) fn in_words(self, figure: fn(f64) -> String, unit: &str) -> String {
         let (from, to) = (figure(self.from), figure(self.to));
         match self.trend() {
-            Trend::Stays if from == to => format!("stays at {from} {unit}"),
-            Trend::Stays => {
-                let (low, high) = if self.from < self.to { (from, to) } else { (to, from) };
-                format!("stays between {low} and {high} {unit}")
-            }
+            Trend::Stays => staying([self.from, self.to], figure, unit),
             Trend::Rises => format!("rises from {from} to {to} {unit} ({})", self.risen_to()),
             Trend::Falls => format!("falls from {from} to {to} {unit} ({} less)", share(1.0 - self.times())),
         }
+    }
+}
+
+/// `stays at 200 ms`, `stays between 200 and 213 ms`: from the least of `all` to the most.
+pub(crate) fn staying(all: impl IntoIterator<Item = f64>, figure: fn(f64) -> String, unit: &str) -> String {
+    let (low, high) = all.into_iter().fold((f64::MAX, f64::MIN), |(low, high), f| (low.min(f), high.max(f)));
+    match (figure(low), figure(high)) {
+        (low, high) if low == high => format!("stays at {low} {unit}"),
+        (low, high) => format!("stays between {low} and {high} {unit}"),
     }
 }
 

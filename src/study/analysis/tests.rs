@@ -132,6 +132,13 @@ fn what_stays_and_what_rises_is_told_apart_and_where_the_time_goes() {
     assert_eq!((cpu.queue_p50_ms, cpu.work_p50_ms), (Some([0.1, 80.0]), Some([30.0, 34.0])));
     let text = answer(&analysis, Question::UnderLoad);
     assert!(text.contains("/io at 200 ms") && text.contains("/cpu rises from 30.1 to 114 ms (3.8 times as much)"), "{text}");
+    // A step between the first and the last is one of those that a figure stays between.
+    let mut bent = vec![steps[0].clone(), step(50, 48.0, 40.0, 32.0), steps[steps.len() - 1].clone()];
+    for e in bent[1].endpoints.iter_mut().filter(|e| e.name == "/io") {
+        e.latency_ms.as_mut().unwrap().p50 = 212.0;
+    }
+    let text = answer(&analyse(&bent, &kinds(&bent)), Question::UnderLoad).to_owned();
+    assert!(text.contains("/io between 200 and 212 ms") || text.contains("/io stays between 200 and 212 ms"), "{text}");
     let flat = [steps[0].clone(), steps[0].clone()];
     assert!(analyse(&flat, &kinds(&flat)).endpoints.is_empty(), "the load did not rise");
 }

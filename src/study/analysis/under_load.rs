@@ -1,7 +1,7 @@
 //! How each endpoint takes rising load: which median stays, which rises, and where the added time goes.
 
 use super::Steps;
-use crate::diagnose::growth::{Change, Trend};
+use crate::diagnose::growth::{Change, Trend, staying};
 use crate::diagnose::thresholds::CUT_SHARE;
 use crate::model::figures::{ms, share};
 use crate::model::order::Order as _;
@@ -80,7 +80,8 @@ const fn change_of(e: &EndpointLoad) -> Change {
 fn stayed(e: &EndpointLoad) -> String {
     let change = change_of(e);
     if change.trend() == Trend::Stays {
-        return format!("{} {}", e.name, change.in_words(ms, "ms"));
+        let steps = e.p50_by_step_ms.iter().flatten().copied();
+        return format!("{} {}", e.name, staying(e.p50_ms.into_iter().chain(steps), ms, "ms"));
     }
     format!("{} changes by less than 1 ms, from {} to {} ms", e.name, ms(change.from), ms(change.to))
 }
