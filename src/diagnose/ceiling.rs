@@ -1,7 +1,8 @@
 //! The rates that known limits of the target and of this machine allow: slots / time that a request takes one / share
 //! of the requests that take one. `2 cores / 30 ms / 20 % = 333/s`.
 
-use super::thresholds::{CPU_LIMIT_PERCENT, ONE_CORE_PERCENT};
+use super::growth::{Point, plateau};
+use super::thresholds::{CPU_LIMIT_PERCENT, CUT_SHARE, ONE_CORE_PERCENT};
 use crate::model::figures::{count, counted, ms, number, seconds, share as percent, us};
 use crate::model::order::Order as _;
 use crate::model::plan::Closer;
@@ -11,6 +12,8 @@ use crate::remedy::target::{Pool, cpu_workers, io_workers};
 
 /// Connections that carry fewer requests than this take a port for each.
 const SHORT_REQUESTS: f64 = 2.0;
+/// The most CPU that one interpreter takes, percent of a core: calls outside its lock run beside it. More is of several.
+const ONE_INTERPRETER_PERCENT: f64 = 150.0;
 
 /// The ceilings of `heaviest`, the lowest first. `steps` are all runs against the same target: the least time that any
 /// of them saw a request take is nearest to the work itself, without a wait for a core. A ceiling below a rate that one
@@ -18,7 +21,7 @@ const SHORT_REQUESTS: f64 = 2.0;
 pub(crate) fn ceilings(heaviest: &RunResult, steps: &[&RunResult]) -> Vec<Ceiling> {
     let mut all: Vec<Ceiling> = heaviest.endpoints.iter().filter_map(|e| of_pool(heaviest, e, steps)).collect();
     if all.is_empty() {
-        all.extend(of_all_requests(heaviest));
+        all.extend(of_all_requests(heaviest, steps));
     }
     all.extend(of_ports(heaviest));
     let most = steps.iter().chain([&heaviest]).map(|run| answered_rps(run)).fold(0.0, f64::max);
@@ -148,17 +151,51 @@ fn share(run: &RunResult, name: &str) -> Option<f64> {
 }
 
 /// The CPU of a local target, by what a request of the mix takes of it on average.
-fn of_all_requests(run: &RunResult) -> Option<Ceiling> {
-    let target = run.resources.target.as_ref()?;
-    let ms = target.worked_percent().filter(|_| run.totals.rps > 0.0)? * 10.0 / run.totals.rps;
-    // One thread, or one that is busy while all together use no more than a core: an interpreter lock.
-    let locked = target.busiest_thread_percent.is_some_and(|b| b >= CPU_LIMIT_PERCENT)
-        && target.cpu_percent_max.is_some_and(|m| m <= ONE_CORE_PERCENT);
-    if target.threads == Some(1) || locked {
+fn of_all_requests(run: &RunResult, steps: &[&RunResult]) -> Option<Ceiling> {
+    if is_one_at_a_time(run, steps) {
+        // CPU beyond a core is of what runs beside the one. A step with failures had cheaper requests.
+        let each = |r: &RunResult| worked_ms(r, 100.0);
+        let whole = steps.iter().filter(|s| s.totals.failures as f64 <= CUT_SHARE * s.totals.requests as f64);
+        let least = whole.filter_map(|s| each(s)).chain(each(run)).reduce(f64::min)?;
         let one = Cores { slots: Cores::of(run).slots.min(1.0), by: Some(CoresBy::OneThread), client_shares: false };
-        return Some(one.ceiling(run, ms, 1.0));
+        return Some(one.ceiling(run, least, 1.0));
     }
-    Some(Cores::of(run).ceiling(run, ms, 1.0))
+    Some(Cores::of(run).ceiling(run, worked_ms(run, f64::INFINITY)?, 1.0))
+}
+
+/// CPU of the target for a request, milliseconds, where it took no more than `most` percent of a core.
+fn worked_ms(run: &RunResult, most: f64) -> Option<f64> {
+    let worked = run.resources.target.as_ref()?.worked_percent().filter(|_| run.totals.rps > 0.0)?;
+    Some(worked.min(most) * 10.0 / run.totals.rps)
+}
+
+/// The target does one thing at a time: it has one thread, or an interpreter lock. By its threads, by its name, or because
+/// more users got no more answers while it had more cores than it used.
+fn is_one_at_a_time(run: &RunResult, steps: &[&RunResult]) -> bool {
+    let Some(target) = run.resources.target.as_ref() else { return false };
+    let maxima = steps.iter().chain([&run]).filter_map(|s| s.resources.target.as_ref()?.cpu_percent_max);
+    let most = maxima.reduce(f64::max);
+    let is_locked = target.busiest_thread_percent.is_some_and(|b| b >= CPU_LIMIT_PERCENT)
+        && target.cpu_percent_max.is_some_and(|m| m <= ONE_CORE_PERCENT);
+    let is_python = is_interpreter(&target.name) && most.is_some_and(|m| m <= ONE_INTERPRETER_PERCENT);
+    let is_full = || {
+        let (mean, stopped) = (target.worked_percent(), stopped_growing(steps));
+        stopped && mean.is_some_and(|m| m >= CPU_LIMIT_PERCENT) && most.is_some_and(|m| m <= ONE_INTERPRETER_PERCENT)
+    };
+    target.threads == Some(1) || is_locked || is_python || is_full()
+}
+
+/// A program whose threads share one lock: CPython and PyPy, by the name of the process.
+fn is_interpreter(name: &str) -> bool {
+    ["python", "pypy", "gunicorn", "uvicorn", "flask"].iter().any(|own| name.starts_with(own))
+}
+
+/// More users got no more answers: work was queued.
+fn stopped_growing(steps: &[&RunResult]) -> bool {
+    let point = |run: &&RunResult| Point { load: f64::from(run.plan.users), rate: answered_rps(run) };
+    let mut points: Vec<Point> = steps.iter().filter(|run| !run.plan.is_open_loop()).map(point).collect();
+    points.order_by(|a, b| a.load.total_cmp(&b.load));
+    plateau(&points).is_some()
 }
 
 /// P/T, where each request takes a port that this machine then keeps.
@@ -168,4 +205,46 @@ fn of_ports(run: &RunResult) -> Option<Ceiling> {
     let short = run.totals.requests_per_connection.is_some_and(|n| n < SHORT_REQUESTS);
     let here = run.closes.client > run.closes.server && run.plan.closer == Closer::Client;
     (short && here).then(|| ceiling(run, CeilingKind::Ports, f64::from(pool), hold_s * 1000.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::fixture;
+
+    /// A step of `users` whose target took `percent` of a core for `rps` answers, on four cores.
+    fn step(name: &str, users: u32, rps: f64, percent: f64) -> RunResult {
+        let mut run = fixture::blank(&fixture::plan());
+        run.plan.users = users;
+        (run.totals.rps, run.totals.steady, run.host.cpus) = (rps, None, 4);
+        (run.totals.failures, run.totals.requests) = (0, 1000);
+        let target = run.resources.target.get_or_insert_default();
+        (target.name, target.threads, target.busiest_thread_percent) = (name.into(), Some(9), Some(30.0));
+        (target.cpu_percent_mean, target.cpu_percent_max) = (Some(percent), Some(percent + 3.0));
+        (target.cores_allowed, target.throttling, target.shares_cores_with_client) = (None, None, None);
+        run
+    }
+
+    fn of(steps: &[RunResult]) -> (f64, Option<CoresBy>, f64) {
+        let all: Vec<&RunResult> = steps.iter().collect();
+        let c = of_all_requests(all[all.len() - 1], &all).unwrap();
+        (c.slots, c.cores_by, c.rps.round())
+    }
+
+    /// Whatever a server is called and however many threads it has: what can use one core only is given one.
+    #[test]
+    fn a_server_that_does_one_thing_at_a_time_has_one_core() {
+        let one = Some(CoresBy::OneThread);
+        for name in ["python3", "python3.12", "pypy3", "gunicorn"] {
+            assert_eq!(of(&[step(name, 10, 400.0, 50.0)]), (1.0, one, 800.0), "{name}");
+        }
+        // Above a core by what runs beside the lock: what it reached is what it can do.
+        assert_eq!(of(&[step("python3", 10, 1500.0, 100.0), step("python3", 100, 1575.0, 112.0)]), (1.0, one, 1575.0));
+        // Any other that stood at a core while more users got no more.
+        assert_eq!(of(&[step("node", 10, 1500.0, 99.0), step("node", 100, 1510.0, 104.0)]), (1.0, one, 1515.0));
+        // One that grew, one that used several cores, and several workers of Python.
+        assert_eq!(of(&[step("node", 10, 500.0, 33.0), step("node", 100, 1500.0, 100.0)]).1, None);
+        assert_eq!(of(&[step("java", 10, 1500.0, 260.0), step("java", 100, 1510.0, 260.0)]).1, None);
+        assert_eq!(of(&[step("gunicorn", 10, 1500.0, 260.0)]).1, None);
+    }
 }

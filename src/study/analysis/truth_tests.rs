@@ -126,7 +126,8 @@ fn a_ceiling_by_cpu_has_the_cores_that_the_target_may_use_and_what_the_client_ta
         for run in &mut runs {
             run.resources.client.cpu_percent_mean = Some(4.0);
             if let Some(t) = &mut run.resources.target {
-                (t.threads, t.cpu_percent_mean) = (Some(8), Some(10.0));
+                // By its name alone a program of Python has one core.
+                (t.name, t.threads, t.cpu_percent_mean) = ("nginx".into(), Some(8), Some(10.0));
                 change(t);
             }
         }
