@@ -1,6 +1,7 @@
 //! A study: its steps one after another, with a cool-down between them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::measured::{self, Measured, Watch};
@@ -28,8 +29,8 @@ pub trait StudyWatch {
     fn step(&mut self, index: usize, plan: &LoadPlan, baseline: &Baseline) -> Self::Watch;
     /// A step is over.
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: Self::Watch);
-    /// The cool-down goes on: this many ports are still kept by ended connections, this many may be.
-    fn on_cooldown(&mut self, waited: Duration, kept: &Fact<u32>, threshold: Option<u32>);
+    /// The cool-down goes on: this many ports towards `to` are still kept by ended connections, this many may be.
+    fn on_cooldown(&mut self, waited: Duration, to: SocketAddr, kept: &Fact<u32>, threshold: Option<u32>);
     /// True ends the study.
     fn is_stopped(&mut self) -> bool;
 }
@@ -120,7 +121,7 @@ fn cool_down(index: usize, step: &LoadPlan, longest: Duration, watch: &mut impl 
     let mut now = before.clone();
     let ended = loop {
         let waited = clock.now().since(crate::model::time::Stamp::ZERO);
-        watch.on_cooldown(waited, &now, threshold);
+        watch.on_cooldown(waited, to, &now, threshold);
         match (&now, threshold) {
             (Fact::Known(held), Some(limit)) if *held <= limit => {
                 break format!("{} towards {to} still in TIME_WAIT, at most 1 % of the pool", counted(*held, "port"));

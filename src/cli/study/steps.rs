@@ -1,5 +1,6 @@
 //! What a study shows and keeps of each step while it goes on.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,11 +89,11 @@ impl<'s> StudyWatch for Steps<'s> {
         self.durations.push(seconds.durations);
     }
 
-    fn on_cooldown(&mut self, waited: Duration, held: &Fact<u32>, threshold: Option<u32>) {
+    fn on_cooldown(&mut self, waited: Duration, to: SocketAddr, held: &Fact<u32>, threshold: Option<u32>) {
         let status = self.cooling.get_or_insert_with(|| Status::new(self.output.quiet));
         if let (Some(held), Some(limit)) = (held.known(), threshold) {
             let line = format!(
-                "cool-down {:>3} s: {} in TIME_WAIT; the next step begins at {} or fewer",
+                "cool-down {:>3} s: {} to {to} in TIME_WAIT; the next step begins at {} or fewer",
                 waited.as_secs(),
                 counted(*held, "port"),
                 count(limit)
