@@ -222,8 +222,23 @@ fn verdict(whole: &Diagnosis, shared: &[Finding], parts: &[RunResult], names: &[
     if first.at.is_none() {
         return first.verdict.clone();
     }
+    let first = with_most_failures(first, &all, parts);
     let with: Vec<String> = all.iter().filter(|c| c.by == first.by).filter_map(|c| Some(names[c.at?].clone())).collect();
     named(&first.verdict, &with[0]).with_end(&also(&with[1..], names.len()))
+}
+
+/// Of targets that fail in several ways the way in which most requests failed, whichever finding comes first: at the
+/// destination where that began first.
+fn with_most_failures<'a>(first: &'a Candidate, all: &'a [Candidate], parts: &[RunResult]) -> &'a Candidate {
+    if first.verdict.id != VerdictId::TargetFailing {
+        return first;
+    }
+    let alike = || all.iter().filter(|c| c.verdict.id == first.verdict.id);
+    let failed = |by: FindingId| -> u64 {
+        alike().filter(|c| c.by == by).filter_map(|c| Some(parts[c.at?].totals.failures)).fold(0, u64::saturating_add)
+    };
+    // The first of equal ones.
+    alike().reduce(|most, c| if failed(c.by) > failed(most.by) { c } else { most }).unwrap_or(first)
 }
 
 /// Where nothing was found: a destination that could not be judged, or all is well.

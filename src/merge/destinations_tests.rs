@@ -93,6 +93,25 @@ fn a_finding_of_several_names_them_and_the_order_of_findings_decides() {
 
 /// The numbers of a text are those of one destination, and only that one is named before them; which it is the time of the
 /// finding says, not that of a verdict about something else.
+/// Of targets that fail in different ways the headline is about the way in which most requests failed.
+#[test]
+fn the_headline_is_of_the_failure_that_most_requests_had() {
+    let failed = |port: u16, outcome: Outcome, n: u64| {
+        let mut part = to(port, outcome);
+        let requests: Vec<(u64, u64, Outcome)> = (0..n).map(|k| (k * 20, 10, outcome)).collect();
+        let made = super::tests::part(1, 1, "2026-11-24T10:00:00Z", &requests);
+        (part.run.totals, part.run.endpoints, part.run.errors) = (made.run.totals, made.run.endpoints, made.run.errors);
+        (part.run.series, part.seconds) = (made.run.series, made.seconds);
+        part
+    };
+    let timeout = Outcome::Failed(Failure::new(Call::Timeout, Cause::TimedOut(Phase::Waiting)));
+    let status = Outcome::Failed(Failure::new(Call::Http, Cause::Status(503)));
+    for (few, many) in [(timeout, status), (status, timeout)] {
+        let run = joined(vec![to(8080, OK), failed(8081, few, 2), failed(8082, many, 180)]);
+        assert_eq!(run.verdict.who.as_deref(), Some("127.0.0.1:8082"), "{}", run.verdict.sentence);
+    }
+}
+
 #[test]
 fn numbers_are_under_the_name_of_the_destination_that_has_them() {
     let not_found = Outcome::Failed(Failure::new(Call::Http, Cause::Status(503)));

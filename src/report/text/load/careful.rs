@@ -50,8 +50,30 @@ fn further(run: &RunResult) -> Vec<String> {
 fn others_of(run: &RunResult) -> impl Iterator<Item = &Finding> {
     let subject = subject(run).map(|f| f.id);
     run.findings.iter().filter(move |f| {
-        f.severity != Severity::Info && Some(f.id) != subject && f.id != FindingId::FailuresWillReturn && !is_same(run, f.id)
+        f.severity != Severity::Info
+            && Some(f.id) != subject
+            && f.id != FindingId::FailuresWillReturn
+            && !is_same(run, f.id)
+            && !is_headline(run, f)
     })
+}
+
+/// A kind of failures that follows from the subject, at the same destinations: the headline in other words.
+fn is_headline(run: &RunResult, f: &Finding) -> bool {
+    let same = subject(run).is_some_and(|subject| subject.destinations == f.destinations);
+    same && follows_from(run, f) && is_kind_of_failure(f.id)
+}
+
+fn is_kind_of_failure(id: FindingId) -> bool {
+    matches!(
+        id,
+        FindingId::TargetRefused
+            | FindingId::TargetResets
+            | FindingId::TargetTimeouts
+            | FindingId::TargetMalformed
+            | FindingId::TargetErrors
+            | FindingId::ClientLimit
+    )
 }
 
 fn follows_from(run: &RunResult, f: &Finding) -> bool {
@@ -73,12 +95,7 @@ fn in_a_line(f: &Finding) -> String {
 /// there was none.
 fn is_same(run: &RunResult, id: FindingId) -> bool {
     match id {
-        FindingId::TargetRefused
-        | FindingId::TargetResets
-        | FindingId::TargetTimeouts
-        | FindingId::TargetMalformed
-        | FindingId::TargetErrors
-        | FindingId::ClientLimit => run.destinations.is_empty(),
+        kind if is_kind_of_failure(kind) => run.destinations.is_empty(),
         FindingId::UsersNotReached => {
             run.totals.never_started > 0 || matches!(run.verdict.id, VerdictId::TargetGone | VerdictId::PortBound)
         }
@@ -193,4 +210,32 @@ fn at_which(run: &RunResult, id: FindingId) -> String {
     let open = run.destinations.iter().filter(|part| !id.is_of_process() && part.undecided.iter().any(|u| u.id == id));
     let names: Vec<&str> = open.map(|part| part.plan.target.authority.as_str()).collect();
     if names.is_empty() || names.len() == run.destinations.len() { String::new() } else { format!(" ({})", names.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    /// The page of several destinations says a failure once: not as what follows from itself.
+    #[test]
+    fn a_consequence_that_is_the_headline_is_left_out() {
+        let mut run = fixture::broken().run;
+        let finding = |id: FindingId, at: &str, because: &[FindingId]| Finding {
+            id,
+            severity: Severity::Error,
+            title: format!("{at}: {}", id.word()),
+            destinations: vec![at.to_owned()],
+            caused_by: because.to_vec(),
+            ..run.findings[0].clone()
+        };
+        let hangs = finding(FindingId::TargetHangs, "a:80", &[]);
+        let here = finding(FindingId::TargetTimeouts, "a:80", &[FindingId::TargetHangs]);
+        let there = finding(FindingId::TargetTimeouts, "b:80", &[FindingId::TargetHangs]);
+        run.destinations = vec![run.clone()];
+        run.findings = vec![hangs.clone(), here];
+        assert_eq!(follows(&run), None);
+        run.findings = vec![hangs, there];
+        assert_eq!(follows(&run).as_deref(), Some("because of this, b:80: target-timeouts"));
+    }
 }

@@ -42,8 +42,14 @@ pub(super) fn render(run: &RunResult, page: &Page) -> String {
     one_screen(blocks)
 }
 
-/// The finding that the page is about: the one that decided the verdict, else what is to mind.
+/// The finding that the page is about: the one that decided the verdict, else what is to mind. Of several destinations that
+/// of the one that the verdict names.
 fn subject(run: &RunResult) -> Option<&Finding> {
+    let named = run.destinations.iter().find(|part| Some(&part.plan.target.authority) == run.verdict.who.as_ref());
+    let own = named.and_then(|part| crate::diagnose::deciding(&part.findings)).filter(|f| !f.id.is_of_process());
+    if let Some(found) = own.and_then(|own| run.findings.iter().find(|f| f.id == own.id)) {
+        return Some(found);
+    }
     crate::diagnose::deciding(&run.findings).or_else(|| crate::diagnose::remark(&run.findings))
 }
 
