@@ -112,10 +112,11 @@ impl Axis {
         users_of_all(moved.map(|(second, point)| (second, point.users_asked, point.users)))
     }
 
-    /// What a reader must know of starts and clocks.
+    /// What a reader must know of starts and clocks, beside what the verdict says where machines were not together.
     pub(super) fn notes(&self, parts: &[Part], machines: &[Machine]) -> Vec<String> {
         let mut notes = Vec::new();
-        if let Some((after, machine)) = self.last(machines).filter(|(after, _)| *after >= APART_S) {
+        let is_said = self.not_together(machines).is_some();
+        if let Some((after, machine)) = self.last(machines).filter(|(after, _)| *after >= APART_S && !is_said) {
             let within = match self.clocks {
                 Clocks::Compared { within_s } => format!(", as far as clocks are known (within {})", seconds(within_s)),
                 Clocks::One | Clocks::Unknown => String::new(),

@@ -117,7 +117,7 @@ pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
         run.explain_null(&key, PER_MACHINE);
     }
     let clocks = axis.notes(&parts, &run.machines);
-    let notes = clocks.into_iter().chain(machines::notes(&parts)).chain(lacks).collect();
+    let notes = clocks.into_iter().chain(machines::notes(&parts)).collect();
     Ok(Merged { run, seconds, notes })
 }
 

@@ -91,7 +91,8 @@ fn three_machines_are_the_sum_of_each() {
     let series: f64 = all.run.series.iter().map(|p| p.rps).sum();
     assert_eq!(series, 260.0);
     assert_eq!(all.run.started_at, "2026-11-24T10:00:00.000Z");
-    assert!(all.notes.iter().any(|n| n.contains("w3 began 1.9 s after")), "{:?}", all.notes);
+    let said = all.notes.iter().chain([&all.run.verdict.sentence]).filter(|text| text.contains("w3 began 1.9 s after"));
+    assert_eq!(said.count(), 1, "{:?} {:?}", all.notes, all.run.verdict);
     let statuses: u64 = all.run.endpoints.iter().filter_map(|e| e.status.get("503")).sum();
     assert_eq!(statuses, 10);
     assert_eq!(all.run.errors.iter().map(|e| e.count).sum::<u64>(), 20);
