@@ -117,6 +117,9 @@ fn length(run: &RunResult) -> String {
     let gave_up = ended_early && !run.was_stopped() && run.totals.connections_opened == 0;
     let length = if gave_up {
         format!("{}: given up after {}, without a connection", span(plan.duration), seconds(ran))
+    } else if ended_early && plan.requests > 0 && !run.was_stopped() {
+        // The number that was asked for came first.
+        return format!("ended by -n {} after {} of {}", plan.requests, seconds(ran), span(plan.duration));
     } else if ended_early {
         format!("{} of {}", seconds(ran), span(plan.duration))
     } else {
@@ -128,6 +131,16 @@ fn length(run: &RunResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where the number of requests came before the time was over, that is said, and no choice is left open.
+    #[test]
+    fn what_ended_a_run_early_is_said() {
+        let mut run = crate::report::fixture::healthy().run;
+        (run.plan.duration, run.plan.requests, run.duration_s) = (std::time::Duration::from_secs(2), 400, 0.028);
+        assert_eq!(length(&run), "ended by -n 400 after 28 ms of 2 s");
+        run.duration_s = 2.0;
+        assert_eq!(length(&run), "400 requests or 2 s");
+    }
 
     #[test]
     fn the_first_clause_is_loud() {
