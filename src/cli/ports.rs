@@ -168,6 +168,12 @@ fn predict(args: &Args, rate: f64, to: Option<SocketAddr>, page: &Page) -> Resul
             LINUX_HOLD_S
         }
     };
+    assumed.extend(match (args.pool, args.hold) {
+        (Some(_), Some(_)) => Some(format!("a pool of {} and T = {}, as given", counted(ports, "port"), figures::hold(hold_s))),
+        (Some(_), None) => Some(format!("a pool of {}, as given", counted(ports, "port"))),
+        (None, Some(_)) => Some(format!("T = {}, as given", figures::hold(hold_s))),
+        (None, None) => None,
+    });
     let duration = args.duration.unwrap_or_else(|| {
         assumed.push(format!("a run of {}", span(PREDICT_DURATION)));
         PREDICT_DURATION

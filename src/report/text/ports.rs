@@ -104,7 +104,7 @@ fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
 /// `28,232 ports / 60 s = 471 connections/s at most`
 fn limit(pool: u32, hold_s: f64, ceiling_cps: f64, search_cps: Option<f64>) -> String {
     let slower = search_cps.map_or_else(String::new, |s| {
-        format!("; above {}/s connect() slows down (Linux searches longer for a free port)", rate(s))
+        format!("; above {}/s connect() slows down on Linux (it searches longer for a free port)", rate(s))
     });
     format!(
         "{} / {} = {} connections/s to one destination at most{slower}",
@@ -127,8 +127,9 @@ fn many(r: &PortsReport, shown: &[&DestinationPorts], page: &Page) -> String {
     let destinations = shown.len() as u64 + u64::from(r.more_destinations);
     let fullest = shown.iter().max_by(|a, b| a.share.unwrap_or(0.0).total_cmp(&b.share.unwrap_or(0.0)));
     let most = fullest.map_or_else(String::new, |d| {
-        let part = d.share.map_or_else(|| count(d.held), share);
-        format!("; at most {part} of the {}, to {}", pool_words(r), d.destination)
+        let of = r.pool.map_or_else(String::new, |pool| format!(" of {}", count(pool)));
+        let part = d.share.map_or_else(String::new, |s| format!(" ({})", share(s)));
+        format!("; the most to {}: {}{of}{part}", d.destination, count(d.held))
     });
     let head = format!("{} in use to {}{most}", counted(all, "source port"), counted(destinations, "destination"));
     let mut out = wrapped(&head, 0, page.width);
