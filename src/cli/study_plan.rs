@@ -170,6 +170,8 @@ impl Users {
         }
         for users in &self.each_step {
             let ramp = f64::from(*users) * RAMP_PART / duration.as_secs_f64().max(1e-3);
+            // As a printed command has it: both make one plan.
+            let ramp = units::typed(ramp).parse().unwrap_or(ramp);
             let spawn_rate = toml::Value::Float(self.spawn_rate.unwrap_or(ramp));
             let duration = string(Span(duration).to_string());
             text += &format!("\n[[step]]\nusers = {users}\nspawn_rate = {spawn_rate}\nduration = {duration}\n");

@@ -67,6 +67,17 @@ pub fn exact(d: Duration) -> String {
     }
 }
 
+/// A number as a person types it, with at most six significant digits: `0.5`, `3.33333`, `12345.7`. A whole number keeps all.
+pub fn typed(value: f64) -> String {
+    const DIGITS: i32 = 6;
+    if !value.is_finite() || value == 0.0 || value.fract() == 0.0 {
+        return value.to_string();
+    }
+    let decimals = (DIGITS - 1 - value.abs().log10().floor() as i32).clamp(0, 15);
+    let scale = 10f64.powi(decimals);
+    ((value * scale).round() / scale).to_string()
+}
+
 /// Events per second: `0.5`, `200`, `10k`, `100/s`, `50/1s`, `600/m`. Errors: one line that says what is understood.
 pub fn rate(text: &str) -> Result<f64, String> {
     let bad = || format!("{text:?}: not a rate per second such as 0.5, 200 or 10k");
@@ -109,6 +120,21 @@ pub fn count(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_typed_as_short_as_they_can_be() {
+        for (value, text) in [
+            (10.0 / 3.0, "3.33333"),
+            (0.5, "0.5"),
+            (1e6, "1000000"),
+            (123_456.78, "123457"),
+            (0.1 + 0.2, "0.3"),
+            (0.000_012_345_67, "0.0000123457"),
+        ] {
+            assert_eq!(typed(value), text);
+            assert!((rate(text).unwrap() / value - 1.0).abs() < 1e-5, "{text}");
+        }
+    }
 
     #[test]
     fn durations_as_people_write_them() {

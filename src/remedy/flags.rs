@@ -7,7 +7,7 @@ use crate::model::body::Body;
 use crate::model::course::LevelOf;
 use crate::model::limits;
 use crate::model::plan::{Arrivals, Closer, LoadLimits, LoadPlan, MixEntry, Pinning, PortMode};
-use crate::model::units::exact;
+use crate::model::units::{exact, typed};
 
 /// Mix of `sockbench load` without a URL.
 const OWN_MIX: [(&str, u32); 3] = [("/health", 50), ("/io", 30), ("/cpu", 20)];
@@ -99,13 +99,13 @@ fn load_shape(plan: &LoadPlan, flags: &mut Flags) {
         flags.when(!plan.duration.is_zero(), "--duration", exact(plan.duration));
     }
     if plan.is_open_loop() {
-        flags.when(plan.stages.is_none(), "--rate", plan.rate);
+        flags.when(plan.stages.is_none(), "--rate", typed(plan.rate));
         match plan.arrivals {
             Arrivals::Constant => {}
             arrivals => flags.value("--arrivals", arrivals.to_string()),
         }
     } else {
-        flags.when(plan.spawn_rate > 0.0, "--spawn-rate", plan.spawn_rate);
+        flags.when(plan.spawn_rate > 0.0, "--spawn-rate", typed(plan.spawn_rate));
         flags.when(!plan.think.max.is_zero(), "--think", plan.think.typed());
     }
     // One that left nothing of the run has no figures to leave out, and is refused.
