@@ -10,7 +10,7 @@ use crate::sys::sysctl::read_sysctls;
 
 const END_HIDDEN: &str = "its process has ended; how is hidden from other users (/proc/PID/stat shows them 0)";
 /// Why a run shorter than [`SHARE_SPAN_MIN`] has no share of CPU.
-const TOO_SHORT: &str = "too short: CPU needs 200 ms between two readings";
+const TOO_SHORT: &str = "too short for CPU, which needs 200 ms between two readings";
 const NO_LOOK: &str = "the observer did not look in this second";
 
 impl Observation {

@@ -99,7 +99,7 @@ impl HostMeter {
             Err(reason) => return Fact::missing(reason.clone()),
         };
         if now.since(self.last) < CPU_REFRESH_MIN {
-            return Fact::missing("too short: CPU needs 200 ms between two readings");
+            return Fact::missing("too short for CPU, which needs 200 ms between two readings");
         }
         self.last = now;
         system.refresh_cpu_usage();

@@ -115,7 +115,7 @@ fn a_run_of_a_moment_has_no_rate_and_no_share() {
     (run.totals.requests, run.totals.attempts, run.endpoints[0].requests) = (10, 10, 10);
     run.resources.client.cpu_percent_mean = None;
     run.resources.target.as_mut().unwrap().cpu_percent_mean = None;
-    let why = "too short: CPU needs 200 ms between two readings";
+    let why = "too short for CPU, which needs 200 ms between two readings";
     for key in ["client", "target", "host"] {
         run.explain_null(&format!("resources.{key}.cpu_percent_mean"), why);
     }
