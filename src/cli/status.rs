@@ -206,7 +206,7 @@ fn line(second: &Second<'_>) -> String {
     let (failed, local) = (c.counts.failures, c.counts.local_failures);
     let mut parts = vec![clock(plan, c.second + 1), in_words(plan, *users), answered(c)];
     if local > 0 {
-        parts.push(format!("failed {} at target, {} local", count(failed), count(local)));
+        parts.push(format!("failed {} at target, {} here", count(failed), count(local)));
     } else if failed > 0 {
         parts.push(format!("failed {}", count(failed)));
     }
@@ -300,7 +300,7 @@ mod tests {
         assert!(dead.contains("  0 req/s  failed 1,500"), "{dead}");
         (second.counts.requests, second.counts.failures, second.counts.local_failures) = (0, 0, 385);
         let here = line(&of(&plan, &second, &none));
-        assert!(here.contains("  0 req/s  failed 0 at target, 385 local"), "{here}");
+        assert!(here.contains("  0 req/s  failed 0 at target, 385 here"), "{here}");
     }
 
     #[test]
