@@ -148,6 +148,7 @@ impl Outcome {
         } else {
             let page = super::page(no_color, asked.verbose, results.kept_in());
             written.note(files::to_stdout((run_output::report(run, asked, &page) + &self.table(page.style)).as_bytes()));
+            results.tell_kept();
         }
     }
 

@@ -374,6 +374,13 @@ impl RunFiles {
         self.output.dir.as_ref().map(|dir| dir.display().to_string())
     }
 
+    /// `kept in DIR` on stderr, after the report; nothing with `-q`.
+    pub(crate) fn tell_kept(&self) {
+        if let Some(dir) = self.kept_in().filter(|_| !self.output.quiet) {
+            super::tell(&format!("kept in {dir}"));
+        }
+    }
+
     /// `report.txt`: what stdout shows, in plain text.
     pub(crate) fn write_report(&self, text: &str, written: &mut Written) {
         if let Some(dir) = &self.output.dir {

@@ -173,8 +173,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         let page = super::page(args.output.no_color, args.verbose, files.kept_in());
         let text = text::render_study(&study, &page) + &outcome.table(page.style);
         written.note(files::to_stdout(text.as_bytes()));
-        if let (Some(dir), true) = (&args.output.dir, args.verbose) {
-            tell(&format!("kept in {}", dir.display()));
+        // The page of one screen says it itself.
+        if args.verbose {
+            files.tell_kept();
         }
     }
     args.gates.publish(&outcome, &to_judge, &mut written);
