@@ -27,7 +27,7 @@ pub use caveat::{caveat, few_answers, is_try, no_rate};
 pub(crate) use engine::joined_by_id;
 pub use engine::{Diagnosis, diagnose, diagnose_study, ruling, settle, study_ruling};
 pub use findings_doc::findings_markdown;
-pub(crate) use indicators::Form;
+pub(crate) use indicators::{Form, search_limit};
 pub use preflight::preflight;
 pub use proofs::{attach_proofs, keep_proofs};
 pub(crate) use rules::settings::settings_changed;

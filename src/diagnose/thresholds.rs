@@ -80,6 +80,10 @@ thresholds! {
     SEARCH_NEAR: f64 = 0.25, Share;
     /// port-search-slow: calls of connect() in a second from which their median says that all of them were slow.
     SEARCH_CALLS: u64 = 100, Count;
+    /// generator-saturated: the run stands at (P/2)/T within this share of it, and with half of the pool in use: the search is the limit.
+    SEARCH_STANDS: f64 = 0.1, Share;
+    /// generator-saturated: a load thread that searches uses at least this much of a core.
+    SEARCH_BUSY_PERCENT: f64 = 50.0, Percent;
     /// target-gone: a refusal this long before the end still shows that the target was away: users pause after one.
     STILL_GONE_S: f64 = 2.0, Seconds;
     /// target-gone: where connections were refused before as well, so many answers must be missing after the last one.

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::caveat::{caveat, is_try};
-use super::indicators::{CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Still, message_of};
+use super::indicators::{
+    CpuLimit, Full, Holding, Indicators, Kind, Queue, Reason, Refusing, Rows, Saturated, Still, message_of, search_limit,
+};
 use super::rules::users::users_started;
 use super::rules::{backlog, received, refusal};
 use super::thresholds::SHORT_RUN_S;
@@ -217,6 +219,10 @@ fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Opt
         );
     }
     let sentence = match seen.saturated.as_ref().ok() {
+        Some(Saturated { for_long: true, .. }) if search_limit(run).is_some() => format!(
+            "the client was the limit: at {} req/s the kernel searches longer for a free source port",
+            rate(seen.steady_rps)
+        ),
         Some(Saturated { for_long: true, .. }) => {
             format!("the client was the limit: {} req/s are its own maximum, not the target's", rate(seen.steady_rps))
         }

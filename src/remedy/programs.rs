@@ -186,8 +186,8 @@ impl Program {
             Self::HaProxy => keep("reuse connections to the backend", "http-reuse always"),
             Self::Envoy => keep("do not limit the requests of an upstream connection", "max_requests_per_connection: 0"),
             Self::Flask => keep(
-                "run the app under a server that keeps connections: Flask's development server ends each",
-                "gunicorn -k gthread --keep-alive 75 app:app",
+                "let the server keep connections: http.server and Flask's development server end each",
+                "http.server: protocol_version = \"HTTP/1.1\" on the handler class; Flask: gunicorn -k gthread --keep-alive 75 app:app",
             ),
             Self::Gunicorn => keep(
                 "use a worker that keeps connections (the default one ends each)",

@@ -32,11 +32,32 @@ pub fn more_places(process: &str) -> Option<Setting> {
     KNOWN.iter().find(|(name, _)| process.starts_with(name)).map(|(_, setting)| *setting)
 }
 
+/// How programs use more cores, by the name of their process.
+const CORES: &[(&str, &str)] = &[
+    ("nginx", "worker_processes auto;"),
+    ("gunicorn", "gunicorn -w NUMBER-OF-CORES"),
+    ("uwsgi", "uwsgi --processes NUMBER-OF-CORES"),
+    ("uvicorn", "uvicorn --workers NUMBER-OF-CORES"),
+    ("haproxy", "nbthread NUMBER-OF-CORES"),
+    ("puma", "puma --workers NUMBER-OF-CORES"),
+    ("node", "the cluster module: cluster.fork() for each core"),
+];
+
+/// How the program of this process uses more cores; in words where nothing is known of it.
+pub fn more_cores(process: &str) -> &'static str {
+    let known = CORES.iter().find(|(name, _)| process.starts_with(name));
+    known.map_or(
+        "more threads, or more processes of it behind one port (an interpreter with a lock: one for each core)",
+        |(_, change)| change,
+    )
+}
+
 /// How programs that end each connection by default keep it, by the name of their process. Werkzeug, the development server of
-/// Flask, ends each connection whatever its handler says (werkzeug/serving.py of 3.1.9, tried).
+/// Flask, ends each connection whatever its handler says (werkzeug/serving.py of 3.1.9, tried). `http.server` speaks HTTP/1.0 until
+/// its handler class says otherwise. The name of the process does not tell the two apart.
 pub fn keeps_connections(process: &str) -> Option<&'static str> {
     const KEEP: &[(&str, &str)] = &[
-        ("python", "Flask: gunicorn -k gthread app:app"),
+        ("python", "http.server: protocol_version = \"HTTP/1.1\" on the handler class; Flask: gunicorn -k gthread app:app"),
         ("flask", "gunicorn -k gthread app:app"),
         ("gunicorn", "gunicorn -k gthread --keep-alive 75"),
         ("nginx", "keepalive_timeout 75s;"),
@@ -95,6 +116,11 @@ mod tests {
         assert_eq!(
             (no_delay("python3"), no_delay("")),
             ("disable_nagle_algorithm = True", "setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int))")
+        );
+        assert_eq!(more_cores("nginx"), "worker_processes auto;");
+        assert!(more_cores("my-server").contains("more processes"));
+        assert!(
+            keeps_connections("python3").is_some_and(|c| c.contains("protocol_version = \"HTTP/1.1\"") && c.contains("Flask"))
         );
         assert_eq!((longer_backlog("nginx"), longer_backlog("my-server")), ("listen 80 backlog=4096;", "listen(fd, 4096)"));
     }

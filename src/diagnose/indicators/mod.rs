@@ -30,6 +30,7 @@ pub(super) use keepalive::{Ending, NotKept};
 pub(super) use load::{duration_s, is_many};
 pub(super) use pace::OwnPace;
 pub(super) use places::Places;
+pub(crate) use ports::search_limit;
 pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against, kernel_searches};
 pub(super) use queue::{Growth, Leak, Queue};
 pub(super) use refusing::Refusing;

@@ -120,6 +120,24 @@ pub(in crate::diagnose) fn wearing_cps(run: &RunResult) -> f64 {
     t.connections_opened.saturating_sub(first) as f64 / duration_s(run) * closed_by_client(run)
 }
 
+/// (P/2)/T, connections a second, where the run stood at it: half of the ports were in use, the kernel chose them, and a load
+/// thread was busy, as the search uses CPU. More load does not raise such a rate (measured: 0.97 to 1.04 of it).
+pub(crate) fn search_limit(run: &RunResult) -> Option<f64> {
+    let search = budget(run).filter(|_| kernel_searches(run)).map(|b| b.search_cps()).filter(|c| c.is_finite() && *c > 0.0)?;
+    let held = run
+        .ports
+        .as_ref()
+        .and_then(crate::model::result::Ports::in_use_share)
+        .is_some_and(|used| used >= SEARCH_SHARE * (1.0 - SEARCH_STANDS));
+    let t = &run.totals;
+    // Of a mean over the whole run, the start is a part.
+    let steady = t.steady.as_ref().filter(|_| t.rps > 0.0).map_or(1.0, |s| (s.rps / t.rps).max(1.0));
+    let stands = (wearing_cps(run) * steady - search).abs() <= SEARCH_STANDS * search;
+    let cpu = run.resources.client.cpu_percent_mean.map(|cpu| cpu / f64::from(run.plan.threads.max(1)));
+    let busy = run.plan.busy_poll || cpu.is_none_or(|cpu| cpu >= SEARCH_BUSY_PERCENT);
+    (held && stands && busy).then_some(search)
+}
+
 /// The most wearing connections within any `window_s` of the run: from the series, else by the mean rate.
 pub(in crate::diagnose) fn wearing_within(run: &RunResult, window_s: f64) -> f64 {
     let by_mean = wearing_cps(run) * window_s;

@@ -2,6 +2,7 @@
 //! something else lost SYNs.
 
 use super::prelude::*;
+use super::target::alone;
 use crate::remedy::software::longer_backlog;
 use crate::remedy::target::Kind;
 
@@ -42,6 +43,10 @@ pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) 
         }
         (None, None) => {}
     }
+    if accepts_nobody(run, &overflow) {
+        text += "No user got an answer: the target's program does not accept() connections, or is stuck with its first. A longer queue \
+                 helps against neither. ";
+    }
     text += "The client sees latency and timeouts, never a port error. Windows refuses instead (10061) when its backlog is full.";
     let title = match dropped {
         Some(n) => format!("the target's backlog overflowed: {} dropped, {}", counted(n, "connection attempt"), took(&retried)),
@@ -61,6 +66,22 @@ pub(in crate::diagnose) fn backlog_overflow(run: &RunResult, seen: &Indicators) 
         .remedies(remedies(run, seen, limit)))
 }
 
+/// The queue of a target of this machine overflowed, and not one request was answered: it is not slow, it accepts nobody.
+fn accepts_nobody(run: &RunResult, overflow: &Overflow) -> bool {
+    overflow.dropped.is_some() && run.totals.latency_ms.is_none() && run.totals.users_asked > 0
+}
+
+/// What shows where a program that accepts nobody is stuck.
+fn see_whether_stuck(run: &RunResult) -> Remedy {
+    let expected = "where each of its threads waits; R is busy, T is stopped: kill -CONT lets it run again";
+    let command = match &run.resources.target {
+        Some(t) => format!("ps -L -o tid,stat,wchan:30,comm -p {}", t.pid),
+        None => format!("ss -ltnp 'sport = :{}'", run.plan.target.addr.port()),
+    };
+    let expected = if run.resources.target.is_some() { expected } else { "its name and PID, where you may see them" };
+    advice("see whether the target's program is stuck: it does not accept()", command, expected)
+}
+
 /// `25 connections took 1 s to 4.4 s`
 fn took(retried: &Retried) -> String {
     let longest = retried.longest_ms / 1000.0;
@@ -71,6 +92,13 @@ fn took(retried: &Retried) -> String {
 
 /// The headline of both: how many, how long, and who lost the SYNs.
 pub(in crate::diagnose) fn headline(run: &RunResult, seen: &Indicators) -> String {
+    if seen.overflow.as_ref().is_ok_and(|o| accepts_nobody(run, o)) {
+        let users = run.totals.users_asked;
+        return format!(
+            "target not accepting: 0 of {} got an answer; its program does not accept(), and its queue is full",
+            counted(users, "user")
+        );
+    }
     let timeout = seconds(run.plan.timeout.as_secs_f64());
     let (retried, given_up, who) = match (seen.overflow.as_ref().ok(), seen.retried) {
         (Some(o), _) if o.dropped.is_some() => (o.retried, o.given_up, "the target is failing to accept them in time"),
@@ -127,6 +155,12 @@ pub(in crate::diagnose) fn slow_connects(run: &RunResult, seen: &Indicators) -> 
 }
 
 fn remedies(run: &RunResult, seen: &Indicators, limit: Option<u32>) -> Vec<Remedy> {
+    if seen.overflow.as_ref().is_ok_and(|o| accepts_nobody(run, o)) {
+        let mut remedies = vec![see_whether_stuck(run)];
+        remedies.extend(alone(run, "still no answer: it is not the load".into()));
+        remedies.push(watch_queue(run));
+        return remedies;
+    }
     let users = run.plan.users;
     // Over 10 s, or a third of a shorter run: a ramp that outlasts the run never has all users.
     let over_s = if run.plan.requests > 0 { RAMP_S } else { RAMP_S.min(run.plan.duration.as_secs_f64() / 3.0) };
@@ -161,12 +195,16 @@ fn remedies(run: &RunResult, seen: &Indicators, limit: Option<u32>) -> Vec<Remed
         let expected = format!("{} in all instead of one per request", counted(users, "connection"));
         remedies.push(Remedy { expected, ..keep });
     }
-    remedies.push(advice(
+    remedies.push(watch_queue(run));
+    remedies
+}
+
+fn watch_queue(run: &RunResult) -> Remedy {
+    advice(
         "watch the queue",
         format!("ss -ltn 'sport = :{}'", run.plan.target.addr.port()),
         "Recv-Q of Send-Q + 1 is a full queue; nstat -az TcpExtListenOverflows counts what it drops",
-    ));
-    remedies
+    )
 }
 
 /// What lengthens the target's backlog or empties it faster, as far as it is not so already.

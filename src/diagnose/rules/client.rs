@@ -4,6 +4,7 @@ use super::lighter::round_rate;
 use super::prelude::*;
 use crate::model::plan::Pinning;
 use crate::model::result::{CoreUse, ThreadRow};
+use crate::remedy::for_search;
 use crate::remedy::target::Kind;
 
 pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -35,6 +36,13 @@ pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicator
         );
     }
     text += "Throughput is what the client can make, and its own waiting is in the latencies; the target may do better.";
+    if let Some(search) = search_limit(run) {
+        text += &format!(
+            " The rate stands at (P/2)/T = {}/s with half of the source ports in use: there the kernel searches longer for a free port, and \
+             that search takes the client's CPU.",
+            rate(search)
+        );
+    }
     if let Some(t) = busiest.filter(|t| waits(t)) {
         text += &format!(
             " The busiest load thread waited {} for a core and had one for {}: other processes, the target perhaps among them, had the cores.",
@@ -62,6 +70,7 @@ pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicator
         .with("busiest_thread_cpu_s", busiest.map(|t| t.cpu_s))
         .with("busiest_thread_wait_s", busiest.map(|t| t.wait_s))
         .with("target_busiest_thread_percent", target)
+        .with("search_cps", search_limit(run))
         .with("threads", run.plan.threads)
         .with("cpus", run.host.cpus)
         .remedies(remedies(run, seen, how))
@@ -87,6 +96,13 @@ fn waits(thread: &ThreadRow) -> bool {
 fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
     let (threads, cpus) = (run.plan.threads, run.host.cpus);
     let mut remedies = Vec::new();
+    if search_limit(run).is_some() {
+        let mut against = for_search(&seen.situation(run));
+        // The ring changes nothing about the requests.
+        against.sort_by_key(|remedy| !Name::Ring.is(remedy));
+        against.truncate(2);
+        remedies = against;
+    }
     if busiest(run).is_some_and(waits) {
         remedies.push(advice(
             "see what takes the cores, and stop it for the run",
@@ -126,7 +142,8 @@ fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
         )
         .promising(Prediction::near(Metric::Rps, lower, FALL_SHORT_SHARE)),
     );
-    if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive) {
+    let is_new = !remedies.iter().any(|r| Name::KeepAlive.is(r));
+    if let Some(keep) = keep_alive(&seen.situation(run)).filter(|_| !run.plan.keepalive && is_new) {
         remedies.push(Remedy { expected: "30 to 70 us of CPU less per request: no handshake".into(), ..keep });
     }
     remedies.push(apart(run));

@@ -5,6 +5,7 @@ use super::client::apart;
 use super::lighter::{Bottleneck, lighter};
 use super::prelude::*;
 use crate::model::result::TargetResources;
+use crate::remedy::software::more_cores;
 use crate::remedy::target::Kind;
 
 pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Ruling {
@@ -102,9 +103,9 @@ fn less_or_more(run: &RunResult, t: &TargetResources, limit: &CpuLimit) -> Remed
         }
         (Full::SharedCores(_), _) => apart(run),
         (Full::OneThread | Full::BusiestThread | Full::OneCoreInAll, _) if cpus > 1 => advice(
-            "let the target use more cores: more processes of it behind one port, where it can have them (Python, Node.js: one for each core)",
+            format!("let the target use more cores: {}; and see its threads", more_cores(&t.name)),
             format!("ps -L -o pid,tid,pcpu,stat,comm -p {}", t.pid),
-            format!("up to {cpus} cores instead of {} of one", percent(limit.percent)),
+            format!("up to {cpus} cores instead of {} of one; the command only lists its threads", percent(limit.percent)),
         ),
         (_, Kind::Own) => advice(
             "take the client to another machine: it shares the cores with the target",

@@ -84,7 +84,7 @@ pub(super) const RULES: &[Rule] = &[
         says: "the client was the limit: a load thread used its whole core, or always had something to do, while the target had room; or the schedule could not be kept",
         fires: "in more than {SATURATED_SHARE} of at least {SATURATED_SECONDS} measured a load thread itself ran for {RAN_PERCENT} of the second, or its loop waited for events for no more than {LOOP_IDLE_PERCENT} of it because there was always something to do, while the target's busiest thread had {ROOM_PERCENT} of a core idle or could not be read; or in an open loop the p99 lateness was above {LATENESS_MS} although a connection was free, with at least {LATE_SAMPLE} requests, {LATE_REQUESTS} of them late, {LATE_STALL_S} of lateness in all, and no thread waiting for a core. Not where requests were never started by threads that were busy for less than {BUSY_WORKER_SHARE} of the run: then the connections were busy",
         needs: "the CPU of the load threads was not measured for {SATURATED_SECONDS}",
-        advises: "more threads, a lower rate, kept connections, cores of its own",
+        advises: "more threads, a lower rate, kept connections, cores of its own; a ring of ports first where the rate stands at (P/2)/T with half of the pool in use",
         witness: "getrusage: CPU of the client",
         as_cause: "the client was saturated",
         caused_by: &[Id::LocalPortsExhausted, Id::HostContended, Id::PortSearchSlow],

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use sockbench::testing::diagnose::diagnose;
-use sockbench::testing::model::{Call, FindingId as Id, RunResult, RunStamp, Think, ThreadRow};
+use sockbench::testing::diagnose::{Diagnosis, diagnose};
+use sockbench::testing::model::{Call, FindingId as Id, PortMode, RunResult, RunStamp, Think, ThreadRow};
 
 use super::cores::contended;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
-use crate::facts::{errno, fail, healthy, latency};
+use crate::facts::{errno, fail, healthy, latency, short};
 
 #[test]
 fn fd_limit() {
@@ -173,4 +173,28 @@ fn busy_connections_are_not_a_late_generator() {
     stopped.resources.client.late_requests = 90;
     let f = fires(Id::GeneratorSaturated, &stopped);
     assert!(f.remedies.iter().all(|r| !r.command.contains("--threads")), "it had its core: {:?}", f.remedies);
+}
+
+/// At (P/2)/T the kernel's search takes the CPU: a second thread searches as well.
+#[test]
+fn a_client_that_searches_for_ports_is_told_so_and_gets_a_ring_first() {
+    let at = |cps: f64| {
+        let mut run = short(cps);
+        (run.plan.users, run.plan.threads) = (10, 1);
+        run.resources.client.cpu_percent_mean = Some(95.0);
+        run.series[..40].iter_mut().for_each(|p| p.client_busiest_percent = Some(95.0));
+        run
+    };
+    let found = fires(Id::GeneratorSaturated, &at(236.0));
+    assert!(found.explanation.contains("(P/2)/T = 235/s") && found.evidence["search_cps"].is_number(), "{found:?}");
+    assert!(found.remedies[0].command.contains("--port-mode ring"), "{:?}", found.remedies[0]);
+    let sentence = Diagnosis::of(&at(236.0)).verdict.sentence;
+    assert!(sentence.contains("the kernel searches longer"), "{sentence}");
+    // Far from it, and where the kernel does not search, threads come first.
+    let mut ring = at(236.0);
+    ring.plan.port_mode = PortMode::Ring;
+    for run in [at(120.0), at(400.0), ring] {
+        let found = fires(Id::GeneratorSaturated, &run);
+        assert!(!found.evidence.contains_key("search_cps") && !found.explanation.contains("(P/2)/T"), "{found:?}");
+    }
 }

@@ -50,6 +50,21 @@ fn backlog_by_counter_or_by_cluster() {
     unknown(Id::TargetBacklogOverflow, &blind);
 }
 
+/// It is not slow: a longer queue helps nobody.
+#[test]
+fn a_program_that_never_accepts_is_told_so() {
+    let mut run = healthy();
+    (run.totals.latency_ms, run.totals.users_reached) = (None, 5);
+    let counters = run.kernel.as_mut().unwrap();
+    (counters.listen_overflows, counters.listen_drops) = (38, 38);
+    let f = fires(Id::TargetBacklogOverflow, &run);
+    assert!(f.explanation.contains("does not accept()"), "{}", f.explanation);
+    assert!(f.remedies[0].action.contains("is stuck") && f.remedies[0].command.starts_with("ps -L "), "{:?}", f.remedies);
+    assert!(!f.remedies.iter().any(|r| r.action.contains("listen()")), "{:?}", f.remedies);
+    let sentence = Diagnosis::of(&run).verdict.sentence;
+    assert!(sentence.starts_with("target not accepting: 0 of 50 users got an answer"), "{sentence}");
+}
+
 /// Of several destinations the plan's own is elsewhere, and another one is here.
 #[test]
 fn another_destination_here_does_not_make_the_target_a_local_one() {

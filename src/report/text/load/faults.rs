@@ -3,6 +3,7 @@
 use super::said::Said;
 use crate::diagnose::Form;
 use crate::model::figures::{count, counted, seconds, share, span};
+use crate::model::finding::FindingId;
 use crate::model::order::Order as _;
 use crate::model::outcome::{Call, Cause, Party};
 use crate::model::result::{ErrorRow, Framing, Received, RunResult, VerdictId};
@@ -91,6 +92,8 @@ fn said(k: &Kind, run: &RunResult, headline: &Said<'_>, nth: usize) -> String {
     text += match (k.row.party, run.machines.is_empty()) {
         (Party::Sockets, false) => "the machine's own sockets",
         (Party::Limits, false) => "the machine's own limits or policy",
+        // The kernel counted what the full queue dropped.
+        (Party::Undecided, _) if has_overflowed(run) => "the target's backlog",
         (of, _) => party(of),
     };
     let tenths = |s: f64| (s * 10.0).round();
@@ -187,6 +190,12 @@ fn excerpt(bytes: &str) -> String {
     }
     let cut: String = bytes.trim_end_matches("...").chars().take(EXCERPT).collect();
     format!("{cut}...")
+}
+
+/// The kernel's own counters say that the target's queue was full.
+fn has_overflowed(run: &RunResult) -> bool {
+    let overflow = run.findings.iter().find(|f| f.id == FindingId::TargetBacklogOverflow);
+    overflow.is_some_and(|f| f.evidence.get("listen_overflows").is_some_and(|n| n.as_f64().is_some_and(|n| n > 0.0)))
 }
 
 /// Who is responsible.

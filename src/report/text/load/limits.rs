@@ -2,9 +2,10 @@
 
 use super::said::Said;
 use super::{answered, is_clean, subject};
-use crate::diagnose::no_rate;
+use crate::diagnose::{no_rate, search_limit};
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
+use crate::model::plan::PortMode;
 use crate::model::result::{Ports, RunResult, VerdictId};
 use crate::model::time::per_second;
 use crate::report::plan_text::pause;
@@ -18,6 +19,9 @@ const LOOP_WITHIN: f64 = 1.1;
 const RATE_WITHIN: f64 = 0.02;
 /// A part that is used this much is named as near its limit.
 const NEAR: f64 = 0.5;
+
+/// A core that is used this much may be the limit although no second was full: the mean hides that.
+const NEAR_CPU: f64 = 0.8;
 
 /// Shares that read the same.
 const SAME_SHARE: f64 = 0.005;
@@ -62,17 +66,20 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
     let mut text = String::new();
     if run.verdict.id == VerdictId::Healthy {
         let why = why(run);
-        let reached = match is_clean(run) {
+        let reached = match (is_clean(run), search_limit(run)) {
+            (_, Some(search)) => search_words(run, search),
             // In a closed loop each user waits for its answer: more users, more requests.
-            true if !run.plan.is_open_loop() && !why.is_empty() => match queue(run) {
+            (true, _) if !run.plan.is_open_loop() && !why.is_empty() => match queue(run) {
                 // What waits in a queue there is not the users' own pace alone.
                 Some(queue) => format!("the users, and the target's queue ({queue})"),
                 None => "the users".to_owned(),
             },
             // Too little to say so.
-            true if no_rate(run, answered(run)).is_some() => String::new(),
-            true => "none reached".to_owned(),
-            false => String::new(),
+            (true, _) if no_rate(run, answered(run)).is_some() => String::new(),
+            // Users without pauses always press on: something keeps them from more.
+            (true, _) if !run.plan.is_open_loop() && run.plan.think.max.is_zero() => pressed(&parts),
+            (true, _) => "none reached".to_owned(),
+            (false, _) => String::new(),
         };
         let first = [&*reached, &why].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(": ");
         if !first.is_empty() {
@@ -97,6 +104,25 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
         }
     }
     (!text.is_empty()).then(|| Block::ranked(5, text))
+}
+
+/// The kernel's search for a free port, where the rate stands at its limit, and the way past it.
+fn search_words(run: &RunResult, search: f64) -> String {
+    let ring = if run.plan.port_mode == PortMode::Auto { " (--port-mode ring does not search)" } else { "" };
+    format!(
+        "the kernel's search for a free source port: it takes longer above (P/2)/T = {} connections/s, with half of the ports in use{ring}",
+        rate(search)
+    )
+}
+
+/// What keeps users without pauses from more: a part near its CPU, else that it is not known. The figures follow.
+fn pressed(parts: &[Part]) -> String {
+    let full = parts.iter().filter(|p| p.is_cpu() && p.used >= NEAR_CPU).max_by(|a, b| a.used.total_cmp(&b.used));
+    match full.map(|p| p.verdict) {
+        Some(VerdictId::TargetBound) => "perhaps the target's CPU: it is near its limit".to_owned(),
+        Some(_) => "perhaps the client's CPU: it is near its limit".to_owned(),
+        None => "what limits is not known: no part that was measured is near its own".to_owned(),
+    }
 }
 
 /// `191 of 391 ms of /io`: the largest part of a median that is the target's queue, by its own timing, where it is much.

@@ -1,6 +1,7 @@
 //! Stored runs as a person reads them: what each says, that it fits one screen, and that it breaks well.
 
 use crate::model::course::{LevelOf, Stages};
+use crate::model::plan::PortMode;
 use crate::model::result::RunResult;
 use crate::report::json;
 use crate::report::text::{Detail, Page, render_run};
@@ -167,4 +168,33 @@ fn ports_of_before_the_run_are_named() {
     assert!(flat(&run).contains("ports 41 % (39 % before the run)"), "{}", flat(&run));
     run.ports.as_mut().unwrap().leftover_before = Some(4);
     assert!(flat(&run).contains("ports 41 %") && !flat(&run).contains("before the run"), "{}", flat(&run));
+}
+
+/// Users without pauses always want more: something limits them.
+#[test]
+fn a_closed_loop_without_pauses_has_a_limit() {
+    let (_, mut run) = stored().find(|(name, _)| *name == "healthy").unwrap();
+    let flat = |run: &RunResult| render_run(run, &Page::plain()).split_whitespace().collect::<Vec<_>>().join(" ");
+    // The users alone would make far more.
+    run.totals.latency_ms.as_mut().unwrap().mean /= 10.0;
+    run.plan.think = crate::model::plan::Think::default();
+    (run.resources.client.cpu_percent_mean, run.plan.threads) = (Some(30.0), 1);
+    run.resources.target = None;
+    assert!(flat(&run).contains("limit what limits is not known"), "{}", flat(&run));
+    run.resources.client.cpu_percent_mean = Some(89.0);
+    assert!(flat(&run).contains("limit perhaps the client's CPU"), "{}", flat(&run));
+    // The search for a port, where half of the pool is in use at (P/2)/T.
+    run.plan.keepalive = false;
+    run.plan.port_mode = PortMode::Auto;
+    run.totals.steady = None;
+    (run.closes.client, run.closes.server, run.closes.reset) = (1, 0, 0);
+    run.totals.connections_opened = run.totals.requests;
+    let rps = run.totals.requests as f64 / run.duration_s;
+    let pool = (2.0 * rps * 60.0) as u32;
+    let ports = run.ports.as_mut().unwrap();
+    ports.hold_s = Some(60.0);
+    (ports.pool, ports.peak_in_use, ports.peak_used) = (Some(pool), Some(pool / 2), Some(pool / 2));
+    run.host.sysctls.tcp_max_tw_buckets = None;
+    assert!(flat(&run).contains("limit the kernel's search for a free source port"), "{}", flat(&run));
+    assert!(!flat(&run).contains("none reached"), "{}", flat(&run));
 }
