@@ -17,7 +17,7 @@ usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KI
   --kinds LIST  of kept, short (a connection a request), open: only these [default: all]
   --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
-                benches/peers is measured beside them as "floor in Rust"
+                benches/peers is measured beside them as "floor in Rust", unless --peers names some
   --bench FILE  a sockbench that is built already
   --state FILE  keep each measurement there at once, and go on after the last one when called again
   --minutes M   end after so long, with the table of what is there [default: 120]
@@ -306,7 +306,9 @@ def main():
         subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
     bench = args.bench or str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/sockbench")
     built = peers_folder()
-    floors = {"floor": args.floor, "floor in Rust": built} if args.floor else {"floor": built}
+    floors = {"floor": args.floor or built}
+    if args.floor and args.peers == ",".join(PEERS):
+        floors["floor in Rust"] = built
     missing = [name for name in asked if name != "hyper" and not shutil.which(name)]
     peers = [name for name in asked if name not in missing]
     state = Path(args.state) if args.state else None
