@@ -25,7 +25,9 @@ fn users_come_and_go_with_their_stages_and_lose_no_request() {
         let t = &r.totals;
         assert_eq!((t.failures, t.local_failures, t.users_reached), (0, 0, 6), "{:?}", r.errors);
         // Those that leave close their connections, those that come again open new ones.
-        assert_eq!((t.connections_opened, r.closes.client, r.closes.reset), (9, 9, 0));
+        assert_eq!((t.connections_opened, r.closes.client + r.closes.reset), (9, 9));
+        // An answer that came as the run ended lies unread: the kernel closes its connection by a reset.
+        assert!(r.closes.reset <= t.cut, "{:?}, {} cut", r.closes, t.cut);
         assert_eq!(t.attempts, t.requests + t.cut);
         let answered = server.answers.load(Ordering::SeqCst) - before;
         assert!((t.requests..=t.attempts).contains(&answered), "{answered} answered, {} counted", t.requests);
