@@ -53,7 +53,7 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Looks now. About 4 ms; 10 ms more with a full table. To be done before the run's clock starts.
+    /// Looks now: two walks of the kernel over its socket tables (docs/MEASURING.md). To be done before the run's clock starts.
     pub fn of(plan: &LoadPlan) -> Self {
         let mut baseline = Self::of_try(plan);
         baseline.is_try = false;
@@ -63,7 +63,7 @@ impl Baseline {
         baseline
     }
 
-    /// The same before one request of which nobody reads how many ports are in use: without the counts, in a tenth of the time.
+    /// The same before one request of which nobody reads how many ports are in use: without these walks.
     pub fn of_try(plan: &LoadPlan) -> Self {
         let dest = concrete(plan.target.addr);
         let sources = if plan.sources.is_empty() {

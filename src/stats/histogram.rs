@@ -7,8 +7,7 @@ use crate::model::limits::{LATENCY_DIGITS, LATENCY_MAX_US, PHASE_DIGITS};
 use crate::model::result::{LatencyMs, PhaseMs};
 
 /// Values up to this need no further allocation once the first was recorded, microseconds. Slower ones grow the histogram,
-/// which doubles its range at least, up to [`LATENCY_MAX_US`]: of an endpoint that answers within 4 ms all distributions
-/// together take 40 kB, with room for a second they would take 125 kB.
+/// which doubles its range at least, up to [`LATENCY_MAX_US`]. With 50 endpoints that is megabytes (docs/MEASURING.md).
 const FIRST_RANGE_US: u64 = 4_000;
 
 /// One distribution in microseconds, of `DIGITS` significant decimal digits (1..=5). Allocates when first used: an unused one
