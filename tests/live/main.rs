@@ -12,6 +12,7 @@ mod destinations;
 mod documents;
 mod exhaustion_model;
 mod explain_command;
+mod explain_locust;
 #[path = "../support/facts.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod facts;

@@ -3,6 +3,7 @@
 //! Ids, evidence, causes and commands are asserted. What a person reads is in `snapshots/`: [`reads`] compares it.
 
 mod after_stalls;
+mod backlog;
 mod bodies;
 mod busy_port;
 mod capacity;
