@@ -1,6 +1,10 @@
 //! What all JSON documents share: every null in them has a row that says why.
 
-use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserializer, Serialize};
 use serde_json::Value;
 
 /// Why a key of a document is null. Array elements share a row: `series[].target_cpu_percent`.
@@ -34,10 +38,14 @@ pub fn as_value(value: &impl Serialize) -> serde_json::Result<Value> {
 
 /// Keys of `document` that are null, in order, each once; array elements share a key: `series[].p50_ms`.
 pub fn nulls(document: &impl Serialize) -> Vec<String> {
-    // A document that cannot be written is not sound either.
-    let Ok(document) = as_value(document) else { return vec!["(not serialisable)".into()] };
     let mut keys = Vec::new();
-    collect(&document, String::new(), &mut keys);
+    let read = serde_json::to_string_pretty(document).and_then(|text| {
+        Nulls { at: String::new(), into: &mut keys }.deserialize(&mut serde_json::Deserializer::from_str(&text))
+    });
+    // A document that cannot be written is not sound either.
+    if read.is_err() {
+        return vec!["(not serialisable)".into()];
+    }
     keys.sort();
     keys.dedup();
     keys
@@ -50,17 +58,68 @@ pub fn unexplained(document: &impl Serialize, rows: &[Unavailable]) -> Vec<Strin
     keys
 }
 
-fn collect(value: &Value, at: String, into: &mut Vec<String>) {
-    match value {
-        Value::Null => into.push(at),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, format!("{at}[]"), into)),
-        Value::Object(map) => {
-            // Those are documents with rows of their own.
-            for (key, item) in map.iter().filter(|(key, _)| !(at.is_empty() && *key == "destinations")) {
-                collect(item, if at.is_empty() { key.clone() } else { format!("{at}.{key}") }, into);
+/// The keys that are null below the key `at`, noted while a document is read: nothing is built from it.
+struct Nulls<'a> {
+    at: String,
+    into: &'a mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Nulls<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Nulls<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.into.push(self.at);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let at = format!("{}[]", self.at);
+        while items.next_element_seed(Nulls { at: at.clone(), into: &mut *self.into })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<(), A::Error> {
+        while let Some(key) = keys.next_key::<Cow<'_, str>>()? {
+            match self.at.as_str() {
+                // Those are documents with rows of their own.
+                "" if key == "destinations" => drop(keys.next_value::<IgnoredAny>()?),
+                "" => keys.next_value_seed(Nulls { at: key.into_owned(), into: &mut *self.into })?,
+                at => keys.next_value_seed(Nulls { at: format!("{at}.{key}"), into: &mut *self.into })?,
             }
         }
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Ok(())
     }
 }
 
@@ -90,6 +149,17 @@ pub fn plain(error: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_null_is_found_once_under_its_key() {
+        let document = serde_json::json!({
+            "b": null, "a": {"x": null, "y": 1.5, "z": [{"p": null}, {"p": 2}, {"p": null}, -1, true, "text"]},
+            "list": [null, [null]], "destinations": [{"own": null}], "c": {"destinations": [{"k": null}]},
+        });
+        assert_eq!(nulls(&document), ["a.x", "a.z[].p", "b", "c.destinations[].k", "list[]", "list[][]"]);
+        let rows = ["a.x", "b", "list[]"].map(|key| Unavailable { key: key.into(), reason: "why".into() });
+        assert_eq!(unexplained(&document, &rows), ["a.z[].p", "c.destinations[].k", "list[][]"]);
+    }
 
     #[test]
     fn no_name_of_a_type_reaches_a_reader() {

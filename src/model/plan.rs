@@ -58,9 +58,14 @@ impl PortRange {
         self.lo <= port && port <= self.hi
     }
 
+    /// Number of ports that are in both.
+    pub fn shared_with(self, other: Self) -> u32 {
+        (u32::from(self.hi.min(other.hi)) + 1).saturating_sub(u32::from(self.lo.max(other.lo)))
+    }
+
     /// Whether the two share a port.
-    pub const fn overlaps(self, other: Self) -> bool {
-        self.lo <= other.hi && other.lo <= self.hi
+    pub fn overlaps(self, other: Self) -> bool {
+        self.shared_with(other) > 0
     }
 }
 

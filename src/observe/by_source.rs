@@ -109,6 +109,9 @@ impl Source {
 /// Explains the nulls of `ports_all[]` as those of `ports{}` are, which have the same reasons.
 pub(super) fn explain_nulls(run: &mut RunResult) {
     const OF_ALL: &str = "counted for all source addresses together: see ports";
+    if run.ports_all.is_empty() {
+        return;
+    }
     for key in run.unexplained_nulls() {
         let Some(rest) = key.strip_prefix("ports_all[].") else { continue };
         let whole = format!("ports.{rest}");

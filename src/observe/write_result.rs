@@ -51,6 +51,7 @@ impl Observation {
         let no_threads = self.threads_error.as_deref().unwrap_or("no load worker was seen over a whole interval");
         let hidden = "its threads' times cannot be read (/proc/PID/task/*/schedstat)";
         let is_short = self.target.known().is_some_and(|t| t.cpu_percent_mean.is_none());
+        let no_host = self.seconds.iter().find_map(|s| s.host.reason()).unwrap_or(TOO_SHORT);
         result.explain_nulls(&[
             ("resources.client.cpu_percent_mean", no_second),
             ("resources.client.cpu_percent_max", no_second),
@@ -63,12 +64,12 @@ impl Observation {
             ("resources.target.rss_bytes_max", TOO_SHORT),
             ("resources.target.threads", hidden),
             ("resources.target.busiest_thread_percent", if is_short { TOO_SHORT } else { hidden }),
+            ("resources.host.cpu_percent_mean", no_host),
+            ("resources.host.memory_percent_max", no_host),
         ]);
         if self.target_end_hidden {
             result.explain_null("resources.target.ended", END_HIDDEN);
         }
-        let no_host = self.seconds.iter().find_map(|s| s.host.reason()).unwrap_or(TOO_SHORT);
-        result.explain_nulls(&[("resources.host.cpu_percent_mean", no_host), ("resources.host.memory_percent_max", no_host)]);
     }
 
     fn apply_series(&self, result: &mut RunResult) {

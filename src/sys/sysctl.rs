@@ -75,8 +75,8 @@ pub fn read_sysctls() -> (Sysctls, Vec<(String, String)>) {
     sysctls.ip_local_port_range = range.map(|r| [r.lo, r.hi]);
     match (range, read_reserved_ports()) {
         (Some(range), Ok(reserved)) => {
-            let inside = (range.lo..=range.hi).filter(|p| reserved.iter().any(|r| r.contains(*p))).count();
-            sysctls.ip_local_reserved_ports = Some(inside as u32);
+            // The kernel lists them as ranges that do not overlap (proc_do_large_bitmap, kernel/sysctl.c).
+            sysctls.ip_local_reserved_ports = Some(reserved.iter().map(|r| r.shared_with(range)).sum());
         }
         (None, _) => note("ip_local_reserved_ports", &io::Error::other("ip_local_port_range could not be read")),
         (_, Err(e)) => note("ip_local_reserved_ports", &e),
@@ -123,6 +123,22 @@ mod tests {
         assert_eq!(path_of("net.ipv4.tcp_tw_reuse").unwrap(), PathBuf::from("/proc/sys/net/ipv4/tcp_tw_reuse"));
         for bad in ["kernel.pid_max", "net..ipv4", "net.", "net.../kernel/x", "net/ipv4/tcp_tw_reuse", "net.ipv4.a b"] {
             assert!(path_of(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ports_in_both_of_two_ranges_are_counted() {
+        let range = |lo, hi| PortRange { lo, hi };
+        for (a, b) in [
+            ((5, 9), (9, 12)),
+            ((5, 9), (10, 12)),
+            ((0, u16::MAX), (7, 8)),
+            ((u16::MAX, u16::MAX), (0, u16::MAX)),
+            ((1, 2), (8, 9)),
+        ] {
+            let (a, b) = (range(a.0, a.1), range(b.0, b.1));
+            let counted = (0..=u16::MAX).filter(|p| a.contains(*p) && b.contains(*p)).count() as u32;
+            assert_eq!((a.shared_with(b), b.shared_with(a), a.overlaps(b)), (counted, counted, counted > 0), "{a:?} {b:?}");
         }
     }
 
