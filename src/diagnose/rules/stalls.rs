@@ -97,7 +97,14 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
         .with("since_s", hang.since_s)
         .with("rps_before", hang.rps_before)
         .remedies(remedies)
-        .caused_only_by(if hang.is_own_stall { vec![Id::ClientStalled] } else { Vec::new() }))
+        .caused_only_by(if hang.is_own_stall {
+            vec![Id::ClientStalled]
+        } else if may_be_slow && seen.contention.as_ref().ok().is_some_and(|c| c.starves_target) {
+            // Threads that are stuck do not wait for a core; those of a target that had none may only be slow.
+            vec![Id::HostContended]
+        } else {
+            Vec::new()
+        }))
 }
 
 /// The observer saw the target's process stopped at its last looks, which are a quarter of a second apart.

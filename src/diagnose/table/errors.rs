@@ -113,7 +113,7 @@ pub(super) const RULES: &[Rule] = &[
         advises: "one request by hand, a look at the connections that hang, more time",
         witness: "the target's own count of answers",
         as_cause: "the target does not answer some requests at all",
-        caused_by: &[Id::ClientStalled],
+        caused_by: &[Id::ClientStalled, Id::HostContended],
         swallowed_by: &[Id::TargetConnectionLimit],
         ..Rule::of(Id::TargetHangs, rules::stalls::target_hangs)
     },

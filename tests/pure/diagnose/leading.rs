@@ -67,6 +67,24 @@ fn a_cause_with_direct_evidence_comes_before_other_programs() {
     }
 }
 
+/// Threads that are stuck do not wait for a core. A target that had none may only be slow, unless the waits are far longer than
+/// the slowest answer.
+#[test]
+fn a_target_without_cores_that_answers_nothing_is_of_the_other_programs() {
+    for (target_waits, slowest_ms, expected) in
+        [(70.0, None, VerdictId::HostBound), (1.0, None, VerdictId::TargetFailing), (70.0, Some(4.0), VerdictId::TargetFailing)]
+    {
+        let mut run = hanging();
+        run.series.iter_mut().for_each(|p| (p.target_wait_percent, p.host_cpu_percent) = (Some(target_waits), Some(100.0)));
+        match slowest_ms {
+            Some(ms) => run.totals.latency_ms.as_mut().unwrap().max = ms,
+            None => run.totals.latency_ms = None,
+        }
+        let diagnosis = Diagnosis::of(&run);
+        assert_eq!(diagnosis.verdict.id, expected, "{target_waits} {slowest_ms:?}: {}", diagnosis.verdict.sentence);
+    }
+}
+
 /// What its workers need for a request is not what they need on a free machine: neither its capacity nor its limit is known.
 /// What follows from its queue follows from the same.
 #[test]
