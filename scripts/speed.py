@@ -171,8 +171,9 @@ def measurements(args, loads, servers):
                         yield cores, count, kind, "server", name, at(name), reference
             for name in loads:
                 if (name != TIMED_FLOOR or kind == "open") and name not in CANNOT.get(kind, ()) and count <= CONNS_MOST.get(name, count):
-                    # A floor's client does not ask for the end of the connection: its own server closes unasked.
-                    yield cores, count, kind, "client", name, at(name if name in FLOORS and kind == "short" else "sockbench"), name
+                    # All clients have the same server. A floor's client does not ask for the end of a connection: this server
+                    # closes unasked.
+                    yield cores, count, kind, "client", name, at(FLOORS[0] if kind == "short" else "sockbench"), name
 
 
 def measure(args, loads, servers, done, keep):
