@@ -185,6 +185,9 @@ pub struct DiagSocket {
     pub peer: (IpAddr, u16),
     /// remaining time of the running timer, ms (for TIME_WAIT: until the port is free)
     pub expires_ms: u32,
+    /// the kernel keeps the connection without its socket, and the timer is its end: TIME_WAIT, or FIN_WAIT2 that no process
+    /// has any more
+    pub is_timewait: bool,
     /// bytes that were not read; of a listener connections that were not accepted
     pub receive_queue: u32,
     /// bytes that were not acknowledged; of a listener the most connections that may wait for accept()

@@ -27,6 +27,10 @@ pub struct StateCounts {
     pub established: u32,
     /// FIN_WAIT1, FIN_WAIT2, CLOSING
     pub fin_wait2: u32,
+    /// of these, FIN_WAIT2 that no process has any more: the kernel ends it after tcp_fin_timeout. The others end when the
+    /// other side closes
+    #[serde(default)]
+    pub fin_wait2_timed: u32,
     /// CLOSE_WAIT, LAST_ACK
     pub close_wait: u32,
 }
@@ -125,6 +129,7 @@ impl PortCount {
     pub fn add_socket(&mut self, state: TcpState, free: Free) {
         self.states.add(state);
         self.time_wait_in_use += u32::from(state == TcpState::TimeWait && free != Free::Now);
+        self.states.fin_wait2_timed += u32::from(state == TcpState::FinWait2 && matches!(free, Free::In(_)));
         if let Free::In(free_s) = free {
             self.in_use.widen(free_s);
         }
@@ -138,6 +143,7 @@ impl PortCount {
         let own = s.time_wait.saturating_sub(earlier);
         s.time_wait -= own;
         s.established = s.established.saturating_add(own).saturating_add(std::mem::take(&mut s.fin_wait2));
+        s.fin_wait2_timed = 0;
         self
     }
 }
@@ -159,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_a_run_closed_at_its_end_had_been_open() {
-        let states = StateCounts { time_wait: 30, fin_wait2: 20, established: 10, close_wait: 0 };
+        let states = StateCounts { time_wait: 30, fin_wait2: 20, established: 10, ..StateCounts::default() };
         let end = PortCount { used: 60, states, ..PortCount::default() };
         let before = end.before_closing(8);
         let s = before.states;

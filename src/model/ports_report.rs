@@ -49,6 +49,10 @@ pub struct DestinationPorts {
     /// of these, the ones that connect() cannot take: all but TIME_WAIT older than T
     #[serde(default)]
     pub held: u32,
+    /// of these, the ones without a known end: open connections, and those that this side has closed, a process still has and
+    /// the other side has not closed
+    #[serde(default)]
+    pub open: u32,
     /// ports in use that lie outside the range: bound explicitly
     pub used_outside: u32,
     /// `held` / pool
@@ -65,8 +69,8 @@ pub struct DestinationPorts {
     pub ceiling_cps: Option<f64>,
     /// (P/2)/T, from which on the port search is slow
     pub search_cps: Option<f64>,
-    /// seconds until the first port in use is free again, 0 when those in TIME_WAIT can all be taken now; null when none is in
-    /// TIME_WAIT
+    /// seconds until the first port in use with a known end is free again, 0 when those in TIME_WAIT can all be taken now; null
+    /// when none has a known end
     pub first_free_in_s: Option<f64>,
     /// seconds until the last one is
     pub last_free_in_s: Option<f64>,

@@ -73,12 +73,13 @@ fn destination(towards: &Towards, pool: &Fact<PortPool>, sysctls: &Sysctls, usag
     let budget = ports.zip(hold_s).map(|(p, t)| Budget::new(p, t).capped_at(sysctls.tcp_max_tw_buckets));
     let held = count.in_use.ports();
     // With every one of them free to be taken again: 0.
-    let is_timed = count.in_use.last_free_s > 0.0 || count.states.time_wait > 0;
+    let is_timed = count.in_use.timed > 0 || count.states.time_wait > 0;
     DestinationPorts {
         source: source.to_string(),
         destination: dest.to_string(),
         used: count.used,
         held,
+        open: count.in_use.open,
         used_outside,
         share: ports.filter(|p| *p > 0).map(|p| f64::from(held) / f64::from(p)),
         states: count.states,
@@ -125,7 +126,7 @@ fn explain(report: &mut PortsReport, pool: &Fact<PortPool>, bound_only: Fact<u32
         }
         if d.first_free_in_s.is_none() {
             for key in ["first_free_in_s", "last_free_in_s"] {
-                report.explain_null(&format!("destinations[].{key}"), "nothing is in TIME_WAIT towards this destination");
+                report.explain_null(&format!("destinations[].{key}"), "nothing towards this destination has a known end");
             }
         }
     }

@@ -133,12 +133,17 @@ fn add(scope: &CountScope, seen: &mut PortsSeen, s: &DiagSocket, count: &mut Por
     }
 }
 
+/// The longest FIN_WAIT2 that is kept as a timewait socket, ms (TCP_TIMEWAIT_LEN). With a longer tcp_fin_timeout the kernel
+/// keeps the whole socket by its keepalive timer first, and then the timewait socket for at most this.
+const TIMEWAIT_MS: u32 = 60_000;
+
 /// When the socket gives its port back. What has no process left (no inode) ends by its timer; the timer of a socket that
-/// has one means other things.
+/// has one means other things: it lasts as long as the process or the other side likes.
 pub(super) fn free(s: &DiagSocket, taken_again: Duration) -> Free {
     let left_ms = match s.state {
         TcpState::TimeWait => s.expires_ms.saturating_sub(u32::try_from(taken_again.as_millis()).unwrap_or(u32::MAX)),
-        TcpState::FinWait2 if s.inode == 0 && s.expires_ms > 0 => s.expires_ms,
+        TcpState::FinWait2 if s.is_timewait => s.expires_ms,
+        TcpState::FinWait2 if s.inode == 0 && s.expires_ms > 0 => s.expires_ms.saturating_add(TIMEWAIT_MS),
         _ => return Free::Unknown,
     };
     if left_ms == 0 { Free::Now } else { Free::In(f64::from(left_ms) / 1000.0) }
@@ -219,6 +224,7 @@ mod tests {
             local: at(local),
             peer: at(peer),
             expires_ms,
+            is_timewait: expires_ms > 0,
             receive_queue: 0,
             send_queue: 0,
             inode: 0,
@@ -254,7 +260,7 @@ mod tests {
         let dest = "127.0.0.1:80".parse().unwrap();
         let c = take(&CountScope::towards(dest), &rows);
         assert_eq!(c.used, 6, "40003 twice from 127.0.0.1, once from 127.0.0.2");
-        assert_eq!(c.states, StateCounts { time_wait: 2, fin_wait2: 1, close_wait: 1, established: 3 });
+        assert_eq!(c.states, StateCounts { time_wait: 2, fin_wait2: 1, fin_wait2_timed: 1, close_wait: 1, established: 3 });
         assert_eq!(c.time_wait_target_side, Some(1));
         assert_eq!((c.in_use.first_free_s, c.in_use.last_free_s), (0.1, 59.0), "FIN_WAIT2 without a process has a timer too");
 
@@ -262,6 +268,19 @@ mod tests {
         assert_eq!(take(&mine, &rows).used, 5);
         let range = CountScope { range: Some(PortRange { lo: 40000, hi: 40001 }), ..CountScope::towards(dest) };
         assert_eq!(take(&range, &rows).used, 2);
+    }
+
+    /// A process that shut its side down keeps the port as long as the other side does not close, whatever timer runs.
+    #[test]
+    fn only_fin_wait2_without_a_process_has_an_end() {
+        let at = |inode, is_timewait, expires_ms| {
+            let row = row(TcpState::FinWait2, (HERE, 40000), (HERE, 80), expires_ms);
+            free(&DiagSocket { is_timewait, inode, ..row }, Duration::ZERO)
+        };
+        assert_eq!([at(7, false, 0), at(7, false, 7_200_000)], [Free::Unknown; 2], "the second has a keepalive timer");
+        assert_eq!(at(0, true, 59_000), Free::In(59.0));
+        assert_eq!(at(0, false, 40_000), Free::In(100.0), "tcp_fin_timeout above 60 s: a timewait socket follows");
+        assert_eq!(at(0, false, 0), Free::Unknown);
     }
 
     #[test]

@@ -209,6 +209,7 @@ mod tests {
             local: at(local),
             peer: at(peer),
             expires_ms,
+            is_timewait: expires_ms > 0,
             receive_queue: 0,
             send_queue: 0,
             inode: 0,

@@ -186,7 +186,10 @@ fn set_no(op: &mut [u8], beyond: usize) {
     op[2..4].copy_from_slice(&no.to_ne_bytes());
 }
 
-/// struct inet_diag_msg: family 0, state 1, retrans 3, sport 4, dport 6, src 8, dst 24, expires 52, rqueue 56, wqueue 60, uid 64, inode 68; 72
+/// `idiag_timer` of a timewait socket (net/ipv4/inet_diag.c, inet_twsk_diag_fill); 2 is keepalive.
+const TIMER_TIMEWAIT: u8 = 3;
+
+/// struct inet_diag_msg: family 0, state 1, timer 2, retrans 3, sport 4, dport 6, src 8, dst 24, expires 52, rqueue 56, wqueue 60, uid 64, inode 68; 72
 /// bytes.
 fn parse_message(m: &[u8]) -> Option<DiagSocket> {
     if m.len() < MESSAGE {
@@ -206,6 +209,7 @@ fn parse_message(m: &[u8]) -> Option<DiagSocket> {
         local: (address(8)?, port(4)),
         peer: (address(24)?, port(6)),
         expires_ms: u32_at(m, 52)?,
+        is_timewait: m[2] == TIMER_TIMEWAIT,
         retransmits: m[3],
         receive_queue: u32_at(m, 56)?,
         send_queue: u32_at(m, 60)?,

@@ -97,8 +97,14 @@ fn why_full(report: &WatchReport, d: &Destination, pool: u32) -> String {
         );
     }
     if s.fin_wait2 > s.time_wait {
+        let end = if 2 * s.fin_wait2_timed >= s.fin_wait2 {
+            "They come back after tcp_fin_timeout"
+        } else {
+            "A process still has them, so no timer ends them: they come back when the server closes too, or tcp_fin_timeout after \
+             the process has closed its sockets"
+        };
         return format!(
-            "{} of the {} ports are in FIN_WAIT2: the client has closed, the server has not. They come back after tcp_fin_timeout.{left}",
+            "{} of the {} ports are in FIN_WAIT2: the client has closed, the server has not. {end}.{left}",
             count(s.fin_wait2),
             count(pool)
         );

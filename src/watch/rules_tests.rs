@@ -44,6 +44,9 @@ fn a_full_pool_is_used_up_only_where_connections_were_to_be_expected() {
     let why = |states| found(&full(2.0, states), Id::LocalPortsExhausted).unwrap().explanation.clone();
     assert!(why(states(900, 90, 10)).starts_with("900 of the 1,000 ports are open connections"));
     assert!(why(states(10, 90, 900)).starts_with("900 of the 1,000 ports are in FIN_WAIT2"));
+    assert!(why(states(10, 90, 900)).contains("A process still has them"));
+    let orphans = why(StateCounts { fin_wait2_timed: 880, ..states(10, 90, 900) });
+    assert!(orphans.contains("after tcp_fin_timeout") && !orphans.contains("A process"), "{orphans}");
     assert!(why(states(10, 900, 90)).contains("stays in TIME_WAIT"));
 }
 

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::support::{self, SOCKBENCH, describe, here, text};
+use crate::until::until;
 use sockbench::testing::model::{Forecast, PortsReport};
 
 fn ports(args: &[&str]) -> Output {
@@ -53,6 +54,34 @@ fn held_ports_are_listed_by_destination() {
     println!("{shown}");
     assert!(["999", "10000-10999", "127.0.0.1:9000", "10.0.0.1:9000"].iter().all(|part| shown.contains(part)), "{shown}");
     assert_eq!(text(&out.stderr), "");
+}
+
+/// A process that has shut its side down keeps the port until the server closes; one that has closed leaves it to a timer.
+#[test]
+fn fin_wait2_with_and_without_a_process_is_told_apart() {
+    if !support::inside(here!(), &["--sysctl", "net.ipv4.tcp_fin_timeout=30"]) {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap();
+    let connected = || (TcpStream::connect(to).unwrap(), listener.accept().unwrap().0);
+    let pairs: Vec<_> = (0..5).map(|_| connected()).collect();
+    let (mut clients, servers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    clients.iter().take(3).for_each(|c| c.shutdown(std::net::Shutdown::Write).unwrap());
+    clients.truncate(3);
+    let look = || report(&["--json", "--to", &to.to_string()]).destinations.remove(0);
+    // The other side's kernel may take its time with the acknowledgement: FIN_WAIT1 until then.
+    until("both are in FIN_WAIT2", || look().states.fin_wait2_timed == 2);
+    let d = look();
+    assert_eq!((d.states.fin_wait2, d.held, d.open), (5, 5, 3));
+    assert!((1.0..=30.1).contains(&d.last_free_in_s.unwrap()), "{d:?}");
+    let page = text(&ports(&["--to", &to.to_string()]).stdout);
+    println!("{page}");
+    assert!(page.contains("3 without a known end"), "{page}");
+    drop(clients);
+    until("no process has one any more", || look().states.fin_wait2_timed == 5);
+    drop(servers);
+    until("the server has closed too", || look().states.time_wait == 5);
 }
 
 #[test]

@@ -59,10 +59,10 @@ fn explained_texts() {
 /// As many kinds of figures in as long names as there are.
 #[test]
 fn port_budgets() {
-    let states = serde_json::json!({ "time_wait": 12_000, "established": 10_000, "fin_wait2": 4_000, "close_wait": 2_000 });
+    let states = serde_json::json!({ "time_wait": 12_000, "established": 10_000, "fin_wait2": 4_000, "fin_wait2_timed": 1_000, "close_wait": 2_000 });
     let of = |source: &str, destination: &str| {
         serde_json::json!({
-            "source": source, "destination": destination, "used": 28_000, "held": 28_000, "used_outside": 12, "share": 0.9913,
+            "source": source, "destination": destination, "used": 28_000, "held": 28_000, "open": 15_000, "used_outside": 12, "share": 0.9913,
             "states": states, "time_wait_target_side": 4, "hold_s": 60.0, "hold_why": "TIME_WAIT lasts its full 60 s",
             "ceiling_cps": 28_231.0, "search_cps": 14_115.0, "first_free_in_s": 1.5, "last_free_in_s": 59.9,
         })

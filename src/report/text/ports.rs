@@ -83,17 +83,17 @@ fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
         let part = d.share.map_or_else(String::new, |s| format!(" ({})", share(s)));
         out += &page.labelled("in use", &format!("{}{part}, from {}: {}", count(d.held), d.source, states.join(", ")));
     }
+    let lasting = format!("{} without a known end", count(d.open));
     if let (Some(first), Some(last)) = (d.first_free_in_s.filter(|s| *s > 0.0), d.last_free_in_s) {
-        out += &if may_stay(d) {
-            let text = format!(
-                "the first in {}, those with a known end in {}; open connections and FIN_WAIT2 may stay",
-                seconds(first),
-                seconds(last)
-            );
-            page.labelled("free", &text)
-        } else {
-            page.labelled("all free", &format!("in {}, the first in {}", seconds(last), seconds(first)))
+        out += &match d.held.saturating_sub(d.open) {
+            _ if d.open == 0 => page.labelled("all free", &format!("in {}, the first in {}", seconds(last), seconds(first))),
+            timed => {
+                let text = format!("{} within {}, the first in {}; {lasting}", count(timed), seconds(last), seconds(first));
+                page.labelled("free", &text)
+            }
         };
+    } else if depends_on_server(d) + d.states.close_wait > 0 {
+        out += &page.labelled("free", &lasting);
     }
     if let (Some(pool), Some(hold), Some(ceiling)) = (r.pool, d.hold_s, d.ceiling_cps) {
         out += &page.labelled("limit", &limit(pool, hold, ceiling, d.search_cps));
@@ -159,7 +159,7 @@ fn table(shown: &[&DestinationPorts]) -> Table {
         (any(&|d| d.states.fin_wait2 > 0), ("FIN_WAIT2", |d| count(d.states.fin_wait2))),
         (any(&|d| d.states.close_wait > 0), ("CLOSE_WAIT", |d| count(d.states.close_wait))),
         (any(&|d| d.ceiling_cps.is_some()), ("max/s", |d| or_dash(d.ceiling_cps, rate))),
-        (any(&waits), ("all free", |d| or_dash(d.last_free_in_s.filter(|s| *s > 0.0 && !may_stay(d)), seconds))),
+        (any(&waits), ("all free", |d| or_dash(d.last_free_in_s.filter(|s| *s > 0.0 && d.open == 0), seconds))),
     ];
     let columns: Vec<Column> = columns.into_iter().filter(|(wanted, _)| *wanted).map(|(_, column)| column).collect();
     let names = |of: fn(&DestinationPorts) -> &str| shortened_apart(shown.iter().map(|d| of(d)), NAME_WIDTH);
@@ -177,13 +177,22 @@ fn table(shown: &[&DestinationPorts]) -> Table {
 
 /// Whether there is a time at which all of them are free.
 fn waits(d: &DestinationPorts) -> bool {
-    d.last_free_in_s.is_some_and(|s| s > 0.0) && !may_stay(d)
+    d.last_free_in_s.is_some_and(|s| s > 0.0) && d.open == 0
 }
 
-/// Some of the sockets may have no known end: of those in FIN_WAIT2 only the ones without a process have a timer.
-const fn may_stay(d: &DestinationPorts) -> bool {
-    d.states.established + d.states.fin_wait2 + d.states.close_wait > 0
+/// Of those in FIN_WAIT2 only the ones without a process have a timer.
+const fn depends_on_server(d: &DestinationPorts) -> u32 {
+    d.states.fin_wait2.saturating_sub(d.states.fin_wait2_timed)
 }
+
+/// When a port in such a state is free, if not by TIME_WAIT.
+const FIN_WAIT2_OPEN: &str = "in FIN_WAIT2 depend on the server: no timer ends them while a process here has the socket; when \
+                              the server closes too, TIME_WAIT follows";
+/// See [`FIN_WAIT2_OPEN`].
+const FIN_WAIT2_TIMED: &str = "in FIN_WAIT2 that no process has any more end by their timer (tcp_fin_timeout); where the \
+                               server closes before, TIME_WAIT follows";
+/// See [`FIN_WAIT2_OPEN`].
+const CLOSE_WAIT: &str = "in CLOSE_WAIT depend on the process here: the server has closed, it has not";
 
 /// What many rows do not have, and no line here is about.
 const OF_ROWS: &[&str] = &["_free_in_s", "time_wait_target_side"];
@@ -212,6 +221,12 @@ fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
             counted(again, "port")
         ));
     }
+    let ends = [
+        (sum(&depends_on_server), FIN_WAIT2_OPEN),
+        (sum(&|d| d.states.fin_wait2_timed), FIN_WAIT2_TIMED),
+        (sum(&|d| d.states.close_wait), CLOSE_WAIT),
+    ];
+    notes.extend(ends.into_iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{} {words}{listed}", count(n))));
     let outside = sum(&|d| d.used_outside);
     if outside > 0 {
         notes.push(format!("{} outside the range are in use, bound explicitly", counted(outside, "port")));
@@ -271,150 +286,5 @@ fn headline(f: &Forecast) -> (Tone, String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::diagnose::ports::budget::Budget;
-    use crate::model::port_count::StateCounts;
-    use crate::model::ports_report::PORTS_SCHEMA;
-
-    fn report() -> PortsReport {
-        PortsReport {
-            schema: PORTS_SCHEMA.into(),
-            kernel: "6.18.0".into(),
-            range: Some([32768, 60999]),
-            reserved: Some(0),
-            listeners: Some(2),
-            bound_only: Some(0),
-            pool: Some(28230),
-            destinations: vec![DestinationPorts {
-                source: "127.0.0.1".into(),
-                destination: "127.0.0.1:8080".into(),
-                used: 27000,
-                held: 27000,
-                used_outside: 3,
-                share: Some(27000.0 / 28230.0),
-                states: StateCounts { time_wait: 26990, established: 10, fin_wait2: 0, close_wait: 0 },
-                time_wait_target_side: Some(4),
-                hold_s: Some(60.0),
-                hold_why: "tcp_tw_reuse=0: TIME_WAIT lasts its full 60 s".into(),
-                ceiling_cps: Some(470.5),
-                search_cps: Some(235.25),
-                first_free_in_s: Some(1.5),
-                last_free_in_s: Some(59.9),
-            }],
-            more_destinations: 2,
-            more_used: 7,
-            time_wait_at_servers: 0,
-            unavailable: vec![],
-        }
-    }
-
-    /// As a load run counts them: what connect() can take again is no port in use, and no state of one.
-    #[test]
-    fn ports_that_connect_can_take_again_are_counted_apart() {
-        let mut r = report();
-        let d = &mut r.destinations[0];
-        (d.used, d.held, d.share, d.hold_s) = (341, 67, Some(67.0 / 28_230.0), Some(1.0));
-        d.states = StateCounts { time_wait: 340, established: 1, fin_wait2: 0, close_wait: 0 };
-        let page = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let now = page(render_ports(&r, &Page::plain()));
-        assert!(now.contains("in use 67 (0.2 %), from 127.0.0.1: 66 in TIME_WAIT, 1 in ESTABLISHED"), "{now}");
-        assert!(now.contains(&format!("274 ports {REUSABLE} are not in use")), "{now}");
-        let mut run = crate::report::fixture::healthy().run;
-        let p = run.ports.as_mut().unwrap();
-        (p.pool, p.peak_used, p.peak_in_use, p.hold_s) = (Some(28_230), Some(341), Some(67), Some(1.0));
-        let run =
-            page(crate::report::text::render_run(&run, &Page { detail: crate::report::text::Detail::Full, ..Page::plain() }));
-        assert!(run.contains("at most 67 of 28,230 ports in use (0.2 %)"), "{run}");
-        assert!(run.contains(&format!("341 with those {REUSABLE}")), "{run}");
-    }
-
-    #[test]
-    fn the_budget_reads_like_this() {
-        insta::assert_snapshot!(render_ports(&report(), &Page::plain()));
-    }
-
-    #[test]
-    fn what_is_free_to_be_taken_and_what_servers_keep_is_told_apart() {
-        let mut r = report();
-        let d = &mut r.destinations[0];
-        (d.held, d.share, d.first_free_in_s, d.last_free_in_s) = (10, Some(10.0 / 28230.0), Some(0.0), Some(0.0));
-        r.time_wait_at_servers = 12;
-        let shown = render_ports(&r, &Page::plain());
-        assert!(shown.contains("28,220 of 28,230"), "{shown}");
-        let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(flat.contains(&format!("26,990 ports {REUSABLE} are not in use")), "{shown}");
-        assert!(shown.contains("16 in TIME_WAIT at the server's end"), "{shown}");
-    }
-
-    /// Of FIN_WAIT2 only what has no process has a timer, and an open connection ends when it likes.
-    #[test]
-    fn all_are_free_only_where_each_has_a_known_end() {
-        let shown = |states| {
-            let mut r = report();
-            let alone = render_ports(
-                &PortsReport { destinations: vec![DestinationPorts { states, ..r.destinations.remove(0) }], ..r },
-                &Page::plain(),
-            );
-            alone.split_whitespace().collect::<Vec<_>>().join(" ")
-        };
-        assert!(
-            shown(StateCounts { time_wait: 27_000, ..StateCounts::default() }).contains("all free in 59.9 s, the first in 1.5 s")
-        );
-        for states in [
-            StateCounts { time_wait: 26_999, established: 1, ..StateCounts::default() },
-            StateCounts { fin_wait2: 31, ..StateCounts::default() },
-            StateCounts { close_wait: 2, time_wait: 9, ..StateCounts::default() },
-        ] {
-            let text = shown(states);
-            assert!(!text.contains("all free") && text.contains("free the first in 1.5 s"), "{text}");
-        }
-    }
-
-    #[test]
-    fn several_destinations_are_a_table_without_empty_rows_and_columns() {
-        let mut r = report();
-        let quiet = DestinationPorts {
-            destination: "127.0.0.1:81".into(),
-            used: 0,
-            held: 0,
-            used_outside: 0,
-            share: Some(0.0),
-            states: StateCounts::default(),
-            ..r.destinations[0].clone()
-        };
-        let small =
-            DestinationPorts { destination: "127.0.0.1:443".into(), used: 12, held: 12, share: Some(0.0004), ..quiet.clone() };
-        r.destinations.extend([small, quiet]);
-        insta::assert_snapshot!(render_ports(&r, &Page::plain()));
-    }
-
-    #[test]
-    fn pages_keep_to_80_columns() {
-        let f = Budget::new(28232, 60.0).forecast(10_000.0, Duration::from_mins(10), None, None);
-        for text in [render_ports(&report(), &Page::plain()), render_forecast(&f, &["x ".repeat(60)], Style::Plain)] {
-            assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_empty_namespace_says_so_and_a_missing_fact_has_its_reason() {
-        let mut r = PortsReport { destinations: vec![], more_destinations: 0, more_used: 0, bound_only: None, ..report() };
-        r.explain_null("bound_only", "sock_diag shows bound-only sockets from Linux 6.8 on, this is 5.15.0");
-        insta::assert_snapshot!(render_ports(&r, &Page::plain()));
-    }
-
-    #[test]
-    fn the_experiments_forecast_reads_like_this() {
-        let f = Budget::new(16384, 120.0).forecast(170.0, Duration::from_mins(3), Some(300.0), Some(120.0));
-        insta::assert_snapshot!(render_forecast(&f, &["no port is in use at the start".into()], Style::Plain));
-    }
-
-    #[test]
-    fn a_rate_below_the_ceiling_holds_out() {
-        let f = Budget::new(16384, 120.0).forecast(122.6, Duration::from_mins(3), None, None);
-        insta::assert_snapshot!(render_forecast(&f, &[], Style::Plain));
-    }
-}
+#[path = "ports_tests.rs"]
+mod tests;
