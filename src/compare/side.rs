@@ -56,8 +56,9 @@ impl RunSide {
     pub fn of(name: &str, run: &RunResult, log: Option<&[Interval]>) -> Self {
         let steady_from = run.totals.steady.as_ref().map_or(run.plan.steady_from().as_secs_f64(), |s| s.from_s);
         let first = steady_from.ceil() as u64;
+        let until = run.totals.steady.as_ref().and_then(|s| s.to_s).unwrap_or(run.duration_s);
         // The last second may be cut short.
-        let is_whole = |second: u64| second >= first && (second + 1) as f64 <= run.duration_s + 0.001;
+        let is_whole = |second: u64| second >= first && (second + 1) as f64 <= until + 0.001;
         let (seconds, from) = match log {
             Some(log) => {
                 let whole = log.iter().filter(|i| is_whole(i.second));

@@ -14,6 +14,8 @@ use crate::stats::so_far::users_of_all;
 const APART_S: f64 = 0.5;
 /// Machines that share a load begin within this time of each other.
 const TOGETHER_S: f64 = 1.0;
+/// Ends that are no further apart are one.
+const SAME_S: f64 = 0.005;
 /// What clocks that nobody has compared may differ by.
 const UNKNOWN_S: f64 = 60.0;
 
@@ -25,7 +27,7 @@ pub(super) struct Axis {
     /// whole seconds from there to each machine's start: seconds cannot be cut, so that half of one is lost at most
     pub(super) shifts: Vec<u64>,
     /// the same, as it was
-    exact: Vec<f64>,
+    pub(super) exact: Vec<f64>,
     clocks: Clocks,
 }
 
@@ -101,6 +103,17 @@ impl Axis {
         self.exact.iter().copied().zip(machines).max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
+    /// The whole seconds in which every machine that had something to do was at work, none where there is no such second; the
+    /// end is none where all ended together.
+    pub(super) fn common(&self, parts: &[Part]) -> Option<(u64, Option<u64>)> {
+        let working = || parts.iter().zip(&self.shifts).filter(|(part, _)| !part.run.plan.is_empty());
+        let ends = || working().map(|(part, shift)| *shift as f64 + part.run.duration_s);
+        let from = working().map(|(_, shift)| *shift).max().unwrap_or(0);
+        let (first, last) = (ends().fold(f64::INFINITY, f64::min), ends().fold(0.0, f64::max));
+        let to = (last - first > SAME_S).then(|| (first + SAME_S).floor() as u64);
+        to.is_none_or(|to| to > from).then_some((from, to))
+    }
+
     /// From the first second to the last.
     pub(super) fn duration_s(&self, parts: &[Part]) -> f64 {
         parts.iter().zip(&self.shifts).map(|(part, shift)| *shift as f64 + part.run.duration_s).fold(0.0, f64::max)
@@ -121,7 +134,13 @@ impl Axis {
                 Clocks::Compared { within_s } => format!(", as far as clocks are known (within {})", seconds(within_s)),
                 Clocks::One | Clocks::Unknown => String::new(),
             };
-            notes.push(format!("{} began {} after the first machine{within}", machine.name, seconds(after)));
+            let counted = machine.from_s as f64;
+            let moved = if (counted - after).abs() < 0.05 {
+                String::new()
+            } else {
+                format!("; seconds are added up whole, and its first one as that which begins at {}", seconds(counted))
+            };
+            notes.push(format!("{} began {} after the first machine{within}{moved}", machine.name, seconds(after)));
         }
         let clocks = parts.iter().zip(machines).filter_map(|(part, machine)| Some((part.run.start.as_ref()?.clock?, machine)));
         let furthest = clocks.filter(|(c, _)| c.differs()).max_by(|a, b| a.0.offset_s.abs().total_cmp(&b.0.offset_s.abs()));

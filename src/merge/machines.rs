@@ -114,8 +114,9 @@ fn doubts(run: &RunResult) -> Vec<String> {
 
 /// A row for each machine, in the order of the parts.
 pub(super) fn rows(parts: &[Part], axis: &Axis) -> Vec<Machine> {
-    let rows = parts.iter().zip(names(parts)).zip(&axis.shifts);
-    rows.map(|((part, name), shift)| row(&part.run, name, *shift)).collect()
+    let starts = axis.shifts.iter().zip(&axis.exact);
+    let rows = parts.iter().zip(names(parts)).zip(starts);
+    rows.map(|((part, name), (shift, exact))| Machine { began_s: Some(*exact), ..row(&part.run, name, *shift) }).collect()
 }
 
 fn row(run: &RunResult, name: String, from_s: u64) -> Machine {
@@ -137,6 +138,7 @@ fn row(run: &RunResult, name: String, from_s: u64) -> Machine {
         cpus: run.host.cpus,
         started_at: run.started_at.clone(),
         from_s,
+        began_s: None,
         late_s: run.start.as_ref().map(|start| start.late_s),
         clock: run.start.as_ref().and_then(|start| start.clock),
         duration_s: run.duration_s,

@@ -98,7 +98,7 @@ pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
         endpoint.server_timing_ms = None;
     }
     counts::add(&parts, &axis, &mut run);
-    run.totals.steady = steady(&run.plan, &axis, &seconds, duration_s);
+    run.totals.steady = steady(&run.plan, axis.common(&parts), &seconds, duration_s);
     run.machines = machines::rows(&parts, &axis);
     run.totals.rate_ratio = run.shortfall().map(|s| 1.0 - s.missing / s.asked);
     let apart = axis.not_together(&run.machines);
@@ -106,6 +106,9 @@ pub fn merge(mut parts: Vec<Part>, command: String) -> Result<Merged, Misfit> {
         // What came after all had started is of those that began last.
         run.totals.steady = None;
         run.explain_null("totals.steady", "the machines did not run together");
+    }
+    if run.totals.steady.is_none() {
+        run.explain_null("totals.steady", "no whole second after the warm-up in which all machines were at work");
     }
     let lacks: Vec<String> = missing.into_iter().chain(apart).collect();
     run.careful = machines::careful(&parts, &run.machines);
@@ -177,19 +180,18 @@ fn host(parts: &[Part]) -> Host {
     }
 }
 
-/// The part after every machine's warm-up, in whole seconds: that is what a log can be cut at.
-fn steady(plan: &LoadPlan, axis: &align::Axis, seconds: &[Interval], duration_s: f64) -> Option<Steady> {
-    let from = (plan.steady_from().as_secs_f64().ceil() as u64).saturating_add(axis.shifts.iter().max().copied().unwrap_or(0));
+/// The part after every machine's warm-up in which all were at work, in whole seconds: that is what a log can be cut at.
+fn steady(plan: &LoadPlan, common: Option<(u64, Option<u64>)>, seconds: &[Interval], duration_s: f64) -> Option<Steady> {
+    let (began, to) = common?;
+    let from = (plan.steady_from().as_secs_f64().ceil() as u64).saturating_add(began);
     let mut answered = Latencies::default();
     let mut requests = 0;
-    for second in seconds.iter().filter(|s| s.second >= from) {
+    for second in seconds.iter().filter(|s| s.second >= from && to.is_none_or(|to| s.second < to)) {
         requests = u64::saturating_add(requests, second.counts().requests);
         second.endpoints.iter().for_each(|e| answered.add_sparse(&e.answered));
     }
-    let from_s = from as f64;
-    (duration_s > from_s).then(|| Steady {
-        from_s,
-        rps: per_second(requests, duration_s - from_s),
-        latency_ms: answered.latency_ms(),
-    })
+    let (from_s, to_s) = (from as f64, to.map(|to| to as f64));
+    let lasted = to_s.unwrap_or(duration_s) - from_s;
+    let rps = per_second(requests, lasted);
+    (lasted > 0.0).then(|| Steady { from_s, to_s, rps, latency_ms: answered.latency_ms() })
 }

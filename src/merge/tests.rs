@@ -100,6 +100,22 @@ fn three_machines_are_the_sum_of_each() {
     assert_eq!(document::unexplained(&all.run, &all.run.unavailable), Vec::<String>::new());
 }
 
+/// One machine ends before the other, which began later: a rate of both is that of the seconds in which both ran.
+#[test]
+fn the_steady_part_is_the_time_in_which_all_machines_ran() {
+    for (after_s, from_s, to_s) in [(0.0, 0.0, None), (0.4, 0.0, None), (0.6, 1.0, Some(4.0)), (0.9, 1.0, Some(4.0))] {
+        let ten_a_second: Vec<(u64, u64, Outcome)> = (0..40).map(|n| (n * 100, 10, OK)).collect();
+        let began = [0.0, after_s].map(|after| crate::model::time::rfc3339_of(1_795_514_400.0 + after));
+        let parts: Vec<Part> = (1..).zip(began).map(|(n, began)| part(n, 2, &began, &ten_a_second)).collect();
+        let run = merged(parts).run;
+        let steady = run.totals.steady.as_ref().expect("both ran for seconds");
+        assert_eq!((steady.from_s, steady.to_s, steady.rps), (from_s, to_s, 20.0), "{after_s}");
+        let starts: Vec<f64> = run.machines.iter().filter_map(|m| m.began_s).collect();
+        assert!(starts[0] == 0.0 && (starts[1] - after_s).abs() < 0.002, "{starts:?}");
+        assert_eq!(document::unexplained(&run, &run.unavailable), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn ports_that_can_be_reused_are_not_in_use() {
     let mut parts = three();

@@ -223,10 +223,13 @@ pub struct FailureSpan {
     pub count: u64,
 }
 
-/// The part after the warm-up.
+/// The part after the warm-up; of a merged run, as far as all machines were at work.
 #[apply(record)]
 pub struct Steady {
     pub from_s: f64,
+    /// its end, where that is not the end of the run: the first machine of a merged run has ended
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to_s: Option<f64>,
     pub rps: f64,
     /// null when nothing was answered in it
     pub latency_ms: Option<LatencyMs>,

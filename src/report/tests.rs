@@ -115,6 +115,7 @@ fn merged(run: &mut RunResult) {
         cpus: 2,
         started_at: run.started_at.clone(),
         from_s: number - 1,
+        began_s: Some(0.6 * (number - 1) as f64),
         late_s: Some(0.25),
         clock: Some(clock),
         duration_s: run.duration_s,
@@ -268,6 +269,7 @@ fn the_documentation_of_the_schema_has_exactly_its_keys() {
         f.run.series.iter_mut().for_each(|p| p.other_targets_cpu_percent = Some(9.0));
         merged(&mut f.run);
         to_two_destinations(&mut f.run, other);
+        f.run.totals.steady.iter_mut().for_each(|s| s.to_s = Some(40.0));
         f.run.resources.target = f.run.destinations[0].resources.target.clone();
         f.run.ports_all = all_ports;
         f.run.validity.stopped = true;

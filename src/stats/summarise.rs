@@ -115,6 +115,7 @@ fn steady(c: &Filling<'_>) -> Option<Steady> {
     let from_s = c.plan.steady_from().as_secs_f64();
     (c.duration_s > from_s).then(|| Steady {
         from_s,
+        to_s: None,
         rps: per_second(c.totals.steady.requests, c.duration_s - from_s),
         latency_ms: c.totals.steady.answered.latency_ms(),
     })

@@ -87,7 +87,7 @@ pub(crate) fn healthy() -> RunResult {
     t.connections_opened = 50;
     t.requests_per_connection = Some(180.0);
     t.latency_ms = Some(latency(33.0));
-    t.steady = Some(Steady { from_s: 0.0, rps: 150.0, latency_ms: Some(latency(33.0)) });
+    t.steady = Some(Steady { from_s: 0.0, to_s: None, rps: 150.0, latency_ms: Some(latency(33.0)) });
     t.connects = Some(Connects {
         call_mean_us: 13.0,
         call_p50_us: 12.0,
@@ -186,7 +186,7 @@ pub(crate) fn short(cps: f64) -> RunResult {
     (t.attempts, t.requests, t.connections_opened) = (opened, opened, opened);
     t.requests_per_connection = Some(1.0);
     (t.rps, t.users_reached) = (cps, 12);
-    t.steady = Some(Steady { from_s: 0.0, rps: cps, latency_ms: Some(latency(33.0)) });
+    t.steady = Some(Steady { from_s: 0.0, to_s: None, rps: cps, latency_ms: Some(latency(33.0)) });
     run.closes = Closes { client: opened, ..Closes::default() };
     let used = opened.min(28_232) as u32;
     let ports = run.ports.as_mut().unwrap();

@@ -22,6 +22,8 @@ pub struct Machine {
     pub started_at: String,
     /// the second of the merged run in which its own first second lies
     pub from_s: u64,
+    /// how long after the first machine it began, by the clocks that the axis goes by; `from_s` is this in whole seconds
+    pub began_s: Option<f64>,
     /// how much later than `--start-at` it began
     pub late_s: Option<f64>,
     pub clock: Option<ClockOffset>,

@@ -7,7 +7,7 @@ use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
 use crate::model::order::grouped;
 use crate::model::port_count::REUSABLE;
-use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult};
+use crate::model::result::{CoreUse, LatencyMs, Ports, RunResult, Steady};
 use crate::model::time::per_second;
 use crate::report::style::{Tone, wrapped};
 
@@ -130,11 +130,21 @@ fn rates(run: &RunResult) -> String {
     } else if failed {
         text += " (means of the whole run)";
     }
-    if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0) {
-        text += &format!("; {} req/s after the first {}", rate(steady.rps), seconds(steady.from_s));
+    if let Some((steady, when)) = steady_part(run, "after the first") {
+        text += &format!("; {} req/s {when}", rate(steady.rps));
     }
     text += &format!("; {} in, {} out", bytes(t.bytes_in), bytes(t.bytes_out));
     text
+}
+
+/// The steady part where it is not the whole run, and when it was: `after 5 s` (`after` as it is given), `from 1 s to 3 s, while
+/// all machines ran`.
+pub(super) fn steady_part<'a>(run: &'a RunResult, after: &str) -> Option<(&'a Steady, String)> {
+    let steady = run.totals.steady.as_ref()?;
+    match steady.to_s {
+        Some(to) => Some((steady, format!("from {} to {}, while all machines ran", seconds(steady.from_s), seconds(to)))),
+        None => (steady.from_s > 0.0).then(|| (steady, format!("{after} {}", seconds(steady.from_s)))),
+    }
 }
 
 /// As far as `samples` support them.

@@ -23,7 +23,7 @@ pub(super) fn step(users: u32, rps: f64, queue_ms: f64, work_ms: f64) -> RunResu
         l.mean = response_ms;
         l
     });
-    run.totals.steady = Some(Steady { from_s: 5.0, rps, latency_ms: mean });
+    run.totals.steady = Some(Steady { from_s: 5.0, to_s: None, rps, latency_ms: mean });
     let pair = |p50: f64| PhaseMs { p50, p99: p50 * 3.0 };
     for e in &mut run.endpoints {
         let (queue, work) = match e.name.as_str() {

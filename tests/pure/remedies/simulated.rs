@@ -212,7 +212,7 @@ pub(super) fn simulate(plan: &LoadPlan, pools: Vec<Work>, told: bool) -> RunResu
     t.latency_ms = percentiles(answered.iter().map(|j| latency_ms(j)).collect());
     t.service_latency_ms = percentiles(answered.iter().map(|j| (j.ended.unwrap() - j.sent) * 1000.0).collect()).filter(|_| open);
     t.requests_per_connection = Some(t.requests as f64 / f64::from(plan.users));
-    t.steady = Some(Steady { from_s: 0.0, rps: t.rps, latency_ms: t.latency_ms });
+    t.steady = Some(Steady { from_s: 0.0, to_s: None, rps: t.rps, latency_ms: t.latency_ms });
     run.endpoints = (0..plan.mix.len()).filter_map(|pool| of_path(plan, pool, &done, &answered, told, latency_ms)).collect();
     run.series = (0..SECONDS as u32).map(|i| of_second(plan, i, &answered, latency_ms)).collect();
     let cpu = done.pools.iter().zip(&done.worked).filter(|(p, _)| p.is_cpu);

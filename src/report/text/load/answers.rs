@@ -11,6 +11,7 @@ use crate::report::slowest;
 use crate::report::table::{Align, Cell, Table, or_dash};
 use crate::report::text::Page;
 use crate::report::text::page::Block;
+use crate::report::text::summary::steady_part;
 
 /// Endpoints with a row of their own.
 const ENDPOINTS: usize = 5;
@@ -83,8 +84,8 @@ fn rates(run: &RunResult, said: &Said<'_>) -> String {
     if !has_rate {
         return text;
     }
-    if let Some(steady) = t.steady.as_ref().filter(|s| s.from_s > 0.0 && t.failures + t.local_failures == 0) {
-        text += &format!("; {} req/s after {}", rate(steady.rps), crate::model::figures::seconds(steady.from_s));
+    if let Some((steady, when)) = steady_part(run, "after").filter(|_| t.failures + t.local_failures == 0) {
+        text += &format!("; {} req/s {when}", rate(steady.rps));
     } else if let Some((least, most)) = spread(run).map(|(least, most)| (rate(least), rate(most)))
         && least != most
     {

@@ -1,6 +1,6 @@
 //! Of a merged run, what each machine did and how much of its own it used: a row each.
 
-use crate::model::figures::{count, ms, percent, share};
+use crate::model::figures::{count, ms, percent, seconds, share};
 use crate::model::finding::Severity;
 use crate::model::order::Order as _;
 use crate::model::result::{Machine, MachinePorts, RunResult, RunStamp};
@@ -44,7 +44,7 @@ fn table(machines: &[&Machine]) -> Table {
     let known = |text: Option<String>| Cell::from(text.unwrap_or_else(|| "?".into()));
     let columns: [Column<&Machine>; 8] = [
         ("machine", Left, &|m| shortened(&m.name, NAME_WIDTH).into()),
-        ("began", Right, &|m| format!("{} s", m.from_s).into()),
+        ("began", Right, &|m| seconds(m.began_s.unwrap_or(m.from_s as f64)).into()),
         ("answers", Right, &|m| count(m.requests - m.failures.min(m.requests)).into()),
         ("failed", Right, &|m| Cell::failures(m.failures)),
         ("failed here", Right, &|m| Cell::failures(m.local_failures)),
