@@ -72,7 +72,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         says: "connect() became many times slower while more than half of the pool was in use; the rate flattens near (P/2)/T",
-        fires: "mean and p95 of connect() were {SEARCH_TIMES} times higher, and the mean {SEARCH_ADDED_US} higher, in seconds with more than {SEARCH_SHARE} of the pool in use than in those below; without any below, a mean of {SEARCH_ALONE_US}. Or the median of at least {SEARCH_CALLS} calls in one second was so much higher. Only where the pool is large enough to explain it at {SEARCH_PORT_US} a port",
+        fires: "mean and p95 of connect() were {SEARCH_TIMES} times higher, and the mean {SEARCH_ADDED_US} higher, in seconds with more than {SEARCH_SHARE} of the pool in use than in those below; without any below, a mean of {SEARCH_ALONE_US}, or in a closed loop within {SEARCH_NEAR} of (P/2)/T a p95 of {SEARCH_ALONE_US} that is {SEARCH_TIMES} times the median, with a mean {SEARCH_ADDED_US} above it. Or the median of at least {SEARCH_CALLS} calls in one second was so much higher. Only where the pool is large enough to explain it at {SEARCH_PORT_US} a port",
         needs: "the pool, or the ports in use by second, is not known",
         advises: "keep connections, a ring of ports, shorter T, a rate below half of P/T",
         witness: "sockets in TIME_WAIT by /proc/net/sockstat",

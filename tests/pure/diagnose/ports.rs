@@ -182,6 +182,35 @@ fn a_slow_search_is_seen_on_a_busy_machine_and_between_two_looks() {
     unknown(Id::PortSearchSlow, &unseen);
 }
 
+/// Four users who press on, in the first second at (P/2)/T already: 6000 ports, T = 1 s, as measured on Linux 6.18.
+#[test]
+fn a_closed_loop_that_stands_at_the_search_limit_is_seen_without_a_second_before() {
+    let stands = |p50: f64, mean: f64, p95: f64, cps: u64| {
+        let mut run = short(cps as f64);
+        (run.plan.rate, run.plan.users) = (0.0, 4);
+        run.series.truncate(8);
+        (run.duration_s, run.totals.connections_opened) = (8.0, 8 * cps);
+        run.closes.client = 8 * cps;
+        let ports = run.ports.as_mut().unwrap();
+        (ports.pool, ports.hold_s, ports.peak_used) = (Some(6000), Some(1.0), Some(3447));
+        for p in &mut run.series {
+            (p.connects, p.ports_used) = (cps, Some(3184));
+            (p.connect_p50_us, p.connect_mean_us, p.connect_p95_us) = (Some(p50), Some(mean), Some(p95));
+        }
+        assert!(!run.plan.is_open_loop());
+        run
+    };
+    let f = fires(Id::PortSearchSlow, &stands(16.0, 130.0, 567.0, 3282));
+    assert_eq!((f.evidence["p50_us"].as_f64(), f.evidence["search_cps"].as_f64()), (Some(16.0), Some(3000.0)));
+    assert!(f.explanation.contains("near where this run levelled off"), "{}", f.explanation);
+    reads("port-search-slow, from the first second", &f);
+    // Calls that lose the core now and then, calls that are all alike, and a rate far from the limit are something else.
+    clear(Id::PortSearchSlow, &stands(16.0, 40.0, 36.0, 3282));
+    clear(Id::PortSearchSlow, &stands(120.0, 130.0, 180.0, 3282));
+    clear(Id::PortSearchSlow, &stands(16.0, 130.0, 567.0, 4600));
+    clear(Id::PortSearchSlow, &stands(16.0, 5000.0, 20_000.0, 3282));
+}
+
 /// The exhausted run with the ports in use by something else at the peak.
 fn held_by(change: impl FnOnce(&mut sockbench::testing::model::Ports)) -> RunResult {
     let mut run = exhausted();

@@ -1,7 +1,10 @@
 //! Which limit was reached, or that none was, and how far away the others were.
 
+use serde_json::Value;
+
 use super::said::Said;
 use super::{answered, is_clean, subject};
+use crate::diagnose::thresholds::SEARCH_NEAR;
 use crate::diagnose::{no_rate, search_limit};
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
@@ -66,7 +69,7 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
     let mut text = String::new();
     if run.verdict.id == VerdictId::Healthy {
         let why = why(run);
-        let reached = match (is_clean(run), search_limit(run)) {
+        let reached = match (is_clean(run), search_limit(run).or_else(|| slow_search(run))) {
             (_, Some(search)) => search_words(run, search),
             // In a closed loop each user waits for its answer: more users, more requests.
             (true, _) if !run.plan.is_open_loop() && !why.is_empty() => match queue(run) {
@@ -104,6 +107,14 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
         }
     }
     (!text.is_empty()).then(|| Block::ranked(5, text))
+}
+
+/// (P/2)/T, connections a second, where the finding of a slow search says that users who press on levelled off near it.
+fn slow_search(run: &RunResult) -> Option<f64> {
+    let finding = run.findings.iter().find(|f| f.id == FindingId::PortSearchSlow).filter(|_| !run.plan.is_open_loop())?;
+    let number = |key: &str| finding.evidence.get(key).and_then(Value::as_f64);
+    let (search, made) = (number("search_cps")?, number("rate_cps")?);
+    ((made - search).abs() <= SEARCH_NEAR * search).then_some(search)
 }
 
 /// The kernel's search for a free port, where the rate stands at its limit, and the way past it.
