@@ -19,7 +19,7 @@ pub use super::observed::{
     CoreUse, Elsewhere, Holder, HostResources, PortForecast, PortStates, Ports, Resources, TargetResources, ThreadRow,
 };
 pub use super::received::{Framing, PartialAnswer, Received, SurplusKind, SurplusRow};
-pub use super::series::{SeriesPoint, full_client_seconds};
+pub use super::series::{SeriesPoint, full_client_seconds, whole_seconds};
 pub use super::stalls::{AfterLastAnswer, InFlight, Silence, Stretch, Throttling};
 pub use super::start::{ClockOffset, PlannedStart};
 pub use super::validity::{Doubt, RunStamp, STOPPED, Validity};

@@ -86,8 +86,34 @@ impl SeriesPoint {
     }
 }
 
-/// Seconds in which the client was full, and seconds of which that is known.
+/// The points that are of a whole second: of a run that is short, or was ended, the last one is not. A short rest joins the
+/// second before it, which is then longer.
+pub fn whole_seconds(series: &[SeriesPoint]) -> impl Iterator<Item = &SeriesPoint> {
+    let began = std::iter::once(0.0).chain(series.iter().map(|p| p.t_s));
+    series.iter().zip(began).filter(|(p, from)| p.t_s - from > 1.0 - 1e-6).map(|(p, _)| p)
+}
+
+/// Whole seconds in which the client was full, and those of which that is known.
 pub fn full_client_seconds(series: &[SeriesPoint]) -> (u32, u32) {
-    let known = || series.iter().filter_map(SeriesPoint::is_client_full);
+    let known = || whole_seconds(series).filter_map(SeriesPoint::is_client_full);
     (known().filter(|full| *full).count() as u32, known().count() as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second that was not measured whole is not judged.
+    #[test]
+    fn a_part_of_a_second_is_no_full_second() {
+        let series = |ends: &[f64]| -> Vec<SeriesPoint> {
+            let full = SeriesPoint { client_busiest_percent: Some(100.0), ..SeriesPoint::default() };
+            ends.iter().map(|t_s| SeriesPoint { t_s: *t_s, ..full }).collect()
+        };
+        for (ends, whole) in
+            [(&[0.004][..], 0), (&[0.95], 0), (&[1.0], 1), (&[1.0, 1.3], 1), (&[1.0, 2.04], 2), (&[1.0, 2.0, 3.0], 3)]
+        {
+            assert_eq!(full_client_seconds(&series(ends)), (whole, whole), "{ends:?}");
+        }
+    }
 }

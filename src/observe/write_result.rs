@@ -48,7 +48,7 @@ impl Observation {
         result.resources.host =
             HostResources { cpu_percent_mean: self.host.cpu_percent_mean(), memory_percent_max: self.memory_percent_max };
 
-        let no_threads = self.threads_error.as_deref().unwrap_or("no load worker was seen over a whole interval");
+        let no_threads = self.threads_error.as_deref().unwrap_or("no load worker was seen over a whole second");
         let hidden = "its threads' times cannot be read (/proc/PID/task/*/schedstat)";
         let is_short = self.target.known().is_some_and(|t| t.cpu_percent_mean.is_none());
         let no_host = self.seconds.iter().find_map(|s| s.host.reason()).unwrap_or(TOO_SHORT);

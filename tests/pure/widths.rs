@@ -44,6 +44,44 @@ fn runs_and_what_explains_them() {
     }
 }
 
+/// The widest figures that a column can have: counts in the hundreds of millions, times in minutes, names that are long.
+#[test]
+fn runs_with_large_figures_and_long_names() {
+    fn grown(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Array(all) => all.iter_mut().for_each(grown),
+            serde_json::Value::Object(all) => all.values_mut().for_each(grown),
+            serde_json::Value::Number(n) => {
+                if let Some(count) = n.as_u64() {
+                    *value = (count * 54_321).into();
+                } else if let Some(figure) = n.as_f64() {
+                    *value = (figure * 4_321.0).into();
+                }
+            }
+            _ => {}
+        }
+    }
+    for name in RUNS {
+        let text = std::fs::read_to_string(path(name)).unwrap();
+        let mut run: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for key in ["totals", "endpoints", "closes", "errors", "kernel"] {
+            grown(&mut run[key]);
+        }
+        for endpoint in run["endpoints"].as_array_mut().unwrap() {
+            let long = format!("{}/of/a/path/that/is/much/longer/than/a/column", endpoint["name"].as_str().unwrap());
+            endpoint["name"] = long.into();
+        }
+        // A word is as long as it is; errors keep their calls.
+        for error in run["errors"].as_array_mut().into_iter().flatten() {
+            error["errno"] = serde_json::Value::Null;
+        }
+        let run = json::parse(&run.to_string()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for page in pages() {
+            fits(name, &render_run(&run, &page));
+        }
+    }
+}
+
 #[test]
 fn explained_texts() {
     let texts: toml::Table = toml::from_str(include_str!("../data/error_texts.toml")).unwrap();

@@ -1,7 +1,7 @@
 //! The client as the limit: a worker without CPU to spare, or a schedule that it could not keep.
 
 use super::prelude::*;
-use crate::model::result::full_client_seconds;
+use crate::model::result::{full_client_seconds, whole_seconds};
 
 /// How the client was the limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     // Where threads wait for a core that others have, or stalled, they are late for that: host-contended, client-stalled.
     let late_ms = lateness(run, seen, hurried).filter(|_| seen.contention.is_err() && seen.client_stalls.is_err());
     let ran_all = |p: &SeriesPoint| p.client_busiest_percent.is_some_and(|ran| ran >= RAN_PERCENT);
-    let never_idle = run.series.iter().filter(|p| p.is_client_full() == Some(true) && !ran_all(p)).count() as u32;
+    let never_idle = whole_seconds(&run.series).filter(|p| p.is_client_full() == Some(true) && !ran_all(p)).count() as u32;
     let of = |seconds, measured, for_long| Ok(Saturated { seconds, never_idle, measured, for_long, late_ms, hurried });
     if run.plan.busy_poll {
         return match late_ms {
@@ -44,7 +44,7 @@ pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
         return match late_ms {
             Some(_) => of(0, 0, false),
             None if had_time(run, seen) => Err(Clear),
-            None => undecided("the CPU of the client's threads was not measured"),
+            None => undecided("the CPU of the client's threads was not measured for a whole second"),
         };
     };
     let enough = measured >= SATURATED_SECONDS;

@@ -2,7 +2,7 @@
 
 use super::{Page, section};
 use crate::diagnose::no_rate;
-use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
+use crate::diagnose::thresholds::{OTHERS_NAMED_PERCENT, SHORT_RUN_S};
 use crate::model::budget::LINUX_HOLD_S;
 use crate::model::figures::{self, bytes, count, counted, is_supported, ms, number, percent, rate, seconds, share, us};
 use crate::model::order::grouped;
@@ -44,7 +44,7 @@ pub(in crate::report) fn lines(run: &RunResult) -> Vec<Line> {
         ("users", Some(users)),
         ("connections", Some(connections(run))),
         ("set-up", set_up(run)),
-        ("ports", run.ports.as_ref().map(ports)),
+        ("ports", run.ports.as_ref().map(|p| ports(p, run))),
         ("client", Some(client(run))),
         ("target", target(run)),
         ("host", host(run)),
@@ -150,9 +150,14 @@ pub(super) fn steady_part<'a>(run: &'a RunResult, after: &str) -> Option<(&'a St
 /// As far as `samples` support them.
 fn percentiles(l: &LatencyMs, samples: u64) -> String {
     let all = [("p50", 50.0, l.p50), ("p90", 90.0, l.p90), ("p95", 95.0, l.p95), ("p99", 99.0, l.p99), ("p99.9", 99.9, l.p99_9)];
-    let known = all.iter().filter(|(_, percentile, _)| is_supported(*percentile, samples));
-    let figures = known.map(|(name, _, value)| format!("{name} {}, ", ms(*value)));
-    format!("{}max {} ms", figures.collect::<String>(), ms(l.max))
+    let figures: Vec<String> = supported(&all, samples, ms).chain([format!("max {}", ms(l.max))]).collect();
+    format!("{} ms", figures.join(", "))
+}
+
+/// Of percentiles (name, percent, value) those that so many samples support, `p50 0.4` each.
+fn supported(all: &[(&'static str, f64, f64)], samples: u64, shown: fn(f64) -> String) -> impl Iterator<Item = String> {
+    let known = all.iter().filter(move |(_, percentile, _)| is_supported(*percentile, samples));
+    known.map(move |(name, _, value)| format!("{name} {}", shown(*value)))
 }
 
 fn clock(run: &RunResult) -> &'static str {
@@ -184,23 +189,20 @@ fn connections(run: &RunResult) -> String {
 
 fn set_up(run: &RunResult) -> Option<String> {
     let c = run.totals.connects?;
-    let mut text = format!(
-        "connect() mean {}, p50 {}, p95 {}, p99 {} us; handshake p50 {}, p99 {}, max {} ms",
-        us(c.call_mean_us),
-        us(c.call_p50_us),
-        us(c.call_p95_us),
-        us(c.call_p99_us),
-        ms(c.setup_p50_ms),
-        ms(c.setup_p99_ms),
-        ms(c.setup_max_ms)
-    );
+    let made = run.totals.connections_opened;
+    let calls = [("p50", 50.0, c.call_p50_us), ("p95", 95.0, c.call_p95_us), ("p99", 99.0, c.call_p99_us)];
+    let setups = [("p50", 50.0, c.setup_p50_ms), ("p99", 99.0, c.setup_p99_ms)];
+    let calls: Vec<String> = std::iter::once(format!("mean {}", us(c.call_mean_us))).chain(supported(&calls, made, us)).collect();
+    let max = format!("max {}", ms(c.setup_max_ms));
+    let setups: Vec<String> = supported(&setups, made, ms).chain([max]).collect();
+    let mut text = format!("connect() {} us; handshake {} ms", calls.join(", "), setups.join(", "));
     if c.setup_near_1s + c.setup_near_3s > 0 {
         text += &format!("; {} near 1 s and {} near 3 s: SYNs were sent again", c.setup_near_1s, c.setup_near_3s);
     }
     Some(text)
 }
 
-fn ports(p: &Ports) -> String {
+fn ports(p: &Ports, run: &RunResult) -> String {
     let known = |v: Option<u32>| v.map_or_else(|| "?".to_owned(), count);
     let share = p.in_use_share().map_or_else(String::new, |s| format!(" ({})", share(s)));
     let mut text =
@@ -214,7 +216,11 @@ fn ports(p: &Ports) -> String {
     if let Some(before) = p.leftover_before.filter(|n| *n > 0) {
         text += &format!(", {} in use before the run", count(before));
     }
-    text += &format!("; {} new connections/s were made on the mean", rate(p.rate_cps));
+    let opened = run.totals.connections_opened;
+    text += &match no_rate(run, opened) {
+        None => format!("; {} new connections/s were made on the mean", rate(p.rate_cps)),
+        Some(_) => format!("; {} in {}", counted(opened, "new connection"), seconds(run.duration_s)),
+    };
     if let (Some(ceiling), Some(hold)) = (p.ceiling_cps, p.hold_s) {
         text += &format!(", {}/s can be sustained (each port stays in use for {})", rate(ceiling), figures::hold(hold));
     }
@@ -234,7 +240,7 @@ fn ports(p: &Ports) -> String {
 
 fn client(run: &RunResult) -> String {
     let c = &run.resources.client;
-    let mut text = usage(c.cpu_percent_mean, c.cpu_percent_max, c.rss_bytes_max);
+    let mut text = usage(c.cpu_percent_mean, most(run, c.cpu_percent_max), c.rss_bytes_max);
     text += &confined(&c.cores, run.duration_s);
     if let Some(late) = c.lateness_p99_ms {
         text += &format!("; due requests written late by {} ms at the 99th percentile", ms(late));
@@ -247,7 +253,8 @@ fn client(run: &RunResult) -> String {
 
 fn target(run: &RunResult) -> Option<String> {
     let t = run.resources.target.as_ref()?;
-    let mut text = format!("{} (pid {}): {}", t.name, t.pid, usage(t.cpu_percent_mean, t.cpu_percent_max, t.rss_bytes_max));
+    let mut text =
+        format!("{} (pid {}): {}", t.name, t.pid, usage(t.cpu_percent_mean, most(run, t.cpu_percent_max), t.rss_bytes_max));
     if let Some(busiest) = t.busiest_thread_percent {
         text += &format!("; busiest thread {}", percent(busiest));
     }
@@ -262,6 +269,11 @@ fn confined(cores: &[CoreUse], duration_s: f64) -> String {
     }
     let each: Vec<String> = cores.iter().map(|c| format!("{} ({})", c.core, percent(100.0 * c.cpu_s / duration_s))).collect();
     format!("; threads confined to {} {}", if cores.len() == 1 { "core" } else { "cores" }, each.join(", "))
+}
+
+/// The most within any second; none where there was no whole second, so that it is the mean again.
+fn most(run: &RunResult, percent: Option<f64>) -> Option<f64> {
+    percent.filter(|_| run.duration_s >= SHORT_RUN_S)
 }
 
 fn usage(cpu_mean: Option<f64>, cpu_max: Option<f64>, rss_max: Option<u64>) -> String {
@@ -282,4 +294,27 @@ fn host(run: &RunResult) -> Option<String> {
         .filter(|o| *o >= OTHERS_NAMED_PERCENT)
         .map_or_else(String::new, |o| format!(", {} by neither client nor target: other programs", percent(o)));
     Some(format!("CPU {} of all cores{others}, memory at most {}", percent(cpu), percent(memory)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One request of some milliseconds: no rate, no percentile, no second follows from it.
+    #[test]
+    fn a_run_of_one_request_claims_no_more_than_was_measured() {
+        let mut run = crate::report::fixture::healthy().run;
+        let whole = render(&run, &Page::plain());
+        assert!(whole.contains("new connections/s") && whole.contains("p99"), "{whole}");
+        run.duration_s = 0.004;
+        run.series.truncate(1);
+        run.series.iter_mut().for_each(|p| p.t_s = 0.004);
+        let t = &mut run.totals;
+        (t.attempts, t.requests, t.failures, t.cut, t.connections_opened) = (1, 1, 0, 0, 1);
+        let text = render(&run, &Page::plain()).split_whitespace().collect::<Vec<_>>().join(" ");
+        for claim in ["connections/s were made", "p50", "p95", "p99", "saturated", "of a core, at most"] {
+            assert!(!text.contains(claim), "{claim}: {text}");
+        }
+        assert!(text.contains("1 new connection in 4 ms"), "{text}");
+    }
 }

@@ -4,7 +4,7 @@ use super::answered;
 use super::said::Said;
 use crate::diagnose::no_rate;
 use crate::model::figures::{count, is_supported, ms, rate, share};
-use crate::model::result::{Endpoint, LatencyMs, RunResult, SeriesPoint, VerdictId};
+use crate::model::result::{Endpoint, LatencyMs, RunResult, VerdictId, whole_seconds};
 use crate::model::time::per_second;
 use crate::report::names::shortened_apart;
 use crate::report::slowest;
@@ -102,9 +102,7 @@ fn spread(run: &RunResult) -> Option<(f64, f64)> {
     }
     let ramp_s = run.plan.ramp().as_secs_f64();
     // The last one may be longer than a second: a short rest joins it.
-    let began = std::iter::once(0.0).chain(run.series.iter().map(|p| p.t_s));
-    let is_whole = |p: &SeriesPoint, from_s: f64| p.t_s - from_s > 1.0 - 1e-6 && p.t_s >= ramp_s + 1.0;
-    let whole: Vec<f64> = run.series.iter().zip(began).filter(|(p, from)| is_whole(p, *from)).map(|(p, _)| p.rps).collect();
+    let whole: Vec<f64> = whole_seconds(&run.series).filter(|p| p.t_s >= ramp_s + 1.0).map(|p| p.rps).collect();
     (whole.len() >= SECONDS_MIN)
         .then(|| (whole.iter().copied().fold(f64::INFINITY, f64::min), whole.iter().copied().fold(0.0, f64::max)))
 }
