@@ -86,6 +86,15 @@ pub fn longer_backlog(process: &str) -> &'static str {
     BACKLOGS.iter().find(|(name, _)| process.starts_with(name)).map_or("listen(fd, 4096)", |(_, change)| change)
 }
 
+/// Where programs that are installed from packages write what failed, by the name of their process.
+const ERROR_LOGS: &[(&str, &str)] =
+    &[("nginx", "/var/log/nginx/error.log"), ("apache", "/var/log/apache2/error.log"), ("httpd", "/var/log/httpd/error_log")];
+
+/// The usual file in which the program of this process writes what failed; none where it has none of its own.
+pub fn error_log(process: &str) -> Option<&'static str> {
+    ERROR_LOGS.iter().find(|(name, _)| process.starts_with(name)).map(|(_, file)| *file)
+}
+
 /// How programs send what they wrote at once (TCP_NODELAY), by the name of their process. `disable_nagle_algorithm` is an
 /// attribute of the handler (Lib/socketserver.py, StreamRequestHandler).
 const NO_DELAYS: &[(&str, &str)] = &[
@@ -122,6 +131,7 @@ mod tests {
         assert!(
             keeps_connections("python3").is_some_and(|c| c.contains("protocol_version = \"HTTP/1.1\"") && c.contains("Flask"))
         );
+        assert_eq!((error_log("apache2"), error_log("my-server")), (Some("/var/log/apache2/error.log"), None));
         assert_eq!((longer_backlog("nginx"), longer_backlog("my-server")), ("listen 80 backlog=4096;", "listen(fd, 4096)"));
     }
 }

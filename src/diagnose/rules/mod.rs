@@ -26,6 +26,7 @@ pub(in crate::diagnose) mod search;
 pub(in crate::diagnose) mod settings;
 pub(in crate::diagnose) mod split;
 pub(in crate::diagnose) mod stalls;
+mod status_class;
 pub(in crate::diagnose) mod statuses;
 pub(in crate::diagnose) mod study;
 pub(in crate::diagnose) mod target;

@@ -17,6 +17,7 @@ pub(crate) use capacity::own_cpu;
 pub(crate) use firing::firing;
 mod port_remedies;
 mod ports;
+mod statuses;
 mod stood_still;
 mod stopped;
 mod study;
