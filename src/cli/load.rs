@@ -16,7 +16,7 @@ use crate::model::figures::{count, counted};
 use crate::model::finding::FindingId;
 use crate::model::outcome::ECONNREFUSED;
 use crate::model::plan::{Aim, LoadLimits, LoadPlan, Target};
-use crate::model::result::RunResult;
+use crate::model::result::{RunResult, VerdictId};
 use crate::model::server_flags::ServerFlags;
 use crate::observe::Baseline;
 use crate::report::html;
@@ -327,7 +327,8 @@ pub(crate) fn announce(plan: &LoadPlan, loads: &[(&LoadPlan, &Baseline)], output
     }
 }
 
-/// Signal, refusal, a target that went away, failures: the first that applies decides, whichever destination it is of.
+/// Signal, refusal, a target that went away, failures: the first that applies decides, whichever destination it is of. Where
+/// every request of one failed, that is 1, whatever was asked.
 /// Errors: exit 3, no connection succeeded, or the target was gone at the end.
 pub(crate) fn conclude(runs: &[(&RunResult, Ended)], signal: Option<i32>, fail_on_errors: bool) -> Result<u8, Exit> {
     if let Some(signal) = signal {
@@ -355,5 +356,13 @@ pub(crate) fn conclude(runs: &[(&RunResult, Ended)], signal: Option<i32>, fail_o
         return Err(Exit::environment(format!("load {}: {}", gone.plan.target.addr, gone.verdict.sentence)));
     }
     let failed = |run: &RunResult| run.totals.failures + run.totals.local_failures > 0;
-    Ok(u8::from(fail_on_errors && runs.iter().any(|(run, _)| failed(run))))
+    Ok(u8::from(runs.iter().any(|(run, _)| has_only_failed(run) || (fail_on_errors && failed(run)))))
+}
+
+/// Not one request was answered with a status below 400, and they failed or waited in vain: no script can go on with that. Those
+/// that the end of a short run cut are no failures.
+fn has_only_failed(run: &RunResult) -> bool {
+    let t = &run.totals;
+    let failed = t.failures + t.local_failures > 0 || run.verdict.id == VerdictId::TargetFailing;
+    t.requests <= t.failures && failed
 }

@@ -96,6 +96,10 @@ thresholds! {
     HELD_UP_MS: f64 = 900.0, Ms;
     /// target-connection-limit: connections without an answer, beside served ones, from which it is no single one that is stuck.
     WAITING_CONNECTIONS: u64 = 2, Count;
+    /// target-resets: open connections at the end, of the users, up to which the target may keep no more.
+    KEPT_MOST_SHARE: f64 = 0.9, Share;
+    /// target-resets: connections that live less than this end by a limit: hardly any idle timeout is shorter.
+    IDLE_TIMEOUT_LEAST_S: f64 = 0.1, Seconds;
     /// target-hangs: a request that got nothing must have waited this long.
     HANG_MS: f64 = 1000.0, Ms;
     /// target-hangs: and this many times as long as the slowest answered one took.

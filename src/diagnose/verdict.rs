@@ -173,6 +173,11 @@ fn headline(id: VerdictId, run: &RunResult, seen: &Indicators, finding: &Finding
         VerdictId::TargetFailing if matches!(finding.id, Id::TargetBacklogOverflow | Id::SlowConnects) => {
             (backlog::headline(run, seen), None)
         }
+        VerdictId::TargetFailing
+            if seen.hang.as_ref().is_ok_and(|hang| finding.id == Id::TargetHangs && hang.never_accepted.is_some()) =>
+        {
+            (format!("target not accepting: {}", finding.title), failing_since(run, seen, finding))
+        }
         VerdictId::TargetFailing => (format!("target failing: {}", finding.title), failing_since(run, seen, finding)),
         VerdictId::HostBound => (host(seen, finding), None),
         VerdictId::Undecided => (format!("undecided: {}", finding.title), failing_since(run, seen, finding)),

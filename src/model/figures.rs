@@ -165,8 +165,9 @@ pub fn deviation(of_hundred: f64) -> String {
 
 /// A share of one, as per cent.
 pub fn share(of_one: f64) -> String {
-    // 0.7 * 100 is a little more than 70.
-    percent((of_one * 1e6).round() / 1e4)
+    // 0.7 * 100 is a little more than 70. What rounds to nothing or to all is neither.
+    let rounded = (of_one * 1e6).round() / 1e4;
+    percent(if rounded == 0.0 || (rounded == 100.0 && of_one < 1.0) { of_one * 100.0 } else { rounded })
 }
 
 /// Three significant digits, at most two decimals, thousands separated.
@@ -262,6 +263,7 @@ mod tests {
         assert_eq!([99.0, 99.6, 99.96, 100.0, 180.0].map(percent), ["99 %", "99.6 %", ">99.9 %", "100 %", "180 %"]);
         assert_eq!([0.7, 0.0035, 1.0].map(share), ["70 %", "0.4 %", "100 %"]);
         assert_eq!([-12.4, -0.1, 3.96].map(deviation), ["-12 %", "-0.1 %", "+4 %"]);
+        assert_eq!([1e-9, 1.0 - 1e-9, 0.0].map(share), ["<0.1 %", ">99.9 %", "0 %"]);
     }
 
     #[test]

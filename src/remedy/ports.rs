@@ -7,7 +7,7 @@ use super::catalogue::Name;
 use super::command::{Command, load_after_sysctl, load_with};
 use super::ports_range::{destinations, ring, wider_range};
 use super::promise::{PACE_SHARE, against_demand, leaving, none_missing, room_for};
-use super::software::keeps_connections;
+use super::software::{self, keeps_connections};
 use super::systems::System;
 use super::target::{Kind, serve_with};
 use super::{Situation, advice, named, sustains};
@@ -111,11 +111,10 @@ pub(crate) fn closes_idle(run: &RunResult) -> bool {
 pub(crate) fn longer_idle(run: &RunResult, expected: String) -> Remedy {
     let action = "let the target keep idle connections longer than the users pause";
     match Kind::of(run) {
-        Kind::Foreign => advice(
-            format!("{action} (nginx: keepalive_timeout; Node.js: keepAliveTimeout; gunicorn as here)"),
-            "gunicorn --keep-alive 75 app:app",
-            expected,
-        ),
+        Kind::Foreign => {
+            let process = run.resources.target.as_ref().map_or("", |t| t.name.as_str());
+            advice(action, software::longer_idle(process).map_or_else(|| software::LONGER_IDLE.into(), Command::from), expected)
+        }
         Kind::Own | Kind::Sockbench => {
             let pause = Duration::from_secs(run.plan.think.max.as_secs().saturating_mul(2).max(75));
             advice(action, serve_with(run, |f| f.idle_timeout = Some(pause)), expected)

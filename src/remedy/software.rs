@@ -27,6 +27,27 @@ const KNOWN: &[(&str, Setting)] = &[
     ("haproxy", Setting { action: "maxconn", change: "maxconn 10000" }),
 ];
 
+/// The settings of the usual programs, where it is not known which one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usual {
+    /// of the most usual ones, for a narrow column
+    pub short: &'static str,
+    /// all of them
+    pub all: &'static str,
+}
+
+/// How each serves more connections at once.
+pub const PLACES: Usual = Usual {
+    short: "worker_connections (nginx), MaxRequestWorkers (Apache)",
+    all: "nginx worker_connections 4096; Apache MaxRequestWorkers 400; gunicorn --threads 16; HAProxy maxconn 10000; Node.js maxConnections",
+};
+
+/// How each keeps idle connections for 75 s.
+pub const LONGER_IDLE: Usual = Usual {
+    short: "keepalive_timeout (nginx), --keep-alive (gunicorn)",
+    all: "nginx keepalive_timeout 75s; Apache KeepAliveTimeout 75; gunicorn --keep-alive 75; Node.js keepAliveTimeout = 75000",
+};
+
 /// How the program of this process serves more connections at once; none where nothing is known of it.
 pub fn more_places(process: &str) -> Option<Setting> {
     KNOWN.iter().find(|(name, _)| process.starts_with(name)).map(|(_, setting)| *setting)
@@ -64,6 +85,24 @@ pub fn keeps_connections(process: &str) -> Option<&'static str> {
         ("haproxy", "option http-keep-alive"),
     ];
     KEEP.iter().find(|(name, _)| process.starts_with(name)).map(|(_, change)| *change)
+}
+
+/// How programs keep idle connections for longer, by the name of their process.
+const IDLE: &[(&str, &str)] = &[
+    ("nginx", "keepalive_timeout 75s;"),
+    ("apache", "KeepAliveTimeout 75"),
+    ("httpd", "KeepAliveTimeout 75"),
+    ("gunicorn", "gunicorn --keep-alive 75 app:app"),
+    ("uvicorn", "uvicorn --timeout-keep-alive 75"),
+    ("puma", "persistent_timeout 75"),
+    ("node", "server.keepAliveTimeout = 75000"),
+    ("java", "server.tomcat.keep-alive-timeout=75s"),
+    ("haproxy", "timeout http-keep-alive 75s"),
+];
+
+/// How the program of this process keeps idle connections for 75 s; none where nothing is known of it.
+pub fn longer_idle(process: &str) -> Option<&'static str> {
+    IDLE.iter().find(|(name, _)| process.starts_with(name)).map(|(_, change)| *change)
 }
 
 /// How programs ask for a longer queue of connections that wait for accept(), by the name of their process.
@@ -131,6 +170,7 @@ mod tests {
         assert!(
             keeps_connections("python3").is_some_and(|c| c.contains("protocol_version = \"HTTP/1.1\"") && c.contains("Flask"))
         );
+        assert_eq!((longer_idle("nginx"), longer_idle("my-server")), (Some("keepalive_timeout 75s;"), None));
         assert_eq!((error_log("apache2"), error_log("my-server")), (Some("/var/log/apache2/error.log"), None));
         assert_eq!((longer_backlog("nginx"), longer_backlog("my-server")), ("listen 80 backlog=4096;", "listen(fd, 4096)"));
     }

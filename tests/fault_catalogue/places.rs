@@ -96,7 +96,28 @@ pub(crate) const CASES: &[Case] = &[
         },
         check: |c| {
             c.between("open_at_the_end", 1.0, 5.0);
+            c.between("kept_at_a_time", 1.0, 5.0);
+            failing(c, "connections at a time for 20 users");
             c.that("on reused connections", c.run.totals.failures > 0);
+        },
+        ..ROW
+    },
+    Case {
+        name: "room in the backlog, never accepting",
+        expected: Some(TargetHangs),
+        run: || {
+            let listener = listener(1024);
+            std::thread::spawn(move || {
+                let _open = listener;
+                sleep(FOR_EVER);
+            });
+            load("/", &["--conns", "10", "--duration", "3s"])
+        },
+        check: |c| {
+            c.is("accept_queue", 10.0);
+            c.is("in_flight_at_end", 10.0);
+            let said = c.run.verdict.sentence.clone();
+            c.that(&format!("{said:?} says so"), said.starts_with("target not accepting: 10 connections were established"));
         },
         ..ROW
     },

@@ -35,6 +35,25 @@ fn a_target_that_refuses_is_named_after_the_report() {
     assert!(hint.starts_with("hint: ") && text(&out.stdout).contains("ECONNREFUSED"), "{hint}");
 }
 
+/// Whatever the status is, and where it is one of several destinations; one answer below 400 is enough.
+#[test]
+fn a_run_without_one_good_answer_does_not_end_with_0() {
+    let (_server, url) = crate::runs::server("127.0.0.1:0", &[]);
+    let code = |args: &[&str]| {
+        let out = sockbench(&["load", "-n", "4", "-c", "2", "-q"]).args(args).output().unwrap();
+        out.status.code()
+    };
+    let (missing, found) =
+        (format!("{}/nothing-here", url.trim_end_matches('/')), format!("{}/health", url.trim_end_matches('/')));
+    assert_eq!(code(&[&missing]), Some(1));
+    assert_eq!(code(&[&found]), Some(0));
+    assert_eq!(code(&[&found, &missing]), Some(0), "paths of one destination");
+    // The program never accepts: the kernel makes the connections, and nothing is answered.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}/", listener.local_addr().unwrap());
+    assert_eq!(code(&[&silent, "--timeout", "100ms"]), Some(1));
+}
+
 #[test]
 fn a_stderr_that_takes_nothing_ends_no_run() {
     let full = File::options().write(true).open("/dev/full").unwrap();
@@ -85,6 +104,7 @@ fn a_hangup_keeps_the_results_and_says_that_the_run_was_cut_short() {
 #[test]
 fn a_hangup_that_nohup_ignores_does_not_end_the_run() {
     let (_server, url) = crate::runs::server("127.0.0.1:0", &[]);
+    let url = format!("{}/health", url.trim_end_matches('/'));
     let load = [env!("CARGO_BIN_EXE_sockbench"), "load", &url, "-c", "1", "--think", "5ms", "-d", "2s", "-q", "--json", "-"];
     let child = Command::new("nohup").args(load).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).spawn();
     let Ok(child) = child else {

@@ -15,6 +15,8 @@ pub(in crate::diagnose) enum Ending {
     Reset,
     /// by FIN or RST while the users pause
     WhileIdle,
+    /// by FIN or RST, because so many are open
+    ForNewOnes,
 }
 
 /// Connections that were not kept.
@@ -53,6 +55,7 @@ pub(super) fn not_kept(run: &RunResult, seen: &Indicators) -> Seen<NotKept> {
     }
     let ending = match (announced.saturating_mul(2) >= ended, run.closes.reset > run.closes.server) {
         (true, _) => Ending::Announced,
+        (false, _) if seen.kept_most.is_some_and(|kept| kept.is_limit) => Ending::ForNewOnes,
         (false, _) if !run.plan.think.max.is_zero() => Ending::WhileIdle,
         (false, true) => Ending::Reset,
         (false, false) => Ending::Fin,

@@ -9,6 +9,7 @@ mod contention;
 mod course;
 mod gone;
 mod keepalive;
+mod kept_most;
 mod load;
 mod pace;
 mod places;
@@ -27,6 +28,7 @@ pub(super) use contention::{Contention, Reason, Waiter};
 pub(super) use course::Course;
 pub(super) use gone::Gone;
 pub(super) use keepalive::{Ending, NotKept};
+pub(super) use kept_most::KeptMost;
 pub(super) use load::{duration_s, is_many};
 pub(super) use pace::OwnPace;
 pub(super) use places::Places;
@@ -88,6 +90,8 @@ pub struct Indicators {
     pub(super) target_stall: Seen<TargetStall>,
     pub(super) contention: Seen<Contention>,
     pub(super) not_kept: Seen<NotKept>,
+    /// the target keeps fewer connections at a time than there are users
+    pub(super) kept_most: Option<KeptMost>,
     pub(super) high_budget: Seen<HighBudget>,
     pub(super) overflow: Seen<Overflow>,
     /// SYNs were sent again, and it was no backlog of the target
@@ -119,6 +123,7 @@ impl Indicators {
             target_stall: Err(NoFinding::Clear),
             contention: contention::contention(run),
             not_kept: Err(NoFinding::Clear),
+            kept_most: None,
             high_budget: Err(NoFinding::Clear),
             overflow: backlog::overflow(run),
             retried: backlog::retried(run),
@@ -130,6 +135,7 @@ impl Indicators {
         // Each of these looks at those before it.
         seen.places = places::places(run, &seen);
         seen.high_budget = budget::high_budget(run, &seen);
+        seen.kept_most = kept_most::kept_most(run, &seen);
         seen.not_kept = keepalive::not_kept(run, &seen);
         seen.target_stall = stalls::target_stall(run, &seen);
         seen.saturated = client::saturated(run, &seen);

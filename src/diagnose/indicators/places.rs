@@ -56,7 +56,7 @@ pub(super) fn places(run: &RunResult, seen: &Indicators) -> Option<Places> {
 
 /// The fewest in the later half of the seconds: these stayed. The look at the end of the last one may come when the load is
 /// over, and the target takes those that waited for its connections.
-fn not_accepted(run: &RunResult) -> Option<u32> {
+pub(super) fn not_accepted(run: &RunResult) -> Option<u32> {
     let last = run.series.len().checked_sub(1)?;
     let later = run.series.get(last / 2..last)?;
     later.iter().filter_map(|p| p.accept_queue).min()

@@ -1,6 +1,7 @@
 //! What stalled: requests that got no answer, the client itself, the target.
 
 use super::contention::others_percent;
+use super::places::not_accepted;
 use super::prelude::*;
 use super::rows::stop_s;
 use crate::model::result::{Silence, Stretch};
@@ -24,6 +25,9 @@ pub(in crate::diagnose) struct Hang {
     pub(in crate::diagnose) rps_before: Option<f64>,
     /// this program stalled for most of these waits
     pub(in crate::diagnose) is_own_stall: bool,
+    /// connections that wait in the target's accept queue, where these are all: the kernel made them, and the program has
+    /// accepted none
+    pub(in crate::diagnose) never_accepted: Option<u32>,
 }
 
 impl Hang {
@@ -79,12 +83,18 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
         let ended_s = [run.duration_s - stop_s(run); 2];
         stalls_cover(run, ended_s, f.waited_max_ms / 1000.0 - stop_s(run))
     });
+    let begun = begun_in_flight.saturating_add(if timed_out > 0 { receiving.count() } else { 0 });
+    // Given up connections stay in the queue beside those that came after them.
+    let all = if timed_out == 0 { in_flight } else { timed_out.min(u64::from(run.plan.users)) };
+    let nobody = slowest_ms.is_none() && begun == 0;
+    let never_accepted = not_accepted(run).filter(|waiting| nobody && u64::from(*waiting) >= all.max(1));
     Ok(Hang {
+        never_accepted,
         is_own_stall: by_timeout && by_end,
         rps_before: rps_before.filter(|_| slowest_ms.is_some()),
         in_flight,
         timed_out,
-        begun: begun_in_flight.saturating_add(if timed_out > 0 { receiving.count() } else { 0 }),
+        begun,
         waited_ms: overdue.map_or(0.0, |f| f.waited_max_ms).max(by_timeout_ms),
         slowest_ms,
         since_s: since.is_finite().then(|| since.max(0.0)),

@@ -72,7 +72,7 @@ fn accepts_nobody(run: &RunResult, overflow: &Overflow) -> bool {
 }
 
 /// What shows where a program that accepts nobody is stuck.
-fn see_whether_stuck(run: &RunResult) -> Remedy {
+pub(super) fn see_whether_stuck(run: &RunResult) -> Remedy {
     let expected = "where each of its threads waits; R is busy, T is stopped: kill -CONT lets it run again";
     let command = match &run.resources.target {
         Some(t) => format!("ps -L -o tid,stat,wchan:30,comm -p {}", t.pid),
@@ -199,7 +199,7 @@ fn remedies(run: &RunResult, seen: &Indicators, limit: Option<u32>) -> Vec<Remed
     remedies
 }
 
-fn watch_queue(run: &RunResult) -> Remedy {
+pub(super) fn watch_queue(run: &RunResult) -> Remedy {
     advice(
         "watch the queue",
         format!("ss -ltn 'sport = :{}'", run.plan.target.addr.port()),

@@ -1,6 +1,7 @@
 //! The rule about connections that the target does not keep.
 
 use super::exhaustion::hold_words;
+use super::places;
 use super::prelude::*;
 use crate::remedy::target_keeps;
 
@@ -12,10 +13,16 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators)
     let NotKept { answers, ending, since_s, .. } = not_kept;
     let (t, closes) = (&run.totals, run.closes);
     let how = match ending {
-        Ending::Announced => "it announced that in the answer (Connection: close, or HTTP/1.0)",
-        Ending::WhileIdle => "it closed them without notice, as an idle timeout that is shorter than the users' pauses does",
-        Ending::Fin => "it closed them without notice",
-        Ending::Reset => "it reset them without notice (RST)",
+        Ending::Announced => "it announced that in the answer (Connection: close, or HTTP/1.0)".to_owned(),
+        Ending::WhileIdle => {
+            "it closed them without notice, as an idle timeout that is shorter than the users' pauses does".to_owned()
+        }
+        Ending::ForNewOnes => {
+            let most = seen.kept_most.map_or(0, |kept| kept.open);
+            format!("it keeps about {} at a time, and ends others for new ones", counted(most, "connection"))
+        }
+        Ending::Fin => "it closed them without notice".to_owned(),
+        Ending::Reset => "it reset them without notice (RST)".to_owned(),
     };
     let since = since_s.map_or_else(String::new, |at| format!(" since {}", seconds(at)));
     let opened = counted(t.connections_opened, "connection");
@@ -38,7 +45,11 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators)
             ),
         }
     );
-    if let Some(b) = seen.ports.budget.filter(|b| !b.hold.is_zero() && by_client && b.ceiling_cps().is_finite()) {
+    if let Some(b) = seen
+        .ports
+        .budget
+        .filter(|b| !b.hold.is_zero() && by_client && seen.ports.wearing_cps > 0.0 && b.ceiling_cps().is_finite())
+    {
         text += &format!(
             " That is {} of the {}/s that {} / {} sustain.",
             share(seen.ports.wearing_cps / b.ceiling_cps().max(1e-9)),
@@ -48,7 +59,9 @@ pub(in crate::diagnose) fn forbids_keepalive(run: &RunResult, seen: &Indicators)
         );
     }
     let kept = format!("{} instead of {}", counted(run.plan.users, "connection"), count(t.connections_opened));
-    let mut remedies = vec![target_keeps(run, kept)];
+    let keeps =
+        if ending == Ending::ForNewOnes { places::more(run, "keep more connections", kept) } else { target_keeps(run, kept) };
+    let mut remedies = vec![keeps];
     let short = load_with(&run.plan, |p| p.keepalive = false);
     // Ports are mentioned where this can use them up.
     if seen.ports.budget.is_some_and(|b| seen.ports.wearing_cps > BUDGET_HIGH_SHARE * b.ceiling_cps()) {

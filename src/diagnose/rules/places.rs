@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::model::time::per_second;
-use crate::remedy::software::more_places;
+use crate::remedy::software::{PLACES, more_places};
 
 pub(in crate::diagnose) fn connection_limit(run: &RunResult, seen: &Indicators) -> Ruling {
     let places = seen.places.ok_or(Clear)?;
@@ -76,10 +76,6 @@ pub(super) fn more(run: &RunResult, what: &str, expected: String) -> Remedy {
     }
     match run.resources.target.as_ref().and_then(|t| more_places(&t.name)) {
         Some(setting) => advice(format!("let the target {what}: {}", setting.action), setting.change, expected),
-        None => advice(
-            format!("let the target {what}: its workers, threads or most connections"),
-            format!("ss -ltn 'sport = :{}'", run.plan.target.addr.port()),
-            format!("{expected}; Recv-Q are those that it has not accepted"),
-        ),
+        None => advice(format!("let the target {what}: its workers, threads or most connections"), PLACES, expected),
     }
 }

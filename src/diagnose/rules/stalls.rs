@@ -1,5 +1,6 @@
 //! Rules about what stalled: requests without an answer, the client, the target.
 
+use super::backlog;
 use super::capacity::who_takes_the_cores;
 use super::prelude::*;
 use super::target::alone;
@@ -47,6 +48,9 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
     let unfinished = unfinished::longest(run).filter(|_| hang.begun >= n);
     text += match unfinished {
         Some(_) => "It is no matter of speed: what came, came at once.",
+        None if hang.never_accepted.is_some() => {
+            "The connections were established by the kernel; the target's program never accepted them: they wait in its accept queue."
+        }
         None => "These requests were sent and not answered.",
     };
     if run.totals.latency_ms.is_some() {
@@ -56,12 +60,14 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
     let may_be_slow = hang.slowest_ms.is_none_or(|slowest| hang.waited_ms < STUCK_TIMES * slowest);
     let longer = (hang.waited_ms / 1000.0 * 3.0).ceil().max(30.0);
     let mut remedies = unfinished.map_or_else(Vec::new, |(received, _)| unfinished::remedies(run, &received));
-    let mut by_hand = unfinished::ask_by_hand(
-        run,
-        n,
-        format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| seconds(longer))),
-    );
-    if may_be_slow {
+    let answer = format!("an answer within {}, or none at all", slowest.unwrap_or_else(|| seconds(longer)));
+    let mut by_hand = match hang.never_accepted {
+        Some(_) => vec![backlog::see_whether_stuck(run), backlog::watch_queue(run)],
+        None => unfinished::ask_by_hand(run, n, answer),
+    };
+    if hang.never_accepted.is_some() {
+        by_hand.extend(alone(run, "still no answer: it is not the load".into()));
+    } else if may_be_slow {
         by_hand.push(advice(
             "wait longer, to see whether it is slow or stuck",
             load_with(&run.plan, |p| {
@@ -83,7 +89,10 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
     let when = late.map_or_else(String::new, |since| format!(" sent since {}", seconds(since)));
     let title = match unfinished {
         Some((received, _)) => format!("{}{when} did not end: {}", counted(n, "answer"), unfinished::missing(&received)),
-        None => format!("{}{when} waited up to {waited} and got no answer", counted(n, "request")),
+        None => match hang.never_accepted {
+            Some(waiting) => format!("{}, and its program accepted none of them", accepts_none(waiting)),
+            None => format!("{}{when} waited up to {waited} and got no answer", counted(n, "request")),
+        },
     };
     Ok(Found::new(title, text)
         .with("unanswered", n)
@@ -92,6 +101,7 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
         .with("with_part_of_an_answer", hang.begun)
         .with("first_bytes", run.totals.partial_answer.as_ref().map(|p| p.first_bytes.clone()))
         .with("connections", hang.in_flight.max(u64::from(hang.timed_out > 0)))
+        .with("accept_queue", hang.never_accepted)
         .with("waited_max_ms", hang.waited_ms)
         .with("slowest_answered_ms", hang.slowest_ms)
         .with("since_s", hang.since_s)
@@ -105,6 +115,12 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
         } else {
             Vec::new()
         }))
+}
+
+/// `20 connections were established by the kernel`
+fn accepts_none(waiting: u32) -> String {
+    let were = if waiting == 1 { "was" } else { "were" };
+    format!("{} {were} established by the kernel", counted(waiting, "connection"))
 }
 
 /// The observer saw the target's process stopped at its last looks, which are a quarter of a second apart.

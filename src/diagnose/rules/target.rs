@@ -62,8 +62,20 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
     let turn = Turn::of(run, &rows, &course);
     let mut text =
         format!("The target ended {} before it had answered: {}. ", counted(rows.count(), "connection"), rows.in_words());
+    let few = seen.kept_most.filter(|_| !went);
+    let limit = few.filter(|few| few.is_limit);
     if went {
         text += "They ended when the target went away. ";
+    } else if let Some(KeptMost { open, users, life_s, .. }) = limit {
+        text += &format!(
+            "It ends some for new ones: one lives {} on average ({} open / {} opened), shorter than idle timeouts are. {} of {} had one at \
+             the end. ",
+            seconds(life_s),
+            count(open),
+            format_args!("{}/s", rate(open as f64 / life_s.max(1e-9))),
+            count(open),
+            counted(users, "user")
+        );
     } else {
         if reused > 0 {
             text += &format!(
@@ -98,9 +110,8 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
             );
         }
     }
-    text += &turn.filter(|_| fresh > 0).map_or_else(String::new, |turn| turn.meaning() + " ");
-    let few = few_kept(run).filter(|_| ends_kept(run, reused) && !went);
-    if let Some((open, users)) = few {
+    text += &turn.filter(|_| fresh > 0 && limit.is_none()).map_or_else(String::new, |turn| turn.meaning() + " ");
+    if let Some(KeptMost { open, users, .. }) = few.filter(|few| !few.is_limit) {
         text += &format!(
             "{} of {} had a connection at the end: the target keeps only so many and ends idle ones for new ones, or its idle timeout is \
              shorter than the pauses. ",
@@ -109,34 +120,37 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
         );
     }
     text += "No request is retried. Windows shows WSAECONNRESET 10054.";
-    let title = format!("{}: {}", how_many(run, &rows, &course, turn, "ended without an answer"), rows.in_words());
+    let many = how_many(run, &rows, &course, turn, "ended without an answer");
+    let title = match limit {
+        Some(KeptMost { open, users, .. }) => {
+            format!("the target keeps about {} at a time for {}: {many}", counted(open, "connection"), counted(users, "user"))
+        }
+        None => format!("{many}: {}", rows.in_words()),
+    };
     Ok(in_part(evidence(Found::new(title, text), &rows), &course)
-        .with("open_at_the_end", few.map(|(open, _)| open))
+        .with("open_at_the_end", few.map(|few| few.open))
+        .with("kept_at_a_time", limit.map(|limit| limit.open))
+        .with("mean_life_s", limit.map(|limit| limit.life_s))
         .with("on_reused_connections", reused)
         .with("on_fresh_connections", fresh)
         .with("share", rows.count() as f64 / run.totals.requests.max(1) as f64)
         .with("every_nth", turn.map(|turn| turn.every))
         .with("endpoints", rows.endpoints())
-        .remedies(if went { Vec::new() } else { against_resets(run, &rows, reused, fresh) })
+        .remedies(if went { Vec::new() } else { against_resets(run, few, &rows, reused, fresh) })
         .caused_only_by(if went { vec![Id::TargetGone] } else { vec![Id::TargetBacklogOverflow] }))
 }
 
-/// Connections open at the end and users, where each user should have kept one and at most half of them had.
-fn few_kept(run: &RunResult) -> Option<(u64, u32)> {
-    let (open, users) = (run.totals.after_last_answer?.open_connections, run.plan.users);
-    let each_keeps = run.plan.keepalive && !run.plan.is_open_loop();
-    (each_keeps && open > 0 && open.saturating_mul(2) <= u64::from(users)).then_some((open, users))
-}
-
-/// The target ended connections that had carried an answer: under the next request, or between two.
-fn ends_kept(run: &RunResult, reused: u64) -> bool {
-    reused > 0 || run.closes.idle_fin > 0 || run.closes.idle_reset > 0
-}
-
-fn against_resets(run: &RunResult, rows: &Rows<'_>, reused: u64, fresh: u64) -> Vec<Remedy> {
+fn against_resets(run: &RunResult, few: Option<KeptMost>, rows: &Rows<'_>, reused: u64, fresh: u64) -> Vec<Remedy> {
     let mut remedies = Vec::new();
-    if let Some((_, users)) = few_kept(run).filter(|_| ends_kept(run, reused)) {
+    if let Some(KeptMost { open, users, is_limit, .. }) = few {
         remedies.push(places::more(run, "keep more connections", format!("{users} of {users} open at the end")));
+        if is_limit {
+            let fewer = load_with(&run.plan, |p| p.users = u32::try_from(open).unwrap_or(p.users).max(1));
+            remedies.push(advice("use as many connections as it keeps", fewer, "no connection ended for a new one"));
+            let short = load_with(&run.plan, |p| p.keepalive = false);
+            remedies.push(advice("measure with a connection per request", short, "none is kept; mind the source ports"));
+            return remedies;
+        }
     }
     if reused > 0 {
         if pauses(run) {

@@ -55,6 +55,33 @@ pub(super) fn places() -> RunResult {
     run
 }
 
+/// Nothing was answered, and the kernel says who waits in the target's accept queue.
+#[test]
+fn a_target_that_never_accepts_is_told_from_one_that_hangs() {
+    let with = |in_queue: u32| {
+        let mut run = places();
+        let flight = run.totals.in_flight.as_mut().unwrap();
+        (flight.count, flight.waiting, flight.overdue, flight.unserved, flight.served) = (10, 10, 10, 10, 0);
+        (run.totals.requests, run.totals.attempts, run.totals.cut) = (0, 10, 10);
+        (run.totals.latency_ms, run.totals.service_latency_ms) = (None, None);
+        run.series.iter_mut().for_each(|p| (p.rps, p.p50_ms, p.accept_queue) = (0.0, None, Some(in_queue)));
+        run
+    };
+    let f = fires(Id::TargetHangs, &with(10));
+    assert_eq!((&f.evidence["accept_queue"], &f.evidence["unanswered"]), (&10.into(), &10.into()));
+    assert!(f.explanation.contains("established by the kernel; the target's program never accepted them"), "{}", f.explanation);
+    assert!(f.remedies[0].action.contains("does not accept()"), "{:?}", f.remedies[0]);
+    let sentence = Diagnosis::of(&with(10)).verdict.sentence;
+    assert!(sentence.starts_with("target not accepting: 10 connections were established by the kernel"), "{sentence}");
+    // One that it accepted hangs; and the time that it timed out leaves more of them in the queue than there are users.
+    let f = fires(Id::TargetHangs, &with(9));
+    assert!(!f.evidence.contains_key("accept_queue") && f.explanation.contains("not answered"), "{f:?}");
+    let mut late = with(30);
+    late.totals.in_flight = None;
+    fail(&mut late, crate::facts::late(sockbench::testing::model::Phase::Waiting), 30, 5.0, 55.0);
+    assert_eq!(fires(Id::TargetHangs, &late).evidence["accept_queue"], 30);
+}
+
 pub(super) const TWO_SECONDS: Stretch = Stretch { from_s: 20.0, to_s: 22.0 };
 
 /// This program did not run from 20 to 22 s.

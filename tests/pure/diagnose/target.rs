@@ -258,6 +258,49 @@ fn resets_of_a_target_that_keeps_few_connections_say_how_many() {
     assert!(!fires(Id::TargetResets, &run).evidence.contains_key("open_at_the_end"));
 }
 
+/// Connections that live shorter than an idle timeout, and fewer than there are users: it is the number of connections.
+#[test]
+fn a_limit_of_connections_at_a_time_is_told_from_an_idle_timeout() {
+    let with = |open: u64, opened: u64, think_ms: u64| {
+        let mut run = healthy();
+        fail(&mut run, Failure { reused: true, ..Failure::new(Call::Read, Cause::Eof) }, 600, 0.0, 59.9);
+        let after =
+            sockbench::testing::model::AfterLastAnswer { last_answer_s: 59.9, open_connections: open, ..Default::default() };
+        (run.totals.after_last_answer, run.totals.connections_opened, run.closes.idle_fin) = (Some(after), opened, opened);
+        (run.plan.think.min, run.plan.think.max) = (Duration::from_millis(think_ms), Duration::from_millis(think_ms));
+        run
+    };
+    // 40 open / (60,000 opened / 60 s) = 40 ms.
+    for run in [with(40, 60_000, 50), with(40, 6000, 0), with(6, 60_000, 1000)] {
+        let (f, open) = (fires(Id::TargetResets, &run), run.totals.after_last_answer.unwrap().open_connections);
+        assert_eq!(f.evidence["kept_at_a_time"], open);
+        assert!(
+            f.title.starts_with(&format!("the target keeps about {open} connections at a time for 50 users: ")),
+            "{}",
+            f.title
+        );
+        let commands: Vec<&str> = f.remedies.iter().map(|r| r.command.as_str()).collect();
+        assert!(commands[0].contains("worker_connections") && commands[0].contains("MaxRequestWorkers"), "{commands:?}");
+        assert!(commands[1].contains(&format!("--conns {open} ")), "{commands:?}");
+        let all = format!("{}{commands:?}", f.explanation);
+        assert!(!all.contains("keepalive_timeout") && !all.contains("Its idle timeout"), "{all}");
+    }
+    assert_eq!(fires(Id::TargetResets, &with(40, 60_000, 50)).evidence["mean_life_s"], 0.04);
+    // 2.4 s may be a timeout; 49 of 50 are hardly fewer; and who has just lost a few ends nothing for new ones.
+    for run in [with(40, 1000, 5000), with(49, 60_000, 50), with(40, 60_000, 50)] {
+        let mut run = run;
+        if run.totals.connections_opened == 60_000 && run.plan.think.max.as_millis() == 50 {
+            (run.errors[0].count, run.closes.idle_fin) = (9, 0);
+        }
+        assert!(!fires(Id::TargetResets, &run).evidence.contains_key("kept_at_a_time"));
+    }
+    let mut announced = with(40, 60_000, 50);
+    announced.closes.server = 9000;
+    let f = fires(Id::TargetForbidsKeepalive, &announced);
+    assert!(f.explanation.contains("it keeps about 40 connections at a time, and ends others for new ones"), "{}", f.explanation);
+    assert!(f.remedies[0].command.contains("worker_connections"), "{:?}", f.remedies[0]);
+}
+
 /// What the target says of its limit is in the finding.
 #[test]
 fn fields_about_a_limit_are_shown() {
