@@ -363,6 +363,6 @@ pub(crate) fn conclude(runs: &[(&RunResult, Ended)], signal: Option<i32>, fail_o
 /// that the end of a short run cut are no failures.
 fn has_only_failed(run: &RunResult) -> bool {
     let t = &run.totals;
-    let failed = t.failures + t.local_failures > 0 || run.verdict.id == VerdictId::TargetFailing;
-    t.requests <= t.failures && failed
+    let waited = run.verdict.id == VerdictId::TargetFailing || run.findings.iter().any(|f| f.id == FindingId::TargetHangs);
+    t.requests <= t.failures && (t.failures + t.local_failures > 0 || waited)
 }
