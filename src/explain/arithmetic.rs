@@ -34,12 +34,22 @@ const SOLVED_WITHIN: f64 = 0.15;
 /// Source ports from one address to one destination, at the most.
 const PORTS_MAX: u32 = 65_535;
 
+/// Where a default comes from.
+struct Origin {
+    /// the system, and on which way: `Linux to loopback`
+    of: String,
+    /// its settings
+    why: String,
+}
+
 /// P and T by default: (ports, seconds, where they come from). To loopback Linux's connect() takes ports again after 1 s,
 /// unless a setting says otherwise.
-fn defaults((os, to): (Os, Destination), tw_reuse: Option<u32>) -> (u32, f64, String) {
+fn defaults((os, to): (Os, Destination), tw_reuse: Option<u32>) -> (u32, f64, Origin) {
     let system = System::of(os);
     let (name, range) = system.source.split_once(": ").unwrap_or((system.source, ""));
-    let whole = |hold_s, where_to: &str, set: String| (system.pool, hold_s, format!("{name}{where_to}: {range}{set}"));
+    let whole = |hold_s, where_to: &str, set: String| {
+        (system.pool, hold_s, Origin { of: format!("{name}{where_to}"), why: format!("{range}{set}") })
+    };
     match (os, to, tw_reuse) {
         (Os::Linux, Destination::Loopback, Some(0)) => whole(system.hold_s, " with tcp_tw_reuse = 0, as here", String::new()),
         (Os::Linux, Destination::Loopback, set) => {
@@ -70,6 +80,8 @@ struct Taken {
     pool: u32,
     hold_s: f64,
     assumed: Vec<String>,
+    /// where both come from, in short
+    basis: Option<String>,
     doubts: Vec<String>,
     solved_pool: Option<u64>,
     solved_hold_s: Option<f64>,
@@ -90,7 +102,8 @@ pub(super) enum Seen {
 /// The law for `known`, with what a history shows where there is one: flags first, then what fits the history, then
 /// the system's defaults.
 pub(super) fn of(known: &Known, from: (Os, Destination), history: Option<&History>, seen: Seen) -> Arithmetic {
-    let Taken { pool, hold_s, mut assumed, mut doubts, solved_pool, solved_hold_s, is_other_pool } = take(known, from, history);
+    let Taken { pool, hold_s, mut assumed, basis, mut doubts, solved_pool, solved_hold_s, is_other_pool } =
+        take(known, from, history);
     let budget = Budget::new(pool, hold_s);
     let m = history.map(|h| &h.measured);
     let asked = known.rates.rate_cps.or(m.map(|m| m.rate_before_cps));
@@ -156,6 +169,7 @@ pub(super) fn of(known: &Known, from: (Os, Destination), history: Option<&Histor
         hold_s,
         ceiling_cps: if ceiling_cps.is_finite() { ceiling_cps } else { f64::MAX },
         assumed,
+        basis,
         forecast,
         measured: m.cloned(),
         solved_pool,
@@ -193,7 +207,8 @@ fn take(known: &Known, on: (Os, Destination), history: Option<&History>) -> Take
     // More than there are ports: connections were reused, or did not share one pool.
     let one_pool = solved_pool.and_then(|p| u32::try_from(p).ok()).filter(|p| *p <= PORTS_MAX);
     let is_other_pool = !fits_pool && (known.pool.is_some() || one_pool.is_none());
-    let mut out = Taken { pool, hold_s, assumed: Vec::new(), doubts: Vec::new(), solved_pool, solved_hold_s, is_other_pool };
+    let mut out =
+        Taken { pool, hold_s, assumed: Vec::new(), basis: None, doubts: Vec::new(), solved_pool, solved_hold_s, is_other_pool };
     match (known.pool, one_pool.filter(|_| !fits_pool)) {
         (None, Some(p)) => {
             out.pool = p;
@@ -211,7 +226,9 @@ fn take(known: &Known, on: (Os, Destination), history: Option<&History>) -> Take
         _ => {}
     }
     if !by_default.is_empty() {
-        out.assumed.push(format!("{} by default of {from}", by_default.join(" and ")));
+        let basis = format!("{} by default of {}", by_default.join(" and "), from.of);
+        out.assumed.push(if from.why.is_empty() { basis.clone() } else { format!("{basis}: {}", from.why) });
+        out.basis = Some(basis);
     }
     if known.hold_s.is_none() && on == (Os::Linux, Destination::Loopback) && out.hold_s < System::of(Os::Linux).hold_s {
         out.doubts.push(
@@ -221,7 +238,9 @@ fn take(known: &Known, on: (Os, Destination), history: Option<&History>) -> Take
         );
     }
     if !solved.is_empty() {
-        out.assumed.push(format!("{} solved backwards from the history", solved.join(" and ")));
+        let basis = format!("{} solved backwards from the history", solved.join(" and "));
+        out.assumed.push(basis.clone());
+        out.basis.get_or_insert(basis);
     }
     if let (false, Some(p), Some(m)) = (fits_pool, solved_pool, history.map(|h| &h.measured)) {
         let counted = format!(

@@ -242,6 +242,8 @@ pub struct Arithmetic {
     pub ceiling_cps: f64,
     /// what was taken for granted, in words
     pub assumed: Vec<String>,
+    /// additive: where P and T come from, in short: `pool and hold time by default of Windows`; absent where both are given
+    pub basis: Option<String>,
     /// what the law says of the rate; absent when no rate is known
     pub forecast: Option<Forecast>,
     /// what the history shows; absent without one

@@ -157,7 +157,14 @@ impl<'a> Rows<'a> {
     /// The same after a clause: `: 12 x while connecting, 3 x while reading`, or ` while connecting`.
     pub(in crate::diagnose) fn after_a_clause(&self) -> String {
         let words = self.in_words();
-        if words.starts_with("while ") { format!(" {words}") } else { format!(": {words}") }
+        let phase = |row: &ErrorRow| match row.failure()?.cause {
+            Cause::TimedOut(phase) => Some(phase),
+            _ => None,
+        };
+        // All timed out at the same step: the clause goes on.
+        let first = self.0.first().and_then(|row| phase(row));
+        let goes_on = first.is_some() && self.0.iter().all(|row| phase(row) == first);
+        if goes_on { format!(" {words}") } else { format!(": {words}") }
     }
 
     /// The endpoints hit, the first few by name.

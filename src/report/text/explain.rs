@@ -168,10 +168,7 @@ pub(super) fn called(limit: Limit, call: FailedCall) -> String {
 }
 
 fn of_ports(a: &Arithmetic, page: &Page) -> Vec<Block> {
-    // Where P and T come from is the first of what is taken for granted; the figures behind it are above already.
-    let from = a.assumed.first().and_then(|what| what.split(':').next());
-    let from = from.filter(|what| what.starts_with("pool") || what.starts_with("hold time"));
-    let mut texts = vec![(1, law(a) + &from.map_or_else(String::new, |from| format!("; {from}")))];
+    let mut texts = vec![(1, law(a) + &a.basis.as_ref().map_or_else(String::new, |from| format!("; {from}")))];
     texts.extend(a.measured.as_ref().map(|m| (2, history(m))));
     texts.extend(a.doubts.iter().map(|d| (2, format!("{d}."))));
     // Beside a doubt that says the same, a forecast without a failure says nothing.
