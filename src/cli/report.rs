@@ -17,23 +17,24 @@ use crate::merge;
 use crate::model::document::plain;
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
+use crate::model::watch::{WATCH_SCHEMA, WatchReport};
 use crate::remedy::quoted;
 use crate::report::chart::EndpointTimes;
 use crate::report::locust_csv::{self, History};
-use crate::report::text::render_study;
+use crate::report::text::{render_study, render_watch};
 use crate::report::{hlog, html, json};
 use crate::stats::interval::Interval;
 
 /// The kept files of a directory, in the order in which they are looked for.
-const DOCUMENTS: [&str; 2] = ["run.json", "study.json"];
+const DOCUMENTS: [&str; 3] = ["run.json", "study.json", "watch.json"];
 
-/// Render a stored run or study again: text, JSON, Locust's CSV files or the HdrHistogram log.
+/// Render a stored run, study or watch again: text, JSON, Locust's CSV files or the HdrHistogram log.
 ///
-/// RUN is a run.json or study.json, or the directory that -o made. Findings are those that were stored; --again applies
-/// the rules of this version to the stored facts.
+/// RUN is a run.json, study.json or watch.json, or the directory that -o made. Findings are those that were stored; --again
+/// applies the rules of this version to the stored facts of a run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// run.json, study.json, or the directory that holds one
+    /// run.json, study.json, watch.json, or the directory that holds one
     #[arg(value_name = "RUN")]
     document: Option<PathBuf>,
     /// What to write to stdout: the report; the document; Locust's statistics; the log beside run.json, checked; a page
@@ -73,6 +74,7 @@ const SEARCHED_DIRS: usize = 1_000;
 pub(crate) enum Stored {
     Run(Box<RunResult>),
     Study(Box<StudyResult>),
+    Watch(Box<WatchReport>),
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
@@ -95,6 +97,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
             args.gates.check(study.steps.iter().map(|step| &step.plan))?;
             study_report(args, &file, &study)?;
             gate(args, &steps_to_judge(&study).collect::<Vec<_>>())
+        }
+        Stored::Watch(watched) => {
+            watch_report(args, &file, &watched)?;
+            Ok(0)
         }
     }
 }
@@ -149,7 +155,7 @@ pub(crate) fn document(given: &Path) -> Result<PathBuf, Exit> {
     if given.is_dir() {
         let found = DOCUMENTS.iter().map(|name| given.join(name)).find(|file| file.is_file());
         return found.ok_or_else(|| {
-            Exit::usage(format!("{}: neither run.json nor study.json in it", given.display()))
+            Exit::usage(format!("{}: none of run.json, study.json and watch.json in it", given.display()))
                 .hint("the directory that a run was given with -o, or the run.json in it")
         });
     }
@@ -161,14 +167,18 @@ pub(crate) fn read(file: &Path) -> Result<Stored, Exit> {
     let bad = |why: &dyn std::fmt::Display| Exit::usage(format!("{}: {}", file.display(), plain(&why.to_string())));
     let text = files::read(file).map_err(|e| e.hint("the directory that a run was given with -o, or the run.json in it"))?;
     let hint = format!(
-        "give run.json or study.json; sockbench explain {} reads logs and error texts",
+        "give run.json, study.json or watch.json; sockbench explain {} reads logs and error texts",
         quoted(&file.display().to_string())
     );
     let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result of sockbench: {e}")).hint(hint))?;
     match head.schema.as_str() {
         SCHEMA => Ok(Stored::Run(Box::new(json::parse(&text).map_err(|e| bad(&e))?))),
         STUDY_SCHEMA => Ok(Stored::Study(Box::new(serde_json::from_str(&text).map_err(|e| bad(&e))?))),
-        other => Err(bad(&format!("schema {other}: not {SCHEMA} or {STUDY_SCHEMA}")).hint("give run.json or study.json")),
+        WATCH_SCHEMA => Ok(Stored::Watch(Box::new(serde_json::from_str(&text).map_err(|e| bad(&e))?))),
+        other => {
+            let ours = format!("schema {other}: not {SCHEMA}, {STUDY_SCHEMA} or {WATCH_SCHEMA}");
+            Err(bad(&ours).hint("give run.json, study.json or watch.json"))
+        }
     }
 }
 
@@ -282,6 +292,31 @@ fn study_report(args: &Args, file: &Path, study: &StudyResult) -> Result<(), Exi
         (None, Format::Text) => {
             let kept = file.parent().filter(|dir| !dir.as_os_str().is_empty()).map(|dir| dir.display().to_string());
             render_study(study, &super::page(args.no_color, args.report.verbose, kept.or(Some(".".into()))))
+        }
+    };
+    files::to_stdout(text.as_bytes())
+}
+
+/// The page that the watch ended with, or its document. Errors: exit 2, it has no such form.
+fn watch_report(args: &Args, file: &Path, watched: &WatchReport) -> Result<(), Exit> {
+    let refused = |what: &str| {
+        Exit::usage(format!("{}: {what} of a watch: it sent no requests of its own", file.display()))
+            .hint("--format text or json; thresholds are for run.json and study.json")
+    };
+    if args.again {
+        return Err(refused("--again"));
+    }
+    if !args.gates.is_empty() {
+        return Err(refused("thresholds"));
+    }
+    let text = match (&args.csv, args.format) {
+        (Some(_), _) | (None, Format::Csv) => return Err(refused("csv")),
+        (None, Format::Hlog) => return Err(refused("hlog")),
+        (None, Format::Html) => return Err(refused("html")),
+        (None, Format::Json) => run_output::document(super::watch::document(watched))?,
+        (None, Format::Text) => {
+            let kept = args.document.as_ref().map(|given| given.display().to_string()).unwrap_or_default();
+            render_watch(watched, &super::page(args.no_color, args.report.verbose, Some(kept)))
         }
     };
     files::to_stdout(text.as_bytes())

@@ -304,6 +304,7 @@ fn a_directory_is_one_runs_at_a_time() {
     }
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(first.id().cast_signed()), nix::sys::signal::Signal::SIGKILL).unwrap();
     first.wait().unwrap();
+    let url = format!("{}/health", url.trim_end_matches('/'));
     // What a killed run leaves keeps nobody out.
     assert!(kept.join(".sockbench.lock").exists());
     let out = places.run(&format!("load {url} -n 5 -q -o kept"));

@@ -62,6 +62,30 @@ fn exit_codes_are_the_commands_own() {
     assert_eq!(document["watched"]["exit_code"], 0);
 }
 
+/// `report DIR` prints the page again that the watch ended with; what a watch has not is refused by name.
+#[test]
+fn what_is_kept_of_a_watch_is_its_page_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("kept");
+    let watched = out(&["-q", "-o", kept.to_str().unwrap()], &["true"]);
+    let report = |more: &[&str]| {
+        let mut command = Command::new(SOCKBENCH);
+        command.arg("report").arg(&kept).args(more).env("NO_COLOR", "1").output().unwrap()
+    };
+    let page = report(&[]);
+    assert_eq!(page.status.code(), Some(0), "{}", describe(&page));
+    let (shown, again) = (text(&watched.stderr), text(&page.stdout));
+    // What the watch says about its files comes after its page.
+    assert!(again.lines().count() > 3 && shown.contains(again.trim_end()), "{shown}\n{again}");
+    let stored = std::fs::read(kept.join("watch.json")).unwrap();
+    assert_eq!(report(&["--format", "json"]).stdout, stored);
+    for more in [&["--format", "html"][..], &["--format", "csv"], &["--format", "hlog"], &["--again"], &["--fail-on-invalid"]] {
+        let refused = report(more);
+        assert_eq!(refused.status.code(), Some(2), "{}", describe(&refused));
+        assert!(text(&refused.stderr).contains(" of a watch"), "{}", describe(&refused));
+    }
+}
+
 #[test]
 fn output_passes_unchanged() {
     // More than a pipe has room for, with bytes that are no text.
