@@ -6,6 +6,7 @@
 use super::prelude::*;
 use crate::diagnose::station::Station;
 use crate::model::plan::{Arrivals, LoadPlan};
+use crate::model::time::per_second;
 use crate::remedy::target::useful_workers;
 
 /// Half of the requests may wait this share of the response without a queue, in the worst case.
@@ -50,6 +51,22 @@ pub(super) fn lighter(run: &RunResult, seen: &Indicators, of: Bottleneck<'_>) ->
 pub(super) fn median_range(ms: f64, most: f64) -> (f64, f64) {
     (MEDIAN_LEAST * ms, most * ms + MEDIAN_ADDED_MS)
 }
+
+/// Users with whom the target is just saturated, and the sum that says so: by Little's law, answers per second times pause and
+/// response without a queue. At least 1; none where too little was answered.
+pub(super) fn just_saturating(run: &RunResult) -> Option<(u32, String)> {
+    let answers = run.totals.requests.saturating_sub(run.totals.failures);
+    let (rps, think_s) = (per_second(answers, run.duration_s), run.plan.think.mean().as_secs_f64());
+    let known = || run.endpoints.iter().filter_map(|e| Some((e.requests as f64, without_queue_s(run, e)?)));
+    let alone_s = known().map(|(n, s)| n * s).sum::<f64>() / known().map(|(n, _)| n).sum::<f64>();
+    let users = rps * (think_s + alone_s);
+    let sum = format!("{} answers/s x ({} + {}) = {}", rate(rps), seconds(think_s), seconds(alone_s), number(users));
+    let enough = answers >= LITTLE_LAW_ANSWERS && users.is_finite() && users > 0.0;
+    enough.then(|| (users.ceil().clamp(1.0, f64::from(u32::MAX)) as u32, sum))
+}
+
+/// Answers from which their rate and the quickest of them say something.
+const LITTLE_LAW_ANSWERS: u64 = 20;
 
 /// Where the arithmetic has nothing to say: the response without a queue, measured.
 fn one_at_a_time(run: &RunResult) -> Remedy {
@@ -211,15 +228,17 @@ impl<'a> Full<'a> {
         let mut users = by_queue.max(self.workers.unwrap_or(1));
         let keeps_busy = self.think_s <= 0.0 && f64::from(users) >= BUSY_SHARE * fill;
         if let Some(slots) = self.slots.filter(|_| keeps_busy) {
-            // So many in flight would still count as a full CPU.
-            users = users.min(((IN_FLIGHT_TIMES * slots).ceil() as u32).saturating_sub(1).max(1));
+            // So many in flight would still count as a full CPU, unless most of them are on their way.
+            let few = ((IN_FLIGHT_TIMES * slots).ceil() as u32).saturating_sub(1).max(1);
+            users = users.min(few.max(((BUSY_SHARE * fill).ceil() as u32).saturating_sub(1)));
         }
         if users >= plan.users {
             return None;
         }
         let sum =
             format!("{} req/s x ({} + {}) = {}", rate(self.capacity), seconds(self.think_s), seconds(self.alone_s), number(fill));
-        let why = if self.workers == Some(users) { format!("one for each worker; {sum}") } else { sum };
+        let full = format!("full with {}: {sum}", count(fill.ceil().max(1.0) as u64));
+        let why = if self.workers == Some(users) { format!("one for each worker; {full}") } else { full };
         let action = format!("offer what it can take: {} ({why})", counted(users, "user"));
         Some(self.promising(advice(action, load_with(plan, |p| p.users = users), "")))
     }

@@ -1,6 +1,6 @@
 //! Rules about failures at the target after the connection was made, or while it was: reset, late, malformed.
 
-use super::lighter::round_rate;
+use super::lighter::{just_saturating, round_rate};
 use super::places;
 use super::prelude::*;
 use super::unfinished::{self, ask_by_hand};
@@ -329,8 +329,8 @@ pub(in crate::diagnose) fn malformed(run: &RunResult, _: &Indicators) -> Ruling 
         .remedies(remedies))
 }
 
-/// Half of the load: users in a closed loop, rate in an open one, less where it answers less than that; a pause where there is
-/// one user only.
+/// Half of the load: users in a closed loop, rate in an open one, less where it answers less than that, or where fewer users
+/// saturate it; a pause where there is one user only.
 pub(super) fn less_load(run: &RunResult, expected: String) -> Remedy {
     if run.plan.is_open_loop() {
         let answers = run.totals.requests.saturating_sub(run.totals.failures);
@@ -340,6 +340,10 @@ pub(super) fn less_load(run: &RunResult, expected: String) -> Remedy {
             return advice("try a rate below what it answers", load_with(&run.plan, |p| p.rate = easy), expected);
         }
         return advice("try half of the rate", load_with(&run.plan, |p| p.rate /= 2.0), expected);
+    }
+    if let Some((few, sum)) = just_saturating(run).filter(|(few, _)| *few < run.plan.users / 2) {
+        let action = format!("offer as many users as just saturate it: {} ({sum})", count(few));
+        return advice(action, load_with(&run.plan, |p| p.users = few), expected);
     }
     if run.plan.users > 1 {
         return advice("try half of the users", load_with(&run.plan, |p| p.users /= 2), expected);

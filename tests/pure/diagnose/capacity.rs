@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sockbench::testing::model::{Arrivals, CoreUse, FindingId as Id, Remedy, RunResult, Target, Think};
+use sockbench::testing::model::{Arrivals, CoreUse, FindingId as Id, Phase, Remedy, RunResult, Target, Think};
 
 use super::{clear, fires, reads, unknown};
-use crate::facts::{endpoint, healthy, latency, second};
+use crate::facts::{endpoint, fail, healthy, late, latency, second};
 
 /// sockbench's own server loaded with /cpu by users in a hurry: `queue_ms` before 30 ms of work, the target at `cpu` %.
 pub(crate) fn own_cpu(users: u32, queue_ms: f64, cpu: f64, flags: &[&str]) -> RunResult {
@@ -273,4 +273,32 @@ fn a_thread_that_polls_all_the_time_says_nothing_of_its_core() {
     unknown(Id::TargetCpuSaturated, &run);
     run.plan.busy_poll = true;
     unknown(Id::GeneratorSaturated, &run);
+}
+
+/// N* = X x (S + Z), at least one, and half of the users where that is fewer.
+#[test]
+fn a_lighter_load_for_a_failing_target_is_what_just_saturates_it() {
+    let advised = |answers: u64, without_queue_ms: f64, think_ms: u64| {
+        let mut run = healthy();
+        run.endpoints.truncate(1);
+        (run.endpoints[0].requests, run.endpoints[0].server_timing_ms) = (answers, None);
+        run.endpoints[0].latency_ms = Some(latency(2.0 * without_queue_ms));
+        (run.totals.requests, run.totals.attempts) = (answers, answers);
+        (run.plan.think.min, run.plan.think.max) = (Duration::from_millis(think_ms), Duration::from_millis(think_ms));
+        fail(&mut run, late(Phase::Waiting), 90, 10.0, 50.0);
+        let remedies = fires(Id::TargetTimeouts, &run).remedies;
+        let users = |r: &Remedy| r.command.split("--conns ").nth(1)?.split(' ').next()?.parse::<u32>().ok();
+        (remedies.iter().find_map(users).unwrap(), remedies.iter().map(|r| r.action.clone()).collect::<Vec<_>>().join("; "))
+    };
+    // 150 answers/s x (50 ms + 10 ms) = 9.
+    let (users, action) = advised(9000, 10.0, 50);
+    assert_eq!(users, 9, "{action}");
+    assert!(
+        action.contains("150 answers/s x (0.05 s + 0.01 s) = 9") || action.contains("150 answers/s x (50 ms + 10 ms) = 9"),
+        "{action}"
+    );
+    assert_eq!(advised(9000, 0.1, 0).0, 1);
+    // 150 answers/s x (300 ms + 10 ms) = 46.5 of 50: there is no queue.
+    assert_eq!(advised(9000, 10.0, 300).0, 25);
+    assert_eq!(advised(19, 10.0, 50).0, 25, "too few answers to say");
 }
