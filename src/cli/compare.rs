@@ -7,8 +7,10 @@ use super::files::Asked;
 use super::run_output::{self, Written};
 use super::{EXIT_GATE, Exit, files, load_args};
 use crate::compare::{self, ChangeThreshold, NotRead, RunSide};
+use crate::model::by_name;
 use crate::model::comparison::{Comparison, Unlike};
 use crate::model::document::plain;
+use crate::model::order::Order as _;
 use crate::model::plan::LoadPlan;
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::STUDY_SCHEMA;
@@ -188,7 +190,7 @@ fn read(given: &Path) -> Result<Input, Exit> {
         let history = if history.is_file() { Some(files::read(&history)?) } else { None };
         return foreign(compare::locust(&name, &text, history.as_deref()));
     }
-    let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result: {e}")))?;
+    let head: Head = by_name::read(&text).map_err(|e| bad(&format!("not a result: {e}")))?;
     match head {
         Head { schema: Some(schema), .. } if schema == SCHEMA => {
             let run = json::parse(&text).map_err(|e| bad(&e))?;
@@ -223,7 +225,7 @@ fn several(study: &Path) -> Exit {
     let dir = study.parent().unwrap_or(Path::new("."));
     let is_step = |path: &PathBuf| path.extension().is_some_and(|e| e == "json") && path.as_path() != study;
     let mut steps: Vec<PathBuf> = fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).filter(is_step).collect();
-    steps.sort();
+    steps.order_by(Ord::cmp);
     let named: Vec<String> = steps.iter().take(STEPS_SHOWN).map(|step| quoted(&step.display().to_string())).collect();
     Exit::usage(format!("{}: a study, not one run", study.display())).hint(match named.as_slice() {
         [first, second, ..] => format!("its steps are runs: sockbench compare {first} {second}"),

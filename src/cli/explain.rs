@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::{EXIT_FAILED, Exit, files, one_of, page};
 use crate::explain::{self, KNOWN_TEXTS, Known, NothingKnown, Rates, TextReader, locust_csv as locust};
+use crate::model::by_name;
 use crate::model::document::plain;
 use crate::model::explanation::{Explanation, Os};
 use crate::model::figures::{count, counted};
+use crate::model::order::Order as _;
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
 use crate::model::units;
@@ -142,7 +144,7 @@ fn file_of(dir: &Path) -> Result<PathBuf, Exit> {
     }
     let bad = |why: &str| Exit::usage(format!("{}: {why}", dir.display()));
     let mut names: Vec<PathBuf> = fs::read_dir(dir).map_err(|e| bad(&files::words(&e)))?.flatten().map(|e| e.path()).collect();
-    names.sort();
+    names.order_by(Ord::cmp);
     let of = |kind: locust::Kind| {
         let is_one = |p: &&PathBuf| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.ends_with(kind.suffix()));
         names.iter().filter(is_one).collect::<Vec<_>>()
@@ -267,14 +269,14 @@ fn explain_content(text: &str, path: Option<&Path>, known: &Known) -> Result<Exp
     let name = path.map_or_else(|| "standard input".to_owned(), |p| p.display().to_string());
     let bad = |why: String| Exit::usage(format!("{name}: {}", plain(&why)));
     if text.trim_start().starts_with('{') {
-        let schema = serde_json::from_str::<Schema>(text).ok().and_then(|s| s.schema).unwrap_or_default();
+        let schema = by_name::read::<Schema>(text).ok().and_then(|s| s.schema).unwrap_or_default();
         return match schema.as_str() {
             SCHEMA => {
-                let run: RunResult = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+                let run: RunResult = by_name::read(text).map_err(|e| bad(e.to_string()))?;
                 Ok(explain::explain_run(&run, known))
             }
             STUDY_SCHEMA => {
-                let study: StudyResult = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+                let study: StudyResult = by_name::read(text).map_err(|e| bad(e.to_string()))?;
                 explain::explain_study(&study, known).ok_or_else(|| bad("a study without steps".into()))
             }
             // A rehearsal's or a forecast's failures are meant to be there.

@@ -360,7 +360,7 @@ pub fn read_command(words: &[String]) -> Result<Option<LoadPlan>, String> {
 pub fn read_plan(text: &str) -> Result<String, String> {
     let plan = study_plan::parse(text, "plan.toml").map_err(|exit| exit.message)?;
     drop((plan.steps(None), plan.server_words()));
-    Ok(plan.text_with(text, std::time::Duration::from_secs(1)))
+    Ok(study_plan::PlanFile::text_with(text, std::time::Duration::from_secs(1)))
 }
 
 /// Runs the program on the process's arguments.

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use crate::diagnose;
+use crate::model::by_name;
 use crate::model::rehearsal::Rehearsal;
 use crate::model::result::RunResult;
 use crate::sys::host;
@@ -45,7 +46,7 @@ pub(crate) fn attach(result: &mut RunResult) {
 }
 
 fn latest() -> Option<Rehearsal> {
-    serde_json::from_str(&std::fs::read_to_string(place()?).ok()?).ok()
+    by_name::read(&std::fs::read_to_string(place()?).ok()?).ok()
 }
 
 fn place() -> Option<PathBuf> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::load_args::OutputArgs;
 use super::run_output::{Keeps, RunFiles, Written};
 use super::{Exit, files, load_args, proofs};
+use crate::model::document;
 use crate::model::figures::count;
 use crate::model::rehearsal::{Effect, Rehearsal};
 use crate::model::units;
@@ -157,7 +158,8 @@ fn run_inside(name: &str, size: rows::Size, setting: &Setting) -> Result<u8, Exi
         inside::run(&spec.ok_or_else(|| Exit::usage(format!("--inside {name}: no such row")))?, size)
     };
     let came = came.map_err(|e| Exit::environment(format!("rehearse: {e}")))?;
-    let text = serde_json::to_string(&came).map_err(|e| Exit::environment(format!("rehearse: {e}")))?;
-    files::to_stdout((text + "\n").as_bytes())?;
+    // As a value it is one line, which is what the parent reads, without a second writer of every type.
+    let value = document::as_value(&came).map_err(|e| Exit::environment(format!("rehearse: {e}")))?;
+    files::to_stdout(format!("{value}\n").as_bytes())?;
     Ok(0)
 }

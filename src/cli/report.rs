@@ -14,6 +14,7 @@ use super::{Exit, files, run_output, tell_line};
 use crate::diagnose::{self, keep_proofs};
 use crate::gates::Durations;
 use crate::merge;
+use crate::model::by_name;
 use crate::model::document::plain;
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
@@ -170,11 +171,11 @@ pub(crate) fn read(file: &Path) -> Result<Stored, Exit> {
         "give run.json, study.json or watch.json; sockbench explain {} reads logs and error texts",
         quoted(&file.display().to_string())
     );
-    let head: Head = serde_json::from_str(&text).map_err(|e| bad(&format!("not a result of sockbench: {e}")).hint(hint))?;
+    let head: Head = by_name::read(&text).map_err(|e| bad(&format!("not a result of sockbench: {e}")).hint(hint))?;
     match head.schema.as_str() {
         SCHEMA => Ok(Stored::Run(Box::new(json::parse(&text).map_err(|e| bad(&e))?))),
-        STUDY_SCHEMA => Ok(Stored::Study(Box::new(serde_json::from_str(&text).map_err(|e| bad(&e))?))),
-        WATCH_SCHEMA => Ok(Stored::Watch(Box::new(serde_json::from_str(&text).map_err(|e| bad(&e))?))),
+        STUDY_SCHEMA => Ok(Stored::Study(Box::new(by_name::read(&text).map_err(|e| bad(&e))?))),
+        WATCH_SCHEMA => Ok(Stored::Watch(Box::new(by_name::read(&text).map_err(|e| bad(&e))?))),
         other => {
             let ours = format!("schema {other}: not {SCHEMA}, {STUDY_SCHEMA} or {WATCH_SCHEMA}");
             Err(bad(&ours).hint("give run.json, study.json or watch.json"))

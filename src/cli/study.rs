@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let each = if args.quick { Some(study_plan::STEP) } else { args.duration };
     let (file, text) = read_plan(args, each)?;
     if args.print_plan {
-        let text = each.map_or_else(|| text.clone(), |each| file.text_with(&text, each));
+        let text = each.map_or_else(|| text.clone(), |each| PlanFile::text_with(&text, each));
         files::to_stdout(text.as_bytes())?;
         return Ok(0);
     }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use toml::Spanned;
+use toml::de::DeTable;
 
 use super::request_args::{self, Mix, RequestArgs};
 use super::{Exit, files, load_args, load_shape};
-use crate::model::limits;
 use crate::model::plan::{Arrivals, MixEntry, Think};
 use crate::model::units::{self, Span};
+use crate::model::{by_name, limits};
 
 /// The experiment: 10, 50 and 100 users, the built-in plan of `study`.
 const EXPERIMENT: &str = include_str!("plans/experiment.toml");
@@ -64,8 +64,7 @@ pub(crate) struct StepFile {
     name: Option<String>,
     pub(crate) users: u32,
     spawn_rate: Option<f64>,
-    /// with its place in the text: `--print-plan` puts another length there
-    duration: Spanned<Length>,
+    duration: Length,
     /// constant rate instead of a closed loop
     rate: Option<f64>,
     /// left out of the steady figures; by default the ramp
@@ -220,7 +219,7 @@ pub(crate) fn read(name: Option<&str>) -> Result<(PlanFile, String), Exit> {
 
 /// Parses a plan; `from` names it in errors.
 pub(crate) fn parse(text: &str, from: &str) -> Result<PlanFile, Exit> {
-    let mut plan: PlanFile = toml::from_str(text).map_err(|e| {
+    let mut plan: PlanFile = toml::Deserializer::parse(text).and_then(by_name::of).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);
         let what = e.message().replace('\n', ", ");
         Exit::usage(format!("plan {from}: line {line}: {what}"))
@@ -249,11 +248,14 @@ impl PlanFile {
     }
 
     /// `text`, which this plan was read from, with `each` in place of its steps' durations.
-    pub(crate) fn text_with(&self, text: &str, each: Duration) -> String {
+    pub(crate) fn text_with(text: &str, each: Duration) -> String {
+        let table = DeTable::parse(text).ok();
+        let steps = table.iter().filter_map(|table| table.get_ref().get("step")?.get_ref().as_array()).flatten();
+        let places: Vec<_> = steps.filter_map(|step| Some(step.get_ref().get("duration")?.span())).collect();
         let mut text = text.to_owned();
         // From the end, so that earlier places keep their offsets.
-        for step in self.step.iter().rev() {
-            text.replace_range(step.duration.span(), &format!("\"{}\"", Span(each)));
+        for place in places.into_iter().rev() {
+            text.replace_range(place, &format!("\"{}\"", Span(each)));
         }
         text
     }
@@ -266,7 +268,7 @@ impl PlanFile {
             warmup_is_ramp: s.warmup.is_none(),
             run: load_args::RunArgs {
                 conns: Some(u64::from(s.users)),
-                duration: Some(each.unwrap_or(s.duration.get_ref().0)),
+                duration: Some(each.unwrap_or(s.duration.0)),
                 run_time: None,
                 requests: None,
                 spawn_rate: s.spawn_rate.filter(|_| s.rate.is_none()),
@@ -337,10 +339,10 @@ mod tests {
     #[test]
     fn a_plan_is_printed_with_the_lengths_it_would_run() {
         let text = "name='x'\nstep=[{users=1,duration='3m'},{users=2,duration='4m'}] # both\n";
-        let plan = parse(text, "f").expect("sound");
-        let printed = plan.text_with(text, Duration::from_secs(90));
+        assert!(parse(text, "f").is_ok());
+        let printed = PlanFile::text_with(text, Duration::from_secs(90));
         assert_eq!(printed, "name='x'\nstep=[{users=1,duration=\"1m30s\"},{users=2,duration=\"1m30s\"}] # both\n");
-        let quick = parse(EXPERIMENT, "e").expect("sound").text_with(EXPERIMENT, Duration::from_secs(20));
+        let quick = PlanFile::text_with(EXPERIMENT, Duration::from_secs(20));
         assert!(!quick.contains("3m") && quick.matches("duration = \"20s\"").count() == 3, "{quick}");
     }
 

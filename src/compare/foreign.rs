@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::side::{Latency, Part, RunSide, Second, share};
+use crate::model::by_name;
 use crate::model::comparison::{Compared, PercentilePoint, PercentilesFrom, SideInfo, Source};
 
 /// Why a text is not what it should be.
@@ -156,7 +157,7 @@ struct OhaSummary {
 ///
 /// Errors: another shape.
 pub fn oha(name: &str, text: &str) -> Result<RunSide, NotRead> {
-    let oha: Oha = serde_json::from_str(text).map_err(|error| NotRead::Json { tool: "oha", error })?;
+    let oha: Oha = by_name::read(text).map_err(|error| NotRead::Json { tool: "oha", error })?;
     // Another's figures may be any.
     let sum = |counts: &mut dyn Iterator<Item = &u64>| counts.fold(0, |all: u64, n| all.saturating_add(*n));
     let answered = sum(&mut oha.status_code_distribution.values());
@@ -182,7 +183,7 @@ struct K6 {
 ///
 /// Errors: another shape, or no `http_reqs`.
 pub fn k6(name: &str, text: &str) -> Result<RunSide, NotRead> {
-    let k6: K6 = serde_json::from_str(text).map_err(|error| NotRead::Json { tool: "k6", error })?;
+    let k6: K6 = by_name::read(text).map_err(|error| NotRead::Json { tool: "k6", error })?;
     let figure = |metric: &str, key: &str| k6.metrics.get(metric)?.get(key)?.as_f64();
     let rate = figure("http_reqs", "rate").ok_or(NotRead::Lacks("no http_reqs in it"))?;
     let count = figure("http_reqs", "count").unwrap_or(0.0);

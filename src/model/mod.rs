@@ -75,6 +75,7 @@ pub(crate) use adds_up;
 pub mod address;
 pub mod body;
 pub mod budget;
+pub mod by_name;
 mod closes;
 pub mod comparison;
 pub mod course;

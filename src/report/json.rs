@@ -1,5 +1,6 @@
 //! The durable form: pretty JSON, keys in the order of the contract (the order of the structs).
 
+use crate::model::by_name;
 use crate::model::result::RunResult;
 use crate::model::study::StudyResult;
 
@@ -24,11 +25,11 @@ pub fn render_study(study: &StudyResult) -> Result<String, serde_json::Error> {
 
 /// Reads a document back. Errors name the line and column, or the schema that was found instead.
 pub fn parse(text: &str) -> Result<RunResult, ParseError> {
-    let head: Head = serde_json::from_str(text)?;
+    let head: Head = by_name::read(text)?;
     if head.schema != crate::model::result::SCHEMA {
         return Err(ParseError::Schema(head.schema));
     }
-    let mut run: RunResult = serde_json::from_str(text)?;
+    let mut run: RunResult = by_name::read(text)?;
     run.explain_later_keys();
     Ok(run)
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::model::by_name;
 use crate::report::style::visible;
 
 /// Prose of sockbench, whose line breaks are its own, and bodies, which are not shown.
@@ -19,7 +20,7 @@ pub(super) fn shown<T: Serialize + DeserializeOwned>(document: &T) -> Option<T> 
     let mut value: Value = serde_json::from_str(&text).ok()?;
     let mut changed = false;
     clean(&mut value, "", &mut changed);
-    if changed { serde_json::from_str(&serde_json::to_string_pretty(&value).ok()?).ok() } else { None }
+    if changed { by_name::read(&serde_json::to_string_pretty(&value).ok()?).ok() } else { None }
 }
 
 /// Whether a document holds no character that could have to be changed: printable ASCII alone, and of JSON's escapes those

@@ -13,6 +13,7 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::model::by_name;
 use crate::model::document::{self, Unavailable};
 use crate::model::order::Order as _;
 use crate::model::rehearsal::{Accident, REHEARSAL_SCHEMA, Rehearsal, Row};
@@ -148,13 +149,13 @@ fn rehearse(spec: &Spec, size: Size, baseline_share: f64) -> Row {
 fn child(spec: &Spec, size: Size) -> io::Result<Inside> {
     let arguments = ["rehearse", "--inside", spec.name, "--ports", &size.ports.to_string(), "--asked", &size.asked.to_string()];
     let text = child_with(&sysctls(spec, size), &arguments.map(String::from), CHILD_TIMEOUT)?;
-    serde_json::from_str(&text).map_err(|e| io::Error::other(format!("row {}: {e}", spec.name)))
+    by_name::read(&text).map_err(|e| io::Error::other(format!("row {}: {e}", spec.name)))
 }
 
 /// Runs the accident in a namespace of its own.
 fn run_accident(setting: &accident::Setting) -> io::Result<Accident> {
     let text = child_with(&setting.sysctls(), &setting.arguments(), setting.duration + CHILD_TIMEOUT)?;
-    let inside: Inside = serde_json::from_str(&text).map_err(io::Error::other)?;
+    let inside: Inside = by_name::read(&text).map_err(io::Error::other)?;
     let run = inside.runs.first().ok_or_else(|| io::Error::other("the accident came back without a run"))?;
     Ok(accident::of(setting, run))
 }
